@@ -1,0 +1,295 @@
+//! Expressions over the columns of a row.
+
+use crate::value::{Type, Value};
+use std::sync::Arc;
+
+/// The deepest nesting an expression may have; compiler and verifier both hold to it.
+pub const MAX_DEPTH: usize = 64;
+
+/// An expression. Columns are positions in the row of the advice that holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expr {
+    /// The value of a column.
+    Column(u16),
+    /// A constant.
+    Literal(Value),
+    /// One operand.
+    Unary(Unary, Box<Expr>),
+    /// Two operands.
+    Binary(Binary, Box<Expr>, Box<Expr>),
+    /// A scalar function.
+    Call(Function, Vec<Expr>),
+    /// `CASE WHEN .. THEN .. ELSE .. END`; the first arm whose condition is true.
+    Case(Vec<(Expr, Expr)>, Option<Box<Expr>>),
+    /// `x IN (..)`, with SQL's three truth values.
+    In(Box<Expr>, Vec<Expr>),
+    /// `x LIKE '..'` or `x ~ '..'`.
+    Matches(Box<Expr>, Pattern),
+    /// `CAST(x AS type)`.
+    Cast(Box<Expr>, Type),
+}
+
+/// Operators with one operand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unary {
+    /// Logical negation.
+    Not,
+    /// Arithmetic negation.
+    Negate,
+    /// `IS NULL`.
+    IsNull,
+}
+
+/// Operators with two operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Binary {
+    /// `+`
+    Add,
+    /// `-`
+    Subtract,
+    /// `*`
+    Multiply,
+    /// `/`; of integers, truncating
+    Divide,
+    /// `%`
+    Remainder,
+    /// `||`
+    Concat,
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterEqual,
+    /// `AND`
+    And,
+    /// `OR`
+    Or,
+}
+
+/// Scalar functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Function {
+    /// `lower(text)`
+    Lower,
+    /// `upper(text)`
+    Upper,
+    /// `length(text | bytes | list)`
+    Length,
+    /// `substr(text, start from 1, length)`
+    Substr,
+    /// `split_part(text, separator, n from 1)`
+    SplitPart,
+    /// `starts_with(text, prefix)`
+    StartsWith,
+    /// `contains(text, part)`
+    Contains,
+    /// `abs(number)`
+    Abs,
+    /// `floor(number)`
+    Floor,
+    /// `ceil(number)`
+    Ceil,
+    /// `round(number)`
+    Round,
+    /// `ln(number)`
+    Ln,
+    /// `log2(number)`
+    Log2,
+    /// `pow(base, exponent)`
+    Pow,
+    /// `bucket(x, width)`: the largest multiple of width not above x
+    Bucket,
+    /// `coalesce(x, ..)`: the first that is not null
+    Coalesce,
+    /// `if(condition, then, else)`
+    If,
+    /// `hash(x, ..)`: stable 64 bits
+    Hash,
+}
+
+impl Function {
+    /// All functions with their names and how many arguments they take.
+    pub const ALL: [(Function, &'static str, usize, usize); 18] = [
+        (Function::Lower, "lower", 1, 1),
+        (Function::Upper, "upper", 1, 1),
+        (Function::Length, "length", 1, 1),
+        (Function::Substr, "substr", 2, 3),
+        (Function::SplitPart, "split_part", 3, 3),
+        (Function::StartsWith, "starts_with", 2, 2),
+        (Function::Contains, "contains", 2, 2),
+        (Function::Abs, "abs", 1, 1),
+        (Function::Floor, "floor", 1, 1),
+        (Function::Ceil, "ceil", 1, 1),
+        (Function::Round, "round", 1, 1),
+        (Function::Ln, "ln", 1, 1),
+        (Function::Log2, "log2", 1, 1),
+        (Function::Pow, "pow", 2, 2),
+        (Function::Bucket, "bucket", 2, 2),
+        (Function::Coalesce, "coalesce", 1, 64),
+        (Function::If, "if", 3, 3),
+        (Function::Hash, "hash", 1, 64),
+    ];
+
+    /// The name in query text.
+    pub fn name(self) -> &'static str {
+        self.entry().1
+    }
+
+    /// The fewest and the most arguments.
+    pub fn arity(self) -> (usize, usize) {
+        let (_, _, least, most) = self.entry();
+        (least, most)
+    }
+
+    /// The function of that name, in any case.
+    pub fn by_name(name: &str) -> Option<Function> {
+        let found = Self::ALL.iter().find(|entry| entry.1.eq_ignore_ascii_case(name));
+        found.map(|entry| entry.0)
+    }
+
+    fn entry(self) -> (Function, &'static str, usize, usize) {
+        let found = Self::ALL.iter().find(|entry| entry.0 == self);
+        found.copied().unwrap_or(Self::ALL[0])
+    }
+}
+
+/// A text pattern, ready to match.
+#[derive(Debug, Clone)]
+pub enum Pattern {
+    /// SQL's LIKE: `%` any text, `_` one character, `\` takes the next literally.
+    Like(Arc<str>),
+    /// A regular expression, matched anywhere in the text in linear time.
+    Regex(Arc<regex_lite::Regex>),
+}
+
+impl Pattern {
+    /// A regular expression; the error says what is wrong with it.
+    pub fn regex(source: &str) -> Result<Pattern, String> {
+        let built = regex_lite::RegexBuilder::new(source).size_limit(1 << 16).build();
+        built.map(|regex| Pattern::Regex(Arc::new(regex))).map_err(|error| error.to_string())
+    }
+
+    /// The text that the pattern was made of.
+    pub fn source(&self) -> &str {
+        match self {
+            Pattern::Like(source) => source,
+            Pattern::Regex(regex) => regex.as_str(),
+        }
+    }
+
+    /// Whether the text matches.
+    pub fn matches(&self, text: &str) -> bool {
+        match self {
+            Pattern::Like(pattern) => like(pattern, text),
+            Pattern::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other) && self.source() == other.source()
+    }
+}
+
+/// Greedy matching with one point to fall back to: linear in practice, quadratic at worst.
+fn like(pattern: &str, text: &str) -> bool {
+    let (mut pattern, mut text) = (pattern.chars(), text.chars());
+    let mut fallback: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;
+    loop {
+        let mut ahead = pattern.clone();
+        let matched = match ahead.next() {
+            Some('%') => {
+                fallback = Some((ahead.clone(), text.clone()));
+                pattern = ahead;
+                continue;
+            }
+            None if text.as_str().is_empty() => return true,
+            None => false,
+            Some('_') => text.next().is_some(),
+            Some('\\') => ahead.next().is_some_and(|c| text.next() == Some(c)),
+            Some(c) => text.next() == Some(c),
+        };
+        if matched {
+            pattern = ahead;
+            continue;
+        }
+        let Some((after, from)) = &mut fallback else { return false };
+        if from.next().is_none() {
+            return false;
+        }
+        (pattern, text) = (after.clone(), from.clone());
+    }
+}
+
+impl Expr {
+    /// A binary expression.
+    pub fn binary(op: Binary, left: Expr, right: Expr) -> Expr {
+        Expr::Binary(op, Box::new(left), Box::new(right))
+    }
+
+    /// The expressions directly inside this one.
+    pub fn children(&self) -> Vec<&Expr> {
+        match self {
+            Expr::Column(_) | Expr::Literal(_) => vec![],
+            Expr::Unary(_, x) | Expr::Matches(x, _) | Expr::Cast(x, _) => vec![x],
+            Expr::Binary(_, x, y) => vec![x, y],
+            Expr::Call(_, arguments) => arguments.iter().collect(),
+            Expr::In(x, list) => std::iter::once(&**x).chain(list).collect(),
+            Expr::Case(arms, otherwise) => {
+                let arms = arms.iter().flat_map(|(when, then)| [when, then]);
+                arms.chain(otherwise.as_deref()).collect()
+            }
+        }
+    }
+
+    /// How deeply expressions nest, 1 for a leaf.
+    pub fn depth(&self) -> usize {
+        1 + self.children().into_iter().map(Expr::depth).max().unwrap_or(0)
+    }
+
+    /// How many expressions there are in this one, itself included.
+    pub fn size(&self) -> usize {
+        1 + self.children().into_iter().map(Expr::size).sum::<usize>()
+    }
+
+    /// Calls `visit` with every column that this expression reads.
+    pub fn columns(&self, visit: &mut dyn FnMut(u16)) {
+        if let Expr::Column(index) = self {
+            visit(*index);
+        }
+        self.children().into_iter().for_each(|child| child.columns(visit));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn like_matches_as_sql_does() {
+        let like = |pattern: &str, text: &str| Pattern::Like(pattern.into()).matches(text);
+        assert!(like("a%c", "abbbc"));
+        assert!(like("%", ""));
+        assert!(like("_b_", "abc"));
+        assert!(like("100\\%", "100%"));
+        assert!(like("%ab%ab", "xxabyabzab"));
+        assert!(!like("a%c", "abbb"));
+        assert!(!like("_", ""));
+        assert!(!like("100\\%", "1000"));
+    }
+
+    #[test]
+    fn functions_are_found_by_name() {
+        for (function, name, ..) in Function::ALL {
+            assert_eq!(Function::by_name(&name.to_uppercase()), Some(function));
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What a result lacks, counted where it was lost and added up on the way to the user.
+
+/// Counts of what is missing; all zero means nothing is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    /// Rows beyond a budget.
+    pub dropped: u64,
+    /// Evaluations that had no value, and events whose field expressions panicked.
+    pub errors: u64,
+    /// Events whose baggage was incomplete.
+    pub truncated: u64,
+    /// Tuples packed outside any request, which no later event can see.
+    pub outside_request: u64,
+}
+
+impl Loss {
+    /// Whether nothing is missing.
+    pub fn is_zero(&self) -> bool {
+        *self == Loss::default()
+    }
+
+    /// Adds what was lost elsewhere.
+    pub fn merge(&mut self, other: &Loss) {
+        self.dropped = self.dropped.saturating_add(other.dropped);
+        self.errors = self.errors.saturating_add(other.errors);
+        self.truncated = self.truncated.saturating_add(other.truncated);
+        self.outside_request = self.outside_request.saturating_add(other.outside_request);
+    }
+}

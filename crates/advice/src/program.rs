@@ -1,0 +1,175 @@
+//! Advice: what one stage of a query does at one tracepoint.
+//!
+//! Running an advice starts with one row without columns and of multiplicity 1. Observe, Unpack and
+//! Let append columns to every row; Unpack also multiplies rows; Filter drops them; a final Pack or
+//! Emit consumes them. Columns are numbered in the order in which instructions append them, and so
+//! are the states that come with unpacked groups.
+
+use crate::aggregate::Aggregate;
+use crate::expr::Expr;
+use std::fmt;
+
+/// The most instructions an advice may have.
+pub const MAX_INSTRUCTIONS: usize = 256;
+
+/// Names an installed query everywhere: which frontend, and its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct QueryId {
+    /// Random per frontend, so that two frontends never mean different queries by one id.
+    pub frontend: u32,
+    /// The number users see.
+    pub number: u32,
+}
+
+impl QueryId {
+    /// The id of a frontend's query.
+    pub fn new(frontend: u32, number: u32) -> QueryId {
+        QueryId { frontend, number }
+    }
+
+    /// Both parts in one number, as it travels.
+    pub fn to_u64(self) -> u64 {
+        u64::from(self.frontend) << 32 | u64::from(self.number)
+    }
+
+    /// The id that travelled as this number.
+    pub fn from_u64(id: u64) -> QueryId {
+        QueryId { frontend: (id >> 32) as u32, number: id as u32 }
+    }
+}
+
+impl fmt::Display for QueryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number.fmt(f)
+    }
+}
+
+/// Names a bag in the baggage: the query and the stage that packs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BagKey {
+    /// The query.
+    pub query: QueryId,
+    /// The stage within the query.
+    pub stage: u16,
+}
+
+impl fmt::Display for BagKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.query, self.stage)
+    }
+}
+
+/// The program of one stage at one tracepoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Advice {
+    /// The query it belongs to.
+    pub query: QueryId,
+    /// The stage of the query, 0 for the one that emits.
+    pub stage: u16,
+    /// The full name of the tracepoint it is woven into.
+    pub tracepoint: String,
+    /// Observe, Unpack, Let and Filter in any order that binds before use; one Pack or Emit at the end.
+    pub instructions: Vec<Instruction>,
+}
+
+/// One step of an advice.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Instruction {
+    /// Appends the value of an exported or default field. Comes before any Unpack.
+    Observe {
+        /// The field.
+        field: String,
+    },
+    /// Joins each row with every row of a bag: the happened-before join. No row, no join.
+    Unpack {
+        /// The bag.
+        bag: BagKey,
+        /// The alias that the bag's rows belong to, for the text form.
+        alias: String,
+        /// Names of the columns that it appends.
+        columns: Vec<String>,
+        /// The bag's aggregates.
+        aggregates: Vec<Aggregate>,
+        /// What a group of the bag becomes.
+        rows: Unpacked,
+    },
+    /// Appends the value of an expression.
+    Let {
+        /// Name of the column, for the text form.
+        name: String,
+        /// The expression.
+        expr: Expr,
+    },
+    /// Drops the rows for which the condition is not true.
+    Filter {
+        /// The condition.
+        expr: Expr,
+    },
+    /// Puts each row into a bag of the request's baggage.
+    Pack {
+        /// The bag.
+        bag: BagKey,
+        /// Which of all tuples packed in this request the bag keeps.
+        keep: Keep,
+        /// The columns that the rows are grouped by.
+        keys: Vec<u16>,
+        /// The partial aggregates of each group.
+        folds: Vec<Fold>,
+    },
+    /// Adds each row to the process's part of the result.
+    Emit {
+        /// The columns that the rows are grouped by.
+        keys: Vec<u16>,
+        /// The partial aggregates of each group.
+        folds: Vec<Fold>,
+        /// Whether groups or single rows are the result.
+        form: Form,
+    },
+}
+
+/// Which tuples a bag keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Keep {
+    /// All, grouped.
+    All,
+    /// The first n by stamp.
+    First(u32),
+    /// The most recent n by stamp.
+    MostRecent(u32),
+}
+
+/// What a group of a bag becomes when it is unpacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unpacked {
+    /// Its n rows: columns are the keys; multiplicity and states carry on.
+    Rows,
+    /// One row of an aggregating subquery: columns are the keys, then n, then the finished aggregates.
+    Groups,
+}
+
+/// What Emit makes of the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// Groups with aggregates; beyond the budget rows are added to `other`.
+    Groups,
+    /// The rows themselves, equal ones counted; beyond the budget they are dropped and counted.
+    Rows,
+}
+
+/// One aggregate of a Pack or Emit and where its rows come from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fold {
+    /// The aggregate.
+    pub aggregate: Aggregate,
+    /// Its input.
+    pub input: Input,
+}
+
+/// The input of a [`Fold`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A value of each row, counted as often as the row is.
+    Expr(Expr),
+    /// A state that was unpacked with the row, already multiplied by all other sides of the join.
+    State(u16),
+}

@@ -1,0 +1,363 @@
+//! Values and their types.
+//!
+//! Equality here is the equality of group keys, not of `=` in a query: null equals null, every NaN
+//! equals every NaN, and integers are equal by number whether signed or not.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// One value of a tuple.
+#[derive(Debug, Clone, Default)]
+pub enum Value {
+    /// No value.
+    #[default]
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A signed integer.
+    I64(i64),
+    /// An unsigned integer.
+    U64(u64),
+    /// A double.
+    F64(f64),
+    /// Text.
+    Str(Arc<str>),
+    /// Raw bytes.
+    Bytes(Arc<[u8]>),
+    /// Nanoseconds since the Unix epoch.
+    Timestamp(i64),
+    /// Nanoseconds.
+    Duration(i64),
+    /// A list of values that are not lists.
+    List(Arc<[Value]>),
+}
+
+/// The type of a field, column or expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// Not known before the first event; checked as it runs.
+    Any,
+    /// Only null.
+    Null,
+    /// [`Value::Bool`].
+    Bool,
+    /// [`Value::I64`].
+    I64,
+    /// [`Value::U64`].
+    U64,
+    /// [`Value::F64`].
+    F64,
+    /// [`Value::Str`].
+    String,
+    /// [`Value::Bytes`].
+    Bytes,
+    /// [`Value::Timestamp`].
+    Timestamp,
+    /// [`Value::Duration`].
+    Duration,
+    /// [`Value::List`] with elements of one type.
+    List(&'static Type),
+}
+
+impl Type {
+    /// The types that are not lists, in the order of their wire codes.
+    pub const SCALARS: [Type; 10] = [
+        Type::Any,
+        Type::Null,
+        Type::Bool,
+        Type::I64,
+        Type::U64,
+        Type::F64,
+        Type::String,
+        Type::Bytes,
+        Type::Timestamp,
+        Type::Duration,
+    ];
+
+    /// Whether this is `i64` or `u64`.
+    pub fn is_integer(self) -> bool {
+        matches!(self, Type::I64 | Type::U64)
+    }
+
+    /// Whether this is an integer or a double.
+    pub fn is_number(self) -> bool {
+        self.is_integer() || self == Type::F64
+    }
+
+    /// The wire code: the place in [`Type::SCALARS`], plus 16 for a list of it.
+    pub fn code(self) -> u8 {
+        let (scalar, list) = match self {
+            Type::List(element) => (*element, 16),
+            scalar => (scalar, 0),
+        };
+        let place = Self::SCALARS.iter().position(|t| *t == scalar);
+        list + u8::try_from(place.unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// The type of a wire code; codes that are not known mean [`Type::Any`].
+    pub fn from_code(code: u8) -> Type {
+        let index = usize::from(code & 15);
+        match (Self::SCALARS.get(index), code & 16) {
+            (Some(scalar), 0) => *scalar,
+            (Some(scalar), _) => scalar.list(),
+            (None, _) => Type::Any,
+        }
+    }
+
+    /// A list of this type; a list of lists is a list of [`Type::Any`].
+    pub fn list(self) -> Type {
+        const LISTS: [Type; 10] = [
+            Type::List(&Type::Any),
+            Type::List(&Type::Null),
+            Type::List(&Type::Bool),
+            Type::List(&Type::I64),
+            Type::List(&Type::U64),
+            Type::List(&Type::F64),
+            Type::List(&Type::String),
+            Type::List(&Type::Bytes),
+            Type::List(&Type::Timestamp),
+            Type::List(&Type::Duration),
+        ];
+        let place = Self::SCALARS.iter().position(|t| *t == self);
+        LISTS[place.unwrap_or(0)]
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Type::Any => "any",
+            Type::Null => "null",
+            Type::Bool => "bool",
+            Type::I64 => "i64",
+            Type::U64 => "u64",
+            Type::F64 => "f64",
+            Type::String => "string",
+            Type::Bytes => "bytes",
+            Type::Timestamp => "timestamp",
+            Type::Duration => "duration",
+            Type::List(element) => return write!(f, "list<{element}>"),
+        })
+    }
+}
+
+impl Value {
+    /// Text as a value.
+    pub fn str(text: impl AsRef<str>) -> Value {
+        Value::Str(Arc::from(text.as_ref()))
+    }
+
+    /// The type of this value.
+    pub fn type_of(&self) -> Type {
+        match self {
+            Value::Null => Type::Null,
+            Value::Bool(_) => Type::Bool,
+            Value::I64(_) => Type::I64,
+            Value::U64(_) => Type::U64,
+            Value::F64(_) => Type::F64,
+            Value::Str(_) => Type::String,
+            Value::Bytes(_) => Type::Bytes,
+            Value::Timestamp(_) => Type::Timestamp,
+            Value::Duration(_) => Type::Duration,
+            Value::List(items) => items.first().map_or(Type::Any, Value::type_of).list(),
+        }
+    }
+
+    /// Whether this is null.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
+
+    /// The number of an integer value.
+    pub fn as_integer(&self) -> Option<i128> {
+        match self {
+            Value::I64(x) => Some(i128::from(*x)),
+            Value::U64(x) => Some(i128::from(*x)),
+            _ => None,
+        }
+    }
+
+    /// Any number as a double.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Value::I64(x) => Some(*x as f64),
+            Value::U64(x) => Some(*x as f64),
+            Value::F64(x) => Some(*x),
+            _ => None,
+        }
+    }
+
+    /// A total order over all values, for sorting rows that are shown and for MIN and MAX.
+    ///
+    /// Numbers compare by number across their types; otherwise values of different types compare
+    /// by type, null first.
+    pub fn total_cmp(&self, other: &Value) -> Ordering {
+        use Value::*;
+        match (self, other) {
+            (Bool(a), Bool(b)) => a.cmp(b),
+            (Str(a), Str(b)) => a.cmp(b),
+            (Bytes(a), Bytes(b)) => a.cmp(b),
+            (Timestamp(a), Timestamp(b)) | (Duration(a), Duration(b)) => a.cmp(b),
+            (List(a), List(b)) => compare_lists(a, b),
+            (F64(_), _) | (_, F64(_)) => match (self.as_f64(), other.as_f64()) {
+                (Some(a), Some(b)) => compare_doubles(a, b),
+                _ => self.rank().cmp(&other.rank()),
+            },
+            _ => match (self.as_integer(), other.as_integer()) {
+                (Some(a), Some(b)) => a.cmp(&b),
+                _ => self.rank().cmp(&other.rank()),
+            },
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Value::Null => 0,
+            Value::Bool(_) => 1,
+            Value::I64(_) | Value::U64(_) | Value::F64(_) => 2,
+            Value::Str(_) => 3,
+            Value::Bytes(_) => 4,
+            Value::Timestamp(_) => 5,
+            Value::Duration(_) => 6,
+            Value::List(_) => 7,
+        }
+    }
+}
+
+fn compare_doubles(a: f64, b: f64) -> Ordering {
+    canonical(a).total_cmp(&canonical(b))
+}
+
+fn compare_lists(a: &[Value], b: &[Value]) -> Ordering {
+    let differing = a.iter().zip(b).map(|(x, y)| x.total_cmp(y)).find(|o| o.is_ne());
+    differing.unwrap_or_else(|| a.len().cmp(&b.len()))
+}
+
+/// One NaN and one zero, so that equal group keys have equal bits.
+fn canonical(x: f64) -> f64 {
+    if x.is_nan() {
+        f64::NAN
+    } else if x == 0.0 {
+        0.0
+    } else {
+        x
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Value) -> bool {
+        use Value::*;
+        match (self, other) {
+            (Null, Null) => true,
+            (Bool(a), Bool(b)) => a == b,
+            (F64(a), F64(b)) => canonical(*a).to_bits() == canonical(*b).to_bits(),
+            (Str(a), Str(b)) => a == b,
+            (Bytes(a), Bytes(b)) => a == b,
+            (Timestamp(a), Timestamp(b)) | (Duration(a), Duration(b)) => a == b,
+            (List(a), List(b)) => a == b,
+            _ => match (self.as_integer(), other.as_integer()) {
+                (Some(a), Some(b)) => a == b,
+                _ => false,
+            },
+        }
+    }
+}
+
+impl Eq for Value {}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Value::Null => state.write_u8(0),
+            Value::Bool(x) => state.write_u8(1 + u8::from(*x)),
+            // Equal integers hash alike whatever their type: both wrap to the same 64 bits.
+            Value::I64(x) => state.write_u64(*x as u64),
+            Value::U64(x) => state.write_u64(*x),
+            Value::F64(x) => state.write_u64(canonical(*x).to_bits()),
+            Value::Str(x) => x.hash(state),
+            Value::Bytes(x) => x.hash(state),
+            Value::Timestamp(x) | Value::Duration(x) => state.write_i64(*x),
+            Value::List(x) => x.hash(state),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Null => f.write_str("null"),
+            Value::Bool(x) => write!(f, "{x}"),
+            Value::I64(x) => write!(f, "{x}"),
+            Value::U64(x) => write!(f, "{x}"),
+            Value::F64(x) => write!(f, "{x:?}"),
+            Value::Str(x) => f.write_str(x),
+            Value::Bytes(x) => x.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            Value::Timestamp(x) => {
+                write!(f, "{}.{:09}", x.div_euclid(1_000_000_000), x.rem_euclid(1_000_000_000))
+            }
+            Value::Duration(x) => write_duration(f, *x),
+            Value::List(items) => write_list(f, items),
+        }
+    }
+}
+
+fn write_list(f: &mut fmt::Formatter<'_>, items: &[Value]) -> fmt::Result {
+    f.write_str("[")?;
+    for (i, item) in items.iter().enumerate() {
+        write!(f, "{}{item}", if i == 0 { "" } else { ", " })?;
+    }
+    f.write_str("]")
+}
+
+/// Exact, in the largest unit that keeps three digits before the point at most.
+fn write_duration(f: &mut fmt::Formatter<'_>, ns: i64) -> fmt::Result {
+    let sign = if ns < 0 { "-" } else { "" };
+    let ns = ns.unsigned_abs();
+    let (unit, name, digits) = match ns {
+        0..1_000 => return write!(f, "{sign}{ns}ns"),
+        1_000..1_000_000 => (1_000, "us", 3),
+        1_000_000..1_000_000_000 => (1_000_000, "ms", 6),
+        _ => (1_000_000_000, "s", 9),
+    };
+    let fraction = format!("{:0digits$}", ns % unit);
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    write!(f, "{sign}{}{point}{fraction}{name}", ns / unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_equal_by_number() {
+        assert_eq!(Value::I64(5), Value::U64(5));
+        assert_ne!(Value::I64(-1), Value::U64(u64::MAX));
+        assert_ne!(Value::I64(5), Value::F64(5.0));
+    }
+
+    #[test]
+    fn every_nan_is_one_group() {
+        assert_eq!(Value::F64(f64::NAN), Value::F64(-f64::NAN));
+        assert_eq!(Value::F64(0.0), Value::F64(-0.0));
+    }
+
+    #[test]
+    fn durations_are_shown_exactly() {
+        let shown = |ns| Value::Duration(ns).to_string();
+        assert_eq!(shown(999), "999ns");
+        assert_eq!(shown(1_500_000), "1.5ms");
+        assert_eq!(shown(-2_000_000_000), "-2s");
+        assert_eq!(shown(1_000_000_001), "1.000000001s");
+    }
+
+    #[test]
+    fn type_codes_round_trip() {
+        for scalar in Type::SCALARS {
+            assert_eq!(Type::from_code(scalar.code()), scalar);
+            assert_eq!(Type::from_code(scalar.list().code()), scalar.list());
+        }
+    }
+}

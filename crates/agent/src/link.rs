@@ -1,0 +1,93 @@
+//! Links a verified advice to one tracepoint of this process: names of fields become places to read.
+
+use crate::error::AgentError;
+use pivot_advice::{Advice, Instruction, default_fields};
+
+/// An advice that can run at one tracepoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Linked {
+    /// The advice.
+    pub advice: Advice,
+    /// Where each Observe reads, in their order.
+    pub sources: Vec<Source>,
+}
+
+/// Where an observed value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The exported field of that index.
+    Exported(usize),
+    /// A default field.
+    Default(DefaultField),
+}
+
+/// The fields that every tracepoint exports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultField {
+    /// Logical host.
+    Host,
+    /// Process name.
+    Process,
+    /// Process id.
+    Pid,
+    /// Thread name.
+    Thread,
+    /// Full name of the tracepoint.
+    Tracepoint,
+    /// Wall clock.
+    Time,
+    /// Request id, 32 hexadecimal digits.
+    Request,
+}
+
+impl Linked {
+    /// Links an advice to a tracepoint that exports these fields. An exported field hides the default
+    /// field of the same name.
+    pub fn link(advice: &Advice, fields: &[&str]) -> Result<Linked, AgentError> {
+        let observed = advice.instructions.iter().filter_map(|step| match step {
+            Instruction::Observe { field } => Some(field),
+            _ => None,
+        });
+        let sources =
+            observed.map(|field| source(field, fields).ok_or_else(|| missing(advice, field, fields)));
+        Ok(Linked { sources: sources.collect::<Result<_, _>>()?, advice: advice.clone() })
+    }
+}
+
+fn source(field: &str, fields: &[&str]) -> Option<Source> {
+    let exported = fields.iter().position(|name| *name == field).map(Source::Exported);
+    exported.or_else(|| default_field(field).map(Source::Default))
+}
+
+fn default_field(name: &str) -> Option<DefaultField> {
+    Some(match name {
+        "host" => DefaultField::Host,
+        "process" => DefaultField::Process,
+        "pid" => DefaultField::Pid,
+        "thread" => DefaultField::Thread,
+        "tracepoint" => DefaultField::Tracepoint,
+        "time" => DefaultField::Time,
+        "request" => DefaultField::Request,
+        _ => return None,
+    })
+}
+
+fn missing(advice: &Advice, field: &str, fields: &[&str]) -> AgentError {
+    let defaults = default_fields().iter().map(|(name, _)| *name);
+    let known: Vec<_> = fields.iter().copied().chain(defaults).collect();
+    AgentError::NoField {
+        tracepoint: advice.tracepoint.clone(),
+        field: field.into(),
+        known: known.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_field_has_a_source() {
+        assert!(default_fields().iter().all(|(name, _)| default_field(name).is_some()));
+    }
+}

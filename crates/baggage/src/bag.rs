@@ -1,0 +1,261 @@
+//! One bag: what one stage of a query has packed in this request.
+//!
+//! Grouped bags add up, so each contribution may be merged once only and the baggage sees to that.
+//! Temporal bags hold stamped tuples and unite, so merging a copy changes nothing.
+
+use crate::clock::Stamp;
+use pivot_advice::eval::stable_hash;
+use pivot_advice::{Aggregate, Groups, Keep};
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+/// The tuples of one stage.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Bag {
+    /// All of them, grouped.
+    Grouped {
+        /// The rows.
+        rows: Groups,
+        /// When set, groups whose key hashes to it or above were dropped and always will be, so
+        /// that the groups that remain are complete.
+        cut: Option<u64>,
+    },
+    /// The first by stamp.
+    First {
+        /// How many at most.
+        n: u32,
+        /// At least one, by stamp, all with rows of one shape.
+        slots: Vec<Slot>,
+    },
+    /// The most recent by stamp.
+    MostRecent {
+        /// How many at most.
+        n: u32,
+        /// At least one, by stamp, all with rows of one shape.
+        slots: Vec<Slot>,
+    },
+}
+
+/// One tuple that a temporal bag has chosen, with the rows of the joins below it, possibly none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slot {
+    /// Its identity and its place in the order.
+    pub stamp: Stamp,
+    /// Its rows.
+    pub rows: Groups,
+}
+
+/// What became of two bags of one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Merged {
+    /// They are one bag now.
+    Both,
+    /// Their shapes differ, which only a defect can cause: the bag of the lesser shape was kept and
+    /// the other one is lost. Every branch decides alike, in whatever order the bags meet.
+    One,
+}
+
+impl Bag {
+    /// A bag of what one event packs; None if it holds nothing. `stamp` is for temporal bags.
+    pub fn packed(keep: Keep, rows: Groups, stamp: Stamp) -> Option<Bag> {
+        let slots = |rows| vec![Slot { stamp, rows }];
+        match keep {
+            Keep::All if rows.is_empty() => None,
+            Keep::All => Some(Bag::Grouped { rows, cut: None }),
+            Keep::First(0) | Keep::MostRecent(0) => None,
+            Keep::First(n) => Some(Bag::First { n, slots: slots(rows) }),
+            Keep::MostRecent(n) => Some(Bag::MostRecent { n, slots: slots(rows) }),
+        }
+    }
+
+    /// Adds the tuples of another bag.
+    pub fn merge(&mut self, other: Bag) -> Merged {
+        match self.shape().cmp(&other.shape()) {
+            Ordering::Less => return Merged::One,
+            Ordering::Greater => {
+                *self = other;
+                return Merged::One;
+            }
+            Ordering::Equal => {}
+        }
+        match (self, other) {
+            (Bag::Grouped { rows, cut }, Bag::Grouped { rows: more, cut: other_cut }) => {
+                rows.merge(&more);
+                *cut = [*cut, other_cut].into_iter().flatten().min();
+                if let Some(cut) = *cut {
+                    rows.retain(|group| stable_hash(&group.key) < cut);
+                }
+            }
+            (Bag::First { n, slots }, Bag::First { slots: more, .. }) => {
+                unite(slots, more);
+                slots.truncate(*n as usize);
+            }
+            (Bag::MostRecent { n, slots }, Bag::MostRecent { slots: more, .. }) => {
+                unite(slots, more);
+                slots.drain(..slots.len().saturating_sub(*n as usize));
+            }
+            _ => {}
+        }
+        Merged::Both
+    }
+
+    /// All rows: what an advice that unpacks the bag joins with.
+    pub fn rows(&self) -> Cow<'_, Groups> {
+        match self {
+            Bag::Grouped { rows, .. } => Cow::Borrowed(rows),
+            Bag::First { slots, .. } | Bag::MostRecent { slots, .. } => sum(slots),
+        }
+    }
+
+    /// The chosen tuples of a temporal bag, by stamp; none of a grouped one.
+    pub fn slots(&self) -> &[Slot] {
+        match self {
+            Bag::Grouped { .. } => &[],
+            Bag::First { slots, .. } | Bag::MostRecent { slots, .. } => slots,
+        }
+    }
+
+    /// Whether groups were dropped.
+    pub fn is_cut(&self) -> bool {
+        matches!(self, Bag::Grouped { cut: Some(_), .. })
+    }
+
+    /// What two bags must agree on to be merged, in an order: kind, bound, columns.
+    fn shape(&self) -> (u8, u32, Option<Columns<'_>>) {
+        match self {
+            Bag::Grouped { rows, .. } => (0, 0, Some(Columns(rows))),
+            Bag::First { n, slots } => (1, *n, slots.first().map(|slot| Columns(&slot.rows))),
+            Bag::MostRecent { n, slots } => (2, *n, slots.first().map(|slot| Columns(&slot.rows))),
+        }
+    }
+}
+
+/// The columns of a table: how many keys, and which aggregates.
+#[derive(Clone, Copy)]
+struct Columns<'a>(&'a Groups);
+
+impl Columns<'_> {
+    fn codes(&self) -> impl Iterator<Item = u8> {
+        self.0.aggregates().iter().map(|aggregate: &Aggregate| *aggregate as u8)
+    }
+}
+
+impl Ord for Columns<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.keys().cmp(&other.0.keys()).then_with(|| self.codes().cmp(other.codes()))
+    }
+}
+
+impl PartialOrd for Columns<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Columns<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Columns<'_> {}
+
+/// One slot for each stamp of either side.
+fn unite(slots: &mut Vec<Slot>, more: Vec<Slot>) {
+    slots.extend(more);
+    slots.sort_by_key(|slot| slot.stamp);
+    slots.dedup_by_key(|slot| slot.stamp);
+}
+
+fn sum(slots: &[Slot]) -> Cow<'_, Groups> {
+    match slots {
+        [] => Cow::Owned(Groups::new(0, &[])),
+        [only] => Cow::Borrowed(&only.rows),
+        [first, others @ ..] => {
+            let mut rows = first.rows.clone();
+            others.iter().for_each(|slot| rows.merge(&slot.rows));
+            Cow::Owned(rows)
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::clock::Hlc;
+    use pivot_advice::Value;
+
+    fn rows(keys: &[i64]) -> Groups {
+        let mut rows = Groups::new(1, &[]);
+        keys.iter().for_each(|key| rows.entry(&[Value::I64(*key)]).merge(1, &[]));
+        rows
+    }
+
+    fn stamp(at: u64) -> Stamp {
+        Stamp { clock: Hlc::from_u64(at), nonce: 0 }
+    }
+
+    fn bag(keep: Keep, at: &[u64]) -> Bag {
+        let each = at.iter().map(|at| Bag::packed(keep, rows(&[*at as i64]), stamp(*at)).unwrap());
+        each.reduce(merged).unwrap()
+    }
+
+    fn merged(mut a: Bag, b: Bag) -> Bag {
+        assert_eq!(a.merge(b), Merged::Both);
+        a
+    }
+
+    fn check(keep: Keep, at: &[u64], kept: &[i64]) {
+        assert_eq!(*bag(keep, at).rows(), rows(kept));
+    }
+
+    #[test]
+    fn each_kind_keeps_what_it_promises() {
+        check(Keep::All, &[3, 1, 2, 1], &[1, 1, 2, 3]);
+        check(Keep::First(2), &[3, 1, 2], &[1, 2]);
+        check(Keep::MostRecent(2), &[3, 1, 2], &[2, 3]);
+        check(Keep::First(2), &[3, 3], &[3]);
+    }
+
+    #[test]
+    fn a_tuple_without_rows_holds_its_slot() {
+        let empty = Bag::packed(Keep::First(1), rows(&[]), stamp(1)).unwrap();
+        assert!(merged(bag(Keep::First(1), &[2]), empty).rows().is_empty());
+    }
+
+    #[test]
+    fn bags_of_different_shapes_leave_the_same_one_in_any_order() {
+        let wide = Bag::packed(Keep::All, Groups::new(1, &[Aggregate::Sum]), stamp(0));
+        assert_eq!(wide, None);
+        let mut summed = Groups::new(1, &[Aggregate::Sum]);
+        summed.entry(&[Value::I64(1)]).n = 1;
+        let bags = [
+            bag(Keep::All, &[1]),
+            Bag::packed(Keep::All, summed, stamp(0)).unwrap(),
+            bag(Keep::First(1), &[1]),
+            bag(Keep::First(2), &[1]),
+            bag(Keep::MostRecent(1), &[1]),
+        ];
+        for a in &bags {
+            for b in &bags {
+                let (mut ab, mut ba) = (a.clone(), b.clone());
+                let (left, right) = (ab.merge(b.clone()), ba.merge(a.clone()));
+                assert_eq!((ab, left), (ba, right));
+                assert_eq!(left == Merged::One, a != b);
+            }
+        }
+    }
+
+    #[test]
+    fn groups_beyond_a_cut_stay_out() {
+        let keys: Vec<u64> = (0..100).collect();
+        let half = u64::MAX / 2;
+        let cut = merged(bag(Keep::All, &keys), Bag::Grouped { rows: rows(&[]), cut: Some(half) });
+        assert!(cut.is_cut() && (20..80).contains(&cut.rows().len()));
+        assert_eq!(merged(bag(Keep::All, &keys), cut.clone()).rows().len(), cut.rows().len());
+        let lower = Bag::Grouped { rows: rows(&[]), cut: Some(half / 2) };
+        assert!(merged(cut.clone(), lower).rows().len() < cut.rows().len());
+    }
+}

@@ -1,0 +1,376 @@
+//! One live branch of a request: the rules of fork and join.
+//!
+//! Three rules keep every contribution counted once, whatever the shape of the request:
+//!
+//! - **freeze**: before a fork, what the branch has gathered becomes an [`Instance`] with a random
+//!   `uid`, because from now on there are copies. Its `domain` is the share of the branch.
+//! - **grow**: whoever holds an instance after a join adds its share to the domain.
+//! - **fold**: after a join, an instance whose domain lies inside the share becomes the branch's
+//!   own again. No other branch can hold a copy any more, so the uid has done its work.
+//!
+//! They maintain the **invariant**: *every live branch whose share overlaps the domain of an
+//! instance, in any copy of it, holds that instance; and whoever holds it lies inside its domain.*
+//! Freeze establishes it, since both sides of the fork hold the instance and divide the domain
+//! between them; grow maintains it across joins with outsiders; fold relies on it.
+//!
+//! It also tells copies of a branch apart from other branches, however late they arrive. Call the
+//! share of a branch, with the domains of the instances that the other side does not hold, its
+//! **territory**. By the invariant the territories of two branches that meet are disjoint. But each
+//! contribution stays within the territory of whoever counts it, beginning with the share of the
+//! branch that packed it. So if both sides count one contribution apart from a common instance,
+//! their territories overlap: the incoming side is a duplicate and is refused.
+//!
+//! An **anonymous** branch owns no share, because none was left to divide. What it and its parent
+//! hold in common never folds, and what it gathered takes a uid when it leaves the process.
+
+use crate::bag::Bag;
+use crate::bags::{Bags, Mismatches};
+use crate::clock::Hlc;
+use crate::random::{random, random128};
+use crate::share::{MAX_DEPTH, Share};
+use pivot_advice::{BagKey, QueryId};
+use std::sync::Arc;
+
+/// Contributions of which several branches may hold copies. Its bags do not change any more.
+#[derive(Debug, Clone)]
+pub(crate) struct Instance {
+    pub(crate) uid: u64,
+    pub(crate) domain: Share,
+    /// Copies may be in branches without a share, so it never folds.
+    pub(crate) never: bool,
+    pub(crate) bags: Arc<Bags>,
+    /// Fields of the encoded form that this build does not know.
+    pub(crate) unknown: Vec<u8>,
+}
+
+impl Instance {
+    /// Takes over the bags that this copy had to leave behind on its way and the other did not.
+    fn restore(&mut self, copy: &Instance) {
+        for (key, bag) in copy.bags.iter() {
+            if self.bags.get(*key).is_none() {
+                // A key that is not there cannot have another shape.
+                let _none = Arc::make_mut(&mut self.bags).add(*key, bag.clone());
+            }
+        }
+    }
+}
+
+/// One live branch.
+#[derive(Debug)]
+pub(crate) struct Branch {
+    pub(crate) request: u128,
+    /// Shares are parts of this root. A detached branch begins a new one.
+    pub(crate) root: u64,
+    pub(crate) share: Share,
+    /// Parts of the share given away and not returned, as far as this process has seen.
+    pub(crate) outstanding: u32,
+    pub(crate) depth_limit: u8,
+    pub(crate) clock: Hlc,
+    /// Random per branch, the second part of its stamps.
+    pub(crate) nonce: u32,
+    /// The fraction of requests that sampling keeps.
+    pub(crate) keep: f64,
+    /// Something that happened before is missing.
+    pub(crate) partial: bool,
+    pub(crate) active: Bags,
+    /// By uid.
+    pub(crate) frozen: Vec<Instance>,
+    /// Fields of the encoded form that this build does not know.
+    pub(crate) unknown: Vec<u8>,
+}
+
+/// Why a join was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Foreign,
+    Duplicate,
+}
+
+impl Branch {
+    /// The only branch of a new request.
+    pub(crate) fn root() -> Branch {
+        Branch {
+            request: random128(),
+            root: random(),
+            share: Share::whole(),
+            outstanding: 0,
+            depth_limit: MAX_DEPTH,
+            clock: Hlc::default(),
+            nonce: random() as u32,
+            keep: 1.0,
+            partial: false,
+            active: Bags::default(),
+            frozen: Vec::new(),
+            unknown: Vec::new(),
+        }
+    }
+
+    /// A branch of the same request that has gathered nothing.
+    fn sibling(&self, root: u64, share: Share) -> Branch {
+        let unknown = self.unknown.clone();
+        let Branch { request, depth_limit, clock, keep, partial, .. } = *self;
+        Branch { request, root, share, depth_limit, clock, keep, partial, unknown, ..Branch::root() }
+    }
+
+    /// A new branch that sees what this one sees.
+    pub(crate) fn fork(&mut self) -> Branch {
+        let domain = self.share.clone();
+        let share = self.share.split(self.outstanding, self.depth_limit);
+        let never = share.is_none();
+        self.freeze(domain, never);
+        match share {
+            Some(_) => self.outstanding = self.outstanding.saturating_add(1),
+            None => self.frozen.iter_mut().for_each(|instance| instance.never = true),
+        }
+        Branch { frozen: self.frozen.clone(), ..self.sibling(self.root, share.unwrap_or_default()) }
+    }
+
+    /// A new branch that sees what this one sees and will not be joined again.
+    pub(crate) fn detach(&self) -> (Branch, Mismatches) {
+        let mut child = self.sibling(random(), Share::whole());
+        child.active = self.active.clone();
+        let frozen = self.frozen.iter().map(|instance| (*instance.bags).clone());
+        let mismatches = frozen.map(|bags| child.active.merge(bags)).sum();
+        (child, mismatches)
+    }
+
+    /// Gives what an anonymous branch gathered a uid, so that copies can be recognised without a
+    /// share. Other branches are recognised by theirs.
+    pub(crate) fn seal(&mut self) {
+        if self.share.is_empty() {
+            self.freeze(Share::default(), true);
+        }
+    }
+
+    fn freeze(&mut self, domain: Share, never: bool) {
+        if self.active.is_empty() {
+            return;
+        }
+        let bags = Arc::new(std::mem::take(&mut self.active));
+        let instance = Instance { uid: random(), domain, never, bags, unknown: Vec::new() };
+        let place = self.frozen.partition_point(|other| other.uid < instance.uid);
+        self.frozen.insert(place, instance);
+    }
+
+    /// Takes in another branch, or refuses it and is marked partial.
+    pub(crate) fn join(&mut self, other: Branch) -> Result<Mismatches, Refusal> {
+        if let Some(refusal) = self.refusal(&other) {
+            self.partial = true;
+            return Err(refusal);
+        }
+        self.clock.receive(other.clock);
+        self.keep = self.keep.min(other.keep);
+        if self.unknown.is_empty() {
+            self.unknown = other.unknown;
+        }
+        if !other.share.is_empty() {
+            self.outstanding = self.outstanding.saturating_sub(1);
+        }
+        self.share.unite(&other.share);
+        let mismatches = self.active.merge(other.active);
+        unite(&mut self.frozen, other.frozen);
+        self.frozen.iter_mut().for_each(|instance| instance.domain.unite(&self.share));
+        let mismatches = mismatches + self.fold();
+        self.partial |= other.partial || mismatches > 0;
+        Ok(mismatches)
+    }
+
+    fn refusal(&self, other: &Branch) -> Option<Refusal> {
+        if self.request != other.request || self.root != other.root {
+            return Some(Refusal::Foreign);
+        }
+        let duplicate =
+            self.share.overlaps(&other.share) || self.territory(other).overlaps(&other.territory(self));
+        duplicate.then_some(Refusal::Duplicate)
+    }
+
+    fn territory(&self, other: &Branch) -> Share {
+        let mut territory = self.share.clone();
+        let apart = self.frozen.iter().filter(|instance| !other.holds(instance.uid));
+        apart.for_each(|instance| territory.unite(&instance.domain));
+        territory
+    }
+
+    fn holds(&self, uid: u64) -> bool {
+        self.frozen.binary_search_by_key(&uid, |instance| instance.uid).is_ok()
+    }
+
+    fn fold(&mut self) -> Mismatches {
+        let mut mismatches = 0;
+        let share = &self.share;
+        let settled = |instance: &mut Instance| !instance.never && share.contains(&instance.domain);
+        for instance in self.frozen.extract_if(.., settled) {
+            mismatches += self.active.merge(Arc::unwrap_or_clone(instance.bags));
+        }
+        if *share == Share::whole() {
+            self.outstanding = 0;
+        }
+        mismatches
+    }
+
+    /// Every bag of a key: its tuples are those of all of them together.
+    pub(crate) fn visible(&self, key: BagKey) -> impl Iterator<Item = &Bag> {
+        let frozen = self.frozen.iter().filter_map(move |instance| instance.bags.get(key));
+        self.active.get(key).into_iter().chain(frozen)
+    }
+
+    /// All bags, those of one key once for each place that holds one.
+    pub(crate) fn bags(&self) -> impl Iterator<Item = &(BagKey, Bag)> {
+        self.active.iter().chain(self.frozen.iter().flat_map(|instance| instance.bags.iter()))
+    }
+
+    /// Forgets the bags of the newest query. Gives how many there were.
+    pub(crate) fn forget_newest(&mut self) -> u64 {
+        let age = |query: QueryId| (query.number, query.frontend);
+        let Some(newest) = self.bags().map(|(key, _)| key.query).max_by_key(|query| age(*query)) else {
+            return 0;
+        };
+        let forgotten = self.bags().filter(|(key, _)| key.query == newest).count();
+        self.retain(|key| key.query != newest);
+        self.partial = true;
+        forgotten as u64
+    }
+
+    /// Forgets bags. Instances stay even without bags: what is recognised by them must stay so.
+    pub(crate) fn retain(&mut self, keep: impl Fn(BagKey) -> bool) {
+        self.active.retain(&keep);
+        for instance in &mut self.frozen {
+            if instance.bags.iter().any(|(key, _)| !keep(*key)) {
+                Arc::make_mut(&mut instance.bags).retain(&keep);
+            }
+        }
+    }
+}
+
+/// The instances of both sides by uid, those of both once.
+fn unite(mine: &mut Vec<Instance>, theirs: Vec<Instance>) {
+    if theirs.is_empty() {
+        return;
+    }
+    mine.extend(theirs);
+    // Stable, so that of two copies ours comes first.
+    mine.sort_by_key(|instance| instance.uid);
+    mine.dedup_by(|copy, kept| {
+        let same = copy.uid == kept.uid;
+        if same {
+            kept.domain.unite(&copy.domain);
+            kept.never |= copy.never;
+            kept.restore(copy);
+        }
+        same
+    });
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use pivot_advice::{Groups, Keep, Value};
+    use proptest::prelude::*;
+
+    const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
+
+    fn pack(branch: &mut Branch, value: u64) {
+        let mut rows = Groups::new(1, &[]);
+        rows.entry(&[Value::U64(value)]).n = 1;
+        let stamp = crate::clock::Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
+        branch.active.add(KEY, Bag::packed(Keep::All, rows, stamp).unwrap());
+    }
+
+    fn copy_of(branch: &Branch) -> Branch {
+        let Branch { outstanding, nonce, .. } = *branch;
+        let (active, frozen) = (branch.active.clone(), branch.frozen.clone());
+        Branch { outstanding, nonce, active, frozen, ..branch.sibling(branch.root, branch.share.clone()) }
+    }
+
+    #[test]
+    fn a_copy_is_refused_even_after_its_share_went_to_another_child() {
+        let mut parent = Branch::root();
+        let mut child = parent.fork();
+        pack(&mut child, 1);
+        let copy = copy_of(&child);
+        assert_eq!(parent.join(child), Ok(0));
+        let other = parent.fork();
+        assert!(!parent.share.overlaps(&copy.share) && other.share == copy.share);
+        assert_eq!(parent.join(copy), Err(Refusal::Duplicate));
+        assert!(parent.partial);
+    }
+
+    #[test]
+    fn copies_joined_by_different_branches_are_refused_where_those_meet() {
+        let mut parent = Branch::root();
+        let (mut left, mut child) = (parent.fork(), parent.fork());
+        pack(&mut child, 1);
+        let copy = copy_of(&child);
+        assert_eq!((parent.join(child), left.join(copy)), (Ok(0), Ok(0)));
+        let (_, child_of_left) = (parent.fork(), left.fork());
+        assert_eq!(parent.join(child_of_left), Err(Refusal::Duplicate));
+    }
+
+    #[test]
+    fn a_detached_branch_sees_everything_and_is_refused_when_it_returns() {
+        let mut parent = Branch::root();
+        pack(&mut parent, 1);
+        let _child = parent.fork();
+        pack(&mut parent, 2);
+        let (detached, mismatches) = parent.detach();
+        let rows = detached.active.get(KEY).unwrap().rows().into_owned();
+        assert_eq!((rows.len(), mismatches, detached.frozen.len()), (2, 0, 0));
+        assert_eq!(parent.join(detached), Err(Refusal::Foreign));
+    }
+
+    #[test]
+    fn a_copy_that_lost_a_bag_on_its_way_gets_it_back() {
+        let mut parent = Branch::root();
+        pack(&mut parent, 1);
+        let mut child = parent.fork();
+        assert_eq!((child.forget_newest(), child.forget_newest()), (1, 0));
+        assert_eq!(child.join(parent), Ok(0));
+        assert_eq!(child.active.get(KEY).unwrap().rows().len(), 1);
+        assert!(child.partial);
+    }
+
+    /// The module's invariant, for every instance of every copy against every live branch.
+    fn check_invariant(live: &[Branch]) {
+        for holder in live {
+            for instance in &holder.frozen {
+                assert!(instance.domain.contains(&holder.share), "a holder is outside the domain");
+                let inside = live.iter().filter(|branch| branch.share.overlaps(&instance.domain));
+                inside
+                    .for_each(|branch| assert!(branch.holds(instance.uid), "a branch inside does not hold"));
+            }
+        }
+        for (i, a) in live.iter().enumerate() {
+            assert!(live[..i].iter().all(|b| !a.share.overlaps(&b.share)), "two branches own one share");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+
+        #[test]
+        fn whoever_is_inside_a_domain_holds_the_instance(
+            steps in proptest::collection::vec((0u8..8, 0usize..64, 0usize..64), 1..60), limit in 3u8..64
+        ) {
+            let mut live = vec![Branch { depth_limit: limit, ..Branch::root() }];
+            for (step, which, other) in steps {
+                let which = which % live.len();
+                match step {
+                    0..=2 => pack(&mut live[which], 1),
+                    3..=4 => {
+                        let child = live[which].fork();
+                        live.push(child);
+                    }
+                    5 if other % 8 == 0 && live.len() > 1 => drop(live.swap_remove(which)),
+                    _ if live.len() > 1 => {
+                        let ended = live.swap_remove(which);
+                        let into = other % live.len();
+                        prop_assert_eq!(live[into].join(ended), Ok(0));
+                    }
+                    _ => {}
+                }
+                check_invariant(&live);
+            }
+        }
+    }
+}

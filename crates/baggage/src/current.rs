@@ -1,0 +1,191 @@
+//! The baggage of the request that runs on this thread.
+//!
+//! The slot is moved out of and back into, never borrowed, so code that runs while it is in use
+//! finds no request instead of a panic. A scope belongs to its thread and must not be held across
+//! an `.await`: a future carries its own baggage, see [`crate::future`].
+
+use crate::baggage::{Baggage, Joined};
+use crate::losses;
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+thread_local! {
+    static CURRENT: Cell<Option<Baggage>> = const { Cell::new(None) };
+}
+
+/// Makes a baggage current, or no request at all, and gives what was current before.
+///
+/// A thread that is being torn down has no request and takes none.
+pub fn attach(baggage: Option<Baggage>) -> Option<Baggage> {
+    CURRENT.try_with(|current| current.replace(baggage)).unwrap_or(None)
+}
+
+/// Takes the current baggage along; the thread is outside any request afterwards.
+pub fn capture() -> Option<Baggage> {
+    attach(None)
+}
+
+/// Begins a request on this thread, or goes on with one that arrived.
+pub fn enter_request(arrived: Option<Baggage>) -> Scope {
+    let previous = attach(Some(arrived.unwrap_or_default()));
+    Scope { previous, open: true, thread: PhantomData }
+}
+
+/// A request that runs on this thread until the scope ends. Scopes end in reverse order.
+#[derive(Debug)]
+#[must_use = "the request ends when the scope is dropped"]
+pub struct Scope {
+    previous: Option<Baggage>,
+    open: bool,
+    thread: PhantomData<*const ()>,
+}
+
+impl Scope {
+    /// Ends the scope and gives the request's baggage, to be sent or joined.
+    pub fn finish(mut self) -> Baggage {
+        self.end().unwrap_or_default()
+    }
+
+    fn end(&mut self) -> Option<Baggage> {
+        self.open = false;
+        attach(self.previous.take())
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        if self.open {
+            drop(self.end());
+        }
+    }
+}
+
+/// Puts the baggage back that was taken out of the slot, also when the code between panics.
+struct Return(Option<Baggage>);
+
+impl Drop for Return {
+    fn drop(&mut self) {
+        attach(self.0.take());
+    }
+}
+
+/// Runs `f` with the current baggage; does not run it outside any request.
+fn inside<R>(f: impl FnOnce(&mut Baggage) -> R) -> Option<R> {
+    let mut current = Return(Some(capture()?));
+    current.0.as_mut().map(f)
+}
+
+/// Runs `f` with the current baggage, or with None outside any request, which is counted.
+///
+/// While `f` runs, the thread is outside the request.
+pub fn with_current<R>(f: impl FnOnce(Option<&mut Baggage>) -> R) -> R {
+    let mut current = Return(capture());
+    if current.0.is_none() {
+        losses::OUTSIDE.add(1);
+    }
+    f(current.0.as_mut())
+}
+
+/// Whether a request runs on this thread.
+pub fn in_request() -> bool {
+    inside(|_| ()).is_some()
+}
+
+/// A branch of the current request; None outside any.
+pub fn fork() -> Option<Baggage> {
+    inside(Baggage::fork)
+}
+
+/// Joins a branch into the current request.
+pub fn join(branch: Baggage) -> Joined {
+    with_current(|current| current.map_or(Joined::Outside, |current| current.join(branch)))
+}
+
+/// A branch of the current request for a message without a reply; None outside any.
+pub fn detach() -> Option<Baggage> {
+    inside(|current| current.detach())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    fn begun() -> (Baggage, u128) {
+        let mut baggage = Baggage::new();
+        let request = baggage.request_or_begin();
+        (baggage, request)
+    }
+
+    fn current_request() -> Option<u128> {
+        inside(|current| current.request()).flatten()
+    }
+
+    #[test]
+    fn scopes_restore_what_was_current() {
+        let ((outer, a), (inner, b)) = (begun(), begun());
+        let outer = enter_request(Some(outer));
+        let inner = enter_request(Some(inner));
+        assert_eq!(current_request(), Some(b));
+        assert_eq!(inner.finish().request(), Some(b));
+        assert_eq!(current_request(), Some(a));
+        drop(outer);
+        assert!(!in_request());
+    }
+
+    #[test]
+    fn a_request_without_baggage_is_still_a_request() {
+        let scope = enter_request(None);
+        assert!(in_request() && current_request().is_none());
+        assert!(scope.finish().is_unborn());
+    }
+
+    #[test]
+    fn code_that_runs_inside_finds_no_request_and_no_panic() {
+        let (baggage, request) = begun();
+        let _scope = enter_request(Some(baggage));
+        with_current(|current| {
+            assert!(current.is_some() && !in_request() && fork().is_none());
+            assert_eq!(join(begun().0), Joined::Outside);
+            drop(enter_request(None));
+        });
+        assert_eq!(current_request(), Some(request));
+    }
+
+    #[test]
+    fn a_panic_leaves_the_request_current() {
+        let (baggage, request) = begun();
+        let _scope = enter_request(Some(baggage));
+        let panicked =
+            catch_unwind(AssertUnwindSafe(|| with_current(|_| std::panic::resume_unwind(Box::new(())))));
+        assert!(panicked.is_err());
+        assert_eq!(current_request(), Some(request));
+    }
+
+    #[test]
+    fn branches_of_the_current_request_join_it_and_detached_ones_do_not() {
+        let _scope = enter_request(Some(begun().0));
+        let (branch, detached) = (fork(), detach());
+        assert_eq!(branch.map(join), Some(Joined::Merged));
+        assert_eq!(detached.map(join), Some(Joined::Foreign));
+        assert!(inside(|current| current.is_partial()).is_some_and(|partial| partial));
+    }
+
+    #[test]
+    fn a_thread_that_ends_drops_its_request() {
+        struct Last;
+        impl Drop for Last {
+            fn drop(&mut self) {
+                let scope = enter_request(None);
+                let _maybe = (in_request(), fork());
+                drop(scope);
+            }
+        }
+        thread_local!(static LAST: Last = const { Last });
+        let thread = std::thread::spawn(|| {
+            LAST.with(|_| attach(Some(begun().0)));
+            std::mem::forget(enter_request(None));
+        });
+        assert!(thread.join().is_ok());
+    }
+}

@@ -1,0 +1,257 @@
+//! Futures that carry baggage.
+//!
+//! A task moves between threads and shares them with other tasks, so its baggage is moved into the
+//! thread's slot for each poll and out again after it. A future that is dropped before it is ready
+//! is dropped inside its request too, so that events of its destructors belong to it; its branch
+//! then ends unjoined, which loses what it packed and nothing else.
+
+use crate::baggage::Baggage;
+use crate::current::{attach, fork, join};
+use pin_project_lite::pin_project;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// Swaps a baggage with the thread's while it lives.
+struct Swap<'a>(&'a mut Option<Baggage>);
+
+impl<'a> Swap<'a> {
+    fn begin(baggage: &'a mut Option<Baggage>) -> Swap<'a> {
+        *baggage = attach(baggage.take());
+        Swap(baggage)
+    }
+}
+
+impl Drop for Swap<'_> {
+    fn drop(&mut self) {
+        *self.0 = attach(self.0.take());
+    }
+}
+
+pin_project! {
+    /// A future that runs in a request; resolves to its output and the request's baggage.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct InBaggage<F> {
+        // Taken out when it is ready or dropped, in both cases inside the request.
+        #[pin]
+        future: Option<F>,
+        baggage: Option<Baggage>,
+    }
+
+    impl<F> PinnedDrop for InBaggage<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.future.is_some() && this.baggage.is_some() {
+                let _swap = Swap::begin(this.baggage);
+                this.future.set(None);
+            }
+        }
+    }
+}
+
+impl<F: Future> InBaggage<F> {
+    /// Polls in the request, if there is one; once ready the baggage is what the future left.
+    fn poll_inside(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(F::Output, Option<Baggage>)> {
+        let mut this = self.project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
+        if this.baggage.is_none() {
+            return future.poll(cx).map(|output| (output, None));
+        }
+        let swap = Swap::begin(this.baggage);
+        let output = ready!(future.poll(cx));
+        this.future.set(None);
+        drop(swap);
+        Poll::Ready((output, this.baggage.take()))
+    }
+}
+
+impl<F: Future> Future for InBaggage<F> {
+    type Output = (F::Output, Baggage);
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_inside(cx).map(|(output, baggage)| (output, baggage.unwrap_or_default()))
+    }
+}
+
+/// Carries baggage with any future.
+pub trait FutureExt: Future + Sized {
+    /// Runs the future in the request of this baggage; resolves to the output and the baggage.
+    fn in_baggage(self, baggage: Baggage) -> InBaggage<Self> {
+        InBaggage { future: Some(self), baggage: Some(baggage) }
+    }
+}
+
+impl<F: Future> FutureExt for F {}
+
+pin_project! {
+    /// A future that runs in its own branch of the request.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Forked<F> {
+        #[pin]
+        inside: InBaggage<F>,
+    }
+}
+
+/// Runs a future in a branch of the current request, for concurrency within one task:
+/// `join!(forked(a), forked(b))`.
+///
+/// The branch forks here, not at the first poll, so that siblings made together never see each
+/// other, whichever is polled and done first. It joins whatever request is current where it becomes
+/// ready. Outside a request the future runs as it is.
+pub fn forked<F: Future>(future: F) -> Forked<F> {
+    Forked { inside: InBaggage { future: Some(future), baggage: fork() } }
+}
+
+impl<F: Future> Future for Forked<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let (output, baggage) = ready!(self.project().inside.poll_inside(cx));
+        baggage.map(join);
+        Poll::Ready(output)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::current::{enter_request, in_request, with_current};
+    use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use tokio::task::yield_now;
+
+    const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
+
+    fn pack(value: u64) {
+        let mut rows = Groups::new(1, &[]);
+        rows.entry(&[Value::U64(value)]).n = 1;
+        with_current(|current| current.unwrap().pack(KEY, Keep::All, rows));
+    }
+
+    fn seen() -> u64 {
+        with_current(|current| current.and_then(|baggage| baggage.unpack(KEY).map(|rows| rows.len() as u64)))
+            .unwrap_or(0)
+    }
+
+    fn begun() -> Baggage {
+        let mut baggage = Baggage::new();
+        baggage.request_or_begin();
+        baggage
+    }
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    async fn pack_twice(value: u64) -> u64 {
+        pack(value);
+        yield_now().await;
+        pack(value + 1);
+        seen()
+    }
+
+    #[test]
+    fn a_task_takes_its_baggage_from_thread_to_thread() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let tasks: Vec<_> = (0..64)
+            .map(|_| {
+                let work = async {
+                    for value in 0..50 {
+                        pack(value);
+                        yield_now().await;
+                    }
+                    seen()
+                };
+                runtime.spawn(work.in_baggage(begun()))
+            })
+            .collect();
+        for task in tasks {
+            let (seen, baggage) = runtime.block_on(task).unwrap();
+            assert_eq!((seen, baggage.unpack(KEY).unwrap().len()), (50, 50));
+        }
+    }
+
+    #[test]
+    fn a_poll_leaves_the_thread_as_it_was() {
+        let scope = enter_request(Some(begun()));
+        let (seen_inside, inner) = block_on(pack_twice(1).in_baggage(begun()));
+        assert_eq!((seen_inside, seen()), (2, 0));
+        assert_ne!(scope.finish().request(), inner.request());
+    }
+
+    #[test]
+    fn concurrent_futures_do_not_see_each_other_and_are_seen_once_done() {
+        let work = async {
+            pack(0);
+            let at_once = async {
+                pack(9);
+                seen()
+            };
+            let counts = tokio::join!(forked(at_once), forked(pack_twice(1)), forked(pack_twice(3)));
+            (counts, seen())
+        };
+        let ((counts, after), baggage) = block_on(work.in_baggage(begun()));
+        assert_eq!((counts, after), ((2, 3, 3), 6));
+        assert_eq!((baggage.instances(), baggage.is_partial()), (0, false));
+    }
+
+    #[test]
+    fn a_loser_of_select_is_lost_and_harms_nothing() {
+        let work = async {
+            pack(0);
+            let never = async {
+                pack(1);
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                biased;
+                () = forked(never) => {}
+                _ = forked(pack_twice(2)) => {}
+            }
+            seen()
+        };
+        let (after, baggage) = block_on(work.in_baggage(begun()));
+        assert_eq!((after, baggage.is_partial()), (3, false));
+    }
+
+    struct SeenAtDrop(Arc<AtomicU64>);
+
+    impl Drop for SeenAtDrop {
+        fn drop(&mut self) {
+            self.0.store(seen(), Relaxed);
+        }
+    }
+
+    fn check_destructor(end: impl Future<Output = ()> + Unpin) {
+        let counted = Arc::new(AtomicU64::new(0));
+        let guard = SeenAtDrop(counted.clone());
+        let work = async move {
+            let _guard = guard;
+            pack(1);
+            end.await;
+        };
+        let polled = async {
+            let mut work = Box::pin(work.in_baggage(begun()));
+            std::future::poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx).is_ready())).await
+        };
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| block_on(polled)));
+        drop(outcome);
+        assert_eq!((counted.load(Relaxed), in_request()), (1, false));
+    }
+
+    #[test]
+    fn destructors_run_inside_the_request_however_the_future_ends() {
+        check_destructor(std::future::ready(()));
+        check_destructor(std::future::pending());
+        check_destructor(std::future::poll_fn(|_| std::panic::resume_unwind(Box::new(()))));
+    }
+
+    #[test]
+    fn outside_a_request_a_forked_future_runs_as_it_is() {
+        assert!(!block_on(forked(async { in_request() })));
+    }
+}

@@ -1,0 +1,56 @@
+//! What the baggage of this process has lost, by cause. Nothing is lost silently.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Counts since the process began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Losses {
+    /// Baggage refused by a join because a copy of it had been joined before.
+    pub duplicate: u64,
+    /// Baggage refused by a join because it belongs to another request, or had been detached.
+    pub foreign: u64,
+    /// Bags dropped because another bag of the same key had another shape.
+    pub mismatched: u64,
+    /// Bags left behind because baggage would have been too long to travel.
+    pub overflowed: u64,
+    /// Encoded baggage that could not be read.
+    pub malformed: u64,
+    /// Packs, unpacks and joins outside any request.
+    pub outside: u64,
+}
+
+/// One cause of loss.
+#[derive(Debug)]
+pub(crate) struct Loss(AtomicU64);
+
+impl Loss {
+    const fn new() -> Loss {
+        Loss(AtomicU64::new(0))
+    }
+
+    #[cold]
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Relaxed);
+    }
+}
+
+pub(crate) static DUPLICATE: Loss = Loss::new();
+pub(crate) static FOREIGN: Loss = Loss::new();
+pub(crate) static MISMATCHED: Loss = Loss::new();
+pub(crate) static OVERFLOWED: Loss = Loss::new();
+pub(crate) static MALFORMED: Loss = Loss::new();
+pub(crate) static OUTSIDE: Loss = Loss::new();
+
+/// What was lost so far in this process.
+pub fn losses() -> Losses {
+    let read = |loss: &Loss| loss.0.load(Relaxed);
+    Losses {
+        duplicate: read(&DUPLICATE),
+        foreign: read(&FOREIGN),
+        mismatched: read(&MISMATCHED),
+        overflowed: read(&OVERFLOWED),
+        malformed: read(&MALFORMED),
+        outside: read(&OUTSIDE),
+    }
+}

@@ -1,0 +1,296 @@
+//! The identity of a live branch: its share of the request.
+//!
+//! A request begins as one branch that owns the whole; a fork gives a part away and a join adds it
+//! back, so the shares of all live branches are disjoint. It is the identity half of interval tree
+//! clocks (Almeida, Baquero, Fonte 2008), kept as a sorted set of dyadic intervals of 0..2^64.
+//!
+//! A parent that halved its share at every fork would hand its thousandth concurrent child an
+//! interval a thousand levels deep. Here children are cut from blocks of doubling size instead, so
+//! depth grows with the logarithm of the children that are out at the same time.
+
+use std::fmt;
+
+/// The deepest an interval may lie: a 2^-64th of the whole.
+pub const MAX_DEPTH: u8 = 64;
+
+/// The most intervals that a share may have when it arrives encoded.
+pub const MAX_PIECES: usize = 4096;
+
+/// A 2^-depth part of the whole, which begins at `start`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Piece {
+    start: u64,
+    depth: u8,
+}
+
+impl Piece {
+    fn last(self) -> u64 {
+        self.start | rest_below(self.depth)
+    }
+
+    fn covers(self, other: Piece) -> bool {
+        self.start <= other.start && other.last() <= self.last()
+    }
+
+    /// The two halves of a piece that is not of the greatest depth.
+    fn halves(self) -> (Piece, Piece) {
+        let depth = self.depth + 1;
+        let middle = self.start | 1 << (MAX_DEPTH - depth);
+        (Piece { start: self.start, depth }, Piece { start: middle, depth })
+    }
+
+    /// The piece of which these two are the halves.
+    fn parent(left: Piece, right: Piece) -> Option<Piece> {
+        let depth = left.depth.checked_sub(1)?;
+        let parent = Piece { start: left.start & !rest_below(depth), depth };
+        (parent.halves() == (left, right)).then_some(parent)
+    }
+}
+
+/// The bits of a position that lie below a depth.
+fn rest_below(depth: u8) -> u64 {
+    u64::MAX.checked_shr(u32::from(depth)).unwrap_or(0)
+}
+
+/// A part of a request: a set of disjoint dyadic intervals, in the fewest pieces.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Share {
+    pieces: Vec<Piece>,
+}
+
+impl Share {
+    /// All of the request.
+    pub fn whole() -> Share {
+        Share { pieces: vec![Piece { start: 0, depth: 0 }] }
+    }
+
+    /// Whether it is nothing: the share of an anonymous branch.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// The depth of the smallest interval, 0 for the whole and for nothing.
+    pub fn depth(&self) -> u8 {
+        self.pieces.iter().map(|piece| piece.depth).max().unwrap_or(0)
+    }
+
+    /// Adds another share.
+    pub fn unite(&mut self, other: &Share) {
+        if other.is_empty() || self.contains(other) {
+            return;
+        }
+        let mut pieces = std::mem::take(&mut self.pieces);
+        pieces.extend_from_slice(&other.pieces);
+        *self = Share::of(pieces);
+    }
+
+    /// Whether the two have anything in common.
+    pub fn overlaps(&self, other: &Share) -> bool {
+        let (mut mine, mut theirs) = (self.pieces.iter().peekable(), other.pieces.iter().peekable());
+        while let (Some(a), Some(b)) = (mine.peek(), theirs.peek()) {
+            if a.last() < b.start {
+                mine.next();
+            } else if b.last() < a.start {
+                theirs.next();
+            } else {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether the other lies inside.
+    pub fn contains(&self, other: &Share) -> bool {
+        // In the fewest pieces, whatever lies inside lies inside one of them.
+        other.pieces.iter().all(|piece| {
+            let after = self.pieces.partition_point(|mine| mine.start <= piece.start);
+            after > 0 && self.pieces[after - 1].covers(*piece)
+        })
+    }
+
+    /// Gives a part away, of which the rest is disjoint. None if no part at most `depth_limit` deep
+    /// can be spared.
+    ///
+    /// The largest piece is the tip, from which blocks are broken off. `outstanding`, the number of
+    /// parts given away and not returned, says how finely to cut a block: a block serves about as
+    /// many children as all blocks before it.
+    pub fn split(&mut self, outstanding: u32, depth_limit: u8) -> Option<Share> {
+        let at = (0..self.pieces.len()).min_by_key(|i| self.pieces[*i].depth)?;
+        let mut given = match self.deepest_except(at) {
+            Some(block) => self.pieces.remove(block),
+            None if self.pieces[at].depth >= depth_limit => return None,
+            None => {
+                let (tip, block) = self.pieces[at].halves();
+                self.pieces[at] = tip;
+                block
+            }
+        };
+        let tip_depth = self.pieces.iter().map(|piece| piece.depth).min().unwrap_or(0);
+        let fineness = outstanding.saturating_add(1).ilog2() as u8;
+        while given.depth < tip_depth.saturating_add(fineness).min(depth_limit) {
+            let (kept, smaller) = given.halves();
+            self.pieces.push(kept);
+            given = smaller;
+        }
+        self.pieces.sort_unstable();
+        Some(Share { pieces: vec![given] })
+    }
+
+    fn deepest_except(&self, tip: usize) -> Option<usize> {
+        let others = (0..self.pieces.len()).filter(|i| *i != tip);
+        others.max_by_key(|i| self.pieces[*i].depth)
+    }
+
+    /// The union of pieces in any order.
+    fn of(mut pieces: Vec<Piece>) -> Share {
+        pieces.sort_unstable();
+        let mut united: Vec<Piece> = Vec::with_capacity(pieces.len());
+        for mut piece in pieces {
+            if united.last().is_some_and(|last| last.covers(piece)) {
+                continue;
+            }
+            while let Some(parent) = united.last().and_then(|left| Piece::parent(*left, piece)) {
+                united.pop();
+                piece = parent;
+            }
+            united.push(piece);
+        }
+        Share { pieces: united }
+    }
+
+    /// The encoded form: for each interval its depth, then as many bytes of its start, high bits
+    /// first, as hold that many bits.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.pieces.len() * 4);
+        for piece in &self.pieces {
+            bytes.push(piece.depth);
+            bytes.extend_from_slice(&piece.start.to_be_bytes()[..bytes_of(piece.depth)]);
+        }
+        bytes
+    }
+
+    /// The share of an encoded form, or what is wrong with it.
+    pub(crate) fn decode(mut bytes: &[u8]) -> Result<Share, &'static str> {
+        let mut pieces = Vec::new();
+        while let Some((&depth, rest)) = bytes.split_first() {
+            if depth > MAX_DEPTH || pieces.len() == MAX_PIECES {
+                return Err("an interval of a share is out of bounds");
+            }
+            let (prefix, rest) = rest.split_at_checked(bytes_of(depth)).ok_or("a share is cut off")?;
+            let mut start = [0; 8];
+            start[..prefix.len()].copy_from_slice(prefix);
+            pieces.push(Piece { start: u64::from_be_bytes(start) & !rest_below(depth), depth });
+            bytes = rest;
+        }
+        Ok(Share::of(pieces))
+    }
+}
+
+fn bytes_of(depth: u8) -> usize {
+    usize::from(depth).div_ceil(8)
+}
+
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(&self.pieces).finish()
+    }
+}
+
+/// The path from the whole, as bits.
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("/")?;
+        (0..u32::from(self.depth)).try_for_each(|level| write!(f, "{}", self.start >> (63 - level) & 1))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_thousand_concurrent_children_stay_shallow() {
+        let mut parent = Share::whole();
+        let children: Vec<Share> =
+            (0..1000).map(|outstanding| parent.split(outstanding, MAX_DEPTH).unwrap()).collect();
+        let deepest = children.iter().map(Share::depth).max().unwrap();
+        assert!(deepest < 24, "{deepest} levels");
+        children.iter().for_each(|child| parent.unite(child));
+        assert_eq!(parent, Share::whole());
+    }
+
+    #[test]
+    fn children_one_after_the_other_stay_at_one_depth() {
+        let mut parent = Share::whole();
+        for _ in 0..1000 {
+            let child = parent.split(0, MAX_DEPTH).unwrap();
+            assert_eq!(child.depth(), 1);
+            parent.unite(&child);
+        }
+        assert_eq!(parent, Share::whole());
+    }
+
+    #[test]
+    fn what_cannot_be_divided_is_not() {
+        assert_eq!(Share::default().split(0, MAX_DEPTH), None);
+        let mut line = Share::whole();
+        let mut depth = 0;
+        while let Some(child) = line.split(0, MAX_DEPTH) {
+            line = child;
+            depth += 1;
+        }
+        assert_eq!((depth, line.depth()), (64, 64));
+    }
+
+    #[test]
+    fn bytes_out_of_bounds_are_refused() {
+        assert!(Share::decode(&[65]).is_err());
+        assert!(Share::decode(&[9, 1]).is_err());
+        assert!(Share::decode(&vec![0; MAX_PIECES + 1]).is_err());
+    }
+
+    /// Splits and unites at random; a step is (which share, which other, how many are out).
+    fn scatter(steps: &[(usize, usize, u32)]) -> Vec<Share> {
+        let mut shares = vec![Share::whole()];
+        for (which, other, outstanding) in steps {
+            let which = which % shares.len();
+            if other % 3 > 0 {
+                let given = shares[which].split(*outstanding, 16);
+                shares.extend(given);
+            } else if shares.len() > 1 {
+                let taken = shares.swap_remove(which);
+                let into = other % shares.len();
+                shares[into].unite(&taken);
+            }
+        }
+        shares
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn shares_stay_disjoint_and_their_union_is_the_whole(
+            steps in proptest::collection::vec((0usize..64, 0usize..64, 0u32..40), 0..60)
+        ) {
+            let shares = scatter(&steps);
+            let mut sum = Share::default();
+            for share in &shares {
+                prop_assert!(!sum.overlaps(share) && !share.overlaps(&sum));
+                sum.unite(share);
+                prop_assert!(sum.contains(share) && sum.overlaps(share));
+                prop_assert_eq!(&Share::decode(&share.encode()).unwrap(), share);
+            }
+            prop_assert_eq!(sum, Share::whole());
+        }
+
+        #[test]
+        fn any_bytes_are_a_share_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            if let Ok(share) = Share::decode(&bytes) {
+                prop_assert_eq!(&Share::decode(&share.encode()).unwrap(), &share);
+            }
+        }
+    }
+}

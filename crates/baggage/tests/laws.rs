@@ -1,0 +1,418 @@
+//! What baggage promises, checked on random requests against a model that knows everything.
+//!
+//! A request is a list of steps over its live branches. The model gives each branch the set of
+//! contributions that happened before it, by the plain definition: a fork copies the set and a join
+//! unites two. `PIVOT_LAWS_CASES` sets the number of requests for each law.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use pivot_advice::{Aggregate, BagKey, Errors, Groups, Keep, QueryId, Value};
+use pivot_baggage::{Bag, Baggage, Hlc, Joined, MAX_BYTES, Merged, Share, Stamp};
+use proptest::prelude::*;
+
+const FIRST: u32 = 2;
+const RECENT: u32 = 3;
+/// An hour of microseconds, as a clock that travels counts it.
+const HOUR: u64 = 3_600_000_000 << 12;
+
+/// The bags of the model query, one for each way of keeping tuples.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    /// One group for each contribution.
+    Each,
+    /// One group for all of them, with their sum.
+    Sum,
+    First,
+    MostRecent,
+}
+
+impl Kind {
+    const ALL: [Kind; 4] = [Kind::Each, Kind::Sum, Kind::First, Kind::MostRecent];
+
+    fn key(self) -> BagKey {
+        BagKey { query: QueryId::new(1, 7), stage: self as u16 }
+    }
+
+    fn keep(self) -> Keep {
+        match self {
+            Kind::Each | Kind::Sum => Keep::All,
+            Kind::First => Keep::First(FIRST),
+            Kind::MostRecent => Keep::MostRecent(RECENT),
+        }
+    }
+
+    fn rows(self, id: usize) -> Groups {
+        let value = Value::U64(id as u64);
+        if self == Kind::Sum {
+            let mut rows = Groups::new(0, &[Aggregate::Sum]);
+            let group = rows.entry(&[]);
+            group.n = 1;
+            group.states[0].update(&value, 1, &mut Errors::default());
+            return rows;
+        }
+        let mut rows = Groups::new(1, &[]);
+        rows.entry(&[value]).n = 1;
+        rows
+    }
+}
+
+/// A set of contributions.
+type Set = u128;
+
+fn has(set: Set, id: usize) -> bool {
+    set >> id & 1 == 1
+}
+
+/// One tuple that was packed.
+#[derive(Debug)]
+struct Contribution {
+    kind: Kind,
+    /// What happened before it.
+    before: Set,
+    /// None if First refused it.
+    stamp: Option<Stamp>,
+}
+
+/// A live branch, and what the model knows of it.
+#[derive(Debug)]
+struct Live {
+    baggage: Baggage,
+    before: Set,
+    /// Detached branches and their descendants are of another family.
+    family: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    what: u8,
+    which: usize,
+    other: usize,
+}
+
+/// What may go wrong in a request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Weather {
+    /// Nothing but hops.
+    Fair,
+    /// Replies get lost, messages are detached, and some headers are too small.
+    Lossy,
+    /// Messages are also delivered twice, at any time and to any branch.
+    Doubling,
+}
+
+struct Request {
+    live: Vec<Live>,
+    packed: Vec<Contribution>,
+    families: usize,
+    weather: Weather,
+}
+
+impl Request {
+    fn begin(weather: Weather, depth_limit: u8) -> Request {
+        let mut baggage = Baggage::new();
+        baggage.limit_depth(depth_limit);
+        let live = vec![Live { baggage, before: 0, family: 0 }];
+        Request { live, packed: Vec::new(), families: 1, weather }
+    }
+
+    fn step(&mut self, step: Step) {
+        let which = step.which % self.live.len();
+        match step.what {
+            0..=29 => self.pack(which, Kind::ALL[step.other % 4]),
+            30..=54 => self.fork(which),
+            55..=84 => self.join(which, step.other),
+            85..=91 => self.hop(which, step.other as u64 % 3),
+            92..=93 if self.weather != Weather::Fair => self.lose(which),
+            94 if self.weather != Weather::Fair => self.detach(which),
+            95..=97 if self.weather == Weather::Doubling => self.double(which),
+            _ => self.lose_attempt(which),
+        }
+    }
+
+    fn pack(&mut self, which: usize, kind: Kind) {
+        let id = self.packed.len();
+        let branch = &mut self.live[which];
+        let stamp = branch.baggage.pack(kind.key(), kind.keep(), kind.rows(id));
+        self.packed.push(Contribution { kind, before: branch.before, stamp });
+        branch.before |= 1 << id;
+        self.check(which);
+    }
+
+    fn fork(&mut self, which: usize) {
+        let branch = &mut self.live[which];
+        let baggage = branch.baggage.fork();
+        let Live { before, family, .. } = *branch;
+        self.live.push(Live { baggage, before, family });
+        self.check(which);
+        self.check(self.live.len() - 1);
+    }
+
+    /// Any two branches may meet: a child returns, or one sibling hands over to another.
+    fn join(&mut self, from: usize, into: usize) {
+        if self.live.len() == 1 {
+            return;
+        }
+        let ended = self.live.swap_remove(from);
+        let into = into % self.live.len();
+        let branch = &mut self.live[into];
+        let joined = branch.baggage.join(ended.baggage);
+        branch.before |= ended.before;
+        match joined {
+            Joined::Foreign => assert_ne!(branch.family, ended.family),
+            Joined::Duplicate => assert_eq!(self.weather, Weather::Doubling),
+            Joined::Merged => assert_eq!(branch.family, ended.family),
+            Joined::Outside => unreachable!("a branch is never outside"),
+        }
+        assert!(joined == Joined::Merged || branch.baggage.is_partial());
+        self.check(into);
+    }
+
+    /// Travels to another host and on, where the clock may be some hours ahead.
+    fn hop(&mut self, which: usize, hours: u64) {
+        let room = if self.weather != Weather::Fair && hours == 2 { 200 } else { MAX_BYTES };
+        let branch = &mut self.live[which];
+        let mut bytes = std::mem::take(&mut branch.baggage).encode_within(room);
+        // The clock follows the version and the request id, unless nothing was stamped so far.
+        if bytes.get(20) == Some(&(3 << 3 | 1)) {
+            let clock = &mut bytes[21..29];
+            let ahead = u64::from_le_bytes(clock.try_into().unwrap()) + hours * HOUR;
+            clock.copy_from_slice(&ahead.to_le_bytes());
+        }
+        branch.baggage = Baggage::decode(&bytes).unwrap();
+        self.check(which);
+    }
+
+    fn lose(&mut self, which: usize) {
+        if self.live.len() > 1 {
+            self.live.swap_remove(which);
+        }
+    }
+
+    fn detach(&mut self, which: usize) {
+        let Live { ref baggage, before, .. } = self.live[which];
+        let baggage = baggage.detach();
+        self.live.push(Live { baggage, before, family: self.families });
+        self.families += 1;
+        self.check(self.live.len() - 1);
+    }
+
+    fn double(&mut self, which: usize) {
+        let branch = &mut self.live[which];
+        let bytes = std::mem::take(&mut branch.baggage).encode_within(MAX_BYTES);
+        branch.baggage = Baggage::decode(&bytes).unwrap();
+        let Live { before, family, .. } = *branch;
+        self.live.push(Live { baggage: Baggage::decode(&bytes).unwrap(), before, family });
+    }
+
+    /// An attempt of which the reply is lost, before the next one.
+    fn lose_attempt(&mut self, which: usize) {
+        if self.weather == Weather::Fair {
+            return self.hop(which, 0);
+        }
+        let mut attempt = Baggage::decode(&self.live[which].baggage.fork().encode_within(MAX_BYTES)).unwrap();
+        let id = self.packed.len();
+        let stamp = attempt.pack(Kind::First.key(), Kind::First.keep(), Kind::First.rows(id));
+        self.packed.push(Contribution { kind: Kind::First, before: self.live[which].before, stamp });
+        self.check(which);
+    }
+
+    /// Joins all that is left of the first family in the given order, and gives the end of it.
+    fn end(mut self, order: usize) -> Request {
+        self.live.retain(|branch| branch.family == 0);
+        while self.live.len() > 1 {
+            self.join(order % self.live.len(), order / 7);
+        }
+        self
+    }
+
+    fn check(&self, which: usize) {
+        Kind::ALL.into_iter().for_each(|kind| self.check_kind(&self.live[which], kind));
+    }
+
+    fn check_kind(&self, branch: &Live, kind: Kind) {
+        let seen = branch.baggage.unpack(kind.key());
+        let ids = (0..self.packed.len()).filter(|id| has(branch.before, *id));
+        let due: Vec<usize> = ids.filter(|id| self.packed[*id].kind == kind).collect();
+        let partial = branch.baggage.is_partial();
+        if kind == Kind::Sum {
+            let (n, sum) = seen.map_or((0, 0), |rows| sum_of(&rows));
+            let (all, total) = (due.len() as u64, due.iter().sum::<usize>() as i128);
+            assert!(n <= all && sum <= total, "{n} of {all} contributions count {sum} of {total}");
+            assert!(partial || (n, sum) == (all, total), "{n} of {all} contributions, not partial");
+            return;
+        }
+        let mut shown: Vec<usize> = seen.iter().flat_map(|rows| rows.iter()).map(id_of).collect();
+        shown.sort_unstable();
+        assert!(shown.iter().all(|id| due.contains(id)), "{kind:?} shows {shown:?} of {due:?}");
+        if !partial {
+            assert_eq!(shown, self.chosen(kind, &due), "{kind:?} of {due:?}");
+            self.check_order(kind, &shown, &due);
+        }
+    }
+
+    fn chosen(&self, kind: Kind, due: &[usize]) -> Vec<usize> {
+        let stamped = due.iter().copied().filter(|id| self.packed[*id].stamp.is_some());
+        let mut by_stamp: Vec<usize> = stamped.collect();
+        by_stamp.sort_by_key(|id| self.packed[*id].stamp);
+        match kind {
+            Kind::Each | Kind::Sum => return due.to_vec(),
+            Kind::First => by_stamp.truncate(FIRST as usize),
+            Kind::MostRecent => drop(by_stamp.drain(..by_stamp.len().saturating_sub(RECENT as usize))),
+        }
+        by_stamp.sort_unstable();
+        by_stamp
+    }
+
+    /// The choice extends happened-before, whatever the stamps say.
+    fn check_order(&self, kind: Kind, shown: &[usize], due: &[usize]) {
+        for passed_over in due.iter().filter(|id| !shown.contains(id)) {
+            for chosen in shown {
+                let (earlier, later) = match kind {
+                    Kind::First => (*passed_over, *chosen),
+                    _ => (*chosen, *passed_over),
+                };
+                assert!(
+                    !has(self.packed[later].before, earlier),
+                    "{kind:?} chose {chosen} over {passed_over}"
+                );
+            }
+        }
+    }
+}
+
+fn id_of(group: &pivot_advice::Group) -> usize {
+    assert_eq!(group.n, 1, "{:?} counts {} times", group.key, group.n);
+    group.key[0].as_integer().unwrap() as usize
+}
+
+fn sum_of(rows: &Groups) -> (u64, i128) {
+    let group = rows.get(&[]).unwrap();
+    let sum = group.states[0].finish(&mut Errors::default());
+    (group.n, sum.as_integer().unwrap())
+}
+
+fn cases() -> u32 {
+    let cases = std::env::var("PIVOT_LAWS_CASES").ok();
+    cases.and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step =
+        (0u8..100, 0usize..64, 0usize..64).prop_map(|(what, which, other)| Step { what, which, other });
+    proptest::collection::vec(step, 1..100)
+}
+
+fn depth_limits() -> impl Strategy<Value = u8> {
+    prop_oneof![Just(64u8), Just(64u8), 0u8..5]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
+
+    #[test]
+    fn every_branch_sees_exactly_what_happened_before_it(
+        steps in steps(), depth_limit in depth_limits(), order in 0usize..1000
+    ) {
+        let mut request = Request::begin(Weather::Fair, depth_limit);
+        steps.into_iter().for_each(|step| request.step(step));
+        let request = request.end(order);
+        let end = &request.live[0];
+        prop_assert_eq!(end.before.count_ones() as usize, request.packed.len());
+        prop_assert!(!end.baggage.is_partial());
+        prop_assert_eq!(end.baggage.share(), Share::whole());
+        prop_assert!(depth_limit < 64 || end.baggage.instances() == 0);
+    }
+
+    #[test]
+    fn a_lost_reply_loses_only_what_was_packed_in_its_branch(
+        steps in steps(), depth_limit in depth_limits(), order in 0usize..1000
+    ) {
+        let mut request = Request::begin(Weather::Lossy, depth_limit);
+        steps.into_iter().for_each(|step| request.step(step));
+        request.end(order);
+    }
+
+    #[test]
+    fn messages_delivered_twice_never_count_twice(
+        steps in steps(), depth_limit in depth_limits(), order in 0usize..1000
+    ) {
+        let mut request = Request::begin(Weather::Doubling, depth_limit);
+        steps.into_iter().for_each(|step| request.step(step));
+        request.end(order);
+    }
+
+    #[test]
+    fn merging_bags_is_commutative_and_associative(
+        kind in 0usize..4, a in ids(), b in ids(), c in ids()
+    ) {
+        let kind = Kind::ALL[kind];
+        let [a, b, c] = [a, b, c].map(|ids| bag(kind, &ids));
+        prop_assert_eq!(merged(&a, &b), merged(&b, &a));
+        prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
+        if kind.keep() != Keep::All {
+            prop_assert_eq!(merged(&merged(&a, &b), &a), merged(&a, &b));
+        }
+    }
+}
+
+fn ids() -> impl Strategy<Value = Vec<usize>> {
+    proptest::collection::vec(0usize..12, 1..8)
+}
+
+fn bag(kind: Kind, ids: &[usize]) -> Bag {
+    let stamp = |id: usize| Stamp { clock: Hlc::from_u64(id as u64 / 2), nonce: id as u32 % 2 };
+    let each = ids.iter().map(|id| Bag::packed(kind.keep(), kind.rows(*id), stamp(*id)).unwrap());
+    each.reduce(|a, b| merged(&a, &b)).unwrap()
+}
+
+fn merged(a: &Bag, b: &Bag) -> Bag {
+    let mut bag = a.clone();
+    assert_eq!(bag.merge(b.clone()), Merged::Both);
+    bag
+}
+
+/// A remote call that packs and makes a nested call, `depth` deep. Gives the most bytes on the way.
+fn call(caller: &mut Baggage, depth: usize, instances: &mut usize) -> usize {
+    let request = caller.fork().encode();
+    let mut callee = Baggage::decode(&request).unwrap();
+    for kind in &Kind::ALL[1..] {
+        callee.pack(kind.key(), kind.keep(), kind.rows(depth));
+    }
+    let nested = if depth > 1 { call(&mut callee, depth - 1, instances) } else { 0 };
+    *instances = (*instances).max(callee.instances());
+    let reply = callee.encode();
+    let longest = nested.max(request.len()).max(reply.len());
+    assert_eq!(caller.join(Baggage::decode(&reply).unwrap()), Joined::Merged);
+    longest
+}
+
+#[test]
+fn a_thousand_calls_one_after_the_other_carry_one_counter() {
+    let mut client = Baggage::new();
+    client.request_or_begin();
+    let (mut bytes, mut instances) = (0, 0);
+    for _ in 0..1000 {
+        bytes = call(&mut client, 3, &mut instances).max(bytes);
+        assert_eq!((client.instances(), client.share()), (0, Share::whole()));
+    }
+    assert_eq!(instances, 3);
+    assert!(bytes < 1024, "{bytes} bytes");
+    assert_eq!(sum_of(&client.unpack(Kind::Sum.key()).unwrap()), (3000, 6000));
+}
+
+#[test]
+fn a_thousand_concurrent_children_rejoin_to_nothing_but_their_sum() {
+    let mut parent = Baggage::new();
+    parent.pack(Kind::Sum.key(), Keep::All, Kind::Sum.rows(1));
+    let mut children: Vec<Baggage> = (0..1000).map(|_| parent.fork()).collect();
+    assert!(children.iter().all(|child| child.share().depth() < 24));
+    for child in &mut children {
+        child.pack(Kind::Sum.key(), Keep::All, Kind::Sum.rows(1));
+    }
+    // Every third one first, so that they return in another order than they left.
+    for (i, child) in (0..3).flat_map(|rest| (rest..1000).step_by(3)).enumerate() {
+        assert_eq!(parent.join(std::mem::take(&mut children[child])), Joined::Merged);
+        assert_eq!(sum_of(&parent.unpack(Kind::Sum.key()).unwrap()).0, i as u64 + 2);
+    }
+    assert_eq!((parent.instances(), parent.share()), (0, Share::whole()));
+}

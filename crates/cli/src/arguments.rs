@@ -1,0 +1,195 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const AFTER: &str = "\
+Examples:
+  pivot demo                            a small distributed store to try queries on
+  pivot server                          serve agents and clients on 127.0.0.1:7468
+  pivot                                 open the REPL
+  pivot -c 'FROM e IN DataNodeMetrics.incrBytesRead
+            GROUP BY e.host SELECT e.host, SUM(e.delta)' --for 10s
+  pivot -f q2.pivot --for 1m --format json | jq .rows
+
+Exit codes:
+  0  it worked, or was ended with Ctrl-C
+  2  the command line is wrong, a query does not compile, the frontend cannot be reached,
+     the port is taken, or nothing was reported";
+
+/// Ask a running distributed system questions across process boundaries.
+///
+/// Without a subcommand this is the client: the REPL on a terminal, or the statements of -c, -f or
+/// standard input, which are installed, printed as their windows close, and uninstalled.
+#[derive(Debug, Parser)]
+#[command(name = "pivot", bin_name = "pivot", version, verbatim_doc_comment)]
+#[command(after_help = AFTER, args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    /// What to do other than being a client.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Address of the frontend.
+    #[arg(long, env = "PIVOT_FRONTEND", value_name = "URI", default_value = "http://127.0.0.1:7468")]
+    pub frontend: String,
+    /// Queries to run without a REPL.
+    #[command(flatten)]
+    pub unattended: Unattended,
+}
+
+/// What to do other than being a client.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serves agents and clients until Ctrl-C.
+    Server(Server),
+    /// Starts a frontend and a small distributed store with its clients, and queries them.
+    ///
+    /// Without a query this opens the REPL. All processes end with it.
+    #[command(after_help = DEMO)]
+    Demo(Demo),
+    /// One process of the demo's store.
+    #[command(hide = true)]
+    Store(Box<pivot_store::Options>),
+}
+
+const DEMO: &str = "\
+Examples:
+  pivot demo                                      the REPL, with a query to begin with
+  pivot demo -f queries/paper/q2.pivot --for 15s  one query of the case study, then the end";
+
+/// Options of `pivot server`.
+#[derive(Debug, Args)]
+pub struct Server {
+    /// Address to listen at; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value_t = default_listen())]
+    pub listen: SocketAddr,
+}
+
+/// Options of `pivot demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// The system to start.
+    #[arg(value_enum, default_value_t = System::Store)]
+    pub system: System,
+    /// Queries to run without a REPL.
+    #[command(flatten)]
+    pub unattended: Unattended,
+    /// How many data nodes the store has.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub data_nodes: u16,
+    /// Address of the frontend; the default port, or a free one if that is taken.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// A system that comes with Pivot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum System {
+    /// A distributed file store: a name node, data nodes, and clients that read, scan and sort.
+    Store,
+}
+
+/// Queries to run without a REPL, and how.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Unattended {
+    /// Statements to run.
+    #[arg(short = 'c', long = "command", value_name = "QUERY", conflicts_with = "file")]
+    pub text: Option<String>,
+    /// File with statements to run; its stem becomes the query's name.
+    #[arg(short, long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+    /// How long to run, such as 500ms, 10s, 2m; until Ctrl-C if not given.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// How results are printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+impl Unattended {
+    /// Whether a query was given, or a length for which one should run.
+    pub fn is_given(&self) -> bool {
+        self.text.is_some() || self.file.is_some() || self.duration.is_some()
+    }
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table per window, for people.
+    #[default]
+    Table,
+    /// A JSON document per window, one per line.
+    Json,
+    /// A JSON document per row, one per line.
+    Ndjson,
+    /// Comma-separated values with one header.
+    Csv,
+}
+
+fn default_listen() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, pivot_protocol::DEFAULT_PORT).into()
+}
+
+/// A number with a unit, as in query text.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a duration like 500ms, 10s, 2m or 1h");
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+    let number: f64 = text[..digits].parse().map_err(|_| wrong())?;
+    let seconds = match text[digits..].trim() {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_demo_takes_the_same_query_options_as_the_client() {
+        let arguments = parse("pivot demo store --for 1.5s -f q.pivot --format csv --data-nodes 2").unwrap();
+        let Some(Command::Demo(demo)) = arguments.command else { panic!("demo was asked for") };
+        assert_eq!(demo.data_nodes, 2);
+        assert_eq!(demo.unattended.duration, Some(Duration::from_millis(1_500)));
+        assert_eq!(demo.unattended.format, Format::Csv);
+        assert!(demo.unattended.is_given());
+    }
+
+    #[test]
+    fn a_server_listens_on_loopback_unless_told_otherwise() {
+        let Some(Command::Server(server)) = parse("pivot server").unwrap().command else { panic!("server") };
+        assert!(server.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn a_query_and_a_file_exclude_each_other() {
+        assert!(parse("pivot -c FROM -f q.pivot").is_err());
+    }
+
+    #[test]
+    fn durations_need_a_unit_that_is_known() {
+        let read = |text| duration(text).ok();
+        assert_eq!(read("2m"), Some(Duration::from_secs(120)));
+        assert_eq!(read("250ms"), Some(Duration::from_millis(250)));
+        for wrong in ["", "10", "s", "-1s", "3 days", "1e400s", "١s"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! One JSON document per window, one per line.
+
+use super::value;
+use super::write::Output;
+use crate::frame::Frame;
+use serde_json::json;
+use std::io::{self, Write};
+
+pub(super) struct Json;
+
+impl Output for Json {
+    fn frame(&mut self, out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
+        let mut document = value::heading(frame);
+        let column =
+            |column: &crate::frame::Column| json!({ "name": column.name, "type": column.ty.to_string() });
+        document.insert("columns".into(), frame.columns.iter().map(column).collect());
+        document
+            .insert("rows".into(), frame.rows.iter().map(|row| value::row(&frame.columns, row)).collect());
+        document.insert("completeness".into(), value::completeness(&frame.completeness));
+        writeln!(out, "{}", serde_json::Value::Object(document))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::frame::{Column, Completeness};
+    use pivot_advice::{Type, Value};
+
+    fn check(frame: &Frame, expected: &str) {
+        let mut out = Vec::new();
+        Json.frame(&mut out, frame).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    fn frame() -> Frame {
+        let column = |name: &str, ty| Column { name: name.into(), ty };
+        Frame {
+            query: 3,
+            start_ns: 1_500_000_000_000_000_000,
+            end_ns: 1_500_000_001_000_000_000,
+            columns: vec![column("host", Type::String), column("latency", Type::Duration)],
+            rows: vec![vec![Value::str("dn-\"1\""), Value::Duration(1_500)], vec![Value::Null, Value::Null]],
+            completeness: Completeness {
+                emitted: 2,
+                agents_reporting: 1,
+                agents_expected: 1,
+                ..Default::default()
+            },
+            ..Frame::default()
+        }
+    }
+
+    #[test]
+    fn a_window_is_one_line_with_a_stable_schema() {
+        check(
+            &frame(),
+            concat!(
+                r#"{"query":3,"window":{"start":"2017-07-14T02:40:00.000000000Z","end":"2017-07-14T02:40:01.000000000Z"},"#,
+                r#""revision":0,"columns":[{"name":"host","type":"string"},{"name":"latency","type":"duration"}],"#,
+                r#""rows":[{"host":"dn-\"1\"","latency":1500},{"host":null,"latency":null}],"#,
+                r#""completeness":{"partial":false,"emitted":2,"dropped":0,"errors":0,"truncated":0,"#,
+                r#""outside_request":0,"agents_reporting":1,"agents_expected":1}}"#,
+                "\n"
+            ),
+        );
+    }
+
+    #[test]
+    fn the_final_document_says_so() {
+        let total =
+            Frame { cumulative: vec![vec![Value::str("all"), Value::Duration(9)]], ..frame() }.total(0);
+        let mut out = Vec::new();
+        Json.frame(&mut out, &total).unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(document["final"], true);
+        assert_eq!(document["window"]["start"], "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(document["rows"][0]["host"], "all");
+        assert!(document.get("revision").is_none());
+    }
+
+    #[test]
+    fn numbers_that_json_lacks_are_text() {
+        assert_eq!(value::value(&Value::F64(f64::NAN)), json!("NaN"));
+        assert_eq!(value::value(&Value::F64(f64::NEG_INFINITY)), json!("-inf"));
+        assert_eq!(value::value(&Value::U64(u64::MAX)), json!(u64::MAX));
+        assert_eq!(value::value(&Value::Bytes(vec![0, 255].into())), json!("00ff"));
+    }
+}

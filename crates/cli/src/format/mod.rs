@@ -1,0 +1,10 @@
+//! How unattended runs print results: one module per format, one trait.
+
+mod csv;
+mod json;
+mod ndjson;
+mod table;
+mod value;
+mod write;
+
+pub(crate) use write::{Output, output};

@@ -1,0 +1,44 @@
+//! One JSON document per row, one per line.
+
+use super::value;
+use super::write::Output;
+use crate::frame::Frame;
+use std::io::{self, Write};
+
+pub(super) struct Ndjson;
+
+impl Output for Ndjson {
+    fn frame(&mut self, out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
+        frame.rows.iter().try_for_each(|row| {
+            let mut document = value::heading(frame);
+            document.insert("row".into(), value::row(&frame.columns, row));
+            writeln!(out, "{}", serde_json::Value::Object(document))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::frame::Column;
+    use pivot_advice::{Type, Value};
+
+    #[test]
+    fn each_row_is_one_line() {
+        let frame = Frame {
+            query: 1,
+            columns: vec![Column { name: "n".into(), ty: Type::I64 }],
+            rows: vec![vec![Value::I64(1)], vec![Value::I64(2)]],
+            ..Frame::default()
+        };
+        let mut out = Vec::new();
+        Ndjson.frame(&mut out, &frame).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let rows: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(rows.len(), 2);
+        assert_eq!(rows[1]["row"]["n"], 2);
+        assert_eq!(rows[1]["query"], 1);
+    }
+}

@@ -1,0 +1,170 @@
+//! Results as the command shows them, checked out of the wire's messages.
+
+use pivot_advice::{Type, Value};
+use pivot_protocol::{ProtocolError, from_wire, wire};
+
+/// A column of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) ty: Type,
+}
+
+/// A row of a result; as many values as columns.
+pub(crate) type Row = Vec<Value>;
+
+/// The result of one window, or a revision of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Frame {
+    pub(crate) query: u32,
+    pub(crate) start_ns: i64,
+    pub(crate) end_ns: i64,
+    pub(crate) revision: u32,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) rows: Vec<Row>,
+    /// Rows since install.
+    pub(crate) cumulative: Vec<Row>,
+    pub(crate) completeness: Completeness,
+    pub(crate) cumulative_completeness: Completeness,
+    /// Whether no frame follows.
+    pub(crate) last: bool,
+}
+
+/// What is known to be missing from a result, and who contributed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Completeness {
+    pub(crate) emitted: u64,
+    pub(crate) dropped: u64,
+    pub(crate) errors: u64,
+    pub(crate) truncated: u64,
+    pub(crate) outside_request: u64,
+    pub(crate) agents_reporting: u32,
+    pub(crate) agents_expected: u32,
+    pub(crate) partial: bool,
+}
+
+impl Frame {
+    /// Checks a message, above all that every row fits the columns.
+    pub(crate) fn from_wire(frame: wire::Frame) -> Result<Frame, ProtocolError> {
+        let columns = columns(frame.columns);
+        let row = |row| self::row(row, columns.len());
+        let rows = |rows: Vec<wire::Row>| rows.into_iter().map(row).collect::<Result<_, _>>();
+        Ok(Frame {
+            query: frame.query,
+            start_ns: frame.window_start_ns,
+            end_ns: frame.window_end_ns,
+            revision: frame.revision,
+            rows: rows(frame.rows)?,
+            cumulative: rows(frame.cumulative)?,
+            completeness: Completeness::from_wire(frame.completeness),
+            cumulative_completeness: Completeness::from_wire(frame.cumulative_completeness),
+            last: frame.last,
+            columns,
+        })
+    }
+
+    /// The result since install as one long window, which began at `start_ns`.
+    pub(crate) fn total(&self, start_ns: i64) -> Frame {
+        Frame {
+            start_ns,
+            rows: self.cumulative.clone(),
+            completeness: self.cumulative_completeness,
+            last: true,
+            ..self.clone()
+        }
+    }
+
+    /// Whether this is about a window, and not only the end of the stream.
+    pub(crate) fn has_window(&self) -> bool {
+        self.end_ns > self.start_ns && (!self.last || !self.rows.is_empty())
+    }
+}
+
+/// Columns with names that differ, so that a row can be a JSON object.
+pub(crate) fn columns(columns: Vec<wire::Column>) -> Vec<Column> {
+    let mut taken: Vec<Column> = Vec::with_capacity(columns.len());
+    for column in columns {
+        let names = std::iter::once(column.name.clone()).chain((2..).map(|n| format!("{}_{n}", column.name)));
+        let mut free = names.skip_while(|name| taken.iter().any(|other| other.name == *name));
+        let name = free.next().unwrap_or_default();
+        taken.push(Column { name, ty: from_wire::ty(column.r#type) });
+    }
+    taken
+}
+
+fn row(row: wire::Row, columns: usize) -> Result<Row, ProtocolError> {
+    if row.values.len() != columns {
+        let number = row.values.len() as u64;
+        return Err(ProtocolError::Unknown { what: "number of values in a row", number });
+    }
+    row.values.into_iter().map(from_wire::value).collect()
+}
+
+impl Completeness {
+    fn from_wire(completeness: Option<wire::Completeness>) -> Completeness {
+        let found = completeness.unwrap_or_default();
+        let loss = found.loss.unwrap_or_default();
+        Completeness {
+            emitted: found.emitted,
+            dropped: loss.dropped,
+            errors: loss.errors,
+            truncated: loss.truncated,
+            outside_request: loss.outside_request,
+            agents_reporting: found.agents_reporting,
+            agents_expected: found.agents_expected,
+            partial: found.partial,
+        }
+    }
+
+    /// What is missing, in words; empty if nothing is.
+    pub(crate) fn missing(&self) -> String {
+        use crate::text::count;
+        let silent = u64::from(self.agents_expected.saturating_sub(self.agents_reporting));
+        let parts = [
+            (silent, count(silent, "agent") + " silent"),
+            (self.dropped, count(self.dropped, "row") + " dropped"),
+            (self.errors, count(self.errors, "evaluation error")),
+            (self.truncated, count(self.truncated, "event") + " with cut baggage"),
+            (self.outside_request, count(self.outside_request, "tuple") + " outside any request"),
+        ];
+        let parts: Vec<String> = parts.into_iter().filter(|(n, _)| *n > 0).map(|(_, words)| words).collect();
+        match (self.partial, parts.is_empty()) {
+            (true, true) => "some reports are missing".to_owned(),
+            _ => parts.join(", "),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_row_that_does_not_fit_its_columns_is_refused() {
+        let columns = vec![wire::Column { name: "a".into(), r#type: 3 }];
+        let frame = wire::Frame { columns, rows: vec![wire::Row::default()], ..Default::default() };
+        assert!(Frame::from_wire(frame).is_err());
+    }
+
+    #[test]
+    fn columns_of_one_name_are_told_apart() {
+        let column = |name: &str| wire::Column { name: name.into(), r#type: 0 };
+        let named = columns(vec![column("a"), column("a_2"), column("a"), column("a")]);
+        let names: Vec<&str> = named.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["a", "a_2", "a_3", "a_4"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_said_in_words() {
+        let completeness = Completeness {
+            dropped: 1_200,
+            agents_reporting: 7,
+            agents_expected: 8,
+            partial: true,
+            ..Default::default()
+        };
+        assert_eq!(completeness.missing(), "1 agent silent, 1,200 rows dropped");
+        assert_eq!(Completeness::default().missing(), "");
+    }
+}

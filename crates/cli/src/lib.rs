@@ -1,0 +1,38 @@
+//! The face of Pivot: the `pivot` command with its REPL, unattended queries, server and demo.
+//!
+//! ```text
+//! terminal ─arguments─▶ server | demo | unattended | repl
+//!                                        │            │
+//!                           Connection ◀─┴────────────┘   (gRPC, the public Frontend service)
+//!                               │ frames
+//!                               └──▶ format (json, csv, ...) | live ──▶ table ──▶ terminal
+//! ```
+//!
+//! ```
+//! use clap::Parser;
+//! use pivot_cli::arguments::Arguments;
+//!
+//! let arguments = Arguments::parse_from(["pivot", "-c", "FROM e IN T SELECT COUNT", "--for", "10s"]);
+//! assert_eq!(arguments.unattended.duration.map(|d| d.as_secs()), Some(10));
+//! ```
+//!
+//! Reading order: [`arguments`], `client` and `frame`, `text` and `table`, `format`, `unattended`,
+//! `live`, `repl`, `server`, `demo`, [`run`].
+
+pub mod arguments;
+mod client;
+mod demo;
+pub mod error;
+mod format;
+mod frame;
+mod input;
+mod live;
+mod repl;
+mod run;
+mod server;
+mod table;
+mod text;
+mod unattended;
+
+pub use error::CliError;
+pub use run::run;

@@ -1,0 +1,63 @@
+//! Which column of a result says how much: rows are sorted by it and it gets bars.
+
+use crate::client::Tracepoint;
+use pivot_advice::{Exports, Expr, Field, Form, Type};
+use pivot_protocol::wire;
+use pivot_query::{Catalog, compile};
+
+/// The first column with a number that an aggregate goes into; none for a result of rows.
+///
+/// Results do not say how their columns came about, so the query is compiled here once more.
+pub(crate) fn measure(text: &str, tracepoints: &[Tracepoint], queries: &[wire::Query]) -> Option<usize> {
+    let mut catalog = Catalog::default();
+    tracepoints.iter().for_each(|tracepoint| catalog.add(&exports(tracepoint)));
+    let named = queries.iter().filter(|query| !query.name.is_empty());
+    named.for_each(|query| catalog.add_query(&query.name, &query.text));
+    let output = compile(text, &catalog).ok()?.output;
+    let number = |ty: Type| ty.is_number() || matches!(ty, Type::Duration | Type::Any);
+    let grouped = output.form == Form::Groups;
+    let found = output
+        .columns
+        .iter()
+        .position(|column| number(column.ty) && refers_from(&column.expr, output.keys.len()));
+    found.filter(|_| grouped)
+}
+
+fn exports(tracepoint: &Tracepoint) -> Exports {
+    let field = |field: &crate::client::Field| Field { name: field.name.clone(), ty: field.ty };
+    Exports {
+        tracepoint: tracepoint.name.clone(),
+        fields: tracepoint.fields.iter().map(field).collect(),
+        file: String::new(),
+        line: 0,
+        module: String::new(),
+    }
+}
+
+/// Whether an expression uses a column at or behind a place: behind the keys stand the aggregates.
+fn refers_from(expr: &Expr, place: usize) -> bool {
+    match expr {
+        Expr::Column(index) => usize::from(*index) >= place,
+        other => other.children().into_iter().any(|child| refers_from(child, place)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<usize>) {
+        let field = |name: &str| crate::client::Field { name: name.into(), ty: Type::I64, agents: 1 };
+        let fields = vec![field("port"), field("bytes")];
+        let tracepoint = Tracepoint { name: "T".into(), fields, agents: 1, places: vec![] };
+        assert_eq!(measure(text, &[tracepoint], &[]), expected, "{text}");
+    }
+
+    #[test]
+    fn keys_are_not_the_measure() {
+        check("FROM e IN T GROUP BY e.port SELECT e.port, SUM(e.bytes)", Some(1));
+        check("FROM e IN T GROUP BY e.port SELECT e.port AS bytes, e.port AS x, COUNT", Some(2));
+        check("FROM e IN T SELECT e.port, e.bytes", None);
+        check("FROM e IN Unknown SELECT", None);
+    }
+}

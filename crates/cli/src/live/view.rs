@@ -1,0 +1,291 @@
+//! What the live table shows, as lines of text. No terminal is touched here.
+
+use crate::frame::{Column, Frame, Row};
+use crate::table::{Paint, Style, expanded, of_rows};
+use crate::text::{clock, count, cut, elapsed, escaped};
+use pivot_protocol::wire;
+use std::time::Duration;
+
+/// Which rows are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    SinceInstall,
+    LastWindow,
+}
+
+/// How rows are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Table,
+    Expanded,
+}
+
+impl Form {
+    /// The other one.
+    pub(crate) fn other(self) -> Form {
+        match self {
+            Form::Table => Form::Expanded,
+            Form::Expanded => Form::Table,
+        }
+    }
+}
+
+/// All that is known about a query that is being watched.
+#[derive(Debug, Clone)]
+pub(crate) struct View {
+    pub(crate) query: u32,
+    pub(crate) text: String,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) measure: Option<usize>,
+    pub(crate) shown: Shown,
+    pub(crate) form: Form,
+    pub(crate) status: Option<wire::Query>,
+    /// The newest frame: the result since install is in it.
+    pub(crate) newest: Option<Frame>,
+    /// The newest window.
+    pub(crate) window: Option<Frame>,
+}
+
+impl View {
+    /// A query of which nothing is known yet.
+    pub(crate) fn new(query: u32, text: &str) -> View {
+        View {
+            query,
+            text: text.to_owned(),
+            warnings: Vec::new(),
+            columns: Vec::new(),
+            measure: None,
+            shown: Shown::SinceInstall,
+            form: Form::Table,
+            status: None,
+            newest: None,
+            window: None,
+        }
+    }
+
+    /// Takes in a frame. A revision of an older window only renews the result since install.
+    pub(crate) fn take(&mut self, frame: Frame) {
+        if !frame.columns.is_empty() {
+            self.columns.clone_from(&frame.columns);
+        }
+        let newer = self.window.as_ref().is_none_or(|window| frame.start_ns >= window.start_ns);
+        if frame.has_window() && newer {
+            self.window = Some(frame.clone());
+        }
+        self.newest = Some(frame);
+    }
+
+    /// Shows the other rows.
+    pub(crate) fn toggle_shown(&mut self) {
+        self.shown = match self.shown {
+            Shown::SinceInstall => Shown::LastWindow,
+            Shown::LastWindow => Shown::SinceInstall,
+        };
+    }
+
+    /// A screen full: title, what is wrong, the table, a footer at the end.
+    pub(crate) fn screen(&self, running: Duration, columns: usize, rows: usize, paint: Paint) -> Vec<String> {
+        let mut lines = self.heading(running, columns, paint);
+        let footer = self.footer();
+        // A blank line, the footer, and the line for rows that do not fit.
+        let left = rows.saturating_sub(lines.len() + 2);
+        lines.extend(self.body(columns, left, paint));
+        lines.push(String::new());
+        lines.push(paint.style(Style::Quiet, &cut(&footer, columns)));
+        // On a screen too low for everything, the title and the first rows matter most.
+        lines.truncate(rows);
+        lines
+    }
+
+    /// Title, query, warnings and what is missing, then a blank line.
+    pub(crate) fn heading(&self, running: Duration, columns: usize, paint: Paint) -> Vec<String> {
+        let title = format!("query {}", self.query);
+        let facts =
+            cut(&format!("  {}{}", elapsed(running), self.facts()), columns.saturating_sub(title.len()));
+        let mut lines = vec![format!("{}{facts}", paint.style(Style::Strong, &title))];
+        let text = self.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        lines.push(paint.style(Style::Quiet, &cut(&escaped(&text), columns)));
+        let warning = |text: &str| paint.style(Style::Warning, &cut(&escaped(text), columns));
+        lines.extend(self.warnings.iter().map(|text| warning(&format!("warning: {text}"))));
+        let problems = self.status.iter().flat_map(|status| &status.problems);
+        lines.extend(
+            problems.take(3).map(|found| warning(&format!("problem on {}: {}", found.agent, found.message))),
+        );
+        let missing = self.completeness().map(|found| found.missing()).unwrap_or_default();
+        if !missing.is_empty() {
+            lines.push(warning(&format!("partial: {missing}")));
+        }
+        lines.push(String::new());
+        lines
+    }
+
+    fn facts(&self) -> String {
+        let agents = match self.completeness() {
+            Some(found) => format!(
+                ", {} of {} reporting",
+                found.agents_reporting,
+                count(found.agents_expected.into(), "agent")
+            ),
+            None => String::new(),
+        };
+        let shown = match (self.shown, &self.window) {
+            (Shown::SinceInstall, _) => ", since install".to_owned(),
+            (Shown::LastWindow, Some(window)) => {
+                format!(", window {} to {} UTC", clock(window.start_ns), clock(window.end_ns))
+            }
+            (Shown::LastWindow, None) => ", last window".to_owned(),
+        };
+        format!("{agents}{shown}")
+    }
+
+    fn footer(&self) -> String {
+        let shown = match self.shown {
+            Shown::SinceInstall => "w last window",
+            Shown::LastWindow => "w since install",
+        };
+        let form = match self.form {
+            Form::Table => "x expanded",
+            Form::Expanded => "x table",
+        };
+        format!("q stop   {shown}   {form}")
+    }
+
+    fn completeness(&self) -> Option<crate::frame::Completeness> {
+        match self.shown {
+            Shown::SinceInstall => self.newest.as_ref().map(|frame| frame.cumulative_completeness),
+            Shown::LastWindow => self.window.as_ref().map(|frame| frame.completeness),
+        }
+    }
+
+    /// The rows that are shown, those with the largest measure first if there is one.
+    fn ranked(&self) -> Vec<&Row> {
+        let rows = match self.shown {
+            Shown::SinceInstall => self.newest.as_ref().map(|frame| &frame.cumulative),
+            Shown::LastWindow => self.window.as_ref().map(|frame| &frame.rows),
+        };
+        let mut rows: Vec<&Row> = rows.into_iter().flatten().collect();
+        if let Some(measure) = self.measure {
+            rows.sort_by(|a, b| match (b.get(measure), a.get(measure)) {
+                (Some(b), Some(a)) => b.total_cmp(a),
+                _ => std::cmp::Ordering::Equal,
+            });
+        }
+        rows
+    }
+
+    /// The rows in at most so many lines, with the number of those that do not fit.
+    pub(crate) fn body(&self, columns: usize, lines: usize, paint: Paint) -> Vec<String> {
+        let rows = self.ranked();
+        if rows.is_empty() {
+            let why = self.status.as_ref().map_or_else(|| "waiting for the first window".to_owned(), waiting);
+            return vec![cut(&why, columns)];
+        }
+        let height = match self.form {
+            Form::Table => 1,
+            Form::Expanded => self.columns.len() + 1,
+        };
+        let heading = if self.form == Form::Table { 2 } else { 0 };
+        let fitting = lines.saturating_sub(heading) / height;
+        let fitting =
+            if fitting >= rows.len() { rows.len() } else { lines.saturating_sub(heading + 1) / height };
+        let top: Vec<Row> = rows.iter().take(fitting).map(|row| (*row).clone()).collect();
+        let mut out = match self.form {
+            Form::Table => of_rows(&self.columns, &top, self.measure).render(columns, paint),
+            Form::Expanded => expanded(&self.columns, &top, columns, paint),
+        };
+        if rows.len() > fitting {
+            let more = crate::text::grouped(&(rows.len() - fitting).to_string());
+            out.push(paint.style(Style::Quiet, &cut(&format!("+ {more} more"), columns)));
+        }
+        out
+    }
+}
+
+/// Why a query has no rows yet.
+pub(crate) fn waiting(status: &wire::Query) -> String {
+    match (status.pending.as_slice(), status.agents_woven) {
+        ([], 0) => "waiting for an agent to weave it".to_owned(),
+        ([], woven) if status.rows_emitted == 0 => {
+            format!("woven in {}, no event yet", count(woven.into(), "agent"))
+        }
+        ([], _) => format!("{} emitted, their window is still open", count(status.rows_emitted, "row")),
+        (pending, _) => format!("no connected agent exports {}", pending.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Completeness;
+    use crate::text::width;
+    use pivot_advice::{Type, Value};
+
+    fn view(rows: i64) -> View {
+        let column = |name: &str, ty| Column { name: name.into(), ty };
+        let cumulative =
+            (0..rows).map(|i| vec![Value::str(format!("host-{i}")), Value::I64(i * 1_000)]).collect();
+        let mut view = View::new(1, "FROM e IN T\n  GROUP BY e.host SELECT e.host, SUM(e.n)");
+        view.measure = Some(1);
+        view.take(Frame {
+            query: 1,
+            end_ns: 1,
+            columns: vec![column("e.host", Type::String), column("SUM(e.n)", Type::I64)],
+            cumulative,
+            cumulative_completeness: Completeness {
+                agents_reporting: 7,
+                agents_expected: 8,
+                partial: true,
+                ..Default::default()
+            },
+            ..Frame::default()
+        });
+        view
+    }
+
+    #[test]
+    fn the_screen_fits_any_terminal() {
+        for columns in [1, 10, 40, 80, 300] {
+            for rows in [1, 3, 8, 24] {
+                for form in [Form::Table, Form::Expanded] {
+                    let view = View { form, ..view(50) };
+                    let lines = view.screen(Duration::from_secs(65), columns, rows, Paint::Plain);
+                    assert!(lines.len() <= rows, "{rows} rows: {lines:#?}");
+                    assert!(
+                        lines.iter().all(|line| width(line) <= columns.max(7)),
+                        "{columns} columns: {lines:#?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_rows_stand_first_and_the_others_are_counted() {
+        let lines = view(50).screen(Duration::from_secs(65), 60, 12, Paint::Plain);
+        let expected = [
+            "query 1  1 min 5 s, 7 of 8 agents reporting, since install",
+            "FROM e IN T GROUP BY e.host SELECT e.host, SUM(e.n)",
+            "partial: 1 agent silent",
+            "",
+            "e.host   SUM(e.n)",
+            "───────  ────────",
+            "host-49    49,000  ████████████████████████",
+            "host-48    48,000  ███████████████████████▌",
+            "host-47    47,000  ███████████████████████",
+            "+ 47 more",
+            "",
+            "q stop   w last window   x expanded",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn without_rows_it_says_what_it_is_waiting_for() {
+        let check = |status: wire::Query, expected: &str| assert_eq!(waiting(&status), expected);
+        let query = wire::Query::default();
+        check(wire::Query { pending: vec!["T".into()], ..query.clone() }, "no connected agent exports T");
+        check(wire::Query { agents_woven: 3, ..query.clone() }, "woven in 3 agents, no event yet");
+        check(query, "waiting for an agent to weave it");
+    }
+}

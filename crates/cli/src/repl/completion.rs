@@ -1,0 +1,169 @@
+//! What Tab offers: keywords, tracepoints, fields after `alias.`, aliases, backslash commands.
+
+use super::commands::COMMANDS;
+use super::scan::{FUNCTIONS, KEYWORDS, aliases, is_name};
+use crate::client::Tracepoint;
+use pivot_advice::default_fields;
+use reedline::{Completer, CompletionResult, Span, Suggestion};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The catalogue as it was when the prompt was shown.
+pub(super) type Known = Arc<RwLock<Vec<Tracepoint>>>;
+
+/// Completes from the catalogue.
+pub(super) struct Completion {
+    pub(super) known: Known,
+}
+
+impl Completer for Completion {
+    fn complete(&mut self, line: &str, pos: usize) -> CompletionResult {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let (start, offers) = offers(line, pos, &known);
+        let suggestion = |offer: Offer| Suggestion {
+            value: offer.text,
+            description: Some(offer.about).filter(|about| !about.is_empty()),
+            span: Span::new(start, pos),
+            append_whitespace: offer.ends,
+            ..Suggestion::default()
+        };
+        CompletionResult::fresh(offers.into_iter().map(suggestion).collect::<Vec<_>>())
+    }
+}
+
+/// One thing that could stand here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Offer {
+    text: String,
+    about: String,
+    /// Whether a blank follows.
+    ends: bool,
+}
+
+fn offer(text: impl Into<String>, about: impl Into<String>) -> Offer {
+    Offer { text: text.into(), about: about.into(), ends: true }
+}
+
+/// Where the word before the cursor begins, and what could stand there.
+fn offers(line: &str, pos: usize, known: &[Tracepoint]) -> (usize, Vec<Offer>) {
+    let before = line.get(..pos).unwrap_or(line);
+    let start = before
+        .rfind(|c| !is_name(c))
+        .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
+    let word = &before[start..];
+    let previous = before[..start].split_whitespace().next_back().unwrap_or_default();
+    let wants_source =
+        previous.eq_ignore_ascii_case("in") || previous.ends_with('(') && is_source(before, start);
+    let candidates = match word.split_once('.') {
+        _ if before.starts_with('\\') => commands(before, known),
+        Some((alias, _)) if !wants_source => fields(line, alias, known),
+        _ if wants_source => sources(known),
+        _ => words(line),
+    };
+    let fits =
+        |offer: &Offer| offer.text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
+    (start, candidates.into_iter().filter(fits).collect())
+}
+
+/// Whether the parenthesis before a word is that of `IN First(`.
+fn is_source(before: &str, start: usize) -> bool {
+    let mut words =
+        before[..start].rsplit(|c: char| c.is_whitespace() || c == '(').filter(|word| !word.is_empty());
+    let temporal = |word: &str| ["first", "mostrecent"].iter().any(|known| word.eq_ignore_ascii_case(known));
+    words.next().is_some_and(temporal) && words.next().is_some_and(|word| word.eq_ignore_ascii_case("in"))
+}
+
+fn commands(before: &str, known: &[Tracepoint]) -> Vec<Offer> {
+    match before.split_once(char::is_whitespace) {
+        Some(("\\d" | "\\dt", _)) => known.iter().map(|found| offer(&found.name, "")).collect(),
+        Some(_) => Vec::new(),
+        None => COMMANDS
+            .iter()
+            .map(|(name, argument, about)| offer(*name, format!("{argument} {about}").trim()))
+            .collect(),
+    }
+}
+
+fn sources(known: &[Tracepoint]) -> Vec<Offer> {
+    let temporal =
+        ["First(", "MostRecent("].map(|text| Offer { ends: false, ..offer(text, "of a tracepoint") });
+    let names = known.iter().map(|found| {
+        let fields: Vec<&str> = found.fields.iter().map(|field| field.name.as_str()).collect();
+        offer(&found.name, fields.join(", "))
+    });
+    names.chain(temporal).collect()
+}
+
+fn fields(line: &str, alias: &str, known: &[Tracepoint]) -> Vec<Offer> {
+    let source = aliases(line).into_iter().find(|(name, _)| *name == alias).map(|(_, source)| source);
+    let tracepoint = known.iter().find(|found| {
+        source.is_some_and(|source| found.name == source || found.name.strip_suffix("@enter") == Some(source))
+    });
+    let own = tracepoint.into_iter().flat_map(|found| &found.fields);
+    let own = own.map(|field| (field.name.clone(), field.ty.to_string()));
+    let default = default_fields().iter().map(|(name, ty)| ((*name).to_owned(), ty.to_string()));
+    let all = own.chain(default.filter(|_| source.is_some()));
+    all.map(|(name, ty)| Offer { ends: false, ..offer(format!("{alias}.{name}"), ty) }).collect()
+}
+
+fn words(line: &str) -> Vec<Offer> {
+    let aliases = aliases(line)
+        .into_iter()
+        .map(|(alias, source)| Offer { ends: false, ..offer(format!("{alias}."), source) });
+    let keywords = KEYWORDS.iter().map(|word| offer(*word, ""));
+    let functions = FUNCTIONS.iter().map(|word| match *word {
+        "COUNT" => offer("COUNT", ""),
+        word => Offer { ends: false, ..offer(format!("{word}("), "") },
+    });
+    aliases.chain(keywords).chain(functions).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Field;
+    use pivot_advice::Type;
+
+    /// `|` marks the cursor.
+    fn check(line: &str, expected: &[&str]) {
+        let field = |name: &str| Field { name: name.into(), ty: Type::U64, agents: 1 };
+        let tracepoint =
+            |name: &str, fields| Tracepoint { name: name.into(), fields, agents: 1, places: vec![] };
+        let known =
+            [tracepoint("DataNode.read", vec![field("delta"), field("block")]), tracepoint("Client", vec![])];
+        let pos = line.find('|').unwrap_or(line.len());
+        let (_, found) = offers(&line.replace('|', ""), pos, &known);
+        let texts: Vec<&str> = found.iter().map(|offer| offer.text.as_str()).collect();
+        assert_eq!(texts, expected, "{line}");
+    }
+
+    #[test]
+    fn a_source_is_a_tracepoint() {
+        check("FROM e IN Da|", &["DataNode.read"]);
+        check("FROM e IN DataNode.r|", &["DataNode.read"]);
+        check("FROM e IN |", &["DataNode.read", "Client", "First(", "MostRecent("]);
+        check("FROM e IN T JOIN c IN First(C|", &["Client"]);
+    }
+
+    #[test]
+    fn an_alias_has_the_fields_of_its_tracepoint() {
+        check("FROM e IN DataNode.read SELECT e.d|", &["e.delta"]);
+        check("FROM e IN DataNode.read SELECT SUM(e.d|", &["e.delta"]);
+        check("FROM e IN DataNode.read WHERE e.p|", &["e.process", "e.pid"]);
+        check("SELECT e.d| FROM e IN DataNode.read", &["e.delta"]);
+        check("FROM e IN DataNode.read SELECT x.d|", &[]);
+    }
+
+    #[test]
+    fn other_words_are_keywords_and_functions() {
+        check("fr|", &["FROM"]);
+        check("FROM e IN T sel|", &["SELECT"]);
+        check("FROM e IN T SELECT S|", &["SELECT", "SUM("]);
+    }
+
+    #[test]
+    fn a_backslash_begins_a_command() {
+        check("\\dr|", &["\\drop"]);
+        check("\\d Cl|", &["Client"]);
+        check("\\drop |", &[]);
+    }
+}

@@ -1,0 +1,127 @@
+//! The lists that backslash commands show.
+
+use super::commands::COMMANDS;
+use crate::client::Tracepoint;
+use crate::table::{Cell, Style, Table};
+use crate::text::{age, count, escaped, grouped};
+use pivot_protocol::wire;
+
+/// Tracepoints with fields, agents and place.
+pub(super) fn tracepoints(found: &[&Tracepoint]) -> Table {
+    let mut table = Table::with_headings(&["!tracepoint", "fields", ">agents", "place"]);
+    for tracepoint in found {
+        let fields = tracepoint.fields.iter().map(|field| format!("{} {}", escaped(&field.name), field.ty));
+        let place = match tracepoint.places.as_slice() {
+            [] => String::new(),
+            [place] => escaped(place),
+            [place, others @ ..] => format!("{} and {} more", escaped(place), others.len()),
+        };
+        table.push([
+            escaped(&tracepoint.name).into(),
+            fields.collect::<Vec<_>>().join(", ").into(),
+            grouped(&tracepoint.agents.to_string()).into(),
+            quiet(place),
+        ]);
+    }
+    table
+}
+
+/// The fields of one tracepoint, own ones before those that every tracepoint has.
+pub(super) fn fields(tracepoint: &Tracepoint) -> Table {
+    let mut table = Table::with_headings(&["field", "type", "exported by"]);
+    for field in &tracepoint.fields {
+        let all = field.agents >= tracepoint.agents;
+        let by = if all {
+            "all agents".to_owned()
+        } else {
+            format!("{} of {}", field.agents, count(tracepoint.agents.into(), "agent"))
+        };
+        table.push([escaped(&field.name).into(), field.ty.to_string().into(), by.into()]);
+    }
+    for (name, ty) in pivot_advice::default_fields() {
+        table.push([quiet((*name).to_owned()), quiet(ty.to_string()), quiet("every tracepoint".to_owned())]);
+    }
+    table
+}
+
+/// Installed queries.
+pub(super) fn queries(found: &[wire::Query]) -> Table {
+    let headings = [">query", "name", "!age", ">agents", ">rows", ">groups", "state", "text"];
+    let mut table = Table::with_headings(&headings);
+    for query in found {
+        let name = if query.name.is_empty() { quiet("-".to_owned()) } else { escaped(&query.name).into() };
+        let text = query.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        table.push([
+            query.number.to_string().into(),
+            name,
+            age(query.installed_ns).into(),
+            grouped(&query.agents_woven.to_string()).into(),
+            grouped(&query.rows_emitted.to_string()).into(),
+            grouped(&query.groups.to_string()).into(),
+            state(query),
+            quiet(escaped(&text)),
+        ]);
+    }
+    table
+}
+
+/// What keeps a query from being complete: in words, as far as they fit a cell.
+fn state(query: &wire::Query) -> Cell {
+    let loss = query.loss.unwrap_or_default();
+    let lost = [
+        (loss.dropped, "dropped"),
+        (loss.errors, "errors"),
+        (loss.truncated, "truncated"),
+        (loss.outside_request, "outside requests"),
+        (query.problems.len() as u64, "problems"),
+    ];
+    let lost = lost.iter().filter(|(number, _)| *number > 0);
+    let lost = lost.map(|(number, what)| format!("{} {what}", grouped(&number.to_string())));
+    let pending = query.pending.iter().map(|name| format!("{} pending", escaped(name)));
+    match pending.chain(lost).collect::<Vec<_>>() {
+        words if words.is_empty() => "complete".into(),
+        words => Cell { text: words.join(", "), style: Style::Warning },
+    }
+}
+
+/// Agents that are connected or were.
+pub(super) fn agents(found: &[wire::Agent]) -> Table {
+    let headings = ["!host", "!process", ">pid", "!state", ">tracepoints", "!connected", "!last heard"];
+    let mut table = Table::with_headings(&headings);
+    for agent in found {
+        let state = match (agent.state(), agent.converged) {
+            (wire::agent::State::Connected, true) => "connected".into(),
+            (wire::agent::State::Connected, false) => warning("weaving"),
+            (wire::agent::State::Left, _) => quiet("left".to_owned()),
+            (wire::agent::State::Lost, _) => warning("lost"),
+            (wire::agent::State::Unspecified, _) => quiet("-".to_owned()),
+        };
+        table.push([
+            escaped(&agent.host).into(),
+            escaped(&agent.process).into(),
+            agent.pid.to_string().into(),
+            state,
+            grouped(&agent.tracepoints.to_string()).into(),
+            quiet(age(agent.connected_ns)),
+            quiet(age(agent.last_heard_ns)),
+        ]);
+    }
+    table
+}
+
+/// The backslash commands, two spellings of the help as one.
+pub(super) fn help() -> Table {
+    let mut table = Table::with_headings(&["!command", "what it does"]);
+    for (name, argument, about) in COMMANDS.iter().filter(|(name, ..)| *name != "\\h") {
+        table.push([format!("{name} {argument}").trim_end().into(), (*about).into()]);
+    }
+    table
+}
+
+fn quiet(text: String) -> Cell {
+    Cell { text, style: Style::Quiet }
+}
+
+fn warning(text: &str) -> Cell {
+    Cell { text: text.to_owned(), style: Style::Warning }
+}

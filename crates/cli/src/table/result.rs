@@ -1,0 +1,155 @@
+//! Rows of a result as a table.
+
+use super::paint::{Paint, Style};
+use super::render::{Align, Cell, Table};
+use crate::frame::{Column, Row};
+use crate::text;
+use pivot_advice::{Type, Value};
+
+/// The rows in their order, with bars for the measure.
+pub(crate) fn of_rows(columns: &[Column], rows: &[Row], measure: Option<usize>) -> Table {
+    let heading = |column: &Column| (text::escaped(&column.name), align(column.ty));
+    let mut table = Table::new(columns.iter().map(heading));
+    rows.iter().for_each(|row| table.push(row.iter().map(cell)));
+    if let Some(measure) = measure {
+        let sizes: Vec<f64> = rows.iter().map(|row| row.get(measure).map_or(0.0, size)).collect();
+        let largest = sizes.iter().copied().filter(|size| size.is_finite()).fold(0.0, f64::max);
+        let shares = sizes.iter().map(|size| if largest > 0.0 { size / largest } else { 0.0 });
+        table.bars(measure, shares.collect());
+    }
+    table
+}
+
+/// One block of `name  value` lines per row, for rows that are wider than the terminal.
+pub(crate) fn expanded(columns: &[Column], rows: &[Row], available: usize, paint: Paint) -> Vec<String> {
+    let names: Vec<String> = columns.iter().map(|column| text::escaped(&column.name)).collect();
+    let widest = names.iter().map(|name| text::width(name)).max().unwrap_or(0).min(available / 2);
+    let mut lines = Vec::new();
+    for (i, row) in rows.iter().enumerate() {
+        let title = format!("── row {} ", i + 1);
+        let rule = "─".repeat(available.min(40).saturating_sub(text::width(&title)));
+        lines.push(paint.style(Style::Quiet, &text::cut(&format!("{title}{rule}"), available)));
+        for (name, value) in names.iter().zip(row) {
+            let name = text::cut(name, widest);
+            let blanks = " ".repeat(widest - text::width(&name) + 2);
+            let value = cell(value);
+            let shown = text::cut(&value.text, available.saturating_sub(widest + 2));
+            lines.push(format!(
+                "{}{blanks}{}",
+                paint.style(Style::Strong, &name),
+                paint.style(value.style, &shown)
+            ));
+        }
+    }
+    lines
+}
+
+fn align(ty: Type) -> Align {
+    match ty {
+        Type::I64 | Type::U64 | Type::F64 | Type::Duration => Align::Right,
+        _ => Align::Left,
+    }
+}
+
+fn cell(value: &Value) -> Cell {
+    let style = if value.is_null() { Style::Quiet } else { Style::Normal };
+    Cell { text: text::value(value), style }
+}
+
+fn size(value: &Value) -> f64 {
+    match value {
+        Value::Duration(ns) => *ns as f64,
+        number => number.as_f64().unwrap_or(0.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::path::Path;
+
+    fn column(name: &str, ty: Type) -> Column {
+        Column { name: name.into(), ty }
+    }
+
+    /// Compares with a golden file of the same result at three widths; `UPDATE_GOLDEN=1` rewrites it.
+    fn check(golden: &str, columns: &[Column], rows: &[Row]) {
+        let measure = columns.iter().position(|column| column.ty.is_number());
+        let table = of_rows(columns, rows, measure);
+        let mut found = String::new();
+        for width in [40, 80, 120] {
+            found.push_str(&format!("---- {width} columns\n"));
+            for line in table.render(width, Paint::Plain) {
+                assert!(text::width(&line) <= width, "{line}");
+                found.push_str(&line);
+                found.push('\n');
+            }
+        }
+        found.push_str("---- expanded, 40 columns\n");
+        expanded(columns, rows, 40, Paint::Plain).iter().for_each(|line| {
+            assert!(text::width(line) <= 40, "{line}");
+            found.push_str(line);
+            found.push('\n');
+        });
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(golden);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &found).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), found, "{golden}");
+    }
+
+    #[test]
+    fn a_grouped_result_shows_bars_for_its_first_aggregate() {
+        let columns =
+            [column("e.host", Type::String), column("SUM(e.delta)", Type::I64), column("COUNT", Type::U64)];
+        let row = |host: &str, sum, count| vec![Value::str(host), Value::I64(sum), Value::U64(count)];
+        let rows =
+            [row("dn-1", 1_234_567_890, 120_003), row("dn-2", 617_283_945, 60_001), row("dn-3", 12, 1)];
+        check("grouped.txt", &columns, &rows);
+    }
+
+    #[test]
+    fn long_names_and_wide_characters_are_cut_to_fit() {
+        let columns = [
+            column("a column whose name is longer than anything in it", Type::String),
+            column("path", Type::String),
+            column("latency", Type::Duration),
+            column("数", Type::F64),
+        ];
+        let path = "/warehouse/2026/11/23/part-00000-of-00128.parquet/with/a/name/that/goes/on/and/on/and/on";
+        let rows = [
+            vec![Value::str("grün"), Value::str(path), Value::Duration(1_234_567), Value::F64(0.125)],
+            vec![Value::str("日本語の名前"), Value::str("a\tb"), Value::Duration(12), Value::F64(1e20)],
+        ];
+        check("long.txt", &columns, &rows);
+    }
+
+    #[test]
+    fn nulls_lists_and_bytes_have_a_form() {
+        let columns = [
+            column("e.locations", Type::String.list()),
+            column("e.checksum", Type::Bytes),
+            column("e.time", Type::Timestamp),
+            column("MAX(e.size)", Type::U64),
+        ];
+        let list = Value::List(vec![Value::str("dn-1"), Value::Null, Value::str("dn-3")].into());
+        let rows = [
+            vec![list, Value::Bytes(vec![0, 255].into()), Value::Timestamp(1), Value::U64(5)],
+            vec![Value::Null, Value::Null, Value::Null, Value::Null],
+        ];
+        check("nulls.txt", &columns, &rows);
+    }
+
+    #[test]
+    fn a_result_without_rows_still_has_its_headings() {
+        check("empty.txt", &[column("e.host", Type::String), column("COUNT", Type::U64)], &[]);
+    }
+
+    #[test]
+    fn many_columns_leave_the_last_ones_out() {
+        let columns: Vec<Column> = (1..=12).map(|i| column(&format!("column {i}"), Type::I64)).collect();
+        check("many.txt", &columns, &[(1..=12).map(|i| Value::I64(i * 1_000_000)).collect()]);
+    }
+}

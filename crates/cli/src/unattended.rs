@@ -1,0 +1,177 @@
+//! Queries without a REPL: install, print windows as they close, uninstall, print what came in all.
+
+use crate::arguments::{Format, Unattended};
+use crate::client::Connection;
+use crate::error::CliError;
+use crate::format::{Output, output};
+use crate::frame::{Column, Frame};
+use crate::input::{Input, Statement};
+use crate::table::Paint;
+use futures::stream::{BoxStream, SelectAll, StreamExt};
+use pivot_protocol::wire;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs all statements of the input at once until `--for` has passed, Ctrl-C, or all have ended.
+pub(crate) async fn run(
+    connection: &Connection,
+    options: &Unattended,
+    input: &Input,
+) -> Result<(), CliError> {
+    let statements = input.statements()?;
+    if options.format == Format::Csv && statements.len() > 1 {
+        return Err(CliError::OneQuery(statements.len()));
+    }
+    let mut run = Run::install(connection, input, &statements).await?;
+    let stdout = io::stdout();
+    let paint = Paint::of(&stdout);
+    let columns =
+        stdout.is_terminal().then(|| crossterm::terminal::size().map_or(80, |(columns, _)| columns.into()));
+    let printed = run.print(output(options.format, columns, paint), options.duration).await;
+    if printed.is_err() {
+        run.uninstall().await?;
+    }
+    match printed {
+        Err(error) if error.is_closed_pipe() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) if run.queries.iter().all(|query| query.rows == 0) => Err(CliError::Silent(run.reason())),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The queries of one run and their merged frames.
+struct Run<'a> {
+    connection: &'a Connection,
+    queries: Vec<Running>,
+    frames: SelectAll<BoxStream<'static, Result<Frame, CliError>>>,
+}
+
+struct Running {
+    number: u32,
+    columns: Vec<Column>,
+    /// Where the first window began.
+    start_ns: Option<i64>,
+    /// The newest frame: the result since install is in it.
+    newest: Frame,
+    rows: usize,
+    ended: bool,
+    /// How the frontend saw it before it was uninstalled.
+    status: Option<wire::Query>,
+}
+
+impl<'a> Run<'a> {
+    /// Installs all statements or, if one does not compile, none.
+    async fn install(
+        connection: &'a Connection,
+        input: &Input,
+        statements: &[Statement],
+    ) -> Result<Run<'a>, CliError> {
+        let mut run = Run { connection, queries: Vec::new(), frames: SelectAll::new() };
+        for statement in statements {
+            if let Err(error) = run.add(input, statement).await {
+                run.uninstall().await?;
+                return Err(error);
+            }
+        }
+        Ok(run)
+    }
+
+    async fn add(&mut self, input: &Input, statement: &Statement) -> Result<(), CliError> {
+        let installed = self.connection.install(&statement.text, &statement.name).await?;
+        let stderr = io::stderr();
+        let color = Paint::of(&stderr).diagnostics();
+        eprint!("{}", input.render(statement, &installed.diagnostics, color));
+        let number = installed.query.ok_or_else(|| CliError::Query(input.origin.clone()))?;
+        self.queries.push(Running {
+            number,
+            columns: installed.columns,
+            start_ns: None,
+            newest: Frame::default(),
+            rows: 0,
+            ended: false,
+            status: None,
+        });
+        self.frames.push(self.connection.results(number).await?.boxed());
+        Ok(())
+    }
+
+    async fn print(
+        &mut self,
+        mut output: Box<dyn Output>,
+        duration: Option<Duration>,
+    ) -> Result<(), CliError> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let deadline = async move {
+            match duration {
+                Some(duration) => tokio::time::sleep(duration).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(deadline);
+        let mut ending = false;
+        loop {
+            tokio::select! {
+                frame = self.frames.next() => match frame {
+                    Some(frame) => self.take(&mut *output, frame?)?,
+                    None => return self.finish(),
+                },
+                () = &mut deadline, if !ending => { ending = true; self.uninstall().await?; }
+                _ = interrupt.recv() => { if ending { return self.finish() } ending = true; self.uninstall().await?; }
+                _ = terminate.recv() => { if ending { return self.finish() } ending = true; self.uninstall().await?; }
+            }
+        }
+    }
+
+    fn take(&mut self, output: &mut dyn Output, mut frame: Frame) -> Result<(), CliError> {
+        let Some(query) = self.queries.iter_mut().find(|query| query.number == frame.query) else {
+            return Ok(());
+        };
+        if frame.columns.is_empty() {
+            frame.columns.clone_from(&query.columns);
+        }
+        let mut out = io::stdout().lock();
+        if frame.has_window() {
+            query.start_ns = Some(query.start_ns.map_or(frame.start_ns, |start| start.min(frame.start_ns)));
+            // A last frame may carry a window as well, which is printed like any other before it.
+            output.frame(&mut out, &Frame { last: false, ..frame.clone() })?;
+        }
+        query.rows = frame.cumulative.len();
+        if frame.last {
+            query.ended = true;
+            let end_ns = frame.end_ns.max(query.newest.end_ns);
+            let total = Frame { end_ns, ..frame.total(query.start_ns.unwrap_or(frame.start_ns)) };
+            output.frame(&mut out, &total)?;
+        }
+        out.flush()?;
+        query.newest = frame;
+        Ok(())
+    }
+
+    /// The streams have ended: by their last frames, or because the frontend has gone.
+    fn finish(&self) -> Result<(), CliError> {
+        match self.queries.iter().all(|query| query.ended) {
+            true => Ok(()),
+            false => Err(CliError::Frontend {
+                action: "read the last results",
+                reason: "the stream ended before them".to_owned(),
+            }),
+        }
+    }
+
+    async fn uninstall(&mut self) -> Result<(), CliError> {
+        let status = self.connection.queries().await?;
+        for query in self.queries.iter_mut().filter(|query| !query.ended) {
+            query.status = status.iter().find(|found| found.number == query.number).cloned();
+            self.connection.uninstall(query.number).await?;
+        }
+        Ok(())
+    }
+
+    /// Why nothing came, as far as the frontend knows.
+    fn reason(&self) -> String {
+        let reason = self.queries.iter().find_map(|query| query.status.as_ref()).map(crate::live::waiting);
+        reason.unwrap_or_else(|| "no event passed the query's tracepoint".to_owned())
+    }
+}

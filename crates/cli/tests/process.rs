@@ -1,0 +1,138 @@
+//! The binary as a process: exit codes, what goes to which stream, and that Ctrl-C ends it well.
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Output, Stdio};
+
+fn pivot(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pivot"));
+    command.args(arguments).env_remove("PIVOT_FRONTEND").stdin(Stdio::null());
+    command
+}
+
+/// `pivot server` at a free port; ended when dropped.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start() -> Server {
+        let mut child = pivot(&["server", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        Server { child, address: address.trim_end_matches(',').to_owned() }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a failing command says on stderr; nothing is on stdout.
+fn check_fails(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    stderr
+}
+
+#[test]
+fn an_unreachable_frontend_is_exit_code_2_with_its_address() {
+    let output =
+        pivot(&["--frontend", "http://127.0.0.1:1", "-c", "FROM e IN T SELECT COUNT"]).output().unwrap();
+    let stderr = check_fails(&output);
+    assert!(stderr.starts_with("pivot: no frontend at http://127.0.0.1:1"), "{stderr}");
+}
+
+#[test]
+fn the_environment_names_the_frontend() {
+    let output = pivot(&["-c", "FROM e IN T SELECT COUNT"])
+        .env("PIVOT_FRONTEND", "http://127.0.0.1:2")
+        .output()
+        .unwrap();
+    assert!(check_fails(&output).contains("http://127.0.0.1:2"));
+}
+
+#[test]
+fn a_query_that_does_not_compile_is_exit_code_2_with_a_caret_under_it() {
+    let server = Server::start();
+    let output = pivot(&[
+        "--frontend",
+        &server.address,
+        "-c",
+        "FROM e IN T SELECT COUNT;\nFROM e IN T WHRE e.x = 1 SELECT COUNT",
+    ])
+    .output()
+    .unwrap();
+    let stderr = check_fails(&output);
+    assert!(stderr.contains("-c:2:13") && stderr.contains("did you mean `WHERE`?"), "{stderr}");
+    assert!(!stderr.contains('\x1b'), "a pipe gets no colour: {stderr}");
+}
+
+#[test]
+fn a_query_without_any_result_is_exit_code_2_and_says_why() {
+    let server = Server::start();
+    let arguments = [
+        "--frontend",
+        &server.address,
+        "-c",
+        "FROM e IN NotThere SELECT COUNT",
+        "--for",
+        "300ms",
+        "--format",
+        "ndjson",
+    ];
+    let stderr = check_fails(&pivot(&arguments).output().unwrap());
+    assert!(stderr.contains("pivot: nothing was reported: no connected agent exports NotThere"), "{stderr}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_exit_code_2_with_the_address() {
+    let server = Server::start();
+    let address = server.address.trim_start_matches("http://");
+    let stderr = check_fails(&pivot(&["server", "--listen", address]).output().unwrap());
+    assert!(stderr.contains(address), "{stderr}");
+}
+
+#[test]
+fn csv_of_two_queries_is_refused() {
+    let server = Server::start();
+    let arguments = ["--frontend", &server.address, "-c", "FROM e IN A; FROM e IN B", "--format", "csv"];
+    assert!(check_fails(&pivot(&arguments).output().unwrap()).contains("--format ndjson"));
+}
+
+#[test]
+fn a_server_ends_with_exit_code_0_when_it_is_interrupted() {
+    let mut server = Server::start();
+    let pid = server.child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn listening_beyond_loopback_warns() {
+    let mut child = pivot(&["server", "--listen", "0.0.0.0:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.contains("no authentication"), "{line}");
+}
+
+#[test]
+fn help_tells_the_exit_codes() {
+    let mut child = pivot(&["--help"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut help = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut help).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(help.contains("Exit codes:"), "{help}");
+}

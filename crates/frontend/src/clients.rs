@@ -1,0 +1,240 @@
+//! The service that clients talk to.
+
+use crate::installed::columns;
+use crate::registry::Presence;
+use crate::state::{Shared, now_ns};
+use futures::stream::{BoxStream, StreamExt, unfold};
+use pivot_protocol::wire::{self, frontend_server::Frontend};
+use pivot_query::{Diagnostics, Severity};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio::sync::watch;
+use tonic::{Request, Response, Status};
+
+/// The service.
+#[derive(Debug)]
+pub(crate) struct ClientsService {
+    shared: Arc<Shared>,
+}
+
+impl ClientsService {
+    /// A service over a frontend's state.
+    pub(crate) fn new(shared: Arc<Shared>) -> ClientsService {
+        ClientsService { shared }
+    }
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Frontend for ClientsService {
+    async fn install(&self, request: Request<wire::InstallRequest>) -> Answer<wire::InstallResponse> {
+        let wire::InstallRequest { text, name } = request.into_inner();
+        let mut state = self.shared.lock();
+        if !state.has_room() {
+            return Err(Status::resource_exhausted("too many queries are installed"));
+        }
+        if !name.is_empty() && state.active().any(|query| query.name == name) {
+            return Err(Status::already_exists(format!("a query named `{name}` is installed")));
+        }
+        let program = match state.compile(&text) {
+            Ok(program) => program,
+            Err(wrong) => {
+                let diagnostics = diagnostics(&wrong);
+                return Ok(Response::new(wire::InstallResponse { diagnostics, ..Default::default() }));
+            }
+        };
+        let diagnostics = diagnostics(&program.warnings);
+        let tracepoints = program.tracepoints.clone();
+        let columns = columns(&program.output);
+        let number = state.install(name, program, now_ns()).id.number;
+        let expected = state
+            .registry
+            .connected()
+            .filter(|agent| agent.exports.iter().any(|exports| tracepoints.contains(&exports.tracepoint)));
+        let agents_expected = expected.count() as u32;
+        Ok(Response::new(wire::InstallResponse {
+            query: Some(number),
+            diagnostics,
+            columns,
+            agents_expected,
+        }))
+    }
+
+    async fn explain(&self, request: Request<wire::ExplainRequest>) -> Answer<wire::ExplainResponse> {
+        let compiled = self.shared.lock().compile(&request.into_inner().text);
+        Ok(Response::new(match compiled {
+            Ok(program) => wire::ExplainResponse {
+                diagnostics: diagnostics(&program.warnings),
+                explanation: program.explain(),
+            },
+            Err(wrong) => {
+                wire::ExplainResponse { diagnostics: diagnostics(&wrong), explanation: String::new() }
+            }
+        }))
+    }
+
+    async fn uninstall(&self, request: Request<wire::UninstallRequest>) -> Answer<wire::UninstallResponse> {
+        let number = request.into_inner().query;
+        match self.shared.lock().uninstall(number, now_ns()) {
+            true => Ok(Response::new(wire::UninstallResponse {})),
+            false => Err(unknown(number)),
+        }
+    }
+
+    async fn list_queries(&self, _: Request<wire::ListQueriesRequest>) -> Answer<wire::ListQueriesResponse> {
+        let state = self.shared.lock();
+        let queries = state.active().map(|query| query.describe(&state.registry)).collect();
+        Ok(Response::new(wire::ListQueriesResponse { queries }))
+    }
+
+    async fn list_agents(&self, _: Request<wire::ListAgentsRequest>) -> Answer<wire::ListAgentsResponse> {
+        let state = self.shared.lock();
+        let agents = state.registry.iter().map(|(_, agent)| wire::Agent {
+            state: match agent.presence {
+                Presence::Connected => wire::agent::State::Connected,
+                Presence::Left => wire::agent::State::Left,
+                Presence::Lost(_) => wire::agent::State::Lost,
+            }
+            .into(),
+            process: agent.process.clone(),
+            host: agent.host.clone(),
+            pid: agent.pid,
+            build: agent.build.clone(),
+            labels: agent.labels.clone(),
+            tracepoints: agent.exports.len() as u32,
+            connected_ns: agent.connected_ns,
+            last_heard_ns: agent.last_heard_ns,
+            converged: agent.is_connected() && agent.woven >= state.generation(),
+        });
+        Ok(Response::new(wire::ListAgentsResponse { agents: agents.collect() }))
+    }
+
+    async fn list_tracepoints(
+        &self,
+        _: Request<wire::ListTracepointsRequest>,
+    ) -> Answer<wire::ListTracepointsResponse> {
+        let state = self.shared.lock();
+        let mut seen: BTreeMap<&str, Seen<'_>> = BTreeMap::new();
+        for agent in state.registry.connected() {
+            let mut names = BTreeSet::new();
+            let mut fields = BTreeSet::new();
+            for exports in &agent.exports {
+                let found = seen.entry(&exports.tracepoint).or_default();
+                found.places.insert(format!("{}:{}", exports.file, exports.line));
+                found.agents += u32::from(names.insert(&exports.tracepoint));
+                for field in &exports.fields {
+                    let first = fields.insert((&exports.tracepoint, &field.name));
+                    *found.fields.entry(&field.name).or_default() += u32::from(first);
+                }
+            }
+        }
+        let tracepoints = state.catalog.tracepoints().map(|tracepoint| {
+            let found = seen.remove(tracepoint.name.as_str()).unwrap_or_default();
+            let field = |field: &pivot_query::CatalogField| wire::TracepointField {
+                name: field.name.clone(),
+                r#type: field.ty.code().into(),
+                agents: found.fields.get(field.name.as_str()).copied().unwrap_or(0),
+            };
+            wire::Tracepoint {
+                name: tracepoint.name.clone(),
+                fields: tracepoint.fields.iter().map(field).collect(),
+                agents: found.agents,
+                places: found.places.into_iter().collect(),
+            }
+        });
+        let tracepoints = tracepoints.collect();
+        let agents = state.registry.iter().count() as u32;
+        Ok(Response::new(wire::ListTracepointsResponse { tracepoints, agents }))
+    }
+
+    type ResultsStream = BoxStream<'static, Result<wire::Frame, Status>>;
+
+    async fn results(&self, request: Request<wire::ResultsRequest>) -> Answer<Self::ResultsStream> {
+        let wire::ResultsRequest { query, after_sequence } = request.into_inner();
+        let reader = Reader::open(&self.shared, query, after_sequence).ok_or_else(|| unknown(query))?;
+        let frames = unfold(reader, |mut reader| async { Some((Ok(reader.next().await?), reader)) });
+        Ok(Response::new(frames.boxed()))
+    }
+}
+
+/// What connected agents say of one tracepoint.
+#[derive(Default)]
+struct Seen<'a> {
+    agents: u32,
+    fields: BTreeMap<&'a str, u32>,
+    places: BTreeSet<String>,
+}
+
+fn unknown(number: u32) -> Status {
+    Status::not_found(format!("query {number} is not installed"))
+}
+
+fn diagnostics(found: &Diagnostics) -> Vec<wire::Diagnostic> {
+    let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    let convert = |found: &pivot_query::Diagnostic| wire::Diagnostic {
+        severity: match found.severity {
+            Severity::Error => wire::diagnostic::Severity::Error,
+            Severity::Warning => wire::diagnostic::Severity::Warning,
+        }
+        .into(),
+        start: offset(found.span.start),
+        end: offset(found.span.end),
+        message: found.message.clone(),
+        detail: found.detail.clone(),
+        hint: found.hint.clone().unwrap_or_default(),
+    };
+    found.iter().map(convert).collect()
+}
+
+/// One client's place in a query's frames. It reads kept frames by sequence, so a slow client waits
+/// in front of them and not in a buffer of its own.
+struct Reader {
+    shared: Arc<Shared>,
+    query: u32,
+    after: u64,
+    changed: watch::Receiver<u64>,
+    stopping: watch::Receiver<bool>,
+    ended: bool,
+}
+
+impl Reader {
+    fn open(shared: &Arc<Shared>, query: u32, after: u64) -> Option<Reader> {
+        let mut state = shared.lock();
+        let found = state.query_mut(query)?;
+        found.readers += 1;
+        let (changed, stopping) = (found.subscribe(), shared.stopping());
+        Some(Reader { shared: shared.clone(), query, after, changed, stopping, ended: false })
+    }
+
+    async fn next(&mut self) -> Option<wire::Frame> {
+        while !self.ended {
+            let frame = {
+                let state = self.shared.lock();
+                let query = state.query(self.query)?;
+                match query.frame_after(self.after) {
+                    None if query.finished_ns.is_some() => return None,
+                    frame => frame,
+                }
+            };
+            if let Some(frame) = frame {
+                self.after = frame.sequence;
+                self.ended = frame.last;
+                return Some((*frame).clone());
+            }
+            tokio::select! {
+                changed = self.changed.changed() => changed.ok()?,
+                _ = self.stopping.wait_for(|stop| *stop) => return None,
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(query) = self.shared.lock().query_mut(self.query) {
+            query.readers = query.readers.saturating_sub(1);
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! One installed query: its windows, what they add up to, and its kept frames.
+//!
+//! The cumulative result is the sum of the windows that were shown, so a frame never tells of rows
+//! whose window is still open.
+
+use crate::engine::Pending;
+use crate::registry::Registry;
+use crate::window::{Tally, Window};
+use pivot_advice::{Advice, Aggregate, Groups, Instruction, QueryId};
+use pivot_protocol::{to_wire, wire};
+use pivot_query::{Output, Program};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The most windows that are kept for late data.
+const MAX_CLOSED: usize = 60;
+
+/// The most windows of one query that may be open at once; older ones close early.
+const MAX_OPEN: usize = 600;
+
+/// How much longer than a window's grace an uninstalled query waits for its agents.
+const FLUSH_NS: i64 = 3_000_000_000;
+
+/// When a query was removed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Removed {
+    generation: u64,
+    at_ns: i64,
+}
+
+/// A query.
+#[derive(Debug)]
+pub(crate) struct Installed {
+    pub(crate) id: QueryId,
+    pub(crate) name: String,
+    pub(crate) program: Program,
+    pub(crate) output: Arc<Output>,
+    pub(crate) installed_ns: i64,
+    /// The generation that installed it; agents that have woven it report, whatever came later.
+    pub(crate) generation: u64,
+    pub(crate) removed: Option<Removed>,
+    /// When its last frame was stored.
+    pub(crate) finished_ns: Option<i64>,
+    pub(crate) cumulative: Tally,
+    pub(crate) readers: u32,
+    partial: bool,
+    finishing: bool,
+    windows: BTreeMap<i64, Window>,
+    forgotten_ns: i64,
+    frames: VecDeque<Arc<wire::Frame>>,
+    sequence: u64,
+    changed: watch::Sender<u64>,
+}
+
+impl Installed {
+    /// A query that nothing has been reported for.
+    pub(crate) fn new(
+        id: QueryId,
+        name: String,
+        program: Program,
+        generation: u64,
+        now_ns: i64,
+    ) -> Installed {
+        let output = Arc::new(program.output.clone());
+        let shape = shape(&output);
+        Installed {
+            id,
+            name,
+            program,
+            output,
+            installed_ns: now_ns,
+            generation,
+            removed: None,
+            finished_ns: None,
+            cumulative: Tally::new(&shape),
+            readers: 0,
+            partial: false,
+            finishing: false,
+            windows: BTreeMap::new(),
+            forgotten_ns: i64::MIN,
+            frames: VecDeque::new(),
+            sequence: 0,
+            changed: watch::channel(0).0,
+        }
+    }
+
+    /// Whether it is to be woven.
+    pub(crate) fn is_active(&self) -> bool {
+        self.removed.is_none()
+    }
+
+    /// Its advice.
+    pub(crate) fn advice(&self) -> Vec<Advice> {
+        self.program.advice(self.id)
+    }
+
+    /// Takes a newly compiled program if it differs in advice and not in the shape of its groups.
+    pub(crate) fn replace(&mut self, program: Program) -> bool {
+        if !shape(&program.output).same_shape(&shape(&self.output)) {
+            return false;
+        }
+        let changed = program.advice(self.id) != self.advice();
+        self.output = Arc::new(program.output.clone());
+        self.program = program;
+        changed
+    }
+
+    /// Removes it; frames of what was reported are still to come.
+    pub(crate) fn remove(&mut self, generation: u64, now_ns: i64) {
+        self.removed.get_or_insert(Removed { generation, at_ns: now_ns });
+    }
+
+    /// Merges one part of a report.
+    pub(crate) fn report(&mut self, start_ns: i64, end_ns: i64, part: Tally) {
+        if self.finishing || part.is_empty() {
+            return;
+        }
+        if start_ns <= self.forgotten_ns {
+            // Its window's rows are no longer known, so no revision could be right.
+            self.cumulative.merge(&part);
+            return;
+        }
+        let tally = || Tally::new(&self.cumulative.groups);
+        let window = self.windows.entry(start_ns).or_insert_with(|| Window {
+            end_ns,
+            tally: tally(),
+            closed: false,
+            late: false,
+            revision: 0,
+        });
+        window.tally.merge(&part);
+        if window.closed {
+            window.late = true;
+            self.cumulative.merge(&part);
+        }
+    }
+
+    /// The frames that are due: windows that everybody has reported, or that waited long enough.
+    pub(crate) fn tick(&mut self, registry: &Registry, grace_ns: i64, now_ns: i64) -> Vec<Pending> {
+        let ends = !self.finishing && self.removed.is_some_and(|r| flushed(r, registry, grace_ns, now_ns));
+        let open = self.windows.values().filter(|window| !window.closed).count();
+        let mut early = open.saturating_sub(MAX_OPEN);
+        let mut due = Vec::new();
+        for (start_ns, window) in &mut self.windows {
+            let (reporting, expected) = registry.coverage(self.generation, *start_ns, window.end_ns);
+            let waited = now_ns >= window.end_ns.saturating_add(grace_ns);
+            let complete = reporting == expected && now_ns >= window.end_ns;
+            let crowded = !window.closed && early > 0;
+            let close = !window.closed && (complete || waited || ends || crowded);
+            if !close && !window.late {
+                continue;
+            }
+            if close {
+                early = early.saturating_sub(1);
+                window.closed = true;
+                self.cumulative.merge(&window.tally);
+            }
+            self.partial |= reporting < expected;
+            window.late = false;
+            due.push(Pending {
+                query: self.id.number,
+                window_ns: (*start_ns, window.end_ns),
+                revision: window.revision,
+                output: self.output.clone(),
+                window: window.tally.clone(),
+                cumulative: self.cumulative.clone(),
+                agents: (reporting, expected),
+                partial: reporting < expected,
+                cumulative_partial: self.partial,
+                last: false,
+            });
+            window.revision += 1;
+        }
+        self.forget();
+        if ends {
+            self.finishing = true;
+            due.push(self.last_frame());
+        }
+        due
+    }
+
+    fn last_frame(&self) -> Pending {
+        let end_ns = self.windows.values().map(|window| window.end_ns).max().unwrap_or(0);
+        Pending {
+            query: self.id.number,
+            window_ns: (end_ns, end_ns),
+            revision: 0,
+            output: self.output.clone(),
+            window: Tally::new(&self.cumulative.groups),
+            cumulative: self.cumulative.clone(),
+            agents: (0, 0),
+            partial: false,
+            cumulative_partial: self.partial,
+            last: true,
+        }
+    }
+
+    fn forget(&mut self) {
+        let closed: Vec<i64> =
+            self.windows.iter().filter(|(_, w)| w.closed).map(|(start, _)| *start).collect();
+        for start_ns in &closed[..closed.len().saturating_sub(MAX_CLOSED)] {
+            self.windows.remove(start_ns);
+            self.forgotten_ns = self.forgotten_ns.max(*start_ns);
+        }
+    }
+
+    /// Keeps a frame and wakes its readers.
+    pub(crate) fn store(&mut self, mut frame: wire::Frame, keep: usize, now_ns: i64) {
+        self.sequence += 1;
+        frame.sequence = self.sequence;
+        if frame.last {
+            self.finished_ns = Some(now_ns);
+        }
+        self.frames.push_back(Arc::new(frame));
+        while self.frames.len() > keep.max(1) {
+            self.frames.pop_front();
+        }
+        self.changed.send_replace(self.sequence);
+    }
+
+    /// The oldest kept frame after a sequence.
+    pub(crate) fn frame_after(&self, sequence: u64) -> Option<Arc<wire::Frame>> {
+        let place = self.frames.partition_point(|frame| frame.sequence <= sequence);
+        self.frames.get(place).cloned()
+    }
+
+    /// Tells of new frames.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// The query as it is listed.
+    pub(crate) fn describe(&self, registry: &Registry) -> wire::Query {
+        let exported = |name: &String| {
+            registry.connected().flat_map(|agent| &agent.exports).any(|exports| exports.tracepoint == *name)
+        };
+        let weaves = |exports: &pivot_advice::Exports| self.program.tracepoints.contains(&exports.tracepoint);
+        let woven = registry.connected().filter(|agent| agent.woven >= self.generation);
+        let problems = registry.iter().filter(|(_, agent)| agent.is_connected()).flat_map(|(_, agent)| {
+            let mine = agent.problems.iter().filter(|p| p.query == Some(to_wire::query_id(self.id)));
+            mine.map(|problem| wire::AgentProblem {
+                agent: format!("{}@{}:{}", agent.process, agent.host, agent.pid),
+                tracepoint: problem.tracepoint.clone(),
+                message: problem.message.clone(),
+            })
+        });
+        wire::Query {
+            number: self.id.number,
+            name: self.name.clone(),
+            text: self.program.text.clone(),
+            installed_ns: self.installed_ns,
+            pending: self.program.tracepoints.iter().filter(|name| !exported(name)).cloned().collect(),
+            agents_woven: woven.filter(|agent| agent.exports.iter().any(weaves)).count() as u32,
+            problems: problems.collect(),
+            rows_emitted: self.cumulative.emitted,
+            groups: self.cumulative.groups.len() as u64,
+            loss: Some(to_wire::loss(&self.cumulative.loss)),
+            readers: self.readers,
+        }
+    }
+}
+
+/// Whether all agents have unwoven a removed query, and so have flushed it, or had their time.
+fn flushed(removed: Removed, registry: &Registry, grace_ns: i64, now_ns: i64) -> bool {
+    let waited = now_ns >= removed.at_ns.saturating_add(grace_ns).saturating_add(FLUSH_NS);
+    waited || registry.connected().all(|agent| agent.woven >= removed.generation)
+}
+
+fn shape(output: &Output) -> Groups {
+    let aggregates: Vec<Aggregate> = output.aggregates.iter().map(|found| found.aggregate).collect();
+    Groups::new(output.keys.len(), &aggregates)
+}
+
+/// The columns of a result for clients.
+pub(crate) fn columns(output: &Output) -> Vec<wire::Column> {
+    let column = |column: &pivot_query::OutputColumn| wire::Column {
+        name: column.name.clone(),
+        r#type: column.ty.code().into(),
+    };
+    output.columns.iter().map(column).collect()
+}
+
+/// Whether an advice needs requests to carry baggage.
+pub(crate) fn carries(advice: &Advice) -> bool {
+    advice.instructions.iter().any(|instruction| match instruction {
+        Instruction::Pack { .. } => true,
+        Instruction::Observe { field } => field == "request",
+        _ => false,
+    })
+}

@@ -1,0 +1,34 @@
+//! Compiles queries, weaves them everywhere, merges and streams results.
+//!
+//! ```text
+//! client ─Install─▶ State ─Desired─▶ agents
+//!                     ▲                │
+//! client ◀─Frame─ engine ◀─windows─ Report
+//! ```
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let listen = ([127, 0, 0, 1], 0).into();
+//! let running = pivot_frontend::start(pivot_frontend::Options { listen, ..Default::default() }).await?;
+//! assert_ne!(running.address().port(), 0);
+//! running.stop().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Reading order: `server`, `state`, `registry`, `installed`, `window`, `engine`, `arrow`, `agents`, `clients`.
+
+mod agents;
+mod arrow;
+mod clients;
+mod engine;
+mod error;
+mod installed;
+mod registry;
+mod server;
+mod state;
+mod window;
+
+pub use error::FrontendError;
+pub use server::{Options, Running, start};

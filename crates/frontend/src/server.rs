@@ -1,0 +1,130 @@
+//! One port with both services, and the task that closes windows.
+
+use crate::agents::AgentsService;
+use crate::clients::ClientsService;
+use crate::engine::Engine;
+use crate::error::FrontendError;
+use crate::state::{Shared, State, now_ns};
+use pivot_protocol::wire::agents_server::AgentsServer;
+use pivot_protocol::wire::frontend_server::FrontendServer;
+use pivot_protocol::{DEFAULT_PORT, MAX_MESSAGE_BYTES};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::TcpListenerStream;
+
+/// How often windows are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long open streams may take to end.
+const STOP: Duration = Duration::from_secs(1);
+
+/// Where and how a frontend runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where agents and clients connect.
+    pub listen: SocketAddr,
+    /// How long after its end a window waits for an agent that does not report.
+    pub grace: Duration,
+    /// How many frames of each query are kept for clients that come or read late.
+    pub keep_frames: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT));
+        Options { listen, grace: Duration::from_secs(2), keep_frames: 300 }
+    }
+}
+
+/// A frontend that serves until it is stopped.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+    closer: JoinHandle<()>,
+}
+
+impl Running {
+    /// Where it listens; the port is the one found if 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends all streams and stops serving, within a second or so.
+    pub async fn stop(mut self) {
+        self.closer.abort();
+        self.shared.stop();
+        // The server may have ended already; then nobody listens.
+        let _ = self.stop.send(());
+        if tokio::time::timeout(STOP, &mut self.server).await.is_err() {
+            self.server.abort();
+        }
+    }
+}
+
+/// Starts a frontend. Fails if the address cannot be listened on.
+pub async fn start(options: Options) -> Result<Running, FrontendError> {
+    let listen = options.listen;
+    let failed = |source| FrontendError::Listen { address: listen, source };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let shared = Arc::new(Shared::new(State::new(&options)));
+    let agents = AgentsServer::new(AgentsService::new(shared.clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let clients = FrontendServer::new(ClientsService::new(shared.clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+        .add_service(agents)
+        .add_service(clients)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
+            // A dropped sender means stop as well.
+            let _ = stopped.await;
+        });
+    let server = tokio::spawn(async {
+        if let Err(error) = server.await {
+            eprintln!("the frontend's server ended: {error}");
+        }
+    });
+    let closer = tokio::spawn(close_windows(shared.clone()));
+    Ok(Running { address, shared, stop, server, closer })
+}
+
+/// Computes due frames one after the other, so that sequence order is window order.
+async fn close_windows(shared: Arc<Shared>) {
+    let engine = Engine::new();
+    let mut interval = tokio::time::interval(TICK);
+    loop {
+        interval.tick().await;
+        let due = shared.lock().tick(now_ns());
+        for pending in due {
+            let frame = pending.compute(&engine).await;
+            shared.lock().store(frame, now_ns());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_port_is_an_error_that_names_the_address() {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let running = start(Options { listen, ..Options::default() }).await.unwrap();
+        let taken = Options { listen: running.address(), ..Options::default() };
+        let error = start(taken).await.unwrap_err();
+        assert!(error.to_string().contains(&running.address().to_string()));
+        running.stop().await;
+    }
+}

@@ -1,0 +1,433 @@
+//! All that a frontend knows, behind one lock that is never held while waiting.
+
+use crate::engine::Pending;
+use crate::installed::{Installed, carries};
+use crate::registry::{Outbox, Presence, Registry, Sequence};
+use crate::server::Options;
+use crate::window::Tally;
+use pivot_advice::{Loss, QueryId};
+use pivot_protocol::{from_wire, to_wire, wire};
+use pivot_query::{Catalog, Diagnostics, Program, compile};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+/// How long the frames of an uninstalled query are kept, in nanoseconds.
+const KEEP_FINISHED_NS: i64 = 60_000_000_000;
+
+/// The most queries at once, those included whose last frames are still kept.
+pub(crate) const MAX_QUERIES: usize = 1000;
+
+/// The state, shared by all streams.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Shared {
+    /// A running frontend's state.
+    pub(crate) fn new(state: State) -> Shared {
+        Shared { state: Mutex::new(state), stopping: watch::channel(false).0 }
+    }
+
+    /// The state. A panic elsewhere leaves it usable: every change is small.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends all streams.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+        self.lock().registry.close();
+    }
+
+    /// Becomes true when streams are to end.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+}
+
+/// Now, in nanoseconds since the epoch.
+pub(crate) fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Agents, queries and what should be woven.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) registry: Registry,
+    pub(crate) catalog: Catalog,
+    queries: BTreeMap<u32, Installed>,
+    frontend: u32,
+    numbers: u32,
+    generation: u64,
+    desired: wire::Desired,
+    grace_ns: i64,
+    keep_frames: usize,
+}
+
+impl State {
+    /// A frontend that knows nobody.
+    pub(crate) fn new(options: &Options) -> State {
+        State {
+            registry: Registry::default(),
+            catalog: Catalog::default(),
+            queries: BTreeMap::new(),
+            // The keys of a hasher are random per process start.
+            frontend: RandomState::new().hash_one(now_ns()) as u32,
+            numbers: 0,
+            // From the time, so that it rises across restarts too.
+            generation: now_ns().unsigned_abs() / 1_000_000,
+            desired: wire::Desired::default(),
+            grace_ns: i64::try_from(options.grace.as_nanos()).unwrap_or(i64::MAX),
+            keep_frames: options.keep_frames,
+        }
+        .refreshed()
+    }
+
+    fn refreshed(mut self) -> State {
+        self.weave();
+        self
+    }
+
+    /// Takes an agent in and tells it what to weave; gives the number of the connection.
+    pub(crate) fn connect(&mut self, hello: wire::Hello, outbox: Outbox, now_ns: i64) -> u64 {
+        let incarnation = hello.incarnation;
+        let (connection, changed) = self.registry.connect(hello, outbox, now_ns);
+        let rewoven = changed && self.recompile();
+        if !rewoven {
+            let desired = wire::to_agent::Kind::Desired(self.desired.clone());
+            if let Some(agent) = self.registry.on(incarnation, connection) {
+                agent.send(desired);
+            }
+        }
+        connection
+    }
+
+    /// Notes what an agent has woven.
+    pub(crate) fn woven(&mut self, incarnation: u64, connection: u64, woven: wire::Woven, now_ns: i64) {
+        if let Some(agent) = self.registry.on(incarnation, connection) {
+            agent.last_heard_ns = now_ns;
+            if agent.woven_ns == 0 {
+                agent.woven_ns = now_ns;
+            }
+            agent.woven = woven.generation;
+            agent.problems = woven.problems;
+        }
+    }
+
+    /// Notes that an agent leaves.
+    pub(crate) fn goodbye(&mut self, incarnation: u64, connection: u64, now_ns: i64) {
+        if let Some(agent) = self.registry.on(incarnation, connection) {
+            agent.last_heard_ns = now_ns;
+            agent.presence = Presence::Left;
+        }
+    }
+
+    /// Merges and acknowledges a report, each sequence once. A gap is refused: the agent sends again.
+    pub(crate) fn report(
+        &mut self,
+        incarnation: u64,
+        connection: u64,
+        report: wire::Report,
+        now_ns: i64,
+    ) -> Sequence {
+        let Some(agent) = self.registry.on(incarnation, connection) else { return Sequence::Gap };
+        agent.last_heard_ns = now_ns;
+        let sequence = agent.accept(report.sequence);
+        if sequence == Sequence::Gap {
+            return sequence;
+        }
+        let acknowledged = wire::to_agent::Kind::Acknowledged(report.sequence);
+        if sequence == Sequence::Next {
+            agent.watermark_ns = agent.watermark_ns.max(report.watermark_ns);
+            for part in report.parts {
+                self.merge(report.window_start_ns, report.window_end_ns, part);
+            }
+        }
+        if let Some(agent) = self.registry.on(incarnation, connection) {
+            agent.send(acknowledged);
+        }
+        sequence
+    }
+
+    fn merge(&mut self, start_ns: i64, end_ns: i64, part: wire::Part) {
+        let Ok(id) = from_wire::query_id(part.query) else { return };
+        let Some(query) = self.queries.get_mut(&id.number).filter(|query| query.id == id) else { return };
+        let loss = from_wire::loss(part.loss);
+        let mut tally = Tally::new(&query.cumulative.groups);
+        (tally.emitted, tally.loss) = (part.emitted, loss);
+        match from_wire::groups(&part.groups) {
+            Ok(groups) => {
+                let rows = Tally { groups, emitted: 0, loss: Loss::default() };
+                tally.merge(&rows);
+            }
+            Err(_) => tally.loss.dropped = tally.loss.dropped.saturating_add(part.emitted),
+        }
+        query.report(start_ns, end_ns, tally);
+    }
+
+    /// Compiles a text against what is known now.
+    pub(crate) fn compile(&self, text: &str) -> Result<Program, Diagnostics> {
+        compile(text, &self.catalog)
+    }
+
+    /// Whether another query can be installed.
+    pub(crate) fn has_room(&self) -> bool {
+        self.queries.len() < MAX_QUERIES
+    }
+
+    /// Installs a compiled query under the next number.
+    pub(crate) fn install(&mut self, name: String, program: Program, now_ns: i64) -> &Installed {
+        self.numbers += 1;
+        let id = QueryId::new(self.frontend, self.numbers);
+        if !name.is_empty() {
+            self.catalog.add_query(&name, &program.text);
+        }
+        let query = Installed::new(id, name, program, self.generation + 1, now_ns);
+        self.queries.insert(id.number, query);
+        self.weave();
+        &self.queries[&id.number]
+    }
+
+    /// Uninstalls a query; false if there is none of that number.
+    pub(crate) fn uninstall(&mut self, number: u32, now_ns: i64) -> bool {
+        let generation = self.generation + 1;
+        let Some(query) = self.queries.get_mut(&number) else { return false };
+        if query.is_active() {
+            query.remove(generation, now_ns);
+            self.catalog = self.known();
+            self.weave();
+        }
+        true
+    }
+
+    /// The query of a number.
+    pub(crate) fn query(&self, number: u32) -> Option<&Installed> {
+        self.queries.get(&number)
+    }
+
+    /// The query of a number, to change.
+    pub(crate) fn query_mut(&mut self, number: u32) -> Option<&mut Installed> {
+        self.queries.get_mut(&number)
+    }
+
+    /// The queries that are to be woven.
+    pub(crate) fn active(&self) -> impl Iterator<Item = &Installed> {
+        self.queries.values().filter(|query| query.is_active())
+    }
+
+    /// The generation that is to be woven.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// All frames that are due now, in order.
+    pub(crate) fn tick(&mut self, now_ns: i64) -> Vec<Pending> {
+        let old = |query: &Installed| query.finished_ns.is_some_and(|at| now_ns - at > KEEP_FINISHED_NS);
+        self.queries.retain(|_, query| !old(query));
+        let (registry, grace_ns) = (&self.registry, self.grace_ns);
+        self.queries.values_mut().flat_map(|query| query.tick(registry, grace_ns, now_ns)).collect()
+    }
+
+    /// Stores a computed frame.
+    pub(crate) fn store(&mut self, frame: wire::Frame, now_ns: i64) {
+        if let Some(query) = self.queries.get_mut(&frame.query) {
+            query.store(frame, self.keep_frames, now_ns);
+        }
+    }
+
+    fn known(&self) -> Catalog {
+        let mut catalog = self.registry.catalog();
+        for query in self.active().filter(|query| !query.name.is_empty()) {
+            catalog.add_query(&query.name, &query.program.text);
+        }
+        catalog
+    }
+
+    /// Compiles all queries against a changed catalogue; whether anything is to be woven anew.
+    fn recompile(&mut self) -> bool {
+        self.catalog = self.known();
+        let mut changed = false;
+        for query in self.queries.values_mut().filter(|query| query.is_active()) {
+            // A query that no longer compiles runs on as it was.
+            if let Ok(program) = compile(&query.program.text, &self.catalog) {
+                changed |= query.replace(program);
+            }
+        }
+        if changed {
+            self.weave();
+        }
+        changed
+    }
+
+    /// Begins a generation and tells all agents.
+    fn weave(&mut self) {
+        self.generation += 1;
+        let advice: Vec<_> = self.active().flat_map(Installed::advice).collect();
+        self.desired = wire::Desired {
+            generation: self.generation,
+            carrying: advice.iter().any(carries),
+            advice: advice.iter().map(to_wire::advice).collect(),
+        };
+        self.registry.broadcast(&wire::to_agent::Kind::Desired(self.desired.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::engine::Engine;
+    use pivot_advice::{Exports, Field, Groups, Type, Value};
+    use tokio::sync::mpsc;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    struct Bench {
+        state: State,
+        connection: u64,
+        inbox: mpsc::Receiver<Result<wire::ToAgent, tonic::Status>>,
+        query: u32,
+    }
+
+    /// A frontend with one agent, incarnation 1, that has woven one query counting by host.
+    fn bench() -> Bench {
+        let mut state = State::new(&Options::default());
+        let exports = Exports {
+            tracepoint: "T".into(),
+            fields: vec![Field { name: "x".into(), ty: Type::I64 }],
+            file: "a.rs".into(),
+            line: 1,
+            module: "a".into(),
+        };
+        let (outbox, inbox) = mpsc::channel(100);
+        let hello =
+            wire::Hello { incarnation: 1, catalogue: vec![to_wire::exports(&exports)], ..Default::default() };
+        let connection = state.connect(hello, outbox, 1);
+        let program = state.compile("FROM t IN T GROUP BY t.host SELECT t.host, COUNT").unwrap();
+        let query = state.install(String::new(), program, 1).id.number;
+        let mut bench = Bench { state, connection, inbox, query };
+        bench.weave();
+        bench
+    }
+
+    impl Bench {
+        fn weave(&mut self) {
+            let generation = self.state.generation();
+            self.state.woven(1, self.connection, wire::Woven { generation, problems: vec![] }, 2);
+        }
+
+        fn report(&mut self, sequence: u64, start_ns: i64, n: u64) -> Sequence {
+            let mut groups = Groups::new(1, &[]);
+            groups.entry(&[Value::str("a")]).merge(n, &[]);
+            let id = self.state.query(self.query).unwrap().id;
+            let part = wire::Part {
+                query: Some(to_wire::query_id(id)),
+                groups: to_wire::groups(&groups),
+                loss: None,
+                emitted: n,
+            };
+            let report = wire::Report {
+                sequence,
+                window_start_ns: start_ns,
+                window_end_ns: start_ns + SECOND,
+                parts: vec![part],
+                delay_ns: 0,
+                watermark_ns: start_ns + SECOND,
+            };
+            self.state.report(1, self.connection, report, start_ns + SECOND)
+        }
+
+        async fn frames(&mut self, now_ns: i64) -> Vec<wire::Frame> {
+            let engine = Engine::new();
+            let mut frames = Vec::new();
+            for pending in self.state.tick(now_ns) {
+                let frame = pending.compute(&engine).await;
+                self.state.store(frame.clone(), now_ns);
+                frames.push(frame);
+            }
+            frames
+        }
+
+        fn acknowledged(&mut self) -> Vec<u64> {
+            let mut found = Vec::new();
+            while let Ok(Ok(message)) = self.inbox.try_recv() {
+                if let Some(wire::to_agent::Kind::Acknowledged(sequence)) = message.kind {
+                    found.push(sequence);
+                }
+            }
+            found
+        }
+    }
+
+    fn count(rows: &[wire::Row]) -> Value {
+        from_wire::value(rows[0].values[1].clone()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_report_sent_twice_counts_once_and_is_acknowledged_twice() {
+        let mut bench = bench();
+        assert_eq!(bench.report(4, SECOND, 2), Sequence::Next);
+        assert_eq!(bench.report(4, SECOND, 2), Sequence::Duplicate);
+        assert_eq!(bench.acknowledged(), [4, 4]);
+        let frames = bench.frames(2 * SECOND).await;
+        assert_eq!((frames.len(), count(&frames[0].rows)), (1, Value::U64(2)));
+        assert!(!frames[0].completeness.unwrap().partial);
+    }
+
+    #[test]
+    fn a_gap_is_not_acknowledged() {
+        let mut bench = bench();
+        bench.report(1, SECOND, 1);
+        assert_eq!(bench.report(3, SECOND, 1), Sequence::Gap);
+        assert_eq!(bench.acknowledged(), [1]);
+        assert_eq!(bench.report(2, SECOND, 1), Sequence::Next);
+    }
+
+    #[tokio::test]
+    async fn late_data_is_a_revision_of_its_window() {
+        let mut bench = bench();
+        bench.report(1, SECOND, 2);
+        bench.frames(2 * SECOND).await;
+        bench.report(2, SECOND, 3);
+        let frames = bench.frames(3 * SECOND).await;
+        assert_eq!((frames.len(), frames[0].revision), (1, 1));
+        assert_eq!((count(&frames[0].rows), count(&frames[0].cumulative)), (Value::U64(5), Value::U64(5)));
+        assert!(bench.frames(4 * SECOND).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_window_waits_for_an_agent_no_longer_than_its_grace() {
+        let mut bench = bench();
+        bench.report(1, 3 * SECOND, 2);
+        let connection = bench.connection;
+        bench.state.registry.on(1, connection).unwrap().watermark_ns = 0;
+        assert!(bench.frames(5 * SECOND).await.is_empty());
+        let frames = bench.frames(6 * SECOND).await;
+        let completeness = frames[0].completeness.unwrap();
+        assert_eq!((completeness.agents_reporting, completeness.agents_expected), (0, 1));
+        assert!(completeness.partial);
+    }
+
+    #[tokio::test]
+    async fn uninstall_ends_with_the_cumulative_result_after_the_flush() {
+        let mut bench = bench();
+        bench.report(1, SECOND, 2);
+        bench.frames(2 * SECOND).await;
+        assert!(bench.state.uninstall(bench.query, 2 * SECOND));
+        assert!(bench.frames(2 * SECOND).await.is_empty());
+        bench.report(2, 2 * SECOND, 1);
+        bench.weave();
+        let frames = bench.frames(2 * SECOND + 1).await;
+        let last: Vec<bool> = frames.iter().map(|frame| frame.last).collect();
+        assert_eq!(last, [false, true]);
+        assert_eq!(count(&frames[1].cumulative), Value::U64(3));
+        assert!(bench.frames(9 * SECOND).await.is_empty());
+        assert_eq!(bench.state.query(bench.query).unwrap().frame_after(2).unwrap().sequence, 3);
+    }
+}

@@ -1,0 +1,101 @@
+//! What stands between the attribute's parentheses.
+
+use proc_macro2::Ident;
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Error, Expr, LitStr, Result, Token, Type, parenthesized};
+
+/// Names that the attribute itself gives to fields.
+const OWN: [&str; 4] = ["elapsed", "outcome", "result", "error"];
+
+/// A name, fields, or both, in this order.
+pub(crate) struct Arguments {
+    pub(crate) name: Option<LitStr>,
+    pub(crate) fields: Vec<Field>,
+}
+
+pub(crate) struct Field {
+    pub(crate) name: Ident,
+    pub(crate) form: Form,
+    pub(crate) value: Expr,
+}
+
+/// How a field's value becomes one that queries see.
+pub(crate) enum Form {
+    Typed(Box<Type>),
+    Display,
+    Debug,
+    Any,
+}
+
+impl Parse for Arguments {
+    fn parse(input: ParseStream<'_>) -> Result<Arguments> {
+        let name: Option<LitStr> = if input.peek(LitStr) { Some(input.parse()?) } else { None };
+        if let Some(name) = &name {
+            check_name(name)?;
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        let fields = if input.is_empty() { Vec::new() } else { parse_fields(input)? };
+        if !input.is_empty() {
+            return Err(input.error("expected nothing after the fields"));
+        }
+        Ok(Arguments { name, fields })
+    }
+}
+
+fn check_name(name: &LitStr) -> Result<()> {
+    let text = name.value();
+    if text.is_empty() || text.contains('@') {
+        return Err(Error::new(name.span(), "a tracepoint's name is not empty and has no `@`"));
+    }
+    Ok(())
+}
+
+fn parse_fields(input: ParseStream<'_>) -> Result<Vec<Field>> {
+    let expected = "expected a name in quotes, or `fields(name: type = expr, ..)`";
+    let keyword = Ident::parse_any(input).map_err(|error| Error::new(error.span(), expected))?;
+    if keyword != "fields" {
+        return Err(Error::new(keyword.span(), expected));
+    }
+    let content;
+    parenthesized!(content in input);
+    let fields: Vec<Field> =
+        Punctuated::<Field, Token![,]>::parse_terminated(&content)?.into_iter().collect();
+    input.parse::<Option<Token![,]>>()?;
+    check_names(&fields)?;
+    Ok(fields)
+}
+
+fn check_names(fields: &[Field]) -> Result<()> {
+    for (index, field) in fields.iter().enumerate() {
+        if OWN.iter().any(|own| field.name == own) {
+            let message = format!("`{}` is a field that the attribute itself exports", field.name);
+            return Err(Error::new(field.name.span(), message));
+        }
+        if fields[..index].iter().any(|before| before.name == field.name) {
+            return Err(Error::new(field.name.span(), format!("field `{}` is given twice", field.name)));
+        }
+    }
+    Ok(())
+}
+
+impl Parse for Field {
+    fn parse(input: ParseStream<'_>) -> Result<Field> {
+        let name: Ident = input.parse()?;
+        let ty = input.parse::<Option<Token![:]>>()?.map(|_| input.parse::<Type>()).transpose()?;
+        if !input.peek(Token![=]) {
+            return Err(input.error(format!("expected `= expr`, the value of field `{name}`")));
+        }
+        input.parse::<Token![=]>()?;
+        let form = match ty {
+            Some(ty) => Form::Typed(Box::new(ty)),
+            None if input.parse::<Option<Token![%]>>()?.is_some() => Form::Display,
+            None if input.parse::<Option<Token![?]>>()?.is_some() => Form::Debug,
+            None => Form::Any,
+        };
+        Ok(Field { name, form, value: input.parse()? })
+    }
+}

@@ -1,0 +1,157 @@
+//! The function with its tracepoints.
+//!
+//! The body becomes a closure, or an async block, so that `return` and `?` leave it and not the
+//! function. Names made here are hygienic: the body does not see them.
+
+use crate::arguments::{Arguments, Field, Form};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
+use syn::visit::Visit;
+use syn::{AttrStyle, Error, ItemFn, LitStr, Result, ReturnType, TypeImplTrait};
+
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let arguments: Arguments = syn::parse2(arguments)?;
+    let first = item.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span());
+    let function: ItemFn = syn::parse2(item).map_err(|error| {
+        Error::new(first, format!("`tracepoints` goes on a function with a body: {error}"))
+    })?;
+    if let Some(constant) = &function.sig.constness {
+        return Err(Error::new_spanned(constant, "a `const fn` cannot have tracepoints"));
+    }
+    Ok(traced(&arguments, &function))
+}
+
+fn traced(arguments: &Arguments, function: &ItemFn) -> TokenStream {
+    let ItemFn { attrs, vis, sig, .. } = function;
+    let name = |at: &str| match &arguments.name {
+        Some(name) => LitStr::new(&format!("{}@{at}", name.value()), name.span()),
+        None => LitStr::new(&format!("{}@{at}", sig.ident.unraw()), sig.ident.span()),
+    };
+    let fields: Vec<_> = arguments.fields.iter().map(declared).collect();
+    let elapsed = quote!(("elapsed", ::pivot::__private::Type::Duration));
+    let outcome = quote!(("outcome", ::pivot::__private::Type::String));
+    let result = quote!(("result", ::pivot::__private::Type::Any));
+    let error = quote!(("error", ::pivot::__private::Type::String));
+    let enter = site(&name("enter"), &fields, &[]);
+    let exit = site(&name("exit"), &fields, &[elapsed.clone(), outcome, result]);
+    let error = site(&name("error"), &fields, &[elapsed, error]);
+    let values: Vec<_> = arguments.fields.iter().map(exported).collect();
+    let index = 0..values.len();
+    let private = |name: &str| Ident::new(name, Span::mixed_site());
+    let (entered, guard, at) = (private("enter"), private("exit"), private("index"));
+    let rest = rest(function, &guard);
+    let (outer, inner): (Vec<_>, Vec<_>) =
+        attrs.iter().partition(|attribute| matches!(attribute.style, AttrStyle::Outer));
+    quote! {
+        #(#outer)*
+        #vis #sig {
+            #(#inner)*
+            let #entered = #enter;
+            if #entered.is_woven() {
+                #entered.fire(&|#at: usize| match #at {
+                    #(#index => #values,)*
+                    _ => ::pivot::__private::Value::Null,
+                });
+            }
+            let #guard = ::pivot::__private::function::Exit::begin(#exit, #error, || ::std::vec![#(#values),*]);
+            #rest
+        }
+    }
+}
+
+/// Runs the body and says how it went. One that never returns is left to the guard.
+fn rest(function: &ItemFn, guard: &Ident) -> TokenStream {
+    if let ReturnType::Type(_, ty) = &function.sig.output
+        && let syn::Type::Never(_) = **ty
+    {
+        let statements = &function.block.stmts;
+        return quote!(#(#statements)*);
+    }
+    let returned = Ident::new("result", Span::mixed_site());
+    let annotation = annotation(&function.sig.output).map(|ty| quote!(: #ty));
+    let body = body(function);
+    quote! {
+        #[allow(clippy::let_unit_value)]
+        let #returned #annotation = #body;
+        #guard.finish(|| {
+            #[allow(unused_imports)]
+            use ::pivot::__private::function::{
+                OfAny as _, OfError as _, OfErrorDebug as _, OfErrorDisplay as _, OfExport as _,
+                OfResultDebug as _, OfResultDisplay as _,
+            };
+            #[allow(clippy::needless_borrow)]
+            (&&&&&&&::pivot::__private::function::Returned(&#returned)).outcome()
+        });
+        #returned
+    }
+}
+
+/// A call site of its own, in a block of its own.
+fn site(name: &LitStr, fields: &[TokenStream], last: &[TokenStream]) -> TokenStream {
+    quote! {{
+        ::pivot::__private::__declare!(#name, [#(#fields,)* #(#last),*]);
+        &TRACEPOINT
+    }}
+}
+
+/// Name and type of a field.
+fn declared(field: &Field) -> TokenStream {
+    let name = field.name.unraw().to_string();
+    match &field.form {
+        Form::Typed(ty) => quote!((#name, <#ty as ::pivot::__private::Export>::TYPE)),
+        Form::Display | Form::Debug => quote!((#name, ::pivot::__private::Type::String)),
+        Form::Any => quote!((#name, ::pivot::__private::Type::Any)),
+    }
+}
+
+/// The value of a field.
+fn exported(field: &Field) -> TokenStream {
+    let (value, own) = (&field.value, Ident::new("value", Span::mixed_site()));
+    match &field.form {
+        Form::Typed(ty) => quote!({
+            let #own: #ty = #value;
+            ::pivot::__private::Export::export(&#own)
+        }),
+        Form::Display => quote!(::pivot::__private::Value::str(::std::format!("{}", #value))),
+        Form::Debug => quote!(::pivot::__private::Value::str(::std::format!("{:?}", #value))),
+        Form::Any => quote!(::pivot::__private::Export::export(&#value)),
+    }
+}
+
+fn body(function: &ItemFn) -> TokenStream {
+    let block = &function.block;
+    let ty = annotation(&function.sig.output);
+    if function.sig.asyncness.is_none() {
+        let output = ty.map(|ty| quote!(-> #ty));
+        return quote!(::pivot::__private::function::run(move || #output #block));
+    }
+    // An async block has no place for its type; a return that never happens tells it.
+    let never = Ident::new("never", Span::mixed_site());
+    let hint = ty.map(|ty| {
+        quote! {
+            #[allow(unreachable_code, clippy::all)]
+            if false {
+                let #never: #ty = loop {};
+                return #never;
+            }
+        }
+    });
+    let statements = &block.stmts;
+    quote!(async move { #hint #(#statements)* }.await)
+}
+
+/// The type that the function returns, if it may be written within the function.
+fn annotation(output: &ReturnType) -> Option<TokenStream> {
+    #[derive(Default)]
+    struct Opaque(bool);
+    impl Visit<'_> for Opaque {
+        fn visit_type_impl_trait(&mut self, _: &TypeImplTrait) {
+            self.0 = true;
+        }
+    }
+    let ReturnType::Type(_, ty) = output else { return Some(quote!(())) };
+    let mut opaque = Opaque::default();
+    opaque.visit_type(ty);
+    (!opaque.0).then(|| ty.to_token_stream())
+}

@@ -1,0 +1,33 @@
+//! The tracepoint attribute.
+//!
+//! ```text
+//! #[tracepoints("Name", fields(..))] fn ──▶ Name@enter ─▶ body ─┬─▶ Name@exit
+//!                                                               └─▶ Name@error
+//! ```
+//!
+//! The expansion names everything through `::pivot::__private`, so a crate that uses the attribute
+//! depends on `pivot` alone.
+//!
+//! Reading order: `arguments`, `expand`.
+
+mod arguments;
+mod expand;
+
+use proc_macro::TokenStream;
+
+/// Declares tracepoints where a function is entered and left.
+///
+/// `#[tracepoints("Name", fields(path: String = path.clone(), n: u64 = n))]` on a function or
+/// method, async or not. The name is the function's own unless given. There are three:
+///
+/// - `Name@enter` exports the fields;
+/// - `Name@exit` exports the fields, `elapsed`, `outcome` (`ok`, `err`, `panic` or `cancelled`) and
+///   `result`;
+/// - `Name@error` exports the fields, `elapsed` and `error`, when an `Err` is returned.
+///
+/// A field is `name: type = expr`, `name = %expr` (its `Display`), `name = ?expr` (its `Debug`), or
+/// `name = expr`. Expressions see the arguments and are evaluated on entry, while something is woven.
+#[proc_macro_attribute]
+pub fn tracepoints(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand::expand(arguments.into(), item.into()).unwrap_or_else(|error| error.into_compile_error()).into()
+}

@@ -1,0 +1,42 @@
+//! Causal, run-time monitoring for distributed systems: what an application adds.
+//!
+//! ```text
+//! init() ─▶ agent ◀─advice─ frontend ◀─ query
+//! tracepoint!("..") ─▶ events ─▶ baggage ─▶ happened-before join ─▶ result
+//! ```
+//!
+//! ```
+//! let pivot = pivot::builder().process("reader").host("app-1").init()?;
+//!
+//! fn read(bytes: u64) {
+//!     pivot::tracepoint!("Reader.read", bytes: u64 = bytes);
+//! }
+//!
+//! read(4096);
+//! drop(pivot); // reports what is left
+//! # Ok::<(), pivot::UplinkError>(())
+//! ```
+//!
+//! Propagation: [`request`] begins a request, [`spawn`] and
+//! [`forked`] carry it into tasks and branches, and the layers of [`propagate`]
+//! carry it across gRPC, there and back.
+
+pub use pivot_agent::{Export, tracepoint};
+pub use pivot_baggage as baggage;
+pub use pivot_macros::tracepoints;
+pub use pivot_propagate as propagate;
+pub use pivot_propagate::{forked, request, spawn};
+pub use pivot_uplink::{Config, Uplink as Guard, UplinkError};
+
+#[doc(hidden)]
+pub use pivot_agent as __private;
+
+/// Starts the agent with the settings of the environment. Keep the guard until the process ends.
+pub fn init() -> Result<Guard, UplinkError> {
+    builder().init()
+}
+
+/// Settings of an agent, to be changed and then started with [`Config::init`].
+pub fn builder() -> Config {
+    Config::new()
+}

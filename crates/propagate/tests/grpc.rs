@@ -1,0 +1,205 @@
+//! Baggage across real gRPC connections, there and back.
+
+#![allow(clippy::unwrap_used)]
+
+use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
+use pivot_baggage::with_current;
+use pivot_propagate::{Client, ClientLayer, HEADER, ServerLayer, forked, request, spawn};
+use pivot_protocol::wire::frontend_client::FrontendClient;
+use pivot_protocol::wire::frontend_server::{Frontend, FrontendServer};
+use pivot_protocol::wire::*;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::service::Routes;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Response, Status};
+
+const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
+
+fn pack(value: u64) {
+    let mut rows = Groups::new(1, &[]);
+    rows.entry(&[Value::U64(value)]).n = 1;
+    with_current(|current| current.unwrap().pack(KEY, Keep::All, rows));
+}
+
+/// How many packs happened before.
+fn seen() -> u64 {
+    with_current(|current| current.and_then(|baggage| baggage.unpack(KEY).map(|rows| rows.len() as u64)))
+        .unwrap_or(0)
+}
+
+/// A service that packs, and remembers what it saw.
+#[derive(Default)]
+struct Packs {
+    seen: AtomicU64,
+}
+
+impl Packs {
+    fn arrived<T>(&self, request: &Request<T>) {
+        self.seen.store(seen(), Relaxed);
+        // The layer takes its header away, so that no service passes it on.
+        assert!(request.metadata().get_bin(HEADER.as_str()).is_none());
+    }
+}
+
+type Reply<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Frontend for Packs {
+    async fn install(&self, request: Request<InstallRequest>) -> Reply<InstallResponse> {
+        self.arrived(&request);
+        Ok(Response::new(InstallResponse::default()))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Reply<ExplainResponse> {
+        self.arrived(&request);
+        pack(200);
+        Err(Status::not_found("nothing here"))
+    }
+
+    async fn uninstall(&self, request: Request<UninstallRequest>) -> Reply<UninstallResponse> {
+        self.arrived(&request);
+        pack(100 + u64::from(request.into_inner().query));
+        Ok(Response::new(UninstallResponse {}))
+    }
+
+    async fn list_queries(&self, _: Request<ListQueriesRequest>) -> Reply<ListQueriesResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_agents(&self, _: Request<ListAgentsRequest>) -> Reply<ListAgentsResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_tracepoints(&self, _: Request<ListTracepointsRequest>) -> Reply<ListTracepointsResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    type ResultsStream = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
+
+    /// Streams three frames and packs with each; fails after them if the query is 1.
+    async fn results(&self, request: Request<ResultsRequest>) -> Reply<Self::ResultsStream> {
+        self.arrived(&request);
+        let last = match request.into_inner().query {
+            1 => Err(Status::aborted("the stream broke")),
+            _ => Ok(Frame { last: true, ..Frame::default() }),
+        };
+        let frames = tokio_stream::iter(0..3).map(|index| {
+            pack(300 + index);
+            Ok(Frame::default())
+        });
+        Ok(Response::new(Box::pin(frames.chain(tokio_stream::once(last)))))
+    }
+}
+
+type Calls = FrontendClient<Client<Channel>>;
+
+/// A connection to a server of its own, with layers on both sides.
+async fn connected() -> (Calls, Arc<Packs>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let packs = Arc::new(Packs::default());
+    let routes = Routes::new(FrontendServer::from_arc(packs.clone()));
+    let server = tonic::transport::Server::builder().layer(ServerLayer::new()).add_routes(routes);
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let channel = Endpoint::try_from(format!("http://{address}")).unwrap().connect().await.unwrap();
+    (FrontendClient::new(tower_layer::Layer::layer(&ClientLayer::new(), channel)), packs)
+}
+
+async fn uninstall(mut calls: Calls, query: u32) {
+    calls.uninstall(UninstallRequest { query }).await.unwrap();
+}
+
+async fn drain(mut calls: Calls, query: u32) -> Result<u64, Status> {
+    let mut frames = calls.results(ResultsRequest { query, after_sequence: 0 }).await?.into_inner();
+    let mut count = 0;
+    while frames.message().await?.is_some() {
+        count += 1;
+    }
+    Ok(count)
+}
+
+#[tokio::test]
+async fn a_call_sees_what_its_caller_packed_and_its_caller_sees_what_it_packed() {
+    let (calls, packs) = connected().await;
+    request(async {
+        pack(1);
+        pack(2);
+        uninstall(calls.clone(), 0).await;
+        assert_eq!((packs.seen.load(Relaxed), seen()), (2, 3));
+        uninstall(calls, 1).await;
+        assert_eq!((packs.seen.load(Relaxed), seen()), (3, 4));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_that_carries_nothing_yet_takes_what_the_reply_brings() {
+    let (calls, packs) = connected().await;
+    request(async {
+        uninstall(calls, 0).await;
+        assert_eq!((packs.seen.load(Relaxed), seen()), (0, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failed_call_brings_back_what_it_packed() {
+    let (mut calls, packs) = connected().await;
+    request(async {
+        pack(1);
+        let status = calls.explain(ExplainRequest::default()).await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::NotFound);
+        assert!(status.metadata().get_bin(HEADER.as_str()).is_none());
+        assert_eq!((packs.seen.load(Relaxed), seen()), (1, 2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_brings_back_what_it_packed_while_it_ran() {
+    let (calls, packs) = connected().await;
+    request(async {
+        pack(1);
+        assert_eq!(drain(calls, 0).await.unwrap(), 4);
+        assert_eq!((packs.seen.load(Relaxed), seen()), (1, 4));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_half_way_brings_back_what_it_packed() {
+    let (calls, _packs) = connected().await;
+    request(async {
+        assert_eq!(drain(calls, 1).await.unwrap_err().code(), tonic::Code::Aborted);
+        assert_eq!(seen(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn concurrent_calls_do_not_see_each_other_and_all_come_back() {
+    let (calls, _packs) = connected().await;
+    request(async {
+        pack(1);
+        let task = spawn(uninstall(calls.clone(), 0));
+        tokio::join!(forked(uninstall(calls.clone(), 1)), forked(drain(calls, 0))).1.unwrap();
+        assert_eq!(seen(), 5);
+        task.await.unwrap();
+        assert_eq!(seen(), 6);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_from_outside_any_request_is_served_and_joins_nothing() {
+    let (calls, packs) = connected().await;
+    uninstall(calls.clone(), 0).await;
+    assert_eq!(drain(calls, 0).await.unwrap(), 4);
+    assert_eq!(packs.seen.load(Relaxed), 0);
+    assert!(!pivot_baggage::in_request());
+}

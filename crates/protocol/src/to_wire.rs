@@ -1,0 +1,170 @@
+//! From Pivot's types to the wire.
+
+use crate::wire;
+use pivot_advice::{
+    Advice, Binary, Exports, Expr, Fold, Form, Groups, Input, Instruction, Keep, Loss, Pattern, QueryId,
+    Unary, Unpacked, Value, codec,
+};
+
+/// A value.
+pub fn value(value: &Value) -> wire::Value {
+    use wire::value::Kind;
+    let kind = match value {
+        Value::Null => None,
+        Value::Bool(x) => Some(Kind::Bool(*x)),
+        Value::I64(x) => Some(Kind::I64(*x)),
+        Value::U64(x) => Some(Kind::U64(*x)),
+        Value::F64(x) => Some(Kind::F64(*x)),
+        Value::Str(x) => Some(Kind::String(x.to_string())),
+        Value::Bytes(x) => Some(Kind::Bytes(x.to_vec())),
+        Value::Timestamp(x) => Some(Kind::TimestampNs(*x)),
+        Value::Duration(x) => Some(Kind::DurationNs(*x)),
+        Value::List(items) => Some(Kind::List(wire::List { items: items.iter().map(self::value).collect() })),
+    };
+    wire::Value { kind }
+}
+
+/// A query's id.
+pub fn query_id(id: QueryId) -> wire::QueryId {
+    wire::QueryId { frontend: id.frontend, number: id.number }
+}
+
+/// What a tracepoint exports.
+pub fn exports(exports: &Exports) -> wire::Exports {
+    let field = |field: &pivot_advice::Field| wire::Field {
+        name: field.name.clone(),
+        r#type: field.ty.code().into(),
+    };
+    wire::Exports {
+        tracepoint: exports.tracepoint.clone(),
+        fields: exports.fields.iter().map(field).collect(),
+        file: exports.file.clone(),
+        line: exports.line,
+        module: exports.module.clone(),
+    }
+}
+
+/// Groups, as the bytes of a report.
+pub fn groups(groups: &Groups) -> Vec<u8> {
+    let mut writer = codec::Writer::new();
+    writer.groups(groups);
+    writer.into_bytes()
+}
+
+/// What is missing.
+pub fn loss(loss: &Loss) -> wire::Loss {
+    let Loss { dropped, errors, truncated, outside_request } = *loss;
+    wire::Loss { dropped, errors, truncated, outside_request }
+}
+
+/// The program of a stage.
+pub fn advice(advice: &Advice) -> wire::Advice {
+    wire::Advice {
+        query: Some(query_id(advice.query)),
+        stage: advice.stage.into(),
+        tracepoint: advice.tracepoint.clone(),
+        instructions: advice.instructions.iter().map(instruction).collect(),
+    }
+}
+
+fn instruction(instruction: &Instruction) -> wire::Instruction {
+    use wire::instruction::Kind;
+    let kind = match instruction {
+        Instruction::Observe { field } => Kind::Observe(field.clone()),
+        Instruction::Let { name, expr } => {
+            Kind::Let(wire::Let { name: name.clone(), expr: Some(self::expr(expr)) })
+        }
+        Instruction::Filter { expr } => Kind::Filter(self::expr(expr)),
+        Instruction::Unpack { bag, alias, columns, aggregates, rows } => Kind::Unpack(wire::Unpack {
+            query: Some(query_id(bag.query)),
+            stage: bag.stage.into(),
+            alias: alias.clone(),
+            columns: columns.clone(),
+            aggregates: aggregates.iter().map(|aggregate| *aggregate as u32).collect(),
+            groups: *rows == Unpacked::Groups,
+        }),
+        Instruction::Pack { bag, keep, keys, folds } => Kind::Pack(wire::Pack {
+            query: Some(query_id(bag.query)),
+            stage: bag.stage.into(),
+            keep: match keep {
+                Keep::All => None,
+                Keep::First(n) => Some(wire::pack::Keep::First(*n)),
+                Keep::MostRecent(n) => Some(wire::pack::Keep::MostRecent(*n)),
+            },
+            keys: keys.iter().map(|key| u32::from(*key)).collect(),
+            folds: folds.iter().map(fold).collect(),
+        }),
+        Instruction::Emit { keys, folds, form } => Kind::Emit(wire::Emit {
+            keys: keys.iter().map(|key| u32::from(*key)).collect(),
+            folds: folds.iter().map(fold).collect(),
+            rows: *form == Form::Rows,
+        }),
+    };
+    wire::Instruction { kind: Some(kind) }
+}
+
+fn fold(fold: &Fold) -> wire::Fold {
+    let input = match &fold.input {
+        Input::Expr(expr) => wire::fold::Input::Expr(self::expr(expr)),
+        Input::State(index) => wire::fold::Input::State((*index).into()),
+    };
+    wire::Fold { aggregate: fold.aggregate as u32, input: Some(input) }
+}
+
+/// An expression.
+pub fn expr(expr: &Expr) -> wire::Expr {
+    let mut steps = Vec::with_capacity(expr.size());
+    push(&mut steps, expr);
+    wire::Expr { steps }
+}
+
+fn push(steps: &mut Vec<wire::Step>, expr: &Expr) {
+    use wire::step::Kind;
+    expr.children().into_iter().for_each(|child| push(steps, child));
+    let kind = match expr {
+        Expr::Column(index) => Kind::Column((*index).into()),
+        Expr::Literal(literal) => Kind::Literal(value(literal)),
+        Expr::Unary(op, _) => Kind::Unary(unary(*op).into()),
+        Expr::Binary(op, ..) => Kind::Binary(binary(*op).into()),
+        Expr::Call(function, arguments) => Kind::Call(wire::Call {
+            function: function.name().into(),
+            arguments: u32::try_from(arguments.len()).unwrap_or(u32::MAX),
+        }),
+        Expr::Case(arms, otherwise) => Kind::Case(wire::Case {
+            arms: u32::try_from(arms.len()).unwrap_or(u32::MAX),
+            otherwise: otherwise.is_some(),
+        }),
+        Expr::In(_, list) => Kind::In(u32::try_from(list.len()).unwrap_or(u32::MAX)),
+        Expr::Matches(_, pattern @ Pattern::Like(_)) => Kind::Like(pattern.source().into()),
+        Expr::Matches(_, pattern @ Pattern::Regex(_)) => Kind::Regex(pattern.source().into()),
+        Expr::Cast(_, ty) => Kind::Cast(ty.code().into()),
+    };
+    steps.push(wire::Step { kind: Some(kind) });
+}
+
+fn unary(op: Unary) -> wire::Unary {
+    match op {
+        Unary::Not => wire::Unary::Not,
+        Unary::Negate => wire::Unary::Negate,
+        Unary::IsNull => wire::Unary::IsNull,
+    }
+}
+
+fn binary(op: Binary) -> wire::Binary {
+    match op {
+        Binary::Add => wire::Binary::Add,
+        Binary::Subtract => wire::Binary::Subtract,
+        Binary::Multiply => wire::Binary::Multiply,
+        Binary::Divide => wire::Binary::Divide,
+        Binary::Remainder => wire::Binary::Remainder,
+        Binary::Concat => wire::Binary::Concat,
+        Binary::Equal => wire::Binary::Equal,
+        Binary::NotEqual => wire::Binary::NotEqual,
+        Binary::Less => wire::Binary::Less,
+        Binary::LessEqual => wire::Binary::LessEqual,
+        Binary::Greater => wire::Binary::Greater,
+        Binary::GreaterEqual => wire::Binary::GreaterEqual,
+        Binary::And => wire::Binary::And,
+        Binary::Or => wire::Binary::Or,
+    }
+}

@@ -1,0 +1,140 @@
+//! The front door: all stages one after the other.
+
+use crate::catalog::Catalog;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::lower::lower;
+use crate::optimize::{RULES, optimize};
+use crate::plan::build;
+use crate::program::{Output, Program};
+use crate::resolve::{Resolved, resolve};
+use crate::syntax::parse;
+use pivot_advice::codec::MAX_COLUMNS;
+use pivot_advice::expr::MAX_DEPTH;
+use pivot_advice::program::MAX_INSTRUCTIONS;
+use pivot_advice::{Advice, Expr, Input, Instruction, QueryId};
+
+/// Which optimiser rules run. All by default; each changes cost and nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    off: Vec<String>,
+}
+
+impl Options {
+    /// No rule at all: the plan as the language defines it.
+    pub fn naive() -> Options {
+        Options { off: Options::rules().map(str::to_owned).collect() }
+    }
+
+    /// The same with one rule off; a name that is no rule changes nothing.
+    pub fn without(mut self, rule: &str) -> Options {
+        self.off.push(rule.to_owned());
+        self
+    }
+
+    /// The same with one rule on.
+    pub fn with(mut self, rule: &str) -> Options {
+        self.off.retain(|off| off != rule);
+        self
+    }
+
+    /// The names of all rules, in the order in which they run.
+    pub fn rules() -> impl Iterator<Item = &'static str> {
+        RULES.iter().map(|rule| rule.name())
+    }
+}
+
+/// Compiles exactly one statement with all optimiser rules. Fails with everything that is wrong.
+pub fn compile(text: &str, catalog: &Catalog) -> Result<Program, Diagnostics> {
+    compile_with(text, catalog, &Options::default())
+}
+
+/// Compiles exactly one statement with the optimiser rules of the options.
+pub fn compile_with(text: &str, catalog: &Catalog, options: &Options) -> Result<Program, Diagnostics> {
+    let mut diagnostics = Diagnostics::default();
+    let Some(query) = parse(text, &mut diagnostics) else { return Err(diagnostics.sorted()) };
+    let resolved = resolve(&query, text, catalog, &mut diagnostics);
+    if !diagnostics.has_errors() {
+        check_size(&resolved, text, &mut diagnostics);
+    }
+    if diagnostics.has_errors() {
+        return Err(diagnostics.sorted());
+    }
+    let naive = build(&resolved);
+    let mut plan = naive.clone();
+    let fired = optimize(&mut plan, |rule| !options.off.iter().any(|off| off == rule));
+    for advice in lower(&plan, QueryId::default()) {
+        check_advice(&advice, text, &mut diagnostics);
+    }
+    if diagnostics.has_errors() {
+        return Err(diagnostics.sorted());
+    }
+    let mut tracepoints: Vec<String> = Vec::new();
+    for tracepoint in resolved.stages.iter().flat_map(|stage| &stage.tracepoints) {
+        if !tracepoints.contains(&tracepoint.name) {
+            tracepoints.push(tracepoint.name.clone());
+        }
+    }
+    Ok(Program {
+        text: text.to_owned(),
+        output: Output::of(&resolved),
+        warnings: diagnostics.sorted(),
+        tracepoints,
+        pending: resolved.pending,
+        naive,
+        plan,
+        fired,
+    })
+}
+
+/// Cheap bounds before any work that grows with the query.
+fn check_size(resolved: &Resolved, text: &str, diagnostics: &mut Diagnostics) {
+    let observed = resolved.stages.iter().map(|stage| stage.observed.len()).max().unwrap_or(0);
+    let steps = resolved.blocks.iter().map(|block| block.steps.len()).max().unwrap_or(0);
+    if observed.max(steps) > MAX_INSTRUCTIONS {
+        diagnostics.push(too_long(text, observed.max(steps)));
+    }
+}
+
+fn too_long(text: &str, length: usize) -> Diagnostic {
+    let wrong = format!("the query needs {length} instructions at one tracepoint");
+    Diagnostic::error(0..text.len(), wrong).detail(format!("at most {MAX_INSTRUCTIONS} are allowed"))
+}
+
+fn check_advice(advice: &Advice, text: &str, diagnostics: &mut Diagnostics) {
+    if advice.instructions.len() > MAX_INSTRUCTIONS {
+        diagnostics.push(too_long(text, advice.instructions.len()));
+    }
+    for instruction in &advice.instructions {
+        if widest(instruction) > MAX_COLUMNS {
+            let wrong = format!("more than {MAX_COLUMNS} columns or aggregates in one tuple");
+            diagnostics.push(Diagnostic::error(0..text.len(), wrong));
+        }
+        if expressions(instruction).iter().any(|expr| expr.depth() > MAX_DEPTH) {
+            let wrong = format!("an expression is nested deeper than {MAX_DEPTH}");
+            diagnostics.push(Diagnostic::error(0..text.len(), wrong));
+        }
+    }
+}
+
+fn widest(instruction: &Instruction) -> usize {
+    match instruction {
+        Instruction::Pack { keys, folds, .. } | Instruction::Emit { keys, folds, .. } => {
+            keys.len().max(folds.len())
+        }
+        _ => 0,
+    }
+}
+
+fn expressions(instruction: &Instruction) -> Vec<&Expr> {
+    match instruction {
+        Instruction::Let { expr, .. } | Instruction::Filter { expr } => vec![expr],
+        Instruction::Pack { folds, .. } | Instruction::Emit { folds, .. } => {
+            let inputs = folds.iter().filter_map(|fold| match &fold.input {
+                Input::Expr(expr) => Some(expr),
+                Input::State(_) => None,
+            });
+            inputs.collect()
+        }
+        Instruction::Observe { .. } | Instruction::Unpack { .. } => vec![],
+    }
+}

@@ -1,0 +1,408 @@
+//! Expressions: names to columns, and a type for everything.
+//!
+//! What is wrong becomes null of any type after it was reported, so one mistake is reported once.
+
+use super::query::Resolver;
+use super::scope::{Binding, Scope, Typed};
+use super::typing::{self, fits};
+use crate::diagnostic::Diagnostic;
+use crate::suggest::nearest;
+use crate::syntax::ast::{Expr as Written, ExprKind, Name, Span};
+use pivot_advice::expr::MAX_DEPTH;
+use pivot_advice::{Aggregate, Binary, Expr, Function, Pattern, Type, Unary, Value};
+
+/// The most expressions inside one; a list of IN may be long, nothing may be endless.
+const MAX_SIZE: usize = 1 << 14;
+
+/// Part of the language, but not compiled yet.
+const LATER: [&str; 17] = [
+    "STDDEV",
+    "VARIANCE",
+    "QUANTILE",
+    "P50",
+    "P90",
+    "P95",
+    "P99",
+    "P999",
+    "HIST",
+    "LHIST",
+    "TOPK",
+    "RATE",
+    "ANY",
+    "TRUNCATE",
+    "REGEXP_EXTRACT",
+    "UNNEST",
+    "DISTINCT",
+];
+
+impl Typed {
+    /// Stands for what could not be resolved.
+    pub(super) fn unknown() -> Typed {
+        Typed { expr: Expr::Literal(Value::Null), ty: Type::Any }
+    }
+}
+
+fn binary(op: Binary, left: Typed, right: Typed, ty: Type) -> Typed {
+    Typed { expr: Expr::binary(op, left.expr, right.expr), ty }
+}
+
+impl Resolver<'_> {
+    /// Resolves an expression of any type.
+    pub(super) fn expression(&mut self, written: &Written, scope: &Scope) -> Typed {
+        let typed = self.node(written, scope);
+        if typed.expr.depth() > MAX_DEPTH {
+            let wrong = format!("expression is nested deeper than {MAX_DEPTH}");
+            self.report(Diagnostic::error(written.span.clone(), wrong).hint("name parts of it with LET"));
+            return Typed::unknown();
+        }
+        if typed.expr.size() > MAX_SIZE {
+            let wrong = format!("expression has more than {MAX_SIZE} parts");
+            self.report(Diagnostic::error(written.span.clone(), wrong));
+            return Typed::unknown();
+        }
+        typed
+    }
+
+    /// Resolves an expression that must be of one type.
+    pub(super) fn wanted(&mut self, written: &Written, scope: &Scope, ty: Type, what: &str) -> Typed {
+        let typed = self.expression(written, scope);
+        if fits(typed.ty, ty) {
+            return typed;
+        }
+        let wrong = Diagnostic::error(written.span.clone(), format!("{what} must be {ty}"));
+        self.report(wrong.detail(format!("this is {}", typed.ty)));
+        Typed::unknown()
+    }
+
+    fn node(&mut self, written: &Written, scope: &Scope) -> Typed {
+        let span = &written.span;
+        match &written.kind {
+            ExprKind::Path(path) => self.path(path, span, scope),
+            ExprKind::Literal(value) => Typed { ty: value.type_of(), expr: Expr::Literal(value.clone()) },
+            ExprKind::Not(x) => {
+                let x = self.wanted(x, scope, Type::Bool, "the operand of NOT");
+                Typed { expr: Expr::Unary(Unary::Not, Box::new(x.expr)), ty: Type::Bool }
+            }
+            ExprKind::Negate(x) => self.negate(x, scope),
+            ExprKind::Connective(op, list) => self.connective(*op, list, scope),
+            ExprKind::Chain(first, rest) => self.chain(first, rest, scope),
+            ExprKind::Compare(op, x, y) => {
+                let (left, right) = (self.expression(x, scope), self.expression(y, scope));
+                self.compare(*op, left, right, span)
+            }
+            ExprKind::In(x, list) => self.is_in(x, list, span, scope),
+            ExprKind::Between(x, low, high) => {
+                let (x, low, high) =
+                    (self.expression(x, scope), self.expression(low, scope), self.expression(high, scope));
+                let above = self.compare(Binary::GreaterEqual, x.clone(), low, span);
+                let below = self.compare(Binary::LessEqual, x, high, span);
+                binary(Binary::And, above, below, Type::Bool)
+            }
+            ExprKind::Like(x, pattern) => self.matches(x, Pattern::Like(pattern.as_str().into()), scope),
+            ExprKind::Regex(x, source) => match Pattern::regex(&source.text) {
+                Ok(pattern) => self.matches(x, pattern, scope),
+                Err(why) => {
+                    self.report(
+                        Diagnostic::error(source.span.clone(), "regular expression is wrong").detail(why),
+                    );
+                    Typed::unknown()
+                }
+            },
+            ExprKind::IsNull(x) => {
+                let x = self.expression(x, scope);
+                Typed { expr: Expr::Unary(Unary::IsNull, Box::new(x.expr)), ty: Type::Bool }
+            }
+            ExprKind::Case { operand, arms, otherwise } => {
+                self.case(operand.as_deref(), arms, otherwise.as_deref(), scope)
+            }
+            ExprKind::Cast(x, ty) => {
+                let x = self.expression(x, scope);
+                Typed { expr: Expr::Cast(Box::new(x.expr), *ty), ty: *ty }
+            }
+            ExprKind::Call(name, arguments) => self.call(name, arguments, span, scope),
+            ExprKind::CountRows => self.count_rows(span),
+        }
+    }
+
+    fn negate(&mut self, x: &Written, scope: &Scope) -> Typed {
+        let operand = self.expression(x, scope);
+        let ty = match operand.ty {
+            ty if ty.is_integer() => Type::I64,
+            ty if ty == Type::F64 || ty == Type::Duration || typing::open(ty) => ty,
+            ty => {
+                let wrong = Diagnostic::error(x.span.clone(), format!("{ty} cannot be negated"));
+                self.report(wrong.detail(format!("this is {ty}")));
+                return Typed::unknown();
+            }
+        };
+        let expr = match operand.expr {
+            Expr::Literal(Value::I64(x)) if x != i64::MIN => Expr::Literal(Value::I64(-x)),
+            Expr::Literal(Value::F64(x)) => Expr::Literal(Value::F64(-x)),
+            Expr::Literal(Value::Duration(x)) if x != i64::MIN => Expr::Literal(Value::Duration(-x)),
+            other => Expr::Unary(Unary::Negate, Box::new(other)),
+        };
+        Typed { expr, ty }
+    }
+
+    /// Balanced, so that a hundred conditions nest seven deep.
+    fn connective(&mut self, op: Binary, list: &[Written], scope: &Scope) -> Typed {
+        let what = if op == Binary::And { "an operand of AND" } else { "an operand of OR" };
+        let mut level: Vec<Expr> = Vec::with_capacity(list.len());
+        for operand in list {
+            level.push(self.wanted(operand, scope, Type::Bool, what).expr);
+        }
+        while level.len() > 1 {
+            let mut operands = level.into_iter();
+            level = Vec::new();
+            while let Some(left) = operands.next() {
+                level.push(match operands.next() {
+                    Some(right) => Expr::binary(op, left, right),
+                    None => left,
+                });
+            }
+        }
+        level.pop().map_or_else(Typed::unknown, |expr| Typed { expr, ty: Type::Bool })
+    }
+
+    fn chain(&mut self, first: &Written, rest: &[(Binary, Written)], scope: &Scope) -> Typed {
+        let mut left = self.expression(first, scope);
+        if rest.len() >= MAX_DEPTH {
+            let wrong = format!("more than {MAX_DEPTH} operands in a row");
+            self.report(Diagnostic::error(first.span.clone(), wrong).hint("name parts of it with LET"));
+            return Typed::unknown();
+        }
+        for (op, operand) in rest {
+            let right = self.expression(operand, scope);
+            left = match typing::binary(*op, left.ty, right.ty) {
+                Some(ty) => binary(*op, left, right, ty),
+                None => {
+                    let span = first.span.start..operand.span.end;
+                    self.mismatch(*op, left.ty, right.ty, &span);
+                    Typed::unknown()
+                }
+            };
+        }
+        left
+    }
+
+    fn mismatch(&mut self, op: Binary, left: Type, right: Type, span: &Span) {
+        let (message, detail) = match op {
+            Binary::Add => ("cannot add", "+"),
+            Binary::Subtract => ("cannot subtract", "-"),
+            Binary::Multiply => ("cannot multiply", "*"),
+            Binary::Divide => ("cannot divide", "/"),
+            Binary::Remainder => ("cannot take the remainder of", "%"),
+            _ => ("cannot compare", "with"),
+        };
+        let wrong = Diagnostic::error(span.clone(), format!("{message} {left} and {right}"));
+        let wrong = wrong.detail(format!("{left} {detail} {right}"));
+        let texts = left == Type::String && right == Type::String && op == Binary::Add;
+        self.report(if texts { wrong.hint("text is joined with `||`") } else { wrong });
+    }
+
+    fn compare(&mut self, op: Binary, left: Typed, right: Typed, span: &Span) -> Typed {
+        if !typing::comparable(left.ty, right.ty) {
+            self.mismatch(op, left.ty, right.ty, span);
+            return Typed { ty: Type::Bool, ..Typed::unknown() };
+        }
+        let null = |typed: &Typed| typed.expr == Expr::Literal(Value::Null) && typed.ty == Type::Null;
+        // Where the text did not lex, null stands in for what was written.
+        if (null(&left) || null(&right)) && !self.has_errors() {
+            let warning = Diagnostic::warning(span.clone(), "a comparison with null is never true");
+            self.report(warning.hint("write IS NULL or IS NOT NULL"));
+        }
+        binary(op, left, right, Type::Bool)
+    }
+
+    fn is_in(&mut self, x: &Written, list: &[Written], span: &Span, scope: &Scope) -> Typed {
+        let x = self.expression(x, scope);
+        let mut items = Vec::with_capacity(list.len());
+        for written in list {
+            let item = self.expression(written, scope);
+            if !typing::comparable(x.ty, item.ty) {
+                self.mismatch(Binary::Equal, x.ty, item.ty, &written.span);
+            }
+            items.push(item.expr);
+        }
+        if items.is_empty() {
+            self.report(Diagnostic::error(span.clone(), "the list of IN is empty"));
+        }
+        Typed { expr: Expr::In(Box::new(x.expr), items), ty: Type::Bool }
+    }
+
+    fn matches(&mut self, x: &Written, pattern: Pattern, scope: &Scope) -> Typed {
+        let x = self.wanted(x, scope, Type::String, "what is matched");
+        Typed { expr: Expr::Matches(Box::new(x.expr), pattern), ty: Type::Bool }
+    }
+
+    fn case(
+        &mut self,
+        operand: Option<&Written>,
+        arms: &[(Written, Written)],
+        otherwise: Option<&Written>,
+        scope: &Scope,
+    ) -> Typed {
+        let operand = operand.map(|operand| self.expression(operand, scope));
+        let mut ty = Type::Null;
+        let mut resolved = Vec::with_capacity(arms.len());
+        for (when, then) in arms {
+            let condition = match &operand {
+                Some(operand) => {
+                    let value = self.expression(when, scope);
+                    self.compare(Binary::Equal, operand.clone(), value, &when.span)
+                }
+                None => self.wanted(when, scope, Type::Bool, "the condition of WHEN"),
+            };
+            let result = self.arm(then, scope, &mut ty);
+            resolved.push((condition.expr, result));
+        }
+        let otherwise = otherwise.map(|otherwise| Box::new(self.arm(otherwise, scope, &mut ty)));
+        Typed { expr: Expr::Case(resolved, otherwise), ty }
+    }
+
+    fn arm(&mut self, written: &Written, scope: &Scope, ty: &mut Type) -> Expr {
+        let result = self.expression(written, scope);
+        match typing::united(*ty, result.ty) {
+            Some(both) => *ty = both,
+            None => {
+                let wrong =
+                    Diagnostic::error(written.span.clone(), "the results of CASE are of different types");
+                self.report(wrong.detail(format!("this is {}, those before are {ty}", result.ty)));
+            }
+        }
+        result.expr
+    }
+
+    fn call(&mut self, name: &Name, arguments: &[Written], span: &Span, scope: &Scope) -> Typed {
+        if let Some(aggregate) = Aggregate::by_name(&name.text) {
+            return self.aggregate(aggregate, name, arguments, scope);
+        }
+        let Some(function) = Function::by_name(&name.text) else {
+            self.unknown_function(name);
+            return Typed::unknown();
+        };
+        let (least, most) = function.arity();
+        if arguments.len() < least || arguments.len() > most {
+            let count = if least == most { format!("{least}") } else { format!("{least} to {most}") };
+            let plural = if most == 1 { "" } else { "s" };
+            let wrong = format!("`{}` takes {count} argument{plural}", function.name());
+            self.report(
+                Diagnostic::error(span.clone(), wrong).detail(format!("here are {}", arguments.len())),
+            );
+            return Typed::unknown();
+        }
+        let resolved: Vec<Typed> =
+            arguments.iter().map(|argument| self.expression(argument, scope)).collect();
+        let types: Vec<Type> = resolved.iter().map(|typed| typed.ty).collect();
+        match typing::call(function, &types) {
+            Ok(ty) => {
+                Typed { expr: Expr::Call(function, resolved.into_iter().map(|x| x.expr).collect()), ty }
+            }
+            Err((place, wanted)) => {
+                let at = arguments.get(place).map_or(span, |argument| &argument.span);
+                let wrong = format!("an argument of `{}` must be {wanted}", function.name());
+                let found = types.get(place).copied().unwrap_or(Type::Any);
+                self.report(Diagnostic::error(at.clone(), wrong).detail(format!("this is {found}")));
+                Typed::unknown()
+            }
+        }
+    }
+
+    fn unknown_function(&mut self, name: &Name) {
+        if LATER.iter().any(|later| later.eq_ignore_ascii_case(&name.text)) {
+            let wrong = format!("`{}` is not supported yet", name.text);
+            self.report(Diagnostic::error(name.span.clone(), wrong));
+            return;
+        }
+        let functions = Function::ALL.iter().map(|entry| entry.1);
+        let aggregates = Aggregate::ALL.iter().map(|aggregate| aggregate.name());
+        let found = nearest(&name.text, functions.chain(aggregates).chain(["AVG"]));
+        let wrong = Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text));
+        self.report(wrong.detail("no function has this name").suggest(found));
+    }
+
+    fn path(&mut self, path: &[String], span: &Span, scope: &Scope) -> Typed {
+        let Some((first, rest)) = path.split_first() else { return Typed::unknown() };
+        if rest.is_empty() {
+            return self.bare(first, span, scope);
+        }
+        if let Some(binding) = scope.alias(first) {
+            return self.member(binding, first, &rest.join("."), span);
+        }
+        if let Some(binding) = &scope.bare {
+            return self.member(binding, "", &path.join("."), span);
+        }
+        if !scope.broken {
+            let aliases = scope.aliases.iter().map(|(alias, _)| alias.as_str());
+            let found = nearest(first, aliases);
+            let wrong =
+                Diagnostic::error(span.start..span.start + first.len(), format!("unknown alias `{first}`"));
+            self.report(wrong.detail("no source has this alias").suggest(found));
+        }
+        Typed::unknown()
+    }
+
+    fn bare(&mut self, name: &str, span: &Span, scope: &Scope) -> Typed {
+        if let Some(typed) = scope.assigned(name) {
+            return typed.clone();
+        }
+        if let Some(binding) = &scope.bare {
+            return self.member(binding, "", name, span);
+        }
+        if let Some(binding) = scope.alias(name) {
+            return self.only_column(binding, name, span);
+        }
+        if !scope.broken {
+            let lets = scope.lets.iter().map(|(name, _)| name.as_str());
+            let aliases = scope.aliases.iter().map(|(name, _)| name.as_str());
+            let owner = scope.aliases.iter().find(|(_, binding)| self.has(binding, name));
+            let wrong = Diagnostic::error(span.clone(), format!("unknown name `{name}`"));
+            let wrong = wrong.detail("neither an alias nor a LET");
+            self.report(match owner {
+                Some((alias, _)) => wrong.suggest(Some(format!("{alias}.{name}"))),
+                None => wrong.suggest(nearest(name, lets.chain(aliases))),
+            });
+        }
+        Typed::unknown()
+    }
+
+    /// `alias.name`
+    fn member(&mut self, binding: &Binding, alias: &str, name: &str, span: &Span) -> Typed {
+        match binding {
+            Binding::Unknown => Typed::unknown(),
+            Binding::Fields(stage) => self.field(*stage, name, span),
+            Binding::Columns { columns, .. } => {
+                if let Some((_, typed)) = columns.iter().find(|(column, _)| column == name) {
+                    return typed.clone();
+                }
+                let found = nearest(name, columns.iter().map(|(column, _)| column.as_str()));
+                let wrong = Diagnostic::error(span.clone(), format!("unknown column `{name}`"));
+                let names: Vec<_> = columns.iter().map(|(column, _)| column.as_str()).collect();
+                let whose = if alias.is_empty() { "the query".into() } else { format!("`{alias}`") };
+                self.report(wrong.detail(format!("{whose} has {}", names.join(", "))).suggest(found));
+                Typed::unknown()
+            }
+        }
+    }
+
+    /// An alias alone means its column, if there is exactly one.
+    fn only_column(&mut self, binding: &Binding, alias: &str, span: &Span) -> Typed {
+        let name = match binding {
+            Binding::Unknown => return Typed::unknown(),
+            Binding::Columns { columns, .. } => match columns.as_slice() {
+                [(_, only)] => return only.clone(),
+                _ => None,
+            },
+            Binding::Fields(stage) => self.only_field(*stage),
+        };
+        match name {
+            Some(name) => self.member(binding, alias, &name, span),
+            None => {
+                let wrong = Diagnostic::error(span.clone(), format!("`{alias}` is not one column"));
+                let wrong = wrong.detail("an alias stands alone only if its source has exactly one column");
+                self.report(wrong.hint(format!("name the column: `{alias}.field`")));
+                Typed::unknown()
+            }
+        }
+    }
+}

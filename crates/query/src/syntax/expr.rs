@@ -1,0 +1,297 @@
+//! Expressions, one parser for each strength of binding, weakest first.
+//!
+//! After an operator its operand is required (`cut`), so the caret stands where the operand is missing.
+
+use super::ast::{Expr, ExprKind, Name, Span};
+use super::input::{Failure, Parsed, Tokens, is_reserved, keyword, member, operator, symbol};
+use super::token::{Kind, Token};
+use nom::Parser;
+use nom::branch::alt;
+use nom::combinator::{cut, map, opt, value};
+use nom::multi::{many0, many0_count, many1};
+use nom::sequence::{delimited, pair, preceded};
+use pivot_advice::{Binary, Type, Value};
+
+const COMPARISONS: [(&str, Binary); 7] = [
+    ("=", Binary::Equal),
+    ("!=", Binary::NotEqual),
+    ("<>", Binary::NotEqual),
+    ("<", Binary::Less),
+    ("<=", Binary::LessEqual),
+    (">", Binary::Greater),
+    (">=", Binary::GreaterEqual),
+];
+const SUMS: [(&str, Binary); 2] = [("+", Binary::Add), ("-", Binary::Subtract)];
+const PRODUCTS: [(&str, Binary); 3] =
+    [("*", Binary::Multiply), ("/", Binary::Divide), ("%", Binary::Remainder)];
+const CONCATS: [(&str, Binary); 1] = [("||", Binary::Concat)];
+
+/// Parses a whole expression.
+pub(crate) fn expression(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    connective(input, Binary::Or, "OR", |input| connective(input, Binary::And, "AND", negation))
+}
+
+/// One or more of `item` between commas.
+pub(crate) fn comma_list<'a, T>(
+    item: impl Fn(Tokens<'a>) -> Parsed<'a, T>,
+) -> impl Fn(Tokens<'a>) -> Parsed<'a, Vec<T>> {
+    move |input| {
+        let (rest, first) = item(input)?;
+        let (rest, mut others) = many0(preceded(symbol(",", "`,`"), cut(&item))).parse(rest)?;
+        others.insert(0, first);
+        Ok((rest, others))
+    }
+}
+
+fn connective<'a>(
+    input: Tokens<'a>,
+    op: Binary,
+    word: &'static str,
+    operand: impl Fn(Tokens<'a>) -> Parsed<'a, Expr>,
+) -> Parsed<'a, Expr> {
+    let (rest, first) = operand(input)?;
+    let (rest, mut others) = many0(preceded(keyword(word), cut(&operand))).parse(rest)?;
+    if others.is_empty() {
+        return Ok((rest, first));
+    }
+    others.insert(0, first);
+    Ok((rest, spanned(input, rest, ExprKind::Connective(op, others))))
+}
+
+fn spanned(input: Tokens<'_>, rest: Tokens<'_>, kind: ExprKind) -> Expr {
+    Expr { kind, span: input.until(&rest) }
+}
+
+/// Of a row of NOTs one or two remain: the meaning is the same, and the depth is bounded.
+fn negation(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let (rest, count) = many0_count(keyword("NOT")).parse(input)?;
+    let (rest, operand) = if count > 0 { cut(comparison).parse(rest) } else { comparison(rest) }?;
+    Ok((rest, repeat(input, rest, count, operand, ExprKind::Not)))
+}
+
+fn repeat(
+    input: Tokens<'_>,
+    rest: Tokens<'_>,
+    count: usize,
+    operand: Expr,
+    make: fn(Box<Expr>) -> ExprKind,
+) -> Expr {
+    let times = if count == 0 { 0 } else { 2 - count % 2 };
+    (0..times).fold(operand, |operand, _| spanned(input, rest, make(Box::new(operand))))
+}
+
+fn comparison(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let (rest, left) = chain(input, &CONCATS, "an operator", sum)?;
+    let (rest, tail) = opt(comparison_tail).parse(rest)?;
+    let Some(tail) = tail else { return Ok((rest, left)) };
+    let left = Box::new(left);
+    let (negated, kind) = match tail {
+        Tail::Compare(op, right) => (false, ExprKind::Compare(op, left, Box::new(right))),
+        Tail::IsNull(negated) => (negated, ExprKind::IsNull(left)),
+        Tail::In(negated, list) => (negated, ExprKind::In(left, list)),
+        Tail::Between(negated, low, high) => {
+            (negated, ExprKind::Between(left, Box::new(low), Box::new(high)))
+        }
+        Tail::Like(negated, pattern) => (negated, ExprKind::Like(left, pattern.text)),
+        Tail::Regex(negated, pattern) => (negated, ExprKind::Regex(left, pattern)),
+    };
+    let found = spanned(input, rest, kind);
+    let times = usize::from(negated);
+    Ok((rest, repeat(input, rest, times, found, ExprKind::Not)))
+}
+
+/// What may follow the left side of a comparison.
+enum Tail {
+    Compare(Binary, Expr),
+    IsNull(bool),
+    In(bool, Vec<Expr>),
+    Between(bool, Expr, Expr),
+    Like(bool, Name),
+    Regex(bool, Name),
+}
+
+fn comparison_tail(input: Tokens<'_>) -> Parsed<'_, Tail> {
+    let operand = |input| chain(input, &CONCATS, "an operator", sum);
+    if let Ok((rest, op)) = operator(&COMPARISONS, "a comparison")(input) {
+        return map(cut(operand), |right| Tail::Compare(op, right)).parse(rest);
+    }
+    if let Ok((rest, ())) = keyword("IS")(input) {
+        let (rest, not) = opt(keyword("NOT")).parse(rest)?;
+        return value_of(cut(keyword("NULL")), rest, || Tail::IsNull(not.is_some()));
+    }
+    if let Ok((rest, negated)) =
+        alt((value(false, symbol("~", "`~`")), value(true, symbol("!~", "`!~`")))).parse(input)
+    {
+        return map(cut(text("a regular expression in quotes")), |regex| Tail::Regex(negated, regex))
+            .parse(rest);
+    }
+    let (rest, not) = opt(keyword("NOT")).parse(input)?;
+    let negated = not.is_some();
+    if let Ok((rest, ())) = keyword("IN")(rest) {
+        return map(cut(parenthesised_list), |list| Tail::In(negated, list)).parse(rest);
+    }
+    if let Ok((rest, ())) = keyword("LIKE")(rest) {
+        return map(cut(text("a pattern in quotes")), |pattern| Tail::Like(negated, pattern)).parse(rest);
+    }
+    let (rest, ()) = keyword("BETWEEN")(rest)?;
+    let bounds = (cut(operand), preceded(cut(keyword("AND")), cut(operand)));
+    map(bounds, |(low, high)| Tail::Between(negated, low, high)).parse(rest)
+}
+
+fn value_of<'a, T, P>(mut parser: P, input: Tokens<'a>, make: impl Fn() -> T) -> Parsed<'a, T>
+where
+    P: Parser<Tokens<'a>, Output = (), Error = Failure>,
+{
+    let (rest, ()) = parser.parse(input)?;
+    Ok((rest, make()))
+}
+
+fn parenthesised_list(input: Tokens<'_>) -> Parsed<'_, Vec<Expr>> {
+    delimited(symbol("(", "`(`"), comma_list(expression), cut(symbol(")", "`)`"))).parse(input)
+}
+
+/// A literal text with its place.
+fn text<'a>(what: &'static str) -> impl Fn(Tokens<'a>) -> Parsed<'a, Name> {
+    move |input| match input.first() {
+        Some(Token { kind: Kind::Literal(Value::Str(text)), span }) => {
+            Ok((input.rest(), Name { text: text.to_string(), span: span.clone() }))
+        }
+        _ => input.expected(what),
+    }
+}
+
+fn chain<'a>(
+    input: Tokens<'a>,
+    table: &'static [(&'static str, Binary)],
+    shown: &'static str,
+    operand: impl Fn(Tokens<'a>) -> Parsed<'a, Expr>,
+) -> Parsed<'a, Expr> {
+    let (rest, first) = operand(input)?;
+    let (rest, others) = many0(pair(operator(table, shown), cut(&operand))).parse(rest)?;
+    if others.is_empty() {
+        return Ok((rest, first));
+    }
+    Ok((rest, spanned(input, rest, ExprKind::Chain(Box::new(first), others))))
+}
+
+fn sum(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    chain(input, &SUMS, "an operator", |input| chain(input, &PRODUCTS, "an operator", signed))
+}
+
+fn signed(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let (rest, count) = many0_count(symbol("-", "`-`")).parse(input)?;
+    let (rest, operand) = if count > 0 { cut(primary).parse(rest) } else { primary(rest) }?;
+    Ok((rest, repeat(input, rest, count, operand, ExprKind::Negate)))
+}
+
+fn primary(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let Some(token) = input.first() else { return input.expected("an expression") };
+    match &token.kind {
+        Kind::Literal(value) => {
+            Ok((input.rest(), spanned(input, input.rest(), ExprKind::Literal(value.clone()))))
+        }
+        Kind::Symbol("(") => {
+            let (rest, inner) =
+                delimited(symbol("(", "`(`"), cut(expression), cut(symbol(")", "`)`"))).parse(input)?;
+            Ok((rest, Expr { span: input.until(&rest), ..inner }))
+        }
+        Kind::Word(word) if word.eq_ignore_ascii_case("CASE") => case(input),
+        Kind::Word(word) if constant(word).is_some() => {
+            let literal = ExprKind::Literal(constant(word).unwrap_or_default());
+            Ok((input.rest(), spanned(input, input.rest(), literal)))
+        }
+        Kind::Word(word) if is_reserved(word) => input.expected("an expression"),
+        Kind::Word(word) => named(input, word),
+        Kind::Quoted(name) => path(input, name),
+        _ => input.expected("an expression"),
+    }
+}
+
+fn constant(word: &str) -> Option<Value> {
+    let constants = [("true", Value::Bool(true)), ("false", Value::Bool(false)), ("null", Value::Null)];
+    constants.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// What begins with a word: a call, COUNT alone, or a path.
+fn named<'a>(input: Tokens<'a>, word: &str) -> Parsed<'a, Expr> {
+    let rest = input.rest();
+    let next_is = |text| rest.first().is_some_and(|token| token.is(text));
+    if next_is("(") {
+        return if word.eq_ignore_ascii_case("CAST") { cast(input) } else { call(input, word) };
+    }
+    if word.eq_ignore_ascii_case("COUNT") && !next_is(".") {
+        return Ok((rest, spanned(input, rest, ExprKind::CountRows)));
+    }
+    path(input, word)
+}
+
+fn path<'a>(input: Tokens<'a>, first: &str) -> Parsed<'a, Expr> {
+    let (rest, mut members) = many0(preceded(symbol(".", "`.`"), cut(member))).parse(input.rest())?;
+    members.insert(0, first.to_owned());
+    Ok((rest, spanned(input, rest, ExprKind::Path(members))))
+}
+
+fn call<'a>(input: Tokens<'a>, word: &str) -> Parsed<'a, Expr> {
+    let open = input.rest().rest();
+    if word.eq_ignore_ascii_case("COUNT") && open.first().is_some_and(|token| token.is("*")) {
+        let (rest, ()) = cut(symbol(")", "`)`")).parse(open.rest())?;
+        return Ok((rest, spanned(input, rest, ExprKind::CountRows)));
+    }
+    let name = Name { text: word.to_owned(), span: input.here() };
+    let (rest, arguments) = match symbol(")", "`)`")(open) {
+        Ok((rest, ())) => (rest, vec![]),
+        Err(_) => {
+            let (rest, arguments) = cut(comma_list(expression)).parse(open)?;
+            let (rest, ()) = cut(symbol(")", "`)`")).parse(rest)?;
+            (rest, arguments)
+        }
+    };
+    Ok((rest, spanned(input, rest, ExprKind::Call(name, arguments))))
+}
+
+fn cast(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let inside = (cut(expression), cut(keyword("AS")), cut(scalar_type), cut(symbol(")", "`)`")));
+    let (rest, (operand, (), ty, ())) = { inside }.parse(input.rest().rest())?;
+    Ok((rest, spanned(input, rest, ExprKind::Cast(Box::new(operand), ty))))
+}
+
+fn scalar_type(input: Tokens<'_>) -> Parsed<'_, Type> {
+    let known = |token: &Token| Type::SCALARS.into_iter().skip(2).find(|ty| token.is_word(&ty.to_string()));
+    match input.first().and_then(known) {
+        Some(ty) => Ok((input.rest(), ty)),
+        None => input.expected("a type: bool, i64, u64, f64, string, bytes, timestamp or duration"),
+    }
+}
+
+fn case(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let (rest, operand) = match keyword("WHEN")(input.rest()) {
+        Ok(_) => (input.rest(), None),
+        Err(_) => map(cut(expression), |operand| Some(Box::new(operand))).parse(input.rest())?,
+    };
+    let arm =
+        pair(preceded(keyword("WHEN"), cut(expression)), preceded(cut(keyword("THEN")), cut(expression)));
+    let (rest, arms) = cut(many1(arm)).parse(rest)?;
+    let (rest, otherwise) = opt(preceded(keyword("ELSE"), cut(expression))).parse(rest)?;
+    let (rest, ()) = cut(keyword("END")).parse(rest)?;
+    let kind = ExprKind::Case { operand, arms, otherwise: otherwise.map(Box::new) };
+    Ok((rest, spanned(input, rest, kind)))
+}
+
+/// The first token that nests deeper than the limit. Recursive parsers run only when there is none.
+pub(crate) fn deepest(tokens: &[Token], limit: usize) -> Option<Span> {
+    let mut depth = 0usize;
+    let mut behind_dot = false;
+    for token in tokens {
+        // Behind a dot CASE and END are names of fields.
+        if token.is("(") || (token.is_word("CASE") && !behind_dot) {
+            depth += 1;
+        } else if token.is(")") || (token.is_word("END") && !behind_dot) {
+            depth = depth.saturating_sub(1);
+        }
+        behind_dot = token.is(".");
+        if depth > limit {
+            return Some(token.span.clone());
+        }
+    }
+    None
+}

@@ -1,0 +1,11 @@
+//! Text to a query with spans: tokens, clauses, expressions.
+
+pub(crate) mod ast;
+mod clause;
+mod expr;
+mod input;
+mod parse;
+mod source;
+pub(crate) mod token;
+
+pub(crate) use parse::parse;

@@ -1,0 +1,49 @@
+//! The whole text of one statement.
+
+use super::ast::Query;
+use super::clause::query_of;
+use super::expr::deepest;
+use super::input::Tokens;
+use super::token::tokens;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use pivot_advice::expr::MAX_DEPTH;
+use std::cell::RefCell;
+
+/// Parses a text that holds exactly one statement; none if there is nothing to go on with.
+pub(crate) fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Query> {
+    let mut list = tokens(text, diagnostics);
+    while list.last().is_some_and(|token| token.is(";")) {
+        list.pop();
+    }
+    let wrong = if list.is_empty() {
+        Some(Diagnostic::error(0..text.len(), "the query is empty"))
+    } else if let Some(end) = list.iter().position(|token| token.is(";")) {
+        let span = list[end].span.start..list[list.len() - 1].span.end;
+        let wrong = Diagnostic::error(span, "more than one statement");
+        Some(wrong.detail("a statement ends here").hint("compile one statement at a time"))
+    } else {
+        let limit = format!("nested deeper than {MAX_DEPTH}");
+        deepest(&list, MAX_DEPTH).map(|span| Diagnostic::error(span, limit))
+    };
+    if let Some(wrong) = wrong.or_else(|| unbalanced(&list)) {
+        diagnostics.push(wrong);
+        return None;
+    }
+    let nested = RefCell::new(Diagnostics::default());
+    let query = query_of(Tokens { list: &list, end: text.trim_end().len(), diagnostics: &nested });
+    diagnostics.extend(nested.into_inner());
+    Some(query)
+}
+
+/// Clauses are found outside parentheses only, so these must balance first.
+fn unbalanced(list: &[super::token::Token]) -> Option<Diagnostic> {
+    let mut open = Vec::new();
+    for token in list {
+        if token.is("(") {
+            open.push(token);
+        } else if token.is(")") && open.pop().is_none() {
+            return Some(Diagnostic::error(token.span.clone(), "`)` was never opened"));
+        }
+    }
+    open.pop().map(|token| Diagnostic::error(token.span.clone(), "`(` is never closed"))
+}

@@ -1,0 +1,152 @@
+//! Sources, and the bodies of the clauses that name them.
+
+use super::ast::{From, Join, Name, Query, Source, SourceKind, Which, With};
+use super::clause::query_of;
+use super::expr::{comma_list, expression};
+use super::input::{Parsed, Tokens, keyword, member, name, symbol};
+use super::token::{Kind, Token};
+use nom::Parser;
+use nom::combinator::{cut, map, opt};
+use nom::sequence::preceded;
+use pivot_advice::Value;
+
+/// `alias IN source {, source}`
+pub(super) fn from(input: Tokens<'_>) -> Parsed<'_, From> {
+    let (rest, alias) = name("an alias")(input)?;
+    let (rest, ()) = keyword("IN")(rest)?;
+    map(comma_list(source), |sources| From { alias: alias.clone(), sources }).parse(rest)
+}
+
+/// `alias IN source ON x -> y [AND condition]`
+pub(super) fn join(input: Tokens<'_>) -> Parsed<'_, Join> {
+    let (rest, (alias, (), source, ())) =
+        (name("an alias"), keyword("IN"), source, keyword("ON")).parse(input)?;
+    let arrow = symbol("->", "`->`");
+    let (rest, (before, (), after)) = (name("an alias"), arrow, name("an alias")).parse(rest)?;
+    let (rest, condition) = opt(preceded(keyword("AND"), cut(expression))).parse(rest)?;
+    Ok((rest, Join { alias, source, before, after, condition }))
+}
+
+/// `name AS (query) {, ..}`
+pub(super) fn with(input: Tokens<'_>) -> Parsed<'_, Vec<With>> {
+    comma_list(|input| {
+        let (rest, (name, ())) = (name("a name"), keyword("AS")).parse(input)?;
+        map(subquery, |query| With { name: name.clone(), query }).parse(rest)
+    })(input)
+}
+
+fn source(input: Tokens<'_>) -> Parsed<'_, Source> {
+    let (rest, kind) = match input.first().map(|token| &token.kind) {
+        Some(Kind::Symbol("(")) => map(subquery, |query| SourceKind::Query(Box::new(query))).parse(input)?,
+        Some(Kind::Quoted(text)) => (input.rest(), SourceKind::Named(text.clone())),
+        Some(Kind::Word(word)) => match temporal_word(word) {
+            Some((which, Count::Argument)) => counted(input, which)?,
+            Some((which, Count::Before)) if opens(input) => temporal(input, which)?,
+            _ => map(tracepoint, SourceKind::Named).parse(input)?,
+        },
+        _ => return input.expected("a tracepoint, a query name, First(..), MostRecent(..) or `(`"),
+    };
+    Ok((rest, Source { kind, span: input.until(&rest) }))
+}
+
+/// Where a temporal source says how many tuples it keeps.
+enum Count {
+    Before,
+    Argument,
+}
+
+fn temporal_word(word: &str) -> Option<(Which, Count)> {
+    let words = [
+        ("First", Which::First, Count::Before),
+        ("MostRecent", Which::MostRecent, Count::Before),
+        ("FirstN", Which::First, Count::Argument),
+        ("MostRecentN", Which::MostRecent, Count::Argument),
+    ];
+    let found = words.into_iter().find(|(text, ..)| word.eq_ignore_ascii_case(text));
+    found.map(|(_, which, count)| (which, count))
+}
+
+/// Whether `First` here is a temporal source and not a tracepoint of that name.
+fn opens(input: Tokens<'_>) -> bool {
+    let next = input.rest().first();
+    next.is_some_and(|token| token.is("(") || matches!(token.kind, Kind::Literal(_)))
+}
+
+/// `First [n] (source [WHERE condition])`
+fn temporal(input: Tokens<'_>, which: Which) -> Parsed<'_, SourceKind> {
+    let rest = input.rest();
+    let counted = rest.first().is_some_and(|token| !token.is("("));
+    let (rest, n) = if counted { map(cut(count), Some).parse(rest)? } else { (rest, None) };
+    let (rest, ()) = cut(symbol("(", "`(`")).parse(rest)?;
+    kept(rest, which, n.unwrap_or(1))
+}
+
+/// `FirstN(n, source [WHERE condition])`
+fn counted(input: Tokens<'_>, which: Which) -> Parsed<'_, SourceKind> {
+    let head = (symbol("(", "`(`"), count, symbol(",", "`,`"));
+    let (rest, ((), n, ())) = cut(head).parse(input.rest())?;
+    kept(rest, which, n)
+}
+
+fn kept(input: Tokens<'_>, which: Which, n: u32) -> Parsed<'_, SourceKind> {
+    let (rest, source) = cut(source).parse(input)?;
+    let (rest, condition) = opt(preceded(keyword("WHERE"), cut(expression))).parse(rest)?;
+    let (rest, ()) = cut(symbol(")", "`)`")).parse(rest)?;
+    Ok((rest, SourceKind::Temporal { which, n, source: Box::new(source), condition }))
+}
+
+fn count(input: Tokens<'_>) -> Parsed<'_, u32> {
+    let found = match input.first().map(|token| &token.kind) {
+        Some(Kind::Literal(Value::I64(n))) => u32::try_from(*n).ok().filter(|n| *n > 0),
+        _ => None,
+    };
+    found.map_or_else(|| input.expected("a number from 1"), |n| Ok((input.rest(), n)))
+}
+
+/// Segments between `.` and `::`, then perhaps a location.
+fn tracepoint(input: Tokens<'_>) -> Parsed<'_, String> {
+    let (mut rest, Name { mut text, .. }) = name("a tracepoint")(input)?;
+    while let Some(separator @ ("." | "::")) = symbol_of(rest.first()) {
+        let (after, segment) = cut(member).parse(rest.rest())?;
+        text.push_str(separator);
+        text.push_str(&segment);
+        rest = after;
+    }
+    if symbol_of(rest.first()) == Some("@") {
+        let (after, location) = cut(location).parse(rest.rest())?;
+        text.push('@');
+        text.push_str(location);
+        rest = after;
+    }
+    Ok((rest, text))
+}
+
+fn symbol_of(token: Option<&Token>) -> Option<&'static str> {
+    match token.map(|token| &token.kind) {
+        Some(Kind::Symbol(symbol)) => Some(symbol),
+        _ => None,
+    }
+}
+
+fn location(input: Tokens<'_>) -> Parsed<'_, &'static str> {
+    let locations = ["enter", "exit", "error"];
+    let found = input.first().and_then(|token| locations.into_iter().find(|text| token.is_word(text)));
+    found.map_or_else(|| input.expected("enter, exit or error"), |text| Ok((input.rest(), text)))
+}
+
+/// `(query)`; what is wrong inside is reported by the query itself.
+fn subquery(input: Tokens<'_>) -> Parsed<'_, Query> {
+    let (rest, ()) = symbol("(", "`(` with a query")(input)?;
+    let mut depth = 0usize;
+    let close = rest.list.iter().position(|token| {
+        let closes = depth == 0 && token.is(")");
+        depth = if token.is("(") { depth + 1 } else { depth.saturating_sub(usize::from(token.is(")"))) };
+        closes
+    });
+    let Some(close) = close else {
+        return Tokens { list: &[], ..rest }.expected("`)`");
+    };
+    let inside = Tokens { list: &rest.list[..close], end: rest.list[close].span.start, ..rest };
+    let query = query_of(inside);
+    Ok((Tokens { list: &rest.list[close + 1..], ..rest }, query))
+}

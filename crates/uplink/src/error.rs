@@ -1,0 +1,16 @@
+//! Why an uplink did not start.
+
+/// What went wrong at the start. Later, an uplink only retries.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UplinkError {
+    /// The frontend's address is not a URL.
+    #[error("frontend address `{address}` is not a URL such as http://127.0.0.1:7468")]
+    Address {
+        /// The address.
+        address: String,
+    },
+    /// The thread or its runtime could not be started.
+    #[error("uplink thread did not start: {0}")]
+    Thread(#[from] std::io::Error),
+}

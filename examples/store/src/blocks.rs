@@ -1,0 +1,111 @@
+//! Blocks as files in one folder. A block is there whole or not at all.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::fs::File;
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+
+use crate::StoreError;
+
+const PREFIX: &str = "blk_";
+
+/// The folder of one data node.
+#[derive(Debug)]
+pub(crate) struct Blocks {
+    folder: PathBuf,
+    held: Mutex<BTreeSet<u64>>,
+}
+
+impl Blocks {
+    /// Finds the blocks of an earlier life, and removes those that were never finished.
+    pub(crate) fn open(folder: PathBuf) -> Result<Blocks, StoreError> {
+        let held = scan(&folder).map_err(|error| StoreError::disk(&folder, error))?;
+        Ok(Blocks { folder, held: Mutex::new(held) })
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn path(&self, block: u64) -> PathBuf {
+        self.folder.join(format!("{PREFIX}{block}"))
+    }
+
+    pub(crate) fn list(&self) -> Vec<u64> {
+        self.held().iter().copied().collect()
+    }
+
+    /// A block's file, placed at an offset.
+    pub(crate) async fn read_from(&self, block: u64, offset: u64) -> io::Result<File> {
+        let mut file = File::open(self.path(block)).await?;
+        file.seek(io::SeekFrom::Start(offset)).await?;
+        Ok(file)
+    }
+
+    /// Begins to write a block.
+    pub(crate) async fn create(&self, block: u64) -> io::Result<Unfinished> {
+        let path = self.path(block).with_extension("part");
+        Ok(Unfinished { block, file: File::create(&path).await?, path: Some(path) })
+    }
+
+    /// Makes a written block visible.
+    pub(crate) async fn finish(&self, mut written: Unfinished) -> io::Result<()> {
+        written.file.flush().await?;
+        if let Some(path) = &written.path {
+            fs::rename(path, self.path(written.block))?;
+        }
+        written.path = None;
+        self.held().insert(written.block);
+        Ok(())
+    }
+
+    /// Deletes a block. A reader that has it open still reads it to its end.
+    pub(crate) fn remove(&self, block: u64) {
+        if self.held().remove(&block)
+            && let Err(error) = fs::remove_file(self.path(block))
+        {
+            eprintln!("block {block} cannot be deleted: {error}");
+        }
+    }
+}
+
+/// A block that is being written; dropped before it is finished, it leaves nothing behind.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    block: u64,
+    file: File,
+    path: Option<PathBuf>,
+}
+
+impl Unfinished {
+    pub(crate) async fn write(&mut self, data: &[u8]) -> io::Result<()> {
+        self.file.write_all(data).await
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            // The file is a leftover either way: the next start of the data node removes it too.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn scan(folder: &Path) -> io::Result<BTreeSet<u64>> {
+    fs::create_dir_all(folder)?;
+    let mut held = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        match name.to_str().and_then(|name| name.strip_prefix(PREFIX)).map(str::parse) {
+            Some(Ok(block)) => drop(held.insert(block)),
+            _ => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(held)
+}

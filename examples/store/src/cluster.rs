@@ -1,0 +1,310 @@
+//! Starts the processes of a cluster, and makes sure that none of them outlives it.
+//!
+//! Every child holds a pipe from this process as its standard input and ends when the pipe does,
+//! however this process dies. Children form process groups of their own, so Ctrl-C in a terminal
+//! reaches this process alone, which then stops the children in order.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use std::{fmt, fs};
+
+use crate::stop::STOP_WORD;
+use crate::{Options, Plan, Role, StoreError, Summary};
+
+/// Longest wait for a child to become ready, and for the data set to be written.
+const STARTUP: Duration = Duration::from_secs(60);
+
+/// Longest wait for a child to end after it was told to.
+const GRACE: Duration = Duration::from_secs(5);
+
+const POLL: Duration = Duration::from_millis(5);
+
+type Factory = Box<dyn Fn(&Role, &Options) -> Command + Send + Sync>;
+
+/// A running cluster. Dropping it stops all processes and removes the cluster's folder.
+pub struct Cluster {
+    members: Vec<Member>,
+    command: Factory,
+    folder: PathBuf,
+}
+
+/// One process of a cluster.
+#[derive(Debug)]
+pub struct Member {
+    options: Options,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    address: Option<String>,
+}
+
+impl Cluster {
+    /// Starts all processes of a plan and waits until the data set is written and all are ready.
+    ///
+    /// `command` must run [`crate::run`] with the options that it is given, for instance as
+    /// `store` with [`Options::to_args`]. If anything fails, what was started is stopped.
+    pub fn start(
+        plan: Plan,
+        command: impl Fn(&Role, &Options) -> Command + Send + Sync + 'static,
+    ) -> Result<Cluster, StoreError> {
+        let folder = plan.data_dir.clone().unwrap_or_else(fresh_folder);
+        take_empty(&folder).map_err(|error| StoreError::disk(&folder, error))?;
+        let mut cluster = Cluster { members: Vec::new(), command: Box::new(command), folder: folder.clone() };
+        cluster.launch(vec![plan.name_node(&folder)])?;
+        let name_node = cluster.name_node().to_owned();
+        cluster.launch(plan.data_nodes(&folder, &name_node))?;
+        cluster.load(plan.loader(&folder, &name_node))?;
+        cluster.launch(plan.clients(&folder, &name_node))?;
+        Ok(cluster)
+    }
+
+    fn launch(&mut self, all: Vec<Options>) -> Result<(), StoreError> {
+        let first = self.members.len();
+        for options in all {
+            self.members.push(Member::spawn(&self.command, options)?);
+        }
+        self.members[first..].iter_mut().try_for_each(Member::wait_ready)
+    }
+
+    /// Writes the data set by a process of its own, of which nothing stays but the files it wrote.
+    fn load(&self, options: Options) -> Result<(), StoreError> {
+        let mut loader = Member::spawn(&self.command, options)?;
+        loader.wait_ready()?;
+        let status = loader.wait_end(STARTUP);
+        let stats = loader.options.stats_path();
+        let files = loader.options.dataset.files().len() as u64;
+        if !Summary::read(&stats).is_ok_and(|summary| summary.operations == files) {
+            return Err(loader.not_ready(format!("the data set is not written ({status})")));
+        }
+        let removed = fs::remove_file(&stats).and_then(|()| fs::remove_file(log_path(&loader.options)));
+        removed.map_err(|error| StoreError::disk(&stats, error))
+    }
+
+    /// All processes: the name node first, then data nodes, then clients.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The position of the process on a logical host.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.members.iter().position(|member| member.name() == name)
+    }
+
+    /// Address of the name node, host:port.
+    pub fn name_node(&self) -> &str {
+        self.members.first().and_then(Member::address).unwrap_or("")
+    }
+
+    /// The folder with blocks, logs and statistics.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Tells the clients of a plan with `wait_for_go` to begin.
+    pub fn go(&self) -> Result<(), StoreError> {
+        self.signal("go")
+    }
+
+    fn signal(&self, word: &str) -> Result<(), StoreError> {
+        let path = self.folder.join(word);
+        fs::write(&path, b"").map_err(|error| StoreError::disk(&path, error))
+    }
+
+    /// Kills a process (SIGKILL) and waits until it is gone.
+    pub fn kill(&mut self, index: usize) {
+        self.members[index].kill();
+    }
+
+    /// Starts a process again, stopping it first if it runs, and waits until it is ready. A name
+    /// node keeps its address, a data node gets a new one.
+    pub fn restart(&mut self, index: usize) -> Result<(), StoreError> {
+        let member = &mut self.members[index];
+        member.tell_to_stop();
+        member.wait_end(GRACE);
+        let mut options = member.options.clone();
+        if options.role == Role::NameNode {
+            options.listen = member.address.as_ref().and_then(|address| address.parse::<SocketAddr>().ok());
+        }
+        *member = Member::spawn(&self.command, options)?;
+        member.wait_ready()
+    }
+
+    /// Waits until every client has ended, as it does after its last operation.
+    pub fn wait_for_clients(&mut self) -> Result<(), StoreError> {
+        for member in self.members.iter_mut().filter(|member| !member.role().is_server()) {
+            let name = member.name().to_owned();
+            let status = member.child.wait().map_err(|error| StoreError::Serve(name, error.to_string()))?;
+            if !status.success() {
+                return Err(member.not_ready(status.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops everything in order: clients finish the operation they are at, then data nodes end,
+    /// then the name node. The statistics stay until the cluster is dropped.
+    pub fn stop(&mut self) {
+        // Without the file, the clients still learn it from their standard input.
+        let _ = self.signal("stop");
+        for role_of in
+            [|role: Role| !role.is_server(), |role| role == Role::DataNode, |role| role == Role::NameNode]
+        {
+            let mut those: Vec<_> = self.members.iter_mut().filter(|member| role_of(member.role())).collect();
+            those.iter_mut().for_each(|member| member.tell_to_stop());
+            for member in those {
+                member.wait_end(GRACE);
+            }
+        }
+    }
+
+    /// The statistics that the processes left last, of those that left any.
+    pub fn summaries(&self) -> Vec<Summary> {
+        self.members.iter().filter_map(|member| Summary::read(&member.options.stats_path()).ok()).collect()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop();
+        // The folder lies in the temporary folder; a leftover is no reason to fail.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("folder", &self.folder).field("members", &self.members).finish()
+    }
+}
+
+impl Member {
+    fn spawn(command: &Factory, options: Options) -> Result<Member, StoreError> {
+        let failed = |error| StoreError::disk(&options.data_dir, error);
+        let log = fs::File::options().create(true).append(true).open(log_path(&options)).map_err(failed)?;
+        let mut command = command(&options.role, &options);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).process_group(0);
+        let mut child = command.spawn().map_err(failed)?;
+        let stdin = child.stdin.take();
+        let (sender, lines) = mpsc::channel();
+        if let Some(stdout) = child.stdout.take() {
+            std::thread::spawn(move || {
+                let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+                // Reads on when nobody listens any more, so that the child never finds a full pipe.
+                lines.for_each(|line| drop(sender.send(line)));
+            });
+        }
+        Ok(Member { options, child, stdin, lines, address: None })
+    }
+
+    /// Logical host of the process.
+    pub fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    /// What the process does.
+    pub fn role(&self) -> Role {
+        self.options.role
+    }
+
+    /// What the process was told.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where a server listens, host:port.
+    pub fn address(&self) -> Option<&str> {
+        self.address.as_deref()
+    }
+
+    fn wait_ready(&mut self) -> Result<(), StoreError> {
+        let deadline = Instant::now() + STARTUP;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) if line == "ready" => return Ok(()),
+                Ok(line) => {
+                    if let Some(address) = line.strip_prefix("listening ") {
+                        self.address = Some(address.to_owned());
+                        return Ok(());
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => return Err(self.not_ready("it takes too long".to_owned())),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.not_ready("it ended".to_owned())),
+            }
+        }
+    }
+
+    fn not_ready(&self, what: String) -> StoreError {
+        let log = fs::read_to_string(log_path(&self.options)).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(5).collect();
+        let tail: Vec<&str> = lines.into_iter().rev().collect();
+        StoreError::NotReady {
+            name: self.name().to_owned(),
+            reason: format!("{what}; log: {}", tail.join(" | ")),
+        }
+    }
+
+    fn tell_to_stop(&mut self) {
+        if let Some(mut stdin) = self.stdin.take() {
+            // A child that is gone needs no word.
+            let _ = writeln!(stdin, "{STOP_WORD}");
+        }
+    }
+
+    /// Waits until the process has ended, and kills it if that takes too long. Says how it ended.
+    fn wait_end(&mut self, patience: Duration) -> String {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return status.to_string(),
+                Ok(None) => std::thread::sleep(POLL),
+                Err(error) => return error.to_string(),
+            }
+        }
+        self.kill();
+        "killed after it had not ended in time".to_owned()
+    }
+
+    fn kill(&mut self) {
+        // Both fail only for a child that has been waited for already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn log_path(options: &Options) -> PathBuf {
+    options.data_dir.join(format!("{}.log", options.name))
+}
+
+/// Makes the folder. It is removed at the end with all that is in it, so nothing may be in it now.
+fn take_empty(folder: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    match fs::read_dir(folder)?.next() {
+        None => Ok(()),
+        Some(_) => Err(std::io::Error::other("the folder is not empty")),
+    }
+}
+
+/// A folder that no other cluster of this or another process uses.
+fn fresh_folder() -> PathBuf {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("pivot-store-{}-{number}", std::process::id()))
+}

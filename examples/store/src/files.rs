@@ -1,0 +1,94 @@
+//! The files of the data set and what is in them.
+//!
+//! Content is a function of path and position: any reader can check any byte without a copy.
+
+/// Sizes of the files that the clients work on, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Dataset {
+    /// Longest block.
+    #[arg(long, default_value_t = 4 << 20)]
+    pub block_bytes: u64,
+    /// Number of files for get and stress.
+    #[arg(long, default_value_t = 8)]
+    pub get_files: u64,
+    /// Length of each file for get and stress.
+    #[arg(long, default_value_t = 4 << 20)]
+    pub get_bytes: u64,
+    /// Length of the file for scan.
+    #[arg(long, default_value_t = 64 << 20)]
+    pub scan_bytes: u64,
+    /// Length of input and output of sort.
+    #[arg(long, default_value_t = 4 << 20)]
+    pub sort_bytes: u64,
+}
+
+impl Default for Dataset {
+    /// About 350 MB on disk with three replicas.
+    fn default() -> Dataset {
+        Dataset {
+            block_bytes: 4 << 20,
+            get_files: 8,
+            get_bytes: 4 << 20,
+            scan_bytes: 64 << 20,
+            sort_bytes: 4 << 20,
+        }
+    }
+}
+
+impl Dataset {
+    /// The same shape at a sixty-fourth of the size, for tests.
+    pub fn small() -> Dataset {
+        Dataset {
+            block_bytes: 64 << 10,
+            get_files: 8,
+            get_bytes: 64 << 10,
+            scan_bytes: 1 << 20,
+            sort_bytes: 64 << 10,
+        }
+    }
+
+    /// Paths and lengths of all files.
+    pub fn files(&self) -> Vec<(String, u64)> {
+        let mut files: Vec<_> = (0..self.get_files).map(|n| (get_path(n), self.get_bytes)).collect();
+        files.push((SCAN_PATH.to_owned(), self.scan_bytes));
+        files.push((SORT_INPUT.to_owned(), self.sort_bytes));
+        files
+    }
+
+    pub(crate) fn flags(&self) -> [(&'static str, u64); 5] {
+        [
+            ("--block-bytes", self.block_bytes),
+            ("--get-files", self.get_files),
+            ("--get-bytes", self.get_bytes),
+            ("--scan-bytes", self.scan_bytes),
+            ("--sort-bytes", self.sort_bytes),
+        ]
+    }
+}
+
+pub(crate) const SCAN_PATH: &str = "/scan/input";
+pub(crate) const SORT_INPUT: &str = "/sort/input";
+pub(crate) const SORT_OUTPUT: &str = "/sort/output";
+
+pub(crate) fn get_path(number: u64) -> String {
+    format!("/get/{number}")
+}
+
+/// The first `length` bytes of the file that the data set has at `path`.
+pub fn content(path: &str, length: u64) -> Vec<u8> {
+    let seed = path.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let mut bytes: Vec<u8> =
+        (0..length.div_ceil(8)).flat_map(|word| mix(seed.wrapping_add(word)).to_le_bytes()).collect();
+    bytes.truncate(length as usize);
+    bytes
+}
+
+/// A number that looks random for every different input (the finisher of splitmix64).
+pub(crate) fn mix(input: u64) -> u64 {
+    let mut z = input.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

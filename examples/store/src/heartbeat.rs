@@ -1,0 +1,59 @@
+//! How a data node stays known: it says where it is and what it holds, and deletes what it is told to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::StoreError;
+use crate::blocks::Blocks;
+use crate::links::Links;
+use crate::stop::Stop;
+use crate::wire::{HeartbeatRequest, Node};
+
+const INTERVAL: Duration = Duration::from_millis(300);
+
+/// The heart of one data node.
+#[derive(Debug)]
+pub(crate) struct Heartbeat {
+    pub(crate) node: Node,
+    /// Differs between two starts of the same data node.
+    pub(crate) incarnation: u64,
+    pub(crate) name_node: String,
+    pub(crate) blocks: Arc<Blocks>,
+    pub(crate) links: Arc<Links>,
+}
+
+impl Heartbeat {
+    /// Beats until the process has to end, and calls `registered` after the first beat that arrived.
+    pub(crate) async fn run(&self, stop: &Stop, registered: impl FnOnce()) -> Result<(), StoreError> {
+        let mut registered = Some(registered);
+        while !stop.is_requested() {
+            match self.beat().await {
+                Ok(()) => {
+                    self.links.found(&self.name_node);
+                    if let Some(registered) = registered.take() {
+                        registered();
+                    }
+                }
+                Err(error) if error.is_passing() => self.links.lost(&self.name_node, &error),
+                Err(error) => return Err(error),
+            }
+            stop.pause(INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    async fn beat(&self) -> Result<(), StoreError> {
+        let beat = HeartbeatRequest {
+            node: Some(self.node.clone()),
+            incarnation: self.incarnation,
+            blocks: self.blocks.list(),
+        };
+        let mut name_node = self.links.name_node(&self.name_node)?;
+        let reply =
+            name_node.heartbeat(beat).await.map_err(|status| StoreError::rpc(&self.name_node, status))?;
+        for block in reply.into_inner().unwanted {
+            self.blocks.remove(block);
+        }
+        Ok(())
+    }
+}

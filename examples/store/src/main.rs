@@ -1,0 +1,73 @@
+//! `store <role> --name .. --data-dir ..` runs one process, `store cluster` runs all of them.
+
+use std::ffi::OsString;
+use std::process::{Command, ExitCode};
+
+use anyhow::Context;
+use clap::Parser;
+use pivot_store::{Cluster, Options, Plan, run};
+
+#[derive(Parser)]
+#[command(about, after_help = "`store <ROLE>` runs one process; `store datanode --help` lists its options.")]
+enum Arguments {
+    /// Starts a name node, data nodes and clients as processes, and stops them at Ctrl-C.
+    Cluster(Plan),
+    #[command(external_subcommand)]
+    Role(Vec<OsString>),
+}
+
+#[derive(Parser)]
+#[command(name = "store", about = "One process of the store")]
+struct Process {
+    #[command(flatten)]
+    options: Options,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse() {
+        Arguments::Cluster(plan) => supervise(plan),
+        Arguments::Role(words) => {
+            let words = std::iter::once("store".into()).chain(words);
+            serve(Process::parse_from(words).options)
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn serve(options: Options) -> anyhow::Result<()> {
+    run(options).await?;
+    Ok(())
+}
+
+/// Holds the cluster until its clients have ended. Ctrl-C ends this process, and thereby all.
+fn supervise(plan: Plan) -> anyhow::Result<()> {
+    let program = std::env::current_exe().context("cannot find the own binary")?;
+    let mut cluster = Cluster::start(plan, move |_, options| {
+        let mut command = Command::new(&program);
+        command.args(options.to_args());
+        command
+    })?;
+    for member in cluster.members() {
+        println!(
+            "{} {} pid {} {}",
+            member.name(),
+            member.role(),
+            member.pid(),
+            member.address().unwrap_or("-")
+        );
+    }
+    println!("ready {}", cluster.folder().display());
+    cluster.wait_for_clients()?;
+    cluster.stop();
+    for summary in cluster.summaries() {
+        println!("{} read {} wrote {} bytes", summary.host, summary.bytes_read, summary.bytes_written);
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! The name node's service: the name space, the live data nodes, and the image on disk.
+//!
+//! A data node that has not been heard of for [`EXPIRY`] is no longer handed out.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tonic::{Request, Response, Status};
+
+use crate::meter::Meter;
+use crate::namespace::{Namespace, Place, Refusal, pipeline};
+use crate::rpc::{answer, app_of};
+use crate::wire::name_node_server::NameNode as Service;
+use crate::wire::{
+    AddBlockReply, AddBlockRequest, CompleteReply, CompleteRequest, CreateReply, CreateRequest, DeleteReply,
+    DeleteRequest, FileStatus, GetBlockLocationsReply, GetBlockLocationsRequest, HeartbeatReply,
+    HeartbeatRequest, ListReply, ListRequest, LocatedBlock, Node, OpenReply, OpenRequest, RenameReply,
+    RenameRequest,
+};
+use crate::{Options, StoreError};
+
+const EXPIRY: Duration = Duration::from_secs(2);
+
+/// The name node of one cluster.
+#[derive(Debug)]
+pub(crate) struct NameNode {
+    state: Mutex<State>,
+    image: PathBuf,
+    meter: Arc<Meter>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    namespace: Namespace,
+    nodes: BTreeMap<String, Registered>,
+    /// Blocks placed so far; the next one goes to the next nodes.
+    placed: usize,
+}
+
+#[derive(Debug)]
+struct Registered {
+    address: String,
+    incarnation: u64,
+    seen: Instant,
+}
+
+impl NameNode {
+    /// Starts from the image that an earlier name node left, if there is one.
+    pub(crate) fn start(options: &Options, meter: Arc<Meter>) -> Result<NameNode, StoreError> {
+        let folder = options.folder();
+        fs::create_dir_all(&folder).map_err(|error| StoreError::disk(&folder, error))?;
+        let image = folder.join("image.json");
+        let mut namespace: Namespace = match fs::read(&image) {
+            Ok(text) => {
+                serde_json::from_slice(&text).map_err(|error| StoreError::disk(&image, error.into()))?
+            }
+            Err(_) => Namespace::default(),
+        };
+        // Numbers of blocks that were never published are not in the image, the clock is above them.
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        namespace.number_from(since_epoch.as_micros() as u64);
+        let state = Mutex::new(State { namespace, ..State::default() });
+        Ok(NameNode { state, image, meter })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Saves the image; the caller holds the lock, so images are written in order.
+    fn save(&self, namespace: &Namespace) -> Result<(), Status> {
+        let fresh = self.image.with_extension("part");
+        let text = serde_json::to_vec(namespace).map_err(|error| Status::internal(error.to_string()))?;
+        fs::write(&fresh, text)
+            .and_then(|()| fs::rename(&fresh, &self.image))
+            .map_err(|error| Status::internal(format!("{}: {error}", self.image.display())))
+    }
+
+    fn count<T>(&self, request: &Request<T>) {
+        let app = self.meter.app(&app_of(request.metadata()));
+        app.operations.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn beat(&self, beat: HeartbeatRequest) -> Result<HeartbeatReply, Status> {
+        let node = beat.node.ok_or_else(|| Status::invalid_argument("heartbeat without a node"))?;
+        let mut state = self.state();
+        let known = state.nodes.get(&node.host).map(|known| known.incarnation);
+        if known != Some(beat.incarnation) {
+            state.namespace.forget(&node.host);
+        }
+        let unwanted = state.namespace.report(&node.host, &beat.blocks);
+        let registered =
+            Registered { address: node.address, incarnation: beat.incarnation, seen: Instant::now() };
+        state.nodes.insert(node.host, registered);
+        Ok(HeartbeatReply { unwanted })
+    }
+
+    #[pivot::tracepoints("NameNode.open", fields(src: String = path.to_owned()))]
+    async fn open(&self, path: &str) -> Result<OpenReply, Status> {
+        let length = self.state().namespace.length(path).map_err(|refusal| refused(refusal, path))?;
+        Ok(OpenReply { length })
+    }
+
+    async fn create(&self, path: String) -> Result<CreateReply, Status> {
+        let lease = self.state().namespace.create(&path).map_err(|refusal| refused(refusal, &path))?;
+        Ok(CreateReply { lease })
+    }
+
+    fn add_block(&self, ask: AddBlockRequest) -> Result<AddBlockReply, Status> {
+        let mut state = self.state();
+        let block =
+            state.namespace.add_block(&ask.path, ask.lease).map_err(|refusal| refused(refusal, &ask.path))?;
+        let live: Vec<&str> =
+            state.live_hosts().filter(|host| !ask.excluded.iter().any(|e| e == host)).collect();
+        let pipeline =
+            pipeline(&live, state.placed).into_iter().filter_map(|host| state.live_node(host)).collect();
+        state.placed += 1;
+        Ok(AddBlockReply { block, pipeline })
+    }
+
+    fn complete(&self, ask: CompleteRequest) -> Result<CompleteReply, Status> {
+        let mut state = self.state();
+        let blocks = ask.blocks.into_iter().map(|block| (block.block, block.length, block.hosts)).collect();
+        state
+            .namespace
+            .complete(&ask.path, ask.lease, blocks)
+            .map_err(|refusal| refused(refusal, &ask.path))?;
+        self.save(&state.namespace)?;
+        Ok(CompleteReply {})
+    }
+
+    fn locate(&self, ask: &GetBlockLocationsRequest) -> Result<Vec<LocatedBlock>, Status> {
+        let state = self.state();
+        let places = state.namespace.places(&ask.path, ask.offset, ask.length);
+        let places = places.map_err(|refusal| refused(refusal, &ask.path))?;
+        Ok(places.into_iter().map(|place| state.located(place)).collect())
+    }
+
+    #[pivot::tracepoints("NameNode.rename", fields(src: String = from.to_owned(), dst: String = to.to_owned()))]
+    async fn rename(&self, from: &str, to: &str) -> Result<RenameReply, Status> {
+        let mut state = self.state();
+        state.namespace.rename(from, to).map_err(|refusal| refused(refusal, from))?;
+        self.save(&state.namespace)?;
+        Ok(RenameReply {})
+    }
+
+    fn delete(&self, path: &str) -> Result<DeleteReply, Status> {
+        let mut state = self.state();
+        state.namespace.delete(path);
+        self.save(&state.namespace)?;
+        Ok(DeleteReply {})
+    }
+
+    fn list(&self, prefix: &str) -> Vec<FileStatus> {
+        let files = self.state().namespace.list(prefix);
+        files.into_iter().map(|(path, length)| FileStatus { path, length }).collect()
+    }
+}
+
+impl State {
+    fn live_hosts(&self) -> impl Iterator<Item = &str> {
+        self.nodes.iter().filter(|(_, node)| node.is_live()).map(|(host, _)| host.as_str())
+    }
+
+    fn live_node(&self, host: &str) -> Option<Node> {
+        let node = self.nodes.get(host).filter(|node| node.is_live())?;
+        Some(Node { host: host.to_owned(), address: node.address.clone() })
+    }
+
+    fn located(&self, place: Place<'_>) -> LocatedBlock {
+        let replicas = place.hosts.iter().filter_map(|host| self.live_node(host)).collect();
+        LocatedBlock { block: place.block, offset: place.offset, length: place.length, replicas }
+    }
+}
+
+impl Registered {
+    fn is_live(&self) -> bool {
+        self.seen.elapsed() < EXPIRY
+    }
+}
+
+fn refused(refusal: Refusal, path: &str) -> Status {
+    match refusal {
+        Refusal::NoFile => Status::not_found(format!("no file {path}")),
+        Refusal::Exists => Status::already_exists(format!("{path} exists")),
+        Refusal::LeaseLost => Status::failed_precondition(format!("another client writes {path}")),
+    }
+}
+
+/// All hosts that appear in a list of blocks, each once, in the order in which clients see them.
+fn hosts_of(blocks: &[LocatedBlock]) -> Vec<String> {
+    let mut hosts: Vec<String> = Vec::new();
+    for node in blocks.iter().flat_map(|block| &block.replicas) {
+        if !hosts.contains(&node.host) {
+            hosts.push(node.host.clone());
+        }
+    }
+    hosts
+}
+
+#[tonic::async_trait]
+impl Service for NameNode {
+    async fn heartbeat(
+        &self,
+        request: Request<HeartbeatRequest>,
+    ) -> Result<Response<HeartbeatReply>, Status> {
+        answer("Heartbeat", async { self.beat(request.into_inner()) }).await
+    }
+
+    async fn create(&self, request: Request<CreateRequest>) -> Result<Response<CreateReply>, Status> {
+        self.count(&request);
+        answer("Create", self.create(request.into_inner().path)).await
+    }
+
+    async fn add_block(&self, request: Request<AddBlockRequest>) -> Result<Response<AddBlockReply>, Status> {
+        self.count(&request);
+        answer("AddBlock", async { self.add_block(request.into_inner()) }).await
+    }
+
+    async fn complete(&self, request: Request<CompleteRequest>) -> Result<Response<CompleteReply>, Status> {
+        self.count(&request);
+        answer("Complete", async { self.complete(request.into_inner()) }).await
+    }
+
+    async fn open(&self, request: Request<OpenRequest>) -> Result<Response<OpenReply>, Status> {
+        self.count(&request);
+        answer("Open", self.open(&request.get_ref().path)).await
+    }
+
+    async fn get_block_locations(
+        &self,
+        request: Request<GetBlockLocationsRequest>,
+    ) -> Result<Response<GetBlockLocationsReply>, Status> {
+        self.count(&request);
+        let ask = request.into_inner();
+        answer("GetBlockLocations", async {
+            let blocks = self.locate(&ask)?;
+            pivot::tracepoint!(
+                "NN.GetBlockLocations",
+                src: String = ask.path.clone(),
+                replicas: Vec<String> = hosts_of(&blocks),
+            );
+            Ok(GetBlockLocationsReply { blocks })
+        })
+        .await
+    }
+
+    async fn rename(&self, request: Request<RenameRequest>) -> Result<Response<RenameReply>, Status> {
+        self.count(&request);
+        let ask = request.into_inner();
+        answer("Rename", self.rename(&ask.from, &ask.to)).await
+    }
+
+    async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<DeleteReply>, Status> {
+        self.count(&request);
+        answer("Delete", async { self.delete(&request.get_ref().path) }).await
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListReply>, Status> {
+        self.count(&request);
+        answer("List", async { Ok(ListReply { files: self.list(&request.get_ref().prefix) }) }).await
+    }
+}

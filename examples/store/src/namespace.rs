@@ -1,0 +1,259 @@
+//! Files, their blocks, and on which hosts the replicas of each block are. Performs no I/O.
+//!
+//! A file that is being written is invisible until it is complete, and belongs to the lease that
+//! was handed out last: who creates the same path again takes the writing over.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+/// Replicas that a block should have.
+pub(crate) const REPLICAS: usize = 3;
+
+/// All files and blocks. The serialized form leaves out files that are being written.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Namespace {
+    files: BTreeMap<String, Vec<u64>>,
+    blocks: BTreeMap<u64, Block>,
+    #[serde(skip)]
+    writing: HashMap<String, Writing>,
+    #[serde(skip)]
+    last_number: u64,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Block {
+    length: u64,
+    hosts: BTreeSet<String>,
+}
+
+#[derive(Debug)]
+struct Writing {
+    lease: u64,
+    blocks: BTreeSet<u64>,
+}
+
+/// Why the name space refuses a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    NoFile,
+    Exists,
+    LeaseLost,
+}
+
+/// A block of a file, where it begins in it, and the hosts that hold it in their static order.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Place<'a> {
+    pub(crate) block: u64,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    pub(crate) hosts: Vec<&'a str>,
+}
+
+impl Namespace {
+    /// Numbers given from now on are above `number`; blocks of an earlier life keep theirs.
+    pub(crate) fn number_from(&mut self, number: u64) {
+        self.last_number = self.last_number.max(number);
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    pub(crate) fn create(&mut self, path: &str) -> Result<u64, Refusal> {
+        if self.files.contains_key(path) {
+            return Err(Refusal::Exists);
+        }
+        let lease = self.next_number();
+        self.writing.insert(path.to_owned(), Writing { lease, blocks: BTreeSet::new() });
+        Ok(lease)
+    }
+
+    pub(crate) fn add_block(&mut self, path: &str, lease: u64) -> Result<u64, Refusal> {
+        let block = self.next_number();
+        self.written(path, lease)?.blocks.insert(block);
+        Ok(block)
+    }
+
+    fn written(&mut self, path: &str, lease: u64) -> Result<&mut Writing, Refusal> {
+        self.writing.get_mut(path).filter(|writing| writing.lease == lease).ok_or(Refusal::LeaseLost)
+    }
+
+    /// Publishes a file with its blocks in order: number, length, hosts.
+    pub(crate) fn complete(
+        &mut self,
+        path: &str,
+        lease: u64,
+        blocks: Vec<(u64, u64, Vec<String>)>,
+    ) -> Result<(), Refusal> {
+        let writing = self.written(path, lease)?;
+        if !blocks.iter().all(|(block, ..)| writing.blocks.contains(block)) {
+            return Err(Refusal::LeaseLost);
+        }
+        self.writing.remove(path);
+        self.files.insert(path.to_owned(), blocks.iter().map(|(block, ..)| *block).collect());
+        for (block, length, hosts) in blocks {
+            let known = self.blocks.entry(block).or_default();
+            known.length = length;
+            known.hosts.extend(hosts);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn delete(&mut self, path: &str) {
+        self.writing.remove(path);
+        for block in self.files.remove(path).unwrap_or_default() {
+            self.blocks.remove(&block);
+        }
+    }
+
+    pub(crate) fn rename(&mut self, from: &str, to: &str) -> Result<(), Refusal> {
+        if from == to {
+            return self.files.contains_key(from).then_some(()).ok_or(Refusal::NoFile);
+        }
+        let blocks = self.files.remove(from).ok_or(Refusal::NoFile)?;
+        self.delete(to);
+        self.files.insert(to.to_owned(), blocks);
+        Ok(())
+    }
+
+    pub(crate) fn length(&self, path: &str) -> Result<u64, Refusal> {
+        let blocks = self.files.get(path).ok_or(Refusal::NoFile)?;
+        Ok(blocks.iter().filter_map(|block| self.blocks.get(block)).map(|block| block.length).sum())
+    }
+
+    pub(crate) fn list(&self, prefix: &str) -> Vec<(String, u64)> {
+        let paths = self.files.keys().filter(|path| path.starts_with(prefix));
+        paths.map(|path| (path.clone(), self.length(path).unwrap_or(0))).collect()
+    }
+
+    /// The blocks that overlap a range of a file.
+    pub(crate) fn places(&self, path: &str, from: u64, length: u64) -> Result<Vec<Place<'_>>, Refusal> {
+        let end = from.saturating_add(length);
+        let mut offset = 0;
+        let mut places = Vec::new();
+        for number in self.files.get(path).ok_or(Refusal::NoFile)? {
+            let Some(block) = self.blocks.get(number) else { continue };
+            if offset < end && offset + block.length > from {
+                let hosts = block.hosts.iter().map(String::as_str).collect();
+                places.push(Place { block: *number, offset, length: block.length, hosts });
+            }
+            offset += block.length;
+        }
+        Ok(places)
+    }
+
+    /// Forgets all replicas of a host that has started anew: it tells what it still has.
+    pub(crate) fn forget(&mut self, host: &str) {
+        for block in self.blocks.values_mut() {
+            block.hosts.remove(host);
+        }
+    }
+
+    /// Takes in what a host holds. Returns the blocks that belong to no file any more.
+    pub(crate) fn report(&mut self, host: &str, held: &[u64]) -> Vec<u64> {
+        let mut unwanted = Vec::new();
+        for number in held {
+            if let Some(block) = self.blocks.get_mut(number) {
+                if !block.hosts.contains(host) {
+                    block.hosts.insert(host.to_owned());
+                }
+            } else if !self.writing.values().any(|writing| writing.blocks.contains(number)) {
+                unwanted.push(*number);
+            }
+        }
+        unwanted
+    }
+}
+
+/// Chooses the hosts of a new block: the live ones in turn, so that all fill evenly.
+pub(crate) fn pipeline<'a>(live: &[&'a str], placed: usize) -> Vec<&'a str> {
+    let first = placed % live.len().max(1);
+    live.iter().cycle().skip(first).take(live.len().min(REPLICAS)).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn write(namespace: &mut Namespace, path: &str, hosts: &[&str]) -> u64 {
+        let lease = namespace.create(path).unwrap();
+        let block = namespace.add_block(path, lease).unwrap();
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        namespace.complete(path, lease, vec![(block, 10, hosts)]).unwrap();
+        block
+    }
+
+    fn hosts(namespace: &Namespace, path: &str) -> Vec<String> {
+        namespace.places(path, 0, 10).unwrap()[0].hosts.iter().map(|host| (*host).to_owned()).collect()
+    }
+
+    #[test]
+    fn replicas_are_listed_in_one_static_order() {
+        let mut namespace = Namespace::default();
+        write(&mut namespace, "/a", &["dn-3", "dn-1", "dn-2"]);
+        assert_eq!(hosts(&namespace, "/a"), ["dn-1", "dn-2", "dn-3"]);
+    }
+
+    #[test]
+    fn a_second_writer_takes_the_file_over() {
+        let mut namespace = Namespace::default();
+        let first = namespace.create("/a").unwrap();
+        let second = namespace.create("/a").unwrap();
+        assert_eq!(namespace.add_block("/a", first), Err(Refusal::LeaseLost));
+        assert!(namespace.add_block("/a", second).is_ok());
+        assert_eq!(namespace.length("/a"), Err(Refusal::NoFile));
+    }
+
+    #[test]
+    fn blocks_of_deleted_and_replaced_files_are_unwanted() {
+        let mut namespace = Namespace::default();
+        let (old, new) = (write(&mut namespace, "/a", &[]), write(&mut namespace, "/b", &[]));
+        assert!(namespace.report("dn-1", &[old, new]).is_empty());
+        namespace.rename("/b", "/a").unwrap();
+        assert_eq!(namespace.report("dn-1", &[old, new]), [old]);
+    }
+
+    #[test]
+    fn a_block_being_written_is_wanted() {
+        let mut namespace = Namespace::default();
+        let lease = namespace.create("/a").unwrap();
+        let block = namespace.add_block("/a", lease).unwrap();
+        assert!(namespace.report("dn-1", &[block]).is_empty());
+    }
+
+    #[test]
+    fn a_host_that_starts_anew_has_what_it_reports() {
+        let mut namespace = Namespace::default();
+        let block = write(&mut namespace, "/a", &["dn-1", "dn-2"]);
+        namespace.forget("dn-1");
+        assert_eq!(hosts(&namespace, "/a"), ["dn-2"]);
+        namespace.report("dn-1", &[block]);
+        assert_eq!(hosts(&namespace, "/a"), ["dn-1", "dn-2"]);
+    }
+
+    #[test]
+    fn a_range_yields_the_blocks_it_overlaps() {
+        let mut namespace = Namespace::default();
+        let lease = namespace.create("/a").unwrap();
+        let blocks: Vec<_> = (0..3).map(|_| namespace.add_block("/a", lease).unwrap()).collect();
+        namespace.complete("/a", lease, blocks.iter().map(|block| (*block, 10, vec![])).collect()).unwrap();
+        let offsets = |from, length| -> Vec<u64> {
+            namespace.places("/a", from, length).unwrap().iter().map(|place| place.offset).collect()
+        };
+        assert_eq!(offsets(0, 10), [0]);
+        assert_eq!(offsets(9, 2), [0, 10]);
+        assert_eq!(offsets(20, u64::MAX), [20]);
+        assert!(offsets(30, 1).is_empty());
+    }
+
+    #[test]
+    fn placement_uses_all_live_hosts_in_turn() {
+        let live = ["dn-1", "dn-2", "dn-3", "dn-4"];
+        assert_eq!(pipeline(&live, 3), ["dn-4", "dn-1", "dn-2"]);
+        assert_eq!(pipeline(&live[..1], 3), ["dn-1"]);
+        assert!(pipeline(&[], 3).is_empty());
+    }
+}

@@ -1,0 +1,180 @@
+//! What one process of the store is told when it starts, as a struct and as command line.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::{Dataset, StoreError};
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Knows files, blocks and replicas.
+    NameNode,
+    /// Keeps blocks.
+    DataNode,
+    /// Writes the data set once, then ends.
+    Load,
+    /// Reads small files whole (4 MiB).
+    Get,
+    /// Reads a large file whole (64 MiB), its blocks concurrently.
+    Scan,
+    /// Reads its input, sorts it, and replaces its output.
+    Sort,
+    /// Reads 8 KiB at random places.
+    Stress,
+}
+
+impl Role {
+    /// All roles, servers first.
+    pub const ALL: [Role; 7] =
+        [Role::NameNode, Role::DataNode, Role::Load, Role::Get, Role::Scan, Role::Sort, Role::Stress];
+
+    /// The role's word, which is also the process name: `namenode`, `get`, ...
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::NameNode => "namenode",
+            Role::DataNode => "datanode",
+            Role::Load => "load",
+            Role::Get => "get",
+            Role::Scan => "scan",
+            Role::Sort => "sort",
+            Role::Stress => "stress",
+        }
+    }
+
+    /// True for the name node and data nodes, which run until they are stopped.
+    pub fn is_server(self) -> bool {
+        matches!(self, Role::NameNode | Role::DataNode)
+    }
+
+    /// Pause after each operation: moderate, so that a whole cluster leaves two cores room.
+    pub fn pace(self) -> Duration {
+        match self {
+            Role::NameNode | Role::DataNode | Role::Load => Duration::ZERO,
+            Role::Get => Duration::from_millis(100),
+            Role::Scan => Duration::from_millis(500),
+            Role::Sort => Duration::from_millis(1000),
+            Role::Stress => Duration::from_millis(20),
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = StoreError;
+
+    fn from_str(word: &str) -> Result<Role, StoreError> {
+        Role::ALL
+            .into_iter()
+            .find(|role| role.as_str() == word)
+            .ok_or_else(|| StoreError::Role(word.to_owned()))
+    }
+}
+
+/// What one process is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// What the process does: namenode, datanode, load, get, scan, sort or stress.
+    pub role: Role,
+    /// Logical host of the process, such as nn-1, dn-2 or app-1.
+    #[arg(long)]
+    pub name: String,
+    /// Address a server listens on; any free port on loopback if not given.
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// Address of the name node, host:port.
+    #[arg(long, default_value = "127.0.0.1:7461")]
+    pub name_node: String,
+    /// Folder with the blocks, the statistics, and the files `go` and `stop`.
+    #[arg(long)]
+    pub data_dir: PathBuf,
+    /// Pause after each operation, in milliseconds; the role's own pace if not given.
+    #[arg(long)]
+    pub pace_ms: Option<u64>,
+    /// Pivot frontend, a URI; PIVOT_FRONTEND or the default if not given.
+    #[arg(long)]
+    pub frontend: Option<String>,
+    /// A client ends after this many successful operations.
+    #[arg(long)]
+    pub operations: Option<u64>,
+    /// A client begins when the file `go` exists in the data folder.
+    #[arg(long)]
+    pub wait_for_go: bool,
+    /// The process ends at the end of its standard input; if that comes without the word `stop`,
+    /// the supervisor is dead, and the process also removes what it wrote.
+    #[arg(long)]
+    pub supervised: bool,
+    /// Sizes of the files that the clients work on.
+    #[command(flatten)]
+    pub dataset: Dataset,
+}
+
+impl Options {
+    /// Options with every choice at its default.
+    pub fn new(role: Role, name: impl Into<String>, data_dir: impl Into<PathBuf>) -> Options {
+        Options {
+            role,
+            name: name.into(),
+            listen: None,
+            name_node: "127.0.0.1:7461".to_owned(),
+            data_dir: data_dir.into(),
+            pace_ms: None,
+            frontend: None,
+            operations: None,
+            wait_for_go: false,
+            supervised: false,
+            dataset: Dataset::default(),
+        }
+    }
+
+    /// The command line that clap parses back into these options.
+    pub fn to_args(&self) -> Vec<OsString> {
+        let mut args: Vec<OsString> = vec![self.role.as_str().into()];
+        let mut flag = |name: &str, value: OsString| args.extend([name.into(), value]);
+        flag("--name", self.name.clone().into());
+        flag("--name-node", self.name_node.clone().into());
+        flag("--data-dir", self.data_dir.clone().into());
+        if let Some(listen) = self.listen {
+            flag("--listen", listen.to_string().into());
+        }
+        if let Some(pace_ms) = self.pace_ms {
+            flag("--pace-ms", pace_ms.to_string().into());
+        }
+        if let Some(frontend) = &self.frontend {
+            flag("--frontend", frontend.into());
+        }
+        if let Some(operations) = self.operations {
+            flag("--operations", operations.to_string().into());
+        }
+        for (name, value) in self.dataset.flags() {
+            flag(name, value.to_string().into());
+        }
+        args.extend(self.wait_for_go.then(|| "--wait-for-go".into()));
+        args.extend(self.supervised.then(|| "--supervised".into()));
+        args
+    }
+
+    /// Pause after each operation.
+    pub fn pace(&self) -> Duration {
+        self.pace_ms.map_or(self.role.pace(), Duration::from_millis)
+    }
+
+    /// Where this process keeps blocks or the image of the name space.
+    pub fn folder(&self) -> PathBuf {
+        self.data_dir.join(&self.name)
+    }
+
+    /// Where this process leaves its statistics, one line of JSON.
+    pub fn stats_path(&self) -> PathBuf {
+        self.data_dir.join(format!("{}.stats.json", self.name))
+    }
+}

@@ -1,0 +1,87 @@
+//! Which processes a cluster consists of.
+
+use std::path::{Path, PathBuf};
+
+use crate::{Dataset, Options, Role};
+
+/// What a supervisor starts: one name node, data nodes, and clients.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Plan {
+    /// Number of data nodes.
+    #[arg(long, default_value_t = 4)]
+    pub data_nodes: usize,
+    /// Client processes, in the order of their hosts app-1, app-2, ...
+    #[arg(long, value_delimiter = ',', default_value = "get,scan,sort,stress")]
+    pub clients: Vec<Role>,
+    /// Folder of the cluster, which is removed at the end; a new one in the temporary folder if not given.
+    #[arg(long)]
+    pub data_dir: Option<PathBuf>,
+    /// Pause of the clients after each operation, in milliseconds; each role's own if not given.
+    #[arg(long)]
+    pub pace_ms: Option<u64>,
+    /// Pivot frontend, a URI; PIVOT_FRONTEND or the default if not given.
+    #[arg(long)]
+    pub frontend: Option<String>,
+    /// Each client ends after this many operations.
+    #[arg(long)]
+    pub operations: Option<u64>,
+    /// Clients begin when they are told so by `Cluster::go`.
+    #[arg(long)]
+    pub wait_for_go: bool,
+    /// Sizes of the files that the clients work on.
+    #[command(flatten)]
+    pub dataset: Dataset,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan {
+            data_nodes: 4,
+            clients: vec![Role::Get, Role::Scan, Role::Sort, Role::Stress],
+            data_dir: None,
+            pace_ms: None,
+            frontend: None,
+            operations: None,
+            wait_for_go: false,
+            dataset: Dataset::default(),
+        }
+    }
+}
+
+impl Plan {
+    fn options(&self, role: Role, name: String, folder: &Path) -> Options {
+        let mut options = Options::new(role, name, folder);
+        options.frontend.clone_from(&self.frontend);
+        options.dataset = self.dataset.clone();
+        options.supervised = true;
+        options
+    }
+
+    pub(crate) fn name_node(&self, folder: &Path) -> Options {
+        self.options(Role::NameNode, "nn-1".to_owned(), folder)
+    }
+
+    pub(crate) fn data_nodes(&self, folder: &Path, name_node: &str) -> Vec<Options> {
+        let node = |number| {
+            let options = self.options(Role::DataNode, format!("dn-{number}"), folder);
+            Options { name_node: name_node.to_owned(), ..options }
+        };
+        (1..=self.data_nodes).map(node).collect()
+    }
+
+    pub(crate) fn loader(&self, folder: &Path, name_node: &str) -> Options {
+        let options = self.options(Role::Load, "load-1".to_owned(), folder);
+        Options { name_node: name_node.to_owned(), ..options }
+    }
+
+    pub(crate) fn clients(&self, folder: &Path, name_node: &str) -> Vec<Options> {
+        let client = |(index, role): (usize, &Role)| Options {
+            name_node: name_node.to_owned(),
+            pace_ms: self.pace_ms,
+            operations: self.operations,
+            wait_for_go: self.wait_for_go,
+            ..self.options(*role, format!("app-{}", index + 1), folder)
+        };
+        self.clients.iter().enumerate().map(client).collect()
+    }
+}

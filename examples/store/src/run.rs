@@ -1,0 +1,151 @@
+//! One process of the store from start to end.
+//!
+//! Its standard output is read by supervisors: a server prints `listening <addr>` once it serves
+//! (a data node: once the name node knows it), a client prints `ready`.
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use pivot::propagate::ServerLayer;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Error, Server};
+
+use crate::blocks::Blocks;
+use crate::data_node::DataNode;
+use crate::heartbeat::Heartbeat;
+use crate::links::Links;
+use crate::meter::Meter;
+use crate::name_node::NameNode;
+use crate::stop::Stop;
+use crate::wire::Node;
+use crate::wire::data_node_server::DataNodeServer;
+use crate::wire::name_node_server::NameNodeServer;
+use crate::{Options, Role, StoreError, Summary, load};
+
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// Longest time a server gives the RPCs under way when it has to end.
+const GRACE: Duration = Duration::from_secs(1);
+
+const WINDOW_BYTES: u32 = 1 << 20;
+
+/// Runs one process until it has to end: Ctrl-C, SIGTERM, the end of standard input if supervised,
+/// and for clients the file `stop` or the last operation. Returns what it did, which is also
+/// left in `<data_dir>/<name>.stats.json`.
+pub async fn run(options: Options) -> Result<Summary, StoreError> {
+    std::fs::create_dir_all(&options.data_dir).map_err(|error| StoreError::disk(&options.data_dir, error))?;
+    let _guard = agent(&options)?;
+    let stop = Stop::listen(&options)?;
+    let meter = Arc::new(Meter::default());
+    let done = tokio::select! {
+        done = work(&options, &stop, &meter) => done,
+        failed = refresh(&options, &meter) => failed,
+    };
+    let summary = meter.summary(&options);
+    match stop.is_orphaned() {
+        true => load::sweep(&options),
+        false => summary.write(&options.stats_path())?,
+    }
+    done.map(|()| summary)
+}
+
+/// Starts the agent; what it has not reported yet is flushed when the guard is dropped.
+fn agent(options: &Options) -> Result<pivot::Guard, StoreError> {
+    let role = options.role.as_str();
+    let builder = pivot::builder().process(role).host(options.name.as_str()).label("role", role);
+    let builder = match &options.frontend {
+        Some(frontend) => builder.frontend(frontend.as_str()),
+        None => builder,
+    };
+    builder.init().map_err(|error| StoreError::Agent(options.name.clone(), error.to_string()))
+}
+
+async fn work(options: &Options, stop: &Stop, meter: &Arc<Meter>) -> Result<(), StoreError> {
+    match options.role {
+        Role::NameNode => name_node(options, stop, meter).await,
+        Role::DataNode => data_node(options, stop, meter).await,
+        _ => load::run(options, stop, meter).await,
+    }
+}
+
+/// Keeps the statistics on disk fresh. Returns only if that fails.
+async fn refresh(options: &Options, meter: &Meter) -> Result<(), StoreError> {
+    loop {
+        tokio::time::sleep(REFRESH).await;
+        meter.summary(options).write(&options.stats_path())?;
+    }
+}
+
+async fn name_node(options: &Options, stop: &Stop, meter: &Arc<Meter>) -> Result<(), StoreError> {
+    let service = NameNodeServer::new(NameNode::start(options, meter.clone())?);
+    let (listener, address) = listen(options).await?;
+    println!("listening {address}");
+    let router = server().layer(ServerLayer::new()).add_service(service);
+    serve(
+        options,
+        router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.requested()),
+        stop,
+    )
+    .await
+}
+
+async fn data_node(options: &Options, stop: &Stop, meter: &Arc<Meter>) -> Result<(), StoreError> {
+    let blocks = Arc::new(Blocks::open(options.folder())?);
+    let links = Arc::new(Links::default());
+    let (listener, address) = listen(options).await?;
+    let service = DataNode {
+        host: options.name.clone(),
+        blocks: blocks.clone(),
+        links: links.clone(),
+        meter: meter.clone(),
+    };
+    let router = server().layer(ServerLayer::new()).add_service(DataNodeServer::new(service));
+    let serving = router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.requested());
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let heartbeat = Heartbeat {
+        node: Node { host: options.name.clone(), address: address.to_string() },
+        incarnation: since_epoch.as_nanos() as u64,
+        name_node: options.name_node.clone(),
+        blocks,
+        links,
+    };
+    let beating = heartbeat.run(stop, || println!("listening {address}"));
+    let (served, beaten) = futures::join!(serve(options, serving, stop), beating);
+    served.and(beaten)
+}
+
+async fn listen(options: &Options) -> Result<(TcpListener, SocketAddr), StoreError> {
+    let address = options.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let failed = |error: std::io::Error| StoreError::Serve(options.name.clone(), error.to_string());
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let actual = listener.local_addr().map_err(failed)?;
+    Ok((listener, actual))
+}
+
+fn server() -> Server {
+    Server::builder()
+        .tcp_nodelay(true)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(4 * WINDOW_BYTES)
+}
+
+/// Serves until the process has to end, then lets the RPCs under way end within [`GRACE`].
+async fn serve(
+    options: &Options,
+    serving: impl Future<Output = Result<(), Error>>,
+    stop: &Stop,
+) -> Result<(), StoreError> {
+    let ended = tokio::select! {
+        ended = serving => ended,
+        () = after_grace(stop.requested()) => Ok(()),
+    };
+    ended.map_err(|error| StoreError::Serve(options.name.clone(), error.to_string()))
+}
+
+async fn after_grace(requested: impl Future<Output = ()>) {
+    requested.await;
+    tokio::time::sleep(GRACE).await;
+}

@@ -1,0 +1,94 @@
+//! When a process has to end: a signal, the file `stop`, or the end of its standard input.
+
+use std::io::BufRead;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::{Options, StoreError};
+
+/// The word a supervisor writes before it closes a child's standard input.
+pub(crate) const STOP_WORD: &str = "stop";
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// Tells all parts of a process that it has to end.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop {
+    flag: watch::Receiver<bool>,
+    orphaned: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// Starts to watch everything that may end the process.
+    pub(crate) fn listen(options: &Options) -> Result<Stop, StoreError> {
+        let (sender, flag) = watch::channel(false);
+        let sender = Arc::new(sender);
+        let orphaned = Arc::new(AtomicBool::new(false));
+        let failed = |error| StoreError::disk(Path::new("signals"), error);
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let on_signal = sender.clone();
+        tokio::spawn(async move {
+            tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }
+            on_signal.send_replace(true);
+        });
+        if options.supervised {
+            let (on_end, orphaned) = (sender.clone(), orphaned.clone());
+            std::thread::spawn(move || {
+                orphaned.store(!is_told_to_stop(), Ordering::Relaxed);
+                on_end.send_replace(true);
+            });
+        }
+        if !options.role.is_server() {
+            tokio::spawn(watch_file(options.data_dir.join("stop"), sender));
+        }
+        Ok(Stop { flag, orphaned })
+    }
+
+    /// True once the process has to end.
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.flag.borrow()
+    }
+
+    /// True if the supervisor died without a word.
+    pub(crate) fn is_orphaned(&self) -> bool {
+        self.orphaned.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when the process has to end.
+    pub(crate) async fn requested(&self) {
+        let mut flag = self.flag.clone();
+        if flag.wait_for(|stop| *stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits for a duration, or less if the process has to end.
+    pub(crate) async fn pause(&self, duration: Duration) {
+        tokio::select! { () = self.requested() => (), () = tokio::time::sleep(duration) => () }
+    }
+
+    /// Waits until a file exists, or the process has to end.
+    pub(crate) async fn pause_until(&self, path: &Path) {
+        while !self.is_requested() && !path.exists() {
+            self.pause(POLL).await;
+        }
+    }
+}
+
+async fn watch_file(path: std::path::PathBuf, sender: Arc<watch::Sender<bool>>) {
+    while !path.exists() {
+        tokio::time::sleep(POLL).await;
+    }
+    sender.send_replace(true);
+}
+
+/// Reads standard input to its end. A thread of its own does this: it may never return.
+fn is_told_to_stop() -> bool {
+    std::io::stdin().lock().lines().map_while(Result::ok).any(|line| line == STOP_WORD)
+}

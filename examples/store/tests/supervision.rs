@@ -1,0 +1,87 @@
+//! No process and no file outlives the supervisor, however it ends.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub, dead_code)]
+
+mod harness;
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use harness::{NO_FRONTEND, is_running, plan, start, wait_until};
+use pivot_store::{Member, Role};
+
+/// A supervisor in a process of its own, the ids of its children, and its folder.
+fn supervisor() -> (Child, Vec<u32>, PathBuf) {
+    let small = ["--block-bytes=65536", "--get-bytes=65536", "--scan-bytes=1048576", "--sort-bytes=65536"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_store"))
+        .args(["cluster", "--frontend", NO_FRONTEND])
+        .args(small)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pids = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap) {
+        if let Some(folder) = line.strip_prefix("ready ") {
+            return (child, pids, folder.into());
+        }
+        pids.push(line.split(' ').nth(3).unwrap().parse().unwrap());
+    }
+    panic!("the supervisor ended before it was ready: {:?}", child.wait());
+}
+
+/// Ends a supervisor with a signal; all its children and files have to go.
+fn check_signal(signal: &str) {
+    let (mut child, pids, folder) = supervisor();
+    assert_eq!(pids.len(), 9);
+    assert!(pids.iter().all(|pid| is_running(*pid)));
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    child.wait().unwrap();
+    wait_until(|| !pids.iter().any(|pid| is_running(*pid)));
+    wait_until(|| !folder.exists());
+}
+
+#[test]
+fn nothing_outlives_a_supervisor_killed_without_mercy() {
+    check_signal("-KILL");
+}
+
+#[test]
+fn nothing_outlives_a_supervisor_interrupted_at_the_terminal() {
+    check_signal("-INT");
+}
+
+#[test]
+fn nothing_outlives_a_dropped_cluster() {
+    let cluster = start(plan(&[Role::Get, Role::Stress]));
+    let pids: Vec<u32> = cluster.members().iter().map(Member::pid).collect();
+    let folder = cluster.folder().to_owned();
+    assert!(pids.iter().all(|pid| is_running(*pid)));
+    drop(cluster);
+    assert!(!pids.iter().any(|pid| is_running(*pid)));
+    assert!(!folder.exists());
+}
+
+#[test]
+fn nothing_outlives_a_panic_in_the_supervisor() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let panicked = std::thread::spawn(move || {
+        let cluster = start(plan(&[Role::Get]));
+        sender.send(cluster.members().iter().map(Member::pid).collect::<Vec<_>>()).unwrap();
+        panic!("on purpose");
+    })
+    .join();
+    assert!(panicked.is_err());
+    assert!(!receiver.recv().unwrap().iter().any(|pid| is_running(*pid)));
+}
+
+#[test]
+fn a_folder_with_files_in_it_is_not_taken() {
+    let folder = std::env::temp_dir().join(format!("pivot-store-taken-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("precious"), b"kept").unwrap();
+    let plan = pivot_store::Plan { data_dir: Some(folder.clone()), ..plan(&[]) };
+    assert!(pivot_store::Cluster::start(plan, |_, _| Command::new("false")).is_err());
+    assert!(folder.join("precious").exists());
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -1,0 +1,166 @@
+//! The whole system as processes: a frontend, the store, and queries whose answers are known from the
+//! bytes that the data nodes counted on their own.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use pivot_advice::Value;
+use pivot_protocol::wire::frontend_client::FrontendClient;
+use pivot_protocol::{from_wire, wire};
+use pivot_store::{Cluster, Dataset, Plan, Role, Summary};
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+use tonic::transport::Channel;
+
+const Q1: &str = include_str!("../queries/paper/q1.pivot");
+const Q2: &str = include_str!("../queries/paper/q2.pivot");
+
+fn cluster(frontend: &str, plan: Plan) -> Cluster {
+    let plan = Plan {
+        frontend: Some(frontend.to_owned()),
+        wait_for_go: true,
+        pace_ms: Some(1),
+        dataset: Dataset::small(),
+        ..plan
+    };
+    Cluster::start(plan, |_, options| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pivot"));
+        command.arg("store").args(options.to_args());
+        command
+    })
+    .unwrap()
+}
+
+struct System {
+    client: FrontendClient<Channel>,
+    frontend: pivot_frontend::Running,
+}
+
+impl System {
+    async fn start() -> System {
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let options = pivot_frontend::Options { listen, ..Default::default() };
+        let frontend = pivot_frontend::start(options).await.unwrap();
+        let client = FrontendClient::connect(format!("http://{}", frontend.address())).await.unwrap();
+        System { client, frontend }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.frontend.address())
+    }
+
+    async fn install(&mut self, text: &str) -> u32 {
+        let request = wire::InstallRequest { text: text.into(), name: String::new() };
+        let response = self.client.install(request).await.unwrap().into_inner();
+        response.query.unwrap_or_else(|| panic!("{:?}", response.diagnostics))
+    }
+
+    /// Waits until so many agents are connected and have woven what is installed.
+    async fn converged(&mut self, agents: usize) {
+        loop {
+            let list = self.client.list_agents(wire::ListAgentsRequest {}).await.unwrap().into_inner().agents;
+            let connected = wire::agent::State::Connected as i32;
+            if list.iter().filter(|a| a.state == connected && a.converged).count() >= agents {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Uninstalls a query and gives its last frame.
+    async fn finish(&mut self, query: u32) -> wire::Frame {
+        self.client.uninstall(wire::UninstallRequest { query }).await.unwrap();
+        let request = wire::ResultsRequest { query, after_sequence: 0 };
+        let mut frames = self.client.results(request).await.unwrap().into_inner();
+        let mut last = None;
+        while let Some(frame) = frames.message().await.unwrap() {
+            last = Some(frame);
+        }
+        let last = last.unwrap();
+        assert!(last.last, "the stream of an uninstalled query ends after its last frame");
+        last
+    }
+}
+
+/// Rows of two columns as a map from text to number.
+fn sums(frame: &wire::Frame) -> BTreeMap<String, u64> {
+    let row = |row: &wire::Row| {
+        let values: Vec<Value> = row.values.iter().map(|v| from_wire::value(v.clone()).unwrap()).collect();
+        (values[0].to_string(), u64::try_from(values[1].as_integer().unwrap()).unwrap())
+    };
+    frame.cumulative.iter().map(row).collect()
+}
+
+fn read_by_host(summaries: &[Summary]) -> BTreeMap<String, u64> {
+    let nodes = summaries.iter().filter(|s| s.process == "datanode" && s.bytes_read > 0);
+    nodes.map(|s| (s.host.clone(), s.bytes_read)).collect()
+}
+
+fn read_by_application(summaries: &[Summary]) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for summary in summaries.iter().filter(|s| s.process == "datanode") {
+        for (name, app) in summary.apps.iter().filter(|(_, app)| app.bytes_read > 0) {
+            *sums.entry(name.clone()).or_default() += app.bytes_read;
+        }
+    }
+    sums
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_are_charged_exactly_to_the_host_and_application_that_caused_them() {
+    let mut system = System::start().await;
+    let url = system.url();
+    let plan = Plan { operations: Some(20), ..Plan::default() };
+    let mut store = tokio::task::spawn_blocking(move || cluster(&url, plan)).await.unwrap();
+    let (q1, q2) = (system.install(Q1).await, system.install(Q2).await);
+    system.converged(store.members().len()).await;
+    store.go().unwrap();
+    let summaries = tokio::task::spawn_blocking(move || {
+        store.wait_for_clients().unwrap();
+        store.stop();
+        store.summaries()
+    });
+    let summaries = summaries.await.unwrap();
+    let (by_host, by_application) = (system.finish(q1).await, system.finish(q2).await);
+    assert!(read_by_application(&summaries).len() >= 3, "{summaries:?}");
+    assert_eq!(sums(&by_host), read_by_host(&summaries));
+    assert_eq!(sums(&by_application), read_by_application(&summaries));
+    assert!(!by_host.cumulative_completeness.unwrap().partial);
+    assert!(!by_application.cumulative_completeness.unwrap().partial);
+    system.frontend.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_node_that_was_killed_takes_part_again_and_the_frontend_keeps_serving() {
+    let mut system = System::start().await;
+    let query =
+        system.install("From r In DataNodeMetrics.incrBytesRead GroupBy r.pid Select r.pid, COUNT").await;
+    let url = system.url();
+    let plan = Plan { clients: vec![Role::Stress], ..Plan::default() };
+    let store = tokio::task::spawn_blocking(move || cluster(&url, plan)).await.unwrap();
+    system.converged(store.members().len()).await;
+    store.go().unwrap();
+    let (store, before, after) = tokio::task::spawn_blocking(move || {
+        let mut store = store;
+        std::thread::sleep(Duration::from_secs(1));
+        let victim = store.position("dn-1").unwrap();
+        let before = store.members()[victim].pid();
+        store.kill(victim);
+        std::thread::sleep(Duration::from_secs(1));
+        store.restart(victim).unwrap();
+        let after = store.members()[victim].pid();
+        (store, before, after)
+    })
+    .await
+    .unwrap();
+    let request = wire::ResultsRequest { query, after_sequence: 0 };
+    let mut frames = system.client.results(request).await.unwrap().into_inner();
+    // Both processes of the node are in the result; otherwise this waits until the run is given up.
+    while let Some(frame) = frames.message().await.unwrap() {
+        let pids = sums(&frame);
+        if pids.contains_key(&before.to_string()) && pids.contains_key(&after.to_string()) {
+            break;
+        }
+    }
+    tokio::task::spawn_blocking(move || drop(store)).await.unwrap();
+    system.frontend.stop().await;
+}

@@ -1,0 +1,127 @@
+//! The `run` section: requests as a person would draw them, evaluated by the advice and the baggage.
+//!
+//! ```text
+//! request                 begins a request with the branch `main`
+//! main T delta=5 host=a   an event of a branch; fields that are not given are null
+//! fork main b             b continues from main, beside it
+//! join main b             b ends, and main goes on after both
+//! hop main                the branch goes to another process
+//! ```
+
+use pivot_advice::{Errors, Form, Loss, QueryId, Type, Value};
+use pivot_agent::interpret::{Effect, run};
+use pivot_agent::link::{DefaultField, Linked, Source};
+use pivot_agent::{Part, Parts};
+use pivot_baggage::Baggage;
+use pivot_query::{Catalog, Program};
+use std::collections::BTreeMap;
+
+/// The rows of the result, one a line, in order.
+pub(crate) fn results(program: &Program, catalog: &Catalog, script: &str) -> String {
+    pivot_baggage::set_carrying(true);
+    let mut run = Run { program, catalog, branches: BTreeMap::new(), parts: Parts::new() };
+    script.lines().map(str::trim).filter(|line| !line.is_empty()).for_each(|line| run.line(line));
+    let header =
+        program.output.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>().join(" | ");
+    let mut rows = run.rows();
+    rows.sort();
+    std::iter::once(header).chain(rows).collect::<Vec<_>>().join("\n")
+}
+
+struct Run<'a> {
+    program: &'a Program,
+    catalog: &'a Catalog,
+    branches: BTreeMap<String, Baggage>,
+    parts: Parts,
+}
+
+impl Run<'_> {
+    fn line(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["request"] => self.branches = BTreeMap::from([("main".to_owned(), Baggage::new())]),
+            ["fork", from, to] => {
+                let fork = self.branch(from).fork();
+                self.branches.insert(to.to_owned(), fork);
+            }
+            ["join", to, from] => {
+                let ended = self.branches.remove(from).unwrap_or_else(|| panic!("no branch {from}"));
+                self.branch(to).join(ended);
+            }
+            ["hop", branch] => {
+                let baggage = self.branches.remove(branch).unwrap_or_else(|| panic!("no branch {branch}"));
+                let arrived = Baggage::decode(&baggage.encode()).unwrap_or_else(|error| panic!("{error}"));
+                self.branches.insert(branch.to_owned(), arrived);
+            }
+            [branch, tracepoint, ref fields @ ..] => self.event(branch, tracepoint, fields),
+            _ => panic!("not a step of a run: {line}"),
+        }
+    }
+
+    fn branch(&mut self, name: &str) -> &mut Baggage {
+        self.branches.get_mut(name).unwrap_or_else(|| panic!("no branch {name}"))
+    }
+
+    fn event(&mut self, branch: &str, tracepoint: &str, fields: &[&str]) {
+        let known =
+            self.catalog.tracepoint(tracepoint).unwrap_or_else(|| panic!("no tracepoint {tracepoint}"));
+        let names: Vec<&str> = known.fields.iter().map(|field| field.name.as_str()).collect();
+        let given: BTreeMap<&str, &str> = fields.iter().filter_map(|field| field.split_once('=')).collect();
+        let value = |name: &str, ty: Type| given.get(name).map_or(Value::Null, |text| parse(text, ty));
+        let advice = self.program.advice(QueryId::new(0, 7));
+        let mut packed = Vec::new();
+        for advice in advice.iter().filter(|advice| advice.tracepoint == tracepoint) {
+            pivot_agent::verify(advice).unwrap_or_else(|error| panic!("{error}\n{advice}"));
+            let linked = Linked::link(advice, &names).unwrap_or_else(|error| panic!("{error}"));
+            let observed = linked.sources.iter().map(|source| match source {
+                Source::Exported(index) => value(names[*index], known.fields[*index].ty),
+                Source::Default(DefaultField::Host) => value("host", Type::String),
+                Source::Default(DefaultField::Process) => value("process", Type::String),
+                Source::Default(DefaultField::Pid) => value("pid", Type::I64),
+                Source::Default(DefaultField::Thread) => value("thread", Type::String),
+                Source::Default(DefaultField::Tracepoint) => Value::str(tracepoint),
+                Source::Default(DefaultField::Time) => value("time", Type::Timestamp),
+                Source::Default(DefaultField::Request) => value("request", Type::String),
+            });
+            let baggage = self.branches.get(branch);
+            match run(&linked, observed.collect(), baggage, &mut Loss::default()) {
+                Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
+                Some(Effect::Emit(emission)) => {
+                    self.parts.entry(advice.query).or_insert_with(Part::empty).add(&emission);
+                }
+                None => {}
+            }
+        }
+        let baggage = self.branch(branch);
+        for (bag, keep, groups) in packed {
+            baggage.pack(bag, keep, groups);
+        }
+    }
+
+    fn rows(&self) -> Vec<String> {
+        let mut rows = Vec::new();
+        for group in self.parts.values().filter_map(|part| part.groups.as_ref()).flatten() {
+            let mut merged = group.key.to_vec();
+            merged.push(Value::U64(group.n));
+            merged.extend(group.states.iter().map(|state| state.finish(&mut Errors::default())));
+            let columns = self.program.output.columns.iter();
+            let shown = columns.map(|column| column.expr.eval(&merged, &mut Errors::default()).to_string());
+            let row = shown.collect::<Vec<_>>().join(" | ");
+            let times = if self.program.output.form == Form::Rows { group.n } else { 1 };
+            rows.extend((0..times).map(|_| row.clone()));
+        }
+        rows
+    }
+}
+
+fn parse(text: &str, ty: Type) -> Value {
+    let number = || text.parse().unwrap_or_else(|_| panic!("not a number: {text}"));
+    match ty {
+        Type::Timestamp => Value::Timestamp(number()),
+        Type::Duration => Value::Duration(number()),
+        Type::I64 => Value::I64(number()),
+        Type::U64 => Value::U64(number() as u64),
+        Type::List(element) => Value::List(text.split(',').map(|item| parse(item, *element)).collect()),
+        _ => Value::str(text),
+    }
+}
