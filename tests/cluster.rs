@@ -12,6 +12,8 @@ use std::time::Duration;
 use tonic::transport::Channel;
 
 const Q1: &str = include_str!("../queries/paper/q1.pivot");
+/// Far beyond what anything here takes; a test that hangs says what it waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 const Q2: &str = include_str!("../queries/paper/q2.pivot");
 
 fn cluster(frontend: &str, plan: Plan) -> Cluster {
@@ -64,6 +66,21 @@ impl System {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Waits until a process is in the cumulative result of a query that groups by process id.
+    async fn takes_part(&mut self, query: u32, pid: u32) {
+        let request = wire::ResultsRequest { query, after_sequence: 0 };
+        let mut frames = self.client.results(request).await.unwrap().into_inner();
+        let found = async {
+            while let Some(frame) = frames.message().await.unwrap() {
+                if sums(&frame).contains_key(&pid.to_string()) {
+                    return;
+                }
+            }
+            panic!("the results ended");
+        };
+        tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("process {pid} is missing"));
     }
 
     /// Uninstalls a query and gives its last frame.
@@ -139,28 +156,18 @@ async fn a_data_node_that_was_killed_takes_part_again_and_the_frontend_keeps_ser
     let store = tokio::task::spawn_blocking(move || cluster(&url, plan)).await.unwrap();
     system.converged(store.members().len()).await;
     store.go().unwrap();
-    let (store, before, after) = tokio::task::spawn_blocking(move || {
+    let victim = store.position("dn-1").unwrap();
+    let before = store.members()[victim].pid();
+    system.takes_part(query, before).await;
+    let store = tokio::task::spawn_blocking(move || {
         let mut store = store;
-        std::thread::sleep(Duration::from_secs(1));
-        let victim = store.position("dn-1").unwrap();
-        let before = store.members()[victim].pid();
         store.kill(victim);
-        std::thread::sleep(Duration::from_secs(1));
         store.restart(victim).unwrap();
-        let after = store.members()[victim].pid();
-        (store, before, after)
+        store
     })
     .await
     .unwrap();
-    let request = wire::ResultsRequest { query, after_sequence: 0 };
-    let mut frames = system.client.results(request).await.unwrap().into_inner();
-    // Both processes of the node are in the result; otherwise this waits until the run is given up.
-    while let Some(frame) = frames.message().await.unwrap() {
-        let pids = sums(&frame);
-        if pids.contains_key(&before.to_string()) && pids.contains_key(&after.to_string()) {
-            break;
-        }
-    }
+    system.takes_part(query, store.members()[victim].pid()).await;
     tokio::task::spawn_blocking(move || drop(store)).await.unwrap();
     system.frontend.stop().await;
 }

@@ -16,14 +16,19 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-fn metadata() -> Value {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--offline"])
-        .current_dir(root())
-        .output()
-        .unwrap();
+/// What a program prints in the repository.
+fn printed(program: &str, arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new(program).args(arguments).current_dir(root()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    output.stdout
+}
+
+/// The packages for this platform. Those for others are not on this machine if the cache began empty.
+fn metadata() -> Value {
+    let version = String::from_utf8(printed("rustc", &["-vV"])).unwrap();
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let arguments = ["metadata", "--format-version=1", "--locked", "--filter-platform", host];
+    serde_json::from_slice(&printed(env!("CARGO"), &arguments)).unwrap()
 }
 
 /// Direct dependencies of every package of the workspace, development and build ones aside.

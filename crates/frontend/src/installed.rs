@@ -143,7 +143,9 @@ impl Installed {
         let mut early = open.saturating_sub(MAX_OPEN);
         let mut due = Vec::new();
         for (start_ns, window) in &mut self.windows {
-            let (reporting, expected) = registry.coverage(self.generation, *start_ns, window.end_ns);
+            let without = self.removed.map(|removed| removed.generation);
+            let (reporting, expected) =
+                registry.coverage(self.generation, without, (*start_ns, window.end_ns));
             let waited = now_ns >= window.end_ns.saturating_add(grace_ns);
             let complete = reporting == expected && now_ns >= window.end_ns;
             let crowded = !window.closed && early > 0;

@@ -174,11 +174,18 @@ impl Registry {
     }
 
     /// How many agents a window has heard and how many it should hear, of those that have woven the
-    /// generation before the window ended. An agent that vanished is missed in the window it vanished in.
-    pub(crate) fn coverage(&self, generation: u64, start_ns: i64, end_ns: i64) -> (u32, u32) {
+    /// generation before the window ended. An agent that vanished is missed in the window it vanished in;
+    /// one that has woven the generation `without` the query has reported all that it had.
+    pub(crate) fn coverage(
+        &self,
+        generation: u64,
+        without: Option<u64>,
+        (start_ns, end_ns): (i64, i64),
+    ) -> (u32, u32) {
         let (mut reporting, mut expected) = (0, 0);
         for agent in self.agents.values().filter(|a| a.woven >= generation && a.woven_ns < end_ns) {
-            let reported = agent.watermark_ns >= end_ns;
+            let flushed = without.is_some_and(|generation| agent.woven >= generation);
+            let reported = flushed || agent.watermark_ns >= end_ns;
             let awaited = match agent.presence {
                 Presence::Connected => true,
                 Presence::Left => false,

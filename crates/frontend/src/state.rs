@@ -9,7 +9,6 @@ use pivot_advice::{Loss, QueryId};
 use pivot_protocol::{from_wire, to_wire, wire};
 use pivot_query::{Catalog, Diagnostics, Program, compile};
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
@@ -77,8 +76,8 @@ impl State {
             registry: Registry::default(),
             catalog: Catalog::default(),
             queries: BTreeMap::new(),
-            // The keys of a hasher are random per process start.
-            frontend: RandomState::new().hash_one(now_ns()) as u32,
+            // Without randomness there is still the time.
+            frontend: getrandom::u32().unwrap_or(now_ns() as u32),
             numbers: 0,
             // From the time, so that it rises across restarts too.
             generation: now_ns().unsigned_abs() / 1_000_000,
@@ -422,10 +421,15 @@ mod tests {
         assert!(bench.state.uninstall(bench.query, 2 * SECOND));
         assert!(bench.frames(2 * SECOND).await.is_empty());
         bench.report(2, 2 * SECOND, 1);
+        // An agent cuts the window in which it unweaves, so its watermark stays behind that window.
+        let connection = bench.connection;
+        bench.state.registry.on(1, connection).unwrap().watermark_ns = 2 * SECOND;
         bench.weave();
         let frames = bench.frames(2 * SECOND + 1).await;
         let last: Vec<bool> = frames.iter().map(|frame| frame.last).collect();
         assert_eq!(last, [false, true]);
+        assert!(!frames[0].completeness.unwrap().partial);
+        assert!(!frames[1].cumulative_completeness.unwrap().partial);
         assert_eq!(count(&frames[1].cumulative), Value::U64(3));
         assert!(bench.frames(9 * SECOND).await.is_empty());
         assert_eq!(bench.state.query(bench.query).unwrap().frame_after(2).unwrap().sequence, 3);

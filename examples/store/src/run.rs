@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pivot::propagate::ServerLayer;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Error, Server};
 
 use crate::blocks::Blocks;
@@ -81,21 +81,16 @@ async fn refresh(options: &Options, meter: &Meter) -> Result<(), StoreError> {
 
 async fn name_node(options: &Options, stop: &Stop, meter: &Arc<Meter>) -> Result<(), StoreError> {
     let service = NameNodeServer::new(NameNode::start(options, meter.clone())?);
-    let (listener, address) = listen(options).await?;
+    let (incoming, address) = listen(options).await?;
     println!("listening {address}");
     let router = server().layer(ServerLayer::new()).add_service(service);
-    serve(
-        options,
-        router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.requested()),
-        stop,
-    )
-    .await
+    serve(options, router.serve_with_incoming_shutdown(incoming, stop.requested()), stop).await
 }
 
 async fn data_node(options: &Options, stop: &Stop, meter: &Arc<Meter>) -> Result<(), StoreError> {
     let blocks = Arc::new(Blocks::open(options.folder())?);
     let links = Arc::new(Links::default());
-    let (listener, address) = listen(options).await?;
+    let (incoming, address) = listen(options).await?;
     let service = DataNode {
         host: options.name.clone(),
         blocks: blocks.clone(),
@@ -103,7 +98,7 @@ async fn data_node(options: &Options, stop: &Stop, meter: &Arc<Meter>) -> Result
         meter: meter.clone(),
     };
     let router = server().layer(ServerLayer::new()).add_service(DataNodeServer::new(service));
-    let serving = router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.requested());
+    let serving = router.serve_with_incoming_shutdown(incoming, stop.requested());
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let heartbeat = Heartbeat {
         node: Node { host: options.name.clone(), address: address.to_string() },
@@ -117,17 +112,17 @@ async fn data_node(options: &Options, stop: &Stop, meter: &Arc<Meter>) -> Result
     served.and(beaten)
 }
 
-async fn listen(options: &Options) -> Result<(TcpListener, SocketAddr), StoreError> {
+/// Connections without delay: the option of the server is for listeners that it makes itself.
+async fn listen(options: &Options) -> Result<(TcpIncoming, SocketAddr), StoreError> {
     let address = options.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     let failed = |error: std::io::Error| StoreError::Serve(options.name.clone(), error.to_string());
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let actual = listener.local_addr().map_err(failed)?;
-    Ok((listener, actual))
+    Ok((TcpIncoming::from(listener).with_nodelay(Some(true)), actual))
 }
 
 fn server() -> Server {
     Server::builder()
-        .tcp_nodelay(true)
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(4 * WINDOW_BYTES)
 }
