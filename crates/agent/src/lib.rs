@@ -20,7 +20,7 @@
 //! assert_eq!(pivot_agent::drain()[&query].emitted, 1);
 //! ```
 //!
-//! Reading order: [`tracepoint`](mod@tracepoint), [`mod@function`], [`export`], [`identity`],
+//! Reading order: [`tracepoint`](mod@tracepoint), [`mod@function`], [`export`], [`mod@identity`],
 //! [`verify`](mod@verify), [`link`], [`weave`](mod@weave), [`fire`], [`interpret`], [`emit`], [`report`].
 
 pub mod emit;
