@@ -101,7 +101,7 @@ impl Generator<'_> {
     fn query(&mut self, role: Role, aggregating: bool, depth: usize) -> (Query, Relation) {
         let before = self.stages;
         let alias = self.name("e");
-        let (from, relation) = self.from(depth);
+        let (from, relation) = self.from(role, depth);
         let mut joined = relation.joins;
         let mut known = vec![Known {
             leaves: leaves(&alias, &relation.columns),
@@ -127,11 +127,12 @@ impl Generator<'_> {
         (query, Relation { columns, events: !aggregating, joins: joined, stages })
     }
 
-    fn from(&mut self, depth: usize) -> (Vec<Source>, Relation) {
+    fn from(&mut self, role: Role, depth: usize) -> (Vec<Source>, Relation) {
         if self.random.percent(80) || depth >= MAX_DEPTH {
             return self.union();
         }
-        let (source, relation) = self.source(Role::From, depth);
+        let role = if role == Role::Kept { role } else { Role::From };
+        let (source, relation) = self.source(role, depth);
         (vec![source], relation)
     }
 
