@@ -118,6 +118,16 @@ fn work(next: &AtomicU64, last: u64) -> Counts {
     }
 }
 
+#[test]
+#[ignore = "shows the cases of PIVOT_ORACLE_SEED and following"]
+fn show_cases() {
+    let first = setting("PIVOT_ORACLE_SEED").unwrap_or(0);
+    for seed in first..first + setting("PIVOT_ORACLE_CASES").unwrap_or(1) {
+        let case = Case::random(seed, Features::SUPPORTED);
+        println!("seed {seed}\n{case}\n{:?}\n", case.check());
+    }
+}
+
 /// Shrinks the case of a seed and fails with it.
 fn report(seed: u64) {
     let case = Case::random(seed, Features::SUPPORTED);

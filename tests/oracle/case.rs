@@ -44,7 +44,8 @@ impl Case {
         let mut random = Random::new(seed);
         let tracepoints = scenario::tracepoints(&mut random);
         let query = generate::query(&mut random, &tracepoints, features);
-        let steps = scenario::steps(&mut random, &tracepoints);
+        let asked_for = query.to_string();
+        let steps = scenario::steps(&mut random, &tracepoints, &asked_for);
         Case { tracepoints, query, steps }
     }
 

@@ -126,7 +126,7 @@ impl Expressions<'_> {
     }
 
     fn case(&mut self, ty: Type, depth: usize) -> Expr {
-        let by_value = self.random.percent(30).then(|| *self.random.pick(&TYPES));
+        let by_value = self.random.percent(30).then(|| self.some_type());
         let operand = by_value.map(|ty| boxed(self.decisive(ty, depth)));
         let mut arms = Vec::new();
         for _ in 0..1 + self.random.below(2) {
@@ -144,9 +144,19 @@ impl Expressions<'_> {
         if self.random.percent(30) { Negated::Yes } else { Negated::No }
     }
 
+    /// Mostly a type that some leaf has, so that expressions are about something.
+    pub(crate) fn some_type(&mut self) -> Type {
+        if self.random.percent(80)
+            && let Some(leaf) = self.column(|ty| TYPES.contains(&ty))
+        {
+            return leaf.ty;
+        }
+        *self.random.pick(&TYPES)
+    }
+
     /// Two types of which values can be compared.
     fn comparable(&mut self) -> (Type, Type) {
-        let ty = *self.random.pick(&TYPES);
+        let ty = self.some_type();
         match ty {
             Type::I64 | Type::U64 | Type::F64 => (ty, *self.random.pick(&NUMBERS)),
             _ => (ty, ty),
@@ -220,7 +230,7 @@ impl Expressions<'_> {
             5 => self.arithmetic(&[Op::Subtract], Type::U64, Type::U64, depth),
             6 => Expr::Negate(boxed(self.of(Type::I64, depth))),
             7 => {
-                let ty = *self.random.pick(&TYPES);
+                let ty = self.some_type();
                 Expr::Cast(boxed(self.decisive(ty, depth)), Type::I64)
             }
             8 => match self.column(|ty| matches!(ty, Type::List(_) | Type::Bytes | Type::String)) {

@@ -1,7 +1,7 @@
 //! Random queries over a catalogue, well-formed by construction.
 
 use crate::dag::{DEFAULT_FIELDS, Tracepoint};
-use crate::expressions::{Expressions, Leaf, Precision, TYPES};
+use crate::expressions::{Expressions, Leaf, Precision};
 use crate::features::Features;
 use crate::query::{Expr, Item, Join, JoinKind, Keep, Pattern, Query, Source, Step};
 use crate::random::Random;
@@ -14,6 +14,14 @@ const MAX_JOINS: usize = 4;
 const MAX_STAGES: usize = 7;
 /// How deep queries nest.
 const MAX_DEPTH: usize = 2;
+
+/// Default fields in the original's spelling, and the one that is not recorded.
+const OTHER_FIELDS: [(&str, Type); 4] = [
+    ("tracepoint", Type::String),
+    ("procName", Type::String),
+    ("procId", Type::I64),
+    ("timestamp", Type::Timestamp),
+];
 
 /// A column of a source or a result.
 #[derive(Debug, Clone)]
@@ -174,9 +182,10 @@ impl Generator<'_> {
                 columns.push(Column { name: name.to_owned(), ty, precision: Precision::Dyadic });
             }
         }
-        if self.random.percent(10) {
-            let (name, ty, precision) = ("tracepoint".to_owned(), Type::String, Precision::Dyadic);
-            columns.push(Column { name, ty, precision });
+        for (name, ty) in OTHER_FIELDS {
+            if self.random.percent(3) {
+                columns.push(Column { name: name.to_owned(), ty, precision: Precision::Dyadic });
+            }
         }
         Relation { columns, events: true, joins: false, stages: 1 }
     }
@@ -305,7 +314,7 @@ impl Generator<'_> {
                 continue;
             }
             let name = self.name("v");
-            let ty = *self.random.pick(&TYPES);
+            let ty = self.expressions(leaves, Precision::Exact).some_type();
             let expr = self.expressions(leaves, Precision::Exact).of(ty, 2);
             steps.push(Step::Let(name.clone(), expr));
             leaves.push(Leaf { expr: Expr::Name(name), ty, precision: Precision::Exact });

@@ -79,9 +79,14 @@ pub(crate) fn some_value(random: &mut Random, ty: Type) -> Value {
     }
 }
 
-/// What happens in a few requests.
-pub(crate) fn steps(random: &mut Random, tracepoints: &[Tracepoint]) -> Vec<Step> {
-    let mut scenario = Scenario { random, tracepoints, steps: Vec::new(), live: Vec::new(), next: 0, families: 0 };
+/// What happens in a few requests. Events have the default fields that the text of the query names.
+pub(crate) fn steps(random: &mut Random, tracepoints: &[Tracepoint], query: &str) -> Vec<Step> {
+    let spellings = [("process", "procName"), ("pid", "procId"), ("thread", "threadId"), ("time", "timestamp")];
+    let spelt = |field: &str| spellings.iter().any(|(name, other)| *name == field && query.contains(other));
+    let mut defaults = DEFAULT_FIELDS.to_vec();
+    defaults.retain(|(field, _)| query.contains(field) || spelt(field));
+    let (steps, live) = (Vec::new(), Vec::new());
+    let mut scenario = Scenario { random, tracepoints, defaults, steps, live, next: 0, families: 0 };
     let requests = 1 + scenario.random.below(3);
     for _ in 0..requests {
         scenario.request();
@@ -96,6 +101,7 @@ pub(crate) fn steps(random: &mut Random, tracepoints: &[Tracepoint]) -> Vec<Step
 struct Scenario<'a> {
     random: &'a mut Random,
     tracepoints: &'a [Tracepoint],
+    defaults: Vec<(&'static str, Type)>,
     steps: Vec<Step>,
     /// Live branches, and their families: only within one may branches join.
     live: Vec<(Branch, usize)>,
@@ -168,11 +174,8 @@ impl Scenario<'_> {
         for (name, ty) in &tracepoint.fields {
             values.push((name.clone(), value(self.random, *ty)));
         }
-        for (name, ty) in DEFAULT_FIELDS {
-            // Few queries ask for these.
-            if self.random.percent(60) {
-                values.push((name.to_owned(), some_value(self.random, ty)));
-            }
+        for (name, ty) in &self.defaults {
+            values.push(((*name).to_owned(), value(self.random, *ty)));
         }
         values.retain(|(_, value)| *value != Value::Null);
         Event { tracepoint: tracepoint.name.clone(), values }

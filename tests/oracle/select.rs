@@ -1,6 +1,6 @@
 //! The second half of a random query: GROUP BY, SELECT, and what follows.
 
-use crate::expressions::{Leaf, Precision, TYPES};
+use crate::expressions::{Leaf, Precision};
 use crate::generate::{Column, Generator, named};
 use crate::query::{Aggregate, Expr, Item, Order, Query};
 use pivot_advice::Type;
@@ -39,7 +39,7 @@ impl Generator<'_> {
     }
 
     fn computed(&mut self, leaves: &[Leaf], depth: usize) -> Leaf {
-        let ty = *self.random.pick(&TYPES);
+        let ty = self.expressions(leaves, Precision::Exact).some_type();
         let expr = self.expressions(leaves, Precision::Exact).of(ty, depth);
         Leaf { expr, ty, precision: Precision::Exact }
     }
@@ -125,7 +125,9 @@ impl Generator<'_> {
         let argument = match column {
             Some(leaf) if self.random.percent(70) => leaf,
             _ => {
-                let ty = *self.random.pick(&[Type::I64, Type::U64, Type::F64, Type::Duration]);
+                let types = [Type::I64, Type::U64, Type::F64, Type::Duration];
+                let ty = self.expressions(leaves, Precision::Exact).some_type();
+                let ty = if types.contains(&ty) { ty } else { *self.random.pick(&types) };
                 let expr = self.expressions(leaves, Precision::Exact).of(ty, 2);
                 Leaf { expr, ty, precision: Precision::Exact }
             }
