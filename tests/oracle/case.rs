@@ -82,13 +82,13 @@ impl Case {
                 continue;
             }
             let ran = self.run(&program, &advice, &query, &dag).map_err(|wrong| Wrong::new("run", wrong))?;
+            if ran.cut {
+                return Ok(Outcome::TooLarge);
+            }
             if temporal || known.is_none() {
                 known = Some(Evaluator::new(&query, &dag, &ran.stamps).answer(&query));
             }
             let Some(Some(due)) = &known else { return Ok(Outcome::TooLarge) };
-            if ran.dropped > 0 {
-                return Ok(Outcome::TooLarge);
-            }
             let (missing, surplus) = differences(due, &ran.rows);
             let ordered = query.order.is_empty() || in_order(due, &ran.rows);
             if !missing.is_empty() || !surplus.is_empty() || !ordered {

@@ -23,8 +23,8 @@ const PROCESSES: usize = 3;
 pub(crate) struct Ran {
     pub(crate) rows: Vec<Vec<Value>>,
     pub(crate) stamps: Stamps,
-    /// Rows beyond a budget of the agent: the result is short, and says so.
-    pub(crate) dropped: u64,
+    /// Something was beyond a budget: the result is short, and says so.
+    pub(crate) cut: bool,
 }
 
 /// The stamps of temporal tuples, by event and stage; none for a tuple that First refused.
@@ -68,8 +68,13 @@ pub(crate) fn ran(
     }
     let stamps = Stamps { given: HashMap::new(), stages: stages(advice, query)? };
     let parts = std::iter::repeat_with(Part::empty).take(PROCESSES).collect();
-    let mut run = Run { linked: &linked, tracepoints, branches: BTreeMap::new(), parts, stamps, event: 0 };
-    steps.iter().try_for_each(|step| run.step(step))?;
+    let mut run = Run { linked: &linked, tracepoints, branches: BTreeMap::new(), parts, stamps, event: 0, cut: false };
+    for step in steps {
+        run.step(step)?;
+        if run.cut {
+            break;
+        }
+    }
     run.check_stamps(dag)?;
     run.finish(program)
 }
@@ -106,6 +111,7 @@ struct Run<'a> {
     stamps: Stamps,
     /// The id of the next event.
     event: usize,
+    cut: bool,
 }
 
 impl Run<'_> {
@@ -149,7 +155,11 @@ impl Run<'_> {
     /// To another process, where the clock may be ahead.
     fn hop(&mut self, branch: Branch, seconds: u64) -> Result<(), String> {
         let (baggage, process) = self.take(branch);
-        let mut bytes = baggage.encode_within(MAX_BYTES);
+        let mut bytes = baggage.encode_within(usize::MAX);
+        if bytes.len() > MAX_BYTES {
+            self.cut = true;
+            bytes.clear();
+        }
         // The clock follows the version and the request id, unless nothing was stamped so far.
         if bytes.get(20) == Some(&(3 << 3 | 1)) {
             let clock: [u8; 8] = bytes[21..29].try_into().map_err(|_| "a clock has eight bytes")?;
@@ -224,7 +234,7 @@ impl Run<'_> {
             let times = if program.output.form == Form::Rows { group.n } else { 1 };
             rows.extend((0..times).map(|_| row.clone()));
         }
-        Ok(Ran { rows, stamps: self.stamps, dropped: whole.loss.dropped })
+        Ok(Ran { rows, stamps: self.stamps, cut: self.cut || whole.loss.dropped > 0 })
     }
 }
 

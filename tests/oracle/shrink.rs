@@ -4,18 +4,18 @@ use crate::case::{Case, Outcome, Wrong};
 use crate::dag::{Branch, Step};
 use crate::query::{Expr, JoinKind, Query, Source, Step as QueryStep};
 use pivot_advice::Value;
+use std::time::{Duration, Instant};
 
-/// The most cases that are tried for one.
-const MAX_TRIES: usize = 20_000;
+/// How long smaller cases are looked for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The smallest case found that is wrong like this one.
 pub(crate) fn shrunk(case: &Case, wrong: &Wrong) -> (Case, Wrong) {
     let (mut case, mut wrong) = (case.clone(), wrong.clone());
-    let mut tries = 0;
+    let begun = Instant::now();
     'again: loop {
         for smaller in smaller_cases(&case) {
-            tries += 1;
-            if tries > MAX_TRIES {
+            if begun.elapsed() > PATIENCE {
                 return (case, wrong);
             }
             // What depends on the clock is wrong only sometimes.
