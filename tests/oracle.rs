@@ -29,6 +29,8 @@ mod features;
 mod generate;
 #[path = "oracle/in_band.rs"]
 mod in_band;
+#[path = "oracle/meaning.rs"]
+mod meaning;
 #[path = "oracle/print.rs"]
 mod print;
 #[path = "oracle/query.rs"]

@@ -18,7 +18,8 @@ impl Generator<'_> {
     /// SELECT over leaves. Only of the whole query may values be what no other query can count on.
     pub(crate) fn select(&mut self, leaves: &[Leaf], aggregating: bool, whole: bool) -> Selected {
         let mut selected = if aggregating { self.groups(leaves, whole) } else { self.values(leaves) };
-        selected.distinct = self.features.distinct && self.random.percent(15);
+        let exact = selected.columns.iter().all(|column| column.precision != Precision::Rough);
+        selected.distinct = self.features.distinct && exact && self.random.percent(15);
         selected
     }
 
