@@ -39,7 +39,7 @@ impl Run<'_> {
     fn line(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
-            ["request"] => self.branches = BTreeMap::from([("main".to_owned(), Baggage::new())]),
+            ["request"] => self.branches = BTreeMap::from([("main".to_owned(), Baggage::begin())]),
             ["fork", from, to] => {
                 let fork = self.branch(from).fork();
                 self.branches.insert(to.to_owned(), fork);
@@ -94,7 +94,7 @@ impl Run<'_> {
         }
         let baggage = self.branch(branch);
         for (bag, keep, groups) in packed {
-            baggage.pack(bag, keep, groups);
+            baggage.pack(bag, keep, [groups]);
         }
     }
 
