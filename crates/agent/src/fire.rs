@@ -92,7 +92,7 @@ impl Event<'_> {
             // Last of all: an event does not happen before itself.
             if let Some(baggage) = baggage.as_mut() {
                 for (bag, keep, groups) in packed {
-                    baggage.pack(bag, keep, [groups]);
+                    baggage.pack(bag, keep, groups);
                 }
             }
         });
