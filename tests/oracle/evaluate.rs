@@ -5,7 +5,7 @@
 
 use crate::aggregate::{self, Cell};
 use crate::dag::Dag;
-use crate::expression::{Names, holds, value};
+use crate::expression::{Names, equal, holds, value};
 use crate::query::{Expr, Item, Join, JoinKind, Keep, Query, Source, Step};
 use crate::value::{order, same_all};
 use pivot_advice::Value;
@@ -206,6 +206,7 @@ impl<'q> Evaluator<'q> {
                 let kept = outputs.filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)));
                 Ok(kept.map(|output| Rc::new(tuple(query, None, output.values()))).collect())
             }
+            Source::Unnest(source, field) => Ok(self.elements(&self.before(join, source, after)?, field)),
             _ => {
                 let all = self.tuples(source)?;
                 let before = |tuple: &&Rc<Tuple>| tuple.event.is_some_and(|event| self.dag.before(event, after));
@@ -224,7 +225,13 @@ impl<'q> Evaluator<'q> {
             Source::Tracepoint(name) => self.events(&|tracepoint| {
                 tracepoint == name || tracepoint.strip_suffix("@enter") == Some(name.as_str())
             }),
-            Source::Pattern(pattern) => self.events(&|tracepoint| pattern.matches(tracepoint)),
+            Source::Pattern(pattern) => {
+                let mut tuples = self.events(&|tracepoint| pattern.matches(tracepoint));
+                if let Some((field, wanted)) = &pattern.field {
+                    tuples.retain(|tuple| equal(&self.field(tuple, field), wanted));
+                }
+                tuples
+            }
             Source::Query(query) => self.selected(query)?,
             Source::Unnest(source, field) => self.elements(&self.tuples(source)?, field),
             Source::Named(name) => panic!("{name} is not written out"),

@@ -24,20 +24,7 @@ pub(crate) struct Features {
 
 impl Features {
     /// What the compiler has.
-    pub(crate) const SUPPORTED: Features = Features {
-        left: false,
-        anti: false,
-        unnest: false,
-        patterns: false,
-        distinct: false,
-        having: false,
-        order: false,
-        deviation: false,
-        quantile: false,
-        count_distinct: false,
-        any: false,
-        kept_joins: false,
-    };
+    pub(crate) const SUPPORTED: Features = Features::ALL;
 
     /// The whole language.
     pub(crate) const ALL: Features = Features {

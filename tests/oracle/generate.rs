@@ -5,8 +5,9 @@ use crate::expressions::{Expressions, Leaf, Precision};
 use crate::features::Features;
 use crate::query::{Expr, Item, Join, JoinKind, Keep, Pattern, Query, Source, Step};
 use crate::random::Random;
+use crate::scenario::some_value;
 use crate::select::Selected;
-use pivot_advice::Type;
+use pivot_advice::{Type, Value};
 
 /// The most joins of one query.
 const MAX_JOINS: usize = 4;
@@ -194,7 +195,7 @@ impl Generator<'_> {
         let deeper = depth < MAX_DEPTH;
         match self.random.below(100) {
             0..=19 if role == Role::Joined => self.temporal(depth),
-            20..=29 if self.features.unnest => self.unnest(depth),
+            20..=29 if self.features.unnest => self.unnest(role, depth),
             30..=34 if self.features.patterns => self.pattern(),
             35..=49 if deeper && self.stages > 0 => {
                 let aggregating = role == Role::Joined && self.random.percent(50);
@@ -241,10 +242,12 @@ impl Generator<'_> {
         (Source::Temporal { keep, n, source: Box::new(source), condition }, relation)
     }
 
-    fn unnest(&mut self, depth: usize) -> (Source, Relation) {
-        let (source, mut relation) = match self.random.percent(80) || depth >= MAX_DEPTH {
+    fn unnest(&mut self, role: Role, depth: usize) -> (Source, Relation) {
+        let (source, mut relation) = match self.random.percent(70) || depth >= MAX_DEPTH {
             true => self.tracepoint(),
-            false => self.source(Role::From, depth),
+            // Not the elements of a choice inside another choice.
+            false if role == Role::Joined && self.random.percent(30) => self.temporal(depth + 1),
+            false => self.source(if role == Role::Kept { role } else { Role::From }, depth + 1),
         };
         let lists = relation.columns.iter_mut().filter(|column| matches!(column.ty, Type::List(_)));
         let mut lists: Vec<&mut Column> = lists.collect();
@@ -262,13 +265,31 @@ impl Generator<'_> {
 
     /// A pattern that fits some tracepoints at least.
     fn pattern(&mut self) -> (Source, Relation) {
-        let named = self.random.pick(self.tracepoints).name.replace('.', "::");
-        let mut segments: Vec<String> = named.split("::").map(str::to_owned).collect();
-        let at = self.random.below(segments.len());
-        segments[at] = self.random.pick(&["*", "**"]).to_string();
-        let pattern = Pattern(segments);
-        let fit: Vec<&Tracepoint> =
+        let named = self.random.pick(self.tracepoints).name.clone();
+        let name = named.strip_suffix("@enter").unwrap_or(&named);
+        let start = self.random.below(name.len());
+        let end = start + 1 + self.random.below(name.len() - start);
+        let (base, location) = name.split_once('@').map_or((name, String::new()), |(base, at)| (base, format!("@{at}")));
+        // Some part of the name is left open; separators are not split.
+        let start = base[..start.min(base.len())].trim_end_matches(':').len();
+        let end = base.len() - base[end.min(base.len())..].trim_start_matches(':').len();
+        let star = if base[start..end].contains(['.', ':']) || self.random.percent(20) { "**" } else { "*" };
+        let glob = format!("{}{star}{}{location}", &base[..start], &base[end..]);
+        let mut pattern = Pattern { glob, field: None };
+        let mut fit: Vec<&Tracepoint> =
             self.tracepoints.iter().filter(|tracepoint| pattern.matches(&tracepoint.name)).collect();
+        let fields = fit.iter().flat_map(|tracepoint| &tracepoint.fields);
+        let plain = |ty: Type| matches!(ty, Type::I64 | Type::String);
+        let fields: Vec<(String, Type)> = fields.filter(|(_, ty)| plain(*ty)).cloned().collect();
+        if !fields.is_empty() && self.random.percent(30) {
+            let (field, ty) = self.random.pick(&fields).clone();
+            let value = some_value(self.random, ty);
+            // A sign is no part of a literal.
+            if !matches!(value, Value::I64(x) if x < 0) {
+                fit.retain(|tracepoint| tracepoint.fields.iter().any(|(known, _)| *known == field));
+                pattern.field = Some((field, value));
+            }
+        }
         let relation = self.tracepoint_relation(&fit);
         (Source::Pattern(pattern), relation)
     }
