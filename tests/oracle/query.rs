@@ -225,9 +225,16 @@ impl Source {
 impl Pattern {
     /// Whether a tracepoint has a name like this. A function alone means its entry.
     pub(crate) fn matches(&self, tracepoint: &str) -> bool {
-        let (wanted, location) = self.glob.split_once('@').unwrap_or((&self.glob, "enter"));
-        let (name, at) = tracepoint.split_once('@').unwrap_or((tracepoint, location));
-        at == location && fits(wanted, name)
+        let split = |text: &'_ str| match text.split_once('@') {
+            Some((name, location)) => (name.to_owned(), Some(location.to_owned())),
+            None => (text.to_owned(), None),
+        };
+        let ((wanted, location), (name, at)) = (split(&self.glob), split(tracepoint));
+        let placed = match location {
+            Some(_) => at == location,
+            None => at.is_none_or(|at| at == "enter"),
+        };
+        placed && fits(&wanted, &name)
     }
 }
 
