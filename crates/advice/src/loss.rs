@@ -11,6 +11,8 @@ pub struct Loss {
     pub truncated: u64,
     /// Tuples packed outside any request, which no later event can see.
     pub outside_request: u64,
+    /// Events that were not looked at, because the query was beyond its share of the processor.
+    pub throttled: u64,
 }
 
 impl Loss {
@@ -25,5 +27,6 @@ impl Loss {
         self.errors = self.errors.saturating_add(other.errors);
         self.truncated = self.truncated.saturating_add(other.truncated);
         self.outside_request = self.outside_request.saturating_add(other.outside_request);
+        self.throttled = self.throttled.saturating_add(other.throttled);
     }
 }
