@@ -259,21 +259,11 @@ impl Weaving {
     /// None while the query may not run here.
     fn knot(&self, linked: Linked) -> Option<Knot> {
         let standing = self.standings.running(linked.advice.query).filter(|_| !self.disabled)?;
-        let touches = |step: &Instruction| !step_is_local(step);
+        let touches =
+            |step: &Instruction| matches!(step, Instruction::Unpack { .. } | Instruction::Pack { .. });
         let needs_baggage = linked.advice.instructions.iter().any(touches);
         Some(Knot { linked, standing, needs_baggage })
     }
-}
-
-/// Whether an instruction leaves the baggage alone.
-fn step_is_local(step: &Instruction) -> bool {
-    matches!(
-        step,
-        Instruction::Observe { .. }
-            | Instruction::Let { .. }
-            | Instruction::Filter { .. }
-            | Instruction::Emit { .. }
-    )
 }
 
 fn problem(advice: &Advice, error: &crate::AgentError) -> Problem {
