@@ -23,22 +23,6 @@ pub(crate) struct Features {
 }
 
 impl Features {
-    /// What the compiler has.
-    pub(crate) const SUPPORTED: Features = Features {
-        left: false,
-        anti: false,
-        unnest: false,
-        patterns: false,
-        distinct: false,
-        having: false,
-        order: false,
-        deviation: false,
-        quantile: false,
-        count_distinct: false,
-        any: false,
-        kept_joins: false,
-    };
-
     /// The whole language.
     pub(crate) const ALL: Features = Features {
         left: true,

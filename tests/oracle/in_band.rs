@@ -223,17 +223,32 @@ impl Run<'_> {
     fn finish(mut self, program: &Program) -> Result<Ran, String> {
         let mut whole = Part::empty();
         self.parts.drain(..).for_each(|part| whole.merge(part));
-        let mut rows = Vec::new();
+        let output = &program.output;
+        let mut errors = Errors::default();
+        let mut rows: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
         for group in whole.groups.iter().flatten() {
-            let mut merged = group.key.to_vec();
-            merged.push(Value::U64(group.n));
-            merged.extend(group.states.iter().map(|state| state.finish(&mut Errors::default())));
-            let columns = program.output.columns.iter();
-            let row: Vec<Value> =
-                columns.map(|column| column.expr.eval(&merged, &mut Errors::default())).collect();
-            let times = if program.output.form == Form::Rows { group.n } else { 1 };
-            rows.extend((0..times).map(|_| row.clone()));
+            let merged = output.row(&group.key, group.n, &group.states, 1.0, &mut errors);
+            if output.having.as_ref().is_some_and(|having| !having.holds(&merged, &mut errors)) {
+                continue;
+            }
+            let columns = output.columns.iter();
+            let row: Vec<Value> = columns.map(|column| column.expr.eval(&merged, &mut errors)).collect();
+            let times = if output.form == Form::Rows { group.n } else { 1 };
+            rows.extend((0..times).map(|_| (merged.clone(), row.clone())));
         }
+        if output.distinct {
+            let mut seen = std::collections::HashSet::new();
+            rows.retain(|(_, row)| seen.insert(row.clone()));
+        }
+        for (expr, descending) in output.order.iter().rev() {
+            rows.sort_by(|(a, _), (b, _)| {
+                let value = |row: &[Value]| expr.eval(row, &mut Errors::default());
+                let order = value(a).total_cmp(&value(b));
+                if *descending { order.reverse() } else { order }
+            });
+        }
+        let limit = output.limit.map_or(usize::MAX, |limit| limit as usize);
+        let rows = rows.into_iter().take(limit).map(|(_, row)| row).collect();
         Ok(Ran { rows, stamps: self.stamps, cut: self.cut || whole.loss.dropped > 0 })
     }
 }
