@@ -105,7 +105,7 @@ fn work(next: &AtomicU64, last: u64) -> Counts {
         if seed >= last {
             return counts;
         }
-        match Case::random(seed, Features::SUPPORTED).check() {
+        match Case::random(seed, Features::ALL).check() {
             Outcome::Agree(rows) => {
                 counts.agree += 1;
                 counts.with_rows += u64::from(rows > 0);
@@ -125,14 +125,14 @@ fn work(next: &AtomicU64, last: u64) -> Counts {
 fn show_cases() {
     let first = setting("PIVOT_ORACLE_SEED").unwrap_or(0);
     for seed in first..first + setting("PIVOT_ORACLE_CASES").unwrap_or(1) {
-        let case = Case::random(seed, Features::SUPPORTED);
+        let case = Case::random(seed, Features::ALL);
         println!("seed {seed}\n{case}\n{:?}\n", case.check());
     }
 }
 
 /// Shrinks the case of a seed and fails with it.
 fn report(seed: u64) {
-    let case = Case::random(seed, Features::SUPPORTED);
+    let case = Case::random(seed, Features::ALL);
     let Outcome::Wrong(wrong) = case.check() else {
         panic!("seed {seed} was wrong once, as the clock would have it\n{case}");
     };

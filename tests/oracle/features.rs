@@ -23,9 +23,6 @@ pub(crate) struct Features {
 }
 
 impl Features {
-    /// What the compiler has.
-    pub(crate) const SUPPORTED: Features = Features::ALL;
-
     /// The whole language.
     pub(crate) const ALL: Features = Features {
         left: true,

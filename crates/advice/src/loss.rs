@@ -13,6 +13,8 @@ pub struct Loss {
     pub uncertain: u64,
     /// Tuples packed outside any request, which no later event can see.
     pub outside_request: u64,
+    /// Events that were not looked at, because the query was beyond its share of the processor.
+    pub throttled: u64,
 }
 
 impl Loss {
@@ -28,5 +30,6 @@ impl Loss {
         self.truncated = self.truncated.saturating_add(other.truncated);
         self.uncertain = self.uncertain.saturating_add(other.uncertain);
         self.outside_request = self.outside_request.saturating_add(other.outside_request);
+        self.throttled = self.throttled.saturating_add(other.throttled);
     }
 }

@@ -53,8 +53,8 @@ pub fn groups(groups: &Groups) -> Vec<u8> {
 
 /// What is missing.
 pub fn loss(loss: &Loss) -> wire::Loss {
-    let Loss { dropped, errors, truncated, uncertain, outside_request } = *loss;
-    wire::Loss { dropped, errors, truncated, outside_request, uncertain }
+    let Loss { dropped, errors, truncated, uncertain, outside_request, throttled } = *loss;
+    wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled }
 }
 
 /// The program of a stage.
