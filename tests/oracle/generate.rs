@@ -70,13 +70,16 @@ pub(crate) struct Generator<'a> {
     tracepoints: &'a [Tracepoint],
     pub(crate) features: Features,
     with: Vec<(String, Relation, bool)>,
+    /// Sources of joins so far that are no queries.
+    plain: Vec<(Source, Relation)>,
     stages: usize,
     names: usize,
 }
 
 /// A query over these tracepoints.
 pub(crate) fn query(random: &mut Random, tracepoints: &[Tracepoint], features: Features) -> Query {
-    let mut generator = Generator { random, tracepoints, features, with: vec![], stages: MAX_STAGES, names: 0 };
+    let (with, plain, stages) = (vec![], vec![], MAX_STAGES);
+    let mut generator = Generator { random, tracepoints, features, with, plain, stages, names: 0 };
     let with = generator.with();
     let aggregating = generator.random.percent(60);
     let (query, relation) = generator.query(Role::From, aggregating, 0);
@@ -141,8 +144,14 @@ impl Generator<'_> {
             return self.union();
         }
         let role = if role == Role::Kept { role } else { Role::From };
-        let (source, relation) = self.source(role, depth);
-        (vec![source], relation)
+        let (source, mut relation) = self.source(role, depth);
+        let mut sources = vec![source];
+        while sources.len() < 3 && self.random.percent(30) {
+            let (mut source, other) = self.source(role, depth);
+            unite(&mut relation, &mut source, other);
+            sources.push(source);
+        }
+        (sources, relation)
     }
 
     /// One tracepoint or several.
@@ -306,7 +315,7 @@ impl Generator<'_> {
             _ => JoinKind::Inner,
         };
         let alias = self.name("j");
-        let (source, relation) = self.source(Role::Joined, depth);
+        let (source, relation) = self.joined(depth);
         let (mut guards, mut antis) = (after.guards.clone(), after.antis.clone());
         if kind != JoinKind::Inner {
             guards.push(alias.clone());
@@ -324,6 +333,24 @@ impl Generator<'_> {
             self.expressions(&leaves, Precision::Exact).condition(2)
         });
         Join { kind, alias, source, after: after.alias, condition }
+    }
+
+    /// The source of a join, now and then the same as of another.
+    fn joined(&mut self, depth: usize) -> (Source, Relation) {
+        if !self.plain.is_empty() && self.random.percent(20) {
+            let (source, relation) = self.random.pick(&self.plain).clone();
+            self.stages = self.stages.saturating_sub(relation.stages);
+            return (source, relation);
+        }
+        let (source, relation) = self.source(Role::Joined, depth);
+        let is_plain = match &source {
+            Source::Temporal { source, .. } => matches!(**source, Source::Tracepoint(_)),
+            other => matches!(other, Source::Tracepoint(_)),
+        };
+        if is_plain {
+            self.plain.push((source.clone(), relation.clone()));
+        }
+        (source, relation)
     }
 
     fn steps(&mut self, leaves: &mut Vec<Leaf>) -> Vec<Step> {
@@ -372,6 +399,31 @@ fn leaves(alias: &str, columns: &[Column]) -> Vec<Leaf> {
         precision: column.precision,
     };
     columns.iter().map(leaf).collect()
+}
+
+/// Adds a source to a union: columns of one name are one column. Those of a query take over names of the
+/// union where types agree.
+fn unite(union: &mut Relation, source: &mut Source, mut other: Relation) {
+    if let Source::Query(query) = source {
+        let mut free = union.columns.clone();
+        for (item, column) in query.select.iter_mut().zip(&mut other.columns) {
+            if let Some(place) = free.iter().position(|known| known.ty == column.ty) {
+                column.name = free.swap_remove(place).name;
+                item.name = Some(column.name.clone());
+            }
+        }
+    }
+    for column in other.columns {
+        match union.columns.iter_mut().find(|known| known.name == column.name) {
+            Some(known) => {
+                known.ty = if known.ty == column.ty { known.ty } else { Type::Any };
+                known.precision = known.precision.max(column.precision);
+            }
+            None => union.columns.push(column),
+        }
+    }
+    union.joins |= other.joins;
+    union.stages = union.stages.max(other.stages);
 }
 
 /// An item of SELECT, named so that others can refer to it.
