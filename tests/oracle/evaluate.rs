@@ -82,7 +82,11 @@ impl<'q> Evaluator<'q> {
     pub(crate) fn answer(&self, query: &'q Query) -> Answer {
         let rows = self.rows(query).ok()?;
         let mut results: Vec<Output<'_, 'q>> = match query.aggregates() {
-            true => self.groups(query, &rows).into_iter().map(|group| Output { evaluator: self, query, group }).collect(),
+            true => self
+                .groups(query, &rows)
+                .into_iter()
+                .map(|group| Output { evaluator: self, query, group })
+                .collect(),
             false => rows.iter().map(|row| Output { evaluator: self, query, group: vec![row] }).collect(),
         };
         results.retain(|output| query.having.as_ref().is_none_or(|having| holds(having, output)));
@@ -207,13 +211,15 @@ impl<'q> Evaluator<'q> {
                 let before: Vec<Row<'q>> = rows.iter().filter(before).cloned().collect();
                 let groups = self.groups(query, &before).into_iter();
                 let outputs = groups.map(|group| Output { evaluator: self, query, group });
-                let kept = outputs.filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)));
+                let kept =
+                    outputs.filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)));
                 Ok(kept.map(|output| Rc::new(tuple(query, None, vec![], output.values()))).collect())
             }
             Source::Unnest(source, field) => Ok(self.elements(&self.before(join, source, after)?, field)),
             _ => {
                 let all = self.tuples(source)?;
-                let before = |tuple: &&Rc<Tuple>| tuple.event.is_some_and(|event| self.dag.before(event, after));
+                let before =
+                    |tuple: &&Rc<Tuple>| tuple.event.is_some_and(|event| self.dag.before(event, after));
                 Ok(all.iter().filter(before).cloned().collect())
             }
         }
@@ -271,7 +277,8 @@ impl<'q> Evaluator<'q> {
         for row in rows.iter() {
             let from = row.alias(&query.alias).cloned().flatten().expect("FROM has a tuple");
             let event = from.event.expect("an aggregating query does not stand in FROM");
-            let values: Vec<Value> = query.select.iter().map(|item| value(&item.expr, &self.names(row))).collect();
+            let values: Vec<Value> =
+                query.select.iter().map(|item| value(&item.expr, &self.names(row))).collect();
             let known = selected.iter().any(|(other, origin, known)| {
                 *other == event && **origin == row.origin && same_all(known, &values)
             });
@@ -286,7 +293,9 @@ impl<'q> Evaluator<'q> {
             a.cmp(b).then(values.unwrap_or(Ordering::Equal))
         });
         let tuples = selected.into_iter();
-        Ok(tuples.map(|(event, origin, values)| Rc::new(tuple(query, Some(event), origin.clone(), values))).collect())
+        Ok(tuples
+            .map(|(event, origin, values)| Rc::new(tuple(query, Some(event), origin.clone(), values)))
+            .collect())
     }
 
     /// Rows by the values of GROUP BY; without GROUP BY they are one group, if there are any.

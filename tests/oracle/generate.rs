@@ -133,7 +133,8 @@ impl Generator<'_> {
         let visible = known.iter().filter(|known| known.antis.is_empty());
         let mut leaves: Vec<Leaf> = visible.flat_map(|known| known.leaves.clone()).collect();
         let steps = self.steps(&mut leaves);
-        let Selected { group, distinct, select, having, columns } = self.select(&leaves, aggregating, depth == 0);
+        let Selected { group, distinct, select, having, columns } =
+            self.select(&leaves, aggregating, depth == 0);
         let stages = before - self.stages;
         let query = Query { alias, from, joins, steps, group, distinct, select, having, ..Query::default() };
         (query, Relation { columns, events: !aggregating, joins: joined, stages })
@@ -278,7 +279,8 @@ impl Generator<'_> {
         let name = named.strip_suffix("@enter").unwrap_or(&named);
         let start = self.random.below(name.len());
         let end = start + 1 + self.random.below(name.len() - start);
-        let (base, location) = name.split_once('@').map_or((name, String::new()), |(base, at)| (base, format!("@{at}")));
+        let (base, location) =
+            name.split_once('@').map_or((name, String::new()), |(base, at)| (base, format!("@{at}")));
         // Some part of the name is left open; separators are not split.
         let start = base[..start.min(base.len())].trim_end_matches(':').len();
         let end = base.len() - base[end.min(base.len())..].trim_start_matches(':').len();
@@ -324,8 +326,14 @@ impl Generator<'_> {
             antis.push(alias.clone());
         }
         let leaves = leaves(&alias, &relation.columns);
-        let joined =
-            Known { alias: alias.clone(), after: Some(after.alias.clone()), leaves, events: relation.events, guards, antis };
+        let joined = Known {
+            alias: alias.clone(),
+            after: Some(after.alias.clone()),
+            leaves,
+            events: relation.events,
+            guards,
+            antis,
+        };
         known.push(joined.clone());
         let condition = self.random.percent(25).then(|| {
             let usable = known.iter().filter(|other| is_usable(known, &joined, other));
@@ -382,7 +390,9 @@ fn is_usable(known: &[Known], join: &Known, other: &Known) -> bool {
         return true;
     }
     let hidden = other.antis.iter().any(|anti| !join.antis.contains(anti));
-    let Some(after) = known.iter().find(|known| Some(&known.alias) == join.after.as_ref()) else { return false };
+    let Some(after) = known.iter().find(|known| Some(&known.alias) == join.after.as_ref()) else {
+        return false;
+    };
     let at_root = join.guards.is_empty() || after.after.is_none();
     !hidden && (at_root || other.alias == after.alias || is_below(known, other, &after.alias))
 }

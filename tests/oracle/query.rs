@@ -45,7 +45,12 @@ pub(crate) enum Source {
     Named(String),
     Query(Box<Query>),
     /// `First n (source WHERE condition)`
-    Temporal { keep: Keep, n: usize, source: Box<Source>, condition: Option<Expr> },
+    Temporal {
+        keep: Keep,
+        n: usize,
+        source: Box<Source>,
+        condition: Option<Expr>,
+    },
     /// `UNNEST(source, field)`
     Unnest(Box<Source>, String),
 }
@@ -100,7 +105,11 @@ pub(crate) enum Expr {
     Like(Negated, Box<Expr>, String),
     Regex(Negated, Box<Expr>, Regex),
     IsNull(Negated, Box<Expr>),
-    Case { operand: Option<Box<Expr>>, arms: Vec<(Expr, Expr)>, otherwise: Option<Box<Expr>> },
+    Case {
+        operand: Option<Box<Expr>>,
+        arms: Vec<(Expr, Expr)>,
+        otherwise: Option<Box<Expr>>,
+    },
     Cast(Box<Expr>, Type),
     Call(Function, Vec<Expr>),
     /// `COUNT` and `COUNT(*)`
@@ -297,7 +306,8 @@ impl Expr {
 
     /// Whether an aggregate stands in it.
     pub(crate) fn aggregates(&self) -> bool {
-        matches!(self, Expr::CountRows | Expr::Aggregate(..)) || self.children().into_iter().any(Expr::aggregates)
+        matches!(self, Expr::CountRows | Expr::Aggregate(..))
+            || self.children().into_iter().any(Expr::aggregates)
     }
 
     /// How many expressions there are in this one, itself included.
