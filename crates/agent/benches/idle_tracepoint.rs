@@ -61,7 +61,9 @@ counted! {
     }
 }
 
-const BENCHES: [(&str, fn(u64)); 6] = [
+type Bench = (&'static str, fn(u64));
+
+const BENCHES: [Bench; 6] = [
     ("tracepoint", counted_tracepoint),
     ("tracepoint_twice", counted_tracepoint_twice),
     ("expressions", counted_expressions),

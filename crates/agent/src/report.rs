@@ -75,6 +75,15 @@ impl Reporter {
         }
     }
 
+    /// Changes the length of windows from now on. To be called behind a cut, when nothing waits that
+    /// belongs to the window so far.
+    pub fn set_window(&mut self, window_ns: i64, now_ns: i64) {
+        if window_ns > 0 && window_ns != self.window_ns {
+            self.window_ns = window_ns;
+            self.current_ns = now_ns - now_ns.rem_euclid(window_ns);
+        }
+    }
+
     /// When the current window ends.
     pub fn boundary_ns(&self) -> i64 {
         self.current_ns.saturating_add(self.window_ns)

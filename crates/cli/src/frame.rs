@@ -17,6 +17,8 @@ pub(crate) type Row = Vec<Value>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Frame {
     pub(crate) query: u32,
+    /// The query's name here; empty for none.
+    pub(crate) name: String,
     pub(crate) start_ns: i64,
     pub(crate) end_ns: i64,
     pub(crate) revision: u32,
@@ -51,6 +53,7 @@ impl Frame {
         let rows = |rows: Vec<wire::Row>| rows.into_iter().map(row).collect::<Result<_, _>>();
         Ok(Frame {
             query: frame.query,
+            name: String::new(),
             start_ns: frame.window_start_ns,
             end_ns: frame.window_end_ns,
             revision: frame.revision,

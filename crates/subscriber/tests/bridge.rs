@@ -270,7 +270,7 @@ fn a_carrier_inside_a_request_is_a_branch_of_it_and_joins_it() {
             pivot_baggage::with_current(|baggage| {
                 let mut rows = Groups::new(0, &[]);
                 rows.entry(&[]).n = 1;
-                baggage.unwrap().pack(bag, Keep::All, rows)
+                baggage.unwrap().pack(bag, Keep::All, [rows])
             });
             assert_eq!(packed(), Some(1));
         });
