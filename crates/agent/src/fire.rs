@@ -100,25 +100,27 @@ impl Event<'_> {
         baggage: Option<&Baggage>,
         packed: &mut Vec<Packed>,
     ) {
-        let mut loss = Loss::default();
-        let step = || run(&knot.linked, observed, baggage, &mut loss);
-        let effect = match catch_unwind(AssertUnwindSafe(step)) {
-            Ok(effect) => effect,
-            Err(panic) => return self.panicked(knot, &*panic),
-        };
-        let part = self.table.part(knot.linked.advice.query);
-        match effect {
-            Some(Effect::Emit(emission)) => part.add(&emission),
-            Some(Effect::Pack(..)) if baggage.is_none() => loss.outside_request += 1,
-            Some(Effect::Pack(bag, keep, groups)) => {
-                let rows: usize = groups.iter().map(Groups::len).sum();
-                part.cost.packed = part.cost.packed.saturating_add(rows as u64);
-                packed.push((bag, keep, groups));
+        let table = &mut *self.table;
+        let step = move || {
+            let mut loss = Loss::default();
+            let effect = run(&knot.linked, observed, baggage, &mut loss);
+            let part = table.part(knot.linked.advice.query);
+            match effect {
+                Some(Effect::Emit(emission)) => part.add(&emission),
+                Some(Effect::Pack(..)) if baggage.is_none() => loss.outside_request += 1,
+                Some(Effect::Pack(bag, keep, groups)) => {
+                    let rows: usize = groups.iter().map(Groups::len).sum();
+                    part.cost.packed = part.cost.packed.saturating_add(rows as u64);
+                    packed.push((bag, keep, groups));
+                }
+                None => {}
             }
-            None => {}
-        }
-        if !loss.is_zero() {
-            part.loss.merge(&loss);
+            if !loss.is_zero() {
+                part.loss.merge(&loss);
+            }
+        };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(step)) {
+            self.panicked(knot, &*panic);
         }
     }
 

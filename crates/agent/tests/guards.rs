@@ -244,6 +244,16 @@ fn the_kill_switch_unweaves_everything_and_lets_it_come_back() {
 }
 
 #[test]
+fn advices_of_one_query_that_do_not_agree_lose_rows_and_nothing_else() {
+    let _serial = serial();
+    let mut other = emit(1, "Guard.plain", &["n", "thread"]);
+    other.stage = 1;
+    let parts = woven(&[emit(1, "Guard.plain", &["n"]), other], || hit(1));
+    let part = part(&parts, 1);
+    assert_eq!((keys(&part), part.emitted, part.loss.dropped), (vec!["1".into()], 2, 1));
+}
+
+#[test]
 fn statuses_tell_what_is_missing_here() {
     let _serial = serial();
     let advice =
