@@ -13,6 +13,20 @@ thread_local! {
     static CURRENT: Cell<Option<Baggage>> = const { Cell::new(None) };
 }
 
+/// Runs `work` in the request of a baggage, or outside any; afterwards the thread is where it was and
+/// the baggage what `work` left of it, also when `work` panics.
+pub fn run_in<T>(baggage: &mut Option<Baggage>, work: impl FnOnce() -> T) -> T {
+    struct Swap<'a>(&'a mut Option<Baggage>);
+    impl Drop for Swap<'_> {
+        fn drop(&mut self) {
+            *self.0 = attach(self.0.take());
+        }
+    }
+    *baggage = attach(baggage.take());
+    let _swap = Swap(baggage);
+    work()
+}
+
 /// Makes a baggage current, or no request at all, and gives what was current before.
 ///
 /// A thread that is being torn down has no request and takes none.
@@ -92,13 +106,31 @@ pub fn in_request() -> bool {
 }
 
 /// A branch of the current request; None outside any.
+#[track_caller]
 pub fn fork() -> Option<Baggage> {
-    inside(Baggage::fork)
+    let mut current = Return(Some(capture()?));
+    // Not `map`: behind a closure the caller's place would be lost.
+    let Some(baggage) = &mut current.0 else { return None };
+    Some(baggage.fork())
 }
 
 /// Joins a branch into the current request.
+#[track_caller]
 pub fn join(branch: Baggage) -> Joined {
-    with_current(|current| current.map_or(Joined::Outside, |current| current.join(branch)))
+    let mut current = Return(capture());
+    match &mut current.0 {
+        Some(current) => current.join(branch),
+        None => {
+            losses::OUTSIDE.add(1);
+            Joined::Outside
+        }
+    }
+}
+
+/// Joins a branch that was given up into the current request, if it belongs there: whatever it
+/// packed happened before. Elsewhere it is lost.
+pub fn rejoin(branch: Baggage) {
+    inside(|current| current.is_akin(&branch).then(|| current.join(branch)));
 }
 
 /// A branch of the current request for a message without a reply; None outside any.

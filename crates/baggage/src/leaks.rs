@@ -66,7 +66,7 @@ pub fn outside(tracepoint: &str, file: &str, line: u32) {
 
 #[track_caller]
 pub(crate) fn origin() -> Option<&'static Location<'static>> {
-    watching().then(Location::caller)
+    if watching() { Some(Location::caller()) } else { None }
 }
 
 #[cold]
