@@ -4,7 +4,7 @@
 //! finds no request instead of a panic. A scope belongs to its thread and must not be held across
 //! an `.await`: a future carries its own baggage, see [`crate::future`].
 
-use crate::baggage::{Baggage, Joined};
+use crate::baggage::{Baggage, Joined, carrying};
 use crate::losses;
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -103,6 +103,11 @@ pub fn with_current<R>(f: impl FnOnce(Option<&mut Baggage>) -> R) -> R {
 /// Whether a request runs on this thread.
 pub fn in_request() -> bool {
     inside(|_| ()).is_some()
+}
+
+/// Whether a branch of the current request would carry anything.
+pub fn carries() -> bool {
+    inside(|current| carrying() || !current.is_unborn()).is_some_and(|carries| carries)
 }
 
 /// A branch of the current request; None outside any.

@@ -24,6 +24,9 @@ pub const MAX_BYTES: usize = 64 * 1024;
 /// The most frozen instances that an encoded baggage may have.
 pub const MAX_INSTANCES: usize = 1024;
 
+/// The field of a signature, which whoever knows the key appends and takes off; others ignore it.
+pub const SIGNATURE_FIELD: u64 = 15;
+
 /// The version that is written, and the only one that is read.
 pub const VERSION: u64 = 1;
 
@@ -120,7 +123,7 @@ fn write_bags(writer: &mut Writer, number: u64, bags: &Bags) {
 
 fn read_branch(bytes: &Slice) -> Result<Branch, BaggageError> {
     let mut branch = Branch { share: Share::default(), ..Branch::root() };
-    let (mut version, mut request, mut root) = (0, None, None);
+    let (mut version, mut request, mut root, mut signed) = (0, None, None, false);
     for_each_field(bytes, |field| {
         match field.number {
             1 => version = field.varint()?,
@@ -133,6 +136,7 @@ fn read_branch(bytes: &Slice) -> Result<Branch, BaggageError> {
             8 => take_bag(bytes, field, &mut branch.active)?,
             9 => branch.frozen.push(read_instance(bytes, field.bytes()?)?),
             10 => branch.began_ms = Some(field.varint()?).filter(|ms| *ms > 0),
+            SIGNATURE_FIELD => signed = true,
             _ => branch.unknown.extend_from_slice(field.raw),
         }
         if branch.frozen.len() > MAX_INSTANCES { Err(malformed("too many instances")) } else { Ok(()) }
@@ -143,8 +147,10 @@ fn read_branch(bytes: &Slice) -> Result<Branch, BaggageError> {
     let request = request.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
     branch.request = u128::from_be_bytes(request.ok_or(malformed("the request id is not 16 bytes"))?);
     branch.root = root.unwrap_or(first_root(branch.request));
-    // What an anonymous branch gathered itself has to be sealed before it travels.
-    branch.came = (!branch.share.is_empty() || branch.active.is_empty()).then(|| bytes.clone());
+    // What an anonymous branch gathered itself has to be sealed before it travels, and a signature
+    // ends where it was looked at.
+    let sealed = !branch.share.is_empty() || branch.active.is_empty();
+    branch.came = (sealed && !signed).then(|| bytes.clone());
     branch.frozen.sort_by_key(|instance| instance.uid);
     let repeated = branch.frozen.windows(2).any(|pair| pair[0].uid == pair[1].uid);
     if repeated { Err(malformed("an instance is repeated")) } else { Ok(branch) }
