@@ -23,9 +23,7 @@ pub(crate) fn results(program: &Program, catalog: &Catalog, script: &str) -> Str
     script.lines().map(str::trim).filter(|line| !line.is_empty()).for_each(|line| run.line(line));
     let header =
         program.output.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>().join(" | ");
-    let mut rows = run.rows();
-    rows.sort();
-    std::iter::once(header).chain(rows).collect::<Vec<_>>().join("\n")
+    std::iter::once(header).chain(run.rows()).collect::<Vec<_>>().join("\n")
 }
 
 struct Run<'a> {
@@ -94,24 +92,46 @@ impl Run<'_> {
         }
         let baggage = self.branch(branch);
         for (bag, keep, groups) in packed {
-            baggage.pack(bag, keep, [groups]);
+            baggage.pack(bag, keep, groups);
         }
     }
 
+    /// What the frontend makes of the merged groups, row by row.
     fn rows(&self) -> Vec<String> {
-        let mut rows = Vec::new();
+        let output = &self.program.output;
+        let mut errors = Errors::default();
+        let mut rows: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
         for group in self.parts.values().filter_map(|part| part.groups.as_ref()).flatten() {
-            let mut merged = group.key.to_vec();
-            merged.push(Value::U64(group.n));
-            merged.extend(group.states.iter().map(|state| state.finish(&mut Errors::default())));
-            let columns = self.program.output.columns.iter();
-            let shown = columns.map(|column| column.expr.eval(&merged, &mut Errors::default()).to_string());
-            let row = shown.collect::<Vec<_>>().join(" | ");
-            let times = if self.program.output.form == Form::Rows { group.n } else { 1 };
-            rows.extend((0..times).map(|_| row.clone()));
+            let row = output.row(&group.key, group.n, &group.states, 1.0, &mut errors);
+            let shown = output.columns.iter().map(|column| column.expr.eval(&row, &mut errors)).collect();
+            let times = if output.form == Form::Rows { group.n } else { 1 };
+            rows.extend((0..times).map(|_| (row.clone(), Vec::clone(&shown))));
         }
-        rows
+        if let Some(having) = &output.having {
+            rows.retain(|(row, _)| having.holds(row, &mut errors));
+        }
+        rows.sort_by(|(_, a), (_, b)| compare(a, b));
+        if output.distinct {
+            rows.dedup_by(|(_, a), (_, b)| a == b);
+        }
+        for (expr, descending) in output.order.iter().rev() {
+            rows.sort_by(|(a, _), (b, _)| {
+                let value = |row: &[Value]| expr.eval(row, &mut Errors::default());
+                let order = value(a).total_cmp(&value(b));
+                if *descending { order.reverse() } else { order }
+            });
+        }
+        let limit = output.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let shown = |(_, row): &(Vec<Value>, Vec<Value>)| {
+            row.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
+        };
+        rows.iter().take(limit).map(shown).collect()
     }
+}
+
+fn compare(a: &[Value], b: &[Value]) -> std::cmp::Ordering {
+    let differing = a.iter().zip(b).map(|(x, y)| x.total_cmp(y)).find(|order| order.is_ne());
+    differing.unwrap_or(std::cmp::Ordering::Equal)
 }
 
 fn parse(text: &str, ty: Type) -> Value {
@@ -121,6 +141,9 @@ fn parse(text: &str, ty: Type) -> Value {
         Type::Duration => Value::Duration(number()),
         Type::I64 => Value::I64(number()),
         Type::U64 => Value::U64(number() as u64),
+        Type::F64 => Value::F64(text.parse().unwrap_or_else(|_| panic!("not a number: {text}"))),
+        Type::Bool => Value::Bool(text == "true"),
+        _ if text == "null" => Value::Null,
         Type::List(element) => Value::List(text.split(',').map(|item| parse(item, *element)).collect()),
         _ => Value::str(text),
     }

@@ -312,7 +312,7 @@ fn id_of(group: &pivot_advice::Group) -> usize {
 
 fn sum_of(rows: &Groups) -> (u64, i128) {
     let group = rows.get(&[]).unwrap();
-    let sum = group.states[0].finish(&mut Errors::default());
+    let sum = group.states[0].finish(pivot_advice::Finish::Plain, &mut Errors::default());
     (group.n, sum.as_integer().unwrap())
 }
 

@@ -48,12 +48,13 @@ impl Pending {
     pub(crate) async fn compute(self, engine: &Engine) -> wire::Frame {
         let (rows, loss) = engine.rows(&self.window, &self.output).await;
         let (cumulative, cumulative_loss) = engine.rows(&self.cumulative, &self.output).await;
-        let completeness = |emitted, loss: Loss, missing: bool| wire::Completeness {
-            emitted,
+        let completeness = |tally: &Tally, loss: Loss, missing: bool| wire::Completeness {
+            emitted: tally.emitted,
             loss: Some(to_wire::loss(&loss)),
             agents_reporting: self.agents.0,
             agents_expected: self.agents.1,
-            partial: missing || !loss.is_zero(),
+            partial: missing || !loss.is_zero() || tally.other > 0,
+            other: tally.other,
         };
         wire::Frame {
             query: self.query,
@@ -64,9 +65,9 @@ impl Pending {
             columns: columns(&self.output),
             rows: wire_rows(&rows),
             cumulative: wire_rows(&cumulative),
-            completeness: Some(completeness(self.window.emitted, loss, self.partial)),
+            completeness: Some(completeness(&self.window, loss, self.partial)),
             cumulative_completeness: Some(completeness(
-                self.cumulative.emitted,
+                &self.cumulative,
                 cumulative_loss,
                 self.cumulative_partial,
             )),
@@ -338,7 +339,7 @@ mod tests {
             state.update(summed, 1, &mut Errors::default());
             groups.entry(std::slice::from_ref(key)).merge(*n, &[state]);
         }
-        let tally = Tally { groups, emitted: 0, loss: Loss::default() };
+        let tally = Tally { groups, emitted: 0, loss: Loss::default(), other: 0 };
         let (found, _) = Engine::new().rows(&tally, &output).await;
         let expected: Vec<Vec<Value>> = expected.iter().map(|value| vec![value.clone()]).collect();
         assert_eq!(found, expected);

@@ -43,6 +43,7 @@ pub(crate) struct Installed {
     /// When its last frame was stored.
     pub(crate) finished_ns: Option<i64>,
     pub(crate) cumulative: Tally,
+    pub(crate) cost: wire::Cost,
     pub(crate) readers: u32,
     partial: bool,
     finishing: bool,
@@ -74,6 +75,7 @@ impl Installed {
             removed: None,
             finished_ns: None,
             cumulative: Tally::new(&shape),
+            cost: wire::Cost::default(),
             readers: 0,
             partial: false,
             finishing: false,
@@ -239,10 +241,16 @@ impl Installed {
         };
         let weaves = |exports: &pivot_advice::Exports| self.program.tracepoints.contains(&exports.tracepoint);
         let woven = registry.connected().filter(|agent| agent.woven >= self.generation);
-        let problems = registry.iter().filter(|(_, agent)| agent.is_connected()).flat_map(|(_, agent)| {
-            let mine = agent.problems.iter().filter(|p| p.query == Some(to_wire::query_id(self.id)));
+        let id = Some(to_wire::query_id(self.id));
+        let agents = registry.connected().filter_map(|agent| {
+            let status = agent.statuses.iter().find(|status| status.query == id)?;
+            let cost = agent.costs.get(&self.id).copied();
+            Some(wire::AgentStatus { agent: agent.name(), status: Some(status.clone()), cost })
+        });
+        let problems = registry.connected().flat_map(|agent| {
+            let mine = agent.problems.iter().filter(|problem| problem.query == id);
             mine.map(|problem| wire::AgentProblem {
-                agent: format!("{}@{}:{}", agent.process, agent.host, agent.pid),
+                agent: agent.name(),
                 tracepoint: problem.tracepoint.clone(),
                 message: problem.message.clone(),
             })
@@ -259,6 +267,8 @@ impl Installed {
             groups: self.cumulative.groups.len() as u64,
             loss: Some(to_wire::loss(&self.cumulative.loss)),
             readers: self.readers,
+            cost: Some(self.cost),
+            agents: agents.collect(),
         }
     }
 }

@@ -116,6 +116,22 @@ impl State {
             }
             agent.woven = woven.generation;
             agent.problems = woven.problems;
+            agent.statuses = woven.statuses;
+        }
+    }
+
+    /// Takes in tracepoints that became known after an agent's hello.
+    pub(crate) fn exported(
+        &mut self,
+        incarnation: u64,
+        connection: u64,
+        exported: wire::Exported,
+        now_ns: i64,
+    ) {
+        let Some(agent) = self.registry.on(incarnation, connection) else { return };
+        agent.last_heard_ns = now_ns;
+        if agent.export(exported.catalogue) {
+            self.recompile();
         }
     }
 
@@ -145,6 +161,7 @@ impl State {
         if sequence == Sequence::Next {
             agent.watermark_ns = agent.watermark_ns.max(report.watermark_ns);
             for part in report.parts {
+                self.charge(incarnation, connection, &part);
                 self.merge(report.window_start_ns, report.window_end_ns, part);
             }
         }
@@ -152,6 +169,16 @@ impl State {
             agent.send(acknowledged);
         }
         sequence
+    }
+
+    /// Notes what a query cost a process.
+    fn charge(&mut self, incarnation: u64, connection: u64, part: &wire::Part) {
+        let (Ok(id), Some(cost)) = (from_wire::query_id(part.query), &part.cost) else { return };
+        let Some(query) = self.queries.get_mut(&id.number).filter(|query| query.id == id) else { return };
+        add_cost(&mut query.cost, cost);
+        if let Some(agent) = self.registry.on(incarnation, connection) {
+            add_cost(agent.costs.entry(id).or_default(), cost);
+        }
     }
 
     fn merge(&mut self, start_ns: i64, end_ns: i64, part: wire::Part) {
@@ -162,10 +189,16 @@ impl State {
         (tally.emitted, tally.loss) = (part.emitted, loss);
         match from_wire::groups(&part.groups) {
             Ok(groups) => {
-                let rows = Tally { groups, emitted: 0, loss: Loss::default() };
+                let rows = Tally { groups, emitted: 0, loss: Loss::default(), other: 0 };
                 tally.merge(&rows);
             }
             Err(_) => tally.loss.dropped = tally.loss.dropped.saturating_add(part.emitted),
+        }
+        match from_wire::groups(&part.other) {
+            Ok(other) => tally.other = other.iter().fold(0, |sum, group| sum.saturating_add(group.n)),
+            // The agent counted them as emitted, and they are nowhere else.
+            Err(_) if !part.other.is_empty() => tally.loss.dropped = tally.loss.dropped.saturating_add(1),
+            Err(_) => {}
         }
         query.report(start_ns, end_ns, tally);
     }
@@ -277,6 +310,12 @@ impl State {
     }
 }
 
+fn add_cost(cost: &mut wire::Cost, other: &wire::Cost) {
+    cost.events = cost.events.saturating_add(other.events);
+    cost.busy_ns = cost.busy_ns.saturating_add(other.busy_ns);
+    cost.packed = cost.packed.saturating_add(other.packed);
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -318,7 +357,7 @@ mod tests {
     impl Bench {
         fn weave(&mut self) {
             let generation = self.state.generation();
-            self.state.woven(1, self.connection, wire::Woven { generation, problems: vec![] }, 2);
+            self.state.woven(1, self.connection, wire::Woven { generation, ..Default::default() }, 2);
         }
 
         fn report(&mut self, sequence: u64, start_ns: i64, n: u64) -> Sequence {
@@ -328,8 +367,8 @@ mod tests {
             let part = wire::Part {
                 query: Some(to_wire::query_id(id)),
                 groups: to_wire::groups(&groups),
-                loss: None,
                 emitted: n,
+                ..Default::default()
             };
             let report = wire::Report {
                 sequence,

@@ -22,7 +22,7 @@
 //! [`Traced`] through channels, [`Fan`] over thread pools, and the layers of [`propagate`] across
 //! HTTP and gRPC, there and back. [`baggage::mod@leaks`] tells where it gets lost.
 
-pub use pivot_agent::{Export, tracepoint};
+pub use pivot_agent::{Bytes, CpuBudget, Export, disable, enable, tracepoint};
 pub use pivot_baggage as baggage;
 pub use pivot_macros::tracepoints;
 pub use pivot_propagate as propagate;
