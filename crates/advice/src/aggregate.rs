@@ -423,7 +423,8 @@ mod tests {
         let tally = state_of(Aggregate::Tally, &[rows, vec![(Value::I64(4), 7)]].concat());
         let shown = tally.finish(linear, &mut Errors::default());
         assert_eq!(shown, list(&["[0, 10): 1", "[10, 20): 2", "[20, 30): 1", "[30, ∞): 8"]));
-        let top = state_of(Aggregate::Top, &[(Value::str("a"), 1), (Value::str("b"), 4), (Value::str("c"), 2)]);
+        let top =
+            state_of(Aggregate::Top, &[(Value::str("a"), 1), (Value::str("b"), 4), (Value::str("c"), 2)]);
         assert_eq!(top.finish(Finish::Top(2), &mut Errors::default()), list(&["b: 4", "c: 2"]));
     }
 

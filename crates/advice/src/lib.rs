@@ -54,8 +54,6 @@ pub use exports::{Exports, Field, canonical_field, default_fields};
 pub use expr::{Binary, Expr, Function, Pattern, Unary};
 pub use groups::{Group, Groups};
 pub use loss::Loss;
-pub use program::{
-    Advice, BagKey, Finished, Fold, Form, Input, Instruction, Keep, Match, QueryId, Unpacked,
-};
+pub use program::{Advice, BagKey, Finished, Fold, Form, Input, Instruction, Keep, Match, QueryId, Unpacked};
 pub use sum::Sum;
 pub use value::{Type, Value};

@@ -1,7 +1,7 @@
 //! The text form of advice, stable enough for golden tests.
 
-use crate::expr::{Binary, Expr, Pattern, Unary};
 use crate::aggregate::{Aggregate, Finish};
+use crate::expr::{Binary, Expr, Pattern, Unary};
 use crate::program::{Advice, Finished, Fold, Form, Input, Instruction, Keep, Match, Unpacked};
 use crate::value::Value;
 use std::fmt::{self, Write};

@@ -109,7 +109,13 @@ impl Event<'_> {
         let part = self.table.part(knot.linked.advice.query);
         match effect {
             Some(Effect::Emit(emission)) => part.add(&emission),
-            Some(Effect::Pack(..)) if baggage.is_none() => loss.outside_request += 1,
+            Some(Effect::Pack(..)) if baggage.is_none() => {
+                loss.outside_request += 1;
+                if pivot_baggage::leaks::watching() {
+                    let exports = self.tracepoint.exports();
+                    pivot_baggage::leaks::outside(&exports.tracepoint, &exports.file, exports.line);
+                }
+            }
             Some(Effect::Pack(bag, keep, groups)) => {
                 part.cost.packed = part.cost.packed.saturating_add(groups.len() as u64);
                 packed.push((bag, keep, groups));

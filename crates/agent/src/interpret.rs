@@ -100,16 +100,16 @@ impl Run<'_> {
                     let value = expr.eval(&row.columns, self.errors);
                     row.columns.push(value);
                 }),
-                Instruction::Filter { expr } => {
-                    self.rows.retain(|row| expr.holds(&row.columns, self.errors))
-                }
+                Instruction::Filter { expr } => self.rows.retain(|row| expr.holds(&row.columns, self.errors)),
                 Instruction::Unpack { bag, columns, aggregates, rows, matching, on, .. } => {
                     let (matching, on) = (*matching, on.as_ref());
                     self.unpack(*bag, rows, &Joining { matching, on, columns: columns.len(), aggregates });
                 }
                 Instruction::Unnest { list, .. } => self.unnest(*list),
                 Instruction::Distinct { columns } => self.distinct(columns),
-                Instruction::Order { columns } => self.rows.sort_by_cached_key(|row| Ranked(row.key(columns))),
+                Instruction::Order { columns } => {
+                    self.rows.sort_by_cached_key(|row| Ranked(row.key(columns)))
+                }
                 Instruction::Choose => self.choose(keep),
                 Instruction::Pack { bag, keep, keys, folds } => return self.pack(*bag, *keep, keys, folds),
                 Instruction::Emit { keys, folds, form } => {

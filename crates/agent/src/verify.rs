@@ -5,7 +5,9 @@ use crate::error::AgentError;
 use pivot_advice::codec::MAX_COLUMNS;
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::program::MAX_INSTRUCTIONS;
-use pivot_advice::{Advice, Aggregate, BagKey, Expr, Finished, Fold, Input, Instruction, Keep, Match, Unpacked};
+use pivot_advice::{
+    Advice, Aggregate, BagKey, Expr, Finished, Fold, Input, Instruction, Keep, Match, Unpacked,
+};
 
 /// The most expressions, counting inner ones, that an advice may have.
 const MAX_EXPRESSIONS: usize = 1 << 16;

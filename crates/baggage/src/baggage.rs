@@ -253,8 +253,9 @@ impl Baggage {
 
     /// Lowers the fraction of requests that sampling keeps.
     pub fn keep_at_most(&mut self, fraction: f64) {
-        let branch = self.born();
-        branch.keep = branch.keep.min(fraction.clamp(0.0, 1.0));
+        if fraction < self.keep() {
+            self.born().keep = fraction.max(0.0);
+        }
     }
 
     /// How many instances it carries that other branches may hold too.

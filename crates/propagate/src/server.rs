@@ -8,7 +8,7 @@
 use crate::carrier::{self, Arrived, Native};
 use crate::key::Key;
 use http::header::{TE, TRAILER};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use pivot_baggage::current::run_in;
@@ -80,6 +80,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        // Before HTTP/1.1 there are no trailers.
+        if request.version() < Version::HTTP_11 {
+            request.headers_mut().remove(TE);
+        }
         let (baggage, back) = self.arrived(request.headers_mut());
         let scope = enter_request(baggage);
         let inner = self.inner.call(request);

@@ -77,7 +77,12 @@ fn advice(expr: Expr) -> Advice {
                 alias: "cl".into(),
                 columns: vec!["process".into()],
                 aggregates: vec![Aggregate::Average],
-                rows: Unpacked::Groups { width: 1, keys: vec![0], folds: folds.clone(), finished: finished() },
+                rows: Unpacked::Groups {
+                    width: 1,
+                    keys: vec![0],
+                    folds: folds.clone(),
+                    finished: finished(),
+                },
                 matching: Match::Left,
                 on: Some(expr),
             },

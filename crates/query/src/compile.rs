@@ -59,7 +59,9 @@ pub fn compile(text: &str, catalog: &Catalog) -> Result<Program, Diagnostics> {
 /// Compiles exactly one statement with the optimiser rules of the options.
 pub fn compile_with(text: &str, catalog: &Catalog, options: &Options) -> Result<Program, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
-    let Some(query) = parse(text, &options.params, &mut diagnostics) else { return Err(diagnostics.sorted()) };
+    let Some(query) = parse(text, &options.params, &mut diagnostics) else {
+        return Err(diagnostics.sorted());
+    };
     let resolved = resolve(&query, text, catalog, &options.params, &mut diagnostics);
     if !diagnostics.has_errors() {
         check_size(&resolved, text, &mut diagnostics);
@@ -116,7 +118,8 @@ fn naive(resolved: &Resolved) -> Plan {
             End::Emit { keys, folds: vec![], form: Form::Rows }
         }
         Rows::Groups(grouped) => {
-            let keys = grouped.keys.iter().map(|(name, expr, ty)| plan.root_column(name, expr, *ty)).collect();
+            let keys =
+                grouped.keys.iter().map(|(name, expr, ty)| plan.root_column(name, expr, *ty)).collect();
             let fold = |(aggregate, expr): &(Aggregate, Expr)| Fold {
                 number: 0,
                 aggregate: *aggregate,

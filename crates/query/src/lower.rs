@@ -5,8 +5,8 @@
 
 use crate::plan::{End, Fold, Groups, Input, Join, Member, Plan, Stage, Step, renamed};
 use pivot_advice::{
-    Advice, BagKey, Binary, Expr, Finished, Form, Function, Instruction, Keep, Match, QueryId, Type, Unpacked,
-    Value,
+    Advice, BagKey, Binary, Expr, Finished, Form, Function, Instruction, Keep, Match, QueryId, Type,
+    Unpacked, Value,
 };
 use std::collections::HashMap;
 
@@ -96,7 +96,8 @@ impl<'a> Row<'a> {
     /// Outside a request every event decides for itself.
     fn sample(&mut self) {
         let Some(fraction) = self.plan.sample else { return };
-        let observed = self.instructions.iter().take_while(|i| matches!(i, Instruction::Observe { .. })).count();
+        let observed =
+            self.instructions.iter().take_while(|i| matches!(i, Instruction::Observe { .. })).count();
         let (request, time) = (Expr::Column(narrow(observed - 2)), Expr::Column(narrow(observed - 1)));
         let time = Expr::Cast(Box::new(time), Type::String);
         let id = Expr::Call(Function::Coalesce, vec![request, time]);
@@ -155,9 +156,11 @@ impl<'a> Row<'a> {
         };
         let (outside, width) = (self.columns.clone(), self.width);
         appended.iter().for_each(|column| self.append(*column));
-        let on = join.on.iter().map(|condition| self.positioned(condition)).reduce(|a, b| {
-            Expr::binary(Binary::And, a, b)
-        });
+        let on = join
+            .on
+            .iter()
+            .map(|condition| self.positioned(condition))
+            .reduce(|a, b| Expr::binary(Binary::And, a, b));
         if join.matching == Match::Anti {
             (self.columns, self.width) = (outside, width);
         } else if rows == Unpacked::Rows {

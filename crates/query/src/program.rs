@@ -160,7 +160,11 @@ impl Output {
         });
         Output {
             form: Form::Groups,
-            keys: grouped.keys.iter().map(|(name, _, ty)| OutputKey { name: name.clone(), ty: *ty }).collect(),
+            keys: grouped
+                .keys
+                .iter()
+                .map(|(name, _, ty)| OutputKey { name: name.clone(), ty: *ty })
+                .collect(),
             states: grouped.folds.iter().map(|(aggregate, _)| *aggregate).collect(),
             finished: finished.collect(),
             columns: columns.collect(),
@@ -203,7 +207,14 @@ impl Output {
     }
 
     /// The row of a group that columns, HAVING and ORDER BY are over.
-    pub fn row(&self, key: &[Value], n: u64, states: &[State], seconds: f64, errors: &mut Errors) -> Vec<Value> {
+    pub fn row(
+        &self,
+        key: &[Value],
+        n: u64,
+        states: &[State],
+        seconds: f64,
+        errors: &mut Errors,
+    ) -> Vec<Value> {
         let values = self.finished.iter().map(|value| {
             let state = states.get(usize::from(value.finished.state));
             state.map_or(Value::Null, |state| state.finish(value.finished.finish, errors))

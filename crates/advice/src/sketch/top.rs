@@ -94,9 +94,11 @@ impl Top {
 
     /// All counters in no order.
     pub fn iter(&self) -> impl Iterator<Item = Counter> {
-        self.counters
-            .iter()
-            .map(|(value, (count, excess))| Counter { value: value.clone(), count: *count, excess: *excess })
+        self.counters.iter().map(|(value, (count, excess))| Counter {
+            value: value.clone(),
+            count: *count,
+            excess: *excess,
+        })
     }
 
     /// Takes a counter over as it is; beyond the capacity it is left out.

@@ -60,7 +60,8 @@ fn source(plan: &Plan, stage: usize, inputs: &BTreeSet<u16>) -> Option<usize> {
     };
     let join = plan.stages[stage].joins().find(comes_from)?;
     let child = &plan.stages[join.child];
-    let takes = matches!(child.end, End::Rows { .. }) && !child.is_temporal() && join.matching == Match::Inner;
+    let takes =
+        matches!(child.end, End::Rows { .. }) && !child.is_temporal() && join.matching == Match::Inner;
     takes.then_some(join.child)
 }
 

@@ -183,7 +183,12 @@ impl Groups {
         let keys = self.keys.len();
         columns[keys..].sort_unstable();
         let mut seen = BTreeSet::new();
-        columns.into_iter().enumerate().filter(|(i, c)| *i < keys || seen.insert(*c)).map(|(_, c)| c).collect()
+        columns
+            .into_iter()
+            .enumerate()
+            .filter(|(i, c)| *i < keys || seen.insert(*c))
+            .map(|(_, c)| c)
+            .collect()
     }
 }
 

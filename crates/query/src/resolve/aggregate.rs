@@ -105,7 +105,13 @@ impl Resolver<'_> {
     }
 
     /// A stand-in for the value of an aggregate; equal ones are computed once.
-    fn fold(&mut self, (aggregate, finish): (Aggregate, Finish), typed: Typed, name: &Name, span: &Span) -> Typed {
+    fn fold(
+        &mut self,
+        (aggregate, finish): (Aggregate, Finish),
+        typed: Typed,
+        name: &Name,
+        span: &Span,
+    ) -> Typed {
         let Some(ty) = finished_type(aggregate, finish, typed.ty) else {
             let wrong = format!("{} of {} has no meaning", name.text.to_ascii_uppercase(), typed.ty);
             let wrong = Diagnostic::error(span.clone(), wrong).detail(format!("this is {}", typed.ty));
@@ -158,7 +164,8 @@ impl Resolver<'_> {
         let durations = typed.ty == Type::Duration;
         let mut bounds = [0.0; 3];
         for (bound, written) in bounds.iter_mut().zip([least, most, step]) {
-            let fits = |value: &Value| (value.type_of() == Type::Duration) == durations || typing::open(typed.ty);
+            let fits =
+                |value: &Value| (value.type_of() == Type::Duration) == durations || typing::open(typed.ty);
             match constant(written).filter(fits).and_then(|value| double(&value)) {
                 Some(x) => *bound = x,
                 None if durations => return self.not_constant(written, "a duration"),
@@ -179,7 +186,8 @@ impl Resolver<'_> {
         let place = Typed { expr: Expr::Call(Function::WidthBucket, inputs), ty: Type::I64 };
         if !(typed.ty.is_number() || durations || typing::open(typed.ty)) {
             let wrong = format!("LHIST of {} has no meaning", typed.ty);
-            let wrong = Diagnostic::error(argument.span.clone(), wrong).detail(format!("this is {}", typed.ty));
+            let wrong =
+                Diagnostic::error(argument.span.clone(), wrong).detail(format!("this is {}", typed.ty));
             self.report(wrong.hint("use a number or a duration"));
             return Typed::unknown();
         }
@@ -217,7 +225,9 @@ impl Resolver<'_> {
             Some(ty) => Typed { expr: Expr::binary(Binary::Divide, counted.expr, seconds.expr), ty },
             None => {
                 let wrong = format!("RATE of {} has no meaning", counted.ty);
-                self.report(Diagnostic::error(name.span.clone(), wrong).detail(format!("this is {}", counted.ty)));
+                self.report(
+                    Diagnostic::error(name.span.clone(), wrong).detail(format!("this is {}", counted.ty)),
+                );
                 Typed::unknown()
             }
         }
@@ -241,7 +251,9 @@ impl Resolver<'_> {
 
     fn misplaced(&mut self, span: &Span) {
         let wrong = Diagnostic::error(span.clone(), "an aggregate is misplaced");
-        self.report(wrong.detail("aggregates stand in SELECT, HAVING and ORDER BY, outside of other aggregates"));
+        self.report(
+            wrong.detail("aggregates stand in SELECT, HAVING and ORDER BY, outside of other aggregates"),
+        );
     }
 }
 

@@ -95,7 +95,13 @@ impl Resolver<'_> {
     }
 
     /// One column for what all members have under a name; what one lacks is null there.
-    fn united(&mut self, stage: usize, parts: &[Part], found: Vec<Found>, (name, span): (&str, &Span)) -> Typed {
+    fn united(
+        &mut self,
+        stage: usize,
+        parts: &[Part],
+        found: Vec<Found>,
+        (name, span): (&str, &Span),
+    ) -> Typed {
         let key = (stage, parts.iter().map(|part| part.member).collect::<Vec<_>>(), name.to_owned());
         if let Some(column) = self.observed.get(&key) {
             return self.typed(*column);
@@ -161,7 +167,8 @@ impl Resolver<'_> {
             }
             if exported.differs {
                 let wrong = format!("agents export `{field}` of `{}` with different types", known.name);
-                let warning = Diagnostic::warning(span.clone(), wrong).detail("its type is checked as it runs");
+                let warning =
+                    Diagnostic::warning(span.clone(), wrong).detail("its type is checked as it runs");
                 self.report(warning.hint(format!("say which one is meant: `CAST({field} AS ..)`")));
             }
         }

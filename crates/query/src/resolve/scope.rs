@@ -168,4 +168,3 @@ pub(super) enum Role {
     /// Inside First or MostRecent.
     Kept,
 }
-

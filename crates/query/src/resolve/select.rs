@@ -2,7 +2,9 @@
 
 use super::aggregate::is_aggregate;
 use super::query::Resolver;
-use super::scope::{Binding, Collected, Grouped, Part, Place, Result, Role, Scope, Seen, StandIn, Target, Typed};
+use super::scope::{
+    Binding, Collected, Grouped, Part, Place, Result, Role, Scope, Seen, StandIn, Target, Typed,
+};
 use super::tail::Shape;
 use crate::diagnostic::Diagnostic;
 use crate::plan::{Column, End, Finished, Fold, Groups, Input, Step};
@@ -39,9 +41,11 @@ impl Resolver<'_> {
         }
         let place = |i: usize| Expr::Column(narrow(i));
         let keys = values.iter().map(|(name, column, ty)| (name.clone(), Expr::Column(*column), *ty));
-        let columns = values.iter().take(shown).enumerate().map(|(i, (name, _, ty))| (name.clone(), place(i), *ty));
+        let columns =
+            values.iter().take(shown).enumerate().map(|(i, (name, _, ty))| (name.clone(), place(i), *ty));
         let order = std::mem::take(&mut shape.order);
-        let grouped = Grouped { keys: keys.collect(), columns: columns.collect(), order, ..Grouped::default() };
+        let grouped =
+            Grouped { keys: keys.collect(), columns: columns.collect(), order, ..Grouped::default() };
         (Result::Groups(grouped), shape)
     }
 
@@ -70,7 +74,13 @@ impl Resolver<'_> {
     }
 
     /// The binding of a query without aggregates that is a source.
-    pub(super) fn inline_rows(&mut self, query: &Query, scope: &Scope, target: &Target, place: &Place) -> Binding {
+    pub(super) fn inline_rows(
+        &mut self,
+        query: &Query,
+        scope: &Scope,
+        target: &Target,
+        place: &Place,
+    ) -> Binding {
         let values = self.values(query, scope);
         if query.tail.having.is_some() {
             let span = query.tail.having.as_ref().map_or(query.span.clone(), |having| having.span.clone());
@@ -106,11 +116,8 @@ impl Resolver<'_> {
         }
         let grouped = self.groups(query, scope);
         let target = Target::Stage(place.stage);
-        let keys: Vec<u16> = grouped
-            .keys
-            .iter()
-            .map(|key| self.as_column(key.clone(), &place.alias, &target).1)
-            .collect();
+        let keys: Vec<u16> =
+            grouped.keys.iter().map(|key| self.as_column(key.clone(), &place.alias, &target).1).collect();
         let folds = grouped.folds.iter().map(|(aggregate, argument)| {
             // The arguments of sketches travel as columns.
             let argument = match aggregate.is_sketch() {
@@ -123,15 +130,19 @@ impl Resolver<'_> {
             Fold { number: 0, aggregate: *aggregate, input: Input::Expr(argument) }
         });
         let folds: Vec<Fold> = folds.collect();
-        let finished: Vec<Finished> =
-            grouped.finished.iter().map(|wanted| Finished { fold: wanted.fold, finish: wanted.finish }).collect();
+        let finished: Vec<Finished> = grouped
+            .finished
+            .iter()
+            .map(|wanted| Finished { fold: wanted.fold, finish: wanted.finish })
+            .collect();
         let unpacked = self.unpacked(&grouped, &place.alias, &query.span);
         let over = |expr: &Expr| {
             let place = |index: u16| unpacked.get(usize::from(index)).copied().unwrap_or(index);
             crate::plan::renamed(expr, &mut |index| Expr::Column(place(index)))
         };
         let columns = grouped.columns.iter();
-        let columns = columns.map(|(name, expr, ty)| (name.clone(), Typed { expr: over(expr), ty: *ty })).collect();
+        let columns =
+            columns.map(|(name, expr, ty)| (name.clone(), Typed { expr: over(expr), ty: *ty })).collect();
         let having = grouped.having.as_ref().map(over);
         self.plan.stages[place.stage].end = End::Groups(Groups { keys, folds, finished, unpacked });
         Binding::Groups { columns, having }
@@ -214,8 +225,14 @@ impl Resolver<'_> {
     }
 
     /// ORDER BY over rows: places of the values, and those that are not selected.
-    fn order_of_rows(&mut self, query: &Query, scope: &Scope, values: &[Selected]) -> (Vec<(Expr, bool)>, Vec<Selected>) {
-        let typed = values.iter().map(|(name, expr, ty)| (name.clone(), Typed { expr: expr.clone(), ty: *ty }));
+    fn order_of_rows(
+        &mut self,
+        query: &Query,
+        scope: &Scope,
+        values: &[Selected],
+    ) -> (Vec<(Expr, bool)>, Vec<Selected>) {
+        let typed =
+            values.iter().map(|(name, expr, ty)| (name.clone(), Typed { expr: expr.clone(), ty: *ty }));
         let selected: Vec<(String, Typed)> = typed.collect();
         let named = with_names(scope, query, &selected);
         let mut hidden: Vec<Selected> = Vec::new();
@@ -240,7 +257,13 @@ impl Resolver<'_> {
     }
 
     /// An expression over the columns of a group: keys, n, finished aggregates, seconds.
-    fn over_groups(&mut self, expr: &Expr, keys: &[(Expr, Type)], query: &Query, span: &Span) -> Option<Expr> {
+    fn over_groups(
+        &mut self,
+        expr: &Expr,
+        keys: &[(Expr, Type)],
+        query: &Query,
+        span: &Span,
+    ) -> Option<Expr> {
         let stand_ins = self.aggregates.as_ref().map(|found| found.stand_ins.clone()).unwrap_or_default();
         match over_groups(expr, keys, &stand_ins) {
             Ok(expr) => Some(expr),
@@ -296,7 +319,11 @@ impl Resolver<'_> {
 }
 
 /// The count of rows comes right behind the keys, then the finished aggregates.
-fn over_groups(expr: &Expr, keys: &[(Expr, Type)], stand_ins: &HashMap<u16, StandIn>) -> std::result::Result<Expr, u16> {
+fn over_groups(
+    expr: &Expr,
+    keys: &[(Expr, Type)],
+    stand_ins: &HashMap<u16, StandIn>,
+) -> std::result::Result<Expr, u16> {
     if let Some(key) = keys.iter().position(|(key, _)| key == expr) {
         return Ok(Expr::Column(narrow(key)));
     }

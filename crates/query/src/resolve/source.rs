@@ -133,7 +133,10 @@ impl Resolver<'_> {
         };
         let has_fields = |name: &&str| {
             let known = catalog.tracepoint(name);
-            pattern.fields.iter().all(|(field, _)| known.is_none_or(|known| known.field(&field.text).is_some()))
+            pattern
+                .fields
+                .iter()
+                .all(|(field, _)| known.is_none_or(|known| known.field(&field.text).is_some()))
         };
         let names: Vec<&str> = matched.into_iter().filter(has_fields).collect();
         if names.len() > MAX_MATCHES {

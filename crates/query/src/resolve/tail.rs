@@ -95,7 +95,9 @@ impl Resolver<'_> {
         if !SINKS.contains(&name.as_str()) {
             let wrong = format!("unknown sink `{}`", into.body.name.text);
             let wrong = Diagnostic::error(into.body.name.span.clone(), wrong);
-            self.report(wrong.detail("results go to prometheus, otlp or parquet").suggest(nearest(&name, SINKS)));
+            self.report(
+                wrong.detail("results go to prometheus, otlp or parquet").suggest(nearest(&name, SINKS)),
+            );
             return None;
         }
         let warning = Diagnostic::warning(into.span.clone(), format!("nothing is written to {name} yet"));
@@ -119,7 +121,11 @@ impl Resolver<'_> {
         ];
         for (span, name) in found.into_iter().flatten() {
             let wrong = Diagnostic::error(span, format!("{name} is misplaced"));
-            self.report(wrong.detail("this query is a source of another").hint("put it at the end of the outer query"));
+            self.report(
+                wrong
+                    .detail("this query is a source of another")
+                    .hint("put it at the end of the outer query"),
+            );
         }
     }
 }

@@ -7,8 +7,8 @@ use super::input::Tokens;
 use super::token::{Kind, Token, tokens};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::suggest::nearest;
-use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::Value;
+use pivot_advice::expr::MAX_DEPTH;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 

@@ -23,7 +23,10 @@ pub(super) fn named(input: Tokens<'_>) -> Parsed<'_, SourceKind> {
         (PatternKind::Name, None) => Ok((rest, SourceKind::Named(text))),
         (kind, fields) => {
             let is_regex = kind == PatternKind::Regex;
-            Ok((rest, SourceKind::Pattern(NamePattern { text, is_regex, fields: fields.unwrap_or_default() })))
+            Ok((
+                rest,
+                SourceKind::Pattern(NamePattern { text, is_regex, fields: fields.unwrap_or_default() }),
+            ))
         }
     }
 }
@@ -105,4 +108,3 @@ fn location(input: Tokens<'_>) -> Parsed<'_, &'static str> {
     let found = input.first().and_then(|token| locations.into_iter().find(|text| token.is_word(text)));
     found.map_or_else(|| input.expected("enter, exit or error"), |text| Ok((input.rest(), text)))
 }
-
