@@ -133,8 +133,12 @@ pub(crate) fn compare(x: &Value, y: &Value) -> Option<Ordering> {
     if let (Some(a), Some(b)) = (x.as_integer(), y.as_integer()) {
         return Some(a.cmp(&b));
     }
-    if let (Some(a), Some(b)) = (x.as_f64(), y.as_f64()) {
-        return a.partial_cmp(&b);
+    if is_nan(x) || is_nan(y) {
+        return None;
+    }
+    let numbers = x.type_of().is_number() && y.type_of().is_number();
+    if numbers {
+        return Some(x.total_cmp(y));
     }
     let one_type = std::mem::discriminant(x) == std::mem::discriminant(y);
     one_type.then(|| x.total_cmp(y))

@@ -34,7 +34,7 @@ struct Event<'a> {
     stopwatch: Stopwatch,
 }
 
-type Packed = (BagKey, Keep, Groups);
+type Packed = (BagKey, Keep, Vec<Groups>);
 
 impl Event<'_> {
     /// Runs advice that leaves the baggage alone.
@@ -117,7 +117,8 @@ impl Event<'_> {
                 }
             }
             Some(Effect::Pack(bag, keep, groups)) => {
-                part.cost.packed = part.cost.packed.saturating_add(groups.len() as u64);
+                let rows: usize = groups.iter().map(Groups::len).sum();
+                part.cost.packed = part.cost.packed.saturating_add(rows as u64);
                 packed.push((bag, keep, groups));
             }
             None => {}
