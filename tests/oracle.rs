@@ -55,7 +55,9 @@ const CASES: u64 = 10_000;
 
 /// A number of the environment.
 fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
 #[test]
@@ -69,7 +71,10 @@ fn every_plan_gives_the_rows_that_the_language_defines() {
         workers.into_iter().map(|worker| worker.join().expect("a worker ends")).collect::<Vec<_>>()
     });
     let mut counts = counts.into_iter().fold(Counts::default(), Counts::plus);
-    println!("{} agree, {} of them with rows; {} too large", counts.agree, counts.with_rows, counts.too_large);
+    println!(
+        "{} agree, {} of them with rows; {} too large",
+        counts.agree, counts.with_rows, counts.too_large
+    );
     if let Some(seed) = counts.wrong.iter().min().copied() {
         report(seed);
     }

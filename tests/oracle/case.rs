@@ -76,7 +76,8 @@ impl Case {
         let mut seen: Vec<Vec<Advice>> = Vec::new();
         let mut rows = 0;
         for (name, options) in plans() {
-            let program = compile_with(&text, &catalog, &options).map_err(|wrong| Wrong::refused(&wrong.to_string()))?;
+            let program = compile_with(&text, &catalog, &options)
+                .map_err(|wrong| Wrong::refused(&wrong.to_string()))?;
             let advice = program.advice(query_id());
             if seen.contains(&advice) {
                 continue;
@@ -93,7 +94,8 @@ impl Case {
             let ordered = query.order.is_empty() || in_order(due, &ran.rows);
             if !missing.is_empty() || !surplus.is_empty() || !ordered {
                 let kind = if missing.is_empty() && surplus.is_empty() { "order" } else { "rows" };
-                let detail = format!("plan {name}\nmissing {missing:?}\nsurplus {surplus:?}\n{}", shown(&advice));
+                let detail =
+                    format!("plan {name}\nmissing {missing:?}\nsurplus {surplus:?}\n{}", shown(&advice));
                 return Err(Wrong::new(kind, detail));
             }
             rows = due.len();
@@ -137,7 +139,9 @@ impl Wrong {
     fn new(kind: &str, detail: String) -> Wrong {
         let kind = match kind {
             // What happened is told by the words, not by the names in them.
-            "run" => detail.lines().next().unwrap_or_default().split(':').next().unwrap_or_default().to_owned(),
+            "run" => {
+                detail.lines().next().unwrap_or_default().split(':').next().unwrap_or_default().to_owned()
+            }
             kind => kind.to_owned(),
         };
         Wrong { kind, detail }

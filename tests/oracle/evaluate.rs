@@ -79,7 +79,11 @@ impl<'q> Evaluator<'q> {
     pub(crate) fn answer(&self, query: &'q Query) -> Answer {
         let rows = self.rows(query).ok()?;
         let mut results: Vec<Output<'_, 'q>> = match query.aggregates() {
-            true => self.groups(query, &rows).into_iter().map(|group| Output { evaluator: self, query, group }).collect(),
+            true => self
+                .groups(query, &rows)
+                .into_iter()
+                .map(|group| Output { evaluator: self, query, group })
+                .collect(),
             false => rows.iter().map(|row| Output { evaluator: self, query, group: vec![row] }).collect(),
         };
         results.retain(|output| query.having.as_ref().is_none_or(|having| holds(having, output)));
@@ -203,12 +207,14 @@ impl<'q> Evaluator<'q> {
                 let before: Vec<Row<'q>> = rows.iter().filter(before).cloned().collect();
                 let groups = self.groups(query, &before).into_iter();
                 let outputs = groups.map(|group| Output { evaluator: self, query, group });
-                let kept = outputs.filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)));
+                let kept =
+                    outputs.filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)));
                 Ok(kept.map(|output| Rc::new(tuple(query, None, output.values()))).collect())
             }
             _ => {
                 let all = self.tuples(source)?;
-                let before = |tuple: &&Rc<Tuple>| tuple.event.is_some_and(|event| self.dag.before(event, after));
+                let before =
+                    |tuple: &&Rc<Tuple>| tuple.event.is_some_and(|event| self.dag.before(event, after));
                 Ok(all.iter().filter(before).cloned().collect())
             }
         }
@@ -258,7 +264,8 @@ impl<'q> Evaluator<'q> {
         for row in self.rows(query)?.iter() {
             let from = row.alias(&query.alias).cloned().flatten().expect("FROM has a tuple");
             let event = from.event.expect("an aggregating query does not stand in FROM");
-            let values: Vec<Value> = query.select.iter().map(|item| value(&item.expr, &self.names(row))).collect();
+            let values: Vec<Value> =
+                query.select.iter().map(|item| value(&item.expr, &self.names(row))).collect();
             let known = |(other, known): &(usize, Vec<Value>)| *other == event && same_all(known, &values);
             if !(query.distinct && selected.iter().any(known)) {
                 selected.push((event, values));

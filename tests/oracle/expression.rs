@@ -31,11 +31,14 @@ pub(crate) fn value(expr: &Expr, names: &dyn Names) -> Value {
             let x = of(x);
             let equal: Vec<Option<bool>> =
                 items.iter().map(|item| truth(&binary(Op::Equal, &x, &of(item)))).collect();
-            perhaps_not(*negated, match equal.contains(&Some(true)) {
-                true => Some(true),
-                false if equal.contains(&None) => None,
-                false => Some(false),
-            })
+            perhaps_not(
+                *negated,
+                match equal.contains(&Some(true)) {
+                    true => Some(true),
+                    false if equal.contains(&None) => None,
+                    false => Some(false),
+                },
+            )
         }
         Expr::Between(negated, x, low, high) => {
             let x = of(x);
@@ -185,7 +188,9 @@ fn call(function: Function, values: &[Value]) -> Option<Value> {
         (Function::Bucket, [U64(x), width]) => {
             below(i128::from(*x), integer(width)?).and_then(|x| u64::try_from(x).ok()).map(U64)
         }
-        (Function::Bucket, [I64(x), width]) => below(i128::from(*x), integer(width)?).and_then(narrow).map(I64),
+        (Function::Bucket, [I64(x), width]) => {
+            below(i128::from(*x), integer(width)?).and_then(narrow).map(I64)
+        }
         _ => None,
     }
 }

@@ -75,7 +75,8 @@ pub(crate) struct Generator<'a> {
 
 /// A query over these tracepoints.
 pub(crate) fn query(random: &mut Random, tracepoints: &[Tracepoint], features: Features) -> Query {
-    let mut generator = Generator { random, tracepoints, features, with: vec![], stages: MAX_STAGES, names: 0 };
+    let mut generator =
+        Generator { random, tracepoints, features, with: vec![], stages: MAX_STAGES, names: 0 };
     let with = generator.with();
     let aggregating = generator.random.percent(60);
     let (query, relation) = generator.query(Role::From, aggregating, 0);
@@ -129,7 +130,8 @@ impl Generator<'_> {
         let visible = known.iter().filter(|known| known.antis.is_empty());
         let mut leaves: Vec<Leaf> = visible.flat_map(|known| known.leaves.clone()).collect();
         let steps = self.steps(&mut leaves);
-        let Selected { group, distinct, select, having, columns } = self.select(&leaves, aggregating, depth == 0);
+        let Selected { group, distinct, select, having, columns } =
+            self.select(&leaves, aggregating, depth == 0);
         let stages = before - self.stages;
         let query = Query { alias, from, joins, steps, group, distinct, select, having, ..Query::default() };
         (query, Relation { columns, events: !aggregating, joins: joined, stages })
@@ -294,8 +296,14 @@ impl Generator<'_> {
             antis.push(alias.clone());
         }
         let leaves = leaves(&alias, &relation.columns);
-        let joined =
-            Known { alias: alias.clone(), after: Some(after.alias.clone()), leaves, events: relation.events, guards, antis };
+        let joined = Known {
+            alias: alias.clone(),
+            after: Some(after.alias.clone()),
+            leaves,
+            events: relation.events,
+            guards,
+            antis,
+        };
         known.push(joined.clone());
         let condition = self.random.percent(25).then(|| {
             let usable = known.iter().filter(|other| is_usable(known, &joined, other));
@@ -334,7 +342,9 @@ fn is_usable(known: &[Known], join: &Known, other: &Known) -> bool {
         return true;
     }
     let hidden = other.antis.iter().any(|anti| !join.antis.contains(anti));
-    let Some(after) = known.iter().find(|known| Some(&known.alias) == join.after.as_ref()) else { return false };
+    let Some(after) = known.iter().find(|known| Some(&known.alias) == join.after.as_ref()) else {
+        return false;
+    };
     let at_root = join.guards.is_empty() || after.after.is_none();
     !hidden && (at_root || other.alias == after.alias || is_below(known, other, &after.alias))
 }

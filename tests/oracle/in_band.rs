@@ -64,11 +64,14 @@ pub(crate) fn ran(
         // Nobody exports the tracepoint of a pending query.
         let Some(found) = found else { continue };
         let fields: Vec<&str> = found.fields.iter().map(|(name, _)| name.as_str()).collect();
-        linked.push(Linked::link(advice, &fields).map_err(|error| format!("does not link: {error}\n{advice}"))?);
+        linked.push(
+            Linked::link(advice, &fields).map_err(|error| format!("does not link: {error}\n{advice}"))?,
+        );
     }
     let stamps = Stamps { given: HashMap::new(), stages: stages(advice, query)? };
     let parts = std::iter::repeat_with(Part::empty).take(PROCESSES).collect();
-    let mut run = Run { linked: &linked, tracepoints, branches: BTreeMap::new(), parts, stamps, event: 0, cut: false };
+    let mut run =
+        Run { linked: &linked, tracepoints, branches: BTreeMap::new(), parts, stamps, event: 0, cut: false };
     for step in steps {
         run.step(step)?;
         if run.cut {
@@ -171,7 +174,12 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn fire(&mut self, event: &Event, mut baggage: Option<&mut Baggage>, process: usize) -> Result<(), String> {
+    fn fire(
+        &mut self,
+        event: &Event,
+        mut baggage: Option<&mut Baggage>,
+        process: usize,
+    ) -> Result<(), String> {
         let id = self.event;
         self.event += 1;
         let tracepoint = self.tracepoints.iter().find(|tracepoint| tracepoint.name == event.tracepoint);

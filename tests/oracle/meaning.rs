@@ -78,7 +78,10 @@ fn a_join_has_every_tuple_that_happened_before() {
 #[test]
 fn the_kind_of_a_join_governs_its_subtree() {
     let below = || join(JoinKind::Inner, "b", tracepoint("B"), "a");
-    let left = query(vec![join(JoinKind::Left, "a", tracepoint("A"), "e"), below()], &[("e", "v"), ("a", "v"), ("b", "v")]);
+    let left = query(
+        vec![join(JoinKind::Left, "a", tracepoint("A"), "e"), below()],
+        &[("e", "v"), ("a", "v"), ("b", "v")],
+    );
     check(&left, &meeting(), &["10 null null", "20 1 7"]);
     let anti = query(vec![join(JoinKind::Anti, "a", tracepoint("A"), "e"), below()], &[("e", "v")]);
     check(&anti, &meeting(), &["10"]);
@@ -86,13 +89,10 @@ fn the_kind_of_a_join_governs_its_subtree() {
 
 #[test]
 fn a_chosen_tuple_holds_its_slot_without_rows() {
-    let recent = Source::Temporal {
-        keep: Keep::MostRecent,
-        n: 1,
-        source: Box::new(tracepoint("A")),
-        condition: None,
-    };
-    let joins = vec![join(JoinKind::Inner, "a", recent, "e"), join(JoinKind::Inner, "b", tracepoint("B"), "a")];
+    let recent =
+        Source::Temporal { keep: Keep::MostRecent, n: 1, source: Box::new(tracepoint("A")), condition: None };
+    let joins =
+        vec![join(JoinKind::Inner, "a", recent, "e"), join(JoinKind::Inner, "b", tracepoint("B"), "a")];
     // The most recent A before the second E is the one without a B before it.
     check(&query(joins, &[("e", "v"), ("b", "v")]), &meeting(), &[]);
 }

@@ -151,7 +151,9 @@ impl Display for Expr {
                 let left = if strength <= 4 { strength + 1 } else { strength };
                 write!(f, "{} {symbol} {}", operand(x, left), operand(y, strength + 1))
             }
-            Expr::In(negated, x, items) => write!(f, "{} {}IN ({})", operand(x, 5), not(*negated), list(items)),
+            Expr::In(negated, x, items) => {
+                write!(f, "{} {}IN ({})", operand(x, 5), not(*negated), list(items))
+            }
             Expr::Between(negated, x, low, high) => {
                 let (x, low, high) = (operand(x, 5), operand(low, 5), operand(high, 5));
                 write!(f, "{x} {}BETWEEN {low} AND {high}", not(*negated))

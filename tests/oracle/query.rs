@@ -45,7 +45,12 @@ pub(crate) enum Source {
     Named(String),
     Query(Box<Query>),
     /// `First n (source WHERE condition)`
-    Temporal { keep: Keep, n: usize, source: Box<Source>, condition: Option<Expr> },
+    Temporal {
+        keep: Keep,
+        n: usize,
+        source: Box<Source>,
+        condition: Option<Expr>,
+    },
     /// `UNNEST(source, field)`
     Unnest(Box<Source>, String),
 }
@@ -97,7 +102,11 @@ pub(crate) enum Expr {
     Like(Negated, Box<Expr>, String),
     Regex(Negated, Box<Expr>, Regex),
     IsNull(Negated, Box<Expr>),
-    Case { operand: Option<Box<Expr>>, arms: Vec<(Expr, Expr)>, otherwise: Option<Box<Expr>> },
+    Case {
+        operand: Option<Box<Expr>>,
+        arms: Vec<(Expr, Expr)>,
+        otherwise: Option<Box<Expr>>,
+    },
     Cast(Box<Expr>, Type),
     Call(Function, Vec<Expr>),
     /// `COUNT` and `COUNT(*)`
@@ -232,7 +241,8 @@ fn fits(pattern: &[String], segments: &[&str]) -> bool {
         [] => segments.is_empty(),
         [first, rest @ ..] if first == "**" => (0..=segments.len()).any(|skip| fits(rest, &segments[skip..])),
         [first, rest @ ..] => {
-            segments.first().is_some_and(|segment| first == "*" || first == segment) && fits(rest, &segments[1..])
+            segments.first().is_some_and(|segment| first == "*" || first == segment)
+                && fits(rest, &segments[1..])
         }
     }
 }
@@ -282,7 +292,8 @@ impl Expr {
 
     /// Whether an aggregate stands in it.
     pub(crate) fn aggregates(&self) -> bool {
-        matches!(self, Expr::CountRows | Expr::Aggregate(..)) || self.children().into_iter().any(Expr::aggregates)
+        matches!(self, Expr::CountRows | Expr::Aggregate(..))
+            || self.children().into_iter().any(Expr::aggregates)
     }
 
     /// How many expressions there are in this one, itself included.

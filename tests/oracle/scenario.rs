@@ -53,11 +53,15 @@ pub(crate) fn some_value(random: &mut Random, ty: Type) -> Value {
     let rare = random.percent(4);
     match ty {
         Type::Bool => Value::Bool(random.percent(50)),
-        Type::I64 if rare => Value::I64(*random.pick(&[i64::MIN, i64::MAX, i64::MAX - 1, 1 << 53, 1_000_003])),
+        Type::I64 if rare => {
+            Value::I64(*random.pick(&[i64::MIN, i64::MAX, i64::MAX - 1, 1 << 53, 1_000_003]))
+        }
         Type::I64 => Value::I64(random.within(-2, 4)),
         Type::U64 if rare => Value::U64(*random.pick(&[u64::MAX, 1 << 63, i64::MAX as u64, (1 << 53) + 1])),
         Type::U64 => Value::U64(random.below(6) as u64),
-        Type::F64 if rare => Value::F64(*random.pick(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1048576.25])),
+        Type::F64 if rare => {
+            Value::F64(*random.pick(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1048576.25]))
+        }
         // Their sums are exact, in whatever order.
         Type::F64 => Value::F64(random.within(-6, 12) as f64 / 4.0),
         Type::String if rare => Value::str(""),
@@ -81,7 +85,8 @@ pub(crate) fn some_value(random: &mut Random, ty: Type) -> Value {
 
 /// What happens in a few requests. Events have the default fields that the text of the query names.
 pub(crate) fn steps(random: &mut Random, tracepoints: &[Tracepoint], query: &str) -> Vec<Step> {
-    let spellings = [("process", "procName"), ("pid", "procId"), ("thread", "threadId"), ("time", "timestamp")];
+    let spellings =
+        [("process", "procName"), ("pid", "procId"), ("thread", "threadId"), ("time", "timestamp")];
     let spelt = |field: &str| spellings.iter().any(|(name, other)| *name == field && query.contains(other));
     let mut defaults = DEFAULT_FIELDS.to_vec();
     defaults.retain(|(field, _)| query.contains(field) || spelt(field));
@@ -159,8 +164,12 @@ impl Scenario<'_> {
     /// A child returns to its parent, or one sibling hands over to another, while others live on.
     fn join(&mut self, at: usize) {
         let (from, family) = self.live[at];
-        let others: Vec<Branch> =
-            self.live.iter().filter(|(to, other)| *to != from && *other == family).map(|(to, _)| *to).collect();
+        let others: Vec<Branch> = self
+            .live
+            .iter()
+            .filter(|(to, other)| *to != from && *other == family)
+            .map(|(to, _)| *to)
+            .collect();
         if !others.is_empty() {
             let to = *self.random.pick(&others);
             self.live.swap_remove(at);

@@ -92,7 +92,13 @@ impl Generator<'_> {
         let (select, columns): (Vec<Item>, Vec<Column>) = items.into_iter().unzip();
         let grouped = !keys.is_empty() || !select.iter().any(|item| item.expr.aggregates());
         let keys: Vec<Expr> = keys.into_iter().map(|key| key.expr).collect();
-        Selected { group: (grouped && !keys.is_empty()).then_some(keys), distinct: false, select, having, columns }
+        Selected {
+            group: (grouped && !keys.is_empty()).then_some(keys),
+            distinct: false,
+            select,
+            having,
+            columns,
+        }
     }
 
     fn aggregate(&mut self, leaves: &[Leaf], whole: bool) -> Leaf {
@@ -104,7 +110,10 @@ impl Generator<'_> {
         let rows = Leaf { expr: Expr::CountRows, ty: Type::U64, precision: Precision::Exact };
         match self.random.below(12) {
             0 => rows,
-            1 => self.expressions(leaves, Precision::Rough).column(|_| true).map_or(rows, |leaf| counted(&leaf)),
+            1 => self
+                .expressions(leaves, Precision::Rough)
+                .column(|_| true)
+                .map_or(rows, |leaf| counted(&leaf)),
             2..=5 => self.sum(leaves),
             6 if whole => self.sketch(leaves).unwrap_or(rows),
             _ => {

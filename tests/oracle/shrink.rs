@@ -39,9 +39,7 @@ fn smaller_cases(case: &Case) -> Vec<Case> {
     for at in 0..case.tracepoints.len() {
         let mut smaller = case.clone();
         let removed = smaller.tracepoints.remove(at);
-        let of_removed = |step: &Step| {
-            matches!(step, Step::Event(_, event) | Step::Outside(event) if event.tracepoint == removed.name)
-        };
+        let of_removed = |step: &Step| matches!(step, Step::Event(_, event) | Step::Outside(event) if event.tracepoint == removed.name);
         smaller.steps.retain(|step| !of_removed(step));
         cases.push(smaller);
     }
@@ -194,7 +192,9 @@ fn smaller_clauses(query: &Query) -> Vec<Query> {
         with(&|query| {
             let Some(keys) = &mut query.group else { return };
             let removed = keys.remove(at);
-            if keys.is_empty() && query.select.iter().any(|item| item.expr != removed && item.expr.aggregates()) {
+            if keys.is_empty()
+                && query.select.iter().any(|item| item.expr != removed && item.expr.aggregates())
+            {
                 query.group = None;
             }
             query.select.retain(|item| item.expr != removed);
@@ -203,7 +203,9 @@ fn smaller_clauses(query: &Query) -> Vec<Query> {
     for at in 0..query.select.len() {
         with(&|query| {
             let removed = query.select.remove(at);
-            query.order.retain(|order| !matches!(&order.expr, Expr::Name(name) if Some(name) == removed.name.as_ref()));
+            query.order.retain(
+                |order| !matches!(&order.expr, Expr::Name(name) if Some(name) == removed.name.as_ref()),
+            );
         });
     }
     for at in 0..query.from.len() {
@@ -301,7 +303,12 @@ fn expressions_mut(query: &mut Query) -> Vec<&mut Expr> {
         QueryStep::Let(_, expr) | QueryStep::Where(expr) => expr,
     });
     let selected = query.select.iter_mut().map(|item| &mut item.expr);
-    joins.chain(steps).chain(query.group.iter_mut().flatten()).chain(selected).chain(&mut query.having).collect()
+    joins
+        .chain(steps)
+        .chain(query.group.iter_mut().flatten())
+        .chain(selected)
+        .chain(&mut query.having)
+        .collect()
 }
 
 fn smaller_expressions(expr: &Expr) -> Vec<Expr> {
