@@ -5,7 +5,8 @@
 
 use crate::baggage::{Baggage, Joined};
 use crate::current::{fork, join, run_in};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::sync::{Arc, Mutex};
+use std::sync::PoisonError;
 
 /// A place for the baggage of one branch, shared between the branch and whoever waits for it.
 #[derive(Debug, Clone, Default)]

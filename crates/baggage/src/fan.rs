@@ -2,7 +2,8 @@
 
 use crate::baggage::Baggage;
 use crate::current::{fork, join, run_in};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use crate::sync::{Mutex, MutexGuard};
+use std::sync::PoisonError;
 
 /// Branches of one request, made as they are needed, that do not see each other:
 ///

@@ -51,6 +51,7 @@ mod random;
 mod section;
 pub mod share;
 mod slice;
+mod sync;
 pub mod thread;
 pub mod traced;
 mod wire;
