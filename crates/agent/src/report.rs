@@ -305,12 +305,12 @@ mod tests {
             part.merge(held);
             Parts::from([(QUERY, part)])
         };
-        (0..200).for_each(|i| reporter.cut((i + 1) * 10, large(i as u64 * 500)));
+        (0..80).for_each(|i| reporter.cut((i + 1) * 10, large(i as u64 * 500)));
         assert!(reporter.bytes() <= MAX_KEPT_BYTES, "{}", reporter.bytes());
         assert!(reporter.kept.len() > 1);
-        assert_eq!(rows(&reporter.kept), 200 * 500);
+        assert_eq!(rows(&reporter.kept), 80 * 500);
         let parts = reporter.kept.iter().flat_map(|report| report.parts.values());
         let held = parts.flat_map(|part| part.groups.iter().chain(&part.other)).flatten().map(|g| g.n);
-        assert_eq!(held.sum::<u64>(), 200 * 500);
+        assert_eq!(held.sum::<u64>(), 80 * 500);
     }
 }

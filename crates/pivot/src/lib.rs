@@ -17,15 +17,19 @@
 //! # Ok::<(), pivot::UplinkError>(())
 //! ```
 //!
-//! Propagation: [`request`] begins a request, [`spawn`] and
-//! [`forked`] carry it into tasks and branches, and the layers of [`propagate`]
-//! carry it across gRPC, there and back.
+//! Propagation: [`request`] begins a request. [`spawn`], [`spawn_blocking`], [`JoinSet`], [`thread`],
+//! [`join!`], [`try_join!`], [`select!`] and [`forked`] carry it into tasks, threads and branches,
+//! [`Traced`] through channels, [`Fan`] over thread pools, and the layers of [`propagate`] across
+//! HTTP and gRPC, there and back. [`baggage::mod@leaks`] tells where it gets lost.
 
 pub use pivot_agent::{Bytes, CpuBudget, Export, disable, enable, tracepoint};
 pub use pivot_baggage as baggage;
 pub use pivot_macros::tracepoints;
 pub use pivot_propagate as propagate;
-pub use pivot_propagate::{forked, request, spawn};
+pub use pivot_propagate::{
+    Fan, JoinSet, Traced, forked, join, request, select, spawn, spawn_blocking, spawn_detached, thread,
+    try_join,
+};
 pub use pivot_uplink::{Config, Uplink as Guard, UplinkError};
 
 #[doc(hidden)]
