@@ -6,17 +6,21 @@
 //!                                   8 timestamp · 9 duration (8 bytes LE) · 10 list (varint count first)
 //! sum     tag:u8 payload            0 empty · 1 integer · 2 duration (zigzag varint, 128 bits)
 //!                                   3 double 8 bytes LE · 4 undefined
-//! state   per aggregate             COUNT varint · SUM sum · MIN, MAX value · AVERAGE sum varint
+//! state   per aggregate             COUNT varint · SUM sum · MIN, MAX, ANY value · AVERAGE sum varint
+//!                                   sketches as in [`crate::codec::sketch`]
 //! groups  keys:varint count:varint shape:u8*count rows:varint { value*keys n:varint state*count }
 //! ```
 //!
 //! Decoding never allocates more than a small multiple of the bytes it was given.
 
-use crate::aggregate::{Aggregate, State, Sum};
+use crate::aggregate::{Aggregate, State};
 use crate::error::DecodeError;
 use crate::groups::Groups;
+use crate::sum::Sum;
 use crate::value::Value;
 use std::sync::Arc;
+
+mod sketch;
 
 /// The most key columns, and the most aggregates, that a table may have.
 pub const MAX_COLUMNS: usize = 256;
@@ -77,7 +81,7 @@ impl Writer {
         self.bytes.push(x as u8);
     }
 
-    fn zigzag(&mut self, x: i128) {
+    pub(super) fn zigzag(&mut self, x: i128) {
         self.varint128(((x << 1) ^ (x >> 127)) as u128);
     }
 
@@ -151,6 +155,12 @@ impl Writer {
                 self.sum(sum);
                 self.varint(*count);
             }
+            State::Any(value) => self.value(value),
+            State::Moments(moments) => self.moments(moments),
+            State::Distinct(set) => self.distinct(set),
+            State::Histogram(histogram) => self.histogram(histogram),
+            State::Tally(tally) => self.tally(tally),
+            State::Top(top) => self.top(top),
         }
     }
 
@@ -217,7 +227,7 @@ impl<'a> Reader<'a> {
         Err(DecodeError::TooLarge { what: "number" })
     }
 
-    fn zigzag(&mut self) -> Result<i128, DecodeError> {
+    pub(super) fn zigzag(&mut self) -> Result<i128, DecodeError> {
         let x = self.varint128()?;
         Ok((x >> 1) as i128 ^ -((x & 1) as i128))
     }
@@ -271,7 +281,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn fixed(&mut self) -> Result<u64, DecodeError> {
+    pub(super) fn fixed(&mut self) -> Result<u64, DecodeError> {
         let mut bits = [0; 8];
         bits.copy_from_slice(self.raw(8)?);
         Ok(u64::from_le_bytes(bits))
@@ -296,6 +306,12 @@ impl<'a> Reader<'a> {
             Aggregate::Min => State::Min(self.value()?),
             Aggregate::Max => State::Max(self.value()?),
             Aggregate::Average => State::Average(self.sum()?, self.varint()?),
+            Aggregate::Any => State::Any(self.value()?),
+            Aggregate::Moments => State::Moments(self.moments()?),
+            Aggregate::Distinct => State::Distinct(self.distinct()?),
+            Aggregate::Histogram => State::Histogram(Box::new(self.histogram()?)),
+            Aggregate::Tally => State::Tally(self.tally()?),
+            Aggregate::Top => State::Top(self.top()?),
         })
     }
 

@@ -41,6 +41,11 @@ impl Expr {
                 Value::Str(text) => Value::Bool(pattern.matches(&text)),
                 _ => errors.null(),
             },
+            Expr::Extract(x, pattern, group) => match x.eval(row, errors) {
+                Value::Null => Value::Null,
+                Value::Str(text) => pattern.extract(&text, *group).map_or(Value::Null, Value::str),
+                _ => errors.null(),
+            },
             Expr::Cast(x, ty) => cast(x.eval(row, errors), *ty, errors),
         }
     }
@@ -128,8 +133,12 @@ pub(crate) fn compare(x: &Value, y: &Value) -> Option<Ordering> {
     if let (Some(a), Some(b)) = (x.as_integer(), y.as_integer()) {
         return Some(a.cmp(&b));
     }
-    if let (Some(a), Some(b)) = (x.as_f64(), y.as_f64()) {
-        return a.partial_cmp(&b);
+    if is_nan(x) || is_nan(y) {
+        return None;
+    }
+    let numbers = x.type_of().is_number() && y.type_of().is_number();
+    if numbers {
+        return Some(x.total_cmp(y));
     }
     let one_type = std::mem::discriminant(x) == std::mem::discriminant(y);
     one_type.then(|| x.total_cmp(y))
@@ -318,6 +327,8 @@ fn strict(function: Function, values: &[Value], errors: &mut Errors) -> Option<V
         (Log2, [x]) => F64(x.as_f64()?.log2()),
         (Pow, [x, y]) => F64(x.as_f64()?.powf(y.as_f64()?)),
         (Bucket, [x, width]) => bucket(x, width, errors),
+        (Truncate, [Value::Timestamp(ns), Str(unit)]) => Value::Timestamp(truncate(*ns, unit)?),
+        (WidthBucket, [x, least, most, count]) => I64(width_bucket(x, [least, most], count.as_integer()?)?),
         _ => return None,
     })
 }
@@ -337,6 +348,44 @@ fn split_part(text: &str, separator: &str, n: i128) -> Option<Value> {
         return None;
     }
     Some(Value::str(text.split(separator).nth(index).unwrap_or("")))
+}
+
+/// The start of the unit that a time lies in.
+fn truncate(ns: i64, unit: &str) -> Option<i64> {
+    const SECOND: i64 = 1_000_000_000;
+    const DAY: i64 = 86_400 * SECOND;
+    // The epoch was a Thursday.
+    let (length, offset) = match unit.to_ascii_lowercase().as_str() {
+        "second" => (SECOND, 0),
+        "minute" => (60 * SECOND, 0),
+        "hour" => (3_600 * SECOND, 0),
+        "day" => (DAY, 0),
+        "week" => (7 * DAY, 3 * DAY),
+        _ => return None,
+    };
+    let into = i128::from(ns) + i128::from(offset);
+    narrow(i128::from(ns) - into.rem_euclid(i128::from(length)))
+}
+
+/// A number between 0 and count + 1.
+fn width_bucket(x: &Value, [least, most]: [&Value; 2], count: i128) -> Option<i64> {
+    let double = |value: &Value| match value {
+        Value::Duration(ns) => Some(*ns as f64),
+        other => other.as_f64(),
+    };
+    let (x, least, most) = (double(x)?, double(least)?, double(most)?);
+    let count = i64::try_from(count).ok().filter(|count| *count > 0)?;
+    if x.is_nan() || least >= most || !(most - least).is_finite() {
+        return None;
+    }
+    if x < least {
+        return Some(0);
+    }
+    if x >= most {
+        return count.checked_add(1);
+    }
+    let place = (x - least) / ((most - least) / count as f64);
+    Some((place.floor() as i64).clamp(0, count - 1) + 1)
 }
 
 /// `x - x mod width`, with a remainder that is never negative.
@@ -413,6 +462,25 @@ mod tests {
         let casted = Expr::Cast(Box::new(Expr::Literal(Value::str("x"))), Type::I64).eval(&[], &mut errors);
         assert_eq!((casted, errors.0), (Value::Null, 1));
         check(Binary::Less, Value::str("a"), Value::I64(1), Value::Null);
+    }
+
+    #[test]
+    fn units_of_time_begin_where_the_calendar_says() {
+        // 2026-11-25 19:27:54.5 UTC, a Wednesday.
+        let at = 1_795_634_874_500_000_000;
+        let since = |unit| truncate(at, unit).map(|start| (at - start) / 1_000_000);
+        assert_eq!(since("second"), Some(500));
+        assert_eq!(since("minute"), Some(54_500));
+        assert_eq!(since("DAY"), Some(((19 * 60 + 27) * 60 + 54) * 1_000 + 500));
+        assert_eq!(since("week"), Some((((48 + 19) * 60 + 27) * 60 + 54) * 1_000 + 500));
+        assert_eq!((since("year"), truncate(-1, "second")), (None, Some(-1_000_000_000)));
+    }
+
+    #[test]
+    fn values_outside_all_buckets_have_buckets_of_their_own() {
+        let place = |x: f64| width_bucket(&Value::F64(x), [&Value::I64(0), &Value::I64(100)], 10);
+        assert_eq!([-1.0, 0.0, 9.9, 10.0, 99.9, 100.0].map(place), [0, 1, 1, 2, 10, 11].map(Some));
+        assert_eq!(width_bucket(&Value::I64(1), [&Value::I64(5), &Value::I64(5)], 10), None);
     }
 
     #[test]

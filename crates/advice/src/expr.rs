@@ -27,6 +27,8 @@ pub enum Expr {
     Matches(Box<Expr>, Pattern),
     /// `CAST(x AS type)`.
     Cast(Box<Expr>, Type),
+    /// `regexp_extract(x, '..', group)`: what the group matched, 0 for the whole; null if nothing did.
+    Extract(Box<Expr>, Pattern, u16),
 }
 
 /// Operators with one operand.
@@ -106,6 +108,10 @@ pub enum Function {
     Pow,
     /// `bucket(x, width)`: the largest multiple of width not above x
     Bucket,
+    /// `truncate(time, unit)`: the start of its second, minute, hour, day or week (from Monday), in UTC
+    Truncate,
+    /// `width_bucket(x, least, most, count)`: which of count buckets of one width, 0 below, count + 1 above
+    WidthBucket,
     /// `coalesce(x, ..)`: the first that is not null
     Coalesce,
     /// `if(condition, then, else)`
@@ -116,7 +122,7 @@ pub enum Function {
 
 impl Function {
     /// All functions with their names and how many arguments they take.
-    pub const ALL: [(Function, &'static str, usize, usize); 18] = [
+    pub const ALL: [(Function, &'static str, usize, usize); 20] = [
         (Function::Lower, "lower", 1, 1),
         (Function::Upper, "upper", 1, 1),
         (Function::Length, "length", 1, 1),
@@ -132,6 +138,8 @@ impl Function {
         (Function::Log2, "log2", 1, 1),
         (Function::Pow, "pow", 2, 2),
         (Function::Bucket, "bucket", 2, 2),
+        (Function::Truncate, "truncate", 2, 2),
+        (Function::WidthBucket, "width_bucket", 4, 4),
         (Function::Coalesce, "coalesce", 1, 64),
         (Function::If, "if", 3, 3),
         (Function::Hash, "hash", 1, 64),
@@ -181,6 +189,20 @@ impl Pattern {
         match self {
             Pattern::Like(source) => source,
             Pattern::Regex(regex) => regex.as_str(),
+        }
+    }
+
+    /// What a group of a regular expression matched, 0 for the whole.
+    pub fn extract<'t>(&self, text: &'t str, group: u16) -> Option<&'t str> {
+        let Pattern::Regex(regex) = self else { return None };
+        regex.captures(text)?.get(usize::from(group)).map(|found| found.as_str())
+    }
+
+    /// How many groups a regular expression has, the whole match aside.
+    pub fn groups(&self) -> usize {
+        match self {
+            Pattern::Like(_) => 0,
+            Pattern::Regex(regex) => regex.captures_len().saturating_sub(1),
         }
     }
 
@@ -239,7 +261,7 @@ impl Expr {
     pub fn children(&self) -> Vec<&Expr> {
         match self {
             Expr::Column(_) | Expr::Literal(_) => vec![],
-            Expr::Unary(_, x) | Expr::Matches(x, _) | Expr::Cast(x, _) => vec![x],
+            Expr::Unary(_, x) | Expr::Matches(x, _) | Expr::Cast(x, _) | Expr::Extract(x, ..) => vec![x],
             Expr::Binary(_, x, y) => vec![x, y],
             Expr::Call(_, arguments) => arguments.iter().collect(),
             Expr::In(x, list) => std::iter::once(&**x).chain(list).collect(),

@@ -29,7 +29,7 @@
 //! assert!(advice.to_string().contains("EMIT    query 7 GROUP (host) AGG (SUM(delta))"));
 //! ```
 //!
-//! Reading order: [`value`], [`exports`], [`expr`], [`eval`], [`aggregate`], [`groups`], [`loss`],
+//! Reading order: [`value`], [`exports`], [`expr`], [`eval`], [`aggregate`], [`sketch`], [`groups`], [`loss`],
 //! [`program`], [`text`], [`codec`].
 
 pub mod aggregate;
@@ -41,15 +41,19 @@ pub mod expr;
 pub mod groups;
 pub mod loss;
 pub mod program;
+mod show;
+pub mod sketch;
+mod sum;
 pub mod text;
 pub mod value;
 
-pub use aggregate::{Aggregate, State};
+pub use aggregate::{Aggregate, Finish, State, finished_type};
 pub use error::DecodeError;
 pub use eval::Errors;
 pub use exports::{Exports, Field, canonical_field, default_fields};
 pub use expr::{Binary, Expr, Function, Pattern, Unary};
 pub use groups::{Group, Groups};
 pub use loss::Loss;
-pub use program::{Advice, BagKey, Fold, Form, Input, Instruction, Keep, QueryId, Unpacked};
+pub use program::{Advice, BagKey, Finished, Fold, Form, Input, Instruction, Keep, Match, QueryId, Unpacked};
+pub use sum::Sum;
 pub use value::{Type, Value};

@@ -9,8 +9,12 @@ pub struct Loss {
     pub errors: u64,
     /// Events whose baggage was incomplete.
     pub truncated: u64,
+    /// Rows that are there because nothing was found to have happened before, where something may be missing.
+    pub uncertain: u64,
     /// Tuples packed outside any request, which no later event can see.
     pub outside_request: u64,
+    /// Events that were not looked at, because the query was beyond its share of the processor.
+    pub throttled: u64,
 }
 
 impl Loss {
@@ -24,6 +28,8 @@ impl Loss {
         self.dropped = self.dropped.saturating_add(other.dropped);
         self.errors = self.errors.saturating_add(other.errors);
         self.truncated = self.truncated.saturating_add(other.truncated);
+        self.uncertain = self.uncertain.saturating_add(other.uncertain);
         self.outside_request = self.outside_request.saturating_add(other.outside_request);
+        self.throttled = self.throttled.saturating_add(other.throttled);
     }
 }

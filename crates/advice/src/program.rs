@@ -1,11 +1,11 @@
 //! Advice: what one stage of a query does at one tracepoint.
 //!
-//! Running an advice starts with one row without columns and of multiplicity 1. Observe, Unpack and
-//! Let append columns to every row; Unpack also multiplies rows; Filter drops them; a final Pack or
-//! Emit consumes them. Columns are numbered in the order in which instructions append them, and so
-//! are the states that come with unpacked groups.
+//! Running an advice starts with one row without columns and of multiplicity 1. Observe, Unpack, Unnest
+//! and Let append columns to every row; Unpack and Unnest also multiply rows; Filter and Distinct drop
+//! them; a final Pack or Emit consumes them. Columns are numbered in the order in which instructions
+//! append them, and so are the states that come with unpacked groups.
 
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Aggregate, Finish};
 use crate::expr::Expr;
 use std::fmt;
 
@@ -80,19 +80,43 @@ pub enum Instruction {
         /// The field.
         field: String,
     },
-    /// Joins each row with every row of a bag: the happened-before join. No row, no join.
+    /// Joins each row with the rows of a bag: the happened-before join.
     Unpack {
         /// The bag.
         bag: BagKey,
         /// The alias that the bag's rows belong to, for the text form.
         alias: String,
-        /// Names of the columns that it appends.
+        /// Names of the columns that it appends; an anti join appends none after its condition.
         columns: Vec<String>,
         /// The bag's aggregates.
         aggregates: Vec<Aggregate>,
         /// What a group of the bag becomes.
         rows: Unpacked,
+        /// What becomes of a row without a match.
+        matching: Match,
+        /// What a row of the bag must satisfy to match, over the row's columns and those of the bag.
+        on: Option<Expr>,
     },
+    /// Replaces each row by one for every element of a list, in their order, with the element appended.
+    Unnest {
+        /// The column with the list.
+        list: u16,
+        /// Name of the element, for the text form.
+        name: String,
+    },
+    /// Keeps one of all rows that agree on these columns, of multiplicity 1. States are lost.
+    Distinct {
+        /// The columns.
+        columns: Vec<u16>,
+    },
+    /// Sorts the rows by these columns.
+    Order {
+        /// The columns.
+        columns: Vec<u16>,
+    },
+    /// Takes the rows as the tuples of a temporal source, of which the final Pack keeps some. Rows
+    /// that a later Unpack makes belong to the tuple that they are made of.
+    Choose,
     /// Appends the value of an expression.
     Let {
         /// Name of the column, for the text form.
@@ -138,13 +162,53 @@ pub enum Keep {
     MostRecent(u32),
 }
 
-/// What a group of a bag becomes when it is unpacked.
+/// What becomes of a row that nothing in the bag matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Match {
+    /// It is dropped.
+    Inner,
+    /// It is kept, with null in the bag's columns.
+    Left,
+    /// It is kept, and those with a match are dropped. The bag's columns are seen by `on` alone.
+    Anti,
+}
+
+/// What a group of a bag becomes when it is unpacked.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Unpacked {
     /// Its n rows: columns are the keys; multiplicity and states carry on.
     Rows,
-    /// One row of an aggregating subquery: columns are the keys, then n, then the finished aggregates.
-    Groups,
+    /// The result of an aggregating subquery: the bag's rows are grouped, and each group is one row
+    /// whose columns are its keys, then how many rows it has, then the finished aggregates.
+    Groups {
+        /// How many columns the bag has; expressions of `folds` are over these.
+        width: u16,
+        /// Those that rows are grouped by.
+        keys: Vec<u16>,
+        /// The aggregates over each group. States are those of the bag.
+        folds: Vec<Fold>,
+        /// The values wanted of them.
+        finished: Vec<Finished>,
+    },
+}
+
+impl Unpacked {
+    /// How many key columns the bag has, if it appends so many columns.
+    pub fn width(&self, columns: usize) -> usize {
+        match self {
+            Unpacked::Rows => columns,
+            Unpacked::Groups { width, .. } => usize::from(*width),
+        }
+    }
+}
+
+/// A value wanted of a state.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Finished {
+    /// The place of the state.
+    pub state: u16,
+    /// Which value.
+    pub finish: Finish,
 }
 
 /// What Emit makes of the rows.

@@ -1,7 +1,8 @@
 //! The text form of advice, stable enough for golden tests.
 
+use crate::aggregate::{Aggregate, Finish};
 use crate::expr::{Binary, Expr, Pattern, Unary};
-use crate::program::{Advice, Fold, Form, Input, Instruction, Keep, Unpacked};
+use crate::program::{Advice, Finished, Fold, Form, Input, Instruction, Keep, Match, Unpacked};
 use crate::value::Value;
 use std::fmt::{self, Write};
 
@@ -31,14 +32,25 @@ impl Names {
         match instruction {
             Instruction::Observe { field } => self.columns.push(field.clone()),
             Instruction::Let { name, .. } => self.columns.push(name.clone()),
+            Instruction::Unnest { name, .. } => self.columns.push(name.clone()),
+            Instruction::Unpack { matching: Match::Anti, .. } => {}
             Instruction::Unpack { alias, columns, aggregates, rows, .. } => {
-                self.columns.extend(columns.iter().map(|column| format!("{alias}.{column}")));
+                self.unpacked(alias, columns);
                 if *rows == Unpacked::Rows {
                     self.states.extend(aggregates.iter().map(|aggregate| format!("{aggregate} of {alias}")));
                 }
             }
-            Instruction::Filter { .. } | Instruction::Pack { .. } | Instruction::Emit { .. } => {}
+            Instruction::Filter { .. }
+            | Instruction::Distinct { .. }
+            | Instruction::Order { .. }
+            | Instruction::Choose
+            | Instruction::Pack { .. }
+            | Instruction::Emit { .. } => {}
         }
+    }
+
+    fn unpacked(&mut self, alias: &str, columns: &[String]) {
+        self.columns.extend(columns.iter().map(|column| format!("{alias}.{column}")));
     }
 
     fn column(&self, index: u16) -> String {
@@ -82,16 +94,25 @@ fn write_instruction(
         Instruction::Observe { field } => write!(f, "OBSERVE {field}"),
         Instruction::Let { name, expr } => write!(f, "LET     {name} = {}", names.expr(expr)),
         Instruction::Filter { expr } => write!(f, "FILTER  {}", names.expr(expr)),
-        Instruction::Unpack { bag, alias, columns, aggregates, rows } => {
-            let groups = if *rows == Unpacked::Groups { " GROUPS" } else { "" };
-            write!(f, "UNPACK  bag {bag} as {alias}{groups} ({})", columns.join(", "))?;
-            match aggregates.is_empty() {
-                true => Ok(()),
-                false => {
-                    let names: Vec<_> = aggregates.iter().map(|aggregate| aggregate.name()).collect();
-                    write!(f, " AGG ({})", names.join(", "))
-                }
+        Instruction::Unnest { list, name } => write!(f, "UNNEST  {name} in {}", names.column(*list)),
+        Instruction::Distinct { columns } => write!(f, "DISTINCT ({})", names.list(columns)),
+        Instruction::Order { columns } => write!(f, "ORDER   ({})", names.list(columns)),
+        Instruction::Choose => write!(f, "CHOOSE"),
+        Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on } => {
+            let kind = match matching {
+                Match::Inner => "",
+                Match::Left => " LEFT",
+                Match::Anti => " ANTI",
+            };
+            write!(f, "UNPACK  bag {bag} as {alias}{kind}")?;
+            match rows {
+                Unpacked::Rows => write_columns(f, columns, aggregates)?,
+                Unpacked::Groups { .. } => write_groups(f, columns, rows)?,
             }
+            let Some(on) = on else { return Ok(()) };
+            let mut inside = names.clone();
+            inside.unpacked(alias, columns);
+            write!(f, " ON {}", inside.expr(on))
         }
         Instruction::Pack { bag, keep, keys, folds } => {
             let keep = match keep {
@@ -113,6 +134,34 @@ fn write_instruction(
             write!(f, "EMIT    query {} GROUP ({}) AGG ({aggregates})", advice.query, names.list(keys))
         }
     }
+}
+
+fn write_columns(f: &mut fmt::Formatter<'_>, columns: &[String], aggregates: &[Aggregate]) -> fmt::Result {
+    write!(f, " ({})", columns.join(", "))?;
+    if aggregates.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = aggregates.iter().map(|aggregate| aggregate.name()).collect();
+    write!(f, " AGG ({})", names.join(", "))
+}
+
+/// The groups of a subquery; columns of the bag go by their number.
+fn write_groups(f: &mut fmt::Formatter<'_>, columns: &[String], rows: &Unpacked) -> fmt::Result {
+    let Unpacked::Groups { keys, folds, finished, .. } = rows else { return Ok(()) };
+    write!(f, " GROUPS ({})", columns.join(", "))?;
+    let bag = Names::default();
+    let fold = |finished: &Finished| {
+        let inner = folds.get(usize::from(finished.state)).map(|fold| bag.fold(fold)).unwrap_or_default();
+        match finished.finish {
+            Finish::Plain => inner,
+            Finish::Deviation => format!("DEVIATION {inner}"),
+            Finish::Quantile(q) => format!("QUANTILE {q} {inner}"),
+            Finish::Top(k) => format!("TOP {k} {inner}"),
+            Finish::Linear { .. } => format!("LINEAR {inner}"),
+        }
+    };
+    let folds: Vec<String> = finished.iter().map(fold).collect();
+    write!(f, " BY ({}) AGG ({})", bag.list(keys), folds.join(", "))
 }
 
 fn symbol(op: Binary) -> (&'static str, u8) {
@@ -185,6 +234,13 @@ pub fn write_expr(out: &mut dyn Write, expr: &Expr, name: &dyn Fn(u16) -> String
             write!(out, " {operator} ")?;
             write_literal(out, &Value::str(pattern.source()))
         }),
+        Expr::Extract(x, pattern, group) => {
+            out.write_str("regexp_extract(")?;
+            write_expr(out, x, name, 0)?;
+            out.write_str(", ")?;
+            write_literal(out, &Value::str(pattern.source()))?;
+            if *group == 0 { out.write_str(")") } else { write!(out, ", {group})") }
+        }
         Expr::Cast(x, ty) => {
             out.write_str("CAST(")?;
             write_expr(out, x, name, 0)?;
@@ -266,6 +322,8 @@ mod tests {
                     columns: vec!["process".into()],
                     aggregates: vec![],
                     rows: Unpacked::Rows,
+                    matching: Match::Inner,
+                    on: None,
                 },
                 Instruction::Emit {
                     keys: vec![1],

@@ -201,9 +201,14 @@ impl Value {
             (Bytes(a), Bytes(b)) => a.cmp(b),
             (Timestamp(a), Timestamp(b)) | (Duration(a), Duration(b)) => a.cmp(b),
             (List(a), List(b)) => compare_lists(a, b),
-            (F64(_), _) | (_, F64(_)) => match (self.as_f64(), other.as_f64()) {
-                (Some(a), Some(b)) => compare_doubles(a, b),
-                _ => self.rank().cmp(&other.rank()),
+            (F64(a), F64(b)) => compare_doubles(*a, *b),
+            (F64(a), _) => match other.as_integer() {
+                Some(b) => compare_integer(b, *a).reverse(),
+                None => self.rank().cmp(&other.rank()),
+            },
+            (_, F64(b)) => match self.as_integer() {
+                Some(a) => compare_integer(a, *b),
+                None => self.rank().cmp(&other.rank()),
             },
             _ => match (self.as_integer(), other.as_integer()) {
                 (Some(a), Some(b)) => a.cmp(&b),
@@ -228,6 +233,16 @@ impl Value {
 
 fn compare_doubles(a: f64, b: f64) -> Ordering {
     canonical(a).total_cmp(&canonical(b))
+}
+
+/// Exact, where a conversion would round; a NaN is above all integers.
+fn compare_integer(a: i128, b: f64) -> Ordering {
+    if b.is_nan() {
+        return Ordering::Less;
+    }
+    // The conversion saturates far beyond all integers that a value holds.
+    let fraction = if b > b.floor() { Ordering::Less } else { Ordering::Equal };
+    a.cmp(&(b.floor() as i128)).then(fraction)
 }
 
 fn compare_lists(a: &[Value], b: &[Value]) -> Ordering {
@@ -336,6 +351,16 @@ mod tests {
         assert_eq!(Value::I64(5), Value::U64(5));
         assert_ne!(Value::I64(-1), Value::U64(u64::MAX));
         assert_ne!(Value::I64(5), Value::F64(5.0));
+    }
+
+    #[test]
+    fn integers_compare_with_doubles_exactly() {
+        let two_to_63 = 9_223_372_036_854_775_808.0;
+        assert!(Value::I64(i64::MAX).total_cmp(&Value::F64(two_to_63)).is_lt());
+        assert!(Value::F64(two_to_63).total_cmp(&Value::U64(1 << 63)).is_eq());
+        assert!(Value::F64(-0.5).total_cmp(&Value::I64(-1)).is_gt());
+        assert!(Value::I64(0).total_cmp(&Value::F64(f64::NEG_INFINITY)).is_gt());
+        assert!(Value::U64(u64::MAX).total_cmp(&Value::F64(f64::NAN)).is_lt());
     }
 
     #[test]

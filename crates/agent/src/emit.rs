@@ -1,26 +1,54 @@
 //! The process's part of every result, between two reports.
 //!
-//! Each thread adds to a table of its own. Its lock is held while an event is processed and is free
-//! otherwise, so only the drain ever waits for it: and when the drain has been through all tables,
-//! no event that saw advice unwoven before is still on its way.
+//! Each thread adds to a table of its own; see `thread` for how it is taken without a lock. Rows whose
+//! group finds no room go into `other`: they are missing from their group, not from the result.
 
 use crate::interpret::{Emission, table};
-use pivot_advice::{Errors, Groups, Loss, QueryId};
+use crate::thread;
+use pivot_advice::{Errors, Groups, Loss, QueryId, Value};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
-/// The most groups of one query in one thread between two reports. Further ones are dropped and counted.
-pub const MAX_GROUPS: usize = 10_000;
+/// The most groups of one query in this process between two reports. The rows of further groups go
+/// into [`Part::other`].
+pub const MAX_GROUPS: usize = 1_000;
+
+/// The most bytes that the groups of one query take, about, in one thread between two reports.
+pub const MAX_BYTES: usize = 4 << 20;
 
 /// One query's part of a report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     /// The groups; none if rows were only lost.
     pub groups: Option<Groups>,
+    /// One group without a key: the rows for whose groups there was no room.
+    pub other: Option<Groups>,
     /// Rows emitted, dropped ones included.
     pub emitted: u64,
     /// What is missing.
     pub loss: Loss,
+    /// What the query cost this process.
+    pub cost: Cost,
+    bytes: usize,
+}
+
+/// What a query cost, as its agent sees it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Events that ran its advice, those that were sampled away included.
+    pub events: u64,
+    /// Time spent in it: an estimate from a sample of the events.
+    pub busy_ns: u64,
+    /// Tuples packed.
+    pub packed: u64,
+}
+
+impl Cost {
+    /// Adds another cost.
+    pub fn merge(&mut self, other: &Cost) {
+        self.events = self.events.saturating_add(other.events);
+        self.busy_ns = self.busy_ns.saturating_add(other.busy_ns);
+        self.packed = self.packed.saturating_add(other.packed);
+    }
 }
 
 /// All queries' parts, in the order of their ids.
@@ -29,72 +57,141 @@ pub type Parts = BTreeMap<QueryId, Part>;
 impl Part {
     /// A part with nothing in it.
     pub fn empty() -> Part {
-        Part { groups: None, emitted: 0, loss: Loss::default() }
+        let (loss, cost) = (Loss::default(), Cost::default());
+        Part { groups: None, other: None, emitted: 0, loss, cost, bytes: 0 }
     }
 
-    /// Adds another part of the same query.
+    /// Whether it tells of nothing but what it cost.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_none() && self.other.is_none() && self.emitted == 0 && self.loss.is_zero()
+    }
+
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds another part of the same query. Groups beyond the most that there may be become `other`.
     pub fn merge(&mut self, other: Part) {
         self.emitted = self.emitted.saturating_add(other.emitted);
         self.loss.merge(&other.loss);
-        match (&mut self.groups, other.groups) {
-            (Some(mine), Some(theirs)) if mine.same_shape(&theirs) => mine.merge(&theirs),
-            (mine @ None, theirs) => *mine = theirs,
-            (_, Some(theirs)) => self.loss.dropped += theirs.iter().map(|group| group.n).sum::<u64>(),
-            (_, None) => {}
+        self.cost.merge(&other.cost);
+        if let Some(groups) = other.groups {
+            self.merge_groups(groups);
         }
+        if let Some(rows) = other.other {
+            self.merge_other(rows);
+        }
+    }
+
+    fn merge_groups(&mut self, theirs: Groups) {
+        let mine = self.groups.get_or_insert_with(|| theirs.empty_like());
+        if !mine.same_shape(&theirs) {
+            return self.drop_rows(&theirs);
+        }
+        let mut beyond = Groups::new(0, mine.aggregates());
+        for group in &theirs {
+            let known = mine.get(&group.key).is_some();
+            if known || (mine.len() < MAX_GROUPS && self.bytes < MAX_BYTES) {
+                mine.entry(&group.key).merge(group.n, &group.states);
+                self.bytes += if known { 0 } else { size(&group.key, group.states.len()) };
+            } else {
+                beyond.entry(&[]).merge(group.n, &group.states);
+            }
+        }
+        if !beyond.is_empty() {
+            self.merge_other(beyond);
+        }
+    }
+
+    fn merge_other(&mut self, theirs: Groups) {
+        let mine = self.other.get_or_insert_with(|| theirs.empty_like());
+        if mine.same_shape(&theirs) { mine.merge(&theirs) } else { self.drop_rows(&theirs) }
+    }
+
+    fn drop_rows(&mut self, rows: &Groups) {
+        let dropped = rows.iter().fold(0_u64, |sum, group| sum.saturating_add(group.n));
+        self.loss.dropped = self.loss.dropped.saturating_add(dropped);
     }
 
     /// Adds the rows of one event.
     pub fn add(&mut self, emission: &Emission<'_>) {
         let groups = self.groups.get_or_insert_with(|| table(emission.keys, emission.folds));
+        if !fits(groups, emission) {
+            // Two advices of one query that do not agree: only a broken frontend sends them.
+            let rows = emission.rows.iter().fold(0_u64, |sum, row| sum.saturating_add(row.n()));
+            self.emitted = self.emitted.saturating_add(rows);
+            self.loss.dropped = self.loss.dropped.saturating_add(rows);
+            return;
+        }
         let mut errors = Errors::default();
         for row in &emission.rows {
             self.emitted = self.emitted.saturating_add(row.n());
             let key = row.key(emission.keys);
-            if groups.len() >= MAX_GROUPS && groups.get(&key).is_none() {
-                self.loss.dropped = self.loss.dropped.saturating_add(row.n());
+            let full = groups.len() >= MAX_GROUPS || self.bytes >= MAX_BYTES;
+            if full && groups.get(&key).is_none() {
+                let other = self.other.get_or_insert_with(|| table(&[], emission.folds));
+                row.add_to(other.entry(&[]), emission.folds, &mut errors);
                 continue;
             }
+            let before = groups.len();
             row.add_to(groups.entry(&key), emission.folds, &mut errors);
+            if groups.len() > before {
+                self.bytes += size(&key, emission.folds.len());
+            }
         }
         self.loss.errors = self.loss.errors.saturating_add(errors.0);
     }
 }
 
-type Table = Arc<Mutex<Parts>>;
-
-static TABLES: Mutex<Vec<Table>> = Mutex::new(Vec::new());
-
-thread_local! {
-    static LOCAL: Table = {
-        let table = Table::default();
-        lock(&TABLES).push(Arc::clone(&table));
-        table
-    };
+/// Whether the rows of an event have the shape of the groups.
+fn fits(groups: &Groups, emission: &Emission<'_>) -> bool {
+    let folds = emission.folds.iter().map(|fold| fold.aggregate);
+    groups.keys() == emission.keys.len() && groups.aggregates().iter().copied().eq(folds)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// About how much memory a group takes.
+fn size(key: &[Value], states: usize) -> usize {
+    fn of(value: &Value) -> usize {
+        let inside = match value {
+            Value::Str(text) => text.len() + 16,
+            Value::Bytes(bytes) => bytes.len() + 16,
+            Value::List(items) => items.iter().map(of).sum::<usize>() + 16,
+            _ => 0,
+        };
+        size_of::<Value>() + inside
+    }
+    96 + key.iter().map(of).sum::<usize>() + states * 64
 }
 
-/// Runs with this thread's table. None while the thread is being torn down.
-pub(crate) fn with_table<R>(run: impl FnOnce(&mut Parts) -> R) -> Option<R> {
-    let table = LOCAL.try_with(Arc::clone).ok()?;
-    let mut parts = lock(&table);
-    Some(run(&mut parts))
+/// What one thread has gathered. A thread meets few queries, so they are searched in turn.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    parts: Vec<(QueryId, Part)>,
+}
+
+impl Table {
+    /// A query's part.
+    pub(crate) fn part(&mut self, query: QueryId) -> &mut Part {
+        let place = self.parts.iter().position(|(id, _)| *id == query).unwrap_or_else(|| {
+            self.parts.push((query, Part::empty()));
+            self.parts.len() - 1
+        });
+        &mut self.parts[place].1
+    }
 }
 
 /// Takes everything that was emitted since the last drain, in all threads.
+///
+/// After unweaving, a drain leaves nothing behind that saw the advice: [`weave`](fn@crate::weave) and
+/// this both wait for the events that are on their way. One whose field expressions take longer than a
+/// tenth of a second is not waited for; its rows come with the drain after it.
 pub fn drain() -> Parts {
     let mut all = Parts::new();
-    let mut tables = lock(&TABLES);
-    tables.retain(|table| {
-        // Read before the drain: a thread that ends afterwards leaves its table to the next one.
-        let alive = Arc::strong_count(table) > 1;
-        for (query, part) in std::mem::take(&mut *lock(table)) {
+    thread::take(|table| {
+        for (query, part) in table.parts {
             all.entry(query).or_insert_with(Part::empty).merge(part);
         }
-        alive
     });
     all
 }

@@ -1,8 +1,10 @@
-//! Which Rust types a field may have.
+//! Which Rust types a field may have, and what the macros make of a field.
 
 use pivot_advice::{Type, Value};
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A type whose values a tracepoint can export.
@@ -32,6 +34,40 @@ export_integers! {
     f32 => F64(f64), f64 => F64(f64)
 }
 
+macro_rules! export_wide {
+    ($($from:ty => $ty:ident($to:ty)),*) => {$(
+        impl Export for $from {
+            const TYPE: Type = Type::$ty;
+
+            /// Null beyond 64 bits.
+            fn export(&self) -> Value {
+                <$to>::try_from(*self).map_or(Value::Null, Value::$ty)
+            }
+        }
+    )*};
+}
+
+export_wide!(u128 => U64(u64), i128 => I64(i64));
+
+macro_rules! export_within {
+    ($($from:ty: $get:expr),*) => {$(
+        impl Export for $from {
+            const TYPE: Type = <u64 as Export>::TYPE;
+
+            fn export(&self) -> Value {
+                let get: fn(&$from) -> u64 = $get;
+                Value::U64(get(self))
+            }
+        }
+    )*};
+}
+
+export_within! {
+    std::num::NonZeroU8: |n| n.get().into(), std::num::NonZeroU16: |n| n.get().into(),
+    std::num::NonZeroU32: |n| n.get().into(), std::num::NonZeroU64: |n| n.get(),
+    std::num::NonZeroUsize: |n| n.get() as u64
+}
+
 macro_rules! export_text {
     ($($from:ty),*) => {$(
         impl Export for $from {
@@ -45,6 +81,34 @@ macro_rules! export_text {
 }
 
 export_text!(str, String, Arc<str>, Box<str>, Cow<'_, str>);
+
+impl Export for char {
+    const TYPE: Type = Type::String;
+
+    fn export(&self) -> Value {
+        Value::str(self.encode_utf8(&mut [0; 4]))
+    }
+}
+
+impl Export for () {
+    const TYPE: Type = Type::Null;
+
+    fn export(&self) -> Value {
+        Value::Null
+    }
+}
+
+/// Bytes, where a `[u8]` would be a list of numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Bytes<'a>(pub &'a [u8]);
+
+impl Export for Bytes<'_> {
+    const TYPE: Type = Type::Bytes;
+
+    fn export(&self) -> Value {
+        Value::Bytes(self.0.into())
+    }
+}
 
 impl Export for bool {
     const TYPE: Type = Type::Bool;
@@ -87,6 +151,28 @@ impl<T: Export + ?Sized> Export for &T {
     }
 }
 
+macro_rules! export_inside {
+    ($($outer:ident),*) => {$(
+        impl<T: Export> Export for $outer<T> {
+            const TYPE: Type = T::TYPE;
+
+            fn export(&self) -> Value {
+                (**self).export()
+            }
+        }
+    )*};
+}
+
+export_inside!(Box, Rc, Arc);
+
+impl<T: Export + ?Sized> Export for &mut T {
+    const TYPE: Type = T::TYPE;
+
+    fn export(&self) -> Value {
+        (**self).export()
+    }
+}
+
 impl<T: Export> Export for Option<T> {
     const TYPE: Type = T::TYPE;
 
@@ -111,6 +197,112 @@ impl<T: Export> Export for Vec<T> {
     }
 }
 
+impl<T: Export, const N: usize> Export for [T; N] {
+    const TYPE: Type = list_of(T::TYPE);
+
+    fn export(&self) -> Value {
+        self.as_slice().export()
+    }
+}
+
+/// A variable that a tracepoint exports as it is.
+///
+/// `(&Variable(&x)).take()` copies it if it can be copied and borrows it otherwise.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Variable<'a, T>(pub &'a T);
+
+/// Takes a copy.
+#[doc(hidden)]
+pub trait ByCopy {
+    /// The variable's type.
+    type Taken;
+    /// A copy of the variable.
+    fn take(&self) -> Self::Taken;
+}
+
+impl<T: Copy> ByCopy for Variable<'_, T> {
+    type Taken = T;
+
+    #[inline(always)]
+    fn take(&self) -> T {
+        *self.0
+    }
+}
+
+/// Takes a reference.
+#[doc(hidden)]
+pub trait ByReference {
+    /// A reference to the variable's type.
+    type Taken;
+    /// The variable.
+    fn take(&self) -> Self::Taken;
+}
+
+impl<'a, T> ByReference for &Variable<'a, T> {
+    type Taken = &'a T;
+
+    #[inline(always)]
+    fn take(&self) -> &'a T {
+        self.0
+    }
+}
+
+/// An ordinary field.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Shown;
+
+impl Shown {
+    /// The type queries see.
+    pub const fn ty(ty: Type) -> Type {
+        ty
+    }
+
+    /// The value queries see.
+    #[inline(always)]
+    pub fn value(value: Value) -> Value {
+        value
+    }
+}
+
+/// A sensitive field: queries see a hash of it.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Hidden;
+
+impl Hidden {
+    /// The type queries see.
+    pub const fn ty(_: Type) -> Type {
+        Type::String
+    }
+
+    /// The value queries see.
+    pub fn value(value: Value) -> Value {
+        hash(&value)
+    }
+}
+
+static HASH_KEY: OnceLock<[u64; 2]> = OnceLock::new();
+
+/// The key under which sensitive values are hashed, to be told before the first event. Processes with
+/// the same key give the same hashes; one that was told nothing has a random key. False if it is too late.
+pub fn set_hash_key(key: [u64; 2]) -> bool {
+    HASH_KEY.set(key).is_ok()
+}
+
+/// The value's hash under this process's key, 16 hexadecimal digits; null of null.
+pub fn hash(value: &Value) -> Value {
+    if value.is_null() {
+        return Value::Null;
+    }
+    let random = || RandomState::new().build_hasher().finish();
+    let key = HASH_KEY.get_or_init(|| [random(), random()]);
+    let mut hasher = std::hash::DefaultHasher::new();
+    (key, value).hash(&mut hasher);
+    Value::str(format!("{:016x}", hasher.finish()))
+}
+
 /// `Type::list` for constants, where types cannot be compared.
 const fn list_of(element: Type) -> Type {
     match element {
@@ -124,5 +316,45 @@ const fn list_of(element: Type) -> Type {
         Type::Timestamp => Type::List(&Type::Timestamp),
         Type::Duration => Type::List(&Type::Duration),
         Type::Any | Type::List(_) => Type::List(&Type::Any),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<T: Export>(given: T, expected: Value) {
+        assert_eq!(given.export(), expected);
+        let ty = expected.type_of();
+        assert!(T::TYPE == ty || expected.is_null(), "{:?} is not {ty:?}", T::TYPE);
+    }
+
+    #[test]
+    fn types_of_the_language_have_rust_types() {
+        check(u128::from(7_u8), Value::U64(7));
+        check(u128::MAX, Value::Null);
+        check(std::num::NonZeroU32::MIN, Value::U64(1));
+        check('ß', Value::str("ß"));
+        check(Bytes(b"ab"), Value::Bytes(b"ab".as_slice().into()));
+        check(Arc::new(5_i8), Value::I64(5));
+        check([1.5_f32, 2.0], Value::List(vec![Value::F64(1.5), Value::F64(2.0)].into()));
+        check(Some(vec!["a"]), Value::List(vec![Value::str("a")].into()));
+    }
+
+    #[test]
+    fn what_can_be_copied_is_copied_and_anything_else_borrowed() {
+        let (number, text) = (4_u64, String::from("x"));
+        let (taken, borrowed) = ((&Variable(&number)).take(), (&Variable(&text)).take());
+        let _: (u64, &String) = (taken, borrowed);
+        assert!(std::ptr::eq(borrowed, &text) && taken == 4);
+    }
+
+    #[test]
+    fn a_hash_tells_equal_from_different_and_nothing_else() {
+        let [a, again, b] = ["ann", "ann", "bob"].map(|name| hash(&Value::str(name)));
+        assert_eq!(a, again);
+        assert_ne!(a, b);
+        assert!(!a.to_string().contains("ann"));
+        assert!(hash(&Value::Null).is_null());
     }
 }

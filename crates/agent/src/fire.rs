@@ -1,92 +1,66 @@
 //! From an event to the advice woven at it.
 //!
-//! Field expressions are user code: they run first, outside any borrow of the baggage, and a panic in
-//! one of them costs that query this one tuple.
+//! Field expressions are user code: they run first, outside any borrow of the baggage. A panic in one
+//! of them costs that query this tuple, and puts the query away.
 
-use crate::emit::{Part, Parts, with_table};
-use crate::identity::{Identity, identity, thread_name};
+use crate::emit::Table;
+use crate::identity::{host, pid, process, thread_name};
 use crate::interpret::{Effect, run};
-use crate::link::{DefaultField, Linked, Source};
+use crate::link::{DefaultField, Source};
+use crate::sample::{self, Stopwatch};
+use crate::thread::Inside;
 use crate::tracepoint::Tracepoint;
-use pivot_advice::{Loss, Value};
+use crate::weave::{Knot, Woven};
+use pivot_advice::{BagKey, Groups, Keep, Loss, Value};
 use pivot_baggage::Baggage;
-use std::cell::Cell;
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-static SKIPPED: AtomicU64 = AtomicU64::new(0);
-
-thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Events that were hit by a field expression of another event, and therefore skipped.
-pub fn skipped() -> u64 {
-    SKIPPED.load(Ordering::Relaxed)
-}
-
-/// Marks this thread as inside advice, until it is dropped.
-struct Inside;
-
-impl Inside {
-    fn enter() -> Option<Inside> {
-        let entered = INSIDE.try_with(|inside| !inside.replace(true)).unwrap_or(false);
-        if !entered {
-            SKIPPED.fetch_add(1, Ordering::Relaxed);
-        }
-        entered.then_some(Inside)
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        let _ = INSIDE.try_with(|inside| inside.set(false));
-    }
-}
-
+/// Lets all advice run that is woven at a tracepoint.
 pub(crate) fn fire(tracepoint: &'static Tracepoint, field: &dyn Fn(usize) -> Value) {
-    let Some(_inside) = Inside::enter() else { return };
-    with_table(|parts| {
-        // Only now, with the table held: see `emit` on why a drain is enough after unweaving.
-        let woven = tracepoint.woven();
-        let Some(woven) = &*woven else { return };
-        let event = Event { tracepoint, field, identity: identity() };
-        event.run(&woven.advice, parts);
-    });
+    let Some(mut inside) = Inside::enter() else { return };
+    let (table, proof) = inside.parts();
+    // Only now: what is read while this thread is marked as inside is not freed before it has left.
+    let Some(woven) = tracepoint.published().get(proof) else { return };
+    let mut event = Event { tracepoint, field, table, stopwatch: Stopwatch::start() };
+    if woven.needs_baggage { event.run_in_request(woven) } else { event.run(woven) }
 }
 
 struct Event<'a> {
     tracepoint: &'static Tracepoint,
     field: &'a dyn Fn(usize) -> Value,
-    identity: Identity,
+    table: &'a mut Table,
+    stopwatch: Stopwatch,
 }
 
+type Packed = (BagKey, Keep, Vec<Groups>);
+
 impl Event<'_> {
-    fn run(&self, advice: &[Linked], parts: &mut Parts) {
-        let observed: Vec<Option<Vec<Value>>> = advice.iter().map(|linked| self.observe(linked)).collect();
+    /// Runs advice that leaves the baggage alone.
+    fn run(&mut self, woven: &Woven) {
+        for knot in &woven.advice {
+            let observed = self.begin(knot).and_then(|()| self.observe(knot));
+            if let Some(observed) = observed {
+                self.step(knot, observed, None, &mut Vec::new());
+            }
+            self.account(knot);
+        }
+    }
+
+    /// Runs advice of which some reads or writes the baggage.
+    fn run_in_request(&mut self, woven: &Woven) {
+        let mut observed = Vec::with_capacity(woven.advice.len());
+        for knot in &woven.advice {
+            observed.push(self.begin(knot).and_then(|()| self.observe(knot)));
+            self.account(knot);
+        }
         pivot_baggage::with_current(|mut baggage| {
             let mut packed = Vec::new();
-            for (linked, observed) in advice.iter().zip(observed) {
-                let query = linked.advice.query;
-                let mut loss = Loss::default();
-                let effect = match observed {
-                    Some(observed) => run(linked, observed, baggage.as_deref(), &mut loss),
-                    None => {
-                        loss.errors += 1;
-                        None
-                    }
-                };
-                match effect {
-                    Some(Effect::Emit(emission)) => {
-                        parts.entry(query).or_insert_with(Part::empty).add(&emission)
-                    }
-                    Some(Effect::Pack(..)) if baggage.is_none() => loss.outside_request += 1,
-                    Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
-                    None => {}
-                }
-                if !loss.is_zero() {
-                    parts.entry(query).or_insert_with(Part::empty).loss.merge(&loss);
+            for (knot, observed) in woven.advice.iter().zip(observed) {
+                if let Some(observed) = observed {
+                    self.step(knot, observed, baggage.as_deref(), &mut packed);
+                    self.account_again(knot);
                 }
             }
             // Last of all: an event does not happen before itself.
@@ -98,18 +72,88 @@ impl Event<'_> {
         });
     }
 
+    /// Whether an advice looks at this event.
+    #[inline]
+    fn begin(&mut self, knot: &Knot) -> Option<()> {
+        if !knot.standing.is_on() {
+            return None;
+        }
+        if sample::looks_at(knot.standing.keep(), knot.needs_baggage) {
+            return Some(());
+        }
+        let loss = &mut self.table.part(knot.linked.advice.query).loss;
+        loss.throttled = loss.throttled.saturating_add(1);
+        None
+    }
+
     /// The observed values; none if an expression panicked.
-    fn observe(&self, linked: &Linked) -> Option<Vec<Value>> {
-        let values = || linked.sources.iter().map(|source| self.value(*source)).collect();
-        catch_unwind(AssertUnwindSafe(values)).ok()
+    fn observe(&mut self, knot: &Knot) -> Option<Vec<Value>> {
+        let values = || knot.linked.sources.iter().map(|source| self.value(*source)).collect();
+        let observed = catch_unwind(AssertUnwindSafe(values));
+        observed.map_err(|panic| self.panicked(knot, &*panic)).ok()
+    }
+
+    fn step(
+        &mut self,
+        knot: &Knot,
+        observed: Vec<Value>,
+        baggage: Option<&Baggage>,
+        packed: &mut Vec<Packed>,
+    ) {
+        let table = &mut *self.table;
+        let step = move || {
+            let mut loss = Loss::default();
+            let effect = run(&knot.linked, observed, baggage, &mut loss);
+            let part = table.part(knot.linked.advice.query);
+            match effect {
+                Some(Effect::Emit(emission)) => part.add(&emission),
+                Some(Effect::Pack(..)) if baggage.is_none() => loss.outside_request += 1,
+                Some(Effect::Pack(bag, keep, groups)) => {
+                    let rows: usize = groups.iter().map(Groups::len).sum();
+                    part.cost.packed = part.cost.packed.saturating_add(rows as u64);
+                    packed.push((bag, keep, groups));
+                }
+                None => {}
+            }
+            if !loss.is_zero() {
+                part.loss.merge(&loss);
+            }
+        };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(step)) {
+            self.panicked(knot, &*panic);
+        }
+    }
+
+    #[inline]
+    fn account(&mut self, knot: &Knot) {
+        let cost = &mut self.table.part(knot.linked.advice.query).cost;
+        cost.events = cost.events.saturating_add(1);
+        cost.busy_ns = cost.busy_ns.saturating_add(self.stopwatch.lap_ns());
+    }
+
+    #[inline]
+    fn account_again(&mut self, knot: &Knot) {
+        let busy_ns = self.stopwatch.lap_ns();
+        if busy_ns > 0 {
+            self.table.part(knot.linked.advice.query).cost.busy_ns += busy_ns;
+        }
+    }
+
+    #[cold]
+    fn panicked(&mut self, knot: &Knot, panic: &(dyn Any + Send)) {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?");
+        knot.standing.quarantine(format!("at `{}`: {text}", self.tracepoint.name()));
+        let loss = &mut self.table.part(knot.linked.advice.query).loss;
+        loss.errors = loss.errors.saturating_add(1);
     }
 
     fn value(&self, source: Source) -> Value {
         match source {
             Source::Exported(index) => (self.field)(index),
-            Source::Default(DefaultField::Host) => Value::Str(self.identity.host.clone()),
-            Source::Default(DefaultField::Process) => Value::Str(self.identity.process.clone()),
-            Source::Default(DefaultField::Pid) => Value::I64(self.identity.pid.into()),
+            Source::Default(DefaultField::Host) => host(),
+            Source::Default(DefaultField::Process) => process(),
+            Source::Default(DefaultField::Pid) => pid(),
             Source::Default(DefaultField::Thread) => thread_name(),
             Source::Default(DefaultField::Tracepoint) => Value::str(self.tracepoint.name()),
             Source::Default(DefaultField::Time) => crate::Export::export(&SystemTime::now()),

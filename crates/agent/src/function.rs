@@ -4,9 +4,13 @@
 //! of it queries see depends on which traits it has.
 
 use crate::export::Export;
+use crate::text::formatted;
+use crate::thread::Inside;
 use crate::tracepoint::Tracepoint;
 use pivot_advice::Value;
 use std::fmt::{Debug, Display};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 /// Runs a body once. A closure that is passed here may return what it borrows from its captures.
@@ -15,55 +19,83 @@ pub fn run<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
+/// A call site with its flag beside it, so that looking at the flag is one load.
+#[derive(Debug, Clone, Copy)]
+pub struct Site {
+    /// Its flag.
+    pub flag: &'static AtomicU8,
+    /// Everything else.
+    pub tracepoint: &'static Tracepoint,
+}
+
+impl Site {
+    /// Whether advice is woven there.
+    #[inline(always)]
+    pub fn is_woven(&self) -> bool {
+        self.flag.load(Ordering::Relaxed) != 0
+    }
+}
+
 /// What a function returned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// The error's text; None if it succeeded.
     pub error: Option<Value>,
-    /// What it returned; Null if it failed or its type cannot be exported.
+    /// What it returned; Null if it failed, is not observed, or its type cannot be exported.
     pub result: Value,
+}
+
+/// Which parts of an outcome somebody observes.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// The result.
+    pub result: bool,
+    /// The error's text.
+    pub error: bool,
 }
 
 /// Fires the exit of a function, however it is left.
 #[derive(Debug)]
 #[must_use = "the function is left when this is dropped"]
 pub struct Exit {
-    observed: Option<Observed>,
+    // Boxed: it is moved around at every exit, and is there at few.
+    observed: Option<Box<Observed>>,
 }
 
 #[derive(Debug)]
 struct Observed {
-    exit: &'static Tracepoint,
-    error: &'static Tracepoint,
-    fields: Vec<Value>,
-    began: Instant,
+    exit: Site,
+    error: Site,
+    /// The fields that were evaluated, by index.
+    fields: Vec<Field>,
+    began: Option<Instant>,
     // A function that a destructor calls during a panic is not itself panicking.
     began_panicking: bool,
 }
 
+#[derive(Debug, Clone)]
+enum Field {
+    /// Nobody observed it.
+    Not,
+    Value(Value),
+    /// Its expression panicked.
+    Panicked,
+}
+
 impl Exit {
-    /// Begins a function. Its fields are evaluated, and its time taken, only if something is woven.
+    /// Begins a function with so many fields. Those that are observed are evaluated, and its time
+    /// taken, if something is woven.
     #[inline(always)]
-    pub fn begin(
-        exit: &'static Tracepoint,
-        error: &'static Tracepoint,
-        fields: impl FnOnce() -> Vec<Value>,
-    ) -> Exit {
-        let observe = || Observed {
-            exit,
-            error,
-            fields: fields(),
-            began: Instant::now(),
-            began_panicking: std::thread::panicking(),
-        };
-        Exit { observed: (exit.is_woven() || error.is_woven()).then(observe) }
+    pub fn begin(exit: Site, error: Site, fields: usize, field: impl Fn(usize) -> Value) -> Exit {
+        let woven = exit.is_woven() || error.is_woven();
+        Exit { observed: if woven { Observed::begin(exit, error, fields, &field) } else { None } }
     }
 
     /// The function returned. The outcome is evaluated only if something was woven.
     #[inline(always)]
-    pub fn finish(mut self, outcome: impl FnOnce() -> Outcome) {
+    pub fn finish(mut self, outcome: impl FnOnce(Wanted) -> Outcome) {
         if let Some(observed) = self.observed.take() {
-            observed.returned(outcome());
+            observed.returned(outcome);
         }
     }
 }
@@ -79,55 +111,100 @@ impl Drop for Exit {
 
 impl Observed {
     #[cold]
-    fn returned(self, outcome: Outcome) {
-        let Outcome { error, result } = outcome;
+    #[inline(never)]
+    fn begin(
+        exit: Site,
+        error: Site,
+        fields: usize,
+        field: &dyn Fn(usize) -> Value,
+    ) -> Option<Box<Observed>> {
+        // Inside, like every evaluation: events that an expression hits are skipped.
+        let _inside = Inside::enter()?;
+        let observes = |index| exit.tracepoint.observes(index) || error.tracepoint.observes(index);
+        let evaluate = |index| match catch_unwind(AssertUnwindSafe(|| field(index))) {
+            Ok(value) => Field::Value(value),
+            Err(_) => Field::Panicked,
+        };
+        let evaluated = |index| if observes(index) { evaluate(index) } else { Field::Not };
+        Some(Box::new(Observed {
+            exit,
+            error,
+            fields: (0..fields).map(evaluated).collect(),
+            began: observes(fields).then(Instant::now),
+            began_panicking: std::thread::panicking(),
+        }))
+    }
+
+    #[cold]
+    fn returned(&self, outcome: impl FnOnce(Wanted) -> Outcome) {
+        let fields = self.fields.len();
+        let wanted = Wanted {
+            result: self.exit.tracepoint.observes(fields + 2),
+            error: self.error.tracepoint.observes(fields + 1),
+        };
+        let evaluated = {
+            let Some(_inside) = Inside::enter() else { return };
+            catch_unwind(AssertUnwindSafe(|| outcome(wanted)))
+        };
+        let Ok(Outcome { error, result }) = evaluated else {
+            return self.fire(self.exit, &[self.elapsed(), Field::Panicked, Field::Panicked]);
+        };
         match error {
-            None => self.fire_exit("ok", result),
+            None => self.fire_exit("ok", Field::Value(result)),
             Some(error) => {
-                if self.error.is_woven() {
-                    fire(self.error, &self.fields, &[self.began.elapsed().export(), error]);
-                }
-                self.fire_exit("err", result);
+                self.fire(self.error, &[self.elapsed(), Field::Value(error)]);
+                self.fire_exit("err", Field::Value(result));
             }
         }
     }
 
     #[cold]
-    fn abandoned(self) {
+    fn abandoned(&self) {
         let panics = std::thread::panicking() && !self.began_panicking;
-        self.fire_exit(if panics { "panic" } else { "cancelled" }, Value::Null);
+        self.fire_exit(if panics { "panic" } else { "cancelled" }, Field::Value(Value::Null));
     }
 
-    fn fire_exit(&self, outcome: &str, result: Value) {
-        if self.exit.is_woven() {
-            let last = [self.began.elapsed().export(), Value::str(outcome), result];
-            fire(self.exit, &self.fields, &last);
+    fn elapsed(&self) -> Field {
+        self.began.map_or(Field::Not, |began| Field::Value(began.elapsed().export()))
+    }
+
+    fn fire_exit(&self, outcome: &str, result: Field) {
+        self.fire(self.exit, &[self.elapsed(), Field::Value(Value::str(outcome)), result]);
+    }
+
+    /// Fires with the function's own fields and those that every function has after them. Advice that
+    /// was woven since the function began and observes more than was evaluated then has missed it.
+    fn fire(&self, site: Site, last: &[Field]) {
+        let all: Vec<&Field> = self.fields.iter().chain(last).collect();
+        let missed =
+            |(index, field): (usize, &&Field)| matches!(field, Field::Not) && site.tracepoint.observes(index);
+        if site.is_woven() && !all.iter().enumerate().any(missed) {
+            site.tracepoint.fire(&|index| match all.get(index) {
+                Some(Field::Value(value)) => value.clone(),
+                Some(Field::Panicked) => resume_unwind(Box::new("a field's expression panicked")),
+                Some(Field::Not) | None => Value::Null,
+            });
         }
     }
 }
 
-/// Fires with the function's own fields and those that every function has after them.
-fn fire(tracepoint: &'static Tracepoint, fields: &[Value], last: &[Value]) {
-    tracepoint.fire(&|index| fields.iter().chain(last).nth(index).cloned().unwrap_or(Value::Null));
-}
-
 /// A returned value of which the compiler finds the most telling outcome.
 ///
-/// `(&&&&&&&Returned(&value)).outcome()` takes the trait that is implemented for the most
+/// `(&&&&&&&Returned(&value)).outcome(wanted)` takes the trait that is implemented for the most
 /// references and whose bounds hold, so each trait below is tried before the one after it.
 #[derive(Debug)]
 pub struct Returned<'a, T>(pub &'a T);
 
 macro_rules! outcomes {
-    ($($doc:literal $of:ident [$($generics:tt)*] $self:ty, |$value:ident| $outcome:expr;)*) => {$(
+    ($($doc:literal $of:ident [$($generics:tt)*] $self:ty, |$value:ident, $wanted:ident| $outcome:expr;)*) => {$(
         #[doc = $doc]
         pub trait $of {
             /// What is known of the returned value.
-            fn outcome(&self) -> Outcome;
+            fn outcome(&self, wanted: Wanted) -> Outcome;
         }
 
         impl<$($generics)*> $of for $self {
-            fn outcome(&self) -> Outcome {
+            fn outcome(&self, $wanted: Wanted) -> Outcome {
                 let $value = self.0;
                 $outcome
             }
@@ -138,36 +215,51 @@ macro_rules! outcomes {
 outcomes! {
     "A result and an error with a message."
     OfResultDisplay [T: Export, E: Display] &&&&&&Returned<'_, Result<T, E>>,
-        |value| of_result(value, T::export, E::to_string);
+        |value, wanted| of_result(value, wanted, T::export, display);
     "A result and an error with a debug form."
     OfResultDebug [T: Export, E: Debug] &&&&&Returned<'_, Result<T, E>>,
-        |value| of_result(value, T::export, |error| format!("{error:?}"));
+        |value, wanted| of_result(value, wanted, T::export, debug);
     "An opaque result and an error with a message."
     OfErrorDisplay [T, E: Display] &&&&Returned<'_, Result<T, E>>,
-        |value| of_result(value, |_| Value::Null, E::to_string);
+        |value, wanted| of_result(value, wanted, |_| Value::Null, display);
     "An opaque result and an error with a debug form."
     OfErrorDebug [T, E: Debug] &&&Returned<'_, Result<T, E>>,
-        |value| of_result(value, |_| Value::Null, |error| format!("{error:?}"));
+        |value, wanted| of_result(value, wanted, |_| Value::Null, debug);
     "An opaque result and an opaque error, which is named by its type."
     OfError [T, E] &&Returned<'_, Result<T, E>>,
-        |value| of_result(value, |_| Value::Null, |_| std::any::type_name::<E>().into());
+        |value, wanted| of_result(value, wanted, |_| Value::Null, |_| Value::str(std::any::type_name::<E>()));
     "A value that cannot fail."
     OfExport [T: Export] &Returned<'_, T>,
-        |value| Outcome { error: None, result: value.export() };
+        |value, wanted| Outcome {
+            error: None,
+            result: if wanted.result { value.export() } else { Value::Null },
+        };
     "Anything else."
     OfAny [T] Returned<'_, T>,
-        |_value| Outcome { error: None, result: Value::Null };
+        |_value, _wanted| Outcome { error: None, result: Value::Null };
 }
 
 fn of_result<T, E>(
     returned: &Result<T, E>,
+    wanted: Wanted,
     result: impl FnOnce(&T) -> Value,
-    error: impl FnOnce(&E) -> String,
+    error: impl FnOnce(&E) -> Value,
 ) -> Outcome {
     match returned {
-        Ok(value) => Outcome { error: None, result: result(value) },
-        Err(failed) => Outcome { error: Some(Value::str(error(failed))), result: Value::Null },
+        Ok(value) => Outcome { error: None, result: if wanted.result { result(value) } else { Value::Null } },
+        Err(failed) => Outcome {
+            error: Some(if wanted.error { error(failed) } else { Value::Null }),
+            result: Value::Null,
+        },
     }
+}
+
+fn display<E: Display>(error: &E) -> Value {
+    formatted(format_args!("{error}"))
+}
+
+fn debug<E: Debug>(error: &E) -> Value {
+    formatted(format_args!("{error:?}"))
 }
 
 #[cfg(test)]
@@ -184,7 +276,7 @@ mod tests {
     macro_rules! outcome {
         ($ty:ty, $value:expr) => {{
             let value: $ty = $value;
-            text((&&&&&&&Returned(&value)).outcome())
+            text((&&&&&&&Returned(&value)).outcome(Wanted { result: true, error: true }))
         }};
     }
 

@@ -7,10 +7,12 @@
 
 use crate::link::Linked;
 use pivot_advice::{
-    Aggregate, BagKey, Errors, Fold, Form, Group, Groups, Input, Instruction, Keep, Loss, State, Unpacked,
-    Value,
+    Aggregate, BagKey, Errors, Expr, Finished, Fold, Form, Group, Groups, Input, Instruction, Keep, Loss,
+    Match, State, Unpacked, Value,
 };
 use pivot_baggage::Baggage;
+use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// The most rows that one event may make in one advice; further ones are dropped and counted.
 pub const MAX_ROWS: usize = 4096;
@@ -18,8 +20,9 @@ pub const MAX_ROWS: usize = 4096;
 /// What an advice did with its rows.
 #[derive(Debug)]
 pub enum Effect<'a> {
-    /// It packed a tuple, which goes into the baggage after every advice at this event has run.
-    Pack(BagKey, Keep, Groups),
+    /// It packed tuples, which go into the baggage after every advice at this event has run. A temporal
+    /// bag takes one table for each tuple, any other exactly one.
+    Pack(BagKey, Keep, Vec<Groups>),
     /// It emitted rows.
     Emit(Emission<'a>),
 }
@@ -43,6 +46,8 @@ pub struct Row {
     columns: Vec<Value>,
     n: u64,
     states: Vec<State>,
+    /// Which of the tuples of a temporal source it belongs to.
+    slot: usize,
 }
 
 /// Runs an advice over the observed values of an event. No effect: the event contributes nothing.
@@ -53,7 +58,9 @@ pub fn run<'a>(
     loss: &mut Loss,
 ) -> Option<Effect<'a>> {
     let mut errors = Errors::default();
-    let effect = Run { baggage, loss, errors: &mut errors }.steps(linked, observed);
+    let row = Row { columns: Vec::new(), n: 1, states: Vec::new(), slot: 0 };
+    let run = Run { baggage, loss, errors: &mut errors, rows: vec![row], slots: None };
+    let effect = run.steps(&linked.advice.instructions, observed);
     loss.errors = loss.errors.saturating_add(errors.0);
     effect
 }
@@ -62,81 +69,230 @@ struct Run<'r> {
     baggage: Option<&'r Baggage>,
     loss: &'r mut Loss,
     errors: &'r mut Errors,
+    rows: Vec<Row>,
+    /// How many tuples of a temporal source were chosen. From then on a tuple without rows still holds
+    /// its slot.
+    slots: Option<usize>,
+}
+
+/// What a row is joined with, and how.
+struct Joining<'j> {
+    matching: Match,
+    on: Option<&'j Expr>,
+    columns: usize,
+    aggregates: &'j [Aggregate],
 }
 
 impl Run<'_> {
-    fn steps<'a>(mut self, linked: &'a Linked, observed: Vec<Value>) -> Option<Effect<'a>> {
+    fn steps<'a>(mut self, instructions: &'a [Instruction], observed: Vec<Value>) -> Option<Effect<'a>> {
+        let keep = match instructions.last() {
+            Some(Instruction::Pack { keep, .. }) => *keep,
+            _ => Keep::All,
+        };
         let mut observed = observed.into_iter();
-        let mut rows = vec![Row { columns: Vec::new(), n: 1, states: Vec::new() }];
-        // A temporal source chooses its tuples before any join below it: once something has been
-        // unpacked, a tuple without rows still holds its slot.
-        let mut chosen = false;
-        for step in &linked.advice.instructions {
+        for step in instructions {
             match step {
                 Instruction::Observe { .. } => {
                     let value = observed.next().unwrap_or_default();
-                    rows.iter_mut().for_each(|row| row.columns.push(value.clone()));
+                    self.rows.iter_mut().for_each(|row| row.columns.push(value.clone()));
                 }
-                Instruction::Let { expr, .. } => rows.iter_mut().for_each(|row| {
+                Instruction::Let { expr, .. } => self.rows.iter_mut().for_each(|row| {
                     let value = expr.eval(&row.columns, self.errors);
                     row.columns.push(value);
                 }),
-                Instruction::Filter { expr } => rows.retain(|row| expr.holds(&row.columns, self.errors)),
-                Instruction::Unpack { bag, columns, aggregates, rows: unpacked, .. } => {
-                    chosen = true;
-                    rows = self.join(rows, *bag, columns.len(), aggregates, *unpacked);
+                Instruction::Filter { expr } => self.rows.retain(|row| expr.holds(&row.columns, self.errors)),
+                Instruction::Unpack { bag, columns, aggregates, rows, matching, on, .. } => {
+                    let (matching, on) = (*matching, on.as_ref());
+                    self.unpack(*bag, rows, &Joining { matching, on, columns: columns.len(), aggregates });
                 }
-                Instruction::Pack { bag, keep, keys, folds } => {
-                    let empty = *keep == Keep::All && rows.is_empty();
-                    return (!empty).then(|| Effect::Pack(*bag, *keep, self.group(&rows, keys, folds)));
+                Instruction::Unnest { list, .. } => self.unnest(*list),
+                Instruction::Distinct { columns } => self.distinct(columns),
+                Instruction::Order { columns } => {
+                    self.rows.sort_by_cached_key(|row| Ranked(row.key(columns)))
                 }
+                Instruction::Choose => self.choose(keep),
+                Instruction::Pack { bag, keep, keys, folds } => return self.pack(*bag, *keep, keys, folds),
                 Instruction::Emit { keys, folds, form } => {
-                    let emission = Emission { keys, folds, form: *form, rows };
+                    let emission = Emission { keys, folds, form: *form, rows: self.rows };
                     return (!emission.rows.is_empty()).then_some(Effect::Emit(emission));
                 }
             }
-            if rows.is_empty() && !chosen {
+            if self.rows.is_empty() && self.slots.is_none_or(|slots| slots == 0) {
                 return None;
             }
         }
         None
     }
 
-    fn group(&mut self, rows: &[Row], keys: &[u16], folds: &[Fold]) -> Groups {
-        let mut groups = table(keys, folds);
-        rows.iter().for_each(|row| row.add_to(groups.entry(&row.key(keys)), folds, self.errors));
-        groups
+    fn pack<'a>(mut self, bag: BagKey, keep: Keep, keys: &[u16], folds: &[Fold]) -> Option<Effect<'a>> {
+        if keep != Keep::All && self.slots.is_none() {
+            self.choose(keep);
+        }
+        let count = if keep == Keep::All { 1 } else { self.slots.unwrap_or(0) };
+        let mut slots = vec![table(keys, folds); count];
+        for row in &self.rows {
+            let slot = if keep == Keep::All { 0 } else { row.slot };
+            if let Some(slot) = slots.get_mut(slot) {
+                row.add_to(slot.entry(&row.key(keys)), folds, self.errors);
+            }
+        }
+        Some(Effect::Pack(bag, keep, slots))
     }
 
-    /// The happened-before join of rows with a bag.
+    /// The tuples of this event that a temporal source keeps: of `n` equal rows each is one.
+    fn choose(&mut self, keep: Keep) {
+        let (n, recent) = match keep {
+            Keep::All => return,
+            Keep::First(n) => (n as usize, false),
+            Keep::MostRecent(n) => (n as usize, true),
+        };
+        let mut rows = std::mem::take(&mut self.rows);
+        if recent {
+            rows.reverse();
+        }
+        for row in rows {
+            let copies = usize::try_from(row.n).unwrap_or(usize::MAX).min(n - self.rows.len());
+            self.rows.extend(std::iter::repeat_n(Row { n: 1, ..row }, copies));
+        }
+        if recent {
+            self.rows.reverse();
+        }
+        self.rows.iter_mut().enumerate().for_each(|(slot, row)| row.slot = slot);
+        self.slots = Some(self.rows.len());
+    }
+
+    fn unnest(&mut self, list: u16) {
+        let mut rows = Vec::new();
+        for row in std::mem::take(&mut self.rows) {
+            let items = match row.columns.get(usize::from(list)) {
+                Some(Value::List(items)) => items.clone(),
+                Some(Value::Null) | None => continue,
+                Some(_) => {
+                    self.errors.0 += 1;
+                    continue;
+                }
+            };
+            for item in items.iter() {
+                if rows.len() >= MAX_ROWS {
+                    self.loss.dropped = self.loss.dropped.saturating_add(row.n);
+                    continue;
+                }
+                let mut row = row.clone();
+                row.columns.push(item.clone());
+                rows.push(row);
+            }
+        }
+        self.rows = rows;
+    }
+
+    fn distinct(&mut self, columns: &[u16]) {
+        let mut seen = HashSet::new();
+        self.rows.retain(|row| seen.insert(row.key(columns)));
+        self.rows.iter_mut().for_each(|row| row.n = 1);
+    }
+
+    /// The happened-before join of the rows with a bag.
+    fn unpack(&mut self, bag: BagKey, unpacked: &Unpacked, joining: &Joining<'_>) {
+        let incomplete = self.baggage.is_some_and(Baggage::is_partial);
+        self.loss.truncated += u64::from(incomplete);
+        let groups = self.baggage.and_then(|baggage| baggage.unpack(bag));
+        let width = unpacked.width(joining.columns);
+        let fits = |groups: &Groups| groups.keys() == width && groups.aggregates() == joining.aggregates;
+        let groups = match groups {
+            Some(groups) if fits(&groups) => groups,
+            Some(_) => {
+                self.errors.0 += 1;
+                Cow::Owned(Groups::new(width, joining.aggregates))
+            }
+            None => Cow::Owned(Groups::new(width, joining.aggregates)),
+        };
+        let finished = match unpacked {
+            Unpacked::Rows => None,
+            Unpacked::Groups { keys, folds, finished, .. } => {
+                Some(regrouped(&groups, keys, folds, finished, self.errors))
+            }
+        };
+        // Groups that are finished bring no states.
+        let aggregates = if finished.is_some() { &[] } else { joining.aggregates };
+        self.join(&groups, finished.as_deref(), &Joining { aggregates, ..*joining }, incomplete);
+    }
+
     fn join(
         &mut self,
-        rows: Vec<Row>,
-        bag: BagKey,
-        columns: usize,
-        aggregates: &[Aggregate],
-        unpacked: Unpacked,
-    ) -> Vec<Row> {
-        let Some(baggage) = self.baggage else { return Vec::new() };
-        if baggage.is_partial() {
-            self.loss.truncated += 1;
+        groups: &Groups,
+        finished: Option<&[Vec<Value>]>,
+        joining: &Joining<'_>,
+        incomplete: bool,
+    ) {
+        let rows = std::mem::take(&mut self.rows);
+        for row in rows {
+            let mut matched = false;
+            let candidates: Box<dyn Iterator<Item = Row>> = match finished {
+                Some(finished) => Box::new(finished.iter().map(|columns| row.with(columns))),
+                None => Box::new(groups.iter().map(|group| row.times(group))),
+            };
+            for candidate in candidates {
+                if joining.on.is_some_and(|on| !on.holds(&candidate.columns, self.errors)) {
+                    continue;
+                }
+                matched = true;
+                if joining.matching == Match::Anti {
+                    break;
+                }
+                if self.rows.len() < MAX_ROWS {
+                    self.rows.push(candidate);
+                } else {
+                    self.loss.dropped = self.loss.dropped.saturating_add(candidate.n);
+                }
+            }
+            if !matched && joining.matching != Match::Inner {
+                if incomplete {
+                    self.loss.uncertain = self.loss.uncertain.saturating_add(row.n);
+                }
+                self.rows.push(row.unmatched(joining));
+            }
         }
-        let Some(groups) = baggage.unpack(bag) else { return Vec::new() };
-        let keys = match unpacked {
-            Unpacked::Rows => columns,
-            Unpacked::Groups => columns - aggregates.len() - 1,
-        };
-        if groups.keys() != keys || groups.aggregates() != aggregates {
-            self.errors.0 += 1;
-            return Vec::new();
-        }
-        let pairs = rows.iter().flat_map(|row| groups.iter().map(move |group| (row, group)));
-        let joined: Vec<Row> =
-            pairs.take(MAX_ROWS).map(|(row, group)| row.join(group, unpacked, self.errors)).collect();
-        let dropped = rows.len().saturating_mul(groups.len()) - joined.len();
-        self.loss.dropped = self.loss.dropped.saturating_add(dropped as u64);
-        joined
     }
+}
+
+/// Values in the order in which rows are sorted.
+#[derive(PartialEq, Eq)]
+struct Ranked(Vec<Value>);
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let differing = self.0.iter().zip(&other.0).map(|(x, y)| x.total_cmp(y)).find(|order| order.is_ne());
+        differing.unwrap_or(std::cmp::Ordering::Equal)
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The rows of an aggregating subquery over what a bag holds.
+fn regrouped(
+    bag: &Groups,
+    keys: &[u16],
+    folds: &[Fold],
+    finished: &[Finished],
+    errors: &mut Errors,
+) -> Vec<Vec<Value>> {
+    let mut groups = table(keys, folds);
+    for group in bag {
+        let row = Row { columns: group.key.to_vec(), n: group.n, states: group.states.to_vec(), slot: 0 };
+        row.add_to(groups.entry(&row.key(keys)), folds, errors);
+    }
+    let rows = groups.iter().map(|group| {
+        let values = finished.iter().map(|finished| match group.states.get(usize::from(finished.state)) {
+            Some(state) => state.finish(finished.finish, errors),
+            None => Value::Null,
+        });
+        group.key.iter().cloned().chain([Value::U64(group.n)]).chain(values).collect()
+    });
+    rows.collect()
 }
 
 /// An empty table for the rows of a Pack or Emit.
@@ -169,23 +325,31 @@ impl Row {
         }
     }
 
-    fn join(&self, group: &Group, unpacked: Unpacked, errors: &mut Errors) -> Row {
+    /// The row with the columns of a subquery's result behind its own.
+    fn with(&self, columns: &[Value]) -> Row {
         let mut row = self.clone();
-        row.columns.extend_from_slice(&group.key);
-        match unpacked {
-            Unpacked::Groups => {
-                row.columns.push(Value::U64(group.n));
-                row.columns.extend(group.states.iter().map(|state| state.finish(errors)));
-            }
-            Unpacked::Rows => {
-                row.states.iter_mut().for_each(|state| state.scale(group.n));
-                row.states.extend(group.states.iter().cloned().map(|mut state| {
-                    state.scale(self.n);
-                    state
-                }));
-                row.n = self.n.saturating_mul(group.n);
-            }
-        }
+        row.columns.extend_from_slice(columns);
         row
+    }
+
+    /// The row with every row of a group.
+    fn times(&self, group: &Group) -> Row {
+        let mut row = self.with(&group.key);
+        row.states.iter_mut().for_each(|state| state.scale(group.n));
+        row.states.extend(group.states.iter().cloned().map(|mut state| {
+            state.scale(self.n);
+            state
+        }));
+        row.n = self.n.saturating_mul(group.n);
+        row
+    }
+
+    /// The row when nothing matched it.
+    fn unmatched(mut self, joining: &Joining<'_>) -> Row {
+        if joining.matching == Match::Left {
+            self.columns.extend(std::iter::repeat_n(Value::Null, joining.columns));
+            self.states.extend(joining.aggregates.iter().map(|aggregate| aggregate.empty()));
+        }
+        self
     }
 }

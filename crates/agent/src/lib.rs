@@ -20,9 +20,11 @@
 //! assert_eq!(pivot_agent::drain()[&query].emitted, 1);
 //! ```
 //!
-//! Reading order: [`tracepoint`](mod@tracepoint), [`mod@function`], [`export`], [`mod@identity`],
-//! [`verify`](mod@verify), [`link`], [`weave`](mod@weave), [`fire`], [`interpret`], [`emit`], [`report`].
+//! Reading order: [`tracepoint`](mod@tracepoint), `macros`, [`mod@function`], [`export`], [`text`],
+//! [`mod@identity`], [`verify`](mod@verify), [`link`], [`weave`](mod@weave), [`standing`], [`barrier`],
+//! `thread`, [`fire`], [`sample`], [`interpret`], [`emit`], [`report`].
 
+pub mod barrier;
 pub mod emit;
 pub mod error;
 pub mod export;
@@ -31,19 +33,28 @@ pub mod function;
 pub mod identity;
 pub mod interpret;
 pub mod link;
+mod macros;
 pub mod report;
+pub mod sample;
+pub mod standing;
+pub mod text;
+mod thread;
 pub mod tracepoint;
 pub mod verify;
 pub mod weave;
 
-pub use emit::{Part, Parts, drain};
+pub use emit::{Cost, Part, Parts, drain};
 pub use error::AgentError;
-pub use export::Export;
+pub use export::{Bytes, Export, set_hash_key};
 pub use identity::{Identity, identity, set_identity};
 pub use report::{Report, Reporter};
-pub use tracepoint::{FLAGS_V0, Place, TRACEPOINTS_V0, Tracepoint, catalogue, tracepoints};
+pub use standing::{CpuBudget, State, Status, set_cpu_budget};
+pub use thread::{exempt_this_thread, skipped, takes_events};
+pub use tracepoint::{
+    FLAGS_V0, Place, TRACEPOINTS_V0, Tracepoint, adopt, catalogue, catalogue_since, registered, tracepoints,
+};
 pub use verify::verify;
-pub use weave::{Problem, weave};
+pub use weave::{Problem, disable, enable, govern, is_disabled, on_change, statuses, weave};
 
 #[doc(hidden)]
 pub use linkme;

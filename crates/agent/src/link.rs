@@ -42,7 +42,7 @@ pub enum DefaultField {
 
 impl Linked {
     /// Links an advice to a tracepoint that exports these fields. An exported field hides the default
-    /// field of the same name.
+    /// field of the same name, which stays to be had with a `$` before it.
     pub fn link(advice: &Advice, fields: &[&str]) -> Result<Linked, AgentError> {
         let observed = advice.instructions.iter().filter_map(|step| match step {
             Instruction::Observe { field } => Some(field),
@@ -55,6 +55,9 @@ impl Linked {
 }
 
 fn source(field: &str, fields: &[&str]) -> Option<Source> {
+    if let Some(hidden) = field.strip_prefix('$') {
+        return default_field(hidden).map(Source::Default);
+    }
     let exported = fields.iter().position(|name| *name == field).map(Source::Exported);
     exported.or_else(|| default_field(field).map(Source::Default))
 }

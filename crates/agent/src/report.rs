@@ -2,14 +2,20 @@
 //!
 //! A state machine without clock or connection. `cut` is called at every window boundary and at every
 //! flush, `unsent` when there is a connection, `acknowledge` when the frontend has merged, and
-//! `disconnected` when what was sent may not have arrived.
+//! `disconnected` when what was sent may not have arrived. While a frontend is away its reports grow
+//! coarser instead of more: those that nobody has seen are merged into longer windows.
 
 use crate::emit::{Part, Parts};
-use pivot_advice::Loss;
 use std::collections::VecDeque;
 
-/// Reports kept for a frontend that is away. Beyond, the oldest goes, and its rows count as dropped.
+/// The most reports that are kept. Beyond, two become one.
 pub const MAX_REPORTS: usize = 600;
+
+/// The most bytes, about, that kept reports take. Beyond, two become one.
+pub const MAX_KEPT_BYTES: usize = 32 << 20;
+
+/// The most reports that are on their way at once: later ones may still be merged.
+pub const MAX_IN_FLIGHT: usize = 32;
 
 /// What happened in this process in one window, or a part of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,8 +46,19 @@ pub struct Reporter {
     sent: usize,
     /// How many of them, from the front, were sent on any connection: these never change.
     resend_until: usize,
-    /// What reports that had to go take with them, by query.
-    lost: Parts,
+}
+
+impl Report {
+    /// Covers the windows of both.
+    fn absorb(&mut self, later: Report) {
+        self.window_start_ns = self.window_start_ns.min(later.window_start_ns);
+        self.window_end_ns = self.window_end_ns.max(later.window_end_ns);
+        self.watermark_ns = self.watermark_ns.max(later.watermark_ns);
+        self.delay_ns = self.delay_ns.max(later.delay_ns);
+        for (query, part) in later.parts {
+            self.parts.entry(query).or_insert_with(Part::empty).merge(part);
+        }
+    }
 }
 
 impl Reporter {
@@ -55,7 +72,15 @@ impl Reporter {
             kept: VecDeque::new(),
             sent: 0,
             resend_until: 0,
-            lost: Parts::new(),
+        }
+    }
+
+    /// Changes the length of windows from now on. To be called behind a cut, when nothing waits that
+    /// belongs to the window so far.
+    pub fn set_window(&mut self, window_ns: i64, now_ns: i64) {
+        if window_ns > 0 && window_ns != self.window_ns {
+            self.window_ns = window_ns;
+            self.current_ns = now_ns - now_ns.rem_euclid(window_ns);
         }
     }
 
@@ -72,10 +97,6 @@ impl Reporter {
         if over {
             self.current_ns = now_ns - now_ns.rem_euclid(self.window_ns);
         }
-        let mut parts = std::mem::take(&mut self.lost);
-        for (query, part) in drained {
-            parts.entry(query).or_insert_with(Part::empty).merge(part);
-        }
         // A clock that was set back must not make a watermark fall behind what was promised.
         let promised = self.kept.back().map_or(i64::MIN, |report| report.watermark_ns);
         self.keep(Report {
@@ -84,7 +105,7 @@ impl Reporter {
             window_end_ns: end,
             watermark_ns: if over { self.current_ns } else { start }.max(promised),
             delay_ns: (now_ns - end).max(0),
-            parts,
+            parts: drained,
         });
     }
 
@@ -106,31 +127,37 @@ impl Reporter {
                 self.kept.push_back(report);
             }
         }
-        if self.kept.len() > MAX_REPORTS {
-            self.drop_oldest_unsent();
-        }
+        while (self.kept.len() > MAX_REPORTS || self.bytes() > MAX_KEPT_BYTES) && self.merge_two() {}
     }
 
-    /// Gives up the oldest report that the frontend cannot have seen, without leaving a gap: the later
-    /// ones, never sent either, take over the numbers.
-    fn drop_oldest_unsent(&mut self) {
-        let Some(report) = self.kept.remove(self.fixed()) else { return };
-        for (query, part) in report.parts {
-            let dropped = Loss { dropped: part.emitted.saturating_sub(part.loss.dropped), ..Loss::default() };
-            let lost = self.lost.entry(query).or_insert_with(Part::empty);
-            lost.loss.merge(&part.loss);
-            lost.loss.merge(&dropped);
-            lost.emitted = lost.emitted.saturating_add(part.emitted);
-        }
+    fn bytes(&self) -> usize {
+        self.kept.iter().flat_map(|report| report.parts.values()).map(Part::bytes).sum()
+    }
+
+    /// Merges the two neighbours that together cover the shortest time, of those that nobody has seen.
+    /// Later ones take over the numbers, so no gap is left. False if there are no two.
+    fn merge_two(&mut self) -> bool {
         let fixed = self.fixed();
-        self.kept.iter_mut().skip(fixed).for_each(|report| report.sequence -= 1);
+        let covers = |first: usize| self.kept[first + 1].window_end_ns - self.kept[first].window_start_ns;
+        let Some(first) = (fixed..self.kept.len().saturating_sub(1)).min_by_key(|first| covers(*first))
+        else {
+            return false;
+        };
+        let Some(later) = self.kept.remove(first + 1) else { return false };
+        if let Some(earlier) = self.kept.get_mut(first) {
+            earlier.absorb(later);
+        }
+        self.kept.iter_mut().skip(first + 1).for_each(|report| report.sequence -= 1);
         self.next_sequence -= 1;
+        true
     }
 
-    /// The reports to send now. They count as sent, and stay until they are acknowledged.
+    /// The reports to send now. They count as sent, and stay until they are acknowledged; call again
+    /// when some have been.
     pub fn unsent(&mut self) -> impl Iterator<Item = &Report> {
-        let from = std::mem::replace(&mut self.sent, self.kept.len());
-        self.kept.iter().skip(from)
+        let until = self.kept.len().min(MAX_IN_FLIGHT).max(self.sent);
+        let from = std::mem::replace(&mut self.sent, until);
+        self.kept.iter().skip(from).take(until - from)
     }
 
     /// The frontend has merged all reports up to this sequence.
@@ -162,7 +189,9 @@ mod tests {
     const QUERY: QueryId = QueryId { frontend: 1, number: 1 };
 
     fn emitted(rows: u64) -> Parts {
-        Parts::from([(QUERY, Part { emitted: rows, ..Part::empty() })])
+        let mut part = Part::empty();
+        part.emitted = rows;
+        Parts::from([(QUERY, part)])
     }
 
     fn sequences(reporter: &mut Reporter) -> Vec<u64> {
@@ -215,25 +244,73 @@ mod tests {
         assert_eq!(again.len(), 2);
     }
 
+    /// Cuts so many windows of ten nanoseconds with one row each.
+    fn windows(reporter: &mut Reporter, count: i64) {
+        let from = reporter.current_ns / 10;
+        (1..=count).for_each(|i| reporter.cut((from + i) * 10, emitted(1)));
+    }
+
+    fn rows<'a>(reports: impl IntoIterator<Item = &'a Report>) -> u64 {
+        reports.into_iter().flat_map(|report| report.parts.values()).map(|part| part.emitted).sum()
+    }
+
     #[test]
-    fn rows_of_reports_that_had_to_go_are_counted_as_dropped() {
+    fn while_the_frontend_is_away_windows_grow_longer_and_no_row_is_lost() {
         let mut reporter = Reporter::new(10, 0);
-        let cuts = MAX_REPORTS as i64 + 5;
-        (1..=cuts).for_each(|i| reporter.cut(i * 10, emitted(1)));
-        reporter.cut((cuts + 1) * 10, emitted(1));
-        let reports: Vec<Report> = reporter.unsent().cloned().collect();
-        let (mut rows, mut dropped) = (0, 0);
-        for part in reports.iter().flat_map(|report| report.parts.values()) {
-            rows += part.emitted;
-            dropped += part.loss.dropped;
+        let count = 3 * MAX_REPORTS as i64;
+        windows(&mut reporter, count);
+        assert_eq!((reporter.kept.len(), rows(&reporter.kept)), (MAX_REPORTS, count as u64));
+        let mut end = 0;
+        for (i, report) in reporter.kept.iter().enumerate() {
+            assert_eq!((report.sequence, report.window_start_ns), (i as u64 + 1, end));
+            assert!(report.window_end_ns - report.window_start_ns <= 60);
+            end = report.window_end_ns;
         }
-        let pending: u64 = reporter.lost.values().map(|part| part.loss.dropped).sum();
-        assert_eq!(reports.len(), MAX_REPORTS);
-        assert_eq!(
-            rows - dropped + dropped + reporter.lost.values().map(|p| p.emitted).sum::<u64>(),
-            cuts as u64 + 1
-        );
-        assert_eq!(dropped + pending, 6);
-        assert_eq!(sequences(&mut reporter), Vec::<u64>::new());
+        assert_eq!(end, count * 10);
+    }
+
+    #[test]
+    fn reports_that_were_sent_are_left_alone_when_others_are_merged() {
+        let mut reporter = Reporter::new(10, 0);
+        windows(&mut reporter, 5);
+        let sent: Vec<Report> = reporter.unsent().cloned().collect();
+        reporter.disconnected();
+        windows(&mut reporter, 2 * MAX_REPORTS as i64);
+        let again: Vec<Report> = reporter.unsent().cloned().collect();
+        assert_eq!(again[..5], sent);
+        assert_eq!(rows(&reporter.kept), 5 + 2 * MAX_REPORTS as u64);
+    }
+
+    #[test]
+    fn few_reports_are_on_their_way_at_once() {
+        let mut reporter = Reporter::new(10, 0);
+        windows(&mut reporter, 3 * MAX_IN_FLIGHT as i64);
+        assert_eq!(sequences(&mut reporter).len(), MAX_IN_FLIGHT);
+        assert_eq!(sequences(&mut reporter).len(), 0);
+        reporter.acknowledge(10);
+        let next = MAX_IN_FLIGHT as u64;
+        assert_eq!(sequences(&mut reporter), (next + 1..=next + 10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn reports_take_a_bounded_amount_of_memory() {
+        let mut reporter = Reporter::new(10, 0);
+        let large = |from: u64| {
+            let mut groups = pivot_advice::Groups::new(1, &[]);
+            let text = |i: u64| pivot_advice::Value::str(format!("{i:01000}"));
+            (from..from + 500).for_each(|i| groups.entry(&[text(i)]).n = 1);
+            let mut part = Part::empty();
+            let mut held = Part::empty();
+            (held.groups, held.emitted) = (Some(groups), 500);
+            part.merge(held);
+            Parts::from([(QUERY, part)])
+        };
+        (0..80).for_each(|i| reporter.cut((i + 1) * 10, large(i as u64 * 500)));
+        assert!(reporter.bytes() <= MAX_KEPT_BYTES, "{}", reporter.bytes());
+        assert!(reporter.kept.len() > 1);
+        assert_eq!(rows(&reporter.kept), 80 * 500);
+        let parts = reporter.kept.iter().flat_map(|report| report.parts.values());
+        let held = parts.flat_map(|part| part.groups.iter().chain(&part.other)).flatten().map(|g| g.n);
+        assert_eq!(held.sum::<u64>(), 80 * 500);
     }
 }

@@ -5,15 +5,16 @@
 //! everything that only a woven tracepoint needs lies elsewhere.
 
 use crate::fire::fire;
-use crate::weave::Woven;
-use arc_swap::ArcSwapOption;
+use crate::weave::{self, Published};
 use linkme::distributed_slice;
 use pivot_advice::{Exports, Field, Type, Value};
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::{fmt, ptr};
 
-/// One byte per call site: not zero while advice is woven there.
+/// One byte per call site: not zero while advice is woven there. The number is this crate's major
+/// version: two versions in one program have slices of their own, where one name would be an error.
 #[distributed_slice]
 pub static FLAGS_V0: [AtomicU8];
 
@@ -21,13 +22,21 @@ pub static FLAGS_V0: [AtomicU8];
 #[distributed_slice]
 pub static TRACEPOINTS_V0: [&'static Tracepoint];
 
+/// Tracepoints that became known as the program ran.
+static REGISTERED: Mutex<Vec<&'static Tracepoint>> = Mutex::new(Vec::new());
+
+/// Name and type of an exported field.
+pub type ExportedField = (&'static str, Type);
+
 /// A call site.
 pub struct Tracepoint {
     name: &'static str,
-    fields: &'static [(&'static str, Type)],
+    fields: &'static [ExportedField],
     place: Place,
     flag: &'static AtomicU8,
-    woven: ArcSwapOption<Woven>,
+    published: Published,
+    /// A bit for each exported field that woven advice observes; the last bit stands for all from there.
+    observed: AtomicU64,
 }
 
 /// Where a call site stands in the source.
@@ -45,11 +54,23 @@ impl Tracepoint {
     /// A call site; made by the macros.
     pub const fn new(
         name: &'static str,
-        fields: &'static [(&'static str, Type)],
+        fields: &'static [ExportedField],
         place: Place,
         flag: &'static AtomicU8,
     ) -> Tracepoint {
-        Tracepoint { name, fields, place, flag, woven: ArcSwapOption::const_empty() }
+        Tracepoint { name, fields, place, flag, published: Published::nothing(), observed: AtomicU64::new(0) }
+    }
+
+    /// Adds a tracepoint that no macro declared, for as long as the process lives: that of a library's
+    /// own instrumentation, or of a library that was loaded as the program ran. What a frontend wants
+    /// woven there is woven at once.
+    pub fn register(name: &str, fields: &[ExportedField], place: Place) -> &'static Tracepoint {
+        let name: &'static str = Box::leak(Box::<str>::from(name));
+        let fields: &'static [ExportedField] = Box::leak(Box::<[ExportedField]>::from(fields));
+        let flag: &'static AtomicU8 = Box::leak(Box::new(AtomicU8::new(0)));
+        let tracepoint: &'static Tracepoint = Box::leak(Box::new(Tracepoint::new(name, fields, place, flag)));
+        adopt(&[tracepoint]);
+        tracepoint
     }
 
     /// The full name.
@@ -58,7 +79,7 @@ impl Tracepoint {
     }
 
     /// Names and types of the exported fields.
-    pub fn fields(&self) -> &'static [(&'static str, Type)] {
+    pub fn fields(&self) -> &'static [ExportedField] {
         self.fields
     }
 
@@ -66,6 +87,11 @@ impl Tracepoint {
     #[inline(always)]
     pub fn is_woven(&self) -> bool {
         self.flag.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether woven advice observes the exported field of that index.
+    pub fn observes(&self, index: usize) -> bool {
+        self.observed.load(Ordering::Relaxed) >> index.min(63) & 1 == 1
     }
 
     /// Runs the woven advice. `field` gives the value of the exported field of that index, and is
@@ -78,7 +104,7 @@ impl Tracepoint {
 
     /// What the catalogue says of this call site.
     pub fn exports(&self) -> Exports {
-        let field = |(name, ty): &(&str, Type)| Field { name: (*name).into(), ty: *ty };
+        let field = |(name, ty): &ExportedField| Field { name: (*name).into(), ty: *ty };
         Exports {
             tracepoint: self.name.into(),
             fields: self.fields.iter().map(field).collect(),
@@ -88,15 +114,18 @@ impl Tracepoint {
         }
     }
 
-    pub(crate) fn woven(&self) -> arc_swap::Guard<Option<Arc<Woven>>> {
-        self.woven.load()
+    pub(crate) fn published(&self) -> &Published {
+        &self.published
     }
 
-    /// Publishes what is woven here: first what, then that.
-    pub(crate) fn publish(&self, woven: Option<Arc<Woven>>) {
-        let flag = u8::from(woven.is_some());
-        self.woven.store(woven);
-        self.flag.store(flag, Ordering::Release);
+    /// Says which exported fields are observed. Comes before what is published.
+    pub(crate) fn observe(&self, fields: impl Iterator<Item = usize>) {
+        self.observed.store(fields.fold(0, |bits, index| bits | 1 << index.min(63)), Ordering::Release);
+    }
+
+    /// Says whether something is woven here. Comes after what is published.
+    pub(crate) fn raise(&self, woven: bool) {
+        self.flag.store(u8::from(woven), Ordering::Release);
     }
 }
 
@@ -106,97 +135,40 @@ impl fmt::Debug for Tracepoint {
     }
 }
 
-/// All call sites of this program, in the order of their places in the source.
+/// Takes in the tracepoints of a library that was loaded as the program ran and that has a copy of
+/// this crate's slices: what it finds in its own [`TRACEPOINTS_V0`].
+pub fn adopt(tracepoints: &[&'static Tracepoint]) {
+    let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+    let linked = TRACEPOINTS_V0.iter().copied();
+    let known: HashSet<_> = linked.chain(registered.iter().copied()).map(ptr::from_ref).collect();
+    let new = tracepoints.iter().copied().filter(|tracepoint| !known.contains(&ptr::from_ref(*tracepoint)));
+    let new: Vec<&'static Tracepoint> = new.collect();
+    registered.extend(&new);
+    drop(registered);
+    new.into_iter().for_each(weave::weave_new);
+}
+
+/// How many tracepoints became known as the program ran; it only rises.
+pub fn registered() -> usize {
+    REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).len()
+}
+
+/// All tracepoints of this program: call sites in the order of their places in the source, then
+/// those that became known later, in the order in which they did.
 pub fn tracepoints() -> Vec<&'static Tracepoint> {
     let mut all: Vec<_> = TRACEPOINTS_V0.iter().copied().collect();
     all.sort_by_key(|tracepoint| (tracepoint.place, tracepoint.name));
+    all.extend(REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).iter());
     all
 }
 
-/// What all call sites of this program export.
+/// What all tracepoints of this program export.
 pub fn catalogue() -> Vec<Exports> {
     tracepoints().into_iter().map(Tracepoint::exports).collect()
 }
 
-/// Declares a tracepoint and hits it.
-///
-/// ```
-/// # use pivot_agent::tracepoint;
-/// # let (n, block) = (42_u64, "b-1");
-/// tracepoint!("DataNodeMetrics.incrBytesRead", delta: u64 = n, block = %block);
-/// ```
-///
-/// A field is `name: type = expr`, `name = %expr` (its `Display`), `name = ?expr` (its `Debug`), or
-/// `name = expr` with a type that queries learn only as it runs. Expressions are evaluated while a
-/// woven query observes the field, and not otherwise.
-#[macro_export]
-macro_rules! tracepoint {
-    ($name:expr $(, $($fields:tt)*)?) => {
-        $crate::__tracepoint!([$name] [] $($($fields)*)?)
-    };
-}
-
-/// Takes one field after the other off the front, then declares the statics.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __tracepoint {
-    ([$name:expr] [$($done:tt)*] $field:ident : $ty:ty = $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__tracepoint!([$name] [$($done)* {
-            $field, <$ty as $crate::Export>::TYPE, { let value: $ty = $value; $crate::Export::export(&value) }
-        }] $($($rest)*)?)
-    };
-    ([$name:expr] [$($done:tt)*] $field:ident = % $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__tracepoint!([$name] [$($done)* {
-            $field, $crate::Type::String, $crate::Value::str(::std::format!("{}", $value))
-        }] $($($rest)*)?)
-    };
-    ([$name:expr] [$($done:tt)*] $field:ident = ? $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__tracepoint!([$name] [$($done)* {
-            $field, $crate::Type::String, $crate::Value::str(::std::format!("{:?}", $value))
-        }] $($($rest)*)?)
-    };
-    ([$name:expr] [$($done:tt)*] $field:ident = $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__tracepoint!([$name] [$($done)* {
-            $field, $crate::Type::Any, $crate::Export::export(&$value)
-        }] $($($rest)*)?)
-    };
-    ([$name:expr] [$({ $field:ident, $ty:expr, $value:expr })*]) => {{
-        $crate::__declare!($name, [$((::core::stringify!($field), $ty)),*]);
-        if TRACEPOINT.is_woven() {
-            TRACEPOINT.fire(&|_index| {
-                let mut _next = 0;
-                $(
-                    if _index == _next {
-                        return $value;
-                    }
-                    _next += 1;
-                )*
-                $crate::Value::Null
-            });
-        }
-    }};
-}
-
-/// The statics of a call site: `TRACEPOINT`, its flag, and its place in the catalogue.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __declare {
-    ($name:expr, [$($fields:tt)*]) => {
-        #[$crate::linkme::distributed_slice($crate::FLAGS_V0)]
-        #[linkme(crate = $crate::linkme)]
-        static FLAG: ::core::sync::atomic::AtomicU8 = ::core::sync::atomic::AtomicU8::new(0);
-        static TRACEPOINT: $crate::Tracepoint = $crate::Tracepoint::new(
-            $name,
-            &[$($fields)*],
-            $crate::Place {
-                module: ::core::module_path!(),
-                file: ::core::file!(),
-                line: ::core::line!(),
-            },
-            &FLAG,
-        );
-        #[$crate::linkme::distributed_slice($crate::TRACEPOINTS_V0)]
-        #[linkme(crate = $crate::linkme)]
-        static ENTRY: &'static $crate::Tracepoint = &TRACEPOINT;
-    };
+/// What tracepoints export that became known after so many others had.
+pub fn catalogue_since(registered: usize) -> Vec<Exports> {
+    let known = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+    known.iter().skip(registered).map(|tracepoint| tracepoint.exports()).collect()
 }

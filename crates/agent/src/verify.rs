@@ -5,7 +5,9 @@ use crate::error::AgentError;
 use pivot_advice::codec::MAX_COLUMNS;
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::program::MAX_INSTRUCTIONS;
-use pivot_advice::{Advice, Aggregate, BagKey, Expr, Fold, Input, Instruction, Keep, Unpacked};
+use pivot_advice::{
+    Advice, Aggregate, BagKey, Expr, Finished, Fold, Input, Instruction, Keep, Match, Unpacked,
+};
 
 /// The most expressions, counting inner ones, that an advice may have.
 const MAX_EXPRESSIONS: usize = 1 << 16;
@@ -29,8 +31,10 @@ pub fn verify(advice: &Advice) -> Result<(), AgentError> {
 #[derive(Default)]
 struct Bound {
     columns: usize,
-    states: Vec<Aggregate>,
+    /// The states of the row; none where a Distinct lost it.
+    states: Vec<Option<Aggregate>>,
     unpacked: bool,
+    chosen: bool,
     expressions: usize,
 }
 
@@ -46,18 +50,34 @@ impl Bound {
                 self.expr(expr)?;
                 self.columns += 1;
             }
-            Instruction::Unpack { bag, columns, aggregates, rows, .. } => {
+            Instruction::Unpack { bag, columns, aggregates, rows, matching, on, .. } => {
                 own(advice, bag)?;
                 limit("aggregates", aggregates.len(), MAX_COLUMNS)?;
                 self.unpacked = true;
-                self.columns += columns.len();
-                match rows {
-                    Unpacked::Rows => self.states.extend(aggregates),
-                    Unpacked::Groups if columns.len() <= aggregates.len() => {
-                        return Err(AgentError::Shape("unpacked groups have too few columns"));
-                    }
-                    Unpacked::Groups => {}
+                self.unpack(columns.len(), aggregates, rows)?;
+                on.iter().try_for_each(|on| self.expr(on))?;
+                match (matching, rows) {
+                    (Match::Anti, _) => self.columns -= columns.len(),
+                    (_, Unpacked::Rows) => self.states.extend(aggregates.iter().copied().map(Some)),
+                    (_, Unpacked::Groups { .. }) => {}
                 }
+            }
+            Instruction::Unnest { list, .. } => {
+                self.column(*list)?;
+                self.unpacked = true;
+                self.columns += 1;
+            }
+            Instruction::Distinct { columns } => {
+                columns.iter().try_for_each(|column| self.column(*column))?;
+                self.states.iter_mut().for_each(|state| *state = None);
+            }
+            Instruction::Order { columns } => columns.iter().try_for_each(|column| self.column(*column))?,
+            Instruction::Choose if self.chosen => return Err(AgentError::Shape("it chooses twice")),
+            Instruction::Choose => {
+                if !self.states.iter().all(Option::is_none) {
+                    return Err(AgentError::Shape("it chooses among aggregates"));
+                }
+                self.chosen = true;
             }
             Instruction::Pack { .. } | Instruction::Emit { .. } => {
                 return Err(AgentError::Shape("a Pack or Emit is not the last instruction"));
@@ -71,7 +91,13 @@ impl Bound {
             Instruction::Pack { bag, keep, keys, folds } => {
                 own(advice, bag)?;
                 kept(*keep)?;
+                if self.chosen && *keep == Keep::All {
+                    return Err(AgentError::Shape("it chooses and keeps everything"));
+                }
                 (keys, folds)
+            }
+            Instruction::Emit { .. } if self.chosen => {
+                return Err(AgentError::Shape("it chooses and emits"));
             }
             Instruction::Emit { keys, folds, .. } => (keys, folds),
             _ => return Err(AgentError::Shape("it does not end in a Pack or Emit")),
@@ -86,11 +112,32 @@ impl Bound {
         match &fold.input {
             Input::Expr(expr) => self.expr(expr),
             Input::State(index) => match self.states.get(usize::from(*index)) {
-                None => Err(AgentError::Unbound { what: "state", index: *index }),
-                Some(aggregate) if *aggregate != fold.aggregate => Err(AgentError::AggregateMismatch),
-                Some(_) => Ok(()),
+                None | Some(None) => Err(AgentError::Unbound { what: "state", index: *index }),
+                Some(Some(aggregate)) if *aggregate != fold.aggregate => Err(AgentError::AggregateMismatch),
+                Some(Some(_)) => Ok(()),
             },
         }
+    }
+
+    /// Appends the columns of a bag, or of a subquery over it, whose own row is checked like any other.
+    fn unpack(&mut self, columns: usize, bag: &[Aggregate], rows: &Unpacked) -> Result<(), AgentError> {
+        if let Unpacked::Groups { width, keys, folds, finished } = rows {
+            limit("keys", keys.len(), MAX_COLUMNS)?;
+            limit("aggregates", folds.len().max(finished.len()), MAX_COLUMNS)?;
+            let states = bag.iter().copied().map(Some).collect();
+            let mut inside = Bound { columns: usize::from(*width), states, ..Bound::default() };
+            keys.iter().try_for_each(|key| inside.column(*key))?;
+            folds.iter().try_for_each(|fold| inside.fold(fold))?;
+            let missing = |finished: &&Finished| usize::from(finished.state) >= folds.len();
+            if let Some(Finished { state, .. }) = finished.iter().find(missing) {
+                return Err(AgentError::Unbound { what: "state", index: *state });
+            }
+            if columns != keys.len() + 1 + finished.len() {
+                return Err(AgentError::Shape("unpacked groups have another number of columns"));
+            }
+        }
+        self.columns += columns;
+        Ok(())
     }
 
     fn expr(&mut self, expr: &Expr) -> Result<(), AgentError> {
@@ -144,8 +191,15 @@ mod tests {
 
     fn unpack(query: QueryId) -> Instruction {
         let bag = BagKey { query, stage: 1 };
-        let aggregates = vec![Aggregate::Sum];
-        Instruction::Unpack { bag, alias: "a".into(), columns: vec![], aggregates, rows: Unpacked::Rows }
+        Instruction::Unpack {
+            bag,
+            alias: "a".into(),
+            columns: vec!["k".into()],
+            aggregates: vec![Aggregate::Sum],
+            rows: Unpacked::Rows,
+            matching: Match::Inner,
+            on: None,
+        }
     }
 
     fn check(instructions: Vec<Instruction>, expected: Result<(), AgentError>) {
@@ -188,6 +242,50 @@ mod tests {
         check(with(fold(Aggregate::Sum, 0)), Ok(()));
         check(with(fold(Aggregate::Max, 0)), Err(AgentError::AggregateMismatch));
         check(with(fold(Aggregate::Sum, 1)), Err(AgentError::Unbound { what: "state", index: 1 }));
+    }
+
+    #[test]
+    fn what_an_anti_join_binds_is_seen_by_its_condition_alone() {
+        let anti = |on| match unpack(QueryId::new(1, 1)) {
+            Instruction::Unpack { bag, alias, columns, aggregates, rows, .. } => {
+                let matching = Match::Anti;
+                Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on: Some(on) }
+            }
+            other => other,
+        };
+        check(vec![observe(), anti(Expr::Column(1)), emit(vec![0])], Ok(()));
+        let unbound = Err(AgentError::Unbound { what: "column", index: 1 });
+        check(vec![observe(), anti(Expr::Column(0)), emit(vec![1])], unbound);
+    }
+
+    #[test]
+    fn only_a_temporal_pack_chooses_and_a_state_does_not_survive_distinct() {
+        let shape = |text| Err(AgentError::Shape(text));
+        check(vec![observe(), Instruction::Choose, emit(vec![0])], shape("it chooses and emits"));
+        let among = vec![unpack(QueryId::new(1, 1)), Instruction::Choose, emit(vec![])];
+        check(among, shape("it chooses among aggregates"));
+        let fold = Fold { aggregate: Aggregate::Sum, input: Input::State(0) };
+        let last = Instruction::Emit { keys: vec![], folds: vec![fold], form: Form::Groups };
+        let lost = vec![unpack(QueryId::new(1, 1)), Instruction::Distinct { columns: vec![0] }, last];
+        check(lost, Err(AgentError::Unbound { what: "state", index: 0 }));
+    }
+
+    #[test]
+    fn groups_of_a_subquery_are_over_the_columns_of_their_bag() {
+        let groups = |keys: Vec<u16>, columns: usize| match unpack(QueryId::new(1, 1)) {
+            Instruction::Unpack { bag, alias, aggregates, matching, on, .. } => {
+                let folds = vec![Fold { aggregate: Aggregate::Sum, input: Input::State(0) }];
+                let finished = vec![Finished { state: 0, finish: pivot_advice::Finish::Plain }];
+                let rows = Unpacked::Groups { width: 1, keys, folds, finished };
+                let columns = vec!["c".into(); columns];
+                Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on }
+            }
+            other => other,
+        };
+        check(vec![groups(vec![0], 3), emit(vec![2])], Ok(()));
+        check(vec![groups(vec![1], 3), emit(vec![])], Err(AgentError::Unbound { what: "column", index: 1 }));
+        let wrong = AgentError::Shape("unpacked groups have another number of columns");
+        check(vec![groups(vec![0], 2), emit(vec![])], Err(wrong));
     }
 
     #[test]

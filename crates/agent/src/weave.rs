@@ -1,16 +1,91 @@
-//! Makes what is woven in this process equal to what a frontend wants woven.
+//! Makes what is woven in this process equal to what a frontend wants woven, as far as it may be.
+//!
+//! What is woven at a tracepoint is published with one store of a pointer. What was woven before is
+//! freed when no thread can be reading it any more.
 
-use crate::link::Linked;
+use crate::emit::Cost;
+use crate::link::{Linked, Source};
+use crate::standing::{Standing, Standings, Status};
+use crate::thread::{self, Proof};
 use crate::tracepoint::{Tracepoint, tracepoints};
 use crate::verify::verify;
-use pivot_advice::{Advice, QueryId};
-use std::sync::{Arc, Mutex, PoisonError};
+use pivot_advice::{Advice, Instruction, QueryId};
+use std::collections::{BTreeMap, HashSet};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The advice woven at one tracepoint.
-#[derive(Debug, PartialEq)]
-pub struct Woven {
-    /// In the order of queries and stages.
-    pub advice: Vec<Linked>,
+/// The advice woven at one tracepoint, in the order of queries and stages.
+#[derive(Debug)]
+pub(crate) struct Woven {
+    pub(crate) advice: Vec<Knot>,
+    /// Whether any of it reads or writes the baggage.
+    pub(crate) needs_baggage: bool,
+}
+
+/// One advice at one tracepoint.
+#[derive(Debug)]
+pub(crate) struct Knot {
+    pub(crate) linked: Linked,
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) needs_baggage: bool,
+}
+
+impl Woven {
+    fn new(advice: Vec<Knot>) -> Woven {
+        Woven { needs_baggage: advice.iter().any(|knot| knot.needs_baggage), advice }
+    }
+
+    /// The exported fields that are observed.
+    fn observed(&self) -> impl Iterator<Item = usize> {
+        let sources = self.advice.iter().flat_map(|knot| &knot.linked.sources);
+        sources.filter_map(|source| match source {
+            Source::Exported(index) => Some(*index),
+            Source::Default(_) => None,
+        })
+    }
+
+    fn is(&self, advice: &[Knot]) -> bool {
+        let same = |(mine, other): (&Knot, &Knot)| {
+            mine.linked == other.linked && Arc::ptr_eq(&mine.standing, &other.standing)
+        };
+        self.advice.len() == advice.len() && self.advice.iter().zip(advice).all(same)
+    }
+}
+
+/// Where a tracepoint finds what is woven at it.
+#[derive(Debug)]
+pub(crate) struct Published(AtomicPtr<Woven>);
+
+impl Published {
+    pub(crate) const fn nothing() -> Published {
+        Published(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// What is woven, for as long as this thread is inside an event.
+    #[inline(always)]
+    pub(crate) fn get<'a>(&self, _inside: Proof<'a>) -> Option<&'a Woven> {
+        // SAFETY: the pointer is null or came from a box that `retire` frees only after every thread
+        // that was inside when it was replaced has left; this thread is inside since before the load.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// What is woven, for as long as nobody else weaves.
+    fn peek<'a>(&self, _weaving: &'a Weaving) -> Option<&'a Woven> {
+        // SAFETY: as in `get`; and who holds `WEAVING` is the only one to replace the pointer.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Replaces what is woven; the former must outlive all events that are on their way.
+    fn replace(&self, woven: Option<Woven>, weaving: &mut Weaving) {
+        let new = woven.map_or(ptr::null_mut(), |woven| Box::into_raw(Box::new(woven)));
+        let old = self.0.swap(new, Ordering::AcqRel);
+        if !old.is_null() {
+            // SAFETY: it came from `Box::into_raw` above, and the swap has made it ours alone, but for
+            // the readers that `retire` waits for.
+            weaving.retired.push(unsafe { Box::from_raw(old) });
+        }
+    }
 }
 
 /// Why an advice is not woven in this process.
@@ -24,38 +99,170 @@ pub struct Problem {
     pub message: String,
 }
 
+/// What a frontend wants, and how its queries stand here.
+#[derive(Debug)]
+struct Weaving {
+    desired: Vec<Advice>,
+    standings: Standings,
+    disabled: bool,
+    /// Whether something has been woven or unwoven that nobody was told of.
+    changed: bool,
+    /// What was woven before and may still be read. Boxed: readers hold its address.
+    #[allow(clippy::vec_box)]
+    retired: Vec<Box<Woven>>,
+}
+
 /// Weaving is serial, so that the last call wins everywhere.
-static WEAVING: Mutex<()> = Mutex::new(());
+static WEAVING: Mutex<Weaving> = Mutex::new(Weaving {
+    desired: Vec::new(),
+    standings: Standings::new(),
+    disabled: false,
+    changed: false,
+    retired: Vec::new(),
+});
+
+/// Called after weaving has changed.
+static LISTENERS: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
+
+fn weaving() -> MutexGuard<'static, Weaving> {
+    WEAVING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Weaves exactly these advices: the others are unwoven, and a tracepoint at which nothing changes is
 /// not touched. An advice that cannot be woven is left out and reported.
+///
+/// Returns when no event that saw what was woven before is on its way, see
+/// [`drain`](crate::emit::drain).
 pub fn weave(desired: &[Advice]) -> Vec<Problem> {
-    let _serial = WEAVING.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut problems = Vec::new();
-    let mut sound: Vec<&Advice> = Vec::new();
-    for advice in desired {
-        match verify(advice) {
-            Ok(()) => sound.push(advice),
-            Err(error) => problems.push(problem(advice, &error)),
-        }
-    }
-    sound.sort_by_key(|advice| (advice.query, advice.stage));
-    tracepoints().into_iter().for_each(|tracepoint| weave_at(tracepoint, &sound, &mut problems));
+    let mut weaving = weaving();
+    weaving.desired = desired.to_vec();
+    weaving.desired.sort_by_key(|advice| (advice.query, advice.stage));
+    weaving.standings.keep_only(desired);
+    let problems = weaving.apply();
+    settle(weaving);
     problems
 }
 
-fn weave_at(tracepoint: &'static Tracepoint, desired: &[&Advice], problems: &mut Vec<Problem>) {
-    let fields: Vec<&str> = tracepoint.fields().iter().map(|(name, _)| *name).collect();
-    let mut advice = Vec::new();
-    for wanted in desired.iter().filter(|advice| advice.tracepoint == tracepoint.name()) {
-        match Linked::link(wanted, &fields) {
-            Ok(linked) => advice.push(linked),
-            Err(error) => problems.push(problem(wanted, &error)),
+/// Unweaves everything and weaves nothing more, until [`enable`].
+pub fn disable() {
+    set_disabled(true);
+}
+
+/// Weaves again what a frontend wants.
+pub fn enable() {
+    set_disabled(false);
+}
+
+/// Whether weaving is switched off in this process.
+pub fn is_disabled() -> bool {
+    weaving().disabled
+}
+
+fn set_disabled(disabled: bool) {
+    let mut weaving = weaving();
+    if weaving.disabled != disabled {
+        weaving.disabled = disabled;
+        weaving.apply();
+        settle(weaving);
+    }
+}
+
+/// How every query that a frontend wants woven stands in this process.
+pub fn statuses() -> Vec<Status> {
+    let weaving = weaving();
+    weaving.standings.statuses(weaving.disabled)
+}
+
+/// Tells the queries' budgets what they cost in the last `elapsed_ns`. What has gone beyond its budget
+/// looks at fewer requests from now on, or rests; what was quarantined is unwoven.
+pub fn govern(costs: &BTreeMap<QueryId, Cost>, elapsed_ns: u64) {
+    let mut weaving = weaving();
+    if weaving.standings.govern(costs, elapsed_ns) {
+        weaving.apply();
+        settle(weaving);
+    }
+}
+
+/// Has `listener` called after weaving has changed, on the thread that wove.
+pub fn on_change(listener: fn()) {
+    LISTENERS.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+}
+
+/// Weaves what is wanted at a tracepoint that became known just now.
+pub(crate) fn weave_new(tracepoint: &'static Tracepoint) {
+    let mut weaving = weaving();
+    let wanted: Vec<Advice> =
+        weaving.desired.iter().filter(|a| a.tracepoint == tracepoint.name()).cloned().collect();
+    if !wanted.is_empty() {
+        weaving.weave_at(tracepoint, &wanted, &mut Vec::new());
+    }
+}
+
+/// Waits for readers of what was replaced, outside the lock: an event that is on its way may wait for
+/// it, to make a tracepoint known.
+fn settle(mut weaving: MutexGuard<'_, Weaving>) {
+    let retired = std::mem::take(&mut weaving.retired);
+    let changed = std::mem::take(&mut weaving.changed);
+    drop(weaving);
+    if !retired.is_empty() && !thread::quiesce() {
+        self::weaving().retired.extend(retired);
+    }
+    if changed {
+        let listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        listeners.into_iter().for_each(|listener| listener());
+    }
+}
+
+impl Weaving {
+    fn apply(&mut self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut sound: Vec<Advice> = Vec::new();
+        for advice in &self.desired {
+            match verify(advice) {
+                Ok(()) => sound.push(advice.clone()),
+                Err(error) => problems.push(problem(advice, &error)),
+            }
+        }
+        for tracepoint in tracepoints() {
+            self.weave_at(tracepoint, &sound, &mut problems);
+        }
+        self.standings.set_problems(&problems);
+        let names: HashSet<&str> = tracepoints().into_iter().map(Tracepoint::name).collect();
+        self.standings.set_pending(&self.desired, |name| names.contains(name));
+        problems
+    }
+
+    fn weave_at(&mut self, tracepoint: &'static Tracepoint, sound: &[Advice], problems: &mut Vec<Problem>) {
+        let fields: Vec<&str> = tracepoint.fields().iter().map(|(name, _)| *name).collect();
+        let mut advice = Vec::new();
+        for wanted in sound.iter().filter(|advice| advice.tracepoint == tracepoint.name()) {
+            match Linked::link(wanted, &fields) {
+                Ok(linked) => advice.extend(self.knot(linked)),
+                Err(error) => problems.push(problem(wanted, &error)),
+            }
+        }
+        let published = tracepoint.published();
+        let same = match published.peek(self) {
+            Some(woven) => woven.is(&advice),
+            None => advice.is_empty(),
+        };
+        if !same {
+            let woven = (!advice.is_empty()).then(|| Woven::new(advice));
+            let is_woven = woven.is_some();
+            tracepoint.observe(woven.iter().flat_map(Woven::observed));
+            published.replace(woven, self);
+            tracepoint.raise(is_woven);
+            self.changed = true;
         }
     }
-    let woven = (!advice.is_empty()).then_some(Woven { advice });
-    if tracepoint.woven().as_deref() != woven.as_ref() {
-        tracepoint.publish(woven.map(Arc::new));
+
+    /// None while the query may not run here.
+    fn knot(&self, linked: Linked) -> Option<Knot> {
+        let standing = self.standings.running(linked.advice.query).filter(|_| !self.disabled)?;
+        let touches =
+            |step: &Instruction| matches!(step, Instruction::Unpack { .. } | Instruction::Pack { .. });
+        let needs_baggage = linked.advice.instructions.iter().any(touches);
+        Some(Knot { linked, standing, needs_baggage })
     }
 }
 

@@ -24,25 +24,35 @@ pub enum Bag {
     First {
         /// How many at most.
         n: u32,
-        /// At least one, by stamp, all with rows of one shape.
+        /// At least one, by stamp and position, all with rows of one shape.
         slots: Vec<Slot>,
     },
     /// The most recent by stamp.
     MostRecent {
         /// How many at most.
         n: u32,
-        /// At least one, by stamp, all with rows of one shape.
+        /// At least one, by stamp and position, all with rows of one shape.
         slots: Vec<Slot>,
     },
 }
 
 /// One tuple that a temporal bag has chosen, with the rows of the joins below it, possibly none.
+///
+/// Stamp and position together are its identity and its place in the order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slot {
-    /// Its identity and its place in the order.
+    /// Of the event that packed it.
     pub stamp: Stamp,
+    /// Its place among the tuples of that event.
+    pub position: u32,
     /// Its rows.
     pub rows: Groups,
+}
+
+impl Slot {
+    pub(crate) fn place(&self) -> (Stamp, u32) {
+        (self.stamp, self.position)
+    }
 }
 
 /// What became of two bags of one key.
@@ -57,15 +67,26 @@ pub enum Merged {
 }
 
 impl Bag {
-    /// A bag of what one event packs; None if it holds nothing. `stamp` is for temporal bags.
-    pub fn packed(keep: Keep, rows: Groups, stamp: Stamp) -> Option<Bag> {
-        let slots = |rows| vec![Slot { stamp, rows }];
+    /// A bag of the tuples that one event packs, in their order and all of one shape; None if it
+    /// holds nothing. The stamp is for temporal bags: a grouped one adds the tuples up.
+    pub fn packed(keep: Keep, tuples: impl IntoIterator<Item = Groups>, stamp: Stamp) -> Option<Bag> {
+        let mut tuples = tuples.into_iter();
+        let slots = |(position, rows)| Slot { stamp, position, rows };
         match keep {
-            Keep::All if rows.is_empty() => None,
-            Keep::All => Some(Bag::Grouped { rows, cut: None }),
-            Keep::First(0) | Keep::MostRecent(0) => None,
-            Keep::First(n) => Some(Bag::First { n, slots: slots(rows) }),
-            Keep::MostRecent(n) => Some(Bag::MostRecent { n, slots: slots(rows) }),
+            Keep::All => {
+                let mut rows = tuples.next()?;
+                tuples.for_each(|more| rows.merge(&more));
+                (!rows.is_empty()).then_some(Bag::Grouped { rows, cut: None })
+            }
+            Keep::First(n) => {
+                let slots: Vec<Slot> = (0..n).zip(tuples).map(slots).collect();
+                (!slots.is_empty()).then_some(Bag::First { n, slots })
+            }
+            Keep::MostRecent(n) => {
+                let mut slots: Vec<Slot> = (0..).zip(tuples).map(slots).collect();
+                slots.drain(..slots.len().saturating_sub(n as usize));
+                (!slots.is_empty()).then_some(Bag::MostRecent { n, slots })
+            }
         }
     }
 
@@ -108,7 +129,7 @@ impl Bag {
         }
     }
 
-    /// The chosen tuples of a temporal bag, by stamp; none of a grouped one.
+    /// The chosen tuples of a temporal bag, in their order; none of a grouped one.
     pub fn slots(&self) -> &[Slot] {
         match self {
             Bag::Grouped { .. } => &[],
@@ -161,11 +182,11 @@ impl PartialEq for Columns<'_> {
 
 impl Eq for Columns<'_> {}
 
-/// One slot for each stamp of either side.
+/// One slot for each place of either side.
 fn unite(slots: &mut Vec<Slot>, more: Vec<Slot>) {
     slots.extend(more);
-    slots.sort_by_key(|slot| slot.stamp);
-    slots.dedup_by_key(|slot| slot.stamp);
+    slots.sort_by_key(Slot::place);
+    slots.dedup_by_key(|slot| slot.place());
 }
 
 fn sum(slots: &[Slot]) -> Cow<'_, Groups> {
@@ -198,7 +219,7 @@ mod tests {
     }
 
     fn bag(keep: Keep, at: &[u64]) -> Bag {
-        let each = at.iter().map(|at| Bag::packed(keep, rows(&[*at as i64]), stamp(*at)).unwrap());
+        let each = at.iter().map(|at| Bag::packed(keep, [rows(&[*at as i64])], stamp(*at)).unwrap());
         each.reduce(merged).unwrap()
     }
 
@@ -221,19 +242,45 @@ mod tests {
 
     #[test]
     fn a_tuple_without_rows_holds_its_slot() {
-        let empty = Bag::packed(Keep::First(1), rows(&[]), stamp(1)).unwrap();
+        let empty = Bag::packed(Keep::First(1), [rows(&[])], stamp(1)).unwrap();
         assert!(merged(bag(Keep::First(1), &[2]), empty).rows().is_empty());
+    }
+
+    /// What is left of three tuples of one event, of which the second has no rows.
+    fn check_event(keep: Keep, kept: &[(u32, &[i64])]) {
+        let tuples = [rows(&[10]), rows(&[]), rows(&[12])];
+        let bag = Bag::packed(keep, tuples, stamp(5)).unwrap();
+        let kept: Vec<(u32, Groups)> = kept.iter().map(|(at, keys)| (*at, rows(keys))).collect();
+        let slots: Vec<(u32, Groups)> =
+            bag.slots().iter().map(|slot| (slot.position, slot.rows.clone())).collect();
+        assert_eq!(slots, kept);
+    }
+
+    #[test]
+    fn tuples_of_one_event_are_ordered_by_position() {
+        check_event(Keep::First(2), &[(0, &[10]), (1, &[])]);
+        check_event(Keep::MostRecent(2), &[(1, &[]), (2, &[12])]);
+        check_event(Keep::First(9), &[(0, &[10]), (1, &[]), (2, &[12])]);
+        assert_eq!(Bag::packed(Keep::First(1), [], stamp(5)), None);
+        assert_eq!(Bag::packed(Keep::MostRecent(0), [rows(&[1])], stamp(5)), None);
+    }
+
+    #[test]
+    fn tuples_of_one_event_come_between_those_of_others() {
+        let event = Bag::packed(Keep::MostRecent(3), [rows(&[20]), rows(&[21])], stamp(2)).unwrap();
+        let all = merged(merged(bag(Keep::MostRecent(3), &[1, 3]), event.clone()), event);
+        assert_eq!(*all.rows(), rows(&[20, 21, 3]));
     }
 
     #[test]
     fn bags_of_different_shapes_leave_the_same_one_in_any_order() {
-        let wide = Bag::packed(Keep::All, Groups::new(1, &[Aggregate::Sum]), stamp(0));
+        let wide = Bag::packed(Keep::All, [Groups::new(1, &[Aggregate::Sum])], stamp(0));
         assert_eq!(wide, None);
         let mut summed = Groups::new(1, &[Aggregate::Sum]);
         summed.entry(&[Value::I64(1)]).n = 1;
         let bags = [
             bag(Keep::All, &[1]),
-            Bag::packed(Keep::All, summed, stamp(0)).unwrap(),
+            Bag::packed(Keep::All, [summed], stamp(0)).unwrap(),
             bag(Keep::First(1), &[1]),
             bag(Keep::First(2), &[1]),
             bag(Keep::MostRecent(1), &[1]),

@@ -5,7 +5,7 @@
 
 use crate::bag::Bag;
 use crate::branch::{Branch, Refusal};
-use crate::clock::{Hlc, Stamp};
+use crate::clock::{self, Hlc, Stamp};
 use crate::losses;
 use crate::share::Share;
 use pivot_advice::{BagKey, Groups, Keep, QueryId};
@@ -51,6 +51,17 @@ impl Baggage {
         Baggage(Some(Box::new(branch)))
     }
 
+    /// The baggage of a request that begins now. While a query that packs is installed it has an id
+    /// and a time of birth from the start; otherwise it is one not born yet.
+    pub fn begin() -> Baggage {
+        if !carrying() {
+            return Baggage::new();
+        }
+        let mut branch = Branch::root();
+        branch.began_ms = clock::wall_ms();
+        Baggage::of(branch)
+    }
+
     pub(crate) fn branch(&self) -> Option<&Branch> {
         self.0.as_deref()
     }
@@ -78,6 +89,14 @@ impl Baggage {
         self.born().request
     }
 
+    /// When the request began, in nanoseconds since the Unix epoch, rounded down to milliseconds.
+    /// None if nobody knows, because no query that packs was installed then: it may have begun, and
+    /// have gone through events, before any that is installed now.
+    pub fn began_ns(&self) -> Option<i64> {
+        let began_ms = self.branch()?.began_ms?;
+        i64::try_from(began_ms).ok()?.checked_mul(1_000_000)
+    }
+
     /// Divides the branch: both sides see what happened so far, and not each other until joined.
     pub fn fork(&mut self) -> Baggage {
         match &mut self.0 {
@@ -88,8 +107,10 @@ impl Baggage {
 
     /// Takes in a branch that has ended: from now on what it packed happened before.
     pub fn join(&mut self, other: Baggage) -> Joined {
-        let Some(theirs) = other.0 else { return Joined::Merged };
+        let Some(mut theirs) = other.0 else { return Joined::Merged };
         let Some(mine) = &mut self.0 else {
+            // It was born further on than here, where the request had begun at some time before.
+            theirs.began_ms = None;
             self.0 = Some(theirs);
             return Joined::Merged;
         };
@@ -119,20 +140,26 @@ impl Baggage {
         Baggage::of(child)
     }
 
-    /// Puts the rows of one event into a bag. A temporal bag takes them as one tuple, of which it
-    /// gives the stamp; if the first n are already chosen, later ones are not.
-    pub fn pack(&mut self, key: BagKey, keep: Keep, rows: Groups) -> Option<Stamp> {
-        let stamp = match keep {
-            Keep::All if rows.is_empty() => return None,
-            Keep::All => Stamp { clock: Hlc::default(), nonce: 0 },
-            Keep::First(n) if self.has_first(key, n) => return None,
-            Keep::First(_) | Keep::MostRecent(_) => {
-                let branch = self.born();
-                Stamp { clock: branch.clock.tick(), nonce: branch.nonce }
+    /// Puts the tuples of one event into a bag, each with its rows. A temporal bag counts them one
+    /// by one, those without rows too, in this order and under one stamp, which it gives; if the
+    /// first n are already chosen, later ones are not. A grouped bag adds their rows up.
+    pub fn pack(
+        &mut self,
+        key: BagKey,
+        keep: Keep,
+        tuples: impl IntoIterator<Item = Groups>,
+    ) -> Option<Stamp> {
+        let mut stamp = Stamp { clock: Hlc::default(), nonce: 0 };
+        if keep != Keep::All {
+            if matches!(keep, Keep::First(n) if self.has_first(key, n)) {
+                return None;
             }
-        };
+            let branch = self.born();
+            stamp = Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
+        }
+        let bag = Bag::packed(keep, tuples, stamp)?;
         let branch = self.born();
-        let mismatches = Bag::packed(keep, rows, stamp).map_or(0, |bag| branch.active.add(key, bag));
+        let mismatches = branch.active.add(key, bag);
         branch.partial |= mismatches > 0;
         note_mismatches(mismatches);
         (keep != Keep::All).then_some(stamp)

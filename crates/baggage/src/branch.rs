@@ -66,6 +66,8 @@ pub(crate) struct Branch {
     pub(crate) outstanding: u32,
     pub(crate) depth_limit: u8,
     pub(crate) clock: Hlc,
+    /// When the request began, in milliseconds since the Unix epoch; None if that is not known.
+    pub(crate) began_ms: Option<u64>,
     /// Random per branch, the second part of its stamps.
     pub(crate) nonce: u32,
     /// The fraction of requests that sampling keeps.
@@ -96,6 +98,7 @@ impl Branch {
             outstanding: 0,
             depth_limit: MAX_DEPTH,
             clock: Hlc::default(),
+            began_ms: None,
             nonce: random() as u32,
             keep: 1.0,
             partial: false,
@@ -108,8 +111,9 @@ impl Branch {
     /// A branch of the same request that has gathered nothing.
     fn sibling(&self, root: u64, share: Share) -> Branch {
         let unknown = self.unknown.clone();
-        let Branch { request, depth_limit, clock, keep, partial, .. } = *self;
-        Branch { request, root, share, depth_limit, clock, keep, partial, unknown, ..Branch::root() }
+        let Branch { request, depth_limit, clock, began_ms, keep, partial, .. } = *self;
+        let inherited = Branch { request, depth_limit, clock, began_ms, keep, partial, ..Branch::root() };
+        Branch { root, share, unknown, ..inherited }
     }
 
     /// A new branch that sees what this one sees.
@@ -159,6 +163,8 @@ impl Branch {
             return Err(refusal);
         }
         self.clock.receive(other.clock);
+        // Unknown on either side is unknown: it may be earlier than what the other side knows.
+        self.began_ms = self.began_ms.zip(other.began_ms).map(|(mine, theirs)| mine.min(theirs));
         self.keep = self.keep.min(other.keep);
         if self.unknown.is_empty() {
             self.unknown = other.unknown;
@@ -274,7 +280,7 @@ mod tests {
         let mut rows = Groups::new(1, &[]);
         rows.entry(&[Value::U64(value)]).n = 1;
         let stamp = crate::clock::Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
-        branch.active.add(KEY, Bag::packed(Keep::All, rows, stamp).unwrap());
+        branch.active.add(KEY, Bag::packed(Keep::All, [rows], stamp).unwrap());
     }
 
     fn copy_of(branch: &Branch) -> Branch {

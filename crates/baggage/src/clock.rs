@@ -3,7 +3,7 @@
 //! The clock belongs to the request and travels with it, so a host whose clock is far off bends the
 //! order of one request's concurrent tuples and nothing else; happened-before always holds.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Bits below the microseconds. When they run over within one microsecond they carry into it.
 const LOGICAL_BITS: u32 = 12;
@@ -28,8 +28,7 @@ impl Hlc {
 
     /// Moves past the wall clock and past every reading seen so far.
     pub fn tick(&mut self) -> Hlc {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let microseconds = u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX);
+        let microseconds = u64::try_from(since_epoch().as_micros()).unwrap_or(u64::MAX);
         let wall = microseconds.min(CEILING >> LOGICAL_BITS) << LOGICAL_BITS;
         self.0 = wall.max(self.0.saturating_add(1));
         *self
@@ -42,12 +41,21 @@ impl Hlc {
     }
 }
 
-/// The identity and the place in time of one packed tuple.
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The wall clock in milliseconds since the Unix epoch; None if it stands before that.
+pub(crate) fn wall_ms() -> Option<u64> {
+    u64::try_from(since_epoch().as_millis()).ok().filter(|ms| *ms > 0)
+}
+
+/// The identity and the place in time of one event that packed tuples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp {
     /// The reading at which it was packed.
     pub clock: Hlc,
-    /// Random per branch: tells apart tuples that concurrent branches pack at one reading.
+    /// Random per branch: tells apart events of concurrent branches at one reading.
     pub nonce: u32,
 }
 

@@ -27,7 +27,7 @@ pub fn capture() -> Option<Baggage> {
 
 /// Begins a request on this thread, or goes on with one that arrived.
 pub fn enter_request(arrived: Option<Baggage>) -> Scope {
-    let previous = attach(Some(arrived.unwrap_or_default()));
+    let previous = attach(Some(arrived.unwrap_or_else(Baggage::begin)));
     Scope { previous, open: true, thread: PhantomData }
 }
 

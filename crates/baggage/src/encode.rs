@@ -9,7 +9,7 @@
 //!        kind 2  all, cut   content = cut:8 bytes LE groups
 //!        kind 3  first      content = n:varint slots
 //!        kind 4  most recent          n:varint slots
-//! slots  count:varint { clock:8 bytes LE nonce:4 bytes LE groups }*count
+//! slots  count:varint { clock:8 bytes LE nonce:4 bytes LE position:varint groups }*count
 //! ```
 //!
 //! `groups` is the layout of [`pivot_advice::codec`].
@@ -87,6 +87,7 @@ fn write_branch(branch: &Branch) -> Vec<u8> {
     }
     write_bags(&mut writer, 8, &branch.active);
     branch.frozen.iter().for_each(|instance| writer.bytes_field(9, &write_instance(instance)));
+    writer.varint_field(10, branch.began_ms.unwrap_or(0));
     writer.raw(&branch.unknown);
     writer.into_bytes()
 }
@@ -139,9 +140,10 @@ fn write_bag(writer: &mut Writer, key: BagKey, bag: &Bag) {
 fn write_slots(writer: &mut Writer, n: u32, slots: &[Slot]) {
     writer.varint(u64::from(n));
     writer.varint(slots.len() as u64);
-    for Slot { stamp, rows } in slots {
+    for Slot { stamp, position, rows } in slots {
         writer.raw(&stamp.clock.to_u64().to_le_bytes());
         writer.raw(&stamp.nonce.to_le_bytes());
+        writer.varint(u64::from(*position));
         writer.groups(rows);
     }
 }
@@ -160,6 +162,7 @@ fn read_branch(bytes: &[u8]) -> Result<Branch, BaggageError> {
             7 => branch.keep = fraction(f64::from_bits(field.fixed64()?))?,
             8 => read_bag(field.bytes()?, &mut branch.active)?,
             9 => branch.frozen.push(read_instance(field.bytes()?)?),
+            10 => branch.began_ms = Some(field.varint()?).filter(|ms| *ms > 0),
             _ => branch.unknown.extend_from_slice(field.raw),
         }
         if branch.frozen.len() > MAX_INSTANCES { Err(malformed("too many instances")) } else { Ok(()) }
@@ -246,7 +249,7 @@ fn read_slots(reader: &mut Reader<'_>) -> Result<(u32, Vec<Slot>), BaggageError>
             if !before.rows.same_shape(&slot.rows) {
                 return Err(DecodeError::ShapeMismatch.into());
             }
-            if before.stamp >= slot.stamp {
+            if before.place() >= slot.place() {
                 return Err(malformed("the tuples of a temporal bag are out of order"));
             }
         }
@@ -259,7 +262,9 @@ fn read_slot(reader: &mut Reader<'_>) -> Result<Slot, BaggageError> {
     let clock = Hlc::from_u64(fixed64(reader)?);
     let mut nonce = [0; 4];
     nonce.copy_from_slice(reader.raw(4)?);
-    Ok(Slot { stamp: Stamp { clock, nonce: u32::from_le_bytes(nonce) }, rows: reader.groups()? })
+    let stamp = Stamp { clock, nonce: u32::from_le_bytes(nonce) };
+    let position = u32::try_from(reader.varint()?).map_err(|_| malformed("a position is out of bounds"))?;
+    Ok(Slot { stamp, position, rows: reader.groups()? })
 }
 
 #[cfg(test)]
@@ -291,6 +296,8 @@ mod tests {
         active: Vec<Vec<u8>>,
         #[prost(message, repeated, tag = "9")]
         frozen: Vec<Frozen>,
+        #[prost(uint64, tag = "10")]
+        began_ms: u64,
     }
 
     #[derive(Clone, PartialEq, Message)]
@@ -321,14 +328,14 @@ mod tests {
                     state.update(&Value::U64(i), 1, &mut Errors::default());
                 };
                 group.states.iter_mut().for_each(update);
-                baggage.pack(key(number as u32), keep, rows);
+                baggage.pack(key(number as u32), keep, [rows.empty_like(), rows]);
             }
         }
     }
 
     /// A branch with everything that an envelope can hold, and its parent.
     fn sample() -> (Baggage, Baggage) {
-        let mut parent = Baggage::new();
+        let mut parent = Baggage::of(Branch { began_ms: Some(1_790_000_000_000), ..Branch::root() });
         parent.keep_at_most(0.25);
         pack(&mut parent, 4);
         let mut child = parent.fork();
@@ -363,10 +370,11 @@ mod tests {
                 baggage.unpack(key(number as u32)).map(|rows| rows.into_owned())
             })
         };
-        let (before, request, share) = (seen(&child), child.request(), child.share());
+        let known = |baggage: &Baggage| (baggage.request(), baggage.share(), baggage.began_ns());
+        let before = (seen(&child), known(&child));
         let bytes = child.encode();
         let after = decoded(&bytes);
-        assert_eq!((seen(&after), after.request(), after.share()), (before, request, share));
+        assert_eq!((seen(&after), known(&after)), before);
         assert_eq!(after.encode(), bytes);
     }
 

@@ -129,7 +129,7 @@ mod tests {
     fn pack(value: u64) {
         let mut rows = Groups::new(1, &[]);
         rows.entry(&[Value::U64(value)]).n = 1;
-        with_current(|current| current.unwrap().pack(KEY, Keep::All, rows));
+        with_current(|current| current.unwrap().pack(KEY, Keep::All, [rows]));
     }
 
     fn seen() -> u64 {

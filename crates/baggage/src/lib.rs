@@ -20,9 +20,9 @@
 //! };
 //!
 //! let mut client = Baggage::new();
-//! client.pack(bag, Keep::All, row("client"));
+//! client.pack(bag, Keep::All, [row("client")]);
 //! let mut server = Baggage::decode(&client.fork().encode())?;
-//! server.pack(bag, Keep::All, row("server"));
+//! server.pack(bag, Keep::All, [row("server")]);
 //! assert_eq!(client.unpack(bag).map(|rows| rows.len()), Some(1));
 //! client.join(Baggage::decode(&server.encode())?);
 //! assert_eq!(client.unpack(bag).map(|rows| rows.len()), Some(2));

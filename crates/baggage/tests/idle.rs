@@ -19,12 +19,19 @@ fn baggage_is_born_when_somebody_packs_or_may_pack() {
     assert!(request.is_unborn() && request.request().is_none());
 
     let key = BagKey { query: QueryId::new(1, 1), stage: 1 };
-    request.pack(key, Keep::All, Groups::new(0, &[]));
+    request.pack(key, Keep::All, [Groups::new(0, &[])]);
     assert!(request.is_unborn(), "no rows are nothing to carry");
 
     set_carrying(true);
     let child = request.fork();
     assert_eq!((child.request(), request.is_unborn()), (request.request(), false));
+    assert_eq!(child.began_ns(), None, "it began at some time before");
+    let mut second = enter_request(None).finish();
+    let began = second.began_ns();
+    assert!(began.is_some_and(|began| began > 0) && second.fork().began_ns() == began);
+    let mut caller = Baggage::new();
+    caller.join(second);
+    assert_eq!((caller.is_unborn(), caller.began_ns()), (false, None), "its caller began before it");
 
     set_carrying(false);
     let onward = Baggage::decode(&request.fork().encode()).unwrap();

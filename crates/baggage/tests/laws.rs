@@ -70,7 +70,7 @@ struct Contribution {
     /// What happened before it.
     before: Set,
     /// None if First refused it.
-    stamp: Option<Stamp>,
+    place: Option<(Stamp, usize)>,
 }
 
 /// A live branch, and what the model knows of it.
@@ -118,7 +118,7 @@ impl Request {
     fn step(&mut self, step: Step) {
         let which = step.which % self.live.len();
         match step.what {
-            0..=29 => self.pack(which, Kind::ALL[step.other % 4]),
+            0..=29 => self.pack(which, Kind::ALL[step.other % 4], 1 + step.other / 4 % 3),
             30..=54 => self.fork(which),
             55..=84 => self.join(which, step.other),
             85..=91 => self.hop(which, step.other as u64 % 3),
@@ -129,12 +129,18 @@ impl Request {
         }
     }
 
-    fn pack(&mut self, which: usize, kind: Kind) {
-        let id = self.packed.len();
+    /// An event that packs some tuples.
+    fn pack(&mut self, which: usize, kind: Kind, tuples: usize) {
+        let first = self.packed.len();
+        let ids = first..(first + tuples).min(Set::BITS as usize);
         let branch = &mut self.live[which];
-        let stamp = branch.baggage.pack(kind.key(), kind.keep(), kind.rows(id));
-        self.packed.push(Contribution { kind, before: branch.before, stamp });
-        branch.before |= 1 << id;
+        let stamp = branch.baggage.pack(kind.key(), kind.keep(), ids.clone().map(|id| kind.rows(id)));
+        let before = branch.before;
+        for (position, id) in ids.enumerate() {
+            let place = stamp.map(|stamp| (stamp, position));
+            self.packed.push(Contribution { kind, before, place });
+            branch.before |= 1 << id;
+        }
         self.check(which);
     }
 
@@ -209,10 +215,14 @@ impl Request {
         if self.weather == Weather::Fair {
             return self.hop(which, 0);
         }
+        if self.packed.len() == Set::BITS as usize {
+            return;
+        }
         let mut attempt = Baggage::decode(&self.live[which].baggage.fork().encode_within(MAX_BYTES)).unwrap();
         let id = self.packed.len();
-        let stamp = attempt.pack(Kind::First.key(), Kind::First.keep(), Kind::First.rows(id));
-        self.packed.push(Contribution { kind: Kind::First, before: self.live[which].before, stamp });
+        let stamp = attempt.pack(Kind::First.key(), Kind::First.keep(), [Kind::First.rows(id)]);
+        let (before, place) = (self.live[which].before, stamp.map(|stamp| (stamp, 0)));
+        self.packed.push(Contribution { kind: Kind::First, before, place });
         self.check(which);
     }
 
@@ -251,9 +261,9 @@ impl Request {
     }
 
     fn chosen(&self, kind: Kind, due: &[usize]) -> Vec<usize> {
-        let stamped = due.iter().copied().filter(|id| self.packed[*id].stamp.is_some());
+        let stamped = due.iter().copied().filter(|id| self.packed[*id].place.is_some());
         let mut by_stamp: Vec<usize> = stamped.collect();
-        by_stamp.sort_by_key(|id| self.packed[*id].stamp);
+        by_stamp.sort_by_key(|id| self.packed[*id].place);
         match kind {
             Kind::Each | Kind::Sum => return due.to_vec(),
             Kind::First => by_stamp.truncate(FIRST as usize),
@@ -287,7 +297,7 @@ fn id_of(group: &pivot_advice::Group) -> usize {
 
 fn sum_of(rows: &Groups) -> (u64, i128) {
     let group = rows.get(&[]).unwrap();
-    let sum = group.states[0].finish(&mut Errors::default());
+    let sum = group.states[0].finish(pivot_advice::Finish::Plain, &mut Errors::default());
     (group.n, sum.as_integer().unwrap())
 }
 
@@ -361,7 +371,7 @@ fn ids() -> impl Strategy<Value = Vec<usize>> {
 
 fn bag(kind: Kind, ids: &[usize]) -> Bag {
     let stamp = |id: usize| Stamp { clock: Hlc::from_u64(id as u64 / 2), nonce: id as u32 % 2 };
-    let each = ids.iter().map(|id| Bag::packed(kind.keep(), kind.rows(*id), stamp(*id)).unwrap());
+    let each = ids.iter().map(|id| Bag::packed(kind.keep(), [kind.rows(*id)], stamp(*id)).unwrap());
     each.reduce(|a, b| merged(&a, &b)).unwrap()
 }
 
@@ -376,7 +386,7 @@ fn call(caller: &mut Baggage, depth: usize, instances: &mut usize) -> usize {
     let request = caller.fork().encode();
     let mut callee = Baggage::decode(&request).unwrap();
     for kind in &Kind::ALL[1..] {
-        callee.pack(kind.key(), kind.keep(), kind.rows(depth));
+        callee.pack(kind.key(), kind.keep(), [kind.rows(depth)]);
     }
     let nested = if depth > 1 { call(&mut callee, depth - 1, instances) } else { 0 };
     *instances = (*instances).max(callee.instances());
@@ -403,11 +413,11 @@ fn a_thousand_calls_one_after_the_other_carry_one_counter() {
 #[test]
 fn a_thousand_concurrent_children_rejoin_to_nothing_but_their_sum() {
     let mut parent = Baggage::new();
-    parent.pack(Kind::Sum.key(), Keep::All, Kind::Sum.rows(1));
+    parent.pack(Kind::Sum.key(), Keep::All, [Kind::Sum.rows(1)]);
     let mut children: Vec<Baggage> = (0..1000).map(|_| parent.fork()).collect();
     assert!(children.iter().all(|child| child.share().depth() < 24));
     for child in &mut children {
-        child.pack(Kind::Sum.key(), Keep::All, Kind::Sum.rows(1));
+        child.pack(Kind::Sum.key(), Keep::All, [Kind::Sum.rows(1)]);
     }
     // Every third one first, so that they return in another order than they left.
     for (i, child) in (0..3).flat_map(|rest| (rest..1000).step_by(3)).enumerate() {

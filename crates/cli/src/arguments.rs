@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::params::Params;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -99,6 +100,9 @@ pub enum System {
 /// Queries to run without a REPL, and how.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Unattended {
+    /// A value for `$name` in the statements, such as limit=5 or app='get it'
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = crate::params::pair)]
+    pub params: Vec<(String, pivot_advice::Value)>,
     /// Statements to run.
     #[arg(short = 'c', long = "command", value_name = "QUERY", conflicts_with = "files")]
     pub text: Option<String>,
@@ -117,6 +121,11 @@ impl Unattended {
     /// Whether a query was given.
     pub fn has_text(&self) -> bool {
         self.text.is_some() || !self.files.is_empty()
+    }
+
+    /// What parameters stand for; the last value of a name wins.
+    pub(crate) fn params(&self) -> Params {
+        self.params.iter().cloned().collect()
     }
 
     /// Whether a query was given, or a length for which one should run.

@@ -1,6 +1,6 @@
 //! Agents by incarnation: who they are, what they export, and how far they have reported.
 
-use pivot_advice::Exports;
+use pivot_advice::{Exports, QueryId};
 use pivot_protocol::{from_wire, wire};
 use pivot_query::Catalog;
 use std::collections::{BTreeMap, HashMap};
@@ -12,6 +12,9 @@ pub(crate) type Outbox = mpsc::Sender<Result<wire::ToAgent, Status>>;
 
 /// The most agents that are remembered after they have gone.
 const MAX_GONE: usize = 1000;
+
+/// The most tracepoints of one agent that were told after its hello and before.
+const MAX_EXPORTS: usize = 100_000;
 
 /// Whether an agent is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +53,9 @@ pub(crate) struct Agent {
     pub(crate) woven: u64,
     pub(crate) woven_ns: i64,
     pub(crate) problems: Vec<wire::Problem>,
+    pub(crate) statuses: Vec<wire::QueryStatus>,
+    /// What queries have cost it.
+    pub(crate) costs: HashMap<QueryId, wire::Cost>,
     pub(crate) watermark_ns: i64,
     highest: Option<u64>,
     /// Whether a new report came on this connection.
@@ -62,6 +68,22 @@ impl Agent {
     /// Whether its stream is open.
     pub(crate) fn is_connected(&self) -> bool {
         self.presence == Presence::Connected
+    }
+
+    /// How people know it.
+    pub(crate) fn name(&self) -> String {
+        format!("{}@{}:{}", self.process, self.host, self.pid)
+    }
+
+    /// Takes in more of what it exports. False if all of it was known.
+    pub(crate) fn export(&mut self, catalogue: Vec<wire::Exports>) -> bool {
+        let before = self.exports.len();
+        for exports in catalogue.into_iter().map(from_wire::exports) {
+            if !self.exports.contains(&exports) && self.exports.len() < MAX_EXPORTS {
+                self.exports.push(exports);
+            }
+        }
+        self.exports.len() > before
     }
 
     /// Sends a message. An agent that does not read loses its stream and asks anew.
@@ -115,6 +137,8 @@ impl Registry {
             woven: 0,
             woven_ns: known.as_ref().map_or(0, |known| known.woven_ns),
             problems: Vec::new(),
+            statuses: Vec::new(),
+            costs: known.as_ref().map(|known| known.costs.clone()).unwrap_or_default(),
             watermark_ns: known.as_ref().map_or(0, |known| known.watermark_ns),
             highest: known.and_then(|known| known.highest),
             resumed: false,
@@ -169,7 +193,7 @@ impl Registry {
     /// What all agents export, those that have gone included.
     pub(crate) fn catalog(&self) -> Catalog {
         let mut catalog = Catalog::default();
-        self.agents.values().flat_map(|agent| &agent.exports).for_each(|exports| catalog.add(exports));
+        self.agents.values().for_each(|agent| catalog.add_agent(&agent.exports));
         catalog
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Arguments {
 
 pub(crate) struct Field {
     pub(crate) name: Ident,
+    /// Queries see only a hash of it.
+    pub(crate) sensitive: bool,
     pub(crate) form: Form,
     pub(crate) value: Expr,
 }
@@ -82,9 +84,24 @@ fn check_names(fields: &[Field]) -> Result<()> {
     Ok(())
 }
 
+/// `name`, or `sensitive(name)`.
+fn parse_name(input: ParseStream<'_>) -> Result<(bool, Ident)> {
+    let first: Ident = input.parse()?;
+    if first != "sensitive" || !input.peek(syn::token::Paren) {
+        return Ok((false, first));
+    }
+    let inside;
+    parenthesized!(inside in input);
+    let name = inside.parse()?;
+    if !inside.is_empty() {
+        return Err(inside.error("expected one field's name in `sensitive(..)`"));
+    }
+    Ok((true, name))
+}
+
 impl Parse for Field {
     fn parse(input: ParseStream<'_>) -> Result<Field> {
-        let name: Ident = input.parse()?;
+        let (sensitive, name) = parse_name(input)?;
         let ty = input.parse::<Option<Token![:]>>()?.map(|_| input.parse::<Type>()).transpose()?;
         if !input.peek(Token![=]) {
             return Err(input.error(format!("expected `= expr`, the value of field `{name}`")));
@@ -96,6 +113,6 @@ impl Parse for Field {
             None if input.parse::<Option<Token![?]>>()?.is_some() => Form::Debug,
             None => Form::Any,
         };
-        Ok(Field { name, form, value: input.parse()? })
+        Ok(Field { name, sensitive, form, value: input.parse()? })
     }
 }

@@ -37,7 +37,7 @@ fn traced(arguments: &Arguments, function: &ItemFn) -> TokenStream {
     let exit = site(&name("exit"), &fields, &[elapsed.clone(), outcome, result]);
     let error = site(&name("error"), &fields, &[elapsed, error]);
     let values: Vec<_> = arguments.fields.iter().map(exported).collect();
-    let index = 0..values.len();
+    let (index, again, count) = (0..values.len(), 0..values.len(), values.len());
     let private = |name: &str| Ident::new(name, Span::mixed_site());
     let (entered, guard, at) = (private("enter"), private("exit"), private("index"));
     let rest = rest(function, &guard);
@@ -49,12 +49,15 @@ fn traced(arguments: &Arguments, function: &ItemFn) -> TokenStream {
             #(#inner)*
             let #entered = #enter;
             if #entered.is_woven() {
-                #entered.fire(&|#at: usize| match #at {
+                #entered.tracepoint.fire(&|#at: usize| match #at {
                     #(#index => #values,)*
                     _ => ::pivot::__private::Value::Null,
                 });
             }
-            let #guard = ::pivot::__private::function::Exit::begin(#exit, #error, || ::std::vec![#(#values),*]);
+            let #guard = ::pivot::__private::function::Exit::begin(#exit, #error, #count, |#at: usize| match #at {
+                #(#again => #values,)*
+                _ => ::pivot::__private::Value::Null,
+            });
             #rest
         }
     }
@@ -74,14 +77,14 @@ fn rest(function: &ItemFn, guard: &Ident) -> TokenStream {
     quote! {
         #[allow(clippy::let_unit_value)]
         let #returned #annotation = #body;
-        #guard.finish(|| {
+        #guard.finish(|wanted| {
             #[allow(unused_imports)]
             use ::pivot::__private::function::{
                 OfAny as _, OfError as _, OfErrorDebug as _, OfErrorDisplay as _, OfExport as _,
                 OfResultDebug as _, OfResultDisplay as _,
             };
             #[allow(clippy::needless_borrow)]
-            (&&&&&&&::pivot::__private::function::Returned(&#returned)).outcome()
+            (&&&&&&&::pivot::__private::function::Returned(&#returned)).outcome(wanted)
         });
         #returned
     }
@@ -91,31 +94,42 @@ fn rest(function: &ItemFn, guard: &Ident) -> TokenStream {
 fn site(name: &LitStr, fields: &[TokenStream], last: &[TokenStream]) -> TokenStream {
     quote! {{
         ::pivot::__private::__declare!(#name, [#(#fields,)* #(#last),*]);
-        &TRACEPOINT
+        ::pivot::__private::function::Site { flag: &FLAG, tracepoint: &TRACEPOINT }
     }}
 }
 
 /// Name and type of a field.
 fn declared(field: &Field) -> TokenStream {
-    let name = field.name.unraw().to_string();
-    match &field.form {
-        Form::Typed(ty) => quote!((#name, <#ty as ::pivot::__private::Export>::TYPE)),
-        Form::Display | Form::Debug => quote!((#name, ::pivot::__private::Type::String)),
-        Form::Any => quote!((#name, ::pivot::__private::Type::Any)),
-    }
+    let (name, shown) = (field.name.unraw().to_string(), shown(field));
+    let ty = match &field.form {
+        Form::Typed(ty) => quote!(<#ty as ::pivot::__private::Export>::TYPE),
+        Form::Display | Form::Debug => quote!(::pivot::__private::Type::String),
+        Form::Any => quote!(::pivot::__private::Type::Any),
+    };
+    quote!((#name, #shown::ty(#ty)))
 }
 
 /// The value of a field.
 fn exported(field: &Field) -> TokenStream {
-    let (value, own) = (&field.value, Ident::new("value", Span::mixed_site()));
-    match &field.form {
+    let (value, own, shown) = (&field.value, Ident::new("value", Span::mixed_site()), shown(field));
+    let exported = match &field.form {
         Form::Typed(ty) => quote!({
             let #own: #ty = #value;
             ::pivot::__private::Export::export(&#own)
         }),
-        Form::Display => quote!(::pivot::__private::Value::str(::std::format!("{}", #value))),
-        Form::Debug => quote!(::pivot::__private::Value::str(::std::format!("{:?}", #value))),
+        Form::Display => quote!(::pivot::__private::text::formatted(::core::format_args!("{}", #value))),
+        Form::Debug => quote!(::pivot::__private::text::formatted(::core::format_args!("{:?}", #value))),
         Form::Any => quote!(::pivot::__private::Export::export(&#value)),
+    };
+    quote!(#shown::value(#exported))
+}
+
+/// Whether queries see the field or a hash of it.
+fn shown(field: &Field) -> TokenStream {
+    if field.sensitive {
+        quote!(::pivot::__private::export::Hidden)
+    } else {
+        quote!(::pivot::__private::export::Shown)
     }
 }
 

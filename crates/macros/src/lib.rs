@@ -26,7 +26,9 @@ use proc_macro::TokenStream;
 /// - `Name@error` exports the fields, `elapsed` and `error`, when an `Err` is returned.
 ///
 /// A field is `name: type = expr`, `name = %expr` (its `Display`), `name = ?expr` (its `Debug`), or
-/// `name = expr`. Expressions see the arguments and are evaluated on entry, while something is woven.
+/// `name = expr`; in `sensitive(name)` queries see a hash of it. Expressions see the arguments and are
+/// evaluated on entry, each only while a woven query observes it; a panic in one is kept from the
+/// function.
 #[proc_macro_attribute]
 pub fn tracepoints(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(arguments.into(), item.into()).unwrap_or_else(|error| error.into_compile_error()).into()

@@ -21,7 +21,7 @@
 //! [`forked`] carry it into tasks and branches, and the layers of [`propagate`]
 //! carry it across gRPC, there and back.
 
-pub use pivot_agent::{Export, tracepoint};
+pub use pivot_agent::{Bytes, CpuBudget, Export, disable, enable, tracepoint};
 pub use pivot_baggage as baggage;
 pub use pivot_macros::tracepoints;
 pub use pivot_propagate as propagate;

@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinError};
 
 /// Runs a future as a new request.
 pub async fn request<F: Future>(future: F) -> F::Output {
-    future.in_baggage(Baggage::new()).await.0
+    future.in_baggage(Baggage::begin()).await.0
 }
 
 /// Spawns a task that runs in a branch of the current request; outside any, the task is outside too.

@@ -23,7 +23,7 @@ const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1
 fn pack(value: u64) {
     let mut rows = Groups::new(1, &[]);
     rows.entry(&[Value::U64(value)]).n = 1;
-    with_current(|current| current.unwrap().pack(KEY, Keep::All, rows));
+    with_current(|current| current.unwrap().pack(KEY, Keep::All, [rows]));
 }
 
 /// How many packs happened before.

@@ -7,8 +7,8 @@ use crate::error::ProtocolError;
 use crate::wire;
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
-    Advice, Aggregate, BagKey, Binary, Exports, Expr, Field, Fold, Form, Function, Groups, Input,
-    Instruction, Keep, Loss, Pattern, QueryId, Type, Unary, Unpacked, Value, codec,
+    Advice, Aggregate, BagKey, Binary, Exports, Expr, Field, Finish, Finished, Fold, Form, Function, Groups,
+    Input, Instruction, Keep, Loss, Match, Pattern, QueryId, Type, Unary, Unpacked, Value, codec,
 };
 
 type Result<T> = std::result::Result<T, ProtocolError>;
@@ -66,8 +66,9 @@ pub fn groups(bytes: &[u8]) -> Result<Groups> {
 
 /// What is missing; no message means nothing is.
 pub fn loss(loss: Option<wire::Loss>) -> Loss {
-    let wire::Loss { dropped, errors, truncated, outside_request } = loss.unwrap_or_default();
-    Loss { dropped, errors, truncated, outside_request }
+    let wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled } =
+        loss.unwrap_or_default();
+    Loss { dropped, errors, truncated, uncertain, outside_request, throttled }
 }
 
 /// The program of a stage.
@@ -105,8 +106,14 @@ fn instruction(instruction: wire::Instruction) -> Result<Instruction> {
             alias: step.alias,
             columns: step.columns,
             aggregates: step.aggregates.into_iter().map(aggregate).collect::<Result<_>>()?,
-            rows: if step.groups { Unpacked::Groups } else { Unpacked::Rows },
+            rows: step.groups.map_or(Ok(Unpacked::Rows), unpacked)?,
+            matching: matching(step.r#match)?,
+            on: step.on.map(self::expr).transpose()?,
         },
+        Kind::Unnest(step) => Instruction::Unnest { list: narrow("column", step.list)?, name: step.name },
+        Kind::Distinct(columns) => Instruction::Distinct { columns: keys(columns.columns)? },
+        Kind::Order(columns) => Instruction::Order { columns: keys(columns.columns)? },
+        Kind::Choose(wire::Choose {}) => Instruction::Choose,
         Kind::Pack(step) => Instruction::Pack {
             bag: bag(step.query, step.stage)?,
             keep: match step.keep {
@@ -123,6 +130,38 @@ fn instruction(instruction: wire::Instruction) -> Result<Instruction> {
             form: if step.rows { Form::Rows } else { Form::Groups },
         },
     })
+}
+
+fn matching(number: i32) -> Result<Match> {
+    Ok(match wire::Match::try_from(number) {
+        Ok(wire::Match::Inner) => Match::Inner,
+        Ok(wire::Match::Left) => Match::Left,
+        Ok(wire::Match::Anti) => Match::Anti,
+        Err(_) => return Err(ProtocolError::Unknown { what: "match", number: number as u64 }),
+    })
+}
+
+fn unpacked(groups: wire::Groups) -> Result<Unpacked> {
+    Ok(Unpacked::Groups {
+        width: narrow("column", groups.width)?,
+        keys: keys(groups.keys)?,
+        folds: groups.folds.into_iter().map(fold).collect::<Result<_>>()?,
+        finished: groups.finished.into_iter().map(finished).collect::<Result<_>>()?,
+    })
+}
+
+fn finished(finished: wire::Finished) -> Result<Finished> {
+    use wire::finished::Finish as Wire;
+    let finish = match finished.finish {
+        None => Finish::Plain,
+        Some(Wire::Deviation(_)) => Finish::Deviation,
+        Some(Wire::Quantile(q)) => Finish::Quantile(q),
+        Some(Wire::Top(k)) => Finish::Top(narrow("count", k)?),
+        Some(Wire::Linear(wire::Linear { least, step, count, durations })) => {
+            Finish::Linear { least, step, count: narrow("count", count)?, durations }
+        }
+    };
+    Ok(Finished { state: narrow("state", finished.state)?, finish })
 }
 
 fn keys(keys: Vec<u32>) -> Result<Vec<u16>> {
@@ -197,6 +236,12 @@ impl Stack {
                 let pattern =
                     compiled.map_err(|reason| ProtocolError::Pattern { pattern: source, reason })?;
                 self.one(|x| Expr::Matches(x, pattern))?
+            }
+            Kind::Extract(wire::Extract { regex, group }) => {
+                let compiled = Pattern::regex(&regex);
+                let pattern = compiled.map_err(|reason| ProtocolError::Pattern { pattern: regex, reason })?;
+                let group = narrow("group", group)?;
+                self.one(|x| Expr::Extract(x, pattern, group))?
             }
             Kind::Cast(code) => self.one(|x| Expr::Cast(x, ty(code)))?,
         };

@@ -2,8 +2,8 @@
 
 use crate::wire;
 use pivot_advice::{
-    Advice, Binary, Exports, Expr, Fold, Form, Groups, Input, Instruction, Keep, Loss, Pattern, QueryId,
-    Unary, Unpacked, Value, codec,
+    Advice, Binary, Exports, Expr, Finish, Finished, Fold, Form, Groups, Input, Instruction, Keep, Loss,
+    Match, Pattern, QueryId, Unary, Unpacked, Value, codec,
 };
 
 /// A value.
@@ -53,8 +53,8 @@ pub fn groups(groups: &Groups) -> Vec<u8> {
 
 /// What is missing.
 pub fn loss(loss: &Loss) -> wire::Loss {
-    let Loss { dropped, errors, truncated, outside_request } = *loss;
-    wire::Loss { dropped, errors, truncated, outside_request }
+    let Loss { dropped, errors, truncated, uncertain, outside_request, throttled } = *loss;
+    wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled }
 }
 
 /// The program of a stage.
@@ -75,14 +75,24 @@ fn instruction(instruction: &Instruction) -> wire::Instruction {
             Kind::Let(wire::Let { name: name.clone(), expr: Some(self::expr(expr)) })
         }
         Instruction::Filter { expr } => Kind::Filter(self::expr(expr)),
-        Instruction::Unpack { bag, alias, columns, aggregates, rows } => Kind::Unpack(wire::Unpack {
-            query: Some(query_id(bag.query)),
-            stage: bag.stage.into(),
-            alias: alias.clone(),
-            columns: columns.clone(),
-            aggregates: aggregates.iter().map(|aggregate| *aggregate as u32).collect(),
-            groups: *rows == Unpacked::Groups,
-        }),
+        Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on } => {
+            Kind::Unpack(wire::Unpack {
+                query: Some(query_id(bag.query)),
+                stage: bag.stage.into(),
+                alias: alias.clone(),
+                columns: columns.clone(),
+                aggregates: aggregates.iter().map(|aggregate| *aggregate as u32).collect(),
+                groups: unpacked(rows),
+                r#match: self::matching(*matching).into(),
+                on: on.as_ref().map(self::expr),
+            })
+        }
+        Instruction::Unnest { list, name } => {
+            Kind::Unnest(wire::Unnest { list: (*list).into(), name: name.clone() })
+        }
+        Instruction::Distinct { columns } => Kind::Distinct(self::columns(columns)),
+        Instruction::Order { columns } => Kind::Order(self::columns(columns)),
+        Instruction::Choose => Kind::Choose(wire::Choose {}),
         Instruction::Pack { bag, keep, keys, folds } => Kind::Pack(wire::Pack {
             query: Some(query_id(bag.query)),
             stage: bag.stage.into(),
@@ -91,16 +101,52 @@ fn instruction(instruction: &Instruction) -> wire::Instruction {
                 Keep::First(n) => Some(wire::pack::Keep::First(*n)),
                 Keep::MostRecent(n) => Some(wire::pack::Keep::MostRecent(*n)),
             },
-            keys: keys.iter().map(|key| u32::from(*key)).collect(),
+            keys: columns(keys).columns,
             folds: folds.iter().map(fold).collect(),
         }),
         Instruction::Emit { keys, folds, form } => Kind::Emit(wire::Emit {
-            keys: keys.iter().map(|key| u32::from(*key)).collect(),
+            keys: columns(keys).columns,
             folds: folds.iter().map(fold).collect(),
             rows: *form == Form::Rows,
         }),
     };
     wire::Instruction { kind: Some(kind) }
+}
+
+fn columns(columns: &[u16]) -> wire::Columns {
+    wire::Columns { columns: columns.iter().map(|column| u32::from(*column)).collect() }
+}
+
+fn matching(matching: Match) -> wire::Match {
+    match matching {
+        Match::Inner => wire::Match::Inner,
+        Match::Left => wire::Match::Left,
+        Match::Anti => wire::Match::Anti,
+    }
+}
+
+fn unpacked(rows: &Unpacked) -> Option<wire::Groups> {
+    let Unpacked::Groups { width, keys, folds, finished } = rows else { return None };
+    Some(wire::Groups {
+        width: (*width).into(),
+        keys: columns(keys).columns,
+        folds: folds.iter().map(fold).collect(),
+        finished: finished.iter().map(self::finished).collect(),
+    })
+}
+
+fn finished(finished: &Finished) -> wire::Finished {
+    use wire::finished::Finish as Wire;
+    let finish = match finished.finish {
+        Finish::Plain => None,
+        Finish::Deviation => Some(Wire::Deviation(wire::Deviation {})),
+        Finish::Quantile(q) => Some(Wire::Quantile(q)),
+        Finish::Top(k) => Some(Wire::Top(k.into())),
+        Finish::Linear { least, step, count, durations } => {
+            Some(Wire::Linear(wire::Linear { least, step, count: count.into(), durations }))
+        }
+    };
+    wire::Finished { state: finished.state.into(), finish }
 }
 
 fn fold(fold: &Fold) -> wire::Fold {
@@ -137,6 +183,9 @@ fn push(steps: &mut Vec<wire::Step>, expr: &Expr) {
         Expr::In(_, list) => Kind::In(u32::try_from(list.len()).unwrap_or(u32::MAX)),
         Expr::Matches(_, pattern @ Pattern::Like(_)) => Kind::Like(pattern.source().into()),
         Expr::Matches(_, pattern @ Pattern::Regex(_)) => Kind::Regex(pattern.source().into()),
+        Expr::Extract(_, pattern, group) => {
+            Kind::Extract(wire::Extract { regex: pattern.source().into(), group: (*group).into() })
+        }
         Expr::Cast(_, ty) => Kind::Cast(ty.code().into()),
     };
     steps.push(wire::Step { kind: Some(kind) });

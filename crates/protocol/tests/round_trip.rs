@@ -29,12 +29,19 @@ fn exprs() -> impl Strategy<Value = Expr> {
             boxed.clone().prop_map(|x| Expr::Cast(x, Type::F64.list())),
             boxed.clone().prop_map(|x| Expr::Matches(x, Pattern::Like("a%".into()))),
             boxed.clone().prop_map(|x| Expr::Matches(x, Pattern::regex("^a+$").unwrap())),
+            boxed.clone().prop_map(|x| Expr::Extract(x, Pattern::regex("(a)(b)").unwrap(), 2)),
             (boxed, prop::collection::vec(inner.clone(), 0..3)).prop_map(|(x, list)| Expr::In(x, list)),
             prop::collection::vec(inner.clone(), 1..4).prop_map(|list| Expr::Call(Function::Coalesce, list)),
             (prop::collection::vec((inner.clone(), inner.clone()), 1..3), prop::option::of(inner))
                 .prop_map(|(arms, otherwise)| Expr::Case(arms, otherwise.map(Box::new))),
         ]
     })
+}
+
+fn finished() -> Vec<Finished> {
+    let linear = Finish::Linear { least: 0.5, step: 2.0, count: 9, durations: true };
+    let all = [Finish::Plain, Finish::Deviation, Finish::Quantile(0.25), Finish::Top(3), linear];
+    all.into_iter().zip(0..).map(|(finish, state)| Finished { state, finish }).collect()
 }
 
 fn advice(expr: Expr) -> Advice {
@@ -51,13 +58,33 @@ fn advice(expr: Expr) -> Advice {
         instructions: vec![
             Instruction::Observe { field: "delta".into() },
             Instruction::Let { name: "x".into(), expr: expr.clone() },
-            Instruction::Filter { expr },
+            Instruction::Filter { expr: expr.clone() },
+            Instruction::Unnest { list: 1, name: "item".into() },
+            Instruction::Distinct { columns: vec![0, 1] },
+            Instruction::Order { columns: vec![1] },
+            Instruction::Choose,
+            Instruction::Unpack {
+                bag,
+                alias: "b".into(),
+                columns: vec!["x".into()],
+                aggregates: vec![],
+                rows: Unpacked::Rows,
+                matching: Match::Anti,
+                on: None,
+            },
             Instruction::Unpack {
                 bag,
                 alias: "cl".into(),
                 columns: vec!["process".into()],
                 aggregates: vec![Aggregate::Average],
-                rows: Unpacked::Groups,
+                rows: Unpacked::Groups {
+                    width: 1,
+                    keys: vec![0],
+                    folds: folds.clone(),
+                    finished: finished(),
+                },
+                matching: Match::Left,
+                on: Some(expr),
             },
             Instruction::Pack { bag, keep: Keep::MostRecent(3), keys: vec![0, 1], folds: folds.clone() },
             Instruction::Emit { keys: vec![2], folds, form: Form::Rows },

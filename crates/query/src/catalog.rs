@@ -3,7 +3,8 @@
 //! One tracepoint is exported by many agents, and by several places of one program; the catalogue
 //! unites what they say: fields by name, differing types to [`Type::Any`].
 
-use pivot_advice::{Exports, Type, canonical_field, default_fields};
+use crate::syntax::ast::NamePattern;
+use pivot_advice::{Exports, Pattern, Type, canonical_field, default_fields};
 use std::collections::BTreeMap;
 
 /// Everything that agents export and users have named.
@@ -33,20 +34,64 @@ pub struct CatalogField {
     pub ty: Type,
     /// How many of the tracepoint's exporters have it.
     pub exporters: usize,
+    /// Whether exporters disagree about its type.
+    pub differs: bool,
 }
 
 impl Catalog {
-    /// Adds what one place of one agent exports.
+    /// Adds what one agent exports at one place.
     pub fn add(&mut self, exports: &Exports) {
-        let entry = self.tracepoints.entry(exports.tracepoint.clone()).or_insert_with(|| Tracepoint {
-            name: exports.tracepoint.clone(),
-            fields: Vec::new(),
-            exporters: 0,
-        });
-        entry.exporters += 1;
-        for field in &exports.fields {
-            entry.unite(&field.name, field.ty);
+        self.add_agent(std::slice::from_ref(exports));
+    }
+
+    /// Adds all that one agent exports; several places of one name are one exporter.
+    pub fn add_agent(&mut self, exports: &[Exports]) {
+        let mut mine: BTreeMap<&str, BTreeMap<&str, Type>> = BTreeMap::new();
+        let mut order: Vec<(&str, &str)> = Vec::new();
+        for exports in exports {
+            let fields = mine.entry(&exports.tracepoint).or_default();
+            for field in &exports.fields {
+                let known = fields.entry(&field.name).or_insert(field.ty);
+                if *known != field.ty {
+                    *known = Type::Any;
+                }
+                order.push((&exports.tracepoint, &field.name));
+            }
         }
+        for tracepoint in mine.keys() {
+            self.entry(tracepoint).exporters += 1;
+        }
+        for (tracepoint, field) in order {
+            // Each field once, in the order of first appearance.
+            let Some(ty) = mine.get_mut(tracepoint).and_then(|fields| fields.remove(field)) else { continue };
+            self.entry(tracepoint).unite(field, ty);
+        }
+    }
+
+    fn entry(&mut self, name: &str) -> &mut Tracepoint {
+        let new = || Tracepoint { name: name.to_owned(), fields: Vec::new(), exporters: 0 };
+        self.tracepoints.entry(name.to_owned()).or_insert_with(new)
+    }
+
+    /// The names that a pattern matches; why it is no pattern if it is none.
+    pub(crate) fn matching(&self, pattern: &NamePattern) -> Result<Vec<&str>, String> {
+        let (text, location) = match pattern.text.rsplit_once('@') {
+            Some((text, location)) if !pattern.is_regex => (text, Some(location)),
+            _ => (pattern.text.as_str(), None),
+        };
+        let source = if pattern.is_regex { text.to_owned() } else { glob(text) };
+        let whole = pattern.is_regex && text.contains('@');
+        let regex = Pattern::regex(&source)?;
+        let matches = |name: &&str| {
+            let (base, at) = name.split_once('@').map_or((*name, None), |(base, at)| (base, Some(at)));
+            let wanted = match location {
+                Some(location) => at == Some(location),
+                // A function's name alone means its entry.
+                None => whole || at.is_none_or(|at| at == "enter"),
+            };
+            wanted && regex.matches(if whole { name } else { base })
+        };
+        Ok(self.tracepoints.keys().map(String::as_str).filter(matches).collect())
     }
 
     /// Names a query, so that others can use it as a source; a later text replaces an earlier one.
@@ -99,11 +144,39 @@ impl Tracepoint {
         match self.fields.iter_mut().find(|field| field.name == name) {
             Some(field) => {
                 field.exporters += 1;
+                field.differs |= field.ty != ty;
                 field.ty = if field.ty == ty { ty } else { Type::Any };
             }
-            None => self.fields.push(CatalogField { name: name.to_owned(), ty, exporters: 1 }),
+            None => {
+                let name = name.to_owned();
+                self.fields.push(CatalogField { name, ty, exporters: 1, differs: false });
+            }
         }
     }
+}
+
+/// A glob as a regular expression: `*` within a segment, `**` across segments.
+fn glob(text: &str) -> String {
+    let mut out = String::from("^");
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix("**") {
+            out.push_str(".*");
+            rest = after.trim_start_matches('*');
+            continue;
+        }
+        match first {
+            '*' => out.push_str("[^.:]*"),
+            letter if letter.is_alphanumeric() || letter == '_' => out.push(letter),
+            other => {
+                out.push('\\');
+                out.push(other);
+            }
+        }
+        rest = &rest[first.len_utf8()..];
+    }
+    out.push('$');
+    out
 }
 
 /// The default field of that name or alias.
@@ -120,6 +193,25 @@ mod tests {
     fn exports(fields: &[(&str, Type)]) -> Exports {
         let fields = fields.iter().map(|(name, ty)| Field { name: (*name).into(), ty: *ty }).collect();
         Exports { tracepoint: "T".into(), fields, file: String::new(), line: 1, module: String::new() }
+    }
+
+    #[test]
+    fn patterns_match_by_segments() {
+        let mut catalog = Catalog::default();
+        for name in ["rpc::get", "rpc::get::inner", "rpc.put", "Read@enter", "Read@exit", "Reader"] {
+            catalog.add(&Exports { tracepoint: name.into(), ..exports(&[]) });
+        }
+        let matched = |text: &str, is_regex| {
+            let pattern = NamePattern { text: text.into(), is_regex, fields: vec![] };
+            catalog.matching(&pattern).map(|names| names.join(" ")).unwrap_or_else(|why| why)
+        };
+        assert_eq!(matched("rpc::*", false), "rpc::get");
+        assert_eq!(matched("rpc::**", false), "rpc::get rpc::get::inner");
+        assert_eq!(matched("**", false), "Read@enter Reader rpc.put rpc::get rpc::get::inner");
+        assert_eq!(matched("R*@exit", false), "Read@exit");
+        assert_eq!(matched("^rpc.*t$", true), "rpc.put rpc::get");
+        assert_eq!(matched("@exit$", true), "Read@exit");
+        assert!(matched("(", true).contains("unclosed"), "{}", matched("(", true));
     }
 
     #[test]

@@ -4,25 +4,33 @@ use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::lower::lower;
 use crate::optimize::{RULES, optimize};
-use crate::plan::build;
+use crate::plan::{End, Fold, Input, Plan, complete};
 use crate::program::{Output, Program};
-use crate::resolve::{Resolved, resolve};
-use crate::syntax::parse;
+use crate::resolve::{Resolved, Result as Rows, resolve};
+use crate::syntax::{Params, parse};
 use pivot_advice::codec::MAX_COLUMNS;
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::program::MAX_INSTRUCTIONS;
-use pivot_advice::{Advice, Expr, Input, Instruction, QueryId};
+use pivot_advice::{Advice, Aggregate, Expr, Form, Instruction, QueryId, Value};
 
-/// Which optimiser rules run. All by default; each changes cost and nothing else.
+/// Which optimiser rules run, all by default: each changes cost and nothing else. And what parameters
+/// stand for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     off: Vec<String>,
+    params: Params,
 }
 
 impl Options {
     /// No rule at all: the plan as the language defines it.
     pub fn naive() -> Options {
-        Options { off: Options::rules().map(str::to_owned).collect() }
+        Options { off: Options::rules().map(str::to_owned).collect(), ..Options::default() }
+    }
+
+    /// The same with a value for `$name`.
+    pub fn param(mut self, name: impl Into<String>, value: Value) -> Options {
+        self.params.insert(name.into(), value);
+        self
     }
 
     /// The same with one rule off; a name that is no rule changes nothing.
@@ -51,15 +59,17 @@ pub fn compile(text: &str, catalog: &Catalog) -> Result<Program, Diagnostics> {
 /// Compiles exactly one statement with the optimiser rules of the options.
 pub fn compile_with(text: &str, catalog: &Catalog, options: &Options) -> Result<Program, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
-    let Some(query) = parse(text, &mut diagnostics) else { return Err(diagnostics.sorted()) };
-    let resolved = resolve(&query, text, catalog, &mut diagnostics);
+    let Some(query) = parse(text, &options.params, &mut diagnostics) else {
+        return Err(diagnostics.sorted());
+    };
+    let resolved = resolve(&query, text, catalog, &options.params, &mut diagnostics);
     if !diagnostics.has_errors() {
         check_size(&resolved, text, &mut diagnostics);
     }
     if diagnostics.has_errors() {
         return Err(diagnostics.sorted());
     }
-    let naive = build(&resolved);
+    let naive = naive(&resolved);
     let mut plan = naive.clone();
     let fired = optimize(&mut plan, |rule| !options.off.iter().any(|off| off == rule));
     for advice in lower(&plan, QueryId::default()) {
@@ -69,7 +79,7 @@ pub fn compile_with(text: &str, catalog: &Catalog, options: &Options) -> Result<
         return Err(diagnostics.sorted());
     }
     let mut tracepoints: Vec<String> = Vec::new();
-    for tracepoint in resolved.stages.iter().flat_map(|stage| &stage.tracepoints) {
+    for tracepoint in resolved.plan.stages.iter().flat_map(|stage| stage.tracepoints()) {
         if !tracepoints.contains(&tracepoint.name) {
             tracepoints.push(tracepoint.name.clone());
         }
@@ -77,6 +87,7 @@ pub fn compile_with(text: &str, catalog: &Catalog, options: &Options) -> Result<
     Ok(Program {
         text: text.to_owned(),
         output: Output::of(&resolved),
+        settings: resolved.shape.settings.clone(),
         warnings: diagnostics.sorted(),
         tracepoints,
         pending: resolved.pending,
@@ -88,11 +99,40 @@ pub fn compile_with(text: &str, catalog: &Catalog, options: &Options) -> Result<
 
 /// Cheap bounds before any work that grows with the query.
 fn check_size(resolved: &Resolved, text: &str, diagnostics: &mut Diagnostics) {
-    let observed = resolved.stages.iter().map(|stage| stage.observed.len()).max().unwrap_or(0);
-    let steps = resolved.blocks.iter().map(|block| block.steps.len()).max().unwrap_or(0);
-    if observed.max(steps) > MAX_INSTRUCTIONS {
-        diagnostics.push(too_long(text, observed.max(steps)));
+    let members = resolved.plan.stages.iter().flat_map(|stage| {
+        stage.members.iter().map(|member| member.observed.len() + member.steps.len() + stage.steps.len())
+    });
+    let longest = members.max().unwrap_or(0);
+    if longest > MAX_INSTRUCTIONS {
+        diagnostics.push(too_long(text, longest));
     }
+}
+
+/// The plan as the language defines it, with the end of its root.
+fn naive(resolved: &Resolved) -> Plan {
+    let mut plan = resolved.plan.clone();
+    plan.sample = resolved.shape.sample;
+    let end = match &resolved.result {
+        Rows::Rows { values, .. } => {
+            let keys = values.iter().map(|(_, column, _)| *column).collect();
+            End::Emit { keys, folds: vec![], form: Form::Rows }
+        }
+        Rows::Groups(grouped) => {
+            let keys =
+                grouped.keys.iter().map(|(name, expr, ty)| plan.root_column(name, expr, *ty)).collect();
+            let fold = |(aggregate, expr): &(Aggregate, Expr)| Fold {
+                number: 0,
+                aggregate: *aggregate,
+                input: Input::Expr(expr.clone()),
+            };
+            End::Emit { keys, folds: grouped.folds.iter().map(fold).collect(), form: Form::Groups }
+        }
+    };
+    if let Some(root) = plan.stages.first_mut() {
+        root.end = end;
+    }
+    complete(&mut plan);
+    plan
 }
 
 fn too_long(text: &str, length: usize) -> Diagnostic {
@@ -130,11 +170,12 @@ fn expressions(instruction: &Instruction) -> Vec<&Expr> {
         Instruction::Let { expr, .. } | Instruction::Filter { expr } => vec![expr],
         Instruction::Pack { folds, .. } | Instruction::Emit { folds, .. } => {
             let inputs = folds.iter().filter_map(|fold| match &fold.input {
-                Input::Expr(expr) => Some(expr),
-                Input::State(_) => None,
+                pivot_advice::Input::Expr(expr) => Some(expr),
+                pivot_advice::Input::State(_) => None,
             });
             inputs.collect()
         }
-        Instruction::Observe { .. } | Instruction::Unpack { .. } => vec![],
+        Instruction::Unpack { on, .. } => on.iter().collect(),
+        _ => vec![],
     }
 }

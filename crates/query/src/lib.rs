@@ -44,5 +44,5 @@ mod syntax;
 pub use catalog::{Catalog, CatalogField, Tracepoint};
 pub use compile::{Options, compile, compile_with};
 pub use diagnostic::{Color, Diagnostic, Diagnostics, Severity};
-pub use program::{Output, OutputAggregate, OutputColumn, OutputKey, Program};
+pub use program::{Budget, Output, OutputColumn, OutputKey, OutputValue, Program, Settings, Sink};
 pub use statement::{Statement, is_complete, statements};

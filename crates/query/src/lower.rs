@@ -3,16 +3,27 @@
 //! Advice comes out in the order of stages, consumers before producers: where both are woven into one
 //! tracepoint, an event must not see what it packs itself.
 
-use crate::plan::{End, Fold, Input, Plan, Stage, renamed};
-use crate::resolve::Step;
-use pivot_advice::{Advice, BagKey, Expr, Instruction, Keep, QueryId, Unpacked, Value};
+use crate::plan::{End, Fold, Groups, Input, Join, Member, Plan, Stage, Step, renamed};
+use pivot_advice::{
+    Advice, BagKey, Binary, Expr, Finished, Form, Function, Instruction, Keep, Match, QueryId, Type,
+    Unpacked, Value,
+};
 use std::collections::HashMap;
+
+/// Into how many parts the requests of a sample are divided.
+const PARTS: u64 = 16;
 
 /// The advice of every stage at every of its tracepoints.
 pub(crate) fn lower(plan: &Plan, query: QueryId) -> Vec<Advice> {
-    let packing = plan.stages.iter().enumerate().filter(|(i, stage)| stage.bag == *i);
-    let places = packing.flat_map(|(i, stage)| (0..stage.tracepoints.len()).map(move |place| (i, place)));
-    places.map(|(stage, place)| Row::new(plan, query, stage).advice(place)).collect()
+    let mut advice = Vec::new();
+    for (index, stage) in plan.stages.iter().enumerate().filter(|(i, stage)| stage.bag == *i) {
+        for member in &stage.members {
+            for place in 0..member.tracepoints.len() {
+                advice.push(Row::new(plan, query, index).advice(member, place));
+            }
+        }
+    }
+    advice
 }
 
 /// The row while instructions append to it.
@@ -26,6 +37,8 @@ struct Row<'a> {
     width: usize,
     /// Positions of states, by the number of their aggregate.
     states: HashMap<usize, u16>,
+    /// The position of the part of the requests.
+    part: Option<u16>,
     instructions: Vec<Instruction>,
 }
 
@@ -33,17 +46,20 @@ impl<'a> Row<'a> {
     fn new(plan: &'a Plan, query: QueryId, index: usize) -> Row<'a> {
         let stage = &plan.stages[index];
         let (columns, states) = (HashMap::new(), HashMap::new());
-        Row { plan, query, index, stage, columns, width: 0, states, instructions: vec![] }
+        Row { plan, query, index, stage, columns, width: 0, states, part: None, instructions: vec![] }
     }
 
-    fn advice(mut self, place: usize) -> Advice {
-        self.observe(place);
-        for condition in &self.stage.before {
-            let expr = self.positioned(condition);
-            self.instructions.push(Instruction::Filter { expr });
-        }
-        self.stage.children.iter().for_each(|child| self.unpack(*child));
-        for step in &self.stage.steps {
+    fn advice(mut self, member: &Member, place: usize) -> Advice {
+        self.observe(member, place);
+        self.sample();
+        let steps = member.steps.iter().chain(&self.stage.steps);
+        let own = member.steps.len();
+        // What follows a choice belongs to a tuple that was chosen; without it Pack chooses.
+        let chooses = self.stage.is_temporal() && !self.stage.steps.is_empty();
+        for (i, step) in steps.enumerate() {
+            if chooses && i == own {
+                self.instructions.push(Instruction::Choose);
+            }
             self.step(step);
         }
         let end = self.end();
@@ -51,45 +67,50 @@ impl<'a> Row<'a> {
         Advice {
             query: self.query,
             stage: narrow(self.index),
-            tracepoint: self.stage.tracepoints[place].name.clone(),
+            tracepoint: member.tracepoints[place].name.clone(),
             instructions: self.instructions,
         }
     }
 
     /// What this tracepoint of a union lacks is null.
-    fn observe(&mut self, place: usize) {
+    fn observe(&mut self, member: &Member, place: usize) {
         let lacks = |lacking: &[bool]| lacking.get(place).copied().unwrap_or(false);
-        for observed in self.stage.observed.iter().filter(|observed| !lacks(&observed.lacking)) {
+        for observed in member.observed.iter().filter(|observed| !lacks(&observed.lacking)) {
             self.instructions.push(Instruction::Observe { field: observed.field.clone() });
             self.append(observed.column);
         }
-        for observed in self.stage.observed.iter().filter(|observed| lacks(&observed.lacking)) {
+        if self.plan.sample.is_some() {
+            for field in ["$request", "$time"] {
+                self.instructions.push(Instruction::Observe { field: field.into() });
+                self.width += 1;
+            }
+        }
+        for observed in member.observed.iter().filter(|observed| lacks(&observed.lacking)) {
             let expr = Expr::Literal(Value::Null);
             self.instructions.push(Instruction::Let { name: observed.field.clone(), expr });
             self.append(observed.column);
         }
     }
 
-    fn unpack(&mut self, child: usize) {
-        let packed = &self.plan.stages[child];
-        let (appended, rows) = match &packed.end {
-            End::Groups { unpacked, .. } => (unpacked.as_slice(), Unpacked::Groups),
-            other => (other.keys(), Unpacked::Rows),
-        };
-        let bag = BagKey { query: self.query, stage: narrow(packed.bag) };
-        self.instructions.push(Instruction::Unpack {
-            bag,
-            alias: packed.alias.clone(),
-            columns: appended.iter().map(|column| self.name(*column, packed)).collect(),
-            aggregates: packed.end.folds().iter().map(|fold| fold.aggregate).collect(),
-            rows,
-        });
-        appended.iter().for_each(|column| self.append(*column));
-        if rows == Unpacked::Rows {
-            for fold in packed.end.folds() {
-                let position = narrow(self.states.len());
-                self.states.insert(fold.number, position);
-            }
+    /// Drops the requests that are not in the sample: all stages decide alike, by a hash of the id.
+    /// Outside a request every event decides for itself.
+    fn sample(&mut self) {
+        let Some(fraction) = self.plan.sample else { return };
+        let observed =
+            self.instructions.iter().take_while(|i| matches!(i, Instruction::Observe { .. })).count();
+        let (request, time) = (Expr::Column(narrow(observed - 2)), Expr::Column(narrow(observed - 1)));
+        let time = Expr::Cast(Box::new(time), Type::String);
+        let id = Expr::Call(Function::Coalesce, vec![request, time]);
+        let hash = |salt: u64| Expr::Call(Function::Hash, vec![id.clone(), Expr::Literal(Value::U64(salt))]);
+        // The largest double below 2^64 is the nearest to all of them.
+        let limit = Expr::Literal(Value::U64((fraction * u64::MAX as f64) as u64));
+        let expr = Expr::binary(Binary::Less, hash(0), limit);
+        self.instructions.push(Instruction::Filter { expr });
+        if let End::Emit { form: Form::Groups, .. } = self.stage.end {
+            let expr = Expr::binary(Binary::Remainder, hash(1), Expr::Literal(Value::U64(PARTS)));
+            self.instructions.push(Instruction::Let { name: "part".into(), expr });
+            self.part = Some(narrow(self.width));
+            self.width += 1;
         }
     }
 
@@ -105,17 +126,79 @@ impl<'a> Row<'a> {
                 self.instructions.push(Instruction::Let { name, expr });
                 self.append(*column);
             }
+            Step::Join(join) => self.unpack(join),
+            Step::Unnest { list, element } => {
+                let (list, name) = (self.position(*list), self.name(*element, self.stage));
+                self.instructions.push(Instruction::Unnest { list, name });
+                self.append(*element);
+            }
+            Step::Distinct(columns) => {
+                let columns = self.positions(columns);
+                self.instructions.push(Instruction::Distinct { columns });
+            }
+            Step::Order(columns) => {
+                let columns = self.positions(columns);
+                self.instructions.push(Instruction::Order { columns });
+            }
         }
     }
 
+    fn unpack(&mut self, join: &Join) {
+        let packed = &self.plan.stages[join.child];
+        let appended = self.plan.appended(join.child);
+        let states: Vec<&Fold> = match &packed.end {
+            End::Groups(groups) => groups.folds.iter().filter(|fold| !fold.aggregate.is_sketch()).collect(),
+            other => other.folds().iter().collect(),
+        };
+        let rows = match &packed.end {
+            End::Groups(groups) => regrouped(groups),
+            _ => Unpacked::Rows,
+        };
+        let (outside, width) = (self.columns.clone(), self.width);
+        appended.iter().for_each(|column| self.append(*column));
+        let on = join
+            .on
+            .iter()
+            .map(|condition| self.positioned(condition))
+            .reduce(|a, b| Expr::binary(Binary::And, a, b));
+        if join.matching == Match::Anti {
+            (self.columns, self.width) = (outside, width);
+        } else if rows == Unpacked::Rows {
+            for fold in packed.end.folds() {
+                let position = narrow(self.states.len());
+                self.states.insert(fold.number, position);
+            }
+        }
+        self.instructions.push(Instruction::Unpack {
+            bag: BagKey { query: self.query, stage: narrow(packed.bag) },
+            alias: packed.alias.clone(),
+            columns: appended.iter().map(|column| self.name(*column, packed)).collect(),
+            aggregates: states.iter().map(|fold| fold.aggregate).collect(),
+            rows,
+            matching: join.matching,
+            on,
+        });
+    }
+
     fn end(&self) -> Instruction {
-        let keys = self.stage.end.keys().iter().map(|key| self.position(*key)).collect();
-        let folds = self.stage.end.folds().iter().map(|fold| self.fold(fold)).collect();
+        let mut keys = self.positions(self.stage.end.keys());
+        let folds = self.stage.end.folds().iter();
         let bag = BagKey { query: self.query, stage: narrow(self.index) };
         match &self.stage.end {
-            End::Rows { .. } => Instruction::Pack { bag, keep: self.stage.keep, keys, folds },
-            End::Groups { .. } => Instruction::Pack { bag, keep: Keep::All, keys, folds },
-            End::Emit { form, .. } => Instruction::Emit { keys, folds, form: *form },
+            End::Rows { .. } => {
+                let folds = folds.map(|fold| self.fold(fold)).collect();
+                Instruction::Pack { bag, keep: self.stage.keep, keys, folds }
+            }
+            End::Groups(groups) => {
+                let states = folds.filter(|fold| !fold.aggregate.is_sketch());
+                let folds = states.map(|fold| self.fold(fold)).collect();
+                Instruction::Pack { bag, keep: Keep::All, keys: self.positions(&groups.packed()), folds }
+            }
+            End::Emit { form, .. } => {
+                keys.extend(self.part);
+                let folds = folds.map(|fold| self.fold(fold)).collect();
+                Instruction::Emit { keys, folds, form: *form }
+            }
         }
     }
 
@@ -139,6 +222,10 @@ impl<'a> Row<'a> {
         self.columns.get(&column).copied().unwrap_or(u16::MAX)
     }
 
+    fn positions(&self, columns: &[u16]) -> Vec<u16> {
+        columns.iter().map(|column| self.position(*column)).collect()
+    }
+
     fn positioned(&self, expr: &Expr) -> Expr {
         renamed(expr, &mut |column| Expr::Column(self.position(column)))
     }
@@ -147,6 +234,31 @@ impl<'a> Row<'a> {
     fn name(&self, column: u16, stage: &Stage) -> String {
         let column = &self.plan.columns[usize::from(column)];
         if column.alias == stage.alias { column.name.clone() } else { column.shown() }
+    }
+}
+
+/// How the consumer makes groups of the bag: its columns are keys and arguments of sketches, its states
+/// are those of the other aggregates.
+fn regrouped(groups: &Groups) -> Unpacked {
+    let packed = groups.packed();
+    let place = |column: u16| packed.iter().position(|known| *known == column).map_or(u16::MAX, narrow);
+    let mut states = 0..;
+    let folds = groups.folds.iter().map(|fold| {
+        let input = match &fold.input {
+            Input::Expr(expr) if fold.aggregate.is_sketch() => {
+                pivot_advice::Input::Expr(renamed(expr, &mut |column| Expr::Column(place(column))))
+            }
+            _ => pivot_advice::Input::State(states.next().unwrap_or(u16::MAX)),
+        };
+        pivot_advice::Fold { aggregate: fold.aggregate, input }
+    });
+    let folds = folds.collect();
+    let finished = groups.finished.iter();
+    Unpacked::Groups {
+        width: narrow(packed.len()),
+        keys: (0..narrow(groups.keys.len())).collect(),
+        folds,
+        finished: finished.map(|f| Finished { state: narrow(f.fold), finish: f.finish }).collect(),
     }
 }
 

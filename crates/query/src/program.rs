@@ -2,9 +2,11 @@
 
 use crate::diagnostic::Diagnostics;
 use crate::lower::lower;
-use crate::plan::{End, Plan, expr_text};
-use crate::resolve::{Finish, Resolved};
-use pivot_advice::{Advice, Aggregate, Expr, Form, Keep, QueryId, Type};
+use crate::plan::{Column, End, Plan, expr_text, renamed};
+use crate::resolve::{Grouped, Resolved, Result as Rows, SECONDS};
+use pivot_advice::{
+    Advice, Aggregate, Errors, Expr, Finished, Form, Groups, Keep, QueryId, State, Type, Value,
+};
 use std::fmt::Write;
 
 /// A query that can be installed.
@@ -14,6 +16,8 @@ pub struct Program {
     pub text: String,
     /// What the result looks like.
     pub output: Output,
+    /// On which terms it runs.
+    pub settings: Settings,
     /// What may not be as it was meant.
     pub warnings: Diagnostics,
     /// The full names of all tracepoints that it weaves advice into.
@@ -25,18 +29,71 @@ pub struct Program {
     pub(crate) fired: Vec<&'static str>,
 }
 
+/// On which terms a query runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The length of a result window in nanoseconds, a multiple of 100 ms.
+    pub every_ns: i64,
+    /// After how long it uninstalls itself, in nanoseconds.
+    pub duration_ns: Option<i64>,
+    /// What it may cost.
+    pub budget: Budget,
+    /// Where its results go, besides the clients that ask for them.
+    pub sink: Option<Sink>,
+}
+
+/// What a query may cost. What is not said is the agent's default.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Budget {
+    /// Bytes of baggage per request.
+    pub bytes: Option<u64>,
+    /// Groups per process.
+    pub groups: Option<u64>,
+    /// The part of a core per process.
+    pub cpu: Option<f64>,
+}
+
+/// Where results go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sink {
+    /// `prometheus`, `otlp` or `parquet`.
+    pub name: String,
+    /// Its options, as they were written.
+    pub options: Vec<(String, Value)>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { every_ns: 1_000_000_000, duration_ns: None, budget: Budget::default(), sink: None }
+    }
+}
+
 /// The result of a query. A merged group has the keys, then the multiplicity n (COUNT, [`Type::U64`]),
-/// then the finished aggregates; columns are expressions over these.
+/// then the finished aggregates, then the length of the window in seconds; columns are expressions over
+/// these.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
     /// Groups, or the rows themselves.
     pub form: Form,
     /// The key columns of a group.
     pub keys: Vec<OutputKey>,
-    /// The aggregates of a group, without COUNT of rows.
-    pub aggregates: Vec<OutputAggregate>,
+    /// The states of a group.
+    pub states: Vec<Aggregate>,
+    /// The values that are wanted of the states.
+    pub finished: Vec<OutputValue>,
     /// What the user sees.
     pub columns: Vec<OutputColumn>,
+    /// Which groups are shown.
+    pub having: Option<Expr>,
+    /// Whether equal rows are shown once.
+    pub distinct: bool,
+    /// By which expressions rows are sorted, and whether each descends.
+    pub order: Vec<(Expr, bool)>,
+    /// How many rows are shown.
+    pub limit: Option<u64>,
+    /// The fraction of requests that take part. Groups then have one more key, from 0 to 15: which
+    /// part of the requests they are from.
+    pub sample: Option<f64>,
 }
 
 /// A key of a group.
@@ -48,12 +105,14 @@ pub struct OutputKey {
     pub ty: Type,
 }
 
-/// An aggregate of a group.
+/// A value of a group's states.
 #[derive(Debug, Clone, PartialEq)]
-pub struct OutputAggregate {
-    /// The aggregate.
-    pub aggregate: Aggregate,
-    /// The type of the finished value.
+pub struct OutputValue {
+    /// Its name.
+    pub name: String,
+    /// Which state, and which value of it.
+    pub finished: Finished,
+    /// Its type.
     pub ty: Type,
 }
 
@@ -64,54 +123,138 @@ pub struct OutputColumn {
     pub name: String,
     /// Its type.
     pub ty: Type,
-    /// Its value over keys, n and aggregates.
+    /// Its value over keys, n, finished aggregates and seconds.
     pub expr: Expr,
 }
 
 impl Output {
     pub(crate) fn of(resolved: &Resolved) -> Output {
-        let key = |name: &str, ty: Type| OutputKey { name: name.to_owned(), ty };
-        match resolved.blocks.first().map(|block| &block.finish) {
-            Some(Finish::Groups { keys, aggregates, columns, .. }) => Output {
-                form: Form::Groups,
-                keys: keys.iter().map(|(name, _, ty)| key(name, *ty)).collect(),
-                aggregates: aggregates
-                    .iter()
-                    .map(|(aggregate, _, ty)| OutputAggregate { aggregate: *aggregate, ty: *ty })
-                    .collect(),
-                columns: columns
-                    .iter()
-                    .map(|(name, expr, ty)| OutputColumn { name: name.clone(), ty: *ty, expr: expr.clone() })
-                    .collect(),
-            },
-            Some(Finish::Rows { values }) => {
-                let columns = values.iter().zip(0..).map(|((name, _, ty), i)| OutputColumn {
-                    name: name.clone(),
-                    ty: *ty,
-                    expr: Expr::Column(i),
-                });
-                let keys = values.iter().map(|(name, _, ty)| key(name, *ty)).collect();
-                Output { form: Form::Rows, keys, aggregates: vec![], columns: columns.collect() }
-            }
-            None => Output { form: Form::Rows, keys: vec![], aggregates: vec![], columns: vec![] },
+        let shape = &resolved.shape;
+        let mut output = match &resolved.result {
+            Rows::Groups(grouped) => Output::groups(grouped),
+            Rows::Rows { values, shown } => Output::rows(values, *shown),
+        };
+        output.distinct = shape.distinct;
+        output.limit = shape.limit;
+        output.sample = shape.sample;
+        if output.form == Form::Rows || output.order.is_empty() {
+            output.order.extend(shape.order.iter().cloned());
+        }
+        output
+    }
+
+    fn groups(grouped: &Grouped) -> Output {
+        let seconds = grouped.keys.len() + 1 + grouped.finished.len();
+        let over = |expr: &Expr| {
+            renamed(expr, &mut |index| Expr::Column(if index == SECONDS { narrow(seconds) } else { index }))
+        };
+        let finished = grouped.finished.iter().map(|wanted| OutputValue {
+            name: wanted.name.clone(),
+            finished: Finished { state: narrow(wanted.fold), finish: wanted.finish },
+            ty: wanted.ty,
+        });
+        let columns = grouped.columns.iter().map(|(name, expr, ty)| OutputColumn {
+            name: name.clone(),
+            ty: *ty,
+            expr: over(expr),
+        });
+        Output {
+            form: Form::Groups,
+            keys: grouped
+                .keys
+                .iter()
+                .map(|(name, _, ty)| OutputKey { name: name.clone(), ty: *ty })
+                .collect(),
+            states: grouped.folds.iter().map(|(aggregate, _)| *aggregate).collect(),
+            finished: finished.collect(),
+            columns: columns.collect(),
+            having: grouped.having.as_ref().map(over),
+            order: grouped.order.iter().map(|(expr, descending)| (over(expr), *descending)).collect(),
+            distinct: false,
+            limit: None,
+            sample: None,
         }
     }
 
-    /// The columns as text: name, type, and the expression over keys, n and aggregates.
+    fn rows(values: &[(String, u16, Type)], shown: usize) -> Output {
+        let columns = values.iter().take(shown).enumerate().map(|(i, (name, _, ty))| OutputColumn {
+            name: name.clone(),
+            ty: *ty,
+            expr: Expr::Column(narrow(i)),
+        });
+        Output {
+            form: Form::Rows,
+            keys: values.iter().map(|(name, _, ty)| OutputKey { name: name.clone(), ty: *ty }).collect(),
+            states: vec![],
+            finished: vec![],
+            columns: columns.collect(),
+            having: None,
+            order: vec![],
+            distinct: false,
+            limit: None,
+            sample: None,
+        }
+    }
+
+    /// An empty table of the groups that agents report.
+    pub fn table(&self) -> Groups {
+        Groups::new(self.keys.len() + usize::from(self.is_scaled()), &self.states)
+    }
+
+    /// Whether groups are from parts of the requests, and are to be scaled.
+    pub fn is_scaled(&self) -> bool {
+        self.sample.is_some() && self.form == Form::Groups
+    }
+
+    /// The row of a group that columns, HAVING and ORDER BY are over.
+    pub fn row(
+        &self,
+        key: &[Value],
+        n: u64,
+        states: &[State],
+        seconds: f64,
+        errors: &mut Errors,
+    ) -> Vec<Value> {
+        let values = self.finished.iter().map(|value| {
+            let state = states.get(usize::from(value.finished.state));
+            state.map_or(Value::Null, |state| state.finish(value.finished.finish, errors))
+        });
+        let keys = key.iter().take(self.keys.len()).cloned();
+        keys.chain([Value::U64(n)]).chain(values).chain([Value::F64(seconds)]).collect()
+    }
+
+    /// The columns as text: name, type, and the expression over keys, n and aggregates; then what shapes
+    /// the rows.
     pub fn describe(&self) -> String {
         let keys = self.keys.iter().map(|key| key.name.clone());
-        let aggregates =
-            self.aggregates.iter().enumerate().map(|(i, found)| format!("{}#{i}", found.aggregate));
-        let names: Vec<String> = keys.chain(["COUNT".to_owned()]).chain(aggregates).collect();
-        let columns: Vec<_> = names
-            .into_iter()
-            .map(|name| crate::resolve::Column { alias: String::new(), name, ty: Type::Any })
-            .collect();
-        let lines = self.columns.iter();
-        lines
-            .map(|column| format!("{}: {} = {}\n", column.name, column.ty, expr_text(&column.expr, &columns)))
-            .collect()
+        let values = self.finished.iter().map(|value| value.name.clone());
+        let names: Vec<String> =
+            keys.chain(["COUNT".to_owned()]).chain(values).chain(["seconds".to_owned()]).collect();
+        let columns: Vec<Column> =
+            names.into_iter().map(|name| Column { alias: String::new(), name, ty: Type::Any }).collect();
+        let shown = self.columns.iter().map(|column| {
+            format!("{}: {} = {}\n", column.name, column.ty, expr_text(&column.expr, &columns))
+        });
+        let mut out: String = shown.collect();
+        if let Some(having) = &self.having {
+            out.push_str(&format!("having {}\n", expr_text(having, &columns)));
+        }
+        if self.distinct {
+            out.push_str("distinct\n");
+        }
+        for (expr, descending) in &self.order {
+            let direction = if *descending { " descending" } else { "" };
+            out.push_str(&format!("order by {}{direction}\n", expr_text(expr, &columns)));
+        }
+        if let Some(limit) = self.limit {
+            out.push_str(&format!("limit {limit}\n"));
+        }
+        out
     }
+}
+
+fn narrow(index: usize) -> u16 {
+    u16::try_from(index).unwrap_or(u16::MAX)
 }
 
 impl Program {
@@ -143,13 +286,18 @@ impl Program {
     fn bags(&self) -> String {
         let packing = self.plan.stages.iter().enumerate().filter(|(i, stage)| *i > 0 && stage.bag == *i);
         let lines = packing.map(|(i, stage)| {
+            let packed = match &stage.end {
+                End::Groups(groups) => groups.packed(),
+                other => other.keys().to_vec(),
+            };
+            let states = stage.end.folds().iter().filter(|fold| !fold.aggregate.is_sketch()).count();
             let keys: Vec<String> =
-                stage.end.keys().iter().map(|key| self.plan.columns[usize::from(*key)].shown()).collect();
-            let bytes: usize = stage.end.keys().iter().map(|key| self.bytes_of(*key)).sum();
-            let bytes = bytes + 2 + 8 * stage.end.folds().len();
-            let bound = match (&stage.end, stage.keep) {
-                (_, Keep::First(n) | Keep::MostRecent(n)) => format!("{n} tuples"),
-                (End::Rows { .. }, _) if keys.is_empty() => "1 group".into(),
+                packed.iter().map(|key| self.plan.columns[usize::from(*key)].shown()).collect();
+            let bytes: usize = packed.iter().map(|key| self.bytes_of(*key)).sum();
+            let bytes = bytes + 2 + 8 * states;
+            let bound = match stage.keep {
+                Keep::First(n) | Keep::MostRecent(n) => format!("{n} tuples"),
+                _ if keys.is_empty() => "1 group".into(),
                 _ => "one group for each key".into(),
             };
             format!("  bag {i} ({}): {bound}, about {bytes} bytes each\n", keys.join(", "))

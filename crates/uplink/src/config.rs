@@ -2,12 +2,15 @@
 
 use crate::error::UplinkError;
 use crate::thread::Uplink;
-use pivot_agent::Identity;
+use pivot_agent::{CpuBudget, Identity};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Settings of an agent. What is not set comes from the environment: `PIVOT_FRONTEND`, `PIVOT_PROCESS`,
-/// `PIVOT_HOST`, and `PIVOT_DISABLE=1`, which leaves everything idle.
+/// `PIVOT_HOST`, `PIVOT_BUILD`, `PIVOT_DISABLE=1`, which leaves everything idle, `PIVOT_DISABLE_FILE`, a file
+/// that switches weaving off while it exists, `PIVOT_CPU_BUDGET` and `PIVOT_CPU_BUDGET_ALL`, percents of a
+/// core, and `PIVOT_HASH_KEY`, 32 hexadecimal digits under which sensitive fields are hashed.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(crate) process: String,
@@ -16,6 +19,11 @@ pub struct Config {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) disabled: bool,
     pub(crate) lease: Duration,
+    pub(crate) build: String,
+    pub(crate) disable_file: Option<PathBuf>,
+    pub(crate) flush_on_panic: bool,
+    budget: CpuBudget,
+    hash_key: Option<[u64; 2]>,
 }
 
 impl Default for Config {
@@ -28,6 +36,7 @@ impl Config {
     /// The settings of the environment.
     pub fn new() -> Config {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let percent = |name: &str| variable(name).and_then(|value| value.parse::<f64>().ok());
         Config {
             process: variable("PIVOT_PROCESS").unwrap_or_else(executable),
             host: variable("PIVOT_HOST").unwrap_or_else(host_name),
@@ -36,6 +45,11 @@ impl Config {
             labels: BTreeMap::new(),
             disabled: variable("PIVOT_DISABLE").is_some_and(|value| value != "0"),
             lease: Duration::from_secs(600),
+            build: variable("PIVOT_BUILD").unwrap_or_else(crate::build::id),
+            disable_file: variable("PIVOT_DISABLE_FILE").map(PathBuf::from),
+            flush_on_panic: cfg!(panic = "abort"),
+            budget: budget(percent("PIVOT_CPU_BUDGET"), percent("PIVOT_CPU_BUDGET_ALL")),
+            hash_key: variable("PIVOT_HASH_KEY").as_deref().and_then(hash_key),
         }
     }
 
@@ -69,9 +83,45 @@ impl Config {
         self
     }
 
+    /// What tells this build of the program from others; a fingerprint of the executable unless set.
+    pub fn build(mut self, id: impl Into<String>) -> Config {
+        self.build = id.into();
+        self
+    }
+
+    /// A file that switches weaving off while it exists.
+    pub fn disable_file(mut self, path: impl Into<PathBuf>) -> Config {
+        self.disable_file = Some(path.into());
+        self
+    }
+
+    /// What queries may use of the processor.
+    pub fn cpu_budget(mut self, budget: CpuBudget) -> Config {
+        self.budget = budget;
+        self
+    }
+
+    /// The key under which sensitive fields are hashed: processes with the same key give the same hashes.
+    pub fn hash_key(mut self, key: [u64; 2]) -> Config {
+        self.hash_key = Some(key);
+        self
+    }
+
+    /// Reports what there is whenever a thread panics, before it unwinds; always so in programs that
+    /// abort on panic, which have no other end.
+    pub fn flush_on_panic(mut self) -> Config {
+        self.flush_on_panic = true;
+        self
+    }
+
     /// Starts the agent. There is one in a process: the last one to start decides what is woven.
     pub fn start(self) -> Result<Uplink, UplinkError> {
         pivot_agent::set_identity(Identity::new(&self.host, &self.process));
+        pivot_agent::set_cpu_budget(self.budget);
+        if let Some(key) = self.hash_key {
+            // An agent that was started before has decided already.
+            let _ = pivot_agent::set_hash_key(key);
+        }
         Uplink::start(self)
     }
 
@@ -79,6 +129,21 @@ impl Config {
     pub fn init(self) -> Result<Uplink, UplinkError> {
         self.start()
     }
+}
+
+/// The default, or percents of a core.
+fn budget(query: Option<f64>, all: Option<f64>) -> CpuBudget {
+    let fraction = |percent: Option<f64>, otherwise: f64| {
+        percent.filter(|percent| *percent > 0.0).map_or(otherwise, |percent| percent / 100.0)
+    };
+    let default = CpuBudget::default();
+    CpuBudget { query: fraction(query, default.query), all: fraction(all, default.all) }
+}
+
+/// 32 hexadecimal digits.
+fn hash_key(digits: &str) -> Option<[u64; 2]> {
+    let key = u128::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 32)?;
+    Some([(key >> 64) as u64, key as u64])
 }
 
 fn executable() -> String {
@@ -93,4 +158,22 @@ fn host_name() -> String {
     name.map(|name| name.trim().to_owned())
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "localhost".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_key_is_32_hexadecimal_digits() {
+        assert_eq!(hash_key("0000000000000001000000000000000f"), Some([1, 15]));
+        assert_eq!(hash_key("1f"), None);
+        assert_eq!(hash_key("x000000000000001000000000000000f"), None);
+    }
+
+    #[test]
+    fn budgets_are_percents_and_nonsense_is_the_default() {
+        assert_eq!(budget(Some(1.0), Some(-5.0)), CpuBudget { query: 0.01, all: 0.02 });
+        assert_eq!(budget(None, Some(f64::NAN)), CpuBudget::default());
+    }
 }

@@ -14,9 +14,12 @@
 //! # Ok::<(), pivot_uplink::UplinkError>(())
 //! ```
 
+mod build;
 pub mod config;
 pub mod error;
 mod link;
+mod message;
+mod switch;
 mod thread;
 
 pub use config::Config;

@@ -3,11 +3,16 @@
 //! Reports are cut at every window boundary whether there is a connection or not. An answer of the
 //! frontend is applied in this order: weave, then cut and report what unwoven queries had left, then
 //! say what is woven; so when a frontend hears that a query is unwoven, it has all of its rows.
+//! What else has changed, statuses and the catalogue, is told at the boundaries of windows.
 
 use crate::config::Config;
+use crate::message;
+use crate::switch::Switch;
 use crate::thread::{Request, Woven};
-use pivot_agent::{Report, Reporter};
+use pivot_advice::QueryId;
+use pivot_agent::{Cost, Reporter, Status};
 use pivot_protocol::{MAX_MESSAGE_BYTES, from_wire, to_wire, wire};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +21,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use wire::{agents_client::AgentsClient, from_agent, to_agent};
 
-/// The length of a window.
+/// The length of a window, if the frontend does not say.
 const WINDOW_NS: i64 = 1_000_000_000;
 
 /// The pause between two attempts to connect.
@@ -24,6 +29,9 @@ const RETRY: Duration = Duration::from_millis(250);
 
 /// How long an attempt to connect may take.
 const CONNECT: Duration = Duration::from_secs(2);
+
+/// How long costs are gathered at least before budgets are told.
+const GOVERN: Duration = Duration::from_millis(900);
 
 pub(crate) struct Link {
     config: Config,
@@ -35,6 +43,22 @@ pub(crate) struct Link {
     flushing: Vec<oneshot::Sender<()>>,
     leaving: bool,
     heard: Instant,
+    switch: Switch,
+    /// What queries cost since budgets were told.
+    costs: BTreeMap<QueryId, Cost>,
+    governed: Instant,
+    /// What the frontend was told last.
+    told: Told,
+}
+
+/// What the frontend knows of this agent, on this connection.
+#[derive(Debug, Default)]
+struct Told {
+    generation: Option<u64>,
+    problems: Vec<wire::Problem>,
+    statuses: Vec<Status>,
+    /// How many of the tracepoints that became known later.
+    registered: usize,
 }
 
 /// A connection: where to send, and what arrives.
@@ -59,7 +83,6 @@ impl Link {
     pub(crate) fn new(config: Config, endpoint: Endpoint, woven: Arc<Woven>) -> Link {
         let hasher = std::hash::BuildHasher::build_hasher(&std::hash::RandomState::new());
         Link {
-            config,
             endpoint: endpoint.connect_timeout(CONNECT).tcp_nodelay(true),
             woven,
             incarnation: std::hash::Hasher::finish(&hasher),
@@ -67,10 +90,16 @@ impl Link {
             flushing: Vec::new(),
             leaving: false,
             heard: Instant::now(),
+            switch: Switch::new(config.disable_file.clone()),
+            costs: BTreeMap::new(),
+            governed: Instant::now(),
+            told: Told::default(),
+            config,
         }
     }
 
     pub(crate) async fn run(mut self, mut requests: mpsc::UnboundedReceiver<Request>) {
+        pivot_agent::exempt_this_thread();
         while !self.is_done() {
             match self.connect(&mut requests).await {
                 Some(mut connection) => self.serve(&mut connection, &mut requests).await,
@@ -90,7 +119,9 @@ impl Link {
     /// Connects, however long it takes; windows go on meanwhile. None if the process leaves first.
     async fn connect(&mut self, requests: &mut mpsc::UnboundedReceiver<Request>) -> Option<Connection> {
         loop {
-            let attempt = attach(self.endpoint.clone(), self.hello());
+            self.told = Told { registered: pivot_agent::registered(), ..Told::default() };
+            let hello = message::hello(&self.config, self.incarnation);
+            let attempt = attach(self.endpoint.clone(), hello);
             tokio::pin!(attempt);
             let failed = loop {
                 tokio::select! {
@@ -98,7 +129,7 @@ impl Link {
                         Some(connection) => return Some(connection),
                         None => break true,
                     },
-                    () = sleep_until(self.boundary()) => self.cut(),
+                    () = sleep_until(self.boundary()) => self.pass(),
                     request = requests.recv() => if !self.request(request) { return None },
                 }
             };
@@ -125,7 +156,10 @@ impl Link {
                     Ok(Some(message)) => self.receive(message, connection),
                     Ok(None) | Err(_) => return,
                 },
-                () = sleep_until(self.boundary()) => self.cut(),
+                () = sleep_until(self.boundary()) => {
+                    self.pass();
+                    self.tell(connection);
+                }
                 request = requests.recv() => if !self.request(request) { return },
             }
         }
@@ -180,9 +214,36 @@ impl Link {
             message: problem.message,
         }));
         self.cut();
+        let window_ns = if desired.window_ns > 0 { desired.window_ns } else { WINDOW_NS };
+        self.reporter.set_window(window_ns, now_ns());
         self.send_reports(connection);
-        connection.send(from_agent::Kind::Woven(wire::Woven { generation: desired.generation, problems }));
+        self.told.generation = Some(desired.generation);
+        self.told.problems = problems;
+        self.tell_woven(connection, pivot_agent::statuses());
         self.woven.set();
+    }
+
+    fn tell_woven(&mut self, connection: &Connection, statuses: Vec<Status>) {
+        let Some(generation) = self.told.generation else { return };
+        let problems = self.told.problems.clone();
+        let wired = statuses.iter().map(message::status).collect();
+        connection.send(from_agent::Kind::Woven(wire::Woven { generation, problems, statuses: wired }));
+        self.told.statuses = statuses;
+    }
+
+    /// Says what has changed since it was said last.
+    fn tell(&mut self, connection: &Connection) {
+        let registered = pivot_agent::registered();
+        if registered > self.told.registered {
+            let new = pivot_agent::catalogue_since(self.told.registered);
+            // What was registered between the two calls is in `new`, and is told once more.
+            self.told.registered = registered;
+            connection.send(from_agent::Kind::Exported(message::exported(&new)));
+        }
+        let statuses = pivot_agent::statuses();
+        if statuses != self.told.statuses {
+            self.tell_woven(connection, statuses);
+        }
     }
 
     /// Installed queries are leases: without a frontend they end.
@@ -193,8 +254,24 @@ impl Link {
         }
     }
 
+    /// A window is over.
+    fn pass(&mut self) {
+        self.switch.look();
+        self.cut();
+        let elapsed = self.governed.elapsed();
+        if elapsed >= GOVERN {
+            self.governed = Instant::now();
+            let elapsed_ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+            pivot_agent::govern(&std::mem::take(&mut self.costs), elapsed_ns);
+        }
+    }
+
     fn cut(&mut self) {
-        self.reporter.cut(now_ns(), pivot_agent::drain());
+        let drained = pivot_agent::drain();
+        for (query, part) in &drained {
+            self.costs.entry(*query).or_default().merge(&part.cost);
+        }
+        self.reporter.cut(now_ns(), drained);
     }
 
     fn boundary(&self) -> Instant {
@@ -204,19 +281,7 @@ impl Link {
 
     fn send_reports(&mut self, connection: &Connection) {
         for report in self.reporter.unsent() {
-            connection.send(from_agent::Kind::Report(to_report(report)));
-        }
-    }
-
-    fn hello(&self) -> wire::Hello {
-        wire::Hello {
-            incarnation: self.incarnation,
-            process: self.config.process.clone(),
-            host: self.config.host.clone(),
-            pid: std::process::id(),
-            build: env!("CARGO_PKG_VERSION").into(),
-            labels: self.config.labels.clone().into_iter().collect(),
-            catalogue: pivot_agent::catalogue().iter().map(to_wire::exports).collect(),
+            connection.send(from_agent::Kind::Report(message::report(report)));
         }
     }
 }
@@ -230,23 +295,6 @@ async fn attach(endpoint: Endpoint, hello: wire::Hello) -> Option<Connection> {
     out.send(wire::FromAgent { kind: Some(from_agent::Kind::Hello(hello)) }).ok()?;
     let incoming = client.attach(UnboundedReceiverStream::new(receiver)).await.ok()?.into_inner();
     Some(Connection { out, incoming })
-}
-
-fn to_report(report: &Report) -> wire::Report {
-    let parts = report.parts.iter().map(|(query, part)| wire::Part {
-        query: Some(to_wire::query_id(*query)),
-        groups: part.groups.as_ref().map(to_wire::groups).unwrap_or_default(),
-        loss: Some(to_wire::loss(&part.loss)),
-        emitted: part.emitted,
-    });
-    wire::Report {
-        sequence: report.sequence,
-        window_start_ns: report.window_start_ns,
-        window_end_ns: report.window_end_ns,
-        watermark_ns: report.watermark_ns,
-        delay_ns: report.delay_ns,
-        parts: parts.collect(),
-    }
 }
 
 /// Whoever asked may have stopped waiting.

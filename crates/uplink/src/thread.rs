@@ -57,6 +57,9 @@ impl Uplink {
             .map_err(|_| UplinkError::Address { address: config.frontend.clone() })?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (requests, received) = mpsc::unbounded_channel();
+        if config.flush_on_panic {
+            flush_on_panic(requests.downgrade());
+        }
         let link = Link::new(config, endpoint, Arc::clone(&woven));
         let run = move || runtime.block_on(link.run(received));
         let thread = std::thread::Builder::new().name("pivot-uplink".into()).spawn(run)?;
@@ -74,22 +77,41 @@ impl Uplink {
     }
 
     fn ask(&self, request: fn(oneshot::Sender<()>) -> Request, timeout: Duration) -> bool {
-        let Some(requests) = &self.requests else { return false };
-        let (answer, mut answered) = oneshot::channel();
-        if requests.send(request(answer)).is_err() {
-            return false;
-        }
-        let deadline = Instant::now() + timeout;
-        // Polled, because the caller may be inside a runtime that must not be entered twice.
-        while Instant::now() < deadline {
-            match answered.try_recv() {
-                Ok(()) => return true,
-                Err(oneshot::error::TryRecvError::Closed) => return false,
-                Err(oneshot::error::TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(2)),
-            }
-        }
-        false
+        self.requests.as_ref().is_some_and(|requests| ask(requests, request, timeout))
     }
+}
+
+fn ask(
+    requests: &mpsc::UnboundedSender<Request>,
+    request: fn(oneshot::Sender<()>) -> Request,
+    timeout: Duration,
+) -> bool {
+    let (answer, mut answered) = oneshot::channel();
+    if requests.send(request(answer)).is_err() {
+        return false;
+    }
+    let deadline = Instant::now() + timeout;
+    // Polled, because the caller may be inside a runtime that must not be entered twice.
+    while Instant::now() < deadline {
+        match answered.try_recv() {
+            Ok(()) => return true,
+            Err(oneshot::error::TryRecvError::Closed) => return false,
+            Err(oneshot::error::TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(2)),
+        }
+    }
+    false
+}
+
+/// Has every panic report what there is, while the uplink lives.
+fn flush_on_panic(requests: mpsc::WeakUnboundedSender<Request>) {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        before(panic);
+        // A panic of the uplink's own thread would wait for itself, one inside an event for its drain.
+        if let Some(requests) = requests.upgrade().filter(|_| pivot_agent::takes_events()) {
+            ask(&requests, Request::Flush, FAREWELL);
+        }
+    }));
 }
 
 impl Drop for Uplink {

@@ -5,8 +5,8 @@
 //! ```
 
 use super::rule::Rule;
-use crate::plan::{Input, Plan, columns_of};
-use crate::resolve::Step;
+use crate::plan::{End, Join, Plan, Step, columns_of};
+use pivot_advice::{Expr, Match};
 use std::collections::BTreeSet;
 
 pub(super) struct LetPlacement;
@@ -16,54 +16,66 @@ impl Rule for LetPlacement {
         "let placement"
     }
 
+    /// Parents come first, so a value that went down a stage goes on from there.
     fn apply(&self, plan: &mut Plan) {
         for stage in 0..plan.stages.len() {
-            let mut place = 0;
-            while place < plan.stages[stage].steps.len() {
-                match target(plan, stage, place) {
-                    Some(target) => lower(plan, stage, place, target),
-                    None => place += 1,
+            while let Some((column, expr, child)) = movable(plan, stage) {
+                for steps in plan.stages[stage].lists_mut() {
+                    steps.retain(|step| !matches!(step, Step::Let(known, _) if *known == column));
                 }
+                plan.stages[child].steps.push(Step::Let(column, expr));
+                // From here on up it is passed on already, as far as it goes.
+                plan.stages[child].end.keys_mut().push(column);
             }
         }
     }
 }
 
-/// Where the step should go instead, if it is a LET and should go.
-fn target(plan: &Plan, stage: usize, place: usize) -> Option<usize> {
-    let Step::Let(_, expr) = &plan.stages[stage].steps[place] else { return None };
-    let inputs = columns_of(expr);
-    let target = plan.meeting(&inputs).filter(|target| *target != stage)?;
-    let wanted = wanted_above(plan, target, stage, place);
-    inputs.iter().any(|input| !wanted.contains(input)).then_some(target)
+/// A LET of a stage whose inputs all come from one child, and which saves a column on the way.
+fn movable(plan: &Plan, stage: usize) -> Option<(u16, Expr, usize)> {
+    let lets = plan.stages[stage].all_steps().filter_map(|step| match step {
+        Step::Let(column, expr) => Some((*column, expr)),
+        _ => None,
+    });
+    lets.filter(|(column, _)| is_only(plan, stage, *column)).find_map(|(column, expr)| {
+        let inputs = columns_of(expr);
+        let child = source(plan, stage, &inputs)?;
+        let wanted = wanted(plan, stage, column);
+        let saves = inputs.iter().any(|input| !wanted.contains(input));
+        saves.then(|| (column, expr.clone(), child))
+    })
 }
 
-/// Columns that stages above one read, but for the LET in question.
-fn wanted_above(plan: &Plan, target: usize, stage: usize, place: usize) -> BTreeSet<u16> {
+/// Whether one step alone gives a column its value: members of a union may give it different ones.
+fn is_only(plan: &Plan, stage: usize, column: u16) -> bool {
+    let computed = plan.stages.iter().flat_map(|stage| stage.all_steps());
+    let times = computed.filter(|step| step.computes() == Some(column)).count();
+    times == 1 && !plan.stages[stage].observes(column) && !plan.stages[stage].has_distinct()
+}
+
+/// The child that all inputs come from, if rows of it may get another column.
+fn source(plan: &Plan, stage: usize, inputs: &BTreeSet<u16>) -> Option<usize> {
+    let comes_from = |join: &&Join| {
+        let appended = plan.appended(join.child);
+        !inputs.is_empty() && inputs.iter().all(|input| appended.contains(input))
+    };
+    let join = plan.stages[stage].joins().find(comes_from)?;
+    let child = &plan.stages[join.child];
+    let takes =
+        matches!(child.end, End::Rows { .. }) && !child.is_temporal() && join.matching == Match::Inner;
+    takes.then_some(join.child)
+}
+
+/// Columns that a stage and those above it read, but for the LET in question.
+fn wanted(plan: &Plan, stage: usize, but: u16) -> BTreeSet<u16> {
     let mut wanted = BTreeSet::new();
-    for above in plan.above(target) {
+    for above in plan.way_up(stage) {
         let found = &plan.stages[above];
-        wanted.extend(found.before.iter().flat_map(columns_of));
-        for (i, step) in found.steps.iter().enumerate() {
-            let (Step::Let(_, expr) | Step::Filter(expr)) = step;
-            if (above, i) != (stage, place) {
-                wanted.extend(columns_of(expr));
-            }
-        }
+        let steps = found.all_steps().filter(|step| step.computes() != Some(but));
+        wanted.extend(steps.flat_map(Step::reads));
         if found.end.is_sink() {
-            wanted.extend(found.end.keys());
-            wanted.extend(found.end.folds().iter().flat_map(|fold| match &fold.input {
-                Input::Expr(expr) => columns_of(expr),
-                Input::State => BTreeSet::new(),
-            }));
+            wanted.extend(found.end.reads());
         }
     }
     wanted
-}
-
-fn lower(plan: &mut Plan, stage: usize, place: usize, target: usize) {
-    let step = plan.stages[stage].steps.remove(place);
-    let Step::Let(column, _) = step else { return };
-    plan.stages[target].steps.push(step);
-    plan.carry(column);
 }

@@ -9,6 +9,7 @@
 
 use super::rule::Rule;
 use crate::plan::{Fold, Input, Plan, columns_of};
+use pivot_advice::{Expr, Match};
 use std::collections::BTreeSet;
 
 pub(super) struct PreAggregation;
@@ -55,9 +56,12 @@ fn candidates(plan: &Plan) -> Vec<Candidate> {
     for (sink, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| stage.end.is_sink()) {
         for fold in stage.end.folds() {
             let Input::Expr(expr) = &fold.input else { continue };
+            if fold.aggregate.is_sketch() {
+                continue;
+            }
             let columns = columns_of(expr);
             let Some(meeting) = plan.meeting(&columns) else { continue };
-            let target = above_choices(plan, meeting);
+            let target = above_obstacles(plan, meeting, expr);
             if target != sink {
                 found.push(Candidate { sink, number: fold.number, target, columns });
             }
@@ -66,11 +70,29 @@ fn candidates(plan: &Plan) -> Vec<Candidate> {
     found
 }
 
-/// States pass through grouped bags only: the target lies above the last temporal stage on the way.
-fn above_choices(plan: &Plan, stage: usize) -> usize {
+/// States pass through grouped bags only, and a DISTINCT loses them: the target lies above the last such
+/// stage on the way. A row that a LEFT join keeps has the empty state, so only an argument that is null
+/// in it, as a column alone is, may be aggregated below.
+fn above_obstacles(plan: &Plan, stage: usize, argument: &Expr) -> usize {
     let way = plan.way_up(stage);
-    let last = way.iter().rposition(|stage| plan.stages[*stage].is_temporal());
-    last.and_then(|last| way.get(last + 1)).copied().unwrap_or(stage)
+    let is_obstacle = |(i, stage): (usize, &usize)| {
+        let loses = i > 0 && plan.stages[*stage].has_distinct();
+        let packs = i + 1 < way.len();
+        let temporal = packs && plan.stages[*stage].is_temporal();
+        let left = packs && plan.joined(*stage).is_some_and(|join| join.matching == Match::Left);
+        (temporal || (left && !matches!(argument, Expr::Column(_))), loses)
+    };
+    let mut target = 0;
+    for (i, stage) in way.iter().enumerate() {
+        let (above, here) = is_obstacle((i, stage));
+        if here {
+            target = i;
+        }
+        if above {
+            target = i + 1;
+        }
+    }
+    way.get(target).copied().unwrap_or(stage)
 }
 
 /// Columns that stages above the candidate's read one by one.

@@ -5,8 +5,7 @@
 //! ```
 
 use super::rule::Rule;
-use crate::plan::{End, Input, Plan, Stage, columns_of};
-use crate::resolve::Step;
+use crate::plan::{Groups, Plan, Stage, Step};
 use std::collections::BTreeSet;
 
 pub(super) struct Projection;
@@ -29,7 +28,7 @@ fn round(plan: &mut Plan) -> bool {
     for index in 0..plan.stages.len() {
         let above: BTreeSet<u16> =
             plan.above(index).into_iter().flat_map(|stage| read[stage].clone()).collect();
-        let sink = plan.stages[index].end.is_sink();
+        // What a sink gives is read from its parent on.
         let parent_reads: BTreeSet<u16> = match plan.stages[index].parent {
             Some(parent) => plan.way_up(parent).into_iter().flat_map(|stage| read[stage].clone()).collect(),
             None => BTreeSet::new(),
@@ -37,45 +36,56 @@ fn round(plan: &mut Plan) -> bool {
         let stage = &mut plan.stages[index];
         let used = |column: &u16| read[index].contains(column) || above.contains(column);
         let before = size(stage);
-        stage.observed.retain(|observed| used(&observed.column));
-        stage.steps.retain(|step| !matches!(step, Step::Let(column, _) if !used(column)));
-        if !sink {
-            stage.end.keys_mut().retain(|key| above.contains(key));
+        for member in &mut stage.members {
+            member.observed.retain(|observed| used(&observed.column));
         }
-        drop_aggregates(&mut stage.end, &parent_reads);
+        for steps in stage.lists_mut() {
+            steps.retain(|step| !matches!(step, Step::Let(column, _) if !used(column)));
+        }
+        match &mut stage.end {
+            crate::plan::End::Rows { keys, .. } => keys.retain(|key| above.contains(key)),
+            crate::plan::End::Groups(groups) => drop_aggregates(groups, &parent_reads),
+            crate::plan::End::Emit { .. } => {}
+        }
         changed |= size(stage) != before;
     }
     changed
 }
 
-fn size(stage: &Stage) -> (usize, usize, usize, usize) {
-    (stage.observed.len(), stage.steps.len(), stage.end.keys().len(), stage.end.folds().len())
+fn size(stage: &Stage) -> [usize; 4] {
+    let observed = stage.members.iter().map(|member| member.observed.len()).sum();
+    let folds = match &stage.end {
+        crate::plan::End::Groups(groups) => groups.folds.len() + groups.finished.len(),
+        other => other.folds().len(),
+    };
+    [observed, stage.all_steps().count(), stage.end.keys().len(), folds]
 }
 
 /// Columns that a stage reads itself.
 fn reads(stage: &Stage) -> BTreeSet<u16> {
     let mut read = stage.step_columns();
+    read.extend(stage.end.folds().iter().flat_map(|fold| fold.reads()));
     if stage.end.is_sink() {
         read.extend(stage.end.keys());
-    }
-    for fold in stage.end.folds() {
-        if let Input::Expr(expr) = &fold.input {
-            read.extend(columns_of(expr));
-        }
     }
     read
 }
 
 /// Aggregates of a subquery whose result nobody reads. Its keys stay: they decide what a group is.
-fn drop_aggregates(end: &mut End, read: &BTreeSet<u16>) {
-    let End::Groups { keys, folds, unpacked } = end else { return };
-    let first = keys.len() + 1;
-    for place in (0..folds.len()).rev() {
+fn drop_aggregates(groups: &mut Groups, read: &BTreeSet<u16>) {
+    let first = groups.keys.len() + 1;
+    for place in (0..groups.finished.len()).rev() {
+        if groups.unpacked.get(first + place).is_some_and(|column| !read.contains(column)) {
+            groups.finished.remove(place);
+            groups.unpacked.remove(first + place);
+        }
+    }
+    for fold in (0..groups.folds.len()).rev() {
         // A fold that combines states belongs to folds below, which are counted on to be there.
-        let plain = matches!(folds[place].input, Input::Expr(_));
-        if plain && unpacked.get(first + place).is_some_and(|column| !read.contains(column)) {
-            folds.remove(place);
-            unpacked.remove(first + place);
+        let plain = matches!(groups.folds[fold].input, crate::plan::Input::Expr(_));
+        if plain && groups.finished.iter().all(|finished| finished.fold != fold) {
+            groups.folds.remove(fold);
+            groups.finished.iter_mut().filter(|f| f.fold > fold).for_each(|f| f.fold -= 1);
         }
     }
 }

@@ -5,8 +5,7 @@
 //! ```
 
 use super::rule::Rule;
-use crate::plan::{End, Input, Plan, Stage, renamed};
-use crate::resolve::Step;
+use crate::plan::{End, Fold, Input, Member, Plan, Stage, Step, renamed};
 use pivot_advice::{Aggregate, Expr, Value};
 
 pub(super) struct Sharing;
@@ -31,49 +30,56 @@ impl Rule for Sharing {
 
 /// Whether two leaves pack the same. Their columns differ in number only.
 fn same(a: &Stage, b: &Stage) -> bool {
-    let rows = |stage: &Stage| matches!(stage.end, End::Rows { .. }) && stage.children.is_empty();
-    rows(a)
-        && rows(b)
-        && a.tracepoints == b.tracepoints
+    let leaf = |stage: &Stage| matches!(stage.end, End::Rows { .. }) && stage.joins().next().is_none();
+    let members = || a.members.iter().zip(&b.members);
+    leaf(a)
+        && leaf(b)
         && a.keep == b.keep
+        && a.members.len() == b.members.len()
+        && members().all(|(x, y)| observes_same(x, y) && work(a, x) == work(b, y))
+}
+
+fn observes_same(a: &Member, b: &Member) -> bool {
+    a.tracepoints == b.tracepoints
         && a.observed.len() == b.observed.len()
         && a.observed.iter().zip(&b.observed).all(|(x, y)| x.field == y.field)
-        && positions(a) == positions(b)
 }
 
-/// Conditions before, steps, keys and folds.
-type Work = (Vec<Expr>, Vec<(StepKind, Expr)>, Vec<u16>, Vec<(Aggregate, Expr)>);
-
-#[derive(Debug, PartialEq)]
-enum StepKind {
-    Let,
-    Filter,
-}
+/// Steps, how many of them are the member's own, keys and folds.
+type Work = (Vec<Step>, usize, Vec<u16>, Vec<(Aggregate, Expr)>);
 
 /// What a leaf does, with columns as positions in its row.
-fn positions(stage: &Stage) -> Work {
-    let mut row: Vec<u16> = stage.observed.iter().map(|observed| observed.column).collect();
+fn work(stage: &Stage, member: &Member) -> Work {
+    let mut row: Vec<u16> = member.observed.iter().map(|observed| observed.column).collect();
     let mut steps = Vec::new();
-    let place = |column: u16, row: &[u16]| {
-        let found = row.iter().position(|known| *known == column);
-        found.and_then(|found| u16::try_from(found).ok()).unwrap_or(u16::MAX)
-    };
-    let over = |expr: &Expr, row: &[u16]| renamed(expr, &mut |column| Expr::Column(place(column, row)));
-    let before = stage.before.iter().map(|condition| over(condition, &row)).collect();
-    for step in &stage.steps {
-        match step {
-            Step::Filter(expr) => steps.push((StepKind::Filter, over(expr, &row))),
-            Step::Let(column, expr) => {
-                steps.push((StepKind::Let, over(expr, &row)));
-                row.push(*column);
-            }
-        }
+    for step in member.steps.iter().chain(&stage.steps) {
+        let list = |columns: &[u16]| columns.iter().map(|column| place(*column, &row)).collect();
+        let positioned = match step {
+            Step::Filter(expr) => Step::Filter(over(expr, &row)),
+            Step::Let(_, expr) => Step::Let(0, over(expr, &row)),
+            Step::Unnest { list, .. } => Step::Unnest { list: place(*list, &row), element: 0 },
+            Step::Distinct(columns) => Step::Distinct(list(columns)),
+            Step::Order(columns) => Step::Order(list(columns)),
+            // A leaf has none.
+            Step::Join(join) => Step::Join(join.clone()),
+        };
+        steps.push(positioned);
+        row.extend(step.computes());
     }
     let keys = stage.end.keys().iter().map(|key| place(*key, &row)).collect();
-    let folds = stage.end.folds().iter().map(|fold| match &fold.input {
+    let fold = |fold: &Fold| match &fold.input {
         Input::Expr(expr) => (fold.aggregate, over(expr, &row)),
         // A leaf unpacks no states.
         Input::State => (fold.aggregate, Expr::Literal(Value::Null)),
-    });
-    (before, steps, keys, folds.collect())
+    };
+    (steps, member.steps.len(), keys, stage.end.folds().iter().map(fold).collect())
+}
+
+fn place(column: u16, row: &[u16]) -> u16 {
+    let found = row.iter().position(|known| *known == column);
+    found.and_then(|found| u16::try_from(found).ok()).unwrap_or(u16::MAX)
+}
+
+fn over(expr: &Expr, row: &[u16]) -> Expr {
+    renamed(expr, &mut |column| Expr::Column(place(column, row)))
 }

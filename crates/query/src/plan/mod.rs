@@ -5,7 +5,9 @@ mod rewrite;
 mod show;
 mod tree;
 
-pub(crate) use build::build;
+pub(crate) use build::complete;
 pub(crate) use rewrite::{columns_of, rebuilt, renamed};
 pub(crate) use show::expr_text;
-pub(crate) use tree::{End, Fold, Input, Plan, Stage};
+pub(crate) use tree::{
+    Column, End, Finished, Fold, Groups, Input, Join, Member, Observed, Plan, Stage, Step, Tracepoint,
+};

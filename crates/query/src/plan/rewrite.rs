@@ -12,6 +12,7 @@ pub(crate) fn rebuilt<E>(expr: &Expr, change: &mut dyn FnMut(&Expr) -> Result<Ex
         Expr::Unary(op, x) => Expr::Unary(*op, boxed(x)?),
         Expr::Matches(x, pattern) => Expr::Matches(boxed(x)?, pattern.clone()),
         Expr::Cast(x, ty) => Expr::Cast(boxed(x)?, *ty),
+        Expr::Extract(x, pattern, group) => Expr::Extract(boxed(x)?, pattern.clone(), *group),
         Expr::Binary(op, x, y) => Expr::Binary(*op, boxed(x)?, boxed(y)?),
         Expr::Call(function, arguments) => {
             Expr::Call(*function, arguments.iter().map(change).collect::<Result<_, E>>()?)

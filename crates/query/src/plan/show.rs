@@ -1,10 +1,12 @@
 //! The plan as text.
 
-use super::tree::{End, Fold, Input, Plan, Stage};
-use crate::resolve::{Column, Step};
+use super::tree::{Column, End, Fold, Input, Join, Member, Plan, Stage, Step};
 use pivot_advice::text::write_expr;
-use pivot_advice::{Expr, Form, Keep};
+use pivot_advice::{Expr, Form, Keep, Match};
 use std::fmt::{self, Display, Write};
+
+/// The most tracepoints of a stage that are named.
+const NAMED: usize = 8;
 
 /// An expression over the columns of a plan.
 pub(crate) fn expr_text(expr: &Expr, columns: &[Column]) -> String {
@@ -17,6 +19,9 @@ pub(crate) fn expr_text(expr: &Expr, columns: &[Column]) -> String {
 
 impl Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(fraction) = self.sample {
+            writeln!(f, "sample {fraction} of all requests")?;
+        }
         self.write_stage(f, 0, 0)
     }
 }
@@ -25,54 +30,90 @@ impl Plan {
     fn write_stage(&self, f: &mut fmt::Formatter<'_>, index: usize, depth: usize) -> fmt::Result {
         let Some(stage) = self.stages.get(index) else { return Ok(()) };
         let margin = "  ".repeat(depth);
-        let names: Vec<&str> = stage.tracepoints.iter().map(|tracepoint| tracepoint.name.as_str()).collect();
         let keep = match stage.keep {
             Keep::All => String::new(),
             Keep::First(n) => format!(", first {n}"),
             Keep::MostRecent(n) => format!(", most recent {n}"),
         };
-        writeln!(f, "{margin}stage {index}: {} in {}{keep}", stage.alias, names.join(", "))?;
-        let margin = format!("{margin}  ");
-        if !stage.observed.is_empty() {
-            let fields: Vec<&str> = stage.observed.iter().map(|observed| observed.field.as_str()).collect();
-            writeln!(f, "{margin}observe {}", fields.join(", "))?;
+        let inside = format!("{margin}  ");
+        match stage.members.as_slice() {
+            [only] => {
+                writeln!(f, "{margin}stage {index}: {} in {}{keep}", stage.alias, names(only))?;
+                self.write_member(f, only, depth)?;
+            }
+            members => {
+                writeln!(f, "{margin}stage {index}: {}, a union{keep}", stage.alias)?;
+                for member in members {
+                    writeln!(f, "{inside}in {}", names(member))?;
+                    self.write_member(f, member, depth + 1)?;
+                }
+            }
         }
-        for condition in &stage.before {
-            writeln!(f, "{margin}filter {}", expr_text(condition, &self.columns))?;
-        }
-        for child in &stage.children {
-            writeln!(f, "{margin}join {} -> {}", self.stages[*child].alias, stage.alias)?;
-            self.write_stage(f, *child, depth + 2)?;
-        }
-        self.write_steps(f, stage, &margin)?;
-        writeln!(f, "{margin}{}", self.end_text(index, stage))
+        self.write_steps(f, &stage.steps, depth)?;
+        writeln!(f, "{inside}{}", self.end_text(index, stage))
     }
 
-    fn write_steps(&self, f: &mut fmt::Formatter<'_>, stage: &Stage, margin: &str) -> fmt::Result {
-        for step in &stage.steps {
+    fn write_member(&self, f: &mut fmt::Formatter<'_>, member: &Member, depth: usize) -> fmt::Result {
+        if !member.observed.is_empty() {
+            let fields: Vec<&str> = member.observed.iter().map(|observed| observed.field.as_str()).collect();
+            writeln!(f, "{}observe {}", "  ".repeat(depth + 1), fields.join(", "))?;
+        }
+        self.write_steps(f, &member.steps, depth)
+    }
+
+    fn write_steps(&self, f: &mut fmt::Formatter<'_>, steps: &[Step], depth: usize) -> fmt::Result {
+        let margin = "  ".repeat(depth + 1);
+        for step in steps {
             match step {
                 Step::Filter(expr) => writeln!(f, "{margin}filter {}", expr_text(expr, &self.columns))?,
                 Step::Let(column, expr) => {
-                    let name = self.columns[usize::from(*column)].shown();
-                    writeln!(f, "{margin}let {name} = {}", expr_text(expr, &self.columns))?;
+                    writeln!(f, "{margin}let {} = {}", self.name(*column), expr_text(expr, &self.columns))?;
                 }
+                Step::Unnest { list, element } => {
+                    writeln!(f, "{margin}unnest {} as {}", self.name(*list), self.name(*element))?;
+                }
+                Step::Distinct(columns) => writeln!(f, "{margin}distinct ({})", self.list(columns))?,
+                Step::Order(columns) => writeln!(f, "{margin}order ({})", self.list(columns))?,
+                Step::Join(join) => self.write_join(f, join, depth)?,
             }
         }
         Ok(())
     }
 
+    fn write_join(&self, f: &mut fmt::Formatter<'_>, join: &Join, depth: usize) -> fmt::Result {
+        let kind = match join.matching {
+            Match::Inner => "join",
+            Match::Left => "left join",
+            Match::Anti => "anti join",
+        };
+        let child = &self.stages[join.child];
+        let parent = child.parent.map_or("", |parent| &self.stages[parent].alias);
+        write!(f, "{}{kind} {} -> {parent}", "  ".repeat(depth + 1), child.alias)?;
+        for condition in &join.on {
+            write!(f, " and {}", expr_text(condition, &self.columns))?;
+        }
+        f.write_str("\n")?;
+        self.write_stage(f, join.child, depth + 2)
+    }
+
+    fn name(&self, column: u16) -> String {
+        self.columns.get(usize::from(column)).map(Column::shown).unwrap_or_default()
+    }
+
+    fn list(&self, columns: &[u16]) -> String {
+        columns.iter().map(|column| self.name(*column)).collect::<Vec<_>>().join(", ")
+    }
+
     fn end_text(&self, index: usize, stage: &Stage) -> String {
-        let keys: Vec<String> =
-            stage.end.keys().iter().map(|key| self.columns[usize::from(*key)].shown()).collect();
         let mut out = match &stage.end {
             End::Rows { .. } if stage.bag != index => return format!("share the bag of stage {}", stage.bag),
             End::Rows { .. } => "pack".to_owned(),
-            End::Groups { .. } => "pack groups".to_owned(),
+            End::Groups(_) => "pack groups".to_owned(),
             End::Emit { form: Form::Rows, .. } => "emit rows".to_owned(),
             End::Emit { form: Form::Groups, .. } => "emit groups".to_owned(),
         };
         // Writing to a String does not fail.
-        let _ = write!(out, " ({})", keys.join(", "));
+        let _ = write!(out, " ({})", self.list(stage.end.keys()));
         if !stage.end.folds().is_empty() {
             let folds: Vec<String> = stage.end.folds().iter().map(|fold| self.fold_text(fold)).collect();
             let _ = write!(out, " aggregate ({})", folds.join(", "));
@@ -86,4 +127,15 @@ impl Plan {
             Input::State => format!("combine {}", fold.aggregate),
         }
     }
+}
+
+/// The tracepoints of a member, the first few of many.
+fn names(member: &Member) -> String {
+    let mut names: Vec<&str> = member.tracepoints.iter().map(|t| t.name.as_str()).take(NAMED).collect();
+    let more = member.tracepoints.len().saturating_sub(NAMED);
+    let rest = format!("{more} more");
+    if more > 0 {
+        names.push(&rest);
+    }
+    if names.is_empty() { "nothing yet".into() } else { names.join(", ") }
 }

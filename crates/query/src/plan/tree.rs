@@ -4,28 +4,35 @@
 //! stage that observes it, computes it, or unpacks it from an aggregating subquery.
 
 use super::rewrite::columns_of;
-use crate::resolve::{Column, Observed, Step, Tracepoint};
-use pivot_advice::{Aggregate, Expr, Form, Keep};
+use pivot_advice::{Aggregate, Expr, Finish, Form, Keep, Match, Type};
 use std::collections::BTreeSet;
 
 /// A whole query. Stage 0 emits; a stage comes after its parent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Plan {
     pub(crate) columns: Vec<Column>,
     pub(crate) stages: Vec<Stage>,
+    /// The fraction of requests that take part.
+    pub(crate) sample: Option<f64>,
 }
 
-/// What happens at the tracepoints of one alias, in this order.
+/// A column: a field, the value of a LET, an element of a list, or a part of a subquery's result.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    /// The alias it belongs to; empty for a LET.
+    pub(crate) alias: String,
+    pub(crate) name: String,
+    pub(crate) ty: Type,
+}
+
+/// What happens at the tracepoints of one alias.
 #[derive(Debug, Clone)]
 pub(crate) struct Stage {
     pub(crate) alias: String,
     pub(crate) parent: Option<usize>,
-    pub(crate) tracepoints: Vec<Tracepoint>,
-    pub(crate) observed: Vec<Observed>,
-    /// Conditions over observed fields. Under a temporal source they decide which tuples enter.
-    pub(crate) before: Vec<Expr>,
-    /// Stages whose bags are unpacked here.
-    pub(crate) children: Vec<usize>,
+    /// Where its tuples come from: at least one, several for a union.
+    pub(crate) members: Vec<Member>,
+    /// What follows for all members, behind the choice of a temporal source.
     pub(crate) steps: Vec<Step>,
     pub(crate) keep: Keep,
     pub(crate) end: End,
@@ -33,15 +40,83 @@ pub(crate) struct Stage {
     pub(crate) bag: usize,
 }
 
+/// Some tracepoints at which a stage does the same. A subquery that has dissolved left its steps here.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Member {
+    pub(crate) tracepoints: Vec<Tracepoint>,
+    pub(crate) observed: Vec<Observed>,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// A tracepoint of a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Tracepoint {
+    pub(crate) name: String,
+    /// Nobody exports it yet.
+    pub(crate) pending: bool,
+}
+
+/// A field that is observed.
+#[derive(Debug, Clone)]
+pub(crate) struct Observed {
+    pub(crate) field: String,
+    pub(crate) column: u16,
+    /// For each tracepoint of the member, whether it lacks the field.
+    pub(crate) lacking: Vec<bool>,
+}
+
+/// One step over the rows of a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Step {
+    Let(u16, Expr),
+    Filter(Expr),
+    Join(Join),
+    /// One row for each element of a list.
+    Unnest {
+        list: u16,
+        element: u16,
+    },
+    /// One row of those that agree on the columns.
+    Distinct(Vec<u16>),
+    /// Rows sorted by the columns.
+    Order(Vec<u16>),
+}
+
+/// A happened-before join with the bag of a child stage.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Join {
+    pub(crate) child: usize,
+    pub(crate) matching: Match,
+    /// What must hold at once for a match.
+    pub(crate) on: Vec<Expr>,
+}
+
 /// What becomes of a stage's rows.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum End {
     /// Packed for the parent, equal rows as one with a multiplicity.
     Rows { keys: Vec<u16>, folds: Vec<Fold> },
-    /// The groups of an aggregating subquery: keys, n and aggregates become the parent's columns.
-    Groups { keys: Vec<u16>, folds: Vec<Fold>, unpacked: Vec<u16> },
+    /// The groups of an aggregating subquery.
+    Groups(Groups),
     /// The result.
     Emit { keys: Vec<u16>, folds: Vec<Fold>, form: Form },
+}
+
+/// Keys, n and finished aggregates become the parent's columns. Arguments of sketches are columns that
+/// travel as further keys; the parent builds the sketches.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Groups {
+    pub(crate) keys: Vec<u16>,
+    pub(crate) folds: Vec<Fold>,
+    pub(crate) finished: Vec<Finished>,
+    pub(crate) unpacked: Vec<u16>,
+}
+
+/// A value wanted of a fold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Finished {
+    pub(crate) fold: usize,
+    pub(crate) finish: Finish,
 }
 
 /// An aggregate on its way. All folds of one aggregate carry its number.
@@ -61,63 +136,198 @@ pub(crate) enum Input {
     State,
 }
 
+impl Column {
+    /// The column as a query names it.
+    pub(crate) fn shown(&self) -> String {
+        if self.alias.is_empty() { self.name.clone() } else { format!("{}.{}", self.alias, self.name) }
+    }
+}
+
+impl Step {
+    /// The columns that the step reads.
+    pub(crate) fn reads(&self) -> BTreeSet<u16> {
+        match self {
+            Step::Let(_, expr) | Step::Filter(expr) => columns_of(expr),
+            Step::Join(join) => join.on.iter().flat_map(columns_of).collect(),
+            Step::Unnest { list, .. } => BTreeSet::from([*list]),
+            Step::Distinct(columns) | Step::Order(columns) => columns.iter().copied().collect(),
+        }
+    }
+
+    /// The column that the step itself computes.
+    pub(crate) fn computes(&self) -> Option<u16> {
+        match self {
+            Step::Let(column, _) | Step::Unnest { element: column, .. } => Some(*column),
+            _ => None,
+        }
+    }
+}
+
+impl Fold {
+    /// The columns that the fold reads.
+    pub(crate) fn reads(&self) -> BTreeSet<u16> {
+        match &self.input {
+            Input::Expr(expr) => columns_of(expr),
+            Input::State => BTreeSet::new(),
+        }
+    }
+}
+
+impl Groups {
+    /// The columns of the bag: the keys, and arguments of sketches that are not keys.
+    pub(crate) fn packed(&self) -> Vec<u16> {
+        let mut columns = self.keys.clone();
+        for fold in self.folds.iter().filter(|fold| fold.aggregate.is_sketch()) {
+            columns.extend(fold.reads().into_iter().filter(|column| !self.keys.contains(column)));
+        }
+        let keys = self.keys.len();
+        columns[keys..].sort_unstable();
+        let mut seen = BTreeSet::new();
+        columns
+            .into_iter()
+            .enumerate()
+            .filter(|(i, c)| *i < keys || seen.insert(*c))
+            .map(|(_, c)| c)
+            .collect()
+    }
+}
+
 impl End {
+    /// The columns that rows are grouped by.
     pub(crate) fn keys(&self) -> &[u16] {
-        let (End::Rows { keys, .. } | End::Groups { keys, .. } | End::Emit { keys, .. }) = self;
-        keys
+        match self {
+            End::Rows { keys, .. } | End::Emit { keys, .. } => keys,
+            End::Groups(groups) => &groups.keys,
+        }
     }
 
     pub(crate) fn keys_mut(&mut self) -> &mut Vec<u16> {
-        let (End::Rows { keys, .. } | End::Groups { keys, .. } | End::Emit { keys, .. }) = self;
-        keys
+        match self {
+            End::Rows { keys, .. } | End::Emit { keys, .. } => keys,
+            End::Groups(groups) => &mut groups.keys,
+        }
     }
 
     pub(crate) fn folds(&self) -> &[Fold] {
-        let (End::Rows { folds, .. } | End::Groups { folds, .. } | End::Emit { folds, .. }) = self;
-        folds
+        match self {
+            End::Rows { folds, .. } | End::Emit { folds, .. } => folds,
+            End::Groups(groups) => &groups.folds,
+        }
     }
 
     pub(crate) fn folds_mut(&mut self) -> &mut Vec<Fold> {
-        let (End::Rows { folds, .. } | End::Groups { folds, .. } | End::Emit { folds, .. }) = self;
-        folds
-    }
-
-    /// Whether the consumer of these groups gets the column from them.
-    fn becomes(&self, column: u16) -> bool {
-        matches!(self, End::Groups { unpacked, .. } if unpacked.contains(&column))
+        match self {
+            End::Rows { folds, .. } | End::Emit { folds, .. } => folds,
+            End::Groups(groups) => &mut groups.folds,
+        }
     }
 
     /// Whether rows end here: what lies above sees results, not rows.
     pub(crate) fn is_sink(&self) -> bool {
         !matches!(self, End::Rows { .. })
     }
+
+    /// The columns that the end reads.
+    pub(crate) fn reads(&self) -> BTreeSet<u16> {
+        let folds = self.folds().iter().flat_map(Fold::reads);
+        self.keys().iter().copied().chain(folds).collect()
+    }
 }
 
 impl Stage {
+    /// A stage that does nothing yet.
+    pub(crate) fn new(alias: &str, parent: Option<usize>, number: usize) -> Stage {
+        Stage {
+            alias: alias.to_owned(),
+            parent,
+            members: vec![],
+            steps: vec![],
+            keep: Keep::All,
+            end: End::Rows { keys: vec![], folds: vec![] },
+            bag: number,
+        }
+    }
+
     pub(crate) fn is_temporal(&self) -> bool {
         self.keep != Keep::All
     }
 
-    pub(crate) fn observes(&self, column: u16) -> bool {
-        self.observed.iter().any(|observed| observed.column == column)
+    /// The steps of all members and those behind them.
+    pub(crate) fn all_steps(&self) -> impl Iterator<Item = &Step> {
+        self.members.iter().flat_map(|member| &member.steps).chain(&self.steps)
     }
 
-    /// Columns that conditions and assignments read, without those of aggregates and keys.
+    /// The same, to be changed.
+    pub(crate) fn lists_mut(&mut self) -> impl Iterator<Item = &mut Vec<Step>> {
+        self.members.iter_mut().map(|member| &mut member.steps).chain([&mut self.steps])
+    }
+
+    /// The joins of this stage.
+    pub(crate) fn joins(&self) -> impl Iterator<Item = &Join> {
+        self.all_steps().filter_map(|step| match step {
+            Step::Join(join) => Some(join),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn observes(&self, column: u16) -> bool {
+        self.members.iter().any(|member| member.observed.iter().any(|observed| observed.column == column))
+    }
+
+    /// Whether a step loses the multiplicity of rows, and their states with it.
+    pub(crate) fn has_distinct(&self) -> bool {
+        self.all_steps().any(|step| matches!(step, Step::Distinct(_)))
+    }
+
+    /// Columns that the steps read.
     pub(crate) fn step_columns(&self) -> BTreeSet<u16> {
-        let steps = self.steps.iter().map(|step| match step {
-            Step::Let(_, expr) | Step::Filter(expr) => expr,
-        });
-        self.before.iter().chain(steps).flat_map(columns_of).collect()
+        self.all_steps().flat_map(Step::reads).collect()
+    }
+
+    /// All tracepoints of the stage.
+    pub(crate) fn tracepoints(&self) -> impl Iterator<Item = &Tracepoint> {
+        self.members.iter().flat_map(|member| &member.tracepoints)
     }
 }
 
 impl Plan {
+    /// A column of the root for an expression, computed behind everything else.
+    pub(crate) fn root_column(&mut self, name: &str, expr: &Expr, ty: Type) -> u16 {
+        if let Expr::Column(column) = expr {
+            return *column;
+        }
+        let number = u16::try_from(self.columns.len()).unwrap_or(u16::MAX);
+        self.columns.push(Column { alias: String::new(), name: name.to_owned(), ty });
+        if let Some(root) = self.stages.first_mut() {
+            root.steps.push(Step::Let(number, expr.clone()));
+        }
+        number
+    }
+
+    /// The columns that a join with a stage appends.
+    pub(crate) fn appended(&self, child: usize) -> &[u16] {
+        match &self.stages[child].end {
+            End::Groups(groups) => &groups.unpacked,
+            other => other.keys(),
+        }
+    }
+
+    /// How a stage is joined to its parent; none for the root.
+    pub(crate) fn joined(&self, child: usize) -> Option<&Join> {
+        let parent = self.stages[child].parent?;
+        self.stages[parent].joins().find(|join| join.child == child)
+    }
+
     /// The stage at which a column begins to exist.
     pub(crate) fn home(&self, column: u16) -> Option<usize> {
         self.stages.iter().position(|stage| {
-            let assigned = |step: &Step| matches!(step, Step::Let(name, _) if *name == column);
-            let unpacked = |child: &usize| self.stages[*child].end.becomes(column);
-            stage.observes(column) || stage.steps.iter().any(assigned) || stage.children.iter().any(unpacked)
+            let unpacked = |join: &Join| match &self.stages[join.child].end {
+                End::Groups(groups) => groups.unpacked.contains(&column),
+                _ => false,
+            };
+            stage.observes(column)
+                || stage.all_steps().any(|step| step.computes() == Some(column))
+                || stage.joins().any(unpacked)
         })
     }
 
@@ -149,14 +359,8 @@ impl Plan {
         self.way_up(stage).split_off(1)
     }
 
-    /// Makes a column travel from its home to the sink.
-    pub(crate) fn carry(&mut self, column: u16) {
-        let Some(home) = self.home(column) else { return };
-        for stage in self.way_up(home) {
-            let end = &mut self.stages[stage].end;
-            if !end.is_sink() && !end.keys().contains(&column) {
-                end.keys_mut().push(column);
-            }
-        }
+    /// Whether a stage is another one or lies below it.
+    pub(crate) fn is_below(&self, stage: usize, top: usize) -> bool {
+        std::iter::successors(Some(stage), |stage| self.stages[*stage].parent).any(|stage| stage == top)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! What is wrong becomes null of any type after it was reported, so one mistake is reported once.
 
+use super::aggregate::is_aggregate;
 use super::query::Resolver;
 use super::scope::{Binding, Scope, Typed};
 use super::typing::{self, fits};
@@ -9,31 +10,10 @@ use crate::diagnostic::Diagnostic;
 use crate::suggest::nearest;
 use crate::syntax::ast::{Expr as Written, ExprKind, Name, Span};
 use pivot_advice::expr::MAX_DEPTH;
-use pivot_advice::{Aggregate, Binary, Expr, Function, Pattern, Type, Unary, Value};
+use pivot_advice::{Binary, Expr, Function, Pattern, Type, Unary, Value};
 
 /// The most expressions inside one; a list of IN may be long, nothing may be endless.
 const MAX_SIZE: usize = 1 << 14;
-
-/// Part of the language, but not compiled yet.
-const LATER: [&str; 17] = [
-    "STDDEV",
-    "VARIANCE",
-    "QUANTILE",
-    "P50",
-    "P90",
-    "P95",
-    "P99",
-    "P999",
-    "HIST",
-    "LHIST",
-    "TOPK",
-    "RATE",
-    "ANY",
-    "TRUNCATE",
-    "REGEXP_EXTRACT",
-    "UNNEST",
-    "DISTINCT",
-];
 
 impl Typed {
     /// Stands for what could not be resolved.
@@ -121,6 +101,10 @@ impl Resolver<'_> {
             }
             ExprKind::Call(name, arguments) => self.call(name, arguments, span, scope),
             ExprKind::CountRows => self.count_rows(span),
+            ExprKind::CountDistinct(name, x) => {
+                let name = Name { text: "DISTINCT".into(), span: name.span.clone() };
+                self.aggregate(&name, std::slice::from_ref(x), scope)
+            }
         }
     }
 
@@ -200,7 +184,7 @@ impl Resolver<'_> {
         self.report(if texts { wrong.hint("text is joined with `||`") } else { wrong });
     }
 
-    fn compare(&mut self, op: Binary, left: Typed, right: Typed, span: &Span) -> Typed {
+    pub(super) fn compare(&mut self, op: Binary, left: Typed, right: Typed, span: &Span) -> Typed {
         if !typing::comparable(left.ty, right.ty) {
             self.mismatch(op, left.ty, right.ty, span);
             return Typed { ty: Type::Bool, ..Typed::unknown() };
@@ -274,8 +258,11 @@ impl Resolver<'_> {
     }
 
     fn call(&mut self, name: &Name, arguments: &[Written], span: &Span, scope: &Scope) -> Typed {
-        if let Some(aggregate) = Aggregate::by_name(&name.text) {
-            return self.aggregate(aggregate, name, arguments, scope);
+        if is_aggregate(&name.text) {
+            return self.aggregate(name, arguments, scope);
+        }
+        if name.text.eq_ignore_ascii_case("regexp_extract") {
+            return self.extract(name, arguments, scope);
         }
         let Some(function) = Function::by_name(&name.text) else {
             self.unknown_function(name);
@@ -308,15 +295,44 @@ impl Resolver<'_> {
         }
     }
 
+    /// `regexp_extract(x, '..' [, group])`: the first group, or the whole match if there is none.
+    fn extract(&mut self, name: &Name, arguments: &[Written], scope: &Scope) -> Typed {
+        let ([x, source] | [x, source, _]) = arguments else {
+            let wrong = Diagnostic::error(name.span.clone(), "`regexp_extract` takes 2 to 3 arguments");
+            self.report(wrong.detail(format!("here are {}", arguments.len())));
+            return Typed::unknown();
+        };
+        let ExprKind::Literal(Value::Str(text)) = &source.kind else {
+            let wrong = Diagnostic::error(source.span.clone(), "expected a regular expression in quotes");
+            self.report(wrong.detail("written as a constant"));
+            return Typed::unknown();
+        };
+        let pattern = match Pattern::regex(text) {
+            Ok(pattern) => pattern,
+            Err(why) => {
+                let wrong = Diagnostic::error(source.span.clone(), "regular expression is wrong");
+                self.report(wrong.detail(why));
+                return Typed::unknown();
+            }
+        };
+        let groups = pattern.groups();
+        let group = match arguments.get(2).map(|written| (&written.kind, &written.span)) {
+            None => groups.min(1),
+            Some((ExprKind::Literal(Value::I64(n)), _)) if (0..=groups as i64).contains(n) => *n as usize,
+            Some((_, span)) => {
+                let wrong = Diagnostic::error(span.clone(), "expected the number of a group");
+                self.report(wrong.detail(format!("the expression has {groups}")));
+                return Typed::unknown();
+            }
+        };
+        let x = self.wanted(x, scope, Type::String, "what is matched");
+        let group = u16::try_from(group).unwrap_or(0);
+        Typed { expr: Expr::Extract(Box::new(x.expr), pattern, group), ty: Type::String }
+    }
+
     fn unknown_function(&mut self, name: &Name) {
-        if LATER.iter().any(|later| later.eq_ignore_ascii_case(&name.text)) {
-            let wrong = format!("`{}` is not supported yet", name.text);
-            self.report(Diagnostic::error(name.span.clone(), wrong));
-            return;
-        }
         let functions = Function::ALL.iter().map(|entry| entry.1);
-        let aggregates = Aggregate::ALL.iter().map(|aggregate| aggregate.name());
-        let found = nearest(&name.text, functions.chain(aggregates).chain(["AVG"]));
+        let found = nearest(&name.text, functions.chain(super::aggregate::names()).chain(["regexp_extract"]));
         let wrong = Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text));
         self.report(wrong.detail("no function has this name").suggest(found));
     }
@@ -326,14 +342,18 @@ impl Resolver<'_> {
         if rest.is_empty() {
             return self.bare(first, span, scope);
         }
-        if let Some(binding) = scope.alias(first) {
-            return self.member(binding, first, &rest.join("."), span);
+        if let Some(alias) = scope.alias(first) {
+            let (binding, hidden) = (alias.binding.clone(), alias.hidden && !scope.sees_hidden);
+            return match hidden {
+                true => self.hidden(first, span),
+                false => self.member_of(&binding, first, &rest.join("."), span),
+            };
         }
         if let Some(binding) = &scope.bare {
-            return self.member(binding, "", &path.join("."), span);
+            return self.member_of(binding, "", &path.join("."), span);
         }
         if !scope.broken {
-            let aliases = scope.aliases.iter().map(|(alias, _)| alias.as_str());
+            let aliases = scope.aliases.iter().map(|alias| alias.name.as_str());
             let found = nearest(first, aliases);
             let wrong =
                 Diagnostic::error(span.start..span.start + first.len(), format!("unknown alias `{first}`"));
@@ -347,56 +367,46 @@ impl Resolver<'_> {
             return typed.clone();
         }
         if let Some(binding) = &scope.bare {
-            return self.member(binding, "", name, span);
+            return self.member_of(binding, "", name, span);
         }
-        if let Some(binding) = scope.alias(name) {
-            return self.only_column(binding, name, span);
+        if let Some(alias) = scope.alias(name) {
+            let (binding, hidden) = (alias.binding.clone(), alias.hidden && !scope.sees_hidden);
+            return if hidden { self.hidden(name, span) } else { self.only_column(&binding, name, span) };
         }
         if !scope.broken {
             let lets = scope.lets.iter().map(|(name, _)| name.as_str());
-            let aliases = scope.aliases.iter().map(|(name, _)| name.as_str());
-            let owner = scope.aliases.iter().find(|(_, binding)| self.has(binding, name));
+            let aliases = scope.aliases.iter().map(|alias| alias.name.as_str());
+            let owner = scope.aliases.iter().find(|alias| !alias.hidden && self.has(&alias.binding, name));
             let wrong = Diagnostic::error(span.clone(), format!("unknown name `{name}`"));
             let wrong = wrong.detail("neither an alias nor a LET");
             self.report(match owner {
-                Some((alias, _)) => wrong.suggest(Some(format!("{alias}.{name}"))),
+                Some(alias) => wrong.suggest(Some(format!("{}.{name}", alias.name))),
                 None => wrong.suggest(nearest(name, lets.chain(aliases))),
             });
         }
         Typed::unknown()
     }
 
-    /// `alias.name`
-    fn member(&mut self, binding: &Binding, alias: &str, name: &str, span: &Span) -> Typed {
-        match binding {
-            Binding::Unknown => Typed::unknown(),
-            Binding::Fields(stage) => self.field(*stage, name, span),
-            Binding::Columns { columns, .. } => {
-                if let Some((_, typed)) = columns.iter().find(|(column, _)| column == name) {
-                    return typed.clone();
-                }
-                let found = nearest(name, columns.iter().map(|(column, _)| column.as_str()));
-                let wrong = Diagnostic::error(span.clone(), format!("unknown column `{name}`"));
-                let names: Vec<_> = columns.iter().map(|(column, _)| column.as_str()).collect();
-                let whose = if alias.is_empty() { "the query".into() } else { format!("`{alias}`") };
-                self.report(wrong.detail(format!("{whose} has {}", names.join(", "))).suggest(found));
-                Typed::unknown()
-            }
-        }
+    /// What an anti-joined alias has been asked for.
+    fn hidden(&mut self, alias: &str, span: &Span) -> Typed {
+        let wrong = Diagnostic::error(span.clone(), format!("`{alias}` binds no columns"));
+        let wrong = wrong.detail("rows are kept only where nothing of it happened before");
+        self.report(wrong.hint(format!("compare it in the join itself: `ON {alias} -> .. AND ..`")));
+        Typed::unknown()
     }
 
     /// An alias alone means its column, if there is exactly one.
     fn only_column(&mut self, binding: &Binding, alias: &str, span: &Span) -> Typed {
         let name = match binding {
             Binding::Unknown => return Typed::unknown(),
-            Binding::Columns { columns, .. } => match columns.as_slice() {
+            Binding::Groups { columns, .. } => match columns.as_slice() {
                 [(_, only)] => return only.clone(),
                 _ => None,
             },
-            Binding::Fields(stage) => self.only_field(*stage),
+            Binding::Tuples { .. } => self.only_field(binding),
         };
         match name {
-            Some(name) => self.member(binding, alias, &name, span),
+            Some(name) => self.member_of(binding, alias, &name, span),
             None => {
                 let wrong = Diagnostic::error(span.clone(), format!("`{alias}` is not one column"));
                 let wrong = wrong.detail("an alias stands alone only if its source has exactly one column");

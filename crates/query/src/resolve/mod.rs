@@ -1,12 +1,17 @@
-//! Names and types: the query as it was written becomes columns, stages and blocks.
+//! Names and types: a query whose every name is a column of a plan, or a list of what is wrong.
 
+mod aggregate;
 mod condition;
 mod expr;
+mod field;
+mod join;
 mod query;
 mod scope;
 mod select;
 mod source;
+mod tail;
 mod typing;
 
-pub(crate) use query::resolve;
-pub(crate) use scope::{Column, Finish, Observed, Resolved, Step, Tracepoint};
+pub(crate) use query::{Resolved, resolve};
+pub(crate) use scope::{Grouped, Result};
+pub(crate) use select::SECONDS;

@@ -1,31 +1,47 @@
 //! Queries: FROM, joins, LET and WHERE in order, and queries inside queries.
 //!
 //! A query without aggregates that is a source dissolves: its FROM becomes the stage of the alias, and
-//! everything else joins the block around it. An aggregating one keeps a block of its own.
+//! its steps those of the members of that stage. An aggregating one keeps a stage of its own.
 
-use super::condition::conjuncts;
-use super::scope::{Binding, Block, Column, Finish, Resolved, Scope, Step, Typed};
+use super::scope::{Binding, Collected, Place, Result, Role, Scope, Target, Typed};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::syntax::ast::{self, Expr as Written, ExprKind, Query, Span};
+use crate::plan::{Column, Plan, Stage, Step};
+use crate::syntax::Params;
+use crate::syntax::ast::{self, Expr as Written, Query, Span};
 use pivot_advice::program::MAX_INSTRUCTIONS;
-use pivot_advice::{Aggregate, Expr, Keep, Type};
-use std::collections::{HashMap, HashSet};
+use pivot_advice::{Expr, Type};
+use std::collections::HashMap;
 
 /// The most joins, LETs, conditions, keys or columns of one query; more fit no advice anyway.
 const MAX_CLAUSES: usize = 4 * MAX_INSTRUCTIONS;
+/// A query that needs more has gone wrong, or its named queries multiply.
+const MAX_STAGES: usize = 64;
+
+/// A query whose names and types are known.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub(crate) plan: Plan,
+    pub(crate) result: Result,
+    pub(crate) shape: super::tail::Shape,
+    /// Tracepoints and patterns that nobody exports yet.
+    pub(crate) pending: Vec<String>,
+}
 
 /// Resolves the query of one statement.
 pub(crate) fn resolve<'a>(
     query: &Query,
     text: &'a str,
     catalog: &'a Catalog,
+    params: &'a Params,
     diagnostics: &mut Diagnostics,
 ) -> Resolved {
     let mut resolver = Resolver {
         text,
         catalog,
-        out: Resolved::default(),
+        params,
+        plan: Plan::default(),
+        pending: Vec::new(),
         diagnostics: std::mem::take(diagnostics),
         with: Vec::new(),
         naming: Vec::new(),
@@ -34,44 +50,31 @@ pub(crate) fn resolve<'a>(
         aggregates: None,
         depth: 0,
     };
-    resolver.whole(query);
+    let (result, shape) = resolver.whole(query);
     *diagnostics = resolver.diagnostics;
-    resolver.out
+    Resolved { plan: resolver.plan, result, shape, pending: resolver.pending }
 }
+
+/// A field of some members of a stage.
+type FieldKey = (usize, Vec<usize>, String);
 
 pub(super) struct Resolver<'a> {
     text: &'a str,
     pub(super) catalog: &'a Catalog,
-    pub(super) out: Resolved,
+    params: &'a Params,
+    pub(super) plan: Plan,
+    pub(super) pending: Vec<String>,
     diagnostics: Diagnostics,
     pub(super) with: Vec<(String, Query)>,
     /// The named queries that are being resolved, outermost first.
     naming: Vec<String>,
     /// Where a query of the catalogue is used: its own spans mean nothing in this text.
     place: Option<Span>,
-    pub(super) observed: HashMap<(usize, String), u16>,
+    pub(super) observed: HashMap<FieldKey, u16>,
     /// The aggregates of the SELECT that is being resolved.
-    pub(super) aggregates: Option<super::select::Collected>,
+    pub(super) aggregates: Option<Collected>,
     /// How many queries there are around the one that is being resolved.
     depth: usize,
-}
-
-/// Where a source stands.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) alias: String,
-    pub(super) parent: Option<usize>,
-    pub(super) block: usize,
-    pub(super) keep: Keep,
-}
-
-/// What a source is to the query around it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    From,
-    Joined,
-    /// Inside First or MostRecent.
-    Kept,
 }
 
 impl Resolver<'_> {
@@ -98,19 +101,17 @@ impl Resolver<'_> {
         self.diagnostics.has_errors()
     }
 
-    fn whole(&mut self, query: &Query) {
+    fn whole(&mut self, query: &Query) -> (Result, super::tail::Shape) {
+        let nothing = Result::Rows { values: vec![], shown: 0 };
         if !self.fits(query) {
-            return;
+            return (nothing, super::tail::Shape::default());
         }
         self.with(query);
-        self.out.blocks.push(Block { sink: 0, steps: vec![], finish: Finish::Rows { values: vec![] } });
-        let place = Place { alias: from_alias(query), parent: None, block: 0, keep: Keep::All };
-        let (scope, _) = self.rows(query, &place, Role::From);
-        let finish = match aggregating(query) {
-            true => self.groups(query, &scope),
-            false => Finish::Rows { values: self.values(query, &scope) },
-        };
-        self.out.blocks[0].finish = finish;
+        let alias = from_alias(query);
+        self.plan.stages.push(Stage::new(&alias, None, 0));
+        let place = Place { alias, stage: 0, role: Role::From };
+        let (scope, _) = self.rows(query, &place);
+        self.finish(query, &scope)
     }
 
     /// Makes the queries of WITH known; each sees those before it.
@@ -136,129 +137,83 @@ impl Resolver<'_> {
         longest <= MAX_CLAUSES
     }
 
-    /// FROM, joins, LET and WHERE; gives the names that may be used after them, and the stage of FROM.
-    fn rows(&mut self, query: &Query, place: &Place, role: Role) -> (Scope, Option<usize>) {
+    /// FROM, joins, LET and WHERE; gives the names that may be used after them, and where steps go.
+    fn rows(&mut self, query: &Query, place: &Place) -> (Scope, Target) {
         let mut scope = Scope { broken: query.broken, ..Scope::default() };
-        let from = match &query.from {
-            Some(from) => {
-                let binding = self.sources(&from.sources, place, Role::From);
-                scope.aliases.push((from.alias.text.clone(), binding.clone()));
-                binding
+        let mut target = Target::Stage(place.stage);
+        if let Some(from) = &query.from {
+            let role = if place.role == Role::Kept { Role::Kept } else { Role::From };
+            let binding = self.sources(&from.sources, &Place { role, ..place.clone() });
+            if self.is_inside() && !super::select::aggregating(query) {
+                target = Target::Members(place.stage, binding.members());
             }
-            None => Binding::Unknown,
-        };
-        if self.out.stages.is_empty() {
-            // Something to join to, so that the joins are resolved for their own mistakes.
-            self.unknown_stage(place);
+            scope.add(&from.alias.text, binding, false);
         }
-        if role == Role::Kept && !query.joins.is_empty() {
-            let wrong =
-                Diagnostic::error(query.span.clone(), "a temporal source over a join is not supported yet");
-            self.report(wrong.hint("join inside, and keep with First or MostRecent there"));
-            scope.broken = true;
-        } else {
-            query.joins.iter().for_each(|join| self.join(join, place, &mut scope));
-        }
-        let stage = stage_of(&from);
+        query.joins.iter().for_each(|join| self.join(join, &target, &mut scope));
         for step in &query.steps {
             match step {
-                ast::Step::Let(name, expr) => self.assignment(name, expr, place, &mut scope),
-                ast::Step::Where(condition) => self.condition(condition, place, stage, &scope),
-            }
-        }
-        (scope, stage)
-    }
-
-    fn join(&mut self, join: &ast::Join, place: &Place, scope: &mut Scope) {
-        self.check_free(&join.alias, scope);
-        if join.before.text != join.alias.text {
-            let wrong =
-                Diagnostic::error(join.before.span.clone(), "the joined alias stands before the arrow");
-            let turned = join.after.text == join.alias.text;
-            let other = if turned { &join.before.text } else { &join.after.text };
-            self.report(wrong.hint(format!("write `ON {} -> {other}`", join.alias.text)));
-        }
-        let after = match scope.alias(&join.after.text) {
-            Some(binding) => binding.clone(),
-            None => {
-                if !scope.broken && join.after.text != join.alias.text {
-                    let known = scope.aliases.iter().map(|(alias, _)| alias.as_str());
-                    let found = crate::suggest::nearest(&join.after.text, known);
-                    let wrong = format!("unknown alias `{}`", join.after.text);
-                    let wrong = Diagnostic::error(join.after.span.clone(), wrong);
-                    self.report(wrong.detail("an alias introduced before this join").suggest(found));
-                } else if join.after.text == join.alias.text && join.before.text == join.alias.text {
-                    let wrong =
-                        Diagnostic::error(join.after.span.clone(), "an event never happens before itself");
-                    self.report(wrong.detail("this is the joined alias"));
+                ast::Step::Let(name, expr) => self.assignment(name, expr, &target, &mut scope),
+                ast::Step::Where(condition) => {
+                    let condition = self.wanted(condition, &scope, Type::Bool, "WHERE");
+                    self.filter(&target, condition.expr);
                 }
-                Binding::Unknown
             }
-        };
-        let parent = match (&after, stage_of(&after)) {
-            (_, Some(stage)) => stage,
-            (Binding::Columns { .. }, None) => {
-                let wrong = format!("nothing can happen before `{}`", join.after.text);
-                let wrong = Diagnostic::error(join.after.span.clone(), wrong).detail("an aggregating query");
-                self.report(wrong.hint("an aggregate is no event: join to the events inside the query"));
-                0
+        }
+        (scope, target)
+    }
+
+    /// Appends a step; a union has it in each member.
+    pub(super) fn push(&mut self, target: &Target, step: &Step) {
+        match target {
+            Target::Stage(stage) => self.plan.stages[*stage].steps.push(step.clone()),
+            Target::Members(stage, members) => {
+                for member in members {
+                    self.plan.stages[*stage].members[*member].steps.push(step.clone());
+                }
             }
-            // The join is resolved for its own mistakes; the query does not compile anyway.
-            _ => 0,
-        };
-        let inner = Place {
-            alias: join.alias.text.clone(),
-            parent: Some(parent),
-            block: place.block,
-            keep: Keep::All,
-        };
-        let binding = self.source(&join.source, &inner, Role::Joined);
-        scope.aliases.push((join.alias.text.clone(), binding));
-        if let Some(condition) = &join.condition {
-            self.condition(condition, place, None, scope);
         }
     }
 
-    fn check_free(&mut self, name: &ast::Name, scope: &Scope) {
+    pub(super) fn filter(&mut self, target: &Target, condition: Expr) {
+        for condition in super::condition::conjuncts(condition) {
+            self.push(target, &Step::Filter(condition));
+        }
+    }
+
+    /// A stage for a joined alias.
+    pub(super) fn stage(&mut self, alias: &str, parent: usize, span: &Span) -> Option<usize> {
+        let number = self.plan.stages.len();
+        if number >= MAX_STAGES {
+            let wrong = format!("the query has more than {MAX_STAGES} stages");
+            self.report(Diagnostic::error(span.clone(), wrong));
+            return None;
+        }
+        self.plan.stages.push(Stage::new(alias, Some(parent), number));
+        Some(number)
+    }
+
+    pub(super) fn check_free(&mut self, name: &ast::Name, scope: &Scope) {
         if scope.alias(&name.text).is_some() || scope.assigned(&name.text).is_some() {
             let wrong = Diagnostic::error(name.span.clone(), format!("`{}` is defined twice", name.text));
             self.report(wrong.detail("the second definition").hint("choose another name"));
         }
     }
 
-    fn assignment(&mut self, name: &ast::Name, written: &Written, place: &Place, scope: &mut Scope) {
+    fn assignment(&mut self, name: &ast::Name, written: &Written, target: &Target, scope: &mut Scope) {
         self.check_free(name, scope);
         let typed = self.expression(written, scope);
-        // Under a temporal source everything must come from the tuple's own fields.
-        let typed = match place.keep {
-            Keep::All => {
-                let column = Column { alias: String::new(), name: name.text.clone(), ty: typed.ty };
-                self.assign(column, typed.expr, place.block)
-            }
-            _ => typed,
-        };
+        let column = Column { alias: String::new(), name: name.text.clone(), ty: typed.ty };
+        let typed = self.assign(column, typed.expr, target);
         scope.lets.push((name.text.clone(), typed));
     }
 
     /// A column for the value of an expression.
-    pub(super) fn assign(&mut self, column: Column, expr: Expr, block: usize) -> Typed {
+    pub(super) fn assign(&mut self, column: Column, expr: Expr, target: &Target) -> Typed {
         let ty = column.ty;
-        let span = self.out.stages.len()..self.out.stages.len();
+        let span = self.text.len()..self.text.len();
         let Some(number) = self.column(column, &span) else { return Typed::unknown() };
-        self.out.blocks[block].steps.push(Step::Let(number, expr));
+        self.push(target, &Step::Let(number, expr));
         Typed { expr: Expr::Column(number), ty }
-    }
-
-    fn condition(&mut self, written: &Written, place: &Place, stage: Option<usize>, scope: &Scope) {
-        let condition = self.wanted(written, scope, Type::Bool, "WHERE");
-        let conditions = conjuncts(condition.expr);
-        match (place.keep, stage) {
-            (Keep::All, _) => {
-                self.out.blocks[place.block].steps.extend(conditions.into_iter().map(Step::Filter))
-            }
-            (_, Some(stage)) => self.out.stages[stage].choice.extend(conditions),
-            _ => {}
-        }
     }
 
     /// Whether a name means a query: of WITH, or of the catalogue.
@@ -268,7 +223,7 @@ impl Resolver<'_> {
             || self.catalog.query(name).is_some()
     }
 
-    pub(super) fn inline_named(&mut self, name: &str, place: &Place, role: Role, span: &Span) -> Binding {
+    pub(super) fn inline_named(&mut self, name: &str, place: &Place, span: &Span) -> Binding {
         if self.naming.iter().any(|known| known == name) {
             let wrong = Diagnostic::error(span.clone(), format!("query `{name}` uses itself"));
             self.report(wrong.detail("used inside its own definition"));
@@ -279,7 +234,7 @@ impl Resolver<'_> {
             let hidden = self.with.split_off(at);
             let query = hidden[0].1.clone();
             self.naming.push(name.to_owned());
-            let binding = self.inline(&query, place, role, span);
+            let binding = self.inline(&query, place, span);
             self.naming.pop();
             self.with.truncate(at);
             self.with.extend(hidden);
@@ -290,10 +245,11 @@ impl Resolver<'_> {
         self.place = outer.clone().or(Some(span.clone()));
         self.naming.push(name.to_owned());
         let mut found = Diagnostics::default();
-        let query = crate::syntax::parse(self.catalog.query(name).unwrap_or_default(), &mut found);
+        let text = self.catalog.query(name).unwrap_or_default();
+        let query = crate::syntax::parse(text, self.params, &mut found);
         found.iter().for_each(|wrong| self.report(wrong.clone()));
         let binding = match query {
-            Some(query) => self.inline(&query, place, role, span),
+            Some(query) => self.inline(&query, place, span),
             None => Binding::Unknown,
         };
         self.naming.pop();
@@ -303,12 +259,13 @@ impl Resolver<'_> {
     }
 
     /// A query as a source.
-    pub(super) fn inline(&mut self, query: &Query, place: &Place, role: Role, span: &Span) -> Binding {
+    pub(super) fn inline(&mut self, query: &Query, place: &Place, span: &Span) -> Binding {
         if !self.fits(query) {
             return Binding::Unknown;
         }
-        if aggregating(query) && role != Role::Joined {
-            let (wrong, hint) = match role {
+        let aggregating = super::select::aggregating(query);
+        if aggregating && place.role != Role::Joined {
+            let (wrong, hint) = match place.role {
                 Role::Kept => (
                     "an aggregating query cannot be kept by First or MostRecent",
                     "aggregate over First(..) or MostRecent(..) inside the query",
@@ -321,73 +278,18 @@ impl Resolver<'_> {
         let known = self.with.len();
         self.depth += 1;
         self.with(query);
-        let binding = match aggregating(query) {
-            true => self.inline_groups(query, place),
-            false => {
-                let (scope, stage) = self.rows(query, place, role);
-                let values = self.values(query, &scope).into_iter();
-                let columns = values.map(|(name, expr, ty)| (name, Typed { expr, ty })).collect();
-                let binding = Binding::Columns { columns, stage };
-                // What is computed from a kept tuple is computed after the choice.
-                if place.keep == Keep::All { self.as_columns(binding, place) } else { binding }
-            }
+        self.check_tail(query);
+        let (scope, target) = self.rows(query, place);
+        let binding = match aggregating {
+            true => self.inline_groups(query, &scope, place),
+            false => self.inline_rows(query, &scope, &target, place),
         };
         self.with.truncate(known);
         self.depth -= 1;
-        match binding {
-            Binding::Columns { stage: None, .. } if !aggregating(query) => Binding::Unknown,
-            other => other,
-        }
-    }
-
-    fn inline_groups(&mut self, query: &Query, place: &Place) -> Binding {
-        let block = self.out.blocks.len();
-        let sink = self.out.stages.len();
-        self.out.blocks.push(Block { sink, steps: vec![], finish: Finish::Rows { values: vec![] } });
-        let (scope, stage) = self.rows(query, &Place { block, ..place.clone() }, Role::From);
-        let mut finish = self.groups(query, &scope);
-        let columns = self.unpacked(&mut finish, &place.alias, &query.span);
-        self.out.blocks[block].finish = finish;
-        if stage.is_none() {
-            return Binding::Unknown;
-        }
-        self.as_columns(Binding::Columns { columns, stage: None }, place)
+        binding
     }
 }
 
-/// The stage whose event a binding is.
-fn stage_of(binding: &Binding) -> Option<usize> {
-    match binding {
-        Binding::Fields(stage) => Some(*stage),
-        Binding::Columns { stage, .. } => *stage,
-        Binding::Unknown => None,
-    }
-}
-
-fn from_alias(query: &Query) -> String {
+pub(super) fn from_alias(query: &Query) -> String {
     query.from.as_ref().map(|from| from.alias.text.clone()).unwrap_or_default()
-}
-
-/// Whether a query has GROUP BY or an aggregate.
-fn aggregating(query: &Query) -> bool {
-    query.group.is_some() || query.select.iter().any(|item| has_aggregate(&item.expr))
-}
-
-pub(super) fn has_aggregate(expr: &Written) -> bool {
-    match &expr.kind {
-        ExprKind::CountRows => true,
-        ExprKind::Call(name, _) if Aggregate::by_name(&name.text).is_some() => true,
-        _ => expr.children().into_iter().any(has_aggregate),
-    }
-}
-
-/// Names that occur twice, for results whose columns must differ.
-pub(super) fn unique(name: String, taken: &mut HashSet<String>) -> String {
-    let mut candidate = name.clone();
-    let mut number = 2;
-    while !taken.insert(candidate.clone()) {
-        candidate = format!("{name}_{number}");
-        number += 1;
-    }
-    candidate
 }

@@ -1,96 +1,10 @@
-//! What resolution produces, and what names mean while it runs.
+//! What names mean while a query is resolved.
 //!
-//! Expressions here and in the plan are those of advice, but their columns are numbers into
-//! [`Resolved::columns`]; only lowering knows the positions in a row.
+//! Expressions here and in the plan are those of advice, but their columns are numbers into the plan's
+//! columns; only lowering knows the positions in a row.
 
-use pivot_advice::{Aggregate, Expr, Keep, Type};
-
-/// A query whose names and types are known. Stage 0 and block 0 are those of the whole query.
-#[derive(Debug, Default)]
-pub(crate) struct Resolved {
-    pub(crate) columns: Vec<Column>,
-    pub(crate) stages: Vec<Stage>,
-    pub(crate) blocks: Vec<Block>,
-    /// Tracepoints that nobody exports yet.
-    pub(crate) pending: Vec<String>,
-}
-
-/// A column: a field, the value of a LET, or a part of the result of an aggregating subquery.
-#[derive(Debug, Clone)]
-pub(crate) struct Column {
-    /// The alias it belongs to; empty for a LET.
-    pub(crate) alias: String,
-    pub(crate) name: String,
-    pub(crate) ty: Type,
-}
-
-impl Column {
-    /// The column as a query names it.
-    pub(crate) fn shown(&self) -> String {
-        if self.alias.is_empty() { self.name.clone() } else { format!("{}.{}", self.alias, self.name) }
-    }
-}
-
-/// One alias: where it observes and what it keeps.
-#[derive(Debug, Clone)]
-pub(crate) struct Stage {
-    pub(crate) alias: String,
-    /// The stage whose events come after; none for the root.
-    pub(crate) parent: Option<usize>,
-    pub(crate) tracepoints: Vec<Tracepoint>,
-    pub(crate) keep: Keep,
-    pub(crate) observed: Vec<Observed>,
-    /// The temporal source's own WHERE, over observed columns only.
-    pub(crate) choice: Vec<Expr>,
-}
-
-/// A tracepoint of a stage.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Tracepoint {
-    pub(crate) name: String,
-    /// Nobody exports it yet.
-    pub(crate) pending: bool,
-}
-
-/// A field that a stage observes.
-#[derive(Debug, Clone)]
-pub(crate) struct Observed {
-    pub(crate) field: String,
-    pub(crate) column: u16,
-    /// For each tracepoint of the stage, whether it lacks the field.
-    pub(crate) lacking: Vec<bool>,
-}
-
-/// A scope of aggregation: the rows that reach one sink, and what is made of them there.
-#[derive(Debug, Clone)]
-pub(crate) struct Block {
-    /// The stage that emits, or packs the groups of a subquery.
-    pub(crate) sink: usize,
-    pub(crate) steps: Vec<Step>,
-    pub(crate) finish: Finish,
-}
-
-/// LET and WHERE over columns.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Step {
-    Let(u16, Expr),
-    Filter(Expr),
-}
-
-/// What a sink makes of its rows.
-#[derive(Debug, Clone)]
-pub(crate) enum Finish {
-    /// The rows themselves: their values, each with name and type.
-    Rows { values: Vec<(String, Expr, Type)> },
-    /// Groups. `columns` are over keys, then n, then the aggregates.
-    Groups {
-        keys: Vec<(String, Expr, Type)>,
-        aggregates: Vec<(Aggregate, Expr, Type)>,
-        /// The columns that an unpacked group has in the consumer; empty at the root.
-        unpacked: Vec<u16>,
-        columns: Vec<(String, Expr, Type)>,
-    },
-}
+use pivot_advice::{Aggregate, Expr, Finish, Type};
+use std::collections::HashMap;
 
 /// An expression and its type.
 #[derive(Debug, Clone)]
@@ -102,31 +16,155 @@ pub(super) struct Typed {
 /// What an alias stands for.
 #[derive(Debug, Clone)]
 pub(super) enum Binding {
-    /// The fields of a stage's tracepoints.
-    Fields(usize),
-    /// The columns of a query; the stage is where its FROM happens, if others may happen before it.
-    Columns { columns: Vec<(String, Typed)>, stage: Option<usize> },
+    /// The tuples of a stage, from some of its members.
+    Tuples { stage: usize, parts: Vec<Part> },
+    /// The result of an aggregating query, which is no event.
+    Groups { columns: Vec<(String, Typed)>, having: Option<Expr> },
     /// Something that did not resolve: whatever it is asked for is accepted.
     Unknown,
+}
+
+/// One member of a stage, and what it is seen as.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) member: usize,
+    pub(super) seen: Seen,
+}
+
+/// What an alias sees of a member.
+#[derive(Debug, Clone)]
+pub(super) enum Seen {
+    /// The fields of its tracepoints, but for lists that were taken apart: these are their elements.
+    Fields { elements: Vec<(String, u16)> },
+    /// The columns of a query.
+    Columns(Vec<(String, u16)>),
+}
+
+/// Where the steps of a query go.
+#[derive(Debug, Clone)]
+pub(super) enum Target {
+    /// Behind all members of a stage, and behind its choice.
+    Stage(usize),
+    /// To the end of these members.
+    Members(usize, Vec<usize>),
+}
+
+/// An alias that an expression may use.
+#[derive(Debug, Clone)]
+pub(super) struct Alias {
+    pub(super) name: String,
+    pub(super) binding: Binding,
+    /// It is anti-joined, or joined to one that is: only conditions of such joins may use it.
+    pub(super) hidden: bool,
 }
 
 /// The names that an expression may use.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scope {
-    pub(super) aliases: Vec<(String, Binding)>,
+    pub(super) aliases: Vec<Alias>,
     pub(super) lets: Vec<(String, Typed)>,
     /// The alias whose columns also stand bare, inside a temporal source.
     pub(super) bare: Option<Binding>,
+    /// Whether hidden aliases may be used.
+    pub(super) sees_hidden: bool,
     /// Some alias may be missing because its clause did not parse.
     pub(super) broken: bool,
 }
 
 impl Scope {
-    pub(super) fn alias(&self, name: &str) -> Option<&Binding> {
-        self.aliases.iter().find(|(alias, _)| alias == name).map(|(_, binding)| binding)
+    pub(super) fn alias(&self, name: &str) -> Option<&Alias> {
+        self.aliases.iter().find(|alias| alias.name == name)
     }
 
     pub(super) fn assigned(&self, name: &str) -> Option<&Typed> {
         self.lets.iter().find(|(assigned, _)| assigned == name).map(|(_, typed)| typed)
     }
+
+    pub(super) fn add(&mut self, name: &str, binding: Binding, hidden: bool) {
+        self.aliases.push(Alias { name: name.to_owned(), binding, hidden });
+    }
+}
+
+impl Binding {
+    /// The stage whose event this is.
+    pub(super) fn stage(&self) -> Option<usize> {
+        match self {
+            Binding::Tuples { stage, .. } => Some(*stage),
+            _ => None,
+        }
+    }
+
+    /// The members of its stage.
+    pub(super) fn members(&self) -> Vec<usize> {
+        match self {
+            Binding::Tuples { parts, .. } => parts.iter().map(|part| part.member).collect(),
+            _ => vec![],
+        }
+    }
+}
+
+/// What a query gives for the rows that reach its end.
+#[derive(Debug, Clone)]
+pub(crate) enum Result {
+    /// The rows themselves: their values, each with name and type; `shown` of them are the user's.
+    Rows { values: Vec<(String, u16, Type)>, shown: usize },
+    /// Groups; expressions are over keys, then n, then the finished aggregates, then seconds.
+    Groups(Grouped),
+}
+
+/// The groups of an aggregating query.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Grouped {
+    pub(crate) keys: Vec<(String, Expr, Type)>,
+    pub(crate) folds: Vec<(Aggregate, Expr)>,
+    pub(crate) finished: Vec<Wanted>,
+    pub(crate) columns: Vec<(String, Expr, Type)>,
+    pub(crate) having: Option<Expr>,
+    pub(crate) order: Vec<(Expr, bool)>,
+}
+
+/// A value wanted of a fold.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) fold: usize,
+    pub(crate) finish: Finish,
+    pub(crate) ty: Type,
+}
+
+/// The aggregates of a SELECT, with the columns that stand for them while expressions are resolved.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    pub(super) folds: Vec<(Aggregate, Expr)>,
+    pub(super) finished: Vec<Wanted>,
+    pub(super) stand_ins: HashMap<u16, StandIn>,
+}
+
+/// What a column stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StandIn {
+    /// How many rows the group has.
+    Rows,
+    /// A finished aggregate.
+    Finished(usize),
+    /// The length of the window.
+    Seconds,
+}
+
+/// Where a source stands.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) alias: String,
+    /// Its stage, to which its members are added.
+    pub(super) stage: usize,
+    pub(super) role: Role,
+}
+
+/// What a source is to the query around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    From,
+    Joined,
+    /// Inside First or MostRecent.
+    Kept,
 }

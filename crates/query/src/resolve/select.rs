@@ -1,25 +1,56 @@
 //! GROUP BY and SELECT: rows as they are, or groups with their aggregates.
 
-use super::query::{Resolver, has_aggregate, unique};
-use super::scope::{Column, Finish, Scope, Typed};
-use super::typing;
+use super::aggregate::is_aggregate;
+use super::query::Resolver;
+use super::scope::{
+    Binding, Collected, Grouped, Part, Place, Result, Role, Scope, Seen, StandIn, Target, Typed,
+};
+use super::tail::Shape;
 use crate::diagnostic::Diagnostic;
-use crate::syntax::ast::{Expr as Written, ExprKind, Item, Name, Query, Span};
+use crate::plan::{Column, End, Finished, Fold, Groups, Input, Step};
+use crate::syntax::ast::{Expr as Written, ExprKind, Item, Query, Span};
 use pivot_advice::text::write_expr;
-use pivot_advice::{Aggregate, Expr, Type, Value};
+use pivot_advice::{Expr, Type, Value};
 use std::collections::{HashMap, HashSet};
 
-/// The aggregates of a SELECT, each with the column that stands for it while expressions are resolved.
-#[derive(Debug, Default)]
-pub(super) struct Collected {
-    aggregates: Vec<(Aggregate, Expr, Type)>,
-    /// Stand-in columns: none for COUNT of rows, else the place among the aggregates.
-    columns: HashMap<u16, Option<usize>>,
-}
+/// A column of a SELECT.
+type Selected = (String, Expr, Type);
 
 impl Resolver<'_> {
+    /// What the whole query gives, and in which shape.
+    pub(super) fn finish(&mut self, query: &Query, scope: &Scope) -> (Result, Shape) {
+        let mut shape = self.shape(query);
+        if aggregating(query) {
+            let grouped = self.groups(query, scope);
+            shape.distinct = query.distinct.is_some();
+            return (Result::Groups(grouped), shape);
+        }
+        if let Some(having) = &query.tail.having {
+            let wrong = Diagnostic::error(having.span.clone(), "HAVING is misplaced");
+            self.report(wrong.detail("this query does not aggregate").hint("use WHERE"));
+        }
+        let values = self.values(query, scope);
+        let (order, hidden) = self.order_of_rows(query, scope, &values);
+        shape.order = order;
+        let shown = values.len();
+        let all = values.into_iter().chain(hidden);
+        let target = Target::Stage(0);
+        let values: Vec<(String, u16, Type)> = all.map(|value| self.as_column(value, "", &target)).collect();
+        if query.distinct.is_none() {
+            return (Result::Rows { values, shown }, shape);
+        }
+        let place = |i: usize| Expr::Column(narrow(i));
+        let keys = values.iter().map(|(name, column, ty)| (name.clone(), Expr::Column(*column), *ty));
+        let columns =
+            values.iter().take(shown).enumerate().map(|(i, (name, _, ty))| (name.clone(), place(i), *ty));
+        let order = std::mem::take(&mut shape.order);
+        let grouped =
+            Grouped { keys: keys.collect(), columns: columns.collect(), order, ..Grouped::default() };
+        (Result::Groups(grouped), shape)
+    }
+
     /// The values of a SELECT without aggregates.
-    pub(super) fn values(&mut self, query: &Query, scope: &Scope) -> Vec<(String, Expr, Type)> {
+    fn values(&mut self, query: &Query, scope: &Scope) -> Vec<Selected> {
         let mut taken = HashSet::new();
         let mut values = Vec::new();
         for item in &query.select {
@@ -29,8 +60,113 @@ impl Resolver<'_> {
         values
     }
 
+    /// A value as a column, computed where steps go unless it is one.
+    fn as_column(&mut self, (name, expr, ty): Selected, alias: &str, target: &Target) -> (String, u16, Type) {
+        if let Expr::Column(column) = expr {
+            return (name, column, ty);
+        }
+        let column = Column { alias: alias.to_owned(), name: name.clone(), ty };
+        match self.assign(column, expr, target).expr {
+            Expr::Column(column) => (name, column, ty),
+            // Too many columns, which was reported.
+            _ => (name, 0, ty),
+        }
+    }
+
+    /// The binding of a query without aggregates that is a source.
+    pub(super) fn inline_rows(
+        &mut self,
+        query: &Query,
+        scope: &Scope,
+        target: &Target,
+        place: &Place,
+    ) -> Binding {
+        let values = self.values(query, scope);
+        if query.tail.having.is_some() {
+            let span = query.tail.having.as_ref().map_or(query.span.clone(), |having| having.span.clone());
+            let wrong = Diagnostic::error(span, "HAVING is misplaced");
+            self.report(wrong.detail("this query does not aggregate").hint("use WHERE"));
+        }
+        let from = scope.aliases.first().map(|alias| alias.binding.clone());
+        let Some(Binding::Tuples { stage, parts }) = from else { return Binding::Unknown };
+        let mut columns = Vec::new();
+        for value in values {
+            let (name, column, _) = self.as_column(value, &place.alias, target);
+            columns.push((name, column));
+        }
+        let all: Vec<u16> = columns.iter().map(|(_, column)| *column).collect();
+        if query.distinct.is_some() {
+            self.push(target, &Step::Distinct(all.clone()));
+        }
+        // Rows of one event that a choice counts need an order.
+        if place.role == Role::Kept && !query.joins.is_empty() {
+            self.push(target, &Step::Order(all));
+        }
+        let see = |part: Part| Part { seen: Seen::Columns(columns.clone()), ..part };
+        Binding::Tuples { stage, parts: parts.into_iter().map(see).collect() }
+    }
+
+    /// The binding of an aggregating query that is a source. Its columns are expressions over those
+    /// that its consumer unpacks.
+    pub(super) fn inline_groups(&mut self, query: &Query, scope: &Scope, place: &Place) -> Binding {
+        if let Some(span) = &query.distinct {
+            let wrong = Diagnostic::error(span.clone(), "DISTINCT is misplaced");
+            let wrong = wrong.detail("this query aggregates and is joined");
+            self.report(wrong.hint("leave it out, and group by the columns"));
+        }
+        let grouped = self.groups(query, scope);
+        let target = Target::Stage(place.stage);
+        let keys: Vec<u16> =
+            grouped.keys.iter().map(|key| self.as_column(key.clone(), &place.alias, &target).1).collect();
+        let folds = grouped.folds.iter().map(|(aggregate, argument)| {
+            // The arguments of sketches travel as columns.
+            let argument = match aggregate.is_sketch() {
+                true => {
+                    let value = (self.text(argument), argument.clone(), Type::Any);
+                    Expr::Column(self.as_column(value, "", &target).1)
+                }
+                false => argument.clone(),
+            };
+            Fold { number: 0, aggregate: *aggregate, input: Input::Expr(argument) }
+        });
+        let folds: Vec<Fold> = folds.collect();
+        let finished: Vec<Finished> = grouped
+            .finished
+            .iter()
+            .map(|wanted| Finished { fold: wanted.fold, finish: wanted.finish })
+            .collect();
+        let unpacked = self.unpacked(&grouped, &place.alias, &query.span);
+        let over = |expr: &Expr| {
+            let place = |index: u16| unpacked.get(usize::from(index)).copied().unwrap_or(index);
+            crate::plan::renamed(expr, &mut |index| Expr::Column(place(index)))
+        };
+        let columns = grouped.columns.iter();
+        let columns =
+            columns.map(|(name, expr, ty)| (name.clone(), Typed { expr: over(expr), ty: *ty })).collect();
+        let having = grouped.having.as_ref().map(over);
+        self.plan.stages[place.stage].end = End::Groups(Groups { keys, folds, finished, unpacked });
+        Binding::Groups { columns, having }
+    }
+
+    /// The columns that an aggregating query's group has in its consumer.
+    fn unpacked(&mut self, grouped: &Grouped, alias: &str, span: &Span) -> Vec<u16> {
+        let keys = grouped.keys.iter().map(|(name, _, ty)| (name.clone(), *ty));
+        let rows = [("COUNT".to_owned(), Type::U64)];
+        let finished = grouped.finished.iter().map(|wanted| (wanted.name.clone(), wanted.ty));
+        let mut all: Vec<(String, Type)> = keys.chain(rows).chain(finished).collect();
+        for (name, expr, _) in &grouped.columns {
+            if let Expr::Column(index) = expr
+                && let Some(column) = all.get_mut(usize::from(*index))
+            {
+                column.0.clone_from(name);
+            }
+        }
+        let column = |(name, ty)| self.column(Column { alias: alias.to_owned(), name, ty }, span);
+        all.into_iter().filter_map(column).collect()
+    }
+
     /// The groups of an aggregating query.
-    pub(super) fn groups(&mut self, query: &Query, scope: &Scope) -> Finish {
+    fn groups(&mut self, query: &Query, scope: &Scope) -> Grouped {
         let mut keys: Vec<(Expr, Type)> = Vec::new();
         for written in query.group.iter().flatten() {
             let typed = self.expression(written, scope);
@@ -39,68 +175,103 @@ impl Resolver<'_> {
             }
         }
         let mut taken = HashSet::new();
-        let mut columns = Vec::new();
+        let mut grouped = Grouped::default();
         let mut names: HashMap<usize, String> = HashMap::new();
-        let mut collected = Collected::default();
+        let mut selected: Vec<(String, Typed)> = Vec::new();
+        let outer = self.aggregates.replace(Collected::default());
         for item in &query.select {
-            self.aggregates = Some(collected);
             let typed = self.expression(&item.expr, scope);
-            collected = self.aggregates.take().unwrap_or_default();
             let name = self.item_name(item, &typed.expr, &mut taken);
             if let Some(key) = keys.iter().position(|(key, _)| *key == typed.expr) {
                 names.entry(key).or_insert_with(|| name.clone());
             }
-            let grouped = self.over_groups(&typed.expr, &keys, &collected);
-            match grouped {
-                Ok(expr) => columns.push((name, expr, typed.ty)),
-                Err(column) => self.ungrouped(column, &item.expr.span, query.group.is_some()),
+            if let Some(expr) = self.over_groups(&typed.expr, &keys, query, &item.expr.span) {
+                grouped.columns.push((name.clone(), expr, typed.ty));
             }
+            selected.push((name, typed));
         }
+        self.groups_tail(query, scope, &keys, &selected, &mut grouped);
+        let collected = std::mem::replace(&mut self.aggregates, outer).unwrap_or_default();
         let mut taken = HashSet::new();
         let keys = keys.into_iter().enumerate().map(|(i, (expr, ty))| {
             let name = names.remove(&i).unwrap_or_else(|| self.text(&expr));
             (unique(name, &mut taken), expr, ty)
         });
-        Finish::Groups { keys: keys.collect(), aggregates: collected.aggregates, unpacked: vec![], columns }
+        Grouped { keys: keys.collect(), folds: collected.folds, finished: collected.finished, ..grouped }
     }
 
-    /// Gives an aggregating subquery's group the columns of its consumer; returns SELECT over them.
-    pub(super) fn unpacked(&mut self, finish: &mut Finish, alias: &str, span: &Span) -> Vec<(String, Typed)> {
-        let Finish::Groups { keys, aggregates, unpacked, columns } = finish else { return vec![] };
-        let keys = keys.iter().map(|(name, _, ty)| (name.clone(), *ty));
-        let rows = [("COUNT".to_owned(), Type::U64)];
-        let aggregates =
-            aggregates.iter().map(|(aggregate, expr, ty)| (self.aggregate_text(*aggregate, expr), *ty));
-        let mut all: Vec<(String, Type)> = keys.chain(rows).chain(aggregates).collect();
-        for (name, expr, _) in columns.iter() {
-            if let Expr::Column(index) = expr {
-                all[usize::from(*index)].0.clone_from(name);
+    /// HAVING and ORDER BY, which may use what SELECT has named.
+    fn groups_tail(
+        &mut self,
+        query: &Query,
+        scope: &Scope,
+        keys: &[(Expr, Type)],
+        selected: &[(String, Typed)],
+        grouped: &mut Grouped,
+    ) {
+        let named = with_names(scope, query, selected);
+        if let Some(having) = &query.tail.having {
+            let typed = self.wanted(&having.body, &named, Type::Bool, "HAVING");
+            grouped.having = self.over_groups(&typed.expr, keys, query, &having.body.span);
+        }
+        for order in query.tail.order.iter().flat_map(|order| &order.body) {
+            let typed = match ordinal(&order.expr, selected) {
+                Some((_, typed)) => typed.clone(),
+                None => self.expression(&order.expr, &named),
+            };
+            let expr = self.over_groups(&typed.expr, keys, query, &order.expr.span);
+            grouped.order.extend(expr.map(|expr| (expr, order.descending)));
+        }
+    }
+
+    /// ORDER BY over rows: places of the values, and those that are not selected.
+    fn order_of_rows(
+        &mut self,
+        query: &Query,
+        scope: &Scope,
+        values: &[Selected],
+    ) -> (Vec<(Expr, bool)>, Vec<Selected>) {
+        let typed =
+            values.iter().map(|(name, expr, ty)| (name.clone(), Typed { expr: expr.clone(), ty: *ty }));
+        let selected: Vec<(String, Typed)> = typed.collect();
+        let named = with_names(scope, query, &selected);
+        let mut hidden: Vec<Selected> = Vec::new();
+        let mut order = Vec::new();
+        for written in query.tail.order.iter().flat_map(|order| &order.body) {
+            let typed = match ordinal(&written.expr, &selected) {
+                Some((_, typed)) => typed.clone(),
+                None => self.expression(&written.expr, &named),
+            };
+            let all = values.iter().chain(&hidden).position(|(_, expr, _)| *expr == typed.expr);
+            let place = all.unwrap_or_else(|| {
+                hidden.push((self.text(&typed.expr), typed.expr.clone(), typed.ty));
+                values.len() + hidden.len() - 1
+            });
+            if query.distinct.is_some() && place >= values.len() {
+                let wrong = Diagnostic::error(written.expr.span.clone(), "ORDER BY of what is not selected");
+                self.report(wrong.detail("rows that differ in it only are one").hint("add it to SELECT"));
+            }
+            order.push((Expr::Column(narrow(place)), written.descending));
+        }
+        (order, hidden)
+    }
+
+    /// An expression over the columns of a group: keys, n, finished aggregates, seconds.
+    fn over_groups(
+        &mut self,
+        expr: &Expr,
+        keys: &[(Expr, Type)],
+        query: &Query,
+        span: &Span,
+    ) -> Option<Expr> {
+        let stand_ins = self.aggregates.as_ref().map(|found| found.stand_ins.clone()).unwrap_or_default();
+        match over_groups(expr, keys, &stand_ins) {
+            Ok(expr) => Some(expr),
+            Err(column) => {
+                self.ungrouped(column, span, query.group.is_some());
+                None
             }
         }
-        for (name, ty) in all {
-            unpacked.extend(self.column(Column { alias: alias.to_owned(), name, ty }, span));
-        }
-        let place = |index: u16| unpacked.get(usize::from(index)).copied().unwrap_or(index);
-        let columns = columns.iter().map(|(name, expr, ty)| {
-            let expr = crate::plan::renamed(expr, &mut |index| Expr::Column(place(index)));
-            (name.clone(), Typed { expr, ty: *ty })
-        });
-        columns.collect()
-    }
-
-    /// An expression over the columns of a group: keys, n, aggregates. Fails with a column that is neither.
-    fn over_groups(&self, expr: &Expr, keys: &[(Expr, Type)], collected: &Collected) -> Result<Expr, u16> {
-        if let Some(key) = keys.iter().position(|(key, _)| key == expr) {
-            return Ok(Expr::Column(narrow(key)));
-        }
-        if let Expr::Column(index) = expr {
-            return match collected.columns.get(index) {
-                Some(None) => Ok(Expr::Column(narrow(keys.len()))),
-                Some(Some(place)) => Ok(Expr::Column(narrow(keys.len() + 1 + place))),
-                None => Err(*index),
-            };
-        }
-        crate::plan::rebuilt(expr, &mut |child| self.over_groups(child, keys, collected))
     }
 
     fn ungrouped(&mut self, column: u16, span: &Span, grouped: bool) {
@@ -111,63 +282,6 @@ impl Resolver<'_> {
             false => format!("add GROUP BY {name}, or aggregate it"),
         };
         self.report(wrong.hint(hint));
-    }
-
-    pub(super) fn count_rows(&mut self, span: &Span) -> Typed {
-        self.stand_in("COUNT".into(), Type::U64, None, span)
-    }
-
-    pub(super) fn aggregate(
-        &mut self,
-        aggregate: Aggregate,
-        name: &Name,
-        arguments: &[Written],
-        scope: &Scope,
-    ) -> Typed {
-        let [argument] = arguments else {
-            let wrong = Diagnostic::error(name.span.clone(), format!("`{aggregate}` takes 1 argument"));
-            self.report(wrong.detail(format!("here are {}", arguments.len())));
-            return Typed::unknown();
-        };
-        let outer = self.aggregates.take();
-        if outer.is_none() {
-            self.misplaced(&name.span);
-            return Typed::unknown();
-        }
-        let typed = self.expression(argument, scope);
-        self.aggregates = outer;
-        let Some(ty) = typing::aggregate(aggregate, typed.ty) else {
-            let wrong = format!("{aggregate} of {} has no meaning", typed.ty);
-            let wrong =
-                Diagnostic::error(argument.span.clone(), wrong).detail(format!("this is {}", typed.ty));
-            self.report(wrong.hint("use a number, or COUNT, MIN or MAX"));
-            return Typed::unknown();
-        };
-        let collected = self.aggregates.get_or_insert_default();
-        let same = |(known, expr, _): &(Aggregate, Expr, Type)| *known == aggregate && *expr == typed.expr;
-        let place = collected.aggregates.iter().position(same).unwrap_or_else(|| {
-            collected.aggregates.push((aggregate, typed.expr.clone(), ty));
-            collected.aggregates.len() - 1
-        });
-        let text = self.aggregate_text(aggregate, &typed.expr);
-        self.stand_in(text, ty, Some(place), &name.span)
-    }
-
-    fn stand_in(&mut self, name: String, ty: Type, place: Option<usize>, span: &Span) -> Typed {
-        if self.aggregates.is_none() {
-            self.misplaced(span);
-            return Typed::unknown();
-        }
-        let Some(column) = self.column(Column { alias: String::new(), name, ty }, span) else {
-            return Typed::unknown();
-        };
-        self.aggregates.get_or_insert_default().columns.insert(column, place);
-        Typed { expr: Expr::Column(column), ty }
-    }
-
-    fn misplaced(&mut self, span: &Span) {
-        let wrong = Diagnostic::error(span.clone(), "an aggregate is misplaced");
-        self.report(wrong.detail("aggregates stand in SELECT, outside of other aggregates"));
     }
 
     /// The name of a column of the result: given, or as the expression reads.
@@ -191,21 +305,84 @@ impl Resolver<'_> {
     }
 
     /// An expression as it is shown.
-    fn text(&self, expr: &Expr) -> String {
+    pub(super) fn text(&self, expr: &Expr) -> String {
         if let Expr::Literal(Value::Str(text)) = expr {
             return text.to_string();
         }
         let mut out = String::new();
         let name =
-            |index: u16| self.out.columns.get(usize::from(index)).map(Column::shown).unwrap_or_default();
+            |index: u16| self.plan.columns.get(usize::from(index)).map(Column::shown).unwrap_or_default();
         // Writing to a String does not fail.
         let _ = write_expr(&mut out, expr, &name, 0);
         out
     }
+}
 
-    fn aggregate_text(&self, aggregate: Aggregate, argument: &Expr) -> String {
-        format!("{aggregate}({})", self.text(argument))
+/// The count of rows comes right behind the keys, then the finished aggregates.
+fn over_groups(
+    expr: &Expr,
+    keys: &[(Expr, Type)],
+    stand_ins: &HashMap<u16, StandIn>,
+) -> std::result::Result<Expr, u16> {
+    if let Some(key) = keys.iter().position(|(key, _)| key == expr) {
+        return Ok(Expr::Column(narrow(key)));
     }
+    if let Expr::Column(index) = expr {
+        let behind = match stand_ins.get(index) {
+            Some(StandIn::Rows) => 0,
+            Some(StandIn::Finished(place)) => 1 + place,
+            Some(StandIn::Seconds) => return Ok(Expr::Column(SECONDS)),
+            None => return Err(*index),
+        };
+        return Ok(Expr::Column(narrow(keys.len() + behind)));
+    }
+    crate::plan::rebuilt(expr, &mut |child| over_groups(child, keys, stand_ins))
+}
+
+/// The column of a result that is the length of its window in seconds.
+pub(crate) const SECONDS: u16 = u16::MAX;
+
+/// The scope with the names of SELECT, which win over nothing that has its name already.
+fn with_names(scope: &Scope, query: &Query, selected: &[(String, Typed)]) -> Scope {
+    let mut named = scope.clone();
+    let given = query.select.iter().zip(selected).filter(|(item, _)| item.name.is_some());
+    let free: Vec<_> = given
+        .filter(|(_, (name, _))| scope.assigned(name).is_none() && scope.alias(name).is_none())
+        .map(|(_, selected)| selected.clone())
+        .collect();
+    named.lets.extend(free);
+    named
+}
+
+/// `ORDER BY 2` means the second column.
+fn ordinal<'s>(expr: &Written, selected: &'s [(String, Typed)]) -> Option<&'s (String, Typed)> {
+    let ExprKind::Literal(value) = &expr.kind else { return None };
+    let place = usize::try_from(value.as_integer()?).ok()?.checked_sub(1)?;
+    selected.get(place)
+}
+
+/// Whether a query has GROUP BY or an aggregate.
+pub(super) fn aggregating(query: &Query) -> bool {
+    query.group.is_some() || query.select.iter().any(|item| has_aggregate(&item.expr))
+}
+
+pub(super) fn has_aggregate(expr: &Written) -> bool {
+    match &expr.kind {
+        ExprKind::CountRows | ExprKind::CountDistinct(..) => true,
+        ExprKind::Call(name, _) if is_aggregate(&name.text) => true,
+        _ => expr.children().into_iter().any(has_aggregate),
+    }
+}
+
+/// Names that occur twice, for results whose columns must differ.
+fn unique(name: String, taken: &mut HashSet<String>) -> String {
+    let mut candidate = name.clone();
+    let mut number = 2;
+    while !taken.insert(candidate.clone()) {
+        candidate = format!("{name}_{number}");
+        number += 1;
+    }
+    candidate
 }
 
 fn narrow(index: usize) -> u16 {

@@ -1,125 +1,165 @@
-//! Sources to stages, and fields to columns.
+//! Sources to the members of a stage: tracepoints, patterns, unions, queries, lists, and choices.
 
-use super::condition::conjuncts;
-use super::query::{Place, Resolver, Role};
-use super::scope::{Binding, Column, Observed, Scope, Stage, Tracepoint, Typed};
-use crate::catalog::default_field;
+use super::query::Resolver;
+use super::scope::{Binding, Part, Place, Role, Scope, Seen, Target, Typed};
+use super::typing;
 use crate::diagnostic::Diagnostic;
+use crate::plan::{Column, Member, Step, Tracepoint};
 use crate::suggest::nearest;
-use crate::syntax::ast::{Source, SourceKind, Span, Which};
-use pivot_advice::{Expr, Keep, Type, canonical_field, default_fields};
+use crate::syntax::ast::{Expr as Written, Name, NamePattern, Source, SourceKind, Span, Which};
+use pivot_advice::{Binary, Expr, Keep, Type};
 
-/// A query that needs more has gone wrong, or its named queries multiply.
-const MAX_STAGES: usize = 64;
-/// Keeps room for the columns that plans add.
-const MAX_COLUMNS: usize = 1 << 15;
-/// Fields that a function has when it returns, and not before.
-const AT_EXIT: [&str; 3] = ["elapsed", "result", "outcome"];
+/// The most tracepoints that a pattern may match.
+const MAX_MATCHES: usize = 1_000;
 
 impl Resolver<'_> {
-    /// The stage or query that a list of sources means; several are a union.
-    pub(super) fn sources(&mut self, sources: &[Source], place: &Place, role: Role) -> Binding {
-        if let [only] = sources {
-            return self.source(only, place, role);
-        }
-        let mut names = Vec::new();
+    /// What a list of sources means; several are a union.
+    pub(super) fn sources(&mut self, sources: &[Source], place: &Place) -> Binding {
+        let mut parts: Vec<Part> = Vec::new();
+        let mut names: Vec<(&String, &Span)> = Vec::new();
+        let mut known = true;
         for source in sources {
             match &source.kind {
+                // Tracepoints of a union are one member: they do the same.
                 SourceKind::Named(name) if !self.is_query(name) => names.push((name, &source.span)),
-                _ => {
-                    let wrong = Diagnostic::error(source.span.clone(), "only tracepoints can be united");
-                    self.report(wrong.detail("this is not a tracepoint"));
-                }
+                _ => match self.source(source, place) {
+                    Binding::Tuples { parts: more, .. } => parts.extend(more),
+                    _ => known = false,
+                },
             }
         }
-        self.stage(&names, place).map_or(Binding::Unknown, Binding::Fields)
+        if !names.is_empty() {
+            let tracepoints = names.iter().map(|(name, span)| self.tracepoint(name, span)).collect();
+            let part = self.member(place.stage, tracepoints);
+            parts.insert(0, part);
+        }
+        if known { Binding::Tuples { stage: place.stage, parts } } else { Binding::Unknown }
     }
 
-    pub(super) fn source(&mut self, source: &Source, place: &Place, role: Role) -> Binding {
+    pub(super) fn source(&mut self, source: &Source, place: &Place) -> Binding {
         match &source.kind {
-            SourceKind::Query(query) => self.inline(query, place, role, &source.span),
-            SourceKind::Named(name) if self.is_query(name) => {
-                self.inline_named(name, place, role, &source.span)
-            }
+            SourceKind::Query(query) => self.inline(query, place, &source.span),
+            SourceKind::Named(name) if self.is_query(name) => self.inline_named(name, place, &source.span),
             SourceKind::Named(name) => {
-                self.stage(&[(name, &source.span)], place).map_or(Binding::Unknown, Binding::Fields)
+                let tracepoint = self.tracepoint(name, &source.span);
+                let part = self.member(place.stage, vec![tracepoint]);
+                Binding::Tuples { stage: place.stage, parts: vec![part] }
             }
+            SourceKind::Pattern(pattern) => self.pattern(pattern, place, &source.span),
+            SourceKind::Unnest(inner, field) => self.unnest(inner, field, place),
             SourceKind::Temporal { which, n, source: inner, condition } => {
-                if role != Role::Joined {
-                    let wrong = Diagnostic::error(source.span.clone(), "a temporal source is misplaced");
-                    let detail = "First and MostRecent keep what happened before another event";
-                    self.report(wrong.detail(detail).hint("join it: JOIN x IN First(..) ON x -> y"));
-                    return Binding::Unknown;
-                }
-                let keep = match which {
-                    Which::First => Keep::First(*n),
-                    Which::MostRecent => Keep::MostRecent(*n),
-                };
-                let binding = self.source(inner, &Place { keep, ..place.clone() }, Role::Kept);
-                if let Some(condition) = condition {
-                    self.choice(condition, &binding, place);
-                }
-                self.as_columns(binding, place)
+                self.temporal(*which, *n, (inner, condition.as_ref()), place, &source.span)
             }
         }
+    }
+
+    fn member(&mut self, stage: usize, tracepoints: Vec<Tracepoint>) -> Part {
+        let members = &mut self.plan.stages[stage].members;
+        members.push(Member { tracepoints, ..Member::default() });
+        Part { member: members.len() - 1, seen: Seen::Fields { elements: vec![] } }
+    }
+
+    fn temporal(
+        &mut self,
+        which: Which,
+        n: u32,
+        (inner, condition): (&Source, Option<&Written>),
+        place: &Place,
+        span: &Span,
+    ) -> Binding {
+        if place.role != Role::Joined {
+            let wrong = Diagnostic::error(span.clone(), "a temporal source is misplaced");
+            let detail = "First and MostRecent keep what happened before another event";
+            self.report(wrong.detail(detail).hint("join it: JOIN x IN First(..) ON x -> y"));
+            return Binding::Unknown;
+        }
+        self.plan.stages[place.stage].keep = match which {
+            Which::First => Keep::First(n),
+            Which::MostRecent => Keep::MostRecent(n),
+        };
+        let binding = self.source(inner, &Place { role: Role::Kept, ..place.clone() });
+        if let Some(condition) = condition {
+            self.choice(condition, &binding, place);
+        }
+        binding
     }
 
     /// The temporal source's own WHERE: it sees the source alone.
-    fn choice(&mut self, condition: &crate::syntax::ast::Expr, binding: &Binding, place: &Place) {
-        let aliases = vec![(place.alias.clone(), binding.clone())];
-        let scope = Scope { aliases, bare: Some(binding.clone()), ..Scope::default() };
+    fn choice(&mut self, condition: &Written, binding: &Binding, place: &Place) {
+        let mut scope = Scope { bare: Some(binding.clone()), ..Scope::default() };
+        scope.add(&place.alias, binding.clone(), false);
         let condition = self.wanted(condition, &scope, Type::Bool, "WHERE");
-        let stage = match binding {
-            Binding::Fields(stage) | Binding::Columns { stage: Some(stage), .. } => *stage,
-            _ => return,
-        };
-        self.out.stages[stage].choice.extend(conjuncts(condition.expr));
+        self.filter(&Target::Members(place.stage, binding.members()), condition.expr);
     }
 
-    /// Names the computed columns of a query, so that they are computed once.
-    pub(super) fn as_columns(&mut self, binding: Binding, place: &Place) -> Binding {
-        let Binding::Columns { columns, stage } = binding else { return binding };
-        let named = columns.into_iter().map(|(name, typed)| match typed.expr {
-            Expr::Column(_) => (name, typed),
-            expr => {
-                let column = Column { alias: place.alias.clone(), name: name.clone(), ty: typed.ty };
-                let typed = self.assign(column, expr, place.block);
-                (name, typed)
+    fn unnest(&mut self, inner: &Source, field: &Name, place: &Place) -> Binding {
+        let binding = self.source(inner, place);
+        let Binding::Tuples { stage, parts } = &binding else {
+            if let Binding::Groups { .. } = binding {
+                let wrong = "an aggregating query cannot be unnested";
+                self.report(Diagnostic::error(inner.span.clone(), wrong).detail("this query aggregates"));
             }
-        });
-        Binding::Columns { columns: named.collect(), stage }
+            return Binding::Unknown;
+        };
+        let list = self.member_of(&binding, &place.alias, &field.text, &field.span);
+        let item = match list.ty {
+            Type::List(item) => *item,
+            ty if typing::open(ty) => Type::Any,
+            ty => {
+                let wrong = Diagnostic::error(field.span.clone(), format!("`{}` is not a list", field.text));
+                self.report(wrong.detail(format!("this is {ty}")));
+                Type::Any
+            }
+        };
+        let Expr::Column(list) = list.expr else { return Binding::Unknown };
+        let column = Column { alias: place.alias.clone(), name: field.text.clone(), ty: item };
+        let Some(element) = self.column(column, &field.span) else { return Binding::Unknown };
+        // Elements of a chosen tuple do not choose again.
+        let chosen = matches!(inner.kind, SourceKind::Temporal { .. });
+        let target = if chosen { Target::Stage(*stage) } else { Target::Members(*stage, binding.members()) };
+        self.push(&target, &Step::Unnest { list, element });
+        let parts = parts.iter().cloned().map(|part| part.with(&field.text, element)).collect();
+        Binding::Tuples { stage: *stage, parts }
     }
 
-    fn stage(&mut self, names: &[(&String, &Span)], place: &Place) -> Option<usize> {
-        let (_, span) = names.first()?;
-        if self.out.stages.len() >= MAX_STAGES {
-            let wrong = format!("the query has more than {MAX_STAGES} stages");
-            self.report(Diagnostic::error((*span).clone(), wrong));
-            return None;
+    fn pattern(&mut self, pattern: &NamePattern, place: &Place, span: &Span) -> Binding {
+        let catalog = self.catalog;
+        let matched = match catalog.matching(pattern) {
+            Ok(matched) => matched,
+            Err(why) => {
+                self.report(Diagnostic::error(span.clone(), "the pattern is wrong").detail(why));
+                return Binding::Unknown;
+            }
+        };
+        let has_fields = |name: &&str| {
+            let known = catalog.tracepoint(name);
+            pattern
+                .fields
+                .iter()
+                .all(|(field, _)| known.is_none_or(|known| known.field(&field.text).is_some()))
+        };
+        let names: Vec<&str> = matched.into_iter().filter(has_fields).collect();
+        if names.len() > MAX_MATCHES {
+            let wrong = format!("the pattern matches {} tracepoints", names.len());
+            let wrong = Diagnostic::error(span.clone(), wrong).detail("too many");
+            self.report(wrong.hint(format!("narrow it down to {MAX_MATCHES} at most")));
+            return Binding::Unknown;
         }
-        let mut tracepoints: Vec<Tracepoint> = Vec::new();
-        for (name, span) in names {
-            let tracepoint = self.tracepoint(name, span);
-            tracepoints.push(tracepoint);
+        if names.is_empty() {
+            let warning = Diagnostic::warning(span.clone(), "no tracepoint matches this pattern yet");
+            self.report(warning.detail("the query stays pending here"));
+            self.pending.push(self.written(span));
         }
-        Some(self.add_stage(tracepoints, place))
-    }
-
-    /// Stands for a FROM that did not resolve; the query does not compile.
-    pub(super) fn unknown_stage(&mut self, place: &Place) {
-        self.add_stage(vec![], place);
-    }
-
-    fn add_stage(&mut self, tracepoints: Vec<Tracepoint>, place: &Place) -> usize {
-        self.out.stages.push(Stage {
-            alias: place.alias.clone(),
-            parent: place.parent,
-            tracepoints,
-            keep: place.keep,
-            observed: Vec::new(),
-            choice: Vec::new(),
-        });
-        self.out.stages.len() - 1
+        let tracepoints = names.iter().map(|name| Tracepoint { name: (*name).to_owned(), pending: false });
+        let part = self.member(place.stage, tracepoints.collect());
+        let binding = Binding::Tuples { stage: place.stage, parts: vec![part] };
+        for (field, value) in &pattern.fields {
+            let typed = self.member_of(&binding, &place.alias, &field.text, &field.span);
+            let wanted = Typed { expr: Expr::Literal(value.clone()), ty: value.type_of() };
+            let condition = self.compare(Binary::Equal, typed, wanted, &field.span);
+            self.filter(&Target::Members(place.stage, binding.members()), condition.expr);
+        }
+        binding
     }
 
     fn tracepoint(&mut self, name: &str, span: &Span) -> Tracepoint {
@@ -133,100 +173,19 @@ impl Resolver<'_> {
         let found = nearest(name, functions.chain(known()).chain(queries).chain(with));
         let warning = Diagnostic::warning(span.clone(), format!("nobody exports `{name}` yet"));
         self.report(warning.detail("the query stays pending here").suggest(found));
-        if !self.out.pending.iter().any(|pending| pending == name) {
-            self.out.pending.push(name.to_owned());
+        if !self.pending.iter().any(|pending| pending == name) {
+            self.pending.push(name.to_owned());
         }
         Tracepoint { name: name.to_owned(), pending: true }
     }
+}
 
-    /// A field of a stage in any accepted spelling, as a column.
-    pub(super) fn field(&mut self, stage: usize, name: &str, span: &Span) -> Typed {
-        let catalog = self.catalog;
-        let tracepoints = &self.out.stages[stage].tracepoints;
-        let found: Vec<Option<(&str, Type)>> = tracepoints
-            .iter()
-            .map(|tracepoint| match catalog.tracepoint(&tracepoint.name) {
-                Some(known) => known.field(name),
-                None => default_field(name).or(Some((name, Type::Any))),
-            })
-            .collect();
-        let Some((field, first)) = found.iter().flatten().next().copied() else {
-            self.unknown_field(stage, name, span);
-            return Typed::unknown();
-        };
-        let ty = if found.iter().flatten().all(|(_, ty)| *ty == first) { first } else { Type::Any };
-        let lacking = found.iter().map(Option::is_none).collect();
-        self.observe(stage, field.to_owned(), ty, lacking, span)
-    }
-
-    fn observe(&mut self, stage: usize, field: String, ty: Type, lacking: Vec<bool>, span: &Span) -> Typed {
-        let known = self.observed.get(&(stage, field.clone()));
-        if let Some(column) = known {
-            return Typed { expr: Expr::Column(*column), ty };
-        }
-        let alias = self.out.stages[stage].alias.clone();
-        let Some(column) = self.column(Column { alias, name: field.clone(), ty }, span) else {
-            return Typed::unknown();
-        };
-        self.observed.insert((stage, field.clone()), column);
-        self.out.stages[stage].observed.push(Observed { field, column, lacking });
-        Typed { expr: Expr::Column(column), ty }
-    }
-
-    /// A new column, unless there are too many.
-    pub(super) fn column(&mut self, column: Column, span: &Span) -> Option<u16> {
-        let number = u16::try_from(self.out.columns.len()).ok().filter(|n| usize::from(*n) < MAX_COLUMNS);
-        match number {
-            Some(number) => {
-                self.out.columns.push(column);
-                Some(number)
-            }
-            None => {
-                self.report(Diagnostic::error(span.clone(), "the query has too many columns"));
-                None
-            }
-        }
-    }
-
-    fn unknown_field(&mut self, stage: usize, name: &str, span: &Span) {
-        let tracepoints: Vec<String> =
-            self.out.stages[stage].tracepoints.iter().map(|tracepoint| tracepoint.name.clone()).collect();
-        let wrong = Diagnostic::error(span.clone(), format!("unknown field `{name}`"));
-        let function = tracepoints
-            .iter()
-            .find_map(|name| name.strip_suffix("@enter").or_else(|| name.strip_suffix("@error")));
-        if let (Some(function), true) = (function, AT_EXIT.contains(&name)) {
-            let detail = format!("`{name}` exists at @exit only");
-            self.report(wrong.detail(detail).hint(format!("write `{function}@exit`")));
-            return;
-        }
-        let catalog = self.catalog;
-        let known = tracepoints.iter().filter_map(|name| catalog.tracepoint(name));
-        let exported = known.flat_map(|known| known.fields.iter().map(|field| field.name.as_str()));
-        let default = default_fields().iter().map(|(field, _)| *field);
-        let found = nearest(canonical_field(name), exported.chain(default));
-        let detail = format!("`{}` does not export it", tracepoints.join("`, `"));
-        self.report(wrong.detail(detail).suggest(found));
-    }
-
-    /// The exported field of a stage, if there is exactly one.
-    pub(super) fn only_field(&self, stage: usize) -> Option<String> {
-        let mut tracepoints = self.out.stages[stage].tracepoints.iter();
-        let known = self.catalog.tracepoint(&tracepoints.next()?.name)?;
-        match (known.fields.as_slice(), tracepoints.next()) {
-            ([only], None) => Some(only.name.clone()),
-            _ => None,
-        }
-    }
-
-    /// Whether a binding has a column of that name, for hints.
-    pub(super) fn has(&self, binding: &Binding, name: &str) -> bool {
-        match binding {
-            Binding::Unknown => false,
-            Binding::Columns { columns, .. } => columns.iter().any(|(column, _)| column == name),
-            Binding::Fields(stage) => self.out.stages[*stage].tracepoints.iter().any(|tracepoint| {
-                self.catalog.tracepoint(&tracepoint.name).is_some_and(|known| known.field(name).is_some())
-            }),
-        }
+impl Part {
+    /// The same with one field or column replaced by its elements.
+    fn with(mut self, name: &str, element: u16) -> Part {
+        let (Seen::Fields { elements: columns } | Seen::Columns(columns)) = &mut self.seen;
+        columns.retain(|(known, _)| known != name);
+        columns.push((name.to_owned(), element));
+        self
     }
 }

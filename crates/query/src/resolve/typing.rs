@@ -1,6 +1,6 @@
 //! The types of expressions, as evaluation gives them. [`Type::Any`] goes with everything.
 
-use pivot_advice::{Aggregate, Binary, Function, Type};
+use pivot_advice::{Binary, Function, Type};
 
 /// Whether a value of one type can be compared with a value of the other.
 pub(super) fn comparable(a: Type, b: Type) -> bool {
@@ -70,19 +70,6 @@ pub(super) fn united(a: Type, b: Type) -> Option<Type> {
     }
 }
 
-/// The type of an aggregate; none if its argument does not fit.
-pub(super) fn aggregate(aggregate: Aggregate, argument: Type) -> Option<Type> {
-    match (aggregate, argument) {
-        (Aggregate::Count, _) => Some(Type::U64),
-        (Aggregate::Min | Aggregate::Max, ty) => Some(ty),
-        (_, ty) if open(ty) => Some(Type::Any),
-        (Aggregate::Sum, ty) if ty.is_integer() => Some(Type::I64),
-        (Aggregate::Sum | Aggregate::Average, Type::Duration) => Some(Type::Duration),
-        (Aggregate::Sum | Aggregate::Average, ty) if ty.is_number() => Some(Type::F64),
-        _ => None,
-    }
-}
-
 /// The type of a function's result, or the place of the argument that does not fit and what it should be.
 pub(super) fn call(function: Function, arguments: &[Type]) -> Result<Type, (usize, &'static str)> {
     use Function::*;
@@ -121,6 +108,16 @@ pub(super) fn call(function: Function, arguments: &[Type]) -> Result<Type, (usiz
             number(1).map(|()| Type::F64)
         }
         Bucket => bucket(at(0), at(1)),
+        Truncate => {
+            need(0, at(0) == Type::Timestamp, "a timestamp")?;
+            text(1).map(|()| Type::Timestamp)
+        }
+        WidthBucket => {
+            for i in 0..3 {
+                need(i, at(i).is_number() || at(i) == Type::Duration, "a number or a duration")?;
+            }
+            integer(3).map(|()| Type::I64)
+        }
         Coalesce => {
             let mut all = Type::Null;
             for (i, ty) in arguments.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! The query as it was written, with the place of everything.
 
-use pivot_advice::{Binary, Type, Value};
+use pivot_advice::{Binary, Match, Type, Value};
 use std::ops::Range;
 
 /// Bytes of the query text.
@@ -22,9 +22,57 @@ pub(crate) struct Query {
     pub(crate) steps: Vec<Step>,
     pub(crate) group: Option<Vec<Expr>>,
     pub(crate) select: Vec<Item>,
+    /// Where DISTINCT stands.
+    pub(crate) distinct: Option<Span>,
+    pub(crate) tail: Tail,
     pub(crate) span: Span,
     /// Some clause did not parse: what it would have bound is not known.
     pub(crate) broken: bool,
+}
+
+/// What may follow SELECT, each with the place of its keyword.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tail {
+    pub(crate) having: Option<Clause<Expr>>,
+    pub(crate) order: Option<Clause<Vec<Order>>>,
+    pub(crate) limit: Option<Clause<u64>>,
+    /// The fraction of requests.
+    pub(crate) sample: Option<Clause<f64>>,
+    /// Nanoseconds.
+    pub(crate) every: Option<Clause<i64>>,
+    /// Nanoseconds.
+    pub(crate) duration: Option<Clause<i64>>,
+    pub(crate) within: Option<Clause<Vec<Budget>>>,
+    pub(crate) into: Option<Clause<Sink>>,
+}
+
+/// A clause and the place of its keyword.
+#[derive(Debug, Clone)]
+pub(crate) struct Clause<T> {
+    pub(crate) span: Span,
+    pub(crate) body: T,
+}
+
+/// `expr [ASC | DESC]`
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    pub(crate) expr: Expr,
+    pub(crate) descending: bool,
+}
+
+/// `groups 1000`: its name, and a number, or a fraction if it was written with `%`.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget {
+    pub(crate) name: Name,
+    pub(crate) amount: f64,
+    pub(crate) percent: bool,
+}
+
+/// `name (key = value, ..)`
+#[derive(Debug, Clone)]
+pub(crate) struct Sink {
+    pub(crate) name: Name,
+    pub(crate) options: Vec<(Name, Value)>,
 }
 
 /// `name AS (query)`
@@ -44,6 +92,7 @@ pub(crate) struct From {
 /// `JOIN alias IN source ON before -> after AND condition`
 #[derive(Debug, Clone)]
 pub(crate) struct Join {
+    pub(crate) matching: Match,
     pub(crate) alias: Name,
     pub(crate) source: Source,
     pub(crate) before: Name,
@@ -67,6 +116,18 @@ pub(crate) enum SourceKind {
     Temporal { which: Which, n: u32, source: Box<Source>, condition: Option<Expr> },
     /// `(query)`
     Query(Box<Query>),
+    /// `UNNEST(source, field)`
+    Unnest(Box<Source>, Name),
+    /// Names with wildcards, or a regular expression.
+    Pattern(NamePattern),
+}
+
+/// A pattern of tracepoint names, with what their fields must equal.
+#[derive(Debug, Clone)]
+pub(crate) struct NamePattern {
+    pub(crate) text: String,
+    pub(crate) is_regex: bool,
+    pub(crate) fields: Vec<(Name, Value)>,
 }
 
 /// Which end of the past a temporal source keeps.
@@ -121,6 +182,8 @@ pub(crate) enum ExprKind {
     },
     Cast(Box<Expr>, Type),
     Call(Name, Vec<Expr>),
+    /// `COUNT(DISTINCT x)`
+    CountDistinct(Name, Box<Expr>),
     /// `COUNT` and `COUNT(*)`
     CountRows,
 }
@@ -131,6 +194,7 @@ impl Expr {
         use ExprKind::*;
         match &self.kind {
             Path(_) | Literal(_) | CountRows => vec![],
+            CountDistinct(_, x) => vec![x],
             Not(x) | Negate(x) | Like(x, _) | Regex(x, _) | IsNull(x) | Cast(x, _) => vec![x],
             Compare(_, x, y) => vec![x, y],
             Between(x, low, high) => vec![x, low, high],

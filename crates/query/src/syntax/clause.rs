@@ -3,16 +3,18 @@
 //! Cutting first is what makes one typo not hide the next: a clause that does not parse is reported
 //! and left out, and the others are read as if nothing had happened.
 
-use super::ast::{Item, Query, Span, Step};
+use super::ast::{self, Item, Query, Span, Step};
 use super::expr::{comma_list, expression};
 use super::input::{Parsed, Tokens, keyword, name, symbol};
 use super::source::{from, join, with};
+use super::tail;
 use super::token::{Kind, Token};
 use crate::diagnostic::Diagnostic;
 use crate::suggest::nearest;
 use nom::Parser;
 use nom::combinator::{cut, opt};
 use nom::sequence::preceded;
+use pivot_advice::Match;
 
 /// The clauses, in the order in which they may stand; SELECT may also come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -185,16 +187,23 @@ impl Reader {
         let rest = match part.clause {
             Clause::With => parse(part, with, |with| query.with = with),
             Clause::From => parse(part, from, |from| query.from = Some(from)),
-            Clause::Join => parse(part, join, |join| query.joins.push(join)),
+            Clause::Join => parse(part, |body| join(body, Match::Inner), |join| query.joins.push(join)),
+            Clause::LeftJoin => parse(part, |body| join(body, Match::Left), |join| query.joins.push(join)),
+            Clause::AntiJoin => parse(part, |body| join(body, Match::Anti), |join| query.joins.push(join)),
             Clause::Let => parse(part, assignment, |step| query.steps.push(step)),
             Clause::Where => parse(part, expression, |expr| query.steps.push(Step::Where(expr))),
             Clause::GroupBy => parse(part, comma_list(expression), |keys| query.group = Some(keys)),
-            Clause::Select => parse(part, comma_list(item), |items| query.select = items),
-            clause => {
-                let wrong = format!("{} is not supported yet", clause.text());
-                report(body, Diagnostic::error(part.span, wrong).detail("leave this clause out"));
-                Outcome::Broken(None)
-            }
+            Clause::Select => parse(part, select, |(distinct, items)| {
+                (query.distinct, query.select) = (distinct, items);
+            }),
+            Clause::Having => tail_clause(part, expression, &mut query.tail.having),
+            Clause::OrderBy => tail_clause(part, tail::order, &mut query.tail.order),
+            Clause::Limit => tail_clause(part, tail::limit, &mut query.tail.limit),
+            Clause::Sample => tail_clause(part, tail::sample, &mut query.tail.sample),
+            Clause::Every => tail_clause(part, tail::duration, &mut query.tail.every),
+            Clause::For => tail_clause(part, tail::duration, &mut query.tail.duration),
+            Clause::Within => tail_clause(part, tail::within, &mut query.tail.within),
+            Clause::Into => tail_clause(part, tail::sink, &mut query.tail.into),
         };
         match rest {
             Outcome::Whole => {}
@@ -286,15 +295,21 @@ enum Outcome<'a> {
     Broken(Option<Tokens<'a>>),
 }
 
+/// Parses a clause behind SELECT and keeps it with its place.
+fn tail_clause<'a, T>(
+    part: Part<'a>,
+    parser: impl Fn(Tokens<'a>) -> Parsed<'a, T>,
+    place: &mut Option<ast::Clause<T>>,
+) -> Outcome<'a> {
+    let span = part.span.clone();
+    parse(part, parser, |body| *place = Some(ast::Clause { span, body }))
+}
+
 fn parse<'a, T>(
     part: Part<'a>,
     parser: impl Fn(Tokens<'a>) -> Parsed<'a, T>,
     accept: impl FnOnce(T),
 ) -> Outcome<'a> {
-    if let Some(wrong) = unsupported(&part) {
-        report(part.body, wrong);
-        return Outcome::Broken(None);
-    }
     let failure = match parser(part.body) {
         Ok((rest, parsed)) => {
             accept(parsed);
@@ -316,36 +331,6 @@ fn parse<'a, T>(
     Outcome::Broken(None)
 }
 
-/// What is part of the language and cannot be compiled.
-fn unsupported(part: &Part<'_>) -> Option<Diagnostic> {
-    let source = matches!(part.clause, Clause::From | Clause::Join);
-    let list = part.body.list;
-    let refuse = |token: &Token, what: &str| {
-        Some(Diagnostic::error(token.span.clone(), format!("{what} not supported yet")))
-    };
-    for (i, token) in list.iter().enumerate() {
-        let behind = i.checked_sub(1).map(|before| &list[before]);
-        let begins_source =
-            behind.is_some_and(|token| token.is_word("IN") || token.is("::") || token.is("."));
-        match &token.kind {
-            Kind::Param(_) => return refuse(token, "parameters are"),
-            Kind::Word(_) if token.is_word("UNNEST") && source => return refuse(token, "UNNEST is"),
-            Kind::Word(_) if token.is_word("DISTINCT") => return refuse(token, "DISTINCT is"),
-            Kind::Symbol("*" | "/" | "[") if source && begins_source => {
-                return refuse(token, "patterns of tracepoints are");
-            }
-            // Inside parentheses stands a query of its own, which is asked itself.
-            Kind::Symbol("(")
-                if list.get(i + 1).is_some_and(|next| Clause::at(std::slice::from_ref(next)).is_some()) =>
-            {
-                return None;
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
 fn hint_for(token: &Token, clause: Option<Clause>) -> Option<String> {
     let hint = match &token.kind {
         Kind::Symbol("->") => "happened-before belongs to a join: JOIN x IN source ON x -> y",
@@ -364,6 +349,16 @@ fn hint_for(token: &Token, clause: Option<Clause>) -> Option<String> {
         _ => return None,
     };
     Some(hint.into())
+}
+
+/// `[DISTINCT] item {, ..}`
+fn select(input: Tokens<'_>) -> Parsed<'_, (Option<Span>, Vec<Item>)> {
+    let (rest, distinct) = match keyword("DISTINCT")(input) {
+        Ok((rest, ())) => (rest, Some(input.here())),
+        Err(_) => (input, None),
+    };
+    let (rest, items) = comma_list(item)(rest)?;
+    Ok((rest, (distinct, items)))
 }
 
 /// `name = expr`

@@ -238,6 +238,15 @@ fn call<'a>(input: Tokens<'a>, word: &str) -> Parsed<'a, Expr> {
         return Ok((rest, spanned(input, rest, ExprKind::CountRows)));
     }
     let name = Name { text: word.to_owned(), span: input.here() };
+    if word.eq_ignore_ascii_case("COUNT") && open.first().is_some_and(|token| token.is_word("DISTINCT")) {
+        let (rest, argument) = cut(expression).parse(open.rest())?;
+        let (rest, ()) = cut(symbol(")", "`)`")).parse(rest)?;
+        return Ok((rest, spanned(input, rest, ExprKind::CountDistinct(name, Box::new(argument)))));
+    }
+    if word.eq_ignore_ascii_case("RATE") && open.first().is_some_and(|token| token.is("*")) {
+        let (rest, ()) = cut(symbol(")", "`)`")).parse(open.rest())?;
+        return Ok((rest, spanned(input, rest, ExprKind::Call(name, vec![]))));
+    }
     let (rest, arguments) = match symbol(")", "`)`")(open) {
         Ok((rest, ())) => (rest, vec![]),
         Err(_) => {

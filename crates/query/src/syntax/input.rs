@@ -5,6 +5,7 @@ use super::token::{Kind, Token};
 use crate::diagnostic::Diagnostics;
 use nom::error::{ErrorKind, ParseError};
 use nom::{Err, IResult, Needed};
+use pivot_advice::Value;
 use std::cell::RefCell;
 use std::iter::{Cloned, Enumerate};
 use std::slice::Iter;
@@ -167,6 +168,14 @@ pub(crate) fn name<'a>(what: &'static str) -> impl Fn(Tokens<'a>) -> Parsed<'a, 
         Some(Token { kind: Kind::Quoted(text), span }) => {
             Ok((input.rest(), Name { text: text.clone(), span: span.clone() }))
         }
+        _ => input.expected(what),
+    }
+}
+
+/// Parses a literal.
+pub(crate) fn literal<'a>(what: &'static str) -> impl Fn(Tokens<'a>) -> Parsed<'a, Value> {
+    move |input| match input.first().map(|token| &token.kind) {
+        Some(Kind::Literal(value)) => Ok((input.rest(), value.clone())),
         _ => input.expected(what),
     }
 }

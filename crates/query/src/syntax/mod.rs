@@ -5,7 +5,9 @@ mod clause;
 mod expr;
 mod input;
 mod parse;
+mod pattern;
 mod source;
+mod tail;
 pub(crate) mod token;
 
-pub(crate) use parse::parse;
+pub(crate) use parse::{Params, parse};

@@ -4,14 +4,21 @@ use super::ast::Query;
 use super::clause::query_of;
 use super::expr::deepest;
 use super::input::Tokens;
-use super::token::tokens;
+use super::token::{Kind, Token, tokens};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::suggest::nearest;
+use pivot_advice::Value;
 use pivot_advice::expr::MAX_DEPTH;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// What stands for `$name` in a text.
+pub(crate) type Params = BTreeMap<String, Value>;
 
 /// Parses a text that holds exactly one statement; none if there is nothing to go on with.
-pub(crate) fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Query> {
+pub(crate) fn parse(text: &str, params: &Params, diagnostics: &mut Diagnostics) -> Option<Query> {
     let mut list = tokens(text, diagnostics);
+    list.iter_mut().for_each(|token| substitute(token, params, diagnostics));
     while list.last().is_some_and(|token| token.is(";")) {
         list.pop();
     }
@@ -33,6 +40,21 @@ pub(crate) fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Query> 
     let query = query_of(Tokens { list: &list, end: text.trim_end().len(), diagnostics: &nested });
     diagnostics.extend(nested.into_inner());
     Some(query)
+}
+
+/// A parameter is a literal from here on, wherever one may stand.
+fn substitute(token: &mut Token, params: &Params, diagnostics: &mut Diagnostics) {
+    let Kind::Param(name) = &token.kind else { return };
+    let value = params.get(name).cloned();
+    if value.is_none() {
+        let wrong = Diagnostic::error(token.span.clone(), format!("parameter `${name}` has no value"));
+        let known = params.keys().map(String::as_str);
+        diagnostics.push(match nearest(name, known) {
+            Some(found) => wrong.suggest(Some(format!("${found}"))),
+            None => wrong.hint(format!("give it one: `--param {name}=..` or `\\set {name} ..`")),
+        });
+    }
+    token.kind = Kind::Literal(value.unwrap_or_default());
 }
 
 /// Clauses are found outside parentheses only, so these must balance first.

@@ -1,14 +1,15 @@
 //! Sources, and the bodies of the clauses that name them.
 
-use super::ast::{From, Join, Name, Query, Source, SourceKind, Which, With};
+use super::ast::{From, Join, Query, Source, SourceKind, Which, With};
 use super::clause::query_of;
 use super::expr::{comma_list, expression};
-use super::input::{Parsed, Tokens, keyword, member, name, symbol};
-use super::token::{Kind, Token};
+use super::input::{Parsed, Tokens, keyword, name, symbol};
+use super::pattern::named;
+use super::token::Kind;
 use nom::Parser;
 use nom::combinator::{cut, map, opt};
 use nom::sequence::preceded;
-use pivot_advice::Value;
+use pivot_advice::{Match, Value};
 
 /// `alias IN source {, source}`
 pub(super) fn from(input: Tokens<'_>) -> Parsed<'_, From> {
@@ -18,13 +19,13 @@ pub(super) fn from(input: Tokens<'_>) -> Parsed<'_, From> {
 }
 
 /// `alias IN source ON x -> y [AND condition]`
-pub(super) fn join(input: Tokens<'_>) -> Parsed<'_, Join> {
+pub(super) fn join(input: Tokens<'_>, matching: Match) -> Parsed<'_, Join> {
     let (rest, (alias, (), source, ())) =
         (name("an alias"), keyword("IN"), source, keyword("ON")).parse(input)?;
     let arrow = symbol("->", "`->`");
     let (rest, (before, (), after)) = (name("an alias"), arrow, name("an alias")).parse(rest)?;
     let (rest, condition) = opt(preceded(keyword("AND"), cut(expression))).parse(rest)?;
-    Ok((rest, Join { alias, source, before, after, condition }))
+    Ok((rest, Join { matching, alias, source, before, after, condition }))
 }
 
 /// `name AS (query) {, ..}`
@@ -38,12 +39,13 @@ pub(super) fn with(input: Tokens<'_>) -> Parsed<'_, Vec<With>> {
 fn source(input: Tokens<'_>) -> Parsed<'_, Source> {
     let (rest, kind) = match input.first().map(|token| &token.kind) {
         Some(Kind::Symbol("(")) => map(subquery, |query| SourceKind::Query(Box::new(query))).parse(input)?,
-        Some(Kind::Quoted(text)) => (input.rest(), SourceKind::Named(text.clone())),
         Some(Kind::Word(word)) => match temporal_word(word) {
             Some((which, Count::Argument)) => counted(input, which)?,
             Some((which, Count::Before)) if opens(input) => temporal(input, which)?,
-            _ => map(tracepoint, SourceKind::Named).parse(input)?,
+            _ if word.eq_ignore_ascii_case("UNNEST") && opens(input) => unnest(input)?,
+            _ => named(input)?,
         },
+        Some(Kind::Quoted(_) | Kind::Regex(_) | Kind::Symbol("*")) => named(input)?,
         _ => return input.expected("a tracepoint, a query name, First(..), MostRecent(..) or `(`"),
     };
     Ok((rest, Source { kind, span: input.until(&rest) }))
@@ -81,6 +83,14 @@ fn temporal(input: Tokens<'_>, which: Which) -> Parsed<'_, SourceKind> {
     kept(rest, which, n.unwrap_or(1))
 }
 
+/// `UNNEST(source, field)`
+fn unnest(input: Tokens<'_>) -> Parsed<'_, SourceKind> {
+    let open = symbol("(", "`(`")(input.rest())?.0;
+    let inside = (cut(source), cut(symbol(",", "`,`")), cut(name("a field")), cut(symbol(")", "`)`")));
+    let (rest, (source, (), field, ())) = { inside }.parse(open)?;
+    Ok((rest, SourceKind::Unnest(Box::new(source), field)))
+}
+
 /// `FirstN(n, source [WHERE condition])`
 fn counted(input: Tokens<'_>, which: Which) -> Parsed<'_, SourceKind> {
     let head = (symbol("(", "`(`"), count, symbol(",", "`,`"));
@@ -101,37 +111,6 @@ fn count(input: Tokens<'_>) -> Parsed<'_, u32> {
         _ => None,
     };
     found.map_or_else(|| input.expected("a number from 1"), |n| Ok((input.rest(), n)))
-}
-
-/// Segments between `.` and `::`, then perhaps a location.
-fn tracepoint(input: Tokens<'_>) -> Parsed<'_, String> {
-    let (mut rest, Name { mut text, .. }) = name("a tracepoint")(input)?;
-    while let Some(separator @ ("." | "::")) = symbol_of(rest.first()) {
-        let (after, segment) = cut(member).parse(rest.rest())?;
-        text.push_str(separator);
-        text.push_str(&segment);
-        rest = after;
-    }
-    if symbol_of(rest.first()) == Some("@") {
-        let (after, location) = cut(location).parse(rest.rest())?;
-        text.push('@');
-        text.push_str(location);
-        rest = after;
-    }
-    Ok((rest, text))
-}
-
-fn symbol_of(token: Option<&Token>) -> Option<&'static str> {
-    match token.map(|token| &token.kind) {
-        Some(Kind::Symbol(symbol)) => Some(symbol),
-        _ => None,
-    }
-}
-
-fn location(input: Tokens<'_>) -> Parsed<'_, &'static str> {
-    let locations = ["enter", "exit", "error"];
-    let found = input.first().and_then(|token| locations.into_iter().find(|text| token.is_word(text)));
-    found.map_or_else(|| input.expected("enter, exit or error"), |text| Ok((input.rest(), text)))
 }
 
 /// `(query)`; what is wrong inside is reported by the query itself.

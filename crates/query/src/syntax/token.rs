@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Literal(Value),
     /// `$name`
     Param(String),
+    /// `/../`, where a source stands.
+    Regex(String),
     /// Punctuation.
     Symbol(&'static str),
     /// A character that means nothing.
@@ -52,6 +54,7 @@ impl Token {
             Kind::Literal(Value::Str(text)) => format!("`'{}'`", shortened(text)),
             Kind::Literal(literal) => format!("`{literal}`"),
             Kind::Param(name) => format!("`${}`", shortened(name)),
+            Kind::Regex(source) => format!("`/{}/`", shortened(source)),
             Kind::Symbol(symbol) => format!("`{symbol}`"),
             Kind::Other(character) => format!("`{}`", character.escape_default()),
         }
@@ -98,7 +101,8 @@ pub(crate) fn tokens(text: &str, diagnostics: &mut Diagnostics) -> Vec<Token> {
             Err(_) => rest,
         };
         let start = text.len() - rest.len();
-        let Ok((after, lexed)) = token(rest) else { return found };
+        let lexed = if begins_source(found.last()) { alt((regex, token)).parse(rest) } else { token(rest) };
+        let Ok((after, lexed)) = lexed else { return found };
         let span = start..text.len() - after.len();
         match lexed {
             Lexed::Token(kind) => found.push(Token { kind, span }),
@@ -142,6 +146,31 @@ fn token(text: &str) -> IResult<&str, Lexed> {
         map(anychar, |character| Lexed::Token(Kind::Other(character))),
     ))
     .parse(text)
+}
+
+/// Whether a source may stand behind a token: no division can.
+fn begins_source(before: Option<&Token>) -> bool {
+    before.is_some_and(|token| token.is_word("IN") || token.is("(") || token.is(","))
+}
+
+/// `/../`; a slash inside is written `\/`.
+fn regex(text: &str) -> IResult<&str, Lexed> {
+    let (body, _) = tag("/")(text)?;
+    let mut source = String::new();
+    let mut characters = body.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '/' => return Ok((&body[at + 1..], Lexed::Token(Kind::Regex(source)))),
+            '\\' if body[at + 1..].starts_with('/') => {
+                characters.next();
+                source.push('/');
+            }
+            '\n' => break,
+            other => source.push(other),
+        }
+    }
+    let (rest, _) = take_till(|c| c == '\n')(body)?;
+    Ok((rest, Lexed::Wrong("regular expression is never closed", Some("close it with `/`".into()))))
 }
 
 fn word(text: &str) -> IResult<&str, &str> {

@@ -1,0 +1,157 @@
+//! The byte form of sketches.
+//!
+//! ```text
+//! moments    durations:u8 count:varint mean:8 bytes LE squares:8 bytes LE
+//! distinct   0 count:varint hash:8 bytes LE*count          ascending
+//!            1 registers:u8*4096
+//! histogram  durations:u8 scale:zigzag zeros:varint least:8 bytes LE most:8 bytes LE side side
+//!   side     offset:zigzag count:varint varint*count       positive, then negative
+//! tally      other:varint count:varint { number:zigzag count:varint }*count
+//! top        count:varint { value count:varint excess:varint }*count
+//! ```
+
+use super::{Reader, Writer};
+use crate::error::DecodeError;
+use crate::sketch::{Buckets, Counter, Distinct, Histogram, MAX_BUCKETS, Moments, Tally, Top};
+
+/// The scales that a histogram may have.
+const SCALES: std::ops::RangeInclusive<i128> = -10..=20;
+
+impl Writer {
+    fn double(&mut self, x: f64) {
+        self.raw(&x.to_le_bytes());
+    }
+
+    pub(super) fn moments(&mut self, moments: &Moments) {
+        self.u8(moments.durations.into());
+        self.varint(moments.count);
+        self.double(moments.mean);
+        self.double(moments.squares);
+    }
+
+    pub(super) fn distinct(&mut self, set: &Distinct) {
+        match set {
+            Distinct::Exact(hashes) => {
+                self.u8(0);
+                self.varint(hashes.len() as u64);
+                hashes.iter().for_each(|hash| self.raw(&hash.to_le_bytes()));
+            }
+            Distinct::Registers(registers) => {
+                self.u8(1);
+                self.raw(registers);
+            }
+        }
+    }
+
+    pub(super) fn histogram(&mut self, histogram: &Histogram) {
+        self.u8(histogram.durations.into());
+        self.zigzag(histogram.scale.into());
+        self.varint(histogram.zeros);
+        self.double(histogram.bounds.0);
+        self.double(histogram.bounds.1);
+        for side in [&histogram.positive, &histogram.negative] {
+            self.zigzag(side.offset.into());
+            self.varint(side.counts.len() as u64);
+            side.counts.iter().for_each(|count| self.varint(*count));
+        }
+    }
+
+    pub(super) fn tally(&mut self, tally: &Tally) {
+        self.varint(tally.other);
+        self.varint(tally.counts.len() as u64);
+        for (number, count) in &tally.counts {
+            self.zigzag((*number).into());
+            self.varint(*count);
+        }
+    }
+
+    pub(super) fn top(&mut self, top: &Top) {
+        let ranked = top.ranked();
+        self.varint(ranked.len() as u64);
+        for Counter { value, count, excess } in &ranked {
+            self.value(value);
+            self.varint(*count);
+            self.varint(*excess);
+        }
+    }
+}
+
+impl Reader<'_> {
+    fn double(&mut self) -> Result<f64, DecodeError> {
+        Ok(f64::from_bits(self.fixed()?))
+    }
+
+    fn flag(&mut self) -> Result<bool, DecodeError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            tag => Err(DecodeError::UnknownTag { what: "flag", tag }),
+        }
+    }
+
+    pub(super) fn moments(&mut self) -> Result<Moments, DecodeError> {
+        let (durations, count) = (self.flag()?, self.varint()?);
+        Ok(Moments { durations, count, mean: self.double()?, squares: self.double()? })
+    }
+
+    pub(super) fn distinct(&mut self) -> Result<Distinct, DecodeError> {
+        if self.flag()? {
+            let registers = self.raw(crate::sketch::REGISTERS)?;
+            return Distinct::from_registers(registers).ok_or(DecodeError::ShapeMismatch);
+        }
+        let count = self.count("set")?;
+        let hashes = (0..count).map(|_| self.fixed()).collect::<Result<Vec<_>, _>>()?;
+        Ok(Distinct::from_hashes(hashes))
+    }
+
+    pub(super) fn histogram(&mut self) -> Result<Histogram, DecodeError> {
+        let durations = self.flag()?;
+        let scale = self.zigzag()?;
+        if !SCALES.contains(&scale) {
+            return Err(DecodeError::TooLarge { what: "scale" });
+        }
+        let (scale, zeros) = (scale as i8, self.varint()?);
+        let bounds = (self.double()?, self.double()?);
+        if bounds.0.is_nan() || bounds.1.is_nan() {
+            return Err(DecodeError::ShapeMismatch);
+        }
+        let (positive, negative) = (self.side(scale)?, self.side(scale)?);
+        let empty = zeros == 0 && positive.counts.is_empty() && negative.counts.is_empty();
+        if !empty && bounds.0 > bounds.1 {
+            return Err(DecodeError::ShapeMismatch);
+        }
+        Ok(Histogram { scale, zeros, positive, negative, bounds, durations })
+    }
+
+    /// Buckets that doubles can have at a scale, and no more of them than a histogram keeps.
+    fn side(&mut self, scale: i8) -> Result<Buckets, DecodeError> {
+        let offset = self.zigzag()?;
+        let count = self.count("buckets")?;
+        let reach = (2f64.powi(scale.into()) * 1_076.0).ceil() as i128 + 1;
+        if count > MAX_BUCKETS || offset < -reach || offset + count as i128 > reach {
+            return Err(DecodeError::TooLarge { what: "buckets" });
+        }
+        let counts = (0..count).map(|_| self.varint()).collect::<Result<_, _>>()?;
+        Ok(Buckets { offset: offset as i32, counts })
+    }
+
+    pub(super) fn tally(&mut self) -> Result<Tally, DecodeError> {
+        let mut tally = Tally { other: self.varint()?, ..Tally::default() };
+        for _ in 0..self.count("tally")? {
+            let number = i64::try_from(self.zigzag()?);
+            let number = number.map_err(|_| DecodeError::TooLarge { what: "number" })?;
+            let count = self.varint()?;
+            tally.add(number, count);
+        }
+        Ok(tally)
+    }
+
+    pub(super) fn top(&mut self) -> Result<Top, DecodeError> {
+        let mut top = Top::default();
+        for _ in 0..self.count("counters")? {
+            let (value, count, excess) = (self.value()?, self.varint()?, self.varint()?);
+            top.restore(Counter { value, count, excess });
+        }
+        Ok(top)
+    }
+}

@@ -1,0 +1,86 @@
+//! Mean and variance, merged as Chan, Golub and LeVeque (1983) do: no sum of squares, so nothing cancels.
+
+/// How many numbers, their mean, and the sum of squared differences from it.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Moments {
+    /// How many.
+    pub count: u64,
+    /// Their mean.
+    pub mean: f64,
+    /// Sum of squared differences from the mean.
+    pub squares: f64,
+    /// Whether the numbers are durations in nanoseconds.
+    pub durations: bool,
+}
+
+impl Moments {
+    /// So many times one number.
+    pub fn of(x: f64, weight: u64) -> Moments {
+        // No difference, unless the number is not finite: then there is none to speak of.
+        Moments { count: weight, mean: x, squares: x - x, durations: false }
+    }
+
+    /// Adds the numbers behind another one.
+    pub fn merge(&mut self, other: &Moments) {
+        if other.count == 0 {
+            return;
+        }
+        if self.count == 0 {
+            *self = *other;
+            return;
+        }
+        let (n, m) = (self.count as f64, other.count as f64);
+        let difference = other.mean - self.mean;
+        self.squares += other.squares + difference * difference * n * m / (n + m);
+        self.mean += difference * m / (n + m);
+        self.count = self.count.saturating_add(other.count);
+        self.durations |= other.durations;
+    }
+
+    /// Repeats the numbers.
+    pub fn scale(&mut self, by: u64) {
+        if by == 0 {
+            *self = Moments::default();
+            return;
+        }
+        self.count = self.count.saturating_mul(by);
+        self.squares *= by as f64;
+    }
+
+    /// The population variance; none of no numbers.
+    pub fn variance(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.squares / self.count as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(numbers: &[f64]) -> Moments {
+        let mut all = Moments::default();
+        numbers.iter().for_each(|x| all.merge(&Moments::of(*x, 1)));
+        all
+    }
+
+    #[test]
+    fn the_variance_is_the_mean_squared_difference() {
+        assert_eq!(of(&[]).variance(), None);
+        assert_eq!(of(&[3.0]).variance(), Some(0.0));
+        assert_eq!(of(&[1.0, 3.0, 5.0, 7.0]).variance(), Some(5.0));
+        // A sum of squares in doubles has no digit left for this one.
+        let shifted = of(&[1e9 + 1.0, 1e9 + 3.0, 1e9 + 5.0, 1e9 + 7.0]).variance();
+        assert!(shifted.is_some_and(|variance| (variance - 5.0).abs() < 1e-6), "{shifted:?}");
+    }
+
+    #[test]
+    fn merging_and_scaling_equal_adding_one_by_one() {
+        let mut halves = of(&[1.0, 2.0]);
+        halves.merge(&of(&[4.0, 9.0]));
+        assert!((halves.squares - of(&[1.0, 2.0, 4.0, 9.0]).squares).abs() < 1e-9);
+        let mut thrice = of(&[1.0, 2.0]);
+        thrice.scale(3);
+        let repeated = of(&[1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);
+        assert!((thrice.squares - repeated.squares).abs() < 1e-9 && thrice.count == repeated.count);
+    }
+}

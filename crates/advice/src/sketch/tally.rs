@@ -1,0 +1,53 @@
+//! Counts by whole number, for histograms whose buckets the user has chosen.
+
+use std::collections::BTreeMap;
+
+/// The most different numbers; further ones are counted together.
+pub(crate) const MAX_NUMBERS: usize = 1_000;
+
+/// How often each number occurred.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tally {
+    /// Counts by number.
+    pub counts: BTreeMap<i64, u64>,
+    /// Occurrences of numbers that found no room.
+    pub other: u64,
+}
+
+impl Tally {
+    /// Counts a number.
+    pub fn add(&mut self, number: i64, weight: u64) {
+        let full = self.counts.len() >= MAX_NUMBERS;
+        let count = match self.counts.get_mut(&number) {
+            Some(count) => count,
+            None if full => &mut self.other,
+            None => self.counts.entry(number).or_default(),
+        };
+        *count = count.saturating_add(weight);
+    }
+
+    /// Adds the counts of another one.
+    pub fn merge(&mut self, other: &Tally) {
+        other.counts.iter().for_each(|(number, count)| self.add(*number, *count));
+        self.other = self.other.saturating_add(other.other);
+    }
+
+    /// Multiplies all counts.
+    pub fn scale(&mut self, by: u64) {
+        self.counts.values_mut().for_each(|count| *count = count.saturating_mul(by));
+        self.other = self.other.saturating_mul(by);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_beyond_the_bound_are_counted_together() {
+        let mut tally = Tally::default();
+        (0..MAX_NUMBERS as i64 + 5).for_each(|number| tally.add(number, 2));
+        tally.add(0, 1);
+        assert_eq!((tally.counts.len(), tally.other, tally.counts[&0]), (MAX_NUMBERS, 10, 3));
+    }
+}

@@ -1,0 +1,369 @@
+//! How a query stands in this process: woven, waiting, held back, or put away.
+//!
+//! A query that panics is put away for as long as it stays installed. One that costs more than its
+//! budget looks at fewer requests, always the same ones in every process, and rests if that does not
+//! help. A state machine without a clock: it is told what passed.
+
+use crate::emit::Cost;
+use crate::weave::Problem;
+use pivot_advice::{Advice, QueryId};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// The least fraction of requests that a throttled query looks at before it rests.
+const LEAST_KEPT: f64 = 1.0 / 256.0;
+
+/// How long a query rests that is beyond its budget whatever it looks at.
+const REST_NS: u64 = 10_000_000_000;
+
+/// A budget must be exceeded so many times in a row: one long event is an accident.
+const STRIKES: u32 = 2;
+
+/// How much of the budget may be used before a throttled query looks at more again.
+const ROOM: f64 = 0.6;
+
+/// Fractions of one core that queries may use.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CpuBudget {
+    /// Each query.
+    pub query: f64,
+    /// All together.
+    pub all: f64,
+}
+
+impl Default for CpuBudget {
+    fn default() -> CpuBudget {
+        CpuBudget { query: 0.005, all: 0.02 }
+    }
+}
+
+static BUDGET: Mutex<Option<CpuBudget>> = Mutex::new(None);
+
+/// Says what queries may use of the processor; half a percent of a core each and two together unless
+/// said.
+pub fn set_cpu_budget(budget: CpuBudget) {
+    *BUDGET.lock().unwrap_or_else(PoisonError::into_inner) = Some(budget);
+}
+
+fn cpu_budget() -> CpuBudget {
+    BUDGET.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default()
+}
+
+/// How a query stands in this process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    /// The query.
+    pub query: QueryId,
+    /// How it stands.
+    pub state: State,
+    /// The fraction of requests that it looks at.
+    pub keep: f64,
+    /// Why, for people; may be empty.
+    pub detail: String,
+}
+
+/// How a query stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It runs.
+    Active,
+    /// None of its tracepoints is in this process, or not yet.
+    Pending,
+    /// It goes beyond its budget, and looks at fewer requests or at none.
+    Throttled,
+    /// It panicked and is unwoven.
+    Quarantined,
+    /// Some of its advice does not fit this process.
+    Problem,
+    /// The process has weaving switched off.
+    Disabled,
+}
+
+/// What events read of a query's standing.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    off: AtomicBool,
+    /// The fraction of requests that are looked at, of `u32::MAX`.
+    keep: AtomicU32,
+    panic: OnceLock<String>,
+}
+
+impl Standing {
+    fn new() -> Standing {
+        Standing { off: AtomicBool::new(false), keep: AtomicU32::new(u32::MAX), panic: OnceLock::new() }
+    }
+
+    /// Whether it may run.
+    #[inline(always)]
+    pub(crate) fn is_on(&self) -> bool {
+        !self.off.load(Ordering::Relaxed)
+    }
+
+    /// The fraction of requests to look at, of `u32::MAX`.
+    #[inline(always)]
+    pub(crate) fn keep(&self) -> u32 {
+        self.keep.load(Ordering::Relaxed)
+    }
+
+    /// Puts the query away: it has panicked.
+    #[cold]
+    pub(crate) fn quarantine(&self, message: String) {
+        let _ = self.panic.set(message);
+        self.off.store(true, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    standing: Arc<Standing>,
+    keep: f64,
+    strikes: u32,
+    rest_ns: u64,
+    is_put_away: bool,
+    problems: Vec<String>,
+    pending: bool,
+    used: f64,
+}
+
+impl Entry {
+    fn new() -> Entry {
+        Entry {
+            standing: Arc::new(Standing::new()),
+            keep: 1.0,
+            strikes: 0,
+            rest_ns: 0,
+            is_put_away: false,
+            problems: Vec::new(),
+            pending: false,
+            used: 0.0,
+        }
+    }
+
+    fn look_at(&mut self, keep: f64) {
+        self.keep = keep.clamp(0.0, 1.0);
+        let of_all = if self.keep >= 1.0 { u32::MAX } else { (self.keep * f64::from(u32::MAX)) as u32 };
+        self.standing.keep.store(of_all, Ordering::Relaxed);
+    }
+
+    /// A rest ends on trial: with the least there is.
+    fn wake(&mut self, elapsed_ns: u64) -> bool {
+        let rested = self.rest_ns > 0 && self.rest_ns <= elapsed_ns;
+        self.rest_ns = self.rest_ns.saturating_sub(elapsed_ns);
+        rested
+    }
+
+    /// Adapts to what was used, where `limit` was allowed. True if it has to rest from now on.
+    fn adapt(&mut self, limit: f64) -> bool {
+        if self.used > limit {
+            self.strikes += 1;
+            if self.strikes < STRIKES {
+                return false;
+            }
+            if self.keep <= LEAST_KEPT {
+                self.rest_ns = REST_NS;
+                return true;
+            }
+            let fitting = self.keep * limit / self.used * 0.9;
+            self.look_at(fitting.max(LEAST_KEPT));
+            return false;
+        }
+        self.strikes = 0;
+        if self.keep < 1.0 && self.used < ROOM * limit {
+            self.look_at(self.keep * 1.25);
+        }
+        false
+    }
+
+    fn status(&self, query: QueryId, disabled: bool) -> Status {
+        let percent = |fraction: f64| (fraction * 10_000.0).round() / 100.0;
+        let (state, detail) = if disabled {
+            (State::Disabled, String::new())
+        } else if let Some(message) = self.standing.panic.get() {
+            (State::Quarantined, format!("it panicked: {message}"))
+        } else if self.rest_ns > 0 {
+            (State::Throttled, "beyond its budget whatever it looks at: it rests".into())
+        } else if self.keep < 1.0 {
+            (State::Throttled, format!("looks at {} % of requests", percent(self.keep)))
+        } else if let Some(problem) = self.problems.first() {
+            (State::Problem, problem.clone())
+        } else if self.pending {
+            (State::Pending, "this process has none of its tracepoints".into())
+        } else {
+            (State::Active, String::new())
+        };
+        let keep = if self.rest_ns > 0 || state == State::Quarantined { 0.0 } else { self.keep };
+        Status { query, state, keep, detail }
+    }
+}
+
+/// How all queries stand.
+#[derive(Debug)]
+pub(crate) struct Standings(BTreeMap<QueryId, Entry>);
+
+impl Standings {
+    pub(crate) const fn new() -> Standings {
+        Standings(BTreeMap::new())
+    }
+
+    /// Forgets queries that are not wanted any more, and takes new ones in.
+    pub(crate) fn keep_only(&mut self, desired: &[Advice]) {
+        self.0.retain(|query, _| desired.iter().any(|advice| advice.query == *query));
+        for advice in desired {
+            self.0.entry(advice.query).or_insert_with(Entry::new);
+        }
+    }
+
+    /// What events read, if the query may run.
+    pub(crate) fn running(&self, query: QueryId) -> Option<Arc<Standing>> {
+        let entry = self.0.get(&query).filter(|entry| entry.rest_ns == 0)?;
+        entry.standing.is_on().then(|| Arc::clone(&entry.standing))
+    }
+
+    pub(crate) fn set_problems(&mut self, problems: &[Problem]) {
+        for (query, entry) in &mut self.0 {
+            let mine = problems.iter().filter(|problem| problem.query == *query);
+            entry.problems = mine.map(|problem| problem.message.clone()).collect();
+        }
+    }
+
+    pub(crate) fn set_pending(&mut self, desired: &[Advice], is_here: impl Fn(&str) -> bool) {
+        for (query, entry) in &mut self.0 {
+            let mut mine = desired.iter().filter(|advice| advice.query == *query);
+            entry.pending = !mine.any(|advice| is_here(&advice.tracepoint));
+        }
+    }
+
+    pub(crate) fn statuses(&self, disabled: bool) -> Vec<Status> {
+        self.0.iter().map(|(query, entry)| entry.status(*query, disabled)).collect()
+    }
+
+    /// Tells the budgets what queries cost. True if another set of them may run from now on.
+    pub(crate) fn govern(&mut self, costs: &BTreeMap<QueryId, Cost>, elapsed_ns: u64) -> bool {
+        let budget = cpu_budget();
+        let mut changed = false;
+        for (query, entry) in &mut self.0 {
+            let busy_ns = costs.get(query).map_or(0, |cost| cost.busy_ns);
+            entry.used = busy_ns as f64 / elapsed_ns.max(1) as f64;
+            if !entry.standing.is_on() && !entry.is_put_away {
+                entry.is_put_away = true;
+                changed = true;
+            }
+            if entry.wake(elapsed_ns) {
+                entry.strikes = STRIKES;
+                changed = true;
+            }
+        }
+        let used: f64 = self.0.values().map(|entry| entry.used).sum();
+        // Together beyond what all may use: each may use its part of it.
+        let share = if used > budget.all { budget.all / used } else { 1.0 };
+        for entry in self.0.values_mut().filter(|entry| entry.rest_ns == 0) {
+            let limit = if share < 1.0 { budget.query.min(entry.used * share) } else { budget.query };
+            changed |= entry.adapt(limit);
+        }
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn query(number: u32) -> QueryId {
+        QueryId::new(1, number)
+    }
+
+    fn standings(queries: u32) -> Standings {
+        let mut standings = Standings::new();
+        let advice =
+            |number| Advice { query: query(number), stage: 0, tracepoint: "T".into(), instructions: vec![] };
+        standings.keep_only(&(1..=queries).map(advice).collect::<Vec<_>>());
+        standings
+    }
+
+    /// Lets seconds pass in which each query would use so much, if it looked at every request.
+    fn pass(standings: &mut Standings, seconds: usize, full: f64) -> bool {
+        let mut last = false;
+        for _ in 0..seconds {
+            let cost = |entry: &Entry| {
+                let keep = if entry.rest_ns > 0 { 0.0 } else { entry.keep };
+                Cost { busy_ns: (full * keep * SECOND as f64) as u64, ..Cost::default() }
+            };
+            let costs = standings.0.iter().map(|(query, entry)| (*query, cost(entry))).collect();
+            last = standings.govern(&costs, SECOND);
+        }
+        last
+    }
+
+    fn first(standings: &Standings) -> Status {
+        standings.statuses(false).swap_remove(0)
+    }
+
+    #[test]
+    fn a_query_within_its_budget_looks_at_everything() {
+        let mut standings = standings(1);
+        pass(&mut standings, 100, 0.004);
+        assert_eq!(first(&standings).state, State::Active);
+        assert_eq!(standings.running(query(1)).map(|standing| standing.keep()), Some(u32::MAX));
+    }
+
+    #[test]
+    fn one_bad_second_is_forgiven() {
+        let mut standings = standings(1);
+        pass(&mut standings, 1, 0.5);
+        pass(&mut standings, 1, 0.001);
+        pass(&mut standings, 1, 0.5);
+        assert_eq!(first(&standings).state, State::Active);
+    }
+
+    #[test]
+    fn a_query_beyond_its_budget_looks_at_as_many_requests_as_fit() {
+        let mut standings = standings(1);
+        pass(&mut standings, 60, 0.05);
+        let status = first(&standings);
+        assert_eq!(status.state, State::Throttled);
+        assert!((0.04..=0.11).contains(&status.keep), "{status:?}");
+        pass(&mut standings, 60, 0.0001);
+        assert_eq!(first(&standings).state, State::Active);
+    }
+
+    #[test]
+    fn a_query_that_never_fits_rests_and_is_tried_again() {
+        let mut standings = standings(1);
+        let mut rested = false;
+        for _ in 0..4 {
+            pass(&mut standings, 1, 1e4);
+            rested |= standings.running(query(1)).is_none();
+        }
+        assert!(rested);
+        assert_eq!((first(&standings).state, first(&standings).keep), (State::Throttled, 0.0));
+        pass(&mut standings, 10, 0.0);
+        assert!(standings.running(query(1)).is_some());
+        pass(&mut standings, 60, 0.0);
+        assert_eq!(first(&standings).state, State::Active);
+    }
+
+    #[test]
+    fn many_queries_share_what_all_may_use() {
+        let mut standings = standings(10);
+        pass(&mut standings, 120, 0.004);
+        let used: f64 = standings.0.values().map(|entry| 0.004 * entry.keep).sum();
+        assert!(used <= CpuBudget::default().all * 1.3, "{used}");
+        assert!(used >= CpuBudget::default().all * 0.4, "{used}");
+    }
+
+    #[test]
+    fn a_query_that_panicked_stays_away_until_it_is_installed_anew() {
+        let mut standings = standings(1);
+        let running = standings.running(query(1));
+        running.iter().for_each(|standing| standing.quarantine("on purpose".into()));
+        assert!(pass(&mut standings, 1, 0.0));
+        assert!(!pass(&mut standings, 1, 0.0));
+        assert_eq!(first(&standings).state, State::Quarantined);
+        assert!(standings.running(query(1)).is_none());
+        standings.keep_only(&[]);
+        assert!(standings.statuses(false).is_empty());
+    }
+}

@@ -1,0 +1,158 @@
+//! The catalogue: what link-time collection gives, and where it has traps.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod harness;
+
+use harness::{emit, keys, part, serial, woven};
+use pivot_advice::Type;
+use pivot_agent::{Place, Tracepoint};
+
+fn generic<T: ToString>(value: T) {
+    pivot_agent::tracepoint!("Catalogue.generic", text = %value.to_string());
+}
+
+const HERE: Place = Place { module: "plugin", file: "plugin.rs", line: 7 };
+
+fn place(line: u32) -> Place {
+    Place { line, ..HERE }
+}
+
+#[test]
+fn a_tracepoint_is_known_before_its_first_hit() {
+    fn never() {
+        pivot_agent::tracepoint!("Catalogue.never", n: u32 = 1, text = %"x", list: Vec<i64> = vec![], any = 2);
+    }
+    let _unused: fn() = never;
+    let found = pivot_agent::catalogue().into_iter().find(|e| e.tracepoint == "Catalogue.never").unwrap();
+    let fields: Vec<_> = found.fields.iter().map(|field| (field.name.as_str(), field.ty)).collect();
+    let expected =
+        [("n", Type::U64), ("text", Type::String), ("list", Type::List(&Type::I64)), ("any", Type::Any)];
+    assert_eq!(fields, expected);
+    assert!(found.file.ends_with("catalogue.rs") && found.line > 1 && found.module == "catalogue");
+}
+
+#[test]
+fn call_sites_are_in_the_order_of_the_source_whatever_the_linker_did() {
+    let all: Vec<_> = pivot_agent::catalogue().into_iter().filter(|e| e.module == "catalogue").collect();
+    assert!(all.len() >= 3);
+    assert!(all.is_sorted_by_key(|exports| (exports.file.clone(), exports.line)));
+}
+
+#[test]
+fn a_generic_function_has_one_tracepoint_for_all_its_types() {
+    let _serial = serial();
+    let sites = pivot_agent::catalogue().into_iter().filter(|e| e.tracepoint == "Catalogue.generic");
+    assert_eq!(sites.count(), 1);
+    let parts = woven(&[emit(1, "Catalogue.generic", &["text"])], || {
+        generic(1);
+        generic("two");
+        let closure = |value: f64| generic(value);
+        closure(3.5);
+    });
+    assert_eq!(keys(&part(&parts, 1)), ["1", "3.5", "two"]);
+}
+
+#[test]
+fn two_call_sites_may_share_a_name() {
+    let _serial = serial();
+    let parts = woven(&[emit(1, "Catalogue.shared", &["n"])], || {
+        pivot_agent::tracepoint!("Catalogue.shared", n: u8 = 1);
+        pivot_agent::tracepoint!("Catalogue.shared", n: u8 = 2);
+    });
+    assert_eq!(keys(&part(&parts, 1)), ["1", "2"]);
+}
+
+#[test]
+fn a_tracepoint_that_is_registered_later_is_woven_at_once() {
+    let _serial = serial();
+    let parts = woven(&[emit(1, "Catalogue.late", &["n"])], || {
+        let known = pivot_agent::registered();
+        let late = Tracepoint::register("Catalogue.late", &[("n", Type::U64)], place(1));
+        assert!(late.is_woven());
+        late.fire(&|_| pivot_agent::Value::U64(5));
+        let told = pivot_agent::catalogue_since(known);
+        assert!(told.iter().any(|exports| exports.tracepoint == "Catalogue.late"));
+    });
+    assert_eq!(keys(&part(&parts, 1)), ["5"]);
+}
+
+#[test]
+fn a_library_that_is_loaded_later_hands_its_own_slice_over() {
+    static FLAG: std::sync::atomic::AtomicU8 = std::sync::atomic::AtomicU8::new(0);
+    static LOADED: Tracepoint = Tracepoint::new("Catalogue.loaded", &[], HERE, &FLAG);
+    let _serial = serial();
+    let parts = woven(&[emit(1, "Catalogue.loaded", &[])], || {
+        pivot_agent::adopt(&[&LOADED]);
+        pivot_agent::adopt(&[&LOADED]);
+        LOADED.fire(&|_| pivot_agent::Value::Null);
+    });
+    assert_eq!(part(&parts, 1).emitted, 1);
+    let found = pivot_agent::catalogue().into_iter().filter(|e| e.tracepoint == "Catalogue.loaded");
+    assert_eq!(found.count(), 1);
+}
+
+#[test]
+fn the_slices_are_named_after_the_major_version() {
+    let expected = concat!("FLAGS_V", env!("CARGO_PKG_VERSION_MAJOR"));
+    assert_eq!(stringify!(FLAGS_V0), expected, "two major versions in one program need two slices");
+    let expected = concat!("TRACEPOINTS_V", env!("CARGO_PKG_VERSION_MAJOR"));
+    assert_eq!(stringify!(TRACEPOINTS_V0), expected);
+}
+
+#[test]
+fn flags_of_call_sites_lie_side_by_side() {
+    let flags: Vec<usize> =
+        pivot_agent::FLAGS_V0.iter().map(|flag| std::ptr::from_ref(flag).addr()).collect();
+    assert_eq!(flags.len(), pivot_agent::TRACEPOINTS_V0.len());
+    assert!(flags.is_sorted() && flags[flags.len() - 1] - flags[0] == flags.len() - 1);
+}
+
+#[test]
+fn only_observed_fields_are_evaluated() {
+    let _serial = serial();
+    let evaluated = std::cell::RefCell::new(Vec::new());
+    let note = |name: &'static str| {
+        evaluated.borrow_mut().push(name);
+        name
+    };
+    let hit =
+        || pivot_agent::tracepoint!("Catalogue.lazy", a = %note("a"), b: &str = note("b"), c = note("c"));
+    hit();
+    let parts = woven(&[emit(1, "Catalogue.lazy", &["b"]), emit(2, "Catalogue.lazy", &["b"])], hit);
+    assert_eq!(keys(&part(&parts, 1)), ["b"]);
+    assert_eq!(*evaluated.borrow(), ["b", "b"]);
+}
+
+#[test]
+fn of_a_sensitive_field_queries_see_a_hash() {
+    let _serial = serial();
+    let user = String::from("ann");
+    let hit = |user: &str| {
+        pivot_agent::tracepoint!("Catalogue.secret", sensitive(user) = user, sensitive(id): u64 = 7, n: u64 = 1);
+    };
+    let parts = woven(&[emit(1, "Catalogue.secret", &["user", "id", "n"])], || {
+        hit(&user);
+        hit("ann");
+        hit("bob");
+    });
+    let keys = keys(&part(&parts, 1));
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    assert!(keys.iter().all(|key| !key.contains("ann") && key.len() == 16 + 1 + 16 + 2), "{keys:?}");
+    let exports = pivot_agent::catalogue().into_iter().find(|e| e.tracepoint == "Catalogue.secret").unwrap();
+    assert_eq!(exports.fields[1].ty, Type::String);
+}
+
+#[test]
+fn variables_can_be_used_after_they_were_exported() {
+    let _serial = serial();
+    let (text, number, mut counter) = (String::from("x"), 3_u64, 0_u64);
+    let parts = woven(&[emit(1, "Catalogue.kept", &["text", "shown", "debug", "number"])], || {
+        counter += 1;
+        pivot_agent::tracepoint!(
+            "Catalogue.kept", text = text, shown = %text, debug = ?text, number: u64 = number, counter = counter,
+        );
+        counter += number;
+    });
+    assert_eq!((counter, text.as_str()), (4, "x"));
+    assert_eq!(keys(&part(&parts, 1)), ["x x \"x\" 3"]);
+}

@@ -1,0 +1,110 @@
+//! Names of tracepoints, and patterns of them.
+
+use super::ast::{Name, NamePattern, SourceKind};
+use super::expr::comma_list;
+use super::input::{Parsed, Tokens, literal, member, name, symbol};
+use super::token::{Kind, Token};
+use nom::Parser;
+use nom::combinator::{cut, map, opt};
+use nom::sequence::delimited;
+use pivot_advice::Value;
+
+/// A tracepoint, a named query, or a pattern with what fields must equal.
+pub(super) fn named(input: Tokens<'_>) -> Parsed<'_, SourceKind> {
+    let (rest, (text, kind)) = match input.first().map(|token| &token.kind) {
+        Some(Kind::Regex(source)) => (input.rest(), (source.clone(), PatternKind::Regex)),
+        _ => match run(input) {
+            0 => map(tracepoint, |text| (text, PatternKind::Name)).parse(input)?,
+            length => glob(input, length)?,
+        },
+    };
+    let (rest, fields) = opt(fields).parse(rest)?;
+    match (kind, fields) {
+        (PatternKind::Name, None) => Ok((rest, SourceKind::Named(text))),
+        (kind, fields) => {
+            let is_regex = kind == PatternKind::Regex;
+            Ok((
+                rest,
+                SourceKind::Pattern(NamePattern { text, is_regex, fields: fields.unwrap_or_default() }),
+            ))
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PatternKind {
+    Name,
+    Glob,
+    Regex,
+}
+
+/// How many tokens that touch each other form a name with a `*` in it; 0 if there is none.
+fn run(input: Tokens<'_>) -> usize {
+    let mut end = input.here().start;
+    let touching = input.list.iter().take_while(|token| {
+        let touches = token.span.start == end;
+        end = token.span.end;
+        let part = matches!(&token.kind, Kind::Word(_) | Kind::Quoted(_) | Kind::Symbol("." | "::" | "*"));
+        touches && part
+    });
+    let run: Vec<&Token> = touching.collect();
+    if run.iter().any(|token| token.is("*")) { run.len() } else { 0 }
+}
+
+fn glob(input: Tokens<'_>, length: usize) -> Parsed<'_, (String, PatternKind)> {
+    let text: String = input.list[..length].iter().map(written).collect();
+    let rest = Tokens { list: &input.list[length..], ..input };
+    let (rest, location) = at(rest)?;
+    Ok((rest, (text + &location, PatternKind::Glob)))
+}
+
+fn written(token: &Token) -> &str {
+    match &token.kind {
+        Kind::Word(text) | Kind::Quoted(text) => text,
+        Kind::Symbol(symbol) => symbol,
+        _ => "",
+    }
+}
+
+/// `[field = value, ..]`
+fn fields(input: Tokens<'_>) -> Parsed<'_, Vec<(Name, Value)>> {
+    let field = |input| {
+        let (rest, (name, ())) = (name("a field"), symbol("=", "`=`")).parse(input)?;
+        map(cut(literal("a value")), |value| (name.clone(), value)).parse(rest)
+    };
+    delimited(symbol("[", "`[`"), cut(comma_list(field)), cut(symbol("]", "`]`"))).parse(input)
+}
+
+/// Segments between `.` and `::`, then perhaps a location.
+fn tracepoint(input: Tokens<'_>) -> Parsed<'_, String> {
+    let (mut rest, Name { mut text, .. }) = name("a tracepoint")(input)?;
+    while let Some(separator @ ("." | "::")) = symbol_of(rest.first()) {
+        let (after, segment) = cut(member).parse(rest.rest())?;
+        text.push_str(separator);
+        text.push_str(&segment);
+        rest = after;
+    }
+    let (rest, location) = at(rest)?;
+    Ok((rest, text + &location))
+}
+
+/// `@location`, if there is one.
+fn at(input: Tokens<'_>) -> Parsed<'_, String> {
+    if symbol_of(input.first()) != Some("@") {
+        return Ok((input, String::new()));
+    }
+    map(cut(location), |location| format!("@{location}")).parse(input.rest())
+}
+
+fn symbol_of(token: Option<&Token>) -> Option<&'static str> {
+    match token.map(|token| &token.kind) {
+        Some(Kind::Symbol(symbol)) => Some(symbol),
+        _ => None,
+    }
+}
+
+fn location(input: Tokens<'_>) -> Parsed<'_, &'static str> {
+    let locations = ["enter", "exit", "error"];
+    let found = input.first().and_then(|token| locations.into_iter().find(|text| token.is_word(text)));
+    found.map_or_else(|| input.expected("enter, exit or error"), |text| Ok((input.rest(), text)))
+}

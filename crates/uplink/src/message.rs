@@ -1,0 +1,64 @@
+//! What an agent says, as messages.
+
+use crate::config::Config;
+use pivot_advice::Exports;
+use pivot_agent::{Report, State, Status};
+use pivot_protocol::{to_wire, wire};
+
+/// Who the agent is.
+pub(crate) fn hello(config: &Config, incarnation: u64) -> wire::Hello {
+    wire::Hello {
+        incarnation,
+        process: config.process.clone(),
+        host: config.host.clone(),
+        pid: std::process::id(),
+        build: config.build.clone(),
+        labels: config.labels.clone().into_iter().collect(),
+        catalogue: pivot_agent::catalogue().iter().map(to_wire::exports).collect(),
+    }
+}
+
+pub(crate) fn exported(new: &[Exports]) -> wire::Exported {
+    wire::Exported { catalogue: new.iter().map(to_wire::exports).collect() }
+}
+
+pub(crate) fn status(status: &Status) -> wire::QueryStatus {
+    use wire::query_status::State as Wire;
+    let state = match status.state {
+        State::Active => Wire::Active,
+        State::Pending => Wire::Pending,
+        State::Throttled => Wire::Throttled,
+        State::Quarantined => Wire::Quarantined,
+        State::Problem => Wire::Problem,
+        State::Disabled => Wire::Disabled,
+    };
+    wire::QueryStatus {
+        query: Some(to_wire::query_id(status.query)),
+        state: state.into(),
+        keep: status.keep,
+        detail: status.detail.clone(),
+    }
+}
+
+pub(crate) fn report(report: &Report) -> wire::Report {
+    let parts = report.parts.iter().map(|(query, part)| wire::Part {
+        query: Some(to_wire::query_id(*query)),
+        groups: part.groups.as_ref().map(to_wire::groups).unwrap_or_default(),
+        loss: Some(to_wire::loss(&part.loss)),
+        emitted: part.emitted,
+        other: part.other.as_ref().map(to_wire::groups).unwrap_or_default(),
+        cost: Some(wire::Cost {
+            events: part.cost.events,
+            busy_ns: part.cost.busy_ns,
+            packed: part.cost.packed,
+        }),
+    });
+    wire::Report {
+        sequence: report.sequence,
+        window_start_ns: report.window_start_ns,
+        window_end_ns: report.window_end_ns,
+        watermark_ns: report.watermark_ns,
+        delay_ns: report.delay_ns,
+        parts: parts.collect(),
+    }
+}

@@ -1,0 +1,149 @@
+//! The oracle: random requests and random queries, evaluated in band and by a naive evaluator.
+//!
+//! ```text
+//! seed ─▶ tracepoints, query, steps ─┬─ print ─ compile ─ advice over real baggage ─▶ rows ─┬─ equal?
+//!                                    └─ record ─ DAG ─ enumerate all tuples ────────▶ rows ─┘
+//! ```
+//!
+//! `PIVOT_ORACLE_CASES` sets the number of cases, `PIVOT_ORACLE_SEED` the first seed. A case that is wrong
+//! is shrunk and printed as the upper part of a golden file; it belongs into `tests/golden/found`.
+#![allow(missing_docs)]
+
+#[path = "oracle/aggregate.rs"]
+mod aggregate;
+#[path = "oracle/case.rs"]
+mod case;
+#[path = "oracle/compare.rs"]
+mod compare;
+#[path = "oracle/dag.rs"]
+mod dag;
+#[path = "oracle/evaluate.rs"]
+mod evaluate;
+#[path = "oracle/expression.rs"]
+mod expression;
+#[path = "oracle/expressions.rs"]
+mod expressions;
+#[path = "oracle/features.rs"]
+mod features;
+#[path = "oracle/generate.rs"]
+mod generate;
+#[path = "oracle/in_band.rs"]
+mod in_band;
+#[path = "oracle/meaning.rs"]
+mod meaning;
+#[path = "oracle/print.rs"]
+mod print;
+#[path = "oracle/query.rs"]
+mod query;
+#[path = "oracle/random.rs"]
+mod random;
+#[path = "oracle/scenario.rs"]
+mod scenario;
+#[path = "oracle/select.rs"]
+mod select;
+#[path = "oracle/shrink.rs"]
+mod shrink;
+#[path = "oracle/value.rs"]
+mod value;
+
+use case::{Case, Outcome};
+use features::Features;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// How many cases are run when nobody asks for more.
+const CASES: u64 = 10_000;
+
+/// A number of the environment.
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
+}
+
+#[test]
+fn every_plan_gives_the_rows_that_the_language_defines() {
+    let first = setting("PIVOT_ORACLE_SEED").unwrap_or(0);
+    let last = first + setting("PIVOT_ORACLE_CASES").unwrap_or(CASES);
+    let next = AtomicU64::new(first);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let counts = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(|| work(&next, last))).collect();
+        workers.into_iter().map(|worker| worker.join().expect("a worker ends")).collect::<Vec<_>>()
+    });
+    let mut counts = counts.into_iter().fold(Counts::default(), Counts::plus);
+    println!(
+        "{} agree, {} of them with rows; {} too large",
+        counts.agree, counts.with_rows, counts.too_large
+    );
+    if let Some(seed) = counts.wrong.iter().min().copied() {
+        report(seed);
+    }
+    counts.wrong.clear();
+    let all = last - first;
+    assert!(counts.too_large * 20 <= all, "{} of {all} cases are too large", counts.too_large);
+    assert!(counts.with_rows * 3 >= all, "only {} of {all} cases have rows", counts.with_rows);
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    agree: u64,
+    with_rows: u64,
+    too_large: u64,
+    wrong: Vec<u64>,
+}
+
+impl Counts {
+    fn plus(mut self, other: Counts) -> Counts {
+        self.agree += other.agree;
+        self.with_rows += other.with_rows;
+        self.too_large += other.too_large;
+        self.wrong.extend(other.wrong);
+        self
+    }
+}
+
+/// Takes seeds until there are no more, or one is wrong.
+fn work(next: &AtomicU64, last: u64) -> Counts {
+    let mut counts = Counts::default();
+    loop {
+        let seed = next.fetch_add(1, Relaxed);
+        if seed >= last {
+            return counts;
+        }
+        match Case::random(seed, Features::ALL).check() {
+            Outcome::Agree(rows) => {
+                counts.agree += 1;
+                counts.with_rows += u64::from(rows > 0);
+            }
+            Outcome::TooLarge => counts.too_large += 1,
+            Outcome::Wrong(_) => {
+                counts.wrong.push(seed);
+                next.store(last, Relaxed);
+                return counts;
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "shows the cases of PIVOT_ORACLE_SEED and following"]
+fn show_cases() {
+    let first = setting("PIVOT_ORACLE_SEED").unwrap_or(0);
+    for seed in first..first + setting("PIVOT_ORACLE_CASES").unwrap_or(1) {
+        let case = Case::random(seed, Features::ALL);
+        println!("seed {seed}\n{case}\n{:?}\n", case.check());
+    }
+}
+
+/// Shrinks the case of a seed and fails with it.
+fn report(seed: u64) {
+    let case = Case::random(seed, Features::ALL);
+    let Outcome::Wrong(wrong) = case.check() else {
+        panic!("seed {seed} was wrong once, as the clock would have it\n{case}");
+    };
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let (case, wrong) = shrink::shrunk(&case, &wrong);
+    std::panic::set_hook(hook);
+    panic!("seed {seed} is wrong: {}\n{}\n\n{case}", wrong.kind, wrong.detail);
+}

@@ -1,0 +1,317 @@
+//! Queries as the language defines them, apart from the compiler's own syntax tree.
+
+use pivot_advice::{Type, Value};
+
+/// A query. WITH, FROM, joins, LET and WHERE, GROUP BY, SELECT, HAVING, ORDER BY, LIMIT.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Query {
+    pub(crate) with: Vec<(String, Query)>,
+    pub(crate) alias: String,
+    /// Several are a union.
+    pub(crate) from: Vec<Source>,
+    pub(crate) joins: Vec<Join>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) group: Option<Vec<Expr>>,
+    pub(crate) distinct: bool,
+    pub(crate) select: Vec<Item>,
+    pub(crate) having: Option<Expr>,
+    pub(crate) order: Vec<Order>,
+    pub(crate) limit: Option<usize>,
+}
+
+/// `JOIN alias IN source ON alias -> after AND condition`
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Join {
+    pub(crate) kind: JoinKind,
+    pub(crate) alias: String,
+    pub(crate) source: Source,
+    pub(crate) after: String,
+    pub(crate) condition: Option<Expr>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JoinKind {
+    Inner,
+    Left,
+    Anti,
+}
+
+/// Where tuples come from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Source {
+    Tracepoint(String),
+    Pattern(Pattern),
+    /// A query of WITH.
+    Named(String),
+    Query(Box<Query>),
+    /// `First n (source WHERE condition)`
+    Temporal {
+        keep: Keep,
+        n: usize,
+        source: Box<Source>,
+        condition: Option<Expr>,
+    },
+    /// `UNNEST(source, field)`
+    Unnest(Box<Source>, String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    First,
+    MostRecent,
+}
+
+/// A pattern of tracepoints: `*` is a part of a segment, `**` any text. It may ask for a field's value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Pattern {
+    pub(crate) glob: String,
+    pub(crate) field: Option<(String, Value)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Step {
+    Let(String, Expr),
+    Where(Expr),
+}
+
+/// `expr AS name`
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Item {
+    pub(crate) expr: Expr,
+    pub(crate) name: Option<String>,
+}
+
+/// `expr DESC`
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Order {
+    pub(crate) expr: Expr,
+    pub(crate) descending: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Expr {
+    Literal(Value),
+    /// `alias.field`
+    Column(String, String),
+    /// A LET, a column of the result, or a field inside a temporal source.
+    Name(String),
+    Not(Box<Expr>),
+    Negate(Box<Expr>),
+    /// Any operator with two operands, AND and OR included.
+    Binary(Op, Box<Expr>, Box<Expr>),
+    /// `x [NOT] IN (..)`
+    In(Negated, Box<Expr>, Vec<Expr>),
+    Between(Negated, Box<Expr>, Box<Expr>, Box<Expr>),
+    Like(Negated, Box<Expr>, String),
+    Regex(Negated, Box<Expr>, Regex),
+    IsNull(Negated, Box<Expr>),
+    Case {
+        operand: Option<Box<Expr>>,
+        arms: Vec<(Expr, Expr)>,
+        otherwise: Option<Box<Expr>>,
+    },
+    Cast(Box<Expr>, Type),
+    Call(Function, Vec<Expr>),
+    /// `COUNT` and `COUNT(*)`
+    CountRows,
+    Aggregate(Aggregate, Box<Expr>),
+}
+
+/// Whether NOT stands inside the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Negated {
+    No,
+    Yes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Op {
+    Or,
+    And,
+    Equal,
+    NotEqual,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+    Concat,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+}
+
+/// The regular expressions that the oracle understands: a text, perhaps at one end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Regex {
+    Contains(String),
+    Begins(String),
+    Ends(String),
+    Whole(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Function {
+    Lower,
+    Upper,
+    Length,
+    Substr,
+    SplitPart,
+    StartsWith,
+    Contains,
+    Abs,
+    Floor,
+    Ceil,
+    Round,
+    Ln,
+    Log2,
+    Pow,
+    Bucket,
+    Coalesce,
+    If,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Aggregate {
+    Count,
+    CountDistinct,
+    Sum,
+    Min,
+    Max,
+    Average,
+    StdDev,
+    Variance,
+    Any,
+    /// `QUANTILE(x, q)`, or `Pxx(x)` for those that have a name.
+    Quantile(f64),
+}
+
+impl Query {
+    /// Whether it has GROUP BY or an aggregate.
+    pub(crate) fn aggregates(&self) -> bool {
+        self.group.is_some() || self.select.iter().any(|item| item.expr.aggregates())
+    }
+
+    /// The names of the columns of SELECT, as another query names them.
+    pub(crate) fn columns(&self) -> Vec<String> {
+        let name = |item: &Item| match (&item.name, &item.expr) {
+            (Some(name), _) | (None, Expr::Name(name) | Expr::Column(_, name)) => name.clone(),
+            _ => "value".to_owned(),
+        };
+        self.select.iter().map(name).collect()
+    }
+
+    /// The query with the queries of WITH written out where they are used.
+    pub(crate) fn written_out(&self, known: &[(String, Query)]) -> Query {
+        let mut known = known.to_vec();
+        for (name, query) in &self.with {
+            let query = query.written_out(&known);
+            known.insert(0, (name.clone(), query));
+        }
+        let mut whole = Query { with: vec![], ..self.clone() };
+        whole.from.iter_mut().for_each(|source| source.write_out(&known));
+        whole.joins.iter_mut().for_each(|join| join.source.write_out(&known));
+        whole
+    }
+}
+
+impl Source {
+    fn write_out(&mut self, known: &[(String, Query)]) {
+        match self {
+            Source::Named(name) => {
+                let found = known.iter().find(|(known, _)| known == name);
+                let (_, query) = found.unwrap_or_else(|| panic!("no query {name}"));
+                *self = Source::Query(Box::new(query.clone()));
+            }
+            Source::Query(query) => **query = query.written_out(known),
+            Source::Temporal { source, .. } | Source::Unnest(source, _) => source.write_out(known),
+            Source::Tracepoint(_) | Source::Pattern(_) => {}
+        }
+    }
+}
+
+impl Pattern {
+    /// Whether a tracepoint has a name like this. A function alone means its entry.
+    pub(crate) fn matches(&self, tracepoint: &str) -> bool {
+        let split = |text: &'_ str| match text.split_once('@') {
+            Some((name, location)) => (name.to_owned(), Some(location.to_owned())),
+            None => (text.to_owned(), None),
+        };
+        let ((wanted, location), (name, at)) = (split(&self.glob), split(tracepoint));
+        let placed = match location {
+            Some(_) => at == location,
+            None => at.is_none_or(|at| at == "enter"),
+        };
+        placed && fits(&wanted, &name)
+    }
+}
+
+fn fits(glob: &str, name: &str) -> bool {
+    let mut ends = (0..=name.len()).filter(|end| name.is_char_boundary(*end));
+    if let Some(rest) = glob.strip_prefix("**") {
+        return ends.any(|end| fits(rest, &name[end..]));
+    }
+    if let Some(rest) = glob.strip_prefix('*') {
+        return ends.any(|end| !name[..end].contains(['.', ':']) && fits(rest, &name[end..]));
+    }
+    match glob.chars().next() {
+        None => name.is_empty(),
+        Some(first) => name.strip_prefix(first).is_some_and(|rest| fits(&glob[first.len_utf8()..], rest)),
+    }
+}
+
+impl Expr {
+    pub(crate) fn column(alias: &str, field: &str) -> Expr {
+        Expr::Column(alias.to_owned(), field.to_owned())
+    }
+
+    pub(crate) fn binary(op: Op, x: Expr, y: Expr) -> Expr {
+        Expr::Binary(op, Box::new(x), Box::new(y))
+    }
+
+    /// The expressions directly inside this one.
+    pub(crate) fn children(&self) -> Vec<&Expr> {
+        match self {
+            Expr::Literal(_) | Expr::Column(..) | Expr::Name(_) | Expr::CountRows => vec![],
+            Expr::Not(x) | Expr::Negate(x) | Expr::Cast(x, _) | Expr::Aggregate(_, x) => vec![x],
+            Expr::Like(_, x, _) | Expr::Regex(_, x, _) | Expr::IsNull(_, x) => vec![x],
+            Expr::Binary(_, x, y) => vec![x, y],
+            Expr::Between(_, x, low, high) => vec![x, low, high],
+            Expr::In(_, x, list) => std::iter::once(&**x).chain(list).collect(),
+            Expr::Call(_, arguments) => arguments.iter().collect(),
+            Expr::Case { operand, arms, otherwise } => {
+                let arms = arms.iter().flat_map(|(when, then)| [when, then]);
+                operand.as_deref().into_iter().chain(arms).chain(otherwise.as_deref()).collect()
+            }
+        }
+    }
+
+    /// The same, to change them.
+    pub(crate) fn children_mut(&mut self) -> Vec<&mut Expr> {
+        match self {
+            Expr::Literal(_) | Expr::Column(..) | Expr::Name(_) | Expr::CountRows => vec![],
+            Expr::Not(x) | Expr::Negate(x) | Expr::Cast(x, _) | Expr::Aggregate(_, x) => vec![x],
+            Expr::Like(_, x, _) | Expr::Regex(_, x, _) | Expr::IsNull(_, x) => vec![x],
+            Expr::Binary(_, x, y) => vec![x, y],
+            Expr::Between(_, x, low, high) => vec![x, low, high],
+            Expr::In(_, x, list) => std::iter::once(&mut **x).chain(list).collect(),
+            Expr::Call(_, arguments) => arguments.iter_mut().collect(),
+            Expr::Case { operand, arms, otherwise } => {
+                let arms = arms.iter_mut().flat_map(|(when, then)| [when, then]);
+                operand.as_deref_mut().into_iter().chain(arms).chain(otherwise.as_deref_mut()).collect()
+            }
+        }
+    }
+
+    /// Whether an aggregate stands in it.
+    pub(crate) fn aggregates(&self) -> bool {
+        matches!(self, Expr::CountRows | Expr::Aggregate(..))
+            || self.children().into_iter().any(Expr::aggregates)
+    }
+
+    /// How many expressions there are in this one, itself included.
+    pub(crate) fn size(&self) -> usize {
+        1 + self.children().into_iter().map(Expr::size).sum::<usize>()
+    }
+}

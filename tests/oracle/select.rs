@@ -1,0 +1,207 @@
+//! The second half of a random query: GROUP BY, SELECT, and what follows.
+
+use crate::expressions::{Leaf, Precision};
+use crate::generate::{Column, Generator, named};
+use crate::query::{Aggregate, Expr, Item, Order, Query};
+use pivot_advice::Type;
+
+/// What a query makes of its rows.
+pub(crate) struct Selected {
+    pub(crate) group: Option<Vec<Expr>>,
+    pub(crate) distinct: bool,
+    pub(crate) select: Vec<Item>,
+    pub(crate) having: Option<Expr>,
+    pub(crate) columns: Vec<Column>,
+}
+
+impl Generator<'_> {
+    /// SELECT over leaves. Only of the whole query may values be what no other query can count on.
+    pub(crate) fn select(&mut self, leaves: &[Leaf], aggregating: bool, whole: bool) -> Selected {
+        let mut selected = if aggregating { self.groups(leaves, whole) } else { self.values(leaves) };
+        let exact = selected.columns.iter().all(|column| column.precision != Precision::Rough);
+        // The groups of a query inside another are distinct anyway, and it may not say so.
+        let allowed = self.features.distinct && exact && (whole || !aggregating);
+        selected.distinct = allowed && self.random.percent(15);
+        selected
+    }
+
+    /// Rows as they are.
+    fn values(&mut self, leaves: &[Leaf]) -> Selected {
+        let mut items = Vec::new();
+        for _ in 0..1 + self.random.below(3) {
+            let column = self.expressions(leaves, Precision::Rough).column(|_| true);
+            let plain = self.random.percent(65);
+            let leaf = match column {
+                Some(leaf) if plain => leaf,
+                _ => self.computed(leaves, 2),
+            };
+            items.push(self.item(leaf));
+        }
+        let (select, columns) = items.into_iter().unzip();
+        Selected { group: None, distinct: false, select, having: None, columns }
+    }
+
+    fn computed(&mut self, leaves: &[Leaf], depth: usize) -> Leaf {
+        let ty = self.expressions(leaves, Precision::Exact).some_type();
+        let expr = self.expressions(leaves, Precision::Exact).of(ty, depth);
+        Leaf { expr, ty, precision: Precision::Exact }
+    }
+
+    fn item(&mut self, leaf: Leaf) -> (Item, Column) {
+        let name = self.name("c");
+        let column = Column { name: name.clone(), ty: leaf.ty, precision: leaf.precision };
+        (named(leaf.expr, name), column)
+    }
+
+    /// Groups with aggregates.
+    fn groups(&mut self, leaves: &[Leaf], whole: bool) -> Selected {
+        let mut keys: Vec<Leaf> = Vec::new();
+        while self.random.percent(55) && keys.len() < 3 {
+            let column = self.expressions(leaves, Precision::Exact).column(|_| true);
+            let plain = self.random.percent(75);
+            keys.push(match column {
+                Some(leaf) if plain => leaf,
+                _ => self.computed(leaves, 1),
+            });
+        }
+        let count = 1 + self.random.below(3);
+        let aggregates: Vec<Leaf> = (0..count).map(|_| self.aggregate(leaves, whole)).collect();
+        // Whole columns: keys and aggregates, some of them sketches that nothing is computed from.
+        let mut items = Vec::new();
+        for key in &keys {
+            if self.random.percent(80) {
+                items.push(self.item(key.clone()));
+            }
+        }
+        for aggregate in &aggregates {
+            items.push(self.item(aggregate.clone()));
+        }
+        let exact = aggregates.into_iter().filter(|leaf| !is_sketch(&leaf.expr));
+        // A key that is computed is one only as a whole.
+        let usable: Vec<Leaf> = exact.chain(keys.iter().cloned()).collect();
+        if self.random.percent(30) {
+            let ty = *self.random.pick(&[Type::I64, Type::F64, Type::Bool, Type::U64]);
+            let expr = self.expressions(&usable, Precision::Rough).of(ty, 2);
+            let item = self.item(Leaf { expr, ty, precision: Precision::Rough });
+            items.push(item);
+        }
+        if self.random.percent(10) && self.random.percent(50) {
+            let leaf = Leaf { expr: Expr::CountRows, ty: Type::U64, precision: Precision::Exact };
+            items = vec![self.item(leaf)];
+        }
+        let having = (self.features.having && self.random.percent(25))
+            .then(|| self.expressions(&usable, Precision::Exact).condition(2));
+        let (select, columns): (Vec<Item>, Vec<Column>) = items.into_iter().unzip();
+        let grouped = !keys.is_empty() || !select.iter().any(|item| item.expr.aggregates());
+        let keys: Vec<Expr> = keys.into_iter().map(|key| key.expr).collect();
+        Selected {
+            group: (grouped && !keys.is_empty()).then_some(keys),
+            distinct: false,
+            select,
+            having,
+            columns,
+        }
+    }
+
+    fn aggregate(&mut self, leaves: &[Leaf], whole: bool) -> Leaf {
+        let counted = |leaf: &Leaf| Leaf {
+            expr: Expr::Aggregate(Aggregate::Count, Box::new(leaf.expr.clone())),
+            ty: Type::U64,
+            precision: Precision::Exact,
+        };
+        let rows = Leaf { expr: Expr::CountRows, ty: Type::U64, precision: Precision::Exact };
+        match self.random.below(12) {
+            0 => rows,
+            1 => self
+                .expressions(leaves, Precision::Rough)
+                .column(|_| true)
+                .map_or(rows, |leaf| counted(&leaf)),
+            2..=5 => self.sum(leaves),
+            6 if whole => self.sketch(leaves).unwrap_or(rows),
+            _ => {
+                let aggregate = self.random.pick(&[Aggregate::Min, Aggregate::Max]).clone();
+                let column = self.expressions(leaves, Precision::Rough).column(|_| true);
+                let leaf = match column {
+                    Some(leaf) if self.random.percent(70) => leaf,
+                    _ => self.computed(leaves, 2),
+                };
+                Leaf { expr: Expr::Aggregate(aggregate, Box::new(leaf.expr)), ..leaf }
+            }
+        }
+    }
+
+    /// SUM, AVERAGE and their like, over what adds up.
+    fn sum(&mut self, leaves: &[Leaf]) -> Leaf {
+        let adds_up = |ty: Type| matches!(ty, Type::I64 | Type::U64 | Type::F64 | Type::Duration);
+        let column = self.expressions(leaves, Precision::Rough).column(adds_up);
+        let argument = match column {
+            Some(leaf) if self.random.percent(70) => leaf,
+            _ => {
+                let types = [Type::I64, Type::U64, Type::F64, Type::Duration];
+                let ty = self.expressions(leaves, Precision::Exact).some_type();
+                let ty = if types.contains(&ty) { ty } else { *self.random.pick(&types) };
+                let expr = self.expressions(leaves, Precision::Exact).of(ty, 2);
+                Leaf { expr, ty, precision: Precision::Exact }
+            }
+        };
+        let deviates = self.features.deviation && argument.ty != Type::Duration && self.random.percent(25);
+        let aggregate = match self.random.percent(60) {
+            _ if deviates => self.random.pick(&[Aggregate::StdDev, Aggregate::Variance]).clone(),
+            true => Aggregate::Sum,
+            false => Aggregate::Average,
+        };
+        let ty = match (&aggregate, argument.ty) {
+            (Aggregate::Sum, Type::I64 | Type::U64) => Type::I64,
+            (_, Type::Duration) => Type::Duration,
+            _ => Type::F64,
+        };
+        let order_matters = argument.ty == Type::F64 && argument.precision != Precision::Dyadic;
+        let precision = if deviates || order_matters { Precision::Rough } else { Precision::Exact };
+        Leaf { expr: Expr::Aggregate(aggregate, Box::new(argument.expr)), ty, precision }
+    }
+
+    fn sketch(&mut self, leaves: &[Leaf]) -> Option<Leaf> {
+        let mut kinds = Vec::new();
+        kinds.extend(self.features.any.then_some(Aggregate::Any));
+        kinds.extend(self.features.count_distinct.then_some(Aggregate::CountDistinct));
+        if self.features.quantile {
+            kinds.extend([0.5, 0.9, 0.99, 0.25].map(Aggregate::Quantile));
+        }
+        if kinds.is_empty() {
+            return None;
+        }
+        let kind = self.random.pick(&kinds).clone();
+        let fits = |ty: Type| match kind {
+            Aggregate::Quantile(_) => matches!(ty, Type::I64 | Type::U64 | Type::Duration),
+            _ => true,
+        };
+        let leaf = self.expressions(leaves, Precision::Exact).column(fits)?;
+        let ty = match kind {
+            Aggregate::CountDistinct => Type::U64,
+            Aggregate::Quantile(_) => Type::F64,
+            _ => leaf.ty,
+        };
+        let expr = Expr::Aggregate(kind, Box::new(leaf.expr));
+        Some(Leaf { expr, ty, precision: Precision::Rough })
+    }
+
+    /// ORDER BY and LIMIT, over everything that is shown, so that the order is total.
+    pub(crate) fn finish(&mut self, query: &mut Query, columns: &[Column]) {
+        let rough = columns.iter().any(|column| column.precision == Precision::Rough);
+        if !self.features.order || rough || !self.random.percent(25) {
+            return;
+        }
+        let mut names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+        while !names.is_empty() {
+            let name = names.swap_remove(self.random.below(names.len()));
+            let descending = self.random.percent(40);
+            query.order.push(Order { expr: Expr::Name(name), descending });
+        }
+        query.limit = self.random.percent(60).then(|| 1 + self.random.below(5));
+    }
+}
+
+fn is_sketch(expr: &Expr) -> bool {
+    matches!(expr, Expr::Aggregate(Aggregate::Any | Aggregate::Quantile(_) | Aggregate::CountDistinct, _))
+        || expr.children().into_iter().any(is_sketch)
+}
