@@ -3,7 +3,7 @@
 use crate::expression::extremes;
 use crate::query::Aggregate;
 use crate::value::{double, integer, nearest, order, same};
-use pivot_advice::Value;
+use pivot_advice::{Type, Value};
 
 /// What a column of a result may hold.
 #[derive(Debug, Clone)]
@@ -16,20 +16,17 @@ pub(crate) enum Cell {
     Between(f64, f64),
 }
 
-/// The relative error of quantiles that is allowed.
-const QUANTILE_ERROR: f64 = 0.05;
-
-/// The relative error of COUNT(DISTINCT x) that is allowed.
-const DISTINCT_ERROR: f64 = 0.05;
-
 /// What an aggregate that stands alone in SELECT may give.
 pub(crate) fn cell(aggregate: &Aggregate, values: &[Value]) -> Cell {
     let some: Vec<Value> = values.iter().filter(|value| **value != Value::Null).cloned().collect();
     match aggregate {
-        Aggregate::Any if !some.is_empty() => Cell::AnyOf(some),
+        Aggregate::Any if some.is_empty() => Cell::Value(Value::Null),
+        Aggregate::Any => Cell::AnyOf(some),
         Aggregate::CountDistinct => {
             let count = distinct(&some).len() as f64;
-            Cell::Between((count * (1.0 - DISTINCT_ERROR)).floor(), (count * (1.0 + DISTINCT_ERROR)).ceil())
+            // Small counts are exact; beyond, three standard errors.
+            let error = if count > 256.0 { 0.05 * count } else { 0.0 };
+            Cell::Between(count - error, count + error)
         }
         Aggregate::Quantile(q) => quantile(*q, &some),
         _ => Cell::Value(value(aggregate, values)),
@@ -120,18 +117,30 @@ fn variance(values: &[Value]) -> Option<f64> {
     (!numbers.is_empty()).then(|| squares.sum::<f64>() / n)
 }
 
-/// Around the values of the ranks next to the quantile.
+/// The buckets of a histogram.
+const BUCKETS: f64 = 160.0;
+
+/// The number of rank `ceil(q * count)`, within the error that the spread of the numbers makes.
 fn quantile(q: f64, some: &[Value]) -> Cell {
     let mut sorted = some.to_vec();
     sorted.sort_by(order);
     let number = |value: &Value| match value {
-        Value::Duration(ns) | Value::Timestamp(ns) => Some(*ns as f64),
+        Value::Duration(ns) => Some(*ns as f64),
         other => double(other),
     };
-    let sorted: Vec<f64> = sorted.iter().filter_map(number).collect();
-    let Some(last) = sorted.len().checked_sub(1) else { return Cell::Value(Value::Null) };
-    let rank = q * last as f64;
-    let low = sorted[(rank.floor() as usize).saturating_sub(1)];
-    let high = sorted[(rank.ceil() as usize + 1).min(last)];
-    Cell::Between(low - low.abs() * QUANTILE_ERROR, high + high.abs() * QUANTILE_ERROR)
+    let sorted: Vec<f64> = sorted.iter().filter_map(number).filter(|x| x.is_finite()).collect();
+    if sorted.is_empty() {
+        return Cell::Value(Value::Null);
+    }
+    let rank = (q * sorted.len() as f64).ceil().max(1.0) as usize;
+    let found = sorted[rank - 1];
+    let sizes = sorted.iter().map(|x| x.abs()).filter(|x| *x > 0.0);
+    let (least, most) = sizes.fold((f64::INFINITY, 0.0f64), |(least, most), x| (least.min(x), most.max(x)));
+    // One octave more on either side, for the bounds of the outermost buckets.
+    let octaves = if most > 0.0 { (most / least).log2() + 2.0 } else { 1.0 };
+    let per_octave = (BUCKETS / octaves).log2().floor().exp2();
+    let base = (1.0 / per_octave).exp2();
+    let error = found.abs() * (base - 1.0) / (base + 1.0)
+        + if some[0].type_of() == Type::Duration { 1.0 } else { 1e-9 };
+    Cell::Between(found - error, found + error)
 }

@@ -19,7 +19,9 @@ impl Generator<'_> {
     pub(crate) fn select(&mut self, leaves: &[Leaf], aggregating: bool, whole: bool) -> Selected {
         let mut selected = if aggregating { self.groups(leaves, whole) } else { self.values(leaves) };
         let exact = selected.columns.iter().all(|column| column.precision != Precision::Rough);
-        selected.distinct = self.features.distinct && exact && self.random.percent(15);
+        // The groups of a query inside another are distinct anyway, and it may not say so.
+        let allowed = self.features.distinct && exact && (whole || !aggregating);
+        selected.distinct = allowed && self.random.percent(15);
         selected
     }
 

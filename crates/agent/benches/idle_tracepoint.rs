@@ -1,7 +1,8 @@
 //! What does a tracepoint cost while nothing is woven, next to a disabled `tracing` event?
 //!
-//! `cargo bench -p pivot-agent` prints nanoseconds per call site for an empty loop, eight idle tracepoints and
-//! eight events of `tracing` without a subscriber, interleaved in one run; the ratio is what counts.
+//! `cargo bench -p pivot-agent` prints nanoseconds per call site for idle tracepoints and events of `tracing` without
+//! a subscriber, interleaved in one run; the ratio is what counts.
+//! With `--count NAME N` one of them runs N times and nothing else: `.ci/instructions` counts its instructions.
 #![allow(missing_docs)]
 
 use std::hint::black_box;
@@ -9,32 +10,75 @@ use std::time::Instant;
 
 const ROUNDS: usize = 101;
 const CALLS: u64 = 200_000;
+const SITES: f64 = 8.0;
 
 macro_rules! eight {
     ($($body:tt)*) => {{ $($body)* $($body)* $($body)* $($body)* $($body)* $($body)* $($body)* $($body)* }};
 }
 
-fn empty(i: u64) {
-    black_box(i);
+/// Runs a body so often, with a number that the compiler cannot foresee but may keep in a register.
+macro_rules! times {
+    ($count:expr, |$i:ident| $body:expr) => {{
+        let count: u64 = black_box($count);
+        let mut $i = 0_u64;
+        while $i < count {
+            $body;
+            $i += 1;
+        }
+        black_box($i);
+    }};
 }
 
-fn tracepoints(i: u64) {
-    let i = black_box(i);
-    eight!(pivot_agent::tracepoint!("Bench.idle", delta: u64 = i, twice: u64 = i * 2););
+/// The same site eight and sixteen times in a loop: the difference is what eight cost, exactly.
+macro_rules! counted {
+    ($($(#[$doc:meta])* $eight:ident $sixteen:ident |$i:ident| { $($body:tt)* })*) => {$(
+        $(#[$doc])*
+        #[inline(never)]
+        fn $eight(n: u64) {
+            times!(n, |$i| eight!($($body)*));
+        }
+
+        #[inline(never)]
+        fn $sixteen(n: u64) {
+            times!(n, |$i| {
+                eight!($($body)*);
+                eight!($($body)*);
+            });
+        }
+    )*};
 }
 
-fn events(i: u64) {
-    let i = black_box(i);
-    eight!(tracing::info!(delta = i, twice = i * 2););
+counted! {
+    counted_tracepoint counted_tracepoint_twice |i| {
+        pivot_agent::tracepoint!("Bench.idle", delta: u64 = i, text = "x");
+    }
+    /// Fields that are expressions over variables, which the closure of the cold block has to borrow.
+    counted_expressions counted_expressions_twice |i| {
+        pivot_agent::tracepoint!("Bench.expressions", delta: u64 = i + 1, twice: u64 = i * 2);
+    }
+    counted_tracing counted_tracing_twice |i| {
+        tracing::info!(delta = i, text = "x");
+    }
 }
 
-/// The least nanoseconds per call over all rounds, for each function, in turn.
-fn measure<const N: usize>(functions: [fn(u64); N]) -> [f64; N] {
-    let mut least = [f64::INFINITY; N];
+type Bench = (&'static str, fn(u64));
+
+const BENCHES: [Bench; 6] = [
+    ("tracepoint", counted_tracepoint),
+    ("tracepoint_twice", counted_tracepoint_twice),
+    ("expressions", counted_expressions),
+    ("expressions_twice", counted_expressions_twice),
+    ("tracing", counted_tracing),
+    ("tracing_twice", counted_tracing_twice),
+];
+
+/// The least nanoseconds per turn over all rounds, for each, in turn.
+fn measure() -> [f64; BENCHES.len()] {
+    let mut least = [f64::INFINITY; BENCHES.len()];
     for _ in 0..ROUNDS {
-        for (function, least) in functions.iter().zip(&mut least) {
+        for ((_, function), least) in BENCHES.iter().zip(&mut least) {
             let start = Instant::now();
-            (0..CALLS).for_each(function);
+            function(CALLS);
             *least = least.min(start.elapsed().as_nanos() as f64 / CALLS as f64);
         }
     }
@@ -42,10 +86,17 @@ fn measure<const N: usize>(functions: [fn(u64); N]) -> [f64; N] {
 }
 
 fn main() {
-    let [nothing, idle, disabled] = measure([empty, tracepoints, events]);
-    let (idle, disabled) = ((idle - nothing) / 8.0, (disabled - nothing) / 8.0);
-    println!("empty call                {nothing:>8.3} ns");
-    println!("idle tracepoint           {idle:>8.3} ns a site");
-    println!("disabled tracing event    {disabled:>8.3} ns a site");
-    println!("ratio                     {:>8.3}", idle / disabled);
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [count, name, n] = &arguments[..]
+        && count == "--count"
+    {
+        let (_, function) = BENCHES.iter().find(|(known, _)| known == name).expect("a bench of that name");
+        return function(n.parse().expect("a number of turns"));
+    }
+    let least = measure();
+    for (bench, turn) in BENCHES.chunks(2).zip(least.chunks(2)) {
+        if let ([(name, _), _], [eight, sixteen]) = (bench, turn) {
+            println!("{name:<12} {:>8.3} ns a site", (sixteen - eight).max(0.0) / SITES);
+        }
+    }
 }

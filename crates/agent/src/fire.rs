@@ -100,31 +100,30 @@ impl Event<'_> {
         baggage: Option<&Baggage>,
         packed: &mut Vec<Packed>,
     ) {
-        let mut loss = Loss::default();
-        let step = || run(&knot.linked, observed, baggage, &mut loss);
-        let effect = match catch_unwind(AssertUnwindSafe(step)) {
-            Ok(effect) => effect,
-            Err(panic) => return self.panicked(knot, &*panic),
-        };
-        let part = self.table.part(knot.linked.advice.query);
-        match effect {
-            Some(Effect::Emit(emission)) => part.add(&emission),
-            Some(Effect::Pack(..)) if baggage.is_none() => {
-                loss.outside_request += 1;
-                if pivot_baggage::leaks::watching() {
-                    let exports = self.tracepoint.exports();
-                    pivot_baggage::leaks::outside(&exports.tracepoint, &exports.file, exports.line);
+        let (table, tracepoint) = (&mut *self.table, self.tracepoint);
+        let step = move || {
+            let mut loss = Loss::default();
+            let effect = run(&knot.linked, observed, baggage, &mut loss);
+            let part = table.part(knot.linked.advice.query);
+            match effect {
+                Some(Effect::Emit(emission)) => part.add(&emission),
+                Some(Effect::Pack(..)) if baggage.is_none() => {
+                    loss.outside_request += 1;
+                    tell_of_leak(tracepoint);
                 }
+                Some(Effect::Pack(bag, keep, groups)) => {
+                    let rows: usize = groups.iter().map(Groups::len).sum();
+                    part.cost.packed = part.cost.packed.saturating_add(rows as u64);
+                    packed.push((bag, keep, groups));
+                }
+                None => {}
             }
-            Some(Effect::Pack(bag, keep, groups)) => {
-                let rows: usize = groups.iter().map(Groups::len).sum();
-                part.cost.packed = part.cost.packed.saturating_add(rows as u64);
-                packed.push((bag, keep, groups));
+            if !loss.is_zero() {
+                part.loss.merge(&loss);
             }
-            None => {}
-        }
-        if !loss.is_zero() {
-            part.loss.merge(&loss);
+        };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(step)) {
+            self.panicked(knot, &*panic);
         }
     }
 
@@ -174,4 +173,13 @@ fn request() -> Value {
 /// A request's id as queries see it.
 pub fn request_id(id: u128) -> Value {
     Value::str(format!("{id:032x}"))
+}
+
+/// Names the call site of a tuple that was packed outside any request, while somebody looks for them.
+#[cold]
+fn tell_of_leak(tracepoint: &'static Tracepoint) {
+    if pivot_baggage::leaks::watching() {
+        let exports = tracepoint.exports();
+        pivot_baggage::leaks::outside(&exports.tracepoint, &exports.file, exports.line);
+    }
 }

@@ -58,6 +58,7 @@ pub struct Wanted {
 #[derive(Debug)]
 #[must_use = "the function is left when this is dropped"]
 pub struct Exit {
+    // Boxed: it is moved around at every exit, and is there at few.
     observed: Option<Box<Observed>>,
 }
 
@@ -135,7 +136,7 @@ impl Observed {
     }
 
     #[cold]
-    fn returned(self: Box<Observed>, outcome: impl FnOnce(Wanted) -> Outcome) {
+    fn returned(&self, outcome: impl FnOnce(Wanted) -> Outcome) {
         let fields = self.fields.len();
         let wanted = Wanted {
             result: self.exit.tracepoint.observes(fields + 2),
@@ -158,7 +159,7 @@ impl Observed {
     }
 
     #[cold]
-    fn abandoned(self: Box<Observed>) {
+    fn abandoned(&self) {
         let panics = std::thread::panicking() && !self.began_panicking;
         self.fire_exit(if panics { "panic" } else { "cancelled" }, Field::Value(Value::Null));
     }
@@ -244,13 +245,10 @@ fn of_result<T, E>(
     result: impl FnOnce(&T) -> Value,
     error: impl FnOnce(&E) -> Value,
 ) -> Outcome {
-    let null = || Value::Null;
     match returned {
-        Ok(value) => {
-            Outcome { error: None, result: wanted.result.then(|| result(value)).unwrap_or_else(null) }
-        }
+        Ok(value) => Outcome { error: None, result: if wanted.result { result(value) } else { Value::Null } },
         Err(failed) => Outcome {
-            error: Some(wanted.error.then(|| error(failed)).unwrap_or_else(null)),
+            error: Some(if wanted.error { error(failed) } else { Value::Null }),
             result: Value::Null,
         },
     }

@@ -189,7 +189,7 @@ pub(crate) fn quiesce() -> bool {
     let all = places().all.clone();
     barrier::heavy();
     let deadline = Instant::now() + PATIENCE;
-    all.into_iter().fold(true, |quiet, place| left(place, deadline).is_ok() && quiet)
+    all.into_iter().all(|place| left(place, deadline).is_ok())
 }
 
 /// Takes every thread's table. What events add from now on is for the next time.

@@ -184,7 +184,7 @@ fn counted(part: &pivot_agent::Part) -> (u64, u64, i128) {
     let count = |groups: &Option<pivot_advice::Groups>| groups.iter().flatten().map(|g| g.n).sum();
     let sum =
         part.groups.iter().flatten().chain(part.other.iter().flatten()).map(|group| {
-            group.states[0].finish(&mut pivot_advice::Errors::default()).as_integer().unwrap_or(0)
+            group.states[0].finish(pivot_advice::Finish::Plain, &mut pivot_advice::Errors::default()).as_integer().unwrap_or(0)
         });
     (count(&part.groups), count(&part.other), sum.sum())
 }
@@ -241,6 +241,16 @@ fn the_kill_switch_unweaves_everything_and_lets_it_come_back() {
         (keys(&part(&parts, 1)), keys(&part(&parts, 2))),
         (vec!["1".into(), "4".into()], vec!["4".into()])
     );
+}
+
+#[test]
+fn advices_of_one_query_that_do_not_agree_lose_rows_and_nothing_else() {
+    let _serial = serial();
+    let mut other = emit(1, "Guard.plain", &["n", "thread"]);
+    other.stage = 1;
+    let parts = woven(&[emit(1, "Guard.plain", &["n"]), other], || hit(1));
+    let part = part(&parts, 1);
+    assert_eq!((keys(&part), part.emitted, part.loss.dropped), (vec!["1".into()], 2, 1));
 }
 
 #[test]

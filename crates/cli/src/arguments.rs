@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::params::Params;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ Examples:
   pivot -c 'FROM e IN DataNodeMetrics.incrBytesRead
             GROUP BY e.host SELECT e.host, SUM(e.delta)' --for 10s
   pivot -f q2.pivot --for 1m --format json | jq .rows
+  pivot -c '\\dt Data*'                  tracepoints, as in the REPL
 
 Exit codes:
   0  it worked, or was ended with Ctrl-C
@@ -22,7 +24,8 @@ Exit codes:
 /// Ask a running distributed system questions across process boundaries.
 ///
 /// Without a subcommand this is the client: the REPL on a terminal, or the statements of -c, -f or
-/// standard input, which are installed, printed as their windows close, and uninstalled.
+/// standard input, which are installed, printed as their windows close, and uninstalled. Commands
+/// such as `\dt` work there too, each on a line of its own.
 #[derive(Debug, Parser)]
 #[command(name = "pivot", bin_name = "pivot", version, verbatim_doc_comment)]
 #[command(after_help = AFTER, args_conflicts_with_subcommands = true)]
@@ -56,7 +59,8 @@ pub enum Command {
 const DEMO: &str = "\
 Examples:
   pivot demo                                      the REPL, with a query to begin with
-  pivot demo -f queries/paper/q2.pivot --for 15s  one query of the case study, then the end";
+  pivot demo -f queries/paper/q2.pivot --for 15s  one query of the case study, then the end
+  pivot demo -f a.pivot -f b.pivot --for 15s --format ndjson";
 
 /// Options of `pivot server`.
 #[derive(Debug, Args)]
@@ -93,12 +97,15 @@ pub enum System {
 /// Queries to run without a REPL, and how.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Unattended {
+    /// A value for `$name` in the statements, such as limit=5 or app='get it'
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = crate::params::pair)]
+    pub params: Vec<(String, pivot_advice::Value)>,
     /// Statements to run.
-    #[arg(short = 'c', long = "command", value_name = "QUERY", conflicts_with = "file")]
+    #[arg(short = 'c', long = "command", value_name = "QUERY", conflicts_with = "files")]
     pub text: Option<String>,
-    /// File with statements to run; its stem becomes the query's name.
-    #[arg(short, long, value_name = "PATH")]
-    pub file: Option<PathBuf>,
+    /// File with statements to run; its stem becomes the query's name. May be given several times.
+    #[arg(short = 'f', long = "file", value_name = "PATH")]
+    pub files: Vec<PathBuf>,
     /// How long to run, such as 500ms, 10s, 2m; until Ctrl-C if not given.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub duration: Option<Duration>,
@@ -108,9 +115,19 @@ pub struct Unattended {
 }
 
 impl Unattended {
+    /// Whether a query was given.
+    pub fn has_text(&self) -> bool {
+        self.text.is_some() || !self.files.is_empty()
+    }
+
+    /// What parameters stand for; the last value of a name wins.
+    pub(crate) fn params(&self) -> Params {
+        self.params.iter().cloned().collect()
+    }
+
     /// Whether a query was given, or a length for which one should run.
     pub fn is_given(&self) -> bool {
-        self.text.is_some() || self.file.is_some() || self.duration.is_some()
+        self.has_text() || self.duration.is_some()
     }
 }
 
@@ -126,6 +143,8 @@ pub enum Format {
     Ndjson,
     /// Comma-separated values with one header.
     Csv,
+    /// A Markdown table per window.
+    Md,
 }
 
 fn default_listen() -> SocketAddr {
@@ -181,6 +200,7 @@ mod tests {
     #[test]
     fn a_query_and_a_file_exclude_each_other() {
         assert!(parse("pivot -c FROM -f q.pivot").is_err());
+        assert_eq!(parse("pivot -f a.pivot -f b.pivot").unwrap().unattended.files.len(), 2);
     }
 
     #[test]

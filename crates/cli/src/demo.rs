@@ -5,19 +5,24 @@
 use crate::arguments::Demo;
 use crate::client::Connection;
 use crate::error::CliError;
-use crate::input::Input;
+use crate::input::{Input, Step};
+use crate::params::Params;
 use crate::repl::{EXAMPLE, Session};
 use crate::server::frontend;
 use crate::table::{Paint, Style};
 use crate::text::count;
 use crate::unattended;
 use pivot_frontend::Running;
-use pivot_store::{Cluster, Plan};
+use pivot_query::{Catalog, Options};
+use pivot_store::{Cluster, Plan, StoreError};
 use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How long the agents of the store may take to connect.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,21 +36,36 @@ SELECT cl.process, SUM(incr.delta);";
 
 /// Starts everything, queries it, and stops everything.
 pub(crate) fn run(runtime: &Runtime, options: &Demo) -> Result<(), CliError> {
-    let input = input(options)?;
+    let inputs = inputs(options)?;
+    inputs.iter().flatten().try_for_each(|input| check(input, &options.unattended.params()))?;
     let running = runtime.block_on(pivot_frontend::start(frontend(listen(options))))?;
     let address = format!("http://{}", running.address());
-    let done = with_store(runtime, options, &address, input.as_ref());
+    let done = with_store(runtime, options, &address, inputs.as_deref());
     runtime.block_on(Running::stop(running));
     done
 }
 
+/// Refuses what no catalogue could make right, before anything is started.
+fn check(input: &Input, params: &Params) -> Result<(), CliError> {
+    let params = params.iter();
+    let options = params.fold(Options::default(), |options, (name, value)| options.param(name, value.clone()));
+    for step in input.steps()? {
+        let (Step::Query(statement) | Step::Explain(statement)) = step else { continue };
+        if let Err(found) = pivot_query::compile_with(&statement.text, &Catalog::default(), &options) {
+            unattended::report(input, &statement, &found);
+            return Err(CliError::Query(input.origin.clone()));
+        }
+    }
+    Ok(())
+}
+
 /// The queries to run unattended; none for the REPL.
-fn input(options: &Demo) -> Result<Option<Input>, CliError> {
+fn inputs(options: &Demo) -> Result<Option<Vec<Input>>, CliError> {
     let given = &options.unattended;
     let attended = io::stdin().is_terminal() && io::stdout().is_terminal();
-    match (given.text.is_some() || given.file.is_some(), given.is_given() || !attended) {
+    match (given.has_text(), given.is_given() || !attended) {
         (true, _) => Input::read(given).map(Some),
-        (false, true) => Ok(Some(Input::text("demo", QUERY))),
+        (false, true) => Ok(Some(vec![Input::text("demo", QUERY)])),
         (false, false) => Ok(None),
     }
 }
@@ -62,7 +82,7 @@ fn with_store(
     runtime: &Runtime,
     options: &Demo,
     address: &str,
-    input: Option<&Input>,
+    inputs: Option<&[Input]>,
 ) -> Result<(), CliError> {
     let quiet = Paint::of(&io::stderr());
     let say = |text: &str| eprintln!("{}", quiet.style(Style::Quiet, text));
@@ -70,13 +90,22 @@ fn with_store(
         "starting a frontend on {address} and a store with {}",
         count(options.data_nodes.into(), "data node")
     ));
-    let cluster = start(options, address)?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let watching = runtime.spawn(interrupts(interrupted.clone()));
+    let cluster = match start(options, address, interrupted.clone()) {
+        Err(CliError::Store(StoreError::Interrupted)) => return Ok(()),
+        started => started?,
+    };
     let connection = runtime.block_on(Connection::open(address))?;
     let expected = cluster.members().len();
-    runtime.block_on(agents(&connection, expected))?;
+    runtime.block_on(agents(&connection, expected, &interrupted))?;
+    watching.abort();
+    if interrupted.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     say(&format!("{} connected", count(expected as u64, "agent")));
-    match input {
-        Some(input) => runtime.block_on(unattended::run(&connection, &options.unattended, input)),
+    match inputs {
+        Some(inputs) => runtime.block_on(unattended::run(&connection, &options.unattended, inputs)),
         None => {
             println!("Type \\dt for tracepoints, \\? for help, or a query such as");
             println!("{}", Paint::of(&io::stdout()).style(Style::Accent, EXAMPLE));
@@ -85,11 +114,26 @@ fn with_store(
     }
 }
 
+/// Notes Ctrl-C and SIGTERM, which then do not end this process before its children have ended.
+async fn interrupts(interrupted: Arc<AtomicBool>) {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () }
+    interrupted.store(true, Ordering::Relaxed);
+}
+
 /// Starts the store; each of its processes is this binary with the hidden subcommand.
-fn start(options: &Demo, address: &str) -> Result<Cluster, CliError> {
+fn start(options: &Demo, address: &str, interrupted: Arc<AtomicBool>) -> Result<Cluster, CliError> {
     let program = std::env::current_exe()?;
-    let plan =
-        Plan { data_nodes: options.data_nodes.into(), frontend: Some(address.to_owned()), ..Plan::default() };
+    let plan = Plan {
+        data_nodes: options.data_nodes.into(),
+        frontend: Some(address.to_owned()),
+        interrupted,
+        ..Plan::default()
+    };
     let cluster = Cluster::start(plan, move |_, options| {
         let mut command = Command::new(&program);
         command.arg("store").args(options.to_args());
@@ -98,12 +142,12 @@ fn start(options: &Demo, address: &str) -> Result<Cluster, CliError> {
     Ok(cluster)
 }
 
-/// Waits until that many agents are connected.
-async fn agents(connection: &Connection, expected: usize) -> Result<(), CliError> {
+/// Waits until that many agents are connected, or the start is interrupted.
+async fn agents(connection: &Connection, expected: usize, interrupted: &AtomicBool) -> Result<(), CliError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let connected = connection.connected().await?;
-        if connected >= expected {
+        if connected >= expected || interrupted.load(Ordering::Relaxed) {
             return Ok(());
         }
         if Instant::now() >= deadline {

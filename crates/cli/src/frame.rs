@@ -17,6 +17,8 @@ pub(crate) type Row = Vec<Value>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Frame {
     pub(crate) query: u32,
+    /// The query's name here; empty for none.
+    pub(crate) name: String,
     pub(crate) start_ns: i64,
     pub(crate) end_ns: i64,
     pub(crate) revision: u32,
@@ -51,6 +53,7 @@ impl Frame {
         let rows = |rows: Vec<wire::Row>| rows.into_iter().map(row).collect::<Result<_, _>>();
         Ok(Frame {
             query: frame.query,
+            name: String::new(),
             start_ns: frame.window_start_ns,
             end_ns: frame.window_end_ns,
             revision: frame.revision,
@@ -142,14 +145,14 @@ mod tests {
 
     #[test]
     fn a_row_that_does_not_fit_its_columns_is_refused() {
-        let columns = vec![wire::Column { name: "a".into(), r#type: 3 }];
+        let columns = vec![wire::Column { name: "a".into(), r#type: 3, ..Default::default() }];
         let frame = wire::Frame { columns, rows: vec![wire::Row::default()], ..Default::default() };
         assert!(Frame::from_wire(frame).is_err());
     }
 
     #[test]
     fn columns_of_one_name_are_told_apart() {
-        let column = |name: &str| wire::Column { name: name.into(), r#type: 0 };
+        let column = |name: &str| wire::Column { name: name.into(), r#type: 0, ..Default::default() };
         let named = columns(vec![column("a"), column("a_2"), column("a"), column("a")]);
         let names: Vec<&str> = named.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(names, ["a", "a_2", "a_3", "a_4"]);

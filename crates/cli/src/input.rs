@@ -1,9 +1,12 @@
 //! The statements that a text or a file holds, with the names under which they are installed.
 
 use crate::arguments::Unattended;
+use crate::diagnostic;
 use crate::error::CliError;
-use pivot_query::{Color, Diagnostic, Diagnostics};
+use crate::table::Paint;
+use pivot_query::{Diagnostic, Diagnostics};
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
 /// One text with statements in it.
@@ -25,17 +28,28 @@ pub(crate) struct Statement {
     pub(crate) offset: usize,
 }
 
+/// What a text asks for, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A backslash command, a line of its own.
+    Command(String),
+    /// A query to install, and what to call it.
+    Query(Statement),
+    /// A query to explain.
+    Explain(Statement),
+}
+
 impl Input {
-    /// The text of `-c`, of `-f`, or else of standard input.
-    pub(crate) fn read(options: &Unattended) -> Result<Input, CliError> {
-        match (&options.text, &options.file) {
-            (Some(text), _) => Ok(Input::text("-c", text)),
-            (None, Some(path)) => Input::file(path),
-            (None, None) => {
+    /// The texts of `-c`, of each `-f`, or else of standard input.
+    pub(crate) fn read(options: &Unattended) -> Result<Vec<Input>, CliError> {
+        match (&options.text, options.files.as_slice()) {
+            (Some(text), _) => Ok(vec![Input::text("-c", text)]),
+            (None, []) => {
                 let mut text = String::new();
                 std::io::stdin().lock().read_to_string(&mut text)?;
-                Ok(Input::text("stdin", &text))
+                Ok(vec![Input::text("stdin", &text)])
             }
+            (None, paths) => paths.iter().map(|path| Input::file(path)).collect(),
         }
     }
 
@@ -55,30 +69,87 @@ impl Input {
         })
     }
 
-    /// The statements; of several in one named text, all but the first get their number.
-    pub(crate) fn statements(&self) -> Result<Vec<Statement>, CliError> {
-        let name = |i: usize| match (self.name.as_str(), i) {
-            ("", _) | (_, 0) => self.name.clone(),
-            (name, i) => format!("{name}_{}", i + 1),
-        };
-        let found = pivot_query::statements(&self.text).into_iter().enumerate();
-        let statements: Vec<Statement> = found
-            .map(|(i, found)| Statement { name: name(i), text: found.text, offset: found.offset })
-            .collect();
-        match statements.is_empty() {
+    /// Everything that the text asks for; of several queries in one named text, all but the first
+    /// get their number.
+    pub(crate) fn steps(&self) -> Result<Vec<Step>, CliError> {
+        let mut steps = Vec::new();
+        let (mut begun, mut at) = (0, 0);
+        for line in self.text.split_inclusive('\n') {
+            let before = &self.text[begun..at];
+            let between = pivot_query::is_complete(before) || pivot_query::statements(before).is_empty();
+            if line.trim_start().starts_with('\\') && between {
+                self.statements(begun..at, &mut steps);
+                steps.push(Step::Command(line.trim().to_owned()));
+                begun = at + line.len();
+            }
+            at += line.len();
+        }
+        self.statements(begun..at, &mut steps);
+        match steps.is_empty() {
             true => Err(CliError::NoStatement(self.origin.clone())),
-            false => Ok(statements),
+            false => Ok(steps),
         }
     }
 
-    /// What the frontend says about one of the statements, with carets under the whole input.
-    pub(crate) fn render(&self, statement: &Statement, found: &Diagnostics, color: Color) -> String {
+    fn statements(&self, range: Range<usize>, steps: &mut Vec<Step>) {
+        for found in pivot_query::statements(&self.text[range.clone()]) {
+            let offset = range.start + found.offset;
+            steps.push(match explained(&found.text) {
+                Some(at) => Step::Explain(Statement {
+                    name: String::new(),
+                    text: found.text[at..].to_owned(),
+                    offset: offset + at,
+                }),
+                None => {
+                    let earlier = steps.iter().filter(|step| matches!(step, Step::Query(_))).count();
+                    let name = match (self.name.as_str(), earlier) {
+                        ("", _) | (_, 0) => self.name.clone(),
+                        (name, earlier) => format!("{name}_{}", earlier + 1),
+                    };
+                    Step::Query(Statement { name, text: found.text, offset })
+                }
+            });
+        }
+    }
+
+    /// What is found about one of the statements, with carets under the whole input.
+    pub(crate) fn render(
+        &self,
+        statement: &Statement,
+        found: &Diagnostics,
+        columns: usize,
+        paint: Paint,
+    ) -> Vec<String> {
         let mut moved = Diagnostics::default();
         for diagnostic in found {
             let span = diagnostic.span.start + statement.offset..diagnostic.span.end + statement.offset;
             moved.push(Diagnostic { span, ..diagnostic.clone() });
         }
-        moved.render(&self.text, &self.origin, color)
+        diagnostic::render(&moved, &self.text, &self.origin, columns, paint)
+    }
+}
+
+/// Where the query begins in a statement that only wants its explanation. Comments may precede it.
+fn explained(text: &str) -> Option<usize> {
+    let begins = skip_comments(text);
+    let end = begins + "explain".len();
+    let word = text.get(begins..end).filter(|word| word.eq_ignore_ascii_case("explain"));
+    (word.is_some() && text[end..].starts_with(char::is_whitespace)).then_some(end)
+}
+
+/// Where a text begins behind its blanks and comments.
+fn skip_comments(text: &str) -> usize {
+    let mut at = 0;
+    loop {
+        let rest = &text[at..];
+        let blanks = rest.len() - rest.trim_start().len();
+        let rest = rest.trim_start();
+        let comment = match rest {
+            rest if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
+            rest if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
+            _ => return at + blanks,
+        };
+        at += blanks + comment;
     }
 }
 
@@ -87,23 +158,52 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn steps(text: &str) -> Vec<Step> {
+        Input { origin: "q.pivot".into(), name: "q".into(), text: text.into() }.steps().unwrap()
+    }
+
+    fn query(name: &str, text: &str, offset: usize) -> Step {
+        Step::Query(Statement { name: name.into(), text: text.into(), offset })
+    }
+
     #[test]
     fn several_statements_of_a_file_have_names_that_differ() {
-        let input = Input { origin: "q.pivot".into(), name: "q".into(), text: "FROM a; FROM b;".into() };
-        let names: Vec<String> = input.statements().unwrap().into_iter().map(|found| found.name).collect();
-        assert_eq!(names, ["q", "q_2"]);
+        assert_eq!(steps("FROM a; FROM b;"), [query("q", "FROM a", 0), query("q_2", "FROM b", 8)]);
+    }
+
+    #[test]
+    fn a_backslash_command_is_a_line_between_statements() {
+        let command = |text: &str| Step::Command(text.into());
+        assert_eq!(
+            steps("\\dt D*\n-- why\nFROM a\n  SELECT 1;\n  \\l\n\\dq"),
+            [
+                command("\\dt D*"),
+                query("q", "-- why\nFROM a\n  SELECT 1", 7),
+                command("\\l"),
+                command("\\dq")
+            ]
+        );
+        assert_eq!(steps("FROM a ~\n\\d"), [query("q", "FROM a ~\n\\d", 0)]);
+    }
+
+    #[test]
+    fn explain_is_no_query_to_install() {
+        let explain =
+            |text: &str, offset| Step::Explain(Statement { name: String::new(), text: text.into(), offset });
+        assert_eq!(steps("-- a\nexplain FROM a; FROM b"), [explain(" FROM a", 12), query("q", "FROM b", 21)]);
+        assert_eq!(steps("explained IN a"), [query("q", "explained IN a", 0)]);
     }
 
     #[test]
     fn diagnostics_point_into_the_whole_input() {
         let input = Input::text("-c", "FROM a;\nFROM b;");
-        let second = input.statements().unwrap().remove(1);
+        let Step::Query(second) = input.steps().unwrap().remove(1) else { panic!("a query") };
         let found = Diagnostics::from(Diagnostic::error(5..6, "`b` is not known"));
-        assert!(input.render(&second, &found, Color::Never).contains("-c:2:6"));
+        assert!(input.render(&second, &found, 80, Paint::Plain)[1].ends_with("-c:2:6"));
     }
 
     #[test]
     fn a_text_without_a_statement_is_an_error() {
-        assert!(matches!(Input::text("-c", " -- nothing\n;").statements(), Err(CliError::NoStatement(_))));
+        assert!(matches!(Input::text("-c", " -- nothing\n;").steps(), Err(CliError::NoStatement(_))));
     }
 }

@@ -22,11 +22,13 @@
 pub mod arguments;
 mod client;
 mod demo;
+mod diagnostic;
 pub mod error;
 mod format;
 mod frame;
 mod input;
 mod live;
+mod params;
 mod repl;
 mod run;
 mod server;

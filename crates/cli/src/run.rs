@@ -27,13 +27,13 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
 fn client(runtime: &Runtime, arguments: &Arguments) -> Result<(), CliError> {
     let given = &arguments.unattended;
     let attended = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if attended && given.text.is_none() && given.file.is_none() {
+    if attended && !given.has_text() {
         let connection = runtime.block_on(Connection::open(&arguments.frontend))?;
         return Session::new(runtime.handle().clone(), connection).run();
     }
-    let input = Input::read(given)?;
+    let inputs = Input::read(given)?;
     runtime.block_on(async {
         let connection = Connection::open(&arguments.frontend).await?;
-        unattended::run(&connection, given, &input).await
+        unattended::run(&connection, given, &inputs).await
     })
 }

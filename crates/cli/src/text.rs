@@ -148,20 +148,46 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
-    let mut out = String::new();
-    let mut left = columns.saturating_sub(1);
-    for c in text.chars() {
-        let wide = c.width().unwrap_or(0);
-        if wide > left {
-            break;
+    match columns {
+        0 => String::new(),
+        columns => format!("{}…", head(text, columns - 1)),
+    }
+}
+
+/// The text in lines of at most so many columns, broken at blanks where there are any.
+pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let mut word = escaped(word);
+        if !line.is_empty() && width(&line) + 1 + width(&word) > columns {
+            lines.push(std::mem::take(&mut line));
         }
-        left -= wide;
-        out.push(c);
+        // A word that is wider than a line is broken.
+        while width(&word) > columns.max(2) {
+            let head = head(&word, columns.max(2)).to_owned();
+            word.drain(..head.len());
+            lines.push(head);
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(&word);
     }
-    if columns > 0 {
-        out.push('…');
+    if !line.is_empty() {
+        lines.push(line);
     }
-    out
+    lines
+}
+
+/// As much of the text's beginning as fits.
+fn head(text: &str, columns: usize) -> &str {
+    let mut left = columns;
+    let fits = |c: &char| {
+        let wide = c.width().unwrap_or(0);
+        left.checked_sub(wide).inspect(|rest| left = *rest).is_some()
+    };
+    &text[..text.chars().take_while(fits).map(char::len_utf8).sum()]
 }
 
 #[cfg(test)]
@@ -208,6 +234,14 @@ mod tests {
         assert_eq!(cut("abc", 3), "abc");
         assert_eq!(cut("abcd", 3), "ab…");
         assert_eq!(cut("abcd", 0), "");
+    }
+
+    #[test]
+    fn lines_are_broken_at_blanks() {
+        assert_eq!(wrap("use a number, or COUNT", 12), ["use a", "number, or", "COUNT"]);
+        assert_eq!(wrap("a 0123456789", 5), ["a", "01234", "56789"]);
+        assert_eq!(wrap("日本語", 3), ["日", "本", "語"]);
+        assert!(wrap(" ", 3).is_empty());
     }
 
     #[test]

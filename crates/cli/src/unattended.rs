@@ -5,30 +5,118 @@ use crate::client::Connection;
 use crate::error::CliError;
 use crate::format::{Output, output};
 use crate::frame::{Column, Frame};
-use crate::input::{Input, Statement};
+use crate::input::{Input, Statement, Step};
+use crate::params::Params;
+use crate::repl::commands::{Command, parse};
+use crate::repl::show;
 use crate::table::Paint;
 use futures::stream::{BoxStream, SelectAll, StreamExt};
 use pivot_protocol::wire;
+use pivot_query::Diagnostics;
 use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Runs all statements of the input at once until `--for` has passed, Ctrl-C, or all have ended.
+/// Lines of diagnostics are not cut for a file or a pipe, within reason.
+const WIDE: usize = 160;
+
+/// Does what the inputs ask for, in their order: commands at once; all queries that stand together
+/// at once, until `--for` has passed, Ctrl-C, or all have ended.
 pub(crate) async fn run(
     connection: &Connection,
     options: &Unattended,
-    input: &Input,
+    inputs: &[Input],
 ) -> Result<(), CliError> {
-    let statements = input.statements()?;
+    let mut together: Vec<(&Input, Statement)> = Vec::new();
+    for input in inputs {
+        for step in input.steps()? {
+            if let Step::Query(statement) = step {
+                together.push((input, statement));
+                continue;
+            }
+            run_queries(connection, options, &std::mem::take(&mut together)).await?;
+            let stop = match step {
+                Step::Command(line) => command(connection, &line).await?,
+                Step::Explain(statement) => explain(connection, input, &statement, &options.params()).await?,
+                Step::Query(_) => ControlFlow::Continue(()),
+            };
+            if stop.is_break() {
+                return Ok(());
+            }
+        }
+    }
+    run_queries(connection, options, &together).await
+}
+
+async fn command(connection: &Connection, line: &str) -> Result<ControlFlow<()>, CliError> {
+    let command = parse(line).map_err(CliError::Command)?;
+    if command == Command::Quit {
+        return Ok(ControlFlow::Break(()));
+    }
+    let stdout = io::stdout();
+    let (columns, paint) = (stdout_columns().unwrap_or(usize::MAX), Paint::of(&stdout));
+    let shown = show::lines(connection, &command, columns, paint).await?;
+    let lines = shown.ok_or_else(|| CliError::Command(format!("`{line}` needs the REPL")))?;
+    print(&lines)?;
+    Ok(ControlFlow::Continue(()))
+}
+
+async fn explain(
+    connection: &Connection,
+    input: &Input,
+    statement: &Statement,
+    params: &Params,
+) -> Result<ControlFlow<()>, CliError> {
+    let (found, explanation) = connection.explain(&statement.text, params).await?;
+    report(input, statement, &found);
+    if found.has_errors() {
+        return Err(CliError::Query(input.origin.clone()));
+    }
+    print(&[explanation.trim_end().to_owned()])?;
+    Ok(ControlFlow::Continue(()))
+}
+
+/// Writes lines to standard output. A reader that has gone is no failure.
+fn print(lines: &[String]) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    match lines.iter().try_for_each(|line| writeln!(out, "{line}")) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+/// Says on standard error what was found about a statement.
+pub(crate) fn report(input: &Input, statement: &Statement, found: &Diagnostics) {
+    let stderr = io::stderr();
+    let columns = if stderr.is_terminal() { terminal_columns() } else { WIDE };
+    for line in input.render(statement, found, columns, Paint::of(&stderr)) {
+        eprintln!("{line}");
+    }
+}
+
+fn stdout_columns() -> Option<usize> {
+    io::stdout().is_terminal().then(terminal_columns)
+}
+
+fn terminal_columns() -> usize {
+    crossterm::terminal::size().map_or(80, |(columns, _)| columns.into())
+}
+
+async fn run_queries(
+    connection: &Connection,
+    options: &Unattended,
+    statements: &[(&Input, Statement)],
+) -> Result<(), CliError> {
+    if statements.is_empty() {
+        return Ok(());
+    }
     if options.format == Format::Csv && statements.len() > 1 {
         return Err(CliError::OneQuery(statements.len()));
     }
-    let mut run = Run::install(connection, input, &statements).await?;
-    let stdout = io::stdout();
-    let paint = Paint::of(&stdout);
-    let columns =
-        stdout.is_terminal().then(|| crossterm::terminal::size().map_or(80, |(columns, _)| columns.into()));
-    let printed = run.print(output(options.format, columns, paint), options.duration).await;
+    let mut run = Run::install(connection, options.params(), statements).await?;
+    let output = output(options.format, stdout_columns(), Paint::of(&io::stdout()));
+    let printed = run.print(output, options.duration).await;
     if printed.is_err() {
         run.uninstall().await?;
     }
@@ -43,12 +131,14 @@ pub(crate) async fn run(
 /// The queries of one run and their merged frames.
 struct Run<'a> {
     connection: &'a Connection,
+    params: Params,
     queries: Vec<Running>,
     frames: SelectAll<BoxStream<'static, Result<Frame, CliError>>>,
 }
 
 struct Running {
     number: u32,
+    name: String,
     columns: Vec<Column>,
     /// Where the first window began.
     start_ns: Option<i64>,
@@ -64,11 +154,11 @@ impl<'a> Run<'a> {
     /// Installs all statements or, if one does not compile, none.
     async fn install(
         connection: &'a Connection,
-        input: &Input,
-        statements: &[Statement],
+        params: Params,
+        statements: &[(&Input, Statement)],
     ) -> Result<Run<'a>, CliError> {
-        let mut run = Run { connection, queries: Vec::new(), frames: SelectAll::new() };
-        for statement in statements {
+        let mut run = Run { connection, params, queries: Vec::new(), frames: SelectAll::new() };
+        for (input, statement) in statements {
             if let Err(error) = run.add(input, statement).await {
                 run.uninstall().await?;
                 return Err(error);
@@ -78,13 +168,12 @@ impl<'a> Run<'a> {
     }
 
     async fn add(&mut self, input: &Input, statement: &Statement) -> Result<(), CliError> {
-        let installed = self.connection.install(&statement.text, &statement.name).await?;
-        let stderr = io::stderr();
-        let color = Paint::of(&stderr).diagnostics();
-        eprint!("{}", input.render(statement, &installed.diagnostics, color));
+        let installed = self.connection.install(&statement.text, &statement.name, &self.params).await?;
+        report(input, statement, &installed.diagnostics);
         let number = installed.query.ok_or_else(|| CliError::Query(input.origin.clone()))?;
         self.queries.push(Running {
             number,
+            name: statement.name.clone(),
             columns: installed.columns,
             start_ns: None,
             newest: Frame::default(),
@@ -131,6 +220,7 @@ impl<'a> Run<'a> {
         if frame.columns.is_empty() {
             frame.columns.clone_from(&query.columns);
         }
+        frame.name.clone_from(&query.name);
         let mut out = io::stdout().lock();
         if frame.has_window() {
             query.start_ns = Some(query.start_ns.map_or(frame.start_ns, |start| start.min(frame.start_ns)));

@@ -1,7 +1,7 @@
 //! The binary as a process: exit codes, what goes to which stream, and that Ctrl-C ends it well.
 #![allow(clippy::unwrap_used)]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Output, Stdio};
 
 fn pivot(arguments: &[&str]) -> Command {
@@ -104,6 +104,100 @@ fn csv_of_two_queries_is_refused() {
     let server = Server::start();
     let arguments = ["--frontend", &server.address, "-c", "FROM e IN A; FROM e IN B", "--format", "csv"];
     assert!(check_fails(&pivot(&arguments).output().unwrap()).contains("--format ndjson"));
+}
+
+#[test]
+fn commands_work_on_the_command_line_and_in_a_pipe() {
+    let server = Server::start();
+    let output = pivot(&["--frontend", &server.address, "-c", "\\l"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "no agent has connected yet\n");
+    assert!(output.status.success());
+    let mut child = pivot(&["--frontend", &server.address])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"\\dq\n\\h group by\n\\q\n\\nonsense\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.starts_with("no query is installed\nGROUP BY expression"), "{stdout}");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_exit_code_2_and_what_was_meant() {
+    let server = Server::start();
+    let check = |command: &str, expected: &str| {
+        let stderr = check_fails(&pivot(&["--frontend", &server.address, "-c", command]).output().unwrap());
+        assert_eq!(stderr, format!("pivot: {expected}\n"));
+    };
+    check("\\dtt", "\\dtt is not a command, did you mean \\dt? \\? lists all");
+    check("\\watch 1", "`\\watch 1` needs the REPL");
+    check("\\d Nothing", "no tracepoint Nothing; \\dt lists all");
+    check("\\h grup by", "no help on grup by; did you mean GROUP BY?");
+}
+
+#[test]
+fn explain_works_without_the_repl() {
+    let server = Server::start();
+    let arguments = ["--frontend", &server.address, "-c", "EXPLAIN FROM e IN T SELECT COUNT"];
+    let output = pivot(&arguments).output().unwrap();
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("EMIT    query"), "{output:?}");
+}
+
+#[test]
+fn queries_of_several_files_run_at_once() {
+    let server = Server::start();
+    let folder = std::env::temp_dir().join(format!("pivot-files-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, "FROM e IN NotThere SELECT COUNT;").unwrap();
+        path.display().to_string()
+    };
+    let arguments = ["--frontend", &server.address, "-f", &file("a.pivot"), "-f", &file("b.pivot")];
+    let output = pivot(&arguments).args(["--for", "300ms", "--format", "json"]).output().unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let lines = stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let mut names: Vec<String> = lines
+        .filter(|line| line["final"] == true)
+        .map(|line| line["name"].as_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["a", "b"], "{stdout}");
+}
+
+#[test]
+fn a_demo_of_a_query_that_does_not_compile_starts_nothing() {
+    let output = pivot(&["demo", "-c", "FROM e IN T SELCT COUNT"]).output().unwrap();
+    let stderr = check_fails(&output);
+    assert!(stderr.contains("did you mean `SELECT`?"), "{stderr}");
+    assert!(!stderr.contains("starting"), "{stderr}");
+}
+
+#[test]
+fn a_demo_that_is_interrupted_as_it_starts_leaves_nothing() {
+    let mut child = pivot(&["demo", "--listen", "127.0.0.1:0", "-c", "FROM e IN T SELECT COUNT"])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = child.id().to_string();
+    let mut line = String::new();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.starts_with("starting"), "{line}");
+    let folder = std::env::temp_dir().join(format!("pivot-store-{pid}-0"));
+    while !folder.join("dn-1").exists() {
+        assert!(child.try_wait().unwrap().is_none());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!folder.exists());
 }
 
 #[test]

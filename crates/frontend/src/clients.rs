@@ -4,9 +4,10 @@ use crate::installed::columns;
 use crate::registry::Presence;
 use crate::state::{Shared, now_ns};
 use futures::stream::{BoxStream, StreamExt, unfold};
+use pivot_protocol::from_wire;
 use pivot_protocol::wire::{self, frontend_server::Frontend};
-use pivot_query::{Diagnostics, Severity};
-use std::collections::{BTreeMap, BTreeSet};
+use pivot_query::{Diagnostics, Options, Severity};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
@@ -24,12 +25,25 @@ impl ClientsService {
     }
 }
 
+/// What parameters stand for.
+fn options(params: HashMap<String, wire::Value>) -> Result<Options, Status> {
+    let mut options = Options::default();
+    for (name, value) in params {
+        let value = from_wire::value(value);
+        let value =
+            value.map_err(|wrong| Status::invalid_argument(format!("parameter `${name}`: {wrong}")))?;
+        options = options.param(name, value);
+    }
+    Ok(options)
+}
+
 type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl Frontend for ClientsService {
     async fn install(&self, request: Request<wire::InstallRequest>) -> Answer<wire::InstallResponse> {
-        let wire::InstallRequest { text, name } = request.into_inner();
+        let wire::InstallRequest { text, name, params } = request.into_inner();
+        let options = options(params)?;
         let mut state = self.shared.lock();
         if !state.has_room() {
             return Err(Status::resource_exhausted("too many queries are installed"));
@@ -37,7 +51,7 @@ impl Frontend for ClientsService {
         if !name.is_empty() && state.active().any(|query| query.name == name) {
             return Err(Status::already_exists(format!("a query named `{name}` is installed")));
         }
-        let program = match state.compile(&text) {
+        let program = match state.compile(&text, &options) {
             Ok(program) => program,
             Err(wrong) => {
                 let diagnostics = diagnostics(&wrong);
@@ -47,7 +61,7 @@ impl Frontend for ClientsService {
         let diagnostics = diagnostics(&program.warnings);
         let tracepoints = program.tracepoints.clone();
         let columns = columns(&program.output);
-        let number = state.install(name, program, now_ns()).id.number;
+        let number = state.install(name, (program, options), now_ns()).id.number;
         let expected = state
             .registry
             .connected()
@@ -62,7 +76,8 @@ impl Frontend for ClientsService {
     }
 
     async fn explain(&self, request: Request<wire::ExplainRequest>) -> Answer<wire::ExplainResponse> {
-        let compiled = self.shared.lock().compile(&request.into_inner().text);
+        let wire::ExplainRequest { text, params } = request.into_inner();
+        let compiled = self.shared.lock().compile(&text, &options(params)?);
         Ok(Response::new(match compiled {
             Ok(program) => wire::ExplainResponse {
                 diagnostics: diagnostics(&program.warnings),

@@ -1,24 +1,17 @@
-//! What follows the merge: columns over keys, the multiplicity and finished aggregates, by DataFusion.
-//!
-//! Arrow wraps or fails where the language gives null, and has no arithmetic of mixed signs. So an
-//! expression is planned natively where both agree, and is a function over the row where they differ.
+//! What follows the merge: columns over keys, the multiplicity and finished aggregates, then HAVING,
+//! DISTINCT, ORDER BY and LIMIT, by DataFusion.
 
-use crate::arrow::{array, data_type, scalar, unite, values};
+use crate::arrow::values;
 use crate::installed::columns;
+use crate::kernels::{Plan, planned};
+use crate::table::{Table, compare};
 use crate::window::Tally;
-use datafusion::arrow::array::ArrayRef;
-use datafusion::arrow::datatypes::{DataType, Field, Schema};
-use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::common::{DataFusionError, Result};
-use datafusion::functions::expr_fn::{coalesce, nullif};
-use datafusion::logical_expr::{
-    self as df, ColumnarValue, ScalarFunctionImplementation, Volatility, cast, create_udf, lit, when,
-};
-use datafusion::prelude::{SessionConfig, SessionContext, col};
-use pivot_advice::{Binary, Errors, Expr, Form, Function, Groups, Loss, Type, Unary, Value};
+use datafusion::common::Result;
+use datafusion::logical_expr as df;
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col};
+use pivot_advice::{Errors, Form, Loss, Type, Value};
 use pivot_protocol::{to_wire, wire};
 use pivot_query::Output;
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// The most rows of one result; the surplus counts as dropped.
@@ -34,6 +27,8 @@ pub(crate) struct Pending {
     pub(crate) output: Arc<Output>,
     pub(crate) window: Tally,
     pub(crate) cumulative: Tally,
+    /// How long the cumulative result is, in nanoseconds.
+    pub(crate) cumulative_ns: i64,
     /// Reporting and expected.
     pub(crate) agents: (u32, u32),
     /// Whether an agent is missing.
@@ -46,8 +41,10 @@ pub(crate) struct Pending {
 impl Pending {
     /// The frame, without its sequence. Rows that the engine fails on count as dropped.
     pub(crate) async fn compute(self, engine: &Engine) -> wire::Frame {
-        let (rows, loss) = engine.rows(&self.window, &self.output).await;
-        let (cumulative, cumulative_loss) = engine.rows(&self.cumulative, &self.output).await;
+        let seconds = |ns: i64| ns as f64 / 1e9;
+        let (start_ns, end_ns) = self.window_ns;
+        let window = engine.rows(&self.window, &self.output, seconds(end_ns - start_ns)).await;
+        let cumulative = engine.rows(&self.cumulative, &self.output, seconds(self.cumulative_ns)).await;
         let completeness = |tally: &Tally, loss: Loss, missing: bool| wire::Completeness {
             emitted: tally.emitted,
             loss: Some(to_wire::loss(&loss)),
@@ -62,13 +59,13 @@ impl Pending {
             window_start_ns: self.window_ns.0,
             window_end_ns: self.window_ns.1,
             revision: self.revision,
-            columns: columns(&self.output),
-            rows: wire_rows(&rows),
-            cumulative: wire_rows(&cumulative),
-            completeness: Some(completeness(&self.window, loss, self.partial)),
+            columns: with_errors(columns(&self.output), &window, &cumulative),
+            rows: wire_rows(&window.rows),
+            cumulative: wire_rows(&cumulative.rows),
+            completeness: Some(completeness(&self.window, window.loss, self.partial)),
             cumulative_completeness: Some(completeness(
                 &self.cumulative,
-                cumulative_loss,
+                cumulative.loss,
                 self.cumulative_partial,
             )),
             last: self.last,
@@ -76,9 +73,36 @@ impl Pending {
     }
 }
 
-fn wire_rows(rows: &[Vec<Value>]) -> Vec<wire::Row> {
-    let row = |row: &Vec<Value>| wire::Row { values: row.iter().map(to_wire::value).collect() };
+/// The larger of the errors that the columns have in the window and since install.
+fn with_errors(mut columns: Vec<wire::Column>, window: &Rows, cumulative: &Rows) -> Vec<wire::Column> {
+    let errors = window.relative_errors.iter().zip(&cumulative.relative_errors);
+    columns.iter_mut().zip(errors).for_each(|(column, (a, b))| column.relative_error = a.max(*b));
+    columns
+}
+
+fn wire_rows(rows: &[Shown]) -> Vec<wire::Row> {
+    let row = |row: &Shown| wire::Row {
+        values: row.values.iter().map(to_wire::value).collect(),
+        standard_errors: row.standard_errors.clone(),
+    };
     rows.iter().map(row).collect()
+}
+
+/// The rows of a result.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) rows: Vec<Shown>,
+    /// For each column how far its values may be off, as a fraction of them.
+    relative_errors: Vec<f64>,
+    /// What the result lacks, what was cut here included.
+    loss: Loss,
+}
+
+/// One row of a result.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) values: Vec<Value>,
+    standard_errors: Vec<f64>,
 }
 
 /// A DataFusion session for small tables.
@@ -93,10 +117,15 @@ impl Engine {
         Engine { context: SessionContext::new_with_config(config) }
     }
 
-    /// The sorted rows of a result and what it lacks, what was cut here included.
-    pub(crate) async fn rows(&self, tally: &Tally, output: &Output) -> (Vec<Vec<Value>>, Loss) {
+    /// The rows of a result in a window of so many seconds, in the order that was asked for, or by
+    /// their values.
+    pub(crate) async fn rows(&self, tally: &Tally, output: &Output, seconds: f64) -> Rows {
         let mut loss = tally.loss;
-        let table = Table::of(&tally.groups, output, &mut loss);
+        let mut errors = Errors::default();
+        let table = Table::of(&tally.groups, output, seconds, &mut errors);
+        loss.errors = loss.errors.saturating_add(errors.0);
+        let relative_errors =
+            output.columns.iter().map(|column| table.relative_error(&column.expr)).collect();
         let computed = match self.select(&table, output, Plan::Native).await {
             Ok(rows) => Ok(rows),
             // Arrow refuses what the language calls null, such as the least integer over -1.
@@ -104,208 +133,90 @@ impl Engine {
         };
         let Ok(mut rows) = computed else {
             loss.dropped = tally.groups.iter().fold(loss.dropped, |sum, group| sum.saturating_add(group.n));
-            return (Vec::new(), loss);
+            return Rows { rows: vec![], relative_errors, loss };
         };
-        rows.sort_by(|a, b| compare(&a.0, &b.0));
-        (expand(rows, output.form, &mut loss), loss)
+        if output.order.is_empty() {
+            rows.sort_by(|(a, _), (b, _)| compare(&a.values, &b.values));
+        }
+        let rows = expand(rows, output.form, output.limit, &mut loss);
+        Rows { rows, relative_errors, loss }
     }
 
     /// Rows with their multiplicity.
-    async fn select(&self, table: &Table, output: &Output, plan: Plan) -> Result<Vec<(Vec<Value>, u64)>> {
+    async fn select(&self, table: &Table, output: &Output, plan: Plan) -> Result<Vec<(Shown, u64)>> {
         if table.rows.is_empty() {
             return Ok(Vec::new());
+        }
+        let mut frame = self.context.read_batch(table.batch()?)?;
+        if let Some(having) = &output.having {
+            frame = frame.filter(planned(having, Type::Bool, table, plan).0)?;
         }
         let mut types = Vec::new();
         let mut selected = Vec::new();
         for (i, column) in output.columns.iter().enumerate() {
-            let native = if plan == Plan::Native { native(&column.expr, &table.types) } else { None };
-            let (expr, ty) = native.unwrap_or_else(|| rowwise(i, &column.expr, column.ty, table));
+            let (expr, ty) = planned(&column.expr, column.ty, table, plan);
             selected.push(expr.alias(format!("o{i}")));
             types.push(ty);
         }
-        selected.push(col(name(output.keys.len())).alias("n"));
-        types.push(Type::U64);
-        let batches = self.context.read_batch(table.batch()?)?.select(selected)?.collect().await?;
+        for (i, (expr, _)) in output.order.iter().enumerate() {
+            selected.push(planned(expr, Type::Any, table, plan).0.alias(format!("s{i}")));
+        }
+        selected.push(col("r"));
+        let frame = shaped(frame.select(selected)?, output)?;
         let mut rows = Vec::new();
-        for batch in batches {
-            let pairs = batch.columns().iter().zip(&types);
-            let columns: Vec<Vec<Value>> =
-                pairs.map(|(array, ty)| values(array, *ty)).collect::<Result<_>>()?;
-            for i in 0..batch.num_rows() {
-                let mut row: Vec<Value> = columns.iter().map(|column| column[i].clone()).collect();
-                let n = row.pop().and_then(|n| n.as_integer()).and_then(|n| u64::try_from(n).ok());
-                rows.push((row, n.unwrap_or(0)));
-            }
+        for batch in frame.collect().await? {
+            let arrays =
+                (0..types.len()).map(|i| (format!("o{i}"), types[i])).chain([("r".into(), Type::U64)]);
+            let column = |(name, ty): (String, Type)| match batch.column_by_name(&name) {
+                Some(array) => values(array, ty),
+                None => Ok(vec![Value::Null; batch.num_rows()]),
+            };
+            let columns: Vec<Vec<Value>> = arrays.map(column).collect::<Result<_>>()?;
+            rows.extend((0..batch.num_rows()).map(|i| shown(&columns, i, table, output)));
         }
         Ok(rows)
     }
 }
 
-/// How expressions are planned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Plan {
-    /// As Arrow kernels where they agree with the language.
-    Native,
-    /// All as functions over the row.
-    Rowwise,
-}
-
-/// Groups as rows: keys, n, finished aggregates.
-struct Table {
-    rows: Vec<Vec<Value>>,
-    types: Vec<Type>,
-}
-
-impl Table {
-    fn of(groups: &Groups, output: &Output, loss: &mut Loss) -> Table {
-        let mut errors = Errors::default();
-        let rows: Vec<Vec<Value>> = groups
-            .iter()
-            .map(|group| {
-                let finished = group.states.iter().map(|state| state.finish(&mut errors));
-                group.key.iter().cloned().chain([Value::U64(group.n)]).chain(finished).collect()
-            })
-            .collect();
-        loss.errors = loss.errors.saturating_add(errors.0);
-        let keys = output.keys.iter().map(|key| key.ty);
-        let declared = keys.chain([Type::U64]).chain(output.aggregates.iter().map(|found| found.ty));
-        let of =
-            |(i, ty): (usize, Type)| unite(&rows.iter().filter_map(|row| row.get(i)).collect::<Vec<_>>(), ty);
-        let types = declared.enumerate().map(of).collect();
-        Table { rows, types }
+/// DISTINCT, ORDER BY and LIMIT. Rows that an order does not tell apart are in that of their values.
+fn shaped(mut frame: DataFrame, output: &Output) -> Result<DataFrame> {
+    let columns = || (0..output.columns.len()).map(|i| col(format!("o{i}")));
+    let sorts = || (0..output.order.len()).map(|i| col(format!("s{i}")));
+    if output.distinct {
+        let all: Vec<df::Expr> = columns().chain(sorts()).chain([col("r")]).collect();
+        frame = frame.distinct_on(columns().collect(), all, None)?;
     }
-
-    fn batch(&self) -> Result<RecordBatch> {
-        let fields = self.types.iter().enumerate().map(|(i, ty)| Field::new(name(i), data_type(*ty), true));
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let column = |(i, ty): (usize, &Type)| {
-            let values: Vec<Value> = self.rows.iter().map(|row| row[i].clone()).collect();
-            array(&values, *ty)
-        };
-        let columns: Vec<ArrayRef> = self.types.iter().enumerate().map(column).collect::<Result<_>>()?;
-        Ok(RecordBatch::try_new(schema, columns)?)
+    if !output.order.is_empty() {
+        let by =
+            sorts().zip(&output.order).map(|(expr, (_, descending))| expr.sort(!descending, !descending));
+        frame = frame.sort(by.chain([col("r").sort(true, true)]).collect())?;
+        if let Some(limit) = output.limit {
+            frame = frame.limit(0, Some(usize::try_from(limit).unwrap_or(usize::MAX)))?;
+        }
     }
+    Ok(frame)
 }
 
-fn name(column: usize) -> String {
-    format!("c{column}")
+/// A row of a batch whose last column is the number of its group.
+fn shown(columns: &[Vec<Value>], i: usize, table: &Table, output: &Output) -> (Shown, u64) {
+    let mut values: Vec<Value> = columns.iter().map(|column| column[i].clone()).collect();
+    let number = values.pop().and_then(|r| r.as_integer()).and_then(|r| usize::try_from(r).ok());
+    let number = number.unwrap_or(usize::MAX);
+    let n = table.rows.get(number).map_or(0, |row| row.n);
+    (Shown { values, standard_errors: table.standard_errors(number, output) }, n)
 }
 
-/// The expression in Arrow kernels, if they agree with the language for these types.
-fn native(expr: &Expr, types: &[Type]) -> Option<(df::Expr, Type)> {
-    match expr {
-        Expr::Column(i) => Some((col(name(usize::from(*i))), *types.get(usize::from(*i))?)),
-        Expr::Literal(value) => {
-            let ty = value.type_of();
-            let plain = matches!(ty, Type::Bool | Type::I64 | Type::U64 | Type::F64 | Type::String);
-            Some((lit(scalar(value, ty).ok().filter(|_| plain)?), ty))
-        }
-        Expr::Unary(op, x) => {
-            let (x, ty) = native(x, types)?;
-            match (op, ty) {
-                (Unary::IsNull, _) => Some((x.is_null(), Type::Bool)),
-                (Unary::Not, Type::Bool) => Some((df::not(x), Type::Bool)),
-                (Unary::Negate, Type::F64) => Some((df::Expr::Negative(Box::new(x)), Type::F64)),
-                _ => None,
-            }
-        }
-        Expr::Binary(op, x, y) => binary(*op, native(x, types)?, native(y, types)?),
-        Expr::Call(Function::Coalesce, arguments) => {
-            let arguments: Vec<_> = arguments.iter().map(|x| native(x, types)).collect::<Option<_>>()?;
-            let ty = arguments.first()?.1;
-            let same = arguments.iter().all(|(_, other)| *other == ty);
-            same.then(|| (coalesce(arguments.into_iter().map(|(x, _)| x).collect()), ty))
-        }
-        Expr::Case(arms, otherwise) => case(arms, otherwise.as_deref()?, types),
-        Expr::Call(..) | Expr::In(..) | Expr::Matches(..) | Expr::Cast(..) => None,
-    }
-}
-
-fn binary(op: Binary, (x, a): (df::Expr, Type), (y, b): (df::Expr, Type)) -> Option<(df::Expr, Type)> {
-    use Type::{Bool, F64, I64, String, U64};
-    let numbers = [I64, U64, F64];
-    let doubles = numbers.contains(&a) && numbers.contains(&b) && (a == F64 || b == F64);
-    let comparable = a == b && matches!(a, Bool | I64 | U64 | String | Type::Timestamp | Type::Duration);
-    let operator = match op {
-        Binary::Add => df::Operator::Plus,
-        Binary::Subtract => df::Operator::Minus,
-        Binary::Multiply => df::Operator::Multiply,
-        Binary::Divide => df::Operator::Divide,
-        Binary::Remainder => df::Operator::Modulo,
-        Binary::Equal => df::Operator::Eq,
-        Binary::NotEqual => df::Operator::NotEq,
-        Binary::Less => df::Operator::Lt,
-        Binary::LessEqual => df::Operator::LtEq,
-        Binary::Greater => df::Operator::Gt,
-        Binary::GreaterEqual => df::Operator::GtEq,
-        Binary::And => df::Operator::And,
-        Binary::Or => df::Operator::Or,
-        Binary::Concat => return None,
-    };
-    match op {
-        Binary::Add | Binary::Subtract | Binary::Multiply | Binary::Divide | Binary::Remainder if doubles => {
-            let (x, y) = (cast(x, DataType::Float64), cast(y, DataType::Float64));
-            Some((df::binary_expr(x, operator, y), F64))
-        }
-        // A zero divisor is null here; the other operators would wrap around.
-        Binary::Divide | Binary::Remainder if a == b && matches!(a, I64 | U64) => {
-            let zero = if a == I64 { lit(0_i64) } else { lit(0_u64) };
-            Some((df::binary_expr(x, operator, nullif(y, zero)), a))
-        }
-        Binary::And | Binary::Or if a == Bool && b == Bool => Some((df::binary_expr(x, operator, y), Bool)),
-        Binary::Add | Binary::Subtract | Binary::Multiply | Binary::Divide | Binary::Remainder => None,
-        Binary::And | Binary::Or => None,
-        _ => comparable.then(|| (df::binary_expr(x, operator, y), Bool)),
-    }
-}
-
-fn case(arms: &[(Expr, Expr)], otherwise: &Expr, types: &[Type]) -> Option<(df::Expr, Type)> {
-    let (mut result, ty) = native(otherwise, types)?;
-    for (condition, then) in arms.iter().rev() {
-        let ((condition, truth), (then, then_ty)) = (native(condition, types)?, native(then, types)?);
-        if truth != Type::Bool || then_ty != ty {
-            return None;
-        }
-        result = when(condition, then).otherwise(result).ok()?;
-    }
-    Some((result, ty))
-}
-
-/// The expression as a function over the whole row, by the language's own evaluation.
-fn rowwise(place: usize, expr: &Expr, declared: Type, table: &Table) -> (df::Expr, Type) {
-    let found: Vec<Value> = table.rows.iter().map(|row| expr.eval(row, &mut Errors::default())).collect();
-    let ty = unite(&found.iter().collect::<Vec<_>>(), declared);
-    let (owned, types) = (expr.clone(), table.types.clone());
-    let evaluate: ScalarFunctionImplementation = Arc::new(move |arguments: &[ColumnarValue]| {
-        let arrays = ColumnarValue::values_to_arrays(arguments)?;
-        let columns: Vec<Vec<Value>> =
-            arrays.iter().zip(&types).map(|(array, ty)| values(array, *ty)).collect::<Result<_>>()?;
-        let count = columns.first().map_or(0, Vec::len);
-        let rows = (0..count).map(|i| {
-            let row: Vec<Value> = columns.iter().map(|column| column[i].clone()).collect();
-            owned.eval(&row, &mut Errors::default())
-        });
-        Ok::<_, DataFusionError>(ColumnarValue::Array(array(&rows.collect::<Vec<_>>(), ty)?))
-    });
-    let inputs = table.types.iter().map(|ty| data_type(*ty)).collect();
-    let function =
-        create_udf(&format!("pivot_column_{place}"), inputs, data_type(ty), Volatility::Immutable, evaluate);
-    (function.call((0..table.types.len()).map(|i| col(name(i))).collect()), ty)
-}
-
-fn compare(a: &[Value], b: &[Value]) -> Ordering {
-    let differing = a.iter().zip(b).map(|(x, y)| x.total_cmp(y)).find(|order| order.is_ne());
-    differing.unwrap_or(Ordering::Equal)
-}
-
-/// Single rows are repeated; what is beyond the bound is counted.
-fn expand(rows: Vec<(Vec<Value>, u64)>, form: Form, loss: &mut Loss) -> Vec<Vec<Value>> {
-    let mut out: Vec<Vec<Value>> = Vec::new();
+/// Single rows are repeated; what is beyond the bound is counted, what is beyond LIMIT is not wanted.
+fn expand(rows: Vec<(Shown, u64)>, form: Form, limit: Option<u64>, loss: &mut Loss) -> Vec<Shown> {
+    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut out: Vec<Shown> = Vec::new();
     for (row, n) in rows {
         let copies = if form == Form::Rows { n } else { 1 };
-        let fit = copies.min((MAX_ROWS - out.len()) as u64);
-        let cut = if form == Form::Rows { copies - fit } else { n * (1 - fit) };
-        loss.dropped = loss.dropped.saturating_add(cut);
+        let fit = copies.min((MAX_ROWS.min(limit) - out.len()) as u64);
+        if limit > MAX_ROWS {
+            let cut = if form == Form::Rows { copies - fit } else { n * (1 - fit) };
+            loss.dropped = loss.dropped.saturating_add(cut);
+        }
         out.extend(std::iter::repeat_n(row, fit as usize));
     }
     out
@@ -315,7 +226,8 @@ fn expand(rows: Vec<(Vec<Value>, u64)>, form: Form, loss: &mut Loss) -> Vec<Vec<
 mod tests {
     use super::*;
     use pivot_advice::Aggregate;
-    use pivot_query::{OutputAggregate, OutputColumn, OutputKey};
+    use pivot_advice::{Binary, Expr, Finish, Finished, Groups};
+    use pivot_query::{Catalog, OutputColumn, OutputKey, OutputValue, compile};
 
     fn column(i: u16) -> Expr {
         Expr::Column(i)
@@ -327,11 +239,18 @@ mod tests {
     }
 
     async fn check_form(rows: &[(Value, u64, Value)], expr: Expr, form: Form, expected: &[Value]) {
+        let finished = Finished { state: 0, finish: Finish::Plain };
         let output = Output {
             form,
             keys: vec![OutputKey { name: "key".into(), ty: Type::Any }],
-            aggregates: vec![OutputAggregate { aggregate: Aggregate::Sum, ty: Type::Any }],
+            states: vec![Aggregate::Sum],
+            finished: vec![OutputValue { name: "SUM".into(), finished, ty: Type::Any }],
             columns: vec![OutputColumn { name: "x".into(), ty: Type::Any, expr }],
+            having: None,
+            distinct: false,
+            order: vec![],
+            limit: None,
+            sample: None,
         };
         let mut groups = Groups::new(1, &[Aggregate::Sum]);
         for (key, n, summed) in rows {
@@ -340,7 +259,8 @@ mod tests {
             groups.entry(std::slice::from_ref(key)).merge(*n, &[state]);
         }
         let tally = Tally { groups, emitted: 0, loss: Loss::default(), other: 0 };
-        let (found, _) = Engine::new().rows(&tally, &output).await;
+        let found = Engine::new().rows(&tally, &output, 1.0).await.rows;
+        let found: Vec<Vec<Value>> = found.into_iter().map(|row| row.values).collect();
         let expected: Vec<Vec<Value>> = expected.iter().map(|value| vec![value.clone()]).collect();
         assert_eq!(found, expected);
         let kinds = |rows: &[Vec<Value>]| rows.iter().map(|row| row[0].type_of()).collect::<Vec<_>>();
@@ -391,27 +311,55 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn case_and_comparison_run_in_arrow() {
-        let large = Expr::binary(Binary::Greater, column(1), Expr::Literal(Value::U64(1)));
-        let then = Expr::Literal(Value::str("many"));
-        let case = Expr::Case(vec![(large, then)], Some(Box::new(Expr::Literal(Value::str("one")))));
-        let types = [Type::Null, Type::U64, Type::Null];
-        assert!(native(&case, &types).is_some());
-        let rows = [(Value::I64(1), 1, Value::Null), (Value::I64(2), 2, Value::Null)];
-        check(&rows, case, &[Value::str("many"), Value::str("one")]).await;
-    }
-
-    #[tokio::test]
     async fn single_rows_are_repeated_and_groups_are_not() {
         let rows = [(Value::I64(4), 3, Value::Null)];
         check_form(&rows, column(0), Form::Rows, &[Value::I64(4), Value::I64(4), Value::I64(4)]).await;
         check_form(&rows, column(0), Form::Groups, &[Value::I64(4)]).await;
     }
 
+    /// The shown rows of groups `(s, x)` that occurred so often.
+    async fn shaped(tail: &str, groups: &[(&str, i64, u64)]) -> Vec<String> {
+        let text = format!("FROM t IN T GROUP BY t.s SELECT t.s AS s, COUNT AS n, SUM(t.x) AS x {tail}");
+        let output = compile(&text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
+        let mut table = output.table();
+        for (s, x, n) in groups {
+            let mut state = Aggregate::Sum.empty();
+            state.update(&Value::I64(*x), *n, &mut Errors::default());
+            table.entry(&[Value::str(s)]).merge(*n, &[state]);
+        }
+        let tally = Tally { groups: table, emitted: 0, loss: Loss::default(), other: 0 };
+        let rows = Engine::new().rows(&tally, &output, 2.0).await.rows;
+        let shown = |row: Shown| row.values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        rows.into_iter().map(shown).collect()
+    }
+
+    #[tokio::test]
+    async fn having_order_and_limit_shape_the_merged_groups() {
+        let groups = [("a", 5, 1), ("b", 1, 4), ("c", 9, 2), ("d", 0, 9)];
+        assert_eq!(shaped("HAVING x > 0 ORDER BY x DESC", &groups).await, ["c 2 18", "a 1 5", "b 4 4"]);
+        assert_eq!(shaped("ORDER BY COUNT DESC LIMIT 2", &groups).await, ["d 9 0", "b 4 4"]);
+        assert_eq!(shaped("LIMIT 0", &groups).await, Vec::<String>::new());
+        assert_eq!(shaped("HAVING contains(s, 'a') OR n = 9", &groups).await, ["a 1 5", "d 9 0"]);
+    }
+
+    #[tokio::test]
+    async fn distinct_rows_of_groups_are_shown_once() {
+        let text = "FROM t IN T GROUP BY t.s SELECT DISTINCT length(t.s), COUNT, RATE(*) ORDER BY 1 DESC";
+        let output = compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
+        let mut table = output.table();
+        ["a", "b", "cc"].iter().for_each(|s| table.entry(&[Value::str(s)]).merge(4, &[]));
+        let tally = Tally { groups: table, emitted: 0, loss: Loss::default(), other: 0 };
+        let rows = Engine::new().rows(&tally, &output, 2.0).await.rows;
+        let values: Vec<Vec<Value>> = rows.into_iter().map(|row| row.values).collect();
+        let row = |length| vec![Value::I64(length), Value::U64(4), Value::F64(2.0)];
+        assert_eq!(values, [row(2), row(1)]);
+    }
+
     #[test]
     fn rows_beyond_the_bound_are_dropped_and_counted() {
         let mut loss = Loss::default();
-        let rows = expand(vec![(vec![], u64::MAX), (vec![], 2)], Form::Rows, &mut loss);
+        let row = |n| (Shown { values: vec![], standard_errors: vec![] }, n);
+        let rows = expand(vec![row(u64::MAX), row(2)], Form::Rows, None, &mut loss);
         assert_eq!((rows.len(), loss.dropped), (MAX_ROWS, u64::MAX - 9_998));
     }
 }

@@ -6,9 +6,9 @@
 use crate::engine::Pending;
 use crate::registry::Registry;
 use crate::window::{Tally, Window};
-use pivot_advice::{Advice, Aggregate, Groups, Instruction, QueryId};
+use pivot_advice::{Advice, Instruction, QueryId};
 use pivot_protocol::{to_wire, wire};
-use pivot_query::{Output, Program};
+use pivot_query::{Options, Output, Program};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -35,6 +35,8 @@ pub(crate) struct Installed {
     pub(crate) id: QueryId,
     pub(crate) name: String,
     pub(crate) program: Program,
+    /// What its parameters stand for.
+    pub(crate) options: Options,
     pub(crate) output: Arc<Output>,
     pub(crate) installed_ns: i64,
     /// The generation that installed it; agents that have woven it report, whatever came later.
@@ -48,6 +50,8 @@ pub(crate) struct Installed {
     partial: bool,
     finishing: bool,
     windows: BTreeMap<i64, Window>,
+    /// The start of the first window that anything was reported for.
+    began_ns: i64,
     forgotten_ns: i64,
     frames: VecDeque<Arc<wire::Frame>>,
     sequence: u64,
@@ -59,16 +63,17 @@ impl Installed {
     pub(crate) fn new(
         id: QueryId,
         name: String,
-        program: Program,
+        (program, options): (Program, Options),
         generation: u64,
         now_ns: i64,
     ) -> Installed {
         let output = Arc::new(program.output.clone());
-        let shape = shape(&output);
+        let shape = output.table();
         Installed {
             id,
             name,
             program,
+            options,
             output,
             installed_ns: now_ns,
             generation,
@@ -80,6 +85,7 @@ impl Installed {
             partial: false,
             finishing: false,
             windows: BTreeMap::new(),
+            began_ns: i64::MAX,
             forgotten_ns: i64::MIN,
             frames: VecDeque::new(),
             sequence: 0,
@@ -92,6 +98,12 @@ impl Installed {
         self.removed.is_none()
     }
 
+    /// Whether the time that it was to run for is over.
+    pub(crate) fn is_expired(&self, now_ns: i64) -> bool {
+        let duration_ns = self.program.settings.duration_ns;
+        self.is_active() && duration_ns.is_some_and(|ns| now_ns >= self.installed_ns.saturating_add(ns))
+    }
+
     /// Its advice.
     pub(crate) fn advice(&self) -> Vec<Advice> {
         self.program.advice(self.id)
@@ -99,7 +111,7 @@ impl Installed {
 
     /// Takes a newly compiled program if it differs in advice and not in the shape of its groups.
     pub(crate) fn replace(&mut self, program: Program) -> bool {
-        if !shape(&program.output).same_shape(&shape(&self.output)) {
+        if !program.output.table().same_shape(&self.output.table()) {
             return false;
         }
         let changed = program.advice(self.id) != self.advice();
@@ -118,6 +130,11 @@ impl Installed {
         if self.finishing || part.is_empty() {
             return;
         }
+        // What is reported lies within windows of the query's own length.
+        let every_ns = self.program.settings.every_ns.max(1);
+        let start_ns = start_ns - start_ns.rem_euclid(every_ns);
+        let end_ns = end_ns + (-end_ns).rem_euclid(every_ns);
+        self.began_ns = self.began_ns.min(start_ns);
         if start_ns <= self.forgotten_ns {
             // Its window's rows are no longer known, so no revision could be right.
             self.cumulative.merge(&part);
@@ -131,6 +148,7 @@ impl Installed {
             late: false,
             revision: 0,
         });
+        window.end_ns = window.end_ns.max(end_ns);
         window.tally.merge(&part);
         if window.closed {
             window.late = true;
@@ -169,6 +187,7 @@ impl Installed {
                 output: self.output.clone(),
                 window: window.tally.clone(),
                 cumulative: self.cumulative.clone(),
+                cumulative_ns: window.end_ns.saturating_sub(self.began_ns),
                 agents: (reporting, expected),
                 partial: reporting < expected,
                 cumulative_partial: self.partial,
@@ -193,6 +212,7 @@ impl Installed {
             output: self.output.clone(),
             window: Tally::new(&self.cumulative.groups),
             cumulative: self.cumulative.clone(),
+            cumulative_ns: end_ns.saturating_sub(self.began_ns),
             agents: (0, 0),
             partial: false,
             cumulative_partial: self.partial,
@@ -279,16 +299,12 @@ fn flushed(removed: Removed, registry: &Registry, grace_ns: i64, now_ns: i64) ->
     waited || registry.connected().all(|agent| agent.woven >= removed.generation)
 }
 
-fn shape(output: &Output) -> Groups {
-    let aggregates: Vec<Aggregate> = output.aggregates.iter().map(|found| found.aggregate).collect();
-    Groups::new(output.keys.len(), &aggregates)
-}
-
 /// The columns of a result for clients.
 pub(crate) fn columns(output: &Output) -> Vec<wire::Column> {
     let column = |column: &pivot_query::OutputColumn| wire::Column {
         name: column.name.clone(),
         r#type: column.ty.code().into(),
+        relative_error: 0.0,
     };
     output.columns.iter().map(column).collect()
 }
@@ -297,7 +313,7 @@ pub(crate) fn columns(output: &Output) -> Vec<wire::Column> {
 pub(crate) fn carries(advice: &Advice) -> bool {
     advice.instructions.iter().any(|instruction| match instruction {
         Instruction::Pack { .. } => true,
-        Instruction::Observe { field } => field == "request",
+        Instruction::Observe { field } => field == "request" || field == "$request",
         _ => false,
     })
 }

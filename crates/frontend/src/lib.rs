@@ -17,7 +17,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Reading order: `server`, `state`, `registry`, `installed`, `window`, `engine`, `arrow`, `agents`, `clients`.
+//! Reading order: `server`, `state`, `registry`, `installed`, `window`, `engine`, `table`,
+//! `kernels`, `arrow`, `agents`, `clients`.
 
 mod agents;
 mod arrow;
@@ -25,9 +26,11 @@ mod clients;
 mod engine;
 mod error;
 mod installed;
+mod kernels;
 mod registry;
 mod server;
 mod state;
+mod table;
 mod window;
 
 pub use error::FrontendError;

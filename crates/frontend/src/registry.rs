@@ -193,7 +193,7 @@ impl Registry {
     /// What all agents export, those that have gone included.
     pub(crate) fn catalog(&self) -> Catalog {
         let mut catalog = Catalog::default();
-        self.agents.values().flat_map(|agent| &agent.exports).for_each(|exports| catalog.add(exports));
+        self.agents.values().for_each(|agent| catalog.add_agent(&agent.exports));
         catalog
     }
 

@@ -7,7 +7,7 @@ use crate::server::Options;
 use crate::window::Tally;
 use pivot_advice::{Loss, QueryId};
 use pivot_protocol::{from_wire, to_wire, wire};
-use pivot_query::{Catalog, Diagnostics, Program, compile};
+use pivot_query::{Catalog, Diagnostics, Options as Compile, Program, compile_with};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,6 +15,9 @@ use tokio::sync::watch;
 
 /// How long the frames of an uninstalled query are kept, in nanoseconds.
 const KEEP_FINISHED_NS: i64 = 60_000_000_000;
+
+/// The longest window that agents report.
+const SECOND_NS: i64 = 1_000_000_000;
 
 /// The most queries at once, those included whose last frames are still kept.
 pub(crate) const MAX_QUERIES: usize = 1000;
@@ -204,8 +207,8 @@ impl State {
     }
 
     /// Compiles a text against what is known now.
-    pub(crate) fn compile(&self, text: &str) -> Result<Program, Diagnostics> {
-        compile(text, &self.catalog)
+    pub(crate) fn compile(&self, text: &str, options: &Compile) -> Result<Program, Diagnostics> {
+        compile_with(text, &self.catalog, options)
     }
 
     /// Whether another query can be installed.
@@ -214,11 +217,11 @@ impl State {
     }
 
     /// Installs a compiled query under the next number.
-    pub(crate) fn install(&mut self, name: String, program: Program, now_ns: i64) -> &Installed {
+    pub(crate) fn install(&mut self, name: String, program: (Program, Compile), now_ns: i64) -> &Installed {
         self.numbers += 1;
         let id = QueryId::new(self.frontend, self.numbers);
         if !name.is_empty() {
-            self.catalog.add_query(&name, &program.text);
+            self.catalog.add_query(&name, &program.0.text);
         }
         let query = Installed::new(id, name, program, self.generation + 1, now_ns);
         self.queries.insert(id.number, query);
@@ -260,6 +263,10 @@ impl State {
 
     /// All frames that are due now, in order.
     pub(crate) fn tick(&mut self, now_ns: i64) -> Vec<Pending> {
+        let expired = self.queries.iter().filter(|(_, query)| query.is_expired(now_ns));
+        for number in expired.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.uninstall(number, now_ns);
+        }
         let old = |query: &Installed| query.finished_ns.is_some_and(|at| now_ns - at > KEEP_FINISHED_NS);
         self.queries.retain(|_, query| !old(query));
         let (registry, grace_ns) = (&self.registry, self.grace_ns);
@@ -287,7 +294,7 @@ impl State {
         let mut changed = false;
         for query in self.queries.values_mut().filter(|query| query.is_active()) {
             // A query that no longer compiles runs on as it was.
-            if let Ok(program) = compile(&query.program.text, &self.catalog) {
+            if let Ok(program) = compile_with(&query.program.text, &self.catalog, &query.options) {
                 changed |= query.replace(program);
             }
         }
@@ -304,6 +311,7 @@ impl State {
         self.desired = wire::Desired {
             generation: self.generation,
             carrying: advice.iter().any(carries),
+            window_ns: self.active().map(|query| query.program.settings.every_ns).fold(SECOND_NS, divisor),
             advice: advice.iter().map(to_wire::advice).collect(),
         };
         self.registry.broadcast(&wire::to_agent::Kind::Desired(self.desired.clone()));
@@ -314,6 +322,11 @@ fn add_cost(cost: &mut wire::Cost, other: &wire::Cost) {
     cost.events = cost.events.saturating_add(other.events);
     cost.busy_ns = cost.busy_ns.saturating_add(other.busy_ns);
     cost.packed = cost.packed.saturating_add(other.packed);
+}
+
+/// The longest window of which both are multiples.
+fn divisor(a: i64, b: i64) -> i64 {
+    if b <= 0 { a } else { divisor(b, a % b) }
 }
 
 #[cfg(test)]
@@ -347,8 +360,9 @@ mod tests {
         let hello =
             wire::Hello { incarnation: 1, catalogue: vec![to_wire::exports(&exports)], ..Default::default() };
         let connection = state.connect(hello, outbox, 1);
-        let program = state.compile("FROM t IN T GROUP BY t.host SELECT t.host, COUNT").unwrap();
-        let query = state.install(String::new(), program, 1).id.number;
+        let options = Compile::default();
+        let program = state.compile("FROM t IN T GROUP BY t.host SELECT t.host, COUNT", &options).unwrap();
+        let query = state.install(String::new(), (program, options), 1).id.number;
         let mut bench = Bench { state, connection, inbox, query };
         bench.weave();
         bench

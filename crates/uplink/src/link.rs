@@ -21,7 +21,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use wire::{agents_client::AgentsClient, from_agent, to_agent};
 
-/// The length of a window.
+/// The length of a window, if the frontend does not say.
 const WINDOW_NS: i64 = 1_000_000_000;
 
 /// The pause between two attempts to connect.
@@ -214,6 +214,8 @@ impl Link {
             message: problem.message,
         }));
         self.cut();
+        let window_ns = if desired.window_ns > 0 { desired.window_ns } else { WINDOW_NS };
+        self.reporter.set_window(window_ns, now_ns());
         self.send_reports(connection);
         self.told.generation = Some(desired.generation);
         self.told.problems = problems;

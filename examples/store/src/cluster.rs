@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use std::{fmt, fs};
@@ -32,6 +33,7 @@ pub struct Cluster {
     members: Vec<Member>,
     command: Factory,
     folder: PathBuf,
+    interrupted: Arc<AtomicBool>,
 }
 
 /// One process of a cluster.
@@ -55,7 +57,12 @@ impl Cluster {
     ) -> Result<Cluster, StoreError> {
         let folder = plan.data_dir.clone().unwrap_or_else(fresh_folder);
         take_empty(&folder).map_err(|error| StoreError::disk(&folder, error))?;
-        let mut cluster = Cluster { members: Vec::new(), command: Box::new(command), folder: folder.clone() };
+        let mut cluster = Cluster {
+            members: Vec::new(),
+            command: Box::new(command),
+            folder: folder.clone(),
+            interrupted: plan.interrupted.clone(),
+        };
         cluster.launch(vec![plan.name_node(&folder)])?;
         let name_node = cluster.name_node().to_owned();
         cluster.launch(plan.data_nodes(&folder, &name_node))?;
@@ -69,14 +76,21 @@ impl Cluster {
         for options in all {
             self.members.push(Member::spawn(&self.command, options)?);
         }
-        self.members[first..].iter_mut().try_for_each(Member::wait_ready)
+        let interrupted = &self.interrupted;
+        self.members[first..].iter_mut().try_for_each(|member| member.wait_ready(interrupted))
     }
 
     /// Writes the data set by a process of its own, of which nothing stays but the files it wrote.
     fn load(&self, options: Options) -> Result<(), StoreError> {
         let mut loader = Member::spawn(&self.command, options)?;
-        loader.wait_ready()?;
-        let status = loader.wait_end(STARTUP);
+        loader.wait_ready(&self.interrupted)?;
+        while loader.is_running() && !self.interrupted.load(Ordering::Relaxed) {
+            std::thread::sleep(POLL);
+        }
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(StoreError::Interrupted);
+        }
+        let status = loader.wait_end(Duration::ZERO);
         let stats = loader.options.stats_path();
         let files = loader.options.dataset.files().len() as u64;
         if !Summary::read(&stats).is_ok_and(|summary| summary.operations == files) {
@@ -132,7 +146,7 @@ impl Cluster {
             options.listen = member.address.as_ref().and_then(|address| address.parse::<SocketAddr>().ok());
         }
         *member = Member::spawn(&self.command, options)?;
-        member.wait_ready()
+        member.wait_ready(&self.interrupted)
     }
 
     /// Waits until every client has ended, as it does after its last operation.
@@ -227,11 +241,17 @@ impl Member {
         self.address.as_deref()
     }
 
-    fn wait_ready(&mut self) -> Result<(), StoreError> {
+    fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    fn wait_ready(&mut self, interrupted: &AtomicBool) -> Result<(), StoreError> {
         let deadline = Instant::now() + STARTUP;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(StoreError::Interrupted);
+            }
+            match self.lines.recv_timeout(POLL) {
                 Ok(line) if line == "ready" => return Ok(()),
                 Ok(line) => {
                     if let Some(address) = line.strip_prefix("listening ") {
@@ -239,6 +259,7 @@ impl Member {
                         return Ok(());
                     }
                 }
+                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
                 Err(RecvTimeoutError::Timeout) => return Err(self.not_ready("it takes too long".to_owned())),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.not_ready("it ended".to_owned())),
             }

@@ -59,6 +59,9 @@ pub enum StoreError {
         /// What was seen instead, with the end of its log.
         reason: String,
     },
+    /// The start of a cluster was interrupted.
+    #[error("interrupted")]
+    Interrupted,
     /// The agent of this process could not start.
     #[error("agent of {0} does not start: {1}")]
     Agent(String, String),

@@ -1,6 +1,8 @@
 //! Which processes a cluster consists of.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::{Dataset, Options, Role};
 
@@ -31,6 +33,9 @@ pub struct Plan {
     /// Sizes of the files that the clients work on.
     #[command(flatten)]
     pub dataset: Dataset,
+    /// Ends the start of the cluster early when it becomes true.
+    #[arg(skip)]
+    pub interrupted: Arc<AtomicBool>,
 }
 
 impl Default for Plan {
@@ -44,6 +49,7 @@ impl Default for Plan {
             operations: None,
             wait_for_go: false,
             dataset: Dataset::default(),
+            interrupted: Arc::default(),
         }
     }
 }

@@ -43,6 +43,7 @@ pub async fn run(options: Options) -> Result<Summary, StoreError> {
     let done = tokio::select! {
         done = work(&options, &stop, &meter) => done,
         failed = refresh(&options, &meter) => failed,
+        () = stop.orphaned() => Ok(()),
     };
     let summary = meter.summary(&options);
     match stop.is_orphaned() {

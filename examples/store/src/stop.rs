@@ -68,6 +68,14 @@ impl Stop {
         }
     }
 
+    /// Resolves when the supervisor has died without a word: nobody waits for what is under way.
+    pub(crate) async fn orphaned(&self) {
+        self.requested().await;
+        if !self.is_orphaned() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits for a duration, or less if the process has to end.
     pub(crate) async fn pause(&self, duration: Duration) {
         tokio::select! { () = self.requested() => (), () = tokio::time::sleep(duration) => () }

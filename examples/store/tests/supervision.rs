@@ -6,6 +6,7 @@ mod harness;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use harness::{NO_FRONTEND, is_running, plan, start, wait_until};
 use pivot_store::{Member, Role};
@@ -73,6 +74,31 @@ fn nothing_outlives_a_panic_in_the_supervisor() {
     .join();
     assert!(panicked.is_err());
     assert!(!receiver.recv().unwrap().iter().any(|pid| is_running(*pid)));
+}
+
+#[test]
+fn an_orphan_does_not_wait_for_an_answer() {
+    // It takes connections and never answers, so the first operation of the client never ends.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = std::env::temp_dir().join(format!("pivot-store-orphan-{}", std::process::id()));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_store"))
+        .args(["get", "--name", "app-1", "--supervised", "--frontend", NO_FRONTEND])
+        .args(["--name-node", &silent.local_addr().unwrap().to_string(), "--data-dir"])
+        .arg(&folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let ready = BufReader::new(child.stdout.take().unwrap()).lines().next();
+    assert_eq!(ready.unwrap().unwrap(), "ready");
+    // The operation is under way when its connection has come.
+    silent.accept().unwrap();
+    drop(child.stdin.take());
+    let begun = Instant::now();
+    child.wait().unwrap();
+    // A single call is waited for ten seconds, an operation is several.
+    assert!(begun.elapsed() < Duration::from_secs(10), "it waited for {:?}", begun.elapsed());
+    assert!(!folder.exists());
 }
 
 #[test]

@@ -20,9 +20,17 @@ pub(crate) fn check(time: Duration) {
             (0..100).for_each(|_| hit());
         }
     };
+    /// Lets the threads end also when a check fails.
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, SeqCst);
+        }
+    }
     let begun = Instant::now();
     let (mut rounds, mut total) = (0_u64, 0_u64);
     std::thread::scope(|threads| {
+        let _stop = Stop(&stop);
         (0..3).for_each(|_| drop(threads.spawn(until_stopped)));
         while begun.elapsed() < time || total == 0 {
             threads.spawn(|| (0..50).for_each(|_| hit()));
@@ -40,7 +48,6 @@ pub(crate) fn check(time: Duration) {
             assert!(last.loss.is_zero() && last.other.is_none());
             rounds += 1;
         }
-        stop.store(true, SeqCst);
     });
     assert_eq!(part(&pivot_agent::drain(), 1).emitted, 0);
     assert!(rounds > 10 && total > 100, "{rounds} rounds with {total} events");

@@ -2,6 +2,7 @@
 
 mod csv;
 mod json;
+mod markdown;
 mod ndjson;
 mod table;
 mod value;

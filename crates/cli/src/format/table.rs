@@ -14,10 +14,11 @@ pub(super) struct Tables {
 
 impl Output for Tables {
     fn frame(&mut self, out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
-        if frame.rows.is_empty() && !frame.last {
+        if !is_shown(frame) {
             return Ok(());
         }
-        writeln!(out, "{}{}", self.paint.style(Style::Strong, &title(frame)), self.missing(frame))?;
+        let missing = self.paint.style(Style::Warning, &missing(frame));
+        writeln!(out, "{}{missing}", self.paint.style(Style::Strong, &title(frame)))?;
         if frame.rows.is_empty() {
             return Ok(());
         }
@@ -29,22 +30,47 @@ impl Output for Tables {
     }
 }
 
-impl Tables {
-    fn missing(&self, frame: &Frame) -> String {
-        match frame.completeness.missing() {
-            missing if missing.is_empty() => String::new(),
-            missing => self.paint.style(Style::Warning, &format!("  partial: {missing}")),
-        }
+/// A window without rows is not worth a title, a run without any is.
+pub(super) fn is_shown(frame: &Frame) -> bool {
+    !frame.rows.is_empty() || frame.last
+}
+
+/// What is missing of a result; empty if nothing is.
+pub(super) fn missing(frame: &Frame) -> String {
+    match frame.completeness.missing() {
+        missing if missing.is_empty() => missing,
+        missing => format!("  partial: {missing}"),
     }
 }
 
-fn title(frame: &Frame) -> String {
-    let (start, end) = (clock(frame.start_ns), clock(frame.end_ns));
+/// The query, the window, and how many rows it has.
+pub(super) fn title(frame: &Frame) -> String {
+    let query = match frame.name.as_str() {
+        "" => format!("query {}", frame.query),
+        name => crate::text::escaped(name),
+    };
+    let last = if frame.last { ", final result" } else { "" };
     let rows = count(frame.rows.len() as u64, "row");
-    let query = frame.query;
-    match (frame.last, frame.revision) {
-        (true, _) => format!("query {query}, final result, {start} to {end} UTC, {rows}"),
-        (false, 0) => format!("query {query}, {start} to {end} UTC, {rows}"),
-        (false, revision) => format!("query {query}, {start} to {end} UTC, {rows}, revision {revision}"),
+    let window = match frame.end_ns > frame.start_ns {
+        true => format!(", {} to {} UTC", clock(frame.start_ns), clock(frame.end_ns)),
+        false => String::new(),
+    };
+    let revision = match (frame.last, frame.revision) {
+        (true, _) | (_, 0) => String::new(),
+        (_, revision) => format!(", revision {revision}"),
+    };
+    format!("{query}{last}{window}, {rows}{revision}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_says_what_is_known() {
+        let frame = Frame { query: 7, end_ns: 1_000_000_000, revision: 2, ..Frame::default() };
+        assert_eq!(title(&frame), "query 7, 00:00:00 to 00:00:01 UTC, 0 rows, revision 2");
+        let total = Frame { name: "q2".into(), end_ns: 0, last: true, ..frame };
+        assert_eq!(title(&total), "q2, final result, 0 rows");
     }
 }

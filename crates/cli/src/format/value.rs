@@ -29,10 +29,13 @@ pub(super) fn row(columns: &[Column], row: &Row) -> serde_json::Value {
     serde_json::Value::Object(pairs.collect::<Map<_, _>>())
 }
 
-/// What precedes the rows: the query, the window, its revision, or that this is the final result.
+/// What precedes the rows: the query and its name if it has one, the window, its revision, or that this is the final result.
 pub(super) fn heading(frame: &Frame) -> Map<String, serde_json::Value> {
     let mut heading = Map::new();
     heading.insert("query".into(), json!(frame.query));
+    if !frame.name.is_empty() {
+        heading.insert("name".into(), json!(frame.name));
+    }
     let window = json!({ "start": timestamp(frame.start_ns), "end": timestamp(frame.end_ns) });
     heading.insert("window".into(), window);
     match frame.last {

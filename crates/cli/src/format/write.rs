@@ -2,6 +2,7 @@
 
 use super::csv::Csv;
 use super::json::Json;
+use super::markdown::Markdown;
 use super::ndjson::Ndjson;
 use super::table::Tables;
 use crate::arguments::Format;
@@ -23,5 +24,6 @@ pub(crate) fn output(format: Format, columns: Option<usize>, paint: Paint) -> Bo
         Format::Json => Box::new(Json),
         Format::Ndjson => Box::new(Ndjson),
         Format::Csv => Box::new(Csv::default()),
+        Format::Md => Box::new(Markdown),
     }
 }

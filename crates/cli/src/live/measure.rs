@@ -5,22 +5,32 @@ use pivot_advice::{Exports, Expr, Field, Form, Type};
 use pivot_protocol::wire;
 use pivot_query::{Catalog, compile};
 
+/// The column that says how much, and those that tell rows apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Measure {
+    pub(crate) column: usize,
+    /// The columns that no aggregate goes into.
+    pub(crate) keys: Vec<usize>,
+}
+
 /// The first column with a number that an aggregate goes into; none for a result of rows.
 ///
 /// Results do not say how their columns came about, so the query is compiled here once more.
-pub(crate) fn measure(text: &str, tracepoints: &[Tracepoint], queries: &[wire::Query]) -> Option<usize> {
+pub(crate) fn measure(text: &str, tracepoints: &[Tracepoint], queries: &[wire::Query]) -> Option<Measure> {
     let mut catalog = Catalog::default();
     tracepoints.iter().for_each(|tracepoint| catalog.add(&exports(tracepoint)));
     let named = queries.iter().filter(|query| !query.name.is_empty());
     named.for_each(|query| catalog.add_query(&query.name, &query.text));
     let output = compile(text, &catalog).ok()?.output;
     let number = |ty: Type| ty.is_number() || matches!(ty, Type::Duration | Type::Any);
-    let grouped = output.form == Form::Groups;
-    let found = output
-        .columns
-        .iter()
-        .position(|column| number(column.ty) && refers_from(&column.expr, output.keys.len()));
-    found.filter(|_| grouped)
+    if output.form != Form::Groups {
+        return None;
+    }
+    let aggregated: Vec<bool> =
+        output.columns.iter().map(|column| refers_from(&column.expr, output.keys.len())).collect();
+    let mut columns = output.columns.iter().zip(&aggregated);
+    let column = columns.position(|(column, aggregated)| *aggregated && number(column.ty))?;
+    Some(Measure { column, keys: (0..aggregated.len()).filter(|i| !aggregated[*i]).collect() })
 }
 
 fn exports(tracepoint: &Tracepoint) -> Exports {
@@ -50,7 +60,8 @@ mod tests {
         let field = |name: &str| crate::client::Field { name: name.into(), ty: Type::I64, agents: 1 };
         let fields = vec![field("port"), field("bytes")];
         let tracepoint = Tracepoint { name: "T".into(), fields, agents: 1, places: vec![] };
-        assert_eq!(measure(text, &[tracepoint], &[]), expected, "{text}");
+        let found = measure(text, &[tracepoint], &[]).map(|found| found.column);
+        assert_eq!(found, expected, "{text}");
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 mod measure;
 mod screen;
+mod trend;
 mod view;
 mod watch;
 
 pub(crate) use measure::measure;
-pub(crate) use screen::key;
+pub(crate) use screen::{give_back, key};
 pub(crate) use view::{Form, View, waiting};
 pub(crate) use watch::{Ended, watch};

@@ -58,10 +58,15 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // A terminal that is gone cannot be restored.
-        let _ = execute!(io::stdout(), EnableLineWrap, Show, LeaveAlternateScreen);
-        let _ = disable_raw_mode();
+        give_back();
     }
+}
+
+/// Leaves the terminal as it was found.
+pub(crate) fn give_back() {
+    // A terminal that is gone cannot be restored.
+    let _ = execute!(io::stdout(), EnableLineWrap, Show, LeaveAlternateScreen);
+    let _ = disable_raw_mode();
 }
 
 /// The next key as a lower-case character; none for Ctrl-C and keys that are no character.

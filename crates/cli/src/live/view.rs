@@ -1,8 +1,10 @@
 //! What the live table shows, as lines of text. No terminal is touched here.
 
+use super::measure::Measure;
+use super::trend::{Trend, WINDOWS};
 use crate::frame::{Column, Frame, Row};
-use crate::table::{Paint, Style, expanded, of_rows};
-use crate::text::{clock, count, cut, elapsed, escaped};
+use crate::table::{Cell, GAP, Paint, Style, Table, expanded, of_rows};
+use crate::text::{self, clock, count, cut, elapsed, escaped};
 use pivot_protocol::wire;
 use std::time::Duration;
 
@@ -37,7 +39,7 @@ pub(crate) struct View {
     pub(crate) text: String,
     pub(crate) warnings: Vec<String>,
     pub(crate) columns: Vec<Column>,
-    pub(crate) measure: Option<usize>,
+    pub(crate) measure: Option<Measure>,
     pub(crate) shown: Shown,
     pub(crate) form: Form,
     pub(crate) status: Option<wire::Query>,
@@ -45,6 +47,7 @@ pub(crate) struct View {
     pub(crate) newest: Option<Frame>,
     /// The newest window.
     pub(crate) window: Option<Frame>,
+    trend: Trend,
 }
 
 impl View {
@@ -61,6 +64,7 @@ impl View {
             status: None,
             newest: None,
             window: None,
+            trend: Trend::default(),
         }
     }
 
@@ -68,6 +72,9 @@ impl View {
     pub(crate) fn take(&mut self, frame: Frame) {
         if !frame.columns.is_empty() {
             self.columns.clone_from(&frame.columns);
+        }
+        if let Some(measure) = self.measure.as_ref().filter(|_| frame.has_window()) {
+            self.trend.take(&frame, measure);
         }
         let newer = self.window.as_ref().is_none_or(|window| frame.start_ns >= window.start_ns);
         if frame.has_window() && newer {
@@ -165,8 +172,8 @@ impl View {
             Shown::LastWindow => self.window.as_ref().map(|frame| &frame.rows),
         };
         let mut rows: Vec<&Row> = rows.into_iter().flatten().collect();
-        if let Some(measure) = self.measure {
-            rows.sort_by(|a, b| match (b.get(measure), a.get(measure)) {
+        if let Some(Measure { column, .. }) = self.measure {
+            rows.sort_by(|a, b| match (b.get(column), a.get(column)) {
                 (Some(b), Some(a)) => b.total_cmp(a),
                 _ => std::cmp::Ordering::Equal,
             });
@@ -191,7 +198,7 @@ impl View {
             if fitting >= rows.len() { rows.len() } else { lines.saturating_sub(heading + 1) / height };
         let top: Vec<Row> = rows.iter().take(fitting).map(|row| (*row).clone()).collect();
         let mut out = match self.form {
-            Form::Table => of_rows(&self.columns, &top, self.measure).render(columns, paint),
+            Form::Table => self.table(&top, columns).render(columns, paint),
             Form::Expanded => expanded(&self.columns, &top, columns, paint),
         };
         if rows.len() > fitting {
@@ -199,6 +206,20 @@ impl View {
             out.push(paint.style(Style::Quiet, &cut(&format!("+ {more} more"), columns)));
         }
         out
+    }
+}
+
+impl View {
+    /// The rows with a bar for the measure, and a sparkline if there is room for it too.
+    fn table(&self, rows: &[Row], columns: usize) -> Table {
+        let mut table = of_rows(&self.columns, rows, self.measure.as_ref().map(|measure| measure.column));
+        let Some(measure) = self.measure.as_ref().filter(|_| self.trend.len() > 1) else { return table };
+        let heading = format!("last {}", count(self.trend.len() as u64, "window"));
+        if table.width_with_bar() + GAP + text::width(&heading).max(WINDOWS) <= columns {
+            let lines = rows.iter().map(|row| self.trend.of(row, measure));
+            table.append(&heading, lines.map(|text| Cell { text, style: Style::Accent }));
+        }
+        table
     }
 }
 
@@ -222,12 +243,17 @@ mod tests {
     use pivot_advice::{Type, Value};
 
     fn view(rows: i64) -> View {
+        let mut view = View::new(1, "FROM e IN T\n  GROUP BY e.host SELECT e.host, SUM(e.n)");
+        view.measure = Some(Measure { column: 1, keys: vec![0] });
+        view.take(frame(rows));
+        view
+    }
+
+    fn frame(rows: i64) -> Frame {
         let column = |name: &str, ty| Column { name: name.into(), ty };
         let cumulative =
             (0..rows).map(|i| vec![Value::str(format!("host-{i}")), Value::I64(i * 1_000)]).collect();
-        let mut view = View::new(1, "FROM e IN T\n  GROUP BY e.host SELECT e.host, SUM(e.n)");
-        view.measure = Some(1);
-        view.take(Frame {
+        Frame {
             query: 1,
             end_ns: 1,
             columns: vec![column("e.host", Type::String), column("SUM(e.n)", Type::I64)],
@@ -239,8 +265,7 @@ mod tests {
                 ..Default::default()
             },
             ..Frame::default()
-        });
-        view
+        }
     }
 
     #[test]
@@ -278,6 +303,20 @@ mod tests {
             "q stop   w last window   x expanded",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_sparkline_follows_each_row_where_there_is_room() {
+        let mut view = view(2);
+        for second in 1..=3 {
+            let row = vec![Value::str("host-1"), Value::I64(second * 10)];
+            view.take(Frame { start_ns: second, end_ns: second + 1, rows: vec![row], ..frame(2) });
+        }
+        let body = view.body(70, 9, Paint::Plain);
+        assert_eq!(body[0], "e.host  SUM(e.n)                            last 4 windows");
+        assert_eq!(body[2], "host-1     1,000  ████████████████████████   ▃▆█");
+        let body = view.body(40, 9, Paint::Plain);
+        assert_eq!(body[2], "host-1     1,000  ██████████████████████");
     }
 
     #[test]

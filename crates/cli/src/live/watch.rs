@@ -5,6 +5,7 @@ use super::view::View;
 use crate::client::Connection;
 use crate::error::CliError;
 use crate::frame::Frame;
+use crate::repl::Tee;
 use crate::table::Paint;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, poll, read};
 use futures::StreamExt;
@@ -41,6 +42,7 @@ pub(crate) fn watch(
     runtime: &Handle,
     connection: &Connection,
     view: &mut View,
+    tee: Option<&mut Tee>,
     since: Instant,
     paint: Paint,
 ) -> Result<Ended, CliError> {
@@ -49,18 +51,27 @@ pub(crate) fn watch(
         runtime.spawn(follow(connection.clone(), view.query, sender.clone())),
         runtime.spawn(ask(connection.clone(), view.query, sender)),
     ];
-    let ended = show(view, &news, since, paint);
+    let ended = show(view, tee, &news, since, paint);
     tasks.iter().for_each(JoinHandle::abort);
     ended
 }
 
-fn show(view: &mut View, news: &Receiver<News>, since: Instant, paint: Paint) -> Result<Ended, CliError> {
+fn show(
+    view: &mut View,
+    mut tee: Option<&mut Tee>,
+    news: &Receiver<News>,
+    since: Instant,
+    paint: Paint,
+) -> Result<Ended, CliError> {
     let mut screen = Screen::enter()?;
     loop {
         while let Ok(news) = news.try_recv() {
             match news {
                 News::Frame(frame) => {
                     let last = frame.last;
+                    if let Some(tee) = &mut tee {
+                        tee.take(&frame)?;
+                    }
                     view.take(*frame);
                     if last {
                         return Ok(Ended::Finished);

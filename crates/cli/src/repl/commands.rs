@@ -1,63 +1,76 @@
 //! Backslash commands: their names, what they take, what they do in a sentence.
 
+use crate::params;
+use pivot_advice::Value;
 use std::path::PathBuf;
 
 /// A backslash command with its argument.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Command {
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Command {
     Quit,
-    Help,
+    /// The commands.
+    Commands,
+    /// The language, or a clause or function of it.
+    Help(Option<String>),
     Tracepoints(Option<String>),
     Tracepoint(String),
     Queries,
     Agents,
     Drop(u32),
-    Watch(u32),
+    Watch(Option<u32>),
     Include(PathBuf),
+    /// Runs the last statement again, its windows into a file if there is one.
+    Again(Option<PathBuf>),
+    Edit(Option<PathBuf>),
+    Set(String, Value),
+    Unset(String),
+    Params,
     Expanded,
     Timing,
 }
 
 /// Name, argument, and what it does; in the order of the help.
-pub(super) const COMMANDS: [(&str, &str, &str); 12] = [
+pub(crate) const COMMANDS: [(&str, &str, &str); 16] = [
     ("\\dt", "[glob]", "tracepoints with their fields, agents and places"),
-    ("\\d", "name", "one tracepoint"),
+    ("\\d", "name", "one tracepoint: its fields, their types, who exports them"),
     ("\\dq", "", "installed queries: age, agents, rows, what is missing"),
     ("\\l", "", "agents"),
-    ("\\watch", "n", "the live table of query n"),
+    ("\\watch", "[n]", "the live table of query n, or of the newest"),
     ("\\drop", "n", "uninstall query n"),
+    ("\\g", "[file]", "run the last statement again, its windows also into the file"),
+    ("\\e", "[file]", "edit the last statement, or a file, in $EDITOR, then run it"),
     ("\\i", "file", "run the statements of a file"),
+    ("\\set", "[name value]", "give $name in queries a value, or list the values"),
+    ("\\unset", "name", "take the value of $name away"),
     ("\\x", "", "toggle expanded rows"),
     ("\\timing", "", "toggle how long each statement took"),
+    ("\\h", "[word]", "the language, or a clause or function of it, with an example"),
     ("\\?", "", "this help"),
-    ("\\h", "", "this help"),
     ("\\q", "", "quit"),
 ];
 
 /// Reads a line that begins with a backslash. The error is a sentence for the user.
-pub(super) fn parse(line: &str) -> Result<Command, String> {
+pub(crate) fn parse(line: &str) -> Result<Command, String> {
     let line = line.trim().trim_end_matches(';').trim_end();
     let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let argument = argument.trim();
-    let needed = |what: &str| match argument {
-        "" => Err(format!("{name} needs {what}")),
-        argument => Ok(argument.to_owned()),
-    };
-    let number = || {
-        let given = needed("the number of a query, see \\dq")?;
-        given.parse().map_err(|_| format!("`{given}` is not the number of a query, see \\dq"))
-    };
+    let argument = Argument { name, text: argument.trim() };
     match name {
-        "\\q" => Ok(Command::Quit),
-        "\\?" | "\\h" => Ok(Command::Help),
-        "\\dt" => Ok(Command::Tracepoints(Some(argument.to_owned()).filter(|glob| !glob.is_empty()))),
-        "\\d" if argument.is_empty() => Ok(Command::Tracepoints(None)),
-        "\\d" => Ok(Command::Tracepoint(argument.to_owned())),
+        "\\q" | "\\quit" => Ok(Command::Quit),
+        "\\?" => Ok(Command::Commands),
+        "\\h" => Ok(Command::Help(argument.optional())),
+        "\\dt" => Ok(Command::Tracepoints(argument.optional())),
+        "\\d" => Ok(argument.optional().map_or(Command::Tracepoints(None), Command::Tracepoint)),
         "\\dq" => Ok(Command::Queries),
         "\\l" => Ok(Command::Agents),
-        "\\drop" => Ok(Command::Drop(number()?)),
-        "\\watch" => Ok(Command::Watch(number()?)),
-        "\\i" => Ok(Command::Include(needed("a file")?.into())),
+        "\\drop" => Ok(Command::Drop(argument.number()?)),
+        "\\watch" if argument.text.is_empty() => Ok(Command::Watch(None)),
+        "\\watch" => Ok(Command::Watch(Some(argument.number()?))),
+        "\\g" => Ok(Command::Again(argument.optional().map(PathBuf::from))),
+        "\\e" => Ok(Command::Edit(argument.optional().map(PathBuf::from))),
+        "\\i" => Ok(Command::Include(argument.needed("a file")?.into())),
+        "\\set" if argument.text.is_empty() => Ok(Command::Params),
+        "\\set" => argument.assignment(),
+        "\\unset" => Ok(Command::Unset(params::name_of(argument.needed("a name")?)?)),
         "\\x" => Ok(Command::Expanded),
         "\\timing" => Ok(Command::Timing),
         unknown => Err(match nearest(unknown, COMMANDS.map(|(name, ..)| name)) {
@@ -67,8 +80,39 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
     }
 }
 
+/// What stands behind a command's name.
+struct Argument<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl<'a> Argument<'a> {
+    fn optional(&self) -> Option<String> {
+        Some(self.text.to_owned()).filter(|text| !text.is_empty())
+    }
+
+    fn needed(&self, what: &str) -> Result<&'a str, String> {
+        if self.text.is_empty() { Err(format!("{} needs {what}", self.name)) } else { Ok(self.text) }
+    }
+
+    fn number(&self) -> Result<u32, String> {
+        let given = self.needed("the number of a query, see \\dq")?;
+        given.parse().map_err(|_| format!("`{given}` is not the number of a query, see \\dq"))
+    }
+
+    fn assignment(&self) -> Result<Command, String> {
+        let cut = self.text.find(|c: char| c.is_whitespace() || c == '=');
+        let (name, value) = cut.map_or((self.text, ""), |at| self.text.split_at(at));
+        let value = value.trim_start().trim_start_matches('=').trim();
+        match value {
+            "" => Err(format!("{} needs a name and a value", self.name)),
+            value => Ok(Command::Set(params::name_of(name)?, params::value_of(value))),
+        }
+    }
+}
+
 /// The candidate with the fewest edits, if they are few enough to be a typo.
-pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).max(1);
     let distances = candidates.into_iter().map(|candidate| (distance(name, candidate), candidate));
     distances
@@ -94,7 +138,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 /// Whether a name matches a glob: `*` stands for any text, `?` for one character. A glob without
 /// either matches names that contain it.
-pub(super) fn matches(glob: &str, name: &str) -> bool {
+pub(crate) fn matches(glob: &str, name: &str) -> bool {
     if !glob.contains(['*', '?']) {
         return name.to_lowercase().contains(&glob.to_lowercase());
     }
@@ -136,6 +180,11 @@ mod tests {
         check("\\d a b", Command::Tracepoint("a b".into()));
         check("\\drop 7", Command::Drop(7));
         check("\\i my file.pivot", Command::Include("my file.pivot".into()));
+        check("\\watch", Command::Watch(None));
+        check("\\g out.csv", Command::Again(Some("out.csv".into())));
+        check("\\set limit 5", Command::Set("limit".into(), Value::I64(5)));
+        check("\\set $app = 'get it'", Command::Set("app".into(), Value::str("get it")));
+        check("\\h group by", Command::Help(Some("group by".into())));
     }
 
     #[test]
@@ -144,6 +193,7 @@ mod tests {
         check("\\wacth 3", "\\wacth is not a command, did you mean \\watch? \\? lists all");
         check("\\frobnicate", "\\frobnicate is not a command, \\? lists all");
         check("\\drop", "\\drop needs the number of a query, see \\dq");
+        check("\\set limit", "\\set needs a name and a value");
         check("\\drop all", "`all` is not the number of a query, see \\dq");
     }
 

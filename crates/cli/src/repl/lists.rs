@@ -2,9 +2,19 @@
 
 use super::commands::COMMANDS;
 use crate::client::Tracepoint;
+use crate::params::{self, Params};
 use crate::table::{Cell, Style, Table};
 use crate::text::{age, count, escaped, grouped};
 use pivot_protocol::wire;
+
+/// Values of `$name`.
+pub(super) fn params(found: &Params) -> Table {
+    let mut table = Table::with_headings(&["!name", "value"]);
+    for (name, value) in found {
+        table.push([format!("${name}").into(), params::shown(value).into()]);
+    }
+    table
+}
 
 /// Tracepoints with fields, agents and place.
 pub(super) fn tracepoints(found: &[&Tracepoint]) -> Table {
@@ -13,8 +23,8 @@ pub(super) fn tracepoints(found: &[&Tracepoint]) -> Table {
         let fields = tracepoint.fields.iter().map(|field| format!("{} {}", escaped(&field.name), field.ty));
         let place = match tracepoint.places.as_slice() {
             [] => String::new(),
-            [place] => escaped(place),
-            [place, others @ ..] => format!("{} and {} more", escaped(place), others.len()),
+            [place] => file_of(place),
+            [place, others @ ..] => format!("{} + {} more", file_of(place), others.len()),
         };
         table.push([
             escaped(&tracepoint.name).into(),
@@ -24,6 +34,11 @@ pub(super) fn tracepoints(found: &[&Tracepoint]) -> Table {
         ]);
     }
     table
+}
+
+/// A place without its folders, which `\d` shows.
+fn file_of(place: &str) -> String {
+    escaped(place.rsplit('/').next().unwrap_or(place))
 }
 
 /// The fields of one tracepoint, own ones before those that every tracepoint has.
@@ -109,11 +124,11 @@ pub(super) fn agents(found: &[wire::Agent]) -> Table {
     table
 }
 
-/// The backslash commands, two spellings of the help as one.
-pub(super) fn help() -> Table {
+/// The backslash commands.
+pub(super) fn commands() -> Table {
     let mut table = Table::with_headings(&["!command", "what it does"]);
-    for (name, argument, about) in COMMANDS.iter().filter(|(name, ..)| *name != "\\h") {
-        table.push([format!("{name} {argument}").trim_end().into(), (*about).into()]);
+    for (name, argument, about) in COMMANDS {
+        table.push([format!("{name} {argument}").trim_end().into(), about.into()]);
     }
     table
 }

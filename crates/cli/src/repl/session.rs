@@ -1,21 +1,25 @@
 //! One session at the prompt: reads, does, shows.
 
-use super::commands::{Command, matches, nearest, parse};
+use super::commands::{Command, parse};
 use super::completion::Known;
 use super::edit::{Plain, editor};
-use super::lists;
+use super::external::{Tee, edit, edit_file};
+use super::{lists, show};
 use crate::client::Connection;
 use crate::error::CliError;
-use crate::input::{Input, Statement};
+use crate::input::{Input, Statement, Step};
 use crate::live::{self, Ended, View};
-use crate::table::{Paint, Style, Table};
-use crate::text::{count, duration, escaped};
+use crate::params::Params;
+use crate::table::{Paint, Style};
+use crate::text::duration;
+use crate::unattended::report;
 use reedline::Signal;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::PoisonError;
 use std::time::Instant;
 use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal as TokioSignal, SignalKind, signal};
 
 /// The state of a session.
 pub(crate) struct Session {
@@ -25,6 +29,9 @@ pub(crate) struct Session {
     paint: Paint,
     form: live::Form,
     timing: Timing,
+    params: Params,
+    /// What `\g` runs again and `\e` edits.
+    last: Option<(Input, Statement)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,15 +57,23 @@ impl Session {
             paint: Paint::of(&io::stdout()),
             form: live::Form::Table,
             timing: Timing::Off,
+            params: Params::default(),
+            last: None,
         }
     }
 
     /// Reads and does, until the end of input or `\q`.
     pub(crate) fn run(&mut self) -> Result<(), CliError> {
         let mut editor = editor(self.known.clone(), self.paint)?;
+        // Between two prompts the terminal turns Ctrl-C into a signal, which must not end the session.
+        let _guard = self.runtime.enter();
+        let _interrupts = signal(SignalKind::interrupt())?;
+        self.runtime.spawn(end_on(signal(SignalKind::terminate())?, signal(SignalKind::hangup())?));
         loop {
             self.refresh();
             let line = editor.read_line(&Plain).map_err(|error| CliError::Editor(error.to_string()))?;
+            // A history that cannot be written is no reason to end.
+            let _ = editor.sync_history();
             let done = match line {
                 Signal::Success(text) => self.enter(&text),
                 Signal::CtrlD => Ok(Next::Quit),
@@ -81,123 +96,126 @@ impl Session {
     }
 
     fn enter(&mut self, text: &str) -> Result<Next, CliError> {
-        let text = text.trim();
         let begun = Instant::now();
-        match text {
+        let next = match text.trim() {
             "" => return Ok(Next::Prompt),
-            "quit" | "exit" => return Ok(Next::Quit),
-            "help" => self.help()?,
-            command if command.starts_with('\\') => match parse(command) {
-                Ok(Command::Quit) => return Ok(Next::Quit),
-                Ok(command) => self.command(command)?,
-                Err(sentence) => self.say(Style::Error, &sentence)?,
-            },
-            text => self.statements(&Input::text("query", text))?,
-        }
+            "quit" | "exit" => Ok(Next::Quit),
+            "help" => self.command(Command::Commands),
+            text => self.steps(&Input::text("query", text)),
+        };
         if self.timing == Timing::On {
             let taken = i64::try_from(begun.elapsed().as_nanos()).unwrap_or(i64::MAX);
             self.say(Style::Quiet, &format!("time: {}", duration(taken)))?;
         }
+        next
+    }
+
+    fn steps(&mut self, input: &Input) -> Result<Next, CliError> {
+        for step in input.steps()? {
+            match step {
+                Step::Command(line) => {
+                    let command = parse(&line).map_err(CliError::Command)?;
+                    if self.command(command)? == Next::Quit {
+                        return Ok(Next::Quit);
+                    }
+                }
+                Step::Explain(statement) => self.explain(input, &statement)?,
+                Step::Query(statement) => {
+                    self.last = Some((input.clone(), statement.clone()));
+                    self.install(input, &statement, None)?;
+                }
+            }
+        }
         Ok(Next::Prompt)
     }
 
-    fn command(&mut self, command: Command) -> Result<(), CliError> {
+    fn command(&mut self, command: Command) -> Result<Next, CliError> {
         match command {
-            Command::Quit => Ok(()),
-            Command::Help => self.help(),
-            Command::Tracepoints(glob) => self.tracepoints(glob.as_deref().unwrap_or("*")),
-            Command::Tracepoint(name) => self.tracepoint(&name),
-            Command::Queries => {
-                let found = self.runtime.block_on(self.connection.queries())?;
-                self.list(&lists::queries(&found), "no query is installed")
-            }
-            Command::Agents => {
-                let found = self.runtime.block_on(self.connection.agents())?;
-                self.list(&lists::agents(&found), "no agent has connected yet")
-            }
-            Command::Drop(number) => self.drop_query(number),
-            Command::Watch(number) => self.reattach(number),
-            Command::Include(path) => self.include(&path),
+            Command::Quit => return Ok(Next::Quit),
+            Command::Watch(number) => self.reattach(number)?,
+            Command::Include(path) => return self.steps(&Input::file(&path)?),
+            Command::Edit(path) => return self.edit(path.as_deref()),
+            Command::Again(path) => self.again(path.as_deref())?,
+            Command::Set(name, value) => drop(self.params.insert(name, value)),
+            Command::Unset(name) => drop(self.params.remove(&name)),
+            Command::Params => match self.params.is_empty() {
+                true => self.say(Style::Quiet, "no value is set; \\set name value sets one")?,
+                false => self.print(&lists::params(&self.params).render(columns(), self.paint))?,
+            },
             Command::Expanded => {
                 self.form = self.form.other();
                 let form = if self.form == live::Form::Table { "as tables" } else { "expanded" };
-                self.say(Style::Quiet, &format!("rows are shown {form}"))
+                self.say(Style::Quiet, &format!("rows are shown {form}"))?;
             }
             Command::Timing => {
-                self.timing = if self.timing == Timing::On { Timing::Off } else { Timing::On };
-                self.say(
-                    Style::Quiet,
-                    if self.timing == Timing::On { "timing is on" } else { "timing is off" },
-                )
+                let (timing, word) = match self.timing {
+                    Timing::On => (Timing::Off, "off"),
+                    Timing::Off => (Timing::On, "on"),
+                };
+                self.timing = timing;
+                self.say(Style::Quiet, &format!("timing is {word}"))?;
+            }
+            other => {
+                let shown = self.wait(show::lines(&self.connection, &other, columns(), self.paint))?;
+                self.print(&shown.unwrap_or_default())?;
+            }
+        }
+        Ok(Next::Prompt)
+    }
+
+    /// The last statement or a file in the editor; what comes back is run if it was changed.
+    fn edit(&mut self, path: Option<&Path>) -> Result<Next, CliError> {
+        if let Some(path) = path {
+            edit_file(path)?;
+            return self.steps(&Input::file(path)?);
+        }
+        let last = self.last.as_ref().map(|(_, statement)| format!("{};\n", statement.text));
+        match edit(&last.unwrap_or_default())? {
+            Some(text) => {
+                self.say(Style::Quiet, text.trim_end())?;
+                self.steps(&Input::text("query", &text))
+            }
+            None => {
+                self.say(Style::Quiet, "nothing was changed, and nothing is run")?;
+                Ok(Next::Prompt)
             }
         }
     }
 
-    fn help(&self) -> Result<(), CliError> {
-        self.print(&lists::help().render(columns(), self.paint))?;
-        self.say(
-            Style::Normal,
-            "\nA statement ends with `;`. It is installed and its result shown live, for example:",
-        )?;
-        self.say(Style::Accent, EXAMPLE)?;
-        self.say(Style::Quiet, "EXPLAIN before a query shows its plan and advice instead.")
-    }
-
-    fn tracepoints(&self, glob: &str) -> Result<(), CliError> {
-        let found = self.runtime.block_on(self.connection.tracepoints())?;
-        let shown: Vec<_> = found.iter().filter(|tracepoint| matches(glob, &tracepoint.name)).collect();
-        let none = if found.is_empty() {
-            "no agent exports a tracepoint yet"
-        } else {
-            "no tracepoint has such a name"
+    /// Runs the last statement again, with its windows into a file if there is one.
+    fn again(&mut self, path: Option<&Path>) -> Result<(), CliError> {
+        let Some((input, statement)) = self.last.clone() else {
+            return Err(CliError::Command("there is no statement yet that could be run again".to_owned()));
         };
-        self.list(&lists::tracepoints(&shown), none)
+        let mut tee = path.map(Tee::create).transpose()?;
+        self.install(&input, &statement, tee.as_mut())?;
+        match tee {
+            Some(tee) => self.say(Style::Quiet, &tee.summary()),
+            None => Ok(()),
+        }
     }
 
-    fn tracepoint(&self, name: &str) -> Result<(), CliError> {
-        let found = self.runtime.block_on(self.connection.tracepoints())?;
-        let Some(tracepoint) = found.iter().find(|tracepoint| tracepoint.name == name) else {
-            let meant = nearest(name, found.iter().map(|tracepoint| tracepoint.name.as_str()));
-            let hint = meant.map_or("\\dt lists all".to_owned(), |meant| format!("did you mean {meant}?"));
-            return self.say(Style::Error, &format!("no tracepoint {name}; {hint}"));
-        };
-        let places: Vec<String> = tracepoint.places.iter().map(|place| escaped(place)).collect();
-        let about =
-            format!("exported by {}, at {}", count(tracepoint.agents.into(), "agent"), places.join(", "));
-        self.say(Style::Strong, &escaped(&tracepoint.name))?;
-        self.say(Style::Quiet, &about)?;
-        self.print(&lists::fields(tracepoint).render(columns(), self.paint))
+    fn explain(&self, input: &Input, statement: &Statement) -> Result<(), CliError> {
+        let (found, explanation) = self.wait(self.connection.explain(&statement.text, &self.params))?;
+        report(input, statement, &found);
+        self.print(&[explanation.trim_end().to_owned()])
     }
 
-    fn include(&mut self, path: &Path) -> Result<(), CliError> {
-        self.statements(&Input::file(path)?)
-    }
-
-    fn statements(&mut self, input: &Input) -> Result<(), CliError> {
-        input.statements()?.iter().try_for_each(|statement| match explained(&statement.text) {
-            Some(offset) => self.explain(input, statement, offset),
-            None => self.install(input, statement),
-        })
-    }
-
-    fn explain(&self, input: &Input, statement: &Statement, offset: usize) -> Result<(), CliError> {
-        let text = &statement.text[offset..];
-        let (found, explanation) = self.runtime.block_on(self.connection.explain(text))?;
-        let moved = Statement { offset: statement.offset + offset, ..statement.clone() };
-        eprint!("{}", input.render(&moved, &found, self.paint.diagnostics()));
-        self.print(&[explanation])
-    }
-
-    fn install(&mut self, input: &Input, statement: &Statement) -> Result<(), CliError> {
+    fn install(
+        &mut self,
+        input: &Input,
+        statement: &Statement,
+        tee: Option<&mut Tee>,
+    ) -> Result<(), CliError> {
         let since = Instant::now();
-        let installed = self.runtime.block_on(self.connection.install(&statement.text, &statement.name))?;
-        let rendered = input.render(statement, &installed.diagnostics, self.paint.diagnostics());
-        eprint!("{rendered}");
+        let installed = self.wait(self.connection.install(&statement.text, &statement.name, &self.params))?;
+        report(input, statement, &installed.diagnostics);
         let Some(number) = installed.query else { return Ok(()) };
-        let mut view = View { form: self.form, ..View::new(number, &statement.text) };
+        let mut view = View::new(number, &statement.text);
+        view.form = self.form;
         view.columns = installed.columns;
         view.warnings = installed.diagnostics.iter().map(|found| found.message.clone()).collect();
-        if self.watch(&mut view, since)? == Ended::Finished {
+        if self.watch(&mut view, since, tee)? == Ended::Finished {
             return Ok(());
         }
         if self.asks("keep the query running? [y/N] ")? {
@@ -206,19 +224,29 @@ impl Session {
                 &format!("query {number} runs on; \\watch {number} shows it, \\drop {number} ends it"),
             );
         }
-        self.drop_query(number)
+        self.command(Command::Drop(number)).map(drop)
     }
 
-    fn reattach(&mut self, number: u32) -> Result<(), CliError> {
-        let Some(query) = self.runtime.block_on(self.connection.query(number))? else {
-            return self.say(Style::Error, &format!("no query {number} is installed; \\dq lists all"));
+    fn reattach(&mut self, number: Option<u32>) -> Result<(), CliError> {
+        let queries = self.wait(self.connection.queries())?;
+        let found = match number {
+            Some(number) => queries.into_iter().find(|query| query.number == number),
+            None => queries.into_iter().last(),
         };
+        let Some(query) = found else {
+            return Err(CliError::Command(match number {
+                Some(number) => format!("no query {number} is installed; \\dq lists all"),
+                None => "no query is installed".to_owned(),
+            }));
+        };
+        let number = query.number;
         let now_ns = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let age = now_ns
             .saturating_sub(std::time::Duration::from_nanos(u64::try_from(query.installed_ns).unwrap_or(0)));
         let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
-        let mut view = View { form: self.form, ..View::new(number, &query.text) };
-        let ended = self.watch(&mut view, since)?;
+        let mut view = View::new(number, &query.text);
+        view.form = self.form;
+        let ended = self.watch(&mut view, since, None)?;
         match ended {
             Ended::Finished => self.say(Style::Quiet, &format!("query {number} has ended")),
             Ended::Stopped => {
@@ -228,11 +256,11 @@ impl Session {
     }
 
     /// Shows the live table, and leaves its last state above the next prompt.
-    fn watch(&mut self, view: &mut View, since: Instant) -> Result<Ended, CliError> {
-        let tracepoints = self.runtime.block_on(self.connection.tracepoints())?;
-        let queries = self.runtime.block_on(self.connection.queries())?;
+    fn watch(&mut self, view: &mut View, since: Instant, tee: Option<&mut Tee>) -> Result<Ended, CliError> {
+        let tracepoints = self.wait(self.connection.tracepoints())?;
+        let queries = self.wait(self.connection.queries())?;
         view.measure = live::measure(&view.text, &tracepoints, &queries);
-        let ended = live::watch(&self.runtime, &self.connection, view, since, self.paint)?;
+        let ended = live::watch(&self.runtime, &self.connection, view, tee, since, self.paint)?;
         self.form = view.form;
         let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
         let mut lines = view.heading(since.elapsed(), columns.into(), self.paint);
@@ -245,9 +273,14 @@ impl Session {
         Ok(ended)
     }
 
-    fn drop_query(&self, number: u32) -> Result<(), CliError> {
-        self.runtime.block_on(self.connection.uninstall(number))?;
-        self.say(Style::Quiet, &format!("query {number} is uninstalled"))
+    /// Waits for the frontend; Ctrl-C ends the waiting.
+    fn wait<T>(&self, future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                done = future => done,
+                _ = tokio::signal::ctrl_c() => Err(CliError::Command("interrupted".to_owned())),
+            }
+        })
     }
 
     /// One key from the terminal; anything but `y` is no.
@@ -257,13 +290,6 @@ impl Session {
         let yes = live::key()? == Some('y');
         self.say(Style::Normal, if yes { "yes" } else { "no" })?;
         Ok(yes)
-    }
-
-    fn list(&self, table: &Table, none: &str) -> Result<(), CliError> {
-        match table.len() {
-            0 => self.say(Style::Quiet, none),
-            _ => self.print(&table.render(columns(), self.paint)),
-        }
     }
 
     fn say(&self, style: Style, text: &str) -> Result<(), CliError> {
@@ -285,10 +311,11 @@ pub(crate) const EXAMPLE: &str = "  FROM incr IN DataNodeMetrics.incrBytesRead
   GROUP BY cl.process
   SELECT cl.process, SUM(incr.delta);";
 
-/// Where the query begins in a statement that only wants its explanation.
-fn explained(text: &str) -> Option<usize> {
-    let word = text.get(.."explain".len()).filter(|word| word.eq_ignore_ascii_case("explain"))?;
-    text[word.len()..].starts_with(char::is_whitespace).then_some(word.len())
+/// Ends the process at a signal, with the terminal as it was found. Children end with it.
+async fn end_on(mut terminate: TokioSignal, mut hangup: TokioSignal) {
+    tokio::select! { _ = terminate.recv() => (), _ = hangup.recv() => () }
+    live::give_back();
+    std::process::exit(128 + 15);
 }
 
 fn columns() -> usize {

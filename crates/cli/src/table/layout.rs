@@ -1,7 +1,7 @@
 //! How wide each column may be.
 
 /// Columns between two columns.
-pub(super) const GAP: usize = 2;
+pub(crate) const GAP: usize = 2;
 
 /// What one column would like to have, and what it cannot do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ mod paint;
 mod render;
 mod result;
 
+pub(crate) use layout::GAP;
 pub(crate) use paint::{Paint, Style};
 pub(crate) use render::{Cell, Table};
 pub(crate) use result::{expanded, of_rows};

@@ -1,6 +1,5 @@
 //! Colour, or none: `NO_COLOR`, a pipe or a dumb terminal get plain text.
 
-use pivot_query::Color;
 use std::io::IsTerminal;
 
 /// Whether text may carry ANSI escapes.
@@ -32,14 +31,6 @@ impl Paint {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         if stream.is_terminal() && !refused && !dumb { Paint::Ansi } else { Paint::Plain }
-    }
-
-    /// The same choice for diagnostics.
-    pub(crate) fn diagnostics(self) -> Color {
-        match self {
-            Paint::Plain => Color::Never,
-            Paint::Ansi => Color::Always,
-        }
     }
 
     /// The text in its style. The text must be free of escapes.

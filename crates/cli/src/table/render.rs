@@ -73,6 +73,19 @@ impl Table {
         self.bar = Some((column, shares));
     }
 
+    /// Adds a column on the right, with a cell for each row.
+    pub(crate) fn append(&mut self, heading: &str, cells: impl IntoIterator<Item = Cell>) {
+        self.headings.push((heading.to_owned(), Align::Left));
+        self.rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
+    }
+
+    /// The width at which nothing is cut and bars, if there are any, are as long as they get.
+    pub(crate) fn width_with_bar(&self) -> usize {
+        let natural: Vec<usize> = (0..self.headings.len()).map(|column| self.wish(column).natural).collect();
+        let bar = if self.bar.is_some() { GAP + BAR.end() } else { 0 };
+        total(natural.iter().copied()) + bar
+    }
+
     /// How many rows it has.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()

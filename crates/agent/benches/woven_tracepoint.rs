@@ -1,0 +1,149 @@
+//! What does an event cost while a query is woven?
+//!
+//! `cargo bench -p pivot-agent --bench woven_tracepoint` prints nanoseconds per event for common queries over a
+//! tracepoint of four fields, next to the same update written by hand, with one thread and with two. With
+//! `--count NAME N` one of them runs N times and nothing else: `.ci/instructions` counts its instructions.
+#![allow(missing_docs)]
+
+use pivot_advice::{Advice, Aggregate, Binary, Expr, Fold, Form, Input, Instruction, QueryId, Value};
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::time::Instant;
+
+const ROUNDS: usize = 41;
+const EVENTS: u64 = 20_000;
+const KEYS: usize = 64;
+
+fn observe(field: &str) -> Instruction {
+    Instruction::Observe { field: field.into() }
+}
+
+/// `delta > limit`
+fn filter(limit: i64) -> Instruction {
+    let limit = Expr::Literal(Value::I64(limit));
+    Instruction::Filter { expr: Expr::binary(Binary::Greater, Expr::Column(1), limit) }
+}
+
+fn emit(keys: &[u16], folds: &[Aggregate]) -> Instruction {
+    let fold = |aggregate: &Aggregate| Fold { aggregate: *aggregate, input: Input::Expr(Expr::Column(1)) };
+    Instruction::Emit { keys: keys.to_vec(), folds: folds.iter().map(fold).collect(), form: Form::Groups }
+}
+
+/// A query over `host`, `delta` and `app`.
+fn query(number: u32, steps: Vec<Instruction>) -> Advice {
+    let instructions = [observe("host"), observe("delta"), observe("app")].into_iter().chain(steps).collect();
+    let tracepoint = "Bench.woven".into();
+    Advice { query: QueryId::new(1, number), stage: 0, tracepoint, instructions }
+}
+
+fn queries(name: &str) -> Vec<Advice> {
+    let sums = || emit(&[0], &[Aggregate::Sum]);
+    match name {
+        "rejects" => vec![query(1, vec![filter(i64::MAX), sums()])],
+        "count" => vec![query(1, vec![emit(&[0], &[])])],
+        "sum" => vec![query(1, vec![sums()])],
+        "filtered_sum" => vec![query(1, vec![filter(-1), sums()])],
+        "sum_by_two" => vec![query(1, vec![emit(&[0, 2], &[Aggregate::Sum])])],
+        "two_queries" => vec![query(1, vec![filter(-1), sums()]), query(2, vec![filter(-1), sums()])],
+        _ => vec![],
+    }
+}
+
+struct Events {
+    hosts: Vec<String>,
+    order: Vec<usize>,
+}
+
+impl Events {
+    fn new() -> Events {
+        let mut x = 88_172_645_463_325_252_u64;
+        let mut random = || {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            x as usize
+        };
+        Events {
+            hosts: (0..KEYS).map(|i| format!("host-{i:05}")).collect(),
+            order: (0..4096).map(|_| random() % KEYS).collect(),
+        }
+    }
+
+    #[inline(always)]
+    fn host(&self, i: u64) -> &str {
+        &self.hosts[self.order[i as usize & 4095]]
+    }
+}
+
+#[inline(never)]
+fn hit(events: &Events, n: u64) {
+    for i in 0..n {
+        let (host, delta) = (events.host(i), i as i64);
+        pivot_agent::tracepoint!("Bench.woven", host: &str = host, delta: i64 = delta, app: &str = "web", end: i64 = i as i64);
+    }
+}
+
+/// What the query `filtered_sum` does, by hand.
+#[inline(never)]
+fn by_hand(events: &Events, sums: &mut HashMap<String, (u64, i128)>, n: u64) {
+    for i in 0..n {
+        let (host, delta) = (events.host(i), black_box(i as i64));
+        if delta > -1 {
+            match sums.get_mut(host) {
+                Some(sum) => *sum = (sum.0 + 1, sum.1 + i128::from(delta)),
+                None => drop(sums.insert(host.to_owned(), (1, i128::from(delta)))),
+            }
+        }
+    }
+}
+
+const NAMES: [&str; 7] = ["idle", "rejects", "count", "sum", "filtered_sum", "sum_by_two", "two_queries"];
+
+fn least_ns(run: impl Fn()) -> f64 {
+    let round = |_| {
+        let start = Instant::now();
+        run();
+        start.elapsed().as_nanos() as f64 / EVENTS as f64
+    };
+    (0..ROUNDS).map(round).fold(f64::INFINITY, f64::min)
+}
+
+/// The budgets are for production.
+fn weave(name: &str) {
+    let problems = pivot_agent::weave(&queries(name));
+    assert!(problems.is_empty(), "{problems:?}");
+    pivot_agent::drain();
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let events = Events::new();
+    if let [count, name, n] = &arguments[..]
+        && count == "--count"
+    {
+        weave(name);
+        hit(&events, 5_000);
+        return counted_turns(&events, n.parse().expect("a number of events"));
+    }
+    let mut sums = HashMap::new();
+    by_hand(&events, &mut sums, EVENTS);
+    let hand = std::cell::RefCell::new(sums);
+    println!("{:<14} {:>8.2} ns", "by hand", least_ns(|| by_hand(&events, &mut hand.borrow_mut(), EVENTS)));
+    for name in NAMES {
+        weave(name);
+        let one = least_ns(|| hit(&events, EVENTS));
+        let two = least_ns(|| {
+            std::thread::scope(|threads| {
+                threads.spawn(|| hit(&events, EVENTS));
+                hit(&events, EVENTS);
+            });
+        });
+        println!("{name:<14} {one:>8.2} ns   two threads {two:>8.2} ns");
+    }
+}
+
+/// Only what runs in here is counted: by now groups and tables are there.
+#[inline(never)]
+fn counted_turns(events: &Events, n: u64) {
+    hit(events, n);
+}

@@ -1,0 +1,112 @@
+//! Commands that show something of the frontend, as lines of text: the same at the prompt, in `-c`
+//! and in a pipe.
+
+use super::EXAMPLE;
+use super::commands::{Command, matches, nearest};
+use super::lists;
+use super::topics::{TOPICS, Topic, find};
+use crate::client::Connection;
+use crate::error::CliError;
+use crate::table::{Paint, Style, Table};
+use crate::text::{count, escaped, wrap};
+
+/// What a command shows; none if it is one that only a session can do.
+pub(crate) async fn lines(
+    connection: &Connection,
+    command: &Command,
+    columns: usize,
+    paint: Paint,
+) -> Result<Option<Vec<String>>, CliError> {
+    let list = |table: &Table, none: &str| match table.len() {
+        0 => vec![paint.style(Style::Quiet, none)],
+        _ => table.render(columns, paint),
+    };
+    Ok(Some(match command {
+        Command::Commands => commands(columns, paint),
+        Command::Help(None) => language(columns, paint),
+        Command::Help(Some(word)) => help(word, columns, paint)?,
+        Command::Queries => list(&lists::queries(&connection.queries().await?), "no query is installed"),
+        Command::Agents => list(&lists::agents(&connection.agents().await?), "no agent has connected yet"),
+        Command::Tracepoints(glob) => {
+            let found = connection.tracepoints().await?;
+            let glob = glob.as_deref().unwrap_or("*");
+            let shown: Vec<_> = found.iter().filter(|tracepoint| matches(glob, &tracepoint.name)).collect();
+            let none = match found.is_empty() {
+                true => "no agent exports a tracepoint yet",
+                false => "no tracepoint has such a name",
+            };
+            list(&lists::tracepoints(&shown), none)
+        }
+        Command::Tracepoint(name) => tracepoint(connection, name, columns, paint).await?,
+        Command::Drop(number) => {
+            connection.uninstall(*number).await?;
+            vec![paint.style(Style::Quiet, &format!("query {number} is uninstalled"))]
+        }
+        _ => return Ok(None),
+    }))
+}
+
+async fn tracepoint(
+    connection: &Connection,
+    name: &str,
+    columns: usize,
+    paint: Paint,
+) -> Result<Vec<String>, CliError> {
+    let (found, all) = (connection.tracepoints().await?, connection.connected().await?);
+    let Some(tracepoint) = found.iter().find(|tracepoint| tracepoint.name == name) else {
+        let meant = nearest(name, found.iter().map(|tracepoint| tracepoint.name.as_str()));
+        let hint = meant.map_or("\\dt lists all".to_owned(), |meant| format!("did you mean {meant}?"));
+        return Err(CliError::Command(format!("no tracepoint {}; {hint}", escaped(name))));
+    };
+    let about = format!("on {} of {}", tracepoint.agents, count(all as u64, "connected agent"));
+    let mut lines = vec![paint.style(Style::Strong, &escaped(&tracepoint.name))];
+    lines.extend(wrap(&about, columns).iter().map(|line| paint.style(Style::Quiet, line)));
+    let places = tracepoint.places.iter().map(|place| format!("at {place}"));
+    lines.extend(places.flat_map(|place| wrap(&place, columns)).map(|line| paint.style(Style::Quiet, &line)));
+    lines.extend(lists::fields(tracepoint).render(columns, paint));
+    Ok(lines)
+}
+
+fn commands(columns: usize, paint: Paint) -> Vec<String> {
+    let mut lines = lists::commands().render(columns, paint);
+    lines.push(String::new());
+    lines.extend(wrap("A statement ends with `;`. It is installed and its result shown live:", columns));
+    lines.extend(EXAMPLE.lines().map(|line| paint.style(Style::Accent, line)));
+    lines.extend(wrap("EXPLAIN before a query shows its plan and advice instead.", columns));
+    lines
+}
+
+/// An overview of the language.
+fn language(columns: usize, paint: Paint) -> Vec<String> {
+    let mut table = Table::with_headings(&["!word", "syntax"]);
+    for topic in TOPICS {
+        table.push([topic.names[0].into(), topic.syntax.into()]);
+    }
+    let mut lines = table.render(columns, paint);
+    lines.push(paint.style(Style::Quiet, "\\h and a word shows more and an example"));
+    lines
+}
+
+fn help(word: &str, columns: usize, paint: Paint) -> Result<Vec<String>, CliError> {
+    let all = || TOPICS.iter().flat_map(|topic| topic.names).copied();
+    let Some(topic) = find(word) else {
+        let hint = match nearest(&word.to_uppercase(), all()) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => "\\h lists all".to_owned(),
+        };
+        return Err(CliError::Command(format!("no help on {}; {hint}", escaped(word))));
+    };
+    Ok(explained(topic, columns, paint))
+}
+
+fn explained(topic: &Topic, columns: usize, paint: Paint) -> Vec<String> {
+    let mut lines: Vec<String> =
+        wrap(topic.syntax, columns).iter().map(|line| paint.style(Style::Strong, line)).collect();
+    lines.extend(wrap(topic.about, columns));
+    lines.push(paint.style(Style::Quiet, "for example:"));
+    let example = format!("{};", topic.example);
+    let lead = if topic.names.contains(&"EXPLAIN") { "EXPLAIN " } else { "" };
+    let indented = wrap(&format!("{lead}{example}"), columns.saturating_sub(2));
+    lines.extend(indented.iter().map(|line| paint.style(Style::Accent, &format!("  {line}"))));
+    lines
+}

@@ -1,0 +1,256 @@
+//! What `\h` knows: clauses, sources, aggregates and functions, each with an example.
+//!
+//! Every example is a query on the tracepoints of the demo, or a part of one.
+
+/// One thing that can be asked about.
+#[derive(Debug)]
+pub(super) struct Topic {
+    /// The word, and other spellings of it.
+    pub(super) names: &'static [&'static str],
+    pub(super) syntax: &'static str,
+    pub(super) about: &'static str,
+    /// A whole query.
+    pub(super) example: &'static str,
+}
+
+const fn topic(
+    names: &'static [&'static str],
+    syntax: &'static str,
+    about: &'static str,
+    example: &'static str,
+) -> Topic {
+    Topic { names, syntax, about, example }
+}
+
+const COUNT: &str = "FROM d IN DN.DataTransferProtocol GROUP BY d.host SELECT d.host, COUNT";
+const LATENCY: &str = "FROM o IN NameNode.open@exit SELECT COUNT, AVERAGE(o.elapsed), P99(o.elapsed)";
+
+/// In the order of a query, then aggregates, then functions.
+pub(super) const TOPICS: &[Topic] = &[
+    topic(&["FROM"], "FROM alias IN source", "Each event of the source is a row.", COUNT),
+    topic(
+        &["UNION", ","],
+        "FROM alias IN source, source",
+        "Events of any of the sources; of their fields, those that all have.",
+        "FROM b IN DataNodeMetrics.incrBytesRead, DataNodeMetrics.incrBytesWritten GROUP BY b.host SELECT b.host, SUM(b.delta)",
+    ),
+    topic(
+        &["JOIN", "ON", "->"],
+        "JOIN a IN source ON a -> b",
+        "Extends each row by every tuple that happened before b in the same request; rows without one go.",
+        "FROM b IN DataNodeMetrics.incrBytesRead JOIN c IN ClientProtocols ON c -> b GROUP BY c.process SELECT c.process, SUM(b.delta)",
+    ),
+    topic(
+        &["LEFT", "LEFT JOIN"],
+        "LEFT JOIN a IN source ON a -> b",
+        "Like JOIN, and keeps rows without a match, with nulls.",
+        "FROM r IN DN.DataTransferProtocol LEFT JOIN s IN StressTest.DoNextOp ON s -> r GROUP BY s.host SELECT s.host, COUNT",
+    ),
+    topic(
+        &["ANTI", "ANTI JOIN"],
+        "ANTI JOIN a IN source ON a -> b [AND condition]",
+        "Keeps only rows without a match.",
+        "FROM r IN DN.DataTransferProtocol ANTI JOIN s IN StressTest.DoNextOp ON s -> r GROUP BY r.host SELECT r.host, COUNT",
+    ),
+    topic(
+        &["FIRST", "FIRSTN"],
+        "First(source), First n (source)",
+        "The earliest tuple, or n, that happened before.",
+        "FROM b IN DataNodeMetrics.incrBytesRead JOIN c IN First(ClientProtocols) ON c -> b GROUP BY c.process SELECT c.process, SUM(b.delta)",
+    ),
+    topic(
+        &["MOSTRECENT", "MOSTRECENTN"],
+        "MostRecent(source), MostRecent n (source)",
+        "The latest tuple, or n, that happened before.",
+        "FROM s IN SendResponse JOIN r IN MostRecent(ReceiveRequest) ON r -> s GROUP BY s.op SELECT s.op, AVERAGE(s.time - r.time)",
+    ),
+    topic(
+        &["UNNEST"],
+        "UNNEST(source, field)",
+        "One tuple for each element of a field that is a list.",
+        "FROM g IN UNNEST(NN.GetBlockLocations, replicas) GROUP BY g.replicas SELECT g.replicas, COUNT",
+    ),
+    topic(
+        &["PATTERN", "*", "**"],
+        "name with * or **, or /regex/",
+        "All tracepoints of such a name, also those that come later.",
+        "FROM f IN NameNode.*@exit GROUP BY f.tracepoint SELECT f.tracepoint, COUNT, AVERAGE(f.elapsed)",
+    ),
+    topic(
+        &["WITH"],
+        "WITH name AS (query) FROM ...",
+        "A query that others join with, by its name.",
+        "WITH waits AS (FROM s IN SendResponse JOIN r IN MostRecent(ReceiveRequest) ON r -> s SELECT s.time - r.time AS t) FROM j IN JobComplete JOIN w IN waits ON w -> j GROUP BY j.id SELECT j.id, SUM(w.t)",
+    ),
+    topic(
+        &["LET"],
+        "LET name = expression",
+        "A column with a name, for the clauses that follow.",
+        "FROM d IN DN.DataTransferProtocol LET kib = d.size / 1024 GROUP BY d.op SELECT d.op, AVERAGE(kib)",
+    ),
+    topic(
+        &["WHERE", "AND", "OR", "NOT"],
+        "WHERE condition",
+        "Keeps rows for which the condition is true; null is not.",
+        "FROM d IN DN.DataTransferProtocol WHERE d.op = 'READ_BLOCK' AND d.size < 64KiB GROUP BY d.host SELECT d.host, COUNT",
+    ),
+    topic(
+        &["IN", "BETWEEN", "LIKE", "~", "IS NULL"],
+        "x IN (a, b), x BETWEEN a AND b, x LIKE 'a%', x ~ 'regex', x IS [NOT] NULL",
+        "Conditions on one value.",
+        "FROM g IN NN.GetBlockLocations WHERE g.src LIKE '/get/%' GROUP BY g.src SELECT g.src, COUNT",
+    ),
+    topic(
+        &["GROUP BY", "GROUPBY", "GROUP"],
+        "GROUP BY expression, ...",
+        "One result row for each combination of values.",
+        COUNT,
+    ),
+    topic(
+        &["SELECT", "DISTINCT", "AS"],
+        "SELECT [DISTINCT] expression [AS name], ...",
+        "The columns of the result; without aggregates, the rows themselves.",
+        "FROM d IN DN.DataTransferProtocol GROUP BY d.host SELECT d.host, SUM(d.size) / COUNT AS mean",
+    ),
+    topic(
+        &["HAVING"],
+        "HAVING condition",
+        "Keeps groups of the merged window for which the condition is true.",
+        "FROM d IN DN.DataTransferProtocol GROUP BY d.host SELECT d.host, COUNT HAVING COUNT > 10",
+    ),
+    topic(
+        &["ORDER BY", "ORDERBY", "LIMIT"],
+        "ORDER BY expression [ASC|DESC], ... LIMIT n",
+        "The first n rows of the merged window.",
+        "FROM g IN NN.GetBlockLocations GROUP BY g.src SELECT g.src, COUNT AS n ORDER BY n DESC LIMIT 3",
+    ),
+    topic(
+        &["EVERY"],
+        "EVERY duration",
+        "The length of a result window; one second if not given.",
+        "FROM d IN DN.DataTransferProtocol GROUP BY d.host SELECT d.host, COUNT EVERY 5s",
+    ),
+    topic(
+        &["FOR"],
+        "FOR duration",
+        "The query uninstalls itself after so long.",
+        "FROM d IN DN.DataTransferProtocol GROUP BY d.host SELECT d.host, COUNT FOR 1m",
+    ),
+    topic(
+        &["EXPLAIN"],
+        "EXPLAIN query",
+        "The plan, the rules that fired and the advice, instead of running it.",
+        COUNT,
+    ),
+    topic(
+        &["COUNT"],
+        "COUNT, COUNT(x), COUNT(DISTINCT x)",
+        "How many rows; how many with x; how many different x.",
+        COUNT,
+    ),
+    topic(
+        &["SUM", "MIN", "MAX"],
+        "SUM(x), MIN(x), MAX(x)",
+        "Over all rows of the group.",
+        "FROM d IN DN.DataTransferProtocol GROUP BY d.op SELECT d.op, SUM(d.size), MIN(d.size), MAX(d.size)",
+    ),
+    topic(&["AVERAGE", "AVG"], "AVERAGE(x)", "The mean; also of durations.", LATENCY),
+    topic(
+        &["STDDEV", "VARIANCE"],
+        "STDDEV(x), VARIANCE(x)",
+        "How far values are from their mean.",
+        "FROM d IN DN.DataTransferProtocol GROUP BY d.op SELECT d.op, STDDEV(d.size)",
+    ),
+    topic(
+        &["QUANTILE", "P50", "P90", "P95", "P99", "P999"],
+        "QUANTILE(x, q), P50(x), P90(x), P95(x), P99(x), P999(x)",
+        "The value that a share q of all values does not exceed.",
+        LATENCY,
+    ),
+    topic(
+        &["HIST", "LHIST"],
+        "HIST(x), LHIST(x, min, max, step)",
+        "How values are distributed, in exponential or equal steps.",
+        "FROM d IN DN.DataTransferProtocol SELECT LHIST(d.size, 0, 8MiB, 1MiB)",
+    ),
+    topic(
+        &["TOPK"],
+        "TOPK(x, k)",
+        "The k most frequent values, with their counts.",
+        "FROM g IN NN.GetBlockLocations SELECT TOPK(g.src, 3)",
+    ),
+    topic(
+        &["RATE"],
+        "RATE(aggregate)",
+        "An aggregate per second of the window.",
+        "FROM b IN DataNodeMetrics.incrBytesRead GROUP BY b.host SELECT b.host, RATE(SUM(b.delta))",
+    ),
+    topic(
+        &["ANY"],
+        "ANY(x)",
+        "Some value of the group.",
+        "FROM d IN DN.DataTransferProtocol GROUP BY d.host SELECT d.host, ANY(d.pid)",
+    ),
+    topic(
+        &["CASE", "IF", "COALESCE"],
+        "CASE WHEN c THEN x ELSE y END, if(c, x, y), coalesce(x, y)",
+        "One value or another.",
+        "FROM d IN DN.DataTransferProtocol GROUP BY if(d.size < 64KiB, 'small', 'large') SELECT if(d.size < 64KiB, 'small', 'large') AS size, COUNT",
+    ),
+    topic(
+        &["CAST"],
+        "CAST(x AS type)",
+        "The value as bool, i64, u64, f64, string, timestamp or duration.",
+        "FROM d IN DN.DataTransferProtocol SELECT SUM(CAST(d.size AS f64))",
+    ),
+    topic(
+        &[
+            "LOWER",
+            "UPPER",
+            "LENGTH",
+            "SUBSTR",
+            "SPLIT_PART",
+            "STARTS_WITH",
+            "CONTAINS",
+            "REGEXP_EXTRACT",
+            "||",
+        ],
+        "lower(s), upper(s), length(s), substr(s, from, length), split_part(s, by, n), starts_with(s, t), contains(s, t), regexp_extract(s, regex)",
+        "Functions of text; || joins two.",
+        "FROM j IN JobComplete GROUP BY split_part(j.id, '-', 1) SELECT split_part(j.id, '-', 1) AS kind, COUNT",
+    ),
+    topic(
+        &["ABS", "FLOOR", "CEIL", "ROUND", "LN", "LOG2", "POW"],
+        "abs(x), floor(x), ceil(x), round(x), ln(x), log2(x), pow(x, y)",
+        "Functions of numbers.",
+        "FROM d IN DN.DataTransferProtocol GROUP BY floor(log2(d.size)) SELECT floor(log2(d.size)) AS power, COUNT",
+    ),
+    topic(
+        &["BUCKET", "TRUNCATE"],
+        "bucket(x, width), truncate(time, unit)",
+        "The lower end of the step of that width that x is in.",
+        "FROM d IN DN.DataTransferProtocol GROUP BY bucket(d.size, 1MiB) SELECT bucket(d.size, 1MiB) AS size, COUNT",
+    ),
+];
+
+/// The topic of a word in any spelling.
+pub(super) fn find(word: &str) -> Option<&'static Topic> {
+    let word = word.split_whitespace().collect::<Vec<_>>().join(" ");
+    let named = |topic: &&Topic| topic.names.iter().any(|name| name.eq_ignore_ascii_case(&word));
+    TOPICS.iter().find(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_has_one_topic() {
+        let names: Vec<&str> = TOPICS.iter().flat_map(|topic| topic.names).copied().collect();
+        for name in &names {
+            assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name}");
+            assert!(find(&name.to_lowercase()).is_some());
+        }
+        assert_eq!(find(" group  by ").map(|topic| topic.names[0]), Some("GROUP BY"));
+    }
+}

@@ -1,0 +1,93 @@
+//! As applications use it: one global subscriber, woven from a thread of the agent.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod harness;
+
+use harness::{Counts, emit, rows};
+
+fn step() {
+    tracing::debug!(name: "step", target: "global", n = 1);
+}
+
+/// Weaving is one for the process.
+static SERIAL: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+#[test]
+fn weaving_on_another_thread_reaches_callsites_everywhere() {
+    let _serial = SERIAL.lock().unwrap();
+    let counts = installed();
+    let before = counts.seen().0;
+    step();
+    let weave =
+        |advice: Vec<pivot_advice::Advice>| std::thread::spawn(move || pivot_agent::weave(&advice)).join();
+    assert_eq!(weave(vec![emit("global::step", &["n"])]).unwrap(), []);
+    step();
+    std::thread::spawn(step).join().unwrap();
+    weave(vec![]).unwrap();
+    step();
+    assert_eq!(rows(), ["1", "1"]);
+    assert_eq!(counts.seen().0, before);
+}
+
+/// Installed once, by whichever test is first.
+fn installed() -> Counts {
+    static COUNTS: std::sync::OnceLock<Counts> = std::sync::OnceLock::new();
+    let install = || {
+        let counts = Counts::default();
+        pivot_subscriber::install(counts.clone()).unwrap();
+        assert!(pivot_subscriber::install(Counts::default()).is_err());
+        counts
+    };
+    COUNTS.get_or_init(install).clone()
+}
+
+/// A global subscriber is not guarded against events of its own events: we are.
+#[test]
+fn an_event_that_a_field_causes_does_not_recur() {
+    struct Chatty;
+    impl std::fmt::Debug for Chatty {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            say();
+            f.write_str("chatty")
+        }
+    }
+    fn say() {
+        tracing::trace!(name: "say", target: "recur", who = ?Chatty);
+    }
+    let _serial = SERIAL.lock().unwrap();
+    installed();
+    say();
+    pivot_agent::weave(&[emit("recur::say", &["who"])]);
+    let before = pivot_agent::skipped();
+    say();
+    pivot_agent::weave(&[]);
+    assert_eq!((rows(), pivot_agent::skipped() - before), (vec!["chatty".into()], 1));
+}
+
+/// `tracing` issue 3269: callsites register while others reweave, and nobody waits for anybody for ever.
+#[test]
+fn callsites_register_while_weaving_changes() {
+    let _serial = SERIAL.lock().unwrap();
+    installed();
+    let rounds = 200;
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            (0..rounds).for_each(|_| {
+                pivot_agent::weave(&[emit("storm::a", &[]), emit("storm::b", &[])]);
+                pivot_agent::weave(&[]);
+            });
+        });
+        for thread in 0..2 {
+            threads.spawn(move || {
+                for _ in 0..rounds {
+                    tracing::info!(name: "a", target: "storm", "passed");
+                    let _span = tracing::debug_span!(target: "storm", "b", thread).entered();
+                    std::thread::scope(|inner| {
+                        inner.spawn(|| tracing::trace!(name: "c", target: "storm", "passed"));
+                    });
+                }
+            });
+        }
+    });
+    pivot_agent::drain();
+}

@@ -1,0 +1,91 @@
+//! What the bridge's tests share: weaving is one for the process, and so is each test's dispatcher.
+#![allow(dead_code)]
+
+use pivot_advice::{Advice, Form, Instruction, QueryId};
+use pivot_subscriber::PivotSubscriber;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+use tracing_core::span::{Attributes, Id, Record};
+use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber, dispatcher};
+
+static SERIAL: Mutex<()> = Mutex::new(());
+
+pub(crate) fn emit(tracepoint: &str, fields: &[&str]) -> Advice {
+    let observe = |field: &&str| Instruction::Observe { field: (*field).into() };
+    let mut instructions: Vec<Instruction> = fields.iter().map(observe).collect();
+    let keys = (0..fields.len() as u16).collect();
+    instructions.push(Instruction::Emit { keys, folds: vec![], form: Form::Groups });
+    Advice { query: QueryId::new(1, 1), stage: 0, tracepoint: tracepoint.into(), instructions }
+}
+
+/// Each row that was emitted since the last time, as text, in order.
+pub(crate) fn rows() -> Vec<String> {
+    let drained = pivot_agent::drain();
+    let groups = drained.values().filter_map(|part| part.groups.as_ref()).flatten();
+    let mut rows: Vec<String> = groups
+        .flat_map(|group| {
+            let row = group.key.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            std::iter::repeat_n(row, group.n as usize)
+        })
+        .collect();
+    rows.sort();
+    rows
+}
+
+/// Runs with a wrapped subscriber as this thread's, nothing woven before and after.
+pub(crate) fn under<S: Subscriber + Send + Sync>(inner: S, run: impl FnOnce()) {
+    under_wrapped(PivotSubscriber::new(inner), run);
+}
+
+pub(crate) fn under_wrapped<S: Subscriber + Send + Sync>(wrapped: PivotSubscriber<S>, run: impl FnOnce()) {
+    let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
+    dispatcher::with_default(&Dispatch::new(wrapped), run);
+    pivot_agent::weave(&[]);
+    pivot_agent::drain();
+}
+
+/// Counts what it gets, of INFO and above.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Counts {
+    pub(crate) events: Arc<AtomicU64>,
+    pub(crate) spans: Arc<AtomicU64>,
+    pub(crate) entered: Arc<AtomicU64>,
+}
+
+impl Counts {
+    pub(crate) fn seen(&self) -> (u64, u64, u64) {
+        (self.events.load(SeqCst), self.spans.load(SeqCst), self.entered.load(SeqCst))
+    }
+}
+
+impl Subscriber for Counts {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= tracing_core::Level::INFO
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::INFO)
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(self.spans.fetch_add(1, SeqCst) + 1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {
+        self.events.fetch_add(1, SeqCst);
+    }
+
+    fn enter(&self, _: &Id) {
+        self.entered.fetch_add(1, SeqCst);
+    }
+
+    fn exit(&self, _: &Id) {}
+
+    fn try_close(&self, _: Id) -> bool {
+        true
+    }
+}
