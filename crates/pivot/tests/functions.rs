@@ -1,4 +1,5 @@
 //! `#[tracepoints]` fires once at each end of a function, whatever way it ends.
+#![cfg(feature = "runtime")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use pivot_advice::{Advice, Form, Instruction, QueryId, Value};
