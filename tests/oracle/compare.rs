@@ -13,7 +13,8 @@ const ABSOLUTE: f64 = 1e-7;
 /// that were found, so they are matched as a whole.
 pub(crate) fn differences(due: &[Vec<Cell>], found: &[Vec<Value>]) -> (Vec<Vec<Cell>>, Vec<Vec<Value>>) {
     let mut taken: Vec<Option<usize>> = vec![None; found.len()];
-    let missing = (0..due.len()).filter(|row| !is_placed(*row, due, found, &mut taken, &mut vec![false; found.len()]));
+    let missing =
+        (0..due.len()).filter(|row| !is_placed(*row, due, found, &mut taken, &mut vec![false; found.len()]));
     let missing = missing.collect::<Vec<_>>().into_iter().map(|row| due[row].clone()).collect();
     let surplus = found.iter().zip(&taken).filter(|(_, taken)| taken.is_none()).map(|(row, _)| row.clone());
     (missing, surplus.collect())
