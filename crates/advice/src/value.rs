@@ -217,7 +217,8 @@ impl Value {
         }
     }
 
-    fn rank(&self) -> u8 {
+    /// The place of its kind in the order; all numbers are of one kind.
+    pub(crate) fn rank(&self) -> u8 {
         match self {
             Value::Null => 0,
             Value::Bool(_) => 1,
