@@ -442,6 +442,11 @@ mod tests {
             damage.iter().for_each(|(at, byte)| *at.get_mut(&mut bytes) = *byte);
             bytes.truncate(length.index(bytes.len() + 1));
             if let Ok(mut baggage) = Baggage::decode(&bytes) {
+                for number in 0..3 {
+                    let rows = baggage.unpack(key(number)).map(|rows| rows.len());
+                    prop_assert!(rows.is_some() || baggage.lacks(key(number)) || baggage.cut(key(number)).is_none());
+                }
+                prop_assert!(Baggage::decode(&baggage.fork().encode_within(100)).is_ok());
                 let _joined = baggage.join(decoded(&sample().0.encode()));
                 let again = baggage.fork().encode_within(MAX_BYTES);
                 prop_assert!(Baggage::decode(&again).is_ok());

@@ -368,16 +368,27 @@ proptest! {
 
     #[test]
     fn merging_bags_is_commutative_and_associative(
-        kind in 0usize..4, a in ids(), b in ids(), c in ids()
+        kind in 0usize..4, a in ids(), b in ids(), c in ids(), cuts in proptest::array::uniform3(cuts())
     ) {
         let kind = Kind::ALL[kind];
-        let [a, b, c] = [a, b, c].map(|ids| bag(kind, &ids));
+        let [mut a, mut b, mut c] = [a, b, c].map(|ids| bag(kind, &ids));
+        for (bag, cut) in [&mut a, &mut b, &mut c].into_iter().zip(cuts) {
+            let Some(threshold) = cut else { continue };
+            bag.cut_at(threshold);
+            if kind.keep() != Keep::All && threshold < u64::MAX / 4 {
+                *bag = Bag::Lost;
+            }
+        }
         prop_assert_eq!(merged(&a, &b), merged(&b, &a));
         prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
         if kind.keep() != Keep::All {
             prop_assert_eq!(merged(&merged(&a, &b), &a), merged(&a, &b));
         }
     }
+}
+
+fn cuts() -> impl Strategy<Value = Option<u64>> {
+    prop_oneof![Just(None), any::<u64>().prop_map(Some)]
 }
 
 fn ids() -> impl Strategy<Value = Vec<usize>> {
@@ -435,10 +446,18 @@ fn a_thousand_concurrent_children_rejoin_to_nothing_but_their_sum() {
         child.pack(Kind::Sum.key(), Keep::All, [Kind::Sum.rows(1)]);
     }
     // Every third one first, so that they return in another order than they left.
+    let mut longest = 0;
     for (i, child) in (0..3).flat_map(|rest| (rest..1000).step_by(3)).enumerate() {
         assert_eq!(parent.join(std::mem::take(&mut children[child])), Joined::Merged);
         assert_eq!(sum_of(&parent.unpack(Kind::Sum.key()).unwrap()).0, i as u64 + 2);
+        if i % 97 == 0 {
+            let another = parent.fork().encode();
+            longest = longest.max(another.len());
+            assert_eq!(parent.join(Baggage::decode(&another).unwrap()), Joined::Merged);
+        }
     }
+    println!("{longest} bytes at most on the way");
+    assert!(longest < 1024, "{longest} bytes");
     assert_eq!((parent.instances(), parent.share()), (0, Share::whole()));
 }
 

@@ -82,6 +82,9 @@ pub struct Demo {
     /// How many data nodes the store has.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=16))]
     pub data_nodes: u16,
+    /// Of so many reads, each data node fails one on purpose, so that there is something to find; 0 for none.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub fail_every: u64,
     /// Address of the frontend; the default port, or a free one if that is taken.
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,

@@ -81,6 +81,7 @@ fn value_of(member: &[u8]) -> Vec<u8> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn headers(lines: &[&'static str]) -> HeaderMap {
         lines.iter().map(|line| (HEADER, HeaderValue::from_static(line))).collect()
@@ -106,6 +107,36 @@ mod tests {
         check_take(&["a=1,,b=2", "pivots=1,pivot2=2"], None, &["a=1,,b=2", "pivots=1,pivot2=2"]);
         check_take(&["pivot=first,pivot=second"], Some("first"), &[]);
         check_take(&["pivot"], Some(""), &[]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_others_are_they_are_left_as_they_are(
+            others in proptest::collection::vec("[ -+\\--~]{1,20}", 0..6), at in any::<prop::sample::Index>()
+        ) {
+            let others: Vec<&String> = others.iter().filter(|m| name_of(m.as_bytes()) != b"pivot").collect();
+            let left = others.iter().map(|member| member.as_str()).collect::<Vec<_>>().join(",");
+            let mut members: Vec<&str> = others.iter().map(|member| member.as_str()).collect();
+            members.insert(at.index(members.len() + 1), " pivot = a-_ ; p");
+            let mut headers = HeaderMap::new();
+            headers.insert(HEADER, HeaderValue::try_from(members.join(",")).unwrap());
+            prop_assert_eq!(take(&mut headers), Some(b"a-_".to_vec()));
+            prop_assert_eq!(lines(&headers).join(","), left.clone());
+            put(&mut headers, &HeaderValue::from_static("pivot=new"));
+            prop_assert_eq!(take(&mut headers), Some(b"new".to_vec()));
+            prop_assert_eq!(lines(&headers).join(","), left);
+        }
+
+        #[test]
+        fn any_bytes_of_a_header_are_taken_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                for name in [HEADER, crate::BINARY, crate::TEXT] {
+                    let mut headers = HeaderMap::from_iter([(name, value.clone())]);
+                    crate::carrier::take(&mut headers, None);
+                    prop_assert!(!headers.contains_key(crate::BINARY) && !headers.contains_key(crate::TEXT));
+                }
+            }
+        }
     }
 
     /// What an application sends, and what leaves.
