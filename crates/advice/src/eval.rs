@@ -297,11 +297,7 @@ fn call(function: Function, arguments: &[Expr], row: &[Value], errors: &mut Erro
 /// A hash that is the same in every process and run.
 pub fn stable_hash(values: &[Value]) -> u64 {
     let mut hasher = foldhash::quality::FixedState::with_seed(0x7069_766f_7400_0001).build_hasher();
-    values.iter().for_each(|value| {
-        // By its bits alone false would be 1.
-        hasher.write_u8(value.rank());
-        value.hash(&mut hasher);
-    });
+    values.iter().for_each(|value| value.hash(&mut hasher));
     hasher.finish()
 }
 

@@ -217,8 +217,7 @@ impl Value {
         }
     }
 
-    /// The place of its kind in the order; all numbers are of one kind.
-    pub(crate) fn rank(&self) -> u8 {
+    fn rank(&self) -> u8 {
         match self {
             Value::Null => 0,
             Value::Bool(_) => 1,
