@@ -51,8 +51,7 @@ impl Input {
                 Ok(vec![Input::text("stdin", &text)])
             }
             (None, paths) => {
-                let mut inputs =
-                    paths.iter().map(|path| Input::file(path)).collect::<Result<Vec<_>, _>>()?;
+                let mut inputs = paths.iter().map(|path| Input::file(path)).collect::<Result<Vec<_>, _>>()?;
                 tell_apart(&mut inputs, paths);
                 Ok(inputs)
             }
