@@ -182,10 +182,12 @@ fn summed(bytes: Option<usize>, events: u64) -> pivot_agent::Part {
 /// The rows that have their own group, those that have not, and the sum over both.
 fn counted(part: &pivot_agent::Part) -> (u64, u64, i128) {
     let count = |groups: &Option<pivot_advice::Groups>| groups.iter().flatten().map(|g| g.n).sum();
-    let sum =
-        part.groups.iter().flatten().chain(part.other.iter().flatten()).map(|group| {
-            group.states[0].finish(pivot_advice::Finish::Plain, &mut pivot_advice::Errors::default()).as_integer().unwrap_or(0)
-        });
+    let sum = part.groups.iter().flatten().chain(part.other.iter().flatten()).map(|group| {
+        group.states[0]
+            .finish(pivot_advice::Finish::Plain, &mut pivot_advice::Errors::default())
+            .as_integer()
+            .unwrap_or(0)
+    });
     (count(&part.groups), count(&part.other), sum.sum())
 }
 

@@ -48,7 +48,8 @@ pub(crate) fn run(runtime: &Runtime, options: &Demo) -> Result<(), CliError> {
 /// Refuses what no catalogue could make right, before anything is started.
 fn check(input: &Input, params: &Params) -> Result<(), CliError> {
     let params = params.iter();
-    let options = params.fold(Options::default(), |options, (name, value)| options.param(name, value.clone()));
+    let options =
+        params.fold(Options::default(), |options, (name, value)| options.param(name, value.clone()));
     for step in input.steps()? {
         let (Step::Query(statement) | Step::Explain(statement)) = step else { continue };
         if let Err(found) = pivot_query::compile_with(&statement.text, &Catalog::default(), &options) {
