@@ -2,6 +2,21 @@
 //! plain prost messages, and a whole hop next to OpenTelemetry's baggage?
 //!
 //! `cargo bench -p pivot-baggage` prints nanoseconds, all measured in turn in one run; the ratios count.
+//!
+//! On two busy cores (EPYC, Zen 5), for 1, 8, 64 and 256 tuples:
+//!
+//! ```text
+//! bytes                            50, 130, 775, 2,983, of which 24 are the envelope (prost: 13 to 2,818)
+//! decode / prost's                 4.5  0.91  0.13  0.042      207 to 290 ns, whatever it holds
+//! forwarded / prost's decode       4.7  0.95  0.15  0.050
+//! decode, fork, encode / prost's   18   5.1   0.83  0.27       466 to 676 ns
+//! hop / OpenTelemetry's            2.1  0.38  0.081 0.17
+//! decode and unpack / prost's      11   6.9   5.6   5.7
+//! pack all / prost's structs       6.9  18    9.1   10         of that, 3.7 times a table of all
+//! ```
+//!
+//! What only passes through costs the allocations of a branch and nothing per tuple. What is packed and
+//! unpacked costs what its hash table costs: bags in memory are `Groups`, with a boxed key for each row.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use base64::Engine;
