@@ -29,6 +29,7 @@ pub(crate) fn cell(aggregate: &Aggregate, values: &[Value]) -> Cell {
             Cell::Between(count - error, count + error)
         }
         Aggregate::Quantile(q) => quantile(*q, &some),
+        Aggregate::Variance | Aggregate::StdDev => deviation(aggregate, &some),
         _ => Cell::Value(value(aggregate, values)),
     }
 }
@@ -111,10 +112,31 @@ impl Sum {
 /// Of the population.
 fn variance(values: &[Value]) -> Option<f64> {
     let numbers: Vec<f64> = values.iter().filter_map(double).collect();
+    // Moved near zero, where nothing is rounded that matters.
+    let first = numbers.first().copied().unwrap_or_default();
+    let numbers: Vec<f64> = numbers.iter().map(|x| x - first).collect();
     let n = numbers.len() as f64;
     let mean = numbers.iter().sum::<f64>() / n;
     let squares = numbers.iter().map(|x| (x - mean) * (x - mean));
     (!numbers.is_empty()).then(|| squares.sum::<f64>() / n)
+}
+
+/// Within what the rounding of the largest number makes of it.
+fn deviation(aggregate: &Aggregate, some: &[Value]) -> Cell {
+    let exact = value(aggregate, some);
+    let Value::F64(found) = exact else { return Cell::Value(exact) };
+    let largest = some.iter().filter_map(double).fold(0.0f64, |most, x| most.max(x.abs()));
+    let rounding = largest * f64::EPSILON * some.len() as f64;
+    let error = match aggregate {
+        Aggregate::StdDev => rounding,
+        _ => 2.0 * found.sqrt() * rounding + rounding * rounding,
+    };
+    let error = error + 1e-9 * found + 1e-9;
+    if error.is_finite() {
+        Cell::Between(found - error, found + error)
+    } else {
+        Cell::Value(Value::F64(found))
+    }
 }
 
 /// The buckets of a histogram.

@@ -184,8 +184,8 @@ impl Table {
 /// Takes everything that was emitted since the last drain, in all threads.
 ///
 /// After unweaving, a drain leaves nothing behind that saw the advice: [`weave`](fn@crate::weave) and
-/// this both wait for the events that are on their way. One whose field expressions take longer than a
-/// tenth of a second is not waited for; its rows come with the drain after it.
+/// this both wait for the events that are on their way. One whose field expressions take longer than two
+/// seconds is not waited for; its rows come with the drain after it.
 pub fn drain() -> Parts {
     let mut all = Parts::new();
     thread::take(|table| {

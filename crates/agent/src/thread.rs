@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long draining and weaving wait for one event to end. An event whose field expressions take
-/// longer delays only itself: its rows come with the next drain.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long draining and weaving wait for one event to end: far longer than a busy machine keeps a
+/// thread from running. An event whose field expressions take longer is waited for once, and from then
+/// on delays only itself: its rows come with the drain after its end.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A place.
 pub(crate) struct Place {
@@ -240,6 +241,9 @@ fn turn_over(place: &Place) {
 /// that goes on for too long is an error.
 fn left(place: &Place, deadline: Instant) -> Result<(), usize> {
     let turn = place.turn.load(Ordering::Acquire);
+    if turn % 2 == 1 && place.late.load(Ordering::Relaxed) == turn.wrapping_add(1) {
+        return Err(turn);
+    }
     let mut spins = 0_u32;
     while turn % 2 == 1 && place.turn.load(Ordering::Acquire) == turn {
         if Instant::now() > deadline {

@@ -184,7 +184,7 @@ fn counted(part: &pivot_agent::Part) -> (u64, u64, i128) {
     let count = |groups: &Option<pivot_advice::Groups>| groups.iter().flatten().map(|g| g.n).sum();
     let sum = part.groups.iter().flatten().chain(part.other.iter().flatten()).map(|group| {
         group.states[0]
-            .finish(pivot_advice::Finish::Plain, &mut pivot_advice::Errors::default())
+            .finish(pivot_advice::Finish::default(), &mut pivot_advice::Errors::default())
             .as_integer()
             .unwrap_or(0)
     });

@@ -132,6 +132,7 @@ fn start(options: &Demo, address: &str, interrupted: Arc<AtomicBool>) -> Result<
     let plan = Plan {
         data_nodes: options.data_nodes.into(),
         frontend: Some(address.to_owned()),
+        fail_every: Some(options.fail_every).filter(|every| *every > 0),
         interrupted,
         ..Plan::default()
     };

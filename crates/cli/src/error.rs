@@ -66,6 +66,17 @@ pub enum CliError {
         /// Why.
         source: io::Error,
     },
+    /// A file cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Files are not in their canonical layout.
+    #[error("{0} would be laid out differently; run `pivot fmt` on it")]
+    Layout(String),
     /// The terminal, a pipe or the system failed.
     #[error(transparent)]
     Io(#[from] io::Error),

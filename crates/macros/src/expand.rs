@@ -169,3 +169,73 @@ fn annotation(output: &ReturnType) -> Option<TokenStream> {
     opaque.visit_type(ty);
     (!opaque.0).then(|| ty.to_token_stream())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(arguments: TokenStream, item: TokenStream, expected: &str) {
+        let message = expand(arguments, item).map_or_else(|error| error.to_string(), |_| "no error".into());
+        assert!(message.contains(expected), "`{message}` does not say `{expected}`");
+    }
+
+    fn function() -> TokenStream {
+        quote!(
+            fn read(n: u64) -> u64 {
+                n
+            }
+        )
+    }
+
+    #[test]
+    fn a_function_may_have_a_name_and_fields() {
+        check(quote!(), function(), "no error");
+        check(quote!("Reader.read"), function(), "no error");
+        check(
+            quote!(fields(n: u64 = n, sensitive(user) = "x", text = %n, debug = ?n)),
+            function(),
+            "no error",
+        );
+        check(quote!("Reader.read", fields(n = n)), function(), "no error");
+    }
+
+    #[test]
+    fn errors_say_what_was_expected() {
+        check(quote!(4), function(), "expected a name in quotes, or `fields(name: type = expr, ..)`");
+        check(quote!("a@b"), function(), "a tracepoint's name is not empty and has no `@`");
+        check(quote!(fields(n)), function(), "expected `= expr`, the value of field `n`");
+        check(quote!(fields(n = n, n = n)), function(), "field `n` is given twice");
+        check(
+            quote!(fields(elapsed = n)),
+            function(),
+            "`elapsed` is a field that the attribute itself exports",
+        );
+        check(
+            quote!(fields(sensitive(a, b) = n)),
+            function(),
+            "expected one field's name in `sensitive(..)`",
+        );
+        check(quote!("a", fields(n = n), 5), function(), "expected nothing after the fields");
+        check(
+            quote!(),
+            quote!(
+                struct Reader;
+            ),
+            "`tracepoints` goes on a function with a body",
+        );
+        check(
+            quote!(),
+            quote!(
+                fn read(&self);
+            ),
+            "`tracepoints` goes on a function with a body",
+        );
+        check(
+            quote!(),
+            quote!(
+                const fn read() {}
+            ),
+            "a `const fn` cannot have tracepoints",
+        );
+    }
+}

@@ -8,10 +8,11 @@
 //! The expansion names everything through `::pivot::__private`, so a crate that uses the attribute
 //! depends on `pivot` alone.
 //!
-//! Reading order: `arguments`, `expand`.
+//! Reading order: `arguments`, `expand`, `nothing`.
 
 mod arguments;
 mod expand;
+mod nothing;
 
 use proc_macro::TokenStream;
 
@@ -32,4 +33,10 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn tracepoints(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(arguments.into(), item.into()).unwrap_or_else(|error| error.into_compile_error()).into()
+}
+
+/// [`macro@tracepoints`] without the runtime: checks what is written and leaves the function as it is.
+#[proc_macro_attribute]
+pub fn nothing(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    nothing::nothing(arguments.into(), item.into()).unwrap_or_else(|error| error.into_compile_error()).into()
 }

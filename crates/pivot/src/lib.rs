@@ -6,6 +6,8 @@
 //! ```
 //!
 //! ```
+//! # #[cfg(feature = "runtime")]
+//! # fn main() -> Result<(), pivot::UplinkError> {
 //! let pivot = pivot::builder().process("reader").host("app-1").init()?;
 //!
 //! fn read(bytes: u64) {
@@ -14,33 +16,30 @@
 //!
 //! read(4096);
 //! drop(pivot); // reports what is left
-//! # Ok::<(), pivot::UplinkError>(())
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "runtime"))]
+//! # fn main() {}
 //! ```
 //!
 //! Propagation: [`request`] begins a request. [`spawn`], [`spawn_blocking`], [`JoinSet`], [`thread`],
 //! [`join!`], [`try_join!`], [`select!`] and [`forked`] carry it into tasks, threads and branches,
 //! [`Traced`] through channels, [`Fan`] over thread pools, and the layers of [`propagate`] across
 //! HTTP and gRPC, there and back. [`leaks`](mod@baggage::leaks) tells where it gets lost.
+//!
+//! A library depends on this crate with `default-features = false`. Its tracepoints then compile to
+//! nothing, unless the application that it ends up in enables the runtime by depending on it too.
 
-pub use pivot_agent::{Bytes, CpuBudget, Export, disable, enable, tracepoint};
-pub use pivot_baggage as baggage;
-pub use pivot_macros::tracepoints;
-pub use pivot_propagate as propagate;
-pub use pivot_propagate::{
-    Fan, JoinSet, Traced, forked, join, request, select, spawn, spawn_blocking, spawn_detached, thread,
-    try_join,
-};
-pub use pivot_uplink::{Config, Uplink as Guard, UplinkError};
+#[cfg(not(feature = "runtime"))]
+mod nothing;
+#[cfg(feature = "runtime")]
+mod runtime;
 
+#[cfg(not(feature = "runtime"))]
+pub use nothing::*;
+#[cfg(feature = "runtime")]
+pub use runtime::*;
+
+#[cfg(feature = "runtime")]
 #[doc(hidden)]
 pub use pivot_agent as __private;
-
-/// Starts the agent with the settings of the environment. Keep the guard until the process ends.
-pub fn init() -> Result<Guard, UplinkError> {
-    builder().init()
-}
-
-/// Settings of an agent, to be changed and then started with [`Config::init`].
-pub fn builder() -> Config {
-    Config::new()
-}

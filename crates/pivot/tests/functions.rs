@@ -1,8 +1,10 @@
 //! `#[tracepoints]` fires once at each end of a function, whatever way it ends.
+#![cfg(feature = "runtime")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use pivot_advice::{Advice, Form, Instruction, QueryId, Value};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// Weaving is one for the process.
 static SERIAL: Mutex<()> = Mutex::new(());
@@ -36,6 +38,48 @@ impl Reader {
     fn read(&mut self, bytes: u64) -> u64 {
         bytes * 2
     }
+}
+
+trait Store {
+    fn get(&self, key: &str) -> Option<u64>;
+}
+
+impl Store for Reader {
+    #[pivot::tracepoints("Doc.trait", fields(key: &str = key, sensitive(secret): &str = key))]
+    fn get(&self, key: &str) -> Option<u64> {
+        (!key.is_empty()).then_some(7)
+    }
+}
+
+#[pivot::tracepoints("Doc.generic", fields(value = %value))]
+async fn generic<T: std::fmt::Display + Send>(value: T) -> Result<T, String> {
+    tokio::task::yield_now().await;
+    if value.to_string().is_empty() { Err("empty".into()) } else { Ok(value) }
+}
+
+static EVALUATED: AtomicU64 = AtomicU64::new(0);
+
+fn evaluated() -> u64 {
+    EVALUATED.fetch_add(1, SeqCst)
+}
+
+#[pivot::tracepoints("Doc.lazy", fields(seen: u64 = evaluated(), inverse: u64 = 100 / n, n: u64 = n))]
+fn lazy(n: u64) -> u64 {
+    n + 1
+}
+
+#[derive(Debug)]
+struct Rude;
+
+impl std::fmt::Display for Rude {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("an error that cannot be shown");
+    }
+}
+
+#[pivot::tracepoints("Doc.rude")]
+fn rude() -> Result<(), Rude> {
+    Err(Rude)
 }
 
 /// Weaves an advice that emits these fields of the tracepoint, runs, and gives what was emitted.
@@ -105,6 +149,48 @@ fn a_future_that_is_dropped_was_cancelled() {
         });
     };
     check("Doc.wait@exit", &["outcome"], run, &[&["cancelled"], &["ok"]]);
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+#[test]
+fn a_method_of_a_trait_may_hide_an_argument() {
+    let run = || assert_eq!((Reader.get("a"), Reader.get("")), (Some(7), None));
+    check("Doc.trait@exit", &["key", "result"], run, &[&["", "null"], &["a", "7"]]);
+    let run = || assert_eq!(Reader.get("a"), Some(7));
+    check("Doc.trait@enter", &["secret"], run, &[&[&hash_of("a")]]);
+}
+
+fn hash_of(text: &str) -> String {
+    pivot::__private::export::hash(&Value::str(text)).to_string()
+}
+
+#[test]
+fn generic_async_functions_have_one_tracepoint_for_all_types() {
+    let run =
+        || block_on(async { drop((generic(1).await, generic("x").await, generic(String::new()).await)) });
+    let expected: [&[&str]; 3] = [&["", "err"], &["1", "ok"], &["x", "ok"]];
+    check("Doc.generic@exit", &["value", "outcome"], run, &expected);
+}
+
+#[test]
+fn fields_are_evaluated_once_and_only_if_they_are_observed() {
+    let before = EVALUATED.load(SeqCst);
+    check("Doc.lazy@exit", &["n"], || drop(lazy(3).to_string()), &[&["3"]]);
+    assert_eq!(EVALUATED.load(SeqCst), before);
+    let run = || assert_eq!(lazy(3), 4);
+    check("Doc.lazy@exit", &["seen", "result"], run, &[&[&before.to_string(), "4"]]);
+    assert_eq!(EVALUATED.load(SeqCst), before + 1);
+}
+
+#[test]
+fn a_panic_of_a_field_or_an_error_text_does_not_reach_the_function() {
+    check("Doc.lazy@exit", &["inverse"], || assert_eq!(lazy(0), 1), &[]);
+    check("Doc.lazy@enter", &["inverse"], || assert_eq!(lazy(0), 1), &[]);
+    check("Doc.rude@error", &["error"], || assert!(rude().is_err()), &[]);
+    check("Doc.rude@exit", &["outcome"], || assert!(rude().is_err()), &[&["err"]]);
 }
 
 async fn futures_poll<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {

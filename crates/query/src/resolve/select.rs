@@ -275,7 +275,10 @@ impl Resolver<'_> {
     }
 
     fn ungrouped(&mut self, column: u16, span: &Span, grouped: bool) {
-        let name = self.text(&Expr::Column(column));
+        // A column alone is named as it was written: inside a query it has the alias of the query.
+        let written = self.written(span);
+        let path = written.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
+        let name = if path && !written.is_empty() { written } else { self.text(&Expr::Column(column)) };
         let wrong = Diagnostic::error(span.clone(), format!("`{name}` is neither grouped nor aggregated"));
         let hint = match grouped {
             true => format!("add `{name}` to GROUP BY, or aggregate it"),

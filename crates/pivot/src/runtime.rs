@@ -1,0 +1,21 @@
+//! Everything, where the application has the runtime.
+
+pub use pivot_agent::{Bytes, CpuBudget, Export, disable, enable, tracepoint};
+pub use pivot_baggage as baggage;
+pub use pivot_macros::tracepoints;
+pub use pivot_propagate as propagate;
+pub use pivot_propagate::{
+    Fan, JoinSet, Traced, forked, join, request, select, spawn, spawn_blocking, spawn_detached, thread,
+    try_join,
+};
+pub use pivot_uplink::{Config, Uplink as Guard, UplinkError};
+
+/// Starts the agent with the settings of the environment. Keep the guard until the process ends.
+pub fn init() -> Result<Guard, UplinkError> {
+    builder().init()
+}
+
+/// Settings of an agent, to be changed and then started with [`Config::init`].
+pub fn builder() -> Config {
+    Config::new()
+}

@@ -1,0 +1,205 @@
+//! An agent against a frontend that a test plays.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use pivot_advice::{Advice, Form, Instruction, QueryId, Type};
+use pivot_protocol::{to_wire, wire};
+use pivot_uplink::{Config, Uplink};
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc as channel};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+use wire::agents_server::{Agents, AgentsServer};
+use wire::from_agent::Kind;
+use wire::query_status::State;
+
+/// Far beyond what anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The agent is one for the process.
+static SERIAL: Mutex<()> = Mutex::new(());
+
+/// Wants one query woven, acknowledges every report, and tells the test what it hears.
+struct Played {
+    desired: wire::Desired,
+    heard: channel::Sender<Kind>,
+}
+
+#[tonic::async_trait]
+impl Agents for Played {
+    type AttachStream = Pin<Box<dyn Stream<Item = Result<wire::ToAgent, Status>> + Send>>;
+
+    async fn attach(
+        &self,
+        request: Request<Streaming<wire::FromAgent>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        let (out, messages) = mpsc::unbounded_channel();
+        let send = move |kind| out.send(wire::ToAgent { kind: Some(kind) }).is_ok();
+        send(wire::to_agent::Kind::Desired(self.desired.clone()));
+        let (mut incoming, heard) = (request.into_inner(), self.heard.clone());
+        tokio::spawn(async move {
+            while let Ok(Some(message)) = incoming.message().await {
+                let kind = message.kind.unwrap();
+                if let Kind::Report(report) = &kind {
+                    send(wire::to_agent::Kind::Acknowledged(report.sequence));
+                }
+                let _ = heard.send(kind);
+            }
+        });
+        Ok(Response::new(Box::pin(UnboundedReceiverStream::new(messages).map(Ok))))
+    }
+}
+
+struct Bench {
+    heard: channel::Receiver<Kind>,
+    uplink: Option<Uplink>,
+    _runtime: tokio::runtime::Runtime,
+    _serial: MutexGuard<'static, ()>,
+}
+
+const QUERY: QueryId = QueryId { frontend: 1, number: 1 };
+
+impl Bench {
+    fn start(tracepoint: &str, configure: impl FnOnce(Config) -> Config) -> Bench {
+        let serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
+        let instructions = vec![
+            Instruction::Observe { field: "n".into() },
+            Instruction::Emit { keys: vec![0], folds: vec![], form: Form::Groups },
+        ];
+        let advice = Advice { query: QUERY, stage: 0, tracepoint: tracepoint.into(), instructions };
+        let advice = vec![to_wire::advice(&advice)];
+        let desired = wire::Desired { generation: 1, advice, ..Default::default() };
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (tell, heard) = channel::channel();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let service = AgentsServer::new(Played { desired, heard: tell });
+        let incoming = TcpListenerStream::new(listener);
+        runtime.spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+        let uplink = configure(Config::new().process("tested").frontend(url)).start().unwrap();
+        assert!(uplink.wait_until_woven(PATIENCE));
+        Bench { heard, uplink: Some(uplink), _runtime: runtime, _serial: serial }
+    }
+
+    /// The first message that is looked for; others before it are passed over.
+    fn hear<T>(&self, look: impl Fn(Kind) -> Option<T>) -> T {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let kind = self.heard.recv_timeout(left).expect("the message that a test waits for");
+            if let Some(found) = look(kind) {
+                return found;
+            }
+        }
+    }
+
+    fn hear_state(&self, expected: State) -> wire::QueryStatus {
+        self.hear(|kind| match kind {
+            Kind::Woven(woven) => woven.statuses.into_iter().find(|status| status.state() == expected),
+            _ => None,
+        })
+    }
+
+    /// Hears parts of the query until they add up to so many rows.
+    fn hear_rows(&self, rows: u64) -> wire::Part {
+        let heard = std::cell::Cell::new(0);
+        self.hear(|kind| match kind {
+            Kind::Report(report) => report.parts.into_iter().find(|part| {
+                heard.set(heard.get() + part.emitted);
+                heard.get() >= rows
+            }),
+            _ => None,
+        })
+    }
+}
+
+fn hit(n: u64) {
+    pivot_agent::tracepoint!("Uplink.hit", n: u64 = n);
+}
+
+#[test]
+fn a_frontend_hears_how_a_query_stands_and_what_it_cost() {
+    let bench = Bench::start("Uplink.hit", |config| config);
+    let hello = bench.hear(|kind| match kind {
+        Kind::Hello(hello) => Some(hello),
+        _ => None,
+    });
+    assert_eq!((hello.process.as_str(), hello.build.len()), ("tested", 16));
+    let status = bench.hear_state(State::Active);
+    assert_eq!((status.query, status.keep), (Some(to_wire::query_id(QUERY)), 1.0));
+    (0..10).for_each(hit);
+    let part = bench.hear_rows(10);
+    let cost = part.cost.unwrap();
+    assert!(cost.events > 0 && cost.busy_ns > 0, "{cost:?}");
+}
+
+#[test]
+fn a_tracepoint_that_becomes_known_later_is_told_and_woven() {
+    let bench = Bench::start("Uplink.late", |config| config);
+    bench.hear_state(State::Pending);
+    let place = pivot_agent::Place { module: "late", file: "late.rs", line: 1 };
+    let late = pivot_agent::Tracepoint::register("Uplink.late", &[("n", Type::U64)], place);
+    late.fire(&|_| pivot_agent::Value::U64(5));
+    let told = bench.hear(|kind| match kind {
+        Kind::Exported(exported) => Some(exported.catalogue),
+        _ => None,
+    });
+    assert!(told.iter().any(|exports| exports.tracepoint == "Uplink.late"));
+    bench.hear_rows(1);
+}
+
+#[test]
+fn an_operator_can_switch_weaving_off_with_a_file() {
+    let file = std::env::temp_dir().join(format!("pivot-uplink-{}", std::process::id()));
+    let bench = Bench::start("Uplink.hit", |config| config.disable_file(&file));
+    bench.hear_state(State::Active);
+    std::fs::write(&file, "").unwrap();
+    bench.hear_state(State::Disabled);
+    std::fs::remove_file(&file).unwrap();
+    bench.hear_state(State::Active);
+    hit(1);
+    bench.hear_rows(1);
+}
+
+#[test]
+fn rows_arrive_when_the_application_asks_panics_or_ends() {
+    let mut bench = Bench::start("Uplink.hit", |config| config.flush_on_panic());
+    hit(1);
+    assert!(bench.uplink.as_ref().unwrap().flush(PATIENCE));
+    bench.hear_rows(1);
+    let panics = || {
+        hit(2);
+        panic!("on purpose");
+    };
+    assert!(std::thread::spawn(panics).join().is_err());
+    // By now it has been acknowledged: it is in the channel already.
+    let reported: u64 = bench.heard.try_iter().map(|kind| rows(&kind)).sum();
+    assert_eq!(reported, 1);
+    hit(3);
+    drop(bench.uplink.take());
+    let reported: u64 = bench.heard.try_iter().map(|kind| rows(&kind)).sum();
+    assert_eq!(reported, 1);
+    hit(4);
+    assert!(pivot_agent::drain().is_empty());
+    drop(std::panic::take_hook());
+}
+
+fn rows(kind: &Kind) -> u64 {
+    match kind {
+        Kind::Report(report) => report.parts.iter().map(|part| part.emitted).sum(),
+        _ => 0,
+    }
+}
+
+#[test]
+fn a_query_that_panics_is_reported_as_put_away() {
+    let bench = Bench::start("Uplink.dangerous", |config| config);
+    bench.hear_state(State::Active);
+    let zero = 0_u64;
+    pivot_agent::tracepoint!("Uplink.dangerous", n: u64 = 1 / std::hint::black_box(zero));
+    let status = bench.hear_state(State::Quarantined);
+    assert!(status.detail.contains("Uplink.dangerous"), "{status:?}");
+}
