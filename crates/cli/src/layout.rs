@@ -41,8 +41,7 @@ fn file(path: &Path, check: bool) -> Result<bool, CliError> {
         return Ok(true);
     }
     if !check {
-        std::fs::write(path, laid_out)
-            .map_err(|source| CliError::Write { path: path.to_owned(), source })?;
+        std::fs::write(path, laid_out).map_err(|source| CliError::Write { path: path.to_owned(), source })?;
     }
     Ok(!check)
 }

@@ -44,6 +44,12 @@ fn main() {
         }
         times.sort_unstable();
         let at = |part: usize| times[(times.len() - 1) * part / 100] / 1_000;
-        println!("{name}: {} different queries; median {} us, p99 {} us, most {} us", queries.len(), at(50), at(99), at(100));
+        println!(
+            "{name}: {} different queries; median {} us, p99 {} us, most {} us",
+            queries.len(),
+            at(50),
+            at(99),
+            at(100)
+        );
     }
 }

@@ -37,7 +37,13 @@ fn catalog() -> Catalog {
     let mut catalog = Catalog::default();
     for (name, fields) in TRACEPOINTS {
         let fields = fields.iter().map(|(name, ty)| Field { name: (*name).into(), ty: *ty }).collect();
-        catalog.add(&Exports { tracepoint: name.into(), fields, file: String::new(), line: 1, module: String::new() });
+        catalog.add(&Exports {
+            tracepoint: name.into(),
+            fields,
+            file: String::new(),
+            line: 1,
+            module: String::new(),
+        });
     }
     catalog
 }

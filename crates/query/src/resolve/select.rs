@@ -3,7 +3,7 @@
 use super::aggregate::is_aggregate;
 use super::query::Resolver;
 use super::scope::{
-    Binding, Collected, Grouped, Part, Place, Result, Role, Scope, Seen, StandIn, Target, Typed,
+    Binding, Collected, Grouped, Part, Place, Result, Role, SECONDS, Scope, Seen, StandIn, Target, Typed,
 };
 use super::tail::Shape;
 use crate::diagnostic::Diagnostic;
@@ -341,9 +341,6 @@ fn over_groups(
     }
     crate::plan::rebuilt(expr, &mut |child| over_groups(child, keys, stand_ins))
 }
-
-/// The column of a result that is the length of its window in seconds.
-pub(crate) const SECONDS: u16 = u16::MAX;
 
 /// The scope with the names of SELECT, which win over nothing that has its name already.
 fn with_names(scope: &Scope, query: &Query, selected: &[(String, Typed)]) -> Scope {
