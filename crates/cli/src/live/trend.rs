@@ -71,6 +71,7 @@ fn sparkline(sizes: &[Option<f64>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::measure::Order;
     use super::*;
 
     fn frame(second: i64, rows: &[(&str, i64)]) -> Frame {
@@ -85,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_row_is_followed_through_the_windows_also_when_they_are_revised() {
-        let measure = Measure { column: 1, keys: vec![0] };
+        let measure = Measure { column: 1, keys: vec![0], order: Order::Size };
         let mut trend = Trend::default();
         trend.take(&frame(1, &[("a", 8), ("b", 1)]), &measure);
         trend.take(&frame(2, &[("b", 1)]), &measure);
@@ -105,7 +106,9 @@ mod tests {
     #[test]
     fn old_windows_are_forgotten() {
         let mut trend = Trend::default();
-        (0..100).for_each(|second| trend.take(&frame(second, &[]), &Measure { column: 1, keys: vec![0] }));
+        (0..100).for_each(|second| {
+            trend.take(&frame(second, &[]), &Measure { column: 1, keys: vec![0], order: Order::Size })
+        });
         assert_eq!(trend.len(), WINDOWS);
     }
 }
