@@ -4,6 +4,8 @@
 //! group finds no room go into `other`: they are missing from their group, not from the result.
 
 use crate::interpret::{Emission, table};
+use crate::lean::{Fields, Lean, Scratch};
+use crate::rows::Rows;
 use crate::thread;
 use pivot_advice::{Errors, Groups, Loss, QueryId, Value};
 use std::collections::BTreeMap;
@@ -71,6 +73,11 @@ impl Part {
         self.bytes
     }
 
+    /// Whether one more group fits.
+    pub(crate) fn has_room(groups: usize, bytes: usize) -> bool {
+        groups < MAX_GROUPS && bytes < MAX_BYTES
+    }
+
     /// Adds another part of the same query. Groups beyond the most that there may be become `other`.
     pub fn merge(&mut self, other: Part) {
         self.emitted = self.emitted.saturating_add(other.emitted);
@@ -92,7 +99,7 @@ impl Part {
         let mut beyond = Groups::new(0, mine.aggregates());
         for group in &theirs {
             let known = mine.get(&group.key).is_some();
-            if known || (mine.len() < MAX_GROUPS && self.bytes < MAX_BYTES) {
+            if known || Part::has_room(mine.len(), self.bytes) {
                 mine.entry(&group.key).merge(group.n, &group.states);
                 self.bytes += if known { 0 } else { size(&group.key, group.states.len()) };
             } else {
@@ -128,8 +135,7 @@ impl Part {
         for row in &emission.rows {
             self.emitted = self.emitted.saturating_add(row.n());
             let key = row.key(emission.keys);
-            let full = groups.len() >= MAX_GROUPS || self.bytes >= MAX_BYTES;
-            if full && groups.get(&key).is_none() {
+            if !Part::has_room(groups.len(), self.bytes) && groups.get(&key).is_none() {
                 let other = self.other.get_or_insert_with(|| table(&[], emission.folds));
                 row.add_to(other.entry(&[]), emission.folds, &mut errors);
                 continue;
@@ -167,17 +173,53 @@ fn size(key: &[Value], states: usize) -> usize {
 /// What one thread has gathered. A thread meets few queries, so they are searched in turn.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    parts: Vec<(QueryId, Part)>,
+    parts: Vec<(QueryId, Local)>,
+    scratch: Scratch,
+}
+
+/// One query's part in one thread.
+#[derive(Debug)]
+struct Local {
+    part: Part,
+    /// The groups of advice in the short form.
+    rows: Option<Rows>,
 }
 
 impl Table {
+    #[inline]
+    fn place(&mut self, query: QueryId) -> usize {
+        self.parts.iter().position(|(id, _)| *id == query).unwrap_or_else(|| self.new_place(query))
+    }
+
+    #[cold]
+    fn new_place(&mut self, query: QueryId) -> usize {
+        self.parts.push((query, Local { part: Part::empty(), rows: None }));
+        self.parts.len() - 1
+    }
+
     /// A query's part.
     pub(crate) fn part(&mut self, query: QueryId) -> &mut Part {
-        let place = self.parts.iter().position(|(id, _)| *id == query).unwrap_or_else(|| {
-            self.parts.push((query, Part::empty()));
-            self.parts.len() - 1
-        });
-        &mut self.parts[place].1
+        let place = self.place(query);
+        &mut self.parts[place].1.part
+    }
+
+    /// Runs an advice in the short form, and counts the event.
+    #[inline]
+    pub(crate) fn run(&mut self, query: QueryId, lean: &Lean, tracepoint: &'static str, fields: Fields<'_>) {
+        let place = self.place(query);
+        let Local { part, rows } = &mut self.parts[place].1;
+        part.cost.events = part.cost.events.saturating_add(1);
+        lean.run(tracepoint, fields, &mut self.scratch, rows, part);
+    }
+}
+
+impl Local {
+    fn into_part(self) -> Part {
+        let mut part = self.part;
+        if let Some(rows) = self.rows {
+            part.merge_groups(rows.into_groups());
+        }
+        part
     }
 }
 
@@ -189,8 +231,8 @@ impl Table {
 pub fn drain() -> Parts {
     let mut all = Parts::new();
     thread::take(|table| {
-        for (query, part) in table.parts {
-            all.entry(query).or_insert_with(Part::empty).merge(part);
+        for (query, local) in table.parts {
+            all.entry(query).or_insert_with(Part::empty).merge(local.into_part());
         }
     });
     all

@@ -1,5 +1,6 @@
 //! Which Rust types a field may have, and what the macros make of a field.
 
+use crate::view::{See, View};
 use pivot_advice::{Type, Value};
 use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
@@ -14,6 +15,12 @@ pub trait Export {
 
     /// The value queries see. Called only while the field is observed.
     fn export(&self) -> Value;
+
+    /// Shows the value instead, without a copy where it is text.
+    #[inline(always)]
+    fn view(&self, see: See<'_>) {
+        see(View::Value(self.export()));
+    }
 }
 
 macro_rules! export_integers {
@@ -75,6 +82,11 @@ macro_rules! export_text {
 
             fn export(&self) -> Value {
                 Value::str(self)
+            }
+
+            #[inline(always)]
+            fn view(&self, see: See<'_>) {
+                see(View::Str(self));
             }
         }
     )*};
@@ -149,6 +161,11 @@ impl<T: Export + ?Sized> Export for &T {
     fn export(&self) -> Value {
         (**self).export()
     }
+
+    #[inline(always)]
+    fn view(&self, see: See<'_>) {
+        (**self).view(see);
+    }
 }
 
 macro_rules! export_inside {
@@ -158,6 +175,11 @@ macro_rules! export_inside {
 
             fn export(&self) -> Value {
                 (**self).export()
+            }
+
+            #[inline(always)]
+            fn view(&self, see: See<'_>) {
+                (**self).view(see);
             }
         }
     )*};
@@ -171,6 +193,11 @@ impl<T: Export + ?Sized> Export for &mut T {
     fn export(&self) -> Value {
         (**self).export()
     }
+
+    #[inline(always)]
+    fn view(&self, see: See<'_>) {
+        (**self).view(see);
+    }
 }
 
 impl<T: Export> Export for Option<T> {
@@ -178,6 +205,14 @@ impl<T: Export> Export for Option<T> {
 
     fn export(&self) -> Value {
         self.as_ref().map_or(Value::Null, Export::export)
+    }
+
+    #[inline(always)]
+    fn view(&self, see: See<'_>) {
+        match self {
+            Some(value) => value.view(see),
+            None => see(View::Value(Value::Null)),
+        }
     }
 }
 
@@ -342,6 +377,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::needless_borrow)]
     fn what_can_be_copied_is_copied_and_anything_else_borrowed() {
         let (number, text) = (4_u64, String::from("x"));
         let (taken, borrowed) = ((&Variable(&number)).take(), (&Variable(&text)).take());

@@ -4,12 +4,14 @@
 //! of them costs that query this tuple, and puts the query away.
 
 use crate::emit::Table;
-use crate::identity::{host, pid, process, thread_name};
+use crate::identity::{see_host, see_pid, see_process, see_thread};
 use crate::interpret::{Effect, run};
+use crate::lean::Lean;
 use crate::link::{DefaultField, Source};
 use crate::sample::{self, Stopwatch};
 use crate::thread::Inside;
 use crate::tracepoint::Tracepoint;
+use crate::view::{See, View};
 use crate::weave::{Knot, Woven};
 use pivot_advice::{BagKey, Groups, Keep, Loss, Value};
 use pivot_baggage::Baggage;
@@ -18,7 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
 
 /// Lets all advice run that is woven at a tracepoint.
-pub(crate) fn fire(tracepoint: &'static Tracepoint, field: &dyn Fn(usize) -> Value) {
+pub(crate) fn fire(tracepoint: &'static Tracepoint, field: &dyn Fn(usize, See<'_>)) {
     let Some(mut inside) = Inside::enter() else { return };
     let (table, proof) = inside.parts();
     // Only now: what is read while this thread is marked as inside is not freed before it has left.
@@ -29,7 +31,7 @@ pub(crate) fn fire(tracepoint: &'static Tracepoint, field: &dyn Fn(usize) -> Val
 
 struct Event<'a> {
     tracepoint: &'static Tracepoint,
-    field: &'a dyn Fn(usize) -> Value,
+    field: &'a dyn Fn(usize, See<'_>),
     table: &'a mut Table,
     stopwatch: Stopwatch,
 }
@@ -40,12 +42,27 @@ impl Event<'_> {
     /// Runs advice that leaves the baggage alone.
     fn run(&mut self, woven: &Woven) {
         for knot in &woven.advice {
-            let observed = self.begin(knot).and_then(|()| self.observe(knot));
-            if let Some(observed) = observed {
+            let begun = self.begin(knot);
+            if let (Some(()), Some(lean)) = (begun, &knot.lean) {
+                self.run_lean(knot, lean);
+                continue;
+            }
+            if let Some(observed) = begun.and_then(|()| self.observe(knot)) {
                 self.step(knot, observed, None, &mut Vec::new());
             }
             self.account(knot);
         }
+    }
+
+    /// Runs advice in the short form.
+    #[inline]
+    fn run_lean(&mut self, knot: &Knot, lean: &Lean) {
+        let (name, field, table) = (self.tracepoint.name(), self.field, &mut *self.table);
+        let run = move || table.run(knot.linked.advice.query, lean, name, field);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+            self.panicked(knot, &*panic);
+        }
+        self.account_again(knot);
     }
 
     /// Runs advice of which some reads or writes the baggage.
@@ -152,16 +169,26 @@ impl Event<'_> {
     }
 
     fn value(&self, source: Source) -> Value {
+        let mut value = Value::Null;
+        let see: See<'_> = &mut |view| value = view.into_value();
         match source {
-            Source::Exported(index) => (self.field)(index),
-            Source::Default(DefaultField::Host) => host(),
-            Source::Default(DefaultField::Process) => process(),
-            Source::Default(DefaultField::Pid) => pid(),
-            Source::Default(DefaultField::Thread) => thread_name(),
-            Source::Default(DefaultField::Tracepoint) => Value::str(self.tracepoint.name()),
-            Source::Default(DefaultField::Time) => crate::Export::export(&SystemTime::now()),
-            Source::Default(DefaultField::Request) => request(),
+            Source::Exported(index) => (self.field)(index, see),
+            Source::Default(field) => show_default(field, self.tracepoint.name(), see),
         }
+        value
+    }
+}
+
+/// Shows the value of a default field.
+pub(crate) fn show_default(field: DefaultField, tracepoint: &'static str, see: See<'_>) {
+    match field {
+        DefaultField::Host => see_host(see),
+        DefaultField::Process => see_process(see),
+        DefaultField::Pid => see_pid(see),
+        DefaultField::Thread => see_thread(see),
+        DefaultField::Tracepoint => see(View::Str(tracepoint)),
+        DefaultField::Time => see(View::Value(crate::Export::export(&SystemTime::now()))),
+        DefaultField::Request => see(View::Value(request())),
     }
 }
 

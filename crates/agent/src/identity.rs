@@ -1,7 +1,8 @@
 //! Who this process is, for the default fields.
 
+use crate::view::{See, View};
 use pivot_advice::Value;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
 
@@ -41,53 +42,48 @@ pub fn identity() -> Identity {
     current.clone().unwrap_or_else(|| Identity::new("unknown", "unknown"))
 }
 
-/// A thread's own copy, so that no two threads count references to the same text.
-struct Copied {
-    version: u32,
-    host: Value,
-    process: Value,
-    pid: Value,
-}
-
 thread_local! {
-    static COPIED: RefCell<Option<Copied>> = const { RefCell::new(None) };
-    static THREAD: Value = {
+    /// A thread's own copy, so that no two threads count references to the same text.
+    static COPIED: Cell<Option<(u32, Identity)>> = const { Cell::new(None) };
+    static THREAD: Arc<str> = {
         let thread = std::thread::current();
-        thread.name().map_or_else(|| Value::str(format!("{:?}", thread.id())), Value::str)
+        thread.name().map_or_else(|| format!("{:?}", thread.id()).into(), Arc::from)
     };
 }
 
-/// The host's name.
-pub(crate) fn host() -> Value {
-    copied(|copied| copied.host.clone())
+/// Shows the host's name.
+pub(crate) fn see_host(see: See<'_>) {
+    copied(|copied| see(View::Str(&copied.host)));
 }
 
-/// The process's name.
-pub(crate) fn process() -> Value {
-    copied(|copied| copied.process.clone())
+/// Shows the process's name.
+pub(crate) fn see_process(see: See<'_>) {
+    copied(|copied| see(View::Str(&copied.process)));
 }
 
-/// The process's id.
-pub(crate) fn pid() -> Value {
-    copied(|copied| copied.pid.clone())
+/// Shows the process's id.
+pub(crate) fn see_pid(see: See<'_>) {
+    copied(|copied| see(View::Value(Value::I64(copied.pid.into()))));
 }
 
-fn copied(read: fn(&Copied) -> Value) -> Value {
+fn copied(read: impl FnOnce(&Identity)) {
     let version = VERSION.load(Ordering::Acquire);
     let copy = || {
         let identity = identity();
-        let (host, process) = (Value::str(&identity.host), Value::str(&identity.process));
-        Copied { version, host, process, pid: Value::I64(identity.pid.into()) }
+        (version, Identity::new(&identity.host, &identity.process))
     };
-    let value = COPIED.try_with(|slot| {
-        let mut slot = slot.try_borrow_mut().ok()?;
-        let current = slot.take().filter(|copied| copied.version == version);
-        Some(read(slot.insert(current.unwrap_or_else(copy))))
-    });
-    value.ok().flatten().unwrap_or_default()
+    let copied = COPIED.try_with(|slot| slot.take().filter(|(of, _)| *of == version));
+    let copied = copied.ok().flatten().unwrap_or_else(copy);
+    read(&copied.1);
+    // A thread that ends makes its copies anew.
+    let _ = COPIED.try_with(|slot| slot.set(Some(copied)));
 }
 
-/// The name of this thread, or its id if it has none.
-pub(crate) fn thread_name() -> Value {
-    THREAD.try_with(Value::clone).unwrap_or_default()
+/// Shows the name of this thread, or its id if it has none.
+pub(crate) fn see_thread(see: See<'_>) {
+    let name = THREAD.try_with(|name| name.clone());
+    match &name {
+        Ok(name) => see(View::Str(name)),
+        Err(_) => see(View::Value(Value::Null)),
+    }
 }

@@ -22,7 +22,7 @@
 //!
 //! Reading order: [`tracepoint`](mod@tracepoint), `macros`, [`mod@function`], [`export`], [`text`],
 //! [`mod@identity`], [`verify`](mod@verify), [`link`], [`weave`](mod@weave), [`standing`], [`barrier`],
-//! `thread`, [`fire`], [`sample`], [`interpret`], [`emit`], [`report`].
+//! `thread`, [`view`], [`fire`], [`sample`], [`interpret`], `lean`, `rows`, [`emit`], [`report`].
 
 pub mod barrier;
 pub mod emit;
@@ -32,15 +32,18 @@ pub mod fire;
 pub mod function;
 pub mod identity;
 pub mod interpret;
+mod lean;
 pub mod link;
 mod macros;
 pub mod report;
+mod rows;
 pub mod sample;
 pub mod standing;
 pub mod text;
 mod thread;
 pub mod tracepoint;
 pub mod verify;
+pub mod view;
 pub mod weave;
 
 pub use emit::{Cost, Part, Parts, drain};

@@ -40,15 +40,15 @@ macro_rules! __tracepoint {
         $crate::__declare!($name, [$((::core::stringify!($field), $crate::export::$show::ty($ty))),*]);
         if FLAG.load(::core::sync::atomic::Ordering::Relaxed) != 0 {
             $($copy)*
-            TRACEPOINT.fire(&|_index| {
+            TRACEPOINT.fire_with(&|_index, _see| {
                 let mut _next = 0;
                 $(
                     if _index == _next {
-                        return $crate::export::$show::value($value);
+                        return $crate::view::$show($value).view(_see);
                     }
                     _next += 1;
                 )*
-                $crate::Value::Null
+                _see($crate::view::View::Value($crate::Value::Null))
             });
         }
     }};
@@ -68,51 +68,51 @@ macro_rules! __field {
     // name that a macro makes is another one in every expansion.
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] : $ty:ty = $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)* let value: $ty = $value;] [$($done)* {
-            $field, $show, <$ty as $crate::Export>::TYPE, $crate::Export::export(&value)
+            $field, $show, <$ty as $crate::Export>::TYPE, $crate::view::Exported(&value)
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] : $ty:ty = $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, <$ty as $crate::Export>::TYPE, { let value: $ty = $value; $crate::Export::export(&value) }
+            $field, $show, <$ty as $crate::Export>::TYPE, $crate::view::Exported::<$ty>($value)
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = % $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
-            [$($copy)* #[allow(unused_imports)] use $crate::export::{ByCopy as _, ByReference as _}; let value = (&$crate::export::Variable(&$value)).take();]
-            [$($done)* { $field, $show, $crate::Type::String, $crate::text::formatted(::core::format_args!("{}", value)) }]
+            [$($copy)* #[allow(unused_imports)] use $crate::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::export::Variable(&$value)).take();]
+            [$($done)* { $field, $show, $crate::Type::String, $crate::view::Formatted(::core::format_args!("{}", value)) }]
             $($($rest)*)?
         )
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = % $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, $crate::Type::String, $crate::text::formatted(::core::format_args!("{}", $value))
+            $field, $show, $crate::Type::String, $crate::view::Formatted(::core::format_args!("{}", $value))
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = ? $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
-            [$($copy)* #[allow(unused_imports)] use $crate::export::{ByCopy as _, ByReference as _}; let value = (&$crate::export::Variable(&$value)).take();]
-            [$($done)* { $field, $show, $crate::Type::String, $crate::text::formatted(::core::format_args!("{:?}", value)) }]
+            [$($copy)* #[allow(unused_imports)] use $crate::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::export::Variable(&$value)).take();]
+            [$($done)* { $field, $show, $crate::Type::String, $crate::view::Formatted(::core::format_args!("{:?}", value)) }]
             $($($rest)*)?
         )
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = ? $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, $crate::Type::String, $crate::text::formatted(::core::format_args!("{:?}", $value))
+            $field, $show, $crate::Type::String, $crate::view::Formatted(::core::format_args!("{:?}", $value))
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
-            [$($copy)* #[allow(unused_imports)] use $crate::export::{ByCopy as _, ByReference as _}; let value = (&$crate::export::Variable(&$value)).take();]
-            [$($done)* { $field, $show, $crate::Type::Any, $crate::Export::export(&value) }]
+            [$($copy)* #[allow(unused_imports)] use $crate::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::export::Variable(&$value)).take();]
+            [$($done)* { $field, $show, $crate::Type::Any, $crate::view::Exported(&value) }]
             $($($rest)*)?
         )
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, $crate::Type::Any, $crate::Export::export(&$value)
+            $field, $show, $crate::Type::Any, $crate::view::Exported(&$value)
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] $($rest:tt)*) => {

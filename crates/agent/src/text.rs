@@ -11,14 +11,19 @@ const CUT: &str = "…";
 /// Formats into a buffer on the stack; formatting stops when it is full.
 #[doc(hidden)]
 pub fn formatted(arguments: fmt::Arguments<'_>) -> Value {
+    with_text(arguments, |text| Value::str(text))
+}
+
+/// Formats, and calls with the text.
+pub(crate) fn with_text<R>(arguments: fmt::Arguments<'_>, see: impl FnOnce(&str) -> R) -> R {
     if let Some(text) = arguments.as_str().filter(|text| text.len() <= MAX_FORMATTED_BYTES) {
-        return Value::str(text);
+        return see(text);
     }
     let mut text = Text { buffer: [0; MAX_FORMATTED_BYTES], length: 0 };
     // An error means that it is full, or that there is no more text.
     let _ = text.write_fmt(arguments);
     let bytes = text.buffer.get(..text.length).unwrap_or_default();
-    std::str::from_utf8(bytes).map_or(Value::Null, Value::str)
+    see(std::str::from_utf8(bytes).unwrap_or_default())
 }
 
 struct Text {

@@ -5,6 +5,7 @@
 //! everything that only a woven tracepoint needs lies elsewhere.
 
 use crate::fire::fire;
+use crate::view::{See, View};
 use crate::weave::{self, Published};
 use linkme::distributed_slice;
 use pivot_advice::{Exports, Field, Type, Value};
@@ -99,6 +100,13 @@ impl Tracepoint {
     #[cold]
     #[inline(never)]
     pub fn fire(&'static self, field: &dyn Fn(usize) -> Value) {
+        fire(self, &|index, see| see(View::Value(field(index))));
+    }
+
+    /// The same where text need not be copied: `field` shows the value, once.
+    #[cold]
+    #[inline(never)]
+    pub fn fire_with(&'static self, field: &dyn Fn(usize, See<'_>)) {
         fire(self, field);
     }
 

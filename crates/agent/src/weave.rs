@@ -4,6 +4,7 @@
 //! freed when no thread can be reading it any more.
 
 use crate::emit::Cost;
+use crate::lean::Lean;
 use crate::link::{Linked, Source};
 use crate::standing::{Standing, Standings, Status};
 use crate::thread::{self, Proof};
@@ -29,6 +30,8 @@ pub(crate) struct Knot {
     pub(crate) linked: Linked,
     pub(crate) standing: Arc<Standing>,
     pub(crate) needs_baggage: bool,
+    /// The advice in the short form, if that is enough for it.
+    pub(crate) lean: Option<Lean>,
 }
 
 impl Woven {
@@ -262,7 +265,8 @@ impl Weaving {
         let touches =
             |step: &Instruction| matches!(step, Instruction::Unpack { .. } | Instruction::Pack { .. });
         let needs_baggage = linked.advice.instructions.iter().any(touches);
-        Some(Knot { linked, standing, needs_baggage })
+        let lean = Lean::of(&linked);
+        Some(Knot { linked, standing, needs_baggage, lean })
     }
 }
 

@@ -6,7 +6,7 @@ mod harness;
 use harness::{emit, keys, part, query, serial, woven};
 use pivot_advice::{Aggregate, Expr, Fold, Form, Input, Instruction};
 use pivot_agent::emit::{MAX_BYTES, MAX_GROUPS};
-use pivot_agent::{CpuBudget, State};
+use pivot_agent::{CpuBudget, Export, State};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -144,6 +144,9 @@ fn throttling_looks_at_whole_requests() {
         let [mut first, mut second] = advice;
         // One query with two stages, whose groups have the same shape.
         first.instructions.truncate(2);
+        let costs =
+            Expr::binary(pivot_advice::Binary::Greater, Expr::Column(1), Expr::Literal(0_u64.export()));
+        first.instructions.push(Instruction::Filter { expr: costs });
         first.instructions.push(Instruction::Emit { keys: vec![0], folds: vec![], form: Form::Groups });
         second.stage = 1;
         [first, second]

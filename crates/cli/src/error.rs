@@ -43,6 +43,9 @@ pub enum CliError {
     /// A query does not compile; its diagnostics are on stderr already.
     #[error("{0} does not compile")]
     Query(String),
+    /// Ctrl-C came twice.
+    #[error("interrupted before the last results came")]
+    Interrupted,
     /// A backslash command that does not exist, or not here.
     #[error("{0}")]
     Command(String),

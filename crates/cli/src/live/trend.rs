@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     fn frame(second: i64, rows: &[(&str, i64)]) -> Frame {
-        let row = |(name, size): &(&str, i64)| vec![Value::str(*name), Value::I64(*size)];
+        let row = |(name, size): &(&str, i64)| vec![Value::str(*name), Value::I64(*size)].into();
         Frame {
             start_ns: second,
             end_ns: second + 1,
@@ -91,7 +91,7 @@ mod tests {
         trend.take(&frame(2, &[("b", 1)]), &measure);
         trend.take(&frame(3, &[("a", 1)]), &measure);
         trend.take(&frame(1, &[("a", 4), ("b", 2)]), &measure);
-        let of = |name| trend.of(&vec![Value::str(name), Value::I64(99)], &measure);
+        let of = |name| trend.of(&vec![Value::str(name), Value::I64(99)].into(), &measure);
         assert_eq!((of("a"), of("b"), of("c")), ("█ ▂".into(), "█▄ ".into(), "   ".into()));
     }
 

@@ -252,7 +252,7 @@ mod tests {
     fn frame(rows: i64) -> Frame {
         let column = |name: &str, ty| Column { name: name.into(), ty };
         let cumulative =
-            (0..rows).map(|i| vec![Value::str(format!("host-{i}")), Value::I64(i * 1_000)]).collect();
+            (0..rows).map(|i| vec![Value::str(format!("host-{i}")), Value::I64(i * 1_000)].into()).collect();
         Frame {
             query: 1,
             end_ns: 1,
@@ -310,7 +310,7 @@ mod tests {
         let mut view = view(2);
         for second in 1..=3 {
             let row = vec![Value::str("host-1"), Value::I64(second * 10)];
-            view.take(Frame { start_ns: second, end_ns: second + 1, rows: vec![row], ..frame(2) });
+            view.take(Frame { start_ns: second, end_ns: second + 1, rows: vec![row.into()], ..frame(2) });
         }
         let body = view.body(70, 9, Paint::Plain);
         assert_eq!(body[0], "e.host  SUM(e.n)                            last 4 windows");
