@@ -106,8 +106,11 @@ fn hop(arrived: &[u8]) {
     black_box(Baggage::decode(&bytes).unwrap());
 }
 
+/// What is measured, by name.
+type Body<'a> = (&'static str, Box<dyn FnMut() + 'a>);
+
 /// The least nanoseconds of each measurement over all rounds, in turn.
-fn measure(bodies: &mut [(&'static str, Box<dyn FnMut() + '_>)], calls: usize) -> Vec<f64> {
+fn measure(bodies: &mut [Body<'_>], calls: usize) -> Vec<f64> {
     let mut least = vec![f64::INFINITY; bodies.len()];
     for _ in 0..ROUNDS {
         for ((_, body), least) in bodies.iter_mut().zip(&mut least) {
@@ -132,7 +135,7 @@ fn run(n: usize) {
     };
     let pairs = values.iter().enumerate().map(|(i, value)| KeyValue::new(format!("k{i}"), value.to_string()));
     let context = Context::new().with_baggage(pairs);
-    let mut bodies: Vec<(&str, Box<dyn FnMut()>)> = vec![
+    let mut bodies: Vec<Body<'_>> = vec![
         ("pack all", Box::new(|| drop(black_box(packed(&values))))),
         ("pack all, prost", Box::new(|| drop(black_box(plain(&values))))),
         ("unpack", Box::new(|| drop(black_box(unpackable.unpack(KEY))))),
