@@ -51,7 +51,7 @@ impl System {
     }
 
     async fn install(&mut self, text: &str) -> u32 {
-        let request = wire::InstallRequest { text: text.into(), name: String::new() };
+        let request = wire::InstallRequest { text: text.into(), ..Default::default() };
         let response = self.client.install(request).await.unwrap().into_inner();
         response.query.unwrap_or_else(|| panic!("{:?}", response.diagnostics))
     }

@@ -3,7 +3,7 @@
 use crate::expression::extremes;
 use crate::query::Aggregate;
 use crate::value::{double, integer, nearest, order, same};
-use pivot_advice::Value;
+use pivot_advice::{Type, Value};
 
 /// What a column of a result may hold.
 #[derive(Debug, Clone)]
@@ -16,22 +16,20 @@ pub(crate) enum Cell {
     Between(f64, f64),
 }
 
-/// The relative error of quantiles that is allowed.
-const QUANTILE_ERROR: f64 = 0.05;
-
-/// The relative error of COUNT(DISTINCT x) that is allowed.
-const DISTINCT_ERROR: f64 = 0.05;
-
 /// What an aggregate that stands alone in SELECT may give.
 pub(crate) fn cell(aggregate: &Aggregate, values: &[Value]) -> Cell {
     let some: Vec<Value> = values.iter().filter(|value| **value != Value::Null).cloned().collect();
     match aggregate {
-        Aggregate::Any if !some.is_empty() => Cell::AnyOf(some),
+        Aggregate::Any if some.is_empty() => Cell::Value(Value::Null),
+        Aggregate::Any => Cell::AnyOf(some),
         Aggregate::CountDistinct => {
             let count = distinct(&some).len() as f64;
-            Cell::Between((count * (1.0 - DISTINCT_ERROR)).floor(), (count * (1.0 + DISTINCT_ERROR)).ceil())
+            // Small counts are exact; beyond, three standard errors.
+            let error = if count > 256.0 { 0.05 * count } else { 0.0 };
+            Cell::Between(count - error, count + error)
         }
         Aggregate::Quantile(q) => quantile(*q, &some),
+        Aggregate::Variance | Aggregate::StdDev => deviation(aggregate, &some),
         _ => Cell::Value(value(aggregate, values)),
     }
 }
@@ -114,24 +112,57 @@ impl Sum {
 /// Of the population.
 fn variance(values: &[Value]) -> Option<f64> {
     let numbers: Vec<f64> = values.iter().filter_map(double).collect();
+    // Moved near zero, where nothing is rounded that matters.
+    let first = numbers.first().copied().unwrap_or_default();
+    let numbers: Vec<f64> = numbers.iter().map(|x| x - first).collect();
     let n = numbers.len() as f64;
     let mean = numbers.iter().sum::<f64>() / n;
     let squares = numbers.iter().map(|x| (x - mean) * (x - mean));
     (!numbers.is_empty()).then(|| squares.sum::<f64>() / n)
 }
 
-/// Around the values of the ranks next to the quantile.
+/// Within what the rounding of the largest number makes of it.
+fn deviation(aggregate: &Aggregate, some: &[Value]) -> Cell {
+    let exact = value(aggregate, some);
+    let Value::F64(found) = exact else { return Cell::Value(exact) };
+    let largest = some.iter().filter_map(double).fold(0.0f64, |most, x| most.max(x.abs()));
+    let rounding = largest * f64::EPSILON * some.len() as f64;
+    let error = match aggregate {
+        Aggregate::StdDev => rounding,
+        _ => 2.0 * found.sqrt() * rounding + rounding * rounding,
+    };
+    let error = error + 1e-9 * found + 1e-9;
+    if error.is_finite() {
+        Cell::Between(found - error, found + error)
+    } else {
+        Cell::Value(Value::F64(found))
+    }
+}
+
+/// The buckets of a histogram.
+const BUCKETS: f64 = 160.0;
+
+/// The number of rank `ceil(q * count)`, within the error that the spread of the numbers makes.
 fn quantile(q: f64, some: &[Value]) -> Cell {
     let mut sorted = some.to_vec();
     sorted.sort_by(order);
     let number = |value: &Value| match value {
-        Value::Duration(ns) | Value::Timestamp(ns) => Some(*ns as f64),
+        Value::Duration(ns) => Some(*ns as f64),
         other => double(other),
     };
-    let sorted: Vec<f64> = sorted.iter().filter_map(number).collect();
-    let Some(last) = sorted.len().checked_sub(1) else { return Cell::Value(Value::Null) };
-    let rank = q * last as f64;
-    let low = sorted[(rank.floor() as usize).saturating_sub(1)];
-    let high = sorted[(rank.ceil() as usize + 1).min(last)];
-    Cell::Between(low - low.abs() * QUANTILE_ERROR, high + high.abs() * QUANTILE_ERROR)
+    let sorted: Vec<f64> = sorted.iter().filter_map(number).filter(|x| x.is_finite()).collect();
+    if sorted.is_empty() {
+        return Cell::Value(Value::Null);
+    }
+    let rank = (q * sorted.len() as f64).ceil().max(1.0) as usize;
+    let found = sorted[rank - 1];
+    let sizes = sorted.iter().map(|x| x.abs()).filter(|x| *x > 0.0);
+    let (least, most) = sizes.fold((f64::INFINITY, 0.0f64), |(least, most), x| (least.min(x), most.max(x)));
+    // One octave more on either side, for the bounds of the outermost buckets.
+    let octaves = if most > 0.0 { (most / least).log2() + 2.0 } else { 1.0 };
+    let per_octave = (BUCKETS / octaves).log2().floor().exp2();
+    let base = (1.0 / per_octave).exp2();
+    let error = found.abs() * (base - 1.0) / (base + 1.0)
+        + if some[0].type_of() == Type::Duration { 1.0 } else { 1e-9 };
+    Cell::Between(found - error, found + error)
 }

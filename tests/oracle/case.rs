@@ -82,7 +82,8 @@ impl Case {
             if seen.contains(&advice) {
                 continue;
             }
-            let ran = self.run(&program, &advice, &query, &dag).map_err(|wrong| Wrong::new("run", wrong))?;
+            let ran = self.run(&program, &advice, &query, &dag);
+            let ran = ran.map_err(|wrong| Wrong::new("run", format!("{wrong}\nplan {name}")))?;
             if ran.cut {
                 return Ok(Outcome::TooLarge);
             }

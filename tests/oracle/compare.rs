@@ -9,17 +9,36 @@ const RELATIVE: f64 = 1e-9;
 /// Near zero, where sums cancel.
 const ABSOLUTE: f64 = 1e-7;
 
-/// Rows that only one side has: those due, and those found.
+/// Rows that only one side has: those due, and those found. A row that is due may be any of several
+/// that were found, so they are matched as a whole.
 pub(crate) fn differences(due: &[Vec<Cell>], found: &[Vec<Value>]) -> (Vec<Vec<Cell>>, Vec<Vec<Value>>) {
-    let mut surplus = found.to_vec();
-    let mut missing = Vec::new();
-    for row in due {
-        match surplus.iter().position(|found| is_row(row, found)) {
-            Some(place) => drop(surplus.swap_remove(place)),
-            None => missing.push(row.clone()),
+    let mut taken: Vec<Option<usize>> = vec![None; found.len()];
+    let missing =
+        (0..due.len()).filter(|row| !is_placed(*row, due, found, &mut taken, &mut vec![false; found.len()]));
+    let missing = missing.collect::<Vec<_>>().into_iter().map(|row| due[row].clone()).collect();
+    let surplus = found.iter().zip(&taken).filter(|(_, taken)| taken.is_none()).map(|(row, _)| row.clone());
+    (missing, surplus.collect())
+}
+
+/// Finds a place for a row that is due, moving others if need be.
+fn is_placed(
+    row: usize,
+    due: &[Vec<Cell>],
+    found: &[Vec<Value>],
+    taken: &mut [Option<usize>],
+    tried: &mut [bool],
+) -> bool {
+    for place in 0..found.len() {
+        if tried[place] || !is_row(&due[row], &found[place]) {
+            continue;
+        }
+        tried[place] = true;
+        if taken[place].is_none_or(|other| is_placed(other, due, found, taken, tried)) {
+            taken[place] = Some(row);
+            return true;
         }
     }
-    (missing, surplus)
+    false
 }
 
 /// Whether the rows are the same one by one.

@@ -5,7 +5,7 @@
 
 use crate::aggregate::{self, Cell};
 use crate::dag::Dag;
-use crate::expression::{Names, holds, value};
+use crate::expression::{Names, equal, holds, value};
 use crate::query::{Expr, Item, Join, JoinKind, Keep, Query, Source, Step};
 use crate::value::{order, same_all};
 use pivot_advice::Value;
@@ -22,6 +22,8 @@ const MAX_ROWS: usize = 20_000;
 pub(crate) struct Tuple {
     /// The event at which it happened; none for a group of an aggregating query.
     event: Option<usize>,
+    /// By which sources of unions it came: overlapping ones count twice.
+    origin: Vec<usize>,
     columns: Columns,
 }
 
@@ -41,6 +43,7 @@ struct Row<'q> {
     /// None where a LEFT JOIN found nothing.
     aliases: Vec<(&'q str, Option<Rc<Tuple>>)>,
     lets: Vec<(&'q str, Value)>,
+    origin: Vec<usize>,
 }
 
 /// Where temporal sources get the order of tuples from.
@@ -108,9 +111,10 @@ impl<'q> Evaluator<'q> {
             return Ok(known.clone());
         }
         let mut rows = Vec::new();
-        for source in &query.from {
+        for (number, source) in query.from.iter().enumerate() {
             for tuple in self.tuples(source)?.iter() {
-                rows.push(Row { aliases: vec![(&query.alias, Some(tuple.clone()))], lets: vec![] });
+                let origin = std::iter::once(number).chain(tuple.origin.iter().copied()).collect();
+                rows.push(Row { aliases: vec![(&query.alias, Some(tuple.clone()))], lets: vec![], origin });
             }
         }
         let mut rows = self.joined(rows, &query.joins.iter().collect::<Vec<_>>())?;
@@ -182,7 +186,7 @@ impl<'q> Evaluator<'q> {
             Source::Temporal { keep, n, source, condition } => {
                 let mut candidates = self.before(join, source, after)?;
                 candidates.retain(|tuple| {
-                    let alone = Row { aliases: vec![(&join.alias, Some(tuple.clone()))], lets: vec![] };
+                    let alone = Row { aliases: vec![(&join.alias, Some(tuple.clone()))], ..Row::default() };
                     condition.as_ref().is_none_or(|condition| holds(condition, &self.names(&alone)))
                 });
                 let place = self.joins.iter().position(|known| std::ptr::eq(*known, join));
@@ -209,8 +213,9 @@ impl<'q> Evaluator<'q> {
                 let outputs = groups.map(|group| Output { evaluator: self, query, group });
                 let kept =
                     outputs.filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)));
-                Ok(kept.map(|output| Rc::new(tuple(query, None, output.values()))).collect())
+                Ok(kept.map(|output| Rc::new(tuple(query, None, vec![], output.values()))).collect())
             }
+            Source::Unnest(source, field) => Ok(self.elements(&self.before(join, source, after)?, field)),
             _ => {
                 let all = self.tuples(source)?;
                 let before =
@@ -230,7 +235,13 @@ impl<'q> Evaluator<'q> {
             Source::Tracepoint(name) => self.events(&|tracepoint| {
                 tracepoint == name || tracepoint.strip_suffix("@enter") == Some(name.as_str())
             }),
-            Source::Pattern(pattern) => self.events(&|tracepoint| pattern.matches(tracepoint)),
+            Source::Pattern(pattern) => {
+                let mut tuples = self.events(&|tracepoint| pattern.matches(tracepoint));
+                if let Some((field, wanted)) = &pattern.field {
+                    tuples.retain(|tuple| equal(&self.field(tuple, field), wanted));
+                }
+                tuples
+            }
             Source::Query(query) => self.selected(query)?,
             Source::Unnest(source, field) => self.elements(&self.tuples(source)?, field),
             Source::Named(name) => panic!("{name} is not written out"),
@@ -243,7 +254,8 @@ impl<'q> Evaluator<'q> {
     fn events(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<Rc<Tuple>> {
         let events = self.dag.events.iter().enumerate();
         let wanted = events.filter(|(_, recorded)| wanted(&recorded.event.tracepoint));
-        wanted.map(|(id, _)| Rc::new(Tuple { event: Some(id), columns: Columns::Event })).collect()
+        let tuple = |id| Tuple { event: Some(id), origin: vec![], columns: Columns::Event };
+        wanted.map(|(id, _)| Rc::new(tuple(id))).collect()
     }
 
     fn elements(&self, tuples: &[Rc<Tuple>], field: &str) -> Vec<Rc<Tuple>> {
@@ -252,32 +264,38 @@ impl<'q> Evaluator<'q> {
             let Value::List(items) = self.field(tuple, field) else { continue };
             elements.extend(items.iter().map(|item| {
                 let columns = Columns::Element(tuple.clone(), field.to_owned(), item.clone());
-                Rc::new(Tuple { event: tuple.event, columns })
+                Rc::new(Tuple { event: tuple.event, origin: tuple.origin.clone(), columns })
             }));
         }
         elements
     }
 
-    /// What SELECT yields for each event of FROM.
+    /// What SELECT yields for each event of FROM. DISTINCT is about the rows of one.
     fn selected(&self, query: &'q Query) -> Result<Vec<Rc<Tuple>>> {
-        let mut selected: Vec<(usize, Vec<Value>)> = Vec::new();
-        for row in self.rows(query)?.iter() {
+        let mut selected: Vec<(usize, &Vec<usize>, Vec<Value>)> = Vec::new();
+        let rows = self.rows(query)?;
+        for row in rows.iter() {
             let from = row.alias(&query.alias).cloned().flatten().expect("FROM has a tuple");
             let event = from.event.expect("an aggregating query does not stand in FROM");
             let values: Vec<Value> =
                 query.select.iter().map(|item| value(&item.expr, &self.names(row))).collect();
-            let known = |(other, known): &(usize, Vec<Value>)| *other == event && same_all(known, &values);
-            if !(query.distinct && selected.iter().any(known)) {
-                selected.push((event, values));
+            let known = selected.iter().any(|(other, origin, known)| {
+                *other == event && **origin == row.origin && same_all(known, &values)
+            });
+            if !(query.distinct && known) {
+                selected.push((event, &row.origin, values));
             }
         }
-        selected.sort_by(|(a, x), (b, y)| {
+        selected.sort_by(|(a, _, x), (b, _, y)| {
             let values = x.iter().zip(y).map(|(x, y)| order(x, y)).find(|order| order.is_ne());
             // Without a join the rows of an event come in the order of its source.
             let values = if query.joins.is_empty() { None } else { values };
             a.cmp(b).then(values.unwrap_or(Ordering::Equal))
         });
-        Ok(selected.into_iter().map(|(event, values)| Rc::new(tuple(query, Some(event), values))).collect())
+        let tuples = selected.into_iter();
+        Ok(tuples
+            .map(|(event, origin, values)| Rc::new(tuple(query, Some(event), origin.clone(), values)))
+            .collect())
     }
 
     /// Rows by the values of GROUP BY; without GROUP BY they are one group, if there are any.
@@ -322,8 +340,8 @@ fn canonical(field: &str) -> &str {
     }
 }
 
-fn tuple(query: &Query, event: Option<usize>, values: Vec<Value>) -> Tuple {
-    Tuple { event, columns: Columns::Values(query.columns().into_iter().zip(values).collect()) }
+fn tuple(query: &Query, event: Option<usize>, origin: Vec<usize>, values: Vec<Value>) -> Tuple {
+    Tuple { event, origin, columns: Columns::Values(query.columns().into_iter().zip(values).collect()) }
 }
 
 /// Takes the joins below one out of a list.

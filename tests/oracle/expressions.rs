@@ -273,8 +273,10 @@ impl Expressions<'_> {
                 Expr::Call(function, vec![self.decisive(Type::F64, depth)])
             }
             8 => {
-                let function = *self.random.pick(&[Function::Ln, Function::Log2]);
-                Expr::Call(function, vec![self.decisive(number, depth)])
+                let function = *self.random.pick(&[Function::Ln, Function::Log2, Function::Pow]);
+                let exponent = (function == Function::Pow).then(|| self.decisive(number, 0));
+                let arguments = std::iter::once(self.decisive(number, depth)).chain(exponent);
+                Expr::Call(function, arguments.collect())
             }
             _ => self.arithmetic(&[Op::Divide], Type::Duration, Type::Duration, depth),
         }

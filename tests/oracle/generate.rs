@@ -5,8 +5,9 @@ use crate::expressions::{Expressions, Leaf, Precision};
 use crate::features::Features;
 use crate::query::{Expr, Item, Join, JoinKind, Keep, Pattern, Query, Source, Step};
 use crate::random::Random;
+use crate::scenario::some_value;
 use crate::select::Selected;
-use pivot_advice::Type;
+use pivot_advice::{Type, Value};
 
 /// The most joins of one query.
 const MAX_JOINS: usize = 4;
@@ -69,14 +70,16 @@ pub(crate) struct Generator<'a> {
     tracepoints: &'a [Tracepoint],
     pub(crate) features: Features,
     with: Vec<(String, Relation, bool)>,
+    /// Sources of joins so far that are no queries.
+    plain: Vec<(Source, Relation)>,
     stages: usize,
     names: usize,
 }
 
 /// A query over these tracepoints.
 pub(crate) fn query(random: &mut Random, tracepoints: &[Tracepoint], features: Features) -> Query {
-    let mut generator =
-        Generator { random, tracepoints, features, with: vec![], stages: MAX_STAGES, names: 0 };
+    let (with, plain, stages) = (vec![], vec![], MAX_STAGES);
+    let mut generator = Generator { random, tracepoints, features, with, plain, stages, names: 0 };
     let with = generator.with();
     let aggregating = generator.random.percent(60);
     let (query, relation) = generator.query(Role::From, aggregating, 0);
@@ -142,8 +145,14 @@ impl Generator<'_> {
             return self.union();
         }
         let role = if role == Role::Kept { role } else { Role::From };
-        let (source, relation) = self.source(role, depth);
-        (vec![source], relation)
+        let (source, mut relation) = self.source(role, depth);
+        let mut sources = vec![source];
+        while sources.len() < 3 && self.random.percent(30) {
+            let (mut source, other) = self.source(role, depth);
+            unite(&mut relation, &mut source, other);
+            sources.push(source);
+        }
+        (sources, relation)
     }
 
     /// One tracepoint or several.
@@ -196,7 +205,7 @@ impl Generator<'_> {
         let deeper = depth < MAX_DEPTH;
         match self.random.below(100) {
             0..=19 if role == Role::Joined => self.temporal(depth),
-            20..=29 if self.features.unnest => self.unnest(depth),
+            20..=29 if self.features.unnest => self.unnest(role, depth),
             30..=34 if self.features.patterns => self.pattern(),
             35..=49 if deeper && self.stages > 0 => {
                 let aggregating = role == Role::Joined && self.random.percent(50);
@@ -243,10 +252,12 @@ impl Generator<'_> {
         (Source::Temporal { keep, n, source: Box::new(source), condition }, relation)
     }
 
-    fn unnest(&mut self, depth: usize) -> (Source, Relation) {
-        let (source, mut relation) = match self.random.percent(80) || depth >= MAX_DEPTH {
+    fn unnest(&mut self, role: Role, depth: usize) -> (Source, Relation) {
+        let (source, mut relation) = match self.random.percent(70) || depth >= MAX_DEPTH {
             true => self.tracepoint(),
-            false => self.source(Role::From, depth),
+            // Not the elements of a choice inside another choice.
+            false if role == Role::Joined && self.random.percent(30) => self.temporal(depth + 1),
+            false => self.source(if role == Role::Kept { role } else { Role::From }, depth + 1),
         };
         let lists = relation.columns.iter_mut().filter(|column| matches!(column.ty, Type::List(_)));
         let mut lists: Vec<&mut Column> = lists.collect();
@@ -264,13 +275,32 @@ impl Generator<'_> {
 
     /// A pattern that fits some tracepoints at least.
     fn pattern(&mut self) -> (Source, Relation) {
-        let named = self.random.pick(self.tracepoints).name.replace('.', "::");
-        let mut segments: Vec<String> = named.split("::").map(str::to_owned).collect();
-        let at = self.random.below(segments.len());
-        segments[at] = self.random.pick(&["*", "**"]).to_string();
-        let pattern = Pattern(segments);
-        let fit: Vec<&Tracepoint> =
+        let named = self.random.pick(self.tracepoints).name.clone();
+        let name = named.strip_suffix("@enter").unwrap_or(&named);
+        let start = self.random.below(name.len());
+        let end = start + 1 + self.random.below(name.len() - start);
+        let (base, location) =
+            name.split_once('@').map_or((name, String::new()), |(base, at)| (base, format!("@{at}")));
+        // Some part of the name is left open; separators are not split.
+        let start = base[..start.min(base.len())].trim_end_matches(':').len();
+        let end = base.len() - base[end.min(base.len())..].trim_start_matches(':').len();
+        let star = if base[start..end].contains(['.', ':']) || self.random.percent(20) { "**" } else { "*" };
+        let glob = format!("{}{star}{}{location}", &base[..start], &base[end..]);
+        let mut pattern = Pattern { glob, field: None };
+        let mut fit: Vec<&Tracepoint> =
             self.tracepoints.iter().filter(|tracepoint| pattern.matches(&tracepoint.name)).collect();
+        let fields = fit.iter().flat_map(|tracepoint| &tracepoint.fields);
+        let plain = |ty: Type| matches!(ty, Type::I64 | Type::String);
+        let fields: Vec<(String, Type)> = fields.filter(|(_, ty)| plain(*ty)).cloned().collect();
+        if !fields.is_empty() && self.random.percent(30) {
+            let (field, ty) = self.random.pick(&fields).clone();
+            let value = some_value(self.random, ty);
+            // A sign is no part of a literal.
+            if !matches!(value, Value::I64(x) if x < 0) {
+                fit.retain(|tracepoint| tracepoint.fields.iter().any(|(known, _)| *known == field));
+                pattern.field = Some((field, value));
+            }
+        }
         let relation = self.tracepoint_relation(&fit);
         (Source::Pattern(pattern), relation)
     }
@@ -287,7 +317,7 @@ impl Generator<'_> {
             _ => JoinKind::Inner,
         };
         let alias = self.name("j");
-        let (source, relation) = self.source(Role::Joined, depth);
+        let (source, relation) = self.joined(depth);
         let (mut guards, mut antis) = (after.guards.clone(), after.antis.clone());
         if kind != JoinKind::Inner {
             guards.push(alias.clone());
@@ -311,6 +341,24 @@ impl Generator<'_> {
             self.expressions(&leaves, Precision::Exact).condition(2)
         });
         Join { kind, alias, source, after: after.alias, condition }
+    }
+
+    /// The source of a join, now and then the same as of another.
+    fn joined(&mut self, depth: usize) -> (Source, Relation) {
+        if !self.plain.is_empty() && self.random.percent(20) {
+            let (source, relation) = self.random.pick(&self.plain).clone();
+            self.stages = self.stages.saturating_sub(relation.stages);
+            return (source, relation);
+        }
+        let (source, relation) = self.source(Role::Joined, depth);
+        let is_plain = match &source {
+            Source::Temporal { source, .. } => matches!(**source, Source::Tracepoint(_)),
+            other => matches!(other, Source::Tracepoint(_)),
+        };
+        if is_plain {
+            self.plain.push((source.clone(), relation.clone()));
+        }
+        (source, relation)
     }
 
     fn steps(&mut self, leaves: &mut Vec<Leaf>) -> Vec<Step> {
@@ -361,6 +409,31 @@ fn leaves(alias: &str, columns: &[Column]) -> Vec<Leaf> {
         precision: column.precision,
     };
     columns.iter().map(leaf).collect()
+}
+
+/// Adds a source to a union: columns of one name are one column. Those of a query take over names of the
+/// union where types agree.
+fn unite(union: &mut Relation, source: &mut Source, mut other: Relation) {
+    if let Source::Query(query) = source {
+        let mut free = union.columns.clone();
+        for (item, column) in query.select.iter_mut().zip(&mut other.columns) {
+            if let Some(place) = free.iter().position(|known| known.ty == column.ty) {
+                column.name = free.swap_remove(place).name;
+                item.name = Some(column.name.clone());
+            }
+        }
+    }
+    for column in other.columns {
+        match union.columns.iter_mut().find(|known| known.name == column.name) {
+            Some(known) => {
+                known.ty = if known.ty == column.ty { known.ty } else { Type::Any };
+                known.precision = known.precision.max(column.precision);
+            }
+            None => union.columns.push(column),
+        }
+    }
+    union.joins |= other.joins;
+    union.stages = union.stages.max(other.stages);
 }
 
 /// An item of SELECT, named so that others can refer to it.

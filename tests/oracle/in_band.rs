@@ -75,7 +75,7 @@ pub(crate) fn ran(
     for step in steps {
         run.step(step)?;
         if run.cut {
-            break;
+            return Ok(Ran { rows: vec![], stamps: run.stamps, cut: true });
         }
     }
     run.check_stamps(dag)?;
@@ -85,23 +85,24 @@ pub(crate) fn ran(
 /// The stage that packs for each join of the query. An alias occurs more than once if its query of
 /// WITH does; then the consumers come in the order of the text.
 fn stages(advice: &[Advice], query: &Query) -> Result<Vec<u16>, String> {
-    let mut unpacked: HashMap<&str, Vec<u16>> = HashMap::new();
-    let mut seen = Vec::new();
+    let mut unpacked: HashMap<&str, Vec<(u16, u16)>> = HashMap::new();
     for advice in advice {
-        if seen.contains(&advice.stage) {
-            continue;
-        }
-        seen.push(advice.stage);
         for instruction in &advice.instructions {
             if let Instruction::Unpack { bag, alias, .. } = instruction {
-                unpacked.entry(alias).or_default().push(bag.stage);
+                let found = unpacked.entry(alias).or_default();
+                // A stage has one advice for each of its tracepoints.
+                if !found.contains(&(advice.stage, bag.stage)) {
+                    found.push((advice.stage, bag.stage));
+                }
             }
         }
     }
     let mut stages = Vec::new();
     for join in joins_of(query) {
-        let found = unpacked.get_mut(join.alias.as_str()).filter(|found| !found.is_empty());
-        stages.push(found.ok_or_else(|| format!("nothing unpacks {}", join.alias))?.remove(0));
+        let found = unpacked.get_mut(join.alias.as_str());
+        let found = found.ok_or_else(|| format!("nothing unpacks: {}", join.alias))?;
+        // The last may be shared by all that follow.
+        stages.push(if found.len() > 1 { found.remove(0).1 } else { found[0].1 });
     }
     Ok(stages)
 }
@@ -120,7 +121,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn step(&mut self, step: &Step) -> Result<(), String> {
         match step {
-            Step::Request => self.branches = BTreeMap::from([(0, (Baggage::new(), 0))]),
+            Step::Request => self.branches = BTreeMap::from([(0, (Baggage::begin(), 0))]),
             Step::Event(branch, event) => {
                 let (mut baggage, process) = self.take(*branch);
                 self.fire(event, Some(&mut baggage), process)?;
@@ -193,19 +194,19 @@ impl Run<'_> {
                 Some(Effect::Emit(emission)) => self.parts[process].add(&emission),
                 None => {}
             }
-            if loss.truncated > 0 {
-                return Err("the baggage is not complete".into());
-            }
             self.parts[process].loss.merge(&loss);
         }
         if let Some(baggage) = &mut baggage {
             for (bag, keep, groups) in packed {
+                let tuples = groups.len();
                 let stamp = baggage.pack(bag, keep, groups);
-                if matches!(keep, Keep::MostRecent(_)) && stamp.is_none() {
+                if matches!(keep, Keep::MostRecent(_)) && stamp.is_none() && tuples > 0 {
                     return Err("MostRecent gave no stamp".into());
                 }
                 if keep != Keep::All {
-                    self.stamps.given.insert((id, bag.stage), stamp);
+                    // Of a union, the same event may pack more than once.
+                    let given = self.stamps.given.entry((id, bag.stage)).or_default();
+                    *given = given.or(stamp);
                 }
             }
         }
@@ -228,35 +229,42 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// What the frontend makes of the merged groups.
     fn finish(mut self, program: &Program) -> Result<Ran, String> {
         let mut whole = Part::empty();
         self.parts.drain(..).for_each(|part| whole.merge(part));
+        if whole.loss.truncated > 0 || whole.loss.uncertain > 0 {
+            return Err("the baggage is not complete".into());
+        }
         let output = &program.output;
         let mut errors = Errors::default();
         let mut rows: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
         for group in whole.groups.iter().flatten() {
-            let merged = output.row(&group.key, group.n, &group.states, 1.0, &mut errors);
-            if output.having.as_ref().is_some_and(|having| !having.holds(&merged, &mut errors)) {
-                continue;
-            }
-            let columns = output.columns.iter();
-            let row: Vec<Value> = columns.map(|column| column.expr.eval(&merged, &mut errors)).collect();
+            let row = output.row(&group.key, group.n, &group.states, 1.0, &mut errors);
+            let shown = output.columns.iter().map(|column| column.expr.eval(&row, &mut errors)).collect();
             let times = if output.form == Form::Rows { group.n } else { 1 };
-            rows.extend((0..times).map(|_| (merged.clone(), row.clone())));
+            rows.extend((0..times).map(|_| (row.clone(), Vec::clone(&shown))));
+        }
+        if let Some(having) = &output.having {
+            rows.retain(|(row, _)| having.holds(row, &mut errors));
         }
         if output.distinct {
-            let mut seen = std::collections::HashSet::new();
-            rows.retain(|(_, row)| seen.insert(row.clone()));
+            let mut seen: Vec<Vec<Value>> = Vec::new();
+            rows.retain(|(_, shown)| {
+                let new = !seen.contains(shown);
+                seen.extend(new.then(|| shown.clone()));
+                new
+            });
         }
         for (expr, descending) in output.order.iter().rev() {
             rows.sort_by(|(a, _), (b, _)| {
-                let value = |row: &[Value]| expr.eval(row, &mut Errors::default());
-                let order = value(a).total_cmp(&value(b));
+                let mut errors = Errors::default();
+                let order = expr.eval(a, &mut errors).total_cmp(&expr.eval(b, &mut errors));
                 if *descending { order.reverse() } else { order }
             });
         }
-        let limit = output.limit.map_or(usize::MAX, |limit| limit as usize);
-        let rows = rows.into_iter().take(limit).map(|(_, row)| row).collect();
+        let limit = output.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let rows = rows.into_iter().take(limit).map(|(_, shown)| shown).collect();
         Ok(Ran { rows, stamps: self.stamps, cut: self.cut || whole.loss.dropped > 0 })
     }
 }

@@ -62,7 +62,11 @@ impl Display for Source {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Source::Tracepoint(name) | Source::Named(name) => f.write_str(name),
-            Source::Pattern(Pattern(segments)) => f.write_str(&segments.join("::")),
+            Source::Pattern(Pattern { glob, field }) => {
+                f.write_str(glob)?;
+                let Some((field, value)) = field else { return Ok(()) };
+                write!(f, "[{field}={}]", Expr::Literal(value.clone()))
+            }
             Source::Query(query) => write!(f, "({query:#})"),
             Source::Unnest(source, field) => write!(f, "UNNEST({source}, {field})"),
             Source::Temporal { keep, n, source, condition } => {

@@ -61,9 +61,12 @@ pub(crate) enum Keep {
     MostRecent,
 }
 
-/// A pattern of tracepoints: segments, of which `*` is any one and `**` any number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pattern(pub(crate) Vec<String>);
+/// A pattern of tracepoints: `*` is a part of a segment, `**` any text. It may ask for a field's value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Pattern {
+    pub(crate) glob: String,
+    pub(crate) field: Option<(String, Value)>,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Step {
@@ -229,21 +232,32 @@ impl Source {
 }
 
 impl Pattern {
-    /// Whether a tracepoint has a name like this.
+    /// Whether a tracepoint has a name like this. A function alone means its entry.
     pub(crate) fn matches(&self, tracepoint: &str) -> bool {
-        let segments: Vec<&str> = tracepoint.split("::").flat_map(|part| part.split('.')).collect();
-        fits(&self.0, &segments)
+        let split = |text: &'_ str| match text.split_once('@') {
+            Some((name, location)) => (name.to_owned(), Some(location.to_owned())),
+            None => (text.to_owned(), None),
+        };
+        let ((wanted, location), (name, at)) = (split(&self.glob), split(tracepoint));
+        let placed = match location {
+            Some(_) => at == location,
+            None => at.is_none_or(|at| at == "enter"),
+        };
+        placed && fits(&wanted, &name)
     }
 }
 
-fn fits(pattern: &[String], segments: &[&str]) -> bool {
-    match pattern {
-        [] => segments.is_empty(),
-        [first, rest @ ..] if first == "**" => (0..=segments.len()).any(|skip| fits(rest, &segments[skip..])),
-        [first, rest @ ..] => {
-            segments.first().is_some_and(|segment| first == "*" || first == segment)
-                && fits(rest, &segments[1..])
-        }
+fn fits(glob: &str, name: &str) -> bool {
+    let mut ends = (0..=name.len()).filter(|end| name.is_char_boundary(*end));
+    if let Some(rest) = glob.strip_prefix("**") {
+        return ends.any(|end| fits(rest, &name[end..]));
+    }
+    if let Some(rest) = glob.strip_prefix('*') {
+        return ends.any(|end| !name[..end].contains(['.', ':']) && fits(rest, &name[end..]));
+    }
+    match glob.chars().next() {
+        None => name.is_empty(),
+        Some(first) => name.strip_prefix(first).is_some_and(|rest| fits(&glob[first.len_utf8()..], rest)),
     }
 }
 

@@ -19,7 +19,9 @@ impl Generator<'_> {
     pub(crate) fn select(&mut self, leaves: &[Leaf], aggregating: bool, whole: bool) -> Selected {
         let mut selected = if aggregating { self.groups(leaves, whole) } else { self.values(leaves) };
         let exact = selected.columns.iter().all(|column| column.precision != Precision::Rough);
-        selected.distinct = self.features.distinct && exact && self.random.percent(15);
+        // The groups of a query inside another are distinct anyway, and it may not say so.
+        let allowed = self.features.distinct && exact && (whole || !aggregating);
+        selected.distinct = allowed && self.random.percent(15);
         selected
     }
 
@@ -142,7 +144,8 @@ impl Generator<'_> {
                 Leaf { expr, ty, precision: Precision::Exact }
             }
         };
-        let deviates = self.features.deviation && argument.ty != Type::Duration && self.random.percent(25);
+        let exact = argument.ty == Type::F64 && argument.precision == Precision::Dyadic;
+        let deviates = self.features.deviation && exact && self.random.percent(40);
         let aggregate = match self.random.percent(60) {
             _ if deviates => self.random.pick(&[Aggregate::StdDev, Aggregate::Variance]).clone(),
             true => Aggregate::Sum,
@@ -162,6 +165,9 @@ impl Generator<'_> {
         let mut kinds = Vec::new();
         kinds.extend(self.features.any.then_some(Aggregate::Any));
         kinds.extend(self.features.count_distinct.then_some(Aggregate::CountDistinct));
+        if self.features.deviation {
+            kinds.extend([Aggregate::StdDev, Aggregate::Variance]);
+        }
         if self.features.quantile {
             kinds.extend([0.5, 0.9, 0.99, 0.25].map(Aggregate::Quantile));
         }
@@ -171,12 +177,13 @@ impl Generator<'_> {
         let kind = self.random.pick(&kinds).clone();
         let fits = |ty: Type| match kind {
             Aggregate::Quantile(_) => matches!(ty, Type::I64 | Type::U64 | Type::Duration),
+            Aggregate::StdDev | Aggregate::Variance => matches!(ty, Type::I64 | Type::U64 | Type::F64),
             _ => true,
         };
         let leaf = self.expressions(leaves, Precision::Exact).column(fits)?;
         let ty = match kind {
             Aggregate::CountDistinct => Type::U64,
-            Aggregate::Quantile(_) => Type::F64,
+            Aggregate::Quantile(_) | Aggregate::StdDev | Aggregate::Variance => Type::F64,
             _ => leaf.ty,
         };
         let expr = Expr::Aggregate(kind, Box::new(leaf.expr));
@@ -199,7 +206,9 @@ impl Generator<'_> {
     }
 }
 
+/// Whether nothing can be computed from an aggregate, because it is known within bounds only.
 fn is_sketch(expr: &Expr) -> bool {
-    matches!(expr, Expr::Aggregate(Aggregate::Any | Aggregate::Quantile(_) | Aggregate::CountDistinct, _))
-        || expr.children().into_iter().any(is_sketch)
+    let Expr::Aggregate(aggregate, _) = expr else { return expr.children().into_iter().any(is_sketch) };
+    use Aggregate::{Any, CountDistinct, Quantile, StdDev, Variance};
+    matches!(aggregate, Any | CountDistinct | Quantile(_) | StdDev | Variance)
 }

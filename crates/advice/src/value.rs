@@ -282,18 +282,30 @@ impl PartialEq for Value {
 
 impl Eq for Value {}
 
+/// Tells the types apart whose values have the same bits: where hashes are counted, two values that hash
+/// alike are one.
+#[repr(u64)]
+enum Salt {
+    Null = 0x9e37_79b9_7f4a_7c15,
+    Bool = 0xc2b2_ae3d_27d4_eb4f,
+    Double = 0x1656_67b1_9e37_79f9,
+    Timestamp = 0x27d4_eb2f_1656_67c5,
+    Duration = 0xff51_afd7_ed55_8ccd,
+}
+
 impl Hash for Value {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
-            Value::Null => state.write_u8(0),
-            Value::Bool(x) => state.write_u8(1 + u8::from(*x)),
+            Value::Null => state.write_u64(Salt::Null as u64),
+            Value::Bool(x) => state.write_u64(Salt::Bool as u64 ^ u64::from(*x)),
             // Equal integers hash alike whatever their type: both wrap to the same 64 bits.
             Value::I64(x) => state.write_u64(*x as u64),
             Value::U64(x) => state.write_u64(*x),
-            Value::F64(x) => state.write_u64(canonical(*x).to_bits()),
+            Value::F64(x) => state.write_u64(Salt::Double as u64 ^ canonical(*x).to_bits()),
             Value::Str(x) => x.hash(state),
             Value::Bytes(x) => x.hash(state),
-            Value::Timestamp(x) | Value::Duration(x) => state.write_i64(*x),
+            Value::Timestamp(x) => state.write_u64(Salt::Timestamp as u64 ^ *x as u64),
+            Value::Duration(x) => state.write_u64(Salt::Duration as u64 ^ *x as u64),
             Value::List(x) => x.hash(state),
         }
     }
@@ -367,6 +379,22 @@ mod tests {
     fn every_nan_is_one_group() {
         assert_eq!(Value::F64(f64::NAN), Value::F64(-f64::NAN));
         assert_eq!(Value::F64(0.0), Value::F64(-0.0));
+    }
+
+    #[test]
+    fn values_of_different_types_hash_differently() {
+        let values = [
+            Value::Null,
+            Value::Bool(false),
+            Value::I64(0),
+            Value::F64(0.0),
+            Value::Timestamp(0),
+            Value::Duration(0),
+            Value::str(""),
+        ];
+        let hashes: std::collections::HashSet<u64> =
+            values.iter().map(|value| crate::eval::stable_hash(std::slice::from_ref(value))).collect();
+        assert_eq!(hashes.len(), values.len());
     }
 
     #[test]

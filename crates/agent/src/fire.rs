@@ -117,14 +117,17 @@ impl Event<'_> {
         baggage: Option<&Baggage>,
         packed: &mut Vec<Packed>,
     ) {
-        let table = &mut *self.table;
+        let (table, tracepoint) = (&mut *self.table, self.tracepoint);
         let step = move || {
             let mut loss = Loss::default();
             let effect = run(&knot.linked, observed, baggage, &mut loss);
             let part = table.part(knot.linked.advice.query);
             match effect {
                 Some(Effect::Emit(emission)) => part.add(&emission),
-                Some(Effect::Pack(..)) if baggage.is_none() => loss.outside_request += 1,
+                Some(Effect::Pack(..)) if baggage.is_none() => {
+                    loss.outside_request += 1;
+                    tell_of_leak(tracepoint);
+                }
                 Some(Effect::Pack(bag, keep, groups)) => {
                     let rows: usize = groups.iter().map(Groups::len).sum();
                     part.cost.packed = part.cost.packed.saturating_add(rows as u64);
@@ -197,4 +200,13 @@ fn request() -> Value {
 /// A request's id as queries see it.
 pub fn request_id(id: u128) -> Value {
     Value::str(format!("{id:032x}"))
+}
+
+/// Names the call site of a tuple that was packed outside any request, while somebody looks for them.
+#[cold]
+fn tell_of_leak(tracepoint: &'static Tracepoint) {
+    if pivot_baggage::leaks::watching() {
+        let exports = tracepoint.exports();
+        pivot_baggage::leaks::outside(&exports.tracepoint, &exports.file, exports.line);
+    }
 }

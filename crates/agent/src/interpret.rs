@@ -212,7 +212,9 @@ impl Run<'_> {
                 Some(regrouped(&groups, keys, folds, finished, self.errors))
             }
         };
-        self.join(&groups, finished.as_deref(), joining, incomplete);
+        // Groups that are finished bring no states.
+        let aggregates = if finished.is_some() { &[] } else { joining.aggregates };
+        self.join(&groups, finished.as_deref(), &Joining { aggregates, ..*joining }, incomplete);
     }
 
     fn join(

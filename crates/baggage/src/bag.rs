@@ -34,6 +34,9 @@ pub enum Bag {
         /// At least one, by stamp and position, all with rows of one shape.
         slots: Vec<Slot>,
     },
+    /// Tuples that a temporal bag had chosen had to be left behind, so nobody can tell any more
+    /// which are the first or the last. Whatever it is merged with is lost too.
+    Lost,
 }
 
 /// One tuple that a temporal bag has chosen, with the rows of the joins below it, possibly none.
@@ -92,6 +95,10 @@ impl Bag {
 
     /// Adds the tuples of another bag.
     pub fn merge(&mut self, other: Bag) -> Merged {
+        if let (Bag::Lost, _) | (_, Bag::Lost) = (&*self, &other) {
+            *self = Bag::Lost;
+            return Merged::Both;
+        }
         match self.shape().cmp(&other.shape()) {
             Ordering::Less => return Merged::One,
             Ordering::Greater => {
@@ -103,9 +110,9 @@ impl Bag {
         match (self, other) {
             (Bag::Grouped { rows, cut }, Bag::Grouped { rows: more, cut: other_cut }) => {
                 rows.merge(&more);
-                *cut = [*cut, other_cut].into_iter().flatten().min();
-                if let Some(cut) = *cut {
-                    rows.retain(|group| stable_hash(&group.key) < cut);
+                if let Some(threshold) = [*cut, other_cut].into_iter().flatten().min() {
+                    *cut = Some(threshold);
+                    rows.retain(|group| stable_hash(&group.key) < threshold);
                 }
             }
             (Bag::First { n, slots }, Bag::First { slots: more, .. }) => {
@@ -121,25 +128,40 @@ impl Bag {
         Merged::Both
     }
 
+    /// Drops the groups beyond a threshold, and will from now on. Tells how many went.
+    pub fn cut_at(&mut self, threshold: u64) -> u64 {
+        let Bag::Grouped { rows, cut } = self else { return 0 };
+        let before = rows.len();
+        *cut = Some(cut.map_or(threshold, |cut| cut.min(threshold)));
+        rows.retain(|group| stable_hash(&group.key) < threshold);
+        (before - rows.len()) as u64
+    }
+
     /// All rows: what an advice that unpacks the bag joins with.
     pub fn rows(&self) -> Cow<'_, Groups> {
         match self {
             Bag::Grouped { rows, .. } => Cow::Borrowed(rows),
             Bag::First { slots, .. } | Bag::MostRecent { slots, .. } => sum(slots),
+            Bag::Lost => sum(&[]),
         }
     }
 
     /// The chosen tuples of a temporal bag, in their order; none of a grouped one.
     pub fn slots(&self) -> &[Slot] {
         match self {
-            Bag::Grouped { .. } => &[],
+            Bag::Grouped { .. } | Bag::Lost => &[],
             Bag::First { slots, .. } | Bag::MostRecent { slots, .. } => slots,
         }
     }
 
-    /// Whether groups were dropped.
-    pub fn is_cut(&self) -> bool {
-        matches!(self, Bag::Grouped { cut: Some(_), .. })
+    /// The threshold at which groups were cut off.
+    pub fn cut(&self) -> Option<u64> {
+        if let Bag::Grouped { cut, .. } = self { *cut } else { None }
+    }
+
+    /// Whether tuples are missing.
+    pub fn lacks(&self) -> bool {
+        matches!(self, Bag::Grouped { cut: Some(_), .. } | Bag::Lost)
     }
 
     /// What two bags must agree on to be merged, in an order: kind, bound, columns.
@@ -148,6 +170,7 @@ impl Bag {
             Bag::Grouped { rows, .. } => (0, 0, Some(Columns(rows))),
             Bag::First { n, slots } => (1, *n, slots.first().map(|slot| Columns(&slot.rows))),
             Bag::MostRecent { n, slots } => (2, *n, slots.first().map(|slot| Columns(&slot.rows))),
+            Bag::Lost => (3, 0, None),
         }
     }
 }
@@ -300,7 +323,7 @@ mod tests {
         let keys: Vec<u64> = (0..100).collect();
         let half = u64::MAX / 2;
         let cut = merged(bag(Keep::All, &keys), Bag::Grouped { rows: rows(&[]), cut: Some(half) });
-        assert!(cut.is_cut() && (20..80).contains(&cut.rows().len()));
+        assert!(cut.lacks() && (20..80).contains(&cut.rows().len()));
         assert_eq!(merged(bag(Keep::All, &keys), cut.clone()).rows().len(), cut.rows().len());
         let lower = Bag::Grouped { rows: rows(&[]), cut: Some(half / 2) };
         assert!(merged(cut.clone(), lower).rows().len() < cut.rows().len());

@@ -6,8 +6,8 @@
 use crate::bag::Bag;
 use crate::branch::{Branch, Refusal};
 use crate::clock::{self, Hlc, Stamp};
-use crate::losses;
 use crate::share::Share;
+use crate::{leaks, losses};
 use pivot_advice::{BagKey, Groups, Keep, QueryId};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -66,12 +66,22 @@ impl Baggage {
         self.0.as_deref()
     }
 
-    pub(crate) fn into_branch(self) -> Option<Box<Branch>> {
-        self.0
+    pub(crate) fn into_branch(mut self) -> Option<Box<Branch>> {
+        self.0.take()
     }
 
+    /// The branch, to be changed.
     fn born(&mut self) -> &mut Branch {
-        self.0.get_or_insert_with(|| Box::new(Branch::root()))
+        let branch = self.0.get_or_insert_with(|| Box::new(Branch::root()));
+        branch.came = None;
+        branch
+    }
+
+    /// Lets it be dropped without being joined: what it carries goes on elsewhere.
+    pub(crate) fn forgive(&mut self) {
+        if let Some(branch) = &mut self.0 {
+            branch.origin = None;
+        }
     }
 
     /// Whether it carries nothing, not even an id.
@@ -86,7 +96,7 @@ impl Baggage {
 
     /// The id of the request; gives it one if it has none, and from then on the baggage travels.
     pub fn request_or_begin(&mut self) -> u128 {
-        self.born().request
+        self.request().unwrap_or_else(|| self.born().request)
     }
 
     /// When the request began, in nanoseconds since the Unix epoch, rounded down to milliseconds.
@@ -98,23 +108,27 @@ impl Baggage {
     }
 
     /// Divides the branch: both sides see what happened so far, and not each other until joined.
+    #[track_caller]
     pub fn fork(&mut self) -> Baggage {
-        match &mut self.0 {
-            None if !carrying() => Baggage::new(),
-            _ => Baggage::of(self.born().fork()),
+        if self.is_unborn() && !carrying() {
+            return Baggage::new();
         }
+        let mut branch = self.born().fork();
+        branch.origin = leaks::origin();
+        Baggage::of(branch)
     }
 
     /// Takes in a branch that has ended: from now on what it packed happened before.
+    #[track_caller]
     pub fn join(&mut self, other: Baggage) -> Joined {
-        let Some(mut theirs) = other.0 else { return Joined::Merged };
-        let Some(mine) = &mut self.0 else {
+        let Some(mut theirs) = other.into_branch() else { return Joined::Merged };
+        if self.is_unborn() {
             // It was born further on than here, where the request had begun at some time before.
-            theirs.began_ms = None;
+            (theirs.began_ms, theirs.came, theirs.origin) = (None, None, None);
             self.0 = Some(theirs);
             return Joined::Merged;
-        };
-        match mine.join(*theirs) {
+        }
+        match self.born().join(*theirs) {
             Ok(mismatches) => {
                 note_mismatches(mismatches);
                 Joined::Merged
@@ -125,9 +139,16 @@ impl Baggage {
             }
             Err(Refusal::Foreign) => {
                 losses::FOREIGN.add(1);
+                leaks::crossed();
                 Joined::Foreign
             }
         }
+    }
+
+    /// Whether the other is a branch of the same request that this one may join.
+    pub fn is_akin(&self, other: &Baggage) -> bool {
+        let id = |branch: &Branch| (branch.request, branch.root);
+        self.branch().map(id) == other.branch().map(id)
     }
 
     /// A branch for a message without a reply. It sees what happened so far; should it be joined
@@ -151,36 +172,49 @@ impl Baggage {
     ) -> Option<Stamp> {
         let mut stamp = Stamp { clock: Hlc::default(), nonce: 0 };
         if keep != Keep::All {
-            if matches!(keep, Keep::First(n) if self.has_first(key, n)) {
+            if self.refuses(key, keep) {
                 return None;
             }
             let branch = self.born();
             stamp = Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
         }
-        let bag = Bag::packed(keep, tuples, stamp)?;
+        let mut bag = Bag::packed(keep, tuples, stamp)?;
         let branch = self.born();
+        if let Some(cut) = branch.cut(key) {
+            losses::OVERFLOWED.add(bag.cut_at(cut));
+        }
         let mismatches = branch.active.add(key, bag);
         branch.partial |= mismatches > 0;
         note_mismatches(mismatches);
         (keep != Keep::All).then_some(stamp)
     }
 
-    /// Whether the first n are chosen: whatever is packed now comes after all that is visible.
-    fn has_first(&self, key: BagKey, n: u32) -> bool {
-        let full = |bag: &Bag| matches!(bag, Bag::First { slots, .. } if slots.len() >= n as usize);
-        n == 0 || self.visible(key).is_some_and(|bag| full(&bag))
+    /// Whether a temporal bag takes nothing more: its tuples were lost, or the first n are chosen,
+    /// and whatever is packed now comes after all that is visible.
+    fn refuses(&self, key: BagKey, keep: Keep) -> bool {
+        let bags = self.branch().into_iter().flat_map(|branch| branch.visible(key));
+        let mut first = 0;
+        for bag in bags.filter_map(|section| section.bag()) {
+            match bag {
+                Bag::Lost => return true,
+                Bag::First { slots, .. } => first += slots.len(),
+                _ => {}
+            }
+        }
+        matches!(keep, Keep::First(n) if first >= n as usize)
     }
 
     /// The rows that happened before and are still carried; None if there is no such bag.
     pub fn unpack(&self, key: BagKey) -> Option<Cow<'_, Groups>> {
         Some(match self.visible(key)? {
+            Cow::Borrowed(Bag::Lost) | Cow::Owned(Bag::Lost) => return None,
             Cow::Borrowed(bag) => bag.rows(),
             Cow::Owned(bag) => Cow::Owned(bag.rows().into_owned()),
         })
     }
 
     fn visible(&self, key: BagKey) -> Option<Cow<'_, Bag>> {
-        let mut bags = self.branch()?.visible(key);
+        let mut bags = self.branch()?.visible(key).filter_map(|section| section.bag());
         let first = Cow::Borrowed(bags.next()?);
         Some(bags.fold(first, |mut all, bag| {
             // Of two shapes the one shows that a join would keep.
@@ -191,14 +225,25 @@ impl Baggage {
 
     /// Drops the bags of queries that were retired.
     pub fn retire(&mut self, is_retired: impl Fn(QueryId) -> bool) {
-        if let Some(branch) = &mut self.0 {
-            branch.retain(|key| !is_retired(key.query));
+        if !self.is_unborn() {
+            self.born().retain(|key| !is_retired(key.query));
         }
     }
 
-    /// Whether something that happened before may be missing.
+    /// Whether something that happened before may be missing, in any bag.
     pub fn is_partial(&self) -> bool {
-        self.branch().is_some_and(|branch| branch.partial || branch.bags().any(|(_, bag)| bag.is_cut()))
+        self.branch().is_some_and(|branch| branch.partial || branch.bags().any(|(_, bag)| bag.lacks()))
+    }
+
+    /// Whether a bag may lack tuples that happened before. Bytes that cannot be read are found out
+    /// when they are unpacked, so this says more after an unpack than before.
+    pub fn lacks(&self, key: BagKey) -> bool {
+        self.branch().is_some_and(|branch| branch.partial || branch.visible(key).any(|bag| bag.lacks()))
+    }
+
+    /// The threshold at which a bag was cut: it has every group whose key hashes below, and no other.
+    pub fn cut(&self, key: BagKey) -> Option<u64> {
+        self.branch()?.cut(key)
     }
 
     /// The fraction of requests that sampling keeps, in 0..=1: the smallest rate met on the way.
@@ -208,8 +253,9 @@ impl Baggage {
 
     /// Lowers the fraction of requests that sampling keeps.
     pub fn keep_at_most(&mut self, fraction: f64) {
-        let branch = self.born();
-        branch.keep = branch.keep.min(fraction.clamp(0.0, 1.0));
+        if fraction < self.keep() {
+            self.born().keep = fraction.max(0.0);
+        }
     }
 
     /// How many instances it carries that other branches may hold too.
@@ -226,6 +272,15 @@ impl Baggage {
     pub fn limit_depth(&mut self, levels: u8) {
         let branch = self.born();
         branch.depth_limit = branch.depth_limit.min(levels);
+    }
+}
+
+/// A branch that ends without being joined, sent or detached is a leak, if anybody watches.
+impl Drop for Baggage {
+    fn drop(&mut self) {
+        if let Some(origin) = self.0.as_ref().and_then(|branch| branch.origin) {
+            leaks::dropped(origin);
+        }
     }
 }
 

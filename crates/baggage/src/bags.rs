@@ -1,12 +1,13 @@
 //! All bags of one branch or of one frozen instance, by key.
 
 use crate::bag::{Bag, Merged};
+use crate::section::Section;
 use pivot_advice::BagKey;
 
 /// Bags by key. A request has a handful, so a sorted list serves better than a tree.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Bags {
-    bags: Vec<(BagKey, Bag)>,
+    bags: Vec<(BagKey, Section)>,
 }
 
 /// How many bags were lost because two of one key had different shapes.
@@ -17,27 +18,40 @@ impl Bags {
         self.bags.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &(BagKey, Bag)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(BagKey, Section)> {
         self.bags.iter()
     }
 
-    pub(crate) fn get(&self, key: BagKey) -> Option<&Bag> {
+    pub(crate) fn get(&self, key: BagKey) -> Option<&Section> {
         let found = self.bags.binary_search_by_key(&key, |(key, _)| *key).ok()?;
         Some(&self.bags[found].1)
     }
 
     /// Adds the tuples of a bag.
     pub(crate) fn add(&mut self, key: BagKey, bag: Bag) -> Mismatches {
+        self.add_section(key, Section::of(bag))
+    }
+
+    fn add_section(&mut self, key: BagKey, section: Section) -> Mismatches {
         match self.bags.binary_search_by_key(&key, |(key, _)| *key) {
-            Ok(found) => match self.bags[found].1.merge(bag) {
+            Ok(found) => match self.bags[found].1.merge(section) {
                 Merged::Both => 0,
                 Merged::One => 1,
             },
             Err(place) => {
-                self.bags.insert(place, (key, bag));
+                self.bags.insert(place, (key, section));
                 0
             }
         }
+    }
+
+    /// Adds a bag unless one of that key is there. Tells whether it did.
+    pub(crate) fn insert(&mut self, key: BagKey, section: Section) -> bool {
+        let place = self.bags.binary_search_by_key(&key, |(key, _)| *key).err();
+        if let Some(place) = place {
+            self.bags.insert(place, (key, section));
+        }
+        place.is_some()
     }
 
     /// Adds the tuples of all bags.
@@ -46,7 +60,16 @@ impl Bags {
             *self = other;
             return 0;
         }
-        other.bags.into_iter().map(|(key, bag)| self.add(key, bag)).sum()
+        other.bags.into_iter().map(|(key, section)| self.add_section(key, section)).sum()
+    }
+
+    /// Changes the bag of a key; None takes it away.
+    pub(crate) fn change(&mut self, key: BagKey, change: impl FnOnce(&Bag) -> Option<Bag>) {
+        let Ok(found) = self.bags.binary_search_by_key(&key, |(key, _)| *key) else { return };
+        match self.bags[found].1.bag().and_then(change) {
+            Some(bag) => self.bags[found].1 = Section::of(bag),
+            None => drop(self.bags.remove(found)),
+        }
     }
 
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(BagKey) -> bool) {

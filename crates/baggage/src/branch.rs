@@ -23,12 +23,14 @@
 //! An **anonymous** branch owns no share, because none was left to divide. What it and its parent
 //! hold in common never folds, and what it gathered takes a uid when it leaves the process.
 
-use crate::bag::Bag;
 use crate::bags::{Bags, Mismatches};
 use crate::clock::Hlc;
 use crate::random::{random, random128};
+use crate::section::Section;
 use crate::share::{MAX_DEPTH, Share};
-use pivot_advice::{BagKey, QueryId};
+use crate::slice::Slice;
+use pivot_advice::BagKey;
+use std::panic::Location;
 use std::sync::Arc;
 
 /// Contributions of which several branches may hold copies. Its bags do not change any more.
@@ -48,8 +50,7 @@ impl Instance {
     fn restore(&mut self, copy: &Instance) {
         for (key, bag) in copy.bags.iter() {
             if self.bags.get(*key).is_none() {
-                // A key that is not there cannot have another shape.
-                let _none = Arc::make_mut(&mut self.bags).add(*key, bag.clone());
+                Arc::make_mut(&mut self.bags).insert(*key, bag.clone());
             }
         }
     }
@@ -79,6 +80,15 @@ pub(crate) struct Branch {
     pub(crate) frozen: Vec<Instance>,
     /// Fields of the encoded form that this build does not know.
     pub(crate) unknown: Vec<u8>,
+    /// The bytes in which it arrived, as long as nothing has changed.
+    pub(crate) came: Option<Slice>,
+    /// Where it was forked or decoded, if leaks are being watched.
+    pub(crate) origin: Option<&'static Location<'static>>,
+}
+
+/// The root with which a request begins. It follows from the request's id, so it need not travel.
+pub(crate) fn first_root(request: u128) -> u64 {
+    request as u64
 }
 
 /// Why a join was refused.
@@ -91,9 +101,10 @@ pub(crate) enum Refusal {
 impl Branch {
     /// The only branch of a new request.
     pub(crate) fn root() -> Branch {
+        let request = random128();
         Branch {
-            request: random128(),
-            root: random(),
+            request,
+            root: first_root(request),
             share: Share::whole(),
             outstanding: 0,
             depth_limit: MAX_DEPTH,
@@ -105,6 +116,8 @@ impl Branch {
             active: Bags::default(),
             frozen: Vec::new(),
             unknown: Vec::new(),
+            came: None,
+            origin: None,
         }
     }
 
@@ -215,26 +228,14 @@ impl Branch {
     }
 
     /// Every bag of a key: its tuples are those of all of them together.
-    pub(crate) fn visible(&self, key: BagKey) -> impl Iterator<Item = &Bag> {
+    pub(crate) fn visible(&self, key: BagKey) -> impl Iterator<Item = &Section> {
         let frozen = self.frozen.iter().filter_map(move |instance| instance.bags.get(key));
         self.active.get(key).into_iter().chain(frozen)
     }
 
     /// All bags, those of one key once for each place that holds one.
-    pub(crate) fn bags(&self) -> impl Iterator<Item = &(BagKey, Bag)> {
+    pub(crate) fn bags(&self) -> impl Iterator<Item = &(BagKey, Section)> {
         self.active.iter().chain(self.frozen.iter().flat_map(|instance| instance.bags.iter()))
-    }
-
-    /// Forgets the bags of the newest query. Gives how many there were.
-    pub(crate) fn forget_newest(&mut self) -> u64 {
-        let age = |query: QueryId| (query.number, query.frontend);
-        let Some(newest) = self.bags().map(|(key, _)| key.query).max_by_key(|query| age(*query)) else {
-            return 0;
-        };
-        let forgotten = self.bags().filter(|(key, _)| key.query == newest).count();
-        self.retain(|key| key.query != newest);
-        self.partial = true;
-        forgotten as u64
     }
 
     /// Forgets bags. Instances stay even without bags: what is recognised by them must stay so.
@@ -271,10 +272,11 @@ fn unite(mine: &mut Vec<Instance>, theirs: Vec<Instance>) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::bag::Bag;
     use pivot_advice::{Groups, Keep, Value};
     use proptest::prelude::*;
 
-    const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
+    const KEY: BagKey = BagKey { query: pivot_advice::QueryId { frontend: 1, number: 7 }, stage: 1 };
 
     fn pack(branch: &mut Branch, value: u64) {
         let mut rows = Groups::new(1, &[]);
@@ -320,20 +322,25 @@ mod tests {
         let _child = parent.fork();
         pack(&mut parent, 2);
         let (detached, mismatches) = parent.detach();
-        let rows = detached.active.get(KEY).unwrap().rows().into_owned();
+        let rows = detached.active.get(KEY).unwrap().bag().unwrap().rows().into_owned();
         assert_eq!((rows.len(), mismatches, detached.frozen.len()), (2, 0, 0));
         assert_eq!(parent.join(detached), Err(Refusal::Foreign));
     }
 
     #[test]
-    fn a_copy_that_lost_a_bag_on_its_way_gets_it_back() {
+    fn a_cut_in_one_branch_holds_wherever_it_comes() {
         let mut parent = Branch::root();
-        pack(&mut parent, 1);
+        (0..100).for_each(|value| pack(&mut parent, value));
         let mut child = parent.fork();
-        assert_eq!((child.forget_newest(), child.forget_newest()), (1, 0));
-        assert_eq!(child.join(parent), Ok(0));
-        assert_eq!(child.active.get(KEY).unwrap().rows().len(), 1);
-        assert!(child.partial);
+        let cut = crate::cut::cut_newest(&mut child, 100);
+        assert!(cut > 10 && child.active.get(KEY).unwrap().lacks());
+        assert!((0..2).all(|_| crate::cut::cut_newest(&mut child, 9) > 0));
+        let (threshold, grandchild) = (child.cut(KEY), child.fork());
+        assert_eq!((parent.cut(KEY), grandchild.cut(KEY)), (None, threshold));
+        assert_eq!((parent.join(grandchild), parent.join(child)), (Ok(0), Ok(0)));
+        let folded = parent.active.get(KEY).unwrap().bag().unwrap();
+        assert_eq!((parent.cut(KEY), folded.cut(), parent.partial), (threshold, threshold, false));
+        assert!(!folded.rows().is_empty() && folded.rows().len() < 100 - cut as usize);
     }
 
     /// The module's invariant, for every instance of every copy against every live branch.

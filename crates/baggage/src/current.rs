@@ -4,13 +4,27 @@
 //! finds no request instead of a panic. A scope belongs to its thread and must not be held across
 //! an `.await`: a future carries its own baggage, see [`crate::future`].
 
-use crate::baggage::{Baggage, Joined};
+use crate::baggage::{Baggage, Joined, carrying};
 use crate::losses;
 use std::cell::Cell;
 use std::marker::PhantomData;
 
 thread_local! {
     static CURRENT: Cell<Option<Baggage>> = const { Cell::new(None) };
+}
+
+/// Runs `work` in the request of a baggage, or outside any; afterwards the thread is where it was and
+/// the baggage what `work` left of it, also when `work` panics.
+pub fn run_in<T>(baggage: &mut Option<Baggage>, work: impl FnOnce() -> T) -> T {
+    struct Swap<'a>(&'a mut Option<Baggage>);
+    impl Drop for Swap<'_> {
+        fn drop(&mut self) {
+            *self.0 = attach(self.0.take());
+        }
+    }
+    *baggage = attach(baggage.take());
+    let _swap = Swap(baggage);
+    work()
 }
 
 /// Makes a baggage current, or no request at all, and gives what was current before.
@@ -91,14 +105,37 @@ pub fn in_request() -> bool {
     inside(|_| ()).is_some()
 }
 
+/// Whether a branch of the current request would carry anything.
+pub fn carries() -> bool {
+    inside(|current| carrying() || !current.is_unborn()).is_some_and(|carries| carries)
+}
+
 /// A branch of the current request; None outside any.
+#[track_caller]
 pub fn fork() -> Option<Baggage> {
-    inside(Baggage::fork)
+    let mut current = Return(Some(capture()?));
+    // Not `map`: behind a closure the caller's place would be lost.
+    let Some(baggage) = &mut current.0 else { return None };
+    Some(baggage.fork())
 }
 
 /// Joins a branch into the current request.
+#[track_caller]
 pub fn join(branch: Baggage) -> Joined {
-    with_current(|current| current.map_or(Joined::Outside, |current| current.join(branch)))
+    let mut current = Return(capture());
+    match &mut current.0 {
+        Some(current) => current.join(branch),
+        None => {
+            losses::OUTSIDE.add(1);
+            Joined::Outside
+        }
+    }
+}
+
+/// Joins a branch that was given up into the current request, if it belongs there: whatever it
+/// packed happened before. Elsewhere it is lost.
+pub fn rejoin(branch: Baggage) {
+    inside(|current| current.is_akin(&branch).then(|| current.join(branch)));
 }
 
 /// A branch of the current request for a message without a reply; None outside any.

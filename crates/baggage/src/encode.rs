@@ -1,34 +1,22 @@
 //! The form in which baggage travels: the envelope of `proto/pivot/v1/baggage.proto`.
 //!
-//! Each bag is one opaque field of it, so that an envelope costs little to take apart. Any agent
-//! can merge any bag, whether or not it knows the query, because the layout tells the shape.
-//!
-//! ```text
-//! bag    kind:u8 query:8 bytes LE stage:varint content
-//!        kind 1  all        content = groups
-//!        kind 2  all, cut   content = cut:8 bytes LE groups
-//!        kind 3  first      content = n:varint slots
-//!        kind 4  most recent          n:varint slots
-//! slots  count:varint { clock:8 bytes LE nonce:4 bytes LE position:varint groups }*count
-//! ```
-//!
-//! `groups` is the layout of [`pivot_advice::codec`].
+//! Each bag is one opaque field of it, in the layout of `layout.rs`. To read an envelope is to take
+//! its ids and to note where its bags lie; they are taken apart when somebody needs them.
 
-use crate::bag::{Bag, Slot};
 use crate::baggage::Baggage;
 use crate::bags::Bags;
-use crate::branch::{Branch, Instance};
-use crate::clock::{Hlc, Stamp};
-use crate::error::BaggageError;
-use crate::losses;
+use crate::branch::{Branch, Instance, first_root};
+use crate::clock::Hlc;
+use crate::cut::{budget_bytes, cut_newest};
+use crate::error::{BaggageError, malformed};
+use crate::layout::peek_key;
+use crate::section::Section;
 use crate::share::Share;
-use crate::wire::{Field, WriteField, fixed64, for_each_field};
-use pivot_advice::codec::{Reader, Writer};
-use pivot_advice::{BagKey, DecodeError, QueryId};
+use crate::slice::Slice;
+use crate::wire::{Field, WriteField, for_each_field};
+use crate::{leaks, losses};
+use pivot_advice::codec::Writer;
 use std::sync::Arc;
-
-/// The most bytes in which baggage travels, whatever it holds.
-pub const HARD_LIMIT: usize = 4 * 1024;
 
 /// The longest encoded baggage that is read. Others may have a larger limit than ours.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -36,24 +24,31 @@ pub const MAX_BYTES: usize = 64 * 1024;
 /// The most frozen instances that an encoded baggage may have.
 pub const MAX_INSTANCES: usize = 1024;
 
+/// The field of a signature, which whoever knows the key appends and takes off; others ignore it.
+pub const SIGNATURE_FIELD: u64 = 15;
+
 /// The version that is written, and the only one that is read.
 pub const VERSION: u64 = 1;
 
 impl Baggage {
-    /// The bytes in which the branch travels on, at most [`HARD_LIMIT`] of them; none if it is not
-    /// born. It ends here: to go on here as well, fork and encode the fork.
+    /// The bytes in which the branch travels on, within [`budget_bytes`]; none if it is not born.
+    /// It ends here: to go on here as well, fork and encode the fork.
     pub fn encode(self) -> Vec<u8> {
-        self.encode_within(HARD_LIMIT)
+        self.encode_within(budget_bytes())
     }
 
-    /// The same within another limit. What does not fit is left behind, the bags of the newest
-    /// query first; the ids always travel.
+    /// The same within another limit. What does not fit is left behind, by the rule of
+    /// [`crate::cut`]; the ids always travel.
     pub fn encode_within(self, limit_bytes: usize) -> Vec<u8> {
         let Some(mut branch) = self.into_branch() else { return Vec::new() };
+        if let Some(came) = branch.came.as_ref().filter(|came| came.len() <= limit_bytes) {
+            return came.to_vec();
+        }
         branch.seal();
         loop {
             let bytes = write_branch(&branch);
-            let left_behind = if bytes.len() > limit_bytes { branch.forget_newest() } else { 0 };
+            let excess = bytes.len().saturating_sub(limit_bytes);
+            let left_behind = if excess > 0 { cut_newest(&mut branch, excess) } else { 0 };
             if left_behind == 0 {
                 return bytes;
             }
@@ -61,14 +56,32 @@ impl Baggage {
         }
     }
 
+    /// The bytes for a message that may reach any number of receivers, or none: they carry no id,
+    /// so each receiver goes on as a detached branch. This branch goes on as well.
+    pub fn encode_detached(&self, limit_bytes: usize) -> Vec<u8> {
+        let Some(mut branch) = self.detach().into_branch() else { return Vec::new() };
+        (branch.root, branch.share) = (first_root(branch.request), Share::default());
+        Baggage::of(*branch).encode_within(limit_bytes)
+    }
+
     /// The branch that travelled in these bytes; one not born from no bytes. A refusal is counted.
+    #[track_caller]
     pub fn decode(bytes: &[u8]) -> Result<Baggage, BaggageError> {
         let read = match bytes.len() {
             0 => return Ok(Baggage::new()),
             bytes if bytes > MAX_BYTES => Err(BaggageError::TooLong { bytes }),
-            _ => read_branch(bytes).map(Baggage::of),
+            _ => read_branch(&Slice::new(bytes)),
         };
-        read.inspect_err(|_| losses::MALFORMED.add(1))
+        let mut branch = read.inspect_err(|_| losses::MALFORMED.add(1))?;
+        branch.origin = leaks::origin();
+        Ok(Baggage::of(branch))
+    }
+
+    /// What a message carries to one of any number of receivers: a detached branch.
+    pub fn decode_detached(bytes: &[u8]) -> Result<Baggage, BaggageError> {
+        let mut arrived = Baggage::decode(bytes)?;
+        arrived.forgive();
+        Ok(arrived.detach())
     }
 }
 
@@ -77,7 +90,9 @@ fn write_branch(branch: &Branch) -> Vec<u8> {
     writer.varint_field(1, VERSION);
     writer.bytes_field(2, &branch.request.to_be_bytes());
     writer.fixed64_field(3, branch.clock.to_u64());
-    writer.fixed64_field(4, branch.root);
+    if branch.root != first_root(branch.request) {
+        writer.fixed64_field(4, branch.root);
+    }
     writer.bytes_field(5, &branch.share.encode());
     writer.varint_field(6, u64::from(branch.partial));
     if branch.keep < 1.0 {
@@ -103,66 +118,25 @@ fn write_instance(instance: &Instance) -> Vec<u8> {
 }
 
 fn write_bags(writer: &mut Writer, number: u64, bags: &Bags) {
-    for (key, bag) in bags.iter() {
-        let mut content = Writer::new();
-        write_bag(&mut content, *key, bag);
-        writer.bytes_field(number, &content.into_bytes());
-    }
+    bags.iter().for_each(|(key, section)| writer.bytes_field(number, section.encoded(*key)));
 }
 
-fn write_bag(writer: &mut Writer, key: BagKey, bag: &Bag) {
-    let mut head = |kind: u8| {
-        writer.u8(kind);
-        writer.raw(&key.query.to_u64().to_le_bytes());
-        writer.varint(u64::from(key.stage));
-    };
-    match bag {
-        Bag::Grouped { rows, cut: None } => {
-            head(1);
-            writer.groups(rows);
-        }
-        Bag::Grouped { rows, cut: Some(cut) } => {
-            head(2);
-            writer.raw(&cut.to_le_bytes());
-            writer.groups(rows);
-        }
-        Bag::First { n, slots } => {
-            head(3);
-            write_slots(writer, *n, slots);
-        }
-        Bag::MostRecent { n, slots } => {
-            head(4);
-            write_slots(writer, *n, slots);
-        }
-    }
-}
-
-fn write_slots(writer: &mut Writer, n: u32, slots: &[Slot]) {
-    writer.varint(u64::from(n));
-    writer.varint(slots.len() as u64);
-    for Slot { stamp, position, rows } in slots {
-        writer.raw(&stamp.clock.to_u64().to_le_bytes());
-        writer.raw(&stamp.nonce.to_le_bytes());
-        writer.varint(u64::from(*position));
-        writer.groups(rows);
-    }
-}
-
-fn read_branch(bytes: &[u8]) -> Result<Branch, BaggageError> {
-    let mut branch = Branch { root: 0, share: Share::default(), ..Branch::root() };
-    let (mut version, mut request) = (0, None);
+fn read_branch(bytes: &Slice) -> Result<Branch, BaggageError> {
+    let mut branch = Branch { share: Share::default(), ..Branch::root() };
+    let (mut version, mut request, mut root, mut signed) = (0, None, None, false);
     for_each_field(bytes, |field| {
         match field.number {
             1 => version = field.varint()?,
             2 => request = Some(field.bytes()?),
             3 => branch.clock.receive(Hlc::from_u64(field.fixed64()?)),
-            4 => branch.root = field.fixed64()?,
+            4 => root = Some(field.fixed64()?),
             5 => branch.share = read_share(field)?,
             6 => branch.partial |= field.varint()? != 0,
             7 => branch.keep = fraction(f64::from_bits(field.fixed64()?))?,
-            8 => read_bag(field.bytes()?, &mut branch.active)?,
-            9 => branch.frozen.push(read_instance(field.bytes()?)?),
+            8 => take_bag(bytes, field, &mut branch.active)?,
+            9 => branch.frozen.push(read_instance(bytes, field.bytes()?)?),
             10 => branch.began_ms = Some(field.varint()?).filter(|ms| *ms > 0),
+            SIGNATURE_FIELD => signed = true,
             _ => branch.unknown.extend_from_slice(field.raw),
         }
         if branch.frozen.len() > MAX_INSTANCES { Err(malformed("too many instances")) } else { Ok(()) }
@@ -172,12 +146,17 @@ fn read_branch(bytes: &[u8]) -> Result<Branch, BaggageError> {
     }
     let request = request.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
     branch.request = u128::from_be_bytes(request.ok_or(malformed("the request id is not 16 bytes"))?);
+    branch.root = root.unwrap_or(first_root(branch.request));
+    // What an anonymous branch gathered itself has to be sealed before it travels, and a signature
+    // ends where it was looked at.
+    let sealed = !branch.share.is_empty() || branch.active.is_empty();
+    branch.came = (sealed && !signed).then(|| bytes.clone());
     branch.frozen.sort_by_key(|instance| instance.uid);
     let repeated = branch.frozen.windows(2).any(|pair| pair[0].uid == pair[1].uid);
     if repeated { Err(malformed("an instance is repeated")) } else { Ok(branch) }
 }
 
-fn read_instance(bytes: &[u8]) -> Result<Instance, BaggageError> {
+fn read_instance(envelope: &Slice, bytes: &[u8]) -> Result<Instance, BaggageError> {
     let (mut uid, mut domain, mut never) = (0, Share::default(), false);
     let (mut bags, mut unknown) = (Bags::default(), Vec::new());
     for_each_field(bytes, |field| {
@@ -185,7 +164,7 @@ fn read_instance(bytes: &[u8]) -> Result<Instance, BaggageError> {
             1 => uid = field.fixed64()?,
             2 => domain = read_share(field)?,
             3 => never = field.varint()? != 0,
-            4 => read_bag(field.bytes()?, &mut bags)?,
+            4 => take_bag(envelope, field, &mut bags)?,
             _ => unknown.extend_from_slice(field.raw),
         }
         Ok(())
@@ -201,77 +180,18 @@ fn fraction(keep: f64) -> Result<f64, BaggageError> {
     if (0.0..=1.0).contains(&keep) { Ok(keep) } else { Err(malformed("the sampling rate is not a fraction")) }
 }
 
-fn malformed(what: &'static str) -> BaggageError {
-    BaggageError::Field { what }
-}
-
-fn read_bag(bytes: &[u8], bags: &mut Bags) -> Result<(), BaggageError> {
-    let mut reader = Reader::new(bytes);
-    let kind = reader.u8()?;
-    let query = QueryId::from_u64(fixed64(&mut reader)?);
-    let stage =
-        u16::try_from(reader.varint()?).map_err(|_| malformed("the stage of a bag is out of bounds"))?;
-    let bag = match kind {
-        1 => Bag::Grouped { rows: reader.groups()?, cut: None },
-        2 => {
-            let cut = Some(fixed64(&mut reader)?);
-            Bag::Grouped { rows: reader.groups()?, cut }
-        }
-        3 => {
-            let (n, slots) = read_slots(&mut reader)?;
-            Bag::First { n, slots }
-        }
-        4 => {
-            let (n, slots) = read_slots(&mut reader)?;
-            Bag::MostRecent { n, slots }
-        }
-        tag => return Err(DecodeError::UnknownTag { what: "bag", tag }.into()),
-    };
-    if !reader.is_empty() {
-        return Err(malformed("a bag has bytes left over"));
-    }
-    match bags.add(BagKey { query, stage }, bag) {
-        0 => Ok(()),
-        _ => Err(DecodeError::ShapeMismatch.into()),
-    }
-}
-
-fn read_slots(reader: &mut Reader<'_>) -> Result<(u32, Vec<Slot>), BaggageError> {
-    let n = u32::try_from(reader.varint()?).unwrap_or(u32::MAX);
-    let count = reader.count("slots")?;
-    if count == 0 || count > n as usize {
-        return Err(malformed("a temporal bag does not fit its bound"));
-    }
-    let mut slots: Vec<Slot> = Vec::new();
-    for _ in 0..count {
-        let slot = read_slot(reader)?;
-        if let Some(before) = slots.last() {
-            if !before.rows.same_shape(&slot.rows) {
-                return Err(DecodeError::ShapeMismatch.into());
-            }
-            if before.place() >= slot.place() {
-                return Err(malformed("the tuples of a temporal bag are out of order"));
-            }
-        }
-        slots.push(slot);
-    }
-    Ok((n, slots))
-}
-
-fn read_slot(reader: &mut Reader<'_>) -> Result<Slot, BaggageError> {
-    let clock = Hlc::from_u64(fixed64(reader)?);
-    let mut nonce = [0; 4];
-    nonce.copy_from_slice(reader.raw(4)?);
-    let stamp = Stamp { clock, nonce: u32::from_le_bytes(nonce) };
-    let position = u32::try_from(reader.varint()?).map_err(|_| malformed("a position is out of bounds"))?;
-    Ok(Slot { stamp, position, rows: reader.groups()? })
+/// Notes where a bag lies.
+fn take_bag(envelope: &Slice, field: Field<'_>, bags: &mut Bags) -> Result<(), BaggageError> {
+    let bytes = field.bytes()?;
+    let added = bags.insert(peek_key(bytes)?, Section::arrived(envelope.part(bytes)));
+    if added { Ok(()) } else { Err(malformed("a bag is repeated")) }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use pivot_advice::{Aggregate, Errors, Groups, Keep, Value};
+    use pivot_advice::{Aggregate, BagKey, DecodeError, Errors, Groups, Keep, QueryId, Value};
     use proptest::prelude::*;
     use prost::Message;
 
@@ -401,17 +321,88 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_left_behind_newest_query_first() {
-        let (child, _parent) = sample();
-        let length = child.encode().len();
-        let kept = |limit: usize| {
-            let cut = decoded(&sample().0.encode_within(limit));
-            assert!(cut.is_partial());
-            assert_eq!(cut.instances(), 1);
-            (0..3).filter(|number| cut.unpack(key(*number)).is_some()).collect::<Vec<u32>>()
+        let length = sample().0.encode_within(MAX_BYTES).len();
+        // Which bags lack something within a limit, and which have nothing at all.
+        let cut = |limit: usize| {
+            let bytes = sample().0.encode_within(limit);
+            let baggage = decoded(&bytes);
+            let sound = Branch { partial: false, ..*baggage.into_branch().unwrap() };
+            let baggage = Baggage::of(sound);
+            let all = 0..3u32;
+            let lacking: Vec<u32> = all.clone().filter(|number| baggage.lacks(key(*number))).collect();
+            let rows = |number: &u32| baggage.unpack(key(*number)).map_or(0, |rows| rows.len());
+            (bytes.len() <= limit, lacking, all.map(|number| rows(&number)).collect::<Vec<_>>())
         };
-        assert_eq!(kept(length), [0, 1, 2]);
-        assert_eq!(kept(length - 1), [0, 1]);
-        assert_eq!(kept(0), []);
+        assert_eq!(cut(length), (true, vec![], vec![4, 1, 2]));
+        assert_eq!(cut(length - 1), (true, vec![2], vec![4, 1, 0]));
+        let (fits, lacking, rows) = cut(190);
+        assert!(fits && lacking == [0, 1, 2] && (1..4).contains(&rows[0]), "{rows:?}");
+        assert_eq!((cut(0).1, cut(0).2), (vec![0, 1, 2], vec![0, 0, 0]));
+    }
+
+    #[test]
+    fn bags_without_key_columns_are_never_cut() {
+        let mut baggage = Baggage::new();
+        let mut mark = Groups::new(0, &[]);
+        mark.entry(&[]).n = 1;
+        baggage.pack(key(9), Keep::All, [mark]);
+        pack(&mut baggage, 1);
+        let arrived = decoded(&baggage.encode_within(0));
+        assert_eq!(arrived.unpack(key(9)).map(|rows| rows.len()), Some(1));
+        assert!(!arrived.lacks(key(9)) && arrived.lacks(key(0)));
+    }
+
+    #[test]
+    fn a_group_beyond_a_cut_is_not_taken_again() {
+        let (child, _parent) = sample();
+        let mut cut = decoded(&child.encode_within(0));
+        let before = losses::losses().overflowed;
+        pack(&mut cut, 1);
+        assert_eq!(cut.unpack(key(0)).map(|rows| rows.len()), Some(0));
+        assert!(cut.lacks(key(1)) && cut.unpack(key(1)).is_none());
+        assert!(losses::losses().overflowed > before);
+    }
+
+    #[test]
+    fn a_bag_that_nobody_needs_is_never_taken_apart() {
+        let (child, _parent) = sample();
+        let good = Envelope::decode(child.encode().as_slice()).unwrap();
+        let mut envelope = good.clone();
+        envelope.active[0].push(0);
+        let bytes = envelope.encode_to_vec();
+        let baggage = decoded(&bytes);
+        assert_eq!(baggage.unpack(key(1)).map(|rows| rows.len()), Some(1));
+        assert_eq!(baggage.encode(), bytes, "as it came");
+        let mut baggage = decoded(&bytes);
+        let onward = Envelope::decode(baggage.fork().encode().as_slice()).unwrap();
+        assert!(onward.frozen.iter().any(|instance| instance.bags == envelope.active));
+    }
+
+    #[test]
+    fn a_bag_that_cannot_be_read_is_missing_and_counted() {
+        for damage in [|bag: &mut Vec<u8>| bag.push(0), |bag: &mut Vec<u8>| bag[0] = 9] {
+            let mut envelope = Envelope::decode(sample().0.encode().as_slice()).unwrap();
+            (envelope.partial, envelope.frozen) = (false, Vec::new());
+            damage(&mut envelope.active[0]);
+            let mut baggage = decoded(&envelope.encode_to_vec());
+            let before = losses::losses().malformed;
+            assert!(baggage.unpack(key(0)).is_none() && baggage.lacks(key(0)) && !baggage.lacks(key(1)));
+            assert!(losses::losses().malformed > before);
+            pack(&mut baggage, 1);
+            assert!(baggage.is_partial());
+        }
+    }
+
+    #[test]
+    fn a_message_to_many_detaches_every_receiver() {
+        let (mut child, _parent) = sample();
+        let bytes = child.encode_detached(MAX_BYTES);
+        let receivers = [(); 2].map(|()| Baggage::decode_detached(&bytes).unwrap());
+        for receiver in receivers {
+            assert_eq!((receiver.request(), receiver.instances()), (child.request(), 0));
+            assert_eq!(receiver.unpack(key(0)), child.unpack(key(0)));
+            assert_eq!(child.join(receiver), crate::Joined::Foreign);
+        }
     }
 
     fn check_refused(bytes: &[u8], expected: BaggageError) {
@@ -430,8 +421,8 @@ mod tests {
         check(|envelope| envelope.request.truncate(15), malformed("the request id is not 16 bytes"));
         check(|envelope| envelope.keep = Some(f64::NAN), malformed("the sampling rate is not a fraction"));
         check(|envelope| envelope.share = vec![65], malformed("an interval of a share is out of bounds"));
-        check(|envelope| envelope.active[0].push(0), malformed("a bag has bytes left over"));
-        check(|envelope| envelope.active[0][0] = 9, DecodeError::UnknownTag { what: "bag", tag: 9 }.into());
+        check(|envelope| envelope.active[0].truncate(8), DecodeError::Truncated.into());
+        check(|envelope| envelope.active[1] = envelope.active[0].clone(), malformed("a bag is repeated"));
         check(
             |envelope| envelope.frozen = vec![envelope.frozen[0].clone(); 2],
             malformed("an instance is repeated"),
@@ -451,6 +442,11 @@ mod tests {
             damage.iter().for_each(|(at, byte)| *at.get_mut(&mut bytes) = *byte);
             bytes.truncate(length.index(bytes.len() + 1));
             if let Ok(mut baggage) = Baggage::decode(&bytes) {
+                for number in 0..3 {
+                    let rows = baggage.unpack(key(number)).map(|rows| rows.len());
+                    prop_assert!(rows.is_some() || baggage.lacks(key(number)) || baggage.cut(key(number)).is_none());
+                }
+                prop_assert!(Baggage::decode(&baggage.fork().encode_within(100)).is_ok());
                 let _joined = baggage.join(decoded(&sample().0.encode()));
                 let again = baggage.fork().encode_within(MAX_BYTES);
                 prop_assert!(Baggage::decode(&again).is_ok());

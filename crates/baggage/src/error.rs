@@ -26,6 +26,10 @@ pub enum BaggageError {
     Item(DecodeError),
 }
 
+pub(crate) fn malformed(what: &'static str) -> BaggageError {
+    BaggageError::Field { what }
+}
+
 impl fmt::Display for BaggageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -2,30 +2,25 @@
 //!
 //! A task moves between threads and shares them with other tasks, so its baggage is moved into the
 //! thread's slot for each poll and out again after it. A future that is dropped before it is ready
-//! is dropped inside its request too, so that events of its destructors belong to it; its branch
-//! then ends unjoined, which loses what it packed and nothing else.
+//! is dropped inside its request too, so that events of its destructors belong to it.
 
 use crate::baggage::Baggage;
-use crate::current::{attach, fork, join};
+use crate::current::{fork, join, rejoin, run_in};
+use crate::ending::Ending;
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// Swaps a baggage with the thread's while it lives.
-struct Swap<'a>(&'a mut Option<Baggage>);
-
-impl<'a> Swap<'a> {
-    fn begin(baggage: &'a mut Option<Baggage>) -> Swap<'a> {
-        *baggage = attach(baggage.take());
-        Swap(baggage)
-    }
-}
-
-impl Drop for Swap<'_> {
-    fn drop(&mut self) {
-        *self.0 = attach(self.0.take());
-    }
+/// What becomes of the baggage when the future ends without giving it to whoever polls.
+#[derive(Debug)]
+enum Rest {
+    /// It ends with it.
+    Ends,
+    /// It joins the request in which the future is dropped, if it is a branch of that.
+    Rejoins,
+    /// It is left for whoever waits for the end.
+    IsLeft(Ending),
 }
 
 pin_project! {
@@ -37,15 +32,36 @@ pin_project! {
         #[pin]
         future: Option<F>,
         baggage: Option<Baggage>,
+        rest: Rest,
     }
 
     impl<F> PinnedDrop for InBaggage<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if this.future.is_some() && this.baggage.is_some() {
-                let _swap = Swap::begin(this.baggage);
-                this.future.set(None);
+            if this.baggage.is_none() {
+                return;
             }
+            if this.future.is_some() {
+                // Even if a destructor panics, the baggage goes where it belongs.
+                let end = End(this.baggage, this.rest);
+                run_in(&mut *end.0, || this.future.set(None));
+                drop(end);
+            } else {
+                drop(End(this.baggage, this.rest));
+            }
+        }
+    }
+}
+
+struct End<'a>(&'a mut Option<Baggage>, &'a Rest);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let Some(baggage) = self.0.take() else { return };
+        match self.1 {
+            Rest::Ends => drop(baggage),
+            Rest::Rejoins => rejoin(baggage),
+            Rest::IsLeft(ending) => ending.leave(baggage),
         }
     }
 }
@@ -54,14 +70,16 @@ impl<F: Future> InBaggage<F> {
     /// Polls in the request, if there is one; once ready the baggage is what the future left.
     fn poll_inside(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(F::Output, Option<Baggage>)> {
         let mut this = self.project();
-        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
+        let mut poll = || {
+            let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
+            let output = ready!(future.poll(cx));
+            this.future.set(None);
+            Poll::Ready(output)
+        };
         if this.baggage.is_none() {
-            return future.poll(cx).map(|output| (output, None));
+            return poll().map(|output| (output, None));
         }
-        let swap = Swap::begin(this.baggage);
-        let output = ready!(future.poll(cx));
-        this.future.set(None);
-        drop(swap);
+        let output = ready!(run_in(this.baggage, poll));
         Poll::Ready((output, this.baggage.take()))
     }
 }
@@ -78,7 +96,7 @@ impl<F: Future> Future for InBaggage<F> {
 pub trait FutureExt: Future + Sized {
     /// Runs the future in the request of this baggage; resolves to the output and the baggage.
     fn in_baggage(self, baggage: Baggage) -> InBaggage<Self> {
-        InBaggage { future: Some(self), baggage: Some(baggage) }
+        InBaggage { future: Some(self), baggage: Some(baggage), rest: Rest::Ends }
     }
 }
 
@@ -95,13 +113,16 @@ pin_project! {
 }
 
 /// Runs a future in a branch of the current request, for concurrency within one task:
-/// `join!(forked(a), forked(b))`.
+/// `join!(forked(a), forked(b))`, `FuturesUnordered`, `buffer_unordered`.
 ///
 /// The branch forks here, not at the first poll, so that siblings made together never see each
 /// other, whichever is polled and done first. It joins whatever request is current where it becomes
-/// ready. Outside a request the future runs as it is.
+/// ready. If it is dropped before, such as the losers of a `select!`, it joins the request in which
+/// it is dropped, if it is a branch of that: what it did happened before. Outside a request the
+/// future runs as it is.
+#[track_caller]
 pub fn forked<F: Future>(future: F) -> Forked<F> {
-    Forked { inside: InBaggage { future: Some(future), baggage: fork() } }
+    Forked { inside: InBaggage { future: Some(future), baggage: fork(), rest: Rest::Rejoins } }
 }
 
 impl<F: Future> Future for Forked<F> {
@@ -110,6 +131,38 @@ impl<F: Future> Future for Forked<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let (output, baggage) = ready!(self.project().inside.poll_inside(cx));
         baggage.map(join);
+        Poll::Ready(output)
+    }
+}
+
+pin_project! {
+    /// A future that runs in its own branch of the request and may be polled anywhere.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Carried<F> {
+        #[pin]
+        inside: InBaggage<F>,
+        ending: Ending,
+    }
+}
+
+/// A future that runs in a branch of the current request, wherever it is polled, and where that
+/// branch leaves its baggage when the future is ready or dropped. The branch forks here.
+#[track_caller]
+pub fn carried_future<F: Future>(future: F) -> (Carried<F>, Ending) {
+    let ending = Ending::new();
+    let rest = Rest::IsLeft(ending.clone());
+    let inside = InBaggage { future: Some(future), baggage: fork(), rest };
+    (Carried { inside, ending: ending.clone() }, ending)
+}
+
+impl<F: Future> Future for Carried<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let (output, baggage) = ready!(this.inside.poll_inside(cx));
+        baggage.into_iter().for_each(|baggage| this.ending.leave(baggage));
         Poll::Ready(output)
     }
 }
@@ -200,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loser_of_select_is_lost_and_harms_nothing() {
+    fn what_a_loser_of_select_packed_happened_before_it_was_dropped() {
         let work = async {
             pack(0);
             let never = async {
@@ -215,7 +268,36 @@ mod tests {
             seen()
         };
         let (after, baggage) = block_on(work.in_baggage(begun()));
-        assert_eq!((after, baggage.is_partial()), (3, false));
+        assert_eq!((after, baggage.instances(), baggage.is_partial()), (4, 0, false));
+    }
+
+    #[test]
+    fn a_branch_that_is_dropped_in_another_request_harms_it_not() {
+        let scope = enter_request(Some(begun()));
+        let branch = forked(pack_twice(1));
+        let _own = scope.finish();
+        let scope = enter_request(Some(begun()));
+        drop(branch);
+        assert!(!scope.finish().is_partial());
+    }
+
+    #[test]
+    fn a_carried_future_leaves_its_baggage_however_it_ends() {
+        let scope = enter_request(Some(begun()));
+        let (ready, ready_ending) = carried_future(pack_twice(1));
+        let (dropped, dropped_ending) = carried_future(pack_twice(3));
+        let elsewhere = std::thread::spawn(|| {
+            let mut dropped = Box::pin(dropped);
+            assert!(dropped.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
+            block_on(ready)
+        });
+        assert_eq!((elsewhere.join().unwrap(), seen()), (2, 0));
+        assert_eq!((ready_ending.join(), seen()), (Some(crate::Joined::Merged), 2));
+        assert_eq!(
+            (dropped_ending.join(), ready_ending.join(), seen()),
+            (Some(crate::Joined::Merged), None, 3)
+        );
+        assert_eq!(scope.finish().instances(), 0);
     }
 
     struct SeenAtDrop(Arc<AtomicU64>);

@@ -29,8 +29,8 @@
 //! # Ok::<(), pivot_baggage::BaggageError>(())
 //! ```
 //!
-//! Reading order: [`share`], [`clock`], [`bag`], `branch`, [`baggage`], [`encode`], [`current`],
-//! [`future`], [`mod@losses`].
+//! Reading order: [`share`], [`clock`], [`bag`], `branch`, [`baggage`], [`cut`], `section`,
+//! `layout`, [`encode`], [`current`], [`future`], [`mod@losses`], [`mod@leaks`].
 
 pub mod bag;
 pub mod baggage;
@@ -38,20 +38,35 @@ mod bags;
 mod branch;
 pub mod clock;
 pub mod current;
+pub mod cut;
 pub mod encode;
+pub mod ending;
 pub mod error;
+pub mod fan;
 pub mod future;
+mod layout;
+pub mod leaks;
 pub mod losses;
 mod random;
+mod section;
 pub mod share;
+mod slice;
+mod sync;
+pub mod thread;
+pub mod traced;
 mod wire;
 
 pub use bag::{Bag, Merged, Slot};
 pub use baggage::{Baggage, Joined, carrying, set_carrying};
 pub use clock::{Hlc, Stamp};
 pub use current::{Scope, enter_request, in_request, with_current};
-pub use encode::{HARD_LIMIT, MAX_BYTES};
+pub use cut::{DEFAULT_BUDGET, HARD_LIMIT, budget_bytes, set_budget_bytes};
+pub use encode::MAX_BYTES;
+pub use ending::{Ending, carried};
 pub use error::BaggageError;
-pub use future::{Forked, FutureExt, InBaggage, forked};
+pub use fan::Fan;
+pub use future::{Carried, Forked, FutureExt, InBaggage, carried_future, forked};
+pub use leaks::{Fault, Leak, leaks};
 pub use losses::{Losses, losses};
 pub use share::Share;
+pub use traced::Traced;

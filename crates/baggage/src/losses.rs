@@ -12,12 +12,16 @@ pub struct Losses {
     pub foreign: u64,
     /// Bags dropped because another bag of the same key had another shape.
     pub mismatched: u64,
-    /// Bags left behind because baggage would have been too long to travel.
+    /// Groups and temporal bags left behind, because baggage would have been too long to travel.
     pub overflowed: u64,
     /// Encoded baggage that could not be read.
     pub malformed: u64,
     /// Packs, unpacks and joins outside any request.
     pub outside: u64,
+    /// Messages that went without baggage, because it must not leave to that peer.
+    pub held_back: u64,
+    /// Encoded baggage that was refused because it does not carry the right signature.
+    pub unsigned: u64,
 }
 
 /// One cause of loss.
@@ -41,6 +45,23 @@ pub(crate) static MISMATCHED: Loss = Loss::new();
 pub(crate) static OVERFLOWED: Loss = Loss::new();
 pub(crate) static MALFORMED: Loss = Loss::new();
 pub(crate) static OUTSIDE: Loss = Loss::new();
+static HELD_BACK: Loss = Loss::new();
+static UNSIGNED: Loss = Loss::new();
+
+/// Counts a message that goes without baggage, because it must not leave to that peer.
+pub fn note_held_back() {
+    HELD_BACK.add(1);
+}
+
+/// Counts encoded baggage that does not carry the right signature.
+pub fn note_unsigned() {
+    UNSIGNED.add(1);
+}
+
+/// Counts encoded baggage that could not be read on its way to [`crate::Baggage::decode`].
+pub fn note_malformed() {
+    MALFORMED.add(1);
+}
 
 /// What was lost so far in this process.
 pub fn losses() -> Losses {
@@ -52,5 +73,7 @@ pub fn losses() -> Losses {
         overflowed: read(&OVERFLOWED),
         malformed: read(&MALFORMED),
         outside: read(&OUTSIDE),
+        held_back: read(&HELD_BACK),
+        unsigned: read(&UNSIGNED),
     }
 }

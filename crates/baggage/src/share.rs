@@ -158,32 +158,114 @@ impl Share {
         Share { pieces: united }
     }
 
-    /// The encoded form: for each interval its depth, then as many bytes of its start, high bits
-    /// first, as hold that many bits.
+    /// The encoded form, the shorter one of two. As a list: for each interval its depth, then as many
+    /// bytes of its start, high bits first, as hold that many bits. As a tree: [`TREE`], then bits,
+    /// high ones first, for each node from the whole down, left half first: 1 all of it, 00 nothing
+    /// of it, 01 followed by its halves.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.pieces.len() * 4);
+        let mut list = Vec::with_capacity(self.pieces.len() * 4);
         for piece in &self.pieces {
-            bytes.push(piece.depth);
-            bytes.extend_from_slice(&piece.start.to_be_bytes()[..bytes_of(piece.depth)]);
+            list.push(piece.depth);
+            list.extend_from_slice(&piece.start.to_be_bytes()[..bytes_of(piece.depth)]);
         }
-        bytes
+        if self.pieces.len() < 4 {
+            return list;
+        }
+        let mut bits = Bits { bytes: vec![TREE], at: 8 };
+        write_node(&mut bits, &self.pieces, Piece { start: 0, depth: 0 });
+        if bits.bytes.len() < list.len() { bits.bytes } else { list }
     }
 
     /// The share of an encoded form, or what is wrong with it.
-    pub(crate) fn decode(mut bytes: &[u8]) -> Result<Share, &'static str> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Share, &'static str> {
         let mut pieces = Vec::new();
-        while let Some((&depth, rest)) = bytes.split_first() {
-            if depth > MAX_DEPTH || pieces.len() == MAX_PIECES {
-                return Err("an interval of a share is out of bounds");
-            }
-            let (prefix, rest) = rest.split_at_checked(bytes_of(depth)).ok_or("a share is cut off")?;
-            let mut start = [0; 8];
-            start[..prefix.len()].copy_from_slice(prefix);
-            pieces.push(Piece { start: u64::from_be_bytes(start) & !rest_below(depth), depth });
-            bytes = rest;
+        if let Some((&TREE, tree)) = bytes.split_first() {
+            read_node(&mut Tree { bytes: tree, at: 0 }, Piece { start: 0, depth: 0 }, &mut pieces)?;
+        } else {
+            read_list(bytes, &mut pieces)?;
         }
         Ok(Share::of(pieces))
     }
+}
+
+/// The first byte of a share that is encoded as a tree.
+const TREE: u8 = 0xff;
+
+fn read_list(mut bytes: &[u8], pieces: &mut Vec<Piece>) -> Result<(), &'static str> {
+    while let Some((&depth, rest)) = bytes.split_first() {
+        if depth > MAX_DEPTH || pieces.len() == MAX_PIECES {
+            return Err("an interval of a share is out of bounds");
+        }
+        let (prefix, rest) = rest.split_at_checked(bytes_of(depth)).ok_or("a share is cut off")?;
+        let mut start = [0; 8];
+        start[..prefix.len()].copy_from_slice(prefix);
+        pieces.push(Piece { start: u64::from_be_bytes(start) & !rest_below(depth), depth });
+        bytes = rest;
+    }
+    Ok(())
+}
+
+struct Bits {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Bits {
+    fn push(&mut self, bit: u8) {
+        if self.at / 8 == self.bytes.len() {
+            self.bytes.push(0);
+        }
+        self.bytes[self.at / 8] |= bit << (7 - self.at % 8);
+        self.at += 1;
+    }
+}
+
+fn write_node(bits: &mut Bits, pieces: &[Piece], node: Piece) {
+    match pieces.first() {
+        None => [0, 0].into_iter().for_each(|bit| bits.push(bit)),
+        Some(piece) if piece.depth == node.depth => bits.push(1),
+        Some(_) => {
+            [0, 1].into_iter().for_each(|bit| bits.push(bit));
+            let (left, right) = node.halves();
+            let middle = pieces.partition_point(|piece| piece.start < right.start);
+            write_node(bits, &pieces[..middle], left);
+            write_node(bits, &pieces[middle..], right);
+        }
+    }
+}
+
+struct Tree<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Tree<'_> {
+    fn bit(&mut self) -> Result<bool, &'static str> {
+        let byte = self.bytes.get(self.at / 8).ok_or("a share is cut off")?;
+        let bit = byte >> (7 - self.at % 8) & 1 == 1;
+        self.at += 1;
+        Ok(bit)
+    }
+}
+
+/// No deeper than [`MAX_DEPTH`], and each node takes a bit at least.
+fn read_node(tree: &mut Tree<'_>, node: Piece, pieces: &mut Vec<Piece>) -> Result<(), &'static str> {
+    if tree.bit()? {
+        if pieces.len() == MAX_PIECES {
+            return Err("an interval of a share is out of bounds");
+        }
+        pieces.push(node);
+        return Ok(());
+    }
+    if !tree.bit()? {
+        return Ok(());
+    }
+    if node.depth == MAX_DEPTH {
+        return Err("an interval of a share is out of bounds");
+    }
+    let (left, right) = node.halves();
+    read_node(tree, left, pieces)?;
+    read_node(tree, right, pieces)
 }
 
 fn bytes_of(depth: u8) -> usize {
@@ -245,7 +327,21 @@ mod tests {
     }
 
     #[test]
+    fn scattered_shares_are_short_and_single_ones_too() {
+        let mut parent = Share::whole();
+        let children: Vec<Share> = (0..1000).map(|out| parent.split(out, MAX_DEPTH).unwrap()).collect();
+        children.iter().step_by(3).for_each(|child| parent.unite(child));
+        let bytes = parent.encode();
+        assert!(bytes.len() < 400, "{} bytes", bytes.len());
+        assert_eq!(Share::decode(&bytes), Ok(parent));
+        assert!(children.iter().all(|child| child.encode().len() <= 4));
+    }
+
+    #[test]
     fn bytes_out_of_bounds_are_refused() {
+        assert!(Share::decode(&[TREE]).is_err());
+        assert!(Share::decode(&[TREE, 0x55, 0x55]).is_err());
+        assert!(Share::decode(&[&[TREE][..], &[0x54; 40]].concat()).is_err());
         assert!(Share::decode(&[65]).is_err());
         assert!(Share::decode(&[9, 1]).is_err());
         assert!(Share::decode(&vec![0; MAX_PIECES + 1]).is_err());
@@ -287,7 +383,12 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_a_share_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        fn any_bytes_are_a_share_or_an_error(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..64), tree in any::<bool>()
+        ) {
+            if tree && let Some(first) = bytes.first_mut() {
+                *first = TREE;
+            }
             if let Ok(share) = Share::decode(&bytes) {
                 prop_assert_eq!(&Share::decode(&share.encode()).unwrap(), &share);
             }

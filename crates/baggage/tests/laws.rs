@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use pivot_advice::eval::stable_hash;
 use pivot_advice::{Aggregate, BagKey, Errors, Groups, Keep, QueryId, Value};
 use pivot_baggage::{Bag, Baggage, Hlc, Joined, MAX_BYTES, Merged, Share, Stamp};
 use proptest::prelude::*;
@@ -80,6 +81,8 @@ struct Live {
     before: Set,
     /// Detached branches and their descendants are of another family.
     family: usize,
+    /// A join was refused in its past.
+    spoilt: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +114,7 @@ impl Request {
     fn begin(weather: Weather, depth_limit: u8) -> Request {
         let mut baggage = Baggage::new();
         baggage.limit_depth(depth_limit);
-        let live = vec![Live { baggage, before: 0, family: 0 }];
+        let live = vec![Live { baggage, before: 0, family: 0, spoilt: false }];
         Request { live, packed: Vec::new(), families: 1, weather }
     }
 
@@ -147,8 +150,8 @@ impl Request {
     fn fork(&mut self, which: usize) {
         let branch = &mut self.live[which];
         let baggage = branch.baggage.fork();
-        let Live { before, family, .. } = *branch;
-        self.live.push(Live { baggage, before, family });
+        let Live { before, family, spoilt, .. } = *branch;
+        self.live.push(Live { baggage, before, family, spoilt });
         self.check(which);
         self.check(self.live.len() - 1);
     }
@@ -163,6 +166,7 @@ impl Request {
         let branch = &mut self.live[into];
         let joined = branch.baggage.join(ended.baggage);
         branch.before |= ended.before;
+        branch.spoilt |= ended.spoilt || joined != Joined::Merged;
         match joined {
             Joined::Foreign => assert_ne!(branch.family, ended.family),
             Joined::Duplicate => assert_eq!(self.weather, Weather::Doubling),
@@ -195,9 +199,13 @@ impl Request {
     }
 
     fn detach(&mut self, which: usize) {
-        let Live { ref baggage, before, .. } = self.live[which];
-        let baggage = baggage.detach();
-        self.live.push(Live { baggage, before, family: self.families });
+        let Live { ref baggage, before, spoilt, .. } = self.live[which];
+        // By hand, or as a message that reaches any number of receivers.
+        let baggage = match self.families % 2 {
+            0 => baggage.detach(),
+            _ => Baggage::decode_detached(&baggage.encode_detached(MAX_BYTES)).unwrap(),
+        };
+        self.live.push(Live { baggage, before, family: self.families, spoilt });
         self.families += 1;
         self.check(self.live.len() - 1);
     }
@@ -206,8 +214,8 @@ impl Request {
         let branch = &mut self.live[which];
         let bytes = std::mem::take(&mut branch.baggage).encode_within(MAX_BYTES);
         branch.baggage = Baggage::decode(&bytes).unwrap();
-        let Live { before, family, .. } = *branch;
-        self.live.push(Live { baggage: Baggage::decode(&bytes).unwrap(), before, family });
+        let Live { before, family, spoilt, .. } = *branch;
+        self.live.push(Live { baggage: Baggage::decode(&bytes).unwrap(), before, family, spoilt });
     }
 
     /// An attempt of which the reply is lost, before the next one.
@@ -243,7 +251,7 @@ impl Request {
         let seen = branch.baggage.unpack(kind.key());
         let ids = (0..self.packed.len()).filter(|id| has(branch.before, *id));
         let due: Vec<usize> = ids.filter(|id| self.packed[*id].kind == kind).collect();
-        let partial = branch.baggage.is_partial();
+        let partial = branch.baggage.lacks(kind.key());
         if kind == Kind::Sum {
             let (n, sum) = seen.map_or((0, 0), |rows| sum_of(&rows));
             let (all, total) = (due.len() as u64, due.iter().sum::<usize>() as i128);
@@ -254,7 +262,14 @@ impl Request {
         let mut shown: Vec<usize> = seen.iter().flat_map(|rows| rows.iter()).map(id_of).collect();
         shown.sort_unstable();
         assert!(shown.iter().all(|id| due.contains(id)), "{kind:?} shows {shown:?} of {due:?}");
-        if !partial {
+        if let Some(threshold) = branch.baggage.cut(kind.key()) {
+            // Even in a partial bag, what a cut leaves is complete, unless something else went wrong.
+            let below = |id: &usize| stable_hash(&[Value::U64(*id as u64)]) < threshold;
+            assert!(shown.iter().all(below));
+            if !branch.spoilt {
+                assert_eq!(shown, due.into_iter().filter(below).collect::<Vec<_>>(), "cut");
+            }
+        } else if !partial {
             assert_eq!(shown, self.chosen(kind, &due), "{kind:?} of {due:?}");
             self.check_order(kind, &shown, &due);
         }
@@ -353,16 +368,27 @@ proptest! {
 
     #[test]
     fn merging_bags_is_commutative_and_associative(
-        kind in 0usize..4, a in ids(), b in ids(), c in ids()
+        kind in 0usize..4, a in ids(), b in ids(), c in ids(), cuts in proptest::array::uniform3(cuts())
     ) {
         let kind = Kind::ALL[kind];
-        let [a, b, c] = [a, b, c].map(|ids| bag(kind, &ids));
+        let [mut a, mut b, mut c] = [a, b, c].map(|ids| bag(kind, &ids));
+        for (bag, cut) in [&mut a, &mut b, &mut c].into_iter().zip(cuts) {
+            let Some(threshold) = cut else { continue };
+            bag.cut_at(threshold);
+            if kind.keep() != Keep::All && threshold < u64::MAX / 4 {
+                *bag = Bag::Lost;
+            }
+        }
         prop_assert_eq!(merged(&a, &b), merged(&b, &a));
         prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
         if kind.keep() != Keep::All {
             prop_assert_eq!(merged(&merged(&a, &b), &a), merged(&a, &b));
         }
     }
+}
+
+fn cuts() -> impl Strategy<Value = Option<u64>> {
+    prop_oneof![Just(None), any::<u64>().prop_map(Some)]
 }
 
 fn ids() -> impl Strategy<Value = Vec<usize>> {
@@ -420,9 +446,39 @@ fn a_thousand_concurrent_children_rejoin_to_nothing_but_their_sum() {
         child.pack(Kind::Sum.key(), Keep::All, [Kind::Sum.rows(1)]);
     }
     // Every third one first, so that they return in another order than they left.
+    let mut longest = 0;
     for (i, child) in (0..3).flat_map(|rest| (rest..1000).step_by(3)).enumerate() {
         assert_eq!(parent.join(std::mem::take(&mut children[child])), Joined::Merged);
         assert_eq!(sum_of(&parent.unpack(Kind::Sum.key()).unwrap()).0, i as u64 + 2);
+        if i % 97 == 0 {
+            let another = parent.fork().encode();
+            longest = longest.max(another.len());
+            assert_eq!(parent.join(Baggage::decode(&another).unwrap()), Joined::Merged);
+        }
     }
+    println!("{longest} bytes at most on the way");
+    assert!(longest < 1024, "{longest} bytes");
     assert_eq!((parent.instances(), parent.share()), (0, Share::whole()));
+}
+
+/// The paper's largest query (Q7): the host of the client and three replicas, which the paper
+/// carries in 137 bytes.
+#[test]
+fn four_tuples_of_the_papers_largest_query_take_fewer_bytes_than_there() {
+    let key = |stage| BagKey { query: QueryId::new(0x7069_766f, 7), stage };
+    let tuple = |values: &[&str]| {
+        let mut rows = Groups::new(values.len(), &[]);
+        rows.entry(&values.iter().map(Value::str).collect::<Vec<_>>()).n = 1;
+        rows
+    };
+    let mut client = Baggage::new();
+    client.pack(key(1), Keep::All, [tuple(&["client-1"])]);
+    let replicas = ["replica1", "replica2", "replica3"];
+    client.pack(key(2), Keep::All, replicas.map(|replica| tuple(&[replica])));
+    let bytes = client.fork().encode();
+    let envelope = { Baggage::new().request_or_begin() };
+    assert!(envelope > 0 && bytes.len() < 137, "{} bytes", bytes.len());
+    let mut empty = Baggage::new();
+    empty.request_or_begin();
+    println!("{} bytes, of which the envelope is {}", bytes.len(), empty.fork().encode().len());
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::params::Params;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -81,6 +82,9 @@ pub struct Demo {
     /// How many data nodes the store has.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=16))]
     pub data_nodes: u16,
+    /// Of so many reads, each data node fails one on purpose, so that there is something to find; 0 for none.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub fail_every: u64,
     /// Address of the frontend; the default port, or a free one if that is taken.
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
@@ -96,6 +100,9 @@ pub enum System {
 /// Queries to run without a REPL, and how.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Unattended {
+    /// A value for `$name` in the statements, such as limit=5 or app='get it'
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = crate::params::pair)]
+    pub params: Vec<(String, pivot_advice::Value)>,
     /// Statements to run.
     #[arg(short = 'c', long = "command", value_name = "QUERY", conflicts_with = "files")]
     pub text: Option<String>,
@@ -114,6 +121,11 @@ impl Unattended {
     /// Whether a query was given.
     pub fn has_text(&self) -> bool {
         self.text.is_some() || !self.files.is_empty()
+    }
+
+    /// What parameters stand for; the last value of a name wins.
+    pub(crate) fn params(&self) -> Params {
+        self.params.iter().cloned().collect()
     }
 
     /// Whether a query was given, or a length for which one should run.

@@ -2,11 +2,13 @@
 
 use crate::error::CliError;
 use crate::frame::{Column, Frame, columns};
+use crate::params::Params;
 use futures::{Stream, StreamExt};
 use pivot_advice::Type;
 use pivot_protocol::wire::frontend_client::FrontendClient;
-use pivot_protocol::{MAX_MESSAGE_BYTES, from_wire, wire};
+use pivot_protocol::{MAX_MESSAGE_BYTES, from_wire, to_wire, wire};
 use pivot_query::{Diagnostic, Diagnostics, Severity};
+use std::collections::HashMap;
 use std::time::Duration;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
@@ -45,6 +47,10 @@ pub(crate) struct Field {
     pub(crate) agents: u32,
 }
 
+fn wire_params(params: &Params) -> HashMap<String, wire::Value> {
+    params.iter().map(|(name, value)| (name.clone(), to_wire::value(value))).collect()
+}
+
 impl Connection {
     /// Connects, or says within seconds that nobody answers.
     pub(crate) async fn open(address: &str) -> Result<Connection, CliError> {
@@ -61,8 +67,14 @@ impl Connection {
     }
 
     /// Compiles and installs; a query that does not compile is an answer.
-    pub(crate) async fn install(&self, text: &str, name: &str) -> Result<Installed, CliError> {
-        let request = wire::InstallRequest { text: text.to_owned(), name: name.to_owned() };
+    pub(crate) async fn install(
+        &self,
+        text: &str,
+        name: &str,
+        params: &Params,
+    ) -> Result<Installed, CliError> {
+        let (text, name, params) = (text.to_owned(), name.to_owned(), wire_params(params));
+        let request = wire::InstallRequest { text, name, params };
         let answer =
             self.client.clone().install(request).await.map_err(failed("install the query"))?.into_inner();
         let mut diagnostics = Diagnostics::default();
@@ -71,8 +83,12 @@ impl Connection {
     }
 
     /// What a query is compiled to; no text if it does not compile.
-    pub(crate) async fn explain(&self, text: &str) -> Result<(Diagnostics, String), CliError> {
-        let request = wire::ExplainRequest { text: text.to_owned() };
+    pub(crate) async fn explain(
+        &self,
+        text: &str,
+        params: &Params,
+    ) -> Result<(Diagnostics, String), CliError> {
+        let request = wire::ExplainRequest { text: text.to_owned(), params: wire_params(params) };
         let answer =
             self.client.clone().explain(request).await.map_err(failed("explain the query"))?.into_inner();
         let mut diagnostics = Diagnostics::default();

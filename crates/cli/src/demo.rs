@@ -6,13 +6,14 @@ use crate::arguments::Demo;
 use crate::client::Connection;
 use crate::error::CliError;
 use crate::input::{Input, Step};
+use crate::params::Params;
 use crate::repl::{EXAMPLE, Session};
 use crate::server::frontend;
 use crate::table::{Paint, Style};
 use crate::text::count;
 use crate::unattended;
 use pivot_frontend::Running;
-use pivot_query::Catalog;
+use pivot_query::{Catalog, Options};
 use pivot_store::{Cluster, Plan, StoreError};
 use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -36,7 +37,7 @@ SELECT cl.process, SUM(incr.delta);";
 /// Starts everything, queries it, and stops everything.
 pub(crate) fn run(runtime: &Runtime, options: &Demo) -> Result<(), CliError> {
     let inputs = inputs(options)?;
-    inputs.iter().flatten().try_for_each(check)?;
+    inputs.iter().flatten().try_for_each(|input| check(input, &options.unattended.params()))?;
     let running = runtime.block_on(pivot_frontend::start(frontend(listen(options))))?;
     let address = format!("http://{}", running.address());
     let done = with_store(runtime, options, &address, inputs.as_deref());
@@ -45,10 +46,13 @@ pub(crate) fn run(runtime: &Runtime, options: &Demo) -> Result<(), CliError> {
 }
 
 /// Refuses what no catalogue could make right, before anything is started.
-fn check(input: &Input) -> Result<(), CliError> {
+fn check(input: &Input, params: &Params) -> Result<(), CliError> {
+    let params = params.iter();
+    let options =
+        params.fold(Options::default(), |options, (name, value)| options.param(name, value.clone()));
     for step in input.steps()? {
         let (Step::Query(statement) | Step::Explain(statement)) = step else { continue };
-        if let Err(found) = pivot_query::compile(&statement.text, &Catalog::default()) {
+        if let Err(found) = pivot_query::compile_with(&statement.text, &Catalog::default(), &options) {
             unattended::report(input, &statement, &found);
             return Err(CliError::Query(input.origin.clone()));
         }
@@ -128,6 +132,7 @@ fn start(options: &Demo, address: &str, interrupted: Arc<AtomicBool>) -> Result<
     let plan = Plan {
         data_nodes: options.data_nodes.into(),
         frontend: Some(address.to_owned()),
+        fail_every: Some(options.fail_every).filter(|every| *every > 0),
         interrupted,
         ..Plan::default()
     };

@@ -145,14 +145,14 @@ mod tests {
 
     #[test]
     fn a_row_that_does_not_fit_its_columns_is_refused() {
-        let columns = vec![wire::Column { name: "a".into(), r#type: 3 }];
+        let columns = vec![wire::Column { name: "a".into(), r#type: 3, ..Default::default() }];
         let frame = wire::Frame { columns, rows: vec![wire::Row::default()], ..Default::default() };
         assert!(Frame::from_wire(frame).is_err());
     }
 
     #[test]
     fn columns_of_one_name_are_told_apart() {
-        let column = |name: &str| wire::Column { name: name.into(), r#type: 0 };
+        let column = |name: &str| wire::Column { name: name.into(), r#type: 0, ..Default::default() };
         let named = columns(vec![column("a"), column("a_2"), column("a"), column("a")]);
         let names: Vec<&str> = named.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(names, ["a", "a_2", "a_3", "a_4"]);

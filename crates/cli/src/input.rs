@@ -5,9 +5,10 @@ use crate::diagnostic;
 use crate::error::CliError;
 use crate::table::Paint;
 use pivot_query::{Diagnostic, Diagnostics};
+use std::collections::HashSet;
 use std::io::Read;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One text with statements in it.
 #[derive(Debug, Clone)]
@@ -49,7 +50,11 @@ impl Input {
                 std::io::stdin().lock().read_to_string(&mut text)?;
                 Ok(vec![Input::text("stdin", &text)])
             }
-            (None, paths) => paths.iter().map(|path| Input::file(path)).collect(),
+            (None, paths) => {
+                let mut inputs = paths.iter().map(|path| Input::file(path)).collect::<Result<Vec<_>, _>>()?;
+                tell_apart(&mut inputs, paths);
+                Ok(inputs)
+            }
         }
     }
 
@@ -129,6 +134,23 @@ impl Input {
     }
 }
 
+/// Files of one stem get the name of their folder before it; if that does not help, a number.
+fn tell_apart(inputs: &mut [Input], paths: &[PathBuf]) {
+    let stems: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
+    let mut taken = HashSet::new();
+    for (input, path) in inputs.iter_mut().zip(paths) {
+        let folder = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy());
+        if let (true, Some(folder)) = (stems.iter().filter(|stem| **stem == input.name).count() > 1, folder) {
+            input.name = format!("{folder}_{}", input.name);
+        }
+        let name = input.name.clone();
+        let mut numbered = (2..).map(|number| format!("{name}_{number}"));
+        while !taken.insert(input.name.clone()) {
+            input.name = numbered.next().unwrap_or_default();
+        }
+    }
+}
+
 /// Where the query begins in a statement that only wants its explanation. Comments may precede it.
 fn explained(text: &str) -> Option<usize> {
     let begins = skip_comments(text);
@@ -169,6 +191,19 @@ mod tests {
     #[test]
     fn several_statements_of_a_file_have_names_that_differ() {
         assert_eq!(steps("FROM a; FROM b;"), [query("q", "FROM a", 0), query("q_2", "FROM b", 8)]);
+    }
+
+    #[test]
+    fn files_of_one_stem_have_names_that_differ() {
+        let paths = ["a/x.pivot", "b/x.pivot", "y.pivot", "b/x.pivot"].map(PathBuf::from);
+        let input = |path: &PathBuf| Input {
+            name: path.file_stem().unwrap().to_string_lossy().into_owned(),
+            ..Input::text("", "")
+        };
+        let mut inputs: Vec<Input> = paths.iter().map(input).collect();
+        tell_apart(&mut inputs, &paths);
+        let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+        assert_eq!(names, ["a_x", "b_x", "y", "b_x_2"]);
     }
 
     #[test]

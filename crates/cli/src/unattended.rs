@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::format::{Output, output};
 use crate::frame::{Column, Frame};
 use crate::input::{Input, Statement, Step};
+use crate::params::Params;
 use crate::repl::commands::{Command, parse};
 use crate::repl::show;
 use crate::table::Paint;
@@ -37,7 +38,7 @@ pub(crate) async fn run(
             run_queries(connection, options, &std::mem::take(&mut together)).await?;
             let stop = match step {
                 Step::Command(line) => command(connection, &line).await?,
-                Step::Explain(statement) => explain(connection, input, &statement).await?,
+                Step::Explain(statement) => explain(connection, input, &statement, &options.params()).await?,
                 Step::Query(_) => ControlFlow::Continue(()),
             };
             if stop.is_break() {
@@ -65,8 +66,9 @@ async fn explain(
     connection: &Connection,
     input: &Input,
     statement: &Statement,
+    params: &Params,
 ) -> Result<ControlFlow<()>, CliError> {
-    let (found, explanation) = connection.explain(&statement.text).await?;
+    let (found, explanation) = connection.explain(&statement.text, params).await?;
     report(input, statement, &found);
     if found.has_errors() {
         return Err(CliError::Query(input.origin.clone()));
@@ -112,7 +114,7 @@ async fn run_queries(
     if options.format == Format::Csv && statements.len() > 1 {
         return Err(CliError::OneQuery(statements.len()));
     }
-    let mut run = Run::install(connection, statements).await?;
+    let mut run = Run::install(connection, options.params(), statements).await?;
     let output = output(options.format, stdout_columns(), Paint::of(&io::stdout()));
     let printed = run.print(output, options.duration).await;
     if printed.is_err() {
@@ -129,6 +131,7 @@ async fn run_queries(
 /// The queries of one run and their merged frames.
 struct Run<'a> {
     connection: &'a Connection,
+    params: Params,
     queries: Vec<Running>,
     frames: SelectAll<BoxStream<'static, Result<Frame, CliError>>>,
 }
@@ -151,9 +154,10 @@ impl<'a> Run<'a> {
     /// Installs all statements or, if one does not compile, none.
     async fn install(
         connection: &'a Connection,
+        params: Params,
         statements: &[(&Input, Statement)],
     ) -> Result<Run<'a>, CliError> {
-        let mut run = Run { connection, queries: Vec::new(), frames: SelectAll::new() };
+        let mut run = Run { connection, params, queries: Vec::new(), frames: SelectAll::new() };
         for (input, statement) in statements {
             if let Err(error) = run.add(input, statement).await {
                 run.uninstall().await?;
@@ -164,7 +168,7 @@ impl<'a> Run<'a> {
     }
 
     async fn add(&mut self, input: &Input, statement: &Statement) -> Result<(), CliError> {
-        let installed = self.connection.install(&statement.text, &statement.name).await?;
+        let installed = self.connection.install(&statement.text, &statement.name, &self.params).await?;
         report(input, statement, &installed.diagnostics);
         let number = installed.query.ok_or_else(|| CliError::Query(input.origin.clone()))?;
         self.queries.push(Running {

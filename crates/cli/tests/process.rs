@@ -144,7 +144,7 @@ fn explain_works_without_the_repl() {
     let arguments = ["--frontend", &server.address, "-c", "EXPLAIN FROM e IN T SELECT COUNT"];
     let output = pivot(&arguments).output().unwrap();
     assert!(output.status.success());
-    assert!(String::from_utf8_lossy(&output.stdout).contains("OBSERVE"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("EMIT    query"), "{output:?}");
 }
 
 #[test]

@@ -22,9 +22,10 @@
 //! # fn main() {}
 //! ```
 //!
-//! Propagation: [`request`] begins a request, [`spawn`] and
-//! [`forked`] carry it into tasks and branches, and the layers of [`propagate`]
-//! carry it across gRPC, there and back.
+//! Propagation: [`request`] begins a request. [`spawn`], [`spawn_blocking`], [`JoinSet`], [`thread`],
+//! [`join!`], [`try_join!`], [`select!`] and [`forked`] carry it into tasks, threads and branches,
+//! [`Traced`] through channels, [`Fan`] over thread pools, and the layers of [`propagate`] across
+//! HTTP and gRPC, there and back. [`baggage::mod@leaks`] tells where it gets lost.
 //!
 //! A library depends on this crate with `default-features = false`. Its tracepoints then compile to
 //! nothing, unless the application that it ends up in enables the runtime by depending on it too.

@@ -4,7 +4,10 @@ pub use pivot_agent::{Bytes, CpuBudget, Export, disable, enable, tracepoint};
 pub use pivot_baggage as baggage;
 pub use pivot_macros::tracepoints;
 pub use pivot_propagate as propagate;
-pub use pivot_propagate::{forked, request, spawn};
+pub use pivot_propagate::{
+    Fan, JoinSet, Traced, forked, join, request, select, spawn, spawn_blocking, spawn_detached, thread,
+    try_join,
+};
 pub use pivot_uplink::{Config, Uplink as Guard, UplinkError};
 
 /// Starts the agent with the settings of the environment. Keep the guard until the process ends.

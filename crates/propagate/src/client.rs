@@ -3,25 +3,126 @@
 //! A reply is joined where its future and its body are polled. A body that is not read to its end
 //! loses what its trailers carry.
 
-use crate::header;
-use http::{Request, Response};
+use crate::carrier::{self, Native};
+use crate::egress::Egress;
+use crate::key::Key;
+use http::header::TE;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use pivot_baggage::current;
+use pivot_baggage::{current, losses};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Makes [`Client`]s.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ClientLayer;
+/// How calls carry baggage, and to whom.
+#[derive(Debug, Clone)]
+pub struct ClientLayer {
+    way: Way,
+    egress: Arc<Egress>,
+    peer: Option<Arc<str>>,
+    key: Option<Key>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Native,
+    Bridge,
+}
+
+impl Default for ClientLayer {
+    fn default() -> ClientLayer {
+        ClientLayer { way: Way::Native, egress: Egress::from_env(), peer: None, key: None }
+    }
+}
 
 impl ClientLayer {
-    /// A layer for clients.
+    /// A layer for calls to peers that know of baggage. It leaves to the hosts of
+    /// [`Egress::from_env`], and to whomever a channel leads if requests do not name their host, as
+    /// those of gRPC do not: whoever put the layer there has chosen that peer.
     pub fn new() -> ClientLayer {
-        ClientLayer
+        ClientLayer::default()
+    }
+
+    /// For peers in other languages, which forward nothing but W3C `baggage`. What they call sees
+    /// what happened before; nothing comes back.
+    pub fn bridge() -> ClientLayer {
+        ClientLayer { way: Way::Bridge, ..ClientLayer::default() }
+    }
+
+    /// Sets to whom baggage may leave.
+    pub fn egress(self, egress: Egress) -> ClientLayer {
+        ClientLayer { egress: Arc::new(egress), ..self }
+    }
+
+    /// Says who the peer is, for requests that do not name their host.
+    pub fn peer(self, host: &str) -> ClientLayer {
+        ClientLayer { peer: Some(Arc::from(host)), ..self }
+    }
+
+    /// Signs what leaves, and accepts only signed replies.
+    pub fn key(self, key: Key) -> ClientLayer {
+        ClientLayer { key: Some(key), ..self }
+    }
+
+    /// Sends baggage with a request. Every call, thus every attempt, is a branch.
+    fn send(&self, headers: &mut HeaderMap, host: Option<&str>) -> Returns {
+        let returns = self.send_without_trailers(headers, host);
+        let is_text = returns.0.as_ref().is_some_and(|back| back.native == Native::Text);
+        if is_text && !headers.contains_key(TE) {
+            // A reply that streams can bring back what it packed only in trailers.
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        returns
+    }
+
+    pub(crate) fn send_without_trailers(&self, headers: &mut HeaderMap, host: Option<&str>) -> Returns {
+        if !current::carries() {
+            return Returns(None);
+        }
+        if let Some(host) = host.or(self.peer.as_deref())
+            && !self.egress.allows(host)
+        {
+            losses::note_held_back();
+            return Returns(None);
+        }
+        match self.way {
+            Way::Bridge => {
+                current::with_current(|baggage| {
+                    let baggage = baggage.as_deref();
+                    baggage.map(|baggage| carrier::put_bridge(headers, baggage, self.key.as_ref()))
+                });
+                Returns(None)
+            }
+            Way::Native => {
+                let native = Native::of(headers);
+                let sent = current::fork().is_some_and(|b| native.put(headers, b, self.key.as_ref()));
+                Returns(sent.then(|| Back { native, key: self.key.clone() }))
+            }
+        }
+    }
+}
+
+/// What comes back with a reply, if anything does.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Returns(Option<Back>);
+
+#[derive(Debug, Clone)]
+struct Back {
+    native: Native,
+    key: Option<Key>,
+}
+
+impl Returns {
+    /// Joins what the headers or trailers of the reply bring.
+    pub(crate) fn join(&self, headers: &mut HeaderMap) {
+        let Some(Back { native, key }) = &self.0 else { return };
+        if let Some(baggage) = carrier::take_back(headers, *native, key.as_ref()) {
+            current::join(baggage);
+        }
     }
 }
 
@@ -29,14 +130,15 @@ impl<S> Layer<S> for ClientLayer {
     type Service = Client<S>;
 
     fn layer(&self, inner: S) -> Client<S> {
-        Client { inner }
+        Client { inner, layer: self.clone() }
     }
 }
 
-/// A service that sends baggage with its requests. Every call, thus every attempt, is a branch.
+/// A service that sends baggage with its requests.
 #[derive(Debug, Clone)]
 pub struct Client<S> {
     inner: S,
+    layer: ClientLayer,
 }
 
 impl<S, B, R> Service<Request<B>> for Client<S>
@@ -51,13 +153,10 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let branch = current::fork();
-        let joins = branch.is_some();
-        if let Some(branch) = branch {
-            header::put(request.headers_mut(), branch);
-        }
-        Reply { inner: self.inner.call(request), joins }
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let returns = self.layer.send(&mut parts.headers, parts.uri.host());
+        Reply { inner: self.inner.call(Request::from_parts(parts, body)), returns }
     }
 }
 
@@ -68,7 +167,7 @@ pin_project! {
     pub struct Reply<F> {
         #[pin]
         inner: F,
-        joins: bool,
+        returns: Returns,
     }
 }
 
@@ -81,11 +180,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
-        let joins = *this.joins;
-        if joins {
-            header::take(response.headers_mut()).map(current::join);
-        }
-        Poll::Ready(Ok(response.map(|inner| ReplyBody { inner, joins })))
+        this.returns.join(response.headers_mut());
+        let returns = std::mem::take(this.returns);
+        Poll::Ready(Ok(response.map(|inner| ReplyBody { inner, returns })))
     }
 }
 
@@ -95,8 +192,7 @@ pin_project! {
     pub struct ReplyBody<B> {
         #[pin]
         inner: B,
-        // A call from outside any request has nothing to join.
-        joins: bool,
+        returns: Returns,
     }
 }
 
@@ -110,11 +206,10 @@ impl<B: Body> Body for ReplyBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
         let mut frame = ready!(this.inner.poll_frame(cx));
-        if *this.joins
-            && let Some(Ok(frame)) = &mut frame
+        if let Some(Ok(frame)) = &mut frame
             && let Some(trailers) = frame.trailers_mut()
         {
-            header::take(trailers).map(current::join);
+            this.returns.join(trailers);
         }
         Poll::Ready(frame)
     }

@@ -17,15 +17,37 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Reading order: [`header`], [`client`], [`server`], [`task`].
+//! Tasks: [`spawn`], [`spawn_blocking`], [`JoinSet`], [`join!`], [`try_join!`], [`select!`];
+//! [`forked`] for any other concurrency within a task. Threads: [`thread`], and [`Fan`] for pools.
+//! Channels: [`Traced`]. `lints/clippy.toml` in this crate's folder names what they replace, to be copied.
+//!
+//! Reading order: [`carrier`], `w3c`, [`egress`], [`key`], [`client`], [`server`], [`task`], [`set`],
+//! [`stream`].
 
+pub mod carrier;
 pub mod client;
-pub mod header;
+pub mod egress;
+pub mod key;
+mod macros;
+#[cfg(feature = "rayon")]
+pub mod pool;
+#[cfg(feature = "reqwest")]
+mod reqwest;
 pub mod server;
+pub mod set;
+pub mod stream;
 pub mod task;
+mod w3c;
 
+pub use carrier::{BINARY, TEXT};
 pub use client::{Client, ClientLayer, ReplyBody};
-pub use header::HEADER;
-pub use pivot_baggage::forked;
+pub use egress::Egress;
+pub use key::Key;
+pub use pivot_baggage::{Fan, Traced, forked, thread};
 pub use server::{ServedBody, Server, ServerLayer};
-pub use task::{JoinHandle, request, spawn};
+pub use set::JoinSet;
+pub use stream::carried_stream;
+pub use task::{JoinHandle, request, spawn, spawn_blocking, spawn_detached};
+
+#[doc(hidden)]
+pub use tokio as __tokio;

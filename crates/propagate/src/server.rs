@@ -1,29 +1,53 @@
 //! Runs each call in the request that it arrived with, and sends the request's baggage back.
 //!
-//! The reply carries the whole branch and carries it once. A gRPC reply carries it in its trailers,
-//! after the last event of a stream; one without a body, and any other HTTP reply, in its headers.
-//! What the body of such an HTTP reply packs while it streams is therefore lost.
+//! The reply carries the whole branch and carries it once, to whoever sent one. It goes into the
+//! trailers, after the last event of the body, where those will be read: with gRPC, and wherever
+//! else a body of unknown length is sent to a client that accepts trailers. Any other reply carries
+//! it in its headers, and what its body packs later is lost.
 
-use crate::header;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request, Response};
+use crate::carrier::{self, Arrived, Native};
+use crate::key::Key;
+use http::header::{TE, TRAILER};
+use http::{HeaderMap, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use pivot_baggage::{Baggage, FutureExt, InBaggage, current, enter_request};
+use pivot_baggage::current::run_in;
+use pivot_baggage::{Baggage, FutureExt, InBaggage, enter_request};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Makes [`Server`]s.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ServerLayer;
+/// Which baggage a server takes.
+#[derive(Debug, Clone, Default)]
+pub struct ServerLayer {
+    door: Door,
+    key: Option<Key>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Door {
+    #[default]
+    Inner,
+    Outer,
+}
 
 impl ServerLayer {
-    /// A layer for servers.
+    /// A layer for servers whose clients are inside the system.
     pub fn new() -> ServerLayer {
-        ServerLayer
+        ServerLayer::default()
+    }
+
+    /// For servers that anybody may call: every call begins a request here, baggage that arrives is
+    /// taken away unread, and none is sent back.
+    pub fn outer_door() -> ServerLayer {
+        ServerLayer { door: Door::Outer, key: None }
+    }
+
+    /// Accepts only signed baggage, and signs what it sends back.
+    pub fn key(self, key: Key) -> ServerLayer {
+        ServerLayer { key: Some(key), ..self }
     }
 }
 
@@ -31,7 +55,7 @@ impl<S> Layer<S> for ServerLayer {
     type Service = Server<S>;
 
     fn layer(&self, inner: S) -> Server<S> {
-        Server { inner }
+        Server { inner, layer: self.clone() }
     }
 }
 
@@ -39,6 +63,7 @@ impl<S> Layer<S> for ServerLayer {
 #[derive(Debug, Clone)]
 pub struct Server<S> {
     inner: S,
+    layer: ServerLayer,
 }
 
 impl<S, B, R> Service<Request<B>> for Server<S>
@@ -55,27 +80,60 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let place = Place::of_reply(request.headers());
-        let scope = enter_request(header::take(request.headers_mut()));
+        // Before HTTP/1.1 there are no trailers.
+        if request.version() < Version::HTTP_11 {
+            request.headers_mut().remove(TE);
+        }
+        let (baggage, back) = self.arrived(request.headers_mut());
+        let scope = enter_request(baggage);
         let inner = self.inner.call(request);
-        Served { inner: inner.in_baggage(scope.finish()), place }
+        Served { inner: inner.in_baggage(scope.finish()), back }
     }
 }
 
-/// Where a reply carries its baggage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Headers,
-    Trailers,
+impl<S> Server<S> {
+    /// What arrived, and how it goes back.
+    fn arrived(&self, headers: &mut HeaderMap) -> (Option<Baggage>, Option<Back>) {
+        let arrived = match self.layer.door {
+            Door::Inner => carrier::take(headers, self.layer.key.as_ref()),
+            Door::Outer => {
+                carrier::remove(headers);
+                Arrived::Nothing
+            }
+        };
+        match arrived {
+            Arrived::Nothing => (None, None),
+            Arrived::Bridged(baggage) => (Some(baggage), None),
+            Arrived::Branch(native, baggage) => {
+                let trailers = native == Native::Binary || accepts_trailers(headers);
+                (Some(baggage), Some(Back { native, trailers, key: self.layer.key.clone() }))
+            }
+        }
+    }
 }
 
-impl Place {
-    fn of_reply(request: &HeaderMap) -> Place {
-        let content = request.get(CONTENT_TYPE).map(|value| value.as_bytes());
-        match content.is_some_and(|content| content.starts_with(b"application/grpc")) {
-            true => Place::Trailers,
-            false => Place::Headers,
-        }
+fn accepts_trailers(request: &HeaderMap) -> bool {
+    let mut values = request.get_all(TE).iter().filter_map(|value| value.to_str().ok());
+    values.any(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
+}
+
+/// How a reply carries its baggage.
+#[derive(Debug, Clone)]
+struct Back {
+    native: Native,
+    /// Whether trailers will be read.
+    trailers: bool,
+    key: Option<Key>,
+}
+
+impl Back {
+    fn goes_into_trailers(&self, body: &impl Body) -> bool {
+        let of_unknown_length = self.native == Native::Binary || body.size_hint().exact().is_none();
+        self.trailers && of_unknown_length && !body.is_end_stream()
+    }
+
+    fn put(&self, headers: &mut HeaderMap, baggage: Baggage) {
+        self.native.put(headers, baggage, self.key.as_ref());
     }
 }
 
@@ -86,7 +144,7 @@ pin_project! {
     pub struct Served<F> {
         #[pin]
         inner: InBaggage<F>,
-        place: Place,
+        back: Option<Back>,
     }
 }
 
@@ -99,19 +157,20 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let (response, baggage) = ready!(this.inner.poll(cx));
+        let (response, mut baggage) = ready!(this.inner.poll(cx));
         let (mut parts, body) = response?.into_parts();
-        let place = if body.is_end_stream() { Place::Headers } else { *this.place };
-        let baggage = match place {
-            Place::Trailers => baggage,
-            Place::Headers => {
+        let mut back = this.back.take();
+        if let Some(in_trailers) = &back {
+            if !in_trailers.goes_into_trailers(&body) {
                 // Events of the body still belong to the request, and see what happened before.
                 let seen = baggage.detach();
-                header::put(&mut parts.headers, baggage);
-                seen
+                in_trailers.put(&mut parts.headers, std::mem::replace(&mut baggage, seen));
+                back = None;
+            } else if in_trailers.native == Native::Text && !baggage.is_unborn() {
+                parts.headers.append(TRAILER, in_trailers.native.name().into());
             }
-        };
-        let body = ServedBody { inner: Some(body), baggage: Some(baggage), place };
+        }
+        let body = ServedBody { inner: Some(body), baggage: Some(baggage), back };
         Poll::Ready(Ok(Response::from_parts(parts, body)))
     }
 }
@@ -124,42 +183,29 @@ pin_project! {
         #[pin]
         inner: Option<B>,
         baggage: Option<Baggage>,
-        place: Place,
+        // How the trailers carry the baggage, if they do.
+        back: Option<Back>,
     }
 
     impl<B> PinnedDrop for ServedBody<B> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.inner.is_some() {
-                inside(this.baggage, || this.inner.set(None));
+                run_in(this.baggage, || this.inner.set(None));
             }
         }
     }
-}
-
-/// Runs `f` in the request of a baggage, which is put back also when `f` panics.
-fn inside<T>(baggage: &mut Option<Baggage>, f: impl FnOnce() -> T) -> T {
-    struct Swap<'a>(&'a mut Option<Baggage>);
-    impl Drop for Swap<'_> {
-        fn drop(&mut self) {
-            *self.0 = current::attach(self.0.take());
-        }
-    }
-    *baggage = current::attach(baggage.take());
-    let _swap = Swap(baggage);
-    f()
 }
 
 impl<B: Body> ServedBody<B> {
     /// Ends the body; adds what the reply carries back to its trailers.
     fn end(self: Pin<&mut Self>, trailers: Option<HeaderMap>) -> Option<HeaderMap> {
         let mut this = self.project();
-        inside(this.baggage, || this.inner.set(None));
-        let baggage = this.baggage.take().filter(|_| *this.place == Place::Trailers);
-        let Some(baggage) = baggage else { return trailers };
+        run_in(this.baggage, || this.inner.set(None));
+        let Some((back, baggage)) = this.back.take().zip(this.baggage.take()) else { return trailers };
         let had_trailers = trailers.is_some();
         let mut trailers = trailers.unwrap_or_default();
-        header::put(&mut trailers, baggage);
+        back.put(&mut trailers, baggage);
         (had_trailers || !trailers.is_empty()).then_some(trailers)
     }
 }
@@ -174,7 +220,7 @@ impl<B: Body> Body for ServedBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.as_mut().project();
         let Some(inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
-        let trailers = match ready!(inside(this.baggage, || inner.poll_frame(cx))) {
+        let trailers = match ready!(run_in(this.baggage, || inner.poll_frame(cx))) {
             Some(Ok(frame)) => match frame.into_trailers() {
                 Ok(trailers) => Some(trailers),
                 Err(frame) => return Poll::Ready(Some(Ok(frame))),
@@ -186,8 +232,8 @@ impl<B: Body> Body for ServedBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        let adds_trailers = self.place == Place::Trailers
-            && self.baggage.as_ref().is_some_and(|baggage| !baggage.is_unborn());
+        let carries = self.baggage.as_ref().is_some_and(|baggage| !baggage.is_unborn());
+        let adds_trailers = self.back.is_some() && carries;
         self.inner.as_ref().is_none_or(|inner| !adds_trailers && inner.is_end_stream())
     }
 

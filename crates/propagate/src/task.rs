@@ -1,9 +1,10 @@
 //! Requests that begin in this process, and tasks that belong to them.
 //!
-//! What a task packs is seen by its request once the task is awaited, and not at all if it never is.
+//! What a task packs is seen by its request once the task is awaited, however it ended, and not at
+//! all if it never is.
 
 use pin_project_lite::pin_project;
-use pivot_baggage::{Baggage, FutureExt, current};
+use pivot_baggage::{Baggage, Ending, FutureExt, carried, carried_future, current};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,18 +18,35 @@ pub async fn request<F: Future>(future: F) -> F::Output {
 /// Spawns a task that runs in a branch of the current request; outside any, the task is outside too.
 ///
 /// Panics outside a tokio runtime, as [`tokio::spawn`] does.
+#[track_caller]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    let inner = match current::fork() {
-        None => tokio::spawn(async { (future.await, None) }),
-        Some(branch) => tokio::spawn(async {
-            let (output, baggage) = future.in_baggage(branch).await;
-            (output, Some(baggage))
-        }),
-    };
-    JoinHandle { inner }
+    let (future, ending) = carried_future(future);
+    JoinHandle { inner: tokio::spawn(future), ending }
+}
+
+/// Runs a closure that blocks on a thread for such, in a branch of the current request.
+///
+/// Panics outside a tokio runtime, as [`tokio::task::spawn_blocking`] does.
+#[track_caller]
+pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    let (work, ending) = carried(work);
+    JoinHandle { inner: tokio::task::spawn_blocking(work), ending }
+}
+
+/// Spawns a task that nobody waits for. It sees what happened before, and is not seen.
+///
+/// Panics outside a tokio runtime, as [`tokio::spawn`] does.
+pub fn spawn_detached<F>(future: F) -> tokio::task::JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    match current::detach() {
+        None => tokio::spawn(future),
+        Some(baggage) => tokio::spawn(async { future.in_baggage(baggage).await.0 }),
+    }
 }
 
 pin_project! {
@@ -38,7 +56,8 @@ pin_project! {
     #[derive(Debug)]
     pub struct JoinHandle<T> {
         #[pin]
-        inner: tokio::task::JoinHandle<(T, Option<Baggage>)>,
+        inner: tokio::task::JoinHandle<T>,
+        ending: Ending,
     }
 }
 
@@ -63,8 +82,9 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (output, baggage) = ready!(self.project().inner.poll(cx))?;
-        baggage.map(current::join);
-        Poll::Ready(Ok(output))
+        let this = self.project();
+        let result = ready!(this.inner.poll(cx));
+        this.ending.join();
+        Poll::Ready(result)
     }
 }

@@ -4,10 +4,13 @@
 
 use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
 use pivot_baggage::with_current;
-use pivot_propagate::{Client, ClientLayer, HEADER, ServerLayer, forked, request, spawn};
+use pivot_propagate::{BINARY, Client, ClientLayer, ServerLayer, carried_stream, forked, request, spawn};
+use pivot_protocol::wire::agents_client::AgentsClient;
+use pivot_protocol::wire::agents_server::{Agents, AgentsServer};
 use pivot_protocol::wire::frontend_client::FrontendClient;
 use pivot_protocol::wire::frontend_server::{Frontend, FrontendServer};
 use pivot_protocol::wire::*;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -17,6 +20,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
+use tower_layer::Layer;
 
 const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
 
@@ -42,7 +46,7 @@ impl Packs {
     fn arrived<T>(&self, request: &Request<T>) {
         self.seen.store(seen(), Relaxed);
         // The layer takes its header away, so that no service passes it on.
-        assert!(request.metadata().get_bin(HEADER.as_str()).is_none());
+        assert!(request.metadata().get_bin(BINARY.as_str()).is_none());
     }
 }
 
@@ -96,6 +100,78 @@ impl Frontend for Packs {
     }
 }
 
+/// A client streams to it, and it streams back; both pack with each message.
+struct Echoes;
+
+#[tonic::async_trait]
+impl Agents for Echoes {
+    type AttachStream = Pin<Box<dyn Stream<Item = Result<ToAgent, Status>> + Send>>;
+
+    async fn attach(&self, request: Request<tonic::Streaming<FromAgent>>) -> Reply<Self::AttachStream> {
+        assert_eq!(seen(), 1);
+        let replies = request.into_inner().map(|message| {
+            pack(500 + seen());
+            message.map(|_| ToAgent::default())
+        });
+        Ok(Response::new(Box::pin(replies)))
+    }
+}
+
+/// A client that sends three messages, packing with each, and reads as many as it wants.
+async fn attach(address: SocketAddr, replies: usize) {
+    let channel = Endpoint::try_from(format!("http://{address}")).unwrap().connect().await.unwrap();
+    let mut calls = AgentsClient::new(ClientLayer::new().layer(channel));
+    let (messages, ending) = carried_stream(tokio_stream::iter(0..3).map(|index| {
+        pack(400 + index);
+        FromAgent::default()
+    }));
+    let mut stream = calls.attach(messages).await.unwrap().into_inner();
+    for _ in 0..replies {
+        assert!(stream.message().await.unwrap().is_some());
+    }
+    if replies == 3 {
+        assert!(stream.message().await.unwrap().is_none());
+    }
+    drop((stream, calls));
+    while ending.join().is_none() {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn echoes() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut server = tonic::transport::Server::builder().layer(ServerLayer::new());
+    let server = server.add_service(AgentsServer::new(Echoes));
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    address
+}
+
+#[tokio::test]
+async fn both_directions_of_a_stream_pack_and_all_comes_back_with_its_end() {
+    let address = echoes().await;
+    request(async {
+        pack(1);
+        attach(address, 3).await;
+        assert_eq!(seen(), 7);
+        let instances = with_current(|current| current.unwrap().instances());
+        assert_eq!(instances, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_given_up_loses_what_the_server_packed_and_nothing_else() {
+    let address = echoes().await;
+    request(async {
+        pack(1);
+        attach(address, 1).await;
+        assert!((1..=4).contains(&seen()));
+        assert!(!with_current(|current| current.unwrap().is_partial()));
+    })
+    .await;
+}
+
 type Calls = FrontendClient<Client<Channel>>;
 
 /// A connection to a server of its own, with layers on both sides.
@@ -107,7 +183,7 @@ async fn connected() -> (Calls, Arc<Packs>) {
     let server = tonic::transport::Server::builder().layer(ServerLayer::new()).add_routes(routes);
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     let channel = Endpoint::try_from(format!("http://{address}")).unwrap().connect().await.unwrap();
-    (FrontendClient::new(tower_layer::Layer::layer(&ClientLayer::new(), channel)), packs)
+    (FrontendClient::new(ClientLayer::new().layer(channel)), packs)
 }
 
 async fn uninstall(mut calls: Calls, query: u32) {
@@ -138,11 +214,11 @@ async fn a_call_sees_what_its_caller_packed_and_its_caller_sees_what_it_packed()
 }
 
 #[tokio::test]
-async fn a_request_that_carries_nothing_yet_takes_what_the_reply_brings() {
+async fn a_client_that_sends_no_baggage_is_sent_none() {
     let (calls, packs) = connected().await;
     request(async {
         uninstall(calls, 0).await;
-        assert_eq!((packs.seen.load(Relaxed), seen()), (0, 1));
+        assert_eq!((packs.seen.load(Relaxed), seen()), (0, 0));
     })
     .await;
 }
@@ -154,7 +230,7 @@ async fn a_failed_call_brings_back_what_it_packed() {
         pack(1);
         let status = calls.explain(ExplainRequest::default()).await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::NotFound);
-        assert!(status.metadata().get_bin(HEADER.as_str()).is_none());
+        assert!(status.metadata().get_bin(BINARY.as_str()).is_none());
         assert_eq!((packs.seen.load(Relaxed), seen()), (1, 2));
     })
     .await;
@@ -175,8 +251,9 @@ async fn a_stream_brings_back_what_it_packed_while_it_ran() {
 async fn a_stream_that_fails_half_way_brings_back_what_it_packed() {
     let (calls, _packs) = connected().await;
     request(async {
+        pack(1);
         assert_eq!(drain(calls, 1).await.unwrap_err().code(), tonic::Code::Aborted);
-        assert_eq!(seen(), 3);
+        assert_eq!(seen(), 4);
     })
     .await;
 }

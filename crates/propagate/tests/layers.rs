@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use http::{HeaderMap, HeaderValue, Request, Response};
+use base64::Engine;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use pivot_baggage::{Baggage, FutureExt, with_current};
-use pivot_propagate::{ClientLayer, HEADER, ServedBody, ServerLayer, request};
+use pivot_baggage::{Baggage, FutureExt, Share, with_current};
+use pivot_propagate::{BINARY, ClientLayer, Egress, ServedBody, ServerLayer, TEXT, request};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Ready, poll_fn, ready};
@@ -34,9 +35,12 @@ impl Body for Frames {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(
-            self.0.iter().filter_map(|frame| frame.data_ref()).map(|data| data.len() as u64).sum(),
-        )
+        // Three frames of data stand for a stream.
+        let data: Vec<usize> = self.0.iter().filter_map(|f| f.data_ref()).map(|data| data.len()).collect();
+        match data.len() {
+            3.. => SizeHint::new(),
+            _ => SizeHint::with_exact(data.iter().sum::<usize>() as u64),
+        }
     }
 }
 
@@ -48,12 +52,9 @@ fn status() -> Frame<&'static [u8]> {
     Frame::trailers(HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static("0"))]))
 }
 
-/// Replies with given frames; begins the request's baggage if it is to carry something.
+/// Replies with given frames.
 #[derive(Clone)]
-struct Replies {
-    frames: fn() -> Vec<Frame<&'static [u8]>>,
-    carries: fn(),
-}
+struct Replies(fn() -> Vec<Frame<&'static [u8]>>);
 
 impl Service<Request<()>> for Replies {
     type Response = Response<Frames>;
@@ -64,29 +65,40 @@ impl Service<Request<()>> for Replies {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<()>) -> Self::Future {
-        (self.carries)();
-        ready(Ok(Response::new(Frames((self.frames)().into()))))
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        assert!(!request.headers().contains_key(BINARY) && !request.headers().contains_key(TEXT));
+        with_current(|current| current.unwrap().request_or_begin());
+        ready(Ok(Response::new(Frames((self.0)().into()))))
     }
 }
 
-fn begin() {
-    with_current(|current| current.unwrap().request_or_begin());
-}
+/// Sends a branch into a request, if it is to carry one.
+#[derive(Clone)]
+struct Sends(Option<HeaderName>);
 
 /// Where a reply carries baggage: (in its headers, in which frames, frames in all).
 async fn carried(
-    content: &'static str,
+    headers: &[(&'static str, &'static str)],
+    sends: Sends,
+    server: ServerLayer,
     frames: fn() -> Vec<Frame<&'static [u8]>>,
-    carries: fn(),
 ) -> (bool, Vec<usize>, usize) {
-    let mut server = ServerLayer::new().layer(Replies { frames, carries });
-    let arrived = Request::builder().header("content-type", content).body(()).unwrap();
-    let (parts, body) = server.call(arrived).await.unwrap().into_parts();
+    let mut arrived = Request::new(());
+    for (name, value) in headers {
+        arrived.headers_mut().insert(*name, HeaderValue::from_static(value));
+    }
+    if let Some(name) = sends.0 {
+        let mut baggage = Baggage::new();
+        baggage.request_or_begin();
+        let value = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(baggage.encode());
+        let value = if name == BINARY { value.replace('-', "+").replace('_', "/") } else { value };
+        arrived.headers_mut().insert(name, value.parse().unwrap());
+    }
+    let (parts, body) = server.layer(Replies(frames)).call(arrived).await.unwrap().into_parts();
     let frames = collected(body).await;
-    let found = |frame: &Frame<_>| frame.trailers_ref().is_some_and(|trailers| trailers.contains_key(HEADER));
-    let at = (0..frames.len()).filter(|index| found(&frames[*index])).collect();
-    (parts.headers.contains_key(HEADER), at, frames.len())
+    let holds = |headers: &HeaderMap| headers.contains_key(BINARY) || headers.contains_key(TEXT);
+    let at = (0..frames.len()).filter(|index| frames[*index].trailers_ref().is_some_and(holds)).collect();
+    (holds(&parts.headers), at, frames.len())
 }
 
 /// All frames, as a connection reads them: it stops as soon as the body says that it has ended.
@@ -99,38 +111,55 @@ async fn collected(body: ServedBody<Frames>) -> Vec<Frame<&'static [u8]>> {
     frames
 }
 
-const GRPC: &str = "application/grpc+proto";
+async fn grpc(frames: fn() -> Vec<Frame<&'static [u8]>>) -> (bool, Vec<usize>, usize) {
+    let headers = [("content-type", "application/grpc+proto")];
+    carried(&headers, Sends(Some(BINARY)), ServerLayer::new(), frames).await
+}
+
+async fn http(
+    headers: &[(&'static str, &'static str)],
+    frames: fn() -> Vec<Frame<&'static [u8]>>,
+) -> (bool, Vec<usize>, usize) {
+    carried(headers, Sends(Some(TEXT)), ServerLayer::new(), frames).await
+}
 
 #[tokio::test]
 async fn a_grpc_reply_carries_baggage_in_the_trailers_it_has() {
-    assert_eq!(carried(GRPC, || vec![data(), status()], begin).await, (false, vec![1], 2));
+    assert_eq!(grpc(|| vec![data(), status()]).await, (false, vec![1], 2));
 }
 
 #[tokio::test]
 async fn a_grpc_reply_without_trailers_gets_some() {
-    assert_eq!(carried(GRPC, || vec![data()], begin).await, (false, vec![1], 2));
+    assert_eq!(grpc(|| vec![data()]).await, (false, vec![1], 2));
 }
 
 #[tokio::test]
 async fn a_reply_without_a_body_carries_baggage_in_its_headers() {
-    assert_eq!(carried(GRPC, Vec::new, begin).await, (true, vec![], 0));
+    assert_eq!(grpc(Vec::new).await, (true, vec![], 0));
+    assert_eq!(http(&[("te", "trailers")], Vec::new).await, (true, vec![], 0));
 }
 
 #[tokio::test]
-async fn another_http_reply_carries_baggage_in_its_headers_only() {
-    assert_eq!(carried("text/plain", || vec![data()], begin).await, (true, vec![], 1));
-    assert_eq!(carried("text/plain", || vec![data(), status()], begin).await, (true, vec![], 2));
+async fn another_http_reply_carries_baggage_in_its_headers_unless_it_streams_to_whom_reads_trailers() {
+    assert_eq!(http(&[], || vec![data()]).await, (true, vec![], 1));
+    assert_eq!(http(&[], || vec![data(), status()]).await, (true, vec![], 2));
+    assert_eq!(http(&[("te", "gzip, Trailers")], || vec![data()]).await, (true, vec![], 1));
+    let streaming = || vec![data(), data(), data()];
+    assert_eq!(http(&[("te", "gzip, Trailers")], streaming).await, (false, vec![3], 4));
+    assert_eq!(http(&[("te", "gzip")], streaming).await, (true, vec![], 3));
 }
 
 #[tokio::test]
-async fn a_reply_that_carries_nothing_is_left_as_it_is() {
-    assert_eq!(carried(GRPC, || vec![data(), status()], || ()).await, (false, vec![], 2));
-    assert_eq!(carried(GRPC, || vec![data()], || ()).await, (false, vec![], 1));
-    assert_eq!(carried(GRPC, Vec::new, || ()).await, (false, vec![], 0));
+async fn a_client_that_sent_nothing_or_comes_through_the_outer_door_is_sent_nothing() {
+    let frames = || vec![data(), status()];
+    let headers = [("content-type", "application/grpc+proto")];
+    assert_eq!(carried(&headers, Sends(None), ServerLayer::new(), frames).await, (false, vec![], 2));
+    let outer = ServerLayer::outer_door();
+    assert_eq!(carried(&headers, Sends(Some(BINARY)), outer, frames).await, (false, vec![], 2));
 }
 
-/// Notes whether a request carries baggage; its reply has a header that is no baggage.
-struct Notes<'a>(&'a mut bool);
+/// Notes the headers of a request; its reply has a header that is no baggage.
+struct Notes<'a>(&'a mut HeaderMap);
 
 impl Service<Request<()>> for Notes<'_> {
     type Response = Response<()>;
@@ -142,23 +171,56 @@ impl Service<Request<()>> for Notes<'_> {
     }
 
     fn call(&mut self, request: Request<()>) -> Self::Future {
-        *self.0 = request.headers().contains_key(HEADER);
-        ready(Ok(Response::builder().header(HEADER, "not base64!").body(()).unwrap()))
+        *self.0 = request.headers().clone();
+        ready(Ok(Response::builder().header(TEXT, "not base64!").body(()).unwrap()))
     }
 }
 
-/// Whether a client sends baggage.
-async fn sends() -> bool {
-    let mut sent = false;
-    ClientLayer::new().layer(Notes(&mut sent)).call(Request::new(())).await.unwrap();
-    sent
+/// The names of the headers that a client sends to a host, in order.
+async fn sends(client: ClientLayer, host: &str) -> Vec<String> {
+    let mut sent = HeaderMap::new();
+    let request = Request::builder().uri(format!("http://{host}/")).body(()).unwrap();
+    client.layer(Notes(&mut sent)).call(request).await.unwrap();
+    let mut names: Vec<String> = sent.keys().map(|name| name.as_str().to_owned()).collect();
+    names.sort();
+    names
+}
+
+fn begun() -> Baggage {
+    let mut baggage = Baggage::new();
+    baggage.request_or_begin();
+    baggage
 }
 
 #[tokio::test]
 async fn a_client_sends_baggage_only_if_its_request_carries_some() {
-    assert!(!sends().await);
-    assert!(!request(sends()).await);
-    let mut baggage = Baggage::new();
-    baggage.request_or_begin();
-    assert!(sends().in_baggage(baggage).await.0);
+    let (client, host) = (ClientLayer::new(), "10.0.0.1");
+    let none: [&str; 0] = [];
+    assert_eq!(sends(client.clone(), host).await, none);
+    assert_eq!(request(sends(client.clone(), host)).await, none);
+    assert_eq!(sends(client, host).in_baggage(begun()).await.0, ["pivot-baggage", "te"]);
+    assert_eq!(sends(ClientLayer::bridge(), host).in_baggage(begun()).await.0, ["baggage"]);
+}
+
+#[tokio::test]
+async fn baggage_is_held_back_from_hosts_outside_and_no_branch_is_made_for_them() {
+    let none: [&str; 0] = [];
+    let clients = [ClientLayer::new(), ClientLayer::bridge(), ClientLayer::new().peer("10.0.0.1")];
+    for client in clients {
+        let before = pivot_baggage::losses().held_back;
+        let (sent, baggage) = sends(client, "example.com").in_baggage(begun()).await;
+        assert_eq!((sent.as_slice(), baggage.share()), (&none.map(str::to_owned)[..], Share::whole()));
+        assert!(pivot_baggage::losses().held_back > before);
+    }
+    let listed = ClientLayer::new().egress(Egress::private().allow("*.com"));
+    assert_eq!(sends(listed, "example.com").in_baggage(begun()).await.0, ["pivot-baggage", "te"]);
+}
+
+#[tokio::test]
+async fn a_peer_that_is_named_is_checked_where_requests_do_not_name_it() {
+    let mut sent = HeaderMap::new();
+    let mut client = ClientLayer::new().peer("example.com").layer(Notes(&mut sent));
+    let call = async { client.call(Request::new(())).await.unwrap() };
+    assert_eq!(call.in_baggage(begun()).await.1.share(), Share::whole());
+    assert!(sent.is_empty());
 }

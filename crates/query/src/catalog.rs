@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(matched("R*@exit", false), "Read@exit");
         assert_eq!(matched("^rpc.*t$", true), "rpc.put rpc::get");
         assert_eq!(matched("@exit$", true), "Read@exit");
-        assert!(matched("(", true).contains("unclosed"), "{}", matched("(", true));
+        assert!(matched("(", true).contains("without closing"), "{}", matched("(", true));
     }
 
     #[test]

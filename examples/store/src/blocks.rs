@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::fs::File;
-use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use crate::StoreError;
 
@@ -39,11 +39,9 @@ impl Blocks {
         self.held().iter().copied().collect()
     }
 
-    /// A block's file, placed at an offset.
-    pub(crate) async fn read_from(&self, block: u64, offset: u64) -> io::Result<File> {
-        let mut file = File::open(self.path(block)).await?;
-        file.seek(io::SeekFrom::Start(offset)).await?;
-        Ok(file)
+    /// A block's file.
+    pub(crate) async fn open_block(&self, block: u64) -> io::Result<File> {
+        File::open(self.path(block)).await
     }
 
     /// Begins to write a block.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
 use prost::bytes::Bytes;
@@ -77,13 +77,16 @@ impl Client {
     }
 
     /// Calls until it succeeds, fails for good, or the pauses are used up.
-    async fn persist<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, StoreError>
+    async fn persist<T, F>(&self, op: &'static str, mut call: impl FnMut() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        for pause_ms in PAUSES_MS {
+        for (attempt, pause_ms) in (1..).zip(PAUSES_MS) {
             match call().await {
-                Err(error) if error.is_passing() => self.links.lost(&self.name_node, &error),
+                Err(error) if error.is_passing() => {
+                    self.links.lost(&self.name_node, &error);
+                    retry(op, "namenode", attempt, &error);
+                }
                 done => {
                     self.links.found(&self.name_node);
                     return done;
@@ -96,7 +99,7 @@ impl Client {
 
     /// Length of a file in bytes.
     pub async fn length(&self, path: &str) -> Result<u64, StoreError> {
-        self.persist(|| async {
+        self.persist("Open", || async {
             let request = self.request(OpenRequest { path: path.to_owned() });
             let reply = self.links.name_node(&self.name_node)?.open(request).await;
             Ok(reply.map_err(|status| self.refused(path, status))?.into_inner().length)
@@ -106,7 +109,7 @@ impl Client {
 
     /// Files whose path begins with `prefix`, with their lengths.
     pub async fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, StoreError> {
-        self.persist(|| async {
+        self.persist("List", || async {
             let request = self.request(ListRequest { prefix: prefix.to_owned() });
             let reply = self.links.name_node(&self.name_node)?.list(request).await;
             let files = reply.map_err(|status| self.refused(prefix, status))?.into_inner().files;
@@ -117,7 +120,7 @@ impl Client {
 
     /// Deletes a file; a file that does not exist is deleted already.
     pub async fn delete(&self, path: &str) -> Result<(), StoreError> {
-        self.persist(|| async {
+        self.persist("Delete", || async {
             let request = self.request(DeleteRequest { path: path.to_owned() });
             let reply = self.links.name_node(&self.name_node)?.delete(request).await;
             reply.map(drop).map_err(|status| self.refused(path, status))
@@ -144,7 +147,7 @@ impl Client {
     }
 
     async fn locate(&self, path: &str, offset: u64, length: u64) -> Result<Vec<LocatedBlock>, StoreError> {
-        self.persist(|| async {
+        self.persist("GetBlockLocations", || async {
             let request = self.request(GetBlockLocationsRequest { path: path.to_owned(), offset, length });
             let reply = self.links.name_node(&self.name_node)?.get_block_locations(request).await;
             Ok(reply.map_err(|status| self.refused(path, status))?.into_inner().blocks)
@@ -190,20 +193,33 @@ impl Client {
         offset: u64,
         end: u64,
     ) -> Result<Vec<u8>, StoreError> {
+        let begun = Instant::now();
         let skip = offset.saturating_sub(block.offset);
         let length = block.length.min(end - block.offset) - skip;
         let mut piece = Vec::with_capacity(length as usize);
         let mut replicas = block.replicas;
+        let mut attempt = 0;
         for pause_ms in PAUSES_MS {
             for replica in &replicas {
-                match self.stream(replica, block.block, skip, length, &mut piece).await {
+                attempt += 1;
+                let error = match self.stream(replica, block.block, skip, length, &mut piece).await {
                     Ok(()) if piece.len() as u64 == length => {
                         self.links.found(&replica.host);
+                        pivot::tracepoint!(
+                            "Client.readBlock",
+                            block: String = block.block.to_string(),
+                            replica: String = replica.host.clone(),
+                            attempts: u64 = attempt,
+                            bytes: u64 = length,
+                            elapsed: Duration = begun.elapsed(),
+                        );
                         return Ok(piece);
                     }
-                    Ok(()) => self.links.lost(&replica.host, &"the block ends too early"),
-                    Err(error) => self.links.lost(&replica.host, &error),
-                }
+                    Ok(()) => StoreError::rpc(&replica.host, Status::data_loss("the block ends too early")),
+                    Err(error) => error,
+                };
+                self.links.lost(&replica.host, &error);
+                retry("ReadBlock", &replica.host, attempt, &error);
             }
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
             let again = self.locate(path, block.offset, 1).await?;
@@ -240,7 +256,7 @@ impl Client {
     /// Writes a new file in blocks of at most `block_bytes`. Fails if the file exists.
     pub async fn write(&self, path: &str, content: Bytes, block_bytes: u64) -> Result<(), StoreError> {
         let lease = self
-            .persist(|| async {
+            .persist("Create", || async {
                 let request = self.request(CreateRequest { path: path.to_owned() });
                 let reply = self.links.name_node(&self.name_node)?.create(request).await;
                 Ok(reply.map_err(|status| self.refused(path, status))?.into_inner().lease)
@@ -258,7 +274,7 @@ impl Client {
     /// Writes one block, with other data nodes if the first of the pipeline fails.
     async fn write_block(&self, path: &str, lease: u64, piece: Bytes) -> Result<WrittenBlock, StoreError> {
         let mut excluded = Vec::new();
-        for pause_ms in PAUSES_MS {
+        for (attempt, pause_ms) in (1..).zip(PAUSES_MS) {
             let AddBlockReply { block, pipeline } = self.add_block(path, lease, &excluded).await?;
             let Some((first, rest)) = pipeline.split_first() else {
                 // Every node was excluded or none lives yet: all of them deserve another try.
@@ -274,7 +290,10 @@ impl Client {
                     self.meter.written.fetch_add(length, Ordering::Relaxed);
                     return Ok(WrittenBlock { block, length, hosts });
                 }
-                Err(error) => self.links.lost(&first.host, &error),
+                Err(error) => {
+                    self.links.lost(&first.host, &error);
+                    retry("WriteBlock", &first.host, attempt, &error);
+                }
             }
             excluded.push(first.host.clone());
         }
@@ -287,7 +306,7 @@ impl Client {
         lease: u64,
         excluded: &[String],
     ) -> Result<AddBlockReply, StoreError> {
-        self.persist(|| async {
+        self.persist("AddBlock", || async {
             let message = AddBlockRequest { path: path.to_owned(), lease, excluded: excluded.to_vec() };
             let reply = self.links.name_node(&self.name_node)?.add_block(self.request(message)).await;
             Ok(reply.map_err(|status| self.refused(path, status))?.into_inner())
@@ -316,6 +335,17 @@ impl Client {
         };
         Ok(apps.into_iter().map(|app| (app.app.clone(), summary(&app))).collect())
     }
+}
+
+/// Marks that a call failed in passing, and is made again.
+fn retry(op: &'static str, peer: &str, attempt: u64, error: &StoreError) {
+    pivot::tracepoint!(
+        "Client.retry",
+        op: String = op.to_owned(),
+        peer: String = peer.to_owned(),
+        attempt: u64 = attempt,
+        reason: String = error.reason(),
+    );
 }
 
 /// Consecutive pieces of at most `longest` bytes, which share the memory of the whole.

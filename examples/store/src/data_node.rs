@@ -3,18 +3,22 @@
 //! Every byte is counted where its packet is made, in the reply stream itself: a packet belongs to
 //! the request that asked for it, and no task of its own stands between them.
 
+use std::io::SeekFrom;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::Stream;
+use prost::bytes::Bytes;
 use tokio::fs::File;
-use tokio::io::AsyncReadExt;
-use tokio::sync::mpsc;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::blocks::{Blocks, Unfinished};
+use crate::cache::Cache;
 use crate::links::Links;
 use crate::meter::{AppMeter, Meter};
 use crate::rpc::{answer, app_of, received, request_of, responding};
@@ -29,6 +33,9 @@ pub(crate) const PACKET_BYTES: u64 = 128 << 10;
 /// Packets under way to the next data node of a pipeline.
 const AHEAD: usize = 4;
 
+/// Blocks that one data node reads at the same time; more wait for their turn.
+pub(crate) const READERS: usize = 3;
+
 /// One data node.
 #[derive(Debug)]
 pub(crate) struct DataNode {
@@ -36,6 +43,12 @@ pub(crate) struct DataNode {
     pub(crate) blocks: Arc<Blocks>,
     pub(crate) links: Arc<Links>,
     pub(crate) meter: Arc<Meter>,
+    pub(crate) cache: Arc<Cache>,
+    /// One permit for each block that may be read at the same time.
+    pub(crate) readers: Arc<Semaphore>,
+    /// Of so many reads, one fails on purpose.
+    pub(crate) fail_every: Option<u64>,
+    pub(crate) reads: AtomicU64,
 }
 
 impl DataNode {
@@ -126,24 +139,94 @@ async fn store(file: &mut Unfinished, data: &[u8], meter: &AppMeter) -> Result<(
     Ok(())
 }
 
+/// What one read of a block needs until its last packet.
+struct Read {
+    block: u64,
+    file: File,
+    cache: Arc<Cache>,
+    meter: Arc<AppMeter>,
+    /// Given back when the last packet is made, or nobody wants it any more.
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Read {
+    /// A page of the block, from memory or from disk; empty behind the block's end.
+    async fn page(&mut self, number: u64) -> Result<Bytes, Status> {
+        let begun = Instant::now();
+        let kept = self.cache.get((self.block, number));
+        let hit = kept.is_some();
+        let data = match kept {
+            Some(data) => data,
+            None => {
+                let data = self.from_disk(number).await?;
+                self.cache.put((self.block, number), data.clone());
+                data
+            }
+        };
+        pivot::tracepoint!(
+            "DataNode.page",
+            block: String = self.block.to_string(),
+            hit: bool = hit,
+            elapsed: Duration = begun.elapsed(),
+        );
+        Ok(data)
+    }
+
+    async fn from_disk(&mut self, number: u64) -> Result<Bytes, Status> {
+        let mut data = Vec::with_capacity(PACKET_BYTES as usize);
+        self.file.seek(SeekFrom::Start(number * PACKET_BYTES)).await?;
+        (&mut self.file).take(PACKET_BYTES).read_to_end(&mut data).await?;
+        Ok(data.into())
+    }
+}
+
 /// The packets of a range, up to the end of the block if that comes first.
-fn packets(mut file: File, length: u64, meter: Arc<AppMeter>) -> impl Stream<Item = Result<Packet, Status>> {
+fn packets(mut read: Read, offset: u64, length: u64) -> impl Stream<Item = Result<Packet, Status>> {
     async_stream::try_stream! {
-        let mut left = length;
-        while left > 0 {
-            let mut data = Vec::with_capacity(left.min(PACKET_BYTES) as usize);
-            (&mut file).take(left.min(PACKET_BYTES)).read_to_end(&mut data).await?;
-            if data.is_empty() {
+        let (mut at, end) = (offset, offset.saturating_add(length));
+        while at < end {
+            let number = at / PACKET_BYTES;
+            let page = read.page(number).await?;
+            let (from, to) = (at - number * PACKET_BYTES, (end - number * PACKET_BYTES).min(page.len() as u64));
+            if to <= from {
                 break;
             }
-            let delta = data.len() as u64;
-            left -= delta;
-            meter.read.fetch_add(delta, Ordering::Relaxed);
+            let delta = to - from;
+            at += delta;
+            read.meter.read.fetch_add(delta, Ordering::Relaxed);
             pivot::tracepoint!("DataNodeMetrics.incrBytesRead", delta: u64 = delta);
-            yield Packet { data: data.into() };
+            yield Packet { data: page.slice(from as usize..to as usize).into() };
         }
-        meter.operations.fetch_add(1, Ordering::Relaxed);
+        read.meter.operations.fetch_add(1, Ordering::Relaxed);
         responding("ReadBlock");
+    }
+}
+
+impl DataNode {
+    /// Waits until fewer than [`READERS`] blocks are being read.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Status> {
+        let begun = Instant::now();
+        let busy = READERS.saturating_sub(self.readers.available_permits());
+        let turn = self.readers.clone().acquire_owned().await;
+        pivot::tracepoint!("DataNode.queue", busy: u64 = busy as u64, waited: Duration = begun.elapsed());
+        turn.map_err(|_| Status::unavailable("the data node ends"))
+    }
+
+    /// Fails one read of so many, if it was told to.
+    fn fault(&self, block: u64) -> Result<(), Status> {
+        let number = self.reads.fetch_add(1, Ordering::Relaxed) + 1;
+        if !self.fail_every.is_some_and(|every| number.is_multiple_of(every)) {
+            return Ok(());
+        }
+        pivot::tracepoint!("DataNode.fault", block: String = block.to_string());
+        Err(Status::unavailable("an injected fault"))
+    }
+
+    async fn open(&self, ask: &ReadBlockRequest, meter: Arc<AppMeter>) -> Result<Read, Status> {
+        self.fault(ask.block)?;
+        let turn = self.turn().await?;
+        let file = self.blocks.open_block(ask.block).await?;
+        Ok(Read { block: ask.block, file, cache: self.cache.clone(), meter, _turn: turn })
     }
 }
 
@@ -164,9 +247,9 @@ impl Service for DataNode {
             op: String = "READ_BLOCK".to_owned(),
             size: u64 = ask.length,
         );
-        let opened = self.blocks.read_from(ask.block, ask.offset).await;
-        let file = opened.inspect_err(|_| responding("ReadBlock"))?;
-        Ok(Response::new(Box::pin(packets(file, ask.length, meter))))
+        let opened = self.open(&ask, meter).await;
+        let read = opened.inspect_err(|_| responding("ReadBlock"))?;
+        Ok(Response::new(Box::pin(packets(read, ask.offset, ask.length))))
     }
 
     async fn write_block(

@@ -76,6 +76,14 @@ impl StoreError {
         StoreError::Disk { path: path.to_owned(), source }
     }
 
+    /// What went wrong in a few words that do not differ from one time to the next.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            StoreError::Rpc { status, .. } => status.code().description().to_owned(),
+            other => other.to_string(),
+        }
+    }
+
     /// True if the same call may succeed a little later.
     pub(crate) fn is_passing(&self) -> bool {
         match self {

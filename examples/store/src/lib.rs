@@ -27,9 +27,10 @@
 //! ```
 //!
 //! Reading order: [`Role`] and [`Options`], [`run`], the name node (`namespace`, `name_node`), the
-//! data node (`blocks`, `data_node`), [`Client`], the work loads (`load`), [`Cluster`].
+//! data node (`blocks`, `cache`, `data_node`), [`Client`], the work loads (`load`), [`Cluster`].
 
 mod blocks;
+mod cache;
 mod client;
 mod cluster;
 mod data_node;

@@ -62,6 +62,7 @@ impl Load<'_> {
         Ok(())
     }
 
+    #[pivot::tracepoints("Client.operation", fields(kind: String = self.options.role.to_string()))]
     async fn operation(&self, number: u64) -> Result<(), StoreError> {
         pivot::tracepoint!("ClientProtocols");
         match self.options.role {

@@ -66,8 +66,12 @@ impl NameNode {
         Ok(NameNode { state, image, meter })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The name space, when nobody else has it; `op` says what for.
+    fn state(&self, op: &'static str) -> MutexGuard<'_, State> {
+        let begun = Instant::now();
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        pivot::tracepoint!("NameNode.lock", op: String = op.to_owned(), waited: Duration = begun.elapsed());
+        state
     }
 
     /// Saves the image; the caller holds the lock, so images are written in order.
@@ -86,7 +90,7 @@ impl NameNode {
 
     fn beat(&self, beat: HeartbeatRequest) -> Result<HeartbeatReply, Status> {
         let node = beat.node.ok_or_else(|| Status::invalid_argument("heartbeat without a node"))?;
-        let mut state = self.state();
+        let mut state = self.state("Heartbeat");
         let known = state.nodes.get(&node.host).map(|known| known.incarnation);
         if known != Some(beat.incarnation) {
             state.namespace.forget(&node.host);
@@ -100,17 +104,18 @@ impl NameNode {
 
     #[pivot::tracepoints("NameNode.open", fields(src: String = path.to_owned()))]
     async fn open(&self, path: &str) -> Result<OpenReply, Status> {
-        let length = self.state().namespace.length(path).map_err(|refusal| refused(refusal, path))?;
+        let length = self.state("Open").namespace.length(path).map_err(|refusal| refused(refusal, path))?;
         Ok(OpenReply { length })
     }
 
     async fn create(&self, path: String) -> Result<CreateReply, Status> {
-        let lease = self.state().namespace.create(&path).map_err(|refusal| refused(refusal, &path))?;
+        let lease =
+            self.state("Create").namespace.create(&path).map_err(|refusal| refused(refusal, &path))?;
         Ok(CreateReply { lease })
     }
 
     fn add_block(&self, ask: AddBlockRequest) -> Result<AddBlockReply, Status> {
-        let mut state = self.state();
+        let mut state = self.state("AddBlock");
         let block =
             state.namespace.add_block(&ask.path, ask.lease).map_err(|refusal| refused(refusal, &ask.path))?;
         let live: Vec<&str> =
@@ -122,7 +127,7 @@ impl NameNode {
     }
 
     fn complete(&self, ask: CompleteRequest) -> Result<CompleteReply, Status> {
-        let mut state = self.state();
+        let mut state = self.state("Complete");
         let blocks = ask.blocks.into_iter().map(|block| (block.block, block.length, block.hosts)).collect();
         state
             .namespace
@@ -133,7 +138,7 @@ impl NameNode {
     }
 
     fn locate(&self, ask: &GetBlockLocationsRequest) -> Result<Vec<LocatedBlock>, Status> {
-        let state = self.state();
+        let state = self.state("GetBlockLocations");
         let places = state.namespace.places(&ask.path, ask.offset, ask.length);
         let places = places.map_err(|refusal| refused(refusal, &ask.path))?;
         Ok(places.into_iter().map(|place| state.located(place)).collect())
@@ -141,21 +146,21 @@ impl NameNode {
 
     #[pivot::tracepoints("NameNode.rename", fields(src: String = from.to_owned(), dst: String = to.to_owned()))]
     async fn rename(&self, from: &str, to: &str) -> Result<RenameReply, Status> {
-        let mut state = self.state();
+        let mut state = self.state("Rename");
         state.namespace.rename(from, to).map_err(|refusal| refused(refusal, from))?;
         self.save(&state.namespace)?;
         Ok(RenameReply {})
     }
 
     fn delete(&self, path: &str) -> Result<DeleteReply, Status> {
-        let mut state = self.state();
+        let mut state = self.state("Delete");
         state.namespace.delete(path);
         self.save(&state.namespace)?;
         Ok(DeleteReply {})
     }
 
     fn list(&self, prefix: &str) -> Vec<FileStatus> {
-        let files = self.state().namespace.list(prefix);
+        let files = self.state("List").namespace.list(prefix);
         files.into_iter().map(|(path, length)| FileStatus { path, length }).collect()
     }
 }

@@ -109,6 +109,9 @@ pub struct Options {
     /// A client begins when the file `go` exists in the data folder.
     #[arg(long)]
     pub wait_for_go: bool,
+    /// Of so many reads of blocks, a data node fails one on purpose.
+    #[arg(long)]
+    pub fail_every: Option<u64>,
     /// The process ends at the end of its standard input; if that comes without the word `stop`,
     /// the supervisor is dead, and the process also removes what it wrote.
     #[arg(long)]
@@ -131,6 +134,7 @@ impl Options {
             frontend: None,
             operations: None,
             wait_for_go: false,
+            fail_every: None,
             supervised: false,
             dataset: Dataset::default(),
         }
@@ -154,6 +158,9 @@ impl Options {
         }
         if let Some(operations) = self.operations {
             flag("--operations", operations.to_string().into());
+        }
+        if let Some(every) = self.fail_every {
+            flag("--fail-every", every.to_string().into());
         }
         for (name, value) in self.dataset.flags() {
             flag(name, value.to_string().into());

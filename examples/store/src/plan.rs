@@ -30,6 +30,9 @@ pub struct Plan {
     /// Clients begin when they are told so by `Cluster::go`.
     #[arg(long)]
     pub wait_for_go: bool,
+    /// Of so many reads of blocks, each data node fails one on purpose.
+    #[arg(long)]
+    pub fail_every: Option<u64>,
     /// Sizes of the files that the clients work on.
     #[command(flatten)]
     pub dataset: Dataset,
@@ -48,6 +51,7 @@ impl Default for Plan {
             frontend: None,
             operations: None,
             wait_for_go: false,
+            fail_every: None,
             dataset: Dataset::default(),
             interrupted: Arc::default(),
         }
@@ -70,7 +74,7 @@ impl Plan {
     pub(crate) fn data_nodes(&self, folder: &Path, name_node: &str) -> Vec<Options> {
         let node = |number| {
             let options = self.options(Role::DataNode, format!("dn-{number}"), folder);
-            Options { name_node: name_node.to_owned(), ..options }
+            Options { name_node: name_node.to_owned(), fail_every: self.fail_every, ..options }
         };
         (1..=self.data_nodes).map(node).collect()
     }

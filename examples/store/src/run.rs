@@ -6,15 +6,17 @@
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pivot::propagate::ServerLayer;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Error, Server};
 
 use crate::blocks::Blocks;
-use crate::data_node::DataNode;
+use crate::data_node::{DataNode, READERS};
 use crate::heartbeat::Heartbeat;
 use crate::links::Links;
 use crate::meter::Meter;
@@ -97,6 +99,10 @@ async fn data_node(options: &Options, stop: &Stop, meter: &Arc<Meter>) -> Result
         blocks: blocks.clone(),
         links: links.clone(),
         meter: meter.clone(),
+        cache: Arc::default(),
+        readers: Arc::new(Semaphore::new(READERS)),
+        fail_every: options.fail_every,
+        reads: AtomicU64::new(0),
     };
     let router = server().layer(ServerLayer::new()).add_service(DataNodeServer::new(service));
     let serving = router.serve_with_incoming_shutdown(incoming, stop.requested());

@@ -16,7 +16,8 @@ pub struct Moments {
 impl Moments {
     /// So many times one number.
     pub fn of(x: f64, weight: u64) -> Moments {
-        Moments { count: weight, mean: x, squares: 0.0, durations: false }
+        // No difference, unless the number is not finite: then there is none to speak of.
+        Moments { count: weight, mean: x, squares: x - x, durations: false }
     }
 
     /// Adds the numbers behind another one.

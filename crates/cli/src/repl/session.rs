@@ -196,7 +196,7 @@ impl Session {
     }
 
     fn explain(&self, input: &Input, statement: &Statement) -> Result<(), CliError> {
-        let (found, explanation) = self.wait(self.connection.explain(&statement.text))?;
+        let (found, explanation) = self.wait(self.connection.explain(&statement.text, &self.params))?;
         report(input, statement, &found);
         self.print(&[explanation.trim_end().to_owned()])
     }
@@ -208,7 +208,7 @@ impl Session {
         tee: Option<&mut Tee>,
     ) -> Result<(), CliError> {
         let since = Instant::now();
-        let installed = self.wait(self.connection.install(&statement.text, &statement.name))?;
+        let installed = self.wait(self.connection.install(&statement.text, &statement.name, &self.params))?;
         report(input, statement, &installed.diagnostics);
         let Some(number) = installed.query else { return Ok(()) };
         let mut view = View::new(number, &statement.text);

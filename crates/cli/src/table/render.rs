@@ -79,10 +79,10 @@ impl Table {
         self.rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
     }
 
-    /// The width at which nothing is cut and bars, if there are any, are as long as they get.
+    /// The width at which nothing is cut, and bars, if there are any, are long enough to compare.
     pub(crate) fn width_with_bar(&self) -> usize {
         let natural: Vec<usize> = (0..self.headings.len()).map(|column| self.wish(column).natural).collect();
-        let bar = if self.bar.is_some() { GAP + BAR.end() } else { 0 };
+        let bar = if self.bar.is_some() { GAP + BAR.end() / 2 } else { 0 };
         total(natural.iter().copied()) + bar
     }
 

@@ -24,7 +24,8 @@ impl Rule for LetPlacement {
                     steps.retain(|step| !matches!(step, Step::Let(known, _) if *known == column));
                 }
                 plan.stages[child].steps.push(Step::Let(column, expr));
-                plan.carry(column, child);
+                // From here on up it is passed on already, as far as it goes.
+                plan.stages[child].end.keys_mut().push(column);
             }
         }
     }

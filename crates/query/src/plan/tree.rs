@@ -363,14 +363,4 @@ impl Plan {
     pub(crate) fn is_below(&self, stage: usize, top: usize) -> bool {
         std::iter::successors(Some(stage), |stage| self.stages[*stage].parent).any(|stage| stage == top)
     }
-
-    /// Makes a column travel from a stage to the sink.
-    pub(crate) fn carry(&mut self, column: u16, from: usize) {
-        for stage in self.way_up(from) {
-            let end = &mut self.stages[stage].end;
-            if !end.is_sink() && !end.keys().contains(&column) {
-                end.keys_mut().push(column);
-            }
-        }
-    }
 }

@@ -35,7 +35,7 @@ const OTHERS: [&str; 4] = ["QUANTILE", "LHIST", "TOPK", "RATE"];
 const NAMED: [&str; 5] = ["P50", "P90", "P95", "P99", "P999"];
 
 /// Whether a function aggregates.
-pub(super) fn is_aggregate(name: &str) -> bool {
+pub(crate) fn is_aggregate(name: &str) -> bool {
     names().any(|known| known.eq_ignore_ascii_case(name)) || percentile(name).is_some()
 }
 

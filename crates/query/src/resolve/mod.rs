@@ -12,6 +12,7 @@ mod source;
 mod tail;
 mod typing;
 
+pub(crate) use aggregate::is_aggregate;
 pub(crate) use query::{Resolved, resolve};
 pub(crate) use scope::{Grouped, Result};
 pub(crate) use select::SECONDS;

@@ -113,6 +113,11 @@ impl Clause {
     }
 }
 
+/// The clause that tokens begin with, as it is written, and how many tokens name it.
+pub(crate) fn clause_at(tokens: &[Token]) -> Option<(&'static str, usize)> {
+    Clause::at(tokens).map(|(clause, length)| (clause.text(), length))
+}
+
 /// One clause: which, the place of its keyword, and what follows it.
 struct Part<'a> {
     clause: Clause,

@@ -10,4 +10,6 @@ mod source;
 mod tail;
 pub(crate) mod token;
 
-pub(crate) use parse::{Params, parse};
+pub(crate) use clause::clause_at;
+pub(crate) use input::is_reserved;
+pub(crate) use parse::{Params, parse, unbalanced};

@@ -58,7 +58,7 @@ fn substitute(token: &mut Token, params: &Params, diagnostics: &mut Diagnostics)
 }
 
 /// Clauses are found outside parentheses only, so these must balance first.
-fn unbalanced(list: &[super::token::Token]) -> Option<Diagnostic> {
+pub(crate) fn unbalanced(list: &[super::token::Token]) -> Option<Diagnostic> {
     let mut open = Vec::new();
     for token in list {
         if token.is("(") {

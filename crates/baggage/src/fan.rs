@@ -1,0 +1,77 @@
+//! Work that fans out over the threads of a pool, of which nobody knows how it is divided.
+
+use crate::baggage::Baggage;
+use crate::current::{fork, join, run_in};
+use crate::sync::{Mutex, MutexGuard};
+use std::sync::PoisonError;
+
+/// Branches of one request, made as they are needed, that do not see each other:
+///
+/// ```
+/// let fan = pivot_baggage::Fan::new();
+/// std::thread::scope(|scope| {
+///     (0..4).for_each(|_| drop(scope.spawn(|| fan.run(|| "an event in a branch of its own"))));
+/// });
+/// fan.join(); // what they packed happened before what follows
+/// ```
+#[derive(Debug)]
+#[must_use = "what its branches pack is seen after it was joined"]
+pub struct Fan {
+    from: Mutex<Option<Baggage>>,
+    // Apart from what is forked, so that later branches do not see earlier ones.
+    ended: Mutex<Option<Baggage>>,
+}
+
+impl Fan {
+    /// Branches of the current request, which see what happened so far.
+    #[track_caller]
+    #[expect(clippy::new_without_default, reason = "it depends on where it is called")]
+    pub fn new() -> Fan {
+        Fan { from: Mutex::new(fork()), ended: Mutex::new(None) }
+    }
+
+    /// Runs `work` in a branch of its own; as it is, if there was no request to branch from.
+    #[track_caller]
+    pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
+        let Some(branch) = self.fork() else { return work() };
+        let mut running = Running { branch: Some(branch), fan: self };
+        run_in(&mut running.branch, work)
+    }
+
+    #[track_caller]
+    fn fork(&self) -> Option<Baggage> {
+        let mut from = lock(&self.from);
+        let Some(from) = &mut *from else { return None };
+        Some(from.fork())
+    }
+
+    /// Joins all its branches into the current request.
+    #[track_caller]
+    pub fn join(self) {
+        let [from, ended] = [self.from, self.ended].map(|side| side.into_inner());
+        for side in [from, ended] {
+            if let Some(side) = side.unwrap_or_else(PoisonError::into_inner) {
+                join(side);
+            }
+        }
+    }
+}
+
+struct Running<'a> {
+    branch: Option<Baggage>,
+    fan: &'a Fan,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut ended = lock(&self.fan.ended);
+        match (&mut *ended, self.branch.take()) {
+            (Some(ended), Some(branch)) => drop(ended.join(branch)),
+            (none, branch) => *none = branch,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,89 @@
+//! Where baggage gets lost, for those who watch.
+//!
+//! A debug mode: while it is on, every branch remembers the place in the code that made it, and the
+//! places where something went wrong are kept with how often it did. Off, it costs one relaxed load
+//! at a fork.
+
+use std::collections::BTreeMap;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+/// The most places that are kept.
+const MAX_PLACES: usize = 1000;
+
+static WATCHING: AtomicBool = AtomicBool::new(false);
+static SEEN: Mutex<BTreeMap<Place, u64>> = Mutex::new(BTreeMap::new());
+
+type Place = (Fault, String);
+
+/// What went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A branch that was made here ended without being joined, sent or detached: what it packed is
+    /// lost, and its request cannot fold any more.
+    Dropped,
+    /// The baggage of one request was joined into another one here.
+    Crossed,
+    /// An event here found no request, though it had something to pack or to unpack.
+    Outside,
+}
+
+/// One place where baggage was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leak {
+    /// What went wrong.
+    pub fault: Fault,
+    /// The place in the code, `file:line:column`, or the name of the tracepoint and its place.
+    pub place: String,
+    /// How often.
+    pub times: u64,
+}
+
+/// Turns the detector on or off.
+pub fn watch(watching: bool) {
+    WATCHING.store(watching, Relaxed);
+}
+
+/// Whether the detector is on.
+pub fn watching() -> bool {
+    WATCHING.load(Relaxed)
+}
+
+/// What was found since the last call, in the order of fault and place.
+pub fn leaks() -> Vec<Leak> {
+    let seen = std::mem::take(&mut *SEEN.lock().unwrap_or_else(PoisonError::into_inner));
+    seen.into_iter().map(|((fault, place), times)| Leak { fault, place, times }).collect()
+}
+
+/// An event that had something to pack or to unpack ran outside any request.
+pub fn outside(tracepoint: &str, file: &str, line: u32) {
+    if watching() {
+        note(Fault::Outside, format!("{tracepoint} at {file}:{line}"));
+    }
+}
+
+#[track_caller]
+pub(crate) fn origin() -> Option<&'static Location<'static>> {
+    if watching() { Some(Location::caller()) } else { None }
+}
+
+#[cold]
+pub(crate) fn dropped(origin: &Location<'_>) {
+    note(Fault::Dropped, origin.to_string());
+}
+
+#[track_caller]
+pub(crate) fn crossed() {
+    if watching() {
+        note(Fault::Crossed, Location::caller().to_string());
+    }
+}
+
+fn note(fault: Fault, place: String) {
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if seen.len() < MAX_PLACES || seen.contains_key(&(fault, place.clone())) {
+        *seen.entry((fault, place)).or_default() += 1;
+    }
+}

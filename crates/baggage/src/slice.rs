@@ -1,0 +1,49 @@
+//! A part of a buffer that others share: what arrived is kept as it came, and travels on as it came.
+
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+/// Bytes of a shared buffer.
+#[derive(Debug, Clone)]
+pub(crate) struct Slice {
+    buffer: Arc<[u8]>,
+    part: Range<usize>,
+}
+
+impl Slice {
+    /// A buffer of its own.
+    pub(crate) fn new(bytes: &[u8]) -> Slice {
+        Slice { buffer: Arc::from(bytes), part: 0..bytes.len() }
+    }
+
+    /// The part of this slice in which `bytes`, taken from it, lie; a copy if they do not.
+    pub(crate) fn part(&self, bytes: &[u8]) -> Slice {
+        let start = (bytes.as_ptr() as usize).wrapping_sub(self.buffer.as_ptr() as usize);
+        match start.checked_add(bytes.len()) {
+            Some(end) if end <= self.buffer.len() => Slice { buffer: self.buffer.clone(), part: start..end },
+            _ => Slice::new(bytes),
+        }
+    }
+}
+
+impl Deref for Slice {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.buffer[self.part.clone()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_shares_the_buffer_and_anything_else_is_copied() {
+        let whole = Slice::new(b"baggage");
+        let part = whole.part(&whole[3..]);
+        assert_eq!((&*part, part.as_ptr()), (b"gage".as_slice(), whole[3..].as_ptr()));
+        assert_eq!(&*whole.part(b"other"), b"other");
+        assert_eq!(&*part.part(&part[1..2]), b"a");
+    }
+}

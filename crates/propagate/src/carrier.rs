@@ -1,0 +1,226 @@
+//! The headers, or trailers, in which baggage travels.
+//!
+//! There are three, and a receiver reads exactly one, the first of them that is there. It takes all
+//! of them away, so that baggage is never echoed or read twice.
+
+use crate::key::Key;
+use crate::w3c;
+use base64::Engine;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pivot_baggage::{Baggage, budget_bytes, losses};
+
+/// gRPC's binary metadata: its name ends in `-bin`, so the value is base64.
+pub const BINARY: HeaderName = HeaderName::from_static("pivot-baggage-bin");
+
+/// The header of any other HTTP: unpadded base64url.
+pub const TEXT: HeaderName = HeaderName::from_static("pivot-baggage");
+
+/// The bytes of baggage that fit into the bridge, in base64 and with its name, within 2 KB.
+const BRIDGE_BYTES: usize = (w3c::MAX_MEMBER - w3c::NAME.len() - 1) / 4 * 3;
+
+const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_encode_padding(false)
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, CONFIG);
+const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, CONFIG);
+
+/// How baggage travels with a message and back with its reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Native {
+    Binary,
+    Text,
+}
+
+/// What arrived with a request.
+#[derive(Debug)]
+pub(crate) enum Arrived {
+    Nothing,
+    /// A branch, of which the reply brings back what became of it.
+    Branch(Native, Baggage),
+    /// A detached branch, which came through a hop that does not know of it.
+    Bridged(Baggage),
+}
+
+impl Native {
+    /// The carrier for a request with these headers.
+    pub(crate) fn of(request: &HeaderMap) -> Native {
+        let content = request.get(CONTENT_TYPE).map(|value| value.as_bytes());
+        match content.is_some_and(|content| content.starts_with(b"application/grpc")) {
+            true => Native::Binary,
+            false => Native::Text,
+        }
+    }
+
+    pub(crate) fn name(self) -> HeaderName {
+        match self {
+            Native::Binary => BINARY,
+            Native::Text => TEXT,
+        }
+    }
+
+    fn engine(self) -> &'static GeneralPurpose {
+        match self {
+            Native::Binary => &BASE64,
+            Native::Text => &BASE64_URL,
+        }
+    }
+
+    /// Sends a branch along; one that is not born adds nothing. Tells whether it did.
+    pub(crate) fn put(self, headers: &mut HeaderMap, baggage: Baggage, key: Option<&Key>) -> bool {
+        let bytes = baggage.encode();
+        if bytes.is_empty() {
+            return false;
+        }
+        let value = value(self.engine(), String::new(), signed(bytes, key));
+        value.map(|value| headers.insert(self.name(), value)).is_some()
+    }
+}
+
+fn signed(bytes: Vec<u8>, key: Option<&Key>) -> Vec<u8> {
+    match key {
+        Some(key) => key.sign(bytes),
+        None => bytes,
+    }
+}
+
+fn value(engine: &GeneralPurpose, mut text: String, bytes: Vec<u8>) -> Option<HeaderValue> {
+    engine.encode_string(bytes, &mut text);
+    let mut value = HeaderValue::try_from(text).ok()?;
+    // Sensitive values stay out of HPACK's table, where each would displace useful ones.
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Sends what the current branch holds through hops that only forward W3C `baggage`.
+pub(crate) fn put_bridge(headers: &mut HeaderMap, baggage: &Baggage, key: Option<&Key>) {
+    let room = BRIDGE_BYTES - key.map_or(0, |_| Key::BYTES);
+    let bytes = baggage.encode_detached(budget_bytes().min(room));
+    if bytes.is_empty() || bytes.len() > room {
+        return;
+    }
+    let member = value(&BASE64_URL, format!("{}=", w3c::NAME), signed(bytes, key));
+    if let Some(member) = member {
+        w3c::put(headers, &member);
+    }
+}
+
+/// Takes what arrived with a request. Whatever cannot be read is counted and left out.
+pub(crate) fn take(headers: &mut HeaderMap, key: Option<&Key>) -> Arrived {
+    let bridged = w3c::take(headers);
+    let [binary, text] = [Native::Binary, Native::Text].map(|native| (native, headers.remove(native.name())));
+    for (native, value) in [binary, text] {
+        let Some(value) = value else { continue };
+        let bytes = decoded(native.engine(), value.as_bytes(), key);
+        let baggage = bytes.and_then(|bytes| Baggage::decode(&bytes).ok()).filter(|b| !b.is_unborn());
+        return baggage.map_or(Arrived::Nothing, |baggage| Arrived::Branch(native, baggage));
+    }
+    let bytes = bridged.and_then(|value| decoded(&BASE64_URL, &value, key));
+    let baggage = bytes.and_then(|bytes| Baggage::decode_detached(&bytes).ok()).filter(|b| !b.is_unborn());
+    baggage.map_or(Arrived::Nothing, Arrived::Bridged)
+}
+
+/// Takes baggage away unread.
+pub(crate) fn remove(headers: &mut HeaderMap) {
+    w3c::take(headers);
+    [BINARY, TEXT].into_iter().for_each(|name| drop(headers.remove(name)));
+}
+
+/// Takes what a reply brings back.
+pub(crate) fn take_back(headers: &mut HeaderMap, native: Native, key: Option<&Key>) -> Option<Baggage> {
+    let value = headers.remove(native.name())?;
+    let bytes = decoded(native.engine(), value.as_bytes(), key)?;
+    Baggage::decode(&bytes).ok()
+}
+
+fn decoded(engine: &GeneralPurpose, value: &[u8], key: Option<&Key>) -> Option<Vec<u8>> {
+    let Ok(bytes) = engine.decode(value) else {
+        losses::note_malformed();
+        return None;
+    };
+    match key {
+        Some(key) => key.verify(bytes),
+        None => Some(bytes),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn begun() -> (Baggage, u128) {
+        let mut baggage = Baggage::new();
+        let request = baggage.request_or_begin();
+        (baggage, request)
+    }
+
+    fn request(arrived: Arrived) -> (&'static str, u128) {
+        match arrived {
+            Arrived::Nothing => ("nothing", 0),
+            Arrived::Branch(_, baggage) => ("branch", baggage.request().unwrap()),
+            Arrived::Bridged(baggage) => ("bridged", baggage.request().unwrap()),
+        }
+    }
+
+    #[test]
+    fn a_branch_arrives_as_it_was_sent_and_once() {
+        for native in [Native::Binary, Native::Text] {
+            let ((baggage, id), mut headers) = (begun(), HeaderMap::new());
+            assert!(native.put(&mut headers, baggage, None));
+            assert!(headers[native.name()].is_sensitive());
+            assert_eq!(request(take(&mut headers, None)), ("branch", id));
+            assert!(headers.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_branch_that_is_not_born_adds_no_header() {
+        let mut headers = HeaderMap::new();
+        assert!(!Native::Text.put(&mut headers, Baggage::new(), None));
+        put_bridge(&mut headers, &Baggage::new(), None);
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn of_several_carriers_one_is_read_and_none_is_left() {
+        let ((binary, id), (text, _), (bridge, _)) = (begun(), begun(), begun());
+        let mut headers = HeaderMap::new();
+        headers.insert(w3c::HEADER, HeaderValue::from_static("user=1"));
+        Native::Binary.put(&mut headers, binary, None);
+        Native::Text.put(&mut headers, text, None);
+        put_bridge(&mut headers, &bridge, None);
+        assert_eq!(request(take(&mut headers, None)), ("branch", id));
+        assert_eq!((headers.len(), &headers[w3c::HEADER]), (1, &HeaderValue::from_static("user=1")));
+    }
+
+    #[test]
+    fn a_bridge_may_reach_many_and_each_goes_on_by_itself() {
+        let (mut baggage, id) = begun();
+        let mut headers = HeaderMap::new();
+        put_bridge(&mut headers, &baggage, None);
+        for mut headers in [headers.clone(), headers] {
+            let Arrived::Bridged(receiver) = take(&mut headers, None) else { panic!("not bridged") };
+            assert_eq!(receiver.request(), Some(id));
+            assert_eq!(baggage.join(receiver), pivot_baggage::Joined::Foreign);
+        }
+    }
+
+    #[test]
+    fn malformed_headers_are_ignored_and_counted() {
+        for (name, text) in [
+            (BINARY, "not base64!"),
+            (BINARY, "/////w"),
+            (TEXT, "AAAA"),
+            (w3c::HEADER, "pivot=AAAA"),
+            (w3c::HEADER, "pivot"),
+        ] {
+            let before = losses().malformed;
+            let mut headers = HeaderMap::from_iter([(name, HeaderValue::from_static(text))]);
+            assert_eq!(request(take(&mut headers, None)).0, "nothing");
+            assert!(headers.is_empty() && (losses().malformed > before || text == "pivot"), "{text}");
+        }
+    }
+}

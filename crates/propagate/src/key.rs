@@ -1,0 +1,105 @@
+//! A key that peers share: with it they accept only baggage that one of them has signed.
+
+#[cfg(feature = "mac")]
+use hmac::{Hmac, KeyInit, Mac};
+use pivot_baggage::encode::SIGNATURE_FIELD;
+use pivot_baggage::losses;
+use std::fmt;
+
+/// How many bytes of the code travel.
+const CODE_BYTES: usize = 16;
+
+/// What stands before the code: the field of the envelope, and its length.
+const HEAD: [u8; 2] = [(SIGNATURE_FIELD << 3 | 2) as u8, CODE_BYTES as u8];
+
+/// A shared secret; HMAC-SHA256. Needs the feature `mac`.
+#[derive(Clone)]
+pub struct Key {
+    #[cfg(feature = "mac")]
+    mac: Hmac<sha2::Sha256>,
+    /// Without the feature there is no key.
+    #[cfg(not(feature = "mac"))]
+    none: std::convert::Infallible,
+}
+
+impl Key {
+    /// How many bytes a signature adds.
+    pub(crate) const BYTES: usize = HEAD.len() + CODE_BYTES;
+
+    /// A key of these bytes, of which there should be 32.
+    #[cfg(feature = "mac")]
+    pub fn new(secret: &[u8]) -> Key {
+        let key = <Hmac<sha2::Sha256> as KeyInit>::new_from_slice(secret);
+        // HMAC takes keys of any length.
+        Key { mac: key.unwrap_or_else(|_| KeyInit::new(&Default::default())) }
+    }
+
+    pub(crate) fn sign(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+        let code = self.code(&bytes);
+        bytes.extend(HEAD);
+        bytes.extend(code);
+        bytes
+    }
+
+    /// The bytes that were signed; None, which is counted, if they were not.
+    pub(crate) fn verify(&self, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let signed = bytes.len().checked_sub(Self::BYTES).filter(|signed| {
+            let (message, signature) = bytes.split_at(*signed);
+            signature.strip_prefix(&HEAD).is_some_and(|code| self.accepts(message, code))
+        });
+        if signed.is_none() {
+            losses::note_unsigned();
+        }
+        bytes.truncate(signed?);
+        Some(bytes)
+    }
+
+    #[cfg(feature = "mac")]
+    fn code(&self, bytes: &[u8]) -> [u8; CODE_BYTES] {
+        let full = self.mac.clone().chain_update(bytes).finalize().into_bytes();
+        std::array::from_fn(|i| full[i])
+    }
+
+    /// Takes as long for a wrong code as for the right one.
+    #[cfg(feature = "mac")]
+    fn accepts(&self, bytes: &[u8], code: &[u8]) -> bool {
+        self.mac.clone().chain_update(bytes).verify_truncated_left(code).is_ok()
+    }
+
+    #[cfg(not(feature = "mac"))]
+    fn code(&self, _: &[u8]) -> [u8; CODE_BYTES] {
+        match self.none {}
+    }
+
+    #[cfg(not(feature = "mac"))]
+    fn accepts(&self, _: &[u8], _: &[u8]) -> bool {
+        match self.none {}
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+#[cfg(all(test, feature = "mac"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_signed_with_the_key_is_accepted() {
+        let (key, other) = (Key::new(&[7; 32]), Key::new(&[8; 32]));
+        let signed = key.sign(b"baggage".to_vec());
+        assert_eq!(key.verify(signed.clone()).as_deref(), Some(b"baggage".as_slice()));
+        let before = losses().unsigned;
+        assert_eq!(other.verify(signed.clone()), None);
+        for at in 0..signed.len() {
+            let mut damaged = signed.clone();
+            damaged[at] ^= 1;
+            assert_eq!(key.verify(damaged), None);
+        }
+        assert_eq!(key.verify(b"baggage".to_vec()), None);
+        assert!(losses().unsigned >= before + 2);
+    }
+}

@@ -1,0 +1,44 @@
+//! Work on rayon's pool, in branches of the current request. Needs the feature `rayon`.
+//!
+//! For parallel iterators, which divide their work themselves, there is [`pivot_baggage::Fan`].
+
+use pivot_baggage::{Ending, carried};
+use std::sync::{Mutex, PoisonError};
+
+/// Like [`rayon::join`], with a branch for each side.
+#[track_caller]
+pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    let ((a, a_ending), (b, b_ending)) = (carried(a), carried(b));
+    let outputs = rayon::join(a, b);
+    a_ending.join();
+    b_ending.join();
+    outputs
+}
+
+/// Like [`rayon::scope`], but the scope itself runs here, in the request; work that it spawns runs
+/// in branches, and has ended and joined when this returns.
+pub fn scope<'scope, T>(work: impl FnOnce(&Scope<'_, 'scope>) -> T) -> T {
+    let endings = Mutex::new(Vec::new());
+    let result = rayon::in_place_scope(|inner| work(&Scope { inner, endings: &endings }));
+    for ending in endings.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        ending.join();
+    }
+    result
+}
+
+/// Spawns work that ends before the scope does.
+#[derive(Debug)]
+pub struct Scope<'a, 'scope> {
+    inner: &'a rayon::Scope<'scope>,
+    endings: &'a Mutex<Vec<Ending>>,
+}
+
+impl<'scope> Scope<'_, 'scope> {
+    /// Spawns work that runs in a branch of the current request.
+    #[track_caller]
+    pub fn spawn(&self, work: impl FnOnce() + Send + 'scope) {
+        let (work, ending) = carried(work);
+        self.endings.lock().unwrap_or_else(PoisonError::into_inner).push(ending);
+        self.inner.spawn(|_| work());
+    }
+}

@@ -1,0 +1,98 @@
+//! A set of tasks, of which each is a branch.
+
+use pivot_baggage::{Ending, carried, carried_future};
+use std::collections::HashMap;
+use std::future::Future;
+use tokio::task::{self, AbortHandle, Id, JoinError};
+
+/// Like [`tokio::task::JoinSet`]: taking a task out joins its branch, however the task ended.
+#[derive(Debug)]
+pub struct JoinSet<T> {
+    inner: task::JoinSet<T>,
+    endings: HashMap<Id, Ending>,
+}
+
+impl<T> Default for JoinSet<T> {
+    fn default() -> JoinSet<T> {
+        JoinSet { inner: task::JoinSet::new(), endings: HashMap::new() }
+    }
+}
+
+impl<T: Send + 'static> JoinSet<T> {
+    /// An empty set.
+    pub fn new() -> JoinSet<T> {
+        JoinSet::default()
+    }
+
+    /// How many tasks are in it.
+    pub fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    /// Whether no task is in it.
+    pub fn is_empty(&self) -> bool {
+        self.inner.is_empty()
+    }
+
+    /// Spawns a task that runs in a branch of the current request.
+    #[track_caller]
+    pub fn spawn(&mut self, future: impl Future<Output = T> + Send + 'static) -> AbortHandle {
+        let (future, ending) = carried_future(future);
+        let task = self.inner.spawn(future);
+        self.endings.insert(task.id(), ending);
+        task
+    }
+
+    /// Runs a closure that blocks in a branch of the current request.
+    #[track_caller]
+    pub fn spawn_blocking(&mut self, work: impl FnOnce() -> T + Send + 'static) -> AbortHandle {
+        let (work, ending) = carried(work);
+        let task = self.inner.spawn_blocking(work);
+        self.endings.insert(task.id(), ending);
+        task
+    }
+
+    /// Waits for the next task to end and joins its branch; None if the set is empty.
+    pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
+        let ended = self.inner.join_next_with_id().await?;
+        Some(self.ended(ended))
+    }
+
+    /// Takes a task that has ended, if there is one, and joins its branch.
+    pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
+        let ended = self.inner.try_join_next_with_id()?;
+        Some(self.ended(ended))
+    }
+
+    fn ended(&mut self, ended: Result<(Id, T), JoinError>) -> Result<T, JoinError> {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        if let Some(ending) = self.endings.remove(&id) {
+            ending.join();
+        }
+        ended.map(|(_, output)| output)
+    }
+
+    /// Cancels all tasks; they stay in the set until they are taken out.
+    pub fn abort_all(&mut self) {
+        self.inner.abort_all();
+    }
+
+    /// Waits for all tasks; panics if one of them did.
+    pub async fn join_all(mut self) -> Vec<T> {
+        let mut outputs = Vec::with_capacity(self.len());
+        while let Some(result) = self.join_next().await {
+            match result {
+                Ok(output) => outputs.push(output),
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => {}
+            }
+        }
+        outputs
+    }
+
+    /// Cancels all tasks, waits until they have ended, and joins what they did before.
+    pub async fn shutdown(&mut self) {
+        self.abort_all();
+        while self.join_next().await.is_some() {}
+    }
+}

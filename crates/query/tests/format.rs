@@ -1,0 +1,89 @@
+//! The canonical layout keeps every token, and laid out again it is the same text.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use pivot_query::{Catalog, compile, format, statements};
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+
+fn check(text: &str, expected: &str) {
+    assert_eq!(format(text).unwrap(), expected);
+    assert_eq!(format(expected).unwrap(), expected);
+}
+
+#[test]
+fn a_clause_stands_on_a_line_and_keywords_are_in_capitals() {
+    check(
+        "from e in  E join x in first( X ) on x->e where e.a>1 and not x.b is null groupby x.b select x.b,sum( e.a ) as total",
+        "FROM e IN E\nJOIN x IN First(X) ON x -> e\nWHERE e.a > 1 AND NOT x.b IS NULL\nGROUP BY x.b\n\
+         SELECT x.b, SUM(e.a) AS total;\n",
+    );
+}
+
+#[test]
+fn subqueries_are_indented() {
+    check(
+        "FROM e IN E JOIN q IN MostRecent 2 ((FROM x IN X SELECT x.a) WHERE a > -1) ON q -> e SELECT q.a - -2",
+        "FROM e IN E\nJOIN q IN MostRecent 2 ((\n  FROM x IN X\n  SELECT x.a\n) WHERE a > -1) ON q -> e\nSELECT q.a - -2;\n",
+    );
+}
+
+#[test]
+fn comments_stay_where_they_are() {
+    check(
+        "-- what for\nFROM e IN E -- here\n/* and */ SELECT e.a /* so */ + 1; -- the end\n",
+        "-- what for\nFROM e IN E -- here\n/* and */\nSELECT e.a /* so */ + 1;\n\n-- the end\n",
+    );
+}
+
+#[test]
+fn patterns_and_names_keep_their_form() {
+    check(
+        "FROM e IN rpc::* [ target='a' ],/^x/, A.B@exit JOIN u IN unnest(T,l) ON u->e SELECT COUNT(*),e.a*2,\"a b\".c",
+        "FROM e IN rpc::*[target = 'a'], /^x/, A.B@exit\nJOIN u IN UNNEST(T, l) ON u -> e\n\
+         SELECT COUNT(*), e.a * 2, \"a b\".c;\n",
+    );
+}
+
+#[test]
+fn what_is_not_closed_is_not_laid_out() {
+    assert!(format("FROM e IN (E SELECT 'a").is_err());
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn every_query_of_the_repository_means_the_same_when_it_is_laid_out() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../queries");
+    for path in files(&root).into_iter().filter(|path| path.extension().is_some_and(|e| e == "pivot")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let laid_out = format(&text).unwrap();
+        assert_eq!(format(&laid_out).unwrap(), laid_out, "{}", path.display());
+        for (before, after) in statements(&text).iter().zip(statements(&laid_out)) {
+            let plan = |text: &str| compile(text, &Catalog::default()).map(|program| program.explain());
+            assert_eq!(plan(&before.text).ok(), plan(&after.text).ok(), "{}", path.display());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+    #[test]
+    fn any_soup_of_tokens_is_laid_out_once(
+        pieces in prop::collection::vec(
+            prop::sample::select(&[
+                "FROM", "e", "IN", "E", "JOIN", "(", ")", "->", "ON", "SELECT", "a.b", ",", "*", "-", "1", "'x'",
+                "AND", "count", "sum", "-- c\n", "/* d */", "GROUP BY", "ORDERBY", "[", "]", "::", "\"q r\"", "$p", "\n",
+            ][..]),
+            0..30,
+        )
+    ) {
+        let text = pieces.join(" ");
+        if let Ok(once) = format(&text) {
+            prop_assert_eq!(format(&once).unwrap(), once);
+        }
+    }
+}
