@@ -133,14 +133,15 @@ impl Layout<'_> {
     fn token(&mut self, i: usize, token: &Token) -> usize {
         let behind_dot = i > 0 && [".", "::", "@"].iter().any(|symbol| self.tokens[i - 1].is(symbol));
         let in_query = self.open.last().is_none_or(|query| *query);
-        if in_query && !behind_dot {
-            if let Some((text, taken)) = clause_at(&self.tokens[i..]) {
-                self.line();
-                self.out.push_str(text);
-                self.has_source = matches!(text, "FROM" | "JOIN" | "LEFT JOIN" | "ANTI JOIN");
-                self.in_source = false;
-                return taken;
-            }
+        if in_query
+            && !behind_dot
+            && let Some((text, taken)) = clause_at(&self.tokens[i..])
+        {
+            self.line();
+            self.out.push_str(text);
+            self.has_source = matches!(text, "FROM" | "JOIN" | "LEFT JOIN" | "ANTI JOIN");
+            self.in_source = false;
+            return taken;
         }
         let next_opens = self.tokens.get(i + 1).is_some_and(|next| next.is("("));
         match &token.kind {
