@@ -120,6 +120,22 @@ fn only_the_uplink_brings_grpc_into_a_process() {
     }
 }
 
+/// Every package with its features, as one command compiles it.
+fn features(arguments: &[&str]) -> BTreeSet<String> {
+    let common = ["tree", "--locked", "--prefix=none", "--format={p} [{f}]"];
+    let tree = printed(env!("CARGO"), &[&common, arguments].concat());
+    let line = |line: &str| line.replace(" (*)", "").replace(" (proc-macro)", "");
+    String::from_utf8(tree).unwrap().lines().map(line).collect()
+}
+
+#[test]
+fn the_demo_and_the_tests_share_what_they_compile() {
+    let tests = features(&["--workspace", "--edges=normal,build,dev"]);
+    let demo = features(&["--edges=normal,build"]);
+    let own: Vec<_> = demo.difference(&tests).collect();
+    assert!(own.is_empty(), "compiled once more for the demo, with other features: {own:#?}");
+}
+
 #[test]
 fn unsafe_stands_only_where_it_is_listed() {
     let word = ["un", "safe"].concat();

@@ -73,7 +73,7 @@ impl Run<'_> {
         // The clock follows the version and the request id, unless nothing was stamped so far.
         if let (Some(25), Some(clock)) = (bytes.get(20).copied(), bytes.get_mut(21..29)) {
             let before = u64::from_le_bytes(clock.try_into().unwrap_or_default());
-            clock.copy_from_slice(&(before + (ahead_seconds * 1_000_000 << 12)).to_le_bytes());
+            clock.copy_from_slice(&(before + ((ahead_seconds * 1_000_000) << 12)).to_le_bytes());
         }
         let arrived = Baggage::decode(&bytes).unwrap_or_else(|error| panic!("{error}"));
         self.branches.insert(branch.to_owned(), arrived);

@@ -162,7 +162,7 @@ fn quantile(q: f64, some: &[Value]) -> Cell {
     let octaves = if most > 0.0 { (most / least).log2() + 2.0 } else { 1.0 };
     let per_octave = (BUCKETS / octaves).log2().floor().exp2();
     let base = (1.0 / per_octave).exp2();
-    let error = found.abs() * (base - 1.0) / (base + 1.0)
+    let error = found.abs() * ((base - 1.0) / (base + 1.0) + 1e-9)
         + if some[0].type_of() == Type::Duration { 1.0 } else { 1e-9 };
     Cell::Between(found - error, found + error)
 }

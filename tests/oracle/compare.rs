@@ -28,8 +28,16 @@ fn is_placed(
     taken: &mut [Option<usize>],
     tried: &mut [bool],
 ) -> bool {
-    for place in 0..found.len() {
-        if tried[place] || !is_row(&due[row], &found[place]) {
+    let fits = |place: &usize| is_row(&due[row], &found[*place]);
+    let free = (0..found.len()).filter(|place| taken[*place].is_none()).find(fits);
+    if let Some(place) = free {
+        taken[place] = Some(row);
+        return true;
+    }
+    // Where every row is one value there is nothing to gain.
+    let moving = due.iter().flatten().any(|cell| !matches!(cell, Cell::Value(_)));
+    for place in (0..found.len()).filter(|_| moving) {
+        if tried[place] || !fits(&place) {
             continue;
         }
         tried[place] = true;

@@ -270,7 +270,8 @@ impl<'q> Evaluator<'q> {
         elements
     }
 
-    /// What SELECT yields for each event of FROM. DISTINCT is about the rows of one.
+    /// What SELECT yields for each event of FROM. DISTINCT and the order are about the rows of one, for each
+    /// source of a union that it comes from.
     fn selected(&self, query: &'q Query) -> Result<Vec<Rc<Tuple>>> {
         let mut selected: Vec<(usize, &Vec<usize>, Vec<Value>)> = Vec::new();
         let rows = self.rows(query)?;
@@ -286,11 +287,11 @@ impl<'q> Evaluator<'q> {
                 selected.push((event, &row.origin, values));
             }
         }
-        selected.sort_by(|(a, _, x), (b, _, y)| {
+        selected.sort_by(|(a, from_a, x), (b, from_b, y)| {
             let values = x.iter().zip(y).map(|(x, y)| order(x, y)).find(|order| order.is_ne());
             // Without a join the rows of an event come in the order of its source.
             let values = if query.joins.is_empty() { None } else { values };
-            a.cmp(b).then(values.unwrap_or(Ordering::Equal))
+            a.cmp(b).then(from_a.cmp(from_b)).then(values.unwrap_or(Ordering::Equal))
         });
         let tuples = selected.into_iter();
         Ok(tuples

@@ -40,6 +40,8 @@ struct Relation {
     events: bool,
     /// Whether one event may make several tuples.
     joins: bool,
+    /// Whether it is a union of queries: the order of what they make of one event is not defined.
+    mixed: bool,
     stages: usize,
 }
 
@@ -114,7 +116,7 @@ impl Generator<'_> {
         let before = self.stages;
         let alias = self.name("e");
         let (from, relation) = self.from(role, depth);
-        let mut joined = relation.joins;
+        let (mut joined, mixed) = (relation.joins, relation.mixed);
         let mut known = vec![Known {
             leaves: leaves(&alias, &relation.columns),
             alias: alias.clone(),
@@ -137,7 +139,7 @@ impl Generator<'_> {
             self.select(&leaves, aggregating, depth == 0);
         let stages = before - self.stages;
         let query = Query { alias, from, joins, steps, group, distinct, select, having, ..Query::default() };
-        (query, Relation { columns, events: !aggregating, joins: joined, stages })
+        (query, Relation { columns, events: !aggregating, joins: joined, mixed, stages })
     }
 
     fn from(&mut self, role: Role, depth: usize) -> (Vec<Source>, Relation) {
@@ -147,7 +149,8 @@ impl Generator<'_> {
         let role = if role == Role::Kept { role } else { Role::From };
         let (source, mut relation) = self.source(role, depth);
         let mut sources = vec![source];
-        while sources.len() < 3 && self.random.percent(30) {
+        while role != Role::Kept && sources.len() < 3 && self.random.percent(30) {
+            relation.mixed = true;
             let (mut source, other) = self.source(role, depth);
             unite(&mut relation, &mut source, other);
             sources.push(source);
@@ -198,7 +201,7 @@ impl Generator<'_> {
                 columns.push(Column { name: name.to_owned(), ty, precision: Precision::Dyadic });
             }
         }
-        Relation { columns, events: true, joins: false, stages: 1 }
+        Relation { columns, events: true, joins: false, mixed: false, stages: 1 }
     }
 
     fn source(&mut self, role: Role, depth: usize) -> (Source, Relation) {
@@ -217,7 +220,9 @@ impl Generator<'_> {
                 let fits = match role {
                     Role::Joined => true,
                     Role::From => !aggregating,
-                    Role::Kept => !aggregating && (self.features.kept_joins || !relation.joins),
+                    Role::Kept => {
+                        !aggregating && !relation.mixed && (self.features.kept_joins || !relation.joins)
+                    }
                 };
                 if !fits || relation.stages > self.stages {
                     return self.tracepoint();

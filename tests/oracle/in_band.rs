@@ -167,7 +167,7 @@ impl Run<'_> {
         // The clock follows the version and the request id, unless nothing was stamped so far.
         if bytes.get(20) == Some(&(3 << 3 | 1)) {
             let clock: [u8; 8] = bytes[21..29].try_into().map_err(|_| "a clock has eight bytes")?;
-            let ahead = u64::from_le_bytes(clock) + (seconds * 1_000_000 << 12);
+            let ahead = u64::from_le_bytes(clock) + ((seconds * 1_000_000) << 12);
             bytes[21..29].copy_from_slice(&ahead.to_le_bytes());
         }
         let arrived = Baggage::decode(&bytes).map_err(|error| format!("does not decode: {error}"))?;

@@ -262,7 +262,11 @@ impl State {
             (State::Average(sum, count), _) => sum.mean(*count, errors),
             (State::Moments(moments), _) => deviation(moments, finish, errors),
             (State::Histogram(histogram), Finish::Quantile(q)) => {
-                histogram.quantile(q).map_or(Value::Null, |x| measured(x, histogram.durations, errors))
+                // Among the values, up to rounding: the conversion keeps it in their range.
+                histogram.quantile(q).map_or(Value::Null, |x| match histogram.durations {
+                    true => Value::Duration(x.round() as i64),
+                    false => Value::F64(x),
+                })
             }
             (State::Histogram(histogram), _) => show::buckets(histogram),
             (State::Tally(tally), Finish::Linear { least, step, count, durations }) => {

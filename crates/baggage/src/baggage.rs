@@ -277,8 +277,11 @@ impl Baggage {
 
 /// A branch that ends without being joined, sent or detached is a leak, if anybody watches.
 impl Drop for Baggage {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(origin) = self.0.as_ref().and_then(|branch| branch.origin) {
+        if let Some(branch) = &self.0
+            && let Some(origin) = branch.origin
+        {
             leaks::dropped(origin);
         }
     }

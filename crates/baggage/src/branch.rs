@@ -101,11 +101,15 @@ pub(crate) enum Refusal {
 impl Branch {
     /// The only branch of a new request.
     pub(crate) fn root() -> Branch {
-        let request = random128();
+        Branch { share: Share::whole(), ..Branch::blank(random128()) }
+    }
+
+    /// A branch of a request that owns nothing of it and has gathered nothing.
+    pub(crate) fn blank(request: u128) -> Branch {
         Branch {
             request,
             root: first_root(request),
-            share: Share::whole(),
+            share: Share::default(),
             outstanding: 0,
             depth_limit: MAX_DEPTH,
             clock: Hlc::default(),
@@ -125,7 +129,7 @@ impl Branch {
     fn sibling(&self, root: u64, share: Share) -> Branch {
         let unknown = self.unknown.clone();
         let Branch { request, depth_limit, clock, began_ms, keep, partial, .. } = *self;
-        let inherited = Branch { request, depth_limit, clock, began_ms, keep, partial, ..Branch::root() };
+        let inherited = Branch { depth_limit, clock, began_ms, keep, partial, ..Branch::blank(request) };
         Branch { root, share, unknown, ..inherited }
     }
 

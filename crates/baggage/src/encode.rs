@@ -15,7 +15,6 @@ use crate::share::Share;
 use crate::slice::Slice;
 use crate::wire::{Field, WriteField, for_each_field};
 use crate::{leaks, losses};
-use pivot_advice::codec::Writer;
 use std::sync::Arc;
 
 /// The longest encoded baggage that is read. Others may have a larger limit than ours.
@@ -85,44 +84,51 @@ impl Baggage {
     }
 }
 
+/// What an envelope takes without its bags, roughly.
+const ENVELOPE_BYTES: usize = 96;
+
 fn write_branch(branch: &Branch) -> Vec<u8> {
-    let mut writer = Writer::new();
-    writer.varint_field(1, VERSION);
-    writer.bytes_field(2, &branch.request.to_be_bytes());
-    writer.fixed64_field(3, branch.clock.to_u64());
+    let bags: usize = branch.bags().map(|(key, section)| section.encoded(*key).len() + 4).sum();
+    let mut bytes = Vec::with_capacity(ENVELOPE_BYTES + bags + 32 * branch.frozen.len());
+    bytes.varint_field(1, VERSION);
+    bytes.bytes_field(2, &branch.request.to_be_bytes());
+    bytes.fixed64_field(3, branch.clock.to_u64());
     if branch.root != first_root(branch.request) {
-        writer.fixed64_field(4, branch.root);
+        bytes.fixed64_field(4, branch.root);
     }
-    writer.bytes_field(5, &branch.share.encode());
-    writer.varint_field(6, u64::from(branch.partial));
+    bytes.bytes_field(5, &branch.share.encode());
+    bytes.varint_field(6, u64::from(branch.partial));
     if branch.keep < 1.0 {
         // Written even when it is zero: its absence means 1.
-        writer.varint(7 << 3 | 1);
-        writer.raw(&branch.keep.to_le_bytes());
+        bytes.varint(7 << 3 | 1);
+        bytes.extend_from_slice(&branch.keep.to_le_bytes());
     }
-    write_bags(&mut writer, 8, &branch.active);
-    branch.frozen.iter().for_each(|instance| writer.bytes_field(9, &write_instance(instance)));
-    writer.varint_field(10, branch.began_ms.unwrap_or(0));
-    writer.raw(&branch.unknown);
-    writer.into_bytes()
+    write_bags(&mut bytes, 8, &branch.active);
+    branch.frozen.iter().for_each(|instance| write_instance(&mut bytes, instance));
+    bytes.varint_field(10, branch.began_ms.unwrap_or(0));
+    bytes.extend_from_slice(&branch.unknown);
+    bytes
 }
 
-fn write_instance(instance: &Instance) -> Vec<u8> {
-    let mut writer = Writer::new();
-    writer.fixed64_field(1, instance.uid);
-    writer.bytes_field(2, &instance.domain.encode());
-    writer.varint_field(3, u64::from(instance.never));
-    write_bags(&mut writer, 4, &instance.bags);
-    writer.raw(&instance.unknown);
-    writer.into_bytes()
+/// Appends an instance, whose own fields are few bytes, so they are put together first.
+fn write_instance(bytes: &mut Vec<u8>, instance: &Instance) {
+    let mut ids = Vec::with_capacity(32);
+    ids.fixed64_field(1, instance.uid);
+    ids.bytes_field(2, &instance.domain.encode());
+    ids.varint_field(3, u64::from(instance.never));
+    let mut bags =
+        Vec::with_capacity(instance.bags.iter().map(|(k, section)| section.encoded(*k).len() + 4).sum());
+    write_bags(&mut bags, 4, &instance.bags);
+    bytes.open_field(9, ids.len() + bags.len() + instance.unknown.len());
+    [&ids, &bags, &instance.unknown].into_iter().for_each(|part| bytes.extend_from_slice(part));
 }
 
-fn write_bags(writer: &mut Writer, number: u64, bags: &Bags) {
-    bags.iter().for_each(|(key, section)| writer.bytes_field(number, section.encoded(*key)));
+fn write_bags(bytes: &mut Vec<u8>, number: u64, bags: &Bags) {
+    bags.iter().for_each(|(key, section)| bytes.bytes_field(number, section.encoded(*key)));
 }
 
 fn read_branch(bytes: &Slice) -> Result<Branch, BaggageError> {
-    let mut branch = Branch { share: Share::default(), ..Branch::root() };
+    let mut branch = Branch::blank(0);
     let (mut version, mut request, mut root, mut signed) = (0, None, None, false);
     for_each_field(bytes, |field| {
         match field.number {

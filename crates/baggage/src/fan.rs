@@ -25,7 +25,7 @@ pub struct Fan {
 impl Fan {
     /// Branches of the current request, which see what happened so far.
     #[track_caller]
-    #[expect(clippy::new_without_default, reason = "it depends on where it is called")]
+    #[allow(clippy::new_without_default, reason = "it depends on where it is called")]
     pub fn new() -> Fan {
         Fan { from: Mutex::new(fork()), ended: Mutex::new(None) }
     }

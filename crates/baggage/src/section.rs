@@ -46,21 +46,19 @@ impl Section {
     /// Adds the tuples of another section of the same key. Of two that cannot be merged one is lost.
     pub(crate) fn merge(&mut self, other: Section) -> Merged {
         self.bag();
-        match (self.bag.take().flatten(), other.into_bag()) {
-            (Some(mut mine), Some(theirs)) => {
-                let merged = mine.merge(theirs);
-                *self = Section::of(mine);
-                merged
+        let mine = self.bag.get_mut().and_then(Option::as_mut);
+        let (merged, changed) = match (mine, other.into_bag()) {
+            (Some(mine), Some(theirs)) => (mine.merge(theirs), true),
+            (None, Some(only)) => {
+                self.bag = OnceLock::from(Some(only));
+                (Merged::One, true)
             }
-            (Some(only), None) | (None, Some(only)) => {
-                *self = Section::of(only);
-                Merged::One
-            }
-            (None, None) => {
-                self.bag = OnceLock::from(None);
-                Merged::One
-            }
+            (_, None) => (Merged::One, false),
+        };
+        if changed {
+            self.encoded = OnceLock::new();
         }
+        merged
     }
 
     /// Its bytes, encoded now if they are not yet.

@@ -1,7 +1,7 @@
 //! The little of protobuf's encoding that an envelope needs.
 
 use crate::error::BaggageError;
-use pivot_advice::codec::{Reader, Writer};
+use pivot_advice::codec::Reader;
 
 /// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,12 +71,23 @@ pub(crate) fn fixed64(reader: &mut Reader<'_>) -> Result<u64, BaggageError> {
 
 /// Writes fields, leaving out those of the default value.
 pub(crate) trait WriteField {
+    fn varint(&mut self, x: u64);
     fn varint_field(&mut self, number: u64, x: u64);
     fn fixed64_field(&mut self, number: u64, x: u64);
     fn bytes_field(&mut self, number: u64, bytes: &[u8]);
+    /// The key and the length of a field whose bytes the caller writes.
+    fn open_field(&mut self, number: u64, length: usize);
 }
 
-impl WriteField for Writer {
+impl WriteField for Vec<u8> {
+    fn varint(&mut self, mut x: u64) {
+        while x >= 0x80 {
+            self.push(x as u8 | 0x80);
+            x >>= 7;
+        }
+        self.push(x as u8);
+    }
+
     fn varint_field(&mut self, number: u64, x: u64) {
         if x != 0 {
             self.varint(number << 3);
@@ -87,14 +98,19 @@ impl WriteField for Writer {
     fn fixed64_field(&mut self, number: u64, x: u64) {
         if x != 0 {
             self.varint(number << 3 | 1);
-            self.raw(&x.to_le_bytes());
+            self.extend_from_slice(&x.to_le_bytes());
         }
     }
 
     fn bytes_field(&mut self, number: u64, bytes: &[u8]) {
         if !bytes.is_empty() {
-            self.varint(number << 3 | 2);
-            self.bytes(bytes);
+            self.open_field(number, bytes.len());
+            self.extend_from_slice(bytes);
         }
+    }
+
+    fn open_field(&mut self, number: u64, length: usize) {
+        self.varint(number << 3 | 2);
+        self.varint(length as u64);
     }
 }

@@ -51,6 +51,8 @@ pub enum Command {
     /// Without a query this opens the REPL. All processes end with it.
     #[command(after_help = DEMO)]
     Demo(Demo),
+    /// Lays out files of queries: a clause a line, keywords in capitals, comments where they were.
+    Fmt(Fmt),
     /// One process of the demo's store.
     #[command(hide = true)]
     Store(Box<pivot_store::Options>),
@@ -61,6 +63,17 @@ Examples:
   pivot demo                                      the REPL, with a query to begin with
   pivot demo -f queries/paper/q2.pivot --for 15s  one query of the case study, then the end
   pivot demo -f a.pivot -f b.pivot --for 15s --format ndjson";
+
+/// Options of `pivot fmt`.
+#[derive(Debug, Args)]
+pub struct Fmt {
+    /// Files to lay out in place; standard input to standard output if there is none.
+    #[arg(value_name = "PATH")]
+    pub files: Vec<PathBuf>,
+    /// Writes nothing, and fails if a file would change.
+    #[arg(long, requires = "files")]
+    pub check: bool,
+}
 
 /// Options of `pivot server`.
 #[derive(Debug, Args)]

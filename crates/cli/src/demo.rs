@@ -6,14 +6,14 @@ use crate::arguments::Demo;
 use crate::client::Connection;
 use crate::error::CliError;
 use crate::input::{Input, Step};
-use crate::params::Params;
+use crate::params::{self, Params};
 use crate::repl::{EXAMPLE, Session};
 use crate::server::frontend;
 use crate::table::{Paint, Style};
 use crate::text::count;
 use crate::unattended;
 use pivot_frontend::Running;
-use pivot_query::{Catalog, Options};
+use pivot_query::Catalog;
 use pivot_store::{Cluster, Plan, StoreError};
 use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -47,9 +47,7 @@ pub(crate) fn run(runtime: &Runtime, options: &Demo) -> Result<(), CliError> {
 
 /// Refuses what no catalogue could make right, before anything is started.
 fn check(input: &Input, params: &Params) -> Result<(), CliError> {
-    let params = params.iter();
-    let options =
-        params.fold(Options::default(), |options, (name, value)| options.param(name, value.clone()));
+    let options = params::options(params);
     for step in input.steps()? {
         let (Step::Query(statement) | Step::Explain(statement)) = step else { continue };
         if let Err(found) = pivot_query::compile_with(&statement.text, &Catalog::default(), &options) {

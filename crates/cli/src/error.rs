@@ -43,6 +43,9 @@ pub enum CliError {
     /// A query does not compile; its diagnostics are on stderr already.
     #[error("{0} does not compile")]
     Query(String),
+    /// Ctrl-C came twice.
+    #[error("interrupted before the last results came")]
+    Interrupted,
     /// A backslash command that does not exist, or not here.
     #[error("{0}")]
     Command(String),
@@ -66,6 +69,17 @@ pub enum CliError {
         /// Why.
         source: io::Error,
     },
+    /// A file cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Files are not in their canonical layout.
+    #[error("{0} would be laid out differently; run `pivot fmt` on it")]
+    Layout(String),
     /// The terminal, a pipe or the system failed.
     #[error(transparent)]
     Io(#[from] io::Error),

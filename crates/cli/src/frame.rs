@@ -1,5 +1,6 @@
 //! Results as the command shows them, checked out of the wire's messages.
 
+use crate::text;
 use pivot_advice::{Type, Value};
 use pivot_protocol::{ProtocolError, from_wire, wire};
 
@@ -11,7 +12,48 @@ pub(crate) struct Column {
 }
 
 /// A row of a result; as many values as columns.
-pub(crate) type Row = Vec<Value>;
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Row {
+    values: Vec<Value>,
+    /// Of values that are estimated from a sample, 0 for the others; empty if none is.
+    standard_errors: Vec<f64>,
+}
+
+impl std::ops::Deref for Row {
+    type Target = [Value];
+
+    fn deref(&self) -> &[Value] {
+        &self.values
+    }
+}
+
+impl From<Vec<Value>> for Row {
+    fn from(values: Vec<Value>) -> Row {
+        Row { values, standard_errors: Vec::new() }
+    }
+}
+
+impl Row {
+    /// How far an estimated value may be off; none if it is not estimated.
+    pub(crate) fn standard_error(&self, column: usize) -> Option<f64> {
+        self.standard_errors.get(column).copied().filter(|error| *error > 0.0)
+    }
+
+    /// The values as a table shows them, estimates with their standard error.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = String> {
+        self.iter().enumerate().map(|(column, value)| {
+            let shown = text::value(value);
+            match (self.standard_error(column), value) {
+                (None, _) => shown,
+                (Some(error), Value::Duration(_)) => format!("{shown} ± {}", text::duration(error as i64)),
+                (Some(error), Value::I64(_) | Value::U64(_)) => {
+                    format!("{shown} ± {}", text::grouped(&format!("{error:.0}")))
+                }
+                (Some(error), _) => format!("{shown} ± {}", text::value(&Value::F64(error))),
+            }
+        })
+    }
+}
 
 /// The result of one window, or a revision of it.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +82,9 @@ pub(crate) struct Completeness {
     pub(crate) errors: u64,
     pub(crate) truncated: u64,
     pub(crate) outside_request: u64,
+    pub(crate) uncertain: u64,
+    pub(crate) throttled: u64,
+    pub(crate) other: u64,
     pub(crate) agents_reporting: u32,
     pub(crate) agents_expected: u32,
     pub(crate) partial: bool,
@@ -100,7 +145,8 @@ fn row(row: wire::Row, columns: usize) -> Result<Row, ProtocolError> {
         let number = row.values.len() as u64;
         return Err(ProtocolError::Unknown { what: "number of values in a row", number });
     }
-    row.values.into_iter().map(from_wire::value).collect()
+    let values = row.values.into_iter().map(from_wire::value).collect::<Result<_, _>>()?;
+    Ok(Row { values, standard_errors: row.standard_errors })
 }
 
 impl Completeness {
@@ -113,6 +159,9 @@ impl Completeness {
             errors: loss.errors,
             truncated: loss.truncated,
             outside_request: loss.outside_request,
+            uncertain: loss.uncertain,
+            throttled: loss.throttled,
+            other: found.other,
             agents_reporting: found.agents_reporting,
             agents_expected: found.agents_expected,
             partial: found.partial,
@@ -121,7 +170,7 @@ impl Completeness {
 
     /// What is missing, in words; empty if nothing is.
     pub(crate) fn missing(&self) -> String {
-        use crate::text::count;
+        use text::count;
         let silent = u64::from(self.agents_expected.saturating_sub(self.agents_reporting));
         let parts = [
             (silent, count(silent, "agent") + " silent"),
@@ -129,6 +178,9 @@ impl Completeness {
             (self.errors, count(self.errors, "evaluation error")),
             (self.truncated, count(self.truncated, "event") + " with cut baggage"),
             (self.outside_request, count(self.outside_request, "tuple") + " outside any request"),
+            (self.uncertain, count(self.uncertain, "row") + " uncertain"),
+            (self.throttled, count(self.throttled, "event") + " throttled"),
+            (self.other, count(self.other, "row") + " in other groups"),
         ];
         let parts: Vec<String> = parts.into_iter().filter(|(n, _)| *n > 0).map(|(_, words)| words).collect();
         match (self.partial, parts.is_empty()) {
@@ -148,6 +200,14 @@ mod tests {
         let columns = vec![wire::Column { name: "a".into(), r#type: 3, ..Default::default() }];
         let frame = wire::Frame { columns, rows: vec![wire::Row::default()], ..Default::default() };
         assert!(Frame::from_wire(frame).is_err());
+    }
+
+    #[test]
+    fn estimates_are_shown_with_their_error() {
+        let values = vec![Value::str("a"), Value::U64(1_000), Value::F64(1.5), Value::Duration(2_000_000)];
+        let row = Row { values, standard_errors: vec![0.0, 1_200.4, 0.25, 1_000.0] };
+        let texts: Vec<String> = row.texts().collect();
+        assert_eq!(texts, ["a", "1,000 ± 1,200", "1.5 ± 0.250", "2.00 ms ± 1.00 µs"]);
     }
 
     #[test]

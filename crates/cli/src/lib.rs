@@ -27,6 +27,7 @@ pub mod error;
 mod format;
 mod frame;
 mod input;
+mod layout;
 mod live;
 mod params;
 mod repl;

@@ -2,6 +2,7 @@
 
 use crate::text;
 use pivot_advice::Value;
+use pivot_query::Options;
 use std::collections::BTreeMap;
 
 /// Values by name, without the `$`.
@@ -71,6 +72,12 @@ fn with_unit(text: &str) -> Option<Value> {
         "GiB" => bytes(1024.0 * 1024.0 * 1024.0),
         _ => None,
     }
+}
+
+/// What a compiler is told of the values.
+pub(crate) fn options(params: &Params) -> Options {
+    let options = Options::default();
+    params.iter().fold(options, |options, (name, value)| options.param(name, value.clone()))
 }
 
 /// How a value is listed: text in quotes, so that it is told apart from a number.

@@ -207,8 +207,13 @@ impl<'a> Run<'a> {
                     None => return self.finish(),
                 },
                 () = &mut deadline, if !ending => { ending = true; self.uninstall().await?; }
-                _ = interrupt.recv() => { if ending { return self.finish() } ending = true; self.uninstall().await?; }
-                _ = terminate.recv() => { if ending { return self.finish() } ending = true; self.uninstall().await?; }
+                _ = interrupt.recv() => {
+                    // A person who presses Ctrl-C twice does not want to wait for the last results.
+                    if ending { return Err(CliError::Interrupted) }
+                    ending = true;
+                    self.uninstall().await?;
+                }
+                _ = terminate.recv(), if !ending => { ending = true; self.uninstall().await?; }
             }
         }
     }

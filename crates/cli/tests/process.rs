@@ -230,3 +230,21 @@ fn help_tells_the_exit_codes() {
     assert!(child.wait().unwrap().success());
     assert!(help.contains("Exit codes:"), "{help}");
 }
+
+#[test]
+fn fmt_lays_files_out_in_place_and_check_only_tells() {
+    let folder = std::env::temp_dir().join(format!("pivot-fmt-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("q.pivot");
+    let path = path.to_str().unwrap();
+    std::fs::write(path, "from e in T select count;").unwrap();
+    let stderr = check_fails(&pivot(&["fmt", "--check", path]).output().unwrap());
+    assert!(stderr.contains("would be laid out differently"), "{stderr}");
+    assert!(pivot(&["fmt", path]).output().unwrap().status.success());
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "FROM e IN T\nSELECT COUNT;\n");
+    assert!(pivot(&["fmt", "--check", path]).output().unwrap().status.success());
+    std::fs::write(path, "FROM e IN (T SELECT 1").unwrap();
+    assert!(check_fails(&pivot(&["fmt", path]).output().unwrap()).contains("`(` is never closed"));
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "FROM e IN (T SELECT 1");
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -25,7 +25,7 @@
 //! Propagation: [`request`] begins a request. [`spawn`], [`spawn_blocking`], [`JoinSet`], [`thread`],
 //! [`join!`], [`try_join!`], [`select!`] and [`forked`] carry it into tasks, threads and branches,
 //! [`Traced`] through channels, [`Fan`] over thread pools, and the layers of [`propagate`] across
-//! HTTP and gRPC, there and back. [`mod@baggage::leaks`] tells where it gets lost.
+//! HTTP and gRPC, there and back. [`leaks`](mod@baggage::leaks) tells where it gets lost.
 //!
 //! A library depends on this crate with `default-features = false`. Its tracepoints then compile to
 //! nothing, unless the application that it ends up in enables the runtime by depending on it too.

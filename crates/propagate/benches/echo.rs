@@ -3,6 +3,12 @@
 //! `cargo bench -p pivot-propagate --bench echo` prints, for 1 and 64 calls at once, the CPU time of both
 //! sides for each call and the median latency, each as a ratio to the bare call. All kinds are measured in
 //! turn in one process; `bare again` shows the noise.
+//!
+//! On two cores with a load of 11 besides, CPU at 64 at once, two runs: nothing packed 1.07 and 1.02, envelope
+//! both ways 1.24 and 1.37, 1 tuple one way 1.34 and 1.46, both ways 1.51 and 1.58, 8 tuples one way 1.63 and
+//! 1.51, both ways 1.84 and 1.78; OpenTelemetry's span 1.30 and 1.40, its baggage of 8 1.54 and 1.66. `bare
+//! again` was 0.99 and 1.06. Never-indexed header values through HPACK, twice a call, and the tables of the
+//! bags are what is left.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use opentelemetry::baggage::BaggageExt;

@@ -2,6 +2,9 @@
 //!
 //! `cargo bench -p pivot-propagate --bench poll` prints nanoseconds above the bare future, all measured
 //! in turn in one run; the ratios count.
+//!
+//! On two busy cores (EPYC, Zen 5): +1.35 ns a poll, which is 0.36 of tokio's task_local, 0.13 of tracing's
+//! Instrument, 0.24 of fastrace's no-op span, 0.06 of OpenTelemetry's with_context.
 #![allow(missing_docs)]
 
 use fastrace::future::FutureExt as _;

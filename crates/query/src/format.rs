@@ -4,7 +4,7 @@
 //! laid out too. What it gives has the same tokens, and laid out again it is the same text.
 
 use crate::diagnostic::Diagnostics;
-use crate::resolve::is_aggregate;
+use crate::resolve::aggregate::is_aggregate;
 use crate::statement::statements;
 use crate::syntax::token::{Kind, Token, tokens};
 use crate::syntax::{clause_at, is_reserved, unbalanced};
@@ -64,7 +64,8 @@ impl Layout<'_> {
     fn of(text: &str) -> (String, bool) {
         let tokens = tokens(text, &mut Diagnostics::default());
         let open = Vec::new();
-        let mut layout = Layout { text, tokens, out: String::new(), open, in_source: false, has_source: false };
+        let mut layout =
+            Layout { text, tokens, out: String::new(), open, in_source: false, has_source: false };
         let (mut i, mut end) = (0, 0);
         while let Some(token) = layout.tokens.get(i).cloned() {
             layout.comments(&text[end..token.span.start], i == 0);
@@ -112,9 +113,17 @@ impl Layout<'_> {
                 true => (comment.find('\n').unwrap_or(comment.len()), true),
                 false => (comment.find("*/").map_or(comment.len(), |end| end + 2), false),
             };
-            if own_line { self.line() } else { self.space() }
+            if own_line {
+                self.line()
+            } else {
+                self.space()
+            }
             self.out.push_str(comment[..length].trim_end());
-            if to_end || own_line { self.line() } else { self.space() }
+            if to_end || own_line {
+                self.line()
+            } else {
+                self.space()
+            }
             (rest, open) = (&comment[length..], to_end);
         }
         open
@@ -124,14 +133,15 @@ impl Layout<'_> {
     fn token(&mut self, i: usize, token: &Token) -> usize {
         let behind_dot = i > 0 && [".", "::", "@"].iter().any(|symbol| self.tokens[i - 1].is(symbol));
         let in_query = self.open.last().is_none_or(|query| *query);
-        if in_query && !behind_dot {
-            if let Some((text, taken)) = clause_at(&self.tokens[i..]) {
-                self.line();
-                self.out.push_str(text);
-                self.has_source = matches!(text, "FROM" | "JOIN" | "LEFT JOIN" | "ANTI JOIN");
-                self.in_source = false;
-                return taken;
-            }
+        if in_query
+            && !behind_dot
+            && let Some((text, taken)) = clause_at(&self.tokens[i..])
+        {
+            self.line();
+            self.out.push_str(text);
+            self.has_source = matches!(text, "FROM" | "JOIN" | "LEFT JOIN" | "ANTI JOIN");
+            self.in_source = false;
+            return taken;
         }
         let next_opens = self.tokens.get(i + 1).is_some_and(|next| next.is("("));
         match &token.kind {
@@ -177,7 +187,11 @@ impl Layout<'_> {
         let query = clause_at(&self.tokens[i + 1..]).is_some();
         let call = i > 0
             && match &self.tokens[i - 1].kind {
-                Kind::Word(word) => !is_keyword(word) || word.eq_ignore_ascii_case("CAST") || word.eq_ignore_ascii_case("UNNEST"),
+                Kind::Word(word) => {
+                    !is_keyword(word)
+                        || word.eq_ignore_ascii_case("CAST")
+                        || word.eq_ignore_ascii_case("UNNEST")
+                }
                 Kind::Quoted(_) => true,
                 _ => false,
             };
@@ -200,7 +214,11 @@ impl Layout<'_> {
         let sign = before.is("-") && i >= 2 && is_operator(&self.tokens[i - 2]) || before.is("-") && i == 1;
         let pattern = self.in_source && touches && (token.is("*") || before.is("*"));
         let bracket = token.is("[") || before.is("[") || token.is("]");
-        if !(part(token) || part(&before) || sign || pattern || bracket) {
+        // Together these would begin a comment.
+        let written = &self.text[token.span.clone()];
+        let comment = self.out.ends_with('-') && written.starts_with('-')
+            || self.out.ends_with('/') && written.starts_with(['*', '/']);
+        if comment || !(part(token) || part(&before) || sign || pattern || bracket) {
             self.space();
         }
     }

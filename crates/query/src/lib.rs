@@ -44,7 +44,7 @@ mod syntax;
 
 pub use catalog::{Catalog, CatalogField, Tracepoint};
 pub use compile::{Options, compile, compile_with};
-pub use format::format;
 pub use diagnostic::{Color, Diagnostic, Diagnostics, Severity};
+pub use format::format;
 pub use program::{Budget, Output, OutputColumn, OutputKey, OutputValue, Program, Settings, Sink};
 pub use statement::{Statement, is_complete, statements};

@@ -16,8 +16,9 @@ pub struct Moments {
 impl Moments {
     /// So many times one number.
     pub fn of(x: f64, weight: u64) -> Moments {
-        // No difference, unless the number is not finite: then there is none to speak of.
-        Moments { count: weight, mean: x, squares: x - x, durations: false }
+        // What is not finite differs from itself by no number.
+        let squares = if x.is_finite() { 0.0 } else { f64::NAN };
+        Moments { count: weight, mean: x, squares, durations: false }
     }
 
     /// Adds the numbers behind another one.

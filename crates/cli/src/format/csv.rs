@@ -84,7 +84,7 @@ mod tests {
     fn the_header_is_written_once() {
         let frame = Frame {
             columns: vec![Column { name: "SUM(a, b)".into(), ty: Type::I64 }],
-            rows: vec![vec![Value::I64(1)]],
+            rows: vec![vec![Value::I64(1)].into()],
             ..Frame::default()
         };
         let (mut csv, mut out) = (Csv::default(), Vec::new());

@@ -16,6 +16,12 @@ impl Output for Json {
         document.insert("columns".into(), frame.columns.iter().map(column).collect());
         document
             .insert("rows".into(), frame.rows.iter().map(|row| value::row(&frame.columns, row)).collect());
+        let errors: Vec<_> =
+            frame.rows.iter().map(|row| value::standard_errors(&frame.columns, row)).collect();
+        // Of a sample only: one for each row.
+        if errors.iter().any(Option::is_some) {
+            document.insert("standard_errors".into(), json!(errors));
+        }
         document.insert("completeness".into(), value::completeness(&frame.completeness));
         writeln!(out, "{}", serde_json::Value::Object(document))
     }
@@ -41,7 +47,10 @@ mod tests {
             start_ns: 1_500_000_000_000_000_000,
             end_ns: 1_500_000_001_000_000_000,
             columns: vec![column("host", Type::String), column("latency", Type::Duration)],
-            rows: vec![vec![Value::str("dn-\"1\""), Value::Duration(1_500)], vec![Value::Null, Value::Null]],
+            rows: vec![
+                vec![Value::str("dn-\"1\""), Value::Duration(1_500)].into(),
+                vec![Value::Null, Value::Null].into(),
+            ],
             completeness: Completeness {
                 emitted: 2,
                 agents_reporting: 1,
@@ -61,7 +70,7 @@ mod tests {
                 r#""revision":0,"columns":[{"name":"host","type":"string"},{"name":"latency","type":"duration"}],"#,
                 r#""rows":[{"host":"dn-\"1\"","latency":1500},{"host":null,"latency":null}],"#,
                 r#""completeness":{"partial":false,"emitted":2,"dropped":0,"errors":0,"truncated":0,"#,
-                r#""outside_request":0,"agents_reporting":1,"agents_expected":1}}"#,
+                r#""outside_request":0,"uncertain":0,"throttled":0,"other":0,"agents_reporting":1,"agents_expected":1}}"#,
                 "\n"
             ),
         );
@@ -69,8 +78,8 @@ mod tests {
 
     #[test]
     fn the_final_document_says_so() {
-        let total =
-            Frame { cumulative: vec![vec![Value::str("all"), Value::Duration(9)]], ..frame() }.total(0);
+        let total = Frame { cumulative: vec![vec![Value::str("all"), Value::Duration(9)].into()], ..frame() }
+            .total(0);
         let mut out = Vec::new();
         Json.frame(&mut out, &total).unwrap();
         let document: serde_json::Value = serde_json::from_slice(&out).unwrap();

@@ -20,7 +20,7 @@ impl Output for Markdown {
         }
         line(out, frame.columns.iter().map(|column| cell(&text::escaped(&column.name))))?;
         line(out, frame.columns.iter().map(|column| rule(column.ty).to_owned()))?;
-        frame.rows.iter().try_for_each(|row| line(out, row.iter().map(|value| cell(&text::value(value)))))?;
+        frame.rows.iter().try_for_each(|row| line(out, row.texts().map(|text| cell(&text))))?;
         writeln!(out)
     }
 }
@@ -62,7 +62,10 @@ mod tests {
             query: 1,
             end_ns: 1_000_000_000,
             columns: vec![column("e.host", Type::String), column("COUNT", Type::U64)],
-            rows: vec![vec![Value::str("a|b*"), Value::U64(1_000)], vec![Value::Null, Value::U64(1)]],
+            rows: vec![
+                vec![Value::str("a|b*"), Value::U64(1_000)].into(),
+                vec![Value::Null, Value::U64(1)].into(),
+            ],
             ..Frame::default()
         };
         let mut out = Vec::new();

@@ -12,6 +12,9 @@ impl Output for Ndjson {
         frame.rows.iter().try_for_each(|row| {
             let mut document = value::heading(frame);
             document.insert("row".into(), value::row(&frame.columns, row));
+            if let Some(errors) = value::standard_errors(&frame.columns, row) {
+                document.insert("standard_errors".into(), errors);
+            }
             writeln!(out, "{}", serde_json::Value::Object(document))
         })
     }
@@ -29,7 +32,7 @@ mod tests {
         let frame = Frame {
             query: 1,
             columns: vec![Column { name: "n".into(), ty: Type::I64 }],
-            rows: vec![vec![Value::I64(1)], vec![Value::I64(2)]],
+            rows: vec![vec![Value::I64(1)].into(), vec![Value::I64(2)].into()],
             ..Frame::default()
         };
         let mut out = Vec::new();

@@ -25,8 +25,17 @@ pub(super) fn value(value: &Value) -> serde_json::Value {
 }
 
 pub(super) fn row(columns: &[Column], row: &Row) -> serde_json::Value {
-    let pairs = columns.iter().zip(row).map(|(column, x)| (column.name.clone(), value(x)));
+    let pairs = columns.iter().zip(row.iter()).map(|(column, x)| (column.name.clone(), value(x)));
     serde_json::Value::Object(pairs.collect::<Map<_, _>>())
+}
+
+/// The standard errors of a row's estimates by column; none if it has no estimates.
+pub(super) fn standard_errors(columns: &[Column], row: &Row) -> Option<serde_json::Value> {
+    let estimates = columns.iter().enumerate().filter_map(|(i, column)| {
+        row.standard_error(i).map(|error| (column.name.clone(), value(&Value::F64(error))))
+    });
+    let found: Map<_, _> = estimates.collect();
+    (!found.is_empty()).then_some(serde_json::Value::Object(found))
 }
 
 /// What precedes the rows: the query and its name if it has one, the window, its revision, or that this is the final result.
@@ -53,6 +62,9 @@ pub(super) fn completeness(found: &Completeness) -> serde_json::Value {
         "errors": found.errors,
         "truncated": found.truncated,
         "outside_request": found.outside_request,
+        "uncertain": found.uncertain,
+        "throttled": found.throttled,
+        "other": found.other,
         "agents_reporting": found.agents_reporting,
         "agents_expected": found.agents_expected,
     })

@@ -1,9 +1,10 @@
 //! Which column of a result says how much: rows are sorted by it and it gets bars.
 
 use crate::client::Tracepoint;
+use crate::params::{self, Params};
 use pivot_advice::{Exports, Expr, Field, Form, Type};
 use pivot_protocol::wire;
-use pivot_query::{Catalog, compile};
+use pivot_query::{Catalog, compile_with};
 
 /// The column that says how much, and those that tell rows apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,26 +12,45 @@ pub(crate) struct Measure {
     pub(crate) column: usize,
     /// The columns that no aggregate goes into.
     pub(crate) keys: Vec<usize>,
+    pub(crate) order: Order,
+}
+
+/// Who says in which order rows are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The query, by ORDER BY.
+    Query,
+    /// Nobody: the largest stand first.
+    Size,
 }
 
 /// The first column with a number that an aggregate goes into; none for a result of rows.
 ///
 /// Results do not say how their columns came about, so the query is compiled here once more.
-pub(crate) fn measure(text: &str, tracepoints: &[Tracepoint], queries: &[wire::Query]) -> Option<Measure> {
+pub(crate) fn measure(
+    text: &str,
+    params: &Params,
+    tracepoints: &[Tracepoint],
+    queries: &[wire::Query],
+) -> Option<Measure> {
     let mut catalog = Catalog::default();
     tracepoints.iter().for_each(|tracepoint| catalog.add(&exports(tracepoint)));
     let named = queries.iter().filter(|query| !query.name.is_empty());
     named.for_each(|query| catalog.add_query(&query.name, &query.text));
-    let output = compile(text, &catalog).ok()?.output;
+    let output = compile_with(text, &catalog, &params::options(params)).ok()?.output;
     let number = |ty: Type| ty.is_number() || matches!(ty, Type::Duration | Type::Any);
     if output.form != Form::Groups {
         return None;
     }
     let aggregated: Vec<bool> =
         output.columns.iter().map(|column| refers_from(&column.expr, output.keys.len())).collect();
-    let mut columns = output.columns.iter().zip(&aggregated);
-    let column = columns.position(|(column, aggregated)| *aggregated && number(column.ty))?;
-    Some(Measure { column, keys: (0..aggregated.len()).filter(|i| !aggregated[*i]).collect() })
+    let fits = |i: &usize| aggregated[*i] && number(output.columns[*i].ty);
+    let first = output.order.first().map(|(expr, _)| expr);
+    // What a query is ordered by matters most in it.
+    let ordered = (0..aggregated.len()).find(|i| fits(i) && Some(&output.columns[*i].expr) == first);
+    let column = ordered.or_else(|| (0..aggregated.len()).find(fits))?;
+    let order = if output.order.is_empty() { Order::Size } else { Order::Query };
+    Some(Measure { column, keys: (0..aggregated.len()).filter(|i| !aggregated[*i]).collect(), order })
 }
 
 fn exports(tracepoint: &Tracepoint) -> Exports {
@@ -60,7 +80,7 @@ mod tests {
         let field = |name: &str| crate::client::Field { name: name.into(), ty: Type::I64, agents: 1 };
         let fields = vec![field("port"), field("bytes")];
         let tracepoint = Tracepoint { name: "T".into(), fields, agents: 1, places: vec![] };
-        let found = measure(text, &[tracepoint], &[]).map(|found| found.column);
+        let found = measure(text, &Params::default(), &[tracepoint], &[]).map(|found| found.column);
         assert_eq!(found, expected, "{text}");
     }
 
@@ -70,5 +90,6 @@ mod tests {
         check("FROM e IN T GROUP BY e.port SELECT e.port AS bytes, e.port AS x, COUNT", Some(2));
         check("FROM e IN T SELECT e.port, e.bytes", None);
         check("FROM e IN Unknown SELECT", None);
+        check("FROM e IN T GROUP BY e.port SELECT e.port, COUNT, SUM(e.bytes) AS b ORDER BY b DESC", Some(2));
     }
 }

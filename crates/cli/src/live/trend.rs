@@ -71,10 +71,11 @@ fn sparkline(sizes: &[Option<f64>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::measure::Order;
     use super::*;
 
     fn frame(second: i64, rows: &[(&str, i64)]) -> Frame {
-        let row = |(name, size): &(&str, i64)| vec![Value::str(*name), Value::I64(*size)];
+        let row = |(name, size): &(&str, i64)| vec![Value::str(*name), Value::I64(*size)].into();
         Frame {
             start_ns: second,
             end_ns: second + 1,
@@ -85,13 +86,13 @@ mod tests {
 
     #[test]
     fn a_row_is_followed_through_the_windows_also_when_they_are_revised() {
-        let measure = Measure { column: 1, keys: vec![0] };
+        let measure = Measure { column: 1, keys: vec![0], order: Order::Size };
         let mut trend = Trend::default();
         trend.take(&frame(1, &[("a", 8), ("b", 1)]), &measure);
         trend.take(&frame(2, &[("b", 1)]), &measure);
         trend.take(&frame(3, &[("a", 1)]), &measure);
         trend.take(&frame(1, &[("a", 4), ("b", 2)]), &measure);
-        let of = |name| trend.of(&vec![Value::str(name), Value::I64(99)], &measure);
+        let of = |name| trend.of(&vec![Value::str(name), Value::I64(99)].into(), &measure);
         assert_eq!((of("a"), of("b"), of("c")), ("█ ▂".into(), "█▄ ".into(), "   ".into()));
     }
 
@@ -105,7 +106,9 @@ mod tests {
     #[test]
     fn old_windows_are_forgotten() {
         let mut trend = Trend::default();
-        (0..100).for_each(|second| trend.take(&frame(second, &[]), &Measure { column: 1, keys: vec![0] }));
+        (0..100).for_each(|second| {
+            trend.take(&frame(second, &[]), &Measure { column: 1, keys: vec![0], order: Order::Size })
+        });
         assert_eq!(trend.len(), WINDOWS);
     }
 }

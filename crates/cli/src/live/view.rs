@@ -1,6 +1,6 @@
 //! What the live table shows, as lines of text. No terminal is touched here.
 
-use super::measure::Measure;
+use super::measure::{Measure, Order};
 use super::trend::{Trend, WINDOWS};
 use crate::frame::{Column, Frame, Row};
 use crate::table::{Cell, GAP, Paint, Style, Table, expanded, of_rows};
@@ -172,7 +172,7 @@ impl View {
             Shown::LastWindow => self.window.as_ref().map(|frame| &frame.rows),
         };
         let mut rows: Vec<&Row> = rows.into_iter().flatten().collect();
-        if let Some(Measure { column, .. }) = self.measure {
+        if let Some(Measure { column, order: Order::Size, .. }) = self.measure {
             rows.sort_by(|a, b| match (b.get(column), a.get(column)) {
                 (Some(b), Some(a)) => b.total_cmp(a),
                 _ => std::cmp::Ordering::Equal,
@@ -244,7 +244,7 @@ mod tests {
 
     fn view(rows: i64) -> View {
         let mut view = View::new(1, "FROM e IN T\n  GROUP BY e.host SELECT e.host, SUM(e.n)");
-        view.measure = Some(Measure { column: 1, keys: vec![0] });
+        view.measure = Some(Measure { column: 1, keys: vec![0], order: Order::Size });
         view.take(frame(rows));
         view
     }
@@ -252,7 +252,7 @@ mod tests {
     fn frame(rows: i64) -> Frame {
         let column = |name: &str, ty| Column { name: name.into(), ty };
         let cumulative =
-            (0..rows).map(|i| vec![Value::str(format!("host-{i}")), Value::I64(i * 1_000)]).collect();
+            (0..rows).map(|i| vec![Value::str(format!("host-{i}")), Value::I64(i * 1_000)].into()).collect();
         Frame {
             query: 1,
             end_ns: 1,
@@ -310,13 +310,22 @@ mod tests {
         let mut view = view(2);
         for second in 1..=3 {
             let row = vec![Value::str("host-1"), Value::I64(second * 10)];
-            view.take(Frame { start_ns: second, end_ns: second + 1, rows: vec![row], ..frame(2) });
+            view.take(Frame { start_ns: second, end_ns: second + 1, rows: vec![row.into()], ..frame(2) });
         }
         let body = view.body(70, 9, Paint::Plain);
         assert_eq!(body[0], "e.host  SUM(e.n)                            last 4 windows");
         assert_eq!(body[2], "host-1     1,000  ████████████████████████   ▃▆█");
         let body = view.body(40, 9, Paint::Plain);
         assert_eq!(body[2], "host-1     1,000  ██████████████████████");
+    }
+
+    #[test]
+    fn rows_that_the_query_orders_keep_their_order() {
+        let mut view = view(3);
+        view.measure = Some(Measure { column: 1, keys: vec![0], order: Order::Query });
+        let body = view.body(30, 9, Paint::Plain);
+        let hosts: Vec<&str> = body[2..].iter().map(|line| &line[..6]).collect();
+        assert_eq!(hosts, ["host-0", "host-1", "host-2"]);
     }
 
     #[test]

@@ -68,7 +68,8 @@ fn offers(line: &str, pos: usize, known: &[Tracepoint]) -> (usize, Vec<Offer>) {
 fn is_source(before: &str, start: usize) -> bool {
     let mut words =
         before[..start].rsplit(|c: char| c.is_whitespace() || c == '(').filter(|word| !word.is_empty());
-    let temporal = |word: &str| ["first", "mostrecent"].iter().any(|known| word.eq_ignore_ascii_case(known));
+    let temporal =
+        |word: &str| ["first", "mostrecent", "unnest"].iter().any(|known| word.eq_ignore_ascii_case(known));
     words.next().is_some_and(temporal) && words.next().is_some_and(|word| word.eq_ignore_ascii_case("in"))
 }
 
@@ -84,8 +85,8 @@ fn commands(before: &str, known: &[Tracepoint]) -> Vec<Offer> {
 }
 
 fn sources(known: &[Tracepoint]) -> Vec<Offer> {
-    let temporal =
-        ["First(", "MostRecent("].map(|text| Offer { ends: false, ..offer(text, "of a tracepoint") });
+    let temporal = ["First(", "MostRecent(", "UNNEST("]
+        .map(|text| Offer { ends: false, ..offer(text, "of a tracepoint") });
     let names = known.iter().map(|found| {
         let fields: Vec<&str> = found.fields.iter().map(|field| field.name.as_str()).collect();
         offer(&found.name, fields.join(", "))
@@ -140,8 +141,9 @@ mod tests {
     fn a_source_is_a_tracepoint() {
         check("FROM e IN Da|", &["DataNode.read"]);
         check("FROM e IN DataNode.r|", &["DataNode.read"]);
-        check("FROM e IN |", &["DataNode.read", "Client", "First(", "MostRecent("]);
+        check("FROM e IN |", &["DataNode.read", "Client", "First(", "MostRecent(", "UNNEST("]);
         check("FROM e IN T JOIN c IN First(C|", &["Client"]);
+        check("FROM e IN UNNEST(C|", &["Client"]);
     }
 
     #[test]
@@ -157,7 +159,8 @@ mod tests {
     fn other_words_are_keywords_and_functions() {
         check("fr|", &["FROM"]);
         check("FROM e IN T sel|", &["SELECT"]);
-        check("FROM e IN T SELECT S|", &["SELECT", "SUM("]);
+        check("FROM e IN T SELECT SU|", &["SUM(", "substr("]);
+        check("FROM e IN T lef|", &["LEFT JOIN"]);
     }
 
     #[test]

@@ -97,7 +97,7 @@ mod tests {
         let frame = Frame {
             end_ns: 1,
             columns: vec![Column { name: "COUNT".into(), ty: Type::U64 }],
-            rows: vec![vec![Value::U64(5)]],
+            rows: vec![vec![Value::U64(5)].into()],
             ..Frame::default()
         };
         let check = |ending: &str, begins: &str| {

@@ -18,20 +18,94 @@ pub(super) enum Kind {
 }
 
 /// Words with a meaning of their own; as they are offered for completion.
-pub(super) const KEYWORDS: [&str; 21] = [
-    "FROM", "IN", "JOIN", "ON", "WHERE", "GROUP BY", "SELECT", "AS", "AND", "OR", "NOT", "LET", "IS", "NULL",
-    "LIKE", "BETWEEN", "CASE", "CAST", "TRUE", "FALSE", "EXPLAIN",
+pub(super) const KEYWORDS: &[&str] = &[
+    "FROM",
+    "IN",
+    "JOIN",
+    "LEFT JOIN",
+    "ANTI JOIN",
+    "ON",
+    "WHERE",
+    "GROUP BY",
+    "SELECT",
+    "DISTINCT",
+    "AS",
+    "AND",
+    "OR",
+    "NOT",
+    "LET",
+    "IS",
+    "NULL",
+    "LIKE",
+    "BETWEEN",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "HAVING",
+    "ORDER BY",
+    "DESC",
+    "LIMIT",
+    "SAMPLE",
+    "EVERY",
+    "FOR",
+    "WITH",
+    "TRUE",
+    "FALSE",
+    "EXPLAIN",
 ];
 
-/// What is written before a parenthesis.
-pub(super) const FUNCTIONS: [&str; 8] =
-    ["COUNT", "SUM", "MIN", "MAX", "AVERAGE", "AVG", "First", "MostRecent"];
-
-/// Second spellings, and words of clauses that end a list.
-const MORE: [&str; 17] = [
-    "GROUP", "BY", "GROUPBY", "ORDER", "ORDERBY", "HAVING", "LIMIT", "EVERY", "FOR", "WITH", "WITHIN",
-    "LEFT", "ANTI", "WHEN", "THEN", "ELSE", "END",
+/// What is written before a parenthesis, `COUNT` aside, which also stands alone.
+pub(super) const FUNCTIONS: &[&str] = &[
+    "COUNT",
+    "SUM",
+    "MIN",
+    "MAX",
+    "AVERAGE",
+    "AVG",
+    "STDDEV",
+    "VARIANCE",
+    "QUANTILE",
+    "P50",
+    "P90",
+    "P95",
+    "P99",
+    "P999",
+    "HIST",
+    "LHIST",
+    "TOPK",
+    "RATE",
+    "ANY",
+    "CAST",
+    "First",
+    "MostRecent",
+    "UNNEST",
+    "coalesce",
+    "if",
+    "lower",
+    "upper",
+    "length",
+    "substr",
+    "split_part",
+    "starts_with",
+    "contains",
+    "regexp_extract",
+    "abs",
+    "floor",
+    "ceil",
+    "round",
+    "ln",
+    "log2",
+    "pow",
+    "bucket",
+    "truncate",
+    "hash",
 ];
+
+/// Second spellings, and single words of clauses.
+const MORE: &[&str] =
+    &["GROUP", "BY", "GROUPBY", "ORDER", "ORDERBY", "WITHIN", "LEFT", "ANTI", "ASC", "INTO"];
 
 /// All pieces of the text, one after the other.
 pub(super) fn scan(text: &str) -> Vec<(Kind, Range<usize>)> {
@@ -72,8 +146,8 @@ pub(super) fn is_name(c: char) -> bool {
 fn word(word: &str) -> Kind {
     let is = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(word));
     match word {
-        _ if is(&KEYWORDS) || is(&MORE) => Kind::Keyword,
-        _ if is(&FUNCTIONS) => Kind::Function,
+        _ if is(KEYWORDS) || is(MORE) => Kind::Keyword,
+        _ if is(FUNCTIONS) => Kind::Function,
         _ => Kind::Name,
     }
 }

@@ -259,7 +259,7 @@ impl Session {
     fn watch(&mut self, view: &mut View, since: Instant, tee: Option<&mut Tee>) -> Result<Ended, CliError> {
         let tracepoints = self.wait(self.connection.tracepoints())?;
         let queries = self.wait(self.connection.queries())?;
-        view.measure = live::measure(&view.text, &tracepoints, &queries);
+        view.measure = live::measure(&view.text, &self.params, &tracepoints, &queries);
         let ended = live::watch(&self.runtime, &self.connection, view, tee, since, self.paint)?;
         self.form = view.form;
         let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));

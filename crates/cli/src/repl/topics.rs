@@ -245,6 +245,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_example_is_a_query() {
+        let catalog = pivot_query::Catalog::default();
+        for topic in TOPICS {
+            if let Err(wrong) = pivot_query::compile(topic.example, &catalog) {
+                panic!("{}: {wrong}", topic.example);
+            }
+        }
+    }
+
+    #[test]
     fn each_word_has_one_topic() {
         let names: Vec<&str> = TOPICS.iter().flat_map(|topic| topic.names).copied().collect();
         for name in &names {

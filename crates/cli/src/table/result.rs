@@ -10,7 +10,7 @@ use pivot_advice::{Type, Value};
 pub(crate) fn of_rows(columns: &[Column], rows: &[Row], measure: Option<usize>) -> Table {
     let heading = |column: &Column| (text::escaped(&column.name), align(column.ty));
     let mut table = Table::new(columns.iter().map(heading));
-    rows.iter().for_each(|row| table.push(row.iter().map(cell)));
+    rows.iter().for_each(|row| table.push(cells(row)));
     if let Some(measure) = measure {
         let sizes: Vec<f64> = rows.iter().map(|row| row.get(measure).map_or(0.0, size)).collect();
         let largest = sizes.iter().copied().filter(|size| size.is_finite()).fold(0.0, f64::max);
@@ -29,10 +29,9 @@ pub(crate) fn expanded(columns: &[Column], rows: &[Row], available: usize, paint
         let title = format!("── row {} ", i + 1);
         let rule = "─".repeat(available.min(40).saturating_sub(text::width(&title)));
         lines.push(paint.style(Style::Quiet, &text::cut(&format!("{title}{rule}"), available)));
-        for (name, value) in names.iter().zip(row) {
+        for (name, value) in names.iter().zip(cells(row)) {
             let name = text::cut(name, widest);
             let blanks = " ".repeat(widest - text::width(&name) + 2);
-            let value = cell(value);
             let shown = text::cut(&value.text, available.saturating_sub(widest + 2));
             lines.push(format!(
                 "{}{blanks}{}",
@@ -51,9 +50,11 @@ fn align(ty: Type) -> Align {
     }
 }
 
-fn cell(value: &Value) -> Cell {
-    let style = if value.is_null() { Style::Quiet } else { Style::Normal };
-    Cell { text: text::value(value), style }
+fn cells(row: &Row) -> impl Iterator<Item = Cell> {
+    row.iter().zip(row.texts()).map(|(value, text)| {
+        let style = if value.is_null() { Style::Quiet } else { Style::Normal };
+        Cell { text, style }
+    })
 }
 
 fn size(value: &Value) -> f64 {
@@ -104,7 +105,7 @@ mod tests {
     fn a_grouped_result_shows_bars_for_its_first_aggregate() {
         let columns =
             [column("e.host", Type::String), column("SUM(e.delta)", Type::I64), column("COUNT", Type::U64)];
-        let row = |host: &str, sum, count| vec![Value::str(host), Value::I64(sum), Value::U64(count)];
+        let row = |host: &str, sum, count| vec![Value::str(host), Value::I64(sum), Value::U64(count)].into();
         let rows =
             [row("dn-1", 1_234_567_890, 120_003), row("dn-2", 617_283_945, 60_001), row("dn-3", 12, 1)];
         check("grouped.txt", &columns, &rows);
@@ -123,7 +124,7 @@ mod tests {
             vec![Value::str("grün"), Value::str(path), Value::Duration(1_234_567), Value::F64(0.125)],
             vec![Value::str("日本語の名前"), Value::str("a\tb"), Value::Duration(12), Value::F64(1e20)],
         ];
-        check("long.txt", &columns, &rows);
+        check("long.txt", &columns, &rows.map(Row::from));
     }
 
     #[test]
@@ -139,7 +140,7 @@ mod tests {
             vec![list, Value::Bytes(vec![0, 255].into()), Value::Timestamp(1), Value::U64(5)],
             vec![Value::Null, Value::Null, Value::Null, Value::Null],
         ];
-        check("nulls.txt", &columns, &rows);
+        check("nulls.txt", &columns, &rows.map(Row::from));
     }
 
     #[test]
@@ -150,6 +151,10 @@ mod tests {
     #[test]
     fn many_columns_leave_the_last_ones_out() {
         let columns: Vec<Column> = (1..=12).map(|i| column(&format!("column {i}"), Type::I64)).collect();
-        check("many.txt", &columns, &[(1..=12).map(|i| Value::I64(i * 1_000_000)).collect()]);
+        check(
+            "many.txt",
+            &columns,
+            &[(1..=12).map(|i| Value::I64(i * 1_000_000)).collect::<Vec<_>>().into()],
+        );
     }
 }

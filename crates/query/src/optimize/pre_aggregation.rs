@@ -8,9 +8,13 @@
 //! each side by the multiplicity of the others. Columns that conditions or keys still need stay keys.
 
 use super::rule::Rule;
-use crate::plan::{Fold, Input, Plan, columns_of};
+use crate::plan::{Fold, Input, Plan, Step, columns_of, renamed};
+use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{Expr, Match};
 use std::collections::BTreeSet;
+
+/// An argument that would grow beyond this keeps its LETs.
+const MAX_INLINED: usize = 256;
 
 pub(super) struct PreAggregation;
 
@@ -28,6 +32,7 @@ impl Rule for PreAggregation {
     }
 
     fn apply(&self, plan: &mut Plan) {
+        (0..plan.stages.len()).for_each(|sink| write_out(plan, sink));
         let mut candidates = candidates(plan);
         while raise(plan, &mut candidates) {}
         for candidate in &candidates {
@@ -35,6 +40,42 @@ impl Rule for PreAggregation {
             fold_early(plan, candidate, &needed);
         }
     }
+}
+
+/// Writes out the LETs in the arguments of a sink's aggregates, where these can then be computed earlier,
+/// and drops those that nothing reads any more.
+fn write_out(plan: &mut Plan, sink: usize) {
+    if !plan.stages[sink].end.is_sink() {
+        return;
+    }
+    for place in 0..plan.stages[sink].end.folds().len() {
+        let Input::Expr(expr) = &plan.stages[sink].end.folds()[place].input else { continue };
+        let lets = plan.stages[sink].steps.iter().rev().filter_map(|step| match step {
+            Step::Let(column, value) => Some((*column, value)),
+            _ => None,
+        });
+        let mut expanded = expr.clone();
+        for (column, value) in lets {
+            expanded = renamed(&expanded, &mut |index| match index == column {
+                true => value.clone(),
+                false => Expr::Column(index),
+            });
+        }
+        let fits = expanded.size() <= MAX_INLINED && expanded.depth() <= MAX_DEPTH;
+        if fits && plan.meeting(&columns_of(&expanded)).is_some_and(|meeting| meeting != sink) {
+            plan.stages[sink].end.folds_mut()[place].input = Input::Expr(expanded);
+        }
+    }
+    while let Some(place) = unread(plan, sink) {
+        plan.stages[sink].steps.remove(place);
+    }
+}
+
+/// A LET of a sink that nothing reads.
+fn unread(plan: &Plan, sink: usize) -> Option<usize> {
+    let stage = &plan.stages[sink];
+    let read: BTreeSet<u16> = stage.step_columns().into_iter().chain(stage.end.reads()).collect();
+    stage.steps.iter().position(|step| matches!(step, Step::Let(column, _) if !read.contains(column)))
 }
 
 /// Moves up the first candidate that saves no column where it is; says whether there was one.

@@ -22,6 +22,14 @@ impl Typed {
     }
 }
 
+/// An integer that is chosen among doubles is one: what comes after may count on the type.
+fn widened(chosen: Typed, ty: Type) -> Expr {
+    match ty == Type::F64 && chosen.ty.is_integer() {
+        true => Expr::Cast(Box::new(chosen.expr), Type::F64),
+        false => chosen.expr,
+    }
+}
+
 fn binary(op: Binary, left: Typed, right: Typed, ty: Type) -> Typed {
     Typed { expr: Expr::binary(op, left.expr, right.expr), ty }
 }
@@ -240,11 +248,13 @@ impl Resolver<'_> {
             let result = self.arm(then, scope, &mut ty);
             resolved.push((condition.expr, result));
         }
-        let otherwise = otherwise.map(|otherwise| Box::new(self.arm(otherwise, scope, &mut ty)));
-        Typed { expr: Expr::Case(resolved, otherwise), ty }
+        let otherwise = otherwise.map(|otherwise| self.arm(otherwise, scope, &mut ty));
+        let resolved = resolved.into_iter().map(|(when, then)| (when, widened(then, ty)));
+        let otherwise = otherwise.map(|otherwise| Box::new(widened(otherwise, ty)));
+        Typed { expr: Expr::Case(resolved.collect(), otherwise), ty }
     }
 
-    fn arm(&mut self, written: &Written, scope: &Scope, ty: &mut Type) -> Expr {
+    fn arm(&mut self, written: &Written, scope: &Scope, ty: &mut Type) -> Typed {
         let result = self.expression(written, scope);
         match typing::united(*ty, result.ty) {
             Some(both) => *ty = both,
@@ -254,7 +264,7 @@ impl Resolver<'_> {
                 self.report(wrong.detail(format!("this is {}, those before are {ty}", result.ty)));
             }
         }
-        result.expr
+        result
     }
 
     fn call(&mut self, name: &Name, arguments: &[Written], span: &Span, scope: &Scope) -> Typed {
@@ -283,7 +293,9 @@ impl Resolver<'_> {
         let types: Vec<Type> = resolved.iter().map(|typed| typed.ty).collect();
         match typing::call(function, &types) {
             Ok(ty) => {
-                Typed { expr: Expr::Call(function, resolved.into_iter().map(|x| x.expr).collect()), ty }
+                let chooses = matches!(function, Function::Coalesce | Function::If);
+                let argument = |x: Typed| if chooses { widened(x, ty) } else { x.expr };
+                Typed { expr: Expr::Call(function, resolved.into_iter().map(argument).collect()), ty }
             }
             Err((place, wanted)) => {
                 let at = arguments.get(place).map_or(span, |argument| &argument.span);

@@ -129,7 +129,8 @@ impl Resolver<'_> {
                 Found::Column(of) => self.copy(stage, part.member, column, of),
                 Found::Nothing => {
                     let missing = Step::Let(column, Expr::Literal(Value::Null));
-                    self.plan.stages[stage].members[part.member].steps.insert(0, missing);
+                    let steps = &mut self.plan.stages[stage].members[part.member].steps;
+                    steps.insert(behind_distinct(steps), missing);
                 }
             }
         }
@@ -148,7 +149,8 @@ impl Resolver<'_> {
             other => other.computes() == Some(of),
         };
         let steps = &self.plan.stages[stage].members[member].steps;
-        let place = steps.iter().rposition(binds).map_or(0, |last| last + 1);
+        let bound = steps.iter().rposition(binds).map_or(0, |last| last + 1);
+        let place = bound.max(behind_distinct(steps));
         let steps = &mut self.plan.stages[stage].members[member].steps;
         steps.insert(place, Step::Let(column, Expr::Column(of)));
     }
@@ -260,4 +262,9 @@ fn shortened(names: &[String]) -> Vec<&str> {
         shown.push("..");
     }
     shown
+}
+
+/// The first place among steps where a column may be added: DISTINCT passes on its own columns only.
+fn behind_distinct(steps: &[Step]) -> usize {
+    steps.iter().rposition(|step| matches!(step, Step::Distinct(_))).map_or(0, |last| last + 1)
 }

@@ -4,14 +4,13 @@
 //! of joins below it, decide whether there is a match; so they must be known where the match is made:
 //! at the event of the alias that it is joined to.
 
-use super::condition::conjuncts;
 use super::query::Resolver;
 use super::scope::{Binding, Place, Role, Scope, Target};
 use crate::diagnostic::Diagnostic;
 use crate::plan::{Column, End, Join, Step, columns_of};
 use crate::suggest::nearest;
 use crate::syntax::ast::{self, Span};
-use pivot_advice::{Expr, Match, Type, Unary};
+use pivot_advice::{Binary, Expr, Match, Type, Unary};
 
 impl Resolver<'_> {
     pub(super) fn join(&mut self, join: &ast::Join, target: &Target, scope: &mut Scope) {
@@ -170,4 +169,16 @@ fn if_matched(rows: u16, expr: Expr) -> Expr {
 
 fn condition_span(join: &ast::Join) -> Span {
     join.condition.as_ref().map_or(join.after.span.clone(), |condition| condition.span.clone())
+}
+
+/// The operands of the ANDs at the top of a condition.
+pub(super) fn conjuncts(condition: Expr) -> Vec<Expr> {
+    match condition {
+        Expr::Binary(Binary::And, left, right) => {
+            let mut list = conjuncts(*left);
+            list.extend(conjuncts(*right));
+            list
+        }
+        other => vec![other],
+    }
 }

@@ -175,7 +175,7 @@ impl Resolver<'_> {
     }
 
     pub(super) fn filter(&mut self, target: &Target, condition: Expr) {
-        for condition in super::condition::conjuncts(condition) {
+        for condition in super::join::conjuncts(condition) {
             self.push(target, &Step::Filter(condition));
         }
     }

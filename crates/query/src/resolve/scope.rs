@@ -103,6 +103,9 @@ impl Binding {
     }
 }
 
+/// The column of a result that is the length of its window in seconds.
+pub(crate) const SECONDS: u16 = u16::MAX;
+
 /// What a query gives for the rows that reach its end.
 #[derive(Debug, Clone)]
 pub(crate) enum Result {

@@ -3,7 +3,7 @@
 use super::aggregate::is_aggregate;
 use super::query::Resolver;
 use super::scope::{
-    Binding, Collected, Grouped, Part, Place, Result, Role, Scope, Seen, StandIn, Target, Typed,
+    Binding, Collected, Grouped, Part, Place, Result, Role, SECONDS, Scope, Seen, StandIn, Target, Typed,
 };
 use super::tail::Shape;
 use crate::diagnostic::Diagnostic;
@@ -275,7 +275,10 @@ impl Resolver<'_> {
     }
 
     fn ungrouped(&mut self, column: u16, span: &Span, grouped: bool) {
-        let name = self.text(&Expr::Column(column));
+        // A column alone is named as it was written: inside a query it has the alias of the query.
+        let written = self.written(span);
+        let path = written.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
+        let name = if path && !written.is_empty() { written } else { self.text(&Expr::Column(column)) };
         let wrong = Diagnostic::error(span.clone(), format!("`{name}` is neither grouped nor aggregated"));
         let hint = match grouped {
             true => format!("add `{name}` to GROUP BY, or aggregate it"),
@@ -338,9 +341,6 @@ fn over_groups(
     }
     crate::plan::rebuilt(expr, &mut |child| over_groups(child, keys, stand_ins))
 }
-
-/// The column of a result that is the length of its window in seconds.
-pub(crate) const SECONDS: u16 = u16::MAX;
 
 /// The scope with the names of SELECT, which win over nothing that has its name already.
 fn with_names(scope: &Scope, query: &Query, selected: &[(String, Typed)]) -> Scope {
