@@ -155,8 +155,16 @@ fn throttling_looks_at_whole_requests() {
     second(200, request);
     second(200, request);
     assert_eq!(states()[&1], State::Throttled);
-    let part = second(600, request);
-    let counts: Vec<u64> = part.groups.iter().flatten().map(|group| group.n).collect();
+    // How few are looked at depends on how busy the machine was; it is one in 256 at least.
+    let mut counts: Vec<u64> = Vec::new();
+    for _ in 0..50 {
+        (0..600).for_each(|_| request());
+        let part = part(&pivot_agent::drain(), 1);
+        counts.extend(part.groups.iter().flatten().map(|group| group.n));
+        if !counts.is_empty() {
+            break;
+        }
+    }
     assert!(!counts.is_empty() && counts.len() < 500, "{} requests were looked at", counts.len());
     assert!(counts.iter().all(|n| *n == 2), "a request was looked at in part");
     pivot_agent::weave(&[]);
