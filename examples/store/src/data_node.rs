@@ -158,7 +158,7 @@ impl Read {
         let data = match kept {
             Some(data) => data,
             None => {
-                let data = self.from_disk(number).await?;
+                let data = self.read_from_disk(number).await?;
                 self.cache.put((self.block, number), data.clone());
                 data
             }
@@ -172,7 +172,7 @@ impl Read {
         Ok(data)
     }
 
-    async fn from_disk(&mut self, number: u64) -> Result<Bytes, Status> {
+    async fn read_from_disk(&mut self, number: u64) -> Result<Bytes, Status> {
         let mut data = Vec::with_capacity(PACKET_BYTES as usize);
         self.file.seek(SeekFrom::Start(number * PACKET_BYTES)).await?;
         (&mut self.file).take(PACKET_BYTES).read_to_end(&mut data).await?;
@@ -195,7 +195,7 @@ fn packets(mut read: Read, offset: u64, length: u64) -> impl Stream<Item = Resul
             at += delta;
             read.meter.read.fetch_add(delta, Ordering::Relaxed);
             pivot::tracepoint!("DataNodeMetrics.incrBytesRead", delta: u64 = delta);
-            yield Packet { data: page.slice(from as usize..to as usize).into() };
+            yield Packet { data: page.slice(from as usize..to as usize) };
         }
         read.meter.operations.fetch_add(1, Ordering::Relaxed);
         responding("ReadBlock");
