@@ -158,7 +158,7 @@ impl Read {
         let data = match kept {
             Some(data) => data,
             None => {
-                let data = self.read_page(number).await?;
+                let data = self.read_from_disk(number).await?;
                 self.cache.put((self.block, number), data.clone());
                 data
             }
@@ -172,7 +172,7 @@ impl Read {
         Ok(data)
     }
 
-    async fn read_page(&mut self, number: u64) -> Result<Bytes, Status> {
+    async fn read_from_disk(&mut self, number: u64) -> Result<Bytes, Status> {
         let mut data = Vec::with_capacity(PACKET_BYTES as usize);
         self.file.seek(SeekFrom::Start(number * PACKET_BYTES)).await?;
         (&mut self.file).take(PACKET_BYTES).read_to_end(&mut data).await?;
