@@ -288,6 +288,11 @@ fn call(function: Function, arguments: &[Expr], row: &[Value], errors: &mut Erro
     if function == Function::Hash {
         return Value::U64(stable_hash(&values));
     }
+    if function == Function::Size {
+        let mut writer = crate::codec::Writer::new();
+        values.iter().for_each(|value| writer.value(value));
+        return Value::U64(writer.len() as u64);
+    }
     if values.iter().any(Value::is_null) {
         return Value::Null;
     }
@@ -481,6 +486,13 @@ mod tests {
         let place = |x: f64| width_bucket(&Value::F64(x), [&Value::I64(0), &Value::I64(100)], 10);
         assert_eq!([-1.0, 0.0, 9.9, 10.0, 99.9, 100.0].map(place), [0, 1, 1, 2, 10, 11].map(Some));
         assert_eq!(width_bucket(&Value::I64(1), [&Value::I64(5), &Value::I64(5)], 10), None);
+    }
+
+    #[test]
+    fn a_size_is_what_the_values_take_in_baggage() {
+        let literal = |value: Value| Expr::Literal(value);
+        let size = Expr::Call(Function::Size, vec![literal(Value::str("abc")), literal(Value::Null)]);
+        assert_eq!(size.eval(&[], &mut Errors::default()), Value::U64(6));
     }
 
     #[test]

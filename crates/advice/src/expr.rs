@@ -118,11 +118,13 @@ pub enum Function {
     If,
     /// `hash(x, ..)`: stable 64 bits
     Hash,
+    /// `size(x, ..)`: bytes that the values take in baggage
+    Size,
 }
 
 impl Function {
     /// All functions with their names and how many arguments they take.
-    pub const ALL: [(Function, &'static str, usize, usize); 20] = [
+    pub const ALL: [(Function, &'static str, usize, usize); 21] = [
         (Function::Lower, "lower", 1, 1),
         (Function::Upper, "upper", 1, 1),
         (Function::Length, "length", 1, 1),
@@ -143,6 +145,7 @@ impl Function {
         (Function::Coalesce, "coalesce", 1, 64),
         (Function::If, "if", 3, 3),
         (Function::Hash, "hash", 1, 64),
+        (Function::Size, "size", 0, 64),
     ];
 
     /// The name in query text.

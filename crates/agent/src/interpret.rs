@@ -193,9 +193,10 @@ impl Run<'_> {
 
     /// The happened-before join of the rows with a bag.
     fn unpack(&mut self, bag: BagKey, unpacked: &Unpacked, joining: &Joining<'_>) {
-        let incomplete = self.baggage.is_some_and(Baggage::is_partial);
-        self.loss.truncated += u64::from(incomplete);
         let groups = self.baggage.and_then(|baggage| baggage.unpack(bag));
+        // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
+        let incomplete = self.baggage.is_some_and(|baggage| baggage.lacks(bag));
+        self.loss.truncated += u64::from(incomplete);
         let width = unpacked.width(joining.columns);
         let fits = |groups: &Groups| groups.keys() == width && groups.aggregates() == joining.aggregates;
         let groups = match groups {

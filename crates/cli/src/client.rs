@@ -82,13 +82,17 @@ impl Connection {
         Ok(Installed { query: answer.query, diagnostics, columns: columns(answer.columns) })
     }
 
-    /// What a query is compiled to; no text if it does not compile.
+    /// What a query is compiled to, and what it costs if it is to be run for so long; no text if it does
+    /// not compile.
     pub(crate) async fn explain(
         &self,
         text: &str,
         params: &Params,
+        analyze: Option<Duration>,
     ) -> Result<(Diagnostics, String), CliError> {
-        let request = wire::ExplainRequest { text: text.to_owned(), params: wire_params(params) };
+        let analyze_ns = analyze.map_or(0, |length| i64::try_from(length.as_nanos()).unwrap_or(i64::MAX));
+        let (text, params) = (text.to_owned(), wire_params(params));
+        let request = wire::ExplainRequest { text, params, analyze_ns, fraction: 1.0 };
         let answer =
             self.client.clone().explain(request).await.map_err(failed("explain the query"))?.into_inner();
         let mut diagnostics = Diagnostics::default();

@@ -49,7 +49,9 @@ pub(crate) fn run(runtime: &Runtime, options: &Demo) -> Result<(), CliError> {
 fn check(input: &Input, params: &Params) -> Result<(), CliError> {
     let options = params::options(params);
     for step in input.steps()? {
-        let (Step::Query(statement) | Step::Explain(statement)) = step else { continue };
+        let (Step::Query(statement) | Step::Explain(statement) | Step::Analyze(statement)) = step else {
+            continue;
+        };
         if let Err(found) = pivot_query::compile_with(&statement.text, &Catalog::default(), &options) {
             unattended::report(input, &statement, &found);
             return Err(CliError::Query(input.origin.clone()));

@@ -38,6 +38,8 @@ pub(crate) enum Step {
     Query(Statement),
     /// A query to explain.
     Explain(Statement),
+    /// A query to run for a while, and to explain with what it cost.
+    Analyze(Statement),
 }
 
 impl Input {
@@ -99,12 +101,14 @@ impl Input {
     fn statements(&self, range: Range<usize>, steps: &mut Vec<Step>) {
         for found in pivot_query::statements(&self.text[range.clone()]) {
             let offset = range.start + found.offset;
-            steps.push(match explained(&found.text) {
-                Some(at) => Step::Explain(Statement {
-                    name: String::new(),
-                    text: found.text[at..].to_owned(),
-                    offset: offset + at,
-                }),
+            steps.push(match explained(&found.text, "explain") {
+                Some(at) => {
+                    let analyzed = explained(&found.text[at..], "analyze").map(|end| at + end);
+                    let begins = analyzed.unwrap_or(at);
+                    let text = found.text[begins..].to_owned();
+                    let statement = Statement { name: String::new(), text, offset: offset + begins };
+                    if analyzed.is_some() { Step::Analyze(statement) } else { Step::Explain(statement) }
+                }
                 None => {
                     let earlier = steps.iter().filter(|step| matches!(step, Step::Query(_))).count();
                     let name = match (self.name.as_str(), earlier) {
@@ -151,11 +155,11 @@ fn tell_apart(inputs: &mut [Input], paths: &[PathBuf]) {
     }
 }
 
-/// Where the query begins in a statement that only wants its explanation. Comments may precede it.
-fn explained(text: &str) -> Option<usize> {
+/// Where a statement goes on behind a word that it begins with. Comments may precede it.
+fn explained(text: &str, wanted: &str) -> Option<usize> {
     let begins = skip_comments(text);
-    let end = begins + "explain".len();
-    let word = text.get(begins..end).filter(|word| word.eq_ignore_ascii_case("explain"));
+    let end = begins + wanted.len();
+    let word = text.get(begins..end).filter(|word| word.eq_ignore_ascii_case(wanted));
     (word.is_some() && text[end..].starts_with(char::is_whitespace)).then_some(end)
 }
 

@@ -21,6 +21,9 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Lines of diagnostics are not cut for a file or a pipe, within reason.
 const WIDE: usize = 160;
 
+/// How long EXPLAIN ANALYZE runs a query unless `--for` says.
+pub(crate) const ANALYSIS: Duration = Duration::from_secs(3);
+
 /// Does what the inputs ask for, in their order: commands at once; all queries that stand together
 /// at once, until `--for` has passed, Ctrl-C, or all have ended.
 pub(crate) async fn run(
@@ -38,7 +41,13 @@ pub(crate) async fn run(
             run_queries(connection, options, &std::mem::take(&mut together)).await?;
             let stop = match step {
                 Step::Command(line) => command(connection, &line).await?,
-                Step::Explain(statement) => explain(connection, input, &statement, &options.params()).await?,
+                Step::Explain(statement) => {
+                    explain(connection, input, &statement, &options.params(), None).await?
+                }
+                Step::Analyze(statement) => {
+                    let length = options.duration.unwrap_or(ANALYSIS);
+                    explain(connection, input, &statement, &options.params(), Some(length)).await?
+                }
                 Step::Query(_) => ControlFlow::Continue(()),
             };
             if stop.is_break() {
@@ -67,8 +76,9 @@ async fn explain(
     input: &Input,
     statement: &Statement,
     params: &Params,
+    analyze: Option<Duration>,
 ) -> Result<ControlFlow<()>, CliError> {
-    let (found, explanation) = connection.explain(&statement.text, params).await?;
+    let (found, explanation) = connection.explain(&statement.text, params, analyze).await?;
     report(input, statement, &found);
     if found.has_errors() {
         return Err(CliError::Query(input.origin.clone()));

@@ -232,6 +232,16 @@ fn help_tells_the_exit_codes() {
 }
 
 #[test]
+fn explain_analyze_runs_the_query_and_shows_what_its_stages_cost() {
+    let server = Server::start();
+    let text = "EXPLAIN ANALYZE FROM e IN T JOIN x IN X ON x -> e SELECT e.a, x.b";
+    let output = pivot(&["--frontend", &server.address, "-c", text, "--for", "200ms"]).output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && stdout.contains("measured in 0.2 s over 100 %"), "{output:?}");
+    assert!(stdout.contains("1 pack x") && stdout.contains("0 emit e"), "{stdout}");
+}
+
+#[test]
 fn fmt_lays_files_out_in_place_and_check_only_tells() {
     let folder = std::env::temp_dir().join(format!("pivot-fmt-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();

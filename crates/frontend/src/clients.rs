@@ -6,9 +6,10 @@ use crate::state::{Shared, now_ns};
 use futures::stream::{BoxStream, StreamExt, unfold};
 use pivot_protocol::from_wire;
 use pivot_protocol::wire::{self, frontend_server::Frontend};
-use pivot_query::{Diagnostics, Options, Severity};
+use pivot_query::{Diagnostics, Options, Program, Severity};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
@@ -22,6 +23,42 @@ impl ClientsService {
     /// A service over a frontend's state.
     pub(crate) fn new(shared: Arc<Shared>) -> ClientsService {
         ClientsService { shared }
+    }
+}
+
+/// How long a query is run at most to measure it.
+const LONGEST_ANALYSIS_NS: i64 = 60_000_000_000;
+/// How much longer a measurement stays installed whose client has gone.
+const LEFT_BEHIND_NS: i64 = 5_000_000_000;
+
+impl ClientsService {
+    /// Runs a query on a fraction of all requests, and tells what its stages cost.
+    async fn analyze(&self, program: &Program, length_ns: i64, fraction: f64) -> Result<String, Status> {
+        let fraction = if fraction > 0.0 && fraction <= 1.0 { fraction } else { 1.0 };
+        let measured = program.measured(fraction, length_ns.saturating_add(LEFT_BEHIND_NS));
+        let number = {
+            let mut state = self.shared.lock();
+            if !state.has_room() {
+                return Err(Status::resource_exhausted("too many queries are installed"));
+            }
+            let installed = (measured.clone(), Options::default());
+            state.install(String::new(), installed, now_ns()).id.number
+        };
+        let length = Duration::from_nanos(length_ns.unsigned_abs());
+        tokio::time::sleep(length).await;
+        self.shared.lock().uninstall(number, now_ns());
+        let mut reader = Reader::open(&self.shared, number, 0).ok_or_else(|| unknown(number))?;
+        let mut rows = Vec::new();
+        while let Some(frame) = reader.next().await {
+            let row =
+                |row: wire::Row| row.values.into_iter().map(from_wire::value).collect::<Result<Vec<_>, _>>();
+            let found = frame.cumulative.into_iter().map(row).collect::<Result<_, _>>();
+            rows = found.map_err(|wrong| Status::internal(wrong.to_string()))?;
+            if frame.last {
+                break;
+            }
+        }
+        Ok(format!("{}\n{}", program.explain(), measured.explain_measured(&rows, length.as_secs_f64())))
     }
 }
 
@@ -76,12 +113,15 @@ impl Frontend for ClientsService {
     }
 
     async fn explain(&self, request: Request<wire::ExplainRequest>) -> Answer<wire::ExplainResponse> {
-        let wire::ExplainRequest { text, params } = request.into_inner();
+        let wire::ExplainRequest { text, params, analyze_ns, fraction } = request.into_inner();
         let compiled = self.shared.lock().compile(&text, &options(params)?);
         Ok(Response::new(match compiled {
             Ok(program) => wire::ExplainResponse {
                 diagnostics: diagnostics(&program.warnings),
-                explanation: program.explain(),
+                explanation: match analyze_ns {
+                    1.. => self.analyze(&program, analyze_ns.min(LONGEST_ANALYSIS_NS), fraction).await?,
+                    _ => program.explain(),
+                },
             },
             Err(wrong) => {
                 wire::ExplainResponse { diagnostics: diagnostics(&wrong), explanation: String::new() }

@@ -292,7 +292,9 @@ impl State {
     fn recompile(&mut self) -> bool {
         self.catalog = self.known();
         let mut changed = false;
-        for query in self.queries.values_mut().filter(|query| query.is_active()) {
+        // A measurement is over before a change of the catalogue matters.
+        let lasting = |query: &&mut Installed| query.is_active() && !query.program.is_measured();
+        for query in self.queries.values_mut().filter(lasting) {
             // A query that no longer compiles runs on as it was.
             if let Ok(program) = compile_with(&query.program.text, &self.catalog, &query.options) {
                 changed |= query.replace(program);

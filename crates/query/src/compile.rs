@@ -94,6 +94,7 @@ pub fn compile_with(text: &str, catalog: &Catalog, options: &Options) -> Result<
         naive,
         plan,
         fired,
+        measured: false,
     })
 }
 

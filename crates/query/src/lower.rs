@@ -5,8 +5,8 @@
 
 use crate::plan::{End, Fold, Groups, Input, Join, Member, Plan, Stage, Step, renamed};
 use pivot_advice::{
-    Advice, BagKey, Binary, Expr, Finished, Form, Function, Instruction, Keep, Match, QueryId, Type,
-    Unpacked, Value,
+    Advice, Aggregate, BagKey, Binary, Expr, Finished, Form, Function, Instruction, Keep, Match, QueryId,
+    Type, Unpacked, Value,
 };
 use std::collections::HashMap;
 
@@ -26,6 +26,20 @@ pub(crate) fn lower(plan: &Plan, query: QueryId) -> Vec<Advice> {
     advice
 }
 
+/// The advice of every inner stage, and beside that of every stage one that emits, for each row, which
+/// stage it is of, how many bytes it takes, and which request it belongs to.
+pub(crate) fn lower_measured(plan: &Plan, query: QueryId) -> Vec<Advice> {
+    let mut advice: Vec<Advice> = lower(plan, query).into_iter().filter(|advice| advice.stage > 0).collect();
+    for (index, stage) in plan.stages.iter().enumerate().filter(|(i, stage)| stage.bag == *i) {
+        for member in &stage.members {
+            for place in 0..member.tracepoints.len() {
+                advice.push(Row { measured: true, ..Row::new(plan, query, index) }.advice(member, place));
+            }
+        }
+    }
+    advice
+}
+
 /// The row while instructions append to it.
 struct Row<'a> {
     plan: &'a Plan,
@@ -39,6 +53,10 @@ struct Row<'a> {
     states: HashMap<usize, u16>,
     /// The position of the part of the requests.
     part: Option<u16>,
+    /// Emits what the rows cost, instead of packing or emitting them.
+    measured: bool,
+    /// The position of the request's id, if it is observed.
+    request: u16,
     instructions: Vec<Instruction>,
 }
 
@@ -46,7 +64,8 @@ impl<'a> Row<'a> {
     fn new(plan: &'a Plan, query: QueryId, index: usize) -> Row<'a> {
         let stage = &plan.stages[index];
         let (columns, states) = (HashMap::new(), HashMap::new());
-        Row { plan, query, index, stage, columns, width: 0, states, part: None, instructions: vec![] }
+        let (part, measured, instructions) = (None, false, vec![]);
+        Row { plan, query, index, stage, columns, width: 0, states, part, measured, request: 0, instructions }
     }
 
     fn advice(mut self, member: &Member, place: usize) -> Advice {
@@ -55,14 +74,14 @@ impl<'a> Row<'a> {
         let steps = member.steps.iter().chain(&self.stage.steps);
         let own = member.steps.len();
         // What follows a choice belongs to a tuple that was chosen; without it Pack chooses.
-        let chooses = self.stage.is_temporal() && !self.stage.steps.is_empty();
+        let chooses = self.stage.is_temporal() && !self.stage.steps.is_empty() && !self.measured;
         for (i, step) in steps.enumerate() {
             if chooses && i == own {
                 self.instructions.push(Instruction::Choose);
             }
             self.step(step);
         }
-        let end = self.end();
+        let end = if self.measured { self.measure() } else { self.end() };
         self.instructions.push(end);
         Advice {
             query: self.query,
@@ -79,7 +98,8 @@ impl<'a> Row<'a> {
             self.instructions.push(Instruction::Observe { field: observed.field.clone() });
             self.append(observed.column);
         }
-        if self.plan.sample.is_some() {
+        if self.plan.sample.is_some() || self.measured {
+            self.request = narrow(self.width);
             for field in ["$request", "$time"] {
                 self.instructions.push(Instruction::Observe { field: field.into() });
                 self.width += 1;
@@ -96,9 +116,7 @@ impl<'a> Row<'a> {
     /// Outside a request every event decides for itself.
     fn sample(&mut self) {
         let Some(fraction) = self.plan.sample else { return };
-        let observed =
-            self.instructions.iter().take_while(|i| matches!(i, Instruction::Observe { .. })).count();
-        let (request, time) = (Expr::Column(narrow(observed - 2)), Expr::Column(narrow(observed - 1)));
+        let (request, time) = (Expr::Column(self.request), Expr::Column(self.request + 1));
         let time = Expr::Cast(Box::new(time), Type::String);
         let id = Expr::Call(Function::Coalesce, vec![request, time]);
         let hash = |salt: u64| Expr::Call(Function::Hash, vec![id.clone(), Expr::Literal(Value::U64(salt))]);
@@ -106,7 +124,7 @@ impl<'a> Row<'a> {
         let limit = Expr::Literal(Value::U64((fraction * u64::MAX as f64) as u64));
         let expr = Expr::binary(Binary::Less, hash(0), limit);
         self.instructions.push(Instruction::Filter { expr });
-        if let End::Emit { form: Form::Groups, .. } = self.stage.end {
+        if let (End::Emit { form: Form::Groups, .. }, false) = (&self.stage.end, self.measured) {
             let expr = Expr::binary(Binary::Remainder, hash(1), Expr::Literal(Value::U64(PARTS)));
             self.instructions.push(Instruction::Let { name: "part".into(), expr });
             self.part = Some(narrow(self.width));
@@ -178,6 +196,26 @@ impl<'a> Row<'a> {
             matching: join.matching,
             on,
         });
+    }
+
+    /// How many rows, of how many bytes, of which requests.
+    fn measure(&mut self) -> Instruction {
+        let packed = |fold: &&Fold| !fold.aggregate.is_sketch();
+        let (columns, states) = match &self.stage.end {
+            End::Groups(groups) => (groups.packed(), groups.folds.iter().filter(packed).count()),
+            other => (other.keys().to_vec(), other.folds().len()),
+        };
+        let columns = self.positions(&columns).into_iter().map(Expr::Column).collect();
+        // Numbers of rows and partial aggregates take a few bytes each.
+        let rest = Expr::Literal(Value::U64(1 + 4 * states as u64));
+        let bytes = Expr::binary(Binary::Add, Expr::Call(Function::Size, columns), rest);
+        let stage = Expr::Literal(Value::U64(self.index as u64));
+        self.instructions.push(Instruction::Let { name: "stage".into(), expr: stage });
+        self.width += 1;
+        let fold = |aggregate, expr| pivot_advice::Fold { aggregate, input: pivot_advice::Input::Expr(expr) };
+        let request = fold(Aggregate::Distinct, Expr::Column(self.request));
+        let folds = vec![fold(Aggregate::Sum, bytes), request];
+        Instruction::Emit { keys: vec![narrow(self.width - 1)], folds, form: Form::Groups }
     }
 
     fn end(&self) -> Instruction {

@@ -1,11 +1,11 @@
 //! A compiled query: its advice under any id, and what the frontend makes of the merged groups.
 
 use crate::diagnostic::Diagnostics;
-use crate::lower::lower;
+use crate::lower::{lower, lower_measured};
 use crate::plan::{Column, End, Plan, expr_text, renamed};
 use crate::resolve::{Grouped, Resolved, Result as Rows, SECONDS};
 use pivot_advice::{
-    Advice, Aggregate, Errors, Expr, Finished, Form, Groups, Keep, QueryId, State, Type, Value,
+    Advice, Aggregate, Errors, Expr, Finish, Finished, Form, Groups, Keep, QueryId, State, Type, Value,
 };
 use std::fmt::Write;
 
@@ -27,6 +27,8 @@ pub struct Program {
     pub(crate) naive: Plan,
     pub(crate) plan: Plan,
     pub(crate) fired: Vec<&'static str>,
+    /// Whether it measures itself instead of giving its result.
+    pub(crate) measured: bool,
 }
 
 /// On which terms a query runs.
@@ -261,7 +263,75 @@ impl Program {
     /// The advice of this query under an id. Where two weave into one tracepoint they must run in this
     /// order: an event never joins with itself.
     pub fn advice(&self, id: QueryId) -> Vec<Advice> {
-        lower(&self.plan, id)
+        if self.measured { lower_measured(&self.plan, id) } else { lower(&self.plan, id) }
+    }
+
+    /// The same query, over a fraction of all requests, with what its stages cost as the result: their
+    /// number, how many tuples and bytes they packed or emitted, and in how many requests.
+    /// It uninstalls itself after `duration_ns`.
+    pub fn measured(&self, fraction: f64, duration_ns: i64) -> Program {
+        let mut plan = self.plan.clone();
+        plan.sample = (fraction < 1.0).then_some(fraction);
+        let value = |name: &str, state, ty| OutputValue {
+            name: name.into(),
+            finished: Finished { state, finish: Finish::Plain },
+            ty,
+        };
+        let column = |(name, place): (&str, u16)| OutputColumn {
+            name: name.into(),
+            ty: Type::U64,
+            expr: Expr::Column(place),
+        };
+        let output = Output {
+            form: Form::Groups,
+            keys: vec![OutputKey { name: "stage".into(), ty: Type::U64 }],
+            states: vec![Aggregate::Sum, Aggregate::Distinct],
+            finished: vec![value("bytes", 0, Type::I64), value("requests", 1, Type::U64)],
+            columns: ["stage", "tuples", "bytes", "requests"].into_iter().zip(0..).map(column).collect(),
+            having: None,
+            distinct: false,
+            order: vec![],
+            limit: None,
+            sample: None,
+        };
+        let duration_ns = Some(duration_ns);
+        let settings = Settings { duration_ns, budget: self.settings.budget, ..Settings::default() };
+        Program { plan, output, settings, measured: true, ..self.clone() }
+    }
+
+    /// Whether it measures itself.
+    pub fn is_measured(&self) -> bool {
+        self.measured
+    }
+
+    /// What the stages of a measured query cost, by row of its result, in so many seconds: for each
+    /// request, and for each second as if all requests had been looked at.
+    pub fn explain_measured(&self, rows: &[Vec<Value>], seconds: f64) -> String {
+        let fraction = self.plan.sample.unwrap_or(1.0);
+        let mut out = format!("measured in {seconds:.1} s over {} % of all requests\n", fraction * 100.0);
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            out,
+            "{:24} {:>9} {:>14} {:>13} {:>10} {:>10}",
+            "stage", "requests", "tuples/request", "bytes/request", "tuples/s", "bytes/s"
+        );
+        for (i, stage) in self.plan.stages.iter().enumerate().filter(|(i, stage)| stage.bag == *i) {
+            let row = rows.iter().find(|row| row.first().and_then(Value::as_integer) == Some(i as i128));
+            let at = |place: usize| row.and_then(|row| row.get(place)).and_then(Value::as_f64).unwrap_or(0.0);
+            let (tuples, bytes, requests) = (at(1), at(2), at(3));
+            let each = |x: f64| if requests > 0.0 { x / requests } else { 0.0 };
+            let rate = |x: f64| x / fraction / seconds.max(1e-9);
+            let name = format!("{i} {} {}", if stage.end.is_emit() { "emit" } else { "pack" }, stage.alias);
+            let _ = writeln!(
+                out,
+                "{name:24} {requests:>9.0} {:>14.2} {:>13.1} {:>10.1} {:>10.0}",
+                each(tuples),
+                each(bytes),
+                rate(tuples),
+                rate(bytes)
+            );
+        }
+        out
     }
 
     /// The plan as it runs.

@@ -4,12 +4,12 @@
 //! `cargo test -p pivot-query --test reduction -- --nocapture` prints the figures.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use pivot_advice::{Exports, Field, Loss, QueryId, Type, Value};
+use pivot_advice::{Errors, Exports, Field, Loss, QueryId, Type, Value};
 use pivot_agent::Part;
 use pivot_agent::interpret::{Effect, run};
 use pivot_agent::link::{DefaultField, Linked, Source};
 use pivot_baggage::Baggage;
-use pivot_query::{Catalog, Options, compile_with};
+use pivot_query::{Catalog, Options, Program, compile_with};
 
 /// The store's tracepoints that the two queries are over.
 const TRACEPOINTS: [(&str, &[(&str, Type)]); 6] = [
@@ -51,7 +51,10 @@ fn catalog() -> Catalog {
 /// A client on one of four hosts reads 64 packets of a block from a data node, and has the reply.
 fn cost(text: &str, options: &Options) -> Cost {
     pivot_baggage::set_carrying(true);
-    let program = compile_with(text, &catalog(), options).unwrap();
+    ran(&compile_with(text, &catalog(), options).unwrap()).0
+}
+
+fn ran(program: &Program) -> (Cost, Part) {
     let advice = program.advice(QueryId::new(0, 7));
     let mut cost = Cost::default();
     let mut part = Part::empty();
@@ -74,7 +77,7 @@ fn cost(text: &str, options: &Options) -> Cost {
         fire(&advice, "JobComplete", &client, request, &mut baggage, (&mut part, &mut cost));
     }
     cost.rows = part.groups.iter().flatten().count();
-    cost
+    (cost, part)
 }
 
 fn hop(baggage: &mut Baggage, cost: &mut Cost) {
@@ -147,4 +150,30 @@ fn a_sum_that_travels_is_one_tuple_and_not_one_for_each_packet() {
                 GROUP BY job.process SELECT job.process, SUM(incr.delta), SUM(kib), COUNT";
     let (naive, optimised) = check("Q2 reversed", text);
     assert!(optimised.bytes * 3 < naive.bytes, "{naive:?} {optimised:?}");
+}
+
+#[test]
+fn a_measured_query_tells_what_each_of_its_stages_packs() {
+    let program =
+        compile_with(include_str!("../../../queries/paper/q7.pivot"), &catalog(), &Options::default());
+    let program = program.unwrap();
+    let (cost, _) = ran(&program);
+    let measured = program.measured(1.0, 1);
+    let (_, part) = ran(&measured);
+    let output = &measured.output;
+    let rows: Vec<Vec<Value>> = part
+        .groups
+        .iter()
+        .flatten()
+        .map(|group| output.row(&group.key, group.n, &group.states, 1.0, &mut Errors::default()))
+        .collect();
+    let of = |stage: u64, place: usize| {
+        let row = rows.iter().find(|row| row[0] == Value::U64(stage));
+        row.map_or(0, |row| row[place].as_integer().unwrap())
+    };
+    // One tuple in each of twenty requests, of 7 bytes and more; the root emits where no replica is local.
+    assert_eq!((of(1, 1) + of(2, 1), of(1, 1)), (cost.tuples as i128, 20));
+    assert!(of(2, 2) >= 20 * 7 && of(0, 1) > 0, "{rows:?}");
+    let explained = measured.explain_measured(&rows, 2.0);
+    assert!(explained.contains("1 pack getloc") && explained.contains("0 emit dnop"), "{explained}");
 }

@@ -12,12 +12,12 @@ use crate::live::{self, Ended, View};
 use crate::params::Params;
 use crate::table::{Paint, Style};
 use crate::text::duration;
-use crate::unattended::report;
+use crate::unattended::{ANALYSIS, report};
 use reedline::Signal;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal as TokioSignal, SignalKind, signal};
 
@@ -119,7 +119,8 @@ impl Session {
                         return Ok(Next::Quit);
                     }
                 }
-                Step::Explain(statement) => self.explain(input, &statement)?,
+                Step::Explain(statement) => self.explain(input, &statement, None)?,
+                Step::Analyze(statement) => self.explain(input, &statement, Some(ANALYSIS))?,
                 Step::Query(statement) => {
                     self.last = Some((input.clone(), statement.clone()));
                     self.install(input, &statement, None)?;
@@ -195,8 +196,14 @@ impl Session {
         }
     }
 
-    fn explain(&self, input: &Input, statement: &Statement) -> Result<(), CliError> {
-        let (found, explanation) = self.wait(self.connection.explain(&statement.text, &self.params))?;
+    fn explain(
+        &self,
+        input: &Input,
+        statement: &Statement,
+        analyze: Option<Duration>,
+    ) -> Result<(), CliError> {
+        let explained = self.connection.explain(&statement.text, &self.params, analyze);
+        let (found, explanation) = self.wait(explained)?;
         report(input, statement, &found);
         self.print(&[explanation.trim_end().to_owned()])
     }

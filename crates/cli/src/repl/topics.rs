@@ -137,9 +137,9 @@ pub(super) const TOPICS: &[Topic] = &[
         "FROM d IN DN.DataTransferProtocol GROUP BY d.host SELECT d.host, COUNT FOR 1m",
     ),
     topic(
-        &["EXPLAIN"],
-        "EXPLAIN query",
-        "The plan, the rules that fired and the advice, instead of running it.",
+        &["EXPLAIN", "ANALYZE"],
+        "EXPLAIN [ANALYZE] query",
+        "The plan, the rules that fired and the advice, instead of running it. With ANALYZE it is run for a few seconds, its rows are discarded, and what each stage cost is shown.",
         COUNT,
     ),
     topic(

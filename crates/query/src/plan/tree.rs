@@ -222,6 +222,11 @@ impl End {
         }
     }
 
+    /// Whether the rows are the result.
+    pub(crate) fn is_emit(&self) -> bool {
+        matches!(self, End::Emit { .. })
+    }
+
     /// Whether rows end here: what lies above sees results, not rows.
     pub(crate) fn is_sink(&self) -> bool {
         !matches!(self, End::Rows { .. })

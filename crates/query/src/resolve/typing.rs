@@ -129,7 +129,7 @@ pub(super) fn call(function: Function, arguments: &[Type]) -> Result<Type, (usiz
             need(0, at(0) == Type::Bool, "a condition")?;
             united(at(1), at(2)).ok_or((2, "of the type of the other result"))
         }
-        Hash => Ok(Type::U64),
+        Hash | Size => Ok(Type::U64),
     }
 }
 
