@@ -50,6 +50,8 @@ pub(crate) struct Installed {
     partial: bool,
     finishing: bool,
     windows: BTreeMap<i64, Window>,
+    /// Of the newest window: how many agents it has heard, and how many it should hear.
+    agents: (u32, u32),
     /// The start of the first window that anything was reported for.
     began_ns: i64,
     forgotten_ns: i64,
@@ -85,6 +87,7 @@ impl Installed {
             partial: false,
             finishing: false,
             windows: BTreeMap::new(),
+            agents: (0, 0),
             began_ns: i64::MAX,
             forgotten_ns: i64::MIN,
             frames: VecDeque::new(),
@@ -179,6 +182,7 @@ impl Installed {
                 self.cumulative.merge(&window.tally);
             }
             self.partial |= reporting < expected;
+            self.agents = (reporting, expected);
             window.late = false;
             due.push(Pending {
                 query: self.id.number,
@@ -213,7 +217,7 @@ impl Installed {
             window: Tally::new(&self.cumulative.groups),
             cumulative: self.cumulative.clone(),
             cumulative_ns: end_ns.saturating_sub(self.began_ns),
-            agents: (0, 0),
+            agents: self.agents,
             partial: false,
             cumulative_partial: self.partial,
             last: true,

@@ -484,7 +484,8 @@ mod tests {
         let last: Vec<bool> = frames.iter().map(|frame| frame.last).collect();
         assert_eq!(last, [false, true]);
         assert!(!frames[0].completeness.unwrap().partial);
-        assert!(!frames[1].cumulative_completeness.unwrap().partial);
+        let whole = frames[1].cumulative_completeness.unwrap();
+        assert_eq!((whole.partial, whole.agents_reporting, whole.agents_expected), (false, 1, 1));
         assert_eq!(count(&frames[1].cumulative), Value::U64(3));
         assert!(bench.frames(9 * SECOND).await.is_empty());
         assert_eq!(bench.state.query(bench.query).unwrap().frame_after(2).unwrap().sequence, 3);
