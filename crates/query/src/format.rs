@@ -225,7 +225,9 @@ impl Layout<'_> {
 
     fn wrap(&mut self, i: usize) {
         let length = |token: &Token| token.span.len() + 1;
-        let next: usize = self.tokens[i + 1..].iter().take_while(|t| !t.is(",")).take(12).map(length).sum();
+        let item = (i + 1..self.tokens.len()).take_while(|at| clause_at(&self.tokens[*at..]).is_none());
+        let item = item.map(|at| &self.tokens[at]).take_while(|token| !token.is(","));
+        let next: usize = item.take(12).map(length).sum();
         let outside = self.open.last().is_none_or(|query| *query);
         if outside && self.column() + next > WIDTH {
             self.line();

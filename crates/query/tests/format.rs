@@ -20,6 +20,15 @@ fn a_clause_stands_on_a_line_and_keywords_are_in_capitals() {
 }
 
 #[test]
+fn whether_an_item_fits_on_its_line_is_not_up_to_the_next_clause() {
+    let from = "FROM bytes IN DataNodeMetrics.incrBytesRead, DataNodeMetrics.incrBytesWritten";
+    check(
+        &std::format!("{from}\nGROUPBY bytes.host, bytes.tracepoint\nSELECT bytes.host"),
+        &std::format!("{from}\nGROUP BY bytes.host, bytes.tracepoint\nSELECT bytes.host;\n"),
+    );
+}
+
+#[test]
 fn subqueries_are_indented() {
     check(
         "FROM e IN E JOIN q IN MostRecent 2 ((FROM x IN X SELECT x.a) WHERE a > -1) ON q -> e SELECT q.a - -2",

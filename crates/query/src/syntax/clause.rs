@@ -197,7 +197,9 @@ impl Reader {
             Clause::AntiJoin => parse(part, |body| join(body, Match::Anti), |join| query.joins.push(join)),
             Clause::Let => parse(part, assignment, |step| query.steps.push(step)),
             Clause::Where => parse(part, expression, |expr| query.steps.push(Step::Where(expr))),
-            Clause::GroupBy => parse(part, comma_list(expression), |keys| query.group = Some(keys)),
+            Clause::GroupBy => parse(part, comma_list(expression), |keys| {
+                query.group.get_or_insert_default().extend(keys);
+            }),
             Clause::Select => parse(part, select, |(distinct, items)| {
                 (query.distinct, query.select) = (distinct, items);
             }),

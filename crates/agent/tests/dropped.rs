@@ -1,0 +1,93 @@
+//! What is dropped is counted: rows that reported plus rows that are missing are all that there were.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod harness;
+
+use harness::{emit, part, query, serial, woven};
+use pivot_advice::{Advice, BagKey, Form, Instruction, Keep, Match, Unpacked};
+use pivot_agent::emit::MAX_GROUPS;
+use pivot_agent::interpret::MAX_ROWS;
+
+/// How many rows have a group of their own, and how many are in the rest.
+fn rows(part: &pivot_agent::Part) -> (u64, u64) {
+    let count = |groups: &Option<pivot_advice::Groups>| groups.iter().flatten().map(|group| group.n).sum();
+    (count(&part.groups), count(&part.other))
+}
+
+fn event(n: u64) {
+    pivot_agent::tracepoint!("Dropped.event", n: u64 = n);
+}
+
+fn events(advice: &Advice, events: u64) -> pivot_agent::Part {
+    part(&woven(std::slice::from_ref(advice), || (0..events).for_each(event)), 1)
+}
+
+#[test]
+fn rows_beyond_the_budget_are_in_the_rest_or_counted() {
+    let _serial = serial();
+    let all = MAX_GROUPS as u64 + 321;
+    let mut advice = emit(1, "Dropped.event", &["n"]);
+    let groups = events(&advice, all);
+    assert_eq!((rows(&groups), groups.loss.dropped), ((MAX_GROUPS as u64, 321), 0));
+    if let Some(Instruction::Emit { form, .. }) = advice.instructions.last_mut() {
+        *form = Form::Rows;
+    }
+    let single = events(&advice, all);
+    let (kept, rest) = rows(&single);
+    assert_eq!((kept, kept + rest + single.loss.dropped), (MAX_GROUPS as u64, all));
+}
+
+#[test]
+fn rows_of_one_event_beyond_the_bound_are_counted() {
+    let _serial = serial();
+    let bag = BagKey { query: query(1), stage: 1 };
+    let observe = Instruction::Observe { field: "n".into() };
+    let pack = Instruction::Pack { bag, keep: Keep::All, keys: vec![0], folds: vec![] };
+    let unpack = |alias: &str| Instruction::Unpack {
+        bag,
+        alias: alias.into(),
+        columns: vec!["n".into()],
+        aggregates: vec![],
+        rows: Unpacked::Rows,
+        matching: Match::Inner,
+        on: None,
+    };
+    let emit = Instruction::Emit { keys: vec![], folds: vec![], form: Form::Groups };
+    let advice = |stage, tracepoint: &str, instructions| Advice {
+        query: query(1),
+        stage,
+        tracepoint: tracepoint.into(),
+        instructions,
+    };
+    let advice = [
+        advice(1, "Dropped.event", vec![observe, pack]),
+        advice(0, "Dropped.pairs", vec![unpack("a"), unpack("b"), emit]),
+    ];
+    let packed = 100_u64;
+    pivot_baggage::set_carrying(true);
+    let parts = woven(&advice, || {
+        let _request = pivot_baggage::enter_request(None);
+        (0..packed).for_each(event);
+        pivot_agent::tracepoint!("Dropped.pairs");
+    });
+    let part = part(&parts, 1);
+    let (kept, _) = rows(&part);
+    assert_eq!(kept, MAX_ROWS as u64);
+    assert_eq!(kept + part.loss.dropped, packed * packed);
+}
+
+#[test]
+fn events_outside_of_any_request_are_counted_by_who_needs_one() {
+    let _serial = serial();
+    let bag = BagKey { query: query(1), stage: 1 };
+    let observe = Instruction::Observe { field: "n".into() };
+    let pack = Instruction::Pack { bag, keep: Keep::All, keys: vec![0], folds: vec![] };
+    let advice = Advice {
+        query: query(1),
+        stage: 1,
+        tracepoint: "Dropped.event".into(),
+        instructions: vec![observe, pack],
+    };
+    let part = events(&advice, 5);
+    assert_eq!((part.loss.outside_request, part.loss.dropped), (5, 0));
+}
