@@ -107,7 +107,8 @@ impl Layout<'_> {
     fn comments(&mut self, gap: &str, first: bool) -> bool {
         let (mut rest, mut open) = (gap, false);
         while let Some(start) = rest.find(['-', '/']) {
-            let own_line = first || rest[..start].contains('\n');
+            let begun = self.out.trim_end_matches(' ').ends_with('\n');
+            let own_line = first || begun || rest[..start].contains('\n');
             let comment = &rest[start..];
             let (length, to_end) = match comment.starts_with("--") {
                 true => (comment.find('\n').unwrap_or(comment.len()), true),

@@ -45,6 +45,11 @@ fn comments_stay_where_they_are() {
 }
 
 #[test]
+fn a_comment_behind_one_on_its_own_line_has_its_own_too() {
+    check("FROM\n/* a */ /* b */ e IN E", "FROM\n/* a */\n/* b */\ne IN E;\n");
+}
+
+#[test]
 fn patterns_and_names_keep_their_form() {
     check(
         "FROM e IN rpc::* [ target='a' ],/^x/, A.B@exit JOIN u IN unnest(T,l) ON u->e SELECT COUNT(*),e.a*2,\"a b\".c",
