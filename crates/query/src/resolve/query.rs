@@ -59,7 +59,7 @@ pub(crate) fn resolve<'a>(
 type FieldKey = (usize, Vec<usize>, String);
 
 pub(super) struct Resolver<'a> {
-    text: &'a str,
+    pub(super) text: &'a str,
     pub(super) catalog: &'a Catalog,
     params: &'a Params,
     pub(super) plan: Plan,
