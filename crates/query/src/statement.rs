@@ -11,7 +11,7 @@ pub struct Statement {
     pub purpose: Option<String>,
 }
 
-/// Splits a text at `;` outside of strings, quoted names and comments; empty statements are left out.
+/// Splits a text at `;` outside of strings, quoted names, patterns and comments; empty statements are left out.
 pub fn statements(text: &str) -> Vec<Statement> {
     let scan = scan(text);
     let mut start = 0;
@@ -26,7 +26,7 @@ pub fn statements(text: &str) -> Vec<Statement> {
     found
 }
 
-/// Whether a text is whole: it ends in `;` outside of strings, quoted names and comments.
+/// Whether a text is whole: it ends in `;` outside of strings, quoted names, patterns and comments.
 pub fn is_complete(text: &str) -> bool {
     let scan = scan(text);
     let after = |end: &usize| scan.content.iter().all(|at| at <= end);
@@ -59,6 +59,8 @@ fn scan(text: &str) -> Scan {
     let mut scan = Scan::default();
     let mut first = true;
     let mut last = None;
+    // What stands before the blanks and comments here.
+    let mut before = "";
     let mut at = 0;
     while let Some(next) = text[at..].chars().next() {
         let rest = &text[at..];
@@ -76,17 +78,39 @@ fn scan(text: &str) -> Scan {
                     scan.content.push(at);
                 }
                 last = Some(at);
-                match quote {
+                let length = match quote {
+                    '/' if begins_source(before) => pattern(rest),
                     '\'' => closing(rest, 1, "'", &mut scan.open),
                     '"' => closing(rest, 1, "\"", &mut scan.open),
                     other => other.len_utf8(),
-                }
+                };
+                before = &text[..at + length];
+                length
             }
         };
         at += length;
     }
     scan.content.extend(last);
     scan
+}
+
+/// Whether a source may stand behind a text, and a slash thus begins a regular expression.
+fn begins_source(before: &str) -> bool {
+    let mut behind_word = before.rsplitn(2, |c: char| !c.is_alphanumeric() && c != '_');
+    before.ends_with(['(', ',']) || behind_word.next().is_some_and(|word| word.eq_ignore_ascii_case("IN"))
+}
+
+/// The length of a regular expression, or of its line if it is not closed there.
+fn pattern(rest: &str) -> usize {
+    let mut escaped = true;
+    for (at, c) in rest.char_indices() {
+        match c {
+            '/' if !escaped => return at + 1,
+            '\n' => return at,
+            _ => escaped = c == '\\',
+        }
+    }
+    rest.len()
 }
 
 /// The length up to and with the closing text; a doubled quote closes and opens again by itself.
@@ -113,6 +137,17 @@ mod tests {
         assert_eq!(found[0].purpose.as_deref(), Some("bytes"));
         assert_eq!(found[1].purpose, None);
         assert!(found.iter().all(|statement| text[statement.offset..].starts_with(&statement.text)));
+    }
+
+    #[test]
+    fn a_regular_expression_opens_no_quotes() {
+        let text = r#"FROM e IN /^'a;\/\"/; FROM e IN A, /;'/ SELECT − 1 / 2; SELECT a / ';'"#;
+        let found = statements(text);
+        let texts: Vec<&str> = found.iter().map(|statement| statement.text.as_str()).collect();
+        let regexes = [r#"FROM e IN /^'a;\/\"/"#, "FROM e IN A, /;'/ SELECT − 1 / 2", "SELECT a / ';'"];
+        assert_eq!(texts, regexes);
+        assert!(is_complete(r"FROM e IN /it's/ SELECT COUNT;"));
+        assert!(is_complete("FROM e IN /never closed;\nSELECT 1;"));
     }
 
     #[test]

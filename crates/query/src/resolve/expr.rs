@@ -367,7 +367,8 @@ impl Resolver<'_> {
         if !scope.broken {
             let aliases = scope.aliases.iter().map(|alias| alias.name.as_str());
             let found = nearest(first, aliases);
-            let quotes = if self.text[span.start..].starts_with('"') { 2 } else { 0 };
+            let quoted = self.text[span.start..].starts_with('"');
+            let quotes = if quoted { 2 + first.matches('"').count() } else { 0 };
             let first_span = span.start..span.start + first.len() + quotes;
             let wrong = Diagnostic::error(first_span, format!("unknown alias `{first}`"));
             self.report(wrong.detail("no source has this alias").suggest(found));
