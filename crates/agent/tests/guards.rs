@@ -84,7 +84,7 @@ fn burn(time: Duration) -> u64 {
 }
 
 fn expensive() {
-    pivot_agent::tracepoint!("Guard.expensive", cost: u64 = burn(Duration::from_micros(300)));
+    pivot_agent::tracepoint!("Guard.expensive", cost: u64 = burn(Duration::from_millis(1)));
 }
 
 /// Runs so many events, then tells the budgets that a second has passed.
@@ -103,14 +103,14 @@ fn a_query_beyond_its_cpu_budget_looks_at_less_and_says_so() {
     pivot_agent::weave(&[emit(1, "Guard.expensive", &["cost"])]);
     let first = second(100, expensive);
     assert_eq!((first.emitted, first.cost.events), (100, 100));
-    assert!(first.cost.busy_ns >= 100 * 300_000, "{:?}", first.cost);
+    assert!(first.cost.busy_ns >= 100 * 1_000_000, "{:?}", first.cost);
     second(100, expensive);
     assert_eq!(states()[&1], State::Throttled);
     let throttled: Vec<_> = (0..5).map(|_| second(100, expensive)).collect();
     let (emitted, skipped) =
         throttled.iter().fold((0, 0), |sum, part| (sum.0 + part.emitted, sum.1 + part.loss.throttled));
     assert_eq!(emitted + skipped, 500);
-    assert!(emitted < 500, "all events were looked at");
+    assert!(emitted < 250, "{emitted} of 500 events were looked at");
     pivot_agent::weave(&[]);
 }
 
@@ -134,7 +134,7 @@ fn a_query_that_never_fits_rests() {
 fn throttling_looks_at_whole_requests() {
     fn request() {
         let _request = pivot_baggage::enter_request(None);
-        pivot_agent::tracepoint!("Guard.first", cost: u64 = burn(Duration::from_micros(100)));
+        pivot_agent::tracepoint!("Guard.first", cost: u64 = burn(Duration::from_millis(1)));
         pivot_agent::tracepoint!("Guard.second");
     }
     let _serial = serial();
@@ -152,25 +152,20 @@ fn throttling_looks_at_whole_requests() {
         [first, second]
     };
     assert_eq!(pivot_agent::weave(&advice), []);
-    // On a busy machine this may take more than two.
-    let throttled = (0..50).any(|_| {
-        second(200, request);
-        states()[&1] == State::Throttled
-    });
-    assert!(throttled);
+    second(200, request);
+    second(200, request);
+    assert_eq!(states()[&1], State::Throttled);
     // How few are looked at depends on how busy the machine was; it is one in 256 at least.
     let mut counts: Vec<u64> = Vec::new();
-    let mut requests = 0;
     for _ in 0..50 {
         (0..600).for_each(|_| request());
-        requests += 600;
         let part = part(&pivot_agent::drain(), 1);
         counts.extend(part.groups.iter().flatten().map(|group| group.n));
         if !counts.is_empty() {
             break;
         }
     }
-    assert!((1..requests).contains(&counts.len()), "{} of {requests} requests were looked at", counts.len());
+    assert!(!counts.is_empty() && counts.len() < 500, "{} requests were looked at", counts.len());
     assert!(counts.iter().all(|n| *n == 2), "a request was looked at in part");
     pivot_agent::weave(&[]);
 }
