@@ -155,7 +155,7 @@ impl Layout<'_> {
                 // Behind a subquery the clause goes on.
                 self.in_source |= self.has_source && self.open.is_empty();
             }
-            Kind::Symbol("," | ";") => {
+            Kind::Symbol(",") => {
                 let trimmed = self.out.trim_end_matches(' ').len();
                 self.out.truncate(trimmed);
                 self.out.push(',');
