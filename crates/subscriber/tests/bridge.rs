@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::{Counts, emit, rows, under, under_wrapped};
-use pivot_subscriber::PivotSubscriber;
+use pivot_subscriber::Bridge;
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
@@ -202,7 +202,7 @@ fn others_find_the_subscriber_that_they_look_for() {
     under(Registry::default(), || {
         tracing_core::dispatcher::get_default(|dispatch| {
             assert!(dispatch.downcast_ref::<Registry>().is_some());
-            assert!(dispatch.downcast_ref::<PivotSubscriber<Registry>>().is_some());
+            assert!(dispatch.downcast_ref::<Bridge<Registry>>().is_some());
             assert!(dispatch.downcast_ref::<NoSubscriber>().is_none());
         });
     });
@@ -233,8 +233,7 @@ fn request() -> String {
 
 #[test]
 fn a_carrier_span_takes_the_request_along_with_a_task() {
-    let wrapped =
-        PivotSubscriber::new(NoSubscriber::default()).carriers(|metadata| metadata.target() == "carrier");
+    let wrapped = Bridge::new(NoSubscriber::default()).carriers(|metadata| metadata.target() == "carrier");
     under_wrapped(wrapped, || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
@@ -258,7 +257,7 @@ fn a_carrier_inside_a_request_is_a_branch_of_it_and_joins_it() {
     use pivot_advice::{BagKey, Groups, Keep, QueryId};
     let bag = BagKey { query: QueryId::new(1, 9), stage: 1 };
     let packed = || pivot_baggage::with_current(|b| b.and_then(|b| b.unpack(bag).map(|rows| rows.len())));
-    let wrapped = PivotSubscriber::new(NoSubscriber::default()).carriers(|m| m.target() == "branch");
+    let wrapped = Bridge::new(NoSubscriber::default()).carriers(|m| m.target() == "branch");
     under_wrapped(wrapped, || {
         let _request = pivot_baggage::enter_request(None);
         let outside = request();
@@ -293,7 +292,7 @@ fn records_of_log_are_events_of_their_target() {
         }
         fn flush(&self) {}
     }
-    let logger = pivot_subscriber::log::PivotLog(Loud(AtomicU64::new(0)));
+    let logger = pivot_subscriber::log::Records(Loud(AtomicU64::new(0)));
     let say = |level| {
         let record = |arguments: fmt::Arguments<'_>| {
             logger.log(&Record::builder().level(level).target("old").line(Some(3)).args(arguments).build());

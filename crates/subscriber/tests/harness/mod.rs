@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use pivot_advice::{Advice, Form, Instruction, QueryId};
-use pivot_subscriber::PivotSubscriber;
+use pivot_subscriber::Bridge;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing_core::span::{Attributes, Id, Record};
@@ -34,10 +34,10 @@ pub(crate) fn rows() -> Vec<String> {
 
 /// Runs with a wrapped subscriber as this thread's, nothing woven before and after.
 pub(crate) fn under<S: Subscriber + Send + Sync>(inner: S, run: impl FnOnce()) {
-    under_wrapped(PivotSubscriber::new(inner), run);
+    under_wrapped(Bridge::new(inner), run);
 }
 
-pub(crate) fn under_wrapped<S: Subscriber + Send + Sync>(wrapped: PivotSubscriber<S>, run: impl FnOnce()) {
+pub(crate) fn under_wrapped<S: Subscriber + Send + Sync>(wrapped: Bridge<S>, run: impl FnOnce()) {
     let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
     dispatcher::with_default(&Dispatch::new(wrapped), run);
     pivot_agent::weave(&[]);
