@@ -127,7 +127,11 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
         let slot = self.callsites.slot(attributes.metadata());
         let wanted = self.wants(slot, attributes.metadata());
-        let fire = || events::begun(slot, attributes);
+        let fire = || {
+            if let Some(site) = slot.site().filter(|site| site.enter.is_woven()) {
+                self.spans.passing(|| events::begun(site, attributes));
+            }
+        };
         let carried = slot.carries.then(|| Carried::begin(fire));
         if carried.is_none() {
             fire();
@@ -164,11 +168,11 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
             // The application's subscriber was asked, about the record's own target.
             return self.inner.event(event);
         }
-        let woven = slot.is_woven();
-        if woven {
-            events::passed(slot, event);
+        let site = slot.site().filter(|site| site.enter.is_woven());
+        if let Some(site) = site {
+            self.spans.passing(|| events::passed(site, event));
         }
-        if self.wants(slot, event.metadata()) && (!woven || self.inner.event_enabled(event)) {
+        if self.wants(slot, event.metadata()) && (site.is_none() || self.inner.event_enabled(event)) {
             self.inner.event(event);
         }
     }

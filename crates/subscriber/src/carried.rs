@@ -2,7 +2,9 @@
 //!
 //! Whoever enters a carrier comes after everybody who has left it before, in whatever thread. As
 //! long as one at a time is inside, the request is moved in and out. From the first time that
-//! somebody else has a handle, everybody inside has a branch, which joins where it is left.
+//! somebody else has a handle, everybody inside has a branch, which joins where it is left; and at
+//! each event in there that advice is woven at, the thread is as if it had left and entered again.
+//! A worker answers before it leaves, so who has the answer could otherwise miss what it did.
 
 use pivot_baggage::{Baggage, current};
 
@@ -36,12 +38,19 @@ impl Carried {
         self.shared = true;
     }
 
-    /// Leaves a branch of the current request, which is this one, for others that enter.
-    pub(crate) fn deposit(&mut self) {
-        self.shared = true;
-        if let Some(branch) = current::fork() {
-            self.add(branch);
+    /// Lets others that enter have what the current request has gathered, which is this one, and this
+    /// thread what they have; if there may be others.
+    pub(crate) fn exchange(&mut self) {
+        if !self.shared {
+            return;
         }
+        let Some(mine) = current::capture() else { return };
+        if self.rest.as_ref().is_some_and(|rest| !rest.is_akin(&mine)) {
+            current::attach(Some(mine));
+            return;
+        }
+        self.add(mine);
+        current::attach(self.rest.as_mut().map(Baggage::fork));
     }
 
     /// For whoever enters. Nothing, if somebody took all of it in before there was another handle.

@@ -89,7 +89,11 @@ where
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
         let slot = self.callsites.slot(attributes.metadata());
-        let fire = || events::begun(slot, attributes);
+        let fire = || {
+            if let Some(site) = slot.site().filter(|site| site.enter.is_woven()) {
+                self.spans.passing(|| events::begun(site, attributes));
+            }
+        };
         let mut carried = slot.carries.then(|| Carried::begin(fire));
         match &mut carried {
             // Nobody tells a layer of a second handle.
@@ -108,7 +112,10 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        events::passed(self.callsites.slot(event.metadata()), event);
+        if let Some(site) = self.callsites.slot(event.metadata()).site().filter(|site| site.enter.is_woven())
+        {
+            self.spans.passing(|| events::passed(site, event));
+        }
     }
 
     fn on_enter(&self, span: &Id, _: Context<'_, S>) {

@@ -11,7 +11,7 @@ use pivot_agent::tracepoint::ExportedField;
 use pivot_agent::{Export, Place, Tracepoint};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 use tracing_log::LogTracer;
 
 const FIELDS: [ExportedField; 6] = [
@@ -23,14 +23,14 @@ const FIELDS: [ExportedField; 6] = [
     ("line", Type::U64),
 ];
 
-/// What all records of one target are.
-#[derive(Debug, Clone, Copy)]
+/// What all records of one target are, from the first of them on.
+#[derive(Debug)]
 struct Target {
-    tracepoint: &'static Tracepoint,
-    hint: &'static Hint,
+    tracepoint: OnceLock<&'static Tracepoint>,
+    hint: Hint,
 }
 
-static TARGETS: RwLock<Option<HashMap<String, Target>>> = RwLock::new(None);
+static TARGETS: RwLock<Option<HashMap<String, &'static Target>>> = RwLock::new(None);
 
 /// Makes every record an event and passes on to `L` what it wants.
 pub struct Records<L>(pub L);
@@ -55,30 +55,38 @@ impl<L> fmt::Debug for Records<L> {
     }
 }
 
-fn known(target: &str) -> Target {
+fn known(target: &str) -> &'static Target {
     let targets = TARGETS.read().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = targets.as_ref().and_then(|targets| targets.get(target)) {
-        return *known;
+        return known;
     }
     drop(targets);
     let mut targets = TARGETS.write().unwrap_or_else(PoisonError::into_inner);
-    let targets = targets.get_or_insert_default();
-    *targets.entry(target.to_owned()).or_insert_with(|| {
-        let place = Place { module: "", file: "", line: 0 };
-        let tracepoint = Tracepoint::register(&format!("{target}::log"), &FIELDS, place);
-        Target { tracepoint, hint: Box::leak(Box::new(Hint::about(target))) }
-    })
+    let new = || -> &'static Target {
+        Box::leak(Box::new(Target { tracepoint: OnceLock::new(), hint: Hint::about(target) }))
+    };
+    targets.get_or_insert_default().entry(target.to_owned()).or_insert_with(new)
+}
+
+impl Target {
+    fn tracepoint(&self, name: &str) -> &'static Tracepoint {
+        self.tracepoint.get_or_init(|| {
+            let place = Place { module: "", file: "", line: 0 };
+            Tracepoint::register(&format!("{name}::log"), &FIELDS, place)
+        })
+    }
 }
 
 impl<L: Log> Log for Records<L> {
     /// What `log_enabled!` asks; records come whatever the answer was.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let known = known(metadata.target());
-        known.hint.answer() || known.tracepoint.is_woven() || self.0.enabled(metadata)
+        let woven = known.tracepoint.get().is_some_and(|tracepoint| tracepoint.is_woven());
+        woven || known.hint.answer() || self.0.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        let Target { tracepoint, .. } = known(record.target());
+        let tracepoint = known(record.target()).tracepoint(record.target());
         if tracepoint.is_woven() {
             tracepoint.fire(&|index| match index {
                 0 => formatted(*record.args()),

@@ -40,6 +40,8 @@ pub(crate) fn is_own(id: &Id) -> bool {
 #[derive(Debug)]
 pub(crate) struct Open {
     site: &'static Site,
+    /// Whether its end is an event: of one that began before the end was woven, nothing is known.
+    ends: bool,
     /// Values that the end observes, by the index of their field.
     values: Vec<(usize, Value)>,
     opened: Instant,
@@ -97,6 +99,7 @@ impl Spans {
         let values = indices.map(|index| (index, evaluated(index, |pick| from.record(pick))));
         let open = Open {
             site,
+            ends: site.exit.is_some_and(|exit| exit.is_woven()),
             values: values.collect(),
             opened: Instant::now(),
             entered: None,
@@ -159,15 +162,24 @@ impl Spans {
         request.flatten().into_iter().for_each(current::rejoin);
     }
 
+    /// Runs an event of the carrier that this thread is inside of, if it is in any.
+    pub(crate) fn passing(&self, fire: impl FnOnce()) {
+        let Some((carrier, _)) = inside::innermost(self.number) else { return fire() };
+        self.with_carried(carrier, Carried::exchange);
+        fire();
+        self.with_carried(carrier, Carried::exchange);
+    }
+
     /// One more handle on a span.
     pub(crate) fn clone(&self, id: &Id) {
         let innermost = inside::innermost(self.number).is_some_and(|(carrier, _)| carrier == id.into_u64());
         self.with(id.into_u64(), |open| {
             open.handles += 1;
-            match &mut open.carried {
-                Some(carried) if innermost => carried.deposit(),
-                Some(carried) => carried.share(),
-                None => {}
+            if let Some(carried) = &mut open.carried {
+                carried.share();
+                if innermost {
+                    carried.exchange();
+                }
             }
         });
     }
@@ -181,7 +193,10 @@ impl Spans {
             Some(carrier)
         });
         if *known == Some(carrier) {
-            self.with_carried(carrier, Carried::deposit);
+            self.with_carried(carrier, |carried| {
+                carried.share();
+                carried.exchange();
+            });
         } else {
             *known = None;
         }
@@ -241,7 +256,7 @@ impl Open {
     }
 
     fn fire(&self) {
-        let Some(exit) = self.site.exit.filter(|exit| exit.is_woven()) else { return };
+        let Some(exit) = self.site.exit.filter(|exit| self.ends && exit.is_woven()) else { return };
         let elapsed = self.opened.elapsed();
         exit.fire(&|index| {
             if index < self.site.own_fields() {

@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
 const ROLES: [&str; 4] = ["stock", "prices", "web", "load"];
@@ -12,9 +13,11 @@ pub(crate) async fn run(time: Option<Duration>) -> anyhow::Result<()> {
     let start = |role: &&str| {
         let mut command = Command::new(&program);
         // A pipe that nobody writes to: it closes when this process ends, however it does.
-        command.arg(role).stdin(Stdio::null()).kill_on_drop(true).spawn()
+        command.args(["--supervised", role]).stdin(Stdio::piped()).kill_on_drop(true).spawn()
     };
     let mut children = ROLES.iter().map(start).collect::<Result<Vec<Child>, _>>()?;
+    // Waiting for a process would close what it is given.
+    let _pipes: Vec<_> = children.iter_mut().map(|child| child.stdin.take()).collect();
     let [stock, prices, web, load] = children.as_mut_slice() else { return Ok(()) };
     let ended = tokio::select! {
         ended = stock.wait() => ended,
@@ -25,4 +28,10 @@ pub(crate) async fn run(time: Option<Duration>) -> anyhow::Result<()> {
         () = tokio::time::sleep(time.unwrap_or(Duration::MAX)) => return Ok(()),
     };
     anyhow::bail!("one of the processes has ended: {}", ended?)
+}
+
+/// Waits until the process that started this one has ended.
+pub(crate) async fn abandoned() {
+    // A pipe that nobody writes to.
+    let _ = tokio::io::stdin().read(&mut [0]).await;
 }

@@ -31,7 +31,10 @@ async fn buy(web: &str, http: &reqwest::Client, customer: i64, pause: Duration) 
         for request in requests {
             match request.send().await {
                 Ok(answer) => drop(answer.bytes().await),
-                Err(error) => tracing::warn!(%error, "no answer"),
+                Err(error) => {
+                    tracing::warn!(%error, "no answer");
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                }
             }
             tokio::time::sleep(pause).await;
         }

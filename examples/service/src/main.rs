@@ -24,6 +24,9 @@ use tracing_subscriber::EnvFilter;
 struct Arguments {
     #[command(subcommand)]
     role: Role,
+    /// Ends when standard input does.
+    #[arg(long, hide = true)]
+    supervised: bool,
 }
 
 /// What this process is.
@@ -84,7 +87,7 @@ impl Role {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let role = Arguments::parse().role;
+    let Arguments { role, supervised } = Arguments::parse();
     if let Role::All { seconds } = role {
         return all::run(seconds.map(Duration::from_secs)).await;
     }
@@ -95,6 +98,7 @@ async fn main() -> anyhow::Result<()> {
     tokio::select! {
         ended = serve(role) => ended,
         _ = tokio::signal::ctrl_c() => Ok(()),
+        () = all::abandoned(), if supervised => Ok(()),
     }
 }
 
