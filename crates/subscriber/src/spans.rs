@@ -137,8 +137,10 @@ impl Spans {
                 inside::enter(key, key, under(), || carried.take());
             }
         });
+        // Who is in a request stays there: the span may be handed on in several.
         if found.is_none()
             && let Some(carrier) = self.alias_of(key.1)
+            && !pivot_baggage::in_request()
         {
             self.with_carried(carrier, |carried| {
                 inside::enter(key, (self.number, carrier), under(), || carried.take());

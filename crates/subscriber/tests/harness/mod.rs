@@ -1,7 +1,7 @@
 //! What the bridge's tests share: weaving is one for the process, and so is each test's dispatcher.
 #![allow(dead_code)]
 
-use pivot_advice::{Advice, Form, Instruction, QueryId};
+use pivot_advice::{Advice, BagKey, Form, Instruction, Keep, QueryId};
 use pivot_subscriber::Bridge;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -88,4 +88,35 @@ impl Subscriber for Counts {
     fn try_close(&self, _: Id) -> bool {
         true
     }
+}
+
+/// The bag that `pack` fills.
+pub(crate) const BAG: BagKey = BagKey { query: QueryId { frontend: 1, number: 9 }, stage: 1 };
+
+/// Advice that packs a field.
+pub(crate) fn pack_at(tracepoint: &str, field: &str) -> Advice {
+    let instructions = vec![
+        Instruction::Observe { field: field.into() },
+        Instruction::Pack { bag: BAG, keep: Keep::All, keys: vec![0], folds: vec![] },
+    ];
+    Advice { query: BAG.query, stage: BAG.stage, tracepoint: tracepoint.into(), instructions }
+}
+
+/// What the current request has packed, each as often as it counts; None outside any.
+pub(crate) fn packed() -> Option<Vec<u64>> {
+    pivot_baggage::with_current(|baggage| {
+        let baggage = baggage?;
+        let mut all = Vec::new();
+        for group in baggage.unpack(BAG).iter().flat_map(|rows| rows.iter()) {
+            let value = group.key[0].as_integer().unwrap() as u64;
+            all.extend(std::iter::repeat_n(value, group.n as usize));
+        }
+        all.sort_unstable();
+        Some(all)
+    })
+}
+
+/// The id of the current request.
+pub(crate) fn request() -> Option<u128> {
+    pivot_baggage::with_current(|baggage| baggage.map(pivot_baggage::Baggage::request_or_begin))
 }
