@@ -23,6 +23,7 @@ async fn buy(web: &str, http: &reqwest::Client, customer: i64, pause: Duration) 
         let order = format!("{{\"product\":{product},\"pieces\":{pieces}}}");
         let json = ("content-type", "application/json");
         let requests = [
+            http.get(format!("{web}/health")),
             http.get(format!("{web}/products")),
             http.get(format!("{web}/products/{product}")),
             http.get(format!("{web}/search?stars={}", turn % 5)),

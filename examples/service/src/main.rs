@@ -37,6 +37,9 @@ enum Role {
         /// Ends after so many seconds.
         #[arg(long)]
         seconds: Option<u64>,
+        /// Of the shop; the next two are those of the warehouse and the price list.
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
     },
     /// The shop: HTTP for customers.
     Web {
@@ -88,8 +91,8 @@ impl Role {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let Arguments { role, supervised } = Arguments::parse();
-    if let Role::All { seconds } = role {
-        return all::run(seconds.map(Duration::from_secs)).await;
+    if let Role::All { seconds, port } = role {
+        return all::run(seconds.map(Duration::from_secs), port).await;
     }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).finish();

@@ -25,7 +25,10 @@ pub(crate) async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     Ok(axum::serve(listener, routes).await?)
 }
 
-async fn price(State(database): State<SqlitePool>, Path(product): Path<i64>) -> Result<Json<i64>, StatusCode> {
+async fn price(
+    State(database): State<SqlitePool>,
+    Path(product): Path<i64>,
+) -> Result<Json<i64>, StatusCode> {
     let query = sqlx::query_scalar("SELECT cents FROM prices WHERE product = ?").bind(product);
     let found = query.fetch_optional(&database).await;
     let found: Option<i64> = found.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;

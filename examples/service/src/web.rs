@@ -1,4 +1,5 @@
-//! The shop. Its list of products asks for the reviews of each product, one by one.
+//! The shop. Two things are wrong with it: its list of products asks for the reviews of each product,
+//! one by one, and it opens a connection for each price.
 
 use crate::database;
 use crate::stock::wire::stock_client::StockClient;
@@ -38,9 +39,10 @@ pub(crate) async fn serve(listen: SocketAddr, stock: String, prices: String) -> 
         database: database::open("web", SCHEMA).await?,
         stock: StockClient::new(Endpoint::from_shared(stock)?.connect_lazy()),
         prices,
-        http: reqwest::Client::builder().pool_max_idle_per_host(1).build()?,
+        http: reqwest::Client::builder().pool_max_idle_per_host(0).build()?,
     };
     let routes = Router::new()
+        .route("/health", get(|| async { "well" }))
         .route("/products", get(products))
         .route("/products/{id}", get(product))
         .route("/orders", post(order))
@@ -149,7 +151,10 @@ struct Search {
     stars: i64,
 }
 
-async fn search(State(shop): State<Shop>, Query(search): Query<Search>) -> Result<Json<Vec<String>>, Failure> {
+async fn search(
+    State(shop): State<Shop>,
+    Query(search): Query<Search>,
+) -> Result<Json<Vec<String>>, Failure> {
     // Without an index, each product looks at each review.
     let query = sqlx::query_scalar(
         "SELECT name FROM products WHERE (SELECT count(*) FROM reviews WHERE product = id AND stars >= ?) > 150",
