@@ -6,7 +6,6 @@
 
 use crate::callsites::{Callsites, Carries, Kind, Said, Slot};
 use crate::carried::Carried;
-use crate::hints::is_hint;
 use crate::requests::requests;
 use crate::spans::{Spans, is_own, own_id};
 use crate::{dispatch, events, inside};
@@ -109,14 +108,15 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        if is_hint(metadata)
-            && let Some(Kind::Hint(hint)) = self.callsites.known(metadata).map(|slot| &slot.kind)
-            && hint.answer()
-        {
-            return true;
+        let Some(slot) = self.callsites.known(metadata) else { return self.inner.enabled(metadata) };
+        match &slot.kind {
+            Kind::Hint(hint) if hint.answer() => true,
+            // While there is another dispatcher, we are asked although we have said *always*.
+            Kind::Tracepoint(_) if slot.is_woven() || slot.carries => true,
+            // Filters of single layers would take their answer for that to the next question.
+            Kind::Hint(_) | Kind::Tracepoint(_) if slot.said() == Said::Never => false,
+            _ => self.inner.enabled(metadata),
         }
-        // Asked for callsites that were not registered too, so nothing of ours may be needed here.
-        self.inner.enabled(metadata)
     }
 
     /// None: every level, so that every callsite becomes known.

@@ -123,21 +123,20 @@ impl Callsites {
     }
 
     pub(crate) fn slot(&self, metadata: &'static Metadata<'static>) -> &'static Slot {
-        let key = (self.number, metadata.callsite());
-        let met = MET.try_with(|met| met.try_borrow().ok()?.get(&key).copied());
-        if let Ok(Some(slot)) = met {
-            return slot;
-        }
-        let known = self.known(metadata);
-        let slot = known.unwrap_or_else(|| self.meet(metadata));
-        // A thread that ends, or is here within itself, looks again the next time.
-        let _ = MET.try_with(|met| met.try_borrow_mut().map(|mut met| met.insert(key, slot)));
-        slot
+        self.known(metadata).unwrap_or_else(|| self.meet(metadata))
     }
 
     /// The callsite of metadata that need not live for ever, if it was met before.
     pub(crate) fn known(&self, metadata: &Metadata<'_>) -> Option<&'static Slot> {
-        self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&metadata.callsite()).copied()
+        let key = (self.number, metadata.callsite());
+        let met = MET.try_with(|met| met.try_borrow().ok()?.get(&key).copied());
+        if let Ok(Some(slot)) = met {
+            return Some(slot);
+        }
+        let slot = *self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&key.1)?;
+        // A thread that ends, or is here within itself, looks again the next time.
+        let _ = MET.try_with(|met| met.try_borrow_mut().map(|mut met| met.insert(key, slot)));
+        Some(slot)
     }
 
     fn meet(&self, metadata: &'static Metadata<'static>) -> &'static Slot {
