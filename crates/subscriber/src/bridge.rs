@@ -84,6 +84,12 @@ impl<S: Subscriber> Bridge<S> {
         }
     }
 
+    fn pass_on(&self, event: &Event<'_>) {
+        if self.inner.event_enabled(event) {
+            self.inner.event(event);
+        }
+    }
+
     /// The application's current span.
     fn under(&self) -> Option<u64> {
         self.inner.current_span().id().map(Id::into_u64)
@@ -158,22 +164,23 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
         }
     }
 
-    fn event_enabled(&self, event: &Event<'_>) -> bool {
-        self.callsites.slot(event.metadata()).is_woven() || self.inner.event_enabled(event)
+    /// Asked before each event; the application's subscriber is asked there.
+    fn event_enabled(&self, _: &Event<'_>) -> bool {
+        true
     }
 
     fn event(&self, event: &Event<'_>) {
         let slot = self.callsites.slot(event.metadata());
         if let Kind::Record = slot.kind {
             // The application's subscriber was asked, about the record's own target.
-            return self.inner.event(event);
+            return self.pass_on(event);
         }
         let site = slot.site().filter(|site| site.enter.is_woven());
         if let Some(site) = site {
             self.spans.passing(|| events::passed(site, event));
         }
-        if self.wants(slot, event.metadata()) && (site.is_none() || self.inner.event_enabled(event)) {
-            self.inner.event(event);
+        if self.wants(slot, event.metadata()) {
+            self.pass_on(event);
         }
     }
 

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
-use tracing_core::{Interest, Metadata, callsite};
+use tracing_core::{Interest, Metadata};
 
 /// Which spans carry a request.
 pub type Carries = fn(&Metadata<'_>) -> bool;
@@ -101,9 +101,16 @@ impl Said {
 
 type Slots<K> = HashMap<K, &'static Slot, RandomState>;
 
+/// Where a callsite stands in memory, which is what `tracing` tells them apart by.
+type Address = usize;
+
+fn address(metadata: &Metadata<'_>) -> Address {
+    std::ptr::from_ref(metadata.callsite().0).cast::<()>().addr()
+}
+
 thread_local! {
     /// What this thread has met, by subscriber and callsite, so that events take no lock.
-    static MET: RefCell<Slots<(usize, callsite::Identifier)>> = RefCell::default();
+    static MET: RefCell<Slots<(usize, Address)>> = RefCell::default();
 }
 
 static SUBSCRIBERS: AtomicUsize = AtomicUsize::new(0);
@@ -113,7 +120,7 @@ static SUBSCRIBERS: AtomicUsize = AtomicUsize::new(0);
 pub(crate) struct Callsites {
     pub(crate) number: usize,
     pub(crate) carries: Carries,
-    slots: RwLock<Slots<callsite::Identifier>>,
+    slots: RwLock<Slots<Address>>,
 }
 
 impl Callsites {
@@ -128,7 +135,7 @@ impl Callsites {
 
     /// The callsite of metadata that need not live for ever, if it was met before.
     pub(crate) fn known(&self, metadata: &Metadata<'_>) -> Option<&'static Slot> {
-        let key = (self.number, metadata.callsite());
+        let key = (self.number, address(metadata));
         let met = MET.try_with(|met| met.try_borrow().ok()?.get(&key).copied());
         if let Ok(Some(slot)) = met {
             return Some(slot);
@@ -143,6 +150,6 @@ impl Callsites {
         // Made outside the lock: it asks others.
         let slot = Slot::new(metadata, self.carries);
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        slots.entry(metadata.callsite()).or_insert_with(|| Box::leak(Box::new(slot)))
+        slots.entry(address(metadata)).or_insert_with(|| Box::leak(Box::new(slot)))
     }
 }
