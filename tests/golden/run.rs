@@ -101,7 +101,7 @@ impl Run<'_> {
                 Source::Default(DefaultField::Request) => value("request", Type::String),
             });
             let baggage = branch.and_then(|branch| self.branches.get(branch));
-            match run(&linked, observed.collect(), baggage, &mut Loss::default()) {
+            match run(&linked, observed.collect(), baggage, 0, &mut Loss::default()) {
                 Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
                 Some(Effect::Emit(emission)) => {
                     self.parts.entry(advice.query).or_insert_with(Part::empty).add(&emission);

@@ -189,7 +189,7 @@ impl Run<'_> {
         for linked in self.linked.iter().filter(|linked| linked.advice.tracepoint == event.tracepoint) {
             let observed = linked.sources.iter().map(|source| observed(event, tracepoint, *source)).collect();
             let mut loss = Loss::default();
-            match run(linked, observed, baggage.as_deref(), &mut loss) {
+            match run(linked, observed, baggage.as_deref(), 0, &mut loss) {
                 Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
                 Some(Effect::Emit(emission)) => self.parts[process].add(&emission),
                 None => {}

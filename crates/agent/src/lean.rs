@@ -318,7 +318,7 @@ mod tests {
             };
             lean.run("T", &fields, &mut scratch, &mut rows, &mut short);
             let mut loss = Loss::default();
-            if let Some(Effect::Emit(emission)) = run(&linked, event.clone(), None, &mut loss) {
+            if let Some(Effect::Emit(emission)) = run(&linked, event.clone(), None, 0, &mut loss) {
                 long.add(&emission);
             }
             long.loss.merge(&loss);

@@ -137,10 +137,16 @@ fn weaving() -> MutexGuard<'static, Weaving> {
 /// Returns when no event that saw what was woven before is on its way, see
 /// [`drain`](crate::emit::drain).
 pub fn weave(desired: &[Advice]) -> Vec<Problem> {
+    weave_since(desired, &BTreeMap::new())
+}
+
+/// The same, of queries that were brought by these generations (see [`pivot_baggage::generation`]): in a
+/// request of an earlier one, that nothing happened before is uncertain.
+pub fn weave_since(desired: &[Advice], since: &BTreeMap<QueryId, u64>) -> Vec<Problem> {
     let mut weaving = weaving();
     weaving.desired = desired.to_vec();
     weaving.desired.sort_by_key(|advice| (advice.query, advice.stage));
-    weaving.standings.keep_only(desired);
+    weaving.standings.keep_only(desired, since);
     let problems = weaving.apply();
     settle(weaving);
     problems

@@ -29,6 +29,7 @@ mod installed;
 mod kernels;
 mod registry;
 mod server;
+mod settling;
 mod state;
 mod table;
 mod window;
