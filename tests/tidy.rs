@@ -11,7 +11,7 @@ const UNSAFE: [&str; 4] = [
     "crates/agent/src/barrier.rs",
     "crates/agent/src/thread.rs",
     "crates/agent/src/weave.rs",
-    "crates/subscriber/src/subscriber.rs",
+    "crates/subscriber/src/bridge.rs",
 ];
 
 /// The most crates that the agent may bring into a user's process.

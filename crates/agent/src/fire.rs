@@ -174,6 +174,7 @@ impl Event<'_> {
         match source {
             Source::Exported(index) => (self.field)(index, see),
             Source::Default(field) => show_default(field, self.tracepoint.name(), see),
+            Source::Lacking => {}
         }
         value
     }

@@ -44,7 +44,7 @@ impl Woven {
         let sources = self.advice.iter().flat_map(|knot| &knot.linked.sources);
         sources.filter_map(|source| match source {
             Source::Exported(index) => Some(*index),
-            Source::Default(_) => None,
+            Source::Default(_) | Source::Lacking => None,
         })
     }
 
@@ -245,7 +245,9 @@ impl Weaving {
         let fields: Vec<&str> = tracepoint.fields().iter().map(|(name, _)| *name).collect();
         let mut advice = Vec::new();
         for wanted in sound.iter().filter(|advice| advice.tracepoint == tracepoint.name()) {
-            match Linked::link(wanted, &fields) {
+            let link =
+                if tracepoint.is_one_of_several() { Linked::link_one_of_several } else { Linked::link };
+            match link(wanted, &fields) {
                 Ok(linked) => advice.extend(self.knot(linked)),
                 Err(error) => problems.push(problem(wanted, &error)),
             }
