@@ -268,7 +268,7 @@ struct Ranked(Vec<Value>);
 
 impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let differing = self.0.iter().zip(&other.0).map(|(x, y)| x.total_cmp(y)).find(|order| order.is_ne());
+        let differing = self.0.iter().zip(&other.0).map(|(x, y)| x.group_cmp(y)).find(|order| order.is_ne());
         differing.unwrap_or(std::cmp::Ordering::Equal)
     }
 }
