@@ -309,6 +309,7 @@ pub(crate) fn columns(output: &Output) -> Vec<wire::Column> {
         name: column.name.clone(),
         r#type: column.ty.code().into(),
         relative_error: 0.0,
+        estimate: 0,
     };
     output.columns.iter().map(column).collect()
 }

@@ -17,7 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Reading order: `server`, `state`, `registry`, `installed`, `window`, `engine`, `table`,
+//! Reading order: `server`, `state`, `registry`, `installed`, `window`, `engine`, `table`, `estimate`,
 //! `kernels`, `arrow`, `agents`, `clients`.
 
 mod agents;
@@ -25,6 +25,7 @@ mod arrow;
 mod clients;
 mod engine;
 mod error;
+mod estimate;
 mod installed;
 mod kernels;
 mod registry;

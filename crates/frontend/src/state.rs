@@ -5,7 +5,7 @@ use crate::installed::{Installed, carries};
 use crate::registry::{Outbox, Presence, Registry, Sequence};
 use crate::server::Options;
 use crate::window::Tally;
-use pivot_advice::{Loss, QueryId};
+use pivot_advice::QueryId;
 use pivot_protocol::{from_wire, to_wire, wire};
 use pivot_query::{Catalog, Diagnostics, Options as Compile, Program, compile_with};
 use std::collections::BTreeMap;
@@ -187,22 +187,7 @@ impl State {
     fn merge(&mut self, start_ns: i64, end_ns: i64, part: wire::Part) {
         let Ok(id) = from_wire::query_id(part.query) else { return };
         let Some(query) = self.queries.get_mut(&id.number).filter(|query| query.id == id) else { return };
-        let loss = from_wire::loss(part.loss);
-        let mut tally = Tally::new(&query.cumulative.groups);
-        (tally.emitted, tally.loss) = (part.emitted, loss);
-        match from_wire::groups(&part.groups) {
-            Ok(groups) => {
-                let rows = Tally { groups, emitted: 0, loss: Loss::default(), other: 0 };
-                tally.merge(&rows);
-            }
-            Err(_) => tally.loss.dropped = tally.loss.dropped.saturating_add(part.emitted),
-        }
-        match from_wire::groups(&part.other) {
-            Ok(other) => tally.other = other.iter().fold(0, |sum, group| sum.saturating_add(group.n)),
-            // The agent counted them as emitted, and they are nowhere else.
-            Err(_) if !part.other.is_empty() => tally.loss.dropped = tally.loss.dropped.saturating_add(1),
-            Err(_) => {}
-        }
+        let tally = Tally::of_part(&query.cumulative.groups, &part);
         query.report(start_ns, end_ns, tally);
     }
 
@@ -377,15 +362,14 @@ mod tests {
         }
 
         fn report(&mut self, sequence: u64, start_ns: i64, n: u64) -> Sequence {
-            let mut groups = Groups::new(1, &[]);
-            groups.entry(&[Value::str("a")]).merge(n, &[]);
+            let groups = to_wire::groups(&groups(&[(&["a".into()], n)]));
+            let part = wire::Part { groups, emitted: n, ..Default::default() };
+            self.report_part(sequence, start_ns, part)
+        }
+
+        fn report_part(&mut self, sequence: u64, start_ns: i64, part: wire::Part) -> Sequence {
             let id = self.state.query(self.query).unwrap().id;
-            let part = wire::Part {
-                query: Some(to_wire::query_id(id)),
-                groups: to_wire::groups(&groups),
-                emitted: n,
-                ..Default::default()
-            };
+            let part = wire::Part { query: Some(to_wire::query_id(id)), ..part };
             let report = wire::Report {
                 sequence,
                 window_start_ns: start_ns,
@@ -419,6 +403,13 @@ mod tests {
         }
     }
 
+    /// Groups of these keys that occurred so often.
+    fn groups(rows: &[(&[Value], u64)]) -> Groups {
+        let mut groups = Groups::new(rows[0].0.len(), &[]);
+        rows.iter().for_each(|(key, n)| groups.entry(key).merge(*n, &[]));
+        groups
+    }
+
     fn count(rows: &[wire::Row]) -> Value {
         from_wire::value(rows[0].values[1].clone()).unwrap()
     }
@@ -432,6 +423,54 @@ mod tests {
         let frames = bench.frames(2 * SECOND).await;
         assert_eq!((frames.len(), count(&frames[0].rows)), (1, Value::U64(2)));
         assert!(!frames[0].completeness.unwrap().partial);
+    }
+
+    #[tokio::test]
+    async fn rows_without_a_group_come_beside_the_others_and_make_the_result_partial() {
+        let mut bench = bench();
+        let own = to_wire::groups(&groups(&[(&["a".into()], 2)]));
+        let other = to_wire::groups(&groups(&[(&[], 40)]));
+        let part = wire::Part { groups: own, other, emitted: 42, ..Default::default() };
+        bench.report_part(1, SECOND, part);
+        bench.report(2, SECOND, 1);
+        let frame = bench.frames(2 * SECOND).await.remove(0);
+        let other = frame.other.clone().unwrap();
+        assert_eq!((frame.rows.len(), count(&frame.rows)), (1, Value::U64(3)));
+        assert_eq!(from_wire::value(other.values[0].clone()).unwrap(), Value::Null);
+        assert_eq!((count(&[other]), frame.cumulative_other.is_some()), (Value::U64(40), true));
+        let found = frame.completeness.unwrap();
+        assert_eq!((found.other, found.partial, found.emitted), (40, true, 43));
+    }
+
+    #[tokio::test]
+    async fn a_sample_is_added_to_what_is_exact_and_says_so() {
+        let mut bench = bench();
+        let part = |i: u64| [Value::str("a"), Value::U64(i)];
+        let sampled = groups(&[(&part(3), 8), (&part(9), 16)]);
+        let (own, sampled) = (to_wire::groups(&groups(&[(&["a".into()], 2)])), to_wire::groups(&sampled));
+        let loss = Some(wire::Loss { throttled: 20, ..Default::default() });
+        let (weights, squares) = (24, 192);
+        let part =
+            wire::Part { groups: own, sampled, weights, squares, emitted: 5, loss, ..Default::default() };
+        bench.report_part(1, SECOND, part);
+        let frame = bench.frames(2 * SECOND).await.remove(0);
+        assert_eq!((frame.rows.len(), count(&frame.rows)), (1, Value::U64(26)));
+        assert!(frame.rows[0].standard_errors[1] > 10.0, "{:?}", frame.rows);
+        let estimates: Vec<_> = frame.columns.iter().map(|column| column.estimate()).collect();
+        use wire::column::Estimate::{None, Scaled};
+        assert_eq!((estimates, frame.completeness.unwrap().partial), (vec![None, Scaled], true));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_dropped_and_counted() {
+        let mut bench = bench();
+        for (sequence, field) in (1..).zip(0..3) {
+            let mut part = wire::Part { emitted: 5, ..Default::default() };
+            *[&mut part.groups, &mut part.sampled, &mut part.other][field] = vec![255; 9];
+            bench.report_part(sequence, SECOND, part);
+        }
+        let found = bench.frames(2 * SECOND).await.remove(0).completeness.unwrap();
+        assert_eq!((found.emitted, found.loss.unwrap().dropped, found.partial), (15, 15, true));
     }
 
     #[test]
