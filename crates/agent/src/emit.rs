@@ -48,6 +48,8 @@ pub struct Cost {
     pub busy_ns: u64,
     /// Tuples packed.
     pub packed: u64,
+    /// How many bytes they take, encoded.
+    pub packed_bytes: u64,
 }
 
 impl Cost {
@@ -56,6 +58,7 @@ impl Cost {
         self.events = self.events.saturating_add(other.events);
         self.busy_ns = self.busy_ns.saturating_add(other.busy_ns);
         self.packed = self.packed.saturating_add(other.packed);
+        self.packed_bytes = self.packed_bytes.saturating_add(other.packed_bytes);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::thread::Inside;
 use crate::tracepoint::Tracepoint;
 use crate::view::{See, View};
 use crate::weave::{Knot, Woven};
-use pivot_advice::{BagKey, Groups, Keep, Loss, Value};
+use pivot_advice::{BagKey, Groups, Keep, Loss, Value, codec};
 use pivot_baggage::Baggage;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -132,6 +132,8 @@ impl Event<'_> {
                 Some(Effect::Pack(bag, keep, groups)) => {
                     let rows: usize = groups.iter().map(Groups::len).sum();
                     part.cost.packed = part.cost.packed.saturating_add(rows as u64);
+                    let bytes = groups.iter().map(codec::size).sum::<usize>();
+                    part.cost.packed_bytes = part.cost.packed_bytes.saturating_add(bytes as u64);
                     packed.push((bag, keep, groups));
                 }
                 None => {}

@@ -190,7 +190,7 @@ fn row(row: wire::Row, columns: usize) -> Result<Row, ProtocolError> {
 }
 
 impl Completeness {
-    fn from_wire(completeness: Option<wire::Completeness>) -> Completeness {
+    pub(crate) fn from_wire(completeness: Option<wire::Completeness>) -> Completeness {
         let found = completeness.unwrap_or_default();
         let loss = found.loss.unwrap_or_default();
         Completeness {

@@ -17,9 +17,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Reading order: `server`, `state`, `registry`, `installed`, `window`, `engine`, `table`, `estimate`,
+//! Reading order: `server`, `state`, `registry`, `installed`, `account`, `window`, `engine`, `table`, `estimate`,
 //! `kernels`, `arrow`, `agents`, `clients`.
 
+mod account;
 mod agents;
 mod arrow;
 mod clients;

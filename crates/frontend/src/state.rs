@@ -164,8 +164,7 @@ impl State {
         if sequence == Sequence::Next {
             agent.watermark_ns = agent.watermark_ns.max(report.watermark_ns);
             for part in report.parts {
-                self.charge(incarnation, connection, &part);
-                self.merge(report.window_start_ns, report.window_end_ns, part);
+                self.merge(incarnation, (report.window_start_ns, report.window_end_ns), &part, now_ns);
             }
         }
         if let Some(agent) = self.registry.on(incarnation, connection) {
@@ -174,20 +173,12 @@ impl State {
         sequence
     }
 
-    /// Notes what a query cost a process.
-    fn charge(&mut self, incarnation: u64, connection: u64, part: &wire::Part) {
-        let (Ok(id), Some(cost)) = (from_wire::query_id(part.query), &part.cost) else { return };
-        let Some(query) = self.queries.get_mut(&id.number).filter(|query| query.id == id) else { return };
-        add_cost(&mut query.cost, cost);
-        if let Some(agent) = self.registry.on(incarnation, connection) {
-            add_cost(agent.costs.entry(id).or_default(), cost);
-        }
-    }
-
-    fn merge(&mut self, start_ns: i64, end_ns: i64, part: wire::Part) {
+    /// Merges what a process says of one query, and charges the query with what it cost.
+    fn merge(&mut self, incarnation: u64, (start_ns, end_ns): (i64, i64), part: &wire::Part, now_ns: i64) {
         let Ok(id) = from_wire::query_id(part.query) else { return };
         let Some(query) = self.queries.get_mut(&id.number).filter(|query| query.id == id) else { return };
-        let tally = Tally::of_part(&query.cumulative.groups, &part);
+        let tally = Tally::of_part(&query.cumulative.groups, part);
+        query.charge(incarnation, part.cost.unwrap_or_default(), &tally, now_ns);
         query.report(start_ns, end_ns, tally);
     }
 
@@ -305,12 +296,6 @@ impl State {
     }
 }
 
-fn add_cost(cost: &mut wire::Cost, other: &wire::Cost) {
-    cost.events = cost.events.saturating_add(other.events);
-    cost.busy_ns = cost.busy_ns.saturating_add(other.busy_ns);
-    cost.packed = cost.packed.saturating_add(other.packed);
-}
-
 /// The longest window of which both are multiples.
 fn divisor(a: i64, b: i64) -> i64 {
     if b <= 0 { a } else { divisor(b, a % b) }
@@ -362,7 +347,7 @@ mod tests {
         }
 
         fn report(&mut self, sequence: u64, start_ns: i64, n: u64) -> Sequence {
-            let groups = to_wire::groups(&groups(&[(&["a".into()], n)]));
+            let groups = to_wire::groups(&groups(&[(&[Value::str("a")], n)]));
             let part = wire::Part { groups, emitted: n, ..Default::default() };
             self.report_part(sequence, start_ns, part)
         }
@@ -428,8 +413,8 @@ mod tests {
     #[tokio::test]
     async fn rows_without_a_group_come_beside_the_others_and_make_the_result_partial() {
         let mut bench = bench();
-        let own = to_wire::groups(&groups(&[(&["a".into()], 2)]));
-        let other = to_wire::groups(&groups(&[(&[], 40)]));
+        let own = to_wire::groups(&groups(&[(&[Value::str("a")], 2)]));
+        let other = to_wire::groups(&groups(&[(&[] as &[Value], 40)]));
         let part = wire::Part { groups: own, other, emitted: 42, ..Default::default() };
         bench.report_part(1, SECOND, part);
         bench.report(2, SECOND, 1);
@@ -447,7 +432,8 @@ mod tests {
         let mut bench = bench();
         let part = |i: u64| [Value::str("a"), Value::U64(i)];
         let sampled = groups(&[(&part(3), 8), (&part(9), 16)]);
-        let (own, sampled) = (to_wire::groups(&groups(&[(&["a".into()], 2)])), to_wire::groups(&sampled));
+        let (own, sampled) =
+            (to_wire::groups(&groups(&[(&[Value::str("a")], 2)])), to_wire::groups(&sampled));
         let loss = Some(wire::Loss { throttled: 20, ..Default::default() });
         let (weights, squares) = (24, 192);
         let part =

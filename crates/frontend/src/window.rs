@@ -2,6 +2,7 @@
 
 use pivot_advice::{Groups, Loss, Sampled};
 use pivot_protocol::{ProtocolError, from_wire, wire};
+use std::collections::HashSet;
 
 /// The most groups that one table holds.
 pub(crate) const MAX_GROUPS: usize = 100_000;
@@ -78,6 +79,14 @@ impl Tally {
     /// How many rows found no room in a group of their own.
     pub(crate) fn others(&self) -> u64 {
         self.other.iter().fold(0, |sum, group| sum.saturating_add(group.n))
+    }
+
+    /// How many groups there are, however many parts of a sample they are in.
+    pub(crate) fn keys(&self) -> usize {
+        let key = |group: &'_ pivot_advice::Group| group.key[..self.groups.keys()].to_vec();
+        let sampled = self.sampled.groups.iter().flatten().map(key);
+        let new = sampled.filter(|key| self.groups.get(key).is_none());
+        self.groups.len() + new.collect::<HashSet<_>>().len()
     }
 
     /// Whether any of it is of a sample.

@@ -54,6 +54,7 @@ pub(crate) fn report(report: &Report) -> wire::Report {
             events: part.cost.events,
             busy_ns: part.cost.busy_ns,
             packed: part.cost.packed,
+            packed_bytes: part.cost.packed_bytes,
         }),
     });
     wire::Report {
