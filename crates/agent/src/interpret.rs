@@ -134,7 +134,7 @@ impl Run<'_> {
             self.choose(keep);
         }
         let count = if keep == Keep::All { 1 } else { self.slots.unwrap_or(0) };
-        let mut slots = vec![table(keys, folds); count];
+        let mut slots = vec![table(keys.len(), folds); count];
         for row in &self.rows {
             let slot = if keep == Keep::All { 0 } else { row.slot };
             if let Some(slot) = slots.get_mut(slot) {
@@ -287,7 +287,7 @@ fn regrouped(
     finished: &[Finished],
     errors: &mut Errors,
 ) -> Vec<Vec<Value>> {
-    let mut groups = table(keys, folds);
+    let mut groups = table(keys.len(), folds);
     for group in bag {
         let row = Row { columns: group.key.to_vec(), n: group.n, states: group.states.to_vec(), slot: 0 };
         row.add_to(groups.entry(&row.key(keys)), folds, errors);
@@ -303,15 +303,26 @@ fn regrouped(
 }
 
 /// An empty table for the rows of a Pack or Emit.
-pub(crate) fn table(keys: &[u16], folds: &[Fold]) -> Groups {
+pub(crate) fn table(keys: usize, folds: &[Fold]) -> Groups {
     let aggregates: Vec<Aggregate> = folds.iter().map(|fold| fold.aggregate).collect();
-    Groups::new(keys.len(), &aggregates)
+    Groups::new(keys, &aggregates)
 }
 
 impl Row {
     /// How often the row counts.
     pub(crate) fn n(&self) -> u64 {
         self.n
+    }
+
+    /// The row as so many of it.
+    pub(crate) fn weighted(&self, weight: u64) -> Cow<'_, Row> {
+        if weight == 1 {
+            return Cow::Borrowed(self);
+        }
+        let mut row = self.clone();
+        row.n = row.n.saturating_mul(weight);
+        row.states.iter_mut().for_each(|state| state.scale(weight));
+        Cow::Owned(row)
     }
 
     pub(crate) fn key(&self, keys: &[u16]) -> Vec<Value> {

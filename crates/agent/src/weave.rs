@@ -182,6 +182,18 @@ pub fn statuses() -> Vec<Status> {
     weaving.standings.statuses(weaving.disabled)
 }
 
+/// The queries that a frontend wants woven and that do not run here, although their tracepoints are
+/// here: they rest, were put away, or weaving is switched off.
+pub fn away() -> Vec<QueryId> {
+    let weaving = weaving();
+    weaving.standings.away(weaving.disabled)
+}
+
+/// Has a query look at one request in so many, until its budget says otherwise.
+pub fn look_at_one_in(query: QueryId, requests: u32) {
+    weaving().standings.look_at_one_in(query, requests);
+}
+
 /// Tells the queries' budgets what they cost in the last `elapsed_ns`. What has gone beyond its budget
 /// looks at fewer requests from now on, or rests; what was quarantined is unwoven.
 pub fn govern(costs: &BTreeMap<QueryId, Cost>, elapsed_ns: u64) {

@@ -10,7 +10,7 @@ use crate::message;
 use crate::switch::Switch;
 use crate::thread::{Request, Woven};
 use pivot_advice::QueryId;
-use pivot_agent::{Cost, Reporter, Status};
+use pivot_agent::{Cost, Part, Reporter, Status};
 use pivot_baggage::{generation, set_carrying};
 use pivot_protocol::{MAX_MESSAGE_BYTES, from_wire, to_wire, wire};
 use std::collections::BTreeMap;
@@ -50,6 +50,8 @@ pub(crate) struct Link {
     /// What queries cost since budgets were told.
     costs: BTreeMap<QueryId, Cost>,
     governed: Instant,
+    /// When the newest report was cut.
+    cut: Instant,
     /// What the frontend was told last.
     told: Told,
 }
@@ -101,6 +103,7 @@ impl Link {
             generation: None,
             costs: BTreeMap::new(),
             governed: Instant::now(),
+            cut: Instant::now(),
             told: Told::default(),
             config,
         }
@@ -297,7 +300,12 @@ impl Link {
     }
 
     fn cut(&mut self) {
-        let drained = pivot_agent::drain();
+        let mut drained = pivot_agent::drain();
+        let passed = std::mem::replace(&mut self.cut, Instant::now()).elapsed();
+        for query in pivot_agent::away() {
+            let part = drained.entry(query).or_insert_with(Part::empty);
+            part.loss.away_ns += u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
+        }
         for (query, part) in &drained {
             self.costs.entry(*query).or_default().merge(&part.cost);
         }

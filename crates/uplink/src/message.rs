@@ -51,11 +51,15 @@ pub(crate) fn report(report: &Report) -> wire::Report {
         groups: part.groups.as_ref().map(to_wire::groups).unwrap_or_default(),
         loss: Some(to_wire::loss(&part.loss)),
         emitted: part.emitted,
+        sampled: part.sampled.groups.as_ref().map(to_wire::groups).unwrap_or_default(),
+        weights: part.sampled.weights,
+        squares: part.sampled.squares,
         other: part.other.as_ref().map(to_wire::groups).unwrap_or_default(),
         cost: Some(wire::Cost {
             events: part.cost.events,
             busy_ns: part.cost.busy_ns,
             packed: part.cost.packed,
+            packed_bytes: part.cost.packed_bytes,
         }),
     });
     wire::Report {
