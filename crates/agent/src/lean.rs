@@ -187,7 +187,7 @@ impl Lean {
         let (n, states) = match rows.group(&scratch.key, room) {
             Some(group) => (group.n, group.states),
             None => {
-                let other = part.other.get_or_insert_with(|| table(&[], &self.folds)).entry(&[]);
+                let other = part.other.get_or_insert_with(|| table(0, &self.folds)).entry(&[]);
                 (&mut other.n, &mut other.states[..])
             }
         };
@@ -322,8 +322,8 @@ mod tests {
             };
             lean.run("T", &fields, &mut scratch, &mut rows, &mut short);
             let mut loss = Loss::default();
-            if let Some(Effect::Emit(emission)) = run(&linked, event.clone(), None, &mut loss) {
-                long.add(&emission);
+            if let Some(Effect::Emit(emission)) = run(&linked, event.clone(), None, 0, &mut loss) {
+                long.add(&emission, crate::sample::Look::ALL);
             }
             long.loss.merge(&loss);
         }

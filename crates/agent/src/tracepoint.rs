@@ -54,8 +54,19 @@ pub struct Place {
 }
 
 impl Tracepoint {
-    /// A call site; made by the macros.
+    /// A call site; made by the macros, and checked as the program is compiled.
     pub const fn new(
+        name: &'static str,
+        fields: &'static [ExportedField],
+        place: Place,
+        flag: &'static AtomicU8,
+    ) -> Tracepoint {
+        assert!(!name.is_empty(), "a tracepoint has a name");
+        assert!(are_different(fields), "a tracepoint exports each field once: two have the same name");
+        Tracepoint::of(name, fields, place, flag)
+    }
+
+    const fn of(
         name: &'static str,
         fields: &'static [ExportedField],
         place: Place,
@@ -73,7 +84,7 @@ impl Tracepoint {
         let name: &'static str = Box::leak(Box::<str>::from(name));
         let fields: &'static [ExportedField] = Box::leak(Box::<[ExportedField]>::from(fields));
         let flag: &'static AtomicU8 = Box::leak(Box::new(AtomicU8::new(0)));
-        let tracepoint = Tracepoint { one_of_several: true, ..Tracepoint::new(name, fields, place, flag) };
+        let tracepoint = Tracepoint { one_of_several: true, ..Tracepoint::of(name, fields, place, flag) };
         let tracepoint: &'static Tracepoint = Box::leak(Box::new(tracepoint));
         REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).push(tracepoint);
         weave::weave_new(tracepoint);
@@ -151,6 +162,30 @@ impl fmt::Debug for Tracepoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tracepoint").field("name", &self.name).field("place", &self.place).finish()
     }
+}
+
+/// Whether no two fields have the same name.
+const fn are_different(fields: &[ExportedField]) -> bool {
+    let mut i = 0;
+    while i < fields.len() {
+        let mut j = 0;
+        while j < i {
+            if are_equal(fields[i].0.as_bytes(), fields[j].0.as_bytes()) {
+                return false;
+            }
+            j += 1;
+        }
+        i += 1;
+    }
+    true
+}
+
+const fn are_equal(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
 }
 
 /// Takes in the tracepoints of a library that was loaded as the program ran and that has a copy of
