@@ -55,13 +55,14 @@
 //! * `hyper` has callsites under `--cfg hyper_unstable_tracing` only; `hyper-util` and `h2` always.
 //!
 //! Reading order: [`site`], `hints`, `callsites`, `visit`, `events`, `inside`, `carried`, `spans`,
-//! [`mod@requests`], `dispatch`, `levels`, [`bridge`], [`layer`](mod@layer), [`log`](mod@log).
+//! [`mod@requests`], `dispatch`, `levels`, [`bridge`], [`layer`](mod@layer), `forward`, [`log`](mod@log).
 
 pub mod bridge;
 mod callsites;
 mod carried;
 mod dispatch;
 mod events;
+mod forward;
 mod hints;
 mod inside;
 pub mod layer;
