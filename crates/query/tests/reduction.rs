@@ -99,6 +99,7 @@ fn fire(
     let fields = TRACEPOINTS.iter().find(|(name, _)| *name == tracepoint).unwrap().1;
     let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
     let value = |source: &Source| match source {
+        Source::Lacking => Value::Null,
         Source::Exported(index) => match fields[*index].1 {
             Type::String => Value::str(format!("/data/{}", number % 3)),
             Type::List(_) => Value::List(["dn-0", "dn-1", "dn-2"].map(Value::str).into_iter().collect()),
