@@ -15,7 +15,7 @@ const UNSAFE: [&str; 8] = [
     "crates/agent/src/weave.rs",
     // A function that is unsafe to call takes the attribute too.
     "crates/pivot/tests/shapes.rs",
-    "crates/subscriber/src/subscriber.rs",
+    "crates/subscriber/src/bridge.rs",
     "crates/uplink/tests/fork.rs",
 ];
 

@@ -43,9 +43,22 @@ macro_rules! export_integers {
 
 export_integers! {
     u8 => U64(u64), u16 => U64(u64), u32 => U64(u64), u64 => U64(u64), usize => U64(u64),
-    i8 => I64(i64), i16 => I64(i64), i32 => I64(i64), i64 => I64(i64), isize => I64(i64),
-    f32 => F64(f64), f64 => F64(f64)
+    i8 => I64(i64), i16 => I64(i64), i32 => I64(i64), i64 => I64(i64), isize => I64(i64)
 }
+
+macro_rules! export_doubles {
+    ($($from:ty),*) => {$(
+        impl Export for $from {
+            const TYPE: Type = Type::F64;
+
+            fn export(&self) -> Value {
+                Value::double(f64::from(*self))
+            }
+        }
+    )*};
+}
+
+export_doubles!(f32, f64);
 
 macro_rules! export_wide {
     ($($from:ty => $ty:ident($to:ty)),*) => {$(

@@ -121,7 +121,7 @@ impl Event<'_> {
         let (table, tracepoint) = (&mut *self.table, self.tracepoint);
         let step = move || {
             let mut loss = Loss::default();
-            let effect = run(&knot.linked, observed, baggage, &mut loss);
+            let effect = run(&knot.linked, observed, baggage, knot.standing.since(), &mut loss);
             let part = table.part(knot.linked.advice.query);
             match effect {
                 Some(Effect::Emit(emission)) => part.add(&emission, look),
@@ -177,6 +177,7 @@ impl Event<'_> {
         match source {
             Source::Exported(index) => (self.field)(index, see),
             Source::Default(field) => show_default(field, self.tracepoint.name(), see),
+            Source::Lacking => {}
         }
         value
     }

@@ -51,15 +51,19 @@ pub struct Row {
 }
 
 /// Runs an advice over the observed values of an event. No effect: the event contributes nothing.
+///
+/// A request whose generation is smaller than `since`, the one that brought the query, may have gone
+/// through events before the query was woven there: that it lacks something is uncertain.
 pub fn run<'a>(
     linked: &'a Linked,
     observed: Vec<Value>,
     baggage: Option<&Baggage>,
+    since: u64,
     loss: &mut Loss,
 ) -> Option<Effect<'a>> {
     let mut errors = Errors::default();
     let row = Row { columns: Vec::new(), n: 1, states: Vec::new(), slot: 0 };
-    let run = Run { baggage, loss, errors: &mut errors, rows: vec![row], slots: None };
+    let run = Run { baggage, since, loss, errors: &mut errors, rows: vec![row], slots: None };
     let effect = run.steps(&linked.advice.instructions, observed);
     loss.errors = loss.errors.saturating_add(errors.0);
     effect
@@ -67,6 +71,7 @@ pub fn run<'a>(
 
 struct Run<'r> {
     baggage: Option<&'r Baggage>,
+    since: u64,
     loss: &'r mut Loss,
     errors: &'r mut Errors,
     rows: Vec<Row>,
@@ -197,6 +202,7 @@ impl Run<'_> {
         // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
         let incomplete = self.baggage.is_some_and(|baggage| baggage.lacks(bag));
         self.loss.truncated += u64::from(incomplete);
+        let uncertain = incomplete || self.baggage.is_some_and(|baggage| baggage.generation() < self.since);
         let width = unpacked.width(joining.columns);
         let fits = |groups: &Groups| groups.keys() == width && groups.aggregates() == joining.aggregates;
         let groups = match groups {
@@ -215,7 +221,7 @@ impl Run<'_> {
         };
         // Groups that are finished bring no states.
         let aggregates = if finished.is_some() { &[] } else { joining.aggregates };
-        self.join(&groups, finished.as_deref(), &Joining { aggregates, ..*joining }, incomplete);
+        self.join(&groups, finished.as_deref(), &Joining { aggregates, ..*joining }, uncertain);
     }
 
     fn join(
@@ -223,7 +229,7 @@ impl Run<'_> {
         groups: &Groups,
         finished: Option<&[Vec<Value>]>,
         joining: &Joining<'_>,
-        incomplete: bool,
+        uncertain: bool,
     ) {
         let rows = std::mem::take(&mut self.rows);
         for row in rows {
@@ -247,7 +253,7 @@ impl Run<'_> {
                 }
             }
             if !matched && joining.matching != Match::Inner {
-                if incomplete {
+                if uncertain {
                     self.loss.uncertain = self.loss.uncertain.saturating_add(row.n);
                 }
                 self.rows.push(row.unmatched(joining));
@@ -262,7 +268,7 @@ struct Ranked(Vec<Value>);
 
 impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let differing = self.0.iter().zip(&other.0).map(|(x, y)| x.total_cmp(y)).find(|order| order.is_ne());
+        let differing = self.0.iter().zip(&other.0).map(|(x, y)| x.group_cmp(y)).find(|order| order.is_ne());
         differing.unwrap_or(std::cmp::Ordering::Equal)
     }
 }

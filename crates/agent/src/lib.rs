@@ -61,6 +61,7 @@ pub use tracepoint::{
 pub use verify::verify;
 pub use weave::{
     Problem, away, disable, enable, govern, is_disabled, look_at_one_in, on_change, statuses, weave,
+    weave_since,
 };
 
 #[doc(hidden)]

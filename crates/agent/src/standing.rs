@@ -8,7 +8,7 @@ use crate::emit::Cost;
 use crate::weave::Problem;
 use pivot_advice::{Advice, QueryId};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A throttled query looks at one request in so many at least, before it rests.
@@ -86,12 +86,19 @@ pub(crate) struct Standing {
     off: AtomicBool,
     /// Of how many requests one is looked at.
     weight: AtomicU32,
+    /// The generation that brought its advice as it is.
+    since: AtomicU64,
     panic: OnceLock<String>,
 }
 
 impl Standing {
     fn new() -> Standing {
-        Standing { off: AtomicBool::new(false), weight: AtomicU32::new(1), panic: OnceLock::new() }
+        Standing {
+            off: AtomicBool::new(false),
+            weight: AtomicU32::new(1),
+            since: AtomicU64::new(0),
+            panic: OnceLock::new(),
+        }
     }
 
     /// Whether it may run.
@@ -104,6 +111,12 @@ impl Standing {
     #[inline(always)]
     pub(crate) fn weight(&self) -> u32 {
         self.weight.load(Ordering::Relaxed)
+    }
+
+    /// The generation that brought its advice as it is.
+    #[inline(always)]
+    pub(crate) fn since(&self) -> u64 {
+        self.since.load(Ordering::Relaxed)
     }
 
     /// Puts the query away: it has panicked.
@@ -212,10 +225,12 @@ impl Standings {
     }
 
     /// Forgets queries that are not wanted any more, and takes new ones in.
-    pub(crate) fn keep_only(&mut self, desired: &[Advice]) {
+    pub(crate) fn keep_only(&mut self, desired: &[Advice], since: &BTreeMap<QueryId, u64>) {
         self.0.retain(|query, _| desired.iter().any(|advice| advice.query == *query));
         for advice in desired {
-            self.0.entry(advice.query).or_insert_with(Entry::new);
+            let entry = self.0.entry(advice.query).or_insert_with(Entry::new);
+            let since = since.get(&advice.query).copied().unwrap_or_default();
+            entry.standing.since.store(since, Ordering::Relaxed);
         }
     }
 
@@ -296,7 +311,7 @@ mod tests {
         let mut standings = Standings::new();
         let advice =
             |number| Advice { query: query(number), stage: 0, tracepoint: "T".into(), instructions: vec![] };
-        standings.keep_only(&(1..=queries).map(advice).collect::<Vec<_>>());
+        standings.keep_only(&(1..=queries).map(advice).collect::<Vec<_>>(), &BTreeMap::new());
         standings
     }
 
@@ -380,7 +395,7 @@ mod tests {
         assert!(!pass(&mut standings, 1, 0.0));
         assert_eq!(first(&standings).state, State::Quarantined);
         assert!(standings.running(query(1)).is_none());
-        standings.keep_only(&[]);
+        standings.keep_only(&[], &BTreeMap::new());
         assert!(standings.statuses(false).is_empty());
     }
 }

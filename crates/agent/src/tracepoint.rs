@@ -34,6 +34,8 @@ pub struct Tracepoint {
     name: &'static str,
     fields: &'static [ExportedField],
     place: Place,
+    /// Whether call sites of the same name with other fields may become known.
+    one_of_several: bool,
     flag: &'static AtomicU8,
     published: Published,
     /// A bit for each exported field that woven advice observes; the last bit stands for all from there.
@@ -70,17 +72,20 @@ impl Tracepoint {
         place: Place,
         flag: &'static AtomicU8,
     ) -> Tracepoint {
-        Tracepoint { name, fields, place, flag, published: Published::nothing(), observed: AtomicU64::new(0) }
+        let (published, observed) = (Published::nothing(), AtomicU64::new(0));
+        Tracepoint { name, fields, place, one_of_several: false, flag, published, observed }
     }
 
     /// Adds a tracepoint that no macro declared, for as long as the process lives: that of a library's
     /// own instrumentation, or of a library that was loaded as the program ran. What a frontend wants
-    /// woven there is woven at once.
+    /// woven there is woven at once; of the fields that it observes, those that are not here are null,
+    /// since another of the same name may have them.
     pub fn register(name: &str, fields: &[ExportedField], place: Place) -> &'static Tracepoint {
         let name: &'static str = Box::leak(Box::<str>::from(name));
         let fields: &'static [ExportedField] = Box::leak(Box::<[ExportedField]>::from(fields));
         let flag: &'static AtomicU8 = Box::leak(Box::new(AtomicU8::new(0)));
-        let tracepoint: &'static Tracepoint = Box::leak(Box::new(Tracepoint::of(name, fields, place, flag)));
+        let tracepoint = Tracepoint { one_of_several: true, ..Tracepoint::of(name, fields, place, flag) };
+        let tracepoint: &'static Tracepoint = Box::leak(Box::new(tracepoint));
         adopt(&[tracepoint]);
         tracepoint
     }
@@ -131,6 +136,10 @@ impl Tracepoint {
             line: self.place.line,
             module: self.place.module.into(),
         }
+    }
+
+    pub(crate) fn is_one_of_several(&self) -> bool {
+        self.one_of_several
     }
 
     pub(crate) fn published(&self) -> &Published {

@@ -42,6 +42,8 @@ pub(crate) struct Installed {
     pub(crate) installed_ns: i64,
     /// The generation that installed it; agents that have woven it report, whatever came later.
     pub(crate) generation: u64,
+    /// The generation that brought its advice as it is.
+    since: u64,
     pub(crate) removed: Option<Removed>,
     /// When its last frame was stored.
     pub(crate) finished_ns: Option<i64>,
@@ -82,6 +84,7 @@ impl Installed {
             output,
             installed_ns: now_ns,
             generation,
+            since: generation,
             removed: None,
             finished_ns: None,
             cumulative: Tally::new(&shape),
@@ -116,12 +119,21 @@ impl Installed {
         self.program.advice(self.id)
     }
 
-    /// Takes a newly compiled program if it differs in advice and not in the shape of its groups.
-    pub(crate) fn replace(&mut self, program: Program) -> bool {
+    /// Which generation brought it.
+    pub(crate) fn since(&self) -> wire::Since {
+        wire::Since { query: Some(to_wire::query_id(self.id)), generation: self.since }
+    }
+
+    /// Takes a newly compiled program if it differs in advice and not in the shape of its groups. If it
+    /// does, that `generation` brings it.
+    pub(crate) fn replace(&mut self, program: Program, generation: u64) -> bool {
         if !program.output.table().same_shape(&self.output.table()) {
             return false;
         }
         let changed = program.advice(self.id) != self.advice();
+        if changed {
+            self.since = generation;
+        }
         self.output = Arc::new(program.output.clone());
         self.program = program;
         changed

@@ -31,6 +31,7 @@ mod installed;
 mod kernels;
 mod registry;
 mod server;
+mod settling;
 mod state;
 mod table;
 mod window;

@@ -187,6 +187,11 @@ impl Registry {
         self.agents.values().filter(|agent| agent.is_connected())
     }
 
+    /// The generation that all connected agents have woven; None without agents.
+    pub(crate) fn woven_by_all(&self) -> Option<u64> {
+        self.connected().map(|agent| agent.woven).min()
+    }
+
     /// Sends a message to all connected agents.
     pub(crate) fn broadcast(&mut self, kind: &wire::to_agent::Kind) {
         self.agents.values_mut().filter(|a| a.is_connected()).for_each(|agent| agent.send(kind.clone()));

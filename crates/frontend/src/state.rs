@@ -4,6 +4,7 @@ use crate::engine::Pending;
 use crate::installed::{Installed, carries};
 use crate::registry::{Outbox, Presence, Registry, Sequence};
 use crate::server::Options;
+use crate::settling::Settling;
 use crate::window::Tally;
 use pivot_advice::QueryId;
 use pivot_protocol::{from_wire, to_wire, wire};
@@ -66,6 +67,7 @@ pub(crate) struct State {
     numbers: u32,
     generation: u64,
     desired: wire::Desired,
+    settling: Settling,
     grace_ns: i64,
     keep_frames: usize,
     keep_finished_ns: i64,
@@ -84,6 +86,7 @@ impl State {
             // From the time, so that it rises across restarts too.
             generation: now_ns().unsigned_abs() / 1_000_000,
             desired: wire::Desired::default(),
+            settling: Settling::default(),
             grace_ns: i64::try_from(options.grace.as_nanos()).unwrap_or(i64::MAX),
             keep_frames: options.keep_frames,
             keep_finished_ns: i64::try_from(options.keep_finished.as_nanos()).unwrap_or(i64::MAX),
@@ -250,6 +253,7 @@ impl State {
         for number in expired.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.uninstall(number, now_ns);
         }
+        self.settle(now_ns);
         let keep_ns = self.keep_finished_ns;
         let old = |query: &Installed| query.finished_ns.is_some_and(|at| now_ns - at > keep_ns);
         self.queries.retain(|_, query| !old(query));
@@ -261,6 +265,14 @@ impl State {
     pub(crate) fn store(&mut self, frame: wire::Frame, now_ns: i64) {
         if let Some(query) = self.queries.get_mut(&frame.query) {
             query.store(frame, self.keep_frames, now_ns);
+        }
+    }
+
+    /// Tells all agents when a generation is woven everywhere.
+    fn settle(&mut self, now_ns: i64) {
+        if let Some(generation) = self.settling.look(self.registry.woven_by_all(), now_ns) {
+            self.desired.everywhere = generation;
+            self.registry.broadcast(&wire::to_agent::Kind::Everywhere(generation));
         }
     }
 
@@ -281,7 +293,7 @@ impl State {
         for query in self.queries.values_mut().filter(lasting) {
             // A query that no longer compiles runs on as it was.
             if let Ok(program) = compile_with(&query.program.text, &self.catalog, &query.options) {
-                changed |= query.replace(program);
+                changed |= query.replace(program, self.generation + 1);
             }
         }
         if changed {
@@ -296,6 +308,8 @@ impl State {
         let advice: Vec<_> = self.active().flat_map(Installed::advice).collect();
         self.desired = wire::Desired {
             generation: self.generation,
+            everywhere: self.settling.everywhere(),
+            since: self.active().map(Installed::since).collect(),
             carrying: advice.iter().any(carries),
             window_ns: self.active().map(|query| query.program.settings.every_ns).fold(SECOND_NS, divisor),
             advice: advice.iter().map(to_wire::advice).collect(),

@@ -100,7 +100,7 @@ pub(crate) fn name(column: usize) -> String {
 
 /// The order of rows by their values.
 pub(crate) fn compare(a: &[Value], b: &[Value]) -> std::cmp::Ordering {
-    let differing = a.iter().zip(b).map(|(x, y)| x.total_cmp(y)).find(|order| order.is_ne());
+    let differing = a.iter().zip(b).map(|(x, y)| x.group_cmp(y)).find(|order| order.is_ne());
     differing.unwrap_or(std::cmp::Ordering::Equal)
 }
 

@@ -28,7 +28,7 @@ pub fn value(value: wire::Value) -> Result<Value> {
         Some(Kind::Bool(x)) => Value::Bool(x),
         Some(Kind::I64(x)) => Value::I64(x),
         Some(Kind::U64(x)) => Value::U64(x),
-        Some(Kind::F64(x)) => Value::F64(x),
+        Some(Kind::F64(x)) => Value::double(x),
         Some(Kind::String(x)) => Value::Str(x.into()),
         Some(Kind::Bytes(x)) => Value::Bytes(x.into()),
         Some(Kind::TimestampNs(x)) => Value::Timestamp(x),

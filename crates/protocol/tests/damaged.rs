@@ -89,7 +89,7 @@ struct Counts {
 /// Lets an advice run for one event, and carries out what it says.
 fn event(linked: &Linked, baggage: &mut Baggage, part: &mut Part, random: &mut Random) -> (u64, u64) {
     let observed = linked.sources.iter().map(|_| value(random)).collect();
-    match run(linked, observed, Some(baggage), &mut Loss::default()) {
+    match run(linked, observed, Some(baggage), 0, &mut Loss::default()) {
         Some(Effect::Pack(bag, keep, groups)) => {
             baggage.pack(bag, keep, groups);
             (1, 0)
