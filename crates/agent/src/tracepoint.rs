@@ -191,6 +191,9 @@ const fn are_equal(a: &[u8], b: &[u8]) -> bool {
 /// Takes in the tracepoints of a library that was loaded as the program ran and that has a copy of
 /// this crate's slices: what it finds in its own [`TRACEPOINTS_V0`].
 pub fn adopt(tracepoints: &[&'static Tracepoint]) {
+    if crate::fork::is_forked() {
+        return;
+    }
     let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
     let linked = TRACEPOINTS_V0.iter().copied();
     let known: HashSet<_> = linked.chain(registered.iter().copied()).map(ptr::from_ref).collect();

@@ -168,6 +168,9 @@ pub fn is_disabled() -> bool {
 }
 
 fn set_disabled(disabled: bool) {
+    if crate::fork::is_forked() {
+        return;
+    }
     let mut weaving = weaving();
     if weaving.disabled != disabled {
         weaving.disabled = disabled;

@@ -1,7 +1,9 @@
 //! A compiled query: its advice under any id, and what the frontend makes of the merged groups.
 
+use crate::compile::Options;
 use crate::diagnostic::Diagnostics;
 use crate::lower::{lower, lower_measured};
+use crate::optimize::optimize;
 use crate::plan::{Column, End, Plan, expr_text, renamed};
 use crate::resolve::{Grouped, Resolved, Result as Rows, SECONDS};
 use crate::untyped::untyped;
@@ -333,6 +335,13 @@ impl Program {
             );
         }
         out
+    }
+
+    /// The same query under the optimiser rules of the options; its parameters stay what they are.
+    pub fn replanned(&self, options: &Options) -> Program {
+        let mut plan = self.naive.clone();
+        let fired = optimize(&mut plan, |rule| options.is_on(rule));
+        Program { plan, fired, ..self.clone() }
     }
 
     /// The names of the optimiser rules that changed something, in the order in which they ran.
