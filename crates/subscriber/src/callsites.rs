@@ -6,7 +6,7 @@ use crate::site::Site;
 use foldhash::fast::RandomState;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 use tracing_core::{Interest, Metadata};
 
@@ -115,6 +115,12 @@ thread_local! {
 }
 
 static SUBSCRIBERS: AtomicUsize = AtomicUsize::new(0);
+static NEWS: AtomicBool = AtomicBool::new(false);
+
+/// Whether callsites became known since this was asked before.
+pub(crate) fn news() -> bool {
+    NEWS.swap(false, Ordering::Relaxed)
+}
 
 /// All callsites that one subscriber has met.
 #[derive(Debug)]
@@ -150,6 +156,7 @@ impl Callsites {
     fn meet(&self, metadata: &'static Metadata<'static>) -> &'static Slot {
         // Made outside the lock: it asks others.
         let slot = Slot::new(metadata, self.carries);
+        NEWS.store(true, Ordering::Relaxed);
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         slots.entry(address(metadata)).or_insert_with(|| Box::leak(Box::new(slot)))
     }

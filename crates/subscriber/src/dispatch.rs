@@ -4,7 +4,9 @@
 //! thread that has it ask again. Weaving happens on threads of the agent, where that may be none; then
 //! no callsite would be wanted any more. So the dispatchers that we are in are kept in mind.
 
+use crate::callsites;
 use std::sync::{Mutex, Once, PoisonError};
+use std::time::Duration;
 use tracing_core::dispatcher::{WeakDispatch, with_default};
 use tracing_core::{Dispatch, callsite};
 
@@ -23,7 +25,19 @@ pub(crate) fn remember(dispatch: &Dispatch) {
     known.push(dispatch.downgrade());
 }
 
+/// A callsite that is being registered meanwhile was asked before and may be told so after us.
+const BEING_REGISTERED: Duration = Duration::from_millis(1);
+
 fn ask_again() {
+    let news = callsites::news();
+    ask();
+    if news || callsites::news() {
+        std::thread::sleep(BEING_REGISTERED);
+        ask();
+    }
+}
+
+fn ask() {
     let known = DISPATCHES.lock().unwrap_or_else(PoisonError::into_inner);
     let last = known.iter().rev().find_map(WeakDispatch::upgrade);
     drop(known);

@@ -287,3 +287,53 @@ fn a_branch_joins_when_it_is_done_even_if_a_worker_still_has_a_handle() {
         });
     });
 }
+
+#[test]
+fn many_requests_that_share_a_few_workers_keep_what_was_done_for_each() {
+    carrying(Registry::default(), || {
+        let (order, orders) = mpsc::channel::<(Span, u64, tokio::sync::oneshot::Sender<()>)>();
+        let orders = std::sync::Arc::new(std::sync::Mutex::new(orders));
+        let dispatch = tracing_core::dispatcher::get_default(Clone::clone);
+        let worker = || {
+            let (orders, dispatch) = (orders.clone(), dispatch.clone());
+            std::thread::spawn(move || {
+                let _default = tracing_core::dispatcher::set_default(&dispatch);
+                loop {
+                    let next = orders.lock().unwrap().recv();
+                    let Ok((span, number, answer)) = next else { return };
+                    let _inside = span.enter();
+                    pack(number);
+                    let _ = answer.send(());
+                }
+            })
+        };
+        let workers: Vec<_> = (0..3).map(|_| worker()).collect();
+        let task = |n: u64, order: mpsc::Sender<_>| async move {
+            let mut done = Vec::new();
+            for step in 1..=20 {
+                let number = n * 100 + step;
+                let work = async {
+                    let (answer, answered) = tokio::sync::oneshot::channel();
+                    order.send((Span::current(), number, answer)).unwrap();
+                    answered.await.unwrap();
+                };
+                // Now and then in a span of the application's within.
+                match step % 3 {
+                    0 => work.instrument(info_span!(target: "other", "step")).await,
+                    _ => work.await,
+                }
+                done.push(number);
+                assert_eq!(look().as_ref(), Some(&done));
+            }
+        };
+        let runtime = runtime(3);
+        let spawn = |n| {
+            let order = order.clone();
+            runtime.spawn(task(n, order).instrument(info_span!(target: "carrier", "request", n)))
+        };
+        let tasks: Vec<_> = (1..=60).map(spawn).collect();
+        tasks.into_iter().for_each(|task| runtime.block_on(task).unwrap());
+        drop(order);
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+    });
+}
