@@ -86,7 +86,8 @@ impl Tracepoint {
         let flag: &'static AtomicU8 = Box::leak(Box::new(AtomicU8::new(0)));
         let tracepoint = Tracepoint { one_of_several: true, ..Tracepoint::of(name, fields, place, flag) };
         let tracepoint: &'static Tracepoint = Box::leak(Box::new(tracepoint));
-        adopt(&[tracepoint]);
+        REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).push(tracepoint);
+        weave::weave_new(tracepoint);
         tracepoint
     }
 
