@@ -5,17 +5,17 @@
 
 use crate::baggage::Baggage;
 use crate::bags::Bags;
-use crate::branch::{Branch, Instance, first_root};
+use crate::branch::{Branch, first_root};
 use crate::clock::Hlc;
 use crate::cut::{budget_bytes, cut_newest};
 use crate::error::{BaggageError, malformed};
+use crate::instance::Instance;
 use crate::layout::peek_key;
 use crate::section::Section;
 use crate::share::Share;
 use crate::slice::Slice;
 use crate::wire::{Field, WriteField, for_each_field};
 use crate::{leaks, losses};
-use std::sync::Arc;
 
 /// The longest encoded baggage that is read. Others may have a larger limit than ours.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -73,7 +73,26 @@ impl Baggage {
         };
         let mut branch = read.inspect_err(|_| losses::MALFORMED.add(1))?;
         branch.origin = leaks::origin();
-        Ok(Baggage::of(branch))
+        Ok(Baggage(Some(branch)))
+    }
+
+    /// The same for bytes that the caller writes into their place, instead of having them copied
+    /// there. `fill` says whether it could.
+    #[track_caller]
+    pub fn decode_from(length: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Result<Baggage, BaggageError> {
+        if length == 0 {
+            return Ok(Baggage::new());
+        }
+        let read = if length > MAX_BYTES {
+            Err(BaggageError::TooLong { bytes: length })
+        } else {
+            let mut filled = false;
+            let bytes = Slice::filled(length, |bytes| filled = fill(bytes));
+            if filled { read_branch(&bytes) } else { Err(malformed("it could not be written out")) }
+        };
+        let mut branch = read.inspect_err(|_| losses::MALFORMED.add(1))?;
+        branch.origin = leaks::origin();
+        Ok(Baggage(Some(branch)))
     }
 
     /// What a message carries to one of any number of receivers: a detached branch.
@@ -87,9 +106,14 @@ impl Baggage {
 /// What an envelope takes without its bags, roughly.
 const ENVELOPE_BYTES: usize = 96;
 
+/// What an instance takes without its bags, roughly.
+const INSTANCE_BYTES: usize = 32;
+
 fn write_branch(branch: &Branch) -> Vec<u8> {
-    let bags: usize = branch.bags().map(|(key, section)| section.encoded(*key).len() + 4).sum();
-    let mut bytes = Vec::with_capacity(ENVELOPE_BYTES + bags + 32 * branch.frozen.len());
+    let mut room = ENVELOPE_BYTES + INSTANCE_BYTES * branch.frozen.len() + branch.unknown.len();
+    branch.active.iter().for_each(|(key, section)| room += section.encoded(*key).len() + 4);
+    branch.frozen.iter().for_each(|instance| instance.each_encoded(|bag| room += bag.len() + 4));
+    let mut bytes = Vec::with_capacity(room);
     bytes.varint_field(1, VERSION);
     bytes.bytes_field(2, &branch.request.to_be_bytes());
     bytes.fixed64_field(3, branch.clock.to_u64());
@@ -110,25 +134,37 @@ fn write_branch(branch: &Branch) -> Vec<u8> {
     bytes
 }
 
-/// Appends an instance, whose own fields are few bytes, so they are put together first.
+/// Appends an instance, whose length stands in front.
 fn write_instance(bytes: &mut Vec<u8>, instance: &Instance) {
-    let mut ids = Vec::with_capacity(32);
-    ids.fixed64_field(1, instance.uid);
-    ids.bytes_field(2, &instance.domain.encode());
-    ids.varint_field(3, u64::from(instance.never));
-    let mut bags =
-        Vec::with_capacity(instance.bags.iter().map(|(k, section)| section.encoded(*k).len() + 4).sum());
-    write_bags(&mut bags, 4, &instance.bags);
-    bytes.open_field(9, ids.len() + bags.len() + instance.unknown.len());
-    [&ids, &bags, &instance.unknown].into_iter().for_each(|part| bytes.extend_from_slice(part));
+    let domain = instance.domain.encode();
+    let ids =
+        if instance.uid == 0 { 0 } else { 9 } + field_bytes(domain.len()) + 2 * usize::from(instance.never);
+    let mut bags = 0;
+    instance.each_encoded(|bag| bags += field_bytes(bag.len()));
+    bytes.open_field(9, ids + bags + instance.unknown.len());
+    bytes.fixed64_field(1, instance.uid);
+    bytes.bytes_field(2, &domain);
+    bytes.varint_field(3, u64::from(instance.never));
+    instance.each_encoded(|bag| bytes.bytes_field(4, bag));
+    bytes.extend_from_slice(&instance.unknown);
+}
+
+/// What a field of so many bytes takes.
+fn field_bytes(length: usize) -> usize {
+    match length {
+        0 => 0,
+        1..0x80 => 2 + length,
+        0x80..0x4000 => 3 + length,
+        _ => 1 + (usize::BITS - length.leading_zeros()).div_ceil(7) as usize + length,
+    }
 }
 
 fn write_bags(bytes: &mut Vec<u8>, number: u64, bags: &Bags) {
     bags.iter().for_each(|(key, section)| bytes.bytes_field(number, section.encoded(*key)));
 }
 
-fn read_branch(bytes: &Slice) -> Result<Branch, BaggageError> {
-    let mut branch = Branch::blank(0);
+fn read_branch(bytes: &Slice) -> Result<Box<Branch>, BaggageError> {
+    let mut branch = Box::new(Branch::blank(0));
     let (mut version, mut request, mut root, mut signed) = (0, None, None, false);
     for_each_field(bytes, |field| {
         match field.number {
@@ -139,7 +175,7 @@ fn read_branch(bytes: &Slice) -> Result<Branch, BaggageError> {
             5 => branch.share = read_share(field)?,
             6 => branch.partial |= field.varint()? != 0,
             7 => branch.keep = fraction(f64::from_bits(field.fixed64()?))?,
-            8 => take_bag(bytes, field, &mut branch.active)?,
+            8 => take_bag(bytes, field.bytes()?, &mut branch.active)?,
             9 => branch.frozen.push(read_instance(bytes, field.bytes()?)?),
             10 => branch.began_ms = Some(field.varint()?).filter(|ms| *ms > 0),
             SIGNATURE_FIELD => signed = true,
@@ -157,25 +193,40 @@ fn read_branch(bytes: &Slice) -> Result<Branch, BaggageError> {
     // ends where it was looked at.
     let sealed = !branch.share.is_empty() || branch.active.is_empty();
     branch.came = (sealed && !signed).then(|| bytes.clone());
-    branch.frozen.sort_by_key(|instance| instance.uid);
+    if !branch.frozen.is_sorted_by_key(|instance| instance.uid) {
+        branch.frozen.sort_by_key(|instance| instance.uid);
+    }
     let repeated = branch.frozen.windows(2).any(|pair| pair[0].uid == pair[1].uid);
     if repeated { Err(malformed("an instance is repeated")) } else { Ok(branch) }
 }
 
 fn read_instance(envelope: &Slice, bytes: &[u8]) -> Result<Instance, BaggageError> {
     let (mut uid, mut domain, mut never) = (0, Share::default(), false);
-    let (mut bags, mut unknown) = (Bags::default(), Vec::new());
+    let (mut only, mut bags, mut unknown) = (None, Bags::default(), Vec::new());
     for_each_field(bytes, |field| {
         match field.number {
             1 => uid = field.fixed64()?,
             2 => domain = read_share(field)?,
             3 => never = field.varint()? != 0,
-            4 => take_bag(envelope, field, &mut bags)?,
+            4 if only.is_none() && bags.is_empty() => {
+                let bag = field.bytes()?;
+                peek_key(bag)?;
+                only = Some(bag);
+            }
+            4 => {
+                only.take().map_or(Ok(()), |first| take_bag(envelope, first, &mut bags))?;
+                take_bag(envelope, field.bytes()?, &mut bags)?;
+            }
             _ => unknown.extend_from_slice(field.raw),
         }
         Ok(())
     })?;
-    Ok(Instance { uid, domain, never, bags: Arc::new(bags), unknown })
+    let mut instance = match only {
+        Some(bag) => Instance::arrived(uid, domain, never, envelope.part(bag)),
+        None => Instance::new(uid, domain, never, bags),
+    };
+    instance.unknown = unknown;
+    Ok(instance)
 }
 
 fn read_share(field: Field<'_>) -> Result<Share, BaggageError> {
@@ -187,8 +238,7 @@ fn fraction(keep: f64) -> Result<f64, BaggageError> {
 }
 
 /// Notes where a bag lies.
-fn take_bag(envelope: &Slice, field: Field<'_>, bags: &mut Bags) -> Result<(), BaggageError> {
-    let bytes = field.bytes()?;
+fn take_bag(envelope: &Slice, bytes: &[u8], bags: &mut Bags) -> Result<(), BaggageError> {
     let added = bags.insert(peek_key(bytes)?, Section::arrived(envelope.part(bytes)));
     if added { Ok(()) } else { Err(malformed("a bag is repeated")) }
 }
@@ -341,7 +391,7 @@ mod tests {
         };
         assert_eq!(cut(length), (true, vec![], vec![4, 1, 2]));
         assert_eq!(cut(length - 1), (true, vec![2], vec![4, 1, 0]));
-        let (fits, lacking, rows) = cut(190);
+        let (fits, lacking, rows) = cut(180);
         assert!(fits && lacking == [0, 1, 2] && (1..4).contains(&rows[0]), "{rows:?}");
         assert_eq!((cut(0).1, cut(0).2), (vec![0, 1, 2], vec![0, 0, 0]));
     }

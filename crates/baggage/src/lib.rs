@@ -29,14 +29,15 @@
 //! # Ok::<(), pivot_baggage::BaggageError>(())
 //! ```
 //!
-//! Reading order: [`share`], [`clock`], [`bag`], `branch`, [`baggage`], [`cut`], `section`,
-//! `layout`, [`encode`], [`current`], [`future`], [`mod@losses`], [`mod@leaks`].
+//! Reading order: [`share`], [`clock`], [`bag`], `instance`, `branch`, [`baggage`], [`cut`], `number`, `column`,
+//! `rows`, `table`, `section`, `layout`, [`encode`], [`current`], [`future`], [`mod@losses`], [`mod@leaks`].
 
 pub mod bag;
 pub mod baggage;
 mod bags;
 mod branch;
 pub mod clock;
+mod column;
 pub mod current;
 pub mod cut;
 pub mod encode;
@@ -44,14 +45,18 @@ pub mod ending;
 pub mod error;
 pub mod fan;
 pub mod future;
+mod instance;
 mod layout;
 pub mod leaks;
 pub mod losses;
+mod number;
 mod random;
+mod rows;
 mod section;
 pub mod share;
 mod slice;
 mod sync;
+mod table;
 pub mod thread;
 pub mod traced;
 mod wire;
