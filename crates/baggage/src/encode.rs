@@ -3,13 +3,14 @@
 //! Each bag is one opaque field of it, in the layout of `layout.rs`. To read an envelope is to take
 //! its ids and to note where its bags lie; they are taken apart when somebody needs them.
 
+use crate::answer::Asked;
 use crate::baggage::Baggage;
 use crate::bags::Bags;
 use crate::branch::{Branch, first_root};
 use crate::clock::Hlc;
 use crate::cut::{budget_bytes, cut_newest};
 use crate::error::{BaggageError, malformed};
-use crate::instance::Instance;
+use crate::instance::{Instance, Instances};
 use crate::layout::peek_key;
 use crate::section::Section;
 use crate::share::Share;
@@ -25,6 +26,9 @@ pub const MAX_INSTANCES: usize = 1024;
 
 /// The field of a signature, which whoever knows the key appends and takes off; others ignore it.
 pub const SIGNATURE_FIELD: u64 = 15;
+
+/// The field that marks an answer, which leaves out what came with its request.
+const ANSWER_FIELD: u64 = 11;
 
 /// The version that is written, and the only one that is read.
 pub const VERSION: u64 = 1;
@@ -43,16 +47,7 @@ impl Baggage {
         if let Some(came) = branch.came.as_ref().filter(|came| came.len() <= limit_bytes) {
             return came.to_vec();
         }
-        branch.seal();
-        loop {
-            let bytes = write_branch(&branch);
-            let excess = bytes.len().saturating_sub(limit_bytes);
-            let left_behind = if excess > 0 { cut_newest(&mut branch, excess) } else { 0 };
-            if left_behind == 0 {
-                return bytes;
-            }
-            losses::OVERFLOWED.add(left_behind);
-        }
+        write_within(&mut branch, limit_bytes, None)
     }
 
     /// The bytes for a message that may reach any number of receivers, or none: they carry no id,
@@ -66,29 +61,36 @@ impl Baggage {
     /// The branch that travelled in these bytes; one not born from no bytes. A refusal is counted.
     #[track_caller]
     pub fn decode(bytes: &[u8]) -> Result<Baggage, BaggageError> {
-        let read = match bytes.len() {
-            0 => return Ok(Baggage::new()),
-            bytes if bytes > MAX_BYTES => Err(BaggageError::TooLong { bytes }),
-            _ => read_branch(&Slice::new(bytes)),
-        };
-        let mut branch = read.inspect_err(|_| losses::MALFORMED.add(1))?;
-        branch.origin = leaks::origin();
-        Ok(Baggage(Some(branch)))
+        Baggage::decode_from(bytes.len(), |out| {
+            out.copy_from_slice(bytes);
+            true
+        })
     }
 
-    /// The same for bytes that the caller writes into their place, instead of having them copied
-    /// there. `fill` says whether it could.
+    /// The same for so many bytes that the caller writes into their place, instead of having them
+    /// copied there. `fill` says whether it could.
     #[track_caller]
-    pub fn decode_from(length: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Result<Baggage, BaggageError> {
-        if length == 0 {
-            return Ok(Baggage::new());
-        }
-        let read = if length > MAX_BYTES {
-            Err(BaggageError::TooLong { bytes: length })
-        } else {
-            let mut filled = false;
-            let bytes = Slice::filled(length, |bytes| filled = fill(bytes));
-            if filled { read_branch(&bytes) } else { Err(malformed("it could not be written out")) }
+    pub fn decode_from(
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> bool,
+    ) -> Result<Baggage, BaggageError> {
+        Baggage::decode_reply(length, fill, None)
+    }
+
+    #[track_caller]
+    pub(crate) fn decode_reply(
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> bool,
+        sent: Option<&Branch>,
+    ) -> Result<Baggage, BaggageError> {
+        let read = match length {
+            0 => return Ok(Baggage::new()),
+            bytes if bytes > MAX_BYTES => Err(BaggageError::TooLong { bytes }),
+            _ => {
+                let mut filled = false;
+                let bytes = Slice::filled(length, |bytes| filled = fill(bytes));
+                if filled { read_branch(&bytes, sent) } else { Err(malformed("it could not be read")) }
+            }
         };
         let mut branch = read.inspect_err(|_| losses::MALFORMED.add(1))?;
         branch.origin = leaks::origin();
@@ -97,9 +99,13 @@ impl Baggage {
 
     /// What a message carries to one of any number of receivers: a detached branch.
     pub fn decode_detached(bytes: &[u8]) -> Result<Baggage, BaggageError> {
-        let mut arrived = Baggage::decode(bytes)?;
-        arrived.forgive();
-        Ok(arrived.detach())
+        Baggage::decode(bytes).map(Baggage::into_detached)
+    }
+
+    /// Goes on as a detached branch.
+    pub fn into_detached(mut self) -> Baggage {
+        self.forgive();
+        self.detach()
     }
 }
 
@@ -109,28 +115,54 @@ const ENVELOPE_BYTES: usize = 96;
 /// What an instance takes without its bags, roughly.
 const INSTANCE_BYTES: usize = 32;
 
-fn write_branch(branch: &Branch) -> Vec<u8> {
-    let mut room = ENVELOPE_BYTES + INSTANCE_BYTES * branch.frozen.len() + branch.unknown.len();
+/// Leaves behind what does not fit. An answer leaves out what came with its request.
+pub(crate) fn write_within(branch: &mut Branch, limit_bytes: usize, asked: Option<&Asked>) -> Vec<u8> {
+    branch.seal();
+    loop {
+        let bytes = write_branch(branch, asked);
+        let excess = bytes.len().saturating_sub(limit_bytes);
+        let left_behind = if excess > 0 { cut_newest(branch, excess) } else { 0 };
+        if left_behind == 0 {
+            return bytes;
+        }
+        losses::OVERFLOWED.add(left_behind);
+    }
+}
+
+fn write_branch(branch: &Branch, asked: Option<&Asked>) -> Vec<u8> {
+    let new = |instance: &&Instance| !asked.is_some_and(|asked| asked.has(instance));
+    let mut room = ENVELOPE_BYTES + branch.unknown.len();
     branch.active.iter().for_each(|(key, section)| room += section.encoded(*key).len() + 4);
-    branch.frozen.iter().for_each(|instance| instance.each_encoded(|bag| room += bag.len() + 4));
+    for instance in branch.frozen.iter().filter(new) {
+        room += INSTANCE_BYTES;
+        instance.each_encoded(|bag| room += bag.len() + 4);
+    }
     let mut bytes = Vec::with_capacity(room);
     bytes.varint_field(1, VERSION);
-    bytes.bytes_field(2, &branch.request.to_be_bytes());
-    bytes.fixed64_field(3, branch.clock.to_u64());
-    if branch.root != first_root(branch.request) {
+    if asked.is_none() {
+        bytes.bytes_field(2, &branch.request.to_be_bytes());
+    }
+    if asked.is_none_or(|asked| asked.clock != branch.clock) {
+        bytes.fixed64_field(3, branch.clock.to_u64());
+    }
+    if asked.is_none() && branch.root != first_root(branch.request) {
         bytes.fixed64_field(4, branch.root);
     }
     bytes.bytes_field(5, &branch.share.encode());
     bytes.varint_field(6, u64::from(branch.partial));
-    if branch.keep < 1.0 {
+    if asked.is_none() && branch.keep < 1.0 {
         // Written even when it is zero: its absence means 1.
         bytes.varint(7 << 3 | 1);
         bytes.extend_from_slice(&branch.keep.to_le_bytes());
     }
     write_bags(&mut bytes, 8, &branch.active);
-    branch.frozen.iter().for_each(|instance| write_instance(&mut bytes, instance));
-    bytes.varint_field(10, branch.began_ms.unwrap_or(0));
-    bytes.extend_from_slice(&branch.unknown);
+    branch.frozen.iter().filter(new).for_each(|instance| write_instance(&mut bytes, instance));
+    if asked.is_none() {
+        bytes.varint_field(10, branch.began_ms.unwrap_or(0));
+        bytes.extend_from_slice(&branch.unknown);
+    } else {
+        bytes.varint_field(ANSWER_FIELD, 1);
+    }
     bytes
 }
 
@@ -163,9 +195,10 @@ fn write_bags(bytes: &mut Vec<u8>, number: u64, bags: &Bags) {
     bags.iter().for_each(|(key, section)| bytes.bytes_field(number, section.encoded(*key)));
 }
 
-fn read_branch(bytes: &Slice) -> Result<Box<Branch>, BaggageError> {
+fn read_branch(bytes: &Slice, sent: Option<&Branch>) -> Result<Box<Branch>, BaggageError> {
     let mut branch = Box::new(Branch::blank(0));
-    let (mut version, mut request, mut root, mut signed) = (0, None, None, false);
+    let (mut version, mut request, mut root) = (0, None, None);
+    let (mut signed, mut answer) = (false, false);
     for_each_field(bytes, |field| {
         match field.number {
             1 => version = field.varint()?,
@@ -178,6 +211,7 @@ fn read_branch(bytes: &Slice) -> Result<Box<Branch>, BaggageError> {
             8 => take_bag(bytes, field.bytes()?, &mut branch.active)?,
             9 => branch.frozen.push(read_instance(bytes, field.bytes()?)?),
             10 => branch.began_ms = Some(field.varint()?).filter(|ms| *ms > 0),
+            ANSWER_FIELD => answer = field.varint()? != 0,
             SIGNATURE_FIELD => signed = true,
             _ => branch.unknown.extend_from_slice(field.raw),
         }
@@ -186,18 +220,38 @@ fn read_branch(bytes: &Slice) -> Result<Box<Branch>, BaggageError> {
     if version != VERSION {
         return Err(BaggageError::Version { version });
     }
-    let request = request.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
-    branch.request = u128::from_be_bytes(request.ok_or(malformed("the request id is not 16 bytes"))?);
-    branch.root = root.unwrap_or(first_root(branch.request));
-    // What an anonymous branch gathered itself has to be sealed before it travels, and a signature
-    // ends where it was looked at.
+    if answer {
+        restore(&mut branch, sent.ok_or(malformed("an answer to nothing"))?);
+    } else {
+        identify(&mut branch, request, root)?;
+    }
+    // What an anonymous branch gathered itself has to be sealed before it travels, a signature ends
+    // where it was looked at, and an answer is understood only by who asked.
     let sealed = !branch.share.is_empty() || branch.active.is_empty();
-    branch.came = (sealed && !signed).then(|| bytes.clone());
+    branch.came = (sealed && !signed && !answer).then(|| bytes.clone());
     if !branch.frozen.is_sorted_by_key(|instance| instance.uid) {
         branch.frozen.sort_by_key(|instance| instance.uid);
     }
     let repeated = branch.frozen.windows(2).any(|pair| pair[0].uid == pair[1].uid);
     if repeated { Err(malformed("an instance is repeated")) } else { Ok(branch) }
+}
+
+/// Adds what an answer leaves out.
+fn restore(branch: &mut Branch, sent: &Branch) {
+    let Branch { request, root, keep, began_ms, clock, .. } = *sent;
+    (branch.request, branch.root, branch.keep, branch.began_ms) = (request, root, keep, began_ms);
+    branch.clock.receive(clock);
+    branch.unknown.clone_from(&sent.unknown);
+    let missing = sent.frozen.iter().filter(|instance| !branch.frozen.iter().any(|i| i.uid == instance.uid));
+    let missing: Instances = missing.cloned().collect();
+    branch.frozen.extend(missing);
+}
+
+fn identify(branch: &mut Branch, request: Option<&[u8]>, root: Option<u64>) -> Result<(), BaggageError> {
+    let request = request.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+    branch.request = u128::from_be_bytes(request.ok_or(malformed("the request id is not 16 bytes"))?);
+    branch.root = root.unwrap_or(first_root(branch.request));
+    Ok(())
 }
 
 fn read_instance(envelope: &Slice, bytes: &[u8]) -> Result<Instance, BaggageError> {

@@ -65,6 +65,16 @@ impl Instance {
         self.bags.into_inner().map(Arc::unwrap_or_clone).unwrap_or_default()
     }
 
+    /// Whether the other is this very copy, with nothing changed on either side.
+    pub(crate) fn is_unchanged(&self, other: &Instance) -> bool {
+        let bags = match (&self.came, &other.came) {
+            (Some(mine), Some(theirs)) => mine.is(theirs),
+            (None, None) => self.bags.get().zip(other.bags.get()).is_some_and(|(a, b)| Arc::ptr_eq(a, b)),
+            _ => false,
+        };
+        bags && self.uid == other.uid && self.never == other.never && self.domain == other.domain
+    }
+
     /// Goes through the bags as they travel.
     #[inline]
     pub(crate) fn each_encoded(&self, mut each: impl FnMut(&[u8])) {

@@ -30,8 +30,10 @@
 //! ```
 //!
 //! Reading order: [`share`], [`clock`], [`bag`], `instance`, `branch`, [`baggage`], [`cut`], `number`, `column`,
-//! `rows`, `table`, `section`, `layout`, [`encode`], [`current`], [`future`], [`mod@losses`], [`mod@leaks`].
+//! `rows`, `table`, `section`, `layout`, [`encode`], [`mod@answer`],
+//! [`current`], [`future`], [`mod@losses`], [`mod@leaks`].
 
+pub mod answer;
 pub mod bag;
 pub mod baggage;
 mod bags;
@@ -61,6 +63,7 @@ pub mod thread;
 pub mod traced;
 mod wire;
 
+pub use answer::{Asked, Sent};
 pub use bag::{Bag, Merged, Slot};
 pub use baggage::{Baggage, Joined, carrying, set_carrying};
 pub use clock::{Hlc, Stamp};

@@ -28,6 +28,11 @@ impl Slice {
         Slice { buffer, start: 0, length }
     }
 
+    /// Whether the other is the same part of the same buffer.
+    pub(crate) fn is(&self, other: &Slice) -> bool {
+        std::ptr::eq::<[u8]>(&**self, &**other)
+    }
+
     /// The part of this slice in which `bytes`, taken from it, lie; a copy if they do not.
     pub(crate) fn part(&self, bytes: &[u8]) -> Slice {
         let start = (bytes.as_ptr() as usize).wrapping_sub(self.buffer.as_ptr() as usize);

@@ -10,7 +10,7 @@ use http::header::TE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use pivot_baggage::{current, losses};
+use pivot_baggage::{Sent, current, losses};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -99,28 +99,29 @@ impl ClientLayer {
             }
             Way::Native => {
                 let native = Native::of(headers);
-                let sent = current::fork().is_some_and(|b| native.put(headers, b, self.key.as_ref()));
-                Returns(sent.then(|| Back { native, key: self.key.clone() }))
+                let sent = current::fork().and_then(|b| native.put(headers, b, self.key.as_ref()));
+                Returns(sent.map(|sent| Back { native, sent, key: self.key.clone() }))
             }
         }
     }
 }
 
 /// What comes back with a reply, if anything does.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Returns(Option<Back>);
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Back {
     native: Native,
+    sent: Sent,
     key: Option<Key>,
 }
 
 impl Returns {
     /// Joins what the headers or trailers of the reply bring.
     pub(crate) fn join(&self, headers: &mut HeaderMap) {
-        let Some(Back { native, key }) = &self.0 else { return };
-        if let Some(baggage) = carrier::take_back(headers, *native, key.as_ref()) {
+        let Some(Back { native, sent, key }) = &self.0 else { return };
+        if let Some(baggage) = carrier::take_back(headers, *native, sent, key.as_ref()) {
             current::join(baggage);
         }
     }
