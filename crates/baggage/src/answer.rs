@@ -7,7 +7,7 @@ use crate::clock::Hlc;
 use crate::cut::budget_bytes;
 use crate::encode::write_within;
 use crate::error::BaggageError;
-use crate::instance::{Instance, Instances};
+use crate::instance::{Instance, Instances, copies};
 
 /// What was sent with a request, to read the reply with.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Baggage {
         let Branch { request, root, keep, began_ms, clock, .. } = *branch;
         // Nobody knows whether fields that we do not know may be left out.
         let known = branch.unknown.is_empty();
-        known.then(|| Asked { request, root, keep, began_ms, clock, frozen: branch.frozen.clone() })
+        known.then(|| Asked { request, root, keep, began_ms, clock, frozen: copies(&branch.frozen) })
     }
 
     /// The bytes in which the branch travels back to whoever asked. It ends here.

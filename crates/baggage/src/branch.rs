@@ -136,7 +136,7 @@ impl Branch {
             None => self.frozen.iter_mut().for_each(|instance| instance.never = true),
         }
         let mut child = Box::new(self.sibling(self.root, share.unwrap_or_default()));
-        child.frozen = self.frozen.clone();
+        child.frozen = instance::copies(&self.frozen);
         child
     }
 
@@ -214,7 +214,10 @@ impl Branch {
     fn fold(&mut self) -> Mismatches {
         let (mut mismatches, share) = (0, &self.share);
         let settled = |instance: &Instance| !instance.never && share.contains(&instance.domain);
-        if self.frozen.iter().any(settled) {
+        if self.frozen.len() == 1 && settled(&self.frozen[0]) {
+            let bags = self.frozen.pop().map(Instance::into_bags).unwrap_or_default();
+            mismatches += self.active.merge(bags);
+        } else if self.frozen.iter().any(settled) {
             let (folded, kept) =
                 std::mem::take(&mut self.frozen).into_iter().partition::<Instances, _>(settled);
             self.frozen = kept;

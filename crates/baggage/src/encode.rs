@@ -10,7 +10,7 @@ use crate::branch::{Branch, first_root};
 use crate::clock::Hlc;
 use crate::cut::{budget_bytes, cut_newest};
 use crate::error::{BaggageError, malformed};
-use crate::instance::{Instance, Instances};
+use crate::instance::{Instance, Instances, copies};
 use crate::layout::peek_key;
 use crate::section::Section;
 use crate::share::Share;
@@ -70,10 +70,7 @@ impl Baggage {
     /// The same for so many bytes that the caller writes into their place, instead of having them
     /// copied there. `fill` says whether it could.
     #[track_caller]
-    pub fn decode_from(
-        length: usize,
-        fill: impl FnOnce(&mut [u8]) -> bool,
-    ) -> Result<Baggage, BaggageError> {
+    pub fn decode_from(length: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Result<Baggage, BaggageError> {
         Baggage::decode_reply(length, fill, None)
     }
 
@@ -242,6 +239,10 @@ fn restore(branch: &mut Branch, sent: &Branch) {
     (branch.request, branch.root, branch.keep, branch.began_ms) = (request, root, keep, began_ms);
     branch.clock.receive(clock);
     branch.unknown.clone_from(&sent.unknown);
+    if branch.frozen.is_empty() {
+        branch.frozen = copies(&sent.frozen);
+        return;
+    }
     let missing = sent.frozen.iter().filter(|instance| !branch.frozen.iter().any(|i| i.uid == instance.uid));
     let missing: Instances = missing.cloned().collect();
     branch.frozen.extend(missing);

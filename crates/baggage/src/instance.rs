@@ -26,6 +26,16 @@ pub(crate) struct Instance {
 /// A branch that has forked once has one.
 pub(crate) type Instances = SmallVec<[Instance; 1]>;
 
+/// Copies of instances; of one without the detours for several.
+#[inline]
+pub(crate) fn copies(instances: &Instances) -> Instances {
+    match instances.as_slice() {
+        [] => Instances::new(),
+        [only] => smallvec::smallvec![only.clone()],
+        many => many.iter().cloned().collect(),
+    }
+}
+
 impl Instance {
     pub(crate) fn new(uid: u64, domain: Share, never: bool, bags: Bags) -> Instance {
         let bags = OnceLock::from(Arc::new(bags));

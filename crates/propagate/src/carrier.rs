@@ -82,7 +82,7 @@ impl Native {
     }
 
     fn insert(self, headers: &mut HeaderMap, bytes: Vec<u8>, key: Option<&Key>) -> Option<()> {
-        let value = value(self.base64(), String::new(), &signed(bytes, key))?;
+        let value = value(self.base64().encode_to_string(signed(bytes, key)))?;
         headers.insert(self.name(), value);
         Some(())
     }
@@ -95,8 +95,7 @@ fn signed(bytes: Vec<u8>, key: Option<&Key>) -> Vec<u8> {
     }
 }
 
-fn value(base64: &Base64, mut text: String, bytes: &[u8]) -> Option<HeaderValue> {
-    base64.encode_append(bytes, &mut text);
+fn value(text: String) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(text).ok()?;
     // Sensitive values stay out of HPACK's table, where each would displace useful ones.
     value.set_sensitive(true);
@@ -110,8 +109,8 @@ pub(crate) fn put_bridge(headers: &mut HeaderMap, baggage: &Baggage, key: Option
     if bytes.is_empty() || bytes.len() > room {
         return;
     }
-    let member = value(&URL_SAFE_NO_PAD, format!("{}=", w3c::NAME), &signed(bytes, key));
-    if let Some(member) = member {
+    let member = format!("{}={}", w3c::NAME, URL_SAFE_NO_PAD.encode_to_string(signed(bytes, key)));
+    if let Some(member) = value(member) {
         w3c::put(headers, &member);
     }
 }
@@ -122,10 +121,13 @@ pub(crate) fn take(headers: &mut HeaderMap, key: Option<&Key>) -> Arrived {
     let [binary, text] = [Native::Binary, Native::Text].map(|native| (native, headers.remove(native.name())));
     for (native, value) in [binary, text] {
         let Some(value) = value else { continue };
-        let baggage = read(native.base64(), value.as_bytes(), key, |length, fill| Baggage::decode_from(length, fill));
+        let baggage =
+            read(native.base64(), value.as_bytes(), key, |length, fill| Baggage::decode_from(length, fill));
         return baggage.map_or(Arrived::Nothing, |baggage| Arrived::Branch(native, baggage));
     }
-    let bridged = bridged.and_then(|value| read(&URL_SAFE_NO_PAD, &value, key, |length, fill| Baggage::decode_from(length, fill)));
+    let bridged = bridged.and_then(|value| {
+        read(&URL_SAFE_NO_PAD, &value, key, |length, fill| Baggage::decode_from(length, fill))
+    });
     bridged.map_or(Arrived::Nothing, |baggage| Arrived::Bridged(baggage.into_detached()))
 }
 
