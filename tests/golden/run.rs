@@ -101,7 +101,7 @@ impl Run<'_> {
                 Source::Default(DefaultField::Request) => value("request", Type::String),
             });
             let baggage = branch.and_then(|branch| self.branches.get(branch));
-            match run(&linked, observed.collect(), baggage, &mut Loss::default()) {
+            match run(&linked, observed.collect(), baggage, 0, &mut Loss::default()) {
                 Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
                 Some(Effect::Emit(emission)) => {
                     self.parts.entry(advice.query).or_insert_with(Part::empty).add(&emission);
@@ -161,7 +161,7 @@ fn parse(text: &str, ty: Type) -> Value {
     match ty {
         _ if text == "null" => Value::Null,
         Type::Bool => Value::Bool(number(text)),
-        Type::F64 => Value::F64(number(text)),
+        Type::F64 => Value::double(number(text)),
         Type::Timestamp => Value::Timestamp(number(text)),
         Type::Duration => Value::Duration(number(text)),
         Type::I64 => Value::I64(number(text)),
@@ -170,8 +170,10 @@ fn parse(text: &str, ty: Type) -> Value {
         Type::List(element) => Value::List(text.split(',').map(|item| parse(item, *element)).collect()),
         // Where the call site does not say, the text does.
         Type::Any => {
-            let integer = text.parse().map(Value::I64).ok();
-            integer.or(text.parse().map(Value::Bool).ok()).unwrap_or_else(|| Value::str(text))
+            let integer = text.parse().map(Value::I64).or_else(|_| text.parse().map(Value::U64)).ok();
+            let double = text.parse().map(Value::double).ok().filter(|_| text.contains('.'));
+            let found = integer.or(double).or(text.parse().map(Value::Bool).ok());
+            found.unwrap_or_else(|| Value::str(text))
         }
         Type::String | Type::Bytes | Type::Null => Value::str(text),
     }

@@ -149,6 +149,12 @@ impl Value {
         Value::Str(Arc::from(text.as_ref()))
     }
 
+    /// A double. Zero has no sign and a NaN no bits of its own: values that are one group read alike, and
+    /// nothing that is computed from them differs.
+    pub fn double(x: f64) -> Value {
+        Value::F64(canonical(x))
+    }
+
     /// The type of this value.
     pub fn type_of(&self) -> Type {
         match self {
@@ -215,6 +221,18 @@ impl Value {
                 _ => self.rank().cmp(&other.rank()),
             },
         }
+    }
+
+    /// The same, but an integer comes before the double that is the same number: equal here are exactly
+    /// the values that are one group.
+    pub fn group_cmp(&self, other: &Value) -> Ordering {
+        self.total_cmp(other).then_with(|| match (self, other) {
+            (Value::List(a), Value::List(b)) => {
+                let differing = a.iter().zip(b.iter()).map(|(x, y)| x.group_cmp(y)).find(|o| o.is_ne());
+                differing.unwrap_or(Ordering::Equal)
+            }
+            _ => matches!(self, Value::F64(_)).cmp(&matches!(other, Value::F64(_))),
+        })
     }
 
     fn rank(&self) -> u8 {
@@ -373,6 +391,24 @@ mod tests {
         assert!(Value::F64(-0.5).total_cmp(&Value::I64(-1)).is_gt());
         assert!(Value::I64(0).total_cmp(&Value::F64(f64::NEG_INFINITY)).is_gt());
         assert!(Value::U64(u64::MAX).total_cmp(&Value::F64(f64::NAN)).is_lt());
+    }
+
+    #[test]
+    fn values_that_are_one_group_are_the_equal_ones_in_their_order() {
+        let list = |items: &[Value]| Value::List(items.into());
+        let values = [
+            Value::I64(5),
+            Value::U64(5),
+            Value::F64(5.0),
+            Value::F64(f64::NAN),
+            list(&[Value::I64(5)]),
+            list(&[Value::F64(5.0)]),
+            Value::str("5"),
+        ];
+        for (x, y) in values.iter().flat_map(|x| values.iter().map(move |y| (x, y))) {
+            assert_eq!(x == y, x.group_cmp(y).is_eq(), "{x:?} {y:?}");
+            assert_eq!(x.group_cmp(y), y.group_cmp(x).reverse(), "{x:?} {y:?}");
+        }
     }
 
     #[test]

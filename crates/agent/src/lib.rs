@@ -57,7 +57,10 @@ pub use tracepoint::{
     FLAGS_V0, Place, TRACEPOINTS_V0, Tracepoint, adopt, catalogue, catalogue_since, registered, tracepoints,
 };
 pub use verify::verify;
-pub use weave::{Problem, disable, enable, govern, is_disabled, on_change, statuses, weave};
+pub use weave::{
+    Problem, away, disable, enable, govern, is_disabled, look_at_one_in, on_change, statuses, weave,
+    weave_since,
+};
 
 #[doc(hidden)]
 pub use linkme;

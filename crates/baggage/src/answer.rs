@@ -19,7 +19,6 @@ pub struct Asked {
     request: u128,
     root: u64,
     keep: f64,
-    began_ms: Option<u64>,
     pub(crate) clock: Hlc,
     frozen: Instances,
 }
@@ -35,10 +34,10 @@ impl Baggage {
     /// What to keep of a branch that has arrived, to answer with it later.
     pub fn asked(&self) -> Option<Asked> {
         let branch = self.branch()?;
-        let Branch { request, root, keep, began_ms, clock, .. } = *branch;
+        let Branch { request, root, keep, clock, .. } = *branch;
         // Nobody knows whether fields that we do not know may be left out.
         let known = branch.unknown.is_empty();
-        known.then(|| Asked { request, root, keep, began_ms, clock, frozen: copies(&branch.frozen) })
+        known.then(|| Asked { request, root, keep, clock, frozen: copies(&branch.frozen) })
     }
 
     /// The bytes in which the branch travels back to whoever asked. It ends here.
@@ -58,7 +57,7 @@ impl Asked {
     /// Whether the other is a branch that has everything that came, and that the caller can tell
     /// the rest of.
     fn is_answered_by(&self, branch: &Branch) -> bool {
-        let same = (self.request, self.root, self.began_ms) == (branch.request, branch.root, branch.began_ms);
+        let same = (self.request, self.root) == (branch.request, branch.root);
         let has = |instance: &Instance| branch.frozen.iter().any(|other| other.uid == instance.uid);
         same && self.keep == branch.keep && branch.unknown.is_empty() && self.frozen.iter().all(has)
     }
@@ -180,6 +179,20 @@ mod tests {
         assert!(Baggage::decode(&answer).is_ok() && answer.len() < MAX_BYTES);
         assert_eq!(client.join(read(&sent, &answer).unwrap()), Joined::Merged);
         assert_eq!(rows(&client), 51);
+    }
+
+    #[test]
+    fn a_reply_tells_of_a_lower_generation() {
+        let mut client = Baggage::of(Branch { generation: 7, ..Branch::root() });
+        pack(&mut client, 1);
+        let (request, sent) = client.fork().send().unwrap();
+        let mut branch = Baggage::decode(&request).unwrap().into_branch().unwrap();
+        branch.generation = 5;
+        let server = Baggage::of(*branch);
+        let asked = server.asked();
+        let answer = server.answer(asked.as_ref());
+        client.join(read(&sent, &answer).unwrap());
+        assert_eq!(client.generation(), 5);
     }
 
     #[test]

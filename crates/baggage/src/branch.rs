@@ -44,8 +44,8 @@ pub(crate) struct Branch {
     pub(crate) outstanding: u32,
     pub(crate) depth_limit: u8,
     pub(crate) clock: Hlc,
-    /// When the request began, in milliseconds since the Unix epoch; None if that is not known.
-    pub(crate) began_ms: Option<u64>,
+    /// Every event that happened before met the advice of this generation; 0 if nobody knows.
+    pub(crate) generation: u64,
     /// Random per branch, the second part of its stamps.
     pub(crate) nonce: u32,
     /// The fraction of requests that sampling keeps.
@@ -91,7 +91,7 @@ impl Branch {
             outstanding: 0,
             depth_limit: MAX_DEPTH,
             clock: Hlc::default(),
-            began_ms: None,
+            generation: 0,
             nonce: random() as u32,
             keep: 1.0,
             partial: false,
@@ -113,7 +113,7 @@ impl Branch {
             outstanding: 0,
             depth_limit: self.depth_limit,
             clock: self.clock,
-            began_ms: self.began_ms,
+            generation: self.generation,
             nonce: random() as u32,
             keep: self.keep,
             partial: self.partial,
@@ -173,8 +173,7 @@ impl Branch {
             return Err(refusal);
         }
         self.clock.receive(other.clock);
-        // Unknown on either side is unknown: it may be earlier than what the other side knows.
-        self.began_ms = self.began_ms.zip(other.began_ms).map(|(mine, theirs)| mine.min(theirs));
+        self.generation = self.generation.min(other.generation);
         self.keep = self.keep.min(other.keep);
         if self.unknown.is_empty() {
             self.unknown = other.unknown;

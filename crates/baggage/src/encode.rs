@@ -10,6 +10,7 @@ use crate::branch::{Branch, first_root};
 use crate::clock::Hlc;
 use crate::cut::{budget_bytes, cut_newest};
 use crate::error::{BaggageError, malformed};
+use crate::generation;
 use crate::instance::{Instance, Instances, copies};
 use crate::layout::peek_key;
 use crate::section::Section;
@@ -154,8 +155,8 @@ fn write_branch(branch: &Branch, asked: Option<&Asked>) -> Vec<u8> {
     }
     write_bags(&mut bytes, 8, &branch.active);
     branch.frozen.iter().filter(new).for_each(|instance| write_instance(&mut bytes, instance));
+    bytes.varint_field(10, branch.generation);
     if asked.is_none() {
-        bytes.varint_field(10, branch.began_ms.unwrap_or(0));
         bytes.extend_from_slice(&branch.unknown);
     } else {
         bytes.varint_field(ANSWER_FIELD, 1);
@@ -207,7 +208,7 @@ fn read_branch(bytes: &Slice, sent: Option<&Branch>) -> Result<Box<Branch>, Bagg
             7 => branch.keep = fraction(f64::from_bits(field.fixed64()?))?,
             8 => take_bag(bytes, field.bytes()?, &mut branch.active)?,
             9 => branch.frozen.push(read_instance(bytes, field.bytes()?)?),
-            10 => branch.began_ms = Some(field.varint()?).filter(|ms| *ms > 0),
+            10 => branch.generation = field.varint()?,
             ANSWER_FIELD => answer = field.varint()? != 0,
             SIGNATURE_FIELD => signed = true,
             _ => branch.unknown.extend_from_slice(field.raw),
@@ -225,7 +226,10 @@ fn read_branch(bytes: &Slice, sent: Option<&Branch>) -> Result<Box<Branch>, Bagg
     // What an anonymous branch gathered itself has to be sealed before it travels, a signature ends
     // where it was looked at, and an answer is understood only by who asked.
     let sealed = !branch.share.is_empty() || branch.active.is_empty();
-    branch.came = (sealed && !signed && !answer).then(|| bytes.clone());
+    let generation = generation::at_arrival(branch.generation);
+    let same = sealed && !signed && !answer && generation == branch.generation;
+    branch.came = same.then(|| bytes.clone());
+    branch.generation = generation;
     if !branch.frozen.is_sorted_by_key(|instance| instance.uid) {
         branch.frozen.sort_by_key(|instance| instance.uid);
     }
@@ -235,8 +239,8 @@ fn read_branch(bytes: &Slice, sent: Option<&Branch>) -> Result<Box<Branch>, Bagg
 
 /// Adds what an answer leaves out.
 fn restore(branch: &mut Branch, sent: &Branch) {
-    let Branch { request, root, keep, began_ms, clock, .. } = *sent;
-    (branch.request, branch.root, branch.keep, branch.began_ms) = (request, root, keep, began_ms);
+    let Branch { request, root, keep, clock, .. } = *sent;
+    (branch.request, branch.root, branch.keep) = (request, root, keep);
     branch.clock.receive(clock);
     branch.unknown.clone_from(&sent.unknown);
     if branch.frozen.is_empty() {
@@ -328,7 +332,7 @@ mod tests {
         #[prost(message, repeated, tag = "9")]
         frozen: Vec<Frozen>,
         #[prost(uint64, tag = "10")]
-        began_ms: u64,
+        generation: u64,
     }
 
     #[derive(Clone, PartialEq, Message)]
@@ -366,7 +370,7 @@ mod tests {
 
     /// A branch with everything that an envelope can hold, and its parent.
     fn sample() -> (Baggage, Baggage) {
-        let mut parent = Baggage::of(Branch { began_ms: Some(1_790_000_000_000), ..Branch::root() });
+        let mut parent = Baggage::of(Branch { generation: 1_790_000_000_000, ..Branch::root() });
         parent.keep_at_most(0.25);
         pack(&mut parent, 4);
         let mut child = parent.fork();
@@ -401,7 +405,7 @@ mod tests {
                 baggage.unpack(key(number as u32)).map(|rows| rows.into_owned())
             })
         };
-        let known = |baggage: &Baggage| (baggage.request(), baggage.share(), baggage.began_ns());
+        let known = |baggage: &Baggage| (baggage.request(), baggage.share(), baggage.generation());
         let before = (seen(&child), known(&child));
         let bytes = child.encode();
         let after = decoded(&bytes);

@@ -29,9 +29,9 @@
 //! # Ok::<(), pivot_baggage::BaggageError>(())
 //! ```
 //!
-//! Reading order: [`share`], [`clock`], [`bag`], `instance`, `branch`, [`baggage`], [`cut`], `number`, `column`,
-//! `rows`, `table`, `section`, `layout`, [`encode`], [`mod@answer`],
-//! [`current`], [`future`], [`mod@losses`], [`mod@leaks`].
+//! Reading order: [`share`], [`clock`], [`bag`], `instance`, `branch`, [`generation`], [`baggage`], [`cut`],
+//! `number`, `column`, `rows`, `table`, `section`, `layout`, [`encode`], [`mod@answer`], [`current`],
+//! [`future`], [`mod@losses`], [`mod@leaks`].
 
 pub mod answer;
 pub mod bag;
@@ -47,6 +47,7 @@ pub mod ending;
 pub mod error;
 pub mod fan;
 pub mod future;
+pub mod generation;
 mod instance;
 mod layout;
 pub mod leaks;
@@ -65,7 +66,7 @@ mod wire;
 
 pub use answer::{Asked, Sent};
 pub use bag::{Bag, Merged, Slot};
-pub use baggage::{Baggage, Joined, carrying, set_carrying};
+pub use baggage::{Baggage, Joined};
 pub use clock::{Hlc, Stamp};
 pub use current::{Scope, enter_request, in_request, with_current};
 pub use cut::{DEFAULT_BUDGET, HARD_LIMIT, budget_bytes, set_budget_bytes};
@@ -74,6 +75,7 @@ pub use ending::{Ending, carried};
 pub use error::BaggageError;
 pub use fan::Fan;
 pub use future::{Carried, Forked, FutureExt, InBaggage, carried_future, forked};
+pub use generation::{carrying, set_carrying};
 pub use leaks::{Fault, Leak, leaks};
 pub use losses::{Losses, losses};
 pub use share::Share;

@@ -334,6 +334,11 @@ impl Program {
         out
     }
 
+    /// The names of the optimiser rules that changed something, in the order in which they ran.
+    pub fn fired(&self) -> &[&'static str] {
+        &self.fired
+    }
+
     /// The plan as it runs.
     pub fn plan(&self) -> String {
         self.plan.to_string()

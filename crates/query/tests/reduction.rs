@@ -111,7 +111,7 @@ fn fire(
     for advice in advice.iter().filter(|advice| advice.tracepoint == tracepoint) {
         let linked = Linked::link(advice, &names).unwrap();
         let observed = linked.sources.iter().map(value).collect();
-        match run(&linked, observed, Some(baggage), &mut Loss::default()) {
+        match run(&linked, observed, Some(baggage), 0, &mut Loss::default()) {
             Some(Effect::Pack(bag, keep, slots)) => packed.push((bag, keep, slots)),
             Some(Effect::Emit(emission)) => part.add(&emission),
             None => {}
