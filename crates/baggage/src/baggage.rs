@@ -270,6 +270,11 @@ impl Baggage {
         }))
     }
 
+    /// The queries of which it carries bags, one for each bag.
+    pub fn queries(&self) -> impl Iterator<Item = QueryId> {
+        self.branch().into_iter().flat_map(|branch| branch.bags().map(|(key, _)| key.query))
+    }
+
     /// Drops the bags of queries that were retired.
     pub fn retire(&mut self, is_retired: impl Fn(QueryId) -> bool) {
         if !self.is_unborn() {

@@ -31,7 +31,7 @@
 //!
 //! Reading order: [`share`], [`clock`], [`bag`], `instance`, `branch`, [`generation`], [`baggage`], [`cut`],
 //! `number`, `column`, `rows`, `table`, `section`, `layout`, [`encode`], [`mod@answer`], [`current`],
-//! [`future`], [`mod@losses`], [`mod@leaks`].
+//! [`future`], [`mod@losses`], [`held`], [`mod@leaks`].
 
 pub mod answer;
 pub mod bag;
@@ -48,6 +48,7 @@ pub mod error;
 pub mod fan;
 pub mod future;
 pub mod generation;
+pub mod held;
 mod instance;
 mod layout;
 pub mod leaks;
@@ -76,6 +77,7 @@ pub use error::BaggageError;
 pub use fan::Fan;
 pub use future::{Carried, Forked, FutureExt, InBaggage, carried_future, forked};
 pub use generation::{carrying, set_carrying};
+pub use held::{HeldBack, held_back};
 pub use leaks::{Fault, Leak, leaks};
 pub use losses::{Losses, losses};
 pub use share::Share;

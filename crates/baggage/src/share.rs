@@ -78,6 +78,13 @@ impl Share {
 
     /// Adds another share.
     pub fn unite(&mut self, other: &Share) {
+        if let ([mine], [theirs]) = (self.pieces.as_mut_slice(), other.pieces.as_slice()) {
+            let parent = Piece::parent((*mine).min(*theirs), (*mine).max(*theirs));
+            if let Some(parent) = parent {
+                *mine = parent;
+                return;
+            }
+        }
         if other.is_empty() || self.contains(other) {
             return;
         }

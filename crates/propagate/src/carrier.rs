@@ -102,17 +102,20 @@ fn value(text: String) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Sends what the current branch holds through hops that only forward W3C `baggage`.
-pub(crate) fn put_bridge(headers: &mut HeaderMap, baggage: &Baggage, key: Option<&Key>) {
+/// Sends what the current branch holds through hops that only forward W3C `baggage`. False, which is
+/// counted, if there is no room.
+pub(crate) fn put_bridge(headers: &mut HeaderMap, baggage: &Baggage, key: Option<&Key>) -> bool {
     let room = BRIDGE_BYTES - key.map_or(0, |_| Key::BYTES);
     let bytes = baggage.encode_detached(budget_bytes().min(room));
-    if bytes.is_empty() || bytes.len() > room {
-        return;
+    if bytes.is_empty() {
+        return true;
+    }
+    if bytes.len() > room {
+        losses::note_held_back();
+        return false;
     }
     let member = format!("{}={}", w3c::NAME, URL_SAFE_NO_PAD.encode_to_string(signed(bytes, key)));
-    if let Some(member) = value(member) {
-        w3c::put(headers, &member);
-    }
+    value(member).is_some_and(|member| w3c::put(headers, &member))
 }
 
 /// Takes what arrived with a request. Whatever cannot be read is counted and left out.
