@@ -53,8 +53,9 @@ pub fn groups(groups: &Groups) -> Vec<u8> {
 
 /// What is missing.
 pub fn loss(loss: &Loss) -> wire::Loss {
-    let Loss { dropped, errors, truncated, uncertain, outside_request, throttled, away_ns } = *loss;
-    wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled, away_ns }
+    let Loss { dropped, errors, truncated, uncertain, outside_request, throttled, away_ns, held_back } =
+        *loss;
+    wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled, away_ns, held_back }
 }
 
 /// The program of a stage.
