@@ -1,4 +1,26 @@
 //! More traps: what the application's subscriber gets, whoever is in its way.
+//!
+//! | trap | test |
+//! |---|---|
+//! | a level for all hides callsites for good | `bridge`: callsites below the subscriber's level |
+//! | a filter for all hides them from layers | `bridge`: a global filter; here: every subscriber |
+//! | *never* of one layer is *never* for all | `layer`: the layer sees what is woven |
+//! | a layer without a filter makes disabled callsites slow | `layer`: callsites that others disabled |
+//! | filters keep their answer for the next question (#2519) | `bridge`, `layer`, here: every subscriber |
+//! | callsites register while others ask again (#3269) | `global`: callsites register while weaving |
+//! | the thread that asks again has another subscriber (#3614) | here and `layer`: weaving on a thread |
+//! | a global subscriber is not guarded against itself | `global`: an event that a field causes |
+//! | several dispatchers turn *always* into *sometimes* | here: a second dispatcher |
+//! | filters that are reloaded, layers that are not there (#2413) | here: every subscriber, a filter |
+//! | callsites behind `enabled!` are not reached | here: code behind a question |
+//! | callsites made at run time | here: callsites made at run time |
+//! | a registry's ids use all bits | here: no id of the registry |
+//! | others look for their subscriber, and are told their dispatcher | `bridge`: others find; here: learns |
+//! | `%x`, `?x` and numbers of all widths | `bridge`: values keep, values of every type |
+//! | fields recorded later | `bridge`: the end of a span |
+//! | records of `log` have no callsite | `bridge`, `global`: records |
+//! | two threads inside of one span | `carriers`, `carrier_law` |
+//! | asking again is linear in callsites | `many` |
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod harness;

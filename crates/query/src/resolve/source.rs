@@ -9,6 +9,10 @@ use crate::suggest::nearest;
 use crate::syntax::ast::{Expr as Written, Name, NamePattern, Source, SourceKind, Span, Which};
 use pivot_advice::{Binary, Expr, Keep, Type};
 
+/// Why a name may be right that nobody knows.
+const UNREACHED: &str =
+    "a callsite of `tracing` is known once it was reached, and not at all if its level was compiled out";
+
 /// The most tracepoints that a pattern may match.
 const MAX_MATCHES: usize = 1_000;
 
@@ -172,7 +176,12 @@ impl Resolver<'_> {
         let with = self.with.iter().map(|(name, _)| name.as_str());
         let found = nearest(name, functions.chain(known()).chain(queries).chain(with));
         let warning = Diagnostic::warning(span.clone(), format!("nobody exports `{name}` yet"));
-        self.report(warning.detail("the query stays pending here").suggest(found));
+        let warning = warning.detail("the query stays pending here");
+        self.report(match found {
+            // A path is most often that of a callsite of `tracing`.
+            None if name.contains("::") => warning.hint(UNREACHED),
+            found => warning.suggest(found),
+        });
         if !self.pending.iter().any(|pending| pending == name) {
             self.pending.push(name.to_owned());
         }
