@@ -62,6 +62,7 @@ struct Told {
     generation: Option<u64>,
     problems: Vec<wire::Problem>,
     statuses: Vec<Status>,
+    lost: wire::Lost,
     /// How many of the tracepoints that became known later.
     registered: usize,
 }
@@ -259,6 +260,11 @@ impl Link {
             // What was registered between the two calls is in `new`, and is told once more.
             self.told.registered = registered;
             connection.send(from_agent::Kind::Exported(message::exported(&new)));
+        }
+        let lost = message::lost();
+        if lost != self.told.lost {
+            self.told.lost = lost;
+            connection.send(from_agent::Kind::Lost(lost));
         }
         let statuses = pivot_agent::statuses();
         if statuses != self.told.statuses {

@@ -209,3 +209,21 @@ fn a_query_that_panics_is_reported_as_put_away() {
     });
     assert!(away_ns.away_ns <= PATIENCE.as_nanos() as u64, "{away_ns:?}");
 }
+
+#[test]
+fn what_a_process_loses_whatever_the_query_is_told() {
+    struct Curious;
+    impl std::fmt::Display for Curious {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            pivot_agent::tracepoint!("Uplink.curious", n: u64 = 7);
+            f.write_str("curious")
+        }
+    }
+    let bench = Bench::start("Uplink.curious", |config| config);
+    pivot_agent::tracepoint!("Uplink.curious", n = %Curious);
+    let skipped = bench.hear(|kind| match kind {
+        Kind::Lost(lost) => Some(lost.skipped),
+        _ => None,
+    });
+    assert!(skipped > 0);
+}

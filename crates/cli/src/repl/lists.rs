@@ -63,7 +63,8 @@ pub(super) fn fields(tracepoint: &Tracepoint) -> Table {
 
 /// Agents that are connected or were.
 pub(super) fn agents(found: &[wire::Agent]) -> Table {
-    let headings = ["!host", "!process", ">pid", "!state", ">tracepoints", "!connected", "!last heard"];
+    let headings =
+        ["!host", "!process", ">pid", "!state", ">tracepoints", "!connected", "!last heard", "lost"];
     let mut table = Table::with_headings(&headings);
     for agent in found {
         let state = match (agent.state(), agent.converged) {
@@ -81,9 +82,28 @@ pub(super) fn agents(found: &[wire::Agent]) -> Table {
             grouped(&agent.tracepoints.to_string()).into(),
             quiet(age(agent.connected_ns)),
             quiet(age(agent.last_heard_ns)),
+            warning(&lost(&agent.lost.unwrap_or_default())),
         ]);
     }
     table
+}
+
+/// What a process has lost, whatever the query; empty if nothing.
+fn lost(found: &wire::Lost) -> String {
+    let counts = [
+        (found.skipped, "events skipped"),
+        (found.duplicate, "baggage twice"),
+        (found.foreign, "baggage of others"),
+        (found.mismatched, "bags of two shapes"),
+        (found.overflowed, "beyond the budget of a request"),
+        (found.malformed, "baggage unreadable"),
+        (found.unsigned, "baggage unsigned"),
+        (found.outside, "outside requests"),
+        (found.held_back, "messages without baggage"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let words = counts.map(|(count, what)| format!("{} {what}", grouped(&count.to_string())));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// The backslash commands.
