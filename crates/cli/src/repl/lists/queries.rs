@@ -35,7 +35,7 @@ impl Rates {
 
 fn rate(per_second: f64) -> String {
     match per_second {
-        x if x == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         x if x < 9.95 => format!("{x:.1}"),
         x => grouped(&format!("{x:.0}")),
     }
@@ -43,7 +43,7 @@ fn rate(per_second: f64) -> String {
 
 fn percent(fraction: f64) -> String {
     match fraction * 100.0 {
-        x if x == 0.0 => "0 %".to_owned(),
+        0.0 => "0 %".to_owned(),
         x if x < 0.01 => "<0.01 %".to_owned(),
         x => format!("{x:.2} %"),
     }
