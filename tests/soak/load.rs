@@ -83,13 +83,12 @@ fn request(done: &Done, n: &mut u64) {
     let other = branch.map(|branch| {
         let own = pivot::baggage::with_current(|baggage| baggage.map(|own| std::mem::replace(own, branch)));
         work(done, (draw / 7) % KINDS, draw % 89);
-        let branch = pivot::baggage::with_current(|b| b.zip(own).map(|(b, own)| std::mem::replace(b, own)));
-        branch
+        pivot::baggage::with_current(|b| b.zip(own).map(|(b, own)| std::mem::replace(b, own)))
     });
     if let Some(Some(other)) = other {
         pivot::baggage::with_current(|baggage| baggage.map(|baggage| baggage.join(other)));
     }
-    if draw % 3 == 0 {
+    if draw.is_multiple_of(3) {
         let _ = risky(draw % 11);
     }
     pivot::tracepoint!("Soak.end", size: u64 = draw % 4_096);

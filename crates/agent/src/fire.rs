@@ -42,11 +42,13 @@ impl Event<'_> {
     /// Runs advice that leaves the baggage alone.
     fn run(&mut self, woven: &Woven) {
         for knot in &woven.advice {
-            let begun = self.begin(knot);
-            if let (Some(Look::ALL), Some(lean)) = (begun, &knot.lean) {
+            if let Some(lean) = &knot.lean
+                && knot.standing.looks_at_all()
+            {
                 self.run_lean(knot, lean);
                 continue;
             }
+            let begun = self.begin(knot);
             if let Some(observed) = begun.and_then(|look| self.observe(knot, look)) {
                 self.step(knot, observed, None, &mut Vec::new());
             }

@@ -6,7 +6,7 @@
 
 use crate::emit::Cost;
 use crate::weave::Problem;
-use pivot_advice::{Advice, QueryId};
+use pivot_advice::{Advice, Instruction, QueryId};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -119,6 +119,12 @@ impl Standing {
         self.since.load(Ordering::Relaxed)
     }
 
+    /// Whether it may run, and looks at every request.
+    #[inline(always)]
+    pub(crate) fn looks_at_all(&self) -> bool {
+        self.is_on() && self.weight() == 1
+    }
+
     /// Puts the query away: it has panicked.
     #[cold]
     pub(crate) fn quarantine(&self, message: String) {
@@ -136,6 +142,8 @@ struct Entry {
     is_put_away: bool,
     problems: Vec<String>,
     pending: bool,
+    /// Whether any of its advice packs.
+    packs: bool,
     used: f64,
 }
 
@@ -149,6 +157,7 @@ impl Entry {
             is_put_away: false,
             problems: Vec::new(),
             pending: false,
+            packs: false,
             used: 0.0,
         }
     }
@@ -227,10 +236,12 @@ impl Standings {
     /// Forgets queries that are not wanted any more, and takes new ones in.
     pub(crate) fn keep_only(&mut self, desired: &[Advice], since: &BTreeMap<QueryId, u64>) {
         self.0.retain(|query, _| desired.iter().any(|advice| advice.query == *query));
+        self.0.values_mut().for_each(|entry| entry.packs = false);
         for advice in desired {
             let entry = self.0.entry(advice.query).or_insert_with(Entry::new);
             let since = since.get(&advice.query).copied().unwrap_or_default();
             entry.standing.since.store(since, Ordering::Relaxed);
+            entry.packs |= matches!(advice.instructions.last(), Some(Instruction::Pack { .. }));
         }
     }
 
@@ -268,6 +279,13 @@ impl Standings {
     /// The queries that do not run, although their tracepoints are here: nobody sees what they miss.
     pub(crate) fn away(&self, disabled: bool) -> Vec<QueryId> {
         self.0.iter().filter(|(_, entry)| entry.is_away(disabled)).map(|(query, _)| *query).collect()
+    }
+
+    /// The least generation that brought a query which is away and would pack: no request that comes here
+    /// meets all of the advice of that generation.
+    pub(crate) fn away_since(&self, disabled: bool) -> Option<u64> {
+        let away = self.0.values().filter(|entry| entry.packs && entry.is_away(disabled));
+        away.map(|entry| entry.standing.since()).min()
     }
 
     /// Has a query look at one request in so many, until its budget says otherwise.
@@ -404,5 +422,25 @@ mod tests {
         assert!(standings.running(query(1)).is_none());
         standings.keep_only(&[], &BTreeMap::new());
         assert!(standings.statuses(false).is_empty());
+    }
+
+    #[test]
+    fn a_query_that_packs_and_is_away_leaves_a_gap_since_it_came() {
+        let bag = pivot_advice::BagKey { query: query(1), stage: 1 };
+        let pack = Instruction::Pack { bag, keep: pivot_advice::Keep::All, keys: vec![], folds: vec![] };
+        let advice = |number, instructions| Advice {
+            query: query(number),
+            stage: 1,
+            tracepoint: "T".into(),
+            instructions,
+        };
+        let mut standings = Standings::new();
+        let since = BTreeMap::from([(query(1), 7), (query(2), 5)]);
+        standings.keep_only(&[advice(1, vec![pack]), advice(2, vec![])], &since);
+        assert_eq!((standings.away_since(false), standings.away(false).len()), (None, 0));
+        pass(&mut standings, 6, 1e4);
+        assert_eq!((standings.away_since(false), standings.away(false).len()), (Some(7), 2));
+        pass(&mut standings, 10, 0.0);
+        assert_eq!(standings.away_since(false), None);
     }
 }

@@ -188,8 +188,9 @@ const fn are_equal(a: &[u8], b: &[u8]) -> bool {
     i == a.len() && i == b.len()
 }
 
-/// Takes in the tracepoints of a library that was loaded as the program ran and that has a copy of
-/// this crate's slices: what it finds in its own [`TRACEPOINTS_V0`].
+/// Takes in the tracepoints of a library that was loaded as the program ran and that shares this crate's
+/// code with it but has slices of its own: what it finds in its own [`TRACEPOINTS_V0`]. A library with a
+/// copy of the crate is an agent of its own instead.
 pub fn adopt(tracepoints: &[&'static Tracepoint]) {
     if crate::fork::is_forked() {
         return;

@@ -192,6 +192,13 @@ pub fn away() -> Vec<QueryId> {
     weaving.standings.away(weaving.disabled)
 }
 
+/// The least generation that brought a query which would pack here and is [`away`]: what no request that
+/// comes through this process meets all advice of.
+pub fn away_since() -> Option<u64> {
+    let weaving = weaving();
+    weaving.standings.away_since(weaving.disabled)
+}
+
 /// Has a query look at one request in so many, until its budget says otherwise.
 pub fn look_at_one_in(query: QueryId, requests: u32) {
     weaving().standings.look_at_one_in(query, requests);

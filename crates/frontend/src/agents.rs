@@ -94,6 +94,7 @@ async fn receive(
             }
             Some(Kind::Woven(woven)) => state.woven(incarnation, connection, woven, now_ns()),
             Some(Kind::Exported(exported)) => state.exported(incarnation, connection, exported, now_ns()),
+            Some(Kind::Lost(lost)) => state.lost(incarnation, connection, lost, now_ns()),
             Some(Kind::Goodbye(_)) => state.goodbye(incarnation, connection, now_ns()),
             Some(Kind::Hello(_)) => {
                 return Some((outbox, Status::invalid_argument("hello was said before")));

@@ -162,6 +162,7 @@ impl Frontend for ClientsService {
             last_heard_ns: agent.last_heard_ns,
             converged: agent.is_connected() && agent.woven >= state.generation(),
             held_back: agent.held_back.clone(),
+            lost: Some(agent.lost),
         });
         Ok(Response::new(wire::ListAgentsResponse { agents: agents.collect() }))
     }

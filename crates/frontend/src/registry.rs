@@ -56,6 +56,8 @@ pub(crate) struct Agent {
     pub(crate) statuses: Vec<wire::QueryStatus>,
     /// Messages that it sent without baggage.
     pub(crate) held_back: Vec<wire::HeldBack>,
+    /// What it has lost, whatever the query.
+    pub(crate) lost: wire::Lost,
     pub(crate) watermark_ns: i64,
     highest: Option<u64>,
     /// Whether a new report came on this connection.
@@ -139,6 +141,7 @@ impl Registry {
             problems: Vec::new(),
             statuses: Vec::new(),
             held_back: Vec::new(),
+            lost: known.as_ref().map(|known| known.lost).unwrap_or_default(),
             watermark_ns: known.as_ref().map_or(0, |known| known.watermark_ns),
             highest: known.and_then(|known| known.highest),
             resumed: false,

@@ -144,6 +144,13 @@ impl State {
         }
     }
 
+    /// Notes what an agent has lost so far.
+    pub(crate) fn lost(&mut self, incarnation: u64, connection: u64, lost: wire::Lost, now_ns: i64) {
+        if let Some(agent) = self.registry.on(incarnation, connection) {
+            (agent.last_heard_ns, agent.lost) = (now_ns, lost);
+        }
+    }
+
     /// Notes that an agent leaves.
     pub(crate) fn goodbye(&mut self, incarnation: u64, connection: u64, now_ns: i64) {
         if let Some(agent) = self.registry.on(incarnation, connection) {

@@ -70,6 +70,6 @@ fn queries_come_and_go_and_nothing_grows_or_is_counted_wrong() {
     assert_eq!(numbers(&seen.counted[1]), [done.joined()]);
     assert!(seen.loss.is_zero(), "{:?}", seen.loss);
     assert!(seen.queries > 1_000 && seen.rows > 1_000, "{} queries", seen.queries);
-    memory.check();
+    memory.check(16);
     drop(agent);
 }

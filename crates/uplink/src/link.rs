@@ -62,6 +62,7 @@ struct Told {
     generation: Option<u64>,
     problems: Vec<wire::Problem>,
     statuses: Vec<Status>,
+    lost: wire::Lost,
     /// How many of the tracepoints that became known later.
     registered: usize,
 }
@@ -260,6 +261,11 @@ impl Link {
             self.told.registered = registered;
             connection.send(from_agent::Kind::Exported(message::exported(&new)));
         }
+        let lost = message::lost();
+        if lost != self.told.lost {
+            self.told.lost = lost;
+            connection.send(from_agent::Kind::Lost(lost));
+        }
         let statuses = pivot_agent::statuses();
         if statuses != self.told.statuses {
             self.tell_woven(connection, statuses);
@@ -282,8 +288,10 @@ impl Link {
     }
 
     fn say_what_is_woven(&self) {
-        let woven = self.generation.filter(|_| !pivot_agent::is_disabled());
-        generation::set_here(woven.unwrap_or(0));
+        let woven = self.generation.filter(|_| !pivot_agent::is_disabled()).unwrap_or(0);
+        // Of a query that rests or was put away here nothing is packed.
+        let whole = pivot_agent::away_since().map_or(woven, |since| woven.min(since.saturating_sub(1)));
+        generation::set_here(whole);
     }
 
     /// A window is over.
@@ -296,11 +304,13 @@ impl Link {
             self.governed = Instant::now();
             let elapsed_ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
             pivot_agent::govern(&std::mem::take(&mut self.costs), elapsed_ns);
+            self.say_what_is_woven();
         }
     }
 
     fn cut(&mut self) {
         let mut drained = pivot_agent::drain();
+        // What rests or was put away misses events that nobody counts.
         let passed = std::mem::replace(&mut self.cut, Instant::now()).elapsed();
         for query in pivot_agent::away() {
             let part = drained.entry(query).or_insert_with(Part::empty);

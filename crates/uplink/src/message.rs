@@ -29,6 +29,21 @@ pub(crate) fn exported(new: &[Exports]) -> wire::Exported {
     wire::Exported { catalogue: new.iter().map(to_wire::exports).collect() }
 }
 
+/// What this process has lost so far, whatever the query.
+pub(crate) fn lost() -> wire::Lost {
+    let found = pivot_baggage::losses();
+    wire::Lost {
+        skipped: pivot_agent::skipped(),
+        duplicate: found.duplicate,
+        foreign: found.foreign,
+        mismatched: found.mismatched,
+        overflowed: found.overflowed,
+        malformed: found.malformed,
+        unsigned: found.unsigned,
+        outside: found.outside,
+    }
+}
+
 pub(crate) fn status(status: &Status) -> wire::QueryStatus {
     use wire::query_status::State as Wire;
     let state = match status.state {

@@ -202,4 +202,28 @@ fn a_query_that_panics_is_reported_as_put_away() {
     pivot_agent::tracepoint!("Uplink.dangerous", n: u64 = 1 / std::hint::black_box(zero));
     let status = bench.hear_state(State::Quarantined);
     assert!(status.detail.contains("Uplink.dangerous"), "{status:?}");
+    // What it misses from now on nobody counts, so its windows say for how long it was away.
+    let away_ns = bench.hear(|kind| match kind {
+        Kind::Report(report) => report.parts.into_iter().find_map(|part| part.loss.filter(|l| l.away_ns > 0)),
+        _ => None,
+    });
+    assert!(away_ns.away_ns <= PATIENCE.as_nanos() as u64, "{away_ns:?}");
+}
+
+#[test]
+fn what_a_process_loses_whatever_the_query_is_told() {
+    struct Curious;
+    impl std::fmt::Display for Curious {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            pivot_agent::tracepoint!("Uplink.curious", n: u64 = 7);
+            f.write_str("curious")
+        }
+    }
+    let bench = Bench::start("Uplink.curious", |config| config);
+    pivot_agent::tracepoint!("Uplink.curious", n = %Curious);
+    let skipped = bench.hear(|kind| match kind {
+        Kind::Lost(lost) => Some(lost.skipped),
+        _ => None,
+    });
+    assert!(skipped > 0);
 }

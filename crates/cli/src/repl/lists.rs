@@ -67,6 +67,8 @@ pub(super) fn agents(found: &[wire::Agent]) -> Table {
     let mut headings = headings.to_vec();
     let holds_back = found.iter().any(|agent| !agent.held_back.is_empty());
     headings.extend(holds_back.then_some("baggage held back"));
+    let loses = found.iter().any(|agent| agent.lost.is_some_and(|lost| lost != wire::Lost::default()));
+    headings.extend(loses.then_some("lost"));
     let mut table = Table::with_headings(&headings);
     for agent in found {
         let state = match (agent.state(), agent.converged) {
@@ -85,9 +87,28 @@ pub(super) fn agents(found: &[wire::Agent]) -> Table {
             quiet(age(agent.connected_ns)),
             quiet(age(agent.last_heard_ns)),
         ];
-        table.push(known.into_iter().chain(holds_back.then(|| held_back(&agent.held_back))));
+        let held_back = holds_back.then(|| held_back(&agent.held_back));
+        let lost = loses.then(|| warning(&lost(&agent.lost.unwrap_or_default())));
+        table.push(known.into_iter().chain(held_back).chain(lost));
     }
     table
+}
+
+/// What a process has lost, whatever the query; empty if nothing.
+fn lost(found: &wire::Lost) -> String {
+    let counts = [
+        (found.skipped, "events skipped"),
+        (found.duplicate, "baggage twice"),
+        (found.foreign, "baggage of others"),
+        (found.mismatched, "bags of two shapes"),
+        (found.overflowed, "beyond the budget of a request"),
+        (found.malformed, "baggage unreadable"),
+        (found.unsigned, "baggage unsigned"),
+        (found.outside, "outside requests"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let words = counts.map(|(count, what)| format!("{} {what}", grouped(&count.to_string())));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// From which hosts baggage was held back, those with the most messages first.

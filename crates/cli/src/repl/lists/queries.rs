@@ -21,7 +21,9 @@ impl Rates {
     /// Events a second, time for each, part of a core, bytes packed a second.
     fn cells(&self) -> [Cell; 4] {
         let wire::Cost { events, busy_ns, packed_bytes, .. } = self.cost;
-        let each = busy_ns.checked_div(events).map(|ns| duration(i64::try_from(ns).unwrap_or(i64::MAX)));
+        // Few events may all have gone untimed.
+        let each = busy_ns.checked_div(events).filter(|ns| *ns > 0);
+        let each = each.map(|ns| duration(i64::try_from(ns).unwrap_or(i64::MAX)));
         [
             rate(self.per_second(events)).into(),
             each.unwrap_or_else(|| "-".into()).into(),
@@ -33,7 +35,7 @@ impl Rates {
 
 fn rate(per_second: f64) -> String {
     match per_second {
-        x if x == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         x if x < 9.95 => format!("{x:.1}"),
         x => grouped(&format!("{x:.0}")),
     }
@@ -41,7 +43,7 @@ fn rate(per_second: f64) -> String {
 
 fn percent(fraction: f64) -> String {
     match fraction * 100.0 {
-        x if x == 0.0 => "0 %".to_owned(),
+        0.0 => "0 %".to_owned(),
         x if x < 0.01 => "<0.01 %".to_owned(),
         x => format!("{x:.2} %"),
     }
@@ -187,7 +189,7 @@ pub(crate) fn one(query: &wire::Query, columns: usize, paint: Paint) -> Vec<Stri
         return lines;
     }
     lines.push(String::new());
-    lines.extend(agents(query).render(columns, paint));
+    lines.extend(agents(query, columns, paint));
     lines
 }
 
@@ -197,25 +199,43 @@ fn missing(loss: wire::Loss) -> String {
     if words.is_empty() { words } else { format!("missing since install: {words}") }
 }
 
-/// The agents, those first that something is wrong with, then those that it costs most.
-fn agents(query: &wire::Query) -> Table {
-    let headings = ["agent", "!state", ">events/s", ">each", ">core", ">packed/s", ">groups", ">lost", "why"];
+/// The agents, those first that something is wrong with, then those that it costs most. Why something is
+/// wrong stands beside the figures, or below them.
+fn agents(query: &wire::Query, columns: usize, paint: Paint) -> Vec<String> {
+    let wide = columns >= WIDE;
+    let mut headings =
+        vec!["!agent", "!state", ">events/s", ">each", ">core", ">packed/s", ">groups", ">lost"];
+    headings.extend(wide.then_some("why"));
     let mut table = Table::with_headings(&headings);
     let mut agents: Vec<&wire::AgentStatus> = query.agents.iter().collect();
     let busy = |agent: &wire::AgentStatus| agent.recent.unwrap_or_default().busy_ns;
     agents.sort_by_key(|agent| std::cmp::Reverse((badness(state_of(agent)), busy(agent))));
-    for agent in agents {
+    let why = |agent: &wire::AgentStatus| escaped(agent.status.as_ref().map_or("", |status| &status.detail));
+    for agent in &agents {
         let state = state_of(agent);
         let rates = Rates { cost: agent.recent.unwrap_or_default(), seconds: seconds(query) };
-        let mut row =
-            vec![escaped(&agent.agent).into(), Cell { text: word(state).into(), style: style(state) }];
+        let name = if wide { agent.agent.as_str() } else { without_pid(&agent.agent) };
+        let mut row = vec![escaped(name).into(), Cell { text: word(state).into(), style: style(state) }];
         row.extend(rates.cells());
         row.push(grouped(&agent.groups.to_string()).into());
         row.push(lost(agent.loss.unwrap_or_default()));
-        row.push(quiet(&escaped(agent.status.as_ref().map_or("", |status| &status.detail))));
+        row.extend(wide.then(|| quiet(&why(agent))));
         table.push(row);
     }
-    table
+    let lines = table.render(columns, paint);
+    if wide {
+        return lines;
+    }
+    let (headings, rows) = lines.split_at(2);
+    let below = agents.iter().map(|agent| Some(why(agent)).filter(|why| !why.is_empty()));
+    let below = below.map(|why| why.map(|why| paint.style(Style::Quiet, &cut(&format!("  {why}"), columns))));
+    let rows = rows.iter().cloned().zip(below).flat_map(|(row, below)| std::iter::once(row).chain(below));
+    headings.iter().cloned().chain(rows).collect()
+}
+
+/// `process@host` of `process@host:pid`.
+fn without_pid(agent: &str) -> &str {
+    agent.rsplit_once(':').map_or(agent, |(name, _)| name)
 }
 
 fn quiet(text: &str) -> Cell {
@@ -224,6 +244,7 @@ fn quiet(text: &str) -> Cell {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::text::width;
 
@@ -283,6 +304,12 @@ mod tests {
             let place = |text: &str| lines.iter().position(|line| line.contains(text));
             assert!(place("throttled").is_some() && place("throttled") < place("active"), "{lines:#?}");
         }
+        let lines = one(&query(), 80, Paint::Plain);
+        let place = lines.iter().position(|line| line == "  looks at one request in 12").unwrap();
+        assert_eq!(
+            lines[place - 1],
+            "datanode@dn-2  throttled    18,000  350 ns  0.63 %   246 KiB       4  4,000"
+        );
         let lines = one(&query(), 160, Paint::Plain);
         assert!(lines.iter().any(|line| line.ends_with("looks at one request in 12")), "{lines:#?}");
         assert!(
