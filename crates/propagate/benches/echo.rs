@@ -333,7 +333,11 @@ fn main() {
         });
     }
     for tuples in [0, 1, 8, 64] {
-        println!("{tuples} tuples: {} bytes before base64", carrying(tuples).fork().encode().len());
+        let (request, _) = carrying(tuples).fork().send().unwrap();
+        let server = Baggage::decode(&request).unwrap();
+        let asked = server.asked();
+        let reply = server.answer(asked.as_ref()).len();
+        println!("{tuples} tuples: {} bytes there and {reply} back, before base64", request.len());
     }
     for at_once in [1, 64] {
         let mut cpu = vec![Vec::new(); KINDS.len()];
