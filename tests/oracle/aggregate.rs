@@ -63,10 +63,22 @@ pub(crate) fn value(aggregate: &Aggregate, values: &[Value]) -> Value {
 /// The most values that TOPK and COUNT(DISTINCT x) know exactly.
 const EXACT: usize = 256;
 
-/// Whether an aggregate of these values is a sketch of so many that it has no one value.
+/// Doubles beyond this cancel each other so that their sum depends on their order.
+const LARGE: f64 = 1e12;
+
+/// Whether an aggregate of these values has no one value: it is a sketch of many, or a sum that is rounded.
 pub(crate) fn is_beyond(aggregate: &Aggregate, values: &[Value]) -> bool {
-    let counted = matches!(aggregate, Aggregate::Top(_) | Aggregate::CountDistinct);
-    counted && values.len() > EXACT && distinct(values).len() > EXACT
+    match aggregate {
+        Aggregate::Top(_) | Aggregate::CountDistinct => {
+            values.len() > EXACT && distinct(values).len() > EXACT
+        }
+        Aggregate::Sum | Aggregate::Average => {
+            let large = |x: f64| x.is_finite() && x.abs() > LARGE;
+            let rounded = values.iter().any(|value| matches!(value, Value::F64(_)));
+            rounded && values.len() > 1 && values.iter().filter_map(double).any(large)
+        }
+        _ => false,
+    }
 }
 
 /// The k most frequent values; of equally frequent ones the least.

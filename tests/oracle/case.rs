@@ -87,9 +87,12 @@ impl Case {
         let mut known: Option<Option<Answer>> = None;
         let mut seen: Vec<Vec<Advice>> = Vec::new();
         let mut agreement = Agreement::default();
+        let params = params(&self.query).into_iter();
+        let options = params.fold(Options::default(), |options, (name, value)| options.param(name, value));
+        let compiled = compile_with(&text, &catalog, &options);
+        let compiled = compiled.map_err(|wrong| Wrong::refused(&wrong.to_string()))?;
         for (name, options) in self.plans() {
-            let program = compile_with(&text, &catalog, &options)
-                .map_err(|wrong| Wrong::refused(&wrong.to_string()))?;
+            let program = compiled.replanned(&options);
             let advice = program.advice(query_id());
             if seen.contains(&advice) {
                 continue;
@@ -100,7 +103,7 @@ impl Case {
                 return Ok(Outcome::TooLarge);
             }
             if temporal || known.is_none() {
-                let window = Window { seconds: SECONDS, fraction: None };
+                let window = Window { seconds: SECONDS, fraction: None, events: None };
                 known = Some(Evaluator::new(&query, &dag, &ran.stamps, window).answer(&query));
             }
             let Some(Some(due)) = &known else { return Ok(Outcome::TooLarge) };
@@ -157,18 +160,14 @@ impl Case {
 
     /// Ways to compile the query: with all rules, with none, and with some.
     fn plans(&self) -> Vec<(String, Options)> {
-        let params = |options: Options| {
-            let all = params(&self.query);
-            all.into_iter().fold(options, |options, (name, value)| options.param(name, value))
-        };
         let some = self.rules.iter().map(|set| {
             let chosen = Options::rules().enumerate().filter(|(i, _)| set >> i & 1 == 1);
             let chosen: Vec<&str> = chosen.map(|(_, rule)| rule).collect();
             let options = chosen.iter().fold(Options::naive(), |options, rule| options.with(rule));
-            (format!("with {}", chosen.join(" and ")), params(options))
+            (format!("with {}", chosen.join(" and ")), options)
         });
         let both = [("optimised", Options::default()), ("naive", Options::naive())];
-        both.into_iter().map(|(name, options)| (name.to_owned(), params(options))).chain(some).collect()
+        both.into_iter().map(|(name, options)| (name.to_owned(), options)).chain(some).collect()
     }
 }
 

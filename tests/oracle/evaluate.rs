@@ -66,18 +66,20 @@ pub(crate) struct Answer {
 
 /// What a result is about.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Window {
+pub(crate) struct Window<'w> {
     /// Its length.
     pub(crate) seconds: f64,
     /// Of a sample, the fraction by which COUNT and SUM are scaled.
     pub(crate) fraction: Option<f64>,
+    /// Whether a row belongs to it whose FROM is this event; without, all do.
+    pub(crate) events: Option<&'w [bool]>,
 }
 
 /// Evaluates one query over one DAG.
 pub(crate) struct Evaluator<'q> {
     dag: &'q Dag<'q>,
     order: &'q dyn Order,
-    window: Window,
+    window: Window<'q>,
     /// Whether a sketch has more values than it counts exactly.
     beyond: Mutable<bool>,
     /// All joins of the query, in the order of the text.
@@ -98,7 +100,7 @@ impl<'q> Evaluator<'q> {
         query: &'q Query,
         dag: &'q Dag<'q>,
         order: &'q dyn Order,
-        window: Window,
+        window: Window<'q>,
     ) -> Evaluator<'q> {
         let joins = joins_of(query).into_iter().map(std::ptr::from_ref).collect();
         let (rows, tuples) = (RefCell::default(), RefCell::default());
@@ -117,9 +119,14 @@ impl<'q> Evaluator<'q> {
     }
 
     fn results<'r>(&'r self, query: &'q Query, rows: &'r [Row<'q>]) -> Vec<Output<'r, 'q>> {
+        let inside = |row: &&Row<'q>| {
+            let event = row.alias(&query.alias).cloned().flatten().and_then(|tuple| tuple.event);
+            self.window.events.zip(event).is_none_or(|(events, event)| events[event])
+        };
+        let rows = rows.iter().filter(inside);
         let groups = match query.aggregates() {
             true => self.groups(query, rows),
-            false => rows.iter().map(|row| vec![row]).collect(),
+            false => rows.map(|row| vec![row]).collect(),
         };
         let fraction = self.window.fraction;
         let outputs = groups.into_iter().map(|group| Output { evaluator: self, query, group, fraction });
@@ -238,8 +245,7 @@ impl<'q> Evaluator<'q> {
                     let from = row.alias(&query.alias).cloned().flatten();
                     from.and_then(|tuple| tuple.event).is_some_and(|event| self.dag.before(event, after))
                 };
-                let before: Vec<Row<'q>> = rows.iter().filter(before).cloned().collect();
-                let groups = self.groups(query, &before).into_iter();
+                let groups = self.groups(query, rows.iter().filter(before)).into_iter();
                 let outputs = groups.map(|group| Output { evaluator: self, query, group, fraction: None });
                 let kept =
                     outputs.filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)));
@@ -333,7 +339,10 @@ impl<'q> Evaluator<'q> {
     }
 
     /// Rows by the values of GROUP BY; without GROUP BY they are one group, if there are any.
-    fn groups<'r>(&self, query: &'q Query, rows: &'r [Row<'q>]) -> Vec<Vec<&'r Row<'q>>> {
+    fn groups<'r>(&self, query: &'q Query, rows: impl Iterator<Item = &'r Row<'q>>) -> Vec<Vec<&'r Row<'q>>>
+    where
+        'q: 'r,
+    {
         let mut groups: Vec<(Vec<Value>, Vec<&Row<'q>>)> = Vec::new();
         for row in rows {
             let keys = query.group.iter().flatten();

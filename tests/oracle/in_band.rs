@@ -10,6 +10,7 @@ use pivot_advice::{Advice, Errors, Form, Groups, Instruction, Keep, Loss, QueryI
 use pivot_agent::Part;
 use pivot_agent::interpret::{Effect, run};
 use pivot_agent::link::{DefaultField, Linked, Source};
+use pivot_agent::sample::Look;
 use pivot_baggage::{Baggage, Joined, MAX_BYTES, Stamp};
 use pivot_query::{Output, Program};
 use std::cmp::Ordering;
@@ -92,17 +93,13 @@ pub(crate) fn linked(advice: &[Advice], tracepoints: &[Tracepoint]) -> Result<Ve
 }
 
 /// Takes all steps.
-pub(crate) fn run_of<'a>(
+fn run_of<'a>(
     linked: &'a [Linked],
     stages: Vec<u16>,
     script: &'a Script<'a>,
     dag: &Dag<'_>,
 ) -> Result<Run<'a>, String> {
-    pivot_baggage::set_carrying(true);
-    let stamps = Stamps { given: HashMap::new(), stages };
-    let parts = std::iter::repeat_with(Part::empty).take(PROCESSES).collect();
-    let (branches, event, too_large) = (BTreeMap::new(), 0, false);
-    let mut run = Run { linked, script, branches, parts, stamps, event, too_large };
+    let mut run = Run::new(linked, stages, script);
     for step in script.steps {
         run.step(step)?;
         if run.too_large {
@@ -146,13 +143,20 @@ pub(crate) struct Run<'a> {
     /// One for each process.
     pub(crate) parts: Vec<Part>,
     pub(crate) stamps: Stamps,
-    /// The id of the next event.
-    event: usize,
+    /// In which process each event happened.
+    pub(crate) places: Vec<usize>,
     pub(crate) too_large: bool,
 }
 
-impl Run<'_> {
-    fn step(&mut self, step: &Step) -> Result<(), String> {
+impl<'a> Run<'a> {
+    pub(crate) fn new(linked: &'a [Linked], stages: Vec<u16>, script: &'a Script<'a>) -> Run<'a> {
+        pivot_baggage::set_carrying(true);
+        let stamps = Stamps { given: HashMap::new(), stages };
+        let parts = std::iter::repeat_with(Part::empty).take(PROCESSES).collect();
+        Run { linked, script, branches: BTreeMap::new(), parts, stamps, places: vec![], too_large: false }
+    }
+
+    pub(crate) fn step(&mut self, step: &Step) -> Result<(), String> {
         match step {
             Step::Request => self.branches = BTreeMap::from([(0, (Baggage::begin(), 0))]),
             Step::Event(branch, event) => {
@@ -214,8 +218,8 @@ impl Run<'_> {
         mut baggage: Option<&mut Baggage>,
         process: usize,
     ) -> Result<(), String> {
-        let id = self.event;
-        self.event += 1;
+        let id = self.places.len();
+        self.places.push(process);
         let tracepoint =
             self.script.tracepoints.iter().find(|tracepoint| tracepoint.name == event.tracepoint);
         let tracepoint = tracepoint.ok_or("an event has no tracepoint")?;
@@ -225,7 +229,7 @@ impl Run<'_> {
             let mut loss = Loss::default();
             match run(linked, observed, baggage.as_deref(), 0, &mut loss) {
                 Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
-                Some(Effect::Emit(emission)) => self.parts[process].add(&emission),
+                Some(Effect::Emit(emission)) => self.parts[process].add(&emission, Look::ALL),
                 None => {}
             }
             self.parts[process].loss.merge(&loss);
@@ -249,7 +253,7 @@ impl Run<'_> {
     }
 
     /// The order of stamps extends happened-before.
-    fn check_stamps(&self, dag: &Dag<'_>) -> Result<(), String> {
+    pub(crate) fn check_stamps(&self, dag: &Dag<'_>) -> Result<(), String> {
         for ((a, stage), first) in &self.stamps.given {
             for ((b, other), second) in &self.stamps.given {
                 if let (Some(first), Some(second)) = (first, second)

@@ -8,7 +8,7 @@ use crate::query::{Aggregate, Expr, Item, Join, JoinKind, Keep, Op, Query, Sourc
 use pivot_advice::Value;
 use std::cmp::Ordering;
 
-const WINDOW: Window = Window { seconds: 1.0, fraction: None };
+const WINDOW: Window<'static> = Window { seconds: 1.0, fraction: None, events: None };
 
 /// Tuples are packed in the order of the steps.
 struct InOrder;

@@ -110,7 +110,9 @@ impl Names for Output<'_, '_> {
                 let counted = match of {
                     None => self.aggregate(&Expr::CountRows),
                     Some(x) if x.aggregates() => value(x, self),
-                    Some(x) => self.scaled(aggregate::value(&Aggregate::Sum, &self.arguments(x))),
+                    Some(x) => {
+                        self.scaled(aggregate::value(&Aggregate::Sum, &self.checked(&Aggregate::Sum, x)))
+                    }
                 };
                 binary(Op::Divide, &counted, &Value::F64(self.evaluator.seconds()))
             }

@@ -29,11 +29,12 @@
 //! assert!(advice.to_string().contains("EMIT    query 7 GROUP (host) AGG (SUM(delta))"));
 //! ```
 //!
-//! Reading order: [`value`], [`exports`], [`expr`], [`eval`], [`aggregate`], [`sketch`], [`groups`],
-//! [`sampled`], [`loss`], [`program`], [`text`], [`codec`].
+//! Reading order: [`value`], [`exports`], [`expr`], `duration`, [`eval`], [`aggregate`], [`sketch`],
+//! [`groups`], [`sampled`], [`loss`], [`program`], [`text`], [`codec`].
 
 pub mod aggregate;
 pub mod codec;
+mod duration;
 pub mod error;
 pub mod eval;
 pub mod exports;

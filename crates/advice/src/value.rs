@@ -305,6 +305,7 @@ impl Eq for Value {}
 #[repr(u64)]
 enum Salt {
     Null = 0x9e37_79b9_7f4a_7c15,
+    Negative = 0x2545_f491_4f6c_dd1d,
     Bool = 0xc2b2_ae3d_27d4_eb4f,
     Double = 0x1656_67b1_9e37_79f9,
     Timestamp = 0x27d4_eb2f_1656_67c5,
@@ -316,7 +317,8 @@ impl Hash for Value {
         match self {
             Value::Null => state.write_u64(Salt::Null as u64),
             Value::Bool(x) => state.write_u64(Salt::Bool as u64 ^ u64::from(*x)),
-            // Equal integers hash alike whatever their type: both wrap to the same 64 bits.
+            // Equal integers hash alike whatever their type; those below zero equal no unsigned one.
+            Value::I64(x) if *x < 0 => state.write_u64(Salt::Negative as u64 ^ *x as u64),
             Value::I64(x) => state.write_u64(*x as u64),
             Value::U64(x) => state.write_u64(*x),
             Value::F64(x) => state.write_u64(Salt::Double as u64 ^ canonical(*x).to_bits()),
@@ -423,6 +425,8 @@ mod tests {
             Value::Null,
             Value::Bool(false),
             Value::I64(0),
+            Value::I64(-1),
+            Value::U64(u64::MAX),
             Value::F64(0.0),
             Value::Timestamp(0),
             Value::Duration(0),

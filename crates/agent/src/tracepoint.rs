@@ -86,7 +86,8 @@ impl Tracepoint {
         let flag: &'static AtomicU8 = Box::leak(Box::new(AtomicU8::new(0)));
         let tracepoint = Tracepoint { one_of_several: true, ..Tracepoint::of(name, fields, place, flag) };
         let tracepoint: &'static Tracepoint = Box::leak(Box::new(tracepoint));
-        adopt(&[tracepoint]);
+        REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).push(tracepoint);
+        weave::weave_new(tracepoint);
         tracepoint
     }
 
@@ -190,6 +191,9 @@ const fn are_equal(a: &[u8], b: &[u8]) -> bool {
 /// Takes in the tracepoints of a library that was loaded as the program ran and that has a copy of
 /// this crate's slices: what it finds in its own [`TRACEPOINTS_V0`].
 pub fn adopt(tracepoints: &[&'static Tracepoint]) {
+    if crate::fork::is_forked() {
+        return;
+    }
     let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
     let linked = TRACEPOINTS_V0.iter().copied();
     let known: HashSet<_> = linked.chain(registered.iter().copied()).map(ptr::from_ref).collect();

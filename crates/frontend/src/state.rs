@@ -14,16 +14,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
-/// How long the frames of an uninstalled query are kept, in nanoseconds.
-const KEEP_FINISHED_NS: i64 = 60_000_000_000;
-
 /// The longest window that agents report.
 const SECOND_NS: i64 = 1_000_000_000;
 
 /// The most peers of an agent that are kept, to which it sends no baggage.
 const MAX_HELD_BACK: usize = 100;
 
-/// The most queries at once, those included whose last frames are still kept.
+/// The most queries at once, those included whose last frames are still to come. Frames that are kept make
+/// room for new queries.
 pub(crate) const MAX_QUERIES: usize = 1000;
 
 /// The state, shared by all streams.
@@ -75,6 +73,7 @@ pub(crate) struct State {
     settling: Settling,
     grace_ns: i64,
     keep_frames: usize,
+    keep_finished_ns: i64,
 }
 
 impl State {
@@ -93,6 +92,7 @@ impl State {
             settling: Settling::default(),
             grace_ns: i64::try_from(options.grace.as_nanos()).unwrap_or(i64::MAX),
             keep_frames: options.keep_frames,
+            keep_finished_ns: i64::try_from(options.keep_finished.as_nanos()).unwrap_or(i64::MAX),
         }
         .refreshed()
     }
@@ -195,8 +195,15 @@ impl State {
         compile_with(text, &self.catalog, options)
     }
 
-    /// Whether another query can be installed.
-    pub(crate) fn has_room(&self) -> bool {
+    /// Whether another query can be installed. The one that finished first makes room for it.
+    pub(crate) fn has_room(&mut self) -> bool {
+        if self.queries.len() >= MAX_QUERIES {
+            let finished =
+                self.queries.iter().filter_map(|(number, query)| Some((query.finished_ns?, *number)));
+            if let Some((_, oldest)) = finished.min() {
+                self.queries.remove(&oldest);
+            }
+        }
         self.queries.len() < MAX_QUERIES
     }
 
@@ -252,7 +259,8 @@ impl State {
             self.uninstall(number, now_ns);
         }
         self.settle(now_ns);
-        let old = |query: &Installed| query.finished_ns.is_some_and(|at| now_ns - at > KEEP_FINISHED_NS);
+        let keep_ns = self.keep_finished_ns;
+        let old = |query: &Installed| query.finished_ns.is_some_and(|at| now_ns - at > keep_ns);
         self.queries.retain(|_, query| !old(query));
         let (registry, grace_ns) = (&self.registry, self.grace_ns);
         self.queries.values_mut().flat_map(|query| query.tick(registry, grace_ns, now_ns)).collect()
@@ -428,6 +436,23 @@ mod tests {
         let frames = bench.frames(2 * SECOND).await;
         assert_eq!((frames.len(), count(&frames[0].rows)), (1, Value::U64(2)));
         assert!(!frames[0].completeness.unwrap().partial);
+    }
+
+    #[test]
+    fn frames_of_finished_queries_make_room_for_new_ones() {
+        let mut bench = bench();
+        let options = Compile::default();
+        let program = bench.state.compile("FROM t IN T SELECT COUNT", &options).unwrap();
+        while bench.state.queries.len() < MAX_QUERIES {
+            bench.state.install(String::new(), (program.clone(), options.clone()), 1);
+        }
+        assert!(!bench.state.has_room());
+        let numbers: Vec<u32> = bench.state.queries.keys().copied().skip(5).take(2).collect();
+        for (number, at) in numbers.iter().zip([9, 4]) {
+            bench.state.queries.get_mut(number).unwrap().finished_ns = Some(at);
+        }
+        assert!(bench.state.has_room());
+        assert!(bench.state.query(numbers[0]).is_some() && bench.state.query(numbers[1]).is_none());
     }
 
     #[tokio::test]

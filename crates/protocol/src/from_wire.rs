@@ -147,6 +147,7 @@ fn unpacked(groups: wire::Groups) -> Result<Unpacked> {
         keys: keys(groups.keys)?,
         folds: groups.folds.into_iter().map(fold).collect::<Result<_>>()?,
         finished: groups.finished.into_iter().map(finished).collect::<Result<_>>()?,
+        distinct: groups.distinct.into_iter().map(expr).collect::<Result<_>>()?,
     })
 }
 

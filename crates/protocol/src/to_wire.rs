@@ -127,12 +127,13 @@ fn matching(matching: Match) -> wire::Match {
 }
 
 fn unpacked(rows: &Unpacked) -> Option<wire::Groups> {
-    let Unpacked::Groups { width, keys, folds, finished } = rows else { return None };
+    let Unpacked::Groups { width, keys, folds, finished, distinct } = rows else { return None };
     Some(wire::Groups {
         width: (*width).into(),
         keys: columns(keys).columns,
         folds: folds.iter().map(fold).collect(),
         finished: finished.iter().map(self::finished).collect(),
+        distinct: distinct.iter().map(expr).collect(),
     })
 }
 

@@ -6,7 +6,6 @@
 
 use crate::callsites::{Callsites, Carries, Kind, Said, Slot};
 use crate::carried::Carried;
-use crate::hints::is_hint;
 use crate::requests::requests;
 use crate::spans::{Spans, is_own, own_id};
 use crate::{dispatch, events, inside};
@@ -66,6 +65,7 @@ impl<S: Subscriber> Bridge<S> {
     {
         dispatcher::set_global_default(Dispatch::new(self)).map_err(|_| AlreadySet)?;
         crate::log::install_if_none();
+        crate::levels::warn_of_missing();
         Ok(())
     }
 
@@ -82,6 +82,12 @@ impl<S: Subscriber> Bridge<S> {
             Said::Never => false,
             Said::Sometimes => self.inner.enabled(metadata),
             Said::Always => true,
+        }
+    }
+
+    fn pass_on(&self, event: &Event<'_>) {
+        if self.inner.event_enabled(event) {
+            self.inner.event(event);
         }
     }
 
@@ -109,14 +115,15 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        if is_hint(metadata)
-            && let Some(Kind::Hint(hint)) = self.callsites.known(metadata).map(|slot| &slot.kind)
-            && hint.answer()
-        {
-            return true;
+        let Some(slot) = self.callsites.known(metadata) else { return self.inner.enabled(metadata) };
+        match &slot.kind {
+            Kind::Hint(hint) if hint.answer() => true,
+            // While there is another dispatcher, we are asked although we have said *always*.
+            Kind::Tracepoint(_) if slot.is_woven() || slot.carries => true,
+            // Filters of single layers would take their answer for that to the next question.
+            Kind::Hint(_) | Kind::Tracepoint(_) if slot.said() == Said::Never => false,
+            _ => self.inner.enabled(metadata),
         }
-        // Asked for callsites that were not registered too, so nothing of ours may be needed here.
-        self.inner.enabled(metadata)
     }
 
     /// None: every level, so that every callsite becomes known.
@@ -158,22 +165,23 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
         }
     }
 
-    fn event_enabled(&self, event: &Event<'_>) -> bool {
-        self.callsites.slot(event.metadata()).is_woven() || self.inner.event_enabled(event)
+    /// Asked before each event; the application's subscriber is asked there.
+    fn event_enabled(&self, _: &Event<'_>) -> bool {
+        true
     }
 
     fn event(&self, event: &Event<'_>) {
         let slot = self.callsites.slot(event.metadata());
         if let Kind::Record = slot.kind {
             // The application's subscriber was asked, about the record's own target.
-            return self.inner.event(event);
+            return self.pass_on(event);
         }
         let site = slot.site().filter(|site| site.enter.is_woven());
         if let Some(site) = site {
             self.spans.passing(|| events::passed(site, event));
         }
-        if self.wants(slot, event.metadata()) && (site.is_none() || self.inner.event_enabled(event)) {
-            self.inner.event(event);
+        if self.wants(slot, event.metadata()) {
+            self.pass_on(event);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The callsites in the eyes of one subscriber, found again without a lock.
 
+use crate::forward;
 use crate::hints::{Hint, is_hint};
 use crate::site::Site;
 use foldhash::fast::RandomState;
@@ -7,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
-use tracing_core::{Interest, Metadata, callsite};
+use tracing_core::{Interest, Metadata};
 
 /// Which spans carry a request.
 pub type Carries = fn(&Metadata<'_>) -> bool;
@@ -44,7 +45,7 @@ impl Slot {
     fn new(metadata: &'static Metadata<'static>, carries: Carries) -> Slot {
         let kind = match metadata {
             _ if is_hint(metadata) => Kind::Hint(Hint::about(metadata.target())),
-            _ if metadata.target() == "log" && metadata.name() == "log event" => Kind::Record,
+            _ if metadata.target() == forward::TARGET && metadata.name() == forward::NAME => Kind::Record,
             _ => Kind::Tracepoint(Site::of(metadata)),
         };
         Slot {
@@ -101,9 +102,16 @@ impl Said {
 
 type Slots<K> = HashMap<K, &'static Slot, RandomState>;
 
+/// Where a callsite stands in memory, which is what `tracing` tells them apart by.
+type Address = usize;
+
+fn address(metadata: &Metadata<'_>) -> Address {
+    std::ptr::from_ref(metadata.callsite().0).cast::<()>().addr()
+}
+
 thread_local! {
     /// What this thread has met, by subscriber and callsite, so that events take no lock.
-    static MET: RefCell<Slots<(usize, callsite::Identifier)>> = RefCell::default();
+    static MET: RefCell<Slots<(usize, Address)>> = RefCell::default();
 }
 
 static SUBSCRIBERS: AtomicUsize = AtomicUsize::new(0);
@@ -113,7 +121,7 @@ static SUBSCRIBERS: AtomicUsize = AtomicUsize::new(0);
 pub(crate) struct Callsites {
     pub(crate) number: usize,
     pub(crate) carries: Carries,
-    slots: RwLock<Slots<callsite::Identifier>>,
+    slots: RwLock<Slots<Address>>,
 }
 
 impl Callsites {
@@ -123,27 +131,26 @@ impl Callsites {
     }
 
     pub(crate) fn slot(&self, metadata: &'static Metadata<'static>) -> &'static Slot {
-        let key = (self.number, metadata.callsite());
-        let met = MET.try_with(|met| met.try_borrow().ok()?.get(&key).copied());
-        if let Ok(Some(slot)) = met {
-            return slot;
-        }
-        let known = self.known(metadata);
-        let slot = known.unwrap_or_else(|| self.meet(metadata));
-        // A thread that ends, or is here within itself, looks again the next time.
-        let _ = MET.try_with(|met| met.try_borrow_mut().map(|mut met| met.insert(key, slot)));
-        slot
+        self.known(metadata).unwrap_or_else(|| self.meet(metadata))
     }
 
     /// The callsite of metadata that need not live for ever, if it was met before.
     pub(crate) fn known(&self, metadata: &Metadata<'_>) -> Option<&'static Slot> {
-        self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&metadata.callsite()).copied()
+        let key = (self.number, address(metadata));
+        let met = MET.try_with(|met| met.try_borrow().ok()?.get(&key).copied());
+        if let Ok(Some(slot)) = met {
+            return Some(slot);
+        }
+        let slot = *self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&key.1)?;
+        // A thread that ends, or is here within itself, looks again the next time.
+        let _ = MET.try_with(|met| met.try_borrow_mut().map(|mut met| met.insert(key, slot)));
+        Some(slot)
     }
 
     fn meet(&self, metadata: &'static Metadata<'static>) -> &'static Slot {
         // Made outside the lock: it asks others.
         let slot = Slot::new(metadata, self.carries);
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        slots.entry(metadata.callsite()).or_insert_with(|| Box::leak(Box::new(slot)))
+        slots.entry(address(metadata)).or_insert_with(|| Box::leak(Box::new(slot)))
     }
 }

@@ -1,13 +1,17 @@
 //! Answers to `enabled!`, which applications ask before they make an event at all.
 //!
 //! Code behind such a question is never reached while the answer is no, so its callsites would never
-//! become known. So each question is answered yes once, and again while advice is woven at its target.
+//! become known. So each question is answered yes the first time, and while advice is woven at its
+//! target.
 
 use crate::site::any_woven;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tracing_core::Metadata;
+
+/// The macro asks twice for one answer.
+const FIRST: u8 = 2;
 
 /// Whether advice is woven at a target, for the questions about it.
 type Open = &'static AtomicBool;
@@ -17,7 +21,7 @@ static TARGETS: Mutex<Option<HashMap<String, Open>>> = Mutex::new(None);
 /// A question: the callsite of an `enabled!`, or a target of the `log` crate.
 #[derive(Debug)]
 pub(crate) struct Hint {
-    asked: AtomicBool,
+    asked: AtomicU8,
     open: Open,
 }
 
@@ -46,13 +50,13 @@ pub(crate) fn open(target: &str) {
 
 impl Hint {
     pub(crate) fn about(target: &str) -> Hint {
-        Hint { asked: AtomicBool::new(false), open: flag(target) }
+        Hint { asked: AtomicU8::new(0), open: flag(target) }
     }
 
     /// Looks again at what is woven; whether the next question will, or may, be answered yes.
     pub(crate) fn review(&self, target: &str) -> bool {
         self.open.store(any_woven(target), Ordering::Relaxed);
-        self.is_open() || !self.asked.load(Ordering::Relaxed)
+        self.is_open() || self.asked.load(Ordering::Relaxed) < FIRST
     }
 
     fn is_open(&self) -> bool {
@@ -61,6 +65,10 @@ impl Hint {
 
     /// Whether the answer is yes.
     pub(crate) fn answer(&self) -> bool {
-        self.is_open() || !self.asked.load(Ordering::Relaxed) && !self.asked.swap(true, Ordering::Relaxed)
+        // Once it is no, it is no without a write.
+        let first = || {
+            self.asked.load(Ordering::Relaxed) < FIRST && self.asked.fetch_add(1, Ordering::Relaxed) < FIRST
+        };
+        self.is_open() || first()
     }
 }

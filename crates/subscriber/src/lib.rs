@@ -6,8 +6,9 @@
 //! log         └─ as before ─▶ the application's own subscriber
 //! ```
 //!
-//! Wrap the subscriber that the application has; what that one sees and what its disabled callsites
-//! cost stays as it was. The README lists the names and fields, and what cannot be seen.
+//! Wrap the subscriber that the application has, [`install`] makes it the global one; what that one sees
+//! and what its disabled callsites cost stays as it was. Who composes layers by hand and cannot wrap
+//! adds [`fn@layer`], which costs other layers a little.
 //!
 //! ```
 //! use pivot_subscriber::Bridge;
@@ -20,17 +21,52 @@
 //! assert!(pivot_agent::catalogue().iter().any(|exports| exports.tracepoint == "doc"));
 //! ```
 //!
+//! # Names and fields
+//!
+//! | what | tracepoint | fields besides its own |
+//! |---|---|---|
+//! | event | `target`, or `target::name` if it was given a name | `message`, `level`, `target`, `file`, `line` |
+//! | span | `target::name@enter`, when it is made | `level`, `target`, `file`, `line` |
+//! | | `target::name@exit`, when it is closed | the same, `elapsed`, `busy` while entered, `idle` |
+//! | record of `log` | `target::log` | `message`, `level`, `target`, `module`, `file`, `line` |
+//!
+//! The module path is the target unless the program says otherwise. Events without a name share one
+//! tracepoint with all others of their target: tell them apart by `message` or `line`; a field that
+//! one of them lacks is null there.
+//!
+//! # Requests
+//!
+//! Spans that carry a request take it along wherever they are entered: over `.instrument(span)` into
+//! tasks, over `Span::current()` into the threads of a pool. From the start those of the usual servers
+//! do, see [`requests()`]; [`Bridge::carriers`] says which others. Who wants to follow requests into
+//! other processes needs `pivot::propagate` as well.
+//!
+//! # What cannot be seen
+//!
+//! * A callsite is known once it was reached: code that has not run is not in the catalogue. A query
+//!   that names it stays pending, and is woven when it is.
+//! * Features such as `release_max_level_info` of `tracing` and `log`, also when a dependency turns them
+//!   on, take callsites out of the program. Nothing can bring them back; [`install`] warns of it.
+//! * What is logged with `?` or `%` is text, also if it was a number. EXPLAIN names what a query adds up
+//!   without knowing its type; `CAST(q.elapsed AS duration)` reads durations.
+//! * Code behind `enabled!` or `log_enabled!` runs when it is asked the first time, so that its callsites
+//!   become known, and while one of them is woven.
+//! * Of a span that began before its end was woven the end is no event.
+//! * `hyper` has callsites under `--cfg hyper_unstable_tracing` only; `hyper-util` and `h2` always.
+//!
 //! Reading order: [`site`], `hints`, `callsites`, `visit`, `events`, `inside`, `carried`, `spans`,
-//! [`mod@requests`], `dispatch`, [`bridge`], [`layer`](mod@layer), [`log`](mod@log).
+//! [`mod@requests`], `dispatch`, `levels`, [`bridge`], [`layer`](mod@layer), `forward`, [`log`](mod@log).
 
 pub mod bridge;
 mod callsites;
 mod carried;
 mod dispatch;
 mod events;
+mod forward;
 mod hints;
 mod inside;
 pub mod layer;
+mod levels;
 pub mod log;
 pub mod requests;
 pub mod site;

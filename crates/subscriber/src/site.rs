@@ -30,14 +30,25 @@ pub struct Site {
     pub exit: Option<&'static Tracepoint>,
 }
 
-static SITES: Mutex<Option<HashMap<callsite::Identifier, &'static Site>>> = Mutex::new(None);
+/// All callsites that were reached.
+#[derive(Debug, Default)]
+struct Sites {
+    known: HashMap<callsite::Identifier, &'static Site>,
+    by_target: HashMap<&'static str, Vec<&'static Site>>,
+}
+
+static SITES: Mutex<Option<Sites>> = Mutex::new(None);
 
 impl Site {
     /// The callsite of these metadata, made known to the agent if it is new.
     pub fn of(metadata: &'static Metadata<'static>) -> &'static Site {
         let mut sites = SITES.lock().unwrap_or_else(PoisonError::into_inner);
-        let sites = sites.get_or_insert_default();
-        sites.entry(metadata.callsite()).or_insert_with(|| Box::leak(Box::new(Site::register(metadata))))
+        let Sites { known, by_target } = sites.get_or_insert_default();
+        known.entry(metadata.callsite()).or_insert_with(|| {
+            let site: &'static Site = Box::leak(Box::new(Site::register(metadata)));
+            by_target.entry(metadata.target()).or_default().push(site);
+            site
+        })
     }
 
     fn register(metadata: &'static Metadata<'static>) -> Site {
@@ -83,7 +94,8 @@ impl Site {
 /// Whether advice is woven at any callsite of a target.
 pub(crate) fn any_woven(target: &str) -> bool {
     let sites = SITES.lock().unwrap_or_else(PoisonError::into_inner);
-    sites.iter().flat_map(HashMap::values).any(|site| site.metadata.target() == target && site.is_woven())
+    let of_target = sites.as_ref().and_then(|sites| sites.by_target.get(target));
+    of_target.is_some_and(|sites| sites.iter().any(|site| site.is_woven()))
 }
 
 /// `target::name`, or the target of an event without a name of its own.

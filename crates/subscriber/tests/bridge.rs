@@ -90,6 +90,21 @@ fn values_keep_their_types_and_text_is_made_only_where_it_is_observed() {
 }
 
 #[test]
+fn values_of_every_type_that_tracing_knows_arrive() {
+    let error: Box<dyn std::error::Error> = "broken".into();
+    let event = || {
+        tracing::info!(name: "all", target: "t", wide = -5_i128, unsigned = 6_u128, beyond = u128::MAX,
+            bytes = [1_u8, 255].as_slice(), error = error.as_ref(), some = Some(3), none = None::<u64>);
+    };
+    under(NoSubscriber::default(), || {
+        event();
+        weave("t::all", &["wide", "unsigned", "beyond", "bytes", "error", "some", "none"]);
+        event();
+        assert_eq!(rows(), ["-5 6 null 01ff broken 3 null"]);
+    });
+}
+
+#[test]
 fn the_end_of_a_span_knows_what_was_recorded_on_the_way() {
     under(NoSubscriber::default(), || {
         let run = |n: u64| {

@@ -38,8 +38,13 @@ pub(crate) fn under<S: Subscriber + Send + Sync>(inner: S, run: impl FnOnce()) {
 }
 
 pub(crate) fn under_wrapped<S: Subscriber + Send + Sync>(wrapped: Bridge<S>, run: impl FnOnce()) {
+    serially(|| dispatcher::with_default(&Dispatch::new(wrapped), run));
+}
+
+/// Nothing woven before and after.
+pub(crate) fn serially(run: impl FnOnce()) {
     let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
-    dispatcher::with_default(&Dispatch::new(wrapped), run);
+    run();
     pivot_agent::weave(&[]);
     pivot_agent::drain();
 }
