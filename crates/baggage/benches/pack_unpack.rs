@@ -17,9 +17,9 @@
 //! ```
 //!
 //! OpenTelemetry carries 64 entries at most. A hop is to encode, base64, `HeaderValue`, and back; that of 256
-//! tuples is half the check of 3,144 characters by `HeaderValue`. To decode is four allocations, the arrived
-//! buffer, the branch and what is freed with them; it costs the copy of the buffer beyond that. To pack finds the
-//! row with the same key, which prost's peer does not: the index is 60 % of it, its growth 20 %.
+//! tuples is mostly the check of 3,144 characters by `HeaderValue`. To decode allocates the buffer and the branch
+//! and frees them; it costs the copy of the bytes beyond that. To fork is another branch, and what was packed
+//! becomes an instance with a uid. To pack looks for the row with the same key, which prost's peer does not.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use base64_simd::{AsOut, URL_SAFE_NO_PAD};
