@@ -3,20 +3,23 @@
 //!
 //! `cargo bench -p pivot-baggage` prints nanoseconds, all measured in turn in one run; the ratios count.
 //!
-//! On two busy cores (EPYC, Zen 5), for 1, 8, 64 and 256 tuples:
+//! On two busy cores (EPYC, Zen 5), for 1, 8, 64 and 256 tuples, the least of each over two runs:
 //!
 //! ```text
-//! bytes                            50, 130, 775, 2,983, of which 24 are the envelope (prost: 13 to 2,818)
-//! decode / prost's                 4.5  0.91  0.13  0.042      207 to 290 ns, whatever it holds
-//! forwarded / prost's decode       4.7  0.95  0.15  0.050
-//! decode, fork, encode / prost's   18   5.1   0.83  0.27       466 to 676 ns
-//! hop / OpenTelemetry's            2.1  0.38  0.081 0.17
-//! decode and unpack / prost's      11   6.9   5.6   5.7
-//! pack all / prost's structs       6.9  18    9.1   10         of that, 3.7 times a table of all
+//! bytes                     62, 125, 631, 2,358, of which 53 are envelope and bag (prost: 15 to 3,330: 0.71)
+//! decode                    95    97    117   210  ns     1.7   0.32  0.049  0.022 of prost's
+//! encode after a fork       24    21    26    28   ns     0.78  0.14  0.023  0.006 of prost's
+//! hop                       159   172   315   757  ns     0.33  0.063 0.014  0.031 of OpenTelemetry's
+//! fork and hop              302   337   458   940  ns     0.64  0.12  0.021  0.038 of OpenTelemetry's
+//! unpack                    23    38    116   388  ns     1.5 ns a tuple, 1.8 times a walk over prost's structs
+//! decode and unpack         257   280   472   1,235       4.5   0.91  0.20   0.13 of prost's decode
+//! pack all                  106   400   2,970 10,800      42 ns a tuple, 1.8 to 3.8 times prost's structs
 //! ```
 //!
-//! What only passes through costs the allocations of a branch and nothing per tuple. What is packed and
-//! unpacked costs what its hash table costs: bags in memory are `Groups`, with a boxed key for each row.
+//! OpenTelemetry carries 64 entries at most. A hop is to encode, base64, `HeaderValue`, and back; that of 256
+//! tuples is mostly the check of 3,144 characters by `HeaderValue`. To decode allocates the buffer and the branch
+//! and frees them; it costs the copy of the bytes beyond that. To fork is another branch, and what was packed
+//! becomes an instance with a uid. To pack looks for the row with the same key, which prost's peer does not.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use base64_simd::{AsOut, URL_SAFE_NO_PAD};

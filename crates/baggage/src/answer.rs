@@ -20,6 +20,7 @@ pub struct Asked {
     root: u64,
     keep: f64,
     pub(crate) clock: Hlc,
+    /// By uid.
     frozen: Instances,
 }
 
@@ -58,13 +59,14 @@ impl Asked {
     /// the rest of.
     fn is_answered_by(&self, branch: &Branch) -> bool {
         let same = (self.request, self.root) == (branch.request, branch.root);
-        let has = |instance: &Instance| branch.frozen.iter().any(|other| other.uid == instance.uid);
-        same && self.keep == branch.keep && branch.unknown.is_empty() && self.frozen.iter().all(has)
+        let all = self.frozen.iter().all(|instance| branch.holds(instance.uid));
+        same && all && self.keep == branch.keep && branch.unknown.is_empty()
     }
 
     /// Whether an instance came like this, so that the caller has it.
     pub(crate) fn has(&self, instance: &Instance) -> bool {
-        self.frozen.iter().any(|came| came.is_unchanged(instance))
+        let found = self.frozen.binary_search_by_key(&instance.uid, |came| came.uid);
+        found.is_ok_and(|at| self.frozen[at].is_unchanged(instance))
     }
 }
 

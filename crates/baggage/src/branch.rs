@@ -206,7 +206,7 @@ impl Branch {
         territory
     }
 
-    fn holds(&self, uid: u64) -> bool {
+    pub(crate) fn holds(&self, uid: u64) -> bool {
         self.frozen.binary_search_by_key(&uid, |instance| instance.uid).is_ok()
     }
 

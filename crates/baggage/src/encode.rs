@@ -218,6 +218,7 @@ fn read_branch(bytes: &Slice, sent: Option<&Branch>) -> Result<Box<Branch>, Bagg
     if version != VERSION {
         return Err(BaggageError::Version { version });
     }
+    sort(&mut branch.frozen);
     if answer {
         restore(&mut branch, sent.ok_or(malformed("an answer to nothing"))?);
     } else {
@@ -230,9 +231,6 @@ fn read_branch(bytes: &Slice, sent: Option<&Branch>) -> Result<Box<Branch>, Bagg
     let same = sealed && !signed && !answer && generation == branch.generation;
     branch.came = same.then(|| bytes.clone());
     branch.generation = generation;
-    if !branch.frozen.is_sorted_by_key(|instance| instance.uid) {
-        branch.frozen.sort_by_key(|instance| instance.uid);
-    }
     let repeated = branch.frozen.windows(2).any(|pair| pair[0].uid == pair[1].uid);
     if repeated { Err(malformed("an instance is repeated")) } else { Ok(branch) }
 }
@@ -247,9 +245,16 @@ fn restore(branch: &mut Branch, sent: &Branch) {
         branch.frozen = copies(&sent.frozen);
         return;
     }
-    let missing = sent.frozen.iter().filter(|instance| !branch.frozen.iter().any(|i| i.uid == instance.uid));
+    let missing = sent.frozen.iter().filter(|instance| !branch.holds(instance.uid));
     let missing: Instances = missing.cloned().collect();
     branch.frozen.extend(missing);
+    sort(&mut branch.frozen);
+}
+
+fn sort(instances: &mut Instances) {
+    if !instances.is_sorted_by_key(|instance| instance.uid) {
+        instances.sort_by_key(|instance| instance.uid);
+    }
 }
 
 fn identify(branch: &mut Branch, request: Option<&[u8]>, root: Option<u64>) -> Result<(), BaggageError> {

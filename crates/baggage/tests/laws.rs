@@ -485,25 +485,3 @@ fn a_thousand_concurrent_children_rejoin_to_nothing_but_their_sum() {
     assert!(longest < 1024, "{longest} bytes");
     assert_eq!((parent.instances(), parent.share()), (0, Share::whole()));
 }
-
-/// The paper's largest query (Q7): the host of the client and three replicas, which the paper
-/// carries in 137 bytes.
-#[test]
-fn four_tuples_of_the_papers_largest_query_take_fewer_bytes_than_there() {
-    let key = |stage| BagKey { query: QueryId::new(0x7069_766f, 7), stage };
-    let tuple = |values: &[&str]| {
-        let mut rows = Groups::new(values.len(), &[]);
-        rows.entry(&values.iter().map(Value::str).collect::<Vec<_>>()).n = 1;
-        rows
-    };
-    let mut client = Baggage::new();
-    client.pack(key(1), Keep::All, [tuple(&["client-1"])]);
-    let replicas = ["replica1", "replica2", "replica3"];
-    client.pack(key(2), Keep::All, replicas.map(|replica| tuple(&[replica])));
-    let bytes = client.fork().encode();
-    let envelope = { Baggage::new().request_or_begin() };
-    assert!(envelope > 0 && bytes.len() < 137, "{} bytes", bytes.len());
-    let mut empty = Baggage::new();
-    empty.request_or_begin();
-    println!("{} bytes, of which the envelope is {}", bytes.len(), empty.fork().encode().len());
-}
