@@ -3,9 +3,10 @@
 //! Each thread adds to a table of its own; see `thread` for how it is taken without a lock. Rows whose
 //! group finds no room go into `other`: they are missing from their group, not from the result.
 
+use crate::cells::Cells;
 use crate::interpret::{Emission, table};
-use crate::lean::{Fields, Lean, Scratch};
-use crate::rows::Rows;
+use crate::routine::{Local, Packed};
+use crate::sample::Stopwatch;
 use crate::thread;
 use pivot_advice::{Errors, Groups, Loss, QueryId, Value};
 use std::collections::BTreeMap;
@@ -170,50 +171,58 @@ fn size(key: &[Value], states: usize) -> usize {
     96 + key.iter().map(of).sum::<usize>() + states * 64
 }
 
-/// What one thread has gathered. A thread meets few queries, so they are searched in turn.
+/// What one thread has gathered: each query's part at the place that weaving gave it.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    parts: Vec<(QueryId, Local)>,
-    scratch: Scratch,
-}
-
-/// One query's part in one thread.
-#[derive(Debug)]
-struct Local {
-    part: Part,
-    /// The groups of advice in the short form.
-    rows: Option<Rows>,
+    parts: Vec<(u64, Local)>,
+    /// Parts of queries whose places others have taken over since the last drain.
+    replaced: Vec<(u64, Local)>,
+    pub(crate) cells: Cells,
+    /// What an event packs when all its advice has run: it does not happen before itself.
+    pub(crate) later: Packed,
+    /// Runs while an event is measured.
+    pub(crate) stopwatch: Option<Stopwatch>,
 }
 
 impl Table {
-    #[inline]
-    fn place(&mut self, query: QueryId) -> usize {
-        self.parts.iter().position(|(id, _)| *id == query).unwrap_or_else(|| self.new_place(query))
+    /// A query's part, space for an event, and its packs.
+    #[inline(always)]
+    pub(crate) fn local(&mut self, place: usize, query: u64) -> (&mut Local, &mut Cells, &mut Packed) {
+        if self.parts.get(place).is_none_or(|(id, _)| *id != query) {
+            self.take_place(place, query);
+        }
+        (&mut self.parts[place].1, &mut self.cells, &mut self.later)
     }
 
     #[cold]
-    fn new_place(&mut self, query: QueryId) -> usize {
-        self.parts.push((query, Local { part: Part::empty(), rows: None }));
-        self.parts.len() - 1
+    #[inline(never)]
+    fn take_place(&mut self, place: usize, query: u64) {
+        while self.parts.len() <= place {
+            self.parts.push((0, Local::new()));
+        }
+        let before = std::mem::replace(&mut self.parts[place], (query, Local::new()));
+        if !before.1.is_empty() {
+            self.replaced.push(before);
+        }
     }
 
-    /// A query's part.
-    pub(crate) fn part(&mut self, query: QueryId) -> &mut Part {
-        let place = self.place(query);
-        &mut self.parts[place].1.part
-    }
-
-    /// Runs an advice in the short form, and counts the event.
-    #[inline]
-    pub(crate) fn run(&mut self, query: QueryId, lean: &Lean, tracepoint: &'static str, fields: Fields<'_>) {
-        let place = self.place(query);
-        let Local { part, rows } = &mut self.parts[place].1;
-        part.cost.events = part.cost.events.saturating_add(1);
-        lean.run(tracepoint, fields, &mut self.scratch, rows, part);
+    fn into_parts(self) -> impl Iterator<Item = (QueryId, Part)> {
+        let all = self.replaced.into_iter().chain(self.parts);
+        all.filter(|(_, local)| !local.is_empty())
+            .map(|(query, local)| (QueryId::from_u64(query), local.into_part()))
     }
 }
 
 impl Local {
+    fn new() -> Local {
+        Local { part: Part::empty(), rows: None }
+    }
+
+    /// Whether no event was here.
+    fn is_empty(&self) -> bool {
+        self.part.cost == Cost::default() && self.part.is_empty() && self.rows.is_none()
+    }
+
     fn into_part(self) -> Part {
         let mut part = self.part;
         if let Some(rows) = self.rows {
@@ -231,8 +240,8 @@ impl Local {
 pub fn drain() -> Parts {
     let mut all = Parts::new();
     thread::take(|table| {
-        for (query, local) in table.parts {
-            all.entry(query).or_insert_with(Part::empty).merge(local.into_part());
+        for (query, part) in table.into_parts() {
+            all.entry(query).or_insert_with(Part::empty).merge(part);
         }
     });
     all

@@ -1,6 +1,6 @@
 //! Which Rust types a field may have, and what the macros make of a field.
 
-use crate::view::{See, View};
+use crate::cells::{Cell, Cells};
 use pivot_advice::{Type, Value};
 use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
@@ -16,26 +16,31 @@ pub trait Export {
     /// The value queries see. Called only while the field is observed.
     fn export(&self) -> Value;
 
-    /// Shows the value instead, without a copy where it is text.
+    /// The same in a cell, without an allocation where it is text or a number.
     #[inline(always)]
-    fn view(&self, see: See<'_>) {
-        see(View::Value(self.export()));
+    fn cell(&self, cells: &mut Cells) -> Cell {
+        cells.hold(&self.export())
     }
 }
 
-macro_rules! export_integers {
-    ($($from:ty => $ty:ident($to:ty)),*) => {$(
+macro_rules! export_numbers {
+    ($($from:ty => $ty:ident($to:ident)),*) => {$(
         impl Export for $from {
             const TYPE: Type = Type::$ty;
 
             fn export(&self) -> Value {
                 Value::$ty(*self as $to)
             }
+
+            #[inline(always)]
+            fn cell(&self, _: &mut Cells) -> Cell {
+                Cell::$to(*self as $to)
+            }
         }
     )*};
 }
 
-export_integers! {
+export_numbers! {
     u8 => U64(u64), u16 => U64(u64), u32 => U64(u64), u64 => U64(u64), usize => U64(u64),
     i8 => I64(i64), i16 => I64(i64), i32 => I64(i64), i64 => I64(i64), isize => I64(i64),
     f32 => F64(f64), f64 => F64(f64)
@@ -85,8 +90,8 @@ macro_rules! export_text {
             }
 
             #[inline(always)]
-            fn view(&self, see: See<'_>) {
-                see(View::Str(self));
+            fn cell(&self, cells: &mut Cells) -> Cell {
+                cells.text(self)
             }
         }
     )*};
@@ -128,6 +133,11 @@ impl Export for bool {
     fn export(&self) -> Value {
         Value::Bool(*self)
     }
+
+    #[inline(always)]
+    fn cell(&self, _: &mut Cells) -> Cell {
+        Cell::bool(*self)
+    }
 }
 
 impl Export for Duration {
@@ -163,8 +173,8 @@ impl<T: Export + ?Sized> Export for &T {
     }
 
     #[inline(always)]
-    fn view(&self, see: See<'_>) {
-        (**self).view(see);
+    fn cell(&self, cells: &mut Cells) -> Cell {
+        (**self).cell(cells)
     }
 }
 
@@ -178,8 +188,8 @@ macro_rules! export_inside {
             }
 
             #[inline(always)]
-            fn view(&self, see: See<'_>) {
-                (**self).view(see);
+            fn cell(&self, cells: &mut Cells) -> Cell {
+                (**self).cell(cells)
             }
         }
     )*};
@@ -195,8 +205,8 @@ impl<T: Export + ?Sized> Export for &mut T {
     }
 
     #[inline(always)]
-    fn view(&self, see: See<'_>) {
-        (**self).view(see);
+    fn cell(&self, cells: &mut Cells) -> Cell {
+        (**self).cell(cells)
     }
 }
 
@@ -208,10 +218,10 @@ impl<T: Export> Export for Option<T> {
     }
 
     #[inline(always)]
-    fn view(&self, see: See<'_>) {
+    fn cell(&self, cells: &mut Cells) -> Cell {
         match self {
-            Some(value) => value.view(see),
-            None => see(View::Value(Value::Null)),
+            Some(value) => value.cell(cells),
+            None => Cell::NULL,
         }
     }
 }

@@ -36,44 +36,33 @@ fn random() -> u64 {
     x.wrapping_mul(0x2545_F491_4F6C_DD1D)
 }
 
-/// Measures one event in many.
+/// Measures an event.
 #[derive(Debug)]
-pub(crate) struct Stopwatch(Option<Running>);
-
-#[derive(Debug)]
-struct Running {
+pub(crate) struct Stopwatch {
     last: Instant,
     weight: u32,
     total_ns: u64,
 }
 
 impl Stopwatch {
+    /// Whether this event is to be measured: one in many is.
     #[inline(always)]
+    pub(crate) fn is_due() -> bool {
+        let left = LEFT.get();
+        LEFT.set(left.wrapping_sub(1));
+        left == 0
+    }
+
+    #[cold]
+    #[inline(never)]
     pub(crate) fn start() -> Stopwatch {
-        match LEFT.get().checked_sub(1) {
-            Some(left) => {
-                LEFT.set(left);
-                Stopwatch(None)
-            }
-            None => Stopwatch::start_timed(),
-        }
+        Stopwatch { last: Instant::now(), weight: WEIGHT.get(), total_ns: 0 }
     }
 
+    /// Time since the last lap, for all the events that this one stands for.
     #[cold]
-    fn start_timed() -> Stopwatch {
-        Stopwatch(Some(Running { last: Instant::now(), weight: WEIGHT.get(), total_ns: 0 }))
-    }
-
-    /// Time since the last lap, for all the events that this one stands for; 0 if it is not timed.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn lap_ns(&mut self) -> u64 {
-        self.0.as_mut().map_or(0, Running::lap_ns)
-    }
-}
-
-impl Running {
-    #[cold]
-    fn lap_ns(&mut self) -> u64 {
         let now = Instant::now();
         let ns = u64::try_from((now - self.last).as_nanos()).unwrap_or(u64::MAX);
         self.last = now;
@@ -88,7 +77,9 @@ fn stand_for(ns: u64, weight: u32, usual_ns: u64) -> u64 {
     usual.saturating_mul(weight.into()).saturating_add(ns - usual)
 }
 
-impl Drop for Running {
+impl Drop for Stopwatch {
+    #[cold]
+    #[inline(never)]
     fn drop(&mut self) {
         let usual_ns = USUAL_NS.get();
         USUAL_NS.set(if usual_ns == 0 { self.total_ns.max(1) } else { drift(usual_ns, self.total_ns) });
@@ -110,32 +101,30 @@ fn gap(ns: u64) -> u32 {
     if ns >= LONG_NS { 0 } else { fitting.clamp(1, MOST) }
 }
 
-/// Whether a query that looks at this fraction of requests, of `u32::MAX`, looks at this event.
+/// Whether a query that looks at this fraction of requests, of `u32::MAX`, looks at this event. What
+/// has to do with the request has [`keeps`] to ask besides.
 #[inline(always)]
 pub(crate) fn looks_at(keep: u32, needs_baggage: bool) -> bool {
-    (keep == u32::MAX && !needs_baggage) || decide(keep, needs_baggage)
+    keep == u32::MAX || decide(keep, needs_baggage)
 }
 
 fn decide(keep: u32, needs_baggage: bool) -> bool {
-    if keep == u32::MAX && !pivot_baggage::carrying() {
-        return true;
-    }
     pivot_baggage::with_current(|baggage| match baggage {
-        Some(baggage) if keep == u32::MAX => kept(baggage),
         Some(baggage) => {
             if needs_baggage {
                 // Those who unpack what this query packs have to choose the same requests.
                 baggage.keep_at_most(f64::from(keep) / f64::from(u32::MAX));
             }
             let request = baggage.request_or_begin();
-            request_hash(request) <= keep && kept(baggage)
+            request_hash(request) <= keep && keeps(baggage)
         }
-        None => keep == u32::MAX || (random() >> 32) as u32 <= keep,
+        None => (random() >> 32) as u32 <= keep,
     })
 }
 
 /// Whether sampling anywhere on the request's way has kept it.
-fn kept(baggage: &Baggage) -> bool {
+#[inline]
+pub(crate) fn keeps(baggage: &Baggage) -> bool {
     let keep = baggage.keep();
     keep >= 1.0
         || baggage

@@ -100,6 +100,12 @@ impl Standing {
         !self.off.load(Ordering::Relaxed)
     }
 
+    /// Whether it may run and looks at every request.
+    #[inline(always)]
+    pub(crate) fn looks_at_all(&self) -> bool {
+        self.is_on() && self.keep() == u32::MAX
+    }
+
     /// The fraction of requests to look at, of `u32::MAX`.
     #[inline(always)]
     pub(crate) fn keep(&self) -> u32 {

@@ -8,7 +8,7 @@ use crate::branch::{Branch, Refusal};
 use crate::clock::{self, Hlc, Stamp};
 use crate::share::Share;
 use crate::{leaks, losses};
-use pivot_advice::{BagKey, Groups, Keep, QueryId};
+use pivot_advice::{Aggregate, BagKey, Group, Groups, Keep, QueryId, Value};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -189,15 +189,42 @@ impl Baggage {
         (keep != Keep::All).then_some(stamp)
     }
 
-    /// Whether a temporal bag takes nothing more: its tuples were lost, or the first n are chosen,
-    /// and whatever is packed now comes after all that is visible.
+    /// Puts one row into a bag, as [`Baggage::pack`] does with a tuple that has one: `add` adds it to the
+    /// group of its key.
+    pub fn pack_row(
+        &mut self,
+        bag: BagKey,
+        keep: Keep,
+        key: &[Value],
+        aggregates: &[Aggregate],
+        add: impl FnOnce(&mut Group),
+    ) {
+        if let Some(branch) = self.0.as_mut().filter(|_| keep == Keep::All)
+            && let Some(rows) = branch.active.rows_mut(bag)
+            && rows.keys() == key.len()
+            && *rows.aggregates() == *aggregates
+        {
+            branch.came = None;
+            return add(rows.entry(key));
+        }
+        let mut row = Groups::new(key.len(), aggregates);
+        add(row.entry(key));
+        self.pack(bag, keep, [row]);
+    }
+
+    /// Whether a bag takes one more tuple. A temporal one does not if its tuples were lost, or if the
+    /// first n are chosen: whatever is packed now comes after all that is visible.
+    pub fn takes(&self, key: BagKey, keep: Keep) -> bool {
+        keep == Keep::All || !self.refuses(key, keep)
+    }
+
     fn refuses(&self, key: BagKey, keep: Keep) -> bool {
-        let bags = self.branch().into_iter().flat_map(|branch| branch.visible(key));
+        let Some(branch) = self.branch() else { return false };
         let mut first = 0;
-        for bag in bags.filter_map(|section| section.bag()) {
-            match bag {
-                Bag::Lost => return true,
-                Bag::First { slots, .. } => first += slots.len(),
+        for section in branch.visible(key) {
+            match section.bag() {
+                Some(Bag::Lost) => return true,
+                Some(Bag::First { slots, .. }) => first += slots.len(),
                 _ => {}
             }
         }
@@ -215,12 +242,14 @@ impl Baggage {
 
     fn visible(&self, key: BagKey) -> Option<Cow<'_, Bag>> {
         let mut bags = self.branch()?.visible(key).filter_map(|section| section.bag());
-        let first = Cow::Borrowed(bags.next()?);
-        Some(bags.fold(first, |mut all, bag| {
+        let first = bags.next()?;
+        let Some(second) = bags.next() else { return Some(Cow::Borrowed(first)) };
+        let mut all = first.clone();
+        for bag in std::iter::once(second).chain(bags) {
             // Of two shapes the one shows that a join would keep.
-            let _ = all.to_mut().merge(bag.clone());
-            all
-        }))
+            let _ = all.merge(bag.clone());
+        }
+        Some(Cow::Owned(all))
     }
 
     /// Drops the bags of queries that were retired.

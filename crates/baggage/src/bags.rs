@@ -2,7 +2,7 @@
 
 use crate::bag::{Bag, Merged};
 use crate::section::Section;
-use pivot_advice::BagKey;
+use pivot_advice::{BagKey, Groups};
 
 /// Bags by key. A request has a handful, so a sorted list serves better than a tree.
 #[derive(Debug, Clone, Default)]
@@ -22,9 +22,15 @@ impl Bags {
         self.bags.iter()
     }
 
+    // In turn: there are too few for anything better.
+    #[inline]
     pub(crate) fn get(&self, key: BagKey) -> Option<&Section> {
-        let found = self.bags.binary_search_by_key(&key, |(key, _)| *key).ok()?;
-        Some(&self.bags[found].1)
+        self.bags.iter().find(|(known, _)| *known == key).map(|(_, section)| section)
+    }
+
+    /// The rows of a grouped bag of which nothing was cut, to be added to.
+    pub(crate) fn rows_mut(&mut self, key: BagKey) -> Option<&mut Groups> {
+        self.bags.iter_mut().find(|(known, _)| *known == key)?.1.rows_mut()
     }
 
     /// Adds the tuples of a bag.

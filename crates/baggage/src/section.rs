@@ -8,7 +8,7 @@ use crate::bag::{Bag, Merged};
 use crate::layout;
 use crate::losses;
 use crate::slice::Slice;
-use pivot_advice::BagKey;
+use pivot_advice::{BagKey, Groups};
 use std::sync::OnceLock;
 
 /// A bag in at least one of its two forms.
@@ -29,6 +29,7 @@ impl Section {
     }
 
     /// The bag; None if what arrived cannot be read, which is counted the first time.
+    #[inline]
     pub(crate) fn bag(&self) -> Option<&Bag> {
         self.bag.get_or_init(|| self.read()).as_ref()
     }
@@ -41,6 +42,16 @@ impl Section {
     fn into_bag(self) -> Option<Bag> {
         self.bag();
         self.bag.into_inner().flatten()
+    }
+
+    /// The rows of a grouped bag of which nothing was cut, to be added to.
+    pub(crate) fn rows_mut(&mut self) -> Option<&mut Groups> {
+        self.bag();
+        let Some(Some(Bag::Grouped { rows, cut: None })) = self.bag.get_mut() else { return None };
+        if self.encoded.get().is_some() {
+            self.encoded = OnceLock::new();
+        }
+        Some(rows)
     }
 
     /// Adds the tuples of another section of the same key. Of two that cannot be merged one is lost.
@@ -79,6 +90,7 @@ impl Section {
     }
 
     /// Whether tuples are missing in it; does not take it apart.
+    #[inline]
     pub(crate) fn lacks(&self) -> bool {
         match (self.bag.get(), self.encoded.get()) {
             (Some(bag), _) => bag.as_ref().is_none_or(Bag::lacks),
