@@ -67,3 +67,5 @@ pub use weave::{Problem, disable, enable, govern, is_disabled, on_change, status
 #[doc(hidden)]
 pub use linkme;
 pub use pivot_advice::{Type, Value};
+#[doc(hidden)]
+pub use routine::agrees;

@@ -5,9 +5,10 @@ use crate::cells::Cells;
 use crate::compile::{Argument, End, Join, Routine, Step};
 use crate::emit::Part;
 use crate::fire::default_cell;
-use crate::interpret::MAX_ROWS;
+use crate::interpret::{Effect, MAX_ROWS, run};
+use crate::link::{Linked, Source};
 use crate::rows::Rows;
-use pivot_advice::{BagKey, Errors, Group, Groups, Keep, State, Value};
+use pivot_advice::{BagKey, Errors, Group, Groups, Keep, Loss, State, Value};
 use pivot_baggage::Baggage;
 
 /// The fields of one event.
@@ -202,6 +203,33 @@ impl Step {
     }
 }
 
+/// Whether a routine does to an event what the interpreter does, for tests: nothing is packed. An error
+/// says what differs. Advice that is no routine agrees.
+#[doc(hidden)]
+pub fn agrees(linked: &Linked, observed: &[Value], baggage: Option<&mut Baggage>) -> Result<(), String> {
+    let sources = (0..observed.len()).map(Source::Exported).collect();
+    let linked = Linked { sources, advice: linked.advice.clone() };
+    let Some(routine) = Routine::of(&linked) else { return Ok(()) };
+    let (mut long, mut loss, mut packed) = (Part::empty(), Loss::default(), Vec::new());
+    match run(&linked, observed.to_vec(), baggage.as_deref(), &mut loss) {
+        Some(Effect::Emit(emission)) => long.add(&emission),
+        Some(Effect::Pack(bag, keep, groups)) if baggage.is_some() => packed.push((bag, keep, groups)),
+        Some(Effect::Pack(..)) | None => {}
+    }
+    long.loss.merge(&loss);
+    let mut local = Local { part: Part::empty(), rows: None };
+    let (mut cells, mut errors, mut later) = (Cells::default(), Errors::default(), Vec::new());
+    let fields = |index: usize, cells: &mut Cells| cells.hold(observed.get(index).unwrap_or(&Value::Null));
+    if routine.begins("", &fields, &mut cells, &mut errors) {
+        routine.ends(baggage, &mut cells, &mut local, Some(&mut later), &mut errors);
+    }
+    local.part.loss.errors += errors.0;
+    let rows = local.rows.map(Rows::into_groups);
+    let mine = format!("{:?}", (rows, later, local.part.loss, local.part.emitted));
+    let theirs = format!("{:?}", (long.groups, packed, long.loss, long.emitted));
+    if mine == theirs { Ok(()) } else { Err(format!("{mine} instead of {theirs}")) }
+}
+
 /// A row behind the join.
 struct Row<'a> {
     n: u64,
@@ -281,11 +309,9 @@ fn add_value(state: &mut State, value: &Value, n: u64, errors: &mut Errors) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interpret::{Effect, run};
-    use crate::link::{Linked, Source};
     use pivot_advice::{
-        Advice, Aggregate, Binary, Expr, Fold, Form, Function, Input, Instruction, Loss, Match, QueryId,
-        Unary, Unpacked,
+        Advice, Aggregate, Binary, Expr, Fold, Form, Function, Input, Instruction, Match, QueryId, Unary,
+        Unpacked,
     };
 
     fn column(i: u16) -> Expr {
