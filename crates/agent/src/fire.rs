@@ -17,7 +17,6 @@ use crate::weave::{Knot, Program, Woven};
 use pivot_advice::{Errors, Groups, Loss, Value};
 use pivot_baggage::Baggage;
 use std::any::Any;
-use std::cell::Cell as Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
 
@@ -27,65 +26,67 @@ pub(crate) fn fire(tracepoint: &'static Tracepoint, fields: Fields<'_>) {
     let (table, proof) = inside.parts();
     // Only now: what is read while this thread is marked as inside is not freed before it has left.
     let Some(woven) = tracepoint.published().get(proof) else { return };
-    let timed = Stopwatch::is_due();
+    let timed = Stopwatch::takes();
+    match &woven.advice[..] {
+        [knot] if !timed && !woven.packs_later => {
+            let lent = &mut *table;
+            let run = AssertUnwindSafe(move || run_knot(tracepoint, fields, knot, false, lent));
+            if let Err(panic) = catch_unwind(run) {
+                panicked(&*panic, tracepoint, knot, table);
+            }
+        }
+        _ => fire_all(tracepoint, fields, woven, table, timed),
+    }
+}
+
+/// Runs any number of advices, and measures them if it is time.
+#[inline(never)]
+fn fire_all(
+    tracepoint: &'static Tracepoint,
+    fields: Fields<'_>,
+    woven: &Woven,
+    table: &mut Table,
+    timed: bool,
+) {
     if timed {
         table.stopwatch = Some(Stopwatch::start());
     }
-    let at = Cursor::new(0);
-    // A panic ends one advice, not those behind it.
-    loop {
-        let event = Event { tracepoint, fields, woven, table, timed, at: &at };
-        match catch_unwind(AssertUnwindSafe(move || event.run())) {
-            Ok(()) => break,
-            Err(panic) => panicked(&*panic, tracepoint, woven, table, &at),
+    for knot in &woven.advice {
+        // A panic ends one advice, not those behind it.
+        let run = AssertUnwindSafe(|| run_knot(tracepoint, fields, knot, woven.packs_later, table));
+        if let Err(panic) = catch_unwind(run) {
+            panicked(&*panic, tracepoint, knot, table);
         }
+        if timed {
+            lap(table, knot);
+        }
+    }
+    if woven.packs_later {
+        pack_later(table);
     }
     if timed {
         table.stopwatch = None;
     }
 }
 
-/// An event under way.
-struct Event<'a> {
+#[inline(always)]
+fn run_knot(
     tracepoint: &'static Tracepoint,
-    fields: Fields<'a>,
-    woven: &'a Woven,
-    table: &'a mut Table,
-    timed: bool,
-    /// Which advice runs.
-    at: &'a Cursor<usize>,
-}
-
-impl Event<'_> {
-    #[inline(always)]
-    fn run(self) {
-        while let Some(knot) = self.woven.advice.get(self.at.get()) {
-            let (local, cells, _) = self.table.local(knot.place, knot.query);
-            local.part.cost.events = local.part.cost.events.wrapping_add(1);
-            match &knot.program {
-                Program::Plain(routine) if knot.standing.looks_at_all() => {
-                    run_plain(routine, self.tracepoint.name(), self.fields, cells, local);
-                }
-                Program::InRequest(routine) if knot.standing.looks_at_all() => {
-                    run_in_request(
-                        routine,
-                        self.tracepoint,
-                        self.fields,
-                        self.woven.packs_later,
-                        self.table,
-                        knot,
-                    );
-                }
-                _ => run_sampled(self.tracepoint, self.fields, knot, self.woven.packs_later, self.table),
-            }
-            if self.timed {
-                lap(self.table, knot);
-            }
-            self.at.set(self.at.get() + 1);
+    fields: Fields<'_>,
+    knot: &Knot,
+    packs_later: bool,
+    table: &mut Table,
+) {
+    let (local, cells, _) = table.local(knot.place, knot.query);
+    local.part.cost.events = local.part.cost.events.wrapping_add(1);
+    match &knot.program {
+        Program::Plain(routine) if knot.standing.looks_at_all() => {
+            run_plain(routine, tracepoint.name(), fields, cells, local);
         }
-        if self.woven.packs_later {
-            pack_later(self.table);
+        Program::InRequest(routine) if knot.standing.looks_at_all() => {
+            run_in_request(routine, tracepoint, fields, packs_later, table, knot);
         }
+        _ => run_sampled(tracepoint, fields, knot, packs_later, table),
     }
 }
 
@@ -241,24 +242,15 @@ fn pack_later(table: &mut Table) {
     }
 }
 
-/// Puts the query of the advice that ran away, and goes on behind it.
+/// Puts the query of the advice that ran away.
 #[cold]
 #[inline(never)]
-fn panicked(
-    panic: &(dyn Any + Send),
-    tracepoint: &'static Tracepoint,
-    woven: &Woven,
-    table: &mut Table,
-    at: &Cursor<usize>,
-) {
+fn panicked(panic: &(dyn Any + Send), tracepoint: &'static Tracepoint, knot: &Knot, table: &mut Table) {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?");
-    if let Some(knot) = woven.advice.get(at.get()) {
-        knot.standing.quarantine(format!("at `{}`: {text}", tracepoint.name()));
-        let (local, ..) = table.local(knot.place, knot.query);
-        local.part.loss.errors = local.part.loss.errors.saturating_add(1);
-    }
-    at.set(at.get() + 1);
+    knot.standing.quarantine(format!("at `{}`: {text}", tracepoint.name()));
+    let (local, ..) = table.local(knot.place, knot.query);
+    local.part.loss.errors = local.part.loss.errors.saturating_add(1);
 }
 
 /// The value of a default field.

@@ -93,19 +93,18 @@ impl Routine {
             (None, End::Pack(..)) => {}
         }
         let End::Pack(bag, keep) = self.end else { return true };
-        let Some(baggage) = &mut baggage else { return false };
+        let Some(baggage) = &mut baggage else {
+            // Its errors count all the same.
+            table.unwrap_or_else(|| self.one_row(cells, errors));
+            return false;
+        };
         let packed = table.as_ref().map_or(1, Groups::len) as u64;
         local.part.cost.packed = local.part.cost.packed.saturating_add(packed);
         match (table, later) {
             (None, None) => self.pack_row(baggage, bag, keep, cells, errors),
             (Some(table), None) => drop(baggage.pack(bag, keep, [table])),
             (table, Some(later)) => {
-                let table = table.unwrap_or_else(|| {
-                    let mut table = self.table();
-                    let key = self.key(cells);
-                    self.add(cells, table.entry(&key), errors);
-                    table
-                });
+                let table = table.unwrap_or_else(|| self.one_row(cells, errors));
                 later.push((bag, keep, vec![table]));
             }
         }
@@ -127,6 +126,14 @@ impl Routine {
             baggage.pack_row(bag, keep, &key, &self.shape.aggregates, add);
             cells.keep_row(key);
         }
+    }
+
+    /// The rows of an event without an Unpack.
+    fn one_row(&self, cells: &mut Cells, errors: &mut Errors) -> Groups {
+        let mut table = self.table();
+        let key = self.key(cells);
+        self.add(cells, table.entry(&key), errors);
+        table
     }
 
     fn table(&self) -> Groups {

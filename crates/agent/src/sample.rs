@@ -45,12 +45,16 @@ pub(crate) struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Whether this event is to be measured: one in many is.
+    /// Whether this event is to be measured: one in many is. Counts it otherwise.
     #[inline(always)]
-    pub(crate) fn is_due() -> bool {
-        let left = LEFT.get();
-        LEFT.set(left.wrapping_sub(1));
-        left == 0
+    pub(crate) fn takes() -> bool {
+        match LEFT.get() {
+            0 => true,
+            left => {
+                LEFT.set(left - 1);
+                false
+            }
+        }
     }
 
     #[cold]
