@@ -31,12 +31,16 @@ mod generate;
 mod in_band;
 #[path = "oracle/meaning.rs"]
 mod meaning;
+#[path = "oracle/output.rs"]
+mod output;
 #[path = "oracle/print.rs"]
 mod print;
 #[path = "oracle/query.rs"]
 mod query;
 #[path = "oracle/random.rs"]
 mod random;
+#[path = "oracle/regex.rs"]
+mod regex;
 #[path = "oracle/scenario.rs"]
 mod scenario;
 #[path = "oracle/select.rs"]
@@ -47,7 +51,7 @@ mod shrink;
 mod value;
 
 use case::{Case, Outcome};
-use features::Features;
+use features::Coverage;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How many cases are run when nobody asks for more.
@@ -72,8 +76,8 @@ fn every_plan_gives_the_rows_that_the_language_defines() {
     });
     let mut counts = counts.into_iter().fold(Counts::default(), Counts::plus);
     println!(
-        "{} agree, {} of them with rows; {} too large",
-        counts.agree, counts.with_rows, counts.too_large
+        "{}{} agree, {} of them with rows; {} too large",
+        counts.coverage, counts.agree, counts.with_rows, counts.too_large
     );
     if let Some(seed) = counts.wrong.iter().min().copied() {
         report(seed);
@@ -82,6 +86,8 @@ fn every_plan_gives_the_rows_that_the_language_defines() {
     let all = last - first;
     assert!(counts.too_large * 20 <= all, "{} of {all} cases are too large", counts.too_large);
     assert!(counts.with_rows * 3 >= all, "only {} of {all} cases have rows", counts.with_rows);
+    let unused = counts.coverage.unused();
+    assert!(all < CASES || unused.is_empty(), "no case with rows uses {}", unused.join(", "));
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +96,7 @@ struct Counts {
     with_rows: u64,
     too_large: u64,
     wrong: Vec<u64>,
+    coverage: Coverage,
 }
 
 impl Counts {
@@ -98,6 +105,7 @@ impl Counts {
         self.with_rows += other.with_rows;
         self.too_large += other.too_large;
         self.wrong.extend(other.wrong);
+        self.coverage.merge(other.coverage);
         self
     }
 }
@@ -110,10 +118,12 @@ fn work(next: &AtomicU64, last: u64) -> Counts {
         if seed >= last {
             return counts;
         }
-        match Case::random(seed, Features::ALL).check() {
-            Outcome::Agree(rows) => {
+        let case = Case::random(seed);
+        match case.check() {
+            Outcome::Agree(agreement) => {
                 counts.agree += 1;
-                counts.with_rows += u64::from(rows > 0);
+                counts.with_rows += u64::from(agreement.rows > 0);
+                counts.coverage.add(&case, &agreement);
             }
             Outcome::TooLarge => counts.too_large += 1,
             Outcome::Wrong(_) => {
@@ -130,14 +140,14 @@ fn work(next: &AtomicU64, last: u64) -> Counts {
 fn show_cases() {
     let first = setting("PIVOT_ORACLE_SEED").unwrap_or(0);
     for seed in first..first + setting("PIVOT_ORACLE_CASES").unwrap_or(1) {
-        let case = Case::random(seed, Features::ALL);
+        let case = Case::random(seed);
         println!("seed {seed}\n{case}\n{:?}\n", case.check());
     }
 }
 
 /// Shrinks the case of a seed and fails with it.
 fn report(seed: u64) {
-    let case = Case::random(seed, Features::ALL);
+    let case = Case::random(seed);
     let Outcome::Wrong(wrong) = case.check() else {
         panic!("seed {seed} was wrong once, as the clock would have it\n{case}");
     };

@@ -14,6 +14,7 @@
 use pivot_advice::{Errors, Form, Loss, QueryId, Type, Value};
 use pivot_agent::interpret::{Effect, run};
 use pivot_agent::link::{DefaultField, Linked, Source};
+use pivot_agent::sample::Look;
 use pivot_agent::{Part, Parts};
 use pivot_baggage::Baggage;
 use pivot_query::{Catalog, Program};
@@ -91,7 +92,9 @@ impl Run<'_> {
             pivot_agent::verify(advice).unwrap_or_else(|error| panic!("{error}\n{advice}"));
             let linked = Linked::link(advice, &names).unwrap_or_else(|error| panic!("{error}"));
             let observed = linked.sources.iter().map(|source| match source {
+                Source::Lacking => Value::Null,
                 Source::Exported(index) => value(names[*index], known.fields[*index].ty),
+                Source::Lacking => Value::Null,
                 Source::Default(DefaultField::Host) => value("host", Type::String),
                 Source::Default(DefaultField::Process) => value("process", Type::String),
                 Source::Default(DefaultField::Pid) => value("pid", Type::I64),
@@ -101,10 +104,10 @@ impl Run<'_> {
                 Source::Default(DefaultField::Request) => value("request", Type::String),
             });
             let baggage = branch.and_then(|branch| self.branches.get(branch));
-            match run(&linked, observed.collect(), baggage, &mut Loss::default()) {
+            match run(&linked, observed.collect(), baggage, 0, &mut Loss::default()) {
                 Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
                 Some(Effect::Emit(emission)) => {
-                    self.parts.entry(advice.query).or_insert_with(Part::empty).add(&emission);
+                    self.parts.entry(advice.query).or_insert_with(Part::empty).add(&emission, Look::ALL);
                 }
                 None => {}
             }
@@ -161,7 +164,7 @@ fn parse(text: &str, ty: Type) -> Value {
     match ty {
         _ if text == "null" => Value::Null,
         Type::Bool => Value::Bool(number(text)),
-        Type::F64 => Value::F64(number(text)),
+        Type::F64 => Value::double(number(text)),
         Type::Timestamp => Value::Timestamp(number(text)),
         Type::Duration => Value::Duration(number(text)),
         Type::I64 => Value::I64(number(text)),
@@ -170,8 +173,10 @@ fn parse(text: &str, ty: Type) -> Value {
         Type::List(element) => Value::List(text.split(',').map(|item| parse(item, *element)).collect()),
         // Where the call site does not say, the text does.
         Type::Any => {
-            let integer = text.parse().map(Value::I64).ok();
-            integer.or(text.parse().map(Value::Bool).ok()).unwrap_or_else(|| Value::str(text))
+            let integer = text.parse().map(Value::I64).or_else(|_| text.parse().map(Value::U64)).ok();
+            let double = text.parse().map(Value::double).ok().filter(|_| text.contains('.'));
+            let found = integer.or(double).or(text.parse().map(Value::Bool).ok());
+            found.unwrap_or_else(|| Value::str(text))
         }
         Type::String | Type::Bytes | Type::Null => Value::str(text),
     }

@@ -2,7 +2,7 @@
 
 use crate::expression::extremes;
 use crate::query::Aggregate;
-use crate::value::{double, integer, nearest, order, same};
+use crate::value::{double, failed, integer, nearest, order, same};
 use pivot_advice::{Type, Value};
 
 /// What a column of a result may hold.
@@ -14,6 +14,9 @@ pub(crate) enum Cell {
     AnyOf(Vec<Value>),
     /// A number from one to the other.
     Between(f64, f64),
+    /// A list of buckets of these numbers, of which the largest has the given base; whether they are
+    /// durations.
+    Buckets(Vec<f64>, f64, bool),
 }
 
 /// What an aggregate that stands alone in SELECT may give.
@@ -29,6 +32,11 @@ pub(crate) fn cell(aggregate: &Aggregate, values: &[Value]) -> Cell {
             Cell::Between(count - error, count + error)
         }
         Aggregate::Quantile(q) => quantile(*q, &some),
+        Aggregate::Hist => {
+            let numbers = numbers(&some);
+            let base = base(&numbers);
+            Cell::Buckets(numbers, base, is_duration(&some))
+        }
         Aggregate::Variance | Aggregate::StdDev => deviation(aggregate, &some),
         _ => Cell::Value(value(aggregate, values)),
     }
@@ -46,8 +54,83 @@ pub(crate) fn value(aggregate: &Aggregate, values: &[Value]) -> Value {
         Aggregate::Variance => variance(values).map_or(Value::Null, Value::F64),
         Aggregate::StdDev => variance(values).map_or(Value::Null, |variance| Value::F64(variance.sqrt())),
         Aggregate::CountDistinct => Value::U64(distinct(&some().cloned().collect::<Vec<_>>()).len() as u64),
-        Aggregate::Any | Aggregate::Quantile(_) => panic!("{aggregate:?} has no one value"),
+        Aggregate::Top(k) => top(*k, &some().cloned().collect::<Vec<_>>()),
+        Aggregate::Linear(bounds) => linear(bounds, &some().cloned().collect::<Vec<_>>()),
+        Aggregate::Any | Aggregate::Quantile(_) | Aggregate::Hist => panic!("{aggregate:?} has no one value"),
     }
+}
+
+/// The most values that TOPK and COUNT(DISTINCT x) know exactly.
+const EXACT: usize = 256;
+
+/// Doubles beyond this cancel each other so that their sum depends on their order.
+const LARGE: f64 = 1e12;
+
+/// Whether an aggregate of these values has no one value: it is a sketch of many, or a sum that is rounded.
+pub(crate) fn is_beyond(aggregate: &Aggregate, values: &[Value]) -> bool {
+    match aggregate {
+        Aggregate::Top(_) | Aggregate::CountDistinct => {
+            values.len() > EXACT && distinct(values).len() > EXACT
+        }
+        Aggregate::Sum | Aggregate::Average => {
+            let large = |x: f64| x.is_finite() && x.abs() > LARGE;
+            let rounded = values.iter().any(|value| matches!(value, Value::F64(_)));
+            rounded && values.len() > 1 && values.iter().filter_map(double).any(large)
+        }
+        _ => false,
+    }
+}
+
+/// The k most frequent values; of equally frequent ones the least.
+fn top(k: usize, some: &[Value]) -> Value {
+    let count = |wanted: &Value| some.iter().filter(|value| same(wanted, value)).count();
+    let mut counts: Vec<(&Value, usize)> =
+        distinct(some).into_iter().map(|value| (value, count(value))).collect();
+    counts.sort_by(|(x, a), (y, b)| b.cmp(a).then_with(|| order(x, y)));
+    Value::List(counts.iter().take(k).map(|(value, count)| Value::str(format!("{value}: {count}"))).collect())
+}
+
+/// How many values each bucket has that has any.
+fn linear(bounds: &[Value; 3], some: &[Value]) -> Value {
+    let [least, most, step] = bounds.each_ref().map(|bound| number(bound).expect("bounds are numbers"));
+    let durations = bounds[0].type_of() == Type::Duration;
+    let count = ((most - least) / step).ceil();
+    let shown = |x: f64| if durations { Value::Duration(x as i64).to_string() } else { x.to_string() };
+    let counted = |x: &f64| !x.is_nan() || failed() != Value::Null;
+    let numbers: Vec<f64> = some.iter().filter_map(number).filter(counted).collect();
+    let mut buckets = Vec::new();
+    for bucket in 0..count as usize + 2 {
+        let (lower, upper) = (least + step * (bucket as f64 - 1.0), least + step * bucket as f64);
+        let (first, last) = (bucket == 0, bucket == count as usize + 1);
+        let inside = |x: &&f64| (first || lower <= **x) && (last || **x < upper);
+        let inside = numbers.iter().filter(inside).count();
+        let lower = if first { "-∞".to_owned() } else { shown(lower) };
+        let upper = if last { "∞".to_owned() } else { shown(upper) };
+        if inside > 0 {
+            buckets.push(Value::str(format!("[{lower}, {upper}): {inside}")));
+        }
+    }
+    Value::List(buckets.into())
+}
+
+/// A number or the nanoseconds of a duration.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Duration(ns) => Some(*ns as f64),
+        other => double(other),
+    }
+}
+
+fn is_duration(some: &[Value]) -> bool {
+    some.first().is_some_and(|value| value.type_of() == Type::Duration)
+}
+
+/// All finite numbers among values, ascending.
+fn numbers(some: &[Value]) -> Vec<f64> {
+    let mut sorted = some.to_vec();
+    sorted.sort_by(order);
+    let counted = |x: &f64| x.is_finite() || failed() != Value::Null;
+    sorted.iter().filter_map(number).filter(counted).collect()
 }
 
 fn distinct(values: &[Value]) -> Vec<&Value> {
@@ -82,6 +165,8 @@ impl Sum {
             } else if let Value::Duration(ns) = value {
                 sum.durations += i128::from(*ns);
                 sum.counts.2 += 1;
+            } else {
+                failed();
             }
         }
         (sum.counts != (0, 0, 0)).then_some(sum)
@@ -91,20 +176,20 @@ impl Sum {
         match self.counts {
             (_, 0, 0) => {
                 let signed = i64::try_from(self.integers).map(Value::I64);
-                signed.or(u64::try_from(self.integers).map(Value::U64)).unwrap_or(Value::Null)
+                signed.or(u64::try_from(self.integers).map(Value::U64)).unwrap_or_else(|_| failed())
             }
-            (0, 0, _) => i64::try_from(self.durations).map_or(Value::Null, Value::Duration),
+            (0, 0, _) => i64::try_from(self.durations).map_or_else(|_| failed(), Value::Duration),
             (_, _, 0) => Value::F64(self.doubles + self.integers as f64),
-            _ => Value::Null,
+            _ => failed(),
         }
     }
 
     fn mean(self) -> Value {
         match self.counts {
             (n, 0, 0) => Value::F64(self.integers as f64 / n as f64),
-            (0, 0, n) => nearest(self.durations as f64 / n as f64).map_or(Value::Null, Value::Duration),
+            (0, 0, n) => nearest(self.durations as f64 / n as f64).map_or_else(failed, Value::Duration),
             (n, m, 0) => Value::F64((self.doubles + self.integers as f64) / (n + m) as f64),
-            _ => Value::Null,
+            _ => failed(),
         }
     }
 }
@@ -144,25 +229,23 @@ const BUCKETS: f64 = 160.0;
 
 /// The number of rank `ceil(q * count)`, within the error that the spread of the numbers makes.
 fn quantile(q: f64, some: &[Value]) -> Cell {
-    let mut sorted = some.to_vec();
-    sorted.sort_by(order);
-    let number = |value: &Value| match value {
-        Value::Duration(ns) => Some(*ns as f64),
-        other => double(other),
-    };
-    let sorted: Vec<f64> = sorted.iter().filter_map(number).filter(|x| x.is_finite()).collect();
+    let sorted = numbers(some);
     if sorted.is_empty() {
         return Cell::Value(Value::Null);
     }
     let rank = (q * sorted.len() as f64).ceil().max(1.0) as usize;
-    let found = sorted[rank - 1];
+    let (found, base) = (sorted[rank - 1], base(&sorted));
+    let relative = if base.is_finite() { (base - 1.0) / (base + 1.0) } else { 1.0 };
+    let error = found.abs() * (relative + 1e-9) + if is_duration(some) { 1.0 } else { 1e-9 };
+    Cell::Between(found - error, found + error)
+}
+
+/// How many times the lower bound of a bucket its upper bound is, in the worst case.
+fn base(sorted: &[f64]) -> f64 {
     let sizes = sorted.iter().map(|x| x.abs()).filter(|x| *x > 0.0);
     let (least, most) = sizes.fold((f64::INFINITY, 0.0f64), |(least, most), x| (least.min(x), most.max(x)));
     // One octave more on either side, for the bounds of the outermost buckets.
     let octaves = if most > 0.0 { (most / least).log2() + 2.0 } else { 1.0 };
     let per_octave = (BUCKETS / octaves).log2().floor().exp2();
-    let base = (1.0 / per_octave).exp2();
-    let error = found.abs() * ((base - 1.0) / (base + 1.0) + 1e-9)
-        + if some[0].type_of() == Type::Duration { 1.0 } else { 1e-9 };
-    Cell::Between(found - error, found + error)
+    (1.0 / per_octave).exp2()
 }

@@ -62,6 +62,7 @@ fn is_cell(due: &Cell, found: &Value) -> bool {
     match due {
         Cell::Value(due) => is_value(due, found),
         Cell::AnyOf(list) => list.iter().any(|due| is_value(due, found)),
+        Cell::Buckets(numbers, base, durations) => are_buckets(numbers, *base, *durations, found),
         Cell::Between(low, high) => {
             let found = match found {
                 Value::Duration(ns) | Value::Timestamp(ns) => Some(*ns as f64),
@@ -70,6 +71,47 @@ fn is_cell(due: &Cell, found: &Value) -> bool {
             found.is_some_and(|found| *low <= found && found <= *high)
         }
     }
+}
+
+/// How far a bound may be rounded, as a fraction of it: four digits are shown.
+const ROUNDED: f64 = 1e-3;
+
+/// Whether buckets `(lower, upper]: count` hold these numbers, and none is wider than it may be.
+fn are_buckets(numbers: &[f64], base: f64, durations: bool, found: &Value) -> bool {
+    let Value::List(buckets) = found else { return false };
+    let mut left = numbers;
+    for bucket in buckets.iter() {
+        let Some((lower, upper, count)) = bucket_of(bucket, durations) else { return false };
+        let Some((inside, rest)) = left.split_at_checked(count) else { return false };
+        let unit = if durations { 1.0 } else { 0.0 };
+        let (below, above) = (lower.abs() * ROUNDED + unit, upper.abs() * ROUNDED + unit);
+        let widest = lower.abs().min(upper.abs()) * base * (1.0 + 3.0 * ROUNDED) + 2.0 * unit;
+        let narrow = lower == upper || lower.abs().max(upper.abs()) <= widest;
+        if count == 0 || !narrow || inside.iter().any(|x| *x < lower - below || *x > upper + above) {
+            return false;
+        }
+        left = rest;
+    }
+    left.is_empty()
+}
+
+fn bucket_of(bucket: &Value, durations: bool) -> Option<(f64, f64, usize)> {
+    let Value::Str(text) = bucket else { return None };
+    let (bounds, count) = text.rsplit_once(": ")?;
+    let bounds = bounds.trim_matches(['(', ')', '[', ']']);
+    let (lower, upper) = bounds.split_once(", ").unwrap_or((bounds, bounds));
+    Some((bound(lower, durations)?, bound(upper, durations)?, count.parse().ok()?))
+}
+
+fn bound(text: &str, durations: bool) -> Option<f64> {
+    let units = [("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("s", 1e9)];
+    let (number, unit) = match durations {
+        true => units.into_iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)))?,
+        false => (text, 1.0),
+    };
+    let infinite = [("∞", f64::INFINITY), ("-∞", f64::NEG_INFINITY)];
+    let infinite = infinite.into_iter().find(|(name, _)| *name == number).map(|(_, x)| x);
+    infinite.or_else(|| number.parse().ok()).map(|x: f64| x * unit)
 }
 
 fn is_value(due: &Value, found: &Value) -> bool {

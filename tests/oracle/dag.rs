@@ -103,15 +103,17 @@ fn text(value: &Value) -> String {
 }
 
 /// An event in the DAG.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Recorded<'a> {
     pub(crate) event: &'a Event,
+    /// Whether queries look at it.
+    pub(crate) seen: bool,
     /// All events from which a path leads to it.
     before: u128,
 }
 
 /// The DAG of a run.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Dag<'a> {
     pub(crate) events: Vec<Recorded<'a>>,
 }
@@ -174,8 +176,17 @@ impl<'a> Dag<'a> {
         let id = self.events.len();
         let reach = |found: u128, direct: &usize| found | self.events[*direct].before | 1 << direct;
         let before = directly_before.iter().fold(0, reach);
-        self.events.push(Recorded { event, before });
+        self.events.push(Recorded { event, seen: true, before });
         (id < MAX_EVENTS).then_some(id)
+    }
+
+    /// The same, where queries look at some events only.
+    pub(crate) fn seen(&self, sees: impl Fn(usize, &Event) -> bool) -> Dag<'a> {
+        let mut dag = self.clone();
+        for (id, recorded) in dag.events.iter_mut().enumerate() {
+            recorded.seen &= sees(id, recorded.event);
+        }
+        dag
     }
 
     /// Whether event a happened before event b.

@@ -3,13 +3,14 @@
 //! Rows are lists of tuples, one for each alias. A join extends each row by every tuple that
 //! happened before; nothing is grouped, pushed down or shared, and every relation is a list.
 
-use crate::aggregate::{self, Cell};
+use crate::aggregate::Cell;
 use crate::dag::Dag;
 use crate::expression::{Names, equal, holds, value};
-use crate::query::{Expr, Item, Join, JoinKind, Keep, Query, Source, Step};
-use crate::value::{order, same_all};
+use crate::output::{Output, distinct};
+use crate::query::{Expr, Join, JoinKind, Keep, Query, Source, Step};
+use crate::value::{counting_errors, order, same_all};
 use pivot_advice::Value;
-use std::cell::RefCell;
+use std::cell::{Cell as Mutable, RefCell};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -39,10 +40,10 @@ enum Columns {
 
 /// A row: what each alias stands for, and the values of LET.
 #[derive(Debug, Clone, Default)]
-struct Row<'q> {
+pub(crate) struct Row<'q> {
     /// None where a LEFT JOIN found nothing.
     aliases: Vec<(&'q str, Option<Rc<Tuple>>)>,
-    lets: Vec<(&'q str, Value)>,
+    pub(crate) lets: Vec<(&'q str, Value)>,
     origin: Vec<usize>,
 }
 
@@ -52,13 +53,35 @@ pub(crate) trait Order {
     fn compare(&self, join: usize, a: usize, b: usize) -> Ordering;
 }
 
-/// The rows of a result, in their order if ORDER BY gives one; none if there were too many to enumerate.
-pub(crate) type Answer = Option<Vec<Vec<Cell>>>;
+/// What a query gives.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// In their order if ORDER BY gives one.
+    pub(crate) rows: Vec<Vec<Cell>>,
+    /// How often something in these rows had no value, HAVING and ORDER BY aside.
+    pub(crate) errors: u64,
+    /// How often anything had no value.
+    pub(crate) all_errors: u64,
+}
+
+/// What a result is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window<'w> {
+    /// Its length.
+    pub(crate) seconds: f64,
+    /// Of a sample, the fraction by which COUNT and SUM are scaled.
+    pub(crate) fraction: Option<f64>,
+    /// Whether a row belongs to it whose FROM is this event; without, all do.
+    pub(crate) events: Option<&'w [bool]>,
+}
 
 /// Evaluates one query over one DAG.
 pub(crate) struct Evaluator<'q> {
     dag: &'q Dag<'q>,
     order: &'q dyn Order,
+    window: Window<'q>,
+    /// Whether a sketch has more values than it counts exactly.
+    beyond: Mutable<bool>,
     /// All joins of the query, in the order of the text.
     joins: Vec<*const Join>,
     rows: RefCell<HashMap<*const Query, Rc<Vec<Row<'q>>>>>,
@@ -73,35 +96,49 @@ type Result<T> = std::result::Result<T, TooMany>;
 
 impl<'q> Evaluator<'q> {
     /// An evaluator for a query without WITH.
-    pub(crate) fn new(query: &'q Query, dag: &'q Dag<'q>, order: &'q dyn Order) -> Evaluator<'q> {
+    pub(crate) fn new(
+        query: &'q Query,
+        dag: &'q Dag<'q>,
+        order: &'q dyn Order,
+        window: Window<'q>,
+    ) -> Evaluator<'q> {
         let joins = joins_of(query).into_iter().map(std::ptr::from_ref).collect();
-        Evaluator { dag, order, joins, rows: RefCell::default(), tuples: RefCell::default() }
+        let (rows, tuples) = (RefCell::default(), RefCell::default());
+        Evaluator { dag, order, window, beyond: Mutable::new(false), joins, rows, tuples }
     }
 
-    /// The result of the query.
-    pub(crate) fn answer(&self, query: &'q Query) -> Answer {
-        let rows = self.rows(query).ok()?;
-        let mut results: Vec<Output<'_, 'q>> = match query.aggregates() {
-            true => self
-                .groups(query, &rows)
-                .into_iter()
-                .map(|group| Output { evaluator: self, query, group })
-                .collect(),
-            false => rows.iter().map(|row| Output { evaluator: self, query, group: vec![row] }).collect(),
+    /// The result of the query; none if there are too many rows to enumerate.
+    pub(crate) fn answer(&self, query: &'q Query) -> Option<Answer> {
+        let (found, all_errors) = counting_errors(|| {
+            let rows = self.rows(query).ok()?;
+            let results = self.results(query, &rows);
+            Some(counting_errors(|| results.iter().map(Output::cells).collect::<Vec<_>>()))
+        });
+        let (rows, errors) = found.filter(|_| !self.beyond.get())?;
+        Some(Answer { rows, errors, all_errors })
+    }
+
+    fn results<'r>(&'r self, query: &'q Query, rows: &'r [Row<'q>]) -> Vec<Output<'r, 'q>> {
+        let inside = |row: &&Row<'q>| {
+            let event = row.alias(&query.alias).cloned().flatten().and_then(|tuple| tuple.event);
+            self.window.events.zip(event).is_none_or(|(events, event)| events[event])
         };
-        results.retain(|output| query.having.as_ref().is_none_or(|having| holds(having, output)));
+        let rows = rows.iter().filter(inside);
+        let groups = match query.aggregates() {
+            true => self.groups(query, rows),
+            false => rows.map(|row| vec![row]).collect(),
+        };
+        let fraction = self.window.fraction;
+        let outputs = groups.into_iter().map(|group| Output { evaluator: self, query, group, fraction });
+        let mut results: Vec<Output<'r, 'q>> = outputs
+            .filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)))
+            .collect();
         if query.distinct {
-            let mut distinct: Vec<Output<'_, 'q>> = Vec::new();
-            for output in results {
-                if !distinct.iter().any(|known| same_all(&known.values(), &output.values())) {
-                    distinct.push(output);
-                }
-            }
-            results = distinct;
+            results = distinct(results);
         }
         results.sort_by(|a, b| a.order(b));
         results.truncate(query.limit.unwrap_or(usize::MAX));
-        Some(results.iter().map(Output::cells).collect())
+        results
     }
 
     /// All rows of a query, before it groups or selects.
@@ -208,12 +245,14 @@ impl<'q> Evaluator<'q> {
                     let from = row.alias(&query.alias).cloned().flatten();
                     from.and_then(|tuple| tuple.event).is_some_and(|event| self.dag.before(event, after))
                 };
-                let before: Vec<Row<'q>> = rows.iter().filter(before).cloned().collect();
-                let groups = self.groups(query, &before).into_iter();
-                let outputs = groups.map(|group| Output { evaluator: self, query, group });
+                let groups = self.groups(query, rows.iter().filter(before)).into_iter();
+                let outputs = groups.map(|group| Output { evaluator: self, query, group, fraction: None });
                 let kept =
                     outputs.filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)));
-                Ok(kept.map(|output| Rc::new(tuple(query, None, vec![], output.values()))).collect())
+                let kept: Vec<Output<'_, 'q>> = kept.collect();
+                let kept = if query.distinct { distinct(kept) } else { kept };
+                let tuple = |output: &Output<'_, 'q>| Rc::new(tuple(query, None, vec![], output.values()));
+                Ok(kept.iter().map(tuple).collect())
             }
             Source::Unnest(source, field) => Ok(self.elements(&self.before(join, source, after)?, field)),
             _ => {
@@ -253,7 +292,7 @@ impl<'q> Evaluator<'q> {
 
     fn events(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<Rc<Tuple>> {
         let events = self.dag.events.iter().enumerate();
-        let wanted = events.filter(|(_, recorded)| wanted(&recorded.event.tracepoint));
+        let wanted = events.filter(|(_, recorded)| recorded.seen && wanted(&recorded.event.tracepoint));
         let tuple = |id| Tuple { event: Some(id), origin: vec![], columns: Columns::Event };
         wanted.map(|(id, _)| Rc::new(tuple(id))).collect()
     }
@@ -300,7 +339,10 @@ impl<'q> Evaluator<'q> {
     }
 
     /// Rows by the values of GROUP BY; without GROUP BY they are one group, if there are any.
-    fn groups<'r>(&self, query: &'q Query, rows: &'r [Row<'q>]) -> Vec<Vec<&'r Row<'q>>> {
+    fn groups<'r>(&self, query: &'q Query, rows: impl Iterator<Item = &'r Row<'q>>) -> Vec<Vec<&'r Row<'q>>>
+    where
+        'q: 'r,
+    {
         let mut groups: Vec<(Vec<Value>, Vec<&Row<'q>>)> = Vec::new();
         for row in rows {
             let keys = query.group.iter().flatten();
@@ -325,7 +367,18 @@ impl<'q> Evaluator<'q> {
         }
     }
 
-    fn names<'r>(&'r self, row: &'r Row<'q>) -> RowNames<'r, 'q> {
+    /// The length of the window.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.window.seconds
+    }
+
+    /// Something has no one value.
+    pub(crate) fn give_up(&self) {
+        self.beyond.set(true);
+    }
+
+    /// The names of a row.
+    pub(crate) fn names<'r>(&'r self, row: &'r Row<'q>) -> RowNames<'r, 'q> {
         RowNames { evaluator: self, row }
     }
 }
@@ -386,7 +439,7 @@ impl Row<'_> {
 }
 
 /// The names of one row.
-struct RowNames<'r, 'q> {
+pub(crate) struct RowNames<'r, 'q> {
     evaluator: &'r Evaluator<'q>,
     row: &'r Row<'q>,
 }
@@ -411,63 +464,8 @@ impl Names for RowNames<'_, '_> {
     fn aggregate(&self, expr: &Expr) -> Value {
         panic!("{expr} is misplaced")
     }
-}
 
-/// One row of a result: one row, or a group of them. All rows of a group agree on what is no aggregate.
-struct Output<'r, 'q> {
-    evaluator: &'r Evaluator<'q>,
-    query: &'q Query,
-    group: Vec<&'r Row<'q>>,
-}
-
-impl Output<'_, '_> {
-    fn values(&self) -> Vec<Value> {
-        self.query.select.iter().map(|item| value(&item.expr, self)).collect()
-    }
-
-    fn cells(&self) -> Vec<Cell> {
-        self.query.select.iter().map(|item| self.cell(item)).collect()
-    }
-
-    fn cell(&self, item: &Item) -> Cell {
-        match &item.expr {
-            Expr::Aggregate(aggregate, argument) => aggregate::cell(aggregate, &self.arguments(argument)),
-            expr => Cell::Value(value(expr, self)),
-        }
-    }
-
-    fn arguments(&self, argument: &Expr) -> Vec<Value> {
-        self.group.iter().map(|row| value(argument, &self.evaluator.names(row))).collect()
-    }
-
-    fn order(&self, other: &Self) -> Ordering {
-        let keys = self.query.order.iter().map(|key| {
-            let order = order(&value(&key.expr, self), &value(&key.expr, other));
-            if key.descending { order.reverse() } else { order }
-        });
-        keys.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-    }
-}
-
-impl Names for Output<'_, '_> {
-    fn column(&self, alias: &str, field: &str) -> Value {
-        self.evaluator.names(self.group[0]).column(alias, field)
-    }
-
-    fn name(&self, name: &str) -> Value {
-        let row = self.evaluator.names(self.group[0]);
-        let assigned = self.group[0].lets.iter().any(|(known, _)| *known == name);
-        let selected = self.query.select.iter().find(|item| item.name.as_deref() == Some(name));
-        match selected {
-            Some(item) if !assigned => value(&item.expr, self),
-            _ => row.name(name),
-        }
-    }
-
-    fn aggregate(&self, expr: &Expr) -> Value {
-        match expr {
-            Expr::Aggregate(aggregate, argument) => aggregate::value(aggregate, &self.arguments(argument)),
-            _ => Value::U64(self.group.len() as u64),
-        }
+    fn place(&self, number: usize) -> Value {
+        panic!("{number} is misplaced")
     }
 }

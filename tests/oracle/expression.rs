@@ -1,7 +1,7 @@
 //! The value of an expression. Nothing fails: what has no value is null.
 
-use crate::query::{Expr, Function, Negated, Op, Regex};
-use crate::value::{binary, cast, compare, double, integer, narrow, negated};
+use crate::query::{Expr, Function, Negated, Op};
+use crate::value::{binary, cast, compare, double, failed, integer, narrow, negated};
 use pivot_advice::Value;
 
 /// What the names of an expression stand for.
@@ -10,40 +10,42 @@ pub(crate) trait Names {
     fn column(&self, alias: &str, field: &str) -> Value;
     /// A name alone.
     fn name(&self, name: &str) -> Value;
-    /// An aggregate, or COUNT.
+    /// An aggregate, COUNT or RATE.
     fn aggregate(&self, expr: &Expr) -> Value;
+    /// A column of the result, by its number from 1.
+    fn place(&self, number: usize) -> Value;
 }
 
 /// The value of an expression.
 pub(crate) fn value(expr: &Expr, names: &dyn Names) -> Value {
     let of = |expr: &Expr| value(expr, names);
     match expr {
-        Expr::Literal(value) => value.clone(),
+        Expr::Literal(value) | Expr::Param(_, value) => value.clone(),
         Expr::Column(alias, field) => names.column(alias, field),
         Expr::Name(name) => names.name(name),
-        Expr::CountRows | Expr::Aggregate(..) => names.aggregate(expr),
+        Expr::Place(number) => names.place(*number),
+        Expr::CountRows | Expr::Aggregate(..) | Expr::Rate(_) => names.aggregate(expr),
         Expr::Not(x) => inverse(truth(&of(x))),
         Expr::Negate(x) => negated(&of(x)),
-        Expr::Binary(Op::And, x, y) => both(truth(&of(x)), truth(&of(y))),
-        Expr::Binary(Op::Or, x, y) => inverse(truth(&both(not(truth(&of(x))), not(truth(&of(y)))))),
+        Expr::Binary(Op::And, x, y) => both(truth(&of(x)), || truth(&of(y))),
+        Expr::Binary(Op::Or, x, y) => inverse(truth(&both(not(truth(&of(x))), || not(truth(&of(y)))))),
         Expr::Binary(op, x, y) => binary(*op, &of(x), &of(y)),
         Expr::In(negated, x, items) => {
             let x = of(x);
-            let equal: Vec<Option<bool>> =
-                items.iter().map(|item| truth(&binary(Op::Equal, &x, &of(item)))).collect();
-            perhaps_not(
-                *negated,
-                match equal.contains(&Some(true)) {
-                    true => Some(true),
-                    false if equal.contains(&None) => None,
-                    false => Some(false),
-                },
-            )
+            let mut found = Some(false);
+            for item in items {
+                match truth(&binary(Op::Equal, &x, &of(item))) {
+                    Some(true) => return perhaps_not(*negated, Some(true)),
+                    None => found = None,
+                    Some(false) => {}
+                }
+            }
+            perhaps_not(*negated, found)
         }
         Expr::Between(negated, x, low, high) => {
             let x = of(x);
             let above = truth(&binary(Op::GreaterEqual, &x, &of(low)));
-            let below = truth(&binary(Op::LessEqual, &x, &of(high)));
+            let below = || truth(&binary(Op::LessEqual, &x, &of(high)));
             perhaps_not(*negated, truth(&both(above, below)))
         }
         Expr::Like(negated, x, pattern) => {
@@ -52,7 +54,13 @@ pub(crate) fn value(expr: &Expr, names: &dyn Names) -> Value {
             perhaps_not(*negated, text_of(&of(x)).map(|text| like(&text)))
         }
         Expr::Regex(negated, x, regex) => {
-            perhaps_not(*negated, text_of(&of(x)).map(|text| is_matched(regex, &text)))
+            perhaps_not(*negated, text_of(&of(x)).map(|text| regex.find(&text).is_some()))
+        }
+        Expr::Extract(x, regex, group) => {
+            let Some(text) = text_of(&of(x)) else { return Value::Null };
+            let Some(found) = regex.find(&text) else { return Value::Null };
+            let part = if *group == Some(0) { found.whole } else { found.group.unwrap_or(found.whole) };
+            Value::str(text.chars().skip(part.start).take(part.len()).collect::<String>())
         }
         Expr::IsNull(negated, x) => perhaps_not(*negated, Some(of(x) == Value::Null)),
         Expr::Case { operand, arms, otherwise } => {
@@ -76,7 +84,7 @@ pub(crate) fn value(expr: &Expr, names: &dyn Names) -> Value {
             let values: Vec<Value> = arguments.iter().map(of).collect();
             match values.contains(&Value::Null) {
                 true => Value::Null,
-                false => call(*function, &values).unwrap_or(Value::Null),
+                false => call(*function, &values).unwrap_or_else(failed),
             }
         }
     }
@@ -90,7 +98,11 @@ pub(crate) fn holds(expr: &Expr, names: &dyn Names) -> bool {
 fn truth(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(x) => Some(*x),
-        _ => None,
+        Value::Null => None,
+        _ => {
+            failed();
+            None
+        }
     }
 }
 
@@ -102,9 +114,13 @@ fn inverse(x: Option<bool>) -> Value {
     not(x).map_or(Value::Null, Value::Bool)
 }
 
-fn both(x: Option<bool>, y: Option<bool>) -> Value {
-    match (x, y) {
-        (Some(false), _) | (_, Some(false)) => Value::Bool(false),
+/// The second operand is not looked at where the first decides.
+fn both(x: Option<bool>, y: impl FnOnce() -> Option<bool>) -> Value {
+    if x == Some(false) {
+        return Value::Bool(false);
+    }
+    match (x, y()) {
+        (_, Some(false)) => Value::Bool(false),
         (Some(true), Some(true)) => Value::Bool(true),
         _ => Value::Null,
     }
@@ -117,9 +133,11 @@ fn perhaps_not(negated: Negated, x: Option<bool>) -> Value {
 
 fn text_of(value: &Value) -> Option<String> {
     match value {
-        Value::Str(text) => Some(text.to_string()),
-        _ => None,
+        Value::Str(text) => return Some(text.to_string()),
+        Value::Null => {}
+        _ => drop(failed()),
     }
+    None
 }
 
 fn is_like(pattern: &[char], text: &[char]) -> bool {
@@ -129,15 +147,6 @@ fn is_like(pattern: &[char], text: &[char]) -> bool {
         ['\\', escaped, rest @ ..] => text.first() == Some(escaped) && is_like(rest, &text[1..]),
         ['_', rest @ ..] => !text.is_empty() && is_like(rest, &text[1..]),
         [first, rest @ ..] => text.first() == Some(first) && is_like(rest, &text[1..]),
-    }
-}
-
-fn is_matched(regex: &Regex, text: &str) -> bool {
-    match regex {
-        Regex::Contains(part) => text.contains(part.as_str()),
-        Regex::Begins(part) => text.starts_with(part.as_str()),
-        Regex::Ends(part) => text.ends_with(part.as_str()),
-        Regex::Whole(part) => text == part,
     }
 }
 
@@ -153,14 +162,16 @@ fn call(function: Function, values: &[Value]) -> Option<Value> {
         (Function::Length, [Value::Bytes(bytes)]) => length(bytes.len()),
         (Function::Length, [Value::List(items)]) => length(items.len()),
         (Function::Substr, [Str(text), rest @ ..]) => {
-            let start = usize::try_from(integer(&rest[0])? - 1).ok()?;
+            // What lies before the first character is the first; a length below zero is none.
+            let start = usize::try_from(integer(&rest[0])?.max(1) - 1).ok()?;
             let from_start = text.chars().skip(start);
             let part: String = match rest.get(1) {
-                Some(length) => from_start.take(usize::try_from(integer(length)?).ok()?).collect(),
+                Some(length) => from_start.take(usize::try_from(integer(length)?.max(0)).ok()?).collect(),
                 None => from_start.collect(),
             };
             Some(Value::str(part))
         }
+        (Function::SplitPart, [Str(_), Str(separator), _]) if separator.is_empty() => None,
         (Function::SplitPart, [Str(text), Str(separator), n]) => {
             let n = usize::try_from(integer(n)? - 1).ok()?;
             Some(Value::str(text.split(&**separator).nth(n).unwrap_or_default()))
@@ -173,12 +184,12 @@ fn call(function: Function, values: &[Value]) -> Option<Value> {
         (Function::Abs | Function::Floor | Function::Ceil | Function::Round, [x @ (U64(_) | I64(_))]) => {
             Some(x.clone())
         }
-        (Function::Floor, [F64(x)]) => Some(F64(x.floor())),
-        (Function::Ceil, [F64(x)]) => Some(F64(x.ceil())),
-        (Function::Round, [F64(x)]) => Some(F64(x.round())),
-        (Function::Ln, _) => number(0).map(|x| F64(x.ln())),
-        (Function::Log2, _) => number(0).map(|x| F64(x.log2())),
-        (Function::Pow, _) => Some(F64(number(0)?.powf(number(1)?))),
+        (Function::Floor, [F64(x)]) => Some(F64(0.0 + x.floor())),
+        (Function::Ceil, [F64(x)]) => Some(F64(0.0 + x.ceil())),
+        (Function::Round, [F64(x)]) => Some(F64(0.0 + x.round())),
+        (Function::Ln, _) => number(0).map(|x| F64(0.0 + x.ln())),
+        (Function::Log2, _) => number(0).map(|x| F64(0.0 + x.log2())),
+        (Function::Pow, _) => Some(F64(0.0 + number(0)?.powf(number(1)?))),
         (Function::Bucket, [Timestamp(x), Duration(width)]) => {
             below(i128::from(*x), i128::from(*width)).and_then(narrow).map(Timestamp)
         }
@@ -190,6 +201,23 @@ fn call(function: Function, values: &[Value]) -> Option<Value> {
         }
         (Function::Bucket, [I64(x), width]) => {
             below(i128::from(*x), integer(width)?).and_then(narrow).map(I64)
+        }
+        (Function::Bucket, [F64(x), width]) => {
+            let width = double(width).filter(|width| *width > 0.0)?;
+            Some(F64(0.0 + (x / width).floor() * width))
+        }
+        (Function::Truncate, [Timestamp(ns), Str(unit)]) => {
+            let (seconds, since) = match &*unit.to_lowercase() {
+                "second" => (1, 0),
+                "minute" => (60, 0),
+                "hour" => (3_600, 0),
+                "day" => (86_400, 0),
+                // A Monday; the epoch was a Thursday.
+                "week" => (7 * 86_400, 4 * 86_400),
+                _ => return None,
+            };
+            let (length, since) = (i128::from(seconds) * 1_000_000_000, i128::from(since) * 1_000_000_000);
+            below(i128::from(*ns) - since, length).and_then(|x| narrow(x + since)).map(Timestamp)
         }
         _ => None,
     }

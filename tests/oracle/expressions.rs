@@ -1,8 +1,9 @@
 //! Random expressions, well-typed by construction.
 
-use crate::query::{Expr, Function, Negated, Op, Regex};
+use crate::query::{Expr, Function, Negated, Op};
 use crate::random::Random;
-use crate::scenario::some_value;
+use crate::regex::Regex;
+use crate::scenario::{OPEN, some_value};
 use pivot_advice::{Type, Value};
 
 /// How far a double can be trusted to be the same in every order of evaluation.
@@ -111,6 +112,9 @@ impl Expressions<'_> {
             return Expr::Literal(Value::Null);
         }
         let value = some_value(self.random, ty);
+        if self.random.percent(4) {
+            return Expr::Param(format!("p{}", self.random.below(1 << 40)), value);
+        }
         let cast = |value: Value, ty: Type| Expr::Cast(boxed(Expr::Literal(value)), ty);
         match value {
             // Small literals are signed, and times have none.
@@ -154,6 +158,23 @@ impl Expressions<'_> {
         *self.random.pick(&TYPES)
     }
 
+    /// A field of which nobody knows the type. Where several tracepoints only differ in it, the compiler
+    /// may know more.
+    fn open(&mut self) -> Option<Leaf> {
+        let is_open = |leaf: &Leaf| matches!(&leaf.expr, Expr::Column(_, name) if OPEN.contains(&&**name));
+        self.column(|ty| ty == Type::Any).filter(is_open)
+    }
+
+    /// The same, or now and then a value of which the type shows as it runs.
+    fn loose(&mut self, ty: Type, depth: usize) -> Expr {
+        if self.random.percent(12)
+            && let Some(leaf) = self.open()
+        {
+            return leaf.expr;
+        }
+        self.decisive(ty, depth)
+    }
+
     /// Two types of which values can be compared.
     fn comparable(&mut self) -> (Type, Type) {
         let ty = self.some_type();
@@ -176,7 +197,7 @@ impl Expressions<'_> {
                     Op::GreaterEqual,
                 ]);
                 let (left, right) = self.comparable();
-                Expr::binary(op, self.decisive(left, depth), self.decisive(right, depth))
+                Expr::binary(op, self.loose(left, depth), self.loose(right, depth))
             }
             6 | 7 => {
                 let op = *self.random.pick(&[Op::And, Op::Or]);
@@ -185,23 +206,23 @@ impl Expressions<'_> {
             8 => Expr::Not(boxed(self.condition(depth))),
             9 => {
                 let (left, right) = self.comparable();
-                let x = boxed(self.decisive(left, depth));
+                let x = boxed(self.loose(left, depth));
                 let count = 1 + self.random.below(3);
                 Expr::In(negated, x, std::iter::repeat_with(|| self.decisive(right, 0)).take(count).collect())
             }
             10 => {
                 let (x, bound) = self.comparable();
-                let x = boxed(self.decisive(x, depth));
+                let x = boxed(self.loose(x, depth));
                 Expr::Between(negated, x, boxed(self.decisive(bound, 0)), boxed(self.decisive(bound, 0)))
             }
             11 => {
-                let pattern = *self.random.pick(&["a%", "%b", "%", "_b", "a\\_b%", "", "%-%", "x_"]);
-                Expr::Like(negated, boxed(self.decisive(Type::String, depth)), pattern.to_owned())
+                let pattern =
+                    *self.random.pick(&["a%", "%b", "%", "_b", "a\\_b%", "", "%-%", "x_", "%é%", "_a_"]);
+                Expr::Like(negated, boxed(self.loose(Type::String, depth)), pattern.to_owned())
             }
             12 => {
-                let part = self.random.pick(&["a", "b", "1", "ab"]).to_string();
-                let kind = *self.random.pick(&[Regex::Contains, Regex::Begins, Regex::Ends, Regex::Whole]);
-                Expr::Regex(negated, boxed(self.decisive(Type::String, depth)), kind(part))
+                let regex = Regex::random(self.random);
+                Expr::Regex(negated, boxed(self.loose(Type::String, depth)), regex)
             }
             13 => {
                 let function = *self.random.pick(&[Function::StartsWith, Function::Contains]);
@@ -216,8 +237,12 @@ impl Expressions<'_> {
 
     fn arithmetic(&mut self, ops: &[Op], left: Type, right: Type, depth: usize) -> Expr {
         let op = *self.random.pick(ops);
-        let x = if op == Op::Remainder { self.decisive(left, depth) } else { self.of(left, depth) };
-        let decides = op == Op::Divide || op == Op::Remainder;
+        let scales = [left, right].contains(&Type::Duration) && [left, right].contains(&Type::F64);
+        let x = match op == Op::Remainder || scales {
+            true => self.decisive(left, depth),
+            false => self.of(left, depth),
+        };
+        let decides = op == Op::Divide || op == Op::Remainder || scales;
         let y = if decides { self.decisive(right, depth) } else { self.of(right, depth) };
         Expr::binary(op, x, y)
     }
@@ -229,10 +254,18 @@ impl Expressions<'_> {
             4 => self.arithmetic(&ALL, Type::U64, Type::I64, depth),
             5 => self.arithmetic(&[Op::Subtract], Type::U64, Type::U64, depth),
             6 => Expr::Negate(boxed(self.of(Type::I64, depth))),
-            7 => {
-                let ty = self.some_type();
-                Expr::Cast(boxed(self.decisive(ty, depth)), Type::I64)
-            }
+            7 => match self.open() {
+                Some(leaf) if self.random.percent(50) => {
+                    let op = *self.random.pick(&ALL);
+                    let computed = Expr::binary(op, leaf.expr, self.decisive(Type::I64, depth));
+                    Expr::Cast(boxed(computed), Type::I64)
+                }
+                Some(leaf) if self.random.percent(50) => Expr::Cast(boxed(leaf.expr), Type::I64),
+                _ => {
+                    let ty = self.some_type();
+                    Expr::Cast(boxed(self.decisive(ty, depth)), Type::I64)
+                }
+            },
             8 => match self.column(|ty| matches!(ty, Type::List(_) | Type::Bytes | Type::String)) {
                 Some(leaf) => Expr::Call(Function::Length, vec![leaf.expr]),
                 None => Expr::Call(Function::Abs, vec![self.of(Type::I64, depth)]),
@@ -268,6 +301,10 @@ impl Expressions<'_> {
                 let ty = *self.random.pick(&[Type::I64, Type::U64, Type::String, Type::Duration]);
                 Expr::Cast(boxed(self.decisive(ty, depth)), Type::F64)
             }
+            7 if self.random.percent(30) => {
+                let width = Expr::Literal(Value::F64(*self.random.pick(&[0.5, 2.0, 0.0])));
+                Expr::Call(Function::Bucket, vec![self.decisive(Type::F64, depth), width])
+            }
             7 => {
                 let function = *self.random.pick(&[Function::Floor, Function::Ceil, Function::Round]);
                 Expr::Call(function, vec![self.decisive(Type::F64, depth)])
@@ -283,8 +320,17 @@ impl Expressions<'_> {
     }
 
     fn text(&mut self, depth: usize) -> Expr {
-        let part = |this: &mut Self| Expr::Literal(Value::I64(this.random.within(1, 3)));
-        match self.random.below(6) {
+        let part = |this: &mut Self| Expr::Literal(Value::I64(this.random.within(0, 3)));
+        match self.random.below(7) {
+            6 => {
+                let regex = Regex::random(self.random);
+                let group = match self.random.below(3) {
+                    0 => Some(0),
+                    1 if regex.has_group() => Some(1),
+                    _ => None,
+                };
+                Expr::Extract(boxed(self.of(Type::String, depth)), regex, group)
+            }
             0 => Expr::Call(Function::Lower, vec![self.of(Type::String, depth)]),
             1 => Expr::Call(Function::Upper, vec![self.of(Type::String, depth)]),
             2 => {
@@ -303,15 +349,20 @@ impl Expressions<'_> {
                 Expr::Call(Function::Substr, arguments)
             }
             _ => {
-                let separator = Expr::Literal(Value::str(self.random.pick(&["a", "_", "b"])));
+                let separator = Expr::Literal(Value::str(self.random.pick(&["a", "_", "b", "é", ""])));
                 Expr::Call(Function::SplitPart, vec![self.of(Type::String, depth), separator, part(self)])
             }
         }
     }
 
     fn duration(&mut self, depth: usize) -> Expr {
-        let number = *self.random.pick(&[Type::I64, Type::U64]);
-        match self.random.below(7) {
+        let number = *self.random.pick(&NUMBERS);
+        match self.random.below(9) {
+            7 => Expr::Call(Function::Abs, vec![self.of(Type::Duration, depth)]),
+            8 => {
+                let width = Expr::Literal(Value::Duration(*self.random.pick(&[1000, 250, 0, -1])));
+                Expr::Call(Function::Bucket, vec![self.of(Type::Duration, depth), width])
+            }
             0 | 1 => {
                 let ops = [Op::Add, Op::Subtract, Op::Remainder];
                 self.arithmetic(&ops, Type::Duration, Type::Duration, depth)
@@ -325,7 +376,12 @@ impl Expressions<'_> {
     }
 
     fn timestamp(&mut self, depth: usize) -> Expr {
-        match self.random.below(3) {
+        match self.random.below(4) {
+            3 => {
+                let unit = *self.random.pick(&["second", "minute", "HOUR", "day", "week", "year"]);
+                let unit = Expr::Literal(Value::str(unit));
+                Expr::Call(Function::Truncate, vec![self.of(Type::Timestamp, depth), unit])
+            }
             0 => self.arithmetic(&[Op::Add, Op::Subtract], Type::Timestamp, Type::Duration, depth),
             1 => self.arithmetic(&[Op::Add], Type::Duration, Type::Timestamp, depth),
             _ => {

@@ -2,7 +2,6 @@
 
 use crate::dag::{DEFAULT_FIELDS, Tracepoint};
 use crate::expressions::{Expressions, Leaf, Precision};
-use crate::features::Features;
 use crate::query::{Expr, Item, Join, JoinKind, Keep, Pattern, Query, Source, Step};
 use crate::random::Random;
 use crate::scenario::some_value;
@@ -70,7 +69,6 @@ struct Known {
 pub(crate) struct Generator<'a> {
     pub(crate) random: &'a mut Random,
     tracepoints: &'a [Tracepoint],
-    pub(crate) features: Features,
     with: Vec<(String, Relation, bool)>,
     /// Sources of joins so far that are no queries.
     plain: Vec<(Source, Relation)>,
@@ -79,9 +77,9 @@ pub(crate) struct Generator<'a> {
 }
 
 /// A query over these tracepoints.
-pub(crate) fn query(random: &mut Random, tracepoints: &[Tracepoint], features: Features) -> Query {
+pub(crate) fn query(random: &mut Random, tracepoints: &[Tracepoint]) -> Query {
     let (with, plain, stages) = (vec![], vec![], MAX_STAGES);
-    let mut generator = Generator { random, tracepoints, features, with, plain, stages, names: 0 };
+    let mut generator = Generator { random, tracepoints, with, plain, stages, names: 0 };
     let with = generator.with();
     let aggregating = generator.random.percent(60);
     let (query, relation) = generator.query(Role::From, aggregating, 0);
@@ -109,7 +107,8 @@ impl Generator<'_> {
 
     pub(crate) fn name(&mut self, kind: &str) -> String {
         self.names += 1;
-        format!("{kind}{}", self.names)
+        let dash = if self.random.percent(3) { "-" } else { "" };
+        format!("{kind}{dash}{}", self.names)
     }
 
     fn query(&mut self, role: Role, aggregating: bool, depth: usize) -> (Query, Relation) {
@@ -126,11 +125,9 @@ impl Generator<'_> {
             antis: vec![],
         }];
         let mut joins = Vec::new();
-        if role != Role::Kept || self.features.kept_joins {
-            while joins.len() < MAX_JOINS && self.stages > 0 && self.random.percent(60) {
-                joins.push(self.join(&mut known, depth));
-                joined = true;
-            }
+        while joins.len() < MAX_JOINS && self.stages > 0 && self.random.percent(60) {
+            joins.push(self.join(&mut known, depth));
+            joined = true;
         }
         let visible = known.iter().filter(|known| known.antis.is_empty());
         let mut leaves: Vec<Leaf> = visible.flat_map(|known| known.leaves.clone()).collect();
@@ -138,7 +135,19 @@ impl Generator<'_> {
         let Selected { group, distinct, select, having, columns } =
             self.select(&leaves, aggregating, depth == 0);
         let stages = before - self.stages;
-        let query = Query { alias, from, joins, steps, group, distinct, select, having, ..Query::default() };
+        let select_first = self.random.percent(10);
+        let query = Query {
+            alias,
+            from,
+            joins,
+            steps,
+            group,
+            distinct,
+            select,
+            having,
+            select_first,
+            ..Query::default()
+        };
         (query, Relation { columns, events: !aggregating, joins: joined, mixed, stages })
     }
 
@@ -208,8 +217,8 @@ impl Generator<'_> {
         let deeper = depth < MAX_DEPTH;
         match self.random.below(100) {
             0..=19 if role == Role::Joined => self.temporal(depth),
-            20..=29 if self.features.unnest => self.unnest(role, depth),
-            30..=34 if self.features.patterns => self.pattern(),
+            20..=29 => self.unnest(role, depth),
+            30..=34 => self.pattern(),
             35..=49 if deeper && self.stages > 0 => {
                 let aggregating = role == Role::Joined && self.random.percent(50);
                 let (query, relation) = self.query(role, aggregating, depth + 1);
@@ -220,9 +229,7 @@ impl Generator<'_> {
                 let fits = match role {
                     Role::Joined => true,
                     Role::From => !aggregating,
-                    Role::Kept => {
-                        !aggregating && !relation.mixed && (self.features.kept_joins || !relation.joins)
-                    }
+                    Role::Kept => !aggregating && !relation.mixed,
                 };
                 if !fits || relation.stages > self.stages {
                     return self.tracepoint();
@@ -317,8 +324,8 @@ impl Generator<'_> {
         let at = if self.random.percent(50) { last } else { *self.random.pick(&joinable) };
         let after = known[at].clone();
         let kind = match self.random.below(10) {
-            0 | 1 if self.features.left => JoinKind::Left,
-            2 if self.features.anti => JoinKind::Anti,
+            0 | 1 => JoinKind::Left,
+            2 => JoinKind::Anti,
             _ => JoinKind::Inner,
         };
         let alias = self.name("j");
@@ -422,7 +429,8 @@ fn unite(union: &mut Relation, source: &mut Source, mut other: Relation) {
     if let Source::Query(query) = source {
         let mut free = union.columns.clone();
         for (item, column) in query.select.iter_mut().zip(&mut other.columns) {
-            if let Some(place) = free.iter().position(|known| known.ty == column.ty) {
+            let same = |known: &Column| known.ty == column.ty && known.ty != Type::Any;
+            if let Some(place) = free.iter().position(same) {
                 column.name = free.swap_remove(place).name;
                 item.name = Some(column.name.clone());
             }

@@ -6,25 +6,41 @@
 use crate::dag::{Branch, Dag, Event, Step, Tracepoint};
 use crate::evaluate::{Order, joins_of};
 use crate::query::Query;
-use pivot_advice::{Advice, Errors, Form, Instruction, Keep, Loss, QueryId, Value};
+use pivot_advice::{Advice, Errors, Form, Groups, Instruction, Keep, Loss, QueryId, Value};
 use pivot_agent::Part;
 use pivot_agent::interpret::{Effect, run};
 use pivot_agent::link::{DefaultField, Linked, Source};
+use pivot_agent::sample::Look;
 use pivot_baggage::{Baggage, Joined, MAX_BYTES, Stamp};
-use pivot_query::Program;
+use pivot_query::{Output, Program};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
 /// How many processes a run is spread over.
-const PROCESSES: usize = 3;
+pub(crate) const PROCESSES: usize = 3;
+
+/// The length of the one window.
+pub(crate) const SECONDS: f64 = 4.0;
 
 /// What a run gave.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) rows: Vec<Vec<Value>>,
     pub(crate) stamps: Stamps,
-    /// Something was beyond a budget: the result is short, and says so.
-    pub(crate) cut: bool,
+    /// There were more rows than an agent makes, or more baggage than travels at all.
+    pub(crate) too_large: bool,
+    /// Baggage was cut, and the result says that it may be short.
+    pub(crate) partial: bool,
+    /// Evaluations that had no value.
+    pub(crate) errors: u64,
+}
+
+/// What a run consists of.
+pub(crate) struct Script<'a> {
+    pub(crate) tracepoints: &'a [Tracepoint],
+    pub(crate) steps: &'a [Step],
+    /// How many bytes of baggage a message carries.
+    pub(crate) budget_bytes: usize,
 }
 
 /// The stamps of temporal tuples, by event and stage; none for a tuple that First refused.
@@ -52,11 +68,16 @@ pub(crate) fn ran(
     program: &Program,
     advice: &[Advice],
     query: &Query,
-    tracepoints: &[Tracepoint],
-    steps: &[Step],
+    script: &Script<'_>,
     dag: &Dag<'_>,
 ) -> Result<Ran, String> {
-    pivot_baggage::set_carrying(true);
+    let linked = linked(advice, script.tracepoints)?;
+    let run = run_of(&linked, stages(advice, query)?, script, dag)?;
+    run.finish(program)
+}
+
+/// The advice as the agents of a process run it.
+pub(crate) fn linked(advice: &[Advice], tracepoints: &[Tracepoint]) -> Result<Vec<Linked>, String> {
     let mut linked = Vec::new();
     for advice in advice {
         pivot_agent::verify(advice).map_err(|error| format!("refused by the agent: {error}\n{advice}"))?;
@@ -68,23 +89,30 @@ pub(crate) fn ran(
             Linked::link(advice, &fields).map_err(|error| format!("does not link: {error}\n{advice}"))?,
         );
     }
-    let stamps = Stamps { given: HashMap::new(), stages: stages(advice, query)? };
-    let parts = std::iter::repeat_with(Part::empty).take(PROCESSES).collect();
-    let mut run =
-        Run { linked: &linked, tracepoints, branches: BTreeMap::new(), parts, stamps, event: 0, cut: false };
-    for step in steps {
+    Ok(linked)
+}
+
+/// Takes all steps.
+fn run_of<'a>(
+    linked: &'a [Linked],
+    stages: Vec<u16>,
+    script: &'a Script<'a>,
+    dag: &Dag<'_>,
+) -> Result<Run<'a>, String> {
+    let mut run = Run::new(linked, stages, script);
+    for step in script.steps {
         run.step(step)?;
-        if run.cut {
-            return Ok(Ran { rows: vec![], stamps: run.stamps, cut: true });
+        if run.too_large {
+            break;
         }
     }
     run.check_stamps(dag)?;
-    run.finish(program)
+    Ok(run)
 }
 
 /// The stage that packs for each join of the query. An alias occurs more than once if its query of
 /// WITH does; then the consumers come in the order of the text.
-fn stages(advice: &[Advice], query: &Query) -> Result<Vec<u16>, String> {
+pub(crate) fn stages(advice: &[Advice], query: &Query) -> Result<Vec<u16>, String> {
     let mut unpacked: HashMap<&str, Vec<(u16, u16)>> = HashMap::new();
     for advice in advice {
         for instruction in &advice.instructions {
@@ -107,19 +135,28 @@ fn stages(advice: &[Advice], query: &Query) -> Result<Vec<u16>, String> {
     Ok(stages)
 }
 
-struct Run<'a> {
+/// A run, and what it has given so far.
+pub(crate) struct Run<'a> {
     linked: &'a [Linked],
-    tracepoints: &'a [Tracepoint],
+    script: &'a Script<'a>,
     branches: BTreeMap<Branch, (Baggage, usize)>,
-    parts: Vec<Part>,
-    stamps: Stamps,
-    /// The id of the next event.
-    event: usize,
-    cut: bool,
+    /// One for each process.
+    pub(crate) parts: Vec<Part>,
+    pub(crate) stamps: Stamps,
+    /// In which process each event happened.
+    pub(crate) places: Vec<usize>,
+    pub(crate) too_large: bool,
 }
 
-impl Run<'_> {
-    fn step(&mut self, step: &Step) -> Result<(), String> {
+impl<'a> Run<'a> {
+    pub(crate) fn new(linked: &'a [Linked], stages: Vec<u16>, script: &'a Script<'a>) -> Run<'a> {
+        pivot_baggage::set_carrying(true);
+        let stamps = Stamps { given: HashMap::new(), stages };
+        let parts = std::iter::repeat_with(Part::empty).take(PROCESSES).collect();
+        Run { linked, script, branches: BTreeMap::new(), parts, stamps, places: vec![], too_large: false }
+    }
+
+    pub(crate) fn step(&mut self, step: &Step) -> Result<(), String> {
         match step {
             Step::Request => self.branches = BTreeMap::from([(0, (Baggage::begin(), 0))]),
             Step::Event(branch, event) => {
@@ -159,9 +196,9 @@ impl Run<'_> {
     /// To another process, where the clock may be ahead.
     fn hop(&mut self, branch: Branch, seconds: u64) -> Result<(), String> {
         let (baggage, process) = self.take(branch);
-        let mut bytes = baggage.encode_within(usize::MAX);
+        let mut bytes = baggage.encode_within(self.script.budget_bytes);
         if bytes.len() > MAX_BYTES {
-            self.cut = true;
+            self.too_large = true;
             bytes.clear();
         }
         // The clock follows the version and the request id, unless nothing was stamped so far.
@@ -181,9 +218,10 @@ impl Run<'_> {
         mut baggage: Option<&mut Baggage>,
         process: usize,
     ) -> Result<(), String> {
-        let id = self.event;
-        self.event += 1;
-        let tracepoint = self.tracepoints.iter().find(|tracepoint| tracepoint.name == event.tracepoint);
+        let id = self.places.len();
+        self.places.push(process);
+        let tracepoint =
+            self.script.tracepoints.iter().find(|tracepoint| tracepoint.name == event.tracepoint);
         let tracepoint = tracepoint.ok_or("an event has no tracepoint")?;
         let mut packed = Vec::new();
         for linked in self.linked.iter().filter(|linked| linked.advice.tracepoint == event.tracepoint) {
@@ -192,9 +230,9 @@ impl Run<'_> {
             // What runs in processes is a routine, wherever there is one.
             pivot_agent::agrees(linked, &observed, baggage.as_deref_mut())?;
             let mut loss = Loss::default();
-            match run(linked, observed, baggage.as_deref(), &mut loss) {
+            match run(linked, observed, baggage.as_deref(), 0, &mut loss) {
                 Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
-                Some(Effect::Emit(emission)) => self.parts[process].add(&emission),
+                Some(Effect::Emit(emission)) => self.parts[process].add(&emission, Look::ALL),
                 None => {}
             }
             self.parts[process].loss.merge(&loss);
@@ -203,7 +241,8 @@ impl Run<'_> {
             for (bag, keep, groups) in packed {
                 let tuples = groups.len();
                 let stamp = baggage.pack(bag, keep, groups);
-                if matches!(keep, Keep::MostRecent(_)) && stamp.is_none() && tuples > 0 {
+                let complete = self.script.budget_bytes == usize::MAX;
+                if complete && matches!(keep, Keep::MostRecent(_)) && stamp.is_none() && tuples > 0 {
                     return Err("MostRecent gave no stamp".into());
                 }
                 if keep != Keep::All {
@@ -217,7 +256,7 @@ impl Run<'_> {
     }
 
     /// The order of stamps extends happened-before.
-    fn check_stamps(&self, dag: &Dag<'_>) -> Result<(), String> {
+    pub(crate) fn check_stamps(&self, dag: &Dag<'_>) -> Result<(), String> {
         for ((a, stage), first) in &self.stamps.given {
             for ((b, other), second) in &self.stamps.given {
                 if let (Some(first), Some(second)) = (first, second)
@@ -236,40 +275,50 @@ impl Run<'_> {
     fn finish(mut self, program: &Program) -> Result<Ran, String> {
         let mut whole = Part::empty();
         self.parts.drain(..).for_each(|part| whole.merge(part));
-        if whole.loss.truncated > 0 || whole.loss.uncertain > 0 {
+        let partial = whole.loss.truncated > 0 || whole.loss.uncertain > 0;
+        if partial && self.script.budget_bytes == usize::MAX {
             return Err("the baggage is not complete".into());
         }
-        let output = &program.output;
-        let mut errors = Errors::default();
-        let mut rows: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
-        for group in whole.groups.iter().flatten() {
-            let row = output.row(&group.key, group.n, &group.states, 1.0, &mut errors);
-            let shown = output.columns.iter().map(|column| column.expr.eval(&row, &mut errors)).collect();
-            let times = if output.form == Form::Rows { group.n } else { 1 };
-            rows.extend((0..times).map(|_| (row.clone(), Vec::clone(&shown))));
-        }
-        if let Some(having) = &output.having {
-            rows.retain(|(row, _)| having.holds(row, &mut errors));
-        }
-        if output.distinct {
-            let mut seen: Vec<Vec<Value>> = Vec::new();
-            rows.retain(|(_, shown)| {
-                let new = !seen.contains(shown);
-                seen.extend(new.then(|| shown.clone()));
-                new
-            });
-        }
-        for (expr, descending) in output.order.iter().rev() {
-            rows.sort_by(|(a, _), (b, _)| {
-                let mut errors = Errors::default();
-                let order = expr.eval(a, &mut errors).total_cmp(&expr.eval(b, &mut errors));
-                if *descending { order.reverse() } else { order }
-            });
-        }
-        let limit = output.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let rows = rows.into_iter().take(limit).map(|(_, shown)| shown).collect();
-        Ok(Ran { rows, stamps: self.stamps, cut: self.cut || whole.loss.dropped > 0 })
+        let mut errors = Errors(whole.loss.errors);
+        let rows = whole.groups.map_or(vec![], |groups| finished(&groups, &program.output, &mut errors));
+        let too_large = self.too_large || whole.loss.dropped > 0 || whole.other.is_some();
+        Ok(Ran { rows, stamps: self.stamps, too_large, partial, errors: errors.0 })
     }
+}
+
+/// The rows of a result, as the frontend makes them of merged groups.
+fn finished(groups: &Groups, output: &Output, errors: &mut Errors) -> Vec<Vec<Value>> {
+    // Which part of the requests a group of a sample is from matters for its error alone.
+    let keys = output.keys.len();
+    let mut whole = Groups::new(keys, groups.aggregates());
+    groups.iter().for_each(|group| whole.entry(&group.key[..keys]).merge(group.n, &group.states));
+    let mut rows: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
+    for group in &whole {
+        let row = output.row(&group.key, group.n, &group.states, SECONDS, errors);
+        let shown = output.columns.iter().map(|column| column.expr.eval(&row, errors)).collect();
+        let times = if output.form == Form::Rows { group.n } else { 1 };
+        rows.extend((0..times).map(|_| (row.clone(), Vec::clone(&shown))));
+    }
+    if let Some(having) = &output.having {
+        rows.retain(|(row, _)| having.holds(row, errors));
+    }
+    if output.distinct {
+        let mut seen: Vec<Vec<Value>> = Vec::new();
+        rows.retain(|(_, shown)| {
+            let new = !seen.contains(shown);
+            seen.extend(new.then(|| shown.clone()));
+            new
+        });
+    }
+    for (expr, descending) in output.order.iter().rev() {
+        rows.sort_by(|(a, _), (b, _)| {
+            let mut errors = Errors::default();
+            let order = expr.eval(a, &mut errors).group_cmp(&expr.eval(b, &mut errors));
+            if *descending { order.reverse() } else { order }
+        });
+    }
+    let limit = output.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    rows.into_iter().take(limit).map(|(_, shown)| shown).collect()
 }
 
 fn observed(event: &Event, tracepoint: &Tracepoint, source: Source) -> Value {

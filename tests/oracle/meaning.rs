@@ -3,11 +3,12 @@
 use crate::aggregate::Cell;
 use crate::case::Case;
 use crate::dag::{Dag, Event, Step};
-use crate::evaluate::{Evaluator, Order};
-use crate::features::Features;
+use crate::evaluate::{Evaluator, Order, Window};
 use crate::query::{Aggregate, Expr, Item, Join, JoinKind, Keep, Op, Query, Source};
 use pivot_advice::Value;
 use std::cmp::Ordering;
+
+const WINDOW: Window<'static> = Window { seconds: 1.0, fraction: None, events: None };
 
 /// Tuples are packed in the order of the steps.
 struct InOrder;
@@ -40,7 +41,7 @@ fn query(joins: Vec<Join>, select: &[(&str, &str)]) -> Query {
 
 fn check(query: &Query, steps: &[Step], expected: &[&str]) {
     let dag = Dag::record(steps).expect("the steps are a run");
-    let rows = Evaluator::new(query, &dag, &InOrder).answer(query).expect("there are few rows");
+    let rows = Evaluator::new(query, &dag, &InOrder, WINDOW).answer(query).expect("there are few rows").rows;
     let shown = |row: &Vec<Cell>| {
         let cells = row.iter().map(|cell| match cell {
             Cell::Value(value) => value.to_string(),
@@ -141,11 +142,12 @@ fn an_element_of_a_list_is_a_tuple() {
 fn the_whole_language_prints_and_evaluates() {
     let mut rows = 0;
     for seed in 0..400 {
-        let case = Case::random(seed, Features::ALL);
+        let case = Case::random(seed);
         assert!(!case.query.to_string().is_empty());
         let query = case.query.written_out(&[]);
         let dag = Dag::record(&case.steps).expect("the steps are a run");
-        rows += Evaluator::new(&query, &dag, &InOrder).answer(&query).map_or(0, |rows| rows.len());
+        let answer = Evaluator::new(&query, &dag, &InOrder, WINDOW).answer(&query);
+        rows += answer.map_or(0, |answer| answer.rows.len());
     }
     assert!(rows > 400, "only {rows} rows");
 }

@@ -1,7 +1,7 @@
 //! Queries as text for the compiler, with parentheses only where they are needed.
 
 use crate::query::{
-    Aggregate, Expr, Function, Item, Join, JoinKind, Keep, Negated, Op, Pattern, Query, Regex, Source, Step,
+    Aggregate, Expr, Function, Item, Join, JoinKind, Keep, Negated, Op, Pattern, Query, Source, Step,
 };
 use pivot_advice::Value;
 use std::fmt::{self, Display, Formatter};
@@ -11,21 +11,29 @@ impl Display for Query {
         // Of a query inside another everything stands on one line.
         let gap = if f.alternate() { " " } else { "\n" };
         for (i, (name, query)) in self.with.iter().enumerate() {
-            write!(f, "{}{name} AS ({query:#})", if i == 0 { "WITH " } else { ", " })?;
+            write!(f, "{}{} AS ({query:#})", if i == 0 { "WITH " } else { ", " }, Ident(name))?;
             f.write_str(if i + 1 == self.with.len() { gap } else { "" })?;
         }
-        write!(f, "FROM {} IN {}", self.alias, list(&self.from))?;
+        let select = format!("SELECT {}{}", if self.distinct { "DISTINCT " } else { "" }, list(&self.select));
+        if self.select_first {
+            write!(f, "{select}{gap}")?;
+        }
+        write!(f, "FROM {} IN {}", Ident(&self.alias), list(&self.from))?;
         self.joins.iter().try_for_each(|join| write!(f, "{gap}{join}"))?;
         for step in &self.steps {
             match step {
-                Step::Let(name, expr) => write!(f, "{gap}LET {name} = {expr}")?,
+                Step::Let(name, expr) => write!(f, "{gap}LET {} = {expr}", Ident(name))?,
                 Step::Where(condition) => write!(f, "{gap}WHERE {condition}")?,
             }
         }
         if let Some(group) = &self.group {
-            write!(f, "{gap}GROUP BY {}", list(group))?;
+            // The original's spelling is the same.
+            let group_by = if group.len() == 2 { "GroupBy" } else { "GROUP BY" };
+            write!(f, "{gap}{group_by} {}", list(group))?;
         }
-        write!(f, "{gap}SELECT {}{}", if self.distinct { "DISTINCT " } else { "" }, list(&self.select))?;
+        if !self.select_first {
+            write!(f, "{gap}{select}")?;
+        }
         if let Some(having) = &self.having {
             write!(f, "{gap}HAVING {having}")?;
         }
@@ -37,7 +45,23 @@ impl Display for Query {
         if !orders.is_empty() {
             write!(f, "{gap}ORDER BY {}", orders.join(", "))?;
         }
-        self.limit.map_or(Ok(()), |limit| write!(f, "{gap}LIMIT {limit}"))
+        self.limit.map_or(Ok(()), |limit| write!(f, "{gap}LIMIT {limit}"))?;
+        self.sample.map_or(Ok(()), |fraction| write!(f, "{gap}SAMPLE {fraction:?}"))
+    }
+}
+
+/// A name, in quotes where it would mean something else without.
+struct Ident<'a>(&'a str);
+
+impl Display for Ident<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let reserved = ["from", "select", "group", "end"].contains(&self.0);
+        let plain = self.0.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if plain && !reserved {
+            f.write_str(self.0)
+        } else {
+            write!(f, "\"{}\"", self.0.replace('"', "\"\""))
+        }
     }
 }
 
@@ -53,6 +77,7 @@ impl Display for Join {
             JoinKind::Anti => "ANTI ",
         })?;
         let Join { alias, source, after, .. } = self;
+        let (alias, after) = (Ident(alias), Ident(after));
         write!(f, "JOIN {alias} IN {source} ON {alias} -> {after}")?;
         self.condition.as_ref().map_or(Ok(()), |condition| write!(f, " AND {condition}"))
     }
@@ -61,20 +86,22 @@ impl Display for Join {
 impl Display for Source {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Source::Tracepoint(name) | Source::Named(name) => f.write_str(name),
+            Source::Tracepoint(name) => f.write_str(name),
+            Source::Named(name) => Ident(name).fmt(f),
             Source::Pattern(Pattern { glob, field }) => {
                 f.write_str(glob)?;
                 let Some((field, value)) = field else { return Ok(()) };
-                write!(f, "[{field}={}]", Expr::Literal(value.clone()))
+                write!(f, "[{}={}]", Ident(field), Expr::Literal(value.clone()))
             }
             Source::Query(query) => write!(f, "({query:#})"),
-            Source::Unnest(source, field) => write!(f, "UNNEST({source}, {field})"),
+            Source::Unnest(source, field) => write!(f, "UNNEST({source}, {})", Ident(field)),
             Source::Temporal { keep, n, source, condition } => {
-                f.write_str(if *keep == Keep::First { "First " } else { "MostRecent " })?;
-                if *n > 1 {
-                    write!(f, "{n} ")?;
+                let name = if *keep == Keep::First { "First" } else { "MostRecent" };
+                match n {
+                    1 => write!(f, "{name}({source}")?,
+                    3 => write!(f, "{name}N(3, {source}")?,
+                    n => write!(f, "{name} {n} ({source}")?,
                 }
-                write!(f, "({source}")?;
                 condition.as_ref().map_or(Ok(()), |condition| write!(f, " WHERE {condition}"))?;
                 f.write_str(")")
             }
@@ -85,7 +112,7 @@ impl Display for Source {
 impl Display for Item {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.expr.fmt(f)?;
-        self.name.as_ref().map_or(Ok(()), |name| write!(f, " AS {name}"))
+        self.name.as_ref().map_or(Ok(()), |name| write!(f, " AS {}", Ident(name)))
     }
 }
 
@@ -145,8 +172,17 @@ impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Expr::Literal(value) => write_literal(f, value),
-            Expr::Column(alias, field) => write!(f, "{alias}.{field}"),
-            Expr::Name(name) => f.write_str(name),
+            Expr::Param(name, _) => write!(f, "${name}"),
+            Expr::Column(alias, field) => write!(f, "{}.{}", Ident(alias), Ident(field)),
+            Expr::Name(name) => Ident(name).fmt(f),
+            Expr::Place(number) => number.fmt(f),
+            Expr::Extract(x, regex, group) => {
+                write!(f, "regexp_extract({x}, {}", quoted(&regex.to_string()))?;
+                group.map_or(Ok(()), |group| write!(f, ", {group}"))?;
+                f.write_str(")")
+            }
+            Expr::Rate(None) => f.write_str("RATE(*)"),
+            Expr::Rate(Some(x)) => write!(f, "RATE({x})"),
             Expr::Not(x) => write!(f, "NOT {}", operand(x, 4)),
             Expr::Negate(x) => write!(f, "-{}", operand(x, 9)),
             Expr::Binary(op, x, y) => {
@@ -185,6 +221,11 @@ impl Display for Expr {
                 Some(name) => write!(f, "{name}({x})"),
                 None => write!(f, "QUANTILE({x}, {q:?})"),
             },
+            Expr::Aggregate(Aggregate::Linear(bounds), x) => {
+                let bounds = bounds.each_ref().map(|bound| Expr::Literal(bound.clone()));
+                write!(f, "LHIST({x}, {})", list(&bounds))
+            }
+            Expr::Aggregate(Aggregate::Top(k), x) => write!(f, "TOPK({x}, {k})"),
             Expr::Aggregate(aggregate, x) => write!(f, "{}({x})", aggregate_name(aggregate)),
         }
     }
@@ -195,7 +236,7 @@ fn named_quantile(q: f64) -> Option<&'static str> {
     named.into_iter().find(|(known, _)| *known == q).map(|(_, name)| name)
 }
 
-fn aggregate_name(aggregate: &Aggregate) -> &'static str {
+pub(crate) fn aggregate_name(aggregate: &Aggregate) -> &'static str {
     match aggregate {
         Aggregate::Count | Aggregate::CountDistinct => "COUNT",
         Aggregate::Sum => "SUM",
@@ -206,6 +247,9 @@ fn aggregate_name(aggregate: &Aggregate) -> &'static str {
         Aggregate::Variance => "VARIANCE",
         Aggregate::Any => "ANY",
         Aggregate::Quantile(_) => "QUANTILE",
+        Aggregate::Hist => "HIST",
+        Aggregate::Linear(_) => "LHIST",
+        Aggregate::Top(_) => "TOPK",
     }
 }
 
@@ -214,17 +258,6 @@ fn write_literal(f: &mut Formatter<'_>, value: &Value) -> fmt::Result {
         Value::Str(text) => f.write_str(&quoted(text)),
         Value::Duration(ns) => write!(f, "{ns}ns"),
         other => other.fmt(f),
-    }
-}
-
-impl Display for Regex {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Regex::Contains(text) => f.write_str(text),
-            Regex::Begins(text) => write!(f, "^{text}"),
-            Regex::Ends(text) => write!(f, "{text}$"),
-            Regex::Whole(text) => write!(f, "^{text}$"),
-        }
     }
 }
 
@@ -246,6 +279,7 @@ impl Display for Function {
             Function::Log2 => "log2",
             Function::Pow => "pow",
             Function::Bucket => "bucket",
+            Function::Truncate => "truncate",
             Function::Coalesce => "coalesce",
             Function::If => "if",
         })

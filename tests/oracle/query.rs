@@ -1,5 +1,6 @@
 //! Queries as the language defines them, apart from the compiler's own syntax tree.
 
+use crate::regex::Regex;
 use pivot_advice::{Type, Value};
 
 /// A query. WITH, FROM, joins, LET and WHERE, GROUP BY, SELECT, HAVING, ORDER BY, LIMIT.
@@ -17,6 +18,10 @@ pub(crate) struct Query {
     pub(crate) having: Option<Expr>,
     pub(crate) order: Vec<Order>,
     pub(crate) limit: Option<usize>,
+    /// The fraction of requests that take part.
+    pub(crate) sample: Option<f64>,
+    /// Whether SELECT is written first.
+    pub(crate) select_first: bool,
 }
 
 /// `JOIN alias IN source ON alias -> after AND condition`
@@ -91,10 +96,14 @@ pub(crate) struct Order {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Expr {
     Literal(Value),
+    /// `$name`, which stands for a value.
+    Param(String, Value),
     /// `alias.field`
     Column(String, String),
     /// A LET, a column of the result, or a field inside a temporal source.
     Name(String),
+    /// In ORDER BY, a column of the result by its number from 1.
+    Place(usize),
     Not(Box<Expr>),
     Negate(Box<Expr>),
     /// Any operator with two operands, AND and OR included.
@@ -104,6 +113,8 @@ pub(crate) enum Expr {
     Between(Negated, Box<Expr>, Box<Expr>, Box<Expr>),
     Like(Negated, Box<Expr>, String),
     Regex(Negated, Box<Expr>, Regex),
+    /// `regexp_extract(x, '..' [, group])`
+    Extract(Box<Expr>, Regex, Option<usize>),
     IsNull(Negated, Box<Expr>),
     Case {
         operand: Option<Box<Expr>>,
@@ -115,6 +126,8 @@ pub(crate) enum Expr {
     /// `COUNT` and `COUNT(*)`
     CountRows,
     Aggregate(Aggregate, Box<Expr>),
+    /// `RATE(..)` of an aggregate, or of the sum of a value; of nothing it is of rows.
+    Rate(Option<Box<Expr>>),
 }
 
 /// Whether NOT stands inside the operator.
@@ -142,15 +155,6 @@ pub(crate) enum Op {
     Remainder,
 }
 
-/// The regular expressions that the oracle understands: a text, perhaps at one end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Regex {
-    Contains(String),
-    Begins(String),
-    Ends(String),
-    Whole(String),
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Function {
     Lower,
@@ -168,6 +172,7 @@ pub(crate) enum Function {
     Log2,
     Pow,
     Bucket,
+    Truncate,
     Coalesce,
     If,
 }
@@ -185,12 +190,75 @@ pub(crate) enum Aggregate {
     Any,
     /// `QUANTILE(x, q)`, or `Pxx(x)` for those that have a name.
     Quantile(f64),
+    Hist,
+    /// `LHIST(x, least, most, step)`
+    Linear(Box<[Value; 3]>),
+    /// `TOPK(x, k)`
+    Top(usize),
 }
 
 impl Query {
     /// Whether it has GROUP BY or an aggregate.
     pub(crate) fn aggregates(&self) -> bool {
         self.group.is_some() || self.select.iter().any(|item| item.expr.aggregates())
+    }
+
+    /// All sources, those inside others not.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.from.iter().chain(self.joins.iter().map(|join| &join.source))
+    }
+
+    /// Visits all queries, the ones inside and this one.
+    pub(crate) fn each_query(&self, visit: &mut dyn FnMut(&Query)) {
+        self.with.iter().for_each(|(_, query)| query.each_query(visit));
+        self.each_source(&mut |source| {
+            if let Source::Query(query) = source {
+                visit(query);
+            }
+        });
+        visit(self);
+    }
+
+    /// Visits all sources of the query and of those inside, but for WITH.
+    pub(crate) fn each_source(&self, visit: &mut dyn FnMut(&Source)) {
+        self.sources().for_each(|source| source.each(visit));
+    }
+
+    /// Visits all expressions, those inside others and inside queries too.
+    pub(crate) fn each_expression(&self, visit: &mut dyn FnMut(&Expr)) {
+        self.each_query(&mut |query| {
+            query.expressions().into_iter().for_each(|expr| expr.each(visit));
+            query.each_source_of_its_own(&mut |source| {
+                if let Source::Temporal { condition: Some(condition), .. } = source {
+                    condition.each(visit);
+                }
+            });
+        });
+    }
+
+    fn each_source_of_its_own(&self, visit: &mut dyn FnMut(&Source)) {
+        self.sources().for_each(|source| {
+            let mut source = source;
+            loop {
+                visit(source);
+                match source {
+                    Source::Temporal { source: inner, .. } | Source::Unnest(inner, _) => source = inner,
+                    _ => return,
+                }
+            }
+        });
+    }
+
+    /// The expressions of the clauses of the query, not of the queries in it.
+    pub(crate) fn expressions(&self) -> Vec<&Expr> {
+        let joins = self.joins.iter().filter_map(|join| join.condition.as_ref());
+        let steps = self.steps.iter().map(|step| match step {
+            Step::Let(_, expr) | Step::Where(expr) => expr,
+        });
+        let selected = self.select.iter().map(|item| &item.expr);
+        let ordered = self.order.iter().map(|order| &order.expr);
+        let shown = selected.chain(&self.having).chain(ordered);
+        joins.chain(steps).chain(self.group.iter().flatten()).chain(shown).collect()
     }
 
     /// The names of the columns of SELECT, as another query names them.
@@ -217,6 +285,15 @@ impl Query {
 }
 
 impl Source {
+    fn each(&self, visit: &mut dyn FnMut(&Source)) {
+        visit(self);
+        match self {
+            Source::Query(query) => query.each_source(visit),
+            Source::Temporal { source, .. } | Source::Unnest(source, _) => source.each(visit),
+            Source::Tracepoint(_) | Source::Pattern(_) | Source::Named(_) => {}
+        }
+    }
+
     fn write_out(&mut self, known: &[(String, Query)]) {
         match self {
             Source::Named(name) => {
@@ -273,9 +350,11 @@ impl Expr {
     /// The expressions directly inside this one.
     pub(crate) fn children(&self) -> Vec<&Expr> {
         match self {
-            Expr::Literal(_) | Expr::Column(..) | Expr::Name(_) | Expr::CountRows => vec![],
+            Expr::Literal(_) | Expr::Param(..) | Expr::Column(..) => vec![],
+            Expr::Name(_) | Expr::Place(_) | Expr::CountRows | Expr::Rate(None) => vec![],
             Expr::Not(x) | Expr::Negate(x) | Expr::Cast(x, _) | Expr::Aggregate(_, x) => vec![x],
             Expr::Like(_, x, _) | Expr::Regex(_, x, _) | Expr::IsNull(_, x) => vec![x],
+            Expr::Extract(x, ..) | Expr::Rate(Some(x)) => vec![x],
             Expr::Binary(_, x, y) => vec![x, y],
             Expr::Between(_, x, low, high) => vec![x, low, high],
             Expr::In(_, x, list) => std::iter::once(&**x).chain(list).collect(),
@@ -290,9 +369,11 @@ impl Expr {
     /// The same, to change them.
     pub(crate) fn children_mut(&mut self) -> Vec<&mut Expr> {
         match self {
-            Expr::Literal(_) | Expr::Column(..) | Expr::Name(_) | Expr::CountRows => vec![],
+            Expr::Literal(_) | Expr::Param(..) | Expr::Column(..) => vec![],
+            Expr::Name(_) | Expr::Place(_) | Expr::CountRows | Expr::Rate(None) => vec![],
             Expr::Not(x) | Expr::Negate(x) | Expr::Cast(x, _) | Expr::Aggregate(_, x) => vec![x],
             Expr::Like(_, x, _) | Expr::Regex(_, x, _) | Expr::IsNull(_, x) => vec![x],
+            Expr::Extract(x, ..) | Expr::Rate(Some(x)) => vec![x],
             Expr::Binary(_, x, y) => vec![x, y],
             Expr::Between(_, x, low, high) => vec![x, low, high],
             Expr::In(_, x, list) => std::iter::once(&mut **x).chain(list).collect(),
@@ -304,9 +385,15 @@ impl Expr {
         }
     }
 
+    /// Visits this expression and all inside.
+    pub(crate) fn each(&self, visit: &mut dyn FnMut(&Expr)) {
+        visit(self);
+        self.children().into_iter().for_each(|child| child.each(visit));
+    }
+
     /// Whether an aggregate stands in it.
     pub(crate) fn aggregates(&self) -> bool {
-        matches!(self, Expr::CountRows | Expr::Aggregate(..))
+        matches!(self, Expr::CountRows | Expr::Aggregate(..) | Expr::Rate(_))
             || self.children().into_iter().any(Expr::aggregates)
     }
 

@@ -1,15 +1,22 @@
 //! Random catalogues and random runs: what applications could be, and what could happen in them.
 
-use crate::dag::{Branch, DEFAULT_FIELDS, Event, Step, Tracepoint};
+use crate::dag::{Branch, DEFAULT_FIELDS, Event, MAX_EVENTS, Step, Tracepoint};
 use crate::random::Random;
 use pivot_advice::{Type, Value};
 
+/// So many steps make no more events than a DAG holds.
+const MOST_STEPS: usize = MAX_EVENTS - 1;
+
 const NAMES: [&str; 7] = ["A", "B.read", "B.write", "store::put", "store::get", "F@enter", "F@exit"];
 
-const TEXTS: [&str; 9] = ["a", "b", "ab", "Ab", "x1", "10", "-3", "true", "a_b%"];
+/// Fields of any type.
+pub(crate) const OPEN: [&str; 2] = ["y", "z"];
+
+const TEXTS: [&str; 13] =
+    ["a", "b", "ab", "Ab", "x1", "10", "-3", "true", "a_b%", "é", "aéb", "日a本", "it's"];
 
 /// Fields by name, with the types that they may have.
-fn fields() -> [(&'static str, &'static [Type]); 12] {
+fn fields() -> [(&'static str, &'static [Type]); 15] {
     [
         ("a", &[Type::I64, Type::I64, Type::U64]),
         ("b", &[Type::U64]),
@@ -23,6 +30,10 @@ fn fields() -> [(&'static str, &'static [Type]); 12] {
         ("l", &[Type::List(&Type::I64)]),
         ("m", &[Type::List(&Type::String)]),
         ("z", &[Type::Any]),
+        ("y", &[Type::Any]),
+        // Names that have to be quoted.
+        ("x-y", &[Type::I64, Type::String]),
+        ("select", &[Type::F64, Type::U64]),
     ]
 }
 
@@ -76,7 +87,9 @@ pub(crate) fn some_value(random: &mut Random, ty: Type) -> Value {
             Value::List((0..length).map(|_| value(random, *element)).collect())
         }
         Type::Any => {
-            let ty = *random.pick(&[Type::I64, Type::String, Type::Bool]);
+            let types =
+                [Type::I64, Type::I64, Type::U64, Type::F64, Type::String, Type::Bool, Type::Duration];
+            let ty = *random.pick(&types);
             some_value(random, ty)
         }
         Type::Null => Value::Null,
@@ -89,17 +102,18 @@ pub(crate) fn steps(random: &mut Random, tracepoints: &[Tracepoint], query: &str
         [("process", "procName"), ("pid", "procId"), ("thread", "threadId"), ("time", "timestamp")];
     let spelt = |field: &str| spellings.iter().any(|(name, other)| *name == field && query.contains(other));
     let mut defaults = DEFAULT_FIELDS.to_vec();
-    defaults.retain(|(field, _)| query.contains(field) || spelt(field));
-    let (steps, live) = (Vec::new(), Vec::new());
-    let mut scenario = Scenario { random, tracepoints, defaults, steps, live, next: 0, families: 0 };
-    let requests = 1 + scenario.random.below(3);
+    // Whether an event is in a sample depends on its request, or on its time.
+    let sampled = query.contains("SAMPLE");
+    let decides = |field: &str| sampled && (field == "request" || field == "time");
+    defaults.retain(|(field, _)| query.contains(field) || spelt(field) || decides(field));
+    let (steps, live, request) = (Vec::new(), Vec::new(), Value::Null);
+    let mut scenario = Scenario { random, tracepoints, defaults, request, steps, live, next: 0, families: 0 };
+    let requests = 1 + scenario.random.below(if sampled { 6 } else { 3 });
     for _ in 0..requests {
+        scenario.outside();
         scenario.request();
     }
-    if scenario.random.percent(10) {
-        let event = scenario.event();
-        scenario.steps.push(Step::Outside(event));
-    }
+    scenario.outside();
     scenario.steps
 }
 
@@ -107,6 +121,8 @@ struct Scenario<'a> {
     random: &'a mut Random,
     tracepoints: &'a [Tracepoint],
     defaults: Vec<(&'static str, Type)>,
+    /// The id of the request.
+    request: Value,
     steps: Vec<Step>,
     /// Live branches, and their families: only within one may branches join.
     live: Vec<(Branch, usize)>,
@@ -115,8 +131,18 @@ struct Scenario<'a> {
 }
 
 impl Scenario<'_> {
+    /// Now and then, events outside of any request.
+    fn outside(&mut self) {
+        self.request = Value::Null;
+        while self.random.percent(8) && self.steps.len() < MOST_STEPS {
+            let event = self.event();
+            self.steps.push(Step::Outside(event));
+        }
+    }
+
     fn request(&mut self) {
         self.steps.push(Step::Request);
+        self.request = Value::str(format!("{:08x}", self.random.below(1 << 32)));
         self.live = vec![(0, 0)];
         self.next = 1;
         let most = if self.random.percent(20) { 40 } else { 16 };
@@ -124,6 +150,9 @@ impl Scenario<'_> {
         // Some requests do nothing but one thing after the other, others are all forks and joins.
         let (forks, joins) = (self.random.below(25), self.random.below(25));
         for _ in 0..length {
+            if self.steps.len() >= MOST_STEPS {
+                return;
+            }
             let at = self.random.below(self.live.len());
             let branch = self.live[at].0;
             match self.random.below(100) {
@@ -184,7 +213,8 @@ impl Scenario<'_> {
             values.push((name.clone(), value(self.random, *ty)));
         }
         for (name, ty) in &self.defaults {
-            values.push(((*name).to_owned(), value(self.random, *ty)));
+            let value = if *name == "request" { self.request.clone() } else { value(self.random, *ty) };
+            values.push(((*name).to_owned(), value));
         }
         values.retain(|(_, value)| *value != Value::Null);
         Event { tracepoint: tracepoint.name.clone(), values }

@@ -3,7 +3,7 @@
 use crate::expressions::{Leaf, Precision};
 use crate::generate::{Column, Generator, named};
 use crate::query::{Aggregate, Expr, Item, Order, Query};
-use pivot_advice::Type;
+use pivot_advice::{Type, Value};
 
 /// What a query makes of its rows.
 pub(crate) struct Selected {
@@ -20,7 +20,7 @@ impl Generator<'_> {
         let mut selected = if aggregating { self.groups(leaves, whole) } else { self.values(leaves) };
         let exact = selected.columns.iter().all(|column| column.precision != Precision::Rough);
         // The groups of a query inside another are distinct anyway, and it may not say so.
-        let allowed = self.features.distinct && exact && (whole || !aggregating);
+        let allowed = exact && (whole || !aggregating);
         selected.distinct = allowed && self.random.percent(15);
         selected
     }
@@ -89,8 +89,8 @@ impl Generator<'_> {
             let leaf = Leaf { expr: Expr::CountRows, ty: Type::U64, precision: Precision::Exact };
             items = vec![self.item(leaf)];
         }
-        let having = (self.features.having && self.random.percent(25))
-            .then(|| self.expressions(&usable, Precision::Exact).condition(2));
+        let having =
+            self.random.percent(25).then(|| self.expressions(&usable, Precision::Exact).condition(2));
         let (select, columns): (Vec<Item>, Vec<Column>) = items.into_iter().unzip();
         let grouped = !keys.is_empty() || !select.iter().any(|item| item.expr.aggregates());
         let keys: Vec<Expr> = keys.into_iter().map(|key| key.expr).collect();
@@ -110,14 +110,15 @@ impl Generator<'_> {
             precision: Precision::Exact,
         };
         let rows = Leaf { expr: Expr::CountRows, ty: Type::U64, precision: Precision::Exact };
-        match self.random.below(12) {
+        match self.random.below(14) {
             0 => rows,
             1 => self
                 .expressions(leaves, Precision::Rough)
                 .column(|_| true)
                 .map_or(rows, |leaf| counted(&leaf)),
             2..=5 => self.sum(leaves),
-            6 if whole => self.sketch(leaves).unwrap_or(rows),
+            6 | 7 => self.sketch(leaves, whole).unwrap_or(rows),
+            8 if whole => self.rate(leaves),
             _ => {
                 let aggregate = self.random.pick(&[Aggregate::Min, Aggregate::Max]).clone();
                 let column = self.expressions(leaves, Precision::Rough).column(|_| true);
@@ -145,7 +146,7 @@ impl Generator<'_> {
             }
         };
         let exact = argument.ty == Type::F64 && argument.precision == Precision::Dyadic;
-        let deviates = self.features.deviation && exact && self.random.percent(40);
+        let deviates = exact && self.random.percent(40);
         let aggregate = match self.random.percent(60) {
             _ if deviates => self.random.pick(&[Aggregate::StdDev, Aggregate::Variance]).clone(),
             true => Aggregate::Sum,
@@ -161,40 +162,69 @@ impl Generator<'_> {
         Leaf { expr: Expr::Aggregate(aggregate, Box::new(argument.expr)), ty, precision }
     }
 
-    fn sketch(&mut self, leaves: &[Leaf]) -> Option<Leaf> {
-        let mut kinds = Vec::new();
-        kinds.extend(self.features.any.then_some(Aggregate::Any));
-        kinds.extend(self.features.count_distinct.then_some(Aggregate::CountDistinct));
-        if self.features.deviation {
-            kinds.extend([Aggregate::StdDev, Aggregate::Variance]);
+    /// RATE of rows, of an aggregate or of the sum of a value.
+    fn rate(&mut self, leaves: &[Leaf]) -> Leaf {
+        let rate = |of: Option<Box<Expr>>| Expr::Rate(of);
+        match self.random.below(3) {
+            0 => Leaf { expr: rate(None), ty: Type::F64, precision: Precision::Exact },
+            1 => {
+                let rows = Some(Box::new(Expr::CountRows));
+                Leaf { expr: rate(rows), ty: Type::F64, precision: Precision::Exact }
+            }
+            _ => {
+                let summed = self.sum(leaves);
+                let of = match summed.expr {
+                    // Of a value RATE takes the sum.
+                    Expr::Aggregate(Aggregate::Sum, value) if self.random.percent(50) => value,
+                    aggregate => Box::new(aggregate),
+                };
+                let ty = if summed.ty == Type::Duration { Type::Duration } else { Type::F64 };
+                Leaf { expr: rate(Some(of)), ty, precision: summed.precision }
+            }
         }
-        if self.features.quantile {
-            kinds.extend([0.5, 0.9, 0.99, 0.25].map(Aggregate::Quantile));
+    }
+
+    /// An aggregate that may be a sketch. Inside another query it has to have one value.
+    fn sketch(&mut self, leaves: &[Leaf], whole: bool) -> Option<Leaf> {
+        let mut kinds =
+            vec![Aggregate::CountDistinct, Aggregate::Top(1 + self.random.below(3)), linear(None)];
+        if whole {
+            kinds.extend([Aggregate::Any, Aggregate::StdDev, Aggregate::Variance, Aggregate::Hist]);
+            kinds.extend([0.5, 0.9, 0.95, 0.99, 0.999, 0.25, 0.0, 1.0].map(Aggregate::Quantile));
         }
-        if kinds.is_empty() {
-            return None;
-        }
-        let kind = self.random.pick(&kinds).clone();
+        let mut kind = self.random.pick(&kinds).clone();
         let fits = |ty: Type| match kind {
-            Aggregate::Quantile(_) => matches!(ty, Type::I64 | Type::U64 | Type::Duration),
+            Aggregate::Quantile(_) | Aggregate::Hist | Aggregate::Linear(_) => {
+                matches!(ty, Type::I64 | Type::U64 | Type::F64 | Type::Duration)
+            }
             Aggregate::StdDev | Aggregate::Variance => matches!(ty, Type::I64 | Type::U64 | Type::F64),
             _ => true,
         };
         let leaf = self.expressions(leaves, Precision::Exact).column(fits)?;
+        if let Aggregate::Linear(_) = kind {
+            kind = linear(Some(leaf.ty));
+        }
         let ty = match kind {
             Aggregate::CountDistinct => Type::U64,
             Aggregate::Quantile(_) | Aggregate::StdDev | Aggregate::Variance => Type::F64,
+            Aggregate::Top(_) | Aggregate::Linear(_) | Aggregate::Hist => Type::List(&Type::String),
             _ => leaf.ty,
         };
-        let expr = Expr::Aggregate(kind, Box::new(leaf.expr));
-        Some(Leaf { expr, ty, precision: Precision::Rough })
+        let exact = matches!(kind, Aggregate::CountDistinct | Aggregate::Top(_) | Aggregate::Linear(_));
+        let precision = if exact && !whole { Precision::Exact } else { Precision::Rough };
+        Some(Leaf { expr: Expr::Aggregate(kind, Box::new(leaf.expr)), ty, precision })
     }
 
     /// ORDER BY and LIMIT, over everything that is shown, so that the order is total.
     pub(crate) fn finish(&mut self, query: &mut Query, columns: &[Column]) {
         let rough = columns.iter().any(|column| column.precision == Precision::Rough);
-        if !self.features.order || rough || !self.random.percent(25) {
+        query.sample = self.random.percent(6).then(|| *self.random.pick(&[0.5, 0.75]));
+        if rough || !self.random.percent(25) {
             return;
+        }
+        if self.random.percent(25) {
+            let descending = self.random.percent(40);
+            query.order.push(Order { expr: Expr::Place(1 + self.random.below(columns.len())), descending });
         }
         let mut names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         while !names.is_empty() {
@@ -209,6 +239,15 @@ impl Generator<'_> {
 /// Whether nothing can be computed from an aggregate, because it is known within bounds only.
 fn is_sketch(expr: &Expr) -> bool {
     let Expr::Aggregate(aggregate, _) = expr else { return expr.children().into_iter().any(is_sketch) };
-    use Aggregate::{Any, CountDistinct, Quantile, StdDev, Variance};
-    matches!(aggregate, Any | CountDistinct | Quantile(_) | StdDev | Variance)
+    use Aggregate::{Any, CountDistinct, Hist, Linear, Quantile, StdDev, Top, Variance};
+    matches!(aggregate, Any | CountDistinct | Quantile(_) | StdDev | Variance | Hist | Linear(_) | Top(_))
+}
+
+/// LHIST with bounds of a type, which are exact as doubles.
+fn linear(ty: Option<Type>) -> Aggregate {
+    Aggregate::Linear(Box::new(match ty {
+        Some(Type::Duration) => [-250, 1500, 500].map(Value::Duration),
+        Some(Type::F64) => [-1.0, 2.0, 0.75].map(Value::F64),
+        _ => [0, 5, 2].map(Value::I64),
+    }))
 }

@@ -36,6 +36,8 @@ fn smaller_cases(case: &Case) -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend(smaller_runs(&case.steps).into_iter().map(|steps| Case { steps, ..case.clone() }));
     cases.extend(smaller_queries(&case.query).into_iter().map(|query| Case { query, ..case.clone() }));
+    cases.push(Case { rules: vec![], ..case.clone() });
+    cases.push(Case { budget_bytes: usize::MAX, ..case.clone() });
     for at in 0..case.tracepoints.len() {
         let mut smaller = case.clone();
         let removed = smaller.tracepoints.remove(at);
@@ -58,7 +60,7 @@ fn smaller_cases(case: &Case) -> Vec<Case> {
             cases.push(smaller);
         }
     }
-    cases.retain(Case::is_run);
+    cases.retain(|smaller| smaller != case && smaller.is_run());
     cases
 }
 
@@ -155,7 +157,7 @@ fn smaller_queries(query: &Query) -> Vec<Query> {
             with(&|query| *sources_mut(query)[at] = smaller.clone());
         }
     }
-    for (at, expr) in expressions(query).into_iter().enumerate() {
+    for (at, expr) in query.expressions().into_iter().enumerate() {
         for smaller in smaller_expressions(expr) {
             with(&|query| *expressions_mut(query)[at] = smaller.clone());
         }
@@ -203,9 +205,10 @@ fn smaller_clauses(query: &Query) -> Vec<Query> {
     for at in 0..query.select.len() {
         with(&|query| {
             let removed = query.select.remove(at);
-            query.order.retain(
-                |order| !matches!(&order.expr, Expr::Name(name) if Some(name) == removed.name.as_ref()),
-            );
+            query.order.retain(|order| match &order.expr {
+                Expr::Name(name) => Some(name) != removed.name.as_ref(),
+                _ => false,
+            });
         });
     }
     for at in 0..query.from.len() {
@@ -215,6 +218,8 @@ fn smaller_clauses(query: &Query) -> Vec<Query> {
         with(&|query| query.order[at].descending = false);
     }
     with(&|query| query.having = None);
+    with(&|query| query.sample = None);
+    with(&|query| query.select_first = false);
     with(&|query| query.distinct = false);
     with(&|query| query.limit = None);
     with(&|query| {
@@ -287,16 +292,6 @@ fn smaller_sources(source: &Source) -> Vec<Source> {
     }
 }
 
-/// The expressions of the clauses of a query, not of the queries in it.
-fn expressions(query: &Query) -> Vec<&Expr> {
-    let joins = query.joins.iter().filter_map(|join| join.condition.as_ref());
-    let steps = query.steps.iter().map(|step| match step {
-        QueryStep::Let(_, expr) | QueryStep::Where(expr) => expr,
-    });
-    let selected = query.select.iter().map(|item| &item.expr);
-    joins.chain(steps).chain(query.group.iter().flatten()).chain(selected).chain(&query.having).collect()
-}
-
 fn expressions_mut(query: &mut Query) -> Vec<&mut Expr> {
     let joins = query.joins.iter_mut().filter_map(|join| join.condition.as_mut());
     let steps = query.steps.iter_mut().map(|step| match step {
@@ -308,10 +303,14 @@ fn expressions_mut(query: &mut Query) -> Vec<&mut Expr> {
         .chain(query.group.iter_mut().flatten())
         .chain(selected)
         .chain(&mut query.having)
+        .chain(query.order.iter_mut().map(|order| &mut order.expr))
         .collect()
 }
 
 fn smaller_expressions(expr: &Expr) -> Vec<Expr> {
+    if let Expr::Param(_, value) = expr {
+        return vec![Expr::Literal(value.clone())];
+    }
     let mut smaller: Vec<Expr> = expr.children().into_iter().cloned().collect();
     if expr.size() > 1 {
         smaller.push(Expr::Literal(Value::Null));

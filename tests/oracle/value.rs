@@ -2,7 +2,25 @@
 
 use crate::query::Op;
 use pivot_advice::{Type, Value};
+use std::cell::Cell;
 use std::cmp::Ordering;
+
+thread_local! {
+    static ERRORS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What a computation gives, and how often something in it had no value although its operands had.
+pub(crate) fn counting_errors<T>(compute: impl FnOnce() -> T) -> (T, u64) {
+    let before = ERRORS.get();
+    let value = compute();
+    (value, ERRORS.get() - before)
+}
+
+/// Null, where there should have been a value.
+pub(crate) fn failed() -> Value {
+    ERRORS.set(ERRORS.get() + 1);
+    Value::Null
+}
 
 /// Any integer.
 pub(crate) fn integer(x: &Value) -> Option<i128> {
@@ -49,7 +67,8 @@ fn against_double(x: i128, y: f64) -> Option<Ordering> {
     Some(x.cmp(&whole).then(if y > y.floor() { Ordering::Less } else { Ordering::Equal }))
 }
 
-/// The order in which values are sorted: null first, then by kind, a NaN after all numbers.
+/// The order in which values are sorted: null first, then by kind, a NaN after all numbers, an integer
+/// before the double that is the same number.
 pub(crate) fn order(x: &Value, y: &Value) -> Ordering {
     let kind = |value: &Value| match value {
         Value::Null => 0,
@@ -66,22 +85,18 @@ pub(crate) fn order(x: &Value, y: &Value) -> Ordering {
         return differing.unwrap_or(x.len().cmp(&y.len()));
     }
     let by_kind = kind(x).cmp(&kind(y));
-    by_kind.then_with(|| compare(x, y).unwrap_or_else(|| is_nan(x).cmp(&is_nan(y))))
+    let double = |value: &Value| matches!(value, Value::F64(_));
+    let by_value = || compare(x, y).unwrap_or_else(|| is_nan(x).cmp(&is_nan(y)));
+    by_kind.then_with(by_value).then(double(x).cmp(&double(y)))
 }
 
 fn is_nan(x: &Value) -> bool {
     matches!(x, Value::F64(x) if x.is_nan())
 }
 
-/// Whether two values are one group: as sorted, but a double is never one with an integer.
+/// Whether two values are one group: a double is never one with an integer.
 pub(crate) fn same(x: &Value, y: &Value) -> bool {
-    let double = |value: &Value| matches!(value, Value::F64(_));
-    match (x, y) {
-        (Value::List(x), Value::List(y)) => {
-            x.len() == y.len() && x.iter().zip(y.iter()).all(|(x, y)| same(x, y))
-        }
-        _ => double(x) == double(y) && order(x, y).is_eq(),
-    }
+    order(x, y).is_eq()
 }
 
 /// Whether rows are one group.
@@ -97,11 +112,11 @@ pub(crate) fn binary(op: Op, x: &Value, y: &Value) -> Value {
     match op {
         Op::Concat => Value::str(format!("{}{}", text(x), text(y))),
         Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Remainder => {
-            arithmetic(op, x, y).unwrap_or(Value::Null)
+            arithmetic(op, x, y).unwrap_or_else(failed)
         }
         Op::NotEqual if is_nan(x) || is_nan(y) => Value::Bool(true),
         _ if is_nan(x) || is_nan(y) => Value::Bool(false),
-        _ => compare(x, y).map_or(Value::Null, |order| {
+        _ => compare(x, y).map_or_else(failed, |order| {
             Value::Bool(match op {
                 Op::Equal => order.is_eq(),
                 Op::NotEqual => order.is_ne(),
@@ -123,7 +138,7 @@ fn arithmetic(op: Op, x: &Value, y: &Value) -> Option<Value> {
         (Duration(x), Timestamp(y)) if op == Op::Add => x.checked_add(*y).map(Timestamp),
         (Duration(x), Duration(y)) => match op {
             Op::Multiply => None,
-            Op::Divide => (*y != 0).then(|| F64(*x as f64 / *y as f64)),
+            Op::Divide => (*y != 0).then(|| F64(0.0 + *x as f64 / *y as f64)),
             _ => whole(op, i128::from(*x), i128::from(*y)).and_then(narrow).map(Duration),
         },
         (Duration(ns), by) if op == Op::Multiply || op == Op::Divide => scaled(op, *ns, by),
@@ -157,8 +172,9 @@ fn whole(op: Op, x: i128, y: i128) -> Option<i128> {
     }
 }
 
+/// Zero has no sign.
 fn fraction(op: Op, x: f64, y: f64) -> f64 {
-    match op {
+    0.0 + match op {
         Op::Add => x + y,
         Op::Subtract => x - y,
         Op::Multiply => x * y,
@@ -188,15 +204,16 @@ pub(crate) fn narrow(x: i128) -> Option<i64> {
 
 pub(crate) fn negated(x: &Value) -> Value {
     let result = match x {
-        Value::F64(x) => Some(Value::F64(-x)),
+        Value::Null => return Value::Null,
+        Value::F64(x) => Some(Value::F64(0.0 - x)),
         Value::Duration(x) => x.checked_neg().map(Value::Duration),
         other => integer(other).and_then(|x| narrow(-x)).map(Value::I64),
     };
-    result.unwrap_or(Value::Null)
+    result.unwrap_or_else(failed)
 }
 
 /// How a value reads inside a text.
-fn text(x: &Value) -> String {
+pub(crate) fn text(x: &Value) -> String {
     match x {
         Value::Bool(x) => x.to_string(),
         Value::F64(x) => format!("{x:?}"),
@@ -215,11 +232,11 @@ pub(crate) fn cast(x: &Value, ty: Type) -> Value {
         other => integer(other),
     };
     let result = match (ty, x) {
-        (_, Value::Null) => None,
+        (_, Value::Null) => return Value::Null,
         (Type::String, x) => Some(Value::str(text(x))),
         (Type::I64, _) => number.and_then(narrow).map(Value::I64),
         (Type::U64, _) => number.and_then(|x| u64::try_from(x).ok()).map(Value::U64),
-        (Type::F64, Value::Str(text)) => text.trim().parse().ok().map(Value::F64),
+        (Type::F64, Value::Str(text)) => text.trim().parse().ok().map(|x: f64| Value::F64(0.0 + x)),
         (Type::F64, Value::Duration(ns)) => Some(Value::F64(*ns as f64)),
         (Type::F64, x) => double(x).map(Value::F64),
         (Type::Bool, Value::Bool(x)) => Some(Value::Bool(*x)),
@@ -230,5 +247,5 @@ pub(crate) fn cast(x: &Value, ty: Type) -> Value {
         (Type::Timestamp, x) => integer(x).and_then(narrow).map(Value::Timestamp),
         _ => None,
     };
-    result.unwrap_or(Value::Null)
+    result.unwrap_or_else(failed)
 }

@@ -328,7 +328,7 @@ fn deviation(moments: &Moments, finish: Finish, errors: &mut Errors) -> Value {
 }
 
 fn replace_if(kept: &mut Value, value: &Value, wins: fn(std::cmp::Ordering) -> bool) {
-    if kept.is_null() || wins(value.total_cmp(kept)) {
+    if kept.is_null() || wins(value.group_cmp(kept)) {
         *kept = value.clone();
     }
 }
@@ -407,6 +407,17 @@ mod tests {
         let mut errors = Errors::default();
         let beyond = state_of(Aggregate::Sum, &rows[..1]).finish(Finish::Plain, &mut errors);
         assert_eq!((beyond, errors.0), (Value::Null, 1));
+    }
+
+    #[test]
+    fn the_least_and_the_largest_do_not_depend_on_the_order() {
+        let rows = [(Value::F64(5.0), 1), (Value::I64(5), 1)];
+        let turned = [rows[1].clone(), rows[0].clone()];
+        for (aggregate, shown) in [(Aggregate::Min, "5"), (Aggregate::Max, "5.0")] {
+            for rows in [&rows, &turned] {
+                assert_eq!(finished(&state_of(aggregate, rows)).to_string(), shown);
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Integer arithmetic is computed in 128 bits and checked against its result type: `u64 - u64` and
 //! mixed operands give `i64`, two `u64` under any other operator give `u64`.
 
+use crate::duration;
 use crate::expr::{Binary, Expr, Function, Unary};
 use crate::value::{Type, Value};
 use std::cmp::Ordering;
@@ -86,7 +87,7 @@ pub fn unary(op: Unary, x: Value, errors: &mut Errors) -> Value {
         (Unary::IsNull, x) => Value::Bool(x.is_null()),
         (_, Value::Null) => Value::Null,
         (Unary::Not, Value::Bool(x)) => Value::Bool(!x),
-        (Unary::Negate, Value::F64(x)) => Value::F64(-x),
+        (Unary::Negate, Value::F64(x)) => Value::double(-x),
         (Unary::Negate, Value::Duration(x)) => x.checked_neg().map_or_else(|| errors.null(), Value::Duration),
         (Unary::Negate, x) => match x.as_integer() {
             Some(x) => signed(-x, errors),
@@ -156,7 +157,7 @@ fn arithmetic(op: Binary, x: &Value, y: &Value, errors: &mut Errors) -> Value {
         };
     }
     if let (Some(a), Some(b)) = (x.as_f64(), y.as_f64()) {
-        return Value::F64(double(op, a, b));
+        return Value::double(double(op, a, b));
     }
     temporal(op, x, y, errors)
 }
@@ -196,7 +197,7 @@ fn temporal(op: Binary, x: &Value, y: &Value, errors: &mut Errors) -> Value {
         }
         (Subtract, Timestamp(a), Duration(b)) => a.checked_sub(*b).map(Timestamp),
         (Divide, Duration(_), Duration(0)) => None,
-        (Divide, Duration(a), Duration(b)) => Some(Value::F64(*a as f64 / *b as f64)),
+        (Divide, Duration(a), Duration(b)) => Some(Value::double(*a as f64 / *b as f64)),
         (Add | Subtract | Remainder, Duration(a), Duration(b)) => {
             integer(op, i128::from(*a), i128::from(*b)).and_then(narrow).map(Duration)
         }
@@ -247,10 +248,11 @@ fn cast(x: Value, ty: Type, errors: &mut Errors) -> Value {
             Type::I64 => i64::try_from(n).ok().map(Value::I64),
             _ => u64::try_from(n).ok().map(Value::U64),
         }),
-        (Type::F64, Value::Str(text)) => text.trim().parse().ok().map(Value::F64),
+        (Type::F64, Value::Str(text)) => text.trim().parse().ok().map(Value::double),
         (Type::F64, Value::Duration(ns)) => Some(Value::F64(*ns as f64)),
         (Type::F64, _) => x.as_f64().map(Value::F64),
         (Type::Bool, Value::Str(text)) => text.trim().parse().ok().map(Value::Bool),
+        (Type::Duration, Value::Str(text)) => duration::parse(text).map(Value::Duration),
         (Type::Duration, Value::I64(_) | Value::U64(_)) => {
             x.as_integer().and_then(narrow).map(Value::Duration)
         }
@@ -327,12 +329,12 @@ fn strict(function: Function, values: &[Value], errors: &mut Errors) -> Option<V
         (Abs, [I64(x)]) => I64(x.checked_abs()?),
         (Abs, [x @ Value::U64(_)]) => x.clone(),
         (Floor | Ceil | Round, [x]) if x.as_integer().is_some() => x.clone(),
-        (Floor, [F64(x)]) => F64(x.floor()),
-        (Ceil, [F64(x)]) => F64(x.ceil()),
-        (Round, [F64(x)]) => F64(x.round()),
-        (Ln, [x]) => F64(x.as_f64()?.ln()),
-        (Log2, [x]) => F64(x.as_f64()?.log2()),
-        (Pow, [x, y]) => F64(x.as_f64()?.powf(y.as_f64()?)),
+        (Floor, [F64(x)]) => Value::double(x.floor()),
+        (Ceil, [F64(x)]) => Value::double(x.ceil()),
+        (Round, [F64(x)]) => Value::double(x.round()),
+        (Ln, [x]) => Value::double(x.as_f64()?.ln()),
+        (Log2, [x]) => Value::double(x.as_f64()?.log2()),
+        (Pow, [x, y]) => Value::double(x.as_f64()?.powf(y.as_f64()?)),
         (Bucket, [x, width]) => bucket(x, width, errors),
         (Truncate, [Value::Timestamp(ns), Str(unit)]) => Value::Timestamp(truncate(*ns, unit)?),
         (WidthBucket, [x, least, most, count]) => I64(width_bucket(x, [least, most], count.as_integer()?)?),
@@ -407,7 +409,7 @@ fn bucket(x: &Value, width: &Value, errors: &mut Errors) -> Value {
             _ => None,
         },
         (Value::I64(x), w) => w.as_integer().and_then(narrow).and_then(|w| whole(*x, w)).map(Value::I64),
-        (Value::F64(x), w) => w.as_f64().filter(|w| *w > 0.0).map(|w| Value::F64((x / w).floor() * w)),
+        (Value::F64(x), w) => w.as_f64().filter(|w| *w > 0.0).map(|w| Value::double((x / w).floor() * w)),
         _ => None,
     };
     result.unwrap_or_else(|| errors.null())
@@ -461,6 +463,17 @@ mod tests {
         check(Binary::Less, I64(-1), U64(u64::MAX), Bool(true));
         check(Binary::Equal, F64(2.0), U64(2), Bool(true));
         check(Binary::NotEqual, F64(f64::NAN), F64(f64::NAN), Bool(true));
+    }
+
+    #[test]
+    fn a_computed_zero_has_no_sign() {
+        let shown = |expr: Expr| expr.eval(&[], &mut Errors::default()).to_string();
+        let literal = |x: f64| Box::new(Expr::Literal(Value::F64(x)));
+        assert_eq!(shown(Expr::Unary(Unary::Negate, literal(0.0))), "0.0");
+        assert_eq!(shown(Expr::Binary(Binary::Multiply, literal(-1.0), literal(0.0))), "0.0");
+        assert_eq!(shown(Expr::Call(Function::Ceil, vec![*literal(-0.25)])), "0.0");
+        let text = Box::new(Expr::Literal(Value::str("-0.0")));
+        assert_eq!(shown(Expr::Cast(text, Type::F64)), "0.0");
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Sum {
     pub(crate) fn finish(&self, errors: &mut Errors) -> Value {
         let value = match self {
             Sum::Empty => return Value::Null,
-            Sum::Double(x) => Some(Value::F64(*x)),
+            Sum::Double(x) => Some(Value::double(*x)),
             Sum::Duration(x) => i64::try_from(*x).ok().map(Value::Duration),
             Sum::Integer(x) => {
                 let signed = i64::try_from(*x).map(Value::I64);
@@ -78,7 +78,7 @@ impl Sum {
             _ if count == 0 => Value::Null,
             Sum::Empty => Value::Null,
             Sum::Integer(x) => Value::F64(*x as f64 / count as f64),
-            Sum::Double(x) => Value::F64(x / count as f64),
+            Sum::Double(x) => Value::double(x / count as f64),
             Sum::Duration(x) => {
                 from_double(*x as f64 / count as f64).map_or_else(|| errors.null(), Value::Duration)
             }

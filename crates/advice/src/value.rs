@@ -149,6 +149,12 @@ impl Value {
         Value::Str(Arc::from(text.as_ref()))
     }
 
+    /// A double. Zero has no sign and a NaN no bits of its own: values that are one group read alike, and
+    /// nothing that is computed from them differs.
+    pub fn double(x: f64) -> Value {
+        Value::F64(canonical(x))
+    }
+
     /// The type of this value.
     pub fn type_of(&self) -> Type {
         match self {
@@ -215,6 +221,18 @@ impl Value {
                 _ => self.rank().cmp(&other.rank()),
             },
         }
+    }
+
+    /// The same, but an integer comes before the double that is the same number: equal here are exactly
+    /// the values that are one group.
+    pub fn group_cmp(&self, other: &Value) -> Ordering {
+        self.total_cmp(other).then_with(|| match (self, other) {
+            (Value::List(a), Value::List(b)) => {
+                let differing = a.iter().zip(b.iter()).map(|(x, y)| x.group_cmp(y)).find(|o| o.is_ne());
+                differing.unwrap_or(Ordering::Equal)
+            }
+            _ => matches!(self, Value::F64(_)).cmp(&matches!(other, Value::F64(_))),
+        })
     }
 
     fn rank(&self) -> u8 {
@@ -287,6 +305,7 @@ impl Eq for Value {}
 #[repr(u64)]
 enum Salt {
     Null = 0x9e37_79b9_7f4a_7c15,
+    Negative = 0x2545_f491_4f6c_dd1d,
     Bool = 0xc2b2_ae3d_27d4_eb4f,
     Double = 0x1656_67b1_9e37_79f9,
     Timestamp = 0x27d4_eb2f_1656_67c5,
@@ -298,7 +317,8 @@ impl Hash for Value {
         match self {
             Value::Null => state.write_u64(Salt::Null as u64),
             Value::Bool(x) => state.write_u64(Salt::Bool as u64 ^ u64::from(*x)),
-            // Equal integers hash alike whatever their type: both wrap to the same 64 bits.
+            // Equal integers hash alike whatever their type; those below zero equal no unsigned one.
+            Value::I64(x) if *x < 0 => state.write_u64(Salt::Negative as u64 ^ *x as u64),
             Value::I64(x) => state.write_u64(*x as u64),
             Value::U64(x) => state.write_u64(*x),
             Value::F64(x) => state.write_u64(Salt::Double as u64 ^ canonical(*x).to_bits()),
@@ -376,6 +396,24 @@ mod tests {
     }
 
     #[test]
+    fn values_that_are_one_group_are_the_equal_ones_in_their_order() {
+        let list = |items: &[Value]| Value::List(items.into());
+        let values = [
+            Value::I64(5),
+            Value::U64(5),
+            Value::F64(5.0),
+            Value::F64(f64::NAN),
+            list(&[Value::I64(5)]),
+            list(&[Value::F64(5.0)]),
+            Value::str("5"),
+        ];
+        for (x, y) in values.iter().flat_map(|x| values.iter().map(move |y| (x, y))) {
+            assert_eq!(x == y, x.group_cmp(y).is_eq(), "{x:?} {y:?}");
+            assert_eq!(x.group_cmp(y), y.group_cmp(x).reverse(), "{x:?} {y:?}");
+        }
+    }
+
+    #[test]
     fn every_nan_is_one_group() {
         assert_eq!(Value::F64(f64::NAN), Value::F64(-f64::NAN));
         assert_eq!(Value::F64(0.0), Value::F64(-0.0));
@@ -387,6 +425,8 @@ mod tests {
             Value::Null,
             Value::Bool(false),
             Value::I64(0),
+            Value::I64(-1),
+            Value::U64(u64::MAX),
             Value::F64(0.0),
             Value::Timestamp(0),
             Value::Duration(0),

@@ -4,6 +4,7 @@
 //! of the event alone. It has at most one Unpack, whose rows go through the steps behind it one by one.
 //! What needs more than that is interpreted.
 
+use crate::cells::Cell;
 use crate::code::{Code, Range};
 use crate::link::{DefaultField, Linked, Source};
 use pivot_advice::{Aggregate, BagKey, Expr, Fold, Input, Instruction, Keep, Match, Unpacked};
@@ -155,6 +156,7 @@ impl Schedule {
             self.steps.push(match source {
                 Source::Exported(index) => Step::Observe(column, index),
                 Source::Default(field) => Step::Default(column, field),
+                Source::Lacking => Step::Let(column, Box::new(Code::Constant(Cell::NULL))),
             });
         }
     }

@@ -9,6 +9,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A type whose values a tracepoint can export.
+#[diagnostic::on_unimplemented(
+    message = "a tracepoint cannot export a value of type `{Self}`",
+    label = "queries know no such values",
+    note = "export its text instead, with `name = %expr` (its `Display`) or `name = ?expr` (its `Debug`)",
+    note = "or a field or method of it, or implement `pivot::Export` for it"
+)]
 pub trait Export {
     /// The type queries see.
     const TYPE: Type;
@@ -23,7 +29,7 @@ pub trait Export {
     }
 }
 
-macro_rules! export_numbers {
+macro_rules! export_integers {
     ($($from:ty => $ty:ident($to:ident)),*) => {$(
         impl Export for $from {
             const TYPE: Type = Type::$ty;
@@ -40,11 +46,29 @@ macro_rules! export_numbers {
     )*};
 }
 
-export_numbers! {
+export_integers! {
     u8 => U64(u64), u16 => U64(u64), u32 => U64(u64), u64 => U64(u64), usize => U64(u64),
-    i8 => I64(i64), i16 => I64(i64), i32 => I64(i64), i64 => I64(i64), isize => I64(i64),
-    f32 => F64(f64), f64 => F64(f64)
+    i8 => I64(i64), i16 => I64(i64), i32 => I64(i64), i64 => I64(i64), isize => I64(i64)
 }
+
+macro_rules! export_doubles {
+    ($($from:ty),*) => {$(
+        impl Export for $from {
+            const TYPE: Type = Type::F64;
+
+            fn export(&self) -> Value {
+                Value::double(f64::from(*self))
+            }
+
+            #[inline(always)]
+            fn cell(&self, cells: &mut Cells) -> Cell {
+                cells.hold(&Value::double(f64::from(*self)))
+            }
+        }
+    )*};
+}
+
+export_doubles!(f32, f64);
 
 macro_rules! export_wide {
     ($($from:ty => $ty:ident($to:ty)),*) => {$(

@@ -10,11 +10,11 @@ use crate::identity;
 use crate::interpret::{Effect, run};
 use crate::link::{DefaultField, Source};
 use crate::routine::{Fields, Local, Packed};
-use crate::sample::{self, Stopwatch};
+use crate::sample::{self, Look, Stopwatch};
 use crate::thread::Inside;
 use crate::tracepoint::Tracepoint;
 use crate::weave::{Knot, Program, Woven};
-use pivot_advice::{Errors, Groups, Loss, Value};
+use pivot_advice::{Errors, Loss, Value};
 use pivot_baggage::Baggage;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -84,7 +84,9 @@ fn run_knot(
             run_plain(routine, tracepoint.name(), fields, cells, local);
         }
         Program::InRequest(routine) if knot.standing.looks_at_all() => {
-            run_in_request(routine, tracepoint, fields, packs_later, table, knot);
+            if !run_in_request(routine, tracepoint, fields, knot, packs_later, table, false) {
+                run_sampled(tracepoint, fields, knot, packs_later, table);
+            }
         }
         _ => run_sampled(tracepoint, fields, knot, packs_later, table),
     }
@@ -115,7 +117,7 @@ fn lap(table: &mut Table, knot: &Knot) {
     local.part.cost.busy_ns = local.part.cost.busy_ns.saturating_add(busy_ns);
 }
 
-/// Runs advice that has to do with the request, or that looks at some requests only.
+/// Runs advice if it looks at the event's request, of which there may be a sample.
 #[inline(never)]
 fn run_sampled(
     tracepoint: &'static Tracepoint,
@@ -128,44 +130,50 @@ fn run_sampled(
     if !knot.standing.is_on() {
         return;
     }
-    if !sample::looks_at(knot.standing.keep(), knot.needs_baggage) {
+    let Some(look) = sample::look(knot.standing.weight(), knot.needs_baggage) else {
         local.part.loss.throttled = local.part.loss.throttled.saturating_add(1);
         return;
-    }
+    };
     match &knot.program {
-        Program::Plain(routine) => run_plain(routine, tracepoint.name(), fields, cells, local),
-        Program::InRequest(routine) => run_in_request(routine, tracepoint, fields, packs_later, table, knot),
-        Program::Interpreted => {
-            interpret(knot, tracepoint, fields, cells, local, packs_later.then_some(later));
+        Program::Plain(routine) if look.is_all() => {
+            run_plain(routine, tracepoint.name(), fields, cells, local);
         }
+        Program::InRequest(routine) if look.is_all() => {
+            run_in_request(routine, tracepoint, fields, knot, packs_later, table, true);
+        }
+        // What stands for several is weighed, which routines do not do.
+        _ => interpret(knot, look, tracepoint, fields, cells, local, packs_later.then_some(later)),
     }
 }
 
+/// Runs advice that reads or writes the baggage. False, and nothing was done, if it is not `decided`
+/// that it looks at every request, and the request is one of a sample.
 #[inline(never)]
 fn run_in_request(
     routine: &Routine,
     tracepoint: &'static Tracepoint,
     fields: Fields<'_>,
+    knot: &Knot,
     packs_later: bool,
     table: &mut Table,
-    knot: &Knot,
-) {
+    decided: bool,
+) -> bool {
     let (local, cells, later) = table.local(knot.place, knot.query);
     let mut errors = Errors::default();
     if routine.begins(tracepoint.name(), fields, cells, &mut errors) {
         let later = packs_later.then_some(later);
         let ended = pivot_baggage::with_current(|baggage| match baggage {
-            Some(baggage) if !sample::keeps(baggage) => {
-                local.part.loss.throttled = local.part.loss.throttled.saturating_add(1);
-                true
-            }
-            baggage => routine.ends(baggage, cells, local, later, &mut errors),
+            Some(baggage) if !decided && !sample::keeps_all(baggage) => None,
+            baggage => Some(routine.ends(baggage, cells, local, later, &mut errors)),
         });
-        if !ended {
-            outside(tracepoint, local);
+        match ended {
+            Some(true) => {}
+            Some(false) => outside(tracepoint, local),
+            None => return false,
         }
     }
     local.part.loss.errors = local.part.loss.errors.saturating_add(errors.0);
+    true
 }
 
 /// Runs advice that needs more than a routine can do.
@@ -173,6 +181,7 @@ fn run_in_request(
 #[inline(never)]
 fn interpret(
     knot: &Knot,
+    look: Look,
     tracepoint: &'static Tracepoint,
     fields: Fields<'_>,
     cells: &mut Cells,
@@ -184,22 +193,18 @@ fn interpret(
         let cell = match source {
             Source::Exported(index) => fields(*index, cells),
             Source::Default(field) => default_cell(*field, tracepoint.name(), cells),
+            Source::Lacking => Cell::NULL,
         };
         cells.value(cell)
     };
     let observed: Vec<Value> = knot.linked.sources.iter().map(value).collect();
     let mut loss = Loss::default();
     let step = |baggage: Option<&mut Baggage>| {
-        if baggage.as_deref().is_some_and(|baggage| !sample::keeps(baggage)) {
-            local.part.loss.throttled = local.part.loss.throttled.saturating_add(1);
-            return true;
-        }
-        match run(&knot.linked, observed, baggage.as_deref(), &mut loss) {
-            Some(Effect::Emit(emission)) => local.part.add(&emission),
+        match run(&knot.linked, observed, baggage.as_deref(), knot.standing.since(), &mut loss) {
+            Some(Effect::Emit(emission)) => local.part.add(&emission, look),
             Some(Effect::Pack(bag, keep, groups)) => {
                 let Some(baggage) = baggage else { return false };
-                let rows: usize = groups.iter().map(Groups::len).sum();
-                local.part.cost.packed = local.part.cost.packed.saturating_add(rows as u64);
+                groups.iter().for_each(|groups| local.part.cost.count_packed(groups));
                 match later {
                     Some(later) => later.push((bag, keep, groups)),
                     None => drop(baggage.pack(bag, keep, groups)),

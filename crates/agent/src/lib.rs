@@ -22,8 +22,8 @@
 //!
 //! Reading order: [`tracepoint`](mod@tracepoint), `macros`, [`mod@function`], [`export`], [`text`],
 //! [`mod@identity`], [`verify`](mod@verify), [`link`], `compile`, `code`, [`weave`](mod@weave), [`standing`],
-//! [`barrier`], `thread`, [`cells`], [`view`], [`fire`], [`sample`], `routine`, `rows`, [`interpret`], [`emit`],
-//! [`report`].
+//! [`barrier`], `thread`, [`fork`], [`cells`], [`view`], [`fire`], [`sample`], `routine`, `rows`,
+//! [`interpret`], [`emit`], [`report`].
 
 pub mod barrier;
 pub mod cells;
@@ -33,6 +33,7 @@ pub mod emit;
 pub mod error;
 pub mod export;
 pub mod fire;
+pub mod fork;
 pub mod function;
 pub mod identity;
 pub mod interpret;
@@ -54,6 +55,7 @@ pub use cells::{Cell, Cells};
 pub use emit::{Cost, Part, Parts, drain};
 pub use error::AgentError;
 pub use export::{Bytes, Export, set_hash_key};
+pub use fork::{is_forked, watch_forks};
 pub use identity::{Identity, identity, set_identity};
 pub use report::{Report, Reporter};
 pub use standing::{CpuBudget, State, Status, set_cpu_budget};
@@ -62,7 +64,10 @@ pub use tracepoint::{
     FLAGS_V0, Place, TRACEPOINTS_V0, Tracepoint, adopt, catalogue, catalogue_since, registered, tracepoints,
 };
 pub use verify::verify;
-pub use weave::{Problem, disable, enable, govern, is_disabled, on_change, statuses, weave};
+pub use weave::{
+    Problem, away, disable, enable, govern, is_disabled, look_at_one_in, on_change, statuses, weave,
+    weave_since,
+};
 
 #[doc(hidden)]
 pub use linkme;

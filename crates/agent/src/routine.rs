@@ -3,12 +3,13 @@
 
 use crate::cells::Cells;
 use crate::compile::{Argument, End, Join, Routine, Step};
-use crate::emit::Part;
+use crate::emit::{Cost, Part};
 use crate::fire::default_cell;
 use crate::interpret::{Effect, MAX_ROWS, run};
 use crate::link::{Linked, Source};
 use crate::rows::Rows;
-use pivot_advice::{BagKey, Errors, Group, Groups, Keep, Loss, State, Value};
+use crate::sample::Look;
+use pivot_advice::{BagKey, Errors, Group, Groups, Keep, Loss, State, Value, codec};
 use pivot_baggage::Baggage;
 
 /// The fields of one event.
@@ -98,30 +99,36 @@ impl Routine {
             table.unwrap_or_else(|| self.one_row(cells, errors));
             return false;
         };
-        let packed = table.as_ref().map_or(1, Groups::len) as u64;
-        local.part.cost.packed = local.part.cost.packed.saturating_add(packed);
-        match (table, later) {
-            (None, None) => self.pack_row(baggage, bag, keep, cells, errors),
-            (Some(table), None) => drop(baggage.pack(bag, keep, [table])),
-            (table, Some(later)) => {
-                let table = table.unwrap_or_else(|| self.one_row(cells, errors));
-                later.push((bag, keep, vec![table]));
-            }
+        let cost = &mut local.part.cost;
+        if let (None, None) = (&table, &later) {
+            self.pack_row(baggage, bag, keep, cells, cost, errors);
+            return true;
+        }
+        let table = table.unwrap_or_else(|| self.one_row(cells, errors));
+        cost.count_packed(&table);
+        match later {
+            Some(later) => later.push((bag, keep, vec![table])),
+            None => drop(baggage.pack(bag, keep, [table])),
         }
         true
     }
 
+    /// Packs the one row of an event without an Unpack. A tuple that the bag does not take is not made.
     fn pack_row(
         &self,
         baggage: &mut Baggage,
         bag: BagKey,
         keep: Keep,
         cells: &mut Cells,
+        cost: &mut Cost,
         errors: &mut Errors,
     ) {
         if baggage.takes(bag, keep) {
             let mut key = cells.take_row();
             key.extend(self.keys.iter().map(|column| cells.value(cells.get(*column))));
+            cost.packed = cost.packed.saturating_add(1);
+            let bytes = codec::row_size(&key, 1, self.arguments.len());
+            cost.packed_bytes = cost.packed_bytes.saturating_add(bytes as u64);
             let add = |group: &mut Group| self.add(cells, group, errors);
             baggage.pack_row(bag, keep, &key, &self.shape.aggregates, add);
             cells.keep_row(key);
@@ -218,8 +225,8 @@ pub fn agrees(linked: &Linked, observed: &[Value], baggage: Option<&mut Baggage>
     let linked = Linked { sources, advice: linked.advice.clone() };
     let Some(routine) = Routine::of(&linked) else { return Ok(()) };
     let (mut long, mut loss, mut packed) = (Part::empty(), Loss::default(), Vec::new());
-    match run(&linked, observed.to_vec(), baggage.as_deref(), &mut loss) {
-        Some(Effect::Emit(emission)) => long.add(&emission),
+    match run(&linked, observed.to_vec(), baggage.as_deref(), 0, &mut loss) {
+        Some(Effect::Emit(emission)) => long.add(&emission, Look::ALL),
         Some(Effect::Pack(bag, keep, groups)) if baggage.is_some() => packed.push((bag, keep, groups)),
         Some(Effect::Pack(..)) | None => {}
     }
@@ -354,10 +361,11 @@ mod tests {
             }
             short.part.loss.errors += errors.0;
             let mut loss = Loss::default();
-            match run(&linked, event.clone(), Some(&theirs), &mut loss) {
-                Some(Effect::Emit(emission)) => long.add(&emission),
+            match run(&linked, event.clone(), Some(&theirs), 0, &mut loss) {
+                Some(Effect::Emit(emission)) => long.add(&emission, Look::ALL),
                 Some(Effect::Pack(bag, keep, groups)) => {
-                    long.cost.packed += groups.iter().map(Groups::len).sum::<usize>() as u64;
+                    let taken = groups.iter().filter(|_| theirs.takes(bag, keep));
+                    taken.for_each(|groups| long.cost.count_packed(groups));
                     theirs.pack(bag, keep, groups);
                 }
                 None => {}

@@ -141,6 +141,10 @@ fn skipped_at<T>(count: &AtomicUsize) -> Option<T> {
 #[inline(never)]
 fn settle() -> Option<&'static Place> {
     match WITHOUT.get() {
+        Without::New if crate::fork::is_forked() => {
+            WITHOUT.set(Without::Exempt);
+            return None;
+        }
         Without::New => {}
         Without::Gone => return skipped_at(&SKIPPED),
         Without::Exempt => return None,
@@ -174,11 +178,17 @@ pub fn exempt_this_thread() {
     }
 }
 
+/// Takes this thread out, whatever it was. Neither locks nor allocates.
+pub(crate) fn leave_for_good() {
+    HERE.set(None);
+    WITHOUT.set(Without::Exempt);
+}
+
 /// Whether an event that hits a tracepoint on this thread now would run its advice.
 pub fn takes_events() -> bool {
     match HERE.get() {
         Some(place) => place.turn.load(Ordering::Relaxed).is_multiple_of(2),
-        None => matches!(WITHOUT.get(), Without::New),
+        None => matches!(WITHOUT.get(), Without::New) && !crate::fork::is_forked(),
     }
 }
 

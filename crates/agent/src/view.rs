@@ -51,10 +51,14 @@ impl Field for Formatted<'_> {
 #[derive(Debug)]
 pub struct Shown<F>(pub F);
 
-impl<F: Field> Shown<F> {
+// The condition stands at the methods: so the compiler names the type that cannot be exported.
+impl<F> Shown<F> {
     /// Puts the value into a cell.
     #[inline(always)]
-    pub fn cell(&self, cells: &mut Cells) -> Cell {
+    pub fn cell(&self, cells: &mut Cells) -> Cell
+    where
+        F: Field,
+    {
         self.0.cell(cells)
     }
 }
@@ -64,9 +68,12 @@ impl<F: Field> Shown<F> {
 #[derive(Debug)]
 pub struct Hidden<F>(pub F);
 
-impl<F: Field> Hidden<F> {
+impl<F> Hidden<F> {
     /// Puts the value's hash into a cell.
-    pub fn cell(&self, cells: &mut Cells) -> Cell {
+    pub fn cell(&self, cells: &mut Cells) -> Cell
+    where
+        F: Field,
+    {
         cells.hold(&hash(&self.0.value()))
     }
 }

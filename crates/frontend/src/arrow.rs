@@ -103,7 +103,7 @@ fn value(scalar: &ScalarValue, ty: Type) -> Result<Value> {
             _ => Value::I64(*x),
         },
         ScalarValue::UInt64(Some(x)) => Value::U64(*x),
-        ScalarValue::Float64(Some(x)) => Value::F64(*x),
+        ScalarValue::Float64(Some(x)) => Value::double(*x),
         ScalarValue::Utf8(Some(x)) => Value::str(x),
         ScalarValue::Binary(Some(x)) => Value::Bytes(x.as_slice().into()),
         ScalarValue::List(list) if !list.is_null(0) => {

@@ -28,7 +28,7 @@ pub fn value(value: wire::Value) -> Result<Value> {
         Some(Kind::Bool(x)) => Value::Bool(x),
         Some(Kind::I64(x)) => Value::I64(x),
         Some(Kind::U64(x)) => Value::U64(x),
-        Some(Kind::F64(x)) => Value::F64(x),
+        Some(Kind::F64(x)) => Value::double(x),
         Some(Kind::String(x)) => Value::Str(x.into()),
         Some(Kind::Bytes(x)) => Value::Bytes(x.into()),
         Some(Kind::TimestampNs(x)) => Value::Timestamp(x),
@@ -66,9 +66,9 @@ pub fn groups(bytes: &[u8]) -> Result<Groups> {
 
 /// What is missing; no message means nothing is.
 pub fn loss(loss: Option<wire::Loss>) -> Loss {
-    let wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled } =
+    let wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled, away_ns } =
         loss.unwrap_or_default();
-    Loss { dropped, errors, truncated, uncertain, outside_request, throttled }
+    Loss { dropped, errors, truncated, uncertain, outside_request, throttled, away_ns }
 }
 
 /// The program of a stage.

@@ -45,6 +45,10 @@ impl Options {
         self
     }
 
+    pub(crate) fn is_on(&self, rule: &str) -> bool {
+        !self.off.iter().any(|off| off == rule)
+    }
+
     /// The names of all rules, in the order in which they run.
     pub fn rules() -> impl Iterator<Item = &'static str> {
         RULES.iter().map(|rule| rule.name())
@@ -71,7 +75,7 @@ pub fn compile_with(text: &str, catalog: &Catalog, options: &Options) -> Result<
     }
     let naive = naive(&resolved);
     let mut plan = naive.clone();
-    let fired = optimize(&mut plan, |rule| !options.off.iter().any(|off| off == rule));
+    let fired = optimize(&mut plan, |rule| options.is_on(rule));
     for advice in lower(&plan, QueryId::default()) {
         check_advice(&advice, text, &mut diagnostics);
     }

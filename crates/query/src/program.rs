@@ -1,9 +1,12 @@
 //! A compiled query: its advice under any id, and what the frontend makes of the merged groups.
 
+use crate::compile::Options;
 use crate::diagnostic::Diagnostics;
 use crate::lower::{lower, lower_measured};
+use crate::optimize::optimize;
 use crate::plan::{Column, End, Plan, expr_text, renamed};
 use crate::resolve::{Grouped, Resolved, Result as Rows, SECONDS};
+use crate::untyped::untyped;
 use pivot_advice::{
     Advice, Aggregate, Errors, Expr, Finish, Finished, Form, Groups, Keep, QueryId, State, Type, Value,
 };
@@ -334,6 +337,18 @@ impl Program {
         out
     }
 
+    /// The same query under the optimiser rules of the options; its parameters stay what they are.
+    pub fn replanned(&self, options: &Options) -> Program {
+        let mut plan = self.naive.clone();
+        let fired = optimize(&mut plan, |rule| options.is_on(rule));
+        Program { plan, fired, ..self.clone() }
+    }
+
+    /// The names of the optimiser rules that changed something, in the order in which they ran.
+    pub fn fired(&self) -> &[&'static str] {
+        &self.fired
+    }
+
     /// The plan as it runs.
     pub fn plan(&self) -> String {
         self.plan.to_string()
@@ -350,6 +365,15 @@ impl Program {
             let _ = writeln!(out, "{advice}");
         }
         let _ = write!(out, "\nbags\n{}\nresult\n{}", self.bags(), self.output.describe());
+        let untyped = untyped(&self.naive);
+        if !untyped.is_empty() {
+            let _ = write!(
+                out,
+                "\ntypes\n  not known before they are seen: {}\n  what a program logs with `?` or `%` is text, of \
+                 which SUM and the like are null: CAST it, AS duration or AS f64\n",
+                untyped.join(", ")
+            );
+        }
         out
     }
 

@@ -30,7 +30,7 @@ impl Pick {
 
 impl Visit for Pick {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.take(field, || Value::F64(value));
+        self.take(field, || value.export());
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {

@@ -53,7 +53,7 @@ impl Top {
     }
 
     fn rarest(&self) -> Option<Counter> {
-        self.iter().min_by(|a, b| a.count.cmp(&b.count).then_with(|| a.value.total_cmp(&b.value)))
+        self.iter().min_by(|a, b| a.count.cmp(&b.count).then_with(|| a.value.group_cmp(&b.value)))
     }
 
     /// What a value that is not counted may have occurred at most.
@@ -88,7 +88,7 @@ impl Top {
     /// All counters, most frequent first.
     pub fn ranked(&self) -> Vec<Counter> {
         let mut all: Vec<Counter> = self.iter().collect();
-        all.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.total_cmp(&b.value)));
+        all.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.group_cmp(&b.value)));
         all
     }
 
@@ -130,6 +130,18 @@ mod tests {
         let ranked = all.ranked();
         assert_eq!((ranked[0].value.clone(), ranked[0].count), (Value::U64(255), 255));
         assert!(ranked.iter().all(|counter| counter.excess == 0));
+    }
+
+    #[test]
+    fn values_of_equal_counts_are_ranked_by_value() {
+        let values = [Value::F64(5.0), Value::I64(5), Value::str("5"), Value::I64(3), Value::F64(4.5)];
+        let ranked = [Value::I64(3), Value::F64(4.5), Value::I64(5), Value::F64(5.0), Value::str("5")];
+        for turn in 0..values.len() {
+            // Every table hashes in its own way.
+            let mut top = Top::default();
+            values.iter().cycle().skip(turn).take(values.len()).for_each(|value| top.add(value, 2));
+            assert_eq!(top.ranked().into_iter().map(|counter| counter.value).collect::<Vec<_>>(), ranked);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use pivot_advice::{Aggregate, Expr, Finish, Form, Keep, Match, Type};
 use std::collections::BTreeSet;
 
 /// A whole query. Stage 0 emits; a stage comes after its parent.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) columns: Vec<Column>,
     pub(crate) stages: Vec<Stage>,
@@ -17,7 +17,7 @@ pub(crate) struct Plan {
 }
 
 /// A column: a field, the value of a LET, an element of a list, or a part of a subquery's result.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Column {
     /// The alias it belongs to; empty for a LET.
     pub(crate) alias: String,
@@ -26,7 +26,7 @@ pub(crate) struct Column {
 }
 
 /// What happens at the tracepoints of one alias.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stage {
     pub(crate) alias: String,
     pub(crate) parent: Option<usize>,
@@ -41,7 +41,7 @@ pub(crate) struct Stage {
 }
 
 /// Some tracepoints at which a stage does the same. A subquery that has dissolved left its steps here.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Member {
     pub(crate) tracepoints: Vec<Tracepoint>,
     pub(crate) observed: Vec<Observed>,
@@ -57,7 +57,7 @@ pub(crate) struct Tracepoint {
 }
 
 /// A field that is observed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Observed {
     pub(crate) field: String,
     pub(crate) column: u16,

@@ -129,7 +129,7 @@ impl Resolver<'_> {
         };
         let expr = match operand.expr {
             Expr::Literal(Value::I64(x)) if x != i64::MIN => Expr::Literal(Value::I64(-x)),
-            Expr::Literal(Value::F64(x)) => Expr::Literal(Value::F64(-x)),
+            Expr::Literal(Value::F64(x)) => Expr::Literal(Value::double(-x)),
             Expr::Literal(Value::Duration(x)) if x != i64::MIN => Expr::Literal(Value::Duration(-x)),
             other => Expr::Unary(Unary::Negate, Box::new(other)),
         };
