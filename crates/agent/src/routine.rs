@@ -77,11 +77,11 @@ impl Routine {
         let mut table = None;
         match (&self.join, &self.end) {
             (None, End::Emit) => self.emit(1, &[], cells, local, errors),
-            (Some(join), End::Emit) => join.rows(baggage.as_deref(), cells, local, errors, &mut |row| {
+            (Some(join), End::Emit) => join.rows(baggage.as_deref(), cells, local, errors, |row| {
                 self.emit(row.n, row.states, row.cells, row.local, row.errors);
             }),
             (Some(join), End::Pack(..)) => {
-                join.rows(baggage.as_deref(), cells, local, errors, &mut |row| {
+                join.rows(baggage.as_deref(), cells, local, errors, |row| {
                     let table = table.get_or_insert_with(|| self.table());
                     let group = table.entry(&self.key(row.cells));
                     group.n = group.n.saturating_add(row.n);
@@ -239,9 +239,13 @@ pub fn agrees(linked: &Linked, observed: &[Value], baggage: Option<&mut Baggage>
     }
     local.part.loss.errors += errors.0;
     let rows = local.rows.map(Rows::into_groups);
-    let mine = format!("{:?}", (rows, later, local.part.loss, local.part.emitted));
-    let theirs = format!("{:?}", (long.groups, packed, long.loss, long.emitted));
-    if mine == theirs { Ok(()) } else { Err(format!("{mine} instead of {theirs}")) }
+    let mine = (rows, later, local.part.loss, local.part.emitted);
+    let theirs = (long.groups, packed, long.loss, long.emitted);
+    // A state that has met NaN does not equal itself, but reads the same.
+    if mine == theirs || format!("{mine:?}") == format!("{theirs:?}") {
+        return Ok(());
+    }
+    Err(format!("{mine:?} instead of {theirs:?}"))
 }
 
 /// A row behind the join.
@@ -261,20 +265,27 @@ impl Join {
         cells: &mut Cells,
         local: &mut Local,
         errors: &mut Errors,
-        each: &mut dyn FnMut(Row<'_>),
+        mut each: impl FnMut(Row<'_>),
     ) {
         let Some(baggage) = baggage else { return };
-        let groups = baggage.unpack(self.bag);
-        // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
-        let loss = &mut local.part.loss;
-        loss.truncated = loss.truncated.saturating_add(u64::from(baggage.lacks(self.bag)));
-        let Some(groups) = groups else { return };
+        let merged;
+        let groups = match baggage.unpack_whole(self.bag) {
+            Some(groups) => groups,
+            None => {
+                merged = baggage.unpack(self.bag);
+                // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
+                let loss = &mut local.part.loss;
+                loss.truncated = loss.truncated.saturating_add(u64::from(baggage.lacks(self.bag)));
+                let Some(groups) = &merged else { return };
+                groups
+            }
+        };
         if groups.keys() != self.width || *groups.aggregates() != *self.aggregates {
             errors.0 += 1;
             return;
         }
         let mut matched = 0;
-        for group in &*groups {
+        for group in groups {
             for (i, value) in group.key.iter().enumerate() {
                 let cell = cells.hold(value);
                 cells.set(self.first + i, cell);

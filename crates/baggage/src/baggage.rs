@@ -227,6 +227,23 @@ impl Baggage {
         })
     }
 
+    /// The same rows where that takes one look: they lie in one place, and nothing can be missing. None
+    /// says nothing.
+    #[inline]
+    pub fn unpack_whole(&self, key: BagKey) -> Option<&Groups> {
+        let branch = self.branch().filter(|branch| !branch.partial)?;
+        let mut sections = branch.visible(key);
+        let only = sections.next()?.bag().filter(|_| sections.next().is_none())?;
+        match only {
+            Bag::Grouped { rows, cut: None } => Some(rows),
+            Bag::First { slots, .. } | Bag::MostRecent { slots, .. } => match &slots[..] {
+                [only] => Some(&only.rows),
+                _ => None,
+            },
+            Bag::Grouped { .. } | Bag::Lost => None,
+        }
+    }
+
     fn visible(&self, key: BagKey) -> Option<Cow<'_, Bag>> {
         let mut bags = self.branch()?.visible(key).filter_map(|section| section.bag());
         let first = bags.next()?;
