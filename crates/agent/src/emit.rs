@@ -187,6 +187,16 @@ enum Beyond {
 
 /// Adds groups to others, of which there are at most so many.
 fn absorb(mine: &mut Option<Groups>, bytes: &mut usize, most: usize, theirs: Groups) -> Beyond {
+    if mine.is_none() && theirs.len() <= most {
+        let all: usize = theirs.iter().map(|group| size(&group.key, group.states.len())).sum();
+        if *bytes + all <= MAX_BYTES {
+            // There is nothing to add them to.
+            *bytes += all;
+            let beyond = Groups::new(0, theirs.aggregates());
+            *mine = Some(theirs);
+            return Beyond::Room(beyond);
+        }
+    }
     let mine = mine.get_or_insert_with(|| theirs.empty_like());
     if !mine.same_shape(&theirs) {
         return Beyond::Shape(theirs);
