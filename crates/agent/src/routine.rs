@@ -123,16 +123,25 @@ impl Routine {
         cost: &mut Cost,
         errors: &mut Errors,
     ) {
-        if baggage.takes(bag, keep) {
-            let mut key = cells.take_row();
-            key.extend(self.keys.iter().map(|column| cells.value(cells.get(*column))));
-            cost.packed = cost.packed.saturating_add(1);
-            let bytes = codec::row_size(&key, 1, self.arguments.len());
-            cost.packed_bytes = cost.packed_bytes.saturating_add(bytes as u64);
-            let add = |group: &mut Group| self.add(cells, group, errors);
-            baggage.pack_row(bag, keep, &key, &self.shape.aggregates, add);
-            cells.keep_row(key);
+        if !baggage.takes(bag, keep) {
+            return;
         }
+        if keep != Keep::All {
+            let table = self.one_row(cells, errors);
+            cost.count_packed(&table);
+            baggage.pack(bag, keep, [table]);
+            return;
+        }
+        let mut key = cells.take_row();
+        key.extend(self.keys.iter().map(|column| cells.value(cells.get(*column))));
+        let mut states: Vec<State> =
+            self.shape.aggregates.iter().map(|aggregate| aggregate.empty()).collect();
+        self.fold(1, &[], cells, &mut states, errors);
+        cost.packed = cost.packed.saturating_add(1);
+        let bytes = codec::row_size(&key, 1, states.len());
+        cost.packed_bytes = cost.packed_bytes.saturating_add(bytes as u64);
+        baggage.pack_row(bag, &self.shape.aggregates, &key, 1, &states);
+        cells.keep_row(key);
     }
 
     /// The rows of an event without an Unpack.
