@@ -1,8 +1,10 @@
-//! Tracepoints next to other instrumentation, in one run: `cargo run --release` in this folder.
+//! Tracepoints next to other instrumentation, in one run: `cargo run --release` in this folder. With
+//! `control` behind it, what weaving and draining take.
 //!
 //! Every row runs in turn in every round; the least time of a row over all rounds is shown. Ratios
 //! within one run are what counts.
 
+mod control;
 mod woven;
 
 use fastrace::local::LocalSpan;
@@ -10,14 +12,20 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{Span, Tracer, TracerProvider};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::{counter::Counter, family::Family};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::time::Instant;
 use tracing_subscriber::layer::SubscriberExt;
-use woven::{Query, host, weave};
+use woven::{Query, host};
 
-const ROUNDS: usize = 31;
+const ROUNDS: usize = 25;
 const TURNS: u64 = 20_000;
+const THREADS: [usize; 3] = [1, 2, 8];
+
+/// Of the machine; more threads than these take turns.
+const PROCESSORS: f64 = 2.0;
 
 struct Noop;
 
@@ -103,88 +111,150 @@ fn counter() -> &'static opentelemetry::metrics::Counter<u64> {
     })
 }
 
-/// A name and what one turn does.
-type Row = (&'static str, Box<dyn Fn()>);
+/// A row of the table: its name, the query that is woven meanwhile, and what is timed.
+struct Row(&'static str, Query, Box<dyn Fn() + Sync>);
 
-fn turns(turn: impl Fn(u64) + 'static) -> Box<dyn Fn()> {
+fn turns(turn: impl Fn(u64) + Sync + 'static) -> Box<dyn Fn() + Sync> {
     Box::new(move || (0..TURNS).for_each(|i| turn(black_box(i))))
 }
 
-fn under(dispatch: tracing::Dispatch, run: Box<dyn Fn()>) -> Box<dyn Fn()> {
-    Box::new(move || tracing::dispatcher::with_default(&dispatch, &run))
+fn row(name: &'static str, turn: impl Fn(u64) + Sync + 'static) -> Row {
+    Row(name, Query::None, turns(turn))
 }
 
-fn woven_row(query: Query) -> Box<dyn Fn()> {
-    Box::new(move || {
-        weave(query);
-        (0..TURNS).for_each(|i| woven::hit(black_box(i)));
-        weave(Query::None);
-    })
+fn under(name: &'static str, dispatch: tracing::Dispatch, turn: impl Fn(u64) + Sync + 'static) -> Row {
+    let run = turns(turn);
+    Row(name, Query::None, Box::new(move || tracing::dispatcher::with_default(&dispatch, &run)))
+}
+
+/// Within a request that carries one tuple.
+fn woven_row(name: &'static str, query: Query) -> Row {
+    let run = turns(woven::hit);
+    Row(
+        name,
+        query,
+        Box::new(move || {
+            let _scope = pivot_baggage::enter_request(Some(woven::request()));
+            run();
+        }),
+    )
+}
+
+fn spans() {
+    for root in 0..TURNS / 100 {
+        let parent = fastrace::Span::root("root", fastrace::collector::SpanContext::random());
+        let _guard = parent.set_local_parent();
+        (0..100).for_each(|i| {
+            black_box(root * 100 + i);
+            drop(LocalSpan::enter_with_local_parent("op"));
+        });
+    }
+}
+
+thread_local! {
+    static SUMS: RefCell<HashMap<String, (u64, i128), foldhash::fast::RandomState>> = RefCell::default();
+}
+
+/// What the query of a count and a sum by a text does, by hand, in a table of the thread.
+fn by_hand(i: u64) {
+    let (host, delta) = (host(i), black_box(i as i64));
+    if delta > -1 {
+        SUMS.with_borrow_mut(|sums| match sums.get_mut(host) {
+            Some(sum) => *sum = (sum.0 + 1, sum.1 + i128::from(delta)),
+            None => drop(sums.insert(host.to_owned(), (1, i128::from(delta)))),
+        });
+    }
 }
 
 fn rows() -> Vec<Row> {
     let event = |i: u64| tracing::info!(delta = i as i64, host = host(i));
     let span = |i: u64| drop(tracing::info_span!("op", delta = i as i64, host = host(i)).entered());
-    let layered = |run| under(tracing::Dispatch::new(tracing_subscriber::registry().with(Noop)), run);
-    let visited = |run| under(tracing::Dispatch::new(tracing_subscriber::registry().with(Visiting)), run);
+    let noop = || tracing::Dispatch::new(tracing_subscriber::registry().with(Noop));
+    let visiting = || tracing::Dispatch::new(tracing_subscriber::registry().with(Visiting));
+    let counters = prometheus::IntCounterVec::new(prometheus::Opts::new("c", "counts"), &["host"]);
+    let counters = counters.expect("a counter of that name");
     vec![
-        (
-            "empty turn",
-            turns(|i| {
-                black_box(host(i));
-            }),
-        ),
-        ("idle: tracepoint", turns(woven::hit)),
-        ("idle: tracing event, no subscriber", turns(event)),
-        ("idle: log::debug!", turns(|i| log::debug!("delta={} host={}", i, host(i)))),
-        ("idle: fastrace local span, no parent", turns(|_| drop(LocalSpan::enter_with_local_parent("op")))),
-        ("woven: filter rejects", woven_row(Query::Rejects)),
-        ("woven: COUNT by string", woven_row(Query::Count)),
-        ("woven: x > k, COUNT, SUM by string", woven_row(Query::FilteredSum)),
-        ("woven: SUM by two strings", woven_row(Query::SumByTwo)),
-        ("woven: histogram by string", woven_row(Query::Histogram)),
-        ("tracing event, no-op layer", layered(turns(event))),
-        ("tracing event, visiting layer", visited(turns(event))),
-        ("tracing span, no-op layer", layered(turns(span))),
-        (
-            "fastrace local span, 100 a root",
-            Box::new(|| {
-                for root in 0..TURNS / 100 {
-                    let parent = fastrace::Span::root("root", fastrace::collector::SpanContext::random());
-                    let _guard = parent.set_local_parent();
-                    (0..100).for_each(|i| {
-                        black_box(root * 100 + i);
-                        drop(LocalSpan::enter_with_local_parent("op"));
-                    });
-                }
-            }),
-        ),
-        ("otel span, no processor", turns(|_| tracer().start("op").end())),
-        ("otel counter, dynamic attribute", turns(|i| counter().add(i, &[KeyValue::new("host", host(i))]))),
-        ("metrics counter, dynamic label", turns(|i| metrics::counter!("c", "host" => host(i)).increment(i))),
-        (
-            "prometheus-client family, new label",
-            turns(|i| {
-                family().get_or_create(&Labels { host: host(i).to_owned() }).inc_by(i);
-            }),
-        ),
+        row("empty turn", |i| {
+            black_box(host(i));
+        }),
+        row("idle: tracepoint", woven::hit),
+        row("idle: tracing event, no subscriber", event),
+        row("idle: log::debug!", |i| log::debug!("delta={} host={}", i, host(i))),
+        row("idle: fastrace local span, no parent", |_| drop(LocalSpan::enter_with_local_parent("op"))),
+        row("COUNT, SUM by string, by hand", by_hand),
+        woven_row("woven: filter rejects", Query::Rejects),
+        woven_row("woven: COUNT by string", Query::Count),
+        woven_row("woven: x > k, COUNT, SUM by string", Query::FilteredSum),
+        woven_row("woven: SUM by two strings", Query::SumByTwo),
+        woven_row("woven: histogram by string", Query::Histogram),
+        woven_row("woven: two of x > k, COUNT, SUM", Query::Two),
+        woven_row("woven: happened-before join", Query::Join),
+        woven_row("woven: PACK, added to a group", Query::Pack),
+        woven_row("woven: PACK, First is chosen", Query::PackFirst),
+        row("one hop of a request with one tuple", woven::hop),
+        under("tracing event, no-op layer", noop(), event),
+        under("tracing event, visiting layer", visiting(), event),
+        under("tracing span, no-op layer", noop(), span),
+        Row("fastrace local span, 100 a root", Query::None, Box::new(spans)),
+        row("otel span, no processor", |_| tracer().start("op").end()),
+        row("otel counter, dynamic attribute", |i| counter().add(i, &[KeyValue::new("host", host(i))])),
+        row("otel Baggage::get", |_| {
+            black_box(baggage().get("a key of baggage"));
+        }),
+        row("metrics counter, dynamic label", |i| metrics::counter!("c", "host" => host(i)).increment(i)),
+        row("prometheus counter vector", move |i| counters.with_label_values(&[host(i)]).inc_by(i)),
+        row("prometheus-client family, new label", |i| {
+            family().get_or_create(&Labels { host: host(i).to_owned() }).inc_by(i);
+        }),
     ]
+}
+
+fn baggage() -> &'static opentelemetry::baggage::Baggage {
+    static BAGGAGE: OnceLock<opentelemetry::baggage::Baggage> = OnceLock::new();
+    BAGGAGE.get_or_init(|| {
+        let mut baggage = opentelemetry::baggage::Baggage::new();
+        (0..8).for_each(|i| drop(baggage.insert(format!("key{i}"), i.to_string())));
+        baggage.insert("a key of baggage", "FSread4m");
+        baggage
+    })
+}
+
+/// Nanoseconds of one thread for a turn, with so many threads at it. Of more threads than processors,
+/// those that wait are not counted.
+fn ns(run: &(dyn Fn() + Sync), threads: usize) -> f64 {
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        (1..threads).for_each(|_| drop(scope.spawn(run)));
+        run();
+    });
+    let waiting = (threads as f64 / PROCESSORS).max(1.0);
+    begun.elapsed().as_nanos() as f64 / TURNS as f64 / waiting
 }
 
 fn main() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     assert!(metrics::set_global_recorder(recorder).is_ok(), "there is no other recorder");
+    pivot_baggage::set_carrying(true);
+    if std::env::args().any(|argument| argument == "control") {
+        return control::run();
+    }
     let rows = rows();
-    let mut least = vec![f64::INFINITY; rows.len()];
+    let mut least = vec![[f64::INFINITY; THREADS.len()]; rows.len()];
     for _ in 0..ROUNDS {
-        for ((_, run), least) in rows.iter().zip(&mut least) {
-            let begun = Instant::now();
-            run();
-            *least = least.min(begun.elapsed().as_nanos() as f64 / TURNS as f64);
+        for (Row(_, query, run), least) in rows.iter().zip(&mut least) {
+            woven::weave(*query);
+            pivot_agent::drain();
+            // Tables are there when it counts.
+            ns(run, 1);
+            for (threads, least) in THREADS.iter().zip(least) {
+                *least = least.min(ns(run, *threads));
+            }
         }
     }
-    let empty = least[0];
-    for ((name, _), turn) in rows.iter().zip(&least) {
-        println!("{name:<40} {turn:>9.2} ns   {:>9.2} more than an empty turn", turn - empty);
+    println!("| | 1 thread | less an empty turn | 2 threads | 2 to 1 | 8 threads |\n|---|---|---|---|---|---|");
+    let empty = least[0][0];
+    for (Row(name, ..), [one, two, eight]) in rows.iter().zip(&least) {
+        let (own, ratio) = (one - empty, two / one);
+        println!("| {name} | {one:.2} ns | {own:.2} | {two:.2} | {ratio:.2} | {eight:.2} |");
     }
 }

@@ -225,7 +225,10 @@ impl<'a> Run<'a> {
         let tracepoint = tracepoint.ok_or("an event has no tracepoint")?;
         let mut packed = Vec::new();
         for linked in self.linked.iter().filter(|linked| linked.advice.tracepoint == event.tracepoint) {
-            let observed = linked.sources.iter().map(|source| observed(event, tracepoint, *source)).collect();
+            let observed: Vec<_> =
+                linked.sources.iter().map(|source| observed(event, tracepoint, *source)).collect();
+            // What runs in processes is a routine, wherever there is one.
+            pivot_agent::agrees(linked, &observed, baggage.as_deref_mut())?;
             let mut loss = Loss::default();
             match run(linked, observed, baggage.as_deref(), 0, &mut loss) {
                 Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),

@@ -214,6 +214,21 @@ impl State {
         }
     }
 
+    /// Adds a whole number where that takes one addition. False if it does not: then nothing was added,
+    /// and [`State::update`] is to be called.
+    #[inline(always)]
+    pub fn add_integer(&mut self, x: i64) -> bool {
+        match self {
+            State::Sum(Sum::Integer(sum)) => match sum.checked_add(x.into()) {
+                Some(total) => *sum = total,
+                None => return false,
+            },
+            State::Count(count) => *count = count.saturating_add(1),
+            _ => return false,
+        }
+        true
+    }
+
     /// Adds the rows behind another state of the same aggregate; a state of another one is ignored.
     pub fn merge(&mut self, other: &State) {
         match (self, other) {

@@ -39,10 +39,12 @@ pub struct Reader<'a> {
 
 /// About how many bytes the rows of groups take, without writing them.
 pub fn size(groups: &Groups) -> usize {
-    let row = |group: &crate::groups::Group| {
-        group.key.iter().map(value_size).sum::<usize>() + varint_size(group.n) + 4 * group.states.len()
-    };
-    groups.iter().map(row).sum()
+    groups.iter().map(|group| row_size(&group.key, group.n, group.states.len())).sum()
+}
+
+/// The same of one row with so many states.
+pub fn row_size(key: &[Value], n: u64, states: usize) -> usize {
+    key.iter().map(value_size).sum::<usize>() + varint_size(n) + 4 * states
 }
 
 fn value_size(value: &Value) -> usize {

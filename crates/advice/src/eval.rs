@@ -81,7 +81,8 @@ fn truth(value: Value, errors: &mut Errors) -> Option<bool> {
     }
 }
 
-fn unary(op: Unary, x: Value, errors: &mut Errors) -> Value {
+/// An operator with one operand.
+pub fn unary(op: Unary, x: Value, errors: &mut Errors) -> Value {
     match (op, x) {
         (Unary::IsNull, x) => Value::Bool(x.is_null()),
         (_, Value::Null) => Value::Null,
@@ -97,7 +98,7 @@ fn unary(op: Unary, x: Value, errors: &mut Errors) -> Value {
 }
 
 /// Any binary operator but AND and OR.
-pub(crate) fn binary(op: Binary, x: &Value, y: &Value, errors: &mut Errors) -> Value {
+pub fn binary(op: Binary, x: &Value, y: &Value, errors: &mut Errors) -> Value {
     use Binary::*;
     if x.is_null() || y.is_null() {
         return Value::Null;
@@ -106,23 +107,24 @@ pub(crate) fn binary(op: Binary, x: &Value, y: &Value, errors: &mut Errors) -> V
         Add | Subtract | Multiply | Divide | Remainder => arithmetic(op, x, y, errors),
         Concat => Value::str(format!("{x}{y}")),
         _ => match compare(x, y) {
-            Some(order) => Value::Bool(holds(op, order)),
+            Some(order) => Value::Bool(ordered(op, order).unwrap_or(false)),
             None if is_nan(x) || is_nan(y) => Value::Bool(op == NotEqual),
             None => errors.null(),
         },
     }
 }
 
-fn holds(op: Binary, order: Ordering) -> bool {
-    match op {
+/// What a comparison says of two operands in that order; none if the operator compares nothing.
+pub fn ordered(op: Binary, order: Ordering) -> Option<bool> {
+    Some(match op {
         Binary::Equal => order.is_eq(),
         Binary::NotEqual => order.is_ne(),
         Binary::Less => order.is_lt(),
         Binary::LessEqual => order.is_le(),
         Binary::Greater => order.is_gt(),
         Binary::GreaterEqual => order.is_ge(),
-        _ => false,
-    }
+        _ => return None,
+    })
 }
 
 fn is_nan(x: &Value) -> bool {

@@ -72,6 +72,24 @@ pub struct Advice {
     pub instructions: Vec<Instruction>,
 }
 
+impl Advice {
+    /// The bag that it packs, if any.
+    pub fn packs(&self) -> impl Iterator<Item = BagKey> {
+        self.instructions.iter().filter_map(|step| match step {
+            Instruction::Pack { bag, .. } => Some(*bag),
+            _ => None,
+        })
+    }
+
+    /// The bags that it unpacks.
+    pub fn unpacks(&self) -> impl Iterator<Item = BagKey> {
+        self.instructions.iter().filter_map(|step| match step {
+            Instruction::Unpack { bag, .. } => Some(*bag),
+            _ => None,
+        })
+    }
+}
+
 /// One step of an advice.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Instruction {

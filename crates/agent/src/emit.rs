@@ -3,12 +3,12 @@
 //! Each thread adds to a table of its own; see `thread` for how it is taken without a lock. Rows whose
 //! group finds no room go into `other`: they are missing from their group, not from the result.
 
+use crate::cells::Cells;
 use crate::interpret::{Emission, table};
-use crate::lean::{Fields, Lean, Scratch};
-use crate::rows::Rows;
-use crate::sample::{Look, PARTS};
+use crate::routine::{Local, Packed};
+use crate::sample::{Look, PARTS, Stopwatch};
 use crate::thread;
-use pivot_advice::{Errors, Form, Groups, Loss, QueryId, Sampled, Value};
+use pivot_advice::{Errors, Form, Groups, Loss, QueryId, Sampled, Value, codec};
 use std::collections::BTreeMap;
 
 /// The most groups of one query in this process between two reports. The rows of further groups go
@@ -53,6 +53,12 @@ pub struct Cost {
 }
 
 impl Cost {
+    /// Counts tuples that are packed.
+    pub(crate) fn count_packed(&mut self, groups: &Groups) {
+        self.packed = self.packed.saturating_add(groups.len() as u64);
+        self.packed_bytes = self.packed_bytes.saturating_add(codec::size(groups) as u64);
+    }
+
     /// Adds another cost.
     pub fn merge(&mut self, other: &Cost) {
         self.events = self.events.saturating_add(other.events);
@@ -181,6 +187,16 @@ enum Beyond {
 
 /// Adds groups to others, of which there are at most so many.
 fn absorb(mine: &mut Option<Groups>, bytes: &mut usize, most: usize, theirs: Groups) -> Beyond {
+    if mine.is_none() && theirs.len() <= most {
+        let all: usize = theirs.iter().map(|group| size(&group.key, group.states.len())).sum();
+        if *bytes + all <= MAX_BYTES {
+            // There is nothing to add them to.
+            *bytes += all;
+            let beyond = Groups::new(0, theirs.aggregates());
+            *mine = Some(theirs);
+            return Beyond::Room(beyond);
+        }
+    }
     let mine = mine.get_or_insert_with(|| theirs.empty_like());
     if !mine.same_shape(&theirs) {
         return Beyond::Shape(theirs);
@@ -218,50 +234,58 @@ fn size(key: &[Value], states: usize) -> usize {
     96 + key.iter().map(of).sum::<usize>() + states * 64
 }
 
-/// What one thread has gathered. A thread meets few queries, so they are searched in turn.
+/// What one thread has gathered: each query's part at the place that weaving gave it.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    parts: Vec<(QueryId, Local)>,
-    scratch: Scratch,
-}
-
-/// One query's part in one thread.
-#[derive(Debug)]
-struct Local {
-    part: Part,
-    /// The groups of advice in the short form.
-    rows: Option<Rows>,
+    parts: Vec<(u64, Local)>,
+    /// Parts of queries whose places others have taken over since the last drain.
+    replaced: Vec<(u64, Local)>,
+    pub(crate) cells: Cells,
+    /// What an event packs when all its advice has run: it does not happen before itself.
+    pub(crate) later: Packed,
+    /// Runs while an event is measured.
+    pub(crate) stopwatch: Option<Stopwatch>,
 }
 
 impl Table {
-    #[inline]
-    fn place(&mut self, query: QueryId) -> usize {
-        self.parts.iter().position(|(id, _)| *id == query).unwrap_or_else(|| self.new_place(query))
+    /// A query's part, space for an event, and its packs.
+    #[inline(always)]
+    pub(crate) fn local(&mut self, place: usize, query: u64) -> (&mut Local, &mut Cells, &mut Packed) {
+        if self.parts.get(place).is_none_or(|(id, _)| *id != query) {
+            self.take_place(place, query);
+        }
+        (&mut self.parts[place].1, &mut self.cells, &mut self.later)
     }
 
     #[cold]
-    fn new_place(&mut self, query: QueryId) -> usize {
-        self.parts.push((query, Local { part: Part::empty(), rows: None }));
-        self.parts.len() - 1
+    #[inline(never)]
+    fn take_place(&mut self, place: usize, query: u64) {
+        while self.parts.len() <= place {
+            self.parts.push((0, Local::new()));
+        }
+        let before = std::mem::replace(&mut self.parts[place], (query, Local::new()));
+        if !before.1.is_empty() {
+            self.replaced.push(before);
+        }
     }
 
-    /// A query's part.
-    pub(crate) fn part(&mut self, query: QueryId) -> &mut Part {
-        let place = self.place(query);
-        &mut self.parts[place].1.part
-    }
-
-    /// Runs an advice in the short form, and counts the event.
-    #[inline]
-    pub(crate) fn run(&mut self, query: QueryId, lean: &Lean, tracepoint: &'static str, fields: Fields<'_>) {
-        let place = self.place(query);
-        let Local { part, rows } = &mut self.parts[place].1;
-        part.cost.events = part.cost.events.saturating_add(1);
-        lean.run(tracepoint, fields, &mut self.scratch, rows, part);
+    fn into_parts(self) -> impl Iterator<Item = (QueryId, Part)> {
+        let all = self.replaced.into_iter().chain(self.parts);
+        all.filter(|(_, local)| !local.is_empty())
+            .map(|(query, local)| (QueryId::from_u64(query), local.into_part()))
     }
 }
 
 impl Local {
+    fn new() -> Local {
+        Local { part: Part::empty(), rows: None }
+    }
+
+    /// Whether no event was here.
+    fn is_empty(&self) -> bool {
+        self.part.cost == Cost::default() && self.part.is_empty() && self.rows.is_none()
+    }
+
     fn into_part(self) -> Part {
         let mut part = self.part;
         if let Some(rows) = self.rows {
@@ -279,8 +303,8 @@ impl Local {
 pub fn drain() -> Parts {
     let mut all = Parts::new();
     thread::take(|table| {
-        for (query, local) in table.parts {
-            all.entry(query).or_insert_with(Part::empty).merge(local.into_part());
+        for (query, part) in table.into_parts() {
+            all.entry(query).or_insert_with(Part::empty).merge(part);
         }
     });
     for (query, messages) in pivot_baggage::held::take_queries() {

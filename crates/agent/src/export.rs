@@ -1,6 +1,6 @@
 //! Which Rust types a field may have, and what the macros make of a field.
 
-use crate::view::{See, View};
+use crate::cells::{Cell, Cells};
 use pivot_advice::{Type, Value};
 use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
@@ -22,20 +22,25 @@ pub trait Export {
     /// The value queries see. Called only while the field is observed.
     fn export(&self) -> Value;
 
-    /// Shows the value instead, without a copy where it is text.
+    /// The same in a cell, without an allocation where it is text or a number.
     #[inline(always)]
-    fn view(&self, see: See<'_>) {
-        see(View::Value(self.export()));
+    fn cell(&self, cells: &mut Cells) -> Cell {
+        cells.hold(&self.export())
     }
 }
 
 macro_rules! export_integers {
-    ($($from:ty => $ty:ident($to:ty)),*) => {$(
+    ($($from:ty => $ty:ident($to:ident)),*) => {$(
         impl Export for $from {
             const TYPE: Type = Type::$ty;
 
             fn export(&self) -> Value {
                 Value::$ty(*self as $to)
+            }
+
+            #[inline(always)]
+            fn cell(&self, _: &mut Cells) -> Cell {
+                Cell::$to(*self as $to)
             }
         }
     )*};
@@ -53,6 +58,11 @@ macro_rules! export_doubles {
 
             fn export(&self) -> Value {
                 Value::double(f64::from(*self))
+            }
+
+            #[inline(always)]
+            fn cell(&self, cells: &mut Cells) -> Cell {
+                cells.hold(&Value::double(f64::from(*self)))
             }
         }
     )*};
@@ -104,8 +114,8 @@ macro_rules! export_text {
             }
 
             #[inline(always)]
-            fn view(&self, see: See<'_>) {
-                see(View::Str(self));
+            fn cell(&self, cells: &mut Cells) -> Cell {
+                cells.text(self)
             }
         }
     )*};
@@ -147,6 +157,11 @@ impl Export for bool {
     fn export(&self) -> Value {
         Value::Bool(*self)
     }
+
+    #[inline(always)]
+    fn cell(&self, _: &mut Cells) -> Cell {
+        Cell::bool(*self)
+    }
 }
 
 impl Export for Duration {
@@ -182,8 +197,8 @@ impl<T: Export + ?Sized> Export for &T {
     }
 
     #[inline(always)]
-    fn view(&self, see: See<'_>) {
-        (**self).view(see);
+    fn cell(&self, cells: &mut Cells) -> Cell {
+        (**self).cell(cells)
     }
 }
 
@@ -197,8 +212,8 @@ macro_rules! export_inside {
             }
 
             #[inline(always)]
-            fn view(&self, see: See<'_>) {
-                (**self).view(see);
+            fn cell(&self, cells: &mut Cells) -> Cell {
+                (**self).cell(cells)
             }
         }
     )*};
@@ -214,8 +229,8 @@ impl<T: Export + ?Sized> Export for &mut T {
     }
 
     #[inline(always)]
-    fn view(&self, see: See<'_>) {
-        (**self).view(see);
+    fn cell(&self, cells: &mut Cells) -> Cell {
+        (**self).cell(cells)
     }
 }
 
@@ -227,10 +242,10 @@ impl<T: Export> Export for Option<T> {
     }
 
     #[inline(always)]
-    fn view(&self, see: See<'_>) {
+    fn cell(&self, cells: &mut Cells) -> Cell {
         match self {
-            Some(value) => value.view(see),
-            None => see(View::Value(Value::Null)),
+            Some(value) => value.cell(cells),
+            None => Cell::NULL,
         }
     }
 }

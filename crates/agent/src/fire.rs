@@ -3,198 +3,271 @@
 //! Field expressions are user code: they run first, outside any borrow of the baggage. A panic in one
 //! of them costs that query this tuple, and puts the query away.
 
+use crate::cells::{Cell, Cells};
+use crate::compile::Routine;
 use crate::emit::Table;
-use crate::identity::{see_host, see_pid, see_process, see_thread};
+use crate::identity;
 use crate::interpret::{Effect, run};
-use crate::lean::Lean;
 use crate::link::{DefaultField, Source};
+use crate::routine::{Fields, Local, Packed};
 use crate::sample::{self, Look, Stopwatch};
 use crate::thread::Inside;
 use crate::tracepoint::Tracepoint;
-use crate::view::{See, View};
-use crate::weave::{Knot, Woven};
-use pivot_advice::{BagKey, Groups, Keep, Loss, Value, codec};
+use crate::weave::{Knot, Program, Woven};
+use pivot_advice::{Errors, Loss, Value};
 use pivot_baggage::Baggage;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
 
 /// Lets all advice run that is woven at a tracepoint.
-pub(crate) fn fire(tracepoint: &'static Tracepoint, field: &dyn Fn(usize, See<'_>)) {
+pub(crate) fn fire(tracepoint: &'static Tracepoint, fields: Fields<'_>) {
     let Some(mut inside) = Inside::enter() else { return };
     let (table, proof) = inside.parts();
     // Only now: what is read while this thread is marked as inside is not freed before it has left.
     let Some(woven) = tracepoint.published().get(proof) else { return };
-    let mut event = Event { tracepoint, field, table, stopwatch: Stopwatch::start() };
-    if woven.needs_baggage { event.run_in_request(woven) } else { event.run(woven) }
+    let timed = Stopwatch::takes();
+    match &woven.advice[..] {
+        [knot] if !timed && !woven.packs_later => {
+            let lent = &mut *table;
+            let run = AssertUnwindSafe(move || run_knot(tracepoint, fields, knot, false, lent));
+            if let Err(panic) = catch_unwind(run) {
+                panicked(&*panic, tracepoint, knot, table);
+            }
+        }
+        _ => fire_all(tracepoint, fields, woven, table, timed),
+    }
 }
 
-struct Event<'a> {
+/// Runs any number of advices, and measures them if it is time.
+#[inline(never)]
+fn fire_all(
     tracepoint: &'static Tracepoint,
-    field: &'a dyn Fn(usize, See<'_>),
-    table: &'a mut Table,
-    stopwatch: Stopwatch,
+    fields: Fields<'_>,
+    woven: &Woven,
+    table: &mut Table,
+    timed: bool,
+) {
+    if timed {
+        table.stopwatch = Some(Stopwatch::start());
+    }
+    for knot in &woven.advice {
+        // A panic ends one advice, not those behind it.
+        let run = AssertUnwindSafe(|| run_knot(tracepoint, fields, knot, woven.packs_later, table));
+        if let Err(panic) = catch_unwind(run) {
+            panicked(&*panic, tracepoint, knot, table);
+        }
+        if timed {
+            lap(table, knot);
+        }
+    }
+    if woven.packs_later {
+        pack_later(table);
+    }
+    if timed {
+        table.stopwatch = None;
+    }
 }
 
-type Packed = (BagKey, Keep, Vec<Groups>);
+#[inline(always)]
+fn run_knot(
+    tracepoint: &'static Tracepoint,
+    fields: Fields<'_>,
+    knot: &Knot,
+    packs_later: bool,
+    table: &mut Table,
+) {
+    let (local, cells, _) = table.local(knot.place, knot.query);
+    local.part.cost.events = local.part.cost.events.wrapping_add(1);
+    match &knot.program {
+        Program::Plain(routine) if knot.standing.looks_at_all() => {
+            run_plain(routine, tracepoint.name(), fields, cells, local);
+        }
+        Program::InRequest(routine) if knot.standing.looks_at_all() => {
+            if !run_in_request(routine, tracepoint, fields, knot, packs_later, table, false) {
+                run_sampled(tracepoint, fields, knot, packs_later, table);
+            }
+        }
+        _ => run_sampled(tracepoint, fields, knot, packs_later, table),
+    }
+}
 
-impl Event<'_> {
-    /// Runs advice that leaves the baggage alone.
-    fn run(&mut self, woven: &Woven) {
-        for knot in &woven.advice {
-            if let Some(lean) = &knot.lean
-                && knot.standing.looks_at_all()
-            {
-                self.run_lean(knot, lean);
-                continue;
-            }
-            let begun = self.begin(knot);
-            if let Some(observed) = begun.and_then(|look| self.observe(knot, look)) {
-                self.step(knot, observed, None, &mut Vec::new());
-            }
-            self.account(knot);
+#[inline(always)]
+fn run_plain(
+    routine: &Routine,
+    tracepoint: &'static str,
+    fields: Fields<'_>,
+    cells: &mut Cells,
+    local: &mut Local,
+) {
+    let mut errors = Errors::default();
+    if routine.begins(tracepoint, fields, cells, &mut errors) {
+        routine.emit(1, &[], cells, local, &mut errors);
+    }
+    if errors.0 > 0 {
+        local.part.loss.errors = local.part.loss.errors.saturating_add(errors.0);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn lap(table: &mut Table, knot: &Knot) {
+    let busy_ns = table.stopwatch.as_mut().map_or(0, Stopwatch::lap_ns);
+    let (local, ..) = table.local(knot.place, knot.query);
+    local.part.cost.busy_ns = local.part.cost.busy_ns.saturating_add(busy_ns);
+}
+
+/// Runs advice if it looks at the event's request, of which there may be a sample.
+#[inline(never)]
+fn run_sampled(
+    tracepoint: &'static Tracepoint,
+    fields: Fields<'_>,
+    knot: &Knot,
+    packs_later: bool,
+    table: &mut Table,
+) {
+    let (local, cells, later) = table.local(knot.place, knot.query);
+    if !knot.standing.is_on() {
+        return;
+    }
+    let Some(look) = sample::look(knot.standing.weight(), knot.needs_baggage) else {
+        local.part.loss.throttled = local.part.loss.throttled.saturating_add(1);
+        return;
+    };
+    match &knot.program {
+        Program::Plain(routine) if look.is_all() => {
+            run_plain(routine, tracepoint.name(), fields, cells, local);
+        }
+        Program::InRequest(routine) if look.is_all() => {
+            run_in_request(routine, tracepoint, fields, knot, packs_later, table, true);
+        }
+        // What stands for several is weighed, which routines do not do.
+        _ => interpret(knot, look, tracepoint, fields, cells, local, packs_later.then_some(later)),
+    }
+}
+
+/// Runs advice that reads or writes the baggage. False, and nothing was done, if it is not `decided`
+/// that it looks at every request, and the request is one of a sample.
+#[inline(never)]
+fn run_in_request(
+    routine: &Routine,
+    tracepoint: &'static Tracepoint,
+    fields: Fields<'_>,
+    knot: &Knot,
+    packs_later: bool,
+    table: &mut Table,
+    decided: bool,
+) -> bool {
+    let (local, cells, later) = table.local(knot.place, knot.query);
+    let mut errors = Errors::default();
+    if routine.begins(tracepoint.name(), fields, cells, &mut errors) {
+        let later = packs_later.then_some(later);
+        let ended = pivot_baggage::with_current(|baggage| match baggage {
+            Some(baggage) if !decided && !sample::keeps_all(baggage) => None,
+            baggage => Some(routine.ends(baggage, cells, local, later, &mut errors)),
+        });
+        match ended {
+            Some(true) => {}
+            Some(false) => outside(tracepoint, local),
+            None => return false,
         }
     }
+    local.part.loss.errors = local.part.loss.errors.saturating_add(errors.0);
+    true
+}
 
-    /// Runs advice in the short form.
-    #[inline]
-    fn run_lean(&mut self, knot: &Knot, lean: &Lean) {
-        let (name, field, table) = (self.tracepoint.name(), self.field, &mut *self.table);
-        let run = move || table.run(knot.linked.advice.query, lean, name, field);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-            self.panicked(knot, &*panic);
-        }
-        self.account_again(knot);
-    }
-
-    /// Runs advice of which some reads or writes the baggage.
-    fn run_in_request(&mut self, woven: &Woven) {
-        let mut observed = Vec::with_capacity(woven.advice.len());
-        for knot in &woven.advice {
-            observed.push(self.begin(knot).and_then(|look| self.observe(knot, look)));
-            self.account(knot);
-        }
-        pivot_baggage::with_current(|mut baggage| {
-            let mut packed = Vec::new();
-            for (knot, observed) in woven.advice.iter().zip(observed) {
-                if let Some(observed) = observed {
-                    self.step(knot, observed, baggage.as_deref(), &mut packed);
-                    self.account_again(knot);
+/// Runs advice that needs more than a routine can do.
+#[cold]
+#[inline(never)]
+fn interpret(
+    knot: &Knot,
+    look: Look,
+    tracepoint: &'static Tracepoint,
+    fields: Fields<'_>,
+    cells: &mut Cells,
+    local: &mut Local,
+    later: Option<&mut Packed>,
+) {
+    let value = |source: &Source| {
+        cells.begin(0);
+        let cell = match source {
+            Source::Exported(index) => fields(*index, cells),
+            Source::Default(field) => default_cell(*field, tracepoint.name(), cells),
+            Source::Lacking => Cell::NULL,
+        };
+        cells.value(cell)
+    };
+    let observed: Vec<Value> = knot.linked.sources.iter().map(value).collect();
+    let mut loss = Loss::default();
+    let step = |baggage: Option<&mut Baggage>| {
+        match run(&knot.linked, observed, baggage.as_deref(), knot.standing.since(), &mut loss) {
+            Some(Effect::Emit(emission)) => local.part.add(&emission, look),
+            Some(Effect::Pack(bag, keep, groups)) => {
+                let Some(baggage) = baggage else { return false };
+                groups.iter().for_each(|groups| local.part.cost.count_packed(groups));
+                match later {
+                    Some(later) => later.push((bag, keep, groups)),
+                    None => drop(baggage.pack(bag, keep, groups)),
                 }
             }
-            // Last of all: an event does not happen before itself.
-            if let Some(baggage) = baggage.as_mut() {
-                for (bag, keep, groups) in packed {
-                    baggage.pack(bag, keep, groups);
-                }
+            None => {}
+        }
+        true
+    };
+    let ended = if knot.needs_baggage { pivot_baggage::with_current(step) } else { step(None) };
+    if !ended {
+        outside(tracepoint, local);
+    }
+    local.part.loss.merge(&loss);
+}
+
+/// Counts a tuple that was packed outside any request, and names its call site while somebody looks for
+/// those.
+#[cold]
+fn outside(tracepoint: &'static Tracepoint, local: &mut Local) {
+    local.part.loss.outside_request = local.part.loss.outside_request.saturating_add(1);
+    if pivot_baggage::leaks::watching() {
+        let exports = tracepoint.exports();
+        pivot_baggage::leaks::outside(&exports.tracepoint, &exports.file, exports.line);
+    }
+}
+
+/// Packs what must not be seen at this very event.
+#[cold]
+#[inline(never)]
+fn pack_later(table: &mut Table) {
+    let later = std::mem::take(&mut table.later);
+    if !later.is_empty() {
+        pivot_baggage::with_current(|baggage| {
+            let Some(baggage) = baggage else { return };
+            for (bag, keep, groups) in later {
+                baggage.pack(bag, keep, groups);
             }
         });
     }
-
-    /// Whether an advice looks at this event, and for how many it stands.
-    #[inline]
-    fn begin(&mut self, knot: &Knot) -> Option<Look> {
-        if !knot.standing.is_on() {
-            return None;
-        }
-        let look = sample::look(knot.standing.weight(), knot.needs_baggage);
-        if look.is_some() {
-            return look;
-        }
-        let loss = &mut self.table.part(knot.linked.advice.query).loss;
-        loss.throttled = loss.throttled.saturating_add(1);
-        None
-    }
-
-    /// The observed values; none if an expression panicked.
-    fn observe(&mut self, knot: &Knot, look: Look) -> Option<(Look, Vec<Value>)> {
-        let values = || knot.linked.sources.iter().map(|source| self.value(*source)).collect();
-        let observed = catch_unwind(AssertUnwindSafe(values));
-        observed.map_err(|panic| self.panicked(knot, &*panic)).ok().map(|observed| (look, observed))
-    }
-
-    fn step(
-        &mut self,
-        knot: &Knot,
-        (look, observed): (Look, Vec<Value>),
-        baggage: Option<&Baggage>,
-        packed: &mut Vec<Packed>,
-    ) {
-        let (table, tracepoint) = (&mut *self.table, self.tracepoint);
-        let step = move || {
-            let mut loss = Loss::default();
-            let effect = run(&knot.linked, observed, baggage, knot.standing.since(), &mut loss);
-            let part = table.part(knot.linked.advice.query);
-            match effect {
-                Some(Effect::Emit(emission)) => part.add(&emission, look),
-                Some(Effect::Pack(..)) if baggage.is_none() => {
-                    loss.outside_request += 1;
-                    tell_of_leak(tracepoint);
-                }
-                Some(Effect::Pack(bag, keep, groups)) => {
-                    let rows: usize = groups.iter().map(Groups::len).sum();
-                    part.cost.packed = part.cost.packed.saturating_add(rows as u64);
-                    let bytes = groups.iter().map(codec::size).sum::<usize>();
-                    part.cost.packed_bytes = part.cost.packed_bytes.saturating_add(bytes as u64);
-                    packed.push((bag, keep, groups));
-                }
-                None => {}
-            }
-            if !loss.is_zero() {
-                part.loss.merge(&loss);
-            }
-        };
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(step)) {
-            self.panicked(knot, &*panic);
-        }
-    }
-
-    #[inline]
-    fn account(&mut self, knot: &Knot) {
-        let cost = &mut self.table.part(knot.linked.advice.query).cost;
-        cost.events = cost.events.saturating_add(1);
-        cost.busy_ns = cost.busy_ns.saturating_add(self.stopwatch.lap_ns());
-    }
-
-    #[inline]
-    fn account_again(&mut self, knot: &Knot) {
-        let busy_ns = self.stopwatch.lap_ns();
-        if busy_ns > 0 {
-            self.table.part(knot.linked.advice.query).cost.busy_ns += busy_ns;
-        }
-    }
-
-    #[cold]
-    fn panicked(&mut self, knot: &Knot, panic: &(dyn Any + Send)) {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?");
-        knot.standing.quarantine(format!("at `{}`: {text}", self.tracepoint.name()));
-        let loss = &mut self.table.part(knot.linked.advice.query).loss;
-        loss.errors = loss.errors.saturating_add(1);
-    }
-
-    fn value(&self, source: Source) -> Value {
-        let mut value = Value::Null;
-        let see: See<'_> = &mut |view| value = view.into_value();
-        match source {
-            Source::Exported(index) => (self.field)(index, see),
-            Source::Default(field) => show_default(field, self.tracepoint.name(), see),
-            Source::Lacking => {}
-        }
-        value
-    }
 }
 
-/// Shows the value of a default field.
-pub(crate) fn show_default(field: DefaultField, tracepoint: &'static str, see: See<'_>) {
+/// Puts the query of the advice that ran away.
+#[cold]
+#[inline(never)]
+fn panicked(panic: &(dyn Any + Send), tracepoint: &'static Tracepoint, knot: &Knot, table: &mut Table) {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?");
+    knot.standing.quarantine(format!("at `{}`: {text}", tracepoint.name()));
+    let (local, ..) = table.local(knot.place, knot.query);
+    local.part.loss.errors = local.part.loss.errors.saturating_add(1);
+}
+
+/// The value of a default field.
+pub(crate) fn default_cell(field: DefaultField, tracepoint: &'static str, cells: &mut Cells) -> Cell {
     match field {
-        DefaultField::Host => see_host(see),
-        DefaultField::Process => see_process(see),
-        DefaultField::Pid => see_pid(see),
-        DefaultField::Thread => see_thread(see),
-        DefaultField::Tracepoint => see(View::Str(tracepoint)),
-        DefaultField::Time => see(View::Value(crate::Export::export(&SystemTime::now()))),
-        DefaultField::Request => see(View::Value(request())),
+        DefaultField::Host => identity::host(cells),
+        DefaultField::Process => identity::process(cells),
+        DefaultField::Pid => identity::pid(),
+        DefaultField::Thread => identity::thread(cells),
+        DefaultField::Tracepoint => cells.text(tracepoint),
+        DefaultField::Time => cells.hold(&crate::Export::export(&SystemTime::now())),
+        DefaultField::Request => cells.hold(&request()),
     }
 }
 
@@ -206,13 +279,4 @@ fn request() -> Value {
 /// A request's id as queries see it.
 pub fn request_id(id: u128) -> Value {
     Value::str(format!("{id:032x}"))
-}
-
-/// Names the call site of a tuple that was packed outside any request, while somebody looks for them.
-#[cold]
-fn tell_of_leak(tracepoint: &'static Tracepoint) {
-    if pivot_baggage::leaks::watching() {
-        let exports = tracepoint.exports();
-        pivot_baggage::leaks::outside(&exports.tracepoint, &exports.file, exports.line);
-    }
 }

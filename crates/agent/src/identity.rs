@@ -1,8 +1,7 @@
 //! Who this process is, for the default fields.
 
-use crate::view::{See, View};
-use pivot_advice::Value;
-use std::cell::Cell;
+use crate::cells::{Cell, Cells};
+use std::cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
 
@@ -44,29 +43,29 @@ pub fn identity() -> Identity {
 
 thread_local! {
     /// A thread's own copy, so that no two threads count references to the same text.
-    static COPIED: Cell<Option<(u32, Identity)>> = const { Cell::new(None) };
+    static COPIED: cell::Cell<Option<(u32, Identity)>> = const { cell::Cell::new(None) };
     static THREAD: Arc<str> = {
         let thread = std::thread::current();
         thread.name().map_or_else(|| format!("{:?}", thread.id()).into(), Arc::from)
     };
 }
 
-/// Shows the host's name.
-pub(crate) fn see_host(see: See<'_>) {
-    copied(|copied| see(View::Str(&copied.host)));
+/// The host's name.
+pub(crate) fn host(cells: &mut Cells) -> Cell {
+    copied(|copied| cells.text(&copied.host))
 }
 
-/// Shows the process's name.
-pub(crate) fn see_process(see: See<'_>) {
-    copied(|copied| see(View::Str(&copied.process)));
+/// The process's name.
+pub(crate) fn process(cells: &mut Cells) -> Cell {
+    copied(|copied| cells.text(&copied.process))
 }
 
-/// Shows the process's id.
-pub(crate) fn see_pid(see: See<'_>) {
-    copied(|copied| see(View::Value(Value::I64(copied.pid.into()))));
+/// The process's id.
+pub(crate) fn pid() -> Cell {
+    copied(|copied| Cell::i64(copied.pid.into()))
 }
 
-fn copied(read: impl FnOnce(&Identity)) {
+fn copied<R>(read: impl FnOnce(&Identity) -> R) -> R {
     let version = VERSION.load(Ordering::Acquire);
     let copy = || {
         let identity = identity();
@@ -74,16 +73,13 @@ fn copied(read: impl FnOnce(&Identity)) {
     };
     let copied = COPIED.try_with(|slot| slot.take().filter(|(of, _)| *of == version));
     let copied = copied.ok().flatten().unwrap_or_else(copy);
-    read(&copied.1);
+    let result = read(&copied.1);
     // A thread that ends makes its copies anew.
     let _ = COPIED.try_with(|slot| slot.set(Some(copied)));
+    result
 }
 
-/// Shows the name of this thread, or its id if it has none.
-pub(crate) fn see_thread(see: See<'_>) {
-    let name = THREAD.try_with(|name| name.clone());
-    match &name {
-        Ok(name) => see(View::Str(name)),
-        Err(_) => see(View::Value(Value::Null)),
-    }
+/// The name of this thread, or its id if it has none.
+pub(crate) fn thread(cells: &mut Cells) -> Cell {
+    THREAD.try_with(|name| cells.text(name)).unwrap_or(Cell::NULL)
 }

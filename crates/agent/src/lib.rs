@@ -1,9 +1,9 @@
 //! Runs advice where the event happens. Performs no I/O, starts no thread, never fails a request.
 //!
 //! ```text
-//! tracepoint! ─woven?─▶ fire ─observe─▶ interpret ─Pack─▶ baggage
-//!      ▲                                    └─────Emit─▶ thread's table ─drain─▶ Reporter ─▶ uplink
-//!      └─ weave ◀─ link ◀─ verify ◀─ advice from a frontend
+//! tracepoint! ─woven?─▶ fire ─observe─▶ routine ─Pack─▶ baggage
+//!      ▲                                   └────Emit─▶ thread's table ─drain─▶ Reporter ─▶ uplink
+//!      └─ weave ◀─ compile ◀─ link ◀─ verify ◀─ advice from a frontend
 //! ```
 //!
 //! ```
@@ -21,10 +21,14 @@
 //! ```
 //!
 //! Reading order: [`tracepoint`](mod@tracepoint), `macros`, [`mod@function`], [`export`], [`text`],
-//! [`mod@identity`], [`verify`](mod@verify), [`link`], [`weave`](mod@weave), [`standing`], [`barrier`],
-//! `thread`, [`fork`], [`view`], [`fire`], [`sample`], [`interpret`], `lean`, `rows`, [`emit`], [`report`].
+//! [`mod@identity`], [`verify`](mod@verify), [`link`], `compile`, `code`, [`weave`](mod@weave), [`standing`],
+//! [`barrier`], `thread`, [`fork`], [`cells`], [`view`], [`fire`], [`sample`], `routine`, `rows`,
+//! [`interpret`], [`emit`], [`report`].
 
 pub mod barrier;
+pub mod cells;
+mod code;
+mod compile;
 pub mod emit;
 pub mod error;
 pub mod export;
@@ -33,10 +37,10 @@ pub mod fork;
 pub mod function;
 pub mod identity;
 pub mod interpret;
-mod lean;
 pub mod link;
 mod macros;
 pub mod report;
+mod routine;
 mod rows;
 pub mod sample;
 pub mod standing;
@@ -47,6 +51,7 @@ pub mod verify;
 pub mod view;
 pub mod weave;
 
+pub use cells::{Cell, Cells};
 pub use emit::{Cost, Part, Parts, drain};
 pub use error::AgentError;
 pub use export::{Bytes, Export, set_hash_key};
@@ -67,3 +72,5 @@ pub use weave::{
 #[doc(hidden)]
 pub use linkme;
 pub use pivot_advice::{Type, Value};
+#[doc(hidden)]
+pub use routine::agrees;

@@ -49,15 +49,15 @@ macro_rules! __tracepoint {
         $crate::__declare!($name, [$((::core::stringify!($field), $crate::export::$show::ty($ty))),*]);
         if FLAG.load(::core::sync::atomic::Ordering::Relaxed) != 0 {
             $($copy)*
-            TRACEPOINT.fire_with(&|_index, _see| {
+            TRACEPOINT.fire_with(&|_index, _cells| {
                 let mut _next = 0;
                 $(
                     if _index == _next {
-                        return $crate::view::$show($value).view(_see);
+                        return $crate::view::$show($value).cell(_cells);
                     }
                     _next += 1;
                 )*
-                _see($crate::view::View::Value($crate::Value::Null))
+                $crate::Cell::NULL
             });
         }
     }};

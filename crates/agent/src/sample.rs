@@ -5,6 +5,7 @@
 //! them counts so many times. Timing reads the clock at one event in many, and more
 //! often where events take long: a sampled event stands for all since the one before it.
 
+use pivot_baggage::Baggage;
 use std::cell::Cell;
 use std::time::Instant;
 
@@ -36,44 +37,37 @@ fn random() -> u64 {
     x.wrapping_mul(0x2545_F491_4F6C_DD1D)
 }
 
-/// Measures one event in many.
+/// Measures an event.
 #[derive(Debug)]
-pub(crate) struct Stopwatch(Option<Running>);
-
-#[derive(Debug)]
-struct Running {
+pub(crate) struct Stopwatch {
     last: Instant,
     weight: u32,
     total_ns: u64,
 }
 
 impl Stopwatch {
+    /// Whether this event is to be measured: one in many is. Counts it otherwise.
     #[inline(always)]
-    pub(crate) fn start() -> Stopwatch {
-        match LEFT.get().checked_sub(1) {
-            Some(left) => {
-                LEFT.set(left);
-                Stopwatch(None)
+    pub(crate) fn takes() -> bool {
+        match LEFT.get() {
+            0 => true,
+            left => {
+                LEFT.set(left - 1);
+                false
             }
-            None => Stopwatch::start_timed(),
         }
     }
 
     #[cold]
-    fn start_timed() -> Stopwatch {
-        Stopwatch(Some(Running { last: Instant::now(), weight: WEIGHT.get(), total_ns: 0 }))
+    #[inline(never)]
+    pub(crate) fn start() -> Stopwatch {
+        Stopwatch { last: Instant::now(), weight: WEIGHT.get(), total_ns: 0 }
     }
 
-    /// Time since the last lap, for all the events that this one stands for; 0 if it is not timed.
-    #[inline(always)]
-    pub(crate) fn lap_ns(&mut self) -> u64 {
-        self.0.as_mut().map_or(0, Running::lap_ns)
-    }
-}
-
-impl Running {
+    /// Time since the last lap, for all the events that this one stands for.
     #[cold]
-    fn lap_ns(&mut self) -> u64 {
+    #[inline(never)]
+    pub(crate) fn lap_ns(&mut self) -> u64 {
         let now = Instant::now();
         let ns = u64::try_from((now - self.last).as_nanos()).unwrap_or(u64::MAX);
         self.last = now;
@@ -88,7 +82,9 @@ fn stand_for(ns: u64, weight: u32, usual_ns: u64) -> u64 {
     usual.saturating_mul(weight.into()).saturating_add(ns - usual)
 }
 
-impl Drop for Running {
+impl Drop for Stopwatch {
+    #[cold]
+    #[inline(never)]
     fn drop(&mut self) {
         let usual_ns = USUAL_NS.get();
         let usual_ns = if usual_ns == 0 { self.total_ns.max(1) } else { drift(usual_ns, self.total_ns) };
@@ -141,6 +137,13 @@ impl Look {
     fn of(weight: u32, hash: u32, part: u8) -> Option<Look> {
         (hash <= u32::MAX / weight.max(1)).then_some(Look { weight, part })
     }
+}
+
+/// Whether sampling anywhere on a request's way has kept every request.
+#[inline]
+pub(crate) fn keeps_all(baggage: &Baggage) -> bool {
+    let keep = baggage.keep();
+    keep >= 1.0 || weight_of(keep) == Some(1)
 }
 
 /// How a query that looks at one request in `weight` looks at this event, if it does.

@@ -107,6 +107,12 @@ impl Standing {
         !self.off.load(Ordering::Relaxed)
     }
 
+    /// Whether it may run and looks at every request.
+    #[inline(always)]
+    pub(crate) fn looks_at_all(&self) -> bool {
+        self.is_on() && self.weight() == 1
+    }
+
     /// Of how many requests one is to be looked at.
     #[inline(always)]
     pub(crate) fn weight(&self) -> u32 {

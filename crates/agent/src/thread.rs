@@ -37,18 +37,20 @@ pub(crate) struct Place {
 // `DRAINING` alone, after it has seen the thread outside since it turned `side`.
 unsafe impl Sync for Place {}
 
+/// What a thread is that has no place.
 #[derive(Clone, Copy)]
-enum Here {
+enum Without {
+    /// It has hit no tracepoint yet.
     New,
-    At(&'static Place),
-    /// The thread's destructors run.
+    /// Its destructors run.
     Gone,
-    /// The thread belongs to the agent, whose own events are nobody's.
+    /// It belongs to the agent, whose own events are nobody's.
     Exempt,
 }
 
 thread_local! {
-    static HERE: Cell<Here> = const { Cell::new(Here::New) };
+    static HERE: Cell<Option<&'static Place>> = const { Cell::new(None) };
+    static WITHOUT: Cell<Without> = const { Cell::new(Without::New) };
     static LEAVES: Leaves = const { Leaves };
 }
 
@@ -57,7 +59,8 @@ struct Leaves;
 
 impl Drop for Leaves {
     fn drop(&mut self) {
-        if let Here::At(place) = HERE.replace(Here::Gone) {
+        WITHOUT.set(Without::Gone);
+        if let Some(place) = HERE.take() {
             place.ended.store(true, Ordering::Release);
         }
     }
@@ -91,10 +94,8 @@ impl Inside {
     #[inline(always)]
     pub(crate) fn enter() -> Option<Inside> {
         let place = match HERE.get() {
-            Here::At(place) => place,
-            Here::New => settle()?,
-            Here::Gone => return skipped_at(&SKIPPED),
-            Here::Exempt => return None,
+            Some(place) => place,
+            None => settle()?,
         };
         let turn = place.turn.load(Ordering::Relaxed);
         if turn % 2 == 1 {
@@ -135,15 +136,21 @@ fn skipped_at<T>(count: &AtomicUsize) -> Option<T> {
     None
 }
 
-/// Gives this thread a place.
+/// Gives this thread a place, unless it may have none.
 #[cold]
+#[inline(never)]
 fn settle() -> Option<&'static Place> {
-    if crate::fork::is_forked() {
-        HERE.set(Here::Exempt);
-        return None;
+    match WITHOUT.get() {
+        Without::New if crate::fork::is_forked() => {
+            WITHOUT.set(Without::Exempt);
+            return None;
+        }
+        Without::New => {}
+        Without::Gone => return skipped_at(&SKIPPED),
+        Without::Exempt => return None,
     }
     if LEAVES.try_with(|_| ()).is_err() {
-        HERE.set(Here::Gone);
+        WITHOUT.set(Without::Gone);
         return skipped_at(&SKIPPED);
     }
     let mut places = places();
@@ -160,29 +167,29 @@ fn settle() -> Option<&'static Place> {
     });
     place.ended.store(false, Ordering::Release);
     places.all.push(place);
-    HERE.set(Here::At(place));
+    HERE.set(Some(place));
     Some(place)
 }
 
 /// Says that this thread works for the agent: its events are no events.
 pub fn exempt_this_thread() {
-    if matches!(HERE.get(), Here::New) {
-        HERE.set(Here::Exempt);
+    if HERE.get().is_none() && matches!(WITHOUT.get(), Without::New) {
+        WITHOUT.set(Without::Exempt);
     }
 }
 
 /// Takes this thread out, whatever it was. Neither locks nor allocates.
 #[cfg(target_os = "linux")]
 pub(crate) fn leave_for_good() {
-    HERE.set(Here::Exempt);
+    HERE.set(None);
+    WITHOUT.set(Without::Exempt);
 }
 
 /// Whether an event that hits a tracepoint on this thread now would run its advice.
 pub fn takes_events() -> bool {
     match HERE.get() {
-        Here::New => !crate::fork::is_forked(),
-        Here::At(place) => place.turn.load(Ordering::Relaxed).is_multiple_of(2),
-        Here::Gone | Here::Exempt => false,
+        Some(place) => place.turn.load(Ordering::Relaxed).is_multiple_of(2),
+        None => matches!(WITHOUT.get(), Without::New) && !crate::fork::is_forked(),
     }
 }
 

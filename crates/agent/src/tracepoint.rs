@@ -4,8 +4,8 @@
 //! all other call sites, so idle tracepoints share cache lines with each other and with nothing else;
 //! everything that only a woven tracepoint needs lies elsewhere.
 
+use crate::cells::{Cell, Cells};
 use crate::fire::fire;
-use crate::view::{See, View};
 use crate::weave::{self, Published};
 use linkme::distributed_slice;
 use pivot_advice::{Exports, Field, Type, Value};
@@ -117,13 +117,13 @@ impl Tracepoint {
     #[cold]
     #[inline(never)]
     pub fn fire(&'static self, field: &dyn Fn(usize) -> Value) {
-        fire(self, &|index, see| see(View::Value(field(index))));
+        fire(self, &|index, cells| cells.hold(&field(index)));
     }
 
-    /// The same where text need not be copied: `field` shows the value, once.
+    /// The same where values need not be made: `field` puts one into a cell.
     #[cold]
     #[inline(never)]
-    pub fn fire_with(&'static self, field: &dyn Fn(usize, See<'_>)) {
+    pub fn fire_with(&'static self, field: &dyn Fn(usize, &mut Cells) -> Cell) {
         fire(self, field);
     }
 

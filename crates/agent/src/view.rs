@@ -1,37 +1,16 @@
-//! A field's value as it is lent to whoever observes it, for as long as that looks at it.
+//! A field as a tracepoint shows it to whoever observes it.
 
+use crate::cells::{Cell, Cells};
 use crate::export::{Export, hash};
 use crate::text::{formatted, with_text};
 use pivot_advice::Value;
 use std::fmt;
 
-/// A value, or text that belongs to somebody else.
-#[derive(Debug)]
-pub enum View<'a> {
-    /// Text, not copied yet.
-    Str(&'a str),
-    /// Anything else.
-    Value(Value),
-}
-
-impl View<'_> {
-    /// The value, which is a copy of text.
-    pub fn into_value(self) -> Value {
-        match self {
-            View::Str(text) => Value::str(text),
-            View::Value(value) => value,
-        }
-    }
-}
-
-/// Is shown one view.
-pub type See<'s> = &'s mut dyn FnMut(View<'_>);
-
 /// A field as the macros write it down.
 #[doc(hidden)]
 pub trait Field {
-    /// Shows the value.
-    fn view(&self, see: See<'_>);
+    /// Puts the value into a cell.
+    fn cell(&self, cells: &mut Cells) -> Cell;
     /// Gives the value.
     fn value(&self) -> Value;
 }
@@ -43,8 +22,8 @@ pub struct Exported<T>(pub T);
 
 impl<T: Export> Field for Exported<T> {
     #[inline(always)]
-    fn view(&self, see: See<'_>) {
-        self.0.view(see);
+    fn cell(&self, cells: &mut Cells) -> Cell {
+        self.0.cell(cells)
     }
 
     fn value(&self) -> Value {
@@ -58,8 +37,8 @@ impl<T: Export> Field for Exported<T> {
 pub struct Formatted<'a>(pub fmt::Arguments<'a>);
 
 impl Field for Formatted<'_> {
-    fn view(&self, see: See<'_>) {
-        with_text(self.0, |text| see(View::Str(text)));
+    fn cell(&self, cells: &mut Cells) -> Cell {
+        with_text(self.0, |text| cells.text(text))
     }
 
     fn value(&self) -> Value {
@@ -74,13 +53,13 @@ pub struct Shown<F>(pub F);
 
 // The condition stands at the methods: so the compiler names the type that cannot be exported.
 impl<F> Shown<F> {
-    /// Shows the value.
+    /// Puts the value into a cell.
     #[inline(always)]
-    pub fn view(&self, see: See<'_>)
+    pub fn cell(&self, cells: &mut Cells) -> Cell
     where
         F: Field,
     {
-        self.0.view(see);
+        self.0.cell(cells)
     }
 }
 
@@ -90,11 +69,11 @@ impl<F> Shown<F> {
 pub struct Hidden<F>(pub F);
 
 impl<F> Hidden<F> {
-    /// Shows the value's hash.
-    pub fn view(&self, see: See<'_>)
+    /// Puts the value's hash into a cell.
+    pub fn cell(&self, cells: &mut Cells) -> Cell
     where
         F: Field,
     {
-        see(View::Value(hash(&self.0.value())));
+        cells.hold(&hash(&self.0.value()))
     }
 }

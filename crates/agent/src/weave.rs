@@ -3,14 +3,14 @@
 //! What is woven at a tracepoint is published with one store of a pointer. What was woven before is
 //! freed when no thread can be reading it any more.
 
+use crate::compile::Routine;
 use crate::emit::Cost;
-use crate::lean::Lean;
 use crate::link::{Linked, Source};
 use crate::standing::{Standing, Standings, Status};
 use crate::thread::{self, Proof};
 use crate::tracepoint::{Tracepoint, tracepoints};
 use crate::verify::verify;
-use pivot_advice::{Advice, Instruction, QueryId};
+use pivot_advice::{Advice, BagKey, QueryId};
 use std::collections::{BTreeMap, HashSet};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -20,8 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub(crate) struct Woven {
     pub(crate) advice: Vec<Knot>,
-    /// Whether any of it reads or writes the baggage.
-    pub(crate) needs_baggage: bool,
+    /// Whether one advice would see what another one packs at the same event, were it not kept back.
+    pub(crate) packs_later: bool,
 }
 
 /// One advice at one tracepoint.
@@ -30,13 +30,32 @@ pub(crate) struct Knot {
     pub(crate) linked: Linked,
     pub(crate) standing: Arc<Standing>,
     pub(crate) needs_baggage: bool,
-    /// The advice in the short form, if that is enough for it.
-    pub(crate) lean: Option<Lean>,
+    /// The query's id.
+    pub(crate) query: u64,
+    /// The query's place in the tables of threads.
+    pub(crate) place: usize,
+    pub(crate) program: Program,
+}
+
+/// What runs of an advice.
+#[derive(Debug)]
+#[repr(u8)]
+pub(crate) enum Program {
+    /// It observes and emits, and that is all.
+    Plain(Box<Routine>),
+    /// It reads or writes the baggage too.
+    InRequest(Box<Routine>),
+    /// It needs more than a routine can do.
+    Interpreted,
 }
 
 impl Woven {
     fn new(advice: Vec<Knot>) -> Woven {
-        Woven { needs_baggage: advice.iter().any(|knot| knot.needs_baggage), advice }
+        let packs = advice.iter().flat_map(|knot| knot.linked.advice.packs());
+        let packed: Vec<BagKey> = packs.collect();
+        let unpacks =
+            |bag: &BagKey| advice.iter().any(|knot| knot.linked.advice.unpacks().any(|b| b == *bag));
+        Woven { packs_later: packed.iter().any(unpacks), advice }
     }
 
     /// The exported fields that are observed.
@@ -107,6 +126,8 @@ pub struct Problem {
 struct Weaving {
     desired: Vec<Advice>,
     standings: Standings,
+    /// Which query has which place in the tables of threads.
+    places: Vec<Option<QueryId>>,
     disabled: bool,
     /// Whether something has been woven or unwoven that nobody was told of.
     changed: bool,
@@ -119,6 +140,7 @@ struct Weaving {
 static WEAVING: Mutex<Weaving> = Mutex::new(Weaving {
     desired: Vec::new(),
     standings: Standings::new(),
+    places: Vec::new(),
     disabled: false,
     changed: false,
     retired: Vec::new(),
@@ -147,6 +169,8 @@ pub fn weave_since(desired: &[Advice], since: &BTreeMap<QueryId, u64>) -> Vec<Pr
     weaving.desired = desired.to_vec();
     weaving.desired.sort_by_key(|advice| (advice.query, advice.stage));
     weaving.standings.keep_only(desired, since);
+    let is_wanted = |query: QueryId| desired.iter().any(|advice| advice.query == query);
+    weaving.places.iter_mut().for_each(|place| *place = place.filter(|query| is_wanted(*query)));
     let problems = weaving.apply();
     settle(weaving);
     problems
@@ -291,13 +315,27 @@ impl Weaving {
     }
 
     /// None while the query may not run here.
-    fn knot(&self, linked: Linked) -> Option<Knot> {
+    fn knot(&mut self, linked: Linked) -> Option<Knot> {
         let standing = self.standings.running(linked.advice.query).filter(|_| !self.disabled)?;
-        let touches =
-            |step: &Instruction| matches!(step, Instruction::Unpack { .. } | Instruction::Pack { .. });
-        let needs_baggage = linked.advice.instructions.iter().any(touches);
-        let lean = Lean::of(&linked);
-        Some(Knot { linked, standing, needs_baggage, lean })
+        let needs_baggage = linked.advice.packs().chain(linked.advice.unpacks()).next().is_some();
+        let program = match Routine::of(&linked).map(Box::new) {
+            Some(routine) if needs_baggage => Program::InRequest(routine),
+            Some(routine) => Program::Plain(routine),
+            None => Program::Interpreted,
+        };
+        let place = self.place(linked.advice.query);
+        let query = linked.advice.query.to_u64();
+        Some(Knot { linked, standing, needs_baggage, query, place, program })
+    }
+
+    /// A place that no other query has as long as this one is wanted.
+    fn place(&mut self, query: QueryId) -> usize {
+        let known = self.places.iter().position(|holder| *holder == Some(query));
+        let place = known.or_else(|| self.places.iter().position(Option::is_none));
+        let place = place.unwrap_or(self.places.len());
+        self.places.resize(self.places.len().max(place + 1), None);
+        self.places[place] = Some(query);
+        place
     }
 }
 

@@ -217,6 +217,12 @@ impl Baggage {
         self.pack_groups(key, &rows);
     }
 
+    /// Whether a bag takes one more tuple; see [`Baggage::pack`].
+    #[inline]
+    pub fn takes(&self, key: BagKey, keep: Keep) -> bool {
+        keep == Keep::All || !self.refuses(key, keep)
+    }
+
     /// Whether a temporal bag takes nothing more: its tuples were lost, or the first n are chosen,
     /// and whatever is packed now comes after all that is visible.
     fn refuses(&self, key: BagKey, keep: Keep) -> bool {
@@ -239,6 +245,23 @@ impl Baggage {
             Cow::Borrowed(bag) => bag.rows(),
             Cow::Owned(bag) => Cow::Owned(bag.rows().into_owned()),
         })
+    }
+
+    /// The same rows where that takes one look: they lie in one place, and nothing can be missing. None
+    /// says nothing.
+    #[inline]
+    pub fn unpack_whole(&self, key: BagKey) -> Option<&Groups> {
+        let branch = self.branch().filter(|branch| !branch.partial)?;
+        let mut sections = branch.visible(key);
+        let only = sections.next()?.bag().filter(|_| sections.next().is_none())?;
+        match only {
+            Bag::Grouped { rows, cut: None } => Some(rows),
+            Bag::First { slots, .. } | Bag::MostRecent { slots, .. } => match &slots[..] {
+                [only] => Some(&only.rows),
+                _ => None,
+            },
+            Bag::Grouped { .. } | Bag::Lost => None,
+        }
     }
 
     /// Goes through the rows that happened before and are still carried: key, count, and partial

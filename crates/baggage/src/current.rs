@@ -49,6 +49,7 @@ pub fn attach(baggage: Option<Baggage>) -> Option<Baggage> {
 }
 
 /// Takes the current baggage along; the thread is outside any request afterwards.
+#[inline]
 pub fn capture() -> Option<Baggage> {
     attach(None)
 }
@@ -92,9 +93,20 @@ impl Drop for Scope {
 struct Return(Option<Baggage>);
 
 impl Drop for Return {
+    #[inline(always)]
     fn drop(&mut self) {
-        attach(self.0.take());
+        let left_behind = attach(self.0.take());
+        if left_behind.is_some() {
+            forget_scope(left_behind);
+        }
     }
+}
+
+/// Ends a scope that was forgotten while the baggage was in use.
+#[cold]
+#[inline(never)]
+fn forget_scope(baggage: Option<Baggage>) {
+    drop(baggage);
 }
 
 /// Runs `f` with the current baggage; does not run it outside any request.
@@ -106,6 +118,7 @@ fn inside<R>(f: impl FnOnce(&mut Baggage) -> R) -> Option<R> {
 /// Runs `f` with the current baggage, or with None outside any request, which is counted.
 ///
 /// While `f` runs, the thread is outside the request.
+#[inline]
 pub fn with_current<R>(f: impl FnOnce(Option<&mut Baggage>) -> R) -> R {
     let mut current = Return(capture());
     if current.0.is_none() {

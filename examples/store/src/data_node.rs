@@ -7,7 +7,7 @@ use std::io::SeekFrom;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::Stream;
 use prost::bytes::Bytes;
@@ -21,6 +21,7 @@ use crate::blocks::{Blocks, Unfinished};
 use crate::cache::Cache;
 use crate::links::Links;
 use crate::meter::{AppMeter, Meter};
+use crate::pivoting::{JoinHandle, spawn};
 use crate::rpc::{answer, app_of, received, request_of, responding};
 use crate::wire::data_node_server::DataNode as Service;
 use crate::wire::{
@@ -103,7 +104,7 @@ impl DataNode {
         let stream = futures::StreamExt::chain(futures::stream::iter([first]), ReceiverStream::new(packets));
         let request = request_of(app, stream);
         let (links, host) = (self.links.clone(), next.host.clone());
-        let reply = pivot::spawn(async move {
+        let reply = spawn(async move {
             match peer.write_block(request).await {
                 Ok(reply) => {
                     links.found(&host);
@@ -129,7 +130,7 @@ impl DataNode {
     }
 }
 
-type Forward = (mpsc::Sender<WritePacket>, pivot::propagate::JoinHandle<Vec<String>>);
+type Forward = (mpsc::Sender<WritePacket>, JoinHandle<Vec<String>>);
 
 async fn store(file: &mut Unfinished, data: &[u8], meter: &AppMeter) -> Result<(), Status> {
     file.write(data).await?;
@@ -167,7 +168,7 @@ impl Read {
             "DataNode.page",
             block: String = self.block.to_string(),
             hit: bool = hit,
-            elapsed: Duration = begun.elapsed(),
+            elapsed: std::time::Duration = begun.elapsed(),
         );
         Ok(data)
     }
@@ -208,7 +209,7 @@ impl DataNode {
         let begun = Instant::now();
         let busy = READERS.saturating_sub(self.readers.available_permits());
         let turn = self.readers.clone().acquire_owned().await;
-        pivot::tracepoint!("DataNode.queue", busy: u64 = busy as u64, waited: Duration = begun.elapsed());
+        pivot::tracepoint!("DataNode.queue", busy: u64 = busy as u64, waited: std::time::Duration = begun.elapsed());
         turn.map_err(|_| Status::unavailable("the data node ends"))
     }
 

@@ -27,7 +27,7 @@
 //! ```
 //!
 //! Reading order: [`Role`] and [`Options`], [`run`], the name node (`namespace`, `name_node`), the
-//! data node (`blocks`, `cache`, `data_node`), [`Client`], the work loads (`load`), [`Cluster`].
+//! data node (`blocks`, `cache`, `data_node`), [`Client`], the work loads (`load`, `measure`), [`Cluster`], and what the store uses of Pivot (`pivoting`).
 
 mod blocks;
 mod cache;
@@ -39,10 +39,12 @@ mod files;
 mod heartbeat;
 mod links;
 mod load;
+mod measure;
 mod meter;
 mod name_node;
 mod namespace;
 mod options;
+mod pivoting;
 mod plan;
 mod rpc;
 mod run;

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use pivot::propagate::ClientLayer;
 use tonic::transport::{Channel, Endpoint};
 use tower_layer::Layer;
 
 use crate::StoreError;
+use crate::pivoting::ClientLayer;
 use crate::wire::data_node_client::DataNodeClient;
 use crate::wire::name_node_client::NameNodeClient;
 

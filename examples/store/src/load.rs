@@ -71,7 +71,7 @@ impl Load<'_> {
             Role::Scan => self.scan(number).await,
             Role::Sort => self.sort(number).await,
             Role::Stress => self.stress(number).await,
-            Role::NameNode | Role::DataNode => {
+            Role::NameNode | Role::DataNode | Role::Measure => {
                 Err(StoreError::Role(format!("{} for a client", self.options.role)))
             }
         }

@@ -26,12 +26,22 @@ pub enum Role {
     Sort,
     /// Reads 8 KiB at random places.
     Stress,
+    /// Does what it is told on its standard input, and tells how long each operation took.
+    Measure,
 }
 
 impl Role {
     /// All roles, servers first.
-    pub const ALL: [Role; 7] =
-        [Role::NameNode, Role::DataNode, Role::Load, Role::Get, Role::Scan, Role::Sort, Role::Stress];
+    pub const ALL: [Role; 8] = [
+        Role::NameNode,
+        Role::DataNode,
+        Role::Load,
+        Role::Get,
+        Role::Scan,
+        Role::Sort,
+        Role::Stress,
+        Role::Measure,
+    ];
 
     /// The role's word, which is also the process name: `namenode`, `get`, ...
     pub fn as_str(self) -> &'static str {
@@ -43,6 +53,7 @@ impl Role {
             Role::Scan => "scan",
             Role::Sort => "sort",
             Role::Stress => "stress",
+            Role::Measure => "measure",
         }
     }
 
@@ -54,7 +65,7 @@ impl Role {
     /// Pause after each operation: moderate, so that a whole cluster leaves two cores room.
     pub fn pace(self) -> Duration {
         match self {
-            Role::NameNode | Role::DataNode | Role::Load => Duration::ZERO,
+            Role::NameNode | Role::DataNode | Role::Load | Role::Measure => Duration::ZERO,
             Role::Get => Duration::from_millis(100),
             Role::Scan => Duration::from_millis(500),
             Role::Sort => Duration::from_millis(1000),
@@ -83,7 +94,7 @@ impl FromStr for Role {
 /// What one process is told.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// What the process does: namenode, datanode, load, get, scan, sort or stress.
+    /// What the process does: namenode, datanode, load, get, scan, sort, stress or measure.
     pub role: Role,
     /// Logical host of the process, such as nn-1, dn-2 or app-1.
     #[arg(long)]

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pivot::propagate::ServerLayer;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tonic::transport::server::TcpIncoming;
@@ -19,8 +18,10 @@ use crate::blocks::Blocks;
 use crate::data_node::{DataNode, READERS};
 use crate::heartbeat::Heartbeat;
 use crate::links::Links;
+use crate::measure;
 use crate::meter::Meter;
 use crate::name_node::NameNode;
+use crate::pivoting::{ServerLayer, agent};
 use crate::stop::Stop;
 use crate::wire::Node;
 use crate::wire::data_node_server::DataNodeServer;
@@ -55,21 +56,11 @@ pub async fn run(options: Options) -> Result<Summary, StoreError> {
     done.map(|()| summary)
 }
 
-/// Starts the agent; what it has not reported yet is flushed when the guard is dropped.
-fn agent(options: &Options) -> Result<pivot::Guard, StoreError> {
-    let role = options.role.as_str();
-    let builder = pivot::builder().process(role).host(options.name.as_str()).label("role", role);
-    let builder = match &options.frontend {
-        Some(frontend) => builder.frontend(frontend.as_str()),
-        None => builder,
-    };
-    builder.init().map_err(|error| StoreError::Agent(options.name.clone(), error.to_string()))
-}
-
 async fn work(options: &Options, stop: &Stop, meter: &Arc<Meter>) -> Result<(), StoreError> {
     match options.role {
         Role::NameNode => name_node(options, stop, meter).await,
         Role::DataNode => data_node(options, stop, meter).await,
+        Role::Measure => measure::run(options).await,
         _ => load::run(options, stop, meter).await,
     }
 }

@@ -1,0 +1,325 @@
+//! The columns of one event, without an allocation: numbers and short text lie in their cells, longer
+//! text in one buffer behind them all.
+//!
+//! Two cells of the same content are the same two words, unless the content lies elsewhere. That makes
+//! them keys that are compared and hashed without looking at bytes.
+
+use pivot_advice::Value;
+
+const NULL: u8 = 0;
+const BOOL: u8 = 1;
+const I64: u8 = 2;
+const U64: u8 = 3;
+const F64: u8 = 4;
+const TIMESTAMP: u8 = 5;
+const DURATION: u8 = 6;
+/// Text that does not fit: where it begins, and its length.
+const LONG: u8 = 7;
+/// Any other value: its place among those.
+const OTHER: u8 = 8;
+/// Text of no bytes; one more for each byte that it has.
+const SHORT: u8 = 16;
+
+/// The most bytes of text that a cell holds.
+const MOST: usize = 15;
+
+/// One value of an event. What does not fit into it lies in the [`Cells`] that it is a cell of.
+///
+/// The number, or the first eight bytes of text; then the other bytes, and on top of them the kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cell(pub(crate) u64, pub(crate) u64);
+
+impl Cell {
+    /// No value.
+    pub const NULL: Cell = Cell::of(NULL, 0);
+
+    #[inline(always)]
+    const fn of(kind: u8, word: u64) -> Cell {
+        Cell(word, (kind as u64) << 56)
+    }
+
+    #[inline(always)]
+    const fn kind(self) -> u8 {
+        (self.1 >> 56) as u8
+    }
+
+    /// A truth value.
+    #[inline(always)]
+    pub const fn bool(x: bool) -> Cell {
+        Cell::of(BOOL, x as u64)
+    }
+
+    /// A signed integer.
+    #[inline(always)]
+    pub const fn i64(x: i64) -> Cell {
+        Cell::of(I64, x.cast_unsigned())
+    }
+
+    /// An unsigned integer.
+    #[inline(always)]
+    pub const fn u64(x: u64) -> Cell {
+        Cell::of(U64, x)
+    }
+
+    /// A double.
+    #[inline(always)]
+    pub const fn f64(x: f64) -> Cell {
+        Cell::of(F64, x.to_bits())
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    #[inline(always)]
+    pub const fn timestamp(ns: i64) -> Cell {
+        Cell::of(TIMESTAMP, ns.cast_unsigned())
+    }
+
+    /// Nanoseconds.
+    #[inline(always)]
+    pub const fn duration(ns: i64) -> Cell {
+        Cell::of(DURATION, ns.cast_unsigned())
+    }
+
+    /// Text, if it is short enough.
+    #[inline(always)]
+    pub(crate) fn short(text: &str) -> Option<Cell> {
+        let bytes = text.as_bytes();
+        let kind = (u64::from(SHORT) + bytes.len() as u64) << 56;
+        let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) else {
+            return Some(Cell(few(bytes), kind));
+        };
+        if bytes.len() > MOST {
+            return None;
+        }
+        // The last eight bytes begin among the first, which are shifted out; in two steps, as it may be
+        // all of them.
+        let others = u64::from_le_bytes(*last) >> 8 >> (8 * (MOST - bytes.len()));
+        Some(Cell(u64::from_le_bytes(*first), others | kind))
+    }
+
+    /// The value of a number, a time or the like: nothing but its own word.
+    fn scalar(self) -> Option<Value> {
+        Some(match self.kind() {
+            NULL => Value::Null,
+            BOOL => Value::Bool(self.0 != 0),
+            I64 => Value::I64(self.0.cast_signed()),
+            U64 => Value::U64(self.0),
+            F64 => Value::F64(f64::from_bits(self.0)),
+            TIMESTAMP => Value::Timestamp(self.0.cast_signed()),
+            DURATION => Value::Duration(self.0.cast_signed()),
+            _ => return None,
+        })
+    }
+
+    /// An integer that is at most `i64::MAX`.
+    #[inline(always)]
+    pub(crate) fn as_integer(self) -> Option<i64> {
+        let x = self.0.cast_signed();
+        let kind = self.1;
+        (kind == Cell::i64(0).1 || (kind == Cell::u64(0).1 && x >= 0)).then_some(x)
+    }
+
+    /// A truth value.
+    pub(crate) fn as_bool(self) -> Option<bool> {
+        (self.kind() == BOOL).then_some(self.0 != 0)
+    }
+
+    /// Whether there is no value.
+    #[inline(always)]
+    pub(crate) fn is_null(self) -> bool {
+        self.kind() == NULL
+    }
+
+    /// Whether this is text.
+    pub(crate) fn is_text(self) -> bool {
+        self.kind() == LONG || self.kind() >= SHORT
+    }
+
+    /// Whether what it stands for lies elsewhere.
+    #[inline(always)]
+    pub(crate) fn is_elsewhere(self) -> bool {
+        matches!(self.kind(), LONG | OTHER)
+    }
+
+    /// The same kind of cell for what lies at another place.
+    pub(crate) fn moved_to(self, place: u64) -> Cell {
+        Cell::of(self.kind(), place)
+    }
+
+    /// The bytes of short text.
+    fn bytes(self, buffer: &mut [u8; 16]) -> &[u8] {
+        *buffer = (u128::from(self.0) | u128::from(self.1) << 64).to_le_bytes();
+        &buffer[..usize::from(self.kind() - SHORT).min(MOST)]
+    }
+}
+
+/// Less than eight bytes in one word.
+#[inline(always)]
+fn few(bytes: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        // The halves overlap, and say the same where they do.
+        let shift = 8 * (bytes.len() as u32 - 4);
+        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << shift;
+    }
+    let byte = |i: usize| u64::from(bytes.get(i).copied().unwrap_or(0));
+    byte(0) | byte(1) << 8 | byte(2) << 16
+}
+
+/// The columns of one event, and what does not fit into their cells. Events of a thread use one after
+/// the other.
+#[derive(Debug, Default)]
+pub struct Cells {
+    columns: Vec<Cell>,
+    text: String,
+    values: Vec<Value>,
+    /// Whether anything lies elsewhere.
+    is_used: bool,
+    /// Space for a row of values.
+    row: Vec<Value>,
+}
+
+impl Cells {
+    /// Makes room. What an event before has left is never read: steps set what later ones read.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, columns: usize) {
+        if self.is_used || self.columns.len() < columns {
+            self.clear(columns);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn clear(&mut self, columns: usize) {
+        self.is_used = false;
+        self.text.clear();
+        self.values.clear();
+        self.columns.resize(columns.max(self.columns.len()), Cell::NULL);
+    }
+
+    /// The cell of a column.
+    #[inline(always)]
+    pub(crate) fn get(&self, column: usize) -> Cell {
+        self.columns.get(column).copied().unwrap_or(Cell::NULL)
+    }
+
+    /// Sets a column.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, column: usize, cell: Cell) {
+        if let Some(place) = self.columns.get_mut(column) {
+            *place = cell;
+        }
+    }
+
+    /// A cell for text.
+    #[inline(always)]
+    pub fn text(&mut self, text: &str) -> Cell {
+        Cell::short(text).unwrap_or_else(|| self.long(text))
+    }
+
+    fn long(&mut self, text: &str) -> Cell {
+        let start = self.text.len() as u64;
+        self.is_used = true;
+        self.text.push_str(text);
+        // Far less than 2^56 bytes.
+        Cell(start, Cell::of(LONG, 0).1 | text.len() as u64)
+    }
+
+    /// A cell for a value.
+    pub fn hold(&mut self, value: &Value) -> Cell {
+        match value {
+            Value::Null => Cell::NULL,
+            Value::Bool(x) => Cell::bool(*x),
+            Value::I64(x) => Cell::i64(*x),
+            Value::U64(x) => Cell::u64(*x),
+            Value::F64(x) => Cell::f64(*x),
+            Value::Timestamp(ns) => Cell::timestamp(*ns),
+            Value::Duration(ns) => Cell::duration(*ns),
+            Value::Str(text) => self.text(text),
+            Value::Bytes(_) | Value::List(_) => {
+                self.is_used = true;
+                self.values.push(value.clone());
+                Cell::of(OTHER, self.values.len() as u64 - 1)
+            }
+        }
+    }
+
+    /// The value of a cell.
+    pub(crate) fn value(&self, cell: Cell) -> Value {
+        cell.scalar().unwrap_or_else(|| match self.values.get(cell.0 as usize) {
+            Some(value) if cell.kind() == OTHER => value.clone(),
+            _ => self.as_text(cell, &mut [0; 16]).map_or(Value::Null, Value::str),
+        })
+    }
+
+    /// An empty row. To be given back.
+    pub(crate) fn take_row(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.row)
+    }
+
+    /// Takes a row back.
+    pub(crate) fn keep_row(&mut self, mut row: Vec<Value>) {
+        row.clear();
+        self.row = row;
+    }
+
+    /// The text of a cell.
+    pub(crate) fn as_text<'a>(&'a self, cell: Cell, buffer: &'a mut [u8; 16]) -> Option<&'a str> {
+        match cell.kind() {
+            SHORT.. => std::str::from_utf8(cell.bytes(buffer)).ok(),
+            _ => self.as_long(cell),
+        }
+    }
+
+    /// The text of a cell that does not fit into it.
+    pub(crate) fn as_long(&self, cell: Cell) -> Option<&str> {
+        let (start, length) = (cell.0 as usize, (cell.1 & (u64::MAX >> 8)) as usize);
+        (cell.kind() == LONG).then(|| self.text.get(start..start + length)).flatten()
+    }
+}
+
+/// The value of a cell of which nothing lies elsewhere.
+pub(crate) fn value_of(cell: Cell) -> Value {
+    Cells::default().value(cell)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(value: Value) {
+        let mut cells = Cells::default();
+        cells.begin(1);
+        let _before = cells.text("what was there before, and is longer than a cell");
+        let (cell, again) = (cells.hold(&value), cells.hold(&value));
+        let found = cells.value(cell);
+        assert_eq!((&found, found.type_of()), (&value, value.type_of()));
+        assert_eq!(cell == again, !cell.is_elsewhere());
+    }
+
+    #[test]
+    fn values_come_back_as_they_were() {
+        let text = "0123456789abcdefgh";
+        (0..=text.len()).for_each(|length| check(Value::str(&text[..length])));
+        check(Value::str("ßßßß"));
+        check(Value::Null);
+        check(Value::Bool(true));
+        [Value::I64(-5), Value::U64(u64::MAX), Value::F64(-0.0), Value::F64(f64::NAN)]
+            .into_iter()
+            .for_each(check);
+        [Value::Timestamp(-1), Value::Duration(i64::MIN)].into_iter().for_each(check);
+        check(Value::Bytes([0, 1].as_slice().into()));
+        check(Value::List(vec![Value::str("x")].into()));
+    }
+
+    #[test]
+    fn different_short_texts_are_different_cells() {
+        let texts: Vec<String> =
+            (0..=MOST).flat_map(|n| ["a".repeat(n), "a".repeat(n / 2) + &"b".repeat(n - n / 2)]).collect();
+        for x in &texts {
+            for y in &texts {
+                assert_eq!(Cell::short(x) == Cell::short(y), x == y, "{x:?} {y:?}");
+            }
+        }
+        assert_ne!(Cell::short("\0"), Cell::short(""));
+        assert_eq!(Cell::short(&"a".repeat(MOST + 1)), None);
+    }
+}

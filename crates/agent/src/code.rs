@@ -1,0 +1,176 @@
+//! Expressions over cells: what [`Expr::eval`] does, without a value in between where there need not be.
+
+use crate::cells::{Cell, Cells};
+use pivot_advice::{Binary, Errors, Expr, Unary, Value, eval};
+
+/// An expression that is ready to run.
+#[derive(Debug)]
+pub(crate) enum Code {
+    Column(usize),
+    Constant(Cell),
+    /// A column compared with a whole number.
+    Within(usize, Range),
+    /// A column compared with short text, for equality.
+    Is(usize, Cell),
+    Unary(Unary, Box<Code>),
+    Binary(Binary, Box<Code>, Box<Code>),
+    /// Anything else, and the columns that it reads.
+    Other(Expr, Vec<usize>),
+}
+
+/// Which integers a comparison accepts: those in an interval, or those outside it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Range {
+    least: i64,
+    most: i64,
+    inside: bool,
+    op: Binary,
+    limit: i64,
+}
+
+impl Range {
+    fn new(op: Binary, limit: i64) -> Option<Range> {
+        let (least, most, inside) = match op {
+            Binary::Equal => (limit, limit, true),
+            Binary::NotEqual => (limit, limit, false),
+            Binary::LessEqual => (i64::MIN, limit, true),
+            Binary::Greater => (i64::MIN, limit, false),
+            Binary::GreaterEqual => (limit, i64::MAX, true),
+            Binary::Less => (limit, i64::MAX, false),
+            _ => return None,
+        };
+        Some(Range { least, most, inside, op, limit })
+    }
+
+    /// Whether it accepts a value.
+    #[inline(always)]
+    pub(crate) fn holds(&self, cell: Cell, cells: &mut Cells, errors: &mut Errors) -> bool {
+        match cell.as_integer() {
+            Some(x) => self.accepts(x),
+            None => self.compare(cell, cells, errors) == Cell::bool(true),
+        }
+    }
+
+    #[inline(always)]
+    fn accepts(&self, x: i64) -> bool {
+        (self.least <= x && x <= self.most) == self.inside
+    }
+
+    /// The comparison with anything but a small integer.
+    #[cold]
+    #[inline(never)]
+    fn compare(&self, cell: Cell, cells: &mut Cells, errors: &mut Errors) -> Cell {
+        binary(self.op, cell, Cell::i64(self.limit), cells, errors)
+    }
+}
+
+impl Code {
+    pub(crate) fn of(expr: &Expr) -> Code {
+        let inner = |x: &Expr| Box::new(Code::of(x));
+        match expr {
+            Expr::Column(column) => Code::Column(usize::from(*column)),
+            Expr::Literal(Value::Str(text)) => Cell::short(text).map_or_else(|| other(expr), Code::Constant),
+            Expr::Literal(Value::Bytes(_) | Value::List(_)) => other(expr),
+            Expr::Literal(value) => Code::Constant(Cells::default().hold(value)),
+            Expr::Unary(op, x) => Code::Unary(*op, inner(x)),
+            Expr::Binary(Binary::Concat, ..) => other(expr),
+            Expr::Binary(op, x, y) => {
+                fused(*op, x, y).unwrap_or_else(|| Code::Binary(*op, inner(x), inner(y)))
+            }
+            _ => other(expr),
+        }
+    }
+
+    /// Whether the condition is true; unknown is not.
+    pub(crate) fn holds(&self, cells: &mut Cells, errors: &mut Errors) -> bool {
+        self.eval(cells, errors) == Cell::bool(true)
+    }
+
+    /// Its value.
+    pub(crate) fn eval(&self, cells: &mut Cells, errors: &mut Errors) -> Cell {
+        match self {
+            Code::Column(column) => cells.get(*column),
+            Code::Constant(cell) => *cell,
+            Code::Within(column, range) => match cells.get(*column) {
+                cell if cell.as_integer().is_some() => Cell::bool(range.holds(cell, cells, errors)),
+                cell => range.compare(cell, cells, errors),
+            },
+            Code::Is(column, text) => match cells.get(*column) {
+                Cell::NULL => Cell::NULL,
+                cell if cell.is_text() => Cell::bool(cell == *text),
+                cell => binary(Binary::Equal, cell, *text, cells, errors),
+            },
+            Code::Unary(op, x) => {
+                let x = x.eval(cells, errors);
+                let value = eval::unary(*op, cells.value(x), errors);
+                cells.hold(&value)
+            }
+            Code::Binary(Binary::And, x, y) => connective(x, y, false, cells, errors),
+            Code::Binary(Binary::Or, x, y) => connective(x, y, true, cells, errors),
+            Code::Binary(op, x, y) => {
+                let (x, y) = (x.eval(cells, errors), y.eval(cells, errors));
+                binary(*op, x, y, cells, errors)
+            }
+            Code::Other(expr, reads) => {
+                let mut row = cells.take_row();
+                for column in reads {
+                    row.resize(*column, Value::Null);
+                    row.push(cells.value(cells.get(*column)));
+                }
+                let value = expr.eval(&row, errors);
+                cells.keep_row(row);
+                cells.hold(&value)
+            }
+        }
+    }
+}
+
+fn other(expr: &Expr) -> Code {
+    let mut reads = Vec::new();
+    expr.columns(&mut |column| reads.push(usize::from(column)));
+    reads.sort_unstable();
+    reads.dedup();
+    Code::Other(expr.clone(), reads)
+}
+
+/// A comparison of a column with a literal that takes one step.
+fn fused(op: Binary, x: &Expr, y: &Expr) -> Option<Code> {
+    let (Expr::Column(column), Expr::Literal(literal)) = (x, y) else { return None };
+    let column = usize::from(*column);
+    if let (Binary::Equal, Value::Str(text)) = (op, literal) {
+        return Cell::short(text).map(|text| Code::Is(column, text));
+    }
+    let limit = i64::try_from(literal.as_integer()?).ok()?;
+    Range::new(op, limit).map(|range| Code::Within(column, range))
+}
+
+/// Any operator but AND and OR.
+fn binary(op: Binary, x: Cell, y: Cell, cells: &mut Cells, errors: &mut Errors) -> Cell {
+    let (mut left, mut right) = ([0; 16], [0; 16]);
+    if let (Some(x), Some(y)) = (cells.as_text(x, &mut left), cells.as_text(y, &mut right))
+        && let Some(holds) = eval::ordered(op, x.cmp(y))
+    {
+        return Cell::bool(holds);
+    }
+    let value = eval::binary(op, &cells.value(x), &cells.value(y), errors);
+    cells.hold(&value)
+}
+
+/// AND (`decides` = false) and OR (`decides` = true) with three truth values.
+fn connective(x: &Code, y: &Code, decides: bool, cells: &mut Cells, errors: &mut Errors) -> Cell {
+    let x = truth(x.eval(cells, errors), errors);
+    if x == Some(decides) {
+        return Cell::bool(decides);
+    }
+    match (x, truth(y.eval(cells, errors), errors)) {
+        (_, Some(y)) if y == decides => Cell::bool(decides),
+        (Some(_), Some(_)) => Cell::bool(!decides),
+        _ => Cell::NULL,
+    }
+}
+
+fn truth(cell: Cell, errors: &mut Errors) -> Option<bool> {
+    let truth = cell.as_bool();
+    errors.0 += u64::from(truth.is_none() && !cell.is_null());
+    truth
+}

@@ -1,0 +1,224 @@
+//! From a linked advice to a routine: the form in which most advice runs.
+//!
+//! A routine observes a field only when a step reads it, so a condition that fails early leaves the rest
+//! of the event alone. It has at most one Unpack, whose rows go through the steps behind it one by one.
+//! What needs more than that is interpreted.
+
+use crate::cells::Cell;
+use crate::code::{Code, Range};
+use crate::link::{DefaultField, Linked, Source};
+use pivot_advice::{Aggregate, BagKey, Expr, Fold, Input, Instruction, Keep, Match, Unpacked};
+use std::sync::Arc;
+
+/// An advice that is ready to run.
+#[derive(Debug)]
+pub(crate) struct Routine {
+    /// Before the Unpack, or all.
+    pub(crate) steps: Vec<Step>,
+    pub(crate) join: Option<Join>,
+    pub(crate) columns: usize,
+    pub(crate) keys: Vec<usize>,
+    /// What each aggregate takes in.
+    pub(crate) arguments: Vec<Argument>,
+    pub(crate) shape: Arc<Shape>,
+    pub(crate) end: End,
+}
+
+/// The columns of a table: how many keys, and which aggregates.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Shape {
+    pub(crate) keys: usize,
+    pub(crate) aggregates: Vec<Aggregate>,
+}
+
+// Its tag is a byte of its own, to be told apart with one look.
+#[derive(Debug)]
+#[repr(u8)]
+pub(crate) enum Step {
+    /// Sets a column to an exported field.
+    Observe(usize, usize),
+    /// The same, and rejects the event unless it is in a range.
+    Test(usize, usize, Range),
+    /// Sets a column to a default field.
+    Default(usize, DefaultField),
+    /// Sets a column to a value.
+    Let(usize, Box<Code>),
+    /// Rejects the event unless a column is in a range.
+    Within(usize, Range),
+    /// Rejects the event unless a condition is true.
+    Filter(Box<Code>),
+}
+
+/// The happened-before join with a bag.
+#[derive(Debug)]
+pub(crate) struct Join {
+    pub(crate) bag: BagKey,
+    /// The first of the bag's columns.
+    pub(crate) first: usize,
+    pub(crate) width: usize,
+    pub(crate) aggregates: Vec<Aggregate>,
+    /// What a row of the bag must satisfy to match.
+    pub(crate) on: Option<Code>,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// What an aggregate takes in.
+#[derive(Debug)]
+#[repr(u8)]
+pub(crate) enum Argument {
+    Column(usize),
+    Code(Box<Code>),
+    /// A state that came with an unpacked group.
+    State(usize),
+}
+
+/// Where rows go.
+#[derive(Debug)]
+pub(crate) enum End {
+    Emit,
+    Pack(BagKey, Keep),
+}
+
+impl Routine {
+    /// None if the advice needs more than this.
+    pub(crate) fn of(linked: &Linked) -> Option<Routine> {
+        let (last, steps) = linked.advice.instructions.split_last()?;
+        let (end, keys, folds) = match last {
+            Instruction::Emit { keys, folds, .. } => (End::Emit, keys, folds),
+            Instruction::Pack { bag, keep, keys, folds } => (End::Pack(*bag, *keep), keys, folds),
+            _ => return None,
+        };
+        let mut schedule = Schedule::default();
+        let mut sources = linked.sources.iter();
+        for (at, step) in steps.iter().enumerate() {
+            if let Instruction::Unpack { .. } = step {
+                // Behind it the baggage is in use, and no field may be asked for any more.
+                let later = reads(&steps[at..], keys, folds);
+                later.into_iter().for_each(|column| schedule.need(column));
+            }
+            schedule.step(step, &mut sources)?;
+        }
+        reads(&[], keys, folds).into_iter().for_each(|column| schedule.need(column));
+        if schedule.join.is_some() && matches!(end, End::Pack(_, Keep::First(_) | Keep::MostRecent(_))) {
+            return None;
+        }
+        Some(Routine {
+            steps: schedule.steps,
+            join: schedule.join,
+            columns: schedule.columns,
+            keys: keys.iter().map(|key| usize::from(*key)).collect(),
+            arguments: folds.iter().map(Argument::of).collect(),
+            shape: Arc::new(Shape {
+                keys: keys.len(),
+                aggregates: folds.iter().map(|fold| fold.aggregate).collect(),
+            }),
+            end,
+        })
+    }
+}
+
+/// The columns that steps read.
+fn reads(steps: &[Instruction], keys: &[u16], folds: &[Fold]) -> Vec<u16> {
+    let mut read = Vec::new();
+    let mut expr = |expr: &Expr| expr.columns(&mut |column| read.push(column));
+    for step in steps {
+        match step {
+            Instruction::Let { expr: x, .. } | Instruction::Filter { expr: x } => expr(x),
+            Instruction::Unpack { on: Some(on), .. } => expr(on),
+            _ => {}
+        }
+    }
+    for fold in folds {
+        if let Input::Expr(x) = &fold.input {
+            expr(x);
+        }
+    }
+    read.extend(keys);
+    read
+}
+
+/// Puts steps in an order in which each finds what it reads.
+#[derive(Default)]
+struct Schedule {
+    /// What was not needed yet.
+    observes: Vec<(usize, Source)>,
+    steps: Vec<Step>,
+    join: Option<Join>,
+    columns: usize,
+}
+
+impl Schedule {
+    /// Observes what is needed for the first time.
+    fn need(&mut self, column: u16) {
+        let column = usize::from(column);
+        if let Some(at) = self.observes.iter().position(|(observed, _)| *observed == column) {
+            let (column, source) = self.observes.remove(at);
+            self.steps.push(match source {
+                Source::Exported(index) => Step::Observe(column, index),
+                Source::Default(field) => Step::Default(column, field),
+                Source::Lacking => Step::Let(column, Box::new(Code::Constant(Cell::NULL))),
+            });
+        }
+    }
+
+    fn push(&mut self, step: Step) {
+        match &mut self.join {
+            Some(join) => join.steps.push(step),
+            None => self.steps.push(step),
+        }
+    }
+
+    fn filter(&mut self, code: Code) {
+        match (code, self.steps.last_mut()) {
+            (Code::Within(column, range), Some(last)) if self.join.is_none() => match *last {
+                Step::Observe(observed, index) if observed == column => {
+                    *last = Step::Test(column, index, range)
+                }
+                _ => self.push(Step::Within(column, range)),
+            },
+            (Code::Within(column, range), _) => self.push(Step::Within(column, range)),
+            (code, _) => self.push(Step::Filter(Box::new(code))),
+        }
+    }
+
+    fn code(&mut self, expr: &Expr) -> Code {
+        expr.columns(&mut |column| self.need(column));
+        Code::of(expr)
+    }
+
+    fn step<'a>(&mut self, step: &Instruction, sources: &mut impl Iterator<Item = &'a Source>) -> Option<()> {
+        match step {
+            Instruction::Observe { .. } => self.observes.push((self.columns, *sources.next()?)),
+            Instruction::Let { expr, .. } => {
+                let code = self.code(expr);
+                self.push(Step::Let(self.columns, Box::new(code)));
+            }
+            Instruction::Filter { expr } => {
+                let code = self.code(expr);
+                self.filter(code);
+                return Some(());
+            }
+            Instruction::Unpack { bag, columns, aggregates, rows, matching, on, .. } => {
+                let plain = *rows == Unpacked::Rows && *matching == Match::Inner && self.join.is_none();
+                let (first, width, aggregates) = (self.columns, columns.len(), aggregates.clone());
+                let (on, steps) = (on.as_ref().map(Code::of), Vec::new());
+                self.join = plain.then_some(Join { bag: *bag, first, width, aggregates, on, steps });
+                self.columns += width;
+                return plain.then_some(());
+            }
+            _ => return None,
+        }
+        self.columns += 1;
+        Some(())
+    }
+}
+
+impl Argument {
+    fn of(fold: &Fold) -> Argument {
+        match &fold.input {
+            Input::Expr(Expr::Column(column)) => Argument::Column(usize::from(*column)),
+            Input::Expr(expr) => Argument::Code(Box::new(Code::of(expr))),
+            Input::State(state) => Argument::State(usize::from(*state)),
+        }
+    }
+}
