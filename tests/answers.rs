@@ -154,6 +154,7 @@ impl Process {
             emitted: part.emitted,
             other: part.other.as_ref().map(to_wire::groups).unwrap_or_default(),
             cost: None,
+            ..Default::default()
         };
         self.send(FromAgent::Report(wire::Report {
             sequence: self.reports,

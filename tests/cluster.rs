@@ -171,3 +171,51 @@ async fn a_data_node_that_was_killed_takes_part_again_and_the_frontend_keeps_ser
     tokio::task::spawn_blocking(move || drop(store)).await.unwrap();
     system.frontend.stop().await;
 }
+
+/// Lets a request pass the tracepoint that the others are missed before.
+fn end(request: &mut Option<pivot::baggage::Baggage>) {
+    pivot::baggage::current::run_in(request, || pivot::tracepoint!("Absence.end"));
+}
+
+fn uncertain(completeness: Option<&wire::Completeness>) -> u64 {
+    completeness.and_then(|completeness| completeness.loss).map_or(0, |loss| loss.uncertain)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_absence_is_uncertain_in_requests_that_began_before_the_query() {
+    let mut system = System::start().await;
+    let agent = pivot::builder().process("absence").frontend(system.url()).init().unwrap();
+    let mut early = Some(pivot::baggage::enter_request(None).finish());
+    let text = "FROM e IN Absence.end ANTI JOIN b IN Absence.begin ON b -> e SELECT COUNT";
+    let query = system.install(text).await;
+    system.converged(1).await;
+    end(&mut early);
+
+    let request = wire::ResultsRequest { query, after_sequence: 0 };
+    let mut frames = system.client.results(request).await.unwrap().into_inner();
+    let (mut first, mut certain) = (true, false);
+    let settled = async {
+        while !certain {
+            let mut late = Some(pivot::baggage::enter_request(None).finish());
+            end(&mut late);
+            let frame = frames.message().await.unwrap().unwrap();
+            let uncertain = uncertain(frame.completeness.as_ref());
+            assert!(!first || uncertain >= 1, "{frame:?}");
+            (first, certain) = (false, uncertain == 0);
+        }
+    };
+    tokio::time::timeout(PATIENCE, settled).await.unwrap();
+    let last = system.finish(query).await;
+    assert!(last.cumulative_completeness.as_ref().unwrap().partial);
+    let before = uncertain(last.cumulative_completeness.as_ref());
+
+    let query = system.install(text).await;
+    system.converged(1).await;
+    let mut late = Some(pivot::baggage::enter_request(None).finish());
+    end(&mut early);
+    end(&mut late);
+    assert!(agent.flush(PATIENCE));
+    let last = system.finish(query).await;
+    assert!(before >= 1 && uncertain(last.cumulative_completeness.as_ref()) >= 1, "{last:?}");
+    system.frontend.stop().await;
+}

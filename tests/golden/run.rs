@@ -14,6 +14,7 @@
 use pivot_advice::{Errors, Form, Loss, QueryId, Type, Value};
 use pivot_agent::interpret::{Effect, run};
 use pivot_agent::link::{DefaultField, Linked, Source};
+use pivot_agent::sample::Look;
 use pivot_agent::{Part, Parts};
 use pivot_baggage::Baggage;
 use pivot_query::{Catalog, Program};
@@ -91,7 +92,9 @@ impl Run<'_> {
             pivot_agent::verify(advice).unwrap_or_else(|error| panic!("{error}\n{advice}"));
             let linked = Linked::link(advice, &names).unwrap_or_else(|error| panic!("{error}"));
             let observed = linked.sources.iter().map(|source| match source {
+                Source::Lacking => Value::Null,
                 Source::Exported(index) => value(names[*index], known.fields[*index].ty),
+                Source::Lacking => Value::Null,
                 Source::Default(DefaultField::Host) => value("host", Type::String),
                 Source::Default(DefaultField::Process) => value("process", Type::String),
                 Source::Default(DefaultField::Pid) => value("pid", Type::I64),
@@ -101,10 +104,10 @@ impl Run<'_> {
                 Source::Default(DefaultField::Request) => value("request", Type::String),
             });
             let baggage = branch.and_then(|branch| self.branches.get(branch));
-            match run(&linked, observed.collect(), baggage, &mut Loss::default()) {
+            match run(&linked, observed.collect(), baggage, 0, &mut Loss::default()) {
                 Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
                 Some(Effect::Emit(emission)) => {
-                    self.parts.entry(advice.query).or_insert_with(Part::empty).add(&emission);
+                    self.parts.entry(advice.query).or_insert_with(Part::empty).add(&emission, Look::ALL);
                 }
                 None => {}
             }

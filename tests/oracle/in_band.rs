@@ -10,6 +10,7 @@ use pivot_advice::{Advice, Errors, Form, Groups, Instruction, Keep, Loss, QueryI
 use pivot_agent::Part;
 use pivot_agent::interpret::{Effect, run};
 use pivot_agent::link::{DefaultField, Linked, Source};
+use pivot_agent::sample::Look;
 use pivot_baggage::{Baggage, Joined, MAX_BYTES, Stamp};
 use pivot_query::{Output, Program};
 use std::cmp::Ordering;
@@ -226,9 +227,9 @@ impl<'a> Run<'a> {
         for linked in self.linked.iter().filter(|linked| linked.advice.tracepoint == event.tracepoint) {
             let observed = linked.sources.iter().map(|source| observed(event, tracepoint, *source)).collect();
             let mut loss = Loss::default();
-            match run(linked, observed, baggage.as_deref(), &mut loss) {
+            match run(linked, observed, baggage.as_deref(), 0, &mut loss) {
                 Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
-                Some(Effect::Emit(emission)) => self.parts[process].add(&emission),
+                Some(Effect::Emit(emission)) => self.parts[process].add(&emission, Look::ALL),
                 None => {}
             }
             self.parts[process].loss.merge(&loss);

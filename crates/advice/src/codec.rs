@@ -37,6 +37,30 @@ pub struct Reader<'a> {
     bytes: &'a [u8],
 }
 
+/// About how many bytes the rows of groups take, without writing them.
+pub fn size(groups: &Groups) -> usize {
+    let row = |group: &crate::groups::Group| {
+        group.key.iter().map(value_size).sum::<usize>() + varint_size(group.n) + 4 * group.states.len()
+    };
+    groups.iter().map(row).sum()
+}
+
+fn value_size(value: &Value) -> usize {
+    1 + match value {
+        Value::Null | Value::Bool(_) => 0,
+        Value::I64(x) => varint_size(x.unsigned_abs().saturating_mul(2)),
+        Value::U64(x) => varint_size(*x),
+        Value::F64(_) | Value::Timestamp(_) | Value::Duration(_) => 8,
+        Value::Str(x) => varint_size(x.len() as u64) + x.len(),
+        Value::Bytes(x) => varint_size(x.len() as u64) + x.len(),
+        Value::List(items) => varint_size(items.len() as u64) + items.iter().map(value_size).sum::<usize>(),
+    }
+}
+
+fn varint_size(x: u64) -> usize {
+    (64 - (x | 1).leading_zeros() as usize).div_ceil(7)
+}
+
 impl Writer {
     /// An empty buffer.
     pub fn new() -> Writer {
@@ -355,6 +379,21 @@ mod tests {
             group.states.iter_mut().for_each(|state| state.update(input, 3, &mut Errors::default()));
         }
         groups
+    }
+
+    #[test]
+    fn sizes_are_those_of_what_would_be_written() {
+        let long = Value::str("x".repeat(300));
+        let values = [Value::Null, Value::I64(-64), Value::I64(i64::MIN), Value::U64(1 << 35), long];
+        let list = Value::List(values.clone().into());
+        for value in values.iter().chain([&list, &Value::F64(0.5), &Value::Bool(true)]) {
+            let mut writer = Writer::new();
+            writer.value(value);
+            assert!(writer.len().abs_diff(value_size(value)) <= 1, "{value:?}");
+        }
+        let mut groups = Groups::new(1, &[]);
+        groups.entry(&[Value::U64(7)]).n = 1;
+        assert_eq!(size(&groups), 3);
     }
 
     #[test]

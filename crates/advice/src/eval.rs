@@ -3,6 +3,7 @@
 //! Integer arithmetic is computed in 128 bits and checked against its result type: `u64 - u64` and
 //! mixed operands give `i64`, two `u64` under any other operator give `u64`.
 
+use crate::duration;
 use crate::expr::{Binary, Expr, Function, Unary};
 use crate::value::{Type, Value};
 use std::cmp::Ordering;
@@ -249,6 +250,7 @@ fn cast(x: Value, ty: Type, errors: &mut Errors) -> Value {
         (Type::F64, Value::Duration(ns)) => Some(Value::F64(*ns as f64)),
         (Type::F64, _) => x.as_f64().map(Value::F64),
         (Type::Bool, Value::Str(text)) => text.trim().parse().ok().map(Value::Bool),
+        (Type::Duration, Value::Str(text)) => duration::parse(text).map(Value::Duration),
         (Type::Duration, Value::I64(_) | Value::U64(_)) => {
             x.as_integer().and_then(narrow).map(Value::Duration)
         }

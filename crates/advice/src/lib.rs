@@ -29,11 +29,12 @@
 //! assert!(advice.to_string().contains("EMIT    query 7 GROUP (host) AGG (SUM(delta))"));
 //! ```
 //!
-//! Reading order: [`value`], [`exports`], [`expr`], [`eval`], [`aggregate`], [`sketch`], [`groups`], [`loss`],
-//! [`program`], [`text`], [`codec`].
+//! Reading order: [`value`], [`exports`], [`expr`], `duration`, [`eval`], [`aggregate`], [`sketch`],
+//! [`groups`], [`sampled`], [`loss`], [`program`], [`text`], [`codec`].
 
 pub mod aggregate;
 pub mod codec;
+mod duration;
 pub mod error;
 pub mod eval;
 pub mod exports;
@@ -41,6 +42,7 @@ pub mod expr;
 pub mod groups;
 pub mod loss;
 pub mod program;
+pub mod sampled;
 mod show;
 pub mod sketch;
 mod sum;
@@ -55,5 +57,6 @@ pub use expr::{Binary, Expr, Function, Pattern, Unary};
 pub use groups::{Group, Groups};
 pub use loss::Loss;
 pub use program::{Advice, BagKey, Finished, Fold, Form, Input, Instruction, Keep, Match, QueryId, Unpacked};
+pub use sampled::Sampled;
 pub use sum::Sum;
 pub use value::{Type, Value};

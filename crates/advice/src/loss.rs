@@ -15,6 +15,9 @@ pub struct Loss {
     pub outside_request: u64,
     /// Events that were not looked at, because the query was beyond its share of the processor.
     pub throttled: u64,
+    /// For how long the query did not run where it should, in nanoseconds, in all processes together: it
+    /// rested or was put away, and nobody knows what it missed.
+    pub away_ns: u64,
 }
 
 impl Loss {
@@ -31,5 +34,6 @@ impl Loss {
         self.uncertain = self.uncertain.saturating_add(other.uncertain);
         self.outside_request = self.outside_request.saturating_add(other.outside_request);
         self.throttled = self.throttled.saturating_add(other.throttled);
+        self.away_ns = self.away_ns.saturating_add(other.away_ns);
     }
 }

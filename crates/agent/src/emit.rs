@@ -6,13 +6,17 @@
 use crate::interpret::{Emission, table};
 use crate::lean::{Fields, Lean, Scratch};
 use crate::rows::Rows;
+use crate::sample::{Look, PARTS};
 use crate::thread;
-use pivot_advice::{Errors, Groups, Loss, QueryId, Value};
+use pivot_advice::{Errors, Form, Groups, Loss, QueryId, Sampled, Value};
 use std::collections::BTreeMap;
 
 /// The most groups of one query in this process between two reports. The rows of further groups go
 /// into [`Part::other`].
 pub const MAX_GROUPS: usize = 1_000;
+
+/// The most groups of a sample: each may be in every part of the requests.
+const MAX_SAMPLED: usize = MAX_GROUPS * PARTS as usize;
 
 /// The most bytes that the groups of one query take, about, in one thread between two reports.
 pub const MAX_BYTES: usize = 4 << 20;
@@ -22,6 +26,8 @@ pub const MAX_BYTES: usize = 4 << 20;
 pub struct Part {
     /// The groups; none if rows were only lost.
     pub groups: Option<Groups>,
+    /// The groups of requests of which each stands for several.
+    pub sampled: Sampled,
     /// One group without a key: the rows for whose groups there was no room.
     pub other: Option<Groups>,
     /// Rows emitted, dropped ones included.
@@ -42,6 +48,8 @@ pub struct Cost {
     pub busy_ns: u64,
     /// Tuples packed.
     pub packed: u64,
+    /// How many bytes they take, encoded.
+    pub packed_bytes: u64,
 }
 
 impl Cost {
@@ -50,6 +58,7 @@ impl Cost {
         self.events = self.events.saturating_add(other.events);
         self.busy_ns = self.busy_ns.saturating_add(other.busy_ns);
         self.packed = self.packed.saturating_add(other.packed);
+        self.packed_bytes = self.packed_bytes.saturating_add(other.packed_bytes);
     }
 }
 
@@ -60,12 +69,13 @@ impl Part {
     /// A part with nothing in it.
     pub fn empty() -> Part {
         let (loss, cost) = (Loss::default(), Cost::default());
-        Part { groups: None, other: None, emitted: 0, loss, cost, bytes: 0 }
+        Part { groups: None, sampled: Sampled::default(), other: None, emitted: 0, loss, cost, bytes: 0 }
     }
 
     /// Whether it tells of nothing but what it cost.
     pub fn is_empty(&self) -> bool {
-        self.groups.is_none() && self.other.is_none() && self.emitted == 0 && self.loss.is_zero()
+        let none = self.groups.is_none() && self.sampled.is_empty() && self.other.is_none();
+        none && self.emitted == 0 && self.loss.is_zero()
     }
 
     /// About how much memory it takes.
@@ -83,8 +93,13 @@ impl Part {
         self.emitted = self.emitted.saturating_add(other.emitted);
         self.loss.merge(&other.loss);
         self.cost.merge(&other.cost);
+        self.sampled.merge_counts(&other.sampled);
         if let Some(groups) = other.groups {
             self.merge_groups(groups);
+        }
+        if let Some(groups) = other.sampled.groups {
+            let beyond = absorb(&mut self.sampled.groups, &mut self.bytes, MAX_SAMPLED, groups);
+            self.beyond(beyond);
         }
         if let Some(rows) = other.other {
             self.merge_other(rows);
@@ -92,22 +107,15 @@ impl Part {
     }
 
     fn merge_groups(&mut self, theirs: Groups) {
-        let mine = self.groups.get_or_insert_with(|| theirs.empty_like());
-        if !mine.same_shape(&theirs) {
-            return self.drop_rows(&theirs);
-        }
-        let mut beyond = Groups::new(0, mine.aggregates());
-        for group in &theirs {
-            let known = mine.get(&group.key).is_some();
-            if known || Part::has_room(mine.len(), self.bytes) {
-                mine.entry(&group.key).merge(group.n, &group.states);
-                self.bytes += if known { 0 } else { size(&group.key, group.states.len()) };
-            } else {
-                beyond.entry(&[]).merge(group.n, &group.states);
-            }
-        }
-        if !beyond.is_empty() {
-            self.merge_other(beyond);
+        let beyond = absorb(&mut self.groups, &mut self.bytes, MAX_GROUPS, theirs);
+        self.beyond(beyond);
+    }
+
+    fn beyond(&mut self, beyond: Beyond) {
+        match beyond {
+            Beyond::Room(rows) if rows.is_empty() => {}
+            Beyond::Room(rows) => self.merge_other(rows),
+            Beyond::Shape(rows) => self.drop_rows(&rows),
         }
     }
 
@@ -121,22 +129,32 @@ impl Part {
         self.loss.dropped = self.loss.dropped.saturating_add(dropped);
     }
 
-    /// Adds the rows of one event.
-    pub fn add(&mut self, emission: &Emission<'_>) {
-        let groups = self.groups.get_or_insert_with(|| table(emission.keys, emission.folds));
-        if !fits(groups, emission) {
+    /// Adds the rows of one event. Of a sample each counts for several, unless the rows themselves are
+    /// the result.
+    pub fn add(&mut self, emission: &Emission<'_>, look: Look) {
+        let sampled = !look.is_all() && emission.form == Form::Groups;
+        let (weight, part) = if sampled { (u64::from(look.weight), Some(look.part)) } else { (1, None) };
+        let columns = emission.keys.len() + usize::from(sampled);
+        let (groups, most) = match sampled {
+            true => (&mut self.sampled.groups, MAX_SAMPLED),
+            false => (&mut self.groups, MAX_GROUPS),
+        };
+        let groups = groups.get_or_insert_with(|| table(columns, emission.folds));
+        let rows = emission.rows.iter().fold(0_u64, |sum, row| sum.saturating_add(row.n()));
+        self.emitted = self.emitted.saturating_add(rows);
+        if !fits(groups, columns, emission) {
             // Two advices of one query that do not agree: only a broken frontend sends them.
-            let rows = emission.rows.iter().fold(0_u64, |sum, row| sum.saturating_add(row.n()));
-            self.emitted = self.emitted.saturating_add(rows);
             self.loss.dropped = self.loss.dropped.saturating_add(rows);
             return;
         }
         let mut errors = Errors::default();
         for row in &emission.rows {
-            self.emitted = self.emitted.saturating_add(row.n());
-            let key = row.key(emission.keys);
-            if !Part::has_room(groups.len(), self.bytes) && groups.get(&key).is_none() {
-                let other = self.other.get_or_insert_with(|| table(&[], emission.folds));
+            let row = row.weighted(weight);
+            let mut key = row.key(emission.keys);
+            key.extend(part.map(|part| Value::U64(part.into())));
+            let room = groups.len() < most && self.bytes < MAX_BYTES;
+            if !room && groups.get(&key).is_none() {
+                let other = self.other.get_or_insert_with(|| table(0, emission.folds));
                 row.add_to(other.entry(&[]), emission.folds, &mut errors);
                 continue;
             }
@@ -146,14 +164,44 @@ impl Part {
                 self.bytes += size(&key, emission.folds.len());
             }
         }
+        if sampled {
+            self.sampled.count(rows, weight);
+        }
         self.loss.errors = self.loss.errors.saturating_add(errors.0);
     }
 }
 
+/// What found no place in groups.
+enum Beyond {
+    /// There was no room, so their keys are gone.
+    Room(Groups),
+    /// They are of another shape.
+    Shape(Groups),
+}
+
+/// Adds groups to others, of which there are at most so many.
+fn absorb(mine: &mut Option<Groups>, bytes: &mut usize, most: usize, theirs: Groups) -> Beyond {
+    let mine = mine.get_or_insert_with(|| theirs.empty_like());
+    if !mine.same_shape(&theirs) {
+        return Beyond::Shape(theirs);
+    }
+    let mut beyond = Groups::new(0, mine.aggregates());
+    for group in &theirs {
+        let known = mine.get(&group.key).is_some();
+        if known || (mine.len() < most && *bytes < MAX_BYTES) {
+            mine.entry(&group.key).merge(group.n, &group.states);
+            *bytes += if known { 0 } else { size(&group.key, group.states.len()) };
+        } else {
+            beyond.entry(&[]).merge(group.n, &group.states);
+        }
+    }
+    Beyond::Room(beyond)
+}
+
 /// Whether the rows of an event have the shape of the groups.
-fn fits(groups: &Groups, emission: &Emission<'_>) -> bool {
+fn fits(groups: &Groups, columns: usize, emission: &Emission<'_>) -> bool {
     let folds = emission.folds.iter().map(|fold| fold.aggregate);
-    groups.keys() == emission.keys.len() && groups.aggregates().iter().copied().eq(folds)
+    groups.keys() == columns && groups.aggregates().iter().copied().eq(folds)
 }
 
 /// About how much memory a group takes.

@@ -9,6 +9,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A type whose values a tracepoint can export.
+#[diagnostic::on_unimplemented(
+    message = "a tracepoint cannot export a value of type `{Self}`",
+    label = "queries know no such values",
+    note = "export its text instead, with `name = %expr` (its `Display`) or `name = ?expr` (its `Debug`)",
+    note = "or a field or method of it, or implement `pivot::Export` for it"
+)]
 pub trait Export {
     /// The type queries see.
     const TYPE: Type;

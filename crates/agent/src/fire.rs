@@ -8,12 +8,12 @@ use crate::identity::{see_host, see_pid, see_process, see_thread};
 use crate::interpret::{Effect, run};
 use crate::lean::Lean;
 use crate::link::{DefaultField, Source};
-use crate::sample::{self, Stopwatch};
+use crate::sample::{self, Look, Stopwatch};
 use crate::thread::Inside;
 use crate::tracepoint::Tracepoint;
 use crate::view::{See, View};
 use crate::weave::{Knot, Woven};
-use pivot_advice::{BagKey, Groups, Keep, Loss, Value};
+use pivot_advice::{BagKey, Groups, Keep, Loss, Value, codec};
 use pivot_baggage::Baggage;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,11 +43,11 @@ impl Event<'_> {
     fn run(&mut self, woven: &Woven) {
         for knot in &woven.advice {
             let begun = self.begin(knot);
-            if let (Some(()), Some(lean)) = (begun, &knot.lean) {
+            if let (Some(Look::ALL), Some(lean)) = (begun, &knot.lean) {
                 self.run_lean(knot, lean);
                 continue;
             }
-            if let Some(observed) = begun.and_then(|()| self.observe(knot)) {
+            if let Some(observed) = begun.and_then(|look| self.observe(knot, look)) {
                 self.step(knot, observed, None, &mut Vec::new());
             }
             self.account(knot);
@@ -69,7 +69,7 @@ impl Event<'_> {
     fn run_in_request(&mut self, woven: &Woven) {
         let mut observed = Vec::with_capacity(woven.advice.len());
         for knot in &woven.advice {
-            observed.push(self.begin(knot).and_then(|()| self.observe(knot)));
+            observed.push(self.begin(knot).and_then(|look| self.observe(knot, look)));
             self.account(knot);
         }
         pivot_baggage::with_current(|mut baggage| {
@@ -89,14 +89,15 @@ impl Event<'_> {
         });
     }
 
-    /// Whether an advice looks at this event.
+    /// Whether an advice looks at this event, and for how many it stands.
     #[inline]
-    fn begin(&mut self, knot: &Knot) -> Option<()> {
+    fn begin(&mut self, knot: &Knot) -> Option<Look> {
         if !knot.standing.is_on() {
             return None;
         }
-        if sample::looks_at(knot.standing.keep(), knot.needs_baggage) {
-            return Some(());
+        let look = sample::look(knot.standing.weight(), knot.needs_baggage);
+        if look.is_some() {
+            return look;
         }
         let loss = &mut self.table.part(knot.linked.advice.query).loss;
         loss.throttled = loss.throttled.saturating_add(1);
@@ -104,26 +105,26 @@ impl Event<'_> {
     }
 
     /// The observed values; none if an expression panicked.
-    fn observe(&mut self, knot: &Knot) -> Option<Vec<Value>> {
+    fn observe(&mut self, knot: &Knot, look: Look) -> Option<(Look, Vec<Value>)> {
         let values = || knot.linked.sources.iter().map(|source| self.value(*source)).collect();
         let observed = catch_unwind(AssertUnwindSafe(values));
-        observed.map_err(|panic| self.panicked(knot, &*panic)).ok()
+        observed.map_err(|panic| self.panicked(knot, &*panic)).ok().map(|observed| (look, observed))
     }
 
     fn step(
         &mut self,
         knot: &Knot,
-        observed: Vec<Value>,
+        (look, observed): (Look, Vec<Value>),
         baggage: Option<&Baggage>,
         packed: &mut Vec<Packed>,
     ) {
         let (table, tracepoint) = (&mut *self.table, self.tracepoint);
         let step = move || {
             let mut loss = Loss::default();
-            let effect = run(&knot.linked, observed, baggage, &mut loss);
+            let effect = run(&knot.linked, observed, baggage, knot.standing.since(), &mut loss);
             let part = table.part(knot.linked.advice.query);
             match effect {
-                Some(Effect::Emit(emission)) => part.add(&emission),
+                Some(Effect::Emit(emission)) => part.add(&emission, look),
                 Some(Effect::Pack(..)) if baggage.is_none() => {
                     loss.outside_request += 1;
                     tell_of_leak(tracepoint);
@@ -131,6 +132,8 @@ impl Event<'_> {
                 Some(Effect::Pack(bag, keep, groups)) => {
                     let rows: usize = groups.iter().map(Groups::len).sum();
                     part.cost.packed = part.cost.packed.saturating_add(rows as u64);
+                    let bytes = groups.iter().map(codec::size).sum::<usize>();
+                    part.cost.packed_bytes = part.cost.packed_bytes.saturating_add(bytes as u64);
                     packed.push((bag, keep, groups));
                 }
                 None => {}
@@ -174,6 +177,7 @@ impl Event<'_> {
         match source {
             Source::Exported(index) => (self.field)(index, see),
             Source::Default(field) => show_default(field, self.tracepoint.name(), see),
+            Source::Lacking => {}
         }
         value
     }

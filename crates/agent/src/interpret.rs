@@ -51,15 +51,19 @@ pub struct Row {
 }
 
 /// Runs an advice over the observed values of an event. No effect: the event contributes nothing.
+///
+/// A request whose generation is smaller than `since`, the one that brought the query, may have gone
+/// through events before the query was woven there: that it lacks something is uncertain.
 pub fn run<'a>(
     linked: &'a Linked,
     observed: Vec<Value>,
     baggage: Option<&Baggage>,
+    since: u64,
     loss: &mut Loss,
 ) -> Option<Effect<'a>> {
     let mut errors = Errors::default();
     let row = Row { columns: Vec::new(), n: 1, states: Vec::new(), slot: 0 };
-    let run = Run { baggage, loss, errors: &mut errors, rows: vec![row], slots: None };
+    let run = Run { baggage, since, loss, errors: &mut errors, rows: vec![row], slots: None };
     let effect = run.steps(&linked.advice.instructions, observed);
     loss.errors = loss.errors.saturating_add(errors.0);
     effect
@@ -67,6 +71,7 @@ pub fn run<'a>(
 
 struct Run<'r> {
     baggage: Option<&'r Baggage>,
+    since: u64,
     loss: &'r mut Loss,
     errors: &'r mut Errors,
     rows: Vec<Row>,
@@ -129,7 +134,7 @@ impl Run<'_> {
             self.choose(keep);
         }
         let count = if keep == Keep::All { 1 } else { self.slots.unwrap_or(0) };
-        let mut slots = vec![table(keys, folds); count];
+        let mut slots = vec![table(keys.len(), folds); count];
         for row in &self.rows {
             let slot = if keep == Keep::All { 0 } else { row.slot };
             if let Some(slot) = slots.get_mut(slot) {
@@ -197,6 +202,7 @@ impl Run<'_> {
         // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
         let incomplete = self.baggage.is_some_and(|baggage| baggage.lacks(bag));
         self.loss.truncated += u64::from(incomplete);
+        let uncertain = incomplete || self.baggage.is_some_and(|baggage| baggage.generation() < self.since);
         let width = unpacked.width(joining.columns);
         let fits = |groups: &Groups| groups.keys() == width && groups.aggregates() == joining.aggregates;
         let groups = match groups {
@@ -215,7 +221,7 @@ impl Run<'_> {
         };
         // Groups that are finished bring no states.
         let aggregates = if finished.is_some() { &[] } else { joining.aggregates };
-        self.join(&groups, finished.as_deref(), &Joining { aggregates, ..*joining }, incomplete);
+        self.join(&groups, finished.as_deref(), &Joining { aggregates, ..*joining }, uncertain);
     }
 
     fn join(
@@ -223,7 +229,7 @@ impl Run<'_> {
         groups: &Groups,
         finished: Option<&[Vec<Value>]>,
         joining: &Joining<'_>,
-        incomplete: bool,
+        uncertain: bool,
     ) {
         let rows = std::mem::take(&mut self.rows);
         for row in rows {
@@ -247,7 +253,7 @@ impl Run<'_> {
                 }
             }
             if !matched && joining.matching != Match::Inner {
-                if incomplete {
+                if uncertain {
                     self.loss.uncertain = self.loss.uncertain.saturating_add(row.n);
                 }
                 self.rows.push(row.unmatched(joining));
@@ -281,7 +287,7 @@ fn regrouped(
     finished: &[Finished],
     errors: &mut Errors,
 ) -> Vec<Vec<Value>> {
-    let mut groups = table(keys, folds);
+    let mut groups = table(keys.len(), folds);
     for group in bag {
         let row = Row { columns: group.key.to_vec(), n: group.n, states: group.states.to_vec(), slot: 0 };
         row.add_to(groups.entry(&row.key(keys)), folds, errors);
@@ -297,15 +303,26 @@ fn regrouped(
 }
 
 /// An empty table for the rows of a Pack or Emit.
-pub(crate) fn table(keys: &[u16], folds: &[Fold]) -> Groups {
+pub(crate) fn table(keys: usize, folds: &[Fold]) -> Groups {
     let aggregates: Vec<Aggregate> = folds.iter().map(|fold| fold.aggregate).collect();
-    Groups::new(keys.len(), &aggregates)
+    Groups::new(keys, &aggregates)
 }
 
 impl Row {
     /// How often the row counts.
     pub(crate) fn n(&self) -> u64 {
         self.n
+    }
+
+    /// The row as so many of it.
+    pub(crate) fn weighted(&self, weight: u64) -> Cow<'_, Row> {
+        if weight == 1 {
+            return Cow::Borrowed(self);
+        }
+        let mut row = self.clone();
+        row.n = row.n.saturating_mul(weight);
+        row.states.iter_mut().for_each(|state| state.scale(weight));
+        Cow::Owned(row)
     }
 
     pub(crate) fn key(&self, keys: &[u16]) -> Vec<Value> {

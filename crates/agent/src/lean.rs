@@ -84,6 +84,9 @@ impl Lean {
     pub(crate) fn of(linked: &Linked) -> Option<Lean> {
         let (last, steps) = linked.advice.instructions.split_last()?;
         let Instruction::Emit { keys, folds, .. } = last else { return None };
+        if linked.sources.contains(&Source::Lacking) {
+            return None;
+        }
         let mut read = Vec::new();
         for expr in steps.iter().filter_map(expression).chain(folds.iter().filter_map(input)) {
             expr.columns(&mut |column| read.push(column));
@@ -154,6 +157,7 @@ impl Lean {
                 show_default(*field, tracepoint, &mut |view| scratch.set(*column, view, *used));
                 true
             }
+            Step::Observe(_, Source::Lacking, _) => true,
             Step::Let(column, expr) => {
                 let value = expr.eval(&scratch.columns, errors);
                 scratch.set(*column, View::Value(value), Use::Value);
@@ -183,7 +187,7 @@ impl Lean {
         let (n, states) = match rows.group(&scratch.key, room) {
             Some(group) => (group.n, group.states),
             None => {
-                let other = part.other.get_or_insert_with(|| table(&[], &self.folds)).entry(&[]);
+                let other = part.other.get_or_insert_with(|| table(0, &self.folds)).entry(&[]);
                 (&mut other.n, &mut other.states[..])
             }
         };
@@ -318,8 +322,8 @@ mod tests {
             };
             lean.run("T", &fields, &mut scratch, &mut rows, &mut short);
             let mut loss = Loss::default();
-            if let Some(Effect::Emit(emission)) = run(&linked, event.clone(), None, &mut loss) {
-                long.add(&emission);
+            if let Some(Effect::Emit(emission)) = run(&linked, event.clone(), None, 0, &mut loss) {
+                long.add(&emission, crate::sample::Look::ALL);
             }
             long.loss.merge(&loss);
         }

@@ -22,13 +22,14 @@
 //!
 //! Reading order: [`tracepoint`](mod@tracepoint), `macros`, [`mod@function`], [`export`], [`text`],
 //! [`mod@identity`], [`verify`](mod@verify), [`link`], [`weave`](mod@weave), [`standing`], [`barrier`],
-//! `thread`, [`view`], [`fire`], [`sample`], [`interpret`], `lean`, `rows`, [`emit`], [`report`].
+//! `thread`, [`fork`], [`view`], [`fire`], [`sample`], [`interpret`], `lean`, `rows`, [`emit`], [`report`].
 
 pub mod barrier;
 pub mod emit;
 pub mod error;
 pub mod export;
 pub mod fire;
+pub mod fork;
 pub mod function;
 pub mod identity;
 pub mod interpret;
@@ -49,6 +50,7 @@ pub mod weave;
 pub use emit::{Cost, Part, Parts, drain};
 pub use error::AgentError;
 pub use export::{Bytes, Export, set_hash_key};
+pub use fork::{is_forked, watch_forks};
 pub use identity::{Identity, identity, set_identity};
 pub use report::{Report, Reporter};
 pub use standing::{CpuBudget, State, Status, set_cpu_budget};
@@ -57,7 +59,10 @@ pub use tracepoint::{
     FLAGS_V0, Place, TRACEPOINTS_V0, Tracepoint, adopt, catalogue, catalogue_since, registered, tracepoints,
 };
 pub use verify::verify;
-pub use weave::{Problem, disable, enable, govern, is_disabled, on_change, statuses, weave};
+pub use weave::{
+    Problem, away, disable, enable, govern, is_disabled, look_at_one_in, on_change, statuses, weave,
+    weave_since,
+};
 
 #[doc(hidden)]
 pub use linkme;

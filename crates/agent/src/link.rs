@@ -19,6 +19,8 @@ pub enum Source {
     Exported(usize),
     /// A default field.
     Default(DefaultField),
+    /// Nowhere: other call sites of the same name may export it, and here it is null.
+    Lacking,
 }
 
 /// The fields that every tracepoint exports.
@@ -41,15 +43,28 @@ pub enum DefaultField {
 }
 
 impl Linked {
-    /// Links an advice to a tracepoint that exports these fields. An exported field hides the default
+    /// Links an advice to a call site that exports these fields. An exported field hides the default
     /// field of the same name, which stays to be had with a `$` before it.
     pub fn link(advice: &Advice, fields: &[&str]) -> Result<Linked, AgentError> {
+        let missing = |field: &str| missing(advice, field, fields);
+        Linked::link_or(advice, fields, |field| Err(missing(field)))
+    }
+
+    /// The same for one of several call sites of a name: what others may export is null here.
+    pub fn link_one_of_several(advice: &Advice, fields: &[&str]) -> Result<Linked, AgentError> {
+        Linked::link_or(advice, fields, |_| Ok(Source::Lacking))
+    }
+
+    fn link_or(
+        advice: &Advice,
+        fields: &[&str],
+        otherwise: impl Fn(&str) -> Result<Source, AgentError>,
+    ) -> Result<Linked, AgentError> {
         let observed = advice.instructions.iter().filter_map(|step| match step {
             Instruction::Observe { field } => Some(field),
             _ => None,
         });
-        let sources =
-            observed.map(|field| source(field, fields).ok_or_else(|| missing(advice, field, fields)));
+        let sources = observed.map(|field| source(field, fields).map_or_else(|| otherwise(field), Ok));
         Ok(Linked { sources: sources.collect::<Result<_, _>>()?, advice: advice.clone() })
     }
 }

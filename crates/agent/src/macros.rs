@@ -19,6 +19,9 @@
 /// see a hash: equal for equal values in this process, and nothing else.
 #[macro_export]
 macro_rules! tracepoint {
+    () => {
+        ::core::compile_error!("expected a name, as in `tracepoint!(\"Component.event\", field: type = expr)`")
+    };
     ($name:expr $(, $($fields:tt)*)?) => {
         $crate::__tracepoint!([$name] [] [] $($($fields)*)?)
     };
@@ -32,6 +35,12 @@ macro_rules! tracepoint {
 macro_rules! __tracepoint {
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] sensitive($field:ident) $($rest:tt)+) => {
         $crate::__field!([$name] [$($copy)*] [$($done)*] [$field, Hidden] $($rest)+)
+    };
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] sensitive($($fields:tt)*) $($rest:tt)*) => {
+        ::core::compile_error!(::core::concat!(
+            "expected the name of one field and its value, as in `sensitive(name) = expr`, found `sensitive(",
+            ::core::stringify!($($fields)*), ")`"
+        ))
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] $field:ident $($rest:tt)+) => {
         $crate::__field!([$name] [$($copy)*] [$($done)*] [$field, Shown] $($rest)+)
@@ -117,7 +126,8 @@ macro_rules! __field {
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
-            "expected `= expr`, the value of field `", ::core::stringify!($field), "`"
+            "expected `= expr`, the value of field `", ::core::stringify!($field),
+            "`, and a comma before the next field"
         ))
     };
 }

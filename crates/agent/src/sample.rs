@@ -1,10 +1,10 @@
 //! Which events are looked at, and which are timed.
 //!
-//! A throttled query looks at the requests whose hash lies below a threshold, so that every process
-//! looks at the same ones and joins stay whole. Timing reads the clock at one event in many, and more
+//! A throttled query looks at one request in a whole number, which is its weight: those whose hash lies
+//! below a threshold, so that every process looks at the same ones and joins stay whole. What it finds in
+//! them counts so many times. Timing reads the clock at one event in many, and more
 //! often where events take long: a sampled event stands for all since the one before it.
 
-use pivot_baggage::Baggage;
 use std::cell::Cell;
 use std::time::Instant;
 
@@ -91,8 +91,10 @@ fn stand_for(ns: u64, weight: u32, usual_ns: u64) -> u64 {
 impl Drop for Running {
     fn drop(&mut self) {
         let usual_ns = USUAL_NS.get();
-        USUAL_NS.set(if usual_ns == 0 { self.total_ns.max(1) } else { drift(usual_ns, self.total_ns) });
-        let most = gap(self.total_ns);
+        let usual_ns = if usual_ns == 0 { self.total_ns.max(1) } else { drift(usual_ns, self.total_ns) };
+        USUAL_NS.set(usual_ns);
+        // A short event among long ones does not say that the next is short.
+        let most = gap(self.total_ns.max(usual_ns));
         // Not every n-th: a program has a rhythm of its own.
         let weight = most / 2 + 1 + (random() % u64::from(most.max(1))) as u32;
         WEIGHT.set(weight);
@@ -110,43 +112,96 @@ fn gap(ns: u64) -> u32 {
     if ns >= LONG_NS { 0 } else { fitting.clamp(1, MOST) }
 }
 
-/// Whether a query that looks at this fraction of requests, of `u32::MAX`, looks at this event.
-#[inline(always)]
-pub(crate) fn looks_at(keep: u32, needs_baggage: bool) -> bool {
-    (keep == u32::MAX && !needs_baggage) || decide(keep, needs_baggage)
+/// The least fraction of requests that a rate in baggage may say: one in so many.
+const MOST_WEIGHT: f64 = 65_536.0;
+
+/// Into how many parts the requests of a sample fall.
+pub const PARTS: u8 = 16;
+
+/// That an event is looked at, and what it then stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// For how many requests its request stands, itself included: one in so many is looked at.
+    pub weight: u32,
+    /// Which part of all requests it belongs to, below [`PARTS`]. How much the parts differ tells how far
+    /// a sum over a sample may be off.
+    pub part: u8,
 }
 
-fn decide(keep: u32, needs_baggage: bool) -> bool {
-    if keep == u32::MAX && !pivot_baggage::carrying() {
-        return true;
+impl Look {
+    /// Every request is looked at.
+    pub const ALL: Look = Look { weight: 1, part: 0 };
+
+    /// Whether it stands for itself alone.
+    #[inline(always)]
+    pub fn is_all(self) -> bool {
+        self.weight == 1
     }
-    pivot_baggage::with_current(|baggage| match baggage {
-        Some(baggage) if keep == u32::MAX => kept(baggage),
-        Some(baggage) => {
-            if needs_baggage {
-                // Those who unpack what this query packs have to choose the same requests.
-                baggage.keep_at_most(f64::from(keep) / f64::from(u32::MAX));
+
+    fn of(weight: u32, hash: u32, part: u8) -> Option<Look> {
+        (hash <= u32::MAX / weight.max(1)).then_some(Look { weight, part })
+    }
+}
+
+/// How a query that looks at one request in `weight` looks at this event, if it does.
+#[inline(always)]
+pub(crate) fn look(weight: u32, needs_baggage: bool) -> Option<Look> {
+    if weight == 1 && !needs_baggage { Some(Look::ALL) } else { decide(weight, needs_baggage) }
+}
+
+/// The smallest rate on the request's way decides: a row is there if every event was looked at that it
+/// is made of, so it stands for as many requests as that rate says.
+fn decide(own: u32, needs_baggage: bool) -> Option<Look> {
+    if own == 1 && !pivot_baggage::carrying() {
+        return Some(Look::ALL);
+    }
+    pivot_baggage::with_current(|baggage| {
+        let Some(baggage) = baggage else { return alone(own) };
+        let mut weight = own;
+        if needs_baggage {
+            // Those who unpack what this query packs have to choose the same requests.
+            if own > 1 {
+                baggage.keep_at_most(1.0 / f64::from(own));
             }
-            let request = baggage.request_or_begin();
-            request_hash(request) <= keep && kept(baggage)
+            weight = own.max(weight_of(baggage.keep())?);
         }
-        None => keep == u32::MAX || (random() >> 32) as u32 <= keep,
+        if weight == 1 {
+            return Some(Look::ALL);
+        }
+        let request = baggage.request_or_begin();
+        Look::of(weight, request_hash(request), part_of(request))
     })
 }
 
-/// Whether sampling anywhere on the request's way has kept it.
-fn kept(baggage: &Baggage) -> bool {
-    let keep = baggage.keep();
-    keep >= 1.0
-        || baggage
-            .request()
-            .is_none_or(|request| f64::from(request_hash(request)) <= keep * f64::from(u32::MAX))
+/// Outside a request every event decides for itself.
+fn alone(weight: u32) -> Option<Look> {
+    if weight == 1 {
+        return Some(Look::ALL);
+    }
+    let random = random();
+    Look::of(weight, (random >> 32) as u32, random as u8 % PARTS)
+}
+
+/// The number of requests of which this fraction is one, rounded up; none if nearly none is kept.
+fn weight_of(keep: f64) -> Option<u32> {
+    // Of a third of all requests each stands for three, whatever the last digit of a third is.
+    let weight = (1.0 / keep - 1e-6).ceil().max(1.0);
+    (weight <= MOST_WEIGHT).then_some(weight as u32)
+}
+
+/// Both halves of a request's id.
+fn folded(request: u128) -> u64 {
+    (request as u64) ^ ((request >> 64) as u64)
 }
 
 /// The number by which a request is chosen, spread evenly over all numbers.
 pub fn request_hash(request: u128) -> u32 {
-    let folded = (request as u64) ^ ((request >> 64) as u64);
-    (folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
+    (folded(request).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
+}
+
+/// The part of all requests that a request belongs to, whether it was chosen or not.
+fn part_of(request: u128) -> u8 {
+    (folded(request).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 60) as u8 % PARTS
 }
 
 #[cfg(test)]
@@ -176,5 +231,24 @@ mod tests {
         let fewer = |request: u128| request_hash(request) <= u32::MAX / 100;
         let more = |request: u128| request_hash(request) <= u32::MAX / 10;
         assert!((0..100_000).filter(|i| fewer(*i)).all(more));
+    }
+
+    #[test]
+    fn parts_are_even_among_those_that_are_chosen() {
+        let mut parts = [0_u32; PARTS as usize];
+        let mut id = 1_u128;
+        for _ in 0..200_000 {
+            id = id.wrapping_mul(0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645).wrapping_add(1);
+            if request_hash(id) <= u32::MAX / 20 {
+                parts[usize::from(part_of(id))] += 1;
+            }
+        }
+        assert!(parts.iter().all(|n| (500..750).contains(n)), "{parts:?}");
+    }
+
+    #[test]
+    fn a_rate_in_baggage_becomes_the_weight_that_it_was_made_of() {
+        assert!((1..=256).all(|weight| weight_of(1.0 / f64::from(weight)) == Some(weight)));
+        assert_eq!((weight_of(0.7), weight_of(0.0), weight_of(1e-9)), (Some(2), None, None));
     }
 }

@@ -8,11 +8,11 @@ use crate::emit::Cost;
 use crate::weave::Problem;
 use pivot_advice::{Advice, QueryId};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// The least fraction of requests that a throttled query looks at before it rests.
-const LEAST_KEPT: f64 = 1.0 / 256.0;
+/// A throttled query looks at one request in so many at least, before it rests.
+const MOST_WEIGHT: u32 = 256;
 
 /// How long a query rests that is beyond its budget whatever it looks at.
 const REST_NS: u64 = 10_000_000_000;
@@ -20,8 +20,8 @@ const REST_NS: u64 = 10_000_000_000;
 /// A budget must be exceeded so many times in a row: one long event is an accident.
 const STRIKES: u32 = 2;
 
-/// How much of the budget may be used before a throttled query looks at more again.
-const ROOM: f64 = 0.6;
+/// How much of the budget a throttled query may use when it looks at more again.
+const ROOM: f64 = 0.75;
 
 /// Fractions of one core that queries may use.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,14 +84,21 @@ pub enum State {
 #[derive(Debug)]
 pub(crate) struct Standing {
     off: AtomicBool,
-    /// The fraction of requests that are looked at, of `u32::MAX`.
-    keep: AtomicU32,
+    /// Of how many requests one is looked at.
+    weight: AtomicU32,
+    /// The generation that brought its advice as it is.
+    since: AtomicU64,
     panic: OnceLock<String>,
 }
 
 impl Standing {
     fn new() -> Standing {
-        Standing { off: AtomicBool::new(false), keep: AtomicU32::new(u32::MAX), panic: OnceLock::new() }
+        Standing {
+            off: AtomicBool::new(false),
+            weight: AtomicU32::new(1),
+            since: AtomicU64::new(0),
+            panic: OnceLock::new(),
+        }
     }
 
     /// Whether it may run.
@@ -100,10 +107,16 @@ impl Standing {
         !self.off.load(Ordering::Relaxed)
     }
 
-    /// The fraction of requests to look at, of `u32::MAX`.
+    /// Of how many requests one is to be looked at.
     #[inline(always)]
-    pub(crate) fn keep(&self) -> u32 {
-        self.keep.load(Ordering::Relaxed)
+    pub(crate) fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// The generation that brought its advice as it is.
+    #[inline(always)]
+    pub(crate) fn since(&self) -> u64 {
+        self.since.load(Ordering::Relaxed)
     }
 
     /// Puts the query away: it has panicked.
@@ -117,7 +130,7 @@ impl Standing {
 #[derive(Debug)]
 struct Entry {
     standing: Arc<Standing>,
-    keep: f64,
+    weight: u32,
     strikes: u32,
     rest_ns: u64,
     is_put_away: bool,
@@ -130,7 +143,7 @@ impl Entry {
     fn new() -> Entry {
         Entry {
             standing: Arc::new(Standing::new()),
-            keep: 1.0,
+            weight: 1,
             strikes: 0,
             rest_ns: 0,
             is_put_away: false,
@@ -140,10 +153,14 @@ impl Entry {
         }
     }
 
-    fn look_at(&mut self, keep: f64) {
-        self.keep = keep.clamp(0.0, 1.0);
-        let of_all = if self.keep >= 1.0 { u32::MAX } else { (self.keep * f64::from(u32::MAX)) as u32 };
-        self.standing.keep.store(of_all, Ordering::Relaxed);
+    fn look_at_one_in(&mut self, requests: u32) {
+        self.weight = requests.clamp(1, MOST_WEIGHT);
+        self.standing.weight.store(self.weight, Ordering::Relaxed);
+    }
+
+    /// Whether it is away, although its tracepoints are here.
+    fn is_away(&self, disabled: bool) -> bool {
+        !self.pending && (disabled || self.rest_ns > 0 || !self.standing.is_on())
     }
 
     /// A rest ends on trial: with the least there is.
@@ -160,31 +177,31 @@ impl Entry {
             if self.strikes < STRIKES {
                 return false;
             }
-            if self.keep <= LEAST_KEPT {
+            if self.weight >= MOST_WEIGHT {
                 self.rest_ns = REST_NS;
                 return true;
             }
-            let fitting = self.keep * limit / self.used * 0.9;
-            self.look_at(fitting.max(LEAST_KEPT));
+            let fitting = f64::from(self.weight) * self.used / limit / 0.9;
+            self.look_at_one_in(fitting.ceil() as u32);
             return false;
         }
         self.strikes = 0;
-        if self.keep < 1.0 && self.used < ROOM * limit {
-            self.look_at(self.keep * 1.25);
+        let more = (self.weight * 4 / 5).max(1);
+        if self.used * f64::from(self.weight) < ROOM * limit * f64::from(more) {
+            self.look_at_one_in(more);
         }
         false
     }
 
     fn status(&self, query: QueryId, disabled: bool) -> Status {
-        let percent = |fraction: f64| (fraction * 10_000.0).round() / 100.0;
         let (state, detail) = if disabled {
             (State::Disabled, String::new())
         } else if let Some(message) = self.standing.panic.get() {
             (State::Quarantined, format!("it panicked: {message}"))
         } else if self.rest_ns > 0 {
             (State::Throttled, "beyond its budget whatever it looks at: it rests".into())
-        } else if self.keep < 1.0 {
-            (State::Throttled, format!("looks at {} % of requests", percent(self.keep)))
+        } else if self.weight > 1 {
+            (State::Throttled, format!("looks at one request in {}", self.weight))
         } else if let Some(problem) = self.problems.first() {
             (State::Problem, problem.clone())
         } else if self.pending {
@@ -192,7 +209,8 @@ impl Entry {
         } else {
             (State::Active, String::new())
         };
-        let keep = if self.rest_ns > 0 || state == State::Quarantined { 0.0 } else { self.keep };
+        let gone = self.rest_ns > 0 || matches!(state, State::Quarantined | State::Disabled);
+        let keep = if gone { 0.0 } else { 1.0 / f64::from(self.weight) };
         Status { query, state, keep, detail }
     }
 }
@@ -207,10 +225,12 @@ impl Standings {
     }
 
     /// Forgets queries that are not wanted any more, and takes new ones in.
-    pub(crate) fn keep_only(&mut self, desired: &[Advice]) {
+    pub(crate) fn keep_only(&mut self, desired: &[Advice], since: &BTreeMap<QueryId, u64>) {
         self.0.retain(|query, _| desired.iter().any(|advice| advice.query == *query));
         for advice in desired {
-            self.0.entry(advice.query).or_insert_with(Entry::new);
+            let entry = self.0.entry(advice.query).or_insert_with(Entry::new);
+            let since = since.get(&advice.query).copied().unwrap_or_default();
+            entry.standing.since.store(since, Ordering::Relaxed);
         }
     }
 
@@ -236,6 +256,18 @@ impl Standings {
 
     pub(crate) fn statuses(&self, disabled: bool) -> Vec<Status> {
         self.0.iter().map(|(query, entry)| entry.status(*query, disabled)).collect()
+    }
+
+    /// The queries that do not run, although their tracepoints are here: nobody sees what they miss.
+    pub(crate) fn away(&self, disabled: bool) -> Vec<QueryId> {
+        self.0.iter().filter(|(_, entry)| entry.is_away(disabled)).map(|(query, _)| *query).collect()
+    }
+
+    /// Has a query look at one request in so many, until its budget says otherwise.
+    pub(crate) fn look_at_one_in(&mut self, query: QueryId, requests: u32) {
+        if let Some(entry) = self.0.get_mut(&query) {
+            entry.look_at_one_in(requests);
+        }
     }
 
     /// Tells the budgets what queries cost. True if another set of them may run from now on.
@@ -279,7 +311,7 @@ mod tests {
         let mut standings = Standings::new();
         let advice =
             |number| Advice { query: query(number), stage: 0, tracepoint: "T".into(), instructions: vec![] };
-        standings.keep_only(&(1..=queries).map(advice).collect::<Vec<_>>());
+        standings.keep_only(&(1..=queries).map(advice).collect::<Vec<_>>(), &BTreeMap::new());
         standings
     }
 
@@ -288,7 +320,7 @@ mod tests {
         let mut last = false;
         for _ in 0..seconds {
             let cost = |entry: &Entry| {
-                let keep = if entry.rest_ns > 0 { 0.0 } else { entry.keep };
+                let keep = if entry.rest_ns > 0 { 0.0 } else { 1.0 / f64::from(entry.weight) };
                 Cost { busy_ns: (full * keep * SECOND as f64) as u64, ..Cost::default() }
             };
             let costs = standings.0.iter().map(|(query, entry)| (*query, cost(entry))).collect();
@@ -306,7 +338,7 @@ mod tests {
         let mut standings = standings(1);
         pass(&mut standings, 100, 0.004);
         assert_eq!(first(&standings).state, State::Active);
-        assert_eq!(standings.running(query(1)).map(|standing| standing.keep()), Some(u32::MAX));
+        assert_eq!(standings.running(query(1)).map(|standing| standing.weight()), Some(1));
     }
 
     #[test]
@@ -349,7 +381,7 @@ mod tests {
     fn many_queries_share_what_all_may_use() {
         let mut standings = standings(10);
         pass(&mut standings, 120, 0.004);
-        let used: f64 = standings.0.values().map(|entry| 0.004 * entry.keep).sum();
+        let used: f64 = standings.0.values().map(|entry| 0.004 / f64::from(entry.weight)).sum();
         assert!(used <= CpuBudget::default().all * 1.3, "{used}");
         assert!(used >= CpuBudget::default().all * 0.4, "{used}");
     }
@@ -363,7 +395,7 @@ mod tests {
         assert!(!pass(&mut standings, 1, 0.0));
         assert_eq!(first(&standings).state, State::Quarantined);
         assert!(standings.running(query(1)).is_none());
-        standings.keep_only(&[]);
+        standings.keep_only(&[], &BTreeMap::new());
         assert!(standings.statuses(false).is_empty());
     }
 }

@@ -138,6 +138,10 @@ fn skipped_at<T>(count: &AtomicUsize) -> Option<T> {
 /// Gives this thread a place.
 #[cold]
 fn settle() -> Option<&'static Place> {
+    if crate::fork::is_forked() {
+        HERE.set(Here::Exempt);
+        return None;
+    }
     if LEAVES.try_with(|_| ()).is_err() {
         HERE.set(Here::Gone);
         return skipped_at(&SKIPPED);
@@ -167,10 +171,15 @@ pub fn exempt_this_thread() {
     }
 }
 
+/// Takes this thread out, whatever it was. Neither locks nor allocates.
+pub(crate) fn leave_for_good() {
+    HERE.set(Here::Exempt);
+}
+
 /// Whether an event that hits a tracepoint on this thread now would run its advice.
 pub fn takes_events() -> bool {
     match HERE.get() {
-        Here::New => true,
+        Here::New => !crate::fork::is_forked(),
         Here::At(place) => place.turn.load(Ordering::Relaxed).is_multiple_of(2),
         Here::Gone | Here::Exempt => false,
     }

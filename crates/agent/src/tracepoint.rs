@@ -34,6 +34,8 @@ pub struct Tracepoint {
     name: &'static str,
     fields: &'static [ExportedField],
     place: Place,
+    /// Whether call sites of the same name with other fields may become known.
+    one_of_several: bool,
     flag: &'static AtomicU8,
     published: Published,
     /// A bit for each exported field that woven advice observes; the last bit stands for all from there.
@@ -52,25 +54,40 @@ pub struct Place {
 }
 
 impl Tracepoint {
-    /// A call site; made by the macros.
+    /// A call site; made by the macros, and checked as the program is compiled.
     pub const fn new(
         name: &'static str,
         fields: &'static [ExportedField],
         place: Place,
         flag: &'static AtomicU8,
     ) -> Tracepoint {
-        Tracepoint { name, fields, place, flag, published: Published::nothing(), observed: AtomicU64::new(0) }
+        assert!(!name.is_empty(), "a tracepoint has a name");
+        assert!(are_different(fields), "a tracepoint exports each field once: two have the same name");
+        Tracepoint::of(name, fields, place, flag)
+    }
+
+    const fn of(
+        name: &'static str,
+        fields: &'static [ExportedField],
+        place: Place,
+        flag: &'static AtomicU8,
+    ) -> Tracepoint {
+        let (published, observed) = (Published::nothing(), AtomicU64::new(0));
+        Tracepoint { name, fields, place, one_of_several: false, flag, published, observed }
     }
 
     /// Adds a tracepoint that no macro declared, for as long as the process lives: that of a library's
     /// own instrumentation, or of a library that was loaded as the program ran. What a frontend wants
-    /// woven there is woven at once.
+    /// woven there is woven at once; of the fields that it observes, those that are not here are null,
+    /// since another of the same name may have them.
     pub fn register(name: &str, fields: &[ExportedField], place: Place) -> &'static Tracepoint {
         let name: &'static str = Box::leak(Box::<str>::from(name));
         let fields: &'static [ExportedField] = Box::leak(Box::<[ExportedField]>::from(fields));
         let flag: &'static AtomicU8 = Box::leak(Box::new(AtomicU8::new(0)));
-        let tracepoint: &'static Tracepoint = Box::leak(Box::new(Tracepoint::new(name, fields, place, flag)));
-        adopt(&[tracepoint]);
+        let tracepoint = Tracepoint { one_of_several: true, ..Tracepoint::of(name, fields, place, flag) };
+        let tracepoint: &'static Tracepoint = Box::leak(Box::new(tracepoint));
+        REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).push(tracepoint);
+        weave::weave_new(tracepoint);
         tracepoint
     }
 
@@ -122,6 +139,10 @@ impl Tracepoint {
         }
     }
 
+    pub(crate) fn is_one_of_several(&self) -> bool {
+        self.one_of_several
+    }
+
     pub(crate) fn published(&self) -> &Published {
         &self.published
     }
@@ -143,9 +164,36 @@ impl fmt::Debug for Tracepoint {
     }
 }
 
+/// Whether no two fields have the same name.
+const fn are_different(fields: &[ExportedField]) -> bool {
+    let mut i = 0;
+    while i < fields.len() {
+        let mut j = 0;
+        while j < i {
+            if are_equal(fields[i].0.as_bytes(), fields[j].0.as_bytes()) {
+                return false;
+            }
+            j += 1;
+        }
+        i += 1;
+    }
+    true
+}
+
+const fn are_equal(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}
+
 /// Takes in the tracepoints of a library that was loaded as the program ran and that has a copy of
 /// this crate's slices: what it finds in its own [`TRACEPOINTS_V0`].
 pub fn adopt(tracepoints: &[&'static Tracepoint]) {
+    if crate::fork::is_forked() {
+        return;
+    }
     let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
     let linked = TRACEPOINTS_V0.iter().copied();
     let known: HashSet<_> = linked.chain(registered.iter().copied()).map(ptr::from_ref).collect();

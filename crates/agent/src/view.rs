@@ -72,10 +72,14 @@ impl Field for Formatted<'_> {
 #[derive(Debug)]
 pub struct Shown<F>(pub F);
 
-impl<F: Field> Shown<F> {
+// The condition stands at the methods: so the compiler names the type that cannot be exported.
+impl<F> Shown<F> {
     /// Shows the value.
     #[inline(always)]
-    pub fn view(&self, see: See<'_>) {
+    pub fn view(&self, see: See<'_>)
+    where
+        F: Field,
+    {
         self.0.view(see);
     }
 }
@@ -85,9 +89,12 @@ impl<F: Field> Shown<F> {
 #[derive(Debug)]
 pub struct Hidden<F>(pub F);
 
-impl<F: Field> Hidden<F> {
+impl<F> Hidden<F> {
     /// Shows the value's hash.
-    pub fn view(&self, see: See<'_>) {
+    pub fn view(&self, see: See<'_>)
+    where
+        F: Field,
+    {
         see(View::Value(hash(&self.0.value())));
     }
 }

@@ -44,7 +44,7 @@ impl Woven {
         let sources = self.advice.iter().flat_map(|knot| &knot.linked.sources);
         sources.filter_map(|source| match source {
             Source::Exported(index) => Some(*index),
-            Source::Default(_) => None,
+            Source::Default(_) | Source::Lacking => None,
         })
     }
 
@@ -137,10 +137,16 @@ fn weaving() -> MutexGuard<'static, Weaving> {
 /// Returns when no event that saw what was woven before is on its way, see
 /// [`drain`](crate::emit::drain).
 pub fn weave(desired: &[Advice]) -> Vec<Problem> {
+    weave_since(desired, &BTreeMap::new())
+}
+
+/// The same, of queries that were brought by these generations (see [`pivot_baggage::generation`]): in a
+/// request of an earlier one, that nothing happened before is uncertain.
+pub fn weave_since(desired: &[Advice], since: &BTreeMap<QueryId, u64>) -> Vec<Problem> {
     let mut weaving = weaving();
     weaving.desired = desired.to_vec();
     weaving.desired.sort_by_key(|advice| (advice.query, advice.stage));
-    weaving.standings.keep_only(desired);
+    weaving.standings.keep_only(desired, since);
     let problems = weaving.apply();
     settle(weaving);
     problems
@@ -162,6 +168,9 @@ pub fn is_disabled() -> bool {
 }
 
 fn set_disabled(disabled: bool) {
+    if crate::fork::is_forked() {
+        return;
+    }
     let mut weaving = weaving();
     if weaving.disabled != disabled {
         weaving.disabled = disabled;
@@ -174,6 +183,18 @@ fn set_disabled(disabled: bool) {
 pub fn statuses() -> Vec<Status> {
     let weaving = weaving();
     weaving.standings.statuses(weaving.disabled)
+}
+
+/// The queries that a frontend wants woven and that do not run here, although their tracepoints are
+/// here: they rest, were put away, or weaving is switched off.
+pub fn away() -> Vec<QueryId> {
+    let weaving = weaving();
+    weaving.standings.away(weaving.disabled)
+}
+
+/// Has a query look at one request in so many, until its budget says otherwise.
+pub fn look_at_one_in(query: QueryId, requests: u32) {
+    weaving().standings.look_at_one_in(query, requests);
 }
 
 /// Tells the queries' budgets what they cost in the last `elapsed_ns`. What has gone beyond its budget
@@ -239,7 +260,9 @@ impl Weaving {
         let fields: Vec<&str> = tracepoint.fields().iter().map(|(name, _)| *name).collect();
         let mut advice = Vec::new();
         for wanted in sound.iter().filter(|advice| advice.tracepoint == tracepoint.name()) {
-            match Linked::link(wanted, &fields) {
+            let link =
+                if tracepoint.is_one_of_several() { Linked::link_one_of_several } else { Linked::link };
+            match link(wanted, &fields) {
                 Ok(linked) => advice.extend(self.knot(linked)),
                 Err(error) => problems.push(problem(wanted, &error)),
             }

@@ -53,6 +53,18 @@ fn a_generic_function_has_one_tracepoint_for_all_its_types() {
 }
 
 #[test]
+fn a_field_that_one_of_several_call_sites_lacks_is_null_there() {
+    let _serial = serial();
+    let site = |field, line| Tracepoint::register("Catalogue.several", &[(field, Type::U64)], place(line));
+    let n = site("n", 1);
+    let parts = woven(&[emit(1, "Catalogue.several", &["n", "late"])], || {
+        n.fire(&|_| pivot_agent::Value::U64(1));
+        site("late", 2).fire(&|_| pivot_agent::Value::U64(2));
+    });
+    assert_eq!(keys(&part(&parts, 1)), ["1 null", "null 2"]);
+}
+
+#[test]
 fn two_call_sites_may_share_a_name() {
     let _serial = serial();
     let parts = woven(&[emit(1, "Catalogue.shared", &["n"])], || {

@@ -5,24 +5,12 @@
 
 use crate::bag::Bag;
 use crate::branch::{Branch, Refusal};
-use crate::clock::{self, Hlc, Stamp};
+use crate::clock::{Hlc, Stamp};
+use crate::generation::{self, carrying};
 use crate::share::Share;
 use crate::{leaks, losses};
 use pivot_advice::{BagKey, Groups, Keep, QueryId};
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
-static CARRYING: AtomicBool = AtomicBool::new(false);
-
-/// Says whether a query that packs is installed anywhere. While none is, requests carry nothing.
-pub fn set_carrying(carrying: bool) {
-    CARRYING.store(carrying, Relaxed);
-}
-
-/// Whether a query that packs is installed anywhere, as far as this process was told.
-pub fn carrying() -> bool {
-    CARRYING.load(Relaxed)
-}
 
 /// What one live branch of a request carries. It is moved, never copied: copies are forks.
 #[derive(Debug, Default)]
@@ -51,14 +39,14 @@ impl Baggage {
         Baggage(Some(Box::new(branch)))
     }
 
-    /// The baggage of a request that begins now. While a query that packs is installed it has an id
-    /// and a time of birth from the start; otherwise it is one not born yet.
+    /// The baggage of a request that begins now. While a query that packs is installed it has an id and
+    /// a generation from the start; otherwise it is one not born yet.
     pub fn begin() -> Baggage {
         if !carrying() {
             return Baggage::new();
         }
         let mut branch = Branch::root();
-        branch.began_ms = clock::wall_ms();
+        branch.generation = generation::at_begin();
         Baggage::of(branch)
     }
 
@@ -99,12 +87,11 @@ impl Baggage {
         self.request().unwrap_or_else(|| self.born().request)
     }
 
-    /// When the request began, in nanoseconds since the Unix epoch, rounded down to milliseconds.
-    /// None if nobody knows, because no query that packs was installed then: it may have begun, and
-    /// have gone through events, before any that is installed now.
-    pub fn began_ns(&self) -> Option<i64> {
-        let began_ms = self.branch()?.began_ms?;
-        i64::try_from(began_ms).ok()?.checked_mul(1_000_000)
+    /// The newest generation of advice that every event which happened before has met; 0 if nobody
+    /// knows, because the request began, or passed, where no query that packs was woven. See
+    /// [`crate::generation`].
+    pub fn generation(&self) -> u64 {
+        self.branch().map_or(0, |branch| branch.generation)
     }
 
     /// Divides the branch: both sides see what happened so far, and not each other until joined.
@@ -124,7 +111,7 @@ impl Baggage {
         let Some(mut theirs) = other.into_branch() else { return Joined::Merged };
         if self.is_unborn() {
             // It was born further on than here, where the request had begun at some time before.
-            (theirs.began_ms, theirs.came, theirs.origin) = (None, None, None);
+            (theirs.generation, theirs.came, theirs.origin) = (0, None, None);
             self.0 = Some(theirs);
             return Joined::Merged;
         }

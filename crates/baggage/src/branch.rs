@@ -67,8 +67,8 @@ pub(crate) struct Branch {
     pub(crate) outstanding: u32,
     pub(crate) depth_limit: u8,
     pub(crate) clock: Hlc,
-    /// When the request began, in milliseconds since the Unix epoch; None if that is not known.
-    pub(crate) began_ms: Option<u64>,
+    /// Every event that happened before met the advice of this generation; 0 if nobody knows.
+    pub(crate) generation: u64,
     /// Random per branch, the second part of its stamps.
     pub(crate) nonce: u32,
     /// The fraction of requests that sampling keeps.
@@ -113,7 +113,7 @@ impl Branch {
             outstanding: 0,
             depth_limit: MAX_DEPTH,
             clock: Hlc::default(),
-            began_ms: None,
+            generation: 0,
             nonce: random() as u32,
             keep: 1.0,
             partial: false,
@@ -128,8 +128,8 @@ impl Branch {
     /// A branch of the same request that has gathered nothing.
     fn sibling(&self, root: u64, share: Share) -> Branch {
         let unknown = self.unknown.clone();
-        let Branch { request, depth_limit, clock, began_ms, keep, partial, .. } = *self;
-        let inherited = Branch { depth_limit, clock, began_ms, keep, partial, ..Branch::blank(request) };
+        let Branch { request, depth_limit, clock, generation, keep, partial, .. } = *self;
+        let inherited = Branch { depth_limit, clock, generation, keep, partial, ..Branch::blank(request) };
         Branch { root, share, unknown, ..inherited }
     }
 
@@ -180,8 +180,7 @@ impl Branch {
             return Err(refusal);
         }
         self.clock.receive(other.clock);
-        // Unknown on either side is unknown: it may be earlier than what the other side knows.
-        self.began_ms = self.began_ms.zip(other.began_ms).map(|(mine, theirs)| mine.min(theirs));
+        self.generation = self.generation.min(other.generation);
         self.keep = self.keep.min(other.keep);
         if self.unknown.is_empty() {
             self.unknown = other.unknown;

@@ -45,11 +45,6 @@ fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// The wall clock in milliseconds since the Unix epoch; None if it stands before that.
-pub(crate) fn wall_ms() -> Option<u64> {
-    u64::try_from(since_epoch().as_millis()).ok().filter(|ms| *ms > 0)
-}
-
 /// The identity and the place in time of one event that packed tuples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp {

@@ -4,7 +4,8 @@
 //! finds no request instead of a panic. A scope belongs to its thread and must not be held across
 //! an `.await`: a future carries its own baggage, see [`crate::future`].
 
-use crate::baggage::{Baggage, Joined, carrying};
+use crate::baggage::{Baggage, Joined};
+use crate::generation::carrying;
 use crate::losses;
 use std::cell::Cell;
 use std::marker::PhantomData;

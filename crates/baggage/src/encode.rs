@@ -9,6 +9,7 @@ use crate::branch::{Branch, Instance, first_root};
 use crate::clock::Hlc;
 use crate::cut::{budget_bytes, cut_newest};
 use crate::error::{BaggageError, malformed};
+use crate::generation;
 use crate::layout::peek_key;
 use crate::section::Section;
 use crate::share::Share;
@@ -105,7 +106,7 @@ fn write_branch(branch: &Branch) -> Vec<u8> {
     }
     write_bags(&mut bytes, 8, &branch.active);
     branch.frozen.iter().for_each(|instance| write_instance(&mut bytes, instance));
-    bytes.varint_field(10, branch.began_ms.unwrap_or(0));
+    bytes.varint_field(10, branch.generation);
     bytes.extend_from_slice(&branch.unknown);
     bytes
 }
@@ -141,7 +142,7 @@ fn read_branch(bytes: &Slice) -> Result<Branch, BaggageError> {
             7 => branch.keep = fraction(f64::from_bits(field.fixed64()?))?,
             8 => take_bag(bytes, field, &mut branch.active)?,
             9 => branch.frozen.push(read_instance(bytes, field.bytes()?)?),
-            10 => branch.began_ms = Some(field.varint()?).filter(|ms| *ms > 0),
+            10 => branch.generation = field.varint()?,
             SIGNATURE_FIELD => signed = true,
             _ => branch.unknown.extend_from_slice(field.raw),
         }
@@ -156,7 +157,10 @@ fn read_branch(bytes: &Slice) -> Result<Branch, BaggageError> {
     // What an anonymous branch gathered itself has to be sealed before it travels, and a signature
     // ends where it was looked at.
     let sealed = !branch.share.is_empty() || branch.active.is_empty();
-    branch.came = (sealed && !signed).then(|| bytes.clone());
+    let generation = generation::at_arrival(branch.generation);
+    let same = sealed && !signed && generation == branch.generation;
+    branch.came = same.then(|| bytes.clone());
+    branch.generation = generation;
     branch.frozen.sort_by_key(|instance| instance.uid);
     let repeated = branch.frozen.windows(2).any(|pair| pair[0].uid == pair[1].uid);
     if repeated { Err(malformed("an instance is repeated")) } else { Ok(branch) }
@@ -223,7 +227,7 @@ mod tests {
         #[prost(message, repeated, tag = "9")]
         frozen: Vec<Frozen>,
         #[prost(uint64, tag = "10")]
-        began_ms: u64,
+        generation: u64,
     }
 
     #[derive(Clone, PartialEq, Message)]
@@ -261,7 +265,7 @@ mod tests {
 
     /// A branch with everything that an envelope can hold, and its parent.
     fn sample() -> (Baggage, Baggage) {
-        let mut parent = Baggage::of(Branch { began_ms: Some(1_790_000_000_000), ..Branch::root() });
+        let mut parent = Baggage::of(Branch { generation: 1_790_000_000_000, ..Branch::root() });
         parent.keep_at_most(0.25);
         pack(&mut parent, 4);
         let mut child = parent.fork();
@@ -296,7 +300,7 @@ mod tests {
                 baggage.unpack(key(number as u32)).map(|rows| rows.into_owned())
             })
         };
-        let known = |baggage: &Baggage| (baggage.request(), baggage.share(), baggage.began_ns());
+        let known = |baggage: &Baggage| (baggage.request(), baggage.share(), baggage.generation());
         let before = (seen(&child), known(&child));
         let bytes = child.encode();
         let after = decoded(&bytes);

@@ -29,7 +29,7 @@
 //! # Ok::<(), pivot_baggage::BaggageError>(())
 //! ```
 //!
-//! Reading order: [`share`], [`clock`], [`bag`], `branch`, [`baggage`], [`cut`], `section`,
+//! Reading order: [`share`], [`clock`], [`bag`], `branch`, [`generation`], [`baggage`], [`cut`], `section`,
 //! `layout`, [`encode`], [`current`], [`future`], [`mod@losses`], [`mod@leaks`].
 
 pub mod bag;
@@ -44,6 +44,7 @@ pub mod ending;
 pub mod error;
 pub mod fan;
 pub mod future;
+pub mod generation;
 mod layout;
 pub mod leaks;
 pub mod losses;
@@ -57,7 +58,7 @@ pub mod traced;
 mod wire;
 
 pub use bag::{Bag, Merged, Slot};
-pub use baggage::{Baggage, Joined, carrying, set_carrying};
+pub use baggage::{Baggage, Joined};
 pub use clock::{Hlc, Stamp};
 pub use current::{Scope, enter_request, in_request, with_current};
 pub use cut::{DEFAULT_BUDGET, HARD_LIMIT, budget_bytes, set_budget_bytes};
@@ -66,6 +67,7 @@ pub use ending::{Ending, carried};
 pub use error::BaggageError;
 pub use fan::Fan;
 pub use future::{Carried, Forked, FutureExt, InBaggage, carried_future, forked};
+pub use generation::{carrying, set_carrying};
 pub use leaks::{Fault, Leak, leaks};
 pub use losses::{Losses, losses};
 pub use share::Share;

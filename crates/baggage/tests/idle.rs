@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use pivot_advice::{BagKey, Groups, Keep, QueryId};
+use pivot_baggage::generation::{set_everywhere, set_here};
 use pivot_baggage::{Baggage, current, enter_request, set_carrying};
 
 #[test]
@@ -25,13 +26,24 @@ fn baggage_is_born_when_somebody_packs_or_may_pack() {
     set_carrying(true);
     let child = request.fork();
     assert_eq!((child.request(), request.is_unborn()), (request.request(), false));
-    assert_eq!(child.began_ns(), None, "it began at some time before");
+    assert_eq!(child.generation(), 0, "it began at some time before");
+
+    set_everywhere(7);
+    set_here(8);
     let mut second = enter_request(None).finish();
-    let began = second.began_ns();
-    assert!(began.is_some_and(|began| began > 0) && second.fork().began_ns() == began);
+    assert_eq!((second.generation(), second.fork().generation()), (7, 7));
+    let mut third = second.fork();
+    let bytes = second.fork().encode();
+    set_here(5);
+    let lagging = Baggage::decode(&bytes).unwrap();
+    assert_eq!(lagging.generation(), 5, "it has passed a process that has woven less");
+    let reply = lagging.encode();
+    set_here(8);
+    third.join(Baggage::decode(&reply).unwrap());
+    assert_eq!(third.generation(), 5, "which its caller learns");
     let mut caller = Baggage::new();
     caller.join(second);
-    assert_eq!((caller.is_unborn(), caller.began_ns()), (false, None), "its caller began before it");
+    assert_eq!((caller.is_unborn(), caller.generation()), (false, 0), "its caller began before it");
 
     set_carrying(false);
     let onward = Baggage::decode(&request.fork().encode()).unwrap();

@@ -2,6 +2,7 @@
 
 use crate::text;
 use pivot_advice::{Type, Value};
+use pivot_protocol::wire::column::Estimate;
 use pivot_protocol::{ProtocolError, from_wire, wire};
 
 /// A column of a result.
@@ -9,6 +10,26 @@ use pivot_protocol::{ProtocolError, from_wire, wire};
 pub(crate) struct Column {
     pub(crate) name: String,
     pub(crate) ty: Type,
+    /// What its values are if the result is that of a sample of all requests.
+    pub(crate) estimate: Estimate,
+}
+
+impl Column {
+    /// A column whose values are what they are.
+    #[cfg(test)]
+    pub(crate) fn exact(name: &str, ty: Type) -> Column {
+        Column { name: name.into(), ty, estimate: Estimate::None }
+    }
+
+    /// What stands above the column. Scaled values need no mark: each has its standard error.
+    pub(crate) fn heading(&self) -> String {
+        let mark = match self.estimate {
+            Estimate::None | Estimate::Scaled => "",
+            Estimate::Approximate => " ≈",
+            Estimate::OfSample => " of sample",
+        };
+        text::escaped(&self.name) + mark
+    }
 }
 
 /// A row of a result; as many values as columns.
@@ -68,6 +89,10 @@ pub(crate) struct Frame {
     pub(crate) rows: Vec<Row>,
     /// Rows since install.
     pub(crate) cumulative: Vec<Row>,
+    /// The rows of this window that have no group of their own; its keys are null.
+    pub(crate) other: Option<Row>,
+    /// Likewise, since install.
+    pub(crate) cumulative_other: Option<Row>,
     pub(crate) completeness: Completeness,
     pub(crate) cumulative_completeness: Completeness,
     /// Whether no frame follows.
@@ -85,6 +110,8 @@ pub(crate) struct Completeness {
     pub(crate) uncertain: u64,
     pub(crate) throttled: u64,
     pub(crate) other: u64,
+    /// For how long the query did not run where it should.
+    pub(crate) away_ns: u64,
     pub(crate) agents_reporting: u32,
     pub(crate) agents_expected: u32,
     pub(crate) partial: bool,
@@ -103,6 +130,8 @@ impl Frame {
             end_ns: frame.window_end_ns,
             revision: frame.revision,
             rows: rows(frame.rows)?,
+            other: frame.other.map(row).transpose()?,
+            cumulative_other: frame.cumulative_other.map(row).transpose()?,
             cumulative: rows(frame.cumulative)?,
             completeness: Completeness::from_wire(frame.completeness),
             cumulative_completeness: Completeness::from_wire(frame.cumulative_completeness),
@@ -116,6 +145,7 @@ impl Frame {
         Frame {
             start_ns,
             rows: self.cumulative.clone(),
+            other: self.cumulative_other.clone(),
             completeness: self.cumulative_completeness,
             last: true,
             ..self.clone()
@@ -124,7 +154,12 @@ impl Frame {
 
     /// Whether this is about a window, and not only the end of the stream.
     pub(crate) fn has_window(&self) -> bool {
-        self.end_ns > self.start_ns && (!self.last || !self.rows.is_empty())
+        self.end_ns > self.start_ns && (!self.last || self.has_rows())
+    }
+
+    /// Whether there is any row.
+    pub(crate) fn has_rows(&self) -> bool {
+        !self.rows.is_empty() || self.other.is_some()
     }
 }
 
@@ -135,9 +170,14 @@ pub(crate) fn columns(columns: Vec<wire::Column>) -> Vec<Column> {
         let names = std::iter::once(column.name.clone()).chain((2..).map(|n| format!("{}_{n}", column.name)));
         let mut free = names.skip_while(|name| taken.iter().any(|other| other.name == *name));
         let name = free.next().unwrap_or_default();
-        taken.push(Column { name, ty: from_wire::ty(column.r#type) });
+        let estimate = column.estimate();
+        taken.push(Column { name, ty: from_wire::ty(column.r#type), estimate });
     }
     taken
+}
+
+fn clamped(ns: u64) -> i64 {
+    i64::try_from(ns).unwrap_or(i64::MAX)
 }
 
 fn row(row: wire::Row, columns: usize) -> Result<Row, ProtocolError> {
@@ -150,7 +190,7 @@ fn row(row: wire::Row, columns: usize) -> Result<Row, ProtocolError> {
 }
 
 impl Completeness {
-    fn from_wire(completeness: Option<wire::Completeness>) -> Completeness {
+    pub(crate) fn from_wire(completeness: Option<wire::Completeness>) -> Completeness {
         let found = completeness.unwrap_or_default();
         let loss = found.loss.unwrap_or_default();
         Completeness {
@@ -162,6 +202,7 @@ impl Completeness {
             uncertain: loss.uncertain,
             throttled: loss.throttled,
             other: found.other,
+            away_ns: loss.away_ns,
             agents_reporting: found.agents_reporting,
             agents_expected: found.agents_expected,
             partial: found.partial,
@@ -181,6 +222,7 @@ impl Completeness {
             (self.uncertain, count(self.uncertain, "row") + " uncertain"),
             (self.throttled, count(self.throttled, "event") + " throttled"),
             (self.other, count(self.other, "row") + " in other groups"),
+            (self.away_ns, format!("not run for {}", text::duration(clamped(self.away_ns)))),
         ];
         let parts: Vec<String> = parts.into_iter().filter(|(n, _)| *n > 0).map(|(_, words)| words).collect();
         match (self.partial, parts.is_empty()) {
@@ -219,6 +261,13 @@ mod tests {
     }
 
     #[test]
+    fn headings_say_what_a_sample_does_not_know() {
+        let column = |estimate| Column { estimate, ..Column::exact("x", Type::U64) }.heading();
+        use Estimate::{Approximate, None, OfSample, Scaled};
+        assert_eq!([None, Scaled, Approximate, OfSample].map(column), ["x", "x", "x ≈", "x of sample"]);
+    }
+
+    #[test]
     fn what_is_missing_is_said_in_words() {
         let completeness = Completeness {
             dropped: 1_200,
@@ -228,6 +277,9 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(completeness.missing(), "1 agent silent, 1,200 rows dropped");
+        let away =
+            Completeness { throttled: 3, away_ns: 10_000_000_000, partial: true, ..Default::default() };
+        assert_eq!(away.missing(), "3 events throttled, not run for 10.0 s");
         assert_eq!(Completeness::default().missing(), "");
     }
 }

@@ -54,6 +54,21 @@ pub(crate) fn duration(ns: i64) -> String {
     }
 }
 
+/// So many bytes, in the largest binary unit that leaves one digit before the point.
+pub(crate) fn bytes(bytes: f64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut number, mut unit) = (bytes.max(0.0), 0);
+    // Half a digit less than the next unit already rounds up to it.
+    while number >= 1023.5 && unit + 1 < UNITS.len() {
+        number /= 1024.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{number:.0} B"),
+        _ => format!("{} {}", digits(number.max(1.0)), UNITS[unit]),
+    }
+}
+
 /// An age or a running time: `4 s`, `2 min 5 s`, `3 h 20 min`.
 pub(crate) fn elapsed(elapsed: Duration) -> String {
     let seconds = elapsed.as_secs();
@@ -206,6 +221,16 @@ mod tests {
         check(9_999_999, "10.0 ms");
         check(59_400_000_000, "59.4 s");
         check(4_000_000_000_000, "4,000 s");
+    }
+
+    #[test]
+    fn bytes_have_three_digits_and_a_unit() {
+        let check = |number, shown: &str| assert_eq!(bytes(number), shown);
+        check(0.0, "0 B");
+        check(1_023.0, "1023 B");
+        check(1_024.0, "1.00 KiB");
+        check(37_800.0, "36.9 KiB");
+        check(5e9, "4.66 GiB");
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Frontend for ClientsService {
 
     async fn list_queries(&self, _: Request<wire::ListQueriesRequest>) -> Answer<wire::ListQueriesResponse> {
         let state = self.shared.lock();
-        let queries = state.active().map(|query| query.describe(&state.registry)).collect();
+        let queries = state.active().map(|query| query.describe(&state.registry, now_ns())).collect();
         Ok(Response::new(wire::ListQueriesResponse { queries }))
     }
 

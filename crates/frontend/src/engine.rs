@@ -2,6 +2,7 @@
 //! DISTINCT, ORDER BY and LIMIT, by DataFusion.
 
 use crate::arrow::values;
+use crate::estimate::{estimate, is_sampled, scale_all};
 use crate::installed::columns;
 use crate::kernels::{Plan, planned, rank};
 use crate::table::{NUMBER, Table, compare};
@@ -50,8 +51,8 @@ impl Pending {
             loss: Some(to_wire::loss(&loss)),
             agents_reporting: self.agents.0,
             agents_expected: self.agents.1,
-            partial: missing || !loss.is_zero() || tally.other > 0,
-            other: tally.other,
+            partial: missing || !loss.is_zero() || tally.others() > 0,
+            other: tally.others(),
         };
         wire::Frame {
             query: self.query,
@@ -59,7 +60,7 @@ impl Pending {
             window_start_ns: self.window_ns.0,
             window_end_ns: self.window_ns.1,
             revision: self.revision,
-            columns: with_errors(columns(&self.output), &window, &cumulative),
+            columns: self.columns(&window, &cumulative),
             rows: wire_rows(&window.rows),
             cumulative: wire_rows(&cumulative.rows),
             completeness: Some(completeness(&self.window, window.loss, self.partial)),
@@ -69,15 +70,36 @@ impl Pending {
                 self.cumulative_partial,
             )),
             last: self.last,
+            other: other(&self.window, &self.output, seconds(end_ns - start_ns)),
+            cumulative_other: other(&self.cumulative, &self.output, seconds(self.cumulative_ns)),
         }
+    }
+
+    /// The columns, with the larger of the errors that they have in the window and since install, and with
+    /// what they are if any of it comes of a sample.
+    fn columns(&self, window: &Rows, cumulative: &Rows) -> Vec<wire::Column> {
+        let sampled =
+            [&self.window, &self.cumulative].into_iter().any(|tally| is_sampled(tally, &self.output));
+        let mut columns = columns(&self.output);
+        let errors = window.relative_errors.iter().zip(&cumulative.relative_errors);
+        for ((column, shown), (a, b)) in columns.iter_mut().zip(&self.output.columns).zip(errors) {
+            column.relative_error = a.max(*b);
+            if sampled {
+                column.estimate = estimate(&shown.expr, &self.output).into();
+            }
+        }
+        columns
     }
 }
 
-/// The larger of the errors that the columns have in the window and since install.
-fn with_errors(mut columns: Vec<wire::Column>, window: &Rows, cumulative: &Rows) -> Vec<wire::Column> {
-    let errors = window.relative_errors.iter().zip(&cumulative.relative_errors);
-    columns.iter_mut().zip(errors).for_each(|(column, (a, b))| column.relative_error = a.max(*b));
-    columns
+/// The rows that have no group of their own as one row, whose keys are null.
+fn other(tally: &Tally, output: &Output, seconds: f64) -> Option<wire::Row> {
+    let group = tally.other.iter().next().filter(|_| output.form == Form::Groups)?;
+    let keys = vec![Value::Null; output.keys.len()];
+    let mut values = output.row(&keys, group.n, &group.states, seconds, &mut Errors::default());
+    scale_all(&mut values, output);
+    let shown = output.columns.iter().map(|column| column.expr.eval(&values, &mut Errors::default()));
+    Some(wire::Row { values: shown.map(|value| to_wire::value(&value)).collect(), standard_errors: vec![] })
 }
 
 fn wire_rows(rows: &[Shown]) -> Vec<wire::Row> {
@@ -122,7 +144,7 @@ impl Engine {
     pub(crate) async fn rows(&self, tally: &Tally, output: &Output, seconds: f64) -> Rows {
         let mut loss = tally.loss;
         let mut errors = Errors::default();
-        let table = Table::of(&tally.groups, output, seconds, &mut errors);
+        let table = Table::of(tally, output, seconds, &mut errors);
         loss.errors = loss.errors.saturating_add(errors.0);
         let relative_errors =
             output.columns.iter().map(|column| table.relative_error(&column.expr)).collect();
@@ -132,7 +154,7 @@ impl Engine {
             Err(_) => self.select(&table, output, Plan::Rowwise).await,
         };
         let Ok((mut rows, errors)) = computed else {
-            loss.dropped = tally.groups.iter().fold(loss.dropped, |sum, group| sum.saturating_add(group.n));
+            loss.dropped = table.rows.iter().fold(loss.dropped, |sum, row| sum.saturating_add(row.n));
             return Rows { rows: vec![], relative_errors, loss };
         };
         loss.errors = loss.errors.saturating_add(errors.0);
@@ -266,7 +288,8 @@ mod tests {
             state.update(summed, 1, &mut Errors::default());
             groups.entry(std::slice::from_ref(key)).merge(*n, &[state]);
         }
-        let tally = Tally { groups, emitted: 0, loss: Loss::default(), other: 0 };
+        let mut tally = Tally::new(&groups);
+        tally.groups = groups;
         let found = Engine::new().rows(&tally, &output, 1.0).await.rows;
         let found: Vec<Vec<Value>> = found.into_iter().map(|row| row.values).collect();
         let expected: Vec<Vec<Value>> = expected.iter().map(|value| vec![value.clone()]).collect();
@@ -359,7 +382,8 @@ mod tests {
             state.update(&Value::I64(*x), *n, &mut Errors::default());
             table.entry(&[Value::str(s)]).merge(*n, &[state]);
         }
-        let tally = Tally { groups: table, emitted: 0, loss: Loss::default(), other: 0 };
+        let mut tally = Tally::new(&table);
+        tally.groups = table;
         let rows = Engine::new().rows(&tally, &output, 2.0).await.rows;
         let shown = |row: Shown| row.values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         rows.into_iter().map(shown).collect()
@@ -380,7 +404,8 @@ mod tests {
         let output = compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
         let mut table = output.table();
         ["a", "b", "cc"].iter().for_each(|s| table.entry(&[Value::str(s)]).merge(4, &[]));
-        let tally = Tally { groups: table, emitted: 0, loss: Loss::default(), other: 0 };
+        let mut tally = Tally::new(&table);
+        tally.groups = table;
         let rows = Engine::new().rows(&tally, &output, 2.0).await.rows;
         let values: Vec<Vec<Value>> = rows.into_iter().map(|row| row.values).collect();
         let row = |length| vec![Value::I64(length), Value::U64(4), Value::F64(2.0)];

@@ -3,6 +3,7 @@
 //! The cumulative result is the sum of the windows that were shown, so a frame never tells of rows
 //! whose window is still open.
 
+use crate::account::{self, Account};
 use crate::engine::Pending;
 use crate::registry::Registry;
 use crate::window::{Tally, Window};
@@ -41,11 +42,15 @@ pub(crate) struct Installed {
     pub(crate) installed_ns: i64,
     /// The generation that installed it; agents that have woven it report, whatever came later.
     pub(crate) generation: u64,
+    /// The generation that brought its advice as it is.
+    since: u64,
     pub(crate) removed: Option<Removed>,
     /// When its last frame was stored.
     pub(crate) finished_ns: Option<i64>,
     pub(crate) cumulative: Tally,
-    pub(crate) cost: wire::Cost,
+    cost: wire::Cost,
+    /// What it costs each process, by incarnation.
+    accounts: BTreeMap<u64, Account>,
     pub(crate) readers: u32,
     partial: bool,
     finishing: bool,
@@ -79,10 +84,12 @@ impl Installed {
             output,
             installed_ns: now_ns,
             generation,
+            since: generation,
             removed: None,
             finished_ns: None,
             cumulative: Tally::new(&shape),
             cost: wire::Cost::default(),
+            accounts: BTreeMap::new(),
             readers: 0,
             partial: false,
             finishing: false,
@@ -112,12 +119,21 @@ impl Installed {
         self.program.advice(self.id)
     }
 
-    /// Takes a newly compiled program if it differs in advice and not in the shape of its groups.
-    pub(crate) fn replace(&mut self, program: Program) -> bool {
+    /// Which generation brought it.
+    pub(crate) fn since(&self) -> wire::Since {
+        wire::Since { query: Some(to_wire::query_id(self.id)), generation: self.since }
+    }
+
+    /// Takes a newly compiled program if it differs in advice and not in the shape of its groups. If it
+    /// does, that `generation` brings it.
+    pub(crate) fn replace(&mut self, program: Program, generation: u64) -> bool {
         if !program.output.table().same_shape(&self.output.table()) {
             return false;
         }
         let changed = program.advice(self.id) != self.advice();
+        if changed {
+            self.since = generation;
+        }
         self.output = Arc::new(program.output.clone());
         self.program = program;
         changed
@@ -126,6 +142,12 @@ impl Installed {
     /// Removes it; frames of what was reported are still to come.
     pub(crate) fn remove(&mut self, generation: u64, now_ns: i64) {
         self.removed.get_or_insert(Removed { generation, at_ns: now_ns });
+    }
+
+    /// Notes what it cost a process.
+    pub(crate) fn charge(&mut self, incarnation: u64, cost: wire::Cost, tally: &Tally, now_ns: i64) {
+        account::add(&mut self.cost, &cost);
+        self.accounts.entry(incarnation).or_default().charge(cost, tally, now_ns);
     }
 
     /// Merges one part of a report.
@@ -200,6 +222,7 @@ impl Installed {
             window.revision += 1;
         }
         self.forget();
+        self.accounts.retain(|incarnation, _| registry.knows(*incarnation));
         if ends {
             self.finishing = true;
             due.push(self.last_frame());
@@ -259,17 +282,26 @@ impl Installed {
     }
 
     /// The query as it is listed.
-    pub(crate) fn describe(&self, registry: &Registry) -> wire::Query {
+    pub(crate) fn describe(&self, registry: &Registry, now_ns: i64) -> wire::Query {
         let exported = |name: &String| {
             registry.connected().flat_map(|agent| &agent.exports).any(|exports| exports.tracepoint == *name)
         };
         let weaves = |exports: &pivot_advice::Exports| self.program.tracepoints.contains(&exports.tracepoint);
         let woven = registry.connected().filter(|agent| agent.woven >= self.generation);
         let id = Some(to_wire::query_id(self.id));
-        let agents = registry.connected().filter_map(|agent| {
+        let nothing = Account::default();
+        let agents = registry.iter().filter(|(_, agent)| agent.is_connected()).filter_map(|(i, agent)| {
             let status = agent.statuses.iter().find(|status| status.query == id)?;
-            let cost = agent.costs.get(&self.id).copied();
-            Some(wire::AgentStatus { agent: agent.name(), status: Some(status.clone()), cost })
+            let account = self.accounts.get(&i).unwrap_or(&nothing);
+            Some(wire::AgentStatus {
+                agent: agent.name(),
+                status: Some(status.clone()),
+                cost: Some(account.total),
+                recent: Some(account.recent(now_ns)),
+                loss: Some(to_wire::loss(&account.loss)),
+                groups: account.groups,
+                other: account.other,
+            })
         });
         let problems = registry.connected().flat_map(|agent| {
             let mine = agent.problems.iter().filter(|problem| problem.query == id);
@@ -293,6 +325,7 @@ impl Installed {
             readers: self.readers,
             cost: Some(self.cost),
             agents: agents.collect(),
+            recent_ns: account::recent_ns(self.installed_ns, now_ns),
         }
     }
 }
@@ -309,6 +342,7 @@ pub(crate) fn columns(output: &Output) -> Vec<wire::Column> {
         name: column.name.clone(),
         r#type: column.ty.code().into(),
         relative_error: 0.0,
+        estimate: 0,
     };
     output.columns.iter().map(column).collect()
 }

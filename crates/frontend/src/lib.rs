@@ -17,18 +17,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Reading order: `server`, `state`, `registry`, `installed`, `window`, `engine`, `table`,
+//! Reading order: `server`, `state`, `registry`, `installed`, `account`, `window`, `engine`, `table`, `estimate`,
 //! `kernels`, `arrow`, `agents`, `clients`.
 
+mod account;
 mod agents;
 mod arrow;
 mod clients;
 mod engine;
 mod error;
+mod estimate;
 mod installed;
 mod kernels;
 mod registry;
 mod server;
+mod settling;
 mod state;
 mod table;
 mod window;

@@ -1,6 +1,6 @@
 //! Agents by incarnation: who they are, what they export, and how far they have reported.
 
-use pivot_advice::{Exports, QueryId};
+use pivot_advice::Exports;
 use pivot_protocol::{from_wire, wire};
 use pivot_query::Catalog;
 use std::collections::{BTreeMap, HashMap};
@@ -54,8 +54,6 @@ pub(crate) struct Agent {
     pub(crate) woven_ns: i64,
     pub(crate) problems: Vec<wire::Problem>,
     pub(crate) statuses: Vec<wire::QueryStatus>,
-    /// What queries have cost it.
-    pub(crate) costs: HashMap<QueryId, wire::Cost>,
     pub(crate) watermark_ns: i64,
     highest: Option<u64>,
     /// Whether a new report came on this connection.
@@ -138,7 +136,6 @@ impl Registry {
             woven_ns: known.as_ref().map_or(0, |known| known.woven_ns),
             problems: Vec::new(),
             statuses: Vec::new(),
-            costs: known.as_ref().map(|known| known.costs.clone()).unwrap_or_default(),
             watermark_ns: known.as_ref().map_or(0, |known| known.watermark_ns),
             highest: known.and_then(|known| known.highest),
             resumed: false,
@@ -180,9 +177,19 @@ impl Registry {
         self.agents.iter().map(|(incarnation, agent)| (*incarnation, agent))
     }
 
+    /// Whether an agent is remembered.
+    pub(crate) fn knows(&self, incarnation: u64) -> bool {
+        self.agents.contains_key(&incarnation)
+    }
+
     /// The agents whose streams are open.
     pub(crate) fn connected(&self) -> impl Iterator<Item = &Agent> {
         self.agents.values().filter(|agent| agent.is_connected())
+    }
+
+    /// The generation that all connected agents have woven; None without agents.
+    pub(crate) fn woven_by_all(&self) -> Option<u64> {
+        self.connected().map(|agent| agent.woven).min()
     }
 
     /// Sends a message to all connected agents.

@@ -31,12 +31,15 @@ pub struct Options {
     pub grace: Duration,
     /// How many frames of each query are kept for clients that come or read late.
     pub keep_frames: usize,
+    /// How long the frames of an uninstalled query are kept.
+    pub keep_finished: Duration,
 }
 
 impl Default for Options {
     fn default() -> Options {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT));
-        Options { listen, grace: Duration::from_secs(2), keep_frames: 300 }
+        let (grace, keep_finished) = (Duration::from_secs(2), Duration::from_secs(60));
+        Options { listen, grace, keep_frames: 300, keep_finished }
     }
 }
 

@@ -4,8 +4,9 @@ use crate::engine::Pending;
 use crate::installed::{Installed, carries};
 use crate::registry::{Outbox, Presence, Registry, Sequence};
 use crate::server::Options;
+use crate::settling::Settling;
 use crate::window::Tally;
-use pivot_advice::{Loss, QueryId};
+use pivot_advice::QueryId;
 use pivot_protocol::{from_wire, to_wire, wire};
 use pivot_query::{Catalog, Diagnostics, Options as Compile, Program, compile_with};
 use std::collections::BTreeMap;
@@ -13,13 +14,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
-/// How long the frames of an uninstalled query are kept, in nanoseconds.
-const KEEP_FINISHED_NS: i64 = 60_000_000_000;
-
 /// The longest window that agents report.
 const SECOND_NS: i64 = 1_000_000_000;
 
-/// The most queries at once, those included whose last frames are still kept.
+/// The most queries at once, those included whose last frames are still to come. Frames that are kept make
+/// room for new queries.
 pub(crate) const MAX_QUERIES: usize = 1000;
 
 /// The state, shared by all streams.
@@ -68,8 +67,10 @@ pub(crate) struct State {
     numbers: u32,
     generation: u64,
     desired: wire::Desired,
+    settling: Settling,
     grace_ns: i64,
     keep_frames: usize,
+    keep_finished_ns: i64,
 }
 
 impl State {
@@ -85,8 +86,10 @@ impl State {
             // From the time, so that it rises across restarts too.
             generation: now_ns().unsigned_abs() / 1_000_000,
             desired: wire::Desired::default(),
+            settling: Settling::default(),
             grace_ns: i64::try_from(options.grace.as_nanos()).unwrap_or(i64::MAX),
             keep_frames: options.keep_frames,
+            keep_finished_ns: i64::try_from(options.keep_finished.as_nanos()).unwrap_or(i64::MAX),
         }
         .refreshed()
     }
@@ -164,8 +167,7 @@ impl State {
         if sequence == Sequence::Next {
             agent.watermark_ns = agent.watermark_ns.max(report.watermark_ns);
             for part in report.parts {
-                self.charge(incarnation, connection, &part);
-                self.merge(report.window_start_ns, report.window_end_ns, part);
+                self.merge(incarnation, (report.window_start_ns, report.window_end_ns), &part, now_ns);
             }
         }
         if let Some(agent) = self.registry.on(incarnation, connection) {
@@ -174,35 +176,12 @@ impl State {
         sequence
     }
 
-    /// Notes what a query cost a process.
-    fn charge(&mut self, incarnation: u64, connection: u64, part: &wire::Part) {
-        let (Ok(id), Some(cost)) = (from_wire::query_id(part.query), &part.cost) else { return };
-        let Some(query) = self.queries.get_mut(&id.number).filter(|query| query.id == id) else { return };
-        add_cost(&mut query.cost, cost);
-        if let Some(agent) = self.registry.on(incarnation, connection) {
-            add_cost(agent.costs.entry(id).or_default(), cost);
-        }
-    }
-
-    fn merge(&mut self, start_ns: i64, end_ns: i64, part: wire::Part) {
+    /// Merges what a process says of one query, and charges the query with what it cost.
+    fn merge(&mut self, incarnation: u64, (start_ns, end_ns): (i64, i64), part: &wire::Part, now_ns: i64) {
         let Ok(id) = from_wire::query_id(part.query) else { return };
         let Some(query) = self.queries.get_mut(&id.number).filter(|query| query.id == id) else { return };
-        let loss = from_wire::loss(part.loss);
-        let mut tally = Tally::new(&query.cumulative.groups);
-        (tally.emitted, tally.loss) = (part.emitted, loss);
-        match from_wire::groups(&part.groups) {
-            Ok(groups) => {
-                let rows = Tally { groups, emitted: 0, loss: Loss::default(), other: 0 };
-                tally.merge(&rows);
-            }
-            Err(_) => tally.loss.dropped = tally.loss.dropped.saturating_add(part.emitted),
-        }
-        match from_wire::groups(&part.other) {
-            Ok(other) => tally.other = other.iter().fold(0, |sum, group| sum.saturating_add(group.n)),
-            // The agent counted them as emitted, and they are nowhere else.
-            Err(_) if !part.other.is_empty() => tally.loss.dropped = tally.loss.dropped.saturating_add(1),
-            Err(_) => {}
-        }
+        let tally = Tally::of_part(&query.cumulative.groups, part);
+        query.charge(incarnation, part.cost.unwrap_or_default(), &tally, now_ns);
         query.report(start_ns, end_ns, tally);
     }
 
@@ -211,8 +190,15 @@ impl State {
         compile_with(text, &self.catalog, options)
     }
 
-    /// Whether another query can be installed.
-    pub(crate) fn has_room(&self) -> bool {
+    /// Whether another query can be installed. The one that finished first makes room for it.
+    pub(crate) fn has_room(&mut self) -> bool {
+        if self.queries.len() >= MAX_QUERIES {
+            let finished =
+                self.queries.iter().filter_map(|(number, query)| Some((query.finished_ns?, *number)));
+            if let Some((_, oldest)) = finished.min() {
+                self.queries.remove(&oldest);
+            }
+        }
         self.queries.len() < MAX_QUERIES
     }
 
@@ -267,7 +253,9 @@ impl State {
         for number in expired.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.uninstall(number, now_ns);
         }
-        let old = |query: &Installed| query.finished_ns.is_some_and(|at| now_ns - at > KEEP_FINISHED_NS);
+        self.settle(now_ns);
+        let keep_ns = self.keep_finished_ns;
+        let old = |query: &Installed| query.finished_ns.is_some_and(|at| now_ns - at > keep_ns);
         self.queries.retain(|_, query| !old(query));
         let (registry, grace_ns) = (&self.registry, self.grace_ns);
         self.queries.values_mut().flat_map(|query| query.tick(registry, grace_ns, now_ns)).collect()
@@ -277,6 +265,14 @@ impl State {
     pub(crate) fn store(&mut self, frame: wire::Frame, now_ns: i64) {
         if let Some(query) = self.queries.get_mut(&frame.query) {
             query.store(frame, self.keep_frames, now_ns);
+        }
+    }
+
+    /// Tells all agents when a generation is woven everywhere.
+    fn settle(&mut self, now_ns: i64) {
+        if let Some(generation) = self.settling.look(self.registry.woven_by_all(), now_ns) {
+            self.desired.everywhere = generation;
+            self.registry.broadcast(&wire::to_agent::Kind::Everywhere(generation));
         }
     }
 
@@ -297,7 +293,7 @@ impl State {
         for query in self.queries.values_mut().filter(lasting) {
             // A query that no longer compiles runs on as it was.
             if let Ok(program) = compile_with(&query.program.text, &self.catalog, &query.options) {
-                changed |= query.replace(program);
+                changed |= query.replace(program, self.generation + 1);
             }
         }
         if changed {
@@ -312,18 +308,14 @@ impl State {
         let advice: Vec<_> = self.active().flat_map(Installed::advice).collect();
         self.desired = wire::Desired {
             generation: self.generation,
+            everywhere: self.settling.everywhere(),
+            since: self.active().map(Installed::since).collect(),
             carrying: advice.iter().any(carries),
             window_ns: self.active().map(|query| query.program.settings.every_ns).fold(SECOND_NS, divisor),
             advice: advice.iter().map(to_wire::advice).collect(),
         };
         self.registry.broadcast(&wire::to_agent::Kind::Desired(self.desired.clone()));
     }
-}
-
-fn add_cost(cost: &mut wire::Cost, other: &wire::Cost) {
-    cost.events = cost.events.saturating_add(other.events);
-    cost.busy_ns = cost.busy_ns.saturating_add(other.busy_ns);
-    cost.packed = cost.packed.saturating_add(other.packed);
 }
 
 /// The longest window of which both are multiples.
@@ -377,15 +369,14 @@ mod tests {
         }
 
         fn report(&mut self, sequence: u64, start_ns: i64, n: u64) -> Sequence {
-            let mut groups = Groups::new(1, &[]);
-            groups.entry(&[Value::str("a")]).merge(n, &[]);
+            let groups = to_wire::groups(&groups(&[(&[Value::str("a")], n)]));
+            let part = wire::Part { groups, emitted: n, ..Default::default() };
+            self.report_part(sequence, start_ns, part)
+        }
+
+        fn report_part(&mut self, sequence: u64, start_ns: i64, part: wire::Part) -> Sequence {
             let id = self.state.query(self.query).unwrap().id;
-            let part = wire::Part {
-                query: Some(to_wire::query_id(id)),
-                groups: to_wire::groups(&groups),
-                emitted: n,
-                ..Default::default()
-            };
+            let part = wire::Part { query: Some(to_wire::query_id(id)), ..part };
             let report = wire::Report {
                 sequence,
                 window_start_ns: start_ns,
@@ -419,6 +410,13 @@ mod tests {
         }
     }
 
+    /// Groups of these keys that occurred so often.
+    fn groups(rows: &[(&[Value], u64)]) -> Groups {
+        let mut groups = Groups::new(rows[0].0.len(), &[]);
+        rows.iter().for_each(|(key, n)| groups.entry(key).merge(*n, &[]));
+        groups
+    }
+
     fn count(rows: &[wire::Row]) -> Value {
         from_wire::value(rows[0].values[1].clone()).unwrap()
     }
@@ -432,6 +430,72 @@ mod tests {
         let frames = bench.frames(2 * SECOND).await;
         assert_eq!((frames.len(), count(&frames[0].rows)), (1, Value::U64(2)));
         assert!(!frames[0].completeness.unwrap().partial);
+    }
+
+    #[test]
+    fn frames_of_finished_queries_make_room_for_new_ones() {
+        let mut bench = bench();
+        let options = Compile::default();
+        let program = bench.state.compile("FROM t IN T SELECT COUNT", &options).unwrap();
+        while bench.state.queries.len() < MAX_QUERIES {
+            bench.state.install(String::new(), (program.clone(), options.clone()), 1);
+        }
+        assert!(!bench.state.has_room());
+        let numbers: Vec<u32> = bench.state.queries.keys().copied().skip(5).take(2).collect();
+        for (number, at) in numbers.iter().zip([9, 4]) {
+            bench.state.queries.get_mut(number).unwrap().finished_ns = Some(at);
+        }
+        assert!(bench.state.has_room());
+        assert!(bench.state.query(numbers[0]).is_some() && bench.state.query(numbers[1]).is_none());
+    }
+
+    #[tokio::test]
+    async fn rows_without_a_group_come_beside_the_others_and_make_the_result_partial() {
+        let mut bench = bench();
+        let own = to_wire::groups(&groups(&[(&[Value::str("a")], 2)]));
+        let other = to_wire::groups(&groups(&[(&[] as &[Value], 40)]));
+        let part = wire::Part { groups: own, other, emitted: 42, ..Default::default() };
+        bench.report_part(1, SECOND, part);
+        bench.report(2, SECOND, 1);
+        let frame = bench.frames(2 * SECOND).await.remove(0);
+        let other = frame.other.clone().unwrap();
+        assert_eq!((frame.rows.len(), count(&frame.rows)), (1, Value::U64(3)));
+        assert_eq!(from_wire::value(other.values[0].clone()).unwrap(), Value::Null);
+        assert_eq!((count(&[other]), frame.cumulative_other.is_some()), (Value::U64(40), true));
+        let found = frame.completeness.unwrap();
+        assert_eq!((found.other, found.partial, found.emitted), (40, true, 43));
+    }
+
+    #[tokio::test]
+    async fn a_sample_is_added_to_what_is_exact_and_says_so() {
+        let mut bench = bench();
+        let part = |i: u64| [Value::str("a"), Value::U64(i)];
+        let sampled = groups(&[(&part(3), 8), (&part(9), 16)]);
+        let (own, sampled) =
+            (to_wire::groups(&groups(&[(&[Value::str("a")], 2)])), to_wire::groups(&sampled));
+        let loss = Some(wire::Loss { throttled: 20, ..Default::default() });
+        let (weights, squares) = (24, 192);
+        let part =
+            wire::Part { groups: own, sampled, weights, squares, emitted: 5, loss, ..Default::default() };
+        bench.report_part(1, SECOND, part);
+        let frame = bench.frames(2 * SECOND).await.remove(0);
+        assert_eq!((frame.rows.len(), count(&frame.rows)), (1, Value::U64(26)));
+        assert!(frame.rows[0].standard_errors[1] > 10.0, "{:?}", frame.rows);
+        let estimates: Vec<_> = frame.columns.iter().map(|column| column.estimate()).collect();
+        use wire::column::Estimate::{None, Scaled};
+        assert_eq!((estimates, frame.completeness.unwrap().partial), (vec![None, Scaled], true));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_dropped_and_counted() {
+        let mut bench = bench();
+        for (sequence, field) in (1..).zip(0..3) {
+            let mut part = wire::Part { emitted: 5, ..Default::default() };
+            *[&mut part.groups, &mut part.sampled, &mut part.other][field] = vec![255; 9];
+            bench.report_part(sequence, SECOND, part);
+        }
+        let found = bench.frames(2 * SECOND).await.remove(0).completeness.unwrap();
+        assert_eq!((found.emitted, found.loss.unwrap().dropped, found.partial), (15, 15, true));
     }
 
     #[test]

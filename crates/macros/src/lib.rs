@@ -23,7 +23,7 @@ use proc_macro::TokenStream;
 ///
 /// - `Name@enter` exports the fields;
 /// - `Name@exit` exports the fields, `elapsed`, `outcome` (`ok`, `err`, `panic` or `cancelled`) and
-///   `result`;
+///   `result`, null if nothing says of a generic type that it can be exported;
 /// - `Name@error` exports the fields, `elapsed` and `error`, when an `Err` is returned.
 ///
 /// A field is `name: type = expr`, `name = %expr` (its `Display`), `name = ?expr` (its `Debug`), or

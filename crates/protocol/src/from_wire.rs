@@ -66,9 +66,9 @@ pub fn groups(bytes: &[u8]) -> Result<Groups> {
 
 /// What is missing; no message means nothing is.
 pub fn loss(loss: Option<wire::Loss>) -> Loss {
-    let wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled } =
+    let wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled, away_ns } =
         loss.unwrap_or_default();
-    Loss { dropped, errors, truncated, uncertain, outside_request, throttled }
+    Loss { dropped, errors, truncated, uncertain, outside_request, throttled, away_ns }
 }
 
 /// The program of a stage.

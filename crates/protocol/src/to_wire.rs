@@ -53,8 +53,8 @@ pub fn groups(groups: &Groups) -> Vec<u8> {
 
 /// What is missing.
 pub fn loss(loss: &Loss) -> wire::Loss {
-    let Loss { dropped, errors, truncated, uncertain, outside_request, throttled } = *loss;
-    wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled }
+    let Loss { dropped, errors, truncated, uncertain, outside_request, throttled, away_ns } = *loss;
+    wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled, away_ns }
 }
 
 /// The program of a stage.

@@ -13,6 +13,7 @@ mod random;
 use pivot_advice::*;
 use pivot_agent::interpret::{Effect, run};
 use pivot_agent::link::Linked;
+use pivot_agent::sample::Look;
 use pivot_agent::{Part, State as Standing, Tracepoint};
 use pivot_baggage::Baggage;
 use pivot_protocol::{from_wire, to_wire, wire};
@@ -88,13 +89,14 @@ struct Counts {
 /// Lets an advice run for one event, and carries out what it says.
 fn event(linked: &Linked, baggage: &mut Baggage, part: &mut Part, random: &mut Random) -> (u64, u64) {
     let observed = linked.sources.iter().map(|_| value(random)).collect();
-    match run(linked, observed, Some(baggage), &mut Loss::default()) {
+    match run(linked, observed, Some(baggage), 0, &mut Loss::default()) {
         Some(Effect::Pack(bag, keep, groups)) => {
             baggage.pack(bag, keep, groups);
             (1, 0)
         }
         Some(Effect::Emit(emission)) => {
-            part.add(&emission);
+            let weight = 1 + random.below(3) as u32;
+            part.add(&emission, Look { weight, part: random.below(16) as u8 });
             (0, 1)
         }
         None => (0, 0),

@@ -46,6 +46,16 @@ pub fn format(text: &str) -> Result<String, Diagnostics> {
     Ok(out)
 }
 
+/// An expression in one line, without comments: as columns that have no other name are called.
+pub(crate) fn format_expression(text: &str) -> String {
+    let mut layout = Layout::new(text, usize::MAX);
+    for i in 0..layout.tokens.len() {
+        let token = layout.tokens[i].clone();
+        layout.piece(i, &token);
+    }
+    layout.out
+}
+
 /// The text while tokens are appended.
 struct Layout<'a> {
     text: &'a str,
@@ -57,15 +67,20 @@ struct Layout<'a> {
     in_source: bool,
     /// Whether the clause has a source.
     has_source: bool,
+    /// A line that would be longer is broken.
+    width: usize,
 }
 
 impl Layout<'_> {
+    fn new(text: &str, width: usize) -> Layout<'_> {
+        let tokens = tokens(text, &mut Diagnostics::default());
+        let (out, open) = (String::new(), Vec::new());
+        Layout { text, tokens, out, open, in_source: false, has_source: false, width }
+    }
+
     /// The statement, and whether it ends in a comment to the end of its line.
     fn of(text: &str) -> (String, bool) {
-        let tokens = tokens(text, &mut Diagnostics::default());
-        let open = Vec::new();
-        let mut layout =
-            Layout { text, tokens, out: String::new(), open, in_source: false, has_source: false };
+        let mut layout = Layout::new(text, WIDTH);
         let (mut i, mut end) = (0, 0);
         while let Some(token) = layout.tokens.get(i).cloned() {
             layout.comments(&text[end..token.span.start], i == 0);
@@ -130,9 +145,13 @@ impl Layout<'_> {
         open
     }
 
+    fn is_behind_dot(&self, i: usize) -> bool {
+        i > 0 && [".", "::", "@"].iter().any(|symbol| self.tokens[i - 1].is(symbol))
+    }
+
     /// Writes a token, or the words of a clause's beginning; says how many tokens those were.
     fn token(&mut self, i: usize, token: &Token) -> usize {
-        let behind_dot = i > 0 && [".", "::", "@"].iter().any(|symbol| self.tokens[i - 1].is(symbol));
+        let behind_dot = self.is_behind_dot(i);
         let in_query = self.open.last().is_none_or(|query| *query);
         if in_query
             && !behind_dot
@@ -144,6 +163,13 @@ impl Layout<'_> {
             self.in_source = false;
             return taken;
         }
+        self.piece(i, token);
+        1
+    }
+
+    /// Writes a token that begins no clause.
+    fn piece(&mut self, i: usize, token: &Token) {
+        let behind_dot = self.is_behind_dot(i);
         let next_opens = self.tokens.get(i + 1).is_some_and(|next| next.is("("));
         match &token.kind {
             Kind::Symbol("(") => self.open(i),
@@ -164,7 +190,7 @@ impl Layout<'_> {
             Kind::Word(word) if !behind_dot => {
                 let written = canonical(word, next_opens);
                 let joins = ["AND", "OR"].iter().any(|op| written == *op);
-                if joins && self.column() > WIDTH * 2 / 3 {
+                if joins && self.column() > self.width / 3 * 2 {
                     self.line();
                     self.out.push_str("  ");
                 }
@@ -181,7 +207,6 @@ impl Layout<'_> {
                 self.out.push_str(&self.text[token.span.clone()]);
             }
         }
-        1
     }
 
     fn open(&mut self, i: usize) {
@@ -230,7 +255,7 @@ impl Layout<'_> {
         let item = item.map(|at| &self.tokens[at]).take_while(|token| !token.is(","));
         let next: usize = item.take(12).map(length).sum();
         let outside = self.open.last().is_none_or(|query| *query);
-        if outside && self.column() + next > WIDTH {
+        if outside && self.column() + next > self.width {
             self.line();
             self.out.push_str("  ");
         } else {

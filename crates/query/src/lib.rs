@@ -26,7 +26,7 @@
 //! # Ok::<(), pivot_query::Diagnostics>(())
 //! ```
 //!
-//! Reading order: [`compile`](fn@compile), `syntax`, [`Catalog`], `resolve`, `plan`, `optimize`, `lower`,
+//! Reading order: [`compile`](fn@compile), `syntax`, [`Catalog`], `resolve`, `plan`, `optimize`, `lower`, `untyped`,
 //! [`Program`], [`Diagnostics`].
 
 mod catalog;
@@ -41,6 +41,7 @@ mod resolve;
 mod statement;
 mod suggest;
 mod syntax;
+mod untyped;
 
 pub use catalog::{Catalog, CatalogField, Tracepoint};
 pub use compile::{Options, compile, compile_with};

@@ -6,6 +6,7 @@ use crate::lower::{lower, lower_measured};
 use crate::optimize::optimize;
 use crate::plan::{Column, End, Plan, expr_text, renamed};
 use crate::resolve::{Grouped, Resolved, Result as Rows, SECONDS};
+use crate::untyped::untyped;
 use pivot_advice::{
     Advice, Aggregate, Errors, Expr, Finish, Finished, Form, Groups, Keep, QueryId, State, Type, Value,
 };
@@ -364,6 +365,15 @@ impl Program {
             let _ = writeln!(out, "{advice}");
         }
         let _ = write!(out, "\nbags\n{}\nresult\n{}", self.bags(), self.output.describe());
+        let untyped = untyped(&self.naive);
+        if !untyped.is_empty() {
+            let _ = write!(
+                out,
+                "\ntypes\n  not known before they are seen: {}\n  what a program logs with `?` or `%` is text, of \
+                 which SUM and the like are null: CAST it, AS duration or AS f64\n",
+                untyped.join(", ")
+            );
+        }
         out
     }
 

@@ -8,6 +8,7 @@ use pivot_advice::{Errors, Exports, Field, Loss, QueryId, Type, Value};
 use pivot_agent::Part;
 use pivot_agent::interpret::{Effect, run};
 use pivot_agent::link::{DefaultField, Linked, Source};
+use pivot_agent::sample::Look;
 use pivot_baggage::Baggage;
 use pivot_query::{Catalog, Options, Program, compile_with};
 
@@ -98,11 +99,13 @@ fn fire(
     let fields = TRACEPOINTS.iter().find(|(name, _)| *name == tracepoint).unwrap().1;
     let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
     let value = |source: &Source| match source {
+        Source::Lacking => Value::Null,
         Source::Exported(index) => match fields[*index].1 {
             Type::String => Value::str(format!("/data/{}", number % 3)),
             Type::List(_) => Value::List(["dn-0", "dn-1", "dn-2"].map(Value::str).into_iter().collect()),
             _ => Value::U64(65_536 + number),
         },
+        Source::Lacking => Value::Null,
         Source::Default(DefaultField::Host) => Value::str(host),
         Source::Default(DefaultField::Process) => Value::str(host.split('-').next().unwrap()),
         Source::Default(_) => Value::str("x"),
@@ -111,9 +114,9 @@ fn fire(
     for advice in advice.iter().filter(|advice| advice.tracepoint == tracepoint) {
         let linked = Linked::link(advice, &names).unwrap();
         let observed = linked.sources.iter().map(value).collect();
-        match run(&linked, observed, Some(baggage), &mut Loss::default()) {
+        match run(&linked, observed, Some(baggage), 0, &mut Loss::default()) {
             Some(Effect::Pack(bag, keep, slots)) => packed.push((bag, keep, slots)),
-            Some(Effect::Emit(emission)) => part.add(&emission),
+            Some(Effect::Emit(emission)) => part.add(&emission, Look::ALL),
             None => {}
         }
     }

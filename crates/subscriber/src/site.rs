@@ -1,54 +1,71 @@
 //! A callsite of `tracing` as tracepoints: names, fields, and where it stands.
+//!
+//! Events that the author gave no name share one tracepoint for each target, with the fields of all
+//! of them: the name that the macro makes up is a path on the machine that compiled it.
 
-use pivot_advice::Type;
+use crate::hints;
+use pivot_advice::{Type, Value};
 use pivot_agent::tracepoint::ExportedField;
-use pivot_agent::{Place, Tracepoint};
+use pivot_agent::{Export, Place, Tracepoint};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use tracing_core::{Metadata, callsite};
 
-/// The fields that an event has besides its own.
-const OF_EVENT: [ExportedField; 1] = [("level", Type::String)];
+/// The fields that every callsite has besides its own.
+const OF_ALL: [ExportedField; 4] =
+    [("level", Type::String), ("target", Type::String), ("file", Type::String), ("line", Type::U64)];
 
-/// The fields that the end of a span has besides the span's own.
-const OF_EXIT: [ExportedField; 4] = [
-    ("level", Type::String),
-    ("elapsed", Type::Duration),
-    ("busy", Type::Duration),
-    ("idle", Type::Duration),
-];
+/// The fields that the end of a span has besides those.
+const OF_EXIT: [ExportedField; 3] =
+    [("elapsed", Type::Duration), ("busy", Type::Duration), ("idle", Type::Duration)];
 
 /// A callsite.
 #[derive(Debug)]
 pub struct Site {
     /// What `tracing` knows of it.
     pub metadata: &'static Metadata<'static>,
-    /// The event, or the beginning of the span: `target::name` or `target::name@enter`.
+    /// The event, or the beginning of the span.
     pub enter: &'static Tracepoint,
-    /// The end of the span: `target::name@exit`.
+    /// The end of the span.
     pub exit: Option<&'static Tracepoint>,
 }
 
-static SITES: Mutex<Option<HashMap<callsite::Identifier, &'static Site>>> = Mutex::new(None);
+/// All callsites that were reached.
+#[derive(Debug, Default)]
+struct Sites {
+    known: HashMap<callsite::Identifier, &'static Site>,
+    by_target: HashMap<&'static str, Vec<&'static Site>>,
+}
+
+static SITES: Mutex<Option<Sites>> = Mutex::new(None);
 
 impl Site {
     /// The callsite of these metadata, made known to the agent if it is new.
     pub fn of(metadata: &'static Metadata<'static>) -> &'static Site {
         let mut sites = SITES.lock().unwrap_or_else(PoisonError::into_inner);
-        let sites = sites.get_or_insert_default();
-        sites.entry(metadata.callsite()).or_insert_with(|| Box::leak(Box::new(Site::register(metadata))))
+        let Sites { known, by_target } = sites.get_or_insert_default();
+        known.entry(metadata.callsite()).or_insert_with(|| {
+            let site: &'static Site = Box::leak(Box::new(Site::register(metadata)));
+            by_target.entry(metadata.target()).or_default().push(site);
+            site
+        })
     }
 
     fn register(metadata: &'static Metadata<'static>) -> Site {
-        let name = format!("{}::{}", metadata.target(), metadata.name());
-        let tracepoint = |at: &str, own: &[ExportedField]| {
-            Tracepoint::register(&format!("{name}{at}"), &fields(metadata, own), place(metadata))
+        let name = name(metadata);
+        let tracepoint = |at: &str, more: &[ExportedField]| {
+            Tracepoint::register(&format!("{name}{at}"), &fields(metadata, more), place(metadata))
         };
-        if metadata.is_span() {
-            let (enter, exit) = (tracepoint("@enter", &OF_EVENT), tracepoint("@exit", &OF_EXIT));
-            return Site { metadata, enter, exit: Some(exit) };
+        let site = if metadata.is_span() {
+            let (enter, exit) = (tracepoint("@enter", &[]), tracepoint("@exit", &OF_EXIT));
+            Site { metadata, enter, exit: Some(exit) }
+        } else {
+            Site { metadata, enter: tracepoint("", &[]), exit: None }
+        };
+        if site.is_woven() {
+            hints::open(metadata.target());
         }
-        Site { metadata, enter: tracepoint("", &OF_EVENT), exit: None }
+        site
     }
 
     /// Whether advice is woven at any of its tracepoints.
@@ -56,16 +73,46 @@ impl Site {
     pub fn is_woven(&self) -> bool {
         self.enter.is_woven() || self.exit.is_some_and(Tracepoint::is_woven)
     }
+
+    /// How many fields the callsite has itself; those of ours follow them.
+    pub(crate) fn own_fields(&self) -> usize {
+        self.metadata.fields().len()
+    }
+
+    /// The value of a field that every callsite has, null of any other.
+    pub(crate) fn standing(&self, field: &str) -> Value {
+        match field {
+            "level" => Value::str(self.metadata.level().as_str()),
+            "target" => Value::str(self.metadata.target()),
+            "file" => self.metadata.file().export(),
+            "line" => self.metadata.line().export(),
+            _ => Value::Null,
+        }
+    }
+}
+
+/// Whether advice is woven at any callsite of a target.
+pub(crate) fn any_woven(target: &str) -> bool {
+    let sites = SITES.lock().unwrap_or_else(PoisonError::into_inner);
+    let of_target = sites.as_ref().and_then(|sites| sites.by_target.get(target));
+    of_target.is_some_and(|sites| sites.iter().any(|site| site.is_woven()))
+}
+
+/// `target::name`, or the target of an event without a name of its own.
+fn name(metadata: &Metadata<'_>) -> String {
+    let (target, name) = (metadata.target(), metadata.name());
+    let made_up = match (metadata.file(), metadata.line()) {
+        (Some(file), Some(line)) => name == format!("event {file}:{line}"),
+        _ => false,
+    };
+    if made_up { target.to_owned() } else { format!("{target}::{name}") }
 }
 
 /// The callsite's own fields, then those that hide none of them. Their types show as they come.
-fn fields(metadata: &'static Metadata<'static>, own: &[ExportedField]) -> Vec<ExportedField> {
-    let mut fields: Vec<ExportedField> =
-        metadata.fields().iter().map(|field| (field.name(), Type::Any)).collect();
-    let known: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-    let new: Vec<ExportedField> = own.iter().filter(|(name, _)| !known.contains(name)).copied().collect();
-    fields.extend(new);
-    fields
+fn fields(metadata: &'static Metadata<'static>, more: &[ExportedField]) -> Vec<ExportedField> {
+    let own = || metadata.fields().iter().map(|field| field.name());
+    let new = OF_ALL.iter().chain(more).filter(|(name, _)| own().all(|known| known != *name));
+    own().map(|name| (name, Type::Any)).chain(new.copied()).collect()
 }
 
 fn place(metadata: &'static Metadata<'static>) -> Place {

@@ -4,16 +4,20 @@
 //! registry uses all 64 bits of an id, but the lower 38 are a place in memory: none reaches the range
 //! that ours are taken from before there are 2^37 spans in one thread.
 
+use crate::carried::Carried;
+use crate::inside::{self, Key};
 use crate::site::Site;
 use crate::visit::Pick;
+use foldhash::fast::RandomState;
 use pivot_advice::Value;
 use pivot_agent::Export;
-use pivot_baggage::{Baggage, current};
+use pivot_baggage::current;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tracing_core::Metadata;
 use tracing_core::span::{Attributes, Id, Record};
 
 const OURS: u64 = 0b11 << 36;
@@ -36,6 +40,8 @@ pub(crate) fn is_own(id: &Id) -> bool {
 #[derive(Debug)]
 pub(crate) struct Open {
     site: &'static Site,
+    /// Whether its end is an event: of one that began before the end was woven, nothing is known.
+    ends: bool,
     /// Values that the end observes, by the index of their field.
     values: Vec<(usize, Value)>,
     opened: Instant,
@@ -47,53 +53,53 @@ pub(crate) struct Open {
     carried: Option<Carried>,
 }
 
-/// The request of a carrier.
-#[derive(Debug)]
-struct Carried {
-    /// Its branch, or, while it is entered, what was current outside.
-    baggage: Option<Baggage>,
-    /// Whether it is a branch of a request that may still go on.
-    forked: bool,
-}
-
-/// Whether a span carries a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Carrier {
-    Yes,
-    No,
-}
+type Shard = HashMap<u64, Open, RandomState>;
 
 /// All spans of one subscriber that somebody waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Spans {
+    number: usize,
     count: AtomicUsize,
-    shards: [Mutex<HashMap<u64, Open>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
+    aliased: AtomicUsize,
+    /// Spans of the application that were opened inside a carrier and then handed on, with the carrier;
+    /// with none if it was done inside several.
+    aliases: Mutex<HashMap<u64, Option<u64>>>,
 }
 
 impl Spans {
-    fn shard(&self, id: &Id) -> MutexGuard<'_, HashMap<u64, Open>> {
-        let shard = id.into_u64().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60;
+    pub(crate) fn of(number: usize) -> Spans {
+        Spans { number, ..Spans::default() }
+    }
+
+    fn key(&self, id: &Id) -> Key {
+        (self.number, id.into_u64())
+    }
+
+    fn shard(&self, id: u64) -> MutexGuard<'_, Shard> {
+        let shard = id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60;
         self.shards[shard as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// None, quickly, if nobody waits for any span.
-    fn with<R>(&self, id: &Id, f: impl FnOnce(&mut Open) -> R) -> Option<R> {
+    fn with<R>(&self, id: u64, f: impl FnOnce(&mut Open) -> R) -> Option<R> {
         if self.count.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        self.shard(id).get_mut(&id.into_u64()).map(f)
+        self.shard(id).get_mut(&id).map(f)
     }
 
-    pub(crate) fn open(&self, id: &Id, site: &'static Site, attributes: &Attributes<'_>, carrier: Carrier) {
+    fn with_carried<R>(&self, id: u64, f: impl FnOnce(&mut Carried) -> R) -> Option<R> {
+        self.with(id, |open| open.carried.as_mut().map(f)).flatten()
+    }
+
+    pub(crate) fn open(&self, id: &Id, site: &'static Site, from: &Attributes<'_>, carried: Option<Carried>) {
         let observes = |index| site.exit.is_some_and(|exit| exit.observes(index));
-        let indices = (0..site.metadata.fields().len()).filter(|index| observes(*index));
-        let values = indices.map(|index| (index, evaluated(index, |pick| attributes.record(pick))));
-        let carried = (carrier == Carrier::Yes).then(|| match current::fork() {
-            Some(branch) => Carried { baggage: Some(branch), forked: true },
-            None => Carried { baggage: Some(Baggage::new()), forked: false },
-        });
+        let indices = (0..site.own_fields()).filter(|index| observes(*index));
+        let values = indices.map(|index| (index, evaluated(index, |pick| from.record(pick))));
         let open = Open {
             site,
+            ends: site.exit.is_some_and(|exit| exit.is_woven()),
             values: values.collect(),
             opened: Instant::now(),
             entered: None,
@@ -103,13 +109,13 @@ impl Spans {
             carried,
         };
         self.count.fetch_add(1, Ordering::Relaxed);
-        if self.shard(id).insert(id.into_u64(), open).is_some() {
+        if self.shard(id.into_u64()).insert(id.into_u64(), open).is_some() {
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn record(&self, id: &Id, record: &Record<'_>) {
-        self.with(id, |open| {
+        self.with(id.into_u64(), |open| {
             for (index, value) in &mut open.values {
                 let recorded = evaluated(*index, |pick| record.record(pick));
                 if !recorded.is_null() {
@@ -119,90 +125,151 @@ impl Spans {
         });
     }
 
-    pub(crate) fn enter(&self, id: &Id) {
-        self.with(id, |open| {
+    /// The span is entered; `under` gives the application's current span, if it matters.
+    pub(crate) fn enter(&self, id: &Id, under: impl Fn() -> Option<u64>) {
+        let key = self.key(id);
+        let found = self.with(key.1, |open| {
             open.depth += 1;
             if open.depth == 1 {
                 open.entered = Some(Instant::now());
-                open.swap();
+            }
+            if let Some(carried) = &mut open.carried {
+                inside::enter(key, key, under(), || carried.take());
             }
         });
+        // Who is in a request stays there: the span may be handed on in several.
+        if found.is_none()
+            && let Some(carrier) = self.alias_of(key.1)
+            && !pivot_baggage::in_request()
+        {
+            self.with_carried(carrier, |carried| {
+                inside::enter(key, (self.number, carrier), under(), || carried.take());
+            });
+        }
     }
 
     pub(crate) fn exit(&self, id: &Id) {
-        self.with(id, |open| {
+        self.with(id.into_u64(), |open| {
             open.depth = open.depth.saturating_sub(1);
             if open.depth == 0
                 && let Some(entered) = open.entered.take()
             {
                 open.busy += entered.elapsed();
-                open.swap();
+            }
+        });
+        let Some(((_, carrier), request)) = inside::exit(self.key(id)) else { return };
+        let mut request = Some(request);
+        self.with_carried(carrier, |carried| carried.put(request.take().flatten()));
+        // Closed meanwhile: what was gathered may still belong to the current request.
+        request.flatten().into_iter().for_each(current::rejoin);
+    }
+
+    /// Runs an event of the carrier that this thread is inside of, if it is in any.
+    pub(crate) fn passing(&self, fire: impl FnOnce()) {
+        let Some((carrier, _)) = inside::innermost(self.number) else { return fire() };
+        self.with_carried(carrier, Carried::exchange);
+        fire();
+        self.with_carried(carrier, Carried::exchange);
+    }
+
+    /// One more handle on a span.
+    pub(crate) fn clone(&self, id: &Id) {
+        let innermost = inside::innermost(self.number).is_some_and(|(carrier, _)| carrier == id.into_u64());
+        self.with(id.into_u64(), |open| {
+            open.handles += 1;
+            if let Some(carried) = &mut open.carried {
+                carried.share();
+                if innermost {
+                    carried.exchange();
+                }
             }
         });
     }
 
-    /// One more handle on a span of ours.
-    pub(crate) fn clone(&self, id: &Id) {
-        self.with(id, |open| open.handles += 1);
+    /// A handle on a span of the application that is current inside a carrier: whoever enters it
+    /// elsewhere enters the carrier.
+    pub(crate) fn alias(&self, id: &Id, carrier: u64) {
+        let mut aliases = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = aliases.entry(id.into_u64()).or_insert_with(|| {
+            self.aliased.fetch_add(1, Ordering::Relaxed);
+            Some(carrier)
+        });
+        if *known == Some(carrier) {
+            self.with_carried(carrier, |carried| {
+                carried.share();
+                carried.exchange();
+            });
+        } else {
+            *known = None;
+        }
+    }
+
+    fn alias_of(&self, id: u64) -> Option<u64> {
+        if self.aliased.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        *self.aliases.lock().unwrap_or_else(PoisonError::into_inner).get(&id)?
     }
 
     /// One handle less on a span of ours; true if it was the last.
     pub(crate) fn release(&self, id: &Id) -> bool {
-        self.with(id, |open| {
+        self.with(id.into_u64(), |open| {
             open.handles = open.handles.saturating_sub(1);
             open.handles == 0
         })
         .unwrap_or(false)
     }
 
+    /// A handle was dropped that was not the last. Who has just come out of the span is done with it.
+    pub(crate) fn dropped(&self, id: &Id) {
+        if inside::has_left(self.key(id)) {
+            self.with_carried(id.into_u64(), Carried::settle);
+        }
+    }
+
     /// The span is closed: its end is an event.
     pub(crate) fn close(&self, id: &Id) {
+        if self.aliased.load(Ordering::Relaxed) > 0 {
+            let mut aliases = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = aliases.remove(&id.into_u64()).is_some();
+            self.aliased.fetch_sub(usize::from(known), Ordering::Relaxed);
+        }
         if self.count.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let Some(open) = self.shard(id).remove(&id.into_u64()) else { return };
+        let Some(open) = self.shard(id.into_u64()).remove(&id.into_u64()) else { return };
         self.count.fetch_sub(1, Ordering::Relaxed);
         open.end();
+    }
+
+    /// What a span is.
+    pub(crate) fn metadata(&self, id: u64) -> Option<&'static Metadata<'static>> {
+        self.with(id, |open| open.site.metadata)
     }
 }
 
 impl Open {
-    /// The thread's request for the span's, and back again.
-    fn swap(&mut self) {
-        if let Some(carried) = &mut self.carried {
-            carried.baggage = current::attach(carried.baggage.take());
-        }
-    }
-
     fn end(mut self) {
-        let carried = self.carried.take();
-        let (forked, baggage) = carried.map_or((false, None), |carried| (carried.forked, carried.baggage));
-        // The end belongs to the span's request.
-        let outside = baggage.map(|baggage| current::attach(Some(baggage)));
-        self.fire();
-        if let Some(outside) = outside {
-            let branch = current::attach(outside);
-            if let Some(branch) = branch.filter(|_| forked && pivot_baggage::in_request()) {
-                current::join(branch);
-            }
+        match self.carried.take() {
+            // The end belongs to the span's request.
+            Some(carried) => carried.end(|| self.fire()),
+            None => self.fire(),
         }
     }
 
     fn fire(&self) {
-        let Some(exit) = self.site.exit.filter(|exit| exit.is_woven()) else { return };
+        let Some(exit) = self.site.exit.filter(|exit| self.ends && exit.is_woven()) else { return };
         let elapsed = self.opened.elapsed();
-        let own = self.site.metadata.fields().len();
         exit.fire(&|index| {
-            if index < own {
+            if index < self.site.own_fields() {
                 let found = self.values.iter().find(|(known, _)| *known == index);
                 return found.map_or(Value::Null, |(_, value)| value.clone());
             }
-            match exit.fields().get(index).map(|(name, _)| *name) {
-                Some("level") => level(self.site),
-                Some("elapsed") => elapsed.export(),
-                Some("busy") => self.busy.export(),
-                Some("idle") => elapsed.saturating_sub(self.busy).export(),
-                _ => Value::Null,
+            match exit.fields().get(index).map_or("", |(name, _)| name) {
+                "elapsed" => elapsed.export(),
+                "busy" => self.busy.export(),
+                "idle" => elapsed.saturating_sub(self.busy).export(),
+                standing => self.site.standing(standing),
             }
         });
     }
@@ -212,9 +279,4 @@ impl Open {
 /// it is kept from the application: then there is no value.
 fn evaluated(index: usize, record: impl FnOnce(&mut Pick)) -> Value {
     catch_unwind(AssertUnwindSafe(|| Pick::from(index, record))).unwrap_or_default()
-}
-
-/// The level of a callsite.
-pub(crate) fn level(site: &Site) -> Value {
-    Value::str(site.metadata.level().as_str())
 }

@@ -3,13 +3,12 @@
 
 mod harness;
 
-use harness::{Counts, emit, rows, under, under_wrapped};
-use pivot_subscriber::PivotSubscriber;
+use harness::{Counts, emit, rows, under};
+use pivot_subscriber::Bridge;
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use tracing::Instrument;
 use tracing_core::subscriber::NoSubscriber;
 use tracing_core::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
@@ -87,6 +86,21 @@ fn values_keep_their_types_and_text_is_made_only_where_it_is_observed() {
         weave("t::types", &["costly"]);
         event();
         assert_eq!((rows(), formatted.get()), (vec!["costly".into()], 1));
+    });
+}
+
+#[test]
+fn values_of_every_type_that_tracing_knows_arrive() {
+    let error: Box<dyn std::error::Error> = "broken".into();
+    let event = || {
+        tracing::info!(name: "all", target: "t", wide = -5_i128, unsigned = 6_u128, beyond = u128::MAX,
+            bytes = [1_u8, 255].as_slice(), error = error.as_ref(), some = Some(3), none = None::<u64>);
+    };
+    under(NoSubscriber::default(), || {
+        event();
+        weave("t::all", &["wide", "unsigned", "beyond", "bytes", "error", "some", "none"]);
+        event();
+        assert_eq!(rows(), ["-5 6 null 01ff broken 3 null"]);
     });
 }
 
@@ -202,7 +216,7 @@ fn others_find_the_subscriber_that_they_look_for() {
     under(Registry::default(), || {
         tracing_core::dispatcher::get_default(|dispatch| {
             assert!(dispatch.downcast_ref::<Registry>().is_some());
-            assert!(dispatch.downcast_ref::<PivotSubscriber<Registry>>().is_some());
+            assert!(dispatch.downcast_ref::<Bridge<Registry>>().is_some());
             assert!(dispatch.downcast_ref::<NoSubscriber>().is_none());
         });
     });
@@ -225,61 +239,6 @@ fn a_span_that_nobody_wants_is_closed_once_and_forgotten() {
     });
 }
 
-fn request() -> String {
-    let request =
-        pivot_baggage::with_current(|baggage| baggage.map(pivot_baggage::Baggage::request_or_begin));
-    format!("{request:?}")
-}
-
-#[test]
-fn a_carrier_span_takes_the_request_along_with_a_task() {
-    let wrapped =
-        PivotSubscriber::new(NoSubscriber::default()).carriers(|metadata| metadata.target() == "carrier");
-    under_wrapped(wrapped, || {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let work = |_| async {
-                let first = request();
-                tokio::task::yield_now().await;
-                (first, request())
-            };
-            let spawn =
-                |i| tokio::spawn(work(i).instrument(tracing::info_span!(target: "carrier", "request")));
-            let (a, b) = (spawn(1), spawn(2));
-            let (a, b) = (a.await.unwrap(), b.await.unwrap());
-            assert!(a.0 == a.1 && b.0 == b.1 && a.0 != b.0, "{a:?} {b:?}");
-            assert!(a.0 != "None" && !pivot_baggage::in_request());
-        });
-    });
-}
-
-#[test]
-fn a_carrier_inside_a_request_is_a_branch_of_it_and_joins_it() {
-    use pivot_advice::{BagKey, Groups, Keep, QueryId};
-    let bag = BagKey { query: QueryId::new(1, 9), stage: 1 };
-    let packed = || pivot_baggage::with_current(|b| b.and_then(|b| b.unpack(bag).map(|rows| rows.len())));
-    let wrapped = PivotSubscriber::new(NoSubscriber::default()).carriers(|m| m.target() == "branch");
-    under_wrapped(wrapped, || {
-        let _request = pivot_baggage::enter_request(None);
-        let outside = request();
-        let span = tracing::info_span!(target: "branch", "work");
-        span.in_scope(|| {
-            assert_eq!(request(), outside);
-            let advice = emit("branch::inside", &[]);
-            assert_eq!(advice.stage, 0);
-            pivot_baggage::with_current(|baggage| {
-                let mut rows = Groups::new(0, &[]);
-                rows.entry(&[]).n = 1;
-                baggage.unwrap().pack(bag, Keep::All, [rows])
-            });
-            assert_eq!(packed(), Some(1));
-        });
-        assert_eq!((request(), packed()), (outside, None));
-        drop(span);
-        assert_eq!(packed(), Some(1));
-    });
-}
-
 #[test]
 fn records_of_log_are_events_of_their_target() {
     use log::{Log, Record};
@@ -293,7 +252,7 @@ fn records_of_log_are_events_of_their_target() {
         }
         fn flush(&self) {}
     }
-    let logger = pivot_subscriber::log::PivotLog(Loud(AtomicU64::new(0)));
+    let logger = pivot_subscriber::log::Records(Loud(AtomicU64::new(0)));
     let say = |level| {
         let record = |arguments: fmt::Arguments<'_>| {
             logger.log(&Record::builder().level(level).target("old").line(Some(3)).args(arguments).build());

@@ -91,3 +91,34 @@ fn callsites_register_while_weaving_changes() {
     });
     pivot_agent::drain();
 }
+
+/// Installing takes the place of `tracing_subscriber`'s `init`, which hands records on too: the
+/// application's subscriber is asked about the record's own target.
+#[test]
+fn records_are_events_of_ours_and_reach_the_applications_subscriber() {
+    let say = |level, n: u64| log::log!(target: "elder", level, "record {n}");
+    let _serial = SERIAL.lock().unwrap();
+    let counts = installed();
+    say(log::Level::Debug, 0);
+    pivot_agent::weave(&[emit("elder::log", &["message", "level", "target"])]);
+    let before = counts.seen().0;
+    say(log::Level::Debug, 1);
+    say(log::Level::Info, 2);
+    pivot_agent::weave(&[]);
+    assert_eq!(rows(), ["record 1 DEBUG elder", "record 2 INFO elder"]);
+    assert_eq!(counts.seen().0 - before, 1);
+}
+
+#[test]
+fn a_question_about_records_is_answered_yes_once_and_while_they_are_woven() {
+    let asked = || log::log_enabled!(target: "doubt", log::Level::Trace);
+    let _serial = SERIAL.lock().unwrap();
+    installed();
+    let first = (0..9).filter(|_| asked()).count();
+    assert!((1..3).contains(&first) && !asked());
+    log::trace!(target: "doubt", "known");
+    pivot_agent::weave(&[emit("doubt::log", &[])]);
+    assert!(asked());
+    pivot_agent::weave(&[]);
+    assert!(!asked());
+}

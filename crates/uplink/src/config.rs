@@ -116,6 +116,10 @@ impl Config {
 
     /// Starts the agent. There is one in a process: the last one to start decides what is woven.
     pub fn start(self) -> Result<Uplink, UplinkError> {
+        if pivot_agent::is_forked() {
+            return Err(UplinkError::Forked);
+        }
+        pivot_agent::watch_forks();
         pivot_agent::set_identity(Identity::new(&self.host, &self.process));
         pivot_agent::set_cpu_budget(self.budget);
         if let Some(key) = self.hash_key {

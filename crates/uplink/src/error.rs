@@ -10,6 +10,9 @@ pub enum UplinkError {
         /// The address.
         address: String,
     },
+    /// The process was forked from one that has an agent, and did not execute another program since.
+    #[error("a process that was forked from one with an agent cannot have its own: start it after forking")]
+    Forked,
     /// The thread or its runtime could not be started.
     #[error("uplink thread did not start: {0}")]
     Thread(#[from] std::io::Error),

@@ -10,7 +10,8 @@ use crate::message;
 use crate::switch::Switch;
 use crate::thread::{Request, Woven};
 use pivot_advice::QueryId;
-use pivot_agent::{Cost, Reporter, Status};
+use pivot_agent::{Cost, Part, Reporter, Status};
+use pivot_baggage::{generation, set_carrying};
 use pivot_protocol::{MAX_MESSAGE_BYTES, from_wire, to_wire, wire};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,9 +45,13 @@ pub(crate) struct Link {
     leaving: bool,
     heard: Instant,
     switch: Switch,
+    /// What is woven; None if nothing is, or nothing yet.
+    generation: Option<u64>,
     /// What queries cost since budgets were told.
     costs: BTreeMap<QueryId, Cost>,
     governed: Instant,
+    /// When the newest report was cut.
+    cut: Instant,
     /// What the frontend was told last.
     told: Told,
 }
@@ -81,6 +86,10 @@ fn now_ns() -> i64 {
 
 impl Link {
     pub(crate) fn new(config: Config, endpoint: Endpoint, woven: Arc<Woven>) -> Link {
+        // Until a frontend says otherwise, requests carry that nothing is woven here: it may want
+        // something woven already.
+        set_carrying(true);
+        generation::set_here(0);
         let hasher = std::hash::BuildHasher::build_hasher(&std::hash::RandomState::new());
         Link {
             endpoint: endpoint.connect_timeout(CONNECT).tcp_nodelay(true),
@@ -91,8 +100,10 @@ impl Link {
             leaving: false,
             heard: Instant::now(),
             switch: Switch::new(config.disable_file.clone()),
+            generation: None,
             costs: BTreeMap::new(),
             governed: Instant::now(),
+            cut: Instant::now(),
             told: Told::default(),
             config,
         }
@@ -106,9 +117,10 @@ impl Link {
                 None => break,
             }
             self.reporter.disconnected();
+            // What the frontend wants from now on is not heard here, so requests have to say so.
+            set_carrying(!self.leaving);
         }
-        pivot_agent::weave(&[]);
-        pivot_baggage::set_carrying(false);
+        unweave();
         self.flushing.drain(..).for_each(answer_asked);
     }
 
@@ -127,7 +139,10 @@ impl Link {
                 tokio::select! {
                     connection = &mut attempt => match connection {
                         Some(connection) => return Some(connection),
-                        None => break true,
+                        None => {
+                            self.forget_unheard();
+                            break true;
+                        }
                     },
                     () = sleep_until(self.boundary()) => self.pass(),
                     request = requests.recv() => if !self.request(request) { return None },
@@ -193,6 +208,7 @@ impl Link {
                 }
             }
             Some(to_agent::Kind::Desired(desired)) if !self.leaving => self.weave(desired, connection),
+            Some(to_agent::Kind::Everywhere(generation)) => generation::set_everywhere(generation),
             Some(to_agent::Kind::Desired(_)) | None => {}
         }
     }
@@ -207,12 +223,16 @@ impl Link {
                 Err(error) => problems.push(wire::Problem { query, tracepoint, message: error.to_string() }),
             }
         }
-        pivot_baggage::set_carrying(desired.carrying);
-        problems.extend(pivot_agent::weave(&advice).into_iter().map(|problem| wire::Problem {
+        let since = desired.since.into_iter().filter_map(message::since).collect();
+        set_carrying(desired.carrying);
+        problems.extend(pivot_agent::weave_since(&advice, &since).into_iter().map(|problem| wire::Problem {
             query: Some(to_wire::query_id(problem.query)),
             tracepoint: problem.tracepoint,
             message: problem.message,
         }));
+        generation::set_everywhere(desired.everywhere);
+        self.generation = Some(desired.generation);
+        self.say_what_is_woven();
         self.cut();
         let window_ns = if desired.window_ns > 0 { desired.window_ns } else { WINDOW_NS };
         self.reporter.set_window(window_ns, now_ns());
@@ -249,14 +269,27 @@ impl Link {
     /// Installed queries are leases: without a frontend they end.
     fn expire(&mut self) {
         if self.heard.elapsed() > self.config.lease {
-            pivot_agent::weave(&[]);
-            pivot_baggage::set_carrying(false);
+            self.generation = None;
+            unweave();
         }
+    }
+
+    /// No frontend is there at the start, so nobody misses anything.
+    fn forget_unheard(&mut self) {
+        if self.generation.is_none() {
+            set_carrying(false);
+        }
+    }
+
+    fn say_what_is_woven(&self) {
+        let woven = self.generation.filter(|_| !pivot_agent::is_disabled());
+        generation::set_here(woven.unwrap_or(0));
     }
 
     /// A window is over.
     fn pass(&mut self) {
         self.switch.look();
+        self.say_what_is_woven();
         self.cut();
         let elapsed = self.governed.elapsed();
         if elapsed >= GOVERN {
@@ -267,7 +300,12 @@ impl Link {
     }
 
     fn cut(&mut self) {
-        let drained = pivot_agent::drain();
+        let mut drained = pivot_agent::drain();
+        let passed = std::mem::replace(&mut self.cut, Instant::now()).elapsed();
+        for query in pivot_agent::away() {
+            let part = drained.entry(query).or_insert_with(Part::empty);
+            part.loss.away_ns += u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
+        }
         for (query, part) in &drained {
             self.costs.entry(*query).or_default().merge(&part.cost);
         }
@@ -295,6 +333,13 @@ async fn attach(endpoint: Endpoint, hello: wire::Hello) -> Option<Connection> {
     out.send(wire::FromAgent { kind: Some(from_agent::Kind::Hello(hello)) }).ok()?;
     let incoming = client.attach(UnboundedReceiverStream::new(receiver)).await.ok()?.into_inner();
     Some(Connection { out, incoming })
+}
+
+/// Nothing is woven here any more.
+fn unweave() {
+    pivot_agent::weave(&[]);
+    set_carrying(false);
+    generation::set_here(0);
 }
 
 /// Whoever asked may have stopped waiting.

@@ -1,9 +1,9 @@
 //! What an agent says, as messages.
 
 use crate::config::Config;
-use pivot_advice::Exports;
+use pivot_advice::{Exports, QueryId};
 use pivot_agent::{Report, State, Status};
-use pivot_protocol::{to_wire, wire};
+use pivot_protocol::{from_wire, to_wire, wire};
 
 /// Who the agent is.
 pub(crate) fn hello(config: &Config, incarnation: u64) -> wire::Hello {
@@ -16,6 +16,11 @@ pub(crate) fn hello(config: &Config, incarnation: u64) -> wire::Hello {
         labels: config.labels.clone().into_iter().collect(),
         catalogue: pivot_agent::catalogue().iter().map(to_wire::exports).collect(),
     }
+}
+
+/// The generation that brought a query.
+pub(crate) fn since(since: wire::Since) -> Option<(QueryId, u64)> {
+    Some((from_wire::query_id(since.query).ok()?, since.generation))
 }
 
 pub(crate) fn exported(new: &[Exports]) -> wire::Exported {
@@ -46,11 +51,15 @@ pub(crate) fn report(report: &Report) -> wire::Report {
         groups: part.groups.as_ref().map(to_wire::groups).unwrap_or_default(),
         loss: Some(to_wire::loss(&part.loss)),
         emitted: part.emitted,
+        sampled: part.sampled.groups.as_ref().map(to_wire::groups).unwrap_or_default(),
+        weights: part.sampled.weights,
+        squares: part.sampled.squares,
         other: part.other.as_ref().map(to_wire::groups).unwrap_or_default(),
         cost: Some(wire::Cost {
             events: part.cost.events,
             busy_ns: part.cost.busy_ns,
             packed: part.cost.packed,
+            packed_bytes: part.cost.packed_bytes,
         }),
     });
     wire::Report {

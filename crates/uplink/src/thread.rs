@@ -51,6 +51,7 @@ impl Uplink {
     pub(crate) fn start(config: Config) -> Result<Uplink, UplinkError> {
         let woven = Arc::new(Woven::default());
         if config.disabled {
+            pivot_baggage::generation::set_here(0);
             return Ok(Uplink { requests: None, thread: None, woven });
         }
         let endpoint = tonic::transport::Endpoint::from_shared(config.frontend.clone())
@@ -77,7 +78,8 @@ impl Uplink {
     }
 
     fn ask(&self, request: fn(oneshot::Sender<()>) -> Request, timeout: Duration) -> bool {
-        self.requests.as_ref().is_some_and(|requests| ask(requests, request, timeout))
+        let requests = self.requests.as_ref().filter(|_| !pivot_agent::is_forked());
+        requests.is_some_and(|requests| ask(requests, request, timeout))
     }
 }
 
@@ -108,7 +110,8 @@ fn flush_on_panic(requests: mpsc::WeakUnboundedSender<Request>) {
     std::panic::set_hook(Box::new(move |panic| {
         before(panic);
         // A panic of the uplink's own thread would wait for itself, one inside an event for its drain.
-        if let Some(requests) = requests.upgrade().filter(|_| pivot_agent::takes_events()) {
+        let asks = pivot_agent::takes_events() && !pivot_agent::is_forked();
+        if let Some(requests) = requests.upgrade().filter(|_| asks) {
             ask(&requests, Request::Flush, FAREWELL);
         }
     }));
@@ -116,6 +119,11 @@ fn flush_on_panic(requests: mpsc::WeakUnboundedSender<Request>) {
 
 impl Drop for Uplink {
     fn drop(&mut self) {
+        if pivot_agent::is_forked() {
+            // The thread is the parent's, and so is what would wake it.
+            std::mem::forget(self.requests.take());
+            return;
+        }
         let settled = self.ask(Request::Leave, FAREWELL);
         self.requests = None;
         if let Some(thread) = self.thread.take().filter(|_| settled) {

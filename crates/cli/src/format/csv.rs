@@ -1,7 +1,8 @@
 //! Comma-separated values with one header (RFC 4180).
 //!
-//! Every row carries its window, so that windows can be told apart, and whether it belongs to the
-//! final result, so that sums over a column do not count twice. Null is empty, empty text is `""`.
+//! Every row carries its window, so that windows can be told apart, whether it belongs to the final
+//! result, so that sums over a column do not count twice, and whether it is that of all rows that have no
+//! group of their own. Null is empty, empty text is `""`.
 
 use super::value;
 use super::write::Output;
@@ -19,16 +20,18 @@ impl Output for Csv {
     fn frame(&mut self, out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
         if !self.header_written {
             self.header_written = true;
-            let own = ["window_start", "window_end", "revision", "final"].map(str::to_owned);
+            let own = ["window_start", "window_end", "revision", "final", "other"].map(str::to_owned);
             let names = frame.columns.iter().map(|column| quoted(&column.name));
             line(out, own.into_iter().chain(names))?;
         }
-        frame.rows.iter().try_for_each(|row| {
+        let other = frame.other.iter().map(|row| (row, true));
+        frame.rows.iter().map(|row| (row, false)).chain(other).try_for_each(|(row, is_other)| {
             let own = [
                 timestamp(frame.start_ns),
                 timestamp(frame.end_ns),
                 frame.revision.to_string(),
                 frame.last.to_string(),
+                is_other.to_string(),
             ];
             line(out, own.into_iter().chain(row.iter().map(cell)))
         })
@@ -83,16 +86,19 @@ mod tests {
     #[test]
     fn the_header_is_written_once() {
         let frame = Frame {
-            columns: vec![Column { name: "SUM(a, b)".into(), ty: Type::I64 }],
+            columns: vec![Column::exact("SUM(a, b)", Type::I64)],
             rows: vec![vec![Value::I64(1)].into()],
+            other: Some(vec![Value::I64(2)].into()),
             ..Frame::default()
         };
         let (mut csv, mut out) = (Csv::default(), Vec::new());
         csv.frame(&mut out, &frame).unwrap();
         csv.frame(&mut out, &frame.total(0)).unwrap();
         let epoch = "1970-01-01T00:00:00.000000000Z";
-        let expected =
-            format!("window_start,window_end,revision,final,\"SUM(a, b)\"\n{epoch},{epoch},0,false,1\n");
+        let expected = format!(
+            "window_start,window_end,revision,final,other,\"SUM(a, b)\"\n\
+                     {epoch},{epoch},0,false,false,1\n{epoch},{epoch},0,false,true,2\n"
+        );
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

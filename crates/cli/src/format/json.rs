@@ -2,7 +2,8 @@
 
 use super::value;
 use super::write::Output;
-use crate::frame::Frame;
+use crate::frame::{Column, Frame};
+use pivot_protocol::wire::column::Estimate;
 use serde_json::json;
 use std::io::{self, Write};
 
@@ -11,11 +12,12 @@ pub(super) struct Json;
 impl Output for Json {
     fn frame(&mut self, out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
         let mut document = value::heading(frame);
-        let column =
-            |column: &crate::frame::Column| json!({ "name": column.name, "type": column.ty.to_string() });
         document.insert("columns".into(), frame.columns.iter().map(column).collect());
         document
             .insert("rows".into(), frame.rows.iter().map(|row| value::row(&frame.columns, row)).collect());
+        if let Some(other) = &frame.other {
+            document.insert("other".into(), value::row(&frame.columns, other));
+        }
         let errors: Vec<_> =
             frame.rows.iter().map(|row| value::standard_errors(&frame.columns, row)).collect();
         // Of a sample only: one for each row.
@@ -27,11 +29,24 @@ impl Output for Json {
     }
 }
 
+/// Name and type, and how it relates to all requests if the result is that of a sample.
+fn column(column: &Column) -> serde_json::Value {
+    let mut about = json!({ "name": column.name, "type": column.ty.to_string() });
+    let estimate = match column.estimate {
+        Estimate::None => return about,
+        Estimate::Scaled => "scaled",
+        Estimate::Approximate => "approximate",
+        Estimate::OfSample => "of sample",
+    };
+    about["estimate"] = json!(estimate);
+    about
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::frame::{Column, Completeness};
+    use crate::frame::Completeness;
     use pivot_advice::{Type, Value};
 
     fn check(frame: &Frame, expected: &str) {
@@ -41,7 +56,7 @@ mod tests {
     }
 
     fn frame() -> Frame {
-        let column = |name: &str, ty| Column { name: name.into(), ty };
+        let column = |name: &str, ty| Column::exact(name, ty);
         Frame {
             query: 3,
             start_ns: 1_500_000_000_000_000_000,
@@ -70,10 +85,24 @@ mod tests {
                 r#""revision":0,"columns":[{"name":"host","type":"string"},{"name":"latency","type":"duration"}],"#,
                 r#""rows":[{"host":"dn-\"1\"","latency":1500},{"host":null,"latency":null}],"#,
                 r#""completeness":{"partial":false,"emitted":2,"dropped":0,"errors":0,"truncated":0,"#,
-                r#""outside_request":0,"uncertain":0,"throttled":0,"other":0,"agents_reporting":1,"agents_expected":1}}"#,
+                r#""outside_request":0,"uncertain":0,"throttled":0,"other":0,"away_ns":0,"agents_reporting":1,"agents_expected":1}}"#,
                 "\n"
             ),
         );
+    }
+
+    #[test]
+    fn rows_without_a_group_stand_beside_the_others() {
+        let mut frame = frame();
+        frame.columns[1].estimate = Estimate::OfSample;
+        frame.other = Some(vec![Value::Null, Value::Duration(9)].into());
+        let mut out = Vec::new();
+        Json.frame(&mut out, &frame).unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(document["other"], json!({ "host": null, "latency": 9 }));
+        assert_eq!(document["rows"].as_array().unwrap().len(), 2);
+        assert_eq!(document["columns"][1]["estimate"], "of sample");
+        assert!(document["columns"][0].get("estimate").is_none());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::table::{is_shown, missing, title};
 use super::write::Output;
 use crate::frame::Frame;
-use crate::text;
+use crate::table::other_texts;
 use pivot_advice::Type;
 use std::io::{self, Write};
 
@@ -15,12 +15,13 @@ impl Output for Markdown {
             return Ok(());
         }
         writeln!(out, "### {}{}\n", title(frame), missing(frame))?;
-        if frame.rows.is_empty() {
+        if !frame.has_rows() {
             return Ok(());
         }
-        line(out, frame.columns.iter().map(|column| cell(&text::escaped(&column.name))))?;
+        line(out, frame.columns.iter().map(|column| cell(&column.heading())))?;
         line(out, frame.columns.iter().map(|column| rule(column.ty).to_owned()))?;
         frame.rows.iter().try_for_each(|row| line(out, row.texts().map(|text| cell(&text))))?;
+        frame.other.iter().try_for_each(|row| line(out, other_texts(row).map(|text| cell(&text))))?;
         writeln!(out)
     }
 }
@@ -57,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_window_is_a_table_and_nothing_in_it_is_markup() {
-        let column = |name: &str, ty| Column { name: name.into(), ty };
+        let column = |name: &str, ty| Column::exact(name, ty);
         let frame = Frame {
             query: 1,
             end_ns: 1_000_000_000,

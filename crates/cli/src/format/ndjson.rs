@@ -9,8 +9,12 @@ pub(super) struct Ndjson;
 
 impl Output for Ndjson {
     fn frame(&mut self, out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
-        frame.rows.iter().try_for_each(|row| {
+        let other = frame.other.iter().map(|row| (row, true));
+        frame.rows.iter().map(|row| (row, false)).chain(other).try_for_each(|(row, is_other)| {
             let mut document = value::heading(frame);
+            if is_other {
+                document.insert("other".into(), true.into());
+            }
             document.insert("row".into(), value::row(&frame.columns, row));
             if let Some(errors) = value::standard_errors(&frame.columns, row) {
                 document.insert("standard_errors".into(), errors);
@@ -31,16 +35,20 @@ mod tests {
     fn each_row_is_one_line() {
         let frame = Frame {
             query: 1,
-            columns: vec![Column { name: "n".into(), ty: Type::I64 }],
+            columns: vec![Column::exact("n", Type::I64)],
             rows: vec![vec![Value::I64(1)].into(), vec![Value::I64(2)].into()],
             ..Frame::default()
         };
+        let other = Some(vec![Value::I64(9)].into());
+        let frame = Frame { other, ..frame };
         let mut out = Vec::new();
         Ndjson.frame(&mut out, &frame).unwrap();
         let text = String::from_utf8(out).unwrap();
         let rows: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(rows.len(), 2);
+        assert_eq!(rows.len(), 3);
+        assert_eq!((&rows[2]["other"], &rows[2]["row"]["n"]), (&true.into(), &9.into()));
+        assert!(rows[1].get("other").is_none());
         assert_eq!(rows[1]["row"]["n"], 2);
         assert_eq!(rows[1]["query"], 1);
     }

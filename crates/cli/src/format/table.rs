@@ -19,10 +19,10 @@ impl Output for Tables {
         }
         let missing = self.paint.style(Style::Warning, &missing(frame));
         writeln!(out, "{}{missing}", self.paint.style(Style::Strong, &title(frame)))?;
-        if frame.rows.is_empty() {
+        if !frame.has_rows() {
             return Ok(());
         }
-        let table = of_rows(&frame.columns, &frame.rows, None);
+        let table = of_rows(&frame.columns, &frame.rows, frame.other.as_ref(), None);
         for line in table.render(self.columns.unwrap_or(usize::MAX), self.paint) {
             writeln!(out, "{line}")?;
         }
@@ -32,7 +32,7 @@ impl Output for Tables {
 
 /// A window without rows is not worth a title, a run without any is.
 pub(super) fn is_shown(frame: &Frame) -> bool {
-    !frame.rows.is_empty() || frame.last
+    frame.has_rows() || frame.last
 }
 
 /// What is missing of a result; empty if nothing is.

@@ -65,6 +65,7 @@ pub(super) fn completeness(found: &Completeness) -> serde_json::Value {
         "uncertain": found.uncertain,
         "throttled": found.throttled,
         "other": found.other,
+        "away_ns": found.away_ns,
         "agents_reporting": found.agents_reporting,
         "agents_expected": found.agents_expected,
     })

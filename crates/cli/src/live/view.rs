@@ -181,10 +181,18 @@ impl View {
         rows
     }
 
+    /// The rows that have no group of their own.
+    fn other(&self) -> Option<&Row> {
+        match self.shown {
+            Shown::SinceInstall => self.newest.as_ref()?.cumulative_other.as_ref(),
+            Shown::LastWindow => self.window.as_ref()?.other.as_ref(),
+        }
+    }
+
     /// The rows in at most so many lines, with the number of those that do not fit.
     pub(crate) fn body(&self, columns: usize, lines: usize, paint: Paint) -> Vec<String> {
-        let rows = self.ranked();
-        if rows.is_empty() {
+        let (rows, other) = (self.ranked(), self.other());
+        if rows.is_empty() && other.is_none() {
             let why = self.status.as_ref().map_or_else(|| "waiting for the first window".to_owned(), waiting);
             return vec![cut(&why, columns)];
         }
@@ -193,17 +201,19 @@ impl View {
             Form::Expanded => self.columns.len() + 1,
         };
         let heading = if self.form == Form::Table { 2 } else { 0 };
+        let lines = lines.saturating_sub(if other.is_some() { height } else { 0 });
         let fitting = lines.saturating_sub(heading) / height;
         let fitting =
             if fitting >= rows.len() { rows.len() } else { lines.saturating_sub(heading + 1) / height };
         let top: Vec<Row> = rows.iter().take(fitting).map(|row| (*row).clone()).collect();
         let mut out = match self.form {
-            Form::Table => self.table(&top, columns).render(columns, paint),
-            Form::Expanded => expanded(&self.columns, &top, columns, paint),
+            Form::Table => self.table(&top, other, columns).render(columns, paint),
+            Form::Expanded => expanded(&self.columns, &top, other, columns, paint),
         };
         if rows.len() > fitting {
             let more = crate::text::grouped(&(rows.len() - fitting).to_string());
-            out.push(paint.style(Style::Quiet, &cut(&format!("+ {more} more"), columns)));
+            let last = out.len() - if other.is_some() { height } else { 0 };
+            out.insert(last, paint.style(Style::Quiet, &cut(&format!("+ {more} more"), columns)));
         }
         out
     }
@@ -211,8 +221,9 @@ impl View {
 
 impl View {
     /// The rows with a bar for the measure, and a sparkline if there is room for it too.
-    fn table(&self, rows: &[Row], columns: usize) -> Table {
-        let mut table = of_rows(&self.columns, rows, self.measure.as_ref().map(|measure| measure.column));
+    fn table(&self, rows: &[Row], other: Option<&Row>, columns: usize) -> Table {
+        let measure = self.measure.as_ref().map(|measure| measure.column);
+        let mut table = of_rows(&self.columns, rows, other, measure);
         let Some(measure) = self.measure.as_ref().filter(|_| self.trend.len() > 1) else { return table };
         let heading = format!("last {}", count(self.trend.len() as u64, "window"));
         if table.width_with_bar() + GAP + text::width(&heading).max(WINDOWS) <= columns {
@@ -250,7 +261,7 @@ mod tests {
     }
 
     fn frame(rows: i64) -> Frame {
-        let column = |name: &str, ty| Column { name: name.into(), ty };
+        let column = |name: &str, ty| Column::exact(name, ty);
         let cumulative =
             (0..rows).map(|i| vec![Value::str(format!("host-{i}")), Value::I64(i * 1_000)].into()).collect();
         Frame {

@@ -14,7 +14,7 @@ pub(crate) enum Command {
     Help(Option<String>),
     Tracepoints(Option<String>),
     Tracepoint(String),
-    Queries,
+    Queries(Option<u32>),
     Agents,
     Drop(u32),
     Watch(Option<u32>),
@@ -33,7 +33,7 @@ pub(crate) enum Command {
 pub(crate) const COMMANDS: [(&str, &str, &str); 16] = [
     ("\\dt", "[glob]", "tracepoints with their fields, agents and places"),
     ("\\d", "name", "one tracepoint: its fields, their types, who exports them"),
-    ("\\dq", "", "installed queries: age, agents, rows, what is missing"),
+    ("\\dq", "[n]", "installed queries and what they cost, or one of them on each agent"),
     ("\\l", "", "agents"),
     ("\\watch", "[n]", "the live table of query n, or of the newest"),
     ("\\drop", "n", "uninstall query n"),
@@ -60,7 +60,8 @@ pub(crate) fn parse(line: &str) -> Result<Command, String> {
         "\\h" => Ok(Command::Help(argument.optional())),
         "\\dt" => Ok(Command::Tracepoints(argument.optional())),
         "\\d" => Ok(argument.optional().map_or(Command::Tracepoints(None), Command::Tracepoint)),
-        "\\dq" => Ok(Command::Queries),
+        "\\dq" if argument.text.is_empty() => Ok(Command::Queries(None)),
+        "\\dq" => Ok(Command::Queries(Some(argument.number()?))),
         "\\l" => Ok(Command::Agents),
         "\\drop" => Ok(Command::Drop(argument.number()?)),
         "\\watch" if argument.text.is_empty() => Ok(Command::Watch(None)),
@@ -179,6 +180,8 @@ mod tests {
         check("\\dt", Command::Tracepoints(None));
         check("\\d a b", Command::Tracepoint("a b".into()));
         check("\\drop 7", Command::Drop(7));
+        check("\\dq", Command::Queries(None));
+        check("\\dq 7;", Command::Queries(Some(7)));
         check("\\i my file.pivot", Command::Include("my file.pivot".into()));
         check("\\watch", Command::Watch(None));
         check("\\g out.csv", Command::Again(Some("out.csv".into())));

@@ -96,7 +96,7 @@ mod tests {
     fn the_ending_of_a_file_says_its_format() {
         let frame = Frame {
             end_ns: 1,
-            columns: vec![Column { name: "COUNT".into(), ty: Type::U64 }],
+            columns: vec![Column::exact("COUNT", Type::U64)],
             rows: vec![vec![Value::U64(5)].into()],
             ..Frame::default()
         };

@@ -1,5 +1,7 @@
 //! The lists that backslash commands show.
 
+pub(super) mod queries;
+
 use super::commands::COMMANDS;
 use crate::client::Tracepoint;
 use crate::params::{self, Params};
@@ -57,46 +59,6 @@ pub(super) fn fields(tracepoint: &Tracepoint) -> Table {
         table.push([quiet((*name).to_owned()), quiet(ty.to_string()), quiet("every tracepoint".to_owned())]);
     }
     table
-}
-
-/// Installed queries.
-pub(super) fn queries(found: &[wire::Query]) -> Table {
-    let headings = [">query", "name", "!age", ">agents", ">rows", ">groups", "state", "text"];
-    let mut table = Table::with_headings(&headings);
-    for query in found {
-        let name = if query.name.is_empty() { quiet("-".to_owned()) } else { escaped(&query.name).into() };
-        let text = query.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        table.push([
-            query.number.to_string().into(),
-            name,
-            age(query.installed_ns).into(),
-            grouped(&query.agents_woven.to_string()).into(),
-            grouped(&query.rows_emitted.to_string()).into(),
-            grouped(&query.groups.to_string()).into(),
-            state(query),
-            quiet(escaped(&text)),
-        ]);
-    }
-    table
-}
-
-/// What keeps a query from being complete: in words, as far as they fit a cell.
-fn state(query: &wire::Query) -> Cell {
-    let loss = query.loss.unwrap_or_default();
-    let lost = [
-        (loss.dropped, "dropped"),
-        (loss.errors, "errors"),
-        (loss.truncated, "truncated"),
-        (loss.outside_request, "outside requests"),
-        (query.problems.len() as u64, "problems"),
-    ];
-    let lost = lost.iter().filter(|(number, _)| *number > 0);
-    let lost = lost.map(|(number, what)| format!("{} {what}", grouped(&number.to_string())));
-    let pending = query.pending.iter().map(|name| format!("{} pending", escaped(name)));
-    match pending.chain(lost).collect::<Vec<_>>() {
-        words if words.is_empty() => "complete".into(),
-        words => Cell { text: words.join(", "), style: Style::Warning },
-    }
 }
 
 /// Agents that are connected or were.

@@ -3,7 +3,7 @@
 
 use super::EXAMPLE;
 use super::commands::{Command, matches, nearest};
-use super::lists;
+use super::lists::{self, queries};
 use super::topics::{TOPICS, Topic, find};
 use crate::client::Connection;
 use crate::error::CliError;
@@ -25,7 +25,17 @@ pub(crate) async fn lines(
         Command::Commands => commands(columns, paint),
         Command::Help(None) => language(columns, paint),
         Command::Help(Some(word)) => help(word, columns, paint)?,
-        Command::Queries => list(&lists::queries(&connection.queries().await?), "no query is installed"),
+        Command::Queries(None) => match connection.queries().await?.as_slice() {
+            [] => vec![paint.style(Style::Quiet, "no query is installed")],
+            found => queries::all(found, columns, paint),
+        },
+        Command::Queries(Some(number)) => match connection.query(*number).await? {
+            Some(found) => queries::one(&found, columns, paint),
+            None => {
+                let none = format!("no query {number} is installed; \\dq lists all");
+                return Err(CliError::Command(none));
+            }
+        },
         Command::Agents => list(&lists::agents(&connection.agents().await?), "no agent has connected yet"),
         Command::Tracepoints(glob) => {
             let found = connection.tracepoints().await?;

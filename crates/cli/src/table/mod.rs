@@ -8,4 +8,4 @@ mod result;
 pub(crate) use layout::GAP;
 pub(crate) use paint::{Paint, Style};
 pub(crate) use render::{Cell, Table};
-pub(crate) use result::{expanded, of_rows};
+pub(crate) use result::{expanded, of_rows, other_texts};

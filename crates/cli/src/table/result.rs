@@ -6,11 +6,17 @@ use crate::frame::{Column, Row};
 use crate::text;
 use pivot_advice::{Type, Value};
 
-/// The rows in their order, with bars for the measure.
-pub(crate) fn of_rows(columns: &[Column], rows: &[Row], measure: Option<usize>) -> Table {
-    let heading = |column: &Column| (text::escaped(&column.name), align(column.ty));
+/// The rows in their order, with bars for the measure; those without a group of their own come last.
+pub(crate) fn of_rows(
+    columns: &[Column],
+    rows: &[Row],
+    other: Option<&Row>,
+    measure: Option<usize>,
+) -> Table {
+    let heading = |column: &Column| (column.heading(), align(column.ty));
     let mut table = Table::new(columns.iter().map(heading));
     rows.iter().for_each(|row| table.push(cells(row)));
+    other.into_iter().for_each(|row| table.push(other_cells(row)));
     if let Some(measure) = measure {
         let sizes: Vec<f64> = rows.iter().map(|row| row.get(measure).map_or(0.0, size)).collect();
         let largest = sizes.iter().copied().filter(|size| size.is_finite()).fold(0.0, f64::max);
@@ -21,15 +27,23 @@ pub(crate) fn of_rows(columns: &[Column], rows: &[Row], measure: Option<usize>) 
 }
 
 /// One block of `name  value` lines per row, for rows that are wider than the terminal.
-pub(crate) fn expanded(columns: &[Column], rows: &[Row], available: usize, paint: Paint) -> Vec<String> {
-    let names: Vec<String> = columns.iter().map(|column| text::escaped(&column.name)).collect();
+pub(crate) fn expanded(
+    columns: &[Column],
+    rows: &[Row],
+    other: Option<&Row>,
+    available: usize,
+    paint: Paint,
+) -> Vec<String> {
+    let names: Vec<String> = columns.iter().map(Column::heading).collect();
     let widest = names.iter().map(|name| text::width(name)).max().unwrap_or(0).min(available / 2);
     let mut lines = Vec::new();
-    for (i, row) in rows.iter().enumerate() {
-        let title = format!("── row {} ", i + 1);
+    let numbered = rows.iter().enumerate().map(|(i, row)| (format!("row {}", i + 1), cells(row).collect()));
+    let other = other.map(|row| ("other rows".to_owned(), other_cells(row).collect::<Vec<_>>()));
+    for (title, cells) in numbered.chain(other) {
+        let title = format!("── {title} ");
         let rule = "─".repeat(available.min(40).saturating_sub(text::width(&title)));
         lines.push(paint.style(Style::Quiet, &text::cut(&format!("{title}{rule}"), available)));
-        for (name, value) in names.iter().zip(cells(row)) {
+        for (name, value) in names.iter().zip(cells) {
             let name = text::cut(name, widest);
             let blanks = " ".repeat(widest - text::width(&name) + 2);
             let shown = text::cut(&value.text, available.saturating_sub(widest + 2));
@@ -57,6 +71,21 @@ fn cells(row: &Row) -> impl Iterator<Item = Cell> {
     })
 }
 
+/// The texts of the row of all rows that have no group of their own: where a key would stand it says so.
+pub(crate) fn other_texts(row: &Row) -> impl Iterator<Item = String> {
+    let place = row.iter().position(Value::is_null);
+    row.texts().enumerate().map(move |(i, text)| match place {
+        Some(key) if key == i => "(other)".to_owned(),
+        None if i == 0 => format!("(other) {text}"),
+        _ if row[i].is_null() => String::new(),
+        _ => text,
+    })
+}
+
+fn other_cells(row: &Row) -> impl Iterator<Item = Cell> {
+    other_texts(row).map(|text| Cell { text, style: Style::Quiet })
+}
+
 fn size(value: &Value) -> f64 {
     match value {
         Value::Duration(ns) => *ns as f64,
@@ -71,13 +100,17 @@ mod tests {
     use std::path::Path;
 
     fn column(name: &str, ty: Type) -> Column {
-        Column { name: name.into(), ty }
+        Column::exact(name, ty)
     }
 
     /// Compares with a golden file of the same result at three widths; `UPDATE_GOLDEN=1` rewrites it.
     fn check(golden: &str, columns: &[Column], rows: &[Row]) {
+        check_with(golden, columns, rows, None);
+    }
+
+    fn check_with(golden: &str, columns: &[Column], rows: &[Row], other: Option<&Row>) {
         let measure = columns.iter().position(|column| column.ty.is_number());
-        let table = of_rows(columns, rows, measure);
+        let table = of_rows(columns, rows, other, measure);
         let mut found = String::new();
         for width in [40, 80, 120] {
             found.push_str(&format!("---- {width} columns\n"));
@@ -88,7 +121,7 @@ mod tests {
             }
         }
         found.push_str("---- expanded, 40 columns\n");
-        expanded(columns, rows, 40, Paint::Plain).iter().for_each(|line| {
+        expanded(columns, rows, other, 40, Paint::Plain).iter().for_each(|line| {
             assert!(text::width(line) <= 40, "{line}");
             found.push_str(line);
             found.push('\n');
@@ -109,6 +142,21 @@ mod tests {
         let rows =
             [row("dn-1", 1_234_567_890, 120_003), row("dn-2", 617_283_945, 60_001), row("dn-3", 12, 1)];
         check("grouped.txt", &columns, &rows);
+    }
+
+    #[test]
+    fn rows_without_a_group_come_last_and_say_so() {
+        let mut columns = [
+            column("e.path", Type::String),
+            column("e.port", Type::I64),
+            column("COUNT", Type::U64),
+            column("MAX(e.size)", Type::U64),
+        ];
+        columns[3].estimate = pivot_protocol::wire::column::Estimate::OfSample;
+        let row = |path: &str, n| vec![Value::str(path), Value::I64(80), Value::U64(n), Value::U64(7)].into();
+        let rows = [row("/a", 4_000), row("/b", 12)];
+        let other = vec![Value::Null, Value::Null, Value::U64(90_210), Value::U64(9)].into();
+        check_with("other.txt", &columns, &rows, Some(&other));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use super::scope::{Binding, Collected, Place, Result, Role, Scope, Target, Typed};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::format::format_expression;
 use crate::plan::{Column, Plan, Stage, Step};
 use crate::syntax::Params;
 use crate::syntax::ast::{self, Expr as Written, Query, Span};
@@ -86,10 +87,9 @@ impl Resolver<'_> {
         self.diagnostics.push(diagnostic);
     }
 
-    /// What was written there, on one line.
+    /// What was written there, on one line, whatever its layout was.
     pub(super) fn written(&self, span: &Span) -> String {
-        let written = self.text.get(span.clone()).unwrap_or_default();
-        written.split_whitespace().collect::<Vec<_>>().join(" ")
+        format_expression(self.text.get(span.clone()).unwrap_or_default())
     }
 
     /// Whether the query that is being resolved is a source of another.

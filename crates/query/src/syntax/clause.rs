@@ -5,6 +5,7 @@
 
 use super::ast::{self, Item, Query, Span, Step};
 use super::expr::{comma_list, expression};
+use super::hint::hint_for;
 use super::input::{Parsed, Tokens, keyword, name, symbol};
 use super::source::{from, join, with};
 use super::tail;
@@ -18,7 +19,7 @@ use pivot_advice::Match;
 
 /// The clauses, in the order in which they may stand; SELECT may also come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Clause {
+pub(super) enum Clause {
     With,
     From,
     Join,
@@ -81,6 +82,11 @@ impl Clause {
         }
     }
 
+    /// Whether it names a source.
+    pub(super) fn has_source(self) -> bool {
+        matches!(self, Clause::From | Clause::Join | Clause::LeftJoin | Clause::AntiJoin)
+    }
+
     fn may_repeat(self) -> bool {
         self.place() == 2 || self.place() == 3
     }
@@ -132,7 +138,7 @@ pub(super) fn query_of(tokens: Tokens<'_>) -> Query {
         Reader { query: Query { span: tokens.here().start..end, ..Query::default() }, seen: vec![] };
     let (before, parts) = cut_at_keywords(tokens);
     if !before.list.is_empty() {
-        reader.leftover(None, before);
+        reader.leftover(None, before, None);
     }
     parts.into_iter().for_each(|part| reader.read(part));
     reader.finish(tokens)
@@ -214,7 +220,7 @@ impl Reader {
         };
         match rest {
             Outcome::Whole => {}
-            Outcome::Rest(clause, rest) => self.leftover(Some(clause), rest),
+            Outcome::Rest(clause, rest) => self.leftover(Some(clause), rest, last_before(body, rest)),
             Outcome::Broken(rest) => {
                 self.query.broken = true;
                 if let Some(rest) = rest {
@@ -242,7 +248,7 @@ impl Reader {
     }
 
     /// Tokens behind the end of a clause, or before the first.
-    fn leftover(&mut self, clause: Option<Clause>, rest: Tokens<'_>) {
+    fn leftover(&mut self, clause: Option<Clause>, rest: Tokens<'_>, before: Option<&Token>) {
         if self.misspelt(rest) {
             return;
         }
@@ -253,7 +259,7 @@ impl Reader {
             Some(clause) => format!("{} is complete before this", clause.text()),
             None => "a query begins with FROM, SELECT or WITH".into(),
         };
-        let hint = hint_for(token, clause);
+        let hint = hint_for(token, before, clause);
         report(rest, Diagnostic { hint, ..wrong.detail(detail) });
     }
 
@@ -291,6 +297,12 @@ impl Reader {
 
 fn report(tokens: Tokens<'_>, diagnostic: Diagnostic) {
     tokens.diagnostics.borrow_mut().push(diagnostic);
+}
+
+/// The token in front of the rest of a clause.
+fn last_before<'a>(body: Tokens<'a>, rest: Tokens<'a>) -> Option<&'a Token> {
+    let read = body.list.len().checked_sub(rest.list.len())?;
+    body.list.get(read.checked_sub(1)?)
 }
 
 /// How the parsing of a clause ended.
@@ -333,29 +345,10 @@ fn parse<'a, T>(
     let found = rest.first().map_or("the end of the clause".to_owned(), Token::shown);
     let expected = failure.expected.join(" or ");
     let wrong = Diagnostic::error(rest.here(), format!("expected {expected}, found {found}"));
-    let hint = rest.first().and_then(|token| hint_for(token, Some(part.clause)));
+    let before = last_before(part.body, rest);
+    let hint = rest.first().and_then(|token| hint_for(token, before, Some(part.clause)));
     report(part.body, Diagnostic { hint, ..wrong.detail(format!("in {}", part.clause.text())) });
     Outcome::Broken(None)
-}
-
-fn hint_for(token: &Token, clause: Option<Clause>) -> Option<String> {
-    let hint = match &token.kind {
-        Kind::Symbol("->") => "happened-before belongs to a join: JOIN x IN source ON x -> y",
-        Kind::Symbol("==") => "equality is `=`",
-        Kind::Symbol("&&") => "write AND",
-        Kind::Symbol("=" | "!=" | "<>" | "<" | "<=" | ">" | ">=") => {
-            "comparisons do not chain; connect them with AND"
-        }
-        Kind::Symbol("*") if clause == Some(Clause::Select) => {
-            "name the columns; `*` stands in COUNT(*) only"
-        }
-        Kind::Symbol(";") => "one statement at a time",
-        Kind::Word(word) if clause == Some(Clause::Select) => {
-            return Some(format!("a column is named with AS: `AS {word}`"));
-        }
-        _ => return None,
-    };
-    Some(hint.into())
 }
 
 /// `[DISTINCT] item {, ..}`

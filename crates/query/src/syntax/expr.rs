@@ -212,6 +212,29 @@ fn constant(word: &str) -> Option<Value> {
     constants.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
+/// A value that is known as it is written: a literal, perhaps with a sign, or a constant.
+pub(super) fn fixed(input: Tokens<'_>) -> Parsed<'_, Value> {
+    let (rest, negative) = map(opt(symbol("-", "`-`")), |sign| sign.is_some()).parse(input)?;
+    let found = match rest.first().map(|token| &token.kind) {
+        Some(Kind::Literal(value)) if negative => negated(value),
+        Some(Kind::Literal(value)) => Some(value.clone()),
+        Some(Kind::Word(word)) if !negative => constant(word),
+        _ => None,
+    };
+    found.map_or_else(|| rest.expected("a value"), |value| Ok((rest.rest(), value)))
+}
+
+fn negated(value: &Value) -> Option<Value> {
+    Some(match value {
+        Value::I64(n) => Value::I64(n.checked_neg()?),
+        // The one that has no positive counterpart.
+        Value::U64(n) => Value::I64(0_i64.checked_sub_unsigned(*n)?),
+        Value::F64(x) => Value::F64(-x),
+        Value::Duration(ns) => Value::Duration(ns.checked_neg()?),
+        _ => return None,
+    })
+}
+
 /// What begins with a word: a call, COUNT alone, or a path.
 fn named<'a>(input: Tokens<'a>, word: &str) -> Parsed<'a, Expr> {
     let rest = input.rest();

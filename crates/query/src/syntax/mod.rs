@@ -3,6 +3,7 @@
 pub(crate) mod ast;
 mod clause;
 mod expr;
+mod hint;
 mod input;
 mod parse;
 mod pattern;
@@ -10,6 +11,5 @@ mod source;
 mod tail;
 pub(crate) mod token;
 
-pub(crate) use clause::clause_at;
-pub(crate) use input::is_reserved;
 pub(crate) use parse::{Params, parse, unbalanced};
+pub(crate) use {clause::clause_at, input::is_reserved};

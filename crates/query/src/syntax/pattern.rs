@@ -1,8 +1,8 @@
 //! Names of tracepoints, and patterns of them.
 
 use super::ast::{Name, NamePattern, SourceKind};
-use super::expr::comma_list;
-use super::input::{Parsed, Tokens, literal, member, name, symbol};
+use super::expr::{comma_list, fixed};
+use super::input::{Parsed, Tokens, member, name, symbol};
 use super::token::{Kind, Token};
 use nom::Parser;
 use nom::combinator::{cut, map, opt};
@@ -70,7 +70,7 @@ fn written(token: &Token) -> &str {
 fn fields(input: Tokens<'_>) -> Parsed<'_, Vec<(Name, Value)>> {
     let field = |input| {
         let (rest, (name, ())) = (name("a field"), symbol("=", "`=`")).parse(input)?;
-        map(cut(literal("a value")), |value| (name.clone(), value)).parse(rest)
+        map(cut(fixed), |value| (name.clone(), value)).parse(rest)
     };
     delimited(symbol("[", "`[`"), cut(comma_list(field)), cut(symbol("]", "`]`"))).parse(input)
 }

@@ -1,8 +1,8 @@
 //! What the bridge's tests share: weaving is one for the process, and so is each test's dispatcher.
 #![allow(dead_code)]
 
-use pivot_advice::{Advice, Form, Instruction, QueryId};
-use pivot_subscriber::PivotSubscriber;
+use pivot_advice::{Advice, BagKey, Form, Instruction, Keep, QueryId};
+use pivot_subscriber::Bridge;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing_core::span::{Attributes, Id, Record};
@@ -34,12 +34,17 @@ pub(crate) fn rows() -> Vec<String> {
 
 /// Runs with a wrapped subscriber as this thread's, nothing woven before and after.
 pub(crate) fn under<S: Subscriber + Send + Sync>(inner: S, run: impl FnOnce()) {
-    under_wrapped(PivotSubscriber::new(inner), run);
+    under_wrapped(Bridge::new(inner), run);
 }
 
-pub(crate) fn under_wrapped<S: Subscriber + Send + Sync>(wrapped: PivotSubscriber<S>, run: impl FnOnce()) {
+pub(crate) fn under_wrapped<S: Subscriber + Send + Sync>(wrapped: Bridge<S>, run: impl FnOnce()) {
+    serially(|| dispatcher::with_default(&Dispatch::new(wrapped), run));
+}
+
+/// Nothing woven before and after.
+pub(crate) fn serially(run: impl FnOnce()) {
     let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
-    dispatcher::with_default(&Dispatch::new(wrapped), run);
+    run();
     pivot_agent::weave(&[]);
     pivot_agent::drain();
 }
@@ -88,4 +93,35 @@ impl Subscriber for Counts {
     fn try_close(&self, _: Id) -> bool {
         true
     }
+}
+
+/// The bag that `pack` fills.
+pub(crate) const BAG: BagKey = BagKey { query: QueryId { frontend: 1, number: 9 }, stage: 1 };
+
+/// Advice that packs a field.
+pub(crate) fn pack_at(tracepoint: &str, field: &str) -> Advice {
+    let instructions = vec![
+        Instruction::Observe { field: field.into() },
+        Instruction::Pack { bag: BAG, keep: Keep::All, keys: vec![0], folds: vec![] },
+    ];
+    Advice { query: BAG.query, stage: BAG.stage, tracepoint: tracepoint.into(), instructions }
+}
+
+/// What the current request has packed, each as often as it counts; None outside any.
+pub(crate) fn packed() -> Option<Vec<u64>> {
+    pivot_baggage::with_current(|baggage| {
+        let baggage = baggage?;
+        let mut all = Vec::new();
+        for group in baggage.unpack(BAG).iter().flat_map(|rows| rows.iter()) {
+            let value = group.key[0].as_integer().unwrap() as u64;
+            all.extend(std::iter::repeat_n(value, group.n as usize));
+        }
+        all.sort_unstable();
+        Some(all)
+    })
+}
+
+/// The id of the current request.
+pub(crate) fn request() -> Option<u128> {
+    pivot_baggage::with_current(|baggage| baggage.map(pivot_baggage::Baggage::request_or_begin))
 }

@@ -1,0 +1,5 @@
+struct Secret;
+
+pub fn login(password: &Secret) {
+    pivot::tracepoint!("Login", sensitive(password) = password);
+}

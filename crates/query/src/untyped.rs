@@ -1,0 +1,36 @@
+//! Which fields an aggregate needs a number of, and nobody knows whether they are numbers.
+
+use crate::plan::{Fold, Input, Plan};
+use pivot_advice::{Aggregate, Expr, Type};
+
+/// Fields and variables without a type that are added up, averaged or put into a histogram.
+pub(crate) fn untyped(plan: &Plan) -> Vec<String> {
+    let mut found = Vec::new();
+    let folds = plan.stages.iter().flat_map(|stage| stage.end.folds());
+    for fold in folds.filter(|fold| wants_numbers(fold)) {
+        if let Input::Expr(expr) = &fold.input {
+            columns(expr, &mut found);
+        }
+    }
+    let columns = found.into_iter().map(|index| &plan.columns[usize::from(index)]);
+    let mut names: Vec<String> = columns.filter(|column| column.ty == Type::Any).map(|c| c.shown()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn wants_numbers(fold: &Fold) -> bool {
+    use Aggregate::{Average, Histogram, Moments, Sum, Tally};
+    matches!(fold.aggregate, Sum | Average | Moments | Histogram | Tally)
+}
+
+/// The columns that an expression's value is made of as they are.
+fn columns(expr: &Expr, found: &mut Vec<u16>) {
+    match expr {
+        Expr::Column(index) => found.push(*index),
+        Expr::Binary(_, a, b) => [a, b].into_iter().for_each(|side| columns(side, found)),
+        Expr::Unary(_, x) => columns(x, found),
+        // A cast makes a number of text; the types of others are known.
+        _ => {}
+    }
+}

@@ -1,0 +1,132 @@
+//! For who composes layers by hand.
+//!
+//! A layer without a filter of its own has no good answer for callsites that nobody queries: *never*
+//! takes them from all other layers, anything else makes other layers' disabled callsites slow. So
+//! there is no way to have ours without its filter. What [`Bridge`](crate::Bridge) does better: this
+//! one makes callsites that other filters enable for good ask those filters each time, about 20 ns;
+//! and a filter for all layers hides from it what it hides from the others.
+
+use crate::callsites::{Callsites, Carries, Kind, Slot};
+use crate::carried::Carried;
+use crate::requests::requests;
+use crate::spans::Spans;
+use crate::{dispatch, events};
+use std::sync::Arc;
+use tracing_core::span::{Attributes, Id, Record};
+use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber};
+use tracing_subscriber::filter::Filtered;
+use tracing_subscriber::layer::{Context, Filter, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Makes every callsite a tracepoint. Spans that the usual servers open for a [request](requests)
+/// carry it.
+pub fn layer<S>() -> Filtered<Tracepoints, Woven, S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    layer_with(requests)
+}
+
+/// The same, with other [carriers](crate::Bridge::carriers).
+pub fn layer_with<S>(carries: Carries) -> Filtered<Tracepoints, Woven, S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    dispatch::listen();
+    let callsites = Arc::new(Callsites::new(carries));
+    let spans = Spans::of(callsites.number);
+    Tracepoints { callsites: Arc::clone(&callsites), spans }.with_filter(Woven { callsites })
+}
+
+/// The layer. It comes with its filter only, from [`layer`].
+#[derive(Debug)]
+pub struct Tracepoints {
+    callsites: Arc<Callsites>,
+    spans: Spans,
+}
+
+/// The filter: lets through what advice is woven at, and spans that carry a request.
+#[derive(Debug)]
+pub struct Woven {
+    callsites: Arc<Callsites>,
+}
+
+fn wanted(slot: &Slot) -> bool {
+    slot.is_woven() || slot.carries
+}
+
+impl<S> Filter<S> for Woven {
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        let slot = self.callsites.slot(metadata);
+        let may = match &slot.kind {
+            Kind::Hint(hint) => hint.review(metadata.target()),
+            _ => wanted(slot),
+        };
+        // Not *always*, even if it is: while all filters say that, none is asked, and the registry
+        // takes the answers to the question before for those to this one.
+        if may { Interest::sometimes() } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        self.callsites.known(metadata).is_some_and(|slot| match &slot.kind {
+            Kind::Hint(hint) => hint.answer(),
+            _ => wanted(slot),
+        })
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        None
+    }
+}
+
+impl<S> Layer<S> for Tracepoints
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_register_dispatch(&self, subscriber: &Dispatch) {
+        dispatch::remember(subscriber);
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+        let slot = self.callsites.slot(attributes.metadata());
+        let fire = || {
+            if let Some(site) = slot.site().filter(|site| site.enter.is_woven()) {
+                self.spans.passing(|| events::begun(site, attributes));
+            }
+        };
+        let mut carried = slot.carries.then(|| Carried::begin(fire));
+        match &mut carried {
+            // Nobody tells a layer of a second handle.
+            Some(carried) => carried.share(),
+            None => fire(),
+        }
+        if let Some(site) = slot.site()
+            && (carried.is_some() || site.exit.is_some_and(|exit| exit.is_woven()))
+        {
+            self.spans.open(id, site, attributes, carried);
+        }
+    }
+
+    fn on_record(&self, span: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        self.spans.record(span, values);
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if let Some(site) = self.callsites.slot(event.metadata()).site().filter(|site| site.enter.is_woven())
+        {
+            self.spans.passing(|| events::passed(site, event));
+        }
+    }
+
+    fn on_enter(&self, span: &Id, _: Context<'_, S>) {
+        self.spans.enter(span, || None);
+    }
+
+    fn on_exit(&self, span: &Id, _: Context<'_, S>) {
+        self.spans.exit(span);
+    }
+
+    fn on_close(&self, span: Id, _: Context<'_, S>) {
+        self.spans.close(&span);
+    }
+}

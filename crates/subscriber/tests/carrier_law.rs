@@ -1,0 +1,250 @@
+//! Any number of carriers, entered, left and closed by several threads in any order, against a model
+//! that knows only sets of numbers.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod harness;
+
+use harness::{pack_at, packed, under_wrapped};
+use pivot_subscriber::Bridge;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use tracing::Span;
+use tracing_core::subscriber::NoSubscriber;
+use tracing_core::{Dispatch, dispatcher};
+
+const THREADS: usize = 3;
+const SPANS: usize = 4;
+
+#[derive(Debug, Clone, Copy)]
+enum Op {
+    /// Makes the span where it is not open; others have a handle on it or not.
+    Open {
+        shared: bool,
+    },
+    Enter,
+    Exit,
+    /// An event that packs a new number.
+    Pack,
+    /// Drops a second handle.
+    Drop,
+    Close,
+}
+
+/// The request of one span, as the model sees it.
+#[derive(Debug, Clone)]
+struct Carrier {
+    root: usize,
+    forked: bool,
+    shared: bool,
+    handles: usize,
+    known: BTreeSet<u64>,
+}
+
+/// What a thread is inside of: the span, how often, and what it has seen in there.
+#[derive(Debug, Clone)]
+struct Inside {
+    span: usize,
+    depth: usize,
+    seen: BTreeSet<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Model {
+    spans: [Option<Carrier>; SPANS],
+    threads: [Vec<Inside>; THREADS],
+    left: [Option<usize>; THREADS],
+    requests: usize,
+    numbers: u64,
+}
+
+impl Model {
+    fn is_entered(&self, span: usize) -> bool {
+        self.threads.iter().flatten().any(|inside| inside.span == span)
+    }
+
+    fn exchange(&mut self, thread: usize) {
+        let Some(last) = self.threads[thread].last_mut() else { return };
+        let carrier = self.spans[last.span].as_mut().unwrap();
+        if carrier.shared {
+            carrier.known.extend(&last.seen);
+            last.seen = carrier.known.clone();
+        }
+    }
+
+    /// What a span knows joins the request that a thread is in, if it is a branch of that.
+    fn join(&mut self, thread: usize, branch: &Carrier) {
+        let Some(last) = self.threads[thread].last_mut() else { return };
+        if branch.forked && self.spans[last.span].as_ref().unwrap().root == branch.root {
+            last.seen.extend(&branch.known);
+        }
+    }
+
+    /// Whether the step makes sense; if so it is made.
+    fn step(&mut self, op: Op, thread: usize, span: usize) -> bool {
+        let inside = self.threads[thread].iter().rposition(|inside| inside.span == span);
+        match op {
+            Op::Open { shared } if self.spans[span].is_none() => {
+                self.requests += 1;
+                let parent = self.threads[thread].last();
+                let root = parent.map_or(self.requests, |p| self.spans[p.span].as_ref().unwrap().root);
+                let known = parent.map_or_else(BTreeSet::new, |parent| parent.seen.clone());
+                let handles = if shared { 2 } else { 1 };
+                self.spans[span] = Some(Carrier { root, forked: parent.is_some(), shared, handles, known });
+            }
+            Op::Enter if inside.is_some() => {
+                self.threads[thread][inside.unwrap()].depth += 1;
+                self.left[thread] = None;
+            }
+            Op::Enter => {
+                let entered = self.is_entered(span);
+                let Some(carrier) = &self.spans[span] else { return false };
+                if entered && !carrier.shared {
+                    return false;
+                }
+                self.threads[thread].push(Inside { span, depth: 1, seen: carrier.known.clone() });
+                self.left[thread] = None;
+            }
+            Op::Exit => {
+                let Some(at) = inside else { return false };
+                self.threads[thread][at].depth -= 1;
+                if self.threads[thread][at].depth == 0 {
+                    let inside = self.threads[thread].remove(at);
+                    self.spans[span].as_mut().unwrap().known.extend(inside.seen);
+                    self.left[thread] = Some(span);
+                }
+            }
+            Op::Pack => {
+                self.exchange(thread);
+                self.numbers += 1;
+                let number = self.numbers;
+                if let Some(last) = self.threads[thread].last_mut() {
+                    last.seen.insert(number);
+                }
+                self.exchange(thread);
+            }
+            Op::Drop => {
+                let Some(carrier) = self.spans[span].as_mut().filter(|carrier| carrier.handles == 2) else {
+                    return false;
+                };
+                carrier.handles = 1;
+                let branch = carrier.clone();
+                if self.left[thread] == Some(span) && !self.is_entered(span) {
+                    self.join(thread, &branch);
+                }
+            }
+            Op::Close if !self.is_entered(span) => {
+                let Some(branch) = self.spans[span].take() else { return false };
+                self.join(thread, &branch);
+            }
+            Op::Open { .. } | Op::Close => return false,
+        }
+        true
+    }
+
+    fn seen(&self, thread: usize) -> Option<Vec<u64>> {
+        Some(self.threads[thread].last()?.seen.iter().copied().collect())
+    }
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Threads that do one thing at a time.
+struct Threads(Vec<(Sender<Work>, JoinHandle<()>)>);
+
+impl Threads {
+    fn start(dispatch: &Dispatch) -> Threads {
+        let start = |_| {
+            let (order, orders) = channel::<Work>();
+            let dispatch = dispatch.clone();
+            let work = move || dispatcher::with_default(&dispatch, || orders.iter().for_each(|work| work()));
+            (order, std::thread::spawn(work))
+        };
+        Threads((0..THREADS).map(start).collect())
+    }
+
+    fn on<T: Send + 'static>(&self, thread: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let (answer, answered) = channel();
+        self.0[thread].0.send(Box::new(move || answer.send(work()).unwrap_or(()))).unwrap();
+        answered.recv().unwrap()
+    }
+}
+
+fn pack(n: u64) {
+    tracing::info!(name: "pack", target: "law", n);
+}
+
+fn open(number: usize) -> Span {
+    tracing::info_span!(target: "carrier", "request", number)
+}
+
+fn run(steps: &[(Op, usize, usize)]) -> Result<(), TestCaseError> {
+    let dispatch = dispatcher::get_default(Clone::clone);
+    let threads = Threads::start(&dispatch);
+    let mut model = Model::default();
+    let mut handles: [Vec<Span>; SPANS] = Default::default();
+    for (at, (op, thread, span)) in steps.iter().copied().enumerate() {
+        if !model.step(op, thread, span) {
+            continue;
+        }
+        let id = handles[span].first().and_then(Span::id);
+        let dispatch = dispatch.clone();
+        match op {
+            Op::Open { shared } => {
+                let span_made = threads.on(thread, move || open(span));
+                handles[span].extend(shared.then(|| span_made.clone()));
+                handles[span].push(span_made);
+            }
+            Op::Enter => threads.on(thread, move || dispatch.enter(&id.unwrap())),
+            Op::Exit => threads.on(thread, move || dispatch.exit(&id.unwrap())),
+            Op::Pack => {
+                let number = model.numbers;
+                threads.on(thread, move || pack(number));
+            }
+            Op::Drop => {
+                let handle = handles[span].pop();
+                threads.on(thread, move || drop(handle));
+            }
+            Op::Close => {
+                let all = std::mem::take(&mut handles[span]);
+                threads.on(thread, move || drop(all));
+            }
+        }
+        for (number, inside) in (0..THREADS).map(|number| (number, model.seen(number))) {
+            let seen = threads.on(number, packed);
+            prop_assert_eq!(seen, inside, "thread {} after step {}: {:?}", number, at, op);
+        }
+    }
+    for (order, thread) in threads.0 {
+        drop(order);
+        thread.join().unwrap();
+    }
+    Ok(())
+}
+
+fn ops() -> impl Strategy<Value = Vec<(Op, usize, usize)>> {
+    let op = prop_oneof![
+        2 => any::<bool>().prop_map(|shared| Op::Open { shared }),
+        4 => Just(Op::Enter),
+        4 => Just(Op::Exit),
+        5 => Just(Op::Pack),
+        3 => Just(Op::Drop),
+        1 => Just(Op::Close),
+    ];
+    proptest::collection::vec((op, 0..THREADS, 0..SPANS), 1..60)
+}
+
+#[test]
+fn carriers_do_what_sets_do() {
+    let cases = std::env::var("PIVOT_LAW_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
+    let bridge = Bridge::new(NoSubscriber::default()).carriers(|span| span.target() == "carrier");
+    under_wrapped(bridge, || {
+        pack(0);
+        assert_eq!(pivot_agent::weave(&[pack_at("law::pack", "n")]), []);
+        pivot_baggage::set_carrying(true);
+        let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) };
+        proptest!(config, |(steps in ops())| run(&steps)?);
+        pivot_baggage::set_carrying(false);
+    });
+}

@@ -1,0 +1,104 @@
+//! Thousands of callsites: making them known and asking again about all of them takes time in proportion.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod harness;
+
+use harness::emit;
+use pivot_subscriber::Bridge;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+use tracing_core::callsite::{self, Callsite};
+use tracing_core::{
+    Dispatch, Interest, Kind, Level, Metadata, Subscriber, dispatcher, field, identify_callsite,
+};
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+
+struct Made {
+    metadata: OnceLock<Metadata<'static>>,
+    interest: AtomicU8,
+}
+
+impl Callsite for Made {
+    fn set_interest(&self, interest: Interest) {
+        let interest = if interest.is_never() { 0 } else { 1 + u8::from(interest.is_always()) };
+        self.interest.store(interest, SeqCst);
+    }
+
+    fn metadata(&self) -> &Metadata<'_> {
+        self.metadata.get().unwrap()
+    }
+}
+
+/// Callsites, ten for each target, one of them a question.
+fn make(count: usize) -> Vec<&'static Made> {
+    let make = |number: usize| {
+        let made = Made { metadata: OnceLock::new(), interest: AtomicU8::new(9) };
+        let made: &'static Made = Box::leak(Box::new(made));
+        let kind = if number % 10 == 9 { Kind::HINT } else { Kind::EVENT };
+        let (name, target) = (format!("event {number}").leak(), format!("many::t{}", number / 10).leak());
+        let fields = field::FieldSet::new(&["n", "message"], identify_callsite!(made));
+        let metadata = Metadata::new(name, target, Level::DEBUG, None, None, None, fields, kind);
+        made.metadata.set(metadata).unwrap();
+        made
+    };
+    (0..count).map(make).collect()
+}
+
+fn application() -> impl Subscriber + Send + Sync {
+    struct Nothing;
+    impl<S: Subscriber> Layer<S> for Nothing {}
+    Registry::default().with(Nothing.with_filter(LevelFilter::INFO)).with(EnvFilter::new("info,many=warn"))
+}
+
+/// How long it takes to make so many known.
+fn known(count: usize) -> Duration {
+    let made = make(count);
+    let start = Instant::now();
+    made.into_iter().for_each(|made| callsite::register(made));
+    start.elapsed()
+}
+
+/// The least that asking again about all that are known takes.
+fn again() -> Duration {
+    let once = |_| {
+        let start = Instant::now();
+        callsite::rebuild_interest_cache();
+        start.elapsed()
+    };
+    (0..7).map(once).min().unwrap()
+}
+
+/// In proportion, but for the caches that fewer fit into; the square would be ten times as much each.
+#[test]
+fn ten_thousand_callsites_cost_ten_times_what_a_thousand_do() {
+    harness::serially(|| {
+        let dispatch = Dispatch::new(Bridge::new(application()));
+        let (first, few, rest, many) = dispatcher::with_default(&dispatch, || {
+            let (first, few) = (known(1_000), again());
+            (first, few, known(9_000), again())
+        });
+        drop(dispatch);
+        let bare = dispatcher::with_default(&Dispatch::new(application()), again);
+        println!("asking again: {few:?} about 1,000, {many:?} about 10,000, {bare:?} without us");
+        println!("making known: {first:?} for 1,000, {rest:?} for 9,000 more");
+        assert!(many < few * 10 * 6 && many < bare * 20 && rest < first * 9 * 6);
+    });
+}
+
+#[test]
+fn all_callsites_of_a_name_are_woven_and_no_other() {
+    harness::serially(|| {
+        dispatcher::with_default(&Dispatch::new(Bridge::new(application())), || {
+            let made = make(200);
+            made.iter().for_each(|made| callsite::register(*made));
+            pivot_agent::weave(&[emit("many::t0::event 7", &[])]);
+            let always = made.iter().filter(|made| made.interest.load(SeqCst) == 2).count();
+            assert_eq!(always, 1);
+            let questions = made.iter().filter(|made| made.interest.load(SeqCst) == 1).count();
+            assert_eq!(questions, 20, "none was asked yet");
+        });
+    });
+}

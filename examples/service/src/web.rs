@@ -1,0 +1,163 @@
+//! The shop. Two things are wrong with it: its list of products asks for the reviews of each product,
+//! one by one, and it opens a connection for each price.
+
+use crate::database;
+use crate::stock::wire::stock_client::StockClient;
+use crate::stock::wire::{AvailableRequest, ReserveRequest};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use sqlx::SqlitePool;
+use std::net::SocketAddr;
+use tonic::transport::{Channel, Endpoint};
+use tower_http::trace::TraceLayer;
+
+const SCHEMA: &str = "
+    CREATE TABLE products (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+    CREATE TABLE reviews (product INTEGER NOT NULL, stars INTEGER NOT NULL);
+    CREATE TABLE orders (id INTEGER PRIMARY KEY, product INTEGER NOT NULL, pieces INTEGER NOT NULL CHECK (pieces < 9));
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 24)
+    INSERT INTO products SELECT i, 'product ' || i FROM n;
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+    INSERT INTO reviews SELECT i % 24 + 1, i % 5 + 1 FROM n;
+";
+
+#[derive(Debug, Clone)]
+struct Shop {
+    database: SqlitePool,
+    stock: StockClient<Channel>,
+    prices: String,
+    http: reqwest::Client,
+}
+
+/// Answers until the process ends.
+pub(crate) async fn serve(listen: SocketAddr, stock: String, prices: String) -> anyhow::Result<()> {
+    let shop = Shop {
+        database: database::open("web", SCHEMA).await?,
+        stock: StockClient::new(Endpoint::from_shared(stock)?.connect_lazy()),
+        prices,
+        http: reqwest::Client::builder().pool_max_idle_per_host(0).build()?,
+    };
+    let routes = Router::new()
+        .route("/health", get(|| async { "well" }))
+        .route("/products", get(products))
+        .route("/products/{id}", get(product))
+        .route("/orders", post(order))
+        .route("/search", get(search))
+        .layer(TraceLayer::new_for_http())
+        .with_state(shop);
+    let listener = tokio::net::TcpListener::bind(listen).await?;
+    tracing::info!(%listen, "web");
+    Ok(axum::serve(listener, routes).await?)
+}
+
+/// What went wrong, as an answer.
+enum Failure {
+    Database(sqlx::Error),
+    Elsewhere(String),
+    Missing,
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Failure {
+        Failure::Database(error)
+    }
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Failure {
+        Failure::Elsewhere(error.to_string())
+    }
+}
+
+impl From<tonic::Status> for Failure {
+    fn from(status: tonic::Status) -> Failure {
+        Failure::Elsewhere(status.to_string())
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        match self {
+            Failure::Missing => StatusCode::NOT_FOUND.into_response(),
+            Failure::Elsewhere(why) => (StatusCode::BAD_GATEWAY, why).into_response(),
+            Failure::Database(error) => {
+                tracing::warn!(%error, "the database refused");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    name: String,
+    stars: f64,
+}
+
+async fn products(State(shop): State<Shop>) -> Result<Json<Vec<Listed>>, Failure> {
+    let query = sqlx::query_as("SELECT id, name FROM products");
+    let products: Vec<(i64, String)> = query.fetch_all(&shop.database).await?;
+    let mut listed = Vec::new();
+    for (id, name) in products {
+        let query = sqlx::query_scalar("SELECT avg(stars) FROM reviews WHERE product = ?");
+        let stars: f64 = query.bind(id).fetch_one(&shop.database).await?;
+        listed.push(Listed { name, stars });
+    }
+    Ok(Json(listed))
+}
+
+#[derive(Debug, Serialize)]
+struct Product {
+    name: String,
+    cents: i64,
+    pieces: i64,
+}
+
+#[tracing::instrument(skip(shop))]
+async fn product(State(shop): State<Shop>, Path(id): Path<i64>) -> Result<Json<Product>, Failure> {
+    let query = sqlx::query_scalar("SELECT name FROM products WHERE id = ?").bind(id);
+    let name: Option<String> = query.fetch_optional(&shop.database).await?;
+    let name = name.ok_or(Failure::Missing)?;
+    let price = shop.http.get(format!("{}/prices/{id}", shop.prices)).send().await?.error_for_status()?;
+    let cents = price.json().await?;
+    let available = shop.stock.clone().available(AvailableRequest { product: id }).await?;
+    Ok(Json(Product { name, cents, pieces: available.get_ref().pieces }))
+}
+
+#[derive(Debug, Deserialize)]
+struct Order {
+    product: i64,
+    pieces: i64,
+}
+
+async fn order(State(shop): State<Shop>, Json(order): Json<Order>) -> Result<Json<i64>, Failure> {
+    // More than eight pieces are too many for the table.
+    let id: i64 = sqlx::query_scalar("INSERT INTO orders (product, pieces) VALUES (?, ?) RETURNING id")
+        .bind(order.product)
+        .bind(order.pieces)
+        .fetch_one(&shop.database)
+        .await?;
+    let Order { product, pieces } = order;
+    shop.stock.clone().reserve(ReserveRequest { product, pieces }).await?;
+    Ok(Json(id))
+}
+
+#[derive(Debug, Deserialize)]
+struct Search {
+    stars: i64,
+}
+
+async fn search(
+    State(shop): State<Shop>,
+    Query(search): Query<Search>,
+) -> Result<Json<Vec<String>>, Failure> {
+    // Without an index, each product looks at each review.
+    let query = sqlx::query_scalar(
+        "SELECT name FROM products WHERE (SELECT count(*) FROM reviews WHERE product = id AND stars >= ?) > 150",
+    );
+    Ok(Json(query.bind(search.stars).fetch_all(&shop.database).await?))
+}
