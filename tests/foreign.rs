@@ -1,9 +1,12 @@
 //! Services that know nothing of us between a client and a server that do: a query that joins their
 //! events gives what it would give without them, and the application's own W3C baggage arrives.
 //!
-//! The services are real: Flask and requests with OpenTelemetry for Python, Node's http with
-//! OpenTelemetry for Node, and nginx. `tests/foreign/install` brings them into the target folder.
+//! The services are real: Flask and requests, and grpcio, with OpenTelemetry for Python, Node's http
+//! with OpenTelemetry for Node, and nginx. `tests/foreign/install` brings them into the target folder.
 #![allow(missing_docs, clippy::unwrap_used)]
+
+#[path = "foreign/grpc.rs"]
+mod grpc;
 
 use axum::Router;
 use axum::body::Body;
@@ -24,6 +27,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tower_layer::Layer;
 use tower_service::Service;
+
+const USERS: [&str; 3] = ["ann", "bob", "eve"];
 
 const QUERY: &str = "
     From handled In Server.handle
@@ -85,6 +90,12 @@ fn python(address: SocketAddr) -> Command {
     command
 }
 
+fn python_grpc(address: SocketAddr, upstream: SocketAddr) -> Command {
+    let mut command = Command::new(installed().join("venv/bin/python"));
+    command.arg(here().join("python/relay.py")).arg(address.to_string()).arg(upstream.to_string());
+    command
+}
+
 fn node(address: SocketAddr) -> Command {
     let mut command = Command::new("node");
     command.arg(here().join("node/app.js")).arg(address.port().to_string());
@@ -103,10 +114,18 @@ fn nginx(address: SocketAddr, upstream: SocketAddr) -> Command {
     command
 }
 
+fn called(user: &'static str) {
+    tracepoint!("Client.call", user: &str = user);
+}
+
+fn handled(path: String) {
+    tracepoint!("Server.handle", path: String = path);
+}
+
 /// The server: its answer is the application's own baggage as it arrived.
 async fn server() -> SocketAddr {
     async fn handle(Path(path): Path<String>, headers: HeaderMap) -> String {
-        tracepoint!("Server.handle", path: String = path);
+        handled(path);
         let lines = headers.get_all("baggage").iter().map(|line| line.to_str().unwrap());
         lines.collect::<Vec<_>>().join(",")
     }
@@ -117,27 +136,35 @@ async fn server() -> SocketAddr {
     address
 }
 
-/// The client: two requests of each user, all at once. Gives the own baggage that reached the server.
+/// What the application itself puts into its `baggage`.
+fn own(user: &str) -> String {
+    format!("user={user},tier=gold-2")
+}
+
+fn check_own(user: &str, arrived: &str) {
+    let arrived: Vec<&str> = arrived.split(',').map(str::trim).collect();
+    assert_eq!(arrived, own(user).split(',').collect::<Vec<_>>());
+}
+
+/// The client: two requests of each user, all at once. Its own baggage reaches the server.
 async fn calls(layer: ClientLayer, url: impl Fn(&str) -> String) {
-    let users = ["ann", "bob", "eve"];
     let call = |user: &'static str, path: &'static str| {
         let (url, mut client) = (url(path), layer.layer(Hyper::builder(TokioExecutor::new()).build_http()));
         request(async move {
-            tracepoint!("Client.call", user: &str = user);
-            let call = Request::builder().uri(url).header("baggage", format!("user={user},tier=gold-2"));
+            called(user);
+            let call = Request::builder().uri(url).header("baggage", own(user));
             let reply = client.call(call.body(Body::empty()).unwrap()).await.unwrap();
             let body = reply.into_body().collect().await.unwrap().to_bytes();
-            let own: Vec<&str> = std::str::from_utf8(&body).unwrap().split(',').map(str::trim).collect();
-            assert_eq!(own, [format!("user={user}").as_str(), "tier=gold-2"]);
+            check_own(user, std::str::from_utf8(&body).unwrap());
             tracepoint!("Client.done", user: &str = user);
         })
     };
-    let all = users.into_iter().flat_map(|user| [call(user, "read"), call(user, "write")]);
+    let all = USERS.into_iter().flat_map(|user| [call(user, "read"), call(user, "write")]);
     futures::future::join_all(all).await;
 }
 
 /// The rows of a query over these calls: key columns and count, in order.
-async fn rows(text: &str, layer: ClientLayer, url: impl Fn(&str) -> String) -> Vec<String> {
+async fn rows(text: &str, calls: impl Future<Output = ()>) -> Vec<String> {
     let mut catalog = Catalog::default();
     pivot_agent::catalogue().iter().for_each(|exports| catalog.add(exports));
     let program = compile_with(text, &catalog, &Options::default());
@@ -145,7 +172,7 @@ async fn rows(text: &str, layer: ClientLayer, url: impl Fn(&str) -> String) -> V
     let advice = program.map_err(|wrong| format!("{wrong:?}")).unwrap().advice(query);
     pivot_baggage::set_carrying(true);
     assert!(pivot_agent::weave(&advice).is_empty());
-    calls(layer, url).await;
+    calls.await;
     let part = pivot_agent::drain().remove(&query).unwrap();
     pivot_agent::weave(&[]);
     assert_eq!(part.loss, Loss::default());
@@ -165,11 +192,14 @@ async fn a_query_joins_events_across_services_that_know_nothing_of_it() {
     let server = server().await;
     for service in [Foreign::start(python).await, Foreign::start(node).await] {
         let url = |path: &str| format!("http://{}/call?to=http://{server}/{path}", service.address);
-        assert_eq!(rows(QUERY, ClientLayer::bridge(), url).await, EACH_ONCE);
+        assert_eq!(rows(QUERY, calls(ClientLayer::bridge(), url)).await, EACH_ONCE);
     }
+    let server_grpc = grpc::server().await;
+    let relay = Foreign::start(|address| python_grpc(address, server_grpc)).await;
+    assert_eq!(rows(QUERY, grpc::calls(ClientLayer::bridge(), relay.address)).await, EACH_ONCE);
     let proxy = Foreign::start(|address| nginx(address, server)).await;
     let url = |path: &str| format!("http://{}/{path}", proxy.address);
-    assert_eq!(rows(QUERY, ClientLayer::bridge(), url).await, EACH_ONCE);
-    assert_eq!(rows(QUERY, ClientLayer::new(), url).await, EACH_ONCE);
-    assert_eq!(rows(RETURN_QUERY, ClientLayer::new(), url).await, EACH_ONCE);
+    assert_eq!(rows(QUERY, calls(ClientLayer::bridge(), url)).await, EACH_ONCE);
+    assert_eq!(rows(QUERY, calls(ClientLayer::new(), url)).await, EACH_ONCE);
+    assert_eq!(rows(RETURN_QUERY, calls(ClientLayer::new(), url)).await, EACH_ONCE);
 }

@@ -19,9 +19,7 @@ impl Generator<'_> {
     pub(crate) fn select(&mut self, leaves: &[Leaf], aggregating: bool, whole: bool) -> Selected {
         let mut selected = if aggregating { self.groups(leaves, whole) } else { self.values(leaves) };
         let exact = selected.columns.iter().all(|column| column.precision != Precision::Rough);
-        // The groups of a query inside another are distinct anyway, and it may not say so.
-        let allowed = exact && (whole || !aggregating);
-        selected.distinct = allowed && self.random.percent(15);
+        selected.distinct = exact && self.random.percent(15);
         selected
     }
 

@@ -93,8 +93,13 @@ impl Writer {
     }
 
     /// An unsigned number, 7 bits a byte, low bits first.
-    pub fn varint(&mut self, x: u64) {
-        self.varint128(u128::from(x));
+    #[inline]
+    pub fn varint(&mut self, mut x: u64) {
+        while x >= 0x80 {
+            self.bytes.push(x as u8 | 0x80);
+            x >>= 7;
+        }
+        self.bytes.push(x as u8);
     }
 
     fn varint128(&mut self, mut x: u128) {
@@ -219,11 +224,13 @@ impl<'a> Reader<'a> {
     }
 
     /// One byte.
+    #[inline]
     pub fn u8(&mut self) -> Result<u8, DecodeError> {
         Ok(self.raw(1)?[0])
     }
 
     /// So many bytes as they are.
+    #[inline]
     pub fn raw(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
         let (taken, rest) = self.bytes.split_at_checked(count).ok_or(DecodeError::Truncated)?;
         self.bytes = rest;
@@ -231,7 +238,16 @@ impl<'a> Reader<'a> {
     }
 
     /// An unsigned number.
+    #[inline]
     pub fn varint(&mut self) -> Result<u64, DecodeError> {
+        if let [first @ 0..0x80, rest @ ..] = self.bytes {
+            self.bytes = rest;
+            return Ok(u64::from(*first));
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, DecodeError> {
         u64::try_from(self.varint128()?).map_err(|_| DecodeError::TooLarge { what: "number" })
     }
 

@@ -18,6 +18,9 @@ pub struct Loss {
     /// For how long the query did not run where it should, in nanoseconds, in all processes together: it
     /// rested or was put away, and nobody knows what it missed.
     pub away_ns: u64,
+    /// Messages of requests with the query's tuples that went without them, because baggage must not
+    /// leave to that peer.
+    pub held_back: u64,
 }
 
 impl Loss {
@@ -35,5 +38,6 @@ impl Loss {
         self.outside_request = self.outside_request.saturating_add(other.outside_request);
         self.throttled = self.throttled.saturating_add(other.throttled);
         self.away_ns = self.away_ns.saturating_add(other.away_ns);
+        self.held_back = self.held_back.saturating_add(other.held_back);
     }
 }

@@ -189,6 +189,9 @@ pub enum Unpacked {
         folds: Vec<Fold>,
         /// The values wanted of them.
         finished: Vec<Finished>,
+        /// Of the groups that a row matches, one of those that agree on these values, over the row's
+        /// columns and the group's; empty: all.
+        distinct: Vec<Expr>,
     },
 }
 
@@ -198,6 +201,14 @@ impl Unpacked {
         match self {
             Unpacked::Rows => columns,
             Unpacked::Groups { width, .. } => usize::from(*width),
+        }
+    }
+
+    /// What the groups that a row matches must differ in.
+    pub fn distinct(&self) -> &[Expr] {
+        match self {
+            Unpacked::Rows => &[],
+            Unpacked::Groups { distinct, .. } => distinct,
         }
     }
 }

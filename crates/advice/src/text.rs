@@ -109,10 +109,18 @@ fn write_instruction(
                 Unpacked::Rows => write_columns(f, columns, aggregates)?,
                 Unpacked::Groups { .. } => write_groups(f, columns, rows)?,
             }
-            let Some(on) = on else { return Ok(()) };
             let mut inside = names.clone();
             inside.unpacked(alias, columns);
-            write!(f, " ON {}", inside.expr(on))
+            if let Some(on) = on {
+                write!(f, " ON {}", inside.expr(on))?;
+            }
+            match rows.distinct() {
+                [] => Ok(()),
+                values => {
+                    let values: Vec<String> = values.iter().map(|value| inside.expr(value)).collect();
+                    write!(f, " DISTINCT ({})", values.join(", "))
+                }
+            }
         }
         Instruction::Pack { bag, keep, keys, folds } => {
             let keep = match keep {

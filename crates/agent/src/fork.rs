@@ -21,9 +21,11 @@ pub fn watch_forks() {
         FORKED.store(true, Ordering::Relaxed);
         crate::thread::leave_for_good();
     }
-    // SAFETY: the handler is a function that lives as long as the program. It stores to a static and to
-    // a thread-local without a destructor, and neither locks nor allocates.
-    ONCE.call_once(|| drop(unsafe { libc::pthread_atfork(None, None, Some(in_child)) }));
+    ONCE.call_once(|| {
+        // SAFETY: the handler is a function that lives as long as the program. It stores to a static and
+        // to a thread-local without a destructor, and neither locks nor allocates.
+        let _ = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    });
 }
 
 /// Forks are not noticed here.

@@ -84,6 +84,8 @@ struct Run<'r> {
 struct Joining<'j> {
     matching: Match,
     on: Option<&'j Expr>,
+    /// What the groups that a row matches must differ in.
+    distinct: &'j [Expr],
     columns: usize,
     aggregates: &'j [Aggregate],
 }
@@ -108,7 +110,17 @@ impl Run<'_> {
                 Instruction::Filter { expr } => self.rows.retain(|row| expr.holds(&row.columns, self.errors)),
                 Instruction::Unpack { bag, columns, aggregates, rows, matching, on, .. } => {
                     let (matching, on) = (*matching, on.as_ref());
-                    self.unpack(*bag, rows, &Joining { matching, on, columns: columns.len(), aggregates });
+                    self.unpack(
+                        *bag,
+                        rows,
+                        &Joining {
+                            matching,
+                            on,
+                            distinct: rows.distinct(),
+                            columns: columns.len(),
+                            aggregates,
+                        },
+                    );
                 }
                 Instruction::Unnest { list, .. } => self.unnest(*list),
                 Instruction::Distinct { columns } => self.distinct(columns),
@@ -224,6 +236,10 @@ impl Run<'_> {
         self.join(&groups, finished.as_deref(), &Joining { aggregates, ..*joining }, uncertain);
     }
 
+    fn values(&mut self, exprs: &[Expr], row: &Row) -> Vec<Value> {
+        exprs.iter().map(|expr| expr.eval(&row.columns, self.errors)).collect()
+    }
+
     fn join(
         &mut self,
         groups: &Groups,
@@ -234,6 +250,7 @@ impl Run<'_> {
         let rows = std::mem::take(&mut self.rows);
         for row in rows {
             let mut matched = false;
+            let mut seen = HashSet::new();
             let candidates: Box<dyn Iterator<Item = Row>> = match finished {
                 Some(finished) => Box::new(finished.iter().map(|columns| row.with(columns))),
                 None => Box::new(groups.iter().map(|group| row.times(group))),
@@ -245,6 +262,9 @@ impl Run<'_> {
                 matched = true;
                 if joining.matching == Match::Anti {
                     break;
+                }
+                if !joining.distinct.is_empty() && !seen.insert(self.values(joining.distinct, &candidate)) {
+                    continue;
                 }
                 if self.rows.len() < MAX_ROWS {
                     self.rows.push(candidate);

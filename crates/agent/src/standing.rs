@@ -254,6 +254,13 @@ impl Standings {
         }
     }
 
+    /// One of the query's tracepoints is here now.
+    pub(crate) fn arrived(&mut self, query: QueryId) {
+        if let Some(entry) = self.0.get_mut(&query) {
+            entry.pending = false;
+        }
+    }
+
     pub(crate) fn statuses(&self, disabled: bool) -> Vec<Status> {
         self.0.iter().map(|(query, entry)| entry.status(*query, disabled)).collect()
     }

@@ -172,6 +172,7 @@ pub fn exempt_this_thread() {
 }
 
 /// Takes this thread out, whatever it was. Neither locks nor allocates.
+#[cfg(target_os = "linux")]
 pub(crate) fn leave_for_good() {
     HERE.set(Here::Exempt);
 }

@@ -55,7 +55,7 @@ impl Bound {
                 limit("aggregates", aggregates.len(), MAX_COLUMNS)?;
                 self.unpacked = true;
                 self.unpack(columns.len(), aggregates, rows)?;
-                on.iter().try_for_each(|on| self.expr(on))?;
+                on.iter().chain(rows.distinct()).try_for_each(|over| self.expr(over))?;
                 match (matching, rows) {
                     (Match::Anti, _) => self.columns -= columns.len(),
                     (_, Unpacked::Rows) => self.states.extend(aggregates.iter().copied().map(Some)),
@@ -121,7 +121,8 @@ impl Bound {
 
     /// Appends the columns of a bag, or of a subquery over it, whose own row is checked like any other.
     fn unpack(&mut self, columns: usize, bag: &[Aggregate], rows: &Unpacked) -> Result<(), AgentError> {
-        if let Unpacked::Groups { width, keys, folds, finished } = rows {
+        if let Unpacked::Groups { width, keys, folds, finished, distinct } = rows {
+            limit("columns", distinct.len(), MAX_COLUMNS)?;
             limit("keys", keys.len(), MAX_COLUMNS)?;
             limit("aggregates", folds.len().max(finished.len()), MAX_COLUMNS)?;
             let states = bag.iter().copied().map(Some).collect();
@@ -276,7 +277,7 @@ mod tests {
             Instruction::Unpack { bag, alias, aggregates, matching, on, .. } => {
                 let folds = vec![Fold { aggregate: Aggregate::Sum, input: Input::State(0) }];
                 let finished = vec![Finished { state: 0, finish: pivot_advice::Finish::Plain }];
-                let rows = Unpacked::Groups { width: 1, keys, folds, finished };
+                let rows = Unpacked::Groups { width: 1, keys, folds, finished, distinct: vec![] };
                 let columns = vec!["c".into(); columns];
                 Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on }
             }

@@ -215,10 +215,11 @@ pub fn on_change(listener: fn()) {
 /// Weaves what is wanted at a tracepoint that became known just now.
 pub(crate) fn weave_new(tracepoint: &'static Tracepoint) {
     let mut weaving = weaving();
-    let wanted: Vec<Advice> =
-        weaving.desired.iter().filter(|a| a.tracepoint == tracepoint.name()).cloned().collect();
+    let is_wanted = |advice: &&Advice| advice.tracepoint == tracepoint.name() && verify(advice).is_ok();
+    let wanted: Vec<Advice> = weaving.desired.iter().filter(is_wanted).cloned().collect();
     if !wanted.is_empty() {
         weaving.weave_at(tracepoint, &wanted, &mut Vec::new());
+        wanted.iter().for_each(|advice| weaving.standings.arrived(advice.query));
     }
 }
 

@@ -65,6 +65,23 @@ fn a_field_that_one_of_several_call_sites_lacks_is_null_there() {
 }
 
 #[test]
+fn a_query_runs_from_when_its_tracepoint_becomes_known_and_unsound_advice_never_does() {
+    use pivot_agent::State::{Active, Pending};
+    let _serial = serial();
+    let mut unsound = emit(2, "Catalogue.arrives", &[]);
+    unsound.instructions.truncate(0);
+    pivot_agent::weave(&[emit(1, "Catalogue.arrives", &[]), unsound]);
+    let states = || pivot_agent::statuses().iter().map(|status| status.state).collect::<Vec<_>>();
+    assert_eq!(states()[0], Pending);
+    let arrived = Tracepoint::register("Catalogue.arrives", &[], place(1));
+    arrived.fire(&|_| pivot_agent::Value::Null);
+    assert_eq!(states()[0], Active);
+    pivot_agent::weave(&[]);
+    let parts = pivot_agent::drain();
+    assert_eq!((part(&parts, 1).emitted, part(&parts, 2).cost.events), (1, 0));
+}
+
+#[test]
 fn two_call_sites_may_share_a_name() {
     let _serial = serial();
     let parts = woven(&[emit(1, "Catalogue.shared", &["n"])], || {

@@ -5,16 +5,17 @@
 
 use crate::bag::Bag;
 use crate::branch::{Branch, Refusal};
-use crate::clock::{Hlc, Stamp};
+use crate::clock::Stamp;
 use crate::generation::{self, carrying};
+use crate::section::Section;
 use crate::share::Share;
 use crate::{leaks, losses};
-use pivot_advice::{BagKey, Groups, Keep, QueryId};
+use pivot_advice::{Aggregate, BagKey, Groups, Keep, QueryId, State, Value};
 use std::borrow::Cow;
 
 /// What one live branch of a request carries. It is moved, never copied: copies are forks.
 #[derive(Debug, Default)]
-pub struct Baggage(Option<Box<Branch>>);
+pub struct Baggage(pub(crate) Option<Box<Branch>>);
 
 /// What became of a baggage that was joined. A refused one is counted and the result is partial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,7 @@ impl Baggage {
     }
 
     /// The branch, to be changed.
+    #[inline]
     fn born(&mut self) -> &mut Branch {
         let branch = self.0.get_or_insert_with(|| Box::new(Branch::root()));
         branch.came = None;
@@ -102,7 +104,7 @@ impl Baggage {
         }
         let mut branch = self.born().fork();
         branch.origin = leaks::origin();
-        Baggage::of(branch)
+        Baggage(Some(branch))
     }
 
     /// Takes in a branch that has ended: from now on what it packed happened before.
@@ -157,23 +159,62 @@ impl Baggage {
         keep: Keep,
         tuples: impl IntoIterator<Item = Groups>,
     ) -> Option<Stamp> {
-        let mut stamp = Stamp { clock: Hlc::default(), nonce: 0 };
-        if keep != Keep::All {
-            if self.refuses(key, keep) {
-                return None;
-            }
-            let branch = self.born();
-            stamp = Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
+        if keep == Keep::All {
+            tuples.into_iter().for_each(|rows| self.pack_groups(key, &rows));
+            return None;
         }
-        let mut bag = Bag::packed(keep, tuples, stamp)?;
+        if self.refuses(key, keep) {
+            return None;
+        }
         let branch = self.born();
-        if let Some(cut) = branch.cut(key) {
-            losses::OVERFLOWED.add(bag.cut_at(cut));
+        let stamp = Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
+        let bag = Bag::packed(keep, tuples, stamp)?;
+        self.add(key, bag);
+        Some(stamp)
+    }
+
+    fn pack_groups(&mut self, key: BagKey, rows: &Groups) {
+        if rows.is_empty() {
+            return;
         }
+        let branch = self.born();
+        if !branch.is_cut(key)
+            && let Some(table) = branch.active.table(key, rows.keys(), rows.aggregates())
+        {
+            return rows.iter().for_each(|group| table.add(&group.key, group.n, &group.states));
+        }
+        let mut bag = Bag::Grouped { rows: rows.clone(), cut: None };
+        branch.cut(key).iter().for_each(|cut| losses::OVERFLOWED.add(bag.cut_at(*cut)));
+        self.add(key, bag);
+    }
+
+    fn add(&mut self, key: BagKey, bag: Bag) {
+        let branch = self.born();
         let mismatches = branch.active.add(key, bag);
         branch.partial |= mismatches > 0;
         note_mismatches(mismatches);
-        (keep != Keep::All).then_some(stamp)
+    }
+
+    /// Puts one tuple into a bag that keeps all: its key, how often it counts, and a partial
+    /// aggregate for each of the bag's.
+    #[inline]
+    pub fn pack_row(
+        &mut self,
+        key: BagKey,
+        aggregates: &[Aggregate],
+        row: &[Value],
+        n: u64,
+        states: &[State],
+    ) {
+        let branch = self.born();
+        if !branch.is_cut(key)
+            && let Some(table) = branch.active.table(key, row.len(), aggregates)
+        {
+            return table.add(row, n, states);
+        }
+        let mut rows = Groups::new(row.len(), aggregates);
+        rows.entry(row).merge(n, states);
+        self.pack_groups(key, &rows);
     }
 
     /// Whether a temporal bag takes nothing more: its tuples were lost, or the first n are chosen,
@@ -200,6 +241,25 @@ impl Baggage {
         })
     }
 
+    /// Goes through the rows that happened before and are still carried: key, count, and partial
+    /// aggregates. Rows of one key may come several times. Gives false, after none, where only
+    /// [`Baggage::unpack`] can tell what they are: of temporal bags and of bags that were cut.
+    #[inline]
+    pub fn each_row(&self, key: BagKey, mut each: impl FnMut(&[Value], u64, &[State])) -> bool {
+        let Some(branch) = self.branch() else { return true };
+        let mut shape = None;
+        for section in branch.visible(key) {
+            let Some(rows) = section.rows().filter(|_| !section.is_cut()) else { return false };
+            if !shape.get_or_insert(rows).fits(&rows) {
+                return false;
+            }
+        }
+        for rows in branch.visible(key).filter_map(Section::rows) {
+            rows.each_value(&mut each);
+        }
+        true
+    }
+
     fn visible(&self, key: BagKey) -> Option<Cow<'_, Bag>> {
         let mut bags = self.branch()?.visible(key).filter_map(|section| section.bag());
         let first = Cow::Borrowed(bags.next()?);
@@ -208,6 +268,11 @@ impl Baggage {
             let _ = all.to_mut().merge(bag.clone());
             all
         }))
+    }
+
+    /// The queries of which it carries bags, one for each bag.
+    pub fn queries(&self) -> impl Iterator<Item = QueryId> {
+        self.branch().into_iter().flat_map(|branch| branch.bags().map(|(key, _)| key.query))
     }
 
     /// Drops the bags of queries that were retired.

@@ -2,18 +2,21 @@
 
 use crate::bag::{Bag, Merged};
 use crate::section::Section;
-use pivot_advice::BagKey;
+use crate::table::Table;
+use pivot_advice::{Aggregate, BagKey};
+use smallvec::SmallVec;
 
-/// Bags by key. A request has a handful, so a sorted list serves better than a tree.
+/// Bags by key. A request has a handful, so a sorted list serves better than a tree; most have one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bags {
-    bags: Vec<(BagKey, Section)>,
+    bags: SmallVec<[(BagKey, Section); 1]>,
 }
 
 /// How many bags were lost because two of one key had different shapes.
 pub(crate) type Mismatches = u64;
 
 impl Bags {
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.bags.is_empty()
     }
@@ -22,19 +25,28 @@ impl Bags {
         self.bags.iter()
     }
 
+    #[inline]
+    fn find(&self, key: BagKey) -> Result<usize, usize> {
+        match self.bags.as_slice() {
+            [] => Err(0),
+            [(only, _)] if *only == key => Ok(0),
+            bags => bags.binary_search_by_key(&key, |(key, _)| *key),
+        }
+    }
+
+    #[inline]
     pub(crate) fn get(&self, key: BagKey) -> Option<&Section> {
-        let found = self.bags.binary_search_by_key(&key, |(key, _)| *key).ok()?;
-        Some(&self.bags[found].1)
+        self.find(key).ok().map(|found| &self.bags[found].1)
     }
 
     /// Adds the tuples of a bag.
     pub(crate) fn add(&mut self, key: BagKey, bag: Bag) -> Mismatches {
-        self.add_section(key, Section::of(bag))
+        self.add_section(key, Section::of(key, bag))
     }
 
     fn add_section(&mut self, key: BagKey, section: Section) -> Mismatches {
-        match self.bags.binary_search_by_key(&key, |(key, _)| *key) {
-            Ok(found) => match self.bags[found].1.merge(section) {
+        match self.find(key) {
+            Ok(found) => match self.bags[found].1.merge(key, section) {
                 Merged::Both => 0,
                 Merged::One => 1,
             },
@@ -45,9 +57,24 @@ impl Bags {
         }
     }
 
+    /// The table of a grouped bag, made if there is none; None if the one there is of another shape.
+    #[inline]
+    pub(crate) fn table(&mut self, key: BagKey, keys: usize, aggregates: &[Aggregate]) -> Option<&mut Table> {
+        let place = match self.find(key) {
+            Ok(found) => found,
+            Err(place) => {
+                let table = Table::new(key, None, keys, aggregates);
+                self.bags.insert(place, (key, Section::of_table(table)));
+                place
+            }
+        };
+        let table = self.bags[place].1.table()?;
+        table.fits(keys, aggregates).then_some(table)
+    }
+
     /// Adds a bag unless one of that key is there. Tells whether it did.
     pub(crate) fn insert(&mut self, key: BagKey, section: Section) -> bool {
-        let place = self.bags.binary_search_by_key(&key, |(key, _)| *key).err();
+        let place = self.find(key).err();
         if let Some(place) = place {
             self.bags.insert(place, (key, section));
         }
@@ -65,9 +92,9 @@ impl Bags {
 
     /// Changes the bag of a key; None takes it away.
     pub(crate) fn change(&mut self, key: BagKey, change: impl FnOnce(&Bag) -> Option<Bag>) {
-        let Ok(found) = self.bags.binary_search_by_key(&key, |(key, _)| *key) else { return };
+        let Ok(found) = self.find(key) else { return };
         match self.bags[found].1.bag().and_then(change) {
-            Some(bag) => self.bags[found].1 = Section::of(bag),
+            Some(bag) => self.bags[found].1 = Section::of(key, bag),
             None => drop(self.bags.remove(found)),
         }
     }

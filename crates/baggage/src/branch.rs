@@ -25,36 +25,13 @@
 
 use crate::bags::{Bags, Mismatches};
 use crate::clock::Hlc;
+use crate::instance::{self, Instance, Instances};
 use crate::random::{random, random128};
 use crate::section::Section;
 use crate::share::{MAX_DEPTH, Share};
 use crate::slice::Slice;
 use pivot_advice::BagKey;
 use std::panic::Location;
-use std::sync::Arc;
-
-/// Contributions of which several branches may hold copies. Its bags do not change any more.
-#[derive(Debug, Clone)]
-pub(crate) struct Instance {
-    pub(crate) uid: u64,
-    pub(crate) domain: Share,
-    /// Copies may be in branches without a share, so it never folds.
-    pub(crate) never: bool,
-    pub(crate) bags: Arc<Bags>,
-    /// Fields of the encoded form that this build does not know.
-    pub(crate) unknown: Vec<u8>,
-}
-
-impl Instance {
-    /// Takes over the bags that this copy had to leave behind on its way and the other did not.
-    fn restore(&mut self, copy: &Instance) {
-        for (key, bag) in copy.bags.iter() {
-            if self.bags.get(*key).is_none() {
-                Arc::make_mut(&mut self.bags).insert(*key, bag.clone());
-            }
-        }
-    }
-}
 
 /// One live branch.
 #[derive(Debug)]
@@ -77,7 +54,7 @@ pub(crate) struct Branch {
     pub(crate) partial: bool,
     pub(crate) active: Bags,
     /// By uid.
-    pub(crate) frozen: Vec<Instance>,
+    pub(crate) frozen: Instances,
     /// Fields of the encoded form that this build does not know.
     pub(crate) unknown: Vec<u8>,
     /// The bytes in which it arrived, as long as nothing has changed.
@@ -105,6 +82,7 @@ impl Branch {
     }
 
     /// A branch of a request that owns nothing of it and has gathered nothing.
+    #[inline]
     pub(crate) fn blank(request: u128) -> Branch {
         Branch {
             request,
@@ -118,7 +96,7 @@ impl Branch {
             keep: 1.0,
             partial: false,
             active: Bags::default(),
-            frozen: Vec::new(),
+            frozen: Instances::new(),
             unknown: Vec::new(),
             came: None,
             origin: None,
@@ -126,15 +104,29 @@ impl Branch {
     }
 
     /// A branch of the same request that has gathered nothing.
+    #[inline]
     fn sibling(&self, root: u64, share: Share) -> Branch {
-        let unknown = self.unknown.clone();
-        let Branch { request, depth_limit, clock, generation, keep, partial, .. } = *self;
-        let inherited = Branch { depth_limit, clock, generation, keep, partial, ..Branch::blank(request) };
-        Branch { root, share, unknown, ..inherited }
+        Branch {
+            request: self.request,
+            root,
+            share,
+            outstanding: 0,
+            depth_limit: self.depth_limit,
+            clock: self.clock,
+            generation: self.generation,
+            nonce: random() as u32,
+            keep: self.keep,
+            partial: self.partial,
+            active: Bags::default(),
+            frozen: Instances::new(),
+            unknown: self.unknown.clone(),
+            came: None,
+            origin: None,
+        }
     }
 
     /// A new branch that sees what this one sees.
-    pub(crate) fn fork(&mut self) -> Branch {
+    pub(crate) fn fork(&mut self) -> Box<Branch> {
         let domain = self.share.clone();
         let share = self.share.split(self.outstanding, self.depth_limit);
         let never = share.is_none();
@@ -143,14 +135,16 @@ impl Branch {
             Some(_) => self.outstanding = self.outstanding.saturating_add(1),
             None => self.frozen.iter_mut().for_each(|instance| instance.never = true),
         }
-        Branch { frozen: self.frozen.clone(), ..self.sibling(self.root, share.unwrap_or_default()) }
+        let mut child = Box::new(self.sibling(self.root, share.unwrap_or_default()));
+        child.frozen = instance::copies(&self.frozen);
+        child
     }
 
     /// A new branch that sees what this one sees and will not be joined again.
     pub(crate) fn detach(&self) -> (Branch, Mismatches) {
         let mut child = self.sibling(random(), Share::whole());
         child.active = self.active.clone();
-        let frozen = self.frozen.iter().map(|instance| (*instance.bags).clone());
+        let frozen = self.frozen.iter().map(|instance| instance.bags().clone());
         let mismatches = frozen.map(|bags| child.active.merge(bags)).sum();
         (child, mismatches)
     }
@@ -167,8 +161,7 @@ impl Branch {
         if self.active.is_empty() {
             return;
         }
-        let bags = Arc::new(std::mem::take(&mut self.active));
-        let instance = Instance { uid: random(), domain, never, bags, unknown: Vec::new() };
+        let instance = Instance::new(random(), domain, never, std::mem::take(&mut self.active));
         let place = self.frozen.partition_point(|other| other.uid < instance.uid);
         self.frozen.insert(place, instance);
     }
@@ -190,7 +183,7 @@ impl Branch {
         }
         self.share.unite(&other.share);
         let mismatches = self.active.merge(other.active);
-        unite(&mut self.frozen, other.frozen);
+        instance::unite(&mut self.frozen, other.frozen);
         self.frozen.iter_mut().for_each(|instance| instance.domain.unite(&self.share));
         let mismatches = mismatches + self.fold();
         self.partial |= other.partial || mismatches > 0;
@@ -218,11 +211,17 @@ impl Branch {
     }
 
     fn fold(&mut self) -> Mismatches {
-        let mut mismatches = 0;
-        let share = &self.share;
-        let settled = |instance: &mut Instance| !instance.never && share.contains(&instance.domain);
-        for instance in self.frozen.extract_if(.., settled) {
-            mismatches += self.active.merge(Arc::unwrap_or_clone(instance.bags));
+        let (mut mismatches, share) = (0, &self.share);
+        let settled = |instance: &Instance| !instance.never && share.contains(&instance.domain);
+        if self.frozen.len() == 1 && settled(&self.frozen[0]) {
+            let bags = self.frozen.pop().map(Instance::into_bags).unwrap_or_default();
+            mismatches += self.active.merge(bags);
+        } else if self.frozen.iter().any(settled) {
+            let (folded, kept) =
+                std::mem::take(&mut self.frozen).into_iter().partition::<Instances, _>(settled);
+            self.frozen = kept;
+            let bags = folded.into_iter().map(Instance::into_bags);
+            mismatches += bags.map(|bags| self.active.merge(bags)).sum::<Mismatches>();
         }
         if *share == Share::whole() {
             self.outstanding = 0;
@@ -231,44 +230,26 @@ impl Branch {
     }
 
     /// Every bag of a key: its tuples are those of all of them together.
+    #[inline]
     pub(crate) fn visible(&self, key: BagKey) -> impl Iterator<Item = &Section> {
-        let frozen = self.frozen.iter().filter_map(move |instance| instance.bags.get(key));
+        let frozen = self.frozen.iter().filter_map(move |instance| instance.bags().get(key));
         self.active.get(key).into_iter().chain(frozen)
     }
 
     /// All bags, those of one key once for each place that holds one.
     pub(crate) fn bags(&self) -> impl Iterator<Item = &(BagKey, Section)> {
-        self.active.iter().chain(self.frozen.iter().flat_map(|instance| instance.bags.iter()))
+        self.active.iter().chain(self.frozen.iter().flat_map(|instance| instance.bags().iter()))
     }
 
     /// Forgets bags. Instances stay even without bags: what is recognised by them must stay so.
     pub(crate) fn retain(&mut self, keep: impl Fn(BagKey) -> bool) {
         self.active.retain(&keep);
         for instance in &mut self.frozen {
-            if instance.bags.iter().any(|(key, _)| !keep(*key)) {
-                Arc::make_mut(&mut instance.bags).retain(&keep);
+            if instance.bags().iter().any(|(key, _)| !keep(*key)) {
+                instance.change(|bags| bags.retain(&keep));
             }
         }
     }
-}
-
-/// The instances of both sides by uid, those of both once.
-fn unite(mine: &mut Vec<Instance>, theirs: Vec<Instance>) {
-    if theirs.is_empty() {
-        return;
-    }
-    mine.extend(theirs);
-    // Stable, so that of two copies ours comes first.
-    mine.sort_by_key(|instance| instance.uid);
-    mine.dedup_by(|copy, kept| {
-        let same = copy.uid == kept.uid;
-        if same {
-            kept.domain.unite(&copy.domain);
-            kept.never |= copy.never;
-            kept.restore(copy);
-        }
-        same
-    });
 }
 
 #[cfg(test)]
@@ -300,7 +281,7 @@ mod tests {
         let mut child = parent.fork();
         pack(&mut child, 1);
         let copy = copy_of(&child);
-        assert_eq!(parent.join(child), Ok(0));
+        assert_eq!(parent.join(*child), Ok(0));
         let other = parent.fork();
         assert!(!parent.share.overlaps(&copy.share) && other.share == copy.share);
         assert_eq!(parent.join(copy), Err(Refusal::Duplicate));
@@ -313,9 +294,9 @@ mod tests {
         let (mut left, mut child) = (parent.fork(), parent.fork());
         pack(&mut child, 1);
         let copy = copy_of(&child);
-        assert_eq!((parent.join(child), left.join(copy)), (Ok(0), Ok(0)));
+        assert_eq!((parent.join(*child), left.join(copy)), (Ok(0), Ok(0)));
         let (_, child_of_left) = (parent.fork(), left.fork());
-        assert_eq!(parent.join(child_of_left), Err(Refusal::Duplicate));
+        assert_eq!(parent.join(*child_of_left), Err(Refusal::Duplicate));
     }
 
     #[test]
@@ -333,17 +314,17 @@ mod tests {
     #[test]
     fn a_cut_in_one_branch_holds_wherever_it_comes() {
         let mut parent = Branch::root();
-        (0..100).for_each(|value| pack(&mut parent, value));
+        (0..300).for_each(|value| pack(&mut parent, value));
         let mut child = parent.fork();
         let cut = crate::cut::cut_newest(&mut child, 100);
         assert!(cut > 10 && child.active.get(KEY).unwrap().lacks());
         assert!((0..2).all(|_| crate::cut::cut_newest(&mut child, 9) > 0));
         let (threshold, grandchild) = (child.cut(KEY), child.fork());
         assert_eq!((parent.cut(KEY), grandchild.cut(KEY)), (None, threshold));
-        assert_eq!((parent.join(grandchild), parent.join(child)), (Ok(0), Ok(0)));
+        assert_eq!((parent.join(*grandchild), parent.join(*child)), (Ok(0), Ok(0)));
         let folded = parent.active.get(KEY).unwrap().bag().unwrap();
         assert_eq!((parent.cut(KEY), folded.cut(), parent.partial), (threshold, threshold, false));
-        assert!(!folded.rows().is_empty() && folded.rows().len() < 100 - cut as usize);
+        assert!(!folded.rows().is_empty() && folded.rows().len() < 300 - cut as usize);
     }
 
     /// The module's invariant, for every instance of every copy against every live branch.
@@ -374,7 +355,7 @@ mod tests {
                 match step {
                     0..=2 => pack(&mut live[which], 1),
                     3..=4 => {
-                        let child = live[which].fork();
+                        let child = *live[which].fork();
                         live.push(child);
                     }
                     5 if other % 8 == 0 && live.len() > 1 => drop(live.swap_remove(which)),

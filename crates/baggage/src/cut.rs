@@ -12,9 +12,9 @@
 use crate::bag::Bag;
 use crate::branch::Branch;
 use crate::layout::group_bytes;
+use crate::section::Section;
 use pivot_advice::eval::stable_hash;
 use pivot_advice::{BagKey, Group, Groups};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The most bytes in which baggage travels, whatever the budget: ids aside.
@@ -115,14 +115,21 @@ impl Branch {
     /// Changes every bag of a key; where None is given it goes.
     fn change(&mut self, key: BagKey, mut change: impl FnMut(&Bag) -> Option<Bag>) {
         self.active.change(key, &mut change);
-        for instance in self.frozen.iter_mut().filter(|instance| instance.bags.get(key).is_some()) {
-            Arc::make_mut(&mut instance.bags).change(key, &mut change);
+        for instance in self.frozen.iter_mut().filter(|instance| instance.bags().get(key).is_some()) {
+            instance.change(|bags| bags.change(key, &mut change));
         }
     }
 
     fn mark(&mut self, key: BagKey, mark: Option<Bag>) {
         let mismatches = mark.map_or(0, |mark| self.active.add(key, mark));
         self.partial |= mismatches > 0;
+    }
+
+    /// Whether groups of a key were cut anywhere.
+    #[inline]
+    pub(crate) fn is_cut(&self, key: BagKey) -> bool {
+        self.active.get(key).is_some_and(Section::is_cut)
+            || self.frozen.iter().any(|instance| instance.is_cut(key))
     }
 
     /// The lowest threshold at which groups of a key were cut.

@@ -3,20 +3,21 @@
 //! Each bag is one opaque field of it, in the layout of `layout.rs`. To read an envelope is to take
 //! its ids and to note where its bags lie; they are taken apart when somebody needs them.
 
+use crate::answer::Asked;
 use crate::baggage::Baggage;
 use crate::bags::Bags;
-use crate::branch::{Branch, Instance, first_root};
+use crate::branch::{Branch, first_root};
 use crate::clock::Hlc;
 use crate::cut::{budget_bytes, cut_newest};
 use crate::error::{BaggageError, malformed};
 use crate::generation;
+use crate::instance::{Instance, Instances, copies};
 use crate::layout::peek_key;
 use crate::section::Section;
 use crate::share::Share;
 use crate::slice::Slice;
 use crate::wire::{Field, WriteField, for_each_field};
 use crate::{leaks, losses};
-use std::sync::Arc;
 
 /// The longest encoded baggage that is read. Others may have a larger limit than ours.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -26,6 +27,9 @@ pub const MAX_INSTANCES: usize = 1024;
 
 /// The field of a signature, which whoever knows the key appends and takes off; others ignore it.
 pub const SIGNATURE_FIELD: u64 = 15;
+
+/// The field that marks an answer, which leaves out what came with its request.
+const ANSWER_FIELD: u64 = 11;
 
 /// The version that is written, and the only one that is read.
 pub const VERSION: u64 = 1;
@@ -44,16 +48,7 @@ impl Baggage {
         if let Some(came) = branch.came.as_ref().filter(|came| came.len() <= limit_bytes) {
             return came.to_vec();
         }
-        branch.seal();
-        loop {
-            let bytes = write_branch(&branch);
-            let excess = bytes.len().saturating_sub(limit_bytes);
-            let left_behind = if excess > 0 { cut_newest(&mut branch, excess) } else { 0 };
-            if left_behind == 0 {
-                return bytes;
-            }
-            losses::OVERFLOWED.add(left_behind);
-        }
+        write_within(&mut branch, limit_bytes, None)
     }
 
     /// The bytes for a message that may reach any number of receivers, or none: they carry no id,
@@ -67,70 +62,141 @@ impl Baggage {
     /// The branch that travelled in these bytes; one not born from no bytes. A refusal is counted.
     #[track_caller]
     pub fn decode(bytes: &[u8]) -> Result<Baggage, BaggageError> {
-        let read = match bytes.len() {
+        Baggage::decode_from(bytes.len(), |out| {
+            out.copy_from_slice(bytes);
+            true
+        })
+    }
+
+    /// The same for so many bytes that the caller writes into their place, instead of having them
+    /// copied there. `fill` says whether it could.
+    #[track_caller]
+    pub fn decode_from(length: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Result<Baggage, BaggageError> {
+        Baggage::decode_reply(length, fill, None)
+    }
+
+    #[track_caller]
+    pub(crate) fn decode_reply(
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> bool,
+        sent: Option<&Branch>,
+    ) -> Result<Baggage, BaggageError> {
+        let read = match length {
             0 => return Ok(Baggage::new()),
             bytes if bytes > MAX_BYTES => Err(BaggageError::TooLong { bytes }),
-            _ => read_branch(&Slice::new(bytes)),
+            _ => {
+                let mut filled = false;
+                let bytes = Slice::filled(length, |bytes| filled = fill(bytes));
+                if filled { read_branch(&bytes, sent) } else { Err(malformed("it could not be read")) }
+            }
         };
         let mut branch = read.inspect_err(|_| losses::MALFORMED.add(1))?;
         branch.origin = leaks::origin();
-        Ok(Baggage::of(branch))
+        Ok(Baggage(Some(branch)))
     }
 
     /// What a message carries to one of any number of receivers: a detached branch.
     pub fn decode_detached(bytes: &[u8]) -> Result<Baggage, BaggageError> {
-        let mut arrived = Baggage::decode(bytes)?;
-        arrived.forgive();
-        Ok(arrived.detach())
+        Baggage::decode(bytes).map(Baggage::into_detached)
+    }
+
+    /// Goes on as a detached branch.
+    pub fn into_detached(mut self) -> Baggage {
+        self.forgive();
+        self.detach()
     }
 }
 
 /// What an envelope takes without its bags, roughly.
 const ENVELOPE_BYTES: usize = 96;
 
-fn write_branch(branch: &Branch) -> Vec<u8> {
-    let bags: usize = branch.bags().map(|(key, section)| section.encoded(*key).len() + 4).sum();
-    let mut bytes = Vec::with_capacity(ENVELOPE_BYTES + bags + 32 * branch.frozen.len());
+/// What an instance takes without its bags, roughly.
+const INSTANCE_BYTES: usize = 32;
+
+/// Leaves behind what does not fit. An answer leaves out what came with its request.
+pub(crate) fn write_within(branch: &mut Branch, limit_bytes: usize, asked: Option<&Asked>) -> Vec<u8> {
+    branch.seal();
+    loop {
+        let bytes = write_branch(branch, asked);
+        let excess = bytes.len().saturating_sub(limit_bytes);
+        let left_behind = if excess > 0 { cut_newest(branch, excess) } else { 0 };
+        if left_behind == 0 {
+            return bytes;
+        }
+        losses::OVERFLOWED.add(left_behind);
+    }
+}
+
+fn write_branch(branch: &Branch, asked: Option<&Asked>) -> Vec<u8> {
+    let new = |instance: &&Instance| !asked.is_some_and(|asked| asked.has(instance));
+    let mut room = ENVELOPE_BYTES + branch.unknown.len();
+    branch.active.iter().for_each(|(key, section)| room += section.encoded(*key).len() + 4);
+    for instance in branch.frozen.iter().filter(new) {
+        room += INSTANCE_BYTES;
+        instance.each_encoded(|bag| room += bag.len() + 4);
+    }
+    let mut bytes = Vec::with_capacity(room);
     bytes.varint_field(1, VERSION);
-    bytes.bytes_field(2, &branch.request.to_be_bytes());
-    bytes.fixed64_field(3, branch.clock.to_u64());
-    if branch.root != first_root(branch.request) {
+    if asked.is_none() {
+        bytes.bytes_field(2, &branch.request.to_be_bytes());
+    }
+    if asked.is_none_or(|asked| asked.clock != branch.clock) {
+        bytes.fixed64_field(3, branch.clock.to_u64());
+    }
+    if asked.is_none() && branch.root != first_root(branch.request) {
         bytes.fixed64_field(4, branch.root);
     }
     bytes.bytes_field(5, &branch.share.encode());
     bytes.varint_field(6, u64::from(branch.partial));
-    if branch.keep < 1.0 {
+    if asked.is_none() && branch.keep < 1.0 {
         // Written even when it is zero: its absence means 1.
         bytes.varint(7 << 3 | 1);
         bytes.extend_from_slice(&branch.keep.to_le_bytes());
     }
     write_bags(&mut bytes, 8, &branch.active);
-    branch.frozen.iter().for_each(|instance| write_instance(&mut bytes, instance));
+    branch.frozen.iter().filter(new).for_each(|instance| write_instance(&mut bytes, instance));
     bytes.varint_field(10, branch.generation);
-    bytes.extend_from_slice(&branch.unknown);
+    if asked.is_none() {
+        bytes.extend_from_slice(&branch.unknown);
+    } else {
+        bytes.varint_field(ANSWER_FIELD, 1);
+    }
     bytes
 }
 
-/// Appends an instance, whose own fields are few bytes, so they are put together first.
+/// Appends an instance, whose length stands in front.
 fn write_instance(bytes: &mut Vec<u8>, instance: &Instance) {
-    let mut ids = Vec::with_capacity(32);
-    ids.fixed64_field(1, instance.uid);
-    ids.bytes_field(2, &instance.domain.encode());
-    ids.varint_field(3, u64::from(instance.never));
-    let mut bags =
-        Vec::with_capacity(instance.bags.iter().map(|(k, section)| section.encoded(*k).len() + 4).sum());
-    write_bags(&mut bags, 4, &instance.bags);
-    bytes.open_field(9, ids.len() + bags.len() + instance.unknown.len());
-    [&ids, &bags, &instance.unknown].into_iter().for_each(|part| bytes.extend_from_slice(part));
+    let domain = instance.domain.encode();
+    let ids =
+        if instance.uid == 0 { 0 } else { 9 } + field_bytes(domain.len()) + 2 * usize::from(instance.never);
+    let mut bags = 0;
+    instance.each_encoded(|bag| bags += field_bytes(bag.len()));
+    bytes.open_field(9, ids + bags + instance.unknown.len());
+    bytes.fixed64_field(1, instance.uid);
+    bytes.bytes_field(2, &domain);
+    bytes.varint_field(3, u64::from(instance.never));
+    instance.each_encoded(|bag| bytes.bytes_field(4, bag));
+    bytes.extend_from_slice(&instance.unknown);
+}
+
+/// What a field of so many bytes takes.
+fn field_bytes(length: usize) -> usize {
+    match length {
+        0 => 0,
+        1..0x80 => 2 + length,
+        0x80..0x4000 => 3 + length,
+        _ => 1 + (usize::BITS - length.leading_zeros()).div_ceil(7) as usize + length,
+    }
 }
 
 fn write_bags(bytes: &mut Vec<u8>, number: u64, bags: &Bags) {
     bags.iter().for_each(|(key, section)| bytes.bytes_field(number, section.encoded(*key)));
 }
 
-fn read_branch(bytes: &Slice) -> Result<Branch, BaggageError> {
-    let mut branch = Branch::blank(0);
-    let (mut version, mut request, mut root, mut signed) = (0, None, None, false);
+fn read_branch(bytes: &Slice, sent: Option<&Branch>) -> Result<Box<Branch>, BaggageError> {
+    let mut branch = Box::new(Branch::blank(0));
+    let (mut version, mut request, mut root) = (0, None, None);
+    let (mut signed, mut answer) = (false, false);
     for_each_field(bytes, |field| {
         match field.number {
             1 => version = field.varint()?,
@@ -140,9 +206,10 @@ fn read_branch(bytes: &Slice) -> Result<Branch, BaggageError> {
             5 => branch.share = read_share(field)?,
             6 => branch.partial |= field.varint()? != 0,
             7 => branch.keep = fraction(f64::from_bits(field.fixed64()?))?,
-            8 => take_bag(bytes, field, &mut branch.active)?,
+            8 => take_bag(bytes, field.bytes()?, &mut branch.active)?,
             9 => branch.frozen.push(read_instance(bytes, field.bytes()?)?),
             10 => branch.generation = field.varint()?,
+            ANSWER_FIELD => answer = field.varint()? != 0,
             SIGNATURE_FIELD => signed = true,
             _ => branch.unknown.extend_from_slice(field.raw),
         }
@@ -151,35 +218,74 @@ fn read_branch(bytes: &Slice) -> Result<Branch, BaggageError> {
     if version != VERSION {
         return Err(BaggageError::Version { version });
     }
-    let request = request.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
-    branch.request = u128::from_be_bytes(request.ok_or(malformed("the request id is not 16 bytes"))?);
-    branch.root = root.unwrap_or(first_root(branch.request));
-    // What an anonymous branch gathered itself has to be sealed before it travels, and a signature
-    // ends where it was looked at.
+    if answer {
+        restore(&mut branch, sent.ok_or(malformed("an answer to nothing"))?);
+    } else {
+        identify(&mut branch, request, root)?;
+    }
+    // What an anonymous branch gathered itself has to be sealed before it travels, a signature ends
+    // where it was looked at, and an answer is understood only by who asked.
     let sealed = !branch.share.is_empty() || branch.active.is_empty();
     let generation = generation::at_arrival(branch.generation);
-    let same = sealed && !signed && generation == branch.generation;
+    let same = sealed && !signed && !answer && generation == branch.generation;
     branch.came = same.then(|| bytes.clone());
     branch.generation = generation;
-    branch.frozen.sort_by_key(|instance| instance.uid);
+    if !branch.frozen.is_sorted_by_key(|instance| instance.uid) {
+        branch.frozen.sort_by_key(|instance| instance.uid);
+    }
     let repeated = branch.frozen.windows(2).any(|pair| pair[0].uid == pair[1].uid);
     if repeated { Err(malformed("an instance is repeated")) } else { Ok(branch) }
 }
 
+/// Adds what an answer leaves out.
+fn restore(branch: &mut Branch, sent: &Branch) {
+    let Branch { request, root, keep, clock, .. } = *sent;
+    (branch.request, branch.root, branch.keep) = (request, root, keep);
+    branch.clock.receive(clock);
+    branch.unknown.clone_from(&sent.unknown);
+    if branch.frozen.is_empty() {
+        branch.frozen = copies(&sent.frozen);
+        return;
+    }
+    let missing = sent.frozen.iter().filter(|instance| !branch.frozen.iter().any(|i| i.uid == instance.uid));
+    let missing: Instances = missing.cloned().collect();
+    branch.frozen.extend(missing);
+}
+
+fn identify(branch: &mut Branch, request: Option<&[u8]>, root: Option<u64>) -> Result<(), BaggageError> {
+    let request = request.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+    branch.request = u128::from_be_bytes(request.ok_or(malformed("the request id is not 16 bytes"))?);
+    branch.root = root.unwrap_or(first_root(branch.request));
+    Ok(())
+}
+
 fn read_instance(envelope: &Slice, bytes: &[u8]) -> Result<Instance, BaggageError> {
     let (mut uid, mut domain, mut never) = (0, Share::default(), false);
-    let (mut bags, mut unknown) = (Bags::default(), Vec::new());
+    let (mut only, mut bags, mut unknown) = (None, Bags::default(), Vec::new());
     for_each_field(bytes, |field| {
         match field.number {
             1 => uid = field.fixed64()?,
             2 => domain = read_share(field)?,
             3 => never = field.varint()? != 0,
-            4 => take_bag(envelope, field, &mut bags)?,
+            4 if only.is_none() && bags.is_empty() => {
+                let bag = field.bytes()?;
+                peek_key(bag)?;
+                only = Some(bag);
+            }
+            4 => {
+                only.take().map_or(Ok(()), |first| take_bag(envelope, first, &mut bags))?;
+                take_bag(envelope, field.bytes()?, &mut bags)?;
+            }
             _ => unknown.extend_from_slice(field.raw),
         }
         Ok(())
     })?;
-    Ok(Instance { uid, domain, never, bags: Arc::new(bags), unknown })
+    let mut instance = match only {
+        Some(bag) => Instance::arrived(uid, domain, never, envelope.part(bag)),
+        None => Instance::new(uid, domain, never, bags),
+    };
+    instance.unknown = unknown;
+    Ok(instance)
 }
 
 fn read_share(field: Field<'_>) -> Result<Share, BaggageError> {
@@ -191,8 +297,7 @@ fn fraction(keep: f64) -> Result<f64, BaggageError> {
 }
 
 /// Notes where a bag lies.
-fn take_bag(envelope: &Slice, field: Field<'_>, bags: &mut Bags) -> Result<(), BaggageError> {
-    let bytes = field.bytes()?;
+fn take_bag(envelope: &Slice, bytes: &[u8], bags: &mut Bags) -> Result<(), BaggageError> {
     let added = bags.insert(peek_key(bytes)?, Section::arrived(envelope.part(bytes)));
     if added { Ok(()) } else { Err(malformed("a bag is repeated")) }
 }
@@ -345,7 +450,7 @@ mod tests {
         };
         assert_eq!(cut(length), (true, vec![], vec![4, 1, 2]));
         assert_eq!(cut(length - 1), (true, vec![2], vec![4, 1, 0]));
-        let (fits, lacking, rows) = cut(190);
+        let (fits, lacking, rows) = cut(180);
         assert!(fits && lacking == [0, 1, 2] && (1..4).contains(&rows[0]), "{rows:?}");
         assert_eq!((cut(0).1, cut(0).2), (vec![0, 1, 2], vec![0, 0, 0]));
     }

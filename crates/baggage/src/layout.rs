@@ -3,56 +3,88 @@
 //!
 //! ```text
 //! bag    kind:u8 query:8 bytes LE stage:varint content
-//!        kind 1  all        content = groups
-//!        kind 2  all, cut   content = cut:8 bytes LE groups
+//!        kind 1  all        content = table
+//!        kind 2  all, cut   content = cut:8 bytes LE table
 //!        kind 3  first      content = n:varint slots
 //!        kind 4  most recent          n:varint slots
 //!        kind 5  lost       content = nothing
+//!        16 + 1, 16 + 2     1 and 2, of rows that count once each and do not say so
 //! slots  count:varint { clock:8 bytes LE nonce:4 bytes LE position:varint groups }*count
 //! ```
 //!
-//! `groups` is the layout of [`pivot_advice::codec`].
+//! `groups` is the layout of [`pivot_advice::codec`], `table` that of [`crate::table`].
 
 use crate::bag::{Bag, Slot};
 use crate::clock::{Hlc, Stamp};
+use crate::column;
 use crate::error::{BaggageError, malformed};
-use crate::wire::fixed64;
+use crate::rows::Rows;
+use crate::table::Table;
+use crate::wire::{WriteField, fixed64};
 use pivot_advice::codec::{Reader, Writer};
-use pivot_advice::{BagKey, DecodeError, QueryId};
+use pivot_advice::{Aggregate, BagKey, DecodeError, QueryId};
 
-const ALL: u8 = 1;
-const CUT: u8 = 2;
+pub(crate) const ALL: u8 = 1;
+pub(crate) const CUT: u8 = 2;
 const FIRST: u8 = 3;
 const MOST_RECENT: u8 = 4;
 const LOST: u8 = 5;
 
+/// Added to the kind of a table whose rows count once each.
+pub(crate) const ONCE: u8 = 16;
+
+/// The kind of a first byte.
+#[inline]
+pub(crate) fn kind_of(first: u8) -> u8 {
+    match first & !ONCE {
+        kind @ (ALL | CUT) => kind,
+        _ => first,
+    }
+}
+
+/// The bytes of a temporal bag. Grouped ones are tables and need no writing.
 pub(crate) fn write_bag(key: BagKey, bag: &Bag) -> Vec<u8> {
-    let mut writer = Writer::new();
-    writer.u8(kind_of(bag));
-    writer.raw(&key.query.to_u64().to_le_bytes());
-    writer.varint(u64::from(key.stage));
     match bag {
-        Bag::Grouped { rows, cut } => {
-            cut.iter().for_each(|cut| writer.raw(&cut.to_le_bytes()));
-            writer.groups(rows);
+        Bag::Grouped { rows, cut } => Table::of(key, *cut, rows).bytes().to_vec(),
+        Bag::First { n, slots } => write_slots(FIRST, key, *n, slots),
+        Bag::MostRecent { n, slots } => write_slots(MOST_RECENT, key, *n, slots),
+        Bag::Lost => {
+            let mut bytes = Vec::new();
+            write_key(&mut bytes, LOST, key);
+            bytes
         }
-        Bag::First { n, slots } | Bag::MostRecent { n, slots } => write_slots(&mut writer, *n, slots),
-        Bag::Lost => {}
-    }
-    writer.into_bytes()
-}
-
-fn kind_of(bag: &Bag) -> u8 {
-    match bag {
-        Bag::Grouped { cut: None, .. } => ALL,
-        Bag::Grouped { cut: Some(_), .. } => CUT,
-        Bag::First { .. } => FIRST,
-        Bag::MostRecent { .. } => MOST_RECENT,
-        Bag::Lost => LOST,
     }
 }
 
-fn write_slots(writer: &mut Writer, n: u32, slots: &[Slot]) {
+fn write_key(bytes: &mut Vec<u8>, kind: u8, key: BagKey) {
+    bytes.push(kind);
+    bytes.extend_from_slice(&key.query.to_u64().to_le_bytes());
+    bytes.varint(u64::from(key.stage));
+}
+
+/// What stands before the rows of a table. Its columns have no type yet.
+pub(crate) fn write_head(
+    bytes: &mut Vec<u8>,
+    key: BagKey,
+    cut: Option<u64>,
+    keys: usize,
+    aggregates: &[Aggregate],
+) {
+    // Without a key, a row that does not even count would be no bytes.
+    let once = if keys > 0 { ONCE } else { 0 };
+    write_key(bytes, if cut.is_some() { CUT } else { ALL } | once, key);
+    cut.iter().for_each(|cut| bytes.extend_from_slice(&cut.to_le_bytes()));
+    bytes.varint(keys as u64);
+    bytes.varint(aggregates.len() as u64);
+    bytes.extend(aggregates.iter().map(|aggregate| *aggregate as u8));
+    bytes.resize(bytes.len() + keys, column::ANY);
+}
+
+fn write_slots(kind: u8, key: BagKey, n: u32, slots: &[Slot]) -> Vec<u8> {
+    let mut head = Vec::with_capacity(16);
+    write_key(&mut head, kind, key);
+    let mut writer = Writer::new();
+    writer.raw(&head);
     writer.varint(u64::from(n));
     writer.varint(slots.len() as u64);
     for Slot { stamp, position, rows } in slots {
@@ -61,19 +93,21 @@ fn write_slots(writer: &mut Writer, n: u32, slots: &[Slot]) {
         writer.varint(u64::from(*position));
         writer.groups(rows);
     }
+    writer.into_bytes()
 }
 
-/// How many bytes a group takes in a bag.
+/// How many bytes a group takes in a bag, at most.
 pub(crate) fn group_bytes(group: &pivot_advice::Group) -> usize {
+    let mut bytes = Vec::new();
+    group.key.iter().for_each(|value| column::put(&mut bytes, column::code(value), value));
     let mut writer = Writer::new();
-    group.key.iter().for_each(|value| writer.value(value));
     writer.varint(group.n);
     group.states.iter().for_each(|state| writer.state(state));
-    writer.len()
+    bytes.len() + writer.len()
 }
 
-/// The kind and the key, and a reader of the content.
-fn read_head(bytes: &[u8]) -> Result<(u8, BagKey, Reader<'_>), BaggageError> {
+/// The first byte and the key, and a reader of the content.
+pub(crate) fn read_head(bytes: &[u8]) -> Result<(u8, BagKey, Reader<'_>), BaggageError> {
     let mut reader = Reader::new(bytes);
     let kind = reader.u8()?;
     let query = QueryId::from_u64(fixed64(&mut reader)?);
@@ -83,29 +117,42 @@ fn read_head(bytes: &[u8]) -> Result<(u8, BagKey, Reader<'_>), BaggageError> {
 }
 
 /// Whose bag it is.
+#[inline]
 pub(crate) fn peek_key(bytes: &[u8]) -> Result<BagKey, BaggageError> {
+    if let Some((head, [stage @ 0..0x80, ..])) = bytes.split_first_chunk::<9>() {
+        let [_, query @ ..] = *head;
+        let query = QueryId::from_u64(u64::from_le_bytes(query));
+        return Ok(BagKey { query, stage: u16::from(*stage) });
+    }
     read_head(bytes).map(|(_, key, _)| key)
+}
+
+/// Whether its groups were cut.
+#[inline]
+pub(crate) fn peek_is_cut(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| kind_of(*first) == CUT)
 }
 
 /// The threshold at which its groups were cut.
 pub(crate) fn peek_cut(bytes: &[u8]) -> Option<u64> {
     let (kind, _, mut content) = read_head(bytes).ok()?;
-    if kind == CUT { fixed64(&mut content).ok() } else { None }
+    if kind_of(kind) == CUT { fixed64(&mut content).ok() } else { None }
 }
 
 /// Whether tuples are missing in it. Of a kind that this build does not know, all are.
 pub(crate) fn peek_lacks(bytes: &[u8]) -> bool {
-    !matches!(bytes.first(), Some(&(ALL | FIRST | MOST_RECENT)))
+    !matches!(bytes.first().map(|first| kind_of(*first)), Some(ALL | FIRST | MOST_RECENT))
+}
+
+/// Whether it is a table.
+pub(crate) fn peek_grouped(bytes: &[u8]) -> bool {
+    matches!(bytes.first().map(|first| kind_of(*first)), Some(ALL | CUT))
 }
 
 pub(crate) fn read_bag(bytes: &[u8]) -> Result<Bag, BaggageError> {
-    let (kind, _, mut reader) = read_head(bytes)?;
-    let bag = match kind {
-        ALL => Bag::Grouped { rows: reader.groups()?, cut: None },
-        CUT => {
-            let cut = Some(fixed64(&mut reader)?);
-            Bag::Grouped { rows: reader.groups()?, cut }
-        }
+    let (first, _, mut reader) = read_head(bytes)?;
+    let bag = match kind_of(first) {
+        ALL | CUT => return Ok(Bag::Grouped { rows: Rows::of(bytes)?.groups()?, cut: peek_cut(bytes) }),
         FIRST => {
             let (n, slots) = read_slots(&mut reader)?;
             Bag::First { n, slots }

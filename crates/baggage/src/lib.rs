@@ -29,14 +29,17 @@
 //! # Ok::<(), pivot_baggage::BaggageError>(())
 //! ```
 //!
-//! Reading order: [`share`], [`clock`], [`bag`], `branch`, [`generation`], [`baggage`], [`cut`], `section`,
-//! `layout`, [`encode`], [`current`], [`future`], [`mod@losses`], [`mod@leaks`].
+//! Reading order: [`share`], [`clock`], [`bag`], `instance`, `branch`, [`generation`], [`baggage`], [`cut`],
+//! `number`, `column`, `rows`, `table`, `section`, `layout`, [`encode`], [`mod@answer`], [`current`],
+//! [`future`], [`mod@losses`], [`held`], [`mod@leaks`].
 
+pub mod answer;
 pub mod bag;
 pub mod baggage;
 mod bags;
 mod branch;
 pub mod clock;
+mod column;
 pub mod current;
 pub mod cut;
 pub mod encode;
@@ -45,18 +48,24 @@ pub mod error;
 pub mod fan;
 pub mod future;
 pub mod generation;
+pub mod held;
+mod instance;
 mod layout;
 pub mod leaks;
 pub mod losses;
+mod number;
 mod random;
+mod rows;
 mod section;
 pub mod share;
 mod slice;
 mod sync;
+mod table;
 pub mod thread;
 pub mod traced;
 mod wire;
 
+pub use answer::{Asked, Sent};
 pub use bag::{Bag, Merged, Slot};
 pub use baggage::{Baggage, Joined};
 pub use clock::{Hlc, Stamp};
@@ -68,6 +77,7 @@ pub use error::BaggageError;
 pub use fan::Fan;
 pub use future::{Carried, Forked, FutureExt, InBaggage, carried_future, forked};
 pub use generation::{carrying, set_carrying};
+pub use held::{HeldBack, held_back};
 pub use leaks::{Fault, Leak, leaks};
 pub use losses::{Losses, losses};
 pub use share::Share;

@@ -1,89 +1,178 @@
-//! A bag as it came, as it was taken apart, or both.
+//! A bag as it travels, as it was taken apart, or both.
 //!
 //! Most bags of a request only pass through. They stay the bytes that they were until somebody
-//! packs into them, unpacks them, or has to merge them with another bag of the same key; and what
-//! was encoded once is not encoded again as long as it does not change.
+//! packs into them, unpacks them, or has to merge them with another bag of the same key. Grouped
+//! bags are packed into as bytes; temporal ones are encoded when they travel, once.
 
 use crate::bag::{Bag, Merged};
 use crate::layout;
 use crate::losses;
+use crate::rows::Rows;
 use crate::slice::Slice;
+use crate::table::Table;
 use pivot_advice::BagKey;
 use std::sync::OnceLock;
 
-/// A bag in at least one of its two forms.
+/// A bag.
 #[derive(Debug, Clone)]
 pub(crate) struct Section {
-    encoded: OnceLock<Slice>,
-    /// None if the bytes cannot be read; they still travel on.
-    bag: OnceLock<Option<Bag>>,
+    form: Form,
+    /// The bag taken apart, or that its bytes cannot be read. They still travel on.
+    bag: OnceLock<Option<Box<Bag>>>,
+    /// Whether the rows that came can all be read.
+    sound: OnceLock<bool>,
+}
+
+#[derive(Debug, Clone)]
+enum Form {
+    /// As it came.
+    Came(Slice),
+    /// Grouped.
+    Table(Table),
+    /// Temporal or lost: it is taken apart, and encoded once it has travelled.
+    Apart(OnceLock<Slice>),
 }
 
 impl Section {
-    pub(crate) fn of(bag: Bag) -> Section {
-        Section { encoded: OnceLock::new(), bag: OnceLock::from(Some(bag)) }
+    fn new(form: Form) -> Section {
+        Section { form, bag: OnceLock::new(), sound: OnceLock::new() }
+    }
+
+    pub(crate) fn of(key: BagKey, bag: Bag) -> Section {
+        match bag {
+            Bag::Grouped { rows, cut } => Section::of_table(Table::of(key, cut, &rows)),
+            bag => Section {
+                form: Form::Apart(OnceLock::new()),
+                bag: OnceLock::from(Some(Box::new(bag))),
+                sound: OnceLock::new(),
+            },
+        }
+    }
+
+    pub(crate) fn of_table(table: Table) -> Section {
+        Section::new(Form::Table(table))
     }
 
     pub(crate) fn arrived(bytes: Slice) -> Section {
-        Section { encoded: OnceLock::from(bytes), bag: OnceLock::new() }
+        Section::new(Form::Came(bytes))
     }
 
     /// The bag; None if what arrived cannot be read, which is counted the first time.
     pub(crate) fn bag(&self) -> Option<&Bag> {
-        self.bag.get_or_init(|| self.read()).as_ref()
+        self.bag.get_or_init(|| self.read()).as_deref()
     }
 
-    fn read(&self) -> Option<Bag> {
-        let read = layout::read_bag(self.encoded.get()?);
-        read.inspect_err(|_| losses::MALFORMED.add(1)).ok()
+    fn read(&self) -> Option<Box<Bag>> {
+        let read = layout::read_bag(self.bytes()?);
+        read.map(Box::new).inspect_err(|_| losses::MALFORMED.add(1)).ok()
     }
 
     fn into_bag(self) -> Option<Bag> {
         self.bag();
-        self.bag.into_inner().flatten()
+        self.bag.into_inner().flatten().map(|bag| *bag)
     }
 
-    /// Adds the tuples of another section of the same key. Of two that cannot be merged one is lost.
-    pub(crate) fn merge(&mut self, other: Section) -> Merged {
-        self.bag();
-        let mine = self.bag.get_mut().and_then(Option::as_mut);
-        let (merged, changed) = match (mine, other.into_bag()) {
-            (Some(mine), Some(theirs)) => (mine.merge(theirs), true),
-            (None, Some(only)) => {
-                self.bag = OnceLock::from(Some(only));
-                (Merged::One, true)
-            }
-            (_, None) => (Merged::One, false),
-        };
-        if changed {
-            self.encoded = OnceLock::new();
+    /// Its bytes, if it has any yet.
+    #[inline]
+    fn bytes(&self) -> Option<&[u8]> {
+        match &self.form {
+            Form::Came(bytes) => Some(bytes),
+            Form::Table(table) => Some(table.bytes()),
+            Form::Apart(encoded) => encoded.get().map(|bytes| &**bytes),
         }
-        merged
     }
 
     /// Its bytes, encoded now if they are not yet.
+    #[inline]
     pub(crate) fn encoded(&self, key: BagKey) -> &[u8] {
-        self.encoded.get_or_init(|| {
-            let bag = self.bag.get().and_then(Option::as_ref);
-            Slice::new(&bag.map(|bag| layout::write_bag(key, bag)).unwrap_or_default())
-        })
+        match &self.form {
+            Form::Came(bytes) => bytes,
+            Form::Table(table) => table.bytes(),
+            Form::Apart(encoded) => encoded.get_or_init(|| {
+                let bag = self.bag.get().and_then(Option::as_deref);
+                Slice::new(&bag.map(|bag| layout::write_bag(key, bag)).unwrap_or_default())
+            }),
+        }
+    }
+
+    /// The rows of a grouped bag, if they can be read. Another kind of bag has none.
+    #[inline]
+    pub(crate) fn rows(&self) -> Option<Rows<'_>> {
+        match &self.form {
+            Form::Table(table) => Some(table.rows()),
+            Form::Came(bytes) if layout::peek_grouped(bytes) => {
+                let sound = *self.sound.get_or_init(|| Table::check(bytes).is_ok());
+                if sound { Rows::of(bytes).ok() } else { None }
+            }
+            _ => None,
+        }
+    }
+
+    /// The table of a grouped bag, to be added to.
+    #[inline]
+    pub(crate) fn table(&mut self) -> Option<&mut Table> {
+        if let Form::Came(bytes) = &self.form
+            && let Ok(table) = Table::read(bytes)
+        {
+            self.form = Form::Table(table);
+        }
+        let Form::Table(table) = &mut self.form else { return None };
+        self.bag.take();
+        Some(table)
+    }
+
+    /// Adds the tuples of another section of the same key. Of two that cannot be merged one is lost.
+    pub(crate) fn merge(&mut self, key: BagKey, other: Section) -> Merged {
+        if self.add_rows(&other) {
+            return Merged::Both;
+        }
+        self.bag();
+        let mine = self.bag.take().flatten();
+        let (merged, bag) = match (mine, other.into_bag()) {
+            (Some(mut mine), Some(theirs)) => (mine.merge(theirs), *mine),
+            (None, Some(only)) => (Merged::One, only),
+            (mine, None) => {
+                self.bag = OnceLock::from(mine);
+                return Merged::One;
+            }
+        };
+        *self = Section::of(key, bag);
+        merged
+    }
+
+    /// Adds rows to rows. Does nothing and gives false if that is not all there is to do.
+    fn add_rows(&mut self, other: &Section) -> bool {
+        let Some(more) = other.rows().filter(|_| !self.is_cut() && !other.is_cut()) else {
+            return false;
+        };
+        let fits = self.rows().is_some_and(|rows| rows.fits(&more));
+        let Some(table) = self.table().filter(|_| fits) else { return false };
+        table.add_all(&more);
+        true
     }
 
     /// The threshold at which its groups were cut; does not take it apart.
+    #[inline]
     pub(crate) fn cut(&self) -> Option<u64> {
-        match (self.bag.get(), self.encoded.get()) {
-            (Some(bag), _) => bag.as_ref().and_then(Bag::cut),
-            (None, Some(bytes)) => layout::peek_cut(bytes),
-            (None, None) => None,
+        match &self.form {
+            Form::Came(bytes) => layout::peek_cut(bytes),
+            Form::Table(table) => layout::peek_cut(table.bytes()),
+            Form::Apart(_) => None,
         }
+    }
+
+    /// Whether its groups were cut.
+    #[inline]
+    pub(crate) fn is_cut(&self) -> bool {
+        self.bytes().is_some_and(layout::peek_is_cut)
     }
 
     /// Whether tuples are missing in it; does not take it apart.
     pub(crate) fn lacks(&self) -> bool {
-        match (self.bag.get(), self.encoded.get()) {
-            (Some(bag), _) => bag.as_ref().is_none_or(Bag::lacks),
-            (None, Some(bytes)) => layout::peek_lacks(bytes),
-            (None, None) => false,
+        if let Some(bag) = self.bag.get() {
+            return bag.as_deref().is_none_or(Bag::lacks);
         }
+        let unreadable = self.sound.get().is_some_and(|sound| !sound);
+        unreadable || self.bytes().is_some_and(layout::peek_lacks)
     }
 }

@@ -8,6 +8,7 @@
 //! interval a thousand levels deep. Here children are cut from blocks of doubling size instead, so
 //! depth grows with the logarithm of the children that are out at the same time.
 
+use smallvec::{SmallVec, smallvec};
 use std::fmt;
 
 /// The deepest an interval may lie: a 2^-64th of the whole.
@@ -55,13 +56,14 @@ fn rest_below(depth: u8) -> u64 {
 /// A part of a request: a set of disjoint dyadic intervals, in the fewest pieces.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Share {
-    pieces: Vec<Piece>,
+    // Most have one.
+    pieces: SmallVec<[Piece; 1]>,
 }
 
 impl Share {
     /// All of the request.
     pub fn whole() -> Share {
-        Share { pieces: vec![Piece { start: 0, depth: 0 }] }
+        Share { pieces: smallvec![Piece { start: 0, depth: 0 }] }
     }
 
     /// Whether it is nothing: the share of an anonymous branch.
@@ -76,6 +78,13 @@ impl Share {
 
     /// Adds another share.
     pub fn unite(&mut self, other: &Share) {
+        if let ([mine], [theirs]) = (self.pieces.as_mut_slice(), other.pieces.as_slice()) {
+            let parent = Piece::parent((*mine).min(*theirs), (*mine).max(*theirs));
+            if let Some(parent) = parent {
+                *mine = parent;
+                return;
+            }
+        }
         if other.is_empty() || self.contains(other) {
             return;
         }
@@ -115,6 +124,11 @@ impl Share {
     /// parts given away and not returned, says how finely to cut a block: a block serves about as
     /// many children as all blocks before it.
     pub fn split(&mut self, outstanding: u32, depth_limit: u8) -> Option<Share> {
+        if let ([only], 0) = (self.pieces.as_mut_slice(), outstanding) {
+            let (tip, given) = (only.depth < depth_limit).then(|| only.halves())?;
+            *only = tip;
+            return Some(Share { pieces: smallvec![given] });
+        }
         let at = (0..self.pieces.len()).min_by_key(|i| self.pieces[*i].depth)?;
         let mut given = match self.deepest_except(at) {
             Some(block) => self.pieces.remove(block),
@@ -133,7 +147,7 @@ impl Share {
             given = smaller;
         }
         self.pieces.sort_unstable();
-        Some(Share { pieces: vec![given] })
+        Some(Share { pieces: smallvec![given] })
     }
 
     fn deepest_except(&self, tip: usize) -> Option<usize> {
@@ -142,9 +156,9 @@ impl Share {
     }
 
     /// The union of pieces in any order.
-    fn of(mut pieces: Vec<Piece>) -> Share {
+    fn of(mut pieces: SmallVec<[Piece; 1]>) -> Share {
         pieces.sort_unstable();
-        let mut united: Vec<Piece> = Vec::with_capacity(pieces.len());
+        let mut united: SmallVec<[Piece; 1]> = SmallVec::new();
         for mut piece in pieces {
             if united.last().is_some_and(|last| last.covers(piece)) {
                 continue;
@@ -162,8 +176,8 @@ impl Share {
     /// bytes of its start, high bits first, as hold that many bits. As a tree: [`TREE`], then bits,
     /// high ones first, for each node from the whole down, left half first: 1 all of it, 00 nothing
     /// of it, 01 followed by its halves.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut list = Vec::with_capacity(self.pieces.len() * 4);
+    pub(crate) fn encode(&self) -> SmallVec<[u8; 16]> {
+        let mut list = SmallVec::new();
         for piece in &self.pieces {
             list.push(piece.depth);
             list.extend_from_slice(&piece.start.to_be_bytes()[..bytes_of(piece.depth)]);
@@ -173,25 +187,31 @@ impl Share {
         }
         let mut bits = Bits { bytes: vec![TREE], at: 8 };
         write_node(&mut bits, &self.pieces, Piece { start: 0, depth: 0 });
-        if bits.bytes.len() < list.len() { bits.bytes } else { list }
+        if bits.bytes.len() < list.len() { bits.bytes.into() } else { list }
     }
 
     /// The share of an encoded form, or what is wrong with it.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Share, &'static str> {
-        let mut pieces = Vec::new();
+        if let [depth @ 0..=8, rest @ ..] = bytes
+            && rest.len() == bytes_of(*depth)
+        {
+            let start = rest.first().map_or(0, |first| u64::from(*first) << 56) & !rest_below(*depth);
+            return Ok(Share { pieces: smallvec![Piece { start, depth: *depth }] });
+        }
+        let mut pieces = SmallVec::new();
         if let Some((&TREE, tree)) = bytes.split_first() {
             read_node(&mut Tree { bytes: tree, at: 0 }, Piece { start: 0, depth: 0 }, &mut pieces)?;
         } else {
             read_list(bytes, &mut pieces)?;
         }
-        Ok(Share::of(pieces))
+        Ok(if pieces.len() > 1 { Share::of(pieces) } else { Share { pieces } })
     }
 }
 
 /// The first byte of a share that is encoded as a tree.
 const TREE: u8 = 0xff;
 
-fn read_list(mut bytes: &[u8], pieces: &mut Vec<Piece>) -> Result<(), &'static str> {
+fn read_list(mut bytes: &[u8], pieces: &mut SmallVec<[Piece; 1]>) -> Result<(), &'static str> {
     while let Some((&depth, rest)) = bytes.split_first() {
         if depth > MAX_DEPTH || pieces.len() == MAX_PIECES {
             return Err("an interval of a share is out of bounds");
@@ -249,7 +269,11 @@ impl Tree<'_> {
 }
 
 /// No deeper than [`MAX_DEPTH`], and each node takes a bit at least.
-fn read_node(tree: &mut Tree<'_>, node: Piece, pieces: &mut Vec<Piece>) -> Result<(), &'static str> {
+fn read_node(
+    tree: &mut Tree<'_>,
+    node: Piece,
+    pieces: &mut SmallVec<[Piece; 1]>,
+) -> Result<(), &'static str> {
     if tree.bit()? {
         if pieces.len() == MAX_PIECES {
             return Err("an interval of a share is out of bounds");

@@ -1,26 +1,45 @@
 //! A part of a buffer that others share: what arrived is kept as it came, and travels on as it came.
 
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// Bytes of a shared buffer.
 #[derive(Debug, Clone)]
 pub(crate) struct Slice {
     buffer: Arc<[u8]>,
-    part: Range<usize>,
+    start: usize,
+    length: usize,
 }
 
 impl Slice {
     /// A buffer of its own.
     pub(crate) fn new(bytes: &[u8]) -> Slice {
-        Slice { buffer: Arc::from(bytes), part: 0..bytes.len() }
+        Slice { buffer: Arc::from(bytes), start: 0, length: bytes.len() }
+    }
+
+    /// A buffer of so many bytes, which `fill` writes.
+    #[inline]
+    pub(crate) fn filled(length: usize, fill: impl FnOnce(&mut [u8])) -> Slice {
+        let mut buffer: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
+        // Nobody else has it yet.
+        if let Some(bytes) = Arc::get_mut(&mut buffer) {
+            fill(bytes);
+        }
+        Slice { buffer, start: 0, length }
+    }
+
+    /// Whether the other is the same part of the same buffer.
+    pub(crate) fn is(&self, other: &Slice) -> bool {
+        std::ptr::eq::<[u8]>(&**self, &**other)
     }
 
     /// The part of this slice in which `bytes`, taken from it, lie; a copy if they do not.
     pub(crate) fn part(&self, bytes: &[u8]) -> Slice {
         let start = (bytes.as_ptr() as usize).wrapping_sub(self.buffer.as_ptr() as usize);
         match start.checked_add(bytes.len()) {
-            Some(end) if end <= self.buffer.len() => Slice { buffer: self.buffer.clone(), part: start..end },
+            Some(end) if end <= self.buffer.len() => {
+                Slice { buffer: self.buffer.clone(), start, length: bytes.len() }
+            }
             _ => Slice::new(bytes),
         }
     }
@@ -30,7 +49,7 @@ impl Deref for Slice {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.buffer[self.part.clone()]
+        &self.buffer[self.start..self.start + self.length]
     }
 }
 

@@ -73,6 +73,11 @@ impl<T> Traced<T> {
         self.value
     }
 
+    /// A value that has come with a branch, or from outside any request.
+    pub fn from_parts(value: T, baggage: Option<Baggage>) -> Traced<T> {
+        Traced { value, held: Held::new(baggage) }
+    }
+
     /// Takes the value and its branch apart. The branch is None if it was sent outside any request.
     pub fn into_parts(mut self) -> (T, Option<Baggage>) {
         let baggage = self.held.get().take();

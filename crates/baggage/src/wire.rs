@@ -1,6 +1,7 @@
 //! The little of protobuf's encoding that an envelope needs.
 
 use crate::error::BaggageError;
+use pivot_advice::DecodeError;
 use pivot_advice::codec::Reader;
 
 /// The value of a field.
@@ -39,28 +40,48 @@ fn wrong_type() -> BaggageError {
 }
 
 /// Calls `each` for every field of a message.
+#[inline]
 pub(crate) fn for_each_field<'a>(
     message: &'a [u8],
     mut each: impl FnMut(Field<'a>) -> Result<(), BaggageError>,
 ) -> Result<(), BaggageError> {
-    let mut reader = Reader::new(message);
-    while !reader.is_empty() {
-        let before = reader.rest();
-        let key = reader.varint()?;
+    let mut rest = message;
+    while !rest.is_empty() {
+        let before = rest;
+        let key = take_varint(&mut rest)?;
         let value = match key & 7 {
-            0 => Wire::Varint(reader.varint()?),
-            1 => Wire::Fixed64(fixed64(&mut reader)?),
-            2 => Wire::Bytes(reader.bytes()?),
+            0 => Wire::Varint(take_varint(&mut rest)?),
+            1 => Wire::Fixed64(u64::from_le_bytes(*take_chunk(&mut rest)?)),
+            2 => {
+                let length = usize::try_from(take_varint(&mut rest)?).unwrap_or(usize::MAX);
+                let (bytes, after) = rest.split_at_checked(length).ok_or(DecodeError::Truncated)?;
+                rest = after;
+                Wire::Bytes(bytes)
+            }
             5 => {
-                reader.raw(4)?;
+                take_chunk::<4>(&mut rest)?;
                 Wire::Fixed32
             }
             _ => return Err(wrong_type()),
         };
-        let raw = &before[..before.len() - reader.rest().len()];
-        each(Field { number: key >> 3, value, raw })?;
+        each(Field { number: key >> 3, value, raw: &before[..before.len() - rest.len()] })?;
     }
     Ok(())
+}
+
+#[inline]
+fn take_varint(bytes: &mut &[u8]) -> Result<u64, BaggageError> {
+    let mut reader = Reader::new(bytes);
+    let x = reader.varint()?;
+    *bytes = reader.rest();
+    Ok(x)
+}
+
+#[inline]
+fn take_chunk<'a, const N: usize>(bytes: &mut &'a [u8]) -> Result<&'a [u8; N], BaggageError> {
+    let (chunk, rest) = bytes.split_first_chunk().ok_or(DecodeError::Truncated)?;
+    *bytes = rest;
+    Ok(chunk)
 }
 
 pub(crate) fn fixed64(reader: &mut Reader<'_>) -> Result<u64, BaggageError> {
@@ -80,6 +101,7 @@ pub(crate) trait WriteField {
 }
 
 impl WriteField for Vec<u8> {
+    #[inline]
     fn varint(&mut self, mut x: u64) {
         while x >= 0x80 {
             self.push(x as u8 | 0x80);
@@ -88,6 +110,7 @@ impl WriteField for Vec<u8> {
         self.push(x as u8);
     }
 
+    #[inline]
     fn varint_field(&mut self, number: u64, x: u64) {
         if x != 0 {
             self.varint(number << 3);
@@ -95,6 +118,7 @@ impl WriteField for Vec<u8> {
         }
     }
 
+    #[inline]
     fn fixed64_field(&mut self, number: u64, x: u64) {
         if x != 0 {
             self.varint(number << 3 | 1);
@@ -102,6 +126,7 @@ impl WriteField for Vec<u8> {
         }
     }
 
+    #[inline]
     fn bytes_field(&mut self, number: u64, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.open_field(number, bytes.len());
@@ -109,6 +134,7 @@ impl WriteField for Vec<u8> {
         }
     }
 
+    #[inline]
     fn open_field(&mut self, number: u64, length: usize) {
         self.varint(number << 3 | 2);
         self.varint(length as u64);

@@ -127,6 +127,7 @@ impl Request {
             85..=91 => self.hop(which, step.other as u64 % 3),
             92..=93 if self.weather != Weather::Fair => self.lose(which),
             94 if self.weather != Weather::Fair => self.detach(which),
+            98 => self.call(which, step.other),
             95..=97 if self.weather == Weather::Doubling => self.double(which),
             _ => self.lose_attempt(which),
         }
@@ -189,6 +190,30 @@ impl Request {
             clock.copy_from_slice(&ahead.to_le_bytes());
         }
         branch.baggage = Baggage::decode(&bytes).unwrap();
+        self.check(which);
+    }
+
+    /// A call that packs, and of which the reply leaves out what came with the request.
+    fn call(&mut self, which: usize, other: usize) {
+        let (id, kind) = (self.packed.len(), Kind::ALL[other % 4]);
+        if id == Set::BITS as usize {
+            return;
+        }
+        let Some((request, sent)) = self.live[which].baggage.fork().send() else { return };
+        let mut server = Baggage::decode(&request).unwrap();
+        let asked = server.asked();
+        let stamp = server.pack(kind.key(), kind.keep(), [kind.rows(id)]);
+        let (before, place) = (self.live[which].before, stamp.map(|stamp| (stamp, 0)));
+        self.packed.push(Contribution { kind, before, place });
+        let reply = server.answer(asked.as_ref());
+        let fill = |out: &mut [u8]| {
+            out.copy_from_slice(&reply);
+            true
+        };
+        let reply = sent.answered(reply.len(), fill).unwrap();
+        let branch = &mut self.live[which];
+        branch.before |= 1 << id;
+        assert_eq!(branch.baggage.join(reply), Joined::Merged);
         self.check(which);
     }
 

@@ -112,6 +112,8 @@ pub(crate) struct Completeness {
     pub(crate) other: u64,
     /// For how long the query did not run where it should.
     pub(crate) away_ns: u64,
+    /// Messages that went without the query's tuples.
+    pub(crate) held_back: u64,
     pub(crate) agents_reporting: u32,
     pub(crate) agents_expected: u32,
     pub(crate) partial: bool,
@@ -203,6 +205,7 @@ impl Completeness {
             throttled: loss.throttled,
             other: found.other,
             away_ns: loss.away_ns,
+            held_back: loss.held_back,
             agents_reporting: found.agents_reporting,
             agents_expected: found.agents_expected,
             partial: found.partial,
@@ -222,6 +225,7 @@ impl Completeness {
             (self.uncertain, count(self.uncertain, "row") + " uncertain"),
             (self.throttled, count(self.throttled, "event") + " throttled"),
             (self.other, count(self.other, "row") + " in other groups"),
+            (self.held_back, count(self.held_back, "message") + " without baggage"),
             (self.away_ns, format!("not run for {}", text::duration(clamped(self.away_ns)))),
         ];
         let parts: Vec<String> = parts.into_iter().filter(|(n, _)| *n > 0).map(|(_, words)| words).collect();

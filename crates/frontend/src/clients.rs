@@ -161,6 +161,7 @@ impl Frontend for ClientsService {
             connected_ns: agent.connected_ns,
             last_heard_ns: agent.last_heard_ns,
             converged: agent.is_connected() && agent.woven >= state.generation(),
+            held_back: agent.held_back.clone(),
         });
         Ok(Response::new(wire::ListAgentsResponse { agents: agents.collect() }))
     }

@@ -54,6 +54,8 @@ pub(crate) struct Agent {
     pub(crate) woven_ns: i64,
     pub(crate) problems: Vec<wire::Problem>,
     pub(crate) statuses: Vec<wire::QueryStatus>,
+    /// Messages that it sent without baggage.
+    pub(crate) held_back: Vec<wire::HeldBack>,
     pub(crate) watermark_ns: i64,
     highest: Option<u64>,
     /// Whether a new report came on this connection.
@@ -136,6 +138,7 @@ impl Registry {
             woven_ns: known.as_ref().map_or(0, |known| known.woven_ns),
             problems: Vec::new(),
             statuses: Vec::new(),
+            held_back: Vec::new(),
             watermark_ns: known.as_ref().map_or(0, |known| known.watermark_ns),
             highest: known.and_then(|known| known.highest),
             resumed: false,

@@ -17,6 +17,9 @@ use tokio::sync::watch;
 /// The longest window that agents report.
 const SECOND_NS: i64 = 1_000_000_000;
 
+/// The most peers of an agent that are kept, to which it sends no baggage.
+const MAX_HELD_BACK: usize = 100;
+
 /// The most queries at once, those included whose last frames are still to come. Frames that are kept make
 /// room for new queries.
 pub(crate) const MAX_QUERIES: usize = 1000;
@@ -166,6 +169,8 @@ impl State {
         let acknowledged = wire::to_agent::Kind::Acknowledged(report.sequence);
         if sequence == Sequence::Next {
             agent.watermark_ns = agent.watermark_ns.max(report.watermark_ns);
+            agent.held_back = report.held_back;
+            agent.held_back.truncate(MAX_HELD_BACK);
             for part in report.parts {
                 self.merge(incarnation, (report.window_start_ns, report.window_end_ns), &part, now_ns);
             }
@@ -384,6 +389,7 @@ mod tests {
                 parts: vec![part],
                 delay_ns: 0,
                 watermark_ns: start_ns + SECOND,
+                held_back: vec![],
             };
             self.state.report(1, self.connection, report, start_ns + SECOND)
         }

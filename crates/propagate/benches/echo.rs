@@ -17,7 +17,7 @@ use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context as Otel, KeyValue};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
-use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
+use pivot_advice::{BagKey, QueryId, Value};
 use pivot_baggage::{Baggage, FutureExt};
 use pivot_propagate::{ClientLayer, ServerLayer};
 use std::convert::Infallible;
@@ -208,10 +208,9 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        use base64::Engine;
         let arrived = request.headers_mut().remove(pivot_propagate::BINARY);
-        let engine = base64::engine::general_purpose::STANDARD_NO_PAD;
-        let bytes = arrived.and_then(|value| engine.decode(value.as_bytes()).ok());
+        let engine = base64_simd::STANDARD_NO_PAD;
+        let bytes = arrived.and_then(|value| engine.decode_to_vec(value.as_bytes()).ok());
         let baggage = bytes.and_then(|bytes| Baggage::decode(&bytes).ok()).unwrap_or_default();
         let call = self.0.call(request).in_baggage(baggage);
         Box::pin(async { call.await.0 })
@@ -240,9 +239,7 @@ where
 fn carrying(tuples: usize) -> Baggage {
     let mut baggage = Baggage::new();
     baggage.request_or_begin();
-    let mut rows = Groups::new(1, &[]);
-    (0..tuples).for_each(|_| rows.entry(&[Value::U64(value())]).n = 1);
-    baggage.pack(KEY, Keep::All, [rows]);
+    (0..tuples).for_each(|_| baggage.pack_row(KEY, &[], &[Value::U64(value())], 1, &[]));
     baggage
 }
 
@@ -324,6 +321,17 @@ fn main() {
             }
         })
         .collect();
+    let arguments: Vec<String> = std::env::args().collect();
+    // For a profiler: `only KIND CALLS`.
+    if let Some(at) = arguments.iter().position(|argument| argument == "only") {
+        let i = KINDS.iter().position(|(name, _)| *name == arguments[at + 1]).unwrap();
+        let calls = arguments[at + 2].parse().unwrap();
+        return runtime.block_on(async {
+            for _ in 0..calls {
+                call(clients[i].clone(), KINDS[i].1).await;
+            }
+        });
+    }
     for tuples in [0, 1, 8, 64] {
         println!("{tuples} tuples: {} bytes before base64", carrying(tuples).fork().encode().len());
     }

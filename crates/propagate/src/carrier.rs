@@ -5,12 +5,10 @@
 
 use crate::key::Key;
 use crate::w3c;
-use base64::Engine;
-use base64::alphabet::{STANDARD, URL_SAFE};
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64_simd::{AsOut, Base64, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use pivot_baggage::{Baggage, budget_bytes, losses};
+use pivot_baggage::{Asked, Baggage, BaggageError, Sent, budget_bytes, losses};
 
 /// gRPC's binary metadata: its name ends in `-bin`, so the value is base64.
 pub const BINARY: HeaderName = HeaderName::from_static("pivot-baggage-bin");
@@ -20,12 +18,6 @@ pub const TEXT: HeaderName = HeaderName::from_static("pivot-baggage");
 
 /// The bytes of baggage that fit into the bridge, in base64 and with its name, within 2 KB.
 const BRIDGE_BYTES: usize = (w3c::MAX_MEMBER - w3c::NAME.len() - 1) / 4 * 3;
-
-const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
-    .with_encode_padding(false)
-    .with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, CONFIG);
-const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, CONFIG);
 
 /// How baggage travels with a message and back with its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,21 +53,38 @@ impl Native {
         }
     }
 
-    fn engine(self) -> &'static GeneralPurpose {
+    fn base64(self) -> &'static Base64 {
         match self {
-            Native::Binary => &BASE64,
-            Native::Text => &BASE64_URL,
+            Native::Binary => &STANDARD_NO_PAD,
+            Native::Text => &URL_SAFE_NO_PAD,
         }
     }
 
-    /// Sends a branch along; one that is not born adds nothing. Tells whether it did.
-    pub(crate) fn put(self, headers: &mut HeaderMap, baggage: Baggage, key: Option<&Key>) -> bool {
-        let bytes = baggage.encode();
-        if bytes.is_empty() {
-            return false;
+    /// Sends a branch along; one that is not born adds nothing. Gives what to read the reply with.
+    pub(crate) fn put(self, headers: &mut HeaderMap, baggage: Baggage, key: Option<&Key>) -> Option<Sent> {
+        let (bytes, sent) = baggage.send()?;
+        self.insert(headers, bytes, key)?;
+        Some(sent)
+    }
+
+    /// Sends a branch back to whoever asked.
+    pub(crate) fn put_back(
+        self,
+        headers: &mut HeaderMap,
+        baggage: Baggage,
+        asked: Option<&Asked>,
+        key: Option<&Key>,
+    ) {
+        let bytes = baggage.answer(asked);
+        if !bytes.is_empty() {
+            self.insert(headers, bytes, key);
         }
-        let value = value(self.engine(), String::new(), signed(bytes, key));
-        value.map(|value| headers.insert(self.name(), value)).is_some()
+    }
+
+    fn insert(self, headers: &mut HeaderMap, bytes: Vec<u8>, key: Option<&Key>) -> Option<()> {
+        let value = value(self.base64().encode_to_string(signed(bytes, key)))?;
+        headers.insert(self.name(), value);
+        Some(())
     }
 }
 
@@ -86,25 +95,27 @@ fn signed(bytes: Vec<u8>, key: Option<&Key>) -> Vec<u8> {
     }
 }
 
-fn value(engine: &GeneralPurpose, mut text: String, bytes: Vec<u8>) -> Option<HeaderValue> {
-    engine.encode_string(bytes, &mut text);
+fn value(text: String) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(text).ok()?;
     // Sensitive values stay out of HPACK's table, where each would displace useful ones.
     value.set_sensitive(true);
     Some(value)
 }
 
-/// Sends what the current branch holds through hops that only forward W3C `baggage`.
-pub(crate) fn put_bridge(headers: &mut HeaderMap, baggage: &Baggage, key: Option<&Key>) {
+/// Sends what the current branch holds through hops that only forward W3C `baggage`. False, which is
+/// counted, if there is no room.
+pub(crate) fn put_bridge(headers: &mut HeaderMap, baggage: &Baggage, key: Option<&Key>) -> bool {
     let room = BRIDGE_BYTES - key.map_or(0, |_| Key::BYTES);
     let bytes = baggage.encode_detached(budget_bytes().min(room));
-    if bytes.is_empty() || bytes.len() > room {
-        return;
+    if bytes.is_empty() {
+        return true;
     }
-    let member = value(&BASE64_URL, format!("{}=", w3c::NAME), signed(bytes, key));
-    if let Some(member) = member {
-        w3c::put(headers, &member);
+    if bytes.len() > room {
+        losses::note_held_back();
+        return false;
     }
+    let member = format!("{}={}", w3c::NAME, URL_SAFE_NO_PAD.encode_to_string(signed(bytes, key)));
+    value(member).is_some_and(|member| w3c::put(headers, &member))
 }
 
 /// Takes what arrived with a request. Whatever cannot be read is counted and left out.
@@ -113,13 +124,14 @@ pub(crate) fn take(headers: &mut HeaderMap, key: Option<&Key>) -> Arrived {
     let [binary, text] = [Native::Binary, Native::Text].map(|native| (native, headers.remove(native.name())));
     for (native, value) in [binary, text] {
         let Some(value) = value else { continue };
-        let bytes = decoded(native.engine(), value.as_bytes(), key);
-        let baggage = bytes.and_then(|bytes| Baggage::decode(&bytes).ok()).filter(|b| !b.is_unborn());
+        let baggage =
+            read(native.base64(), value.as_bytes(), key, |length, fill| Baggage::decode_from(length, fill));
         return baggage.map_or(Arrived::Nothing, |baggage| Arrived::Branch(native, baggage));
     }
-    let bytes = bridged.and_then(|value| decoded(&BASE64_URL, &value, key));
-    let baggage = bytes.and_then(|bytes| Baggage::decode_detached(&bytes).ok()).filter(|b| !b.is_unborn());
-    baggage.map_or(Arrived::Nothing, Arrived::Bridged)
+    let bridged = bridged.and_then(|value| {
+        read(&URL_SAFE_NO_PAD, &value, key, |length, fill| Baggage::decode_from(length, fill))
+    });
+    bridged.map_or(Arrived::Nothing, |baggage| Arrived::Bridged(baggage.into_detached()))
 }
 
 /// Takes baggage away unread.
@@ -129,21 +141,41 @@ pub(crate) fn remove(headers: &mut HeaderMap) {
 }
 
 /// Takes what a reply brings back.
-pub(crate) fn take_back(headers: &mut HeaderMap, native: Native, key: Option<&Key>) -> Option<Baggage> {
+pub(crate) fn take_back(
+    headers: &mut HeaderMap,
+    native: Native,
+    sent: &Sent,
+    key: Option<&Key>,
+) -> Option<Baggage> {
     let value = headers.remove(native.name())?;
-    let bytes = decoded(native.engine(), value.as_bytes(), key)?;
-    Baggage::decode(&bytes).ok()
+    read(native.base64(), value.as_bytes(), key, |length, fill| sent.answered(length, fill))
 }
 
-fn decoded(engine: &GeneralPurpose, value: &[u8], key: Option<&Key>) -> Option<Vec<u8>> {
-    let Ok(bytes) = engine.decode(value) else {
-        losses::note_malformed();
-        return None;
+/// What stands in a header, which is decoded straight into its place; None if there is nothing.
+fn read(
+    base64: &Base64,
+    value: &[u8],
+    key: Option<&Key>,
+    decode: impl FnOnce(usize, &mut dyn FnMut(&mut [u8]) -> bool) -> Result<Baggage, BaggageError>,
+) -> Option<Baggage> {
+    // Some pad, some do not.
+    let unpadded = value.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
+    let value = &value[..unpadded];
+    let decoded = match key {
+        None => {
+            let length = base64.decoded_length(value).map_err(|_| losses::note_malformed()).ok()?;
+            decode(length, &mut |out| base64.decode(value, out.as_out()).is_ok())
+        }
+        Some(key) => {
+            let bytes = base64.decode_to_vec(value).map_err(|_| losses::note_malformed()).ok()?;
+            let bytes = key.verify(bytes)?;
+            decode(bytes.len(), &mut |out| {
+                out.copy_from_slice(&bytes);
+                true
+            })
+        }
     };
-    match key {
-        Some(key) => key.verify(bytes),
-        None => Some(bytes),
-    }
+    decoded.ok().filter(|baggage| !baggage.is_unborn())
 }
 
 #[cfg(test)]
@@ -169,7 +201,7 @@ mod tests {
     fn a_branch_arrives_as_it_was_sent_and_once() {
         for native in [Native::Binary, Native::Text] {
             let ((baggage, id), mut headers) = (begun(), HeaderMap::new());
-            assert!(native.put(&mut headers, baggage, None));
+            assert!(native.put(&mut headers, baggage, None).is_some());
             assert!(headers[native.name()].is_sensitive());
             assert_eq!(request(take(&mut headers, None)), ("branch", id));
             assert!(headers.is_empty());
@@ -179,7 +211,7 @@ mod tests {
     #[test]
     fn a_branch_that_is_not_born_adds_no_header() {
         let mut headers = HeaderMap::new();
-        assert!(!Native::Text.put(&mut headers, Baggage::new(), None));
+        assert!(Native::Text.put(&mut headers, Baggage::new(), None).is_none());
         put_bridge(&mut headers, &Baggage::new(), None);
         assert!(headers.is_empty());
     }

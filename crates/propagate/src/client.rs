@@ -10,7 +10,8 @@ use http::header::TE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use pivot_baggage::{current, losses};
+use pivot_baggage::held::{self, Reason};
+use pivot_baggage::{Sent, current, losses};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -87,40 +88,45 @@ impl ClientLayer {
             && !self.egress.allows(host)
         {
             losses::note_held_back();
+            current::with_current(|baggage| held::note(host, Reason::NotAllowed, baggage.as_deref()));
             return Returns(None);
         }
         match self.way {
             Way::Bridge => {
                 current::with_current(|baggage| {
-                    let baggage = baggage.as_deref();
-                    baggage.map(|baggage| carrier::put_bridge(headers, baggage, self.key.as_ref()))
+                    let Some(baggage) = baggage.as_deref() else { return };
+                    if !carrier::put_bridge(headers, baggage, self.key.as_ref()) {
+                        let host = host.or(self.peer.as_deref()).unwrap_or_default();
+                        held::note(host, Reason::NoRoom, Some(baggage));
+                    }
                 });
                 Returns(None)
             }
             Way::Native => {
                 let native = Native::of(headers);
-                let sent = current::fork().is_some_and(|b| native.put(headers, b, self.key.as_ref()));
-                Returns(sent.then(|| Back { native, key: self.key.clone() }))
+                let sent = current::fork().and_then(|b| native.put(headers, b, self.key.as_ref()));
+                Returns(sent.map(|sent| Back { native, sent, key: self.key.clone() }))
             }
         }
     }
 }
 
 /// What comes back with a reply, if anything does.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Returns(Option<Back>);
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Back {
     native: Native,
+    sent: Sent,
     key: Option<Key>,
 }
 
 impl Returns {
     /// Joins what the headers or trailers of the reply bring.
     pub(crate) fn join(&self, headers: &mut HeaderMap) {
-        let Some(Back { native, key }) = &self.0 else { return };
-        if let Some(baggage) = carrier::take_back(headers, *native, key.as_ref()) {
+        let Some(Back { native, sent, key }) = &self.0 else { return };
+        if let Some(baggage) = carrier::take_back(headers, *native, sent, key.as_ref()) {
             current::join(baggage);
         }
     }

@@ -19,7 +19,7 @@
 //!
 //! Tasks: [`spawn`], [`spawn_blocking`], [`JoinSet`], [`join!`], [`try_join!`], [`select!`];
 //! [`forked`] for any other concurrency within a task. Threads: [`thread`], and [`Fan`] for pools.
-//! Channels: [`Traced`]. `lints/clippy.toml` in this crate's folder names what they replace, to be copied.
+//! Channels: [`Traced`]; messages of a gRPC stream: `Carrying`, with the feature `prost`. `lints/clippy.toml` in this crate's folder names what they replace, to be copied.
 //!
 //! Reading order: [`carrier`], `w3c`, [`egress`], [`key`], [`client`], [`server`], [`task`], [`set`],
 //! [`stream`].
@@ -29,6 +29,8 @@ pub mod client;
 pub mod egress;
 pub mod key;
 mod macros;
+#[cfg(feature = "prost")]
+pub mod message;
 #[cfg(feature = "rayon")]
 pub mod pool;
 #[cfg(feature = "reqwest")]
@@ -43,6 +45,8 @@ pub use carrier::{BINARY, TEXT};
 pub use client::{Client, ClientLayer, ReplyBody};
 pub use egress::Egress;
 pub use key::Key;
+#[cfg(feature = "prost")]
+pub use message::Carrying;
 pub use pivot_baggage::{Fan, Traced, forked, thread};
 pub use server::{ServedBody, Server, ServerLayer};
 pub use set::JoinSet;

@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use pivot_baggage::current::run_in;
-use pivot_baggage::{Baggage, FutureExt, InBaggage, enter_request};
+use pivot_baggage::{Asked, Baggage, FutureExt, InBaggage, enter_request};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -106,7 +106,8 @@ impl<S> Server<S> {
             Arrived::Bridged(baggage) => (Some(baggage), None),
             Arrived::Branch(native, baggage) => {
                 let trailers = native == Native::Binary || accepts_trailers(headers);
-                (Some(baggage), Some(Back { native, trailers, key: self.layer.key.clone() }))
+                let (asked, key) = (baggage.asked(), self.layer.key.clone());
+                (Some(baggage), Some(Back { native, trailers, asked, key }))
             }
         }
     }
@@ -123,6 +124,7 @@ struct Back {
     native: Native,
     /// Whether trailers will be read.
     trailers: bool,
+    asked: Option<Asked>,
     key: Option<Key>,
 }
 
@@ -133,7 +135,7 @@ impl Back {
     }
 
     fn put(&self, headers: &mut HeaderMap, baggage: Baggage) {
-        self.native.put(headers, baggage, self.key.as_ref());
+        self.native.put_back(headers, baggage, self.asked.as_ref(), self.key.as_ref());
     }
 }
 

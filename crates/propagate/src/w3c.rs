@@ -21,22 +21,27 @@ pub(crate) const MAX_MEMBER: usize = 2048;
 const MAX_HEADER: usize = 8192;
 
 /// Puts a member in front of those of others. If that made the header too long it stays away, which
-/// is counted.
-pub(crate) fn put(headers: &mut HeaderMap, member: &HeaderValue) {
+/// is counted. Tells whether it is there.
+pub(crate) fn put(headers: &mut HeaderMap, member: &HeaderValue) -> bool {
     take(headers);
     let others: usize = headers.get_all(HEADER).iter().map(|value| value.len() + 1).sum();
     if member.len() + others > MAX_HEADER {
-        return losses::note_held_back();
+        losses::note_held_back();
+        return false;
     }
     let mut values: Vec<HeaderValue> = headers.get_all(HEADER).iter().cloned().collect();
     let first = match values.first() {
         None => Some(member.clone()),
         Some(first) => HeaderValue::from_bytes(&[member.as_bytes(), first.as_bytes()].join(&b',')).ok(),
     };
-    let Some(mut first) = first else { return losses::note_held_back() };
+    let Some(mut first) = first else {
+        losses::note_held_back();
+        return false;
+    };
     first.set_sensitive(true);
     values.splice(..values.len().min(1), [first]);
     replace(headers, values);
+    true
 }
 
 /// Takes the member away and gives its value, without properties.

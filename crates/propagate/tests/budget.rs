@@ -9,7 +9,7 @@ use pivot_baggage::{Baggage, DEFAULT_BUDGET, current, enter_request};
 use pivot_query::{Catalog, Options, compile_with};
 
 const QUERY: &str = "From e In Budget.end Join p In Budget.part On p -> e GroupBy p.key Select p.key, COUNT";
-const KEYS: u64 = 300;
+const KEYS: u64 = 1000;
 
 fn part(key: u64) {
     tracepoint!("Budget.part", key: u64 = key);

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use base64::Engine;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pivot_baggage::{Baggage, FutureExt, Share, with_current};
@@ -90,7 +89,7 @@ async fn carried(
     if let Some(name) = sends.0 {
         let mut baggage = Baggage::new();
         baggage.request_or_begin();
-        let value = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(baggage.encode());
+        let value = base64_simd::URL_SAFE_NO_PAD.encode_to_string(baggage.encode());
         let value = if name == BINARY { value.replace('-', "+").replace('_', "/") } else { value };
         arrived.headers_mut().insert(name, value.parse().unwrap());
     }

@@ -66,9 +66,9 @@ pub fn groups(bytes: &[u8]) -> Result<Groups> {
 
 /// What is missing; no message means nothing is.
 pub fn loss(loss: Option<wire::Loss>) -> Loss {
-    let wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled, away_ns } =
+    let wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled, away_ns, held_back } =
         loss.unwrap_or_default();
-    Loss { dropped, errors, truncated, uncertain, outside_request, throttled, away_ns }
+    Loss { dropped, errors, truncated, uncertain, outside_request, throttled, away_ns, held_back }
 }
 
 /// The program of a stage.
@@ -147,6 +147,7 @@ fn unpacked(groups: wire::Groups) -> Result<Unpacked> {
         keys: keys(groups.keys)?,
         folds: groups.folds.into_iter().map(fold).collect::<Result<_>>()?,
         finished: groups.finished.into_iter().map(finished).collect::<Result<_>>()?,
+        distinct: groups.distinct.into_iter().map(expr).collect::<Result<_>>()?,
     })
 }
 

@@ -53,8 +53,9 @@ pub fn groups(groups: &Groups) -> Vec<u8> {
 
 /// What is missing.
 pub fn loss(loss: &Loss) -> wire::Loss {
-    let Loss { dropped, errors, truncated, uncertain, outside_request, throttled, away_ns } = *loss;
-    wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled, away_ns }
+    let Loss { dropped, errors, truncated, uncertain, outside_request, throttled, away_ns, held_back } =
+        *loss;
+    wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled, away_ns, held_back }
 }
 
 /// The program of a stage.
@@ -126,12 +127,13 @@ fn matching(matching: Match) -> wire::Match {
 }
 
 fn unpacked(rows: &Unpacked) -> Option<wire::Groups> {
-    let Unpacked::Groups { width, keys, folds, finished } = rows else { return None };
+    let Unpacked::Groups { width, keys, folds, finished, distinct } = rows else { return None };
     Some(wire::Groups {
         width: (*width).into(),
         keys: columns(keys).columns,
         folds: folds.iter().map(fold).collect(),
         finished: finished.iter().map(self::finished).collect(),
+        distinct: distinct.iter().map(expr).collect(),
     })
 }
 

@@ -82,6 +82,7 @@ fn advice(expr: Expr) -> Advice {
                     keys: vec![0],
                     folds: folds.clone(),
                     finished: finished(),
+                    distinct: vec![Expr::Column(0), expr.clone()],
                 },
                 matching: Match::Left,
                 on: Some(expr),

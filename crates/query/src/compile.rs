@@ -180,7 +180,7 @@ fn expressions(instruction: &Instruction) -> Vec<&Expr> {
             });
             inputs.collect()
         }
-        Instruction::Unpack { on, .. } => on.iter().collect(),
+        Instruction::Unpack { rows, on, .. } => on.iter().chain(rows.distinct()).collect(),
         _ => vec![],
     }
 }

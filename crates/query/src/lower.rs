@@ -168,10 +168,6 @@ impl<'a> Row<'a> {
             End::Groups(groups) => groups.folds.iter().filter(|fold| !fold.aggregate.is_sketch()).collect(),
             other => other.folds().iter().collect(),
         };
-        let rows = match &packed.end {
-            End::Groups(groups) => regrouped(groups),
-            _ => Unpacked::Rows,
-        };
         let (outside, width) = (self.columns.clone(), self.width);
         appended.iter().for_each(|column| self.append(*column));
         let on = join
@@ -179,6 +175,11 @@ impl<'a> Row<'a> {
             .iter()
             .map(|condition| self.positioned(condition))
             .reduce(|a, b| Expr::binary(Binary::And, a, b));
+        let distinct = join.distinct.iter().map(|value| self.positioned(value)).collect();
+        let rows = match &packed.end {
+            End::Groups(groups) => regrouped(groups, distinct),
+            _ => Unpacked::Rows,
+        };
         if join.matching == Match::Anti {
             (self.columns, self.width) = (outside, width);
         } else if rows == Unpacked::Rows {
@@ -277,7 +278,7 @@ impl<'a> Row<'a> {
 
 /// How the consumer makes groups of the bag: its columns are keys and arguments of sketches, its states
 /// are those of the other aggregates.
-fn regrouped(groups: &Groups) -> Unpacked {
+fn regrouped(groups: &Groups, distinct: Vec<Expr>) -> Unpacked {
     let packed = groups.packed();
     let place = |column: u16| packed.iter().position(|known| *known == column).map_or(u16::MAX, narrow);
     let mut states = 0..;
@@ -297,6 +298,7 @@ fn regrouped(groups: &Groups) -> Unpacked {
         keys: (0..narrow(groups.keys.len())).collect(),
         folds,
         finished: finished.map(|f| Finished { state: narrow(f.fold), finish: f.finish }).collect(),
+        distinct,
     }
 }
 

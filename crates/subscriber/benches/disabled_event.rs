@@ -71,7 +71,9 @@ fn filtered() -> impl Subscriber + Send + Sync {
     Registry::default().with(Nothing.with_filter(LevelFilter::INFO))
 }
 
-const STACKS: [(&str, fn() -> Dispatch); 5] = [
+type Stack = (&'static str, fn() -> Dispatch);
+
+const STACKS: [Stack; 5] = [
     ("nobody", || Dispatch::new(NoSubscriber::default())),
     ("level", || Dispatch::new(at_info())),
     ("level_bridge", || Dispatch::new(Bridge::new(at_info()))),

@@ -65,6 +65,7 @@ impl<S: Subscriber> Bridge<S> {
     {
         dispatcher::set_global_default(Dispatch::new(self)).map_err(|_| AlreadySet)?;
         crate::log::install_if_none();
+        crate::levels::warn_of_missing();
         Ok(())
     }
 

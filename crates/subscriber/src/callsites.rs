@@ -1,5 +1,6 @@
 //! The callsites in the eyes of one subscriber, found again without a lock.
 
+use crate::forward;
 use crate::hints::{Hint, is_hint};
 use crate::site::Site;
 use foldhash::fast::RandomState;
@@ -44,7 +45,7 @@ impl Slot {
     fn new(metadata: &'static Metadata<'static>, carries: Carries) -> Slot {
         let kind = match metadata {
             _ if is_hint(metadata) => Kind::Hint(Hint::about(metadata.target())),
-            _ if metadata.target() == "log" && metadata.name() == "log event" => Kind::Record,
+            _ if metadata.target() == forward::TARGET && metadata.name() == forward::NAME => Kind::Record,
             _ => Kind::Tracepoint(Site::of(metadata)),
         };
         Slot {

@@ -46,7 +46,7 @@
 //! * A callsite is known once it was reached: code that has not run is not in the catalogue. A query
 //!   that names it stays pending, and is woven when it is.
 //! * Features such as `release_max_level_info` of `tracing` and `log`, also when a dependency turns them
-//!   on, take callsites out of the program. Nothing can bring them back.
+//!   on, take callsites out of the program. Nothing can bring them back; [`install`] warns of it.
 //! * What is logged with `?` or `%` is text, also if it was a number. EXPLAIN names what a query adds up
 //!   without knowing its type; `CAST(q.elapsed AS duration)` reads durations.
 //! * Code behind `enabled!` or `log_enabled!` runs when it is asked the first time, so that its callsites
@@ -55,16 +55,18 @@
 //! * `hyper` has callsites under `--cfg hyper_unstable_tracing` only; `hyper-util` and `h2` always.
 //!
 //! Reading order: [`site`], `hints`, `callsites`, `visit`, `events`, `inside`, `carried`, `spans`,
-//! [`mod@requests`], `dispatch`, [`bridge`], [`layer`](mod@layer), [`log`](mod@log).
+//! [`mod@requests`], `dispatch`, `levels`, [`bridge`], [`layer`](mod@layer), `forward`, [`log`](mod@log).
 
 pub mod bridge;
 mod callsites;
 mod carried;
 mod dispatch;
 mod events;
+mod forward;
 mod hints;
 mod inside;
 pub mod layer;
+mod levels;
 pub mod log;
 pub mod requests;
 pub mod site;

@@ -3,6 +3,7 @@
 //! A record has no callsite of its own, so all records of one target are one tracepoint,
 //! `target::log`, known since the first of them. Records above `log::max_level()` never come here.
 
+use crate::forward::Forward;
 use crate::hints::Hint;
 use crate::visit::formatted;
 use ::log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
@@ -12,7 +13,6 @@ use pivot_agent::{Export, Place, Tracepoint};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{OnceLock, PoisonError, RwLock};
-use tracing_log::LogTracer;
 
 const FIELDS: [ExportedField; 6] = [
     ("message", Type::String),
@@ -38,15 +38,15 @@ pub struct Records<L>(pub L);
 /// Makes every record an event that comes to this logger of the application, which gets of it what it
 /// wants. It is not to be set itself.
 pub fn install(own: impl Log + 'static) -> Result<(), SetLoggerError> {
-    ::log::set_boxed_logger(Box::new(Records(own)))?;
+    ::log::set_logger(Box::leak(Box::new(Records(own))))?;
     ::log::set_max_level(LevelFilter::Trace);
     Ok(())
 }
 
-/// The same for an application whose logger is its `tracing` subscriber, or that has none.
+/// The same for an application without a logger: its `tracing` subscriber gets what it wants.
 pub(crate) fn install_if_none() {
     // Whoever has a logger hands it to `install`.
-    let _ = install(LogTracer::new());
+    let _ = install(Forward);
 }
 
 impl<L> fmt::Debug for Records<L> {

@@ -224,7 +224,7 @@ fn a_span_that_several_requests_hand_on_carries_none_of_them() {
         let hand_on = || everybodys.in_scope(Span::current);
         let requests = [1, 2].map(|n| info_span!(target: "carrier", "request", n));
         let handles = requests.each_ref().map(|request| request.in_scope(hand_on));
-        let seen = handles.map(|handle| elsewhere(|| handle.in_scope(|| pivot_baggage::in_request())));
+        let seen = handles.map(|handle| elsewhere(|| handle.in_scope(pivot_baggage::in_request)));
         assert_eq!(seen, [false, false]);
     });
 }

@@ -82,7 +82,12 @@ fn composed() -> (Other, impl Subscriber + Send + Sync) {
 fn the_layer_sees_what_is_woven_and_others_see_what_they_did() {
     let (other, subscriber) = composed();
     under(subscriber, || {
-        let both = || (0..5).for_each(|n| (loud(n), quiet(n)).0);
+        let both = || {
+            (0..5).for_each(|n| {
+                loud(n);
+                quiet(n);
+            })
+        };
         both();
         assert_eq!(other.taken()[..2], [5, 5]);
         let names = ["layer::quiet", "layer::loud", "layer::detail@exit", "layer::work@enter"];
@@ -119,7 +124,8 @@ fn callsites_that_others_disabled_are_not_asked_about_until_they_are_woven() {
 fn a_rejected_event_does_not_take_the_next_span_with_it() {
     let (other, subscriber) = composed();
     under(subscriber, || {
-        (quiet(0), loud(0)).0;
+        quiet(0);
+        loud(0);
         pivot_agent::weave(&[emit("layer::quiet", &[]), emit("layer::loud", &[])]);
         other.taken();
         for n in 0..10 {
@@ -135,10 +141,12 @@ fn a_rejected_event_does_not_take_the_next_span_with_it() {
 fn weaving_on_a_thread_without_a_subscriber_reaches_the_layer() {
     let (other, subscriber) = composed();
     under(subscriber, || {
-        (quiet(0), loud(0)).0;
+        quiet(0);
+        loud(0);
         other.taken();
         std::thread::scope(|s| drop(s.spawn(|| pivot_agent::weave(&[emit("layer::quiet", &["n"])])).join()));
-        (quiet(1), loud(1)).0;
+        quiet(1);
+        loud(1);
         assert_eq!((rows(), other.taken()[0]), (vec!["1".into()], 1));
     });
 }

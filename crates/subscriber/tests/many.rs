@@ -13,7 +13,7 @@ use tracing_core::{
     Dispatch, Interest, Kind, Level, Metadata, Subscriber, dispatcher, field, identify_callsite,
 };
 use tracing_subscriber::Registry;
-use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 struct Made {
@@ -50,7 +50,9 @@ fn make(count: usize) -> Vec<&'static Made> {
 fn application() -> impl Subscriber + Send + Sync {
     struct Nothing;
     impl<S: Subscriber> Layer<S> for Nothing {}
-    Registry::default().with(Nothing.with_filter(LevelFilter::INFO)).with(EnvFilter::new("info,many=warn"))
+    Registry::default()
+        .with(Nothing.with_filter(LevelFilter::INFO))
+        .with(Targets::new().with_target("many", Level::WARN))
 }
 
 /// How long it takes to make so many known.

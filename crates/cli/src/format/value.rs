@@ -66,6 +66,7 @@ pub(super) fn completeness(found: &Completeness) -> serde_json::Value {
         "throttled": found.throttled,
         "other": found.other,
         "away_ns": found.away_ns,
+        "held_back": found.held_back,
         "agents_reporting": found.agents_reporting,
         "agents_expected": found.agents_expected,
     })

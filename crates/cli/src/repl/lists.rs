@@ -64,6 +64,9 @@ pub(super) fn fields(tracepoint: &Tracepoint) -> Table {
 /// Agents that are connected or were.
 pub(super) fn agents(found: &[wire::Agent]) -> Table {
     let headings = ["!host", "!process", ">pid", "!state", ">tracepoints", "!connected", "!last heard"];
+    let mut headings = headings.to_vec();
+    let holds_back = found.iter().any(|agent| !agent.held_back.is_empty());
+    headings.extend(holds_back.then_some("baggage held back"));
     let mut table = Table::with_headings(&headings);
     for agent in found {
         let state = match (agent.state(), agent.converged) {
@@ -73,7 +76,7 @@ pub(super) fn agents(found: &[wire::Agent]) -> Table {
             (wire::agent::State::Lost, _) => warning("lost"),
             (wire::agent::State::Unspecified, _) => quiet("-".to_owned()),
         };
-        table.push([
+        let known = [
             escaped(&agent.host).into(),
             escaped(&agent.process).into(),
             agent.pid.to_string().into(),
@@ -81,9 +84,32 @@ pub(super) fn agents(found: &[wire::Agent]) -> Table {
             grouped(&agent.tracepoints.to_string()).into(),
             quiet(age(agent.connected_ns)),
             quiet(age(agent.last_heard_ns)),
-        ]);
+        ];
+        table.push(known.into_iter().chain(holds_back.then(|| held_back(&agent.held_back))));
     }
     table
+}
+
+/// From which hosts baggage was held back, those with the most messages first.
+fn held_back(held: &[wire::HeldBack]) -> Cell {
+    let mut held: Vec<&wire::HeldBack> = held.iter().collect();
+    held.sort_by_key(|held| std::cmp::Reverse(held.messages));
+    let shown = held.iter().take(3).map(|held| {
+        let host = if held.host.is_empty() { "others".to_owned() } else { escaped(&held.host) };
+        let why = match held.reason() {
+            wire::held_back::Reason::NoRoom => " (no room)",
+            _ => "",
+        };
+        format!("{host}{why} {}", grouped(&held.messages.to_string()))
+    });
+    let mut text = shown.collect::<Vec<_>>().join(", ");
+    if held.len() > 3 {
+        text += &format!(" + {} more", held.len() - 3);
+    }
+    match text.is_empty() {
+        true => quiet("-".to_owned()),
+        false => warning(&text),
+    }
 }
 
 /// The backslash commands.
@@ -101,4 +127,25 @@ fn quiet(text: String) -> Cell {
 
 fn warning(text: &str) -> Cell {
     Cell { text: text.to_owned(), style: Style::Warning }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_that_hold_baggage_back_say_from_whom() {
+        let held = |host: &str, reason, messages| wire::HeldBack {
+            host: host.to_owned(),
+            reason: i32::from(reason),
+            messages,
+        };
+        use wire::held_back::Reason::{NoRoom, NotAllowed};
+        let all =
+            [held("a.example", NotAllowed, 2), held("b.example", NoRoom, 1_200), held("", NotAllowed, 1)];
+        assert_eq!(held_back(&all).text, "b.example (no room) 1,200, a.example 2, others 1");
+        let more: Vec<_> = (0..5).map(|i| held(&format!("{i}.example"), NotAllowed, 9 - i)).collect();
+        assert_eq!(held_back(&more).text, "0.example 9, 1.example 8, 2.example 7 + 2 more");
+        assert_eq!(held_back(&[]).text, "-");
+    }
 }

@@ -92,6 +92,10 @@ impl Plan {
         for condition in &join.on {
             write!(f, " and {}", expr_text(condition, &self.columns))?;
         }
+        if !join.distinct.is_empty() {
+            let values = join.distinct.iter().map(|value| expr_text(value, &self.columns));
+            write!(f, " distinct ({})", values.collect::<Vec<_>>().join(", "))?;
+        }
         f.write_str("\n")?;
         self.write_stage(f, join.child, depth + 2)
     }

@@ -89,6 +89,8 @@ pub(crate) struct Join {
     pub(crate) matching: Match,
     /// What must hold at once for a match.
     pub(crate) on: Vec<Expr>,
+    /// What the groups that a row matches must differ in; empty: they are all taken.
+    pub(crate) distinct: Vec<Expr>,
 }
 
 /// What becomes of a stage's rows.
@@ -148,7 +150,7 @@ impl Step {
     pub(crate) fn reads(&self) -> BTreeSet<u16> {
         match self {
             Step::Let(_, expr) | Step::Filter(expr) => columns_of(expr),
-            Step::Join(join) => join.on.iter().flat_map(columns_of).collect(),
+            Step::Join(join) => join.on.iter().chain(&join.distinct).flat_map(columns_of).collect(),
             Step::Unnest { list, .. } => BTreeSet::from([*list]),
             Step::Distinct(columns) | Step::Order(columns) => columns.iter().copied().collect(),
         }

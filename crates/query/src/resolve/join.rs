@@ -27,7 +27,8 @@ impl Resolver<'_> {
             // It did not resolve; the plan is well formed all the same.
             self.plan.stages[child].members.push(crate::plan::Member::default());
         }
-        let step = Step::Join(Join { child, matching: join.matching, on: vec![] });
+        let step =
+            Step::Join(Join { child, matching: join.matching, on: vec![], distinct: distinct(&binding) });
         let own = matches!(target, Target::Members(stage, _) | Target::Stage(stage) if *stage == parent);
         let list = if own { target.clone() } else { Target::Stage(parent) };
         self.push(&list, &step);
@@ -158,6 +159,16 @@ impl Resolver<'_> {
             _ => None,
         });
         home == parent || joined.any(|child| self.plan.is_below(home, child))
+    }
+}
+
+/// What the rows of a source differ in, if it is an aggregating query that says DISTINCT.
+fn distinct(binding: &Binding) -> Vec<Expr> {
+    match binding {
+        Binding::Groups { columns, distinct: true, .. } => {
+            columns.iter().map(|(_, typed)| typed.expr.clone()).collect()
+        }
+        _ => vec![],
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) enum Binding {
     /// The tuples of a stage, from some of its members.
     Tuples { stage: usize, parts: Vec<Part> },
     /// The result of an aggregating query, which is no event.
-    Groups { columns: Vec<(String, Typed)>, having: Option<Expr> },
+    Groups { columns: Vec<(String, Typed)>, having: Option<Expr>, distinct: bool },
     /// Something that did not resolve: whatever it is asked for is accepted.
     Unknown,
 }

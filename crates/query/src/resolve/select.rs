@@ -109,11 +109,6 @@ impl Resolver<'_> {
     /// The binding of an aggregating query that is a source. Its columns are expressions over those
     /// that its consumer unpacks.
     pub(super) fn inline_groups(&mut self, query: &Query, scope: &Scope, place: &Place) -> Binding {
-        if let Some(span) = &query.distinct {
-            let wrong = Diagnostic::error(span.clone(), "DISTINCT is misplaced");
-            let wrong = wrong.detail("this query aggregates and is joined");
-            self.report(wrong.hint("leave it out, and group by the columns"));
-        }
         let grouped = self.groups(query, scope);
         let target = Target::Stage(place.stage);
         let keys: Vec<u16> =
@@ -145,12 +140,12 @@ impl Resolver<'_> {
             columns.map(|(name, expr, ty)| (name.clone(), Typed { expr: over(expr), ty: *ty })).collect();
         let having = grouped.having.as_ref().map(over);
         self.plan.stages[place.stage].end = End::Groups(Groups { keys, folds, finished, unpacked });
-        Binding::Groups { columns, having }
+        Binding::Groups { columns, having, distinct: query.distinct.is_some() }
     }
 
     /// The columns that an aggregating query's group has in its consumer.
     fn unpacked(&mut self, grouped: &Grouped, alias: &str, span: &Span) -> Vec<u16> {
-        let keys = grouped.keys.iter().map(|(name, _, ty)| (name.clone(), *ty));
+        let keys = grouped.keys.iter().map(|(name, expr, ty)| (self.own_name(name, expr, alias), *ty));
         let rows = [("COUNT".to_owned(), Type::U64)];
         let finished = grouped.finished.iter().map(|wanted| (wanted.name.clone(), wanted.ty));
         let mut all: Vec<(String, Type)> = keys.chain(rows).chain(finished).collect();
@@ -163,6 +158,15 @@ impl Resolver<'_> {
         }
         let column = |(name, ty)| self.column(Column { alias: alias.to_owned(), name, ty }, span);
         all.into_iter().filter_map(column).collect()
+    }
+
+    /// The name of a key below an alias: a column of that alias goes by its own name.
+    fn own_name(&self, name: &str, expr: &Expr, alias: &str) -> String {
+        let column = match expr {
+            Expr::Column(column) => self.plan.columns.get(usize::from(*column)),
+            _ => None,
+        };
+        column.filter(|column| column.alias == alias).map_or(name, |column| column.name.as_str()).to_owned()
     }
 
     /// The groups of an aggregating query.

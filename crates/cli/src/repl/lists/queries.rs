@@ -153,7 +153,8 @@ fn state(query: &wire::Query) -> Cell {
 /// How many rows, tuples and events are missing, those included that a sample was scaled for.
 fn lost(loss: wire::Loss) -> Cell {
     let counted = [loss.dropped, loss.errors, loss.truncated, loss.outside_request, loss.uncertain];
-    match counted.into_iter().fold(loss.throttled, u64::saturating_add) {
+    let counted = counted.into_iter().chain([loss.held_back]);
+    match counted.fold(loss.throttled, u64::saturating_add) {
         0 => quiet("-"),
         lost => Cell { text: grouped(&lost.to_string()), style: Style::Warning },
     }

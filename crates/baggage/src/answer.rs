@@ -1,0 +1,215 @@
+//! Calls and their replies. A reply need not repeat what came with its request: the caller, who has
+//! kept what it sent, adds it again.
+
+use crate::baggage::Baggage;
+use crate::branch::Branch;
+use crate::clock::Hlc;
+use crate::cut::budget_bytes;
+use crate::encode::write_within;
+use crate::error::BaggageError;
+use crate::instance::{Instance, Instances, copies};
+
+/// What was sent with a request, to read the reply with.
+#[derive(Debug)]
+pub struct Sent(Box<Branch>);
+
+/// What came with a request, to write the reply with.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    request: u128,
+    root: u64,
+    keep: f64,
+    pub(crate) clock: Hlc,
+    frozen: Instances,
+}
+
+impl Baggage {
+    /// The bytes in which the branch travels to somebody who answers; None if it is not born.
+    pub fn send(self) -> Option<(Vec<u8>, Sent)> {
+        let mut branch = self.into_branch()?;
+        let bytes = write_within(&mut branch, budget_bytes(), None);
+        Some((bytes, Sent(branch)))
+    }
+
+    /// What to keep of a branch that has arrived, to answer with it later.
+    pub fn asked(&self) -> Option<Asked> {
+        let branch = self.branch()?;
+        let Branch { request, root, keep, clock, .. } = *branch;
+        // Nobody knows whether fields that we do not know may be left out.
+        let known = branch.unknown.is_empty();
+        known.then(|| Asked { request, root, keep, clock, frozen: copies(&branch.frozen) })
+    }
+
+    /// The bytes in which the branch travels back to whoever asked. It ends here.
+    pub fn answer(self, asked: Option<&Asked>) -> Vec<u8> {
+        let short = asked.filter(|asked| self.branch().is_some_and(|branch| asked.is_answered_by(branch)));
+        match (short, self) {
+            (None, baggage) => baggage.encode(),
+            (short, baggage) => match baggage.into_branch() {
+                Some(mut branch) => write_within(&mut branch, budget_bytes(), short),
+                None => Vec::new(),
+            },
+        }
+    }
+}
+
+impl Asked {
+    /// Whether the other is a branch that has everything that came, and that the caller can tell
+    /// the rest of.
+    fn is_answered_by(&self, branch: &Branch) -> bool {
+        let same = (self.request, self.root) == (branch.request, branch.root);
+        let has = |instance: &Instance| branch.frozen.iter().any(|other| other.uid == instance.uid);
+        same && self.keep == branch.keep && branch.unknown.is_empty() && self.frozen.iter().all(has)
+    }
+
+    /// Whether an instance came like this, so that the caller has it.
+    pub(crate) fn has(&self, instance: &Instance) -> bool {
+        self.frozen.iter().any(|came| came.is_unchanged(instance))
+    }
+}
+
+impl Sent {
+    /// The branch that comes back in so many bytes, which `fill` writes; see
+    /// [`Baggage::decode_from`].
+    #[track_caller]
+    pub fn answered(
+        &self,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> bool,
+    ) -> Result<Baggage, BaggageError> {
+        Baggage::decode_reply(length, fill, Some(&self.0))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{Joined, MAX_BYTES};
+    use pivot_advice::{BagKey, Keep, QueryId, Value};
+
+    const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
+
+    fn pack(baggage: &mut Baggage, value: u64) {
+        baggage.pack_row(KEY, &[], &[Value::U64(value)], 1, &[]);
+    }
+
+    fn rows(baggage: &Baggage) -> usize {
+        baggage.unpack(KEY).map_or(0, |rows| rows.len())
+    }
+
+    fn read(sent: &Sent, bytes: &[u8]) -> Result<Baggage, BaggageError> {
+        sent.answered(bytes.len(), |out| {
+            out.copy_from_slice(bytes);
+            true
+        })
+    }
+
+    /// A client that has packed, and a call of it that has arrived.
+    fn called() -> (Baggage, Sent, Baggage, Asked) {
+        let mut client = Baggage::new();
+        (0..50).for_each(|value| pack(&mut client, value));
+        let (request, sent) = client.fork().send().unwrap();
+        let server = Baggage::decode(&request).unwrap();
+        let asked = server.asked().unwrap();
+        (client, sent, server, asked)
+    }
+
+    #[test]
+    fn a_reply_does_not_repeat_what_came() {
+        let (mut client, sent, mut server, asked) = called();
+        pack(&mut server, 100);
+        let answer = server.answer(Some(&asked));
+        assert!(answer.len() < 40, "{} bytes", answer.len());
+        assert!(Baggage::decode(&answer).is_err(), "only whoever asked can read it");
+        assert_eq!(client.join(read(&sent, &answer).unwrap()), Joined::Merged);
+        assert_eq!((rows(&client), client.instances(), client.is_partial()), (51, 0, false));
+    }
+
+    #[test]
+    fn whoever_takes_the_reply_sees_what_was_sent() {
+        let mut client = Baggage::new();
+        client.request_or_begin();
+        let mut other = client.fork();
+        (0..50).for_each(|value| pack(&mut client, value));
+        let (request, sent) = client.fork().send().unwrap();
+        let mut server = Baggage::decode(&request).unwrap();
+        let asked = server.asked().unwrap();
+        assert_eq!(rows(&other), 0);
+        pack(&mut server, 100);
+        let answer = server.answer(Some(&asked));
+        assert_eq!(other.join(read(&sent, &answer).unwrap()), Joined::Merged);
+        assert_eq!(rows(&other), 51);
+        assert_eq!(read(&sent, &answer).map(|twice| other.join(twice)), Ok(Joined::Duplicate));
+    }
+
+    #[test]
+    fn what_was_changed_on_the_way_is_told() {
+        let (mut client, sent, mut server, asked) = called();
+        server.retire(|query| query == KEY.query);
+        server.keep_at_most(0.5);
+        pack(&mut server, 100);
+        let answer = server.answer(Some(&asked));
+        let reply = read(&sent, &answer).unwrap();
+        assert_eq!((rows(&reply), reply.keep()), (1, 0.5));
+        assert_eq!(client.join(reply), Joined::Merged);
+        assert_eq!(rows(&client), 51);
+    }
+
+    #[test]
+    fn a_reply_that_outgrew_the_budget_is_cut_everywhere() {
+        let (mut client, sent, mut server, asked) = called();
+        (100..1000).for_each(|value| pack(&mut server, value));
+        let mut branch = server.into_branch().unwrap();
+        let answer = write_within(&mut branch, 300, Some(&asked));
+        assert!(answer.len() <= 300);
+        let reply = read(&sent, &answer).unwrap();
+        let threshold = reply.cut(KEY).unwrap();
+        client.join(reply);
+        assert_eq!((client.cut(KEY), client.lacks(KEY)), (Some(threshold), true));
+        let below = |value: &u64| pivot_advice::eval::stable_hash(&[Value::U64(*value)]) < threshold;
+        assert_eq!(rows(&client), (0..50).chain(100..1000).filter(below).count());
+    }
+
+    #[test]
+    fn whoever_has_kept_nothing_answers_in_full() {
+        let (mut client, sent, mut server, _) = called();
+        pack(&mut server, 100);
+        let answer = server.answer(None);
+        assert!(Baggage::decode(&answer).is_ok() && answer.len() < MAX_BYTES);
+        assert_eq!(client.join(read(&sent, &answer).unwrap()), Joined::Merged);
+        assert_eq!(rows(&client), 51);
+    }
+
+    #[test]
+    fn a_reply_tells_of_a_lower_generation() {
+        let mut client = Baggage::of(Branch { generation: 7, ..Branch::root() });
+        pack(&mut client, 1);
+        let (request, sent) = client.fork().send().unwrap();
+        let mut branch = Baggage::decode(&request).unwrap().into_branch().unwrap();
+        branch.generation = 5;
+        let server = Baggage::of(*branch);
+        let asked = server.asked();
+        let answer = server.answer(asked.as_ref());
+        client.join(read(&sent, &answer).unwrap());
+        assert_eq!(client.generation(), 5);
+    }
+
+    #[test]
+    fn nothing_is_sent_and_answered_as_nothing() {
+        assert!(Baggage::new().send().is_none() && Baggage::new().asked().is_none());
+        assert!(Baggage::new().answer(None).is_empty());
+    }
+
+    #[test]
+    fn an_answer_is_followed_by_its_siblings_share() {
+        let (mut client, sent, mut server, asked) = called();
+        let child = server.fork();
+        let answer = server.answer(Some(&asked));
+        client.join(read(&sent, &answer).unwrap());
+        assert_eq!(client.instances(), 1, "a part of the share is still out");
+        client.join(child);
+        assert_eq!((client.instances(), rows(&client)), (0, 50));
+        assert_eq!(client.pack(KEY, Keep::First(1), []), None);
+    }
+}

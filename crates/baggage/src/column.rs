@@ -1,0 +1,178 @@
+//! The values of one key column.
+//!
+//! As long as all values of a column are of one type, that stands in front of the table and each
+//! value is its payload alone. A column of several types, of nulls or of lists, is of [`Type::Any`], and each
+//! of its values carries its tag. Either way a value takes a byte at least and tells its own length.
+
+use crate::number;
+use pivot_advice::codec::{Reader, Writer};
+use pivot_advice::{DecodeError, Type, Value};
+use std::sync::Arc;
+
+const BOOL: u8 = 2;
+const I64: u8 = 3;
+const U64: u8 = 4;
+const F64: u8 = 5;
+const STRING: u8 = 6;
+const BYTES: u8 = 7;
+const TIMESTAMP: u8 = 8;
+const DURATION: u8 = 9;
+
+/// The code of a column of several types.
+pub(crate) const ANY: u8 = 0;
+
+/// The code of a column with only values of this type.
+#[inline]
+pub(crate) fn code(value: &Value) -> u8 {
+    match value {
+        Value::Bool(_) => BOOL,
+        Value::I64(_) => I64,
+        Value::U64(_) => U64,
+        Value::F64(_) => F64,
+        Value::Str(_) => STRING,
+        Value::Bytes(_) => BYTES,
+        Value::Timestamp(_) => TIMESTAMP,
+        Value::Duration(_) => DURATION,
+        Value::Null | Value::List(_) => ANY,
+    }
+}
+
+/// Whether there is such a column.
+pub(crate) fn is_code(code: u8) -> bool {
+    code <= DURATION && code != Type::Null.code()
+}
+
+/// Appends a value to a column, of its own type or of [`ANY`].
+#[inline(always)]
+pub(crate) fn put(out: &mut Vec<u8>, column: u8, value: &Value) {
+    match (column, value) {
+        (I64, Value::I64(x)) => number::put(out, number::zigzag(*x)),
+        (U64, Value::U64(x)) => number::put(out, *x),
+        (STRING, Value::Str(text)) => put_bytes(out, text.as_bytes()),
+        _ => put_other(out, column, value),
+    }
+}
+
+fn put_other(out: &mut Vec<u8>, column: u8, value: &Value) {
+    match (column, value) {
+        (BOOL, Value::Bool(x)) => out.push(u8::from(*x)),
+        (F64, Value::F64(x)) => out.extend_from_slice(&x.to_bits().to_le_bytes()),
+        (BYTES, Value::Bytes(bytes)) => put_bytes(out, bytes),
+        (TIMESTAMP, Value::Timestamp(x)) | (DURATION, Value::Duration(x)) => {
+            out.extend_from_slice(&x.to_le_bytes());
+        }
+        _ => {
+            let mut writer = Writer::new();
+            writer.value(value);
+            out.extend_from_slice(&writer.into_bytes());
+        }
+    }
+}
+
+#[inline]
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    number::put(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Takes a value of a column off the front.
+#[inline(always)]
+pub(crate) fn take(bytes: &mut &[u8], column: u8) -> Result<Value, DecodeError> {
+    Ok(match column {
+        I64 => Value::I64(number::unzigzag(number::take(bytes).ok_or(DecodeError::Truncated)?)),
+        U64 => Value::U64(number::take(bytes).ok_or(DecodeError::Truncated)?),
+        STRING => {
+            let text = std::str::from_utf8(take_bytes(bytes)?).map_err(|_| DecodeError::NotUtf8)?;
+            Value::Str(Arc::from(text))
+        }
+        _ => take_other(bytes, column)?,
+    })
+}
+
+fn take_other(bytes: &mut &[u8], column: u8) -> Result<Value, DecodeError> {
+    Ok(match column {
+        BOOL => match take_raw(bytes, 1)?[0] {
+            0 => Value::Bool(false),
+            1 => Value::Bool(true),
+            tag => return Err(DecodeError::UnknownTag { what: "bool", tag }),
+        },
+        F64 => Value::F64(f64::from_bits(take_word(bytes)?)),
+        BYTES => Value::Bytes(Arc::from(take_bytes(bytes)?)),
+        TIMESTAMP => Value::Timestamp(take_word(bytes)? as i64),
+        DURATION => Value::Duration(take_word(bytes)? as i64),
+        _ => {
+            let mut reader = Reader::new(bytes);
+            let value = reader.value()?;
+            *bytes = reader.rest();
+            value
+        }
+    })
+}
+
+/// Takes a value off the front without making it.
+#[inline]
+pub(crate) fn skip(bytes: &mut &[u8], column: u8) -> Result<(), DecodeError> {
+    match column {
+        I64 | U64 => number::take(bytes).map(drop).ok_or(DecodeError::Truncated),
+        STRING | BYTES => take_bytes(bytes).map(drop),
+        F64 | TIMESTAMP | DURATION => take_raw(bytes, 8).map(drop),
+        _ => take_other(bytes, column).map(drop),
+    }
+}
+
+fn take_word(bytes: &mut &[u8]) -> Result<u64, DecodeError> {
+    let (word, rest) = bytes.split_first_chunk::<8>().ok_or(DecodeError::Truncated)?;
+    *bytes = rest;
+    Ok(u64::from_le_bytes(*word))
+}
+
+#[inline]
+fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], DecodeError> {
+    let length = number::take(bytes).ok_or(DecodeError::Truncated)?;
+    take_raw(bytes, usize::try_from(length).unwrap_or(usize::MAX))
+}
+
+#[inline]
+fn take_raw<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], DecodeError> {
+    let (taken, rest) = bytes.split_at_checked(count).ok_or(DecodeError::Truncated)?;
+    *bytes = rest;
+    Ok(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_any_type_is_read_as_it_was_written_with_its_tag_or_without() {
+        let bytes = Value::Bytes([1, 2].as_slice().into());
+        let values = [
+            Value::Null,
+            Value::Bool(false),
+            Value::Bool(true),
+            Value::I64(i64::MIN),
+            Value::U64(u64::MAX),
+            Value::F64(-1.5),
+            Value::str("é"),
+            bytes.clone(),
+            Value::Timestamp(i64::MIN),
+            Value::Duration(-1),
+            Value::List([bytes, Value::Bool(false)].into()),
+        ];
+        for value in values {
+            for column in [code(&value), ANY] {
+                assert!(is_code(column) && column == code(&value).min(column));
+                let mut written = Vec::new();
+                put(&mut written, column, &value);
+                let (mut taken, mut skipped) = (written.as_slice(), written.as_slice());
+                assert_eq!((take(&mut taken, column).as_ref(), taken.len()), (Ok(&value), 0));
+                assert_eq!((skip(&mut skipped, column), skipped.len()), (Ok(()), 0));
+                for end in 0..written.len() {
+                    assert!(take(&mut &written[..end], column).is_err());
+                    assert!(skip(&mut &written[..end], column).is_err());
+                }
+            }
+        }
+        assert!([1, 10, 16, 255].iter().all(|code| !is_code(*code)));
+    }
+}

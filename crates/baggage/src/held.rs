@@ -1,0 +1,106 @@
+//! Messages that went without the baggage of their request: to whom, why, and whose tuples they lack.
+
+use crate::baggage::Baggage;
+use pivot_advice::QueryId;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The most peers that are told apart.
+const MAX_PEERS: usize = 64;
+
+/// The most queries whose messages wait to be reported.
+const MAX_QUERIES: usize = 1024;
+
+static SEEN: Mutex<Seen> = Mutex::new(Seen { peers: BTreeMap::new(), queries: BTreeMap::new() });
+
+struct Seen {
+    peers: BTreeMap<(String, Reason), u64>,
+    queries: BTreeMap<QueryId, u64>,
+}
+
+/// Why baggage was held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It must not leave to that host.
+    NotAllowed,
+    /// Headers that the application needs left no room for it.
+    NoRoom,
+}
+
+/// The messages to one host that went without baggage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldBack {
+    /// The host; empty for all those for which there was no room.
+    pub host: String,
+    /// Why.
+    pub reason: Reason,
+    /// How many, since the process began.
+    pub messages: u64,
+}
+
+/// Notes a message to a host that goes without a baggage: whatever happens there will not have
+/// happened after what this request has packed.
+pub fn note(host: &str, reason: Reason, baggage: Option<&Baggage>) {
+    let mut seen = seen();
+    let key = (host.to_owned(), reason);
+    let key = if seen.peers.len() < MAX_PEERS || seen.peers.contains_key(&key) {
+        key
+    } else {
+        (String::new(), reason)
+    };
+    *seen.peers.entry(key).or_default() += 1;
+    let mut queries: Vec<QueryId> = baggage.into_iter().flat_map(Baggage::queries).collect();
+    queries.sort_unstable();
+    queries.dedup();
+    for query in queries {
+        if seen.queries.len() < MAX_QUERIES || seen.queries.contains_key(&query) {
+            *seen.queries.entry(query).or_default() += 1;
+        }
+    }
+}
+
+/// Which messages went without baggage so far in this process.
+pub fn held_back() -> Vec<HeldBack> {
+    let seen = seen();
+    let peers = seen.peers.iter();
+    peers.map(|((host, reason), n)| HeldBack { host: host.clone(), reason: *reason, messages: *n }).collect()
+}
+
+/// How many messages went without the tuples of each query, since this was asked the last time.
+pub fn take_queries() -> BTreeMap<QueryId, u64> {
+    std::mem::take(&mut seen().queries)
+}
+
+fn seen() -> MutexGuard<'static, Seen> {
+    SEEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pivot_advice::{BagKey, Value};
+
+    #[test]
+    fn peers_reasons_and_queries_are_counted_within_bounds() {
+        let (one, two) = (QueryId::new(41, 1), QueryId::new(41, 2));
+        let mut baggage = Baggage::new();
+        for (query, stage) in [(one, 1), (one, 2), (two, 1)] {
+            baggage.pack_row(BagKey { query, stage }, &[], &[Value::I64(1)], 1, &[]);
+        }
+        note("a.example", Reason::NotAllowed, Some(&baggage));
+        let child = baggage.fork();
+        note("a.example", Reason::NotAllowed, Some(&child));
+        note("a.example", Reason::NoRoom, None);
+        assert_eq!(take_queries(), BTreeMap::from([(one, 2), (two, 2)]));
+        assert!(take_queries().is_empty());
+        (0..1000).for_each(|i| note(&format!("{i}.example"), Reason::NotAllowed, None));
+        let all = held_back();
+        let of = |host: &str, reason| {
+            all.iter().find(|held| held.host == host && held.reason == reason).map(|held| held.messages)
+        };
+        assert_eq!(of("a.example", Reason::NotAllowed), Some(2));
+        assert_eq!(of("a.example", Reason::NoRoom), Some(1));
+        assert!(of("", Reason::NotAllowed).is_some_and(|n| n > 900) && all.len() <= MAX_PEERS + 2);
+    }
+}

@@ -1,0 +1,139 @@
+//! What a branch had gathered before a fork, of which several branches may hold copies.
+
+use crate::bags::Bags;
+use crate::layout;
+use crate::section::Section;
+use crate::share::Share;
+use crate::slice::Slice;
+use pivot_advice::BagKey;
+use smallvec::SmallVec;
+use std::sync::{Arc, OnceLock};
+
+/// Contributions of which several branches may hold copies. Its bags do not change any more.
+#[derive(Debug, Clone)]
+pub(crate) struct Instance {
+    pub(crate) uid: u64,
+    pub(crate) domain: Share,
+    /// Copies may be in branches without a share, so it never folds.
+    pub(crate) never: bool,
+    /// Its only bag, as it came. One that has not been asked for has no other form.
+    came: Option<Slice>,
+    bags: OnceLock<Arc<Bags>>,
+    /// Fields of the encoded form that this build does not know.
+    pub(crate) unknown: Vec<u8>,
+}
+
+/// A branch that has forked once has one.
+pub(crate) type Instances = SmallVec<[Instance; 1]>;
+
+/// Copies of instances; of one without the detours for several.
+#[inline]
+pub(crate) fn copies(instances: &Instances) -> Instances {
+    match instances.as_slice() {
+        [] => Instances::new(),
+        [only] => smallvec::smallvec![only.clone()],
+        many => many.iter().cloned().collect(),
+    }
+}
+
+impl Instance {
+    pub(crate) fn new(uid: u64, domain: Share, never: bool, bags: Bags) -> Instance {
+        let bags = OnceLock::from(Arc::new(bags));
+        Instance { uid, domain, never, came: None, bags, unknown: Vec::new() }
+    }
+
+    /// One with a single bag, which has a key that can be read.
+    pub(crate) fn arrived(uid: u64, domain: Share, never: bool, bag: Slice) -> Instance {
+        Instance { uid, domain, never, came: Some(bag), bags: OnceLock::new(), unknown: Vec::new() }
+    }
+
+    pub(crate) fn bags(&self) -> &Bags {
+        self.bags.get_or_init(|| Arc::new(self.read()))
+    }
+
+    fn read(&self) -> Bags {
+        let mut bags = Bags::default();
+        if let Some(bag) = &self.came
+            && let Ok(key) = layout::peek_key(bag)
+        {
+            bags.insert(key, Section::arrived(bag.clone()));
+        }
+        bags
+    }
+
+    /// Changes the bags of this copy.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Bags)) {
+        self.bags();
+        self.came = None;
+        if let Some(bags) = self.bags.get_mut() {
+            change(Arc::make_mut(bags));
+        }
+    }
+
+    pub(crate) fn into_bags(self) -> Bags {
+        self.bags();
+        self.bags.into_inner().map(Arc::unwrap_or_clone).unwrap_or_default()
+    }
+
+    /// Whether the other is this very copy, with nothing changed on either side.
+    pub(crate) fn is_unchanged(&self, other: &Instance) -> bool {
+        let bags = match (&self.came, &other.came) {
+            (Some(mine), Some(theirs)) => mine.is(theirs),
+            (None, None) => self.bags.get().zip(other.bags.get()).is_some_and(|(a, b)| Arc::ptr_eq(a, b)),
+            _ => false,
+        };
+        bags && self.uid == other.uid && self.never == other.never && self.domain == other.domain
+    }
+
+    /// Goes through the bags as they travel.
+    #[inline]
+    pub(crate) fn each_encoded(&self, mut each: impl FnMut(&[u8])) {
+        match &self.came {
+            Some(bag) => each(bag),
+            None => self.bags().iter().for_each(|(key, section)| each(section.encoded(*key))),
+        }
+    }
+
+    /// Whether groups of its bag of this key were cut.
+    #[inline]
+    pub(crate) fn is_cut(&self, key: BagKey) -> bool {
+        match &self.came {
+            Some(bag) => layout::peek_is_cut(bag) && layout::peek_key(bag) == Ok(key),
+            None => self.bags().get(key).is_some_and(Section::is_cut),
+        }
+    }
+
+    /// Takes over the bags that this copy had to leave behind on its way and the other did not.
+    fn restore(&mut self, copy: &Instance) {
+        for (key, bag) in copy.bags().iter() {
+            if self.bags().get(*key).is_none() {
+                self.change(|bags| {
+                    bags.insert(*key, bag.clone());
+                });
+            }
+        }
+    }
+}
+
+/// The instances of both sides by uid, those of both once.
+pub(crate) fn unite(mine: &mut Instances, theirs: Instances) {
+    if theirs.is_empty() {
+        return;
+    }
+    if mine.is_empty() {
+        *mine = theirs;
+        return;
+    }
+    mine.extend(theirs);
+    // Stable, so that of two copies ours comes first.
+    mine.sort_by_key(|instance| instance.uid);
+    mine.dedup_by(|copy, kept| {
+        let same = copy.uid == kept.uid;
+        if same {
+            kept.domain.unite(&copy.domain);
+            kept.never |= copy.never;
+            kept.restore(copy);
+        }
+        same
+    });
+}

@@ -1,0 +1,160 @@
+//! The rows of a grouped bag, read from the bytes in which it travels; see [`crate::table`].
+
+use crate::column;
+use crate::error::{BaggageError, malformed};
+use crate::layout::{ALL, CUT, ONCE, kind_of, read_head};
+use crate::number;
+use crate::wire::fixed64;
+use pivot_advice::codec::{MAX_COLUMNS, Reader};
+use pivot_advice::{Aggregate, DecodeError, Groups, State, Value};
+use smallvec::SmallVec;
+
+/// The rows of a table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    /// The codes of the aggregates.
+    pub(crate) shape: &'a [u8],
+    /// The codes of the key columns.
+    pub(crate) types: &'a [u8],
+    /// Whether each row says how often it counts.
+    pub(crate) counts: bool,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// One row, as it lies in its table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) n: u64,
+    pub(crate) states: &'a [u8],
+}
+
+impl<'a> Rows<'a> {
+    /// The parts of a table's bytes; its rows are not looked at.
+    pub(crate) fn of(bytes: &'a [u8]) -> Result<Rows<'a>, BaggageError> {
+        let (first, _, mut reader) = read_head(bytes)?;
+        match kind_of(first) {
+            ALL => {}
+            CUT => {
+                fixed64(&mut reader)?;
+            }
+            _ => return Err(malformed("a bag is not a table")),
+        }
+        let keys = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
+        let count = reader.count("shape")?;
+        if keys > MAX_COLUMNS || count > MAX_COLUMNS {
+            return Err(DecodeError::TooLarge { what: "shape" }.into());
+        }
+        let shape = reader.raw(count)?;
+        if let Some(tag) = shape.iter().find(|code| Aggregate::from_code(**code).is_none()) {
+            return Err(DecodeError::UnknownTag { what: "aggregate", tag: *tag }.into());
+        }
+        let types = reader.raw(keys)?;
+        let counts = first & ONCE == 0;
+        if !types.iter().all(|code| column::is_code(*code)) || types.is_empty() && !counts {
+            return Err(malformed("the columns of a table are of an unknown form"));
+        }
+        Ok(Rows { shape, types, counts, bytes: reader.rest() })
+    }
+
+    /// Whether rows of the other have as many columns and the same aggregates.
+    #[inline]
+    pub(crate) fn fits(&self, other: &Rows<'_>) -> bool {
+        self.types.len() == other.types.len() && self.shape == other.shape
+    }
+
+    fn aggregates(&self) -> impl Iterator<Item = Aggregate> + use<'a> {
+        self.shape.iter().filter_map(|code| Aggregate::from_code(*code))
+    }
+
+    /// Takes the row off the front of `rest`, its key unseen.
+    #[inline(always)]
+    pub(crate) fn take(&self, rest: &mut &'a [u8]) -> Result<Row<'a>, DecodeError> {
+        let begun = *rest;
+        for column in self.types {
+            column::skip(rest, *column)?;
+        }
+        let key = &begun[..begun.len() - rest.len()];
+        let (n, states) = self.take_rest(rest)?;
+        Ok(Row { key, n, states })
+    }
+
+    /// Takes what stands behind the key.
+    #[inline(always)]
+    fn take_rest(&self, rest: &mut &'a [u8]) -> Result<(u64, &'a [u8]), DecodeError> {
+        let n = if self.counts { number::take(rest).ok_or(DecodeError::Truncated)? } else { 1 };
+        let states = *rest;
+        if !self.shape.is_empty() {
+            *rest = skip_states(rest, self.shape)?;
+        }
+        Ok((n, &states[..states.len() - rest.len()]))
+    }
+
+    pub(crate) fn key_of(&self, row: &Row<'a>) -> impl Iterator<Item = Value> + use<'a> {
+        let mut rest = row.key;
+        self.types.iter().map(move |column| column::take(&mut rest, *column).unwrap_or_default())
+    }
+
+    pub(crate) fn states<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = State> + use<'a, 'b> {
+        let mut reader = Reader::new(bytes);
+        // They were skipped, thus read, before.
+        self.aggregates().map(move |kind| reader.state(kind).unwrap_or_else(|_| kind.empty()))
+    }
+
+    /// Goes through the rows, which were written here or checked before.
+    pub(crate) fn each(&self, mut each: impl FnMut(Row<'a>)) {
+        let mut rest = self.bytes;
+        while let Some(row) = (!rest.is_empty()).then(|| self.take(&mut rest).ok()).flatten() {
+            each(row);
+        }
+    }
+
+    /// The same, with what the rows hold.
+    #[inline]
+    pub(crate) fn each_value(&self, each: &mut impl FnMut(&[Value], u64, &[State])) {
+        let _checked = self.try_each(each);
+    }
+
+    /// Goes through the rows, up to the first that cannot be read. Each takes a byte at least.
+    #[inline]
+    pub(crate) fn try_each(&self, mut each: impl FnMut(&[Value], u64, &[State])) -> Result<(), DecodeError> {
+        let mut rest = self.bytes;
+        if let ([column], false, []) = (self.types, self.counts, self.shape) {
+            // Most are like this.
+            while !rest.is_empty() {
+                each(&[column::take(&mut rest, *column)?], 1, &[]);
+            }
+            return Ok(());
+        }
+        let mut key = SmallVec::<[Value; 4]>::from_elem(Value::Null, self.types.len());
+        let mut states = Vec::new();
+        while !rest.is_empty() {
+            for (value, column) in key.iter_mut().zip(self.types) {
+                *value = column::take(&mut rest, *column)?;
+            }
+            let (n, encoded) = self.take_rest(&mut rest)?;
+            if !encoded.is_empty() {
+                states.clear();
+                states.extend(self.states(encoded));
+            }
+            each(&key, n, &states);
+        }
+        Ok(())
+    }
+
+    /// The rows by key. Whatever cannot be read makes all of it unreadable.
+    pub(crate) fn groups(&self) -> Result<Groups, DecodeError> {
+        let mut groups = Groups::new(self.types.len(), &self.aggregates().collect::<Vec<_>>());
+        self.try_each(|key, n, states| groups.entry(key).merge(n, states))?;
+        Ok(groups)
+    }
+}
+
+fn skip_states<'a>(bytes: &'a [u8], shape: &[u8]) -> Result<&'a [u8], DecodeError> {
+    let mut reader = Reader::new(bytes);
+    for code in shape {
+        let unknown = DecodeError::UnknownTag { what: "aggregate", tag: *code };
+        reader.state(Aggregate::from_code(*code).ok_or(unknown)?)?;
+    }
+    Ok(reader.rest())
+}

@@ -1,0 +1,109 @@
+//! Messages inside a gRPC stream, each of a request of its own. Needs the feature `prost`.
+//!
+//! The headers and trailers of a call belong to the request that made the call. When one stream
+//! carries the messages of many requests, each message has to bring its own baggage: as one more
+//! field of it, which peers that do not know the field skip, so no `.proto` file changes.
+
+use pivot_baggage::{Baggage, Traced, budget_bytes};
+use prost::bytes::{Buf, BufMut};
+use prost::encoding::{DecodeContext, WireType, bytes};
+use prost::{DecodeError, Message};
+
+/// The field in which the baggage of a message travels, out of the way of any message's own.
+pub const FIELD: u32 = 262_143;
+
+/// A protobuf message that carries baggage with it, in place of the message itself wherever one is
+/// encoded: as in `ProstCodec<Carrying<Request>, Carrying<Reply>>`.
+///
+/// It converts from and into [`Traced`], which says what a message means to whoever takes it out:
+///
+/// ```
+/// # use pivot_propagate::{Carrying, Traced, request};
+/// # use prost::Message;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(request(async {
+/// let sent = Carrying::new("text".to_owned()).encode_to_vec();
+/// let arrived = Carrying::<String>::decode(sent.as_slice())?;
+/// let reply = Traced::from(arrived).run(|text| text.len() as u64);
+/// let reply = Carrying::<u64>::decode(Carrying::from(reply).encode_to_vec().as_slice())?;
+/// assert_eq!(reply.join(), 4);
+/// # Ok::<(), prost::DecodeError>(())
+/// # }))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Where a message goes, its baggage goes: whoever puts it into a stream has chosen the peer.
+#[derive(Debug, Default)]
+pub struct Carrying<M> {
+    message: M,
+    /// Written when the message is made: it may be sent once, and by another task.
+    baggage: Vec<u8>,
+}
+
+impl<M> Carrying<M> {
+    /// Sends a branch of the current request along. A message that comes back brings it back.
+    #[track_caller]
+    pub fn new(message: M) -> Carrying<M> {
+        Carrying::from(Traced::new(message))
+    }
+
+    /// The same for a message from which nothing comes back.
+    pub fn detached(message: M) -> Carrying<M> {
+        Carrying::from(Traced::detached(message))
+    }
+
+    /// Takes the message out and joins what it brings into the current request.
+    #[track_caller]
+    pub fn join(self) -> M {
+        Traced::from(self).join()
+    }
+}
+
+impl<M> From<Traced<M>> for Carrying<M> {
+    fn from(traced: Traced<M>) -> Carrying<M> {
+        let (message, baggage) = traced.into_parts();
+        let baggage = baggage.map_or_else(Vec::new, |baggage| baggage.encode_within(budget_bytes()));
+        Carrying { message, baggage }
+    }
+}
+
+/// A message whose baggage cannot be read, which is counted, comes from outside any request.
+impl<M> From<Carrying<M>> for Traced<M> {
+    #[track_caller]
+    fn from(carrying: Carrying<M>) -> Traced<M> {
+        let baggage = Baggage::decode(&carrying.baggage).ok();
+        Traced::from_parts(carrying.message, baggage.filter(|baggage| !baggage.is_unborn()))
+    }
+}
+
+impl<M: Message> Message for Carrying<M> {
+    fn encode_raw(&self, buf: &mut impl BufMut) {
+        self.message.encode_raw(buf);
+        if !self.baggage.is_empty() {
+            bytes::encode(FIELD, &self.baggage, buf);
+        }
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        match tag {
+            FIELD => bytes::merge(wire_type, &mut self.baggage, buf, context),
+            _ => self.message.merge_field(tag, wire_type, buf, context),
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        let baggage = if self.baggage.is_empty() { 0 } else { bytes::encoded_len(FIELD, &self.baggage) };
+        self.message.encoded_len() + baggage
+    }
+
+    fn clear(&mut self) {
+        self.message.clear();
+        self.baggage.clear();
+    }
+}
