@@ -69,7 +69,7 @@ use wire::{from_agent::Kind as FromAgent, to_agent::Kind as ToAgent};
 /// How many cases are run when nobody asks for more.
 const CASES: u64 = 500;
 /// How many are on their way at a time: most of the time is waiting for a frontend's next look at its windows.
-const AT_ONCE: usize = 24;
+const AT_ONCE: usize = 16;
 /// Far beyond what anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 const SECOND_NS: i64 = 1_000_000_000;
@@ -119,10 +119,11 @@ impl Process {
             catalogue: case.exports().map(|exports| to_wire::exports(&exports)).collect(),
             ..Default::default()
         };
+        let hello = wire::FromAgent { kind: Some(FromAgent::Hello(hello)) };
+        up.unbounded_send(hello).expect("the stream is open");
         let mut client = AgentsClient::connect(url.to_owned()).await.expect("the frontend listens");
-        let mut process =
-            Process { up, down: client.attach(messages).await.expect("a stream").into_inner(), reports: 0 };
-        process.send(FromAgent::Hello(hello));
+        let down = client.attach(messages).await.expect("a stream").into_inner();
+        let mut process = Process { up, down, reports: 0 };
         process.desired().await;
         process
     }
