@@ -162,8 +162,8 @@ impl Process {
             window_start_ns: start_ns,
             window_end_ns: end_ns,
             parts: vec![part],
-            delay_ns: 0,
             watermark_ns: end_ns,
+            ..Default::default()
         }));
         loop {
             let message = self.down.message().await.expect("the stream is open").expect("a message");
