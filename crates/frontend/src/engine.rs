@@ -345,7 +345,8 @@ mod tests {
         let output = compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
         let mut table = output.table();
         [("a", 1), ("b", 2)].iter().for_each(|(s, n)| table.entry(&[Value::str(s)]).merge(*n, &[]));
-        let tally = Tally { groups: table, emitted: 0, loss: Loss::default(), other: 0 };
+        let mut tally = Tally::new(&table);
+        tally.groups = table;
         assert_eq!(Engine::new().rows(&tally, &output, 2.0).await.loss.errors, 1);
     }
 
