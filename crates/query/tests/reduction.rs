@@ -105,7 +105,6 @@ fn fire(
             Type::List(_) => Value::List(["dn-0", "dn-1", "dn-2"].map(Value::str).into_iter().collect()),
             _ => Value::U64(65_536 + number),
         },
-        Source::Lacking => Value::Null,
         Source::Default(DefaultField::Host) => Value::str(host),
         Source::Default(DefaultField::Process) => Value::str(host.split('-').next().unwrap()),
         Source::Default(_) => Value::str("x"),
