@@ -93,7 +93,6 @@ impl Run<'_> {
             let linked = Linked::link(advice, &names).unwrap_or_else(|error| panic!("{error}"));
             let observed = linked.sources.iter().map(|source| match source {
                 Source::Exported(index) => value(names[*index], known.fields[*index].ty),
-                Source::Lacking => Value::Null,
                 Source::Default(DefaultField::Host) => value("host", Type::String),
                 Source::Default(DefaultField::Process) => value("process", Type::String),
                 Source::Default(DefaultField::Pid) => value("pid", Type::I64),

@@ -2,7 +2,7 @@
 
 use crate::compare::{differences, in_order};
 use crate::dag::{Dag, Event, Step, Tracepoint};
-use crate::evaluate::{Answer, Evaluator, Window, joins_of};
+use crate::evaluate::{Answer, Evaluator, Window};
 use crate::in_band::{Ran, SECONDS, Script, query_id, ran};
 use crate::query::{Expr, JoinKind, Query, Source, Step as QueryStep};
 use crate::random::Random;
@@ -83,7 +83,8 @@ impl Case {
         let dag = dag.seen(|id, event| self.is_in_sample(id, event));
         let (text, query, catalog) = (self.query.to_string(), self.query.written_out(&[]), self.catalog());
         // Without temporal sources the stamps of a run do not matter.
-        let temporal = joins_of(&query).iter().any(|join| matches!(join.source, Source::Temporal { .. }));
+        let mut temporal = false;
+        query.each_source(&mut |source| temporal |= matches!(source, Source::Temporal { .. }));
         let mut known: Option<Option<Answer>> = None;
         let mut seen: Vec<Vec<Advice>> = Vec::new();
         let mut agreement = Agreement::default();

@@ -1,7 +1,7 @@
 //! Values as Arrow columns and back.
 //!
 //! A column has the type of the values in it, whatever was declared: integers beside doubles become
-//! doubles, anything else mixed becomes text. Times travel as integers.
+//! doubles, integers of both types those that hold all, anything else mixed becomes text. Times travel as integers.
 
 use datafusion::arrow::array::{Array, ArrayRef, new_null_array};
 use datafusion::arrow::datatypes::DataType;
@@ -29,7 +29,8 @@ pub(crate) fn unite(values: &[&Value], declared: Type) -> Type {
         }
         [ty] => ty,
         _ if numbers && types.contains(&Type::F64) => Type::F64,
-        _ if numbers && values.iter().all(|value| fits_i64(value)) => Type::I64,
+        _ if numbers && values.iter().all(|value| fits::<i64>(value)) => Type::I64,
+        _ if numbers && values.iter().all(|value| fits::<u64>(value)) => Type::U64,
         _ => Type::String,
     }
 }
@@ -42,8 +43,8 @@ fn items<'a>(values: &[&'a Value]) -> Vec<&'a Value> {
     lists.flatten().collect()
 }
 
-fn fits_i64(value: &Value) -> bool {
-    value.as_integer().is_none_or(|x| i64::try_from(x).is_ok())
+fn fits<T: TryFrom<i128>>(value: &Value) -> bool {
+    value.as_integer().is_none_or(|x| T::try_from(x).is_ok())
 }
 
 /// The Arrow type of a column.

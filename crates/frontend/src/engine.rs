@@ -4,8 +4,8 @@
 use crate::arrow::values;
 use crate::estimate::{estimate, is_sampled, scale_all};
 use crate::installed::columns;
-use crate::kernels::{Plan, planned};
-use crate::table::{Table, compare};
+use crate::kernels::{Plan, planned, rank};
+use crate::table::{NUMBER, Table, compare};
 use crate::window::Tally;
 use datafusion::common::Result;
 use datafusion::logical_expr as df;
@@ -153,10 +153,11 @@ impl Engine {
             // Arrow refuses what the language calls null, such as the least integer over -1.
             Err(_) => self.select(&table, output, Plan::Rowwise).await,
         };
-        let Ok(mut rows) = computed else {
+        let Ok((mut rows, errors)) = computed else {
             loss.dropped = table.rows.iter().fold(loss.dropped, |sum, row| sum.saturating_add(row.n));
             return Rows { rows: vec![], relative_errors, loss };
         };
+        loss.errors = loss.errors.saturating_add(errors.0);
         if output.order.is_empty() {
             rows.sort_by(|(a, _), (b, _)| compare(&a.values, &b.values));
         }
@@ -164,31 +165,35 @@ impl Engine {
         Rows { rows, relative_errors, loss }
     }
 
-    /// Rows with their multiplicity.
-    async fn select(&self, table: &Table, output: &Output, plan: Plan) -> Result<Vec<(Shown, u64)>> {
+    /// Rows with their multiplicity, and what had no value in them.
+    async fn select(&self, table: &Table, output: &Output, plan: Plan) -> Result<Selected> {
+        let mut errors = Errors::default();
         if table.rows.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), errors));
         }
         let mut frame = self.context.read_batch(table.batch()?)?;
         if let Some(having) = &output.having {
-            frame = frame.filter(planned(having, Type::Bool, table, plan).0)?;
+            frame = frame.filter(planned(having, Type::Bool, table, plan, &mut errors).0)?;
         }
         let mut types = Vec::new();
         let mut selected = Vec::new();
         for (i, column) in output.columns.iter().enumerate() {
-            let (expr, ty) = planned(&column.expr, column.ty, table, plan);
+            let (expr, ty) = planned(&column.expr, column.ty, table, plan, &mut errors);
             selected.push(expr.alias(format!("o{i}")));
             types.push(ty);
+            if output.distinct {
+                selected.push(rank(&column.expr, table).alias(format!("d{i}")));
+            }
         }
         for (i, (expr, _)) in output.order.iter().enumerate() {
-            selected.push(planned(expr, Type::Any, table, plan).0.alias(format!("s{i}")));
+            selected.push(rank(expr, table).alias(format!("s{i}")));
         }
-        selected.push(col("r"));
+        selected.push(col(NUMBER));
         let frame = shaped(frame.select(selected)?, output)?;
         let mut rows = Vec::new();
         for batch in frame.collect().await? {
             let arrays =
-                (0..types.len()).map(|i| (format!("o{i}"), types[i])).chain([("r".into(), Type::U64)]);
+                (0..types.len()).map(|i| (format!("o{i}"), types[i])).chain([(NUMBER.into(), Type::U64)]);
             let column = |(name, ty): (String, Type)| match batch.column_by_name(&name) {
                 Some(array) => values(array, ty),
                 None => Ok(vec![Value::Null; batch.num_rows()]),
@@ -196,22 +201,25 @@ impl Engine {
             let columns: Vec<Vec<Value>> = arrays.map(column).collect::<Result<_>>()?;
             rows.extend((0..batch.num_rows()).map(|i| shown(&columns, i, table, output)));
         }
-        Ok(rows)
+        Ok((rows, errors))
     }
 }
 
+/// Rows with their multiplicity, and what had no value.
+type Selected = (Vec<(Shown, u64)>, Errors);
+
 /// DISTINCT, ORDER BY and LIMIT. Rows that an order does not tell apart are in that of their values.
 fn shaped(mut frame: DataFrame, output: &Output) -> Result<DataFrame> {
-    let columns = || (0..output.columns.len()).map(|i| col(format!("o{i}")));
+    let columns = |kind: char| (0..output.columns.len()).map(move |i| col(format!("{kind}{i}")));
     let sorts = || (0..output.order.len()).map(|i| col(format!("s{i}")));
     if output.distinct {
-        let all: Vec<df::Expr> = columns().chain(sorts()).chain([col("r")]).collect();
-        frame = frame.distinct_on(columns().collect(), all, None)?;
+        let all: Vec<df::Expr> = columns('o').chain(sorts()).chain([col(NUMBER)]).collect();
+        frame = frame.distinct_on(columns('d').collect(), all, None)?;
     }
     if !output.order.is_empty() {
         let by =
             sorts().zip(&output.order).map(|(expr, (_, descending))| expr.sort(!descending, !descending));
-        frame = frame.sort(by.chain([col("r").sort(true, true)]).collect())?;
+        frame = frame.sort(by.chain([col(NUMBER).sort(true, true)]).collect())?;
         if let Some(limit) = output.limit {
             frame = frame.limit(0, Some(usize::try_from(limit).unwrap_or(usize::MAX)))?;
         }
@@ -315,6 +323,31 @@ mod tests {
     async fn sums_do_not_wrap() {
         let sum = Expr::binary(Binary::Add, column(2), column(0));
         check(&[(Value::I64(1), 1, Value::I64(i64::MAX))], sum, &[Value::Null]).await;
+    }
+
+    #[tokio::test]
+    async fn sums_beyond_the_signed_ones_stay_numbers() {
+        let rows = [(Value::I64(1), 1, Value::U64(7)), (Value::I64(2), 1, Value::U64(1 << 63))];
+        check(&rows, column(2), &[Value::U64(7), Value::U64(1 << 63)]).await;
+    }
+
+    #[tokio::test]
+    async fn values_of_several_types_keep_what_they_are_where_something_depends_on_it() {
+        let five = Expr::binary(Binary::Equal, column(0), Expr::Literal(Value::I64(5)));
+        let rows = [Value::I64(5), Value::str("5"), Value::Bool(true)].map(|key| (key, 1, Value::Null));
+        // The text and the truth have no comparison with a number.
+        check(&rows, five, &[Value::Null, Value::Null, Value::Bool(true)]).await;
+    }
+
+    #[tokio::test]
+    async fn a_division_without_a_value_is_counted() {
+        let text = "FROM t IN T GROUP BY t.s SELECT t.s, 1 / (COUNT - 1) AS x";
+        let output = compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
+        let mut table = output.table();
+        [("a", 1), ("b", 2)].iter().for_each(|(s, n)| table.entry(&[Value::str(s)]).merge(*n, &[]));
+        let mut tally = Tally::new(&table);
+        tally.groups = table;
+        assert_eq!(Engine::new().rows(&tally, &output, 2.0).await.loss.errors, 1);
     }
 
     #[tokio::test]

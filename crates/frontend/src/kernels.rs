@@ -1,12 +1,13 @@
 //! Expressions as Arrow kernels, or as functions over the whole row.
 //!
-//! Arrow wraps or fails where the language gives null, and has no arithmetic of mixed signs. So an
-//! expression is planned natively where both agree, and is a function over the row where they differ.
+//! Arrow wraps or fails where the language gives null, has no arithmetic of mixed signs, and one type for a
+//! column. So an expression is planned natively where both agree, and is a function over the row, by its
+//! number, where they differ. What is sorted or told apart goes by its rank among all values.
 
 use crate::arrow::{array, data_type, scalar, unite, values};
-use crate::table::{Table, name};
+use crate::table::{NUMBER, Table, name};
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::DataFusionError;
 use datafusion::functions::expr_fn::{coalesce, nullif};
 use datafusion::logical_expr::{
     self as df, ColumnarValue, ScalarFunctionImplementation, Volatility, cast, create_udf, lit, when,
@@ -24,16 +25,69 @@ pub(crate) enum Plan {
     Rowwise,
 }
 
-/// An expression over the rows of a table, and the type of its values.
-pub(crate) fn planned(expr: &Expr, declared: Type, table: &Table, plan: Plan) -> (df::Expr, Type) {
-    let native = if plan == Plan::Native { native(expr, &table.types) } else { None };
-    native.unwrap_or_else(|| rowwise(expr, declared, table))
+/// An expression over the rows of a table, and the type of its values. Counts what has no value.
+pub(crate) fn planned(
+    expr: &Expr,
+    declared: Type,
+    table: &Table,
+    plan: Plan,
+    errors: &mut Errors,
+) -> (df::Expr, Type) {
+    let native = if plan == Plan::Native { native(expr, &table.pure_types()) } else { None };
+    let fails = expr_divides(expr);
+    match native {
+        // Arrow's null does not say where it comes from.
+        Some(native) if fails => {
+            evaluated(expr, table, errors);
+            native
+        }
+        Some(native) => native,
+        None => {
+            let found = evaluated(expr, table, errors);
+            let ty = unite(&found.iter().collect::<Vec<_>>(), declared);
+            (by_number(found, ty), ty)
+        }
+    }
+}
+
+/// The place of each row's value among all values of an expression; equal ones have the same.
+pub(crate) fn rank(expr: &Expr, table: &Table) -> df::Expr {
+    let found = evaluated(expr, table, &mut Errors::default());
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    order.sort_by(|a, b| found[*a].group_cmp(&found[*b]));
+    let mut ranks = vec![Value::U64(0); found.len()];
+    let mut rank = 0;
+    for (i, row) in order.iter().enumerate() {
+        rank += u64::from(i > 0 && found[order[i - 1]] != found[*row]);
+        ranks[*row] = Value::U64(rank);
+    }
+    by_number(ranks, Type::U64)
+}
+
+fn evaluated(expr: &Expr, table: &Table, errors: &mut Errors) -> Vec<Value> {
+    table.rows.iter().map(|row| expr.eval(&row.values, errors)).collect()
+}
+
+/// Whether an expression may have no value where its kernels are native.
+fn expr_divides(expr: &Expr) -> bool {
+    match expr {
+        Expr::Column(_) | Expr::Literal(_) => false,
+        Expr::Binary(Binary::Divide | Binary::Remainder, ..) => true,
+        Expr::Binary(_, x, y) => expr_divides(x) || expr_divides(y),
+        Expr::Unary(_, x) => expr_divides(x),
+        Expr::Call(_, arguments) => arguments.iter().any(expr_divides),
+        Expr::Case(arms, otherwise) => {
+            let arms = arms.iter().any(|(when, then)| expr_divides(when) || expr_divides(then));
+            arms || otherwise.as_deref().is_some_and(expr_divides)
+        }
+        Expr::In(..) | Expr::Matches(..) | Expr::Cast(..) | Expr::Extract(..) => true,
+    }
 }
 
 /// The expression in Arrow kernels, if they agree with the language for these types.
-fn native(expr: &Expr, types: &[Type]) -> Option<(df::Expr, Type)> {
+fn native(expr: &Expr, types: &[Option<Type>]) -> Option<(df::Expr, Type)> {
     match expr {
-        Expr::Column(i) => Some((col(name(usize::from(*i))), *types.get(usize::from(*i))?)),
+        Expr::Column(i) => Some((col(name(usize::from(*i))), (*types.get(usize::from(*i))?)?)),
         Expr::Literal(value) => {
             let ty = value.type_of();
             let plain = matches!(ty, Type::Bool | Type::I64 | Type::U64 | Type::F64 | Type::String);
@@ -98,7 +152,7 @@ fn binary(op: Binary, (x, a): (df::Expr, Type), (y, b): (df::Expr, Type)) -> Opt
     }
 }
 
-fn case(arms: &[(Expr, Expr)], otherwise: &Expr, types: &[Type]) -> Option<(df::Expr, Type)> {
+fn case(arms: &[(Expr, Expr)], otherwise: &Expr, types: &[Option<Type>]) -> Option<(df::Expr, Type)> {
     let (mut result, ty) = native(otherwise, types)?;
     for (condition, then) in arms.iter().rev() {
         let ((condition, truth), (then, then_ty)) = (native(condition, types)?, native(then, types)?);
@@ -110,26 +164,20 @@ fn case(arms: &[(Expr, Expr)], otherwise: &Expr, types: &[Type]) -> Option<(df::
     Some((result, ty))
 }
 
-/// The expression as a function over the whole row, by the language's own evaluation.
-fn rowwise(expr: &Expr, declared: Type, table: &Table) -> (df::Expr, Type) {
-    let found: Vec<Value> =
-        table.rows.iter().map(|row| expr.eval(&row.values, &mut Errors::default())).collect();
-    let ty = unite(&found.iter().collect::<Vec<_>>(), declared);
-    let (owned, types) = (expr.clone(), table.types.clone());
+/// A function that gives each row the value of its number.
+fn by_number(found: Vec<Value>, ty: Type) -> df::Expr {
     let evaluate: ScalarFunctionImplementation = Arc::new(move |arguments: &[ColumnarValue]| {
         let arrays = ColumnarValue::values_to_arrays(arguments)?;
-        let columns: Vec<Vec<Value>> =
-            arrays.iter().zip(&types).map(|(array, ty)| values(array, *ty)).collect::<Result<_>>()?;
-        let count = columns.first().map_or(0, Vec::len);
-        let rows = (0..count).map(|i| {
-            let row: Vec<Value> = columns.iter().map(|column| column[i].clone()).collect();
-            owned.eval(&row, &mut Errors::default())
-        });
-        Ok::<_, DataFusionError>(ColumnarValue::Array(array(&rows.collect::<Vec<_>>(), ty)?))
+        let numbers = arrays.first().map_or_else(|| Ok(vec![]), |array| values(array, Type::U64))?;
+        let of = |number: Value| {
+            let row = number.as_integer().and_then(|number| usize::try_from(number).ok());
+            row.and_then(|row| found.get(row)).cloned().unwrap_or_default()
+        };
+        let rows: Vec<Value> = numbers.into_iter().map(of).collect();
+        Ok::<_, DataFusionError>(ColumnarValue::Array(array(&rows, ty)?))
     });
-    let inputs = table.types.iter().map(|ty| data_type(*ty)).collect();
-    let function = create_udf("pivot_row", inputs, data_type(ty), Volatility::Immutable, evaluate);
-    (function.call((0..table.types.len()).map(|i| col(name(i))).collect()), ty)
+    let inputs = vec![data_type(Type::U64)];
+    create_udf("pivot_row", inputs, data_type(ty), Volatility::Immutable, evaluate).call(vec![col(NUMBER)])
 }
 
 #[cfg(test)]
@@ -141,6 +189,6 @@ mod tests {
         let large = Expr::binary(Binary::Greater, Expr::Column(1), Expr::Literal(Value::U64(1)));
         let then = Expr::Literal(Value::str("many"));
         let case = Expr::Case(vec![(large, then)], Some(Box::new(Expr::Literal(Value::str("one")))));
-        assert!(native(&case, &[Type::Null, Type::U64, Type::Null]).is_some());
+        assert!(native(&case, &[Type::Null, Type::U64, Type::Null].map(Some)).is_some());
     }
 }

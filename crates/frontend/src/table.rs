@@ -59,6 +59,14 @@ impl Table {
         Table { rows, types, relative_errors }
     }
 
+    /// The types of the values, but of those that have several: as columns they are not what they were.
+    pub(crate) fn pure_types(&self) -> Vec<Option<Type>> {
+        let is = |i: usize, ty: Type| {
+            self.rows.iter().filter_map(|row| row.values.get(i)).all(|x| x.is_null() || x.type_of() == ty)
+        };
+        self.types.iter().enumerate().map(|(i, ty)| Some(*ty).filter(|ty| is(i, *ty))).collect()
+    }
+
     /// How far a column of the result may be off, as a fraction.
     pub(crate) fn relative_error(&self, expr: &Expr) -> f64 {
         let mut largest: f64 = 0.0;
@@ -80,7 +88,7 @@ impl Table {
     /// The rows as columns `c0`, `c1`, .. and the row numbers as `r`.
     pub(crate) fn batch(&self) -> Result<RecordBatch> {
         let fields = self.types.iter().enumerate().map(|(i, ty)| Field::new(name(i), data_type(*ty), true));
-        let numbers = Field::new("r", data_type(Type::U64), true);
+        let numbers = Field::new(NUMBER, data_type(Type::U64), true);
         let schema = Arc::new(Schema::new(fields.chain([numbers]).collect::<Vec<_>>()));
         let column = |(i, ty): (usize, &Type)| {
             let values: Vec<Value> = self.rows.iter().map(|row| row.values[i].clone()).collect();
@@ -92,6 +100,9 @@ impl Table {
         Ok(RecordBatch::try_new(schema, columns)?)
     }
 }
+
+/// The name of the column with the row numbers.
+pub(crate) const NUMBER: &str = "r";
 
 /// The name of a column of the table.
 pub(crate) fn name(column: usize) -> String {
