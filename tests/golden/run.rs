@@ -92,6 +92,7 @@ impl Run<'_> {
             pivot_agent::verify(advice).unwrap_or_else(|error| panic!("{error}\n{advice}"));
             let linked = Linked::link(advice, &names).unwrap_or_else(|error| panic!("{error}"));
             let observed = linked.sources.iter().map(|source| match source {
+                Source::Lacking => Value::Null,
                 Source::Exported(index) => value(names[*index], known.fields[*index].ty),
                 Source::Default(DefaultField::Host) => value("host", Type::String),
                 Source::Default(DefaultField::Process) => value("process", Type::String),

@@ -125,12 +125,6 @@ impl Standing {
         self.since.load(Ordering::Relaxed)
     }
 
-    /// Whether it may run, and looks at every request.
-    #[inline(always)]
-    pub(crate) fn looks_at_all(&self) -> bool {
-        self.is_on() && self.weight() == 1
-    }
-
     /// Puts the query away: it has panicked.
     #[cold]
     pub(crate) fn quarantine(&self, message: String) {
