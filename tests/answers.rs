@@ -97,7 +97,7 @@ async fn frames_have_the_rows_that_the_language_defines() {
     let wrong = outcomes.iter().filter_map(|(seed, outcome)| Some((seed, outcome.as_ref().err()?)));
     let wrong: BTreeMap<&u64, &String> = wrong.collect();
     if let Some((seed, what)) = wrong.iter().next() {
-        let all: Vec<&u64> = wrong.iter().map(|(seed, _)| *seed).collect();
+        let all: Vec<&&u64> = wrong.keys().collect();
         panic!("seed {seed} is wrong: {what}\n\n{}\nwrong are {all:?}", Case::random(**seed));
     }
     assert!(with_rows * 3 >= outcomes.len(), "only {with_rows} cases have rows");
@@ -199,8 +199,8 @@ fn windows(run: &mut Run<'_>, case: &Case, random: &mut Random) -> Result<Window
             of_events.push(current[run.places[run.places.len() - 1]]);
         }
     }
-    for process in 0..PROCESSES {
-        parts.push((process, current[process], std::mem::replace(&mut run.parts[process], Part::empty())));
+    for (process, window) in current.into_iter().enumerate() {
+        parts.push((process, window, std::mem::replace(&mut run.parts[process], Part::empty())));
     }
     Ok(Windows { parts, of_events })
 }
