@@ -69,6 +69,11 @@ impl Writer {
         Writer::default()
     }
 
+    /// Goes on behind what is there.
+    pub fn behind(bytes: Vec<u8>) -> Writer {
+        Writer { bytes }
+    }
+
     /// What was written.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
@@ -105,6 +110,9 @@ impl Writer {
     }
 
     fn varint128(&mut self, mut x: u128) {
+        if let Ok(short) = u64::try_from(x) {
+            return self.varint(short);
+        }
         while x >= 0x80 {
             self.bytes.push(x as u8 | 0x80);
             x >>= 7;
@@ -254,6 +262,15 @@ impl<'a> Reader<'a> {
     }
 
     fn varint128(&mut self) -> Result<u128, DecodeError> {
+        // Up to so many bytes fit a word.
+        let mut short: u64 = 0;
+        for (i, byte) in self.bytes.iter().take(9).enumerate() {
+            short |= u64::from(byte & 0x7f) << (7 * i);
+            if *byte < 0x80 {
+                self.bytes = &self.bytes[i + 1..];
+                return Ok(short.into());
+            }
+        }
         let mut x: u128 = 0;
         for shift in (0..128).step_by(7) {
             let byte = self.u8()?;

@@ -90,6 +90,19 @@ impl<'a> Rows<'a> {
         Ok((n, &states[..states.len() - rest.len()]))
     }
 
+    /// The same, with the states.
+    #[inline]
+    pub(crate) fn take_states(
+        &self,
+        rest: &mut &'a [u8],
+    ) -> Result<(u64, SmallVec<[State; 4]>), DecodeError> {
+        let n = if self.counts { number::take(rest).ok_or(DecodeError::Truncated)? } else { 1 };
+        let mut reader = Reader::new(rest);
+        let states = self.aggregates().map(|kind| reader.state(kind)).collect::<Result<_, _>>()?;
+        *rest = reader.rest();
+        Ok((n, states))
+    }
+
     pub(crate) fn key_of(&self, row: &Row<'a>) -> impl Iterator<Item = Value> + use<'a> {
         let mut rest = row.key;
         self.types.iter().map(move |column| column::take(&mut rest, *column).unwrap_or_default())

@@ -222,14 +222,13 @@ impl Table {
             self.bytes.extend_from_slice(&key);
             return self.settle(begin, n, states);
         }
-        let mut rest = &self.bytes[at..];
-        let Ok(row) = self.rows().take(&mut rest) else { return };
-        let end = self.bytes.len() - rest.len();
-        let mut sum = Vec::with_capacity(2 * number::MAX_BYTES);
-        number::put(&mut sum, row.n.saturating_add(n));
+        let mut rest = &self.bytes[at + width..];
         let rows = self.rows();
+        let Ok((mine, mut merged)) = rows.take_states(&mut rest) else { return };
+        let end = self.bytes.len() - rest.len();
+        let mut sum = Vec::with_capacity(64);
+        number::put(&mut sum, mine.saturating_add(n));
         if !rows.shape.is_empty() {
-            let mut merged: Vec<State> = rows.states(row.states).collect();
             match states {
                 Adding::States(more) => merged.iter_mut().zip(more).for_each(|(mine, more)| mine.merge(more)),
                 Adding::Encoded(more) => {
@@ -345,9 +344,9 @@ impl Index {
 }
 
 fn put_states(out: &mut Vec<u8>, states: &[State]) {
-    let mut writer = Writer::new();
+    let mut writer = Writer::behind(std::mem::take(out));
     states.iter().for_each(|state| writer.state(state));
-    out.extend_from_slice(&writer.into_bytes());
+    *out = writer.into_bytes();
 }
 
 #[cfg(test)]
