@@ -26,6 +26,11 @@ fn an_operator_can_switch_the_agent_off_from_outside() {
     }
     let starts = std::env::var_os("PIVOT_TEST_STARTS").is_some_and(|starts| starts == "yes");
     let uplink = Config::new().frontend("http://127.0.0.1:9").start().unwrap();
+    // A thread gives itself its name when it begins to run.
+    let until = Instant::now() + Duration::from_secs(60);
+    while starts && !has_thread() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     assert_eq!(has_thread(), starts);
     if !starts {
         let begun = Instant::now();
