@@ -244,7 +244,9 @@ impl Layout<'_> {
         let written = &self.text[token.span.clone()];
         let comment = self.out.ends_with('-') && written.starts_with('-')
             || self.out.ends_with('/') && written.starts_with(['*', '/']);
-        if comment || !(part(token) || part(&before) || sign || pattern || bracket) {
+        // And these other tokens.
+        let other = !touches && self.out.ends_with(':') && written.starts_with(':');
+        if comment || other || !(part(token) || part(&before) || sign || pattern || bracket) {
             self.space();
         }
     }

@@ -101,3 +101,9 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn colons_that_stood_apart_do_not_become_other_tokens() {
+    let laid_out = format("SELECT a: ::b, c::d").unwrap();
+    assert_eq!(format(&laid_out).as_ref(), Ok(&laid_out));
+}

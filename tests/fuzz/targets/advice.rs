@@ -1,0 +1,21 @@
+//! Advice from the wire is refused, or verified and run over an event of nulls.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use pivot_advice::{Loss, Value};
+use pivot_agent::interpret::run;
+use pivot_agent::link::Linked;
+use pivot_baggage::Baggage;
+use pivot_protocol::{from_wire, wire};
+use prost::Message;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(message) = wire::Advice::decode(bytes) else { return };
+    let Ok(advice) = from_wire::advice(message) else { return };
+    if pivot_agent::verify(&advice).is_err() {
+        return;
+    }
+    let Ok(linked) = Linked::link(&advice, &["a", "b"]) else { return };
+    let observed = vec![Value::Null; linked.sources.len()];
+    let _ = run(&linked, observed, Some(&Baggage::begin()), 0, &mut Loss::default());
+});
