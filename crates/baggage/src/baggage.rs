@@ -7,7 +7,6 @@ use crate::bag::Bag;
 use crate::branch::{Branch, Refusal};
 use crate::clock::Stamp;
 use crate::generation::{self, carrying};
-use crate::section::Section;
 use crate::share::Share;
 use crate::{leaks, losses};
 use pivot_advice::{Aggregate, BagKey, Groups, Keep, QueryId, State, Value};
@@ -262,25 +261,6 @@ impl Baggage {
             },
             Bag::Grouped { .. } | Bag::Lost => None,
         }
-    }
-
-    /// Goes through the rows that happened before and are still carried: key, count, and partial
-    /// aggregates. Rows of one key may come several times. Gives false, after none, where only
-    /// [`Baggage::unpack`] can tell what they are: of temporal bags and of bags that were cut.
-    #[inline]
-    pub fn each_row(&self, key: BagKey, mut each: impl FnMut(&[Value], u64, &[State])) -> bool {
-        let Some(branch) = self.branch() else { return true };
-        let mut shape = None;
-        for section in branch.visible(key) {
-            let Some(rows) = section.rows().filter(|_| !section.is_cut()) else { return false };
-            if !shape.get_or_insert(rows).fits(&rows) {
-                return false;
-            }
-        }
-        for rows in branch.visible(key).filter_map(Section::rows) {
-            rows.each_value(&mut each);
-        }
-        true
     }
 
     fn visible(&self, key: BagKey) -> Option<Cow<'_, Bag>> {

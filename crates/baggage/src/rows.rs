@@ -122,12 +122,6 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The same, with what the rows hold.
-    #[inline]
-    pub(crate) fn each_value(&self, each: &mut impl FnMut(&[Value], u64, &[State])) {
-        let _checked = self.try_each(each);
-    }
-
     /// Goes through the rows, up to the first that cannot be read. Each takes a byte at least.
     #[inline]
     pub(crate) fn try_each(&self, mut each: impl FnMut(&[Value], u64, &[State])) -> Result<(), DecodeError> {

@@ -39,10 +39,12 @@ fn pack(value: u64) {
 fn seen() -> Vec<u64> {
     with_current(|current| {
         let mut seen = Vec::new();
-        current.unwrap().each_row(KEY, |key, n, _| match key {
-            [Value::U64(value)] => seen.extend(std::iter::repeat_n(*value, n as usize)),
-            _ => panic!("{key:?}"),
-        });
+        for group in current.unwrap().unpack(KEY).iter().flat_map(|rows| rows.iter()) {
+            match &group.key[..] {
+                [Value::U64(value)] => seen.extend(std::iter::repeat_n(*value, group.n as usize)),
+                key => panic!("{key:?}"),
+            }
+        }
         seen.sort_unstable();
         seen
     })
