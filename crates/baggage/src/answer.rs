@@ -5,9 +5,15 @@ use crate::baggage::Baggage;
 use crate::branch::Branch;
 use crate::clock::Hlc;
 use crate::cut::budget_bytes;
-use crate::encode::write_within;
+use crate::encode::{ANSWER_FIELD, AS_IT_WAS, VERSION, write_within};
 use crate::error::BaggageError;
 use crate::instance::{Instance, Instances, copies};
+use crate::leaks;
+use crate::share::Share;
+use std::borrow::Cow;
+
+/// The bytes of an answer that changes nothing: the branch comes back as it was sent.
+pub const UNCHANGED: &[u8] = &[1 << 3, VERSION as u8, (ANSWER_FIELD << 3) as u8, AS_IT_WAS as u8];
 
 /// What was sent with a request, to read the reply with.
 #[derive(Debug)]
@@ -20,8 +26,13 @@ pub struct Asked {
     root: u64,
     keep: f64,
     pub(crate) clock: Hlc,
+    generation: u64,
+    partial: bool,
+    share: Share,
     /// By uid.
     frozen: Instances,
+    /// Whether the branch went on here as it travelled.
+    as_it_came: bool,
 }
 
 impl Baggage {
@@ -35,22 +46,30 @@ impl Baggage {
     /// What to keep of a branch that has arrived, to answer with it later.
     pub fn asked(&self) -> Option<Asked> {
         let branch = self.branch()?;
-        let Branch { request, root, keep, clock, .. } = *branch;
+        let Branch { request, root, keep, clock, generation, partial, .. } = *branch;
         // Nobody knows whether fields that we do not know may be left out.
-        let known = branch.unknown.is_empty();
-        known.then(|| Asked { request, root, keep, clock, frozen: copies(&branch.frozen) })
+        branch.unknown.is_empty().then(|| Asked {
+            request,
+            root,
+            keep,
+            clock,
+            generation,
+            partial,
+            share: branch.share.clone(),
+            frozen: copies(&branch.frozen),
+            as_it_came: branch.came.is_some() && branch.active.is_empty(),
+        })
     }
 
     /// The bytes in which the branch travels back to whoever asked. It ends here.
-    pub fn answer(self, asked: Option<&Asked>) -> Vec<u8> {
+    pub fn answer(self, asked: Option<&Asked>) -> Cow<'static, [u8]> {
         let short = asked.filter(|asked| self.branch().is_some_and(|branch| asked.is_answered_by(branch)));
-        match (short, self) {
-            (None, baggage) => baggage.encode(),
-            (short, baggage) => match baggage.into_branch() {
-                Some(mut branch) => write_within(&mut branch, budget_bytes(), short),
-                None => Vec::new(),
-            },
+        let Some(asked) = short else { return self.encode().into() };
+        let Some(mut branch) = self.into_branch() else { return Cow::Borrowed(&[]) };
+        if asked.is_repeated_by(&branch) {
+            return UNCHANGED.into();
         }
+        write_within(&mut branch, budget_bytes(), Some(asked)).into()
     }
 }
 
@@ -61,6 +80,15 @@ impl Asked {
         let same = (self.request, self.root) == (branch.request, branch.root);
         let all = self.frozen.iter().all(|instance| branch.holds(instance.uid));
         same && all && self.keep == branch.keep && branch.unknown.is_empty()
+    }
+
+    /// Whether a branch that answers is what came, and nothing else.
+    fn is_repeated_by(&self, branch: &Branch) -> bool {
+        let same =
+            (self.clock, self.generation, self.partial) == (branch.clock, branch.generation, branch.partial);
+        let gathered = !branch.active.is_empty() || branch.frozen.len() != self.frozen.len();
+        let owns = self.share == branch.share;
+        self.as_it_came && same && !gathered && owns && branch.frozen.iter().all(|own| self.has(own))
     }
 
     /// Whether an instance came like this, so that the caller has it.
@@ -75,11 +103,19 @@ impl Sent {
     /// [`Baggage::decode_from`].
     #[track_caller]
     pub fn answered(
-        &self,
+        self,
         length: usize,
         fill: impl FnOnce(&mut [u8]) -> bool,
     ) -> Result<Baggage, BaggageError> {
-        Baggage::decode_reply(length, fill, Some(&self.0))
+        Baggage::decode_reply(length, fill, Some(self.0))
+    }
+
+    /// The branch that comes back in [`UNCHANGED`].
+    #[track_caller]
+    pub fn unchanged(self) -> Baggage {
+        let mut branch = self.0;
+        branch.origin = leaks::origin();
+        Baggage(Some(branch))
     }
 }
 
@@ -100,8 +136,19 @@ mod tests {
         baggage.unpack(KEY).map_or(0, |rows| rows.len())
     }
 
+    fn copied(branch: &Branch) -> Baggage {
+        let (share, frozen) = (branch.share.clone(), copies(&branch.frozen));
+        let (active, unknown) = (branch.active.clone(), Vec::new());
+        Baggage::of(Branch { share, frozen, active, unknown, came: None, ..*branch })
+    }
+
+    /// As if the reply had come twice.
+    fn copy(sent: &Sent) -> Sent {
+        Sent(copied(&sent.0).into_branch().unwrap())
+    }
+
     fn read(sent: &Sent, bytes: &[u8]) -> Result<Baggage, BaggageError> {
-        sent.answered(bytes.len(), |out| {
+        copy(sent).answered(bytes.len(), |out| {
             out.copy_from_slice(bytes);
             true
         })
@@ -126,6 +173,41 @@ mod tests {
         assert!(Baggage::decode(&answer).is_err(), "only whoever asked can read it");
         assert_eq!(client.join(read(&sent, &answer).unwrap()), Joined::Merged);
         assert_eq!((rows(&client), client.instances(), client.is_partial()), (51, 0, false));
+    }
+
+    #[test]
+    fn an_answer_without_anything_new_is_always_the_same() {
+        let (mut client, sent, mut server, asked) = called();
+        let callee = server.fork();
+        assert_ne!(
+            copied(server.branch().unwrap()).answer(Some(&asked)),
+            UNCHANGED,
+            "its callee has not answered"
+        );
+        server.join(callee);
+        let answer = server.answer(Some(&asked));
+        assert_eq!(answer, UNCHANGED);
+        let again = read(&sent, &answer).unwrap();
+        assert_eq!(client.join(copy(&sent).unchanged()), Joined::Merged);
+        assert_eq!((client.instances(), rows(&client), client.share()), (0, 50, Share::whole()));
+        assert_eq!(client.join(again), Joined::Duplicate);
+        assert!(Baggage::decode(UNCHANGED).is_err(), "it answers nothing");
+    }
+
+    #[test]
+    fn whatever_is_new_is_told() {
+        let changes: [fn(&mut Baggage); 5] = [
+            |server| pack(server, 100),
+            |server| server.retire(|query| query == KEY.query),
+            |server| server.keep_at_most(0.5),
+            |server| drop(server.fork()),
+            |server| assert_eq!(server.join(Baggage::of(Branch::root())), Joined::Foreign),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let (_, _, mut server, asked) = called();
+            change(&mut server);
+            assert_ne!(server.answer(Some(&asked)), UNCHANGED, "change {number}");
+        }
     }
 
     #[test]
@@ -189,7 +271,8 @@ mod tests {
         pack(&mut client, 1);
         let (request, sent) = client.fork().send().unwrap();
         let mut branch = Baggage::decode(&request).unwrap().into_branch().unwrap();
-        branch.generation = 5;
+        // As a process that has woven less reads it.
+        (branch.generation, branch.came) = (5, None);
         let server = Baggage::of(*branch);
         let asked = server.asked();
         let answer = server.answer(asked.as_ref());

@@ -29,7 +29,10 @@ pub const MAX_INSTANCES: usize = 1024;
 pub const SIGNATURE_FIELD: u64 = 15;
 
 /// The field that marks an answer, which leaves out what came with its request.
-const ANSWER_FIELD: u64 = 11;
+pub(crate) const ANSWER_FIELD: u64 = 11;
+
+/// Its value where nothing else came about.
+pub(crate) const AS_IT_WAS: u64 = 2;
 
 /// The version that is written, and the only one that is read.
 pub const VERSION: u64 = 1;
@@ -79,7 +82,7 @@ impl Baggage {
     pub(crate) fn decode_reply(
         length: usize,
         fill: impl FnOnce(&mut [u8]) -> bool,
-        sent: Option<&Branch>,
+        sent: Option<Box<Branch>>,
     ) -> Result<Baggage, BaggageError> {
         let read = match length {
             0 => return Ok(Baggage::new()),
@@ -193,10 +196,10 @@ fn write_bags(bytes: &mut Vec<u8>, number: u64, bags: &Bags) {
     bags.iter().for_each(|(key, section)| bytes.bytes_field(number, section.encoded(*key)));
 }
 
-fn read_branch(bytes: &Slice, sent: Option<&Branch>) -> Result<Box<Branch>, BaggageError> {
+fn read_branch(bytes: &Slice, sent: Option<Box<Branch>>) -> Result<Box<Branch>, BaggageError> {
     let mut branch = Box::new(Branch::blank(0));
     let (mut version, mut request, mut root) = (0, None, None);
-    let (mut signed, mut answer) = (false, false);
+    let (mut signed, mut answer) = (false, 0);
     for_each_field(bytes, |field| {
         match field.number {
             1 => version = field.varint()?,
@@ -209,7 +212,7 @@ fn read_branch(bytes: &Slice, sent: Option<&Branch>) -> Result<Box<Branch>, Bagg
             8 => take_bag(bytes, field.bytes()?, &mut branch.active)?,
             9 => branch.frozen.push(read_instance(bytes, field.bytes()?)?),
             10 => branch.generation = field.varint()?,
-            ANSWER_FIELD => answer = field.varint()? != 0,
+            ANSWER_FIELD => answer = field.varint()?,
             SIGNATURE_FIELD => signed = true,
             _ => branch.unknown.extend_from_slice(field.raw),
         }
@@ -219,16 +222,18 @@ fn read_branch(bytes: &Slice, sent: Option<&Branch>) -> Result<Box<Branch>, Bagg
         return Err(BaggageError::Version { version });
     }
     sort(&mut branch.frozen);
-    if answer {
-        restore(&mut branch, sent.ok_or(malformed("an answer to nothing"))?);
-    } else {
-        identify(&mut branch, request, root)?;
+    match (answer, sent) {
+        (0, _) => identify(&mut branch, request, root)?,
+        (1, Some(sent)) => restore(&mut branch, &sent),
+        (AS_IT_WAS, Some(sent)) => return Ok(sent),
+        (1 | AS_IT_WAS, None) => return Err(malformed("an answer to nothing")),
+        _ => return Err(malformed("an answer of a kind that nobody knows")),
     }
     // What an anonymous branch gathered itself has to be sealed before it travels, a signature ends
     // where it was looked at, and an answer is understood only by who asked.
     let sealed = !branch.share.is_empty() || branch.active.is_empty();
     let generation = generation::at_arrival(branch.generation);
-    let same = sealed && !signed && !answer && generation == branch.generation;
+    let same = sealed && !signed && answer == 0 && generation == branch.generation;
     branch.came = same.then(|| bytes.clone());
     branch.generation = generation;
     let repeated = branch.frozen.windows(2).any(|pair| pair[0].uid == pair[1].uid);

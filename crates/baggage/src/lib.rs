@@ -65,7 +65,7 @@ pub mod thread;
 pub mod traced;
 mod wire;
 
-pub use answer::{Asked, Sent};
+pub use answer::{Asked, Sent, UNCHANGED};
 pub use bag::{Bag, Merged, Slot};
 pub use baggage::{Baggage, Joined};
 pub use clock::{Hlc, Stamp};

@@ -8,7 +8,7 @@
 
 use pivot_advice::eval::stable_hash;
 use pivot_advice::{Aggregate, BagKey, Errors, Groups, Keep, QueryId, Value};
-use pivot_baggage::{Bag, Baggage, Hlc, Joined, MAX_BYTES, Merged, Share, Stamp};
+use pivot_baggage::{Bag, Baggage, Hlc, Joined, MAX_BYTES, Merged, Share, Stamp, UNCHANGED};
 use proptest::prelude::*;
 
 const FIRST: u32 = 2;
@@ -202,17 +202,25 @@ impl Request {
         let Some((request, sent)) = self.live[which].baggage.fork().send() else { return };
         let mut server = Baggage::decode(&request).unwrap();
         let asked = server.asked();
-        let stamp = server.pack(kind.key(), kind.keep(), [kind.rows(id)]);
-        let (before, place) = (self.live[which].before, stamp.map(|stamp| (stamp, 0)));
-        self.packed.push(Contribution { kind, before, place });
+        // What is called may do nothing, or have others do nothing.
+        let packs = other % 3 > 0;
+        if packs {
+            let stamp = server.pack(kind.key(), kind.keep(), [kind.rows(id)]);
+            let (before, place) = (self.live[which].before, stamp.map(|stamp| (stamp, 0)));
+            self.packed.push(Contribution { kind, before, place });
+        } else if other % 2 == 0 {
+            let callee = server.fork();
+            assert_eq!(server.join(callee), Joined::Merged);
+        }
         let reply = server.answer(asked.as_ref());
+        assert!(packs || asked.is_none() || reply == UNCHANGED, "{reply:?}");
         let fill = |out: &mut [u8]| {
             out.copy_from_slice(&reply);
             true
         };
         let reply = sent.answered(reply.len(), fill).unwrap();
         let branch = &mut self.live[which];
-        branch.before |= 1 << id;
+        branch.before |= Set::from(packs) << id;
         assert_eq!(branch.baggage.join(reply), Joined::Merged);
         self.check(which);
     }

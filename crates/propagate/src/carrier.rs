@@ -8,13 +8,17 @@ use crate::w3c;
 use base64_simd::{AsOut, Base64, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use pivot_baggage::{Asked, Baggage, BaggageError, Sent, budget_bytes, losses};
+use pivot_baggage::{Asked, Baggage, BaggageError, Sent, UNCHANGED, budget_bytes, losses};
+use std::borrow::Cow;
 
 /// gRPC's binary metadata: its name ends in `-bin`, so the value is base64.
 pub const BINARY: HeaderName = HeaderName::from_static("pivot-baggage-bin");
 
 /// The header of any other HTTP: unpadded base64url.
 pub const TEXT: HeaderName = HeaderName::from_static("pivot-baggage");
+
+/// [`UNCHANGED`] in base64, of either alphabet.
+const NOTHING_NEW: &str = "CAFYAg";
 
 /// The bytes of baggage that fit into the bridge, in base64 and with its name, within 2 KB.
 const BRIDGE_BYTES: usize = (w3c::MAX_MEMBER - w3c::NAME.len() - 1) / 4 * 3;
@@ -75,9 +79,15 @@ impl Native {
         asked: Option<&Asked>,
         key: Option<&Key>,
     ) {
-        let bytes = baggage.answer(asked);
-        if !bytes.is_empty() {
-            self.insert(headers, bytes, key);
+        match baggage.answer(asked) {
+            // Always the same, so it may stand in HPACK's table.
+            Cow::Borrowed(UNCHANGED) if key.is_none() => {
+                headers.insert(self.name(), HeaderValue::from_static(NOTHING_NEW));
+            }
+            bytes if !bytes.is_empty() => {
+                self.insert(headers, bytes.into_owned(), key);
+            }
+            _ => {}
         }
     }
 
@@ -144,10 +154,15 @@ pub(crate) fn remove(headers: &mut HeaderMap) {
 pub(crate) fn take_back(
     headers: &mut HeaderMap,
     native: Native,
-    sent: &Sent,
+    sent: &mut Option<Sent>,
     key: Option<&Key>,
 ) -> Option<Baggage> {
     let value = headers.remove(native.name())?;
+    // A reply brings it back once.
+    let sent = sent.take()?;
+    if key.is_none() && value == NOTHING_NEW {
+        return Some(sent.unchanged());
+    }
     read(native.base64(), value.as_bytes(), key, |length, fill| sent.answered(length, fill))
 }
 
@@ -238,6 +253,14 @@ mod tests {
             assert_eq!(receiver.request(), Some(id));
             assert_eq!(baggage.join(receiver), pivot_baggage::Joined::Foreign);
         }
+    }
+
+    #[test]
+    fn nothing_new_is_said_in_one_word() {
+        assert_eq!(
+            [STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|base64| base64.encode_to_string(UNCHANGED)),
+            [NOTHING_NEW; 2]
+        );
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl ClientLayer {
             Way::Native => {
                 let native = Native::of(headers);
                 let sent = current::fork().and_then(|b| native.put(headers, b, self.key.as_ref()));
-                Returns(sent.map(|sent| Back { native, sent, key: self.key.clone() }))
+                Returns(sent.map(|sent| Back { native, sent: Some(sent), key: self.key.clone() }))
             }
         }
     }
@@ -118,14 +118,14 @@ pub(crate) struct Returns(Option<Back>);
 #[derive(Debug)]
 struct Back {
     native: Native,
-    sent: Sent,
+    sent: Option<Sent>,
     key: Option<Key>,
 }
 
 impl Returns {
     /// Joins what the headers or trailers of the reply bring.
-    pub(crate) fn join(&self, headers: &mut HeaderMap) {
-        let Some(Back { native, sent, key }) = &self.0 else { return };
+    pub(crate) fn join(&mut self, headers: &mut HeaderMap) {
+        let Some(Back { native, sent, key }) = &mut self.0 else { return };
         if let Some(baggage) = carrier::take_back(headers, *native, sent, key.as_ref()) {
             current::join(baggage);
         }

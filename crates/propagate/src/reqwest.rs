@@ -26,7 +26,7 @@ impl Middleware for ClientLayer {
         next: Next<'_>,
     ) -> Result<Response> {
         let host = request.url().host_str().map(str::to_owned);
-        let returns = self.send_without_trailers(request.headers_mut(), host.as_deref());
+        let mut returns = self.send_without_trailers(request.headers_mut(), host.as_deref());
         let mut response = next.run(request, extensions).await?;
         returns.join(response.headers_mut());
         Ok(response)
