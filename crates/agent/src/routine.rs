@@ -126,12 +126,6 @@ impl Routine {
         if !baggage.takes(bag, keep) {
             return;
         }
-        if keep != Keep::All {
-            let table = self.one_row(cells, errors);
-            cost.count_packed(&table);
-            baggage.pack(bag, keep, [table]);
-            return;
-        }
         let mut key = cells.take_row();
         key.extend(self.keys.iter().map(|column| cells.value(cells.get(*column))));
         let mut states: Vec<State> =
@@ -140,7 +134,11 @@ impl Routine {
         cost.packed = cost.packed.saturating_add(1);
         let bytes = codec::row_size(&key, 1, states.len());
         cost.packed_bytes = cost.packed_bytes.saturating_add(bytes as u64);
-        baggage.pack_row(bag, &self.shape.aggregates, &key, 1, &states);
+        let aggregates = &self.shape.aggregates;
+        match keep {
+            Keep::All => baggage.pack_row(bag, aggregates, &key, 1, &states),
+            keep => drop(baggage.pack_chosen(bag, keep, aggregates, &key, &states)),
+        }
         cells.keep_row(key);
     }
 

@@ -7,7 +7,10 @@ use crate::bag::Bag;
 use crate::branch::{Branch, Refusal};
 use crate::clock::Stamp;
 use crate::generation::{self, carrying};
+use crate::layout;
+use crate::section::Section;
 use crate::share::Share;
+use crate::slice::Slice;
 use crate::{leaks, losses};
 use pivot_advice::{Aggregate, BagKey, Groups, Keep, QueryId, State, Value};
 use std::borrow::Cow;
@@ -172,6 +175,36 @@ impl Baggage {
         Some(stamp)
     }
 
+    /// Puts one tuple with one row into a temporal bag; see [`Baggage::pack`] and [`Baggage::pack_row`].
+    pub fn pack_chosen(
+        &mut self,
+        key: BagKey,
+        keep: Keep,
+        aggregates: &[Aggregate],
+        row: &[Value],
+        states: &[State],
+    ) -> Option<Stamp> {
+        let kind = match keep {
+            Keep::First(n) if n > 0 => (layout::FIRST, n),
+            Keep::MostRecent(n) if n > 0 => (layout::MOST_RECENT, n),
+            _ => return None,
+        };
+        if self.branch().is_some_and(|branch| branch.active.get(key).is_some()) {
+            let mut rows = Groups::new(row.len(), aggregates);
+            rows.entry(row).merge(1, states);
+            return self.pack(key, keep, [rows]);
+        }
+        if self.refuses(key, keep) {
+            return None;
+        }
+        // The first one here need not be taken apart before it travels.
+        let branch = self.born();
+        let stamp = Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
+        let bag = layout::write_chosen(kind, key, stamp, aggregates, row, states);
+        branch.active.insert(key, Section::arrived(Slice::new(&bag)));
+        Some(stamp)
+    }
+
     fn pack_groups(&mut self, key: BagKey, rows: &Groups) {
         if rows.is_empty() {
             return;
@@ -225,16 +258,9 @@ impl Baggage {
     /// Whether a temporal bag takes nothing more: its tuples were lost, or the first n are chosen,
     /// and whatever is packed now comes after all that is visible.
     fn refuses(&self, key: BagKey, keep: Keep) -> bool {
-        let bags = self.branch().into_iter().flat_map(|branch| branch.visible(key));
-        let mut first = 0;
-        for bag in bags.filter_map(|section| section.bag()) {
-            match bag {
-                Bag::Lost => return true,
-                Bag::First { slots, .. } => first += slots.len(),
-                _ => {}
-            }
-        }
-        matches!(keep, Keep::First(n) if first >= n as usize)
+        let Some(branch) = self.branch() else { return matches!(keep, Keep::First(0)) };
+        let chosen = branch.visible(key).try_fold(0, |chosen: usize, bag| Some(chosen + bag.first()?));
+        chosen.is_none_or(|chosen| matches!(keep, Keep::First(n) if chosen >= n as usize))
     }
 
     /// The rows that happened before and are still carried; None if there is no such bag.

@@ -194,8 +194,10 @@ impl Branch {
         if self.request != other.request || self.root != other.root {
             return Some(Refusal::Foreign);
         }
-        let duplicate =
-            self.share.overlaps(&other.share) || self.territory(other).overlaps(&other.territory(self));
+        // Where both hold the same instances, territories are shares.
+        let apart = !instance::are_copies(&self.frozen, &other.frozen);
+        let duplicate = self.share.overlaps(&other.share)
+            || apart && self.territory(other).overlaps(&other.territory(self));
         duplicate.then_some(Refusal::Duplicate)
     }
 

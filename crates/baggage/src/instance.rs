@@ -77,12 +77,16 @@ impl Instance {
 
     /// Whether the other is this very copy, with nothing changed on either side.
     pub(crate) fn is_unchanged(&self, other: &Instance) -> bool {
-        let bags = match (&self.came, &other.came) {
+        let ids = self.uid == other.uid && self.never == other.never && self.domain == other.domain;
+        ids && self.has_bags_of(other)
+    }
+
+    fn has_bags_of(&self, other: &Instance) -> bool {
+        match (&self.came, &other.came) {
             (Some(mine), Some(theirs)) => mine.is(theirs),
             (None, None) => self.bags.get().zip(other.bags.get()).is_some_and(|(a, b)| Arc::ptr_eq(a, b)),
             _ => false,
-        };
-        bags && self.uid == other.uid && self.never == other.never && self.domain == other.domain
+        }
     }
 
     /// Goes through the bags as they travel.
@@ -100,6 +104,15 @@ impl Instance {
         match &self.came {
             Some(bag) => layout::peek_is_cut(bag) && layout::peek_key(bag) == Ok(key),
             None => self.bags().get(key).is_some_and(Section::is_cut),
+        }
+    }
+
+    /// Takes in another copy.
+    fn unite(&mut self, copy: &Instance) {
+        self.domain.unite(&copy.domain);
+        self.never |= copy.never;
+        if !self.has_bags_of(copy) {
+            self.restore(copy);
         }
     }
 
@@ -124,16 +137,23 @@ pub(crate) fn unite(mine: &mut Instances, theirs: Instances) {
         *mine = theirs;
         return;
     }
+    if are_copies(mine, &theirs) {
+        mine.iter_mut().zip(&theirs).for_each(|(mine, copy)| mine.unite(copy));
+        return;
+    }
     mine.extend(theirs);
     // Stable, so that of two copies ours comes first.
     mine.sort_by_key(|instance| instance.uid);
     mine.dedup_by(|copy, kept| {
         let same = copy.uid == kept.uid;
         if same {
-            kept.domain.unite(&copy.domain);
-            kept.never |= copy.never;
-            kept.restore(copy);
+            kept.unite(copy);
         }
         same
     });
+}
+
+/// Whether both are copies of the same instances.
+pub(crate) fn are_copies(mine: &[Instance], theirs: &[Instance]) -> bool {
+    mine.len() == theirs.len() && mine.iter().zip(theirs).all(|(mine, theirs)| mine.uid == theirs.uid)
 }

@@ -22,12 +22,12 @@ use crate::rows::Rows;
 use crate::table::Table;
 use crate::wire::{WriteField, fixed64};
 use pivot_advice::codec::{Reader, Writer};
-use pivot_advice::{Aggregate, BagKey, DecodeError, QueryId};
+use pivot_advice::{Aggregate, BagKey, DecodeError, QueryId, State, Value};
 
 pub(crate) const ALL: u8 = 1;
 pub(crate) const CUT: u8 = 2;
-const FIRST: u8 = 3;
-const MOST_RECENT: u8 = 4;
+pub(crate) const FIRST: u8 = 3;
+pub(crate) const MOST_RECENT: u8 = 4;
 const LOST: u8 = 5;
 
 /// Added to the kind of a table whose rows count once each.
@@ -81,19 +81,48 @@ pub(crate) fn write_head(
 }
 
 fn write_slots(kind: u8, key: BagKey, n: u32, slots: &[Slot]) -> Vec<u8> {
-    let mut head = Vec::with_capacity(16);
-    write_key(&mut head, kind, key);
-    let mut writer = Writer::new();
-    writer.raw(&head);
-    writer.varint(u64::from(n));
-    writer.varint(slots.len() as u64);
+    let mut writer = slots_head(kind, key, n, slots.len());
     for Slot { stamp, position, rows } in slots {
-        writer.raw(&stamp.clock.to_u64().to_le_bytes());
-        writer.raw(&stamp.nonce.to_le_bytes());
-        writer.varint(u64::from(*position));
+        slot_head(&mut writer, *stamp, *position);
         writer.groups(rows);
     }
     writer.into_bytes()
+}
+
+/// The bytes of a temporal bag that has chosen one tuple, with one row that counts once.
+pub(crate) fn write_chosen(
+    (kind, n): (u8, u32),
+    key: BagKey,
+    stamp: Stamp,
+    aggregates: &[Aggregate],
+    row: &[Value],
+    states: &[State],
+) -> Vec<u8> {
+    let mut writer = slots_head(kind, key, n, 1);
+    slot_head(&mut writer, stamp, 0);
+    writer.varint(row.len() as u64);
+    writer.varint(aggregates.len() as u64);
+    aggregates.iter().for_each(|aggregate| writer.u8(*aggregate as u8));
+    writer.varint(1);
+    row.iter().for_each(|value| writer.value(value));
+    writer.varint(1);
+    states.iter().for_each(|state| writer.state(state));
+    writer.into_bytes()
+}
+
+/// What stands before the slots, and room for a small one.
+fn slots_head(kind: u8, key: BagKey, n: u32, count: usize) -> Writer {
+    let mut bytes = Vec::with_capacity(64);
+    write_key(&mut bytes, kind, key);
+    bytes.varint(u64::from(n));
+    bytes.varint(count as u64);
+    Writer::behind(bytes)
+}
+
+fn slot_head(writer: &mut Writer, stamp: Stamp, position: u32) {
+    writer.raw(&stamp.clock.to_u64().to_le_bytes());
+    writer.raw(&stamp.nonce.to_le_bytes());
+    writer.varint(u64::from(position));
 }
 
 /// How many bytes a group takes in a bag, at most.
@@ -142,6 +171,17 @@ pub(crate) fn peek_cut(bytes: &[u8]) -> Option<u64> {
 /// Whether tuples are missing in it. Of a kind that this build does not know, all are.
 pub(crate) fn peek_lacks(bytes: &[u8]) -> bool {
     !matches!(bytes.first().map(|first| kind_of(*first)), Some(ALL | FIRST | MOST_RECENT))
+}
+
+/// How many tuples it has chosen as the first; None if those were lost.
+pub(crate) fn peek_first(bytes: &[u8]) -> Option<usize> {
+    match read_head(bytes) {
+        Ok((LOST, ..)) => None,
+        Ok((FIRST, _, mut content)) => {
+            Some(content.varint().and_then(|_| content.count("slots")).unwrap_or_default())
+        }
+        _ => Some(0),
+    }
 }
 
 /// Whether it is a table.

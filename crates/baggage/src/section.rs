@@ -167,6 +167,16 @@ impl Section {
         self.bytes().is_some_and(layout::peek_is_cut)
     }
 
+    /// How many tuples it has chosen as the first; None if those were lost.
+    pub(crate) fn first(&self) -> Option<usize> {
+        match (&self.form, self.bag.get().and_then(Option::as_deref)) {
+            (Form::Came(bytes), _) => layout::peek_first(bytes),
+            (Form::Apart(_), Some(Bag::First { slots, .. })) => Some(slots.len()),
+            (Form::Apart(_), Some(Bag::Lost)) => None,
+            _ => Some(0),
+        }
+    }
+
     /// Whether tuples are missing in it; does not take it apart.
     pub(crate) fn lacks(&self) -> bool {
         if let Some(bag) = self.bag.get() {

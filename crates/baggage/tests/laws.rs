@@ -138,7 +138,13 @@ impl Request {
         let first = self.packed.len();
         let ids = first..(first + tuples).min(Set::BITS as usize);
         let branch = &mut self.live[which];
-        let stamp = branch.baggage.pack(kind.key(), kind.keep(), ids.clone().map(|id| kind.rows(id)));
+        let stamp = match kind {
+            Kind::First | Kind::MostRecent if ids.len() == 1 => {
+                let row = [Value::U64(first as u64)];
+                branch.baggage.pack_chosen(kind.key(), kind.keep(), &[], &row, &[])
+            }
+            _ => branch.baggage.pack(kind.key(), kind.keep(), ids.clone().map(|id| kind.rows(id))),
+        };
         let before = branch.before;
         for (position, id) in ids.enumerate() {
             let place = stamp.map(|stamp| (stamp, position));
