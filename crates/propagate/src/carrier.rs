@@ -130,9 +130,11 @@ pub(crate) fn put_bridge(headers: &mut HeaderMap, baggage: &Baggage, key: Option
 
 /// Takes what arrived with a request. Whatever cannot be read is counted and left out.
 pub(crate) fn take(headers: &mut HeaderMap, key: Option<&Key>) -> Arrived {
-    let bridged = w3c::take(headers);
-    let [binary, text] = [Native::Binary, Native::Text].map(|native| (native, headers.remove(native.name())));
-    for (native, value) in [binary, text] {
+    let found = Found::among(headers);
+    let bridged = if found.bridge { w3c::take(headers) } else { None };
+    let natives = [(Native::Binary, found.binary), (Native::Text, found.text)];
+    let values = natives.map(|(native, is_there)| is_there.then(|| (native, headers.remove(native.name()))));
+    for (native, value) in values.into_iter().flatten() {
         let Some(value) = value else { continue };
         let baggage =
             read(native.base64(), value.as_bytes(), key, |length, fill| Baggage::decode_from(length, fill));
@@ -146,8 +148,37 @@ pub(crate) fn take(headers: &mut HeaderMap, key: Option<&Key>) -> Arrived {
 
 /// Takes baggage away unread.
 pub(crate) fn remove(headers: &mut HeaderMap) {
-    w3c::take(headers);
-    [BINARY, TEXT].into_iter().for_each(|name| drop(headers.remove(name)));
+    let found = Found::among(headers);
+    if found.bridge {
+        w3c::take(headers);
+    }
+    if found.binary || found.text {
+        [BINARY, TEXT].into_iter().for_each(|name| drop(headers.remove(name)));
+    }
+}
+
+/// Which carriers a message has. Most have none, and few headers: looking at each once takes less than
+/// looking for each carrier.
+#[derive(Debug, Default)]
+struct Found {
+    binary: bool,
+    text: bool,
+    bridge: bool,
+}
+
+impl Found {
+    fn among(headers: &HeaderMap) -> Found {
+        let mut found = Found::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "pivot-baggage-bin" => found.binary = true,
+                "pivot-baggage" => found.text = true,
+                "baggage" => found.bridge = true,
+                _ => {}
+            }
+        }
+        found
+    }
 }
 
 /// Takes what a reply brings back.
