@@ -49,10 +49,17 @@ impl Dataset {
 
     /// Paths and lengths of all files.
     pub fn files(&self) -> Vec<(String, u64)> {
-        let mut files: Vec<_> = (0..self.get_files).map(|n| (get_path(n), self.get_bytes)).collect();
-        files.push((SCAN_PATH.to_owned(), self.scan_bytes));
-        files.push((SORT_INPUT.to_owned(), self.sort_bytes));
-        files
+        (0..).map_while(|number| self.file(number)).collect()
+    }
+
+    /// Path and length of one of them, counted from 0; none behind the last.
+    pub(crate) fn file(&self, number: u64) -> Option<(String, u64)> {
+        Some(match number.checked_sub(self.get_files) {
+            None => (get_path(number), self.get_bytes),
+            Some(0) => (SCAN_PATH.to_owned(), self.scan_bytes),
+            Some(1) => (SORT_INPUT.to_owned(), self.sort_bytes),
+            Some(_) => return None,
+        })
     }
 
     pub(crate) fn flags(&self) -> [(&'static str, u64); 5] {

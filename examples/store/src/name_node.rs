@@ -3,7 +3,8 @@
 //! A data node that has not been heard of for [`EXPIRY`] is no longer handed out.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -74,13 +75,20 @@ impl NameNode {
         state
     }
 
-    /// Saves the image; the caller holds the lock, so images are written in order.
+    /// Saves the image; the caller holds the lock, so images are written in order. A change that was
+    /// acknowledged is on the disk.
     fn save(&self, namespace: &Namespace) -> Result<(), Status> {
-        let fresh = self.image.with_extension("part");
         let text = serde_json::to_vec(namespace).map_err(|error| Status::internal(error.to_string()))?;
-        fs::write(&fresh, text)
-            .and_then(|()| fs::rename(&fresh, &self.image))
+        self.write_image(&text)
             .map_err(|error| Status::internal(format!("{}: {error}", self.image.display())))
+    }
+
+    fn write_image(&self, text: &[u8]) -> io::Result<()> {
+        let fresh = self.image.with_extension("part");
+        let mut file = File::create(&fresh)?;
+        file.write_all(text)?;
+        file.sync_data()?;
+        fs::rename(&fresh, &self.image)
     }
 
     fn count<T>(&self, request: &Request<T>) {
