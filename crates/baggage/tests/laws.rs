@@ -218,8 +218,10 @@ impl Request {
             let callee = server.fork();
             assert_eq!(server.join(callee), Joined::Merged);
         }
+        // What was cut on its way, and a branch without a share, may be answered at length.
+        let plain = asked.is_some() && !server.is_partial() && !server.share().is_empty();
         let reply = server.answer(asked.as_ref());
-        assert!(packs || asked.is_none() || reply == UNCHANGED, "{reply:?}");
+        assert!(packs || !plain || reply == UNCHANGED, "{reply:?}");
         let fill = |out: &mut [u8]| {
             out.copy_from_slice(&reply);
             true
