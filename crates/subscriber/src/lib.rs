@@ -52,6 +52,9 @@
 //! * Code behind `enabled!` or `log_enabled!` runs when it is asked the first time, so that its callsites
 //!   become known, and while one of them is woven.
 //! * Of a span that began before its end was woven the end is no event.
+//! * Who shares a span works for it: workers of a pool enter the span in which the work was ordered, and
+//!   answer before they leave. So at each woven event in there, all that was done in there before
+//!   happened before. Tasks that shall not see each other need a request's span each, or `pivot::spawn`.
 //! * `hyper` has callsites under `--cfg hyper_unstable_tracing` only; `hyper-util` and `h2` always.
 //!
 //! Reading order: [`site`], `hints`, `callsites`, `visit`, `events`, `inside`, `carried`, `spans`,
