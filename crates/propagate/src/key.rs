@@ -5,6 +5,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use pivot_baggage::encode::SIGNATURE_FIELD;
 use pivot_baggage::losses;
 use std::fmt;
+#[cfg(feature = "mac")]
+use std::sync::Arc;
 
 /// How many bytes of the code travel.
 const CODE_BYTES: usize = 16;
@@ -16,7 +18,7 @@ const HEAD: [u8; 2] = [(SIGNATURE_FIELD << 3 | 2) as u8, CODE_BYTES as u8];
 #[derive(Clone)]
 pub struct Key {
     #[cfg(feature = "mac")]
-    mac: Hmac<sha2::Sha256>,
+    mac: Arc<Hmac<sha2::Sha256>>,
     /// Without the feature there is no key.
     #[cfg(not(feature = "mac"))]
     none: std::convert::Infallible,
@@ -31,7 +33,7 @@ impl Key {
     pub fn new(secret: &[u8]) -> Key {
         let key = <Hmac<sha2::Sha256> as KeyInit>::new_from_slice(secret);
         // HMAC takes keys of any length.
-        Key { mac: key.unwrap_or_else(|_| KeyInit::new(&Default::default())) }
+        Key { mac: Arc::new(key.unwrap_or_else(|_| KeyInit::new(&Default::default()))) }
     }
 
     pub(crate) fn sign(&self, mut bytes: Vec<u8>) -> Vec<u8> {
@@ -56,14 +58,14 @@ impl Key {
 
     #[cfg(feature = "mac")]
     fn code(&self, bytes: &[u8]) -> [u8; CODE_BYTES] {
-        let full = self.mac.clone().chain_update(bytes).finalize().into_bytes();
+        let full = Hmac::clone(&self.mac).chain_update(bytes).finalize().into_bytes();
         std::array::from_fn(|i| full[i])
     }
 
     /// Takes as long for a wrong code as for the right one.
     #[cfg(feature = "mac")]
     fn accepts(&self, bytes: &[u8], code: &[u8]) -> bool {
-        self.mac.clone().chain_update(bytes).verify_truncated_left(code).is_ok()
+        Hmac::clone(&self.mac).chain_update(bytes).verify_truncated_left(code).is_ok()
     }
 
     #[cfg(not(feature = "mac"))]

@@ -93,7 +93,7 @@ where
 
 impl<S> Server<S> {
     /// What arrived, and how it goes back.
-    fn arrived(&self, headers: &mut HeaderMap) -> (Option<Baggage>, Option<Back>) {
+    fn arrived(&self, headers: &mut HeaderMap) -> (Option<Baggage>, Option<Box<Back>>) {
         let arrived = match self.layer.door {
             Door::Inner => carrier::take(headers, self.layer.key.as_ref()),
             Door::Outer => {
@@ -107,7 +107,7 @@ impl<S> Server<S> {
             Arrived::Branch(native, baggage) => {
                 let trailers = native == Native::Binary || accepts_trailers(headers);
                 let (asked, key) = (baggage.asked(), self.layer.key.clone());
-                (Some(baggage), Some(Back { native, trailers, asked, key }))
+                (Some(baggage), Some(Box::new(Back { native, trailers, asked, key })))
             }
         }
     }
@@ -146,7 +146,8 @@ pin_project! {
     pub struct Served<F> {
         #[pin]
         inner: InBaggage<F>,
-        back: Option<Back>,
+        // Most requests have none, and futures are moved often.
+        back: Option<Box<Back>>,
     }
 }
 
@@ -186,7 +187,7 @@ pin_project! {
         inner: Option<B>,
         baggage: Option<Baggage>,
         // How the trailers carry the baggage, if they do.
-        back: Option<Back>,
+        back: Option<Box<Back>>,
     }
 
     impl<B> PinnedDrop for ServedBody<B> {
