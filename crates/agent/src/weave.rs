@@ -129,6 +129,8 @@ struct Weaving {
     /// Which query has which place in the tables of threads.
     places: Vec<Option<QueryId>>,
     disabled: bool,
+    /// Whether those who want it have been silent for too long.
+    lapsed: bool,
     /// Whether something has been woven or unwoven that nobody was told of.
     changed: bool,
     /// What was woven before and may still be read. Boxed: readers hold its address.
@@ -142,6 +144,7 @@ static WEAVING: Mutex<Weaving> = Mutex::new(Weaving {
     standings: Standings::new(),
     places: Vec::new(),
     disabled: false,
+    lapsed: false,
     changed: false,
     retired: Vec::new(),
 });
@@ -166,6 +169,7 @@ pub fn weave(desired: &[Advice]) -> Vec<Problem> {
 /// request of an earlier one, that nothing happened before is uncertain.
 pub fn weave_since(desired: &[Advice], since: &BTreeMap<QueryId, u64>) -> Vec<Problem> {
     let mut weaving = weaving();
+    weaving.lapsed = false;
     weaving.desired = desired.to_vec();
     weaving.desired.sort_by_key(|advice| (advice.query, advice.stage));
     weaving.standings.keep_only(desired, since);
@@ -203,24 +207,33 @@ fn set_disabled(disabled: bool) {
     }
 }
 
+/// Unweaves everything until somebody says anew what to weave: nobody was heard from for too long. What
+/// was wanted is [`away`] meanwhile.
+pub fn lapse() {
+    let mut weaving = weaving();
+    weaving.lapsed = true;
+    weaving.apply();
+    settle(weaving);
+}
+
 /// How every query that a frontend wants woven stands in this process.
 pub fn statuses() -> Vec<Status> {
     let weaving = weaving();
-    weaving.standings.statuses(weaving.disabled)
+    weaving.standings.statuses(weaving.is_off())
 }
 
 /// The queries that a frontend wants woven and that do not run here, although their tracepoints are
-/// here: they rest, were put away, or weaving is switched off.
+/// here: they rest, were put away, or nothing is woven because weaving is switched off or has lapsed.
 pub fn away() -> Vec<QueryId> {
     let weaving = weaving();
-    weaving.standings.away(weaving.disabled)
+    weaving.standings.away(weaving.is_off())
 }
 
 /// The least generation that brought a query which would pack here and is [`away`]: what no request that
 /// comes through this process meets all advice of.
 pub fn away_since() -> Option<u64> {
     let weaving = weaving();
-    weaving.standings.away_since(weaving.disabled)
+    weaving.standings.away_since(weaving.is_off())
 }
 
 /// Has a query look at one request in so many, until its budget says otherwise.
@@ -270,6 +283,11 @@ fn settle(mut weaving: MutexGuard<'_, Weaving>) {
 }
 
 impl Weaving {
+    /// Whether nothing is woven, whatever is wanted.
+    fn is_off(&self) -> bool {
+        self.disabled || self.lapsed
+    }
+
     fn apply(&mut self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut sound: Vec<Advice> = Vec::new();
@@ -316,7 +334,7 @@ impl Weaving {
 
     /// None while the query may not run here.
     fn knot(&mut self, linked: Linked) -> Option<Knot> {
-        let standing = self.standings.running(linked.advice.query).filter(|_| !self.disabled)?;
+        let standing = self.standings.running(linked.advice.query).filter(|_| !self.is_off())?;
         let needs_baggage = linked.advice.packs().chain(linked.advice.unpacks()).next().is_some();
         let program = match Routine::of(&linked).map(Box::new) {
             Some(routine) if needs_baggage => Program::InRequest(routine),
