@@ -97,7 +97,7 @@ fn other(tally: &Tally, output: &Output, seconds: f64) -> Option<wire::Row> {
     let group = tally.other.iter().next().filter(|_| output.form == Form::Groups)?;
     let keys = vec![Value::Null; output.keys.len()];
     let mut values = output.row(&keys, group.n, &group.states, seconds, &mut Errors::default());
-    scale_all(&mut values, output);
+    scale_all(&mut values, &group.states, output);
     let shown = output.columns.iter().map(|column| column.expr.eval(&values, &mut Errors::default()));
     Some(wire::Row { values: shown.map(|value| to_wire::value(&value)).collect(), standard_errors: vec![] })
 }

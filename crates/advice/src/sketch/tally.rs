@@ -1,5 +1,6 @@
 //! Counts by whole number, for histograms whose buckets the user has chosen.
 
+use super::divided;
 use std::collections::BTreeMap;
 
 /// The most different numbers; further ones are counted together.
@@ -36,6 +37,14 @@ impl Tally {
     pub fn scale(&mut self, by: u64) {
         self.counts.values_mut().for_each(|count| *count = count.saturating_mul(by));
         self.other = self.other.saturating_mul(by);
+    }
+
+    /// About the counts of all rows, of which these are of a fraction.
+    pub fn divide(&mut self, fraction: f64) {
+        self.counts
+            .values_mut()
+            .chain([&mut self.other])
+            .for_each(|count| *count = divided(*count, fraction));
     }
 }
 
