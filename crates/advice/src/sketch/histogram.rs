@@ -5,7 +5,7 @@
 //! one; so the relative error of a quantile depends on the spread of the numbers and on nothing else,
 //! and merging in any order gives the same histogram.
 
-use super::divided;
+use super::tally::divided;
 use std::collections::VecDeque;
 
 /// The most buckets on either side of zero.

@@ -12,8 +12,3 @@ pub use histogram::{Bucket, Buckets, Histogram, MAX_BUCKETS};
 pub use moments::Moments;
 pub use tally::Tally;
 pub use top::{Counter, Top};
-
-/// About how many there are in all, where so many are in a fraction.
-fn divided(count: u64, fraction: f64) -> u64 {
-    (count as f64 / fraction).round() as u64
-}

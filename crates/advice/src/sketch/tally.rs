@@ -1,6 +1,5 @@
 //! Counts by whole number, for histograms whose buckets the user has chosen.
 
-use super::divided;
 use std::collections::BTreeMap;
 
 /// The most different numbers; further ones are counted together.
@@ -46,6 +45,11 @@ impl Tally {
             .chain([&mut self.other])
             .for_each(|count| *count = divided(*count, fraction));
     }
+}
+
+/// About how many there are in all, where so many are in a fraction.
+pub(super) fn divided(count: u64, fraction: f64) -> u64 {
+    (count as f64 / fraction).round() as u64
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A count is never too low and at most its `excess` too high; the excess is never more than the
 //! `CAPACITY`th part of all rows. Up to that many different values, all counts are exact.
 
-use super::divided;
+use super::tally::divided;
 use crate::value::Value;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
