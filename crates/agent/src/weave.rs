@@ -11,7 +11,7 @@ use crate::thread::{self, Proof};
 use crate::tracepoint::{Tracepoint, tracepoints};
 use crate::verify::verify;
 use pivot_advice::{Advice, BagKey, QueryId};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -262,7 +262,7 @@ pub(crate) fn weave_new(tracepoint: &'static Tracepoint) {
     let is_wanted = |advice: &&Advice| advice.tracepoint == tracepoint.name() && verify(advice).is_ok();
     let wanted: Vec<Advice> = weaving.desired.iter().filter(is_wanted).cloned().collect();
     if !wanted.is_empty() {
-        weaving.weave_at(tracepoint, &wanted, &mut Vec::new());
+        weaving.weave_at(tracepoint, &wanted.iter().collect::<Vec<_>>(), &mut Vec::new());
         wanted.iter().for_each(|advice| weaving.standings.arrived(advice.query));
     }
 }
@@ -290,29 +290,34 @@ impl Weaving {
 
     fn apply(&mut self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let mut sound: Vec<Advice> = Vec::new();
-        for advice in &self.desired {
+        let desired = std::mem::take(&mut self.desired);
+        let mut sound: HashMap<&str, Vec<&Advice>> = HashMap::new();
+        for advice in &desired {
             match verify(advice) {
-                Ok(()) => sound.push(advice.clone()),
+                Ok(()) => sound.entry(&advice.tracepoint).or_default().push(advice),
                 Err(error) => problems.push(problem(advice, &error)),
             }
         }
         for tracepoint in tracepoints() {
-            self.weave_at(tracepoint, &sound, &mut problems);
+            let wanted = sound.get(tracepoint.name()).map_or(&[][..], Vec::as_slice);
+            self.weave_at(tracepoint, wanted, &mut problems);
         }
+        drop(sound);
+        self.desired = desired;
         self.standings.set_problems(&problems);
         let names: HashSet<&str> = tracepoints().into_iter().map(Tracepoint::name).collect();
         self.standings.set_pending(&self.desired, |name| names.contains(name));
         problems
     }
 
-    fn weave_at(&mut self, tracepoint: &'static Tracepoint, sound: &[Advice], problems: &mut Vec<Problem>) {
+    fn weave_at(&mut self, tracepoint: &'static Tracepoint, wanted: &[&Advice], problems: &mut Vec<Problem>) {
         let fields: Vec<&str> = tracepoint.fields().iter().map(|(name, _)| *name).collect();
         let mut advice = Vec::new();
-        for wanted in sound.iter().filter(|advice| advice.tracepoint == tracepoint.name()) {
+        for wanted in wanted {
             let link =
                 if tracepoint.is_one_of_several() { Linked::link_one_of_several } else { Linked::link };
             match link(wanted, &fields) {
+                Ok(linked) if linked.is_idle(|source| tracepoint.constant(source)) => {}
                 Ok(linked) => advice.extend(self.knot(linked)),
                 Err(error) => problems.push(problem(wanted, &error)),
             }

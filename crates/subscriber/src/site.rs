@@ -54,7 +54,12 @@ impl Site {
     fn register(metadata: &'static Metadata<'static>) -> Site {
         let name = name(metadata);
         let tracepoint = |at: &str, more: &[ExportedField]| {
-            Tracepoint::register(&format!("{name}{at}"), &fields(metadata, more), place(metadata))
+            let fields = fields(metadata, more);
+            // What a callsite's own field hides is no constant.
+            let ours = fields.iter().enumerate().skip(metadata.fields().len());
+            let constant = |(i, (name, _)): (usize, &ExportedField)| Some((i, standing(metadata, name)?));
+            let constants: Vec<(usize, Value)> = ours.filter_map(constant).collect();
+            Tracepoint::register_with(&format!("{name}{at}"), &fields, &constants, place(metadata))
         };
         let site = if metadata.is_span() {
             let (enter, exit) = (tracepoint("@enter", &[]), tracepoint("@exit", &OF_EXIT));
@@ -81,14 +86,19 @@ impl Site {
 
     /// The value of a field that every callsite has, null of any other.
     pub(crate) fn standing(&self, field: &str) -> Value {
-        match field {
-            "level" => Value::str(self.metadata.level().as_str()),
-            "target" => Value::str(self.metadata.target()),
-            "file" => self.metadata.file().export(),
-            "line" => self.metadata.line().export(),
-            _ => Value::Null,
-        }
+        standing(self.metadata, field).unwrap_or(Value::Null)
     }
+}
+
+/// The value of a field that every callsite has.
+fn standing(metadata: &Metadata<'_>, field: &str) -> Option<Value> {
+    Some(match field {
+        "level" => Value::str(metadata.level().as_str()),
+        "target" => Value::str(metadata.target()),
+        "file" => metadata.file().export(),
+        "line" => metadata.line().export(),
+        _ => return None,
+    })
 }
 
 /// Whether advice is woven at any callsite of a target.
