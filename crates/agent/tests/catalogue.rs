@@ -80,9 +80,10 @@ fn equals(column: u16, value: Value) -> Expr {
 #[test]
 fn advice_that_a_constant_rules_out_is_not_woven() {
     let _serial = serial();
-    let site = |level: &str, line| {
+    let site = |level: &'static str, line| {
         let fields = [("n", Type::U64), ("level", Type::String)];
-        Tracepoint::register_with("Catalogue.levels", &fields, &[(1, Value::str(level))], place(line))
+        let constants = move |field: &str| (field == "level").then(|| Value::str(level));
+        Tracepoint::register_with("Catalogue.levels", &fields, constants, place(line))
     };
     let (info, warn) = (site("INFO", 1), site("WARN", 2));
     let check = |fields: &[&str], conditions: Vec<Expr>, expected: [bool; 3]| {
@@ -130,6 +131,35 @@ fn a_query_runs_from_when_its_tracepoint_becomes_known_and_unsound_advice_never_
     pivot_agent::weave(&[]);
     let parts = pivot_agent::drain();
     assert_eq!((part(&parts, 1).emitted, part(&parts, 2).cost.events), (1, 0));
+}
+
+#[test]
+fn whatever_is_registered_while_weaving_goes_on_is_woven_in_the_end() {
+    const THREADS: u32 = 4;
+    let _serial = serial();
+    let advice = [emit(1, "Catalogue.racing", &[])];
+    let done = std::sync::atomic::AtomicU32::new(0);
+    let known = std::thread::scope(|scope| {
+        let register = || {
+            let known: Vec<_> =
+                (0..500).map(|line| Tracepoint::register("Catalogue.racing", &[], place(line))).collect();
+            done.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            known
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(register)).collect();
+        loop {
+            pivot_agent::weave(&[]);
+            pivot_agent::weave(&advice);
+            if done.load(std::sync::atomic::Ordering::SeqCst) == THREADS {
+                break;
+            }
+        }
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(known.iter().all(|tracepoint| tracepoint.is_woven()));
+    pivot_agent::weave(&[]);
+    assert!(known.iter().all(|tracepoint| !tracepoint.is_woven()));
+    pivot_agent::drain();
 }
 
 #[test]

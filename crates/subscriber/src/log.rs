@@ -72,9 +72,9 @@ impl Target {
     fn tracepoint(&self, name: &str) -> &'static Tracepoint {
         self.tracepoint.get_or_init(|| {
             let place = Place { module: "", file: "", line: 0 };
-            let target = FIELDS.iter().position(|(field, _)| *field == "target");
-            let constants = target.map(|target| (target, Value::str(name)));
-            Tracepoint::register_with(&format!("{name}::log"), &FIELDS, constants.as_slice(), place)
+            let target = name.to_owned();
+            let constants = move |field: &str| (field == "target").then(|| Value::str(&target));
+            Tracepoint::register_with(&format!("{name}::log"), &FIELDS, constants, place)
         })
     }
 }

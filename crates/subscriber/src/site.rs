@@ -54,12 +54,12 @@ impl Site {
     fn register(metadata: &'static Metadata<'static>) -> Site {
         let name = name(metadata);
         let tracepoint = |at: &str, more: &[ExportedField]| {
-            let fields = fields(metadata, more);
             // What a callsite's own field hides is no constant.
-            let ours = fields.iter().enumerate().skip(metadata.fields().len());
-            let constant = |(i, (name, _)): (usize, &ExportedField)| Some((i, standing(metadata, name)?));
-            let constants: Vec<(usize, Value)> = ours.filter_map(constant).collect();
-            Tracepoint::register_with(&format!("{name}{at}"), &fields, &constants, place(metadata))
+            let constants = move |field: &str| {
+                standing(metadata, field).filter(|_| metadata.fields().field(field).is_none())
+            };
+            let (name, fields) = (format!("{name}{at}"), fields(metadata, more));
+            Tracepoint::register_with(&name, &fields, constants, place(metadata))
         };
         let site = if metadata.is_span() {
             let (enter, exit) = (tracepoint("@enter", &[]), tracepoint("@exit", &OF_EXIT));
