@@ -13,7 +13,7 @@ use crate::verify::verify;
 use pivot_advice::{Advice, BagKey, QueryId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The advice woven at one tracepoint, in the order of queries and stages.
@@ -152,6 +152,11 @@ static WEAVING: Mutex<Weaving> = Mutex::new(Weaving {
 /// Called after weaving has changed.
 static LISTENERS: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
 
+/// Called after budgets were told.
+static GOVERNED: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
+
+static IS_GOVERNED: AtomicBool = AtomicBool::new(false);
+
 fn weaving() -> MutexGuard<'static, Weaving> {
     WEAVING.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -248,7 +253,32 @@ pub fn govern(costs: &BTreeMap<QueryId, Cost>, elapsed_ns: u64) {
     if weaving.standings.govern(costs, elapsed_ns) {
         weaving.apply();
         settle(weaving);
+    } else {
+        drop(weaving);
     }
+    IS_GOVERNED.store(true, Ordering::Relaxed);
+    call(&GOVERNED);
+}
+
+/// Nobody tells budgets any more.
+pub fn ungovern() {
+    IS_GOVERNED.store(false, Ordering::Relaxed);
+    call(&GOVERNED);
+}
+
+/// Whether budgets have been told, as they then are about every second until [`ungovern`].
+pub fn is_governed() -> bool {
+    IS_GOVERNED.load(Ordering::Relaxed)
+}
+
+/// Has `listener` called after budgets were told, on the thread that told, and when that ends.
+pub fn on_govern(listener: fn()) {
+    GOVERNED.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+}
+
+fn call(listeners: &Mutex<Vec<fn()>>) {
+    let listeners = listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    listeners.into_iter().for_each(|listener| listener());
 }
 
 /// Has `listener` called after weaving has changed, on the thread that wove.
@@ -277,8 +307,7 @@ fn settle(mut weaving: MutexGuard<'_, Weaving>) {
         self::weaving().retired.extend(retired);
     }
     if changed {
-        let listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        listeners.into_iter().for_each(|listener| listener());
+        call(&LISTENERS);
     }
 }
 

@@ -118,6 +118,8 @@ impl Link {
 
     pub(crate) async fn run(mut self, mut requests: mpsc::UnboundedReceiver<Request>) {
         pivot_agent::exempt_this_thread();
+        // Who goes by it knows from the start that it is told from now on.
+        pivot_agent::govern(&BTreeMap::new(), 0);
         while !self.is_done() {
             match self.connect(&mut requests).await {
                 Some(mut connection) => self.serve(&mut connection, &mut requests).await,
@@ -128,6 +130,7 @@ impl Link {
             set_carrying(!self.leaving);
         }
         unweave();
+        pivot_agent::ungovern();
         self.flushing.drain(..).for_each(answer_asked);
     }
 
