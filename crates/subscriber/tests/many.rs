@@ -1,4 +1,8 @@
 //! Thousands of callsites: making them known and asking again about all of them takes time in proportion.
+//!
+//! With `cargo test --release -p pivot-subscriber --test many -- --nocapture` on one core of an AMD EPYC asking
+//! again about 10,000 takes 0.5 to 0.6 ms (0.15 ms without us), of which `tracing` asks whenever weaving has changed;
+//! up to 2.5 ms where neighbours crowd the caches, and 7 ms without optimization. Making one known takes 1 to 2 µs.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod harness;
