@@ -188,24 +188,25 @@ impl Installed {
         let without = self.removed.map(|removed| removed.generation);
         let open = self.windows.values().filter(|window| !window.closed).count();
         let mut early = open.saturating_sub(MAX_OPEN);
-        for (start_ns, mut window) in std::mem::take(&mut self.windows) {
-            let (reporting, expected) =
-                registry.coverage(self.generation, without, (start_ns, window.end_ns));
-            let waited = now_ns >= window.end_ns.saturating_add(grace_ns);
-            let complete = reporting == expected && now_ns >= window.end_ns;
-            let crowded = !window.closed && early > 0;
-            let close = !window.closed && (complete || waited || ends || crowded);
-            if close {
+        let pending = self.windows.iter().filter(|(_, window)| !window.closed || window.late);
+        let pending: Vec<(i64, i64)> = pending.map(|(start_ns, window)| (*start_ns, window.end_ns)).collect();
+        for (start_ns, end_ns) in pending {
+            let (reporting, expected) = registry.coverage(self.generation, without, (start_ns, end_ns));
+            let waited = now_ns >= end_ns.saturating_add(grace_ns);
+            let complete = reporting == expected && now_ns >= end_ns;
+            let Some(window) = self.windows.get_mut(&start_ns) else { continue };
+            if !window.closed {
+                if !(complete || waited || ends || early > 0) {
+                    continue;
+                }
                 early = early.saturating_sub(1);
                 window.closed = true;
-                self.add(&window.tally);
+                let tally = window.tally.clone();
+                self.add(&tally);
             }
-            if close || window.late {
-                self.partial |= reporting < expected;
-                self.agents = (reporting, expected);
-                self.show(start_ns, &mut window, keep);
-            }
-            self.windows.insert(start_ns, window);
+            self.partial |= reporting < expected;
+            self.agents = (reporting, expected);
+            self.show(start_ns, keep);
         }
         self.forget();
         self.accounts.retain(|incarnation, _| registry.knows(*incarnation));
@@ -218,14 +219,15 @@ impl Installed {
     }
 
     /// Makes the next frame of a window.
-    fn show(&mut self, start_ns: i64, window: &mut Window, keep: usize) {
-        let (reporting, expected) = self.agents;
-        let length_ns = window.end_ns - start_ns;
-        let part = Part::new(window.tally.clone(), length_ns, reporting < expected);
-        let frame = self.frame((start_ns, window.end_ns), part);
-        self.frames.push(Frame { revision: window.revision, ..frame }, keep);
+    fn show(&mut self, start_ns: i64, keep: usize) {
+        let Some(window) = self.windows.get_mut(&start_ns) else { return };
+        let (revision, window_ns) = (window.revision, (start_ns, window.end_ns));
         window.late = false;
         window.revision += 1;
+        let (reporting, expected) = self.agents;
+        let part = Part::new(window.tally.clone(), window.end_ns - start_ns, reporting < expected);
+        let frame = Frame { revision, ..self.frame(window_ns, part) };
+        self.frames.push(frame, keep);
     }
 
     /// Makes the frame that no other follows.
