@@ -272,7 +272,7 @@ async fn frames(
     client: &mut FrontendClient<Channel>,
     query: u32,
 ) -> (BTreeMap<i64, wire::Frame>, wire::Frame) {
-    let request = wire::ResultsRequest { query, after_sequence: 0 };
+    let request = wire::ResultsRequest { query, after_sequence: 0, ..Default::default() };
     let mut stream = client.results(request).await.expect("it was installed").into_inner();
     let mut windows = BTreeMap::new();
     while let Some(frame) = stream.message().await.expect("a frame") {

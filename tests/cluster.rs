@@ -70,7 +70,7 @@ impl System {
 
     /// Waits until a process is in the cumulative result of a query that groups by process id.
     async fn takes_part(&mut self, query: u32, pid: u32) {
-        let request = wire::ResultsRequest { query, after_sequence: 0 };
+        let request = wire::ResultsRequest { query, after_sequence: 0, ..Default::default() };
         let mut frames = self.client.results(request).await.unwrap().into_inner();
         let found = async {
             while let Some(frame) = frames.message().await.unwrap() {
@@ -86,7 +86,7 @@ impl System {
     /// Uninstalls a query and gives its last frame.
     async fn finish(&mut self, query: u32) -> wire::Frame {
         self.client.uninstall(wire::UninstallRequest { query }).await.unwrap();
-        let request = wire::ResultsRequest { query, after_sequence: 0 };
+        let request = wire::ResultsRequest { query, after_sequence: 0, ..Default::default() };
         let mut frames = self.client.results(request).await.unwrap().into_inner();
         let mut last = None;
         while let Some(frame) = frames.message().await.unwrap() {
@@ -191,7 +191,7 @@ async fn an_absence_is_uncertain_in_requests_that_began_before_the_query() {
     system.converged(1).await;
     end(&mut early);
 
-    let request = wire::ResultsRequest { query, after_sequence: 0 };
+    let request = wire::ResultsRequest { query, after_sequence: 0, ..Default::default() };
     let mut frames = system.client.results(request).await.unwrap().into_inner();
     let (mut first, mut certain) = (true, false);
     let settled = async {

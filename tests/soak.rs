@@ -56,7 +56,7 @@ impl Frontend {
     /// Uninstalls a query and gives its last frame.
     async fn finish(&mut self, query: u32) -> wire::Frame {
         assert!(self.uninstall(query).await);
-        let request = wire::ResultsRequest { query, after_sequence: 0 };
+        let request = wire::ResultsRequest { query, after_sequence: 0, ..Default::default() };
         let mut frames = self.client.results(request).await.unwrap().into_inner();
         let last = async {
             let mut last = None;

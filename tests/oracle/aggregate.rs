@@ -14,13 +14,34 @@ pub(crate) enum Cell {
     AnyOf(Vec<Value>),
     /// A number from one to the other.
     Between(f64, f64),
-    /// A list of buckets of these numbers, of which the largest has the given base; whether they are
-    /// durations.
-    Buckets(Vec<f64>, f64, bool),
+    /// A list of buckets of numbers.
+    Buckets(Buckets),
+}
+
+/// The numbers that a histogram is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Buckets {
+    pub(crate) numbers: Vec<f64>,
+    /// The base of the largest bucket.
+    pub(crate) base: f64,
+    /// Whether they are durations.
+    pub(crate) durations: bool,
+    /// The fraction of all numbers that they are.
+    pub(crate) fraction: Fraction,
+}
+
+/// What fraction of all rows the values are of: counts are those of all.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fraction(pub(crate) Option<f64>);
+
+impl Fraction {
+    pub(crate) fn whole(self, count: usize) -> usize {
+        self.0.map_or(count, |fraction| (count as f64 / fraction).round() as usize)
+    }
 }
 
 /// What an aggregate that stands alone in SELECT may give.
-pub(crate) fn cell(aggregate: &Aggregate, values: &[Value]) -> Cell {
+pub(crate) fn cell(aggregate: &Aggregate, values: &[Value], fraction: Fraction) -> Cell {
     let some: Vec<Value> = values.iter().filter(|value| **value != Value::Null).cloned().collect();
     match aggregate {
         Aggregate::Any if some.is_empty() => Cell::Value(Value::Null),
@@ -35,15 +56,16 @@ pub(crate) fn cell(aggregate: &Aggregate, values: &[Value]) -> Cell {
         Aggregate::Hist => {
             let numbers = numbers(&some);
             let base = base(&numbers);
-            Cell::Buckets(numbers, base, is_duration(&some))
+            Cell::Buckets(Buckets { numbers, base, durations: is_duration(&some), fraction })
         }
         Aggregate::Variance | Aggregate::StdDev => deviation(aggregate, &some),
-        _ => Cell::Value(value(aggregate, values)),
+        _ => Cell::Value(value(aggregate, values, fraction)),
     }
 }
 
-/// The value of an aggregate that has exactly one. Of nothing all but COUNT are null.
-pub(crate) fn value(aggregate: &Aggregate, values: &[Value]) -> Value {
+/// The value of an aggregate that has exactly one. Of nothing all but COUNT are null. In lists, counts are those of
+/// all rows.
+pub(crate) fn value(aggregate: &Aggregate, values: &[Value], fraction: Fraction) -> Value {
     let some = || values.iter().filter(|value| **value != Value::Null);
     match aggregate {
         Aggregate::Count => Value::U64(some().count() as u64),
@@ -54,8 +76,8 @@ pub(crate) fn value(aggregate: &Aggregate, values: &[Value]) -> Value {
         Aggregate::Variance => variance(values).map_or(Value::Null, Value::F64),
         Aggregate::StdDev => variance(values).map_or(Value::Null, |variance| Value::F64(variance.sqrt())),
         Aggregate::CountDistinct => Value::U64(distinct(&some().cloned().collect::<Vec<_>>()).len() as u64),
-        Aggregate::Top(k) => top(*k, &some().cloned().collect::<Vec<_>>()),
-        Aggregate::Linear(bounds) => linear(bounds, &some().cloned().collect::<Vec<_>>()),
+        Aggregate::Top(k) => top(*k, &some().cloned().collect::<Vec<_>>(), fraction),
+        Aggregate::Linear(bounds) => linear(bounds, &some().cloned().collect::<Vec<_>>(), fraction),
         Aggregate::Any | Aggregate::Quantile(_) | Aggregate::Hist => panic!("{aggregate:?} has no one value"),
     }
 }
@@ -82,16 +104,17 @@ pub(crate) fn is_beyond(aggregate: &Aggregate, values: &[Value]) -> bool {
 }
 
 /// The k most frequent values; of equally frequent ones the least.
-fn top(k: usize, some: &[Value]) -> Value {
+fn top(k: usize, some: &[Value], fraction: Fraction) -> Value {
     let count = |wanted: &Value| some.iter().filter(|value| same(wanted, value)).count();
     let mut counts: Vec<(&Value, usize)> =
         distinct(some).into_iter().map(|value| (value, count(value))).collect();
     counts.sort_by(|(x, a), (y, b)| b.cmp(a).then_with(|| order(x, y)));
-    Value::List(counts.iter().take(k).map(|(value, count)| Value::str(format!("{value}: {count}"))).collect())
+    let shown = |(value, count): &(&Value, usize)| Value::str(format!("{value}: {}", fraction.whole(*count)));
+    Value::List(counts.iter().take(k).map(shown).collect())
 }
 
 /// How many values each bucket has that has any.
-fn linear(bounds: &[Value; 3], some: &[Value]) -> Value {
+fn linear(bounds: &[Value; 3], some: &[Value], fraction: Fraction) -> Value {
     let [least, most, step] = bounds.each_ref().map(|bound| number(bound).expect("bounds are numbers"));
     let durations = bounds[0].type_of() == Type::Duration;
     let count = ((most - least) / step).ceil();
@@ -107,7 +130,7 @@ fn linear(bounds: &[Value; 3], some: &[Value]) -> Value {
         let lower = if first { "-∞".to_owned() } else { shown(lower) };
         let upper = if last { "∞".to_owned() } else { shown(upper) };
         if inside > 0 {
-            buckets.push(Value::str(format!("[{lower}, {upper}): {inside}")));
+            buckets.push(Value::str(format!("[{lower}, {upper}): {}", fraction.whole(inside))));
         }
     }
     Value::List(buckets.into())
@@ -208,7 +231,7 @@ fn variance(values: &[Value]) -> Option<f64> {
 
 /// Within what the rounding of the largest number makes of it.
 fn deviation(aggregate: &Aggregate, some: &[Value]) -> Cell {
-    let exact = value(aggregate, some);
+    let exact = value(aggregate, some, Fraction(None));
     let Value::F64(found) = exact else { return Cell::Value(exact) };
     let largest = some.iter().filter_map(double).fold(0.0f64, |most, x| most.max(x.abs()));
     let rounding = largest * f64::EPSILON * some.len() as f64;

@@ -1,6 +1,6 @@
 //! Whether two results are the same bag of rows.
 
-use crate::aggregate::Cell;
+use crate::aggregate::{Buckets, Cell};
 use crate::value::double;
 use pivot_advice::Value;
 
@@ -62,7 +62,7 @@ fn is_cell(due: &Cell, found: &Value) -> bool {
     match due {
         Cell::Value(due) => is_value(due, found),
         Cell::AnyOf(list) => list.iter().any(|due| is_value(due, found)),
-        Cell::Buckets(numbers, base, durations) => are_buckets(numbers, *base, *durations, found),
+        Cell::Buckets(due) => are_buckets(due, found),
         Cell::Between(low, high) => {
             let found = match found {
                 Value::Duration(ns) | Value::Timestamp(ns) => Some(*ns as f64),
@@ -77,11 +77,17 @@ fn is_cell(due: &Cell, found: &Value) -> bool {
 const ROUNDED: f64 = 1e-3;
 
 /// Whether buckets `(lower, upper]: count` hold these numbers, and none is wider than it may be.
-fn are_buckets(numbers: &[f64], base: f64, durations: bool, found: &Value) -> bool {
+fn are_buckets(due: &Buckets, found: &Value) -> bool {
+    let Buckets { numbers, base, durations, fraction } = due;
+    let (base, durations) = (*base, *durations);
     let Value::List(buckets) = found else { return false };
-    let mut left = numbers;
+    let mut left = &numbers[..];
     for bucket in buckets.iter() {
-        let Some((lower, upper, count)) = bucket_of(bucket, durations) else { return false };
+        let Some((lower, upper, shown)) = bucket_of(bucket, durations) else { return false };
+        // Of a sample each count is larger than what was looked at.
+        let Some(count) = (0..=shown.min(left.len())).find(|count| fraction.whole(*count) == shown) else {
+            return false;
+        };
         let Some((inside, rest)) = left.split_at_checked(count) else { return false };
         let unit = if durations { 1.0 } else { 0.0 };
         let (below, above) = (lower.abs() * ROUNDED + unit, upper.abs() * ROUNDED + unit);

@@ -69,7 +69,7 @@ pub(crate) struct Answer {
 pub(crate) struct Window<'w> {
     /// Its length.
     pub(crate) seconds: f64,
-    /// Of a sample, the fraction by which COUNT and SUM are scaled.
+    /// Of a sample, the fraction by which counts and sums are scaled.
     pub(crate) fraction: Option<f64>,
     /// Whether a row belongs to it whose FROM is this event; without, all do.
     pub(crate) events: Option<&'w [bool]>,

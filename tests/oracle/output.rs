@@ -1,6 +1,6 @@
 //! The rows of a result: what SELECT, HAVING and ORDER BY make of rows, or of groups of them.
 
-use crate::aggregate::{self, Cell};
+use crate::aggregate::{self, Cell, Fraction};
 use crate::evaluate::{Evaluator, Row};
 use crate::expression::{Names, value};
 use crate::query::{Aggregate, Expr, Item, Op, Query};
@@ -24,7 +24,7 @@ pub(crate) struct Output<'r, 'q> {
     pub(crate) evaluator: &'r Evaluator<'q>,
     pub(crate) query: &'q Query,
     pub(crate) group: Vec<&'r Row<'q>>,
-    /// Of a sample, the fraction by which COUNT and SUM are scaled.
+    /// Of a sample, the fraction by which counts and sums are scaled.
     pub(crate) fraction: Option<f64>,
 }
 
@@ -45,7 +45,7 @@ impl Output<'_, '_> {
     fn cell(&self, item: &Item) -> Cell {
         match &item.expr {
             Expr::Aggregate(aggregate, argument) if !is_scaled(aggregate) => {
-                aggregate::cell(aggregate, &self.checked(aggregate, argument))
+                aggregate::cell(aggregate, &self.checked(aggregate, argument), Fraction(self.fraction))
             }
             expr => Cell::Value(value(expr, self)),
         }
@@ -103,7 +103,8 @@ impl Names for Output<'_, '_> {
     fn aggregate(&self, expr: &Expr) -> Value {
         match expr {
             Expr::Aggregate(aggregate, argument) => {
-                let value = aggregate::value(aggregate, &self.checked(aggregate, argument));
+                let fraction = Fraction(self.fraction);
+                let value = aggregate::value(aggregate, &self.checked(aggregate, argument), fraction);
                 if is_scaled(aggregate) { self.scaled(value) } else { value }
             }
             Expr::Rate(of) => {
@@ -111,7 +112,8 @@ impl Names for Output<'_, '_> {
                     None => self.aggregate(&Expr::CountRows),
                     Some(x) if x.aggregates() => value(x, self),
                     Some(x) => {
-                        self.scaled(aggregate::value(&Aggregate::Sum, &self.checked(&Aggregate::Sum, x)))
+                        let summed = self.checked(&Aggregate::Sum, x);
+                        self.scaled(aggregate::value(&Aggregate::Sum, &summed, Fraction(None)))
                     }
                 };
                 binary(Op::Divide, &counted, &Value::F64(self.evaluator.seconds()))

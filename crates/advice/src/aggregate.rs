@@ -293,6 +293,24 @@ impl State {
         }
     }
 
+    /// The list that HIST, LHIST or TOPK would show of all rows, about, if this state has seen a fraction of
+    /// them. None of other values: they are no counts.
+    pub fn finish_counts(&self, finish: Finish, fraction: f64) -> Option<Value> {
+        let counts = match self {
+            State::Tally(_) | State::Top(_) => true,
+            State::Histogram(_) => finish == Finish::Plain,
+            _ => false,
+        };
+        let mut whole = Some(self).filter(|_| counts)?.clone();
+        match &mut whole {
+            State::Histogram(histogram) => histogram.divide(fraction),
+            State::Tally(tally) => tally.divide(fraction),
+            State::Top(top) => top.divide(fraction),
+            _ => {}
+        }
+        Some(whole.finish(finish, &mut Errors::default()))
+    }
+
     /// How far a finished value may be from the exact one, as a fraction of it: 0 where it is exact.
     pub fn relative_error(&self) -> f64 {
         match self {
@@ -456,6 +474,26 @@ mod tests {
         let top =
             state_of(Aggregate::Top, &[(Value::str("a"), 1), (Value::str("b"), 4), (Value::str("c"), 2)]);
         assert_eq!(top.finish(Finish::Top(2), &mut Errors::default()), list(&["b: 4", "c: 2"]));
+    }
+
+    #[test]
+    fn lists_of_a_sample_count_for_all_rows() {
+        let list = |texts: &[&str]| Some(Value::List(texts.iter().map(Value::str).collect()));
+        let rows = [(Value::I64(0), 1), (Value::I64(1), 3), (Value::I64(-1), 2)];
+        let counts = |aggregate, finish| state_of(aggregate, &rows).finish_counts(finish, 0.3);
+        let linear = Finish::Linear { least: 0.0, step: 10.0, count: 1, durations: false };
+        assert_eq!(counts(Aggregate::Top, Finish::Top(2)), list(&["1: 10", "-1: 7"]));
+        let shown = list(&["[-∞, 0): 7", "[-∞, 0): 3", "[0, 10): 10"]);
+        assert_eq!(counts(Aggregate::Tally, linear), shown);
+        let shown = list(&["[-1, -1): 7", "0: 3", "(1, 1]: 10"]);
+        assert_eq!(counts(Aggregate::Histogram, Finish::Plain), shown);
+        assert_eq!(counts(Aggregate::Histogram, Finish::Quantile(0.5)), None);
+        assert_eq!(counts(Aggregate::Sum, Finish::Plain), None);
+        let mut tally = state_of(Aggregate::Tally, &[]);
+        if let State::Tally(tally) = &mut tally {
+            tally.other = 5;
+        }
+        assert_eq!(tally.finish_counts(Finish::Plain, 0.5), list(&["other: 10"]));
     }
 
     #[test]

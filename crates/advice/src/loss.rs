@@ -16,7 +16,7 @@ pub struct Loss {
     /// Events that were not looked at, because the query was beyond its share of the processor.
     pub throttled: u64,
     /// For how long the query did not run where it should, in nanoseconds, in all processes together: it
-    /// rested or was put away, and nobody knows what it missed.
+    /// rested, was put away, or its lease had lapsed, and nobody knows what it missed.
     pub away_ns: u64,
     /// Messages of requests with the query's tuples that went without them, because baggage must not
     /// leave to that peer.

@@ -65,8 +65,8 @@ pub use tracepoint::{
 };
 pub use verify::verify;
 pub use weave::{
-    Problem, away, away_since, disable, enable, govern, is_disabled, look_at_one_in, on_change, statuses,
-    weave, weave_since,
+    Problem, away, away_since, disable, enable, govern, is_disabled, is_governed, lapse, look_at_one_in,
+    on_change, on_govern, statuses, ungovern, weave, weave_since,
 };
 
 #[doc(hidden)]

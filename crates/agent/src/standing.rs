@@ -76,7 +76,7 @@ pub enum State {
     Quarantined,
     /// Some of its advice does not fit this process.
     Problem,
-    /// The process has weaving switched off.
+    /// The process has weaving switched off, or its lease has lapsed.
     Disabled,
 }
 
@@ -168,8 +168,8 @@ impl Entry {
     }
 
     /// Whether it is away, although its tracepoints are here.
-    fn is_away(&self, disabled: bool) -> bool {
-        !self.pending && (disabled || self.rest_ns > 0 || !self.standing.is_on())
+    fn is_away(&self, off: bool) -> bool {
+        !self.pending && (off || self.rest_ns > 0 || !self.standing.is_on())
     }
 
     /// A rest ends on trial: with the least there is.
@@ -202,8 +202,8 @@ impl Entry {
         false
     }
 
-    fn status(&self, query: QueryId, disabled: bool) -> Status {
-        let (state, detail) = if disabled {
+    fn status(&self, query: QueryId, off: bool) -> Status {
+        let (state, detail) = if off {
             (State::Disabled, String::new())
         } else if let Some(message) = self.standing.panic.get() {
             (State::Quarantined, format!("it panicked: {message}"))
@@ -272,19 +272,19 @@ impl Standings {
         }
     }
 
-    pub(crate) fn statuses(&self, disabled: bool) -> Vec<Status> {
-        self.0.iter().map(|(query, entry)| entry.status(*query, disabled)).collect()
+    pub(crate) fn statuses(&self, off: bool) -> Vec<Status> {
+        self.0.iter().map(|(query, entry)| entry.status(*query, off)).collect()
     }
 
     /// The queries that do not run, although their tracepoints are here: nobody sees what they miss.
-    pub(crate) fn away(&self, disabled: bool) -> Vec<QueryId> {
-        self.0.iter().filter(|(_, entry)| entry.is_away(disabled)).map(|(query, _)| *query).collect()
+    pub(crate) fn away(&self, off: bool) -> Vec<QueryId> {
+        self.0.iter().filter(|(_, entry)| entry.is_away(off)).map(|(query, _)| *query).collect()
     }
 
     /// The least generation that brought a query which is away and would pack: no request that comes here
     /// meets all of the advice of that generation.
-    pub(crate) fn away_since(&self, disabled: bool) -> Option<u64> {
-        let away = self.0.values().filter(|entry| entry.packs && entry.is_away(disabled));
+    pub(crate) fn away_since(&self, off: bool) -> Option<u64> {
+        let away = self.0.values().filter(|entry| entry.packs && entry.is_away(off));
         away.map(|entry| entry.standing.since()).min()
     }
 

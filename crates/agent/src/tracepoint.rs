@@ -6,6 +6,7 @@
 
 use crate::cells::{Cell, Cells};
 use crate::fire::fire;
+use crate::link::{DefaultField, Source};
 use crate::weave::{self, Published};
 use linkme::distributed_slice;
 use pivot_advice::{Exports, Field, Type, Value};
@@ -29,10 +30,15 @@ static REGISTERED: Mutex<Vec<&'static Tracepoint>> = Mutex::new(Vec::new());
 /// Name and type of an exported field.
 pub type ExportedField = (&'static str, Type);
 
+/// Gives the value of an exported field if it is always the same.
+type Constants = &'static (dyn Fn(&str) -> Option<Value> + Send + Sync);
+
 /// A call site.
 pub struct Tracepoint {
     name: &'static str,
     fields: &'static [ExportedField],
+    /// Gives the exported fields that have one value here whatever happens.
+    constants: Option<Constants>,
     place: Place,
     /// Whether call sites of the same name with other fields may become known.
     one_of_several: bool,
@@ -73,7 +79,7 @@ impl Tracepoint {
         flag: &'static AtomicU8,
     ) -> Tracepoint {
         let (published, observed) = (Published::nothing(), AtomicU64::new(0));
-        Tracepoint { name, fields, place, one_of_several: false, flag, published, observed }
+        Tracepoint { name, fields, constants: None, place, one_of_several: false, flag, published, observed }
     }
 
     /// Adds a tracepoint that no macro declared, for as long as the process lives: that of a library's
@@ -81,10 +87,23 @@ impl Tracepoint {
     /// woven there is woven at once; of the fields that it observes, those that are not here are null,
     /// since another of the same name may have them.
     pub fn register(name: &str, fields: &[ExportedField], place: Place) -> &'static Tracepoint {
+        Tracepoint::register_with(name, fields, |_| None, place)
+    }
+
+    /// The same with fields that have one value here whatever happens, which `constants` gives: advice with
+    /// a condition that rules it out is not woven here at all.
+    pub fn register_with(
+        name: &str,
+        fields: &[ExportedField],
+        constants: impl Fn(&str) -> Option<Value> + Send + Sync + 'static,
+        place: Place,
+    ) -> &'static Tracepoint {
         let name: &'static str = Box::leak(Box::<str>::from(name));
         let fields: &'static [ExportedField] = Box::leak(Box::<[ExportedField]>::from(fields));
         let flag: &'static AtomicU8 = Box::leak(Box::new(AtomicU8::new(0)));
-        let tracepoint = Tracepoint { one_of_several: true, ..Tracepoint::of(name, fields, place, flag) };
+        let constants: Option<Constants> = Some(Box::leak(Box::new(constants)));
+        let declared = Tracepoint::of(name, fields, place, flag);
+        let tracepoint = Tracepoint { one_of_several: true, constants, ..declared };
         let tracepoint: &'static Tracepoint = Box::leak(Box::new(tracepoint));
         REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).push(tracepoint);
         weave::weave_new(tracepoint);
@@ -136,6 +155,16 @@ impl Tracepoint {
             file: self.place.file.into(),
             line: self.place.line,
             module: self.place.module.into(),
+        }
+    }
+
+    /// What an observed value is here whatever happens, if it is always the same.
+    pub(crate) fn constant(&self, source: Source) -> Option<Value> {
+        match source {
+            Source::Exported(index) => self.constants?(self.fields.get(index)?.0),
+            Source::Default(DefaultField::Tracepoint) => Some(Value::str(self.name)),
+            Source::Default(_) => None,
+            Source::Lacking => Some(Value::Null),
         }
     }
 

@@ -11,9 +11,9 @@ use crate::thread::{self, Proof};
 use crate::tracepoint::{Tracepoint, tracepoints};
 use crate::verify::verify;
 use pivot_advice::{Advice, BagKey, QueryId};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The advice woven at one tracepoint, in the order of queries and stages.
@@ -129,6 +129,8 @@ struct Weaving {
     /// Which query has which place in the tables of threads.
     places: Vec<Option<QueryId>>,
     disabled: bool,
+    /// Whether those who want it have been silent for too long.
+    lapsed: bool,
     /// Whether something has been woven or unwoven that nobody was told of.
     changed: bool,
     /// What was woven before and may still be read. Boxed: readers hold its address.
@@ -142,12 +144,18 @@ static WEAVING: Mutex<Weaving> = Mutex::new(Weaving {
     standings: Standings::new(),
     places: Vec::new(),
     disabled: false,
+    lapsed: false,
     changed: false,
     retired: Vec::new(),
 });
 
 /// Called after weaving has changed.
 static LISTENERS: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
+
+/// Called after budgets were told.
+static GOVERNED: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
+
+static IS_GOVERNED: AtomicBool = AtomicBool::new(false);
 
 fn weaving() -> MutexGuard<'static, Weaving> {
     WEAVING.lock().unwrap_or_else(PoisonError::into_inner)
@@ -166,6 +174,7 @@ pub fn weave(desired: &[Advice]) -> Vec<Problem> {
 /// request of an earlier one, that nothing happened before is uncertain.
 pub fn weave_since(desired: &[Advice], since: &BTreeMap<QueryId, u64>) -> Vec<Problem> {
     let mut weaving = weaving();
+    weaving.lapsed = false;
     weaving.desired = desired.to_vec();
     weaving.desired.sort_by_key(|advice| (advice.query, advice.stage));
     weaving.standings.keep_only(desired, since);
@@ -203,24 +212,33 @@ fn set_disabled(disabled: bool) {
     }
 }
 
+/// Unweaves everything until somebody says anew what to weave: nobody was heard from for too long. What
+/// was wanted is [`away`] meanwhile.
+pub fn lapse() {
+    let mut weaving = weaving();
+    weaving.lapsed = true;
+    weaving.apply();
+    settle(weaving);
+}
+
 /// How every query that a frontend wants woven stands in this process.
 pub fn statuses() -> Vec<Status> {
     let weaving = weaving();
-    weaving.standings.statuses(weaving.disabled)
+    weaving.standings.statuses(weaving.is_off())
 }
 
 /// The queries that a frontend wants woven and that do not run here, although their tracepoints are
-/// here: they rest, were put away, or weaving is switched off.
+/// here: they rest, were put away, or nothing is woven because weaving is switched off or has lapsed.
 pub fn away() -> Vec<QueryId> {
     let weaving = weaving();
-    weaving.standings.away(weaving.disabled)
+    weaving.standings.away(weaving.is_off())
 }
 
 /// The least generation that brought a query which would pack here and is [`away`]: what no request that
 /// comes through this process meets all advice of.
 pub fn away_since() -> Option<u64> {
     let weaving = weaving();
-    weaving.standings.away_since(weaving.disabled)
+    weaving.standings.away_since(weaving.is_off())
 }
 
 /// Has a query look at one request in so many, until its budget says otherwise.
@@ -235,7 +253,32 @@ pub fn govern(costs: &BTreeMap<QueryId, Cost>, elapsed_ns: u64) {
     if weaving.standings.govern(costs, elapsed_ns) {
         weaving.apply();
         settle(weaving);
+    } else {
+        drop(weaving);
     }
+    IS_GOVERNED.store(true, Ordering::Relaxed);
+    call(&GOVERNED);
+}
+
+/// Nobody tells budgets any more.
+pub fn ungovern() {
+    IS_GOVERNED.store(false, Ordering::Relaxed);
+    call(&GOVERNED);
+}
+
+/// Whether budgets have been told, as they then are about every second until [`ungovern`].
+pub fn is_governed() -> bool {
+    IS_GOVERNED.load(Ordering::Relaxed)
+}
+
+/// Has `listener` called after budgets were told, on the thread that told, and when that ends.
+pub fn on_govern(listener: fn()) {
+    GOVERNED.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+}
+
+fn call(listeners: &Mutex<Vec<fn()>>) {
+    let listeners = listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    listeners.into_iter().for_each(|listener| listener());
 }
 
 /// Has `listener` called after weaving has changed, on the thread that wove.
@@ -249,7 +292,7 @@ pub(crate) fn weave_new(tracepoint: &'static Tracepoint) {
     let is_wanted = |advice: &&Advice| advice.tracepoint == tracepoint.name() && verify(advice).is_ok();
     let wanted: Vec<Advice> = weaving.desired.iter().filter(is_wanted).cloned().collect();
     if !wanted.is_empty() {
-        weaving.weave_at(tracepoint, &wanted, &mut Vec::new());
+        weaving.weave_at(tracepoint, &wanted.iter().collect::<Vec<_>>(), &mut Vec::new());
         wanted.iter().for_each(|advice| weaving.standings.arrived(advice.query));
     }
 }
@@ -264,37 +307,46 @@ fn settle(mut weaving: MutexGuard<'_, Weaving>) {
         self::weaving().retired.extend(retired);
     }
     if changed {
-        let listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        listeners.into_iter().for_each(|listener| listener());
+        call(&LISTENERS);
     }
 }
 
 impl Weaving {
+    /// Whether nothing is woven, whatever is wanted.
+    fn is_off(&self) -> bool {
+        self.disabled || self.lapsed
+    }
+
     fn apply(&mut self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let mut sound: Vec<Advice> = Vec::new();
-        for advice in &self.desired {
+        let desired = std::mem::take(&mut self.desired);
+        let mut sound: HashMap<&str, Vec<&Advice>> = HashMap::new();
+        for advice in &desired {
             match verify(advice) {
-                Ok(()) => sound.push(advice.clone()),
+                Ok(()) => sound.entry(&advice.tracepoint).or_default().push(advice),
                 Err(error) => problems.push(problem(advice, &error)),
             }
         }
         for tracepoint in tracepoints() {
-            self.weave_at(tracepoint, &sound, &mut problems);
+            let wanted = sound.get(tracepoint.name()).map_or(&[][..], Vec::as_slice);
+            self.weave_at(tracepoint, wanted, &mut problems);
         }
+        drop(sound);
+        self.desired = desired;
         self.standings.set_problems(&problems);
         let names: HashSet<&str> = tracepoints().into_iter().map(Tracepoint::name).collect();
         self.standings.set_pending(&self.desired, |name| names.contains(name));
         problems
     }
 
-    fn weave_at(&mut self, tracepoint: &'static Tracepoint, sound: &[Advice], problems: &mut Vec<Problem>) {
+    fn weave_at(&mut self, tracepoint: &'static Tracepoint, wanted: &[&Advice], problems: &mut Vec<Problem>) {
         let fields: Vec<&str> = tracepoint.fields().iter().map(|(name, _)| *name).collect();
         let mut advice = Vec::new();
-        for wanted in sound.iter().filter(|advice| advice.tracepoint == tracepoint.name()) {
+        for wanted in wanted {
             let link =
                 if tracepoint.is_one_of_several() { Linked::link_one_of_several } else { Linked::link };
             match link(wanted, &fields) {
+                Ok(linked) if linked.is_idle(|source| tracepoint.constant(source)) => {}
                 Ok(linked) => advice.extend(self.knot(linked)),
                 Err(error) => problems.push(problem(wanted, &error)),
             }
@@ -316,7 +368,7 @@ impl Weaving {
 
     /// None while the query may not run here.
     fn knot(&mut self, linked: Linked) -> Option<Knot> {
-        let standing = self.standings.running(linked.advice.query).filter(|_| !self.disabled)?;
+        let standing = self.standings.running(linked.advice.query).filter(|_| !self.is_off())?;
         let needs_baggage = linked.advice.packs().chain(linked.advice.unpacks()).next().is_some();
         let program = match Routine::of(&linked).map(Box::new) {
             Some(routine) if needs_baggage => Program::InRequest(routine),

@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::{emit, keys, part, serial, woven};
-use pivot_advice::Type;
+use pivot_advice::{Advice, BagKey, Binary, Expr, Instruction, Keep, Type, Value};
 use pivot_agent::{Place, Tracepoint};
 
 fn generic<T: ToString>(value: T) {
@@ -64,6 +64,58 @@ fn a_field_that_one_of_several_call_sites_lacks_is_null_there() {
     assert_eq!(keys(&part(&parts, 1)), ["1 null", "null 2"]);
 }
 
+/// Emits where all the conditions over the fields hold.
+fn where_(tracepoint: &str, fields: &[&str], conditions: Vec<Expr>) -> Advice {
+    let mut advice = emit(1, tracepoint, fields);
+    let emits = advice.instructions.len() - 1;
+    let filters = conditions.into_iter().map(|expr| Instruction::Filter { expr });
+    advice.instructions.splice(emits..emits, filters);
+    advice
+}
+
+fn equals(column: u16, value: Value) -> Expr {
+    Expr::binary(Binary::Equal, Expr::Column(column), Expr::Literal(value))
+}
+
+#[test]
+fn advice_that_a_constant_rules_out_is_not_woven() {
+    let _serial = serial();
+    let site = |level: &'static str, line| {
+        let fields = [("n", Type::U64), ("level", Type::String)];
+        let constants = move |field: &str| (field == "level").then(|| Value::str(level));
+        Tracepoint::register_with("Catalogue.levels", &fields, constants, place(line))
+    };
+    let (info, warn) = (site("INFO", 1), site("WARN", 2));
+    let check = |fields: &[&str], conditions: Vec<Expr>, expected: [bool; 3]| {
+        let advice = where_("Catalogue.levels", fields, conditions);
+        assert_eq!(pivot_agent::weave(&[advice]), []);
+        // What becomes known later is judged alike.
+        assert_eq!([info.is_woven(), warn.is_woven(), site("WARN", 3).is_woven()], expected);
+    };
+    let of_n = || equals(0, Value::U64(1));
+    check(&["n", "level"], vec![of_n(), equals(1, Value::str("WARN"))], [false, true, true]);
+    check(&["n", "level"], vec![of_n()], [true, true, true]);
+    check(&["level"], vec![equals(0, Value::str("ERROR"))], [false, false, false]);
+    check(&["tracepoint"], vec![equals(0, Value::str("another"))], [false, false, false]);
+    check(&["lacking"], vec![equals(0, Value::U64(1))], [false, false, false]);
+    // What depends on the event, or has no value and is counted for that, is left to the event.
+    let either = Expr::binary(Binary::Or, equals(0, Value::U64(1)), equals(1, Value::str("ERROR")));
+    check(&["n", "level"], vec![either], [true, true, true]);
+    check(&["host"], vec![equals(0, Value::str("elsewhere"))], [true, true, true]);
+    let less = Expr::binary(Binary::Subtract, Expr::Column(0), Expr::Literal(Value::I64(1)));
+    check(&["level"], vec![Expr::binary(Binary::Equal, less, Expr::Literal(Value::I64(1)))], [true; 3]);
+    // A tuple that was chosen keeps others out, also where a later condition drops it.
+    let mut chosen = where_("Catalogue.levels", &["level"], vec![equals(0, Value::str("ERROR"))]);
+    chosen.instructions.insert(1, Instruction::Choose);
+    let bag = BagKey { query: chosen.query, stage: 0 };
+    let pack = Instruction::Pack { bag, keep: Keep::First(1), keys: vec![0], folds: vec![] };
+    *chosen.instructions.last_mut().unwrap() = pack;
+    assert_eq!(pivot_agent::weave(&[chosen]), []);
+    assert!(info.is_woven() && warn.is_woven());
+    pivot_agent::weave(&[]);
+    pivot_agent::drain();
+}
+
 #[test]
 fn a_query_runs_from_when_its_tracepoint_becomes_known_and_unsound_advice_never_does() {
     use pivot_agent::State::{Active, Pending};
@@ -79,6 +131,35 @@ fn a_query_runs_from_when_its_tracepoint_becomes_known_and_unsound_advice_never_
     pivot_agent::weave(&[]);
     let parts = pivot_agent::drain();
     assert_eq!((part(&parts, 1).emitted, part(&parts, 2).cost.events), (1, 0));
+}
+
+#[test]
+fn whatever_is_registered_while_weaving_goes_on_is_woven_in_the_end() {
+    const THREADS: u32 = 4;
+    let _serial = serial();
+    let advice = [emit(1, "Catalogue.racing", &[])];
+    let done = std::sync::atomic::AtomicU32::new(0);
+    let known = std::thread::scope(|scope| {
+        let register = || {
+            let known: Vec<_> =
+                (0..500).map(|line| Tracepoint::register("Catalogue.racing", &[], place(line))).collect();
+            done.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            known
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(register)).collect();
+        loop {
+            pivot_agent::weave(&[]);
+            pivot_agent::weave(&advice);
+            if done.load(std::sync::atomic::Ordering::SeqCst) == THREADS {
+                break;
+            }
+        }
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(known.iter().all(|tracepoint| tracepoint.is_woven()));
+    pivot_agent::weave(&[]);
+    assert!(known.iter().all(|tracepoint| !tracepoint.is_woven()));
+    pivot_agent::drain();
 }
 
 #[test]

@@ -5,7 +5,8 @@ mod harness;
 
 use harness::{part, query, serial};
 use pivot_advice::{
-    Advice, Aggregate, BagKey, Errors, Expr, Finish, Fold, Form, Input, Instruction, Keep, Match, Unpacked,
+    Advice, Aggregate, BagKey, Errors, Expr, Finish, Fold, Form, Input, Instruction, Keep, Match, State,
+    Unpacked,
 };
 use pivot_agent::{CpuBudget, Part};
 use std::time::Duration;
@@ -135,6 +136,34 @@ fn counts_and_sums_are_those_of_all_requests() {
         assert_eq!(part.emitted + part.loss.throttled, 30_000);
         assert!(part.groups.is_none() && n == part.emitted as f64 * f64::from(weight));
         assert_eq!(part.sampled.fraction(), 1.0 / f64::from(weight));
+    }
+}
+
+#[test]
+fn counts_in_lists_are_those_of_all_requests_too() {
+    let _serial = serial();
+    let folds = vec![fold(Aggregate::Histogram, 1), fold(Aggregate::Tally, 1), fold(Aggregate::Top, 1)];
+    let emit = Instruction::Emit { keys: vec![0], folds, form: Form::Groups };
+    let advice = advice(0, "Throttled.event", vec![observe("class"), observe("n"), emit]);
+    let part = woven(&[advice], || {
+        for i in 0..3_000 {
+            pivot_agent::look_at_one_in(query(1), [2, 7][i % 2]);
+            request(|| (0..3).for_each(|n| event(0, n)));
+        }
+    });
+    assert!(part.groups.is_none());
+    for group in part.sampled.groups.iter().flatten() {
+        assert_eq!(group.n % 3, 0);
+        let each = group.n / 3;
+        for state in &group.states {
+            let counts: Vec<u64> = match state {
+                State::Histogram(found) => found.buckets().iter().map(|bucket| bucket.count).collect(),
+                State::Tally(found) => found.counts.values().copied().collect(),
+                State::Top(found) => found.ranked().iter().map(|counter| counter.count).collect(),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(counts, [each; 3], "{state:?}");
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::params::Params;
 use futures::{Stream, StreamExt};
 use pivot_advice::Type;
 use pivot_protocol::wire::frontend_client::FrontendClient;
+use pivot_protocol::wire::results_request::Wanted;
 use pivot_protocol::{MAX_MESSAGE_BYTES, from_wire, to_wire, wire};
 use pivot_query::{Diagnostic, Diagnostics, Severity};
 use std::collections::HashMap;
@@ -107,12 +108,13 @@ impl Connection {
         Ok(())
     }
 
-    /// The frames of a query that are kept, then those that come, until the last one.
+    /// The frames of a query that are kept, then those that come, until the last one; as much as is wanted.
     pub(crate) async fn results(
         &self,
         query: u32,
+        wanted: Wanted,
     ) -> Result<impl Stream<Item = Result<Frame, CliError>> + Send + Unpin + 'static, CliError> {
-        let request = wire::ResultsRequest { query, after_sequence: 0 };
+        let request = wire::ResultsRequest { query, after_sequence: 0, wanted: wanted.into() };
         let stream = self.client.clone().results(request).await.map_err(failed("read results"))?.into_inner();
         Ok(stream.map(|frame| Ok(Frame::from_wire(frame.map_err(failed("read results"))?)?)))
     }

@@ -82,6 +82,8 @@ pub(crate) struct Frame {
     pub(crate) query: u32,
     /// The query's name here; empty for none.
     pub(crate) name: String,
+    /// One more for each frame; where it leaps, frames are missing.
+    pub(crate) sequence: u64,
     pub(crate) start_ns: i64,
     pub(crate) end_ns: i64,
     pub(crate) revision: u32,
@@ -93,6 +95,8 @@ pub(crate) struct Frame {
     pub(crate) other: Option<Row>,
     /// Likewise, since install.
     pub(crate) cumulative_other: Option<Row>,
+    /// Whether all that is since install is left out.
+    pub(crate) without_cumulative: bool,
     pub(crate) completeness: Completeness,
     pub(crate) cumulative_completeness: Completeness,
     /// Whether no frame follows.
@@ -128,6 +132,7 @@ impl Frame {
         Ok(Frame {
             query: frame.query,
             name: String::new(),
+            sequence: frame.sequence,
             start_ns: frame.window_start_ns,
             end_ns: frame.window_end_ns,
             revision: frame.revision,
@@ -135,6 +140,7 @@ impl Frame {
             other: frame.other.map(row).transpose()?,
             cumulative_other: frame.cumulative_other.map(row).transpose()?,
             cumulative: rows(frame.cumulative)?,
+            without_cumulative: frame.without_cumulative,
             completeness: Completeness::from_wire(frame.completeness),
             cumulative_completeness: Completeness::from_wire(frame.cumulative_completeness),
             last: frame.last,
@@ -152,6 +158,21 @@ impl Frame {
             last: true,
             ..self.clone()
         }
+    }
+
+    /// Takes over what is since install from an earlier frame, if this one has nothing of it.
+    pub(crate) fn inherit(&mut self, earlier: Frame) {
+        if self.without_cumulative {
+            self.without_cumulative = earlier.without_cumulative;
+            self.cumulative = earlier.cumulative;
+            self.cumulative_other = earlier.cumulative_other;
+            self.cumulative_completeness = earlier.cumulative_completeness;
+        }
+    }
+
+    /// How many frames are missing between another one and this.
+    pub(crate) fn missing_since(&self, sequence: u64) -> u64 {
+        self.sequence.saturating_sub(sequence.saturating_add(1))
     }
 
     /// Whether this is about a window, and not only the end of the stream.

@@ -11,7 +11,7 @@ use crate::repl::commands::{Command, parse};
 use crate::repl::show;
 use crate::table::Paint;
 use futures::stream::{BoxStream, SelectAll, StreamExt};
-use pivot_protocol::wire;
+use pivot_protocol::wire::{self, results_request::Wanted};
 use pivot_query::Diagnostics;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
@@ -154,10 +154,19 @@ struct Running {
     start_ns: Option<i64>,
     /// The newest frame: the result since install is in it.
     newest: Frame,
+    /// Rows of the whole result.
     rows: usize,
+    /// Frames that were gone before they were read.
+    unread: u64,
     ended: bool,
     /// How the frontend saw it before it was uninstalled.
     status: Option<wire::Query>,
+}
+
+/// That windows are missing from the output.
+fn gone(query: u32, frames: u64) -> String {
+    let windows = crate::text::count(frames, "window");
+    format!("{windows} of query {query} came faster than they could be read, and are missing here")
 }
 
 impl<'a> Run<'a> {
@@ -188,10 +197,11 @@ impl<'a> Run<'a> {
             start_ns: None,
             newest: Frame::default(),
             rows: 0,
+            unread: 0,
             ended: false,
             status: None,
         });
-        self.frames.push(self.connection.results(number).await?.boxed());
+        self.frames.push(self.connection.results(number, Wanted::Windows).await?.boxed());
         Ok(())
     }
 
@@ -242,8 +252,9 @@ impl<'a> Run<'a> {
             // A last frame may carry a window as well, which is printed like any other before it.
             output.frame(&mut out, &Frame { last: false, ..frame.clone() })?;
         }
-        query.rows = frame.cumulative.len();
+        query.unread += frame.missing_since(query.newest.sequence);
         if frame.last {
+            query.rows = frame.cumulative.len();
             query.ended = true;
             let end_ns = frame.end_ns.max(query.newest.end_ns);
             let total = Frame { end_ns, ..frame.total(query.start_ns.unwrap_or(frame.start_ns)) };
@@ -256,6 +267,9 @@ impl<'a> Run<'a> {
 
     /// The streams have ended: by their last frames, or because the frontend has gone.
     fn finish(&self) -> Result<(), CliError> {
+        for query in self.queries.iter().filter(|query| query.unread > 0) {
+            eprintln!("warning: {}", gone(query.number, query.unread));
+        }
         match self.queries.iter().all(|query| query.ended) {
             true => Ok(()),
             false => Err(CliError::Frontend {

@@ -3,10 +3,14 @@
 //! A column has the type of the values in it, whatever was declared: integers beside doubles become
 //! doubles, integers of both types those that hold all, anything else mixed becomes text. Times travel as integers.
 
-use datafusion::arrow::array::{Array, ArrayRef, new_null_array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, Float64Array, Int64Array, StringArray, UInt64Array, new_null_array,
+};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use pivot_advice::{Type, Value};
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// The one type that holds all these values; `declared` where there is none but null.
 pub(crate) fn unite(values: &[&Value], declared: Type) -> Type {
@@ -61,12 +65,30 @@ pub(crate) fn data_type(ty: Type) -> DataType {
 }
 
 /// A column of values; one that does not fit the type is null.
-pub(crate) fn array(values: &[Value], ty: Type) -> Result<ArrayRef> {
-    if values.is_empty() {
-        return Ok(new_null_array(&data_type(ty), 0));
+pub(crate) fn array<'v>(values: impl ExactSizeIterator<Item = &'v Value>, ty: Type) -> Result<ArrayRef> {
+    fn integer<T: TryFrom<i128>>(value: &Value) -> Option<T> {
+        value.as_integer().and_then(|x| T::try_from(x).ok())
     }
-    let scalars: Vec<ScalarValue> = values.iter().map(|value| scalar(value, ty)).collect::<Result<_>>()?;
-    ScalarValue::iter_to_array(scalars)
+    Ok(match ty {
+        _ if values.len() == 0 => new_null_array(&data_type(ty), 0),
+        // Without a scalar for each value, in whole columns.
+        Type::I64 => Arc::new(values.map(integer).collect::<Int64Array>()),
+        Type::U64 => Arc::new(values.map(integer).collect::<UInt64Array>()),
+        Type::F64 => Arc::new(values.map(Value::as_f64).collect::<Float64Array>()),
+        Type::String | Type::Any | Type::Null => Arc::new(values.map(text).collect::<StringArray>()),
+        _ => {
+            let scalars: Vec<ScalarValue> = values.map(|value| scalar(value, ty)).collect::<Result<_>>()?;
+            ScalarValue::iter_to_array(scalars)?
+        }
+    })
+}
+
+fn text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::Null => None,
+        Value::Str(text) => Some(Cow::Borrowed(text)),
+        other => Some(Cow::Owned(other.to_string())),
+    }
 }
 
 /// One value in a column of a type.
@@ -92,6 +114,19 @@ pub(crate) fn scalar(value: &Value, ty: Type) -> Result<ScalarValue> {
 
 /// The values of a column.
 pub(crate) fn values(array: &dyn Array, ty: Type) -> Result<Vec<Value>> {
+    fn all<T>(found: impl Iterator<Item = Option<T>>, value: impl Fn(T) -> Value) -> Result<Vec<Value>> {
+        Ok(found.map(|x| x.map_or(Value::Null, &value)).collect())
+    }
+    let any = array.as_any();
+    if let Some(found) = any.downcast_ref::<StringArray>() {
+        return all(found.iter(), Value::str);
+    }
+    if let Some(found) = any.downcast_ref::<UInt64Array>() {
+        return all(found.iter(), Value::U64);
+    }
+    if let Some(found) = any.downcast_ref::<Float64Array>() {
+        return all(found.iter(), Value::double);
+    }
     (0..array.len()).map(|row| value(&ScalarValue::try_from_array(array, row)?, ty)).collect()
 }
 

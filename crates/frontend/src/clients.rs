@@ -1,11 +1,12 @@
 //! The service that clients talk to.
 
+use crate::frames::Frame;
 use crate::installed::columns;
 use crate::registry::Presence;
 use crate::state::{Shared, now_ns};
 use futures::stream::{BoxStream, StreamExt, unfold};
 use pivot_protocol::from_wire;
-use pivot_protocol::wire::{self, frontend_server::Frontend};
+use pivot_protocol::wire::{self, frontend_server::Frontend, results_request::Wanted};
 use pivot_query::{Diagnostics, Options, Program, Severity};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -47,17 +48,16 @@ impl ClientsService {
         let length = Duration::from_nanos(length_ns.unsigned_abs());
         tokio::time::sleep(length).await;
         self.shared.lock().uninstall(number, now_ns());
-        let mut reader = Reader::open(&self.shared, number, 0).ok_or_else(|| unknown(number))?;
-        let mut rows = Vec::new();
+        let mut reader =
+            Reader::open(&self.shared, (number, 0), Wanted::Newest).ok_or_else(|| unknown(number))?;
+        let mut last = Vec::new();
         while let Some(frame) = reader.next().await {
-            let row =
-                |row: wire::Row| row.values.into_iter().map(from_wire::value).collect::<Result<Vec<_>, _>>();
-            let found = frame.cumulative.into_iter().map(row).collect::<Result<_, _>>();
-            rows = found.map_err(|wrong| Status::internal(wrong.to_string()))?;
-            if frame.last {
-                break;
-            }
+            last = frame.cumulative;
         }
+        let row =
+            |row: wire::Row| row.values.into_iter().map(from_wire::value).collect::<Result<Vec<_>, _>>();
+        let rows: Result<Vec<_>, _> = last.into_iter().map(row).collect();
+        let rows = rows.map_err(|wrong| Status::internal(wrong.to_string()))?;
         Ok(format!("{}\n{}", program.explain(), measured.explain_measured(&rows, length.as_secs_f64())))
     }
 }
@@ -208,8 +208,9 @@ impl Frontend for ClientsService {
     type ResultsStream = BoxStream<'static, Result<wire::Frame, Status>>;
 
     async fn results(&self, request: Request<wire::ResultsRequest>) -> Answer<Self::ResultsStream> {
-        let wire::ResultsRequest { query, after_sequence } = request.into_inner();
-        let reader = Reader::open(&self.shared, query, after_sequence).ok_or_else(|| unknown(query))?;
+        let request = request.into_inner();
+        let (place, wanted) = ((request.query, request.after_sequence), request.wanted());
+        let reader = Reader::open(&self.shared, place, wanted).ok_or_else(|| unknown(request.query))?;
         let frames = unfold(reader, |mut reader| async { Some((Ok(reader.next().await?), reader)) });
         Ok(Response::new(frames.boxed()))
     }
@@ -245,23 +246,24 @@ fn diagnostics(found: &Diagnostics) -> Vec<wire::Diagnostic> {
 }
 
 /// One client's place in a query's frames. It reads kept frames by sequence, so a slow client waits
-/// in front of them and not in a buffer of its own.
+/// in front of them and not in a buffer of its own; and nothing is computed that nobody reads.
 struct Reader {
     shared: Arc<Shared>,
     query: u32,
     after: u64,
+    wanted: Wanted,
     changed: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
     ended: bool,
 }
 
 impl Reader {
-    fn open(shared: &Arc<Shared>, query: u32, after: u64) -> Option<Reader> {
+    fn open(shared: &Arc<Shared>, (query, after): (u32, u64), wanted: Wanted) -> Option<Reader> {
         let mut state = shared.lock();
         let found = state.query_mut(query)?;
         found.readers += 1;
-        let (changed, stopping) = (found.subscribe(), shared.stopping());
-        Some(Reader { shared: shared.clone(), query, after, changed, stopping, ended: false })
+        let (changed, stopping) = (found.frames.subscribe(), shared.stopping());
+        Some(Reader { shared: shared.clone(), query, after, wanted, changed, stopping, ended: false })
     }
 
     async fn next(&mut self) -> Option<wire::Frame> {
@@ -269,7 +271,7 @@ impl Reader {
             let frame = {
                 let state = self.shared.lock();
                 let query = state.query(self.query)?;
-                match query.frame_after(self.after) {
+                match query.frames.after(self.after, self.wanted) {
                     None if query.finished_ns.is_some() => return None,
                     frame => frame,
                 }
@@ -277,7 +279,7 @@ impl Reader {
             if let Some(frame) = frame {
                 self.after = frame.sequence;
                 self.ended = frame.last;
-                return Some((*frame).clone());
+                return self.compute(frame).await;
             }
             tokio::select! {
                 changed = self.changed.changed() => changed.ok()?,
@@ -285,6 +287,12 @@ impl Reader {
             }
         }
         None
+    }
+
+    /// Where other streams need not wait for it. None as the frontend ends.
+    async fn compute(&self, frame: Frame) -> Option<wire::Frame> {
+        let (engine, runtime) = (self.shared.engine(), tokio::runtime::Handle::current());
+        tokio::task::spawn_blocking(move || runtime.block_on(frame.compute(&engine))).await.ok()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::arrow::values;
 use crate::estimate::{estimate, is_sampled, scale_all};
-use crate::installed::columns;
+use crate::installed;
 use crate::kernels::{Plan, planned, rank};
 use crate::table::{NUMBER, Table, compare};
 use crate::window::Tally;
@@ -13,96 +13,36 @@ use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col};
 use pivot_advice::{Errors, Form, Loss, Type, Value};
 use pivot_protocol::{to_wire, wire};
 use pivot_query::Output;
-use std::sync::Arc;
 
 /// The most rows of one result; the surplus counts as dropped.
 const MAX_ROWS: usize = 10_000;
 
-/// A frame that is to be computed.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    pub(crate) query: u32,
-    /// Start and end, in nanoseconds since the epoch.
-    pub(crate) window_ns: (i64, i64),
-    pub(crate) revision: u32,
-    pub(crate) output: Arc<Output>,
-    pub(crate) window: Tally,
-    pub(crate) cumulative: Tally,
-    /// How long the cumulative result is, in nanoseconds.
-    pub(crate) cumulative_ns: i64,
-    /// Reporting and expected.
-    pub(crate) agents: (u32, u32),
-    /// Whether an agent is missing.
-    pub(crate) partial: bool,
-    /// Whether one was missing in any window.
-    pub(crate) cumulative_partial: bool,
-    pub(crate) last: bool,
-}
-
-impl Pending {
-    /// The frame, without its sequence. Rows that the engine fails on count as dropped.
-    pub(crate) async fn compute(self, engine: &Engine) -> wire::Frame {
-        let seconds = |ns: i64| ns as f64 / 1e9;
-        let (start_ns, end_ns) = self.window_ns;
-        let window = engine.rows(&self.window, &self.output, seconds(end_ns - start_ns)).await;
-        let cumulative = engine.rows(&self.cumulative, &self.output, seconds(self.cumulative_ns)).await;
-        let completeness = |tally: &Tally, loss: Loss, missing: bool| wire::Completeness {
-            emitted: tally.emitted,
-            loss: Some(to_wire::loss(&loss)),
-            agents_reporting: self.agents.0,
-            agents_expected: self.agents.1,
-            partial: missing || !loss.is_zero() || tally.others() > 0,
-            other: tally.others(),
-        };
-        wire::Frame {
-            query: self.query,
-            sequence: 0,
-            window_start_ns: self.window_ns.0,
-            window_end_ns: self.window_ns.1,
-            revision: self.revision,
-            columns: self.columns(&window, &cumulative),
-            rows: wire_rows(&window.rows),
-            cumulative: wire_rows(&cumulative.rows),
-            completeness: Some(completeness(&self.window, window.loss, self.partial)),
-            cumulative_completeness: Some(completeness(
-                &self.cumulative,
-                cumulative.loss,
-                self.cumulative_partial,
-            )),
-            last: self.last,
-            other: other(&self.window, &self.output, seconds(end_ns - start_ns)),
-            cumulative_other: other(&self.cumulative, &self.output, seconds(self.cumulative_ns)),
+/// The columns of a frame, with the larger of the errors that they have in its parts, and with what they are
+/// if any of it comes of a sample.
+pub(crate) fn columns(output: &Output, parts: &[(&Tally, &Rows)]) -> Vec<wire::Column> {
+    let sampled = parts.iter().any(|(tally, _)| is_sampled(tally, output));
+    let mut columns = installed::columns(output);
+    for (i, (column, shown)) in columns.iter_mut().zip(&output.columns).enumerate() {
+        let errors = parts.iter().filter_map(|(_, rows)| rows.relative_errors.get(i).copied());
+        column.relative_error = errors.fold(0.0, f64::max);
+        if sampled {
+            column.estimate = estimate(&shown.expr, output).into();
         }
     }
-
-    /// The columns, with the larger of the errors that they have in the window and since install, and with
-    /// what they are if any of it comes of a sample.
-    fn columns(&self, window: &Rows, cumulative: &Rows) -> Vec<wire::Column> {
-        let sampled =
-            [&self.window, &self.cumulative].into_iter().any(|tally| is_sampled(tally, &self.output));
-        let mut columns = columns(&self.output);
-        let errors = window.relative_errors.iter().zip(&cumulative.relative_errors);
-        for ((column, shown), (a, b)) in columns.iter_mut().zip(&self.output.columns).zip(errors) {
-            column.relative_error = a.max(*b);
-            if sampled {
-                column.estimate = estimate(&shown.expr, &self.output).into();
-            }
-        }
-        columns
-    }
+    columns
 }
 
 /// The rows that have no group of their own as one row, whose keys are null.
-fn other(tally: &Tally, output: &Output, seconds: f64) -> Option<wire::Row> {
+pub(crate) fn other(tally: &Tally, output: &Output, seconds: f64) -> Option<wire::Row> {
     let group = tally.other.iter().next().filter(|_| output.form == Form::Groups)?;
     let keys = vec![Value::Null; output.keys.len()];
     let mut values = output.row(&keys, group.n, &group.states, seconds, &mut Errors::default());
-    scale_all(&mut values, output);
+    scale_all(&mut values, &group.states, output);
     let shown = output.columns.iter().map(|column| column.expr.eval(&values, &mut Errors::default()));
     Some(wire::Row { values: shown.map(|value| to_wire::value(&value)).collect(), standard_errors: vec![] })
 }
 
-fn wire_rows(rows: &[Shown]) -> Vec<wire::Row> {
+pub(crate) fn wire_rows(rows: &[Shown]) -> Vec<wire::Row> {
     let row = |row: &Shown| wire::Row {
         values: row.values.iter().map(to_wire::value).collect(),
         standard_errors: row.standard_errors.clone(),
@@ -117,7 +57,7 @@ pub(crate) struct Rows {
     /// For each column how far its values may be off, as a fraction of them.
     relative_errors: Vec<f64>,
     /// What the result lacks, what was cut here included.
-    loss: Loss,
+    pub(crate) loss: Loss,
 }
 
 /// One row of a result.
@@ -130,6 +70,12 @@ pub(crate) struct Shown {
 /// A DataFusion session for small tables.
 pub(crate) struct Engine {
     context: SessionContext,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
 }
 
 impl Engine {

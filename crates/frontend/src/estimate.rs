@@ -3,10 +3,11 @@
 //! Two things sample. SAMPLE looks at a fraction of all requests, and its groups are scaled here. A query
 //! beyond its budget looks at one request in some number, and its rows count so many times already. Either
 //! way the requests fall into sixteen parts by a hash: how much the parts differ tells how far the whole
-//! may be off. Only COUNT and SUM have such an error.
+//! may be off. Only COUNT and SUM have such an error; the counts in lists, those of HIST, LHIST and TOPK, are
+//! scaled without one.
 
 use crate::window::Tally;
-use pivot_advice::{Aggregate, Binary, Errors, Expr, Form, Group, Groups, Value};
+use pivot_advice::{Aggregate, Binary, Errors, Expr, Form, Group, Groups, State, Value};
 use pivot_protocol::wire::column::Estimate;
 use pivot_query::Output;
 use std::collections::HashMap;
@@ -65,20 +66,28 @@ pub(crate) fn rows(tally: &Tally, output: &Output, seconds: f64, errors: &mut Er
                 standard_errors[place] = variance.max(0.0).sqrt() / fraction;
             }
         }
-        scale_all(&mut values, output);
+        scale_all(&mut values, &group.states, output);
         Estimated { values, n: group.n, standard_errors }
     });
     rows.collect()
 }
 
 /// The values of a group for all requests, where only the asked fraction of them was looked at.
-pub(crate) fn scale_all(values: &mut [Value], output: &Output) {
+pub(crate) fn scale_all(values: &mut [Value], states: &[State], output: &Output) {
     let fraction = fraction(output);
-    if fraction < 1.0 {
-        for (place, value) in values.iter_mut().enumerate() {
-            if estimate_of(place, output) == Estimate::Scaled {
-                *value = scale(value, fraction);
-            }
+    if fraction >= 1.0 {
+        return;
+    }
+    for (place, value) in values.iter_mut().enumerate() {
+        if estimate_of(place, output) == Estimate::Scaled {
+            *value = scale(value, fraction);
+        }
+    }
+    let finished = output.finished.iter().map(|value| value.finished);
+    for (value, finished) in values.iter_mut().skip(output.keys.len() + 1).zip(finished) {
+        let state = states.get(usize::from(finished.state));
+        if let Some(counts) = state.and_then(|state| state.finish_counts(finished.finish, fraction)) {
+            *value = counts;
         }
     }
 }
@@ -307,6 +316,51 @@ mod tests {
             OfSample,
         ];
         assert_eq!(found, expected);
+    }
+
+    /// The lists of a query over the numbers 1 to 4, of which each occurred as often in what was looked at.
+    fn lists(tail: &str) -> Vec<String> {
+        let text =
+            format!("FROM t IN T SELECT TOPK(t.x, 2), LHIST(t.x, 0, 4, 2), HIST(t.x), P50(t.x) {tail}");
+        let output = compile(&text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
+        let mut tally = Tally::new(&output.table());
+        for x in 1..=4 {
+            let key: Vec<Value> = output.is_scaled().then_some(Value::U64(x % 2)).into_iter().collect();
+            let group = tally.groups.entry(&key);
+            group.n += x;
+            for (state, aggregate) in group.states.iter_mut().zip(&output.states) {
+                // What LHIST counts are the numbers of its buckets.
+                let value = if *aggregate == Aggregate::Tally { x / 2 + 1 } else { x };
+                state.update(&Value::U64(value), x, &mut Errors::default());
+            }
+        }
+        let found = if is_sampled(&tally, &output) {
+            rows(&tally, &output, 1.0, &mut Errors::default()).swap_remove(0).values
+        } else {
+            let group = tally.groups.iter().next().unwrap();
+            output.row(&group.key, group.n, &group.states, 1.0, &mut Errors::default())
+        };
+        output.columns.iter().map(|c| c.expr.eval(&found, &mut Errors::default()).to_string()).collect()
+    }
+
+    #[test]
+    fn counts_in_lists_are_those_of_all_requests_and_quantiles_are_as_they_were() {
+        let all = [
+            "[4: 4, 3: 3]",
+            "[[0, 2): 1, [2, 4): 5, [4, ∞): 4]",
+            "[(0.9892, 1]: 1, (1.978, 2]: 2, (2.986, 3.018]: 3, (3.957, 4]: 4]",
+            "3.00198412326639",
+        ];
+        let whole = [
+            "[4: 8, 3: 6]",
+            "[[0, 2): 2, [2, 4): 10, [4, ∞): 8]",
+            "[(0.9892, 1]: 2, (1.978, 2]: 4, (2.986, 3.018]: 6, (3.957, 4]: 8]",
+            "3.00198412326639",
+        ];
+        assert_eq!(
+            (lists(""), lists("SAMPLE 50%")),
+            (all.map(String::from).into(), whole.map(String::from).into())
+        );
     }
 
     #[test]

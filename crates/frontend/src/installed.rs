@@ -4,15 +4,14 @@
 //! whose window is still open.
 
 use crate::account::{self, Account};
-use crate::engine::Pending;
+use crate::frames::{Frame, Frames, Part};
 use crate::registry::Registry;
 use crate::window::{Tally, Window};
 use pivot_advice::{Advice, Instruction, QueryId};
 use pivot_protocol::{to_wire, wire};
 use pivot_query::{Options, Output, Program};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::watch;
 
 /// The most windows that are kept for late data.
 const MAX_CLOSED: usize = 60;
@@ -47,7 +46,7 @@ pub(crate) struct Installed {
     pub(crate) removed: Option<Removed>,
     /// When its last frame was stored.
     pub(crate) finished_ns: Option<i64>,
-    pub(crate) cumulative: Tally,
+    pub(crate) cumulative: Arc<Tally>,
     cost: wire::Cost,
     /// What it costs each process, by incarnation.
     accounts: BTreeMap<u64, Account>,
@@ -60,9 +59,7 @@ pub(crate) struct Installed {
     /// The start of the first window that anything was reported for.
     began_ns: i64,
     forgotten_ns: i64,
-    frames: VecDeque<Arc<wire::Frame>>,
-    sequence: u64,
-    changed: watch::Sender<u64>,
+    pub(crate) frames: Frames,
 }
 
 impl Installed {
@@ -87,7 +84,7 @@ impl Installed {
             since: generation,
             removed: None,
             finished_ns: None,
-            cumulative: Tally::new(&shape),
+            cumulative: Arc::new(Tally::new(&shape)),
             cost: wire::Cost::default(),
             accounts: BTreeMap::new(),
             readers: 0,
@@ -97,9 +94,7 @@ impl Installed {
             agents: (0, 0),
             began_ns: i64::MAX,
             forgotten_ns: i64::MIN,
-            frames: VecDeque::new(),
-            sequence: 0,
-            changed: watch::channel(0).0,
+            frames: Frames::new(),
         }
     }
 
@@ -162,10 +157,10 @@ impl Installed {
         self.began_ns = self.began_ns.min(start_ns);
         if start_ns <= self.forgotten_ns {
             // Its window's rows are no longer known, so no revision could be right.
-            self.cumulative.merge(&part);
+            self.add(&part);
             return;
         }
-        let tally = || Tally::new(&self.cumulative.groups);
+        let tally = || Arc::new(Tally::new(&self.cumulative.groups));
         let window = self.windows.entry(start_ns).or_insert_with(|| Window {
             end_ns,
             tally: tally(),
@@ -174,76 +169,88 @@ impl Installed {
             revision: 0,
         });
         window.end_ns = window.end_ns.max(end_ns);
-        window.tally.merge(&part);
+        Arc::make_mut(&mut window.tally).merge(&part);
         if window.closed {
             window.late = true;
-            self.cumulative.merge(&part);
+            self.add(&part);
         }
     }
 
-    /// The frames that are due: windows that everybody has reported, or that waited long enough.
-    pub(crate) fn tick(&mut self, registry: &Registry, grace_ns: i64, now_ns: i64) -> Vec<Pending> {
+    /// Adds to the result since install, of which nobody needs what it was before.
+    fn add(&mut self, part: &Tally) {
+        self.frames.outdate();
+        Arc::make_mut(&mut self.cumulative).merge(part);
+    }
+
+    /// Makes the frames that are due: of windows that everybody has reported, or that waited long enough.
+    pub(crate) fn tick(&mut self, registry: &Registry, (grace_ns, now_ns): (i64, i64), keep: usize) {
         let ends = !self.finishing && self.removed.is_some_and(|r| flushed(r, registry, grace_ns, now_ns));
+        let without = self.removed.map(|removed| removed.generation);
         let open = self.windows.values().filter(|window| !window.closed).count();
         let mut early = open.saturating_sub(MAX_OPEN);
-        let mut due = Vec::new();
-        for (start_ns, window) in &mut self.windows {
-            let without = self.removed.map(|removed| removed.generation);
-            let (reporting, expected) =
-                registry.coverage(self.generation, without, (*start_ns, window.end_ns));
-            let waited = now_ns >= window.end_ns.saturating_add(grace_ns);
-            let complete = reporting == expected && now_ns >= window.end_ns;
-            let crowded = !window.closed && early > 0;
-            let close = !window.closed && (complete || waited || ends || crowded);
-            if !close && !window.late {
-                continue;
-            }
-            if close {
+        let pending = self.windows.iter().filter(|(_, window)| !window.closed || window.late);
+        let pending: Vec<(i64, i64)> = pending.map(|(start_ns, window)| (*start_ns, window.end_ns)).collect();
+        for (start_ns, end_ns) in pending {
+            let (reporting, expected) = registry.coverage(self.generation, without, (start_ns, end_ns));
+            let waited = now_ns >= end_ns.saturating_add(grace_ns);
+            let complete = reporting == expected && now_ns >= end_ns;
+            let Some(window) = self.windows.get_mut(&start_ns) else { continue };
+            if !window.closed {
+                if !(complete || waited || ends || early > 0) {
+                    continue;
+                }
                 early = early.saturating_sub(1);
                 window.closed = true;
-                self.cumulative.merge(&window.tally);
+                let tally = window.tally.clone();
+                self.add(&tally);
             }
             self.partial |= reporting < expected;
             self.agents = (reporting, expected);
-            window.late = false;
-            due.push(Pending {
-                query: self.id.number,
-                window_ns: (*start_ns, window.end_ns),
-                revision: window.revision,
-                output: self.output.clone(),
-                window: window.tally.clone(),
-                cumulative: self.cumulative.clone(),
-                cumulative_ns: window.end_ns.saturating_sub(self.began_ns),
-                agents: (reporting, expected),
-                partial: reporting < expected,
-                cumulative_partial: self.partial,
-                last: false,
-            });
-            window.revision += 1;
+            self.show(start_ns, keep);
         }
         self.forget();
         self.accounts.retain(|incarnation, _| registry.knows(*incarnation));
         if ends {
             self.finishing = true;
-            due.push(self.last_frame());
+            self.finished_ns = Some(now_ns);
+            self.show_last(keep);
         }
-        due
+        self.frames.tell();
     }
 
-    fn last_frame(&self) -> Pending {
+    /// Makes the next frame of a window.
+    fn show(&mut self, start_ns: i64, keep: usize) {
+        let Some(window) = self.windows.get_mut(&start_ns) else { return };
+        let (revision, window_ns) = (window.revision, (start_ns, window.end_ns));
+        window.late = false;
+        window.revision += 1;
+        let (reporting, expected) = self.agents;
+        let part = Part::new(window.tally.clone(), window.end_ns - start_ns, reporting < expected);
+        let frame = Frame { revision, ..self.frame(window_ns, part) };
+        self.frames.push(frame, keep);
+    }
+
+    /// Makes the frame that no other follows.
+    fn show_last(&mut self, keep: usize) {
         let end_ns = self.windows.values().map(|window| window.end_ns).max().unwrap_or(0);
-        Pending {
+        let nothing = Arc::new(Tally::new(&self.cumulative.groups));
+        let frame = self.frame((end_ns, end_ns), Part::new(nothing, 0, false));
+        self.frames.push(Frame { last: true, ..frame }, keep);
+    }
+
+    /// A frame of a window with all that was shown so far.
+    fn frame(&self, window_ns: (i64, i64), window: Arc<Part>) -> Frame {
+        let length_ns = window_ns.1.saturating_sub(self.began_ns);
+        Frame {
             query: self.id.number,
-            window_ns: (end_ns, end_ns),
+            sequence: 0,
+            window_ns,
             revision: 0,
             output: self.output.clone(),
-            window: Tally::new(&self.cumulative.groups),
-            cumulative: self.cumulative.clone(),
-            cumulative_ns: end_ns.saturating_sub(self.began_ns),
             agents: self.agents,
-            partial: false,
-            cumulative_partial: self.partial,
-            last: true,
+            last: false,
+            window,
+            cumulative: Some(Part::new(self.cumulative.clone(), length_ns, self.partial)),
         }
     }
 
@@ -254,31 +261,6 @@ impl Installed {
             self.windows.remove(start_ns);
             self.forgotten_ns = self.forgotten_ns.max(*start_ns);
         }
-    }
-
-    /// Keeps a frame and wakes its readers.
-    pub(crate) fn store(&mut self, mut frame: wire::Frame, keep: usize, now_ns: i64) {
-        self.sequence += 1;
-        frame.sequence = self.sequence;
-        if frame.last {
-            self.finished_ns = Some(now_ns);
-        }
-        self.frames.push_back(Arc::new(frame));
-        while self.frames.len() > keep.max(1) {
-            self.frames.pop_front();
-        }
-        self.changed.send_replace(self.sequence);
-    }
-
-    /// The oldest kept frame after a sequence.
-    pub(crate) fn frame_after(&self, sequence: u64) -> Option<Arc<wire::Frame>> {
-        let place = self.frames.partition_point(|frame| frame.sequence <= sequence);
-        self.frames.get(place).cloned()
-    }
-
-    /// Tells of new frames.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
     }
 
     /// The query as it is listed.

@@ -169,12 +169,11 @@ fn by_number(found: Vec<Value>, ty: Type) -> df::Expr {
     let evaluate: ScalarFunctionImplementation = Arc::new(move |arguments: &[ColumnarValue]| {
         let arrays = ColumnarValue::values_to_arrays(arguments)?;
         let numbers = arrays.first().map_or_else(|| Ok(vec![]), |array| values(array, Type::U64))?;
-        let of = |number: Value| {
+        let of = |number: &Value| {
             let row = number.as_integer().and_then(|number| usize::try_from(number).ok());
-            row.and_then(|row| found.get(row)).cloned().unwrap_or_default()
+            row.and_then(|row| found.get(row)).unwrap_or(&Value::Null)
         };
-        let rows: Vec<Value> = numbers.into_iter().map(of).collect();
-        Ok::<_, DataFusionError>(ColumnarValue::Array(array(&rows, ty)?))
+        Ok::<_, DataFusionError>(ColumnarValue::Array(array(numbers.iter().map(of), ty)?))
     });
     let inputs = vec![data_type(Type::U64)];
     create_udf("pivot_row", inputs, data_type(ty), Volatility::Immutable, evaluate).call(vec![col(NUMBER)])

@@ -3,7 +3,7 @@
 //! ```text
 //! client ─Install─▶ State ─Desired─▶ agents
 //!                     ▲                │
-//! client ◀─Frame─ engine ◀─windows─ Report
+//! client ◀─Frame─ frames ◀─windows─ Report
 //! ```
 //!
 //! ```
@@ -17,8 +17,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Reading order: `server`, `state`, `registry`, `installed`, `account`, `window`, `engine`, `table`, `estimate`,
-//! `kernels`, `arrow`, `agents`, `clients`.
+//! Reading order: `server`, `state`, `registry`, `installed`, `account`, `window`, `frames`, `engine`, `table`,
+//! `estimate`, `kernels`, `arrow`, `agents`, `clients`.
 
 mod account;
 mod agents;
@@ -27,6 +27,7 @@ mod clients;
 mod engine;
 mod error;
 mod estimate;
+mod frames;
 mod installed;
 mod kernels;
 mod registry;

@@ -2,7 +2,6 @@
 
 use crate::agents::AgentsService;
 use crate::clients::ClientsService;
-use crate::engine::Engine;
 use crate::error::FrontendError;
 use crate::state::{Shared, State, now_ns};
 use pivot_protocol::wire::agents_server::AgentsServer;
@@ -103,17 +102,12 @@ pub async fn start(options: Options) -> Result<Running, FrontendError> {
     Ok(Running { address, shared, stop, server, closer })
 }
 
-/// Computes due frames one after the other, so that sequence order is window order.
+/// Makes frames of the windows that are over.
 async fn close_windows(shared: Arc<Shared>) {
-    let engine = Engine::new();
     let mut interval = tokio::time::interval(TICK);
     loop {
         interval.tick().await;
-        let due = shared.lock().tick(now_ns());
-        for pending in due {
-            let frame = pending.compute(&engine).await;
-            shared.lock().store(frame, now_ns());
-        }
+        shared.lock().tick(now_ns());
     }
 }
 

@@ -1,6 +1,6 @@
 //! All that a frontend knows, behind one lock that is never held while waiting.
 
-use crate::engine::Pending;
+use crate::engine::Engine;
 use crate::installed::{Installed, carries};
 use crate::registry::{Outbox, Presence, Registry, Sequence};
 use crate::server::Options;
@@ -10,7 +10,7 @@ use pivot_advice::QueryId;
 use pivot_protocol::{from_wire, to_wire, wire};
 use pivot_query::{Catalog, Diagnostics, Options as Compile, Program, compile_with};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
@@ -28,18 +28,28 @@ pub(crate) const MAX_QUERIES: usize = 1000;
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
+    engine: Arc<Engine>,
     stopping: watch::Sender<bool>,
 }
 
 impl Shared {
     /// A running frontend's state.
     pub(crate) fn new(state: State) -> Shared {
-        Shared { state: Mutex::new(state), stopping: watch::channel(false).0 }
+        Shared {
+            state: Mutex::new(state),
+            engine: Arc::new(Engine::new()),
+            stopping: watch::channel(false).0,
+        }
     }
 
     /// The state. A panic elsewhere leaves it usable: every change is small.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What makes rows of groups.
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        self.engine.clone()
     }
 
     /// Ends all streams.
@@ -259,8 +269,8 @@ impl State {
         self.generation
     }
 
-    /// All frames that are due now, in order.
-    pub(crate) fn tick(&mut self, now_ns: i64) -> Vec<Pending> {
+    /// Makes all frames that are due now.
+    pub(crate) fn tick(&mut self, now_ns: i64) {
         let expired = self.queries.iter().filter(|(_, query)| query.is_expired(now_ns));
         for number in expired.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.uninstall(number, now_ns);
@@ -269,15 +279,8 @@ impl State {
         let keep_ns = self.keep_finished_ns;
         let old = |query: &Installed| query.finished_ns.is_some_and(|at| now_ns - at > keep_ns);
         self.queries.retain(|_, query| !old(query));
-        let (registry, grace_ns) = (&self.registry, self.grace_ns);
-        self.queries.values_mut().flat_map(|query| query.tick(registry, grace_ns, now_ns)).collect()
-    }
-
-    /// Stores a computed frame.
-    pub(crate) fn store(&mut self, frame: wire::Frame, now_ns: i64) {
-        if let Some(query) = self.queries.get_mut(&frame.query) {
-            query.store(frame, self.keep_frames, now_ns);
-        }
+        let (registry, time, keep) = (&self.registry, (self.grace_ns, now_ns), self.keep_frames);
+        self.queries.values_mut().for_each(|query| query.tick(registry, time, keep));
     }
 
     /// Tells all agents when a generation is woven everywhere.
@@ -339,9 +342,9 @@ fn divisor(a: i64, b: i64) -> i64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::engine::Engine;
     use pivot_advice::{Exports, Field, Groups, Type, Value};
     use tokio::sync::mpsc;
+    use wire::results_request::Wanted;
 
     const SECOND: i64 = 1_000_000_000;
 
@@ -350,6 +353,9 @@ mod tests {
         connection: u64,
         inbox: mpsc::Receiver<Result<wire::ToAgent, tonic::Status>>,
         query: u32,
+        engine: Engine,
+        /// The sequence of the frame that was read last.
+        read: u64,
     }
 
     /// A frontend with one agent, incarnation 1, that has woven one query counting by host.
@@ -369,7 +375,7 @@ mod tests {
         let options = Compile::default();
         let program = state.compile("FROM t IN T GROUP BY t.host SELECT t.host, COUNT", &options).unwrap();
         let query = state.install(String::new(), (program, options), 1).id.number;
-        let mut bench = Bench { state, connection, inbox, query };
+        let mut bench = Bench { state, connection, inbox, query, engine: Engine::new(), read: 0 };
         bench.weave();
         bench
     }
@@ -402,12 +408,16 @@ mod tests {
         }
 
         async fn frames(&mut self, now_ns: i64) -> Vec<wire::Frame> {
-            let engine = Engine::new();
+            self.state.tick(now_ns);
+            self.read(Wanted::All).await
+        }
+
+        /// All frames after the one that was read last.
+        async fn read(&mut self, wanted: Wanted) -> Vec<wire::Frame> {
             let mut frames = Vec::new();
-            for pending in self.state.tick(now_ns) {
-                let frame = pending.compute(&engine).await;
-                self.state.store(frame.clone(), now_ns);
-                frames.push(frame);
+            while let Some(frame) = self.state.query(self.query).unwrap().frames.after(self.read, wanted) {
+                self.read = frame.sequence;
+                frames.push(frame.compute(&self.engine).await);
             }
             frames
         }
@@ -565,6 +575,6 @@ mod tests {
         assert_eq!((whole.partial, whole.agents_reporting, whole.agents_expected), (false, 1, 1));
         assert_eq!(count(&frames[1].cumulative), Value::U64(3));
         assert!(bench.frames(9 * SECOND).await.is_empty());
-        assert_eq!(bench.state.query(bench.query).unwrap().frame_after(2).unwrap().sequence, 3);
+        assert_eq!(bench.state.query(bench.query).unwrap().frames.after(2, Wanted::All).unwrap().sequence, 3);
     }
 }

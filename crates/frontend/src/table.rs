@@ -90,13 +90,10 @@ impl Table {
         let fields = self.types.iter().enumerate().map(|(i, ty)| Field::new(name(i), data_type(*ty), true));
         let numbers = Field::new(NUMBER, data_type(Type::U64), true);
         let schema = Arc::new(Schema::new(fields.chain([numbers]).collect::<Vec<_>>()));
-        let column = |(i, ty): (usize, &Type)| {
-            let values: Vec<Value> = self.rows.iter().map(|row| row.values[i].clone()).collect();
-            array(&values, *ty)
-        };
+        let column = |(i, ty): (usize, &Type)| array(self.rows.iter().map(|row| &row.values[i]), *ty);
         let mut columns: Vec<ArrayRef> = self.types.iter().enumerate().map(column).collect::<Result<_>>()?;
         let numbers: Vec<Value> = (0..self.rows.len() as u64).map(Value::U64).collect();
-        columns.push(array(&numbers, Type::U64)?);
+        columns.push(array(numbers.iter(), Type::U64)?);
         Ok(RecordBatch::try_new(schema, columns)?)
     }
 }

@@ -3,6 +3,7 @@
 use pivot_advice::{Groups, Loss, Sampled};
 use pivot_protocol::{ProtocolError, from_wire, wire};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// The most groups that one table holds.
 pub(crate) const MAX_GROUPS: usize = 100_000;
@@ -124,7 +125,7 @@ pub(crate) struct Window {
     /// Its end in nanoseconds since the epoch.
     pub(crate) end_ns: i64,
     /// All that was reported for it.
-    pub(crate) tally: Tally,
+    pub(crate) tally: Arc<Tally>,
     /// Whether its first frame was made.
     pub(crate) closed: bool,
     /// Whether something came after its newest frame.

@@ -191,7 +191,7 @@ async fn uninstall(mut calls: Calls, query: u32) {
 }
 
 async fn drain(mut calls: Calls, query: u32) -> Result<u64, Status> {
-    let mut frames = calls.results(ResultsRequest { query, after_sequence: 0 }).await?.into_inner();
+    let mut frames = calls.results(ResultsRequest { query, ..Default::default() }).await?.into_inner();
     let mut count = 0;
     while frames.message().await?.is_some() {
         count += 1;

@@ -104,12 +104,14 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
     }
 
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        let provisional = dispatch::is_provisional();
         let said = self.ask(metadata);
         let slot = self.callsites.slot(metadata);
         slot.remember(said);
         match &slot.kind {
             Kind::Hint(hint) if hint.review(metadata.target()) => Interest::sometimes(),
             _ if slot.is_woven() || slot.carries => Interest::always(),
+            _ if said == Said::Never && provisional => Interest::sometimes(),
             _ => said.interest(),
         }
     }

@@ -5,6 +5,8 @@
 //! no callsite would be wanted any more. So the dispatchers that we are in are kept in mind.
 
 use crate::callsites;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 use tracing_core::dispatcher::{WeakDispatch, with_default};
@@ -15,7 +17,10 @@ static LISTENS: Once = Once::new();
 
 /// From now on callsites follow what is woven.
 pub(crate) fn listen() {
-    LISTENS.call_once(|| pivot_agent::on_change(ask_again));
+    LISTENS.call_once(|| {
+        pivot_agent::on_change(ask_again);
+        pivot_agent::on_govern(settle);
+    });
 }
 
 /// A dispatcher that we are in, or that is around us.
@@ -25,23 +30,62 @@ pub(crate) fn remember(dispatch: &Dispatch) {
     known.push(dispatch.downgrade());
 }
 
-/// A callsite that is being registered meanwhile was asked before and may be told so after us.
+/// What is told in answer to our asking again, on this thread at a time.
+static ASKING: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    static WE_ASK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Until no callsite does what it was told before, where it was not we who asked.
+const SETTLED: u8 = 2;
+
+/// How many times we have to ask again without a change of what is woven.
+static UNSETTLED: AtomicU8 = AtomicU8::new(0);
+
+/// Somebody asks about a callsite. If it is not us, a callsite that becomes known or `tracing` on somebody
+/// else's behalf, the answer may be taken in after a later one that it is told meanwhile. True if it must not
+/// be *never*, which nothing would correct: the callsite asks each time until we have asked again, within
+/// seconds.
+pub(crate) fn is_provisional() -> bool {
+    if WE_ASK.try_with(Cell::get).unwrap_or_default() {
+        return false;
+    }
+    UNSETTLED.store(SETTLED, Ordering::Relaxed);
+    pivot_agent::is_governed()
+}
+
+/// Asks again after somebody else had asked.
+fn settle() {
+    let left = UNSETTLED.load(Ordering::Relaxed);
+    if left > 0 {
+        // If somebody asks meanwhile, that many times are left as before.
+        let _ = UNSETTLED.compare_exchange(left, left - 1, Ordering::Relaxed, Ordering::Relaxed);
+        ask();
+    }
+}
+
+/// A callsite that is being registered meanwhile was asked before and may be told so after us. While
+/// budgets are told it was not told *never*.
 const BEING_REGISTERED: Duration = Duration::from_millis(1);
 
 fn ask_again() {
     let news = callsites::news();
     ask();
-    if news || callsites::news() {
+    if (news || callsites::news()) && !pivot_agent::is_governed() {
         std::thread::sleep(BEING_REGISTERED);
         ask();
     }
 }
 
 fn ask() {
+    let _one = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
     let known = DISPATCHES.lock().unwrap_or_else(PoisonError::into_inner);
     let last = known.iter().rev().find_map(WeakDispatch::upgrade);
     drop(known);
     if let Some(dispatch) = last {
+        WE_ASK.set(true);
         with_default(&dispatch, callsite::rebuild_interest_cache);
+        WE_ASK.set(false);
     }
 }

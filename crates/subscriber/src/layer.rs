@@ -57,6 +57,7 @@ fn wanted(slot: &Slot) -> bool {
 
 impl<S> Filter<S> for Woven {
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        let provisional = dispatch::is_provisional();
         let slot = self.callsites.slot(metadata);
         let may = match &slot.kind {
             Kind::Hint(hint) => hint.review(metadata.target()),
@@ -64,7 +65,7 @@ impl<S> Filter<S> for Woven {
         };
         // Not *always*, even if it is: while all filters say that, none is asked, and the registry
         // takes the answers to the question before for those to this one.
-        if may { Interest::sometimes() } else { Interest::never() }
+        if may || provisional { Interest::sometimes() } else { Interest::never() }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {

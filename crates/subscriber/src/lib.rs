@@ -32,7 +32,8 @@
 //!
 //! The module path is the target unless the program says otherwise. Events without a name share one
 //! tracepoint with all others of their target: tell them apart by `message` or `line`; a field that
-//! one of them lacks is null there.
+//! one of them lacks is null there. A condition on `level`, `target`, `file` or `line` alone is decided as
+//! advice is woven: callsites that it rules out stay as they are.
 //!
 //! # Requests
 //!

@@ -72,7 +72,9 @@ impl Target {
     fn tracepoint(&self, name: &str) -> &'static Tracepoint {
         self.tracepoint.get_or_init(|| {
             let place = Place { module: "", file: "", line: 0 };
-            Tracepoint::register(&format!("{name}::log"), &FIELDS, place)
+            let target = name.to_owned();
+            let constants = move |field: &str| (field == "target").then(|| Value::str(&target));
+            Tracepoint::register_with(&format!("{name}::log"), &FIELDS, constants, place)
         })
     }
 }

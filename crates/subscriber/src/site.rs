@@ -54,7 +54,12 @@ impl Site {
     fn register(metadata: &'static Metadata<'static>) -> Site {
         let name = name(metadata);
         let tracepoint = |at: &str, more: &[ExportedField]| {
-            Tracepoint::register(&format!("{name}{at}"), &fields(metadata, more), place(metadata))
+            // What a callsite's own field hides is no constant.
+            let constants = move |field: &str| {
+                standing(metadata, field).filter(|_| metadata.fields().field(field).is_none())
+            };
+            let (name, fields) = (format!("{name}{at}"), fields(metadata, more));
+            Tracepoint::register_with(&name, &fields, constants, place(metadata))
         };
         let site = if metadata.is_span() {
             let (enter, exit) = (tracepoint("@enter", &[]), tracepoint("@exit", &OF_EXIT));
@@ -81,14 +86,19 @@ impl Site {
 
     /// The value of a field that every callsite has, null of any other.
     pub(crate) fn standing(&self, field: &str) -> Value {
-        match field {
-            "level" => Value::str(self.metadata.level().as_str()),
-            "target" => Value::str(self.metadata.target()),
-            "file" => self.metadata.file().export(),
-            "line" => self.metadata.line().export(),
-            _ => Value::Null,
-        }
+        standing(self.metadata, field).unwrap_or(Value::Null)
     }
+}
+
+/// The value of a field that every callsite has.
+fn standing(metadata: &Metadata<'_>, field: &str) -> Option<Value> {
+    Some(match field {
+        "level" => Value::str(metadata.level().as_str()),
+        "target" => Value::str(metadata.target()),
+        "file" => metadata.file().export(),
+        "line" => metadata.line().export(),
+        _ => return None,
+    })
 }
 
 /// Whether advice is woven at any callsite of a target.

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 /// Settings of an agent. What is not set comes from the environment: `PIVOT_FRONTEND`, `PIVOT_PROCESS`,
 /// `PIVOT_HOST`, `PIVOT_BUILD`, `PIVOT_DISABLE=1`, which leaves everything idle, `PIVOT_DISABLE_FILE`, a file
-/// that switches weaving off while it exists, `PIVOT_CPU_BUDGET` and `PIVOT_CPU_BUDGET_ALL`, percents of a
-/// core, and `PIVOT_HASH_KEY`, 32 hexadecimal digits under which sensitive fields are hashed.
+/// that switches weaving off while it exists, `PIVOT_LEASE`, seconds, `PIVOT_CPU_BUDGET` and
+/// `PIVOT_CPU_BUDGET_ALL`, percents of a core, and `PIVOT_HASH_KEY`, 32 hexadecimal digits under which
+/// sensitive fields are hashed.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(crate) process: String,
@@ -44,7 +45,7 @@ impl Config {
                 .unwrap_or_else(|| format!("http://127.0.0.1:{}", pivot_protocol::DEFAULT_PORT)),
             labels: BTreeMap::new(),
             disabled: variable("PIVOT_DISABLE").is_some_and(|value| value != "0"),
-            lease: Duration::from_secs(600),
+            lease: lease(variable("PIVOT_LEASE").as_deref()),
             build: variable("PIVOT_BUILD").unwrap_or_else(crate::build::id),
             disable_file: variable("PIVOT_DISABLE_FILE").map(PathBuf::from),
             flush_on_panic: cfg!(panic = "abort"),
@@ -77,7 +78,9 @@ impl Config {
         self
     }
 
-    /// How long queries stay woven while no frontend is heard from; ten minutes unless set.
+    /// How long queries stay woven while no frontend is heard from; ten minutes unless set. Looked at when
+    /// a window ends. What queries miss beyond it is reported when a frontend is back, as time that they
+    /// did not run.
     pub fn lease(mut self, lease: Duration) -> Config {
         self.lease = lease;
         self
@@ -135,6 +138,12 @@ impl Config {
     }
 }
 
+/// So many seconds, or the default.
+fn lease(seconds: Option<&str>) -> Duration {
+    let given = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.parse().ok()?).ok());
+    given.unwrap_or(Duration::from_secs(600))
+}
+
 /// The default, or percents of a core.
 fn budget(query: Option<f64>, all: Option<f64>) -> CpuBudget {
     let fraction = |percent: Option<f64>, otherwise: f64| {
@@ -173,6 +182,12 @@ mod tests {
         assert_eq!(hash_key("0000000000000001000000000000000f"), Some([1, 15]));
         assert_eq!(hash_key("1f"), None);
         assert_eq!(hash_key("x000000000000001000000000000000f"), None);
+    }
+
+    #[test]
+    fn a_lease_is_in_seconds_and_nonsense_is_the_default() {
+        assert_eq!(lease(Some("2.5")), Duration::from_millis(2_500));
+        assert_eq!([Some("-1"), Some("NaN"), Some("long"), None].map(lease), [Duration::from_secs(600); 4]);
     }
 
     #[test]

@@ -31,6 +31,9 @@ const RETRY: Duration = Duration::from_millis(250);
 /// How long an attempt to connect may take.
 const CONNECT: Duration = Duration::from_secs(2);
 
+/// How often a connection is tried that says nothing, to notice that the network has lost it.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
 /// How long costs are gathered at least before budgets are told.
 const GOVERN: Duration = Duration::from_millis(900);
 
@@ -93,7 +96,10 @@ impl Link {
         generation::set_here(0);
         let hasher = std::hash::BuildHasher::build_hasher(&std::hash::RandomState::new());
         Link {
-            endpoint: endpoint.connect_timeout(CONNECT).tcp_nodelay(true),
+            endpoint: endpoint
+                .connect_timeout(CONNECT)
+                .tcp_nodelay(true)
+                .http2_keep_alive_interval(KEEP_ALIVE),
             woven,
             incarnation: std::hash::Hasher::finish(&hasher),
             reporter: Reporter::new(WINDOW_NS, now_ns()),
@@ -112,6 +118,8 @@ impl Link {
 
     pub(crate) async fn run(mut self, mut requests: mpsc::UnboundedReceiver<Request>) {
         pivot_agent::exempt_this_thread();
+        // Who goes by it knows from the start that it is told from now on.
+        pivot_agent::govern(&BTreeMap::new(), 0);
         while !self.is_done() {
             match self.connect(&mut requests).await {
                 Some(mut connection) => self.serve(&mut connection, &mut requests).await,
@@ -122,6 +130,7 @@ impl Link {
             set_carrying(!self.leaving);
         }
         unweave();
+        pivot_agent::ungovern();
         self.flushing.drain(..).for_each(answer_asked);
     }
 
@@ -145,7 +154,10 @@ impl Link {
                             break true;
                         }
                     },
-                    () = sleep_until(self.boundary()) => self.pass(),
+                    () = sleep_until(self.boundary()) => {
+                        self.pass();
+                        self.expire();
+                    }
                     request = requests.recv() => if !self.request(request) { return None },
                 }
             };
@@ -154,7 +166,6 @@ impl Link {
                 return None;
             }
             sleep(RETRY).await;
-            self.expire();
         }
     }
 
@@ -173,8 +184,16 @@ impl Link {
                     Ok(None) | Err(_) => return,
                 },
                 () = sleep_until(self.boundary()) => {
+                    if self.reporter.is_settled() {
+                        // Who has answered everything is not silent.
+                        self.heard = Instant::now();
+                    }
                     self.pass();
                     self.tell(connection);
+                    if self.expire() {
+                        // Whoever comes back says anew what is to be woven.
+                        return;
+                    }
                 }
                 request = requests.recv() => if !self.request(request) { return },
             }
@@ -224,6 +243,8 @@ impl Link {
                 Err(error) => problems.push(wire::Problem { query, tracepoint, message: error.to_string() }),
             }
         }
+        // What was away until now is told as such.
+        self.cut();
         let since = desired.since.into_iter().filter_map(message::since).collect();
         set_carrying(desired.carrying);
         problems.extend(pivot_agent::weave_since(&advice, &since).into_iter().map(|problem| wire::Problem {
@@ -272,12 +293,17 @@ impl Link {
         }
     }
 
-    /// Installed queries are leases: without a frontend they end.
-    fn expire(&mut self) {
-        if self.heard.elapsed() > self.config.lease {
+    /// Installed queries are leases: without a frontend they end, and windows say from then on that they
+    /// are away. True if they have ended just now.
+    fn expire(&mut self) -> bool {
+        let ends = self.generation.is_some() && self.heard.elapsed() > self.config.lease;
+        if ends {
+            self.cut();
             self.generation = None;
-            unweave();
+            pivot_agent::lapse();
+            carry_nothing();
         }
+        ends
     }
 
     /// No frontend is there at the start, so nobody misses anything.
@@ -348,6 +374,10 @@ async fn attach(endpoint: Endpoint, hello: wire::Hello) -> Option<Connection> {
 /// Nothing is woven here any more.
 fn unweave() {
     pivot_agent::weave(&[]);
+    carry_nothing();
+}
+
+fn carry_nothing() {
     set_carrying(false);
     generation::set_here(0);
 }

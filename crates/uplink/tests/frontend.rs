@@ -7,7 +7,7 @@ use pivot_uplink::{Config, Uplink};
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc as channel};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
@@ -21,10 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The agent is one for the process.
 static SERIAL: Mutex<()> = Mutex::new(());
 
-/// Wants one query woven, acknowledges every report, and tells the test what it hears.
+/// Wants one query woven, acknowledges every report, and tells the test what it hears. While it hangs it
+/// does nothing of it, and connections stay open.
 struct Played {
     desired: wire::Desired,
     heard: channel::Sender<Kind>,
+    hangs: watch::Receiver<bool>,
 }
 
 #[tonic::async_trait]
@@ -35,12 +37,17 @@ impl Agents for Played {
         &self,
         request: Request<Streaming<wire::FromAgent>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
+        let mut hangs = self.hangs.clone();
+        hangs.wait_for(|hangs| !hangs).await.unwrap();
         let (out, messages) = mpsc::unbounded_channel();
         let send = move |kind| out.send(wire::ToAgent { kind: Some(kind) }).is_ok();
         send(wire::to_agent::Kind::Desired(self.desired.clone()));
         let (mut incoming, heard) = (request.into_inner(), self.heard.clone());
         tokio::spawn(async move {
             while let Ok(Some(message)) = incoming.message().await {
+                if hangs.wait_for(|hangs| !hangs).await.is_err() {
+                    return;
+                }
                 let kind = message.kind.unwrap();
                 if let Kind::Report(report) = &kind {
                     send(wire::to_agent::Kind::Acknowledged(report.sequence));
@@ -54,6 +61,7 @@ impl Agents for Played {
 
 struct Bench {
     heard: channel::Receiver<Kind>,
+    hangs: watch::Sender<bool>,
     uplink: Option<Uplink>,
     _runtime: tokio::runtime::Runtime,
     _serial: MutexGuard<'static, ()>,
@@ -76,12 +84,13 @@ impl Bench {
         let (tell, heard) = channel::channel();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let service = AgentsServer::new(Played { desired, heard: tell });
+        let (hangs, observed) = watch::channel(false);
+        let service = AgentsServer::new(Played { desired, heard: tell, hangs: observed });
         let incoming = TcpListenerStream::new(listener);
         runtime.spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
         let uplink = configure(Config::new().process("tested").frontend(url)).start().unwrap();
         assert!(uplink.wait_until_woven(PATIENCE));
-        Bench { heard, uplink: Some(uplink), _runtime: runtime, _serial: serial }
+        Bench { heard, hangs, uplink: Some(uplink), _runtime: runtime, _serial: serial }
     }
 
     /// The first message that is looked for; others before it are passed over.
@@ -226,4 +235,58 @@ fn what_a_process_loses_whatever_the_query_is_told() {
         _ => None,
     });
     assert!(skipped > 0);
+}
+
+/// Waits for something that happens to this process.
+fn wait_until(what: &str, come: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !come() {
+        assert!(Instant::now() < until, "{what} within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn queries_of_a_silent_frontend_are_unwoven_and_their_absence_is_reported_when_it_is_back() {
+    let bench = Bench::start("Uplink.hit", |config| config.lease(Duration::from_millis(1_500)));
+    bench.hear_state(State::Active);
+    hit(1);
+    bench.hear_rows(1);
+    bench.hangs.send_replace(true);
+    // Within the lease events count.
+    hit(2);
+    wait_until("the lease lapses", || !pivot_agent::away().is_empty());
+    let unwoven = now_ns();
+    hit(3);
+    std::thread::sleep(Duration::from_millis(2_500));
+    hit(4);
+    let back = now_ns();
+    bench.hangs.send_replace(false);
+    wait_until("the query is woven again", || pivot_agent::away().is_empty());
+    hit(5);
+
+    let mut away_ns = std::collections::BTreeMap::new();
+    let mut sequence = 0;
+    let mut rows = 0;
+    while rows < 2 {
+        let report = bench.hear(|kind| match kind {
+            Kind::Report(report) if report.sequence > sequence => Some(report),
+            _ => None,
+        });
+        sequence = report.sequence;
+        for part in &report.parts {
+            rows += part.emitted;
+            *away_ns.entry(report.window_start_ns).or_insert(0) += part.loss.unwrap().away_ns;
+        }
+    }
+    assert_eq!(rows, 2, "one within the lease, one after it");
+    // Each window in between says so, and none is longer away than it lasts.
+    let windows = away_ns.range(unwoven..back - 1_000_000_000);
+    assert!(windows.clone().count() >= 1 && windows.clone().all(|(_, away)| *away > 0), "{away_ns:?}");
+    assert!(i64::try_from(away_ns.values().sum::<u64>()).unwrap() >= back - unwoven, "{away_ns:?}");
+}
+
+fn now_ns() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_nanos()).unwrap()
 }

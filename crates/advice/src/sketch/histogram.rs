@@ -5,6 +5,7 @@
 //! one; so the relative error of a quantile depends on the spread of the numbers and on nothing else,
 //! and merging in any order gives the same histogram.
 
+use super::tally::divided;
 use std::collections::VecDeque;
 
 /// The most buckets on either side of zero.
@@ -116,8 +117,17 @@ impl Histogram {
             *self = Histogram::default();
             return;
         }
-        let counts = self.positive.counts.iter_mut().chain(&mut self.negative.counts);
-        counts.chain([&mut self.zeros]).for_each(|count| *count = count.saturating_mul(by));
+        self.counts_mut().for_each(|count| *count = count.saturating_mul(by));
+    }
+
+    /// About the counts of all rows, of which these are of a fraction.
+    pub fn divide(&mut self, fraction: f64) {
+        self.counts_mut().for_each(|count| *count = divided(*count, fraction));
+    }
+
+    fn counts_mut(&mut self) -> impl Iterator<Item = &mut u64> {
+        let sides = self.positive.counts.iter_mut().chain(&mut self.negative.counts);
+        sides.chain([&mut self.zeros])
     }
 
     /// How many numbers there are.

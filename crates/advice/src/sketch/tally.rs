@@ -37,6 +37,19 @@ impl Tally {
         self.counts.values_mut().for_each(|count| *count = count.saturating_mul(by));
         self.other = self.other.saturating_mul(by);
     }
+
+    /// About the counts of all rows, of which these are of a fraction.
+    pub fn divide(&mut self, fraction: f64) {
+        self.counts
+            .values_mut()
+            .chain([&mut self.other])
+            .for_each(|count| *count = divided(*count, fraction));
+    }
+}
+
+/// About how many there are in all, where so many are in a fraction.
+pub(super) fn divided(count: u64, fraction: f64) -> u64 {
+    (count as f64 / fraction).round() as u64
 }
 
 #[cfg(test)]

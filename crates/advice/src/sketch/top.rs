@@ -3,6 +3,7 @@
 //! A count is never too low and at most its `excess` too high; the excess is never more than the
 //! `CAPACITY`th part of all rows. Up to that many different values, all counts are exact.
 
+use super::tally::divided;
 use crate::value::Value;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -82,6 +83,13 @@ impl Top {
     pub fn scale(&mut self, by: u64) {
         for (count, excess) in self.counters.values_mut() {
             (*count, *excess) = (count.saturating_mul(by), excess.saturating_mul(by));
+        }
+    }
+
+    /// About the counts of all rows, of which these are of a fraction.
+    pub fn divide(&mut self, fraction: f64) {
+        for (count, excess) in self.counters.values_mut() {
+            (*count, *excess) = (divided(*count, fraction), divided(*excess, fraction));
         }
     }
 

@@ -30,9 +30,9 @@ impl Output for Tables {
     }
 }
 
-/// A window without rows is not worth a title, a run without any is.
+/// A window without rows is not worth a title unless something is missing; a run without any is.
 pub(super) fn is_shown(frame: &Frame) -> bool {
-    frame.has_rows() || frame.last
+    frame.has_rows() || frame.last || frame.completeness.partial
 }
 
 /// What is missing of a result; empty if nothing is.

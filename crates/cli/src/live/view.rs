@@ -48,6 +48,8 @@ pub(crate) struct View {
     /// The newest window.
     pub(crate) window: Option<Frame>,
     trend: Trend,
+    /// How many windows were left out because they are large and newer ones were there.
+    skipped: u64,
 }
 
 impl View {
@@ -65,11 +67,12 @@ impl View {
             newest: None,
             window: None,
             trend: Trend::default(),
+            skipped: 0,
         }
     }
 
     /// Takes in a frame. A revision of an older window only renews the result since install.
-    pub(crate) fn take(&mut self, frame: Frame) {
+    pub(crate) fn take(&mut self, mut frame: Frame) {
         if !frame.columns.is_empty() {
             self.columns.clone_from(&frame.columns);
         }
@@ -79,6 +82,10 @@ impl View {
         let newer = self.window.as_ref().is_none_or(|window| frame.start_ns >= window.start_ns);
         if frame.has_window() && newer {
             self.window = Some(frame.clone());
+        }
+        if let Some(before) = self.newest.take() {
+            self.skipped += frame.missing_since(before.sequence);
+            frame.inherit(before);
         }
         self.newest = Some(frame);
     }
@@ -143,7 +150,11 @@ impl View {
             }
             (Shown::LastWindow, None) => ", last window".to_owned(),
         };
-        format!("{agents}{shown}")
+        let skipped = match self.skipped {
+            0 => String::new(),
+            skipped => format!(", {} skipped", count(skipped, "window")),
+        };
+        format!("{agents}{shown}{skipped}")
     }
 
     fn footer(&self) -> String {
@@ -314,6 +325,16 @@ mod tests {
             "q stop   w last window   x expanded",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn skipped_windows_are_counted_and_what_was_left_out_stays() {
+        let mut view = view(50);
+        view.take(Frame { sequence: 1, ..frame(50) });
+        view.take(Frame { sequence: 5, without_cumulative: true, ..frame(0) });
+        let lines = view.screen(Duration::from_secs(65), 90, 12, Paint::Plain);
+        assert_eq!(lines[0], "query 1  1 min 5 s, 7 of 8 agents reporting, since install, 3 windows skipped");
+        assert!(lines[6].starts_with("host-49    49,000"), "{lines:#?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::repl::Tee;
 use crate::table::Paint;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, poll, read};
 use futures::StreamExt;
-use pivot_protocol::wire;
+use pivot_protocol::wire::{self, results_request::Wanted};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -47,8 +47,10 @@ pub(crate) fn watch(
     paint: Paint,
 ) -> Result<Ended, CliError> {
     let (sender, news) = channel();
+    // A file gets every window.
+    let wanted = if tee.is_some() { Wanted::All } else { Wanted::Newest };
     let tasks = [
-        runtime.spawn(follow(connection.clone(), view.query, sender.clone())),
+        runtime.spawn(follow(connection.clone(), (view.query, wanted), sender.clone())),
         runtime.spawn(ask(connection.clone(), view.query, sender)),
     ];
     let ended = show(view, tee, &news, since, paint);
@@ -115,8 +117,8 @@ fn press(view: &mut View, key: KeyEvent) -> bool {
 }
 
 /// Sends every frame. A receiver that is gone ends it.
-async fn follow(connection: Connection, query: u32, sender: Sender<News>) {
-    let mut frames = match connection.results(query).await {
+async fn follow(connection: Connection, (query, wanted): (u32, Wanted), sender: Sender<News>) {
+    let mut frames = match connection.results(query, wanted).await {
         Ok(frames) => frames,
         Err(error) => return drop(sender.send(News::Lost(error))),
     };
