@@ -7,16 +7,16 @@
 //! The envelope of a request that has packed nothing is 24 bytes before base64, with 1, 8 and 64 tuples it is
 //! 62, 125 and 631. A reply that has nothing new is 4, always the same, so that it becomes an index of HPACK's table.
 //!
-//! In user space instructions of both sides (`valgrind --tool=callgrind` with `only KIND CALLS`, the difference of 1,200
-//! and 200 calls), which other load does not change: a bare call 125,300; nothing packed 1.014; envelope both ways
-//! 1.121; 1 tuple one way 1.131, both ways 1.158; 8 tuples 1.219 and 1.239; 64 both ways 1.70; OpenTelemetry's span
-//! 1.183, its baggage of 8 1.630. About half of what one tuple adds is HPACK and header maps: a never-indexed literal
-//! costs about 50 for each character of its name and value.
+//! In user space instructions of both sides (`valgrind --tool=callgrind` with `only KIND CALLS`, the difference of
+//! 1,200 and 200 calls), which other load does not change: a bare call 125,300; nothing packed 1.014; envelope both
+//! ways 1.121; 1 tuple one way 1.131, both ways 1.158; 8 tuples 1.219 and 1.239; 64 both ways 1.70; OpenTelemetry's
+//! span 1.183, its baggage of 8 1.630. About half of what one tuple adds is HPACK and header maps: a never-indexed
+//! literal costs about 50 for each character of its name and value.
 //!
-//! CPU on two cores with a load of 12 to 30 besides, at 64 at once, two runs, when a reply still was 8 bytes of its own: nothing packed 1.05 and 1.08, envelope
-//! both ways 1.25 and 1.15, 1 tuple one way 1.17 and 1.12, both ways 1.31 and 1.18, 8 tuples both ways 1.36 and
-//! 1.23, 64 both ways 1.79 and 1.60; OpenTelemetry's span 1.18 and 1.14, its baggage of 8 1.48 and 1.37. `bare again`
-//! was 1.02 and 0.94, so these are no better than a tenth.
+//! CPU on two cores with a load of 12 to 30 besides, at 64 at once, two runs, when a reply still was 8 bytes of its
+//! own: nothing packed 1.05 and 1.08, envelope both ways 1.25 and 1.15, 1 tuple one way 1.17 and 1.12, both ways 1.31
+//! and 1.18, 8 tuples both ways 1.36 and 1.23, 64 both ways 1.79 and 1.60; OpenTelemetry's span 1.18 and 1.14, its
+//! baggage of 8 1.48 and 1.37. `bare again` was 1.02 and 0.94, so these are no better than a tenth.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use opentelemetry::baggage::BaggageExt;
