@@ -6,56 +6,16 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod kinds;
+
+use kinds::{FIRST, Kind, RECENT, sum_of};
 use pivot_advice::eval::stable_hash;
-use pivot_advice::{Aggregate, BagKey, Errors, Groups, Keep, QueryId, Value};
+use pivot_advice::{Groups, Keep, Value};
 use pivot_baggage::{Bag, Baggage, Hlc, Joined, MAX_BYTES, Merged, Share, Stamp, UNCHANGED};
 use proptest::prelude::*;
 
-const FIRST: u32 = 2;
-const RECENT: u32 = 3;
 /// An hour of microseconds, as a clock that travels counts it.
 const HOUR: u64 = 3_600_000_000 << 12;
-
-/// The bags of the model query, one for each way of keeping tuples.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
-    /// One group for each contribution.
-    Each,
-    /// One group for all of them, with their sum.
-    Sum,
-    First,
-    MostRecent,
-}
-
-impl Kind {
-    const ALL: [Kind; 4] = [Kind::Each, Kind::Sum, Kind::First, Kind::MostRecent];
-
-    fn key(self) -> BagKey {
-        BagKey { query: QueryId::new(1, 7), stage: self as u16 }
-    }
-
-    fn keep(self) -> Keep {
-        match self {
-            Kind::Each | Kind::Sum => Keep::All,
-            Kind::First => Keep::First(FIRST),
-            Kind::MostRecent => Keep::MostRecent(RECENT),
-        }
-    }
-
-    fn rows(self, id: usize) -> Groups {
-        let value = Value::U64(id as u64);
-        if self == Kind::Sum {
-            let mut rows = Groups::new(0, &[Aggregate::Sum]);
-            let group = rows.entry(&[]);
-            group.n = 1;
-            group.states[0].update(&value, 1, &mut Errors::default());
-            return rows;
-        }
-        let mut rows = Groups::new(1, &[]);
-        rows.entry(&[value]).n = 1;
-        rows
-    }
-}
 
 /// A set of contributions.
 type Set = u128;
@@ -354,12 +314,6 @@ fn id_of(group: &pivot_advice::Group) -> usize {
     group.key[0].as_integer().unwrap() as usize
 }
 
-fn sum_of(rows: &Groups) -> (u64, i128) {
-    let group = rows.get(&[]).unwrap();
-    let sum = group.states[0].finish(pivot_advice::Finish::Plain, &mut Errors::default());
-    (group.n, sum.as_integer().unwrap())
-}
-
 fn cases() -> u32 {
     let cases = std::env::var("PIVOT_LAWS_CASES").ok();
     cases.and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
@@ -449,58 +403,4 @@ fn merged(a: &Bag, b: &Bag) -> Bag {
     let mut bag = a.clone();
     assert_eq!(bag.merge(b.clone()), Merged::Both);
     bag
-}
-
-/// A remote call that packs and makes a nested call, `depth` deep. Gives the most bytes on the way.
-fn call(caller: &mut Baggage, depth: usize, instances: &mut usize) -> usize {
-    let request = caller.fork().encode();
-    let mut callee = Baggage::decode(&request).unwrap();
-    for kind in &Kind::ALL[1..] {
-        callee.pack(kind.key(), kind.keep(), [kind.rows(depth)]);
-    }
-    let nested = if depth > 1 { call(&mut callee, depth - 1, instances) } else { 0 };
-    *instances = (*instances).max(callee.instances());
-    let reply = callee.encode();
-    let longest = nested.max(request.len()).max(reply.len());
-    assert_eq!(caller.join(Baggage::decode(&reply).unwrap()), Joined::Merged);
-    longest
-}
-
-#[test]
-fn a_thousand_calls_one_after_the_other_carry_one_counter() {
-    let mut client = Baggage::new();
-    client.request_or_begin();
-    let (mut bytes, mut instances) = (0, 0);
-    for _ in 0..1000 {
-        bytes = call(&mut client, 3, &mut instances).max(bytes);
-        assert_eq!((client.instances(), client.share()), (0, Share::whole()));
-    }
-    assert_eq!(instances, 3);
-    assert!(bytes < 1024, "{bytes} bytes");
-    assert_eq!(sum_of(&client.unpack(Kind::Sum.key()).unwrap()), (3000, 6000));
-}
-
-#[test]
-fn a_thousand_concurrent_children_rejoin_to_nothing_but_their_sum() {
-    let mut parent = Baggage::new();
-    parent.pack(Kind::Sum.key(), Keep::All, [Kind::Sum.rows(1)]);
-    let mut children: Vec<Baggage> = (0..1000).map(|_| parent.fork()).collect();
-    assert!(children.iter().all(|child| child.share().depth() < 24));
-    for child in &mut children {
-        child.pack(Kind::Sum.key(), Keep::All, [Kind::Sum.rows(1)]);
-    }
-    // Every third one first, so that they return in another order than they left.
-    let mut longest = 0;
-    for (i, child) in (0..3).flat_map(|rest| (rest..1000).step_by(3)).enumerate() {
-        assert_eq!(parent.join(std::mem::take(&mut children[child])), Joined::Merged);
-        assert_eq!(sum_of(&parent.unpack(Kind::Sum.key()).unwrap()).0, i as u64 + 2);
-        if i % 97 == 0 {
-            let another = parent.fork().encode();
-            longest = longest.max(another.len());
-            assert_eq!(parent.join(Baggage::decode(&another).unwrap()), Joined::Merged);
-        }
-    }
-    println!("{longest} bytes at most on the way");
-    assert!(longest < 1024, "{longest} bytes");
-    assert_eq!((parent.instances(), parent.share()), (0, Share::whole()));
 }

@@ -1,0 +1,52 @@
+//! The bags of the model query, one for each way of keeping tuples.
+
+use pivot_advice::{Aggregate, BagKey, Errors, Groups, Keep, QueryId, Value};
+
+pub const FIRST: u32 = 2;
+pub const RECENT: u32 = 3;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// One group for each contribution.
+    Each,
+    /// One group for all of them, with their sum.
+    Sum,
+    First,
+    MostRecent,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 4] = [Kind::Each, Kind::Sum, Kind::First, Kind::MostRecent];
+
+    pub fn key(self) -> BagKey {
+        BagKey { query: QueryId::new(1, 7), stage: self as u16 }
+    }
+
+    pub fn keep(self) -> Keep {
+        match self {
+            Kind::Each | Kind::Sum => Keep::All,
+            Kind::First => Keep::First(FIRST),
+            Kind::MostRecent => Keep::MostRecent(RECENT),
+        }
+    }
+
+    pub fn rows(self, id: usize) -> Groups {
+        let value = Value::U64(id as u64);
+        if self == Kind::Sum {
+            let mut rows = Groups::new(0, &[Aggregate::Sum]);
+            let group = rows.entry(&[]);
+            group.n = 1;
+            group.states[0].update(&value, 1, &mut Errors::default());
+            return rows;
+        }
+        let mut rows = Groups::new(1, &[]);
+        rows.entry(&[value]).n = 1;
+        rows
+    }
+}
+
+pub fn sum_of(rows: &Groups) -> (u64, i128) {
+    let group = rows.get(&[]).unwrap();
+    let sum = group.states[0].finish(pivot_advice::Finish::Plain, &mut Errors::default());
+    (group.n, sum.as_integer().unwrap())
+}
