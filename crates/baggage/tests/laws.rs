@@ -10,7 +10,7 @@ mod kinds;
 
 use kinds::{FIRST, Kind, RECENT, sum_of};
 use pivot_advice::eval::stable_hash;
-use pivot_advice::{Groups, Keep, Value};
+use pivot_advice::{Keep, Value};
 use pivot_baggage::{Bag, Baggage, Hlc, Joined, MAX_BYTES, Merged, Share, Stamp, UNCHANGED};
 use proptest::prelude::*;
 
@@ -172,12 +172,12 @@ impl Request {
         let mut server = Baggage::decode(&request).unwrap();
         let asked = server.asked();
         // What is called may do nothing, or have others do nothing.
-        let packs = other % 3 > 0;
+        let packs = !other.is_multiple_of(3);
         if packs {
             let stamp = server.pack(kind.key(), kind.keep(), [kind.rows(id)]);
             let (before, place) = (self.live[which].before, stamp.map(|stamp| (stamp, 0)));
             self.packed.push(Contribution { kind, before, place });
-        } else if other % 2 == 0 {
+        } else if other.is_multiple_of(2) {
             let callee = server.fork();
             assert_eq!(server.join(callee), Joined::Merged);
         }
