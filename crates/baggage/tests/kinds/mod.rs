@@ -2,11 +2,11 @@
 
 use pivot_advice::{Aggregate, BagKey, Errors, Groups, Keep, QueryId, Value};
 
-pub const FIRST: u32 = 2;
-pub const RECENT: u32 = 3;
+pub(crate) const FIRST: u32 = 2;
+pub(crate) const RECENT: u32 = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// One group for each contribution.
     Each,
     /// One group for all of them, with their sum.
@@ -16,13 +16,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 4] = [Kind::Each, Kind::Sum, Kind::First, Kind::MostRecent];
+    pub(crate) const ALL: [Kind; 4] = [Kind::Each, Kind::Sum, Kind::First, Kind::MostRecent];
 
-    pub fn key(self) -> BagKey {
+    pub(crate) fn key(self) -> BagKey {
         BagKey { query: QueryId::new(1, 7), stage: self as u16 }
     }
 
-    pub fn keep(self) -> Keep {
+    pub(crate) fn keep(self) -> Keep {
         match self {
             Kind::Each | Kind::Sum => Keep::All,
             Kind::First => Keep::First(FIRST),
@@ -30,7 +30,7 @@ impl Kind {
         }
     }
 
-    pub fn rows(self, id: usize) -> Groups {
+    pub(crate) fn rows(self, id: usize) -> Groups {
         let value = Value::U64(id as u64);
         if self == Kind::Sum {
             let mut rows = Groups::new(0, &[Aggregate::Sum]);
@@ -45,7 +45,7 @@ impl Kind {
     }
 }
 
-pub fn sum_of(rows: &Groups) -> (u64, i128) {
+pub(crate) fn sum_of(rows: &Groups) -> (u64, i128) {
     let group = rows.get(&[]).unwrap();
     let sum = group.states[0].finish(pivot_advice::Finish::Plain, &mut Errors::default());
     (group.n, sum.as_integer().unwrap())
