@@ -4,7 +4,7 @@
 //! Two cells of the same content are the same two words, unless the content lies elsewhere. That makes
 //! them keys that are compared and hashed without looking at bytes.
 
-use pivot_advice::Value;
+use pivot_advice::{Sum, Value};
 
 const NULL: u8 = 0;
 const BOOL: u8 = 1;
@@ -114,8 +114,25 @@ impl Cell {
     #[inline(always)]
     pub(crate) fn as_integer(self) -> Option<i64> {
         let x = self.0.cast_signed();
-        let kind = self.1;
-        (kind == Cell::i64(0).1 || (kind == Cell::u64(0).1 && x >= 0)).then_some(x)
+        if self.1 == Cell::i64(0).1 {
+            return Some(x);
+        }
+        (self.1 == Cell::u64(0).1 && x >= 0).then_some(x)
+    }
+
+    /// What kind of whole number this is, nanoseconds included; none if it is something else.
+    pub(crate) fn whole_kind(self) -> Option<Whole> {
+        matches!(self.kind(), I64 | U64 | DURATION).then_some(Whole(self.1))
+    }
+
+    /// A whole number of this kind that is at most `i64::MAX`.
+    #[inline(always)]
+    pub(crate) fn as_whole(self, kind: Whole) -> Option<i64> {
+        let x = self.0.cast_signed();
+        if self.1 != kind.0 || (x < 0 && self.kind() == U64) {
+            return None;
+        }
+        Some(x)
     }
 
     /// A truth value.
@@ -152,6 +169,23 @@ impl Cell {
     }
 }
 
+/// A kind of whole numbers: what stands beside them in their cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Whole(u64);
+
+impl Whole {
+    /// No kind. No cell has this in it.
+    pub(crate) const NONE: Whole = Whole(u64::MAX);
+
+    /// What numbers of this kind add up to.
+    pub(crate) fn sum(self, sum: i64) -> Sum {
+        match Cell(0, self.0).kind() {
+            DURATION => Sum::Duration(sum.into()),
+            _ => Sum::Integer(sum.into()),
+        }
+    }
+}
+
 /// Less than eight bytes in one word.
 #[inline(always)]
 fn few(bytes: &[u8]) -> u64 {
@@ -183,6 +217,13 @@ impl Cells {
     pub(crate) fn begin(&mut self, columns: usize) {
         if self.is_used || self.columns.len() < columns {
             self.clear(columns);
+        }
+    }
+
+    /// Puts away what lies elsewhere.
+    pub(crate) fn end(&mut self) {
+        if self.is_used {
+            self.clear(0);
         }
     }
 

@@ -7,7 +7,7 @@
 use crate::cells::Cell;
 use crate::code::{Code, Range};
 use crate::link::{DefaultField, Linked, Source};
-use pivot_advice::{Aggregate, BagKey, Expr, Fold, Input, Instruction, Keep, Match, Unpacked};
+use pivot_advice::{Aggregate, BagKey, Expr, Fold, Input, Instruction, Keep, Match, QueryId, Unpacked};
 use std::sync::Arc;
 
 /// An advice that is ready to run.
@@ -24,11 +24,33 @@ pub(crate) struct Routine {
     pub(crate) end: End,
 }
 
-/// The columns of a table: how many keys, and which aggregates.
+/// The columns of a query's table: how many keys, and which aggregates.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Shape {
+    pub(crate) query: QueryId,
     pub(crate) keys: usize,
     pub(crate) aggregates: Vec<Aggregate>,
+}
+
+/// The shapes in use. Advice of one query at several tracepoints shares one, to be known by its address.
+#[derive(Debug)]
+pub(crate) struct Shapes(Vec<Arc<Shape>>);
+
+impl Shapes {
+    pub(crate) const fn new() -> Shapes {
+        Shapes(Vec::new())
+    }
+
+    /// The one that is equal to this.
+    fn the_one(&mut self, shape: Shape) -> Arc<Shape> {
+        self.0.retain(|known| Arc::strong_count(known) > 1);
+        let known = self.0.iter().find(|known| ***known == shape).cloned();
+        known.unwrap_or_else(|| {
+            let new = Arc::new(shape);
+            self.0.push(Arc::clone(&new));
+            new
+        })
+    }
 }
 
 // Its tag is a byte of its own, to be told apart with one look.
@@ -81,7 +103,7 @@ pub(crate) enum End {
 
 impl Routine {
     /// None if the advice needs more than this.
-    pub(crate) fn of(linked: &Linked) -> Option<Routine> {
+    pub(crate) fn of(linked: &Linked, shapes: &mut Shapes) -> Option<Routine> {
         let (last, steps) = linked.advice.instructions.split_last()?;
         let (end, keys, folds) = match last {
             Instruction::Emit { keys, folds, .. } => (End::Emit, keys, folds),
@@ -108,7 +130,8 @@ impl Routine {
             columns: schedule.columns,
             keys: keys.iter().map(|key| usize::from(*key)).collect(),
             arguments: folds.iter().map(Argument::of).collect(),
-            shape: Arc::new(Shape {
+            shape: shapes.the_one(Shape {
+                query: linked.advice.query,
                 keys: keys.len(),
                 aggregates: folds.iter().map(|fold| fold.aggregate).collect(),
             }),
@@ -220,5 +243,10 @@ impl Argument {
             Input::Expr(expr) => Argument::Code(Box::new(Code::of(expr))),
             Input::State(state) => Argument::State(usize::from(*state)),
         }
+    }
+
+    /// Whether it is this column as it is.
+    pub(crate) fn is_column(&self, column: usize) -> bool {
+        matches!(self, Argument::Column(own) if *own == column)
     }
 }

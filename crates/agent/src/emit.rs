@@ -6,7 +6,8 @@
 use crate::cells::Cells;
 use crate::interpret::{Emission, table};
 use crate::routine::{Local, Packed};
-use crate::sample::{Look, PARTS, Stopwatch};
+use crate::rows::Rows;
+use crate::sample::{Look, PARTS};
 use crate::thread;
 use pivot_advice::{Errors, Form, Groups, Loss, QueryId, Sampled, Value, codec};
 use std::collections::BTreeMap;
@@ -243,8 +244,6 @@ pub(crate) struct Table {
     pub(crate) cells: Cells,
     /// What an event packs when all its advice has run: it does not happen before itself.
     pub(crate) later: Packed,
-    /// Runs while an event is measured.
-    pub(crate) stopwatch: Option<Stopwatch>,
 }
 
 impl Table {
@@ -255,6 +254,13 @@ impl Table {
             self.take_place(place, query);
         }
         (&mut self.parts[place].1, &mut self.cells, &mut self.later)
+    }
+
+    /// The same if the query's part is there and has rows of the shape at this address, which is no other query's.
+    #[inline(always)]
+    pub(crate) fn known(&mut self, place: usize, shape: usize) -> Option<(&mut Local, &mut Cells)> {
+        let (_, local) = self.parts.get_mut(place)?;
+        local.rows.is_at(shape).then_some((local, &mut self.cells))
     }
 
     #[cold]
@@ -277,19 +283,24 @@ impl Table {
 }
 
 impl Local {
-    fn new() -> Local {
-        Local { part: Part::empty(), rows: None }
+    pub(crate) fn new() -> Local {
+        Local { part: Part::empty(), rows: Rows::new(), errors: Errors::default() }
     }
 
     /// Whether no event was here.
     fn is_empty(&self) -> bool {
-        self.part.cost == Cost::default() && self.part.is_empty() && self.rows.is_none()
+        self.part.cost == Cost::default()
+            && self.part.is_empty()
+            && self.rows.is_empty()
+            && self.errors.0 == 0
     }
 
-    fn into_part(self) -> Part {
+    pub(crate) fn into_part(self) -> Part {
         let mut part = self.part;
-        if let Some(rows) = self.rows {
-            part.merge_groups(rows.into_groups());
+        part.loss.errors = part.loss.errors.saturating_add(self.errors.0);
+        part.emitted = part.emitted.wrapping_add(self.rows.uncounted());
+        if let Some(groups) = self.rows.into_groups() {
+            part.merge_groups(groups);
         }
         part
     }

@@ -13,7 +13,7 @@ use crate::routine::{Fields, Local, Packed};
 use crate::sample::{self, Look, Stopwatch};
 use crate::thread::Inside;
 use crate::tracepoint::Tracepoint;
-use crate::weave::{Knot, Program, Woven};
+use crate::weave::{Knot, Program, Short, Woven};
 use pivot_advice::{Errors, Loss, Value};
 use pivot_baggage::Baggage;
 use std::any::Any;
@@ -21,52 +21,103 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
 
 /// Lets all advice run that is woven at a tracepoint.
+#[inline(always)]
 pub(crate) fn fire(tracepoint: &'static Tracepoint, fields: Fields<'_>) {
     let Some(mut inside) = Inside::enter() else { return };
+    let is_timed = inside.is_timed();
     let (table, proof) = inside.parts();
     // Only now: what is read while this thread is marked as inside is not freed before it has left.
     let Some(woven) = tracepoint.published().get(proof) else { return };
-    let timed = Stopwatch::takes();
-    match &woven.advice[..] {
-        [knot] if !timed && !woven.packs_later => {
-            let lent = &mut *table;
-            let run = AssertUnwindSafe(move || run_knot(tracepoint, fields, knot, false, lent));
-            if let Err(panic) = catch_unwind(run) {
-                panicked(&*panic, tracepoint, knot, table);
-            }
+    if is_timed {
+        let left_out = fire_timed(tracepoint, fields, woven, table);
+        return inside.leave_out(left_out);
+    }
+    let Some(mut short) = woven.straight.as_deref() else {
+        return fire_others(tracepoint, fields, woven, table);
+    };
+    loop {
+        run_short(fields, short, table);
+        match short.next.as_deref() {
+            Some(next) => short = next,
+            None => break,
         }
-        _ => fire_all(tracepoint, fields, woven, table, timed),
     }
 }
 
-/// Runs any number of advices, and measures them if it is time.
+/// Runs advice in its shortest form.
+#[inline(always)]
+fn run_short(fields: Fields<'_>, short: &Short, table: &mut Table) {
+    let Short { straight, standing, place, .. } = short;
+    // A panic ends one advice, not those behind it.
+    let run = catch_unwind(AssertUnwindSafe(|| match table.known(*place, straight.address) {
+        Some((local, cells)) if standing.looks_at_all() => {
+            local.part.cost.events = local.part.cost.events.wrapping_add(1);
+            straight.run(fields, cells, local);
+        }
+        _ => run_at_length(fields, short, table),
+    }));
+    if let Err(panic) = run {
+        panicked(&*panic, short.tracepoint, &short.knot, table);
+    }
+}
+
+/// Runs advice in its other form, after which its shortest may find what it adds to.
+#[cold]
 #[inline(never)]
+fn run_at_length(fields: Fields<'_>, short: &Short, table: &mut Table) {
+    let knot = &*short.knot;
+    let (local, ..) = table.local(knot.place, knot.query);
+    local.rows.takes(&short.straight.shape);
+    run_knot(short.tracepoint, fields, knot, false, table);
+}
+
+#[inline(never)]
+fn fire_others(tracepoint: &'static Tracepoint, fields: Fields<'_>, woven: &Woven, table: &mut Table) {
+    fire_all(tracepoint, fields, woven, table, |_, _| {});
+}
+
+/// Runs any number of advices. Calls after each.
+#[inline(always)]
 fn fire_all(
     tracepoint: &'static Tracepoint,
     fields: Fields<'_>,
     woven: &Woven,
     table: &mut Table,
-    timed: bool,
+    mut after: impl FnMut(&mut Table, &Knot),
 ) {
-    if timed {
-        table.stopwatch = Some(Stopwatch::start());
-    }
     for knot in &woven.advice {
-        // A panic ends one advice, not those behind it.
         let run = AssertUnwindSafe(|| run_knot(tracepoint, fields, knot, woven.packs_later, table));
         if let Err(panic) = catch_unwind(run) {
             panicked(&*panic, tracepoint, knot, table);
         }
-        if timed {
-            lap(table, knot);
-        }
+        after(table, knot);
     }
     if woven.packs_later {
         pack_later(table);
     }
-    if timed {
-        table.stopwatch = None;
+}
+
+/// Runs all advice and measures it. Tells how many events are left out until the next one is measured.
+#[cold]
+#[inline(never)]
+fn fire_timed(tracepoint: &'static Tracepoint, fields: Fields<'_>, woven: &Woven, table: &mut Table) -> u32 {
+    let mut stopwatch = Stopwatch::start();
+    let mut lap = |table: &mut Table, knot: &Knot| {
+        let busy_ns = stopwatch.lap_ns();
+        let (local, ..) = table.local(knot.place, knot.query);
+        local.part.cost.busy_ns = local.part.cost.busy_ns.saturating_add(busy_ns);
+    };
+    if woven.straight.is_none() {
+        fire_all(tracepoint, fields, woven, table, lap);
+    } else {
+        let mut next = woven.straight.as_deref();
+        while let Some(short) = next {
+            run_short(fields, short, table);
+            lap(table, &short.knot);
+            next = short.next.as_deref();
+        }
     }
+    stopwatch.stop()
 }
 
 #[inline(always)]
@@ -109,14 +160,6 @@ fn run_plain(
     }
 }
 
-#[cold]
-#[inline(never)]
-fn lap(table: &mut Table, knot: &Knot) {
-    let busy_ns = table.stopwatch.as_mut().map_or(0, Stopwatch::lap_ns);
-    let (local, ..) = table.local(knot.place, knot.query);
-    local.part.cost.busy_ns = local.part.cost.busy_ns.saturating_add(busy_ns);
-}
-
 /// Runs advice if it looks at the event's request, of which there may be a sample.
 #[inline(never)]
 fn run_sampled(
@@ -127,10 +170,11 @@ fn run_sampled(
     table: &mut Table,
 ) {
     let (local, cells, later) = table.local(knot.place, knot.query);
-    if !knot.standing.is_on() {
+    let weight = knot.standing.weight();
+    if weight == 0 {
         return;
     }
-    let Some(look) = sample::look(knot.standing.weight(), knot.needs_baggage) else {
+    let Some(look) = sample::look(weight, knot.needs_baggage) else {
         local.part.loss.throttled = local.part.loss.throttled.saturating_add(1);
         return;
     };

@@ -22,8 +22,8 @@
 //!
 //! Reading order: [`tracepoint`](mod@tracepoint), `macros`, [`mod@function`], [`export`], [`text`],
 //! [`mod@identity`], [`verify`](mod@verify), [`link`], `compile`, `code`, [`weave`](mod@weave), [`standing`],
-//! [`barrier`], `thread`, [`fork`], [`cells`], [`view`], [`fire`], [`sample`], `routine`, `rows`,
-//! [`interpret`], [`emit`], [`report`].
+//! [`barrier`], `thread`, [`fork`], [`cells`], [`view`], [`fire`], [`sample`], `routine`, `straight`,
+//! `rows`, [`interpret`], [`emit`], [`report`].
 
 pub mod barrier;
 pub mod cells;
@@ -44,6 +44,7 @@ mod routine;
 mod rows;
 pub mod sample;
 pub mod standing;
+mod straight;
 pub mod text;
 mod thread;
 pub mod tracepoint;

@@ -1,14 +1,15 @@
 //! Runs a routine over one event. What it does is what [`interpret`](crate::interpret) does; a test holds
 //! them to that.
 
-use crate::cells::Cells;
-use crate::compile::{Argument, End, Join, Routine, Step};
+use crate::cells::{Cell, Cells};
+use crate::compile::{Argument, End, Join, Routine, Shape, Shapes, Step};
 use crate::emit::{Cost, Part};
 use crate::fire::default_cell;
 use crate::interpret::{Effect, MAX_ROWS, run};
 use crate::link::{Linked, Source};
 use crate::rows::Rows;
 use crate::sample::Look;
+use crate::straight::Straight;
 use pivot_advice::{BagKey, Errors, Group, Groups, Keep, Loss, State, Value, codec};
 use pivot_baggage::Baggage;
 
@@ -20,7 +21,9 @@ pub(crate) type Fields<'a> = &'a dyn Fn(usize, &mut Cells) -> crate::Cell;
 pub(crate) struct Local {
     pub(crate) part: Part,
     /// The groups of routines.
-    pub(crate) rows: Option<Rows>,
+    pub(crate) rows: Rows,
+    /// What went wrong in straight routines.
+    pub(crate) errors: Errors,
 }
 
 /// Packs of an event that come after all its advice.
@@ -183,30 +186,24 @@ impl Routine {
         local: &mut Local,
         errors: &mut Errors,
     ) {
-        let Local { part, rows } = local;
+        let Local { part, rows, .. } = local;
         part.emitted = part.emitted.wrapping_add(n);
-        let rows = match rows {
-            Some(rows) => rows,
-            None => rows.insert(Rows::new(&self.shape)),
-        };
-        if !rows.has_shape(&self.shape) {
+        if !rows.takes(&self.shape) {
             part.loss.dropped = part.loss.dropped.saturating_add(n);
             return;
         }
-        let (count, states) = match rows.group(&self.keys, cells) {
-            Some(group) => (group.n, group.states),
-            None => self.other(part),
-        };
-        *count = count.wrapping_add(n);
-        self.fold(n, with, cells, states, errors);
+        let group = rows.group(&self.keys, cells).unwrap_or_else(|| other(&self.shape, part));
+        *group.n = group.n.wrapping_add(n);
+        self.fold(n, with, cells, group.states, errors);
     }
+}
 
-    #[cold]
-    #[inline(never)]
-    fn other<'a>(&self, part: &'a mut Part) -> (&'a mut u64, &'a mut [State]) {
-        let other = part.other.get_or_insert_with(|| Groups::new(0, &self.shape.aggregates)).entry(&[]);
-        (&mut other.n, &mut other.states[..])
-    }
+/// The group of those for which there is no room.
+#[cold]
+#[inline(never)]
+pub(crate) fn other<'a>(shape: &Shape, part: &'a mut Part) -> crate::rows::Group<'a> {
+    let other = part.other.get_or_insert_with(|| Groups::new(0, &shape.aggregates)).entry(&[]);
+    crate::rows::Group { n: &mut other.n, states: &mut other.states }
 }
 
 impl Step {
@@ -232,7 +229,7 @@ impl Step {
 pub fn agrees(linked: &Linked, observed: &[Value], baggage: Option<&mut Baggage>) -> Result<(), String> {
     let sources = (0..observed.len()).map(Source::Exported).collect();
     let linked = Linked { sources, advice: linked.advice.clone() };
-    let Some(routine) = Routine::of(&linked) else { return Ok(()) };
+    let Some(routine) = Routine::of(&linked, &mut Shapes::new()) else { return Ok(()) };
     let (mut long, mut loss, mut packed) = (Part::empty(), Loss::default(), Vec::new());
     match run(&linked, observed.to_vec(), baggage.as_deref(), 0, &mut loss) {
         Some(Effect::Emit(emission)) => long.add(&emission, Look::ALL),
@@ -240,14 +237,15 @@ pub fn agrees(linked: &Linked, observed: &[Value], baggage: Option<&mut Baggage>
         Some(Effect::Pack(..)) | None => {}
     }
     long.loss.merge(&loss);
-    let mut local = Local { part: Part::empty(), rows: None };
+    let mut local = Local::new();
     let (mut cells, mut errors, mut later) = (Cells::default(), Errors::default(), Vec::new());
     let fields = |index: usize, cells: &mut Cells| cells.hold(observed.get(index).unwrap_or(&Value::Null));
     if routine.begins("", &fields, &mut cells, &mut errors) {
         routine.ends(baggage, &mut cells, &mut local, Some(&mut later), &mut errors);
     }
     local.part.loss.errors += errors.0;
-    let rows = local.rows.map(Rows::into_groups);
+    let rows = local.rows.into_groups();
+    straight_agrees(&linked, &routine, observed)?;
     let alike = same_groups(rows.as_slice(), long.groups.as_slice())
         && later.len() == packed.len()
         && later.iter().zip(&packed).all(|(mine, theirs)| {
@@ -259,6 +257,28 @@ pub fn agrees(linked: &Linked, observed: &[Value], baggage: Option<&mut Baggage>
         return Ok(());
     }
     Err(format!("{mine:?} instead of {theirs:?}"))
+}
+
+/// The same for the shortest form of a routine, over an event that comes several times.
+fn straight_agrees(linked: &Linked, routine: &Routine, observed: &[Value]) -> Result<(), String> {
+    let Some(straight) = Straight::of(routine, "") else { return Ok(()) };
+    let fields = |index: usize, cells: &mut Cells| cells.hold(observed.get(index).unwrap_or(&Value::Null));
+    let (mut long, mut loss, mut local, mut cells) =
+        (Part::empty(), Loss::default(), Local::new(), Cells::default());
+    local.rows.takes(&straight.shape);
+    for _ in 0..3 {
+        straight.run(&fields, &mut cells, &mut local);
+        if let Some(Effect::Emit(emission)) = run(linked, observed.to_vec(), None, 0, &mut loss) {
+            long.add(&emission, Look::ALL);
+        }
+    }
+    long.loss.merge(&loss);
+    let short = local.into_part();
+    let alike = same_groups(short.groups.as_slice(), long.groups.as_slice());
+    if alike && (short.loss, short.emitted) == (long.loss, long.emitted) {
+        return Ok(());
+    }
+    Err(format!("at once {short:?} instead of {long:?}"))
 }
 
 fn same_groups(mine: &[Groups], theirs: &[Groups]) -> bool {
@@ -361,16 +381,22 @@ impl Argument {
                 return;
             }
         };
-        let added = n == 1 && cell.as_integer().is_some_and(|x| state.add_integer(x));
-        if !added {
-            add_value(state, &cells.value(cell), n, errors);
-        }
+        add_cell(state, cell, n, cells, errors);
+    }
+}
+
+/// Adds a value that counts so many times.
+#[inline(always)]
+pub(crate) fn add_cell(state: &mut State, cell: Cell, n: u64, cells: &Cells, errors: &mut Errors) {
+    let added = n == 1 && cell.as_integer().is_some_and(|x| state.add_integer(x));
+    if !added {
+        add_value(state, cell, n, cells, errors);
     }
 }
 
 #[inline(never)]
-fn add_value(state: &mut State, value: &Value, n: u64, errors: &mut Errors) {
-    state.update(value, n, errors);
+fn add_value(state: &mut State, cell: Cell, n: u64, cells: &Cells, errors: &mut Errors) {
+    state.update(&cells.value(cell), n, errors);
 }
 
 #[cfg(test)]
@@ -402,12 +428,15 @@ mod tests {
     /// Both ways give the same part and leave the same baggage, for every event.
     fn check_in(fields: usize, steps: Vec<Instruction>, events: &[Vec<Value>], begin: fn() -> Baggage) {
         let linked = linked(fields, steps);
-        let routine = Routine::of(&linked).expect("an advice that is a routine");
-        let mut short = Local { part: Part::empty(), rows: None };
+        let routine = Routine::of(&linked, &mut Shapes::new()).expect("an advice that is a routine");
+        let mut short = Local::new();
         let (mut long, mut cells) = (Part::empty(), Cells::default());
         let (mut mine, mut theirs) = (begin(), begin());
+        let (straight, mut shortest) = (Straight::of(&routine, "T"), Local::new());
+        shortest.rows.takes(&routine.shape);
         for event in events {
             let fields = |i: usize, cells: &mut Cells| cells.hold(&event[i]);
+            straight.iter().for_each(|straight| straight.run(&fields, &mut cells, &mut shortest));
             let mut errors = Errors::default();
             if routine.begins("T", &fields, &mut cells, &mut errors) {
                 assert!(routine.ends(Some(&mut mine), &mut cells, &mut short, None, &mut errors));
@@ -425,9 +454,15 @@ mod tests {
             }
             long.loss.merge(&loss);
         }
-        let Local { part, rows } = short;
+        if straight.is_some() {
+            let part = shortest.into_part();
+            assert_eq!((part.emitted, part.loss), (long.emitted, long.loss));
+            assert!(same_groups(part.groups.as_slice(), long.groups.as_slice()));
+            assert!(same_groups(part.other.as_slice(), long.other.as_slice()));
+        }
+        let Local { part, rows, .. } = short;
         assert_eq!((part.emitted, part.loss, part.cost), (long.emitted, long.loss, long.cost));
-        assert_eq!(rows.map(Rows::into_groups), long.groups);
+        assert_eq!(rows.into_groups(), long.groups);
         assert_eq!(part.other, long.other);
         let packed = BagKey { stage: 0, ..BAG };
         assert_eq!(mine.unpack(packed).as_deref(), theirs.unpack(packed).as_deref());
@@ -497,6 +532,49 @@ mod tests {
                 check(2, vec![Instruction::Filter { expr }, emit(&[0], vec![])], &events());
             }
         }
+    }
+
+    #[test]
+    fn comparisons_and_sums_at_the_ends_of_numbers_are_the_same() {
+        use Binary::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual};
+        let ends = [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX];
+        let unsigned = [0, 1, i64::MAX.cast_unsigned(), u64::MAX / 2 + 1, u64::MAX].map(Value::U64);
+        let durations = ends.map(Value::Duration);
+        let kinds = [ends.map(Value::I64).to_vec(), unsigned.to_vec(), durations.to_vec()];
+        let folds =
+            || [Aggregate::Sum, Aggregate::Count, Aggregate::Average].map(|x| (x, column(1))).to_vec();
+        for values in &kinds {
+            let events: Vec<_> =
+                values.iter().chain(values).map(|x| vec![Value::str("a"), x.clone()]).collect();
+            check(2, vec![emit(&[0], folds())], &events);
+            for op in [Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual] {
+                for limit in ends {
+                    let expr = Expr::binary(op, column(1), literal(Value::I64(limit)));
+                    check(2, vec![Instruction::Filter { expr }, emit(&[0], folds())], &events);
+                }
+            }
+        }
+        let mixed: Vec<_> = kinds.iter().flatten().map(|x| vec![Value::Null, x.clone()]).collect();
+        check(2, vec![emit(&[0], folds())], &mixed);
+    }
+
+    #[test]
+    fn the_commonest_routines_have_a_shorter_form() {
+        let above =
+            Instruction::Filter { expr: Expr::binary(Binary::Greater, column(1), literal(Value::I64(7))) };
+        let sum = |column| (Aggregate::Sum, Expr::Column(column));
+        let is_straight = |steps: Vec<Instruction>| {
+            let routine = Routine::of(&linked(3, steps), &mut Shapes::new());
+            routine.is_some_and(|routine| Straight::of(&routine, "T").is_some())
+        };
+        assert!(is_straight(vec![emit(&[], vec![])]));
+        assert!(is_straight(vec![emit(&[0], vec![sum(1), sum(1)])]));
+        assert!(is_straight(vec![above.clone(), emit(&[0, 2], vec![sum(1), (Aggregate::Count, column(1))])]));
+        assert!(is_straight(vec![above.clone(), emit(&[2], vec![sum(0)])]));
+        assert!(!is_straight(vec![above, emit(&[1], vec![sum(0)])]));
+        assert!(!is_straight(vec![emit(&[2], vec![sum(0), sum(1)])]));
+        assert!(!is_straight(vec![emit(&[0], vec![(Aggregate::Max, column(1))])]));
+        assert!(!is_straight(vec![emit(&[0, 1, 2], vec![])]));
     }
 
     #[test]
@@ -674,8 +752,9 @@ mod tests {
             other => other,
         };
         let first = Instruction::Pack { bag: BAG, keep: Keep::First(1), keys: vec![], folds: vec![] };
-        assert!(Routine::of(&linked(0, vec![left, emit(&[], vec![])])).is_none());
-        assert!(Routine::of(&linked(0, vec![unpack(None), unpack(None), emit(&[], vec![])])).is_none());
-        assert!(Routine::of(&linked(0, vec![unpack(None), first])).is_none());
+        let is_none = |steps| Routine::of(&linked(0, steps), &mut Shapes::new()).is_none();
+        assert!(is_none(vec![left, emit(&[], vec![])]));
+        assert!(is_none(vec![unpack(None), unpack(None), emit(&[], vec![])]));
+        assert!(is_none(vec![unpack(None), first]));
     }
 }

@@ -3,10 +3,11 @@
 //! What is woven at a tracepoint is published with one store of a pointer. What was woven before is
 //! freed when no thread can be reading it any more.
 
-use crate::compile::Routine;
+use crate::compile::{Routine, Shapes};
 use crate::emit::Cost;
 use crate::link::{Linked, Source};
 use crate::standing::{Standing, Standings, Status};
+use crate::straight::Straight;
 use crate::thread::{self, Proof};
 use crate::tracepoint::{Tracepoint, tracepoints};
 use crate::verify::verify;
@@ -19,9 +20,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The advice woven at one tracepoint, in the order of queries and stages.
 #[derive(Debug)]
 pub(crate) struct Woven {
-    pub(crate) advice: Vec<Knot>,
+    pub(crate) advice: Vec<Arc<Knot>>,
     /// Whether one advice would see what another one packs at the same event, were it not kept back.
     pub(crate) packs_later: bool,
+    /// The same advice in its shortest form, if all of it has one.
+    pub(crate) straight: Option<Box<Short>>,
+}
+
+/// One advice in its shortest form, and those behind it: to go on takes one look.
+#[derive(Debug)]
+pub(crate) struct Short {
+    pub(crate) straight: Straight,
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) place: usize,
+    pub(crate) tracepoint: &'static Tracepoint,
+    /// The same in its other form.
+    pub(crate) knot: Arc<Knot>,
+    pub(crate) next: Option<Box<Short>>,
 }
 
 /// One advice at one tracepoint.
@@ -50,12 +65,14 @@ pub(crate) enum Program {
 }
 
 impl Woven {
-    fn new(advice: Vec<Knot>) -> Woven {
+    fn new(tracepoint: &'static Tracepoint, advice: Vec<Arc<Knot>>) -> Woven {
         let packs = advice.iter().flat_map(|knot| knot.linked.advice.packs());
         let packed: Vec<BagKey> = packs.collect();
         let unpacks =
             |bag: &BagKey| advice.iter().any(|knot| knot.linked.advice.unpacks().any(|b| b == *bag));
-        Woven { packs_later: packed.iter().any(unpacks), advice }
+        let behind = |next, knot: &Arc<Knot>| Some(Some(Box::new(Short::of(tracepoint, knot, next)?)));
+        let straight = advice.iter().rev().try_fold(None, behind).flatten();
+        Woven { packs_later: packed.iter().any(unpacks), straight, advice }
     }
 
     /// The exported fields that are observed.
@@ -67,11 +84,20 @@ impl Woven {
         })
     }
 
-    fn is(&self, advice: &[Knot]) -> bool {
-        let same = |(mine, other): (&Knot, &Knot)| {
+    fn is(&self, advice: &[Arc<Knot>]) -> bool {
+        let same = |(mine, other): (&Arc<Knot>, &Arc<Knot>)| {
             mine.linked == other.linked && Arc::ptr_eq(&mine.standing, &other.standing)
         };
         self.advice.len() == advice.len() && self.advice.iter().zip(advice).all(same)
+    }
+}
+
+impl Short {
+    fn of(tracepoint: &'static Tracepoint, knot: &Arc<Knot>, next: Option<Box<Short>>) -> Option<Short> {
+        let Program::Plain(routine) = &knot.program else { return None };
+        let straight = Straight::of(routine, tracepoint.name())?;
+        let (standing, knot) = (Arc::clone(&knot.standing), Arc::clone(knot));
+        Some(Short { straight, standing, place: knot.place, tracepoint, knot, next })
     }
 }
 
@@ -128,6 +154,7 @@ struct Weaving {
     standings: Standings,
     /// Which query has which place in the tables of threads.
     places: Vec<Option<QueryId>>,
+    shapes: Shapes,
     disabled: bool,
     /// Whether something has been woven or unwoven that nobody was told of.
     changed: bool,
@@ -141,6 +168,7 @@ static WEAVING: Mutex<Weaving> = Mutex::new(Weaving {
     desired: Vec::new(),
     standings: Standings::new(),
     places: Vec::new(),
+    shapes: Shapes::new(),
     disabled: false,
     changed: false,
     retired: Vec::new(),
@@ -295,7 +323,7 @@ impl Weaving {
             let link =
                 if tracepoint.is_one_of_several() { Linked::link_one_of_several } else { Linked::link };
             match link(wanted, &fields) {
-                Ok(linked) => advice.extend(self.knot(linked)),
+                Ok(linked) => advice.extend(self.knot(linked).map(Arc::new)),
                 Err(error) => problems.push(problem(wanted, &error)),
             }
         }
@@ -305,7 +333,7 @@ impl Weaving {
             None => advice.is_empty(),
         };
         if !same {
-            let woven = (!advice.is_empty()).then(|| Woven::new(advice));
+            let woven = (!advice.is_empty()).then(|| Woven::new(tracepoint, advice));
             let is_woven = woven.is_some();
             tracepoint.observe(woven.iter().flat_map(Woven::observed));
             published.replace(woven, self);
@@ -318,7 +346,7 @@ impl Weaving {
     fn knot(&mut self, linked: Linked) -> Option<Knot> {
         let standing = self.standings.running(linked.advice.query).filter(|_| !self.disabled)?;
         let needs_baggage = linked.advice.packs().chain(linked.advice.unpacks()).next().is_some();
-        let program = match Routine::of(&linked).map(Box::new) {
+        let program = match Routine::of(&linked, &mut self.shapes).map(Box::new) {
             Some(routine) if needs_baggage => Program::InRequest(routine),
             Some(routine) => Program::Plain(routine),
             None => Program::Interpreted,
