@@ -5,6 +5,7 @@
 //! them keys that are compared and hashed without looking at bytes.
 
 use pivot_advice::{Sum, Value};
+use pivot_baggage::Part;
 
 const NULL: u8 = 0;
 const BOOL: u8 = 1;
@@ -280,6 +281,17 @@ impl Cells {
                 self.values.push(value.clone());
                 Cell::of(OTHER, self.values.len() as u64 - 1)
             }
+        }
+    }
+
+    /// A cell for a value of a bag.
+    #[inline(always)]
+    pub(crate) fn part(&mut self, part: Part<'_>) -> Cell {
+        match part {
+            Part::I64(x) => Cell::i64(x),
+            Part::U64(x) => Cell::u64(x),
+            Part::Text(text) => self.text(text),
+            Part::Other(value) => self.hold(&value),
         }
     }
 

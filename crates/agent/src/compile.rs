@@ -7,6 +7,7 @@
 use crate::cells::Cell;
 use crate::code::{Code, Range};
 use crate::link::{DefaultField, Linked, Source};
+use crate::rows::Plain;
 use pivot_advice::{Aggregate, BagKey, Expr, Fold, Input, Instruction, Keep, Match, QueryId, Unpacked};
 use std::sync::Arc;
 
@@ -21,7 +22,19 @@ pub(crate) struct Routine {
     /// What each aggregate takes in.
     pub(crate) arguments: Vec<Argument>,
     pub(crate) shape: Arc<Shape>,
+    pub(crate) plainly: Plainly,
     pub(crate) end: End,
+}
+
+/// What is needed of a row that is emitted to add it up beside the states of its group.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Plainly {
+    /// More than that.
+    Never,
+    /// Nothing: it is only counted.
+    Counted,
+    /// This column, of which all aggregates are.
+    Of(usize),
 }
 
 /// The columns of a query's table: how many keys, and which aggregates.
@@ -95,7 +108,7 @@ pub(crate) enum Argument {
 }
 
 /// Where rows go.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum End {
     Emit,
     Pack(BagKey, Keep),
@@ -135,8 +148,23 @@ impl Routine {
                 keys: keys.len(),
                 aggregates: folds.iter().map(|fold| fold.aggregate).collect(),
             }),
+            plainly: Plainly::of(folds),
             end,
         })
+    }
+}
+
+impl Plainly {
+    fn of(folds: &[Fold]) -> Plainly {
+        let column = |fold: &Fold| match fold.input {
+            Input::Expr(Expr::Column(column)) if Plain::serves(fold.aggregate) => Some(usize::from(column)),
+            _ => None,
+        };
+        match folds.first().map(column) {
+            None => Plainly::Counted,
+            Some(Some(first)) if folds.iter().all(|fold| column(fold) == Some(first)) => Plainly::Of(first),
+            Some(_) => Plainly::Never,
+        }
     }
 }
 
@@ -243,10 +271,5 @@ impl Argument {
             Input::Expr(expr) => Argument::Code(Box::new(Code::of(expr))),
             Input::State(state) => Argument::State(usize::from(*state)),
         }
-    }
-
-    /// Whether it is this column as it is.
-    pub(crate) fn is_column(&self, column: usize) -> bool {
-        matches!(self, Argument::Column(own) if *own == column)
     }
 }

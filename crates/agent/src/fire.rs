@@ -52,7 +52,11 @@ fn run_short(fields: Fields<'_>, short: &Short, table: &mut Table) {
     let run = catch_unwind(AssertUnwindSafe(|| match table.known(*place, straight.address) {
         Some((local, cells)) if standing.looks_at_all() => {
             local.part.cost.events = local.part.cost.events.wrapping_add(1);
-            straight.run(fields, cells, local);
+            match &straight.joined {
+                None => straight.run(fields, cells, local),
+                Some(joined) if straight.run_joined(joined, fields, cells, local) => {}
+                Some(_) => run_sampled(short.tracepoint, fields, &short.knot, false, table),
+            }
         }
         _ => run_at_length(fields, short, table),
     }));
@@ -128,19 +132,21 @@ fn run_knot(
     packs_later: bool,
     table: &mut Table,
 ) {
-    let (local, cells, _) = table.local(knot.place, knot.query);
+    let (local, cells, later) = table.local(knot.place, knot.query);
     local.part.cost.events = local.part.cost.events.wrapping_add(1);
-    match &knot.program {
-        Program::Plain(routine) if knot.standing.looks_at_all() => {
-            run_plain(routine, tracepoint.name(), fields, cells, local);
-        }
-        Program::InRequest(routine) if knot.standing.looks_at_all() => {
-            if !run_in_request(routine, tracepoint, fields, knot, packs_later, table, false) {
-                run_sampled(tracepoint, fields, knot, packs_later, table);
+    if knot.standing.looks_at_all() {
+        match &knot.program {
+            Program::Plain(routine) => return run_plain(routine, tracepoint.name(), fields, cells, local),
+            Program::InRequest(routine) => {
+                let later = packs_later.then_some(later);
+                if run_in_request(routine, tracepoint, fields, cells, local, later, false) {
+                    return;
+                }
             }
+            Program::Interpreted => {}
         }
-        _ => run_sampled(tracepoint, fields, knot, packs_later, table),
     }
+    run_sampled(tracepoint, fields, knot, packs_later, table);
 }
 
 #[inline(always)]
@@ -183,7 +189,8 @@ fn run_sampled(
             run_plain(routine, tracepoint.name(), fields, cells, local);
         }
         Program::InRequest(routine) if look.is_all() => {
-            run_in_request(routine, tracepoint, fields, knot, packs_later, table, true);
+            let later = packs_later.then_some(later);
+            run_in_request(routine, tracepoint, fields, cells, local, later, true);
         }
         // What stands for several is weighed, which routines do not do.
         _ => interpret(knot, look, tracepoint, fields, cells, local, packs_later.then_some(later)),
@@ -192,20 +199,18 @@ fn run_sampled(
 
 /// Runs advice that reads or writes the baggage. False, and nothing was done, if it is not `decided`
 /// that it looks at every request, and the request is one of a sample.
-#[inline(never)]
+#[inline(always)]
 fn run_in_request(
     routine: &Routine,
     tracepoint: &'static Tracepoint,
     fields: Fields<'_>,
-    knot: &Knot,
-    packs_later: bool,
-    table: &mut Table,
+    cells: &mut Cells,
+    local: &mut Local,
+    later: Option<&mut Packed>,
     decided: bool,
 ) -> bool {
-    let (local, cells, later) = table.local(knot.place, knot.query);
     let mut errors = Errors::default();
     if routine.begins(tracepoint.name(), fields, cells, &mut errors) {
-        let later = packs_later.then_some(later);
         let ended = pivot_baggage::with_current(|baggage| match baggage {
             Some(baggage) if !decided && !sample::keeps_all(baggage) => None,
             baggage => Some(routine.ends(baggage, cells, local, later, &mut errors)),
@@ -216,7 +221,9 @@ fn run_in_request(
             None => return false,
         }
     }
-    local.part.loss.errors = local.part.loss.errors.saturating_add(errors.0);
+    if errors.0 > 0 {
+        local.part.loss.errors = local.part.loss.errors.saturating_add(errors.0);
+    }
     true
 }
 

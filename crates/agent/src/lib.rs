@@ -23,7 +23,7 @@
 //! Reading order: [`tracepoint`](mod@tracepoint), `macros`, [`mod@function`], [`export`], [`text`],
 //! [`mod@identity`], [`verify`](mod@verify), [`link`], `compile`, `code`, [`weave`](mod@weave), [`standing`],
 //! [`barrier`], `thread`, [`fork`], [`cells`], [`view`], [`fire`], [`sample`], `routine`, `straight`,
-//! `rows`, [`interpret`], [`emit`], [`report`].
+//! `joined`, `rows`, [`interpret`], [`emit`], [`report`].
 
 pub mod barrier;
 pub mod cells;
@@ -37,6 +37,7 @@ pub mod fork;
 pub mod function;
 pub mod identity;
 pub mod interpret;
+mod joined;
 pub mod link;
 mod macros;
 pub mod report;

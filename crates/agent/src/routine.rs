@@ -2,7 +2,7 @@
 //! them to that.
 
 use crate::cells::{Cell, Cells};
-use crate::compile::{Argument, End, Join, Routine, Shape, Shapes, Step};
+use crate::compile::{Argument, End, Join, Plainly, Routine, Shape, Shapes, Step};
 use crate::emit::{Cost, Part};
 use crate::fire::default_cell;
 use crate::interpret::{Effect, MAX_ROWS, run};
@@ -11,7 +11,7 @@ use crate::rows::Rows;
 use crate::sample::Look;
 use crate::straight::Straight;
 use pivot_advice::{BagKey, Errors, Group, Groups, Keep, Loss, State, Value, codec};
-use pivot_baggage::Baggage;
+use pivot_baggage::{Baggage, Whole};
 
 /// The fields of one event.
 pub(crate) type Fields<'a> = &'a dyn Fn(usize, &mut Cells) -> crate::Cell;
@@ -69,51 +69,93 @@ impl Routine {
 
     /// Runs the steps that need the baggage, after those that do not. False if rows are to be packed and
     /// there is no request. Where `later` is given, packs are left there.
+    #[inline(always)]
     pub(crate) fn ends(
         &self,
-        mut baggage: Option<&mut Baggage>,
+        baggage: Option<&mut Baggage>,
         cells: &mut Cells,
         local: &mut Local,
         later: Option<&mut Packed>,
         errors: &mut Errors,
     ) -> bool {
-        let mut table = None;
-        match (&self.join, &self.end) {
+        match (&self.join, self.end) {
             (None, End::Emit) => self.emit(1, &[], cells, local, errors),
-            (Some(join), End::Emit) => join.rows(baggage.as_deref(), cells, local, errors, |row| {
-                self.emit(row.n, row.states, row.cells, row.local, row.errors);
-            }),
-            (Some(join), End::Pack(..)) => {
-                join.rows(baggage.as_deref(), cells, local, errors, |row| {
-                    let table = table.get_or_insert_with(|| self.table());
-                    let group = table.entry(&self.key(row.cells));
-                    group.n = group.n.saturating_add(row.n);
-                    self.fold(row.n, row.states, row.cells, &mut group.states, row.errors);
-                });
-                if table.is_none() {
-                    return true;
+            (Some(join), End::Emit) => self.emit_rows(join, baggage.as_deref(), cells, local, errors),
+            (join, End::Pack(bag, keep)) => {
+                let Some(baggage) = baggage else {
+                    // Its errors count all the same.
+                    if join.is_none() {
+                        self.one_row(cells, errors);
+                    }
+                    return join.is_some();
+                };
+                match (join, later) {
+                    (None, None) => {
+                        self.pack_row(baggage, bag, keep, cells, &mut local.part.cost, errors);
+                    }
+                    (join, later) => {
+                        let table = match join {
+                            Some(join) => self.joined(join, baggage, cells, local, errors),
+                            None => Some(self.one_row(cells, errors)),
+                        };
+                        self.pack_table(table, baggage, bag, keep, &mut local.part.cost, later);
+                    }
                 }
             }
-            (None, End::Pack(..)) => {}
         }
-        let End::Pack(bag, keep) = self.end else { return true };
-        let Some(baggage) = &mut baggage else {
-            // Its errors count all the same.
-            table.unwrap_or_else(|| self.one_row(cells, errors));
-            return false;
-        };
-        let cost = &mut local.part.cost;
-        if let (None, None) = (&table, &later) {
-            self.pack_row(baggage, bag, keep, cells, cost, errors);
-            return true;
-        }
-        let table = table.unwrap_or_else(|| self.one_row(cells, errors));
+        true
+    }
+
+    #[inline(never)]
+    fn emit_rows(
+        &self,
+        join: &Join,
+        baggage: Option<&Baggage>,
+        cells: &mut Cells,
+        local: &mut Local,
+        errors: &mut Errors,
+    ) {
+        join.rows(baggage, cells, local, errors, |row| {
+            self.emit(row.n, row.states, row.cells, row.local, row.errors);
+        });
+    }
+
+    /// What a join leaves to be packed, if anything.
+    #[inline(never)]
+    fn joined(
+        &self,
+        join: &Join,
+        baggage: &Baggage,
+        cells: &mut Cells,
+        local: &mut Local,
+        errors: &mut Errors,
+    ) -> Option<Groups> {
+        let mut table = None;
+        join.rows(Some(baggage), cells, local, errors, |row| {
+            let table = table.get_or_insert_with(|| self.table());
+            let group = table.entry(&self.key(row.cells));
+            group.n = group.n.saturating_add(row.n);
+            self.fold(row.n, row.states, row.cells, &mut group.states, row.errors);
+        });
+        table
+    }
+
+    #[inline(never)]
+    fn pack_table(
+        &self,
+        table: Option<Groups>,
+        baggage: &mut Baggage,
+        bag: BagKey,
+        keep: Keep,
+        cost: &mut Cost,
+        later: Option<&mut Packed>,
+    ) {
+        let Some(table) = table else { return };
         cost.count_packed(&table);
         match later {
             Some(later) => later.push((bag, keep, vec![table])),
             None => drop(baggage.pack(bag, keep, [table])),
         }
-        true
     }
 
     /// Packs the one row of an event without an Unpack. A tuple that the bag does not take is not made.
@@ -187,14 +229,40 @@ impl Routine {
         errors: &mut Errors,
     ) {
         let Local { part, rows, .. } = local;
-        part.emitted = part.emitted.wrapping_add(n);
         if !rows.takes(&self.shape) {
+            part.emitted = part.emitted.wrapping_add(n);
             part.loss.dropped = part.loss.dropped.saturating_add(n);
             return;
         }
-        let group = rows.group(&self.keys, cells).unwrap_or_else(|| other(&self.shape, part));
+        let argument = match self.plainly {
+            Plainly::Of(column) => cells.get(column),
+            Plainly::Counted | Plainly::Never => Cell::NULL,
+        };
+        if n == 1 && self.add_plainly(argument, cells, rows) {
+            return;
+        }
+        part.emitted = part.emitted.wrapping_add(n);
+        let group = rows.group(&self.keys, argument, cells).unwrap_or_else(|| other(&self.shape, part));
         *group.n = group.n.wrapping_add(n);
         self.fold(n, with, cells, group.states, errors);
+    }
+
+    /// Adds a row beside the states of its group, if that takes one look.
+    #[inline(always)]
+    fn add_plainly(&self, argument: Cell, cells: &Cells, rows: &mut Rows) -> bool {
+        if let Plainly::Never = self.plainly {
+            return false;
+        }
+        let plain = match self.keys[..] {
+            [] => rows.plain(&[Cell::NULL]),
+            [only] => rows.plain(&[cells.get(only)]),
+            [first, second] => rows.plain(&[cells.get(first), cells.get(second)]),
+            _ => None,
+        };
+        plain.is_some_and(|plain| match self.plainly {
+            Plainly::Of(_) => plain.add(argument),
+            Plainly::Counted | Plainly::Never => plain.count(),
+        })
     }
 }
 
@@ -226,10 +294,11 @@ impl Step {
 /// Whether a routine does to an event what the interpreter does, for tests: nothing is packed. An error
 /// says what differs. Advice that is no routine agrees.
 #[doc(hidden)]
-pub fn agrees(linked: &Linked, observed: &[Value], baggage: Option<&mut Baggage>) -> Result<(), String> {
+pub fn agrees(linked: &Linked, observed: &[Value], mut baggage: Option<&mut Baggage>) -> Result<(), String> {
     let sources = (0..observed.len()).map(Source::Exported).collect();
     let linked = Linked { sources, advice: linked.advice.clone() };
     let Some(routine) = Routine::of(&linked, &mut Shapes::new()) else { return Ok(()) };
+    straight_agrees(&linked, &routine, observed, baggage.as_deref_mut())?;
     let (mut long, mut loss, mut packed) = (Part::empty(), Loss::default(), Vec::new());
     match run(&linked, observed.to_vec(), baggage.as_deref(), 0, &mut loss) {
         Some(Effect::Emit(emission)) => long.add(&emission, Look::ALL),
@@ -244,14 +313,13 @@ pub fn agrees(linked: &Linked, observed: &[Value], baggage: Option<&mut Baggage>
         routine.ends(baggage, &mut cells, &mut local, Some(&mut later), &mut errors);
     }
     local.part.loss.errors += errors.0;
-    let rows = local.rows.into_groups();
-    straight_agrees(&linked, &routine, observed)?;
-    let alike = same_groups(rows.as_slice(), long.groups.as_slice())
+    let short = local.into_part();
+    let alike = same_groups(short.groups.as_slice(), long.groups.as_slice())
         && later.len() == packed.len()
         && later.iter().zip(&packed).all(|(mine, theirs)| {
             (mine.0, mine.1) == (theirs.0, theirs.1) && same_groups(&mine.2, &theirs.2)
         });
-    let mine = (rows, later, local.part.loss, local.part.emitted);
+    let mine = (short.groups, later, short.loss, short.emitted);
     let theirs = (long.groups, packed, long.loss, long.emitted);
     if alike && (mine.2, mine.3) == (theirs.2, theirs.3) {
         return Ok(());
@@ -260,17 +328,29 @@ pub fn agrees(linked: &Linked, observed: &[Value], baggage: Option<&mut Baggage>
 }
 
 /// The same for the shortest form of a routine, over an event that comes several times.
-fn straight_agrees(linked: &Linked, routine: &Routine, observed: &[Value]) -> Result<(), String> {
+fn straight_agrees(
+    linked: &Linked,
+    routine: &Routine,
+    observed: &[Value],
+    mut baggage: Option<&mut Baggage>,
+) -> Result<(), String> {
     let Some(straight) = Straight::of(routine, "") else { return Ok(()) };
     let fields = |index: usize, cells: &mut Cells| cells.hold(observed.get(index).unwrap_or(&Value::Null));
-    let (mut long, mut loss, mut local, mut cells) =
-        (Part::empty(), Loss::default(), Local::new(), Cells::default());
+    let (mut long, mut loss) = (Part::empty(), Loss::default());
+    let (mut local, mut cells) = (Local::new(), Cells::default());
     local.rows.takes(&straight.shape);
     for _ in 0..3 {
-        straight.run(&fields, &mut cells, &mut local);
-        if let Some(Effect::Emit(emission)) = run(linked, observed.to_vec(), None, 0, &mut loss) {
+        if let Some(Effect::Emit(emission)) = run(linked, observed.to_vec(), baggage.as_deref(), 0, &mut loss)
+        {
             long.add(&emission, Look::ALL);
         }
+    }
+    let mut lent = baggage.as_deref_mut().map(std::mem::take);
+    pivot_baggage::current::run_in(&mut lent, || {
+        (0..3).for_each(|_| run_straight(&straight, &fields, &mut cells, &mut local));
+    });
+    if let Some((baggage, lent)) = baggage.zip(lent) {
+        *baggage = lent;
     }
     long.loss.merge(&loss);
     let short = local.into_part();
@@ -279,6 +359,13 @@ fn straight_agrees(linked: &Linked, routine: &Routine, observed: &[Value]) -> Re
         return Ok(());
     }
     Err(format!("at once {short:?} instead of {long:?}"))
+}
+
+fn run_straight(straight: &Straight, fields: Fields<'_>, cells: &mut Cells, local: &mut Local) {
+    match &straight.joined {
+        Some(joined) => drop(straight.run_joined(joined, fields, cells, local)),
+        None => straight.run(fields, cells, local),
+    }
 }
 
 fn same_groups(mine: &[Groups], theirs: &[Groups]) -> bool {
@@ -321,49 +408,87 @@ struct Row<'a> {
 
 impl Join {
     /// Calls with each row that the join makes and that passes the steps behind it.
+    #[inline(always)]
     fn rows(
         &self,
         baggage: Option<&Baggage>,
         cells: &mut Cells,
         local: &mut Local,
         errors: &mut Errors,
-        mut each: impl FnMut(Row<'_>),
+        each: impl FnMut(Row<'_>),
     ) {
         let Some(baggage) = baggage else { return };
-        let merged;
-        let groups = match baggage.unpack_whole(self.bag) {
-            Some(groups) => groups,
-            None => {
-                merged = baggage.unpack(self.bag);
-                // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
-                let loss = &mut local.part.loss;
-                loss.truncated = loss.truncated.saturating_add(u64::from(baggage.lacks(self.bag)));
-                let Some(groups) = &merged else { return };
-                groups
+        let mut joining = Joining { join: self, matched: 0, cells, local, errors, each };
+        match baggage.unpack_whole(self.bag) {
+            Some(Whole::Encoded(rows)) if rows.fits(self.width, &self.aggregates) => {
+                rows.each(&mut joining, Joining::see, Joining::end);
             }
-        };
-        if groups.keys() != self.width || *groups.aggregates() != *self.aggregates {
-            errors.0 += 1;
+            Some(Whole::Groups(groups)) => joining.groups(groups),
+            Some(Whole::Encoded(_)) => joining.errors.0 += 1,
+            None => joining.merged(baggage),
+        }
+    }
+}
+
+/// A join with one row after the other.
+struct Joining<'a, F> {
+    join: &'a Join,
+    matched: usize,
+    cells: &'a mut Cells,
+    local: &'a mut Local,
+    errors: &'a mut Errors,
+    each: F,
+}
+
+impl<F: FnMut(Row<'_>)> Joining<'_, F> {
+    /// With the rows that several bags of the baggage have together.
+    #[cold]
+    #[inline(never)]
+    fn merged(&mut self, baggage: &Baggage) {
+        let merged = baggage.unpack(self.join.bag);
+        // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
+        let loss = &mut self.local.part.loss;
+        loss.truncated = loss.truncated.saturating_add(u64::from(baggage.lacks(self.join.bag)));
+        if let Some(groups) = &merged {
+            self.groups(groups);
+        }
+    }
+
+    fn groups(&mut self, groups: &Groups) {
+        if groups.keys() != self.join.width || *groups.aggregates() != *self.join.aggregates {
+            self.errors.0 += 1;
             return;
         }
-        let mut matched = 0;
         for group in groups {
             for (i, value) in group.key.iter().enumerate() {
-                let cell = cells.hold(value);
-                cells.set(self.first + i, cell);
+                self.see(i, pivot_baggage::Part::of(value));
             }
-            if self.on.as_ref().is_some_and(|on| !on.holds(cells, errors)) {
-                continue;
-            }
-            if matched == MAX_ROWS {
-                let dropped = &mut local.part.loss.dropped;
-                *dropped = dropped.saturating_add(group.n);
-                continue;
-            }
-            matched += 1;
-            if self.steps.iter().all(|step| step.holds(cells, errors)) {
-                each(Row { n: group.n, states: &group.states, cells, local, errors });
-            }
+            self.end(group.n, &group.states);
+        }
+    }
+
+    /// Sets one of the bag's columns.
+    #[inline(always)]
+    fn see(&mut self, column: usize, part: pivot_baggage::Part<'_>) {
+        let cell = self.cells.part(part);
+        self.cells.set(self.join.first + column, cell);
+    }
+
+    /// Ends a row of which all columns are set.
+    #[inline(always)]
+    fn end(&mut self, n: u64, states: &[State]) {
+        let Joining { join, matched, cells, local, errors, each } = self;
+        if join.on.as_ref().is_some_and(|on| !on.holds(cells, errors)) {
+            return;
+        }
+        if *matched == MAX_ROWS {
+            let dropped = &mut local.part.loss.dropped;
+            *dropped = dropped.saturating_add(n);
+            return;
+        }
+        *matched += 1;
+        if join.steps.iter().all(|step| step.holds(cells, errors)) {
+            each(Row { n, states, cells, local, errors });
         }
     }
 }
@@ -436,7 +561,10 @@ mod tests {
         shortest.rows.takes(&routine.shape);
         for event in events {
             let fields = |i: usize, cells: &mut Cells| cells.hold(&event[i]);
-            straight.iter().for_each(|straight| straight.run(&fields, &mut cells, &mut shortest));
+            if let Some(straight) = &straight {
+                let _scope = pivot_baggage::enter_request(Some(begin()));
+                run_straight(straight, &fields, &mut cells, &mut shortest);
+            }
             let mut errors = Errors::default();
             if routine.begins("T", &fields, &mut cells, &mut errors) {
                 assert!(routine.ends(Some(&mut mine), &mut cells, &mut short, None, &mut errors));
@@ -460,9 +588,9 @@ mod tests {
             assert!(same_groups(part.groups.as_slice(), long.groups.as_slice()));
             assert!(same_groups(part.other.as_slice(), long.other.as_slice()));
         }
-        let Local { part, rows, .. } = short;
+        let part = short.into_part();
         assert_eq!((part.emitted, part.loss, part.cost), (long.emitted, long.loss, long.cost));
-        assert_eq!(rows.into_groups(), long.groups);
+        assert_eq!(part.groups, long.groups);
         assert_eq!(part.other, long.other);
         let packed = BagKey { stage: 0, ..BAG };
         assert_eq!(mine.unpack(packed).as_deref(), theirs.unpack(packed).as_deref());
@@ -560,8 +688,8 @@ mod tests {
 
     #[test]
     fn the_commonest_routines_have_a_shorter_form() {
-        let above =
-            Instruction::Filter { expr: Expr::binary(Binary::Greater, column(1), literal(Value::I64(7))) };
+        let expr = Expr::binary(Binary::Greater, column(1), literal(Value::I64(7)));
+        let above = || Instruction::Filter { expr: expr.clone() };
         let sum = |column| (Aggregate::Sum, Expr::Column(column));
         let is_straight = |steps: Vec<Instruction>| {
             let routine = Routine::of(&linked(3, steps), &mut Shapes::new());
@@ -569,12 +697,15 @@ mod tests {
         };
         assert!(is_straight(vec![emit(&[], vec![])]));
         assert!(is_straight(vec![emit(&[0], vec![sum(1), sum(1)])]));
-        assert!(is_straight(vec![above.clone(), emit(&[0, 2], vec![sum(1), (Aggregate::Count, column(1))])]));
-        assert!(is_straight(vec![above.clone(), emit(&[2], vec![sum(0)])]));
-        assert!(!is_straight(vec![above, emit(&[1], vec![sum(0)])]));
+        assert!(is_straight(vec![above(), emit(&[0, 2], vec![sum(1), (Aggregate::Count, column(1))])]));
+        assert!(is_straight(vec![above(), emit(&[2], vec![sum(0)])]));
+        assert!(!is_straight(vec![above(), emit(&[1], vec![sum(0)])]));
         assert!(!is_straight(vec![emit(&[2], vec![sum(0), sum(1)])]));
         assert!(!is_straight(vec![emit(&[0], vec![(Aggregate::Max, column(1))])]));
         assert!(!is_straight(vec![emit(&[0, 1, 2], vec![])]));
+        assert!(is_straight(vec![unpack(None), emit(&[3, 0], vec![sum(4)])]));
+        assert!(is_straight(vec![above(), unpack(None), emit(&[0, 4], vec![sum(1)])]));
+        assert!(!is_straight(vec![unpack(None), above(), emit(&[0], vec![])]));
     }
 
     #[test]
@@ -699,6 +830,51 @@ mod tests {
                 check_in(2, vec![fewer_before(), unpack(on.clone()), end.clone()], &numbers(), packed);
                 check_in(2, vec![unpack(on.clone()), fewer(), sum(), end.clone()], &numbers()[..20], packed);
                 check_in(2, vec![unpack(on), end.clone()], &numbers(), Baggage::new);
+            }
+        }
+    }
+
+    #[test]
+    fn joins_of_which_nothing_more_is_asked_are_the_same() {
+        let sum = |column| (Aggregate::Sum, Expr::Column(column));
+        let count = |column| (Aggregate::Count, Expr::Column(column));
+        let ends = [
+            emit(&[2], vec![sum(1)]),
+            emit(&[0, 3], vec![count(1)]),
+            emit(&[3, 2], vec![sum(2), count(2)]),
+            emit(&[], vec![sum(3)]),
+            emit(&[2], vec![]),
+        ];
+        // Without NaN: what has met it does not equal itself.
+        let several = || {
+            let mut groups = Groups::new(2, &[Aggregate::Sum, Aggregate::Any]);
+            let is_nan = |value: &Value| matches!(value, Value::F64(x) if x.is_nan());
+            let keys = events().into_iter().filter(|event| !event.iter().any(is_nan));
+            keys.enumerate().for_each(|(i, key)| groups.entry(&key).n = i as u64 % 3 + 1);
+            let mut baggage = Baggage::new();
+            baggage.pack(BAG, Keep::All, [groups]);
+            baggage
+        };
+        let texts = || {
+            let mut groups = Groups::new(2, &[Aggregate::Sum, Aggregate::Any]);
+            let key = |i| [Value::str(format!("a text of number {}, long", i % 7)), Value::I64(i)];
+            (0..20).for_each(|i| groups.entry(&key(i)).n = 1);
+            let mut baggage = Baggage::new();
+            baggage.pack(BAG, Keep::All, [groups]);
+            baggage
+        };
+        let chosen = || {
+            let mut groups = Groups::new(2, &[Aggregate::Sum, Aggregate::Any]);
+            groups.entry(&[Value::str("x"), Value::U64(u64::MAX)]).n = 3;
+            groups.entry(&[Value::str("y"), Value::Duration(5)]).n = 1;
+            let mut baggage = Baggage::new();
+            baggage.pack(BAG, Keep::First(2), [groups.clone(), groups]);
+            baggage
+        };
+        for end in ends {
+            for begin in [several as fn() -> Baggage, texts, chosen, Baggage::new] {
+                check_in(2, vec![unpack(None), end.clone()], &numbers()[..40], begin);
+                check_in(2, vec![fewer_before(), unpack(None), end.clone()], &numbers(), begin);
             }
         }
     }

@@ -176,7 +176,6 @@ impl Rows {
 
     /// The group of a key of at most two cells, made empty if it is not there and there is room. Further rows of
     /// values like this one need not look for its states.
-    #[inline(never)]
     pub(crate) fn group_of(&mut self, key: &mut [Cell], like: Cell, cells: &Cells) -> Option<Group<'_>> {
         let place = match key {
             [only] => self.place_of::<1>(std::array::from_mut(only), cells),
@@ -188,16 +187,18 @@ impl Rows {
         self.at(place)
     }
 
-    /// The group of the key that lies in these columns, made empty if it is not there and there is room.
-    #[inline(always)]
-    pub(crate) fn group(&mut self, columns: &[usize], cells: &Cells) -> Option<Group<'_>> {
-        let place = match *columns {
-            [] => self.place_of(&mut [Cell::NULL], cells),
-            [column] => self.place_of(&mut [cells.get(column)], cells),
-            [first, second] => self.place_of(&mut [cells.get(first), cells.get(second)], cells),
-            _ => self.place_of_many(columns, cells),
-        }?;
-        self.at(place)
+    /// The same for the key that lies in these columns.
+    #[inline(never)]
+    pub(crate) fn group(&mut self, columns: &[usize], like: Cell, cells: &Cells) -> Option<Group<'_>> {
+        match *columns {
+            [] => self.group_of(&mut [Cell::NULL], like, cells),
+            [column] => self.group_of(&mut [cells.get(column)], like, cells),
+            [first, second] => self.group_of(&mut [cells.get(first), cells.get(second)], like, cells),
+            _ => {
+                let place = self.place_of_many(columns, cells)?;
+                self.at(place)
+            }
+        }
     }
 
     #[inline(always)]
@@ -468,7 +469,7 @@ mod tests {
             cells.set(column, cell);
         }
         let columns: Vec<usize> = (0..key.len()).collect();
-        rows.group(&columns, &cells).map(|group| *group.n += 1).is_some()
+        rows.group(&columns, Cell::NULL, &cells).map(|group| *group.n += 1).is_some()
     }
 
     fn check(key: &[Value]) {
@@ -523,7 +524,7 @@ mod tests {
         cells.begin(1);
         for i in (0..500).chain(0..500) {
             cells.set(0, Cell::i64(i));
-            let group = rows.group(&[0], &cells);
+            let group = rows.group(&[0], Cell::NULL, &cells);
             group.into_iter().for_each(|group| {
                 group.states[0].update(&Value::I64(i), 1, &mut Errors::default());
             });

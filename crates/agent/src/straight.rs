@@ -1,14 +1,18 @@
 //! The commonest routines once more, in the form that takes the fewest steps: one condition on an integer,
 //! groups by at most two fields, and sums, counts and means of one field. No column is written down: each
 //! field is asked for where it is needed, and put away with the event.
+//!
+//! Such a routine may have a happened-before join too, of whose rows no more is asked than that; see
+//! [`joined`](crate::joined).
 
 use crate::cells::{Cell, Cells};
 use crate::code::Range;
-use crate::compile::{Argument, End, Routine, Shape, Step};
+use crate::compile::{End, Join, Plainly, Routine, Shape, Step};
 use crate::fire::default_cell;
+use crate::joined::Joined;
 use crate::link::DefaultField;
 use crate::routine::{Fields, Local, add_cell, other};
-use crate::rows::{Plain, address};
+use crate::rows::address;
 use std::sync::Arc;
 
 /// A routine without a column.
@@ -16,27 +20,30 @@ use std::sync::Arc;
 pub(crate) struct Straight {
     /// The event is rejected unless this field is in this range.
     test: Option<(usize, Range)>,
-    /// What all aggregates are of: this field, or else that which was tested.
+    /// What all aggregates are of: this field, or else that which was tested, or that of an unpacked row.
     argument: Option<usize>,
     /// Whether there are aggregates.
     folds: bool,
-    keys: Keys,
+    pub(crate) keys: Keys,
+    pub(crate) joined: Option<Joined>,
     pub(crate) shape: Arc<Shape>,
     /// The address of the shape.
     pub(crate) address: usize,
 }
 
 #[derive(Debug)]
-enum Keys {
+pub(crate) enum Keys {
     One(Key),
     Two(Key, Key),
 }
 
 /// What the value of a key is asked of.
 #[derive(Debug, Clone, Copy)]
-enum Key {
+pub(crate) enum Key {
     Exported(usize),
     Default(DefaultField, &'static str),
+    /// A column of the unpacked row.
+    Unpacked(usize),
     /// There is no such key.
     None,
 }
@@ -44,74 +51,102 @@ enum Key {
 impl Straight {
     /// None of a routine that needs columns.
     pub(crate) fn of(routine: &Routine, tracepoint: &'static str) -> Option<Straight> {
-        let (End::Emit, None) = (&routine.end, &routine.join) else { return None };
+        let (End::Emit, join) = (&routine.end, &routine.join) else { return None };
+        let joined = match join {
+            Some(join) => Some(Joined::of(join, routine.plainly)?),
+            None => None,
+        };
+        let unpacked = |column: usize| join.as_ref().and_then(|join| join.column(column));
         let (test, mut observed) = match &routine.steps[..] {
             [Step::Test(column, index, range), rest @ ..] => (Some((*column, *index, *range)), rest),
             all => (None, all),
         };
         let mut argument = None;
-        if let [Argument::Column(column), others @ ..] = &routine.arguments[..] {
-            let plain = routine.shape.aggregates.iter().all(|aggregate| Plain::serves(*aggregate));
-            if !plain || !others.iter().all(|other| other.is_column(*column)) {
-                return None;
-            }
-            if test.is_none_or(|(tested, ..)| tested != *column) {
+        match routine.plainly {
+            Plainly::Never => return None,
+            Plainly::Of(column) if unpacked(column).is_some() => {}
+            Plainly::Of(column) if test.is_none_or(|(tested, ..)| tested != column) => {
                 let [Step::Observe(first, index), rest @ ..] = observed else { return None };
-                (argument, observed) = ((first == column).then_some(*index), rest);
+                (argument, observed) = ((*first == column).then_some(*index), rest);
                 argument?;
             }
-        } else if !routine.arguments.is_empty() {
-            return None;
+            Plainly::Of(_) | Plainly::Counted => {}
         }
-        Some(Straight {
+        let mut key = |column: usize| {
+            if let Some(column) = unpacked(column) {
+                return Some(Key::Unpacked(column));
+            }
+            let (first, rest) = observed.split_first()?;
+            observed = rest;
+            Key::of(column, first, tracepoint)
+        };
+        let keys = match routine.keys[..] {
+            [] => Keys::One(Key::None),
+            [only] => Keys::One(key(only)?),
+            [first, second] => Keys::Two(key(first)?, key(second)?),
+            _ => return None,
+        };
+        observed.is_empty().then(|| Straight {
             test: test.map(|(_, index, range)| (index, range)),
             argument,
-            folds: !routine.arguments.is_empty(),
-            keys: Keys::of(&routine.keys, observed, tracepoint)?,
+            folds: matches!(routine.plainly, Plainly::Of(_)),
+            keys,
+            joined,
             shape: Arc::clone(&routine.shape),
             address: address(&routine.shape),
         })
     }
 
-    /// Runs it over one event.
+    /// Runs it over one event, if it has no join.
     #[inline(always)]
     pub(crate) fn run(&self, fields: Fields<'_>, cells: &mut Cells, local: &mut Local) {
+        let Some(argument) = self.begins(fields, cells, local) else { return };
+        let is_added = match &self.keys {
+            Keys::One(only) => self.add([only.ask(fields, cells)], argument, 1, cells, local),
+            Keys::Two(first, second) => {
+                let key = [first.ask(fields, cells), second.ask(fields, cells)];
+                self.add(key, argument, 1, cells, local)
+            }
+        };
+        if !is_added {
+            cells.end();
+        }
+    }
+
+    /// What the aggregates are of, unless the event is rejected.
+    #[inline(always)]
+    pub(crate) fn begins(&self, fields: Fields<'_>, cells: &mut Cells, local: &mut Local) -> Option<Cell> {
         let mut argument = Cell::NULL;
         if let Some((index, range)) = &self.test {
             argument = fields(*index, cells);
             if !range.lets_pass(argument, cells, &mut local.errors) {
-                return;
+                return None;
             }
         }
         if let Some(index) = self.argument {
             argument = fields(index, cells);
         }
-        let mut ask = |key: &Key| match key {
-            Key::Exported(index) => fields(*index, cells),
-            key => key.ask(cells),
-        };
-        match &self.keys {
-            Keys::One(only) => {
-                let key = [ask(only)];
-                self.add(key, argument, cells, local);
-            }
-            Keys::Two(first, second) => {
-                let key = [ask(first), ask(second)];
-                self.add(key, argument, cells, local);
-            }
-        }
+        Some(argument)
     }
 
+    /// Adds a row that counts so many times. False if that took more than one look.
     #[inline(always)]
-    fn add<const N: usize>(&self, key: [Cell; N], argument: Cell, cells: &mut Cells, local: &mut Local) {
+    pub(crate) fn add<const N: usize>(
+        &self,
+        key: [Cell; N],
+        argument: Cell,
+        n: u64,
+        cells: &Cells,
+        local: &mut Local,
+    ) -> bool {
         let is_added = match local.rows.plain(&key) {
-            Some(plain) if self.folds => plain.add(argument),
-            Some(plain) => plain.count(),
-            None => false,
+            Some(plain) if n == 1 => !self.folds && plain.count() || self.folds && plain.add(argument),
+            _ => false,
         };
         if !is_added {
-            self.add_anew(key, argument, cells, local);
+            self.add_anew(key, argument, n, cells, local);
         }
+        is_added
     }
 
     /// Adds to a group that is not there yet or whose key lies elsewhere, or what is no whole number.
@@ -121,45 +156,51 @@ impl Straight {
         &self,
         mut key: [Cell; N],
         argument: Cell,
-        cells: &mut Cells,
+        n: u64,
+        cells: &Cells,
         local: &mut Local,
     ) {
         let Local { part, rows, errors } = local;
-        part.emitted = part.emitted.wrapping_add(1);
+        part.emitted = part.emitted.wrapping_add(n);
         let group = rows.group_of(&mut key, argument, cells).unwrap_or_else(|| other(&self.shape, part));
-        *group.n = group.n.wrapping_add(1);
+        *group.n = group.n.wrapping_add(n);
         for state in group.states {
-            add_cell(state, argument, 1, cells, errors);
-        }
-        cells.end();
-    }
-}
-
-impl Keys {
-    /// None if something else is observed than the keys in their order.
-    fn of(keys: &[usize], observed: &[Step], tracepoint: &'static str) -> Option<Keys> {
-        let key = |column: usize, step: &Step| match step {
-            Step::Observe(observed, index) => (*observed == column).then_some(Key::Exported(*index)),
-            Step::Default(observed, field) => {
-                (*observed == column).then_some(Key::Default(*field, tracepoint))
-            }
-            _ => None,
-        };
-        match (keys, observed) {
-            ([], []) => Some(Keys::One(Key::None)),
-            ([only], [step]) => Some(Keys::One(key(*only, step)?)),
-            ([first, second], [one, two]) => Some(Keys::Two(key(*first, one)?, key(*second, two)?)),
-            _ => None,
+            add_cell(state, argument, n, cells, errors);
         }
     }
 }
 
 impl Key {
+    /// None if the step does not observe the column.
+    fn of(column: usize, step: &Step, tracepoint: &'static str) -> Option<Key> {
+        let (observed, key) = match step {
+            Step::Observe(observed, index) => (*observed, Key::Exported(*index)),
+            Step::Default(observed, field) => (*observed, Key::Default(*field, tracepoint)),
+            _ => return None,
+        };
+        (observed == column).then_some(key)
+    }
+
+    #[inline(always)]
+    pub(crate) fn ask(&self, fields: Fields<'_>, cells: &mut Cells) -> Cell {
+        match self {
+            Key::Exported(index) => fields(*index, cells),
+            key => key.ask_elsewhere(cells),
+        }
+    }
+
     #[inline(never)]
-    fn ask(&self, cells: &mut Cells) -> Cell {
+    fn ask_elsewhere(&self, cells: &mut Cells) -> Cell {
         match self {
             Key::Default(field, tracepoint) => default_cell(*field, tracepoint, cells),
-            Key::Exported(_) | Key::None => Cell::NULL,
+            Key::Exported(_) | Key::Unpacked(_) | Key::None => Cell::NULL,
         }
+    }
+}
+
+impl Join {
+    /// Which of the bag's columns this is.
+    pub(crate) fn column(&self, column: usize) -> Option<usize> {
+        column.checked_sub(self.first).filter(|column| *column < self.width)
     }
 }

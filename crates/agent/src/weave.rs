@@ -94,7 +94,7 @@ impl Woven {
 
 impl Short {
     fn of(tracepoint: &'static Tracepoint, knot: &Arc<Knot>, next: Option<Box<Short>>) -> Option<Short> {
-        let Program::Plain(routine) = &knot.program else { return None };
+        let (Program::Plain(routine) | Program::InRequest(routine)) = &knot.program else { return None };
         let straight = Straight::of(routine, tracepoint.name())?;
         let (standing, knot) = (Arc::clone(&knot.standing), Arc::clone(knot));
         Some(Short { straight, standing, place: knot.place, tracepoint, knot, next })

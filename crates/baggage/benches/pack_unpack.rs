@@ -30,7 +30,7 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::propagation::BaggagePropagator;
 use pivot_advice::{BagKey, QueryId, Value};
-use pivot_baggage::{Baggage, MAX_BYTES};
+use pivot_baggage::{Baggage, MAX_BYTES, Part, Whole};
 use prost::Message;
 use std::hint::black_box;
 use std::time::Instant;
@@ -87,12 +87,13 @@ fn packed(values: &[i64]) -> Baggage {
 fn sum(baggage: &Baggage) -> i64 {
     let mut sum = 0i64;
     // As advice does it.
-    let rows = baggage.unpack_whole(KEY).expect("one bag in one place");
-    for group in rows {
-        if let [Value::I64(x)] = &group.key[..] {
-            sum = sum.wrapping_add(*x);
+    let Some(Whole::Encoded(rows)) = baggage.unpack_whole(KEY) else { panic!("one bag in one place") };
+    let add = |sum: &mut i64, _, part: Part<'_>| {
+        if let Part::I64(x) = part {
+            *sum = sum.wrapping_add(x);
         }
-    }
+    };
+    rows.each(&mut sum, add, |_, _, _| {});
     sum
 }
 

@@ -8,6 +8,7 @@ use crate::branch::{Branch, Refusal};
 use crate::clock::Stamp;
 use crate::generation::{self, carrying};
 use crate::share::Share;
+use crate::whole::Whole;
 use crate::{leaks, losses};
 use pivot_advice::{Aggregate, BagKey, Groups, Keep, QueryId, State, Value};
 use std::borrow::Cow;
@@ -249,18 +250,15 @@ impl Baggage {
     /// The same rows where that takes one look: they lie in one place, and nothing can be missing. None
     /// says nothing.
     #[inline]
-    pub fn unpack_whole(&self, key: BagKey) -> Option<&Groups> {
+    pub fn unpack_whole(&self, key: BagKey) -> Option<Whole<'_>> {
         let branch = self.branch().filter(|branch| !branch.partial)?;
-        let mut sections = branch.visible(key);
-        let only = sections.next()?.bag().filter(|_| sections.next().is_none())?;
-        match only {
-            Bag::Grouped { rows, cut: None } => Some(rows),
-            Bag::First { slots, .. } | Bag::MostRecent { slots, .. } => match &slots[..] {
-                [only] => Some(&only.rows),
-                _ => None,
-            },
-            Bag::Grouped { .. } | Bag::Lost => None,
+        let mut only = branch.active.get(key);
+        for section in branch.frozen.iter().filter_map(|instance| instance.bags().get(key)) {
+            if only.replace(section).is_some() {
+                return None;
+            }
         }
+        only?.whole()
     }
 
     fn visible(&self, key: BagKey) -> Option<Cow<'_, Bag>> {
@@ -302,6 +300,7 @@ impl Baggage {
     }
 
     /// The fraction of requests that sampling keeps, in 0..=1: the smallest rate met on the way.
+    #[inline]
     pub fn keep(&self) -> f64 {
         self.branch().map_or(1.0, |branch| branch.keep)
     }

@@ -5,6 +5,7 @@
 //! of its values carries its tag. Either way a value takes a byte at least and tells its own length.
 
 use crate::number;
+use crate::part::Part;
 use pivot_advice::codec::{Reader, Writer};
 use pivot_advice::{DecodeError, Type, Value};
 use std::sync::Arc;
@@ -78,14 +79,17 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Takes a value of a column off the front.
 #[inline(always)]
 pub(crate) fn take(bytes: &mut &[u8], column: u8) -> Result<Value, DecodeError> {
+    take_part(bytes, column).map(Value::from)
+}
+
+/// The same without making it.
+#[inline(always)]
+pub(crate) fn take_part<'a>(bytes: &mut &'a [u8], column: u8) -> Result<Part<'a>, DecodeError> {
     Ok(match column {
-        I64 => Value::I64(number::unzigzag(number::take(bytes).ok_or(DecodeError::Truncated)?)),
-        U64 => Value::U64(number::take(bytes).ok_or(DecodeError::Truncated)?),
-        STRING => {
-            let text = std::str::from_utf8(take_bytes(bytes)?).map_err(|_| DecodeError::NotUtf8)?;
-            Value::Str(Arc::from(text))
-        }
-        _ => take_other(bytes, column)?,
+        I64 => Part::I64(number::unzigzag(number::take(bytes).ok_or(DecodeError::Truncated)?)),
+        U64 => Part::U64(number::take(bytes).ok_or(DecodeError::Truncated)?),
+        STRING => Part::Text(std::str::from_utf8(take_bytes(bytes)?).map_err(|_| DecodeError::NotUtf8)?),
+        _ => Part::Other(take_other(bytes, column)?),
     })
 }
 

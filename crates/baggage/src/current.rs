@@ -92,13 +92,19 @@ impl Drop for Scope {
 /// Puts the baggage back that was taken out of the slot, also when the code between panics.
 struct Return(Option<Baggage>);
 
-impl Drop for Return {
+impl Return {
     #[inline(always)]
-    fn drop(&mut self) {
+    fn put_back(&mut self) {
         let left_behind = attach(self.0.take());
         if left_behind.is_some() {
             forget_scope(left_behind);
         }
+    }
+}
+
+impl Drop for Return {
+    fn drop(&mut self) {
+        self.put_back();
     }
 }
 
@@ -124,7 +130,10 @@ pub fn with_current<R>(f: impl FnOnce(Option<&mut Baggage>) -> R) -> R {
     if current.0.is_none() {
         losses::OUTSIDE.add(1);
     }
-    f(current.0.as_mut())
+    let result = f(current.0.as_mut());
+    // Its drop is for a panic, and far away.
+    ManuallyDrop::new(current).put_back();
+    result
 }
 
 /// Whether a request runs on this thread.

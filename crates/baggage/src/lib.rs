@@ -30,7 +30,7 @@
 //! ```
 //!
 //! Reading order: [`share`], [`clock`], [`bag`], `instance`, `branch`, [`generation`], [`baggage`], [`cut`],
-//! `number`, `column`, `rows`, `table`, `section`, `layout`, [`encode`], [`mod@answer`], [`current`],
+//! `number`, `part`, `column`, `rows`, `table`, `whole`, `section`, `layout`, [`encode`], [`mod@answer`], [`current`],
 //! [`future`], [`mod@losses`], [`held`], [`mod@leaks`].
 
 pub mod answer;
@@ -54,6 +54,7 @@ mod layout;
 pub mod leaks;
 pub mod losses;
 mod number;
+mod part;
 mod random;
 mod rows;
 mod section;
@@ -63,6 +64,7 @@ mod sync;
 mod table;
 pub mod thread;
 pub mod traced;
+mod whole;
 mod wire;
 
 pub use answer::{Asked, Sent};
@@ -80,5 +82,7 @@ pub use generation::{carrying, set_carrying};
 pub use held::{HeldBack, held_back};
 pub use leaks::{Fault, Leak, leaks};
 pub use losses::{Losses, losses};
+pub use part::Part;
 pub use share::Share;
 pub use traced::Traced;
+pub use whole::{Encoded, Whole};

@@ -4,6 +4,7 @@ use crate::column;
 use crate::error::{BaggageError, malformed};
 use crate::layout::{ALL, CUT, ONCE, kind_of, read_head};
 use crate::number;
+use crate::part::Part;
 use crate::wire::fixed64;
 use pivot_advice::codec::{MAX_COLUMNS, Reader};
 use pivot_advice::{Aggregate, DecodeError, Groups, State, Value};
@@ -147,6 +148,38 @@ impl<'a> Rows<'a> {
             each(&key, n, &states);
         }
         Ok(())
+    }
+
+    /// The same, with values that are borrowed: each is shown to `see`, and `end` tells the rest of its row.
+    #[inline]
+    pub(crate) fn try_each_part<C>(
+        &self,
+        context: &mut C,
+        see: impl Fn(&mut C, usize, Part<'a>),
+        mut end: impl FnMut(&mut C, u64, &[State]),
+    ) -> Result<(), DecodeError> {
+        let mut rest = self.bytes;
+        let mut states = Vec::new();
+        while !rest.is_empty() {
+            for (i, column) in self.types.iter().enumerate() {
+                see(context, i, column::take_part(&mut rest, *column)?);
+            }
+            let (n, encoded) = self.take_rest(&mut rest)?;
+            if !encoded.is_empty() {
+                states.clear();
+                states.extend(self.states(encoded));
+            }
+            end(context, n, &states);
+        }
+        Ok(())
+    }
+
+    /// Whether its rows have so many key columns and these aggregates.
+    #[inline]
+    pub(crate) fn has_shape(&self, keys: usize, aggregates: &[Aggregate]) -> bool {
+        self.types.len() == keys
+            && self.shape.len() == aggregates.len()
+            && self.shape.iter().zip(aggregates).all(|(code, aggregate)| *code == *aggregate as u8)
     }
 
     /// The rows by key. Whatever cannot be read makes all of it unreadable.

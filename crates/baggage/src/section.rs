@@ -10,6 +10,7 @@ use crate::losses;
 use crate::rows::Rows;
 use crate::slice::Slice;
 use crate::table::Table;
+use crate::whole::{Encoded, Whole};
 use pivot_advice::BagKey;
 use std::sync::OnceLock;
 
@@ -105,6 +106,23 @@ impl Section {
                 if sound { Rows::of(bytes).ok() } else { None }
             }
             _ => None,
+        }
+    }
+
+    /// All rows, if this is all there is to know of it. A table that nobody has taken apart stays so.
+    #[inline]
+    pub(crate) fn whole(&self) -> Option<Whole<'_>> {
+        match self.bag.get() {
+            Some(bag) => Whole::of(bag.as_deref()?),
+            None => self.whole_as_it_is(),
+        }
+    }
+
+    #[inline(never)]
+    fn whole_as_it_is(&self) -> Option<Whole<'_>> {
+        match self.rows().filter(|_| !self.is_cut()) {
+            Some(rows) => Some(Whole::Encoded(Encoded(rows))),
+            None => Whole::of(self.bag()?),
         }
     }
 

@@ -100,10 +100,7 @@ impl Table {
     /// Whether its rows have so many key columns and these aggregates.
     #[inline]
     pub(crate) fn fits(&self, keys: usize, aggregates: &[Aggregate]) -> bool {
-        let shape = &self.bytes[self.shape..self.types];
-        self.rows - self.types == keys
-            && shape.len() == aggregates.len()
-            && shape.iter().zip(aggregates).all(|(code, aggregate)| *code == *aggregate as u8)
+        self.rows().has_shape(keys, aggregates)
     }
 
     /// The bag as it travels.
