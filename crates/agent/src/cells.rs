@@ -130,10 +130,16 @@ impl Cell {
     #[inline(always)]
     pub(crate) fn as_whole(self, kind: Whole) -> Option<i64> {
         let x = self.0.cast_signed();
-        if self.1 != kind.0 || (x < 0 && self.kind() == U64) {
+        if self.1 != kind.0 {
             return None;
         }
-        Some(x)
+        if x < 0 { self.as_negative() } else { Some(x) }
+    }
+
+    /// Of numbers that are negative if they are signed: this one.
+    #[cold]
+    fn as_negative(self) -> Option<i64> {
+        (self.kind() != U64).then_some(self.0.cast_signed())
     }
 
     /// A truth value.

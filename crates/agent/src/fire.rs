@@ -52,10 +52,8 @@ fn run_short(fields: Fields<'_>, short: &Short, table: &mut Table) {
     let run = catch_unwind(AssertUnwindSafe(|| match table.known(*place, straight.address) {
         Some((local, cells)) if standing.looks_at_all() => {
             local.part.cost.events = local.part.cost.events.wrapping_add(1);
-            match &straight.joined {
-                None => straight.run(fields, cells, local),
-                Some(joined) if straight.run_joined(joined, fields, cells, local) => {}
-                Some(_) => run_sampled(short.tracepoint, fields, &short.knot, false, table),
+            if !straight.run(fields, cells, local) {
+                run_sampled(short.tracepoint, fields, &short.knot, false, table);
             }
         }
         _ => run_at_length(fields, short, table),

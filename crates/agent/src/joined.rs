@@ -4,9 +4,9 @@
 use crate::cells::{Cell, Cells};
 use crate::compile::{Join, Plainly};
 use crate::interpret::MAX_ROWS;
-use crate::routine::{Fields, Local};
+use crate::routine::Local;
 use crate::sample;
-use crate::straight::{Key, Keys, Straight};
+use crate::straight::{Key, Straight};
 use pivot_advice::{Aggregate, BagKey, Groups};
 use pivot_baggage::{Baggage, Part, Whole, with_current};
 
@@ -32,67 +32,56 @@ impl Joined {
     }
 }
 
-impl Straight {
-    /// Runs it over one event. False, and nothing was done, if its request is one of a sample.
-    #[inline(never)]
-    pub(crate) fn run_joined(
-        &self,
-        joined: &Joined,
-        fields: Fields<'_>,
-        cells: &mut Cells,
-        local: &mut Local,
-    ) -> bool {
-        let errors = local.errors.0;
-        let Some(argument) = self.begins(fields, cells, local) else { return true };
-        let is_done = match &self.keys {
-            Keys::One(only) => {
-                let key = [only.ask(fields, cells)];
-                Joining { straight: self, joined, keys: [only], key, argument, rows: 0, cells, local }.run()
-            }
-            Keys::Two(first, second) => {
-                let key = [first.ask(fields, cells), second.ask(fields, cells)];
-                let keys = [first, second];
-                Joining { straight: self, joined, keys, key, argument, rows: 0, cells, local }.run()
-            }
-        };
-        cells.end();
-        if !is_done {
-            local.errors.0 = errors;
-        }
-        is_done
-    }
+/// An event that meets one row of the bag after the other.
+pub(crate) struct Event<'a, const N: usize> {
+    pub(crate) straight: &'a Straight,
+    pub(crate) keys: [&'a Key; N],
+    pub(crate) key: [Cell; N],
+    pub(crate) argument: Cell,
+    pub(crate) cells: &'a mut Cells,
+    pub(crate) local: &'a mut Local,
 }
 
-/// An event with one row of the bag after the other.
-struct Joining<'a, const N: usize> {
-    straight: &'a Straight,
-    joined: &'a Joined,
-    keys: [&'a Key; N],
-    key: [Cell; N],
-    argument: Cell,
-    rows: usize,
-    cells: &'a mut Cells,
-    local: &'a mut Local,
-}
-
-impl<const N: usize> Joining<'_, N> {
+impl Joined {
+    /// Adds the rows of an event. False, and nothing was done, if its request is one of a sample.
     #[inline(always)]
-    fn run(mut self) -> bool {
-        with_current(|baggage| {
+    pub(crate) fn run<const N: usize>(&self, mut event: Event<'_, N>) -> bool {
+        let is_done = with_current(|baggage| {
             let Some(baggage) = baggage else { return true };
             if !sample::keeps_all(baggage) {
                 return false;
             }
-            match baggage.unpack_whole(self.joined.bag) {
-                Some(Whole::Groups(groups)) => self.groups(groups),
-                Some(Whole::Encoded(rows)) if rows.fits(self.joined.width, &self.joined.aggregates) => {
-                    rows.each(&mut self, Joining::see, |joining, n, _| joining.end(n));
-                }
-                Some(Whole::Encoded(_)) => self.local.errors.0 += 1,
-                None => self.merged(baggage),
+            let mut joining = Joining { joined: self, event: &mut event, rows: 0 };
+            match baggage.unpack_groups(self.bag) {
+                Some(groups) => joining.groups(groups),
+                None => joining.others(baggage),
             }
             true
-        })
+        });
+        event.cells.end();
+        is_done
+    }
+}
+
+struct Joining<'a, 'b, const N: usize> {
+    joined: &'a Joined,
+    event: &'a mut Event<'b, N>,
+    rows: usize,
+}
+
+impl<const N: usize> Joining<'_, '_, N> {
+    /// With rows that nobody has taken apart, or that lie in several places.
+    #[inline(never)]
+    fn others(&mut self, baggage: &Baggage) {
+        let Joined { bag, width, aggregates, .. } = self.joined;
+        match baggage.unpack_whole(*bag) {
+            Some(Whole::Groups(groups)) => self.groups(groups),
+            Some(Whole::Encoded(rows)) if rows.fits(*width, aggregates) => {
+                rows.each(self, Joining::see, |joining, n, _| joining.end(n));
+            }
+            Some(Whole::Encoded(_)) => self.event.local.errors.0 += 1,
+            None => self.merged(baggage),
+        }
     }
 
     /// With the rows that several bags of the baggage have together.
@@ -101,7 +90,7 @@ impl<const N: usize> Joining<'_, N> {
     fn merged(&mut self, baggage: &Baggage) {
         let merged = baggage.unpack(self.joined.bag);
         // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
-        let loss = &mut self.local.part.loss;
+        let loss = &mut self.event.local.part.loss;
         loss.truncated = loss.truncated.saturating_add(u64::from(baggage.lacks(self.joined.bag)));
         if let Some(groups) = &merged {
             self.groups(groups);
@@ -112,19 +101,19 @@ impl<const N: usize> Joining<'_, N> {
     fn groups(&mut self, groups: &Groups) {
         let Joined { width, aggregates, argument, .. } = self.joined;
         if groups.keys() != *width || groups.aggregates() != &aggregates[..] {
-            self.local.errors.0 += 1;
+            self.event.local.errors.0 += 1;
             return;
         }
         for group in groups {
-            for (key, cell) in self.keys.iter().zip(&mut self.key) {
+            for (key, cell) in self.event.keys.iter().zip(&mut self.event.key) {
                 if let Key::Unpacked(column) = key
                     && let Some(value) = group.key.get(*column)
                 {
-                    *cell = self.cells.part(Part::of(value));
+                    *cell = self.event.cells.part(Part::of(value));
                 }
             }
             if let Some(value) = argument.and_then(|column| group.key.get(column)) {
-                self.argument = self.cells.part(Part::of(value));
+                self.event.argument = self.event.cells.part(Part::of(value));
             }
             self.end(group.n);
         }
@@ -134,17 +123,17 @@ impl<const N: usize> Joining<'_, N> {
     #[inline(always)]
     fn see(&mut self, column: usize, part: Part<'_>) {
         let is_it = |key: &&Key| matches!(key, Key::Unpacked(mine) if *mine == column);
-        if !self.keys.iter().any(is_it) && self.joined.argument != Some(column) {
+        if !self.event.keys.iter().any(is_it) && self.joined.argument != Some(column) {
             return;
         }
-        let cell = self.cells.part(part);
-        for (key, place) in self.keys.iter().zip(&mut self.key) {
+        let cell = self.event.cells.part(part);
+        for (key, place) in self.event.keys.iter().zip(&mut self.event.key) {
             if is_it(key) {
                 *place = cell;
             }
         }
         if self.joined.argument == Some(column) {
-            self.argument = cell;
+            self.event.argument = cell;
         }
     }
 
@@ -152,11 +141,12 @@ impl<const N: usize> Joining<'_, N> {
     #[inline(always)]
     fn end(&mut self, n: u64) {
         if self.rows == MAX_ROWS {
-            let dropped = &mut self.local.part.loss.dropped;
+            let dropped = &mut self.event.local.part.loss.dropped;
             *dropped = dropped.saturating_add(n);
             return;
         }
         self.rows += 1;
-        self.straight.add(self.key, self.argument, n, self.cells, self.local);
+        let Event { straight, key, argument, cells, local, .. } = &mut *self.event;
+        straight.add(*key, *argument, n, cells, local);
     }
 }

@@ -9,7 +9,7 @@ use crate::cells::{Cell, Cells};
 use crate::code::Range;
 use crate::compile::{End, Join, Plainly, Routine, Shape, Step};
 use crate::fire::default_cell;
-use crate::joined::Joined;
+use crate::joined::{Event, Joined};
 use crate::link::DefaultField;
 use crate::routine::{Fields, Local, add_cell, other};
 use crate::rows::address;
@@ -24,15 +24,15 @@ pub(crate) struct Straight {
     argument: Option<usize>,
     /// Whether there are aggregates.
     folds: bool,
-    pub(crate) keys: Keys,
-    pub(crate) joined: Option<Joined>,
+    keys: Keys,
+    joined: Option<Box<Joined>>,
     pub(crate) shape: Arc<Shape>,
     /// The address of the shape.
     pub(crate) address: usize,
 }
 
 #[derive(Debug)]
-pub(crate) enum Keys {
+enum Keys {
     One(Key),
     Two(Key, Key),
 }
@@ -53,7 +53,7 @@ impl Straight {
     pub(crate) fn of(routine: &Routine, tracepoint: &'static str) -> Option<Straight> {
         let (End::Emit, join) = (&routine.end, &routine.join) else { return None };
         let joined = match join {
-            Some(join) => Some(Joined::of(join, routine.plainly)?),
+            Some(join) => Some(Box::new(Joined::of(join, routine.plainly)?)),
             None => None,
         };
         let unpacked = |column: usize| join.as_ref().and_then(|join| join.column(column));
@@ -97,36 +97,47 @@ impl Straight {
         })
     }
 
-    /// Runs it over one event, if it has no join.
+    /// Runs it over one event. False, and nothing was done, if it has a join and the request is one of a sample.
     #[inline(always)]
-    pub(crate) fn run(&self, fields: Fields<'_>, cells: &mut Cells, local: &mut Local) {
-        let Some(argument) = self.begins(fields, cells, local) else { return };
-        let is_added = match &self.keys {
-            Keys::One(only) => self.add([only.ask(fields, cells)], argument, 1, cells, local),
-            Keys::Two(first, second) => {
-                let key = [first.ask(fields, cells), second.ask(fields, cells)];
-                self.add(key, argument, 1, cells, local)
-            }
-        };
-        if !is_added {
-            cells.end();
-        }
-    }
-
-    /// What the aggregates are of, unless the event is rejected.
-    #[inline(always)]
-    pub(crate) fn begins(&self, fields: Fields<'_>, cells: &mut Cells, local: &mut Local) -> Option<Cell> {
+    pub(crate) fn run(&self, fields: Fields<'_>, cells: &mut Cells, local: &mut Local) -> bool {
         let mut argument = Cell::NULL;
         if let Some((index, range)) = &self.test {
             argument = fields(*index, cells);
             if !range.lets_pass(argument, cells, &mut local.errors) {
-                return None;
+                return true;
             }
         }
         if let Some(index) = self.argument {
             argument = fields(index, cells);
         }
-        Some(argument)
+        match &self.keys {
+            Keys::One(only) => {
+                let key = [only.ask(fields, cells)];
+                self.ends([only], key, argument, cells, local)
+            }
+            Keys::Two(first, second) => {
+                let key = [first.ask(fields, cells), second.ask(fields, cells)];
+                self.ends([first, second], key, argument, cells, local)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn ends<const N: usize>(
+        &self,
+        keys: [&Key; N],
+        key: [Cell; N],
+        argument: Cell,
+        cells: &mut Cells,
+        local: &mut Local,
+    ) -> bool {
+        if let Some(joined) = &self.joined {
+            return joined.run(Event { straight: self, keys, key, argument, cells, local });
+        }
+        if !self.add(key, argument, 1, cells, local) {
+            cells.end();
+        }
+        true
     }
 
     /// Adds a row that counts so many times. False if that took more than one look.

@@ -7,6 +7,7 @@ use crate::bag::Bag;
 use crate::branch::{Branch, Refusal};
 use crate::clock::Stamp;
 use crate::generation::{self, carrying};
+use crate::section::Section;
 use crate::share::Share;
 use crate::whole::Whole;
 use crate::{leaks, losses};
@@ -249,8 +250,19 @@ impl Baggage {
 
     /// The same rows where that takes one look: they lie in one place, and nothing can be missing. None
     /// says nothing.
-    #[inline]
     pub fn unpack_whole(&self, key: BagKey) -> Option<Whole<'_>> {
+        self.only(key)?.whole()
+    }
+
+    /// The same of rows that have been taken apart.
+    #[inline(always)]
+    pub fn unpack_groups(&self, key: BagKey) -> Option<&Groups> {
+        self.only(key)?.groups()
+    }
+
+    /// The only bag of a key, if nothing can be missing.
+    #[inline(always)]
+    fn only(&self, key: BagKey) -> Option<&Section> {
         let branch = self.branch().filter(|branch| !branch.partial)?;
         let mut only = branch.active.get(key);
         for section in branch.frozen.iter().filter_map(|instance| instance.bags().get(key)) {
@@ -258,7 +270,7 @@ impl Baggage {
                 return None;
             }
         }
-        only?.whole()
+        only
     }
 
     fn visible(&self, key: BagKey) -> Option<Cow<'_, Bag>> {

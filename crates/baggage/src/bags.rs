@@ -36,6 +36,14 @@ impl Bags {
 
     #[inline]
     pub(crate) fn get(&self, key: BagKey) -> Option<&Section> {
+        match self.bags.as_slice() {
+            [] => None,
+            [(only, section)] => (*only == key).then_some(section),
+            _ => self.get_of_several(key),
+        }
+    }
+
+    fn get_of_several(&self, key: BagKey) -> Option<&Section> {
         self.find(key).ok().map(|found| &self.bags[found].1)
     }
 

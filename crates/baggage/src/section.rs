@@ -11,7 +11,7 @@ use crate::rows::Rows;
 use crate::slice::Slice;
 use crate::table::Table;
 use crate::whole::{Encoded, Whole};
-use pivot_advice::BagKey;
+use pivot_advice::{BagKey, Groups};
 use std::sync::OnceLock;
 
 /// A bag.
@@ -110,20 +110,20 @@ impl Section {
     }
 
     /// All rows, if this is all there is to know of it. A table that nobody has taken apart stays so.
-    #[inline]
     pub(crate) fn whole(&self) -> Option<Whole<'_>> {
-        match self.bag.get() {
-            Some(bag) => Whole::of(bag.as_deref()?),
-            None => self.whole_as_it_is(),
+        if self.bag.get().is_none()
+            && !self.is_cut()
+            && let Some(rows) = self.rows()
+        {
+            return Some(Whole::Encoded(Encoded(rows)));
         }
+        self.bag()?.whole().map(Whole::Groups)
     }
 
-    #[inline(never)]
-    fn whole_as_it_is(&self) -> Option<Whole<'_>> {
-        match self.rows().filter(|_| !self.is_cut()) {
-            Some(rows) => Some(Whole::Encoded(Encoded(rows))),
-            None => Whole::of(self.bag()?),
-        }
+    /// The same if it has been taken apart.
+    #[inline]
+    pub(crate) fn groups(&self) -> Option<&Groups> {
+        self.bag.get()?.as_deref()?.whole()
     }
 
     /// The table of a grouped bag, to be added to.

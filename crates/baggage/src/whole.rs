@@ -1,6 +1,5 @@
 //! All rows of a bag that lie in one place and of which none is missing.
 
-use crate::bag::Bag;
 use crate::part::Part;
 use crate::rows::Rows;
 use pivot_advice::{Aggregate, Groups, State};
@@ -17,20 +16,6 @@ pub enum Whole<'a> {
 /// Rows as they travel, all of which can be read.
 #[derive(Debug, Clone, Copy)]
 pub struct Encoded<'a>(pub(crate) Rows<'a>);
-
-impl<'a> Whole<'a> {
-    /// The rows of a bag that was taken apart, if this is all there is to know of it.
-    pub(crate) fn of(bag: &'a Bag) -> Option<Whole<'a>> {
-        match bag {
-            Bag::Grouped { rows, cut: None } => Some(Whole::Groups(rows)),
-            Bag::First { slots, .. } | Bag::MostRecent { slots, .. } => match &slots[..] {
-                [only] => Some(Whole::Groups(&only.rows)),
-                _ => None,
-            },
-            Bag::Grouped { .. } | Bag::Lost => None,
-        }
-    }
-}
 
 impl Encoded<'_> {
     /// Whether they have so many key columns and these aggregates.
