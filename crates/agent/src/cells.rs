@@ -5,7 +5,7 @@
 //! them keys that are compared and hashed without looking at bytes.
 
 use pivot_advice::{Sum, Value};
-use pivot_baggage::Part;
+use pivot_baggage::{Part, Term};
 
 const NULL: u8 = 0;
 const BOOL: u8 = 1;
@@ -124,6 +124,15 @@ impl Cell {
     /// What kind of whole number this is, nanoseconds included; none if it is something else.
     pub(crate) fn whole_kind(self) -> Option<Whole> {
         matches!(self.kind(), I64 | U64 | DURATION).then_some(Whole(self.1))
+    }
+
+    /// What a sum takes in of a whole number that is at most `i64::MAX`.
+    #[inline(always)]
+    pub(crate) fn as_term(self) -> Option<Term> {
+        match self.kind() {
+            DURATION => Some(Term::Duration(self.0.cast_signed())),
+            _ => self.as_integer().map(Term::Integer),
+        }
     }
 
     /// A whole number of this kind that is at most `i64::MAX`.
@@ -298,6 +307,19 @@ impl Cells {
             Part::U64(x) => Cell::u64(x),
             Part::Text(text) => self.text(text),
             Part::Other(value) => self.hold(&value),
+        }
+    }
+
+    /// What a bag takes in of a cell. The buffer is for short text.
+    #[inline(always)]
+    pub(crate) fn as_part<'a>(&'a self, cell: Cell, buffer: &'a mut [u8; 16]) -> Part<'a> {
+        match cell.kind() {
+            I64 => Part::I64(cell.0.cast_signed()),
+            U64 => Part::U64(cell.0),
+            _ => match self.as_text(cell, buffer) {
+                Some(text) => Part::Text(text),
+                None => Part::Other(self.value(cell)),
+            },
         }
     }
 

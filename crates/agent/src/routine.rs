@@ -11,7 +11,7 @@ use crate::rows::Rows;
 use crate::sample::Look;
 use crate::straight::Straight;
 use pivot_advice::{BagKey, Errors, Group, Groups, Keep, Loss, State, Value, codec};
-use pivot_baggage::{Baggage, Whole};
+use pivot_baggage::{self as bag, Baggage, Term, Whole};
 
 /// The fields of one event.
 pub(crate) type Fields<'a> = &'a dyn Fn(usize, &mut Cells) -> crate::Cell;
@@ -25,6 +25,9 @@ pub(crate) struct Local {
     /// What went wrong in straight routines.
     pub(crate) errors: Errors,
 }
+
+/// Up to so many keys of a row are packed without a list of them.
+const FEW: usize = 4;
 
 /// Packs of an event that come after all its advice.
 pub(crate) type Packed = Vec<(BagKey, Keep, Vec<Groups>)>;
@@ -171,6 +174,9 @@ impl Routine {
         if !baggage.takes(bag, keep) {
             return;
         }
+        if keep == Keep::All && self.pack_plainly(baggage, bag, cells, cost) {
+            return;
+        }
         if keep != Keep::All {
             let table = self.one_row(cells, errors);
             cost.count_packed(&table);
@@ -187,6 +193,31 @@ impl Routine {
         cost.packed_bytes = cost.packed_bytes.saturating_add(bytes as u64);
         baggage.pack_row(bag, &self.shape.aggregates, &key, 1, &states);
         cells.keep_row(key);
+    }
+
+    /// The same of a row of few keys and a whole number that all aggregates are of. False, and nothing was done,
+    /// if it is not one or takes more than to change bytes of the bag.
+    fn pack_plainly(&self, baggage: &mut Baggage, bag: BagKey, cells: &Cells, cost: &mut Cost) -> bool {
+        let term = match self.plainly {
+            Plainly::Of(column) => cells.get(column).as_term(),
+            Plainly::Counted => Some(Term::Integer(0)),
+            Plainly::Never => None,
+        };
+        let Some(term) = term.filter(|_| self.keys.len() <= FEW) else { return false };
+        let mut buffers = [[0; 16]; FEW];
+        let mut parts = [const { bag::Part::I64(0) }; FEW];
+        for ((part, buffer), column) in parts.iter_mut().zip(&mut buffers).zip(&self.keys) {
+            *part = cells.as_part(cells.get(*column), buffer);
+        }
+        let parts = parts.get(..self.keys.len()).unwrap_or_default();
+        if !baggage.pack_term(bag, &self.shape.aggregates, parts, term) {
+            return false;
+        }
+        let bytes =
+            parts.iter().map(bag::Part::size).sum::<usize>() + codec::row_size(&[], 1, self.arguments.len());
+        cost.packed = cost.packed.saturating_add(1);
+        cost.packed_bytes = cost.packed_bytes.saturating_add(bytes as u64);
+        true
     }
 
     /// The rows of an event without an Unpack.
@@ -454,7 +485,7 @@ impl<F: FnMut(Row<'_>)> Joining<'_, F> {
         }
         for group in groups {
             for (i, value) in group.key.iter().enumerate() {
-                self.see(i, pivot_baggage::Part::of(value));
+                self.see(i, bag::Part::of(value));
             }
             self.end(group.n, &group.states);
         }
@@ -462,7 +493,7 @@ impl<F: FnMut(Row<'_>)> Joining<'_, F> {
 
     /// Sets one of the bag's columns.
     #[inline(always)]
-    fn see(&mut self, column: usize, part: pivot_baggage::Part<'_>) {
+    fn see(&mut self, column: usize, part: bag::Part<'_>) {
         let cell = self.cells.part(part);
         self.cells.set(self.join.first + column, cell);
     }
@@ -908,6 +939,34 @@ mod tests {
             // Integers: a sum without a value is an error, which a tuple that is not kept does not count.
             let integers: Vec<_> = (0..60).map(|i| vec![Value::I64(i % 7), Value::I64(i)]).collect();
             check(2, vec![pack], &integers);
+        }
+    }
+
+    #[test]
+    fn packs_of_every_value_under_every_key_are_the_same() {
+        let bag = BagKey { stage: 0, ..BAG };
+        let fold = |aggregate| Fold { aggregate, input: Input::Expr(column(1)) };
+        let folds = [Aggregate::Sum, Aggregate::Count, Aggregate::Average, Aggregate::Max].map(fold);
+        let ends = [i64::MIN, i64::MIN / 2, -70, -1, 0, 1, 70, i64::MAX / 2, i64::MAX];
+        let sums = ends.iter().flat_map(|x| {
+            let of = |value: Value| vec![Value::str("a text that does not fit into a cell"), value];
+            [of(Value::I64(*x)), of(Value::U64(x.unsigned_abs())), of(Value::Duration(*x))]
+        });
+        let sums: Vec<_> = sums.collect();
+        let kinds: Vec<Vec<_>> =
+            (0..3).map(|kind| sums.iter().skip(kind).step_by(3).cloned().collect()).collect();
+        for count in 0..=4 {
+            let pack = |keys: &[u16]| Instruction::Pack {
+                bag,
+                keep: Keep::All,
+                keys: keys.to_vec(),
+                folds: folds[..count].to_vec(),
+            };
+            for events in kinds.iter().chain([&numbers(), &sums]) {
+                let twice: Vec<_> = events.iter().chain(events).cloned().collect();
+                check(2, vec![pack(&[0])], &twice);
+                check(2, vec![pack(&[0, 1])], &twice);
+            }
         }
     }
 

@@ -3,10 +3,12 @@
 //! It is born late: as long as no query packs anything, the baggage of a request is a null pointer
 //! that forks, travels and joins for nothing. Once born it is always passed on.
 
+use crate::adding::Term;
 use crate::bag::Bag;
 use crate::branch::{Branch, Refusal};
 use crate::clock::Stamp;
 use crate::generation::{self, carrying};
+use crate::part::Part;
 use crate::section::Section;
 use crate::share::Share;
 use crate::whole::Whole;
@@ -216,6 +218,18 @@ impl Baggage {
         let mut rows = Groups::new(row.len(), aggregates);
         rows.entry(row).merge(n, states);
         self.pack_groups(key, &rows);
+    }
+
+    /// The same of a tuple each of whose aggregates takes in one term. False, and nothing was packed, if that takes
+    /// more than to change bytes.
+    #[inline]
+    pub fn pack_term(&mut self, key: BagKey, aggregates: &[Aggregate], row: &[Part<'_>], term: Term) -> bool {
+        let branch = self.born();
+        if branch.is_cut(key) {
+            return false;
+        }
+        let table = branch.active.table(key, row.len(), aggregates);
+        table.is_some_and(|table| table.add_term(row, term))
     }
 
     /// Whether a bag takes one more tuple; see [`Baggage::pack`].

@@ -54,6 +54,28 @@ pub(crate) fn put(out: &mut Vec<u8>, column: u8, value: &Value) {
     }
 }
 
+/// The same of a value that was not made.
+#[inline(always)]
+pub(crate) fn put_part(out: &mut Vec<u8>, column: u8, part: &Part<'_>) {
+    match (column, part) {
+        (I64, Part::I64(x)) => number::put(out, number::zigzag(*x)),
+        (U64, Part::U64(x)) => number::put(out, *x),
+        (STRING, Part::Text(text)) => put_bytes(out, text.as_bytes()),
+        (_, part) => put_other(out, column, &Value::from(part.clone())),
+    }
+}
+
+/// The code of a column with only values of its type.
+#[inline(always)]
+pub(crate) fn code_of(part: &Part<'_>) -> u8 {
+    match part {
+        Part::I64(_) => I64,
+        Part::U64(_) => U64,
+        Part::Text(_) => STRING,
+        Part::Other(value) => code(value),
+    }
+}
+
 fn put_other(out: &mut Vec<u8>, column: u8, value: &Value) {
     match (column, value) {
         (BOOL, Value::Bool(x)) => out.push(u8::from(*x)),

@@ -30,9 +30,10 @@
 //! ```
 //!
 //! Reading order: [`share`], [`clock`], [`bag`], `instance`, `branch`, [`generation`], [`baggage`], [`cut`],
-//! `number`, `part`, `column`, `rows`, `table`, `whole`, `section`, `layout`, [`encode`], [`mod@answer`], [`current`],
+//! `number`, `part`, `column`, `rows`, `adding`, `table`, `whole`, `section`, `layout`, [`encode`], [`mod@answer`], [`current`],
 //! [`future`], [`mod@losses`], [`held`], [`mod@leaks`].
 
+mod adding;
 pub mod answer;
 pub mod bag;
 pub mod baggage;
@@ -67,6 +68,7 @@ pub mod traced;
 mod whole;
 mod wire;
 
+pub use adding::Term;
 pub use answer::{Asked, Sent};
 pub use bag::{Bag, Merged, Slot};
 pub use baggage::{Baggage, Joined};

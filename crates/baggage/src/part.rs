@@ -1,6 +1,6 @@
 //! One value of a key, borrowed: from the bytes of a bag, or on its way there.
 
-use pivot_advice::Value;
+use pivot_advice::{Value, codec};
 
 /// A value that need not be made to be looked at.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +36,17 @@ impl<'a> Part<'a> {
             Value::U64(x) => Part::U64(*x),
             Value::Str(text) => Part::Text(text),
             other => Part::Other(other.clone()),
+        }
+    }
+
+    /// About how many bytes it takes with its tag; see [`pivot_advice::codec::row_size`].
+    #[inline]
+    pub fn size(&self) -> usize {
+        match self {
+            Part::I64(x) => codec::value_size(&Value::I64(*x)),
+            Part::U64(x) => codec::value_size(&Value::U64(*x)),
+            Part::Text(text) => 1 + codec::varint_size(text.len() as u64) + text.len(),
+            Part::Other(value) => codec::value_size(value),
         }
     }
 }
