@@ -238,9 +238,9 @@ fn size(key: &[Value], states: usize) -> usize {
 /// What one thread has gathered: each query's part at the place that weaving gave it.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    parts: Vec<(u64, Local)>,
+    parts: Vec<Local>,
     /// Parts of queries whose places others have taken over since the last drain.
-    replaced: Vec<(u64, Local)>,
+    replaced: Vec<Local>,
     pub(crate) cells: Cells,
     /// What an event packs when all its advice has run: it does not happen before itself.
     pub(crate) later: Packed,
@@ -250,16 +250,16 @@ impl Table {
     /// A query's part, space for an event, and its packs.
     #[inline(always)]
     pub(crate) fn local(&mut self, place: usize, query: u64) -> (&mut Local, &mut Cells, &mut Packed) {
-        if self.parts.get(place).is_none_or(|(id, _)| *id != query) {
+        if self.parts.get(place).is_none_or(|local| local.query != query) {
             self.take_place(place, query);
         }
-        (&mut self.parts[place].1, &mut self.cells, &mut self.later)
+        (&mut self.parts[place], &mut self.cells, &mut self.later)
     }
 
     /// The same if the query's part is there and has rows of the shape at this address, which is no other query's.
     #[inline(always)]
     pub(crate) fn known(&mut self, place: usize, shape: usize) -> Option<(&mut Local, &mut Cells)> {
-        let (_, local) = self.parts.get_mut(place)?;
+        let local = self.parts.get_mut(place)?;
         local.rows.is_at(shape).then_some((local, &mut self.cells))
     }
 
@@ -267,24 +267,23 @@ impl Table {
     #[inline(never)]
     fn take_place(&mut self, place: usize, query: u64) {
         while self.parts.len() <= place {
-            self.parts.push((0, Local::new()));
+            self.parts.push(Local::new(0));
         }
-        let before = std::mem::replace(&mut self.parts[place], (query, Local::new()));
-        if !before.1.is_empty() {
+        let before = std::mem::replace(&mut self.parts[place], Local::new(query));
+        if !before.is_empty() {
             self.replaced.push(before);
         }
     }
 
     fn into_parts(self) -> impl Iterator<Item = (QueryId, Part)> {
         let all = self.replaced.into_iter().chain(self.parts);
-        all.filter(|(_, local)| !local.is_empty())
-            .map(|(query, local)| (QueryId::from_u64(query), local.into_part()))
+        all.filter(|local| !local.is_empty()).map(|local| (QueryId::from_u64(local.query), local.into_part()))
     }
 }
 
 impl Local {
-    pub(crate) fn new() -> Local {
-        Local { part: Part::empty(), rows: Rows::new(), errors: Errors::default() }
+    pub(crate) fn new(query: u64) -> Local {
+        Local { query, part: Part::empty(), rows: Rows::new(), errors: Errors::default() }
     }
 
     /// Whether no event was here.

@@ -27,7 +27,7 @@ pub(crate) fn fire(tracepoint: &'static Tracepoint, fields: Fields<'_>) {
     let is_timed = inside.is_timed();
     let (table, proof) = inside.parts();
     // Only now: what is read while this thread is marked as inside is not freed before it has left.
-    let Some(woven) = tracepoint.published().get(proof) else { return };
+    let woven = tracepoint.published().get(proof);
     if is_timed {
         let left_out = fire_timed(tracepoint, fields, woven, table);
         return inside.leave_out(left_out);

@@ -19,6 +19,7 @@ pub(crate) type Fields<'a> = &'a dyn Fn(usize, &mut Cells) -> crate::Cell;
 /// What runs of one query in one thread add to.
 #[derive(Debug)]
 pub(crate) struct Local {
+    pub(crate) query: u64,
     pub(crate) part: Part,
     /// The groups of routines.
     pub(crate) rows: Rows,
@@ -337,7 +338,7 @@ pub fn agrees(linked: &Linked, observed: &[Value], mut baggage: Option<&mut Bagg
         Some(Effect::Pack(..)) | None => {}
     }
     long.loss.merge(&loss);
-    let mut local = Local::new();
+    let mut local = Local::new(0);
     let (mut cells, mut errors, mut later) = (Cells::default(), Errors::default(), Vec::new());
     let fields = |index: usize, cells: &mut Cells| cells.hold(observed.get(index).unwrap_or(&Value::Null));
     if routine.begins("", &fields, &mut cells, &mut errors) {
@@ -368,7 +369,7 @@ fn straight_agrees(
     let Some(straight) = Straight::of(routine, "") else { return Ok(()) };
     let fields = |index: usize, cells: &mut Cells| cells.hold(observed.get(index).unwrap_or(&Value::Null));
     let (mut long, mut loss) = (Part::empty(), Loss::default());
-    let (mut local, mut cells) = (Local::new(), Cells::default());
+    let (mut local, mut cells) = (Local::new(0), Cells::default());
     local.rows.takes(&straight.shape);
     for _ in 0..3 {
         if let Some(Effect::Emit(emission)) = run(linked, observed.to_vec(), baggage.as_deref(), 0, &mut loss)
@@ -578,10 +579,10 @@ mod tests {
     fn check_in(fields: usize, steps: Vec<Instruction>, events: &[Vec<Value>], begin: fn() -> Baggage) {
         let linked = linked(fields, steps);
         let routine = Routine::of(&linked, &mut Shapes::new()).expect("an advice that is a routine");
-        let mut short = Local::new();
+        let mut short = Local::new(0);
         let (mut long, mut cells) = (Part::empty(), Cells::default());
         let (mut mine, mut theirs) = (begin(), begin());
-        let (straight, mut shortest) = (Straight::of(&routine, "T"), Local::new());
+        let (straight, mut shortest) = (Straight::of(&routine, "T"), Local::new(0));
         shortest.rows.takes(&routine.shape);
         for event in events {
             let fields = |i: usize, cells: &mut Cells| cells.hold(&event[i]);

@@ -171,7 +171,7 @@ impl Straight {
         cells: &Cells,
         local: &mut Local,
     ) {
-        let Local { part, rows, errors } = local;
+        let Local { part, rows, errors, .. } = local;
         part.emitted = part.emitted.wrapping_add(n);
         let group = rows.group_of(&mut key, argument, cells).unwrap_or_else(|| other(&self.shape, part));
         *group.n = group.n.wrapping_add(n);

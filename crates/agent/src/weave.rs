@@ -101,34 +101,38 @@ impl Short {
     }
 }
 
+/// What is woven where nothing is.
+static NOTHING: Woven = Woven { advice: Vec::new(), packs_later: false, straight: None };
+
 /// Where a tracepoint finds what is woven at it.
 #[derive(Debug)]
 pub(crate) struct Published(AtomicPtr<Woven>);
 
 impl Published {
     pub(crate) const fn nothing() -> Published {
-        Published(AtomicPtr::new(ptr::null_mut()))
+        Published(AtomicPtr::new(ptr::from_ref(&NOTHING).cast_mut()))
     }
 
     /// What is woven, for as long as this thread is inside an event.
     #[inline(always)]
-    pub(crate) fn get<'a>(&self, _inside: Proof<'a>) -> Option<&'a Woven> {
-        // SAFETY: the pointer is null or came from a box that `retire` frees only after every thread
+    pub(crate) fn get<'a>(&self, _inside: Proof<'a>) -> &'a Woven {
+        // SAFETY: the pointer is that of a static or came from a box that `retire` frees only after every thread
         // that was inside when it was replaced has left; this thread is inside since before the load.
-        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+        unsafe { &*self.0.load(Ordering::Acquire) }
     }
 
     /// What is woven, for as long as nobody else weaves.
-    fn peek<'a>(&self, _weaving: &'a Weaving) -> Option<&'a Woven> {
+    fn peek<'a>(&self, _weaving: &'a Weaving) -> &'a Woven {
         // SAFETY: as in `get`; and who holds `WEAVING` is the only one to replace the pointer.
-        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+        unsafe { &*self.0.load(Ordering::Acquire) }
     }
 
     /// Replaces what is woven; the former must outlive all events that are on their way.
     fn replace(&self, woven: Option<Woven>, weaving: &mut Weaving) {
-        let new = woven.map_or(ptr::null_mut(), |woven| Box::into_raw(Box::new(woven)));
+        let nothing = ptr::from_ref(&NOTHING).cast_mut();
+        let new = woven.map_or(nothing, |woven| Box::into_raw(Box::new(woven)));
         let old = self.0.swap(new, Ordering::AcqRel);
-        if !old.is_null() {
+        if old != nothing {
             // SAFETY: it came from `Box::into_raw` above, and the swap has made it ours alone, but for
             // the readers that `retire` waits for.
             weaving.retired.push(unsafe { Box::from_raw(old) });
@@ -328,11 +332,7 @@ impl Weaving {
             }
         }
         let published = tracepoint.published();
-        let same = match published.peek(self) {
-            Some(woven) => woven.is(&advice),
-            None => advice.is_empty(),
-        };
-        if !same {
+        if !published.peek(self).is(&advice) {
             let woven = (!advice.is_empty()).then(|| Woven::new(tracepoint, advice));
             let is_woven = woven.is_some();
             tracepoint.observe(woven.iter().flat_map(Woven::observed));
