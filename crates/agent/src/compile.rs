@@ -22,19 +22,21 @@ pub(crate) struct Routine {
     /// What each aggregate takes in.
     pub(crate) arguments: Vec<Argument>,
     pub(crate) shape: Arc<Shape>,
-    pub(crate) plainly: Plainly,
+    pub(crate) takes: Takes,
     pub(crate) end: End,
 }
 
-/// What is needed of a row that is emitted to add it up beside the states of its group.
+/// What all aggregates take in.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Plainly {
+pub(crate) enum Takes {
+    /// There are none: rows are only counted.
+    Nothing,
+    /// One column, of which they are sums, counts and means: it can be added up beside the states of a group.
+    Plainly(usize),
+    /// One column.
+    Column(usize),
     /// More than that.
-    Never,
-    /// Nothing: it is only counted.
-    Counted,
-    /// This column, of which all aggregates are.
-    Of(usize),
+    More,
 }
 
 /// The columns of a query's table: how many keys, and which aggregates.
@@ -148,22 +150,25 @@ impl Routine {
                 keys: keys.len(),
                 aggregates: folds.iter().map(|fold| fold.aggregate).collect(),
             }),
-            plainly: Plainly::of(folds),
+            takes: Takes::of(folds),
             end,
         })
     }
 }
 
-impl Plainly {
-    fn of(folds: &[Fold]) -> Plainly {
+impl Takes {
+    fn of(folds: &[Fold]) -> Takes {
         let column = |fold: &Fold| match fold.input {
-            Input::Expr(Expr::Column(column)) if Plain::serves(fold.aggregate) => Some(usize::from(column)),
+            Input::Expr(Expr::Column(column)) => Some(usize::from(column)),
             _ => None,
         };
         match folds.first().map(column) {
-            None => Plainly::Counted,
-            Some(Some(first)) if folds.iter().all(|fold| column(fold) == Some(first)) => Plainly::Of(first),
-            Some(_) => Plainly::Never,
+            None => Takes::Nothing,
+            Some(Some(first)) if folds.iter().all(|fold| column(fold) == Some(first)) => {
+                let plainly = folds.iter().all(|fold| Plain::serves(fold.aggregate));
+                if plainly { Takes::Plainly(first) } else { Takes::Column(first) }
+            }
+            Some(_) => Takes::More,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! the columns that are keys or taken in are looked at.
 
 use crate::cells::{Cell, Cells};
-use crate::compile::{Join, Plainly};
+use crate::compile::{Join, Takes};
 use crate::interpret::MAX_ROWS;
 use crate::routine::Local;
 use crate::sample;
@@ -22,10 +22,10 @@ pub(crate) struct Joined {
 
 impl Joined {
     /// None of a join that asks more of its rows.
-    pub(crate) fn of(join: &Join, plainly: Plainly) -> Option<Joined> {
-        let argument = match plainly {
-            Plainly::Of(column) => join.column(column),
-            Plainly::Counted | Plainly::Never => None,
+    pub(crate) fn of(join: &Join, takes: Takes) -> Option<Joined> {
+        let argument = match takes {
+            Takes::Plainly(column) | Takes::Column(column) => join.column(column),
+            Takes::Nothing | Takes::More => None,
         };
         let (bag, width, aggregates) = (join.bag, join.width, join.aggregates.clone());
         (join.on.is_none() && join.steps.is_empty()).then_some(Joined { bag, width, aggregates, argument })

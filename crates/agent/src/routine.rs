@@ -2,7 +2,7 @@
 //! them to that.
 
 use crate::cells::{Cell, Cells};
-use crate::compile::{Argument, End, Join, Plainly, Routine, Shape, Shapes, Step};
+use crate::compile::{Argument, End, Join, Routine, Shape, Shapes, Step, Takes};
 use crate::emit::{Cost, Part};
 use crate::fire::default_cell;
 use crate::interpret::{Effect, MAX_ROWS, run};
@@ -199,10 +199,10 @@ impl Routine {
     /// The same of a row of few keys and a whole number that all aggregates are of. False, and nothing was done,
     /// if it is not one or takes more than to change bytes of the bag.
     fn pack_plainly(&self, baggage: &mut Baggage, bag: BagKey, cells: &Cells, cost: &mut Cost) -> bool {
-        let term = match self.plainly {
-            Plainly::Of(column) => cells.get(column).as_term(),
-            Plainly::Counted => Some(Term::Integer(0)),
-            Plainly::Never => None,
+        let term = match self.takes {
+            Takes::Plainly(column) => cells.get(column).as_term(),
+            Takes::Nothing => Some(Term::Integer(0)),
+            Takes::Column(_) | Takes::More => None,
         };
         let Some(term) = term.filter(|_| self.keys.len() <= FEW) else { return false };
         let mut buffers = [[0; 16]; FEW];
@@ -266,9 +266,9 @@ impl Routine {
             part.loss.dropped = part.loss.dropped.saturating_add(n);
             return;
         }
-        let argument = match self.plainly {
-            Plainly::Of(column) => cells.get(column),
-            Plainly::Counted | Plainly::Never => Cell::NULL,
+        let argument = match self.takes {
+            Takes::Plainly(column) => cells.get(column),
+            _ => Cell::NULL,
         };
         if n == 1 && self.add_plainly(argument, cells, rows) {
             return;
@@ -282,18 +282,19 @@ impl Routine {
     /// Adds a row beside the states of its group, if that takes one look.
     #[inline(always)]
     fn add_plainly(&self, argument: Cell, cells: &Cells, rows: &mut Rows) -> bool {
-        if let Plainly::Never = self.plainly {
+        if let Takes::Column(_) | Takes::More = self.takes {
             return false;
         }
-        let plain = match self.keys[..] {
-            [] => rows.plain(&[Cell::NULL]),
-            [only] => rows.plain(&[cells.get(only)]),
-            [first, second] => rows.plain(&[cells.get(first), cells.get(second)]),
+        let place = match self.keys[..] {
+            [] => rows.find(&[Cell::NULL]),
+            [only] => rows.find(&[cells.get(only)]),
+            [first, second] => rows.find(&[cells.get(first), cells.get(second)]),
             _ => None,
         };
-        plain.is_some_and(|plain| match self.plainly {
-            Plainly::Of(_) => plain.add(argument),
-            Plainly::Counted | Plainly::Never => plain.count(),
+        let plain = place.and_then(|place| rows.plain(place));
+        plain.is_some_and(|plain| match self.takes {
+            Takes::Plainly(_) => plain.add(argument),
+            _ => plain.count(),
         })
     }
 }
@@ -726,7 +727,9 @@ mod tests {
         assert!(is_straight(vec![above(), emit(&[2], vec![sum(0)])]));
         assert!(!is_straight(vec![above(), emit(&[1], vec![sum(0)])]));
         assert!(!is_straight(vec![emit(&[2], vec![sum(0), sum(1)])]));
-        assert!(!is_straight(vec![emit(&[0], vec![(Aggregate::Max, column(1))])]));
+        assert!(is_straight(vec![emit(&[0], vec![(Aggregate::Max, column(1)), sum(1)])]));
+        let larger = Expr::binary(Binary::Add, column(1), literal(Value::I64(1)));
+        assert!(!is_straight(vec![emit(&[0], vec![(Aggregate::Sum, larger)])]));
         assert!(!is_straight(vec![emit(&[0, 1, 2], vec![])]));
         assert!(is_straight(vec![unpack(None), emit(&[3, 0], vec![sum(4)])]));
         assert!(is_straight(vec![above(), unpack(None), emit(&[0, 4], vec![sum(1)])]));

@@ -163,14 +163,18 @@ impl Rows {
             + self.elsewhere.bytes
     }
 
-    /// What a row is added to where that takes one look: if the group of its key is there and nothing of the key lies
-    /// elsewhere.
+    /// Where the group of a key is, if it is there and nothing of the key lies elsewhere.
     #[inline(always)]
-    pub(crate) fn plain<const N: usize>(&mut self, key: &[Cell; N]) -> Option<&mut Plain> {
+    pub(crate) fn find<const N: usize>(&self, key: &[Cell; N]) -> Option<usize> {
         if key.iter().any(|cell| cell.is_elsewhere()) {
             return None;
         }
-        let place = self.probe(self.hash(key), |row| row.key.first_chunk() == Some(key))?;
+        self.probe(self.hash(key), |row| row.key.first_chunk() == Some(key))
+    }
+
+    /// What a row is added to that needs no states.
+    #[inline(always)]
+    pub(crate) fn plain(&mut self, place: usize) -> Option<&mut Plain> {
         Some(&mut self.rows.get_mut(place)?.plain)
     }
 
@@ -201,8 +205,9 @@ impl Rows {
         }
     }
 
+    /// The group at a place.
     #[inline(always)]
-    fn at(&mut self, place: usize) -> Option<Group<'_>> {
+    pub(crate) fn at(&mut self, place: usize) -> Option<Group<'_>> {
         let row = self.rows.get_mut(place)?;
         let states = match self.shape.as_ref()?.aggregates.len() {
             1 => std::slice::from_mut(&mut row.state),

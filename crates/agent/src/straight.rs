@@ -1,5 +1,5 @@
 //! The commonest routines once more, in the form that takes the fewest steps: one condition on an integer,
-//! groups by at most two fields, and sums, counts and means of one field. No column is written down: each
+//! groups by at most two fields, and aggregates of one field. No column is written down: each
 //! field is asked for where it is needed, and put away with the event.
 //!
 //! Such a routine may have a happened-before join too, of whose rows no more is asked than that; see
@@ -7,12 +7,13 @@
 
 use crate::cells::{Cell, Cells};
 use crate::code::Range;
-use crate::compile::{End, Join, Plainly, Routine, Shape, Step};
+use crate::compile::{End, Join, Routine, Shape, Step, Takes};
 use crate::fire::default_cell;
 use crate::joined::{Event, Joined};
 use crate::link::DefaultField;
 use crate::routine::{Fields, Local, add_cell, other};
-use crate::rows::address;
+use crate::rows::{Group, Plain, address};
+use pivot_advice::Errors;
 use std::sync::Arc;
 
 /// A routine without a column.
@@ -22,8 +23,7 @@ pub(crate) struct Straight {
     test: Option<(usize, Range)>,
     /// What all aggregates are of: this field, or else that which was tested, or that of an unpacked row.
     argument: Option<usize>,
-    /// Whether there are aggregates.
-    folds: bool,
+    takes: Takes,
     keys: Keys,
     joined: Option<Box<Joined>>,
     pub(crate) shape: Arc<Shape>,
@@ -53,7 +53,7 @@ impl Straight {
     pub(crate) fn of(routine: &Routine, tracepoint: &'static str) -> Option<Straight> {
         let (End::Emit, join) = (&routine.end, &routine.join) else { return None };
         let joined = match join {
-            Some(join) => Some(Box::new(Joined::of(join, routine.plainly)?)),
+            Some(join) => Some(Box::new(Joined::of(join, routine.takes)?)),
             None => None,
         };
         let unpacked = |column: usize| join.as_ref().and_then(|join| join.column(column));
@@ -62,15 +62,17 @@ impl Straight {
             all => (None, all),
         };
         let mut argument = None;
-        match routine.plainly {
-            Plainly::Never => return None,
-            Plainly::Of(column) if unpacked(column).is_some() => {}
-            Plainly::Of(column) if test.is_none_or(|(tested, ..)| tested != column) => {
-                let [Step::Observe(first, index), rest @ ..] = observed else { return None };
-                (argument, observed) = ((*first == column).then_some(*index), rest);
-                argument?;
+        match routine.takes {
+            Takes::More => return None,
+            Takes::Plainly(column) | Takes::Column(column) => {
+                let is_tested = test.is_some_and(|(tested, ..)| tested == column);
+                if !is_tested && unpacked(column).is_none() {
+                    let [Step::Observe(first, index), rest @ ..] = observed else { return None };
+                    (argument, observed) = ((*first == column).then_some(*index), rest);
+                    argument?;
+                }
             }
-            Plainly::Of(_) | Plainly::Counted => {}
+            Takes::Nothing => {}
         }
         let mut key = |column: usize| {
             if let Some(column) = unpacked(column) {
@@ -89,7 +91,7 @@ impl Straight {
         observed.is_empty().then(|| Straight {
             test: test.map(|(_, index, range)| (index, range)),
             argument,
-            folds: matches!(routine.plainly, Plainly::Of(_)),
+            takes: routine.takes,
             keys,
             joined,
             shape: Arc::clone(&routine.shape),
@@ -140,7 +142,7 @@ impl Straight {
         true
     }
 
-    /// Adds a row that counts so many times. False if that took more than one look.
+    /// Adds a row that counts so many times. False if it may have left something elsewhere.
     #[inline(always)]
     pub(crate) fn add<const N: usize>(
         &self,
@@ -150,14 +152,33 @@ impl Straight {
         cells: &Cells,
         local: &mut Local,
     ) -> bool {
-        let is_added = match local.rows.plain(&key) {
-            Some(plain) if n == 1 => !self.folds && plain.count() || self.folds && plain.add(argument),
-            _ => false,
+        let is_added = match local.rows.find(&key) {
+            Some(place) => match self.takes {
+                Takes::Plainly(_) if n == 1 => {
+                    local.rows.plain(place).is_some_and(|plain| plain.add(argument))
+                }
+                Takes::Nothing if n == 1 => local.rows.plain(place).is_some_and(Plain::count),
+                Takes::Column(_) => return self.add_at(place, argument, n, cells, local),
+                _ => false,
+            },
+            None => false,
         };
         if !is_added {
             self.add_anew(key, argument, n, cells, local);
         }
         is_added
+    }
+
+    /// Adds to the states of a group.
+    #[inline(never)]
+    fn add_at(&self, place: usize, argument: Cell, n: u64, cells: &Cells, local: &mut Local) -> bool {
+        let Local { part, rows, errors, .. } = local;
+        if let Some(group) = rows.at(place) {
+            part.emitted = part.emitted.wrapping_add(n);
+            add_to(group, argument, n, cells, errors);
+        }
+        // The argument may lie elsewhere.
+        !argument.is_elsewhere()
     }
 
     /// Adds to a group that is not there yet or whose key lies elsewhere, or what is no whole number.
@@ -173,11 +194,16 @@ impl Straight {
     ) {
         let Local { part, rows, errors, .. } = local;
         part.emitted = part.emitted.wrapping_add(n);
-        let group = rows.group_of(&mut key, argument, cells).unwrap_or_else(|| other(&self.shape, part));
-        *group.n = group.n.wrapping_add(n);
-        for state in group.states {
-            add_cell(state, argument, n, cells, errors);
-        }
+        let like = if let Takes::Plainly(_) = self.takes { argument } else { Cell::NULL };
+        let group = rows.group_of(&mut key, like, cells).unwrap_or_else(|| other(&self.shape, part));
+        add_to(group, argument, n, cells, errors);
+    }
+}
+
+fn add_to(group: Group<'_>, argument: Cell, n: u64, cells: &Cells, errors: &mut Errors) {
+    *group.n = group.n.wrapping_add(n);
+    for state in group.states {
+        add_cell(state, argument, n, cells, errors);
     }
 }
 
