@@ -28,6 +28,9 @@ pub(crate) struct Range {
 }
 
 impl Range {
+    /// Accepts nothing.
+    pub(crate) const NONE: Range = Range { first: 0, count: 0, op: Binary::Less, limit: i64::MIN };
+
     /// None if it is no comparison, or one that is true for all integers.
     fn new(op: Binary, limit: i64) -> Option<Range> {
         let (below, above) = (limit.abs_diff(i64::MIN), limit.abs_diff(i64::MAX));

@@ -19,6 +19,7 @@ use std::sync::Arc;
 /// A routine without a column.
 #[derive(Debug)]
 pub(crate) struct Straight {
+    quick: Quick,
     /// The event is rejected unless this field is in this range.
     test: Option<(usize, Range)>,
     /// What all aggregates are of: this field, or else that which was tested, or that of an unpacked row.
@@ -30,6 +31,39 @@ pub(crate) struct Straight {
     /// The address of the shape.
     pub(crate) address: usize,
 }
+
+/// The same once more if it is one of the forms that are compiled apart: all keys are exported fields.
+#[derive(Debug)]
+struct Quick {
+    form: Form,
+    test: (usize, Range),
+    argument: usize,
+    keys: [usize; 2],
+}
+
+/// What is done, to be asked once and not part by part: whether there is a test, what is taken in, and how many
+/// keys there are.
+#[derive(Debug, Clone, Copy)]
+#[repr(u8)]
+enum Form {
+    Counts1,
+    Counts2,
+    Adds1,
+    Adds2,
+    TestsAndCounts1,
+    TestsAndCounts2,
+    TestsAndAdds1,
+    TestsAndAdds2,
+    /// What was tested.
+    TestsAndAddsIt1,
+    TestsAndAddsIt2,
+    Other,
+}
+
+/// What a form takes in.
+const NOTHING: u8 = 0;
+const FIELD: u8 = 1;
+const TESTED: u8 = 2;
 
 #[derive(Debug)]
 enum Keys {
@@ -88,7 +122,10 @@ impl Straight {
             [first, second] => Keys::Two(key(first)?, key(second)?),
             _ => return None,
         };
+        let takes = if joined.is_some() { Takes::More } else { routine.takes };
+        let quick = Quick::of(test, argument, takes, &keys);
         observed.is_empty().then(|| Straight {
+            quick,
             test: test.map(|(_, index, range)| (index, range)),
             argument,
             takes: routine.takes,
@@ -102,6 +139,51 @@ impl Straight {
     /// Runs it over one event. False, and nothing was done, if it has a join and the request is one of a sample.
     #[inline(always)]
     pub(crate) fn run(&self, fields: Fields<'_>, cells: &mut Cells, local: &mut Local) -> bool {
+        match self.quick.form {
+            Form::Counts1 => self.run_as::<false, NOTHING, 1>(fields, cells, local),
+            Form::Counts2 => self.run_as::<false, NOTHING, 2>(fields, cells, local),
+            Form::Adds1 => self.run_as::<false, FIELD, 1>(fields, cells, local),
+            Form::Adds2 => self.run_as::<false, FIELD, 2>(fields, cells, local),
+            Form::TestsAndCounts1 => self.run_as::<true, NOTHING, 1>(fields, cells, local),
+            Form::TestsAndCounts2 => self.run_as::<true, NOTHING, 2>(fields, cells, local),
+            Form::TestsAndAdds1 => self.run_as::<true, FIELD, 1>(fields, cells, local),
+            Form::TestsAndAdds2 => self.run_as::<true, FIELD, 2>(fields, cells, local),
+            Form::TestsAndAddsIt1 => self.run_as::<true, TESTED, 1>(fields, cells, local),
+            Form::TestsAndAddsIt2 => self.run_as::<true, TESTED, 2>(fields, cells, local),
+            Form::Other => return self.run_otherwise(fields, cells, local),
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn run_as<const TESTS: bool, const TAKES: u8, const N: usize>(
+        &self,
+        fields: Fields<'_>,
+        cells: &mut Cells,
+        local: &mut Local,
+    ) {
+        let Quick { test: (index, range), argument, keys, .. } = &self.quick;
+        let mut taken = Cell::NULL;
+        if TESTS {
+            let tested = fields(*index, cells);
+            if !range.lets_pass(tested, cells, &mut local.errors) {
+                return;
+            }
+            taken = tested;
+        }
+        if TAKES == FIELD {
+            taken = fields(*argument, cells);
+        }
+        let key: [Cell; N] = std::array::from_fn(|i| fields(keys[i], cells));
+        let plain = local.rows.find(&key).and_then(|place| local.rows.plain(place));
+        if !plain.is_some_and(|plain| if TAKES == NOTHING { plain.count() } else { plain.add(taken) }) {
+            self.add_anew(key, taken, 1, cells, local);
+            cells.end();
+        }
+    }
+
+    #[inline(always)]
+    fn run_otherwise(&self, fields: Fields<'_>, cells: &mut Cells, local: &mut Local) -> bool {
         let mut argument = Cell::NULL;
         if let Some((index, range)) = &self.test {
             argument = fields(*index, cells);
@@ -204,6 +286,34 @@ fn add_to(group: Group<'_>, argument: Cell, n: u64, cells: &Cells, errors: &mut 
     *group.n = group.n.wrapping_add(n);
     for state in group.states {
         add_cell(state, argument, n, cells, errors);
+    }
+}
+
+impl Quick {
+    fn of(test: Option<(usize, usize, Range)>, argument: Option<usize>, takes: Takes, keys: &Keys) -> Quick {
+        let (form, keys) = match keys {
+            Keys::One(Key::Exported(only)) => (Form::of(test.is_some(), argument, takes, 1), [*only, 0]),
+            Keys::Two(Key::Exported(first), Key::Exported(second)) => {
+                (Form::of(test.is_some(), argument, takes, 2), [*first, *second])
+            }
+            _ => (Form::Other, [0; 2]),
+        };
+        let test = test.map_or((0, Range::NONE), |(_, index, range)| (index, range));
+        Quick { form, test, argument: argument.unwrap_or_default(), keys }
+    }
+}
+
+impl Form {
+    fn of(tests: bool, argument: Option<usize>, takes: Takes, keys: usize) -> Form {
+        let [one, two] = match (tests, takes, argument) {
+            (false, Takes::Nothing, _) => [Form::Counts1, Form::Counts2],
+            (false, Takes::Plainly(_), Some(_)) => [Form::Adds1, Form::Adds2],
+            (true, Takes::Nothing, _) => [Form::TestsAndCounts1, Form::TestsAndCounts2],
+            (true, Takes::Plainly(_), Some(_)) => [Form::TestsAndAdds1, Form::TestsAndAdds2],
+            (true, Takes::Plainly(_), None) => [Form::TestsAndAddsIt1, Form::TestsAndAddsIt2],
+            _ => return Form::Other,
+        };
+        if keys == 1 { one } else { two }
     }
 }
 
