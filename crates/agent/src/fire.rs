@@ -308,6 +308,7 @@ fn panicked(panic: &(dyn Any + Send), tracepoint: &'static Tracepoint, knot: &Kn
 }
 
 /// The value of a default field.
+#[inline(never)]
 pub(crate) fn default_cell(field: DefaultField, tracepoint: &'static str, cells: &mut Cells) -> Cell {
     match field {
         DefaultField::Host => identity::host(cells),

@@ -332,15 +332,8 @@ impl Key {
     pub(crate) fn ask(&self, fields: Fields<'_>, cells: &mut Cells) -> Cell {
         match self {
             Key::Exported(index) => fields(*index, cells),
-            key => key.ask_elsewhere(cells),
-        }
-    }
-
-    #[inline(never)]
-    fn ask_elsewhere(&self, cells: &mut Cells) -> Cell {
-        match self {
             Key::Default(field, tracepoint) => default_cell(*field, tracepoint, cells),
-            Key::Exported(_) | Key::Unpacked(_) | Key::None => Cell::NULL,
+            Key::Unpacked(_) | Key::None => Cell::NULL,
         }
     }
 }
