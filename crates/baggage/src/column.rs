@@ -146,6 +146,15 @@ pub(crate) fn skip(bytes: &mut &[u8], column: u8) -> Result<(), DecodeError> {
     }
 }
 
+/// The same if it can be read.
+#[inline(always)]
+pub(crate) fn check(bytes: &mut &[u8], column: u8) -> Result<(), DecodeError> {
+    match column {
+        I64 | U64 | STRING => take_part(bytes, column).map(drop),
+        _ => skip(bytes, column),
+    }
+}
+
 fn take_word(bytes: &mut &[u8]) -> Result<u64, DecodeError> {
     let (word, rest) = bytes.split_first_chunk::<8>().ok_or(DecodeError::Truncated)?;
     *bytes = rest;
@@ -193,12 +202,19 @@ mod tests {
                 let (mut taken, mut skipped) = (written.as_slice(), written.as_slice());
                 assert_eq!((take(&mut taken, column).as_ref(), taken.len()), (Ok(&value), 0));
                 assert_eq!((skip(&mut skipped, column), skipped.len()), (Ok(()), 0));
+                let mut checked = written.as_slice();
+                assert_eq!((check(&mut checked, column), checked.len()), (Ok(()), 0));
                 for end in 0..written.len() {
                     assert!(take(&mut &written[..end], column).is_err());
                     assert!(skip(&mut &written[..end], column).is_err());
+                    assert!(check(&mut &written[..end], column).is_err());
                 }
             }
         }
         assert!([1, 10, 16, 255].iter().all(|code| !is_code(*code)));
+        let mut torn = Vec::new();
+        put_bytes(&mut torn, &[b'a', 0xff]);
+        assert_eq!(check(&mut torn.as_slice(), STRING), Err(DecodeError::NotUtf8));
+        assert_eq!(check(&mut [7].as_slice(), BOOL), Err(DecodeError::UnknownTag { what: "bool", tag: 7 }));
     }
 }

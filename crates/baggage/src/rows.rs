@@ -159,6 +159,14 @@ impl<'a> Rows<'a> {
         mut end: impl FnMut(&mut C, u64, &[State]),
     ) -> Result<(), DecodeError> {
         let mut rest = self.bytes;
+        if let ([column], false, []) = (self.types, self.counts, self.shape) {
+            // Most are like this.
+            while !rest.is_empty() {
+                see(context, 0, column::take_part(&mut rest, *column)?);
+                end(context, 1, &[]);
+            }
+            return Ok(());
+        }
         let mut states = Vec::new();
         while !rest.is_empty() {
             for (i, column) in self.types.iter().enumerate() {
@@ -172,6 +180,26 @@ impl<'a> Rows<'a> {
             end(context, n, &states);
         }
         Ok(())
+    }
+
+    /// Whether all rows can be read, and how many there are; makes none of their values.
+    pub(crate) fn check(&self) -> Result<usize, DecodeError> {
+        let (mut rest, mut len) = (self.bytes, 0);
+        if let ([column], false, []) = (self.types, self.counts, self.shape) {
+            while !rest.is_empty() {
+                column::check(&mut rest, *column)?;
+                len += 1;
+            }
+            return Ok(len);
+        }
+        while !rest.is_empty() {
+            for column in self.types {
+                column::check(&mut rest, *column)?;
+            }
+            self.take_rest(&mut rest)?;
+            len += 1;
+        }
+        Ok(len)
     }
 
     /// Whether its rows have so many key columns and these aggregates.

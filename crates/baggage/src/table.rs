@@ -67,9 +67,7 @@ impl Table {
 
     /// Whether all rows of these bytes can be read, and how many there are.
     pub(crate) fn check(bytes: &[u8]) -> Result<usize, BaggageError> {
-        let mut len = 0;
-        Rows::of(bytes)?.try_each(|_, _, _| len += 1)?;
-        Ok(len)
+        Ok(Rows::of(bytes)?.check()?)
     }
 
     /// The table that travelled in these bytes, if all its rows can be read.
