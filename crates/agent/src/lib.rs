@@ -23,8 +23,9 @@
 //! Reading order: [`tracepoint`](mod@tracepoint), `macros`, [`mod@function`], [`export`], [`text`],
 //! [`mod@identity`], [`verify`](mod@verify), [`link`], `compile`, `code`, [`weave`](mod@weave), [`standing`],
 //! [`barrier`], `thread`, [`fork`], [`cells`], [`view`], [`fire`], [`sample`], `routine`, `straight`,
-//! `joined`, `rows`, [`interpret`], [`emit`], [`report`].
+//! `joined`, `rows`, [`interpret`], `agreement`, [`emit`], [`report`].
 
+mod agreement;
 pub mod barrier;
 pub mod cells;
 mod code;
@@ -72,7 +73,7 @@ pub use weave::{
 };
 
 #[doc(hidden)]
+pub use agreement::agrees;
+#[doc(hidden)]
 pub use linkme;
 pub use pivot_advice::{Type, Value};
-#[doc(hidden)]
-pub use routine::agrees;
