@@ -243,7 +243,7 @@ impl Rows {
     /// The row of that hash which is the one.
     #[inline(always)]
     fn probe(&self, hash: u64, is_it: impl Fn(&Row) -> bool) -> Option<usize> {
-        let mut at = hash as usize >> self.shift;
+        let mut at = (hash >> self.shift) as usize;
         loop {
             let place = *self.index.get(at)? as usize;
             if is_it(self.rows.get(place)?) {
@@ -255,7 +255,7 @@ impl Rows {
 
     /// The row of a key of more than two cells.
     fn probe_many(&self, hash: u64, key: &[Cell]) -> Option<usize> {
-        let mut at = hash as usize >> self.shift;
+        let mut at = (hash >> self.shift) as usize;
         loop {
             let place = *self.index.get(at)? as usize;
             if key.iter().copied().eq(self.key(place)?) {
@@ -347,7 +347,7 @@ impl Rows {
 
     /// Puts a row into the index.
     fn enter(&mut self, place: usize) {
-        let mut at = self.hash_of(place).unwrap_or_default() as usize >> self.shift;
+        let mut at = (self.hash_of(place).unwrap_or_default() >> self.shift) as usize;
         while self.index[at] != FREE {
             at = self.behind(at);
         }
