@@ -1,6 +1,6 @@
 //! The commonest routines once more, in the form that takes the fewest steps: one condition on an integer,
-//! groups by at most two fields, and aggregates of one field. No column is written down: each
-//! field is asked for where it is needed, and put away with the event.
+//! groups by at most two fields, and aggregates of one field. No column is written down: each field is asked
+//! for where it is needed, and put away with the event.
 //!
 //! Such a routine may have a happened-before join too, of whose rows no more is asked than that; see
 //! [`joined`](crate::joined).

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 /// on delays only itself: its rows come with the drain after its end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A place.
+/// A place. No two threads write to one cache line, nor to the one that is fetched along with it.
+#[repr(align(128))]
 pub(crate) struct Place {
     /// Odd while the thread is inside an event. Written by the thread alone.
     turn: AtomicUsize,
