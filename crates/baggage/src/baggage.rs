@@ -278,13 +278,8 @@ impl Baggage {
     #[inline(always)]
     fn only(&self, key: BagKey) -> Option<&Section> {
         let branch = self.branch().filter(|branch| !branch.partial)?;
-        let mut only = branch.active.get(key);
-        for section in branch.frozen.iter().filter_map(|instance| instance.bags().get(key)) {
-            if only.replace(section).is_some() {
-                return None;
-            }
-        }
-        only
+        let own = branch.active.get(key);
+        if branch.frozen.is_empty() { own } else { branch.only(own, key) }
     }
 
     fn visible(&self, key: BagKey) -> Option<Cow<'_, Bag>> {
