@@ -43,11 +43,13 @@ pub fn size(groups: &Groups) -> usize {
 }
 
 /// The same of one row with so many states.
+#[inline]
 pub fn row_size(key: &[Value], n: u64, states: usize) -> usize {
     key.iter().map(value_size).sum::<usize>() + varint_size(n) + 4 * states
 }
 
-fn value_size(value: &Value) -> usize {
+/// The same of a value.
+pub fn value_size(value: &Value) -> usize {
     1 + match value {
         Value::Null | Value::Bool(_) => 0,
         Value::I64(x) => varint_size(x.unsigned_abs().saturating_mul(2)),
@@ -59,7 +61,9 @@ fn value_size(value: &Value) -> usize {
     }
 }
 
-fn varint_size(x: u64) -> usize {
+/// How many bytes an unsigned number takes.
+#[inline]
+pub fn varint_size(x: u64) -> usize {
     (64 - (x | 1).leading_zeros() as usize).div_ceil(7)
 }
 

@@ -4,7 +4,8 @@
 //! Two cells of the same content are the same two words, unless the content lies elsewhere. That makes
 //! them keys that are compared and hashed without looking at bytes.
 
-use pivot_advice::Value;
+use pivot_advice::{Sum, Value};
+use pivot_baggage::{Part, Term};
 
 const NULL: u8 = 0;
 const BOOL: u8 = 1;
@@ -114,8 +115,40 @@ impl Cell {
     #[inline(always)]
     pub(crate) fn as_integer(self) -> Option<i64> {
         let x = self.0.cast_signed();
-        let kind = self.1;
-        (kind == Cell::i64(0).1 || (kind == Cell::u64(0).1 && x >= 0)).then_some(x)
+        if self.1 == Cell::i64(0).1 {
+            return Some(x);
+        }
+        (self.1 == Cell::u64(0).1 && x >= 0).then_some(x)
+    }
+
+    /// What kind of whole number this is, nanoseconds included; none if it is something else.
+    pub(crate) fn whole_kind(self) -> Option<Whole> {
+        matches!(self.kind(), I64 | U64 | DURATION).then_some(Whole(self.1))
+    }
+
+    /// What a sum takes in of a whole number that is at most `i64::MAX`.
+    #[inline(always)]
+    pub(crate) fn as_term(self) -> Option<Term> {
+        match self.kind() {
+            DURATION => Some(Term::Duration(self.0.cast_signed())),
+            _ => self.as_integer().map(Term::Integer),
+        }
+    }
+
+    /// A whole number of this kind that is at most `i64::MAX`.
+    #[inline(always)]
+    pub(crate) fn as_whole(self, kind: Whole) -> Option<i64> {
+        let x = self.0.cast_signed();
+        if self.1 != kind.0 {
+            return None;
+        }
+        if x < 0 { self.as_negative() } else { Some(x) }
+    }
+
+    /// Of numbers that are negative if they are signed: this one.
+    #[cold]
+    fn as_negative(self) -> Option<i64> {
+        (self.kind() != U64).then_some(self.0.cast_signed())
     }
 
     /// A truth value.
@@ -152,6 +185,23 @@ impl Cell {
     }
 }
 
+/// A kind of whole numbers: what stands beside them in their cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Whole(u64);
+
+impl Whole {
+    /// No kind. No cell has this in it.
+    pub(crate) const NONE: Whole = Whole(u64::MAX);
+
+    /// What numbers of this kind add up to.
+    pub(crate) fn sum(self, sum: i64) -> Sum {
+        match Cell(0, self.0).kind() {
+            DURATION => Sum::Duration(sum.into()),
+            _ => Sum::Integer(sum.into()),
+        }
+    }
+}
+
 /// Less than eight bytes in one word.
 #[inline(always)]
 fn few(bytes: &[u8]) -> u64 {
@@ -183,6 +233,13 @@ impl Cells {
     pub(crate) fn begin(&mut self, columns: usize) {
         if self.is_used || self.columns.len() < columns {
             self.clear(columns);
+        }
+    }
+
+    /// Puts away what lies elsewhere.
+    pub(crate) fn end(&mut self) {
+        if self.is_used {
+            self.clear(0);
         }
     }
 
@@ -239,6 +296,30 @@ impl Cells {
                 self.values.push(value.clone());
                 Cell::of(OTHER, self.values.len() as u64 - 1)
             }
+        }
+    }
+
+    /// A cell for a value of a bag.
+    #[inline(always)]
+    pub(crate) fn part(&mut self, part: Part<'_>) -> Cell {
+        match part {
+            Part::I64(x) => Cell::i64(x),
+            Part::U64(x) => Cell::u64(x),
+            Part::Text(text) => self.text(text),
+            Part::Other(value) => self.hold(&value),
+        }
+    }
+
+    /// What a bag takes in of a cell. The buffer is for short text.
+    #[inline(always)]
+    pub(crate) fn as_part<'a>(&'a self, cell: Cell, buffer: &'a mut [u8; 16]) -> Part<'a> {
+        match cell.kind() {
+            I64 => Part::I64(cell.0.cast_signed()),
+            U64 => Part::U64(cell.0),
+            _ => match self.as_text(cell, buffer) {
+                Some(text) => Part::Text(text),
+                None => Part::Other(self.value(cell)),
+            },
         }
     }
 

@@ -18,28 +18,33 @@ pub(crate) enum Code {
     Other(Expr, Vec<usize>),
 }
 
-/// Which integers a comparison accepts: those in an interval, or those outside it.
+/// Which integers a comparison accepts: so many from the first one on, around the end if need be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Range {
-    least: i64,
-    most: i64,
-    inside: bool,
+    first: i64,
+    count: u64,
     op: Binary,
     limit: i64,
 }
 
 impl Range {
+    /// Accepts nothing.
+    pub(crate) const NONE: Range = Range { first: 0, count: 0, op: Binary::Less, limit: i64::MIN };
+
+    /// None if it is no comparison, or one that is true for all integers.
     fn new(op: Binary, limit: i64) -> Option<Range> {
-        let (least, most, inside) = match op {
-            Binary::Equal => (limit, limit, true),
-            Binary::NotEqual => (limit, limit, false),
-            Binary::LessEqual => (i64::MIN, limit, true),
-            Binary::Greater => (i64::MIN, limit, false),
-            Binary::GreaterEqual => (limit, i64::MAX, true),
-            Binary::Less => (limit, i64::MAX, false),
+        let (below, above) = (limit.abs_diff(i64::MIN), limit.abs_diff(i64::MAX));
+        let next = limit.wrapping_add(1);
+        let (first, count) = match op {
+            Binary::Equal => (limit, 1),
+            Binary::NotEqual => (next, u64::MAX),
+            Binary::LessEqual => (i64::MIN, below.checked_add(1)?),
+            Binary::Greater => (next, above),
+            Binary::GreaterEqual => (limit, above.checked_add(1)?),
+            Binary::Less => (i64::MIN, below),
             _ => return None,
         };
-        Some(Range { least, most, inside, op, limit })
+        Some(Range { first, count, op, limit })
     }
 
     /// Whether it accepts a value.
@@ -51,9 +56,24 @@ impl Range {
         }
     }
 
+    /// The same for an event that is over if it is not accepted.
+    #[inline(always)]
+    pub(crate) fn lets_pass(&self, cell: Cell, cells: &mut Cells, errors: &mut Errors) -> bool {
+        match cell.as_integer() {
+            Some(x) => self.accepts(x),
+            None => {
+                let passes = self.compare(cell, cells, errors) == Cell::bool(true);
+                if !passes {
+                    cells.end();
+                }
+                passes
+            }
+        }
+    }
+
     #[inline(always)]
     fn accepts(&self, x: i64) -> bool {
-        (self.least <= x && x <= self.most) == self.inside
+        x.wrapping_sub(self.first).cast_unsigned() < self.count
     }
 
     /// The comparison with anything but a small integer.

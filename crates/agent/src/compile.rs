@@ -7,7 +7,8 @@
 use crate::cells::Cell;
 use crate::code::{Code, Range};
 use crate::link::{DefaultField, Linked, Source};
-use pivot_advice::{Aggregate, BagKey, Expr, Fold, Input, Instruction, Keep, Match, Unpacked};
+use crate::rows::Plain;
+use pivot_advice::{Aggregate, BagKey, Expr, Fold, Input, Instruction, Keep, Match, QueryId, Unpacked};
 use std::sync::Arc;
 
 /// An advice that is ready to run.
@@ -21,14 +22,50 @@ pub(crate) struct Routine {
     /// What each aggregate takes in.
     pub(crate) arguments: Vec<Argument>,
     pub(crate) shape: Arc<Shape>,
+    pub(crate) takes: Takes,
     pub(crate) end: End,
 }
 
-/// The columns of a table: how many keys, and which aggregates.
+/// What all aggregates take in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Takes {
+    /// There are none: rows are only counted.
+    Nothing,
+    /// One column, of which they are sums, counts and means: it can be added up beside the states of a group.
+    Plainly(usize),
+    /// One column.
+    Column(usize),
+    /// More than that.
+    More,
+}
+
+/// The columns of a query's table: how many keys, and which aggregates.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Shape {
+    pub(crate) query: QueryId,
     pub(crate) keys: usize,
     pub(crate) aggregates: Vec<Aggregate>,
+}
+
+/// The shapes in use. Advice of one query at several tracepoints shares one, to be known by its address.
+#[derive(Debug)]
+pub(crate) struct Shapes(Vec<Arc<Shape>>);
+
+impl Shapes {
+    pub(crate) const fn new() -> Shapes {
+        Shapes(Vec::new())
+    }
+
+    /// The one that is equal to this.
+    fn the_one(&mut self, shape: Shape) -> Arc<Shape> {
+        self.0.retain(|known| Arc::strong_count(known) > 1);
+        let known = self.0.iter().find(|known| ***known == shape).cloned();
+        known.unwrap_or_else(|| {
+            let new = Arc::new(shape);
+            self.0.push(Arc::clone(&new));
+            new
+        })
+    }
 }
 
 // Its tag is a byte of its own, to be told apart with one look.
@@ -73,7 +110,7 @@ pub(crate) enum Argument {
 }
 
 /// Where rows go.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum End {
     Emit,
     Pack(BagKey, Keep),
@@ -81,7 +118,7 @@ pub(crate) enum End {
 
 impl Routine {
     /// None if the advice needs more than this.
-    pub(crate) fn of(linked: &Linked) -> Option<Routine> {
+    pub(crate) fn of(linked: &Linked, shapes: &mut Shapes) -> Option<Routine> {
         let (last, steps) = linked.advice.instructions.split_last()?;
         let (end, keys, folds) = match last {
             Instruction::Emit { keys, folds, .. } => (End::Emit, keys, folds),
@@ -108,12 +145,31 @@ impl Routine {
             columns: schedule.columns,
             keys: keys.iter().map(|key| usize::from(*key)).collect(),
             arguments: folds.iter().map(Argument::of).collect(),
-            shape: Arc::new(Shape {
+            shape: shapes.the_one(Shape {
+                query: linked.advice.query,
                 keys: keys.len(),
                 aggregates: folds.iter().map(|fold| fold.aggregate).collect(),
             }),
+            takes: Takes::of(folds),
             end,
         })
+    }
+}
+
+impl Takes {
+    fn of(folds: &[Fold]) -> Takes {
+        let column = |fold: &Fold| match fold.input {
+            Input::Expr(Expr::Column(column)) => Some(usize::from(column)),
+            _ => None,
+        };
+        match folds.first().map(column) {
+            None => Takes::Nothing,
+            Some(Some(first)) if folds.iter().all(|fold| column(fold) == Some(first)) => {
+                let plainly = folds.iter().all(|fold| Plain::serves(fold.aggregate));
+                if plainly { Takes::Plainly(first) } else { Takes::Column(first) }
+            }
+            Some(_) => Takes::More,
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 use crate::cells::Cells;
 use crate::interpret::{Emission, table};
 use crate::routine::{Local, Packed};
-use crate::sample::{Look, PARTS, Stopwatch};
+use crate::rows::Rows;
+use crate::sample::{Look, PARTS};
 use crate::thread;
 use pivot_advice::{Errors, Form, Groups, Loss, QueryId, Sampled, Value, codec};
 use std::collections::BTreeMap;
@@ -237,59 +238,68 @@ fn size(key: &[Value], states: usize) -> usize {
 /// What one thread has gathered: each query's part at the place that weaving gave it.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    parts: Vec<(u64, Local)>,
+    parts: Vec<Local>,
     /// Parts of queries whose places others have taken over since the last drain.
-    replaced: Vec<(u64, Local)>,
+    replaced: Vec<Local>,
     pub(crate) cells: Cells,
     /// What an event packs when all its advice has run: it does not happen before itself.
     pub(crate) later: Packed,
-    /// Runs while an event is measured.
-    pub(crate) stopwatch: Option<Stopwatch>,
 }
 
 impl Table {
     /// A query's part, space for an event, and its packs.
     #[inline(always)]
     pub(crate) fn local(&mut self, place: usize, query: u64) -> (&mut Local, &mut Cells, &mut Packed) {
-        if self.parts.get(place).is_none_or(|(id, _)| *id != query) {
+        if self.parts.get(place).is_none_or(|local| local.query != query) {
             self.take_place(place, query);
         }
-        (&mut self.parts[place].1, &mut self.cells, &mut self.later)
+        (&mut self.parts[place], &mut self.cells, &mut self.later)
+    }
+
+    /// The same if the query's part is there and has rows of the shape at this address, which is no other query's.
+    #[inline(always)]
+    pub(crate) fn known(&mut self, place: usize, shape: usize) -> Option<(&mut Local, &mut Cells)> {
+        let local = self.parts.get_mut(place)?;
+        local.rows.is_at(shape).then_some((local, &mut self.cells))
     }
 
     #[cold]
     #[inline(never)]
     fn take_place(&mut self, place: usize, query: u64) {
         while self.parts.len() <= place {
-            self.parts.push((0, Local::new()));
+            self.parts.push(Local::new(0));
         }
-        let before = std::mem::replace(&mut self.parts[place], (query, Local::new()));
-        if !before.1.is_empty() {
+        let before = std::mem::replace(&mut self.parts[place], Local::new(query));
+        if !before.is_empty() {
             self.replaced.push(before);
         }
     }
 
     fn into_parts(self) -> impl Iterator<Item = (QueryId, Part)> {
         let all = self.replaced.into_iter().chain(self.parts);
-        all.filter(|(_, local)| !local.is_empty())
-            .map(|(query, local)| (QueryId::from_u64(query), local.into_part()))
+        all.filter(|local| !local.is_empty()).map(|local| (QueryId::from_u64(local.query), local.into_part()))
     }
 }
 
 impl Local {
-    fn new() -> Local {
-        Local { part: Part::empty(), rows: None }
+    pub(crate) fn new(query: u64) -> Local {
+        Local { query, part: Part::empty(), rows: Rows::new(), errors: Errors::default() }
     }
 
     /// Whether no event was here.
     fn is_empty(&self) -> bool {
-        self.part.cost == Cost::default() && self.part.is_empty() && self.rows.is_none()
+        self.part.cost == Cost::default()
+            && self.part.is_empty()
+            && self.rows.is_empty()
+            && self.errors.0 == 0
     }
 
-    fn into_part(self) -> Part {
+    pub(crate) fn into_part(self) -> Part {
         let mut part = self.part;
-        if let Some(rows) = self.rows {
-            part.merge_groups(rows.into_groups());
+        part.loss.errors = part.loss.errors.saturating_add(self.errors.0);
+        part.emitted = part.emitted.wrapping_add(self.rows.uncounted());
+        if let Some(groups) = self.rows.into_groups() {
+            part.merge_groups(groups);
         }
         part
     }

@@ -13,7 +13,7 @@ use crate::routine::{Fields, Local, Packed};
 use crate::sample::{self, Look, Stopwatch};
 use crate::thread::Inside;
 use crate::tracepoint::Tracepoint;
-use crate::weave::{Knot, Program, Woven};
+use crate::weave::{Knot, Program, Short, Woven};
 use pivot_advice::{Errors, Loss, Value};
 use pivot_baggage::Baggage;
 use std::any::Any;
@@ -21,52 +21,105 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
 
 /// Lets all advice run that is woven at a tracepoint.
+#[inline(always)]
 pub(crate) fn fire(tracepoint: &'static Tracepoint, fields: Fields<'_>) {
     let Some(mut inside) = Inside::enter() else { return };
+    let is_timed = inside.is_timed();
     let (table, proof) = inside.parts();
     // Only now: what is read while this thread is marked as inside is not freed before it has left.
-    let Some(woven) = tracepoint.published().get(proof) else { return };
-    let timed = Stopwatch::takes();
-    match &woven.advice[..] {
-        [knot] if !timed && !woven.packs_later => {
-            let lent = &mut *table;
-            let run = AssertUnwindSafe(move || run_knot(tracepoint, fields, knot, false, lent));
-            if let Err(panic) = catch_unwind(run) {
-                panicked(&*panic, tracepoint, knot, table);
-            }
+    let woven = tracepoint.published().get(proof);
+    if is_timed {
+        let left_out = fire_timed(tracepoint, fields, woven, table);
+        return inside.leave_out(left_out);
+    }
+    let Some(mut short) = woven.straight.as_deref() else {
+        return fire_others(tracepoint, fields, woven, table);
+    };
+    loop {
+        run_short(fields, short, table);
+        match short.next.as_deref() {
+            Some(next) => short = next,
+            None => break,
         }
-        _ => fire_all(tracepoint, fields, woven, table, timed),
     }
 }
 
-/// Runs any number of advices, and measures them if it is time.
+/// Runs advice in its shortest form.
+#[inline(always)]
+fn run_short(fields: Fields<'_>, short: &Short, table: &mut Table) {
+    let Short { straight, standing, place, .. } = short;
+    // A panic ends one advice, not those behind it.
+    let run = catch_unwind(AssertUnwindSafe(|| match table.known(*place, straight.address) {
+        Some((local, cells)) if standing.looks_at_all() => {
+            local.part.cost.events = local.part.cost.events.wrapping_add(1);
+            if !straight.run(fields, cells, local) {
+                run_sampled(short.tracepoint, fields, &short.knot, false, table);
+            }
+        }
+        _ => run_at_length(fields, short, table),
+    }));
+    if let Err(panic) = run {
+        panicked(&*panic, short.tracepoint, &short.knot, table);
+    }
+}
+
+/// Runs advice in its other form, after which its shortest may find what it adds to.
+#[cold]
 #[inline(never)]
+fn run_at_length(fields: Fields<'_>, short: &Short, table: &mut Table) {
+    let knot = &*short.knot;
+    let (local, ..) = table.local(knot.place, knot.query);
+    local.rows.takes(&short.straight.shape);
+    run_knot(short.tracepoint, fields, knot, false, table);
+}
+
+#[inline(never)]
+fn fire_others(tracepoint: &'static Tracepoint, fields: Fields<'_>, woven: &Woven, table: &mut Table) {
+    fire_all(tracepoint, fields, woven, table, |_, _| {});
+}
+
+/// Runs any number of advices. Calls after each.
+#[inline(always)]
 fn fire_all(
     tracepoint: &'static Tracepoint,
     fields: Fields<'_>,
     woven: &Woven,
     table: &mut Table,
-    timed: bool,
+    mut after: impl FnMut(&mut Table, &Knot),
 ) {
-    if timed {
-        table.stopwatch = Some(Stopwatch::start());
-    }
     for knot in &woven.advice {
-        // A panic ends one advice, not those behind it.
         let run = AssertUnwindSafe(|| run_knot(tracepoint, fields, knot, woven.packs_later, table));
         if let Err(panic) = catch_unwind(run) {
             panicked(&*panic, tracepoint, knot, table);
         }
-        if timed {
-            lap(table, knot);
-        }
+        after(table, knot);
     }
     if woven.packs_later {
         pack_later(table);
     }
-    if timed {
-        table.stopwatch = None;
+}
+
+/// Runs all advice and measures it. Tells how many events are left out until the next one is measured.
+#[cold]
+#[inline(never)]
+fn fire_timed(tracepoint: &'static Tracepoint, fields: Fields<'_>, woven: &Woven, table: &mut Table) -> u32 {
+    let mut stopwatch = Stopwatch::start();
+    let mut lap = |table: &mut Table, knot: &Knot| {
+        let busy_ns = stopwatch.lap_ns();
+        let (local, ..) = table.local(knot.place, knot.query);
+        local.part.cost.busy_ns = local.part.cost.busy_ns.saturating_add(busy_ns);
+    };
+    if woven.straight.is_none() {
+        fire_all(tracepoint, fields, woven, table, lap);
+    } else {
+        let mut next = woven.straight.as_deref();
+        while let Some(short) = next {
+            run_short(fields, short, table);
+            lap(table, &short.knot);
+            next = short.next.as_deref();
+        }
     }
+    stopwatch.stop()
 }
 
 #[inline(always)]
@@ -77,19 +130,21 @@ fn run_knot(
     packs_later: bool,
     table: &mut Table,
 ) {
-    let (local, cells, _) = table.local(knot.place, knot.query);
+    let (local, cells, later) = table.local(knot.place, knot.query);
     local.part.cost.events = local.part.cost.events.wrapping_add(1);
-    match &knot.program {
-        Program::Plain(routine) if knot.standing.looks_at_all() => {
-            run_plain(routine, tracepoint.name(), fields, cells, local);
-        }
-        Program::InRequest(routine) if knot.standing.looks_at_all() => {
-            if !run_in_request(routine, tracepoint, fields, knot, packs_later, table, false) {
-                run_sampled(tracepoint, fields, knot, packs_later, table);
+    if knot.standing.looks_at_all() {
+        match &knot.program {
+            Program::Plain(routine) => return run_plain(routine, tracepoint.name(), fields, cells, local),
+            Program::InRequest(routine) => {
+                let later = packs_later.then_some(later);
+                if run_in_request(routine, tracepoint, fields, cells, local, later, false) {
+                    return;
+                }
             }
+            Program::Interpreted => {}
         }
-        _ => run_sampled(tracepoint, fields, knot, packs_later, table),
     }
+    run_sampled(tracepoint, fields, knot, packs_later, table);
 }
 
 #[inline(always)]
@@ -109,14 +164,6 @@ fn run_plain(
     }
 }
 
-#[cold]
-#[inline(never)]
-fn lap(table: &mut Table, knot: &Knot) {
-    let busy_ns = table.stopwatch.as_mut().map_or(0, Stopwatch::lap_ns);
-    let (local, ..) = table.local(knot.place, knot.query);
-    local.part.cost.busy_ns = local.part.cost.busy_ns.saturating_add(busy_ns);
-}
-
 /// Runs advice if it looks at the event's request, of which there may be a sample.
 #[inline(never)]
 fn run_sampled(
@@ -127,10 +174,11 @@ fn run_sampled(
     table: &mut Table,
 ) {
     let (local, cells, later) = table.local(knot.place, knot.query);
-    if !knot.standing.is_on() {
+    let weight = knot.standing.weight();
+    if weight == 0 {
         return;
     }
-    let Some(look) = sample::look(knot.standing.weight(), knot.needs_baggage) else {
+    let Some(look) = sample::look(weight, knot.needs_baggage) else {
         local.part.loss.throttled = local.part.loss.throttled.saturating_add(1);
         return;
     };
@@ -139,7 +187,8 @@ fn run_sampled(
             run_plain(routine, tracepoint.name(), fields, cells, local);
         }
         Program::InRequest(routine) if look.is_all() => {
-            run_in_request(routine, tracepoint, fields, knot, packs_later, table, true);
+            let later = packs_later.then_some(later);
+            run_in_request(routine, tracepoint, fields, cells, local, later, true);
         }
         // What stands for several is weighed, which routines do not do.
         _ => interpret(knot, look, tracepoint, fields, cells, local, packs_later.then_some(later)),
@@ -148,20 +197,18 @@ fn run_sampled(
 
 /// Runs advice that reads or writes the baggage. False, and nothing was done, if it is not `decided`
 /// that it looks at every request, and the request is one of a sample.
-#[inline(never)]
+#[inline(always)]
 fn run_in_request(
     routine: &Routine,
     tracepoint: &'static Tracepoint,
     fields: Fields<'_>,
-    knot: &Knot,
-    packs_later: bool,
-    table: &mut Table,
+    cells: &mut Cells,
+    local: &mut Local,
+    later: Option<&mut Packed>,
     decided: bool,
 ) -> bool {
-    let (local, cells, later) = table.local(knot.place, knot.query);
     let mut errors = Errors::default();
     if routine.begins(tracepoint.name(), fields, cells, &mut errors) {
-        let later = packs_later.then_some(later);
         let ended = pivot_baggage::with_current(|baggage| match baggage {
             Some(baggage) if !decided && !sample::keeps_all(baggage) => None,
             baggage => Some(routine.ends(baggage, cells, local, later, &mut errors)),
@@ -172,7 +219,9 @@ fn run_in_request(
             None => return false,
         }
     }
-    local.part.loss.errors = local.part.loss.errors.saturating_add(errors.0);
+    if errors.0 > 0 {
+        local.part.loss.errors = local.part.loss.errors.saturating_add(errors.0);
+    }
     true
 }
 
@@ -259,6 +308,7 @@ fn panicked(panic: &(dyn Any + Send), tracepoint: &'static Tracepoint, knot: &Kn
 }
 
 /// The value of a default field.
+#[inline(never)]
 pub(crate) fn default_cell(field: DefaultField, tracepoint: &'static str, cells: &mut Cells) -> Cell {
     match field {
         DefaultField::Host => identity::host(cells),

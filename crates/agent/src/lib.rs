@@ -22,9 +22,10 @@
 //!
 //! Reading order: [`tracepoint`](mod@tracepoint), `macros`, [`mod@function`], [`export`], [`text`],
 //! [`mod@identity`], [`verify`](mod@verify), [`link`], `compile`, `code`, [`weave`](mod@weave), [`standing`],
-//! [`barrier`], `thread`, [`fork`], [`cells`], [`view`], [`fire`], [`sample`], `routine`, `rows`,
-//! [`interpret`], [`emit`], [`report`].
+//! [`barrier`], `thread`, [`fork`], [`cells`], [`view`], [`fire`], [`sample`], `routine`, `straight`,
+//! `joined`, `rows`, [`interpret`], `agreement`, [`emit`], [`report`].
 
+mod agreement;
 pub mod barrier;
 pub mod cells;
 mod code;
@@ -37,6 +38,7 @@ pub mod fork;
 pub mod function;
 pub mod identity;
 pub mod interpret;
+mod joined;
 pub mod link;
 mod macros;
 pub mod report;
@@ -44,6 +46,7 @@ mod routine;
 mod rows;
 pub mod sample;
 pub mod standing;
+mod straight;
 pub mod text;
 mod thread;
 pub mod tracepoint;
@@ -70,7 +73,7 @@ pub use weave::{
 };
 
 #[doc(hidden)]
+pub use agreement::agrees;
+#[doc(hidden)]
 pub use linkme;
 pub use pivot_advice::{Type, Value};
-#[doc(hidden)]
-pub use routine::agrees;

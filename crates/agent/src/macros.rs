@@ -45,19 +45,29 @@ macro_rules! __tracepoint {
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] $field:ident $($rest:tt)+) => {
         $crate::__field!([$name] [$($copy)*] [$($done)*] [$field, Shown] $($rest)+)
     };
-    ([$name:expr] [$($copy:tt)*] [$({ $field:ident, $show:ident, $ty:expr, $value:expr })*]) => {{
+    ([$name:expr] [$($copy:tt)*] [$({ $field:ident, $show:ident, $ty:expr, $held:ident $value:expr })*]) => {{
         $crate::__declare!($name, [$((::core::stringify!($field), $crate::export::$show::ty($ty))),*]);
         if FLAG.load(::core::sync::atomic::Ordering::Relaxed) != 0 {
             $($copy)*
-            TRACEPOINT.fire_with(&|_index, _cells| {
+            let _computed = |_index: usize, _cells: &mut $crate::Cells| -> $crate::Cell {
                 let mut _next = 0;
                 $(
-                    if _index == _next {
+                    $crate::__if_computed!($held if _index == _next {
                         return $crate::view::$show($value).cell(_cells);
-                    }
+                    });
                     _next += 1;
                 )*
                 $crate::Cell::NULL
+            };
+            TRACEPOINT.fire_with(&move |_index, _cells| {
+                let mut _next = 0;
+                $(
+                    $crate::__if_copied!($held if _index == _next {
+                        return $crate::view::$show($value).cell(_cells);
+                    });
+                    _next += 1;
+                )*
+                _computed(_index, _cells)
             });
         }
     }};
@@ -77,51 +87,51 @@ macro_rules! __field {
     // name that a macro makes is another one in every expansion.
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] : $ty:ty = $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)* let value: $ty = $value;] [$($done)* {
-            $field, $show, <$ty as $crate::Export>::TYPE, $crate::view::Exported(&value)
+            $field, $show, <$ty as $crate::Export>::TYPE, copied $crate::view::Exported(&value)
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] : $ty:ty = $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, <$ty as $crate::Export>::TYPE, $crate::view::Exported::<$ty>($value)
+            $field, $show, <$ty as $crate::Export>::TYPE, computed $crate::view::Exported::<$ty>($value)
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = % $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
             [$($copy)* #[allow(unused_imports)] use $crate::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::export::Variable(&$value)).take();]
-            [$($done)* { $field, $show, $crate::Type::String, $crate::view::Formatted(::core::format_args!("{}", value)) }]
+            [$($done)* { $field, $show, $crate::Type::String, copied $crate::view::Formatted(::core::format_args!("{}", value)) }]
             $($($rest)*)?
         )
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = % $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, $crate::Type::String, $crate::view::Formatted(::core::format_args!("{}", $value))
+            $field, $show, $crate::Type::String, computed $crate::view::Formatted(::core::format_args!("{}", $value))
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = ? $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
             [$($copy)* #[allow(unused_imports)] use $crate::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::export::Variable(&$value)).take();]
-            [$($done)* { $field, $show, $crate::Type::String, $crate::view::Formatted(::core::format_args!("{:?}", value)) }]
+            [$($done)* { $field, $show, $crate::Type::String, copied $crate::view::Formatted(::core::format_args!("{:?}", value)) }]
             $($($rest)*)?
         )
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = ? $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, $crate::Type::String, $crate::view::Formatted(::core::format_args!("{:?}", $value))
+            $field, $show, $crate::Type::String, computed $crate::view::Formatted(::core::format_args!("{:?}", $value))
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
             [$($copy)* #[allow(unused_imports)] use $crate::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::export::Variable(&$value)).take();]
-            [$($done)* { $field, $show, $crate::Type::Any, $crate::view::Exported(&value) }]
+            [$($done)* { $field, $show, $crate::Type::Any, copied $crate::view::Exported(&value) }]
             $($($rest)*)?
         )
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, $crate::Type::Any, $crate::view::Exported(&$value)
+            $field, $show, $crate::Type::Any, computed $crate::view::Exported(&$value)
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] $($rest:tt)*) => {
@@ -130,6 +140,22 @@ macro_rules! __field {
             "`, and a comma before the next field"
         ))
     };
+}
+
+/// What concerns a field that is copied before the closures are made.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __if_copied {
+    (copied $($then:tt)*) => { $($then)* };
+    (computed $($then:tt)*) => {};
+}
+
+/// What concerns any other field.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __if_computed {
+    (copied $($then:tt)*) => {};
+    (computed $($then:tt)*) => { $($then)* };
 }
 
 /// The statics of a call site: `TRACEPOINT`, its flag, and its place in the catalogue.

@@ -1,16 +1,14 @@
 //! Runs a routine over one event. What it does is what [`interpret`](crate::interpret) does; a test holds
 //! them to that.
 
-use crate::cells::Cells;
-use crate::compile::{Argument, End, Join, Routine, Step};
+use crate::cells::{Cell, Cells};
+use crate::compile::{Argument, End, Join, Routine, Shape, Step, Takes};
 use crate::emit::{Cost, Part};
 use crate::fire::default_cell;
-use crate::interpret::{Effect, MAX_ROWS, run};
-use crate::link::{Linked, Source};
+use crate::interpret::MAX_ROWS;
 use crate::rows::Rows;
-use crate::sample::Look;
-use pivot_advice::{BagKey, Errors, Group, Groups, Keep, Loss, State, Value, codec};
-use pivot_baggage::Baggage;
+use pivot_advice::{BagKey, Errors, Group, Groups, Keep, State, Value, codec};
+use pivot_baggage::{self as bag, Baggage, Term, Whole};
 
 /// The fields of one event.
 pub(crate) type Fields<'a> = &'a dyn Fn(usize, &mut Cells) -> crate::Cell;
@@ -18,10 +16,16 @@ pub(crate) type Fields<'a> = &'a dyn Fn(usize, &mut Cells) -> crate::Cell;
 /// What runs of one query in one thread add to.
 #[derive(Debug)]
 pub(crate) struct Local {
+    pub(crate) query: u64,
     pub(crate) part: Part,
     /// The groups of routines.
-    pub(crate) rows: Option<Rows>,
+    pub(crate) rows: Rows,
+    /// What went wrong in straight routines.
+    pub(crate) errors: Errors,
 }
+
+/// Up to so many keys of a row are packed without a list of them.
+const FEW: usize = 4;
 
 /// Packs of an event that come after all its advice.
 pub(crate) type Packed = Vec<(BagKey, Keep, Vec<Groups>)>;
@@ -66,51 +70,93 @@ impl Routine {
 
     /// Runs the steps that need the baggage, after those that do not. False if rows are to be packed and
     /// there is no request. Where `later` is given, packs are left there.
+    #[inline(always)]
     pub(crate) fn ends(
         &self,
-        mut baggage: Option<&mut Baggage>,
+        baggage: Option<&mut Baggage>,
         cells: &mut Cells,
         local: &mut Local,
         later: Option<&mut Packed>,
         errors: &mut Errors,
     ) -> bool {
-        let mut table = None;
-        match (&self.join, &self.end) {
+        match (&self.join, self.end) {
             (None, End::Emit) => self.emit(1, &[], cells, local, errors),
-            (Some(join), End::Emit) => join.rows(baggage.as_deref(), cells, local, errors, |row| {
-                self.emit(row.n, row.states, row.cells, row.local, row.errors);
-            }),
-            (Some(join), End::Pack(..)) => {
-                join.rows(baggage.as_deref(), cells, local, errors, |row| {
-                    let table = table.get_or_insert_with(|| self.table());
-                    let group = table.entry(&self.key(row.cells));
-                    group.n = group.n.saturating_add(row.n);
-                    self.fold(row.n, row.states, row.cells, &mut group.states, row.errors);
-                });
-                if table.is_none() {
-                    return true;
+            (Some(join), End::Emit) => self.emit_rows(join, baggage.as_deref(), cells, local, errors),
+            (join, End::Pack(bag, keep)) => {
+                let Some(baggage) = baggage else {
+                    // Its errors count all the same.
+                    if join.is_none() {
+                        self.one_row(cells, errors);
+                    }
+                    return join.is_some();
+                };
+                match (join, later) {
+                    (None, None) => {
+                        self.pack_row(baggage, bag, keep, cells, &mut local.part.cost, errors);
+                    }
+                    (join, later) => {
+                        let table = match join {
+                            Some(join) => self.joined(join, baggage, cells, local, errors),
+                            None => Some(self.one_row(cells, errors)),
+                        };
+                        self.pack_table(table, baggage, bag, keep, &mut local.part.cost, later);
+                    }
                 }
             }
-            (None, End::Pack(..)) => {}
         }
-        let End::Pack(bag, keep) = self.end else { return true };
-        let Some(baggage) = &mut baggage else {
-            // Its errors count all the same.
-            table.unwrap_or_else(|| self.one_row(cells, errors));
-            return false;
-        };
-        let cost = &mut local.part.cost;
-        if let (None, None) = (&table, &later) {
-            self.pack_row(baggage, bag, keep, cells, cost, errors);
-            return true;
-        }
-        let table = table.unwrap_or_else(|| self.one_row(cells, errors));
+        true
+    }
+
+    #[inline(never)]
+    fn emit_rows(
+        &self,
+        join: &Join,
+        baggage: Option<&Baggage>,
+        cells: &mut Cells,
+        local: &mut Local,
+        errors: &mut Errors,
+    ) {
+        join.rows(baggage, cells, local, errors, |row| {
+            self.emit(row.n, row.states, row.cells, row.local, row.errors);
+        });
+    }
+
+    /// What a join leaves to be packed, if anything.
+    #[inline(never)]
+    fn joined(
+        &self,
+        join: &Join,
+        baggage: &Baggage,
+        cells: &mut Cells,
+        local: &mut Local,
+        errors: &mut Errors,
+    ) -> Option<Groups> {
+        let mut table = None;
+        join.rows(Some(baggage), cells, local, errors, |row| {
+            let table = table.get_or_insert_with(|| self.table());
+            let group = table.entry(&self.key(row.cells));
+            group.n = group.n.saturating_add(row.n);
+            self.fold(row.n, row.states, row.cells, &mut group.states, row.errors);
+        });
+        table
+    }
+
+    #[inline(never)]
+    fn pack_table(
+        &self,
+        table: Option<Groups>,
+        baggage: &mut Baggage,
+        bag: BagKey,
+        keep: Keep,
+        cost: &mut Cost,
+        later: Option<&mut Packed>,
+    ) {
+        let Some(table) = table else { return };
         cost.count_packed(&table);
         match later {
             Some(later) => later.push((bag, keep, vec![table])),
             None => drop(baggage.pack(bag, keep, [table])),
         }
-        true
     }
 
     /// Packs the one row of an event without an Unpack. A tuple that the bag does not take is not made.
@@ -124,6 +170,9 @@ impl Routine {
         errors: &mut Errors,
     ) {
         if !baggage.takes(bag, keep) {
+            return;
+        }
+        if keep == Keep::All && self.pack_plainly(baggage, bag, cells, cost) {
             return;
         }
         let mut key = cells.take_row();
@@ -140,6 +189,31 @@ impl Routine {
             keep => drop(baggage.pack_chosen(bag, keep, aggregates, &key, &states)),
         }
         cells.keep_row(key);
+    }
+
+    /// The same of a row of few keys and a whole number that all aggregates are of. False, and nothing was done,
+    /// if it is not one or takes more than to change bytes of the bag.
+    fn pack_plainly(&self, baggage: &mut Baggage, bag: BagKey, cells: &Cells, cost: &mut Cost) -> bool {
+        let term = match self.takes {
+            Takes::Plainly(column) => cells.get(column).as_term(),
+            Takes::Nothing => Some(Term::Integer(0)),
+            Takes::Column(_) | Takes::More => None,
+        };
+        let Some(term) = term.filter(|_| self.keys.len() <= FEW) else { return false };
+        let mut buffers = [[0; 16]; FEW];
+        let mut parts = [const { bag::Part::I64(0) }; FEW];
+        for ((part, buffer), column) in parts.iter_mut().zip(&mut buffers).zip(&self.keys) {
+            *part = cells.as_part(cells.get(*column), buffer);
+        }
+        let parts = parts.get(..self.keys.len()).unwrap_or_default();
+        if !baggage.pack_term(bag, &self.shape.aggregates, parts, term) {
+            return false;
+        }
+        let bytes =
+            parts.iter().map(bag::Part::size).sum::<usize>() + codec::row_size(&[], 1, self.arguments.len());
+        cost.packed = cost.packed.saturating_add(1);
+        cost.packed_bytes = cost.packed_bytes.saturating_add(bytes as u64);
+        true
     }
 
     /// The rows of an event without an Unpack.
@@ -181,30 +255,51 @@ impl Routine {
         local: &mut Local,
         errors: &mut Errors,
     ) {
-        let Local { part, rows } = local;
-        part.emitted = part.emitted.wrapping_add(n);
-        let rows = match rows {
-            Some(rows) => rows,
-            None => rows.insert(Rows::new(&self.shape)),
-        };
-        if !rows.has_shape(&self.shape) {
+        let Local { part, rows, .. } = local;
+        if !rows.takes(&self.shape) {
+            part.emitted = part.emitted.wrapping_add(n);
             part.loss.dropped = part.loss.dropped.saturating_add(n);
             return;
         }
-        let (count, states) = match rows.group(&self.keys, cells) {
-            Some(group) => (group.n, group.states),
-            None => self.other(part),
+        let argument = match self.takes {
+            Takes::Plainly(column) => cells.get(column),
+            _ => Cell::NULL,
         };
-        *count = count.wrapping_add(n);
-        self.fold(n, with, cells, states, errors);
+        if n == 1 && self.add_plainly(argument, cells, rows) {
+            return;
+        }
+        part.emitted = part.emitted.wrapping_add(n);
+        let group = rows.group(&self.keys, argument, cells).unwrap_or_else(|| other(&self.shape, part));
+        *group.n = group.n.wrapping_add(n);
+        self.fold(n, with, cells, group.states, errors);
     }
 
-    #[cold]
-    #[inline(never)]
-    fn other<'a>(&self, part: &'a mut Part) -> (&'a mut u64, &'a mut [State]) {
-        let other = part.other.get_or_insert_with(|| Groups::new(0, &self.shape.aggregates)).entry(&[]);
-        (&mut other.n, &mut other.states[..])
+    /// Adds a row beside the states of its group, if that takes one look.
+    #[inline(always)]
+    fn add_plainly(&self, argument: Cell, cells: &Cells, rows: &mut Rows) -> bool {
+        if let Takes::Column(_) | Takes::More = self.takes {
+            return false;
+        }
+        let place = match self.keys[..] {
+            [] => rows.find(&[Cell::NULL]),
+            [only] => rows.find(&[cells.get(only)]),
+            [first, second] => rows.find(&[cells.get(first), cells.get(second)]),
+            _ => None,
+        };
+        let plain = place.and_then(|place| rows.plain(place));
+        plain.is_some_and(|plain| match self.takes {
+            Takes::Plainly(_) => plain.add(argument),
+            _ => plain.count(),
+        })
     }
+}
+
+/// The group of those for which there is no room.
+#[cold]
+#[inline(never)]
+pub(crate) fn other<'a>(shape: &Shape, part: &'a mut Part) -> crate::rows::Group<'a> {
+    let other = part.other.get_or_insert_with(|| Groups::new(0, &shape.aggregates)).entry(&[]);
+    crate::rows::Group { n: &mut other.n, states: &mut other.states }
 }
 
 impl Step {
@@ -224,70 +319,6 @@ impl Step {
     }
 }
 
-/// Whether a routine does to an event what the interpreter does, for tests: nothing is packed. An error
-/// says what differs. Advice that is no routine agrees.
-#[doc(hidden)]
-pub fn agrees(linked: &Linked, observed: &[Value], baggage: Option<&mut Baggage>) -> Result<(), String> {
-    let sources = (0..observed.len()).map(Source::Exported).collect();
-    let linked = Linked { sources, advice: linked.advice.clone() };
-    let Some(routine) = Routine::of(&linked) else { return Ok(()) };
-    let (mut long, mut loss, mut packed) = (Part::empty(), Loss::default(), Vec::new());
-    match run(&linked, observed.to_vec(), baggage.as_deref(), 0, &mut loss) {
-        Some(Effect::Emit(emission)) => long.add(&emission, Look::ALL),
-        Some(Effect::Pack(bag, keep, groups)) if baggage.is_some() => packed.push((bag, keep, groups)),
-        Some(Effect::Pack(..)) | None => {}
-    }
-    long.loss.merge(&loss);
-    let mut local = Local { part: Part::empty(), rows: None };
-    let (mut cells, mut errors, mut later) = (Cells::default(), Errors::default(), Vec::new());
-    let fields = |index: usize, cells: &mut Cells| cells.hold(observed.get(index).unwrap_or(&Value::Null));
-    if routine.begins("", &fields, &mut cells, &mut errors) {
-        routine.ends(baggage, &mut cells, &mut local, Some(&mut later), &mut errors);
-    }
-    local.part.loss.errors += errors.0;
-    let rows = local.rows.map(Rows::into_groups);
-    let alike = same_groups(rows.as_slice(), long.groups.as_slice())
-        && later.len() == packed.len()
-        && later.iter().zip(&packed).all(|(mine, theirs)| {
-            (mine.0, mine.1) == (theirs.0, theirs.1) && same_groups(&mine.2, &theirs.2)
-        });
-    let mine = (rows, later, local.part.loss, local.part.emitted);
-    let theirs = (long.groups, packed, long.loss, long.emitted);
-    if alike && (mine.2, mine.3) == (theirs.2, theirs.3) {
-        return Ok(());
-    }
-    Err(format!("{mine:?} instead of {theirs:?}"))
-}
-
-fn same_groups(mine: &[Groups], theirs: &[Groups]) -> bool {
-    let same = |(mine, theirs): (&Groups, &Groups)| {
-        let has = |group: &Group| {
-            theirs.get(&group.key).is_some_and(|other| {
-                group.n == other.n && group.states.iter().zip(&other.states).all(same_state)
-            })
-        };
-        mine.same_shape(theirs) && mine.len() == theirs.len() && mine.iter().all(has)
-    };
-    mine.len() == theirs.len() && mine.iter().zip(theirs).all(same)
-}
-
-fn same_state((mine, theirs): (&State, &State)) -> bool {
-    mine == theirs || reads_alike(&format!("{mine:?}"), &format!("{theirs:?}"))
-}
-
-/// Whether two states read the same, but for the rounding of doubles, which depends on the order in which
-/// they were added up. One that has met NaN does not equal itself, but reads the same.
-fn reads_alike(mine: &str, theirs: &str) -> bool {
-    let words = |text: &str| text.split(|c: char| " ,:()[]{}".contains(c)).map(str::to_owned).collect();
-    let (mine, theirs): (Vec<String>, Vec<String>) = (words(mine), words(theirs));
-    let double = |word: &str| word.contains(['.', 'e']).then(|| word.parse::<f64>().ok()).flatten();
-    let alike = |(mine, theirs): (&String, &String)| match (double(mine), double(theirs)) {
-        (Some(x), Some(y)) => mine == theirs || (x - y).abs() <= 1e-9 * x.abs().max(y.abs()).max(1.0),
-        _ => mine == theirs,
-    };
-    mine.len() == theirs.len() && mine.iter().zip(&theirs).all(alike)
-}
-
 /// A row behind the join.
 struct Row<'a> {
     n: u64,
@@ -299,49 +330,87 @@ struct Row<'a> {
 
 impl Join {
     /// Calls with each row that the join makes and that passes the steps behind it.
+    #[inline(always)]
     fn rows(
         &self,
         baggage: Option<&Baggage>,
         cells: &mut Cells,
         local: &mut Local,
         errors: &mut Errors,
-        mut each: impl FnMut(Row<'_>),
+        each: impl FnMut(Row<'_>),
     ) {
         let Some(baggage) = baggage else { return };
-        let merged;
-        let groups = match baggage.unpack_whole(self.bag) {
-            Some(groups) => groups,
-            None => {
-                merged = baggage.unpack(self.bag);
-                // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
-                let loss = &mut local.part.loss;
-                loss.truncated = loss.truncated.saturating_add(u64::from(baggage.lacks(self.bag)));
-                let Some(groups) = &merged else { return };
-                groups
+        let mut joining = Joining { join: self, matched: 0, cells, local, errors, each };
+        match baggage.unpack_whole(self.bag) {
+            Some(Whole::Encoded(rows)) if rows.fits(self.width, &self.aggregates) => {
+                rows.each(&mut joining, Joining::see, Joining::end);
             }
-        };
-        if groups.keys() != self.width || *groups.aggregates() != *self.aggregates {
-            errors.0 += 1;
+            Some(Whole::Groups(groups)) => joining.groups(groups),
+            Some(Whole::Encoded(_)) => joining.errors.0 += 1,
+            None => joining.merged(baggage),
+        }
+    }
+}
+
+/// A join with one row after the other.
+struct Joining<'a, F> {
+    join: &'a Join,
+    matched: usize,
+    cells: &'a mut Cells,
+    local: &'a mut Local,
+    errors: &'a mut Errors,
+    each: F,
+}
+
+impl<F: FnMut(Row<'_>)> Joining<'_, F> {
+    /// With the rows that several bags of the baggage have together.
+    #[cold]
+    #[inline(never)]
+    fn merged(&mut self, baggage: &Baggage) {
+        let merged = baggage.unpack(self.join.bag);
+        // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
+        let loss = &mut self.local.part.loss;
+        loss.truncated = loss.truncated.saturating_add(u64::from(baggage.lacks(self.join.bag)));
+        if let Some(groups) = &merged {
+            self.groups(groups);
+        }
+    }
+
+    fn groups(&mut self, groups: &Groups) {
+        if groups.keys() != self.join.width || *groups.aggregates() != *self.join.aggregates {
+            self.errors.0 += 1;
             return;
         }
-        let mut matched = 0;
         for group in groups {
             for (i, value) in group.key.iter().enumerate() {
-                let cell = cells.hold(value);
-                cells.set(self.first + i, cell);
+                self.see(i, bag::Part::of(value));
             }
-            if self.on.as_ref().is_some_and(|on| !on.holds(cells, errors)) {
-                continue;
-            }
-            if matched == MAX_ROWS {
-                let dropped = &mut local.part.loss.dropped;
-                *dropped = dropped.saturating_add(group.n);
-                continue;
-            }
-            matched += 1;
-            if self.steps.iter().all(|step| step.holds(cells, errors)) {
-                each(Row { n: group.n, states: &group.states, cells, local, errors });
-            }
+            self.end(group.n, &group.states);
+        }
+    }
+
+    /// Sets one of the bag's columns.
+    #[inline(always)]
+    fn see(&mut self, column: usize, part: bag::Part<'_>) {
+        let cell = self.cells.part(part);
+        self.cells.set(self.join.first + column, cell);
+    }
+
+    /// Ends a row of which all columns are set.
+    #[inline(always)]
+    fn end(&mut self, n: u64, states: &[State]) {
+        let Joining { join, matched, cells, local, errors, each } = self;
+        if join.on.as_ref().is_some_and(|on| !on.holds(cells, errors)) {
+            return;
+        }
+        if *matched == MAX_ROWS {
+            let dropped = &mut local.part.loss.dropped;
+            *dropped = dropped.saturating_add(n);
+            return;
+        }
+        *matched += 1;
+        if join.steps.iter().all(|step| step.holds(cells, errors)) {
+            each(Row { n, states, cells, local, errors });
         }
     }
 }
@@ -359,321 +428,20 @@ impl Argument {
                 return;
             }
         };
-        let added = n == 1 && cell.as_integer().is_some_and(|x| state.add_integer(x));
-        if !added {
-            add_value(state, &cells.value(cell), n, errors);
-        }
+        add_cell(state, cell, n, cells, errors);
+    }
+}
+
+/// Adds a value that counts so many times.
+#[inline(always)]
+pub(crate) fn add_cell(state: &mut State, cell: Cell, n: u64, cells: &Cells, errors: &mut Errors) {
+    let added = n == 1 && cell.as_integer().is_some_and(|x| state.add_integer(x));
+    if !added {
+        add_value(state, cell, n, cells, errors);
     }
 }
 
 #[inline(never)]
-fn add_value(state: &mut State, value: &Value, n: u64, errors: &mut Errors) {
-    state.update(value, n, errors);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use pivot_advice::{
-        Advice, Aggregate, Binary, Expr, Fold, Form, Function, Input, Instruction, Match, QueryId, Unary,
-        Unpacked,
-    };
-
-    fn column(i: u16) -> Expr {
-        Expr::Column(i)
-    }
-
-    fn literal(value: Value) -> Expr {
-        Expr::Literal(value)
-    }
-
-    const BAG: BagKey = BagKey { query: QueryId { frontend: 1, number: 1 }, stage: 1 };
-
-    fn linked(fields: usize, steps: Vec<Instruction>) -> Linked {
-        let observe = |i| Instruction::Observe { field: format!("f{i}") };
-        let instructions = (0..fields).map(observe).chain(steps).collect();
-        let advice = Advice { query: BAG.query, stage: 0, tracepoint: "T".into(), instructions };
-        crate::verify(&advice).expect("a sound advice");
-        Linked { sources: (0..fields).map(Source::Exported).collect(), advice }
-    }
-
-    /// Both ways give the same part and leave the same baggage, for every event.
-    fn check_in(fields: usize, steps: Vec<Instruction>, events: &[Vec<Value>], begin: fn() -> Baggage) {
-        let linked = linked(fields, steps);
-        let routine = Routine::of(&linked).expect("an advice that is a routine");
-        let mut short = Local { part: Part::empty(), rows: None };
-        let (mut long, mut cells) = (Part::empty(), Cells::default());
-        let (mut mine, mut theirs) = (begin(), begin());
-        for event in events {
-            let fields = |i: usize, cells: &mut Cells| cells.hold(&event[i]);
-            let mut errors = Errors::default();
-            if routine.begins("T", &fields, &mut cells, &mut errors) {
-                assert!(routine.ends(Some(&mut mine), &mut cells, &mut short, None, &mut errors));
-            }
-            short.part.loss.errors += errors.0;
-            let mut loss = Loss::default();
-            match run(&linked, event.clone(), Some(&theirs), 0, &mut loss) {
-                Some(Effect::Emit(emission)) => long.add(&emission, Look::ALL),
-                Some(Effect::Pack(bag, keep, groups)) => {
-                    let taken = groups.iter().filter(|_| theirs.takes(bag, keep));
-                    taken.for_each(|groups| long.cost.count_packed(groups));
-                    theirs.pack(bag, keep, groups);
-                }
-                None => {}
-            }
-            long.loss.merge(&loss);
-        }
-        let Local { part, rows } = short;
-        assert_eq!((part.emitted, part.loss, part.cost), (long.emitted, long.loss, long.cost));
-        assert_eq!(rows.map(Rows::into_groups), long.groups);
-        assert_eq!(part.other, long.other);
-        let packed = BagKey { stage: 0, ..BAG };
-        assert_eq!(mine.unpack(packed).as_deref(), theirs.unpack(packed).as_deref());
-    }
-
-    fn check(fields: usize, steps: Vec<Instruction>, events: &[Vec<Value>]) {
-        check_in(fields, steps, events, Baggage::new);
-    }
-
-    fn events() -> Vec<Vec<Value>> {
-        let values = [
-            Value::Null,
-            Value::I64(-3),
-            Value::I64(7),
-            Value::U64(7),
-            Value::U64(u64::MAX),
-            Value::F64(7.0),
-            Value::F64(f64::NAN),
-            Value::str("seven"),
-            Value::str(""),
-            Value::Bool(true),
-            Value::Duration(7),
-            Value::Timestamp(7),
-            Value::List(vec![Value::I64(7), Value::str("x")].into()),
-        ];
-        let pairs = values.iter().flat_map(|a| values.iter().map(move |b| vec![a.clone(), b.clone()]));
-        pairs.collect()
-    }
-
-    /// Without NaN as the second: a state that has met it does not equal itself.
-    fn numbers() -> Vec<Vec<Value>> {
-        let mut numbers = events();
-        numbers.retain(|event| !matches!(event[1], Value::F64(x) if x.is_nan()));
-        numbers
-    }
-
-    fn emit(keys: &[u16], folds: Vec<(Aggregate, Expr)>) -> Instruction {
-        let fold = |(aggregate, expr)| Fold { aggregate, input: Input::Expr(expr) };
-        Instruction::Emit {
-            keys: keys.to_vec(),
-            folds: folds.into_iter().map(fold).collect(),
-            form: Form::Groups,
-        }
-    }
-
-    #[test]
-    fn every_aggregate_over_every_value_is_the_same() {
-        let numbers = numbers();
-        for aggregate in Aggregate::ALL {
-            check(2, vec![emit(&[0], vec![(aggregate, column(1))])], &numbers);
-        }
-        check(2, vec![emit(&[1, 0], vec![])], &events());
-        check(
-            2,
-            vec![emit(&[], vec![(Aggregate::Count, column(0)), (Aggregate::Sum, column(1))])],
-            &events(),
-        );
-    }
-
-    #[test]
-    fn every_comparison_with_every_value_is_the_same() {
-        use Binary::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual};
-        for op in [Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual] {
-            for limit in [Value::I64(7), Value::U64(7), Value::I64(-3), Value::F64(7.0), Value::str("seven")]
-            {
-                let expr = Expr::binary(op, column(1), literal(limit));
-                check(2, vec![Instruction::Filter { expr }, emit(&[0], vec![])], &events());
-            }
-        }
-    }
-
-    #[test]
-    fn columns_that_are_computed_are_the_same() {
-        let sum = Expr::binary(Binary::Add, column(0), column(1));
-        let larger = Expr::binary(Binary::Greater, column(2), literal(Value::I64(3)));
-        let steps = vec![
-            Instruction::Let { name: "sum".into(), expr: sum.clone() },
-            Instruction::Filter { expr: larger },
-            emit(&[2], vec![(Aggregate::Max, sum)]),
-        ];
-        check(2, steps, &events());
-    }
-
-    #[test]
-    fn groups_beyond_the_budget_are_the_same() {
-        let events: Vec<_> = (0..2_500_u64).map(|i| vec![Value::U64(i), Value::U64(1)]).collect();
-        check(2, vec![emit(&[0], vec![(Aggregate::Sum, column(1))])], &events);
-    }
-
-    #[test]
-    fn expressions_over_every_value_are_the_same() {
-        use Binary::*;
-        let is_null = |i| Expr::Unary(Unary::IsNull, Box::new(column(i)));
-        let not = |expr| Expr::Unary(Unary::Not, Box::new(expr));
-        let negated = |i| Expr::Unary(Unary::Negate, Box::new(column(i)));
-        let mut exprs = vec![is_null(0), not(column(0)), negated(1)];
-        let ops = [Add, Subtract, Multiply, Divide, Remainder, Concat, Equal, NotEqual, Less, LessEqual];
-        exprs.extend(ops.map(|op| Expr::binary(op, column(0), column(1))));
-        let conditions = [
-            Expr::binary(Greater, column(0), literal(Value::I64(0))),
-            Expr::binary(Equal, column(1), literal(Value::str("seven"))),
-            column(1),
-        ];
-        for x in &conditions {
-            for y in &conditions {
-                exprs.extend([And, Or].map(|op| not(Expr::binary(op, x.clone(), y.clone()))));
-            }
-        }
-        exprs.push(Expr::Call(Function::Coalesce, vec![column(0), literal(Value::str("none"))]));
-        exprs.push(Expr::In(Box::new(column(0)), vec![column(1), literal(Value::U64(7))]));
-        for expr in exprs {
-            let condition = vec![Instruction::Filter { expr: expr.clone() }, emit(&[0], vec![])];
-            check(2, condition, &events());
-            check(2, vec![Instruction::Let { name: "x".into(), expr }, emit(&[2], vec![])], &events());
-        }
-    }
-
-    #[test]
-    fn texts_of_every_length_are_the_same() {
-        let text = |i: usize| Value::str("0123456789abcdefghi".repeat(2).split_at(i).0);
-        let events: Vec<_> = (0..30).chain(10..20).map(|i| vec![text(i), text(i / 2)]).collect();
-        check(2, vec![emit(&[0, 1], vec![(Aggregate::Count, column(0))])], &events);
-        check(2, vec![emit(&[1], vec![(Aggregate::Max, column(0))])], &events);
-        check(2, vec![emit(&[1, 0, 1], vec![(Aggregate::Top, column(1))])], &events);
-        for limit in [0, 7, 15, 16, 25] {
-            let expr = Expr::binary(Binary::Equal, column(0), literal(text(limit)));
-            check(2, vec![Instruction::Filter { expr }, emit(&[1], vec![])], &events);
-        }
-    }
-
-    #[test]
-    fn only_doubles_may_be_rounded_otherwise() {
-        assert!(reads_alike("n: 6, squares: 0.75", "n: 6, squares: 0.7500000000000001"));
-        assert!(reads_alike("mean: NaN", "mean: NaN"));
-        assert!(!reads_alike("n: 6, squares: 0.75", "n: 7, squares: 0.75"));
-        assert!(!reads_alike("mean: 0.75", "mean: 0.7501"));
-        assert!(!reads_alike("sum: 1e300", "sum: 1.1e300"));
-    }
-
-    /// A request in which groups were packed whose keys are pairs of the events' values.
-    fn packed() -> Baggage {
-        let mut groups = Groups::new(2, &[Aggregate::Sum, Aggregate::Any]);
-        for (i, event) in events().iter().enumerate() {
-            let group = groups.entry(event);
-            group.n += i as u64 % 3 + 1;
-            let sum = Value::I64(i as i64);
-            group.states.iter_mut().for_each(|state| state.update(&sum, 1, &mut Errors::default()));
-        }
-        let mut baggage = Baggage::new();
-        baggage.pack(BAG, Keep::All, [groups]);
-        baggage
-    }
-
-    fn unpack(on: Option<Expr>) -> Instruction {
-        Instruction::Unpack {
-            bag: BAG,
-            alias: "b".into(),
-            columns: vec!["x".into(), "y".into()],
-            aggregates: vec![Aggregate::Sum, Aggregate::Any],
-            rows: Unpacked::Rows,
-            matching: Match::Inner,
-            on,
-        }
-    }
-
-    /// Ends that use what was observed, what was unpacked, and its states.
-    fn ends() -> Vec<Instruction> {
-        let fold = |aggregate, input| Fold { aggregate, input };
-        let folds = vec![
-            fold(Aggregate::Count, Input::Expr(column(2))),
-            fold(Aggregate::Any, Input::State(1)),
-            fold(Aggregate::Sum, Input::State(0)),
-            fold(Aggregate::Sum, Input::Expr(column(1))),
-        ];
-        let (keys, bag) = (vec![0, 3], BagKey { stage: 0, ..BAG });
-        vec![
-            Instruction::Emit { keys: keys.clone(), folds: folds.clone(), form: Form::Groups },
-            Instruction::Pack { bag, keep: Keep::All, keys, folds },
-        ]
-    }
-
-    #[test]
-    fn joins_are_the_same() {
-        let same = Expr::binary(Binary::Equal, column(0), column(2));
-        let fewer = || Instruction::Filter { expr: Expr::binary(Binary::Less, column(1), column(3)) };
-        let sum =
-            || Instruction::Let { name: "s".into(), expr: Expr::binary(Binary::Add, column(1), column(3)) };
-        for end in ends() {
-            for on in [None, Some(same.clone())] {
-                check_in(2, vec![unpack(on.clone()), end.clone()], &numbers()[..20], packed);
-                check_in(2, vec![fewer_before(), unpack(on.clone()), end.clone()], &numbers(), packed);
-                check_in(2, vec![unpack(on.clone()), fewer(), sum(), end.clone()], &numbers()[..20], packed);
-                check_in(2, vec![unpack(on), end.clone()], &numbers(), Baggage::new);
-            }
-        }
-    }
-
-    fn fewer_before() -> Instruction {
-        Instruction::Filter { expr: Expr::binary(Binary::Equal, column(1), literal(Value::I64(7))) }
-    }
-
-    #[test]
-    fn a_bag_of_another_shape_and_too_many_rows_are_the_same() {
-        let narrow = || {
-            let mut groups = Groups::new(1, &[]);
-            groups.entry(&[Value::Null]).n = 1;
-            let mut baggage = Baggage::new();
-            baggage.pack(BAG, Keep::All, [groups]);
-            baggage
-        };
-        let large = || {
-            let mut groups = Groups::new(2, &[Aggregate::Sum, Aggregate::Any]);
-            let key = |i| [Value::U64(i), Value::str("a text that does not fit into a cell")];
-            (0..5_000).for_each(|i| groups.entry(&key(i)).n = 2);
-            let mut baggage = Baggage::new();
-            baggage.pack(BAG, Keep::All, [groups]);
-            baggage
-        };
-        for end in ends() {
-            check_in(2, vec![unpack(None), end.clone()], &numbers()[..3], narrow);
-            check_in(2, vec![unpack(None), end], &numbers()[..3], large);
-        }
-    }
-
-    #[test]
-    fn packs_are_the_same() {
-        let bag = BagKey { stage: 0, ..BAG };
-        for keep in [Keep::All, Keep::First(1), Keep::First(30), Keep::MostRecent(2)] {
-            let fold = Fold { aggregate: Aggregate::Sum, input: Input::Expr(column(1)) };
-            let pack = Instruction::Pack { bag, keep, keys: vec![0], folds: vec![fold] };
-            // Integers: a sum without a value is an error, which a tuple that is not kept does not count.
-            let integers: Vec<_> = (0..60).map(|i| vec![Value::I64(i % 7), Value::I64(i)]).collect();
-            check(2, vec![pack], &integers);
-        }
-    }
-
-    #[test]
-    fn what_needs_more_than_a_routine_is_interpreted() {
-        let left = match unpack(None) {
-            Instruction::Unpack { bag, alias, columns, aggregates, rows, on, .. } => {
-                let matching = Match::Left;
-                Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on }
-            }
-            other => other,
-        };
-        let first = Instruction::Pack { bag: BAG, keep: Keep::First(1), keys: vec![], folds: vec![] };
-        assert!(Routine::of(&linked(0, vec![left, emit(&[], vec![])])).is_none());
-        assert!(Routine::of(&linked(0, vec![unpack(None), unpack(None), emit(&[], vec![])])).is_none());
-        assert!(Routine::of(&linked(0, vec![unpack(None), first])).is_none());
-    }
+fn add_value(state: &mut State, cell: Cell, n: u64, cells: &Cells, errors: &mut Errors) {
+    state.update(&cells.value(cell), n, errors);
 }

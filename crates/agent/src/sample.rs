@@ -20,7 +20,6 @@ const LONG_NS: u64 = 20_000;
 const UNUSUAL: u64 = 16;
 
 thread_local! {
-    static LEFT: Cell<u32> = const { Cell::new(0) };
     static WEIGHT: Cell<u32> = const { Cell::new(1) };
     static USUAL_NS: Cell<u64> = const { Cell::new(0) };
     static RANDOM: Cell<u64> = const { Cell::new(0) };
@@ -46,18 +45,6 @@ pub(crate) struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Whether this event is to be measured: one in many is. Counts it otherwise.
-    #[inline(always)]
-    pub(crate) fn takes() -> bool {
-        match LEFT.get() {
-            0 => true,
-            left => {
-                LEFT.set(left - 1);
-                false
-            }
-        }
-    }
-
     #[cold]
     #[inline(never)]
     pub(crate) fn start() -> Stopwatch {
@@ -74,18 +61,11 @@ impl Stopwatch {
         self.total_ns += ns;
         stand_for(ns, self.weight, USUAL_NS.get())
     }
-}
 
-/// What an event that took `ns` adds to the estimate.
-fn stand_for(ns: u64, weight: u32, usual_ns: u64) -> u64 {
-    let usual = if usual_ns == 0 { ns } else { ns.min(usual_ns.saturating_mul(UNUSUAL)) };
-    usual.saturating_mul(weight.into()).saturating_add(ns - usual)
-}
-
-impl Drop for Stopwatch {
+    /// Ends the measurement of an event. Tells how many are left out until the next one is measured.
     #[cold]
     #[inline(never)]
-    fn drop(&mut self) {
+    pub(crate) fn stop(self) -> u32 {
         let usual_ns = USUAL_NS.get();
         let usual_ns = if usual_ns == 0 { self.total_ns.max(1) } else { drift(usual_ns, self.total_ns) };
         USUAL_NS.set(usual_ns);
@@ -94,8 +74,14 @@ impl Drop for Stopwatch {
         // Not every n-th: a program has a rhythm of its own.
         let weight = most / 2 + 1 + (random() % u64::from(most.max(1))) as u32;
         WEIGHT.set(weight);
-        LEFT.set(weight - 1);
+        weight - 1
     }
+}
+
+/// What an event that took `ns` adds to the estimate.
+fn stand_for(ns: u64, weight: u32, usual_ns: u64) -> u64 {
+    let usual = if usual_ns == 0 { ns } else { ns.min(usual_ns.saturating_mul(UNUSUAL)) };
+    usual.saturating_mul(weight.into()).saturating_add(ns - usual)
 }
 
 fn drift(usual_ns: u64, ns: u64) -> u64 {

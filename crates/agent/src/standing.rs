@@ -8,7 +8,7 @@ use crate::emit::Cost;
 use crate::weave::Problem;
 use pivot_advice::{Advice, Instruction, QueryId};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A throttled query looks at one request in so many at least, before it rests.
@@ -83,8 +83,7 @@ pub enum State {
 /// What events read of a query's standing.
 #[derive(Debug)]
 pub(crate) struct Standing {
-    off: AtomicBool,
-    /// Of how many requests one is looked at.
+    /// Of how many requests one is looked at; 0 once it is put away.
     weight: AtomicU32,
     /// The generation that brought its advice as it is.
     since: AtomicU64,
@@ -93,27 +92,22 @@ pub(crate) struct Standing {
 
 impl Standing {
     fn new() -> Standing {
-        Standing {
-            off: AtomicBool::new(false),
-            weight: AtomicU32::new(1),
-            since: AtomicU64::new(0),
-            panic: OnceLock::new(),
-        }
+        Standing { weight: AtomicU32::new(1), since: AtomicU64::new(0), panic: OnceLock::new() }
     }
 
     /// Whether it may run.
     #[inline(always)]
     pub(crate) fn is_on(&self) -> bool {
-        !self.off.load(Ordering::Relaxed)
+        self.weight() != 0
     }
 
     /// Whether it may run and looks at every request.
     #[inline(always)]
     pub(crate) fn looks_at_all(&self) -> bool {
-        self.is_on() && self.weight() == 1
+        self.weight() == 1
     }
 
-    /// Of how many requests one is to be looked at.
+    /// Of how many requests one is to be looked at; 0 if it may not run.
     #[inline(always)]
     pub(crate) fn weight(&self) -> u32 {
         self.weight.load(Ordering::Relaxed)
@@ -129,7 +123,13 @@ impl Standing {
     #[cold]
     pub(crate) fn quarantine(&self, message: String) {
         let _ = self.panic.set(message);
-        self.off.store(true, Ordering::Relaxed);
+        self.weight.store(0, Ordering::Relaxed);
+    }
+
+    /// What is put away stays so.
+    fn look_at_one_in(&self, requests: u32) {
+        let change = |weight| (weight != 0).then_some(requests);
+        let _away = self.weight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 }
 
@@ -164,7 +164,7 @@ impl Entry {
 
     fn look_at_one_in(&mut self, requests: u32) {
         self.weight = requests.clamp(1, MOST_WEIGHT);
-        self.standing.weight.store(self.weight, Ordering::Relaxed);
+        self.standing.look_at_one_in(self.weight);
     }
 
     /// Whether it is away, although its tracepoints are here.

@@ -8,7 +8,7 @@ use crate::barrier;
 use crate::emit::Table;
 use std::cell::{Cell, UnsafeCell};
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,12 +17,15 @@ use std::time::{Duration, Instant};
 /// on delays only itself: its rows come with the drain after its end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A place.
+/// A place. No two threads write to one cache line, nor to the one that is fetched along with it.
+#[repr(align(128))]
 pub(crate) struct Place {
     /// Odd while the thread is inside an event. Written by the thread alone.
     turn: AtomicUsize,
-    /// Which table events add to. Written by the drain alone.
-    side: AtomicUsize,
+    /// The table that events add to. Written by the drain alone.
+    table: AtomicPtr<Table>,
+    /// Events until one is measured. Written by the thread alone.
+    left: AtomicU32,
     tables: [UnsafeCell<Table>; 2],
     /// The thread has ended; nobody will write here until the place is handed on.
     ended: AtomicBool,
@@ -32,9 +35,9 @@ pub(crate) struct Place {
     late: AtomicUsize,
 }
 
-// SAFETY: the tables are the only part that is not atomic. The one that `side` points to is touched
+// SAFETY: the tables are the only part that is not atomic. The one that `table` points to is touched
 // by the owning thread alone, between its two writes of `turn`; the other one by the holder of
-// `DRAINING` alone, after it has seen the thread outside since it turned `side`.
+// `DRAINING` alone, after it has seen the thread outside since it turned `table`.
 unsafe impl Sync for Place {}
 
 /// What a thread is that has no place.
@@ -109,12 +112,26 @@ impl Inside {
     /// The table that this event adds to, and the proof that it is inside.
     #[inline(always)]
     pub(crate) fn parts(&mut self) -> (&mut Table, Proof<'_>) {
-        let side = self.place.side.load(Ordering::Acquire) & 1;
-        // SAFETY: this thread is inside, and `side` was read after it was marked so: a drain that has
-        // turned `side` since then waits for the mark to go. There is one `Inside` in a thread, and it
-        // is borrowed for as long as the table is.
-        let table = unsafe { &mut *self.place.tables[side].get() };
+        // SAFETY: this thread is inside, and `table` was read after it was marked so: a drain that has
+        // turned `table` since then waits for the mark to go. It points to one of the place's tables. There
+        // is one `Inside` in a thread, and it is borrowed for as long as the table is.
+        let table = unsafe { &mut *self.place.table.load(Ordering::Acquire) };
         (table, Proof(PhantomData))
+    }
+
+    /// Whether this event is to be measured: one in many is. Counts it otherwise.
+    #[inline(always)]
+    pub(crate) fn is_timed(&self) -> bool {
+        let left = self.place.left.load(Ordering::Relaxed);
+        if left > 0 {
+            self.place.left.store(left - 1, Ordering::Relaxed);
+        }
+        left == 0
+    }
+
+    /// Says how many events are not measured until the next one is.
+    pub(crate) fn leave_out(&self, events: u32) {
+        self.place.left.store(events, Ordering::Relaxed);
     }
 }
 
@@ -157,14 +174,17 @@ fn settle() -> Option<&'static Place> {
     let place = places.free.pop().unwrap_or_else(|| {
         let place: &'static Place = Box::leak(Box::new(Place {
             turn: AtomicUsize::new(0),
-            side: AtomicUsize::new(0),
+            table: AtomicPtr::default(),
+            left: AtomicU32::new(0),
             tables: Default::default(),
             ended: AtomicBool::new(false),
             skipped: AtomicUsize::new(0),
             late: AtomicUsize::new(0),
         }));
+        place.table.store(place.tables[0].get(), Ordering::Release);
         place
     });
+    place.left.store(0, Ordering::Relaxed);
     place.ended.store(false, Ordering::Release);
     places.all.push(place);
     HERE.set(Some(place));
@@ -250,7 +270,7 @@ fn came_late(place: &Place) -> bool {
 /// Turns a thread to its other table, unless a table still waits behind an event that is late.
 fn turn_over(place: &Place) {
     if place.late.load(Ordering::Relaxed) == 0 {
-        place.side.store(place.side.load(Ordering::Relaxed) ^ 1, Ordering::Release);
+        place.table.store(other(place), Ordering::Release);
     }
 }
 
@@ -272,12 +292,17 @@ fn left(place: &Place, deadline: Instant) -> Result<(), usize> {
     Ok(())
 }
 
+/// The table that the thread does not add to.
+fn other(place: &Place) -> *mut Table {
+    let [one, two] = place.tables.each_ref().map(UnsafeCell::get);
+    if place.table.load(Ordering::Relaxed) == one { two } else { one }
+}
+
 /// Takes the table that the thread does not add to.
 fn take_other(place: &Place) -> Table {
-    let other = (place.side.load(Ordering::Relaxed) ^ 1) & 1;
     // SAFETY: `DRAINING` is held, and the thread has been outside since it was turned to the other
     // table, or has ended; see `Sync`.
-    std::mem::take(unsafe { &mut *place.tables[other].get() })
+    std::mem::take(unsafe { &mut *other(place) })
 }
 
 fn hand_on(place: &'static Place) {

@@ -136,7 +136,7 @@ impl Tracepoint {
     #[cold]
     #[inline(never)]
     pub fn fire(&'static self, field: &dyn Fn(usize) -> Value) {
-        fire(self, &|index, cells| cells.hold(&field(index)));
+        self.fire_with(&|index, cells| cells.hold(&field(index)));
     }
 
     /// The same where values need not be made: `field` puts one into a cell.

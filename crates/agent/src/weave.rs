@@ -3,10 +3,11 @@
 //! What is woven at a tracepoint is published with one store of a pointer. What was woven before is
 //! freed when no thread can be reading it any more.
 
-use crate::compile::Routine;
+use crate::compile::{Routine, Shapes};
 use crate::emit::Cost;
 use crate::link::{Linked, Source};
 use crate::standing::{Standing, Standings, Status};
+use crate::straight::Straight;
 use crate::thread::{self, Proof};
 use crate::tracepoint::{Tracepoint, tracepoints};
 use crate::verify::verify;
@@ -19,9 +20,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The advice woven at one tracepoint, in the order of queries and stages.
 #[derive(Debug)]
 pub(crate) struct Woven {
-    pub(crate) advice: Vec<Knot>,
+    pub(crate) advice: Vec<Arc<Knot>>,
     /// Whether one advice would see what another one packs at the same event, were it not kept back.
     pub(crate) packs_later: bool,
+    /// The same advice in its shortest form, if all of it has one.
+    pub(crate) straight: Option<Box<Short>>,
+}
+
+/// One advice in its shortest form, and those behind it: to go on takes one look.
+#[derive(Debug)]
+pub(crate) struct Short {
+    pub(crate) straight: Straight,
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) place: usize,
+    pub(crate) tracepoint: &'static Tracepoint,
+    /// The same in its other form.
+    pub(crate) knot: Arc<Knot>,
+    pub(crate) next: Option<Box<Short>>,
 }
 
 /// One advice at one tracepoint.
@@ -50,12 +65,14 @@ pub(crate) enum Program {
 }
 
 impl Woven {
-    fn new(advice: Vec<Knot>) -> Woven {
+    fn new(tracepoint: &'static Tracepoint, advice: Vec<Arc<Knot>>) -> Woven {
         let packs = advice.iter().flat_map(|knot| knot.linked.advice.packs());
         let packed: Vec<BagKey> = packs.collect();
         let unpacks =
             |bag: &BagKey| advice.iter().any(|knot| knot.linked.advice.unpacks().any(|b| b == *bag));
-        Woven { packs_later: packed.iter().any(unpacks), advice }
+        let behind = |next, knot: &Arc<Knot>| Some(Some(Box::new(Short::of(tracepoint, knot, next)?)));
+        let straight = advice.iter().rev().try_fold(None, behind).flatten();
+        Woven { packs_later: packed.iter().any(unpacks), straight, advice }
     }
 
     /// The exported fields that are observed.
@@ -67,13 +84,25 @@ impl Woven {
         })
     }
 
-    fn is(&self, advice: &[Knot]) -> bool {
-        let same = |(mine, other): (&Knot, &Knot)| {
+    fn is(&self, advice: &[Arc<Knot>]) -> bool {
+        let same = |(mine, other): (&Arc<Knot>, &Arc<Knot>)| {
             mine.linked == other.linked && Arc::ptr_eq(&mine.standing, &other.standing)
         };
         self.advice.len() == advice.len() && self.advice.iter().zip(advice).all(same)
     }
 }
+
+impl Short {
+    fn of(tracepoint: &'static Tracepoint, knot: &Arc<Knot>, next: Option<Box<Short>>) -> Option<Short> {
+        let (Program::Plain(routine) | Program::InRequest(routine)) = &knot.program else { return None };
+        let straight = Straight::of(routine, tracepoint.name())?;
+        let (standing, knot) = (Arc::clone(&knot.standing), Arc::clone(knot));
+        Some(Short { straight, standing, place: knot.place, tracepoint, knot, next })
+    }
+}
+
+/// What is woven where nothing is.
+static NOTHING: Woven = Woven { advice: Vec::new(), packs_later: false, straight: None };
 
 /// Where a tracepoint finds what is woven at it.
 #[derive(Debug)]
@@ -81,28 +110,29 @@ pub(crate) struct Published(AtomicPtr<Woven>);
 
 impl Published {
     pub(crate) const fn nothing() -> Published {
-        Published(AtomicPtr::new(ptr::null_mut()))
+        Published(AtomicPtr::new(ptr::from_ref(&NOTHING).cast_mut()))
     }
 
     /// What is woven, for as long as this thread is inside an event.
     #[inline(always)]
-    pub(crate) fn get<'a>(&self, _inside: Proof<'a>) -> Option<&'a Woven> {
-        // SAFETY: the pointer is null or came from a box that `retire` frees only after every thread
+    pub(crate) fn get<'a>(&self, _inside: Proof<'a>) -> &'a Woven {
+        // SAFETY: the pointer is that of a static or came from a box that `retire` frees only after every thread
         // that was inside when it was replaced has left; this thread is inside since before the load.
-        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+        unsafe { &*self.0.load(Ordering::Acquire) }
     }
 
     /// What is woven, for as long as nobody else weaves.
-    fn peek<'a>(&self, _weaving: &'a Weaving) -> Option<&'a Woven> {
+    fn peek<'a>(&self, _weaving: &'a Weaving) -> &'a Woven {
         // SAFETY: as in `get`; and who holds `WEAVING` is the only one to replace the pointer.
-        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+        unsafe { &*self.0.load(Ordering::Acquire) }
     }
 
     /// Replaces what is woven; the former must outlive all events that are on their way.
     fn replace(&self, woven: Option<Woven>, weaving: &mut Weaving) {
-        let new = woven.map_or(ptr::null_mut(), |woven| Box::into_raw(Box::new(woven)));
+        let nothing = ptr::from_ref(&NOTHING).cast_mut();
+        let new = woven.map_or(nothing, |woven| Box::into_raw(Box::new(woven)));
         let old = self.0.swap(new, Ordering::AcqRel);
-        if !old.is_null() {
+        if old != nothing {
             // SAFETY: it came from `Box::into_raw` above, and the swap has made it ours alone, but for
             // the readers that `retire` waits for.
             weaving.retired.push(unsafe { Box::from_raw(old) });
@@ -128,6 +158,7 @@ struct Weaving {
     standings: Standings,
     /// Which query has which place in the tables of threads.
     places: Vec<Option<QueryId>>,
+    shapes: Shapes,
     disabled: bool,
     /// Whether those who want it have been silent for too long.
     lapsed: bool,
@@ -143,6 +174,7 @@ static WEAVING: Mutex<Weaving> = Mutex::new(Weaving {
     desired: Vec::new(),
     standings: Standings::new(),
     places: Vec::new(),
+    shapes: Shapes::new(),
     disabled: false,
     lapsed: false,
     changed: false,
@@ -347,17 +379,13 @@ impl Weaving {
                 if tracepoint.is_one_of_several() { Linked::link_one_of_several } else { Linked::link };
             match link(wanted, &fields) {
                 Ok(linked) if linked.is_idle(|source| tracepoint.constant(source)) => {}
-                Ok(linked) => advice.extend(self.knot(linked)),
+                Ok(linked) => advice.extend(self.knot(linked).map(Arc::new)),
                 Err(error) => problems.push(problem(wanted, &error)),
             }
         }
         let published = tracepoint.published();
-        let same = match published.peek(self) {
-            Some(woven) => woven.is(&advice),
-            None => advice.is_empty(),
-        };
-        if !same {
-            let woven = (!advice.is_empty()).then(|| Woven::new(advice));
+        if !published.peek(self).is(&advice) {
+            let woven = (!advice.is_empty()).then(|| Woven::new(tracepoint, advice));
             let is_woven = woven.is_some();
             tracepoint.observe(woven.iter().flat_map(Woven::observed));
             published.replace(woven, self);
@@ -370,7 +398,7 @@ impl Weaving {
     fn knot(&mut self, linked: Linked) -> Option<Knot> {
         let standing = self.standings.running(linked.advice.query).filter(|_| !self.is_off())?;
         let needs_baggage = linked.advice.packs().chain(linked.advice.unpacks()).next().is_some();
-        let program = match Routine::of(&linked).map(Box::new) {
+        let program = match Routine::of(&linked, &mut self.shapes).map(Box::new) {
             Some(routine) if needs_baggage => Program::InRequest(routine),
             Some(routine) => Program::Plain(routine),
             None => Program::Interpreted,

@@ -146,6 +146,19 @@ impl Bag {
         }
     }
 
+    /// All rows, if they lie in one place and none is missing.
+    #[inline]
+    pub(crate) fn whole(&self) -> Option<&Groups> {
+        match self {
+            Bag::Grouped { rows, cut: None } => Some(rows),
+            Bag::First { slots, .. } | Bag::MostRecent { slots, .. } => match &slots[..] {
+                [only] => Some(&only.rows),
+                _ => None,
+            },
+            Bag::Grouped { .. } | Bag::Lost => None,
+        }
+    }
+
     /// The chosen tuples of a temporal bag, in their order; none of a grouped one.
     pub fn slots(&self) -> &[Slot] {
         match self {

@@ -3,14 +3,17 @@
 //! It is born late: as long as no query packs anything, the baggage of a request is a null pointer
 //! that forks, travels and joins for nothing. Once born it is always passed on.
 
+use crate::adding::Term;
 use crate::bag::Bag;
 use crate::branch::{Branch, Refusal};
 use crate::clock::Stamp;
 use crate::generation::{self, carrying};
 use crate::layout;
+use crate::part::Part;
 use crate::section::Section;
 use crate::share::Share;
 use crate::slice::Slice;
+use crate::whole::Whole;
 use crate::{leaks, losses};
 use pivot_advice::{Aggregate, BagKey, Groups, Keep, QueryId, State, Value};
 use std::borrow::Cow;
@@ -249,6 +252,18 @@ impl Baggage {
         self.pack_groups(key, &rows);
     }
 
+    /// The same of a tuple each of whose aggregates takes in one term. False, and nothing was packed, if that takes
+    /// more than to change bytes.
+    #[inline]
+    pub fn pack_term(&mut self, key: BagKey, aggregates: &[Aggregate], row: &[Part<'_>], term: Term) -> bool {
+        let branch = self.born();
+        if branch.is_cut(key) {
+            return false;
+        }
+        let table = branch.active.table(key, row.len(), aggregates);
+        table.is_some_and(|table| table.add_term(row, term))
+    }
+
     /// Whether a bag takes one more tuple; see [`Baggage::pack`].
     #[inline]
     pub fn takes(&self, key: BagKey, keep: Keep) -> bool {
@@ -274,19 +289,22 @@ impl Baggage {
 
     /// The same rows where that takes one look: they lie in one place, and nothing can be missing. None
     /// says nothing.
-    #[inline]
-    pub fn unpack_whole(&self, key: BagKey) -> Option<&Groups> {
+    pub fn unpack_whole(&self, key: BagKey) -> Option<Whole<'_>> {
+        self.only(key)?.whole()
+    }
+
+    /// The same of rows that have been taken apart.
+    #[inline(always)]
+    pub fn unpack_groups(&self, key: BagKey) -> Option<&Groups> {
+        self.only(key)?.groups()
+    }
+
+    /// The only bag of a key, if nothing can be missing.
+    #[inline(always)]
+    fn only(&self, key: BagKey) -> Option<&Section> {
         let branch = self.branch().filter(|branch| !branch.partial)?;
-        let mut sections = branch.visible(key);
-        let only = sections.next()?.bag().filter(|_| sections.next().is_none())?;
-        match only {
-            Bag::Grouped { rows, cut: None } => Some(rows),
-            Bag::First { slots, .. } | Bag::MostRecent { slots, .. } => match &slots[..] {
-                [only] => Some(&only.rows),
-                _ => None,
-            },
-            Bag::Grouped { .. } | Bag::Lost => None,
-        }
+        let own = branch.active.get(key);
+        if branch.frozen.is_empty() { own } else { branch.only(own, key) }
     }
 
     fn visible(&self, key: BagKey) -> Option<Cow<'_, Bag>> {
@@ -328,6 +346,7 @@ impl Baggage {
     }
 
     /// The fraction of requests that sampling keeps, in 0..=1: the smallest rate met on the way.
+    #[inline]
     pub fn keep(&self) -> f64 {
         self.branch().map_or(1.0, |branch| branch.keep)
     }

@@ -6,6 +6,9 @@ use crate::table::Table;
 use pivot_advice::{Aggregate, BagKey};
 use smallvec::SmallVec;
 
+/// So many bags are looked at one by one.
+const FEW: usize = 4;
+
 /// Bags by key. A request has a handful, so a sorted list serves better than a tree; most have one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bags {
@@ -27,16 +30,28 @@ impl Bags {
 
     #[inline]
     fn find(&self, key: BagKey) -> Result<usize, usize> {
-        match self.bags.as_slice() {
-            [] => Err(0),
-            [(only, _)] if *only == key => Ok(0),
-            bags => bags.binary_search_by_key(&key, |(key, _)| *key),
+        // Of a handful, to look at each is less than to compare.
+        let bags = self.bags.as_slice();
+        match bags.iter().take(FEW).position(|(other, _)| *other == key) {
+            Some(found) => Ok(found),
+            None => bags.binary_search_by_key(&key, |(key, _)| *key),
         }
     }
 
     #[inline]
     pub(crate) fn get(&self, key: BagKey) -> Option<&Section> {
-        self.find(key).ok().map(|found| &self.bags[found].1)
+        let bags = self.bags.as_slice();
+        match bags.iter().take(FEW).find(|(other, _)| *other == key) {
+            Some((_, section)) => Some(section),
+            None if bags.len() <= FEW => None,
+            None => self.get_of_many(key),
+        }
+    }
+
+    #[inline(never)]
+    fn get_of_many(&self, key: BagKey) -> Option<&Section> {
+        let found = self.bags.binary_search_by_key(&key, |(key, _)| *key);
+        found.ok().map(|found| &self.bags[found].1)
     }
 
     /// Adds the tuples of a bag.

@@ -238,6 +238,16 @@ impl Branch {
         self.active.get(key).into_iter().chain(frozen)
     }
 
+    /// The only bag of a key, of which this is the branch's own.
+    pub(crate) fn only<'a>(&'a self, mut own: Option<&'a Section>, key: BagKey) -> Option<&'a Section> {
+        for section in self.frozen.iter().filter_map(|instance| instance.bags().get(key)) {
+            if own.replace(section).is_some() {
+                return None;
+            }
+        }
+        own
+    }
+
     /// All bags, those of one key once for each place that holds one.
     pub(crate) fn bags(&self) -> impl Iterator<Item = &(BagKey, Section)> {
         self.active.iter().chain(self.frozen.iter().flat_map(|instance| instance.bags().iter()))

@@ -5,6 +5,7 @@
 //! of its values carries its tag. Either way a value takes a byte at least and tells its own length.
 
 use crate::number;
+use crate::part::Part;
 use pivot_advice::codec::{Reader, Writer};
 use pivot_advice::{DecodeError, Type, Value};
 use std::sync::Arc;
@@ -53,6 +54,28 @@ pub(crate) fn put(out: &mut Vec<u8>, column: u8, value: &Value) {
     }
 }
 
+/// The same of a value that was not made.
+#[inline(always)]
+pub(crate) fn put_part(out: &mut Vec<u8>, column: u8, part: &Part<'_>) {
+    match (column, part) {
+        (I64, Part::I64(x)) => number::put(out, number::zigzag(*x)),
+        (U64, Part::U64(x)) => number::put(out, *x),
+        (STRING, Part::Text(text)) => put_bytes(out, text.as_bytes()),
+        (_, part) => put_other(out, column, &Value::from(part.clone())),
+    }
+}
+
+/// The code of a column with only values of its type.
+#[inline(always)]
+pub(crate) fn code_of(part: &Part<'_>) -> u8 {
+    match part {
+        Part::I64(_) => I64,
+        Part::U64(_) => U64,
+        Part::Text(_) => STRING,
+        Part::Other(value) => code(value),
+    }
+}
+
 fn put_other(out: &mut Vec<u8>, column: u8, value: &Value) {
     match (column, value) {
         (BOOL, Value::Bool(x)) => out.push(u8::from(*x)),
@@ -78,14 +101,17 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Takes a value of a column off the front.
 #[inline(always)]
 pub(crate) fn take(bytes: &mut &[u8], column: u8) -> Result<Value, DecodeError> {
+    take_part(bytes, column).map(Value::from)
+}
+
+/// The same without making it.
+#[inline(always)]
+pub(crate) fn take_part<'a>(bytes: &mut &'a [u8], column: u8) -> Result<Part<'a>, DecodeError> {
     Ok(match column {
-        I64 => Value::I64(number::unzigzag(number::take(bytes).ok_or(DecodeError::Truncated)?)),
-        U64 => Value::U64(number::take(bytes).ok_or(DecodeError::Truncated)?),
-        STRING => {
-            let text = std::str::from_utf8(take_bytes(bytes)?).map_err(|_| DecodeError::NotUtf8)?;
-            Value::Str(Arc::from(text))
-        }
-        _ => take_other(bytes, column)?,
+        I64 => Part::I64(number::unzigzag(number::take(bytes).ok_or(DecodeError::Truncated)?)),
+        U64 => Part::U64(number::take(bytes).ok_or(DecodeError::Truncated)?),
+        STRING => Part::Text(std::str::from_utf8(take_bytes(bytes)?).map_err(|_| DecodeError::NotUtf8)?),
+        _ => Part::Other(take_other(bytes, column)?),
     })
 }
 
@@ -117,6 +143,15 @@ pub(crate) fn skip(bytes: &mut &[u8], column: u8) -> Result<(), DecodeError> {
         STRING | BYTES => take_bytes(bytes).map(drop),
         F64 | TIMESTAMP | DURATION => take_raw(bytes, 8).map(drop),
         _ => take_other(bytes, column).map(drop),
+    }
+}
+
+/// The same if it can be read.
+#[inline(always)]
+pub(crate) fn check(bytes: &mut &[u8], column: u8) -> Result<(), DecodeError> {
+    match column {
+        I64 | U64 | STRING => take_part(bytes, column).map(drop),
+        _ => skip(bytes, column),
     }
 }
 
@@ -167,12 +202,19 @@ mod tests {
                 let (mut taken, mut skipped) = (written.as_slice(), written.as_slice());
                 assert_eq!((take(&mut taken, column).as_ref(), taken.len()), (Ok(&value), 0));
                 assert_eq!((skip(&mut skipped, column), skipped.len()), (Ok(()), 0));
+                let mut checked = written.as_slice();
+                assert_eq!((check(&mut checked, column), checked.len()), (Ok(()), 0));
                 for end in 0..written.len() {
                     assert!(take(&mut &written[..end], column).is_err());
                     assert!(skip(&mut &written[..end], column).is_err());
+                    assert!(check(&mut &written[..end], column).is_err());
                 }
             }
         }
         assert!([1, 10, 16, 255].iter().all(|code| !is_code(*code)));
+        let mut torn = Vec::new();
+        put_bytes(&mut torn, &[b'a', 0xff]);
+        assert_eq!(check(&mut torn.as_slice(), STRING), Err(DecodeError::NotUtf8));
+        assert_eq!(check(&mut [7].as_slice(), BOOL), Err(DecodeError::UnknownTag { what: "bool", tag: 7 }));
     }
 }

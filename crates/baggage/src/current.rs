@@ -93,11 +93,26 @@ impl Drop for Scope {
 struct Return(Option<Baggage>);
 
 impl Drop for Return {
-    #[inline(always)]
     fn drop(&mut self) {
         let left_behind = attach(self.0.take());
         if left_behind.is_some() {
             forget_scope(left_behind);
+        }
+    }
+}
+
+/// The same where the way to the slot is taken once.
+struct Lent<'a> {
+    slot: &'a Cell<Option<ManuallyDrop<Baggage>>>,
+    baggage: Option<ManuallyDrop<Baggage>>,
+}
+
+impl Drop for Lent<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let left_behind = self.slot.replace(self.baggage.take());
+        if left_behind.is_some() {
+            forget_scope(left_behind.map(ManuallyDrop::into_inner));
         }
     }
 }
@@ -120,11 +135,13 @@ fn inside<R>(f: impl FnOnce(&mut Baggage) -> R) -> Option<R> {
 /// While `f` runs, the thread is outside the request.
 #[inline]
 pub fn with_current<R>(f: impl FnOnce(Option<&mut Baggage>) -> R) -> R {
-    let mut current = Return(capture());
-    if current.0.is_none() {
-        losses::OUTSIDE.add(1);
-    }
-    f(current.0.as_mut())
+    CURRENT.with(|slot| {
+        let mut lent = Lent { slot, baggage: slot.take() };
+        if lent.baggage.is_none() {
+            losses::OUTSIDE.add(1);
+        }
+        f(lent.baggage.as_deref_mut())
+    })
 }
 
 /// Whether a request runs on this thread.

@@ -30,9 +30,10 @@
 //! ```
 //!
 //! Reading order: [`share`], [`clock`], [`bag`], `instance`, `branch`, [`generation`], [`baggage`], [`cut`],
-//! `number`, `column`, `rows`, `table`, `section`, `layout`, [`encode`], [`mod@answer`], [`current`],
+//! `number`, `part`, `column`, `rows`, `adding`, `table`, `whole`, `section`, `layout`, [`encode`], [`mod@answer`], [`current`],
 //! [`future`], [`mod@losses`], [`held`], [`mod@leaks`].
 
+mod adding;
 pub mod answer;
 pub mod bag;
 pub mod baggage;
@@ -54,6 +55,7 @@ mod layout;
 pub mod leaks;
 pub mod losses;
 mod number;
+mod part;
 mod random;
 mod rows;
 mod section;
@@ -63,8 +65,10 @@ mod sync;
 mod table;
 pub mod thread;
 pub mod traced;
+mod whole;
 mod wire;
 
+pub use adding::Term;
 pub use answer::{Asked, Sent, UNCHANGED};
 pub use bag::{Bag, Merged, Slot};
 pub use baggage::{Baggage, Joined};
@@ -80,5 +84,7 @@ pub use generation::{carrying, set_carrying};
 pub use held::{HeldBack, held_back};
 pub use leaks::{Fault, Leak, leaks};
 pub use losses::{Losses, losses};
+pub use part::Part;
 pub use share::Share;
 pub use traced::Traced;
+pub use whole::{Encoded, Whole};

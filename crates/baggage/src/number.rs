@@ -8,12 +8,20 @@
 /// The longest.
 pub(crate) const MAX_BYTES: usize = 9;
 
+/// A number below 2^56: its bytes, and how many they are.
+#[inline(always)]
+pub(crate) fn short(x: u64) -> Option<(u64, usize)> {
+    if x >= 1 << 56 {
+        return None;
+    }
+    let count = ((64 - (x | 1).leading_zeros()) as usize).div_ceil(7);
+    Some(((x << 1 | 1) << (count - 1), count))
+}
+
 /// Appends a number.
 #[inline]
 pub(crate) fn put(out: &mut Vec<u8>, x: u64) {
-    if x < 1 << 56 {
-        let count = ((64 - (x | 1).leading_zeros()) as usize).div_ceil(7);
-        let word = (x << 1 | 1) << (count - 1);
+    if let Some((word, count)) = short(x) {
         // All eight and then back is one store; a copy of a length that varies is a call.
         let end = out.len() + count;
         out.extend_from_slice(&word.to_le_bytes());

@@ -4,6 +4,7 @@ use crate::column;
 use crate::error::{BaggageError, malformed};
 use crate::layout::{ALL, CUT, ONCE, kind_of, read_head};
 use crate::number;
+use crate::part::Part;
 use crate::wire::fixed64;
 use pivot_advice::codec::{MAX_COLUMNS, Reader};
 use pivot_advice::{Aggregate, DecodeError, Groups, State, Value};
@@ -147,6 +148,66 @@ impl<'a> Rows<'a> {
             each(&key, n, &states);
         }
         Ok(())
+    }
+
+    /// The same, with values that are borrowed: each is shown to `see`, and `end` tells the rest of its row.
+    #[inline]
+    pub(crate) fn try_each_part<C>(
+        &self,
+        context: &mut C,
+        see: impl Fn(&mut C, usize, Part<'a>),
+        mut end: impl FnMut(&mut C, u64, &[State]),
+    ) -> Result<(), DecodeError> {
+        let mut rest = self.bytes;
+        if let ([column], false, []) = (self.types, self.counts, self.shape) {
+            // Most are like this.
+            while !rest.is_empty() {
+                see(context, 0, column::take_part(&mut rest, *column)?);
+                end(context, 1, &[]);
+            }
+            return Ok(());
+        }
+        let mut states = Vec::new();
+        while !rest.is_empty() {
+            for (i, column) in self.types.iter().enumerate() {
+                see(context, i, column::take_part(&mut rest, *column)?);
+            }
+            let (n, encoded) = self.take_rest(&mut rest)?;
+            if !encoded.is_empty() {
+                states.clear();
+                states.extend(self.states(encoded));
+            }
+            end(context, n, &states);
+        }
+        Ok(())
+    }
+
+    /// Whether all rows can be read, and how many there are; makes none of their values.
+    pub(crate) fn check(&self) -> Result<usize, DecodeError> {
+        let (mut rest, mut len) = (self.bytes, 0);
+        if let ([column], false, []) = (self.types, self.counts, self.shape) {
+            while !rest.is_empty() {
+                column::check(&mut rest, *column)?;
+                len += 1;
+            }
+            return Ok(len);
+        }
+        while !rest.is_empty() {
+            for column in self.types {
+                column::check(&mut rest, *column)?;
+            }
+            self.take_rest(&mut rest)?;
+            len += 1;
+        }
+        Ok(len)
+    }
+
+    /// Whether its rows have so many key columns and these aggregates.
+    #[inline]
+    pub(crate) fn has_shape(&self, keys: usize, aggregates: &[Aggregate]) -> bool {
+        self.types.len() == keys
+            && self.shape.len() == aggregates.len()
+            && self.shape.iter().zip(aggregates).all(|(code, aggregate)| *code == *aggregate as u8)
     }
 
     /// The rows by key. Whatever cannot be read makes all of it unreadable.

@@ -10,7 +10,8 @@ use crate::losses;
 use crate::rows::Rows;
 use crate::slice::Slice;
 use crate::table::Table;
-use pivot_advice::BagKey;
+use crate::whole::{Encoded, Whole};
+use pivot_advice::{BagKey, Groups};
 use std::sync::OnceLock;
 
 /// A bag.
@@ -106,6 +107,23 @@ impl Section {
             }
             _ => None,
         }
+    }
+
+    /// All rows, if this is all there is to know of it. A table that nobody has taken apart stays so.
+    pub(crate) fn whole(&self) -> Option<Whole<'_>> {
+        if self.bag.get().is_none()
+            && !self.is_cut()
+            && let Some(rows) = self.rows()
+        {
+            return Some(Whole::Encoded(Encoded(rows)));
+        }
+        self.bag()?.whole().map(Whole::Groups)
+    }
+
+    /// The same if it has been taken apart.
+    #[inline]
+    pub(crate) fn groups(&self) -> Option<&Groups> {
+        self.bag.get()?.as_deref()?.whole()
     }
 
     /// The table of a grouped bag, to be added to.

@@ -11,15 +11,18 @@
 //! Equal keys are those of equal bytes. Keys that are equal in other ways, such as a signed and an
 //! unsigned 5, may stand in several rows, and are one group where rows are grouped.
 
+use crate::adding::{Rest, Term};
 use crate::column;
 use crate::error::BaggageError;
 use crate::layout::{ONCE, write_head};
 use crate::number;
+use crate::part::Part;
 use crate::rows::Rows;
 use foldhash::fast::RandomState;
 use pivot_advice::codec::Writer;
 use pivot_advice::{Aggregate, BagKey, Groups, State, Value};
 use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
 
 /// Up to so many rows are looked through one by one.
 const FEW: usize = 2;
@@ -48,6 +51,8 @@ struct Index {
 pub(crate) enum Adding<'a> {
     States(&'a [State]),
     Encoded(&'a [u8]),
+    /// With how often it counts in front of them, if rows say so.
+    Rest(&'a [u8]),
 }
 
 impl Table {
@@ -62,9 +67,7 @@ impl Table {
 
     /// Whether all rows of these bytes can be read, and how many there are.
     pub(crate) fn check(bytes: &[u8]) -> Result<usize, BaggageError> {
-        let mut len = 0;
-        Rows::of(bytes)?.try_each(|_, _, _| len += 1)?;
-        Ok(len)
+        Ok(Rows::of(bytes)?.check()?)
     }
 
     /// The table that travelled in these bytes, if all its rows can be read.
@@ -100,10 +103,7 @@ impl Table {
     /// Whether its rows have so many key columns and these aggregates.
     #[inline]
     pub(crate) fn fits(&self, keys: usize, aggregates: &[Aggregate]) -> bool {
-        let shape = &self.bytes[self.shape..self.types];
-        self.rows - self.types == keys
-            && shape.len() == aggregates.len()
-            && shape.iter().zip(aggregates).all(|(code, aggregate)| *code == *aggregate as u8)
+        self.rows().has_shape(keys, aggregates)
     }
 
     /// The bag as it travels.
@@ -123,6 +123,64 @@ impl Table {
         let begin = self.bytes.len();
         self.put_key(key);
         self.settle(begin, n, Adding::States(states));
+    }
+
+    /// Adds a row of a key, each of whose aggregates takes in one term. False, and nothing was added, if that takes
+    /// more than to change bytes.
+    #[inline]
+    pub(crate) fn add_term(&mut self, key: &[Part<'_>], term: Term) -> bool {
+        let types = &self.bytes[self.types..self.rows];
+        let other =
+            |(part, column): (&Part<'_>, &u8)| column::code_of(part) != *column && *column != column::ANY;
+        if self.len == 0 || key.len() != types.len() || key.iter().zip(types).any(other) {
+            return false;
+        }
+        let begin = self.bytes.len();
+        for (i, part) in key.iter().enumerate() {
+            let column = self.bytes[self.types + i];
+            column::put_part(&mut self.bytes, column, part);
+        }
+        match self.find(begin) {
+            Ok(at) => {
+                let width = self.bytes.len() - begin;
+                self.bytes.truncate(begin);
+                self.add_term_to(at + width, term)
+            }
+            Err(place) => match Rest::first(self.counts(), &self.bytes[self.shape..self.types], term) {
+                Some(rest) => {
+                    self.append(begin, 1, Adding::Rest(rest.bytes()), place);
+                    true
+                }
+                None => {
+                    self.bytes.truncate(begin);
+                    false
+                }
+            },
+        }
+    }
+
+    fn add_term_to(&mut self, at: usize, term: Term) -> bool {
+        if !self.counts() {
+            return false;
+        }
+        let mut rest = &self.bytes[at..];
+        let Some(sum) = Rest::added(&mut rest, &self.bytes[self.shape..self.types], term) else {
+            return false;
+        };
+        let end = self.bytes.len() - rest.len();
+        self.replace(at..end, sum.bytes());
+        true
+    }
+
+    /// Puts other bytes behind the key of a row.
+    #[inline(always)]
+    fn replace(&mut self, old: Range<usize>, new: &[u8]) {
+        if old.len() == new.len() {
+            self.bytes[old].copy_from_slice(new);
+        } else {
+            self.bytes.splice(old, new.iter().copied());
+            self.reindex();
+        }
     }
 
     /// Adds the rows of another table with as many columns and the same aggregates.
@@ -151,17 +209,22 @@ impl Table {
     /// The key of a row was appended: appends the rest, or adds the row to that which has its key.
     #[inline]
     fn settle(&mut self, begin: usize, n: u64, states: Adding<'_>) {
-        let found = match &self.index {
-            None => self.look_through(begin),
-            Some(index) => index.find(&self.bytes, &self.bytes[begin..]),
-        };
-        match found {
+        match self.find(begin) {
             Ok(at) => {
                 let width = self.bytes.len() - begin;
                 self.bytes.truncate(begin);
                 self.add_to(at, width, n, states);
             }
             Err(place) => self.append(begin, n, states, place),
+        }
+    }
+
+    /// Where the row begins whose key was appended, or where the index has a place for it.
+    #[inline]
+    fn find(&self, begin: usize) -> Result<usize, (usize, u32)> {
+        match &self.index {
+            None => self.look_through(begin),
+            Some(index) => index.find(&self.bytes, &self.bytes[begin..]),
         }
     }
 
@@ -174,11 +237,12 @@ impl Table {
             self.bytes.extend_from_slice(&key);
             return self.settle(begin, n, states);
         }
-        if self.counts() {
+        if self.counts() && !matches!(states, Adding::Rest(_)) {
             number::put(&mut self.bytes, n);
         }
         match states {
             Adding::States([]) => {}
+            Adding::Rest(bytes) => self.bytes.extend_from_slice(bytes),
             Adding::States(states) => put_states(&mut self.bytes, states),
             Adding::Encoded(bytes) => self.bytes.extend_from_slice(bytes),
         }
@@ -231,19 +295,14 @@ impl Table {
         if !rows.shape.is_empty() {
             match states {
                 Adding::States(more) => merged.iter_mut().zip(more).for_each(|(mine, more)| mine.merge(more)),
+                Adding::Rest(_) => {}
                 Adding::Encoded(more) => {
                     merged.iter_mut().zip(rows.states(more)).for_each(|(mine, more)| mine.merge(&more));
                 }
             }
             put_states(&mut sum, &merged);
         }
-        let old = at + width..end;
-        if old.len() == sum.len() {
-            self.bytes[old].copy_from_slice(&sum);
-        } else {
-            self.bytes.splice(old, sum);
-            self.reindex();
-        }
+        self.replace(at + width..end, &sum);
     }
 
     /// Makes columns take values of these types too.
@@ -427,6 +486,35 @@ mod tests {
             let rows: Vec<_> = xs.iter().map(|x| (7, *x, 1)).collect();
             let (table, groups) = added(&rows, 1, &[]);
             prop_assert_eq!(table.len, groups.len());
+        }
+
+        #[test]
+        fn a_term_that_is_added_as_bytes_is_added_as_states_are(
+            rows in proptest::collection::vec((0i64..6, 0u8..8, any::<i64>(), 0u32..64), 1..60), shape in 0usize..5
+        ) {
+            use Aggregate::{Average, Count, Max, Sum};
+            let shape: &[Aggregate] = [&[][..], &[Sum], &[Count, Sum], &[Sum, Average, Count], &[Max]][shape];
+            let mut mine = Table::new(KEY, None, 2, shape);
+            let mut theirs = mine.clone();
+            let mut as_bytes = 0;
+            for (key, kind, x, shift) in rows {
+                let x = x >> shift;
+                let (term, value) = match kind {
+                    0 => (Term::Duration(x), Value::Duration(x)),
+                    _ => (Term::Integer(x), Value::I64(x)),
+                };
+                let key = [Value::str(format!("host-{key}")), if kind < 7 { Value::U64(5) } else { Value::Null }];
+                let mut states: Vec<State> = shape.iter().map(|aggregate| aggregate.empty()).collect();
+                states.iter_mut().for_each(|state| state.update(&value, 1, &mut Errors::default()));
+                let added = mine.add_term(&key.each_ref().map(Part::of), term);
+                as_bytes += usize::from(added);
+                if !added {
+                    mine.add(&key, 1, &states);
+                }
+                theirs.add(&key, 1, &states);
+                prop_assert_eq!((mine.bytes(), mine.len), (theirs.bytes(), theirs.len));
+            }
+            prop_assert!(as_bytes == 0 || shape != [Max]);
         }
 
         #[test]

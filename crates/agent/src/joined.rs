@@ -1,0 +1,152 @@
+//! A straight routine with a happened-before join: the rows of the bag are added one by one, and of each only
+//! the columns that are keys or taken in are looked at.
+
+use crate::cells::{Cell, Cells};
+use crate::compile::{Join, Takes};
+use crate::interpret::MAX_ROWS;
+use crate::routine::Local;
+use crate::sample;
+use crate::straight::{Key, Straight};
+use pivot_advice::{Aggregate, BagKey, Groups};
+use pivot_baggage::{Baggage, Part, Whole, with_current};
+
+/// The join of a straight routine.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    bag: BagKey,
+    width: usize,
+    aggregates: Vec<Aggregate>,
+    /// The column of the bag that the aggregates are of.
+    argument: Option<usize>,
+}
+
+impl Joined {
+    /// None of a join that asks more of its rows.
+    pub(crate) fn of(join: &Join, takes: Takes) -> Option<Joined> {
+        let argument = match takes {
+            Takes::Plainly(column) | Takes::Column(column) => join.column(column),
+            Takes::Nothing | Takes::More => None,
+        };
+        let (bag, width, aggregates) = (join.bag, join.width, join.aggregates.clone());
+        (join.on.is_none() && join.steps.is_empty()).then_some(Joined { bag, width, aggregates, argument })
+    }
+}
+
+/// An event that meets one row of the bag after the other.
+pub(crate) struct Event<'a, const N: usize> {
+    pub(crate) straight: &'a Straight,
+    pub(crate) keys: [&'a Key; N],
+    pub(crate) key: [Cell; N],
+    pub(crate) argument: Cell,
+    pub(crate) cells: &'a mut Cells,
+    pub(crate) local: &'a mut Local,
+}
+
+impl Joined {
+    /// Adds the rows of an event. False, and nothing was done, if its request is one of a sample.
+    #[inline(always)]
+    pub(crate) fn run<const N: usize>(&self, mut event: Event<'_, N>) -> bool {
+        let is_done = with_current(|baggage| {
+            let Some(baggage) = baggage else { return true };
+            if !sample::keeps_all(baggage) {
+                return false;
+            }
+            let mut joining = Joining { joined: self, event: &mut event, rows: 0 };
+            match baggage.unpack_groups(self.bag) {
+                Some(groups) => joining.groups(groups),
+                None => joining.others(baggage),
+            }
+            true
+        });
+        event.cells.end();
+        is_done
+    }
+}
+
+struct Joining<'a, 'b, const N: usize> {
+    joined: &'a Joined,
+    event: &'a mut Event<'b, N>,
+    rows: usize,
+}
+
+impl<const N: usize> Joining<'_, '_, N> {
+    /// With rows that nobody has taken apart, or that lie in several places.
+    #[inline(never)]
+    fn others(&mut self, baggage: &Baggage) {
+        let Joined { bag, width, aggregates, .. } = self.joined;
+        match baggage.unpack_whole(*bag) {
+            Some(Whole::Groups(groups)) => self.groups(groups),
+            Some(Whole::Encoded(rows)) if rows.fits(*width, aggregates) => {
+                rows.each(self, Joining::see, |joining, n, _| joining.end(n));
+            }
+            Some(Whole::Encoded(_)) => self.event.local.errors.0 += 1,
+            None => self.merged(baggage),
+        }
+    }
+
+    /// With the rows that several bags of the baggage have together.
+    #[cold]
+    #[inline(never)]
+    fn merged(&mut self, baggage: &Baggage) {
+        let merged = baggage.unpack(self.joined.bag);
+        // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
+        let loss = &mut self.event.local.part.loss;
+        loss.truncated = loss.truncated.saturating_add(u64::from(baggage.lacks(self.joined.bag)));
+        if let Some(groups) = &merged {
+            self.groups(groups);
+        }
+    }
+
+    #[inline(always)]
+    fn groups(&mut self, groups: &Groups) {
+        let Joined { width, aggregates, argument, .. } = self.joined;
+        if groups.keys() != *width || groups.aggregates() != &aggregates[..] {
+            self.event.local.errors.0 += 1;
+            return;
+        }
+        for group in groups {
+            for (key, cell) in self.event.keys.iter().zip(&mut self.event.key) {
+                if let Key::Unpacked(column) = key
+                    && let Some(value) = group.key.get(*column)
+                {
+                    *cell = self.event.cells.part(Part::of(value));
+                }
+            }
+            if let Some(value) = argument.and_then(|column| group.key.get(column)) {
+                self.event.argument = self.event.cells.part(Part::of(value));
+            }
+            self.end(group.n);
+        }
+    }
+
+    /// Looks at one of the columns of a row.
+    #[inline(always)]
+    fn see(&mut self, column: usize, part: Part<'_>) {
+        let is_it = |key: &&Key| matches!(key, Key::Unpacked(mine) if *mine == column);
+        if !self.event.keys.iter().any(is_it) && self.joined.argument != Some(column) {
+            return;
+        }
+        let cell = self.event.cells.part(part);
+        for (key, place) in self.event.keys.iter().zip(&mut self.event.key) {
+            if is_it(key) {
+                *place = cell;
+            }
+        }
+        if self.joined.argument == Some(column) {
+            self.event.argument = cell;
+        }
+    }
+
+    /// Adds a row of which everything was seen.
+    #[inline(always)]
+    fn end(&mut self, n: u64) {
+        if self.rows == MAX_ROWS {
+            let dropped = &mut self.event.local.part.loss.dropped;
+            *dropped = dropped.saturating_add(n);
+            return;
+        }
+        self.rows += 1;
+        let Event { straight, key, argument, cells, local, .. } = &mut *self.event;
+        straight.add(*key, *argument, n, cells, local);
+    }
+}

@@ -1,0 +1,87 @@
+//! All rows of a bag that lie in one place and of which none is missing.
+
+use crate::part::Part;
+use crate::rows::Rows;
+use pivot_advice::{Aggregate, Groups, State};
+
+/// The rows of a bag.
+#[derive(Debug, Clone, Copy)]
+pub enum Whole<'a> {
+    /// Taken apart.
+    Groups(&'a Groups),
+    /// As they travel. Rows of equal keys may come one after the other.
+    Encoded(Encoded<'a>),
+}
+
+/// Rows as they travel, all of which can be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Encoded<'a>(pub(crate) Rows<'a>);
+
+impl Encoded<'_> {
+    /// Whether they have so many key columns and these aggregates.
+    #[inline]
+    pub fn fits(&self, keys: usize, aggregates: &[Aggregate]) -> bool {
+        self.0.has_shape(keys, aggregates)
+    }
+
+    /// Goes through the rows: shows each value of a key, by its column, to `see`, and then says to `end` how often
+    /// the row counts and what its partial aggregates are.
+    #[inline]
+    pub fn each<C>(
+        &self,
+        context: &mut C,
+        see: impl Fn(&mut C, usize, Part<'_>),
+        mut end: impl FnMut(&mut C, u64, &[State]),
+    ) {
+        // They could all be read before.
+        let _sound = self.0.try_each_part(context, see, &mut end);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::Baggage;
+    use pivot_advice::{BagKey, Errors, Keep, QueryId, Value};
+
+    const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
+
+    fn packed() -> Groups {
+        let mut groups = Groups::new(2, &[Aggregate::Sum]);
+        for i in 0..9_i64 {
+            let text = if i < 5 { Value::str(format!("row {i}")) } else { Value::Bool(i % 2 == 0) };
+            let group = groups.entry(&[text, Value::I64(i / 2)]);
+            group.n += i as u64 + 1;
+            group.states.iter_mut().for_each(|state| state.update(&Value::I64(i), 1, &mut Errors::default()));
+        }
+        groups
+    }
+
+    /// What a walk over the rows of a baggage shows.
+    fn walked(baggage: &Baggage) -> Option<Groups> {
+        let Some(Whole::Encoded(rows)) = baggage.unpack_whole(KEY) else { return None };
+        assert!(rows.fits(2, &[Aggregate::Sum]) && !rows.fits(2, &[]) && !rows.fits(1, &[Aggregate::Sum]));
+        let mut seen = (vec![Value::Null; 2], Groups::new(2, &[Aggregate::Sum]));
+        let see =
+            |(key, _): &mut (Vec<Value>, Groups), column: usize, part: Part<'_>| key[column] = part.into();
+        rows.each(&mut seen, see, |(key, groups), n, states| groups.entry(key).merge(n, states));
+        Some(seen.1)
+    }
+
+    #[test]
+    fn rows_that_nobody_has_taken_apart_are_walked_as_they_lie() {
+        let mut baggage = Baggage::new();
+        assert!(baggage.unpack_whole(KEY).is_none());
+        baggage.pack(KEY, Keep::All, [packed()]);
+        let arrived = Baggage::decode(&baggage.fork().encode()).unwrap();
+        for baggage in [&baggage, &arrived] {
+            assert!(baggage.unpack_groups(KEY).is_none());
+            assert_eq!(walked(baggage), Some(packed()));
+            assert_eq!(baggage.unpack(KEY).as_deref(), Some(&packed()));
+            assert_eq!((walked(baggage), baggage.unpack_groups(KEY)), (None, Some(&packed())));
+        }
+        baggage.pack(KEY, Keep::All, [packed()]);
+        assert!(baggage.unpack_whole(KEY).is_none(), "they lie in two places");
+    }
+}
