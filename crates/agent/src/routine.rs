@@ -257,7 +257,7 @@ impl Routine {
     ) {
         let Local { part, rows, .. } = local;
         if !rows.takes(&self.shape) {
-            part.emitted = part.emitted.wrapping_add(n);
+            part.emitted = part.emitted.saturating_add(n);
             part.loss.dropped = part.loss.dropped.saturating_add(n);
             return;
         }
@@ -268,9 +268,9 @@ impl Routine {
         if n == 1 && self.add_plainly(argument, cells, rows) {
             return;
         }
-        part.emitted = part.emitted.wrapping_add(n);
+        part.emitted = part.emitted.saturating_add(n);
         let group = rows.group(&self.keys, argument, cells).unwrap_or_else(|| other(&self.shape, part));
-        *group.n = group.n.wrapping_add(n);
+        *group.n = group.n.saturating_add(n);
         self.fold(n, with, cells, group.states, errors);
     }
 
