@@ -95,6 +95,16 @@ fn a_panic_whose_payload_panics_stays_inside() {
     assert_eq!(keys(&part(&parts, 2)), ["1"]);
 }
 
+#[test]
+fn any_number_of_advices_at_one_tracepoint_is_unwoven_on_a_small_stack() {
+    let _serial = serial();
+    let one = emit(1, "Guard.plain", &["n"]);
+    let many: Vec<_> = (0..20_000).map(|stage| pivot_advice::Advice { stage, ..one.clone() }).collect();
+    let thread = std::thread::Builder::new().stack_size(256 << 10);
+    let thread = thread.spawn(move || part(&woven(&many, || hit(1)), 1).emitted);
+    assert_eq!(thread.unwrap().join().unwrap(), 20_000);
+}
+
 fn burn(time: Duration) -> u64 {
     let begun = Instant::now();
     while begun.elapsed() < time {
