@@ -495,6 +495,25 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_claim_to_count_for_all_numbers_are_the_same() {
+        let beyond = || {
+            let mut groups = Groups::new(2, &[Aggregate::Sum, Aggregate::Any]);
+            for (i, n) in [u64::MAX, 2, 1, 1].into_iter().enumerate() {
+                groups.entry(&[Value::str("x"), Value::U64(i as u64)]).n = n;
+            }
+            let mut baggage = Baggage::new();
+            baggage.pack(BAG, Keep::All, [groups]);
+            baggage
+        };
+        let is_any = || Expr::binary(Binary::GreaterEqual, column(3), literal(Value::I64(0)));
+        let any = Instruction::Filter { expr: is_any() };
+        for end in [emit(&[2], vec![]), emit(&[2], vec![(Aggregate::Count, column(1))])] {
+            check_in(2, vec![unpack(None), end.clone()], &numbers()[..20], beyond);
+            check_in(2, vec![unpack(None), any.clone(), end], &numbers()[..20], beyond);
+        }
+    }
+
+    #[test]
     fn packs_are_the_same() {
         let bag = BagKey { stage: 0, ..BAG };
         for keep in [Keep::All, Keep::First(1), Keep::First(30), Keep::MostRecent(2)] {

@@ -297,7 +297,7 @@ impl Local {
     pub(crate) fn into_part(self) -> Part {
         let mut part = self.part;
         part.loss.errors = part.loss.errors.saturating_add(self.errors.0);
-        part.emitted = part.emitted.wrapping_add(self.rows.uncounted());
+        part.emitted = part.emitted.saturating_add(self.rows.uncounted());
         if let Some(groups) = self.rows.into_groups() {
             part.merge_groups(groups);
         }

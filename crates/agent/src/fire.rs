@@ -59,7 +59,7 @@ fn run_short(fields: Fields<'_>, short: &Short, table: &mut Table) {
         _ => run_at_length(fields, short, table),
     }));
     if let Err(panic) = run {
-        panicked(&*panic, short.tracepoint, &short.knot, table);
+        panicked(panic, short.tracepoint, &short.knot, table);
     }
 }
 
@@ -90,7 +90,7 @@ fn fire_all(
     for knot in &woven.advice {
         let run = AssertUnwindSafe(|| run_knot(tracepoint, fields, knot, woven.packs_later, table));
         if let Err(panic) = catch_unwind(run) {
-            panicked(&*panic, tracepoint, knot, table);
+            panicked(panic, tracepoint, knot, table);
         }
         after(table, knot);
     }
@@ -299,12 +299,16 @@ fn pack_later(table: &mut Table) {
 /// Puts the query of the advice that ran away.
 #[cold]
 #[inline(never)]
-fn panicked(panic: &(dyn Any + Send), tracepoint: &'static Tracepoint, knot: &Knot, table: &mut Table) {
+fn panicked(panic: Box<dyn Any + Send>, tracepoint: &'static Tracepoint, knot: &Knot, table: &mut Table) {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?");
     knot.standing.quarantine(format!("at `{}`: {text}", tracepoint.name()));
     let (local, ..) = table.local(knot.place, knot.query);
     local.part.loss.errors = local.part.loss.errors.saturating_add(1);
+    // What was thrown is user code too: to drop it may panic, and what that throws is not dropped.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(again);
+    }
 }
 
 /// The value of a default field.

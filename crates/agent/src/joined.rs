@@ -4,7 +4,7 @@
 use crate::cells::{Cell, Cells};
 use crate::compile::{Join, Takes};
 use crate::interpret::MAX_ROWS;
-use crate::routine::Local;
+use crate::routine::{Local, unpack_merged};
 use crate::sample;
 use crate::straight::{Key, Straight};
 use pivot_advice::{Aggregate, BagKey, Groups};
@@ -80,20 +80,10 @@ impl<const N: usize> Joining<'_, '_, N> {
                 rows.each(self, Joining::see, |joining, n, _| joining.end(n));
             }
             Some(Whole::Encoded(_)) => self.event.local.errors.0 += 1,
-            None => self.merged(baggage),
-        }
-    }
-
-    /// With the rows that several bags of the baggage have together.
-    #[cold]
-    #[inline(never)]
-    fn merged(&mut self, baggage: &Baggage) {
-        let merged = baggage.unpack(self.joined.bag);
-        // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
-        let loss = &mut self.event.local.part.loss;
-        loss.truncated = loss.truncated.saturating_add(u64::from(baggage.lacks(self.joined.bag)));
-        if let Some(groups) = &merged {
-            self.groups(groups);
+            None => {
+                let merged = unpack_merged(baggage, *bag, &mut self.event.local.part.loss);
+                merged.iter().for_each(|groups| self.groups(groups));
+            }
         }
     }
 

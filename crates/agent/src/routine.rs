@@ -7,8 +7,9 @@ use crate::emit::{Cost, Part};
 use crate::fire::default_cell;
 use crate::interpret::MAX_ROWS;
 use crate::rows::Rows;
-use pivot_advice::{BagKey, Errors, Group, Groups, Keep, State, Value, codec};
+use pivot_advice::{BagKey, Errors, Group, Groups, Keep, Loss, State, Value, codec};
 use pivot_baggage::{self as bag, Baggage, Term, Whole};
+use std::borrow::Cow;
 
 /// The fields of one event.
 pub(crate) type Fields<'a> = &'a dyn Fn(usize, &mut Cells) -> crate::Cell;
@@ -257,7 +258,7 @@ impl Routine {
     ) {
         let Local { part, rows, .. } = local;
         if !rows.takes(&self.shape) {
-            part.emitted = part.emitted.wrapping_add(n);
+            part.emitted = part.emitted.saturating_add(n);
             part.loss.dropped = part.loss.dropped.saturating_add(n);
             return;
         }
@@ -268,9 +269,9 @@ impl Routine {
         if n == 1 && self.add_plainly(argument, cells, rows) {
             return;
         }
-        part.emitted = part.emitted.wrapping_add(n);
+        part.emitted = part.emitted.saturating_add(n);
         let group = rows.group(&self.keys, argument, cells).unwrap_or_else(|| other(&self.shape, part));
-        *group.n = group.n.wrapping_add(n);
+        *group.n = group.n.saturating_add(n);
         self.fold(n, with, cells, group.states, errors);
     }
 
@@ -319,6 +320,20 @@ impl Step {
     }
 }
 
+/// The rows that several bags of the baggage have together. Counts it if some are missing.
+#[cold]
+#[inline(never)]
+pub(crate) fn unpack_merged<'a>(
+    baggage: &'a Baggage,
+    bag: BagKey,
+    loss: &mut Loss,
+) -> Option<Cow<'a, Groups>> {
+    let merged = baggage.unpack(bag);
+    // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
+    loss.truncated = loss.truncated.saturating_add(u64::from(baggage.lacks(bag)));
+    merged
+}
+
 /// A row behind the join.
 struct Row<'a> {
     n: u64,
@@ -347,7 +362,10 @@ impl Join {
             }
             Some(Whole::Groups(groups)) => joining.groups(groups),
             Some(Whole::Encoded(_)) => joining.errors.0 += 1,
-            None => joining.merged(baggage),
+            None => {
+                let merged = unpack_merged(baggage, self.bag, &mut joining.local.part.loss);
+                merged.iter().for_each(|groups| joining.groups(groups));
+            }
         }
     }
 }
@@ -363,19 +381,6 @@ struct Joining<'a, F> {
 }
 
 impl<F: FnMut(Row<'_>)> Joining<'_, F> {
-    /// With the rows that several bags of the baggage have together.
-    #[cold]
-    #[inline(never)]
-    fn merged(&mut self, baggage: &Baggage) {
-        let merged = baggage.unpack(self.join.bag);
-        // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
-        let loss = &mut self.local.part.loss;
-        loss.truncated = loss.truncated.saturating_add(u64::from(baggage.lacks(self.join.bag)));
-        if let Some(groups) = &merged {
-            self.groups(groups);
-        }
-    }
-
     fn groups(&mut self, groups: &Groups) {
         if groups.keys() != self.join.width || *groups.aggregates() != *self.join.aggregates {
             self.errors.0 += 1;

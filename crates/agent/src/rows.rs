@@ -363,7 +363,7 @@ impl Rows {
 
     /// How many rows were added to it that are counted nowhere else.
     pub(crate) fn uncounted(&self) -> u64 {
-        self.rows.iter().fold(0, |sum, row| sum.wrapping_add(row.plain.n))
+        self.rows.iter().fold(0, |sum, row| sum.saturating_add(row.plain.n))
     }
 
     /// The same groups with values as keys, if there are any.
@@ -378,7 +378,7 @@ impl Rows {
             if plain.n > 0 {
                 group.states.iter_mut().for_each(|state| plain.add_to(state));
             }
-            groups.entry(&key).merge(group.n.wrapping_add(plain.n), group.states);
+            groups.entry(&key).merge(group.n.saturating_add(plain.n), group.states);
         }
         Some(groups)
     }

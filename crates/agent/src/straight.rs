@@ -256,7 +256,7 @@ impl Straight {
     fn add_at(&self, place: usize, argument: Cell, n: u64, cells: &Cells, local: &mut Local) -> bool {
         let Local { part, rows, errors, .. } = local;
         if let Some(group) = rows.at(place) {
-            part.emitted = part.emitted.wrapping_add(n);
+            part.emitted = part.emitted.saturating_add(n);
             add_to(group, argument, n, cells, errors);
         }
         // The argument may lie elsewhere.
@@ -275,7 +275,7 @@ impl Straight {
         local: &mut Local,
     ) {
         let Local { part, rows, errors, .. } = local;
-        part.emitted = part.emitted.wrapping_add(n);
+        part.emitted = part.emitted.saturating_add(n);
         let like = if let Takes::Plainly(_) = self.takes { argument } else { Cell::NULL };
         let group = rows.group_of(&mut key, like, cells).unwrap_or_else(|| other(&self.shape, part));
         add_to(group, argument, n, cells, errors);
@@ -283,7 +283,7 @@ impl Straight {
 }
 
 fn add_to(group: Group<'_>, argument: Cell, n: u64, cells: &Cells, errors: &mut Errors) {
-    *group.n = group.n.wrapping_add(n);
+    *group.n = group.n.saturating_add(n);
     for state in group.states {
         add_cell(state, argument, n, cells, errors);
     }

@@ -101,6 +101,16 @@ impl Short {
     }
 }
 
+/// One after the other: there may be more than the stack has room for.
+impl Drop for Short {
+    fn drop(&mut self) {
+        let mut rest = self.next.take();
+        while let Some(mut next) = rest {
+            rest = next.next.take();
+        }
+    }
+}
+
 /// What is woven where nothing is.
 static NOTHING: Woven = Woven { advice: Vec::new(), packs_later: false, straight: None };
 

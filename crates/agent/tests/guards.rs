@@ -75,6 +75,36 @@ fn a_panic_puts_its_query_away_and_harms_nobody_else() {
     assert_eq!(keys(&part(&parts, 1)), ["25"]);
 }
 
+#[test]
+fn a_panic_whose_payload_panics_stays_inside() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("once more");
+        }
+    }
+    fn explode() -> u64 {
+        std::panic::panic_any(Bomb)
+    }
+    let _serial = serial();
+    let parts = woven(&[emit(1, "Guard.bomb", &["n"]), emit(2, "Guard.plain", &["n"])], || {
+        pivot_agent::tracepoint!("Guard.bomb", n: u64 = explode());
+        hit(1);
+    });
+    assert_eq!(part(&parts, 1).loss.errors, 1);
+    assert_eq!(keys(&part(&parts, 2)), ["1"]);
+}
+
+#[test]
+fn any_number_of_advices_at_one_tracepoint_is_unwoven_on_a_small_stack() {
+    let _serial = serial();
+    let one = emit(1, "Guard.plain", &["n"]);
+    let many: Vec<_> = (0..20_000).map(|stage| pivot_advice::Advice { stage, ..one.clone() }).collect();
+    let thread = std::thread::Builder::new().stack_size(256 << 10);
+    let thread = thread.spawn(move || part(&woven(&many, || hit(1)), 1).emitted);
+    assert_eq!(thread.unwrap().join().unwrap(), 20_000);
+}
+
 fn burn(time: Duration) -> u64 {
     let begun = Instant::now();
     while begun.elapsed() < time {

@@ -51,8 +51,6 @@ struct Index {
 pub(crate) enum Adding<'a> {
     States(&'a [State]),
     Encoded(&'a [u8]),
-    /// With how often it counts in front of them, if rows say so.
-    Rest(&'a [u8]),
 }
 
 impl Table {
@@ -148,7 +146,8 @@ impl Table {
             }
             Err(place) => match Rest::first(self.counts(), &self.bytes[self.shape..self.types], term) {
                 Some(rest) => {
-                    self.append(begin, 1, Adding::Rest(rest.bytes()), place);
+                    self.bytes.extend_from_slice(rest.bytes());
+                    self.enter(begin, place);
                     true
                 }
                 None => {
@@ -229,7 +228,7 @@ impl Table {
     }
 
     #[inline]
-    fn append(&mut self, begin: usize, n: u64, states: Adding<'_>, (place, hash): (usize, u32)) {
+    fn append(&mut self, begin: usize, n: u64, states: Adding<'_>, place: (usize, u32)) {
         if n != 1 && !self.counts() {
             let key = self.bytes.split_off(begin);
             self.rewrite(Table::COUNTED, |_, column| column);
@@ -237,15 +236,20 @@ impl Table {
             self.bytes.extend_from_slice(&key);
             return self.settle(begin, n, states);
         }
-        if self.counts() && !matches!(states, Adding::Rest(_)) {
+        if self.counts() {
             number::put(&mut self.bytes, n);
         }
         match states {
             Adding::States([]) => {}
-            Adding::Rest(bytes) => self.bytes.extend_from_slice(bytes),
             Adding::States(states) => put_states(&mut self.bytes, states),
             Adding::Encoded(bytes) => self.bytes.extend_from_slice(bytes),
         }
+        self.enter(begin, place);
+    }
+
+    /// Notes a row that was appended, where the index has a place for it.
+    #[inline]
+    fn enter(&mut self, begin: usize, (place, hash): (usize, u32)) {
         self.len += 1;
         match &mut self.index {
             Some(index) => {
@@ -295,7 +299,6 @@ impl Table {
         if !rows.shape.is_empty() {
             match states {
                 Adding::States(more) => merged.iter_mut().zip(more).for_each(|(mine, more)| mine.merge(more)),
-                Adding::Rest(_) => {}
                 Adding::Encoded(more) => {
                     merged.iter_mut().zip(rows.states(more)).for_each(|(mine, more)| mine.merge(&more));
                 }
@@ -463,6 +466,22 @@ mod tests {
         assert_eq!((again.bytes(), again.len), (table.bytes(), table.len));
     }
 
+    /// Adds a number under each key that is there, as bytes where that can be done.
+    fn check_terms(mut table: Table, mut groups: Groups) {
+        for key in groups.iter().map(|group| group.key.to_vec()).collect::<Vec<_>>() {
+            let mut states: Vec<State> = groups.aggregates().iter().map(|kind| kind.empty()).collect();
+            states.iter_mut().for_each(|state| state.update(&Value::I64(5), 1, &mut Errors::default()));
+            let parts: Vec<Part<'_>> = key.iter().map(Part::of).collect();
+            if !table.add_term(&parts, Term::Integer(5)) {
+                table.add(&key, 1, &states);
+            }
+            groups.entry(&key).merge(1, &states);
+        }
+        let found = table.rows().groups().unwrap();
+        // What has met NaN does not equal itself.
+        assert_eq!(format!("{found:?}"), format!("{groups:?}"));
+    }
+
     proptest! {
         #[test]
         fn a_table_is_the_groups_of_its_rows(rows in rows(), keys in 0usize..3, shape in 0usize..3) {
@@ -528,6 +547,17 @@ mod tests {
             if let Ok(mut table) = Table::read(&bytes) {
                 let grouped = matches!(read_bag(&bytes), Ok(Bag::Grouped { .. }));
                 prop_assert!(grouped);
+                let groups = table.rows().groups().unwrap();
+                let (mut walked, mut again) = (vec![Value::Null; groups.keys()], groups.empty_like());
+                let see = |(key, _): &mut (&mut Vec<Value>, &mut Groups), i: usize, part: Part<'_>| {
+                    key[i] = part.into();
+                };
+                let end = |(key, groups): &mut (&mut Vec<Value>, &mut Groups), n, states: &[State]| {
+                    groups.entry(key).merge(n, states);
+                };
+                let sound = table.rows().try_each_part(&mut (&mut walked, &mut again), see, end);
+                prop_assert_eq!((sound, &again), (Ok(()), &groups));
+                check_terms(table.clone(), groups);
                 let other = table.clone();
                 table.add_all(&other.rows());
             }
