@@ -52,7 +52,7 @@ impl ClientsService {
             Reader::open(&self.shared, (number, 0), Wanted::Newest).ok_or_else(|| unknown(number))?;
         let mut last = Vec::new();
         while let Some(frame) = reader.next().await {
-            last = frame.cumulative;
+            last = frame?.cumulative;
         }
         let row =
             |row: wire::Row| row.values.into_iter().map(from_wire::value).collect::<Result<Vec<_>, _>>();
@@ -211,7 +211,7 @@ impl Frontend for ClientsService {
         let request = request.into_inner();
         let (place, wanted) = ((request.query, request.after_sequence), request.wanted());
         let reader = Reader::open(&self.shared, place, wanted).ok_or_else(|| unknown(request.query))?;
-        let frames = unfold(reader, |mut reader| async { Some((Ok(reader.next().await?), reader)) });
+        let frames = unfold(reader, |mut reader| async { Some((reader.next().await?, reader)) });
         Ok(Response::new(frames.boxed()))
     }
 }
@@ -226,6 +226,10 @@ struct Seen<'a> {
 
 fn unknown(number: u32) -> Status {
     Status::not_found(format!("query {number} is not installed"))
+}
+
+fn forgotten(number: u32) -> Status {
+    Status::data_loss(format!("query {number} is gone, and its last frames are no longer kept"))
 }
 
 fn diagnostics(found: &Diagnostics) -> Vec<wire::Diagnostic> {
@@ -266,11 +270,14 @@ impl Reader {
         Some(Reader { shared: shared.clone(), query, after, wanted, changed, stopping, ended: false })
     }
 
-    async fn next(&mut self) -> Option<wire::Frame> {
+    async fn next(&mut self) -> Option<Result<wire::Frame, Status>> {
         while !self.ended {
             let frame = {
                 let state = self.shared.lock();
-                let query = state.query(self.query)?;
+                let Some(query) = state.query(self.query) else {
+                    self.ended = true;
+                    return Some(Err(forgotten(self.query)));
+                };
                 match query.frames.after(self.after, self.wanted) {
                     None if query.finished_ns.is_some() => return None,
                     frame => frame,
@@ -279,7 +286,7 @@ impl Reader {
             if let Some(frame) = frame {
                 self.after = frame.sequence;
                 self.ended = frame.last;
-                return self.compute(frame).await;
+                return self.compute(frame).await.map(Ok);
             }
             tokio::select! {
                 changed = self.changed.changed() => changed.ok()?,

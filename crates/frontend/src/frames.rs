@@ -132,6 +132,14 @@ impl Frames {
         }
     }
 
+    /// Gives the newest frame the result since install as it is now, up to the end of its window, for who
+    /// has not read it yet.
+    pub(crate) fn renew(&mut self, total: impl FnOnce(i64) -> Arc<Part>) {
+        if let Some(newest) = self.kept.back_mut().filter(|newest| newest.cumulative.is_none()) {
+            newest.cumulative = Some(total(newest.window_ns.1));
+        }
+    }
+
     /// Keeps a frame under the next sequence, and the newest before it that are not too many.
     pub(crate) fn push(&mut self, frame: Frame, keep: usize) {
         self.outdate();

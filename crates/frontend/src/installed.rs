@@ -215,6 +215,9 @@ impl Installed {
             self.finished_ns = Some(now_ns);
             self.show_last(keep);
         }
+        // Something may have come that no window shows any more.
+        let (whole, began_ns, partial) = (&self.cumulative, self.began_ns, self.partial);
+        self.frames.renew(|end_ns| total(whole, (began_ns, end_ns), partial));
         self.frames.tell();
     }
 
@@ -240,7 +243,6 @@ impl Installed {
 
     /// A frame of a window with all that was shown so far.
     fn frame(&self, window_ns: (i64, i64), window: Arc<Part>) -> Frame {
-        let length_ns = window_ns.1.saturating_sub(self.began_ns);
         Frame {
             query: self.id.number,
             sequence: 0,
@@ -250,7 +252,7 @@ impl Installed {
             agents: self.agents,
             last: false,
             window,
-            cumulative: Some(Part::new(self.cumulative.clone(), length_ns, self.partial)),
+            cumulative: Some(total(&self.cumulative, (self.began_ns, window_ns.1), self.partial)),
         }
     }
 
@@ -310,6 +312,11 @@ impl Installed {
             recent_ns: account::recent_ns(self.installed_ns, now_ns),
         }
     }
+}
+
+/// The result since install, of a time.
+fn total(whole: &Arc<Tally>, (began_ns, end_ns): (i64, i64), partial: bool) -> Arc<Part> {
+    Part::new(whole.clone(), end_ns.saturating_sub(began_ns), partial)
 }
 
 /// Whether all agents have unwoven a removed query, and so have flushed it, or had their time.

@@ -86,6 +86,9 @@ pub(crate) struct State {
     keep_finished_ns: i64,
 }
 
+/// How many times as long a query that is gone is kept while somebody reads it.
+const READING: i64 = 10;
+
 impl State {
     /// A frontend that knows nobody.
     pub(crate) fn new(options: &Options) -> State {
@@ -276,8 +279,12 @@ impl State {
             self.uninstall(number, now_ns);
         }
         self.settle(now_ns);
-        let keep_ns = self.keep_finished_ns;
-        let old = |query: &Installed| query.finished_ns.is_some_and(|at| now_ns - at > keep_ns);
+        // Who reads its frames is given more time to read them to the end.
+        let keep_ns = |query: &Installed| match query.readers {
+            0 => self.keep_finished_ns,
+            _ => self.keep_finished_ns.saturating_mul(READING),
+        };
+        let old = |query: &Installed| query.finished_ns.is_some_and(|at| now_ns - at > keep_ns(query));
         self.queries.retain(|_, query| !old(query));
         let (registry, time, keep) = (&self.registry, (self.grace_ns, now_ns), self.keep_frames);
         self.queries.values_mut().for_each(|query| query.tick(registry, time, keep));
@@ -528,6 +535,35 @@ mod tests {
         assert_eq!(bench.report(3, SECOND, 1), Sequence::Gap);
         assert_eq!(bench.acknowledged(), [1]);
         assert_eq!(bench.report(2, SECOND, 1), Sequence::Next);
+    }
+
+    #[test]
+    fn a_query_that_is_gone_is_kept_longer_while_somebody_reads_it() {
+        for (readers, keeps) in [(0, 1), (1, READING)] {
+            let mut bench = bench();
+            let keep_ns = bench.state.keep_finished_ns;
+            bench.state.uninstall(bench.query, SECOND);
+            bench.state.tick(60 * SECOND);
+            let finished_ns = bench.state.query(bench.query).unwrap().finished_ns.unwrap();
+            bench.state.query_mut(bench.query).unwrap().readers = readers;
+            bench.state.tick(finished_ns + keeps * keep_ns);
+            assert!(bench.state.query(bench.query).is_some());
+            bench.state.tick(finished_ns + keeps * keep_ns + 1);
+            assert!(bench.state.query(bench.query).is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_for_a_forgotten_window_is_in_the_newest_result() {
+        let mut bench = bench();
+        for number in 1..=100 {
+            bench.report(number, number as i64 * SECOND, 1);
+            bench.state.tick((number as i64 + 1) * SECOND);
+        }
+        bench.report(101, SECOND, 5);
+        bench.state.tick(102 * SECOND);
+        let frames = bench.read(Wanted::Newest).await;
+        assert_eq!(count(&frames.last().unwrap().cumulative), Value::U64(105));
     }
 
     #[tokio::test]
