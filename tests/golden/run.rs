@@ -108,7 +108,7 @@ impl Run<'_> {
                 Some(Effect::Emit(emission)) => {
                     self.parts.entry(advice.query).or_insert_with(Part::empty).add(&emission, Look::ALL);
                 }
-                None => {}
+                Some(Effect::Lose(..)) | None => {}
             }
         }
         let Some(branch) = branch else { return };

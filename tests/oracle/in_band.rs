@@ -223,7 +223,7 @@ impl<'a> Run<'a> {
         let tracepoint =
             self.script.tracepoints.iter().find(|tracepoint| tracepoint.name == event.tracepoint);
         let tracepoint = tracepoint.ok_or("an event has no tracepoint")?;
-        let mut packed = Vec::new();
+        let (mut packed, mut lost) = (Vec::new(), Vec::new());
         for linked in self.linked.iter().filter(|linked| linked.advice.tracepoint == event.tracepoint) {
             let observed: Vec<_> =
                 linked.sources.iter().map(|source| observed(event, tracepoint, *source)).collect();
@@ -233,11 +233,13 @@ impl<'a> Run<'a> {
             match run(linked, observed, baggage.as_deref(), 0, &mut loss) {
                 Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
                 Some(Effect::Emit(emission)) => self.parts[process].add(&emission, Look::ALL),
+                Some(Effect::Lose(bag, keep)) => lost.push((bag, keep)),
                 None => {}
             }
             self.parts[process].loss.merge(&loss);
         }
         if let Some(baggage) = &mut baggage {
+            lost.into_iter().for_each(|(bag, keep)| baggage.lose(bag, keep));
             for (bag, keep, groups) in packed {
                 let tuples = groups.len();
                 let stamp = baggage.pack(bag, keep, groups);

@@ -23,7 +23,7 @@ pub fn agrees(linked: &Linked, observed: &[Value], mut baggage: Option<&mut Bagg
     match run(&linked, observed.to_vec(), baggage.as_deref(), 0, &mut loss) {
         Some(Effect::Emit(emission)) => long.add(&emission, Look::ALL),
         Some(Effect::Pack(bag, keep, groups)) if baggage.is_some() => packed.push((bag, keep, groups)),
-        Some(Effect::Pack(..)) | None => {}
+        Some(Effect::Pack(..) | Effect::Lose(..)) | None => {}
     }
     long.loss.merge(&loss);
     let mut local = Local::new(0);
@@ -164,6 +164,7 @@ mod tests {
                     taken.for_each(|groups| long.cost.count_packed(groups));
                     theirs.pack(bag, keep, groups);
                 }
+                Some(Effect::Lose(bag, keep)) => theirs.lose(bag, keep),
                 None => {}
             }
             long.loss.merge(&loss);

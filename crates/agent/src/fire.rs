@@ -259,6 +259,10 @@ fn interpret(
                     None => drop(baggage.pack(bag, keep, groups)),
                 }
             }
+            Some(Effect::Lose(bag, keep)) => {
+                let Some(baggage) = baggage else { return false };
+                baggage.lose(bag, keep);
+            }
             None => {}
         }
         true

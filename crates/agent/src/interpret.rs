@@ -23,6 +23,9 @@ pub enum Effect<'a> {
     /// It packed tuples, which go into the baggage after every advice at this event has run. A temporal
     /// bag takes one table for each tuple, any other exactly one.
     Pack(BagKey, Keep, Vec<Groups>),
+    /// It cannot tell which tuples a temporal bag has to choose, since rows may be missing among which it
+    /// would: the bag is lost.
+    Lose(BagKey, Keep),
     /// It emitted rows.
     Emit(Emission<'a>),
 }
@@ -63,7 +66,8 @@ pub fn run<'a>(
 ) -> Option<Effect<'a>> {
     let mut errors = Errors::default();
     let row = Row { columns: Vec::new(), n: 1, states: Vec::new(), slot: 0 };
-    let run = Run { baggage, since, loss, errors: &mut errors, rows: vec![row], slots: None };
+    let run =
+        Run { baggage, since, loss, errors: &mut errors, rows: vec![row], slots: None, incomplete: false };
     let effect = run.steps(&linked.advice.instructions, observed);
     loss.errors = loss.errors.saturating_add(errors.0);
     effect
@@ -78,6 +82,8 @@ struct Run<'r> {
     /// How many tuples of a temporal source were chosen. From then on a tuple without rows still holds
     /// its slot.
     slots: Option<usize>,
+    /// Whether a bag that was unpacked may lack rows.
+    incomplete: bool,
 }
 
 /// What a row is joined with, and how.
@@ -92,10 +98,11 @@ struct Joining<'j> {
 
 impl Run<'_> {
     fn steps<'a>(mut self, instructions: &'a [Instruction], observed: Vec<Value>) -> Option<Effect<'a>> {
-        let keep = match instructions.last() {
-            Some(Instruction::Pack { keep, .. }) => *keep,
-            _ => Keep::All,
+        let chooses = match instructions.last() {
+            Some(Instruction::Pack { bag, keep, .. }) if *keep != Keep::All => Some((*bag, *keep)),
+            _ => None,
         };
+        let keep = chooses.map_or(Keep::All, |(_, keep)| keep);
         let mut observed = observed.into_iter();
         for step in instructions {
             match step {
@@ -127,7 +134,11 @@ impl Run<'_> {
                 Instruction::Order { columns } => {
                     self.rows.sort_by_cached_key(|row| Ranked(row.key(columns)))
                 }
+                Instruction::Choose if self.incomplete => break,
                 Instruction::Choose => self.choose(keep),
+                Instruction::Pack { .. } if self.incomplete && self.slots.is_none() && keep != Keep::All => {
+                    break;
+                }
                 Instruction::Pack { bag, keep, keys, folds } => return self.pack(*bag, *keep, keys, folds),
                 Instruction::Emit { keys, folds, form } => {
                     let emission = Emission { keys, folds, form: *form, rows: self.rows };
@@ -135,10 +146,11 @@ impl Run<'_> {
                 }
             }
             if self.rows.is_empty() && self.slots.is_none_or(|slots| slots == 0) {
-                return None;
+                break;
             }
         }
-        None
+        // Which tuples are chosen depends on those that are missing.
+        chooses.filter(|_| self.incomplete && self.slots.is_none()).map(|(bag, keep)| Effect::Lose(bag, keep))
     }
 
     fn pack<'a>(mut self, bag: BagKey, keep: Keep, keys: &[u16], folds: &[Fold]) -> Option<Effect<'a>> {
@@ -214,6 +226,7 @@ impl Run<'_> {
         // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
         let incomplete = self.baggage.is_some_and(|baggage| baggage.lacks(bag));
         self.loss.truncated += u64::from(incomplete);
+        self.incomplete |= incomplete;
         let uncertain = incomplete || self.baggage.is_some_and(|baggage| baggage.generation() < self.since);
         let width = unpacked.width(joining.columns);
         let fits = |groups: &Groups| groups.keys() == width && groups.aggregates() == joining.aggregates;

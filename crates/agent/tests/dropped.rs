@@ -91,3 +91,46 @@ fn events_outside_of_any_request_are_counted_by_who_needs_one() {
     let part = events(&advice, 5);
     assert_eq!((part.loss.outside_request, part.loss.dropped), (5, 0));
 }
+
+#[test]
+fn what_is_chosen_among_rows_of_which_some_are_missing_is_lost() {
+    let _serial = serial();
+    let (all, first) = (BagKey { query: query(1), stage: 1 }, BagKey { query: query(1), stage: 2 });
+    let observe = Instruction::Observe { field: "n".into() };
+    let unpack = Instruction::Unpack {
+        bag: all,
+        alias: "a".into(),
+        columns: vec!["n".into()],
+        aggregates: vec![],
+        rows: Unpacked::Rows,
+        matching: Match::Inner,
+        on: None,
+    };
+    let pack = |bag, keep| Instruction::Pack { bag, keep, keys: vec![0], folds: vec![] };
+    let advice = |stage, tracepoint: &str, instructions| Advice {
+        query: query(1),
+        stage,
+        tracepoint: tracepoint.into(),
+        instructions,
+    };
+    let advice = [
+        advice(2, "Dropped.event", vec![observe, pack(all, Keep::All)]),
+        advice(1, "Dropped.pairs", vec![unpack, pack(first, Keep::First(1))]),
+    ];
+    pivot_baggage::set_carrying(true);
+    // What a message has room for, and whether the choice can be told from what came.
+    for (room, whole) in [(usize::MAX, true), (200, false)] {
+        let parts = woven(&advice, || {
+            let scope = pivot_baggage::enter_request(None);
+            (0..500).for_each(event);
+            let arrived = pivot_baggage::Baggage::decode(&scope.finish().encode_within(room)).unwrap();
+            let scope = pivot_baggage::enter_request(Some(arrived));
+            pivot_agent::tracepoint!("Dropped.pairs");
+            let baggage = scope.finish();
+            assert_eq!((baggage.unpack(first).is_some(), baggage.lacks(first)), (whole, !whole));
+            assert!(!baggage.takes(first, Keep::First(1)));
+        });
+        assert_eq!(part(&parts, 1).loss.truncated, u64::from(!whole));
+    }
+    pivot_baggage::set_carrying(false);
+}

@@ -208,6 +208,13 @@ impl Baggage {
         Some(stamp)
     }
 
+    /// Says of a temporal bag that nobody can tell any more which tuples it has to choose.
+    pub fn lose(&mut self, key: BagKey, keep: Keep) {
+        if keep != Keep::All && !self.refuses(key, keep) {
+            self.add(key, Bag::Lost);
+        }
+    }
+
     fn pack_groups(&mut self, key: BagKey, rows: &Groups) {
         if rows.is_empty() {
             return;

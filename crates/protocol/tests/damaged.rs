@@ -99,6 +99,10 @@ fn event(linked: &Linked, baggage: &mut Baggage, part: &mut Part, random: &mut R
             part.add(&emission, Look { weight, part: random.below(16) as u8 });
             (0, 1)
         }
+        Some(Effect::Lose(bag, keep)) => {
+            baggage.lose(bag, keep);
+            (1, 0)
+        }
         None => (0, 0),
     }
 }

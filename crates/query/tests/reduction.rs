@@ -116,7 +116,7 @@ fn fire(
         match run(&linked, observed, Some(baggage), 0, &mut Loss::default()) {
             Some(Effect::Pack(bag, keep, slots)) => packed.push((bag, keep, slots)),
             Some(Effect::Emit(emission)) => part.add(&emission, Look::ALL),
-            None => {}
+            Some(Effect::Lose(..)) | None => {}
         }
     }
     for (bag, keep, slots) in packed {
