@@ -84,8 +84,23 @@ fn ask() {
     let last = known.iter().rev().find_map(WeakDispatch::upgrade);
     drop(known);
     if let Some(dispatch) = last {
-        WE_ASK.set(true);
+        let _asking = Asking::begin();
         with_default(&dispatch, callsite::rebuild_interest_cache);
+    }
+}
+
+/// This thread asks, also if somebody's subscriber panics when it is asked, and no longer.
+struct Asking;
+
+impl Asking {
+    fn begin() -> Asking {
+        WE_ASK.set(true);
+        Asking
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
         WE_ASK.set(false);
     }
 }
