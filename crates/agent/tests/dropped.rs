@@ -18,6 +18,23 @@ fn event(n: u64) {
     pivot_agent::tracepoint!("Dropped.event", n: u64 = n);
 }
 
+/// The join with what a bag holds of `n`.
+fn unpack(bag: BagKey, alias: &str) -> Instruction {
+    Instruction::Unpack {
+        bag,
+        alias: alias.into(),
+        columns: vec!["n".into()],
+        aggregates: vec![],
+        rows: Unpacked::Rows,
+        matching: Match::Inner,
+        on: None,
+    }
+}
+
+fn advice(stage: u16, tracepoint: &str, instructions: Vec<Instruction>) -> Advice {
+    Advice { query: query(1), stage, tracepoint: tracepoint.into(), instructions }
+}
+
 fn events(advice: &Advice, events: u64) -> pivot_agent::Part {
     part(&woven(std::slice::from_ref(advice), || (0..events).for_each(event)), 1)
 }
@@ -43,25 +60,10 @@ fn rows_of_one_event_beyond_the_bound_are_counted() {
     let bag = BagKey { query: query(1), stage: 1 };
     let observe = Instruction::Observe { field: "n".into() };
     let pack = Instruction::Pack { bag, keep: Keep::All, keys: vec![0], folds: vec![] };
-    let unpack = |alias: &str| Instruction::Unpack {
-        bag,
-        alias: alias.into(),
-        columns: vec!["n".into()],
-        aggregates: vec![],
-        rows: Unpacked::Rows,
-        matching: Match::Inner,
-        on: None,
-    };
     let emit = Instruction::Emit { keys: vec![], folds: vec![], form: Form::Groups };
-    let advice = |stage, tracepoint: &str, instructions| Advice {
-        query: query(1),
-        stage,
-        tracepoint: tracepoint.into(),
-        instructions,
-    };
     let advice = [
         advice(1, "Dropped.event", vec![observe, pack]),
-        advice(0, "Dropped.pairs", vec![unpack("a"), unpack("b"), emit]),
+        advice(0, "Dropped.pairs", vec![unpack(bag, "a"), unpack(bag, "b"), emit]),
     ];
     let packed = 100_u64;
     pivot_baggage::set_carrying(true);
@@ -97,25 +99,10 @@ fn what_is_chosen_among_rows_of_which_some_are_missing_is_lost() {
     let _serial = serial();
     let (all, first) = (BagKey { query: query(1), stage: 1 }, BagKey { query: query(1), stage: 2 });
     let observe = Instruction::Observe { field: "n".into() };
-    let unpack = Instruction::Unpack {
-        bag: all,
-        alias: "a".into(),
-        columns: vec!["n".into()],
-        aggregates: vec![],
-        rows: Unpacked::Rows,
-        matching: Match::Inner,
-        on: None,
-    };
     let pack = |bag, keep| Instruction::Pack { bag, keep, keys: vec![0], folds: vec![] };
-    let advice = |stage, tracepoint: &str, instructions| Advice {
-        query: query(1),
-        stage,
-        tracepoint: tracepoint.into(),
-        instructions,
-    };
     let advice = [
         advice(2, "Dropped.event", vec![observe, pack(all, Keep::All)]),
-        advice(1, "Dropped.pairs", vec![unpack, pack(first, Keep::First(1))]),
+        advice(1, "Dropped.pairs", vec![unpack(all, "a"), pack(first, Keep::First(1))]),
     ];
     pivot_baggage::set_carrying(true);
     // What a message has room for, and whether the choice can be told from what came.
