@@ -310,3 +310,24 @@ impl Drop for Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::state::State;
+    use pivot_query::Catalog;
+
+    #[tokio::test]
+    async fn who_comes_too_late_for_the_last_frames_is_told() {
+        const HOUR: i64 = 3_600_000_000_000;
+        let shared = Arc::new(Shared::new(State::new(&crate::Options::default())));
+        let program = pivot_query::compile("FROM t IN T SELECT COUNT", &Catalog::default()).unwrap();
+        let query = shared.lock().install(String::new(), (program, Options::default()), 1).id.number;
+        let mut reader = Reader::open(&shared, (query, 0), Wanted::All).unwrap();
+        assert!(shared.lock().uninstall(query, HOUR));
+        [HOUR + HOUR, HOUR + HOUR + HOUR].into_iter().for_each(|now_ns| shared.lock().tick(now_ns));
+        assert_eq!(reader.next().await.unwrap().unwrap_err().code(), tonic::Code::DataLoss);
+        assert!(reader.next().await.is_none());
+    }
+}
