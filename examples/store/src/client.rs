@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::{StreamExt, TryStreamExt};
 use prost::bytes::Bytes;
@@ -18,9 +18,9 @@ use crate::links::{Links, PATIENCE};
 use crate::meter::AppMeter;
 use crate::rpc::request_of;
 use crate::wire::{
-    AddBlockReply, AddBlockRequest, CompleteRequest, CreateRequest, DeleteRequest, GetBlockLocationsRequest,
-    ListRequest, LocatedBlock, Node, OpenRequest, ReadBlockRequest, RenameRequest, StatsRequest, WriteHead,
-    WritePacket, WrittenBlock,
+    AddBlockReply, AddBlockRequest, CompleteRequest, CreateRequest, DeleteRequest, FileStatus,
+    GetBlockLocationsRequest, ListRequest, LocatedBlock, Node, OpenRequest, ReadBlockRequest, RenameRequest,
+    StatsRequest, WriteHead, WritePacket, WrittenBlock,
 };
 use crate::{AppSummary, StoreError};
 
@@ -48,6 +48,25 @@ pub struct BlockPlace {
     pub length: u64,
     /// Hosts with a live replica, in the order in which readers try them.
     pub hosts: Vec<String>,
+}
+
+/// What the name node knows of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Its path.
+    pub path: String,
+    /// Its length in bytes.
+    pub length: u64,
+    /// When it was last opened or located, if that was recorded.
+    pub accessed: Option<SystemTime>,
+}
+
+impl FileInfo {
+    fn of(file: FileStatus) -> FileInfo {
+        let accessed = (file.accessed_ms > 0).then(|| Duration::from_millis(file.accessed_ms));
+        let accessed = accessed.and_then(|since_epoch| UNIX_EPOCH.checked_add(since_epoch));
+        FileInfo { path: file.path, length: file.length, accessed }
+    }
 }
 
 impl Client {
@@ -107,13 +126,13 @@ impl Client {
         .await
     }
 
-    /// Files whose path begins with `prefix`, with their lengths.
-    pub async fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, StoreError> {
+    /// Files whose path begins with `prefix`.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<FileInfo>, StoreError> {
         self.persist("List", || async {
             let request = self.request(ListRequest { prefix: prefix.to_owned() });
             let reply = self.links.name_node(&self.name_node)?.list(request).await;
             let files = reply.map_err(|status| self.refused(prefix, status))?.into_inner().files;
-            Ok(files.into_iter().map(|file| (file.path, file.length)).collect())
+            Ok(files.into_iter().map(FileInfo::of).collect())
         })
         .await
     }

@@ -1,15 +1,19 @@
 //! How a data node stays known: it says where it is and what it holds, and deletes what it is told to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::StoreError;
 use crate::blocks::Blocks;
 use crate::links::Links;
 use crate::stop::Stop;
-use crate::wire::{HeartbeatRequest, Node};
+use crate::wire::{BlockReport, HeartbeatRequest, Node};
 
 const INTERVAL: Duration = Duration::from_millis(300);
+
+/// Of so many heartbeats, one says what the node holds: a report takes the longer the more blocks there are.
+const REPORT_EVERY: u64 = 10;
 
 /// The heart of one data node.
 #[derive(Debug)]
@@ -20,6 +24,7 @@ pub(crate) struct Heartbeat {
     pub(crate) name_node: String,
     pub(crate) blocks: Arc<Blocks>,
     pub(crate) links: Arc<Links>,
+    pub(crate) beats: AtomicU64,
 }
 
 impl Heartbeat {
@@ -43,17 +48,25 @@ impl Heartbeat {
     }
 
     async fn beat(&self) -> Result<(), StoreError> {
+        let due = self.beats.fetch_add(1, Ordering::Relaxed).is_multiple_of(REPORT_EVERY);
+        // A name node that has started anew asks for the report.
+        if self.send(due).await? && !due { self.send(true).await.map(drop) } else { Ok(()) }
+    }
+
+    /// Sends one heartbeat, with a report or not; whether one is wanted.
+    async fn send(&self, reports: bool) -> Result<bool, StoreError> {
         let beat = HeartbeatRequest {
             node: Some(self.node.clone()),
             incarnation: self.incarnation,
-            blocks: self.blocks.list(),
+            report: reports.then(|| BlockReport { blocks: self.blocks.list() }),
         };
         let mut name_node = self.links.name_node(&self.name_node)?;
         let reply =
             name_node.heartbeat(beat).await.map_err(|status| StoreError::rpc(&self.name_node, status))?;
-        for block in reply.into_inner().unwanted {
+        let reply = reply.into_inner();
+        for block in reply.unwanted {
             self.blocks.remove(block);
         }
-        Ok(())
+        Ok(reply.report_wanted)
     }
 }

@@ -30,6 +30,8 @@ const EXPIRY: Duration = Duration::from_secs(2);
 pub(crate) struct NameNode {
     state: Mutex<State>,
     image: PathBuf,
+    /// Whether it records when files were opened or located.
+    access_times: bool,
     meter: Arc<Meter>,
 }
 
@@ -61,10 +63,9 @@ impl NameNode {
             Err(_) => Namespace::default(),
         };
         // Numbers of blocks that were never published are not in the image, the clock is above them.
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        namespace.number_from(since_epoch.as_micros() as u64);
+        namespace.number_from(since_epoch().as_micros() as u64);
         let state = Mutex::new(State { namespace, ..State::default() });
-        Ok(NameNode { state, image, meter })
+        Ok(NameNode { state, image, access_times: options.access_times, meter })
     }
 
     /// The name space, when nobody else has it; `op` says what for.
@@ -99,21 +100,36 @@ impl NameNode {
     fn beat(&self, beat: HeartbeatRequest) -> Result<HeartbeatReply, Status> {
         let node = beat.node.ok_or_else(|| Status::invalid_argument("heartbeat without a node"))?;
         let mut state = self.state("Heartbeat");
-        let known = state.nodes.get(&node.host).map(|known| known.incarnation);
-        if known != Some(beat.incarnation) {
+        let known = state.nodes.get(&node.host).is_some_and(|known| known.incarnation == beat.incarnation);
+        if !known && beat.report.is_some() {
             state.namespace.forget(&node.host);
         }
-        let unwanted = state.namespace.report(&node.host, &beat.blocks);
+        let unwanted = match &beat.report {
+            Some(report) => state.namespace.report(&node.host, &report.blocks),
+            None if known => Vec::new(),
+            None => return Ok(HeartbeatReply { report_wanted: true, ..Default::default() }),
+        };
         let registered =
             Registered { address: node.address, incarnation: beat.incarnation, seen: Instant::now() };
         state.nodes.insert(node.host, registered);
-        Ok(HeartbeatReply { unwanted })
+        Ok(HeartbeatReply { unwanted, report_wanted: false })
     }
 
     #[pivot::tracepoints("NameNode.open", fields(src: String = path.to_owned()))]
     async fn open(&self, path: &str) -> Result<OpenReply, Status> {
-        let length = self.state("Open").namespace.length(path).map_err(|refusal| refused(refusal, path))?;
+        let mut state = self.state("Open");
+        let length = state.namespace.length(path).map_err(|refusal| refused(refusal, path))?;
+        self.accessed(&mut state.namespace, path)?;
         Ok(OpenReply { length })
+    }
+
+    /// Records that a file is accessed now, if it is to be recorded: on the disk, as every change.
+    fn accessed(&self, namespace: &mut Namespace, path: &str) -> Result<(), Status> {
+        if !self.access_times {
+            return Ok(());
+        }
+        namespace.access(path, since_epoch().as_millis() as u64);
+        self.save(namespace)
     }
 
     async fn create(&self, path: String) -> Result<CreateReply, Status> {
@@ -146,7 +162,8 @@ impl NameNode {
     }
 
     fn locate(&self, ask: &GetBlockLocationsRequest) -> Result<Vec<LocatedBlock>, Status> {
-        let state = self.state("GetBlockLocations");
+        let mut state = self.state("GetBlockLocations");
+        self.accessed(&mut state.namespace, &ask.path)?;
         let places = state.namespace.places(&ask.path, ask.offset, ask.length);
         let places = places.map_err(|refusal| refused(refusal, &ask.path))?;
         Ok(places.into_iter().map(|place| state.located(place)).collect())
@@ -169,7 +186,8 @@ impl NameNode {
 
     fn list(&self, prefix: &str) -> Vec<FileStatus> {
         let files = self.state("List").namespace.list(prefix);
-        files.into_iter().map(|(path, length)| FileStatus { path, length }).collect()
+        let status = |(path, length, accessed_ms)| FileStatus { path, length, accessed_ms };
+        files.into_iter().map(status).collect()
     }
 }
 
@@ -193,6 +211,10 @@ impl Registered {
     fn is_live(&self) -> bool {
         self.seen.elapsed() < EXPIRY
     }
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn refused(refusal: Refusal, path: &str) -> Status {

@@ -15,6 +15,9 @@ pub(crate) const REPLICAS: usize = 3;
 pub(crate) struct Namespace {
     files: BTreeMap<String, Vec<u64>>,
     blocks: BTreeMap<u64, Block>,
+    /// When files were accessed last, in milliseconds since the epoch.
+    #[serde(default)]
+    accessed: BTreeMap<String, u64>,
     #[serde(skip)]
     writing: HashMap<String, Writing>,
     #[serde(skip)]
@@ -103,6 +106,7 @@ impl Namespace {
 
     pub(crate) fn delete(&mut self, path: &str) {
         self.writing.remove(path);
+        self.accessed.remove(path);
         for block in self.files.remove(path).unwrap_or_default() {
             self.blocks.remove(&block);
         }
@@ -114,6 +118,9 @@ impl Namespace {
         }
         let blocks = self.files.remove(from).ok_or(Refusal::NoFile)?;
         self.delete(to);
+        if let Some(at_ms) = self.accessed.remove(from) {
+            self.accessed.insert(to.to_owned(), at_ms);
+        }
         self.files.insert(to.to_owned(), blocks);
         Ok(())
     }
@@ -123,9 +130,18 @@ impl Namespace {
         Ok(blocks.iter().filter_map(|block| self.blocks.get(block)).map(|block| block.length).sum())
     }
 
-    pub(crate) fn list(&self, prefix: &str) -> Vec<(String, u64)> {
+    /// Records when a file was accessed; nothing if it does not exist.
+    pub(crate) fn access(&mut self, path: &str, at_ms: u64) {
+        if self.files.contains_key(path) {
+            self.accessed.insert(path.to_owned(), at_ms);
+        }
+    }
+
+    /// Files with their lengths, and when they were accessed last: 0 if that is not known.
+    pub(crate) fn list(&self, prefix: &str) -> Vec<(String, u64, u64)> {
         let paths = self.files.keys().filter(|path| path.starts_with(prefix));
-        paths.map(|path| (path.clone(), self.length(path).unwrap_or(0))).collect()
+        let accessed = |path: &str| self.accessed.get(path).copied().unwrap_or(0);
+        paths.map(|path| (path.clone(), self.length(path).unwrap_or(0), accessed(path))).collect()
     }
 
     /// The blocks that overlap a range of a file.
@@ -214,6 +230,21 @@ mod tests {
         assert!(namespace.report("dn-1", &[old, new]).is_empty());
         namespace.rename("/b", "/a").unwrap();
         assert_eq!(namespace.report("dn-1", &[old, new]), [old]);
+    }
+
+    #[test]
+    fn an_access_time_goes_with_its_file() {
+        let mut namespace = Namespace::default();
+        let listed = |namespace: &Namespace| namespace.list("/");
+        write(&mut namespace, "/a", &[]);
+        namespace.access("/nowhere", 6);
+        assert_eq!(listed(&namespace), [("/a".to_owned(), 10, 0)]);
+        namespace.access("/a", 7);
+        namespace.rename("/a", "/b").unwrap();
+        write(&mut namespace, "/a", &[]);
+        assert_eq!(listed(&namespace), [("/a".to_owned(), 10, 0), ("/b".to_owned(), 10, 7)]);
+        namespace.rename("/a", "/b").unwrap();
+        assert_eq!(listed(&namespace), [("/b".to_owned(), 10, 0)]);
     }
 
     #[test]

@@ -123,6 +123,9 @@ pub struct Options {
     /// Of so many reads of blocks, a data node fails one on purpose.
     #[arg(long)]
     pub fail_every: Option<u64>,
+    /// The name node records when a file was last opened or located, on the disk before it answers.
+    #[arg(long)]
+    pub access_times: bool,
     /// The process ends at the end of its standard input; if that comes without the word `stop`,
     /// the supervisor is dead, and the process also removes what it wrote.
     #[arg(long)]
@@ -146,6 +149,7 @@ impl Options {
             operations: None,
             wait_for_go: false,
             fail_every: None,
+            access_times: false,
             supervised: false,
             dataset: Dataset::default(),
         }
@@ -176,6 +180,7 @@ impl Options {
         for (name, value) in self.dataset.flags() {
             flag(name, value.to_string().into());
         }
+        args.extend(self.access_times.then(|| "--access-times".into()));
         args.extend(self.wait_for_go.then(|| "--wait-for-go".into()));
         args.extend(self.supervised.then(|| "--supervised".into()));
         args

@@ -33,6 +33,9 @@ pub struct Plan {
     /// Of so many reads of blocks, each data node fails one on purpose.
     #[arg(long)]
     pub fail_every: Option<u64>,
+    /// The name node records when a file was last opened or located.
+    #[arg(long)]
+    pub access_times: bool,
     /// Sizes of the files that the clients work on.
     #[command(flatten)]
     pub dataset: Dataset,
@@ -52,6 +55,7 @@ impl Default for Plan {
             operations: None,
             wait_for_go: false,
             fail_every: None,
+            access_times: false,
             dataset: Dataset::default(),
             interrupted: Arc::default(),
         }
@@ -68,7 +72,8 @@ impl Plan {
     }
 
     pub(crate) fn name_node(&self, folder: &Path) -> Options {
-        self.options(Role::NameNode, "nn-1".to_owned(), folder)
+        let options = self.options(Role::NameNode, "nn-1".to_owned(), folder);
+        Options { access_times: self.access_times, ..options }
     }
 
     pub(crate) fn data_nodes(&self, folder: &Path, name_node: &str) -> Vec<Options> {

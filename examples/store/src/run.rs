@@ -104,6 +104,7 @@ async fn data_node(options: &Options, stop: &Stop, meter: &Arc<Meter>) -> Result
         name_node: options.name_node.clone(),
         blocks,
         links,
+        beats: AtomicU64::new(0),
     };
     let beating = heartbeat.run(stop, || println!("listening {address}"));
     let (served, beaten) = futures::join!(serve(options, serving, stop), beating);

@@ -3,10 +3,10 @@
 
 mod harness;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use harness::{plan, start};
-use pivot_store::{Client, Cluster, Role, content};
+use pivot_store::{Client, Cluster, FileInfo, Plan, Role, content};
 
 /// Reads every file of the data set and compares each byte.
 async fn check_files(client: &Client, cluster: &Cluster) {
@@ -33,7 +33,7 @@ async fn files_are_read_back_as_written_and_have_three_replicas() {
     let cluster = start(plan(&[]));
     let client = Client::new(cluster.name_node(), "test");
     check_files(&client, &cluster).await;
-    for (path, length) in client.list("/").await.unwrap() {
+    for FileInfo { path, length, .. } in client.list("/").await.unwrap() {
         let places = client.places(&path).await.unwrap();
         assert_eq!(places.iter().map(|place| place.length).sum::<u64>(), length);
         for place in places {
@@ -114,6 +114,25 @@ async fn files_survive_a_killed_name_node() {
     cluster.restart(0).unwrap();
     wait_for_hosts(&client, "/scan/input", |hosts| hosts.len() == 3).await;
     check_files(&client, &cluster).await;
+}
+
+#[tokio::test]
+async fn access_times_are_recorded_if_wanted_and_survive_a_killed_name_node() {
+    for access_times in [false, true] {
+        let mut cluster = start(Plan { access_times, ..plan(&[]) });
+        let client = Client::new(cluster.name_node(), "test");
+        let begun = SystemTime::now() - Duration::from_millis(1);
+        client.length("/get/1").await.unwrap();
+        client.read_range("/get/2", 0, 8, drop).await.unwrap();
+        cluster.kill(0);
+        cluster.restart(0).unwrap();
+        wait_for_hosts(&client, "/get/3", |hosts| hosts.len() == 3).await;
+        let mut recorded = client.list("/get/").await.unwrap();
+        recorded.retain(|file| file.accessed.is_some_and(|at| at >= begun));
+        let paths: Vec<&str> = recorded.iter().map(|file| file.path.as_str()).collect();
+        // To wait for the hosts of /get/3 is to locate it.
+        assert_eq!(paths, if access_times { vec!["/get/1", "/get/2", "/get/3"] } else { vec![] });
+    }
 }
 
 #[tokio::test]
