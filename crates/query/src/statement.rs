@@ -69,7 +69,7 @@ fn scan(text: &str) -> Scan {
             '/' if rest.starts_with("/*") => closing(rest, 2, "*/", &mut scan.open),
             ';' => {
                 scan.ends.push(at);
-                first = true;
+                (first, before) = (true, "");
                 1
             }
             c if c.is_whitespace() => c.len_utf8(),
@@ -148,6 +148,7 @@ mod tests {
         assert_eq!(texts, regexes);
         assert!(is_complete(r"FROM e IN /it's/ SELECT COUNT;"));
         assert!(is_complete("FROM e IN /never closed;\nSELECT 1;"));
+        assert!(is_complete("FROM e IN; / begins no source;"));
     }
 
     #[test]

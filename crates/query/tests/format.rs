@@ -107,3 +107,9 @@ fn colons_that_stood_apart_do_not_become_other_tokens() {
     let laid_out = format("SELECT a: ::b, c::d").unwrap();
     assert_eq!(format(&laid_out).as_ref(), Ok(&laid_out));
 }
+
+#[test]
+fn a_slash_behind_the_end_of_a_statement_begins_no_pattern() {
+    let laid_out = format("FROM e IN; / x").unwrap();
+    assert_eq!(format(&laid_out).as_ref(), Ok(&laid_out));
+}
