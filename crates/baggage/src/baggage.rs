@@ -294,8 +294,8 @@ impl Baggage {
         })
     }
 
-    /// The same rows where that takes one look: they lie in one place, and nothing can be missing. None
-    /// says nothing.
+    /// The same rows where nothing has to be put together: they lie in one place, or are those of the one tuple
+    /// that is chosen, and nothing can be missing. None says nothing.
     pub fn unpack_whole(&self, key: BagKey) -> Option<Whole<'_>> {
         self.only(key)?.whole()
     }

@@ -238,14 +238,18 @@ impl Branch {
         self.active.get(key).into_iter().chain(frozen)
     }
 
-    /// The only bag of a key, of which this is the branch's own.
-    pub(crate) fn only<'a>(&'a self, mut own: Option<&'a Section>, key: BagKey) -> Option<&'a Section> {
+    /// The bag of a key that has all its tuples: the only one, or, of those that keep one tuple each, that of
+    /// the tuple which is chosen. `own` is the branch's own.
+    pub(crate) fn only<'a>(&'a self, own: Option<&'a Section>, key: BagKey) -> Option<&'a Section> {
+        let mut found = own;
         for section in self.frozen.iter().filter_map(|instance| instance.bags().get(key)) {
-            if own.replace(section).is_some() {
-                return None;
-            }
+            found = match found {
+                Some(before) if section.one()?.is_before(&before.one()?)? => Some(section),
+                Some(before) => Some(before),
+                None => Some(section),
+            };
         }
-        own
+        found
     }
 
     /// All bags, those of one key once for each place that holds one.

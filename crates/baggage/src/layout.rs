@@ -23,6 +23,7 @@ use crate::table::Table;
 use crate::wire::{WriteField, fixed64};
 use pivot_advice::codec::{Reader, Writer};
 use pivot_advice::{Aggregate, BagKey, DecodeError, QueryId, State, Value};
+use smallvec::SmallVec;
 
 pub(crate) const ALL: u8 = 1;
 pub(crate) const CUT: u8 = 2;
@@ -184,6 +185,53 @@ pub(crate) fn peek_first(bytes: &[u8]) -> Option<usize> {
     }
 }
 
+/// The tuple of a temporal bag that keeps no more than one, as far as it decides between two such bags.
+#[derive(Debug)]
+pub(crate) struct One {
+    is_first: bool,
+    place: (Stamp, u32),
+    /// How many columns its rows have, and which aggregates.
+    shape: (u64, SmallVec<[u8; 4]>),
+}
+
+impl One {
+    /// That of a bag which was taken apart.
+    pub(crate) fn of(bag: &Bag) -> Option<One> {
+        let (is_first, slots) = match bag {
+            Bag::First { n: 1, slots } => (true, slots),
+            Bag::MostRecent { n: 1, slots } => (false, slots),
+            _ => return None,
+        };
+        let slot = slots.first()?;
+        let codes = slot.rows.aggregates().iter().map(|aggregate| *aggregate as u8);
+        Some(One { is_first, place: slot.place(), shape: (slot.rows.keys() as u64, codes.collect()) })
+    }
+
+    /// Whether this tuple is chosen where there is the other one too. None if their bags are not of one kind.
+    pub(crate) fn is_before(&self, other: &One) -> Option<bool> {
+        let is_alike = self.is_first == other.is_first && self.shape == other.shape;
+        let (mine, theirs) = (self.place, other.place);
+        is_alike.then_some(if self.is_first { mine <= theirs } else { mine >= theirs })
+    }
+}
+
+/// The one tuple that a temporal bag keeps; None of any other bag.
+pub(crate) fn peek_one(bytes: &[u8]) -> Option<One> {
+    let (kind, _, mut content) = read_head(bytes).ok()?;
+    let is_first = match kind {
+        FIRST => true,
+        MOST_RECENT => false,
+        _ => return None,
+    };
+    let (most, count) = (content.varint().ok()?, content.varint().ok()?);
+    if (most, count) != (1, 1) {
+        return None;
+    }
+    let place = read_place(&mut content).ok()?;
+    let (keys, aggregates) = (content.varint().ok()?, content.count("aggregates").ok()?);
+    Some(One { is_first, place, shape: (keys, content.raw(aggregates).ok()?.into()) })
+}
+
 /// Whether it is a table.
 pub(crate) fn peek_grouped(bytes: &[u8]) -> bool {
     matches!(bytes.first().map(|first| kind_of(*first)), Some(ALL | CUT))
@@ -230,10 +278,15 @@ fn read_slots(reader: &mut Reader<'_>) -> Result<(u32, Vec<Slot>), BaggageError>
 }
 
 fn read_slot(reader: &mut Reader<'_>) -> Result<Slot, BaggageError> {
+    let (stamp, position) = read_place(reader)?;
+    Ok(Slot { stamp, position, rows: reader.groups()? })
+}
+
+fn read_place(reader: &mut Reader<'_>) -> Result<(Stamp, u32), BaggageError> {
     let clock = Hlc::from_u64(fixed64(reader)?);
     let mut nonce = [0; 4];
     nonce.copy_from_slice(reader.raw(4)?);
     let stamp = Stamp { clock, nonce: u32::from_le_bytes(nonce) };
     let position = u32::try_from(reader.varint()?).map_err(|_| malformed("a position is out of bounds"))?;
-    Ok(Slot { stamp, position, rows: reader.groups()? })
+    Ok((stamp, position))
 }

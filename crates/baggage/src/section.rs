@@ -5,7 +5,7 @@
 //! bags are packed into as bytes; temporal ones are encoded when they travel, once.
 
 use crate::bag::{Bag, Merged};
-use crate::layout;
+use crate::layout::{self, One};
 use crate::losses;
 use crate::rows::Rows;
 use crate::slice::Slice;
@@ -105,6 +105,15 @@ impl Section {
                 let sound = *self.sound.get_or_init(|| Table::check(bytes).is_ok());
                 if sound { Rows::of(bytes).ok() } else { None }
             }
+            _ => None,
+        }
+    }
+
+    /// The tuple that it keeps, if it is temporal and keeps no more than one.
+    pub(crate) fn one(&self) -> Option<One> {
+        match (&self.form, self.bag.get()) {
+            (Form::Came(bytes), _) => layout::peek_one(bytes),
+            (Form::Apart(_), Some(Some(bag))) => One::of(bag),
             _ => None,
         }
     }

@@ -44,6 +44,7 @@ mod tests {
     use super::*;
     use crate::Baggage;
     use pivot_advice::{BagKey, Errors, Keep, QueryId, Value};
+    use proptest::prelude::*;
 
     const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
 
@@ -83,5 +84,64 @@ mod tests {
         }
         baggage.pack(KEY, Keep::All, [packed()]);
         assert!(baggage.unpack_whole(KEY).is_none(), "they lie in two places");
+    }
+
+    /// Packs, forks, travels, loses and joins as told; says how often the rows of several places were found at once.
+    fn check(keep: Keep, steps: &[(u8, usize)]) -> usize {
+        let mut born = Baggage::begin();
+        born.pack(BagKey { stage: 2, ..KEY }, Keep::All, [packed()]);
+        let (mut branches, mut at_once) = (vec![born], 0);
+        for (number, (step, which)) in steps.iter().enumerate() {
+            let at = which % branches.len();
+            match step {
+                0 => {
+                    let mut rows = Groups::new(1, &[]);
+                    rows.entry(&[Value::U64(number as u64)]).n = 1;
+                    branches[at].pack(KEY, keep, [rows]);
+                }
+                1 => {
+                    let child = branches[at].fork();
+                    branches.push(child);
+                }
+                2 => {
+                    let bytes = branches.swap_remove(at).encode();
+                    branches.push(Baggage::decode(&bytes).unwrap());
+                }
+                3 => branches[at].lose(KEY, keep),
+                _ => {
+                    let other = branches.swap_remove(at);
+                    match branches.last_mut() {
+                        Some(last) => drop(last.join(other)),
+                        None => branches.push(other),
+                    }
+                }
+            }
+            for baggage in &branches {
+                let Some(Whole::Groups(found)) = baggage.unpack_whole(KEY) else { continue };
+                assert_eq!(Some(found), baggage.unpack(KEY).as_deref(), "{keep:?} {steps:?}");
+                let places = baggage.branch().map_or(0, |branch| branch.visible(KEY).count());
+                at_once += usize::from(places > 1);
+            }
+        }
+        at_once
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
+        #[test]
+        fn the_tuple_chosen_from_several_places_is_that_of_them_merged(
+            keep in prop::sample::select(&[Keep::First(1), Keep::MostRecent(1), Keep::MostRecent(2)][..]),
+            steps in prop::collection::vec((prop::sample::select(&[0, 0, 1, 1, 2, 2, 3, 4, 4][..]), 0..6_usize), 0..24),
+        ) {
+            let at_once = check(keep, &steps);
+            prop_assert!(keep != Keep::MostRecent(2) || at_once == 0);
+        }
+    }
+
+    #[test]
+    fn a_tuple_is_chosen_from_several_places_without_merging_them() {
+        assert!(check(Keep::MostRecent(1), &[(0, 0), (1, 0), (0, 0)]) > 0);
+        assert!(check(Keep::First(1), &[(1, 0), (0, 0), (1, 0), (0, 1), (4, 1)]) > 0);
     }
 }
