@@ -15,9 +15,9 @@ use std::borrow::Cow;
 /// The bytes of an answer that changes nothing: the branch comes back as it was sent.
 pub const UNCHANGED: &[u8] = &[1 << 3, VERSION as u8, (ANSWER_FIELD << 3) as u8, AS_IT_WAS as u8];
 
-/// What was sent with a request, to read the reply with.
+/// What was sent with a request, to read the reply with; nothing after that.
 #[derive(Debug)]
-pub struct Sent(Box<Branch>);
+pub struct Sent(Option<Box<Branch>>);
 
 /// What came with a request, to write the reply with.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl Baggage {
     pub fn send(self) -> Option<(Vec<u8>, Sent)> {
         let mut branch = self.into_branch()?;
         let bytes = write_within(&mut branch, budget_bytes(), None);
-        Some((bytes, Sent(branch)))
+        Some((bytes, Sent(Some(branch))))
     }
 
     /// What to keep of a branch that has arrived, to answer with it later.
@@ -100,22 +100,29 @@ impl Asked {
 
 impl Sent {
     /// The branch that comes back in so many bytes, which `fill` writes; see
-    /// [`Baggage::decode_from`].
+    /// [`Baggage::decode_from`]. Bytes that cannot be read leave it to others to bring the branch back.
     #[track_caller]
     pub fn answered(
-        self,
+        &mut self,
         length: usize,
         fill: impl FnOnce(&mut [u8]) -> bool,
     ) -> Result<Baggage, BaggageError> {
-        Baggage::decode_reply(length, fill, Some(self.0))
+        let back = Baggage::decode_reply(length, fill, &mut self.0)?;
+        self.0 = None;
+        Ok(back)
     }
 
     /// The branch that comes back in [`UNCHANGED`].
     #[track_caller]
-    pub fn unchanged(self) -> Baggage {
-        let mut branch = self.0;
+    pub fn unchanged(&mut self) -> Option<Baggage> {
+        let mut branch = self.0.take()?;
         branch.origin = leaks::origin();
-        Baggage(Some(branch))
+        Some(Baggage(Some(branch)))
+    }
+
+    /// Whether the branch has not come back yet.
+    pub fn is_awaited(&self) -> bool {
+        self.0.is_some()
     }
 }
 
@@ -144,7 +151,7 @@ mod tests {
 
     /// As if the reply had come twice.
     fn copy(sent: &Sent) -> Sent {
-        Sent(copied(&sent.0).into_branch().unwrap())
+        Sent(copied(sent.0.as_ref().unwrap()).into_branch())
     }
 
     fn read(sent: &Sent, bytes: &[u8]) -> Result<Baggage, BaggageError> {
@@ -188,7 +195,7 @@ mod tests {
         let answer = server.answer(Some(&asked));
         assert_eq!(answer, UNCHANGED);
         let again = read(&sent, &answer).unwrap();
-        assert_eq!(client.join(copy(&sent).unchanged()), Joined::Merged);
+        assert_eq!(client.join(copy(&sent).unchanged().unwrap()), Joined::Merged);
         assert_eq!((client.instances(), rows(&client), client.share()), (0, 50, Share::whole()));
         assert_eq!(client.join(again), Joined::Duplicate);
         assert!(Baggage::decode(UNCHANGED).is_err(), "it answers nothing");

@@ -75,14 +75,14 @@ impl Baggage {
     /// copied there. `fill` says whether it could.
     #[track_caller]
     pub fn decode_from(length: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Result<Baggage, BaggageError> {
-        Baggage::decode_reply(length, fill, None)
+        Baggage::decode_reply(length, fill, &mut None)
     }
 
     #[track_caller]
     pub(crate) fn decode_reply(
         length: usize,
         fill: impl FnOnce(&mut [u8]) -> bool,
-        sent: Option<Box<Branch>>,
+        sent: &mut Option<Box<Branch>>,
     ) -> Result<Baggage, BaggageError> {
         let read = match length {
             0 => return Ok(Baggage::new()),
@@ -196,7 +196,8 @@ fn write_bags(bytes: &mut Vec<u8>, number: u64, bags: &Bags) {
     bags.iter().for_each(|(key, section)| bytes.bytes_field(number, section.encoded(*key)));
 }
 
-fn read_branch(bytes: &Slice, sent: Option<Box<Branch>>) -> Result<Box<Branch>, BaggageError> {
+/// Takes what was sent if it comes back as it was.
+fn read_branch(bytes: &Slice, sent: &mut Option<Box<Branch>>) -> Result<Box<Branch>, BaggageError> {
     let mut branch = Box::new(Branch::blank(0));
     let (mut version, mut request, mut root) = (0, None, None);
     let (mut signed, mut answer) = (false, 0);
@@ -222,11 +223,10 @@ fn read_branch(bytes: &Slice, sent: Option<Box<Branch>>) -> Result<Box<Branch>, 
         return Err(BaggageError::Version { version });
     }
     sort(&mut branch.frozen);
-    match (answer, sent) {
-        (0, _) => identify(&mut branch, request, root)?,
-        (1, Some(sent)) => restore(&mut branch, &sent),
-        (AS_IT_WAS, Some(sent)) => return Ok(sent),
-        (1 | AS_IT_WAS, None) => return Err(malformed("an answer to nothing")),
+    match answer {
+        0 => identify(&mut branch, request, root)?,
+        1 => restore(&mut branch, sent.as_deref().ok_or(malformed("an answer to nothing"))?),
+        AS_IT_WAS => return sent.take().ok_or(malformed("an answer to nothing")),
         _ => return Err(malformed("an answer of a kind that nobody knows")),
     }
     // What an anonymous branch gathered itself has to be sealed before it travels, a signature ends

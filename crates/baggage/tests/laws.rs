@@ -168,7 +168,7 @@ impl Request {
         if id == Set::BITS as usize || self.weather == Weather::Fair && many {
             return;
         }
-        let Some((request, sent)) = self.live[which].baggage.fork().send() else { return };
+        let Some((request, mut sent)) = self.live[which].baggage.fork().send() else { return };
         let mut server = Baggage::decode(&request).unwrap();
         let asked = server.asked();
         // What is called may do nothing, or have others do nothing.

@@ -185,14 +185,16 @@ impl Found {
 pub(crate) fn take_back(
     headers: &mut HeaderMap,
     native: Native,
-    sent: &mut Option<Sent>,
+    sent: &mut Sent,
     key: Option<&Key>,
 ) -> Option<Baggage> {
     let value = headers.remove(native.name())?;
     // A reply brings it back once.
-    let sent = sent.take()?;
+    if !sent.is_awaited() {
+        return None;
+    }
     if key.is_none() && value == NOTHING_NEW {
-        return Some(sent.unchanged());
+        return sent.unchanged();
     }
     read(native.base64(), value.as_bytes(), key, |length, fill| sent.answered(length, fill))
 }
@@ -284,6 +286,21 @@ mod tests {
             assert_eq!(receiver.request(), Some(id));
             assert_eq!(baggage.join(receiver), pivot_baggage::Joined::Foreign);
         }
+    }
+
+    #[test]
+    fn a_reply_whose_headers_cannot_be_read_brings_the_branch_back_in_its_trailers_and_once() {
+        let ((baggage, id), mut request) = (begun(), HeaderMap::new());
+        let mut sent = Native::Text.put(&mut request, baggage, None).unwrap();
+        let Arrived::Branch(_, there) = take(&mut request, None) else { panic!("no branch") };
+        let asked = there.asked();
+        let mut trailers = HeaderMap::new();
+        Native::Text.put_back(&mut trailers, there, asked.as_ref(), None);
+        let headers = HeaderMap::from_iter([(TEXT, HeaderValue::from_static("AAAA"))]);
+        let mut back = |mut headers: HeaderMap| take_back(&mut headers, Native::Text, &mut sent, None);
+        assert!(back(headers).is_none());
+        assert_eq!(back(trailers.clone()).and_then(|baggage| baggage.request()), Some(id));
+        assert!(back(trailers).is_none());
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl ClientLayer {
             Way::Native => {
                 let native = Native::of(headers);
                 let sent = current::fork().and_then(|b| native.put(headers, b, self.key.as_ref()));
-                Returns(sent.map(|sent| Back { native, sent: Some(sent), key: self.key.clone() }))
+                Returns(sent.map(|sent| Back { native, sent, key: self.key.clone() }))
             }
         }
     }
@@ -118,7 +118,7 @@ pub(crate) struct Returns(Option<Back>);
 #[derive(Debug)]
 struct Back {
     native: Native,
-    sent: Option<Sent>,
+    sent: Sent,
     key: Option<Key>,
 }
 
