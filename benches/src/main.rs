@@ -29,7 +29,14 @@ const PROCESSORS: f64 = 2.0;
 
 struct Noop;
 
-impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Noop {}
+/// What the layers are not interested in is ruled out by its level, before any of them is asked.
+const LEVEL: Option<tracing::metadata::LevelFilter> = Some(tracing::metadata::LevelFilter::INFO);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Noop {
+    fn max_level_hint(&self) -> Option<tracing::metadata::LevelFilter> {
+        LEVEL
+    }
+}
 
 /// Reads every field, as any useful layer must.
 struct Visiting;
@@ -51,6 +58,10 @@ impl tracing::field::Visit for Visitor {
 }
 
 impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Visiting {
+    fn max_level_hint(&self) -> Option<tracing::metadata::LevelFilter> {
+        LEVEL
+    }
+
     fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
         let mut visitor = Visitor(0);
         event.record(&mut visitor);
@@ -168,6 +179,7 @@ fn by_hand(i: u64) {
 
 fn rows() -> Vec<Row> {
     let event = |i: u64| tracing::info!(delta = i as i64, host = host(i));
+    let detail = |i: u64| tracing::debug!(delta = i as i64, host = host(i));
     let span = |i: u64| drop(tracing::info_span!("op", delta = i as i64, host = host(i)).entered());
     let noop = || tracing::Dispatch::new(tracing_subscriber::registry().with(Noop));
     let visiting = || tracing::Dispatch::new(tracing_subscriber::registry().with(Visiting));
@@ -178,7 +190,7 @@ fn rows() -> Vec<Row> {
             black_box(host(i));
         }),
         row("idle: tracepoint", woven::hit),
-        row("idle: tracing event, no subscriber", event),
+        row("idle: tracing event, ruled out by its level", detail),
         row("idle: log::debug!", |i| log::debug!("delta={} host={}", i, host(i))),
         row("idle: fastrace local span, no parent", |_| drop(LocalSpan::enter_with_local_parent("op"))),
         row("COUNT, SUM by string, by hand", by_hand),
