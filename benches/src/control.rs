@@ -69,9 +69,8 @@ fn draining() {
 /// Batches of 64 events on one thread, with nobody draining and with somebody who does without a pause.
 fn noticed() {
     weave(Query::Count);
-    let batches = || -> Vec<u64> {
-        (0..20_000).map(|_| timed(|| (0..64).for_each(|i| hit(black_box(i))))).collect()
-    };
+    let batches =
+        || -> Vec<u64> { (0..20_000).map(|_| timed(|| (0..64).for_each(|i| hit(black_box(i))))).collect() };
     println!("64 events, nobody drains                   {}", quantiles(batches()));
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {

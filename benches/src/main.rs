@@ -179,7 +179,6 @@ fn by_hand(i: u64) {
 
 fn rows() -> Vec<Row> {
     let event = |i: u64| tracing::info!(delta = i as i64, host = host(i));
-    let detail = |i: u64| tracing::debug!(delta = i as i64, host = host(i));
     let span = |i: u64| drop(tracing::info_span!("op", delta = i as i64, host = host(i)).entered());
     let noop = || tracing::Dispatch::new(tracing_subscriber::registry().with(Noop));
     let visiting = || tracing::Dispatch::new(tracing_subscriber::registry().with(Visiting));
@@ -189,9 +188,18 @@ fn rows() -> Vec<Row> {
         row("empty turn", |i| {
             black_box(host(i));
         }),
-        row("idle: tracepoint", woven::hit),
-        row("idle: tracing event, ruled out by its level", detail),
-        row("idle: log::debug!", |i| log::debug!("delta={} host={}", i, host(i))),
+        row("idle: tracepoint", |i| {
+            let (delta, host) = (i as i64, black_box(host(i)));
+            pivot_agent::tracepoint!("Bench.idle", host: &str = host, delta: i64 = delta);
+        }),
+        row("idle: tracing event, ruled out by its level", |i| {
+            let (delta, host) = (i as i64, black_box(host(i)));
+            tracing::debug!(delta, host);
+        }),
+        row("idle: log::debug!", |i| {
+            let (delta, host) = (i as i64, black_box(host(i)));
+            log::debug!("delta={delta} host={host}");
+        }),
         row("idle: fastrace local span, no parent", |_| drop(LocalSpan::enter_with_local_parent("op"))),
         row("COUNT, SUM by string, by hand", by_hand),
         woven_row("woven: filter rejects", Query::Rejects),
@@ -263,7 +271,9 @@ fn main() {
             }
         }
     }
-    println!("| | 1 thread | less an empty turn | 2 threads | 2 to 1 | 8 threads |\n|---|---|---|---|---|---|");
+    println!(
+        "| | 1 thread | less an empty turn | 2 threads | 2 to 1 | 8 threads |\n|---|---|---|---|---|---|"
+    );
     let empty = least[0][0];
     for (Row(name, ..), [one, two, eight]) in rows.iter().zip(&least) {
         let (own, ratio) = (one - empty, two / one);
