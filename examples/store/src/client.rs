@@ -18,11 +18,11 @@ use crate::links::{Links, PATIENCE};
 use crate::meter::AppMeter;
 use crate::rpc::request_of;
 use crate::wire::{
-    AddBlockReply, AddBlockRequest, CompleteRequest, CreateRequest, DeleteRequest, FileStatus,
-    GetBlockLocationsRequest, ListRequest, LocatedBlock, Node, OpenRequest, ReadBlockRequest, RenameRequest,
-    StatsRequest, WriteHead, WritePacket, WrittenBlock,
+    AddBlockReply, AddBlockRequest, CompleteRequest, CreateRequest, DeleteRequest, GetBlockLocationsRequest,
+    ListRequest, LocatedBlock, Node, OpenRequest, ReadBlockRequest, RenameRequest, StatsRequest, WriteHead,
+    WritePacket, WrittenBlock,
 };
-use crate::{AppSummary, StoreError};
+use crate::{AppSummary, StoreError, wire};
 
 /// Pauses between the attempts of one call.
 const PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 800];
@@ -52,7 +52,7 @@ pub struct BlockPlace {
 
 /// What the name node knows of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileInfo {
+pub struct FileStatus {
     /// Its path.
     pub path: String,
     /// Its length in bytes.
@@ -61,11 +61,11 @@ pub struct FileInfo {
     pub accessed: Option<SystemTime>,
 }
 
-impl FileInfo {
-    fn of(file: FileStatus) -> FileInfo {
+impl FileStatus {
+    fn of(file: wire::FileStatus) -> FileStatus {
         let accessed = (file.accessed_ms > 0).then(|| Duration::from_millis(file.accessed_ms));
         let accessed = accessed.and_then(|since_epoch| UNIX_EPOCH.checked_add(since_epoch));
-        FileInfo { path: file.path, length: file.length, accessed }
+        FileStatus { path: file.path, length: file.length, accessed }
     }
 }
 
@@ -127,12 +127,12 @@ impl Client {
     }
 
     /// Files whose path begins with `prefix`.
-    pub async fn list(&self, prefix: &str) -> Result<Vec<FileInfo>, StoreError> {
+    pub async fn list(&self, prefix: &str) -> Result<Vec<FileStatus>, StoreError> {
         self.persist("List", || async {
             let request = self.request(ListRequest { prefix: prefix.to_owned() });
             let reply = self.links.name_node(&self.name_node)?.list(request).await;
             let files = reply.map_err(|status| self.refused(prefix, status))?.into_inner().files;
-            Ok(files.into_iter().map(FileInfo::of).collect())
+            Ok(files.into_iter().map(FileStatus::of).collect())
         })
         .await
     }

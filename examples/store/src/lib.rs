@@ -51,7 +51,7 @@ mod run;
 mod stop;
 mod wire;
 
-pub use client::{BlockPlace, Client, FileInfo};
+pub use client::{BlockPlace, Client, FileStatus};
 pub use cluster::{Cluster, Member};
 pub use error::StoreError;
 pub use files::{Dataset, content};

@@ -6,7 +6,7 @@ mod harness;
 use std::time::{Duration, SystemTime};
 
 use harness::{plan, start};
-use pivot_store::{Client, Cluster, FileInfo, Plan, Role, content};
+use pivot_store::{Client, Cluster, FileStatus, Plan, Role, content};
 
 /// Reads every file of the data set and compares each byte.
 async fn check_files(client: &Client, cluster: &Cluster) {
@@ -33,7 +33,7 @@ async fn files_are_read_back_as_written_and_have_three_replicas() {
     let cluster = start(plan(&[]));
     let client = Client::new(cluster.name_node(), "test");
     check_files(&client, &cluster).await;
-    for FileInfo { path, length, .. } in client.list("/").await.unwrap() {
+    for FileStatus { path, length, .. } in client.list("/").await.unwrap() {
         let places = client.places(&path).await.unwrap();
         assert_eq!(places.iter().map(|place| place.length).sum::<u64>(), length);
         for place in places {
