@@ -125,11 +125,8 @@ impl NameNode {
 
     /// Records that a file is accessed now, if it is to be recorded: on the disk, as every change.
     fn accessed(&self, namespace: &mut Namespace, path: &str) -> Result<(), Status> {
-        if !self.access_times {
-            return Ok(());
-        }
-        namespace.access(path, since_epoch().as_millis() as u64);
-        self.save(namespace)
+        let changes = self.access_times && namespace.access(path, since_epoch().as_millis() as u64);
+        if changes { self.save(namespace) } else { Ok(()) }
     }
 
     async fn create(&self, path: String) -> Result<CreateReply, Status> {

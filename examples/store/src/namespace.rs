@@ -130,11 +130,13 @@ impl Namespace {
         Ok(blocks.iter().filter_map(|block| self.blocks.get(block)).map(|block| block.length).sum())
     }
 
-    /// Records when a file was accessed; nothing if it does not exist.
-    pub(crate) fn access(&mut self, path: &str, at_ms: u64) {
-        if self.files.contains_key(path) {
+    /// Records when a file was accessed. False if it does not exist.
+    pub(crate) fn access(&mut self, path: &str, at_ms: u64) -> bool {
+        let exists = self.files.contains_key(path);
+        if exists {
             self.accessed.insert(path.to_owned(), at_ms);
         }
+        exists
     }
 
     /// Files with their lengths, and when they were accessed last: 0 if that is not known.
@@ -237,9 +239,9 @@ mod tests {
         let mut namespace = Namespace::default();
         let listed = |namespace: &Namespace| namespace.list("/");
         write(&mut namespace, "/a", &[]);
-        namespace.access("/nowhere", 6);
+        assert!(!namespace.access("/nowhere", 6));
         assert_eq!(listed(&namespace), [("/a".to_owned(), 10, 0)]);
-        namespace.access("/a", 7);
+        assert!(namespace.access("/a", 7));
         namespace.rename("/a", "/b").unwrap();
         write(&mut namespace, "/a", &[]);
         assert_eq!(listed(&namespace), [("/a".to_owned(), 10, 0), ("/b".to_owned(), 10, 7)]);
