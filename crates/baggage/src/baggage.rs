@@ -3,18 +3,19 @@
 //! It is born late: as long as no query packs anything, the baggage of a request is a null pointer
 //! that forks, travels and joins for nothing. Once born it is always passed on.
 
-use crate::adding::Term;
-use crate::bag::Bag;
-use crate::branch::{Branch, Refusal};
-use crate::clock::Stamp;
-use crate::generation::{self, carrying};
-use crate::layout;
-use crate::part::Part;
-use crate::section::Section;
-use crate::share::Share;
-use crate::slice::Slice;
-use crate::whole::Whole;
-use crate::{leaks, losses};
+use crate::carry::leaks;
+use crate::causality::branch::{Branch, Refusal};
+use crate::causality::clock::Stamp;
+use crate::causality::generation::{self, carrying};
+use crate::causality::share::Share;
+use crate::format::bag::Bag;
+use crate::format::bag_codec;
+use crate::format::complete_rows::Whole;
+use crate::format::encoded_states::Term;
+use crate::format::lazy_bag::Section;
+use crate::format::shared_bytes::Slice;
+use crate::format::value::Part;
+use crate::losses;
 use pivot_advice::{Aggregate, BagKey, Groups, Keep, QueryId, State, Value};
 use std::borrow::Cow;
 
@@ -96,7 +97,7 @@ impl Baggage {
 
     /// The newest generation of advice that every event which happened before has met; 0 if nobody
     /// knows, because the request began, or passed, where no query that packs was woven. See
-    /// [`crate::generation`].
+    /// [`crate::causality::generation`].
     pub fn generation(&self) -> u64 {
         self.branch().map_or(0, |branch| branch.generation)
     }
@@ -188,8 +189,8 @@ impl Baggage {
         states: &[State],
     ) -> Option<Stamp> {
         let kind = match keep {
-            Keep::First(n) if n > 0 => (layout::FIRST, n),
-            Keep::MostRecent(n) if n > 0 => (layout::MOST_RECENT, n),
+            Keep::First(n) if n > 0 => (bag_codec::FIRST, n),
+            Keep::MostRecent(n) if n > 0 => (bag_codec::MOST_RECENT, n),
             _ => return None,
         };
         if self.branch().is_some_and(|branch| branch.active.get(key).is_some()) {
@@ -203,7 +204,7 @@ impl Baggage {
         // The first one here need not be taken apart before it travels.
         let branch = self.born();
         let stamp = Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
-        let bag = layout::write_chosen(kind, key, stamp, aggregates, row, states);
+        let bag = bag_codec::write_chosen(kind, key, stamp, aggregates, row, states);
         branch.active.insert(key, Section::arrived(Slice::new(&bag)));
         Some(stamp)
     }

@@ -29,62 +29,35 @@
 //! # Ok::<(), pivot_baggage::BaggageError>(())
 //! ```
 //!
-//! Reading order: [`share`], [`clock`], [`bag`], `instance`, `branch`, [`generation`], [`baggage`], [`cut`],
-//! `number`, `part`, `column`, `rows`, `adding`, `table`, `whole`, `section`, `layout`, [`encode`], [`mod@answer`], [`current`],
-//! [`future`], [`mod@losses`], [`held`], [`mod@leaks`].
+//! Reading order: `causality` (shares, the clock, branches), `format` (bags, the envelope, replies), [`baggage`],
+//! `carry` (threads, futures, messages).
 
-mod adding;
-pub mod answer;
-pub mod bag;
 pub mod baggage;
-mod bags;
-mod branch;
-pub mod clock;
-mod column;
-pub mod current;
-pub mod cut;
-pub mod encode;
-pub mod ending;
+mod carry;
+mod causality;
 pub mod error;
-pub mod fan;
-pub mod future;
-pub mod generation;
-pub mod held;
-mod instance;
-mod layout;
-pub mod leaks;
+mod format;
 pub mod losses;
-mod number;
-mod part;
-mod random;
-mod rows;
-mod section;
-pub mod share;
-mod slice;
 mod sync;
-mod table;
-pub mod thread;
-pub mod traced;
-mod whole;
-mod wire;
 
-pub use adding::Term;
-pub use answer::{Asked, Sent, UNCHANGED};
-pub use bag::{Bag, Merged, Slot};
 pub use baggage::{Baggage, Joined};
-pub use clock::{Hlc, Stamp};
-pub use current::{Scope, enter_request, in_request, with_current};
-pub use cut::{DEFAULT_BUDGET, HARD_LIMIT, budget_bytes, set_budget_bytes};
-pub use encode::MAX_BYTES;
-pub use ending::{Ending, carried};
+pub use carry::current::{self, Scope, enter_request, in_request, with_current};
+pub use carry::ending::{self, Ending, carried};
+pub use carry::fan::{self, Fan};
+pub use carry::future::{self, Carried, Forked, FutureExt, InBaggage, carried_future, forked};
+pub use carry::leaks::{self, Fault, Leak, leaks};
+pub use carry::thread;
+pub use carry::traced::{self, Traced};
+pub use carry::withheld::{self, HeldBack, held_back};
+pub use causality::clock::{self, Hlc, Stamp};
+pub use causality::generation::{self, carrying, set_carrying};
+pub use causality::share::{self, Share};
 pub use error::BaggageError;
-pub use fan::Fan;
-pub use future::{Carried, Forked, FutureExt, InBaggage, carried_future, forked};
-pub use generation::{carrying, set_carrying};
-pub use held::{HeldBack, held_back};
-pub use leaks::{Fault, Leak, leaks};
+pub use format::bag::{self, Bag, Merged, Slot};
+pub use format::complete_rows::{Encoded, Whole};
+pub use format::cut::{self, DEFAULT_BUDGET, HARD_LIMIT, budget_bytes, set_budget_bytes};
+pub use format::encoded_states::Term;
+pub use format::envelope::{self, MAX_BYTES};
+pub use format::reply::{self, Asked, Sent, UNCHANGED};
+pub use format::value::Part;
 pub use losses::{Losses, losses};
-pub use part::Part;
-pub use share::Share;
-pub use traced::Traced;
-pub use whole::{Encoded, Whole};

@@ -46,9 +46,9 @@ mod current {
     }
 }
 
-#[path = "../src/ending.rs"]
+#[path = "../src/carry/ending.rs"]
 mod ending;
-#[path = "../src/fan.rs"]
+#[path = "../src/carry/fan.rs"]
 mod fan;
 
 use current::{attach, with};

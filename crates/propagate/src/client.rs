@@ -10,7 +10,7 @@ use http::header::TE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use pivot_baggage::held::{self, Reason};
+use pivot_baggage::withheld::{self, Reason};
 use pivot_baggage::{Sent, current, losses};
 use std::future::Future;
 use std::pin::Pin;
@@ -88,7 +88,7 @@ impl ClientLayer {
             && !self.egress.allows(host)
         {
             losses::note_held_back();
-            current::with_current(|baggage| held::note(host, Reason::NotAllowed, baggage.as_deref()));
+            current::with_current(|baggage| withheld::note(host, Reason::NotAllowed, baggage.as_deref()));
             return Returns(None);
         }
         match self.way {
@@ -97,7 +97,7 @@ impl ClientLayer {
                     let Some(baggage) = baggage.as_deref() else { return };
                     if !carrier::put_bridge(headers, baggage, self.key.as_ref()) {
                         let host = host.or(self.peer.as_deref()).unwrap_or_default();
-                        held::note(host, Reason::NoRoom, Some(baggage));
+                        withheld::note(host, Reason::NoRoom, Some(baggage));
                     }
                 });
                 Returns(None)

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "mac")]
 use hmac::{Hmac, KeyInit, Mac};
-use pivot_baggage::encode::SIGNATURE_FIELD;
+use pivot_baggage::envelope::SIGNATURE_FIELD;
 use pivot_baggage::losses;
 use std::fmt;
 #[cfg(feature = "mac")]

@@ -4,7 +4,7 @@ use crate::config::Config;
 use pivot_advice::{Exports, QueryId};
 use pivot_agent::{Report, State, Status};
 use pivot_baggage::HeldBack;
-use pivot_baggage::held::Reason;
+use pivot_baggage::withheld::Reason;
 use pivot_protocol::{from_wire, to_wire, wire};
 
 /// Who the agent is.

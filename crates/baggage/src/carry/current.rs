@@ -2,10 +2,10 @@
 //!
 //! The slot is moved out of and back into, never borrowed, so code that runs while it is in use
 //! finds no request instead of a panic. A scope belongs to its thread and must not be held across
-//! an `.await`: a future carries its own baggage, see [`crate::future`].
+//! an `.await`: a future carries its own baggage, see [`crate::carry::future`].
 
 use crate::baggage::{Baggage, Joined};
-use crate::generation::carrying;
+use crate::causality::generation::carrying;
 use crate::losses;
 use std::cell::Cell;
 use std::marker::PhantomData;

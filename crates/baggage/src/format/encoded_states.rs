@@ -1,7 +1,7 @@
 //! Adds a whole number to the encoded states of a row, without making them: what is read is written again, one
 //! more. Anything but counts, sums and means of whole numbers is left to those who make states.
 
-use crate::number;
+use crate::format::number;
 use pivot_advice::Aggregate;
 
 /// What a row takes in: a number, or nanoseconds.

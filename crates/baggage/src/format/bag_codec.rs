@@ -12,15 +12,15 @@
 //! slots  count:varint { clock:8 bytes LE nonce:4 bytes LE position:varint groups }*count
 //! ```
 //!
-//! `groups` is the layout of [`pivot_advice::codec`], `table` that of [`crate::table`].
+//! `groups` is the layout of [`pivot_advice::codec`], `table` that of [`crate::format::grouped_bag`].
 
-use crate::bag::{Bag, Slot};
-use crate::clock::{Hlc, Stamp};
-use crate::column;
+use crate::causality::clock::{Hlc, Stamp};
 use crate::error::{BaggageError, malformed};
-use crate::rows::Rows;
-use crate::table::Table;
-use crate::wire::{WriteField, fixed64};
+use crate::format::bag::{Bag, Slot};
+use crate::format::column;
+use crate::format::encoded_rows::Rows;
+use crate::format::grouped_bag::Table;
+use crate::format::protobuf::{WriteField, fixed64};
 use pivot_advice::codec::{Reader, Writer};
 use pivot_advice::{Aggregate, BagKey, DecodeError, QueryId, State, Value};
 use smallvec::SmallVec;

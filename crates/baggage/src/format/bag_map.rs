@@ -1,8 +1,8 @@
 //! All bags of one branch or of one frozen instance, by key.
 
-use crate::bag::{Bag, Merged};
-use crate::section::Section;
-use crate::table::Table;
+use crate::format::bag::{Bag, Merged};
+use crate::format::grouped_bag::Table;
+use crate::format::lazy_bag::Section;
 use pivot_advice::{Aggregate, BagKey};
 use smallvec::SmallVec;
 

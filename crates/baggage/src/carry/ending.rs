@@ -3,8 +3,8 @@
 //! However the branch ends, by returning, by a panic or by being cancelled, its end happened before
 //! the return of whoever waited for that end, and so did all that it packed.
 
+use super::current::{fork, join, run_in};
 use crate::baggage::{Baggage, Joined};
-use crate::current::{fork, join, run_in};
 use crate::sync::{Arc, Mutex};
 use std::sync::PoisonError;
 

@@ -3,21 +3,22 @@
 //! Each bag is one opaque field of it, in the layout of `layout.rs`. To read an envelope is to take
 //! its ids and to note where its bags lie; they are taken apart when somebody needs them.
 
-use crate::answer::Asked;
 use crate::baggage::Baggage;
-use crate::bags::Bags;
-use crate::branch::{Branch, first_root};
-use crate::clock::Hlc;
-use crate::cut::{budget_bytes, cut_newest};
+use crate::carry::leaks;
+use crate::causality::branch::{Branch, first_root};
+use crate::causality::clock::Hlc;
+use crate::causality::generation;
+use crate::causality::instance::{Instance, Instances, copies};
+use crate::causality::share::Share;
 use crate::error::{BaggageError, malformed};
-use crate::generation;
-use crate::instance::{Instance, Instances, copies};
-use crate::layout::peek_key;
-use crate::section::Section;
-use crate::share::Share;
-use crate::slice::Slice;
-use crate::wire::{Field, WriteField, for_each_field};
-use crate::{leaks, losses};
+use crate::format::bag_codec::peek_key;
+use crate::format::bag_map::Bags;
+use crate::format::cut::{budget_bytes, cut_newest};
+use crate::format::lazy_bag::Section;
+use crate::format::protobuf::{Field, WriteField, for_each_field};
+use crate::format::reply::Asked;
+use crate::format::shared_bytes::Slice;
+use crate::losses;
 
 /// The longest encoded baggage that is read. Others may have a larger limit than ours.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -45,7 +46,7 @@ impl Baggage {
     }
 
     /// The same within another limit. What does not fit is left behind, by the rule of
-    /// [`crate::cut`]; the ids always travel.
+    /// [`crate::format::cut`]; the ids always travel.
     pub fn encode_within(self, limit_bytes: usize) -> Vec<u8> {
         let Some(mut branch) = self.into_branch() else { return Vec::new() };
         if let Some(came) = branch.came.as_ref().filter(|came| came.len() <= limit_bytes) {

@@ -23,13 +23,13 @@
 //! An **anonymous** branch owns no share, because none was left to divide. What it and its parent
 //! hold in common never folds, and what it gathered takes a uid when it leaves the process.
 
-use crate::bags::{Bags, Mismatches};
-use crate::clock::Hlc;
-use crate::instance::{self, Instance, Instances};
-use crate::random::{random, random128};
-use crate::section::Section;
-use crate::share::{MAX_DEPTH, Share};
-use crate::slice::Slice;
+use crate::causality::clock::Hlc;
+use crate::causality::instance::{self, Instance, Instances};
+use crate::causality::random::{random, random128};
+use crate::causality::share::{MAX_DEPTH, Share};
+use crate::format::bag_map::{Bags, Mismatches};
+use crate::format::lazy_bag::Section;
+use crate::format::shared_bytes::Slice;
 use pivot_advice::BagKey;
 use std::panic::Location;
 
@@ -272,7 +272,7 @@ impl Branch {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::bag::Bag;
+    use crate::format::bag::Bag;
     use pivot_advice::{Groups, Keep, Value};
     use proptest::prelude::*;
 
@@ -281,7 +281,7 @@ mod tests {
     fn pack(branch: &mut Branch, value: u64) {
         let mut rows = Groups::new(1, &[]);
         rows.entry(&[Value::U64(value)]).n = 1;
-        let stamp = crate::clock::Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
+        let stamp = crate::causality::clock::Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
         branch.active.add(KEY, Bag::packed(Keep::All, [rows], stamp).unwrap());
     }
 
@@ -332,9 +332,9 @@ mod tests {
         let mut parent = Branch::root();
         (0..300).for_each(|value| pack(&mut parent, value));
         let mut child = parent.fork();
-        let cut = crate::cut::cut_newest(&mut child, 100);
+        let cut = crate::format::cut::cut_newest(&mut child, 100);
         assert!(cut > 10 && child.active.get(KEY).unwrap().lacks());
-        assert!((0..2).all(|_| crate::cut::cut_newest(&mut child, 9) > 0));
+        assert!((0..2).all(|_| crate::format::cut::cut_newest(&mut child, 9) > 0));
         let (threshold, grandchild) = (child.cut(KEY), child.fork());
         assert_eq!((parent.cut(KEY), grandchild.cut(KEY)), (None, threshold));
         assert_eq!((parent.join(*grandchild), parent.join(*child)), (Ok(0), Ok(0)));

@@ -3,7 +3,7 @@
 //! Grouped bags add up, so each contribution may be merged once only and the baggage sees to that.
 //! Temporal bags hold stamped tuples and unite, so merging a copy changes nothing.
 
-use crate::clock::Stamp;
+use crate::causality::clock::Stamp;
 use pivot_advice::eval::stable_hash;
 use pivot_advice::{Aggregate, Groups, Keep};
 use std::borrow::Cow;
@@ -241,7 +241,7 @@ fn sum(slots: &[Slot]) -> Cow<'_, Groups> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::clock::Hlc;
+    use crate::causality::clock::Hlc;
     use pivot_advice::Value;
 
     fn rows(keys: &[i64]) -> Groups {

@@ -11,13 +11,13 @@
 //! Equal keys are those of equal bytes. Keys that are equal in other ways, such as a signed and an
 //! unsigned 5, may stand in several rows, and are one group where rows are grouped.
 
-use crate::adding::{Rest, Term};
-use crate::column;
 use crate::error::BaggageError;
-use crate::layout::{ONCE, write_head};
-use crate::number;
-use crate::part::Part;
-use crate::rows::Rows;
+use crate::format::bag_codec::{ONCE, write_head};
+use crate::format::column;
+use crate::format::encoded_rows::Rows;
+use crate::format::encoded_states::{Rest, Term};
+use crate::format::number;
+use crate::format::value::Part;
 use foldhash::fast::RandomState;
 use pivot_advice::codec::Writer;
 use pivot_advice::{Aggregate, BagKey, Groups, State, Value};
@@ -415,8 +415,8 @@ fn put_states(out: &mut Vec<u8>, states: &[State]) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::bag::Bag;
-    use crate::layout::read_bag;
+    use crate::format::bag::Bag;
+    use crate::format::bag_codec::read_bag;
     use pivot_advice::{Errors, QueryId};
     use proptest::prelude::*;
 

@@ -1,10 +1,10 @@
 //! What a branch had gathered before a fork, of which several branches may hold copies.
 
-use crate::bags::Bags;
-use crate::layout;
-use crate::section::Section;
-use crate::share::Share;
-use crate::slice::Slice;
+use crate::causality::share::Share;
+use crate::format::bag_codec;
+use crate::format::bag_map::Bags;
+use crate::format::lazy_bag::Section;
+use crate::format::shared_bytes::Slice;
 use pivot_advice::BagKey;
 use smallvec::SmallVec;
 use std::sync::{Arc, OnceLock};
@@ -54,7 +54,7 @@ impl Instance {
     fn read(&self) -> Bags {
         let mut bags = Bags::default();
         if let Some(bag) = &self.came
-            && let Ok(key) = layout::peek_key(bag)
+            && let Ok(key) = bag_codec::peek_key(bag)
         {
             bags.insert(key, Section::arrived(bag.clone()));
         }
@@ -102,7 +102,7 @@ impl Instance {
     #[inline]
     pub(crate) fn is_cut(&self, key: BagKey) -> bool {
         match &self.came {
-            Some(bag) => layout::peek_is_cut(bag) && layout::peek_key(bag) == Ok(key),
+            Some(bag) => bag_codec::peek_is_cut(bag) && bag_codec::peek_key(bag) == Ok(key),
             None => self.bags().get(key).is_some_and(Section::is_cut),
         }
     }

@@ -5,8 +5,8 @@
 //! is dropped inside its request too, so that events of its destructors belong to it.
 
 use crate::baggage::Baggage;
-use crate::current::{fork, join, rejoin, run_in};
-use crate::ending::Ending;
+use crate::carry::current::{fork, join, rejoin, run_in};
+use crate::carry::ending::Ending;
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::pin::Pin;
@@ -171,7 +171,7 @@ impl<F: Future> Future for Carried<F> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::current::{enter_request, in_request, with_current};
+    use crate::carry::current::{enter_request, in_request, with_current};
     use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

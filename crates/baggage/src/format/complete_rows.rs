@@ -1,7 +1,7 @@
 //! All rows of a bag that lie in one place and of which none is missing.
 
-use crate::part::Part;
-use crate::rows::Rows;
+use crate::format::encoded_rows::Rows;
+use crate::format::value::Part;
 use pivot_advice::{Aggregate, Groups, State};
 
 /// The rows of a bag.

@@ -1,7 +1,7 @@
 //! Work that fans out over the threads of a pool, of which nobody knows how it is divided.
 
+use super::current::{fork, join, run_in};
 use crate::baggage::Baggage;
-use crate::current::{fork, join, run_in};
 use crate::sync::{Mutex, MutexGuard};
 use std::sync::PoisonError;
 

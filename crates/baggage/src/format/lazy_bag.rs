@@ -4,13 +4,13 @@
 //! packs into them, unpacks them, or has to merge them with another bag of the same key. Grouped
 //! bags are packed into as bytes; temporal ones are encoded when they travel, once.
 
-use crate::bag::{Bag, Merged};
-use crate::layout::{self, One};
+use crate::format::bag::{Bag, Merged};
+use crate::format::bag_codec::{self, One};
+use crate::format::complete_rows::{Encoded, Whole};
+use crate::format::encoded_rows::Rows;
+use crate::format::grouped_bag::Table;
+use crate::format::shared_bytes::Slice;
 use crate::losses;
-use crate::rows::Rows;
-use crate::slice::Slice;
-use crate::table::Table;
-use crate::whole::{Encoded, Whole};
 use pivot_advice::{BagKey, Groups};
 use std::sync::OnceLock;
 
@@ -64,7 +64,7 @@ impl Section {
     }
 
     fn read(&self) -> Option<Box<Bag>> {
-        let read = layout::read_bag(self.bytes()?);
+        let read = bag_codec::read_bag(self.bytes()?);
         read.map(Box::new).inspect_err(|_| losses::MALFORMED.add(1)).ok()
     }
 
@@ -91,7 +91,7 @@ impl Section {
             Form::Table(table) => table.bytes(),
             Form::Apart(encoded) => encoded.get_or_init(|| {
                 let bag = self.bag.get().and_then(Option::as_deref);
-                Slice::new(&bag.map(|bag| layout::write_bag(key, bag)).unwrap_or_default())
+                Slice::new(&bag.map(|bag| bag_codec::write_bag(key, bag)).unwrap_or_default())
             }),
         }
     }
@@ -101,7 +101,7 @@ impl Section {
     pub(crate) fn rows(&self) -> Option<Rows<'_>> {
         match &self.form {
             Form::Table(table) => Some(table.rows()),
-            Form::Came(bytes) if layout::peek_grouped(bytes) => {
+            Form::Came(bytes) if bag_codec::peek_grouped(bytes) => {
                 let sound = *self.sound.get_or_init(|| Table::check(bytes).is_ok());
                 if sound { Rows::of(bytes).ok() } else { None }
             }
@@ -112,7 +112,7 @@ impl Section {
     /// The tuple that it keeps, if it is temporal and keeps no more than one.
     pub(crate) fn one(&self) -> Option<One> {
         match (&self.form, self.bag.get()) {
-            (Form::Came(bytes), _) => layout::peek_one(bytes),
+            (Form::Came(bytes), _) => bag_codec::peek_one(bytes),
             (Form::Apart(_), Some(Some(bag))) => One::of(bag),
             _ => None,
         }
@@ -182,8 +182,8 @@ impl Section {
     #[inline]
     pub(crate) fn cut(&self) -> Option<u64> {
         match &self.form {
-            Form::Came(bytes) => layout::peek_cut(bytes),
-            Form::Table(table) => layout::peek_cut(table.bytes()),
+            Form::Came(bytes) => bag_codec::peek_cut(bytes),
+            Form::Table(table) => bag_codec::peek_cut(table.bytes()),
             Form::Apart(_) => None,
         }
     }
@@ -191,13 +191,13 @@ impl Section {
     /// Whether its groups were cut.
     #[inline]
     pub(crate) fn is_cut(&self) -> bool {
-        self.bytes().is_some_and(layout::peek_is_cut)
+        self.bytes().is_some_and(bag_codec::peek_is_cut)
     }
 
     /// How many tuples it has chosen as the first; None if those were lost.
     pub(crate) fn first(&self) -> Option<usize> {
         match (&self.form, self.bag.get().and_then(Option::as_deref)) {
-            (Form::Came(bytes), _) => layout::peek_first(bytes),
+            (Form::Came(bytes), _) => bag_codec::peek_first(bytes),
             (Form::Apart(_), Some(Bag::First { slots, .. })) => Some(slots.len()),
             (Form::Apart(_), Some(Bag::Lost)) => None,
             _ => Some(0),
@@ -210,6 +210,6 @@ impl Section {
             return bag.as_deref().is_none_or(Bag::lacks);
         }
         let unreadable = self.sound.get().is_some_and(|sound| !sound);
-        unreadable || self.bytes().is_some_and(layout::peek_lacks)
+        unreadable || self.bytes().is_some_and(bag_codec::peek_lacks)
     }
 }

@@ -5,8 +5,8 @@
 //! task that serves many requests, one by one or in batches, is in none of them by itself.
 
 use crate::baggage::Baggage;
-use crate::current::{detach, fork, join, rejoin, run_in};
-use crate::future::FutureExt;
+use crate::carry::current::{detach, fork, join, rejoin, run_in};
+use crate::carry::future::FutureExt;
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 

@@ -1,11 +1,11 @@
-//! The rows of a grouped bag, read from the bytes in which it travels; see [`crate::table`].
+//! The rows of a grouped bag, read from the bytes in which it travels; see [`crate::format::grouped_bag`].
 
-use crate::column;
 use crate::error::{BaggageError, malformed};
-use crate::layout::{ALL, CUT, ONCE, kind_of, read_head};
-use crate::number;
-use crate::part::Part;
-use crate::wire::fixed64;
+use crate::format::bag_codec::{ALL, CUT, ONCE, kind_of, read_head};
+use crate::format::column;
+use crate::format::number;
+use crate::format::protobuf::fixed64;
+use crate::format::value::Part;
 use pivot_advice::codec::{MAX_COLUMNS, Reader};
 use pivot_advice::{Aggregate, DecodeError, Groups, State, Value};
 use smallvec::SmallVec;

@@ -4,8 +4,8 @@
 //! value is its payload alone. A column of several types, of nulls or of lists, is of [`Type::Any`], and each
 //! of its values carries its tag. Either way a value takes a byte at least and tells its own length.
 
-use crate::number;
-use crate::part::Part;
+use crate::format::number;
+use crate::format::value::Part;
 use pivot_advice::codec::{Reader, Writer};
 use pivot_advice::{DecodeError, Type, Value};
 use std::sync::Arc;

@@ -9,10 +9,10 @@
 //! The mark of a cut is a contribution of the branch like any other: it stands in the branch's own
 //! bags, and comes wherever happened-before leads. Ids are never left behind.
 
-use crate::bag::Bag;
-use crate::branch::Branch;
-use crate::layout::group_bytes;
-use crate::section::Section;
+use crate::causality::branch::Branch;
+use crate::format::bag::Bag;
+use crate::format::bag_codec::group_bytes;
+use crate::format::lazy_bag::Section;
 use pivot_advice::eval::stable_hash;
 use pivot_advice::{BagKey, Group, Groups};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

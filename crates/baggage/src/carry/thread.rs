@@ -2,7 +2,7 @@
 //!
 //! They look like those of [`std::thread`]; waiting for one joins its branch, however it ended.
 
-use crate::ending::{Ending, carried};
+use crate::carry::ending::{Ending, carried};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 

@@ -2,14 +2,14 @@
 //! kept what it sent, adds it again.
 
 use crate::baggage::Baggage;
-use crate::branch::Branch;
-use crate::clock::Hlc;
-use crate::cut::budget_bytes;
-use crate::encode::{ANSWER_FIELD, AS_IT_WAS, VERSION, write_within};
+use crate::carry::leaks;
+use crate::causality::branch::Branch;
+use crate::causality::clock::Hlc;
+use crate::causality::instance::{Instance, Instances, copies};
+use crate::causality::share::Share;
 use crate::error::BaggageError;
-use crate::instance::{Instance, Instances, copies};
-use crate::leaks;
-use crate::share::Share;
+use crate::format::cut::budget_bytes;
+use crate::format::envelope::{ANSWER_FIELD, AS_IT_WAS, VERSION, write_within};
 use std::borrow::Cow;
 
 /// The bytes of an answer that changes nothing: the branch comes back as it was sent.

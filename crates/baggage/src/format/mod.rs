@@ -1,0 +1,18 @@
+//! The bytes in which baggage travels, from one value to the whole envelope.
+
+pub mod bag;
+pub(crate) mod bag_codec;
+pub(crate) mod bag_map;
+mod column;
+pub(crate) mod complete_rows;
+pub mod cut;
+mod encoded_rows;
+pub(crate) mod encoded_states;
+pub mod envelope;
+mod grouped_bag;
+pub(crate) mod lazy_bag;
+mod number;
+mod protobuf;
+pub mod reply;
+pub(crate) mod shared_bytes;
+pub(crate) mod value;
