@@ -11,7 +11,7 @@ use pivot_agent::Part;
 use pivot_agent::interpret::{Effect, run};
 use pivot_agent::link::{DefaultField, Linked, Source};
 use pivot_agent::sample::Look;
-use pivot_baggage::{Baggage, Joined, MAX_BYTES, Stamp};
+use pivot_baggage::{Baggage, JoinOutcome, MAX_BYTES, Stamp};
 use pivot_query::{Output, Program};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -178,7 +178,7 @@ impl<'a> Run<'a> {
             Step::Join(to, from) => {
                 let ((mut baggage, process), (ended, _)) = (self.take(*to), self.take(*from));
                 let joined = baggage.join(ended);
-                if joined != Joined::Merged {
+                if joined != JoinOutcome::Merged {
                     return Err(format!("a join was refused: {joined:?}"));
                 }
                 self.branches.insert(*to, (baggage, process));
@@ -239,7 +239,7 @@ impl<'a> Run<'a> {
             self.parts[process].loss.merge(&loss);
         }
         if let Some(baggage) = &mut baggage {
-            lost.into_iter().for_each(|(bag, keep)| baggage.lose(bag, keep));
+            lost.into_iter().for_each(|(bag, keep)| baggage.mark_lost(bag, keep));
             for (bag, keep, groups) in packed {
                 let tuples = groups.len();
                 let stamp = baggage.pack(bag, keep, groups);

@@ -160,11 +160,11 @@ mod tests {
             match run(&linked, event.clone(), Some(&theirs), 0, &mut loss) {
                 Some(Effect::Emit(emission)) => long.add(&emission, Look::ALL),
                 Some(Effect::Pack(bag, keep, groups)) => {
-                    let taken = groups.iter().filter(|_| theirs.takes(bag, keep));
+                    let taken = groups.iter().filter(|_| theirs.accepts(bag, keep));
                     taken.for_each(|groups| long.cost.count_packed(groups));
                     theirs.pack(bag, keep, groups);
                 }
-                Some(Effect::Lose(bag, keep)) => theirs.lose(bag, keep),
+                Some(Effect::Lose(bag, keep)) => theirs.mark_lost(bag, keep),
                 None => {}
             }
             long.loss.merge(&loss);

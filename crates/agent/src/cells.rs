@@ -5,7 +5,7 @@
 //! them keys that are compared and hashed without looking at bytes.
 
 use pivot_advice::{Sum, Value};
-use pivot_baggage::{Part, Term};
+use pivot_baggage::{Summand, ValueRef};
 
 const NULL: u8 = 0;
 const BOOL: u8 = 1;
@@ -128,10 +128,10 @@ impl Cell {
 
     /// What a sum takes in of a whole number that is at most `i64::MAX`.
     #[inline(always)]
-    pub(crate) fn as_term(self) -> Option<Term> {
+    pub(crate) fn as_term(self) -> Option<Summand> {
         match self.kind() {
-            DURATION => Some(Term::Duration(self.0.cast_signed())),
-            _ => self.as_integer().map(Term::Integer),
+            DURATION => Some(Summand::Duration(self.0.cast_signed())),
+            _ => self.as_integer().map(Summand::Integer),
         }
     }
 
@@ -301,24 +301,24 @@ impl Cells {
 
     /// A cell for a value of a bag.
     #[inline(always)]
-    pub(crate) fn part(&mut self, part: Part<'_>) -> Cell {
+    pub(crate) fn part(&mut self, part: ValueRef<'_>) -> Cell {
         match part {
-            Part::I64(x) => Cell::i64(x),
-            Part::U64(x) => Cell::u64(x),
-            Part::Text(text) => self.text(text),
-            Part::Other(value) => self.hold(&value),
+            ValueRef::I64(x) => Cell::i64(x),
+            ValueRef::U64(x) => Cell::u64(x),
+            ValueRef::Text(text) => self.text(text),
+            ValueRef::Other(value) => self.hold(&value),
         }
     }
 
     /// What a bag takes in of a cell. The buffer is for short text.
     #[inline(always)]
-    pub(crate) fn as_part<'a>(&'a self, cell: Cell, buffer: &'a mut [u8; 16]) -> Part<'a> {
+    pub(crate) fn as_part<'a>(&'a self, cell: Cell, buffer: &'a mut [u8; 16]) -> ValueRef<'a> {
         match cell.kind() {
-            I64 => Part::I64(cell.0.cast_signed()),
-            U64 => Part::U64(cell.0),
+            I64 => ValueRef::I64(cell.0.cast_signed()),
+            U64 => ValueRef::U64(cell.0),
             _ => match self.as_text(cell, buffer) {
-                Some(text) => Part::Text(text),
-                None => Part::Other(self.value(cell)),
+                Some(text) => ValueRef::Text(text),
+                None => ValueRef::Other(self.value(cell)),
             },
         }
     }

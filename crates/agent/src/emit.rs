@@ -317,7 +317,7 @@ pub fn drain() -> Parts {
             all.entry(query).or_insert_with(Part::empty).merge(part);
         }
     });
-    for (query, messages) in pivot_baggage::withheld::take_queries() {
+    for (query, messages) in pivot_baggage::withheld::take_withheld_by_query() {
         let loss = &mut all.entry(query).or_insert_with(Part::empty).loss;
         loss.held_back = loss.held_back.saturating_add(messages);
     }

@@ -261,7 +261,7 @@ fn interpret(
             }
             Some(Effect::Lose(bag, keep)) => {
                 let Some(baggage) = baggage else { return false };
-                baggage.lose(bag, keep);
+                baggage.mark_lost(bag, keep);
             }
             None => {}
         }
@@ -279,7 +279,7 @@ fn interpret(
 #[cold]
 fn outside(tracepoint: &'static Tracepoint, local: &mut Local) {
     local.part.loss.outside_request = local.part.loss.outside_request.saturating_add(1);
-    if pivot_baggage::leaks::watching() {
+    if pivot_baggage::leaks::is_watching() {
         let exports = tracepoint.exports();
         pivot_baggage::leaks::outside(&exports.tracepoint, &exports.file, exports.line);
     }

@@ -224,7 +224,7 @@ impl Run<'_> {
     fn unpack(&mut self, bag: BagKey, unpacked: &Unpacked, joining: &Joining<'_>) {
         let groups = self.baggage.and_then(|baggage| baggage.unpack(bag));
         // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
-        let incomplete = self.baggage.is_some_and(|baggage| baggage.lacks(bag));
+        let incomplete = self.baggage.is_some_and(|baggage| baggage.is_incomplete(bag));
         self.loss.truncated += u64::from(incomplete);
         self.incomplete |= incomplete;
         let uncertain = incomplete || self.baggage.is_some_and(|baggage| baggage.generation() < self.since);

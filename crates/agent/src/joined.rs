@@ -8,7 +8,7 @@ use crate::routine::{Local, unpack_merged};
 use crate::sample;
 use crate::straight::{Key, Straight};
 use pivot_advice::{Aggregate, BagKey, Groups};
-use pivot_baggage::{Baggage, Part, Whole, with_current};
+use pivot_baggage::{Baggage, CompleteRows, ValueRef, with_current};
 
 /// The join of a straight routine.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Joined {
                 return false;
             }
             let mut joining = Joining { joined: self, event: &mut event, rows: 0 };
-            match baggage.unpack_groups(self.bag) {
+            match baggage.unpack_decoded(self.bag) {
                 Some(groups) => joining.groups(groups),
                 None => joining.others(baggage),
             }
@@ -74,12 +74,12 @@ impl<const N: usize> Joining<'_, '_, N> {
     #[inline(never)]
     fn others(&mut self, baggage: &Baggage) {
         let Joined { bag, width, aggregates, .. } = self.joined;
-        match baggage.unpack_whole(*bag) {
-            Some(Whole::Groups(groups)) => self.groups(groups),
-            Some(Whole::Encoded(rows)) if rows.fits(*width, aggregates) => {
+        match baggage.unpack_complete(*bag) {
+            Some(CompleteRows::Decoded(groups)) => self.groups(groups),
+            Some(CompleteRows::Encoded(rows)) if rows.fits(*width, aggregates) => {
                 rows.each(self, Joining::see, |joining, n, _| joining.end(n));
             }
-            Some(Whole::Encoded(_)) => self.event.local.errors.0 += 1,
+            Some(CompleteRows::Encoded(_)) => self.event.local.errors.0 += 1,
             None => {
                 let merged = unpack_merged(baggage, *bag, &mut self.event.local.part.loss);
                 merged.iter().for_each(|groups| self.groups(groups));
@@ -99,11 +99,11 @@ impl<const N: usize> Joining<'_, '_, N> {
                 if let Key::Unpacked(column) = key
                     && let Some(value) = group.key.get(*column)
                 {
-                    *cell = self.event.cells.part(Part::of(value));
+                    *cell = self.event.cells.part(ValueRef::from(value));
                 }
             }
             if let Some(value) = argument.and_then(|column| group.key.get(column)) {
-                self.event.argument = self.event.cells.part(Part::of(value));
+                self.event.argument = self.event.cells.part(ValueRef::from(value));
             }
             self.end(group.n);
         }
@@ -111,7 +111,7 @@ impl<const N: usize> Joining<'_, '_, N> {
 
     /// Looks at one of the columns of a row.
     #[inline(always)]
-    fn see(&mut self, column: usize, part: Part<'_>) {
+    fn see(&mut self, column: usize, part: ValueRef<'_>) {
         let is_it = |key: &&Key| matches!(key, Key::Unpacked(mine) if *mine == column);
         if !self.event.keys.iter().any(is_it) && self.joined.argument != Some(column) {
             return;

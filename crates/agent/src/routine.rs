@@ -8,7 +8,7 @@ use crate::fire::default_cell;
 use crate::interpret::MAX_ROWS;
 use crate::rows::Rows;
 use pivot_advice::{BagKey, Errors, Group, Groups, Keep, Loss, State, Value, codec};
-use pivot_baggage::{self as bag, Baggage, Term, Whole};
+use pivot_baggage::{self as bag, Baggage, CompleteRows, Summand};
 use std::borrow::Cow;
 
 /// The fields of one event.
@@ -170,7 +170,7 @@ impl Routine {
         cost: &mut Cost,
         errors: &mut Errors,
     ) {
-        if !baggage.takes(bag, keep) {
+        if !baggage.accepts(bag, keep) {
             return;
         }
         if keep == Keep::All && self.pack_plainly(baggage, bag, cells, cost) {
@@ -187,7 +187,7 @@ impl Routine {
         let aggregates = &self.shape.aggregates;
         match keep {
             Keep::All => baggage.pack_row(bag, aggregates, &key, 1, &states),
-            keep => drop(baggage.pack_chosen(bag, keep, aggregates, &key, &states)),
+            keep => drop(baggage.pack_temporal(bag, keep, aggregates, &key, &states)),
         }
         cells.keep_row(key);
     }
@@ -197,21 +197,21 @@ impl Routine {
     fn pack_plainly(&self, baggage: &mut Baggage, bag: BagKey, cells: &Cells, cost: &mut Cost) -> bool {
         let term = match self.takes {
             Takes::Plainly(column) => cells.get(column).as_term(),
-            Takes::Nothing => Some(Term::Integer(0)),
+            Takes::Nothing => Some(Summand::Integer(0)),
             Takes::Column(_) | Takes::More => None,
         };
         let Some(term) = term.filter(|_| self.keys.len() <= FEW) else { return false };
         let mut buffers = [[0; 16]; FEW];
-        let mut parts = [const { bag::Part::I64(0) }; FEW];
+        let mut parts = [const { bag::ValueRef::I64(0) }; FEW];
         for ((part, buffer), column) in parts.iter_mut().zip(&mut buffers).zip(&self.keys) {
             *part = cells.as_part(cells.get(*column), buffer);
         }
         let parts = parts.get(..self.keys.len()).unwrap_or_default();
-        if !baggage.pack_term(bag, &self.shape.aggregates, parts, term) {
+        if !baggage.pack_summand(bag, &self.shape.aggregates, parts, term) {
             return false;
         }
-        let bytes =
-            parts.iter().map(bag::Part::size).sum::<usize>() + codec::row_size(&[], 1, self.arguments.len());
+        let bytes = parts.iter().map(bag::ValueRef::size).sum::<usize>()
+            + codec::row_size(&[], 1, self.arguments.len());
         cost.packed = cost.packed.saturating_add(1);
         cost.packed_bytes = cost.packed_bytes.saturating_add(bytes as u64);
         true
@@ -330,7 +330,7 @@ pub(crate) fn unpack_merged<'a>(
 ) -> Option<Cow<'a, Groups>> {
     let merged = baggage.unpack(bag);
     // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
-    loss.truncated = loss.truncated.saturating_add(u64::from(baggage.lacks(bag)));
+    loss.truncated = loss.truncated.saturating_add(u64::from(baggage.is_incomplete(bag)));
     merged
 }
 
@@ -356,12 +356,12 @@ impl Join {
     ) {
         let Some(baggage) = baggage else { return };
         let mut joining = Joining { join: self, matched: 0, cells, local, errors, each };
-        match baggage.unpack_whole(self.bag) {
-            Some(Whole::Encoded(rows)) if rows.fits(self.width, &self.aggregates) => {
+        match baggage.unpack_complete(self.bag) {
+            Some(CompleteRows::Encoded(rows)) if rows.fits(self.width, &self.aggregates) => {
                 rows.each(&mut joining, Joining::see, Joining::end);
             }
-            Some(Whole::Groups(groups)) => joining.groups(groups),
-            Some(Whole::Encoded(_)) => joining.errors.0 += 1,
+            Some(CompleteRows::Decoded(groups)) => joining.groups(groups),
+            Some(CompleteRows::Encoded(_)) => joining.errors.0 += 1,
             None => {
                 let merged = unpack_merged(baggage, self.bag, &mut joining.local.part.loss);
                 merged.iter().for_each(|groups| joining.groups(groups));
@@ -388,7 +388,7 @@ impl<F: FnMut(Row<'_>)> Joining<'_, F> {
         }
         for group in groups {
             for (i, value) in group.key.iter().enumerate() {
-                self.see(i, bag::Part::of(value));
+                self.see(i, bag::ValueRef::from(value));
             }
             self.end(group.n, &group.states);
         }
@@ -396,7 +396,7 @@ impl<F: FnMut(Row<'_>)> Joining<'_, F> {
 
     /// Sets one of the bag's columns.
     #[inline(always)]
-    fn see(&mut self, column: usize, part: bag::Part<'_>) {
+    fn see(&mut self, column: usize, part: bag::ValueRef<'_>) {
         let cell = self.cells.part(part);
         self.cells.set(self.join.first + column, cell);
     }

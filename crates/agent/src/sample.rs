@@ -128,7 +128,7 @@ impl Look {
 /// Whether sampling anywhere on a request's way has kept every request.
 #[inline]
 pub(crate) fn keeps_all(baggage: &Baggage) -> bool {
-    let keep = baggage.keep();
+    let keep = baggage.sampling_rate();
     keep >= 1.0 || weight_of(keep) == Some(1)
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn look(weight: u32, needs_baggage: bool) -> Option<Look> {
 /// The smallest rate on the request's way decides: a row is there if every event was looked at that it
 /// is made of, so it stands for as many requests as that rate says.
 fn decide(own: u32, needs_baggage: bool) -> Option<Look> {
-    if own == 1 && !pivot_baggage::carrying() {
+    if own == 1 && !pivot_baggage::is_carrying() {
         return Some(Look::ALL);
     }
     pivot_baggage::with_current(|baggage| {
@@ -150,9 +150,9 @@ fn decide(own: u32, needs_baggage: bool) -> Option<Look> {
         if needs_baggage {
             // Those who unpack what this query packs have to choose the same requests.
             if own > 1 {
-                baggage.keep_at_most(1.0 / f64::from(own));
+                baggage.lower_sampling_rate(1.0 / f64::from(own));
             }
-            weight = own.max(weight_of(baggage.keep())?);
+            weight = own.max(weight_of(baggage.sampling_rate())?);
         }
         if weight == 1 {
             return Some(Look::ALL);

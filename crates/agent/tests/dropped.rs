@@ -114,8 +114,8 @@ fn what_is_chosen_among_rows_of_which_some_are_missing_is_lost() {
             let scope = pivot_baggage::enter_request(Some(arrived));
             pivot_agent::tracepoint!("Dropped.pairs");
             let baggage = scope.finish();
-            assert_eq!((baggage.unpack(first).is_some(), baggage.lacks(first)), (whole, !whole));
-            assert!(!baggage.takes(first, Keep::First(1)));
+            assert_eq!((baggage.unpack(first).is_some(), baggage.is_incomplete(first)), (whole, !whole));
+            assert!(!baggage.accepts(first, Keep::First(1)));
         });
         assert_eq!(part(&parts, 1).loss.truncated, u64::from(!whole));
     }

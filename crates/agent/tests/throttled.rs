@@ -67,7 +67,7 @@ fn join() {
 
 /// As if the request had been in another process, where the query looks at one request in so many.
 fn elsewhere(requests: u32) {
-    pivot_baggage::with_current(|baggage| baggage.unwrap().keep_at_most(1.0 / f64::from(requests)));
+    pivot_baggage::with_current(|baggage| baggage.unwrap().lower_sampling_rate(1.0 / f64::from(requests)));
 }
 
 /// COUNT and SUM over all groups that satisfy a condition on their first key, scaled ones included.

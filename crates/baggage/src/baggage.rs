@@ -4,17 +4,17 @@
 //! that forks, travels and joins for nothing. Once born it is always passed on.
 
 use crate::carry::leaks;
-use crate::causality::branch::{Branch, Refusal};
+use crate::causality::branch::{Branch, JoinRefusal};
 use crate::causality::clock::Stamp;
-use crate::causality::generation::{self, carrying};
+use crate::causality::generation::{self, is_carrying};
 use crate::causality::share::Share;
 use crate::format::bag::Bag;
 use crate::format::bag_codec;
-use crate::format::complete_rows::Whole;
-use crate::format::encoded_states::Term;
-use crate::format::lazy_bag::Section;
-use crate::format::shared_bytes::Slice;
-use crate::format::value::Part;
+use crate::format::complete_rows::CompleteRows;
+use crate::format::encoded_states::Summand;
+use crate::format::lazy_bag::LazyBag;
+use crate::format::shared_bytes::SharedBytes;
+use crate::format::value::ValueRef;
 use crate::losses;
 use pivot_advice::{Aggregate, BagKey, Groups, Keep, QueryId, State, Value};
 use std::borrow::Cow;
@@ -25,7 +25,7 @@ pub struct Baggage(pub(crate) Option<Box<Branch>>);
 
 /// What became of a baggage that was joined. A refused one is counted and the result is partial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Joined {
+pub enum JoinOutcome {
     /// Its contributions were taken in.
     Merged,
     /// Refused: it is a copy of a branch that was already joined.
@@ -49,7 +49,7 @@ impl Baggage {
     /// The baggage of a request that begins now. While a query that packs is installed it has an id and
     /// a generation from the start; otherwise it is one not born yet.
     pub fn begin() -> Baggage {
-        if !carrying() {
+        if !is_carrying() {
             return Baggage::new();
         }
         let mut branch = Branch::root();
@@ -69,7 +69,7 @@ impl Baggage {
     #[inline]
     fn born(&mut self) -> &mut Branch {
         let branch = self.0.get_or_insert_with(|| Box::new(Branch::root()));
-        branch.came = None;
+        branch.arrived = None;
         branch
     }
 
@@ -81,7 +81,7 @@ impl Baggage {
     }
 
     /// Whether it carries nothing, not even an id.
-    pub fn is_unborn(&self) -> bool {
+    pub fn has_no_id(&self) -> bool {
         self.0.is_none()
     }
 
@@ -105,7 +105,7 @@ impl Baggage {
     /// Divides the branch: both sides see what happened so far, and not each other until joined.
     #[track_caller]
     pub fn fork(&mut self) -> Baggage {
-        if self.is_unborn() && !carrying() {
+        if self.has_no_id() && !is_carrying() {
             return Baggage::new();
         }
         let mut branch = self.born().fork();
@@ -115,33 +115,33 @@ impl Baggage {
 
     /// Takes in a branch that has ended: from now on what it packed happened before.
     #[track_caller]
-    pub fn join(&mut self, other: Baggage) -> Joined {
-        let Some(mut theirs) = other.into_branch() else { return Joined::Merged };
-        if self.is_unborn() {
+    pub fn join(&mut self, other: Baggage) -> JoinOutcome {
+        let Some(mut theirs) = other.into_branch() else { return JoinOutcome::Merged };
+        if self.has_no_id() {
             // It was born further on than here, where the request had begun at some time before.
-            (theirs.generation, theirs.came, theirs.origin) = (0, None, None);
+            (theirs.generation, theirs.arrived, theirs.origin) = (0, None, None);
             self.0 = Some(theirs);
-            return Joined::Merged;
+            return JoinOutcome::Merged;
         }
         match self.born().join(*theirs) {
             Ok(mismatches) => {
                 note_mismatches(mismatches);
-                Joined::Merged
+                JoinOutcome::Merged
             }
-            Err(Refusal::Duplicate) => {
+            Err(JoinRefusal::Duplicate) => {
                 losses::DUPLICATE.add(1);
-                Joined::Duplicate
+                JoinOutcome::Duplicate
             }
-            Err(Refusal::Foreign) => {
+            Err(JoinRefusal::Foreign) => {
                 losses::FOREIGN.add(1);
                 leaks::crossed();
-                Joined::Foreign
+                JoinOutcome::Foreign
             }
         }
     }
 
     /// Whether the other is a branch of the same request that this one may join.
-    pub fn is_akin(&self, other: &Baggage) -> bool {
+    pub fn can_join(&self, other: &Baggage) -> bool {
         let id = |branch: &Branch| (branch.request, branch.root);
         self.branch().map(id) == other.branch().map(id)
     }
@@ -180,7 +180,7 @@ impl Baggage {
     }
 
     /// Puts one tuple with one row into a temporal bag; see [`Baggage::pack`] and [`Baggage::pack_row`].
-    pub fn pack_chosen(
+    pub fn pack_temporal(
         &mut self,
         key: BagKey,
         keep: Keep,
@@ -205,12 +205,12 @@ impl Baggage {
         let branch = self.born();
         let stamp = Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
         let bag = bag_codec::write_chosen(kind, key, stamp, aggregates, row, states);
-        branch.active.insert(key, Section::arrived(Slice::new(&bag)));
+        branch.active.insert(key, LazyBag::arrived(SharedBytes::new(&bag)));
         Some(stamp)
     }
 
     /// Says of a temporal bag that nobody can tell any more which tuples it has to choose.
-    pub fn lose(&mut self, key: BagKey, keep: Keep) {
+    pub fn mark_lost(&mut self, key: BagKey, keep: Keep) {
         if keep != Keep::All && !self.refuses(key, keep) {
             self.add(key, Bag::Lost);
         }
@@ -263,18 +263,24 @@ impl Baggage {
     /// The same of a tuple each of whose aggregates takes in one term. False, and nothing was packed, if that takes
     /// more than to change bytes.
     #[inline]
-    pub fn pack_term(&mut self, key: BagKey, aggregates: &[Aggregate], row: &[Part<'_>], term: Term) -> bool {
+    pub fn pack_summand(
+        &mut self,
+        key: BagKey,
+        aggregates: &[Aggregate],
+        row: &[ValueRef<'_>],
+        term: Summand,
+    ) -> bool {
         let branch = self.born();
         if branch.is_cut(key) {
             return false;
         }
         let table = branch.active.table(key, row.len(), aggregates);
-        table.is_some_and(|table| table.add_term(row, term))
+        table.is_some_and(|table| table.add_summand(row, term))
     }
 
     /// Whether a bag takes one more tuple; see [`Baggage::pack`].
     #[inline]
-    pub fn takes(&self, key: BagKey, keep: Keep) -> bool {
+    pub fn accepts(&self, key: BagKey, keep: Keep) -> bool {
         keep == Keep::All || !self.refuses(key, keep)
     }
 
@@ -297,19 +303,19 @@ impl Baggage {
 
     /// The same rows where nothing has to be put together: they lie in one place, or are those of the one tuple
     /// that is chosen, and nothing can be missing. None says nothing.
-    pub fn unpack_whole(&self, key: BagKey) -> Option<Whole<'_>> {
+    pub fn unpack_complete(&self, key: BagKey) -> Option<CompleteRows<'_>> {
         self.only(key)?.whole()
     }
 
     /// The same of rows that have been taken apart.
     #[inline(always)]
-    pub fn unpack_groups(&self, key: BagKey) -> Option<&Groups> {
+    pub fn unpack_decoded(&self, key: BagKey) -> Option<&Groups> {
         self.only(key)?.groups()
     }
 
     /// The only bag of a key, if nothing can be missing.
     #[inline(always)]
-    fn only(&self, key: BagKey) -> Option<&Section> {
+    fn only(&self, key: BagKey) -> Option<&LazyBag> {
         let branch = self.branch().filter(|branch| !branch.partial)?;
         let own = branch.active.get(key);
         if branch.frozen.is_empty() { own } else { branch.only(own, key) }
@@ -332,20 +338,22 @@ impl Baggage {
 
     /// Drops the bags of queries that were retired.
     pub fn retire(&mut self, is_retired: impl Fn(QueryId) -> bool) {
-        if !self.is_unborn() {
+        if !self.has_no_id() {
             self.born().retain(|key| !is_retired(key.query));
         }
     }
 
     /// Whether something that happened before may be missing, in any bag.
     pub fn is_partial(&self) -> bool {
-        self.branch().is_some_and(|branch| branch.partial || branch.bags().any(|(_, bag)| bag.lacks()))
+        self.branch()
+            .is_some_and(|branch| branch.partial || branch.bags().any(|(_, bag)| bag.is_incomplete()))
     }
 
     /// Whether a bag may lack tuples that happened before. Bytes that cannot be read are found out
     /// when they are unpacked, so this says more after an unpack than before.
-    pub fn lacks(&self, key: BagKey) -> bool {
-        self.branch().is_some_and(|branch| branch.partial || branch.visible(key).any(|bag| bag.lacks()))
+    pub fn is_incomplete(&self, key: BagKey) -> bool {
+        self.branch()
+            .is_some_and(|branch| branch.partial || branch.visible(key).any(|bag| bag.is_incomplete()))
     }
 
     /// The threshold at which a bag was cut: it has every group whose key hashes below, and no other.
@@ -355,19 +363,19 @@ impl Baggage {
 
     /// The fraction of requests that sampling keeps, in 0..=1: the smallest rate met on the way.
     #[inline]
-    pub fn keep(&self) -> f64 {
-        self.branch().map_or(1.0, |branch| branch.keep)
+    pub fn sampling_rate(&self) -> f64 {
+        self.branch().map_or(1.0, |branch| branch.sampling_rate)
     }
 
     /// Lowers the fraction of requests that sampling keeps.
-    pub fn keep_at_most(&mut self, fraction: f64) {
-        if fraction < self.keep() {
-            self.born().keep = fraction.max(0.0);
+    pub fn lower_sampling_rate(&mut self, fraction: f64) {
+        if fraction < self.sampling_rate() {
+            self.born().sampling_rate = fraction.max(0.0);
         }
     }
 
     /// How many instances it carries that other branches may hold too.
-    pub fn instances(&self) -> usize {
+    pub fn instance_count(&self) -> usize {
         self.branch().map_or(0, |branch| branch.frozen.len())
     }
 

@@ -19,18 +19,18 @@ pub struct Losses {
     /// Packs, unpacks and joins outside any request.
     pub outside: u64,
     /// Messages that went without baggage, because it must not leave to that peer.
-    pub held_back: u64,
+    pub withheld: u64,
     /// Encoded baggage that was refused because it does not carry the right signature.
     pub unsigned: u64,
 }
 
 /// One cause of loss.
 #[derive(Debug)]
-pub(crate) struct Loss(AtomicU64);
+pub(crate) struct LossCounter(AtomicU64);
 
-impl Loss {
-    const fn new() -> Loss {
-        Loss(AtomicU64::new(0))
+impl LossCounter {
+    const fn new() -> LossCounter {
+        LossCounter(AtomicU64::new(0))
     }
 
     #[cold]
@@ -39,18 +39,18 @@ impl Loss {
     }
 }
 
-pub(crate) static DUPLICATE: Loss = Loss::new();
-pub(crate) static FOREIGN: Loss = Loss::new();
-pub(crate) static MISMATCHED: Loss = Loss::new();
-pub(crate) static OVERFLOWED: Loss = Loss::new();
-pub(crate) static MALFORMED: Loss = Loss::new();
-pub(crate) static OUTSIDE: Loss = Loss::new();
-static HELD_BACK: Loss = Loss::new();
-static UNSIGNED: Loss = Loss::new();
+pub(crate) static DUPLICATE: LossCounter = LossCounter::new();
+pub(crate) static FOREIGN: LossCounter = LossCounter::new();
+pub(crate) static MISMATCHED: LossCounter = LossCounter::new();
+pub(crate) static OVERFLOWED: LossCounter = LossCounter::new();
+pub(crate) static MALFORMED: LossCounter = LossCounter::new();
+pub(crate) static OUTSIDE: LossCounter = LossCounter::new();
+static WITHHELD: LossCounter = LossCounter::new();
+static UNSIGNED: LossCounter = LossCounter::new();
 
 /// Counts a message that goes without baggage, because it must not leave to that peer.
-pub fn note_held_back() {
-    HELD_BACK.add(1);
+pub fn note_withheld() {
+    WITHHELD.add(1);
 }
 
 /// Counts encoded baggage that does not carry the right signature.
@@ -65,7 +65,7 @@ pub fn note_malformed() {
 
 /// What was lost so far in this process.
 pub fn losses() -> Losses {
-    let read = |loss: &Loss| loss.0.load(Relaxed);
+    let read = |loss: &LossCounter| loss.0.load(Relaxed);
     Losses {
         duplicate: read(&DUPLICATE),
         foreign: read(&FOREIGN),
@@ -73,7 +73,7 @@ pub fn losses() -> Losses {
         overflowed: read(&OVERFLOWED),
         malformed: read(&MALFORMED),
         outside: read(&OUTSIDE),
-        held_back: read(&HELD_BACK),
+        withheld: read(&WITHHELD),
         unsigned: read(&UNSIGNED),
     }
 }

@@ -5,7 +5,7 @@ mod kinds;
 
 use kinds::{Kind, sum_of};
 use pivot_advice::Keep;
-use pivot_baggage::{Baggage, Joined, Share};
+use pivot_baggage::{Baggage, JoinOutcome, Share};
 
 /// A remote call that packs and makes a nested call, `depth` deep. Gives the most bytes on the way.
 fn call(caller: &mut Baggage, depth: usize, instances: &mut usize) -> usize {
@@ -15,10 +15,10 @@ fn call(caller: &mut Baggage, depth: usize, instances: &mut usize) -> usize {
         callee.pack(kind.key(), kind.keep(), [kind.rows(depth)]);
     }
     let nested = if depth > 1 { call(&mut callee, depth - 1, instances) } else { 0 };
-    *instances = (*instances).max(callee.instances());
+    *instances = (*instances).max(callee.instance_count());
     let reply = callee.encode();
     let longest = nested.max(request.len()).max(reply.len());
-    assert_eq!(caller.join(Baggage::decode(&reply).unwrap()), Joined::Merged);
+    assert_eq!(caller.join(Baggage::decode(&reply).unwrap()), JoinOutcome::Merged);
     longest
 }
 
@@ -29,7 +29,7 @@ fn a_thousand_calls_one_after_the_other_carry_one_counter() {
     let (mut bytes, mut instances) = (0, 0);
     for _ in 0..1000 {
         bytes = call(&mut client, 3, &mut instances).max(bytes);
-        assert_eq!((client.instances(), client.share()), (0, Share::whole()));
+        assert_eq!((client.instance_count(), client.share()), (0, Share::whole()));
     }
     assert_eq!(instances, 3);
     assert!(bytes < 1024, "{bytes} bytes");
@@ -48,15 +48,15 @@ fn a_thousand_concurrent_children_rejoin_to_nothing_but_their_sum() {
     // Every third one first, so that they return in another order than they left.
     let mut longest = 0;
     for (i, child) in (0..3).flat_map(|rest| (rest..1000).step_by(3)).enumerate() {
-        assert_eq!(parent.join(std::mem::take(&mut children[child])), Joined::Merged);
+        assert_eq!(parent.join(std::mem::take(&mut children[child])), JoinOutcome::Merged);
         assert_eq!(sum_of(&parent.unpack(Kind::Sum.key()).unwrap()).0, i as u64 + 2);
         if i % 97 == 0 {
             let another = parent.fork().encode();
             longest = longest.max(another.len());
-            assert_eq!(parent.join(Baggage::decode(&another).unwrap()), Joined::Merged);
+            assert_eq!(parent.join(Baggage::decode(&another).unwrap()), JoinOutcome::Merged);
         }
     }
     println!("{longest} bytes at most on the way");
     assert!(longest < 1024, "{longest} bytes");
-    assert_eq!((parent.instances(), parent.share()), (0, Share::whole()));
+    assert_eq!((parent.instance_count(), parent.share()), (0, Share::whole()));
 }

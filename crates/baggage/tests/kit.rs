@@ -36,7 +36,7 @@ fn check(work: impl FnOnce(), after: &[u64]) {
     work();
     assert_eq!(seen(), after);
     let baggage = scope.finish();
-    assert_eq!((baggage.instances(), baggage.is_partial()), (0, false));
+    assert_eq!((baggage.instance_count(), baggage.is_partial()), (0, false));
 }
 
 /// What a branch sees that packs.
@@ -181,7 +181,7 @@ fn in_a_batch_every_request_keeps_its_own_baggage() {
         let scope = enter_request(Some(request));
         let value = message.join();
         assert_eq!(seen(), [value, 10 + value]);
-        assert_eq!(scope.finish().instances(), 0);
+        assert_eq!(scope.finish().instance_count(), 0);
     }
 }
 

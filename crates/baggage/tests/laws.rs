@@ -11,7 +11,7 @@ mod kinds;
 use kinds::{FIRST, Kind, RECENT, sum_of};
 use pivot_advice::eval::stable_hash;
 use pivot_advice::{Keep, Value};
-use pivot_baggage::{Bag, Baggage, Hlc, Joined, MAX_BYTES, Merged, Share, Stamp, UNCHANGED};
+use pivot_baggage::{Bag, Baggage, Hlc, JoinOutcome, MAX_BYTES, MergeOutcome, Share, Stamp, UNCHANGED_REPLY};
 use proptest::prelude::*;
 
 /// An hour of microseconds, as a clock that travels counts it.
@@ -101,7 +101,7 @@ impl Request {
         let stamp = match kind {
             Kind::First | Kind::MostRecent if ids.len() == 1 => {
                 let row = [Value::U64(first as u64)];
-                branch.baggage.pack_chosen(kind.key(), kind.keep(), &[], &row, &[])
+                branch.baggage.pack_temporal(kind.key(), kind.keep(), &[], &row, &[])
             }
             _ => branch.baggage.pack(kind.key(), kind.keep(), ids.clone().map(|id| kind.rows(id))),
         };
@@ -133,14 +133,14 @@ impl Request {
         let branch = &mut self.live[into];
         let joined = branch.baggage.join(ended.baggage);
         branch.before |= ended.before;
-        branch.spoilt |= ended.spoilt || joined != Joined::Merged;
+        branch.spoilt |= ended.spoilt || joined != JoinOutcome::Merged;
         match joined {
-            Joined::Foreign => assert_ne!(branch.family, ended.family),
-            Joined::Duplicate => assert_eq!(self.weather, Weather::Doubling),
-            Joined::Merged => assert_eq!(branch.family, ended.family),
-            Joined::Outside => unreachable!("a branch is never outside"),
+            JoinOutcome::Foreign => assert_ne!(branch.family, ended.family),
+            JoinOutcome::Duplicate => assert_eq!(self.weather, Weather::Doubling),
+            JoinOutcome::Merged => assert_eq!(branch.family, ended.family),
+            JoinOutcome::Outside => unreachable!("a branch is never outside"),
         }
-        assert!(joined == Joined::Merged || branch.baggage.is_partial());
+        assert!(joined == JoinOutcome::Merged || branch.baggage.is_partial());
         self.check(into);
     }
 
@@ -164,13 +164,13 @@ impl Request {
         let (id, kind) = (self.packed.len(), Kind::ALL[other % 4]);
         // In fair weather nothing is cut.
         pivot_baggage::set_budget_bytes(pivot_baggage::HARD_LIMIT);
-        let many = self.live[which].baggage.instances() > 32;
+        let many = self.live[which].baggage.instance_count() > 32;
         if id == Set::BITS as usize || self.weather == Weather::Fair && many {
             return;
         }
-        let Some((request, mut sent)) = self.live[which].baggage.fork().send() else { return };
+        let Some((request, mut sent)) = self.live[which].baggage.fork().encode_request() else { return };
         let mut server = Baggage::decode(&request).unwrap();
-        let asked = server.asked();
+        let asked = server.snapshot();
         // What is called may do nothing, or have others do nothing.
         let packs = !other.is_multiple_of(3);
         if packs {
@@ -179,20 +179,20 @@ impl Request {
             self.packed.push(Contribution { kind, before, place });
         } else if other.is_multiple_of(2) {
             let callee = server.fork();
-            assert_eq!(server.join(callee), Joined::Merged);
+            assert_eq!(server.join(callee), JoinOutcome::Merged);
         }
         // What was cut on its way, and a branch without a share, may be answered at length.
         let plain = asked.is_some() && !server.is_partial() && !server.share().is_empty();
-        let reply = server.answer(asked.as_ref());
-        assert!(packs || !plain || reply == UNCHANGED, "{reply:?}");
+        let reply = server.encode_reply(asked.as_ref());
+        assert!(packs || !plain || reply == UNCHANGED_REPLY, "{reply:?}");
         let fill = |out: &mut [u8]| {
             out.copy_from_slice(&reply);
             true
         };
-        let reply = sent.answered(reply.len(), fill).unwrap();
+        let reply = sent.decode_reply(reply.len(), fill).unwrap();
         let branch = &mut self.live[which];
         branch.before |= Set::from(packs) << id;
-        assert_eq!(branch.baggage.join(reply), Joined::Merged);
+        assert_eq!(branch.baggage.join(reply), JoinOutcome::Merged);
         self.check(which);
     }
 
@@ -255,7 +255,7 @@ impl Request {
         let seen = branch.baggage.unpack(kind.key());
         let ids = (0..self.packed.len()).filter(|id| has(branch.before, *id));
         let due: Vec<usize> = ids.filter(|id| self.packed[*id].kind == kind).collect();
-        let partial = branch.baggage.lacks(kind.key());
+        let partial = branch.baggage.is_incomplete(kind.key());
         if kind == Kind::Sum {
             let (n, sum) = seen.map_or((0, 0), |rows| sum_of(&rows));
             let (all, total) = (due.len() as u64, due.iter().sum::<usize>() as i128);
@@ -343,7 +343,7 @@ proptest! {
         prop_assert_eq!(end.before.count_ones() as usize, request.packed.len());
         prop_assert!(!end.baggage.is_partial());
         prop_assert_eq!(end.baggage.share(), Share::whole());
-        prop_assert!(depth_limit < 64 || end.baggage.instances() == 0);
+        prop_assert!(depth_limit < 64 || end.baggage.instance_count() == 0);
     }
 
     #[test]
@@ -401,6 +401,6 @@ fn bag(kind: Kind, ids: &[usize]) -> Bag {
 
 fn merged(a: &Bag, b: &Bag) -> Bag {
     let mut bag = a.clone();
-    assert_eq!(bag.merge(b.clone()), Merged::Both);
+    assert_eq!(bag.merge(b.clone()), MergeOutcome::Both);
     bag
 }

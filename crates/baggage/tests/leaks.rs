@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use pivot_baggage::leaks::watch;
-use pivot_baggage::{Baggage, Fault, Traced, current, enter_request, forked, leaks, thread};
+use pivot_baggage::{Baggage, LeakKind, Traced, current, enter_request, forked, leaks, thread};
 
 /// What was found since the last call: fault, line, times.
-fn found() -> Vec<(Fault, u32, u64)> {
+fn found() -> Vec<(LeakKind, u32, u64)> {
     let line = |place: &str| place.rsplit(':').nth(1).unwrap().parse().unwrap();
-    leaks().into_iter().map(|leak| (leak.fault, line(&leak.place), leak.times)).collect()
+    leaks().into_iter().map(|leak| (leak.kind, line(&leak.place), leak.times)).collect()
 }
 
 fn begun() -> Baggage {
@@ -25,14 +25,14 @@ fn the_detector_names_the_place_where_baggage_was_lost() {
 
     watch(true);
     (0..2).for_each(|_| drop(current::fork())); // line of the leak
-    assert_eq!(found(), [(Fault::Dropped, line!() - 1, 2)]);
+    assert_eq!(found(), [(LeakKind::Dropped, line!() - 1, 2)]);
 
     let thread = thread::spawn(|| ());
     while !thread.is_finished() {
         std::thread::yield_now();
     }
     drop(thread);
-    assert_eq!(found(), [(Fault::Dropped, line!() - 5, 1)]);
+    assert_eq!(found(), [(LeakKind::Dropped, line!() - 5, 1)]);
 
     // In order: joined, sent, detached, rejoined, finished.
     current::join(current::fork().unwrap());
@@ -45,15 +45,15 @@ fn the_detector_names_the_place_where_baggage_was_lost() {
 
     let arrived = begun().encode();
     drop(Baggage::decode(&arrived));
-    assert_eq!(found(), [(Fault::Dropped, line!() - 1, 1)]);
+    assert_eq!(found(), [(LeakKind::Dropped, line!() - 1, 1)]);
 
     let scope = enter_request(Some(begun()));
     current::join(begun());
-    assert_eq!(found(), [(Fault::Crossed, line!() - 1, 1)]);
+    assert_eq!(found(), [(LeakKind::Crossed, line!() - 1, 1)]);
     drop(scope);
 
     pivot_baggage::leaks::outside("Store.read", "store.rs", 7);
     let leak = leaks().remove(0);
-    assert_eq!((leak.fault, leak.place.as_str()), (Fault::Outside, "Store.read at store.rs:7"));
+    assert_eq!((leak.kind, leak.place.as_str()), (LeakKind::Outside, "Store.read at store.rs:7"));
     watch(false);
 }

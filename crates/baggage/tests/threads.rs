@@ -9,12 +9,12 @@ mod sync {
 }
 
 mod baggage {
-    pub(crate) use pivot_baggage::{Baggage, Joined};
+    pub(crate) use pivot_baggage::{Baggage, JoinOutcome};
 }
 
 /// The current baggage of each thread of the scheduler.
 mod current {
-    use pivot_baggage::{Baggage, Joined};
+    use pivot_baggage::{Baggage, JoinOutcome};
     use std::cell::Cell;
 
     shuttle::thread_local!(static CURRENT: Cell<Option<Baggage>> = Cell::new(None));
@@ -34,7 +34,7 @@ mod current {
         Some(with(|current| current.fork()))
     }
 
-    pub(crate) fn join(branch: Baggage) -> Joined {
+    pub(crate) fn join(branch: Baggage) -> JoinOutcome {
         with(|current| current.join(branch))
     }
 
@@ -84,7 +84,7 @@ fn check(packed: u64, request: impl Fn() + Send + Sync + 'static) {
         request();
         assert_eq!(seen(), packed);
         let baggage = attach(None).unwrap();
-        assert_eq!((baggage.instances(), baggage.is_partial()), (0, false));
+        assert_eq!((baggage.instance_count(), baggage.is_partial()), (0, false));
     };
     shuttle::check_random(run, SCHEDULES);
 }

@@ -341,10 +341,10 @@ fn main() {
         });
     }
     for tuples in [0, 1, 8, 64] {
-        let (request, _) = carrying(tuples).fork().send().unwrap();
+        let (request, _) = carrying(tuples).fork().encode_request().unwrap();
         let server = Baggage::decode(&request).unwrap();
-        let asked = server.asked();
-        let reply = server.answer(asked.as_ref()).len();
+        let asked = server.snapshot();
+        let reply = server.encode_reply(asked.as_ref()).len();
         println!("{tuples} tuples: {} bytes there and {reply} back, before base64", request.len());
     }
     for at_once in [1, 64] {

@@ -8,7 +8,9 @@ use crate::w3c;
 use base64_simd::{AsOut, Base64, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use pivot_baggage::{Asked, Baggage, BaggageError, Sent, UNCHANGED, budget_bytes, losses};
+use pivot_baggage::{
+    Baggage, BaggageError, PendingReply, RequestSnapshot, UNCHANGED_REPLY, budget_bytes, losses,
+};
 use std::borrow::Cow;
 
 /// gRPC's binary metadata: its name ends in `-bin`, so the value is base64.
@@ -17,7 +19,7 @@ pub const BINARY: HeaderName = HeaderName::from_static("pivot-baggage-bin");
 /// The header of any other HTTP: unpadded base64url.
 pub const TEXT: HeaderName = HeaderName::from_static("pivot-baggage");
 
-/// [`UNCHANGED`] in base64, of either alphabet.
+/// [`UNCHANGED_REPLY`] in base64, of either alphabet.
 const NOTHING_NEW: &str = "CAFYAg";
 
 /// The bytes of baggage that fit into the bridge, in base64 and with its name, within 2 KB.
@@ -65,8 +67,13 @@ impl Native {
     }
 
     /// Sends a branch along; one that is not born adds nothing. Gives what to read the reply with.
-    pub(crate) fn put(self, headers: &mut HeaderMap, baggage: Baggage, key: Option<&Key>) -> Option<Sent> {
-        let (bytes, sent) = baggage.send()?;
+    pub(crate) fn put(
+        self,
+        headers: &mut HeaderMap,
+        baggage: Baggage,
+        key: Option<&Key>,
+    ) -> Option<PendingReply> {
+        let (bytes, sent) = baggage.encode_request()?;
         self.insert(headers, bytes, key)?;
         Some(sent)
     }
@@ -76,12 +83,12 @@ impl Native {
         self,
         headers: &mut HeaderMap,
         baggage: Baggage,
-        asked: Option<&Asked>,
+        asked: Option<&RequestSnapshot>,
         key: Option<&Key>,
     ) {
-        match baggage.answer(asked) {
+        match baggage.encode_reply(asked) {
             // Always the same, so it may stand in HPACK's table.
-            Cow::Borrowed(UNCHANGED) if key.is_none() => {
+            Cow::Borrowed(UNCHANGED_REPLY) if key.is_none() => {
                 headers.insert(self.name(), HeaderValue::from_static(NOTHING_NEW));
             }
             bytes if !bytes.is_empty() => {
@@ -121,7 +128,7 @@ pub(crate) fn put_bridge(headers: &mut HeaderMap, baggage: &Baggage, key: Option
         return true;
     }
     if bytes.len() > room {
-        losses::note_held_back();
+        losses::note_withheld();
         return false;
     }
     let member = format!("{}={}", w3c::NAME, URL_SAFE_NO_PAD.encode_to_string(signed(bytes, key)));
@@ -185,7 +192,7 @@ impl Found {
 pub(crate) fn take_back(
     headers: &mut HeaderMap,
     native: Native,
-    sent: &mut Sent,
+    sent: &mut PendingReply,
     key: Option<&Key>,
 ) -> Option<Baggage> {
     let value = headers.remove(native.name())?;
@@ -194,9 +201,9 @@ pub(crate) fn take_back(
         return None;
     }
     if key.is_none() && value == NOTHING_NEW {
-        return sent.unchanged();
+        return sent.accept_unchanged();
     }
-    read(native.base64(), value.as_bytes(), key, |length, fill| sent.answered(length, fill))
+    read(native.base64(), value.as_bytes(), key, |length, fill| sent.decode_reply(length, fill))
 }
 
 /// What stands in a header, which is decoded straight into its place; None if there is nothing.
@@ -223,7 +230,7 @@ fn read(
             })
         }
     };
-    decoded.ok().filter(|baggage| !baggage.is_unborn())
+    decoded.ok().filter(|baggage| !baggage.has_no_id())
 }
 
 #[cfg(test)]
@@ -284,7 +291,7 @@ mod tests {
         for mut headers in [headers.clone(), headers] {
             let Arrived::Bridged(receiver) = take(&mut headers, None) else { panic!("not bridged") };
             assert_eq!(receiver.request(), Some(id));
-            assert_eq!(baggage.join(receiver), pivot_baggage::Joined::Foreign);
+            assert_eq!(baggage.join(receiver), pivot_baggage::JoinOutcome::Foreign);
         }
     }
 
@@ -293,7 +300,7 @@ mod tests {
         let ((baggage, id), mut request) = (begun(), HeaderMap::new());
         let mut sent = Native::Text.put(&mut request, baggage, None).unwrap();
         let Arrived::Branch(_, there) = take(&mut request, None) else { panic!("no branch") };
-        let asked = there.asked();
+        let asked = there.snapshot();
         let mut trailers = HeaderMap::new();
         Native::Text.put_back(&mut trailers, there, asked.as_ref(), None);
         let headers = HeaderMap::from_iter([(TEXT, HeaderValue::from_static("AAAA"))]);
@@ -306,7 +313,7 @@ mod tests {
     #[test]
     fn nothing_new_is_said_in_one_word() {
         assert_eq!(
-            [STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|base64| base64.encode_to_string(UNCHANGED)),
+            [STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|base64| base64.encode_to_string(UNCHANGED_REPLY)),
             [NOTHING_NEW; 2]
         );
     }

@@ -10,8 +10,8 @@ use http::header::TE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use pivot_baggage::withheld::{self, Reason};
-use pivot_baggage::{Sent, current, losses};
+use pivot_baggage::withheld::{WithheldReason, note_withheld};
+use pivot_baggage::{PendingReply, current, losses};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -81,14 +81,16 @@ impl ClientLayer {
     }
 
     pub(crate) fn send_without_trailers(&self, headers: &mut HeaderMap, host: Option<&str>) -> Returns {
-        if !current::carries() {
+        if !current::fork_would_carry() {
             return Returns(None);
         }
         if let Some(host) = host.or(self.peer.as_deref())
             && !self.egress.allows(host)
         {
-            losses::note_held_back();
-            current::with_current(|baggage| withheld::note(host, Reason::NotAllowed, baggage.as_deref()));
+            losses::note_withheld();
+            current::with_current(|baggage| {
+                note_withheld(host, WithheldReason::NotAllowed, baggage.as_deref())
+            });
             return Returns(None);
         }
         match self.way {
@@ -97,7 +99,7 @@ impl ClientLayer {
                     let Some(baggage) = baggage.as_deref() else { return };
                     if !carrier::put_bridge(headers, baggage, self.key.as_ref()) {
                         let host = host.or(self.peer.as_deref()).unwrap_or_default();
-                        withheld::note(host, Reason::NoRoom, Some(baggage));
+                        note_withheld(host, WithheldReason::NoRoom, Some(baggage));
                     }
                 });
                 Returns(None)
@@ -118,7 +120,7 @@ pub(crate) struct Returns(Option<Back>);
 #[derive(Debug)]
 struct Back {
     native: Native,
-    sent: Sent,
+    sent: PendingReply,
     key: Option<Key>,
 }
 

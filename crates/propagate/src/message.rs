@@ -72,7 +72,7 @@ impl<M> From<Carrying<M>> for Traced<M> {
     #[track_caller]
     fn from(carrying: Carrying<M>) -> Traced<M> {
         let baggage = Baggage::decode(&carrying.baggage).ok();
-        Traced::from_parts(carrying.message, baggage.filter(|baggage| !baggage.is_unborn()))
+        Traced::from_parts(carrying.message, baggage.filter(|baggage| !baggage.has_no_id()))
     }
 }
 

@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use pivot_baggage::current::run_in;
-use pivot_baggage::{Asked, Baggage, FutureExt, InBaggage, enter_request};
+use pivot_baggage::{Baggage, FutureExt, InBaggage, RequestSnapshot, enter_request};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -106,7 +106,7 @@ impl<S> Server<S> {
             Arrived::Bridged(baggage) => (Some(baggage), None),
             Arrived::Branch(native, baggage) => {
                 let trailers = native == Native::Binary || accepts_trailers(headers);
-                let (asked, key) = (baggage.asked(), self.layer.key.clone());
+                let (asked, key) = (baggage.snapshot(), self.layer.key.clone());
                 (Some(baggage), Some(Box::new(Back { native, trailers, asked, key })))
             }
         }
@@ -124,7 +124,7 @@ struct Back {
     native: Native,
     /// Whether trailers will be read.
     trailers: bool,
-    asked: Option<Asked>,
+    asked: Option<RequestSnapshot>,
     key: Option<Key>,
 }
 
@@ -169,7 +169,7 @@ where
                 let seen = baggage.detach();
                 in_trailers.put(&mut parts.headers, std::mem::replace(&mut baggage, seen));
                 back = None;
-            } else if in_trailers.native == Native::Text && !baggage.is_unborn() {
+            } else if in_trailers.native == Native::Text && !baggage.has_no_id() {
                 parts.headers.append(TRAILER, in_trailers.native.name().into());
             }
         }
@@ -235,7 +235,7 @@ impl<B: Body> Body for ServedBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        let carries = self.baggage.as_ref().is_some_and(|baggage| !baggage.is_unborn());
+        let carries = self.baggage.as_ref().is_some_and(|baggage| !baggage.has_no_id());
         let adds_trailers = self.back.is_some() && carries;
         self.inner.as_ref().is_none_or(|inner| !adds_trailers && inner.is_end_stream())
     }

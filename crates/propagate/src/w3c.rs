@@ -26,7 +26,7 @@ pub(crate) fn put(headers: &mut HeaderMap, member: &HeaderValue) -> bool {
     take(headers);
     let others: usize = headers.get_all(HEADER).iter().map(|value| value.len() + 1).sum();
     if member.len() + others > MAX_HEADER {
-        losses::note_held_back();
+        losses::note_withheld();
         return false;
     }
     let mut values: Vec<HeaderValue> = headers.get_all(HEADER).iter().cloned().collect();
@@ -35,7 +35,7 @@ pub(crate) fn put(headers: &mut HeaderMap, member: &HeaderValue) -> bool {
         Some(first) => HeaderValue::from_bytes(&[member.as_bytes(), first.as_bytes()].join(&b',')).ok(),
     };
     let Some(mut first) = first else {
-        losses::note_held_back();
+        losses::note_withheld();
         return false;
     };
     first.set_sensitive(true);
@@ -162,8 +162,8 @@ mod tests {
     #[test]
     fn where_it_would_cost_others_their_members_it_stays_away() {
         let long: &'static str = format!("a={}", "x".repeat(8185)).leak();
-        let before = losses().held_back;
+        let before = losses().withheld;
         check_put(&[long], &[long]);
-        assert!(losses().held_back > before);
+        assert!(losses().withheld > before);
     }
 }

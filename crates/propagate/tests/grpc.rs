@@ -154,7 +154,7 @@ async fn both_directions_of_a_stream_pack_and_all_comes_back_with_its_end() {
         pack(1);
         attach(address, 3).await;
         assert_eq!(seen(), 7);
-        let instances = with_current(|current| current.unwrap().instances());
+        let instances = with_current(|current| current.unwrap().instance_count());
         assert_eq!(instances, 0);
     })
     .await;

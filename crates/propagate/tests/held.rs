@@ -57,7 +57,7 @@ async fn a_query_tells_of_the_messages_that_went_without_its_tuples() {
     let rows = pivot_agent::drain().remove(&query).unwrap();
     assert_eq!((rows.emitted, rows.loss.held_back), (1, 2));
     let held: Vec<_> =
-        pivot_baggage::held_back().into_iter().map(|held| (held.host, held.messages)).collect();
+        pivot_baggage::withheld_messages().into_iter().map(|held| (held.host, held.messages)).collect();
     assert_eq!(held, [("after.example".to_owned(), 2), ("before.example".to_owned(), 1)]);
     assert!(pivot_agent::drain().is_empty(), "each message is told of once");
 }

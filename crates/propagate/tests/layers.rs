@@ -206,10 +206,10 @@ async fn baggage_is_held_back_from_hosts_outside_and_no_branch_is_made_for_them(
     let none: [&str; 0] = [];
     let clients = [ClientLayer::new(), ClientLayer::bridge(), ClientLayer::new().peer("10.0.0.1")];
     for client in clients {
-        let before = pivot_baggage::losses().held_back;
+        let before = pivot_baggage::losses().withheld;
         let (sent, baggage) = sends(client, "example.com").in_baggage(begun()).await;
         assert_eq!((sent.as_slice(), baggage.share()), (&none.map(str::to_owned)[..], Share::whole()));
-        assert!(pivot_baggage::losses().held_back > before);
+        assert!(pivot_baggage::losses().withheld > before);
     }
     let listed = ClientLayer::new().egress(Egress::private().allow("*.com"));
     assert_eq!(sends(listed, "example.com").in_baggage(begun()).await.0, ["pivot-baggage", "te"]);

@@ -138,7 +138,7 @@ async fn each_message_of_a_stream_is_of_its_own_request_there_and_back() {
             assert_eq!(seen().len(), id as usize, "nothing is seen before the reply is joined");
             assert_eq!(reply.join(), Number { number: id });
             assert_eq!(seen(), (0..id).chain([1000 + id]).collect::<Vec<_>>());
-            let instances = with_current(|current| current.unwrap().instances());
+            let instances = with_current(|current| current.unwrap().instance_count());
             assert_eq!(instances, 0);
         })
     });
@@ -162,7 +162,7 @@ async fn a_detached_message_is_of_its_request_and_nothing_comes_back() {
         assert_eq!(reply, Number { number: 1 });
         assert_eq!(
             with_current(|current| current.unwrap().join(baggage.unwrap())),
-            pivot_baggage::Joined::Foreign
+            pivot_baggage::JoinOutcome::Foreign
         );
         assert_eq!(seen(), [1]);
     })

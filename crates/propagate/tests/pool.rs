@@ -29,7 +29,7 @@ fn check(work: impl FnOnce(), after: u64) {
     pack(0);
     work();
     assert_eq!(seen(), after);
-    assert_eq!(scope.finish().instances(), 0);
+    assert_eq!(scope.finish().instance_count(), 0);
 }
 
 #[test]

@@ -41,7 +41,7 @@ async fn check(work: impl Future<Output = ()>, after: &[u64]) {
         assert_eq!(seen(), after);
     };
     let ((), baggage) = work.in_baggage(baggage).await;
-    assert_eq!((baggage.instances(), baggage.is_partial()), (0, false));
+    assert_eq!((baggage.instance_count(), baggage.is_partial()), (0, false));
 }
 
 /// Packs, waits and packs again; gives what it saw at first.

@@ -100,7 +100,7 @@ fn event(linked: &Linked, baggage: &mut Baggage, part: &mut Part, random: &mut R
             (0, 1)
         }
         Some(Effect::Lose(bag, keep)) => {
-            baggage.lose(bag, keep);
+            baggage.mark_lost(bag, keep);
             (1, 0)
         }
         None => (0, 0),

@@ -45,7 +45,7 @@ impl Carried {
             return;
         }
         let Some(mine) = current::capture() else { return };
-        if self.rest.as_ref().is_some_and(|rest| !rest.is_akin(&mine)) {
+        if self.rest.as_ref().is_some_and(|rest| !rest.can_join(&mine)) {
             current::attach(Some(mine));
             return;
         }
@@ -99,5 +99,5 @@ impl Carried {
 
 fn is_current(branch: &Baggage) -> bool {
     pivot_baggage::in_request()
-        && pivot_baggage::with_current(|current| current.is_some_and(|current| current.is_akin(branch)))
+        && pivot_baggage::with_current(|current| current.is_some_and(|current| current.can_join(branch)))
 }

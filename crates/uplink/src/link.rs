@@ -93,7 +93,7 @@ impl Link {
         // Until a frontend says otherwise, requests carry that nothing is woven here: it may want
         // something woven already.
         set_carrying(true);
-        generation::set_here(0);
+        generation::set_woven_here(0);
         let hasher = std::hash::BuildHasher::build_hasher(&std::hash::RandomState::new());
         Link {
             endpoint: endpoint
@@ -228,7 +228,7 @@ impl Link {
                 }
             }
             Some(to_agent::Kind::Desired(desired)) if !self.leaving => self.weave(desired, connection),
-            Some(to_agent::Kind::Everywhere(generation)) => generation::set_everywhere(generation),
+            Some(to_agent::Kind::Everywhere(generation)) => generation::set_woven_everywhere(generation),
             Some(to_agent::Kind::Desired(_)) | None => {}
         }
     }
@@ -252,7 +252,7 @@ impl Link {
             tracepoint: problem.tracepoint,
             message: problem.message,
         }));
-        generation::set_everywhere(desired.everywhere);
+        generation::set_woven_everywhere(desired.everywhere);
         self.generation = Some(desired.generation);
         self.say_what_is_woven();
         self.cut();
@@ -317,7 +317,7 @@ impl Link {
         let woven = self.generation.filter(|_| !pivot_agent::is_disabled()).unwrap_or(0);
         // Of a query that rests or was put away here nothing is packed.
         let whole = pivot_agent::away_since().map_or(woven, |since| woven.min(since.saturating_sub(1)));
-        generation::set_here(whole);
+        generation::set_woven_here(whole);
     }
 
     /// A window is over.
@@ -379,7 +379,7 @@ fn unweave() {
 
 fn carry_nothing() {
     set_carrying(false);
-    generation::set_here(0);
+    generation::set_woven_here(0);
 }
 
 /// Whoever asked may have stopped waiting.

@@ -3,8 +3,7 @@
 use crate::config::Config;
 use pivot_advice::{Exports, QueryId};
 use pivot_agent::{Report, State, Status};
-use pivot_baggage::HeldBack;
-use pivot_baggage::withheld::Reason;
+use pivot_baggage::withheld::{WithheldMessages, WithheldReason};
 use pivot_protocol::{from_wire, to_wire, wire};
 
 /// Who the agent is.
@@ -86,15 +85,15 @@ pub(crate) fn report(report: &Report) -> wire::Report {
         watermark_ns: report.watermark_ns,
         delay_ns: report.delay_ns,
         parts: parts.collect(),
-        held_back: pivot_baggage::held_back().iter().map(held_back).collect(),
+        held_back: pivot_baggage::withheld_messages().iter().map(held_back).collect(),
     }
 }
 
-fn held_back(held: &HeldBack) -> wire::HeldBack {
+fn held_back(held: &WithheldMessages) -> wire::HeldBack {
     use wire::held_back::Reason as Wire;
     let reason = match held.reason {
-        Reason::NotAllowed => Wire::NotAllowed,
-        Reason::NoRoom => Wire::NoRoom,
+        WithheldReason::NotAllowed => Wire::NotAllowed,
+        WithheldReason::NoRoom => Wire::NoRoom,
         _ => Wire::Unspecified,
     };
     wire::HeldBack { host: held.host.clone(), reason: reason.into(), messages: held.messages }

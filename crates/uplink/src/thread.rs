@@ -51,7 +51,7 @@ impl Uplink {
     pub(crate) fn start(config: Config) -> Result<Uplink, UplinkError> {
         let woven = Arc::new(Woven::default());
         if config.disabled {
-            pivot_baggage::generation::set_here(0);
+            pivot_baggage::generation::set_woven_here(0);
             return Ok(Uplink { requests: None, thread: None, woven });
         }
         let endpoint = tonic::transport::Endpoint::from_shared(config.frontend.clone())

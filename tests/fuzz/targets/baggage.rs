@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
-use pivot_baggage::{Baggage, Whole};
+use pivot_baggage::{Baggage, CompleteRows};
 
 /// The bag that is asked for: inputs that have one of this key are found soon.
 const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 1 }, stage: 1 };
@@ -15,12 +15,12 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let mut caller = Baggage::begin();
     pack(&mut caller, Keep::MostRecent(1));
-    let Some((_, mut sent)) = caller.fork().send() else { return };
+    let Some((_, mut sent)) = caller.fork().encode_request() else { return };
     let copied = |out: &mut [u8]| {
         out.copy_from_slice(bytes);
         true
     };
-    if let Ok(back) = sent.answered(bytes.len(), copied) {
+    if let Ok(back) = sent.decode_reply(bytes.len(), copied) {
         let _ = caller.join(back);
         goes_on(caller);
     }
@@ -47,7 +47,7 @@ fn goes_on(mut baggage: Baggage) {
 
 /// Rows that are found at once are those that are found by merging.
 fn ask(baggage: &Baggage) {
-    if let Some(Whole::Groups(found)) = baggage.unpack_whole(KEY) {
+    if let Some(CompleteRows::Decoded(found)) = baggage.unpack_complete(KEY) {
         assert_eq!(Some(found), baggage.unpack(KEY).as_deref());
     }
 }

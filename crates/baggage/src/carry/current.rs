@@ -4,8 +4,8 @@
 //! finds no request instead of a panic. A scope belongs to its thread and must not be held across
 //! an `.await`: a future carries its own baggage, see [`crate::carry::future`].
 
-use crate::baggage::{Baggage, Joined};
-use crate::causality::generation::carrying;
+use crate::baggage::{Baggage, JoinOutcome};
+use crate::causality::generation::is_carrying;
 use crate::losses;
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -55,21 +55,21 @@ pub fn capture() -> Option<Baggage> {
 }
 
 /// Begins a request on this thread, or goes on with one that arrived.
-pub fn enter_request(arrived: Option<Baggage>) -> Scope {
+pub fn enter_request(arrived: Option<Baggage>) -> RequestScope {
     let previous = attach(Some(arrived.unwrap_or_else(Baggage::begin)));
-    Scope { previous, open: true, thread: PhantomData }
+    RequestScope { previous, open: true, thread: PhantomData }
 }
 
 /// A request that runs on this thread until the scope ends. Scopes end in reverse order.
 #[derive(Debug)]
 #[must_use = "the request ends when the scope is dropped"]
-pub struct Scope {
+pub struct RequestScope {
     previous: Option<Baggage>,
     open: bool,
     thread: PhantomData<*const ()>,
 }
 
-impl Scope {
+impl RequestScope {
     /// Ends the scope and gives the request's baggage, to be sent or joined.
     pub fn finish(mut self) -> Baggage {
         self.end().unwrap_or_default()
@@ -81,7 +81,7 @@ impl Scope {
     }
 }
 
-impl Drop for Scope {
+impl Drop for RequestScope {
     fn drop(&mut self) {
         if self.open {
             drop(self.end());
@@ -90,9 +90,9 @@ impl Drop for Scope {
 }
 
 /// Puts the baggage back that was taken out of the slot, also when the code between panics.
-struct Return(Option<Baggage>);
+struct RestoreCurrent(Option<Baggage>);
 
-impl Drop for Return {
+impl Drop for RestoreCurrent {
     fn drop(&mut self) {
         let left_behind = attach(self.0.take());
         if left_behind.is_some() {
@@ -102,12 +102,12 @@ impl Drop for Return {
 }
 
 /// The same where the way to the slot is taken once.
-struct Lent<'a> {
+struct LentBaggage<'a> {
     slot: &'a Cell<Option<ManuallyDrop<Baggage>>>,
     baggage: Option<ManuallyDrop<Baggage>>,
 }
 
-impl Drop for Lent<'_> {
+impl Drop for LentBaggage<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         let left_behind = self.slot.replace(self.baggage.take());
@@ -126,7 +126,7 @@ fn forget_scope(baggage: Option<Baggage>) {
 
 /// Runs `f` with the current baggage; does not run it outside any request.
 fn inside<R>(f: impl FnOnce(&mut Baggage) -> R) -> Option<R> {
-    let mut current = Return(Some(capture()?));
+    let mut current = RestoreCurrent(Some(capture()?));
     current.0.as_mut().map(f)
 }
 
@@ -136,7 +136,7 @@ fn inside<R>(f: impl FnOnce(&mut Baggage) -> R) -> Option<R> {
 #[inline]
 pub fn with_current<R>(f: impl FnOnce(Option<&mut Baggage>) -> R) -> R {
     CURRENT.with(|slot| {
-        let mut lent = Lent { slot, baggage: slot.take() };
+        let mut lent = LentBaggage { slot, baggage: slot.take() };
         if lent.baggage.is_none() {
             losses::OUTSIDE.add(1);
         }
@@ -150,14 +150,14 @@ pub fn in_request() -> bool {
 }
 
 /// Whether a branch of the current request would carry anything.
-pub fn carries() -> bool {
-    inside(|current| carrying() || !current.is_unborn()).is_some_and(|carries| carries)
+pub fn fork_would_carry() -> bool {
+    inside(|current| is_carrying() || !current.has_no_id()).is_some_and(|carries| carries)
 }
 
 /// A branch of the current request; None outside any.
 #[track_caller]
 pub fn fork() -> Option<Baggage> {
-    let mut current = Return(Some(capture()?));
+    let mut current = RestoreCurrent(Some(capture()?));
     // Not `map`: behind a closure the caller's place would be lost.
     let Some(baggage) = &mut current.0 else { return None };
     Some(baggage.fork())
@@ -165,13 +165,13 @@ pub fn fork() -> Option<Baggage> {
 
 /// Joins a branch into the current request.
 #[track_caller]
-pub fn join(branch: Baggage) -> Joined {
-    let mut current = Return(capture());
+pub fn join(branch: Baggage) -> JoinOutcome {
+    let mut current = RestoreCurrent(capture());
     match &mut current.0 {
         Some(current) => current.join(branch),
         None => {
             losses::OUTSIDE.add(1);
-            Joined::Outside
+            JoinOutcome::Outside
         }
     }
 }
@@ -179,7 +179,7 @@ pub fn join(branch: Baggage) -> Joined {
 /// Joins a branch that was given up into the current request, if it belongs there: whatever it
 /// packed happened before. Elsewhere it is lost.
 pub fn rejoin(branch: Baggage) {
-    inside(|current| current.is_akin(&branch).then(|| current.join(branch)));
+    inside(|current| current.can_join(&branch).then(|| current.join(branch)));
 }
 
 /// A branch of the current request for a message without a reply; None outside any.
@@ -218,7 +218,7 @@ mod tests {
     fn a_request_without_baggage_is_still_a_request() {
         let scope = enter_request(None);
         assert!(in_request() && current_request().is_none());
-        assert!(scope.finish().is_unborn());
+        assert!(scope.finish().has_no_id());
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         let _scope = enter_request(Some(baggage));
         with_current(|current| {
             assert!(current.is_some() && !in_request() && fork().is_none());
-            assert_eq!(join(begun().0), Joined::Outside);
+            assert_eq!(join(begun().0), JoinOutcome::Outside);
             drop(enter_request(None));
         });
         assert_eq!(current_request(), Some(request));
@@ -247,8 +247,8 @@ mod tests {
     fn branches_of_the_current_request_join_it_and_detached_ones_do_not() {
         let _scope = enter_request(Some(begun().0));
         let (branch, detached) = (fork(), detach());
-        assert_eq!(branch.map(join), Some(Joined::Merged));
-        assert_eq!(detached.map(join), Some(Joined::Foreign));
+        assert_eq!(branch.map(join), Some(JoinOutcome::Merged));
+        assert_eq!(detached.map(join), Some(JoinOutcome::Foreign));
         assert!(inside(|current| current.is_partial()).is_some_and(|partial| partial));
     }
 

@@ -4,7 +4,7 @@
 //! the return of whoever waited for that end, and so did all that it packed.
 
 use super::current::{fork, join, run_in};
-use crate::baggage::{Baggage, Joined};
+use crate::baggage::{Baggage, JoinOutcome};
 use crate::sync::{Arc, Mutex};
 use std::sync::PoisonError;
 
@@ -30,16 +30,16 @@ impl Ending {
 
     /// Joins what was left, if anything was, into the current request.
     #[track_caller]
-    pub fn join(&self) -> Option<Joined> {
+    pub fn join(&self) -> Option<JoinOutcome> {
         let baggage = self.take()?;
         Some(join(baggage))
     }
 }
 
 /// Leaves a baggage when it is dropped, thus also when the code between panics.
-struct Leave<'a>(Option<Baggage>, &'a Ending);
+struct LeaveOnDrop<'a>(Option<Baggage>, &'a Ending);
 
-impl Drop for Leave<'_> {
+impl Drop for LeaveOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(baggage) = self.0.take() {
             self.1.leave(baggage);
@@ -57,7 +57,7 @@ pub fn carried<T>(work: impl FnOnce() -> T) -> (impl FnOnce() -> T, Ending) {
         if branch.is_none() {
             return work();
         }
-        let mut leave = Leave(branch, &left);
+        let mut leave = LeaveOnDrop(branch, &left);
         run_in(&mut leave.0, work)
     };
     (carried, ending)

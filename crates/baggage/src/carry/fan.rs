@@ -34,7 +34,7 @@ impl Fan {
     #[track_caller]
     pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
         let Some(branch) = self.fork() else { return work() };
-        let mut running = Running { branch: Some(branch), fan: self };
+        let mut running = RunningBranch { branch: Some(branch), fan: self };
         run_in(&mut running.branch, work)
     }
 
@@ -57,12 +57,12 @@ impl Fan {
     }
 }
 
-struct Running<'a> {
+struct RunningBranch<'a> {
     branch: Option<Baggage>,
     fan: &'a Fan,
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunningBranch<'_> {
     fn drop(&mut self) {
         let mut ended = lock(&self.fan.ended);
         match (&mut *ended, self.branch.take()) {

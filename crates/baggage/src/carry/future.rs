@@ -14,13 +14,13 @@ use std::task::{Context, Poll, ready};
 
 /// What becomes of the baggage when the future ends without giving it to whoever polls.
 #[derive(Debug)]
-enum Rest {
+enum DropAction {
     /// It ends with it.
-    Ends,
+    End,
     /// It joins the request in which the future is dropped, if it is a branch of that.
-    Rejoins,
+    Rejoin,
     /// It is left for whoever waits for the end.
-    IsLeft(Ending),
+    Leave(Ending),
 }
 
 pin_project! {
@@ -32,7 +32,7 @@ pin_project! {
         #[pin]
         future: Option<F>,
         baggage: Option<Baggage>,
-        rest: Rest,
+        on_drop: DropAction,
     }
 
     impl<F> PinnedDrop for InBaggage<F> {
@@ -43,25 +43,25 @@ pin_project! {
             }
             if this.future.is_some() {
                 // Even if a destructor panics, the baggage goes where it belongs.
-                let end = End(this.baggage, this.rest);
+                let end = EndOnDrop(this.baggage, this.on_drop);
                 run_in(&mut *end.0, || this.future.set(None));
                 drop(end);
             } else {
-                drop(End(this.baggage, this.rest));
+                drop(EndOnDrop(this.baggage, this.on_drop));
             }
         }
     }
 }
 
-struct End<'a>(&'a mut Option<Baggage>, &'a Rest);
+struct EndOnDrop<'a>(&'a mut Option<Baggage>, &'a DropAction);
 
-impl Drop for End<'_> {
+impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
         let Some(baggage) = self.0.take() else { return };
         match self.1 {
-            Rest::Ends => drop(baggage),
-            Rest::Rejoins => rejoin(baggage),
-            Rest::IsLeft(ending) => ending.leave(baggage),
+            DropAction::End => drop(baggage),
+            DropAction::Rejoin => rejoin(baggage),
+            DropAction::Leave(ending) => ending.leave(baggage),
         }
     }
 }
@@ -96,7 +96,7 @@ impl<F: Future> Future for InBaggage<F> {
 pub trait FutureExt: Future + Sized {
     /// Runs the future in the request of this baggage; resolves to the output and the baggage.
     fn in_baggage(self, baggage: Baggage) -> InBaggage<Self> {
-        InBaggage { future: Some(self), baggage: Some(baggage), rest: Rest::Ends }
+        InBaggage { future: Some(self), baggage: Some(baggage), on_drop: DropAction::End }
     }
 }
 
@@ -122,7 +122,7 @@ pin_project! {
 /// future runs as it is.
 #[track_caller]
 pub fn forked<F: Future>(future: F) -> Forked<F> {
-    Forked { inside: InBaggage { future: Some(future), baggage: fork(), rest: Rest::Rejoins } }
+    Forked { inside: InBaggage { future: Some(future), baggage: fork(), on_drop: DropAction::Rejoin } }
 }
 
 impl<F: Future> Future for Forked<F> {
@@ -139,7 +139,7 @@ pin_project! {
     /// A future that runs in its own branch of the request and may be polled anywhere.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
-    pub struct Carried<F> {
+    pub struct CarriedFuture<F> {
         #[pin]
         inside: InBaggage<F>,
         ending: Ending,
@@ -149,14 +149,14 @@ pin_project! {
 /// A future that runs in a branch of the current request, wherever it is polled, and where that
 /// branch leaves its baggage when the future is ready or dropped. The branch forks here.
 #[track_caller]
-pub fn carried_future<F: Future>(future: F) -> (Carried<F>, Ending) {
+pub fn carried_future<F: Future>(future: F) -> (CarriedFuture<F>, Ending) {
     let ending = Ending::new();
-    let rest = Rest::IsLeft(ending.clone());
-    let inside = InBaggage { future: Some(future), baggage: fork(), rest };
-    (Carried { inside, ending: ending.clone() }, ending)
+    let on_drop = DropAction::Leave(ending.clone());
+    let inside = InBaggage { future: Some(future), baggage: fork(), on_drop };
+    (CarriedFuture { inside, ending: ending.clone() }, ending)
 }
 
-impl<F: Future> Future for Carried<F> {
+impl<F: Future> Future for CarriedFuture<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -249,7 +249,7 @@ mod tests {
         };
         let ((counts, after), baggage) = block_on(work.in_baggage(begun()));
         assert_eq!((counts, after), ((2, 3, 3), 6));
-        assert_eq!((baggage.instances(), baggage.is_partial()), (0, false));
+        assert_eq!((baggage.instance_count(), baggage.is_partial()), (0, false));
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
             seen()
         };
         let (after, baggage) = block_on(work.in_baggage(begun()));
-        assert_eq!((after, baggage.instances(), baggage.is_partial()), (4, 0, false));
+        assert_eq!((after, baggage.instance_count(), baggage.is_partial()), (4, 0, false));
     }
 
     #[test]
@@ -292,12 +292,12 @@ mod tests {
             block_on(ready)
         });
         assert_eq!((elsewhere.join().unwrap(), seen()), (2, 0));
-        assert_eq!((ready_ending.join(), seen()), (Some(crate::Joined::Merged), 2));
+        assert_eq!((ready_ending.join(), seen()), (Some(crate::JoinOutcome::Merged), 2));
         assert_eq!(
             (dropped_ending.join(), ready_ending.join(), seen()),
-            (Some(crate::Joined::Merged), None, 3)
+            (Some(crate::JoinOutcome::Merged), None, 3)
         );
-        assert_eq!(scope.finish().instances(), 0);
+        assert_eq!(scope.finish().instance_count(), 0);
     }
 
     struct SeenAtDrop(Arc<AtomicU64>);

@@ -13,14 +13,14 @@ use std::sync::{Mutex, PoisonError};
 const MAX_PLACES: usize = 1000;
 
 static WATCHING: AtomicBool = AtomicBool::new(false);
-static SEEN: Mutex<BTreeMap<Place, u64>> = Mutex::new(BTreeMap::new());
+static FOUND: Mutex<BTreeMap<LeakKey, u64>> = Mutex::new(BTreeMap::new());
 
-type Place = (Fault, String);
+type LeakKey = (LeakKind, String);
 
 /// What went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum LeakKind {
     /// A branch that was made here ended without being joined, sent or detached: what it packed is
     /// lost, and its request cannot fold any more.
     Dropped,
@@ -34,7 +34,7 @@ pub enum Fault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leak {
     /// What went wrong.
-    pub fault: Fault,
+    pub kind: LeakKind,
     /// The place in the code, `file:line:column`, or the name of the tracepoint and its place.
     pub place: String,
     /// How often.
@@ -47,43 +47,43 @@ pub fn watch(watching: bool) {
 }
 
 /// Whether the detector is on.
-pub fn watching() -> bool {
+pub fn is_watching() -> bool {
     WATCHING.load(Relaxed)
 }
 
 /// What was found since the last call, in the order of fault and place.
 pub fn leaks() -> Vec<Leak> {
-    let seen = std::mem::take(&mut *SEEN.lock().unwrap_or_else(PoisonError::into_inner));
-    seen.into_iter().map(|((fault, place), times)| Leak { fault, place, times }).collect()
+    let found = std::mem::take(&mut *FOUND.lock().unwrap_or_else(PoisonError::into_inner));
+    found.into_iter().map(|((kind, place), times)| Leak { kind, place, times }).collect()
 }
 
 /// An event that had something to pack or to unpack ran outside any request.
 pub fn outside(tracepoint: &str, file: &str, line: u32) {
-    if watching() {
-        note(Fault::Outside, format!("{tracepoint} at {file}:{line}"));
+    if is_watching() {
+        note(LeakKind::Outside, format!("{tracepoint} at {file}:{line}"));
     }
 }
 
 #[track_caller]
 pub(crate) fn origin() -> Option<&'static Location<'static>> {
-    if watching() { Some(Location::caller()) } else { None }
+    if is_watching() { Some(Location::caller()) } else { None }
 }
 
 #[cold]
 pub(crate) fn dropped(origin: &Location<'_>) {
-    note(Fault::Dropped, origin.to_string());
+    note(LeakKind::Dropped, origin.to_string());
 }
 
 #[track_caller]
 pub(crate) fn crossed() {
-    if watching() {
-        note(Fault::Crossed, Location::caller().to_string());
+    if is_watching() {
+        note(LeakKind::Crossed, Location::caller().to_string());
     }
 }
 
-fn note(fault: Fault, place: String) {
-    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-    if seen.len() < MAX_PLACES || seen.contains_key(&(fault, place.clone())) {
-        *seen.entry((fault, place)).or_default() += 1;
+fn note(kind: LeakKind, place: String) {
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    if found.len() < MAX_PLACES || found.contains_key(&(kind, place.clone())) {
+        *found.entry((kind, place)).or_default() += 1;
     }
 }

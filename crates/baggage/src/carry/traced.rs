@@ -26,17 +26,17 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug)]
 pub struct Traced<T> {
     value: T,
-    held: Held,
+    branch: RejoinOnDrop,
 }
 
 /// A baggage that rejoins the current request when it is dropped there, such as that of a message
 /// which could not be sent.
 #[derive(Debug)]
-struct Held(Mutex<Option<Baggage>>);
+struct RejoinOnDrop(Mutex<Option<Baggage>>);
 
-impl Held {
-    fn new(baggage: Option<Baggage>) -> Held {
-        Held(Mutex::new(baggage))
+impl RejoinOnDrop {
+    fn new(baggage: Option<Baggage>) -> RejoinOnDrop {
+        RejoinOnDrop(Mutex::new(baggage))
     }
 
     fn get(&mut self) -> &mut Option<Baggage> {
@@ -44,7 +44,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for RejoinOnDrop {
     fn drop(&mut self) {
         if let Some(baggage) = self.get().take() {
             rejoin(baggage);
@@ -56,18 +56,18 @@ impl<T> Traced<T> {
     /// Sends a branch of the current request along with a value.
     #[track_caller]
     pub fn new(value: T) -> Traced<T> {
-        Traced { value, held: Held::new(fork()) }
+        Traced { value, branch: RejoinOnDrop::new(fork()) }
     }
 
     /// The same for a message from which nothing comes back.
     pub fn detached(value: T) -> Traced<T> {
-        Traced { value, held: Held::new(detach()) }
+        Traced { value, branch: RejoinOnDrop::new(detach()) }
     }
 
     /// Takes the value out and joins the branch into the current request.
     #[track_caller]
     pub fn join(mut self) -> T {
-        if let Some(baggage) = self.held.get().take() {
+        if let Some(baggage) = self.branch.get().take() {
             join(baggage);
         }
         self.value
@@ -75,20 +75,20 @@ impl<T> Traced<T> {
 
     /// A value that has come with a branch, or from outside any request.
     pub fn from_parts(value: T, baggage: Option<Baggage>) -> Traced<T> {
-        Traced { value, held: Held::new(baggage) }
+        Traced { value, branch: RejoinOnDrop::new(baggage) }
     }
 
     /// Takes the value and its branch apart. The branch is None if it was sent outside any request.
     pub fn into_parts(mut self) -> (T, Option<Baggage>) {
-        let baggage = self.held.get().take();
+        let baggage = self.branch.get().take();
         (self.value, baggage)
     }
 
     /// Runs `work` in the request of the message and leaves the message as it is: the way to go
     /// through a batch, of which each message belongs to another request.
     pub fn within<R>(&mut self, work: impl FnOnce(&mut T) -> R) -> R {
-        let Traced { value, held } = self;
-        match held.get() {
+        let Traced { value, branch } = self;
+        match branch.get() {
             None => outside(|| work(value)),
             baggage => run_in(baggage, || work(value)),
         }
@@ -101,7 +101,7 @@ impl<T> Traced<T> {
             None => outside(|| work(value)),
             baggage => run_in(baggage, || work(value)),
         };
-        Traced { value, held: Held::new(baggage) }
+        Traced { value, branch: RejoinOnDrop::new(baggage) }
     }
 
     /// The same for asynchronous work.
@@ -114,7 +114,7 @@ impl<T> Traced<T> {
                 (value, Some(baggage))
             }
         };
-        Traced { value, held: Held::new(baggage) }
+        Traced { value, branch: RejoinOnDrop::new(baggage) }
     }
 }
 
@@ -125,7 +125,7 @@ fn outside<R>(work: impl FnOnce() -> R) -> R {
 
 impl<T: Clone> Clone for Traced<T> {
     fn clone(&self) -> Traced<T> {
-        let mut held = self.held.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Traced { value: self.value.clone(), held: Held::new(held.as_mut().map(Baggage::fork)) }
+        let mut branch = self.branch.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Traced { value: self.value.clone(), branch: RejoinOnDrop::new(branch.as_mut().map(Baggage::fork)) }
     }
 }

@@ -11,17 +11,18 @@ const MAX_PEERS: usize = 64;
 /// The most queries whose messages wait to be reported.
 const MAX_QUERIES: usize = 1024;
 
-static SEEN: Mutex<Seen> = Mutex::new(Seen { peers: BTreeMap::new(), queries: BTreeMap::new() });
+static COUNTS: Mutex<WithheldCounts> =
+    Mutex::new(WithheldCounts { peers: BTreeMap::new(), queries: BTreeMap::new() });
 
-struct Seen {
-    peers: BTreeMap<(String, Reason), u64>,
+struct WithheldCounts {
+    peers: BTreeMap<(String, WithheldReason), u64>,
     queries: BTreeMap<QueryId, u64>,
 }
 
 /// Why baggage was held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum WithheldReason {
     /// It must not leave to that host.
     NotAllowed,
     /// Headers that the application needs left no room for it.
@@ -30,50 +31,52 @@ pub enum Reason {
 
 /// The messages to one host that went without baggage.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeldBack {
+pub struct WithheldMessages {
     /// The host; empty for all those for which there was no room.
     pub host: String,
     /// Why.
-    pub reason: Reason,
+    pub reason: WithheldReason,
     /// How many, since the process began.
     pub messages: u64,
 }
 
 /// Notes a message to a host that goes without a baggage: whatever happens there will not have
 /// happened after what this request has packed.
-pub fn note(host: &str, reason: Reason, baggage: Option<&Baggage>) {
-    let mut seen = seen();
+pub fn note_withheld(host: &str, reason: WithheldReason, baggage: Option<&Baggage>) {
+    let mut counts = counts();
     let key = (host.to_owned(), reason);
-    let key = if seen.peers.len() < MAX_PEERS || seen.peers.contains_key(&key) {
+    let key = if counts.peers.len() < MAX_PEERS || counts.peers.contains_key(&key) {
         key
     } else {
         (String::new(), reason)
     };
-    *seen.peers.entry(key).or_default() += 1;
+    *counts.peers.entry(key).or_default() += 1;
     let mut queries: Vec<QueryId> = baggage.into_iter().flat_map(Baggage::queries).collect();
     queries.sort_unstable();
     queries.dedup();
     for query in queries {
-        if seen.queries.len() < MAX_QUERIES || seen.queries.contains_key(&query) {
-            *seen.queries.entry(query).or_default() += 1;
+        if counts.queries.len() < MAX_QUERIES || counts.queries.contains_key(&query) {
+            *counts.queries.entry(query).or_default() += 1;
         }
     }
 }
 
 /// Which messages went without baggage so far in this process.
-pub fn held_back() -> Vec<HeldBack> {
-    let seen = seen();
-    let peers = seen.peers.iter();
-    peers.map(|((host, reason), n)| HeldBack { host: host.clone(), reason: *reason, messages: *n }).collect()
+pub fn withheld_messages() -> Vec<WithheldMessages> {
+    let counts = counts();
+    let peers = counts.peers.iter();
+    peers
+        .map(|((host, reason), n)| WithheldMessages { host: host.clone(), reason: *reason, messages: *n })
+        .collect()
 }
 
 /// How many messages went without the tuples of each query, since this was asked the last time.
-pub fn take_queries() -> BTreeMap<QueryId, u64> {
-    std::mem::take(&mut seen().queries)
+pub fn take_withheld_by_query() -> BTreeMap<QueryId, u64> {
+    std::mem::take(&mut counts().queries)
 }
 
-fn seen() -> MutexGuard<'static, Seen> {
-    SEEN.lock().unwrap_or_else(PoisonError::into_inner)
+fn counts() -> MutexGuard<'static, WithheldCounts> {
+    COUNTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -88,19 +91,19 @@ mod tests {
         for (query, stage) in [(one, 1), (one, 2), (two, 1)] {
             baggage.pack_row(BagKey { query, stage }, &[], &[Value::I64(1)], 1, &[]);
         }
-        note("a.example", Reason::NotAllowed, Some(&baggage));
+        note_withheld("a.example", WithheldReason::NotAllowed, Some(&baggage));
         let child = baggage.fork();
-        note("a.example", Reason::NotAllowed, Some(&child));
-        note("a.example", Reason::NoRoom, None);
-        assert_eq!(take_queries(), BTreeMap::from([(one, 2), (two, 2)]));
-        assert!(take_queries().is_empty());
-        (0..1000).for_each(|i| note(&format!("{i}.example"), Reason::NotAllowed, None));
-        let all = held_back();
+        note_withheld("a.example", WithheldReason::NotAllowed, Some(&child));
+        note_withheld("a.example", WithheldReason::NoRoom, None);
+        assert_eq!(take_withheld_by_query(), BTreeMap::from([(one, 2), (two, 2)]));
+        assert!(take_withheld_by_query().is_empty());
+        (0..1000).for_each(|i| note_withheld(&format!("{i}.example"), WithheldReason::NotAllowed, None));
+        let all = withheld_messages();
         let of = |host: &str, reason| {
             all.iter().find(|held| held.host == host && held.reason == reason).map(|held| held.messages)
         };
-        assert_eq!(of("a.example", Reason::NotAllowed), Some(2));
-        assert_eq!(of("a.example", Reason::NoRoom), Some(1));
-        assert!(of("", Reason::NotAllowed).is_some_and(|n| n > 900) && all.len() <= MAX_PEERS + 2);
+        assert_eq!(of("a.example", WithheldReason::NotAllowed), Some(2));
+        assert_eq!(of("a.example", WithheldReason::NoRoom), Some(1));
+        assert!(of("", WithheldReason::NotAllowed).is_some_and(|n| n > 900) && all.len() <= MAX_PEERS + 2);
     }
 }

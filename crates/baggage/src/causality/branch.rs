@@ -27,9 +27,9 @@ use crate::causality::clock::Hlc;
 use crate::causality::instance::{self, Instance, Instances};
 use crate::causality::random::{random, random128};
 use crate::causality::share::{MAX_DEPTH, Share};
-use crate::format::bag_map::{Bags, Mismatches};
-use crate::format::lazy_bag::Section;
-use crate::format::shared_bytes::Slice;
+use crate::format::bag_map::{BagMap, Mismatches};
+use crate::format::lazy_bag::LazyBag;
+use crate::format::shared_bytes::SharedBytes;
 use pivot_advice::BagKey;
 use std::panic::Location;
 
@@ -49,16 +49,16 @@ pub(crate) struct Branch {
     /// Random per branch, the second part of its stamps.
     pub(crate) nonce: u32,
     /// The fraction of requests that sampling keeps.
-    pub(crate) keep: f64,
+    pub(crate) sampling_rate: f64,
     /// Something that happened before is missing.
     pub(crate) partial: bool,
-    pub(crate) active: Bags,
+    pub(crate) active: BagMap,
     /// By uid.
     pub(crate) frozen: Instances,
     /// Fields of the encoded form that this build does not know.
     pub(crate) unknown: Vec<u8>,
     /// The bytes in which it arrived, as long as nothing has changed.
-    pub(crate) came: Option<Slice>,
+    pub(crate) arrived: Option<SharedBytes>,
     /// Where it was forked or decoded, if leaks are being watched.
     pub(crate) origin: Option<&'static Location<'static>>,
 }
@@ -70,7 +70,7 @@ pub(crate) fn first_root(request: u128) -> u64 {
 
 /// Why a join was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum JoinRefusal {
     Foreign,
     Duplicate,
 }
@@ -93,12 +93,12 @@ impl Branch {
             clock: Hlc::default(),
             generation: 0,
             nonce: random() as u32,
-            keep: 1.0,
+            sampling_rate: 1.0,
             partial: false,
-            active: Bags::default(),
+            active: BagMap::default(),
             frozen: Instances::new(),
             unknown: Vec::new(),
-            came: None,
+            arrived: None,
             origin: None,
         }
     }
@@ -115,12 +115,12 @@ impl Branch {
             clock: self.clock,
             generation: self.generation,
             nonce: random() as u32,
-            keep: self.keep,
+            sampling_rate: self.sampling_rate,
             partial: self.partial,
-            active: Bags::default(),
+            active: BagMap::default(),
             frozen: Instances::new(),
             unknown: self.unknown.clone(),
-            came: None,
+            arrived: None,
             origin: None,
         }
     }
@@ -129,11 +129,11 @@ impl Branch {
     pub(crate) fn fork(&mut self) -> Box<Branch> {
         let domain = self.share.clone();
         let share = self.share.split(self.outstanding, self.depth_limit);
-        let never = share.is_none();
-        self.freeze(domain, never);
+        let pinned = share.is_none();
+        self.freeze(domain, pinned);
         match share {
             Some(_) => self.outstanding = self.outstanding.saturating_add(1),
-            None => self.frozen.iter_mut().for_each(|instance| instance.never = true),
+            None => self.frozen.iter_mut().for_each(|instance| instance.pinned = true),
         }
         let mut child = Box::new(self.sibling(self.root, share.unwrap_or_default()));
         child.frozen = instance::copies(&self.frozen);
@@ -157,24 +157,24 @@ impl Branch {
         }
     }
 
-    fn freeze(&mut self, domain: Share, never: bool) {
+    fn freeze(&mut self, domain: Share, pinned: bool) {
         if self.active.is_empty() {
             return;
         }
-        let instance = Instance::new(random(), domain, never, std::mem::take(&mut self.active));
+        let instance = Instance::new(random(), domain, pinned, std::mem::take(&mut self.active));
         let place = self.frozen.partition_point(|other| other.uid < instance.uid);
         self.frozen.insert(place, instance);
     }
 
     /// Takes in another branch, or refuses it and is marked partial.
-    pub(crate) fn join(&mut self, other: Branch) -> Result<Mismatches, Refusal> {
+    pub(crate) fn join(&mut self, other: Branch) -> Result<Mismatches, JoinRefusal> {
         if let Some(refusal) = self.refusal(&other) {
             self.partial = true;
             return Err(refusal);
         }
         self.clock.receive(other.clock);
         self.generation = self.generation.min(other.generation);
-        self.keep = self.keep.min(other.keep);
+        self.sampling_rate = self.sampling_rate.min(other.sampling_rate);
         if self.unknown.is_empty() {
             self.unknown = other.unknown;
         }
@@ -190,15 +190,15 @@ impl Branch {
         Ok(mismatches)
     }
 
-    fn refusal(&self, other: &Branch) -> Option<Refusal> {
+    fn refusal(&self, other: &Branch) -> Option<JoinRefusal> {
         if self.request != other.request || self.root != other.root {
-            return Some(Refusal::Foreign);
+            return Some(JoinRefusal::Foreign);
         }
         // Where both hold the same instances, territories are shares.
         let apart = !instance::are_copies(&self.frozen, &other.frozen);
         let duplicate = self.share.overlaps(&other.share)
             || apart && self.territory(other).overlaps(&other.territory(self));
-        duplicate.then_some(Refusal::Duplicate)
+        duplicate.then_some(JoinRefusal::Duplicate)
     }
 
     fn territory(&self, other: &Branch) -> Share {
@@ -214,7 +214,7 @@ impl Branch {
 
     fn fold(&mut self) -> Mismatches {
         let (mut mismatches, share) = (0, &self.share);
-        let settled = |instance: &Instance| !instance.never && share.contains(&instance.domain);
+        let settled = |instance: &Instance| !instance.pinned && share.contains(&instance.domain);
         if self.frozen.len() == 1 && settled(&self.frozen[0]) {
             let bags = self.frozen.pop().map(Instance::into_bags).unwrap_or_default();
             mismatches += self.active.merge(bags);
@@ -233,14 +233,14 @@ impl Branch {
 
     /// Every bag of a key: its tuples are those of all of them together.
     #[inline]
-    pub(crate) fn visible(&self, key: BagKey) -> impl Iterator<Item = &Section> {
+    pub(crate) fn visible(&self, key: BagKey) -> impl Iterator<Item = &LazyBag> {
         let frozen = self.frozen.iter().filter_map(move |instance| instance.bags().get(key));
         self.active.get(key).into_iter().chain(frozen)
     }
 
     /// The bag of a key that has all its tuples: the only one, or, of those that keep one tuple each, that of
     /// the tuple which is chosen. `own` is the branch's own.
-    pub(crate) fn only<'a>(&'a self, own: Option<&'a Section>, key: BagKey) -> Option<&'a Section> {
+    pub(crate) fn only<'a>(&'a self, own: Option<&'a LazyBag>, key: BagKey) -> Option<&'a LazyBag> {
         let mut found = own;
         for section in self.frozen.iter().filter_map(|instance| instance.bags().get(key)) {
             found = match found {
@@ -253,7 +253,7 @@ impl Branch {
     }
 
     /// All bags, those of one key once for each place that holds one.
-    pub(crate) fn bags(&self) -> impl Iterator<Item = &(BagKey, Section)> {
+    pub(crate) fn bags(&self) -> impl Iterator<Item = &(BagKey, LazyBag)> {
         self.active.iter().chain(self.frozen.iter().flat_map(|instance| instance.bags().iter()))
     }
 
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(parent.join(*child), Ok(0));
         let other = parent.fork();
         assert!(!parent.share.overlaps(&copy.share) && other.share == copy.share);
-        assert_eq!(parent.join(copy), Err(Refusal::Duplicate));
+        assert_eq!(parent.join(copy), Err(JoinRefusal::Duplicate));
         assert!(parent.partial);
     }
 
@@ -312,7 +312,7 @@ mod tests {
         let copy = copy_of(&child);
         assert_eq!((parent.join(*child), left.join(copy)), (Ok(0), Ok(0)));
         let (_, child_of_left) = (parent.fork(), left.fork());
-        assert_eq!(parent.join(*child_of_left), Err(Refusal::Duplicate));
+        assert_eq!(parent.join(*child_of_left), Err(JoinRefusal::Duplicate));
     }
 
     #[test]
@@ -324,7 +324,7 @@ mod tests {
         let (detached, mismatches) = parent.detach();
         let rows = detached.active.get(KEY).unwrap().bag().unwrap().rows().into_owned();
         assert_eq!((rows.len(), mismatches, detached.frozen.len()), (2, 0, 0));
-        assert_eq!(parent.join(detached), Err(Refusal::Foreign));
+        assert_eq!(parent.join(detached), Err(JoinRefusal::Foreign));
     }
 
     #[test]
@@ -333,7 +333,7 @@ mod tests {
         (0..300).for_each(|value| pack(&mut parent, value));
         let mut child = parent.fork();
         let cut = crate::format::cut::cut_newest(&mut child, 100);
-        assert!(cut > 10 && child.active.get(KEY).unwrap().lacks());
+        assert!(cut > 10 && child.active.get(KEY).unwrap().is_incomplete());
         assert!((0..2).all(|_| crate::format::cut::cut_newest(&mut child, 9) > 0));
         let (threshold, grandchild) = (child.cut(KEY), child.fork());
         assert_eq!((parent.cut(KEY), grandchild.cut(KEY)), (None, threshold));

@@ -18,18 +18,18 @@ pub fn set_carrying(carrying: bool) {
 }
 
 /// Whether a query that packs is installed anywhere, as far as this process was told.
-pub fn carrying() -> bool {
+pub fn is_carrying() -> bool {
     CARRYING.load(Relaxed)
 }
 
 /// Says which generation all processes have woven.
-pub fn set_everywhere(generation: u64) {
+pub fn set_woven_everywhere(generation: u64) {
     EVERYWHERE.store(generation, Relaxed);
 }
 
 /// Says which generation this process has woven. A process without an agent has nothing to weave, and
 /// lowers no request's.
-pub fn set_here(generation: u64) {
+pub fn set_woven_here(generation: u64) {
     HERE.store(generation, Relaxed);
 }
 

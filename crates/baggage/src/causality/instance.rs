@@ -2,9 +2,9 @@
 
 use crate::causality::share::Share;
 use crate::format::bag_codec;
-use crate::format::bag_map::Bags;
-use crate::format::lazy_bag::Section;
-use crate::format::shared_bytes::Slice;
+use crate::format::bag_map::BagMap;
+use crate::format::lazy_bag::LazyBag;
+use crate::format::shared_bytes::SharedBytes;
 use pivot_advice::BagKey;
 use smallvec::SmallVec;
 use std::sync::{Arc, OnceLock};
@@ -15,10 +15,10 @@ pub(crate) struct Instance {
     pub(crate) uid: u64,
     pub(crate) domain: Share,
     /// Copies may be in branches without a share, so it never folds.
-    pub(crate) never: bool,
+    pub(crate) pinned: bool,
     /// Its only bag, as it came. One that has not been asked for has no other form.
-    came: Option<Slice>,
-    bags: OnceLock<Arc<Bags>>,
+    arrived: Option<SharedBytes>,
+    bags: OnceLock<Arc<BagMap>>,
     /// Fields of the encoded form that this build does not know.
     pub(crate) unknown: Vec<u8>,
 }
@@ -37,52 +37,52 @@ pub(crate) fn copies(instances: &Instances) -> Instances {
 }
 
 impl Instance {
-    pub(crate) fn new(uid: u64, domain: Share, never: bool, bags: Bags) -> Instance {
+    pub(crate) fn new(uid: u64, domain: Share, pinned: bool, bags: BagMap) -> Instance {
         let bags = OnceLock::from(Arc::new(bags));
-        Instance { uid, domain, never, came: None, bags, unknown: Vec::new() }
+        Instance { uid, domain, pinned, arrived: None, bags, unknown: Vec::new() }
     }
 
     /// One with a single bag, which has a key that can be read.
-    pub(crate) fn arrived(uid: u64, domain: Share, never: bool, bag: Slice) -> Instance {
-        Instance { uid, domain, never, came: Some(bag), bags: OnceLock::new(), unknown: Vec::new() }
+    pub(crate) fn arrived(uid: u64, domain: Share, pinned: bool, bag: SharedBytes) -> Instance {
+        Instance { uid, domain, pinned, arrived: Some(bag), bags: OnceLock::new(), unknown: Vec::new() }
     }
 
-    pub(crate) fn bags(&self) -> &Bags {
+    pub(crate) fn bags(&self) -> &BagMap {
         self.bags.get_or_init(|| Arc::new(self.read()))
     }
 
-    fn read(&self) -> Bags {
-        let mut bags = Bags::default();
-        if let Some(bag) = &self.came
+    fn read(&self) -> BagMap {
+        let mut bags = BagMap::default();
+        if let Some(bag) = &self.arrived
             && let Ok(key) = bag_codec::peek_key(bag)
         {
-            bags.insert(key, Section::arrived(bag.clone()));
+            bags.insert(key, LazyBag::arrived(bag.clone()));
         }
         bags
     }
 
     /// Changes the bags of this copy.
-    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Bags)) {
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut BagMap)) {
         self.bags();
-        self.came = None;
+        self.arrived = None;
         if let Some(bags) = self.bags.get_mut() {
             change(Arc::make_mut(bags));
         }
     }
 
-    pub(crate) fn into_bags(self) -> Bags {
+    pub(crate) fn into_bags(self) -> BagMap {
         self.bags();
         self.bags.into_inner().map(Arc::unwrap_or_clone).unwrap_or_default()
     }
 
     /// Whether the other is this very copy, with nothing changed on either side.
     pub(crate) fn is_unchanged(&self, other: &Instance) -> bool {
-        let ids = self.uid == other.uid && self.never == other.never && self.domain == other.domain;
+        let ids = self.uid == other.uid && self.pinned == other.pinned && self.domain == other.domain;
         ids && self.has_bags_of(other)
     }
 
     fn has_bags_of(&self, other: &Instance) -> bool {
-        match (&self.came, &other.came) {
+        match (&self.arrived, &other.arrived) {
             (Some(mine), Some(theirs)) => mine.is(theirs),
             (None, None) => self.bags.get().zip(other.bags.get()).is_some_and(|(a, b)| Arc::ptr_eq(a, b)),
             _ => false,
@@ -92,7 +92,7 @@ impl Instance {
     /// Goes through the bags as they travel.
     #[inline]
     pub(crate) fn each_encoded(&self, mut each: impl FnMut(&[u8])) {
-        match &self.came {
+        match &self.arrived {
             Some(bag) => each(bag),
             None => self.bags().iter().for_each(|(key, section)| each(section.encoded(*key))),
         }
@@ -101,16 +101,16 @@ impl Instance {
     /// Whether groups of its bag of this key were cut.
     #[inline]
     pub(crate) fn is_cut(&self, key: BagKey) -> bool {
-        match &self.came {
+        match &self.arrived {
             Some(bag) => bag_codec::peek_is_cut(bag) && bag_codec::peek_key(bag) == Ok(key),
-            None => self.bags().get(key).is_some_and(Section::is_cut),
+            None => self.bags().get(key).is_some_and(LazyBag::is_cut),
         }
     }
 
     /// Takes in another copy.
     fn unite(&mut self, copy: &Instance) {
         self.domain.unite(&copy.domain);
-        self.never |= copy.never;
+        self.pinned |= copy.pinned;
         if !self.has_bags_of(copy) {
             self.restore(copy);
         }

@@ -15,41 +15,41 @@ use std::fmt;
 pub const MAX_DEPTH: u8 = 64;
 
 /// The most intervals that a share may have when it arrives encoded.
-pub const MAX_PIECES: usize = 4096;
+pub const MAX_INTERVALS: usize = 4096;
 
 /// A 2^-depth part of the whole, which begins at `start`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Piece {
+struct Interval {
     start: u64,
     depth: u8,
 }
 
-impl Piece {
+impl Interval {
     fn last(self) -> u64 {
-        self.start | rest_below(self.depth)
+        self.start | bits_below(self.depth)
     }
 
-    fn covers(self, other: Piece) -> bool {
+    fn covers(self, other: Interval) -> bool {
         self.start <= other.start && other.last() <= self.last()
     }
 
     /// The two halves of a piece that is not of the greatest depth.
-    fn halves(self) -> (Piece, Piece) {
+    fn halves(self) -> (Interval, Interval) {
         let depth = self.depth + 1;
         let middle = self.start | 1 << (MAX_DEPTH - depth);
-        (Piece { start: self.start, depth }, Piece { start: middle, depth })
+        (Interval { start: self.start, depth }, Interval { start: middle, depth })
     }
 
     /// The piece of which these two are the halves.
-    fn parent(left: Piece, right: Piece) -> Option<Piece> {
+    fn parent(left: Interval, right: Interval) -> Option<Interval> {
         let depth = left.depth.checked_sub(1)?;
-        let parent = Piece { start: left.start & !rest_below(depth), depth };
+        let parent = Interval { start: left.start & !bits_below(depth), depth };
         (parent.halves() == (left, right)).then_some(parent)
     }
 }
 
 /// The bits of a position that lie below a depth.
-fn rest_below(depth: u8) -> u64 {
+fn bits_below(depth: u8) -> u64 {
     u64::MAX.checked_shr(u32::from(depth)).unwrap_or(0)
 }
 
@@ -57,29 +57,29 @@ fn rest_below(depth: u8) -> u64 {
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Share {
     // Most have one.
-    pieces: SmallVec<[Piece; 1]>,
+    intervals: SmallVec<[Interval; 1]>,
 }
 
 impl Share {
     /// All of the request.
     pub fn whole() -> Share {
-        Share { pieces: smallvec![Piece { start: 0, depth: 0 }] }
+        Share { intervals: smallvec![Interval { start: 0, depth: 0 }] }
     }
 
     /// Whether it is nothing: the share of an anonymous branch.
     pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.intervals.is_empty()
     }
 
     /// The depth of the smallest interval, 0 for the whole and for nothing.
     pub fn depth(&self) -> u8 {
-        self.pieces.iter().map(|piece| piece.depth).max().unwrap_or(0)
+        self.intervals.iter().map(|interval| interval.depth).max().unwrap_or(0)
     }
 
     /// Adds another share.
     pub fn unite(&mut self, other: &Share) {
-        if let ([mine], [theirs]) = (self.pieces.as_mut_slice(), other.pieces.as_slice()) {
-            let parent = Piece::parent((*mine).min(*theirs), (*mine).max(*theirs));
+        if let ([mine], [theirs]) = (self.intervals.as_mut_slice(), other.intervals.as_slice()) {
+            let parent = Interval::parent((*mine).min(*theirs), (*mine).max(*theirs));
             if let Some(parent) = parent {
                 *mine = parent;
                 return;
@@ -88,14 +88,14 @@ impl Share {
         if other.is_empty() || self.contains(other) {
             return;
         }
-        let mut pieces = std::mem::take(&mut self.pieces);
-        pieces.extend_from_slice(&other.pieces);
-        *self = Share::of(pieces);
+        let mut intervals = std::mem::take(&mut self.intervals);
+        intervals.extend_from_slice(&other.intervals);
+        *self = Share::union_of(intervals);
     }
 
     /// Whether the two have anything in common.
     pub fn overlaps(&self, other: &Share) -> bool {
-        let (mut mine, mut theirs) = (self.pieces.iter().peekable(), other.pieces.iter().peekable());
+        let (mut mine, mut theirs) = (self.intervals.iter().peekable(), other.intervals.iter().peekable());
         while let (Some(a), Some(b)) = (mine.peek(), theirs.peek()) {
             if a.last() < b.start {
                 mine.next();
@@ -111,9 +111,9 @@ impl Share {
     /// Whether the other lies inside.
     pub fn contains(&self, other: &Share) -> bool {
         // In the fewest pieces, whatever lies inside lies inside one of them.
-        other.pieces.iter().all(|piece| {
-            let after = self.pieces.partition_point(|mine| mine.start <= piece.start);
-            after > 0 && self.pieces[after - 1].covers(*piece)
+        other.intervals.iter().all(|interval| {
+            let after = self.intervals.partition_point(|mine| mine.start <= interval.start);
+            after > 0 && self.intervals[after - 1].covers(*interval)
         })
     }
 
@@ -124,52 +124,52 @@ impl Share {
     /// parts given away and not returned, says how finely to cut a block: a block serves about as
     /// many children as all blocks before it.
     pub fn split(&mut self, outstanding: u32, depth_limit: u8) -> Option<Share> {
-        if let ([only], 0) = (self.pieces.as_mut_slice(), outstanding) {
+        if let ([only], 0) = (self.intervals.as_mut_slice(), outstanding) {
             let (tip, given) = (only.depth < depth_limit).then(|| only.halves())?;
             *only = tip;
-            return Some(Share { pieces: smallvec![given] });
+            return Some(Share { intervals: smallvec![given] });
         }
-        let at = (0..self.pieces.len()).min_by_key(|i| self.pieces[*i].depth)?;
+        let at = (0..self.intervals.len()).min_by_key(|i| self.intervals[*i].depth)?;
         let mut given = match self.deepest_except(at) {
-            Some(block) => self.pieces.remove(block),
-            None if self.pieces[at].depth >= depth_limit => return None,
+            Some(block) => self.intervals.remove(block),
+            None if self.intervals[at].depth >= depth_limit => return None,
             None => {
-                let (tip, block) = self.pieces[at].halves();
-                self.pieces[at] = tip;
+                let (tip, block) = self.intervals[at].halves();
+                self.intervals[at] = tip;
                 block
             }
         };
-        let tip_depth = self.pieces.iter().map(|piece| piece.depth).min().unwrap_or(0);
+        let tip_depth = self.intervals.iter().map(|interval| interval.depth).min().unwrap_or(0);
         let fineness = outstanding.saturating_add(1).ilog2() as u8;
         while given.depth < tip_depth.saturating_add(fineness).min(depth_limit) {
             let (kept, smaller) = given.halves();
-            self.pieces.push(kept);
+            self.intervals.push(kept);
             given = smaller;
         }
-        self.pieces.sort_unstable();
-        Some(Share { pieces: smallvec![given] })
+        self.intervals.sort_unstable();
+        Some(Share { intervals: smallvec![given] })
     }
 
     fn deepest_except(&self, tip: usize) -> Option<usize> {
-        let others = (0..self.pieces.len()).filter(|i| *i != tip);
-        others.max_by_key(|i| self.pieces[*i].depth)
+        let others = (0..self.intervals.len()).filter(|i| *i != tip);
+        others.max_by_key(|i| self.intervals[*i].depth)
     }
 
     /// The union of pieces in any order.
-    fn of(mut pieces: SmallVec<[Piece; 1]>) -> Share {
-        pieces.sort_unstable();
-        let mut united: SmallVec<[Piece; 1]> = SmallVec::new();
-        for mut piece in pieces {
-            if united.last().is_some_and(|last| last.covers(piece)) {
+    fn union_of(mut intervals: SmallVec<[Interval; 1]>) -> Share {
+        intervals.sort_unstable();
+        let mut united: SmallVec<[Interval; 1]> = SmallVec::new();
+        for mut interval in intervals {
+            if united.last().is_some_and(|last| last.covers(interval)) {
                 continue;
             }
-            while let Some(parent) = united.last().and_then(|left| Piece::parent(*left, piece)) {
+            while let Some(parent) = united.last().and_then(|left| Interval::parent(*left, interval)) {
                 united.pop();
-                piece = parent;
+                interval = parent;
             }
-            united.push(piece);
+            united.push(interval);
         }
-        Share { pieces: united }
+        Share { intervals: united }
     }
 
     /// The encoded form, the shorter one of two. As a list: for each interval its depth, then as many
@@ -178,59 +178,63 @@ impl Share {
     /// of it, 01 followed by its halves.
     pub(crate) fn encode(&self) -> SmallVec<[u8; 16]> {
         let mut list = SmallVec::new();
-        for piece in &self.pieces {
-            list.push(piece.depth);
-            list.extend_from_slice(&piece.start.to_be_bytes()[..bytes_of(piece.depth)]);
+        for interval in &self.intervals {
+            list.push(interval.depth);
+            list.extend_from_slice(&interval.start.to_be_bytes()[..start_bytes(interval.depth)]);
         }
-        if self.pieces.len() < 4 {
+        if self.intervals.len() < 4 {
             return list;
         }
-        let mut bits = Bits { bytes: vec![TREE], at: 8 };
-        write_node(&mut bits, &self.pieces, Piece { start: 0, depth: 0 });
+        let mut bits = BitWriter { bytes: vec![TREE], at: 8 };
+        write_node(&mut bits, &self.intervals, Interval { start: 0, depth: 0 });
         if bits.bytes.len() < list.len() { bits.bytes.into() } else { list }
     }
 
     /// The share of an encoded form, or what is wrong with it.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Share, &'static str> {
         if let [depth @ 0..=8, rest @ ..] = bytes
-            && rest.len() == bytes_of(*depth)
+            && rest.len() == start_bytes(*depth)
         {
-            let start = rest.first().map_or(0, |first| u64::from(*first) << 56) & !rest_below(*depth);
-            return Ok(Share { pieces: smallvec![Piece { start, depth: *depth }] });
+            let start = rest.first().map_or(0, |first| u64::from(*first) << 56) & !bits_below(*depth);
+            return Ok(Share { intervals: smallvec![Interval { start, depth: *depth }] });
         }
-        let mut pieces = SmallVec::new();
+        let mut intervals = SmallVec::new();
         if let Some((&TREE, tree)) = bytes.split_first() {
-            read_node(&mut Tree { bytes: tree, at: 0 }, Piece { start: 0, depth: 0 }, &mut pieces)?;
+            read_node(
+                &mut BitReader { bytes: tree, at: 0 },
+                Interval { start: 0, depth: 0 },
+                &mut intervals,
+            )?;
         } else {
-            read_list(bytes, &mut pieces)?;
+            read_list(bytes, &mut intervals)?;
         }
-        Ok(if pieces.len() > 1 { Share::of(pieces) } else { Share { pieces } })
+        Ok(if intervals.len() > 1 { Share::union_of(intervals) } else { Share { intervals } })
     }
 }
 
 /// The first byte of a share that is encoded as a tree.
 const TREE: u8 = 0xff;
 
-fn read_list(mut bytes: &[u8], pieces: &mut SmallVec<[Piece; 1]>) -> Result<(), &'static str> {
+fn read_list(mut bytes: &[u8], intervals: &mut SmallVec<[Interval; 1]>) -> Result<(), &'static str> {
     while let Some((&depth, rest)) = bytes.split_first() {
-        if depth > MAX_DEPTH || pieces.len() == MAX_PIECES {
+        if depth > MAX_DEPTH || intervals.len() == MAX_INTERVALS {
             return Err("an interval of a share is out of bounds");
         }
-        let (prefix, rest) = rest.split_at_checked(bytes_of(depth)).ok_or("a share is cut off")?;
+        let (prefix, rest) = rest.split_at_checked(start_bytes(depth)).ok_or("a share is cut off")?;
         let mut start = [0; 8];
         start[..prefix.len()].copy_from_slice(prefix);
-        pieces.push(Piece { start: u64::from_be_bytes(start) & !rest_below(depth), depth });
+        intervals.push(Interval { start: u64::from_be_bytes(start) & !bits_below(depth), depth });
         bytes = rest;
     }
     Ok(())
 }
 
-struct Bits {
+struct BitWriter {
     bytes: Vec<u8>,
     at: usize,
 }
 
-impl Bits {
+impl BitWriter {
     fn push(&mut self, bit: u8) {
         if self.at / 8 == self.bytes.len() {
             self.bytes.push(0);
@@ -240,26 +244,26 @@ impl Bits {
     }
 }
 
-fn write_node(bits: &mut Bits, pieces: &[Piece], node: Piece) {
-    match pieces.first() {
+fn write_node(bits: &mut BitWriter, intervals: &[Interval], node: Interval) {
+    match intervals.first() {
         None => [0, 0].into_iter().for_each(|bit| bits.push(bit)),
-        Some(piece) if piece.depth == node.depth => bits.push(1),
+        Some(interval) if interval.depth == node.depth => bits.push(1),
         Some(_) => {
             [0, 1].into_iter().for_each(|bit| bits.push(bit));
             let (left, right) = node.halves();
-            let middle = pieces.partition_point(|piece| piece.start < right.start);
-            write_node(bits, &pieces[..middle], left);
-            write_node(bits, &pieces[middle..], right);
+            let middle = intervals.partition_point(|interval| interval.start < right.start);
+            write_node(bits, &intervals[..middle], left);
+            write_node(bits, &intervals[middle..], right);
         }
     }
 }
 
-struct Tree<'a> {
+struct BitReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl Tree<'_> {
+impl BitReader<'_> {
     fn bit(&mut self) -> Result<bool, &'static str> {
         let byte = self.bytes.get(self.at / 8).ok_or("a share is cut off")?;
         let bit = byte >> (7 - self.at % 8) & 1 == 1;
@@ -270,15 +274,15 @@ impl Tree<'_> {
 
 /// No deeper than [`MAX_DEPTH`], and each node takes a bit at least.
 fn read_node(
-    tree: &mut Tree<'_>,
-    node: Piece,
-    pieces: &mut SmallVec<[Piece; 1]>,
+    tree: &mut BitReader<'_>,
+    node: Interval,
+    intervals: &mut SmallVec<[Interval; 1]>,
 ) -> Result<(), &'static str> {
     if tree.bit()? {
-        if pieces.len() == MAX_PIECES {
+        if intervals.len() == MAX_INTERVALS {
             return Err("an interval of a share is out of bounds");
         }
-        pieces.push(node);
+        intervals.push(node);
         return Ok(());
     }
     if !tree.bit()? {
@@ -288,22 +292,22 @@ fn read_node(
         return Err("an interval of a share is out of bounds");
     }
     let (left, right) = node.halves();
-    read_node(tree, left, pieces)?;
-    read_node(tree, right, pieces)
+    read_node(tree, left, intervals)?;
+    read_node(tree, right, intervals)
 }
 
-fn bytes_of(depth: u8) -> usize {
+fn start_bytes(depth: u8) -> usize {
     usize::from(depth).div_ceil(8)
 }
 
 impl fmt::Debug for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(&self.pieces).finish()
+        f.debug_set().entries(&self.intervals).finish()
     }
 }
 
 /// The path from the whole, as bits.
-impl fmt::Debug for Piece {
+impl fmt::Debug for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("/")?;
         (0..u32::from(self.depth)).try_for_each(|level| write!(f, "{}", self.start >> (63 - level) & 1))
@@ -368,7 +372,7 @@ mod tests {
         assert!(Share::decode(&[&[TREE][..], &[0x54; 40]].concat()).is_err());
         assert!(Share::decode(&[65]).is_err());
         assert!(Share::decode(&[9, 1]).is_err());
-        assert!(Share::decode(&vec![0; MAX_PIECES + 1]).is_err());
+        assert!(Share::decode(&vec![0; MAX_INTERVALS + 1]).is_err());
     }
 
     /// Splits and unites at random; a step is (which share, which other, how many are out).

@@ -25,14 +25,14 @@ pub enum Bag {
         /// How many at most.
         n: u32,
         /// At least one, by stamp and position, all with rows of one shape.
-        slots: Vec<Slot>,
+        slots: Vec<ChosenTuple>,
     },
     /// The most recent by stamp.
     MostRecent {
         /// How many at most.
         n: u32,
         /// At least one, by stamp and position, all with rows of one shape.
-        slots: Vec<Slot>,
+        slots: Vec<ChosenTuple>,
     },
     /// Tuples that a temporal bag had chosen had to be left behind, so nobody can tell any more
     /// which are the first or the last. Whatever it is merged with is lost too.
@@ -43,7 +43,7 @@ pub enum Bag {
 ///
 /// Stamp and position together are its identity and its place in the order.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Slot {
+pub struct ChosenTuple {
     /// Of the event that packed it.
     pub stamp: Stamp,
     /// Its place among the tuples of that event.
@@ -52,7 +52,7 @@ pub struct Slot {
     pub rows: Groups,
 }
 
-impl Slot {
+impl ChosenTuple {
     pub(crate) fn place(&self) -> (Stamp, u32) {
         (self.stamp, self.position)
     }
@@ -61,12 +61,12 @@ impl Slot {
 /// What became of two bags of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub enum Merged {
+pub enum MergeOutcome {
     /// They are one bag now.
     Both,
     /// Their shapes differ, which only a defect can cause: the bag of the lesser shape was kept and
     /// the other one is lost. Every branch decides alike, in whatever order the bags meet.
-    One,
+    OneKept,
 }
 
 impl Bag {
@@ -74,7 +74,7 @@ impl Bag {
     /// holds nothing. The stamp is for temporal bags: a grouped one adds the tuples up.
     pub fn packed(keep: Keep, tuples: impl IntoIterator<Item = Groups>, stamp: Stamp) -> Option<Bag> {
         let mut tuples = tuples.into_iter();
-        let slots = |(position, rows)| Slot { stamp, position, rows };
+        let slots = |(position, rows)| ChosenTuple { stamp, position, rows };
         match keep {
             Keep::All => {
                 let mut rows = tuples.next()?;
@@ -82,11 +82,11 @@ impl Bag {
                 (!rows.is_empty()).then_some(Bag::Grouped { rows, cut: None })
             }
             Keep::First(n) => {
-                let slots: Vec<Slot> = (0..n).zip(tuples).map(slots).collect();
+                let slots: Vec<ChosenTuple> = (0..n).zip(tuples).map(slots).collect();
                 (!slots.is_empty()).then_some(Bag::First { n, slots })
             }
             Keep::MostRecent(n) => {
-                let mut slots: Vec<Slot> = (0..).zip(tuples).map(slots).collect();
+                let mut slots: Vec<ChosenTuple> = (0..).zip(tuples).map(slots).collect();
                 slots.drain(..slots.len().saturating_sub(n as usize));
                 (!slots.is_empty()).then_some(Bag::MostRecent { n, slots })
             }
@@ -94,16 +94,16 @@ impl Bag {
     }
 
     /// Adds the tuples of another bag.
-    pub fn merge(&mut self, other: Bag) -> Merged {
+    pub fn merge(&mut self, other: Bag) -> MergeOutcome {
         if let (Bag::Lost, _) | (_, Bag::Lost) = (&*self, &other) {
             *self = Bag::Lost;
-            return Merged::Both;
+            return MergeOutcome::Both;
         }
         match self.shape().cmp(&other.shape()) {
-            Ordering::Less => return Merged::One,
+            Ordering::Less => return MergeOutcome::OneKept,
             Ordering::Greater => {
                 *self = other;
-                return Merged::One;
+                return MergeOutcome::OneKept;
             }
             Ordering::Equal => {}
         }
@@ -125,7 +125,7 @@ impl Bag {
             }
             _ => {}
         }
-        Merged::Both
+        MergeOutcome::Both
     }
 
     /// Drops the groups beyond a threshold, and will from now on. Tells how many went.
@@ -160,7 +160,7 @@ impl Bag {
     }
 
     /// The chosen tuples of a temporal bag, in their order; none of a grouped one.
-    pub fn slots(&self) -> &[Slot] {
+    pub fn slots(&self) -> &[ChosenTuple] {
         match self {
             Bag::Grouped { .. } | Bag::Lost => &[],
             Bag::First { slots, .. } | Bag::MostRecent { slots, .. } => slots,
@@ -173,7 +173,7 @@ impl Bag {
     }
 
     /// Whether tuples are missing.
-    pub fn lacks(&self) -> bool {
+    pub fn is_incomplete(&self) -> bool {
         matches!(self, Bag::Grouped { cut: Some(_), .. } | Bag::Lost)
     }
 
@@ -219,13 +219,13 @@ impl PartialEq for Columns<'_> {
 impl Eq for Columns<'_> {}
 
 /// One slot for each place of either side.
-fn unite(slots: &mut Vec<Slot>, more: Vec<Slot>) {
+fn unite(slots: &mut Vec<ChosenTuple>, more: Vec<ChosenTuple>) {
     slots.extend(more);
-    slots.sort_by_key(Slot::place);
+    slots.sort_by_key(ChosenTuple::place);
     slots.dedup_by_key(|slot| slot.place());
 }
 
-fn sum(slots: &[Slot]) -> Cow<'_, Groups> {
+fn sum(slots: &[ChosenTuple]) -> Cow<'_, Groups> {
     match slots {
         [] => Cow::Owned(Groups::new(0, &[])),
         [only] => Cow::Borrowed(&only.rows),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     fn merged(mut a: Bag, b: Bag) -> Bag {
-        assert_eq!(a.merge(b), Merged::Both);
+        assert_eq!(a.merge(b), MergeOutcome::Both);
         a
     }
 
@@ -326,7 +326,7 @@ mod tests {
                 let (mut ab, mut ba) = (a.clone(), b.clone());
                 let (left, right) = (ab.merge(b.clone()), ba.merge(a.clone()));
                 assert_eq!((ab, left), (ba, right));
-                assert_eq!(left == Merged::One, a != b);
+                assert_eq!(left == MergeOutcome::OneKept, a != b);
             }
         }
     }
@@ -336,7 +336,7 @@ mod tests {
         let keys: Vec<u64> = (0..100).collect();
         let half = u64::MAX / 2;
         let cut = merged(bag(Keep::All, &keys), Bag::Grouped { rows: rows(&[]), cut: Some(half) });
-        assert!(cut.lacks() && (20..80).contains(&cut.rows().len()));
+        assert!(cut.is_incomplete() && (20..80).contains(&cut.rows().len()));
         assert_eq!(merged(bag(Keep::All, &keys), cut.clone()).rows().len(), cut.rows().len());
         let lower = Bag::Grouped { rows: rows(&[]), cut: Some(half / 2) };
         assert!(merged(cut.clone(), lower).rows().len() < cut.rows().len());

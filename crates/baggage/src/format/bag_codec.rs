@@ -16,11 +16,11 @@
 
 use crate::causality::clock::{Hlc, Stamp};
 use crate::error::{BaggageError, malformed};
-use crate::format::bag::{Bag, Slot};
+use crate::format::bag::{Bag, ChosenTuple};
 use crate::format::column;
-use crate::format::encoded_rows::Rows;
-use crate::format::grouped_bag::Table;
-use crate::format::protobuf::{WriteField, fixed64};
+use crate::format::encoded_rows::EncodedRows;
+use crate::format::grouped_bag::GroupedBag;
+use crate::format::protobuf::{ProtoWriter, fixed64};
 use pivot_advice::codec::{Reader, Writer};
 use pivot_advice::{Aggregate, BagKey, DecodeError, QueryId, State, Value};
 use smallvec::SmallVec;
@@ -46,7 +46,7 @@ pub(crate) fn kind_of(first: u8) -> u8 {
 /// The bytes of a temporal bag. Grouped ones are tables and need no writing.
 pub(crate) fn write_bag(key: BagKey, bag: &Bag) -> Vec<u8> {
     match bag {
-        Bag::Grouped { rows, cut } => Table::of(key, *cut, rows).bytes().to_vec(),
+        Bag::Grouped { rows, cut } => GroupedBag::of(key, *cut, rows).bytes().to_vec(),
         Bag::First { n, slots } => write_slots(FIRST, key, *n, slots),
         Bag::MostRecent { n, slots } => write_slots(MOST_RECENT, key, *n, slots),
         Bag::Lost => {
@@ -81,9 +81,9 @@ pub(crate) fn write_head(
     bytes.resize(bytes.len() + keys, column::ANY);
 }
 
-fn write_slots(kind: u8, key: BagKey, n: u32, slots: &[Slot]) -> Vec<u8> {
+fn write_slots(kind: u8, key: BagKey, n: u32, slots: &[ChosenTuple]) -> Vec<u8> {
     let mut writer = slots_head(kind, key, n, slots.len());
-    for Slot { stamp, position, rows } in slots {
+    for ChosenTuple { stamp, position, rows } in slots {
         slot_head(&mut writer, *stamp, *position);
         writer.groups(rows);
     }
@@ -170,7 +170,7 @@ pub(crate) fn peek_cut(bytes: &[u8]) -> Option<u64> {
 }
 
 /// Whether tuples are missing in it. Of a kind that this build does not know, all are.
-pub(crate) fn peek_lacks(bytes: &[u8]) -> bool {
+pub(crate) fn peek_is_incomplete(bytes: &[u8]) -> bool {
     !matches!(bytes.first().map(|first| kind_of(*first)), Some(ALL | FIRST | MOST_RECENT))
 }
 
@@ -187,16 +187,16 @@ pub(crate) fn peek_first(bytes: &[u8]) -> Option<usize> {
 
 /// The tuple of a temporal bag that keeps no more than one, as far as it decides between two such bags.
 #[derive(Debug)]
-pub(crate) struct One {
+pub(crate) struct SoleTuple {
     is_first: bool,
     place: (Stamp, u32),
     /// How many columns its rows have, and which aggregates.
     shape: (u64, SmallVec<[u8; 4]>),
 }
 
-impl One {
+impl SoleTuple {
     /// That of a bag which was taken apart.
-    pub(crate) fn of(bag: &Bag) -> Option<One> {
+    pub(crate) fn of(bag: &Bag) -> Option<SoleTuple> {
         let (is_first, slots) = match bag {
             Bag::First { n: 1, slots } => (true, slots),
             Bag::MostRecent { n: 1, slots } => (false, slots),
@@ -204,11 +204,11 @@ impl One {
         };
         let slot = slots.first()?;
         let codes = slot.rows.aggregates().iter().map(|aggregate| *aggregate as u8);
-        Some(One { is_first, place: slot.place(), shape: (slot.rows.keys() as u64, codes.collect()) })
+        Some(SoleTuple { is_first, place: slot.place(), shape: (slot.rows.keys() as u64, codes.collect()) })
     }
 
     /// Whether this tuple is chosen where there is the other one too. None if their bags are not of one kind.
-    pub(crate) fn is_before(&self, other: &One) -> Option<bool> {
+    pub(crate) fn is_before(&self, other: &SoleTuple) -> Option<bool> {
         let is_alike = self.is_first == other.is_first && self.shape == other.shape;
         let (mine, theirs) = (self.place, other.place);
         is_alike.then_some(if self.is_first { mine <= theirs } else { mine >= theirs })
@@ -216,7 +216,7 @@ impl One {
 }
 
 /// The one tuple that a temporal bag keeps; None of any other bag.
-pub(crate) fn peek_one(bytes: &[u8]) -> Option<One> {
+pub(crate) fn peek_one(bytes: &[u8]) -> Option<SoleTuple> {
     let (kind, _, mut content) = read_head(bytes).ok()?;
     let is_first = match kind {
         FIRST => true,
@@ -229,7 +229,7 @@ pub(crate) fn peek_one(bytes: &[u8]) -> Option<One> {
     }
     let place = read_place(&mut content).ok()?;
     let (keys, aggregates) = (content.varint().ok()?, content.count("aggregates").ok()?);
-    Some(One { is_first, place, shape: (keys, content.raw(aggregates).ok()?.into()) })
+    Some(SoleTuple { is_first, place, shape: (keys, content.raw(aggregates).ok()?.into()) })
 }
 
 /// Whether it is a table.
@@ -240,7 +240,9 @@ pub(crate) fn peek_grouped(bytes: &[u8]) -> bool {
 pub(crate) fn read_bag(bytes: &[u8]) -> Result<Bag, BaggageError> {
     let (first, _, mut reader) = read_head(bytes)?;
     let bag = match kind_of(first) {
-        ALL | CUT => return Ok(Bag::Grouped { rows: Rows::of(bytes)?.groups()?, cut: peek_cut(bytes) }),
+        ALL | CUT => {
+            return Ok(Bag::Grouped { rows: EncodedRows::of(bytes)?.groups()?, cut: peek_cut(bytes) });
+        }
         FIRST => {
             let (n, slots) = read_slots(&mut reader)?;
             Bag::First { n, slots }
@@ -255,13 +257,13 @@ pub(crate) fn read_bag(bytes: &[u8]) -> Result<Bag, BaggageError> {
     if reader.is_empty() { Ok(bag) } else { Err(malformed("a bag has bytes left over")) }
 }
 
-fn read_slots(reader: &mut Reader<'_>) -> Result<(u32, Vec<Slot>), BaggageError> {
+fn read_slots(reader: &mut Reader<'_>) -> Result<(u32, Vec<ChosenTuple>), BaggageError> {
     let n = u32::try_from(reader.varint()?).unwrap_or(u32::MAX);
     let count = reader.count("slots")?;
     if count == 0 || count > n as usize {
         return Err(malformed("a temporal bag does not fit its bound"));
     }
-    let mut slots: Vec<Slot> = Vec::new();
+    let mut slots: Vec<ChosenTuple> = Vec::new();
     for _ in 0..count {
         let slot = read_slot(reader)?;
         if let Some(before) = slots.last() {
@@ -277,9 +279,9 @@ fn read_slots(reader: &mut Reader<'_>) -> Result<(u32, Vec<Slot>), BaggageError>
     Ok((n, slots))
 }
 
-fn read_slot(reader: &mut Reader<'_>) -> Result<Slot, BaggageError> {
+fn read_slot(reader: &mut Reader<'_>) -> Result<ChosenTuple, BaggageError> {
     let (stamp, position) = read_place(reader)?;
-    Ok(Slot { stamp, position, rows: reader.groups()? })
+    Ok(ChosenTuple { stamp, position, rows: reader.groups()? })
 }
 
 fn read_place(reader: &mut Reader<'_>) -> Result<(Stamp, u32), BaggageError> {

@@ -5,7 +5,7 @@
 //! of its values carries its tag. Either way a value takes a byte at least and tells its own length.
 
 use crate::format::number;
-use crate::format::value::Part;
+use crate::format::value::ValueRef;
 use pivot_advice::codec::{Reader, Writer};
 use pivot_advice::{DecodeError, Type, Value};
 use std::sync::Arc;
@@ -56,23 +56,23 @@ pub(crate) fn put(out: &mut Vec<u8>, column: u8, value: &Value) {
 
 /// The same of a value that was not made.
 #[inline(always)]
-pub(crate) fn put_part(out: &mut Vec<u8>, column: u8, part: &Part<'_>) {
+pub(crate) fn put_part(out: &mut Vec<u8>, column: u8, part: &ValueRef<'_>) {
     match (column, part) {
-        (I64, Part::I64(x)) => number::put(out, number::zigzag(*x)),
-        (U64, Part::U64(x)) => number::put(out, *x),
-        (STRING, Part::Text(text)) => put_bytes(out, text.as_bytes()),
+        (I64, ValueRef::I64(x)) => number::put(out, number::zigzag(*x)),
+        (U64, ValueRef::U64(x)) => number::put(out, *x),
+        (STRING, ValueRef::Text(text)) => put_bytes(out, text.as_bytes()),
         (_, part) => put_other(out, column, &Value::from(part.clone())),
     }
 }
 
 /// The code of a column with only values of its type.
 #[inline(always)]
-pub(crate) fn code_of(part: &Part<'_>) -> u8 {
+pub(crate) fn code_of(part: &ValueRef<'_>) -> u8 {
     match part {
-        Part::I64(_) => I64,
-        Part::U64(_) => U64,
-        Part::Text(_) => STRING,
-        Part::Other(value) => code(value),
+        ValueRef::I64(_) => I64,
+        ValueRef::U64(_) => U64,
+        ValueRef::Text(_) => STRING,
+        ValueRef::Other(value) => code(value),
     }
 }
 
@@ -106,12 +106,12 @@ pub(crate) fn take(bytes: &mut &[u8], column: u8) -> Result<Value, DecodeError> 
 
 /// The same without making it.
 #[inline(always)]
-pub(crate) fn take_part<'a>(bytes: &mut &'a [u8], column: u8) -> Result<Part<'a>, DecodeError> {
+pub(crate) fn take_part<'a>(bytes: &mut &'a [u8], column: u8) -> Result<ValueRef<'a>, DecodeError> {
     Ok(match column {
-        I64 => Part::I64(number::unzigzag(number::take(bytes).ok_or(DecodeError::Truncated)?)),
-        U64 => Part::U64(number::take(bytes).ok_or(DecodeError::Truncated)?),
-        STRING => Part::Text(std::str::from_utf8(take_bytes(bytes)?).map_err(|_| DecodeError::NotUtf8)?),
-        _ => Part::Other(take_other(bytes, column)?),
+        I64 => ValueRef::I64(number::unzigzag(number::take(bytes).ok_or(DecodeError::Truncated)?)),
+        U64 => ValueRef::U64(number::take(bytes).ok_or(DecodeError::Truncated)?),
+        STRING => ValueRef::Text(std::str::from_utf8(take_bytes(bytes)?).map_err(|_| DecodeError::NotUtf8)?),
+        _ => ValueRef::Other(take_other(bytes, column)?),
     })
 }
 

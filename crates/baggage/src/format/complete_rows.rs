@@ -1,23 +1,23 @@
 //! All rows of a bag that lie in one place and of which none is missing.
 
-use crate::format::encoded_rows::Rows;
-use crate::format::value::Part;
+use crate::format::encoded_rows::EncodedRows;
+use crate::format::value::ValueRef;
 use pivot_advice::{Aggregate, Groups, State};
 
 /// The rows of a bag.
 #[derive(Debug, Clone, Copy)]
-pub enum Whole<'a> {
+pub enum CompleteRows<'a> {
     /// Taken apart.
-    Groups(&'a Groups),
+    Decoded(&'a Groups),
     /// As they travel. Rows of equal keys may come one after the other.
-    Encoded(Encoded<'a>),
+    Encoded(CheckedRows<'a>),
 }
 
 /// Rows as they travel, all of which can be read.
 #[derive(Debug, Clone, Copy)]
-pub struct Encoded<'a>(pub(crate) Rows<'a>);
+pub struct CheckedRows<'a>(pub(crate) EncodedRows<'a>);
 
-impl Encoded<'_> {
+impl CheckedRows<'_> {
     /// Whether they have so many key columns and these aggregates.
     #[inline]
     pub fn fits(&self, keys: usize, aggregates: &[Aggregate]) -> bool {
@@ -30,7 +30,7 @@ impl Encoded<'_> {
     pub fn each<C>(
         &self,
         context: &mut C,
-        see: impl Fn(&mut C, usize, Part<'_>),
+        see: impl Fn(&mut C, usize, ValueRef<'_>),
         mut end: impl FnMut(&mut C, u64, &[State]),
     ) {
         // They could all be read before.
@@ -61,11 +61,12 @@ mod tests {
 
     /// What a walk over the rows of a baggage shows.
     fn walked(baggage: &Baggage) -> Option<Groups> {
-        let Some(Whole::Encoded(rows)) = baggage.unpack_whole(KEY) else { return None };
+        let Some(CompleteRows::Encoded(rows)) = baggage.unpack_complete(KEY) else { return None };
         assert!(rows.fits(2, &[Aggregate::Sum]) && !rows.fits(2, &[]) && !rows.fits(1, &[Aggregate::Sum]));
         let mut seen = (vec![Value::Null; 2], Groups::new(2, &[Aggregate::Sum]));
-        let see =
-            |(key, _): &mut (Vec<Value>, Groups), column: usize, part: Part<'_>| key[column] = part.into();
+        let see = |(key, _): &mut (Vec<Value>, Groups), column: usize, part: ValueRef<'_>| {
+            key[column] = part.into()
+        };
         rows.each(&mut seen, see, |(key, groups), n, states| groups.entry(key).merge(n, states));
         Some(seen.1)
     }
@@ -73,17 +74,17 @@ mod tests {
     #[test]
     fn rows_that_nobody_has_taken_apart_are_walked_as_they_lie() {
         let mut baggage = Baggage::new();
-        assert!(baggage.unpack_whole(KEY).is_none());
+        assert!(baggage.unpack_complete(KEY).is_none());
         baggage.pack(KEY, Keep::All, [packed()]);
         let arrived = Baggage::decode(&baggage.fork().encode()).unwrap();
         for baggage in [&baggage, &arrived] {
-            assert!(baggage.unpack_groups(KEY).is_none());
+            assert!(baggage.unpack_decoded(KEY).is_none());
             assert_eq!(walked(baggage), Some(packed()));
             assert_eq!(baggage.unpack(KEY).as_deref(), Some(&packed()));
-            assert_eq!((walked(baggage), baggage.unpack_groups(KEY)), (None, Some(&packed())));
+            assert_eq!((walked(baggage), baggage.unpack_decoded(KEY)), (None, Some(&packed())));
         }
         baggage.pack(KEY, Keep::All, [packed()]);
-        assert!(baggage.unpack_whole(KEY).is_none(), "they lie in two places");
+        assert!(baggage.unpack_complete(KEY).is_none(), "they lie in two places");
     }
 
     /// Packs, forks, travels, loses and joins as told; says how often the rows of several places were found at once.
@@ -107,7 +108,7 @@ mod tests {
                     let bytes = branches.swap_remove(at).encode();
                     branches.push(Baggage::decode(&bytes).unwrap());
                 }
-                3 => branches[at].lose(KEY, keep),
+                3 => branches[at].mark_lost(KEY, keep),
                 _ => {
                     let other = branches.swap_remove(at);
                     match branches.last_mut() {
@@ -117,7 +118,7 @@ mod tests {
                 }
             }
             for baggage in &branches {
-                let Some(Whole::Groups(found)) = baggage.unpack_whole(KEY) else { continue };
+                let Some(CompleteRows::Decoded(found)) = baggage.unpack_complete(KEY) else { continue };
                 assert_eq!(Some(found), baggage.unpack(KEY).as_deref(), "{keep:?} {steps:?}");
                 let places = baggage.branch().map_or(0, |branch| branch.visible(KEY).count());
                 at_once += usize::from(places > 1);

@@ -12,7 +12,7 @@
 use crate::causality::branch::Branch;
 use crate::format::bag::Bag;
 use crate::format::bag_codec::group_bytes;
-use crate::format::lazy_bag::Section;
+use crate::format::lazy_bag::LazyBag;
 use pivot_advice::eval::stable_hash;
 use pivot_advice::{BagKey, Group, Groups};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -128,7 +128,7 @@ impl Branch {
     /// Whether groups of a key were cut anywhere.
     #[inline]
     pub(crate) fn is_cut(&self, key: BagKey) -> bool {
-        self.active.get(key).is_some_and(Section::is_cut)
+        self.active.get(key).is_some_and(LazyBag::is_cut)
             || self.frozen.iter().any(|instance| instance.is_cut(key))
     }
 

@@ -5,14 +5,14 @@ use crate::format::bag_codec::{ALL, CUT, ONCE, kind_of, read_head};
 use crate::format::column;
 use crate::format::number;
 use crate::format::protobuf::fixed64;
-use crate::format::value::Part;
+use crate::format::value::ValueRef;
 use pivot_advice::codec::{MAX_COLUMNS, Reader};
 use pivot_advice::{Aggregate, DecodeError, Groups, State, Value};
 use smallvec::SmallVec;
 
 /// The rows of a table.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rows<'a> {
+pub(crate) struct EncodedRows<'a> {
     /// The codes of the aggregates.
     pub(crate) shape: &'a [u8],
     /// The codes of the key columns.
@@ -24,15 +24,15 @@ pub(crate) struct Rows<'a> {
 
 /// One row, as it lies in its table.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Row<'a> {
+pub(crate) struct EncodedRow<'a> {
     pub(crate) key: &'a [u8],
     pub(crate) n: u64,
     pub(crate) states: &'a [u8],
 }
 
-impl<'a> Rows<'a> {
+impl<'a> EncodedRows<'a> {
     /// The parts of a table's bytes; its rows are not looked at.
-    pub(crate) fn of(bytes: &'a [u8]) -> Result<Rows<'a>, BaggageError> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Result<EncodedRows<'a>, BaggageError> {
         let (first, _, mut reader) = read_head(bytes)?;
         match kind_of(first) {
             ALL => {}
@@ -55,12 +55,12 @@ impl<'a> Rows<'a> {
         if !types.iter().all(|code| column::is_code(*code)) || types.is_empty() && !counts {
             return Err(malformed("the columns of a table are of an unknown form"));
         }
-        Ok(Rows { shape, types, counts, bytes: reader.rest() })
+        Ok(EncodedRows { shape, types, counts, bytes: reader.rest() })
     }
 
     /// Whether rows of the other have as many columns and the same aggregates.
     #[inline]
-    pub(crate) fn fits(&self, other: &Rows<'_>) -> bool {
+    pub(crate) fn fits(&self, other: &EncodedRows<'_>) -> bool {
         self.types.len() == other.types.len() && self.shape == other.shape
     }
 
@@ -70,14 +70,14 @@ impl<'a> Rows<'a> {
 
     /// Takes the row off the front of `rest`, its key unseen.
     #[inline(always)]
-    pub(crate) fn take(&self, rest: &mut &'a [u8]) -> Result<Row<'a>, DecodeError> {
+    pub(crate) fn take(&self, rest: &mut &'a [u8]) -> Result<EncodedRow<'a>, DecodeError> {
         let begun = *rest;
         for column in self.types {
             column::skip(rest, *column)?;
         }
         let key = &begun[..begun.len() - rest.len()];
         let (n, states) = self.take_rest(rest)?;
-        Ok(Row { key, n, states })
+        Ok(EncodedRow { key, n, states })
     }
 
     /// Takes what stands behind the key.
@@ -104,7 +104,7 @@ impl<'a> Rows<'a> {
         Ok((n, states))
     }
 
-    pub(crate) fn key_of(&self, row: &Row<'a>) -> impl Iterator<Item = Value> + use<'a> {
+    pub(crate) fn key_of(&self, row: &EncodedRow<'a>) -> impl Iterator<Item = Value> + use<'a> {
         let mut rest = row.key;
         self.types.iter().map(move |column| column::take(&mut rest, *column).unwrap_or_default())
     }
@@ -116,7 +116,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Goes through the rows, which were written here or checked before.
-    pub(crate) fn each(&self, mut each: impl FnMut(Row<'a>)) {
+    pub(crate) fn each(&self, mut each: impl FnMut(EncodedRow<'a>)) {
         let mut rest = self.bytes;
         while let Some(row) = (!rest.is_empty()).then(|| self.take(&mut rest).ok()).flatten() {
             each(row);
@@ -155,7 +155,7 @@ impl<'a> Rows<'a> {
     pub(crate) fn try_each_part<C>(
         &self,
         context: &mut C,
-        see: impl Fn(&mut C, usize, Part<'a>),
+        see: impl Fn(&mut C, usize, ValueRef<'a>),
         mut end: impl FnMut(&mut C, u64, &[State]),
     ) -> Result<(), DecodeError> {
         let mut rest = self.bytes;

@@ -6,7 +6,7 @@ use pivot_advice::Aggregate;
 
 /// What a row takes in: a number, or nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Term {
+pub enum Summand {
     /// A whole number.
     Integer(i64),
     /// A duration.
@@ -17,7 +17,7 @@ pub enum Term {
 const MOST: usize = 64;
 
 /// What stands in a row behind its key.
-pub(crate) struct Rest {
+pub(crate) struct EncodedStates {
     bytes: [u8; MOST],
     len: usize,
 }
@@ -27,30 +27,30 @@ pub(crate) fn serves(code: u8) -> bool {
     code == Aggregate::Count as u8 || code == Aggregate::Sum as u8 || code == Aggregate::Average as u8
 }
 
-impl Term {
+impl Summand {
     /// The tag of its sums, see [`pivot_advice::codec`].
     fn tag(self) -> u8 {
         match self {
-            Term::Integer(_) => 1,
-            Term::Duration(_) => 2,
+            Summand::Integer(_) => 1,
+            Summand::Duration(_) => 2,
         }
     }
 
     fn value(self) -> i64 {
         match self {
-            Term::Integer(x) | Term::Duration(x) => x,
+            Summand::Integer(x) | Summand::Duration(x) => x,
         }
     }
 }
 
-impl Rest {
-    fn new() -> Rest {
-        Rest { bytes: [0; MOST], len: 0 }
+impl EncodedStates {
+    fn new() -> EncodedStates {
+        EncodedStates { bytes: [0; MOST], len: 0 }
     }
 
     /// That of a first row.
-    pub(crate) fn first(counts: bool, shape: &[u8], term: Term) -> Option<Rest> {
-        let mut rest = Rest::new();
+    pub(crate) fn first(counts: bool, shape: &[u8], term: Summand) -> Option<EncodedStates> {
+        let mut rest = EncodedStates::new();
         if counts {
             rest.number(1)?;
         }
@@ -64,8 +64,8 @@ impl Rest {
     /// What becomes of what stands at the front of `old`, which is shortened by it, when a row is added. None if
     /// that takes more than this.
     #[inline(always)]
-    pub(crate) fn added(old: &mut &[u8], shape: &[u8], term: Term) -> Option<Rest> {
-        let mut rest = Rest::new();
+    pub(crate) fn added(old: &mut &[u8], shape: &[u8], term: Summand) -> Option<EncodedStates> {
+        let mut rest = EncodedStates::new();
         rest.number(number::take(old)?.checked_add(1)?)?;
         for code in shape {
             let (mut sum, mut count) = (0, 0);
@@ -91,7 +91,7 @@ impl Rest {
     }
 
     #[inline(always)]
-    fn state(&mut self, code: u8, term: Term, sum: u64, count: u64) -> Option<()> {
+    fn state(&mut self, code: u8, term: Summand, sum: u64, count: u64) -> Option<()> {
         if code != Aggregate::Count as u8 {
             self.byte(term.tag())?;
             self.varint(sum)?;

@@ -12,12 +12,12 @@ use crate::causality::instance::{Instance, Instances, copies};
 use crate::causality::share::Share;
 use crate::error::{BaggageError, malformed};
 use crate::format::bag_codec::peek_key;
-use crate::format::bag_map::Bags;
+use crate::format::bag_map::BagMap;
 use crate::format::cut::{budget_bytes, cut_newest};
-use crate::format::lazy_bag::Section;
-use crate::format::protobuf::{Field, WriteField, for_each_field};
-use crate::format::reply::Asked;
-use crate::format::shared_bytes::Slice;
+use crate::format::lazy_bag::LazyBag;
+use crate::format::protobuf::{ProtoField, ProtoWriter, for_each_field};
+use crate::format::reply::RequestSnapshot;
+use crate::format::shared_bytes::SharedBytes;
 use crate::losses;
 
 /// The longest encoded baggage that is read. Others may have a larger limit than ours.
@@ -49,7 +49,7 @@ impl Baggage {
     /// [`crate::format::cut`]; the ids always travel.
     pub fn encode_within(self, limit_bytes: usize) -> Vec<u8> {
         let Some(mut branch) = self.into_branch() else { return Vec::new() };
-        if let Some(came) = branch.came.as_ref().filter(|came| came.len() <= limit_bytes) {
+        if let Some(came) = branch.arrived.as_ref().filter(|came| came.len() <= limit_bytes) {
             return came.to_vec();
         }
         write_within(&mut branch, limit_bytes, None)
@@ -76,11 +76,11 @@ impl Baggage {
     /// copied there. `fill` says whether it could.
     #[track_caller]
     pub fn decode_from(length: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Result<Baggage, BaggageError> {
-        Baggage::decode_reply(length, fill, &mut None)
+        Baggage::decode_expecting(length, fill, &mut None)
     }
 
     #[track_caller]
-    pub(crate) fn decode_reply(
+    pub(crate) fn decode_expecting(
         length: usize,
         fill: impl FnOnce(&mut [u8]) -> bool,
         sent: &mut Option<Box<Branch>>,
@@ -90,7 +90,7 @@ impl Baggage {
             bytes if bytes > MAX_BYTES => Err(BaggageError::TooLong { bytes }),
             _ => {
                 let mut filled = false;
-                let bytes = Slice::filled(length, |bytes| filled = fill(bytes));
+                let bytes = SharedBytes::filled(length, |bytes| filled = fill(bytes));
                 if filled { read_branch(&bytes, sent) } else { Err(malformed("it could not be read")) }
             }
         };
@@ -118,7 +118,11 @@ const ENVELOPE_BYTES: usize = 96;
 const INSTANCE_BYTES: usize = 32;
 
 /// Leaves behind what does not fit. An answer leaves out what came with its request.
-pub(crate) fn write_within(branch: &mut Branch, limit_bytes: usize, asked: Option<&Asked>) -> Vec<u8> {
+pub(crate) fn write_within(
+    branch: &mut Branch,
+    limit_bytes: usize,
+    asked: Option<&RequestSnapshot>,
+) -> Vec<u8> {
     branch.seal();
     loop {
         let bytes = write_branch(branch, asked);
@@ -131,7 +135,7 @@ pub(crate) fn write_within(branch: &mut Branch, limit_bytes: usize, asked: Optio
     }
 }
 
-fn write_branch(branch: &Branch, asked: Option<&Asked>) -> Vec<u8> {
+fn write_branch(branch: &Branch, asked: Option<&RequestSnapshot>) -> Vec<u8> {
     let new = |instance: &&Instance| !asked.is_some_and(|asked| asked.has(instance));
     let mut room = ENVELOPE_BYTES + branch.unknown.len();
     branch.active.iter().for_each(|(key, section)| room += section.encoded(*key).len() + 4);
@@ -152,10 +156,10 @@ fn write_branch(branch: &Branch, asked: Option<&Asked>) -> Vec<u8> {
     }
     bytes.bytes_field(5, &branch.share.encode());
     bytes.varint_field(6, u64::from(branch.partial));
-    if asked.is_none() && branch.keep < 1.0 {
+    if asked.is_none() && branch.sampling_rate < 1.0 {
         // Written even when it is zero: its absence means 1.
         bytes.varint(7 << 3 | 1);
-        bytes.extend_from_slice(&branch.keep.to_le_bytes());
+        bytes.extend_from_slice(&branch.sampling_rate.to_le_bytes());
     }
     write_bags(&mut bytes, 8, &branch.active);
     branch.frozen.iter().filter(new).for_each(|instance| write_instance(&mut bytes, instance));
@@ -172,13 +176,13 @@ fn write_branch(branch: &Branch, asked: Option<&Asked>) -> Vec<u8> {
 fn write_instance(bytes: &mut Vec<u8>, instance: &Instance) {
     let domain = instance.domain.encode();
     let ids =
-        if instance.uid == 0 { 0 } else { 9 } + field_bytes(domain.len()) + 2 * usize::from(instance.never);
+        if instance.uid == 0 { 0 } else { 9 } + field_bytes(domain.len()) + 2 * usize::from(instance.pinned);
     let mut bags = 0;
     instance.each_encoded(|bag| bags += field_bytes(bag.len()));
     bytes.open_field(9, ids + bags + instance.unknown.len());
     bytes.fixed64_field(1, instance.uid);
     bytes.bytes_field(2, &domain);
-    bytes.varint_field(3, u64::from(instance.never));
+    bytes.varint_field(3, u64::from(instance.pinned));
     instance.each_encoded(|bag| bytes.bytes_field(4, bag));
     bytes.extend_from_slice(&instance.unknown);
 }
@@ -193,12 +197,12 @@ fn field_bytes(length: usize) -> usize {
     }
 }
 
-fn write_bags(bytes: &mut Vec<u8>, number: u64, bags: &Bags) {
+fn write_bags(bytes: &mut Vec<u8>, number: u64, bags: &BagMap) {
     bags.iter().for_each(|(key, section)| bytes.bytes_field(number, section.encoded(*key)));
 }
 
 /// Takes what was sent if it comes back as it was.
-fn read_branch(bytes: &Slice, sent: &mut Option<Box<Branch>>) -> Result<Box<Branch>, BaggageError> {
+fn read_branch(bytes: &SharedBytes, sent: &mut Option<Box<Branch>>) -> Result<Box<Branch>, BaggageError> {
     let mut branch = Box::new(Branch::blank(0));
     let (mut version, mut request, mut root) = (0, None, None);
     let (mut signed, mut answer) = (false, 0);
@@ -210,7 +214,7 @@ fn read_branch(bytes: &Slice, sent: &mut Option<Box<Branch>>) -> Result<Box<Bran
             4 => root = Some(field.fixed64()?),
             5 => branch.share = read_share(field)?,
             6 => branch.partial |= field.varint()? != 0,
-            7 => branch.keep = fraction(f64::from_bits(field.fixed64()?))?,
+            7 => branch.sampling_rate = fraction(f64::from_bits(field.fixed64()?))?,
             8 => take_bag(bytes, field.bytes()?, &mut branch.active)?,
             9 => branch.frozen.push(read_instance(bytes, field.bytes()?)?),
             10 => branch.generation = field.varint()?,
@@ -235,7 +239,7 @@ fn read_branch(bytes: &Slice, sent: &mut Option<Box<Branch>>) -> Result<Box<Bran
     let sealed = !branch.share.is_empty() || branch.active.is_empty();
     let generation = generation::at_arrival(branch.generation);
     let same = sealed && !signed && answer == 0 && generation == branch.generation;
-    branch.came = same.then(|| bytes.clone());
+    branch.arrived = same.then(|| bytes.clone());
     branch.generation = generation;
     let repeated = branch.frozen.windows(2).any(|pair| pair[0].uid == pair[1].uid);
     if repeated { Err(malformed("an instance is repeated")) } else { Ok(branch) }
@@ -243,8 +247,8 @@ fn read_branch(bytes: &Slice, sent: &mut Option<Box<Branch>>) -> Result<Box<Bran
 
 /// Adds what an answer leaves out.
 fn restore(branch: &mut Branch, sent: &Branch) {
-    let Branch { request, root, keep, clock, .. } = *sent;
-    (branch.request, branch.root, branch.keep) = (request, root, keep);
+    let Branch { request, root, sampling_rate, clock, .. } = *sent;
+    (branch.request, branch.root, branch.sampling_rate) = (request, root, sampling_rate);
     branch.clock.receive(clock);
     branch.unknown.clone_from(&sent.unknown);
     if branch.frozen.is_empty() {
@@ -270,14 +274,14 @@ fn identify(branch: &mut Branch, request: Option<&[u8]>, root: Option<u64>) -> R
     Ok(())
 }
 
-fn read_instance(envelope: &Slice, bytes: &[u8]) -> Result<Instance, BaggageError> {
-    let (mut uid, mut domain, mut never) = (0, Share::default(), false);
-    let (mut only, mut bags, mut unknown) = (None, Bags::default(), Vec::new());
+fn read_instance(envelope: &SharedBytes, bytes: &[u8]) -> Result<Instance, BaggageError> {
+    let (mut uid, mut domain, mut pinned) = (0, Share::default(), false);
+    let (mut only, mut bags, mut unknown) = (None, BagMap::default(), Vec::new());
     for_each_field(bytes, |field| {
         match field.number {
             1 => uid = field.fixed64()?,
             2 => domain = read_share(field)?,
-            3 => never = field.varint()? != 0,
+            3 => pinned = field.varint()? != 0,
             4 if only.is_none() && bags.is_empty() => {
                 let bag = field.bytes()?;
                 peek_key(bag)?;
@@ -292,14 +296,14 @@ fn read_instance(envelope: &Slice, bytes: &[u8]) -> Result<Instance, BaggageErro
         Ok(())
     })?;
     let mut instance = match only {
-        Some(bag) => Instance::arrived(uid, domain, never, envelope.part(bag)),
-        None => Instance::new(uid, domain, never, bags),
+        Some(bag) => Instance::arrived(uid, domain, pinned, envelope.part(bag)),
+        None => Instance::new(uid, domain, pinned, bags),
     };
     instance.unknown = unknown;
     Ok(instance)
 }
 
-fn read_share(field: Field<'_>) -> Result<Share, BaggageError> {
+fn read_share(field: ProtoField<'_>) -> Result<Share, BaggageError> {
     Share::decode(field.bytes()?).map_err(malformed)
 }
 
@@ -308,8 +312,8 @@ fn fraction(keep: f64) -> Result<f64, BaggageError> {
 }
 
 /// Notes where a bag lies.
-fn take_bag(envelope: &Slice, bytes: &[u8], bags: &mut Bags) -> Result<(), BaggageError> {
-    let added = bags.insert(peek_key(bytes)?, Section::arrived(envelope.part(bytes)));
+fn take_bag(envelope: &SharedBytes, bytes: &[u8], bags: &mut BagMap) -> Result<(), BaggageError> {
+    let added = bags.insert(peek_key(bytes)?, LazyBag::arrived(envelope.part(bytes)));
     if added { Ok(()) } else { Err(malformed("a bag is repeated")) }
 }
 
@@ -382,7 +386,7 @@ mod tests {
     /// A branch with everything that an envelope can hold, and its parent.
     fn sample() -> (Baggage, Baggage) {
         let mut parent = Baggage::of(Branch { generation: 1_790_000_000_000, ..Branch::root() });
-        parent.keep_at_most(0.25);
+        parent.lower_sampling_rate(0.25);
         pack(&mut parent, 4);
         let mut child = parent.fork();
         let _foreign = child.join(Baggage::of(Branch::root()));
@@ -398,7 +402,7 @@ mod tests {
     fn the_envelope_is_what_prost_would_write() {
         let (child, parent) = sample();
         for baggage in [child, parent] {
-            let (partial, instances) = (baggage.is_partial(), baggage.instances());
+            let (partial, instances) = (baggage.is_partial(), baggage.instance_count());
             let bytes = baggage.encode();
             let envelope = Envelope::decode(bytes.as_slice()).unwrap();
             assert_eq!((envelope.version, envelope.partial, envelope.keep), (1, partial, Some(0.25)));
@@ -427,7 +431,7 @@ mod tests {
     #[test]
     fn nothing_travels_as_no_bytes() {
         assert!(Baggage::new().encode().is_empty());
-        assert!(decoded(&[]).is_unborn());
+        assert!(decoded(&[]).has_no_id());
     }
 
     #[test]
@@ -455,7 +459,8 @@ mod tests {
             let sound = Branch { partial: false, ..*baggage.into_branch().unwrap() };
             let baggage = Baggage::of(sound);
             let all = 0..3u32;
-            let lacking: Vec<u32> = all.clone().filter(|number| baggage.lacks(key(*number))).collect();
+            let lacking: Vec<u32> =
+                all.clone().filter(|number| baggage.is_incomplete(key(*number))).collect();
             let rows = |number: &u32| baggage.unpack(key(*number)).map_or(0, |rows| rows.len());
             (bytes.len() <= limit, lacking, all.map(|number| rows(&number)).collect::<Vec<_>>())
         };
@@ -475,7 +480,7 @@ mod tests {
         pack(&mut baggage, 1);
         let arrived = decoded(&baggage.encode_within(0));
         assert_eq!(arrived.unpack(key(9)).map(|rows| rows.len()), Some(1));
-        assert!(!arrived.lacks(key(9)) && arrived.lacks(key(0)));
+        assert!(!arrived.is_incomplete(key(9)) && arrived.is_incomplete(key(0)));
     }
 
     #[test]
@@ -485,7 +490,7 @@ mod tests {
         let before = losses::losses().overflowed;
         pack(&mut cut, 1);
         assert_eq!(cut.unpack(key(0)).map(|rows| rows.len()), Some(0));
-        assert!(cut.lacks(key(1)) && cut.unpack(key(1)).is_none());
+        assert!(cut.is_incomplete(key(1)) && cut.unpack(key(1)).is_none());
         assert!(losses::losses().overflowed > before);
     }
 
@@ -512,7 +517,11 @@ mod tests {
             damage(&mut envelope.active[0]);
             let mut baggage = decoded(&envelope.encode_to_vec());
             let before = losses::losses().malformed;
-            assert!(baggage.unpack(key(0)).is_none() && baggage.lacks(key(0)) && !baggage.lacks(key(1)));
+            assert!(
+                baggage.unpack(key(0)).is_none()
+                    && baggage.is_incomplete(key(0))
+                    && !baggage.is_incomplete(key(1))
+            );
             assert!(losses::losses().malformed > before);
             pack(&mut baggage, 1);
             assert!(baggage.is_partial());
@@ -525,9 +534,9 @@ mod tests {
         let bytes = child.encode_detached(MAX_BYTES);
         let receivers = [(); 2].map(|()| Baggage::decode_detached(&bytes).unwrap());
         for receiver in receivers {
-            assert_eq!((receiver.request(), receiver.instances()), (child.request(), 0));
+            assert_eq!((receiver.request(), receiver.instance_count()), (child.request(), 0));
             assert_eq!(receiver.unpack(key(0)), child.unpack(key(0)));
-            assert_eq!(child.join(receiver), crate::Joined::Foreign);
+            assert_eq!(child.join(receiver), crate::JoinOutcome::Foreign);
         }
     }
 
@@ -570,7 +579,7 @@ mod tests {
             if let Ok(mut baggage) = Baggage::decode(&bytes) {
                 for number in 0..3 {
                     let rows = baggage.unpack(key(number)).map(|rows| rows.len());
-                    prop_assert!(rows.is_some() || baggage.lacks(key(number)) || baggage.cut(key(number)).is_none());
+                    prop_assert!(rows.is_some() || baggage.is_incomplete(key(number)) || baggage.cut(key(number)).is_none());
                 }
                 prop_assert!(Baggage::decode(&baggage.fork().encode_within(100)).is_ok());
                 let _joined = baggage.join(decoded(&sample().0.encode()));

@@ -14,10 +14,10 @@
 use crate::error::BaggageError;
 use crate::format::bag_codec::{ONCE, write_head};
 use crate::format::column;
-use crate::format::encoded_rows::Rows;
-use crate::format::encoded_states::{Rest, Term};
+use crate::format::encoded_rows::EncodedRows;
+use crate::format::encoded_states::{EncodedStates, Summand};
 use crate::format::number;
-use crate::format::value::Part;
+use crate::format::value::ValueRef;
 use foldhash::fast::RandomState;
 use pivot_advice::codec::Writer;
 use pivot_advice::{Aggregate, BagKey, Groups, State, Value};
@@ -29,68 +29,68 @@ const FEW: usize = 2;
 
 /// A table to which rows can be added.
 #[derive(Debug, Clone)]
-pub(crate) struct Table {
+pub(crate) struct GroupedBag {
     bytes: Vec<u8>,
     shape: usize,
     types: usize,
     rows: usize,
     len: usize,
     /// None while there are few rows.
-    index: Option<Box<Index>>,
+    index: Option<Box<RowIndex>>,
 }
 
 /// The hashes of keys and where their rows begin; 0 is a free place.
 #[derive(Debug, Clone)]
-struct Index {
+struct RowIndex {
     places: Vec<(u32, u32)>,
     hasher: RandomState,
 }
 
 /// The states of a row that is added.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Adding<'a> {
-    States(&'a [State]),
+pub(crate) enum RowStates<'a> {
+    Decoded(&'a [State]),
     Encoded(&'a [u8]),
 }
 
-impl Table {
+impl GroupedBag {
     /// A table without rows.
-    pub(crate) fn new(bag: BagKey, cut: Option<u64>, keys: usize, aggregates: &[Aggregate]) -> Table {
+    pub(crate) fn new(bag: BagKey, cut: Option<u64>, keys: usize, aggregates: &[Aggregate]) -> GroupedBag {
         let mut bytes = Vec::with_capacity(64);
         write_head(&mut bytes, bag, cut, keys, aggregates);
         let rows = bytes.len();
         let types = rows - keys;
-        Table { bytes, shape: types - aggregates.len(), types, rows, len: 0, index: None }
+        GroupedBag { bytes, shape: types - aggregates.len(), types, rows, len: 0, index: None }
     }
 
     /// Whether all rows of these bytes can be read, and how many there are.
     pub(crate) fn check(bytes: &[u8]) -> Result<usize, BaggageError> {
-        Ok(Rows::of(bytes)?.check()?)
+        Ok(EncodedRows::of(bytes)?.check()?)
     }
 
     /// The table that travelled in these bytes, if all its rows can be read.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Table, BaggageError> {
-        let (len, parts) = (Table::check(bytes)?, Rows::of(bytes)?);
+    pub(crate) fn read(bytes: &[u8]) -> Result<GroupedBag, BaggageError> {
+        let (len, parts) = (GroupedBag::check(bytes)?, EncodedRows::of(bytes)?);
         let rows = bytes.len() - parts.bytes.len();
         let types = rows - parts.types.len();
         let shape = types - parts.shape.len();
-        let mut table = Table { bytes: bytes.to_vec(), shape, types, rows, len, index: None };
+        let mut table = GroupedBag { bytes: bytes.to_vec(), shape, types, rows, len, index: None };
         table.reindex();
         Ok(table)
     }
 
     /// A table of groups.
-    pub(crate) fn of(bag: BagKey, cut: Option<u64>, groups: &Groups) -> Table {
-        let mut table = Table::new(bag, cut, groups.keys(), groups.aggregates());
+    pub(crate) fn of(bag: BagKey, cut: Option<u64>, groups: &Groups) -> GroupedBag {
+        let mut table = GroupedBag::new(bag, cut, groups.keys(), groups.aggregates());
         groups.iter().for_each(|group| table.add(&group.key, group.n, &group.states));
         table
     }
 
     #[inline]
-    pub(crate) fn rows(&self) -> Rows<'_> {
+    pub(crate) fn rows(&self) -> EncodedRows<'_> {
         let (head, bytes) = self.bytes.split_at(self.rows);
         let (shape, types) = head[self.shape..].split_at(self.types - self.shape);
-        Rows { shape, types, counts: self.counts(), bytes }
+        EncodedRows { shape, types, counts: self.counts(), bytes }
     }
 
     #[inline]
@@ -120,16 +120,16 @@ impl Table {
         }
         let begin = self.bytes.len();
         self.put_key(key);
-        self.settle(begin, n, Adding::States(states));
+        self.settle(begin, n, RowStates::Decoded(states));
     }
 
     /// Adds a row of a key, each of whose aggregates takes in one term. False, and nothing was added, if that takes
     /// more than to change bytes.
     #[inline]
-    pub(crate) fn add_term(&mut self, key: &[Part<'_>], term: Term) -> bool {
+    pub(crate) fn add_summand(&mut self, key: &[ValueRef<'_>], term: Summand) -> bool {
         let types = &self.bytes[self.types..self.rows];
         let other =
-            |(part, column): (&Part<'_>, &u8)| column::code_of(part) != *column && *column != column::ANY;
+            |(part, column): (&ValueRef<'_>, &u8)| column::code_of(part) != *column && *column != column::ANY;
         if self.len == 0 || key.len() != types.len() || key.iter().zip(types).any(other) {
             return false;
         }
@@ -142,28 +142,30 @@ impl Table {
             Ok(at) => {
                 let width = self.bytes.len() - begin;
                 self.bytes.truncate(begin);
-                self.add_term_to(at + width, term)
+                self.add_summand_to(at + width, term)
             }
-            Err(place) => match Rest::first(self.counts(), &self.bytes[self.shape..self.types], term) {
-                Some(rest) => {
-                    self.bytes.extend_from_slice(rest.bytes());
-                    self.enter(begin, place);
-                    true
+            Err(place) => {
+                match EncodedStates::first(self.counts(), &self.bytes[self.shape..self.types], term) {
+                    Some(rest) => {
+                        self.bytes.extend_from_slice(rest.bytes());
+                        self.enter(begin, place);
+                        true
+                    }
+                    None => {
+                        self.bytes.truncate(begin);
+                        false
+                    }
                 }
-                None => {
-                    self.bytes.truncate(begin);
-                    false
-                }
-            },
+            }
         }
     }
 
-    fn add_term_to(&mut self, at: usize, term: Term) -> bool {
+    fn add_summand_to(&mut self, at: usize, term: Summand) -> bool {
         if !self.counts() {
             return false;
         }
         let mut rest = &self.bytes[at..];
-        let Some(sum) = Rest::added(&mut rest, &self.bytes[self.shape..self.types], term) else {
+        let Some(sum) = EncodedStates::added(&mut rest, &self.bytes[self.shape..self.types], term) else {
             return false;
         };
         let end = self.bytes.len() - rest.len();
@@ -183,7 +185,7 @@ impl Table {
     }
 
     /// Adds the rows of another table with as many columns and the same aggregates.
-    pub(crate) fn add_all(&mut self, other: &Rows<'_>) {
+    pub(crate) fn add_all(&mut self, other: &EncodedRows<'_>) {
         self.widen(|i| other.types.get(i).copied().unwrap_or(column::ANY));
         let same = self.rows().types == other.types;
         other.each(|row| {
@@ -193,7 +195,7 @@ impl Table {
             } else {
                 self.put_key(other.key_of(&row));
             }
-            self.settle(begin, row.n, Adding::Encoded(row.states));
+            self.settle(begin, row.n, RowStates::Encoded(row.states));
         });
     }
 
@@ -207,7 +209,7 @@ impl Table {
 
     /// The key of a row was appended: appends the rest, or adds the row to that which has its key.
     #[inline]
-    fn settle(&mut self, begin: usize, n: u64, states: Adding<'_>) {
+    fn settle(&mut self, begin: usize, n: u64, states: RowStates<'_>) {
         match self.find(begin) {
             Ok(at) => {
                 let width = self.bytes.len() - begin;
@@ -228,10 +230,10 @@ impl Table {
     }
 
     #[inline]
-    fn append(&mut self, begin: usize, n: u64, states: Adding<'_>, place: (usize, u32)) {
+    fn append(&mut self, begin: usize, n: u64, states: RowStates<'_>, place: (usize, u32)) {
         if n != 1 && !self.counts() {
             let key = self.bytes.split_off(begin);
-            self.rewrite(Table::COUNTED, |_, column| column);
+            self.rewrite(GroupedBag::COUNTED, |_, column| column);
             let begin = self.bytes.len();
             self.bytes.extend_from_slice(&key);
             return self.settle(begin, n, states);
@@ -240,9 +242,9 @@ impl Table {
             number::put(&mut self.bytes, n);
         }
         match states {
-            Adding::States([]) => {}
-            Adding::States(states) => put_states(&mut self.bytes, states),
-            Adding::Encoded(bytes) => self.bytes.extend_from_slice(bytes),
+            RowStates::Decoded([]) => {}
+            RowStates::Decoded(states) => put_states(&mut self.bytes, states),
+            RowStates::Encoded(bytes) => self.bytes.extend_from_slice(bytes),
         }
         self.enter(begin, place);
     }
@@ -282,10 +284,10 @@ impl Table {
     }
 
     /// Adds to the row that begins at `at` and has a key of so many bytes.
-    fn add_to(&mut self, at: usize, width: usize, n: u64, states: Adding<'_>) {
+    fn add_to(&mut self, at: usize, width: usize, n: u64, states: RowStates<'_>) {
         if !self.counts() {
             let key = self.bytes[at..at + width].to_vec();
-            self.rewrite(Table::COUNTED, |_, column| column);
+            self.rewrite(GroupedBag::COUNTED, |_, column| column);
             let begin = self.bytes.len();
             self.bytes.extend_from_slice(&key);
             return self.settle(begin, n, states);
@@ -298,8 +300,10 @@ impl Table {
         number::put(&mut sum, mine.saturating_add(n));
         if !rows.shape.is_empty() {
             match states {
-                Adding::States(more) => merged.iter_mut().zip(more).for_each(|(mine, more)| mine.merge(more)),
-                Adding::Encoded(more) => {
+                RowStates::Decoded(more) => {
+                    merged.iter_mut().zip(more).for_each(|(mine, more)| mine.merge(more))
+                }
+                RowStates::Encoded(more) => {
                     merged.iter_mut().zip(rows.states(more)).for_each(|(mine, more)| mine.merge(&more));
                 }
             }
@@ -323,7 +327,7 @@ impl Table {
     #[cold]
     fn rewrite(&mut self, kind: u8, column: impl Fn(usize, u8) -> u8) {
         let old = std::mem::take(&mut self.bytes);
-        let rows = Rows {
+        let rows = EncodedRows {
             shape: &old[self.shape..self.types],
             types: &old[self.types..self.rows],
             counts: old[0] & ONCE == 0,
@@ -331,7 +335,7 @@ impl Table {
         };
         self.bytes.reserve(old.len() + self.len + number::MAX_BYTES);
         self.bytes.extend_from_slice(&old[..self.types]);
-        self.bytes[0] = if kind == Table::COUNTED { old[0] & !ONCE } else { kind };
+        self.bytes[0] = if kind == GroupedBag::COUNTED { old[0] & !ONCE } else { kind };
         self.bytes.extend(rows.types.iter().enumerate().map(|(i, code)| column(i, *code)));
         let counts = self.counts();
         rows.each(|row| {
@@ -352,7 +356,7 @@ impl Table {
             return;
         }
         let size = (4 * self.len).next_power_of_two();
-        let mut index = Index { places: vec![(0, 0); size], hasher: RandomState::default() };
+        let mut index = RowIndex { places: vec![(0, 0); size], hasher: RandomState::default() };
         let rows = self.rows();
         let mut rest = rows.bytes;
         while !rest.is_empty() {
@@ -371,7 +375,7 @@ fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(0)
 }
 
-impl Index {
+impl RowIndex {
     /// Where the row with a key begins, or the free place for it and its hash. There always is one.
     #[inline]
     fn find(&self, bytes: &[u8], key: &[u8]) -> Result<usize, (usize, u32)> {
@@ -443,8 +447,8 @@ mod tests {
         proptest::collection::vec((kind, 0i64..40, n), 0..60)
     }
 
-    fn added(rows: &[(u8, i64, u64)], keys: usize, shape: &[Aggregate]) -> (Table, Groups) {
-        let (mut table, mut groups) = (Table::new(KEY, None, keys, shape), Groups::new(keys, shape));
+    fn added(rows: &[(u8, i64, u64)], keys: usize, shape: &[Aggregate]) -> (GroupedBag, Groups) {
+        let (mut table, mut groups) = (GroupedBag::new(KEY, None, keys, shape), Groups::new(keys, shape));
         for (kind, x, n) in rows {
             let key: Vec<Value> = (0..keys).map(|i| value(*kind, x >> i)).collect();
             let mut states: Vec<State> = shape.iter().map(|aggregate| aggregate.empty()).collect();
@@ -457,22 +461,22 @@ mod tests {
         (table, groups)
     }
 
-    fn check(table: &Table, groups: &Groups) {
+    fn check(table: &GroupedBag, groups: &Groups) {
         let Bag::Grouped { rows, cut: None } = read_bag(table.bytes()).unwrap() else {
             panic!("not grouped")
         };
         assert_eq!(&rows, groups);
-        let again = Table::read(table.bytes()).unwrap();
+        let again = GroupedBag::read(table.bytes()).unwrap();
         assert_eq!((again.bytes(), again.len), (table.bytes(), table.len));
     }
 
     /// Adds a number under each key that is there, as bytes where that can be done.
-    fn check_terms(mut table: Table, mut groups: Groups) {
+    fn check_terms(mut table: GroupedBag, mut groups: Groups) {
         for key in groups.iter().map(|group| group.key.to_vec()).collect::<Vec<_>>() {
             let mut states: Vec<State> = groups.aggregates().iter().map(|kind| kind.empty()).collect();
             states.iter_mut().for_each(|state| state.update(&Value::I64(5), 1, &mut Errors::default()));
-            let parts: Vec<Part<'_>> = key.iter().map(Part::of).collect();
-            if !table.add_term(&parts, Term::Integer(5)) {
+            let parts: Vec<ValueRef<'_>> = key.iter().map(ValueRef::from).collect();
+            if !table.add_summand(&parts, Summand::Integer(5)) {
                 table.add(&key, 1, &states);
             }
             groups.entry(&key).merge(1, &states);
@@ -487,7 +491,7 @@ mod tests {
         fn a_table_is_the_groups_of_its_rows(rows in rows(), keys in 0usize..3, shape in 0usize..3) {
             let (table, groups) = added(&rows, keys, SHAPES[shape]);
             check(&table, &groups);
-            check(&Table::of(KEY, None, &groups), &groups);
+            check(&GroupedBag::of(KEY, None, &groups), &groups);
             prop_assert!(table.len >= groups.len());
         }
 
@@ -513,19 +517,19 @@ mod tests {
         ) {
             use Aggregate::{Average, Count, Max, Sum};
             let shape: &[Aggregate] = [&[][..], &[Sum], &[Count, Sum], &[Sum, Average, Count], &[Max]][shape];
-            let mut mine = Table::new(KEY, None, 2, shape);
+            let mut mine = GroupedBag::new(KEY, None, 2, shape);
             let mut theirs = mine.clone();
             let mut as_bytes = 0;
             for (key, kind, x, shift) in rows {
                 let x = x >> shift;
                 let (term, value) = match kind {
-                    0 => (Term::Duration(x), Value::Duration(x)),
-                    _ => (Term::Integer(x), Value::I64(x)),
+                    0 => (Summand::Duration(x), Value::Duration(x)),
+                    _ => (Summand::Integer(x), Value::I64(x)),
                 };
                 let key = [Value::str(format!("host-{key}")), if kind < 7 { Value::U64(5) } else { Value::Null }];
                 let mut states: Vec<State> = shape.iter().map(|aggregate| aggregate.empty()).collect();
                 states.iter_mut().for_each(|state| state.update(&value, 1, &mut Errors::default()));
-                let added = mine.add_term(&key.each_ref().map(Part::of), term);
+                let added = mine.add_summand(&key.each_ref().map(ValueRef::from), term);
                 as_bytes += usize::from(added);
                 if !added {
                     mine.add(&key, 1, &states);
@@ -544,12 +548,12 @@ mod tests {
             let mut bytes = added(&rows, 2, SHAPES[shape]).0.bytes().to_vec();
             *at.get_mut(&mut bytes) = byte;
             bytes.truncate(end.index(bytes.len() + 1));
-            if let Ok(mut table) = Table::read(&bytes) {
+            if let Ok(mut table) = GroupedBag::read(&bytes) {
                 let grouped = matches!(read_bag(&bytes), Ok(Bag::Grouped { .. }));
                 prop_assert!(grouped);
                 let groups = table.rows().groups().unwrap();
                 let (mut walked, mut again) = (vec![Value::Null; groups.keys()], groups.empty_like());
-                let see = |(key, _): &mut (&mut Vec<Value>, &mut Groups), i: usize, part: Part<'_>| {
+                let see = |(key, _): &mut (&mut Vec<Value>, &mut Groups), i: usize, part: ValueRef<'_>| {
                     key[i] = part.into();
                 };
                 let end = |(key, groups): &mut (&mut Vec<Value>, &mut Groups), n, states: &[State]| {

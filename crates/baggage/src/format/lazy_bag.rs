@@ -4,20 +4,20 @@
 //! packs into them, unpacks them, or has to merge them with another bag of the same key. Grouped
 //! bags are packed into as bytes; temporal ones are encoded when they travel, once.
 
-use crate::format::bag::{Bag, Merged};
-use crate::format::bag_codec::{self, One};
-use crate::format::complete_rows::{Encoded, Whole};
-use crate::format::encoded_rows::Rows;
-use crate::format::grouped_bag::Table;
-use crate::format::shared_bytes::Slice;
+use crate::format::bag::{Bag, MergeOutcome};
+use crate::format::bag_codec::{self, SoleTuple};
+use crate::format::complete_rows::{CheckedRows, CompleteRows};
+use crate::format::encoded_rows::EncodedRows;
+use crate::format::grouped_bag::GroupedBag;
+use crate::format::shared_bytes::SharedBytes;
 use crate::losses;
 use pivot_advice::{BagKey, Groups};
 use std::sync::OnceLock;
 
 /// A bag.
 #[derive(Debug, Clone)]
-pub(crate) struct Section {
-    form: Form,
+pub(crate) struct LazyBag {
+    form: BagForm,
     /// The bag taken apart, or that its bytes cannot be read. They still travel on.
     bag: OnceLock<Option<Box<Bag>>>,
     /// Whether the rows that came can all be read.
@@ -25,37 +25,37 @@ pub(crate) struct Section {
 }
 
 #[derive(Debug, Clone)]
-enum Form {
+enum BagForm {
     /// As it came.
-    Came(Slice),
+    Arrived(SharedBytes),
     /// Grouped.
-    Table(Table),
+    Grouped(GroupedBag),
     /// Temporal or lost: it is taken apart, and encoded once it has travelled.
-    Apart(OnceLock<Slice>),
+    Decoded(OnceLock<SharedBytes>),
 }
 
-impl Section {
-    fn new(form: Form) -> Section {
-        Section { form, bag: OnceLock::new(), sound: OnceLock::new() }
+impl LazyBag {
+    fn new(form: BagForm) -> LazyBag {
+        LazyBag { form, bag: OnceLock::new(), sound: OnceLock::new() }
     }
 
-    pub(crate) fn of(key: BagKey, bag: Bag) -> Section {
+    pub(crate) fn of(key: BagKey, bag: Bag) -> LazyBag {
         match bag {
-            Bag::Grouped { rows, cut } => Section::of_table(Table::of(key, cut, &rows)),
-            bag => Section {
-                form: Form::Apart(OnceLock::new()),
+            Bag::Grouped { rows, cut } => LazyBag::of_table(GroupedBag::of(key, cut, &rows)),
+            bag => LazyBag {
+                form: BagForm::Decoded(OnceLock::new()),
                 bag: OnceLock::from(Some(Box::new(bag))),
                 sound: OnceLock::new(),
             },
         }
     }
 
-    pub(crate) fn of_table(table: Table) -> Section {
-        Section::new(Form::Table(table))
+    pub(crate) fn of_table(table: GroupedBag) -> LazyBag {
+        LazyBag::new(BagForm::Grouped(table))
     }
 
-    pub(crate) fn arrived(bytes: Slice) -> Section {
-        Section::new(Form::Came(bytes))
+    pub(crate) fn arrived(bytes: SharedBytes) -> LazyBag {
+        LazyBag::new(BagForm::Arrived(bytes))
     }
 
     /// The bag; None if what arrived cannot be read, which is counted the first time.
@@ -77,9 +77,9 @@ impl Section {
     #[inline]
     fn bytes(&self) -> Option<&[u8]> {
         match &self.form {
-            Form::Came(bytes) => Some(bytes),
-            Form::Table(table) => Some(table.bytes()),
-            Form::Apart(encoded) => encoded.get().map(|bytes| &**bytes),
+            BagForm::Arrived(bytes) => Some(bytes),
+            BagForm::Grouped(table) => Some(table.bytes()),
+            BagForm::Decoded(encoded) => encoded.get().map(|bytes| &**bytes),
         }
     }
 
@@ -87,46 +87,46 @@ impl Section {
     #[inline]
     pub(crate) fn encoded(&self, key: BagKey) -> &[u8] {
         match &self.form {
-            Form::Came(bytes) => bytes,
-            Form::Table(table) => table.bytes(),
-            Form::Apart(encoded) => encoded.get_or_init(|| {
+            BagForm::Arrived(bytes) => bytes,
+            BagForm::Grouped(table) => table.bytes(),
+            BagForm::Decoded(encoded) => encoded.get_or_init(|| {
                 let bag = self.bag.get().and_then(Option::as_deref);
-                Slice::new(&bag.map(|bag| bag_codec::write_bag(key, bag)).unwrap_or_default())
+                SharedBytes::new(&bag.map(|bag| bag_codec::write_bag(key, bag)).unwrap_or_default())
             }),
         }
     }
 
     /// The rows of a grouped bag, if they can be read. Another kind of bag has none.
     #[inline]
-    pub(crate) fn rows(&self) -> Option<Rows<'_>> {
+    pub(crate) fn rows(&self) -> Option<EncodedRows<'_>> {
         match &self.form {
-            Form::Table(table) => Some(table.rows()),
-            Form::Came(bytes) if bag_codec::peek_grouped(bytes) => {
-                let sound = *self.sound.get_or_init(|| Table::check(bytes).is_ok());
-                if sound { Rows::of(bytes).ok() } else { None }
+            BagForm::Grouped(table) => Some(table.rows()),
+            BagForm::Arrived(bytes) if bag_codec::peek_grouped(bytes) => {
+                let sound = *self.sound.get_or_init(|| GroupedBag::check(bytes).is_ok());
+                if sound { EncodedRows::of(bytes).ok() } else { None }
             }
             _ => None,
         }
     }
 
     /// The tuple that it keeps, if it is temporal and keeps no more than one.
-    pub(crate) fn one(&self) -> Option<One> {
+    pub(crate) fn one(&self) -> Option<SoleTuple> {
         match (&self.form, self.bag.get()) {
-            (Form::Came(bytes), _) => bag_codec::peek_one(bytes),
-            (Form::Apart(_), Some(Some(bag))) => One::of(bag),
+            (BagForm::Arrived(bytes), _) => bag_codec::peek_one(bytes),
+            (BagForm::Decoded(_), Some(Some(bag))) => SoleTuple::of(bag),
             _ => None,
         }
     }
 
     /// All rows, if this is all there is to know of it. A table that nobody has taken apart stays so.
-    pub(crate) fn whole(&self) -> Option<Whole<'_>> {
+    pub(crate) fn whole(&self) -> Option<CompleteRows<'_>> {
         if self.bag.get().is_none()
             && !self.is_cut()
             && let Some(rows) = self.rows()
         {
-            return Some(Whole::Encoded(Encoded(rows)));
+            return Some(CompleteRows::Encoded(CheckedRows(rows)));
         }
-        self.bag()?.whole().map(Whole::Groups)
+        self.bag()?.whole().map(CompleteRows::Decoded)
     }
 
     /// The same if it has been taken apart.
@@ -137,38 +137,38 @@ impl Section {
 
     /// The table of a grouped bag, to be added to.
     #[inline]
-    pub(crate) fn table(&mut self) -> Option<&mut Table> {
-        if let Form::Came(bytes) = &self.form
-            && let Ok(table) = Table::read(bytes)
+    pub(crate) fn table(&mut self) -> Option<&mut GroupedBag> {
+        if let BagForm::Arrived(bytes) = &self.form
+            && let Ok(table) = GroupedBag::read(bytes)
         {
-            self.form = Form::Table(table);
+            self.form = BagForm::Grouped(table);
         }
-        let Form::Table(table) = &mut self.form else { return None };
+        let BagForm::Grouped(table) = &mut self.form else { return None };
         self.bag.take();
         Some(table)
     }
 
     /// Adds the tuples of another section of the same key. Of two that cannot be merged one is lost.
-    pub(crate) fn merge(&mut self, key: BagKey, other: Section) -> Merged {
+    pub(crate) fn merge(&mut self, key: BagKey, other: LazyBag) -> MergeOutcome {
         if self.add_rows(&other) {
-            return Merged::Both;
+            return MergeOutcome::Both;
         }
         self.bag();
         let mine = self.bag.take().flatten();
         let (merged, bag) = match (mine, other.into_bag()) {
             (Some(mut mine), Some(theirs)) => (mine.merge(theirs), *mine),
-            (None, Some(only)) => (Merged::One, only),
+            (None, Some(only)) => (MergeOutcome::OneKept, only),
             (mine, None) => {
                 self.bag = OnceLock::from(mine);
-                return Merged::One;
+                return MergeOutcome::OneKept;
             }
         };
-        *self = Section::of(key, bag);
+        *self = LazyBag::of(key, bag);
         merged
     }
 
     /// Adds rows to rows. Does nothing and gives false if that is not all there is to do.
-    fn add_rows(&mut self, other: &Section) -> bool {
+    fn add_rows(&mut self, other: &LazyBag) -> bool {
         let Some(more) = other.rows().filter(|_| !self.is_cut() && !other.is_cut()) else {
             return false;
         };
@@ -182,9 +182,9 @@ impl Section {
     #[inline]
     pub(crate) fn cut(&self) -> Option<u64> {
         match &self.form {
-            Form::Came(bytes) => bag_codec::peek_cut(bytes),
-            Form::Table(table) => bag_codec::peek_cut(table.bytes()),
-            Form::Apart(_) => None,
+            BagForm::Arrived(bytes) => bag_codec::peek_cut(bytes),
+            BagForm::Grouped(table) => bag_codec::peek_cut(table.bytes()),
+            BagForm::Decoded(_) => None,
         }
     }
 
@@ -197,19 +197,19 @@ impl Section {
     /// How many tuples it has chosen as the first; None if those were lost.
     pub(crate) fn first(&self) -> Option<usize> {
         match (&self.form, self.bag.get().and_then(Option::as_deref)) {
-            (Form::Came(bytes), _) => bag_codec::peek_first(bytes),
-            (Form::Apart(_), Some(Bag::First { slots, .. })) => Some(slots.len()),
-            (Form::Apart(_), Some(Bag::Lost)) => None,
+            (BagForm::Arrived(bytes), _) => bag_codec::peek_first(bytes),
+            (BagForm::Decoded(_), Some(Bag::First { slots, .. })) => Some(slots.len()),
+            (BagForm::Decoded(_), Some(Bag::Lost)) => None,
             _ => Some(0),
         }
     }
 
     /// Whether tuples are missing in it; does not take it apart.
-    pub(crate) fn lacks(&self) -> bool {
+    pub(crate) fn is_incomplete(&self) -> bool {
         if let Some(bag) = self.bag.get() {
-            return bag.as_deref().is_none_or(Bag::lacks);
+            return bag.as_deref().is_none_or(Bag::is_incomplete);
         }
         let unreadable = self.sound.get().is_some_and(|sound| !sound);
-        unreadable || self.bytes().is_some_and(bag_codec::peek_lacks)
+        unreadable || self.bytes().is_some_and(bag_codec::peek_is_incomplete)
     }
 }

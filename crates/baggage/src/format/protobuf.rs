@@ -6,7 +6,7 @@ use pivot_advice::codec::Reader;
 
 /// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wire<'a> {
+pub(crate) enum FieldValue<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
@@ -15,23 +15,23 @@ pub(crate) enum Wire<'a> {
 
 /// One field: its number, its value, and all its bytes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Field<'a> {
+pub(crate) struct ProtoField<'a> {
     pub(crate) number: u64,
-    pub(crate) value: Wire<'a>,
+    pub(crate) value: FieldValue<'a>,
     pub(crate) raw: &'a [u8],
 }
 
-impl<'a> Field<'a> {
+impl<'a> ProtoField<'a> {
     pub(crate) fn varint(self) -> Result<u64, BaggageError> {
-        if let Wire::Varint(x) = self.value { Ok(x) } else { Err(wrong_type()) }
+        if let FieldValue::Varint(x) = self.value { Ok(x) } else { Err(wrong_type()) }
     }
 
     pub(crate) fn fixed64(self) -> Result<u64, BaggageError> {
-        if let Wire::Fixed64(x) = self.value { Ok(x) } else { Err(wrong_type()) }
+        if let FieldValue::Fixed64(x) = self.value { Ok(x) } else { Err(wrong_type()) }
     }
 
     pub(crate) fn bytes(self) -> Result<&'a [u8], BaggageError> {
-        if let Wire::Bytes(x) = self.value { Ok(x) } else { Err(wrong_type()) }
+        if let FieldValue::Bytes(x) = self.value { Ok(x) } else { Err(wrong_type()) }
     }
 }
 
@@ -43,28 +43,28 @@ fn wrong_type() -> BaggageError {
 #[inline]
 pub(crate) fn for_each_field<'a>(
     message: &'a [u8],
-    mut each: impl FnMut(Field<'a>) -> Result<(), BaggageError>,
+    mut each: impl FnMut(ProtoField<'a>) -> Result<(), BaggageError>,
 ) -> Result<(), BaggageError> {
     let mut rest = message;
     while !rest.is_empty() {
         let before = rest;
         let key = take_varint(&mut rest)?;
         let value = match key & 7 {
-            0 => Wire::Varint(take_varint(&mut rest)?),
-            1 => Wire::Fixed64(u64::from_le_bytes(*take_chunk(&mut rest)?)),
+            0 => FieldValue::Varint(take_varint(&mut rest)?),
+            1 => FieldValue::Fixed64(u64::from_le_bytes(*take_chunk(&mut rest)?)),
             2 => {
                 let length = usize::try_from(take_varint(&mut rest)?).unwrap_or(usize::MAX);
                 let (bytes, after) = rest.split_at_checked(length).ok_or(DecodeError::Truncated)?;
                 rest = after;
-                Wire::Bytes(bytes)
+                FieldValue::Bytes(bytes)
             }
             5 => {
                 take_chunk::<4>(&mut rest)?;
-                Wire::Fixed32
+                FieldValue::Fixed32
             }
             _ => return Err(wrong_type()),
         };
-        each(Field { number: key >> 3, value, raw: &before[..before.len() - rest.len()] })?;
+        each(ProtoField { number: key >> 3, value, raw: &before[..before.len() - rest.len()] })?;
     }
     Ok(())
 }
@@ -91,7 +91,7 @@ pub(crate) fn fixed64(reader: &mut Reader<'_>) -> Result<u64, BaggageError> {
 }
 
 /// Writes fields, leaving out those of the default value.
-pub(crate) trait WriteField {
+pub(crate) trait ProtoWriter {
     fn varint(&mut self, x: u64);
     fn varint_field(&mut self, number: u64, x: u64);
     fn fixed64_field(&mut self, number: u64, x: u64);
@@ -100,7 +100,7 @@ pub(crate) trait WriteField {
     fn open_field(&mut self, number: u64, length: usize);
 }
 
-impl WriteField for Vec<u8> {
+impl ProtoWriter for Vec<u8> {
     #[inline]
     fn varint(&mut self, mut x: u64) {
         while x >= 0x80 {

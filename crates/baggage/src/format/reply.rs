@@ -13,18 +13,18 @@ use crate::format::envelope::{ANSWER_FIELD, AS_IT_WAS, VERSION, write_within};
 use std::borrow::Cow;
 
 /// The bytes of an answer that changes nothing: the branch comes back as it was sent.
-pub const UNCHANGED: &[u8] = &[1 << 3, VERSION as u8, (ANSWER_FIELD << 3) as u8, AS_IT_WAS as u8];
+pub const UNCHANGED_REPLY: &[u8] = &[1 << 3, VERSION as u8, (ANSWER_FIELD << 3) as u8, AS_IT_WAS as u8];
 
 /// What was sent with a request, to read the reply with; nothing after that.
 #[derive(Debug)]
-pub struct Sent(Option<Box<Branch>>);
+pub struct PendingReply(Option<Box<Branch>>);
 
 /// What came with a request, to write the reply with.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct RequestSnapshot {
     request: u128,
     root: u64,
-    keep: f64,
+    sampling_rate: f64,
     pub(crate) clock: Hlc,
     generation: u64,
     partial: bool,
@@ -32,54 +32,54 @@ pub struct Asked {
     /// By uid.
     frozen: Instances,
     /// Whether the branch went on here as it travelled.
-    as_it_came: bool,
+    unmodified: bool,
 }
 
 impl Baggage {
     /// The bytes in which the branch travels to somebody who answers; None if it is not born.
-    pub fn send(self) -> Option<(Vec<u8>, Sent)> {
+    pub fn encode_request(self) -> Option<(Vec<u8>, PendingReply)> {
         let mut branch = self.into_branch()?;
         let bytes = write_within(&mut branch, budget_bytes(), None);
-        Some((bytes, Sent(Some(branch))))
+        Some((bytes, PendingReply(Some(branch))))
     }
 
     /// What to keep of a branch that has arrived, to answer with it later.
-    pub fn asked(&self) -> Option<Asked> {
+    pub fn snapshot(&self) -> Option<RequestSnapshot> {
         let branch = self.branch()?;
-        let Branch { request, root, keep, clock, generation, partial, .. } = *branch;
+        let Branch { request, root, sampling_rate, clock, generation, partial, .. } = *branch;
         // Nobody knows whether fields that we do not know may be left out.
-        branch.unknown.is_empty().then(|| Asked {
+        branch.unknown.is_empty().then(|| RequestSnapshot {
             request,
             root,
-            keep,
+            sampling_rate,
             clock,
             generation,
             partial,
             share: branch.share.clone(),
             frozen: copies(&branch.frozen),
-            as_it_came: branch.came.is_some() && branch.active.is_empty(),
+            unmodified: branch.arrived.is_some() && branch.active.is_empty(),
         })
     }
 
     /// The bytes in which the branch travels back to whoever asked. It ends here.
-    pub fn answer(self, asked: Option<&Asked>) -> Cow<'static, [u8]> {
+    pub fn encode_reply(self, asked: Option<&RequestSnapshot>) -> Cow<'static, [u8]> {
         let short = asked.filter(|asked| self.branch().is_some_and(|branch| asked.is_answered_by(branch)));
         let Some(asked) = short else { return self.encode().into() };
         let Some(mut branch) = self.into_branch() else { return Cow::Borrowed(&[]) };
         if asked.is_repeated_by(&branch) {
-            return UNCHANGED.into();
+            return UNCHANGED_REPLY.into();
         }
         write_within(&mut branch, budget_bytes(), Some(asked)).into()
     }
 }
 
-impl Asked {
+impl RequestSnapshot {
     /// Whether the other is a branch that has everything that came, and that the caller can tell
     /// the rest of.
     fn is_answered_by(&self, branch: &Branch) -> bool {
         let same = (self.request, self.root) == (branch.request, branch.root);
         let all = self.frozen.iter().all(|instance| branch.holds(instance.uid));
-        same && all && self.keep == branch.keep && branch.unknown.is_empty()
+        same && all && self.sampling_rate == branch.sampling_rate && branch.unknown.is_empty()
     }
 
     /// Whether a branch that answers is what came, and nothing else.
@@ -88,7 +88,7 @@ impl Asked {
             (self.clock, self.generation, self.partial) == (branch.clock, branch.generation, branch.partial);
         let gathered = !branch.active.is_empty() || branch.frozen.len() != self.frozen.len();
         let owns = self.share == branch.share;
-        self.as_it_came && same && !gathered && owns && branch.frozen.iter().all(|own| self.has(own))
+        self.unmodified && same && !gathered && owns && branch.frozen.iter().all(|own| self.has(own))
     }
 
     /// Whether an instance came like this, so that the caller has it.
@@ -98,23 +98,23 @@ impl Asked {
     }
 }
 
-impl Sent {
+impl PendingReply {
     /// The branch that comes back in so many bytes, which `fill` writes; see
     /// [`Baggage::decode_from`]. Bytes that cannot be read leave it to others to bring the branch back.
     #[track_caller]
-    pub fn answered(
+    pub fn decode_reply(
         &mut self,
         length: usize,
         fill: impl FnOnce(&mut [u8]) -> bool,
     ) -> Result<Baggage, BaggageError> {
-        let back = Baggage::decode_reply(length, fill, &mut self.0)?;
+        let back = Baggage::decode_expecting(length, fill, &mut self.0)?;
         self.0 = None;
         Ok(back)
     }
 
-    /// The branch that comes back in [`UNCHANGED`].
+    /// The branch that comes back in [`UNCHANGED_REPLY`].
     #[track_caller]
-    pub fn unchanged(&mut self) -> Option<Baggage> {
+    pub fn accept_unchanged(&mut self) -> Option<Baggage> {
         let mut branch = self.0.take()?;
         branch.origin = leaks::origin();
         Some(Baggage(Some(branch)))
@@ -130,7 +130,7 @@ impl Sent {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{Joined, MAX_BYTES};
+    use crate::{JoinOutcome, MAX_BYTES};
     use pivot_advice::{BagKey, Keep, QueryId, Value};
 
     const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
@@ -146,28 +146,28 @@ mod tests {
     fn copied(branch: &Branch) -> Baggage {
         let (share, frozen) = (branch.share.clone(), copies(&branch.frozen));
         let (active, unknown) = (branch.active.clone(), Vec::new());
-        Baggage::of(Branch { share, frozen, active, unknown, came: None, ..*branch })
+        Baggage::of(Branch { share, frozen, active, unknown, arrived: None, ..*branch })
     }
 
     /// As if the reply had come twice.
-    fn copy(sent: &Sent) -> Sent {
-        Sent(copied(sent.0.as_ref().unwrap()).into_branch())
+    fn copy(sent: &PendingReply) -> PendingReply {
+        PendingReply(copied(sent.0.as_ref().unwrap()).into_branch())
     }
 
-    fn read(sent: &Sent, bytes: &[u8]) -> Result<Baggage, BaggageError> {
-        copy(sent).answered(bytes.len(), |out| {
+    fn read(sent: &PendingReply, bytes: &[u8]) -> Result<Baggage, BaggageError> {
+        copy(sent).decode_reply(bytes.len(), |out| {
             out.copy_from_slice(bytes);
             true
         })
     }
 
     /// A client that has packed, and a call of it that has arrived.
-    fn called() -> (Baggage, Sent, Baggage, Asked) {
+    fn called() -> (Baggage, PendingReply, Baggage, RequestSnapshot) {
         let mut client = Baggage::new();
         (0..50).for_each(|value| pack(&mut client, value));
-        let (request, sent) = client.fork().send().unwrap();
+        let (request, sent) = client.fork().encode_request().unwrap();
         let server = Baggage::decode(&request).unwrap();
-        let asked = server.asked().unwrap();
+        let asked = server.snapshot().unwrap();
         (client, sent, server, asked)
     }
 
@@ -175,11 +175,11 @@ mod tests {
     fn a_reply_does_not_repeat_what_came() {
         let (mut client, sent, mut server, asked) = called();
         pack(&mut server, 100);
-        let answer = server.answer(Some(&asked));
+        let answer = server.encode_reply(Some(&asked));
         assert!(answer.len() < 40, "{} bytes", answer.len());
         assert!(Baggage::decode(&answer).is_err(), "only whoever asked can read it");
-        assert_eq!(client.join(read(&sent, &answer).unwrap()), Joined::Merged);
-        assert_eq!((rows(&client), client.instances(), client.is_partial()), (51, 0, false));
+        assert_eq!(client.join(read(&sent, &answer).unwrap()), JoinOutcome::Merged);
+        assert_eq!((rows(&client), client.instance_count(), client.is_partial()), (51, 0, false));
     }
 
     #[test]
@@ -187,18 +187,18 @@ mod tests {
         let (mut client, sent, mut server, asked) = called();
         let callee = server.fork();
         assert_ne!(
-            copied(server.branch().unwrap()).answer(Some(&asked)),
-            UNCHANGED,
+            copied(server.branch().unwrap()).encode_reply(Some(&asked)),
+            UNCHANGED_REPLY,
             "its callee has not answered"
         );
         server.join(callee);
-        let answer = server.answer(Some(&asked));
-        assert_eq!(answer, UNCHANGED);
+        let answer = server.encode_reply(Some(&asked));
+        assert_eq!(answer, UNCHANGED_REPLY);
         let again = read(&sent, &answer).unwrap();
-        assert_eq!(client.join(copy(&sent).unchanged().unwrap()), Joined::Merged);
-        assert_eq!((client.instances(), rows(&client), client.share()), (0, 50, Share::whole()));
-        assert_eq!(client.join(again), Joined::Duplicate);
-        assert!(Baggage::decode(UNCHANGED).is_err(), "it answers nothing");
+        assert_eq!(client.join(copy(&sent).accept_unchanged().unwrap()), JoinOutcome::Merged);
+        assert_eq!((client.instance_count(), rows(&client), client.share()), (0, 50, Share::whole()));
+        assert_eq!(client.join(again), JoinOutcome::Duplicate);
+        assert!(Baggage::decode(UNCHANGED_REPLY).is_err(), "it answers nothing");
     }
 
     #[test]
@@ -206,14 +206,14 @@ mod tests {
         let changes: [fn(&mut Baggage); 5] = [
             |server| pack(server, 100),
             |server| server.retire(|query| query == KEY.query),
-            |server| server.keep_at_most(0.5),
+            |server| server.lower_sampling_rate(0.5),
             |server| drop(server.fork()),
-            |server| assert_eq!(server.join(Baggage::of(Branch::root())), Joined::Foreign),
+            |server| assert_eq!(server.join(Baggage::of(Branch::root())), JoinOutcome::Foreign),
         ];
         for (number, change) in changes.into_iter().enumerate() {
             let (_, _, mut server, asked) = called();
             change(&mut server);
-            assert_ne!(server.answer(Some(&asked)), UNCHANGED, "change {number}");
+            assert_ne!(server.encode_reply(Some(&asked)), UNCHANGED_REPLY, "change {number}");
         }
     }
 
@@ -223,27 +223,27 @@ mod tests {
         client.request_or_begin();
         let mut other = client.fork();
         (0..50).for_each(|value| pack(&mut client, value));
-        let (request, sent) = client.fork().send().unwrap();
+        let (request, sent) = client.fork().encode_request().unwrap();
         let mut server = Baggage::decode(&request).unwrap();
-        let asked = server.asked().unwrap();
+        let asked = server.snapshot().unwrap();
         assert_eq!(rows(&other), 0);
         pack(&mut server, 100);
-        let answer = server.answer(Some(&asked));
-        assert_eq!(other.join(read(&sent, &answer).unwrap()), Joined::Merged);
+        let answer = server.encode_reply(Some(&asked));
+        assert_eq!(other.join(read(&sent, &answer).unwrap()), JoinOutcome::Merged);
         assert_eq!(rows(&other), 51);
-        assert_eq!(read(&sent, &answer).map(|twice| other.join(twice)), Ok(Joined::Duplicate));
+        assert_eq!(read(&sent, &answer).map(|twice| other.join(twice)), Ok(JoinOutcome::Duplicate));
     }
 
     #[test]
     fn what_was_changed_on_the_way_is_told() {
         let (mut client, sent, mut server, asked) = called();
         server.retire(|query| query == KEY.query);
-        server.keep_at_most(0.5);
+        server.lower_sampling_rate(0.5);
         pack(&mut server, 100);
-        let answer = server.answer(Some(&asked));
+        let answer = server.encode_reply(Some(&asked));
         let reply = read(&sent, &answer).unwrap();
-        assert_eq!((rows(&reply), reply.keep()), (1, 0.5));
-        assert_eq!(client.join(reply), Joined::Merged);
+        assert_eq!((rows(&reply), reply.sampling_rate()), (1, 0.5));
+        assert_eq!(client.join(reply), JoinOutcome::Merged);
         assert_eq!(rows(&client), 51);
     }
 
@@ -257,7 +257,7 @@ mod tests {
         let reply = read(&sent, &answer).unwrap();
         let threshold = reply.cut(KEY).unwrap();
         client.join(reply);
-        assert_eq!((client.cut(KEY), client.lacks(KEY)), (Some(threshold), true));
+        assert_eq!((client.cut(KEY), client.is_incomplete(KEY)), (Some(threshold), true));
         let below = |value: &u64| pivot_advice::eval::stable_hash(&[Value::U64(*value)]) < threshold;
         assert_eq!(rows(&client), (0..50).chain(100..1000).filter(below).count());
     }
@@ -266,9 +266,9 @@ mod tests {
     fn whoever_has_kept_nothing_answers_in_full() {
         let (mut client, sent, mut server, _) = called();
         pack(&mut server, 100);
-        let answer = server.answer(None);
+        let answer = server.encode_reply(None);
         assert!(Baggage::decode(&answer).is_ok() && answer.len() < MAX_BYTES);
-        assert_eq!(client.join(read(&sent, &answer).unwrap()), Joined::Merged);
+        assert_eq!(client.join(read(&sent, &answer).unwrap()), JoinOutcome::Merged);
         assert_eq!(rows(&client), 51);
     }
 
@@ -276,32 +276,32 @@ mod tests {
     fn a_reply_tells_of_a_lower_generation() {
         let mut client = Baggage::of(Branch { generation: 7, ..Branch::root() });
         pack(&mut client, 1);
-        let (request, sent) = client.fork().send().unwrap();
+        let (request, sent) = client.fork().encode_request().unwrap();
         let mut branch = Baggage::decode(&request).unwrap().into_branch().unwrap();
         // As a process that has woven less reads it.
-        (branch.generation, branch.came) = (5, None);
+        (branch.generation, branch.arrived) = (5, None);
         let server = Baggage::of(*branch);
-        let asked = server.asked();
-        let answer = server.answer(asked.as_ref());
+        let asked = server.snapshot();
+        let answer = server.encode_reply(asked.as_ref());
         client.join(read(&sent, &answer).unwrap());
         assert_eq!(client.generation(), 5);
     }
 
     #[test]
     fn nothing_is_sent_and_answered_as_nothing() {
-        assert!(Baggage::new().send().is_none() && Baggage::new().asked().is_none());
-        assert!(Baggage::new().answer(None).is_empty());
+        assert!(Baggage::new().encode_request().is_none() && Baggage::new().snapshot().is_none());
+        assert!(Baggage::new().encode_reply(None).is_empty());
     }
 
     #[test]
     fn an_answer_is_followed_by_its_siblings_share() {
         let (mut client, sent, mut server, asked) = called();
         let child = server.fork();
-        let answer = server.answer(Some(&asked));
+        let answer = server.encode_reply(Some(&asked));
         client.join(read(&sent, &answer).unwrap());
-        assert_eq!(client.instances(), 1, "a part of the share is still out");
+        assert_eq!(client.instance_count(), 1, "a part of the share is still out");
         client.join(child);
-        assert_eq!((client.instances(), rows(&client)), (0, 50));
+        assert_eq!((client.instance_count(), rows(&client)), (0, 50));
         assert_eq!(client.pack(KEY, Keep::First(1), []), None);
     }
 }

@@ -4,7 +4,7 @@ use pivot_advice::{Value, codec};
 
 /// A value that need not be made to be looked at.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Part<'a> {
+pub enum ValueRef<'a> {
     /// A signed number.
     I64(i64),
     /// An unsigned number.
@@ -15,38 +15,40 @@ pub enum Part<'a> {
     Other(Value),
 }
 
-impl From<Part<'_>> for Value {
+impl From<ValueRef<'_>> for Value {
     #[inline(always)]
-    fn from(part: Part<'_>) -> Value {
+    fn from(part: ValueRef<'_>) -> Value {
         match part {
-            Part::I64(x) => Value::I64(x),
-            Part::U64(x) => Value::U64(x),
-            Part::Text(text) => Value::str(text),
-            Part::Other(value) => value,
+            ValueRef::I64(x) => Value::I64(x),
+            ValueRef::U64(x) => Value::U64(x),
+            ValueRef::Text(text) => Value::str(text),
+            ValueRef::Other(value) => value,
         }
     }
 }
 
-impl<'a> Part<'a> {
-    /// A value, borrowed where that saves something.
+impl<'a> From<&'a Value> for ValueRef<'a> {
+    /// Borrows text; copies numbers, and clones anything else.
     #[inline(always)]
-    pub fn of(value: &'a Value) -> Part<'a> {
+    fn from(value: &'a Value) -> ValueRef<'a> {
         match value {
-            Value::I64(x) => Part::I64(*x),
-            Value::U64(x) => Part::U64(*x),
-            Value::Str(text) => Part::Text(text),
-            other => Part::Other(other.clone()),
+            Value::I64(x) => ValueRef::I64(*x),
+            Value::U64(x) => ValueRef::U64(*x),
+            Value::Str(text) => ValueRef::Text(text),
+            other => ValueRef::Other(other.clone()),
         }
     }
+}
 
+impl ValueRef<'_> {
     /// About how many bytes it takes with its tag; see [`pivot_advice::codec::row_size`].
     #[inline]
     pub fn size(&self) -> usize {
         match self {
-            Part::I64(x) => codec::value_size(&Value::I64(*x)),
-            Part::U64(x) => codec::value_size(&Value::U64(*x)),
-            Part::Text(text) => 1 + codec::varint_size(text.len() as u64) + text.len(),
-            Part::Other(value) => codec::value_size(value),
+            ValueRef::I64(x) => codec::value_size(&Value::I64(*x)),
+            ValueRef::U64(x) => codec::value_size(&Value::U64(*x)),
+            ValueRef::Text(text) => 1 + codec::varint_size(text.len() as u64) + text.len(),
+            ValueRef::Other(value) => codec::value_size(value),
         }
     }
 }
