@@ -6,7 +6,7 @@
 //! may be off. Only COUNT and SUM have such an error; the counts in lists, those of HIST, LHIST and TOPK, are
 //! scaled without one.
 
-use crate::window::Tally;
+use crate::window_groups::Tally;
 use pivot_advice::{Aggregate, Binary, Errors, Expr, Form, Group, Groups, State, Value};
 use pivot_protocol::wire::column::Estimate;
 use pivot_query::Output;

@@ -3,8 +3,8 @@
 //! Only the newest frame has the result since install: what comes later is added to the same groups. So a
 //! reader that is behind gets windows alone, and catches up.
 
-use crate::engine::{Engine, Rows, columns, other, wire_rows};
-use crate::window::Tally;
+use crate::select::{Engine, Rows, columns, other, wire_rows};
+use crate::window_groups::Tally;
 use pivot_protocol::wire::results_request::Wanted;
 use pivot_protocol::{to_wire, wire};
 use pivot_query::Output;

@@ -5,7 +5,7 @@
 //! number, where they differ. What is sorted or told apart goes by its rank among all values.
 
 use crate::arrow::{array, data_type, scalar, unite, values};
-use crate::table::{NUMBER, Table, name};
+use crate::finished::{NUMBER, Table, name};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DataFusionError;
 use datafusion::functions::expr_fn::{coalesce, nullif};

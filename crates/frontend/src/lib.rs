@@ -17,25 +17,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Reading order: `server`, `state`, `registry`, `installed`, `account`, `window`, `frames`, `engine`, `table`,
-//! `estimate`, `kernels`, `arrow`, `agents`, `clients`.
+//! Reading order: `server`, `state`, `registry`, `converged`, `installed_query`, `ledger`, `window_groups`, `frames`,
+//! `select`, `finished`, `estimate`, `kernels`, `arrow`, `agents_service`, `clients_service`.
 
-mod account;
-mod agents;
+mod agents_service;
 mod arrow;
-mod clients;
-mod engine;
+mod clients_service;
+mod converged;
 mod error;
 mod estimate;
+mod finished;
 mod frames;
-mod installed;
+mod installed_query;
 mod kernels;
+mod ledger;
 mod registry;
+mod select;
 mod server;
-mod settling;
 mod state;
-mod table;
-mod window;
+mod window_groups;
 
 pub use error::FrontendError;
 pub use server::{Options, Running, start};

@@ -1,7 +1,7 @@
 //! One port with both services, and the task that closes windows.
 
-use crate::agents::AgentsService;
-use crate::clients::ClientsService;
+use crate::agents_service::AgentsService;
+use crate::clients_service::ClientsService;
 use crate::error::FrontendError;
 use crate::state::{Shared, State, now_ns};
 use pivot_protocol::wire::agents_server::AgentsServer;

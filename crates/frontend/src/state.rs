@@ -1,11 +1,11 @@
 //! All that a frontend knows, behind one lock that is never held while waiting.
 
-use crate::engine::Engine;
-use crate::installed::{Installed, carries};
+use crate::select::Engine;
+use crate::installed_query::{Installed, carries};
 use crate::registry::{Outbox, Presence, Registry, Sequence};
 use crate::server::Options;
-use crate::settling::Settling;
-use crate::window::Tally;
+use crate::converged::Settling;
+use crate::window_groups::Tally;
 use pivot_advice::QueryId;
 use pivot_protocol::{from_wire, to_wire, wire};
 use pivot_query::{Catalog, Diagnostics, Options as Compile, Program, compile_with};

@@ -4,7 +4,7 @@
 
 use crate::arrow::{array, data_type, unite};
 use crate::estimate::{self, Estimated};
-use crate::window::Tally;
+use crate::window_groups::Tally;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::arrow::record_batch::RecordBatch;

@@ -1,7 +1,7 @@
 //! The service that clients talk to.
 
 use crate::frames::Frame;
-use crate::installed::columns;
+use crate::installed_query::columns;
 use crate::registry::Presence;
 use crate::state::{Shared, now_ns};
 use futures::stream::{BoxStream, StreamExt, unfold};

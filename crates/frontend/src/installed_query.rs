@@ -3,10 +3,10 @@
 //! The cumulative result is the sum of the windows that were shown, so a frame never tells of rows
 //! whose window is still open.
 
-use crate::account::{self, Account};
+use crate::ledger::{self, Account};
 use crate::frames::{Frame, Frames, Part};
 use crate::registry::Registry;
-use crate::window::{Tally, Window};
+use crate::window_groups::{Tally, Window};
 use pivot_advice::{Advice, Instruction, QueryId};
 use pivot_protocol::{to_wire, wire};
 use pivot_query::{Options, Output, Program};
@@ -141,7 +141,7 @@ impl Installed {
 
     /// Notes what it cost a process.
     pub(crate) fn charge(&mut self, incarnation: u64, cost: wire::Cost, tally: &Tally, now_ns: i64) {
-        account::add(&mut self.cost, &cost);
+        ledger::add(&mut self.cost, &cost);
         self.accounts.entry(incarnation).or_default().charge(cost, tally, now_ns);
     }
 
@@ -309,7 +309,7 @@ impl Installed {
             readers: self.readers,
             cost: Some(self.cost),
             agents: agents.collect(),
-            recent_ns: account::recent_ns(self.installed_ns, now_ns),
+            recent_ns: ledger::recent_ns(self.installed_ns, now_ns),
         }
     }
 }

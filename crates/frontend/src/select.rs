@@ -3,10 +3,10 @@
 
 use crate::arrow::values;
 use crate::estimate::{estimate, is_sampled, scale_all};
-use crate::installed;
+use crate::installed_query;
 use crate::kernels::{Plan, planned, rank};
-use crate::table::{NUMBER, Table, compare};
-use crate::window::Tally;
+use crate::finished::{NUMBER, Table, compare};
+use crate::window_groups::Tally;
 use datafusion::common::Result;
 use datafusion::logical_expr as df;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col};
@@ -21,7 +21,7 @@ const MAX_ROWS: usize = 10_000;
 /// if any of it comes of a sample.
 pub(crate) fn columns(output: &Output, parts: &[(&Tally, &Rows)]) -> Vec<wire::Column> {
     let sampled = parts.iter().any(|(tally, _)| is_sampled(tally, output));
-    let mut columns = installed::columns(output);
+    let mut columns = installed_query::columns(output);
     for (i, (column, shown)) in columns.iter_mut().zip(&output.columns).enumerate() {
         let errors = parts.iter().filter_map(|(_, rows)| rows.relative_errors.get(i).copied());
         column.relative_error = errors.fold(0.0, f64::max);

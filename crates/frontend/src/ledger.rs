@@ -1,6 +1,6 @@
 //! What one query costs one process: since it was installed, and in the last seconds.
 
-use crate::window::Tally;
+use crate::window_groups::Tally;
 use pivot_advice::Loss;
 use pivot_protocol::wire;
 use std::collections::VecDeque;
