@@ -1,8 +1,8 @@
 //! The service that clients talk to.
 
 use crate::frames::Frame;
-use crate::installed_query::columns;
 use crate::registry::Presence;
+use crate::select::declared_columns;
 use crate::state::{Shared, now_ns};
 use futures::stream::{BoxStream, StreamExt, unfold};
 use pivot_protocol::from_wire;
@@ -97,7 +97,7 @@ impl Frontend for ClientsService {
         };
         let diagnostics = diagnostics(&program.warnings);
         let tracepoints = program.tracepoints.clone();
-        let columns = columns(&program.output);
+        let columns = declared_columns(&program.output);
         let number = state.install(name, (program, options), now_ns()).id.number;
         let expected = state
             .registry

@@ -3,8 +3,8 @@
 //! The cumulative result is the sum of the windows that were shown, so a frame never tells of rows
 //! whose window is still open.
 
-use crate::ledger::{self, Account};
 use crate::frames::{Frame, Frames, Part};
+use crate::ledger::{self, Account};
 use crate::registry::Registry;
 use crate::window_groups::{Tally, Window};
 use pivot_advice::{Advice, Instruction, QueryId};
@@ -323,17 +323,6 @@ fn total(whole: &Arc<Tally>, (began_ns, end_ns): (i64, i64), partial: bool) -> A
 fn flushed(removed: Removed, registry: &Registry, grace_ns: i64, now_ns: i64) -> bool {
     let waited = now_ns >= removed.at_ns.saturating_add(grace_ns).saturating_add(FLUSH_NS);
     waited || registry.connected().all(|agent| agent.woven >= removed.generation)
-}
-
-/// The columns of a result for clients.
-pub(crate) fn columns(output: &Output) -> Vec<wire::Column> {
-    let column = |column: &pivot_query::OutputColumn| wire::Column {
-        name: column.name.clone(),
-        r#type: column.ty.code().into(),
-        relative_error: 0.0,
-        estimate: 0,
-    };
-    output.columns.iter().map(column).collect()
 }
 
 /// Whether an advice needs requests to carry baggage.

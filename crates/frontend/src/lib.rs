@@ -17,7 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Reading order: `server`, `state`, `registry`, `converged`, `installed_query`, `ledger`, `window_groups`, `frames`,
+//! Reading order: `options`, `server`, `state`, `registry`, `converged`, `installed_query`, `ledger`, `window_groups`, `frames`,
 //! `select`, `finished`, `estimate`, `kernels`, `arrow`, `agents_service`, `clients_service`.
 
 mod agents_service;
@@ -31,6 +31,7 @@ mod frames;
 mod installed_query;
 mod kernels;
 mod ledger;
+mod options;
 mod registry;
 mod select;
 mod server;
@@ -38,4 +39,5 @@ mod state;
 mod window_groups;
 
 pub use error::FrontendError;
-pub use server::{Options, Running, start};
+pub use options::Options;
+pub use server::{Running, start};

@@ -3,25 +3,35 @@
 
 use crate::arrow::values;
 use crate::estimate::{estimate, is_sampled, scale_all};
-use crate::installed_query;
-use crate::kernels::{Plan, planned, rank};
 use crate::finished::{NUMBER, Table, compare};
+use crate::kernels::{Plan, planned, rank};
 use crate::window_groups::Tally;
 use datafusion::common::Result;
 use datafusion::logical_expr as df;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col};
 use pivot_advice::{Errors, Form, Loss, Type, Value};
 use pivot_protocol::{to_wire, wire};
-use pivot_query::Output;
+use pivot_query::{Output, OutputColumn};
 
 /// The most rows of one result; the surplus counts as dropped.
 const MAX_ROWS: usize = 10_000;
+
+/// The columns of a result as the query declares them, before there are values.
+pub(crate) fn declared_columns(output: &Output) -> Vec<wire::Column> {
+    let column = |column: &OutputColumn| wire::Column {
+        name: column.name.clone(),
+        r#type: column.ty.code().into(),
+        relative_error: 0.0,
+        estimate: 0,
+    };
+    output.columns.iter().map(column).collect()
+}
 
 /// The columns of a frame, with the larger of the errors that they have in its parts, and with what they are
 /// if any of it comes of a sample.
 pub(crate) fn columns(output: &Output, parts: &[(&Tally, &Rows)]) -> Vec<wire::Column> {
     let sampled = parts.iter().any(|(tally, _)| is_sampled(tally, output));
-    let mut columns = installed_query::columns(output);
+    let mut columns = declared_columns(output);
     for (i, (column, shown)) in columns.iter_mut().zip(&output.columns).enumerate() {
         let errors = parts.iter().filter_map(|(_, rows)| rows.relative_errors.get(i).copied());
         column.relative_error = errors.fold(0.0, f64::max);
@@ -203,7 +213,7 @@ mod tests {
     use super::*;
     use pivot_advice::Aggregate;
     use pivot_advice::{Binary, Expr, Finish, Finished, Groups};
-    use pivot_query::{Catalog, OutputColumn, OutputKey, OutputValue, compile};
+    use pivot_query::{Catalog, OutputKey, OutputValue, compile};
 
     fn column(i: u16) -> Expr {
         Expr::Column(i)

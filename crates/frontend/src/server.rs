@@ -3,11 +3,12 @@
 use crate::agents_service::AgentsService;
 use crate::clients_service::ClientsService;
 use crate::error::FrontendError;
+use crate::options::Options;
 use crate::state::{Shared, State, now_ns};
+use pivot_protocol::MAX_MESSAGE_BYTES;
 use pivot_protocol::wire::agents_server::AgentsServer;
 use pivot_protocol::wire::frontend_server::FrontendServer;
-use pivot_protocol::{DEFAULT_PORT, MAX_MESSAGE_BYTES};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -20,27 +21,6 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// How long open streams may take to end.
 const STOP: Duration = Duration::from_secs(1);
-
-/// Where and how a frontend runs.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where agents and clients connect.
-    pub listen: SocketAddr,
-    /// How long after its end a window waits for an agent that does not report.
-    pub grace: Duration,
-    /// How many frames of each query are kept for clients that come or read late.
-    pub keep_frames: usize,
-    /// How long the frames of an uninstalled query are kept.
-    pub keep_finished: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT));
-        let (grace, keep_finished) = (Duration::from_secs(2), Duration::from_secs(60));
-        Options { listen, grace, keep_frames: 300, keep_finished }
-    }
-}
 
 /// A frontend that serves until it is stopped.
 #[derive(Debug)]
@@ -115,6 +95,7 @@ async fn close_windows(shared: Arc<Shared>) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::net::Ipv4Addr;
 
     #[tokio::test]
     async fn a_taken_port_is_an_error_that_names_the_address() {

@@ -1,10 +1,10 @@
 //! All that a frontend knows, behind one lock that is never held while waiting.
 
-use crate::select::Engine;
-use crate::installed_query::{Installed, carries};
-use crate::registry::{Outbox, Presence, Registry, Sequence};
-use crate::server::Options;
 use crate::converged::Settling;
+use crate::installed_query::{Installed, carries};
+use crate::options::Options;
+use crate::registry::{Outbox, Presence, Registry, Sequence};
+use crate::select::Engine;
 use crate::window_groups::Tally;
 use pivot_advice::QueryId;
 use pivot_protocol::{from_wire, to_wire, wire};
