@@ -209,8 +209,10 @@ async fn compare(seed: u64) -> Result<usize, String> {
     let mut random = Random::new(!seed);
     let case = Case { budget_bytes: usize::MAX, ..Case::random(seed) };
     let every = random.within(1, 2);
-    let options =
-        pivot_frontend::Options { listen: "127.0.0.1:0".parse().expect("an address"), ..Default::default() };
+    let options = pivot_frontend::FrontendOptions {
+        listen: "127.0.0.1:0".parse().expect("an address"),
+        ..Default::default()
+    };
     let frontend = pivot_frontend::start(options).await.expect("a port is free");
     let url = format!("http://{}", frontend.address());
     let mut processes = Vec::new();

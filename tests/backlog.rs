@@ -130,7 +130,7 @@ async fn read(client: &FrontendClient<Channel>, query: u32, wanted: Wanted) -> V
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_window_is_read_in_the_end_and_the_result_since_install_is_made_once() {
     let listen = "127.0.0.1:0".parse().unwrap();
-    let options = pivot_frontend::Options { listen, ..Default::default() };
+    let options = pivot_frontend::FrontendOptions { listen, ..Default::default() };
     let frontend = pivot_frontend::start(options).await.unwrap();
     let url = format!("http://{}", frontend.address());
     let mut agent = Agent::attach(&url).await;

@@ -34,13 +34,13 @@ fn cluster(frontend: &str, plan: Plan) -> Cluster {
 
 struct System {
     client: FrontendClient<Channel>,
-    frontend: pivot_frontend::Running,
+    frontend: pivot_frontend::RunningFrontend,
 }
 
 impl System {
     async fn start() -> System {
         let listen = "127.0.0.1:0".parse().unwrap();
-        let options = pivot_frontend::Options { listen, ..Default::default() };
+        let options = pivot_frontend::FrontendOptions { listen, ..Default::default() };
         let frontend = pivot_frontend::start(options).await.unwrap();
         let client = FrontendClient::connect(format!("http://{}", frontend.address())).await.unwrap();
         System { client, frontend }

@@ -91,7 +91,7 @@ async fn queries_come_and_go_and_nothing_grows_or_is_counted_wrong() {
     let listen = "127.0.0.1:0".parse().unwrap();
     // What is kept of queries that are gone is bounded too, but not within a minute.
     let keep_finished = Duration::from_secs(2);
-    let options = pivot_frontend::Options { listen, keep_finished, ..Default::default() };
+    let options = pivot_frontend::FrontendOptions { listen, keep_finished, ..Default::default() };
     let running = pivot_frontend::start(options).await.unwrap();
     let url = format!("http://{}", running.address());
     memory::quiet_about("attempt to divide by zero");

@@ -12,7 +12,7 @@ use crate::server::frontend;
 use crate::table::{Paint, Style};
 use crate::text::count;
 use crate::unattended;
-use pivot_frontend::Running;
+use pivot_frontend::RunningFrontend;
 use pivot_query::Catalog;
 use pivot_store::{Cluster, Plan, StoreError};
 use std::io::{self, IsTerminal};
@@ -41,7 +41,7 @@ pub(crate) fn run(runtime: &Runtime, options: &Demo) -> Result<(), CliError> {
     let running = runtime.block_on(pivot_frontend::start(frontend(listen(options))))?;
     let address = format!("http://{}", running.address());
     let done = with_store(runtime, options, &address, inputs.as_deref());
-    runtime.block_on(Running::stop(running));
+    runtime.block_on(RunningFrontend::stop(running));
     done
 }
 

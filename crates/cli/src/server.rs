@@ -23,6 +23,6 @@ pub(crate) async fn run(options: &Server) -> Result<(), CliError> {
 }
 
 /// The options of a frontend at an address.
-pub(crate) fn frontend(listen: SocketAddr) -> pivot_frontend::Options {
-    pivot_frontend::Options { listen, ..Default::default() }
+pub(crate) fn frontend(listen: SocketAddr) -> pivot_frontend::FrontendOptions {
+    pivot_frontend::FrontendOptions { listen, ..Default::default() }
 }

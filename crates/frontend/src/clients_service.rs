@@ -321,7 +321,7 @@ mod tests {
     #[tokio::test]
     async fn who_comes_too_late_for_the_last_frames_is_told() {
         const HOUR: i64 = 3_600_000_000_000;
-        let shared = Arc::new(Shared::new(State::new(&crate::Options::default())));
+        let shared = Arc::new(Shared::new(State::new(&crate::FrontendOptions::default())));
         let program = pivot_query::compile("FROM t IN T SELECT COUNT", &Catalog::default()).unwrap();
         let query = shared.lock().install(String::new(), (program, Options::default()), 1).id.number;
         let mut reader = Reader::open(&shared, (query, 0), Wanted::All).unwrap();

@@ -9,7 +9,7 @@
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 //! let listen = ([127, 0, 0, 1], 0).into();
-//! let running = pivot_frontend::start(pivot_frontend::Options { listen, ..Default::default() }).await?;
+//! let running = pivot_frontend::start(pivot_frontend::FrontendOptions { listen, ..Default::default() }).await?;
 //! assert_ne!(running.address().port(), 0);
 //! running.stop().await;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -39,5 +39,5 @@ mod state;
 mod window_groups;
 
 pub use error::FrontendError;
-pub use options::Options;
-pub use server::{Running, start};
+pub use options::FrontendOptions;
+pub use server::{RunningFrontend, start};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Where and how a frontend runs.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct FrontendOptions {
     /// Where agents and clients connect.
     pub listen: SocketAddr,
     /// How long after its end a window waits for an agent that does not report.
@@ -17,10 +17,10 @@ pub struct Options {
     pub keep_finished: Duration,
 }
 
-impl Default for Options {
-    fn default() -> Options {
+impl Default for FrontendOptions {
+    fn default() -> FrontendOptions {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT));
         let (grace, keep_finished) = (Duration::from_secs(2), Duration::from_secs(60));
-        Options { listen, grace, keep_frames: 300, keep_finished }
+        FrontendOptions { listen, grace, keep_frames: 300, keep_finished }
     }
 }

@@ -3,7 +3,7 @@
 use crate::agents_service::AgentsService;
 use crate::clients_service::ClientsService;
 use crate::error::FrontendError;
-use crate::options::Options;
+use crate::options::FrontendOptions;
 use crate::state::{Shared, State, now_ns};
 use pivot_protocol::MAX_MESSAGE_BYTES;
 use pivot_protocol::wire::agents_server::AgentsServer;
@@ -24,7 +24,7 @@ const STOP: Duration = Duration::from_secs(1);
 
 /// A frontend that serves until it is stopped.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningFrontend {
     address: SocketAddr,
     shared: Arc<Shared>,
     stop: oneshot::Sender<()>,
@@ -32,7 +32,7 @@ pub struct Running {
     closer: JoinHandle<()>,
 }
 
-impl Running {
+impl RunningFrontend {
     /// Where it listens; the port is the one found if 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -51,7 +51,7 @@ impl Running {
 }
 
 /// Starts a frontend. Fails if the address cannot be listened on.
-pub async fn start(options: Options) -> Result<Running, FrontendError> {
+pub async fn start(options: FrontendOptions) -> Result<RunningFrontend, FrontendError> {
     let listen = options.listen;
     let failed = |source| FrontendError::Listen { address: listen, source };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
@@ -79,7 +79,7 @@ pub async fn start(options: Options) -> Result<Running, FrontendError> {
         }
     });
     let closer = tokio::spawn(close_windows(shared.clone()));
-    Ok(Running { address, shared, stop, server, closer })
+    Ok(RunningFrontend { address, shared, stop, server, closer })
 }
 
 /// Makes frames of the windows that are over.
@@ -100,8 +100,8 @@ mod tests {
     #[tokio::test]
     async fn a_taken_port_is_an_error_that_names_the_address() {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let running = start(Options { listen, ..Options::default() }).await.unwrap();
-        let taken = Options { listen: running.address(), ..Options::default() };
+        let running = start(FrontendOptions { listen, ..FrontendOptions::default() }).await.unwrap();
+        let taken = FrontendOptions { listen: running.address(), ..FrontendOptions::default() };
         let error = start(taken).await.unwrap_err();
         assert!(error.to_string().contains(&running.address().to_string()));
         running.stop().await;

@@ -2,7 +2,7 @@
 
 use crate::converged::Settling;
 use crate::installed_query::{Installed, carries};
-use crate::options::Options;
+use crate::options::FrontendOptions;
 use crate::registry::{Outbox, Presence, Registry, Sequence};
 use crate::select::Engine;
 use crate::window_groups::Tally;
@@ -91,7 +91,7 @@ const READING: i64 = 10;
 
 impl State {
     /// A frontend that knows nobody.
-    pub(crate) fn new(options: &Options) -> State {
+    pub(crate) fn new(options: &FrontendOptions) -> State {
         State {
             registry: Registry::default(),
             catalog: Catalog::default(),
@@ -367,7 +367,7 @@ mod tests {
 
     /// A frontend with one agent, incarnation 1, that has woven one query counting by host.
     fn bench() -> Bench {
-        let mut state = State::new(&Options::default());
+        let mut state = State::new(&FrontendOptions::default());
         let exports = Exports {
             tracepoint: "T".into(),
             fields: vec![Field { name: "x".into(), ty: Type::I64 }],
