@@ -1,7 +1,7 @@
 //! The service that agents attach to.
 
-use crate::registry::Sequence;
-use crate::state::{Shared, now_ns};
+use crate::registry::SequenceCheck;
+use crate::state::{SharedState, now_ns};
 use pivot_protocol::wire::{self, agents_server::Agents, from_agent::Kind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +18,12 @@ const HELLO: Duration = Duration::from_secs(10);
 /// The service.
 #[derive(Debug)]
 pub(crate) struct AgentsService {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
 }
 
 impl AgentsService {
     /// A service over a frontend's state.
-    pub(crate) fn new(shared: Arc<Shared>) -> AgentsService {
+    pub(crate) fn new(shared: Arc<SharedState>) -> AgentsService {
         AgentsService { shared }
     }
 }
@@ -44,7 +44,7 @@ impl Agents for AgentsService {
 }
 
 async fn serve(
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     mut stream: Streaming<wire::FromAgent>,
     outbox: mpsc::Sender<Result<wire::ToAgent, Status>>,
 ) {
@@ -67,7 +67,7 @@ type Outbox = mpsc::Sender<Result<wire::ToAgent, Status>>;
 
 /// Applies messages until the stream ends; gives why, where the agent does not know.
 async fn receive(
-    shared: &Shared,
+    shared: &SharedState,
     stream: &mut Streaming<wire::FromAgent>,
     open: &mpsc::WeakSender<Result<wire::ToAgent, Status>>,
     (incarnation, connection): (u64, u64),
@@ -87,7 +87,7 @@ async fn receive(
         match kind {
             Some(Kind::Report(report)) => {
                 let number = report.sequence;
-                if state.report(incarnation, connection, report, now_ns()) == Sequence::Gap {
+                if state.report(incarnation, connection, report, now_ns()) == SequenceCheck::Gap {
                     let gap = format!("reports before {number} are missing");
                     return Some((outbox, Status::failed_precondition(gap)));
                 }

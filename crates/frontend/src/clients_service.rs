@@ -3,7 +3,7 @@
 use crate::frames::Frame;
 use crate::registry::Presence;
 use crate::select::declared_columns;
-use crate::state::{Shared, now_ns};
+use crate::state::{SharedState, now_ns};
 use futures::stream::{BoxStream, StreamExt, unfold};
 use pivot_protocol::from_wire;
 use pivot_protocol::wire::{self, frontend_server::Frontend, results_request::Wanted};
@@ -17,12 +17,12 @@ use tonic::{Request, Response, Status};
 /// The service.
 #[derive(Debug)]
 pub(crate) struct ClientsService {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
 }
 
 impl ClientsService {
     /// A service over a frontend's state.
-    pub(crate) fn new(shared: Arc<Shared>) -> ClientsService {
+    pub(crate) fn new(shared: Arc<SharedState>) -> ClientsService {
         ClientsService { shared }
     }
 }
@@ -49,7 +49,7 @@ impl ClientsService {
         tokio::time::sleep(length).await;
         self.shared.lock().uninstall(number, now_ns());
         let mut reader =
-            Reader::open(&self.shared, (number, 0), Wanted::Newest).ok_or_else(|| unknown(number))?;
+            FrameReader::open(&self.shared, (number, 0), Wanted::Newest).ok_or_else(|| unknown(number))?;
         let mut last = Vec::new();
         while let Some(frame) = reader.next().await {
             last = frame?.cumulative;
@@ -74,11 +74,11 @@ fn options(params: HashMap<String, wire::Value>) -> Result<Options, Status> {
     Ok(options)
 }
 
-type Answer<T> = Result<Response<T>, Status>;
+type Reply<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl Frontend for ClientsService {
-    async fn install(&self, request: Request<wire::InstallRequest>) -> Answer<wire::InstallResponse> {
+    async fn install(&self, request: Request<wire::InstallRequest>) -> Reply<wire::InstallResponse> {
         let wire::InstallRequest { text, name, params } = request.into_inner();
         let options = options(params)?;
         let mut state = self.shared.lock();
@@ -112,7 +112,7 @@ impl Frontend for ClientsService {
         }))
     }
 
-    async fn explain(&self, request: Request<wire::ExplainRequest>) -> Answer<wire::ExplainResponse> {
+    async fn explain(&self, request: Request<wire::ExplainRequest>) -> Reply<wire::ExplainResponse> {
         let wire::ExplainRequest { text, params, analyze_ns, fraction } = request.into_inner();
         let compiled = self.shared.lock().compile(&text, &options(params)?);
         Ok(Response::new(match compiled {
@@ -129,7 +129,7 @@ impl Frontend for ClientsService {
         }))
     }
 
-    async fn uninstall(&self, request: Request<wire::UninstallRequest>) -> Answer<wire::UninstallResponse> {
+    async fn uninstall(&self, request: Request<wire::UninstallRequest>) -> Reply<wire::UninstallResponse> {
         let number = request.into_inner().query;
         match self.shared.lock().uninstall(number, now_ns()) {
             true => Ok(Response::new(wire::UninstallResponse {})),
@@ -137,13 +137,13 @@ impl Frontend for ClientsService {
         }
     }
 
-    async fn list_queries(&self, _: Request<wire::ListQueriesRequest>) -> Answer<wire::ListQueriesResponse> {
+    async fn list_queries(&self, _: Request<wire::ListQueriesRequest>) -> Reply<wire::ListQueriesResponse> {
         let state = self.shared.lock();
         let queries = state.active().map(|query| query.describe(&state.registry, now_ns())).collect();
         Ok(Response::new(wire::ListQueriesResponse { queries }))
     }
 
-    async fn list_agents(&self, _: Request<wire::ListAgentsRequest>) -> Answer<wire::ListAgentsResponse> {
+    async fn list_agents(&self, _: Request<wire::ListAgentsRequest>) -> Reply<wire::ListAgentsResponse> {
         let state = self.shared.lock();
         let agents = state.registry.iter().map(|(_, agent)| wire::Agent {
             state: match agent.presence {
@@ -170,9 +170,9 @@ impl Frontend for ClientsService {
     async fn list_tracepoints(
         &self,
         _: Request<wire::ListTracepointsRequest>,
-    ) -> Answer<wire::ListTracepointsResponse> {
+    ) -> Reply<wire::ListTracepointsResponse> {
         let state = self.shared.lock();
-        let mut seen: BTreeMap<&str, Seen<'_>> = BTreeMap::new();
+        let mut seen: BTreeMap<&str, TracepointExporters<'_>> = BTreeMap::new();
         for agent in state.registry.connected() {
             let mut names = BTreeSet::new();
             let mut fields = BTreeSet::new();
@@ -207,10 +207,10 @@ impl Frontend for ClientsService {
 
     type ResultsStream = BoxStream<'static, Result<wire::Frame, Status>>;
 
-    async fn results(&self, request: Request<wire::ResultsRequest>) -> Answer<Self::ResultsStream> {
+    async fn results(&self, request: Request<wire::ResultsRequest>) -> Reply<Self::ResultsStream> {
         let request = request.into_inner();
         let (place, wanted) = ((request.query, request.after_sequence), request.wanted());
-        let reader = Reader::open(&self.shared, place, wanted).ok_or_else(|| unknown(request.query))?;
+        let reader = FrameReader::open(&self.shared, place, wanted).ok_or_else(|| unknown(request.query))?;
         let frames = unfold(reader, |mut reader| async { Some((reader.next().await?, reader)) });
         Ok(Response::new(frames.boxed()))
     }
@@ -218,7 +218,7 @@ impl Frontend for ClientsService {
 
 /// What connected agents say of one tracepoint.
 #[derive(Default)]
-struct Seen<'a> {
+struct TracepointExporters<'a> {
     agents: u32,
     fields: BTreeMap<&'a str, u32>,
     places: BTreeSet<String>,
@@ -251,8 +251,8 @@ fn diagnostics(found: &Diagnostics) -> Vec<wire::Diagnostic> {
 
 /// One client's place in a query's frames. It reads kept frames by sequence, so a slow client waits
 /// in front of them and not in a buffer of its own; and nothing is computed that nobody reads.
-struct Reader {
-    shared: Arc<Shared>,
+struct FrameReader {
+    shared: Arc<SharedState>,
     query: u32,
     after: u64,
     wanted: Wanted,
@@ -261,13 +261,13 @@ struct Reader {
     ended: bool,
 }
 
-impl Reader {
-    fn open(shared: &Arc<Shared>, (query, after): (u32, u64), wanted: Wanted) -> Option<Reader> {
+impl FrameReader {
+    fn open(shared: &Arc<SharedState>, (query, after): (u32, u64), wanted: Wanted) -> Option<FrameReader> {
         let mut state = shared.lock();
         let found = state.query_mut(query)?;
         found.readers += 1;
         let (changed, stopping) = (found.frames.subscribe(), shared.stopping());
-        Some(Reader { shared: shared.clone(), query, after, wanted, changed, stopping, ended: false })
+        Some(FrameReader { shared: shared.clone(), query, after, wanted, changed, stopping, ended: false })
     }
 
     async fn next(&mut self) -> Option<Result<wire::Frame, Status>> {
@@ -303,7 +303,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for FrameReader {
     fn drop(&mut self) {
         if let Some(query) = self.shared.lock().query_mut(self.query) {
             query.readers = query.readers.saturating_sub(1);
@@ -315,16 +315,16 @@ impl Drop for Reader {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::state::State;
+    use crate::state::FrontendState;
     use pivot_query::Catalog;
 
     #[tokio::test]
     async fn who_comes_too_late_for_the_last_frames_is_told() {
         const HOUR: i64 = 3_600_000_000_000;
-        let shared = Arc::new(Shared::new(State::new(&crate::FrontendOptions::default())));
+        let shared = Arc::new(SharedState::new(FrontendState::new(&crate::FrontendOptions::default())));
         let program = pivot_query::compile("FROM t IN T SELECT COUNT", &Catalog::default()).unwrap();
         let query = shared.lock().install(String::new(), (program, Options::default()), 1).id.number;
-        let mut reader = Reader::open(&shared, (query, 0), Wanted::All).unwrap();
+        let mut reader = FrameReader::open(&shared, (query, 0), Wanted::All).unwrap();
         assert!(shared.lock().uninstall(query, HOUR));
         [HOUR + HOUR, HOUR + HOUR + HOUR].into_iter().for_each(|now_ns| shared.lock().tick(now_ns));
         assert_eq!(reader.next().await.unwrap().unwrap_err().code(), tonic::Code::DataLoss);

@@ -6,7 +6,7 @@
 //! may be off. Only COUNT and SUM have such an error; the counts in lists, those of HIST, LHIST and TOPK, are
 //! scaled without one.
 
-use crate::window_groups::Tally;
+use crate::window_groups::WindowGroups;
 use pivot_advice::{Aggregate, Binary, Errors, Expr, Form, Group, Groups, State, Value};
 use pivot_protocol::wire::column::Estimate;
 use pivot_query::Output;
@@ -16,10 +16,10 @@ use std::collections::HashMap;
 const PARTS: usize = 16;
 
 /// What each part adds to a sum.
-type Shares = [f64; PARTS];
+type StratumSums = [f64; PARTS];
 
 /// One group of all parts together, and its parts.
-struct Whole<'a> {
+struct Strata<'a> {
     /// Those of a sample that SAMPLE asked for.
     asked: Vec<&'a Group>,
     /// Those of requests that stand for several.
@@ -34,17 +34,22 @@ pub(crate) struct Estimated {
 }
 
 /// Whether any of the tally comes of a sample.
-pub(crate) fn is_sampled(tally: &Tally, output: &Output) -> bool {
+pub(crate) fn is_sampled(tally: &WindowGroups, output: &Output) -> bool {
     output.is_scaled() || tally.is_sampled()
 }
 
 /// The parts of each group together, and scaled.
-pub(crate) fn rows(tally: &Tally, output: &Output, seconds: f64, errors: &mut Errors) -> Vec<Estimated> {
+pub(crate) fn rows(
+    tally: &WindowGroups,
+    output: &Output,
+    seconds: f64,
+    errors: &mut Errors,
+) -> Vec<Estimated> {
     let keys = output.keys.len();
     let key = |group: &Group| group.key[..keys.min(group.key.len())].to_vec();
     let mut merged = Groups::new(keys, tally.groups.aggregates());
-    let mut parts: HashMap<Vec<Value>, Whole<'_>> = HashMap::new();
-    let nothing = || Whole { asked: vec![], weighted: vec![] };
+    let mut parts: HashMap<Vec<Value>, Strata<'_>> = HashMap::new();
+    let nothing = || Strata { asked: vec![], weighted: vec![] };
     for group in &tally.groups {
         merged.entry(&key(group)).merge(group.n, &group.states);
         parts.entry(key(group)).or_insert_with(nothing).asked.push(group);
@@ -157,7 +162,7 @@ fn spread(groups: &[&Group], output: &Output, place: usize) -> f64 {
     if groups.is_empty() {
         return 0.0;
     }
-    let mut shares: Shares = [0.0; PARTS];
+    let mut shares: StratumSums = [0.0; PARTS];
     for group in groups {
         let part = group.key.last().and_then(Value::as_integer).unwrap_or(0).rem_euclid(PARTS as i128);
         shares[part as usize] += share(group, output, place - output.keys.len());
@@ -218,7 +223,7 @@ mod tests {
     fn sampled(seed: u64, many: u64, fraction: f64, weight: impl Fn(u64) -> u64) -> Estimated {
         let tail = if fraction < 1.0 { format!("SAMPLE {fraction}") } else { String::new() };
         let output = output(&tail);
-        let mut tally = Tally::new(&output.table());
+        let mut tally = WindowGroups::new(&output.table());
         for request in seed * many..(seed + 1) * many {
             let weight = weight(request);
             if !is_in(hash(request, 0), fraction) || !is_in(hash(request, 2), 1.0 / weight as f64) {
@@ -282,7 +287,7 @@ mod tests {
     #[test]
     fn an_exact_group_beside_an_estimated_one_has_no_error() {
         let output = output("");
-        let mut tally = Tally::new(&output.table());
+        let mut tally = WindowGroups::new(&output.table());
         tally.groups.entry(&[Value::str("exact")]).n = 7;
         let mut weighted = Groups::new(2, output.table().aggregates());
         weighted.entry(&[Value::str("estimated"), Value::U64(3)]).n = 8;
@@ -323,7 +328,7 @@ mod tests {
         let text =
             format!("FROM t IN T SELECT TOPK(t.x, 2), LHIST(t.x, 0, 4, 2), HIST(t.x), P50(t.x) {tail}");
         let output = compile(&text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
-        let mut tally = Tally::new(&output.table());
+        let mut tally = WindowGroups::new(&output.table());
         for x in 1..=4 {
             let key: Vec<Value> = output.is_scaled().then_some(Value::U64(x % 2)).into_iter().collect();
             let group = tally.groups.entry(&key);

@@ -4,7 +4,7 @@
 
 use crate::arrow::{array, data_type, unite};
 use crate::estimate::{self, Estimated};
-use crate::window_groups::Tally;
+use crate::window_groups::WindowGroups;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 /// Rows in an order that depends on their values alone.
 #[derive(Debug)]
-pub(crate) struct Table {
-    pub(crate) rows: Vec<Row>,
+pub(crate) struct FinishedGroups {
+    pub(crate) rows: Vec<FinishedGroup>,
     /// The types of the values.
     pub(crate) types: Vec<Type>,
     /// For each value how far it may be from the exact one, as a fraction of it.
@@ -25,7 +25,7 @@ pub(crate) struct Table {
 
 /// One group.
 #[derive(Debug)]
-pub(crate) struct Row {
+pub(crate) struct FinishedGroup {
     pub(crate) values: Vec<Value>,
     /// How many rows it stands for.
     pub(crate) n: u64,
@@ -33,15 +33,20 @@ pub(crate) struct Row {
     standard_errors: Vec<f64>,
 }
 
-impl From<Estimated> for Row {
-    fn from(row: Estimated) -> Row {
-        Row { values: row.values, n: row.n, standard_errors: row.standard_errors }
+impl From<Estimated> for FinishedGroup {
+    fn from(row: Estimated) -> FinishedGroup {
+        FinishedGroup { values: row.values, n: row.n, standard_errors: row.standard_errors }
     }
 }
 
-impl Table {
+impl FinishedGroups {
     /// The rows of merged groups in a window of so many seconds.
-    pub(crate) fn of(tally: &Tally, output: &Output, seconds: f64, errors: &mut Errors) -> Table {
+    pub(crate) fn of(
+        tally: &WindowGroups,
+        output: &Output,
+        seconds: f64,
+        errors: &mut Errors,
+    ) -> FinishedGroups {
         let keys = output.keys.len();
         let mut relative_errors = vec![0.0; keys + 2 + output.finished.len()];
         for group in tally.groups.iter().chain(tally.sampled.groups.iter().flatten()) {
@@ -50,13 +55,15 @@ impl Table {
                 *error = f64::max(*error, state.map_or(0.0, |state| state.relative_error()));
             }
         }
-        let mut rows: Vec<Row> = match estimate::is_sampled(tally, output) {
-            true => estimate::rows(tally, output, seconds, errors).into_iter().map(Row::from).collect(),
+        let mut rows: Vec<FinishedGroup> = match estimate::is_sampled(tally, output) {
+            true => {
+                estimate::rows(tally, output, seconds, errors).into_iter().map(FinishedGroup::from).collect()
+            }
             false => tally.groups.iter().map(|group| row(group, output, seconds, errors)).collect(),
         };
         rows.sort_by(|a, b| compare(&a.values, &b.values));
         let types = types(&rows, output);
-        Table { rows, types, relative_errors }
+        FinishedGroups { rows, types, relative_errors }
     }
 
     /// The types of the values, but of those that have several: as columns they are not what they were.
@@ -112,7 +119,7 @@ pub(crate) fn compare(a: &[Value], b: &[Value]) -> std::cmp::Ordering {
     differing.unwrap_or(std::cmp::Ordering::Equal)
 }
 
-fn types(rows: &[Row], output: &Output) -> Vec<Type> {
+fn types(rows: &[FinishedGroup], output: &Output) -> Vec<Type> {
     let keys = output.keys.iter().map(|key| key.ty);
     let finished = output.finished.iter().map(|value| value.ty);
     let declared = keys.chain([Type::U64]).chain(finished).chain([Type::F64]);
@@ -120,7 +127,7 @@ fn types(rows: &[Row], output: &Output) -> Vec<Type> {
     declared.enumerate().map(|(i, ty)| unite(&found(i), ty)).collect()
 }
 
-fn row(group: &Group, output: &Output, seconds: f64, errors: &mut Errors) -> Row {
+fn row(group: &Group, output: &Output, seconds: f64, errors: &mut Errors) -> FinishedGroup {
     let values = output.row(&group.key, group.n, &group.states, seconds, errors);
-    Row { values, n: group.n, standard_errors: vec![] }
+    FinishedGroup { values, n: group.n, standard_errors: vec![] }
 }

@@ -3,8 +3,8 @@
 //! Only the newest frame has the result since install: what comes later is added to the same groups. So a
 //! reader that is behind gets windows alone, and catches up.
 
-use crate::select::{Engine, Rows, columns, other, wire_rows};
-use crate::window_groups::Tally;
+use crate::select::{ResultTable, SelectEngine, columns, other, wire_rows};
+use crate::window_groups::WindowGroups;
 use pivot_protocol::wire::results_request::Wanted;
 use pivot_protocol::{to_wire, wire};
 use pivot_query::Output;
@@ -20,29 +20,29 @@ const MAX_HISTORY_GROUPS: usize = 10_000;
 
 /// Groups of some time, and the rows that were made of them.
 #[derive(Debug)]
-pub(crate) struct Part {
-    tally: Arc<Tally>,
+pub(crate) struct LazyResult {
+    tally: Arc<WindowGroups>,
     length_ns: i64,
     /// Whether an agent is missing.
     partial: bool,
-    rows: OnceCell<Rows>,
+    rows: OnceCell<ResultTable>,
 }
 
-impl Part {
+impl LazyResult {
     /// Groups that nobody has asked for yet.
-    pub(crate) fn new(tally: Arc<Tally>, length_ns: i64, partial: bool) -> Arc<Part> {
-        Arc::new(Part { tally, length_ns, partial, rows: OnceCell::new() })
+    pub(crate) fn new(tally: Arc<WindowGroups>, length_ns: i64, partial: bool) -> Arc<LazyResult> {
+        Arc::new(LazyResult { tally, length_ns, partial, rows: OnceCell::new() })
     }
 
     fn seconds(&self) -> f64 {
         self.length_ns as f64 / 1e9
     }
 
-    async fn rows(&self, engine: &Engine, output: &Output) -> &Rows {
+    async fn rows(&self, engine: &SelectEngine, output: &Output) -> &ResultTable {
         self.rows.get_or_init(|| engine.rows(&self.tally, output, self.seconds())).await
     }
 
-    fn completeness(&self, rows: &Rows, (reporting, expected): (u32, u32)) -> wire::Completeness {
+    fn completeness(&self, rows: &ResultTable, (reporting, expected): (u32, u32)) -> wire::Completeness {
         let others = self.tally.others();
         wire::Completeness {
             emitted: self.tally.emitted,
@@ -67,21 +67,21 @@ pub(crate) struct Frame {
     /// Reporting and expected.
     pub(crate) agents: (u32, u32),
     pub(crate) last: bool,
-    pub(crate) window: Arc<Part>,
+    pub(crate) window: Arc<LazyResult>,
     /// All windows so far; none where a later frame has them.
-    pub(crate) cumulative: Option<Arc<Part>>,
+    pub(crate) cumulative: Option<Arc<LazyResult>>,
 }
 
 impl Frame {
     /// The frame as it is sent. Rows that the engine fails on count as dropped.
-    pub(crate) async fn compute(self, engine: &Engine) -> wire::Frame {
+    pub(crate) async fn compute(self, engine: &SelectEngine) -> wire::Frame {
         let output = &*self.output;
         let window = self.window.rows(engine, output).await;
         let cumulative = match &self.cumulative {
             Some(part) => Some((part, part.rows(engine, output).await)),
             None => None,
         };
-        let parts: Vec<(&Tally, &Rows)> = std::iter::once((&self.window, window))
+        let parts: Vec<(&WindowGroups, &ResultTable)> = std::iter::once((&self.window, window))
             .chain(cumulative)
             .map(|(part, rows)| (&*part.tally, rows))
             .collect();
@@ -112,17 +112,17 @@ impl Frame {
 
 /// Kept frames, in the order of their sequences.
 #[derive(Debug)]
-pub(crate) struct Frames {
+pub(crate) struct FrameQueue {
     kept: VecDeque<Frame>,
     groups: usize,
     sequence: u64,
     changed: watch::Sender<u64>,
 }
 
-impl Frames {
+impl FrameQueue {
     /// No frames yet.
-    pub(crate) fn new() -> Frames {
-        Frames { kept: VecDeque::new(), groups: 0, sequence: 0, changed: watch::channel(0).0 }
+    pub(crate) fn new() -> FrameQueue {
+        FrameQueue { kept: VecDeque::new(), groups: 0, sequence: 0, changed: watch::channel(0).0 }
     }
 
     /// To be called before the result since install changes: the newest frame is the newest no more.
@@ -134,7 +134,7 @@ impl Frames {
 
     /// Gives the newest frame the result since install as it is now, up to the end of its window, for who
     /// has not read it yet.
-    pub(crate) fn renew(&mut self, total: impl FnOnce(i64) -> Arc<Part>) {
+    pub(crate) fn renew(&mut self, total: impl FnOnce(i64) -> Arc<LazyResult>) {
         if let Some(newest) = self.kept.back_mut().filter(|newest| newest.cumulative.is_none()) {
             newest.cumulative = Some(total(newest.window_ns.1));
         }
@@ -197,15 +197,15 @@ mod tests {
         Arc::new(compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output)
     }
 
-    fn part(groups: u64) -> Arc<Part> {
+    fn part(groups: u64) -> Arc<LazyResult> {
         let mut table = Groups::new(1, &[]);
         (0..groups).for_each(|group| table.entry(&[Value::U64(group)]).n = 1);
-        let mut tally = Tally::new(&table);
+        let mut tally = WindowGroups::new(&table);
         tally.groups = table;
-        Part::new(Arc::new(tally), 1_000_000_000, false)
+        LazyResult::new(Arc::new(tally), 1_000_000_000, false)
     }
 
-    fn push(frames: &mut Frames, window: Arc<Part>, keep: usize) {
+    fn push(frames: &mut FrameQueue, window: Arc<LazyResult>, keep: usize) {
         let frame = Frame {
             query: 1,
             sequence: 0,
@@ -221,14 +221,14 @@ mod tests {
     }
 
     /// Frames of windows with so many groups.
-    fn frames(groups: &[u64]) -> Frames {
-        let mut frames = Frames::new();
+    fn frames(groups: &[u64]) -> FrameQueue {
+        let mut frames = FrameQueue::new();
         groups.iter().for_each(|groups| push(&mut frames, part(*groups), 300));
         frames
     }
 
     /// What a reader of frames gets from the beginning: sequences, and whether with the result since install.
-    fn check(frames: &Frames, wanted: Wanted, expected: &[(u64, bool)]) {
+    fn check(frames: &FrameQueue, wanted: Wanted, expected: &[(u64, bool)]) {
         let (mut found, mut read) = (Vec::new(), 0);
         while let Some(frame) = frames.after(read, wanted) {
             read = frame.sequence;
@@ -243,7 +243,7 @@ mod tests {
         let newest = frames.after(1, Wanted::All).unwrap();
         assert!(frames.kept.iter().all(|frame| frame.window.rows.get().is_none()));
         assert!(newest.cumulative.as_ref().unwrap().rows.get().is_none());
-        let made = newest.compute(&Engine::new()).await;
+        let made = newest.compute(&SelectEngine::new()).await;
         assert_eq!((made.rows.len(), made.cumulative.len(), made.without_cumulative), (6, 3, false));
         let made: Vec<bool> = frames.kept.iter().map(|frame| frame.window.rows.get().is_some()).collect();
         assert_eq!(made, [false, true]);
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_nobody_reads_is_bounded_by_frames_and_by_groups() {
-        let mut frames = Frames::new();
+        let mut frames = FrameQueue::new();
         (0..10).for_each(|_| push(&mut frames, part(2), 4));
         assert_eq!((frames.kept.len(), frames.groups, frames.kept[0].sequence), (4, 8, 7));
         let large = part(MAX_KEPT_GROUPS as u64 / 20);

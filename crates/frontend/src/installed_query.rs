@@ -3,10 +3,10 @@
 //! The cumulative result is the sum of the windows that were shown, so a frame never tells of rows
 //! whose window is still open.
 
-use crate::frames::{Frame, Frames, Part};
-use crate::ledger::{self, Account};
+use crate::frames::{Frame, FrameQueue, LazyResult};
+use crate::ledger::{self, AgentCost};
 use crate::registry::Registry;
-use crate::window_groups::{Tally, Window};
+use crate::window_groups::{Window, WindowGroups};
 use pivot_advice::{Advice, Instruction, QueryId};
 use pivot_protocol::{to_wire, wire};
 use pivot_query::{Options, Output, Program};
@@ -24,14 +24,14 @@ const FLUSH_NS: i64 = 3_000_000_000;
 
 /// When a query was removed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Removed {
+pub(crate) struct Removal {
     generation: u64,
     at_ns: i64,
 }
 
 /// A query.
 #[derive(Debug)]
-pub(crate) struct Installed {
+pub(crate) struct InstalledQuery {
     pub(crate) id: QueryId,
     pub(crate) name: String,
     pub(crate) program: Program,
@@ -43,13 +43,13 @@ pub(crate) struct Installed {
     pub(crate) generation: u64,
     /// The generation that brought its advice as it is.
     since: u64,
-    pub(crate) removed: Option<Removed>,
+    pub(crate) removed: Option<Removal>,
     /// When its last frame was stored.
     pub(crate) finished_ns: Option<i64>,
-    pub(crate) cumulative: Arc<Tally>,
+    pub(crate) cumulative: Arc<WindowGroups>,
     cost: wire::Cost,
     /// What it costs each process, by incarnation.
-    accounts: BTreeMap<u64, Account>,
+    accounts: BTreeMap<u64, AgentCost>,
     pub(crate) readers: u32,
     partial: bool,
     finishing: bool,
@@ -59,10 +59,10 @@ pub(crate) struct Installed {
     /// The start of the first window that anything was reported for.
     began_ns: i64,
     forgotten_ns: i64,
-    pub(crate) frames: Frames,
+    pub(crate) frames: FrameQueue,
 }
 
-impl Installed {
+impl InstalledQuery {
     /// A query that nothing has been reported for.
     pub(crate) fn new(
         id: QueryId,
@@ -70,10 +70,10 @@ impl Installed {
         (program, options): (Program, Options),
         generation: u64,
         now_ns: i64,
-    ) -> Installed {
+    ) -> InstalledQuery {
         let output = Arc::new(program.output.clone());
         let shape = output.table();
-        Installed {
+        InstalledQuery {
             id,
             name,
             program,
@@ -84,7 +84,7 @@ impl Installed {
             since: generation,
             removed: None,
             finished_ns: None,
-            cumulative: Arc::new(Tally::new(&shape)),
+            cumulative: Arc::new(WindowGroups::new(&shape)),
             cost: wire::Cost::default(),
             accounts: BTreeMap::new(),
             readers: 0,
@@ -94,7 +94,7 @@ impl Installed {
             agents: (0, 0),
             began_ns: i64::MAX,
             forgotten_ns: i64::MIN,
-            frames: Frames::new(),
+            frames: FrameQueue::new(),
         }
     }
 
@@ -136,17 +136,17 @@ impl Installed {
 
     /// Removes it; frames of what was reported are still to come.
     pub(crate) fn remove(&mut self, generation: u64, now_ns: i64) {
-        self.removed.get_or_insert(Removed { generation, at_ns: now_ns });
+        self.removed.get_or_insert(Removal { generation, at_ns: now_ns });
     }
 
     /// Notes what it cost a process.
-    pub(crate) fn charge(&mut self, incarnation: u64, cost: wire::Cost, tally: &Tally, now_ns: i64) {
+    pub(crate) fn charge(&mut self, incarnation: u64, cost: wire::Cost, tally: &WindowGroups, now_ns: i64) {
         ledger::add(&mut self.cost, &cost);
         self.accounts.entry(incarnation).or_default().charge(cost, tally, now_ns);
     }
 
     /// Merges one part of a report.
-    pub(crate) fn report(&mut self, start_ns: i64, end_ns: i64, part: Tally) {
+    pub(crate) fn report(&mut self, start_ns: i64, end_ns: i64, part: WindowGroups) {
         if self.finishing || part.is_empty() {
             return;
         }
@@ -160,7 +160,7 @@ impl Installed {
             self.add(&part);
             return;
         }
-        let tally = || Arc::new(Tally::new(&self.cumulative.groups));
+        let tally = || Arc::new(WindowGroups::new(&self.cumulative.groups));
         let window = self.windows.entry(start_ns).or_insert_with(|| Window {
             end_ns,
             tally: tally(),
@@ -177,7 +177,7 @@ impl Installed {
     }
 
     /// Adds to the result since install, of which nobody needs what it was before.
-    fn add(&mut self, part: &Tally) {
+    fn add(&mut self, part: &WindowGroups) {
         self.frames.outdate();
         Arc::make_mut(&mut self.cumulative).merge(part);
     }
@@ -228,7 +228,7 @@ impl Installed {
         window.late = false;
         window.revision += 1;
         let (reporting, expected) = self.agents;
-        let part = Part::new(window.tally.clone(), window.end_ns - start_ns, reporting < expected);
+        let part = LazyResult::new(window.tally.clone(), window.end_ns - start_ns, reporting < expected);
         let frame = Frame { revision, ..self.frame(window_ns, part) };
         self.frames.push(frame, keep);
     }
@@ -236,13 +236,13 @@ impl Installed {
     /// Makes the frame that no other follows.
     fn show_last(&mut self, keep: usize) {
         let end_ns = self.windows.values().map(|window| window.end_ns).max().unwrap_or(0);
-        let nothing = Arc::new(Tally::new(&self.cumulative.groups));
-        let frame = self.frame((end_ns, end_ns), Part::new(nothing, 0, false));
+        let nothing = Arc::new(WindowGroups::new(&self.cumulative.groups));
+        let frame = self.frame((end_ns, end_ns), LazyResult::new(nothing, 0, false));
         self.frames.push(Frame { last: true, ..frame }, keep);
     }
 
     /// A frame of a window with all that was shown so far.
-    fn frame(&self, window_ns: (i64, i64), window: Arc<Part>) -> Frame {
+    fn frame(&self, window_ns: (i64, i64), window: Arc<LazyResult>) -> Frame {
         Frame {
             query: self.id.number,
             sequence: 0,
@@ -273,7 +273,7 @@ impl Installed {
         let weaves = |exports: &pivot_advice::Exports| self.program.tracepoints.contains(&exports.tracepoint);
         let woven = registry.connected().filter(|agent| agent.woven >= self.generation);
         let id = Some(to_wire::query_id(self.id));
-        let nothing = Account::default();
+        let nothing = AgentCost::default();
         let agents = registry.iter().filter(|(_, agent)| agent.is_connected()).filter_map(|(i, agent)| {
             let status = agent.statuses.iter().find(|status| status.query == id)?;
             let account = self.accounts.get(&i).unwrap_or(&nothing);
@@ -315,12 +315,12 @@ impl Installed {
 }
 
 /// The result since install, of a time.
-fn total(whole: &Arc<Tally>, (began_ns, end_ns): (i64, i64), partial: bool) -> Arc<Part> {
-    Part::new(whole.clone(), end_ns.saturating_sub(began_ns), partial)
+fn total(whole: &Arc<WindowGroups>, (began_ns, end_ns): (i64, i64), partial: bool) -> Arc<LazyResult> {
+    LazyResult::new(whole.clone(), end_ns.saturating_sub(began_ns), partial)
 }
 
 /// Whether all agents have unwoven a removed query, and so have flushed it, or had their time.
-fn flushed(removed: Removed, registry: &Registry, grace_ns: i64, now_ns: i64) -> bool {
+fn flushed(removed: Removal, registry: &Registry, grace_ns: i64, now_ns: i64) -> bool {
     let waited = now_ns >= removed.at_ns.saturating_add(grace_ns).saturating_add(FLUSH_NS);
     waited || registry.connected().all(|agent| agent.woven >= removed.generation)
 }

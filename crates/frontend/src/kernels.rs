@@ -5,7 +5,7 @@
 //! number, where they differ. What is sorted or told apart goes by its rank among all values.
 
 use crate::arrow::{array, data_type, scalar, unite, values};
-use crate::finished::{NUMBER, Table, name};
+use crate::finished::{FinishedGroups, NUMBER, name};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DataFusionError;
 use datafusion::functions::expr_fn::{coalesce, nullif};
@@ -29,7 +29,7 @@ pub(crate) enum Plan {
 pub(crate) fn planned(
     expr: &Expr,
     declared: Type,
-    table: &Table,
+    table: &FinishedGroups,
     plan: Plan,
     errors: &mut Errors,
 ) -> (df::Expr, Type) {
@@ -51,7 +51,7 @@ pub(crate) fn planned(
 }
 
 /// The place of each row's value among all values of an expression; equal ones have the same.
-pub(crate) fn rank(expr: &Expr, table: &Table) -> df::Expr {
+pub(crate) fn rank(expr: &Expr, table: &FinishedGroups) -> df::Expr {
     let found = evaluated(expr, table, &mut Errors::default());
     let mut order: Vec<usize> = (0..found.len()).collect();
     order.sort_by(|a, b| found[*a].group_cmp(&found[*b]));
@@ -64,7 +64,7 @@ pub(crate) fn rank(expr: &Expr, table: &Table) -> df::Expr {
     by_number(ranks, Type::U64)
 }
 
-fn evaluated(expr: &Expr, table: &Table, errors: &mut Errors) -> Vec<Value> {
+fn evaluated(expr: &Expr, table: &FinishedGroups, errors: &mut Errors) -> Vec<Value> {
     table.rows.iter().map(|row| expr.eval(&row.values, errors)).collect()
 }
 

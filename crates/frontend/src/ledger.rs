@@ -1,6 +1,6 @@
 //! What one query costs one process: since it was installed, and in the last seconds.
 
-use crate::window_groups::Tally;
+use crate::window_groups::WindowGroups;
 use pivot_advice::Loss;
 use pivot_protocol::wire;
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ const RECENT_NS: i64 = 10_000_000_000;
 
 /// What a process has said of a query's costs.
 #[derive(Debug, Default)]
-pub(crate) struct Account {
+pub(crate) struct AgentCost {
     pub(crate) total: wire::Cost,
     pub(crate) loss: Loss,
     /// Groups in its newest report.
@@ -21,9 +21,9 @@ pub(crate) struct Account {
     recent: VecDeque<(i64, wire::Cost)>,
 }
 
-impl Account {
+impl AgentCost {
     /// Takes in a part of a report.
-    pub(crate) fn charge(&mut self, cost: wire::Cost, tally: &Tally, now_ns: i64) {
+    pub(crate) fn charge(&mut self, cost: wire::Cost, tally: &WindowGroups, now_ns: i64) {
         add(&mut self.total, &cost);
         self.loss.merge(&tally.loss);
         if tally.emitted > 0 {
@@ -66,9 +66,9 @@ mod tests {
     #[test]
     fn the_last_seconds_forget_and_the_total_does_not() {
         let second = 1_000_000_000;
-        let mut account = Account::default();
+        let mut account = AgentCost::default();
         let cost = wire::Cost { events: 5, busy_ns: 100, packed: 1, packed_bytes: 20 };
-        (0..30).for_each(|i| account.charge(cost, &Tally::new(&Groups::new(0, &[])), i * second));
+        (0..30).for_each(|i| account.charge(cost, &WindowGroups::new(&Groups::new(0, &[])), i * second));
         assert_eq!((account.total.events, account.recent(29 * second).events), (150, 50));
         assert_eq!(account.recent(35 * second).packed_bytes, 80);
         assert_eq!((recent_ns(0, 3 * second), recent_ns(0, 60 * second)), (3 * second, RECENT_NS));

@@ -17,13 +17,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Reading order: `options`, `server`, `state`, `registry`, `converged`, `installed_query`, `ledger`, `window_groups`, `frames`,
+//! Reading order: `options`, `server`, `state`, `registry`, `convergence`, `installed_query`, `ledger`, `window_groups`, `frames`,
 //! `select`, `finished`, `estimate`, `kernels`, `arrow`, `agents_service`, `clients_service`.
 
 mod agents_service;
 mod arrow;
 mod clients_service;
-mod converged;
+mod convergence;
 mod error;
 mod estimate;
 mod finished;

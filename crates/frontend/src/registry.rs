@@ -29,7 +29,7 @@ pub(crate) enum Presence {
 
 /// What becomes of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sequence {
+pub(crate) enum SequenceCheck {
     /// The next one.
     Next,
     /// It was merged before.
@@ -40,7 +40,7 @@ pub(crate) enum Sequence {
 
 /// One process.
 #[derive(Debug)]
-pub(crate) struct Agent {
+pub(crate) struct AgentSession {
     pub(crate) process: String,
     pub(crate) host: String,
     pub(crate) pid: u32,
@@ -66,7 +66,7 @@ pub(crate) struct Agent {
     outbox: Option<Outbox>,
 }
 
-impl Agent {
+impl AgentSession {
     /// Whether its stream is open.
     pub(crate) fn is_connected(&self) -> bool {
         self.presence == Presence::Connected
@@ -99,14 +99,14 @@ impl Agent {
     /// Judges a sequence and remembers the next one. The first new one of a connection is accepted
     /// whatever it is: an agent sends all that it still has, so those before it were acknowledged by an
     /// earlier frontend, or had to go and are counted as loss.
-    pub(crate) fn accept(&mut self, sequence: u64) -> Sequence {
+    pub(crate) fn accept(&mut self, sequence: u64) -> SequenceCheck {
         match self.highest {
-            Some(highest) if sequence <= highest => Sequence::Duplicate,
-            Some(highest) if self.resumed && sequence > highest.saturating_add(1) => Sequence::Gap,
+            Some(highest) if sequence <= highest => SequenceCheck::Duplicate,
+            Some(highest) if self.resumed && sequence > highest.saturating_add(1) => SequenceCheck::Gap,
             _ => {
                 self.highest = Some(sequence);
                 self.resumed = true;
-                Sequence::Next
+                SequenceCheck::Next
             }
         }
     }
@@ -115,7 +115,7 @@ impl Agent {
 /// All agents and their merged catalogue.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    agents: BTreeMap<u64, Agent>,
+    agents: BTreeMap<u64, AgentSession>,
     connections: u64,
 }
 
@@ -126,7 +126,7 @@ impl Registry {
         let exports: Vec<Exports> = hello.catalogue.into_iter().map(from_wire::exports).collect();
         let known = self.agents.remove(&hello.incarnation);
         let changed = known.as_ref().is_none_or(|known| known.exports != exports);
-        let agent = Agent {
+        let agent = AgentSession {
             process: hello.process,
             host: hello.host,
             pid: hello.pid,
@@ -160,7 +160,7 @@ impl Registry {
                 agent.presence = Presence::Lost(now_ns);
             }
         }
-        let gone = |agent: &Agent| !agent.is_connected();
+        let gone = |agent: &AgentSession| !agent.is_connected();
         while self.agents.values().filter(|agent| gone(agent)).count() > MAX_GONE {
             let oldest = self.agents.iter().filter(|(_, agent)| gone(agent));
             let Some(oldest) = oldest.min_by_key(|(_, a)| a.last_heard_ns).map(|(i, _)| *i) else { return };
@@ -174,12 +174,12 @@ impl Registry {
     }
 
     /// The agent of a connection that is still its newest.
-    pub(crate) fn on(&mut self, incarnation: u64, connection: u64) -> Option<&mut Agent> {
+    pub(crate) fn on(&mut self, incarnation: u64, connection: u64) -> Option<&mut AgentSession> {
         self.agents.get_mut(&incarnation).filter(|agent| agent.connection == connection)
     }
 
     /// All agents with their incarnations.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Agent)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &AgentSession)> {
         self.agents.iter().map(|(incarnation, agent)| (*incarnation, agent))
     }
 
@@ -189,7 +189,7 @@ impl Registry {
     }
 
     /// The agents whose streams are open.
-    pub(crate) fn connected(&self) -> impl Iterator<Item = &Agent> {
+    pub(crate) fn connected(&self) -> impl Iterator<Item = &AgentSession> {
         self.agents.values().filter(|agent| agent.is_connected())
     }
 

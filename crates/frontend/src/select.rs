@@ -3,9 +3,9 @@
 
 use crate::arrow::values;
 use crate::estimate::{estimate, is_sampled, scale_all};
-use crate::finished::{NUMBER, Table, compare};
+use crate::finished::{FinishedGroups, NUMBER, compare};
 use crate::kernels::{Plan, planned, rank};
-use crate::window_groups::Tally;
+use crate::window_groups::WindowGroups;
 use datafusion::common::Result;
 use datafusion::logical_expr as df;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col};
@@ -29,7 +29,7 @@ pub(crate) fn declared_columns(output: &Output) -> Vec<wire::Column> {
 
 /// The columns of a frame, with the larger of the errors that they have in its parts, and with what they are
 /// if any of it comes of a sample.
-pub(crate) fn columns(output: &Output, parts: &[(&Tally, &Rows)]) -> Vec<wire::Column> {
+pub(crate) fn columns(output: &Output, parts: &[(&WindowGroups, &ResultTable)]) -> Vec<wire::Column> {
     let sampled = parts.iter().any(|(tally, _)| is_sampled(tally, output));
     let mut columns = declared_columns(output);
     for (i, (column, shown)) in columns.iter_mut().zip(&output.columns).enumerate() {
@@ -43,7 +43,7 @@ pub(crate) fn columns(output: &Output, parts: &[(&Tally, &Rows)]) -> Vec<wire::C
 }
 
 /// The rows that have no group of their own as one row, whose keys are null.
-pub(crate) fn other(tally: &Tally, output: &Output, seconds: f64) -> Option<wire::Row> {
+pub(crate) fn other(tally: &WindowGroups, output: &Output, seconds: f64) -> Option<wire::Row> {
     let group = tally.other.iter().next().filter(|_| output.form == Form::Groups)?;
     let keys = vec![Value::Null; output.keys.len()];
     let mut values = output.row(&keys, group.n, &group.states, seconds, &mut Errors::default());
@@ -52,8 +52,8 @@ pub(crate) fn other(tally: &Tally, output: &Output, seconds: f64) -> Option<wire
     Some(wire::Row { values: shown.map(|value| to_wire::value(&value)).collect(), standard_errors: vec![] })
 }
 
-pub(crate) fn wire_rows(rows: &[Shown]) -> Vec<wire::Row> {
-    let row = |row: &Shown| wire::Row {
+pub(crate) fn wire_rows(rows: &[ResultRow]) -> Vec<wire::Row> {
+    let row = |row: &ResultRow| wire::Row {
         values: row.values.iter().map(to_wire::value).collect(),
         standard_errors: row.standard_errors.clone(),
     };
@@ -62,8 +62,8 @@ pub(crate) fn wire_rows(rows: &[Shown]) -> Vec<wire::Row> {
 
 /// The rows of a result.
 #[derive(Debug)]
-pub(crate) struct Rows {
-    pub(crate) rows: Vec<Shown>,
+pub(crate) struct ResultTable {
+    pub(crate) rows: Vec<ResultRow>,
     /// For each column how far its values may be off, as a fraction of them.
     relative_errors: Vec<f64>,
     /// What the result lacks, what was cut here included.
@@ -72,35 +72,35 @@ pub(crate) struct Rows {
 
 /// One row of a result.
 #[derive(Debug, Clone)]
-pub(crate) struct Shown {
+pub(crate) struct ResultRow {
     pub(crate) values: Vec<Value>,
     standard_errors: Vec<f64>,
 }
 
 /// A DataFusion session for small tables.
-pub(crate) struct Engine {
+pub(crate) struct SelectEngine {
     context: SessionContext,
 }
 
-impl std::fmt::Debug for Engine {
+impl std::fmt::Debug for SelectEngine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").finish_non_exhaustive()
+        f.debug_struct("SelectEngine").finish_non_exhaustive()
     }
 }
 
-impl Engine {
+impl SelectEngine {
     /// A session without parallelism: results are small and many.
-    pub(crate) fn new() -> Engine {
+    pub(crate) fn new() -> SelectEngine {
         let config = SessionConfig::new().with_target_partitions(1);
-        Engine { context: SessionContext::new_with_config(config) }
+        SelectEngine { context: SessionContext::new_with_config(config) }
     }
 
     /// The rows of a result in a window of so many seconds, in the order that was asked for, or by
     /// their values.
-    pub(crate) async fn rows(&self, tally: &Tally, output: &Output, seconds: f64) -> Rows {
+    pub(crate) async fn rows(&self, tally: &WindowGroups, output: &Output, seconds: f64) -> ResultTable {
         let mut loss = tally.loss;
         let mut errors = Errors::default();
-        let table = Table::of(tally, output, seconds, &mut errors);
+        let table = FinishedGroups::of(tally, output, seconds, &mut errors);
         loss.errors = loss.errors.saturating_add(errors.0);
         let relative_errors =
             output.columns.iter().map(|column| table.relative_error(&column.expr)).collect();
@@ -111,18 +111,18 @@ impl Engine {
         };
         let Ok((mut rows, errors)) = computed else {
             loss.dropped = table.rows.iter().fold(loss.dropped, |sum, row| sum.saturating_add(row.n));
-            return Rows { rows: vec![], relative_errors, loss };
+            return ResultTable { rows: vec![], relative_errors, loss };
         };
         loss.errors = loss.errors.saturating_add(errors.0);
         if output.order.is_empty() {
             rows.sort_by(|(a, _), (b, _)| compare(&a.values, &b.values));
         }
         let rows = expand(rows, output.form, output.limit, &mut loss);
-        Rows { rows, relative_errors, loss }
+        ResultTable { rows, relative_errors, loss }
     }
 
     /// Rows with their multiplicity, and what had no value in them.
-    async fn select(&self, table: &Table, output: &Output, plan: Plan) -> Result<Selected> {
+    async fn select(&self, table: &FinishedGroups, output: &Output, plan: Plan) -> Result<Selected> {
         let mut errors = Errors::default();
         if table.rows.is_empty() {
             return Ok((Vec::new(), errors));
@@ -162,7 +162,7 @@ impl Engine {
 }
 
 /// Rows with their multiplicity, and what had no value.
-type Selected = (Vec<(Shown, u64)>, Errors);
+type Selected = (Vec<(ResultRow, u64)>, Errors);
 
 /// DISTINCT, ORDER BY and LIMIT. Rows that an order does not tell apart are in that of their values.
 fn shaped(mut frame: DataFrame, output: &Output) -> Result<DataFrame> {
@@ -184,18 +184,18 @@ fn shaped(mut frame: DataFrame, output: &Output) -> Result<DataFrame> {
 }
 
 /// A row of a batch whose last column is the number of its group.
-fn shown(columns: &[Vec<Value>], i: usize, table: &Table, output: &Output) -> (Shown, u64) {
+fn shown(columns: &[Vec<Value>], i: usize, table: &FinishedGroups, output: &Output) -> (ResultRow, u64) {
     let mut values: Vec<Value> = columns.iter().map(|column| column[i].clone()).collect();
     let number = values.pop().and_then(|r| r.as_integer()).and_then(|r| usize::try_from(r).ok());
     let number = number.unwrap_or(usize::MAX);
     let n = table.rows.get(number).map_or(0, |row| row.n);
-    (Shown { values, standard_errors: table.standard_errors(number, output) }, n)
+    (ResultRow { values, standard_errors: table.standard_errors(number, output) }, n)
 }
 
 /// Single rows are repeated; what is beyond the bound is counted, what is beyond LIMIT is not wanted.
-fn expand(rows: Vec<(Shown, u64)>, form: Form, limit: Option<u64>, loss: &mut Loss) -> Vec<Shown> {
+fn expand(rows: Vec<(ResultRow, u64)>, form: Form, limit: Option<u64>, loss: &mut Loss) -> Vec<ResultRow> {
     let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let mut out: Vec<Shown> = Vec::new();
+    let mut out: Vec<ResultRow> = Vec::new();
     for (row, n) in rows {
         let copies = if form == Form::Rows { n } else { 1 };
         let fit = copies.min((MAX_ROWS.min(limit) - out.len()) as u64);
@@ -244,9 +244,9 @@ mod tests {
             state.update(summed, 1, &mut Errors::default());
             groups.entry(std::slice::from_ref(key)).merge(*n, &[state]);
         }
-        let mut tally = Tally::new(&groups);
+        let mut tally = WindowGroups::new(&groups);
         tally.groups = groups;
-        let found = Engine::new().rows(&tally, &output, 1.0).await.rows;
+        let found = SelectEngine::new().rows(&tally, &output, 1.0).await.rows;
         let found: Vec<Vec<Value>> = found.into_iter().map(|row| row.values).collect();
         let expected: Vec<Vec<Value>> = expected.iter().map(|value| vec![value.clone()]).collect();
         assert_eq!(found, expected);
@@ -301,9 +301,9 @@ mod tests {
         let output = compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
         let mut table = output.table();
         [("a", 1), ("b", 2)].iter().for_each(|(s, n)| table.entry(&[Value::str(s)]).merge(*n, &[]));
-        let mut tally = Tally::new(&table);
+        let mut tally = WindowGroups::new(&table);
         tally.groups = table;
-        assert_eq!(Engine::new().rows(&tally, &output, 2.0).await.loss.errors, 1);
+        assert_eq!(SelectEngine::new().rows(&tally, &output, 2.0).await.loss.errors, 1);
     }
 
     #[tokio::test]
@@ -339,10 +339,10 @@ mod tests {
             state.update(&Value::I64(*x), *n, &mut Errors::default());
             table.entry(&[Value::str(s)]).merge(*n, &[state]);
         }
-        let mut tally = Tally::new(&table);
+        let mut tally = WindowGroups::new(&table);
         tally.groups = table;
-        let rows = Engine::new().rows(&tally, &output, 2.0).await.rows;
-        let shown = |row: Shown| row.values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let rows = SelectEngine::new().rows(&tally, &output, 2.0).await.rows;
+        let shown = |row: ResultRow| row.values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         rows.into_iter().map(shown).collect()
     }
 
@@ -361,9 +361,9 @@ mod tests {
         let output = compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
         let mut table = output.table();
         ["a", "b", "cc"].iter().for_each(|s| table.entry(&[Value::str(s)]).merge(4, &[]));
-        let mut tally = Tally::new(&table);
+        let mut tally = WindowGroups::new(&table);
         tally.groups = table;
-        let rows = Engine::new().rows(&tally, &output, 2.0).await.rows;
+        let rows = SelectEngine::new().rows(&tally, &output, 2.0).await.rows;
         let values: Vec<Vec<Value>> = rows.into_iter().map(|row| row.values).collect();
         let row = |length| vec![Value::I64(length), Value::U64(4), Value::F64(2.0)];
         assert_eq!(values, [row(2), row(1)]);
@@ -372,7 +372,7 @@ mod tests {
     #[test]
     fn rows_beyond_the_bound_are_dropped_and_counted() {
         let mut loss = Loss::default();
-        let row = |n| (Shown { values: vec![], standard_errors: vec![] }, n);
+        let row = |n| (ResultRow { values: vec![], standard_errors: vec![] }, n);
         let rows = expand(vec![row(u64::MAX), row(2)], Form::Rows, None, &mut loss);
         assert_eq!((rows.len(), loss.dropped), (MAX_ROWS, u64::MAX - 9_998));
     }

@@ -4,7 +4,7 @@ use crate::agents_service::AgentsService;
 use crate::clients_service::ClientsService;
 use crate::error::FrontendError;
 use crate::options::FrontendOptions;
-use crate::state::{Shared, State, now_ns};
+use crate::state::{FrontendState, SharedState, now_ns};
 use pivot_protocol::MAX_MESSAGE_BYTES;
 use pivot_protocol::wire::agents_server::AgentsServer;
 use pivot_protocol::wire::frontend_server::FrontendServer;
@@ -26,7 +26,7 @@ const STOP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct RunningFrontend {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
     closer: JoinHandle<()>,
@@ -56,7 +56,7 @@ pub async fn start(options: FrontendOptions) -> Result<RunningFrontend, Frontend
     let failed = |source| FrontendError::Listen { address: listen, source };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let shared = Arc::new(Shared::new(State::new(&options)));
+    let shared = Arc::new(SharedState::new(FrontendState::new(&options)));
     let agents = AgentsServer::new(AgentsService::new(shared.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -83,7 +83,7 @@ pub async fn start(options: FrontendOptions) -> Result<RunningFrontend, Frontend
 }
 
 /// Makes frames of the windows that are over.
-async fn close_windows(shared: Arc<Shared>) {
+async fn close_windows(shared: Arc<SharedState>) {
     let mut interval = tokio::time::interval(TICK);
     loop {
         interval.tick().await;

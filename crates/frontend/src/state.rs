@@ -1,11 +1,11 @@
 //! All that a frontend knows, behind one lock that is never held while waiting.
 
-use crate::converged::Settling;
-use crate::installed_query::{Installed, carries};
+use crate::convergence::Convergence;
+use crate::installed_query::{InstalledQuery, carries};
 use crate::options::FrontendOptions;
-use crate::registry::{Outbox, Presence, Registry, Sequence};
-use crate::select::Engine;
-use crate::window_groups::Tally;
+use crate::registry::{Outbox, Presence, Registry, SequenceCheck};
+use crate::select::SelectEngine;
+use crate::window_groups::WindowGroups;
 use pivot_advice::QueryId;
 use pivot_protocol::{from_wire, to_wire, wire};
 use pivot_query::{Catalog, Diagnostics, Options as Compile, Program, compile_with};
@@ -26,29 +26,29 @@ pub(crate) const MAX_QUERIES: usize = 1000;
 
 /// The state, shared by all streams.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    engine: Arc<Engine>,
+pub(crate) struct SharedState {
+    state: Mutex<FrontendState>,
+    engine: Arc<SelectEngine>,
     stopping: watch::Sender<bool>,
 }
 
-impl Shared {
+impl SharedState {
     /// A running frontend's state.
-    pub(crate) fn new(state: State) -> Shared {
-        Shared {
+    pub(crate) fn new(state: FrontendState) -> SharedState {
+        SharedState {
             state: Mutex::new(state),
-            engine: Arc::new(Engine::new()),
+            engine: Arc::new(SelectEngine::new()),
             stopping: watch::channel(false).0,
         }
     }
 
     /// The state. A panic elsewhere leaves it usable: every change is small.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, FrontendState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What makes rows of groups.
-    pub(crate) fn engine(&self) -> Arc<Engine> {
+    pub(crate) fn engine(&self) -> Arc<SelectEngine> {
         self.engine.clone()
     }
 
@@ -72,15 +72,15 @@ pub(crate) fn now_ns() -> i64 {
 
 /// Agents, queries and what should be woven.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct FrontendState {
     pub(crate) registry: Registry,
     pub(crate) catalog: Catalog,
-    queries: BTreeMap<u32, Installed>,
+    queries: BTreeMap<u32, InstalledQuery>,
     frontend: u32,
     numbers: u32,
     generation: u64,
     desired: wire::Desired,
-    settling: Settling,
+    settling: Convergence,
     grace_ns: i64,
     keep_frames: usize,
     keep_finished_ns: i64,
@@ -89,10 +89,10 @@ pub(crate) struct State {
 /// How many times as long a query that is gone is kept while somebody reads it.
 const READING: i64 = 10;
 
-impl State {
+impl FrontendState {
     /// A frontend that knows nobody.
-    pub(crate) fn new(options: &FrontendOptions) -> State {
-        State {
+    pub(crate) fn new(options: &FrontendOptions) -> FrontendState {
+        FrontendState {
             registry: Registry::default(),
             catalog: Catalog::default(),
             queries: BTreeMap::new(),
@@ -102,7 +102,7 @@ impl State {
             // From the time, so that it rises across restarts too.
             generation: now_ns().unsigned_abs() / 1_000_000,
             desired: wire::Desired::default(),
-            settling: Settling::default(),
+            settling: Convergence::default(),
             grace_ns: i64::try_from(options.grace.as_nanos()).unwrap_or(i64::MAX),
             keep_frames: options.keep_frames,
             keep_finished_ns: i64::try_from(options.keep_finished.as_nanos()).unwrap_or(i64::MAX),
@@ -110,7 +110,7 @@ impl State {
         .refreshed()
     }
 
-    fn refreshed(mut self) -> State {
+    fn refreshed(mut self) -> FrontendState {
         self.weave();
         self
     }
@@ -179,15 +179,15 @@ impl State {
         connection: u64,
         report: wire::Report,
         now_ns: i64,
-    ) -> Sequence {
-        let Some(agent) = self.registry.on(incarnation, connection) else { return Sequence::Gap };
+    ) -> SequenceCheck {
+        let Some(agent) = self.registry.on(incarnation, connection) else { return SequenceCheck::Gap };
         agent.last_heard_ns = now_ns;
         let sequence = agent.accept(report.sequence);
-        if sequence == Sequence::Gap {
+        if sequence == SequenceCheck::Gap {
             return sequence;
         }
         let acknowledged = wire::to_agent::Kind::Acknowledged(report.sequence);
-        if sequence == Sequence::Next {
+        if sequence == SequenceCheck::Next {
             agent.watermark_ns = agent.watermark_ns.max(report.watermark_ns);
             agent.held_back = report.held_back;
             agent.held_back.truncate(MAX_HELD_BACK);
@@ -205,7 +205,7 @@ impl State {
     fn merge(&mut self, incarnation: u64, (start_ns, end_ns): (i64, i64), part: &wire::Part, now_ns: i64) {
         let Ok(id) = from_wire::query_id(part.query) else { return };
         let Some(query) = self.queries.get_mut(&id.number).filter(|query| query.id == id) else { return };
-        let tally = Tally::of_part(&query.cumulative.groups, part);
+        let tally = WindowGroups::of_part(&query.cumulative.groups, part);
         query.charge(incarnation, part.cost.unwrap_or_default(), &tally, now_ns);
         query.report(start_ns, end_ns, tally);
     }
@@ -228,13 +228,18 @@ impl State {
     }
 
     /// Installs a compiled query under the next number.
-    pub(crate) fn install(&mut self, name: String, program: (Program, Compile), now_ns: i64) -> &Installed {
+    pub(crate) fn install(
+        &mut self,
+        name: String,
+        program: (Program, Compile),
+        now_ns: i64,
+    ) -> &InstalledQuery {
         self.numbers += 1;
         let id = QueryId::new(self.frontend, self.numbers);
         if !name.is_empty() {
             self.catalog.add_query(&name, &program.0.text);
         }
-        let query = Installed::new(id, name, program, self.generation + 1, now_ns);
+        let query = InstalledQuery::new(id, name, program, self.generation + 1, now_ns);
         self.queries.insert(id.number, query);
         self.weave();
         &self.queries[&id.number]
@@ -253,17 +258,17 @@ impl State {
     }
 
     /// The query of a number.
-    pub(crate) fn query(&self, number: u32) -> Option<&Installed> {
+    pub(crate) fn query(&self, number: u32) -> Option<&InstalledQuery> {
         self.queries.get(&number)
     }
 
     /// The query of a number, to change.
-    pub(crate) fn query_mut(&mut self, number: u32) -> Option<&mut Installed> {
+    pub(crate) fn query_mut(&mut self, number: u32) -> Option<&mut InstalledQuery> {
         self.queries.get_mut(&number)
     }
 
     /// The queries that are to be woven.
-    pub(crate) fn active(&self) -> impl Iterator<Item = &Installed> {
+    pub(crate) fn active(&self) -> impl Iterator<Item = &InstalledQuery> {
         self.queries.values().filter(|query| query.is_active())
     }
 
@@ -280,11 +285,11 @@ impl State {
         }
         self.settle(now_ns);
         // Who reads its frames is given more time to read them to the end.
-        let keep_ns = |query: &Installed| match query.readers {
+        let keep_ns = |query: &InstalledQuery| match query.readers {
             0 => self.keep_finished_ns,
             _ => self.keep_finished_ns.saturating_mul(READING),
         };
-        let old = |query: &Installed| query.finished_ns.is_some_and(|at| now_ns - at > keep_ns(query));
+        let old = |query: &InstalledQuery| query.finished_ns.is_some_and(|at| now_ns - at > keep_ns(query));
         self.queries.retain(|_, query| !old(query));
         let (registry, time, keep) = (&self.registry, (self.grace_ns, now_ns), self.keep_frames);
         self.queries.values_mut().for_each(|query| query.tick(registry, time, keep));
@@ -311,7 +316,7 @@ impl State {
         self.catalog = self.known();
         let mut changed = false;
         // A measurement is over before a change of the catalogue matters.
-        let lasting = |query: &&mut Installed| query.is_active() && !query.program.is_measured();
+        let lasting = |query: &&mut InstalledQuery| query.is_active() && !query.program.is_measured();
         for query in self.queries.values_mut().filter(lasting) {
             // A query that no longer compiles runs on as it was.
             if let Ok(program) = compile_with(&query.program.text, &self.catalog, &query.options) {
@@ -327,11 +332,11 @@ impl State {
     /// Begins a generation and tells all agents.
     fn weave(&mut self) {
         self.generation += 1;
-        let advice: Vec<_> = self.active().flat_map(Installed::advice).collect();
+        let advice: Vec<_> = self.active().flat_map(InstalledQuery::advice).collect();
         self.desired = wire::Desired {
             generation: self.generation,
             everywhere: self.settling.everywhere(),
-            since: self.active().map(Installed::since).collect(),
+            since: self.active().map(InstalledQuery::since).collect(),
             carrying: advice.iter().any(carries),
             window_ns: self.active().map(|query| query.program.settings.every_ns).fold(SECOND_NS, divisor),
             advice: advice.iter().map(to_wire::advice).collect(),
@@ -355,19 +360,19 @@ mod tests {
 
     const SECOND: i64 = 1_000_000_000;
 
-    struct Bench {
-        state: State,
+    struct StateFixture {
+        state: FrontendState,
         connection: u64,
         inbox: mpsc::Receiver<Result<wire::ToAgent, tonic::Status>>,
         query: u32,
-        engine: Engine,
+        engine: SelectEngine,
         /// The sequence of the frame that was read last.
         read: u64,
     }
 
     /// A frontend with one agent, incarnation 1, that has woven one query counting by host.
-    fn bench() -> Bench {
-        let mut state = State::new(&FrontendOptions::default());
+    fn bench() -> StateFixture {
+        let mut state = FrontendState::new(&FrontendOptions::default());
         let exports = Exports {
             tracepoint: "T".into(),
             fields: vec![Field { name: "x".into(), ty: Type::I64 }],
@@ -382,24 +387,25 @@ mod tests {
         let options = Compile::default();
         let program = state.compile("FROM t IN T GROUP BY t.host SELECT t.host, COUNT", &options).unwrap();
         let query = state.install(String::new(), (program, options), 1).id.number;
-        let mut bench = Bench { state, connection, inbox, query, engine: Engine::new(), read: 0 };
+        let mut bench =
+            StateFixture { state, connection, inbox, query, engine: SelectEngine::new(), read: 0 };
         bench.weave();
         bench
     }
 
-    impl Bench {
+    impl StateFixture {
         fn weave(&mut self) {
             let generation = self.state.generation();
             self.state.woven(1, self.connection, wire::Woven { generation, ..Default::default() }, 2);
         }
 
-        fn report(&mut self, sequence: u64, start_ns: i64, n: u64) -> Sequence {
+        fn report(&mut self, sequence: u64, start_ns: i64, n: u64) -> SequenceCheck {
             let groups = to_wire::groups(&groups(&[(&[Value::str("a")], n)]));
             let part = wire::Part { groups, emitted: n, ..Default::default() };
             self.report_part(sequence, start_ns, part)
         }
 
-        fn report_part(&mut self, sequence: u64, start_ns: i64, part: wire::Part) -> Sequence {
+        fn report_part(&mut self, sequence: u64, start_ns: i64, part: wire::Part) -> SequenceCheck {
             let id = self.state.query(self.query).unwrap().id;
             let part = wire::Part { query: Some(to_wire::query_id(id)), ..part };
             let report = wire::Report {
@@ -454,8 +460,8 @@ mod tests {
     #[tokio::test]
     async fn a_report_sent_twice_counts_once_and_is_acknowledged_twice() {
         let mut bench = bench();
-        assert_eq!(bench.report(4, SECOND, 2), Sequence::Next);
-        assert_eq!(bench.report(4, SECOND, 2), Sequence::Duplicate);
+        assert_eq!(bench.report(4, SECOND, 2), SequenceCheck::Next);
+        assert_eq!(bench.report(4, SECOND, 2), SequenceCheck::Duplicate);
         assert_eq!(bench.acknowledged(), [4, 4]);
         let frames = bench.frames(2 * SECOND).await;
         assert_eq!((frames.len(), count(&frames[0].rows)), (1, Value::U64(2)));
@@ -532,9 +538,9 @@ mod tests {
     fn a_gap_is_not_acknowledged() {
         let mut bench = bench();
         bench.report(1, SECOND, 1);
-        assert_eq!(bench.report(3, SECOND, 1), Sequence::Gap);
+        assert_eq!(bench.report(3, SECOND, 1), SequenceCheck::Gap);
         assert_eq!(bench.acknowledged(), [1]);
-        assert_eq!(bench.report(2, SECOND, 1), Sequence::Next);
+        assert_eq!(bench.report(2, SECOND, 1), SequenceCheck::Next);
     }
 
     #[test]

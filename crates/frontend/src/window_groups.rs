@@ -13,7 +13,7 @@ const MAX_SAMPLED: usize = 4 * MAX_GROUPS;
 
 /// Groups with what they lack.
 #[derive(Debug, Clone)]
-pub(crate) struct Tally {
+pub(crate) struct WindowGroups {
     /// Merged groups.
     pub(crate) groups: Groups,
     /// Rows emitted, lost ones included.
@@ -27,10 +27,10 @@ pub(crate) struct Tally {
     pub(crate) other: Groups,
 }
 
-impl Tally {
+impl WindowGroups {
     /// An empty one with groups of a shape.
-    pub(crate) fn new(shape: &Groups) -> Tally {
-        Tally {
+    pub(crate) fn new(shape: &Groups) -> WindowGroups {
+        WindowGroups {
             groups: shape.empty_like(),
             emitted: 0,
             loss: Loss::default(),
@@ -40,19 +40,19 @@ impl Tally {
     }
 
     /// What a part of a report tells, in groups of a shape. What cannot be read counts as dropped.
-    pub(crate) fn of_part(shape: &Groups, part: &wire::Part) -> Tally {
-        let mut tally = Tally::new(shape);
+    pub(crate) fn of_part(shape: &Groups, part: &wire::Part) -> WindowGroups {
+        let mut tally = WindowGroups::new(shape);
         (tally.emitted, tally.loss) = (part.emitted, from_wire::loss(part.loss));
-        match Tally::rows(shape, part) {
+        match WindowGroups::rows(shape, part) {
             Ok(rows) => tally.merge(&rows),
             Err(_) => tally.loss.dropped = tally.loss.dropped.saturating_add(part.emitted.max(1)),
         }
         tally
     }
 
-    fn rows(shape: &Groups, part: &wire::Part) -> Result<Tally, ProtocolError> {
+    fn rows(shape: &Groups, part: &wire::Part) -> Result<WindowGroups, ProtocolError> {
         let read = |bytes: &[u8]| (!bytes.is_empty()).then(|| from_wire::groups(bytes)).transpose();
-        let mut rows = Tally::new(shape);
+        let mut rows = WindowGroups::new(shape);
         rows.groups = read(&part.groups)?.unwrap_or(rows.groups);
         rows.other = read(&part.other)?.unwrap_or(rows.other);
         let (weights, squares) = (part.weights, part.squares);
@@ -62,10 +62,10 @@ impl Tally {
 
     /// Adds another one. Rows of groups that find no room are counted as other ones, those of another shape
     /// as dropped.
-    pub(crate) fn merge(&mut self, other: &Tally) {
+    pub(crate) fn merge(&mut self, other: &WindowGroups) {
         self.emitted = self.emitted.saturating_add(other.emitted);
         self.loss.merge(&other.loss);
-        let Tally { groups, sampled, other: rest, loss, .. } = self;
+        let WindowGroups { groups, sampled, other: rest, loss, .. } = self;
         let mut dropped = absorb(rest, usize::MAX, &other.other, None);
         dropped += absorb(groups, MAX_GROUPS, &other.groups, Some(rest));
         if let Some(theirs) = &other.sampled.groups {
@@ -125,7 +125,7 @@ pub(crate) struct Window {
     /// Its end in nanoseconds since the epoch.
     pub(crate) end_ns: i64,
     /// All that was reported for it.
-    pub(crate) tally: Arc<Tally>,
+    pub(crate) tally: Arc<WindowGroups>,
     /// Whether its first frame was made.
     pub(crate) closed: bool,
     /// Whether something came after its newest frame.

@@ -9,13 +9,13 @@ const DELIVERY_NS: i64 = 1_000_000_000;
 
 /// The newest generation that all have woven for long enough.
 #[derive(Debug, Default)]
-pub(crate) struct Settling {
+pub(crate) struct Convergence {
     everywhere: u64,
     /// A newer one, and since when all have woven it.
     next: Option<(u64, i64)>,
 }
 
-impl Settling {
+impl Convergence {
     /// The generation that all agents have woven.
     pub(crate) fn everywhere(&self) -> u64 {
         self.everywhere
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_generation_is_woven_everywhere_once_messages_sent_before_have_arrived() {
-        let mut settling = Settling::default();
+        let mut settling = Convergence::default();
         assert_eq!(settling.look(None, 0), None);
         assert_eq!(settling.look(Some(5), SECOND), None);
         assert_eq!(settling.look(Some(5), 2 * SECOND - 1), None);
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_process_that_joins_later_takes_nothing_back() {
-        let mut settling = Settling { everywhere: 5, next: None };
+        let mut settling = Convergence { everywhere: 5, next: None };
         assert_eq!(settling.look(Some(0), 10 * SECOND), None);
         assert_eq!(settling.everywhere(), 5);
     }
