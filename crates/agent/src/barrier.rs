@@ -42,13 +42,14 @@ pub(crate) fn heavy() {
     }
 }
 
-/// Makes events fence on their own, as where the system has no better way. For tests and for
-/// sandboxes that kill a process over an unknown call; without effect after the first weaving.
+/// Makes events fence on their own, as where the system has no `membarrier`: for sandboxes that kill a
+/// process over this call. Without effect once something was woven or drained.
 pub fn use_fences() {
     DECIDED.get_or_init(|| FENCED.store(true, Ordering::SeqCst));
 }
 
 /// Whether events pay for a fence in this process.
+#[doc(hidden)]
 pub fn is_fenced() -> bool {
     FENCED.load(Ordering::Relaxed)
 }

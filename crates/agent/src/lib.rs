@@ -22,11 +22,11 @@
 //!
 //! Reading order: [`tracepoint`](mod@tracepoint), `macros`, [`mod@function`], [`export`], [`text`],
 //! [`mod@identity`], [`verify`](mod@verify), [`link`], `compile`, `code`, [`weave`](mod@weave), [`standing`],
-//! [`barrier`], `thread`, [`fork`], [`cells`], [`view`], [`fire`], [`sample`], `routine`, `straight`,
+//! `barrier`, `thread`, [`fork`], [`cells`], [`view`], [`fire`], [`sample`], `routine`, `straight`,
 //! `joined`, `rows`, [`interpret`], `agreement`, [`emit`], [`report`].
 
 mod agreement;
-pub mod barrier;
+mod barrier;
 pub mod cells;
 mod code;
 mod compile;
@@ -54,6 +54,7 @@ pub mod verify;
 pub mod view;
 pub mod weave;
 
+pub use barrier::use_fences;
 pub use cells::{Cell, Cells};
 pub use emit::{Cost, Part, Parts, drain};
 pub use error::AgentError;
@@ -74,6 +75,8 @@ pub use weave::{
 
 #[doc(hidden)]
 pub use agreement::agrees;
+#[doc(hidden)]
+pub use barrier::is_fenced;
 #[doc(hidden)]
 pub use linkme;
 pub use pivot_advice::{Type, Value};

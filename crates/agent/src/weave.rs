@@ -126,8 +126,9 @@ impl Published {
     /// What is woven, for as long as this thread is inside an event.
     #[inline(always)]
     pub(crate) fn get<'a>(&self, _inside: Proof<'a>) -> &'a Woven {
-        // SAFETY: the pointer is that of a static or came from a box that `retire` frees only after every thread
-        // that was inside when it was replaced has left; this thread is inside since before the load.
+        // SAFETY: the pointer is that of `NOTHING` or came from a box that `replace` put into `retired`, which
+        // `finish` drops only after `quiesce` has seen every thread outside an event since the swap; this
+        // thread is inside one since before the load.
         unsafe { &*self.0.load(Ordering::Acquire) }
     }
 
@@ -144,7 +145,7 @@ impl Published {
         let old = self.0.swap(new, Ordering::AcqRel);
         if old != nothing {
             // SAFETY: it came from `Box::into_raw` above, and the swap has made it ours alone, but for
-            // the readers that `retire` waits for.
+            // readers, for which `finish` waits by `quiesce` before it drops what is in `retired`.
             weaving.retired.push(unsafe { Box::from_raw(old) });
         }
     }
@@ -223,7 +224,7 @@ pub fn weave_since(desired: &[Advice], since: &BTreeMap<QueryId, u64>) -> Vec<Pr
     let is_wanted = |query: QueryId| desired.iter().any(|advice| advice.query == query);
     weaving.places.iter_mut().for_each(|place| *place = place.filter(|query| is_wanted(*query)));
     let problems = weaving.apply();
-    settle(weaving);
+    finish(weaving);
     problems
 }
 
@@ -250,7 +251,7 @@ fn set_disabled(disabled: bool) {
     if weaving.disabled != disabled {
         weaving.disabled = disabled;
         weaving.apply();
-        settle(weaving);
+        finish(weaving);
     }
 }
 
@@ -260,7 +261,7 @@ pub fn lapse() {
     let mut weaving = weaving();
     weaving.lapsed = true;
     weaving.apply();
-    settle(weaving);
+    finish(weaving);
 }
 
 /// How every query that a frontend wants woven stands in this process.
@@ -294,7 +295,7 @@ pub fn govern(costs: &BTreeMap<QueryId, Cost>, elapsed_ns: u64) {
     let mut weaving = weaving();
     if weaving.standings.govern(costs, elapsed_ns) {
         weaving.apply();
-        settle(weaving);
+        finish(weaving);
     } else {
         drop(weaving);
     }
@@ -339,9 +340,10 @@ pub(crate) fn weave_new(tracepoint: &'static Tracepoint) {
     }
 }
 
-/// Waits for readers of what was replaced, outside the lock: an event that is on its way may wait for
-/// it, to make a tracepoint known.
-fn settle(mut weaving: MutexGuard<'_, Weaving>) {
+/// Ends a change of what is woven: frees what was replaced once no event can be reading it, and calls the
+/// listeners. Waits outside the lock, because an event on its way may wait for the lock, to register a
+/// tracepoint. If an event takes too long, what it may be reading is kept for the next change.
+fn finish(mut weaving: MutexGuard<'_, Weaving>) {
     let retired = std::mem::take(&mut weaving.retired);
     let changed = std::mem::take(&mut weaving.changed);
     drop(weaving);

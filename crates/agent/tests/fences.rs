@@ -9,7 +9,7 @@ use std::time::Duration;
 
 #[test]
 fn a_drain_after_unweaving_leaves_no_event_behind() {
-    pivot_agent::barrier::use_fences();
+    pivot_agent::use_fences();
     stress::check(Duration::from_millis(1500));
-    assert!(pivot_agent::barrier::is_fenced());
+    assert!(pivot_agent::is_fenced());
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 /// Settings of an agent. What is not set comes from the environment: `PIVOT_FRONTEND`, `PIVOT_PROCESS`,
 /// `PIVOT_HOST`, `PIVOT_BUILD`, `PIVOT_DISABLE=1`, which leaves everything idle, `PIVOT_DISABLE_FILE`, a file
 /// that switches weaving off while it exists, `PIVOT_LEASE`, seconds, `PIVOT_CPU_BUDGET` and
-/// `PIVOT_CPU_BUDGET_ALL`, percents of a core, and `PIVOT_HASH_KEY`, 32 hexadecimal digits under which
-/// sensitive fields are hashed.
+/// `PIVOT_CPU_BUDGET_ALL`, percents of a core, `PIVOT_HASH_KEY`, 32 hexadecimal digits under which
+/// sensitive fields are hashed, and `PIVOT_FENCES=1`, which keeps the agent from calling `membarrier`.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(crate) process: String,
@@ -23,6 +23,7 @@ pub struct Config {
     pub(crate) build: String,
     pub(crate) disable_file: Option<PathBuf>,
     pub(crate) flush_on_panic: bool,
+    fences: bool,
     budget: CpuBudget,
     hash_key: Option<[u64; 2]>,
 }
@@ -49,6 +50,7 @@ impl Config {
             build: variable("PIVOT_BUILD").unwrap_or_else(crate::build::id),
             disable_file: variable("PIVOT_DISABLE_FILE").map(PathBuf::from),
             flush_on_panic: cfg!(panic = "abort"),
+            fences: variable("PIVOT_FENCES").is_some_and(|value| value != "0"),
             budget: budget(percent("PIVOT_CPU_BUDGET"), percent("PIVOT_CPU_BUDGET_ALL")),
             hash_key: variable("PIVOT_HASH_KEY").as_deref().and_then(hash_key),
         }
@@ -110,6 +112,14 @@ impl Config {
         self
     }
 
+    /// Has every event execute a memory fence of its own, some nanoseconds, instead of calling `membarrier`
+    /// when advice is woven: for sandboxes that kill a process over that system call. Without effect if an
+    /// agent was started in this process before.
+    pub fn fences(mut self) -> Config {
+        self.fences = true;
+        self
+    }
+
     /// Reports what there is whenever a thread panics, before it unwinds; always so in programs that
     /// abort on panic, which have no other end.
     pub fn flush_on_panic(mut self) -> Config {
@@ -125,6 +135,9 @@ impl Config {
         pivot_agent::watch_forks();
         pivot_agent::set_identity(Identity::new(&self.host, &self.process));
         pivot_agent::set_cpu_budget(self.budget);
+        if self.fences {
+            pivot_agent::use_fences();
+        }
         if let Some(key) = self.hash_key {
             // An agent that was started before has decided already.
             let _ = pivot_agent::set_hash_key(key);
