@@ -9,10 +9,10 @@ use std::process::Command;
 /// The files that may have `unsafe` in them.
 const UNSAFE: [&str; 8] = [
     "crates/agent/examples/plugin.rs",
-    "crates/agent/src/barrier.rs",
-    "crates/agent/src/fork.rs",
-    "crates/agent/src/thread.rs",
-    "crates/agent/src/weave.rs",
+    "crates/agent/src/report/fence.rs",
+    "crates/agent/src/report/fork.rs",
+    "crates/agent/src/report/thread_slot.rs",
+    "crates/agent/src/weave/weaver.rs",
     // A function that is unsafe to call takes the attribute too.
     "crates/pivot/tests/shapes.rs",
     "crates/subscriber/src/bridge.rs",

@@ -54,7 +54,7 @@ fn traced(arguments: &Arguments, function: &ItemFn) -> TokenStream {
                     _ => ::pivot::__private::Value::Null,
                 });
             }
-            let #guard = ::pivot::__private::function::Exit::begin(#exit, #error, #count, |#at: usize| match #at {
+            let #guard = ::pivot::__private::site::function::Exit::begin(#exit, #error, #count, |#at: usize| match #at {
                 #(#again => #values,)*
                 _ => ::pivot::__private::Value::Null,
             });
@@ -79,12 +79,12 @@ fn rest(function: &ItemFn, guard: &Ident) -> TokenStream {
         let #returned #annotation = #body;
         #guard.finish(|wanted| {
             #[allow(unused_imports)]
-            use ::pivot::__private::function::{
+            use ::pivot::__private::site::function::{
                 OfAny as _, OfError as _, OfErrorDebug as _, OfErrorDisplay as _, OfExport as _,
                 OfResultDebug as _, OfResultDisplay as _,
             };
             #[allow(clippy::needless_borrow)]
-            (&&&&&&&::pivot::__private::function::Returned(&#returned)).outcome(wanted)
+            (&&&&&&&::pivot::__private::site::function::Returned(&#returned)).outcome(wanted)
         });
         #returned
     }
@@ -94,7 +94,7 @@ fn rest(function: &ItemFn, guard: &Ident) -> TokenStream {
 fn site(name: &LitStr, fields: &[TokenStream], last: &[TokenStream]) -> TokenStream {
     quote! {{
         ::pivot::__private::__declare!(#name, [#(#fields,)* #(#last),*]);
-        ::pivot::__private::function::Site { flag: &FLAG, tracepoint: &TRACEPOINT }
+        ::pivot::__private::site::function::Site { flag: &FLAG, tracepoint: &TRACEPOINT }
     }}
 }
 
@@ -117,8 +117,12 @@ fn exported(field: &Field) -> TokenStream {
             let #own: #ty = #value;
             ::pivot::__private::Export::export(&#own)
         }),
-        Form::Display => quote!(::pivot::__private::text::formatted(::core::format_args!("{}", #value))),
-        Form::Debug => quote!(::pivot::__private::text::formatted(::core::format_args!("{:?}", #value))),
+        Form::Display => {
+            quote!(::pivot::__private::site::formatted::formatted(::core::format_args!("{}", #value)))
+        }
+        Form::Debug => {
+            quote!(::pivot::__private::site::formatted::formatted(::core::format_args!("{:?}", #value)))
+        }
         Form::Any => quote!(::pivot::__private::Export::export(&#value)),
     };
     quote!(#shown::value(#exported))
@@ -127,9 +131,9 @@ fn exported(field: &Field) -> TokenStream {
 /// Whether queries see the field or a hash of it.
 fn shown(field: &Field) -> TokenStream {
     if field.sensitive {
-        quote!(::pivot::__private::export::Hidden)
+        quote!(::pivot::__private::site::export::Hidden)
     } else {
-        quote!(::pivot::__private::export::Shown)
+        quote!(::pivot::__private::site::export::Shown)
     }
 }
 
@@ -138,7 +142,7 @@ fn body(function: &ItemFn) -> TokenStream {
     let ty = annotation(&function.sig.output);
     if function.sig.asyncness.is_none() {
         let output = ty.map(|ty| quote!(-> #ty));
-        return quote!(::pivot::__private::function::run(move || #output #block));
+        return quote!(::pivot::__private::site::function::run(move || #output #block));
     }
     // An async block has no place for its type; a return that never happens tells it.
     let never = Ident::new("never", Span::mixed_site());

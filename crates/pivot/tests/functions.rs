@@ -138,7 +138,7 @@ fn a_method_of_a_trait_may_hide_an_argument() {
 }
 
 fn hash_of(text: &str) -> String {
-    pivot::__private::export::hash(&Value::str(text)).to_string()
+    pivot::__private::site::export::hash(&Value::str(text)).to_string()
 }
 
 #[test]

@@ -11,9 +11,9 @@ mod mutate;
 mod random;
 
 use pivot_advice::*;
-use pivot_agent::interpret::{Effect, run};
-use pivot_agent::link::Linked;
-use pivot_agent::sample::Look;
+use pivot_agent::run::interpreter::{Effect, run};
+use pivot_agent::run::sample::Look;
+use pivot_agent::weave::name_linker::Linked;
 use pivot_agent::{Part, State as Standing, Tracepoint};
 use pivot_baggage::Baggage;
 use pivot_protocol::{from_wire, to_wire, wire};

@@ -72,5 +72,5 @@ impl Visit for Pick {
 }
 
 pub(crate) fn formatted(arguments: fmt::Arguments<'_>) -> Value {
-    pivot_agent::text::formatted(arguments)
+    pivot_agent::site::formatted::formatted(arguments)
 }

@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use pivot_advice::{Loss, Value};
-use pivot_agent::interpret::run;
-use pivot_agent::link::Linked;
+use pivot_agent::run::interpreter::run;
+use pivot_agent::weave::name_linker::Linked;
 use pivot_baggage::Baggage;
 use pivot_protocol::{from_wire, wire};
 use prost::Message;

@@ -4,10 +4,10 @@
 //! all other call sites, so idle tracepoints share cache lines with each other and with nothing else;
 //! everything that only a woven tracepoint needs lies elsewhere.
 
-use crate::cells::{Cell, Cells};
-use crate::fire::fire;
-use crate::link::{DefaultField, Source};
-use crate::weave::{self, Published};
+use crate::run::cells::{Cell, Cells};
+use crate::run::event::fire;
+use crate::weave::name_linker::{DefaultField, Source};
+use crate::weave::weaver::{self, Published};
 use linkme::distributed_slice;
 use pivot_advice::{Exports, Field, Type, Value};
 use std::collections::HashSet;
@@ -106,7 +106,7 @@ impl Tracepoint {
         let tracepoint = Tracepoint { one_of_several: true, constants, ..declared };
         let tracepoint: &'static Tracepoint = Box::leak(Box::new(tracepoint));
         REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).push(tracepoint);
-        weave::weave_new(tracepoint);
+        weaver::weave_new(tracepoint);
         tracepoint
     }
 
@@ -221,7 +221,7 @@ const fn are_equal(a: &[u8], b: &[u8]) -> bool {
 /// code with it but has slices of its own: what it finds in its own [`TRACEPOINTS_V0`]. A library with a
 /// copy of the crate is an agent of its own instead.
 pub fn adopt(tracepoints: &[&'static Tracepoint]) {
-    if crate::fork::is_forked() {
+    if crate::report::fork::is_forked() {
         return;
     }
     let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -231,7 +231,7 @@ pub fn adopt(tracepoints: &[&'static Tracepoint]) {
     let new: Vec<&'static Tracepoint> = new.collect();
     registered.extend(&new);
     drop(registered);
-    new.into_iter().for_each(weave::weave_new);
+    new.into_iter().for_each(weaver::weave_new);
 }
 
 /// How many tracepoints became known as the program ran; it only rises.

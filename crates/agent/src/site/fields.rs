@@ -1,8 +1,8 @@
 //! A field as a tracepoint shows it to whoever observes it.
 
-use crate::cells::{Cell, Cells};
-use crate::export::{Export, hash};
-use crate::text::{formatted, with_text};
+use crate::run::cells::{Cell, Cells};
+use crate::site::export::{Export, hash};
+use crate::site::formatted::{formatted, with_text};
 use pivot_advice::Value;
 use std::fmt;
 

@@ -3,12 +3,12 @@
 //! Each thread adds to a table of its own; see `thread` for how it is taken without a lock. Rows whose
 //! group finds no room go into `other`: they are missing from their group, not from the result.
 
-use crate::cells::Cells;
-use crate::interpret::{Emission, table};
-use crate::routine::{Local, Packed};
-use crate::rows::Rows;
-use crate::sample::{Look, PARTS};
-use crate::thread;
+use crate::report::group_table::Rows;
+use crate::report::thread_slot;
+use crate::run::cells::Cells;
+use crate::run::compiled::{Local, Packed};
+use crate::run::interpreter::{Emission, table};
+use crate::run::sample::{Look, PARTS};
 use pivot_advice::{Errors, Form, Groups, Loss, QueryId, Sampled, Value, codec};
 use std::collections::BTreeMap;
 
@@ -307,12 +307,12 @@ impl Local {
 
 /// Takes everything that was emitted since the last drain, in all threads.
 ///
-/// After unweaving, a drain leaves nothing behind that saw the advice: [`weave`](fn@crate::weave) and
+/// After unweaving, a drain leaves nothing behind that saw the advice: [`weave`](fn@crate::weave::weaver) and
 /// this both wait for the events that are on their way. One whose field expressions take longer than two
 /// seconds is not waited for; its rows come with the drain after it.
 pub fn drain() -> Parts {
     let mut all = Parts::new();
-    thread::take(|table| {
+    thread_slot::take(|table| {
         for (query, part) in table.into_parts() {
             all.entry(query).or_insert_with(Part::empty).merge(part);
         }

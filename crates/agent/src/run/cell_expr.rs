@@ -1,6 +1,6 @@
 //! Expressions over cells: what [`Expr::eval`] does, without a value in between where there need not be.
 
-use crate::cells::{Cell, Cells};
+use crate::run::cells::{Cell, Cells};
 use pivot_advice::{Binary, Errors, Expr, Unary, Value, eval};
 
 /// An expression that is ready to run.

@@ -1,6 +1,6 @@
 //! Which Rust types a field may have, and what the macros make of a field.
 
-use crate::cells::{Cell, Cells};
+use crate::run::cells::{Cell, Cells};
 use pivot_advice::{Type, Value};
 use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};

@@ -3,17 +3,17 @@
 //! Field expressions are user code: they run first, outside any borrow of the baggage. A panic in one
 //! of them costs that query this tuple, and puts the query away.
 
-use crate::cells::{Cell, Cells};
-use crate::compile::Routine;
-use crate::emit::Table;
-use crate::identity;
-use crate::interpret::{Effect, run};
-use crate::link::{DefaultField, Source};
-use crate::routine::{Fields, Local, Packed};
-use crate::sample::{self, Look, Stopwatch};
-use crate::thread::Inside;
-use crate::tracepoint::Tracepoint;
-use crate::weave::{Knot, Program, Short, Woven};
+use crate::report::query_report::Table;
+use crate::report::thread_slot::Inside;
+use crate::run::advice_compiler::Routine;
+use crate::run::cells::{Cell, Cells};
+use crate::run::compiled::{Fields, Local, Packed};
+use crate::run::interpreter::{Effect, run};
+use crate::run::sample::{self, Look, Stopwatch};
+use crate::site::identity;
+use crate::site::tracepoint::Tracepoint;
+use crate::weave::name_linker::{DefaultField, Source};
+use crate::weave::weaver::{Knot, Program, Short, Woven};
 use pivot_advice::{Errors, Loss, Value};
 use pivot_baggage::Baggage;
 use std::any::Any;

@@ -3,14 +3,14 @@
 //! What is woven at a tracepoint is published with one store of a pointer. What was woven before is
 //! freed when no thread can be reading it any more.
 
-use crate::compile::{Routine, Shapes};
-use crate::emit::Cost;
-use crate::link::{Linked, Source};
-use crate::standing::{Standing, Standings, Status};
-use crate::straight::Straight;
-use crate::thread::{self, Proof};
-use crate::tracepoint::{Tracepoint, tracepoints};
-use crate::verify::verify;
+use crate::report::query_report::Cost;
+use crate::report::thread_slot::{self, Proof};
+use crate::run::advice_compiler::{Routine, Shapes};
+use crate::run::fused::Straight;
+use crate::site::tracepoint::{Tracepoint, tracepoints};
+use crate::weave::name_linker::{Linked, Source};
+use crate::weave::throttle::{Standing, Standings, Status};
+use crate::weave::verify::verify;
 use pivot_advice::{Advice, BagKey, QueryId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ptr;
@@ -208,7 +208,7 @@ fn weaving() -> MutexGuard<'static, Weaving> {
 /// not touched. An advice that cannot be woven is left out and reported.
 ///
 /// Returns when no event that saw what was woven before is on its way, see
-/// [`drain`](crate::emit::drain).
+/// [`drain`](crate::report::query_report::drain).
 pub fn weave(desired: &[Advice]) -> Vec<Problem> {
     weave_since(desired, &BTreeMap::new())
 }
@@ -244,7 +244,7 @@ pub fn is_disabled() -> bool {
 }
 
 fn set_disabled(disabled: bool) {
-    if crate::fork::is_forked() {
+    if crate::report::fork::is_forked() {
         return;
     }
     let mut weaving = weaving();
@@ -347,7 +347,7 @@ fn finish(mut weaving: MutexGuard<'_, Weaving>) {
     let retired = std::mem::take(&mut weaving.retired);
     let changed = std::mem::take(&mut weaving.changed);
     drop(weaving);
-    if !retired.is_empty() && !thread::quiesce() {
+    if !retired.is_empty() && !thread_slot::quiesce() {
         self::weaving().retired.extend(retired);
     }
     if changed {

@@ -1,6 +1,6 @@
 //! Who this process is, for the default fields.
 
-use crate::cells::{Cell, Cells};
+use crate::run::cells::{Cell, Cells};
 use std::cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};

@@ -3,16 +3,16 @@
 //! for where it is needed, and put away with the event.
 //!
 //! Such a routine may have a happened-before join too, of whose rows no more is asked than that; see
-//! [`joined`](crate::joined).
+//! [`joined`](crate::run::fused_join).
 
-use crate::cells::{Cell, Cells};
-use crate::code::Range;
-use crate::compile::{End, Join, Routine, Shape, Step, Takes};
-use crate::fire::default_cell;
-use crate::joined::{Event, Joined};
-use crate::link::DefaultField;
-use crate::routine::{Fields, Local, add_cell, other};
-use crate::rows::{Group, Plain, address};
+use crate::report::group_table::{Group, Plain, address};
+use crate::run::advice_compiler::{End, Join, Routine, Shape, Step, Takes};
+use crate::run::cell_expr::Range;
+use crate::run::cells::{Cell, Cells};
+use crate::run::compiled::{Fields, Local, add_cell, other};
+use crate::run::event::default_cell;
+use crate::run::fused_join::{Event, Joined};
+use crate::weave::name_linker::DefaultField;
 use pivot_advice::Errors;
 use std::sync::Arc;
 

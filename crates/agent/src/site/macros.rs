@@ -15,7 +15,7 @@
 /// A field is `name: type = expr`, `name = %expr` (its `Display`), `name = ?expr` (its `Debug`), or
 /// `name = expr` with a type that queries learn only as it runs. Expressions are evaluated while a
 /// woven query observes the field, and not otherwise. Formatted text ends after
-/// [`MAX_FORMATTED_BYTES`](crate::text::MAX_FORMATTED_BYTES). Of a field in `sensitive(..)` queries
+/// [`MAX_FORMATTED_BYTES`](crate::site::formatted::MAX_FORMATTED_BYTES). Of a field in `sensitive(..)` queries
 /// see a hash: equal for equal values in this process, and nothing else.
 #[macro_export]
 macro_rules! tracepoint {
@@ -46,14 +46,14 @@ macro_rules! __tracepoint {
         $crate::__field!([$name] [$($copy)*] [$($done)*] [$field, Shown] $($rest)+)
     };
     ([$name:expr] [$($copy:tt)*] [$({ $field:ident, $show:ident, $ty:expr, $held:ident $value:expr })*]) => {{
-        $crate::__declare!($name, [$((::core::stringify!($field), $crate::export::$show::ty($ty))),*]);
+        $crate::__declare!($name, [$((::core::stringify!($field), $crate::site::export::$show::ty($ty))),*]);
         if FLAG.load(::core::sync::atomic::Ordering::Relaxed) != 0 {
             $($copy)*
             let _computed = |_index: usize, _cells: &mut $crate::Cells| -> $crate::Cell {
                 let mut _next = 0;
                 $(
                     $crate::__if_computed!($held if _index == _next {
-                        return $crate::view::$show($value).cell(_cells);
+                        return $crate::site::fields::$show($value).cell(_cells);
                     });
                     _next += 1;
                 )*
@@ -63,7 +63,7 @@ macro_rules! __tracepoint {
                 let mut _next = 0;
                 $(
                     $crate::__if_copied!($held if _index == _next {
-                        return $crate::view::$show($value).cell(_cells);
+                        return $crate::site::fields::$show($value).cell(_cells);
                     });
                     _next += 1;
                 )*
@@ -87,51 +87,51 @@ macro_rules! __field {
     // name that a macro makes is another one in every expansion.
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] : $ty:ty = $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)* let value: $ty = $value;] [$($done)* {
-            $field, $show, <$ty as $crate::Export>::TYPE, copied $crate::view::Exported(&value)
+            $field, $show, <$ty as $crate::Export>::TYPE, copied $crate::site::fields::Exported(&value)
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] : $ty:ty = $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, <$ty as $crate::Export>::TYPE, computed $crate::view::Exported::<$ty>($value)
+            $field, $show, <$ty as $crate::Export>::TYPE, computed $crate::site::fields::Exported::<$ty>($value)
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = % $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
-            [$($copy)* #[allow(unused_imports)] use $crate::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::export::Variable(&$value)).take();]
-            [$($done)* { $field, $show, $crate::Type::String, copied $crate::view::Formatted(::core::format_args!("{}", value)) }]
+            [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::Variable(&$value)).take();]
+            [$($done)* { $field, $show, $crate::Type::String, copied $crate::site::fields::Formatted(::core::format_args!("{}", value)) }]
             $($($rest)*)?
         )
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = % $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, $crate::Type::String, computed $crate::view::Formatted(::core::format_args!("{}", $value))
+            $field, $show, $crate::Type::String, computed $crate::site::fields::Formatted(::core::format_args!("{}", $value))
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = ? $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
-            [$($copy)* #[allow(unused_imports)] use $crate::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::export::Variable(&$value)).take();]
-            [$($done)* { $field, $show, $crate::Type::String, copied $crate::view::Formatted(::core::format_args!("{:?}", value)) }]
+            [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::Variable(&$value)).take();]
+            [$($done)* { $field, $show, $crate::Type::String, copied $crate::site::fields::Formatted(::core::format_args!("{:?}", value)) }]
             $($($rest)*)?
         )
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = ? $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, $crate::Type::String, computed $crate::view::Formatted(::core::format_args!("{:?}", $value))
+            $field, $show, $crate::Type::String, computed $crate::site::fields::Formatted(::core::format_args!("{:?}", $value))
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
-            [$($copy)* #[allow(unused_imports)] use $crate::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::export::Variable(&$value)).take();]
-            [$($done)* { $field, $show, $crate::Type::Any, copied $crate::view::Exported(&value) }]
+            [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::Variable(&$value)).take();]
+            [$($done)* { $field, $show, $crate::Type::Any, copied $crate::site::fields::Exported(&value) }]
             $($($rest)*)?
         )
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, $crate::Type::Any, computed $crate::view::Exported(&$value)
+            $field, $show, $crate::Type::Any, computed $crate::site::fields::Exported(&$value)
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] $($rest:tt)*) => {

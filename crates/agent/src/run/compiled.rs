@@ -1,12 +1,12 @@
-//! Runs a routine over one event. What it does is what [`interpret`](crate::interpret) does; a test holds
+//! Runs a routine over one event. What it does is what [`interpret`](crate::run::interpreter) does; a test holds
 //! them to that.
 
-use crate::cells::{Cell, Cells};
-use crate::compile::{Argument, End, Join, Routine, Shape, Step, Takes};
-use crate::emit::{Cost, Part};
-use crate::fire::default_cell;
-use crate::interpret::MAX_ROWS;
-use crate::rows::Rows;
+use crate::report::group_table::Rows;
+use crate::report::query_report::{Cost, Part};
+use crate::run::advice_compiler::{Argument, End, Join, Routine, Shape, Step, Takes};
+use crate::run::cells::{Cell, Cells};
+use crate::run::event::default_cell;
+use crate::run::interpreter::MAX_ROWS;
 use pivot_advice::{BagKey, Errors, Group, Groups, Keep, Loss, State, Value, codec};
 use pivot_baggage::{self as bag, Baggage, CompleteRows, Summand};
 use std::borrow::Cow;
@@ -298,9 +298,9 @@ impl Routine {
 /// The group of those for which there is no room.
 #[cold]
 #[inline(never)]
-pub(crate) fn other<'a>(shape: &Shape, part: &'a mut Part) -> crate::rows::Group<'a> {
+pub(crate) fn other<'a>(shape: &Shape, part: &'a mut Part) -> crate::report::group_table::Group<'a> {
     let other = part.other.get_or_insert_with(|| Groups::new(0, &shape.aggregates)).entry(&[]);
-    crate::rows::Group { n: &mut other.n, states: &mut other.states }
+    crate::report::group_table::Group { n: &mut other.n, states: &mut other.states }
 }
 
 impl Step {

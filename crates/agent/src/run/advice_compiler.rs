@@ -4,10 +4,10 @@
 //! of the event alone. It has at most one Unpack, whose rows go through the steps behind it one by one.
 //! What needs more than that is interpreted.
 
-use crate::cells::Cell;
-use crate::code::{Code, Range};
-use crate::link::{DefaultField, Linked, Source};
-use crate::rows::Plain;
+use crate::report::group_table::Plain;
+use crate::run::cell_expr::{Code, Range};
+use crate::run::cells::Cell;
+use crate::weave::name_linker::{DefaultField, Linked, Source};
 use pivot_advice::{Aggregate, BagKey, Expr, Fold, Input, Instruction, Keep, Match, QueryId, Unpacked};
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@
 //! aggregates of each side by the count of the other; that keeps COUNT and SUM right whatever was
 //! grouped before.
 
-use crate::link::Linked;
+use crate::weave::name_linker::Linked;
 use pivot_advice::{
     Aggregate, BagKey, Errors, Expr, Finished, Fold, Form, Group, Groups, Input, Instruction, Keep, Loss,
     Match, State, Unpacked, Value,

@@ -4,8 +4,8 @@
 //! thread to its other table, and takes the one before once the thread has been seen outside: the same
 //! wait that lets woven advice be freed. Places are never freed but handed to later threads.
 
-use crate::barrier;
-use crate::emit::Table;
+use crate::report::fence;
+use crate::report::query_report::Table;
 use std::cell::{Cell, UnsafeCell};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
@@ -105,7 +105,7 @@ impl Inside {
             return skipped_at(&place.skipped);
         }
         place.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
-        barrier::light();
+        fence::light();
         Some(Inside { place, thread: PhantomData })
     }
 
@@ -158,7 +158,7 @@ fn skipped_at<T>(count: &AtomicUsize) -> Option<T> {
 #[inline(never)]
 fn settle() -> Option<&'static Place> {
     match WITHOUT.get() {
-        Without::New if crate::fork::is_forked() => {
+        Without::New if crate::report::fork::is_forked() => {
             WITHOUT.set(Without::Exempt);
             return None;
         }
@@ -209,7 +209,7 @@ pub(crate) fn leave_for_good() {
 pub fn takes_events() -> bool {
     match HERE.get() {
         Some(place) => place.turn.load(Ordering::Relaxed).is_multiple_of(2),
-        None => matches!(WITHOUT.get(), Without::New) && !crate::fork::is_forked(),
+        None => matches!(WITHOUT.get(), Without::New) && !crate::report::fork::is_forked(),
     }
 }
 
@@ -225,7 +225,7 @@ pub fn skipped() -> u64 {
 /// on for too long; then what it may have seen must be kept.
 pub(crate) fn quiesce() -> bool {
     let all = places().all.clone();
-    barrier::heavy();
+    fence::heavy();
     let deadline = Instant::now() + PATIENCE;
     all.into_iter().all(|place| left(place, deadline).is_ok())
 }
@@ -238,7 +238,7 @@ pub(crate) fn take(mut each: impl FnMut(Table)) {
     let ended: Vec<bool> = all.iter().map(|place| place.ended.load(Ordering::Acquire)).collect();
     all.iter().filter(|place| came_late(place)).for_each(|place| each(take_other(place)));
     all.iter().for_each(|place| turn_over(place));
-    barrier::heavy();
+    fence::heavy();
     let deadline = Instant::now() + PATIENCE;
     for (place, ended) in all.into_iter().zip(ended) {
         if place.late.load(Ordering::Relaxed) != 0 {

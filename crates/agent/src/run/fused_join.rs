@@ -1,12 +1,12 @@
 //! A straight routine with a happened-before join: the rows of the bag are added one by one, and of each only
 //! the columns that are keys or taken in are looked at.
 
-use crate::cells::{Cell, Cells};
-use crate::compile::{Join, Takes};
-use crate::interpret::MAX_ROWS;
-use crate::routine::{Local, unpack_merged};
-use crate::sample;
-use crate::straight::{Key, Straight};
+use crate::run::advice_compiler::{Join, Takes};
+use crate::run::cells::{Cell, Cells};
+use crate::run::compiled::{Local, unpack_merged};
+use crate::run::fused::{Key, Straight};
+use crate::run::interpreter::MAX_ROWS;
+use crate::run::sample;
 use pivot_advice::{Aggregate, BagKey, Groups};
 use pivot_baggage::{Baggage, CompleteRows, ValueRef, with_current};
 

@@ -1,13 +1,13 @@
 //! Holds the forms in which advice runs to the same answers: as a routine, as a straight one, interpreted.
 
-use crate::cells::Cells;
-use crate::compile::{Routine, Shapes};
-use crate::emit::Part;
-use crate::interpret::{Effect, run};
-use crate::link::{Linked, Source};
-use crate::routine::Local;
-use crate::sample::Look;
-use crate::straight::Straight;
+use crate::report::query_report::Part;
+use crate::run::advice_compiler::{Routine, Shapes};
+use crate::run::cells::Cells;
+use crate::run::compiled::Local;
+use crate::run::fused::Straight;
+use crate::run::interpreter::{Effect, run};
+use crate::run::sample::Look;
+use crate::weave::name_linker::{Linked, Source};
 use pivot_advice::{Errors, Group, Groups, Loss, State, Value};
 use pivot_baggage::Baggage;
 

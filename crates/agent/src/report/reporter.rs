@@ -5,7 +5,7 @@
 //! `disconnected` when what was sent may not have arrived. While a frontend is away its reports grow
 //! coarser instead of more: those that nobody has seen are merged into longer windows.
 
-use crate::emit::{Part, Parts};
+use crate::report::query_report::{Part, Parts};
 use std::collections::VecDeque;
 
 /// The most reports that are kept. Beyond, two become one.

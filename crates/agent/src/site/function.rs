@@ -3,10 +3,10 @@
 //! The attribute for functions expands to these. Whatever a function returns is accepted; how much
 //! of it queries see depends on which traits it has.
 
-use crate::export::Export;
-use crate::text::formatted;
-use crate::thread::Inside;
-use crate::tracepoint::Tracepoint;
+use crate::report::thread_slot::Inside;
+use crate::site::export::Export;
+use crate::site::formatted::formatted;
+use crate::site::tracepoint::Tracepoint;
 use pivot_advice::Value;
 use std::fmt::{Debug, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -19,7 +19,7 @@ pub fn watch_forks() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     extern "C" fn in_child() {
         FORKED.store(true, Ordering::Relaxed);
-        crate::thread::leave_for_good();
+        crate::report::thread_slot::leave_for_good();
     }
     ONCE.call_once(|| {
         // SAFETY: the handler is a function that lives as long as the program. It stores to a static and

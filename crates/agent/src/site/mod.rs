@@ -1,0 +1,9 @@
+//! Call sites: what an application writes, and what of it queries see.
+
+pub mod export;
+pub mod fields;
+pub mod formatted;
+pub mod function;
+pub mod identity;
+mod macros;
+pub mod tracepoint;
