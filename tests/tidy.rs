@@ -12,7 +12,7 @@ const UNSAFE: [&str; 8] = [
     "crates/agent/src/report/fence.rs",
     "crates/agent/src/report/fork.rs",
     "crates/agent/src/report/thread_slot.rs",
-    "crates/agent/src/weave/weaver.rs",
+    "crates/agent/src/weave/published.rs",
     // A function that is unsafe to call takes the attribute too.
     "crates/pivot/tests/shapes.rs",
     "crates/subscriber/src/bridge.rs",

@@ -14,7 +14,8 @@
 use pivot_advice::{Errors, Form, Loss, QueryId, Type, Value};
 use pivot_agent::run::interpreter::{Effect, run};
 use pivot_agent::run::sample::Look;
-use pivot_agent::weave::name_linker::{DefaultField, Linked, Source};
+use pivot_agent::site::default_field::DefaultField;
+use pivot_agent::weave::name_linker::{Linked, Source};
 use pivot_agent::{Part, Parts};
 use pivot_baggage::Baggage;
 use pivot_query::{Catalog, Program};

@@ -10,7 +10,8 @@ use pivot_advice::{Advice, Errors, Form, Groups, Instruction, Keep, Loss, QueryI
 use pivot_agent::Part;
 use pivot_agent::run::interpreter::{Effect, run};
 use pivot_agent::run::sample::Look;
-use pivot_agent::weave::name_linker::{DefaultField, Linked, Source};
+use pivot_agent::site::default_field::DefaultField;
+use pivot_agent::weave::name_linker::{Linked, Source};
 use pivot_baggage::{Baggage, JoinOutcome, MAX_BYTES, Stamp};
 use pivot_query::{Output, Program};
 use std::cmp::Ordering;

@@ -24,28 +24,32 @@
 //! there), [`run`] (an event runs it), [`report`] (what it emitted leaves the process).
 
 pub mod error;
+pub mod limits;
 pub mod report;
 pub mod run;
 pub mod site;
 pub mod weave;
 
-pub use error::AgentError;
+pub use error::{AgentError, Problem};
+pub use report::cost::Cost;
+pub use report::drain::drain;
 pub use report::fence::use_fences;
 pub use report::fork::{is_forked, watch_forks};
-pub use report::query_report::{Cost, Part, Parts, drain};
+pub use report::query_report::{Part, Parts};
 pub use report::reporter::{Report, Reporter};
 pub use report::thread_slot::{exempt_this_thread, skipped, takes_events};
 pub use run::cells::{Cell, Cells};
+pub use site::catalogue::{FLAGS_V0, TRACEPOINTS_V0, catalogue, catalogue_since, registered, tracepoints};
+pub use site::declaration::{ExportedField, Place};
 pub use site::export::{Bytes, Export, set_hash_key};
 pub use site::identity::{Identity, identity, set_identity};
-pub use site::tracepoint::{
-    FLAGS_V0, Place, TRACEPOINTS_V0, Tracepoint, adopt, catalogue, catalogue_since, registered, tracepoints,
-};
+pub use site::tracepoint::Tracepoint;
+pub use weave::registration::adopt;
 pub use weave::throttle::{CpuBudget, State, Status, set_cpu_budget};
 pub use weave::verify::verify;
 pub use weave::weaver::{
-    Problem, away, away_since, disable, enable, govern, is_disabled, is_governed, lapse, look_at_one_in,
-    on_change, on_govern, statuses, ungovern, weave, weave_since,
+    away, away_since, disable, enable, govern, is_disabled, is_governed, lapse, look_at_one_in, on_change,
+    on_govern, statuses, ungovern, weave, weave_since,
 };
 
 #[doc(hidden)]

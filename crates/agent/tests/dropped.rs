@@ -5,8 +5,8 @@ mod harness;
 
 use harness::{emit, part, query, serial, woven};
 use pivot_advice::{Advice, BagKey, Form, Instruction, Keep, Match, Unpacked};
-use pivot_agent::report::query_report::MAX_GROUPS;
-use pivot_agent::run::interpreter::MAX_ROWS;
+use pivot_agent::limits::MAX_GROUPS;
+use pivot_agent::limits::MAX_ROWS;
 
 /// How many rows have a group of their own, and how many are in the rest.
 fn rows(part: &pivot_agent::Part) -> (u64, u64) {

@@ -5,7 +5,7 @@ mod harness;
 
 use harness::{emit, keys, part, query, serial, woven};
 use pivot_advice::{Aggregate, Expr, Fold, Form, Input, Instruction};
-use pivot_agent::report::query_report::{MAX_BYTES, MAX_GROUPS};
+use pivot_agent::limits::{MAX_BYTES, MAX_GROUPS};
 use pivot_agent::{CpuBudget, Export, State};
 use std::collections::BTreeMap;
 use std::fmt;

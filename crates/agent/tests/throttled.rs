@@ -277,9 +277,9 @@ fn a_sample_has_room_for_as_many_groups_in_each_part_and_the_others_are_kept_tog
             truth.add(1.0, 2);
         }
     });
-    let most = 16 * pivot_agent::report::query_report::MAX_GROUPS;
+    let most = 16 * pivot_agent::limits::MAX_GROUPS;
     let groups = part.sampled.groups.iter().flatten().count();
-    assert!(groups <= most && groups >= pivot_agent::report::query_report::MAX_GROUPS, "{groups} groups");
+    assert!(groups <= most && groups >= pivot_agent::limits::MAX_GROUPS, "{groups} groups");
     let other: u64 = part.other.iter().flatten().map(|group| group.n).sum();
     assert!(other > 0);
     truth.check(totals(&part, |_| true).0 + other as f64);

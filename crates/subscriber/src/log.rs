@@ -8,7 +8,7 @@ use crate::hints::Hint;
 use crate::visit::formatted;
 use ::log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 use pivot_advice::{Type, Value};
-use pivot_agent::site::tracepoint::ExportedField;
+use pivot_agent::ExportedField;
 use pivot_agent::{Export, Place, Tracepoint};
 use std::collections::HashMap;
 use std::fmt;

@@ -5,7 +5,7 @@
 
 use crate::hints;
 use pivot_advice::{Type, Value};
-use pivot_agent::site::tracepoint::ExportedField;
+use pivot_agent::ExportedField;
 use pivot_agent::{Export, Place, Tracepoint};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

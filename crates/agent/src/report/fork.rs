@@ -3,14 +3,12 @@
 //! The child has only the thread that forked. Locks that other threads held then are never released in
 //! it, so nothing of the agent may be asked there; what it was told before the fork stays as it is.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-static FORKED: AtomicBool = AtomicBool::new(false);
+use crate::report::thread_slot;
 
 /// Whether this process was forked from one that had an agent, and goes on without executing another
 /// program.
 pub fn is_forked() -> bool {
-    FORKED.load(Ordering::Relaxed)
+    thread_slot::is_closed()
 }
 
 /// Has children that are forked from now on know of it.
@@ -18,8 +16,7 @@ pub fn is_forked() -> bool {
 pub fn watch_forks() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     extern "C" fn in_child() {
-        FORKED.store(true, Ordering::Relaxed);
-        crate::report::thread_slot::leave_for_good();
+        thread_slot::close();
     }
     ONCE.call_once(|| {
         // SAFETY: the handler is a function that lives as long as the program. It stores to a static and

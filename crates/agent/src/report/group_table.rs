@@ -4,9 +4,9 @@
 //! Two keys of equal cells are equal values; equal values of different types (`1` signed and
 //! unsigned) may lie in two rows here, and become one group then.
 
-use crate::report::query_report::Part;
-use crate::run::advice_compiler::Shape;
+use crate::limits::has_room;
 use crate::run::cells::{Cell, Cells, Whole, value_of};
+use crate::run::ir::Shape;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use pivot_advice::{Aggregate, Groups, State, Value};
@@ -272,7 +272,7 @@ impl Rows {
     }
 
     fn has_room(&self) -> bool {
-        Part::has_room(self.rows.len(), self.bytes())
+        has_room(self.rows.len(), self.bytes())
     }
 
     /// Makes a group for a key that is not there.
@@ -451,7 +451,7 @@ fn size(value: &Value) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::query_report::MAX_GROUPS;
+    use crate::limits::MAX_GROUPS;
     use pivot_advice::{Errors, QueryId};
 
     fn rows(keys: usize, aggregates: &[Aggregate]) -> Rows {

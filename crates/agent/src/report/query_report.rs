@@ -3,24 +3,12 @@
 //! Each thread adds to a table of its own; see `thread` for how it is taken without a lock. Rows whose
 //! group finds no room go into `other`: they are missing from their group, not from the result.
 
-use crate::report::group_table::Rows;
-use crate::report::thread_slot;
-use crate::run::cells::Cells;
-use crate::run::compiled::{Local, Packed};
+use crate::limits::{MAX_BYTES, MAX_GROUPS, MAX_SAMPLED};
+use crate::report::cost::Cost;
 use crate::run::interpreter::{Emission, table};
-use crate::run::sample::{Look, PARTS};
-use pivot_advice::{Errors, Form, Groups, Loss, QueryId, Sampled, Value, codec};
+use crate::run::sample::Look;
+use pivot_advice::{Errors, Form, Groups, Loss, QueryId, Sampled, Value};
 use std::collections::BTreeMap;
-
-/// The most groups of one query in this process between two reports. The rows of further groups go
-/// into [`Part::other`].
-pub const MAX_GROUPS: usize = 1_000;
-
-/// The most groups of a sample: each may be in every part of the requests.
-const MAX_SAMPLED: usize = MAX_GROUPS * PARTS as usize;
-
-/// The most bytes that the groups of one query take, about, in one thread between two reports.
-pub const MAX_BYTES: usize = 4 << 20;
 
 /// One query's part of a report.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,35 +26,6 @@ pub struct Part {
     /// What the query cost this process.
     pub cost: Cost,
     bytes: usize,
-}
-
-/// What a query cost, as its agent sees it.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Cost {
-    /// Events that ran its advice, those that were sampled away included.
-    pub events: u64,
-    /// Time spent in it: an estimate from a sample of the events.
-    pub busy_ns: u64,
-    /// Tuples packed.
-    pub packed: u64,
-    /// How many bytes they take, encoded.
-    pub packed_bytes: u64,
-}
-
-impl Cost {
-    /// Counts tuples that are packed.
-    pub(crate) fn count_packed(&mut self, groups: &Groups) {
-        self.packed = self.packed.saturating_add(groups.len() as u64);
-        self.packed_bytes = self.packed_bytes.saturating_add(codec::size(groups) as u64);
-    }
-
-    /// Adds another cost.
-    pub fn merge(&mut self, other: &Cost) {
-        self.events = self.events.saturating_add(other.events);
-        self.busy_ns = self.busy_ns.saturating_add(other.busy_ns);
-        self.packed = self.packed.saturating_add(other.packed);
-        self.packed_bytes = self.packed_bytes.saturating_add(other.packed_bytes);
-    }
 }
 
 /// All queries' parts, in the order of their ids.
@@ -90,11 +49,6 @@ impl Part {
         self.bytes
     }
 
-    /// Whether one more group fits.
-    pub(crate) fn has_room(groups: usize, bytes: usize) -> bool {
-        groups < MAX_GROUPS && bytes < MAX_BYTES
-    }
-
     /// Adds another part of the same query. Groups beyond the most that there may be become `other`.
     pub fn merge(&mut self, other: Part) {
         self.emitted = self.emitted.saturating_add(other.emitted);
@@ -113,7 +67,7 @@ impl Part {
         }
     }
 
-    fn merge_groups(&mut self, theirs: Groups) {
+    pub(crate) fn merge_groups(&mut self, theirs: Groups) {
         let beyond = absorb(&mut self.groups, &mut self.bytes, MAX_GROUPS, theirs);
         self.beyond(beyond);
     }
@@ -233,93 +187,4 @@ fn size(key: &[Value], states: usize) -> usize {
         size_of::<Value>() + inside
     }
     96 + key.iter().map(of).sum::<usize>() + states * 64
-}
-
-/// What one thread has gathered: each query's part at the place that weaving gave it.
-#[derive(Debug, Default)]
-pub(crate) struct Table {
-    parts: Vec<Local>,
-    /// Parts of queries whose places others have taken over since the last drain.
-    replaced: Vec<Local>,
-    pub(crate) cells: Cells,
-    /// What an event packs when all its advice has run: it does not happen before itself.
-    pub(crate) later: Packed,
-}
-
-impl Table {
-    /// A query's part, space for an event, and its packs.
-    #[inline(always)]
-    pub(crate) fn local(&mut self, place: usize, query: u64) -> (&mut Local, &mut Cells, &mut Packed) {
-        if self.parts.get(place).is_none_or(|local| local.query != query) {
-            self.take_place(place, query);
-        }
-        (&mut self.parts[place], &mut self.cells, &mut self.later)
-    }
-
-    /// The same if the query's part is there and has rows of the shape at this address, which is no other query's.
-    #[inline(always)]
-    pub(crate) fn known(&mut self, place: usize, shape: usize) -> Option<(&mut Local, &mut Cells)> {
-        let local = self.parts.get_mut(place)?;
-        local.rows.is_at(shape).then_some((local, &mut self.cells))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn take_place(&mut self, place: usize, query: u64) {
-        while self.parts.len() <= place {
-            self.parts.push(Local::new(0));
-        }
-        let before = std::mem::replace(&mut self.parts[place], Local::new(query));
-        if !before.is_empty() {
-            self.replaced.push(before);
-        }
-    }
-
-    fn into_parts(self) -> impl Iterator<Item = (QueryId, Part)> {
-        let all = self.replaced.into_iter().chain(self.parts);
-        all.filter(|local| !local.is_empty()).map(|local| (QueryId::from_u64(local.query), local.into_part()))
-    }
-}
-
-impl Local {
-    pub(crate) fn new(query: u64) -> Local {
-        Local { query, part: Part::empty(), rows: Rows::new(), errors: Errors::default() }
-    }
-
-    /// Whether no event was here.
-    fn is_empty(&self) -> bool {
-        self.part.cost == Cost::default()
-            && self.part.is_empty()
-            && self.rows.is_empty()
-            && self.errors.0 == 0
-    }
-
-    pub(crate) fn into_part(self) -> Part {
-        let mut part = self.part;
-        part.loss.errors = part.loss.errors.saturating_add(self.errors.0);
-        part.emitted = part.emitted.saturating_add(self.rows.uncounted());
-        if let Some(groups) = self.rows.into_groups() {
-            part.merge_groups(groups);
-        }
-        part
-    }
-}
-
-/// Takes everything that was emitted since the last drain, in all threads.
-///
-/// After unweaving, a drain leaves nothing behind that saw the advice: [`weave`](fn@crate::weave::weaver) and
-/// this both wait for the events that are on their way. One whose field expressions take longer than two
-/// seconds is not waited for; its rows come with the drain after it.
-pub fn drain() -> Parts {
-    let mut all = Parts::new();
-    thread_slot::take(|table| {
-        for (query, part) in table.into_parts() {
-            all.entry(query).or_insert_with(Part::empty).merge(part);
-        }
-    });
-    for (query, messages) in pivot_baggage::withheld::take_withheld_by_query() {
-        let loss = &mut all.entry(query).or_insert_with(Part::empty).loss;
-        loss.held_back = loss.held_back.saturating_add(messages);
-    }
-    all
 }

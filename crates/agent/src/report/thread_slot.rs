@@ -5,7 +5,7 @@
 //! wait that lets woven advice be freed. Places are never freed but handed to later threads.
 
 use crate::report::fence;
-use crate::report::query_report::Table;
+use crate::report::thread_table::Table;
 use std::cell::{Cell, UnsafeCell};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
@@ -78,6 +78,14 @@ static PLACES: Mutex<Places> = Mutex::new(Places { all: Vec::new(), free: Vec::n
 
 /// Held while tables are taken.
 static DRAINING: Mutex<()> = Mutex::new(());
+
+/// Whether this process was forked from one that had an agent: then no thread gets a place any more.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Whether no thread gets a place any more.
+pub(crate) fn is_closed() -> bool {
+    CLOSED.load(Ordering::Relaxed)
+}
 
 /// Events that no place has counted, because their threads were ending.
 static SKIPPED: AtomicUsize = AtomicUsize::new(0);
@@ -158,7 +166,7 @@ fn skipped_at<T>(count: &AtomicUsize) -> Option<T> {
 #[inline(never)]
 fn settle() -> Option<&'static Place> {
     match WITHOUT.get() {
-        Without::New if crate::report::fork::is_forked() => {
+        Without::New if is_closed() => {
             WITHOUT.set(Without::Exempt);
             return None;
         }
@@ -198,9 +206,10 @@ pub fn exempt_this_thread() {
     }
 }
 
-/// Takes this thread out, whatever it was. Neither locks nor allocates.
+/// Gives no thread a place from now on, and takes this one out, whatever it was. Neither locks nor allocates.
 #[cfg(target_os = "linux")]
-pub(crate) fn leave_for_good() {
+pub(crate) fn close() {
+    CLOSED.store(true, Ordering::Relaxed);
     HERE.set(None);
     WITHOUT.set(Without::Exempt);
 }
@@ -209,7 +218,7 @@ pub(crate) fn leave_for_good() {
 pub fn takes_events() -> bool {
     match HERE.get() {
         Some(place) => place.turn.load(Ordering::Relaxed).is_multiple_of(2),
-        None => matches!(WITHOUT.get(), Without::New) && !crate::report::fork::is_forked(),
+        None => matches!(WITHOUT.get(), Without::New) && !is_closed(),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Holds the forms in which advice runs to the same answers: as a routine, as a straight one, interpreted.
 
 use crate::report::query_report::Part;
-use crate::run::advice_compiler::{Routine, Shapes};
+use crate::report::thread_table::Local;
 use crate::run::cells::Cells;
-use crate::run::compiled::Local;
-use crate::run::fused::Straight;
+use crate::run::fused::plan::Straight;
 use crate::run::interpreter::{Effect, run};
+use crate::run::ir::{Routine, Shapes};
 use crate::run::sample::Look;
 use crate::weave::name_linker::{Linked, Source};
 use pivot_advice::{Errors, Group, Groups, Loss, State, Value};

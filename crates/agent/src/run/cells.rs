@@ -24,6 +24,9 @@ const SHORT: u8 = 16;
 /// The most bytes of text that a cell holds.
 const MOST: usize = 15;
 
+/// Gives the exported field of an index, as a cell.
+pub(crate) type Fields<'a> = &'a dyn Fn(usize, &mut Cells) -> Cell;
+
 /// One value of an event. What does not fit into it lies in the [`Cells`] that it is a cell of.
 ///
 /// The number, or the first eight bytes of text; then the other bytes, and on top of them the kind.

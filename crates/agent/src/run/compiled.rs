@@ -1,35 +1,20 @@
 //! Runs a routine over one event. What it does is what [`interpret`](crate::run::interpreter) does; a test holds
 //! them to that.
 
+use crate::limits::MAX_ROWS;
+use crate::report::cost::Cost;
 use crate::report::group_table::Rows;
-use crate::report::query_report::{Cost, Part};
-use crate::run::advice_compiler::{Argument, End, Join, Routine, Shape, Step, Takes};
-use crate::run::cells::{Cell, Cells};
-use crate::run::event::default_cell;
-use crate::run::interpreter::MAX_ROWS;
+use crate::report::query_report::Part;
+use crate::report::thread_table::{Local, Packed};
+use crate::run::cells::{Cell, Cells, Fields};
+use crate::run::ir::{Argument, End, Join, Routine, Shape, Step, Takes};
+use crate::site::default_field::default_cell;
 use pivot_advice::{BagKey, Errors, Group, Groups, Keep, Loss, State, Value, codec};
 use pivot_baggage::{self as bag, Baggage, CompleteRows, Summand};
 use std::borrow::Cow;
 
-/// The fields of one event.
-pub(crate) type Fields<'a> = &'a dyn Fn(usize, &mut Cells) -> crate::Cell;
-
-/// What runs of one query in one thread add to.
-#[derive(Debug)]
-pub(crate) struct Local {
-    pub(crate) query: u64,
-    pub(crate) part: Part,
-    /// The groups of routines.
-    pub(crate) rows: Rows,
-    /// What went wrong in straight routines.
-    pub(crate) errors: Errors,
-}
-
 /// Up to so many keys of a row are packed without a list of them.
 const FEW: usize = 4;
-
-/// Packs of an event that come after all its advice.
-pub(crate) type Packed = Vec<(BagKey, Keep, Vec<Groups>)>;
 
 impl Routine {
     /// Runs the steps that leave the baggage alone. False if the event is rejected.

@@ -3,31 +3,30 @@
 //! Field expressions are user code: they run first, outside any borrow of the baggage. A panic in one
 //! of them costs that query this tuple, and puts the query away.
 
-use crate::report::query_report::Table;
 use crate::report::thread_slot::Inside;
-use crate::run::advice_compiler::Routine;
-use crate::run::cells::{Cell, Cells};
-use crate::run::compiled::{Fields, Local, Packed};
+use crate::report::thread_table::{Local, Packed, Table};
+use crate::run::cells::{Cell, Cells, Fields};
 use crate::run::interpreter::{Effect, run};
+use crate::run::ir::Routine;
 use crate::run::sample::{self, Look, Stopwatch};
-use crate::site::identity;
-use crate::site::tracepoint::Tracepoint;
-use crate::weave::name_linker::{DefaultField, Source};
-use crate::weave::weaver::{Knot, Program, Short, Woven};
+use crate::site::declaration::Declaration;
+use crate::site::default_field::default_cell;
+use crate::weave::name_linker::Source;
+use crate::weave::published::Published;
+use crate::weave::woven::{Knot, Program, Short, Woven};
 use pivot_advice::{Errors, Loss, Value};
 use pivot_baggage::Baggage;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::SystemTime;
 
 /// Lets all advice run that is woven at a tracepoint.
 #[inline(always)]
-pub(crate) fn fire(tracepoint: &'static Tracepoint, fields: Fields<'_>) {
+pub(crate) fn fire(tracepoint: &'static Declaration, published: &'static Published, fields: Fields<'_>) {
     let Some(mut inside) = Inside::enter() else { return };
     let is_timed = inside.is_timed();
     let (table, proof) = inside.parts();
     // Only now: what is read while this thread is marked as inside is not freed before it has left.
-    let woven = tracepoint.published().get(proof);
+    let woven = published.get(proof);
     if is_timed {
         let left_out = fire_timed(tracepoint, fields, woven, table);
         return inside.leave_out(left_out);
@@ -74,14 +73,14 @@ fn run_at_length(fields: Fields<'_>, short: &Short, table: &mut Table) {
 }
 
 #[inline(never)]
-fn fire_others(tracepoint: &'static Tracepoint, fields: Fields<'_>, woven: &Woven, table: &mut Table) {
+fn fire_others(tracepoint: &'static Declaration, fields: Fields<'_>, woven: &Woven, table: &mut Table) {
     fire_all(tracepoint, fields, woven, table, |_, _| {});
 }
 
 /// Runs any number of advices. Calls after each.
 #[inline(always)]
 fn fire_all(
-    tracepoint: &'static Tracepoint,
+    tracepoint: &'static Declaration,
     fields: Fields<'_>,
     woven: &Woven,
     table: &mut Table,
@@ -102,7 +101,7 @@ fn fire_all(
 /// Runs all advice and measures it. Tells how many events are left out until the next one is measured.
 #[cold]
 #[inline(never)]
-fn fire_timed(tracepoint: &'static Tracepoint, fields: Fields<'_>, woven: &Woven, table: &mut Table) -> u32 {
+fn fire_timed(tracepoint: &'static Declaration, fields: Fields<'_>, woven: &Woven, table: &mut Table) -> u32 {
     let mut stopwatch = Stopwatch::start();
     let mut lap = |table: &mut Table, knot: &Knot| {
         let busy_ns = stopwatch.lap_ns();
@@ -124,7 +123,7 @@ fn fire_timed(tracepoint: &'static Tracepoint, fields: Fields<'_>, woven: &Woven
 
 #[inline(always)]
 fn run_knot(
-    tracepoint: &'static Tracepoint,
+    tracepoint: &'static Declaration,
     fields: Fields<'_>,
     knot: &Knot,
     packs_later: bool,
@@ -134,7 +133,7 @@ fn run_knot(
     local.part.cost.events = local.part.cost.events.wrapping_add(1);
     if knot.standing.looks_at_all() {
         match &knot.program {
-            Program::Plain(routine) => return run_plain(routine, tracepoint.name(), fields, cells, local),
+            Program::Plain(routine) => return run_plain(routine, tracepoint.name, fields, cells, local),
             Program::InRequest(routine) => {
                 let later = packs_later.then_some(later);
                 if run_in_request(routine, tracepoint, fields, cells, local, later, false) {
@@ -167,7 +166,7 @@ fn run_plain(
 /// Runs advice if it looks at the event's request, of which there may be a sample.
 #[inline(never)]
 fn run_sampled(
-    tracepoint: &'static Tracepoint,
+    tracepoint: &'static Declaration,
     fields: Fields<'_>,
     knot: &Knot,
     packs_later: bool,
@@ -184,7 +183,7 @@ fn run_sampled(
     };
     match &knot.program {
         Program::Plain(routine) if look.is_all() => {
-            run_plain(routine, tracepoint.name(), fields, cells, local);
+            run_plain(routine, tracepoint.name, fields, cells, local);
         }
         Program::InRequest(routine) if look.is_all() => {
             let later = packs_later.then_some(later);
@@ -200,7 +199,7 @@ fn run_sampled(
 #[inline(always)]
 fn run_in_request(
     routine: &Routine,
-    tracepoint: &'static Tracepoint,
+    tracepoint: &'static Declaration,
     fields: Fields<'_>,
     cells: &mut Cells,
     local: &mut Local,
@@ -208,7 +207,7 @@ fn run_in_request(
     decided: bool,
 ) -> bool {
     let mut errors = Errors::default();
-    if routine.begins(tracepoint.name(), fields, cells, &mut errors) {
+    if routine.begins(tracepoint.name, fields, cells, &mut errors) {
         let ended = pivot_baggage::with_current(|baggage| match baggage {
             Some(baggage) if !decided && !sample::keeps_all(baggage) => None,
             baggage => Some(routine.ends(baggage, cells, local, later, &mut errors)),
@@ -231,7 +230,7 @@ fn run_in_request(
 fn interpret(
     knot: &Knot,
     look: Look,
-    tracepoint: &'static Tracepoint,
+    tracepoint: &'static Declaration,
     fields: Fields<'_>,
     cells: &mut Cells,
     local: &mut Local,
@@ -241,7 +240,7 @@ fn interpret(
         cells.begin(0);
         let cell = match source {
             Source::Exported(index) => fields(*index, cells),
-            Source::Default(field) => default_cell(*field, tracepoint.name(), cells),
+            Source::Default(field) => default_cell(*field, tracepoint.name, cells),
             Source::Lacking => Cell::NULL,
         };
         cells.value(cell)
@@ -277,7 +276,7 @@ fn interpret(
 /// Counts a tuple that was packed outside any request, and names its call site while somebody looks for
 /// those.
 #[cold]
-fn outside(tracepoint: &'static Tracepoint, local: &mut Local) {
+fn outside(tracepoint: &'static Declaration, local: &mut Local) {
     local.part.loss.outside_request = local.part.loss.outside_request.saturating_add(1);
     if pivot_baggage::leaks::is_watching() {
         let exports = tracepoint.exports();
@@ -303,38 +302,14 @@ fn pack_later(table: &mut Table) {
 /// Puts the query of the advice that ran away.
 #[cold]
 #[inline(never)]
-fn panicked(panic: Box<dyn Any + Send>, tracepoint: &'static Tracepoint, knot: &Knot, table: &mut Table) {
+fn panicked(panic: Box<dyn Any + Send>, tracepoint: &'static Declaration, knot: &Knot, table: &mut Table) {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?");
-    knot.standing.quarantine(format!("at `{}`: {text}", tracepoint.name()));
+    knot.standing.quarantine(format!("at `{}`: {text}", tracepoint.name));
     let (local, ..) = table.local(knot.place, knot.query);
     local.part.loss.errors = local.part.loss.errors.saturating_add(1);
     // What was thrown is user code too: to drop it may panic, and what that throws is not dropped.
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         std::mem::forget(again);
     }
-}
-
-/// The value of a default field.
-#[inline(never)]
-pub(crate) fn default_cell(field: DefaultField, tracepoint: &'static str, cells: &mut Cells) -> Cell {
-    match field {
-        DefaultField::Host => identity::host(cells),
-        DefaultField::Process => identity::process(cells),
-        DefaultField::Pid => identity::pid(),
-        DefaultField::Thread => identity::thread(cells),
-        DefaultField::Tracepoint => cells.text(tracepoint),
-        DefaultField::Time => cells.hold(&crate::Export::export(&SystemTime::now())),
-        DefaultField::Request => cells.hold(&request()),
-    }
-}
-
-fn request() -> Value {
-    pivot_baggage::with_current(|baggage| baggage.map(Baggage::request_or_begin))
-        .map_or(Value::Null, request_id)
-}
-
-/// A request's id as queries see it.
-pub fn request_id(id: u128) -> Value {
-    Value::str(format!("{id:032x}"))
 }

@@ -5,6 +5,7 @@
 //! aggregates of each side by the count of the other; that keeps COUNT and SUM right whatever was
 //! grouped before.
 
+use crate::limits::MAX_ROWS;
 use crate::weave::name_linker::Linked;
 use pivot_advice::{
     Aggregate, BagKey, Errors, Expr, Finished, Fold, Form, Group, Groups, Input, Instruction, Keep, Loss,
@@ -13,9 +14,6 @@ use pivot_advice::{
 use pivot_baggage::Baggage;
 use std::borrow::Cow;
 use std::collections::HashSet;
-
-/// The most rows that one event may make in one advice; further ones are dropped and counted.
-pub const MAX_ROWS: usize = 4096;
 
 /// What an advice did with its rows.
 #[derive(Debug)]

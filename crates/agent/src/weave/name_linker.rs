@@ -1,6 +1,7 @@
 //! Links a verified advice to one tracepoint of this process: names of fields become places to read.
 
 use crate::error::AgentError;
+use crate::site::default_field::DefaultField;
 use pivot_advice::{Advice, Errors, Expr, Instruction, Value, default_fields};
 
 /// An advice that can run at one tracepoint.
@@ -21,25 +22,6 @@ pub enum Source {
     Default(DefaultField),
     /// Nowhere: other call sites of the same name may export it, and here it is null.
     Lacking,
-}
-
-/// The fields that every tracepoint exports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DefaultField {
-    /// Logical host.
-    Host,
-    /// Process name.
-    Process,
-    /// Process id.
-    Pid,
-    /// Thread name.
-    Thread,
-    /// Full name of the tracepoint.
-    Tracepoint,
-    /// Wall clock.
-    Time,
-    /// Request id, 32 hexadecimal digits.
-    Request,
 }
 
 impl Linked {

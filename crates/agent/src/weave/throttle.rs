@@ -4,8 +4,8 @@
 //! budget looks at fewer requests, always the same ones in every process, and rests if that does not
 //! help. A state machine without a clock: it is told what passed.
 
-use crate::report::query_report::Cost;
-use crate::weave::weaver::Problem;
+use crate::error::Problem;
+use crate::report::cost::Cost;
 use pivot_advice::{Advice, Instruction, QueryId};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -3,164 +3,22 @@
 //! What is woven at a tracepoint is published with one store of a pointer. What was woven before is
 //! freed when no thread can be reading it any more.
 
-use crate::report::query_report::Cost;
-use crate::report::thread_slot::{self, Proof};
-use crate::run::advice_compiler::{Routine, Shapes};
-use crate::run::fused::Straight;
-use crate::site::tracepoint::{Tracepoint, tracepoints};
-use crate::weave::name_linker::{Linked, Source};
-use crate::weave::throttle::{Standing, Standings, Status};
+use crate::error::{AgentError, Problem};
+use crate::report::cost::Cost;
+use crate::report::fork::is_forked;
+use crate::report::thread_slot;
+use crate::run::ir::{Routine, Shapes};
+use crate::site::catalogue::tracepoints;
+use crate::site::tracepoint::Tracepoint;
+use crate::weave::name_linker::Linked;
+use crate::weave::published::Retired;
+use crate::weave::throttle::{Standings, Status};
 use crate::weave::verify::verify;
-use pivot_advice::{Advice, BagKey, QueryId};
+use crate::weave::woven::{Knot, Program, Woven};
+use pivot_advice::{Advice, QueryId};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// The advice woven at one tracepoint, in the order of queries and stages.
-#[derive(Debug)]
-pub(crate) struct Woven {
-    pub(crate) advice: Vec<Arc<Knot>>,
-    /// Whether one advice would see what another one packs at the same event, were it not kept back.
-    pub(crate) packs_later: bool,
-    /// The same advice in its shortest form, if all of it has one.
-    pub(crate) straight: Option<Box<Short>>,
-}
-
-/// One advice in its shortest form, and those behind it: to go on takes one look.
-#[derive(Debug)]
-pub(crate) struct Short {
-    pub(crate) straight: Straight,
-    pub(crate) standing: Arc<Standing>,
-    pub(crate) place: usize,
-    pub(crate) tracepoint: &'static Tracepoint,
-    /// The same in its other form.
-    pub(crate) knot: Arc<Knot>,
-    pub(crate) next: Option<Box<Short>>,
-}
-
-/// One advice at one tracepoint.
-#[derive(Debug)]
-pub(crate) struct Knot {
-    pub(crate) linked: Linked,
-    pub(crate) standing: Arc<Standing>,
-    pub(crate) needs_baggage: bool,
-    /// The query's id.
-    pub(crate) query: u64,
-    /// The query's place in the tables of threads.
-    pub(crate) place: usize,
-    pub(crate) program: Program,
-}
-
-/// What runs of an advice.
-#[derive(Debug)]
-#[repr(u8)]
-pub(crate) enum Program {
-    /// It observes and emits, and that is all.
-    Plain(Box<Routine>),
-    /// It reads or writes the baggage too.
-    InRequest(Box<Routine>),
-    /// It needs more than a routine can do.
-    Interpreted,
-}
-
-impl Woven {
-    fn new(tracepoint: &'static Tracepoint, advice: Vec<Arc<Knot>>) -> Woven {
-        let packs = advice.iter().flat_map(|knot| knot.linked.advice.packs());
-        let packed: Vec<BagKey> = packs.collect();
-        let unpacks =
-            |bag: &BagKey| advice.iter().any(|knot| knot.linked.advice.unpacks().any(|b| b == *bag));
-        let behind = |next, knot: &Arc<Knot>| Some(Some(Box::new(Short::of(tracepoint, knot, next)?)));
-        let straight = advice.iter().rev().try_fold(None, behind).flatten();
-        Woven { packs_later: packed.iter().any(unpacks), straight, advice }
-    }
-
-    /// The exported fields that are observed.
-    fn observed(&self) -> impl Iterator<Item = usize> {
-        let sources = self.advice.iter().flat_map(|knot| &knot.linked.sources);
-        sources.filter_map(|source| match source {
-            Source::Exported(index) => Some(*index),
-            Source::Default(_) | Source::Lacking => None,
-        })
-    }
-
-    fn is(&self, advice: &[Arc<Knot>]) -> bool {
-        let same = |(mine, other): (&Arc<Knot>, &Arc<Knot>)| {
-            mine.linked == other.linked && Arc::ptr_eq(&mine.standing, &other.standing)
-        };
-        self.advice.len() == advice.len() && self.advice.iter().zip(advice).all(same)
-    }
-}
-
-impl Short {
-    fn of(tracepoint: &'static Tracepoint, knot: &Arc<Knot>, next: Option<Box<Short>>) -> Option<Short> {
-        let (Program::Plain(routine) | Program::InRequest(routine)) = &knot.program else { return None };
-        let straight = Straight::of(routine, tracepoint.name())?;
-        let (standing, knot) = (Arc::clone(&knot.standing), Arc::clone(knot));
-        Some(Short { straight, standing, place: knot.place, tracepoint, knot, next })
-    }
-}
-
-/// One after the other: there may be more than the stack has room for.
-impl Drop for Short {
-    fn drop(&mut self) {
-        let mut rest = self.next.take();
-        while let Some(mut next) = rest {
-            rest = next.next.take();
-        }
-    }
-}
-
-/// What is woven where nothing is.
-static NOTHING: Woven = Woven { advice: Vec::new(), packs_later: false, straight: None };
-
-/// Where a tracepoint finds what is woven at it.
-#[derive(Debug)]
-pub(crate) struct Published(AtomicPtr<Woven>);
-
-impl Published {
-    pub(crate) const fn nothing() -> Published {
-        Published(AtomicPtr::new(ptr::from_ref(&NOTHING).cast_mut()))
-    }
-
-    /// What is woven, for as long as this thread is inside an event.
-    #[inline(always)]
-    pub(crate) fn get<'a>(&self, _inside: Proof<'a>) -> &'a Woven {
-        // SAFETY: the pointer is that of `NOTHING` or came from a box that `replace` put into `retired`, which
-        // `finish` drops only after `quiesce` has seen every thread outside an event since the swap; this
-        // thread is inside one since before the load.
-        unsafe { &*self.0.load(Ordering::Acquire) }
-    }
-
-    /// What is woven, for as long as nobody else weaves.
-    fn peek<'a>(&self, _weaving: &'a Weaving) -> &'a Woven {
-        // SAFETY: as in `get`; and who holds `WEAVING` is the only one to replace the pointer.
-        unsafe { &*self.0.load(Ordering::Acquire) }
-    }
-
-    /// Replaces what is woven; the former must outlive all events that are on their way.
-    fn replace(&self, woven: Option<Woven>, weaving: &mut Weaving) {
-        let nothing = ptr::from_ref(&NOTHING).cast_mut();
-        let new = woven.map_or(nothing, |woven| Box::into_raw(Box::new(woven)));
-        let old = self.0.swap(new, Ordering::AcqRel);
-        if old != nothing {
-            // SAFETY: it came from `Box::into_raw` above, and the swap has made it ours alone, but for
-            // readers, for which `finish` waits by `quiesce` before it drops what is in `retired`.
-            weaving.retired.push(unsafe { Box::from_raw(old) });
-        }
-    }
-}
-
-/// Why an advice is not woven in this process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Its query.
-    pub query: QueryId,
-    /// The tracepoint it was meant for.
-    pub tracepoint: String,
-    /// What is wrong.
-    pub message: String,
-}
 
 /// What a frontend wants, and how its queries stand here.
 #[derive(Debug)]
@@ -175,9 +33,7 @@ struct Weaving {
     lapsed: bool,
     /// Whether something has been woven or unwoven that nobody was told of.
     changed: bool,
-    /// What was woven before and may still be read. Boxed: readers hold its address.
-    #[allow(clippy::vec_box)]
-    retired: Vec<Box<Woven>>,
+    retired: Retired,
 }
 
 /// Weaving is serial, so that the last call wins everywhere.
@@ -189,7 +45,7 @@ static WEAVING: Mutex<Weaving> = Mutex::new(Weaving {
     disabled: false,
     lapsed: false,
     changed: false,
-    retired: Vec::new(),
+    retired: Retired::new(),
 });
 
 /// Called after weaving has changed.
@@ -208,7 +64,7 @@ fn weaving() -> MutexGuard<'static, Weaving> {
 /// not touched. An advice that cannot be woven is left out and reported.
 ///
 /// Returns when no event that saw what was woven before is on its way, see
-/// [`drain`](crate::report::query_report::drain).
+/// [`drain`](crate::drain).
 pub fn weave(desired: &[Advice]) -> Vec<Problem> {
     weave_since(desired, &BTreeMap::new())
 }
@@ -244,7 +100,7 @@ pub fn is_disabled() -> bool {
 }
 
 fn set_disabled(disabled: bool) {
-    if crate::report::fork::is_forked() {
+    if is_forked() {
         return;
     }
     let mut weaving = weaving();
@@ -344,11 +200,11 @@ pub(crate) fn weave_new(tracepoint: &'static Tracepoint) {
 /// listeners. Waits outside the lock, because an event on its way may wait for the lock, to register a
 /// tracepoint. If an event takes too long, what it may be reading is kept for the next change.
 fn finish(mut weaving: MutexGuard<'_, Weaving>) {
-    let retired = std::mem::take(&mut weaving.retired);
+    let retired = weaving.retired.take();
     let changed = std::mem::take(&mut weaving.changed);
     drop(weaving);
     if !retired.is_empty() && !thread_slot::quiesce() {
-        self::weaving().retired.extend(retired);
+        self::weaving().retired.put_back(retired);
     }
     if changed {
         call(&LISTENERS);
@@ -387,20 +243,23 @@ impl Weaving {
         let fields: Vec<&str> = tracepoint.fields().iter().map(|(name, _)| *name).collect();
         let mut advice = Vec::new();
         for wanted in wanted {
-            let link =
-                if tracepoint.is_one_of_several() { Linked::link_one_of_several } else { Linked::link };
+            let link = if tracepoint.declaration.is_one_of_several {
+                Linked::link_one_of_several
+            } else {
+                Linked::link
+            };
             match link(wanted, &fields) {
-                Ok(linked) if linked.is_idle(|source| tracepoint.constant(source)) => {}
+                Ok(linked) if linked.is_idle(|source| tracepoint.declaration.constant(source)) => {}
                 Ok(linked) => advice.extend(self.knot(linked).map(Arc::new)),
                 Err(error) => problems.push(problem(wanted, &error)),
             }
         }
         let published = tracepoint.published();
-        if !published.peek(self).is(&advice) {
-            let woven = (!advice.is_empty()).then(|| Woven::new(tracepoint, advice));
+        if !published.peek(&self.retired).is(&advice) {
+            let woven = (!advice.is_empty()).then(|| Woven::new(&tracepoint.declaration, advice));
             let is_woven = woven.is_some();
             tracepoint.observe(woven.iter().flat_map(Woven::observed));
-            published.replace(woven, self);
+            published.replace(woven, &mut self.retired);
             tracepoint.raise(is_woven);
             self.changed = true;
         }
@@ -431,6 +290,6 @@ impl Weaving {
     }
 }
 
-fn problem(advice: &Advice, error: &crate::AgentError) -> Problem {
+fn problem(advice: &Advice, error: &AgentError) -> Problem {
     Problem { query: advice.query, tracepoint: advice.tracepoint.clone(), message: error.to_string() }
 }

@@ -1,36 +1,14 @@
 //! A straight routine with a happened-before join: the rows of the bag are added one by one, and of each only
 //! the columns that are keys or taken in are looked at.
 
-use crate::run::advice_compiler::{Join, Takes};
+use crate::limits::MAX_ROWS;
+use crate::report::thread_table::Local;
 use crate::run::cells::{Cell, Cells};
-use crate::run::compiled::{Local, unpack_merged};
-use crate::run::fused::{Key, Straight};
-use crate::run::interpreter::MAX_ROWS;
+use crate::run::compiled::unpack_merged;
+use crate::run::fused::plan::{Joined, Key, Straight};
 use crate::run::sample;
-use pivot_advice::{Aggregate, BagKey, Groups};
+use pivot_advice::Groups;
 use pivot_baggage::{Baggage, CompleteRows, ValueRef, with_current};
-
-/// The join of a straight routine.
-#[derive(Debug)]
-pub(crate) struct Joined {
-    bag: BagKey,
-    width: usize,
-    aggregates: Vec<Aggregate>,
-    /// The column of the bag that the aggregates are of.
-    argument: Option<usize>,
-}
-
-impl Joined {
-    /// None of a join that asks more of its rows.
-    pub(crate) fn of(join: &Join, takes: Takes) -> Option<Joined> {
-        let argument = match takes {
-            Takes::Plainly(column) | Takes::Column(column) => join.column(column),
-            Takes::Nothing | Takes::More => None,
-        };
-        let (bag, width, aggregates) = (join.bag, join.width, join.aggregates.clone());
-        (join.on.is_none() && join.steps.is_empty()).then_some(Joined { bag, width, aggregates, argument })
-    }
-}
 
 /// An event that meets one row of the bag after the other.
 pub(crate) struct Event<'a, const N: usize> {

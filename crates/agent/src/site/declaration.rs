@@ -1,0 +1,88 @@
+//! What a call site says of itself: its name, the fields that it exports, and where it stands.
+
+use crate::site::default_field::DefaultField;
+use crate::weave::name_linker::Source;
+use pivot_advice::{Exports, Field, Type, Value};
+use std::fmt;
+
+/// Name and type of an exported field.
+pub type ExportedField = (&'static str, Type);
+
+/// Gives the value of an exported field if it is always the same.
+pub(crate) type Constants = &'static (dyn Fn(&str) -> Option<Value> + Send + Sync);
+
+/// The part of a tracepoint that never changes.
+pub(crate) struct Declaration {
+    pub(crate) name: &'static str,
+    pub(crate) fields: &'static [ExportedField],
+    /// Gives the exported fields that have one value here whatever happens.
+    pub(crate) constants: Option<Constants>,
+    pub(crate) place: Place,
+    /// Whether call sites of the same name with other fields may become known.
+    pub(crate) is_one_of_several: bool,
+}
+
+/// Where a call site stands in the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Module path.
+    pub module: &'static str,
+    /// Source file.
+    pub file: &'static str,
+    /// Source line, from 1.
+    pub line: u32,
+}
+
+impl Declaration {
+    /// What the catalogue says of this call site.
+    pub(crate) fn exports(&self) -> Exports {
+        let field = |(name, ty): &ExportedField| Field { name: (*name).into(), ty: *ty };
+        Exports {
+            tracepoint: self.name.into(),
+            fields: self.fields.iter().map(field).collect(),
+            file: self.place.file.into(),
+            line: self.place.line,
+            module: self.place.module.into(),
+        }
+    }
+
+    /// What an observed value is here whatever happens, if it is always the same.
+    pub(crate) fn constant(&self, source: Source) -> Option<Value> {
+        match source {
+            Source::Exported(index) => self.constants?(self.fields.get(index)?.0),
+            Source::Default(DefaultField::Tracepoint) => Some(Value::str(self.name)),
+            Source::Default(_) => None,
+            Source::Lacking => Some(Value::Null),
+        }
+    }
+}
+
+impl fmt::Debug for Declaration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Declaration").field("name", &self.name).field("place", &self.place).finish()
+    }
+}
+
+/// Whether no two fields have the same name.
+pub(crate) const fn are_different(fields: &[ExportedField]) -> bool {
+    let mut i = 0;
+    while i < fields.len() {
+        let mut j = 0;
+        while j < i {
+            if are_equal(fields[i].0.as_bytes(), fields[j].0.as_bytes()) {
+                return false;
+            }
+            j += 1;
+        }
+        i += 1;
+    }
+    true
+}
+
+const fn are_equal(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}
