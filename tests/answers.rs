@@ -8,58 +8,20 @@
 //!
 //! Here DataFusion computes what SELECT, HAVING, ORDER BY and LIMIT make of merged groups. The numbers are set
 //! as for `oracle`, with `PIVOT_ANSWERS_CASES` for the number of cases.
-#![allow(missing_docs, dead_code)]
+#![allow(missing_docs)]
 
-#[path = "oracle/aggregate.rs"]
-mod aggregate;
-#[path = "oracle/case.rs"]
-mod case;
-#[path = "oracle/compare.rs"]
-mod compare;
-#[path = "oracle/dag.rs"]
-mod dag;
-#[path = "oracle/evaluate.rs"]
-mod evaluate;
-#[path = "oracle/expression.rs"]
-mod expression;
-#[path = "oracle/expressions.rs"]
-mod expressions;
-#[path = "oracle/generate.rs"]
-mod generate;
-#[path = "oracle/in_band.rs"]
-mod in_band;
-#[path = "oracle/output.rs"]
-mod output;
-#[path = "oracle/print.rs"]
-mod print;
-#[path = "oracle/query.rs"]
-mod query;
-#[path = "oracle/random.rs"]
-mod random;
-#[path = "oracle/regex.rs"]
-mod regex;
-#[path = "oracle/scenario.rs"]
-mod scenario;
-#[path = "oracle/select.rs"]
-mod select;
-#[path = "oracle/value.rs"]
-mod value;
-
-use aggregate::Cell;
-use case::{Case, params};
-use compare::{differences, in_order};
-use dag::Dag;
-use evaluate::{Answer, Evaluator, Window};
 use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedSender, unbounded};
-use in_band::{PROCESSES, Run, linked, stages};
 use pivot_advice::{Advice, Type, Value};
 use pivot_agent::Part;
 use pivot_protocol::wire::agents_client::AgentsClient;
 use pivot_protocol::wire::frontend_client::FrontendClient;
 use pivot_protocol::{from_wire, to_wire, wire};
-use query::Query;
-use random::Random;
+use pivot_tests::oracle::{
+    Answer, Case, Cell, Dag, Evaluator, PROCESSES, Query, Run, Window, differences, in_order, linked, params,
+    stages,
+};
+use pivot_tests::random::Random;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tonic::Streaming;

@@ -25,7 +25,7 @@ fn cluster(frontend: &str, plan: Plan) -> Cluster {
         ..plan
     };
     Cluster::start(plan, |_, options| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pivot"));
+        let mut command = Command::new(pivot_tests::pivot_binary());
         command.arg("store").args(options.to_args());
         command
     })

@@ -1,6 +1,6 @@
 //! Golden files: a person writes what stands above the first `----`, the machine what stands below.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p pivot-query --test golden` rewrites the lower part.
+//! `UPDATE_GOLDEN=1 cargo test -p pivot-tests --test golden` rewrites the lower part.
 //!
 //! ```text
 //! tracepoints                     one line each: name field:type ..
@@ -13,7 +13,7 @@
 //! query                           the text, or `file queries/..`
 //! FROM e IN T SELECT e.delta
 //!
-//! run                             requests with forks and joins (optional, see `golden/run.rs`)
+//! run                             requests with forks and joins (optional, see `src/golden/requests.rs`)
 //!
 //! ---- plan                       the plan as it runs, and the rules that fired
 //! ---- advice                     inner stages first
@@ -22,14 +22,9 @@
 //! ---- errors                     everything that is wrong; warnings too
 //! ```
 
-#[path = "golden/run.rs"]
-mod run;
-#[path = "golden/sections.rs"]
-mod sections;
-
 use pivot_advice::{Exports, Field, QueryId, Type};
 use pivot_query::{Catalog, Color, Diagnostics, Options, Program, compile_with};
-use sections::{Golden, Section};
+use pivot_tests::golden::{Golden, Section, results};
 use std::path::{Path, PathBuf};
 
 #[test]
@@ -66,7 +61,7 @@ fn every_query_of_the_repository_compiles() {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// All files of a kind below a folder, in a fixed order.
@@ -104,7 +99,7 @@ fn compiled(program: &Program, golden: &Golden) -> Vec<Section> {
     ];
     let script = golden.section("run");
     if !script.is_empty() {
-        sections.push(Section::new("results", run::results(program, &catalog_of(golden), script)));
+        sections.push(Section::new("results", results(program, &catalog_of(golden), script)));
     }
     if !program.warnings.is_empty() {
         sections.push(errors(&program.warnings, &program.text));

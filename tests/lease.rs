@@ -18,7 +18,7 @@ struct Process {
 
 impl Process {
     fn pivot(arguments: &[&str]) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pivot"));
+        let mut command = Command::new(pivot_tests::pivot_binary());
         let command = command.args(arguments).env_remove("PIVOT_FRONTEND");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());

@@ -9,49 +9,7 @@
 //! is shrunk and printed as the upper part of a golden file; it belongs into `tests/golden/found`.
 #![allow(missing_docs)]
 
-#[path = "oracle/aggregate.rs"]
-mod aggregate;
-#[path = "oracle/case.rs"]
-mod case;
-#[path = "oracle/compare.rs"]
-mod compare;
-#[path = "oracle/dag.rs"]
-mod dag;
-#[path = "oracle/evaluate.rs"]
-mod evaluate;
-#[path = "oracle/expression.rs"]
-mod expression;
-#[path = "oracle/expressions.rs"]
-mod expressions;
-#[path = "oracle/features.rs"]
-mod features;
-#[path = "oracle/generate.rs"]
-mod generate;
-#[path = "oracle/in_band.rs"]
-mod in_band;
-#[path = "oracle/meaning.rs"]
-mod meaning;
-#[path = "oracle/output.rs"]
-mod output;
-#[path = "oracle/print.rs"]
-mod print;
-#[path = "oracle/query.rs"]
-mod query;
-#[path = "oracle/random.rs"]
-mod random;
-#[path = "oracle/regex.rs"]
-mod regex;
-#[path = "oracle/scenario.rs"]
-mod scenario;
-#[path = "oracle/select.rs"]
-mod select;
-#[path = "oracle/shrink.rs"]
-mod shrink;
-#[path = "oracle/value.rs"]
-mod value;
-
-use case::{Case, Outcome};
-use features::Coverage;
+use pivot_tests::oracle::{Case, Coverage, Outcome, shrunk};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How many cases are run when nobody asks for more.
@@ -153,7 +111,7 @@ fn report(seed: u64) {
     };
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let (case, wrong) = shrink::shrunk(&case, &wrong);
+    let (case, wrong) = shrunk(&case, &wrong);
     std::panic::set_hook(hook);
     panic!("seed {seed} is wrong: {}\n{}\n\n{case}", wrong.kind, wrong.detail);
 }

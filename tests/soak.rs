@@ -2,22 +2,11 @@
 //! takes 20 seconds, or `PIVOT_SOAK_SECONDS`; what it saw is printed with `--nocapture`.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-#[path = "soak/load.rs"]
-mod load;
-#[path = "soak/memory.rs"]
-mod memory;
-#[path = "oracle/random.rs"]
-#[allow(dead_code)]
-mod random;
-#[path = "soak/texts.rs"]
-mod texts;
-
-use load::Load;
-use memory::Memory;
 use pivot::CpuBudget;
 use pivot_protocol::wire::frontend_client::FrontendClient;
 use pivot_protocol::{from_wire, wire};
-use random::Random;
+use pivot_tests::random::Random;
+use pivot_tests::soak::{Load, Memory, any, quiet_about, seconds};
 use std::time::{Duration, Instant};
 use tonic::transport::Channel;
 
@@ -94,7 +83,7 @@ async fn queries_come_and_go_and_nothing_grows_or_is_counted_wrong() {
     let options = pivot_frontend::FrontendOptions { listen, keep_finished, ..Default::default() };
     let running = pivot_frontend::start(options).await.unwrap();
     let url = format!("http://{}", running.address());
-    memory::quiet_about("attempt to divide by zero");
+    quiet_about("attempt to divide by zero");
     // Nothing is to be sampled: the control has to be exact.
     let budget = CpuBudget { query: 1e3, all: 1e3 };
     let agent = pivot::builder().process("soak").frontend(&url).cpu_budget(budget).init().unwrap();
@@ -107,7 +96,7 @@ async fn queries_come_and_go_and_nothing_grows_or_is_counted_wrong() {
         controls.push(query);
     }
     let load = Load::start(2);
-    let memory = come_and_go(&mut frontend, memory::seconds(20)).await;
+    let memory = come_and_go(&mut frontend, seconds(20)).await;
     let done = load.stop();
     let (by_kind, joined) = (frontend.finish(controls[0]).await, frontend.finish(controls[1]).await);
     println!(
@@ -141,7 +130,7 @@ async fn come_and_go(frontend: &mut Frontend, time: Duration) -> Memory {
     let mut noted = begun;
     while begun.elapsed() < time {
         for _ in 0..=random.below(3) {
-            installed.extend(frontend.install(&texts::any(&mut random)).await);
+            installed.extend(frontend.install(&any(&mut random)).await);
         }
         tokio::time::sleep(Duration::from_millis(random.below(60) as u64)).await;
         while installed.len() > MOST || (!installed.is_empty() && random.below(3) == 0) {

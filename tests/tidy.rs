@@ -23,7 +23,7 @@ const UNSAFE: [&str; 8] = [
 const AGENT_CRATES: usize = 20;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
 /// What a program prints in the repository.

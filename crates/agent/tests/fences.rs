@@ -2,7 +2,6 @@
 #![allow(missing_docs)]
 
 mod harness;
-#[path = "harness/stress.rs"]
 mod stress;
 
 use std::time::Duration;

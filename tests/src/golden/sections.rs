@@ -1,0 +1,56 @@
+//! Golden files as sections. Headings stand alone on their line.
+
+use std::fmt;
+
+/// Headings of the part that a person writes.
+const WRITTEN: [&str; 5] = ["tracepoints", "queries", "options", "query", "run"];
+
+/// A golden file.
+pub struct Golden {
+    /// Everything above the first `----`, as it is.
+    pub written: String,
+    sections: Vec<(String, String)>,
+}
+
+/// One section of the part that the machine writes.
+pub struct Section {
+    name: &'static str,
+    text: String,
+}
+
+impl Golden {
+    /// Takes the file apart; what stands before the first heading is a description.
+    pub fn parse(text: &str) -> Golden {
+        let end = text.find("\n----").map_or(text.len(), |end| end + 1);
+        let written = format!("{}\n\n", text[..end].trim_end());
+        let mut sections: Vec<(String, String)> = Vec::new();
+        for line in written.lines() {
+            if WRITTEN.contains(&line) {
+                sections.push((line.to_owned(), String::new()));
+            } else if let Some((_, text)) = sections.last_mut() {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+        Golden { written, sections }
+    }
+
+    /// The text of a section without blank lines around it; empty if there is none.
+    pub fn section(&self, name: &str) -> &str {
+        let found = self.sections.iter().find(|(heading, _)| heading == name);
+        found.map_or("", |(_, text)| text.trim())
+    }
+}
+
+impl Section {
+    /// A section of that name.
+    pub fn new(name: &'static str, text: String) -> Section {
+        Section { name, text }
+    }
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "---- {}\n{}", self.name, self.text.trim_end())
+    }
+}

@@ -1,0 +1,11 @@
+//! The tests of the whole system, and what they are made of.
+#![allow(clippy::unwrap_used)]
+
+mod binary;
+pub mod fuzz;
+pub mod golden;
+pub mod oracle;
+pub mod random;
+pub mod soak;
+
+pub use binary::pivot_binary;

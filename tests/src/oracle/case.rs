@@ -1,0 +1,277 @@
+//! One case: a catalogue, a query and a run; and whether all ways to compile it agree with the evaluator.
+
+use super::compare::{differences, in_order};
+use super::dag::{Dag, Event, Step, Tracepoint};
+use super::evaluate::{Answer, Evaluator, Window};
+use super::in_band::{Ran, SECONDS, Script, query_id, ran};
+use super::query::{Expr, JoinKind, Query, Source, Step as QueryStep};
+use super::value::text;
+use super::{generate, scenario};
+use crate::random::Random;
+use pivot_advice::eval::stable_hash;
+use pivot_advice::{Advice, Exports, Field, Value};
+use pivot_query::{Catalog, Options, Program, compile_with};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A case prints as the upper part of a golden file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    pub tracepoints: Vec<Tracepoint>,
+    pub query: Query,
+    pub steps: Vec<Step>,
+    /// Sets of rules of the optimiser to compile with, besides all and none.
+    pub rules: Vec<usize>,
+    /// How many bytes of baggage a message carries.
+    pub budget_bytes: usize,
+}
+
+/// What became of a case.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    Agree(Agreement),
+    /// There are more rows than are enumerated, or than an agent makes.
+    TooLarge,
+    Wrong(Wrong),
+}
+
+/// What an agreement was about.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Agreement {
+    /// How many rows there are.
+    pub rows: usize,
+    /// The rules that have fired.
+    pub fired: Vec<&'static str>,
+    /// Whether baggage was cut, and the result said so.
+    pub partial: bool,
+    /// Whether something had no value.
+    pub errors: bool,
+}
+
+/// A disagreement. While a case shrinks its kind stays the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wrong {
+    pub kind: String,
+    pub detail: String,
+}
+
+impl Case {
+    /// The case of a seed.
+    pub fn random(seed: u64) -> Case {
+        let mut random = Random::new(seed);
+        let tracepoints = scenario::tracepoints(&mut random);
+        let query = generate::query(&mut random, &tracepoints);
+        let asked_for = query.to_string();
+        let steps = scenario::steps(&mut random, &tracepoints, &asked_for);
+        let rules = (0..2).map(|_| random.below(1 << Options::rules().count())).collect();
+        let budget_bytes = if random.percent(12) { 60 + random.below(200) } else { usize::MAX };
+        Case { tracepoints, query, steps, rules, budget_bytes }
+    }
+
+    /// Whether the steps are a run at all.
+    pub fn is_run(&self) -> bool {
+        Dag::record(&self.steps).is_some()
+    }
+
+    /// Compares the runs of all plans with the evaluator. A panic is wrong, too.
+    pub fn check(&self) -> Outcome {
+        checked(|| self.compare())
+    }
+
+    fn compare(&self) -> Result<Outcome, Wrong> {
+        let dag = Dag::record(&self.steps).ok_or_else(|| Wrong::new("not a run", String::new()))?;
+        let dag = dag.seen(|id, event| self.is_in_sample(id, event));
+        let (text, query, catalog) = (self.query.to_string(), self.query.written_out(&[]), self.catalog());
+        // Without temporal sources the stamps of a run do not matter.
+        let mut temporal = false;
+        query.each_source(&mut |source| temporal |= matches!(source, Source::Temporal { .. }));
+        let mut known: Option<Option<Answer>> = None;
+        let mut seen: Vec<Vec<Advice>> = Vec::new();
+        let mut agreement = Agreement::default();
+        let params = params(&self.query).into_iter();
+        let options = params.fold(Options::default(), |options, (name, value)| options.param(name, value));
+        let compiled = compile_with(&text, &catalog, &options);
+        let compiled = compiled.map_err(|wrong| Wrong::refused(&wrong.to_string()))?;
+        for (name, options) in self.plans() {
+            let program = compiled.replanned(&options);
+            let advice = program.advice(query_id());
+            if seen.contains(&advice) {
+                continue;
+            }
+            let ran = self.run(&program, &advice, &query, &dag);
+            let ran = ran.map_err(|wrong| Wrong::new("run", format!("{wrong}\nplan {name}")))?;
+            if ran.too_large {
+                return Ok(Outcome::TooLarge);
+            }
+            if temporal || known.is_none() {
+                let window = Window { seconds: SECONDS, fraction: None, events: None };
+                known = Some(Evaluator::new(&query, &dag, &ran.stamps, window).answer(&query));
+            }
+            let Some(Some(due)) = &known else { return Ok(Outcome::TooLarge) };
+            let agrees = agrees(&query, due, &ran);
+            agrees.map_err(|(kind, detail)| {
+                Wrong::new(kind, format!("plan {name}\n{detail}\n{}", shown(&advice)))
+            })?;
+            agreement.rows = due.rows.len();
+            agreement.partial |= ran.partial;
+            agreement.errors |= due.errors > 0;
+            agreement.fired.extend(program.fired());
+            seen.push(advice);
+        }
+        Ok(Outcome::Agree(agreement))
+    }
+
+    fn run(&self, program: &Program, advice: &[Advice], query: &Query, dag: &Dag<'_>) -> Result<Ran, String> {
+        ran(program, advice, query, &self.script(), dag)
+    }
+
+    pub fn script(&self) -> Script<'_> {
+        Script { tracepoints: &self.tracepoints, steps: &self.steps, budget_bytes: self.budget_bytes }
+    }
+
+    /// Whether the request of an event is in the sample: the hash is given.
+    pub fn is_in_sample(&self, _: usize, event: &Event) -> bool {
+        let Some(fraction) = self.query.sample else { return true };
+        let id = match (event.value("request"), event.value("time")) {
+            (Value::Null, Value::Null) => Value::Null,
+            (Value::Null, time) => Value::str(text(&time)),
+            (request, _) => request,
+        };
+        stable_hash(&[id, Value::U64(0)]) < (fraction * u64::MAX as f64) as u64
+    }
+
+    pub fn exports(&self) -> impl Iterator<Item = Exports> {
+        self.tracepoints.iter().map(|tracepoint| {
+            let fields = tracepoint.fields.iter().map(|(name, ty)| Field { name: name.clone(), ty: *ty });
+            Exports {
+                tracepoint: tracepoint.name.clone(),
+                fields: fields.collect(),
+                file: "here.rs".into(),
+                line: 1,
+                module: "here".into(),
+            }
+        })
+    }
+
+    fn catalog(&self) -> Catalog {
+        let mut catalog = Catalog::default();
+        self.exports().for_each(|exports| catalog.add(&exports));
+        catalog
+    }
+
+    /// Ways to compile the query: with all rules, with none, and with some.
+    fn plans(&self) -> Vec<(String, Options)> {
+        let some = self.rules.iter().map(|set| {
+            let chosen = Options::rules().enumerate().filter(|(i, _)| set >> i & 1 == 1);
+            let chosen: Vec<&str> = chosen.map(|(_, rule)| rule).collect();
+            let options = chosen.iter().fold(Options::naive(), |options, rule| options.with(rule));
+            (format!("with {}", chosen.join(" and ")), options)
+        });
+        let both = [("optimised", Options::default()), ("naive", Options::naive())];
+        both.into_iter().map(|(name, options)| (name.to_owned(), options)).chain(some).collect()
+    }
+}
+
+/// What a comparison gives; a panic in it is wrong.
+pub(super) fn checked(compare: impl FnOnce() -> Result<Outcome, Wrong>) -> Outcome {
+    let outcome = catch_unwind(AssertUnwindSafe(compare)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(Wrong { kind: "panic".into(), detail: text.unwrap_or_default() })
+    });
+    outcome.unwrap_or_else(Outcome::Wrong)
+}
+
+/// Whether a run gave what is due; if not, what kind of difference there is.
+fn agrees(query: &Query, due: &Answer, ran: &Ran) -> Result<(), (&'static str, String)> {
+    let (missing, surplus) = differences(&due.rows, &ran.rows);
+    let rows = || format!("missing {missing:?}\nsurplus {surplus:?}");
+    if ran.partial {
+        // Rows may be missing; what is there of a query that only joins is right.
+        return if is_only_joins(query) && !surplus.is_empty() { Err(("surplus", rows())) } else { Ok(()) };
+    }
+    if !missing.is_empty() || !surplus.is_empty() {
+        return Err(("rows", rows()));
+    }
+    if !query.order.is_empty() && !in_order(&due.rows, &ran.rows) {
+        return Err(("order", String::new()));
+    }
+    // Elsewhere rules may evaluate less or more.
+    let alone = query.joins.is_empty() && query.from.iter().all(|from| matches!(from, Source::Tracepoint(_)));
+    let filtered = query.steps.iter().any(|step| matches!(step, QueryStep::Where(_)));
+    let alone = alone && !filtered && query.having.is_none() && query.limit.is_none();
+    let silent = due.errors > 0 && ran.errors == 0;
+    let invented = alone && due.all_errors == 0 && ran.errors > 0;
+    if silent || invented {
+        return Err(("errors", format!("{} or {} are due, not {}", due.errors, due.all_errors, ran.errors)));
+    }
+    Ok(())
+}
+
+/// Whether rows of a query can only be missing where baggage is cut.
+fn is_only_joins(query: &Query) -> bool {
+    fn plain(source: &Source) -> bool {
+        match source {
+            Source::Query(query) => is_only_joins(query),
+            Source::Temporal { source, .. } | Source::Unnest(source, _) => plain(source),
+            Source::Tracepoint(_) | Source::Pattern(_) | Source::Named(_) => true,
+        }
+    }
+    let shaped = query.aggregates() || query.distinct || query.limit.is_some();
+    let inner = |join: &super::query::Join| join.kind == JoinKind::Inner && plain(&join.source);
+    !shaped && query.from.iter().all(plain) && query.joins.iter().all(inner)
+}
+
+/// The parameters of a query and what they stand for.
+pub fn params(query: &Query) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    query.each_expression(&mut |expr| {
+        if let Expr::Param(name, value) = expr {
+            found.push((name.clone(), value.clone()));
+        }
+    });
+    found
+}
+
+fn shown(advice: &[Advice]) -> String {
+    advice.iter().rev().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl Wrong {
+    pub fn new(kind: &str, detail: String) -> Wrong {
+        let kind = match kind {
+            // What happened is told by the words, not by the names in them.
+            "run" => {
+                detail.lines().next().unwrap_or_default().split(':').next().unwrap_or_default().to_owned()
+            }
+            kind => kind.to_owned(),
+        };
+        Wrong { kind, detail }
+    }
+
+    /// The compiler refused the query.
+    pub fn refused(diagnostics: &str) -> Wrong {
+        let first = diagnostics.lines().next().unwrap_or_default();
+        let words = first.split('`').step_by(2).collect::<Vec<_>>().join("..");
+        Wrong { kind: format!("refused: {words}"), detail: diagnostics.to_owned() }
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("tracepoints\n")?;
+        for Tracepoint { name, fields } in &self.tracepoints {
+            let fields: Vec<String> = fields.iter().map(|(field, ty)| format!(" {field}:{ty}")).collect();
+            writeln!(f, "{name}{}", fields.concat())?;
+        }
+        write!(f, "\nquery\n{}\n", self.query)?;
+        for (name, value) in params(&self.query) {
+            writeln!(f, "-- ${name} = {value:?}")?;
+        }
+        if self.budget_bytes < usize::MAX {
+            writeln!(f, "-- a message carries {} bytes", self.budget_bytes)?;
+        }
+        f.write_str("\nrun\n")?;
+        self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
+    }
+}

@@ -1,0 +1,196 @@
+//! What happened: requests as steps of their branches, and the DAG of events that the steps make.
+//!
+//! The steps print as the `run` section of a golden file. The edges of the DAG are program order,
+//! forks, joins and messages; an event happened before another if a path leads there.
+
+use pivot_advice::{Type, Value};
+use std::fmt;
+
+/// The most events of one case: sets of events are 128 bits.
+pub(super) const MAX_EVENTS: usize = 128;
+
+/// The fields that every tracepoint has besides its own.
+pub(super) const DEFAULT_FIELDS: [(&str, Type); 6] = [
+    ("host", Type::String),
+    ("process", Type::String),
+    ("pid", Type::I64),
+    ("thread", Type::String),
+    ("time", Type::Timestamp),
+    ("request", Type::String),
+];
+
+/// A tracepoint of the catalogue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tracepoint {
+    pub name: String,
+    pub fields: Vec<(String, Type)>,
+}
+
+/// One passage through a tracepoint. Fields that are not here are null.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    pub tracepoint: String,
+    pub values: Vec<(String, Value)>,
+}
+
+impl Event {
+    /// The value of an exported or default field.
+    pub fn value(&self, field: &str) -> Value {
+        if field == "tracepoint" {
+            return Value::str(&self.tracepoint);
+        }
+        self.values.iter().find(|(name, _)| name == field).map_or(Value::Null, |(_, value)| value.clone())
+    }
+}
+
+/// A branch of the current request; 0 is `main`.
+pub(super) type Branch = usize;
+
+/// One step of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// A new request begins with the branch `main`.
+    Request,
+    /// An event of a branch.
+    Event(Branch, Event),
+    /// An event outside of any request.
+    Outside(Event),
+    /// The second branch continues from the first, beside it.
+    Fork(Branch, Branch),
+    /// The same for a message without a reply.
+    Detach(Branch, Branch),
+    /// The second branch ends, and the first goes on after both.
+    Join(Branch, Branch),
+    /// The branch goes to another process.
+    Hop(Branch),
+    /// The branch goes to a process whose clock is so many seconds ahead.
+    Skew(Branch, u64),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Request => f.write_str("request"),
+            Step::Event(branch, event) => write!(f, "{} {event}", shown(*branch)),
+            Step::Outside(event) => write!(f, "outside {event}"),
+            Step::Fork(from, to) => write!(f, "fork {} {}", shown(*from), shown(*to)),
+            Step::Detach(from, to) => write!(f, "detach {} {}", shown(*from), shown(*to)),
+            Step::Join(to, from) => write!(f, "join {} {}", shown(*to), shown(*from)),
+            Step::Hop(branch) => write!(f, "hop {}", shown(*branch)),
+            Step::Skew(branch, seconds) => write!(f, "skew {} {seconds}", shown(*branch)),
+        }
+    }
+}
+
+fn shown(branch: Branch) -> String {
+    if branch == 0 { "main".to_owned() } else { format!("b{branch}") }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.tracepoint)?;
+        self.values.iter().try_for_each(|(name, value)| write!(f, " {name}={}", text(value)))
+    }
+}
+
+/// A value as the `run` section spells it.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Timestamp(ns) | Value::Duration(ns) => ns.to_string(),
+        Value::List(items) => items.iter().map(text).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+/// An event in the DAG.
+#[derive(Debug, Clone)]
+pub struct Recorded<'a> {
+    pub event: &'a Event,
+    /// Whether queries look at it.
+    pub seen: bool,
+    /// All events from which a path leads to it.
+    before: u128,
+}
+
+/// The DAG of a run.
+#[derive(Debug, Default, Clone)]
+pub struct Dag<'a> {
+    pub events: Vec<Recorded<'a>>,
+}
+
+/// A live branch: the events that the next one directly follows, and who it may join with.
+#[derive(Debug, Clone, Default)]
+struct Live {
+    frontier: Vec<usize>,
+    family: usize,
+}
+
+impl<'a> Dag<'a> {
+    /// Records the steps; none if they are not a run, as when a branch is used after its end.
+    pub fn record(steps: &'a [Step]) -> Option<Dag<'a>> {
+        let mut dag = Dag::default();
+        let mut live: Vec<(Branch, Live)> = Vec::new();
+        let mut families = 0;
+        for step in steps {
+            let at = |live: &[(Branch, Live)], branch: Branch| live.iter().position(|(b, _)| *b == branch);
+            match step {
+                Step::Request => {
+                    families += 1;
+                    live = vec![(0, Live { frontier: vec![], family: families })];
+                }
+                Step::Event(branch, event) => {
+                    let place = at(&live, *branch)?;
+                    let frontier = std::mem::take(&mut live[place].1.frontier);
+                    live[place].1.frontier = vec![dag.add(event, frontier)?];
+                }
+                Step::Outside(event) => drop(dag.add(event, vec![])?),
+                Step::Fork(from, to) | Step::Detach(from, to) => {
+                    let mut child = live[at(&live, *from)?].1.clone();
+                    if at(&live, *to).is_some() {
+                        return None;
+                    }
+                    if matches!(step, Step::Detach(..)) {
+                        families += 1;
+                        child.family = families;
+                    }
+                    live.push((*to, child));
+                }
+                Step::Join(to, from) => {
+                    let ended = live.remove(at(&live, *from)?).1;
+                    let place = at(&live, *to)?;
+                    let into = &mut live[place].1;
+                    if into.family != ended.family {
+                        return None;
+                    }
+                    let new = ended.frontier.into_iter().filter(|event| !into.frontier.contains(event));
+                    let new: Vec<usize> = new.collect();
+                    into.frontier.extend(new);
+                }
+                Step::Hop(branch) | Step::Skew(branch, _) => drop(at(&live, *branch)?),
+            }
+        }
+        Some(dag)
+    }
+
+    fn add(&mut self, event: &'a Event, directly_before: Vec<usize>) -> Option<usize> {
+        let id = self.events.len();
+        let reach = |found: u128, direct: &usize| found | self.events[*direct].before | 1 << direct;
+        let before = directly_before.iter().fold(0, reach);
+        self.events.push(Recorded { event, seen: true, before });
+        (id < MAX_EVENTS).then_some(id)
+    }
+
+    /// The same, where queries look at some events only.
+    pub fn seen(&self, sees: impl Fn(usize, &Event) -> bool) -> Dag<'a> {
+        let mut dag = self.clone();
+        for (id, recorded) in dag.events.iter_mut().enumerate() {
+            recorded.seen &= sees(id, recorded.event);
+        }
+        dag
+    }
+
+    /// Whether event a happened before event b.
+    pub fn before(&self, a: usize, b: usize) -> bool {
+        self.events[b].before >> a & 1 == 1
+    }
+}

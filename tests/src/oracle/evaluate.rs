@@ -1,0 +1,471 @@
+//! The reference evaluator: the meaning of a query by enumeration, from the text of the language.
+//!
+//! Rows are lists of tuples, one for each alias. A join extends each row by every tuple that
+//! happened before; nothing is grouped, pushed down or shared, and every relation is a list.
+
+use super::aggregate::Cell;
+use super::dag::Dag;
+use super::expression::{Names, equal, holds, value};
+use super::output::{Output, distinct};
+use super::query::{Expr, Join, JoinKind, Keep, Query, Source, Step};
+use super::value::{counting_errors, order, same_all};
+use pivot_advice::Value;
+use std::cell::{Cell as Mutable, RefCell};
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// The most rows that are enumerated at one place; a query that needs more is given up.
+const MAX_ROWS: usize = 20_000;
+
+/// One tuple of a source.
+#[derive(Debug)]
+pub(super) struct Tuple {
+    /// The event at which it happened; none for a group of an aggregating query.
+    event: Option<usize>,
+    /// By which sources of unions it came: overlapping ones count twice.
+    origin: Vec<usize>,
+    columns: Columns,
+}
+
+#[derive(Debug)]
+enum Columns {
+    /// The fields of the event.
+    Event,
+    /// Named values.
+    Values(Vec<(String, Value)>),
+    /// The fields of another tuple, one of them replaced by an element of its list.
+    Element(Rc<Tuple>, String, Value),
+}
+
+/// A row: what each alias stands for, and the values of LET.
+#[derive(Debug, Clone, Default)]
+pub struct Row<'q> {
+    /// None where a LEFT JOIN found nothing.
+    aliases: Vec<(&'q str, Option<Rc<Tuple>>)>,
+    pub lets: Vec<(&'q str, Value)>,
+    origin: Vec<usize>,
+}
+
+/// Where temporal sources get the order of tuples from.
+pub trait Order {
+    /// The order of two events in which the join with this place among all joins packed them.
+    fn compare(&self, join: usize, a: usize, b: usize) -> Ordering;
+}
+
+/// What a query gives.
+#[derive(Debug)]
+pub struct Answer {
+    /// In their order if ORDER BY gives one.
+    pub rows: Vec<Vec<Cell>>,
+    /// How often something in these rows had no value, HAVING and ORDER BY aside.
+    pub errors: u64,
+    /// How often anything had no value.
+    pub all_errors: u64,
+}
+
+/// What a result is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Window<'w> {
+    /// Its length.
+    pub seconds: f64,
+    /// Of a sample, the fraction by which counts and sums are scaled.
+    pub fraction: Option<f64>,
+    /// Whether a row belongs to it whose FROM is this event; without, all do.
+    pub events: Option<&'w [bool]>,
+}
+
+/// Evaluates one query over one DAG.
+pub struct Evaluator<'q> {
+    dag: &'q Dag<'q>,
+    order: &'q dyn Order,
+    window: Window<'q>,
+    /// Whether a sketch has more values than it counts exactly.
+    beyond: Mutable<bool>,
+    /// All joins of the query, in the order of the text.
+    joins: Vec<*const Join>,
+    rows: RefCell<HashMap<*const Query, Rc<Vec<Row<'q>>>>>,
+    tuples: RefCell<HashMap<*const Source, Rc<Vec<Rc<Tuple>>>>>,
+}
+
+/// There were too many rows.
+#[derive(Debug)]
+struct TooMany;
+
+type Result<T> = std::result::Result<T, TooMany>;
+
+impl<'q> Evaluator<'q> {
+    /// An evaluator for a query without WITH.
+    pub fn new(
+        query: &'q Query,
+        dag: &'q Dag<'q>,
+        order: &'q dyn Order,
+        window: Window<'q>,
+    ) -> Evaluator<'q> {
+        let joins = joins_of(query).into_iter().map(std::ptr::from_ref).collect();
+        let (rows, tuples) = (RefCell::default(), RefCell::default());
+        Evaluator { dag, order, window, beyond: Mutable::new(false), joins, rows, tuples }
+    }
+
+    /// The result of the query; none if there are too many rows to enumerate.
+    pub fn answer(&self, query: &'q Query) -> Option<Answer> {
+        let (found, all_errors) = counting_errors(|| {
+            let rows = self.rows(query).ok()?;
+            let results = self.results(query, &rows);
+            Some(counting_errors(|| results.iter().map(Output::cells).collect::<Vec<_>>()))
+        });
+        let (rows, errors) = found.filter(|_| !self.beyond.get())?;
+        Some(Answer { rows, errors, all_errors })
+    }
+
+    fn results<'r>(&'r self, query: &'q Query, rows: &'r [Row<'q>]) -> Vec<Output<'r, 'q>> {
+        let inside = |row: &&Row<'q>| {
+            let event = row.alias(&query.alias).cloned().flatten().and_then(|tuple| tuple.event);
+            self.window.events.zip(event).is_none_or(|(events, event)| events[event])
+        };
+        let rows = rows.iter().filter(inside);
+        let groups = match query.aggregates() {
+            true => self.groups(query, rows),
+            false => rows.map(|row| vec![row]).collect(),
+        };
+        let fraction = self.window.fraction;
+        let outputs = groups.into_iter().map(|group| Output { evaluator: self, query, group, fraction });
+        let mut results: Vec<Output<'r, 'q>> = outputs
+            .filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)))
+            .collect();
+        if query.distinct {
+            results = distinct(results);
+        }
+        results.sort_by(|a, b| a.order(b));
+        results.truncate(query.limit.unwrap_or(usize::MAX));
+        results
+    }
+
+    /// All rows of a query, before it groups or selects.
+    fn rows(&self, query: &'q Query) -> Result<Rc<Vec<Row<'q>>>> {
+        let key = std::ptr::from_ref(query);
+        if let Some(known) = self.rows.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let mut rows = Vec::new();
+        for (number, source) in query.from.iter().enumerate() {
+            for tuple in self.tuples(source)?.iter() {
+                let origin = std::iter::once(number).chain(tuple.origin.iter().copied()).collect();
+                rows.push(Row { aliases: vec![(&query.alias, Some(tuple.clone()))], lets: vec![], origin });
+            }
+        }
+        let mut rows = self.joined(rows, &query.joins.iter().collect::<Vec<_>>())?;
+        for step in &query.steps {
+            match step {
+                Step::Where(condition) => rows.retain(|row| holds(condition, &self.names(row))),
+                Step::Let(name, expr) => rows.iter_mut().for_each(|row| {
+                    let value = value(expr, &self.names(row));
+                    row.lets.push((name, value));
+                }),
+            }
+        }
+        let rows = Rc::new(rows);
+        self.rows.borrow_mut().insert(key, rows.clone());
+        Ok(rows)
+    }
+
+    /// Rows extended by joins. The kind of a join governs the whole subtree under its alias.
+    fn joined(&self, mut rows: Vec<Row<'q>>, joins: &[&'q Join]) -> Result<Vec<Row<'q>>> {
+        let mut open: Vec<&'q Join> = joins.to_vec();
+        while !open.is_empty() {
+            let join = open.remove(0);
+            let below = match join.kind {
+                JoinKind::Inner => vec![],
+                JoinKind::Left | JoinKind::Anti => take_subtree(join, &mut open),
+            };
+            let mut extended = Vec::new();
+            for row in rows {
+                let found = self.joined(self.extended(&row, join)?, &below)?;
+                match join.kind {
+                    JoinKind::Inner => extended.extend(found),
+                    JoinKind::Left if found.is_empty() => {
+                        let mut row = row;
+                        row.aliases.push((&join.alias, None));
+                        row.aliases.extend(below.iter().map(|join| (join.alias.as_str(), None)));
+                        extended.push(row);
+                    }
+                    JoinKind::Left => extended.extend(found),
+                    JoinKind::Anti if found.is_empty() => extended.push(row),
+                    JoinKind::Anti => {}
+                }
+                if extended.len() > MAX_ROWS {
+                    return Err(TooMany);
+                }
+            }
+            rows = extended;
+        }
+        Ok(rows)
+    }
+
+    /// A row with every tuple of a join that happened before.
+    fn extended(&self, row: &Row<'q>, join: &'q Join) -> Result<Vec<Row<'q>>> {
+        let Some(Some(after)) = row.alias(&join.after) else { return Ok(vec![]) };
+        let after = after.event.expect("an aggregating query is not to the right of an arrow");
+        let mut rows = Vec::new();
+        for tuple in self.before(join, &join.source, after)? {
+            let mut row = row.clone();
+            row.aliases.push((&join.alias, Some(tuple)));
+            if join.condition.as_ref().is_none_or(|condition| holds(condition, &self.names(&row))) {
+                rows.push(row);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The tuples of a source that happened before an event.
+    fn before(&self, join: &'q Join, source: &'q Source, after: usize) -> Result<Vec<Rc<Tuple>>> {
+        match source {
+            Source::Temporal { keep, n, source, condition } => {
+                let mut candidates = self.before(join, source, after)?;
+                candidates.retain(|tuple| {
+                    let alone = Row { aliases: vec![(&join.alias, Some(tuple.clone()))], ..Row::default() };
+                    condition.as_ref().is_none_or(|condition| holds(condition, &self.names(&alone)))
+                });
+                let place = self.joins.iter().position(|known| std::ptr::eq(*known, join));
+                let place = place.expect("every join has a place");
+                // Tuples of one event stay in their own order.
+                candidates.sort_by(|a, b| match (a.event, b.event) {
+                    (Some(a), Some(b)) if a != b => self.order.compare(place, a, b),
+                    _ => Ordering::Equal,
+                });
+                let n = (*n).min(candidates.len());
+                Ok(match keep {
+                    Keep::First => candidates[..n].to_vec(),
+                    Keep::MostRecent => candidates[candidates.len() - n..].to_vec(),
+                })
+            }
+            Source::Query(query) if query.aggregates() => {
+                let rows = self.rows(query)?;
+                let before = |row: &&Row<'q>| {
+                    let from = row.alias(&query.alias).cloned().flatten();
+                    from.and_then(|tuple| tuple.event).is_some_and(|event| self.dag.before(event, after))
+                };
+                let groups = self.groups(query, rows.iter().filter(before)).into_iter();
+                let outputs = groups.map(|group| Output { evaluator: self, query, group, fraction: None });
+                let kept =
+                    outputs.filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)));
+                let kept: Vec<Output<'_, 'q>> = kept.collect();
+                let kept = if query.distinct { distinct(kept) } else { kept };
+                let tuple = |output: &Output<'_, 'q>| Rc::new(tuple(query, None, vec![], output.values()));
+                Ok(kept.iter().map(tuple).collect())
+            }
+            Source::Unnest(source, field) => Ok(self.elements(&self.before(join, source, after)?, field)),
+            _ => {
+                let all = self.tuples(source)?;
+                let before =
+                    |tuple: &&Rc<Tuple>| tuple.event.is_some_and(|event| self.dag.before(event, after));
+                Ok(all.iter().filter(before).cloned().collect())
+            }
+        }
+    }
+
+    /// All tuples of a source that does not depend on another event, those of one event in their order.
+    fn tuples(&self, source: &'q Source) -> Result<Rc<Vec<Rc<Tuple>>>> {
+        let key = std::ptr::from_ref(source);
+        if let Some(known) = self.tuples.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let tuples = Rc::new(match source {
+            Source::Tracepoint(name) => self.events(&|tracepoint| {
+                tracepoint == name || tracepoint.strip_suffix("@enter") == Some(name.as_str())
+            }),
+            Source::Pattern(pattern) => {
+                let mut tuples = self.events(&|tracepoint| pattern.matches(tracepoint));
+                if let Some((field, wanted)) = &pattern.field {
+                    tuples.retain(|tuple| equal(&self.field(tuple, field), wanted));
+                }
+                tuples
+            }
+            Source::Query(query) => self.selected(query)?,
+            Source::Unnest(source, field) => self.elements(&self.tuples(source)?, field),
+            Source::Named(name) => panic!("{name} is not written out"),
+            Source::Temporal { .. } => panic!("a temporal source is misplaced"),
+        });
+        self.tuples.borrow_mut().insert(key, tuples.clone());
+        Ok(tuples)
+    }
+
+    fn events(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<Rc<Tuple>> {
+        let events = self.dag.events.iter().enumerate();
+        let wanted = events.filter(|(_, recorded)| recorded.seen && wanted(&recorded.event.tracepoint));
+        let tuple = |id| Tuple { event: Some(id), origin: vec![], columns: Columns::Event };
+        wanted.map(|(id, _)| Rc::new(tuple(id))).collect()
+    }
+
+    fn elements(&self, tuples: &[Rc<Tuple>], field: &str) -> Vec<Rc<Tuple>> {
+        let mut elements = Vec::new();
+        for tuple in tuples {
+            let Value::List(items) = self.field(tuple, field) else { continue };
+            elements.extend(items.iter().map(|item| {
+                let columns = Columns::Element(tuple.clone(), field.to_owned(), item.clone());
+                Rc::new(Tuple { event: tuple.event, origin: tuple.origin.clone(), columns })
+            }));
+        }
+        elements
+    }
+
+    /// What SELECT yields for each event of FROM. DISTINCT and the order are about the rows of one, for each
+    /// source of a union that it comes from.
+    fn selected(&self, query: &'q Query) -> Result<Vec<Rc<Tuple>>> {
+        let mut selected: Vec<(usize, &Vec<usize>, Vec<Value>)> = Vec::new();
+        let rows = self.rows(query)?;
+        for row in rows.iter() {
+            let from = row.alias(&query.alias).cloned().flatten().expect("FROM has a tuple");
+            let event = from.event.expect("an aggregating query does not stand in FROM");
+            let values: Vec<Value> =
+                query.select.iter().map(|item| value(&item.expr, &self.names(row))).collect();
+            let known = selected.iter().any(|(other, origin, known)| {
+                *other == event && **origin == row.origin && same_all(known, &values)
+            });
+            if !(query.distinct && known) {
+                selected.push((event, &row.origin, values));
+            }
+        }
+        selected.sort_by(|(a, from_a, x), (b, from_b, y)| {
+            let values = x.iter().zip(y).map(|(x, y)| order(x, y)).find(|order| order.is_ne());
+            // Without a join the rows of an event come in the order of its source.
+            let values = if query.joins.is_empty() { None } else { values };
+            a.cmp(b).then(from_a.cmp(from_b)).then(values.unwrap_or(Ordering::Equal))
+        });
+        let tuples = selected.into_iter();
+        Ok(tuples
+            .map(|(event, origin, values)| Rc::new(tuple(query, Some(event), origin.clone(), values)))
+            .collect())
+    }
+
+    /// Rows by the values of GROUP BY; without GROUP BY they are one group, if there are any.
+    fn groups<'r>(&self, query: &'q Query, rows: impl Iterator<Item = &'r Row<'q>>) -> Vec<Vec<&'r Row<'q>>>
+    where
+        'q: 'r,
+    {
+        let mut groups: Vec<(Vec<Value>, Vec<&Row<'q>>)> = Vec::new();
+        for row in rows {
+            let keys = query.group.iter().flatten();
+            let key: Vec<Value> = keys.map(|key| value(key, &self.names(row))).collect();
+            match groups.iter_mut().find(|(known, _)| same_all(known, &key)) {
+                Some((_, group)) => group.push(row),
+                None => groups.push((key, vec![row])),
+            }
+        }
+        groups.into_iter().map(|(_, group)| group).collect()
+    }
+
+    fn field(&self, tuple: &Tuple, field: &str) -> Value {
+        match (&tuple.columns, tuple.event) {
+            (Columns::Values(values), _) => {
+                values.iter().find(|(name, _)| name == field).map_or(Value::Null, |(_, value)| value.clone())
+            }
+            (Columns::Element(_, unnested, element), _) if unnested == field => element.clone(),
+            (Columns::Element(tuple, ..), _) => self.field(tuple, field),
+            (Columns::Event, Some(event)) => self.dag.events[event].event.value(canonical(field)),
+            (Columns::Event, None) => Value::Null,
+        }
+    }
+
+    /// The length of the window.
+    pub fn seconds(&self) -> f64 {
+        self.window.seconds
+    }
+
+    /// Something has no one value.
+    pub fn give_up(&self) {
+        self.beyond.set(true);
+    }
+
+    /// The names of a row.
+    pub fn names<'r>(&'r self, row: &'r Row<'q>) -> RowNames<'r, 'q> {
+        RowNames { evaluator: self, row }
+    }
+}
+
+/// The spelling of the original system means the same default field.
+fn canonical(field: &str) -> &str {
+    match field {
+        "procName" => "process",
+        "procId" => "pid",
+        "threadId" => "thread",
+        "timestamp" => "time",
+        other => other,
+    }
+}
+
+fn tuple(query: &Query, event: Option<usize>, origin: Vec<usize>, values: Vec<Value>) -> Tuple {
+    Tuple { event, origin, columns: Columns::Values(query.columns().into_iter().zip(values).collect()) }
+}
+
+/// Takes the joins below one out of a list.
+fn take_subtree<'q>(join: &'q Join, open: &mut Vec<&'q Join>) -> Vec<&'q Join> {
+    let mut aliases = vec![join.alias.as_str()];
+    let mut below = Vec::new();
+    open.retain(|other| {
+        let inside = aliases.contains(&other.after.as_str());
+        if inside {
+            aliases.push(&other.alias);
+            below.push(*other);
+        }
+        !inside
+    });
+    below
+}
+
+/// All joins of a query and the queries in it, in the order of the text.
+pub(super) fn joins_of(query: &Query) -> Vec<&Join> {
+    let mut joins = Vec::new();
+    query.from.iter().for_each(|source| joins.extend(joins_in(source)));
+    for join in &query.joins {
+        joins.push(join);
+        joins.extend(joins_in(&join.source));
+    }
+    joins
+}
+
+fn joins_in(source: &Source) -> Vec<&Join> {
+    match source {
+        Source::Query(query) => joins_of(query),
+        Source::Temporal { source, .. } | Source::Unnest(source, _) => joins_in(source),
+        Source::Tracepoint(_) | Source::Pattern(_) | Source::Named(_) => vec![],
+    }
+}
+
+impl Row<'_> {
+    fn alias(&self, alias: &str) -> Option<&Option<Rc<Tuple>>> {
+        self.aliases.iter().find(|(known, _)| *known == alias).map(|(_, tuple)| tuple)
+    }
+}
+
+/// The names of one row.
+pub struct RowNames<'r, 'q> {
+    evaluator: &'r Evaluator<'q>,
+    row: &'r Row<'q>,
+}
+
+impl Names for RowNames<'_, '_> {
+    fn column(&self, alias: &str, field: &str) -> Value {
+        let found = self.row.alias(alias).unwrap_or_else(|| panic!("no alias {alias}"));
+        found.as_ref().map_or(Value::Null, |tuple| self.evaluator.field(tuple, field))
+    }
+
+    fn name(&self, name: &str) -> Value {
+        if let Some((_, value)) = self.row.lets.iter().find(|(known, _)| *known == name) {
+            return value.clone();
+        }
+        // Inside a temporal source its columns stand alone.
+        match self.row.aliases.as_slice() {
+            [(_, Some(tuple))] => self.evaluator.field(tuple, name),
+            _ => panic!("no name {name}"),
+        }
+    }
+
+    fn aggregate(&self, expr: &Expr) -> Value {
+        panic!("{expr} is misplaced")
+    }
+
+    fn place(&self, number: usize) -> Value {
+        panic!("{number} is misplaced")
+    }
+}

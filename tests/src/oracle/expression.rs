@@ -1,0 +1,242 @@
+//! The value of an expression. Nothing fails: what has no value is null.
+
+use super::query::{Expr, Function, Negated, Op};
+use super::value::{binary, cast, compare, double, failed, integer, narrow, negated};
+use pivot_advice::Value;
+
+/// What the names of an expression stand for.
+pub(super) trait Names {
+    /// `alias.field`
+    fn column(&self, alias: &str, field: &str) -> Value;
+    /// A name alone.
+    fn name(&self, name: &str) -> Value;
+    /// An aggregate, COUNT or RATE.
+    fn aggregate(&self, expr: &Expr) -> Value;
+    /// A column of the result, by its number from 1.
+    fn place(&self, number: usize) -> Value;
+}
+
+/// The value of an expression.
+pub(super) fn value(expr: &Expr, names: &dyn Names) -> Value {
+    let of = |expr: &Expr| value(expr, names);
+    match expr {
+        Expr::Literal(value) | Expr::Param(_, value) => value.clone(),
+        Expr::Column(alias, field) => names.column(alias, field),
+        Expr::Name(name) => names.name(name),
+        Expr::Place(number) => names.place(*number),
+        Expr::CountRows | Expr::Aggregate(..) | Expr::Rate(_) => names.aggregate(expr),
+        Expr::Not(x) => inverse(truth(&of(x))),
+        Expr::Negate(x) => negated(&of(x)),
+        Expr::Binary(Op::And, x, y) => both(truth(&of(x)), || truth(&of(y))),
+        Expr::Binary(Op::Or, x, y) => inverse(truth(&both(not(truth(&of(x))), || not(truth(&of(y)))))),
+        Expr::Binary(op, x, y) => binary(*op, &of(x), &of(y)),
+        Expr::In(negated, x, items) => {
+            let x = of(x);
+            let mut found = Some(false);
+            for item in items {
+                match truth(&binary(Op::Equal, &x, &of(item))) {
+                    Some(true) => return perhaps_not(*negated, Some(true)),
+                    None => found = None,
+                    Some(false) => {}
+                }
+            }
+            perhaps_not(*negated, found)
+        }
+        Expr::Between(negated, x, low, high) => {
+            let x = of(x);
+            let above = truth(&binary(Op::GreaterEqual, &x, &of(low)));
+            let below = || truth(&binary(Op::LessEqual, &x, &of(high)));
+            perhaps_not(*negated, truth(&both(above, below)))
+        }
+        Expr::Like(negated, x, pattern) => {
+            let pattern: Vec<char> = pattern.chars().collect();
+            let like = |text: &str| is_like(&pattern, &text.chars().collect::<Vec<_>>());
+            perhaps_not(*negated, text_of(&of(x)).map(|text| like(&text)))
+        }
+        Expr::Regex(negated, x, regex) => {
+            perhaps_not(*negated, text_of(&of(x)).map(|text| regex.find(&text).is_some()))
+        }
+        Expr::Extract(x, regex, group) => {
+            let Some(text) = text_of(&of(x)) else { return Value::Null };
+            let Some(found) = regex.find(&text) else { return Value::Null };
+            let part = if *group == Some(0) { found.whole } else { found.group.unwrap_or(found.whole) };
+            Value::str(text.chars().skip(part.start).take(part.len()).collect::<String>())
+        }
+        Expr::IsNull(negated, x) => perhaps_not(*negated, Some(of(x) == Value::Null)),
+        Expr::Case { operand, arms, otherwise } => {
+            let operand = operand.as_deref().map(of);
+            let chosen = arms.iter().find(|(when, _)| match &operand {
+                Some(operand) => truth(&binary(Op::Equal, operand, &of(when))) == Some(true),
+                None => truth(&of(when)) == Some(true),
+            });
+            let chosen = chosen.map(|(_, then)| then).or(otherwise.as_deref());
+            chosen.map_or(Value::Null, of)
+        }
+        Expr::Cast(x, ty) => cast(&of(x), *ty),
+        Expr::Call(Function::Coalesce, arguments) => {
+            arguments.iter().map(of).find(|value| *value != Value::Null).unwrap_or(Value::Null)
+        }
+        Expr::Call(Function::If, arguments) => {
+            let chosen = if truth(&of(&arguments[0])) == Some(true) { 1 } else { 2 };
+            of(&arguments[chosen])
+        }
+        Expr::Call(function, arguments) => {
+            let values: Vec<Value> = arguments.iter().map(of).collect();
+            match values.contains(&Value::Null) {
+                true => Value::Null,
+                false => call(*function, &values).unwrap_or_else(failed),
+            }
+        }
+    }
+}
+
+/// Whether a condition is true; unknown is not.
+pub(super) fn holds(expr: &Expr, names: &dyn Names) -> bool {
+    truth(&value(expr, names)) == Some(true)
+}
+
+fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(x) => Some(*x),
+        Value::Null => None,
+        _ => {
+            failed();
+            None
+        }
+    }
+}
+
+fn not(x: Option<bool>) -> Option<bool> {
+    x.map(|x| !x)
+}
+
+fn inverse(x: Option<bool>) -> Value {
+    not(x).map_or(Value::Null, Value::Bool)
+}
+
+/// The second operand is not looked at where the first decides.
+fn both(x: Option<bool>, y: impl FnOnce() -> Option<bool>) -> Value {
+    if x == Some(false) {
+        return Value::Bool(false);
+    }
+    match (x, y()) {
+        (_, Some(false)) => Value::Bool(false),
+        (Some(true), Some(true)) => Value::Bool(true),
+        _ => Value::Null,
+    }
+}
+
+fn perhaps_not(negated: Negated, x: Option<bool>) -> Value {
+    let x = if negated == Negated::Yes { not(x) } else { x };
+    x.map_or(Value::Null, Value::Bool)
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Str(text) => return Some(text.to_string()),
+        Value::Null => {}
+        _ => drop(failed()),
+    }
+    None
+}
+
+fn is_like(pattern: &[char], text: &[char]) -> bool {
+    match pattern {
+        [] => text.is_empty(),
+        ['%', rest @ ..] => (0..=text.len()).any(|skip| is_like(rest, &text[skip..])),
+        ['\\', escaped, rest @ ..] => text.first() == Some(escaped) && is_like(rest, &text[1..]),
+        ['_', rest @ ..] => !text.is_empty() && is_like(rest, &text[1..]),
+        [first, rest @ ..] => text.first() == Some(first) && is_like(rest, &text[1..]),
+    }
+}
+
+/// A function of values that are not null.
+fn call(function: Function, values: &[Value]) -> Option<Value> {
+    use Value::{Bool, Duration, F64, I64, Str, Timestamp, U64};
+    let number = |i: usize| values.get(i).and_then(double);
+    let length = |length: usize| i64::try_from(length).ok().map(I64);
+    match (function, values) {
+        (Function::Lower, [Str(text)]) => Some(Value::str(text.to_lowercase())),
+        (Function::Upper, [Str(text)]) => Some(Value::str(text.to_uppercase())),
+        (Function::Length, [Str(text)]) => length(text.chars().count()),
+        (Function::Length, [Value::Bytes(bytes)]) => length(bytes.len()),
+        (Function::Length, [Value::List(items)]) => length(items.len()),
+        (Function::Substr, [Str(text), rest @ ..]) => {
+            // What lies before the first character is the first; a length below zero is none.
+            let start = usize::try_from(integer(&rest[0])?.max(1) - 1).ok()?;
+            let from_start = text.chars().skip(start);
+            let part: String = match rest.get(1) {
+                Some(length) => from_start.take(usize::try_from(integer(length)?.max(0)).ok()?).collect(),
+                None => from_start.collect(),
+            };
+            Some(Value::str(part))
+        }
+        (Function::SplitPart, [Str(_), Str(separator), _]) if separator.is_empty() => None,
+        (Function::SplitPart, [Str(text), Str(separator), n]) => {
+            let n = usize::try_from(integer(n)? - 1).ok()?;
+            Some(Value::str(text.split(&**separator).nth(n).unwrap_or_default()))
+        }
+        (Function::StartsWith, [Str(text), Str(start)]) => Some(Bool(text.starts_with(&**start))),
+        (Function::Contains, [Str(text), Str(part)]) => Some(Bool(text.contains(&**part))),
+        (Function::Abs, [F64(x)]) => Some(F64(x.abs())),
+        (Function::Abs, [I64(x)]) => x.checked_abs().map(I64),
+        (Function::Abs, [Duration(x)]) => x.checked_abs().map(Duration),
+        (Function::Abs | Function::Floor | Function::Ceil | Function::Round, [x @ (U64(_) | I64(_))]) => {
+            Some(x.clone())
+        }
+        (Function::Floor, [F64(x)]) => Some(F64(0.0 + x.floor())),
+        (Function::Ceil, [F64(x)]) => Some(F64(0.0 + x.ceil())),
+        (Function::Round, [F64(x)]) => Some(F64(0.0 + x.round())),
+        (Function::Ln, _) => number(0).map(|x| F64(0.0 + x.ln())),
+        (Function::Log2, _) => number(0).map(|x| F64(0.0 + x.log2())),
+        (Function::Pow, _) => Some(F64(0.0 + number(0)?.powf(number(1)?))),
+        (Function::Bucket, [Timestamp(x), Duration(width)]) => {
+            below(i128::from(*x), i128::from(*width)).and_then(narrow).map(Timestamp)
+        }
+        (Function::Bucket, [Duration(x), Duration(width)]) => {
+            below(i128::from(*x), i128::from(*width)).and_then(narrow).map(Duration)
+        }
+        (Function::Bucket, [U64(x), width]) => {
+            below(i128::from(*x), integer(width)?).and_then(|x| u64::try_from(x).ok()).map(U64)
+        }
+        (Function::Bucket, [I64(x), width]) => {
+            below(i128::from(*x), integer(width)?).and_then(narrow).map(I64)
+        }
+        (Function::Bucket, [F64(x), width]) => {
+            let width = double(width).filter(|width| *width > 0.0)?;
+            Some(F64(0.0 + (x / width).floor() * width))
+        }
+        (Function::Truncate, [Timestamp(ns), Str(unit)]) => {
+            let (seconds, since) = match &*unit.to_lowercase() {
+                "second" => (1, 0),
+                "minute" => (60, 0),
+                "hour" => (3_600, 0),
+                "day" => (86_400, 0),
+                // A Monday; the epoch was a Thursday.
+                "week" => (7 * 86_400, 4 * 86_400),
+                _ => return None,
+            };
+            let (length, since) = (i128::from(seconds) * 1_000_000_000, i128::from(since) * 1_000_000_000);
+            below(i128::from(*ns) - since, length).and_then(|x| narrow(x + since)).map(Timestamp)
+        }
+        _ => None,
+    }
+}
+
+/// The largest multiple of a positive width that is not above x.
+fn below(x: i128, width: i128) -> Option<i128> {
+    (width > 0).then(|| x - x.rem_euclid(width))
+}
+
+/// The least and the greatest of values in sorting order; null adds nothing.
+pub(super) fn extremes(values: &[Value]) -> (Value, Value) {
+    let some = || values.iter().filter(|value| **value != Value::Null);
+    let least = some().min_by(|x, y| super::value::order(x, y));
+    let greatest = some().max_by(|x, y| super::value::order(x, y));
+    (least.cloned().unwrap_or_default(), greatest.cloned().unwrap_or_default())
+}
+
+/// Whether two values are equal for `=`.
+pub(super) fn equal(x: &Value, y: &Value) -> bool {
+    compare(x, y).is_some_and(std::cmp::Ordering::is_eq)
+}

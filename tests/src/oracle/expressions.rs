@@ -1,0 +1,393 @@
+//! Random expressions, well-typed by construction.
+
+use super::query::{Expr, Function, Negated, Op};
+use super::regex::Regex;
+use super::scenario::{OPEN, some_value};
+use crate::random::Random;
+use pivot_advice::{Type, Value};
+
+/// How far a double can be trusted to be the same in every order of evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Precision {
+    /// A fraction of which sums are exact.
+    Dyadic,
+    /// The same wherever it is computed.
+    Exact,
+    /// It depends on the order of additions: nothing may be decided by it.
+    Rough,
+}
+
+/// Something that an expression may use as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Leaf {
+    pub expr: Expr,
+    pub ty: Type,
+    pub precision: Precision,
+}
+
+/// Types of which expressions are made.
+pub(super) const TYPES: [Type; 7] =
+    [Type::I64, Type::U64, Type::F64, Type::Bool, Type::String, Type::Duration, Type::Timestamp];
+
+const NUMBERS: [Type; 3] = [Type::I64, Type::U64, Type::F64];
+
+/// Makes expressions over some leaves.
+pub(super) struct Expressions<'a> {
+    pub random: &'a mut Random,
+    pub leaves: &'a [Leaf],
+    /// The worst precision of leaves that may be used.
+    pub worst: Precision,
+}
+
+fn boxed(expr: Expr) -> Box<Expr> {
+    Box::new(expr)
+}
+
+impl Expressions<'_> {
+    /// An expression of a type.
+    pub(super) fn of(&mut self, ty: Type, depth: usize) -> Expr {
+        if depth == 0 || self.random.percent(35) {
+            return self.leaf(ty);
+        }
+        let depth = depth - 1;
+        match self.random.below(10) {
+            0 => self.case(ty, depth),
+            1 => {
+                let arguments = vec![self.of(ty, depth), self.of(ty, depth)];
+                Expr::Call(Function::Coalesce, arguments)
+            }
+            2 => {
+                let arguments = vec![self.condition(depth), self.of(ty, depth), self.of(ty, depth)];
+                Expr::Call(Function::If, arguments)
+            }
+            _ => match ty {
+                Type::Bool => self.truth(depth),
+                Type::I64 => self.signed(depth),
+                Type::U64 => self.unsigned(depth),
+                Type::F64 => self.double(depth),
+                Type::String => self.text(depth),
+                Type::Duration => self.duration(depth),
+                Type::Timestamp => self.timestamp(depth),
+                other => self.leaf(other),
+            },
+        }
+    }
+
+    /// A condition, over what decisions may be taken on.
+    pub(super) fn condition(&mut self, depth: usize) -> Expr {
+        self.exact(|this| this.of(Type::Bool, depth))
+    }
+
+    fn exact(&mut self, make: impl FnOnce(&mut Self) -> Expr) -> Expr {
+        let worst = self.worst;
+        self.worst = worst.min(Precision::Exact);
+        let made = make(self);
+        self.worst = worst;
+        made
+    }
+
+    /// An expression of which the value decides something: a comparison, a cast.
+    fn decisive(&mut self, ty: Type, depth: usize) -> Expr {
+        self.exact(|this| this.of(ty, depth))
+    }
+
+    /// A leaf, of any type if none is asked for.
+    pub(super) fn column(&mut self, wanted: impl Fn(Type) -> bool) -> Option<Leaf> {
+        let usable = |leaf: &&Leaf| wanted(leaf.ty) && leaf.precision <= self.worst;
+        let usable: Vec<&Leaf> = self.leaves.iter().filter(usable).collect();
+        (!usable.is_empty()).then(|| (*self.random.pick(&usable)).clone())
+    }
+
+    fn leaf(&mut self, ty: Type) -> Expr {
+        if self.random.percent(75)
+            && let Some(found) = self.column(|other| other == ty)
+        {
+            return found.expr;
+        }
+        self.literal(ty)
+    }
+
+    pub(super) fn literal(&mut self, ty: Type) -> Expr {
+        if self.random.percent(4) {
+            return Expr::Literal(Value::Null);
+        }
+        let value = some_value(self.random, ty);
+        if self.random.percent(4) {
+            return Expr::Param(format!("p{}", self.random.below(1 << 40)), value);
+        }
+        let cast = |value: Value, ty: Type| Expr::Cast(boxed(Expr::Literal(value)), ty);
+        match value {
+            // Small literals are signed, and times have none.
+            Value::U64(x) => match i64::try_from(x) {
+                Ok(x) => cast(Value::I64(x), Type::U64),
+                Err(_) => Expr::Literal(Value::U64(x)),
+            },
+            Value::Timestamp(ns) => cast(Value::I64(ns), Type::Timestamp),
+            Value::F64(x) if !x.is_finite() => cast(Value::str(format!("{x:?}")), Type::F64),
+            Value::Duration(i64::MIN) => Expr::Literal(Value::Duration(-1)),
+            value => Expr::Literal(value),
+        }
+    }
+
+    fn case(&mut self, ty: Type, depth: usize) -> Expr {
+        let by_value = self.random.percent(30).then(|| self.some_type());
+        let operand = by_value.map(|ty| boxed(self.decisive(ty, depth)));
+        let mut arms = Vec::new();
+        for _ in 0..1 + self.random.below(2) {
+            let when = match by_value {
+                Some(ty) => self.decisive(ty, 0),
+                None => self.condition(depth),
+            };
+            arms.push((when, self.of(ty, depth)));
+        }
+        let otherwise = self.random.percent(70).then(|| boxed(self.of(ty, depth)));
+        Expr::Case { operand, arms, otherwise }
+    }
+
+    fn negation(&mut self) -> Negated {
+        if self.random.percent(30) { Negated::Yes } else { Negated::No }
+    }
+
+    /// Mostly a type that some leaf has, so that expressions are about something.
+    pub(super) fn some_type(&mut self) -> Type {
+        if self.random.percent(80)
+            && let Some(leaf) = self.column(|ty| TYPES.contains(&ty))
+        {
+            return leaf.ty;
+        }
+        *self.random.pick(&TYPES)
+    }
+
+    /// A field of which nobody knows the type. Where several tracepoints only differ in it, the compiler
+    /// may know more.
+    fn open(&mut self) -> Option<Leaf> {
+        let is_open = |leaf: &Leaf| matches!(&leaf.expr, Expr::Column(_, name) if OPEN.contains(&&**name));
+        self.column(|ty| ty == Type::Any).filter(is_open)
+    }
+
+    /// The same, or now and then a value of which the type shows as it runs.
+    fn loose(&mut self, ty: Type, depth: usize) -> Expr {
+        if self.random.percent(12)
+            && let Some(leaf) = self.open()
+        {
+            return leaf.expr;
+        }
+        self.decisive(ty, depth)
+    }
+
+    /// Two types of which values can be compared.
+    fn comparable(&mut self) -> (Type, Type) {
+        let ty = self.some_type();
+        match ty {
+            Type::I64 | Type::U64 | Type::F64 => (ty, *self.random.pick(&NUMBERS)),
+            _ => (ty, ty),
+        }
+    }
+
+    fn truth(&mut self, depth: usize) -> Expr {
+        let negated = self.negation();
+        match self.random.below(16) {
+            0..=5 => {
+                let op = *self.random.pick(&[
+                    Op::Equal,
+                    Op::NotEqual,
+                    Op::Less,
+                    Op::LessEqual,
+                    Op::Greater,
+                    Op::GreaterEqual,
+                ]);
+                let (left, right) = self.comparable();
+                Expr::binary(op, self.loose(left, depth), self.loose(right, depth))
+            }
+            6 | 7 => {
+                let op = *self.random.pick(&[Op::And, Op::Or]);
+                Expr::binary(op, self.condition(depth), self.condition(depth))
+            }
+            8 => Expr::Not(boxed(self.condition(depth))),
+            9 => {
+                let (left, right) = self.comparable();
+                let x = boxed(self.loose(left, depth));
+                let count = 1 + self.random.below(3);
+                Expr::In(negated, x, std::iter::repeat_with(|| self.decisive(right, 0)).take(count).collect())
+            }
+            10 => {
+                let (x, bound) = self.comparable();
+                let x = boxed(self.loose(x, depth));
+                Expr::Between(negated, x, boxed(self.decisive(bound, 0)), boxed(self.decisive(bound, 0)))
+            }
+            11 => {
+                let pattern =
+                    *self.random.pick(&["a%", "%b", "%", "_b", "a\\_b%", "", "%-%", "x_", "%é%", "_a_"]);
+                Expr::Like(negated, boxed(self.loose(Type::String, depth)), pattern.to_owned())
+            }
+            12 => {
+                let regex = Regex::random(self.random);
+                Expr::Regex(negated, boxed(self.loose(Type::String, depth)), regex)
+            }
+            13 => {
+                let function = *self.random.pick(&[Function::StartsWith, Function::Contains]);
+                Expr::Call(function, vec![self.decisive(Type::String, depth), self.decisive(Type::String, 0)])
+            }
+            _ => match self.column(|_| true) {
+                Some(leaf) => Expr::IsNull(negated, boxed(leaf.expr)),
+                None => self.leaf(Type::Bool),
+            },
+        }
+    }
+
+    fn arithmetic(&mut self, ops: &[Op], left: Type, right: Type, depth: usize) -> Expr {
+        let op = *self.random.pick(ops);
+        let scales = [left, right].contains(&Type::Duration) && [left, right].contains(&Type::F64);
+        let x = match op == Op::Remainder || scales {
+            true => self.decisive(left, depth),
+            false => self.of(left, depth),
+        };
+        let decides = op == Op::Divide || op == Op::Remainder || scales;
+        let y = if decides { self.decisive(right, depth) } else { self.of(right, depth) };
+        Expr::binary(op, x, y)
+    }
+
+    fn signed(&mut self, depth: usize) -> Expr {
+        const ALL: [Op; 5] = [Op::Add, Op::Subtract, Op::Multiply, Op::Divide, Op::Remainder];
+        match self.random.below(10) {
+            0..=3 => self.arithmetic(&ALL, Type::I64, Type::I64, depth),
+            4 => self.arithmetic(&ALL, Type::U64, Type::I64, depth),
+            5 => self.arithmetic(&[Op::Subtract], Type::U64, Type::U64, depth),
+            6 => Expr::Negate(boxed(self.of(Type::I64, depth))),
+            7 => match self.open() {
+                Some(leaf) if self.random.percent(50) => {
+                    let op = *self.random.pick(&ALL);
+                    let computed = Expr::binary(op, leaf.expr, self.decisive(Type::I64, depth));
+                    Expr::Cast(boxed(computed), Type::I64)
+                }
+                Some(leaf) if self.random.percent(50) => Expr::Cast(boxed(leaf.expr), Type::I64),
+                _ => {
+                    let ty = self.some_type();
+                    Expr::Cast(boxed(self.decisive(ty, depth)), Type::I64)
+                }
+            },
+            8 => match self.column(|ty| matches!(ty, Type::List(_) | Type::Bytes | Type::String)) {
+                Some(leaf) => Expr::Call(Function::Length, vec![leaf.expr]),
+                None => Expr::Call(Function::Abs, vec![self.of(Type::I64, depth)]),
+            },
+            _ => {
+                let width = Expr::Literal(Value::I64(self.random.within(0, 4)));
+                Expr::Call(Function::Bucket, vec![self.of(Type::I64, depth), width])
+            }
+        }
+    }
+
+    fn unsigned(&mut self, depth: usize) -> Expr {
+        const ALL: [Op; 4] = [Op::Add, Op::Multiply, Op::Divide, Op::Remainder];
+        match self.random.below(6) {
+            0..=2 => self.arithmetic(&ALL, Type::U64, Type::U64, depth),
+            3 => Expr::Cast(boxed(self.decisive(Type::I64, depth)), Type::U64),
+            4 => {
+                let width = Expr::Literal(Value::I64(self.random.within(1, 4)));
+                Expr::Call(Function::Bucket, vec![self.of(Type::U64, depth), width])
+            }
+            _ => self.leaf(Type::U64),
+        }
+    }
+
+    fn double(&mut self, depth: usize) -> Expr {
+        const ALL: [Op; 5] = [Op::Add, Op::Subtract, Op::Multiply, Op::Divide, Op::Remainder];
+        let number = *self.random.pick(&NUMBERS);
+        match self.random.below(10) {
+            0..=3 => self.arithmetic(&ALL, Type::F64, number, depth),
+            4 => self.arithmetic(&ALL, number, Type::F64, depth),
+            5 => Expr::Negate(boxed(self.of(Type::F64, depth))),
+            6 => {
+                let ty = *self.random.pick(&[Type::I64, Type::U64, Type::String, Type::Duration]);
+                Expr::Cast(boxed(self.decisive(ty, depth)), Type::F64)
+            }
+            7 if self.random.percent(30) => {
+                let width = Expr::Literal(Value::F64(*self.random.pick(&[0.5, 2.0, 0.0])));
+                Expr::Call(Function::Bucket, vec![self.decisive(Type::F64, depth), width])
+            }
+            7 => {
+                let function = *self.random.pick(&[Function::Floor, Function::Ceil, Function::Round]);
+                Expr::Call(function, vec![self.decisive(Type::F64, depth)])
+            }
+            8 => {
+                let function = *self.random.pick(&[Function::Ln, Function::Log2, Function::Pow]);
+                let exponent = (function == Function::Pow).then(|| self.decisive(number, 0));
+                let arguments = std::iter::once(self.decisive(number, depth)).chain(exponent);
+                Expr::Call(function, arguments.collect())
+            }
+            _ => self.arithmetic(&[Op::Divide], Type::Duration, Type::Duration, depth),
+        }
+    }
+
+    fn text(&mut self, depth: usize) -> Expr {
+        let part = |this: &mut Self| Expr::Literal(Value::I64(this.random.within(0, 3)));
+        match self.random.below(7) {
+            6 => {
+                let regex = Regex::random(self.random);
+                let group = match self.random.below(3) {
+                    0 => Some(0),
+                    1 if regex.has_group() => Some(1),
+                    _ => None,
+                };
+                Expr::Extract(boxed(self.of(Type::String, depth)), regex, group)
+            }
+            0 => Expr::Call(Function::Lower, vec![self.of(Type::String, depth)]),
+            1 => Expr::Call(Function::Upper, vec![self.of(Type::String, depth)]),
+            2 => {
+                let ty = *self.random.pick(&[Type::String, Type::I64, Type::U64, Type::Bool]);
+                Expr::binary(Op::Concat, self.of(Type::String, depth), self.of(ty, depth))
+            }
+            3 => {
+                let ty = *self.random.pick(&[Type::I64, Type::U64, Type::F64, Type::Bool]);
+                Expr::Cast(boxed(self.decisive(ty, depth)), Type::String)
+            }
+            4 => {
+                let mut arguments = vec![self.of(Type::String, depth), part(self)];
+                if self.random.percent(60) {
+                    arguments.push(part(self));
+                }
+                Expr::Call(Function::Substr, arguments)
+            }
+            _ => {
+                let separator = Expr::Literal(Value::str(self.random.pick(&["a", "_", "b", "é", ""])));
+                Expr::Call(Function::SplitPart, vec![self.of(Type::String, depth), separator, part(self)])
+            }
+        }
+    }
+
+    fn duration(&mut self, depth: usize) -> Expr {
+        let number = *self.random.pick(&NUMBERS);
+        match self.random.below(9) {
+            7 => Expr::Call(Function::Abs, vec![self.of(Type::Duration, depth)]),
+            8 => {
+                let width = Expr::Literal(Value::Duration(*self.random.pick(&[1000, 250, 0, -1])));
+                Expr::Call(Function::Bucket, vec![self.of(Type::Duration, depth), width])
+            }
+            0 | 1 => {
+                let ops = [Op::Add, Op::Subtract, Op::Remainder];
+                self.arithmetic(&ops, Type::Duration, Type::Duration, depth)
+            }
+            2 => self.arithmetic(&[Op::Subtract], Type::Timestamp, Type::Timestamp, depth),
+            3 => self.arithmetic(&[Op::Multiply, Op::Divide], Type::Duration, number, depth),
+            4 => self.arithmetic(&[Op::Multiply], number, Type::Duration, depth),
+            5 => Expr::Cast(boxed(self.of(Type::I64, depth)), Type::Duration),
+            _ => Expr::Negate(boxed(self.of(Type::Duration, depth))),
+        }
+    }
+
+    fn timestamp(&mut self, depth: usize) -> Expr {
+        match self.random.below(4) {
+            3 => {
+                let unit = *self.random.pick(&["second", "minute", "HOUR", "day", "week", "year"]);
+                let unit = Expr::Literal(Value::str(unit));
+                Expr::Call(Function::Truncate, vec![self.of(Type::Timestamp, depth), unit])
+            }
+            0 => self.arithmetic(&[Op::Add, Op::Subtract], Type::Timestamp, Type::Duration, depth),
+            1 => self.arithmetic(&[Op::Add], Type::Duration, Type::Timestamp, depth),
+            _ => {
+                let width = Expr::Literal(Value::Duration(*self.random.pick(&[1000, 250, 0])));
+                Expr::Call(Function::Bucket, vec![self.of(Type::Timestamp, depth), width])
+            }
+        }
+    }
+}

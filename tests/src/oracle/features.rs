@@ -1,0 +1,285 @@
+//! Which parts of the language a case uses, and how often each is used in a run of many cases.
+
+use super::case::{Agreement, Case};
+use super::dag::Step;
+use super::query::{Aggregate, Expr, JoinKind, Keep, Op, Query, Source, Step as QueryStep};
+use pivot_advice::{Type, Value};
+use pivot_query::Options;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The parts, but for operators, functions and aggregates, which have their own names.
+const PARTS: [&str; 41] = [
+    "JOIN",
+    "LEFT JOIN",
+    "ANTI JOIN",
+    "JOIN AND",
+    "JOIN below LEFT or ANTI",
+    "JOIN on a joined alias",
+    "JOIN on a temporal alias",
+    "two JOINs on one alias",
+    "union",
+    "union of queries",
+    "pattern",
+    "pattern with a field",
+    "First",
+    "MostRecent",
+    "First or MostRecent of several",
+    "First or MostRecent WHERE",
+    "First or MostRecent of joins",
+    "UNNEST",
+    "UNNEST below First or MostRecent",
+    "query in FROM",
+    "query in JOIN",
+    "aggregating query in JOIN",
+    "query in a query",
+    "WITH",
+    "WHERE",
+    "LET",
+    "LET after LET",
+    "GROUP BY",
+    "DISTINCT",
+    "HAVING",
+    "ORDER BY",
+    "ORDER BY a number",
+    "LIMIT",
+    "SAMPLE",
+    "SELECT first",
+    "$param",
+    "quoted name",
+    "field of any type",
+    "event outside of a request",
+    "baggage is cut",
+    "evaluation without a value",
+];
+
+/// How often something was used.
+#[derive(Debug, Default, Clone, Copy)]
+struct Uses {
+    cases: u64,
+    with_rows: u64,
+}
+
+/// How often each part of the language was used, and each rule has fired.
+#[derive(Debug, Default)]
+pub struct Coverage {
+    uses: BTreeMap<String, Uses>,
+    cases: u64,
+}
+
+impl Coverage {
+    /// Adds a case that agrees.
+    pub fn add(&mut self, case: &Case, agreement: &Agreement) {
+        self.cases += 1;
+        let mut parts = parts_of(case);
+        parts.extend(agreement.fired.iter().map(|rule| format!("rule {rule}")));
+        let found = [(agreement.partial, "baggage is cut"), (agreement.errors, "evaluation without a value")];
+        parts.extend(found.into_iter().filter(|(is, _)| *is).map(|(_, part)| part.to_owned()));
+        parts.sort();
+        parts.dedup();
+        for part in parts {
+            let uses = self.uses.entry(part).or_default();
+            uses.cases += 1;
+            uses.with_rows += u64::from(agreement.rows > 0);
+        }
+    }
+
+    /// Adds what others have counted.
+    pub fn merge(&mut self, other: Coverage) {
+        self.cases += other.cases;
+        for (part, more) in other.uses {
+            let uses = self.uses.entry(part).or_default();
+            uses.cases += more.cases;
+            uses.with_rows += more.with_rows;
+        }
+    }
+
+    /// Parts of the language, and rules, that no case used and had rows.
+    pub fn unused(&self) -> Vec<String> {
+        let mut due: Vec<String> = PARTS.iter().map(|part| (*part).to_owned()).collect();
+        due.extend(Options::rules().map(|rule| format!("rule {rule}")));
+        due.extend(FUNCTIONS.iter().chain(&AGGREGATES).map(|name| format!("{name}(..)")));
+        due.extend(OPERATORS.iter().map(|name| (*name).to_owned()));
+        due.retain(|part| self.uses.get(part).is_none_or(|uses| uses.with_rows == 0));
+        due
+    }
+}
+
+const FUNCTIONS: [&str; 19] = [
+    "lower",
+    "upper",
+    "length",
+    "substr",
+    "split_part",
+    "starts_with",
+    "contains",
+    "regexp_extract",
+    "abs",
+    "floor",
+    "ceil",
+    "round",
+    "ln",
+    "log2",
+    "pow",
+    "bucket",
+    "truncate",
+    "coalesce",
+    "if",
+];
+
+const AGGREGATES: [&str; 14] = [
+    "COUNT",
+    "COUNT(DISTINCT)",
+    "SUM",
+    "MIN",
+    "MAX",
+    "AVERAGE",
+    "STDDEV",
+    "VARIANCE",
+    "ANY",
+    "QUANTILE",
+    "HIST",
+    "LHIST",
+    "TOPK",
+    "RATE",
+];
+
+const OPERATORS: [&str; 9] =
+    ["AND or OR", "NOT", "comparison", "arithmetic", "||", "IN", "BETWEEN", "LIKE", "~"];
+
+fn parts_of(case: &Case) -> Vec<String> {
+    let mut parts: Vec<&str> = Vec::new();
+    let query = &case.query;
+    let text = query.to_string();
+    let outside = case.steps.iter().any(|step| matches!(step, Step::Outside(_)));
+    let any = |(name, ty): &(String, Type)| *ty == Type::Any && text.contains(&format!(".{name}"));
+    let any = case.tracepoints.iter().flat_map(|tracepoint| &tracepoint.fields).any(any);
+    for (is, part) in [
+        (outside, "event outside of a request"),
+        (any, "field of any type"),
+        (text.contains('"'), "quoted name"),
+        (!query.with.is_empty(), "WITH"),
+        (query.limit.is_some(), "LIMIT"),
+        (query.sample.is_some(), "SAMPLE"),
+        (query.order.iter().any(|order| matches!(order.expr, Expr::Name(_))), "ORDER BY"),
+        (query.order.iter().any(|order| matches!(order.expr, Expr::Place(_))), "ORDER BY a number"),
+    ] {
+        parts.extend(is.then_some(part));
+    }
+    query.each_query(&mut |query| parts.extend(parts_of_query(query)));
+    let mut owned: Vec<String> = parts.into_iter().map(str::to_owned).collect();
+    query.each_expression(&mut |expr| owned.extend(part_of_expression(expr)));
+    owned
+}
+
+fn parts_of_query(query: &Query) -> Vec<&'static str> {
+    let queries = |source: &Source| matches!(source, Source::Query(_) | Source::Named(_));
+    let lets = query.steps.iter().filter(|step| matches!(step, QueryStep::Let(..))).count();
+    let mut parts = Vec::new();
+    for (is, part) in [
+        (query.from.len() > 1, "union"),
+        (query.from.len() > 1 && query.from.iter().any(queries), "union of queries"),
+        (query.from.iter().any(queries), "query in FROM"),
+        (query.steps.len() > lets, "WHERE"),
+        (lets > 0, "LET"),
+        (lets > 1, "LET after LET"),
+        (query.group.is_some(), "GROUP BY"),
+        (query.distinct, "DISTINCT"),
+        (query.having.is_some(), "HAVING"),
+        (query.select_first, "SELECT first"),
+    ] {
+        parts.extend(is.then_some(part));
+    }
+    query.joins.iter().for_each(|join| {
+        parts.push(match join.kind {
+            JoinKind::Inner => "JOIN",
+            JoinKind::Left => "LEFT JOIN",
+            JoinKind::Anti => "ANTI JOIN",
+        });
+        let after = query.joins.iter().find(|other| other.alias == join.after);
+        let beside = query.joins.iter().filter(|other| other.after == join.after).count();
+        for (is, part) in [
+            (join.condition.is_some(), "JOIN AND"),
+            (beside > 1, "two JOINs on one alias"),
+            (after.is_some(), "JOIN on a joined alias"),
+            (after.is_some_and(|after| after.kind != JoinKind::Inner), "JOIN below LEFT or ANTI"),
+            (after.is_some_and(|after| is_temporal(&after.source)), "JOIN on a temporal alias"),
+            (queries(&join.source), "query in JOIN"),
+        ] {
+            parts.extend(is.then_some(part));
+        }
+        if let Source::Query(query) = &join.source {
+            parts.extend(query.aggregates().then_some("aggregating query in JOIN"));
+        }
+    });
+    query.sources().for_each(|source| parts.extend(parts_of_source(source)));
+    parts
+}
+
+fn is_temporal(source: &Source) -> bool {
+    matches!(source, Source::Temporal { .. })
+}
+
+fn parts_of_source(source: &Source) -> Vec<&'static str> {
+    match source {
+        Source::Pattern(pattern) if pattern.field.is_some() => vec!["pattern", "pattern with a field"],
+        Source::Pattern(_) => vec!["pattern"],
+        Source::Query(query) => {
+            let nested = query.sources().any(|source| matches!(source, Source::Query(_)));
+            nested.then_some("query in a query").into_iter().collect()
+        }
+        Source::Unnest(source, _) => [vec!["UNNEST"], parts_of_source(source)].concat(),
+        Source::Temporal { keep, n, source, condition } => {
+            let joins = matches!(&**source, Source::Query(query) if !query.joins.is_empty());
+            let mut parts = vec![if *keep == Keep::First { "First" } else { "MostRecent" }];
+            parts.extend((*n > 1).then_some("First or MostRecent of several"));
+            parts.extend(condition.is_some().then_some("First or MostRecent WHERE"));
+            parts.extend(joins.then_some("First or MostRecent of joins"));
+            let unnested = matches!(**source, Source::Unnest(..));
+            parts.extend(unnested.then_some("UNNEST below First or MostRecent"));
+            [parts, parts_of_source(source)].concat()
+        }
+        Source::Tracepoint(_) | Source::Named(_) => vec![],
+    }
+}
+
+fn part_of_expression(expr: &Expr) -> Option<String> {
+    let part = match expr {
+        Expr::Param(..) => "$param",
+        Expr::Not(_) => "NOT",
+        Expr::Binary(Op::And | Op::Or, ..) => "AND or OR",
+        Expr::Binary(Op::Concat, ..) => "||",
+        Expr::Binary(Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Remainder, ..) => "arithmetic",
+        Expr::Binary(..) => "comparison",
+        Expr::Negate(_) => "negation",
+        Expr::In(..) => "IN",
+        Expr::Between(..) => "BETWEEN",
+        Expr::Like(..) => "LIKE",
+        Expr::Regex(..) => "~",
+        Expr::IsNull(..) => "IS NULL",
+        Expr::Case { .. } => "CASE",
+        Expr::Cast(..) => "CAST",
+        Expr::Literal(Value::Null) => "NULL",
+        Expr::CountRows => "COUNT",
+        Expr::Aggregate(Aggregate::CountDistinct, _) => "COUNT(DISTINCT)(..)",
+        Expr::Extract(..) => "regexp_extract(..)",
+        Expr::Rate(_) => "RATE(..)",
+        Expr::Aggregate(aggregate, _) => {
+            return Some(format!("{}(..)", super::print::aggregate_name(aggregate)));
+        }
+        Expr::Call(function, _) => return Some(format!("{function}(..)")),
+        Expr::Literal(_) | Expr::Column(..) | Expr::Name(_) | Expr::Place(_) => return None,
+    };
+    Some(part.to_owned())
+}
+
+/// A line for each part: in how many cases it was used, in how many of a hundred, and how many had rows.
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:36} {:>9} {:>7} {:>9}", "used", "cases", "share", "with rows")?;
+        self.uses.iter().try_for_each(|(part, uses)| {
+            let share = 100.0 * uses.cases as f64 / self.cases.max(1) as f64;
+            writeln!(f, "{part:36} {:>9} {share:>6.2}% {:>9}", uses.cases, uses.with_rows)
+        })
+    }
+}

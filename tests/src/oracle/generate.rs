@@ -1,0 +1,455 @@
+//! Random queries over a catalogue, well-formed by construction.
+
+use super::dag::{DEFAULT_FIELDS, Tracepoint};
+use super::expressions::{Expressions, Leaf, Precision};
+use super::query::{Expr, Item, Join, JoinKind, Keep, Pattern, Query, Source, Step};
+use super::scenario::some_value;
+use super::select::Selected;
+use crate::random::Random;
+use pivot_advice::{Type, Value};
+
+/// The most joins of one query.
+const MAX_JOINS: usize = 4;
+/// The most aliases of a whole query, those of queries inside included.
+const MAX_STAGES: usize = 7;
+/// How deep queries nest.
+const MAX_DEPTH: usize = 2;
+
+/// Default fields in the original's spelling, and the one that is not recorded.
+const OTHER_FIELDS: [(&str, Type); 4] = [
+    ("tracepoint", Type::String),
+    ("procName", Type::String),
+    ("procId", Type::I64),
+    ("timestamp", Type::Timestamp),
+];
+
+/// A column of a source or a result.
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    pub name: String,
+    pub ty: Type,
+    pub precision: Precision,
+}
+
+/// What a source yields.
+#[derive(Debug, Clone)]
+struct Relation {
+    columns: Vec<Column>,
+    /// Whether its tuples are events, which others may happen before.
+    events: bool,
+    /// Whether one event may make several tuples.
+    joins: bool,
+    /// Whether it is a union of queries: the order of what they make of one event is not defined.
+    mixed: bool,
+    stages: usize,
+}
+
+/// Where a source stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    From,
+    Joined,
+    /// Inside First or MostRecent.
+    Kept,
+}
+
+/// An alias while its query is made.
+#[derive(Debug, Clone)]
+struct Known {
+    alias: String,
+    after: Option<String>,
+    leaves: Vec<Leaf>,
+    events: bool,
+    /// The LEFT and ANTI joins that it is below of, outermost first; itself included.
+    guards: Vec<String>,
+    /// Those of them that are ANTI.
+    antis: Vec<String>,
+}
+
+pub(super) struct Generator<'a> {
+    pub random: &'a mut Random,
+    tracepoints: &'a [Tracepoint],
+    with: Vec<(String, Relation, bool)>,
+    /// Sources of joins so far that are no queries.
+    plain: Vec<(Source, Relation)>,
+    stages: usize,
+    names: usize,
+}
+
+/// A query over these tracepoints.
+pub(super) fn query(random: &mut Random, tracepoints: &[Tracepoint]) -> Query {
+    let (with, plain, stages) = (vec![], vec![], MAX_STAGES);
+    let mut generator = Generator { random, tracepoints, with, plain, stages, names: 0 };
+    let with = generator.with();
+    let aggregating = generator.random.percent(60);
+    let (query, relation) = generator.query(Role::From, aggregating, 0);
+    let mut query = Query { with, ..query };
+    generator.finish(&mut query, &relation.columns);
+    query
+}
+
+impl Generator<'_> {
+    /// Queries of WITH, of which each may use those before it.
+    fn with(&mut self) -> Vec<(String, Query)> {
+        let mut with = Vec::new();
+        while self.random.percent(15) && with.len() < 2 {
+            let name = self.name("q");
+            let aggregating = self.random.percent(40);
+            let before = self.stages;
+            let (query, relation) = self.query(Role::Joined, aggregating, 1);
+            // They count where they are used.
+            self.stages = before;
+            self.with.push((name.clone(), relation, aggregating));
+            with.push((name, query));
+        }
+        with
+    }
+
+    pub(super) fn name(&mut self, kind: &str) -> String {
+        self.names += 1;
+        let dash = if self.random.percent(3) { "-" } else { "" };
+        format!("{kind}{dash}{}", self.names)
+    }
+
+    fn query(&mut self, role: Role, aggregating: bool, depth: usize) -> (Query, Relation) {
+        let before = self.stages;
+        let alias = self.name("e");
+        let (from, relation) = self.from(role, depth);
+        let (mut joined, mixed) = (relation.joins, relation.mixed);
+        let mut known = vec![Known {
+            leaves: leaves(&alias, &relation.columns),
+            alias: alias.clone(),
+            after: None,
+            events: true,
+            guards: vec![],
+            antis: vec![],
+        }];
+        let mut joins = Vec::new();
+        while joins.len() < MAX_JOINS && self.stages > 0 && self.random.percent(60) {
+            joins.push(self.join(&mut known, depth));
+            joined = true;
+        }
+        let visible = known.iter().filter(|known| known.antis.is_empty());
+        let mut leaves: Vec<Leaf> = visible.flat_map(|known| known.leaves.clone()).collect();
+        let steps = self.steps(&mut leaves);
+        let Selected { group, distinct, select, having, columns } =
+            self.select(&leaves, aggregating, depth == 0);
+        let stages = before - self.stages;
+        let select_first = self.random.percent(10);
+        let query = Query {
+            alias,
+            from,
+            joins,
+            steps,
+            group,
+            distinct,
+            select,
+            having,
+            select_first,
+            ..Query::default()
+        };
+        (query, Relation { columns, events: !aggregating, joins: joined, mixed, stages })
+    }
+
+    fn from(&mut self, role: Role, depth: usize) -> (Vec<Source>, Relation) {
+        if self.random.percent(80) || depth >= MAX_DEPTH {
+            return self.union();
+        }
+        let role = if role == Role::Kept { role } else { Role::From };
+        let (source, mut relation) = self.source(role, depth);
+        let mut sources = vec![source];
+        while role != Role::Kept && sources.len() < 3 && self.random.percent(30) {
+            relation.mixed = true;
+            let (mut source, other) = self.source(role, depth);
+            unite(&mut relation, &mut source, other);
+            sources.push(source);
+        }
+        (sources, relation)
+    }
+
+    /// One tracepoint or several.
+    fn union(&mut self) -> (Vec<Source>, Relation) {
+        let mut sources = Vec::new();
+        let mut exported = Vec::new();
+        loop {
+            let tracepoint = self.random.pick(self.tracepoints);
+            sources.push(Source::Tracepoint(self.written(&tracepoint.name)));
+            exported.push(tracepoint);
+            if sources.len() == 3 || !self.random.percent(25) {
+                break;
+            }
+        }
+        (sources, self.tracepoint_relation(&exported))
+    }
+
+    /// A function alone means its entry.
+    fn written(&mut self, name: &str) -> String {
+        match name.strip_suffix("@enter") {
+            Some(function) if self.random.percent(50) => function.to_owned(),
+            _ => name.to_owned(),
+        }
+    }
+
+    fn tracepoint_relation(&mut self, exported: &[&Tracepoint]) -> Relation {
+        self.stages = self.stages.saturating_sub(1);
+        let mut columns: Vec<Column> = Vec::new();
+        for (name, ty) in exported.iter().flat_map(|tracepoint| &tracepoint.fields) {
+            match columns.iter_mut().find(|column| column.name == *name) {
+                Some(column) if column.ty != *ty => column.ty = Type::Any,
+                Some(_) => {}
+                None => columns.push(Column { name: name.clone(), ty: *ty, precision: Precision::Dyadic }),
+            }
+        }
+        for (name, ty) in DEFAULT_FIELDS {
+            if self.random.percent(15) {
+                columns.push(Column { name: name.to_owned(), ty, precision: Precision::Dyadic });
+            }
+        }
+        for (name, ty) in OTHER_FIELDS {
+            if self.random.percent(3) {
+                columns.push(Column { name: name.to_owned(), ty, precision: Precision::Dyadic });
+            }
+        }
+        Relation { columns, events: true, joins: false, mixed: false, stages: 1 }
+    }
+
+    fn source(&mut self, role: Role, depth: usize) -> (Source, Relation) {
+        let deeper = depth < MAX_DEPTH;
+        match self.random.below(100) {
+            0..=19 if role == Role::Joined => self.temporal(depth),
+            20..=29 => self.unnest(role, depth),
+            30..=34 => self.pattern(),
+            35..=49 if deeper && self.stages > 0 => {
+                let aggregating = role == Role::Joined && self.random.percent(50);
+                let (query, relation) = self.query(role, aggregating, depth + 1);
+                (Source::Query(Box::new(query)), relation)
+            }
+            50..=64 if !self.with.is_empty() => {
+                let (name, relation, aggregating) = self.random.pick(&self.with).clone();
+                let fits = match role {
+                    Role::Joined => true,
+                    Role::From => !aggregating,
+                    Role::Kept => !aggregating && !relation.mixed,
+                };
+                if !fits || relation.stages > self.stages {
+                    return self.tracepoint();
+                }
+                self.stages -= relation.stages;
+                (Source::Named(name), relation)
+            }
+            _ => self.tracepoint(),
+        }
+    }
+
+    fn tracepoint(&mut self) -> (Source, Relation) {
+        let tracepoint = self.random.pick(self.tracepoints);
+        let name = self.written(&tracepoint.name);
+        (Source::Tracepoint(name), self.tracepoint_relation(&[tracepoint]))
+    }
+
+    fn temporal(&mut self, depth: usize) -> (Source, Relation) {
+        let keep = *self.random.pick(&[Keep::First, Keep::MostRecent]);
+        let n = *self.random.pick(&[1, 1, 1, 2, 3]);
+        let (source, relation) = self.source(Role::Kept, depth);
+        let condition = self.random.percent(35).then(|| {
+            // Inside, the columns stand alone.
+            let name = |column: &Column| Leaf {
+                expr: Expr::Name(column.name.clone()),
+                ty: column.ty,
+                precision: column.precision,
+            };
+            let leaves: Vec<Leaf> = relation.columns.iter().map(name).collect();
+            self.expressions(&leaves, Precision::Exact).condition(2)
+        });
+        (Source::Temporal { keep, n, source: Box::new(source), condition }, relation)
+    }
+
+    fn unnest(&mut self, role: Role, depth: usize) -> (Source, Relation) {
+        let (source, mut relation) = match self.random.percent(70) || depth >= MAX_DEPTH {
+            true => self.tracepoint(),
+            // Not the elements of a choice inside another choice.
+            false if role == Role::Joined && self.random.percent(30) => self.temporal(depth + 1),
+            false => self.source(if role == Role::Kept { role } else { Role::From }, depth + 1),
+        };
+        let lists = relation.columns.iter_mut().filter(|column| matches!(column.ty, Type::List(_)));
+        let mut lists: Vec<&mut Column> = lists.collect();
+        if lists.is_empty() {
+            return (source, relation);
+        }
+        let at = self.random.below(lists.len());
+        let column = &mut lists[at];
+        if let Type::List(element) = column.ty {
+            column.ty = *element;
+        }
+        let field = column.name.clone();
+        (Source::Unnest(Box::new(source), field), Relation { joins: true, ..relation })
+    }
+
+    /// A pattern that fits some tracepoints at least.
+    fn pattern(&mut self) -> (Source, Relation) {
+        let named = self.random.pick(self.tracepoints).name.clone();
+        let name = named.strip_suffix("@enter").unwrap_or(&named);
+        let start = self.random.below(name.len());
+        let end = start + 1 + self.random.below(name.len() - start);
+        let (base, location) =
+            name.split_once('@').map_or((name, String::new()), |(base, at)| (base, format!("@{at}")));
+        // Some part of the name is left open; separators are not split.
+        let start = base[..start.min(base.len())].trim_end_matches(':').len();
+        let end = base.len() - base[end.min(base.len())..].trim_start_matches(':').len();
+        let star = if base[start..end].contains(['.', ':']) || self.random.percent(20) { "**" } else { "*" };
+        let glob = format!("{}{star}{}{location}", &base[..start], &base[end..]);
+        let mut pattern = Pattern { glob, field: None };
+        let mut fit: Vec<&Tracepoint> =
+            self.tracepoints.iter().filter(|tracepoint| pattern.matches(&tracepoint.name)).collect();
+        let fields = fit.iter().flat_map(|tracepoint| &tracepoint.fields);
+        let plain = |ty: Type| matches!(ty, Type::I64 | Type::String);
+        let fields: Vec<(String, Type)> = fields.filter(|(_, ty)| plain(*ty)).cloned().collect();
+        if !fields.is_empty() && self.random.percent(30) {
+            let (field, ty) = self.random.pick(&fields).clone();
+            let value = some_value(self.random, ty);
+            // A sign is no part of a literal.
+            if !matches!(value, Value::I64(x) if x < 0) {
+                fit.retain(|tracepoint| tracepoint.fields.iter().any(|(known, _)| *known == field));
+                pattern.field = Some((field, value));
+            }
+        }
+        let relation = self.tracepoint_relation(&fit);
+        (Source::Pattern(pattern), relation)
+    }
+
+    fn join(&mut self, known: &mut Vec<Known>, depth: usize) -> Join {
+        let joinable: Vec<usize> = (0..known.len()).filter(|i| known[*i].events).collect();
+        // Often below the one before, so that chains get deep.
+        let last = joinable[joinable.len() - 1];
+        let at = if self.random.percent(50) { last } else { *self.random.pick(&joinable) };
+        let after = known[at].clone();
+        let kind = match self.random.below(10) {
+            0 | 1 => JoinKind::Left,
+            2 => JoinKind::Anti,
+            _ => JoinKind::Inner,
+        };
+        let alias = self.name("j");
+        let (source, relation) = self.joined(depth);
+        let (mut guards, mut antis) = (after.guards.clone(), after.antis.clone());
+        if kind != JoinKind::Inner {
+            guards.push(alias.clone());
+        }
+        if kind == JoinKind::Anti {
+            antis.push(alias.clone());
+        }
+        let leaves = leaves(&alias, &relation.columns);
+        let joined = Known {
+            alias: alias.clone(),
+            after: Some(after.alias.clone()),
+            leaves,
+            events: relation.events,
+            guards,
+            antis,
+        };
+        known.push(joined.clone());
+        let condition = self.random.percent(25).then(|| {
+            let usable = known.iter().filter(|other| is_usable(known, &joined, other));
+            let leaves: Vec<Leaf> = usable.flat_map(|known| known.leaves.clone()).collect();
+            self.expressions(&leaves, Precision::Exact).condition(2)
+        });
+        Join { kind, alias, source, after: after.alias, condition }
+    }
+
+    /// The source of a join, now and then the same as of another.
+    fn joined(&mut self, depth: usize) -> (Source, Relation) {
+        if !self.plain.is_empty() && self.random.percent(20) {
+            let (source, relation) = self.random.pick(&self.plain).clone();
+            self.stages = self.stages.saturating_sub(relation.stages);
+            return (source, relation);
+        }
+        let (source, relation) = self.source(Role::Joined, depth);
+        let is_plain = match &source {
+            Source::Temporal { source, .. } => matches!(**source, Source::Tracepoint(_)),
+            other => matches!(other, Source::Tracepoint(_)),
+        };
+        if is_plain {
+            self.plain.push((source.clone(), relation.clone()));
+        }
+        (source, relation)
+    }
+
+    fn steps(&mut self, leaves: &mut Vec<Leaf>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        while self.random.percent(40) && steps.len() < 4 {
+            if self.random.percent(50) {
+                let condition = self.expressions(leaves, Precision::Exact).condition(3);
+                steps.push(Step::Where(condition));
+                continue;
+            }
+            let name = self.name("v");
+            let ty = self.expressions(leaves, Precision::Exact).some_type();
+            let expr = self.expressions(leaves, Precision::Exact).of(ty, 2);
+            steps.push(Step::Let(name.clone(), expr));
+            leaves.push(Leaf { expr: Expr::Name(name), ty, precision: Precision::Exact });
+        }
+        steps
+    }
+
+    pub(super) fn expressions<'e>(&'e mut self, leaves: &'e [Leaf], worst: Precision) -> Expressions<'e> {
+        Expressions { random: self.random, leaves, worst }
+    }
+}
+
+/// Whether the condition of a join may use an alias. Below LEFT and ANTI it decides at the event of its
+/// right-hand alias, so only that and what was joined below it before are known.
+fn is_usable(known: &[Known], join: &Known, other: &Known) -> bool {
+    if other.alias == join.alias {
+        return true;
+    }
+    let hidden = other.antis.iter().any(|anti| !join.antis.contains(anti));
+    let Some(after) = known.iter().find(|known| Some(&known.alias) == join.after.as_ref()) else {
+        return false;
+    };
+    let at_root = join.guards.is_empty() || after.after.is_none();
+    !hidden && (at_root || other.alias == after.alias || is_below(known, other, &after.alias))
+}
+
+fn is_below(known: &[Known], alias: &Known, above: &str) -> bool {
+    let parent = alias.after.as_ref().and_then(|after| known.iter().find(|known| known.alias == *after));
+    parent.is_some_and(|parent| parent.alias == above || is_below(known, parent, above))
+}
+
+fn leaves(alias: &str, columns: &[Column]) -> Vec<Leaf> {
+    let leaf = |column: &Column| Leaf {
+        expr: Expr::column(alias, &column.name),
+        ty: column.ty,
+        precision: column.precision,
+    };
+    columns.iter().map(leaf).collect()
+}
+
+/// Adds a source to a union: columns of one name are one column. Those of a query take over names of the
+/// union where types agree.
+fn unite(union: &mut Relation, source: &mut Source, mut other: Relation) {
+    if let Source::Query(query) = source {
+        let mut free = union.columns.clone();
+        for (item, column) in query.select.iter_mut().zip(&mut other.columns) {
+            let same = |known: &Column| known.ty == column.ty && known.ty != Type::Any;
+            if let Some(place) = free.iter().position(same) {
+                column.name = free.swap_remove(place).name;
+                item.name = Some(column.name.clone());
+            }
+        }
+    }
+    for column in other.columns {
+        match union.columns.iter_mut().find(|known| known.name == column.name) {
+            Some(known) => {
+                known.ty = if known.ty == column.ty { known.ty } else { Type::Any };
+                known.precision = known.precision.max(column.precision);
+            }
+            None => union.columns.push(column),
+        }
+    }
+    union.joins |= other.joins;
+    union.stages = union.stages.max(other.stages);
+}
+
+/// An item of SELECT, named so that others can refer to it.
+pub(super) fn named(expr: Expr, name: String) -> Item {
+    Item { expr, name: Some(name) }
+}

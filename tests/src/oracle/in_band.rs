@@ -1,0 +1,346 @@
+//! The run in band: compiled advice over the same steps, with real baggage.
+//!
+//! Every process has its part of the result; the parts are merged at the end, as a frontend does. The
+//! stamps that the baggage gives to temporal tuples are recorded for the evaluator.
+
+use super::dag::{Branch, Dag, Event, Step, Tracepoint};
+use super::evaluate::{Order, joins_of};
+use super::query::Query;
+use pivot_advice::{Advice, Errors, Form, Groups, Instruction, Keep, Loss, QueryId, Value};
+use pivot_agent::Part;
+use pivot_agent::run::interpreter::{Effect, run};
+use pivot_agent::run::sample::Look;
+use pivot_agent::site::default_field::DefaultField;
+use pivot_agent::weave::name_linker::{Linked, Source};
+use pivot_baggage::{Baggage, JoinOutcome, MAX_BYTES, Stamp};
+use pivot_query::{Output, Program};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+
+/// How many processes a run is spread over.
+pub const PROCESSES: usize = 3;
+
+/// The length of the one window.
+pub(super) const SECONDS: f64 = 4.0;
+
+/// What a run gave.
+#[derive(Debug)]
+pub(super) struct Ran {
+    pub rows: Vec<Vec<Value>>,
+    pub stamps: Stamps,
+    /// There were more rows than an agent makes, or more baggage than travels at all.
+    pub too_large: bool,
+    /// Baggage was cut, and the result says that it may be short.
+    pub partial: bool,
+    /// Evaluations that had no value.
+    pub errors: u64,
+}
+
+/// What a run consists of.
+pub struct Script<'a> {
+    pub tracepoints: &'a [Tracepoint],
+    pub steps: &'a [Step],
+    /// How many bytes of baggage a message carries.
+    pub budget_bytes: usize,
+}
+
+/// The stamps of temporal tuples, by event and stage; none for a tuple that First refused.
+#[derive(Debug, Default)]
+pub struct Stamps {
+    given: HashMap<(usize, u16), Option<Stamp>>,
+    /// The stage that packs for each join, in the order of the text.
+    stages: Vec<u16>,
+}
+
+impl Order for Stamps {
+    /// What First refused comes after all that it has chosen.
+    fn compare(&self, join: usize, a: usize, b: usize) -> Ordering {
+        let stage = self.stages[join];
+        let stamp = |event| self.given.get(&(event, stage)).copied().flatten();
+        match (stamp(a), stamp(b)) {
+            (Some(x), Some(y)) => x.cmp(&y),
+            (x, y) => y.is_some().cmp(&x.is_some()).then(a.cmp(&b)),
+        }
+    }
+}
+
+/// Runs a program over the steps of a case. Fails with what must never happen.
+pub(super) fn ran(
+    program: &Program,
+    advice: &[Advice],
+    query: &Query,
+    script: &Script<'_>,
+    dag: &Dag<'_>,
+) -> Result<Ran, String> {
+    let linked = linked(advice, script.tracepoints)?;
+    let run = run_of(&linked, stages(advice, query)?, script, dag)?;
+    run.finish(program)
+}
+
+/// The advice as the agents of a process run it.
+pub fn linked(advice: &[Advice], tracepoints: &[Tracepoint]) -> Result<Vec<Linked>, String> {
+    let mut linked = Vec::new();
+    for advice in advice {
+        pivot_agent::verify(advice).map_err(|error| format!("refused by the agent: {error}\n{advice}"))?;
+        let found = tracepoints.iter().find(|tracepoint| tracepoint.name == advice.tracepoint);
+        // Nobody exports the tracepoint of a pending query.
+        let Some(found) = found else { continue };
+        let fields: Vec<&str> = found.fields.iter().map(|(name, _)| name.as_str()).collect();
+        linked.push(
+            Linked::link(advice, &fields).map_err(|error| format!("does not link: {error}\n{advice}"))?,
+        );
+    }
+    Ok(linked)
+}
+
+/// Takes all steps.
+fn run_of<'a>(
+    linked: &'a [Linked],
+    stages: Vec<u16>,
+    script: &'a Script<'a>,
+    dag: &Dag<'_>,
+) -> Result<Run<'a>, String> {
+    let mut run = Run::new(linked, stages, script);
+    for step in script.steps {
+        run.step(step)?;
+        if run.too_large {
+            break;
+        }
+    }
+    run.check_stamps(dag)?;
+    Ok(run)
+}
+
+/// The stage that packs for each join of the query. An alias occurs more than once if its query of
+/// WITH does; then the consumers come in the order of the text.
+pub fn stages(advice: &[Advice], query: &Query) -> Result<Vec<u16>, String> {
+    let mut unpacked: HashMap<&str, Vec<(u16, u16)>> = HashMap::new();
+    for advice in advice {
+        for instruction in &advice.instructions {
+            if let Instruction::Unpack { bag, alias, .. } = instruction {
+                let found = unpacked.entry(alias).or_default();
+                // A stage has one advice for each of its tracepoints.
+                if !found.contains(&(advice.stage, bag.stage)) {
+                    found.push((advice.stage, bag.stage));
+                }
+            }
+        }
+    }
+    let mut stages = Vec::new();
+    for join in joins_of(query) {
+        let found = unpacked.get_mut(join.alias.as_str());
+        let found = found.ok_or_else(|| format!("nothing unpacks: {}", join.alias))?;
+        // The last may be shared by all that follow.
+        stages.push(if found.len() > 1 { found.remove(0).1 } else { found[0].1 });
+    }
+    Ok(stages)
+}
+
+/// A run, and what it has given so far.
+pub struct Run<'a> {
+    linked: &'a [Linked],
+    script: &'a Script<'a>,
+    branches: BTreeMap<Branch, (Baggage, usize)>,
+    /// One for each process.
+    pub parts: Vec<Part>,
+    pub stamps: Stamps,
+    /// In which process each event happened.
+    pub places: Vec<usize>,
+    pub too_large: bool,
+}
+
+impl<'a> Run<'a> {
+    pub fn new(linked: &'a [Linked], stages: Vec<u16>, script: &'a Script<'a>) -> Run<'a> {
+        pivot_baggage::set_carrying(true);
+        let stamps = Stamps { given: HashMap::new(), stages };
+        let parts = std::iter::repeat_with(Part::empty).take(PROCESSES).collect();
+        Run { linked, script, branches: BTreeMap::new(), parts, stamps, places: vec![], too_large: false }
+    }
+
+    pub fn step(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Request => self.branches = BTreeMap::from([(0, (Baggage::begin(), 0))]),
+            Step::Event(branch, event) => {
+                let (mut baggage, process) = self.take(*branch);
+                self.fire(event, Some(&mut baggage), process)?;
+                self.branches.insert(*branch, (baggage, process));
+            }
+            Step::Outside(event) => self.fire(event, None, 0)?,
+            Step::Fork(from, to) => {
+                let (mut baggage, process) = self.take(*from);
+                self.branches.insert(*to, (baggage.fork(), process));
+                self.branches.insert(*from, (baggage, process));
+            }
+            Step::Detach(from, to) => {
+                let (baggage, process) = self.take(*from);
+                self.branches.insert(*to, (baggage.detach(), process));
+                self.branches.insert(*from, (baggage, process));
+            }
+            Step::Join(to, from) => {
+                let ((mut baggage, process), (ended, _)) = (self.take(*to), self.take(*from));
+                let joined = baggage.join(ended);
+                if joined != JoinOutcome::Merged {
+                    return Err(format!("a join was refused: {joined:?}"));
+                }
+                self.branches.insert(*to, (baggage, process));
+            }
+            Step::Hop(branch) => self.hop(*branch, 0)?,
+            Step::Skew(branch, seconds) => self.hop(*branch, *seconds)?,
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, branch: Branch) -> (Baggage, usize) {
+        self.branches.remove(&branch).expect("the steps are a run")
+    }
+
+    /// To another process, where the clock may be ahead.
+    fn hop(&mut self, branch: Branch, seconds: u64) -> Result<(), String> {
+        let (baggage, process) = self.take(branch);
+        let mut bytes = baggage.encode_within(self.script.budget_bytes);
+        if bytes.len() > MAX_BYTES {
+            self.too_large = true;
+            bytes.clear();
+        }
+        // The clock follows the version and the request id, unless nothing was stamped so far.
+        if bytes.get(20) == Some(&(3 << 3 | 1)) {
+            let clock: [u8; 8] = bytes[21..29].try_into().map_err(|_| "a clock has eight bytes")?;
+            let ahead = u64::from_le_bytes(clock) + ((seconds * 1_000_000) << 12);
+            bytes[21..29].copy_from_slice(&ahead.to_le_bytes());
+        }
+        let arrived = Baggage::decode(&bytes).map_err(|error| format!("does not decode: {error}"))?;
+        self.branches.insert(branch, (arrived, (process + 1) % PROCESSES));
+        Ok(())
+    }
+
+    fn fire(
+        &mut self,
+        event: &Event,
+        mut baggage: Option<&mut Baggage>,
+        process: usize,
+    ) -> Result<(), String> {
+        let id = self.places.len();
+        self.places.push(process);
+        let tracepoint =
+            self.script.tracepoints.iter().find(|tracepoint| tracepoint.name == event.tracepoint);
+        let tracepoint = tracepoint.ok_or("an event has no tracepoint")?;
+        let (mut packed, mut lost) = (Vec::new(), Vec::new());
+        for linked in self.linked.iter().filter(|linked| linked.advice.tracepoint == event.tracepoint) {
+            let observed: Vec<_> =
+                linked.sources.iter().map(|source| observed(event, tracepoint, *source)).collect();
+            // What runs in processes is a routine, wherever there is one.
+            pivot_agent::agrees(linked, &observed, baggage.as_deref_mut())?;
+            let mut loss = Loss::default();
+            match run(linked, observed, baggage.as_deref(), 0, &mut loss) {
+                Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
+                Some(Effect::Emit(emission)) => self.parts[process].add(&emission, Look::ALL),
+                Some(Effect::Lose(bag, keep)) => lost.push((bag, keep)),
+                None => {}
+            }
+            self.parts[process].loss.merge(&loss);
+        }
+        if let Some(baggage) = &mut baggage {
+            lost.into_iter().for_each(|(bag, keep)| baggage.mark_lost(bag, keep));
+            for (bag, keep, groups) in packed {
+                let tuples = groups.len();
+                let stamp = baggage.pack(bag, keep, groups);
+                let complete = self.script.budget_bytes == usize::MAX;
+                if complete && matches!(keep, Keep::MostRecent(_)) && stamp.is_none() && tuples > 0 {
+                    return Err("MostRecent gave no stamp".into());
+                }
+                if keep != Keep::All {
+                    // Of a union, the same event may pack more than once.
+                    let given = self.stamps.given.entry((id, bag.stage)).or_default();
+                    *given = given.or(stamp);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The order of stamps extends happened-before.
+    pub fn check_stamps(&self, dag: &Dag<'_>) -> Result<(), String> {
+        for ((a, stage), first) in &self.stamps.given {
+            for ((b, other), second) in &self.stamps.given {
+                if let (Some(first), Some(second)) = (first, second)
+                    && stage == other
+                    && dag.before(*a, *b)
+                    && first >= second
+                {
+                    return Err(format!("event {a} happened before {b} and is stamped after it"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the frontend makes of the merged groups.
+    fn finish(mut self, program: &Program) -> Result<Ran, String> {
+        let mut whole = Part::empty();
+        self.parts.drain(..).for_each(|part| whole.merge(part));
+        let partial = whole.loss.truncated > 0 || whole.loss.uncertain > 0;
+        if partial && self.script.budget_bytes == usize::MAX {
+            return Err("the baggage is not complete".into());
+        }
+        let mut errors = Errors(whole.loss.errors);
+        let rows = whole.groups.map_or(vec![], |groups| finished(&groups, &program.output, &mut errors));
+        let too_large = self.too_large || whole.loss.dropped > 0 || whole.other.is_some();
+        Ok(Ran { rows, stamps: self.stamps, too_large, partial, errors: errors.0 })
+    }
+}
+
+/// The rows of a result, as the frontend makes them of merged groups.
+fn finished(groups: &Groups, output: &Output, errors: &mut Errors) -> Vec<Vec<Value>> {
+    // Which part of the requests a group of a sample is from matters for its error alone.
+    let keys = output.keys.len();
+    let mut whole = Groups::new(keys, groups.aggregates());
+    groups.iter().for_each(|group| whole.entry(&group.key[..keys]).merge(group.n, &group.states));
+    let mut rows: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
+    for group in &whole {
+        let row = output.row(&group.key, group.n, &group.states, SECONDS, errors);
+        let shown = output.columns.iter().map(|column| column.expr.eval(&row, errors)).collect();
+        let times = if output.form == Form::Rows { group.n } else { 1 };
+        rows.extend((0..times).map(|_| (row.clone(), Vec::clone(&shown))));
+    }
+    if let Some(having) = &output.having {
+        rows.retain(|(row, _)| having.holds(row, errors));
+    }
+    if output.distinct {
+        let mut seen: Vec<Vec<Value>> = Vec::new();
+        rows.retain(|(_, shown)| {
+            let new = !seen.contains(shown);
+            seen.extend(new.then(|| shown.clone()));
+            new
+        });
+    }
+    for (expr, descending) in output.order.iter().rev() {
+        rows.sort_by(|(a, _), (b, _)| {
+            let mut errors = Errors::default();
+            let order = expr.eval(a, &mut errors).group_cmp(&expr.eval(b, &mut errors));
+            if *descending { order.reverse() } else { order }
+        });
+    }
+    let limit = output.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    rows.into_iter().take(limit).map(|(_, shown)| shown).collect()
+}
+
+fn observed(event: &Event, tracepoint: &Tracepoint, source: Source) -> Value {
+    let Source::Default(field) = source else {
+        let Source::Exported(index) = source else { return Value::Null };
+        return event.value(&tracepoint.fields[index].0);
+    };
+    event.value(match field {
+        DefaultField::Host => "host",
+        DefaultField::Process => "process",
+        DefaultField::Pid => "pid",
+        DefaultField::Thread => "thread",
+        DefaultField::Tracepoint => "tracepoint",
+        DefaultField::Time => "time",
+        DefaultField::Request => "request",
+    })
+}
+
+/// The id under which queries run here.
+pub(super) fn query_id() -> QueryId {
+    QueryId::new(0, 7)
+}

@@ -1,0 +1,37 @@
+//! The oracle: random requests and random queries, evaluated in band and by a naive evaluator.
+//!
+//! ```text
+//! seed ─▶ tracepoints, query, steps ─┬─ print ─ compile ─ advice over real baggage ─▶ rows ─┬─ equal?
+//!                                    └─ record ─ DAG ─ enumerate all tuples ────────▶ rows ─┘
+//! ```
+
+mod aggregate;
+mod case;
+mod compare;
+mod dag;
+mod evaluate;
+mod expression;
+mod expressions;
+mod features;
+mod generate;
+mod in_band;
+#[cfg(test)]
+mod meaning;
+mod output;
+mod print;
+mod query;
+mod regex;
+mod scenario;
+mod select;
+mod shrink;
+mod value;
+
+pub use aggregate::Cell;
+pub use case::{Agreement, Case, Outcome, Wrong, params};
+pub use compare::{differences, in_order};
+pub use dag::{Dag, Step};
+pub use evaluate::{Answer, Evaluator, Window};
+pub use features::Coverage;
+pub use in_band::{PROCESSES, Run, linked, stages};
+pub use query::Query;
+pub use shrink::shrunk;

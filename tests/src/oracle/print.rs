@@ -1,0 +1,287 @@
+//! Queries as text for the compiler, with parentheses only where they are needed.
+
+use super::query::{
+    Aggregate, Expr, Function, Item, Join, JoinKind, Keep, Negated, Op, Pattern, Query, Source, Step,
+};
+use pivot_advice::Value;
+use std::fmt::{self, Display, Formatter};
+
+impl Display for Query {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // Of a query inside another everything stands on one line.
+        let gap = if f.alternate() { " " } else { "\n" };
+        for (i, (name, query)) in self.with.iter().enumerate() {
+            write!(f, "{}{} AS ({query:#})", if i == 0 { "WITH " } else { ", " }, Ident(name))?;
+            f.write_str(if i + 1 == self.with.len() { gap } else { "" })?;
+        }
+        let select = format!("SELECT {}{}", if self.distinct { "DISTINCT " } else { "" }, list(&self.select));
+        if self.select_first {
+            write!(f, "{select}{gap}")?;
+        }
+        write!(f, "FROM {} IN {}", Ident(&self.alias), list(&self.from))?;
+        self.joins.iter().try_for_each(|join| write!(f, "{gap}{join}"))?;
+        for step in &self.steps {
+            match step {
+                Step::Let(name, expr) => write!(f, "{gap}LET {} = {expr}", Ident(name))?,
+                Step::Where(condition) => write!(f, "{gap}WHERE {condition}")?,
+            }
+        }
+        if let Some(group) = &self.group {
+            // The original's spelling is the same.
+            let group_by = if group.len() == 2 { "GroupBy" } else { "GROUP BY" };
+            write!(f, "{gap}{group_by} {}", list(group))?;
+        }
+        if !self.select_first {
+            write!(f, "{gap}{select}")?;
+        }
+        if let Some(having) = &self.having {
+            write!(f, "{gap}HAVING {having}")?;
+        }
+        let orders = self.order.iter().map(|order| match order.descending {
+            true => format!("{} DESC", order.expr),
+            false => order.expr.to_string(),
+        });
+        let orders: Vec<String> = orders.collect();
+        if !orders.is_empty() {
+            write!(f, "{gap}ORDER BY {}", orders.join(", "))?;
+        }
+        self.limit.map_or(Ok(()), |limit| write!(f, "{gap}LIMIT {limit}"))?;
+        self.sample.map_or(Ok(()), |fraction| write!(f, "{gap}SAMPLE {fraction:?}"))
+    }
+}
+
+/// A name, in quotes where it would mean something else without.
+struct Ident<'a>(&'a str);
+
+impl Display for Ident<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let reserved = ["from", "select", "group", "end"].contains(&self.0);
+        let plain = self.0.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if plain && !reserved {
+            f.write_str(self.0)
+        } else {
+            write!(f, "\"{}\"", self.0.replace('"', "\"\""))
+        }
+    }
+}
+
+fn list<T: Display>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl Display for Join {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            JoinKind::Inner => "",
+            JoinKind::Left => "LEFT ",
+            JoinKind::Anti => "ANTI ",
+        })?;
+        let Join { alias, source, after, .. } = self;
+        let (alias, after) = (Ident(alias), Ident(after));
+        write!(f, "JOIN {alias} IN {source} ON {alias} -> {after}")?;
+        self.condition.as_ref().map_or(Ok(()), |condition| write!(f, " AND {condition}"))
+    }
+}
+
+impl Display for Source {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Tracepoint(name) => f.write_str(name),
+            Source::Named(name) => Ident(name).fmt(f),
+            Source::Pattern(Pattern { glob, field }) => {
+                f.write_str(glob)?;
+                let Some((field, value)) = field else { return Ok(()) };
+                write!(f, "[{}={}]", Ident(field), Expr::Literal(value.clone()))
+            }
+            Source::Query(query) => write!(f, "({query:#})"),
+            Source::Unnest(source, field) => write!(f, "UNNEST({source}, {})", Ident(field)),
+            Source::Temporal { keep, n, source, condition } => {
+                let name = if *keep == Keep::First { "First" } else { "MostRecent" };
+                match n {
+                    1 => write!(f, "{name}({source}")?,
+                    3 => write!(f, "{name}N(3, {source}")?,
+                    n => write!(f, "{name} {n} ({source}")?,
+                }
+                condition.as_ref().map_or(Ok(()), |condition| write!(f, " WHERE {condition}"))?;
+                f.write_str(")")
+            }
+        }
+    }
+}
+
+impl Display for Item {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.expr.fmt(f)?;
+        self.name.as_ref().map_or(Ok(()), |name| write!(f, " AS {}", Ident(name)))
+    }
+}
+
+/// How strongly an expression holds together; operands that hold less need parentheses.
+fn strength(expr: &Expr) -> u8 {
+    match expr {
+        Expr::Binary(op, ..) => symbol(*op).1,
+        Expr::Not(_) => 3,
+        Expr::In(..) | Expr::Between(..) | Expr::Like(..) | Expr::Regex(..) | Expr::IsNull(..) => 4,
+        Expr::Negate(_) => 8,
+        Expr::Literal(value) if is_negative(value) => 8,
+        _ => 9,
+    }
+}
+
+fn is_negative(value: &Value) -> bool {
+    match value {
+        Value::I64(x) | Value::Duration(x) => *x < 0,
+        Value::F64(x) => x.is_sign_negative(),
+        _ => false,
+    }
+}
+
+fn symbol(op: Op) -> (&'static str, u8) {
+    match op {
+        Op::Or => ("OR", 1),
+        Op::And => ("AND", 2),
+        Op::Equal => ("=", 4),
+        Op::NotEqual => ("!=", 4),
+        Op::Less => ("<", 4),
+        Op::LessEqual => ("<=", 4),
+        Op::Greater => (">", 4),
+        Op::GreaterEqual => (">=", 4),
+        Op::Concat => ("||", 5),
+        Op::Add => ("+", 6),
+        Op::Subtract => ("-", 6),
+        Op::Multiply => ("*", 7),
+        Op::Divide => ("/", 7),
+        Op::Remainder => ("%", 7),
+    }
+}
+
+/// An operand in a place that asks for some strength.
+fn operand(expr: &Expr, least: u8) -> String {
+    if strength(expr) < least { format!("({expr})") } else { expr.to_string() }
+}
+
+fn not(negated: Negated) -> &'static str {
+    if negated == Negated::Yes { "NOT " } else { "" }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+impl Display for Expr {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Expr::Literal(value) => write_literal(f, value),
+            Expr::Param(name, _) => write!(f, "${name}"),
+            Expr::Column(alias, field) => write!(f, "{}.{}", Ident(alias), Ident(field)),
+            Expr::Name(name) => Ident(name).fmt(f),
+            Expr::Place(number) => number.fmt(f),
+            Expr::Extract(x, regex, group) => {
+                write!(f, "regexp_extract({x}, {}", quoted(&regex.to_string()))?;
+                group.map_or(Ok(()), |group| write!(f, ", {group}"))?;
+                f.write_str(")")
+            }
+            Expr::Rate(None) => f.write_str("RATE(*)"),
+            Expr::Rate(Some(x)) => write!(f, "RATE({x})"),
+            Expr::Not(x) => write!(f, "NOT {}", operand(x, 4)),
+            Expr::Negate(x) => write!(f, "-{}", operand(x, 9)),
+            Expr::Binary(op, x, y) => {
+                let (symbol, strength) = symbol(*op);
+                // Comparisons do not chain, connectives show how they nest, the others associate to the left.
+                let left = if strength <= 4 { strength + 1 } else { strength };
+                write!(f, "{} {symbol} {}", operand(x, left), operand(y, strength + 1))
+            }
+            Expr::In(negated, x, items) => {
+                write!(f, "{} {}IN ({})", operand(x, 5), not(*negated), list(items))
+            }
+            Expr::Between(negated, x, low, high) => {
+                let (x, low, high) = (operand(x, 5), operand(low, 5), operand(high, 5));
+                write!(f, "{x} {}BETWEEN {low} AND {high}", not(*negated))
+            }
+            Expr::Like(negated, x, pattern) => {
+                write!(f, "{} {}LIKE {}", operand(x, 5), not(*negated), quoted(pattern))
+            }
+            Expr::Regex(negated, x, regex) => {
+                let symbol = if *negated == Negated::Yes { "!~" } else { "~" };
+                write!(f, "{} {symbol} {}", operand(x, 5), quoted(&regex.to_string()))
+            }
+            Expr::IsNull(negated, x) => write!(f, "{} IS {}NULL", operand(x, 5), not(*negated)),
+            Expr::Case { operand, arms, otherwise } => {
+                f.write_str("CASE")?;
+                operand.as_ref().map_or(Ok(()), |operand| write!(f, " {operand}"))?;
+                arms.iter().try_for_each(|(when, then)| write!(f, " WHEN {when} THEN {then}"))?;
+                otherwise.as_ref().map_or(Ok(()), |otherwise| write!(f, " ELSE {otherwise}"))?;
+                f.write_str(" END")
+            }
+            Expr::Cast(x, ty) => write!(f, "CAST({x} AS {ty})"),
+            Expr::Call(function, arguments) => write!(f, "{function}({})", list(arguments)),
+            Expr::CountRows => f.write_str("COUNT"),
+            Expr::Aggregate(Aggregate::CountDistinct, x) => write!(f, "COUNT(DISTINCT {x})"),
+            Expr::Aggregate(Aggregate::Quantile(q), x) => match named_quantile(*q) {
+                Some(name) => write!(f, "{name}({x})"),
+                None => write!(f, "QUANTILE({x}, {q:?})"),
+            },
+            Expr::Aggregate(Aggregate::Linear(bounds), x) => {
+                let bounds = bounds.each_ref().map(|bound| Expr::Literal(bound.clone()));
+                write!(f, "LHIST({x}, {})", list(&bounds))
+            }
+            Expr::Aggregate(Aggregate::Top(k), x) => write!(f, "TOPK({x}, {k})"),
+            Expr::Aggregate(aggregate, x) => write!(f, "{}({x})", aggregate_name(aggregate)),
+        }
+    }
+}
+
+fn named_quantile(q: f64) -> Option<&'static str> {
+    let named = [(0.5, "P50"), (0.9, "P90"), (0.95, "P95"), (0.99, "P99"), (0.999, "P999")];
+    named.into_iter().find(|(known, _)| *known == q).map(|(_, name)| name)
+}
+
+pub(super) fn aggregate_name(aggregate: &Aggregate) -> &'static str {
+    match aggregate {
+        Aggregate::Count | Aggregate::CountDistinct => "COUNT",
+        Aggregate::Sum => "SUM",
+        Aggregate::Min => "MIN",
+        Aggregate::Max => "MAX",
+        Aggregate::Average => "AVERAGE",
+        Aggregate::StdDev => "STDDEV",
+        Aggregate::Variance => "VARIANCE",
+        Aggregate::Any => "ANY",
+        Aggregate::Quantile(_) => "QUANTILE",
+        Aggregate::Hist => "HIST",
+        Aggregate::Linear(_) => "LHIST",
+        Aggregate::Top(_) => "TOPK",
+    }
+}
+
+fn write_literal(f: &mut Formatter<'_>, value: &Value) -> fmt::Result {
+    match value {
+        Value::Str(text) => f.write_str(&quoted(text)),
+        Value::Duration(ns) => write!(f, "{ns}ns"),
+        other => other.fmt(f),
+    }
+}
+
+impl Display for Function {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Function::Lower => "lower",
+            Function::Upper => "upper",
+            Function::Length => "length",
+            Function::Substr => "substr",
+            Function::SplitPart => "split_part",
+            Function::StartsWith => "starts_with",
+            Function::Contains => "contains",
+            Function::Abs => "abs",
+            Function::Floor => "floor",
+            Function::Ceil => "ceil",
+            Function::Round => "round",
+            Function::Ln => "ln",
+            Function::Log2 => "log2",
+            Function::Pow => "pow",
+            Function::Bucket => "bucket",
+            Function::Truncate => "truncate",
+            Function::Coalesce => "coalesce",
+            Function::If => "if",
+        })
+    }
+}

@@ -1,0 +1,404 @@
+//! Queries as the language defines them, apart from the compiler's own syntax tree.
+
+use super::regex::Regex;
+use pivot_advice::{Type, Value};
+
+/// A query. WITH, FROM, joins, LET and WHERE, GROUP BY, SELECT, HAVING, ORDER BY, LIMIT.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Query {
+    pub with: Vec<(String, Query)>,
+    pub alias: String,
+    /// Several are a union.
+    pub from: Vec<Source>,
+    pub joins: Vec<Join>,
+    pub steps: Vec<Step>,
+    pub group: Option<Vec<Expr>>,
+    pub distinct: bool,
+    pub select: Vec<Item>,
+    pub having: Option<Expr>,
+    pub order: Vec<Order>,
+    pub limit: Option<usize>,
+    /// The fraction of requests that take part.
+    pub sample: Option<f64>,
+    /// Whether SELECT is written first.
+    pub select_first: bool,
+}
+
+/// `JOIN alias IN source ON alias -> after AND condition`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Join {
+    pub kind: JoinKind,
+    pub alias: String,
+    pub source: Source,
+    pub after: String,
+    pub condition: Option<Expr>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinKind {
+    Inner,
+    Left,
+    Anti,
+}
+
+/// Where tuples come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    Tracepoint(String),
+    Pattern(Pattern),
+    /// A query of WITH.
+    Named(String),
+    Query(Box<Query>),
+    /// `First n (source WHERE condition)`
+    Temporal {
+        keep: Keep,
+        n: usize,
+        source: Box<Source>,
+        condition: Option<Expr>,
+    },
+    /// `UNNEST(source, field)`
+    Unnest(Box<Source>, String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    First,
+    MostRecent,
+}
+
+/// A pattern of tracepoints: `*` is a part of a segment, `**` any text. It may ask for a field's value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pattern {
+    pub glob: String,
+    pub field: Option<(String, Value)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    Let(String, Expr),
+    Where(Expr),
+}
+
+/// `expr AS name`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    pub expr: Expr,
+    pub name: Option<String>,
+}
+
+/// `expr DESC`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    pub expr: Expr,
+    pub descending: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expr {
+    Literal(Value),
+    /// `$name`, which stands for a value.
+    Param(String, Value),
+    /// `alias.field`
+    Column(String, String),
+    /// A LET, a column of the result, or a field inside a temporal source.
+    Name(String),
+    /// In ORDER BY, a column of the result by its number from 1.
+    Place(usize),
+    Not(Box<Expr>),
+    Negate(Box<Expr>),
+    /// Any operator with two operands, AND and OR included.
+    Binary(Op, Box<Expr>, Box<Expr>),
+    /// `x [NOT] IN (..)`
+    In(Negated, Box<Expr>, Vec<Expr>),
+    Between(Negated, Box<Expr>, Box<Expr>, Box<Expr>),
+    Like(Negated, Box<Expr>, String),
+    Regex(Negated, Box<Expr>, Regex),
+    /// `regexp_extract(x, '..' [, group])`
+    Extract(Box<Expr>, Regex, Option<usize>),
+    IsNull(Negated, Box<Expr>),
+    Case {
+        operand: Option<Box<Expr>>,
+        arms: Vec<(Expr, Expr)>,
+        otherwise: Option<Box<Expr>>,
+    },
+    Cast(Box<Expr>, Type),
+    Call(Function, Vec<Expr>),
+    /// `COUNT` and `COUNT(*)`
+    CountRows,
+    Aggregate(Aggregate, Box<Expr>),
+    /// `RATE(..)` of an aggregate, or of the sum of a value; of nothing it is of rows.
+    Rate(Option<Box<Expr>>),
+}
+
+/// Whether NOT stands inside the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Negated {
+    No,
+    Yes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op {
+    Or,
+    And,
+    Equal,
+    NotEqual,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+    Concat,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    Lower,
+    Upper,
+    Length,
+    Substr,
+    SplitPart,
+    StartsWith,
+    Contains,
+    Abs,
+    Floor,
+    Ceil,
+    Round,
+    Ln,
+    Log2,
+    Pow,
+    Bucket,
+    Truncate,
+    Coalesce,
+    If,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Aggregate {
+    Count,
+    CountDistinct,
+    Sum,
+    Min,
+    Max,
+    Average,
+    StdDev,
+    Variance,
+    Any,
+    /// `QUANTILE(x, q)`, or `Pxx(x)` for those that have a name.
+    Quantile(f64),
+    Hist,
+    /// `LHIST(x, least, most, step)`
+    Linear(Box<[Value; 3]>),
+    /// `TOPK(x, k)`
+    Top(usize),
+}
+
+impl Query {
+    /// Whether it has GROUP BY or an aggregate.
+    pub fn aggregates(&self) -> bool {
+        self.group.is_some() || self.select.iter().any(|item| item.expr.aggregates())
+    }
+
+    /// All sources, those inside others not.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.from.iter().chain(self.joins.iter().map(|join| &join.source))
+    }
+
+    /// Visits all queries, the ones inside and this one.
+    pub fn each_query(&self, visit: &mut dyn FnMut(&Query)) {
+        self.with.iter().for_each(|(_, query)| query.each_query(visit));
+        self.each_source(&mut |source| {
+            if let Source::Query(query) = source {
+                visit(query);
+            }
+        });
+        visit(self);
+    }
+
+    /// Visits all sources of the query and of those inside, but for WITH.
+    pub fn each_source(&self, visit: &mut dyn FnMut(&Source)) {
+        self.sources().for_each(|source| source.each(visit));
+    }
+
+    /// Visits all expressions, those inside others and inside queries too.
+    pub fn each_expression(&self, visit: &mut dyn FnMut(&Expr)) {
+        self.each_query(&mut |query| {
+            query.expressions().into_iter().for_each(|expr| expr.each(visit));
+            query.each_source_of_its_own(&mut |source| {
+                if let Source::Temporal { condition: Some(condition), .. } = source {
+                    condition.each(visit);
+                }
+            });
+        });
+    }
+
+    fn each_source_of_its_own(&self, visit: &mut dyn FnMut(&Source)) {
+        self.sources().for_each(|source| {
+            let mut source = source;
+            loop {
+                visit(source);
+                match source {
+                    Source::Temporal { source: inner, .. } | Source::Unnest(inner, _) => source = inner,
+                    _ => return,
+                }
+            }
+        });
+    }
+
+    /// The expressions of the clauses of the query, not of the queries in it.
+    pub fn expressions(&self) -> Vec<&Expr> {
+        let joins = self.joins.iter().filter_map(|join| join.condition.as_ref());
+        let steps = self.steps.iter().map(|step| match step {
+            Step::Let(_, expr) | Step::Where(expr) => expr,
+        });
+        let selected = self.select.iter().map(|item| &item.expr);
+        let ordered = self.order.iter().map(|order| &order.expr);
+        let shown = selected.chain(&self.having).chain(ordered);
+        joins.chain(steps).chain(self.group.iter().flatten()).chain(shown).collect()
+    }
+
+    /// The names of the columns of SELECT, as another query names them.
+    pub fn columns(&self) -> Vec<String> {
+        let name = |item: &Item| match (&item.name, &item.expr) {
+            (Some(name), _) | (None, Expr::Name(name) | Expr::Column(_, name)) => name.clone(),
+            _ => "value".to_owned(),
+        };
+        self.select.iter().map(name).collect()
+    }
+
+    /// The query with the queries of WITH written out where they are used.
+    pub fn written_out(&self, known: &[(String, Query)]) -> Query {
+        let mut known = known.to_vec();
+        for (name, query) in &self.with {
+            let query = query.written_out(&known);
+            known.insert(0, (name.clone(), query));
+        }
+        let mut whole = Query { with: vec![], ..self.clone() };
+        whole.from.iter_mut().for_each(|source| source.write_out(&known));
+        whole.joins.iter_mut().for_each(|join| join.source.write_out(&known));
+        whole
+    }
+}
+
+impl Source {
+    fn each(&self, visit: &mut dyn FnMut(&Source)) {
+        visit(self);
+        match self {
+            Source::Query(query) => query.each_source(visit),
+            Source::Temporal { source, .. } | Source::Unnest(source, _) => source.each(visit),
+            Source::Tracepoint(_) | Source::Pattern(_) | Source::Named(_) => {}
+        }
+    }
+
+    fn write_out(&mut self, known: &[(String, Query)]) {
+        match self {
+            Source::Named(name) => {
+                let found = known.iter().find(|(known, _)| known == name);
+                let (_, query) = found.unwrap_or_else(|| panic!("no query {name}"));
+                *self = Source::Query(Box::new(query.clone()));
+            }
+            Source::Query(query) => **query = query.written_out(known),
+            Source::Temporal { source, .. } | Source::Unnest(source, _) => source.write_out(known),
+            Source::Tracepoint(_) | Source::Pattern(_) => {}
+        }
+    }
+}
+
+impl Pattern {
+    /// Whether a tracepoint has a name like this. A function alone means its entry.
+    pub fn matches(&self, tracepoint: &str) -> bool {
+        let split = |text: &'_ str| match text.split_once('@') {
+            Some((name, location)) => (name.to_owned(), Some(location.to_owned())),
+            None => (text.to_owned(), None),
+        };
+        let ((wanted, location), (name, at)) = (split(&self.glob), split(tracepoint));
+        let placed = match location {
+            Some(_) => at == location,
+            None => at.is_none_or(|at| at == "enter"),
+        };
+        placed && fits(&wanted, &name)
+    }
+}
+
+fn fits(glob: &str, name: &str) -> bool {
+    let mut ends = (0..=name.len()).filter(|end| name.is_char_boundary(*end));
+    if let Some(rest) = glob.strip_prefix("**") {
+        return ends.any(|end| fits(rest, &name[end..]));
+    }
+    if let Some(rest) = glob.strip_prefix('*') {
+        return ends.any(|end| !name[..end].contains(['.', ':']) && fits(rest, &name[end..]));
+    }
+    match glob.chars().next() {
+        None => name.is_empty(),
+        Some(first) => name.strip_prefix(first).is_some_and(|rest| fits(&glob[first.len_utf8()..], rest)),
+    }
+}
+
+impl Expr {
+    pub fn column(alias: &str, field: &str) -> Expr {
+        Expr::Column(alias.to_owned(), field.to_owned())
+    }
+
+    pub fn binary(op: Op, x: Expr, y: Expr) -> Expr {
+        Expr::Binary(op, Box::new(x), Box::new(y))
+    }
+
+    /// The expressions directly inside this one.
+    pub fn children(&self) -> Vec<&Expr> {
+        match self {
+            Expr::Literal(_) | Expr::Param(..) | Expr::Column(..) => vec![],
+            Expr::Name(_) | Expr::Place(_) | Expr::CountRows | Expr::Rate(None) => vec![],
+            Expr::Not(x) | Expr::Negate(x) | Expr::Cast(x, _) | Expr::Aggregate(_, x) => vec![x],
+            Expr::Like(_, x, _) | Expr::Regex(_, x, _) | Expr::IsNull(_, x) => vec![x],
+            Expr::Extract(x, ..) | Expr::Rate(Some(x)) => vec![x],
+            Expr::Binary(_, x, y) => vec![x, y],
+            Expr::Between(_, x, low, high) => vec![x, low, high],
+            Expr::In(_, x, list) => std::iter::once(&**x).chain(list).collect(),
+            Expr::Call(_, arguments) => arguments.iter().collect(),
+            Expr::Case { operand, arms, otherwise } => {
+                let arms = arms.iter().flat_map(|(when, then)| [when, then]);
+                operand.as_deref().into_iter().chain(arms).chain(otherwise.as_deref()).collect()
+            }
+        }
+    }
+
+    /// The same, to change them.
+    pub fn children_mut(&mut self) -> Vec<&mut Expr> {
+        match self {
+            Expr::Literal(_) | Expr::Param(..) | Expr::Column(..) => vec![],
+            Expr::Name(_) | Expr::Place(_) | Expr::CountRows | Expr::Rate(None) => vec![],
+            Expr::Not(x) | Expr::Negate(x) | Expr::Cast(x, _) | Expr::Aggregate(_, x) => vec![x],
+            Expr::Like(_, x, _) | Expr::Regex(_, x, _) | Expr::IsNull(_, x) => vec![x],
+            Expr::Extract(x, ..) | Expr::Rate(Some(x)) => vec![x],
+            Expr::Binary(_, x, y) => vec![x, y],
+            Expr::Between(_, x, low, high) => vec![x, low, high],
+            Expr::In(_, x, list) => std::iter::once(&mut **x).chain(list).collect(),
+            Expr::Call(_, arguments) => arguments.iter_mut().collect(),
+            Expr::Case { operand, arms, otherwise } => {
+                let arms = arms.iter_mut().flat_map(|(when, then)| [when, then]);
+                operand.as_deref_mut().into_iter().chain(arms).chain(otherwise.as_deref_mut()).collect()
+            }
+        }
+    }
+
+    /// Visits this expression and all inside.
+    pub fn each(&self, visit: &mut dyn FnMut(&Expr)) {
+        visit(self);
+        self.children().into_iter().for_each(|child| child.each(visit));
+    }
+
+    /// Whether an aggregate stands in it.
+    pub fn aggregates(&self) -> bool {
+        matches!(self, Expr::CountRows | Expr::Aggregate(..) | Expr::Rate(_))
+            || self.children().into_iter().any(Expr::aggregates)
+    }
+
+    /// How many expressions there are in this one, itself included.
+    pub fn size(&self) -> usize {
+        1 + self.children().into_iter().map(Expr::size).sum::<usize>()
+    }
+}

@@ -1,0 +1,328 @@
+//! Smaller cases that are wrong in the same way, until none is left to try.
+
+use super::case::{Case, Outcome, Wrong};
+use super::dag::{Branch, Step};
+use super::query::{Expr, JoinKind, Query, Source, Step as QueryStep};
+use pivot_advice::Value;
+use std::time::{Duration, Instant};
+
+/// How long smaller cases are looked for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The smallest case found that is wrong like this one.
+pub fn shrunk(case: &Case, wrong: &Wrong) -> (Case, Wrong) {
+    let (mut case, mut wrong) = (case.clone(), wrong.clone());
+    let begun = Instant::now();
+    'again: loop {
+        for smaller in smaller_cases(&case) {
+            if begun.elapsed() > PATIENCE {
+                return (case, wrong);
+            }
+            // What depends on the clock is wrong only sometimes.
+            let found = (0..2).find_map(|_| match smaller.check() {
+                Outcome::Wrong(found) if found.kind == wrong.kind => Some(found),
+                _ => None,
+            });
+            if let Some(found) = found {
+                (case, wrong) = (smaller, found);
+                continue 'again;
+            }
+        }
+        return (case, wrong);
+    }
+}
+
+fn smaller_cases(case: &Case) -> Vec<Case> {
+    let mut cases = Vec::new();
+    cases.extend(smaller_runs(&case.steps).into_iter().map(|steps| Case { steps, ..case.clone() }));
+    cases.extend(smaller_queries(&case.query).into_iter().map(|query| Case { query, ..case.clone() }));
+    cases.push(Case { rules: vec![], ..case.clone() });
+    cases.push(Case { budget_bytes: usize::MAX, ..case.clone() });
+    for at in 0..case.tracepoints.len() {
+        let mut smaller = case.clone();
+        let removed = smaller.tracepoints.remove(at);
+        let of_removed = |step: &Step| matches!(step, Step::Event(_, event) | Step::Outside(event) if event.tracepoint == removed.name);
+        smaller.steps.retain(|step| !of_removed(step));
+        cases.push(smaller);
+    }
+    for at in 0..case.tracepoints.len() {
+        for field in 0..case.tracepoints[at].fields.len() {
+            let mut smaller = case.clone();
+            let (removed, _) = smaller.tracepoints[at].fields.remove(field);
+            let name = smaller.tracepoints[at].name.clone();
+            for step in &mut smaller.steps {
+                if let Step::Event(_, event) | Step::Outside(event) = step
+                    && event.tracepoint == name
+                {
+                    event.values.retain(|(field, _)| *field != removed);
+                }
+            }
+            cases.push(smaller);
+        }
+    }
+    cases.retain(|smaller| smaller != case && smaller.is_run());
+    cases
+}
+
+fn smaller_runs(steps: &[Step]) -> Vec<Vec<Step>> {
+    let mut runs = Vec::new();
+    let mut length = steps.len() / 2;
+    while length > 0 {
+        for start in (0..steps.len()).step_by(length) {
+            let end = (start + length).min(steps.len());
+            runs.push([&steps[..start], &steps[end..]].concat());
+        }
+        length /= 2;
+    }
+    for (at, step) in steps.iter().enumerate() {
+        match step {
+            Step::Fork(from, to) | Step::Detach(from, to) => {
+                runs.push(without_branch(steps, at, *to));
+                runs.push(on_one_branch(steps, at, *from, *to));
+            }
+            Step::Event(_, event) | Step::Outside(event) => {
+                for value in 0..event.values.len() {
+                    let mut smaller = steps.to_vec();
+                    if let Step::Event(_, event) | Step::Outside(event) = &mut smaller[at] {
+                        event.values.remove(value);
+                    }
+                    runs.push(smaller);
+                }
+            }
+            Step::Skew(branch, seconds) if *seconds > 0 => {
+                let mut smaller = steps.to_vec();
+                smaller[at] = Step::Hop(*branch);
+                runs.push(smaller);
+            }
+            _ => {}
+        }
+    }
+    runs
+}
+
+/// Whether a step is one of a branch.
+fn is_of(step: &Step, branch: Branch) -> bool {
+    match step {
+        Step::Request | Step::Outside(_) => false,
+        Step::Event(on, _) | Step::Hop(on) | Step::Skew(on, _) => *on == branch,
+        Step::Fork(a, b) | Step::Detach(a, b) | Step::Join(a, b) => *a == branch || *b == branch,
+    }
+}
+
+/// The steps from one on up to the next request.
+fn request_end(steps: &[Step], from: usize) -> usize {
+    let next = steps[from..].iter().position(|step| *step == Step::Request);
+    next.map_or(steps.len(), |next| from + next)
+}
+
+fn without_branch(steps: &[Step], at: usize, branch: Branch) -> Vec<Step> {
+    let end = request_end(steps, at);
+    let kept = steps.iter().enumerate().filter(|(i, step)| *i < at || *i >= end || !is_of(step, branch));
+    kept.map(|(_, step)| step.clone()).collect()
+}
+
+/// What a branch did, done by the branch that it came from.
+fn on_one_branch(steps: &[Step], at: usize, from: Branch, to: Branch) -> Vec<Step> {
+    let end = request_end(steps, at);
+    let mut run = steps[..at].to_vec();
+    let renamed = |branch: Branch| if branch == to { from } else { branch };
+    for step in &steps[at + 1..end] {
+        run.push(match step {
+            Step::Join(a, b) if renamed(*a) == renamed(*b) => continue,
+            Step::Join(a, b) => Step::Join(renamed(*a), renamed(*b)),
+            Step::Fork(a, b) => Step::Fork(renamed(*a), renamed(*b)),
+            Step::Detach(a, b) => Step::Detach(renamed(*a), renamed(*b)),
+            Step::Event(branch, event) => Step::Event(renamed(*branch), event.clone()),
+            Step::Hop(branch) => Step::Hop(renamed(*branch)),
+            Step::Skew(branch, seconds) => Step::Skew(renamed(*branch), *seconds),
+            Step::Request | Step::Outside(_) => step.clone(),
+        });
+    }
+    run.extend_from_slice(&steps[end..]);
+    run
+}
+
+fn smaller_queries(query: &Query) -> Vec<Query> {
+    let mut queries = smaller_clauses(query);
+    let mut with = |change: &dyn Fn(&mut Query)| {
+        let mut smaller = query.clone();
+        change(&mut smaller);
+        queries.push(smaller);
+    };
+    if !query.with.is_empty() {
+        with(&|query| *query = query.written_out(&[]));
+    }
+    for (at, source) in sources(query).into_iter().enumerate() {
+        for smaller in smaller_sources(source) {
+            with(&|query| *sources_mut(query)[at] = smaller.clone());
+        }
+    }
+    for (at, expr) in query.expressions().into_iter().enumerate() {
+        for smaller in smaller_expressions(expr) {
+            with(&|query| *expressions_mut(query)[at] = smaller.clone());
+        }
+    }
+    for at in 0..query.with.len() {
+        for smaller in smaller_queries(&query.with[at].1) {
+            with(&|query| query.with[at].1 = smaller.clone());
+        }
+    }
+    queries.retain(|smaller| smaller != query && !smaller.select.is_empty() && !smaller.from.is_empty());
+    queries
+}
+
+fn smaller_clauses(query: &Query) -> Vec<Query> {
+    let mut queries = Vec::new();
+    let mut with = |change: &dyn Fn(&mut Query)| {
+        let mut smaller = query.clone();
+        change(&mut smaller);
+        queries.push(smaller);
+    };
+    for at in 0..query.joins.len() {
+        with(&|query| remove_join(query, at));
+        with(&|query| query.joins[at].condition = None);
+        with(&|query| query.joins[at].kind = JoinKind::Inner);
+    }
+    for at in 0..query.steps.len() {
+        with(&|query| {
+            if let QueryStep::Let(name, _) = query.steps.remove(at) {
+                forget(query, &|expr| matches!(expr, Expr::Name(known) if *known == name));
+            }
+        });
+    }
+    for at in 0..query.group.as_ref().map_or(0, Vec::len) {
+        with(&|query| {
+            let Some(keys) = &mut query.group else { return };
+            let removed = keys.remove(at);
+            if keys.is_empty()
+                && query.select.iter().any(|item| item.expr != removed && item.expr.aggregates())
+            {
+                query.group = None;
+            }
+            query.select.retain(|item| item.expr != removed);
+        });
+    }
+    for at in 0..query.select.len() {
+        with(&|query| {
+            let removed = query.select.remove(at);
+            query.order.retain(|order| match &order.expr {
+                Expr::Name(name) => Some(name) != removed.name.as_ref(),
+                _ => false,
+            });
+        });
+    }
+    for at in 0..query.from.len() {
+        with(&|query| drop(query.from.remove(at)));
+    }
+    for at in 0..query.order.len() {
+        with(&|query| query.order[at].descending = false);
+    }
+    with(&|query| query.having = None);
+    with(&|query| query.sample = None);
+    with(&|query| query.select_first = false);
+    with(&|query| query.distinct = false);
+    with(&|query| query.limit = None);
+    with(&|query| {
+        query.order.clear();
+        query.limit = None;
+    });
+    queries
+}
+
+/// Removes a join and all below it; what their columns were is null.
+fn remove_join(query: &mut Query, at: usize) {
+    let mut removed = vec![query.joins[at].alias.clone()];
+    query.joins.retain(|join| {
+        let goes = removed.contains(&join.alias) || removed.contains(&join.after);
+        if goes {
+            removed.push(join.alias.clone());
+        }
+        !goes
+    });
+    forget(query, &|expr| matches!(expr, Expr::Column(alias, _) if removed.contains(alias)));
+}
+
+fn forget(query: &mut Query, gone: &dyn Fn(&Expr) -> bool) {
+    fn replace(expr: &mut Expr, gone: &dyn Fn(&Expr) -> bool) {
+        if gone(expr) {
+            *expr = Expr::Literal(Value::Null);
+        }
+        expr.children_mut().into_iter().for_each(|child| replace(child, gone));
+    }
+    expressions_mut(query).into_iter().for_each(|expr| replace(expr, gone));
+}
+
+fn sources(query: &Query) -> Vec<&Source> {
+    query.from.iter().chain(query.joins.iter().map(|join| &join.source)).collect()
+}
+
+fn sources_mut(query: &mut Query) -> Vec<&mut Source> {
+    query.from.iter_mut().chain(query.joins.iter_mut().map(|join| &mut join.source)).collect()
+}
+
+fn smaller_sources(source: &Source) -> Vec<Source> {
+    match source {
+        Source::Tracepoint(_) | Source::Named(_) | Source::Pattern(_) => vec![],
+        Source::Query(query) => {
+            let smaller = smaller_queries(query).into_iter().map(|query| Source::Query(Box::new(query)));
+            query.from.iter().cloned().chain(smaller).collect()
+        }
+        Source::Unnest(inner, field) => {
+            let smaller = smaller_sources(inner).into_iter();
+            let smaller = smaller.map(|inner| Source::Unnest(Box::new(inner), field.clone()));
+            std::iter::once((**inner).clone()).chain(smaller).collect()
+        }
+        Source::Temporal { keep, n, source: inner, condition } => {
+            let temporal = |n: usize, source: &Source, condition: &Option<Expr>| Source::Temporal {
+                keep: *keep,
+                n,
+                source: Box::new(source.clone()),
+                condition: condition.clone(),
+            };
+            let mut smaller = vec![(**inner).clone(), temporal(*n, inner, &None)];
+            if *n > 1 {
+                smaller.push(temporal(*n - 1, inner, condition));
+            }
+            let conditions = condition.iter().flat_map(smaller_expressions);
+            smaller.extend(conditions.map(|condition| temporal(*n, inner, &Some(condition))));
+            smaller.extend(smaller_sources(inner).iter().map(|inner| temporal(*n, inner, condition)));
+            smaller.retain(|smaller| smaller != source);
+            smaller
+        }
+    }
+}
+
+fn expressions_mut(query: &mut Query) -> Vec<&mut Expr> {
+    let joins = query.joins.iter_mut().filter_map(|join| join.condition.as_mut());
+    let steps = query.steps.iter_mut().map(|step| match step {
+        QueryStep::Let(_, expr) | QueryStep::Where(expr) => expr,
+    });
+    let selected = query.select.iter_mut().map(|item| &mut item.expr);
+    joins
+        .chain(steps)
+        .chain(query.group.iter_mut().flatten())
+        .chain(selected)
+        .chain(&mut query.having)
+        .chain(query.order.iter_mut().map(|order| &mut order.expr))
+        .collect()
+}
+
+fn smaller_expressions(expr: &Expr) -> Vec<Expr> {
+    if let Expr::Param(_, value) = expr {
+        return vec![Expr::Literal(value.clone())];
+    }
+    let mut smaller: Vec<Expr> = expr.children().into_iter().cloned().collect();
+    if expr.size() > 1 {
+        smaller.push(Expr::Literal(Value::Null));
+        smaller.push(Expr::Literal(Value::Bool(true)));
+        smaller.push(Expr::Literal(Value::I64(1)));
+    }
+    for at in 0..expr.children().len() {
+        for child in smaller_expressions(expr.children()[at]) {
+            let mut changed = expr.clone();
+            *changed.children_mut()[at] = child;
+            smaller.push(changed);
+        }
+    }
+    smaller
+}

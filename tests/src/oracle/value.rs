@@ -1,0 +1,251 @@
+//! How values compare and compute, from the language alone: `Value` is taken as plain data.
+
+use super::query::Op;
+use pivot_advice::{Type, Value};
+use std::cell::Cell;
+use std::cmp::Ordering;
+
+thread_local! {
+    static ERRORS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What a computation gives, and how often something in it had no value although its operands had.
+pub(super) fn counting_errors<T>(compute: impl FnOnce() -> T) -> (T, u64) {
+    let before = ERRORS.get();
+    let value = compute();
+    (value, ERRORS.get() - before)
+}
+
+/// Null, where there should have been a value.
+pub(super) fn failed() -> Value {
+    ERRORS.set(ERRORS.get() + 1);
+    Value::Null
+}
+
+/// Any integer.
+pub(super) fn integer(x: &Value) -> Option<i128> {
+    match x {
+        Value::I64(x) => Some(i128::from(*x)),
+        Value::U64(x) => Some(i128::from(*x)),
+        _ => None,
+    }
+}
+
+/// Any number as a double.
+pub(super) fn double(x: &Value) -> Option<f64> {
+    match x {
+        Value::F64(x) => Some(*x),
+        other => integer(other).map(|x| x as f64),
+    }
+}
+
+/// The order of two values as operators see it: numbers by number, others within their type.
+pub(super) fn compare(x: &Value, y: &Value) -> Option<Ordering> {
+    match (x, y) {
+        (Value::F64(x), Value::F64(y)) => x.partial_cmp(y),
+        (Value::F64(x), y) => integer(y).and_then(|y| against_double(y, *x)).map(Ordering::reverse),
+        (x, Value::F64(y)) => integer(x).and_then(|x| against_double(x, *y)),
+        _ if integer(x).is_some() && integer(y).is_some() => Some(integer(x).cmp(&integer(y))),
+        (Value::Bool(x), Value::Bool(y)) => Some(x.cmp(y)),
+        (Value::Str(x), Value::Str(y)) => Some(x.cmp(y)),
+        (Value::Bytes(x), Value::Bytes(y)) => Some(x.cmp(y)),
+        (Value::Timestamp(x), Value::Timestamp(y)) | (Value::Duration(x), Value::Duration(y)) => {
+            Some(x.cmp(y))
+        }
+        (Value::List(_), Value::List(_)) => Some(order(x, y)),
+        _ => None,
+    }
+}
+
+/// An integer against a double, exactly.
+fn against_double(x: i128, y: f64) -> Option<Ordering> {
+    if y.is_nan() {
+        return None;
+    }
+    // Beyond all integers the conversion stays beyond them.
+    let whole = y.floor() as i128;
+    Some(x.cmp(&whole).then(if y > y.floor() { Ordering::Less } else { Ordering::Equal }))
+}
+
+/// The order in which values are sorted: null first, then by kind, a NaN after all numbers, an integer
+/// before the double that is the same number.
+pub(super) fn order(x: &Value, y: &Value) -> Ordering {
+    let kind = |value: &Value| match value {
+        Value::Null => 0,
+        Value::Bool(_) => 1,
+        Value::I64(_) | Value::U64(_) | Value::F64(_) => 2,
+        Value::Str(_) => 3,
+        Value::Bytes(_) => 4,
+        Value::Timestamp(_) => 5,
+        Value::Duration(_) => 6,
+        Value::List(_) => 7,
+    };
+    if let (Value::List(x), Value::List(y)) = (x, y) {
+        let differing = x.iter().zip(y.iter()).map(|(x, y)| order(x, y)).find(|order| order.is_ne());
+        return differing.unwrap_or(x.len().cmp(&y.len()));
+    }
+    let by_kind = kind(x).cmp(&kind(y));
+    let double = |value: &Value| matches!(value, Value::F64(_));
+    let by_value = || compare(x, y).unwrap_or_else(|| is_nan(x).cmp(&is_nan(y)));
+    by_kind.then_with(by_value).then(double(x).cmp(&double(y)))
+}
+
+fn is_nan(x: &Value) -> bool {
+    matches!(x, Value::F64(x) if x.is_nan())
+}
+
+/// Whether two values are one group: a double is never one with an integer.
+pub(super) fn same(x: &Value, y: &Value) -> bool {
+    order(x, y).is_eq()
+}
+
+/// Whether rows are one group.
+pub(super) fn same_all(x: &[Value], y: &[Value]) -> bool {
+    x.iter().zip(y).all(|(x, y)| same(x, y))
+}
+
+/// Any operator but AND and OR. What has no value is null.
+pub(super) fn binary(op: Op, x: &Value, y: &Value) -> Value {
+    if *x == Value::Null || *y == Value::Null {
+        return Value::Null;
+    }
+    match op {
+        Op::Concat => Value::str(format!("{}{}", text(x), text(y))),
+        Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Remainder => {
+            arithmetic(op, x, y).unwrap_or_else(failed)
+        }
+        Op::NotEqual if is_nan(x) || is_nan(y) => Value::Bool(true),
+        _ if is_nan(x) || is_nan(y) => Value::Bool(false),
+        _ => compare(x, y).map_or_else(failed, |order| {
+            Value::Bool(match op {
+                Op::Equal => order.is_eq(),
+                Op::NotEqual => order.is_ne(),
+                Op::Less => order.is_lt(),
+                Op::LessEqual => order.is_le(),
+                Op::Greater => order.is_gt(),
+                _ => order.is_ge(),
+            })
+        }),
+    }
+}
+
+fn arithmetic(op: Op, x: &Value, y: &Value) -> Option<Value> {
+    use Value::{Duration, F64, Timestamp};
+    match (x, y) {
+        (Timestamp(x), Timestamp(y)) if op == Op::Subtract => x.checked_sub(*y).map(Duration),
+        (Timestamp(x), Duration(y)) if op == Op::Add => x.checked_add(*y).map(Timestamp),
+        (Timestamp(x), Duration(y)) if op == Op::Subtract => x.checked_sub(*y).map(Timestamp),
+        (Duration(x), Timestamp(y)) if op == Op::Add => x.checked_add(*y).map(Timestamp),
+        (Duration(x), Duration(y)) => match op {
+            Op::Multiply => None,
+            Op::Divide => (*y != 0).then(|| F64(0.0 + *x as f64 / *y as f64)),
+            _ => whole(op, i128::from(*x), i128::from(*y)).and_then(narrow).map(Duration),
+        },
+        (Duration(ns), by) if op == Op::Multiply || op == Op::Divide => scaled(op, *ns, by),
+        (by, Duration(ns)) if op == Op::Multiply => scaled(op, *ns, by),
+        _ => numbers(op, x, y),
+    }
+}
+
+fn numbers(op: Op, x: &Value, y: &Value) -> Option<Value> {
+    if let (Some(a), Some(b)) = (integer(x), integer(y)) {
+        let result = whole(op, a, b)?;
+        let both = matches!((x, y), (Value::U64(_), Value::U64(_)));
+        return match both && op != Op::Subtract {
+            true => u64::try_from(result).ok().map(Value::U64),
+            false => narrow(result).map(Value::I64),
+        };
+    }
+    let (x, y) = (double(x)?, double(y)?);
+    Some(Value::F64(fraction(op, x, y)))
+}
+
+fn whole(op: Op, x: i128, y: i128) -> Option<i128> {
+    match op {
+        Op::Add => Some(x + y),
+        Op::Subtract => Some(x - y),
+        Op::Multiply => x.checked_mul(y),
+        Op::Divide if y == 0 => None,
+        Op::Divide => Some(x / y),
+        _ if y == 0 => None,
+        _ => Some(x % y),
+    }
+}
+
+/// Zero has no sign.
+fn fraction(op: Op, x: f64, y: f64) -> f64 {
+    0.0 + match op {
+        Op::Add => x + y,
+        Op::Subtract => x - y,
+        Op::Multiply => x * y,
+        Op::Divide => x / y,
+        _ => x % y,
+    }
+}
+
+/// A duration times or through a number, to the nearest nanosecond if that is a double.
+fn scaled(op: Op, ns: i64, by: &Value) -> Option<Value> {
+    match integer(by) {
+        Some(by) => whole(op, i128::from(ns), by).and_then(narrow).map(Value::Duration),
+        None => nearest(fraction(op, ns as f64, double(by)?)).map(Value::Duration),
+    }
+}
+
+/// The nearest integer, halves away from zero.
+pub(super) fn nearest(x: f64) -> Option<i64> {
+    let x = x.round();
+    let inside = x >= i64::MIN as f64 && x < -(i64::MIN as f64);
+    inside.then_some(x as i64)
+}
+
+pub(super) fn narrow(x: i128) -> Option<i64> {
+    i64::try_from(x).ok()
+}
+
+pub(super) fn negated(x: &Value) -> Value {
+    let result = match x {
+        Value::Null => return Value::Null,
+        Value::F64(x) => Some(Value::F64(0.0 - x)),
+        Value::Duration(x) => x.checked_neg().map(Value::Duration),
+        other => integer(other).and_then(|x| narrow(-x)).map(Value::I64),
+    };
+    result.unwrap_or_else(failed)
+}
+
+/// How a value reads inside a text.
+pub(super) fn text(x: &Value) -> String {
+    match x {
+        Value::Bool(x) => x.to_string(),
+        Value::F64(x) => format!("{x:?}"),
+        Value::Str(x) => x.to_string(),
+        other => integer(other).map_or_else(|| other.to_string(), |x| x.to_string()),
+    }
+}
+
+/// `CAST(x AS ty)`; null if x has no such value.
+pub(super) fn cast(x: &Value, ty: Type) -> Value {
+    let number = match x {
+        Value::Bool(x) => Some(i128::from(*x)),
+        Value::Str(text) => text.trim().parse().ok(),
+        Value::Timestamp(ns) | Value::Duration(ns) => Some(i128::from(*ns)),
+        Value::F64(x) => nearest(x.trunc()).map(i128::from),
+        other => integer(other),
+    };
+    let result = match (ty, x) {
+        (_, Value::Null) => return Value::Null,
+        (Type::String, x) => Some(Value::str(text(x))),
+        (Type::I64, _) => number.and_then(narrow).map(Value::I64),
+        (Type::U64, _) => number.and_then(|x| u64::try_from(x).ok()).map(Value::U64),
+        (Type::F64, Value::Str(text)) => text.trim().parse().ok().map(|x: f64| Value::F64(0.0 + x)),
+        (Type::F64, Value::Duration(ns)) => Some(Value::F64(*ns as f64)),
+        (Type::F64, x) => double(x).map(Value::F64),
+        (Type::Bool, Value::Bool(x)) => Some(Value::Bool(*x)),
+        (Type::Bool, Value::Str(text)) => text.trim().parse().ok().map(Value::Bool),
+        (Type::Duration, Value::Duration(ns)) => Some(Value::Duration(*ns)),
+        (Type::Duration, x) => integer(x).and_then(narrow).map(Value::Duration),
+        (Type::Timestamp, Value::Timestamp(ns)) => Some(Value::Timestamp(*ns)),
+        (Type::Timestamp, x) => integer(x).and_then(narrow).map(Value::Timestamp),
+        _ => None,
+    };
+    result.unwrap_or_else(failed)
+}
