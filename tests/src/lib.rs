@@ -7,5 +7,6 @@ pub mod golden;
 pub mod oracle;
 pub mod random;
 pub mod soak;
+pub mod source;
 
 pub use binary::pivot_binary;

@@ -1,0 +1,137 @@
+//! Prints how readable a tree of Rust source is, as far as that can be counted.
+//!
+//! ```text
+//! readability [--list KIND] [--crate NAME] PATH
+//! ```
+//!
+//! `PATH` is a checkout or a part of it. With `--list` every finding of a kind is printed with its file and line.
+
+use pivot_tests::source::{Figures, Kind, Tree};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What the command line asks for.
+#[derive(Default)]
+struct Request {
+    path: Option<PathBuf>,
+    list: Option<Kind>,
+    only: Option<String>,
+}
+
+fn main() -> ExitCode {
+    match request().and_then(|request| run(&request)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("readability: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn request() -> Result<Request, String> {
+    let mut request = Request::default();
+    let mut arguments = std::env::args().skip(1);
+
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--list" => request.list = Some(kind(&arguments.next().unwrap_or_default())?),
+            "--crate" => request.only = arguments.next(),
+            path => request.path = Some(path.into()),
+        }
+    }
+
+    Ok(request)
+}
+
+fn kind(name: &str) -> Result<Kind, String> {
+    let found = Kind::ALL.iter().find(|(known, _)| *known == name);
+    found.map(|(_, kind)| *kind).ok_or_else(|| {
+        let names: Vec<_> = Kind::ALL.iter().map(|(name, _)| *name).collect();
+        format!("--list takes one of {}", names.join(", "))
+    })
+}
+
+fn run(request: &Request) -> Result<(), String> {
+    let path = request.path.clone().unwrap_or_else(|| ".".into());
+    let tree = Tree::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let names = tree.crates.iter().map(|krate| krate.name.clone()).chain(["(no crate)".to_owned()]);
+    let figures = Figures::of_crates(&tree).into_iter().chain([Figures::of_loose(&tree)]);
+
+    let mut total = Figures::default();
+    if request.list.is_none() {
+        print_header();
+    }
+    for (name, figures) in names.zip(figures) {
+        let is_asked_for = request.only.as_ref().is_none_or(|only| *only == name);
+        let is_empty = figures.files == 0 && figures.findings.is_empty();
+        if !is_asked_for || is_empty {
+            continue;
+        }
+        match request.list {
+            Some(kind) => {
+                figures
+                    .findings
+                    .iter()
+                    .filter(|finding| finding.kind == kind)
+                    .for_each(|one| println!("{one}"));
+            }
+            None => print_row(&name, &figures),
+        }
+        total.add(figures);
+    }
+    match request.list {
+        Some(_) => {}
+        None => print_row("total", &total),
+    }
+
+    Ok(())
+}
+
+fn print_header() {
+    println!(
+        "{:<18} {:>5} {:>5} {:>9} {:>6} {:>7} {:>8} {:>6} {:>5} {:>5} {:>14} {:>6} {:>8} {:>6} {:>5} {:>5} {:>6}",
+        "crate",
+        "files",
+        "kLOC",
+        "fns>12",
+        "para%",
+        "comment",
+        "closures",
+        "tuples",
+        "bools",
+        "fn>60",
+        "in circles",
+        "types",
+        "shared%",
+        "inside",
+        "#path",
+        "docs",
+        "clones"
+    );
+}
+
+fn print_row(name: &str, figures: &Figures) {
+    let circles =
+        format!("{} ({:.0}%, {})", figures.files_in_circles, figures.in_circles(), figures.largest_circle);
+    let longer =
+        format!("{}/{}", figures.longer_functions - figures.count(Kind::Dense), figures.longer_functions);
+
+    println!(
+        "{name:<18} {:>5} {:>5.1} {longer:>9} {:>6.0} {:>7.1} {:>4.1}+{:<3.1} {:>6} {:>5} {:>5} {circles:>14} {:>6} {:>8.0} {:>6} {:>5} {:>5} {:>6.1}",
+        figures.files,
+        figures.lines as f64 / 1000.0,
+        figures.with_paragraphs(),
+        figures.comments_inside(),
+        figures.per_thousand_lines(Kind::Closure),
+        figures.per_thousand_lines(Kind::WrappedClosure),
+        figures.count(Kind::TupleParameter),
+        figures.count(Kind::BoolParameter),
+        figures.count(Kind::LongFunction),
+        figures.types,
+        figures.shared_names(),
+        figures.count(Kind::SharedInCrate),
+        figures.count(Kind::PathAttribute),
+        figures.count(Kind::BadBeginning),
+        figures.per_thousand_lines(Kind::Clone),
+    );
+}

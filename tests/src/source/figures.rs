@@ -1,0 +1,322 @@
+//! Counts what makes a tree easy or hard to read.
+
+use super::comments::begins_badly;
+use super::functions::Function;
+use super::graph;
+use super::items::{SourceFile, TypeDefinition};
+use super::tree::{Crate, Tree};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Functions longer than this have paragraphs.
+const PARAGRAPHS_FROM: usize = 13;
+/// Functions at least this long have comments.
+const COMMENTS_FROM: usize = 15;
+/// Functions longer than this do not fit on a screen.
+const LONGEST_FUNCTION: usize = 60;
+
+/// What is found in a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A function over 12 lines without a blank line.
+    Dense,
+    /// A function of at least 15 lines without a comment.
+    Uncommented,
+    /// `let name = |..| ..`.
+    Closure,
+    /// A closure bound to a name by way of a tuple, a reference or a box, or with a type.
+    WrappedClosure,
+    /// A parameter that is a tuple to be taken apart.
+    TupleParameter,
+    /// A parameter of type `bool`.
+    BoolParameter,
+    /// A function over 60 lines.
+    LongFunction,
+    /// A use within a circle of files.
+    Circle,
+    /// A type whose name is defined elsewhere in the tree as well, tests aside.
+    SharedName,
+    /// A type whose name is defined elsewhere in its crate as well, inline tests included.
+    SharedInCrate,
+    /// `#[path = ".."]`.
+    PathAttribute,
+    /// A doc comment that cannot be understood alone.
+    BadBeginning,
+    /// A call of `clone`.
+    Clone,
+}
+
+impl Kind {
+    /// All kinds with the names by which `--list` knows them.
+    pub const ALL: [(&'static str, Kind); 13] = [
+        ("dense", Kind::Dense),
+        ("uncommented", Kind::Uncommented),
+        ("closures", Kind::Closure),
+        ("wrapped-closures", Kind::WrappedClosure),
+        ("tuples", Kind::TupleParameter),
+        ("bools", Kind::BoolParameter),
+        ("long", Kind::LongFunction),
+        ("circles", Kind::Circle),
+        ("shared", Kind::SharedName),
+        ("shared-in-crate", Kind::SharedInCrate),
+        ("paths", Kind::PathAttribute),
+        ("docs", Kind::BadBeginning),
+        ("clones", Kind::Clone),
+    ];
+}
+
+/// Something that was found, with where it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// What it is.
+    pub kind: Kind,
+    /// The file, below the root of the tree.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// The name of what was found, or its text.
+    pub text: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.path.display(), self.line, self.text)
+    }
+}
+
+/// The figures of a crate, or the sum of several.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    /// The files with code outside of tests.
+    pub files: usize,
+    /// The lines of these files, tests aside.
+    pub lines: usize,
+    /// The functions.
+    pub functions: usize,
+    /// The functions over 12 lines.
+    pub longer_functions: usize,
+    /// The lines inside functions of at least 15 lines.
+    pub inner_lines: usize,
+    /// The comment lines among them.
+    pub inner_comments: usize,
+    /// The files that are in a circle.
+    pub files_in_circles: usize,
+    /// The number of files of the largest circle.
+    pub largest_circle: usize,
+    /// The number of circles.
+    pub circles: usize,
+    /// The definitions of types.
+    pub types: usize,
+    /// The doc comments.
+    pub docs: usize,
+    /// Everything that was found.
+    pub findings: Vec<Finding>,
+}
+
+impl Figures {
+    /// Measures every crate of a tree; a name that two crates share is a finding of both.
+    pub fn of_crates(tree: &Tree) -> Vec<Self> {
+        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        for definition in tree.crates.iter().flat_map(plain_types) {
+            *names.entry(definition.name).or_default() += 1;
+        }
+
+        tree.crates.iter().map(|krate| Self::of_crate(krate, &names)).collect()
+    }
+
+    /// Measures the files that belong to no crate, in which only `#[path]` is counted.
+    pub fn of_loose(tree: &Tree) -> Self {
+        let mut figures = Self::default();
+        tree.loose.iter().for_each(|file| figures.add_path_attributes(file));
+        figures
+    }
+
+    /// Adds other figures to these.
+    pub fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.lines += other.lines;
+        self.functions += other.functions;
+        self.longer_functions += other.longer_functions;
+        self.inner_lines += other.inner_lines;
+        self.inner_comments += other.inner_comments;
+        self.files_in_circles += other.files_in_circles;
+        self.largest_circle = self.largest_circle.max(other.largest_circle);
+        self.circles += other.circles;
+        self.types += other.types;
+        self.docs += other.docs;
+        self.findings.extend(other.findings);
+    }
+
+    /// Returns how often something was found.
+    pub fn count(&self, kind: Kind) -> usize {
+        self.findings.iter().filter(|finding| finding.kind == kind).count()
+    }
+
+    /// Returns how often something was found in a thousand lines.
+    pub fn per_thousand_lines(&self, kind: Kind) -> f64 {
+        self.count(kind) as f64 * 1000.0 / self.lines.max(1) as f64
+    }
+
+    /// Returns the share of functions over 12 lines that have paragraphs, in percent.
+    pub fn with_paragraphs(&self) -> f64 {
+        percent(self.longer_functions - self.count(Kind::Dense), self.longer_functions)
+    }
+
+    /// Returns how many of 100 lines inside functions of at least 15 lines are comments.
+    pub fn comments_inside(&self) -> f64 {
+        percent(self.inner_comments, self.inner_lines)
+    }
+
+    /// Returns the share of files that are in a circle, in percent.
+    pub fn in_circles(&self) -> f64 {
+        percent(self.files_in_circles, self.files)
+    }
+
+    /// Returns the share of types whose name another type of the tree has, in percent.
+    pub fn shared_names(&self) -> f64 {
+        percent(self.count(Kind::SharedName), self.types)
+    }
+
+    fn of_crate(krate: &Crate, names: &BTreeMap<String, usize>) -> Self {
+        let mut figures = Self::default();
+
+        for file in krate.sources.iter().filter(|file| !file.is_only_test()) {
+            figures.files += 1;
+            figures.lines += file.test_lines().iter().filter(|is_test| !**is_test).count();
+            for function in file.functions().iter().filter(|function| !function.is_test) {
+                figures.add_function(file, function);
+            }
+            figures.add_closures(file);
+            figures.add_docs(file);
+            figures.add_clones(file);
+        }
+        for file in krate.sources.iter().chain(&krate.others) {
+            figures.add_path_attributes(file);
+        }
+        figures.add_types(krate, names);
+        figures.add_circles(krate);
+
+        figures
+    }
+
+    fn find(&mut self, kind: Kind, file: &SourceFile, line: usize, text: impl Into<String>) {
+        self.findings.push(Finding { kind, path: file.path.clone(), line: line + 1, text: text.into() });
+    }
+
+    fn add_function(&mut self, file: &SourceFile, function: &Function) {
+        let length = function.line_count();
+        let described = format!("{} ({length} lines)", function.name);
+        self.functions += 1;
+
+        if length >= PARAGRAPHS_FROM {
+            self.longer_functions += 1;
+            if !function.inner_lines().any(|line| file.is_blank_line(line)) {
+                self.find(Kind::Dense, file, function.first_line, &described);
+            }
+        }
+        if length >= COMMENTS_FROM {
+            let comments = function.inner_lines().filter(|line| file.is_comment_line(*line)).count();
+            self.inner_lines += function.inner_lines().len();
+            self.inner_comments += comments;
+            if comments == 0 {
+                self.find(Kind::Uncommented, file, function.first_line, &described);
+            }
+        }
+        if length > LONGEST_FUNCTION {
+            self.find(Kind::LongFunction, file, function.first_line, &described);
+        }
+
+        for parameter in &function.parameters {
+            let text = format!("{}: {}: {}", function.name, parameter.pattern, parameter.type_text);
+            if parameter.is_tuple() {
+                self.find(Kind::TupleParameter, file, function.first_line, &text);
+            }
+            if parameter.is_bool() {
+                self.find(Kind::BoolParameter, file, function.first_line, &text);
+            }
+        }
+    }
+
+    fn add_closures(&mut self, file: &SourceFile) {
+        for closure in file.closures().into_iter().filter(|closure| !closure.is_test) {
+            let kind = if closure.is_plain { Kind::Closure } else { Kind::WrappedClosure };
+            self.find(kind, file, closure.line, closure.name);
+        }
+    }
+
+    fn add_docs(&mut self, file: &SourceFile) {
+        let is_test = file.test_lines();
+
+        for (line, text) in file.doc_beginnings() {
+            if !is_test[line] {
+                self.docs += 1;
+                if begins_badly(text) {
+                    self.find(Kind::BadBeginning, file, line, text);
+                }
+            }
+        }
+    }
+
+    fn add_clones(&mut self, file: &SourceFile) {
+        for (index, token) in file.tokens.iter().enumerate() {
+            let is_call = token.is("clone") && matches!(file.text(index + 1), "(" | ")");
+            if is_call && file.text(index.saturating_sub(1)) != "fn" && !file.is_test[index] {
+                self.find(Kind::Clone, file, token.line, file.lines[token.line].trim());
+            }
+        }
+    }
+
+    fn add_path_attributes(&mut self, file: &SourceFile) {
+        for (index, token) in file.tokens.iter().enumerate() {
+            if token.is("path") && file.text(index.saturating_sub(1)) == "[" && file.text(index + 1) == "=" {
+                self.find(Kind::PathAttribute, file, token.line, file.lines[token.line].trim());
+            }
+        }
+    }
+
+    fn add_types(&mut self, krate: &Crate, names: &BTreeMap<String, usize>) {
+        let mut inside: BTreeMap<String, usize> = BTreeMap::new();
+        for definition in krate.sources.iter().flat_map(SourceFile::types) {
+            *inside.entry(definition.name).or_default() += 1;
+        }
+
+        for file in &krate.sources {
+            for definition in file.types() {
+                if !definition.is_test {
+                    self.types += 1;
+                    if names.get(&definition.name).is_some_and(|count| *count > 1) {
+                        self.find(Kind::SharedName, file, definition.line, &definition.name);
+                    }
+                }
+                if inside[&definition.name] > 1 {
+                    self.find(Kind::SharedInCrate, file, definition.line, &definition.name);
+                }
+            }
+        }
+    }
+
+    fn add_circles(&mut self, krate: &Crate) {
+        let uses = graph::uses(krate);
+
+        for circle in graph::circles(krate) {
+            self.circles += 1;
+            self.files_in_circles += circle.len();
+            self.largest_circle = self.largest_circle.max(circle.len());
+            for one in uses.iter().filter(|one| circle.contains(&one.from) && circle.contains(&one.to)) {
+                let target = krate.sources[one.to].path.display();
+                let text = format!("circle {} of {}: uses {target}", self.circles, circle.len());
+                self.find(Kind::Circle, &krate.sources[one.from], one.line, text);
+            }
+        }
+    }
+}
+
+/// Returns the types of a crate, those of tests aside.
+fn plain_types(krate: &Crate) -> Vec<TypeDefinition> {
+    krate.sources.iter().flat_map(SourceFile::types).filter(|definition| !definition.is_test).collect()
+}
+
+fn percent(part: usize, whole: usize) -> f64 {
+    part as f64 * 100.0 / whole.max(1) as f64
+}

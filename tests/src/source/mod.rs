@@ -1,0 +1,28 @@
+//! Reads Rust source without compiling it, for the laws in `tidy` and for the `readability` binary.
+//!
+//! ```text
+//! text ─▶ blanked ─▶ tokens ─▶ items (functions, types, paths) ─┬─▶ modules ─▶ circles
+//!        no strings, no comments     tests marked               └─▶ figures of a crate and of a tree
+//! ```
+//!
+//! Nothing here knows Rust's whole grammar: it sees words and brackets, which is enough to count, and
+//! needs no dependency, so that plain `rustc` builds it.
+
+mod blank;
+mod closures;
+mod comments;
+mod figures;
+mod functions;
+mod graph;
+mod items;
+mod tokens;
+mod tree;
+
+pub use blank::Blanked;
+pub use closures::Closure;
+pub use figures::{Figures, Finding, Kind};
+pub use functions::{Function, Parameter};
+pub use graph::circles;
+pub use items::{SourceFile, TypeDefinition};
+pub use tokens::{Token, matching};
+pub use tree::{Crate, Tree};
