@@ -30,22 +30,21 @@
 //! [`Program`], [`Diagnostics`].
 
 mod catalog;
-mod compile;
+mod compiled;
+mod compiler;
 mod diagnostic;
-mod format;
+mod formatter;
+mod lexical;
 mod lower;
 mod optimize;
 mod plan;
-mod program;
 mod resolve;
-mod statement;
 mod suggest;
 mod syntax;
-mod untyped;
 
 pub use catalog::{Catalog, CatalogField, Tracepoint};
-pub use compile::{Options, compile, compile_with};
+pub use compiled::{Budget, Output, OutputColumn, OutputKey, OutputValue, Program, Settings, Sink};
+pub use compiler::{Options, compile, compile_with};
 pub use diagnostic::{Color, Diagnostic, Diagnostics, Severity};
-pub use format::format;
-pub use program::{Budget, Output, OutputColumn, OutputKey, OutputValue, Program, Settings, Sink};
-pub use statement::{Statement, is_complete, statements};
+pub use formatter::format;
+pub use lexical::{Statement, is_complete, statements};

@@ -3,7 +3,10 @@
 //! Advice comes out in the order of stages, consumers before producers: where both are woven into one
 //! tracepoint, an event must not see what it packs itself.
 
-use crate::plan::{End, Fold, Groups, Input, Join, Member, Plan, Stage, Step, renamed};
+use crate::plan::{
+    Plan, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, StageMember, StageStep, SubqueryGroups,
+    renamed,
+};
 use pivot_advice::{
     Advice, Aggregate, BagKey, Binary, Expr, Finished, Form, Function, Instruction, Keep, Match, QueryId,
     Type, Unpacked, Value,
@@ -19,7 +22,7 @@ pub(crate) fn lower(plan: &Plan, query: QueryId) -> Vec<Advice> {
     for (index, stage) in plan.stages.iter().enumerate().filter(|(i, stage)| stage.bag == *i) {
         for member in &stage.members {
             for place in 0..member.tracepoints.len() {
-                advice.push(Row::new(plan, query, index).advice(member, place));
+                advice.push(AdviceBuilder::new(plan, query, index).advice(member, place));
             }
         }
     }
@@ -33,7 +36,10 @@ pub(crate) fn lower_measured(plan: &Plan, query: QueryId) -> Vec<Advice> {
     for (index, stage) in plan.stages.iter().enumerate().filter(|(i, stage)| stage.bag == *i) {
         for member in &stage.members {
             for place in 0..member.tracepoints.len() {
-                advice.push(Row { measured: true, ..Row::new(plan, query, index) }.advice(member, place));
+                advice.push(
+                    AdviceBuilder { measured: true, ..AdviceBuilder::new(plan, query, index) }
+                        .advice(member, place),
+                );
             }
         }
     }
@@ -41,7 +47,7 @@ pub(crate) fn lower_measured(plan: &Plan, query: QueryId) -> Vec<Advice> {
 }
 
 /// The row while instructions append to it.
-struct Row<'a> {
+struct AdviceBuilder<'a> {
     plan: &'a Plan,
     query: QueryId,
     index: usize,
@@ -60,15 +66,27 @@ struct Row<'a> {
     instructions: Vec<Instruction>,
 }
 
-impl<'a> Row<'a> {
-    fn new(plan: &'a Plan, query: QueryId, index: usize) -> Row<'a> {
+impl<'a> AdviceBuilder<'a> {
+    fn new(plan: &'a Plan, query: QueryId, index: usize) -> AdviceBuilder<'a> {
         let stage = &plan.stages[index];
         let (columns, states) = (HashMap::new(), HashMap::new());
         let (part, measured, instructions) = (None, false, vec![]);
-        Row { plan, query, index, stage, columns, width: 0, states, part, measured, request: 0, instructions }
+        AdviceBuilder {
+            plan,
+            query,
+            index,
+            stage,
+            columns,
+            width: 0,
+            states,
+            part,
+            measured,
+            request: 0,
+            instructions,
+        }
     }
 
-    fn advice(mut self, member: &Member, place: usize) -> Advice {
+    fn advice(mut self, member: &StageMember, place: usize) -> Advice {
         self.observe(member, place);
         self.sample();
         let steps = member.steps.iter().chain(&self.stage.steps);
@@ -92,7 +110,7 @@ impl<'a> Row<'a> {
     }
 
     /// What this tracepoint of a union lacks is null.
-    fn observe(&mut self, member: &Member, place: usize) {
+    fn observe(&mut self, member: &StageMember, place: usize) {
         let lacks = |lacking: &[bool]| lacking.get(place).copied().unwrap_or(false);
         for observed in member.observed.iter().filter(|observed| !lacks(&observed.lacking)) {
             self.instructions.push(Instruction::Observe { field: observed.field.clone() });
@@ -124,7 +142,7 @@ impl<'a> Row<'a> {
         let limit = Expr::Literal(Value::U64((fraction * u64::MAX as f64) as u64));
         let expr = Expr::binary(Binary::Less, hash(0), limit);
         self.instructions.push(Instruction::Filter { expr });
-        if let (End::Emit { form: Form::Groups, .. }, false) = (&self.stage.end, self.measured) {
+        if let (StageEnd::Emit { form: Form::Groups, .. }, false) = (&self.stage.end, self.measured) {
             let expr = Expr::binary(Binary::Remainder, hash(1), Expr::Literal(Value::U64(PARTS)));
             self.instructions.push(Instruction::Let { name: "part".into(), expr });
             self.part = Some(narrow(self.width));
@@ -132,40 +150,42 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn step(&mut self, step: &Step) {
+    fn step(&mut self, step: &StageStep) {
         match step {
-            Step::Filter(condition) => {
+            StageStep::Filter(condition) => {
                 let expr = self.positioned(condition);
                 self.instructions.push(Instruction::Filter { expr });
             }
-            Step::Let(column, value) => {
+            StageStep::Let(column, value) => {
                 let expr = self.positioned(value);
                 let name = self.name(*column, self.stage);
                 self.instructions.push(Instruction::Let { name, expr });
                 self.append(*column);
             }
-            Step::Join(join) => self.unpack(join),
-            Step::Unnest { list, element } => {
+            StageStep::Join(join) => self.unpack(join),
+            StageStep::Unnest { list, element } => {
                 let (list, name) = (self.position(*list), self.name(*element, self.stage));
                 self.instructions.push(Instruction::Unnest { list, name });
                 self.append(*element);
             }
-            Step::Distinct(columns) => {
+            StageStep::Distinct(columns) => {
                 let columns = self.positions(columns);
                 self.instructions.push(Instruction::Distinct { columns });
             }
-            Step::Order(columns) => {
+            StageStep::Order(columns) => {
                 let columns = self.positions(columns);
                 self.instructions.push(Instruction::Order { columns });
             }
         }
     }
 
-    fn unpack(&mut self, join: &Join) {
+    fn unpack(&mut self, join: &StageJoin) {
         let packed = &self.plan.stages[join.child];
         let appended = self.plan.appended(join.child);
-        let states: Vec<&Fold> = match &packed.end {
-            End::Groups(groups) => groups.folds.iter().filter(|fold| !fold.aggregate.is_sketch()).collect(),
+        let states: Vec<&StageFold> = match &packed.end {
+            StageEnd::Groups(groups) => {
+                groups.folds.iter().filter(|fold| !fold.aggregate.is_sketch()).collect()
+            }
             other => other.folds().iter().collect(),
         };
         let (outside, width) = (self.columns.clone(), self.width);
@@ -177,7 +197,7 @@ impl<'a> Row<'a> {
             .reduce(|a, b| Expr::binary(Binary::And, a, b));
         let distinct = join.distinct.iter().map(|value| self.positioned(value)).collect();
         let rows = match &packed.end {
-            End::Groups(groups) => regrouped(groups, distinct),
+            StageEnd::Groups(groups) => regrouped(groups, distinct),
             _ => Unpacked::Rows,
         };
         if join.matching == Match::Anti {
@@ -201,9 +221,9 @@ impl<'a> Row<'a> {
 
     /// How many rows, of how many bytes, of which requests.
     fn measure(&mut self) -> Instruction {
-        let packed = |fold: &&Fold| !fold.aggregate.is_sketch();
+        let packed = |fold: &&StageFold| !fold.aggregate.is_sketch();
         let (columns, states) = match &self.stage.end {
-            End::Groups(groups) => (groups.packed(), groups.folds.iter().filter(packed).count()),
+            StageEnd::Groups(groups) => (groups.packed(), groups.folds.iter().filter(packed).count()),
             other => (other.keys().to_vec(), other.folds().len()),
         };
         let columns = self.positions(&columns).into_iter().map(Expr::Column).collect();
@@ -224,16 +244,16 @@ impl<'a> Row<'a> {
         let folds = self.stage.end.folds().iter();
         let bag = BagKey { query: self.query, stage: narrow(self.index) };
         match &self.stage.end {
-            End::Rows { .. } => {
+            StageEnd::Rows { .. } => {
                 let folds = folds.map(|fold| self.fold(fold)).collect();
                 Instruction::Pack { bag, keep: self.stage.keep, keys, folds }
             }
-            End::Groups(groups) => {
+            StageEnd::Groups(groups) => {
                 let states = folds.filter(|fold| !fold.aggregate.is_sketch());
                 let folds = states.map(|fold| self.fold(fold)).collect();
                 Instruction::Pack { bag, keep: Keep::All, keys: self.positions(&groups.packed()), folds }
             }
-            End::Emit { form, .. } => {
+            StageEnd::Emit { form, .. } => {
                 keys.extend(self.part);
                 let folds = folds.map(|fold| self.fold(fold)).collect();
                 Instruction::Emit { keys, folds, form: *form }
@@ -241,10 +261,10 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn fold(&self, fold: &Fold) -> pivot_advice::Fold {
+    fn fold(&self, fold: &StageFold) -> pivot_advice::Fold {
         let input = match &fold.input {
-            Input::Expr(expr) => pivot_advice::Input::Expr(self.positioned(expr)),
-            Input::State => {
+            StageFoldInput::Expr(expr) => pivot_advice::Input::Expr(self.positioned(expr)),
+            StageFoldInput::State => {
                 let position = self.states.get(&fold.number).copied();
                 pivot_advice::Input::State(position.unwrap_or(u16::MAX))
             }
@@ -278,13 +298,13 @@ impl<'a> Row<'a> {
 
 /// How the consumer makes groups of the bag: its columns are keys and arguments of sketches, its states
 /// are those of the other aggregates.
-fn regrouped(groups: &Groups, distinct: Vec<Expr>) -> Unpacked {
+fn regrouped(groups: &SubqueryGroups, distinct: Vec<Expr>) -> Unpacked {
     let packed = groups.packed();
     let place = |column: u16| packed.iter().position(|known| *known == column).map_or(u16::MAX, narrow);
     let mut states = 0..;
     let folds = groups.folds.iter().map(|fold| {
         let input = match &fold.input {
-            Input::Expr(expr) if fold.aggregate.is_sketch() => {
+            StageFoldInput::Expr(expr) if fold.aggregate.is_sketch() => {
                 pivot_advice::Input::Expr(renamed(expr, &mut |column| Expr::Column(place(column))))
             }
             _ => pivot_advice::Input::State(states.next().unwrap_or(u16::MAX)),

@@ -10,7 +10,7 @@
 //! match, and so does what is packed.
 
 use super::rule::Rule;
-use crate::plan::{End, Join, Plan, Step, columns_of, renamed};
+use crate::plan::{Plan, StageEnd, StageJoin, StageStep, columns_of, renamed};
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{Expr, Match};
 
@@ -21,7 +21,7 @@ pub(super) struct FilterPlacement;
 
 /// A list of steps: of a member, or the one behind all members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct List {
+struct StepList {
     stage: usize,
     member: Option<usize>,
 }
@@ -34,22 +34,22 @@ impl Rule for FilterPlacement {
     /// Parents come first, so a condition that went down a stage goes on from there.
     fn apply(&self, plan: &mut Plan) {
         for stage in 0..plan.stages.len() {
-            place_all(plan, List { stage, member: None });
+            place_all(plan, StepList { stage, member: None });
             for member in 0..plan.stages[stage].members.len() {
-                place_all(plan, List { stage, member: Some(member) });
+                place_all(plan, StepList { stage, member: Some(member) });
             }
             lower_conditions(plan, stage);
         }
     }
 }
 
-impl List {
-    fn of(self, plan: &Plan) -> &[Step] {
+impl StepList {
+    fn of(self, plan: &Plan) -> &[StageStep] {
         let stage = &plan.stages[self.stage];
         self.member.map_or(&stage.steps, |member| &stage.members[member].steps)
     }
 
-    fn of_mut(self, plan: &mut Plan) -> &mut Vec<Step> {
+    fn of_mut(self, plan: &mut Plan) -> &mut Vec<StageStep> {
         let stage = &mut plan.stages[self.stage];
         match self.member {
             None => &mut stage.steps,
@@ -58,10 +58,10 @@ impl List {
     }
 }
 
-fn place_all(plan: &mut Plan, list: List) {
+fn place_all(plan: &mut Plan, list: StepList) {
     // A condition that moves up in its list leaves those behind it where they are.
     for place in 0..list.of(plan).len() {
-        if let Some(Step::Filter(condition)) = list.of(plan).get(place).cloned() {
+        if let Some(StageStep::Filter(condition)) = list.of(plan).get(place).cloned() {
             list.of_mut(plan).remove(place);
             if !put(plan, list, place, condition) {
                 return place_all(plan, list);
@@ -71,25 +71,25 @@ fn place_all(plan: &mut Plan, list: List) {
 }
 
 /// Puts a condition that stood at a place of a list where it should; false if it left the list.
-fn put(plan: &mut Plan, list: List, place: usize, condition: Expr) -> bool {
+fn put(plan: &mut Plan, list: StepList, place: usize, condition: Expr) -> bool {
     let (mut at, mut inlined, mut current) = (place, false, condition.clone());
     // The best place so far. A LET is written out only if the condition then runs before a join.
     let (mut best, mut condition) = (place, condition);
     while at > 0 {
         let step = &list.of(plan)[at - 1];
-        let gains = matches!(step, Step::Join(_) | Step::Unnest { .. });
+        let gains = matches!(step, StageStep::Join(_) | StageStep::Unnest { .. });
         match pass(plan, step, &current) {
-            Pass::Over => {}
-            Pass::Into(child) => {
-                let filter = Step::Filter(current);
+            FilterMove::Over => {}
+            FilterMove::Into(child) => {
+                let filter = StageStep::Filter(current);
                 // It may come from several members that join the same child.
                 if !plan.stages[child].steps.contains(&filter) {
                     plan.stages[child].steps.push(filter);
                 }
                 return false;
             }
-            Pass::Inlined(expanded) => (current, inlined) = (expanded, true),
-            Pass::No => break,
+            FilterMove::Inlined(expanded) => (current, inlined) = (expanded, true),
+            FilterMove::No => break,
         }
         at -= 1;
         if gains || !inlined {
@@ -100,19 +100,19 @@ fn put(plan: &mut Plan, list: List, place: usize, condition: Expr) -> bool {
     let stage = &plan.stages[list.stage];
     if best == 0 && list.member.is_none() && !stage.is_temporal() {
         for member in &mut plan.stages[list.stage].members {
-            member.steps.push(Step::Filter(condition.clone()));
+            member.steps.push(StageStep::Filter(condition.clone()));
         }
         return false;
     }
     let steps = list.of_mut(plan);
     // Behind those that are there: conditions keep their order.
-    let filters = steps[best..place].iter().take_while(|step| matches!(step, Step::Filter(_))).count();
-    steps.insert(best + filters, Step::Filter(condition));
+    let filters = steps[best..place].iter().take_while(|step| matches!(step, StageStep::Filter(_))).count();
+    steps.insert(best + filters, StageStep::Filter(condition));
     true
 }
 
 /// Whether a condition may run before a step.
-enum Pass {
+enum FilterMove {
     Over,
     Into(usize),
     /// With the value of a LET written out.
@@ -120,46 +120,51 @@ enum Pass {
     No,
 }
 
-fn pass(plan: &Plan, step: &Step, condition: &Expr) -> Pass {
+fn pass(plan: &Plan, step: &StageStep, condition: &Expr) -> FilterMove {
     let columns = columns_of(condition);
     match step {
-        Step::Filter(_) | Step::Order(_) | Step::Distinct(_) => Pass::Over,
-        Step::Unnest { element, .. } if columns.contains(element) => Pass::No,
-        Step::Unnest { .. } => Pass::Over,
-        Step::Let(column, _) if !columns.contains(column) => Pass::Over,
-        Step::Let(column, value) => {
+        StageStep::Filter(_) | StageStep::Order(_) | StageStep::Distinct(_) => FilterMove::Over,
+        StageStep::Unnest { element, .. } if columns.contains(element) => FilterMove::No,
+        StageStep::Unnest { .. } => FilterMove::Over,
+        StageStep::Let(column, _) if !columns.contains(column) => FilterMove::Over,
+        StageStep::Let(column, value) => {
             let expanded = renamed(condition, &mut |index| match index == *column {
                 true => value.clone(),
                 false => Expr::Column(index),
             });
             let fits = expanded.size() <= MAX_INLINED && expanded.depth() <= MAX_DEPTH;
-            if fits && !columns_of(&expanded).is_empty() { Pass::Inlined(expanded) } else { Pass::No }
+            if fits && !columns_of(&expanded).is_empty() {
+                FilterMove::Inlined(expanded)
+            } else {
+                FilterMove::No
+            }
         }
-        Step::Join(join) => pass_join(plan, join, condition),
+        StageStep::Join(join) => pass_join(plan, join, condition),
     }
 }
 
-fn pass_join(plan: &Plan, join: &Join, condition: &Expr) -> Pass {
+fn pass_join(plan: &Plan, join: &StageJoin, condition: &Expr) -> FilterMove {
     let columns = columns_of(condition);
     let appended = plan.appended(join.child);
     let theirs = columns.iter().filter(|column| appended.contains(column)).count();
-    let rows = matches!(plan.stages[join.child].end, End::Rows { .. });
+    let rows = matches!(plan.stages[join.child].end, StageEnd::Rows { .. });
     match join.matching {
-        Match::Anti => Pass::Over,
-        _ if theirs == 0 => Pass::Over,
+        Match::Anti => FilterMove::Over,
+        _ if theirs == 0 => FilterMove::Over,
         Match::Inner if theirs == columns.len() && rows && !plan.stages[join.child].is_temporal() => {
-            Pass::Into(join.child)
+            FilterMove::Into(join.child)
         }
-        _ => Pass::No,
+        _ => FilterMove::No,
     }
 }
 
 /// Conditions of a match that need the child alone run there.
 fn lower_conditions(plan: &mut Plan, stage: usize) {
-    let joins: Vec<Join> = plan.stages[stage].joins().cloned().collect();
+    let joins: Vec<StageJoin> = plan.stages[stage].joins().cloned().collect();
     for join in joins {
         let child = join.child;
-        let may = matches!(plan.stages[child].end, End::Rows { .. }) && !plan.stages[child].is_temporal();
+        let may =
+            matches!(plan.stages[child].end, StageEnd::Rows { .. }) && !plan.stages[child].is_temporal();
         let appended = plan.appended(child).to_vec();
         let lowers = |condition: &Expr| {
             let columns = columns_of(condition);
@@ -170,14 +175,14 @@ fn lower_conditions(plan: &mut Plan, stage: usize) {
             continue;
         }
         for step in plan.stages[stage].lists_mut().flatten() {
-            if let Step::Join(join) = step
+            if let StageStep::Join(join) = step
                 && join.child == child
             {
                 join.on.clone_from(&stay);
             }
         }
         // The child may be joined in several members, which all have the same conditions.
-        let filters: Vec<Step> = down.into_iter().map(Step::Filter).collect();
+        let filters: Vec<StageStep> = down.into_iter().map(StageStep::Filter).collect();
         if !filters.iter().all(|filter| plan.stages[child].steps.contains(filter)) {
             plan.stages[child].steps.extend(filters);
         }

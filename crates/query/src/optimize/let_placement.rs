@@ -5,7 +5,7 @@
 //! ```
 
 use super::rule::Rule;
-use crate::plan::{End, Join, Plan, Step, columns_of};
+use crate::plan::{Plan, StageEnd, StageJoin, StageStep, columns_of};
 use pivot_advice::{Expr, Match};
 use std::collections::BTreeSet;
 
@@ -21,9 +21,9 @@ impl Rule for LetPlacement {
         for stage in 0..plan.stages.len() {
             while let Some((column, expr, child)) = movable(plan, stage) {
                 for steps in plan.stages[stage].lists_mut() {
-                    steps.retain(|step| !matches!(step, Step::Let(known, _) if *known == column));
+                    steps.retain(|step| !matches!(step, StageStep::Let(known, _) if *known == column));
                 }
-                plan.stages[child].steps.push(Step::Let(column, expr));
+                plan.stages[child].steps.push(StageStep::Let(column, expr));
                 // From here on up it is passed on already, as far as it goes.
                 plan.stages[child].end.keys_mut().push(column);
             }
@@ -34,7 +34,7 @@ impl Rule for LetPlacement {
 /// A LET of a stage whose inputs all come from one child, and which saves a column on the way.
 fn movable(plan: &Plan, stage: usize) -> Option<(u16, Expr, usize)> {
     let lets = plan.stages[stage].all_steps().filter_map(|step| match step {
-        Step::Let(column, expr) => Some((*column, expr)),
+        StageStep::Let(column, expr) => Some((*column, expr)),
         _ => None,
     });
     lets.filter(|(column, _)| is_only(plan, stage, *column)).find_map(|(column, expr)| {
@@ -55,14 +55,14 @@ fn is_only(plan: &Plan, stage: usize, column: u16) -> bool {
 
 /// The child that all inputs come from, if rows of it may get another column.
 fn source(plan: &Plan, stage: usize, inputs: &BTreeSet<u16>) -> Option<usize> {
-    let comes_from = |join: &&Join| {
+    let comes_from = |join: &&StageJoin| {
         let appended = plan.appended(join.child);
         !inputs.is_empty() && inputs.iter().all(|input| appended.contains(input))
     };
     let join = plan.stages[stage].joins().find(comes_from)?;
     let child = &plan.stages[join.child];
     let takes =
-        matches!(child.end, End::Rows { .. }) && !child.is_temporal() && join.matching == Match::Inner;
+        matches!(child.end, StageEnd::Rows { .. }) && !child.is_temporal() && join.matching == Match::Inner;
     takes.then_some(join.child)
 }
 
@@ -72,7 +72,7 @@ fn wanted(plan: &Plan, stage: usize, but: u16) -> BTreeSet<u16> {
     for above in plan.way_up(stage) {
         let found = &plan.stages[above];
         let steps = found.all_steps().filter(|step| step.computes() != Some(but));
-        wanted.extend(steps.flat_map(Step::reads));
+        wanted.extend(steps.flat_map(StageStep::reads));
         if found.end.is_sink() {
             wanted.extend(found.end.reads());
         }

@@ -8,7 +8,7 @@
 //! each side by the multiplicity of the others. Columns that conditions or keys still need stay keys.
 
 use super::rule::Rule;
-use crate::plan::{Fold, Input, Plan, Step, columns_of, renamed};
+use crate::plan::{Plan, StageFold, StageFoldInput, StageStep, columns_of, renamed};
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{Expr, Match};
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ const MAX_INLINED: usize = 256;
 pub(super) struct PreAggregation;
 
 /// One aggregate that could be computed earlier.
-struct Candidate {
+struct EarlyFold {
     sink: usize,
     number: usize,
     target: usize,
@@ -49,9 +49,9 @@ fn write_out(plan: &mut Plan, sink: usize) {
         return;
     }
     for place in 0..plan.stages[sink].end.folds().len() {
-        let Input::Expr(expr) = &plan.stages[sink].end.folds()[place].input else { continue };
+        let StageFoldInput::Expr(expr) = &plan.stages[sink].end.folds()[place].input else { continue };
         let lets = plan.stages[sink].steps.iter().rev().filter_map(|step| match step {
-            Step::Let(column, value) => Some((*column, value)),
+            StageStep::Let(column, value) => Some((*column, value)),
             _ => None,
         });
         let mut expanded = expr.clone();
@@ -63,7 +63,7 @@ fn write_out(plan: &mut Plan, sink: usize) {
         }
         let fits = expanded.size() <= MAX_INLINED && expanded.depth() <= MAX_DEPTH;
         if fits && plan.meeting(&columns_of(&expanded)).is_some_and(|meeting| meeting != sink) {
-            plan.stages[sink].end.folds_mut()[place].input = Input::Expr(expanded);
+            plan.stages[sink].end.folds_mut()[place].input = StageFoldInput::Expr(expanded);
         }
     }
     while let Some(place) = unread(plan, sink) {
@@ -75,13 +75,13 @@ fn write_out(plan: &mut Plan, sink: usize) {
 fn unread(plan: &Plan, sink: usize) -> Option<usize> {
     let stage = &plan.stages[sink];
     let read: BTreeSet<u16> = stage.step_columns().into_iter().chain(stage.end.reads()).collect();
-    stage.steps.iter().position(|step| matches!(step, Step::Let(column, _) if !read.contains(column)))
+    stage.steps.iter().position(|step| matches!(step, StageStep::Let(column, _) if !read.contains(column)))
 }
 
 /// Moves up the first candidate that saves no column where it is; says whether there was one.
-fn raise(plan: &Plan, candidates: &mut Vec<Candidate>) -> bool {
+fn raise(plan: &Plan, candidates: &mut Vec<EarlyFold>) -> bool {
     let saves_nothing =
-        |candidate: &Candidate| candidate.columns.is_subset(&needed_above(plan, candidate, candidates));
+        |candidate: &EarlyFold| candidate.columns.is_subset(&needed_above(plan, candidate, candidates));
     let Some(at) = candidates.iter().position(saves_nothing) else { return false };
     match plan.above(candidates[at].target).first() {
         Some(parent) if *parent != candidates[at].sink => candidates[at].target = *parent,
@@ -92,11 +92,11 @@ fn raise(plan: &Plan, candidates: &mut Vec<Candidate>) -> bool {
     true
 }
 
-fn candidates(plan: &Plan) -> Vec<Candidate> {
+fn candidates(plan: &Plan) -> Vec<EarlyFold> {
     let mut found = Vec::new();
     for (sink, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| stage.end.is_sink()) {
         for fold in stage.end.folds() {
-            let Input::Expr(expr) = &fold.input else { continue };
+            let StageFoldInput::Expr(expr) = &fold.input else { continue };
             if fold.aggregate.is_sketch() {
                 continue;
             }
@@ -104,7 +104,7 @@ fn candidates(plan: &Plan) -> Vec<Candidate> {
             let Some(meeting) = plan.meeting(&columns) else { continue };
             let target = above_obstacles(plan, meeting, expr);
             if target != sink {
-                found.push(Candidate { sink, number: fold.number, target, columns });
+                found.push(EarlyFold { sink, number: fold.number, target, columns });
             }
         }
     }
@@ -137,7 +137,7 @@ fn above_obstacles(plan: &Plan, stage: usize, argument: &Expr) -> usize {
 }
 
 /// Columns that stages above the candidate's read one by one.
-fn needed_above(plan: &Plan, candidate: &Candidate, all: &[Candidate]) -> BTreeSet<u16> {
+fn needed_above(plan: &Plan, candidate: &EarlyFold, all: &[EarlyFold]) -> BTreeSet<u16> {
     let above = plan.above(candidate.target);
     let mut needed: BTreeSet<u16> =
         above.iter().flat_map(|stage| plan.stages[*stage].step_columns()).collect();
@@ -145,7 +145,7 @@ fn needed_above(plan: &Plan, candidate: &Candidate, all: &[Candidate]) -> BTreeS
     for stage in &above {
         for fold in plan.stages[*stage].end.folds() {
             let moves = all.iter().any(|other| other.number == fold.number && !above.contains(&other.target));
-            if let (Input::Expr(expr), false) = (&fold.input, moves) {
+            if let (StageFoldInput::Expr(expr), false) = (&fold.input, moves) {
                 needed.extend(columns_of(expr));
             }
         }
@@ -155,18 +155,18 @@ fn needed_above(plan: &Plan, candidate: &Candidate, all: &[Candidate]) -> BTreeS
     needed
 }
 
-fn fold_early(plan: &mut Plan, candidate: &Candidate, needed: &BTreeSet<u16>) {
+fn fold_early(plan: &mut Plan, candidate: &EarlyFold, needed: &BTreeSet<u16>) {
     let folds = plan.stages[candidate.sink].end.folds_mut();
     let Some(fold) = folds.iter_mut().find(|fold| fold.number == candidate.number) else { return };
     let early = fold.clone();
-    fold.input = Input::State;
+    fold.input = StageFoldInput::State;
     for stage in plan.way_up(candidate.target) {
         if stage == candidate.sink {
             continue;
         }
-        let input = if stage == candidate.target { early.input.clone() } else { Input::State };
+        let input = if stage == candidate.target { early.input.clone() } else { StageFoldInput::State };
         let end = &mut plan.stages[stage].end;
-        end.folds_mut().push(Fold { input, ..early.clone() });
+        end.folds_mut().push(StageFold { input, ..early.clone() });
         end.keys_mut().retain(|key| needed.contains(key) || !candidate.columns.contains(key));
     }
 }

@@ -5,7 +5,7 @@
 //! ```
 
 use super::rule::Rule;
-use crate::plan::{Groups, Plan, Stage, Step};
+use crate::plan::{Plan, Stage, StageStep, SubqueryGroups};
 use std::collections::BTreeSet;
 
 pub(super) struct Projection;
@@ -40,12 +40,12 @@ fn round(plan: &mut Plan) -> bool {
             member.observed.retain(|observed| used(&observed.column));
         }
         for steps in stage.lists_mut() {
-            steps.retain(|step| !matches!(step, Step::Let(column, _) if !used(column)));
+            steps.retain(|step| !matches!(step, StageStep::Let(column, _) if !used(column)));
         }
         match &mut stage.end {
-            crate::plan::End::Rows { keys, .. } => keys.retain(|key| above.contains(key)),
-            crate::plan::End::Groups(groups) => drop_aggregates(groups, &parent_reads),
-            crate::plan::End::Emit { .. } => {}
+            crate::plan::StageEnd::Rows { keys, .. } => keys.retain(|key| above.contains(key)),
+            crate::plan::StageEnd::Groups(groups) => drop_aggregates(groups, &parent_reads),
+            crate::plan::StageEnd::Emit { .. } => {}
         }
         changed |= size(stage) != before;
     }
@@ -55,7 +55,7 @@ fn round(plan: &mut Plan) -> bool {
 fn size(stage: &Stage) -> [usize; 4] {
     let observed = stage.members.iter().map(|member| member.observed.len()).sum();
     let folds = match &stage.end {
-        crate::plan::End::Groups(groups) => groups.folds.len() + groups.finished.len(),
+        crate::plan::StageEnd::Groups(groups) => groups.folds.len() + groups.finished.len(),
         other => other.folds().len(),
     };
     [observed, stage.all_steps().count(), stage.end.keys().len(), folds]
@@ -72,7 +72,7 @@ fn reads(stage: &Stage) -> BTreeSet<u16> {
 }
 
 /// Aggregates of a subquery whose result nobody reads. Its keys stay: they decide what a group is.
-fn drop_aggregates(groups: &mut Groups, read: &BTreeSet<u16>) {
+fn drop_aggregates(groups: &mut SubqueryGroups, read: &BTreeSet<u16>) {
     let first = groups.keys.len() + 1;
     for place in (0..groups.finished.len()).rev() {
         if groups.unpacked.get(first + place).is_some_and(|column| !read.contains(column)) {
@@ -82,7 +82,7 @@ fn drop_aggregates(groups: &mut Groups, read: &BTreeSet<u16>) {
     }
     for fold in (0..groups.folds.len()).rev() {
         // A fold that combines states belongs to folds below, which are counted on to be there.
-        let plain = matches!(groups.folds[fold].input, crate::plan::Input::Expr(_));
+        let plain = matches!(groups.folds[fold].input, crate::plan::StageFoldInput::Expr(_));
         if plain && groups.finished.iter().all(|finished| finished.fold != fold) {
             groups.folds.remove(fold);
             groups.finished.iter_mut().filter(|f| f.fold > fold).for_each(|f| f.fold -= 1);

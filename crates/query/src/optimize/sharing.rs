@@ -5,7 +5,7 @@
 //! ```
 
 use super::rule::Rule;
-use crate::plan::{End, Fold, Input, Member, Plan, Stage, Step, renamed};
+use crate::plan::{Plan, Stage, StageEnd, StageFold, StageFoldInput, StageMember, StageStep, renamed};
 use pivot_advice::{Aggregate, Expr, Value};
 
 pub(super) struct Sharing;
@@ -30,7 +30,7 @@ impl Rule for Sharing {
 
 /// Whether two leaves pack the same. Their columns differ in number only.
 fn same(a: &Stage, b: &Stage) -> bool {
-    let leaf = |stage: &Stage| matches!(stage.end, End::Rows { .. }) && stage.joins().next().is_none();
+    let leaf = |stage: &Stage| matches!(stage.end, StageEnd::Rows { .. }) && stage.joins().next().is_none();
     let members = || a.members.iter().zip(&b.members);
     leaf(a)
         && leaf(b)
@@ -39,38 +39,38 @@ fn same(a: &Stage, b: &Stage) -> bool {
         && members().all(|(x, y)| observes_same(x, y) && work(a, x) == work(b, y))
 }
 
-fn observes_same(a: &Member, b: &Member) -> bool {
+fn observes_same(a: &StageMember, b: &StageMember) -> bool {
     a.tracepoints == b.tracepoints
         && a.observed.len() == b.observed.len()
         && a.observed.iter().zip(&b.observed).all(|(x, y)| x.field == y.field)
 }
 
 /// Steps, how many of them are the member's own, keys and folds.
-type Work = (Vec<Step>, usize, Vec<u16>, Vec<(Aggregate, Expr)>);
+type StageSignature = (Vec<StageStep>, usize, Vec<u16>, Vec<(Aggregate, Expr)>);
 
 /// What a leaf does, with columns as positions in its row.
-fn work(stage: &Stage, member: &Member) -> Work {
+fn work(stage: &Stage, member: &StageMember) -> StageSignature {
     let mut row: Vec<u16> = member.observed.iter().map(|observed| observed.column).collect();
     let mut steps = Vec::new();
     for step in member.steps.iter().chain(&stage.steps) {
         let list = |columns: &[u16]| columns.iter().map(|column| place(*column, &row)).collect();
         let positioned = match step {
-            Step::Filter(expr) => Step::Filter(over(expr, &row)),
-            Step::Let(_, expr) => Step::Let(0, over(expr, &row)),
-            Step::Unnest { list, .. } => Step::Unnest { list: place(*list, &row), element: 0 },
-            Step::Distinct(columns) => Step::Distinct(list(columns)),
-            Step::Order(columns) => Step::Order(list(columns)),
+            StageStep::Filter(expr) => StageStep::Filter(over(expr, &row)),
+            StageStep::Let(_, expr) => StageStep::Let(0, over(expr, &row)),
+            StageStep::Unnest { list, .. } => StageStep::Unnest { list: place(*list, &row), element: 0 },
+            StageStep::Distinct(columns) => StageStep::Distinct(list(columns)),
+            StageStep::Order(columns) => StageStep::Order(list(columns)),
             // A leaf has none.
-            Step::Join(join) => Step::Join(join.clone()),
+            StageStep::Join(join) => StageStep::Join(join.clone()),
         };
         steps.push(positioned);
         row.extend(step.computes());
     }
     let keys = stage.end.keys().iter().map(|key| place(*key, &row)).collect();
-    let fold = |fold: &Fold| match &fold.input {
-        Input::Expr(expr) => (fold.aggregate, over(expr, &row)),
+    let fold = |fold: &StageFold| match &fold.input {
+        StageFoldInput::Expr(expr) => (fold.aggregate, over(expr, &row)),
         // A leaf unpacks no states.
-        Input::State => (fold.aggregate, Expr::Literal(Value::Null)),
+        StageFoldInput::State => (fold.aggregate, Expr::Literal(Value::Null)),
     };
     (steps, member.steps.len(), keys, stage.end.folds().iter().map(fold).collect())
 }

@@ -1,13 +1,14 @@
 //! The logical plan: a tree of stages, each with what it observes, joins, computes, and passes on.
 
-mod build;
-mod rewrite;
-mod show;
-mod tree;
+mod columns;
+mod naive_plan;
+mod plan_text;
+mod stage_tree;
 
-pub(crate) use build::complete;
-pub(crate) use rewrite::{columns_of, rebuilt, renamed};
-pub(crate) use show::expr_text;
-pub(crate) use tree::{
-    Column, End, Finished, Fold, Groups, Input, Join, Member, Observed, Plan, Stage, Step, Tracepoint,
+pub(crate) use columns::{columns_of, rebuilt, renamed};
+pub(crate) use naive_plan::complete;
+pub(crate) use plan_text::expr_text;
+pub(crate) use stage_tree::{
+    FoldResult, ObservedField, Plan, PlanColumn, Stage, StageEnd, StageFold, StageFoldInput, StageJoin,
+    StageMember, StageStep, StageTracepoint, SubqueryGroups,
 };

@@ -1,15 +1,15 @@
 //! Names and types: a query whose every name is a column of a plan, or a list of what is wrong.
 
-pub(crate) mod aggregate;
-mod expr;
-mod field;
-mod join;
-mod query;
-mod scope;
-mod select;
-mod source;
-mod tail;
+pub(crate) mod aggregates;
+mod expressions;
+mod fields;
+mod joins;
+mod name_scope;
+mod resolver;
+mod run_settings;
+mod select_list;
+mod sources;
 mod typing;
 
-pub(crate) use query::{Resolved, resolve};
-pub(crate) use scope::{Grouped, Result, SECONDS};
+pub(crate) use name_scope::{ResolvedGroups, ResolvedResult, SECONDS};
+pub(crate) use resolver::{ResolvedQuery, resolve};

@@ -15,16 +15,16 @@ pub(crate) struct Name {
 
 /// A whole query. Clauses that did not parse are missing, and `broken` says so.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Query {
-    pub(crate) with: Vec<With>,
-    pub(crate) from: Option<From>,
-    pub(crate) joins: Vec<Join>,
-    pub(crate) steps: Vec<Step>,
-    pub(crate) group: Option<Vec<Expr>>,
-    pub(crate) select: Vec<Item>,
+pub(crate) struct AstQuery {
+    pub(crate) with: Vec<WithClause>,
+    pub(crate) from: Option<FromClause>,
+    pub(crate) joins: Vec<JoinClause>,
+    pub(crate) steps: Vec<RowClause>,
+    pub(crate) group: Option<Vec<AstExpr>>,
+    pub(crate) select: Vec<SelectItem>,
     /// Where DISTINCT stands.
     pub(crate) distinct: Option<Span>,
-    pub(crate) tail: Tail,
+    pub(crate) result: ResultClauses,
     pub(crate) span: Span,
     /// Some clause did not parse: what it would have bound is not known.
     pub(crate) broken: bool,
@@ -32,37 +32,37 @@ pub(crate) struct Query {
 
 /// What may follow SELECT, each with the place of its keyword.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Tail {
-    pub(crate) having: Option<Clause<Expr>>,
-    pub(crate) order: Option<Clause<Vec<Order>>>,
-    pub(crate) limit: Option<Clause<u64>>,
+pub(crate) struct ResultClauses {
+    pub(crate) having: Option<Spanned<AstExpr>>,
+    pub(crate) order: Option<Spanned<Vec<OrderItem>>>,
+    pub(crate) limit: Option<Spanned<u64>>,
     /// The fraction of requests.
-    pub(crate) sample: Option<Clause<f64>>,
+    pub(crate) sample: Option<Spanned<f64>>,
     /// Nanoseconds.
-    pub(crate) every: Option<Clause<i64>>,
+    pub(crate) every: Option<Spanned<i64>>,
     /// Nanoseconds.
-    pub(crate) duration: Option<Clause<i64>>,
-    pub(crate) within: Option<Clause<Vec<Budget>>>,
-    pub(crate) into: Option<Clause<Sink>>,
+    pub(crate) duration: Option<Spanned<i64>>,
+    pub(crate) within: Option<Spanned<Vec<BudgetItem>>>,
+    pub(crate) into: Option<Spanned<SinkClause>>,
 }
 
 /// A clause and the place of its keyword.
 #[derive(Debug, Clone)]
-pub(crate) struct Clause<T> {
+pub(crate) struct Spanned<T> {
     pub(crate) span: Span,
     pub(crate) body: T,
 }
 
 /// `expr [ASC | DESC]`
 #[derive(Debug, Clone)]
-pub(crate) struct Order {
-    pub(crate) expr: Expr,
+pub(crate) struct OrderItem {
+    pub(crate) expr: AstExpr,
     pub(crate) descending: bool,
 }
 
 /// `groups 1000`: its name, and a number, or a fraction if it was written with `%`.
 #[derive(Debug, Clone)]
-pub(crate) struct Budget {
+pub(crate) struct BudgetItem {
     pub(crate) name: Name,
     pub(crate) amount: f64,
     pub(crate) percent: bool,
@@ -70,54 +70,54 @@ pub(crate) struct Budget {
 
 /// `name (key = value, ..)`
 #[derive(Debug, Clone)]
-pub(crate) struct Sink {
+pub(crate) struct SinkClause {
     pub(crate) name: Name,
     pub(crate) options: Vec<(Name, Value)>,
 }
 
 /// `name AS (query)`
 #[derive(Debug, Clone)]
-pub(crate) struct With {
+pub(crate) struct WithClause {
     pub(crate) name: Name,
-    pub(crate) query: Query,
+    pub(crate) query: AstQuery,
 }
 
 /// `FROM alias IN source, ..`
 #[derive(Debug, Clone)]
-pub(crate) struct From {
+pub(crate) struct FromClause {
     pub(crate) alias: Name,
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<AstSource>,
 }
 
 /// `JOIN alias IN source ON before -> after AND condition`
 #[derive(Debug, Clone)]
-pub(crate) struct Join {
+pub(crate) struct JoinClause {
     pub(crate) matching: Match,
     pub(crate) alias: Name,
-    pub(crate) source: Source,
+    pub(crate) source: AstSource,
     pub(crate) before: Name,
     pub(crate) after: Name,
-    pub(crate) condition: Option<Expr>,
+    pub(crate) condition: Option<AstExpr>,
 }
 
 /// Where tuples come from.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
-    pub(crate) kind: SourceKind,
+pub(crate) struct AstSource {
+    pub(crate) kind: AstSourceKind,
     pub(crate) span: Span,
 }
 
 /// The kinds of sources.
 #[derive(Debug, Clone)]
-pub(crate) enum SourceKind {
+pub(crate) enum AstSourceKind {
     /// A tracepoint or a named query.
     Named(String),
     /// `First n (source WHERE condition)`
-    Temporal { which: Which, n: u32, source: Box<Source>, condition: Option<Expr> },
+    Temporal { which: TemporalChoice, n: u32, source: Box<AstSource>, condition: Option<AstExpr> },
     /// `(query)`
-    Query(Box<Query>),
+    Query(Box<AstQuery>),
     /// `UNNEST(source, field)`
-    Unnest(Box<Source>, Name),
+    Unnest(Box<AstSource>, Name),
     /// Names with wildcards, or a regular expression.
     Pattern(NamePattern),
 }
@@ -132,66 +132,66 @@ pub(crate) struct NamePattern {
 
 /// Which end of the past a temporal source keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
+pub(crate) enum TemporalChoice {
     First,
     MostRecent,
 }
 
 /// LET and WHERE, in the order of the text.
 #[derive(Debug, Clone)]
-pub(crate) enum Step {
-    Let(Name, Expr),
-    Where(Expr),
+pub(crate) enum RowClause {
+    Let(Name, AstExpr),
+    Where(AstExpr),
 }
 
 /// One column of the result.
 #[derive(Debug, Clone)]
-pub(crate) struct Item {
-    pub(crate) expr: Expr,
+pub(crate) struct SelectItem {
+    pub(crate) expr: AstExpr,
     pub(crate) name: Option<Name>,
 }
 
 /// An expression and where it stands.
 #[derive(Debug, Clone)]
-pub(crate) struct Expr {
-    pub(crate) kind: ExprKind,
+pub(crate) struct AstExpr {
+    pub(crate) kind: AstExprKind,
     pub(crate) span: Span,
 }
 
 /// The kinds of expressions. Chains of operators are lists, so that their length costs no depth.
 #[derive(Debug, Clone)]
-pub(crate) enum ExprKind {
+pub(crate) enum AstExprKind {
     Path(Vec<String>),
     Literal(Value),
-    Not(Box<Expr>),
-    Negate(Box<Expr>),
+    Not(Box<AstExpr>),
+    Negate(Box<AstExpr>),
     /// AND and OR over all operands of one level.
-    Connective(Binary, Vec<Expr>),
+    Connective(Binary, Vec<AstExpr>),
     /// Operators of one strength, from the left.
-    Chain(Box<Expr>, Vec<(Binary, Expr)>),
-    Compare(Binary, Box<Expr>, Box<Expr>),
-    In(Box<Expr>, Vec<Expr>),
-    Between(Box<Expr>, Box<Expr>, Box<Expr>),
-    Like(Box<Expr>, String),
-    Regex(Box<Expr>, Name),
-    IsNull(Box<Expr>),
+    Chain(Box<AstExpr>, Vec<(Binary, AstExpr)>),
+    Compare(Binary, Box<AstExpr>, Box<AstExpr>),
+    In(Box<AstExpr>, Vec<AstExpr>),
+    Between(Box<AstExpr>, Box<AstExpr>, Box<AstExpr>),
+    Like(Box<AstExpr>, String),
+    Regex(Box<AstExpr>, Name),
+    IsNull(Box<AstExpr>),
     Case {
-        operand: Option<Box<Expr>>,
-        arms: Vec<(Expr, Expr)>,
-        otherwise: Option<Box<Expr>>,
+        operand: Option<Box<AstExpr>>,
+        arms: Vec<(AstExpr, AstExpr)>,
+        otherwise: Option<Box<AstExpr>>,
     },
-    Cast(Box<Expr>, Type),
-    Call(Name, Vec<Expr>),
+    Cast(Box<AstExpr>, Type),
+    Call(Name, Vec<AstExpr>),
     /// `COUNT(DISTINCT x)`
-    CountDistinct(Name, Box<Expr>),
+    CountDistinct(Name, Box<AstExpr>),
     /// `COUNT` and `COUNT(*)`
     CountRows,
 }
 
-impl Expr {
+impl AstExpr {
     /// The expressions directly inside this one.
-    pub(crate) fn children(&self) -> Vec<&Expr> {
-        use ExprKind::*;
+    pub(crate) fn children(&self) -> Vec<&AstExpr> {
+        use AstExprKind::*;
         match &self.kind {
             Path(_) | Literal(_) | CountRows => vec![],
             CountDistinct(_, x) => vec![x],

@@ -1,15 +1,14 @@
 //! Text to a query with spans: tokens, clauses, expressions.
 
 pub(crate) mod ast;
-mod clause;
-mod expr;
-mod hint;
-mod input;
-mod parse;
-mod pattern;
-mod source;
-mod tail;
-pub(crate) mod token;
+mod clauses;
+mod expressions;
+mod hints;
+mod name_pattern;
+mod parser;
+mod result_clauses;
+mod sources;
+mod token_stream;
 
-pub(crate) use parse::{Params, parse, unbalanced};
-pub(crate) use {clause::clause_at, input::is_reserved};
+pub(crate) use parser::{Params, parse, unbalanced};
+pub(crate) use {clauses::clause_at, token_stream::is_reserved};

@@ -1,6 +1,6 @@
 //! Text to tokens, with nom over the text. Layout and comments disappear here.
 //!
-//! No character is an error by itself: what cannot begin a token becomes [`Kind::Other`], and the
+//! No character is an error by itself: what cannot begin a token becomes [`TokenKind::Other`], and the
 //! parser says what was expected instead.
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -16,13 +16,13 @@ use std::ops::Range;
 /// A token and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Token {
-    pub(crate) kind: Kind,
+    pub(crate) kind: TokenKind,
     pub(crate) span: Range<usize>,
 }
 
 /// What a token is.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum TokenKind {
     /// A keyword or a name.
     Word(String),
     /// `"a name"`, without its quotes.
@@ -49,25 +49,25 @@ impl Token {
     /// How the token is called in a message.
     pub(crate) fn shown(&self) -> String {
         match &self.kind {
-            Kind::Word(word) => format!("`{}`", shortened(word)),
-            Kind::Quoted(name) => format!("`\"{}\"`", shortened(name)),
-            Kind::Literal(Value::Str(text)) => format!("`'{}'`", shortened(text)),
-            Kind::Literal(literal) => format!("`{literal}`"),
-            Kind::Param(name) => format!("`${}`", shortened(name)),
-            Kind::Regex(source) => format!("`/{}/`", shortened(source)),
-            Kind::Symbol(symbol) => format!("`{symbol}`"),
-            Kind::Other(character) => format!("`{}`", character.escape_default()),
+            TokenKind::Word(word) => format!("`{}`", shortened(word)),
+            TokenKind::Quoted(name) => format!("`\"{}\"`", shortened(name)),
+            TokenKind::Literal(Value::Str(text)) => format!("`'{}'`", shortened(text)),
+            TokenKind::Literal(literal) => format!("`{literal}`"),
+            TokenKind::Param(name) => format!("`${}`", shortened(name)),
+            TokenKind::Regex(source) => format!("`/{}/`", shortened(source)),
+            TokenKind::Symbol(symbol) => format!("`{symbol}`"),
+            TokenKind::Other(character) => format!("`{}`", character.escape_default()),
         }
     }
 
     /// Whether this is the symbol.
     pub(crate) fn is(&self, symbol: &str) -> bool {
-        matches!(&self.kind, Kind::Symbol(found) if *found == symbol)
+        matches!(&self.kind, TokenKind::Symbol(found) if *found == symbol)
     }
 
     /// Whether this is the word, in any case.
     pub(crate) fn is_word(&self, word: &str) -> bool {
-        matches!(&self.kind, Kind::Word(found) if found.eq_ignore_ascii_case(word))
+        matches!(&self.kind, TokenKind::Word(found) if found.eq_ignore_ascii_case(word))
     }
 }
 
@@ -80,7 +80,7 @@ fn shortened(text: &str) -> String {
 
 /// What the lexer finds at one place: a token, or why there is none.
 enum Lexed {
-    Token(Kind),
+    Token(TokenKind),
     Wrong(&'static str, Option<String>),
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn tokens(text: &str, diagnostics: &mut Diagnostics) -> Vec<Token> {
                 let wrong = Diagnostic::error(span.clone(), message);
                 diagnostics.push(Diagnostic { hint, ..wrong });
                 // A stand-in keeps the rest of the clause readable.
-                found.push(Token { kind: Kind::Literal(Value::Null), span });
+                found.push(Token { kind: TokenKind::Literal(Value::Null), span });
             }
         }
         rest = after;
@@ -137,13 +137,13 @@ fn layout(text: &str) -> IResult<&str, Option<&str>> {
 
 fn token(text: &str) -> IResult<&str, Lexed> {
     alt((
-        map(word, |word: &str| Lexed::Token(Kind::Word(word.to_owned()))),
+        map(word, |word: &str| Lexed::Token(TokenKind::Word(word.to_owned()))),
         number,
-        |text| enclosed(text, '\'', "text is never closed", |text| Kind::Literal(Value::str(text))),
-        |text| enclosed(text, '"', "quoted name is never closed", Kind::Quoted),
-        map(preceded(tag("$"), word), |name: &str| Lexed::Token(Kind::Param(name.to_owned()))),
-        map(symbol, |symbol| Lexed::Token(Kind::Symbol(symbol))),
-        map(anychar, |character| Lexed::Token(Kind::Other(character))),
+        |text| enclosed(text, '\'', "text is never closed", |text| TokenKind::Literal(Value::str(text))),
+        |text| enclosed(text, '"', "quoted name is never closed", TokenKind::Quoted),
+        map(preceded(tag("$"), word), |name: &str| Lexed::Token(TokenKind::Param(name.to_owned()))),
+        map(symbol, |symbol| Lexed::Token(TokenKind::Symbol(symbol))),
+        map(anychar, |character| Lexed::Token(TokenKind::Other(character))),
     ))
     .parse(text)
 }
@@ -160,7 +160,7 @@ fn regex(text: &str) -> IResult<&str, Lexed> {
     let mut characters = body.char_indices();
     while let Some((at, character)) = characters.next() {
         match character {
-            '/' => return Ok((&body[at + 1..], Lexed::Token(Kind::Regex(source)))),
+            '/' => return Ok((&body[at + 1..], Lexed::Token(TokenKind::Regex(source)))),
             '\\' if body[at + 1..].starts_with('/') => {
                 characters.next();
                 source.push('/');
@@ -191,7 +191,7 @@ fn enclosed<'a>(
     text: &'a str,
     quote: char,
     unclosed: &'static str,
-    make: impl Fn(String) -> Kind,
+    make: impl Fn(String) -> TokenKind,
 ) -> IResult<&'a str, Lexed> {
     let (body, _) = nom::character::complete::char(quote)(text)?;
     let mut content = String::new();
@@ -234,7 +234,7 @@ fn integer_of(digits: &str) -> Lexed {
 fn finite(value: Option<Value>) -> Lexed {
     match value {
         Some(Value::F64(x)) if !x.is_finite() => Lexed::Wrong("number is too large", None),
-        Some(value) => Lexed::Token(Kind::Literal(value)),
+        Some(value) => Lexed::Token(TokenKind::Literal(value)),
         None => Lexed::Wrong("number is too large", None),
     }
 }
@@ -278,9 +278,10 @@ fn whole(x: f64) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn check(text: &str, expected: &[Kind]) {
+    fn check(text: &str, expected: &[TokenKind]) {
         let mut diagnostics = Diagnostics::default();
-        let found: Vec<Kind> = tokens(text, &mut diagnostics).into_iter().map(|token| token.kind).collect();
+        let found: Vec<TokenKind> =
+            tokens(text, &mut diagnostics).into_iter().map(|token| token.kind).collect();
         assert_eq!(found, expected, "{text}");
         assert!(diagnostics.is_empty(), "{diagnostics}");
     }
@@ -288,7 +289,7 @@ mod tests {
     #[test]
     fn units_scale_to_nanoseconds_and_bytes() {
         use Value::{Duration, F64, I64, U64};
-        let literals = |values: &[Value]| values.iter().cloned().map(Kind::Literal).collect::<Vec<_>>();
+        let literals = |values: &[Value]| values.iter().cloned().map(TokenKind::Literal).collect::<Vec<_>>();
         check(
             "5us 100ms 1.5s 1m",
             &literals(&[5_000, 100_000_000, 1_500_000_000, 60_000_000_000].map(Duration)),
@@ -299,12 +300,15 @@ mod tests {
 
     #[test]
     fn layout_and_comments_disappear() {
-        check("a -- b\n/* c */ d", &[Kind::Word("a".into()), Kind::Word("d".into())]);
-        check("'it''s' \"a b\"", &[Kind::Literal(Value::str("it's")), Kind::Quoted("a b".into())]);
+        check("a -- b\n/* c */ d", &[TokenKind::Word("a".into()), TokenKind::Word("d".into())]);
+        check("'it''s' \"a b\"", &[TokenKind::Literal(Value::str("it's")), TokenKind::Quoted("a b".into())]);
     }
 
     #[test]
     fn the_printed_minus_is_a_minus() {
-        check("a \u{2212} b", &[Kind::Word("a".into()), Kind::Symbol("-"), Kind::Word("b".into())]);
+        check(
+            "a \u{2212} b",
+            &[TokenKind::Word("a".into()), TokenKind::Symbol("-"), TokenKind::Word("b".into())],
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Which fields an aggregate needs a number of, and nobody knows whether they are numbers.
 
-use crate::plan::{Fold, Input, Plan};
+use crate::plan::{Plan, StageFold, StageFoldInput};
 use pivot_advice::{Aggregate, Expr, Type};
 
 /// Fields and variables without a type that are added up, averaged or put into a histogram.
@@ -8,7 +8,7 @@ pub(crate) fn untyped(plan: &Plan) -> Vec<String> {
     let mut found = Vec::new();
     let folds = plan.stages.iter().flat_map(|stage| stage.end.folds());
     for fold in folds.filter(|fold| wants_numbers(fold)) {
-        if let Input::Expr(expr) = &fold.input {
+        if let StageFoldInput::Expr(expr) = &fold.input {
             columns(expr, &mut found);
         }
     }
@@ -19,7 +19,7 @@ pub(crate) fn untyped(plan: &Plan) -> Vec<String> {
     names
 }
 
-fn wants_numbers(fold: &Fold) -> bool {
+fn wants_numbers(fold: &StageFold) -> bool {
     use Aggregate::{Average, Histogram, Moments, Sum, Tally};
     matches!(fold.aggregate, Sum | Average | Moments | Histogram | Tally)
 }

@@ -1,18 +1,18 @@
 //! Names of tracepoints, and patterns of them.
 
-use super::ast::{Name, NamePattern, SourceKind};
-use super::expr::{comma_list, fixed};
-use super::input::{Parsed, Tokens, member, name, symbol};
-use super::token::{Kind, Token};
+use super::ast::{AstSourceKind, Name, NamePattern};
+use super::expressions::{comma_list, fixed};
+use super::token_stream::{ParseResult, TokenStream, member, name, symbol};
+use crate::lexical::{Token, TokenKind};
 use nom::Parser;
 use nom::combinator::{cut, map, opt};
 use nom::sequence::delimited;
 use pivot_advice::Value;
 
 /// A tracepoint, a named query, or a pattern with what fields must equal.
-pub(super) fn named(input: Tokens<'_>) -> Parsed<'_, SourceKind> {
+pub(super) fn named(input: TokenStream<'_>) -> ParseResult<'_, AstSourceKind> {
     let (rest, (text, kind)) = match input.first().map(|token| &token.kind) {
-        Some(Kind::Regex(source)) => (input.rest(), (source.clone(), PatternKind::Regex)),
+        Some(TokenKind::Regex(source)) => (input.rest(), (source.clone(), PatternKind::Regex)),
         _ => match run(input) {
             0 => map(tracepoint, |text| (text, PatternKind::Name)).parse(input)?,
             length => glob(input, length)?,
@@ -20,12 +20,12 @@ pub(super) fn named(input: Tokens<'_>) -> Parsed<'_, SourceKind> {
     };
     let (rest, fields) = opt(fields).parse(rest)?;
     match (kind, fields) {
-        (PatternKind::Name, None) => Ok((rest, SourceKind::Named(text))),
+        (PatternKind::Name, None) => Ok((rest, AstSourceKind::Named(text))),
         (kind, fields) => {
             let is_regex = kind == PatternKind::Regex;
             Ok((
                 rest,
-                SourceKind::Pattern(NamePattern { text, is_regex, fields: fields.unwrap_or_default() }),
+                AstSourceKind::Pattern(NamePattern { text, is_regex, fields: fields.unwrap_or_default() }),
             ))
         }
     }
@@ -39,35 +39,38 @@ enum PatternKind {
 }
 
 /// How many tokens that touch each other form a name with a `*` in it; 0 if there is none.
-fn run(input: Tokens<'_>) -> usize {
+fn run(input: TokenStream<'_>) -> usize {
     let mut end = input.here().start;
     let touching = input.list.iter().take_while(|token| {
         let touches = token.span.start == end;
         end = token.span.end;
-        let part = matches!(&token.kind, Kind::Word(_) | Kind::Quoted(_) | Kind::Symbol("." | "::" | "*"));
+        let part = matches!(
+            &token.kind,
+            TokenKind::Word(_) | TokenKind::Quoted(_) | TokenKind::Symbol("." | "::" | "*")
+        );
         touches && part
     });
     let run: Vec<&Token> = touching.collect();
     if run.iter().any(|token| token.is("*")) { run.len() } else { 0 }
 }
 
-fn glob(input: Tokens<'_>, length: usize) -> Parsed<'_, (String, PatternKind)> {
+fn glob(input: TokenStream<'_>, length: usize) -> ParseResult<'_, (String, PatternKind)> {
     let text: String = input.list[..length].iter().map(written).collect();
-    let rest = Tokens { list: &input.list[length..], ..input };
+    let rest = TokenStream { list: &input.list[length..], ..input };
     let (rest, location) = at(rest)?;
     Ok((rest, (text + &location, PatternKind::Glob)))
 }
 
 fn written(token: &Token) -> &str {
     match &token.kind {
-        Kind::Word(text) | Kind::Quoted(text) => text,
-        Kind::Symbol(symbol) => symbol,
+        TokenKind::Word(text) | TokenKind::Quoted(text) => text,
+        TokenKind::Symbol(symbol) => symbol,
         _ => "",
     }
 }
 
 /// `[field = value, ..]`
-fn fields(input: Tokens<'_>) -> Parsed<'_, Vec<(Name, Value)>> {
+fn fields(input: TokenStream<'_>) -> ParseResult<'_, Vec<(Name, Value)>> {
     let field = |input| {
         let (rest, (name, ())) = (name("a field"), symbol("=", "`=`")).parse(input)?;
         map(cut(fixed), |value| (name.clone(), value)).parse(rest)
@@ -76,7 +79,7 @@ fn fields(input: Tokens<'_>) -> Parsed<'_, Vec<(Name, Value)>> {
 }
 
 /// Segments between `.` and `::`, then perhaps a location.
-fn tracepoint(input: Tokens<'_>) -> Parsed<'_, String> {
+fn tracepoint(input: TokenStream<'_>) -> ParseResult<'_, String> {
     let (mut rest, Name { mut text, .. }) = name("a tracepoint")(input)?;
     while let Some(separator @ ("." | "::")) = symbol_of(rest.first()) {
         let (after, segment) = cut(member).parse(rest.rest())?;
@@ -89,7 +92,7 @@ fn tracepoint(input: Tokens<'_>) -> Parsed<'_, String> {
 }
 
 /// `@location`, if there is one.
-fn at(input: Tokens<'_>) -> Parsed<'_, String> {
+fn at(input: TokenStream<'_>) -> ParseResult<'_, String> {
     if symbol_of(input.first()) != Some("@") {
         return Ok((input, String::new()));
     }
@@ -98,12 +101,12 @@ fn at(input: Tokens<'_>) -> Parsed<'_, String> {
 
 fn symbol_of(token: Option<&Token>) -> Option<&'static str> {
     match token.map(|token| &token.kind) {
-        Some(Kind::Symbol(symbol)) => Some(symbol),
+        Some(TokenKind::Symbol(symbol)) => Some(symbol),
         _ => None,
     }
 }
 
-fn location(input: Tokens<'_>) -> Parsed<'_, &'static str> {
+fn location(input: TokenStream<'_>) -> ParseResult<'_, &'static str> {
     let locations = ["enter", "exit", "error"];
     let found = input.first().and_then(|token| locations.into_iter().find(|text| token.is_word(text)));
     found.map_or_else(|| input.expected("enter, exit or error"), |text| Ok((input.rest(), text)))

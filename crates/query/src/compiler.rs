@@ -1,12 +1,12 @@
 //! The front door: all stages one after the other.
 
 use crate::catalog::Catalog;
+use crate::compiled::{Output, Program};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::lower::lower;
 use crate::optimize::{RULES, optimize};
-use crate::plan::{End, Fold, Input, Plan, complete};
-use crate::program::{Output, Program};
-use crate::resolve::{Resolved, Result as Rows, resolve};
+use crate::plan::{Plan, StageEnd, StageFold, StageFoldInput, complete};
+use crate::resolve::{ResolvedQuery, ResolvedResult, resolve};
 use crate::syntax::{Params, parse};
 use pivot_advice::codec::MAX_COLUMNS;
 use pivot_advice::expr::MAX_DEPTH;
@@ -103,7 +103,7 @@ pub fn compile_with(text: &str, catalog: &Catalog, options: &Options) -> Result<
 }
 
 /// Cheap bounds before any work that grows with the query.
-fn check_size(resolved: &Resolved, text: &str, diagnostics: &mut Diagnostics) {
+fn check_size(resolved: &ResolvedQuery, text: &str, diagnostics: &mut Diagnostics) {
     let members = resolved.plan.stages.iter().flat_map(|stage| {
         stage.members.iter().map(|member| member.observed.len() + member.steps.len() + stage.steps.len())
     });
@@ -114,23 +114,23 @@ fn check_size(resolved: &Resolved, text: &str, diagnostics: &mut Diagnostics) {
 }
 
 /// The plan as the language defines it, with the end of its root.
-fn naive(resolved: &Resolved) -> Plan {
+fn naive(resolved: &ResolvedQuery) -> Plan {
     let mut plan = resolved.plan.clone();
     plan.sample = resolved.shape.sample;
     let end = match &resolved.result {
-        Rows::Rows { values, .. } => {
+        ResolvedResult::Rows { values, .. } => {
             let keys = values.iter().map(|(_, column, _)| *column).collect();
-            End::Emit { keys, folds: vec![], form: Form::Rows }
+            StageEnd::Emit { keys, folds: vec![], form: Form::Rows }
         }
-        Rows::Groups(grouped) => {
+        ResolvedResult::Groups(grouped) => {
             let keys =
                 grouped.keys.iter().map(|(name, expr, ty)| plan.root_column(name, expr, *ty)).collect();
-            let fold = |(aggregate, expr): &(Aggregate, Expr)| Fold {
+            let fold = |(aggregate, expr): &(Aggregate, Expr)| StageFold {
                 number: 0,
                 aggregate: *aggregate,
-                input: Input::Expr(expr.clone()),
+                input: StageFoldInput::Expr(expr.clone()),
             };
-            End::Emit { keys, folds: grouped.folds.iter().map(fold).collect(), form: Form::Groups }
+            StageEnd::Emit { keys, folds: grouped.folds.iter().map(fold).collect(), form: Form::Groups }
         }
     };
     if let Some(root) = plan.stages.first_mut() {

@@ -1,11 +1,11 @@
 //! The whole text of one statement.
 
-use super::ast::Query;
-use super::clause::query_of;
-use super::expr::deepest;
-use super::input::Tokens;
-use super::token::{Kind, Token, tokens};
+use super::ast::AstQuery;
+use super::clauses::query_of;
+use super::expressions::deepest;
+use super::token_stream::TokenStream;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::lexical::{Token, TokenKind, tokens};
 use crate::suggest::nearest;
 use pivot_advice::Value;
 use pivot_advice::expr::MAX_DEPTH;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 pub(crate) type Params = BTreeMap<String, Value>;
 
 /// Parses a text that holds exactly one statement; none if there is nothing to go on with.
-pub(crate) fn parse(text: &str, params: &Params, diagnostics: &mut Diagnostics) -> Option<Query> {
+pub(crate) fn parse(text: &str, params: &Params, diagnostics: &mut Diagnostics) -> Option<AstQuery> {
     let mut list = tokens(text, diagnostics);
     list.iter_mut().for_each(|token| substitute(token, params, diagnostics));
     while list.last().is_some_and(|token| token.is(";")) {
@@ -37,14 +37,14 @@ pub(crate) fn parse(text: &str, params: &Params, diagnostics: &mut Diagnostics) 
         return None;
     }
     let nested = RefCell::new(Diagnostics::default());
-    let query = query_of(Tokens { list: &list, end: text.trim_end().len(), diagnostics: &nested });
+    let query = query_of(TokenStream { list: &list, end: text.trim_end().len(), diagnostics: &nested });
     diagnostics.extend(nested.into_inner());
     Some(query)
 }
 
 /// A parameter is a literal from here on, wherever one may stand.
 fn substitute(token: &mut Token, params: &Params, diagnostics: &mut Diagnostics) {
-    let Kind::Param(name) = &token.kind else { return };
+    let TokenKind::Param(name) = &token.kind else { return };
     let value = params.get(name).cloned();
     if value.is_none() {
         let wrong = Diagnostic::error(token.span.clone(), format!("parameter `${name}` has no value"));
@@ -54,11 +54,11 @@ fn substitute(token: &mut Token, params: &Params, diagnostics: &mut Diagnostics)
             None => wrong.hint(format!("give it one: `--param {name}=..` or `\\set {name} ..`")),
         });
     }
-    token.kind = Kind::Literal(value.unwrap_or_default());
+    token.kind = TokenKind::Literal(value.unwrap_or_default());
 }
 
 /// Clauses are found outside parentheses only, so these must balance first.
-pub(crate) fn unbalanced(list: &[super::token::Token]) -> Option<Diagnostic> {
+pub(crate) fn unbalanced(list: &[crate::lexical::Token]) -> Option<Diagnostic> {
     let mut open = Vec::new();
     for token in list {
         if token.is("(") {

@@ -1,7 +1,7 @@
 //! What to do about a token that cannot stand where it stands.
 
-use super::clause::Clause;
-use super::token::{Kind, Token};
+use super::clauses::ClauseKind;
+use crate::lexical::{Token, TokenKind};
 use crate::suggest::nearest;
 
 /// Words that begin something in other languages, each with what says it here.
@@ -27,22 +27,22 @@ const SOURCES: [(&[&str], &str); 3] = [
 ];
 
 /// What to do about a token behind another one, in a clause.
-pub(super) fn hint_for(token: &Token, before: Option<&Token>, clause: Option<Clause>) -> Option<String> {
+pub(super) fn hint_for(token: &Token, before: Option<&Token>, clause: Option<ClauseKind>) -> Option<String> {
     let hint = match &token.kind {
-        Kind::Symbol("(") if clause.is_some_and(Clause::has_source) => return source(before?),
-        Kind::Symbol("->") => "happened-before belongs to a join: JOIN x IN source ON x -> y",
-        Kind::Symbol("==") => "equality is `=`",
-        Kind::Symbol("&&") => "write AND",
-        Kind::Symbol("=" | "!=" | "<>" | "<" | "<=" | ">" | ">=") => {
+        TokenKind::Symbol("(") if clause.is_some_and(ClauseKind::has_source) => return source(before?),
+        TokenKind::Symbol("->") => "happened-before belongs to a join: JOIN x IN source ON x -> y",
+        TokenKind::Symbol("==") => "equality is `=`",
+        TokenKind::Symbol("&&") => "write AND",
+        TokenKind::Symbol("=" | "!=" | "<>" | "<" | "<=" | ">" | ">=") => {
             "comparisons do not chain; connect them with AND"
         }
-        Kind::Symbol("*") if clause == Some(Clause::Select) => {
+        TokenKind::Symbol("*") if clause == Some(ClauseKind::Select) => {
             "name the columns; `*` stands in COUNT(*) only"
         }
-        Kind::Symbol(";") => "one statement at a time",
-        Kind::Word(word) => match elsewhere(word) {
+        TokenKind::Symbol(";") => "one statement at a time",
+        TokenKind::Word(word) => match elsewhere(word) {
             Some(hint) => hint,
-            None if clause == Some(Clause::Select) => {
+            None if clause == Some(ClauseKind::Select) => {
                 return Some(format!("a column is named with AS: `AS {word}`"));
             }
             None => return None,
@@ -59,7 +59,7 @@ fn elsewhere(word: &str) -> Option<&'static str> {
 
 /// The source that a name before a parenthesis means.
 fn source(name: &Token) -> Option<String> {
-    let Kind::Word(word) = &name.kind else { return None };
+    let TokenKind::Word(word) = &name.kind else { return None };
     let known = SOURCES.iter().find(|(words, _)| words.iter().any(|other| other.eq_ignore_ascii_case(word)));
     let meant = known.map(|(_, source)| (*source).to_owned());
     let meant = meant.or_else(|| nearest(word, ["First", "MostRecent", "FirstN", "MostRecentN", "UNNEST"]));

@@ -1,10 +1,10 @@
 //! What follows SELECT: the shape of the result, and the terms on which the query runs.
 
-use super::query::Resolver;
+use super::resolver::Resolver;
+use crate::compiled::{Budget, Settings, Sink};
 use crate::diagnostic::Diagnostic;
-use crate::program::{Budget, Settings, Sink};
 use crate::suggest::nearest;
-use crate::syntax::ast::{self, Query, Span};
+use crate::syntax::ast::{self, AstQuery, Span};
 use pivot_advice::Expr;
 
 /// The shortest window; longer ones are multiples of it.
@@ -16,7 +16,7 @@ const SINKS: [&str; 3] = ["prometheus", "otlp", "parquet"];
 
 /// The shape of a result, and the terms of its query.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Shape {
+pub(crate) struct ResultShape {
     pub(crate) distinct: bool,
     /// Over the columns of a result; whether it is descending.
     pub(crate) order: Vec<(Expr, bool)>,
@@ -27,23 +27,23 @@ pub(crate) struct Shape {
 
 impl Resolver<'_> {
     /// What the tail of the whole query says, but for what depends on its rows.
-    pub(super) fn shape(&mut self, query: &Query) -> Shape {
-        let tail = &query.tail;
+    pub(super) fn shape(&mut self, query: &AstQuery) -> ResultShape {
+        let tail = &query.result;
         let settings = Settings {
             every_ns: tail.every.as_ref().map_or(Settings::default().every_ns, |every| self.every(every)),
             duration_ns: tail.duration.as_ref().map(|duration| duration.body),
             budget: tail.within.as_ref().map_or_else(Budget::default, |within| self.budget(&within.body)),
             sink: tail.into.as_ref().and_then(|into| self.sink(into)),
         };
-        Shape {
+        ResultShape {
             limit: tail.limit.as_ref().map(|limit| limit.body),
             sample: tail.sample.as_ref().map(|sample| sample.body).filter(|fraction| *fraction < 1.0),
             settings,
-            ..Shape::default()
+            ..ResultShape::default()
         }
     }
 
-    fn every(&mut self, every: &ast::Clause<i64>) -> i64 {
+    fn every(&mut self, every: &ast::Spanned<i64>) -> i64 {
         let ns = every.body;
         if ns % SHORTEST_NS != 0 || !(SHORTEST_NS..=LONGEST_NS).contains(&ns) {
             let wrong = Diagnostic::error(every.span.clone(), "a window cannot have this length");
@@ -52,7 +52,7 @@ impl Resolver<'_> {
         ns
     }
 
-    fn budget(&mut self, limits: &[ast::Budget]) -> Budget {
+    fn budget(&mut self, limits: &[ast::BudgetItem]) -> Budget {
         let mut budget = Budget::default();
         for limit in limits {
             let name = limit.name.text.to_ascii_lowercase();
@@ -90,7 +90,7 @@ impl Resolver<'_> {
         budget
     }
 
-    fn sink(&mut self, into: &ast::Clause<ast::Sink>) -> Option<Sink> {
+    fn sink(&mut self, into: &ast::Spanned<ast::SinkClause>) -> Option<Sink> {
         let name = into.body.name.text.to_ascii_lowercase();
         if !SINKS.contains(&name.as_str()) {
             let wrong = format!("unknown sink `{}`", into.body.name.text);
@@ -107,8 +107,8 @@ impl Resolver<'_> {
     }
 
     /// Refuses what only a whole query may have.
-    pub(super) fn check_tail(&mut self, query: &Query) {
-        let tail = &query.tail;
+    pub(super) fn check_tail(&mut self, query: &AstQuery) {
+        let tail = &query.result;
         let span = |found: Option<&Span>, name: &'static str| found.map(|span| (span.clone(), name));
         let found = [
             span(tail.order.as_ref().map(|clause| &clause.span), "ORDER BY"),

@@ -1,12 +1,12 @@
 //! A compiled query: its advice under any id, and what the frontend makes of the merged groups.
 
-use crate::compile::Options;
+use super::untyped_fields::untyped;
+use crate::compiler::Options;
 use crate::diagnostic::Diagnostics;
 use crate::lower::{lower, lower_measured};
 use crate::optimize::optimize;
-use crate::plan::{Column, End, Plan, expr_text, renamed};
-use crate::resolve::{Grouped, Resolved, Result as Rows, SECONDS};
-use crate::untyped::untyped;
+use crate::plan::{Plan, PlanColumn, StageEnd, expr_text, renamed};
+use crate::resolve::{ResolvedGroups, ResolvedQuery, ResolvedResult, SECONDS};
 use pivot_advice::{
     Advice, Aggregate, Errors, Expr, Finish, Finished, Form, Groups, Keep, QueryId, State, Type, Value,
 };
@@ -133,11 +133,11 @@ pub struct OutputColumn {
 }
 
 impl Output {
-    pub(crate) fn of(resolved: &Resolved) -> Output {
+    pub(crate) fn of(resolved: &ResolvedQuery) -> Output {
         let shape = &resolved.shape;
         let mut output = match &resolved.result {
-            Rows::Groups(grouped) => Output::groups(grouped),
-            Rows::Rows { values, shown } => Output::rows(values, *shown),
+            ResolvedResult::Groups(grouped) => Output::groups(grouped),
+            ResolvedResult::Rows { values, shown } => Output::rows(values, *shown),
         };
         output.distinct = shape.distinct;
         output.limit = shape.limit;
@@ -148,7 +148,7 @@ impl Output {
         output
     }
 
-    fn groups(grouped: &Grouped) -> Output {
+    fn groups(grouped: &ResolvedGroups) -> Output {
         let seconds = grouped.keys.len() + 1 + grouped.finished.len();
         let over = |expr: &Expr| {
             renamed(expr, &mut |index| Expr::Column(if index == SECONDS { narrow(seconds) } else { index }))
@@ -235,8 +235,8 @@ impl Output {
         let values = self.finished.iter().map(|value| value.name.clone());
         let names: Vec<String> =
             keys.chain(["COUNT".to_owned()]).chain(values).chain(["seconds".to_owned()]).collect();
-        let columns: Vec<Column> =
-            names.into_iter().map(|name| Column { alias: String::new(), name, ty: Type::Any }).collect();
+        let columns: Vec<PlanColumn> =
+            names.into_iter().map(|name| PlanColumn { alias: String::new(), name, ty: Type::Any }).collect();
         let shown = self.columns.iter().map(|column| {
             format!("{}: {} = {}\n", column.name, column.ty, expr_text(&column.expr, &columns))
         });
@@ -381,7 +381,7 @@ impl Program {
         let packing = self.plan.stages.iter().enumerate().filter(|(i, stage)| *i > 0 && stage.bag == *i);
         let lines = packing.map(|(i, stage)| {
             let packed = match &stage.end {
-                End::Groups(groups) => groups.packed(),
+                StageEnd::Groups(groups) => groups.packed(),
                 other => other.keys().to_vec(),
             };
             let states = stage.end.folds().iter().filter(|fold| !fold.aggregate.is_sketch()).count();

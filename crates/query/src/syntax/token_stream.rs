@@ -1,8 +1,8 @@
 //! Tokens as nom's input, and the parsers of single tokens.
 
 use super::ast::{Name, Span};
-use super::token::{Kind, Token};
 use crate::diagnostic::Diagnostics;
+use crate::lexical::{Token, TokenKind};
 use nom::error::{ErrorKind, ParseError};
 use nom::{Err, IResult, Needed};
 use pivot_advice::Value;
@@ -12,7 +12,7 @@ use std::slice::Iter;
 
 /// The tokens that are left, where they end, and where nested queries report to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Tokens<'a> {
+pub(crate) struct TokenStream<'a> {
     pub(crate) list: &'a [Token],
     /// The byte after the last token's clause.
     pub(crate) end: usize,
@@ -21,13 +21,13 @@ pub(crate) struct Tokens<'a> {
 
 /// The furthest place that parsing came to, and what could have stood there.
 #[derive(Debug, Clone)]
-pub(crate) struct Failure {
+pub(crate) struct ParseFailure {
     /// How many tokens were left.
     pub(crate) left: usize,
     pub(crate) expected: Vec<&'static str>,
 }
 
-pub(crate) type Parsed<'a, T> = IResult<Tokens<'a>, T, Failure>;
+pub(crate) type ParseResult<'a, T> = IResult<TokenStream<'a>, T, ParseFailure>;
 
 /// Words that cannot be names where an expression or a name is expected.
 const RESERVED: [&str; 38] = [
@@ -37,15 +37,15 @@ const RESERVED: [&str; 38] = [
     "ELSE", "END",
 ];
 
-impl<'a> Tokens<'a> {
+impl<'a> TokenStream<'a> {
     /// The next token.
     pub(crate) fn first(&self) -> Option<&'a Token> {
         self.list.first()
     }
 
     /// All but the next token.
-    pub(crate) fn rest(&self) -> Tokens<'a> {
-        Tokens { list: self.list.get(1..).unwrap_or(&[]), ..*self }
+    pub(crate) fn rest(&self) -> TokenStream<'a> {
+        TokenStream { list: self.list.get(1..).unwrap_or(&[]), ..*self }
     }
 
     /// The span of the next token, or the end of the clause.
@@ -54,7 +54,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// From the start of these tokens to where `after` begins.
-    pub(crate) fn until(&self, after: &Tokens<'_>) -> Span {
+    pub(crate) fn until(&self, after: &TokenStream<'_>) -> Span {
         let taken = self.list.len().saturating_sub(after.list.len());
         let start = self.here().start;
         let end = taken.checked_sub(1).map_or(start, |last| self.list[last].span.end);
@@ -62,22 +62,22 @@ impl<'a> Tokens<'a> {
     }
 
     /// The failure of something expected here.
-    pub(crate) fn expected<T>(&self, what: &'static str) -> Parsed<'a, T> {
-        Err(Err::Error(Failure { left: self.list.len(), expected: vec![what] }))
+    pub(crate) fn expected<T>(&self, what: &'static str) -> ParseResult<'a, T> {
+        Err(Err::Error(ParseFailure { left: self.list.len(), expected: vec![what] }))
     }
 }
 
-impl<'a> ParseError<Tokens<'a>> for Failure {
-    fn from_error_kind(input: Tokens<'a>, _: ErrorKind) -> Failure {
-        Failure { left: input.list.len(), expected: vec![] }
+impl<'a> ParseError<TokenStream<'a>> for ParseFailure {
+    fn from_error_kind(input: TokenStream<'a>, _: ErrorKind) -> ParseFailure {
+        ParseFailure { left: input.list.len(), expected: vec![] }
     }
 
-    fn append(_: Tokens<'a>, _: ErrorKind, other: Failure) -> Failure {
+    fn append(_: TokenStream<'a>, _: ErrorKind, other: ParseFailure) -> ParseFailure {
         other
     }
 
     /// The alternative that came further explains more; at one place, both do.
-    fn or(mut self, other: Failure) -> Failure {
+    fn or(mut self, other: ParseFailure) -> ParseFailure {
         match self.left.cmp(&other.left) {
             std::cmp::Ordering::Less => self,
             std::cmp::Ordering::Greater => other,
@@ -91,7 +91,7 @@ impl<'a> ParseError<Tokens<'a>> for Failure {
     }
 }
 
-impl<'a> nom::Input for Tokens<'a> {
+impl<'a> nom::Input for TokenStream<'a> {
     type Item = Token;
     type Iter = Cloned<Iter<'a, Token>>;
     type IterIndices = Enumerate<Self::Iter>;
@@ -101,11 +101,11 @@ impl<'a> nom::Input for Tokens<'a> {
     }
 
     fn take(&self, index: usize) -> Self {
-        Tokens { list: &self.list[..index], ..*self }
+        TokenStream { list: &self.list[..index], ..*self }
     }
 
     fn take_from(&self, index: usize) -> Self {
-        Tokens { list: &self.list[index..], ..*self }
+        TokenStream { list: &self.list[index..], ..*self }
     }
 
     fn take_split(&self, index: usize) -> (Self, Self) {
@@ -130,7 +130,10 @@ impl<'a> nom::Input for Tokens<'a> {
 }
 
 /// Parses a symbol; `shown` is it in quotes, for messages.
-pub(crate) fn symbol<'a>(text: &'static str, shown: &'static str) -> impl Fn(Tokens<'a>) -> Parsed<'a, ()> {
+pub(crate) fn symbol<'a>(
+    text: &'static str,
+    shown: &'static str,
+) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, ()> {
     move |input| match input.first() {
         Some(token) if token.is(text) => Ok((input.rest(), ())),
         _ => input.expected(shown),
@@ -138,7 +141,7 @@ pub(crate) fn symbol<'a>(text: &'static str, shown: &'static str) -> impl Fn(Tok
 }
 
 /// Parses a keyword in any case.
-pub(crate) fn keyword<'a>(word: &'static str) -> impl Fn(Tokens<'a>) -> Parsed<'a, ()> {
+pub(crate) fn keyword<'a>(word: &'static str) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, ()> {
     move |input| match input.first() {
         Some(token) if token.is_word(word) => Ok((input.rest(), ())),
         _ => input.expected(word),
@@ -149,7 +152,7 @@ pub(crate) fn keyword<'a>(word: &'static str) -> impl Fn(Tokens<'a>) -> Parsed<'
 pub(crate) fn operator<'a, T: Copy>(
     table: &'static [(&'static str, T)],
     shown: &'static str,
-) -> impl Fn(Tokens<'a>) -> Parsed<'a, T> {
+) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, T> {
     move |input| {
         let found = input.first().and_then(|token| table.iter().find(|(symbol, _)| token.is(symbol)));
         match found {
@@ -160,12 +163,12 @@ pub(crate) fn operator<'a, T: Copy>(
 }
 
 /// Parses a name: a word that is not reserved, or a quoted name.
-pub(crate) fn name<'a>(what: &'static str) -> impl Fn(Tokens<'a>) -> Parsed<'a, Name> {
+pub(crate) fn name<'a>(what: &'static str) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, Name> {
     move |input| match input.first() {
-        Some(Token { kind: Kind::Word(word), span }) if !is_reserved(word) => {
+        Some(Token { kind: TokenKind::Word(word), span }) if !is_reserved(word) => {
             Ok((input.rest(), Name { text: word.clone(), span: span.clone() }))
         }
-        Some(Token { kind: Kind::Quoted(text), span }) => {
+        Some(Token { kind: TokenKind::Quoted(text), span }) => {
             Ok((input.rest(), Name { text: text.clone(), span: span.clone() }))
         }
         _ => input.expected(what),
@@ -173,18 +176,18 @@ pub(crate) fn name<'a>(what: &'static str) -> impl Fn(Tokens<'a>) -> Parsed<'a, 
 }
 
 /// Parses a literal.
-pub(crate) fn literal<'a>(what: &'static str) -> impl Fn(Tokens<'a>) -> Parsed<'a, Value> {
+pub(crate) fn literal<'a>(what: &'static str) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, Value> {
     move |input| match input.first().map(|token| &token.kind) {
-        Some(Kind::Literal(value)) => Ok((input.rest(), value.clone())),
+        Some(TokenKind::Literal(value)) => Ok((input.rest(), value.clone())),
         _ => input.expected(what),
     }
 }
 
 /// Parses any word or quoted name; behind a dot nothing is reserved.
-pub(crate) fn member<'a>(input: Tokens<'a>) -> Parsed<'a, String> {
+pub(crate) fn member<'a>(input: TokenStream<'a>) -> ParseResult<'a, String> {
     match input.first().map(|token| &token.kind) {
-        Some(Kind::Word(word)) => Ok((input.rest(), word.clone())),
-        Some(Kind::Quoted(text)) => Ok((input.rest(), text.clone())),
+        Some(TokenKind::Word(word)) => Ok((input.rest(), word.clone())),
+        Some(TokenKind::Quoted(text)) => Ok((input.rest(), text.clone())),
         _ => input.expected("a name"),
     }
 }

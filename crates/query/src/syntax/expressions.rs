@@ -2,9 +2,11 @@
 //!
 //! After an operator its operand is required (`cut`), so the caret stands where the operand is missing.
 
-use super::ast::{Expr, ExprKind, Name, Span};
-use super::input::{Failure, Parsed, Tokens, is_reserved, keyword, member, operator, symbol};
-use super::token::{Kind, Token};
+use super::ast::{AstExpr, AstExprKind, Name, Span};
+use super::token_stream::{
+    ParseFailure, ParseResult, TokenStream, is_reserved, keyword, member, operator, symbol,
+};
+use crate::lexical::{Token, TokenKind};
 use nom::Parser;
 use nom::branch::alt;
 use nom::combinator::{cut, map, opt, value};
@@ -27,14 +29,14 @@ const PRODUCTS: [(&str, Binary); 3] =
 const CONCATS: [(&str, Binary); 1] = [("||", Binary::Concat)];
 
 /// Parses a whole expression.
-pub(crate) fn expression(input: Tokens<'_>) -> Parsed<'_, Expr> {
+pub(crate) fn expression(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
     connective(input, Binary::Or, "OR", |input| connective(input, Binary::And, "AND", negation))
 }
 
 /// One or more of `item` between commas.
 pub(crate) fn comma_list<'a, T>(
-    item: impl Fn(Tokens<'a>) -> Parsed<'a, T>,
-) -> impl Fn(Tokens<'a>) -> Parsed<'a, Vec<T>> {
+    item: impl Fn(TokenStream<'a>) -> ParseResult<'a, T>,
+) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, Vec<T>> {
     move |input| {
         let (rest, first) = item(input)?;
         let (rest, mut others) = many0(preceded(symbol(",", "`,`"), cut(&item))).parse(rest)?;
@@ -44,116 +46,119 @@ pub(crate) fn comma_list<'a, T>(
 }
 
 fn connective<'a>(
-    input: Tokens<'a>,
+    input: TokenStream<'a>,
     op: Binary,
     word: &'static str,
-    operand: impl Fn(Tokens<'a>) -> Parsed<'a, Expr>,
-) -> Parsed<'a, Expr> {
+    operand: impl Fn(TokenStream<'a>) -> ParseResult<'a, AstExpr>,
+) -> ParseResult<'a, AstExpr> {
     let (rest, first) = operand(input)?;
     let (rest, mut others) = many0(preceded(keyword(word), cut(&operand))).parse(rest)?;
     if others.is_empty() {
         return Ok((rest, first));
     }
     others.insert(0, first);
-    Ok((rest, spanned(input, rest, ExprKind::Connective(op, others))))
+    Ok((rest, spanned(input, rest, AstExprKind::Connective(op, others))))
 }
 
-fn spanned(input: Tokens<'_>, rest: Tokens<'_>, kind: ExprKind) -> Expr {
-    Expr { kind, span: input.until(&rest) }
+fn spanned(input: TokenStream<'_>, rest: TokenStream<'_>, kind: AstExprKind) -> AstExpr {
+    AstExpr { kind, span: input.until(&rest) }
 }
 
 /// Of a row of NOTs one or two remain: the meaning is the same, and the depth is bounded.
-fn negation(input: Tokens<'_>) -> Parsed<'_, Expr> {
+fn negation(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
     let (rest, count) = many0_count(keyword("NOT")).parse(input)?;
     let (rest, operand) = if count > 0 { cut(comparison).parse(rest) } else { comparison(rest) }?;
-    Ok((rest, repeat(input, rest, count, operand, ExprKind::Not)))
+    Ok((rest, repeat(input, rest, count, operand, AstExprKind::Not)))
 }
 
 fn repeat(
-    input: Tokens<'_>,
-    rest: Tokens<'_>,
+    input: TokenStream<'_>,
+    rest: TokenStream<'_>,
     count: usize,
-    operand: Expr,
-    make: fn(Box<Expr>) -> ExprKind,
-) -> Expr {
+    operand: AstExpr,
+    make: fn(Box<AstExpr>) -> AstExprKind,
+) -> AstExpr {
     let times = if count == 0 { 0 } else { 2 - count % 2 };
     (0..times).fold(operand, |operand, _| spanned(input, rest, make(Box::new(operand))))
 }
 
-fn comparison(input: Tokens<'_>) -> Parsed<'_, Expr> {
+fn comparison(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
     let (rest, left) = chain(input, &CONCATS, "an operator", sum)?;
     let (rest, tail) = opt(comparison_tail).parse(rest)?;
     let Some(tail) = tail else { return Ok((rest, left)) };
     let left = Box::new(left);
     let (negated, kind) = match tail {
-        Tail::Compare(op, right) => (false, ExprKind::Compare(op, left, Box::new(right))),
-        Tail::IsNull(negated) => (negated, ExprKind::IsNull(left)),
-        Tail::In(negated, list) => (negated, ExprKind::In(left, list)),
-        Tail::Between(negated, low, high) => {
-            (negated, ExprKind::Between(left, Box::new(low), Box::new(high)))
+        ComparisonEnd::Compare(op, right) => (false, AstExprKind::Compare(op, left, Box::new(right))),
+        ComparisonEnd::IsNull(negated) => (negated, AstExprKind::IsNull(left)),
+        ComparisonEnd::In(negated, list) => (negated, AstExprKind::In(left, list)),
+        ComparisonEnd::Between(negated, low, high) => {
+            (negated, AstExprKind::Between(left, Box::new(low), Box::new(high)))
         }
-        Tail::Like(negated, pattern) => (negated, ExprKind::Like(left, pattern.text)),
-        Tail::Regex(negated, pattern) => (negated, ExprKind::Regex(left, pattern)),
+        ComparisonEnd::Like(negated, pattern) => (negated, AstExprKind::Like(left, pattern.text)),
+        ComparisonEnd::Regex(negated, pattern) => (negated, AstExprKind::Regex(left, pattern)),
     };
     let found = spanned(input, rest, kind);
     let times = usize::from(negated);
-    Ok((rest, repeat(input, rest, times, found, ExprKind::Not)))
+    Ok((rest, repeat(input, rest, times, found, AstExprKind::Not)))
 }
 
 /// What may follow the left side of a comparison.
-enum Tail {
-    Compare(Binary, Expr),
+enum ComparisonEnd {
+    Compare(Binary, AstExpr),
     IsNull(bool),
-    In(bool, Vec<Expr>),
-    Between(bool, Expr, Expr),
+    In(bool, Vec<AstExpr>),
+    Between(bool, AstExpr, AstExpr),
     Like(bool, Name),
     Regex(bool, Name),
 }
 
-fn comparison_tail(input: Tokens<'_>) -> Parsed<'_, Tail> {
+fn comparison_tail(input: TokenStream<'_>) -> ParseResult<'_, ComparisonEnd> {
     let operand = |input| chain(input, &CONCATS, "an operator", sum);
     if let Ok((rest, op)) = operator(&COMPARISONS, "a comparison")(input) {
-        return map(cut(operand), |right| Tail::Compare(op, right)).parse(rest);
+        return map(cut(operand), |right| ComparisonEnd::Compare(op, right)).parse(rest);
     }
     if let Ok((rest, ())) = keyword("IS")(input) {
         let (rest, not) = opt(keyword("NOT")).parse(rest)?;
-        return value_of(cut(keyword("NULL")), rest, || Tail::IsNull(not.is_some()));
+        return value_of(cut(keyword("NULL")), rest, || ComparisonEnd::IsNull(not.is_some()));
     }
     if let Ok((rest, negated)) =
         alt((value(false, symbol("~", "`~`")), value(true, symbol("!~", "`!~`")))).parse(input)
     {
-        return map(cut(text("a regular expression in quotes")), |regex| Tail::Regex(negated, regex))
-            .parse(rest);
+        return map(cut(text("a regular expression in quotes")), |regex| {
+            ComparisonEnd::Regex(negated, regex)
+        })
+        .parse(rest);
     }
     let (rest, not) = opt(keyword("NOT")).parse(input)?;
     let negated = not.is_some();
     if let Ok((rest, ())) = keyword("IN")(rest) {
-        return map(cut(parenthesised_list), |list| Tail::In(negated, list)).parse(rest);
+        return map(cut(parenthesised_list), |list| ComparisonEnd::In(negated, list)).parse(rest);
     }
     if let Ok((rest, ())) = keyword("LIKE")(rest) {
-        return map(cut(text("a pattern in quotes")), |pattern| Tail::Like(negated, pattern)).parse(rest);
+        return map(cut(text("a pattern in quotes")), |pattern| ComparisonEnd::Like(negated, pattern))
+            .parse(rest);
     }
     let (rest, ()) = keyword("BETWEEN")(rest)?;
     let bounds = (cut(operand), preceded(cut(keyword("AND")), cut(operand)));
-    map(bounds, |(low, high)| Tail::Between(negated, low, high)).parse(rest)
+    map(bounds, |(low, high)| ComparisonEnd::Between(negated, low, high)).parse(rest)
 }
 
-fn value_of<'a, T, P>(mut parser: P, input: Tokens<'a>, make: impl Fn() -> T) -> Parsed<'a, T>
+fn value_of<'a, T, P>(mut parser: P, input: TokenStream<'a>, make: impl Fn() -> T) -> ParseResult<'a, T>
 where
-    P: Parser<Tokens<'a>, Output = (), Error = Failure>,
+    P: Parser<TokenStream<'a>, Output = (), Error = ParseFailure>,
 {
     let (rest, ()) = parser.parse(input)?;
     Ok((rest, make()))
 }
 
-fn parenthesised_list(input: Tokens<'_>) -> Parsed<'_, Vec<Expr>> {
+fn parenthesised_list(input: TokenStream<'_>) -> ParseResult<'_, Vec<AstExpr>> {
     delimited(symbol("(", "`(`"), comma_list(expression), cut(symbol(")", "`)`"))).parse(input)
 }
 
 /// A literal text with its place.
-fn text<'a>(what: &'static str) -> impl Fn(Tokens<'a>) -> Parsed<'a, Name> {
+fn text<'a>(what: &'static str) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, Name> {
     move |input| match input.first() {
-        Some(Token { kind: Kind::Literal(Value::Str(text)), span }) => {
+        Some(Token { kind: TokenKind::Literal(Value::Str(text)), span }) => {
             Ok((input.rest(), Name { text: text.to_string(), span: span.clone() }))
         }
         _ => input.expected(what),
@@ -161,48 +166,48 @@ fn text<'a>(what: &'static str) -> impl Fn(Tokens<'a>) -> Parsed<'a, Name> {
 }
 
 fn chain<'a>(
-    input: Tokens<'a>,
+    input: TokenStream<'a>,
     table: &'static [(&'static str, Binary)],
     shown: &'static str,
-    operand: impl Fn(Tokens<'a>) -> Parsed<'a, Expr>,
-) -> Parsed<'a, Expr> {
+    operand: impl Fn(TokenStream<'a>) -> ParseResult<'a, AstExpr>,
+) -> ParseResult<'a, AstExpr> {
     let (rest, first) = operand(input)?;
     let (rest, others) = many0(pair(operator(table, shown), cut(&operand))).parse(rest)?;
     if others.is_empty() {
         return Ok((rest, first));
     }
-    Ok((rest, spanned(input, rest, ExprKind::Chain(Box::new(first), others))))
+    Ok((rest, spanned(input, rest, AstExprKind::Chain(Box::new(first), others))))
 }
 
-fn sum(input: Tokens<'_>) -> Parsed<'_, Expr> {
+fn sum(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
     chain(input, &SUMS, "an operator", |input| chain(input, &PRODUCTS, "an operator", signed))
 }
 
-fn signed(input: Tokens<'_>) -> Parsed<'_, Expr> {
+fn signed(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
     let (rest, count) = many0_count(symbol("-", "`-`")).parse(input)?;
     let (rest, operand) = if count > 0 { cut(primary).parse(rest) } else { primary(rest) }?;
-    Ok((rest, repeat(input, rest, count, operand, ExprKind::Negate)))
+    Ok((rest, repeat(input, rest, count, operand, AstExprKind::Negate)))
 }
 
-fn primary(input: Tokens<'_>) -> Parsed<'_, Expr> {
+fn primary(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
     let Some(token) = input.first() else { return input.expected("an expression") };
     match &token.kind {
-        Kind::Literal(value) => {
-            Ok((input.rest(), spanned(input, input.rest(), ExprKind::Literal(value.clone()))))
+        TokenKind::Literal(value) => {
+            Ok((input.rest(), spanned(input, input.rest(), AstExprKind::Literal(value.clone()))))
         }
-        Kind::Symbol("(") => {
+        TokenKind::Symbol("(") => {
             let (rest, inner) =
                 delimited(symbol("(", "`(`"), cut(expression), cut(symbol(")", "`)`"))).parse(input)?;
-            Ok((rest, Expr { span: input.until(&rest), ..inner }))
+            Ok((rest, AstExpr { span: input.until(&rest), ..inner }))
         }
-        Kind::Word(word) if word.eq_ignore_ascii_case("CASE") => case(input),
-        Kind::Word(word) if constant(word).is_some() => {
-            let literal = ExprKind::Literal(constant(word).unwrap_or_default());
+        TokenKind::Word(word) if word.eq_ignore_ascii_case("CASE") => case(input),
+        TokenKind::Word(word) if constant(word).is_some() => {
+            let literal = AstExprKind::Literal(constant(word).unwrap_or_default());
             Ok((input.rest(), spanned(input, input.rest(), literal)))
         }
-        Kind::Word(word) if is_reserved(word) => input.expected("an expression"),
-        Kind::Word(word) => named(input, word),
-        Kind::Quoted(name) => path(input, name),
+        TokenKind::Word(word) if is_reserved(word) => input.expected("an expression"),
+        TokenKind::Word(word) => named(input, word),
+        TokenKind::Quoted(name) => path(input, name),
         _ => input.expected("an expression"),
     }
 }
@@ -213,12 +218,12 @@ fn constant(word: &str) -> Option<Value> {
 }
 
 /// A value that is known as it is written: a literal, perhaps with a sign, or a constant.
-pub(super) fn fixed(input: Tokens<'_>) -> Parsed<'_, Value> {
+pub(super) fn fixed(input: TokenStream<'_>) -> ParseResult<'_, Value> {
     let (rest, negative) = map(opt(symbol("-", "`-`")), |sign| sign.is_some()).parse(input)?;
     let found = match rest.first().map(|token| &token.kind) {
-        Some(Kind::Literal(value)) if negative => negated(value),
-        Some(Kind::Literal(value)) => Some(value.clone()),
-        Some(Kind::Word(word)) if !negative => constant(word),
+        Some(TokenKind::Literal(value)) if negative => negated(value),
+        Some(TokenKind::Literal(value)) => Some(value.clone()),
+        Some(TokenKind::Word(word)) if !negative => constant(word),
         _ => None,
     };
     found.map_or_else(|| rest.expected("a value"), |value| Ok((rest.rest(), value)))
@@ -236,39 +241,39 @@ fn negated(value: &Value) -> Option<Value> {
 }
 
 /// What begins with a word: a call, COUNT alone, or a path.
-fn named<'a>(input: Tokens<'a>, word: &str) -> Parsed<'a, Expr> {
+fn named<'a>(input: TokenStream<'a>, word: &str) -> ParseResult<'a, AstExpr> {
     let rest = input.rest();
     let next_is = |text| rest.first().is_some_and(|token| token.is(text));
     if next_is("(") {
         return if word.eq_ignore_ascii_case("CAST") { cast(input) } else { call(input, word) };
     }
     if word.eq_ignore_ascii_case("COUNT") && !next_is(".") {
-        return Ok((rest, spanned(input, rest, ExprKind::CountRows)));
+        return Ok((rest, spanned(input, rest, AstExprKind::CountRows)));
     }
     path(input, word)
 }
 
-fn path<'a>(input: Tokens<'a>, first: &str) -> Parsed<'a, Expr> {
+fn path<'a>(input: TokenStream<'a>, first: &str) -> ParseResult<'a, AstExpr> {
     let (rest, mut members) = many0(preceded(symbol(".", "`.`"), cut(member))).parse(input.rest())?;
     members.insert(0, first.to_owned());
-    Ok((rest, spanned(input, rest, ExprKind::Path(members))))
+    Ok((rest, spanned(input, rest, AstExprKind::Path(members))))
 }
 
-fn call<'a>(input: Tokens<'a>, word: &str) -> Parsed<'a, Expr> {
+fn call<'a>(input: TokenStream<'a>, word: &str) -> ParseResult<'a, AstExpr> {
     let open = input.rest().rest();
     if word.eq_ignore_ascii_case("COUNT") && open.first().is_some_and(|token| token.is("*")) {
         let (rest, ()) = cut(symbol(")", "`)`")).parse(open.rest())?;
-        return Ok((rest, spanned(input, rest, ExprKind::CountRows)));
+        return Ok((rest, spanned(input, rest, AstExprKind::CountRows)));
     }
     let name = Name { text: word.to_owned(), span: input.here() };
     if word.eq_ignore_ascii_case("COUNT") && open.first().is_some_and(|token| token.is_word("DISTINCT")) {
         let (rest, argument) = cut(expression).parse(open.rest())?;
         let (rest, ()) = cut(symbol(")", "`)`")).parse(rest)?;
-        return Ok((rest, spanned(input, rest, ExprKind::CountDistinct(name, Box::new(argument)))));
+        return Ok((rest, spanned(input, rest, AstExprKind::CountDistinct(name, Box::new(argument)))));
     }
     if word.eq_ignore_ascii_case("RATE") && open.first().is_some_and(|token| token.is("*")) {
         let (rest, ()) = cut(symbol(")", "`)`")).parse(open.rest())?;
-        return Ok((rest, spanned(input, rest, ExprKind::Call(name, vec![]))));
+        return Ok((rest, spanned(input, rest, AstExprKind::Call(name, vec![]))));
     }
     let (rest, arguments) = match symbol(")", "`)`")(open) {
         Ok((rest, ())) => (rest, vec![]),
@@ -278,16 +283,16 @@ fn call<'a>(input: Tokens<'a>, word: &str) -> Parsed<'a, Expr> {
             (rest, arguments)
         }
     };
-    Ok((rest, spanned(input, rest, ExprKind::Call(name, arguments))))
+    Ok((rest, spanned(input, rest, AstExprKind::Call(name, arguments))))
 }
 
-fn cast(input: Tokens<'_>) -> Parsed<'_, Expr> {
+fn cast(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
     let inside = (cut(expression), cut(keyword("AS")), cut(scalar_type), cut(symbol(")", "`)`")));
     let (rest, (operand, (), ty, ())) = { inside }.parse(input.rest().rest())?;
-    Ok((rest, spanned(input, rest, ExprKind::Cast(Box::new(operand), ty))))
+    Ok((rest, spanned(input, rest, AstExprKind::Cast(Box::new(operand), ty))))
 }
 
-fn scalar_type(input: Tokens<'_>) -> Parsed<'_, Type> {
+fn scalar_type(input: TokenStream<'_>) -> ParseResult<'_, Type> {
     let known = |token: &Token| Type::SCALARS.into_iter().skip(2).find(|ty| token.is_word(&ty.to_string()));
     match input.first().and_then(known) {
         Some(ty) => Ok((input.rest(), ty)),
@@ -295,7 +300,7 @@ fn scalar_type(input: Tokens<'_>) -> Parsed<'_, Type> {
     }
 }
 
-fn case(input: Tokens<'_>) -> Parsed<'_, Expr> {
+fn case(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
     let (rest, operand) = match keyword("WHEN")(input.rest()) {
         Ok(_) => (input.rest(), None),
         Err(_) => map(cut(expression), |operand| Some(Box::new(operand))).parse(input.rest())?,
@@ -305,7 +310,7 @@ fn case(input: Tokens<'_>) -> Parsed<'_, Expr> {
     let (rest, arms) = cut(many1(arm)).parse(rest)?;
     let (rest, otherwise) = opt(preceded(keyword("ELSE"), cut(expression))).parse(rest)?;
     let (rest, ()) = cut(keyword("END")).parse(rest)?;
-    let kind = ExprKind::Case { operand, arms, otherwise: otherwise.map(Box::new) };
+    let kind = AstExprKind::Case { operand, arms, otherwise: otherwise.map(Box::new) };
     Ok((rest, spanned(input, rest, kind)))
 }
 

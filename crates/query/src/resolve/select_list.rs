@@ -1,14 +1,15 @@
 //! GROUP BY and SELECT: rows as they are, or groups with their aggregates.
 
-use super::aggregate::is_aggregate;
-use super::query::Resolver;
-use super::scope::{
-    Binding, Collected, Grouped, Part, Place, Result, Role, SECONDS, Scope, Seen, StandIn, Target, Typed,
+use super::aggregates::is_aggregate;
+use super::name_scope::{
+    AliasBinding, BoundMember, CollectedAggregates, NameScope, Placeholder, ResolvedGroups, ResolvedResult,
+    SECONDS, SourceRole, SourceSite, StepTarget, TypedExpr, VisibleColumns,
 };
-use super::tail::Shape;
+use super::resolver::Resolver;
+use super::run_settings::ResultShape;
 use crate::diagnostic::Diagnostic;
-use crate::plan::{Column, End, Finished, Fold, Groups, Input, Step};
-use crate::syntax::ast::{Expr as Written, ExprKind, Item, Query, Span};
+use crate::plan::{FoldResult, PlanColumn, StageEnd, StageFold, StageFoldInput, StageStep, SubqueryGroups};
+use crate::syntax::ast::{AstExpr, AstExprKind, AstQuery, SelectItem, Span};
 use pivot_advice::text::write_expr;
 use pivot_advice::{Expr, Type, Value};
 use std::collections::{HashMap, HashSet};
@@ -18,14 +19,14 @@ type Selected = (String, Expr, Type);
 
 impl Resolver<'_> {
     /// What the whole query gives, and in which shape.
-    pub(super) fn finish(&mut self, query: &Query, scope: &Scope) -> (Result, Shape) {
+    pub(super) fn finish(&mut self, query: &AstQuery, scope: &NameScope) -> (ResolvedResult, ResultShape) {
         let mut shape = self.shape(query);
         if aggregating(query) {
             let grouped = self.groups(query, scope);
             shape.distinct = query.distinct.is_some();
-            return (Result::Groups(grouped), shape);
+            return (ResolvedResult::Groups(grouped), shape);
         }
-        if let Some(having) = &query.tail.having {
+        if let Some(having) = &query.result.having {
             let wrong = Diagnostic::error(having.span.clone(), "HAVING is misplaced");
             self.report(wrong.detail("this query does not aggregate").hint("use WHERE"));
         }
@@ -34,23 +35,27 @@ impl Resolver<'_> {
         shape.order = order;
         let shown = values.len();
         let all = values.into_iter().chain(hidden);
-        let target = Target::Stage(0);
+        let target = StepTarget::Stage(0);
         let values: Vec<(String, u16, Type)> = all.map(|value| self.as_column(value, "", &target)).collect();
         if query.distinct.is_none() {
-            return (Result::Rows { values, shown }, shape);
+            return (ResolvedResult::Rows { values, shown }, shape);
         }
         let place = |i: usize| Expr::Column(narrow(i));
         let keys = values.iter().map(|(name, column, ty)| (name.clone(), Expr::Column(*column), *ty));
         let columns =
             values.iter().take(shown).enumerate().map(|(i, (name, _, ty))| (name.clone(), place(i), *ty));
         let order = std::mem::take(&mut shape.order);
-        let grouped =
-            Grouped { keys: keys.collect(), columns: columns.collect(), order, ..Grouped::default() };
-        (Result::Groups(grouped), shape)
+        let grouped = ResolvedGroups {
+            keys: keys.collect(),
+            columns: columns.collect(),
+            order,
+            ..ResolvedGroups::default()
+        };
+        (ResolvedResult::Groups(grouped), shape)
     }
 
     /// The values of a SELECT without aggregates.
-    fn values(&mut self, query: &Query, scope: &Scope) -> Vec<Selected> {
+    fn values(&mut self, query: &AstQuery, scope: &NameScope) -> Vec<Selected> {
         let mut taken = HashSet::new();
         let mut values = Vec::new();
         for item in &query.select {
@@ -61,11 +66,16 @@ impl Resolver<'_> {
     }
 
     /// A value as a column, computed where steps go unless it is one.
-    fn as_column(&mut self, (name, expr, ty): Selected, alias: &str, target: &Target) -> (String, u16, Type) {
+    fn as_column(
+        &mut self,
+        (name, expr, ty): Selected,
+        alias: &str,
+        target: &StepTarget,
+    ) -> (String, u16, Type) {
         if let Expr::Column(column) = expr {
             return (name, column, ty);
         }
-        let column = Column { alias: alias.to_owned(), name: name.clone(), ty };
+        let column = PlanColumn { alias: alias.to_owned(), name: name.clone(), ty };
         match self.assign(column, expr, target).expr {
             Expr::Column(column) => (name, column, ty),
             // Too many columns, which was reported.
@@ -76,19 +86,19 @@ impl Resolver<'_> {
     /// The binding of a query without aggregates that is a source.
     pub(super) fn inline_rows(
         &mut self,
-        query: &Query,
-        scope: &Scope,
-        target: &Target,
-        place: &Place,
-    ) -> Binding {
+        query: &AstQuery,
+        scope: &NameScope,
+        target: &StepTarget,
+        place: &SourceSite,
+    ) -> AliasBinding {
         let values = self.values(query, scope);
-        if query.tail.having.is_some() {
-            let span = query.tail.having.as_ref().map_or(query.span.clone(), |having| having.span.clone());
+        if query.result.having.is_some() {
+            let span = query.result.having.as_ref().map_or(query.span.clone(), |having| having.span.clone());
             let wrong = Diagnostic::error(span, "HAVING is misplaced");
             self.report(wrong.detail("this query does not aggregate").hint("use WHERE"));
         }
         let from = scope.aliases.first().map(|alias| alias.binding.clone());
-        let Some(Binding::Tuples { stage, parts }) = from else { return Binding::Unknown };
+        let Some(AliasBinding::Tuples { stage, parts }) = from else { return AliasBinding::Unknown };
         let mut columns = Vec::new();
         for value in values {
             let (name, column, _) = self.as_column(value, &place.alias, target);
@@ -96,21 +106,27 @@ impl Resolver<'_> {
         }
         let all: Vec<u16> = columns.iter().map(|(_, column)| *column).collect();
         if query.distinct.is_some() {
-            self.push(target, &Step::Distinct(all.clone()));
+            self.push(target, &StageStep::Distinct(all.clone()));
         }
         // Rows of one event that a choice counts need an order.
-        if place.role == Role::Kept && !query.joins.is_empty() {
-            self.push(target, &Step::Order(all));
+        if place.role == SourceRole::Kept && !query.joins.is_empty() {
+            self.push(target, &StageStep::Order(all));
         }
-        let see = |part: Part| Part { seen: Seen::Columns(columns.clone()), ..part };
-        Binding::Tuples { stage, parts: parts.into_iter().map(see).collect() }
+        let see =
+            |part: BoundMember| BoundMember { columns: VisibleColumns::Columns(columns.clone()), ..part };
+        AliasBinding::Tuples { stage, parts: parts.into_iter().map(see).collect() }
     }
 
     /// The binding of an aggregating query that is a source. Its columns are expressions over those
     /// that its consumer unpacks.
-    pub(super) fn inline_groups(&mut self, query: &Query, scope: &Scope, place: &Place) -> Binding {
+    pub(super) fn inline_groups(
+        &mut self,
+        query: &AstQuery,
+        scope: &NameScope,
+        place: &SourceSite,
+    ) -> AliasBinding {
         let grouped = self.groups(query, scope);
-        let target = Target::Stage(place.stage);
+        let target = StepTarget::Stage(place.stage);
         let keys: Vec<u16> =
             grouped.keys.iter().map(|key| self.as_column(key.clone(), &place.alias, &target).1).collect();
         let folds = grouped.folds.iter().map(|(aggregate, argument)| {
@@ -122,13 +138,13 @@ impl Resolver<'_> {
                 }
                 false => argument.clone(),
             };
-            Fold { number: 0, aggregate: *aggregate, input: Input::Expr(argument) }
+            StageFold { number: 0, aggregate: *aggregate, input: StageFoldInput::Expr(argument) }
         });
-        let folds: Vec<Fold> = folds.collect();
-        let finished: Vec<Finished> = grouped
+        let folds: Vec<StageFold> = folds.collect();
+        let finished: Vec<FoldResult> = grouped
             .finished
             .iter()
-            .map(|wanted| Finished { fold: wanted.fold, finish: wanted.finish })
+            .map(|wanted| FoldResult { fold: wanted.fold, finish: wanted.finish })
             .collect();
         let unpacked = self.unpacked(&grouped, &place.alias, &query.span);
         let over = |expr: &Expr| {
@@ -137,14 +153,15 @@ impl Resolver<'_> {
         };
         let columns = grouped.columns.iter();
         let columns =
-            columns.map(|(name, expr, ty)| (name.clone(), Typed { expr: over(expr), ty: *ty })).collect();
+            columns.map(|(name, expr, ty)| (name.clone(), TypedExpr { expr: over(expr), ty: *ty })).collect();
         let having = grouped.having.as_ref().map(over);
-        self.plan.stages[place.stage].end = End::Groups(Groups { keys, folds, finished, unpacked });
-        Binding::Groups { columns, having, distinct: query.distinct.is_some() }
+        self.plan.stages[place.stage].end =
+            StageEnd::Groups(SubqueryGroups { keys, folds, finished, unpacked });
+        AliasBinding::Groups { columns, having, distinct: query.distinct.is_some() }
     }
 
     /// The columns that an aggregating query's group has in its consumer.
-    fn unpacked(&mut self, grouped: &Grouped, alias: &str, span: &Span) -> Vec<u16> {
+    fn unpacked(&mut self, grouped: &ResolvedGroups, alias: &str, span: &Span) -> Vec<u16> {
         let keys = grouped.keys.iter().map(|(name, expr, ty)| (self.own_name(name, expr, alias), *ty));
         let rows = [("COUNT".to_owned(), Type::U64)];
         let finished = grouped.finished.iter().map(|wanted| (wanted.name.clone(), wanted.ty));
@@ -156,7 +173,7 @@ impl Resolver<'_> {
                 column.0.clone_from(name);
             }
         }
-        let column = |(name, ty)| self.column(Column { alias: alias.to_owned(), name, ty }, span);
+        let column = |(name, ty)| self.column(PlanColumn { alias: alias.to_owned(), name, ty }, span);
         all.into_iter().filter_map(column).collect()
     }
 
@@ -170,7 +187,7 @@ impl Resolver<'_> {
     }
 
     /// The groups of an aggregating query.
-    fn groups(&mut self, query: &Query, scope: &Scope) -> Grouped {
+    fn groups(&mut self, query: &AstQuery, scope: &NameScope) -> ResolvedGroups {
         let mut keys: Vec<(Expr, Type)> = Vec::new();
         for written in query.group.iter().flatten() {
             let typed = self.expression(written, scope);
@@ -179,10 +196,10 @@ impl Resolver<'_> {
             }
         }
         let mut taken = HashSet::new();
-        let mut grouped = Grouped::default();
+        let mut grouped = ResolvedGroups::default();
         let mut names: HashMap<usize, String> = HashMap::new();
-        let mut selected: Vec<(String, Typed)> = Vec::new();
-        let outer = self.aggregates.replace(Collected::default());
+        let mut selected: Vec<(String, TypedExpr)> = Vec::new();
+        let outer = self.aggregates.replace(CollectedAggregates::default());
         for item in &query.select {
             let typed = self.expression(&item.expr, scope);
             let name = self.item_name(item, &typed.expr, &mut taken);
@@ -201,24 +218,29 @@ impl Resolver<'_> {
             let name = names.remove(&i).unwrap_or_else(|| self.text(&expr));
             (unique(name, &mut taken), expr, ty)
         });
-        Grouped { keys: keys.collect(), folds: collected.folds, finished: collected.finished, ..grouped }
+        ResolvedGroups {
+            keys: keys.collect(),
+            folds: collected.folds,
+            finished: collected.finished,
+            ..grouped
+        }
     }
 
     /// HAVING and ORDER BY, which may use what SELECT has named.
     fn groups_tail(
         &mut self,
-        query: &Query,
-        scope: &Scope,
+        query: &AstQuery,
+        scope: &NameScope,
         keys: &[(Expr, Type)],
-        selected: &[(String, Typed)],
-        grouped: &mut Grouped,
+        selected: &[(String, TypedExpr)],
+        grouped: &mut ResolvedGroups,
     ) {
         let named = with_names(scope, query, selected);
-        if let Some(having) = &query.tail.having {
+        if let Some(having) = &query.result.having {
             let typed = self.wanted(&having.body, &named, Type::Bool, "HAVING");
             grouped.having = self.over_groups(&typed.expr, keys, query, &having.body.span);
         }
-        for order in query.tail.order.iter().flat_map(|order| &order.body) {
+        for order in query.result.order.iter().flat_map(|order| &order.body) {
             let typed = match ordinal(&order.expr, selected) {
                 Some((_, typed)) => typed.clone(),
                 None => self.expression(&order.expr, &named),
@@ -231,17 +253,17 @@ impl Resolver<'_> {
     /// ORDER BY over rows: places of the values, and those that are not selected.
     fn order_of_rows(
         &mut self,
-        query: &Query,
-        scope: &Scope,
+        query: &AstQuery,
+        scope: &NameScope,
         values: &[Selected],
     ) -> (Vec<(Expr, bool)>, Vec<Selected>) {
         let typed =
-            values.iter().map(|(name, expr, ty)| (name.clone(), Typed { expr: expr.clone(), ty: *ty }));
-        let selected: Vec<(String, Typed)> = typed.collect();
+            values.iter().map(|(name, expr, ty)| (name.clone(), TypedExpr { expr: expr.clone(), ty: *ty }));
+        let selected: Vec<(String, TypedExpr)> = typed.collect();
         let named = with_names(scope, query, &selected);
         let mut hidden: Vec<Selected> = Vec::new();
         let mut order = Vec::new();
-        for written in query.tail.order.iter().flat_map(|order| &order.body) {
+        for written in query.result.order.iter().flat_map(|order| &order.body) {
             let typed = match ordinal(&written.expr, &selected) {
                 Some((_, typed)) => typed.clone(),
                 None => self.expression(&written.expr, &named),
@@ -265,11 +287,12 @@ impl Resolver<'_> {
         &mut self,
         expr: &Expr,
         keys: &[(Expr, Type)],
-        query: &Query,
+        query: &AstQuery,
         span: &Span,
     ) -> Option<Expr> {
-        let stand_ins = self.aggregates.as_ref().map(|found| found.stand_ins.clone()).unwrap_or_default();
-        match over_groups(expr, keys, &stand_ins) {
+        let placeholders =
+            self.aggregates.as_ref().map(|found| found.placeholders.clone()).unwrap_or_default();
+        match over_groups(expr, keys, &placeholders) {
             Ok(expr) => Some(expr),
             Err(column) => {
                 self.ungrouped(column, span, query.group.is_some());
@@ -292,11 +315,11 @@ impl Resolver<'_> {
     }
 
     /// The name of a column of the result: given, or as the expression reads.
-    fn item_name(&mut self, item: &Item, expr: &Expr, taken: &mut HashSet<String>) -> String {
+    fn item_name(&mut self, item: &SelectItem, expr: &Expr, taken: &mut HashSet<String>) -> String {
         let Some(name) = &item.name else {
             let name = match &item.expr.kind {
                 // Inside another query a column goes by its last name; the whole result shows what was written.
-                ExprKind::Path(path) if self.is_inside() => path.last().cloned().unwrap_or_default(),
+                AstExprKind::Path(path) if self.is_inside() => path.last().cloned().unwrap_or_default(),
                 _ if !self.is_inside() => self.written(&item.expr.span),
                 _ if has_aggregate(&item.expr) => self.text(expr),
                 _ => "value".into(),
@@ -318,7 +341,7 @@ impl Resolver<'_> {
         }
         let mut out = String::new();
         let name =
-            |index: u16| self.plan.columns.get(usize::from(index)).map(Column::shown).unwrap_or_default();
+            |index: u16| self.plan.columns.get(usize::from(index)).map(PlanColumn::shown).unwrap_or_default();
         // Writing to a String does not fail.
         let _ = write_expr(&mut out, expr, &name, 0);
         out
@@ -329,25 +352,25 @@ impl Resolver<'_> {
 fn over_groups(
     expr: &Expr,
     keys: &[(Expr, Type)],
-    stand_ins: &HashMap<u16, StandIn>,
-) -> std::result::Result<Expr, u16> {
+    placeholders: &HashMap<u16, Placeholder>,
+) -> Result<Expr, u16> {
     if let Some(key) = keys.iter().position(|(key, _)| key == expr) {
         return Ok(Expr::Column(narrow(key)));
     }
     if let Expr::Column(index) = expr {
-        let behind = match stand_ins.get(index) {
-            Some(StandIn::Rows) => 0,
-            Some(StandIn::Finished(place)) => 1 + place,
-            Some(StandIn::Seconds) => return Ok(Expr::Column(SECONDS)),
+        let behind = match placeholders.get(index) {
+            Some(Placeholder::Rows) => 0,
+            Some(Placeholder::Finished(place)) => 1 + place,
+            Some(Placeholder::Seconds) => return Ok(Expr::Column(SECONDS)),
             None => return Err(*index),
         };
         return Ok(Expr::Column(narrow(keys.len() + behind)));
     }
-    crate::plan::rebuilt(expr, &mut |child| over_groups(child, keys, stand_ins))
+    crate::plan::rebuilt(expr, &mut |child| over_groups(child, keys, placeholders))
 }
 
 /// The scope with the names of SELECT, which win over nothing that has its name already.
-fn with_names(scope: &Scope, query: &Query, selected: &[(String, Typed)]) -> Scope {
+fn with_names(scope: &NameScope, query: &AstQuery, selected: &[(String, TypedExpr)]) -> NameScope {
     let mut named = scope.clone();
     let given = query.select.iter().zip(selected).filter(|(item, _)| item.name.is_some());
     let free: Vec<_> = given
@@ -359,21 +382,21 @@ fn with_names(scope: &Scope, query: &Query, selected: &[(String, Typed)]) -> Sco
 }
 
 /// `ORDER BY 2` means the second column.
-fn ordinal<'s>(expr: &Written, selected: &'s [(String, Typed)]) -> Option<&'s (String, Typed)> {
-    let ExprKind::Literal(value) = &expr.kind else { return None };
+fn ordinal<'s>(expr: &AstExpr, selected: &'s [(String, TypedExpr)]) -> Option<&'s (String, TypedExpr)> {
+    let AstExprKind::Literal(value) = &expr.kind else { return None };
     let place = usize::try_from(value.as_integer()?).ok()?.checked_sub(1)?;
     selected.get(place)
 }
 
 /// Whether a query has GROUP BY or an aggregate.
-pub(super) fn aggregating(query: &Query) -> bool {
+pub(super) fn aggregating(query: &AstQuery) -> bool {
     query.group.is_some() || query.select.iter().any(|item| has_aggregate(&item.expr))
 }
 
-pub(super) fn has_aggregate(expr: &Written) -> bool {
+pub(super) fn has_aggregate(expr: &AstExpr) -> bool {
     match &expr.kind {
-        ExprKind::CountRows | ExprKind::CountDistinct(..) => true,
-        ExprKind::Call(name, _) if is_aggregate(&name.text) => true,
+        AstExprKind::CountRows | AstExprKind::CountDistinct(..) => true,
+        AstExprKind::Call(name, _) if is_aggregate(&name.text) => true,
         _ => expr.children().into_iter().any(has_aggregate),
     }
 }

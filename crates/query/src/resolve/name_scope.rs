@@ -8,32 +8,32 @@ use std::collections::HashMap;
 
 /// An expression and its type.
 #[derive(Debug, Clone)]
-pub(super) struct Typed {
+pub(super) struct TypedExpr {
     pub(super) expr: Expr,
     pub(super) ty: Type,
 }
 
 /// What an alias stands for.
 #[derive(Debug, Clone)]
-pub(super) enum Binding {
+pub(super) enum AliasBinding {
     /// The tuples of a stage, from some of its members.
-    Tuples { stage: usize, parts: Vec<Part> },
+    Tuples { stage: usize, parts: Vec<BoundMember> },
     /// The result of an aggregating query, which is no event.
-    Groups { columns: Vec<(String, Typed)>, having: Option<Expr>, distinct: bool },
+    Groups { columns: Vec<(String, TypedExpr)>, having: Option<Expr>, distinct: bool },
     /// Something that did not resolve: whatever it is asked for is accepted.
     Unknown,
 }
 
 /// One member of a stage, and what it is seen as.
 #[derive(Debug, Clone)]
-pub(super) struct Part {
+pub(super) struct BoundMember {
     pub(super) member: usize,
-    pub(super) seen: Seen,
+    pub(super) columns: VisibleColumns,
 }
 
 /// What an alias sees of a member.
 #[derive(Debug, Clone)]
-pub(super) enum Seen {
+pub(super) enum VisibleColumns {
     /// The fields of its tracepoints, but for lists that were taken apart: these are their elements.
     Fields { elements: Vec<(String, u16)> },
     /// The columns of a query.
@@ -42,7 +42,7 @@ pub(super) enum Seen {
 
 /// Where the steps of a query go.
 #[derive(Debug, Clone)]
-pub(super) enum Target {
+pub(super) enum StepTarget {
     /// Behind all members of a stage, and behind its choice.
     Stage(usize),
     /// To the end of these members.
@@ -51,45 +51,45 @@ pub(super) enum Target {
 
 /// An alias that an expression may use.
 #[derive(Debug, Clone)]
-pub(super) struct Alias {
+pub(super) struct ScopeAlias {
     pub(super) name: String,
-    pub(super) binding: Binding,
+    pub(super) binding: AliasBinding,
     /// It is anti-joined, or joined to one that is: only conditions of such joins may use it.
     pub(super) hidden: bool,
 }
 
 /// The names that an expression may use.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Scope {
-    pub(super) aliases: Vec<Alias>,
-    pub(super) lets: Vec<(String, Typed)>,
+pub(super) struct NameScope {
+    pub(super) aliases: Vec<ScopeAlias>,
+    pub(super) lets: Vec<(String, TypedExpr)>,
     /// The alias whose columns also stand bare, inside a temporal source.
-    pub(super) bare: Option<Binding>,
+    pub(super) bare: Option<AliasBinding>,
     /// Whether hidden aliases may be used.
     pub(super) sees_hidden: bool,
     /// Some alias may be missing because its clause did not parse.
     pub(super) broken: bool,
 }
 
-impl Scope {
-    pub(super) fn alias(&self, name: &str) -> Option<&Alias> {
+impl NameScope {
+    pub(super) fn alias(&self, name: &str) -> Option<&ScopeAlias> {
         self.aliases.iter().find(|alias| alias.name == name)
     }
 
-    pub(super) fn assigned(&self, name: &str) -> Option<&Typed> {
+    pub(super) fn assigned(&self, name: &str) -> Option<&TypedExpr> {
         self.lets.iter().find(|(assigned, _)| assigned == name).map(|(_, typed)| typed)
     }
 
-    pub(super) fn add(&mut self, name: &str, binding: Binding, hidden: bool) {
-        self.aliases.push(Alias { name: name.to_owned(), binding, hidden });
+    pub(super) fn add(&mut self, name: &str, binding: AliasBinding, hidden: bool) {
+        self.aliases.push(ScopeAlias { name: name.to_owned(), binding, hidden });
     }
 }
 
-impl Binding {
+impl AliasBinding {
     /// The stage whose event this is.
     pub(super) fn stage(&self) -> Option<usize> {
         match self {
-            Binding::Tuples { stage, .. } => Some(*stage),
+            AliasBinding::Tuples { stage, .. } => Some(*stage),
             _ => None,
         }
     }
@@ -97,7 +97,7 @@ impl Binding {
     /// The members of its stage.
     pub(super) fn members(&self) -> Vec<usize> {
         match self {
-            Binding::Tuples { parts, .. } => parts.iter().map(|part| part.member).collect(),
+            AliasBinding::Tuples { parts, .. } => parts.iter().map(|part| part.member).collect(),
             _ => vec![],
         }
     }
@@ -108,19 +108,19 @@ pub(crate) const SECONDS: u16 = u16::MAX;
 
 /// What a query gives for the rows that reach its end.
 #[derive(Debug, Clone)]
-pub(crate) enum Result {
+pub(crate) enum ResolvedResult {
     /// The rows themselves: their values, each with name and type; `shown` of them are the user's.
     Rows { values: Vec<(String, u16, Type)>, shown: usize },
     /// Groups; expressions are over keys, then n, then the finished aggregates, then seconds.
-    Groups(Grouped),
+    Groups(ResolvedGroups),
 }
 
 /// The groups of an aggregating query.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Grouped {
+pub(crate) struct ResolvedGroups {
     pub(crate) keys: Vec<(String, Expr, Type)>,
     pub(crate) folds: Vec<(Aggregate, Expr)>,
-    pub(crate) finished: Vec<Wanted>,
+    pub(crate) finished: Vec<FinishedAggregate>,
     pub(crate) columns: Vec<(String, Expr, Type)>,
     pub(crate) having: Option<Expr>,
     pub(crate) order: Vec<(Expr, bool)>,
@@ -128,7 +128,7 @@ pub(crate) struct Grouped {
 
 /// A value wanted of a fold.
 #[derive(Debug, Clone)]
-pub(crate) struct Wanted {
+pub(crate) struct FinishedAggregate {
     pub(crate) name: String,
     pub(crate) fold: usize,
     pub(crate) finish: Finish,
@@ -137,15 +137,15 @@ pub(crate) struct Wanted {
 
 /// The aggregates of a SELECT, with the columns that stand for them while expressions are resolved.
 #[derive(Debug, Default)]
-pub(super) struct Collected {
+pub(super) struct CollectedAggregates {
     pub(super) folds: Vec<(Aggregate, Expr)>,
-    pub(super) finished: Vec<Wanted>,
-    pub(super) stand_ins: HashMap<u16, StandIn>,
+    pub(super) finished: Vec<FinishedAggregate>,
+    pub(super) placeholders: HashMap<u16, Placeholder>,
 }
 
 /// What a column stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StandIn {
+pub(super) enum Placeholder {
     /// How many rows the group has.
     Rows,
     /// A finished aggregate.
@@ -156,16 +156,16 @@ pub(super) enum StandIn {
 
 /// Where a source stands.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct SourceSite {
     pub(super) alias: String,
     /// Its stage, to which its members are added.
     pub(super) stage: usize,
-    pub(super) role: Role,
+    pub(super) role: SourceRole,
 }
 
 /// What a source is to the query around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum SourceRole {
     From,
     Joined,
     /// Inside First or MostRecent.

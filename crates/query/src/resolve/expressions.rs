@@ -2,121 +2,123 @@
 //!
 //! What is wrong becomes null of any type after it was reported, so one mistake is reported once.
 
-use super::aggregate::is_aggregate;
-use super::query::Resolver;
-use super::scope::{Binding, Scope, Typed};
+use super::aggregates::is_aggregate;
+use super::name_scope::{AliasBinding, NameScope, TypedExpr};
+use super::resolver::Resolver;
 use super::typing::{self, fits};
 use crate::diagnostic::Diagnostic;
 use crate::suggest::nearest;
-use crate::syntax::ast::{Expr as Written, ExprKind, Name, Span};
+use crate::syntax::ast::{AstExpr, AstExprKind, Name, Span};
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{Binary, Expr, Function, Pattern, Type, Unary, Value};
 
 /// The most expressions inside one; a list of IN may be long, nothing may be endless.
 const MAX_SIZE: usize = 1 << 14;
 
-impl Typed {
+impl TypedExpr {
     /// Stands for what could not be resolved.
-    pub(super) fn unknown() -> Typed {
-        Typed { expr: Expr::Literal(Value::Null), ty: Type::Any }
+    pub(super) fn unknown() -> TypedExpr {
+        TypedExpr { expr: Expr::Literal(Value::Null), ty: Type::Any }
     }
 }
 
 /// An integer that is chosen among doubles is one: what comes after may count on the type.
-fn widened(chosen: Typed, ty: Type) -> Expr {
+fn widened(chosen: TypedExpr, ty: Type) -> Expr {
     match ty == Type::F64 && chosen.ty.is_integer() {
         true => Expr::Cast(Box::new(chosen.expr), Type::F64),
         false => chosen.expr,
     }
 }
 
-fn binary(op: Binary, left: Typed, right: Typed, ty: Type) -> Typed {
-    Typed { expr: Expr::binary(op, left.expr, right.expr), ty }
+fn binary(op: Binary, left: TypedExpr, right: TypedExpr, ty: Type) -> TypedExpr {
+    TypedExpr { expr: Expr::binary(op, left.expr, right.expr), ty }
 }
 
 impl Resolver<'_> {
     /// Resolves an expression of any type.
-    pub(super) fn expression(&mut self, written: &Written, scope: &Scope) -> Typed {
+    pub(super) fn expression(&mut self, written: &AstExpr, scope: &NameScope) -> TypedExpr {
         let typed = self.node(written, scope);
         if typed.expr.depth() > MAX_DEPTH {
             let wrong = format!("expression is nested deeper than {MAX_DEPTH}");
             self.report(Diagnostic::error(written.span.clone(), wrong).hint("name parts of it with LET"));
-            return Typed::unknown();
+            return TypedExpr::unknown();
         }
         if typed.expr.size() > MAX_SIZE {
             let wrong = format!("expression has more than {MAX_SIZE} parts");
             self.report(Diagnostic::error(written.span.clone(), wrong));
-            return Typed::unknown();
+            return TypedExpr::unknown();
         }
         typed
     }
 
     /// Resolves an expression that must be of one type.
-    pub(super) fn wanted(&mut self, written: &Written, scope: &Scope, ty: Type, what: &str) -> Typed {
+    pub(super) fn wanted(&mut self, written: &AstExpr, scope: &NameScope, ty: Type, what: &str) -> TypedExpr {
         let typed = self.expression(written, scope);
         if fits(typed.ty, ty) {
             return typed;
         }
         let wrong = Diagnostic::error(written.span.clone(), format!("{what} must be {ty}"));
         self.report(wrong.detail(format!("this is {}", typed.ty)));
-        Typed::unknown()
+        TypedExpr::unknown()
     }
 
-    fn node(&mut self, written: &Written, scope: &Scope) -> Typed {
+    fn node(&mut self, written: &AstExpr, scope: &NameScope) -> TypedExpr {
         let span = &written.span;
         match &written.kind {
-            ExprKind::Path(path) => self.path(path, span, scope),
-            ExprKind::Literal(value) => Typed { ty: value.type_of(), expr: Expr::Literal(value.clone()) },
-            ExprKind::Not(x) => {
-                let x = self.wanted(x, scope, Type::Bool, "the operand of NOT");
-                Typed { expr: Expr::Unary(Unary::Not, Box::new(x.expr)), ty: Type::Bool }
+            AstExprKind::Path(path) => self.path(path, span, scope),
+            AstExprKind::Literal(value) => {
+                TypedExpr { ty: value.type_of(), expr: Expr::Literal(value.clone()) }
             }
-            ExprKind::Negate(x) => self.negate(x, scope),
-            ExprKind::Connective(op, list) => self.connective(*op, list, scope),
-            ExprKind::Chain(first, rest) => self.chain(first, rest, scope),
-            ExprKind::Compare(op, x, y) => {
+            AstExprKind::Not(x) => {
+                let x = self.wanted(x, scope, Type::Bool, "the operand of NOT");
+                TypedExpr { expr: Expr::Unary(Unary::Not, Box::new(x.expr)), ty: Type::Bool }
+            }
+            AstExprKind::Negate(x) => self.negate(x, scope),
+            AstExprKind::Connective(op, list) => self.connective(*op, list, scope),
+            AstExprKind::Chain(first, rest) => self.chain(first, rest, scope),
+            AstExprKind::Compare(op, x, y) => {
                 let (left, right) = (self.expression(x, scope), self.expression(y, scope));
                 self.compare(*op, left, right, span)
             }
-            ExprKind::In(x, list) => self.is_in(x, list, span, scope),
-            ExprKind::Between(x, low, high) => {
+            AstExprKind::In(x, list) => self.is_in(x, list, span, scope),
+            AstExprKind::Between(x, low, high) => {
                 let (x, low, high) =
                     (self.expression(x, scope), self.expression(low, scope), self.expression(high, scope));
                 let above = self.compare(Binary::GreaterEqual, x.clone(), low, span);
                 let below = self.compare(Binary::LessEqual, x, high, span);
                 binary(Binary::And, above, below, Type::Bool)
             }
-            ExprKind::Like(x, pattern) => self.matches(x, Pattern::Like(pattern.as_str().into()), scope),
-            ExprKind::Regex(x, source) => match Pattern::regex(&source.text) {
+            AstExprKind::Like(x, pattern) => self.matches(x, Pattern::Like(pattern.as_str().into()), scope),
+            AstExprKind::Regex(x, source) => match Pattern::regex(&source.text) {
                 Ok(pattern) => self.matches(x, pattern, scope),
                 Err(why) => {
                     self.report(
                         Diagnostic::error(source.span.clone(), "regular expression is wrong").detail(why),
                     );
-                    Typed::unknown()
+                    TypedExpr::unknown()
                 }
             },
-            ExprKind::IsNull(x) => {
+            AstExprKind::IsNull(x) => {
                 let x = self.expression(x, scope);
-                Typed { expr: Expr::Unary(Unary::IsNull, Box::new(x.expr)), ty: Type::Bool }
+                TypedExpr { expr: Expr::Unary(Unary::IsNull, Box::new(x.expr)), ty: Type::Bool }
             }
-            ExprKind::Case { operand, arms, otherwise } => {
+            AstExprKind::Case { operand, arms, otherwise } => {
                 self.case(operand.as_deref(), arms, otherwise.as_deref(), scope)
             }
-            ExprKind::Cast(x, ty) => {
+            AstExprKind::Cast(x, ty) => {
                 let x = self.expression(x, scope);
-                Typed { expr: Expr::Cast(Box::new(x.expr), *ty), ty: *ty }
+                TypedExpr { expr: Expr::Cast(Box::new(x.expr), *ty), ty: *ty }
             }
-            ExprKind::Call(name, arguments) => self.call(name, arguments, span, scope),
-            ExprKind::CountRows => self.count_rows(span),
-            ExprKind::CountDistinct(name, x) => {
+            AstExprKind::Call(name, arguments) => self.call(name, arguments, span, scope),
+            AstExprKind::CountRows => self.count_rows(span),
+            AstExprKind::CountDistinct(name, x) => {
                 let name = Name { text: "DISTINCT".into(), span: name.span.clone() };
                 self.aggregate(&name, std::slice::from_ref(x), scope)
             }
         }
     }
 
-    fn negate(&mut self, x: &Written, scope: &Scope) -> Typed {
+    fn negate(&mut self, x: &AstExpr, scope: &NameScope) -> TypedExpr {
         let operand = self.expression(x, scope);
         let ty = match operand.ty {
             ty if ty.is_integer() => Type::I64,
@@ -124,7 +126,7 @@ impl Resolver<'_> {
             ty => {
                 let wrong = Diagnostic::error(x.span.clone(), format!("{ty} cannot be negated"));
                 self.report(wrong.detail(format!("this is {ty}")));
-                return Typed::unknown();
+                return TypedExpr::unknown();
             }
         };
         let expr = match operand.expr {
@@ -133,11 +135,11 @@ impl Resolver<'_> {
             Expr::Literal(Value::Duration(x)) if x != i64::MIN => Expr::Literal(Value::Duration(-x)),
             other => Expr::Unary(Unary::Negate, Box::new(other)),
         };
-        Typed { expr, ty }
+        TypedExpr { expr, ty }
     }
 
     /// Balanced, so that a hundred conditions nest seven deep.
-    fn connective(&mut self, op: Binary, list: &[Written], scope: &Scope) -> Typed {
+    fn connective(&mut self, op: Binary, list: &[AstExpr], scope: &NameScope) -> TypedExpr {
         let what = if op == Binary::And { "an operand of AND" } else { "an operand of OR" };
         let mut level: Vec<Expr> = Vec::with_capacity(list.len());
         for operand in list {
@@ -153,15 +155,15 @@ impl Resolver<'_> {
                 });
             }
         }
-        level.pop().map_or_else(Typed::unknown, |expr| Typed { expr, ty: Type::Bool })
+        level.pop().map_or_else(TypedExpr::unknown, |expr| TypedExpr { expr, ty: Type::Bool })
     }
 
-    fn chain(&mut self, first: &Written, rest: &[(Binary, Written)], scope: &Scope) -> Typed {
+    fn chain(&mut self, first: &AstExpr, rest: &[(Binary, AstExpr)], scope: &NameScope) -> TypedExpr {
         let mut left = self.expression(first, scope);
         if rest.len() >= MAX_DEPTH {
             let wrong = format!("more than {MAX_DEPTH} operands in a row");
             self.report(Diagnostic::error(first.span.clone(), wrong).hint("name parts of it with LET"));
-            return Typed::unknown();
+            return TypedExpr::unknown();
         }
         for (op, operand) in rest {
             let right = self.expression(operand, scope);
@@ -170,7 +172,7 @@ impl Resolver<'_> {
                 None => {
                     let span = first.span.start..operand.span.end;
                     self.mismatch(*op, left.ty, right.ty, &span);
-                    Typed::unknown()
+                    TypedExpr::unknown()
                 }
             };
         }
@@ -192,12 +194,18 @@ impl Resolver<'_> {
         self.report(if texts { wrong.hint("text is joined with `||`") } else { wrong });
     }
 
-    pub(super) fn compare(&mut self, op: Binary, left: Typed, right: Typed, span: &Span) -> Typed {
+    pub(super) fn compare(
+        &mut self,
+        op: Binary,
+        left: TypedExpr,
+        right: TypedExpr,
+        span: &Span,
+    ) -> TypedExpr {
         if !typing::comparable(left.ty, right.ty) {
             self.mismatch(op, left.ty, right.ty, span);
-            return Typed { ty: Type::Bool, ..Typed::unknown() };
+            return TypedExpr { ty: Type::Bool, ..TypedExpr::unknown() };
         }
-        let null = |typed: &Typed| typed.expr == Expr::Literal(Value::Null) && typed.ty == Type::Null;
+        let null = |typed: &TypedExpr| typed.expr == Expr::Literal(Value::Null) && typed.ty == Type::Null;
         // Where the text did not lex, null stands in for what was written.
         if (null(&left) || null(&right)) && !self.has_errors() {
             let warning = Diagnostic::warning(span.clone(), "a comparison with null is never true");
@@ -206,7 +214,7 @@ impl Resolver<'_> {
         binary(op, left, right, Type::Bool)
     }
 
-    fn is_in(&mut self, x: &Written, list: &[Written], span: &Span, scope: &Scope) -> Typed {
+    fn is_in(&mut self, x: &AstExpr, list: &[AstExpr], span: &Span, scope: &NameScope) -> TypedExpr {
         let x = self.expression(x, scope);
         let mut items = Vec::with_capacity(list.len());
         for written in list {
@@ -219,21 +227,21 @@ impl Resolver<'_> {
         if items.is_empty() {
             self.report(Diagnostic::error(span.clone(), "the list of IN is empty"));
         }
-        Typed { expr: Expr::In(Box::new(x.expr), items), ty: Type::Bool }
+        TypedExpr { expr: Expr::In(Box::new(x.expr), items), ty: Type::Bool }
     }
 
-    fn matches(&mut self, x: &Written, pattern: Pattern, scope: &Scope) -> Typed {
+    fn matches(&mut self, x: &AstExpr, pattern: Pattern, scope: &NameScope) -> TypedExpr {
         let x = self.wanted(x, scope, Type::String, "what is matched");
-        Typed { expr: Expr::Matches(Box::new(x.expr), pattern), ty: Type::Bool }
+        TypedExpr { expr: Expr::Matches(Box::new(x.expr), pattern), ty: Type::Bool }
     }
 
     fn case(
         &mut self,
-        operand: Option<&Written>,
-        arms: &[(Written, Written)],
-        otherwise: Option<&Written>,
-        scope: &Scope,
-    ) -> Typed {
+        operand: Option<&AstExpr>,
+        arms: &[(AstExpr, AstExpr)],
+        otherwise: Option<&AstExpr>,
+        scope: &NameScope,
+    ) -> TypedExpr {
         let operand = operand.map(|operand| self.expression(operand, scope));
         let mut ty = Type::Null;
         let mut resolved = Vec::with_capacity(arms.len());
@@ -251,10 +259,10 @@ impl Resolver<'_> {
         let otherwise = otherwise.map(|otherwise| self.arm(otherwise, scope, &mut ty));
         let resolved = resolved.into_iter().map(|(when, then)| (when, widened(then, ty)));
         let otherwise = otherwise.map(|otherwise| Box::new(widened(otherwise, ty)));
-        Typed { expr: Expr::Case(resolved.collect(), otherwise), ty }
+        TypedExpr { expr: Expr::Case(resolved.collect(), otherwise), ty }
     }
 
-    fn arm(&mut self, written: &Written, scope: &Scope, ty: &mut Type) -> Typed {
+    fn arm(&mut self, written: &AstExpr, scope: &NameScope, ty: &mut Type) -> TypedExpr {
         let result = self.expression(written, scope);
         match typing::united(*ty, result.ty) {
             Some(both) => *ty = both,
@@ -267,7 +275,7 @@ impl Resolver<'_> {
         result
     }
 
-    fn call(&mut self, name: &Name, arguments: &[Written], span: &Span, scope: &Scope) -> Typed {
+    fn call(&mut self, name: &Name, arguments: &[AstExpr], span: &Span, scope: &NameScope) -> TypedExpr {
         if is_aggregate(&name.text) {
             return self.aggregate(name, arguments, scope);
         }
@@ -276,7 +284,7 @@ impl Resolver<'_> {
         }
         let Some(function) = Function::by_name(&name.text) else {
             self.unknown_function(name);
-            return Typed::unknown();
+            return TypedExpr::unknown();
         };
         let (least, most) = function.arity();
         if arguments.len() < least || arguments.len() > most {
@@ -286,71 +294,72 @@ impl Resolver<'_> {
             self.report(
                 Diagnostic::error(span.clone(), wrong).detail(format!("here are {}", arguments.len())),
             );
-            return Typed::unknown();
+            return TypedExpr::unknown();
         }
-        let resolved: Vec<Typed> =
+        let resolved: Vec<TypedExpr> =
             arguments.iter().map(|argument| self.expression(argument, scope)).collect();
         let types: Vec<Type> = resolved.iter().map(|typed| typed.ty).collect();
         match typing::call(function, &types) {
             Ok(ty) => {
                 let chooses = matches!(function, Function::Coalesce | Function::If);
-                let argument = |x: Typed| if chooses { widened(x, ty) } else { x.expr };
-                Typed { expr: Expr::Call(function, resolved.into_iter().map(argument).collect()), ty }
+                let argument = |x: TypedExpr| if chooses { widened(x, ty) } else { x.expr };
+                TypedExpr { expr: Expr::Call(function, resolved.into_iter().map(argument).collect()), ty }
             }
             Err((place, wanted)) => {
                 let at = arguments.get(place).map_or(span, |argument| &argument.span);
                 let wrong = format!("an argument of `{}` must be {wanted}", function.name());
                 let found = types.get(place).copied().unwrap_or(Type::Any);
                 self.report(Diagnostic::error(at.clone(), wrong).detail(format!("this is {found}")));
-                Typed::unknown()
+                TypedExpr::unknown()
             }
         }
     }
 
     /// `regexp_extract(x, '..' [, group])`: the first group, or the whole match if there is none.
-    fn extract(&mut self, name: &Name, arguments: &[Written], scope: &Scope) -> Typed {
+    fn extract(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
         let ([x, source] | [x, source, _]) = arguments else {
             let wrong = Diagnostic::error(name.span.clone(), "`regexp_extract` takes 2 to 3 arguments");
             self.report(wrong.detail(format!("here are {}", arguments.len())));
-            return Typed::unknown();
+            return TypedExpr::unknown();
         };
-        let ExprKind::Literal(Value::Str(text)) = &source.kind else {
+        let AstExprKind::Literal(Value::Str(text)) = &source.kind else {
             let wrong = Diagnostic::error(source.span.clone(), "expected a regular expression in quotes");
             self.report(wrong.detail("written as a constant"));
-            return Typed::unknown();
+            return TypedExpr::unknown();
         };
         let pattern = match Pattern::regex(text) {
             Ok(pattern) => pattern,
             Err(why) => {
                 let wrong = Diagnostic::error(source.span.clone(), "regular expression is wrong");
                 self.report(wrong.detail(why));
-                return Typed::unknown();
+                return TypedExpr::unknown();
             }
         };
         let groups = pattern.groups();
         let group = match arguments.get(2).map(|written| (&written.kind, &written.span)) {
             None => groups.min(1),
-            Some((ExprKind::Literal(Value::I64(n)), _)) if (0..=groups as i64).contains(n) => *n as usize,
+            Some((AstExprKind::Literal(Value::I64(n)), _)) if (0..=groups as i64).contains(n) => *n as usize,
             Some((_, span)) => {
                 let wrong = Diagnostic::error(span.clone(), "expected the number of a group");
                 self.report(wrong.detail(format!("the expression has {groups}")));
-                return Typed::unknown();
+                return TypedExpr::unknown();
             }
         };
         let x = self.wanted(x, scope, Type::String, "what is matched");
         let group = u16::try_from(group).unwrap_or(0);
-        Typed { expr: Expr::Extract(Box::new(x.expr), pattern, group), ty: Type::String }
+        TypedExpr { expr: Expr::Extract(Box::new(x.expr), pattern, group), ty: Type::String }
     }
 
     fn unknown_function(&mut self, name: &Name) {
         let functions = Function::ALL.iter().map(|entry| entry.1);
-        let found = nearest(&name.text, functions.chain(super::aggregate::names()).chain(["regexp_extract"]));
+        let found =
+            nearest(&name.text, functions.chain(super::aggregates::names()).chain(["regexp_extract"]));
         let wrong = Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text));
         self.report(wrong.detail("no function has this name").suggest(found));
     }
 
-    fn path(&mut self, path: &[String], span: &Span, scope: &Scope) -> Typed {
-        let Some((first, rest)) = path.split_first() else { return Typed::unknown() };
+    fn path(&mut self, path: &[String], span: &Span, scope: &NameScope) -> TypedExpr {
+        let Some((first, rest)) = path.split_first() else { return TypedExpr::unknown() };
         if rest.is_empty() {
             return self.bare(first, span, scope);
         }
@@ -373,10 +382,10 @@ impl Resolver<'_> {
             let wrong = Diagnostic::error(first_span, format!("unknown alias `{first}`"));
             self.report(wrong.detail("no source has this alias").suggest(found));
         }
-        Typed::unknown()
+        TypedExpr::unknown()
     }
 
-    fn bare(&mut self, name: &str, span: &Span, scope: &Scope) -> Typed {
+    fn bare(&mut self, name: &str, span: &Span, scope: &NameScope) -> TypedExpr {
         if let Some(typed) = scope.assigned(name) {
             return typed.clone();
         }
@@ -398,26 +407,26 @@ impl Resolver<'_> {
                 None => wrong.suggest(nearest(name, lets.chain(aliases))),
             });
         }
-        Typed::unknown()
+        TypedExpr::unknown()
     }
 
     /// What an anti-joined alias has been asked for.
-    fn hidden(&mut self, alias: &str, span: &Span) -> Typed {
+    fn hidden(&mut self, alias: &str, span: &Span) -> TypedExpr {
         let wrong = Diagnostic::error(span.clone(), format!("`{alias}` binds no columns"));
         let wrong = wrong.detail("rows are kept only where nothing of it happened before");
         self.report(wrong.hint(format!("compare it in the join itself: `ON {alias} -> .. AND ..`")));
-        Typed::unknown()
+        TypedExpr::unknown()
     }
 
     /// An alias alone means its column, if there is exactly one.
-    fn only_column(&mut self, binding: &Binding, alias: &str, span: &Span) -> Typed {
+    fn only_column(&mut self, binding: &AliasBinding, alias: &str, span: &Span) -> TypedExpr {
         let name = match binding {
-            Binding::Unknown => return Typed::unknown(),
-            Binding::Groups { columns, .. } => match columns.as_slice() {
+            AliasBinding::Unknown => return TypedExpr::unknown(),
+            AliasBinding::Groups { columns, .. } => match columns.as_slice() {
                 [(_, only)] => return only.clone(),
                 _ => None,
             },
-            Binding::Tuples { .. } => self.only_field(binding),
+            AliasBinding::Tuples { .. } => self.only_field(binding),
         };
         match name {
             Some(name) => self.member_of(binding, alias, &name, span),
@@ -425,7 +434,7 @@ impl Resolver<'_> {
                 let wrong = Diagnostic::error(span.clone(), format!("`{alias}` is not one column"));
                 let wrong = wrong.detail("an alias stands alone only if its source has exactly one column");
                 self.report(wrong.hint(format!("name the column: `{alias}.field`")));
-                Typed::unknown()
+                TypedExpr::unknown()
             }
         }
     }

@@ -1,54 +1,56 @@
 //! Sources, and the bodies of the clauses that name them.
 
-use super::ast::{From, Join, Query, Source, SourceKind, Which, With};
-use super::clause::query_of;
-use super::expr::{comma_list, expression};
-use super::input::{Parsed, Tokens, keyword, name, symbol};
-use super::pattern::named;
-use super::token::Kind;
+use super::ast::{AstQuery, AstSource, AstSourceKind, FromClause, JoinClause, TemporalChoice, WithClause};
+use super::clauses::query_of;
+use super::expressions::{comma_list, expression};
+use super::name_pattern::named;
+use super::token_stream::{ParseResult, TokenStream, keyword, name, symbol};
+use crate::lexical::TokenKind;
 use nom::Parser;
 use nom::combinator::{cut, map, opt};
 use nom::sequence::preceded;
 use pivot_advice::{Match, Value};
 
 /// `alias IN source {, source}`
-pub(super) fn from(input: Tokens<'_>) -> Parsed<'_, From> {
+pub(super) fn from(input: TokenStream<'_>) -> ParseResult<'_, FromClause> {
     let (rest, alias) = name("an alias")(input)?;
     let (rest, ()) = keyword("IN")(rest)?;
-    map(comma_list(source), |sources| From { alias: alias.clone(), sources }).parse(rest)
+    map(comma_list(source), |sources| FromClause { alias: alias.clone(), sources }).parse(rest)
 }
 
 /// `alias IN source ON x -> y [AND condition]`
-pub(super) fn join(input: Tokens<'_>, matching: Match) -> Parsed<'_, Join> {
+pub(super) fn join(input: TokenStream<'_>, matching: Match) -> ParseResult<'_, JoinClause> {
     let (rest, (alias, (), source, ())) =
         (name("an alias"), keyword("IN"), source, keyword("ON")).parse(input)?;
     let arrow = symbol("->", "`->`");
     let (rest, (before, (), after)) = (name("an alias"), arrow, name("an alias")).parse(rest)?;
     let (rest, condition) = opt(preceded(keyword("AND"), cut(expression))).parse(rest)?;
-    Ok((rest, Join { matching, alias, source, before, after, condition }))
+    Ok((rest, JoinClause { matching, alias, source, before, after, condition }))
 }
 
 /// `name AS (query) {, ..}`
-pub(super) fn with(input: Tokens<'_>) -> Parsed<'_, Vec<With>> {
+pub(super) fn with(input: TokenStream<'_>) -> ParseResult<'_, Vec<WithClause>> {
     comma_list(|input| {
         let (rest, (name, ())) = (name("a name"), keyword("AS")).parse(input)?;
-        map(subquery, |query| With { name: name.clone(), query }).parse(rest)
+        map(subquery, |query| WithClause { name: name.clone(), query }).parse(rest)
     })(input)
 }
 
-fn source(input: Tokens<'_>) -> Parsed<'_, Source> {
+fn source(input: TokenStream<'_>) -> ParseResult<'_, AstSource> {
     let (rest, kind) = match input.first().map(|token| &token.kind) {
-        Some(Kind::Symbol("(")) => map(subquery, |query| SourceKind::Query(Box::new(query))).parse(input)?,
-        Some(Kind::Word(word)) => match temporal_word(word) {
+        Some(TokenKind::Symbol("(")) => {
+            map(subquery, |query| AstSourceKind::Query(Box::new(query))).parse(input)?
+        }
+        Some(TokenKind::Word(word)) => match temporal_word(word) {
             Some((which, Count::Argument)) => counted(input, which)?,
             Some((which, Count::Before)) if opens(input) => temporal(input, which)?,
             _ if word.eq_ignore_ascii_case("UNNEST") && opens(input) => unnest(input)?,
             _ => named(input)?,
         },
-        Some(Kind::Quoted(_) | Kind::Regex(_) | Kind::Symbol("*")) => named(input)?,
+        Some(TokenKind::Quoted(_) | TokenKind::Regex(_) | TokenKind::Symbol("*")) => named(input)?,
         _ => return input.expected("a tracepoint, a query name, First(..), MostRecent(..) or `(`"),
     };
-    Ok((rest, Source { kind, span: input.until(&rest) }))
+    Ok((rest, AstSource { kind, span: input.until(&rest) }))
 }
 
 /// Where a temporal source says how many tuples it keeps.
@@ -57,25 +59,25 @@ enum Count {
     Argument,
 }
 
-fn temporal_word(word: &str) -> Option<(Which, Count)> {
+fn temporal_word(word: &str) -> Option<(TemporalChoice, Count)> {
     let words = [
-        ("First", Which::First, Count::Before),
-        ("MostRecent", Which::MostRecent, Count::Before),
-        ("FirstN", Which::First, Count::Argument),
-        ("MostRecentN", Which::MostRecent, Count::Argument),
+        ("First", TemporalChoice::First, Count::Before),
+        ("MostRecent", TemporalChoice::MostRecent, Count::Before),
+        ("FirstN", TemporalChoice::First, Count::Argument),
+        ("MostRecentN", TemporalChoice::MostRecent, Count::Argument),
     ];
     let found = words.into_iter().find(|(text, ..)| word.eq_ignore_ascii_case(text));
     found.map(|(_, which, count)| (which, count))
 }
 
 /// Whether `First` here is a temporal source and not a tracepoint of that name.
-fn opens(input: Tokens<'_>) -> bool {
+fn opens(input: TokenStream<'_>) -> bool {
     let next = input.rest().first();
-    next.is_some_and(|token| token.is("(") || matches!(token.kind, Kind::Literal(_)))
+    next.is_some_and(|token| token.is("(") || matches!(token.kind, TokenKind::Literal(_)))
 }
 
 /// `First [n] (source [WHERE condition])`
-fn temporal(input: Tokens<'_>, which: Which) -> Parsed<'_, SourceKind> {
+fn temporal(input: TokenStream<'_>, which: TemporalChoice) -> ParseResult<'_, AstSourceKind> {
     let rest = input.rest();
     let counted = rest.first().is_some_and(|token| !token.is("("));
     let (rest, n) = if counted { map(cut(count), Some).parse(rest)? } else { (rest, None) };
@@ -84,37 +86,37 @@ fn temporal(input: Tokens<'_>, which: Which) -> Parsed<'_, SourceKind> {
 }
 
 /// `UNNEST(source, field)`
-fn unnest(input: Tokens<'_>) -> Parsed<'_, SourceKind> {
+fn unnest(input: TokenStream<'_>) -> ParseResult<'_, AstSourceKind> {
     let open = symbol("(", "`(`")(input.rest())?.0;
     let inside = (cut(source), cut(symbol(",", "`,`")), cut(name("a field")), cut(symbol(")", "`)`")));
     let (rest, (source, (), field, ())) = { inside }.parse(open)?;
-    Ok((rest, SourceKind::Unnest(Box::new(source), field)))
+    Ok((rest, AstSourceKind::Unnest(Box::new(source), field)))
 }
 
 /// `FirstN(n, source [WHERE condition])`
-fn counted(input: Tokens<'_>, which: Which) -> Parsed<'_, SourceKind> {
+fn counted(input: TokenStream<'_>, which: TemporalChoice) -> ParseResult<'_, AstSourceKind> {
     let head = (symbol("(", "`(`"), count, symbol(",", "`,`"));
     let (rest, ((), n, ())) = cut(head).parse(input.rest())?;
     kept(rest, which, n)
 }
 
-fn kept(input: Tokens<'_>, which: Which, n: u32) -> Parsed<'_, SourceKind> {
+fn kept(input: TokenStream<'_>, which: TemporalChoice, n: u32) -> ParseResult<'_, AstSourceKind> {
     let (rest, source) = cut(source).parse(input)?;
     let (rest, condition) = opt(preceded(keyword("WHERE"), cut(expression))).parse(rest)?;
     let (rest, ()) = cut(symbol(")", "`)`")).parse(rest)?;
-    Ok((rest, SourceKind::Temporal { which, n, source: Box::new(source), condition }))
+    Ok((rest, AstSourceKind::Temporal { which, n, source: Box::new(source), condition }))
 }
 
-fn count(input: Tokens<'_>) -> Parsed<'_, u32> {
+fn count(input: TokenStream<'_>) -> ParseResult<'_, u32> {
     let found = match input.first().map(|token| &token.kind) {
-        Some(Kind::Literal(Value::I64(n))) => u32::try_from(*n).ok().filter(|n| *n > 0),
+        Some(TokenKind::Literal(Value::I64(n))) => u32::try_from(*n).ok().filter(|n| *n > 0),
         _ => None,
     };
     found.map_or_else(|| input.expected("a number from 1"), |n| Ok((input.rest(), n)))
 }
 
 /// `(query)`; what is wrong inside is reported by the query itself.
-fn subquery(input: Tokens<'_>) -> Parsed<'_, Query> {
+fn subquery(input: TokenStream<'_>) -> ParseResult<'_, AstQuery> {
     let (rest, ()) = symbol("(", "`(` with a query")(input)?;
     let mut depth = 0usize;
     let close = rest.list.iter().position(|token| {
@@ -123,9 +125,9 @@ fn subquery(input: Tokens<'_>) -> Parsed<'_, Query> {
         closes
     });
     let Some(close) = close else {
-        return Tokens { list: &[], ..rest }.expected("`)`");
+        return TokenStream { list: &[], ..rest }.expected("`)`");
     };
-    let inside = Tokens { list: &rest.list[..close], end: rest.list[close].span.start, ..rest };
+    let inside = TokenStream { list: &rest.list[..close], end: rest.list[close].span.start, ..rest };
     let query = query_of(inside);
-    Ok((Tokens { list: &rest.list[close + 1..], ..rest }, query))
+    Ok((TokenStream { list: &rest.list[close + 1..], ..rest }, query))
 }

@@ -1,11 +1,11 @@
 //! Aggregate functions: which state each keeps, and which value is wanted of it.
 
-use super::query::Resolver;
-use super::scope::{Collected, Scope, StandIn, Typed, Wanted};
+use super::name_scope::{CollectedAggregates, FinishedAggregate, NameScope, Placeholder, TypedExpr};
+use super::resolver::Resolver;
 use super::typing;
 use crate::diagnostic::Diagnostic;
-use crate::plan::Column;
-use crate::syntax::ast::{Expr as Written, ExprKind, Name, Span};
+use crate::plan::PlanColumn;
+use crate::syntax::ast::{AstExpr, AstExprKind, Name, Span};
 use pivot_advice::{Aggregate, Binary, Expr, Finish, Function, Type, Value, finished_type};
 
 /// The most values that TOPK gives.
@@ -53,11 +53,11 @@ fn percentile(name: &str) -> Option<f64> {
 }
 
 impl Resolver<'_> {
-    pub(super) fn count_rows(&mut self, span: &Span) -> Typed {
-        self.stand_in("COUNT".into(), Type::U64, StandIn::Rows, span)
+    pub(super) fn count_rows(&mut self, span: &Span) -> TypedExpr {
+        self.placeholder("COUNT".into(), Type::U64, Placeholder::Rows, span)
     }
 
-    pub(super) fn aggregate(&mut self, name: &Name, arguments: &[Written], scope: &Scope) -> Typed {
+    pub(super) fn aggregate(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
         let upper = name.text.to_ascii_uppercase();
         if upper == "RATE" {
             return self.rate(name, arguments, scope);
@@ -65,8 +65,8 @@ impl Resolver<'_> {
         let simple = SIMPLE.iter().find(|entry| entry.0 == upper).map(|entry| (entry.1, entry.2));
         let quantile = percentile(&upper).map(|q| (Aggregate::Histogram, Finish::Quantile(q)));
         if let Some((aggregate, finish)) = simple.or(quantile) {
-            let Some([argument]) = self.arguments(name, arguments, 1) else { return Typed::unknown() };
-            let Some(typed) = self.argument(argument, name, scope) else { return Typed::unknown() };
+            let Some([argument]) = self.arguments(name, arguments, 1) else { return TypedExpr::unknown() };
+            let Some(typed) = self.argument(argument, name, scope) else { return TypedExpr::unknown() };
             return self.fold((aggregate, finish), typed, name, &argument.span);
         }
         match upper.as_str() {
@@ -79,9 +79,9 @@ impl Resolver<'_> {
     fn arguments<'w, const N: usize>(
         &mut self,
         name: &Name,
-        arguments: &'w [Written],
+        arguments: &'w [AstExpr],
         count: usize,
-    ) -> Option<&'w [Written; N]> {
+    ) -> Option<&'w [AstExpr; N]> {
         if let Ok(arguments) = arguments.try_into() {
             return Some(arguments);
         }
@@ -93,7 +93,7 @@ impl Resolver<'_> {
     }
 
     /// The argument of an aggregate, in which there are no others.
-    fn argument(&mut self, written: &Written, name: &Name, scope: &Scope) -> Option<Typed> {
+    fn argument(&mut self, written: &AstExpr, name: &Name, scope: &NameScope) -> Option<TypedExpr> {
         let outer = self.aggregates.take();
         if outer.is_none() {
             self.misplaced(&name.span);
@@ -108,10 +108,10 @@ impl Resolver<'_> {
     fn fold(
         &mut self,
         (aggregate, finish): (Aggregate, Finish),
-        typed: Typed,
+        typed: TypedExpr,
         name: &Name,
         span: &Span,
-    ) -> Typed {
+    ) -> TypedExpr {
         let Some(ty) = finished_type(aggregate, finish, typed.ty) else {
             let wrong = format!("{} of {} has no meaning", name.text.to_ascii_uppercase(), typed.ty);
             let wrong = Diagnostic::error(span.clone(), wrong).detail(format!("this is {}", typed.ty));
@@ -120,7 +120,7 @@ impl Resolver<'_> {
                 true => wrong.hint("use STDDEV, which is a duration too"),
                 false => wrong.hint("use a number, or COUNT, MIN, MAX, ANY or TOPK"),
             });
-            return Typed::unknown();
+            return TypedExpr::unknown();
         };
         let text = format!("{}({})", name.text.to_ascii_uppercase(), self.text(&typed.expr));
         let collected = self.aggregates.get_or_insert_default();
@@ -129,26 +129,26 @@ impl Resolver<'_> {
             collected.folds.push((aggregate, typed.expr.clone()));
             collected.folds.len() - 1
         });
-        let same = |wanted: &Wanted| wanted.fold == fold && wanted.finish == finish;
+        let same = |wanted: &FinishedAggregate| wanted.fold == fold && wanted.finish == finish;
         let place = collected.finished.iter().position(same).unwrap_or_else(|| {
-            collected.finished.push(Wanted { name: text.clone(), fold, finish, ty });
+            collected.finished.push(FinishedAggregate { name: text.clone(), fold, finish, ty });
             collected.finished.len() - 1
         });
-        self.stand_in(text, ty, StandIn::Finished(place), &name.span)
+        self.placeholder(text, ty, Placeholder::Finished(place), &name.span)
     }
 
-    fn quantile(&mut self, name: &Name, arguments: &[Written], scope: &Scope) -> Typed {
-        let Some([argument, q]) = self.arguments(name, arguments, 2) else { return Typed::unknown() };
-        let Some(typed) = self.argument(argument, name, scope) else { return Typed::unknown() };
+    fn quantile(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
+        let Some([argument, q]) = self.arguments(name, arguments, 2) else { return TypedExpr::unknown() };
+        let Some(typed) = self.argument(argument, name, scope) else { return TypedExpr::unknown() };
         match constant(q).and_then(|q| q.as_f64()).filter(|q| (0.0..=1.0).contains(q)) {
             Some(q) => self.fold((Aggregate::Histogram, Finish::Quantile(q)), typed, name, &argument.span),
             None => self.not_constant(q, "a number from 0 to 1"),
         }
     }
 
-    fn top(&mut self, name: &Name, arguments: &[Written], scope: &Scope) -> Typed {
-        let Some([argument, k]) = self.arguments(name, arguments, 2) else { return Typed::unknown() };
-        let Some(typed) = self.argument(argument, name, scope) else { return Typed::unknown() };
+    fn top(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
+        let Some([argument, k]) = self.arguments(name, arguments, 2) else { return TypedExpr::unknown() };
+        let Some(typed) = self.argument(argument, name, scope) else { return TypedExpr::unknown() };
         match constant(k).and_then(|k| k.as_integer()).filter(|k| (1..=MAX_TOP).contains(k)) {
             Some(k) => self.fold((Aggregate::Top, Finish::Top(k as u16)), typed, name, &argument.span),
             None => self.not_constant(k, "a number from 1 to 64"),
@@ -156,11 +156,11 @@ impl Resolver<'_> {
     }
 
     /// LHIST counts the numbers of buckets, which an expression computes.
-    fn linear(&mut self, name: &Name, arguments: &[Written], scope: &Scope) -> Typed {
+    fn linear(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
         let Some([argument, least, most, step]) = self.arguments(name, arguments, 4) else {
-            return Typed::unknown();
+            return TypedExpr::unknown();
         };
-        let Some(typed) = self.argument(argument, name, scope) else { return Typed::unknown() };
+        let Some(typed) = self.argument(argument, name, scope) else { return TypedExpr::unknown() };
         let durations = typed.ty == Type::Duration;
         let mut bounds = [0.0; 3];
         for (bound, written) in bounds.iter_mut().zip([least, most, step]) {
@@ -183,70 +183,70 @@ impl Resolver<'_> {
         };
         let buckets = Expr::Literal(Value::I64(count as i64));
         let inputs = vec![typed.expr, literal(lowest), literal(lowest + width * count), buckets];
-        let place = Typed { expr: Expr::Call(Function::WidthBucket, inputs), ty: Type::I64 };
+        let place = TypedExpr { expr: Expr::Call(Function::WidthBucket, inputs), ty: Type::I64 };
         if !(typed.ty.is_number() || durations || typing::open(typed.ty)) {
             let wrong = format!("LHIST of {} has no meaning", typed.ty);
             let wrong =
                 Diagnostic::error(argument.span.clone(), wrong).detail(format!("this is {}", typed.ty));
             self.report(wrong.hint("use a number or a duration"));
-            return Typed::unknown();
+            return TypedExpr::unknown();
         }
         let finish = Finish::Linear { least: lowest, step: width, count: count as u16, durations };
         self.fold((Aggregate::Tally, finish), place, name, &argument.span)
     }
 
-    fn not_constant(&mut self, written: &Written, what: &str) -> Typed {
+    fn not_constant(&mut self, written: &AstExpr, what: &str) -> TypedExpr {
         let wrong = Diagnostic::error(written.span.clone(), format!("expected {what}"));
         self.report(wrong.detail("written as a constant"));
-        Typed::unknown()
+        TypedExpr::unknown()
     }
 
     /// RATE is per second of the window: of rows, of an aggregate, or of the sum of a value.
-    fn rate(&mut self, name: &Name, arguments: &[Written], scope: &Scope) -> Typed {
+    fn rate(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
         if self.is_inside() {
             let wrong = Diagnostic::error(name.span.clone(), "RATE is misplaced");
             self.report(wrong.detail("it is per second of a window, and a joined query has none"));
-            return Typed::unknown();
+            return TypedExpr::unknown();
         }
         let counted = match arguments {
             [] => self.count_rows(&name.span),
-            [argument] if super::select::has_aggregate(argument) => self.expression(argument, scope),
+            [argument] if super::select_list::has_aggregate(argument) => self.expression(argument, scope),
             [argument] => {
                 let sum = Name { text: "SUM".into(), span: name.span.clone() };
                 self.aggregate(&sum, std::slice::from_ref(argument), scope)
             }
             _ => {
-                let _wrong: Option<&[Written; 1]> = self.arguments(name, arguments, 1);
-                return Typed::unknown();
+                let _wrong: Option<&[AstExpr; 1]> = self.arguments(name, arguments, 1);
+                return TypedExpr::unknown();
             }
         };
-        let seconds = self.stand_in("seconds".into(), Type::F64, StandIn::Seconds, &name.span);
+        let seconds = self.placeholder("seconds".into(), Type::F64, Placeholder::Seconds, &name.span);
         match typing::binary(Binary::Divide, counted.ty, Type::F64) {
-            Some(ty) => Typed { expr: Expr::binary(Binary::Divide, counted.expr, seconds.expr), ty },
+            Some(ty) => TypedExpr { expr: Expr::binary(Binary::Divide, counted.expr, seconds.expr), ty },
             None => {
                 let wrong = format!("RATE of {} has no meaning", counted.ty);
                 self.report(
                     Diagnostic::error(name.span.clone(), wrong).detail(format!("this is {}", counted.ty)),
                 );
-                Typed::unknown()
+                TypedExpr::unknown()
             }
         }
     }
 
-    fn stand_in(&mut self, name: String, ty: Type, stand_in: StandIn, span: &Span) -> Typed {
+    fn placeholder(&mut self, name: String, ty: Type, placeholder: Placeholder, span: &Span) -> TypedExpr {
         let Some(collected) = &self.aggregates else {
             self.misplaced(span);
-            return Typed::unknown();
+            return TypedExpr::unknown();
         };
-        if let Some((column, _)) = collected.stand_ins.iter().find(|(_, known)| **known == stand_in) {
-            return Typed { expr: Expr::Column(*column), ty };
+        if let Some((column, _)) = collected.placeholders.iter().find(|(_, known)| **known == placeholder) {
+            return TypedExpr { expr: Expr::Column(*column), ty };
         }
-        let Some(column) = self.column(Column { alias: String::new(), name, ty }, span) else {
-            return Typed::unknown();
+        let Some(column) = self.column(PlanColumn { alias: String::new(), name, ty }, span) else {
+            return TypedExpr::unknown();
         };
-        let collected: &mut Collected = self.aggregates.get_or_insert_default();
-        collected.stand_ins.insert(column, stand_in);
-        Typed { expr: Expr::Column(column), ty }
+        let collected: &mut CollectedAggregates = self.aggregates.get_or_insert_default();
+        collected.placeholders.insert(column, placeholder);
+        TypedExpr { expr: Expr::Column(column), ty }
     }
 
     fn misplaced(&mut self, span: &Span) {
@@ -258,10 +258,10 @@ impl Resolver<'_> {
 }
 
 /// The value of a literal, possibly negated.
-fn constant(written: &Written) -> Option<Value> {
+fn constant(written: &AstExpr) -> Option<Value> {
     match &written.kind {
-        ExprKind::Literal(value) => Some(value.clone()),
-        ExprKind::Negate(x) => match constant(x)? {
+        AstExprKind::Literal(value) => Some(value.clone()),
+        AstExprKind::Negate(x) => match constant(x)? {
             Value::I64(x) => x.checked_neg().map(Value::I64),
             Value::F64(x) => Some(Value::F64(-x)),
             Value::Duration(x) => x.checked_neg().map(Value::Duration),

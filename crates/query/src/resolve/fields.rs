@@ -1,11 +1,11 @@
 //! Fields of aliases to columns. A field is observed once it is asked for.
 
-use super::query::Resolver;
-use super::scope::{Binding, Part, Seen, Typed};
+use super::name_scope::{AliasBinding, BoundMember, TypedExpr, VisibleColumns};
+use super::resolver::Resolver;
 use super::typing;
 use crate::catalog::default_field;
 use crate::diagnostic::Diagnostic;
-use crate::plan::{Column, Observed, Step};
+use crate::plan::{ObservedField, PlanColumn, StageStep};
 use crate::suggest::nearest;
 use crate::syntax::ast::Span;
 use pivot_advice::{Expr, Type, Value, canonical_field, default_fields};
@@ -16,7 +16,7 @@ const MAX_COLUMNS: usize = 1 << 15;
 const AT_EXIT: [&str; 3] = ["elapsed", "result", "outcome"];
 
 /// What one member has under a name.
-enum Found {
+enum FieldLookup {
     Column(u16),
     Field { field: String, ty: Type, lacking: Vec<bool> },
     Nothing,
@@ -24,34 +24,48 @@ enum Found {
 
 impl Resolver<'_> {
     /// `alias.name`; an empty alias means the source of a condition inside First or MostRecent.
-    pub(super) fn member_of(&mut self, binding: &Binding, alias: &str, name: &str, span: &Span) -> Typed {
+    pub(super) fn member_of(
+        &mut self,
+        binding: &AliasBinding,
+        alias: &str,
+        name: &str,
+        span: &Span,
+    ) -> TypedExpr {
         match binding {
-            Binding::Unknown => Typed::unknown(),
-            Binding::Groups { columns, .. } => match columns.iter().find(|(column, _)| column == name) {
+            AliasBinding::Unknown => TypedExpr::unknown(),
+            AliasBinding::Groups { columns, .. } => match columns.iter().find(|(column, _)| column == name) {
                 Some((_, typed)) => typed.clone(),
                 None => {
                     let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
                     self.unknown_column(&names, alias, name, span);
-                    Typed::unknown()
+                    TypedExpr::unknown()
                 }
             },
-            Binding::Tuples { stage, parts } => self.field(*stage, parts, (alias, name), span),
+            AliasBinding::Tuples { stage, parts } => self.field(*stage, parts, (alias, name), span),
         }
     }
 
-    pub(super) fn typed(&self, column: u16) -> Typed {
-        Typed { expr: Expr::Column(column), ty: self.plan.columns[usize::from(column)].ty }
+    pub(super) fn typed(&self, column: u16) -> TypedExpr {
+        TypedExpr { expr: Expr::Column(column), ty: self.plan.columns[usize::from(column)].ty }
     }
 
-    fn field(&mut self, stage: usize, parts: &[Part], (alias, name): (&str, &str), span: &Span) -> Typed {
-        let found: Vec<Found> = parts.iter().map(|part| self.find(stage, part, name)).collect();
-        if found.iter().all(|found| matches!(found, Found::Nothing)) {
+    fn field(
+        &mut self,
+        stage: usize,
+        parts: &[BoundMember],
+        (alias, name): (&str, &str),
+        span: &Span,
+    ) -> TypedExpr {
+        let found: Vec<FieldLookup> = parts.iter().map(|part| self.find(stage, part, name)).collect();
+        if found.iter().all(|found| matches!(found, FieldLookup::Nothing)) {
             self.unknown(stage, parts, (alias, name), span);
-            return Typed::unknown();
+            return TypedExpr::unknown();
         }
         match found.as_slice() {
-            [Found::Column(first), rest @ ..]
-                if rest.iter().all(|other| matches!(other, Found::Column(column) if column == first)) =>
+            [FieldLookup::Column(first), rest @ ..]
+                if rest
+                    .iter()
+                    .all(|other| matches!(other, FieldLookup::Column(column) if column == first)) =>
             {
                 self.typed(*first)
             }
@@ -59,16 +73,16 @@ impl Resolver<'_> {
         }
     }
 
-    fn find(&self, stage: usize, part: &Part, name: &str) -> Found {
-        let columns = match &part.seen {
-            Seen::Columns(columns) => columns,
-            Seen::Fields { elements } => elements,
+    fn find(&self, stage: usize, part: &BoundMember, name: &str) -> FieldLookup {
+        let columns = match &part.columns {
+            VisibleColumns::Columns(columns) => columns,
+            VisibleColumns::Fields { elements } => elements,
         };
         if let Some((_, column)) = columns.iter().find(|(known, _)| known == name) {
-            return Found::Column(*column);
+            return FieldLookup::Column(*column);
         }
-        if let Seen::Columns(_) = part.seen {
-            return Found::Nothing;
+        if let VisibleColumns::Columns(_) = part.columns {
+            return FieldLookup::Nothing;
         }
         let tracepoints = &self.plan.stages[stage].members[part.member].tracepoints;
         let fields: Vec<Option<(&str, Type)>> = tracepoints
@@ -83,14 +97,14 @@ impl Resolver<'_> {
         match known.next() {
             Some((field, first)) => {
                 let ty = if known.all(|(_, ty)| ty == first) { first } else { Type::Any };
-                Found::Field { field: field.to_owned(), ty, lacking }
+                FieldLookup::Field { field: field.to_owned(), ty, lacking }
             }
             // A pattern that nothing matches yet has any field.
             None if tracepoints.is_empty() => {
                 let (field, ty) = default_field(name).unwrap_or((name, Type::Any));
-                Found::Field { field: field.to_owned(), ty, lacking }
+                FieldLookup::Field { field: field.to_owned(), ty, lacking }
             }
-            None => Found::Nothing,
+            None => FieldLookup::Nothing,
         }
     }
 
@@ -98,37 +112,37 @@ impl Resolver<'_> {
     fn united(
         &mut self,
         stage: usize,
-        parts: &[Part],
-        found: Vec<Found>,
+        parts: &[BoundMember],
+        found: Vec<FieldLookup>,
         (name, span): (&str, &Span),
-    ) -> Typed {
+    ) -> TypedExpr {
         let key = (stage, parts.iter().map(|part| part.member).collect::<Vec<_>>(), name.to_owned());
         if let Some(column) = self.observed.get(&key) {
             return self.typed(*column);
         }
         let types = found.iter().filter_map(|found| match found {
-            Found::Column(column) => Some(self.plan.columns[usize::from(*column)].ty),
-            Found::Field { ty, .. } => Some(*ty),
-            Found::Nothing => None,
+            FieldLookup::Column(column) => Some(self.plan.columns[usize::from(*column)].ty),
+            FieldLookup::Field { ty, .. } => Some(*ty),
+            FieldLookup::Nothing => None,
         });
         let ty = types.reduce(|a, b| typing::united(a, b).unwrap_or(Type::Any)).unwrap_or(Type::Any);
         let canonical = found.iter().find_map(|found| match found {
-            Found::Field { field, .. } => Some(field.clone()),
+            FieldLookup::Field { field, .. } => Some(field.clone()),
             _ => None,
         });
         let alias = self.plan.stages[stage].alias.clone();
-        let column = Column { alias, name: canonical.unwrap_or_else(|| name.to_owned()), ty };
-        let Some(column) = self.column(column, span) else { return Typed::unknown() };
+        let column = PlanColumn { alias, name: canonical.unwrap_or_else(|| name.to_owned()), ty };
+        let Some(column) = self.column(column, span) else { return TypedExpr::unknown() };
         for (part, found) in parts.iter().zip(found) {
             match found {
-                Found::Field { field, lacking, .. } => {
-                    let observed = Observed { field: field.clone(), column, lacking };
+                FieldLookup::Field { field, lacking, .. } => {
+                    let observed = ObservedField { field: field.clone(), column, lacking };
                     self.plan.stages[stage].members[part.member].observed.push(observed);
                     self.is_everywhere(stage, part.member, &field, span);
                 }
-                Found::Column(of) => self.copy(stage, part.member, column, of),
-                Found::Nothing => {
-                    let missing = Step::Let(column, Expr::Literal(Value::Null));
+                FieldLookup::Column(of) => self.copy(stage, part.member, column, of),
+                FieldLookup::Nothing => {
+                    let missing = StageStep::Let(column, Expr::Literal(Value::Null));
                     let steps = &mut self.plan.stages[stage].members[part.member].steps;
                     steps.insert(behind_distinct(steps), missing);
                 }
@@ -141,8 +155,8 @@ impl Resolver<'_> {
     /// Copies a column as soon as it is there: a step that is there already may read the copy.
     fn copy(&mut self, stage: usize, member: usize, column: u16, of: u16) {
         let home = self.plan.home(of);
-        let binds = |step: &Step| match step {
-            Step::Join(join) => {
+        let binds = |step: &StageStep| match step {
+            StageStep::Join(join) => {
                 let below = home.is_some_and(|home| self.plan.is_below(home, join.child));
                 below || self.plan.appended(join.child).contains(&of)
             }
@@ -152,7 +166,7 @@ impl Resolver<'_> {
         let bound = steps.iter().rposition(binds).map_or(0, |last| last + 1);
         let place = bound.max(behind_distinct(steps));
         let steps = &mut self.plan.stages[stage].members[member].steps;
-        steps.insert(place, Step::Let(column, Expr::Column(of)));
+        steps.insert(place, StageStep::Let(column, Expr::Column(of)));
     }
 
     /// Warns of a field that only some agents export, or with different types.
@@ -177,7 +191,7 @@ impl Resolver<'_> {
     }
 
     /// A new column, unless there are too many.
-    pub(super) fn column(&mut self, column: Column, span: &Span) -> Option<u16> {
+    pub(super) fn column(&mut self, column: PlanColumn, span: &Span) -> Option<u16> {
         let number = u16::try_from(self.plan.columns.len()).ok().filter(|n| usize::from(*n) < MAX_COLUMNS);
         match number {
             Some(_) => self.plan.columns.push(column),
@@ -193,10 +207,10 @@ impl Resolver<'_> {
         self.report(wrong.detail(format!("{whose} has {}", names.join(", "))).suggest(found));
     }
 
-    fn unknown(&mut self, stage: usize, parts: &[Part], (alias, name): (&str, &str), span: &Span) {
-        let columns = parts.iter().find_map(|part| match &part.seen {
-            Seen::Columns(columns) => Some(columns.clone()),
-            Seen::Fields { .. } => None,
+    fn unknown(&mut self, stage: usize, parts: &[BoundMember], (alias, name): (&str, &str), span: &Span) {
+        let columns = parts.iter().find_map(|part| match &part.columns {
+            VisibleColumns::Columns(columns) => Some(columns.clone()),
+            VisibleColumns::Fields { .. } => None,
         });
         if let Some(columns) = columns {
             let names: Vec<&str> = columns.iter().map(|(column, _)| column.as_str()).collect();
@@ -224,10 +238,10 @@ impl Resolver<'_> {
     }
 
     /// The exported field of a source, if there is exactly one.
-    pub(super) fn only_field(&self, binding: &Binding) -> Option<String> {
-        let Binding::Tuples { stage, parts } = binding else { return None };
-        let [Part { member, seen }] = parts.as_slice() else { return None };
-        if let Seen::Columns(columns) = seen {
+    pub(super) fn only_field(&self, binding: &AliasBinding) -> Option<String> {
+        let AliasBinding::Tuples { stage, parts } = binding else { return None };
+        let [BoundMember { member, columns: visible }] = parts.as_slice() else { return None };
+        if let VisibleColumns::Columns(columns) = visible {
             return if let [(only, _)] = columns.as_slice() { Some(only.clone()) } else { None };
         }
         let mut tracepoints = self.plan.stages[*stage].members[*member].tracepoints.iter();
@@ -239,13 +253,13 @@ impl Resolver<'_> {
     }
 
     /// Whether a binding has a column of that name, for hints.
-    pub(super) fn has(&self, binding: &Binding, name: &str) -> bool {
+    pub(super) fn has(&self, binding: &AliasBinding, name: &str) -> bool {
         match binding {
-            Binding::Unknown => false,
-            Binding::Groups { columns, .. } => columns.iter().any(|(column, _)| column == name),
-            Binding::Tuples { stage, parts } => parts.iter().any(|part| match &part.seen {
-                Seen::Columns(columns) => columns.iter().any(|(column, _)| column == name),
-                Seen::Fields { .. } => self.plan.stages[*stage].members[part.member]
+            AliasBinding::Unknown => false,
+            AliasBinding::Groups { columns, .. } => columns.iter().any(|(column, _)| column == name),
+            AliasBinding::Tuples { stage, parts } => parts.iter().any(|part| match &part.columns {
+                VisibleColumns::Columns(columns) => columns.iter().any(|(column, _)| column == name),
+                VisibleColumns::Fields { .. } => self.plan.stages[*stage].members[part.member]
                     .tracepoints
                     .iter()
                     .filter_map(|tracepoint| self.catalog.tracepoint(&tracepoint.name))
@@ -265,6 +279,6 @@ fn shortened(names: &[String]) -> Vec<&str> {
 }
 
 /// The first place among steps where a column may be added: DISTINCT passes on its own columns only.
-fn behind_distinct(steps: &[Step]) -> usize {
-    steps.iter().rposition(|step| matches!(step, Step::Distinct(_))).map_or(0, |last| last + 1)
+fn behind_distinct(steps: &[StageStep]) -> usize {
+    steps.iter().rposition(|step| matches!(step, StageStep::Distinct(_))).map_or(0, |last| last + 1)
 }

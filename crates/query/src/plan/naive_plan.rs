@@ -2,7 +2,7 @@
 //!
 //! It is what the query means, step by step; the rules change its cost only.
 
-use super::tree::{Member, Plan, Stage, Step};
+use super::stage_tree::{Plan, Stage, StageMember, StageStep};
 use pivot_advice::Match;
 use std::collections::BTreeSet;
 
@@ -29,14 +29,14 @@ fn columns(plan: &Plan, stage: &Stage) -> Vec<u16> {
     common
 }
 
-fn of_member(plan: &Plan, member: &Member, behind: &[Step]) -> Vec<u16> {
+fn of_member(plan: &Plan, member: &StageMember, behind: &[StageStep]) -> Vec<u16> {
     let mut bound: Vec<u16> = member.observed.iter().map(|observed| observed.column).collect();
     for step in member.steps.iter().chain(behind) {
         match step {
-            Step::Let(column, _) | Step::Unnest { element: column, .. } => bound.push(*column),
-            Step::Join(join) if join.matching != Match::Anti => bound.extend(plan.appended(join.child)),
-            Step::Distinct(columns) => bound.clone_from(columns),
-            Step::Join(_) | Step::Filter(_) | Step::Order(_) => {}
+            StageStep::Let(column, _) | StageStep::Unnest { element: column, .. } => bound.push(*column),
+            StageStep::Join(join) if join.matching != Match::Anti => bound.extend(plan.appended(join.child)),
+            StageStep::Distinct(columns) => bound.clone_from(columns),
+            StageStep::Join(_) | StageStep::Filter(_) | StageStep::Order(_) => {}
         }
     }
     let mut seen = BTreeSet::new();

@@ -4,9 +4,9 @@
 //! laid out too. What it gives has the same tokens, and laid out again it is the same text.
 
 use crate::diagnostic::Diagnostics;
-use crate::resolve::aggregate::is_aggregate;
-use crate::statement::statements;
-use crate::syntax::token::{Kind, Token, tokens};
+use crate::lexical::statements;
+use crate::lexical::{Token, TokenKind, tokens};
+use crate::resolve::aggregates::is_aggregate;
 use crate::syntax::{clause_at, is_reserved, unbalanced};
 use std::fmt::Write;
 
@@ -33,7 +33,7 @@ pub fn format(text: &str) -> Result<String, Diagnostics> {
     for statement in statements(text) {
         end = statement.offset + statement.text.len();
         out.push_str(if out.is_empty() { "" } else { "\n" });
-        let (laid_out, open) = Layout::of(&statement.text);
+        let (laid_out, open) = QueryFormatter::of(&statement.text);
         out.push_str(&laid_out);
         // A comment to the end of its line would swallow the end of the statement.
         out.push_str(if open { "\n;\n" } else { ";\n" });
@@ -48,7 +48,7 @@ pub fn format(text: &str) -> Result<String, Diagnostics> {
 
 /// An expression in one line, without comments: as columns that have no other name are called.
 pub(crate) fn format_expression(text: &str) -> String {
-    let mut layout = Layout::new(text, usize::MAX);
+    let mut layout = QueryFormatter::new(text, usize::MAX);
     for i in 0..layout.tokens.len() {
         let token = layout.tokens[i].clone();
         layout.piece(i, &token);
@@ -57,7 +57,7 @@ pub(crate) fn format_expression(text: &str) -> String {
 }
 
 /// The text while tokens are appended.
-struct Layout<'a> {
+struct QueryFormatter<'a> {
     text: &'a str,
     tokens: Vec<Token>,
     out: String,
@@ -71,16 +71,16 @@ struct Layout<'a> {
     width: usize,
 }
 
-impl Layout<'_> {
-    fn new(text: &str, width: usize) -> Layout<'_> {
+impl QueryFormatter<'_> {
+    fn new(text: &str, width: usize) -> QueryFormatter<'_> {
         let tokens = tokens(text, &mut Diagnostics::default());
         let (out, open) = (String::new(), Vec::new());
-        Layout { text, tokens, out, open, in_source: false, has_source: false, width }
+        QueryFormatter { text, tokens, out, open, in_source: false, has_source: false, width }
     }
 
     /// The statement, and whether it ends in a comment to the end of its line.
     fn of(text: &str) -> (String, bool) {
-        let mut layout = Layout::new(text, WIDTH);
+        let mut layout = QueryFormatter::new(text, WIDTH);
         let (mut i, mut end) = (0, 0);
         while let Some(token) = layout.tokens.get(i).cloned() {
             layout.comments(&text[end..token.span.start], i == 0);
@@ -172,8 +172,8 @@ impl Layout<'_> {
         let behind_dot = self.is_behind_dot(i);
         let next_opens = self.tokens.get(i + 1).is_some_and(|next| next.is("("));
         match &token.kind {
-            Kind::Symbol("(") => self.open(i),
-            Kind::Symbol(")") => {
+            TokenKind::Symbol("(") => self.open(i),
+            TokenKind::Symbol(")") => {
                 if self.open.pop() == Some(true) {
                     self.line();
                 }
@@ -181,13 +181,13 @@ impl Layout<'_> {
                 // Behind a subquery the clause goes on.
                 self.in_source |= self.has_source && self.open.is_empty();
             }
-            Kind::Symbol(",") => {
+            TokenKind::Symbol(",") => {
                 let trimmed = self.out.trim_end_matches(' ').len();
                 self.out.truncate(trimmed);
                 self.out.push(',');
                 self.wrap(i);
             }
-            Kind::Word(word) if !behind_dot => {
+            TokenKind::Word(word) if !behind_dot => {
                 let written = canonical(word, next_opens);
                 let joins = ["AND", "OR"].iter().any(|op| written == *op);
                 if joins && self.column() > self.width / 3 * 2 {
@@ -213,12 +213,12 @@ impl Layout<'_> {
         let query = clause_at(&self.tokens[i + 1..]).is_some();
         let call = i > 0
             && match &self.tokens[i - 1].kind {
-                Kind::Word(word) => {
+                TokenKind::Word(word) => {
                     !is_keyword(word)
                         || word.eq_ignore_ascii_case("CAST")
                         || word.eq_ignore_ascii_case("UNNEST")
                 }
-                Kind::Quoted(_) => true,
+                TokenKind::Quoted(_) => true,
                 _ => false,
             };
         if !call {
@@ -269,8 +269,8 @@ impl Layout<'_> {
 /// Behind these a minus is a sign.
 fn is_operator(token: &Token) -> bool {
     match &token.kind {
-        Kind::Symbol(symbol) => !matches!(*symbol, ")" | "]"),
-        Kind::Word(word) => is_keyword(word),
+        TokenKind::Symbol(symbol) => !matches!(*symbol, ")" | "]"),
+        TokenKind::Word(word) => is_keyword(word),
         _ => false,
     }
 }

@@ -3,13 +3,16 @@
 //! A query without aggregates that is a source dissolves: its FROM becomes the stage of the alias, and
 //! its steps those of the members of that stage. An aggregating one keeps a stage of its own.
 
-use super::scope::{Binding, Collected, Place, Result, Role, Scope, Target, Typed};
+use super::name_scope::{
+    AliasBinding, CollectedAggregates, NameScope, ResolvedResult, SourceRole, SourceSite, StepTarget,
+    TypedExpr,
+};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::format::format_expression;
-use crate::plan::{Column, Plan, Stage, Step};
+use crate::formatter::format_expression;
+use crate::plan::{Plan, PlanColumn, Stage, StageStep};
 use crate::syntax::Params;
-use crate::syntax::ast::{self, Expr as Written, Query, Span};
+use crate::syntax::ast::{self, AstExpr, AstQuery, Span};
 use pivot_advice::program::MAX_INSTRUCTIONS;
 use pivot_advice::{Expr, Type};
 use std::collections::HashMap;
@@ -21,22 +24,22 @@ const MAX_STAGES: usize = 64;
 
 /// A query whose names and types are known.
 #[derive(Debug)]
-pub(crate) struct Resolved {
+pub(crate) struct ResolvedQuery {
     pub(crate) plan: Plan,
-    pub(crate) result: Result,
-    pub(crate) shape: super::tail::Shape,
+    pub(crate) result: ResolvedResult,
+    pub(crate) shape: super::run_settings::ResultShape,
     /// Tracepoints and patterns that nobody exports yet.
     pub(crate) pending: Vec<String>,
 }
 
 /// Resolves the query of one statement.
 pub(crate) fn resolve<'a>(
-    query: &Query,
+    query: &AstQuery,
     text: &'a str,
     catalog: &'a Catalog,
     params: &'a Params,
     diagnostics: &mut Diagnostics,
-) -> Resolved {
+) -> ResolvedQuery {
     let mut resolver = Resolver {
         text,
         catalog,
@@ -53,7 +56,7 @@ pub(crate) fn resolve<'a>(
     };
     let (result, shape) = resolver.whole(query);
     *diagnostics = resolver.diagnostics;
-    Resolved { plan: resolver.plan, result, shape, pending: resolver.pending }
+    ResolvedQuery { plan: resolver.plan, result, shape, pending: resolver.pending }
 }
 
 /// A field of some members of a stage.
@@ -66,14 +69,14 @@ pub(super) struct Resolver<'a> {
     pub(super) plan: Plan,
     pub(super) pending: Vec<String>,
     diagnostics: Diagnostics,
-    pub(super) with: Vec<(String, Query)>,
+    pub(super) with: Vec<(String, AstQuery)>,
     /// The named queries that are being resolved, outermost first.
     naming: Vec<String>,
     /// Where a query of the catalogue is used: its own spans mean nothing in this text.
     place: Option<Span>,
     pub(super) observed: HashMap<FieldKey, u16>,
     /// The aggregates of the SELECT that is being resolved.
-    pub(super) aggregates: Option<Collected>,
+    pub(super) aggregates: Option<CollectedAggregates>,
     /// How many queries there are around the one that is being resolved.
     depth: usize,
 }
@@ -101,21 +104,21 @@ impl Resolver<'_> {
         self.diagnostics.has_errors()
     }
 
-    fn whole(&mut self, query: &Query) -> (Result, super::tail::Shape) {
-        let nothing = Result::Rows { values: vec![], shown: 0 };
+    fn whole(&mut self, query: &AstQuery) -> (ResolvedResult, super::run_settings::ResultShape) {
+        let nothing = ResolvedResult::Rows { values: vec![], shown: 0 };
         if !self.fits(query) {
-            return (nothing, super::tail::Shape::default());
+            return (nothing, super::run_settings::ResultShape::default());
         }
         self.with(query);
         let alias = from_alias(query);
         self.plan.stages.push(Stage::new(&alias, None, 0));
-        let place = Place { alias, stage: 0, role: Role::From };
+        let place = SourceSite { alias, stage: 0, role: SourceRole::From };
         let (scope, _) = self.rows(query, &place);
         self.finish(query, &scope)
     }
 
     /// Makes the queries of WITH known; each sees those before it.
-    fn with(&mut self, query: &Query) {
+    fn with(&mut self, query: &AstQuery) {
         for with in &query.with {
             if self.with.iter().any(|(name, _)| *name == with.name.text) {
                 let wrong = format!("query `{}` is defined twice", with.name.text);
@@ -126,7 +129,7 @@ impl Resolver<'_> {
     }
 
     /// Whether a query is of a size that can be resolved.
-    fn fits(&mut self, query: &Query) -> bool {
+    fn fits(&mut self, query: &AstQuery) -> bool {
         let keys = query.group.as_ref().map_or(0, Vec::len);
         let longest = query.joins.len().max(query.steps.len()).max(keys).max(query.select.len());
         if longest > MAX_CLAUSES {
@@ -138,22 +141,22 @@ impl Resolver<'_> {
     }
 
     /// FROM, joins, LET and WHERE; gives the names that may be used after them, and where steps go.
-    fn rows(&mut self, query: &Query, place: &Place) -> (Scope, Target) {
-        let mut scope = Scope { broken: query.broken, ..Scope::default() };
-        let mut target = Target::Stage(place.stage);
+    fn rows(&mut self, query: &AstQuery, place: &SourceSite) -> (NameScope, StepTarget) {
+        let mut scope = NameScope { broken: query.broken, ..NameScope::default() };
+        let mut target = StepTarget::Stage(place.stage);
         if let Some(from) = &query.from {
-            let role = if place.role == Role::Kept { Role::Kept } else { Role::From };
-            let binding = self.sources(&from.sources, &Place { role, ..place.clone() });
-            if self.is_inside() && !super::select::aggregating(query) {
-                target = Target::Members(place.stage, binding.members());
+            let role = if place.role == SourceRole::Kept { SourceRole::Kept } else { SourceRole::From };
+            let binding = self.sources(&from.sources, &SourceSite { role, ..place.clone() });
+            if self.is_inside() && !super::select_list::aggregating(query) {
+                target = StepTarget::Members(place.stage, binding.members());
             }
             scope.add(&from.alias.text, binding, false);
         }
         query.joins.iter().for_each(|join| self.join(join, &target, &mut scope));
         for step in &query.steps {
             match step {
-                ast::Step::Let(name, expr) => self.assignment(name, expr, &target, &mut scope),
-                ast::Step::Where(condition) => {
+                ast::RowClause::Let(name, expr) => self.assignment(name, expr, &target, &mut scope),
+                ast::RowClause::Where(condition) => {
                     let condition = self.wanted(condition, &scope, Type::Bool, "WHERE");
                     self.filter(&target, condition.expr);
                 }
@@ -163,10 +166,10 @@ impl Resolver<'_> {
     }
 
     /// Appends a step; a union has it in each member.
-    pub(super) fn push(&mut self, target: &Target, step: &Step) {
+    pub(super) fn push(&mut self, target: &StepTarget, step: &StageStep) {
         match target {
-            Target::Stage(stage) => self.plan.stages[*stage].steps.push(step.clone()),
-            Target::Members(stage, members) => {
+            StepTarget::Stage(stage) => self.plan.stages[*stage].steps.push(step.clone()),
+            StepTarget::Members(stage, members) => {
                 for member in members {
                     self.plan.stages[*stage].members[*member].steps.push(step.clone());
                 }
@@ -174,9 +177,9 @@ impl Resolver<'_> {
         }
     }
 
-    pub(super) fn filter(&mut self, target: &Target, condition: Expr) {
-        for condition in super::join::conjuncts(condition) {
-            self.push(target, &Step::Filter(condition));
+    pub(super) fn filter(&mut self, target: &StepTarget, condition: Expr) {
+        for condition in super::joins::conjuncts(condition) {
+            self.push(target, &StageStep::Filter(condition));
         }
     }
 
@@ -192,28 +195,34 @@ impl Resolver<'_> {
         Some(number)
     }
 
-    pub(super) fn check_free(&mut self, name: &ast::Name, scope: &Scope) {
+    pub(super) fn check_free(&mut self, name: &ast::Name, scope: &NameScope) {
         if scope.alias(&name.text).is_some() || scope.assigned(&name.text).is_some() {
             let wrong = Diagnostic::error(name.span.clone(), format!("`{}` is defined twice", name.text));
             self.report(wrong.detail("the second definition").hint("choose another name"));
         }
     }
 
-    fn assignment(&mut self, name: &ast::Name, written: &Written, target: &Target, scope: &mut Scope) {
+    fn assignment(
+        &mut self,
+        name: &ast::Name,
+        written: &AstExpr,
+        target: &StepTarget,
+        scope: &mut NameScope,
+    ) {
         self.check_free(name, scope);
         let typed = self.expression(written, scope);
-        let column = Column { alias: String::new(), name: name.text.clone(), ty: typed.ty };
+        let column = PlanColumn { alias: String::new(), name: name.text.clone(), ty: typed.ty };
         let typed = self.assign(column, typed.expr, target);
         scope.lets.push((name.text.clone(), typed));
     }
 
     /// A column for the value of an expression.
-    pub(super) fn assign(&mut self, column: Column, expr: Expr, target: &Target) -> Typed {
+    pub(super) fn assign(&mut self, column: PlanColumn, expr: Expr, target: &StepTarget) -> TypedExpr {
         let ty = column.ty;
         let span = self.text.len()..self.text.len();
-        let Some(number) = self.column(column, &span) else { return Typed::unknown() };
-        self.push(target, &Step::Let(number, expr));
-        Typed { expr: Expr::Column(number), ty }
+        let Some(number) = self.column(column, &span) else { return TypedExpr::unknown() };
+        self.push(target, &StageStep::Let(number, expr));
+        TypedExpr { expr: Expr::Column(number), ty }
     }
 
     /// Whether a name means a query: of WITH, or of the catalogue.
@@ -223,11 +232,11 @@ impl Resolver<'_> {
             || self.catalog.query(name).is_some()
     }
 
-    pub(super) fn inline_named(&mut self, name: &str, place: &Place, span: &Span) -> Binding {
+    pub(super) fn inline_named(&mut self, name: &str, place: &SourceSite, span: &Span) -> AliasBinding {
         if self.naming.iter().any(|known| known == name) {
             let wrong = Diagnostic::error(span.clone(), format!("query `{name}` uses itself"));
             self.report(wrong.detail("used inside its own definition"));
-            return Binding::Unknown;
+            return AliasBinding::Unknown;
         }
         if let Some(at) = self.with.iter().rposition(|(known, _)| known == name) {
             // A definition sees only those before it.
@@ -250,7 +259,7 @@ impl Resolver<'_> {
         found.iter().for_each(|wrong| self.report(wrong.clone()));
         let binding = match query {
             Some(query) => self.inline(&query, place, span),
-            None => Binding::Unknown,
+            None => AliasBinding::Unknown,
         };
         self.naming.pop();
         self.place = outer;
@@ -259,21 +268,21 @@ impl Resolver<'_> {
     }
 
     /// A query as a source.
-    pub(super) fn inline(&mut self, query: &Query, place: &Place, span: &Span) -> Binding {
+    pub(super) fn inline(&mut self, query: &AstQuery, place: &SourceSite, span: &Span) -> AliasBinding {
         if !self.fits(query) {
-            return Binding::Unknown;
+            return AliasBinding::Unknown;
         }
-        let aggregating = super::select::aggregating(query);
-        if aggregating && place.role != Role::Joined {
+        let aggregating = super::select_list::aggregating(query);
+        if aggregating && place.role != SourceRole::Joined {
             let (wrong, hint) = match place.role {
-                Role::Kept => (
+                SourceRole::Kept => (
                     "an aggregating query cannot be kept by First or MostRecent",
                     "aggregate over First(..) or MostRecent(..) inside the query",
                 ),
                 _ => ("an aggregating query cannot stand in FROM", "join it: JOIN x IN (..) ON x -> y"),
             };
             self.report(Diagnostic::error(span.clone(), wrong).detail("this query aggregates").hint(hint));
-            return Binding::Unknown;
+            return AliasBinding::Unknown;
         }
         let known = self.with.len();
         self.depth += 1;
@@ -290,6 +299,6 @@ impl Resolver<'_> {
     }
 }
 
-pub(super) fn from_alias(query: &Query) -> String {
+pub(super) fn from_alias(query: &AstQuery) -> String {
     query.from.as_ref().map(|from| from.alias.text.clone()).unwrap_or_default()
 }

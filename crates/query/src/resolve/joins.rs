@@ -4,40 +4,45 @@
 //! of joins below it, decide whether there is a match; so they must be known where the match is made:
 //! at the event of the alias that it is joined to.
 
-use super::query::Resolver;
-use super::scope::{Binding, Place, Role, Scope, Target};
+use super::name_scope::{AliasBinding, NameScope, SourceRole, SourceSite, StepTarget};
+use super::resolver::Resolver;
 use crate::diagnostic::Diagnostic;
-use crate::plan::{Column, End, Join, Step, columns_of};
+use crate::plan::{PlanColumn, StageEnd, StageJoin, StageStep, columns_of};
 use crate::suggest::nearest;
 use crate::syntax::ast::{self, Span};
 use pivot_advice::{Binary, Expr, Match, Type, Unary};
 
 impl Resolver<'_> {
-    pub(super) fn join(&mut self, join: &ast::Join, target: &Target, scope: &mut Scope) {
+    pub(super) fn join(&mut self, join: &ast::JoinClause, target: &StepTarget, scope: &mut NameScope) {
         self.check_free(&join.alias, scope);
         self.check_arrow(join);
         let (parent, hidden) = self.after(join, target, scope);
         let Some(child) = self.stage(&join.alias.text, parent, &join.source.span) else {
-            scope.add(&join.alias.text, Binding::Unknown, false);
+            scope.add(&join.alias.text, AliasBinding::Unknown, false);
             return;
         };
-        let place = Place { alias: join.alias.text.clone(), stage: child, role: Role::Joined };
+        let place = SourceSite { alias: join.alias.text.clone(), stage: child, role: SourceRole::Joined };
         let binding = self.source(&join.source, &place);
         if self.plan.stages[child].members.is_empty() {
             // It did not resolve; the plan is well formed all the same.
-            self.plan.stages[child].members.push(crate::plan::Member::default());
+            self.plan.stages[child].members.push(crate::plan::StageMember::default());
         }
-        let step =
-            Step::Join(Join { child, matching: join.matching, on: vec![], distinct: distinct(&binding) });
-        let own = matches!(target, Target::Members(stage, _) | Target::Stage(stage) if *stage == parent);
-        let list = if own { target.clone() } else { Target::Stage(parent) };
+        let step = StageStep::Join(StageJoin {
+            child,
+            matching: join.matching,
+            on: vec![],
+            distinct: distinct(&binding),
+        });
+        let own =
+            matches!(target, StepTarget::Members(stage, _) | StepTarget::Stage(stage) if *stage == parent);
+        let list = if own { target.clone() } else { StepTarget::Stage(parent) };
         self.push(&list, &step);
-        if let Binding::Groups { having: Some(having), .. } = &binding {
+        if let AliasBinding::Groups { having: Some(having), .. } = &binding {
             self.decide(child, &conjuncts(having.clone()));
         }
         scope.add(&join.alias.text, binding, hidden || join.matching == Match::Anti);
         if let Some(condition) = &join.condition {
-            let inside = Scope { sees_hidden: true, ..scope.clone() };
+            let inside = NameScope { sees_hidden: true, ..scope.clone() };
             let condition = self.wanted(condition, &inside, Type::Bool, "the condition of a join");
             self.match_condition(condition.expr, child, target, &condition_span(join));
         }
@@ -48,11 +53,17 @@ impl Resolver<'_> {
 
     /// Columns that an aggregating query computes get names of their own behind the join: there they
     /// are null where nothing matched, whatever the expression.
-    fn name_groups(&mut self, join: &ast::Join, child: usize, target: &Target, scope: &mut Scope) {
-        let End::Groups(groups) = &self.plan.stages[child].end else { return };
+    fn name_groups(
+        &mut self,
+        join: &ast::JoinClause,
+        child: usize,
+        target: &StepTarget,
+        scope: &mut NameScope,
+    ) {
+        let StageEnd::Groups(groups) = &self.plan.stages[child].end else { return };
         let rows = groups.unpacked.get(groups.keys.len()).copied();
         let Some(alias) = scope.aliases.last_mut() else { return };
-        let Binding::Groups { columns, .. } = &mut alias.binding else { return };
+        let AliasBinding::Groups { columns, .. } = &mut alias.binding else { return };
         for (name, typed) in columns {
             if let Expr::Column(_) = typed.expr {
                 continue;
@@ -61,12 +72,12 @@ impl Resolver<'_> {
                 (Match::Left, Some(rows)) => if_matched(rows, typed.expr.clone()),
                 _ => typed.expr.clone(),
             };
-            let column = Column { alias: join.alias.text.clone(), name: name.clone(), ty: typed.ty };
+            let column = PlanColumn { alias: join.alias.text.clone(), name: name.clone(), ty: typed.ty };
             *typed = self.assign(column, expr, target);
         }
     }
 
-    fn check_arrow(&mut self, join: &ast::Join) {
+    fn check_arrow(&mut self, join: &ast::JoinClause) {
         if join.before.text != join.alias.text {
             let wrong =
                 Diagnostic::error(join.before.span.clone(), "the joined alias stands before the arrow");
@@ -81,8 +92,8 @@ impl Resolver<'_> {
 
     /// The stage that the join happens before, and whether its alias is hidden. Where that is not
     /// known the join is resolved for its own mistakes; the query does not compile anyway.
-    fn after(&mut self, join: &ast::Join, target: &Target, scope: &Scope) -> (usize, bool) {
-        let (Target::Stage(own) | Target::Members(own, _)) = *target;
+    fn after(&mut self, join: &ast::JoinClause, target: &StepTarget, scope: &NameScope) -> (usize, bool) {
+        let (StepTarget::Stage(own) | StepTarget::Members(own, _)) = *target;
         let Some(after) = scope.alias(&join.after.text) else {
             if !scope.broken && join.after.text != join.alias.text {
                 let known = scope.aliases.iter().map(|alias| alias.name.as_str());
@@ -93,7 +104,7 @@ impl Resolver<'_> {
             }
             return (own, false);
         };
-        if let Binding::Groups { .. } = after.binding {
+        if let AliasBinding::Groups { .. } = after.binding {
             let wrong = format!("nothing can happen before `{}`", join.after.text);
             let wrong = Diagnostic::error(join.after.span.clone(), wrong).detail("an aggregating query");
             self.report(wrong.hint("an aggregate is no event: join to the events inside the query"));
@@ -103,8 +114,8 @@ impl Resolver<'_> {
 
     /// Where a condition of a join decides: about the match of the LEFT or ANTI join that it belongs to,
     /// or about the rows of the query.
-    fn match_condition(&mut self, condition: Expr, child: usize, target: &Target, span: &Span) {
-        let (Target::Stage(own) | Target::Members(own, _)) = *target;
+    fn match_condition(&mut self, condition: Expr, child: usize, target: &StepTarget, span: &Span) {
+        let (StepTarget::Stage(own) | StepTarget::Members(own, _)) = *target;
         let Some(head) = self.optional(child, own) else {
             self.filter(target, condition);
             return;
@@ -126,7 +137,7 @@ impl Resolver<'_> {
     fn decide(&mut self, child: usize, conditions: &[Expr]) {
         let Some(parent) = self.plan.stages[child].parent else { return };
         for step in self.plan.stages[parent].lists_mut().flatten() {
-            if let Step::Join(join) = step
+            if let StageStep::Join(join) = step
                 && join.child == child
             {
                 join.on.extend(conditions.iter().cloned());
@@ -153,9 +164,10 @@ impl Resolver<'_> {
         }
         // Behind the join in the list of its stage are those that were written later.
         let stage = &self.plan.stages[parent];
-        let before = stage.all_steps().take_while(|step| !matches!(step, Step::Join(j) if j.child == head));
+        let before =
+            stage.all_steps().take_while(|step| !matches!(step, StageStep::Join(j) if j.child == head));
         let mut joined = before.filter_map(|step| match step {
-            Step::Join(join) => Some(join.child),
+            StageStep::Join(join) => Some(join.child),
             _ => None,
         });
         home == parent || joined.any(|child| self.plan.is_below(home, child))
@@ -163,9 +175,9 @@ impl Resolver<'_> {
 }
 
 /// What the rows of a source differ in, if it is an aggregating query that says DISTINCT.
-fn distinct(binding: &Binding) -> Vec<Expr> {
+fn distinct(binding: &AliasBinding) -> Vec<Expr> {
     match binding {
-        Binding::Groups { columns, distinct: true, .. } => {
+        AliasBinding::Groups { columns, distinct: true, .. } => {
             columns.iter().map(|(_, typed)| typed.expr.clone()).collect()
         }
         _ => vec![],
@@ -178,7 +190,7 @@ fn if_matched(rows: u16, expr: Expr) -> Expr {
     Expr::Case(vec![(Expr::Unary(Unary::Not, Box::new(missing)), expr)], None)
 }
 
-fn condition_span(join: &ast::Join) -> Span {
+fn condition_span(join: &ast::JoinClause) -> Span {
     join.condition.as_ref().map_or(join.after.span.clone(), |condition| condition.span.clone())
 }
 

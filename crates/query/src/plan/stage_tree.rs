@@ -3,14 +3,14 @@
 //! Columns have one number in the whole plan. Where a column begins to exist is not stored: it is the
 //! stage that observes it, computes it, or unpacks it from an aggregating subquery.
 
-use super::rewrite::columns_of;
+use super::columns::columns_of;
 use pivot_advice::{Aggregate, Expr, Finish, Form, Keep, Match, Type};
 use std::collections::BTreeSet;
 
 /// A whole query. Stage 0 emits; a stage comes after its parent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Plan {
-    pub(crate) columns: Vec<Column>,
+    pub(crate) columns: Vec<PlanColumn>,
     pub(crate) stages: Vec<Stage>,
     /// The fraction of requests that take part.
     pub(crate) sample: Option<f64>,
@@ -18,7 +18,7 @@ pub(crate) struct Plan {
 
 /// A column: a field, the value of a LET, an element of a list, or a part of a subquery's result.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Column {
+pub(crate) struct PlanColumn {
     /// The alias it belongs to; empty for a LET.
     pub(crate) alias: String,
     pub(crate) name: String,
@@ -31,26 +31,26 @@ pub(crate) struct Stage {
     pub(crate) alias: String,
     pub(crate) parent: Option<usize>,
     /// Where its tuples come from: at least one, several for a union.
-    pub(crate) members: Vec<Member>,
+    pub(crate) members: Vec<StageMember>,
     /// What follows for all members, behind the choice of a temporal source.
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<StageStep>,
     pub(crate) keep: Keep,
-    pub(crate) end: End,
+    pub(crate) end: StageEnd,
     /// The stage whose bag holds this stage's tuples: itself, or one that packs the same.
     pub(crate) bag: usize,
 }
 
 /// Some tracepoints at which a stage does the same. A subquery that has dissolved left its steps here.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Member {
-    pub(crate) tracepoints: Vec<Tracepoint>,
-    pub(crate) observed: Vec<Observed>,
-    pub(crate) steps: Vec<Step>,
+pub(crate) struct StageMember {
+    pub(crate) tracepoints: Vec<StageTracepoint>,
+    pub(crate) observed: Vec<ObservedField>,
+    pub(crate) steps: Vec<StageStep>,
 }
 
 /// A tracepoint of a stage.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Tracepoint {
+pub(crate) struct StageTracepoint {
     pub(crate) name: String,
     /// Nobody exports it yet.
     pub(crate) pending: bool,
@@ -58,7 +58,7 @@ pub(crate) struct Tracepoint {
 
 /// A field that is observed.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Observed {
+pub(crate) struct ObservedField {
     pub(crate) field: String,
     pub(crate) column: u16,
     /// For each tracepoint of the member, whether it lacks the field.
@@ -67,10 +67,10 @@ pub(crate) struct Observed {
 
 /// One step over the rows of a stage.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Step {
+pub(crate) enum StageStep {
     Let(u16, Expr),
     Filter(Expr),
-    Join(Join),
+    Join(StageJoin),
     /// One row for each element of a list.
     Unnest {
         list: u16,
@@ -84,7 +84,7 @@ pub(crate) enum Step {
 
 /// A happened-before join with the bag of a child stage.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Join {
+pub(crate) struct StageJoin {
     pub(crate) child: usize,
     pub(crate) matching: Match,
     /// What must hold at once for a match.
@@ -95,87 +95,87 @@ pub(crate) struct Join {
 
 /// What becomes of a stage's rows.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum End {
+pub(crate) enum StageEnd {
     /// Packed for the parent, equal rows as one with a multiplicity.
-    Rows { keys: Vec<u16>, folds: Vec<Fold> },
+    Rows { keys: Vec<u16>, folds: Vec<StageFold> },
     /// The groups of an aggregating subquery.
-    Groups(Groups),
+    Groups(SubqueryGroups),
     /// The result.
-    Emit { keys: Vec<u16>, folds: Vec<Fold>, form: Form },
+    Emit { keys: Vec<u16>, folds: Vec<StageFold>, form: Form },
 }
 
 /// Keys, n and finished aggregates become the parent's columns. Arguments of sketches are columns that
 /// travel as further keys; the parent builds the sketches.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Groups {
+pub(crate) struct SubqueryGroups {
     pub(crate) keys: Vec<u16>,
-    pub(crate) folds: Vec<Fold>,
-    pub(crate) finished: Vec<Finished>,
+    pub(crate) folds: Vec<StageFold>,
+    pub(crate) finished: Vec<FoldResult>,
     pub(crate) unpacked: Vec<u16>,
 }
 
 /// A value wanted of a fold.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Finished {
+pub(crate) struct FoldResult {
     pub(crate) fold: usize,
     pub(crate) finish: Finish,
 }
 
 /// An aggregate on its way. All folds of one aggregate carry its number.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Fold {
+pub(crate) struct StageFold {
     pub(crate) number: usize,
     pub(crate) aggregate: Aggregate,
-    pub(crate) input: Input,
+    pub(crate) input: StageFoldInput,
 }
 
 /// Where a fold's rows come from.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Input {
+pub(crate) enum StageFoldInput {
     /// A value of each row.
     Expr(Expr),
     /// The fold of that number that a child packed.
     State,
 }
 
-impl Column {
+impl PlanColumn {
     /// The column as a query names it.
     pub(crate) fn shown(&self) -> String {
         if self.alias.is_empty() { self.name.clone() } else { format!("{}.{}", self.alias, self.name) }
     }
 }
 
-impl Step {
+impl StageStep {
     /// The columns that the step reads.
     pub(crate) fn reads(&self) -> BTreeSet<u16> {
         match self {
-            Step::Let(_, expr) | Step::Filter(expr) => columns_of(expr),
-            Step::Join(join) => join.on.iter().chain(&join.distinct).flat_map(columns_of).collect(),
-            Step::Unnest { list, .. } => BTreeSet::from([*list]),
-            Step::Distinct(columns) | Step::Order(columns) => columns.iter().copied().collect(),
+            StageStep::Let(_, expr) | StageStep::Filter(expr) => columns_of(expr),
+            StageStep::Join(join) => join.on.iter().chain(&join.distinct).flat_map(columns_of).collect(),
+            StageStep::Unnest { list, .. } => BTreeSet::from([*list]),
+            StageStep::Distinct(columns) | StageStep::Order(columns) => columns.iter().copied().collect(),
         }
     }
 
     /// The column that the step itself computes.
     pub(crate) fn computes(&self) -> Option<u16> {
         match self {
-            Step::Let(column, _) | Step::Unnest { element: column, .. } => Some(*column),
+            StageStep::Let(column, _) | StageStep::Unnest { element: column, .. } => Some(*column),
             _ => None,
         }
     }
 }
 
-impl Fold {
+impl StageFold {
     /// The columns that the fold reads.
     pub(crate) fn reads(&self) -> BTreeSet<u16> {
         match &self.input {
-            Input::Expr(expr) => columns_of(expr),
-            Input::State => BTreeSet::new(),
+            StageFoldInput::Expr(expr) => columns_of(expr),
+            StageFoldInput::State => BTreeSet::new(),
         }
     }
 }
 
-impl Groups {
+impl SubqueryGroups {
     /// The columns of the bag: the keys, and arguments of sketches that are not keys.
     pub(crate) fn packed(&self) -> Vec<u16> {
         let mut columns = self.keys.clone();
@@ -194,49 +194,49 @@ impl Groups {
     }
 }
 
-impl End {
+impl StageEnd {
     /// The columns that rows are grouped by.
     pub(crate) fn keys(&self) -> &[u16] {
         match self {
-            End::Rows { keys, .. } | End::Emit { keys, .. } => keys,
-            End::Groups(groups) => &groups.keys,
+            StageEnd::Rows { keys, .. } | StageEnd::Emit { keys, .. } => keys,
+            StageEnd::Groups(groups) => &groups.keys,
         }
     }
 
     pub(crate) fn keys_mut(&mut self) -> &mut Vec<u16> {
         match self {
-            End::Rows { keys, .. } | End::Emit { keys, .. } => keys,
-            End::Groups(groups) => &mut groups.keys,
+            StageEnd::Rows { keys, .. } | StageEnd::Emit { keys, .. } => keys,
+            StageEnd::Groups(groups) => &mut groups.keys,
         }
     }
 
-    pub(crate) fn folds(&self) -> &[Fold] {
+    pub(crate) fn folds(&self) -> &[StageFold] {
         match self {
-            End::Rows { folds, .. } | End::Emit { folds, .. } => folds,
-            End::Groups(groups) => &groups.folds,
+            StageEnd::Rows { folds, .. } | StageEnd::Emit { folds, .. } => folds,
+            StageEnd::Groups(groups) => &groups.folds,
         }
     }
 
-    pub(crate) fn folds_mut(&mut self) -> &mut Vec<Fold> {
+    pub(crate) fn folds_mut(&mut self) -> &mut Vec<StageFold> {
         match self {
-            End::Rows { folds, .. } | End::Emit { folds, .. } => folds,
-            End::Groups(groups) => &mut groups.folds,
+            StageEnd::Rows { folds, .. } | StageEnd::Emit { folds, .. } => folds,
+            StageEnd::Groups(groups) => &mut groups.folds,
         }
     }
 
     /// Whether the rows are the result.
     pub(crate) fn is_emit(&self) -> bool {
-        matches!(self, End::Emit { .. })
+        matches!(self, StageEnd::Emit { .. })
     }
 
     /// Whether rows end here: what lies above sees results, not rows.
     pub(crate) fn is_sink(&self) -> bool {
-        !matches!(self, End::Rows { .. })
+        !matches!(self, StageEnd::Rows { .. })
     }
 
     /// The columns that the end reads.
     pub(crate) fn reads(&self) -> BTreeSet<u16> {
-        let folds = self.folds().iter().flat_map(Fold::reads);
+        let folds = self.folds().iter().flat_map(StageFold::reads);
         self.keys().iter().copied().chain(folds).collect()
     }
 }
@@ -250,7 +250,7 @@ impl Stage {
             members: vec![],
             steps: vec![],
             keep: Keep::All,
-            end: End::Rows { keys: vec![], folds: vec![] },
+            end: StageEnd::Rows { keys: vec![], folds: vec![] },
             bag: number,
         }
     }
@@ -260,19 +260,19 @@ impl Stage {
     }
 
     /// The steps of all members and those behind them.
-    pub(crate) fn all_steps(&self) -> impl Iterator<Item = &Step> {
+    pub(crate) fn all_steps(&self) -> impl Iterator<Item = &StageStep> {
         self.members.iter().flat_map(|member| &member.steps).chain(&self.steps)
     }
 
     /// The same, to be changed.
-    pub(crate) fn lists_mut(&mut self) -> impl Iterator<Item = &mut Vec<Step>> {
+    pub(crate) fn lists_mut(&mut self) -> impl Iterator<Item = &mut Vec<StageStep>> {
         self.members.iter_mut().map(|member| &mut member.steps).chain([&mut self.steps])
     }
 
     /// The joins of this stage.
-    pub(crate) fn joins(&self) -> impl Iterator<Item = &Join> {
+    pub(crate) fn joins(&self) -> impl Iterator<Item = &StageJoin> {
         self.all_steps().filter_map(|step| match step {
-            Step::Join(join) => Some(join),
+            StageStep::Join(join) => Some(join),
             _ => None,
         })
     }
@@ -283,16 +283,16 @@ impl Stage {
 
     /// Whether a step loses the multiplicity of rows, and their states with it.
     pub(crate) fn has_distinct(&self) -> bool {
-        self.all_steps().any(|step| matches!(step, Step::Distinct(_)))
+        self.all_steps().any(|step| matches!(step, StageStep::Distinct(_)))
     }
 
     /// Columns that the steps read.
     pub(crate) fn step_columns(&self) -> BTreeSet<u16> {
-        self.all_steps().flat_map(Step::reads).collect()
+        self.all_steps().flat_map(StageStep::reads).collect()
     }
 
     /// All tracepoints of the stage.
-    pub(crate) fn tracepoints(&self) -> impl Iterator<Item = &Tracepoint> {
+    pub(crate) fn tracepoints(&self) -> impl Iterator<Item = &StageTracepoint> {
         self.members.iter().flat_map(|member| &member.tracepoints)
     }
 }
@@ -304,9 +304,9 @@ impl Plan {
             return *column;
         }
         let number = u16::try_from(self.columns.len()).unwrap_or(u16::MAX);
-        self.columns.push(Column { alias: String::new(), name: name.to_owned(), ty });
+        self.columns.push(PlanColumn { alias: String::new(), name: name.to_owned(), ty });
         if let Some(root) = self.stages.first_mut() {
-            root.steps.push(Step::Let(number, expr.clone()));
+            root.steps.push(StageStep::Let(number, expr.clone()));
         }
         number
     }
@@ -314,13 +314,13 @@ impl Plan {
     /// The columns that a join with a stage appends.
     pub(crate) fn appended(&self, child: usize) -> &[u16] {
         match &self.stages[child].end {
-            End::Groups(groups) => &groups.unpacked,
+            StageEnd::Groups(groups) => &groups.unpacked,
             other => other.keys(),
         }
     }
 
     /// How a stage is joined to its parent; none for the root.
-    pub(crate) fn joined(&self, child: usize) -> Option<&Join> {
+    pub(crate) fn joined(&self, child: usize) -> Option<&StageJoin> {
         let parent = self.stages[child].parent?;
         self.stages[parent].joins().find(|join| join.child == child)
     }
@@ -328,8 +328,8 @@ impl Plan {
     /// The stage at which a column begins to exist.
     pub(crate) fn home(&self, column: u16) -> Option<usize> {
         self.stages.iter().position(|stage| {
-            let unpacked = |join: &Join| match &self.stages[join.child].end {
-                End::Groups(groups) => groups.unpacked.contains(&column),
+            let unpacked = |join: &StageJoin| match &self.stages[join.child].end {
+                StageEnd::Groups(groups) => groups.unpacked.contains(&column),
                 _ => false,
             };
             stage.observes(column)

@@ -1,6 +1,8 @@
 //! The plan as text.
 
-use super::tree::{Column, End, Fold, Input, Join, Member, Plan, Stage, Step};
+use super::stage_tree::{
+    Plan, PlanColumn, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, StageMember, StageStep,
+};
 use pivot_advice::text::write_expr;
 use pivot_advice::{Expr, Form, Keep, Match};
 use std::fmt::{self, Display, Write};
@@ -9,9 +11,9 @@ use std::fmt::{self, Display, Write};
 const NAMED: usize = 8;
 
 /// An expression over the columns of a plan.
-pub(crate) fn expr_text(expr: &Expr, columns: &[Column]) -> String {
+pub(crate) fn expr_text(expr: &Expr, columns: &[PlanColumn]) -> String {
     let mut out = String::new();
-    let name = |index: u16| columns.get(usize::from(index)).map(Column::shown).unwrap_or_default();
+    let name = |index: u16| columns.get(usize::from(index)).map(PlanColumn::shown).unwrap_or_default();
     // Writing to a String does not fail.
     let _ = write_expr(&mut out, expr, &name, 0);
     out
@@ -53,7 +55,7 @@ impl Plan {
         writeln!(f, "{inside}{}", self.end_text(index, stage))
     }
 
-    fn write_member(&self, f: &mut fmt::Formatter<'_>, member: &Member, depth: usize) -> fmt::Result {
+    fn write_member(&self, f: &mut fmt::Formatter<'_>, member: &StageMember, depth: usize) -> fmt::Result {
         if !member.observed.is_empty() {
             let fields: Vec<&str> = member.observed.iter().map(|observed| observed.field.as_str()).collect();
             writeln!(f, "{}observe {}", "  ".repeat(depth + 1), fields.join(", "))?;
@@ -61,26 +63,26 @@ impl Plan {
         self.write_steps(f, &member.steps, depth)
     }
 
-    fn write_steps(&self, f: &mut fmt::Formatter<'_>, steps: &[Step], depth: usize) -> fmt::Result {
+    fn write_steps(&self, f: &mut fmt::Formatter<'_>, steps: &[StageStep], depth: usize) -> fmt::Result {
         let margin = "  ".repeat(depth + 1);
         for step in steps {
             match step {
-                Step::Filter(expr) => writeln!(f, "{margin}filter {}", expr_text(expr, &self.columns))?,
-                Step::Let(column, expr) => {
+                StageStep::Filter(expr) => writeln!(f, "{margin}filter {}", expr_text(expr, &self.columns))?,
+                StageStep::Let(column, expr) => {
                     writeln!(f, "{margin}let {} = {}", self.name(*column), expr_text(expr, &self.columns))?;
                 }
-                Step::Unnest { list, element } => {
+                StageStep::Unnest { list, element } => {
                     writeln!(f, "{margin}unnest {} as {}", self.name(*list), self.name(*element))?;
                 }
-                Step::Distinct(columns) => writeln!(f, "{margin}distinct ({})", self.list(columns))?,
-                Step::Order(columns) => writeln!(f, "{margin}order ({})", self.list(columns))?,
-                Step::Join(join) => self.write_join(f, join, depth)?,
+                StageStep::Distinct(columns) => writeln!(f, "{margin}distinct ({})", self.list(columns))?,
+                StageStep::Order(columns) => writeln!(f, "{margin}order ({})", self.list(columns))?,
+                StageStep::Join(join) => self.write_join(f, join, depth)?,
             }
         }
         Ok(())
     }
 
-    fn write_join(&self, f: &mut fmt::Formatter<'_>, join: &Join, depth: usize) -> fmt::Result {
+    fn write_join(&self, f: &mut fmt::Formatter<'_>, join: &StageJoin, depth: usize) -> fmt::Result {
         let kind = match join.matching {
             Match::Inner => "join",
             Match::Left => "left join",
@@ -101,7 +103,7 @@ impl Plan {
     }
 
     fn name(&self, column: u16) -> String {
-        self.columns.get(usize::from(column)).map(Column::shown).unwrap_or_default()
+        self.columns.get(usize::from(column)).map(PlanColumn::shown).unwrap_or_default()
     }
 
     fn list(&self, columns: &[u16]) -> String {
@@ -110,11 +112,13 @@ impl Plan {
 
     fn end_text(&self, index: usize, stage: &Stage) -> String {
         let mut out = match &stage.end {
-            End::Rows { .. } if stage.bag != index => return format!("share the bag of stage {}", stage.bag),
-            End::Rows { .. } => "pack".to_owned(),
-            End::Groups(_) => "pack groups".to_owned(),
-            End::Emit { form: Form::Rows, .. } => "emit rows".to_owned(),
-            End::Emit { form: Form::Groups, .. } => "emit groups".to_owned(),
+            StageEnd::Rows { .. } if stage.bag != index => {
+                return format!("share the bag of stage {}", stage.bag);
+            }
+            StageEnd::Rows { .. } => "pack".to_owned(),
+            StageEnd::Groups(_) => "pack groups".to_owned(),
+            StageEnd::Emit { form: Form::Rows, .. } => "emit rows".to_owned(),
+            StageEnd::Emit { form: Form::Groups, .. } => "emit groups".to_owned(),
         };
         // Writing to a String does not fail.
         let _ = write!(out, " ({})", self.list(stage.end.keys()));
@@ -125,16 +129,16 @@ impl Plan {
         out
     }
 
-    fn fold_text(&self, fold: &Fold) -> String {
+    fn fold_text(&self, fold: &StageFold) -> String {
         match &fold.input {
-            Input::Expr(expr) => format!("{}({})", fold.aggregate, expr_text(expr, &self.columns)),
-            Input::State => format!("combine {}", fold.aggregate),
+            StageFoldInput::Expr(expr) => format!("{}({})", fold.aggregate, expr_text(expr, &self.columns)),
+            StageFoldInput::State => format!("combine {}", fold.aggregate),
         }
     }
 }
 
 /// The tracepoints of a member, the first few of many.
-fn names(member: &Member) -> String {
+fn names(member: &StageMember) -> String {
     let mut names: Vec<&str> = member.tracepoints.iter().map(|t| t.name.as_str()).take(NAMED).collect();
     let more = member.tracepoints.len().saturating_sub(NAMED);
     let rest = format!("{more} more");

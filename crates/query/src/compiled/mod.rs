@@ -1,0 +1,6 @@
+//! What a compiled query is: its advice, its result, and how it runs.
+
+mod program;
+mod untyped_fields;
+
+pub use program::{Budget, Output, OutputColumn, OutputKey, OutputValue, Program, Settings, Sink};
