@@ -23,7 +23,7 @@
 //! ```
 
 use pivot_advice::{Exports, Field, QueryId, Type};
-use pivot_query::{Catalog, Color, Diagnostics, Options, Program, compile_with};
+use pivot_query::{Catalog, Color, CompileOptions, Diagnostics, Program, compile_with};
 use pivot_tests::golden::{Golden, Section, results};
 use std::path::{Path, PathBuf};
 
@@ -53,7 +53,8 @@ fn every_query_of_the_repository_compiles() {
         assert!(!statements.is_empty(), "{} holds no query", path.display());
         for statement in statements {
             assert!(statement.purpose.is_some(), "{} does not say what it answers", path.display());
-            if let Err(wrong) = compile_with(&statement.text, &Catalog::default(), &Options::default()) {
+            if let Err(wrong) = compile_with(&statement.text, &Catalog::default(), &CompileOptions::default())
+            {
                 panic!("{}", wrong.render(&statement.text, &path.display().to_string(), Color::Never));
             }
         }
@@ -158,12 +159,12 @@ fn type_of(name: &str) -> Type {
     found.unwrap_or_else(|| panic!("unknown type {name}"))
 }
 
-fn options_of(golden: &Golden) -> Options {
-    let mut options = Options::default();
+fn options_of(golden: &Golden) -> CompileOptions {
+    let mut options = CompileOptions::default();
     for line in golden.section("options").lines() {
         options = match line.strip_prefix("without ") {
             Some(rule) => options.without(rule),
-            None => Options::naive(),
+            None => CompileOptions::naive(),
         };
     }
     options

@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use pivot_advice::{Exports, Field, Type};
-use pivot_query::{Catalog, Options, Program, compile_with};
+use pivot_query::{Catalog, CompileOptions, Program, compile_with};
 use pivot_tests::golden::results;
 use proptest::prelude::*;
 
@@ -61,7 +61,7 @@ fn catalog() -> Catalog {
     catalog
 }
 
-fn compiled(query: &str, options: &Options) -> Program {
+fn compiled(query: &str, options: &CompileOptions) -> Program {
     compile_with(query, &catalog(), options).unwrap_or_else(|wrong| panic!("{query}: {wrong}"))
 }
 
@@ -72,8 +72,8 @@ fn result(program: &Program, events: &[Event]) -> Vec<String> {
     results(program, &catalog(), &script).lines().skip(1).map(str::to_owned).collect()
 }
 
-fn check(query: &str, options: &Options, events: &[Event]) {
-    let (naive, other) = (compiled(query, &Options::naive()), compiled(query, options));
+fn check(query: &str, options: &CompileOptions, events: &[Event]) {
+    let (naive, other) = (compiled(query, &CompileOptions::naive()), compiled(query, options));
     assert_eq!(naive.output, other.output, "{query}");
     let (expected, found) = (result(&naive, events), result(&other, events));
     assert_eq!(expected, found, "{query}\n{events:?}\n{}", other.explain());
@@ -88,7 +88,7 @@ proptest! {
 
     #[test]
     fn all_rules_together_keep_the_result(events in prop::collection::vec(event(), 0..12)) {
-        QUERIES.iter().for_each(|query| check(query, &Options::default(), &events));
+        QUERIES.iter().for_each(|query| check(query, &CompileOptions::default(), &events));
     }
 
     #[test]
@@ -97,14 +97,14 @@ proptest! {
         on in prop::collection::vec(any::<bool>(), 5),
         query in prop::sample::select(&QUERIES[..]),
     ) {
-        let rules = Options::rules().zip(on).filter(|(_, on)| *on);
-        let options = rules.fold(Options::naive(), |options, (rule, _)| options.with(rule));
+        let rules = CompileOptions::rules().zip(on).filter(|(_, on)| *on);
+        let options = rules.fold(CompileOptions::naive(), |options, (rule, _)| options.with(rule));
         check(query, &options, &events);
     }
 }
 
 fn gives(query: &str, events: &[Event], rows: &[&str]) {
-    assert_eq!(result(&compiled(query, &Options::default()), events), rows, "{query}");
+    assert_eq!(result(&compiled(query, &CompileOptions::default()), events), rows, "{query}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use hyper_util::rt::TokioExecutor;
 use pivot_advice::{Loss, QueryId};
 use pivot_agent::tracepoint;
 use pivot_propagate::{ClientLayer, ServerLayer, request};
-use pivot_query::{Catalog, Options, compile_with};
+use pivot_query::{Catalog, CompileOptions, compile_with};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -166,7 +166,7 @@ async fn calls(layer: ClientLayer, url: impl Fn(&str) -> String) {
 async fn rows(text: &str, calls: impl Future<Output = ()>) -> Vec<String> {
     let mut catalog = Catalog::default();
     pivot_agent::catalogue().iter().for_each(|exports| catalog.add(exports));
-    let program = compile_with(text, &catalog, &Options::default());
+    let program = compile_with(text, &catalog, &CompileOptions::default());
     let query = QueryId::new(1, 1);
     let advice = program.map_err(|wrong| format!("{wrong:?}")).unwrap().advice(query);
     pivot_baggage::set_carrying(true);

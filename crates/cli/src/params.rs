@@ -2,7 +2,7 @@
 
 use crate::text;
 use pivot_advice::Value;
-use pivot_query::Options;
+use pivot_query::CompileOptions;
 use std::collections::BTreeMap;
 
 /// Values by name, without the `$`.
@@ -75,8 +75,8 @@ fn with_unit(text: &str) -> Option<Value> {
 }
 
 /// What a compiler is told of the values.
-pub(crate) fn options(params: &Params) -> Options {
-    let options = Options::default();
+pub(crate) fn options(params: &Params) -> CompileOptions {
+    let options = CompileOptions::default();
     params.iter().fold(options, |options, (name, value)| options.param(name, value.clone()))
 }
 

@@ -7,7 +7,7 @@ use crate::state::{SharedState, now_ns};
 use futures::stream::{BoxStream, StreamExt, unfold};
 use pivot_protocol::from_wire;
 use pivot_protocol::wire::{self, frontend_server::Frontend, results_request::Wanted};
-use pivot_query::{Diagnostics, Options, Program, Severity};
+use pivot_query::{CompileOptions, Diagnostics, Program, Severity};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl ClientsService {
             if !state.has_room() {
                 return Err(Status::resource_exhausted("too many queries are installed"));
             }
-            let installed = (measured.clone(), Options::default());
+            let installed = (measured.clone(), CompileOptions::default());
             state.install(String::new(), installed, now_ns()).id.number
         };
         let length = Duration::from_nanos(length_ns.unsigned_abs());
@@ -63,8 +63,8 @@ impl ClientsService {
 }
 
 /// What parameters stand for.
-fn options(params: HashMap<String, wire::Value>) -> Result<Options, Status> {
-    let mut options = Options::default();
+fn options(params: HashMap<String, wire::Value>) -> Result<CompileOptions, Status> {
+    let mut options = CompileOptions::default();
     for (name, value) in params {
         let value = from_wire::value(value);
         let value =
@@ -323,7 +323,7 @@ mod tests {
         const HOUR: i64 = 3_600_000_000_000;
         let shared = Arc::new(SharedState::new(FrontendState::new(&crate::FrontendOptions::default())));
         let program = pivot_query::compile("FROM t IN T SELECT COUNT", &Catalog::default()).unwrap();
-        let query = shared.lock().install(String::new(), (program, Options::default()), 1).id.number;
+        let query = shared.lock().install(String::new(), (program, CompileOptions::default()), 1).id.number;
         let mut reader = FrameReader::open(&shared, (query, 0), Wanted::All).unwrap();
         assert!(shared.lock().uninstall(query, HOUR));
         [HOUR + HOUR, HOUR + HOUR + HOUR].into_iter().for_each(|now_ns| shared.lock().tick(now_ns));

@@ -9,7 +9,7 @@
 use crate::window_groups::WindowGroups;
 use pivot_advice::{Aggregate, Binary, Errors, Expr, Form, Group, Groups, State, Value};
 use pivot_protocol::wire::column::Estimate;
-use pivot_query::Output;
+use pivot_query::OutputSchema;
 use std::collections::HashMap;
 
 /// Into how many parts the requests of a sample fall.
@@ -34,14 +34,14 @@ pub(crate) struct Estimated {
 }
 
 /// Whether any of the tally comes of a sample.
-pub(crate) fn is_sampled(tally: &WindowGroups, output: &Output) -> bool {
+pub(crate) fn is_sampled(tally: &WindowGroups, output: &OutputSchema) -> bool {
     output.is_scaled() || tally.is_sampled()
 }
 
 /// The parts of each group together, and scaled.
 pub(crate) fn rows(
     tally: &WindowGroups,
-    output: &Output,
+    output: &OutputSchema,
     seconds: f64,
     errors: &mut Errors,
 ) -> Vec<Estimated> {
@@ -78,7 +78,7 @@ pub(crate) fn rows(
 }
 
 /// The values of a group for all requests, where only the asked fraction of them was looked at.
-pub(crate) fn scale_all(values: &mut [Value], states: &[State], output: &Output) {
+pub(crate) fn scale_all(values: &mut [Value], states: &[State], output: &OutputSchema) {
     let fraction = fraction(output);
     if fraction >= 1.0 {
         return;
@@ -98,12 +98,12 @@ pub(crate) fn scale_all(values: &mut [Value], states: &[State], output: &Output)
 }
 
 /// Which fraction of all requests the query asked for.
-fn fraction(output: &Output) -> f64 {
+fn fraction(output: &OutputSchema) -> f64 {
     output.sample.filter(|_| output.is_scaled()).unwrap_or(1.0)
 }
 
 /// What the value in a place of a group's row is: keys, n, finished aggregates, seconds.
-fn estimate_of(place: usize, output: &Output) -> Estimate {
+fn estimate_of(place: usize, output: &OutputSchema) -> Estimate {
     let Some(place) = place.checked_sub(output.keys.len()) else { return Estimate::None };
     let Some(place) = place.checked_sub(1) else { return Estimate::Scaled };
     let state = output.finished.get(place).map(|value| usize::from(value.finished.state));
@@ -116,7 +116,7 @@ fn estimate_of(place: usize, output: &Output) -> Estimate {
 }
 
 /// What a column is if the result is that of a sample.
-pub(crate) fn estimate(expr: &Expr, output: &Output) -> Estimate {
+pub(crate) fn estimate(expr: &Expr, output: &OutputSchema) -> Estimate {
     if output.form == Form::Rows {
         return Estimate::None;
     }
@@ -127,7 +127,7 @@ pub(crate) fn estimate(expr: &Expr, output: &Output) -> Estimate {
 }
 
 /// The column that an expression is a multiple of, if it is scaled; and by what it is multiplied.
-fn linear<'e>(expr: &'e Expr, output: &Output) -> Option<(usize, Option<(Binary, &'e Expr)>)> {
+fn linear<'e>(expr: &'e Expr, output: &OutputSchema) -> Option<(usize, Option<(Binary, &'e Expr)>)> {
     let scaled = |expr: &Expr| match expr {
         Expr::Column(column) => {
             Some(usize::from(*column)).filter(|place| estimate_of(*place, output) == Estimate::Scaled)
@@ -148,7 +148,7 @@ fn linear<'e>(expr: &'e Expr, output: &Output) -> Option<(usize, Option<(Binary,
 }
 
 /// The standard error of a column, from those of a row's values; 0 if there is none.
-pub(crate) fn standard_error(expr: &Expr, row: &[Value], errors: &[f64], output: &Output) -> f64 {
+pub(crate) fn standard_error(expr: &Expr, row: &[Value], errors: &[f64], output: &OutputSchema) -> f64 {
     let Some((place, by)) = linear(expr, output) else { return 0.0 };
     let error = errors.get(place).copied().unwrap_or(0.0);
     let Some((op, by)) = by else { return error };
@@ -158,7 +158,7 @@ pub(crate) fn standard_error(expr: &Expr, row: &[Value], errors: &[f64], output:
 }
 
 /// How much the parts of a value differ: the variance of their sum.
-fn spread(groups: &[&Group], output: &Output, place: usize) -> f64 {
+fn spread(groups: &[&Group], output: &OutputSchema, place: usize) -> f64 {
     if groups.is_empty() {
         return 0.0;
     }
@@ -173,7 +173,7 @@ fn spread(groups: &[&Group], output: &Output, place: usize) -> f64 {
 }
 
 /// What a group adds to a value: n is the first behind the keys, then aggregates.
-fn share(group: &Group, output: &Output, place: usize) -> f64 {
+fn share(group: &Group, output: &OutputSchema, place: usize) -> f64 {
     let Some(place) = place.checked_sub(1) else { return group.n as f64 };
     let Some(value) = output.finished.get(place) else { return 0.0 };
     let state = group.states.get(usize::from(value.finished.state));
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
     use pivot_query::{Catalog, compile};
 
-    fn output(tail: &str) -> Output {
+    fn output(tail: &str) -> OutputSchema {
         let text = format!("FROM t IN T GROUP BY t.host SELECT t.host, COUNT, SUM(t.x), RATE(COUNT) {tail}");
         compile(&text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output
     }

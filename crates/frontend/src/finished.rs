@@ -10,7 +10,7 @@ use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::Result;
 use pivot_advice::{Errors, Expr, Group, Type, Value};
-use pivot_query::Output;
+use pivot_query::OutputSchema;
 use std::sync::Arc;
 
 /// Rows in an order that depends on their values alone.
@@ -43,7 +43,7 @@ impl FinishedGroups {
     /// The rows of merged groups in a window of so many seconds.
     pub(crate) fn of(
         tally: &WindowGroups,
-        output: &Output,
+        output: &OutputSchema,
         seconds: f64,
         errors: &mut Errors,
     ) -> FinishedGroups {
@@ -84,7 +84,7 @@ impl FinishedGroups {
     }
 
     /// The standard errors of a row's columns, if it is estimated.
-    pub(crate) fn standard_errors(&self, row: usize, output: &Output) -> Vec<f64> {
+    pub(crate) fn standard_errors(&self, row: usize, output: &OutputSchema) -> Vec<f64> {
         let Some(row) = self.rows.get(row).filter(|row| !row.standard_errors.is_empty()) else {
             return vec![];
         };
@@ -119,7 +119,7 @@ pub(crate) fn compare(a: &[Value], b: &[Value]) -> std::cmp::Ordering {
     differing.unwrap_or(std::cmp::Ordering::Equal)
 }
 
-fn types(rows: &[FinishedGroup], output: &Output) -> Vec<Type> {
+fn types(rows: &[FinishedGroup], output: &OutputSchema) -> Vec<Type> {
     let keys = output.keys.iter().map(|key| key.ty);
     let finished = output.finished.iter().map(|value| value.ty);
     let declared = keys.chain([Type::U64]).chain(finished).chain([Type::F64]);
@@ -127,7 +127,7 @@ fn types(rows: &[FinishedGroup], output: &Output) -> Vec<Type> {
     declared.enumerate().map(|(i, ty)| unite(&found(i), ty)).collect()
 }
 
-fn row(group: &Group, output: &Output, seconds: f64, errors: &mut Errors) -> FinishedGroup {
+fn row(group: &Group, output: &OutputSchema, seconds: f64, errors: &mut Errors) -> FinishedGroup {
     let values = output.row(&group.key, group.n, &group.states, seconds, errors);
     FinishedGroup { values, n: group.n, standard_errors: vec![] }
 }

@@ -7,7 +7,7 @@ use crate::select::{ResultTable, SelectEngine, columns, other, wire_rows};
 use crate::window_groups::WindowGroups;
 use pivot_protocol::wire::results_request::Wanted;
 use pivot_protocol::{to_wire, wire};
-use pivot_query::Output;
+use pivot_query::OutputSchema;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{OnceCell, watch};
@@ -38,7 +38,7 @@ impl LazyResult {
         self.length_ns as f64 / 1e9
     }
 
-    async fn rows(&self, engine: &SelectEngine, output: &Output) -> &ResultTable {
+    async fn rows(&self, engine: &SelectEngine, output: &OutputSchema) -> &ResultTable {
         self.rows.get_or_init(|| engine.rows(&self.tally, output, self.seconds())).await
     }
 
@@ -63,7 +63,7 @@ pub(crate) struct Frame {
     /// Start and end, in nanoseconds since the epoch.
     pub(crate) window_ns: (i64, i64),
     pub(crate) revision: u32,
-    pub(crate) output: Arc<Output>,
+    pub(crate) output: Arc<OutputSchema>,
     /// Reporting and expected.
     pub(crate) agents: (u32, u32),
     pub(crate) last: bool,
@@ -192,7 +192,7 @@ mod tests {
     use pivot_advice::{Groups, Value};
     use pivot_query::{Catalog, compile};
 
-    fn output() -> Arc<Output> {
+    fn output() -> Arc<OutputSchema> {
         let text = "FROM t IN T GROUP BY t.x SELECT t.x, COUNT";
         Arc::new(compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output)
     }

@@ -9,7 +9,7 @@ use crate::registry::Registry;
 use crate::window_groups::{Window, WindowGroups};
 use pivot_advice::{Advice, Instruction, QueryId};
 use pivot_protocol::{to_wire, wire};
-use pivot_query::{Options, Output, Program};
+use pivot_query::{CompileOptions, OutputSchema, Program};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -36,8 +36,8 @@ pub(crate) struct InstalledQuery {
     pub(crate) name: String,
     pub(crate) program: Program,
     /// What its parameters stand for.
-    pub(crate) options: Options,
-    pub(crate) output: Arc<Output>,
+    pub(crate) options: CompileOptions,
+    pub(crate) output: Arc<OutputSchema>,
     pub(crate) installed_ns: i64,
     /// The generation that installed it; agents that have woven it report, whatever came later.
     pub(crate) generation: u64,
@@ -67,7 +67,7 @@ impl InstalledQuery {
     pub(crate) fn new(
         id: QueryId,
         name: String,
-        (program, options): (Program, Options),
+        (program, options): (Program, CompileOptions),
         generation: u64,
         now_ns: i64,
     ) -> InstalledQuery {

@@ -11,13 +11,13 @@ use datafusion::logical_expr as df;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col};
 use pivot_advice::{Errors, Form, Loss, Type, Value};
 use pivot_protocol::{to_wire, wire};
-use pivot_query::{Output, OutputColumn};
+use pivot_query::{OutputColumn, OutputSchema};
 
 /// The most rows of one result; the surplus counts as dropped.
 const MAX_ROWS: usize = 10_000;
 
 /// The columns of a result as the query declares them, before there are values.
-pub(crate) fn declared_columns(output: &Output) -> Vec<wire::Column> {
+pub(crate) fn declared_columns(output: &OutputSchema) -> Vec<wire::Column> {
     let column = |column: &OutputColumn| wire::Column {
         name: column.name.clone(),
         r#type: column.ty.code().into(),
@@ -29,7 +29,7 @@ pub(crate) fn declared_columns(output: &Output) -> Vec<wire::Column> {
 
 /// The columns of a frame, with the larger of the errors that they have in its parts, and with what they are
 /// if any of it comes of a sample.
-pub(crate) fn columns(output: &Output, parts: &[(&WindowGroups, &ResultTable)]) -> Vec<wire::Column> {
+pub(crate) fn columns(output: &OutputSchema, parts: &[(&WindowGroups, &ResultTable)]) -> Vec<wire::Column> {
     let sampled = parts.iter().any(|(tally, _)| is_sampled(tally, output));
     let mut columns = declared_columns(output);
     for (i, (column, shown)) in columns.iter_mut().zip(&output.columns).enumerate() {
@@ -43,7 +43,7 @@ pub(crate) fn columns(output: &Output, parts: &[(&WindowGroups, &ResultTable)]) 
 }
 
 /// The rows that have no group of their own as one row, whose keys are null.
-pub(crate) fn other(tally: &WindowGroups, output: &Output, seconds: f64) -> Option<wire::Row> {
+pub(crate) fn other(tally: &WindowGroups, output: &OutputSchema, seconds: f64) -> Option<wire::Row> {
     let group = tally.other.iter().next().filter(|_| output.form == Form::Groups)?;
     let keys = vec![Value::Null; output.keys.len()];
     let mut values = output.row(&keys, group.n, &group.states, seconds, &mut Errors::default());
@@ -97,7 +97,12 @@ impl SelectEngine {
 
     /// The rows of a result in a window of so many seconds, in the order that was asked for, or by
     /// their values.
-    pub(crate) async fn rows(&self, tally: &WindowGroups, output: &Output, seconds: f64) -> ResultTable {
+    pub(crate) async fn rows(
+        &self,
+        tally: &WindowGroups,
+        output: &OutputSchema,
+        seconds: f64,
+    ) -> ResultTable {
         let mut loss = tally.loss;
         let mut errors = Errors::default();
         let table = FinishedGroups::of(tally, output, seconds, &mut errors);
@@ -122,7 +127,7 @@ impl SelectEngine {
     }
 
     /// Rows with their multiplicity, and what had no value in them.
-    async fn select(&self, table: &FinishedGroups, output: &Output, plan: Plan) -> Result<Selected> {
+    async fn select(&self, table: &FinishedGroups, output: &OutputSchema, plan: Plan) -> Result<Selected> {
         let mut errors = Errors::default();
         if table.rows.is_empty() {
             return Ok((Vec::new(), errors));
@@ -165,7 +170,7 @@ impl SelectEngine {
 type Selected = (Vec<(ResultRow, u64)>, Errors);
 
 /// DISTINCT, ORDER BY and LIMIT. Rows that an order does not tell apart are in that of their values.
-fn shaped(mut frame: DataFrame, output: &Output) -> Result<DataFrame> {
+fn shaped(mut frame: DataFrame, output: &OutputSchema) -> Result<DataFrame> {
     let columns = |kind: char| (0..output.columns.len()).map(move |i| col(format!("{kind}{i}")));
     let sorts = || (0..output.order.len()).map(|i| col(format!("s{i}")));
     if output.distinct {
@@ -184,7 +189,12 @@ fn shaped(mut frame: DataFrame, output: &Output) -> Result<DataFrame> {
 }
 
 /// A row of a batch whose last column is the number of its group.
-fn shown(columns: &[Vec<Value>], i: usize, table: &FinishedGroups, output: &Output) -> (ResultRow, u64) {
+fn shown(
+    columns: &[Vec<Value>],
+    i: usize,
+    table: &FinishedGroups,
+    output: &OutputSchema,
+) -> (ResultRow, u64) {
     let mut values: Vec<Value> = columns.iter().map(|column| column[i].clone()).collect();
     let number = values.pop().and_then(|r| r.as_integer()).and_then(|r| usize::try_from(r).ok());
     let number = number.unwrap_or(usize::MAX);
@@ -213,7 +223,7 @@ mod tests {
     use super::*;
     use pivot_advice::Aggregate;
     use pivot_advice::{Binary, Expr, Finish, Finished, Groups};
-    use pivot_query::{Catalog, OutputKey, OutputValue, compile};
+    use pivot_query::{Catalog, OutputAggregate, OutputKey, compile};
 
     fn column(i: u16) -> Expr {
         Expr::Column(i)
@@ -226,11 +236,11 @@ mod tests {
 
     async fn check_form(rows: &[(Value, u64, Value)], expr: Expr, form: Form, expected: &[Value]) {
         let finished = Finished { state: 0, finish: Finish::Plain };
-        let output = Output {
+        let output = OutputSchema {
             form,
             keys: vec![OutputKey { name: "key".into(), ty: Type::Any }],
             states: vec![Aggregate::Sum],
-            finished: vec![OutputValue { name: "SUM".into(), finished, ty: Type::Any }],
+            finished: vec![OutputAggregate { name: "SUM".into(), finished, ty: Type::Any }],
             columns: vec![OutputColumn { name: "x".into(), ty: Type::Any, expr }],
             having: None,
             distinct: false,

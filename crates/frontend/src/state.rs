@@ -8,7 +8,7 @@ use crate::select::SelectEngine;
 use crate::window_groups::WindowGroups;
 use pivot_advice::QueryId;
 use pivot_protocol::{from_wire, to_wire, wire};
-use pivot_query::{Catalog, Diagnostics, Options as Compile, Program, compile_with};
+use pivot_query::{Catalog, CompileOptions, Diagnostics, Program, compile_with};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -211,7 +211,7 @@ impl FrontendState {
     }
 
     /// Compiles a text against what is known now.
-    pub(crate) fn compile(&self, text: &str, options: &Compile) -> Result<Program, Diagnostics> {
+    pub(crate) fn compile(&self, text: &str, options: &CompileOptions) -> Result<Program, Diagnostics> {
         compile_with(text, &self.catalog, options)
     }
 
@@ -231,7 +231,7 @@ impl FrontendState {
     pub(crate) fn install(
         &mut self,
         name: String,
-        program: (Program, Compile),
+        program: (Program, CompileOptions),
         now_ns: i64,
     ) -> &InstalledQuery {
         self.numbers += 1;
@@ -384,7 +384,7 @@ mod tests {
         let hello =
             wire::Hello { incarnation: 1, catalogue: vec![to_wire::exports(&exports)], ..Default::default() };
         let connection = state.connect(hello, outbox, 1);
-        let options = Compile::default();
+        let options = CompileOptions::default();
         let program = state.compile("FROM t IN T GROUP BY t.host SELECT t.host, COUNT", &options).unwrap();
         let query = state.install(String::new(), (program, options), 1).id.number;
         let mut bench =
@@ -471,7 +471,7 @@ mod tests {
     #[test]
     fn frames_of_finished_queries_make_room_for_new_ones() {
         let mut bench = bench();
-        let options = Compile::default();
+        let options = CompileOptions::default();
         let program = bench.state.compile("FROM t IN T SELECT COUNT", &options).unwrap();
         while bench.state.queries.len() < MAX_QUERIES {
             bench.state.install(String::new(), (program.clone(), options.clone()), 1);

@@ -6,7 +6,7 @@ use pivot_advice::eval::stable_hash;
 use pivot_advice::{QueryId, Value};
 use pivot_agent::tracepoint;
 use pivot_baggage::{Baggage, DEFAULT_BUDGET, current, enter_request};
-use pivot_query::{Catalog, Options, compile_with};
+use pivot_query::{Catalog, CompileOptions, compile_with};
 
 const QUERY: &str = "From e In Budget.end Join p In Budget.part On p -> e GroupBy p.key Select p.key, COUNT";
 const KEYS: u64 = 1000;
@@ -30,7 +30,7 @@ fn hop() {
 fn groups_that_survive_the_budget_are_complete_and_the_result_is_partial() {
     let mut catalog = Catalog::default();
     pivot_agent::catalogue().iter().for_each(|exports| catalog.add(exports));
-    let program = compile_with(QUERY, &catalog, &Options::default());
+    let program = compile_with(QUERY, &catalog, &CompileOptions::default());
     let query = QueryId::new(1, 1);
     let advice = program.map_err(|wrong| format!("{wrong:?}")).unwrap().advice(query);
     pivot_baggage::set_carrying(true);

@@ -6,7 +6,7 @@ use http::{Request, Response};
 use pivot_advice::QueryId;
 use pivot_agent::tracepoint;
 use pivot_propagate::{ClientLayer, request};
-use pivot_query::{Catalog, Options, compile_with};
+use pivot_query::{Catalog, CompileOptions, compile_with};
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
@@ -40,7 +40,7 @@ async fn a_query_tells_of_the_messages_that_went_without_its_tuples() {
     let text = "From e In Held.end Join p In Held.part On p -> e GroupBy p.key Select p.key, COUNT";
     let mut catalog = Catalog::default();
     pivot_agent::catalogue().iter().for_each(|exports| catalog.add(exports));
-    let program = compile_with(text, &catalog, &Options::default());
+    let program = compile_with(text, &catalog, &CompileOptions::default());
     let query = QueryId::new(1, 1);
     let advice = program.map_err(|wrong| format!("{wrong:?}")).unwrap().advice(query);
     pivot_baggage::set_carrying(true);

@@ -3,7 +3,7 @@
 //! `cargo bench -p pivot-query --bench compile` compiles every query of the repository and of the golden
 //! files a thousand times in all, with all rules and with none, and prints times per query.
 
-use pivot_query::{Catalog, Options, compile_with, statements};
+use pivot_query::{Catalog, CompileOptions, compile_with, statements};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -33,7 +33,7 @@ fn main() {
     }
     queries.extend(files(&root.join("tests/golden"), "golden").iter().filter_map(|path| golden(&read(path))));
     let catalog = Catalog::default();
-    for (name, options) in [("all rules", Options::default()), ("no rule", Options::naive())] {
+    for (name, options) in [("all rules", CompileOptions::default()), ("no rule", CompileOptions::naive())] {
         let mut times: Vec<u128> = Vec::new();
         for i in 0..TIMES {
             let text = &queries[i % queries.len()];

@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 /// Everything that agents export and users have named.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
-    tracepoints: BTreeMap<String, Tracepoint>,
+    tracepoints: BTreeMap<String, CatalogTracepoint>,
     queries: BTreeMap<String, String>,
 }
 
 /// One tracepoint as all its exporters together describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tracepoint {
+pub struct CatalogTracepoint {
     /// Full name, with its location if it is a function.
     pub name: String,
     /// The exported fields in order of first appearance, without the default fields.
@@ -68,8 +68,8 @@ impl Catalog {
         }
     }
 
-    fn entry(&mut self, name: &str) -> &mut Tracepoint {
-        let new = || Tracepoint { name: name.to_owned(), fields: Vec::new(), exporters: 0 };
+    fn entry(&mut self, name: &str) -> &mut CatalogTracepoint {
+        let new = || CatalogTracepoint { name: name.to_owned(), fields: Vec::new(), exporters: 0 };
         self.tracepoints.entry(name.to_owned()).or_insert_with(new)
     }
 
@@ -100,12 +100,12 @@ impl Catalog {
     }
 
     /// All tracepoints, by name.
-    pub fn tracepoints(&self) -> impl Iterator<Item = &Tracepoint> {
+    pub fn tracepoints(&self) -> impl Iterator<Item = &CatalogTracepoint> {
         self.tracepoints.values()
     }
 
     /// The tracepoint of that full name.
-    pub fn tracepoint(&self, name: &str) -> Option<&Tracepoint> {
+    pub fn tracepoint(&self, name: &str) -> Option<&CatalogTracepoint> {
         self.tracepoints.get(name)
     }
 
@@ -120,13 +120,13 @@ impl Catalog {
     }
 
     /// The tracepoint that a query means by a name: a function's name alone means its entry.
-    pub(crate) fn meant_by(&self, name: &str) -> Option<&Tracepoint> {
+    pub(crate) fn meant_by(&self, name: &str) -> Option<&CatalogTracepoint> {
         let entry = || self.tracepoints.get(&format!("{name}@enter"));
         self.tracepoints.get(name).or_else(entry)
     }
 }
 
-impl Tracepoint {
+impl CatalogTracepoint {
     /// The name and type of a field in any accepted spelling, default fields included.
     pub fn field<'a>(&'a self, name: &'a str) -> Option<(&'a str, Type)> {
         if let Some(found) = self.fields.iter().find(|field| field.name == name) {

@@ -1,7 +1,7 @@
 //! The front door: all stages one after the other.
 
 use crate::catalog::Catalog;
-use crate::compiled::{Output, Program};
+use crate::compiled::{OutputSchema, Program};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::lower::lower;
 use crate::optimize::{RULES, optimize};
@@ -16,31 +16,34 @@ use pivot_advice::{Advice, Aggregate, Expr, Form, Instruction, QueryId, Value};
 /// Which optimiser rules run, all by default: each changes cost and nothing else. And what parameters
 /// stand for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct CompileOptions {
     off: Vec<String>,
     params: Params,
 }
 
-impl Options {
+impl CompileOptions {
     /// No rule at all: the plan as the language defines it.
-    pub fn naive() -> Options {
-        Options { off: Options::rules().map(str::to_owned).collect(), ..Options::default() }
+    pub fn naive() -> CompileOptions {
+        CompileOptions {
+            off: CompileOptions::rules().map(str::to_owned).collect(),
+            ..CompileOptions::default()
+        }
     }
 
     /// The same with a value for `$name`.
-    pub fn param(mut self, name: impl Into<String>, value: Value) -> Options {
+    pub fn param(mut self, name: impl Into<String>, value: Value) -> CompileOptions {
         self.params.insert(name.into(), value);
         self
     }
 
     /// The same with one rule off; a name that is no rule changes nothing.
-    pub fn without(mut self, rule: &str) -> Options {
+    pub fn without(mut self, rule: &str) -> CompileOptions {
         self.off.push(rule.to_owned());
         self
     }
 
     /// The same with one rule on.
-    pub fn with(mut self, rule: &str) -> Options {
+    pub fn with(mut self, rule: &str) -> CompileOptions {
         self.off.retain(|off| off != rule);
         self
     }
@@ -57,11 +60,11 @@ impl Options {
 
 /// Compiles exactly one statement with all optimiser rules. Fails with everything that is wrong.
 pub fn compile(text: &str, catalog: &Catalog) -> Result<Program, Diagnostics> {
-    compile_with(text, catalog, &Options::default())
+    compile_with(text, catalog, &CompileOptions::default())
 }
 
 /// Compiles exactly one statement with the optimiser rules of the options.
-pub fn compile_with(text: &str, catalog: &Catalog, options: &Options) -> Result<Program, Diagnostics> {
+pub fn compile_with(text: &str, catalog: &Catalog, options: &CompileOptions) -> Result<Program, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
     let Some(query) = parse(text, &options.params, &mut diagnostics) else {
         return Err(diagnostics.sorted());
@@ -90,7 +93,7 @@ pub fn compile_with(text: &str, catalog: &Catalog, options: &Options) -> Result<
     }
     Ok(Program {
         text: text.to_owned(),
-        output: Output::of(&resolved),
+        output: OutputSchema::of(&resolved),
         settings: resolved.shape.settings.clone(),
         warnings: diagnostics.sorted(),
         tracepoints,

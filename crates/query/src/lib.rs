@@ -42,9 +42,11 @@ mod resolve;
 mod suggest;
 mod syntax;
 
-pub use catalog::{Catalog, CatalogField, Tracepoint};
-pub use compiled::{Budget, Output, OutputColumn, OutputKey, OutputValue, Program, Settings, Sink};
-pub use compiler::{Options, compile, compile_with};
+pub use catalog::{Catalog, CatalogField, CatalogTracepoint};
+pub use compiled::{
+    OutputAggregate, OutputColumn, OutputKey, OutputSchema, Program, QueryBudget, ResultSink, RunSettings,
+};
+pub use compiler::{CompileOptions, compile, compile_with};
 pub use diagnostic::{Color, Diagnostic, Diagnostics, Severity};
 pub use formatter::format;
 pub use lexical::{Statement, is_complete, statements};

@@ -11,7 +11,7 @@ use pivot_agent::run::sample::Look;
 use pivot_agent::site::default_field::DefaultField;
 use pivot_agent::weave::name_linker::{Linked, Source};
 use pivot_baggage::Baggage;
-use pivot_query::{Catalog, Options, Program, compile_with};
+use pivot_query::{Catalog, CompileOptions, Program, compile_with};
 
 /// The store's tracepoints that the two queries are over.
 const TRACEPOINTS: [(&str, &[(&str, Type)]); 6] = [
@@ -51,7 +51,7 @@ fn catalog() -> Catalog {
 }
 
 /// A client on one of four hosts reads 64 packets of a block from a data node, and has the reply.
-fn cost(text: &str, options: &Options) -> Cost {
+fn cost(text: &str, options: &CompileOptions) -> Cost {
     pivot_baggage::set_carrying(true);
     ran(&compile_with(text, &catalog(), options).unwrap()).0
 }
@@ -127,7 +127,7 @@ fn fire(
 }
 
 fn check(name: &str, text: &str) -> (Cost, Cost) {
-    let (naive, optimised) = (cost(text, &Options::naive()), cost(text, &Options::default()));
+    let (naive, optimised) = (cost(text, &CompileOptions::naive()), cost(text, &CompileOptions::default()));
     println!("{name} not optimised  {naive:?}\n{name} optimised      {optimised:?}");
     assert!(optimised.bytes <= naive.bytes && optimised.tuples <= naive.tuples, "{naive:?} {optimised:?}");
     (naive, optimised)
@@ -158,7 +158,7 @@ fn a_sum_that_travels_is_one_tuple_and_not_one_for_each_packet() {
 #[test]
 fn a_measured_query_tells_what_each_of_its_stages_packs() {
     let program =
-        compile_with(include_str!("../../../queries/paper/q7.pivot"), &catalog(), &Options::default());
+        compile_with(include_str!("../../../queries/paper/q7.pivot"), &catalog(), &CompileOptions::default());
     let program = program.unwrap();
     let (cost, _) = ran(&program);
     let measured = program.measured(1.0, 1);

@@ -10,7 +10,7 @@ use super::{generate, scenario};
 use crate::random::Random;
 use pivot_advice::eval::stable_hash;
 use pivot_advice::{Advice, Exports, Field, Value};
-use pivot_query::{Catalog, Options, Program, compile_with};
+use pivot_query::{Catalog, CompileOptions, Program, compile_with};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -63,7 +63,7 @@ impl Case {
         let query = generate::query(&mut random, &tracepoints);
         let asked_for = query.to_string();
         let steps = scenario::steps(&mut random, &tracepoints, &asked_for);
-        let rules = (0..2).map(|_| random.below(1 << Options::rules().count())).collect();
+        let rules = (0..2).map(|_| random.below(1 << CompileOptions::rules().count())).collect();
         let budget_bytes = if random.percent(12) { 60 + random.below(200) } else { usize::MAX };
         Case { tracepoints, query, steps, rules, budget_bytes }
     }
@@ -89,7 +89,8 @@ impl Case {
         let mut seen: Vec<Vec<Advice>> = Vec::new();
         let mut agreement = Agreement::default();
         let params = params(&self.query).into_iter();
-        let options = params.fold(Options::default(), |options, (name, value)| options.param(name, value));
+        let options =
+            params.fold(CompileOptions::default(), |options, (name, value)| options.param(name, value));
         let compiled = compile_with(&text, &catalog, &options);
         let compiled = compiled.map_err(|wrong| Wrong::refused(&wrong.to_string()))?;
         for (name, options) in self.plans() {
@@ -160,14 +161,14 @@ impl Case {
     }
 
     /// Ways to compile the query: with all rules, with none, and with some.
-    fn plans(&self) -> Vec<(String, Options)> {
+    fn plans(&self) -> Vec<(String, CompileOptions)> {
         let some = self.rules.iter().map(|set| {
-            let chosen = Options::rules().enumerate().filter(|(i, _)| set >> i & 1 == 1);
+            let chosen = CompileOptions::rules().enumerate().filter(|(i, _)| set >> i & 1 == 1);
             let chosen: Vec<&str> = chosen.map(|(_, rule)| rule).collect();
-            let options = chosen.iter().fold(Options::naive(), |options, rule| options.with(rule));
+            let options = chosen.iter().fold(CompileOptions::naive(), |options, rule| options.with(rule));
             (format!("with {}", chosen.join(" and ")), options)
         });
-        let both = [("optimised", Options::default()), ("naive", Options::naive())];
+        let both = [("optimised", CompileOptions::default()), ("naive", CompileOptions::naive())];
         both.into_iter().map(|(name, options)| (name.to_owned(), options)).chain(some).collect()
     }
 }

@@ -4,7 +4,7 @@ use super::case::{Agreement, Case};
 use super::dag::Step;
 use super::query::{Aggregate, Expr, JoinKind, Keep, Op, Query, Source, Step as QueryStep};
 use pivot_advice::{Type, Value};
-use pivot_query::Options;
+use pivot_query::CompileOptions;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -97,7 +97,7 @@ impl Coverage {
     /// Parts of the language, and rules, that no case used and had rows.
     pub fn unused(&self) -> Vec<String> {
         let mut due: Vec<String> = PARTS.iter().map(|part| (*part).to_owned()).collect();
-        due.extend(Options::rules().map(|rule| format!("rule {rule}")));
+        due.extend(CompileOptions::rules().map(|rule| format!("rule {rule}")));
         due.extend(FUNCTIONS.iter().chain(&AGGREGATES).map(|name| format!("{name}(..)")));
         due.extend(OPERATORS.iter().map(|name| (*name).to_owned()));
         due.retain(|part| self.uses.get(part).is_none_or(|uses| uses.with_rows == 0));

@@ -13,7 +13,7 @@ use pivot_agent::run::sample::Look;
 use pivot_agent::site::default_field::DefaultField;
 use pivot_agent::weave::name_linker::{Linked, Source};
 use pivot_baggage::{Baggage, JoinOutcome, MAX_BYTES, Stamp};
-use pivot_query::{Output, Program};
+use pivot_query::{OutputSchema, Program};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
@@ -290,7 +290,7 @@ impl<'a> Run<'a> {
 }
 
 /// The rows of a result, as the frontend makes them of merged groups.
-fn finished(groups: &Groups, output: &Output, errors: &mut Errors) -> Vec<Vec<Value>> {
+fn finished(groups: &Groups, output: &OutputSchema, errors: &mut Errors) -> Vec<Vec<Value>> {
     // Which part of the requests a group of a sample is from matters for its error alone.
     let keys = output.keys.len();
     let mut whole = Groups::new(keys, groups.aggregates());

@@ -3,4 +3,6 @@
 mod program;
 mod untyped_fields;
 
-pub use program::{Budget, Output, OutputColumn, OutputKey, OutputValue, Program, Settings, Sink};
+pub use program::{
+    OutputAggregate, OutputColumn, OutputKey, OutputSchema, Program, QueryBudget, ResultSink, RunSettings,
+};

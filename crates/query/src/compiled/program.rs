@@ -1,7 +1,7 @@
 //! A compiled query: its advice under any id, and what the frontend makes of the merged groups.
 
 use super::untyped_fields::untyped;
-use crate::compiler::Options;
+use crate::compiler::CompileOptions;
 use crate::diagnostic::Diagnostics;
 use crate::lower::{lower, lower_measured};
 use crate::optimize::optimize;
@@ -18,9 +18,9 @@ pub struct Program {
     /// The text it was compiled from.
     pub text: String,
     /// What the result looks like.
-    pub output: Output,
+    pub output: OutputSchema,
     /// On which terms it runs.
-    pub settings: Settings,
+    pub settings: RunSettings,
     /// What may not be as it was meant.
     pub warnings: Diagnostics,
     /// The full names of all tracepoints that it weaves advice into.
@@ -36,20 +36,20 @@ pub struct Program {
 
 /// On which terms a query runs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
+pub struct RunSettings {
     /// The length of a result window in nanoseconds, a multiple of 100 ms.
     pub every_ns: i64,
     /// After how long it uninstalls itself, in nanoseconds.
     pub duration_ns: Option<i64>,
     /// What it may cost.
-    pub budget: Budget,
+    pub budget: QueryBudget,
     /// Where its results go, besides the clients that ask for them.
-    pub sink: Option<Sink>,
+    pub sink: Option<ResultSink>,
 }
 
 /// What a query may cost. What is not said is the agent's default.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Budget {
+pub struct QueryBudget {
     /// Bytes of baggage per request.
     pub bytes: Option<u64>,
     /// Groups per process.
@@ -60,16 +60,16 @@ pub struct Budget {
 
 /// Where results go.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sink {
+pub struct ResultSink {
     /// `prometheus`, `otlp` or `parquet`.
     pub name: String,
     /// Its options, as they were written.
     pub options: Vec<(String, Value)>,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings { every_ns: 1_000_000_000, duration_ns: None, budget: Budget::default(), sink: None }
+impl Default for RunSettings {
+    fn default() -> RunSettings {
+        RunSettings { every_ns: 1_000_000_000, duration_ns: None, budget: QueryBudget::default(), sink: None }
     }
 }
 
@@ -77,7 +77,7 @@ impl Default for Settings {
 /// then the finished aggregates, then the length of the window in seconds; columns are expressions over
 /// these.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Output {
+pub struct OutputSchema {
     /// Groups, or the rows themselves.
     pub form: Form,
     /// The key columns of a group.
@@ -85,7 +85,7 @@ pub struct Output {
     /// The states of a group.
     pub states: Vec<Aggregate>,
     /// The values that are wanted of the states.
-    pub finished: Vec<OutputValue>,
+    pub finished: Vec<OutputAggregate>,
     /// What the user sees.
     pub columns: Vec<OutputColumn>,
     /// Which groups are shown.
@@ -112,7 +112,7 @@ pub struct OutputKey {
 
 /// A value of a group's states.
 #[derive(Debug, Clone, PartialEq)]
-pub struct OutputValue {
+pub struct OutputAggregate {
     /// Its name.
     pub name: String,
     /// Which state, and which value of it.
@@ -132,12 +132,12 @@ pub struct OutputColumn {
     pub expr: Expr,
 }
 
-impl Output {
-    pub(crate) fn of(resolved: &ResolvedQuery) -> Output {
+impl OutputSchema {
+    pub(crate) fn of(resolved: &ResolvedQuery) -> OutputSchema {
         let shape = &resolved.shape;
         let mut output = match &resolved.result {
-            ResolvedResult::Groups(grouped) => Output::groups(grouped),
-            ResolvedResult::Rows { values, shown } => Output::rows(values, *shown),
+            ResolvedResult::Groups(grouped) => OutputSchema::groups(grouped),
+            ResolvedResult::Rows { values, shown } => OutputSchema::rows(values, *shown),
         };
         output.distinct = shape.distinct;
         output.limit = shape.limit;
@@ -148,12 +148,12 @@ impl Output {
         output
     }
 
-    fn groups(grouped: &ResolvedGroups) -> Output {
+    fn groups(grouped: &ResolvedGroups) -> OutputSchema {
         let seconds = grouped.keys.len() + 1 + grouped.finished.len();
         let over = |expr: &Expr| {
             renamed(expr, &mut |index| Expr::Column(if index == SECONDS { narrow(seconds) } else { index }))
         };
-        let finished = grouped.finished.iter().map(|wanted| OutputValue {
+        let finished = grouped.finished.iter().map(|wanted| OutputAggregate {
             name: wanted.name.clone(),
             finished: Finished { state: narrow(wanted.fold), finish: wanted.finish },
             ty: wanted.ty,
@@ -163,7 +163,7 @@ impl Output {
             ty: *ty,
             expr: over(expr),
         });
-        Output {
+        OutputSchema {
             form: Form::Groups,
             keys: grouped
                 .keys
@@ -181,13 +181,13 @@ impl Output {
         }
     }
 
-    fn rows(values: &[(String, u16, Type)], shown: usize) -> Output {
+    fn rows(values: &[(String, u16, Type)], shown: usize) -> OutputSchema {
         let columns = values.iter().take(shown).enumerate().map(|(i, (name, _, ty))| OutputColumn {
             name: name.clone(),
             ty: *ty,
             expr: Expr::Column(narrow(i)),
         });
-        Output {
+        OutputSchema {
             form: Form::Rows,
             keys: values.iter().map(|(name, _, ty)| OutputKey { name: name.clone(), ty: *ty }).collect(),
             states: vec![],
@@ -275,7 +275,7 @@ impl Program {
     pub fn measured(&self, fraction: f64, duration_ns: i64) -> Program {
         let mut plan = self.plan.clone();
         plan.sample = (fraction < 1.0).then_some(fraction);
-        let value = |name: &str, state, ty| OutputValue {
+        let value = |name: &str, state, ty| OutputAggregate {
             name: name.into(),
             finished: Finished { state, finish: Finish::Plain },
             ty,
@@ -285,7 +285,7 @@ impl Program {
             ty: Type::U64,
             expr: Expr::Column(place),
         };
-        let output = Output {
+        let output = OutputSchema {
             form: Form::Groups,
             keys: vec![OutputKey { name: "stage".into(), ty: Type::U64 }],
             states: vec![Aggregate::Sum, Aggregate::Distinct],
@@ -298,7 +298,7 @@ impl Program {
             sample: None,
         };
         let duration_ns = Some(duration_ns);
-        let settings = Settings { duration_ns, budget: self.settings.budget, ..Settings::default() };
+        let settings = RunSettings { duration_ns, budget: self.settings.budget, ..RunSettings::default() };
         Program { plan, output, settings, measured: true, ..self.clone() }
     }
 
@@ -338,7 +338,7 @@ impl Program {
     }
 
     /// The same query under the optimiser rules of the options; its parameters stay what they are.
-    pub fn replanned(&self, options: &Options) -> Program {
+    pub fn replanned(&self, options: &CompileOptions) -> Program {
         let mut plan = self.naive.clone();
         let fired = optimize(&mut plan, |rule| options.is_on(rule));
         Program { plan, fired, ..self.clone() }

@@ -1,7 +1,7 @@
 //! What follows SELECT: the shape of the result, and the terms on which the query runs.
 
 use super::resolver::Resolver;
-use crate::compiled::{Budget, Settings, Sink};
+use crate::compiled::{QueryBudget, ResultSink, RunSettings};
 use crate::diagnostic::Diagnostic;
 use crate::suggest::nearest;
 use crate::syntax::ast::{self, AstQuery, Span};
@@ -22,17 +22,20 @@ pub(crate) struct ResultShape {
     pub(crate) order: Vec<(Expr, bool)>,
     pub(crate) limit: Option<u64>,
     pub(crate) sample: Option<f64>,
-    pub(crate) settings: Settings,
+    pub(crate) settings: RunSettings,
 }
 
 impl Resolver<'_> {
     /// What the tail of the whole query says, but for what depends on its rows.
     pub(super) fn shape(&mut self, query: &AstQuery) -> ResultShape {
         let tail = &query.result;
-        let settings = Settings {
-            every_ns: tail.every.as_ref().map_or(Settings::default().every_ns, |every| self.every(every)),
+        let settings = RunSettings {
+            every_ns: tail.every.as_ref().map_or(RunSettings::default().every_ns, |every| self.every(every)),
             duration_ns: tail.duration.as_ref().map(|duration| duration.body),
-            budget: tail.within.as_ref().map_or_else(Budget::default, |within| self.budget(&within.body)),
+            budget: tail
+                .within
+                .as_ref()
+                .map_or_else(QueryBudget::default, |within| self.budget(&within.body)),
             sink: tail.into.as_ref().and_then(|into| self.sink(into)),
         };
         ResultShape {
@@ -52,8 +55,8 @@ impl Resolver<'_> {
         ns
     }
 
-    fn budget(&mut self, limits: &[ast::BudgetItem]) -> Budget {
-        let mut budget = Budget::default();
+    fn budget(&mut self, limits: &[ast::BudgetItem]) -> QueryBudget {
+        let mut budget = QueryBudget::default();
         for limit in limits {
             let name = limit.name.text.to_ascii_lowercase();
             let whole = limit.amount.fract() == 0.0 && limit.amount >= 1.0 && limit.amount < 1e15;
@@ -90,7 +93,7 @@ impl Resolver<'_> {
         budget
     }
 
-    fn sink(&mut self, into: &ast::Spanned<ast::SinkClause>) -> Option<Sink> {
+    fn sink(&mut self, into: &ast::Spanned<ast::SinkClause>) -> Option<ResultSink> {
         let name = into.body.name.text.to_ascii_lowercase();
         if !SINKS.contains(&name.as_str()) {
             let wrong = format!("unknown sink `{}`", into.body.name.text);
@@ -103,7 +106,7 @@ impl Resolver<'_> {
         let warning = Diagnostic::warning(into.span.clone(), format!("nothing is written to {name} yet"));
         self.report(warning.detail("the query runs, and its results are shown"));
         let options = into.body.options.iter().map(|(key, value)| (key.text.clone(), value.clone()));
-        Some(Sink { name, options: options.collect() })
+        Some(ResultSink { name, options: options.collect() })
     }
 
     /// Refuses what only a whole query may have.
