@@ -88,13 +88,12 @@ impl Case {
         let mut known: Option<Option<Answer>> = None;
         let mut seen: Vec<Vec<Advice>> = Vec::new();
         let mut agreement = Agreement::default();
-        let params = params(&self.query).into_iter();
-        let options =
-            params.fold(CompileOptions::default(), |options, (name, value)| options.param(name, value));
-        let compiled = compile_with(&text, &catalog, &options);
-        let compiled = compiled.map_err(|wrong| Wrong::refused(&wrong.to_string()))?;
+        let params = params(&self.query);
         for (name, options) in self.plans() {
-            let program = compiled.replanned(&options);
+            let options =
+                params.iter().fold(options, |options, (name, value)| options.param(name, value.clone()));
+            let program = compile_with(&text, &catalog, &options);
+            let program = program.map_err(|wrong| Wrong::refused(&wrong.to_string()))?;
             let advice = program.advice(query_id());
             if seen.contains(&advice) {
                 continue;

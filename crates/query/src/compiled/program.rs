@@ -1,10 +1,8 @@
 //! A compiled query: its advice under any id, and what the frontend makes of the merged groups.
 
 use super::untyped_fields::untyped;
-use crate::compiler::CompileOptions;
 use crate::diagnostic::Diagnostics;
 use crate::lower::{lower, lower_measured};
-use crate::optimize::optimize;
 use crate::plan::{Plan, PlanColumn, StageEnd, expr_text, renamed};
 use crate::resolve::{ResolvedGroups, ResolvedQuery, ResolvedResult, SECONDS};
 use pivot_advice::{
@@ -335,13 +333,6 @@ impl Program {
             );
         }
         out
-    }
-
-    /// The same query under the optimiser rules of the options; its parameters stay what they are.
-    pub fn replanned(&self, options: &CompileOptions) -> Program {
-        let mut plan = self.naive.clone();
-        let fired = optimize(&mut plan, |rule| options.is_on(rule));
-        Program { plan, fired, ..self.clone() }
     }
 
     /// The names of the optimiser rules that changed something, in the order in which they ran.
