@@ -216,7 +216,7 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        let arrived = request.headers_mut().remove(pivot_propagate::BINARY);
+        let arrived = request.headers_mut().remove(pivot_propagate::BINARY_HEADER);
         let engine = base64_simd::STANDARD_NO_PAD;
         let bytes = arrived.and_then(|value| engine.decode_to_vec(value.as_bytes()).ok());
         let baggage = bytes.and_then(|bytes| Baggage::decode(&bytes).ok()).unwrap_or_default();

@@ -3,9 +3,9 @@
 //! A reply is joined where its future and its body are polled. A body that is not read to its end
 //! loses what its trailers carry.
 
-use crate::carrier::{self, Native};
 use crate::egress::Egress;
-use crate::key::Key;
+use crate::header::{self, HeaderKind};
+use crate::key::SigningKey;
 use http::header::TE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -22,21 +22,21 @@ use tower_service::Service;
 /// How calls carry baggage, and to whom.
 #[derive(Debug, Clone)]
 pub struct ClientLayer {
-    way: Way,
+    mode: Mode,
     egress: Arc<Egress>,
     peer: Option<Arc<str>>,
-    key: Option<Key>,
+    key: Option<SigningKey>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Native,
+enum Mode {
+    RoundTrip,
     Bridge,
 }
 
 impl Default for ClientLayer {
     fn default() -> ClientLayer {
-        ClientLayer { way: Way::Native, egress: Egress::from_env(), peer: None, key: None }
+        ClientLayer { mode: Mode::RoundTrip, egress: Egress::from_env(), peer: None, key: None }
     }
 }
 
@@ -51,7 +51,7 @@ impl ClientLayer {
     /// For peers in other languages, which forward nothing but W3C `baggage`. What they call sees
     /// what happened before; nothing comes back.
     pub fn bridge() -> ClientLayer {
-        ClientLayer { way: Way::Bridge, ..ClientLayer::default() }
+        ClientLayer { mode: Mode::Bridge, ..ClientLayer::default() }
     }
 
     /// Sets to whom baggage may leave.
@@ -65,24 +65,24 @@ impl ClientLayer {
     }
 
     /// Signs what leaves, and accepts only signed replies.
-    pub fn key(self, key: Key) -> ClientLayer {
+    pub fn key(self, key: SigningKey) -> ClientLayer {
         ClientLayer { key: Some(key), ..self }
     }
 
     /// Sends baggage with a request. Every call, thus every attempt, is a branch.
-    fn send(&self, headers: &mut HeaderMap, host: Option<&str>) -> Returns {
-        let returns = self.send_without_trailers(headers, host);
-        let is_text = returns.0.as_ref().is_some_and(|back| back.native == Native::Text);
+    fn send(&self, headers: &mut HeaderMap, host: Option<&str>) -> ReplySlot {
+        let reply = self.send_without_trailers(headers, host);
+        let is_text = reply.0.as_ref().is_some_and(|expected| expected.kind == HeaderKind::Text);
         if is_text && !headers.contains_key(TE) {
             // A reply that streams can bring back what it packed only in trailers.
             headers.insert(TE, HeaderValue::from_static("trailers"));
         }
-        returns
+        reply
     }
 
-    pub(crate) fn send_without_trailers(&self, headers: &mut HeaderMap, host: Option<&str>) -> Returns {
+    pub(crate) fn send_without_trailers(&self, headers: &mut HeaderMap, host: Option<&str>) -> ReplySlot {
         if !current::fork_would_carry() {
-            return Returns(None);
+            return ReplySlot(None);
         }
         if let Some(host) = host.or(self.peer.as_deref())
             && !self.egress.allows(host)
@@ -91,23 +91,23 @@ impl ClientLayer {
             current::with_current(|baggage| {
                 note_withheld(host, WithheldReason::NotAllowed, baggage.as_deref())
             });
-            return Returns(None);
+            return ReplySlot(None);
         }
-        match self.way {
-            Way::Bridge => {
+        match self.mode {
+            Mode::Bridge => {
                 current::with_current(|baggage| {
                     let Some(baggage) = baggage.as_deref() else { return };
-                    if !carrier::put_bridge(headers, baggage, self.key.as_ref()) {
+                    if !header::insert_bridge(headers, baggage, self.key.as_ref()) {
                         let host = host.or(self.peer.as_deref()).unwrap_or_default();
                         note_withheld(host, WithheldReason::NoRoom, Some(baggage));
                     }
                 });
-                Returns(None)
+                ReplySlot(None)
             }
-            Way::Native => {
-                let native = Native::of(headers);
-                let sent = current::fork().and_then(|b| native.put(headers, b, self.key.as_ref()));
-                Returns(sent.map(|sent| Back { native, sent, key: self.key.clone() }))
+            Mode::RoundTrip => {
+                let kind = HeaderKind::for_request(headers);
+                let sent = current::fork().and_then(|b| kind.insert_request(headers, b, self.key.as_ref()));
+                ReplySlot(sent.map(|sent| ExpectedReply { kind, sent, key: self.key.clone() }))
             }
         }
     }
@@ -115,20 +115,20 @@ impl ClientLayer {
 
 /// What comes back with a reply, if anything does.
 #[derive(Debug, Default)]
-pub(crate) struct Returns(Option<Back>);
+pub(crate) struct ReplySlot(Option<ExpectedReply>);
 
 #[derive(Debug)]
-struct Back {
-    native: Native,
+struct ExpectedReply {
+    kind: HeaderKind,
     sent: PendingReply,
-    key: Option<Key>,
+    key: Option<SigningKey>,
 }
 
-impl Returns {
+impl ReplySlot {
     /// Joins what the headers or trailers of the reply bring.
     pub(crate) fn join(&mut self, headers: &mut HeaderMap) {
-        let Some(Back { native, sent, key }) = &mut self.0 else { return };
-        if let Some(baggage) = carrier::take_back(headers, *native, sent, key.as_ref()) {
+        let Some(ExpectedReply { kind, sent, key }) = &mut self.0 else { return };
+        if let Some(baggage) = header::take_reply(headers, *kind, sent, key.as_ref()) {
             current::join(baggage);
         }
     }
@@ -153,9 +153,9 @@ impl<S, B, R> Service<Request<B>> for Client<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
 {
-    type Response = Response<ReplyBody<R>>;
+    type Response = Response<ClientBody<R>>;
     type Error = S::Error;
-    type Future = Reply<S::Future>;
+    type Future = ClientFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -163,48 +163,48 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let returns = self.layer.send(&mut parts.headers, parts.uri.host());
-        Reply { inner: self.inner.call(Request::from_parts(parts, body)), returns }
+        let reply = self.layer.send(&mut parts.headers, parts.uri.host());
+        ClientFuture { inner: self.inner.call(Request::from_parts(parts, body)), reply }
     }
 }
 
 pin_project! {
-    /// A reply that is on its way.
+    /// A reply that is on its mode.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
-    pub struct Reply<F> {
+    pub struct ClientFuture<F> {
         #[pin]
         inner: F,
-        returns: Returns,
+        reply: ReplySlot,
     }
 }
 
-impl<F, R, E> Future for Reply<F>
+impl<F, R, E> Future for ClientFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
 {
-    type Output = Result<Response<ReplyBody<R>>, E>;
+    type Output = Result<Response<ClientBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
-        this.returns.join(response.headers_mut());
-        let returns = std::mem::take(this.returns);
-        Poll::Ready(Ok(response.map(|inner| ReplyBody { inner, returns })))
+        this.reply.join(response.headers_mut());
+        let reply = std::mem::take(this.reply);
+        Poll::Ready(Ok(response.map(|inner| ClientBody { inner, reply })))
     }
 }
 
 pin_project! {
     /// The body of a reply, whose trailers may carry baggage.
     #[derive(Debug, Default)]
-    pub struct ReplyBody<B> {
+    pub struct ClientBody<B> {
         #[pin]
         inner: B,
-        returns: Returns,
+        reply: ReplySlot,
     }
 }
 
-impl<B: Body> Body for ReplyBody<B> {
+impl<B: Body> Body for ClientBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -217,7 +217,7 @@ impl<B: Body> Body for ReplyBody<B> {
         if let Some(Ok(frame)) = &mut frame
             && let Some(trailers) = frame.trailers_mut()
         {
-            this.returns.join(trailers);
+            this.reply.join(trailers);
         }
         Poll::Ready(frame)
     }

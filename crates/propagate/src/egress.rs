@@ -8,37 +8,37 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
 
 /// The environment variable with hosts to which baggage may leave, besides the private ones.
-pub const VARIABLE: &str = "PIVOT_EGRESS";
+pub const EGRESS_VARIABLE: &str = "PIVOT_EGRESS";
 
 /// A set of hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Egress {
-    scope: Scope,
+    scope: HostScope,
     /// Lower case; `*.` in front means every name below.
     listed: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    Listed,
+enum HostScope {
+    ListedOnly,
     Private,
-    Everywhere,
+    All,
 }
 
 impl Egress {
     /// Only the hosts that are listed.
     pub fn listed() -> Egress {
-        Egress { scope: Scope::Listed, listed: Vec::new() }
+        Egress { scope: HostScope::ListedOnly, listed: Vec::new() }
     }
 
     /// Loopback, private and link-local addresses, and the hosts that are listed.
     pub fn private() -> Egress {
-        Egress { scope: Scope::Private, ..Egress::listed() }
+        Egress { scope: HostScope::Private, ..Egress::listed() }
     }
 
     /// Every host.
     pub fn everywhere() -> Egress {
-        Egress { scope: Scope::Everywhere, ..Egress::listed() }
+        Egress { scope: HostScope::All, ..Egress::listed() }
     }
 
     /// Lists a host: a name, an address, or `*.example.com` for every name below.
@@ -51,14 +51,14 @@ impl Egress {
     /// when it was first asked for; `*` among them means every host.
     pub fn from_env() -> Arc<Egress> {
         static SET: OnceLock<Arc<Egress>> = OnceLock::new();
-        let read = || Arc::new(Egress::parse(&std::env::var(VARIABLE).unwrap_or_default()));
+        let read = || Arc::new(Egress::parse(&std::env::var(EGRESS_VARIABLE).unwrap_or_default()));
         SET.get_or_init(read).clone()
     }
 
     fn parse(hosts: &str) -> Egress {
         let hosts = hosts.split(',').map(str::trim).filter(|host| !host.is_empty());
         hosts.fold(Egress::private(), |egress, host| match host {
-            "*" => Egress { scope: Scope::Everywhere, ..egress },
+            "*" => Egress { scope: HostScope::All, ..egress },
             _ => egress.allow(host),
         })
     }
@@ -66,8 +66,8 @@ impl Egress {
     /// Whether baggage may leave to a host.
     pub fn allows(&self, host: &str) -> bool {
         let host = bare(host);
-        self.scope == Scope::Everywhere
-            || self.scope == Scope::Private && is_private(host)
+        self.scope == HostScope::All
+            || self.scope == HostScope::Private && is_private(host)
             || self.listed.iter().any(|listed| matches(listed, &host.to_ascii_lowercase()))
     }
 }

@@ -16,7 +16,7 @@ const HEAD: [u8; 2] = [(SIGNATURE_FIELD << 3 | 2) as u8, CODE_BYTES as u8];
 
 /// A shared secret; HMAC-SHA256. Needs the feature `mac`.
 #[derive(Clone)]
-pub struct Key {
+pub struct SigningKey {
     #[cfg(feature = "mac")]
     mac: Arc<Hmac<sha2::Sha256>>,
     /// Without the feature there is no key.
@@ -24,16 +24,16 @@ pub struct Key {
     none: std::convert::Infallible,
 }
 
-impl Key {
+impl SigningKey {
     /// How many bytes a signature adds.
     pub(crate) const BYTES: usize = HEAD.len() + CODE_BYTES;
 
     /// A key of these bytes, of which there should be 32.
     #[cfg(feature = "mac")]
-    pub fn new(secret: &[u8]) -> Key {
+    pub fn new(secret: &[u8]) -> SigningKey {
         let key = <Hmac<sha2::Sha256> as KeyInit>::new_from_slice(secret);
         // HMAC takes keys of any length.
-        Key { mac: Arc::new(key.unwrap_or_else(|_| KeyInit::new(&Default::default()))) }
+        SigningKey { mac: Arc::new(key.unwrap_or_else(|_| KeyInit::new(&Default::default()))) }
     }
 
     pub(crate) fn sign(&self, mut bytes: Vec<u8>) -> Vec<u8> {
@@ -79,9 +79,9 @@ impl Key {
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(..)")
+        f.write_str("SigningKey(..)")
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn only_what_was_signed_with_the_key_is_accepted() {
-        let (key, other) = (Key::new(&[7; 32]), Key::new(&[8; 32]));
+        let (key, other) = (SigningKey::new(&[7; 32]), SigningKey::new(&[8; 32]));
         let signed = key.sign(b"baggage".to_vec());
         assert_eq!(key.verify(signed.clone()).as_deref(), Some(b"baggage".as_slice()));
         let before = losses().unsigned;

@@ -19,37 +19,37 @@
 //!
 //! Tasks: [`spawn`], [`spawn_blocking`], [`JoinSet`], [`join!`], [`try_join!`], [`select!`];
 //! [`forked`] for any other concurrency within a task. Threads: [`thread`], and [`Fan`] for pools.
-//! Channels: [`Traced`]; messages of a gRPC stream: `Carrying`, with the feature `prost`. `lints/clippy.toml` in this crate's folder names what they replace, to be copied.
+//! Channels: [`Traced`]; messages of a gRPC stream: `WithBaggage`, with the feature `prost`. `lints/clippy.toml` in this crate's folder names what they replace, to be copied.
 //!
-//! Reading order: [`carrier`], `w3c`, [`egress`], [`key`], [`client`], [`server`], [`task`], [`set`],
+//! Reading order: [`header`], `w3c`, [`egress`], [`key`], [`client`], [`server`], [`task`], [`join_set`],
 //! [`stream`].
 
-pub mod carrier;
 pub mod client;
 pub mod egress;
+#[cfg(feature = "prost")]
+pub mod grpc_message;
+pub mod header;
+pub mod join_set;
 pub mod key;
 mod macros;
-#[cfg(feature = "prost")]
-pub mod message;
 #[cfg(feature = "rayon")]
 pub mod pool;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 pub mod server;
-pub mod set;
 pub mod stream;
 pub mod task;
 mod w3c;
 
-pub use carrier::{BINARY, TEXT};
-pub use client::{Client, ClientLayer, ReplyBody};
+pub use client::{Client, ClientBody, ClientLayer};
 pub use egress::Egress;
-pub use key::Key;
 #[cfg(feature = "prost")]
-pub use message::Carrying;
+pub use grpc_message::WithBaggage;
+pub use header::{BINARY_HEADER, TEXT_HEADER};
+pub use join_set::JoinSet;
+pub use key::SigningKey;
 pub use pivot_baggage::{Fan, Traced, forked, thread};
-pub use server::{ServedBody, Server, ServerLayer};
-pub use set::JoinSet;
+pub use server::{Server, ServerBody, ServerLayer};
 pub use stream::carried_stream;
 pub use task::{JoinHandle, request, spawn, spawn_blocking, spawn_detached};
 

@@ -17,9 +17,9 @@ pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> 
 
 /// Like [`rayon::scope`], but the scope itself runs here, in the request; work that it spawns runs
 /// in branches, and has ended and joined when this returns.
-pub fn scope<'scope, T>(work: impl FnOnce(&Scope<'_, 'scope>) -> T) -> T {
+pub fn scope<'scope, T>(work: impl FnOnce(&PoolScope<'_, 'scope>) -> T) -> T {
     let endings = Mutex::new(Vec::new());
-    let result = rayon::in_place_scope(|inner| work(&Scope { inner, endings: &endings }));
+    let result = rayon::in_place_scope(|inner| work(&PoolScope { inner, endings: &endings }));
     for ending in endings.into_inner().unwrap_or_else(PoisonError::into_inner) {
         ending.join();
     }
@@ -28,12 +28,12 @@ pub fn scope<'scope, T>(work: impl FnOnce(&Scope<'_, 'scope>) -> T) -> T {
 
 /// Spawns work that ends before the scope does.
 #[derive(Debug)]
-pub struct Scope<'a, 'scope> {
+pub struct PoolScope<'a, 'scope> {
     inner: &'a rayon::Scope<'scope>,
     endings: &'a Mutex<Vec<Ending>>,
 }
 
-impl<'scope> Scope<'_, 'scope> {
+impl<'scope> PoolScope<'_, 'scope> {
     /// Spawns work that runs in a branch of the current request.
     #[track_caller]
     pub fn spawn(&self, work: impl FnOnce() + Send + 'scope) {

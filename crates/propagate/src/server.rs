@@ -5,8 +5,8 @@
 //! else a body of unknown length is sent to a client that accepts trailers. Any other reply carries
 //! it in its headers, and what its body packs later is lost.
 
-use crate::carrier::{self, Arrived, Native};
-use crate::key::Key;
+use crate::header::{self, HeaderKind, ReceivedBaggage};
+use crate::key::SigningKey;
 use http::header::{TE, TRAILER};
 use http::{HeaderMap, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
@@ -22,15 +22,15 @@ use tower_service::Service;
 /// Which baggage a server takes.
 #[derive(Debug, Clone, Default)]
 pub struct ServerLayer {
-    door: Door,
-    key: Option<Key>,
+    trust: Trust,
+    key: Option<SigningKey>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Door {
+enum Trust {
     #[default]
-    Inner,
-    Outer,
+    Internal,
+    Edge,
 }
 
 impl ServerLayer {
@@ -41,12 +41,12 @@ impl ServerLayer {
 
     /// For servers that anybody may call: every call begins a request here, baggage that arrives is
     /// taken away unread, and none is sent back.
-    pub fn outer_door() -> ServerLayer {
-        ServerLayer { door: Door::Outer, key: None }
+    pub fn edge() -> ServerLayer {
+        ServerLayer { trust: Trust::Edge, key: None }
     }
 
     /// Accepts only signed baggage, and signs what it sends back.
-    pub fn key(self, key: Key) -> ServerLayer {
+    pub fn key(self, key: SigningKey) -> ServerLayer {
         ServerLayer { key: Some(key), ..self }
     }
 }
@@ -71,9 +71,9 @@ where
     S: Service<Request<B>, Response = Response<R>>,
     R: Body,
 {
-    type Response = Response<ServedBody<R>>;
+    type Response = Response<ServerBody<R>>;
     type Error = S::Error;
-    type Future = Served<S::Future>;
+    type Future = ServerFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -84,30 +84,30 @@ where
         if request.version() < Version::HTTP_11 {
             request.headers_mut().remove(TE);
         }
-        let (baggage, back) = self.arrived(request.headers_mut());
+        let (baggage, route) = self.accept(request.headers_mut());
         let scope = enter_request(baggage);
         let inner = self.inner.call(request);
-        Served { inner: inner.in_baggage(scope.finish()), back }
+        ServerFuture { inner: inner.in_baggage(scope.finish()), route }
     }
 }
 
 impl<S> Server<S> {
     /// What arrived, and how it goes back.
-    fn arrived(&self, headers: &mut HeaderMap) -> (Option<Baggage>, Option<Box<Back>>) {
-        let arrived = match self.layer.door {
-            Door::Inner => carrier::take(headers, self.layer.key.as_ref()),
-            Door::Outer => {
-                carrier::remove(headers);
-                Arrived::Nothing
+    fn accept(&self, headers: &mut HeaderMap) -> (Option<Baggage>, Option<Box<ReplyRoute>>) {
+        let arrived = match self.layer.trust {
+            Trust::Internal => header::take_request(headers, self.layer.key.as_ref()),
+            Trust::Edge => {
+                header::strip(headers);
+                ReceivedBaggage::None
             }
         };
         match arrived {
-            Arrived::Nothing => (None, None),
-            Arrived::Bridged(baggage) => (Some(baggage), None),
-            Arrived::Branch(native, baggage) => {
-                let trailers = native == Native::Binary || accepts_trailers(headers);
+            ReceivedBaggage::None => (None, None),
+            ReceivedBaggage::Detached(baggage) => (Some(baggage), None),
+            ReceivedBaggage::Branch(kind, baggage) => {
+                let trailers = kind == HeaderKind::Binary || accepts_trailers(headers);
                 let (asked, key) = (baggage.snapshot(), self.layer.key.clone());
-                (Some(baggage), Some(Box::new(Back { native, trailers, asked, key })))
+                (Some(baggage), Some(Box::new(ReplyRoute { kind, trailers, asked, key })))
             }
         }
     }
@@ -120,22 +120,22 @@ fn accepts_trailers(request: &HeaderMap) -> bool {
 
 /// How a reply carries its baggage.
 #[derive(Debug, Clone)]
-struct Back {
-    native: Native,
+struct ReplyRoute {
+    kind: HeaderKind,
     /// Whether trailers will be read.
     trailers: bool,
     asked: Option<RequestSnapshot>,
-    key: Option<Key>,
+    key: Option<SigningKey>,
 }
 
-impl Back {
-    fn goes_into_trailers(&self, body: &impl Body) -> bool {
-        let of_unknown_length = self.native == Native::Binary || body.size_hint().exact().is_none();
+impl ReplyRoute {
+    fn uses_trailers(&self, body: &impl Body) -> bool {
+        let of_unknown_length = self.kind == HeaderKind::Binary || body.size_hint().exact().is_none();
         self.trailers && of_unknown_length && !body.is_end_stream()
     }
 
-    fn put(&self, headers: &mut HeaderMap, baggage: Baggage) {
-        self.native.put_back(headers, baggage, self.asked.as_ref(), self.key.as_ref());
+    fn insert(&self, headers: &mut HeaderMap, baggage: Baggage) {
+        self.kind.insert_reply(headers, baggage, self.asked.as_ref(), self.key.as_ref());
     }
 }
 
@@ -143,37 +143,37 @@ pin_project! {
     /// A call that is being served.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
-    pub struct Served<F> {
+    pub struct ServerFuture<F> {
         #[pin]
         inner: InBaggage<F>,
         // Most requests have none, and futures are moved often.
-        back: Option<Box<Back>>,
+        route: Option<Box<ReplyRoute>>,
     }
 }
 
-impl<F, R, E> Future for Served<F>
+impl<F, R, E> Future for ServerFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
     R: Body,
 {
-    type Output = Result<Response<ServedBody<R>>, E>;
+    type Output = Result<Response<ServerBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let (response, mut baggage) = ready!(this.inner.poll(cx));
         let (mut parts, body) = response?.into_parts();
-        let mut back = this.back.take();
-        if let Some(in_trailers) = &back {
-            if !in_trailers.goes_into_trailers(&body) {
+        let mut route = this.route.take();
+        if let Some(in_trailers) = &route {
+            if !in_trailers.uses_trailers(&body) {
                 // Events of the body still belong to the request, and see what happened before.
                 let seen = baggage.detach();
-                in_trailers.put(&mut parts.headers, std::mem::replace(&mut baggage, seen));
-                back = None;
-            } else if in_trailers.native == Native::Text && !baggage.has_no_id() {
-                parts.headers.append(TRAILER, in_trailers.native.name().into());
+                in_trailers.insert(&mut parts.headers, std::mem::replace(&mut baggage, seen));
+                route = None;
+            } else if in_trailers.kind == HeaderKind::Text && !baggage.has_no_id() {
+                parts.headers.append(TRAILER, in_trailers.kind.name().into());
             }
         }
-        let body = ServedBody { inner: Some(body), baggage: Some(baggage), back };
+        let body = ServerBody { inner: Some(body), baggage: Some(baggage), route };
         Poll::Ready(Ok(Response::from_parts(parts, body)))
     }
 }
@@ -181,16 +181,16 @@ where
 pin_project! {
     /// The body of a reply; it runs in the request.
     #[derive(Debug)]
-    pub struct ServedBody<B> {
+    pub struct ServerBody<B> {
         // Taken out at the end or when dropped, in both cases inside the request.
         #[pin]
         inner: Option<B>,
         baggage: Option<Baggage>,
         // How the trailers carry the baggage, if they do.
-        back: Option<Box<Back>>,
+        route: Option<Box<ReplyRoute>>,
     }
 
-    impl<B> PinnedDrop for ServedBody<B> {
+    impl<B> PinnedDrop for ServerBody<B> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.inner.is_some() {
@@ -200,20 +200,20 @@ pin_project! {
     }
 }
 
-impl<B: Body> ServedBody<B> {
+impl<B: Body> ServerBody<B> {
     /// Ends the body; adds what the reply carries back to its trailers.
     fn end(self: Pin<&mut Self>, trailers: Option<HeaderMap>) -> Option<HeaderMap> {
         let mut this = self.project();
         run_in(this.baggage, || this.inner.set(None));
-        let Some((back, baggage)) = this.back.take().zip(this.baggage.take()) else { return trailers };
+        let Some((route, baggage)) = this.route.take().zip(this.baggage.take()) else { return trailers };
         let had_trailers = trailers.is_some();
         let mut trailers = trailers.unwrap_or_default();
-        back.put(&mut trailers, baggage);
+        route.insert(&mut trailers, baggage);
         (had_trailers || !trailers.is_empty()).then_some(trailers)
     }
 }
 
-impl<B: Body> Body for ServedBody<B> {
+impl<B: Body> Body for ServerBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -236,7 +236,7 @@ impl<B: Body> Body for ServedBody<B> {
 
     fn is_end_stream(&self) -> bool {
         let carries = self.baggage.as_ref().is_some_and(|baggage| !baggage.has_no_id());
-        let adds_trailers = self.back.is_some() && carries;
+        let adds_trailers = self.route.is_some() && carries;
         self.inner.as_ref().is_none_or(|inner| !adds_trailers && inner.is_end_stream())
     }
 

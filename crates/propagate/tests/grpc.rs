@@ -4,7 +4,9 @@
 
 use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
 use pivot_baggage::with_current;
-use pivot_propagate::{BINARY, Client, ClientLayer, ServerLayer, carried_stream, forked, request, spawn};
+use pivot_propagate::{
+    BINARY_HEADER, Client, ClientLayer, ServerLayer, carried_stream, forked, request, spawn,
+};
 use pivot_protocol::wire::agents_client::AgentsClient;
 use pivot_protocol::wire::agents_server::{Agents, AgentsServer};
 use pivot_protocol::wire::frontend_client::FrontendClient;
@@ -46,7 +48,7 @@ impl Packs {
     fn arrived<T>(&self, request: &Request<T>) {
         self.seen.store(seen(), Relaxed);
         // The layer takes its header away, so that no service passes it on.
-        assert!(request.metadata().get_bin(BINARY.as_str()).is_none());
+        assert!(request.metadata().get_bin(BINARY_HEADER.as_str()).is_none());
     }
 }
 
@@ -230,7 +232,7 @@ async fn a_failed_call_brings_back_what_it_packed() {
         pack(1);
         let status = calls.explain(ExplainRequest::default()).await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::NotFound);
-        assert!(status.metadata().get_bin(BINARY.as_str()).is_none());
+        assert!(status.metadata().get_bin(BINARY_HEADER.as_str()).is_none());
         assert_eq!((packs.seen.load(Relaxed), seen()), (1, 2));
     })
     .await;

@@ -141,7 +141,7 @@ async fn the_bridge_shows_what_happened_before_and_brings_nothing_back() {
 
 #[tokio::test]
 async fn at_the_outer_door_every_call_begins_a_request() {
-    let address = axum_server(ServerLayer::outer_door()).await;
+    let address = axum_server(ServerLayer::edge()).await;
     request(async {
         pack(1);
         for layer in [ClientLayer::new(), ClientLayer::bridge()] {
@@ -155,8 +155,8 @@ async fn at_the_outer_door_every_call_begins_a_request() {
 #[cfg(feature = "mac")]
 #[tokio::test]
 async fn only_who_has_the_key_is_believed() {
-    let key = pivot_propagate::Key::new(&[7; 32]);
-    let other = pivot_propagate::Key::new(&[8; 32]);
+    let key = pivot_propagate::SigningKey::new(&[7; 32]);
+    let other = pivot_propagate::SigningKey::new(&[8; 32]);
     let address = axum_server(ServerLayer::new().key(key.clone())).await;
     request(async {
         pack(1);

@@ -5,7 +5,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pivot_baggage::{Baggage, FutureExt, Share, with_current};
-use pivot_propagate::{BINARY, ClientLayer, Egress, ServedBody, ServerLayer, TEXT, request};
+use pivot_propagate::{BINARY_HEADER, ClientLayer, Egress, ServerBody, ServerLayer, TEXT_HEADER, request};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Ready, poll_fn, ready};
@@ -65,7 +65,9 @@ impl Service<Request<()>> for Replies {
     }
 
     fn call(&mut self, request: Request<()>) -> Self::Future {
-        assert!(!request.headers().contains_key(BINARY) && !request.headers().contains_key(TEXT));
+        assert!(
+            !request.headers().contains_key(BINARY_HEADER) && !request.headers().contains_key(TEXT_HEADER)
+        );
         with_current(|current| current.unwrap().request_or_begin());
         ready(Ok(Response::new(Frames((self.0)().into()))))
     }
@@ -90,18 +92,19 @@ async fn carried(
         let mut baggage = Baggage::new();
         baggage.request_or_begin();
         let value = base64_simd::URL_SAFE_NO_PAD.encode_to_string(baggage.encode());
-        let value = if name == BINARY { value.replace('-', "+").replace('_', "/") } else { value };
+        let value = if name == BINARY_HEADER { value.replace('-', "+").replace('_', "/") } else { value };
         arrived.headers_mut().insert(name, value.parse().unwrap());
     }
     let (parts, body) = server.layer(Replies(frames)).call(arrived).await.unwrap().into_parts();
     let frames = collected(body).await;
-    let holds = |headers: &HeaderMap| headers.contains_key(BINARY) || headers.contains_key(TEXT);
+    let holds =
+        |headers: &HeaderMap| headers.contains_key(BINARY_HEADER) || headers.contains_key(TEXT_HEADER);
     let at = (0..frames.len()).filter(|index| frames[*index].trailers_ref().is_some_and(holds)).collect();
     (holds(&parts.headers), at, frames.len())
 }
 
 /// All frames, as a connection reads them: it stops as soon as the body says that it has ended.
-async fn collected(body: ServedBody<Frames>) -> Vec<Frame<&'static [u8]>> {
+async fn collected(body: ServerBody<Frames>) -> Vec<Frame<&'static [u8]>> {
     let (mut body, mut frames) = (pin!(body), Vec::new());
     while !body.is_end_stream() {
         let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await else { break };
@@ -112,14 +115,14 @@ async fn collected(body: ServedBody<Frames>) -> Vec<Frame<&'static [u8]>> {
 
 async fn grpc(frames: fn() -> Vec<Frame<&'static [u8]>>) -> (bool, Vec<usize>, usize) {
     let headers = [("content-type", "application/grpc+proto")];
-    carried(&headers, Sends(Some(BINARY)), ServerLayer::new(), frames).await
+    carried(&headers, Sends(Some(BINARY_HEADER)), ServerLayer::new(), frames).await
 }
 
 async fn http(
     headers: &[(&'static str, &'static str)],
     frames: fn() -> Vec<Frame<&'static [u8]>>,
 ) -> (bool, Vec<usize>, usize) {
-    carried(headers, Sends(Some(TEXT)), ServerLayer::new(), frames).await
+    carried(headers, Sends(Some(TEXT_HEADER)), ServerLayer::new(), frames).await
 }
 
 #[tokio::test]
@@ -153,8 +156,8 @@ async fn a_client_that_sent_nothing_or_comes_through_the_outer_door_is_sent_noth
     let frames = || vec![data(), status()];
     let headers = [("content-type", "application/grpc+proto")];
     assert_eq!(carried(&headers, Sends(None), ServerLayer::new(), frames).await, (false, vec![], 2));
-    let outer = ServerLayer::outer_door();
-    assert_eq!(carried(&headers, Sends(Some(BINARY)), outer, frames).await, (false, vec![], 2));
+    let outer = ServerLayer::edge();
+    assert_eq!(carried(&headers, Sends(Some(BINARY_HEADER)), outer, frames).await, (false, vec![], 2));
 }
 
 /// Notes the headers of a request; its reply has a header that is no baggage.
@@ -171,7 +174,7 @@ impl Service<Request<()>> for Notes<'_> {
 
     fn call(&mut self, request: Request<()>) -> Self::Future {
         *self.0 = request.headers().clone();
-        ready(Ok(Response::builder().header(TEXT, "not base64!").body(()).unwrap()))
+        ready(Ok(Response::builder().header(TEXT_HEADER, "not base64!").body(()).unwrap()))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use pivot_advice::{BagKey, Keep, QueryId, Value};
 use pivot_baggage::with_current;
-use pivot_propagate::{Carrying, Traced, request};
+use pivot_propagate::{Traced, WithBaggage, request};
 use prost::Message;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -50,7 +50,7 @@ fn seen() -> Vec<u64> {
     })
 }
 
-type Codec = ProstCodec<Carrying<Number>, Carrying<Number>>;
+type Codec = ProstCodec<WithBaggage<Number>, WithBaggage<Number>>;
 type Plain = ProstCodec<Number, Number>;
 
 /// Handles each message in the request that it is of, and says how much it saw.
@@ -65,19 +65,19 @@ fn handle(message: Number) -> Number {
 
 type Replies<M> = std::pin::Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
-impl tonic::server::StreamingService<Carrying<Number>> for Handler {
-    type Response = Carrying<Number>;
-    type ResponseStream = Replies<Carrying<Number>>;
+impl tonic::server::StreamingService<WithBaggage<Number>> for Handler {
+    type Response = WithBaggage<Number>;
+    type ResponseStream = Replies<WithBaggage<Number>>;
     type Future = BoxFuture<Response<Self::ResponseStream>, Status>;
 
-    fn call(&mut self, request: Request<Streaming<Carrying<Number>>>) -> Self::Future {
+    fn call(&mut self, request: Request<Streaming<WithBaggage<Number>>>) -> Self::Future {
         let replies = request.into_inner().map(|message| {
             let (message, baggage) = Traced::from(message?).into_parts();
             let known = baggage.is_some();
             let message = Traced::from_parts(message, baggage);
             Ok(match known {
-                true => Carrying::from(message.run(handle)),
-                false => Carrying::from(message.run(|_| Number { number: u64::MAX })),
+                true => WithBaggage::from(message.run(handle)),
+                false => WithBaggage::from(message.run(|_| Number { number: u64::MAX })),
             })
         });
         Box::pin(async { Ok(Response::new(Box::pin(replies) as Self::ResponseStream)) })
@@ -133,8 +133,8 @@ async fn each_message_of_a_stream_is_of_its_own_request_there_and_back() {
         let (send, reply) = (send.clone(), handed_out.remove(0));
         request(async move {
             (0..id).for_each(pack);
-            send.send(Carrying::new(Number { number: id })).unwrap();
-            let reply: Carrying<Number> = reply.await.unwrap();
+            send.send(WithBaggage::new(Number { number: id })).unwrap();
+            let reply: WithBaggage<Number> = reply.await.unwrap();
             assert_eq!(seen().len(), id as usize, "nothing is seen before the reply is joined");
             assert_eq!(reply.join(), Number { number: id });
             assert_eq!(seen(), (0..id).chain([1000 + id]).collect::<Vec<_>>());
@@ -155,7 +155,7 @@ async fn each_message_of_a_stream_is_of_its_own_request_there_and_back() {
 async fn a_detached_message_is_of_its_request_and_nothing_comes_back() {
     request(async {
         pack(1);
-        let message = Carrying::detached(Number { number: 7 });
+        let message = WithBaggage::detached(Number { number: 7 });
         let mut replies = stream(Codec::default(), tokio_stream::once(message)).await;
         let reply = replies.message().await.unwrap().unwrap();
         let (reply, baggage) = Traced::from(reply).into_parts();
@@ -175,10 +175,10 @@ async fn a_peer_that_knows_nothing_of_it_reads_and_writes_the_same_messages() {
     assert_eq!(replies.message().await.unwrap(), Some(Number { number: u64::MAX }));
     request(async {
         pack(1);
-        let sent = Carrying::new(Number { number: 7 }).encode_to_vec();
+        let sent = WithBaggage::new(Number { number: 7 }).encode_to_vec();
         assert_eq!(Number::decode(sent.as_slice()), Ok(Number { number: 7 }));
         pack(2);
-        assert_eq!(Carrying::<Number>::decode(sent.as_slice()).unwrap().join(), Number { number: 7 });
+        assert_eq!(WithBaggage::<Number>::decode(sent.as_slice()).unwrap().join(), Number { number: 7 });
         assert_eq!(seen(), [1, 2]);
     })
     .await;
@@ -188,8 +188,13 @@ async fn a_peer_that_knows_nothing_of_it_reads_and_writes_the_same_messages() {
 async fn baggage_that_cannot_be_read_does_not_fail_the_message() {
     let before = pivot_baggage::losses().malformed;
     let mut bytes = Number { number: 7 }.encode_to_vec();
-    prost::encoding::bytes::encode(pivot_propagate::message::FIELD, &b"no baggage".to_vec(), &mut bytes);
-    let (message, baggage) = Traced::from(Carrying::<Number>::decode(bytes.as_slice()).unwrap()).into_parts();
+    prost::encoding::bytes::encode(
+        pivot_propagate::grpc_message::BAGGAGE_FIELD,
+        &b"no baggage".to_vec(),
+        &mut bytes,
+    );
+    let (message, baggage) =
+        Traced::from(WithBaggage::<Number>::decode(bytes.as_slice()).unwrap()).into_parts();
     assert!(message == Number { number: 7 } && baggage.is_none());
     assert!(pivot_baggage::losses().malformed > before);
 }
@@ -203,12 +208,12 @@ async fn of_a_temporal_bag_each_message_has_its_own() {
                 rows.entry(&[Value::U64(id)]).n = 1;
                 current.unwrap().pack(KEY, Keep::First(1), [rows]);
             });
-            Carrying::new(Number { number: id })
+            WithBaggage::new(Number { number: id })
         })
     };
     for id in 0..3 {
         let sent = first(id).await.encode_to_vec();
-        let arrived = Traced::from(Carrying::<Number>::decode(sent.as_slice()).unwrap());
+        let arrived = Traced::from(WithBaggage::<Number>::decode(sent.as_slice()).unwrap());
         let seen = arrived.run(|_| with_current(|b| b.unwrap().unpack(KEY).map(|rows| rows.into_owned())));
         let (rows, _) = seen.into_parts();
         assert_eq!(

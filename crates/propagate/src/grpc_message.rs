@@ -10,22 +10,22 @@ use prost::encoding::{DecodeContext, WireType, bytes};
 use prost::{DecodeError, Message};
 
 /// The field in which the baggage of a message travels, out of the way of any message's own.
-pub const FIELD: u32 = 262_143;
+pub const BAGGAGE_FIELD: u32 = 262_143;
 
 /// A protobuf message that carries baggage with it, in place of the message itself wherever one is
-/// encoded: as in `ProstCodec<Carrying<Request>, Carrying<Reply>>`.
+/// encoded: as in `ProstCodec<WithBaggage<Request>, WithBaggage<Reply>>`.
 ///
 /// It converts from and into [`Traced`], which says what a message means to whoever takes it out:
 ///
 /// ```
-/// # use pivot_propagate::{Carrying, Traced, request};
+/// # use pivot_propagate::{WithBaggage, Traced, request};
 /// # use prost::Message;
 /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
 /// # runtime.block_on(request(async {
-/// let sent = Carrying::new("text".to_owned()).encode_to_vec();
-/// let arrived = Carrying::<String>::decode(sent.as_slice())?;
+/// let sent = WithBaggage::new("text".to_owned()).encode_to_vec();
+/// let arrived = WithBaggage::<String>::decode(sent.as_slice())?;
 /// let reply = Traced::from(arrived).run(|text| text.len() as u64);
-/// let reply = Carrying::<u64>::decode(Carrying::from(reply).encode_to_vec().as_slice())?;
+/// let reply = WithBaggage::<u64>::decode(WithBaggage::from(reply).encode_to_vec().as_slice())?;
 /// assert_eq!(reply.join(), 4);
 /// # Ok::<(), prost::DecodeError>(())
 /// # }))?;
@@ -34,22 +34,22 @@ pub const FIELD: u32 = 262_143;
 ///
 /// Where a message goes, its baggage goes: whoever puts it into a stream has chosen the peer.
 #[derive(Debug, Default)]
-pub struct Carrying<M> {
+pub struct WithBaggage<M> {
     message: M,
     /// Written when the message is made: it may be sent once, and by another task.
     baggage: Vec<u8>,
 }
 
-impl<M> Carrying<M> {
+impl<M> WithBaggage<M> {
     /// Sends a branch of the current request along. A message that comes back brings it back.
     #[track_caller]
-    pub fn new(message: M) -> Carrying<M> {
-        Carrying::from(Traced::new(message))
+    pub fn new(message: M) -> WithBaggage<M> {
+        WithBaggage::from(Traced::new(message))
     }
 
     /// The same for a message from which nothing comes back.
-    pub fn detached(message: M) -> Carrying<M> {
-        Carrying::from(Traced::detached(message))
+    pub fn detached(message: M) -> WithBaggage<M> {
+        WithBaggage::from(Traced::detached(message))
     }
 
     /// Takes the message out and joins what it brings into the current request.
@@ -59,28 +59,28 @@ impl<M> Carrying<M> {
     }
 }
 
-impl<M> From<Traced<M>> for Carrying<M> {
-    fn from(traced: Traced<M>) -> Carrying<M> {
+impl<M> From<Traced<M>> for WithBaggage<M> {
+    fn from(traced: Traced<M>) -> WithBaggage<M> {
         let (message, baggage) = traced.into_parts();
         let baggage = baggage.map_or_else(Vec::new, |baggage| baggage.encode_within(budget_bytes()));
-        Carrying { message, baggage }
+        WithBaggage { message, baggage }
     }
 }
 
 /// A message whose baggage cannot be read, which is counted, comes from outside any request.
-impl<M> From<Carrying<M>> for Traced<M> {
+impl<M> From<WithBaggage<M>> for Traced<M> {
     #[track_caller]
-    fn from(carrying: Carrying<M>) -> Traced<M> {
-        let baggage = Baggage::decode(&carrying.baggage).ok();
-        Traced::from_parts(carrying.message, baggage.filter(|baggage| !baggage.has_no_id()))
+    fn from(message: WithBaggage<M>) -> Traced<M> {
+        let baggage = Baggage::decode(&message.baggage).ok();
+        Traced::from_parts(message.message, baggage.filter(|baggage| !baggage.has_no_id()))
     }
 }
 
-impl<M: Message> Message for Carrying<M> {
+impl<M: Message> Message for WithBaggage<M> {
     fn encode_raw(&self, buf: &mut impl BufMut) {
         self.message.encode_raw(buf);
         if !self.baggage.is_empty() {
-            bytes::encode(FIELD, &self.baggage, buf);
+            bytes::encode(BAGGAGE_FIELD, &self.baggage, buf);
         }
     }
 
@@ -92,13 +92,14 @@ impl<M: Message> Message for Carrying<M> {
         context: DecodeContext,
     ) -> Result<(), DecodeError> {
         match tag {
-            FIELD => bytes::merge(wire_type, &mut self.baggage, buf, context),
+            BAGGAGE_FIELD => bytes::merge(wire_type, &mut self.baggage, buf, context),
             _ => self.message.merge_field(tag, wire_type, buf, context),
         }
     }
 
     fn encoded_len(&self) -> usize {
-        let baggage = if self.baggage.is_empty() { 0 } else { bytes::encoded_len(FIELD, &self.baggage) };
+        let baggage =
+            if self.baggage.is_empty() { 0 } else { bytes::encoded_len(BAGGAGE_FIELD, &self.baggage) };
         self.message.encoded_len() + baggage
     }
 
