@@ -4,11 +4,13 @@
 //! *always* where advice is woven. The application's subscriber then gets exactly what it would have
 //! got on its own: what it said of each callsite is remembered and asked for again.
 
-use crate::callsites::{Callsites, Carries, Kind, Said, Slot};
-use crate::carried::Carried;
-use crate::requests::requests;
-use crate::spans::{Spans, is_own, own_id};
-use crate::{dispatch, events, inside};
+use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteKind, InnerInterest, IsCarrier};
+use crate::callsite::interest_rebuild;
+use crate::fire;
+use crate::span::carried_request::CarriedRequest;
+use crate::span::entered_carriers;
+use crate::span::open_spans::{OpenSpans, is_own, own_id};
+use crate::span::request_spans::is_request_span;
 use std::any::TypeId;
 use std::fmt;
 use tracing_core::span::{Attributes, Current, Id, Record};
@@ -17,8 +19,8 @@ use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber,
 /// Makes every callsite a tracepoint and passes on to `S` what it wants.
 pub struct Bridge<S> {
     inner: S,
-    callsites: Callsites,
-    spans: Spans,
+    callsites: CallsiteCache,
+    spans: OpenSpans,
 }
 
 /// Somebody else is the global subscriber already.
@@ -40,11 +42,11 @@ impl<S> fmt::Debug for Bridge<S> {
 }
 
 impl<S: Subscriber> Bridge<S> {
-    /// Wraps a subscriber. Spans that the usual servers open for a [request](requests) carry it.
+    /// Wraps a subscriber. OpenSpans that the usual servers open for a [request](is_request_span) carry it.
     pub fn new(inner: S) -> Bridge<S> {
-        dispatch::listen();
-        let callsites = Callsites::new(requests);
-        Bridge { inner, spans: Spans::of(callsites.number), callsites }
+        interest_rebuild::listen();
+        let callsites = CallsiteCache::new(is_request_span);
+        Bridge { inner, spans: OpenSpans::new(callsites.number), callsites }
     }
 
     /// Has these spans carry a request, and no others, to wherever they are entered, as
@@ -52,7 +54,7 @@ impl<S: Subscriber> Bridge<S> {
     /// carries a branch, which joins where the span is closed, or left for good, inside that request.
     ///
     /// Whoever enters a span comes after everybody who has left it before.
-    pub fn carriers(mut self, carries: Carries) -> Bridge<S> {
+    pub fn carriers(mut self, carries: IsCarrier) -> Bridge<S> {
         self.callsites.carries = carries;
         self
     }
@@ -64,24 +66,24 @@ impl<S: Subscriber> Bridge<S> {
         S: Send + Sync,
     {
         dispatcher::set_global_default(Dispatch::new(self)).map_err(|_| AlreadySet)?;
-        crate::log::install_if_none();
-        crate::levels::warn_of_missing();
+        crate::log::bridge::install_if_none();
+        crate::callsite::compiled_out::warn_of_missing();
         Ok(())
     }
 
     /// What the application's subscriber says of a callsite now.
-    fn ask(&self, metadata: &'static Metadata<'static>) -> Said {
+    fn ask(&self, metadata: &'static Metadata<'static>) -> InnerInterest {
         let beyond = self.inner.max_level_hint().is_some_and(|most| *metadata.level() > most);
-        Said::of(&self.inner.register_callsite(metadata), beyond)
+        InnerInterest::of(&self.inner.register_callsite(metadata), beyond)
     }
 
     /// Whether the application's subscriber wants what comes now. Asking also tells filters of single
     /// layers what comes.
-    fn wants(&self, slot: &Slot, metadata: &Metadata<'_>) -> bool {
+    fn wants(&self, slot: &CachedCallsite, metadata: &Metadata<'_>) -> bool {
         match slot.said() {
-            Said::Never => false,
-            Said::Sometimes => self.inner.enabled(metadata),
-            Said::Always => true,
+            InnerInterest::Never => false,
+            InnerInterest::Sometimes => self.inner.enabled(metadata),
+            InnerInterest::Always => true,
         }
     }
 
@@ -99,19 +101,19 @@ impl<S: Subscriber> Bridge<S> {
 
 impl<S: Subscriber> Subscriber for Bridge<S> {
     fn on_register_dispatch(&self, subscriber: &Dispatch) {
-        dispatch::remember(subscriber);
+        interest_rebuild::remember(subscriber);
         self.inner.on_register_dispatch(subscriber);
     }
 
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        let provisional = dispatch::is_provisional();
+        let provisional = interest_rebuild::is_provisional();
         let said = self.ask(metadata);
         let slot = self.callsites.slot(metadata);
         slot.remember(said);
         match &slot.kind {
-            Kind::Hint(hint) if hint.review(metadata.target()) => Interest::sometimes(),
+            CallsiteKind::EnabledCheck(check) if check.refresh(metadata.target()) => Interest::sometimes(),
             _ if slot.is_woven() || slot.carries => Interest::always(),
-            _ if said == Said::Never && provisional => Interest::sometimes(),
+            _ if said == InnerInterest::Never && provisional => Interest::sometimes(),
             _ => said.interest(),
         }
     }
@@ -119,11 +121,15 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let Some(slot) = self.callsites.known(metadata) else { return self.inner.enabled(metadata) };
         match &slot.kind {
-            Kind::Hint(hint) if hint.answer() => true,
+            CallsiteKind::EnabledCheck(check) if check.is_enabled() => true,
             // While there is another dispatcher, we are asked although we have said *always*.
-            Kind::Tracepoint(_) if slot.is_woven() || slot.carries => true,
+            CallsiteKind::Tracepoint(_) if slot.is_woven() || slot.carries => true,
             // Filters of single layers would take their answer for that to the next question.
-            Kind::Hint(_) | Kind::Tracepoint(_) if slot.said() == Said::Never => false,
+            CallsiteKind::EnabledCheck(_) | CallsiteKind::Tracepoint(_)
+                if slot.said() == InnerInterest::Never =>
+            {
+                false
+            }
             _ => self.inner.enabled(metadata),
         }
     }
@@ -138,10 +144,10 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
         let wanted = self.wants(slot, attributes.metadata());
         let fire = || {
             if let Some(site) = slot.site().filter(|site| site.enter.is_woven()) {
-                self.spans.passing(|| events::begun(site, attributes));
+                self.spans.passing(|| fire::fire_span_enter(site, attributes));
             }
         };
-        let carried = slot.carries.then(|| Carried::begin(fire));
+        let carried = slot.carries.then(|| CarriedRequest::begin(fire));
         if carried.is_none() {
             fire();
         }
@@ -174,13 +180,13 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
 
     fn event(&self, event: &Event<'_>) {
         let slot = self.callsites.slot(event.metadata());
-        if let Kind::Record = slot.kind {
+        if let CallsiteKind::LogRecord = slot.kind {
             // The application's subscriber was asked, about the record's own target.
             return self.pass_on(event);
         }
         let site = slot.site().filter(|site| site.enter.is_woven());
         if let Some(site) = site {
-            self.spans.passing(|| events::passed(site, event));
+            self.spans.passing(|| fire::fire_event(site, event));
         }
         if self.wants(slot, event.metadata()) {
             self.pass_on(event);
@@ -206,7 +212,7 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
         if is_own(span) {
             return span.clone();
         }
-        if let Some((carrier, under)) = inside::innermost(self.callsites.number)
+        if let Some((carrier, under)) = entered_carriers::innermost(self.callsites.number)
             && carrier != span.into_u64()
             && under != Some(span.into_u64())
             && self.under() == Some(span.into_u64())
@@ -231,7 +237,7 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
     fn current_span(&self) -> Current {
         let inner = self.inner.current_span();
         if inner.id().is_none()
-            && let Some((carrier, _)) = inside::innermost(self.callsites.number)
+            && let Some((carrier, _)) = entered_carriers::innermost(self.callsites.number)
             && let Some(metadata) = self.spans.metadata(carrier)
         {
             return Current::new(Id::from_u64(carrier), metadata);

@@ -8,17 +8,17 @@ use tracing_core::field::{Field, Visit};
 /// Looks for the field of one index and ignores the others: a visit cannot be ended early, but what
 /// is ignored is not formatted.
 #[derive(Debug)]
-pub(crate) struct Pick {
+pub(crate) struct FieldVisitor {
     index: usize,
     found: Value,
 }
 
-impl Pick {
+impl FieldVisitor {
     /// The value of the field of that index, null if it was not recorded.
-    pub(crate) fn from(index: usize, record: impl FnOnce(&mut Pick)) -> Value {
-        let mut pick = Pick { index, found: Value::Null };
-        record(&mut pick);
-        pick.found
+    pub(crate) fn value_of(index: usize, record: impl FnOnce(&mut FieldVisitor)) -> Value {
+        let mut visitor = FieldVisitor { index, found: Value::Null };
+        record(&mut visitor);
+        visitor.found
     }
 
     fn take(&mut self, field: &Field, value: impl FnOnce() -> Value) {
@@ -28,7 +28,7 @@ impl Pick {
     }
 }
 
-impl Visit for Pick {
+impl Visit for FieldVisitor {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.take(field, || value.export());
     }

@@ -6,11 +6,12 @@
 //! one makes callsites that other filters enable for good ask those filters each time, about 20 ns;
 //! and a filter for all layers hides from it what it hides from the others.
 
-use crate::callsites::{Callsites, Carries, Kind, Slot};
-use crate::carried::Carried;
-use crate::requests::requests;
-use crate::spans::Spans;
-use crate::{dispatch, events};
+use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteKind, IsCarrier};
+use crate::callsite::interest_rebuild;
+use crate::fire;
+use crate::span::carried_request::CarriedRequest;
+use crate::span::open_spans::OpenSpans;
+use crate::span::request_spans::is_request_span;
 use std::sync::Arc;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber};
@@ -18,49 +19,49 @@ use tracing_subscriber::filter::Filtered;
 use tracing_subscriber::layer::{Context, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Makes every callsite a tracepoint. Spans that the usual servers open for a [request](requests)
+/// Makes every callsite a tracepoint. OpenSpans that the usual servers open for a [request](is_request_span)
 /// carry it.
-pub fn layer<S>() -> Filtered<Tracepoints, Woven, S>
+pub fn layer<S>() -> Filtered<TracepointLayer, TracepointFilter, S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    layer_with(requests)
+    layer_with(is_request_span)
 }
 
 /// The same, with other [carriers](crate::Bridge::carriers).
-pub fn layer_with<S>(carries: Carries) -> Filtered<Tracepoints, Woven, S>
+pub fn layer_with<S>(carries: IsCarrier) -> Filtered<TracepointLayer, TracepointFilter, S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    dispatch::listen();
-    let callsites = Arc::new(Callsites::new(carries));
-    let spans = Spans::of(callsites.number);
-    Tracepoints { callsites: Arc::clone(&callsites), spans }.with_filter(Woven { callsites })
+    interest_rebuild::listen();
+    let callsites = Arc::new(CallsiteCache::new(carries));
+    let spans = OpenSpans::new(callsites.number);
+    TracepointLayer { callsites: Arc::clone(&callsites), spans }.with_filter(TracepointFilter { callsites })
 }
 
 /// The layer. It comes with its filter only, from [`layer`].
 #[derive(Debug)]
-pub struct Tracepoints {
-    callsites: Arc<Callsites>,
-    spans: Spans,
+pub struct TracepointLayer {
+    callsites: Arc<CallsiteCache>,
+    spans: OpenSpans,
 }
 
 /// The filter: lets through what advice is woven at, and spans that carry a request.
 #[derive(Debug)]
-pub struct Woven {
-    callsites: Arc<Callsites>,
+pub struct TracepointFilter {
+    callsites: Arc<CallsiteCache>,
 }
 
-fn wanted(slot: &Slot) -> bool {
+fn wanted(slot: &CachedCallsite) -> bool {
     slot.is_woven() || slot.carries
 }
 
-impl<S> Filter<S> for Woven {
+impl<S> Filter<S> for TracepointFilter {
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        let provisional = dispatch::is_provisional();
+        let provisional = interest_rebuild::is_provisional();
         let slot = self.callsites.slot(metadata);
         let may = match &slot.kind {
-            Kind::Hint(hint) => hint.review(metadata.target()),
+            CallsiteKind::EnabledCheck(check) => check.refresh(metadata.target()),
             _ => wanted(slot),
         };
         // Not *always*, even if it is: while all filters say that, none is asked, and the registry
@@ -70,7 +71,7 @@ impl<S> Filter<S> for Woven {
 
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         self.callsites.known(metadata).is_some_and(|slot| match &slot.kind {
-            Kind::Hint(hint) => hint.answer(),
+            CallsiteKind::EnabledCheck(check) => check.is_enabled(),
             _ => wanted(slot),
         })
     }
@@ -80,22 +81,22 @@ impl<S> Filter<S> for Woven {
     }
 }
 
-impl<S> Layer<S> for Tracepoints
+impl<S> Layer<S> for TracepointLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_register_dispatch(&self, subscriber: &Dispatch) {
-        dispatch::remember(subscriber);
+        interest_rebuild::remember(subscriber);
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
         let slot = self.callsites.slot(attributes.metadata());
         let fire = || {
             if let Some(site) = slot.site().filter(|site| site.enter.is_woven()) {
-                self.spans.passing(|| events::begun(site, attributes));
+                self.spans.passing(|| fire::fire_span_enter(site, attributes));
             }
         };
-        let mut carried = slot.carries.then(|| Carried::begin(fire));
+        let mut carried = slot.carries.then(|| CarriedRequest::begin(fire));
         match &mut carried {
             // Nobody tells a layer of a second handle.
             Some(carried) => carried.share(),
@@ -115,7 +116,7 @@ where
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         if let Some(site) = self.callsites.slot(event.metadata()).site().filter(|site| site.enter.is_woven())
         {
-            self.spans.passing(|| events::passed(site, event));
+            self.spans.passing(|| fire::fire_event(site, event));
         }
     }
 

@@ -37,9 +37,9 @@
 //!
 //! # Requests
 //!
-//! Spans that carry a request take it along wherever they are entered: over `.instrument(span)` into
+//! OpenSpans that carry a request take it along wherever they are entered: over `.instrument(span)` into
 //! tasks, over `Span::current()` into the threads of a pool. From the start those of the usual servers
-//! do, see [`requests()`]; [`Bridge::carriers`] says which others. Who wants to follow requests into
+//! do, see [`is_request_span`]; [`Bridge::carriers`] says which others. Who wants to follow requests into
 //! other processes needs `pivot::propagate` as well.
 //!
 //! # What cannot be seen
@@ -58,30 +58,21 @@
 //!   happened before. Tasks that shall not see each other need a request's span each, or `pivot::spawn`.
 //! * `hyper` has callsites under `--cfg hyper_unstable_tracing` only; `hyper-util` and `h2` always.
 //!
-//! Reading order: [`site`], `hints`, `callsites`, `visit`, `events`, `inside`, `carried`, `spans`,
-//! [`mod@requests`], `dispatch`, `levels`, [`bridge`], [`layer`](mod@layer), `forward`, [`log`](mod@log).
+//! Reading order: `callsite`, `field_visitor`, `fire`, `span`, [`bridge`], [`layer`](mod@layer), [`log`](mod@log).
 
 pub mod bridge;
-mod callsites;
-mod carried;
-mod dispatch;
-mod events;
-mod forward;
-mod hints;
-mod inside;
+mod callsite;
+mod field_visitor;
+mod fire;
 pub mod layer;
-mod levels;
 pub mod log;
-pub mod requests;
-pub mod site;
-mod spans;
-mod visit;
+mod span;
 
 pub use bridge::{AlreadySet, Bridge};
-pub use callsites::Carries;
+pub use callsite::cache::IsCarrier;
+pub use callsite::tracepoints::CallsiteTracepoints;
 pub use layer::layer;
-pub use requests::requests;
-pub use site::Site;
+pub use span::request_spans::is_request_span;
 
 /// Makes a subscriber the global one, wrapped: [`Bridge::install`].
 pub fn install<S: tracing_core::Subscriber + Send + Sync>(own: S) -> Result<(), AlreadySet> {

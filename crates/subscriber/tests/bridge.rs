@@ -252,7 +252,7 @@ fn records_of_log_are_events_of_their_target() {
         }
         fn flush(&self) {}
     }
-    let logger = pivot_subscriber::log::Records(Loud(AtomicU64::new(0)));
+    let logger = pivot_subscriber::log::LogBridge(Loud(AtomicU64::new(0)));
     let say = |level| {
         let record = |arguments: fmt::Arguments<'_>| {
             logger.log(&Record::builder().level(level).target("old").line(Some(3)).args(arguments).build());

@@ -4,7 +4,7 @@
 //! thread that has it ask again. Weaving happens on threads of the agent, where that may be none; then
 //! no callsite would be wanted any more. So the dispatchers that we are in are kept in mind.
 
-use crate::callsites;
+use crate::callsite::cache;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
@@ -18,8 +18,8 @@ static LISTENS: Once = Once::new();
 /// From now on callsites follow what is woven.
 pub(crate) fn listen() {
     LISTENS.call_once(|| {
-        pivot_agent::on_change(ask_again);
-        pivot_agent::on_govern(settle);
+        pivot_agent::on_change(rebuild_after_weave);
+        pivot_agent::on_govern(rebuild_if_stale);
     });
 }
 
@@ -31,76 +31,76 @@ pub(crate) fn remember(dispatch: &Dispatch) {
 }
 
 /// What is told in answer to our asking again, on this thread at a time.
-static ASKING: Mutex<()> = Mutex::new(());
+static REBUILD_LOCK: Mutex<()> = Mutex::new(());
 
 thread_local! {
-    static WE_ASK: Cell<bool> = const { Cell::new(false) };
+    static IN_REBUILD: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Until no callsite does what it was told before, where it was not we who asked.
-const SETTLED: u8 = 2;
+const REBUILDS_NEEDED: u8 = 2;
 
 /// How many times we have to ask again without a change of what is woven.
-static UNSETTLED: AtomicU8 = AtomicU8::new(0);
+static REBUILDS_LEFT: AtomicU8 = AtomicU8::new(0);
 
 /// Somebody asks about a callsite. If it is not us, a callsite that becomes known or `tracing` on somebody
 /// else's behalf, the answer may be taken in after a later one that it is told meanwhile. True if it must not
 /// be *never*, which nothing would correct: the callsite asks each time until we have asked again, within
 /// seconds.
 pub(crate) fn is_provisional() -> bool {
-    if WE_ASK.try_with(Cell::get).unwrap_or_default() {
+    if IN_REBUILD.try_with(Cell::get).unwrap_or_default() {
         return false;
     }
-    UNSETTLED.store(SETTLED, Ordering::Relaxed);
+    REBUILDS_LEFT.store(REBUILDS_NEEDED, Ordering::Relaxed);
     pivot_agent::is_governed()
 }
 
 /// Asks again after somebody else had asked.
-fn settle() {
-    let left = UNSETTLED.load(Ordering::Relaxed);
+fn rebuild_if_stale() {
+    let left = REBUILDS_LEFT.load(Ordering::Relaxed);
     if left > 0 {
         // If somebody asks meanwhile, that many times are left as before.
-        let _ = UNSETTLED.compare_exchange(left, left - 1, Ordering::Relaxed, Ordering::Relaxed);
-        ask();
+        let _ = REBUILDS_LEFT.compare_exchange(left, left - 1, Ordering::Relaxed, Ordering::Relaxed);
+        rebuild();
     }
 }
 
 /// A callsite that is being registered meanwhile was asked before and may be told so after us. While
 /// budgets are told it was not told *never*.
-const BEING_REGISTERED: Duration = Duration::from_millis(1);
+const REGISTRATION_GRACE: Duration = Duration::from_millis(1);
 
-fn ask_again() {
-    let news = callsites::news();
-    ask();
-    if (news || callsites::news()) && !pivot_agent::is_governed() {
-        std::thread::sleep(BEING_REGISTERED);
-        ask();
+fn rebuild_after_weave() {
+    let news = cache::news();
+    rebuild();
+    if (news || cache::news()) && !pivot_agent::is_governed() {
+        std::thread::sleep(REGISTRATION_GRACE);
+        rebuild();
     }
 }
 
-fn ask() {
-    let _one = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
+fn rebuild() {
+    let _one = REBUILD_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     let known = DISPATCHES.lock().unwrap_or_else(PoisonError::into_inner);
     let last = known.iter().rev().find_map(WeakDispatch::upgrade);
     drop(known);
     if let Some(dispatch) = last {
-        let _asking = Asking::begin();
+        let _guard = RebuildGuard::begin();
         with_default(&dispatch, callsite::rebuild_interest_cache);
     }
 }
 
 /// This thread asks, also if somebody's subscriber panics when it is asked, and no longer.
-struct Asking;
+struct RebuildGuard;
 
-impl Asking {
-    fn begin() -> Asking {
-        WE_ASK.set(true);
-        Asking
+impl RebuildGuard {
+    fn begin() -> RebuildGuard {
+        IN_REBUILD.set(true);
+        RebuildGuard
     }
 }
 
-impl Drop for Asking {
+impl Drop for RebuildGuard {
     fn drop(&mut self) {
-        WE_ASK.set(false);
+        IN_REBUILD.set(false);
     }
 }

@@ -3,7 +3,7 @@
 //! Events that the author gave no name share one tracepoint for each target, with the fields of all
 //! of them: the name that the macro makes up is a path on the machine that compiled it.
 
-use crate::hints;
+use crate::callsite::enabled_check;
 use pivot_advice::{Type, Value};
 use pivot_agent::ExportedField;
 use pivot_agent::{Export, Place, Tracepoint};
@@ -21,7 +21,7 @@ const OF_EXIT: [ExportedField; 3] =
 
 /// A callsite.
 #[derive(Debug)]
-pub struct Site {
+pub struct CallsiteTracepoints {
     /// What `tracing` knows of it.
     pub metadata: &'static Metadata<'static>,
     /// The event, or the beginning of the span.
@@ -33,25 +33,26 @@ pub struct Site {
 /// All callsites that were reached.
 #[derive(Debug, Default)]
 struct Sites {
-    known: HashMap<callsite::Identifier, &'static Site>,
-    by_target: HashMap<&'static str, Vec<&'static Site>>,
+    known: HashMap<callsite::Identifier, &'static CallsiteTracepoints>,
+    by_target: HashMap<&'static str, Vec<&'static CallsiteTracepoints>>,
 }
 
 static SITES: Mutex<Option<Sites>> = Mutex::new(None);
 
-impl Site {
+impl CallsiteTracepoints {
     /// The callsite of these metadata, made known to the agent if it is new.
-    pub fn of(metadata: &'static Metadata<'static>) -> &'static Site {
+    pub fn of(metadata: &'static Metadata<'static>) -> &'static CallsiteTracepoints {
         let mut sites = SITES.lock().unwrap_or_else(PoisonError::into_inner);
         let Sites { known, by_target } = sites.get_or_insert_default();
         known.entry(metadata.callsite()).or_insert_with(|| {
-            let site: &'static Site = Box::leak(Box::new(Site::register(metadata)));
+            let site: &'static CallsiteTracepoints =
+                Box::leak(Box::new(CallsiteTracepoints::register(metadata)));
             by_target.entry(metadata.target()).or_default().push(site);
             site
         })
     }
 
-    fn register(metadata: &'static Metadata<'static>) -> Site {
+    fn register(metadata: &'static Metadata<'static>) -> CallsiteTracepoints {
         let name = name(metadata);
         let tracepoint = |at: &str, more: &[ExportedField]| {
             // What a callsite's own field hides is no constant.
@@ -63,12 +64,12 @@ impl Site {
         };
         let site = if metadata.is_span() {
             let (enter, exit) = (tracepoint("@enter", &[]), tracepoint("@exit", &OF_EXIT));
-            Site { metadata, enter, exit: Some(exit) }
+            CallsiteTracepoints { metadata, enter, exit: Some(exit) }
         } else {
-            Site { metadata, enter: tracepoint("", &[]), exit: None }
+            CallsiteTracepoints { metadata, enter: tracepoint("", &[]), exit: None }
         };
         if site.is_woven() {
-            hints::open(metadata.target());
+            enabled_check::mark_woven(metadata.target());
         }
         site
     }

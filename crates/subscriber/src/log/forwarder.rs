@@ -1,4 +1,4 @@
-//! Records of `log` for the application's `tracing` subscriber, in the shape that `tracing-log` gives them.
+//! LogBridge of `log` for the application's `tracing` subscriber, in the shape that `tracing-log` gives them.
 //!
 //! The subscriber is asked whether it wants an event of the record's own target and level; what it gets
 //! is an event of the target `log`, since metadata have to be there before the program runs.
@@ -16,7 +16,7 @@ const FIELDS: &[&str] = &["message", "log.target", "log.module_path", "log.file"
 
 /// Passes all records on.
 #[derive(Debug)]
-pub(crate) struct Forward;
+pub(crate) struct LogForwarder;
 
 /// A callsite for each level.
 macro_rules! callsites {
@@ -59,7 +59,7 @@ fn level(level: ::log::Level) -> Level {
     }
 }
 
-impl Log for Forward {
+impl Log for LogForwarder {
     fn enabled(&self, question: &Question<'_>) -> bool {
         let level = level(question.level());
         let (callsite, _) = of_level(level);

@@ -9,7 +9,7 @@
 use pivot_baggage::{Baggage, current};
 
 #[derive(Debug)]
-pub(crate) struct Carried {
+pub(crate) struct CarriedRequest {
     /// What nobody has taken inside.
     rest: Option<Baggage>,
     /// Whether it is a branch of a request that may go on.
@@ -18,10 +18,10 @@ pub(crate) struct Carried {
     inside: usize,
 }
 
-impl Carried {
+impl CarriedRequest {
     /// Of a span that is made now: a branch of the current request, or one that begins. The
     /// beginning of the span, which `fire` makes an event, is part of it.
-    pub(crate) fn begin(fire: impl FnOnce()) -> Carried {
+    pub(crate) fn begin(fire: impl FnOnce()) -> CarriedRequest {
         let (rest, forked) = if pivot_baggage::in_request() {
             fire();
             (current::fork(), true)
@@ -30,7 +30,7 @@ impl Carried {
             current::run_in(&mut begun, fire);
             (begun, false)
         };
-        Carried { rest, forked, shared: false, inside: 0 }
+        CarriedRequest { rest, forked, shared: false, inside: 0 }
     }
 
     /// Others may be inside at the same time from now on.

@@ -1,13 +1,13 @@
-//! Spans that are open: those that advice wants to see the end of, and those that carry a request.
+//! OpenSpans that are open: those that advice wants to see the end of, and those that carry a request.
 //!
 //! A span that the application's subscriber does not want gets an id of ours. `tracing-subscriber`'s
 //! registry uses all 64 bits of an id, but the lower 38 are a place in memory: none reaches the range
 //! that ours are taken from before there are 2^37 spans in one thread.
 
-use crate::carried::Carried;
-use crate::inside::{self, Key};
-use crate::site::Site;
-use crate::visit::Pick;
+use crate::callsite::tracepoints::CallsiteTracepoints;
+use crate::field_visitor::FieldVisitor;
+use crate::span::carried_request::CarriedRequest;
+use crate::span::entered_carriers::{self, SpanKey};
 use foldhash::fast::RandomState;
 use pivot_advice::Value;
 use pivot_agent::Export;
@@ -38,8 +38,8 @@ pub(crate) fn is_own(id: &Id) -> bool {
 
 /// A span.
 #[derive(Debug)]
-pub(crate) struct Open {
-    site: &'static Site,
+pub(crate) struct OpenSpan {
+    site: &'static CallsiteTracepoints,
     /// Whether its end is an event: of one that began before the end was woven, nothing is known.
     ends: bool,
     /// Values that the end observes, by the index of their field.
@@ -50,29 +50,29 @@ pub(crate) struct Open {
     busy: Duration,
     /// Handles on it, if its id is ours; the application's subscriber counts its own.
     handles: usize,
-    carried: Option<Carried>,
+    carried: Option<CarriedRequest>,
 }
 
-type Shard = HashMap<u64, Open, RandomState>;
+type Shard = HashMap<u64, OpenSpan, RandomState>;
 
 /// All spans of one subscriber that somebody waits for.
 #[derive(Debug, Default)]
-pub(crate) struct Spans {
+pub(crate) struct OpenSpans {
     number: usize,
     count: AtomicUsize,
     shards: [Mutex<Shard>; SHARDS],
     aliased: AtomicUsize,
-    /// Spans of the application that were opened inside a carrier and then handed on, with the carrier;
+    /// OpenSpans of the application that were opened inside a carrier and then handed on, with the carrier;
     /// with none if it was done inside several.
     aliases: Mutex<HashMap<u64, Option<u64>>>,
 }
 
-impl Spans {
-    pub(crate) fn of(number: usize) -> Spans {
-        Spans { number, ..Spans::default() }
+impl OpenSpans {
+    pub(crate) fn new(number: usize) -> OpenSpans {
+        OpenSpans { number, ..OpenSpans::default() }
     }
 
-    fn key(&self, id: &Id) -> Key {
+    fn key(&self, id: &Id) -> SpanKey {
         (self.number, id.into_u64())
     }
 
@@ -82,22 +82,28 @@ impl Spans {
     }
 
     /// None, quickly, if nobody waits for any span.
-    fn with<R>(&self, id: u64, f: impl FnOnce(&mut Open) -> R) -> Option<R> {
+    fn with<R>(&self, id: u64, f: impl FnOnce(&mut OpenSpan) -> R) -> Option<R> {
         if self.count.load(Ordering::Relaxed) == 0 {
             return None;
         }
         self.shard(id).get_mut(&id).map(f)
     }
 
-    fn with_carried<R>(&self, id: u64, f: impl FnOnce(&mut Carried) -> R) -> Option<R> {
+    fn with_carried<R>(&self, id: u64, f: impl FnOnce(&mut CarriedRequest) -> R) -> Option<R> {
         self.with(id, |open| open.carried.as_mut().map(f)).flatten()
     }
 
-    pub(crate) fn open(&self, id: &Id, site: &'static Site, from: &Attributes<'_>, carried: Option<Carried>) {
+    pub(crate) fn open(
+        &self,
+        id: &Id,
+        site: &'static CallsiteTracepoints,
+        from: &Attributes<'_>,
+        carried: Option<CarriedRequest>,
+    ) {
         let observes = |index| site.exit.is_some_and(|exit| exit.observes(index));
         let indices = (0..site.own_fields()).filter(|index| observes(*index));
-        let values = indices.map(|index| (index, evaluated(index, |pick| from.record(pick))));
-        let open = Open {
+        let values = indices.map(|index| (index, evaluated(index, |visitor| from.record(visitor))));
+        let open = OpenSpan {
             site,
             ends: site.exit.is_some_and(|exit| exit.is_woven()),
             values: values.collect(),
@@ -117,7 +123,7 @@ impl Spans {
     pub(crate) fn record(&self, id: &Id, record: &Record<'_>) {
         self.with(id.into_u64(), |open| {
             for (index, value) in &mut open.values {
-                let recorded = evaluated(*index, |pick| record.record(pick));
+                let recorded = evaluated(*index, |visitor| record.record(visitor));
                 if !recorded.is_null() {
                     *value = recorded;
                 }
@@ -134,7 +140,7 @@ impl Spans {
                 open.entered = Some(Instant::now());
             }
             if let Some(carried) = &mut open.carried {
-                inside::enter(key, key, under(), || carried.take());
+                entered_carriers::enter(key, key, under(), || carried.take());
             }
         });
         // Who is in a request stays there: the span may be handed on in several.
@@ -143,7 +149,7 @@ impl Spans {
             && !pivot_baggage::in_request()
         {
             self.with_carried(carrier, |carried| {
-                inside::enter(key, (self.number, carrier), under(), || carried.take());
+                entered_carriers::enter(key, (self.number, carrier), under(), || carried.take());
             });
         }
     }
@@ -157,7 +163,7 @@ impl Spans {
                 open.busy += entered.elapsed();
             }
         });
-        let Some(((_, carrier), request)) = inside::exit(self.key(id)) else { return };
+        let Some(((_, carrier), request)) = entered_carriers::exit(self.key(id)) else { return };
         let mut request = Some(request);
         self.with_carried(carrier, |carried| carried.put(request.take().flatten()));
         // Closed meanwhile: what was gathered may still belong to the current request.
@@ -166,15 +172,16 @@ impl Spans {
 
     /// Runs an event of the carrier that this thread is inside of, if it is in any.
     pub(crate) fn passing(&self, fire: impl FnOnce()) {
-        let Some((carrier, _)) = inside::innermost(self.number) else { return fire() };
-        self.with_carried(carrier, Carried::exchange);
+        let Some((carrier, _)) = entered_carriers::innermost(self.number) else { return fire() };
+        self.with_carried(carrier, CarriedRequest::exchange);
         fire();
-        self.with_carried(carrier, Carried::exchange);
+        self.with_carried(carrier, CarriedRequest::exchange);
     }
 
     /// One more handle on a span.
     pub(crate) fn clone(&self, id: &Id) {
-        let innermost = inside::innermost(self.number).is_some_and(|(carrier, _)| carrier == id.into_u64());
+        let innermost =
+            entered_carriers::innermost(self.number).is_some_and(|(carrier, _)| carrier == id.into_u64());
         self.with(id.into_u64(), |open| {
             open.handles += 1;
             if let Some(carried) = &mut open.carried {
@@ -222,8 +229,8 @@ impl Spans {
 
     /// A handle was dropped that was not the last. Who has just come out of the span is done with it.
     pub(crate) fn dropped(&self, id: &Id) {
-        if inside::has_left(self.key(id)) {
-            self.with_carried(id.into_u64(), Carried::settle);
+        if entered_carriers::has_left(self.key(id)) {
+            self.with_carried(id.into_u64(), CarriedRequest::settle);
         }
     }
 
@@ -248,7 +255,7 @@ impl Spans {
     }
 }
 
-impl Open {
+impl OpenSpan {
     fn end(mut self) {
         match self.carried.take() {
             // The end belongs to the span's request.
@@ -277,6 +284,6 @@ impl Open {
 
 /// A value that is kept for the end of the span. Formatting is the application's code, and a panic in
 /// it is kept from the application: then there is no value.
-fn evaluated(index: usize, record: impl FnOnce(&mut Pick)) -> Value {
-    catch_unwind(AssertUnwindSafe(|| Pick::from(index, record))).unwrap_or_default()
+fn evaluated(index: usize, record: impl FnOnce(&mut FieldVisitor)) -> Value {
+    catch_unwind(AssertUnwindSafe(|| FieldVisitor::value_of(index, record))).unwrap_or_default()
 }

@@ -1,0 +1,6 @@
+//! Records of the `log` crate.
+
+pub(crate) mod bridge;
+pub(crate) mod forwarder;
+
+pub use bridge::{LogBridge, install};
