@@ -7,32 +7,32 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Expr, LitStr, Result, Token, Type, parenthesized};
 
 /// Names that the attribute itself gives to fields.
-const OWN: [&str; 4] = ["elapsed", "outcome", "result", "error"];
+const RESERVED_FIELDS: [&str; 4] = ["elapsed", "outcome", "result", "error"];
 
 /// A name, fields, or both, in this order.
-pub(crate) struct Arguments {
+pub(crate) struct TracepointArguments {
     pub(crate) name: Option<LitStr>,
-    pub(crate) fields: Vec<Field>,
+    pub(crate) fields: Vec<FieldArgument>,
 }
 
-pub(crate) struct Field {
+pub(crate) struct FieldArgument {
     pub(crate) name: Ident,
     /// Queries see only a hash of it.
     pub(crate) sensitive: bool,
-    pub(crate) form: Form,
+    pub(crate) capture: FieldCapture,
     pub(crate) value: Expr,
 }
 
 /// How a field's value becomes one that queries see.
-pub(crate) enum Form {
+pub(crate) enum FieldCapture {
     Typed(Box<Type>),
     Display,
     Debug,
     Any,
 }
 
-impl Parse for Arguments {
-    fn parse(input: ParseStream<'_>) -> Result<Arguments> {
+impl Parse for TracepointArguments {
+    fn parse(input: ParseStream<'_>) -> Result<TracepointArguments> {
         let name: Option<LitStr> = if input.peek(LitStr) { Some(input.parse()?) } else { None };
         if let Some(name) = &name {
             check_name(name)?;
@@ -44,7 +44,7 @@ impl Parse for Arguments {
         if !input.is_empty() {
             return Err(input.error("expected nothing after the fields"));
         }
-        Ok(Arguments { name, fields })
+        Ok(TracepointArguments { name, fields })
     }
 }
 
@@ -56,7 +56,7 @@ fn check_name(name: &LitStr) -> Result<()> {
     Ok(())
 }
 
-fn parse_fields(input: ParseStream<'_>) -> Result<Vec<Field>> {
+fn parse_fields(input: ParseStream<'_>) -> Result<Vec<FieldArgument>> {
     let expected = "expected a name in quotes, or `fields(name: type = expr, ..)`";
     let keyword = Ident::parse_any(input).map_err(|error| Error::new(error.span(), expected))?;
     if keyword != "fields" {
@@ -64,16 +64,16 @@ fn parse_fields(input: ParseStream<'_>) -> Result<Vec<Field>> {
     }
     let content;
     parenthesized!(content in input);
-    let fields: Vec<Field> =
-        Punctuated::<Field, Token![,]>::parse_terminated(&content)?.into_iter().collect();
+    let fields: Vec<FieldArgument> =
+        Punctuated::<FieldArgument, Token![,]>::parse_terminated(&content)?.into_iter().collect();
     input.parse::<Option<Token![,]>>()?;
     check_names(&fields)?;
     Ok(fields)
 }
 
-fn check_names(fields: &[Field]) -> Result<()> {
+fn check_names(fields: &[FieldArgument]) -> Result<()> {
     for (index, field) in fields.iter().enumerate() {
-        if OWN.iter().any(|own| field.name == own) {
+        if RESERVED_FIELDS.iter().any(|own| field.name == own) {
             let message = format!("`{}` is a field that the attribute itself exports", field.name);
             return Err(Error::new(field.name.span(), message));
         }
@@ -99,20 +99,20 @@ fn parse_name(input: ParseStream<'_>) -> Result<(bool, Ident)> {
     Ok((true, name))
 }
 
-impl Parse for Field {
-    fn parse(input: ParseStream<'_>) -> Result<Field> {
+impl Parse for FieldArgument {
+    fn parse(input: ParseStream<'_>) -> Result<FieldArgument> {
         let (sensitive, name) = parse_name(input)?;
         let ty = input.parse::<Option<Token![:]>>()?.map(|_| input.parse::<Type>()).transpose()?;
         if !input.peek(Token![=]) {
             return Err(input.error(format!("expected `= expr`, the value of field `{name}`")));
         }
         input.parse::<Token![=]>()?;
-        let form = match ty {
-            Some(ty) => Form::Typed(Box::new(ty)),
-            None if input.parse::<Option<Token![%]>>()?.is_some() => Form::Display,
-            None if input.parse::<Option<Token![?]>>()?.is_some() => Form::Debug,
-            None => Form::Any,
+        let capture = match ty {
+            Some(ty) => FieldCapture::Typed(Box::new(ty)),
+            None if input.parse::<Option<Token![%]>>()?.is_some() => FieldCapture::Display,
+            None if input.parse::<Option<Token![?]>>()?.is_some() => FieldCapture::Debug,
+            None => FieldCapture::Any,
         };
-        Ok(Field { name, sensitive, form, value: input.parse()? })
+        Ok(FieldArgument { name, sensitive, capture, value: input.parse()? })
     }
 }

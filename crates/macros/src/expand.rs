@@ -3,7 +3,7 @@
 //! The body becomes a closure, or an async block, so that `return` and `?` leave it and not the
 //! function. Names made here are hygienic: the body does not see them.
 
-use crate::arguments::{Arguments, Field, Form};
+use crate::arguments::{FieldArgument, FieldCapture, TracepointArguments};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
@@ -11,7 +11,7 @@ use syn::visit::Visit;
 use syn::{AttrStyle, Error, ItemFn, LitStr, Result, ReturnType, TypeImplTrait};
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let arguments: Arguments = syn::parse2(arguments)?;
+    let arguments: TracepointArguments = syn::parse2(arguments)?;
     let first = item.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span());
     let function: ItemFn = syn::parse2(item).map_err(|error| {
         Error::new(first, format!("`tracepoints` goes on a function with a body: {error}"))
@@ -22,7 +22,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     Ok(traced(&arguments, &function))
 }
 
-fn traced(arguments: &Arguments, function: &ItemFn) -> TokenStream {
+fn traced(arguments: &TracepointArguments, function: &ItemFn) -> TokenStream {
     let ItemFn { attrs, vis, sig, .. } = function;
     let name = |at: &str| match &arguments.name {
         Some(name) => LitStr::new(&format!("{}@{at}", name.value()), name.span()),
@@ -99,37 +99,37 @@ fn site(name: &LitStr, fields: &[TokenStream], last: &[TokenStream]) -> TokenStr
 }
 
 /// Name and type of a field.
-fn declared(field: &Field) -> TokenStream {
+fn declared(field: &FieldArgument) -> TokenStream {
     let (name, shown) = (field.name.unraw().to_string(), shown(field));
-    let ty = match &field.form {
-        Form::Typed(ty) => quote!(<#ty as ::pivot::__private::Export>::TYPE),
-        Form::Display | Form::Debug => quote!(::pivot::__private::Type::String),
-        Form::Any => quote!(::pivot::__private::Type::Any),
+    let ty = match &field.capture {
+        FieldCapture::Typed(ty) => quote!(<#ty as ::pivot::__private::Export>::TYPE),
+        FieldCapture::Display | FieldCapture::Debug => quote!(::pivot::__private::Type::String),
+        FieldCapture::Any => quote!(::pivot::__private::Type::Any),
     };
     quote!((#name, #shown::ty(#ty)))
 }
 
 /// The value of a field.
-fn exported(field: &Field) -> TokenStream {
+fn exported(field: &FieldArgument) -> TokenStream {
     let (value, own, shown) = (&field.value, Ident::new("value", Span::mixed_site()), shown(field));
-    let exported = match &field.form {
-        Form::Typed(ty) => quote!({
+    let exported = match &field.capture {
+        FieldCapture::Typed(ty) => quote!({
             let #own: #ty = #value;
             ::pivot::__private::Export::export(&#own)
         }),
-        Form::Display => {
+        FieldCapture::Display => {
             quote!(::pivot::__private::site::formatted::formatted(::core::format_args!("{}", #value)))
         }
-        Form::Debug => {
+        FieldCapture::Debug => {
             quote!(::pivot::__private::site::formatted::formatted(::core::format_args!("{:?}", #value)))
         }
-        Form::Any => quote!(::pivot::__private::Export::export(&#value)),
+        FieldCapture::Any => quote!(::pivot::__private::Export::export(&#value)),
     };
     quote!(#shown::value(#exported))
 }
 
 /// Whether queries see the field or a hash of it.
-fn shown(field: &Field) -> TokenStream {
+fn shown(field: &FieldArgument) -> TokenStream {
     if field.sensitive {
         quote!(::pivot::__private::site::export::Hidden)
     } else {
@@ -162,14 +162,14 @@ fn body(function: &ItemFn) -> TokenStream {
 /// The type that the function returns, if it may be written within the function.
 fn annotation(output: &ReturnType) -> Option<TokenStream> {
     #[derive(Default)]
-    struct Opaque(bool);
-    impl Visit<'_> for Opaque {
+    struct ImplTraitFinder(bool);
+    impl Visit<'_> for ImplTraitFinder {
         fn visit_type_impl_trait(&mut self, _: &TypeImplTrait) {
             self.0 = true;
         }
     }
     let ReturnType::Type(_, ty) = output else { return Some(quote!(())) };
-    let mut opaque = Opaque::default();
+    let mut opaque = ImplTraitFinder::default();
     opaque.visit_type(ty);
     (!opaque.0).then(|| ty.to_token_stream())
 }

@@ -8,11 +8,11 @@
 //! The expansion names everything through `::pivot::__private`, so a crate that uses the attribute
 //! depends on `pivot` alone.
 //!
-//! Reading order: `arguments`, `expand`, `nothing`.
+//! Reading order: `arguments`, `expand`, `no_op`.
 
 mod arguments;
 mod expand;
-mod nothing;
+mod no_op;
 
 use proc_macro::TokenStream;
 
@@ -37,6 +37,6 @@ pub fn tracepoints(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// [`macro@tracepoints`] without the runtime: checks what is written and leaves the function as it is.
 #[proc_macro_attribute]
-pub fn nothing(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    nothing::nothing(arguments.into(), item.into()).unwrap_or_else(|error| error.into_compile_error()).into()
+pub fn tracepoints_no_op(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    no_op::check(arguments.into(), item.into()).unwrap_or_else(|error| error.into_compile_error()).into()
 }

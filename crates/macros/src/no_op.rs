@@ -4,7 +4,7 @@ use crate::expand::expand;
 use proc_macro2::TokenStream;
 use syn::Result;
 
-pub(crate) fn nothing(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
+pub(crate) fn check(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
     expand(arguments, item.clone())?;
     Ok(item)
 }

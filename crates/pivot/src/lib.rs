@@ -31,12 +31,12 @@
 //! nothing, unless the application that it ends up in enables the runtime by depending on it too.
 
 #[cfg(not(feature = "runtime"))]
-mod nothing;
+mod no_op;
 #[cfg(feature = "runtime")]
 mod runtime;
 
 #[cfg(not(feature = "runtime"))]
-pub use nothing::*;
+pub use no_op::*;
 #[cfg(feature = "runtime")]
 pub use runtime::*;
 

@@ -1,33 +1,33 @@
 //! What is left without the runtime: the words, and no effect.
 
-pub use pivot_macros::nothing as tracepoints;
+pub use pivot_macros::tracepoints_no_op as tracepoints;
 
 /// Nothing: the runtime is not there. What stands in it is not evaluated, and need not compile with
 /// the runtime either; test a library with it.
 #[macro_export]
 macro_rules! tracepoint {
     ($name:expr $(, $($fields:tt)*)?) => {
-        $crate::__nothing!($($($fields)*)?)
+        $crate::__no_op!($($($fields)*)?)
     };
 }
 
 /// Mentions what a field's expression mentions, and never evaluates it.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __nothing {
+macro_rules! __no_op {
     () => {};
-    (sensitive($field:ident) $($rest:tt)+) => { $crate::__nothing!($field $($rest)+) };
+    (sensitive($field:ident) $($rest:tt)+) => { $crate::__no_op!($field $($rest)+) };
     ($field:ident : $ty:ty = $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__mention!($value); $crate::__nothing!($($($rest)*)?)
+        $crate::__mention!($value); $crate::__no_op!($($($rest)*)?)
     };
     ($field:ident = % $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__mention!($value); $crate::__nothing!($($($rest)*)?)
+        $crate::__mention!($value); $crate::__no_op!($($($rest)*)?)
     };
     ($field:ident = ? $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__mention!($value); $crate::__nothing!($($($rest)*)?)
+        $crate::__mention!($value); $crate::__no_op!($($($rest)*)?)
     };
     ($field:ident = $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__mention!($value); $crate::__nothing!($($($rest)*)?)
+        $crate::__mention!($value); $crate::__no_op!($($($rest)*)?)
     };
 }
 

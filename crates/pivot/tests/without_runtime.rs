@@ -1,5 +1,5 @@
 //! A library without the runtime: it compiles, and nothing is left of its tracepoints.
-//! `cargo test -p pivot --no-default-features --test nothing`
+//! `cargo test -p pivot --no-default-features --test without_runtime`
 #![cfg(not(feature = "runtime"))]
 #![allow(missing_docs)]
 
