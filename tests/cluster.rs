@@ -5,7 +5,7 @@
 use pivot_advice::Value;
 use pivot_protocol::wire::frontend_client::FrontendClient;
 use pivot_protocol::{from_wire, wire};
-use pivot_store::{Cluster, Dataset, Plan, Role, Summary};
+use pivot_store::{Cluster, ClusterPlan, Dataset, ProcessSummary, Role};
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
@@ -16,8 +16,8 @@ const Q1: &str = include_str!("../queries/paper/q1.pivot");
 const PATIENCE: Duration = Duration::from_secs(60);
 const Q2: &str = include_str!("../queries/paper/q2.pivot");
 
-fn cluster(frontend: &str, plan: Plan) -> Cluster {
-    let plan = Plan {
+fn cluster(frontend: &str, plan: ClusterPlan) -> Cluster {
+    let plan = ClusterPlan {
         frontend: Some(frontend.to_owned()),
         wait_for_go: true,
         pace_ms: Some(1),
@@ -107,12 +107,12 @@ fn sums(frame: &wire::Frame) -> BTreeMap<String, u64> {
     frame.cumulative.iter().map(row).collect()
 }
 
-fn read_by_host(summaries: &[Summary]) -> BTreeMap<String, u64> {
+fn read_by_host(summaries: &[ProcessSummary]) -> BTreeMap<String, u64> {
     let nodes = summaries.iter().filter(|s| s.process == "datanode" && s.bytes_read > 0);
     nodes.map(|s| (s.host.clone(), s.bytes_read)).collect()
 }
 
-fn read_by_application(summaries: &[Summary]) -> BTreeMap<String, u64> {
+fn read_by_application(summaries: &[ProcessSummary]) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for summary in summaries.iter().filter(|s| s.process == "datanode") {
         for (name, app) in summary.apps.iter().filter(|(_, app)| app.bytes_read > 0) {
@@ -126,7 +126,7 @@ fn read_by_application(summaries: &[Summary]) -> BTreeMap<String, u64> {
 async fn bytes_are_charged_exactly_to_the_host_and_application_that_caused_them() {
     let mut system = System::start().await;
     let url = system.url();
-    let plan = Plan { operations: Some(20), ..Plan::default() };
+    let plan = ClusterPlan { operations: Some(20), ..ClusterPlan::default() };
     let mut store = tokio::task::spawn_blocking(move || cluster(&url, plan)).await.unwrap();
     let (q1, q2) = (system.install(Q1).await, system.install(Q2).await);
     system.converged(store.members().len()).await;
@@ -152,7 +152,7 @@ async fn a_data_node_that_was_killed_takes_part_again_and_the_frontend_keeps_ser
     let query =
         system.install("From r In DataNodeMetrics.incrBytesRead GroupBy r.pid Select r.pid, COUNT").await;
     let url = system.url();
-    let plan = Plan { clients: vec![Role::Stress], ..Plan::default() };
+    let plan = ClusterPlan { clients: vec![Role::Stress], ..ClusterPlan::default() };
     let store = tokio::task::spawn_blocking(move || cluster(&url, plan)).await.unwrap();
     system.converged(store.members().len()).await;
     store.go().unwrap();

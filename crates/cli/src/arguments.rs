@@ -55,7 +55,7 @@ pub enum Command {
     Fmt(Fmt),
     /// One process of the demo's store.
     #[command(hide = true)]
-    Store(Box<pivot_store::Options>),
+    Store(Box<pivot_store::ProcessOptions>),
 }
 
 const DEMO: &str = "\

@@ -14,7 +14,7 @@ use crate::text::count;
 use crate::unattended;
 use pivot_frontend::RunningFrontend;
 use pivot_query::Catalog;
-use pivot_store::{Cluster, Plan, StoreError};
+use pivot_store::{Cluster, ClusterPlan, StoreError};
 use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
@@ -129,12 +129,12 @@ async fn interrupts(interrupted: Arc<AtomicBool>) {
 /// Starts the store; each of its processes is this binary with the hidden subcommand.
 fn start(options: &Demo, address: &str, interrupted: Arc<AtomicBool>) -> Result<Cluster, CliError> {
     let program = std::env::current_exe()?;
-    let plan = Plan {
+    let plan = ClusterPlan {
         data_nodes: options.data_nodes.into(),
         frontend: Some(address.to_owned()),
         fail_every: Some(options.fail_every).filter(|every| *every > 0),
         interrupted,
-        ..Plan::default()
+        ..ClusterPlan::default()
     };
     let cluster = Cluster::start(plan, move |_, options| {
         let mut command = Command::new(&program);

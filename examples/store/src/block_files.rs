@@ -1,4 +1,4 @@
-//! Blocks as files in one folder. A block is there whole or not at all.
+//! BlockFiles as files in one folder. A block is there whole or not at all.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,16 +15,16 @@ const PREFIX: &str = "blk_";
 
 /// The folder of one data node.
 #[derive(Debug)]
-pub(crate) struct Blocks {
+pub(crate) struct BlockFiles {
     folder: PathBuf,
     held: Mutex<BTreeSet<u64>>,
 }
 
-impl Blocks {
+impl BlockFiles {
     /// Finds the blocks of an earlier life, and removes those that were never finished.
-    pub(crate) fn open(folder: PathBuf) -> Result<Blocks, StoreError> {
+    pub(crate) fn open(folder: PathBuf) -> Result<BlockFiles, StoreError> {
         let held = scan(&folder).map_err(|error| StoreError::disk(&folder, error))?;
-        Ok(Blocks { folder, held: Mutex::new(held) })
+        Ok(BlockFiles { folder, held: Mutex::new(held) })
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeSet<u64>> {
@@ -45,13 +45,13 @@ impl Blocks {
     }
 
     /// Begins to write a block.
-    pub(crate) async fn create(&self, block: u64) -> io::Result<Unfinished> {
+    pub(crate) async fn create(&self, block: u64) -> io::Result<UnfinishedBlock> {
         let path = self.path(block).with_extension("part");
-        Ok(Unfinished { block, file: File::create(&path).await?, path: Some(path) })
+        Ok(UnfinishedBlock { block, file: File::create(&path).await?, path: Some(path) })
     }
 
     /// Makes a written block visible.
-    pub(crate) async fn finish(&self, mut written: Unfinished) -> io::Result<()> {
+    pub(crate) async fn finish(&self, mut written: UnfinishedBlock) -> io::Result<()> {
         written.file.flush().await?;
         if let Some(path) = &written.path {
             fs::rename(path, self.path(written.block))?;
@@ -73,19 +73,19 @@ impl Blocks {
 
 /// A block that is being written; dropped before it is finished, it leaves nothing behind.
 #[derive(Debug)]
-pub(crate) struct Unfinished {
+pub(crate) struct UnfinishedBlock {
     block: u64,
     file: File,
     path: Option<PathBuf>,
 }
 
-impl Unfinished {
+impl UnfinishedBlock {
     pub(crate) async fn write(&mut self, data: &[u8]) -> io::Result<()> {
         self.file.write_all(data).await
     }
 }
 
-impl Drop for Unfinished {
+impl Drop for UnfinishedBlock {
     fn drop(&mut self) {
         if let Some(path) = &self.path {
             // The file is a leftover either way: the next start of the data node removes it too.

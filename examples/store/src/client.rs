@@ -13,21 +13,21 @@ use futures::{StreamExt, TryStreamExt};
 use prost::bytes::Bytes;
 use tonic::{Code, Request, Status};
 
+use crate::connections::{Connections, PATIENCE};
 use crate::data_node::PACKET_BYTES;
-use crate::links::{Links, PATIENCE};
-use crate::meter::AppMeter;
-use crate::rpc::request_of;
-use crate::wire::{
+use crate::generated::{
     AddBlockReply, AddBlockRequest, CompleteRequest, CreateRequest, DeleteRequest, GetBlockLocationsRequest,
     ListRequest, LocatedBlock, Node, OpenRequest, ReadBlockRequest, RenameRequest, StatsRequest, WriteHead,
     WritePacket, WrittenBlock,
 };
-use crate::{AppSummary, StoreError, wire};
+use crate::rpc::request_of;
+use crate::statistics::AppCounters;
+use crate::{AppSummary, StoreError, generated};
 
 /// Pauses between the attempts of one call.
 const PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 800];
 
-/// Blocks of one file that are read at the same time.
+/// BlockFiles of one file that are read at the same time.
 const CONCURRENT_BLOCKS: usize = 4;
 
 /// A client of one cluster, for one application; cheap to clone.
@@ -35,13 +35,13 @@ const CONCURRENT_BLOCKS: usize = 4;
 pub struct Client {
     app: Arc<str>,
     name_node: Arc<str>,
-    links: Arc<Links>,
-    meter: Arc<AppMeter>,
+    links: Arc<Connections>,
+    meter: Arc<AppCounters>,
 }
 
 /// Where one block of a file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BlockPlace {
+pub struct BlockLocation {
     /// Number of the block.
     pub block: u64,
     /// Length of the block in bytes.
@@ -62,7 +62,7 @@ pub struct FileStatus {
 }
 
 impl FileStatus {
-    fn of(file: wire::FileStatus) -> FileStatus {
+    fn of(file: generated::FileStatus) -> FileStatus {
         let accessed = (file.accessed_ms > 0).then(|| Duration::from_millis(file.accessed_ms));
         let accessed = accessed.and_then(|since_epoch| UNIX_EPOCH.checked_add(since_epoch));
         FileStatus { path: file.path, length: file.length, accessed }
@@ -75,7 +75,7 @@ impl Client {
         Client::counting(name_node, app, Arc::default())
     }
 
-    pub(crate) fn counting(name_node: &str, app: &str, meter: Arc<AppMeter>) -> Client {
+    pub(crate) fn counting(name_node: &str, app: &str, meter: Arc<AppCounters>) -> Client {
         Client { app: app.into(), name_node: name_node.into(), links: Arc::default(), meter }
     }
 
@@ -155,9 +155,9 @@ impl Client {
     }
 
     /// The blocks of a file and their live replicas.
-    pub async fn places(&self, path: &str) -> Result<Vec<BlockPlace>, StoreError> {
+    pub async fn places(&self, path: &str) -> Result<Vec<BlockLocation>, StoreError> {
         let blocks = self.locate(path, 0, u64::MAX).await?;
-        let place = |located: LocatedBlock| BlockPlace {
+        let place = |located: LocatedBlock| BlockLocation {
             block: located.block,
             length: located.length,
             hosts: located.replicas.into_iter().map(|node| node.host).collect(),
@@ -347,7 +347,7 @@ impl Client {
     pub async fn stats(&self, data_node: &str) -> Result<BTreeMap<String, AppSummary>, StoreError> {
         let reply = self.links.data_node(data_node)?.stats(self.request(StatsRequest {})).await;
         let apps = reply.map_err(|status| StoreError::rpc(data_node, status))?.into_inner().apps;
-        let summary = |app: &crate::wire::AppStats| AppSummary {
+        let summary = |app: &crate::generated::AppStats| AppSummary {
             operations: app.operations,
             bytes_read: app.bytes_read,
             bytes_written: app.bytes_written,

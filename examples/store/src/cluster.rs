@@ -15,8 +15,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use std::{fmt, fs};
 
-use crate::stop::STOP_WORD;
-use crate::{Options, Plan, Role, StoreError, Summary};
+use crate::shutdown::STOP_WORD;
+use crate::{ClusterPlan, ProcessOptions, ProcessSummary, Role, StoreError};
 
 /// Longest wait for a child to become ready, and for the data set to be written.
 const STARTUP: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 const POLL: Duration = Duration::from_millis(5);
 
-type Factory = Box<dyn Fn(&Role, &Options) -> Command + Send + Sync>;
+type Factory = Box<dyn Fn(&Role, &ProcessOptions) -> Command + Send + Sync>;
 
 /// A running cluster. Dropping it stops all processes and removes the cluster's folder.
 pub struct Cluster {
@@ -39,7 +39,7 @@ pub struct Cluster {
 /// One process of a cluster.
 #[derive(Debug)]
 pub struct Member {
-    options: Options,
+    options: ProcessOptions,
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
@@ -50,10 +50,10 @@ impl Cluster {
     /// Starts all processes of a plan and waits until the data set is written and all are ready.
     ///
     /// `command` must run [`crate::run`] with the options that it is given, for instance as
-    /// `store` with [`Options::to_args`]. If anything fails, what was started is stopped.
+    /// `store` with [`ProcessOptions::to_args`]. If anything fails, what was started is stopped.
     pub fn start(
-        plan: Plan,
-        command: impl Fn(&Role, &Options) -> Command + Send + Sync + 'static,
+        plan: ClusterPlan,
+        command: impl Fn(&Role, &ProcessOptions) -> Command + Send + Sync + 'static,
     ) -> Result<Cluster, StoreError> {
         let folder = plan.data_dir.clone().unwrap_or_else(fresh_folder);
         take_empty(&folder).map_err(|error| StoreError::disk(&folder, error))?;
@@ -71,7 +71,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn launch(&mut self, all: Vec<Options>) -> Result<(), StoreError> {
+    fn launch(&mut self, all: Vec<ProcessOptions>) -> Result<(), StoreError> {
         let first = self.members.len();
         for options in all {
             self.members.push(Member::spawn(&self.command, options)?);
@@ -81,7 +81,7 @@ impl Cluster {
     }
 
     /// Writes the data set by a process of its own, of which nothing stays but the files it wrote.
-    fn load(&self, options: Options) -> Result<(), StoreError> {
+    fn load(&self, options: ProcessOptions) -> Result<(), StoreError> {
         let mut loader = Member::spawn(&self.command, options)?;
         loader.wait_ready(&self.interrupted)?;
         while loader.is_running() && !self.interrupted.load(Ordering::Relaxed) {
@@ -93,7 +93,7 @@ impl Cluster {
         let status = loader.wait_end(Duration::ZERO);
         let stats = loader.options.stats_path();
         let files = loader.options.dataset.files().len() as u64;
-        if !Summary::read(&stats).is_ok_and(|summary| summary.operations == files) {
+        if !ProcessSummary::read(&stats).is_ok_and(|summary| summary.operations == files) {
             return Err(loader.not_ready(format!("the data set is not written ({status})")));
         }
         let removed = fs::remove_file(&stats).and_then(|()| fs::remove_file(log_path(&loader.options)));
@@ -178,8 +178,11 @@ impl Cluster {
     }
 
     /// The statistics that the processes left last, of those that left any.
-    pub fn summaries(&self) -> Vec<Summary> {
-        self.members.iter().filter_map(|member| Summary::read(&member.options.stats_path()).ok()).collect()
+    pub fn summaries(&self) -> Vec<ProcessSummary> {
+        self.members
+            .iter()
+            .filter_map(|member| ProcessSummary::read(&member.options.stats_path()).ok())
+            .collect()
     }
 }
 
@@ -198,7 +201,7 @@ impl fmt::Debug for Cluster {
 }
 
 impl Member {
-    fn spawn(command: &Factory, options: Options) -> Result<Member, StoreError> {
+    fn spawn(command: &Factory, options: ProcessOptions) -> Result<Member, StoreError> {
         let failed = |error| StoreError::disk(&options.data_dir, error);
         let log = fs::File::options().create(true).append(true).open(log_path(&options)).map_err(failed)?;
         let mut command = command(&options.role, &options);
@@ -227,7 +230,7 @@ impl Member {
     }
 
     /// What the process was told.
-    pub fn options(&self) -> &Options {
+    pub fn options(&self) -> &ProcessOptions {
         &self.options
     }
 
@@ -310,7 +313,7 @@ impl Drop for Member {
     }
 }
 
-fn log_path(options: &Options) -> PathBuf {
+fn log_path(options: &ProcessOptions) -> PathBuf {
     options.data_dir.join(format!("{}.log", options.name))
 }
 

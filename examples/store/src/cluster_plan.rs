@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::{Dataset, Options, Role};
+use crate::{Dataset, ProcessOptions, Role};
 
 /// What a supervisor starts: one name node, data nodes, and clients.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Plan {
+pub struct ClusterPlan {
     /// Number of data nodes.
     #[arg(long, default_value_t = 4)]
     pub data_nodes: usize,
@@ -44,9 +44,9 @@ pub struct Plan {
     pub interrupted: Arc<AtomicBool>,
 }
 
-impl Default for Plan {
-    fn default() -> Plan {
-        Plan {
+impl Default for ClusterPlan {
+    fn default() -> ClusterPlan {
+        ClusterPlan {
             data_nodes: 4,
             clients: vec![Role::Get, Role::Scan, Role::Sort, Role::Stress],
             data_dir: None,
@@ -62,35 +62,35 @@ impl Default for Plan {
     }
 }
 
-impl Plan {
-    fn options(&self, role: Role, name: String, folder: &Path) -> Options {
-        let mut options = Options::new(role, name, folder);
+impl ClusterPlan {
+    fn options(&self, role: Role, name: String, folder: &Path) -> ProcessOptions {
+        let mut options = ProcessOptions::new(role, name, folder);
         options.frontend.clone_from(&self.frontend);
         options.dataset = self.dataset.clone();
         options.supervised = true;
         options
     }
 
-    pub(crate) fn name_node(&self, folder: &Path) -> Options {
+    pub(crate) fn name_node(&self, folder: &Path) -> ProcessOptions {
         let options = self.options(Role::NameNode, "nn-1".to_owned(), folder);
-        Options { access_times: self.access_times, ..options }
+        ProcessOptions { access_times: self.access_times, ..options }
     }
 
-    pub(crate) fn data_nodes(&self, folder: &Path, name_node: &str) -> Vec<Options> {
+    pub(crate) fn data_nodes(&self, folder: &Path, name_node: &str) -> Vec<ProcessOptions> {
         let node = |number| {
             let options = self.options(Role::DataNode, format!("dn-{number}"), folder);
-            Options { name_node: name_node.to_owned(), fail_every: self.fail_every, ..options }
+            ProcessOptions { name_node: name_node.to_owned(), fail_every: self.fail_every, ..options }
         };
         (1..=self.data_nodes).map(node).collect()
     }
 
-    pub(crate) fn loader(&self, folder: &Path, name_node: &str) -> Options {
+    pub(crate) fn loader(&self, folder: &Path, name_node: &str) -> ProcessOptions {
         let options = self.options(Role::Load, "load-1".to_owned(), folder);
-        Options { name_node: name_node.to_owned(), ..options }
+        ProcessOptions { name_node: name_node.to_owned(), ..options }
     }
 
-    pub(crate) fn clients(&self, folder: &Path, name_node: &str) -> Vec<Options> {
-        let client = |(index, role): (usize, &Role)| Options {
+    pub(crate) fn clients(&self, folder: &Path, name_node: &str) -> Vec<ProcessOptions> {
+        let client = |(index, role): (usize, &Role)| ProcessOptions {
             name_node: name_node.to_owned(),
             pace_ms: self.pace_ms,
             operations: self.operations,

@@ -8,12 +8,12 @@ use tonic::transport::{Channel, Endpoint};
 use tower_layer::Layer;
 
 use crate::StoreError;
-use crate::pivoting::ClientLayer;
-use crate::wire::data_node_client::DataNodeClient;
-use crate::wire::name_node_client::NameNodeClient;
+use crate::generated::data_node_client::DataNodeClient;
+use crate::generated::name_node_client::NameNodeClient;
+use crate::pivot_runtime::ClientLayer;
 
 /// A channel that carries the request's baggage.
-pub(crate) type Link = <ClientLayer as Layer<Channel>>::Service;
+pub(crate) type PropagatingChannel = <ClientLayer as Layer<Channel>>::Service;
 
 /// Longest wait for the begin of an answer, and for each packet after it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,21 +22,21 @@ const WINDOW_BYTES: u32 = 1 << 20;
 
 /// Connections by address. A connection that broke is made again by the next call on it.
 #[derive(Default)]
-pub(crate) struct Links {
-    by_address: Mutex<HashMap<String, Link>>,
+pub(crate) struct Connections {
+    by_address: Mutex<HashMap<String, PropagatingChannel>>,
     missing: Mutex<HashSet<String>>,
 }
 
-impl Links {
-    pub(crate) fn name_node(&self, address: &str) -> Result<NameNodeClient<Link>, StoreError> {
+impl Connections {
+    pub(crate) fn name_node(&self, address: &str) -> Result<NameNodeClient<PropagatingChannel>, StoreError> {
         Ok(NameNodeClient::new(self.link(address)?))
     }
 
-    pub(crate) fn data_node(&self, address: &str) -> Result<DataNodeClient<Link>, StoreError> {
+    pub(crate) fn data_node(&self, address: &str) -> Result<DataNodeClient<PropagatingChannel>, StoreError> {
         Ok(DataNodeClient::new(self.link(address)?))
     }
 
-    fn link(&self, address: &str) -> Result<Link, StoreError> {
+    fn link(&self, address: &str) -> Result<PropagatingChannel, StoreError> {
         let mut links = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(link) = links.get(address) {
             return Ok(link.clone());
@@ -70,8 +70,8 @@ impl Links {
     }
 }
 
-impl std::fmt::Debug for Links {
+impl std::fmt::Debug for Connections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Links").field("missing", &self.missing).finish_non_exhaustive()
+        f.debug_struct("Connections").field("missing", &self.missing).finish_non_exhaustive()
     }
 }

@@ -17,16 +17,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::blocks::{Blocks, Unfinished};
-use crate::cache::Cache;
-use crate::links::Links;
-use crate::meter::{AppMeter, Meter};
-use crate::pivoting::{JoinHandle, spawn};
-use crate::rpc::{answer, app_of, received, request_of, responding};
-use crate::wire::data_node_server::DataNode as Service;
-use crate::wire::{
+use crate::block_files::{BlockFiles, UnfinishedBlock};
+use crate::connections::Connections;
+use crate::generated::data_node_server::DataNode as Service;
+use crate::generated::{
     AppStats, Packet, ReadBlockRequest, StatsReply, StatsRequest, WriteBlockReply, WriteHead, WritePacket,
 };
+use crate::page_cache::PageCache;
+use crate::pivot_runtime::{JoinHandle, spawn};
+use crate::rpc::{answer, app_of, received, request_of, responding};
+use crate::statistics::{AppCounters, ProcessCounters};
 
 /// Longest piece of a block in one packet.
 pub(crate) const PACKET_BYTES: u64 = 128 << 10;
@@ -34,17 +34,17 @@ pub(crate) const PACKET_BYTES: u64 = 128 << 10;
 /// Packets under way to the next data node of a pipeline.
 const AHEAD: usize = 4;
 
-/// Blocks that one data node reads at the same time; more wait for their turn.
+/// BlockFiles that one data node reads at the same time; more wait for their turn.
 pub(crate) const READERS: usize = 3;
 
 /// One data node.
 #[derive(Debug)]
 pub(crate) struct DataNode {
     pub(crate) host: String,
-    pub(crate) blocks: Arc<Blocks>,
-    pub(crate) links: Arc<Links>,
-    pub(crate) meter: Arc<Meter>,
-    pub(crate) cache: Arc<Cache>,
+    pub(crate) blocks: Arc<BlockFiles>,
+    pub(crate) links: Arc<Connections>,
+    pub(crate) meter: Arc<ProcessCounters>,
+    pub(crate) cache: Arc<PageCache>,
     /// One permit for each block that may be read at the same time.
     pub(crate) readers: Arc<Semaphore>,
     /// Of so many reads, one fails on purpose.
@@ -95,7 +95,7 @@ impl DataNode {
     }
 
     /// Opens the rest of the pipeline. Its reply names the hosts that stored the block.
-    fn forward(&self, app: &str, head: &WriteHead) -> Option<Forward> {
+    fn forward(&self, app: &str, head: &WriteHead) -> Option<PipelineForward> {
         let (next, rest) = head.pipeline.split_first()?;
         let mut peer = self.links.data_node(&next.address).ok()?;
         let head = WriteHead { pipeline: rest.to_vec(), ..head.clone() };
@@ -130,9 +130,9 @@ impl DataNode {
     }
 }
 
-type Forward = (mpsc::Sender<WritePacket>, JoinHandle<Vec<String>>);
+type PipelineForward = (mpsc::Sender<WritePacket>, JoinHandle<Vec<String>>);
 
-async fn store(file: &mut Unfinished, data: &[u8], meter: &AppMeter) -> Result<(), Status> {
+async fn store(file: &mut UnfinishedBlock, data: &[u8], meter: &AppCounters) -> Result<(), Status> {
     file.write(data).await?;
     let delta = data.len() as u64;
     meter.written.fetch_add(delta, Ordering::Relaxed);
@@ -141,16 +141,16 @@ async fn store(file: &mut Unfinished, data: &[u8], meter: &AppMeter) -> Result<(
 }
 
 /// What one read of a block needs until its last packet.
-struct Read {
+struct BlockRead {
     block: u64,
     file: File,
-    cache: Arc<Cache>,
-    meter: Arc<AppMeter>,
+    cache: Arc<PageCache>,
+    meter: Arc<AppCounters>,
     /// Given back when the last packet is made, or nobody wants it any more.
     _turn: OwnedSemaphorePermit,
 }
 
-impl Read {
+impl BlockRead {
     /// A page of the block, from memory or from disk; empty behind the block's end.
     async fn page(&mut self, number: u64) -> Result<Bytes, Status> {
         let begun = Instant::now();
@@ -182,7 +182,7 @@ impl Read {
 }
 
 /// The packets of a range, up to the end of the block if that comes first.
-fn packets(mut read: Read, offset: u64, length: u64) -> impl Stream<Item = Result<Packet, Status>> {
+fn packets(mut read: BlockRead, offset: u64, length: u64) -> impl Stream<Item = Result<Packet, Status>> {
     async_stream::try_stream! {
         let (mut at, end) = (offset, offset.saturating_add(length));
         while at < end {
@@ -223,11 +223,11 @@ impl DataNode {
         Err(Status::unavailable("an injected fault"))
     }
 
-    async fn open(&self, ask: &ReadBlockRequest, meter: Arc<AppMeter>) -> Result<Read, Status> {
+    async fn open(&self, ask: &ReadBlockRequest, meter: Arc<AppCounters>) -> Result<BlockRead, Status> {
         self.fault(ask.block)?;
         let turn = self.turn().await?;
         let file = self.blocks.open_block(ask.block).await?;
-        Ok(Read { block: ask.block, file, cache: self.cache.clone(), meter, _turn: turn })
+        Ok(BlockRead { block: ask.block, file, cache: self.cache.clone(), meter, _turn: turn })
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::StoreError;
-use crate::blocks::Blocks;
-use crate::links::Links;
-use crate::stop::Stop;
-use crate::wire::{BlockReport, HeartbeatRequest, Node};
+use crate::block_files::BlockFiles;
+use crate::connections::Connections;
+use crate::generated::{BlockReport, HeartbeatRequest, Node};
+use crate::shutdown::Shutdown;
 
 const INTERVAL: Duration = Duration::from_millis(300);
 
@@ -22,14 +22,14 @@ pub(crate) struct Heartbeat {
     /// Differs between two starts of the same data node.
     pub(crate) incarnation: u64,
     pub(crate) name_node: String,
-    pub(crate) blocks: Arc<Blocks>,
-    pub(crate) links: Arc<Links>,
+    pub(crate) blocks: Arc<BlockFiles>,
+    pub(crate) links: Arc<Connections>,
     pub(crate) beats: AtomicU64,
 }
 
 impl Heartbeat {
     /// Beats until the process has to end, and calls `registered` after the first beat that arrived.
-    pub(crate) async fn run(&self, stop: &Stop, registered: impl FnOnce()) -> Result<(), StoreError> {
+    pub(crate) async fn run(&self, stop: &Shutdown, registered: impl FnOnce()) -> Result<(), StoreError> {
         let mut registered = Some(registered);
         while !stop.is_requested() {
             match self.beat().await {

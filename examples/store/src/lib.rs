@@ -12,11 +12,11 @@
 //! is skewed on purpose: this is what the queries of the case study find.
 //!
 //! ```no_run
-//! use pivot_store::{Cluster, Plan};
+//! use pivot_store::{Cluster, ClusterPlan};
 //!
 //! # fn main() -> Result<(), pivot_store::StoreError> {
 //! // The command must run `pivot_store::run` with the options that it is given.
-//! let cluster = Cluster::start(Plan::default(), |_, options| {
+//! let cluster = Cluster::start(ClusterPlan::default(), |_, options| {
 //!     let mut command = std::process::Command::new("store");
 //!     command.args(options.to_args());
 //!     command
@@ -26,36 +26,36 @@
 //! # }
 //! ```
 //!
-//! Reading order: [`Role`] and [`Options`], [`run`], the name node (`namespace`, `name_node`), the
-//! data node (`blocks`, `cache`, `data_node`), [`Client`], the work loads (`load`, `measure`), [`Cluster`], and what the store uses of Pivot (`pivoting`).
+//! Reading order: [`Role`] and [`ProcessOptions`], [`run`], the name node (`namespace`, `name_node`), the
+//! data node (`block_files`, `page_cache`, `data_node`), [`Client`], the work loads (`workload`, `timed_operations`), [`Cluster`], and what the store uses of Pivot (`pivot_runtime`).
 
-mod blocks;
-mod cache;
+mod block_files;
 mod client;
 mod cluster;
+mod cluster_plan;
+mod connections;
 mod data_node;
+mod dataset;
 mod error;
-mod files;
+mod generated;
 mod heartbeat;
-mod links;
-mod load;
-mod measure;
-mod meter;
 mod name_node;
 mod namespace;
-mod options;
-mod pivoting;
-mod plan;
+mod page_cache;
+mod pivot_runtime;
+mod process;
+mod process_options;
 mod rpc;
-mod run;
-mod stop;
-mod wire;
+mod shutdown;
+mod statistics;
+mod timed_operations;
+mod workload;
 
-pub use client::{BlockPlace, Client, FileStatus};
+pub use client::{BlockLocation, Client, FileStatus};
 pub use cluster::{Cluster, Member};
+pub use cluster_plan::ClusterPlan;
+pub use dataset::{Dataset, content};
 pub use error::StoreError;
-pub use files::{Dataset, content};
-pub use meter::{AppSummary, Summary};
-pub use options::{Options, Role};
-pub use plan::Plan;
-pub use run::run;
+pub use process::run;
+pub use process_options::{ProcessOptions, Role};
+pub use statistics::{AppSummary, ProcessSummary};

@@ -5,13 +5,13 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Context;
 use clap::Parser;
-use pivot_store::{Cluster, Options, Plan, run};
+use pivot_store::{Cluster, ClusterPlan, ProcessOptions, run};
 
 #[derive(Parser)]
 #[command(about, after_help = "`store <ROLE>` runs one process; `store datanode --help` lists its options.")]
 enum Arguments {
     /// Starts a name node, data nodes and clients as processes, and stops them at Ctrl-C.
-    Cluster(Plan),
+    Cluster(ClusterPlan),
     #[command(external_subcommand)]
     Role(Vec<OsString>),
 }
@@ -20,7 +20,7 @@ enum Arguments {
 #[command(name = "store", about = "One process of the store")]
 struct Process {
     #[command(flatten)]
-    options: Options,
+    options: ProcessOptions,
 }
 
 fn main() -> ExitCode {
@@ -41,13 +41,13 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn serve(options: Options) -> anyhow::Result<()> {
+async fn serve(options: ProcessOptions) -> anyhow::Result<()> {
     run(options).await?;
     Ok(())
 }
 
 /// Holds the cluster until its clients have ended. Ctrl-C ends this process, and thereby all.
-fn supervise(plan: Plan) -> anyhow::Result<()> {
+fn supervise(plan: ClusterPlan) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("cannot find the own binary")?;
     let mut cluster = Cluster::start(plan, move |_, options| {
         let mut command = Command::new(&program);

@@ -11,40 +11,40 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tonic::{Request, Response, Status};
 
-use crate::meter::Meter;
-use crate::namespace::{Namespace, Place, Refusal, pipeline};
-use crate::rpc::{answer, app_of};
-use crate::wire::name_node_server::NameNode as Service;
-use crate::wire::{
+use crate::generated::name_node_server::NameNode as Service;
+use crate::generated::{
     AddBlockReply, AddBlockRequest, CompleteReply, CompleteRequest, CreateReply, CreateRequest, DeleteReply,
     DeleteRequest, FileStatus, GetBlockLocationsReply, GetBlockLocationsRequest, HeartbeatReply,
     HeartbeatRequest, ListReply, ListRequest, LocatedBlock, Node, OpenReply, OpenRequest, RenameReply,
     RenameRequest,
 };
-use crate::{Options, StoreError};
+use crate::namespace::{FileBlock, Namespace, NamespaceError, pipeline};
+use crate::rpc::{answer, app_of};
+use crate::statistics::ProcessCounters;
+use crate::{ProcessOptions, StoreError};
 
 const EXPIRY: Duration = Duration::from_secs(2);
 
 /// The name node of one cluster.
 #[derive(Debug)]
 pub(crate) struct NameNode {
-    state: Mutex<State>,
+    state: Mutex<ClusterState>,
     image: PathBuf,
     /// Whether it records when files were opened or located.
     access_times: bool,
-    meter: Arc<Meter>,
+    meter: Arc<ProcessCounters>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ClusterState {
     namespace: Namespace,
-    nodes: BTreeMap<String, Registered>,
-    /// Blocks placed so far; the next one goes to the next nodes.
+    nodes: BTreeMap<String, RegisteredNode>,
+    /// BlockFiles placed so far; the next one goes to the next nodes.
     placed: usize,
 }
 
 #[derive(Debug)]
-struct Registered {
+struct RegisteredNode {
     address: String,
     incarnation: u64,
     seen: Instant,
@@ -52,7 +52,10 @@ struct Registered {
 
 impl NameNode {
     /// Starts from the image that an earlier name node left, if there is one.
-    pub(crate) fn start(options: &Options, meter: Arc<Meter>) -> Result<NameNode, StoreError> {
+    pub(crate) fn start(
+        options: &ProcessOptions,
+        meter: Arc<ProcessCounters>,
+    ) -> Result<NameNode, StoreError> {
         let folder = options.folder();
         fs::create_dir_all(&folder).map_err(|error| StoreError::disk(&folder, error))?;
         let image = folder.join("image.json");
@@ -64,12 +67,12 @@ impl NameNode {
         };
         // Numbers of blocks that were never published are not in the image, the clock is above them.
         namespace.number_from(since_epoch().as_micros() as u64);
-        let state = Mutex::new(State { namespace, ..State::default() });
+        let state = Mutex::new(ClusterState { namespace, ..ClusterState::default() });
         Ok(NameNode { state, image, access_times: options.access_times, meter })
     }
 
     /// The name space, when nobody else has it; `op` says what for.
-    fn state(&self, op: &'static str) -> MutexGuard<'_, State> {
+    fn state(&self, op: &'static str) -> MutexGuard<'_, ClusterState> {
         let begun = Instant::now();
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         pivot::tracepoint!("NameNode.lock", op: String = op.to_owned(), waited: Duration = begun.elapsed());
@@ -110,7 +113,7 @@ impl NameNode {
             None => return Ok(HeartbeatReply { report_wanted: true, ..Default::default() }),
         };
         let registered =
-            Registered { address: node.address, incarnation: beat.incarnation, seen: Instant::now() };
+            RegisteredNode { address: node.address, incarnation: beat.incarnation, seen: Instant::now() };
         state.nodes.insert(node.host, registered);
         Ok(HeartbeatReply { unwanted, report_wanted: false })
     }
@@ -188,7 +191,7 @@ impl NameNode {
     }
 }
 
-impl State {
+impl ClusterState {
     fn live_hosts(&self) -> impl Iterator<Item = &str> {
         self.nodes.iter().filter(|(_, node)| node.is_live()).map(|(host, _)| host.as_str())
     }
@@ -198,13 +201,13 @@ impl State {
         Some(Node { host: host.to_owned(), address: node.address.clone() })
     }
 
-    fn located(&self, place: Place<'_>) -> LocatedBlock {
+    fn located(&self, place: FileBlock<'_>) -> LocatedBlock {
         let replicas = place.hosts.iter().filter_map(|host| self.live_node(host)).collect();
         LocatedBlock { block: place.block, offset: place.offset, length: place.length, replicas }
     }
 }
 
-impl Registered {
+impl RegisteredNode {
     fn is_live(&self) -> bool {
         self.seen.elapsed() < EXPIRY
     }
@@ -214,11 +217,11 @@ fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-fn refused(refusal: Refusal, path: &str) -> Status {
+fn refused(refusal: NamespaceError, path: &str) -> Status {
     match refusal {
-        Refusal::NoFile => Status::not_found(format!("no file {path}")),
-        Refusal::Exists => Status::already_exists(format!("{path} exists")),
-        Refusal::LeaseLost => Status::failed_precondition(format!("another client writes {path}")),
+        NamespaceError::NoFile => Status::not_found(format!("no file {path}")),
+        NamespaceError::Exists => Status::already_exists(format!("{path} exists")),
+        NamespaceError::LeaseLost => Status::failed_precondition(format!("another client writes {path}")),
     }
 }
 

@@ -38,7 +38,7 @@ struct Writing {
 
 /// Why the name space refuses a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum NamespaceError {
     NoFile,
     Exists,
     LeaseLost,
@@ -46,7 +46,7 @@ pub(crate) enum Refusal {
 
 /// A block of a file, where it begins in it, and the hosts that hold it in their static order.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Place<'a> {
+pub(crate) struct FileBlock<'a> {
     pub(crate) block: u64,
     pub(crate) offset: u64,
     pub(crate) length: u64,
@@ -64,23 +64,23 @@ impl Namespace {
         self.last_number
     }
 
-    pub(crate) fn create(&mut self, path: &str) -> Result<u64, Refusal> {
+    pub(crate) fn create(&mut self, path: &str) -> Result<u64, NamespaceError> {
         if self.files.contains_key(path) {
-            return Err(Refusal::Exists);
+            return Err(NamespaceError::Exists);
         }
         let lease = self.next_number();
         self.writing.insert(path.to_owned(), Writing { lease, blocks: BTreeSet::new() });
         Ok(lease)
     }
 
-    pub(crate) fn add_block(&mut self, path: &str, lease: u64) -> Result<u64, Refusal> {
+    pub(crate) fn add_block(&mut self, path: &str, lease: u64) -> Result<u64, NamespaceError> {
         let block = self.next_number();
         self.written(path, lease)?.blocks.insert(block);
         Ok(block)
     }
 
-    fn written(&mut self, path: &str, lease: u64) -> Result<&mut Writing, Refusal> {
-        self.writing.get_mut(path).filter(|writing| writing.lease == lease).ok_or(Refusal::LeaseLost)
+    fn written(&mut self, path: &str, lease: u64) -> Result<&mut Writing, NamespaceError> {
+        self.writing.get_mut(path).filter(|writing| writing.lease == lease).ok_or(NamespaceError::LeaseLost)
     }
 
     /// Publishes a file with its blocks in order: number, length, hosts.
@@ -89,10 +89,10 @@ impl Namespace {
         path: &str,
         lease: u64,
         blocks: Vec<(u64, u64, Vec<String>)>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), NamespaceError> {
         let writing = self.written(path, lease)?;
         if !blocks.iter().all(|(block, ..)| writing.blocks.contains(block)) {
-            return Err(Refusal::LeaseLost);
+            return Err(NamespaceError::LeaseLost);
         }
         self.writing.remove(path);
         self.files.insert(path.to_owned(), blocks.iter().map(|(block, ..)| *block).collect());
@@ -112,11 +112,11 @@ impl Namespace {
         }
     }
 
-    pub(crate) fn rename(&mut self, from: &str, to: &str) -> Result<(), Refusal> {
+    pub(crate) fn rename(&mut self, from: &str, to: &str) -> Result<(), NamespaceError> {
         if from == to {
-            return self.files.contains_key(from).then_some(()).ok_or(Refusal::NoFile);
+            return self.files.contains_key(from).then_some(()).ok_or(NamespaceError::NoFile);
         }
-        let blocks = self.files.remove(from).ok_or(Refusal::NoFile)?;
+        let blocks = self.files.remove(from).ok_or(NamespaceError::NoFile)?;
         self.delete(to);
         if let Some(at_ms) = self.accessed.remove(from) {
             self.accessed.insert(to.to_owned(), at_ms);
@@ -125,8 +125,8 @@ impl Namespace {
         Ok(())
     }
 
-    pub(crate) fn length(&self, path: &str) -> Result<u64, Refusal> {
-        let blocks = self.files.get(path).ok_or(Refusal::NoFile)?;
+    pub(crate) fn length(&self, path: &str) -> Result<u64, NamespaceError> {
+        let blocks = self.files.get(path).ok_or(NamespaceError::NoFile)?;
         Ok(blocks.iter().filter_map(|block| self.blocks.get(block)).map(|block| block.length).sum())
     }
 
@@ -147,15 +147,20 @@ impl Namespace {
     }
 
     /// The blocks that overlap a range of a file.
-    pub(crate) fn places(&self, path: &str, from: u64, length: u64) -> Result<Vec<Place<'_>>, Refusal> {
+    pub(crate) fn places(
+        &self,
+        path: &str,
+        from: u64,
+        length: u64,
+    ) -> Result<Vec<FileBlock<'_>>, NamespaceError> {
         let end = from.saturating_add(length);
         let mut offset = 0;
         let mut places = Vec::new();
-        for number in self.files.get(path).ok_or(Refusal::NoFile)? {
+        for number in self.files.get(path).ok_or(NamespaceError::NoFile)? {
             let Some(block) = self.blocks.get(number) else { continue };
             if offset < end && offset + block.length > from {
                 let hosts = block.hosts.iter().map(String::as_str).collect();
-                places.push(Place { block: *number, offset, length: block.length, hosts });
+                places.push(FileBlock { block: *number, offset, length: block.length, hosts });
             }
             offset += block.length;
         }
@@ -220,9 +225,9 @@ mod tests {
         let mut namespace = Namespace::default();
         let first = namespace.create("/a").unwrap();
         let second = namespace.create("/a").unwrap();
-        assert_eq!(namespace.add_block("/a", first), Err(Refusal::LeaseLost));
+        assert_eq!(namespace.add_block("/a", first), Err(NamespaceError::LeaseLost));
         assert!(namespace.add_block("/a", second).is_ok());
-        assert_eq!(namespace.length("/a"), Err(Refusal::NoFile));
+        assert_eq!(namespace.length("/a"), Err(NamespaceError::NoFile));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The pages of blocks that a data node read last, kept in memory. Blocks never change, so a page
+//! The pages of blocks that a data node read last, kept in memory. BlockFiles never change, so a page
 //! never goes stale.
 
 use std::collections::HashMap;
@@ -14,24 +14,24 @@ pub(crate) type Page = (u64, u64);
 
 /// Least recently used pages give way.
 #[derive(Debug, Default)]
-pub(crate) struct Cache {
-    state: Mutex<State>,
+pub(crate) struct PageCache {
+    state: Mutex<PageTable>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    pages: HashMap<Page, Kept>,
+struct PageTable {
+    pages: HashMap<Page, CachedPage>,
     /// Counts the uses of any page.
     uses: u64,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct CachedPage {
     data: Bytes,
     last_use: u64,
 }
 
-impl Cache {
+impl PageCache {
     /// A page that is kept.
     pub(crate) fn get(&self, page: Page) -> Option<Bytes> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +46,7 @@ impl Cache {
     pub(crate) fn put(&self, page: Page, data: Bytes) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.uses += 1;
-        let kept = Kept { data, last_use: state.uses };
+        let kept = CachedPage { data, last_use: state.uses };
         state.pages.insert(page, kept);
         if state.pages.len() > PAGES {
             let oldest = state.pages.iter().min_by_key(|(_, kept)| kept.last_use).map(|(page, _)| *page);
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn the_page_that_was_not_used_for_longest_gives_way() {
-        let cache = Cache::default();
+        let cache = PageCache::default();
         (0..PAGES as u64).for_each(|page| cache.put((1, page), Bytes::from_static(b"x")));
         assert!(cache.get((1, 0)).is_some());
         cache.put((2, 0), Bytes::from_static(b"y"));

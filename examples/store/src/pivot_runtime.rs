@@ -6,10 +6,10 @@ mod with {
     pub(crate) use pivot::propagate::{ClientLayer, JoinHandle, ServerLayer};
     pub(crate) use pivot::{Guard, spawn};
 
-    use crate::{Options, StoreError};
+    use crate::{ProcessOptions, StoreError};
 
     /// Starts the agent; what it has not reported yet is flushed when the guard is dropped.
-    pub(crate) fn agent(options: &Options) -> Result<Guard, StoreError> {
+    pub(crate) fn agent(options: &ProcessOptions) -> Result<Guard, StoreError> {
         let role = options.role.as_str();
         let builder = pivot::builder().process(role).host(options.name.as_str()).label("role", role);
         let builder = match &options.frontend {
@@ -27,10 +27,10 @@ mod with {
     pub(crate) use tower_layer::Identity as ClientLayer;
     pub(crate) use tower_layer::Identity as ServerLayer;
 
-    use crate::{Options, StoreError};
+    use crate::{ProcessOptions, StoreError};
 
     /// There is none to start.
-    pub(crate) fn agent(_: &Options) -> Result<(), StoreError> {
+    pub(crate) fn agent(_: &ProcessOptions) -> Result<(), StoreError> {
         Ok(())
     }
 }

@@ -14,19 +14,19 @@ use tokio::sync::Semaphore;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Error, Server};
 
-use crate::blocks::Blocks;
+use crate::block_files::BlockFiles;
+use crate::connections::Connections;
 use crate::data_node::{DataNode, READERS};
+use crate::generated::Node;
+use crate::generated::data_node_server::DataNodeServer;
+use crate::generated::name_node_server::NameNodeServer;
 use crate::heartbeat::Heartbeat;
-use crate::links::Links;
-use crate::measure;
-use crate::meter::Meter;
 use crate::name_node::NameNode;
-use crate::pivoting::{ServerLayer, agent};
-use crate::stop::Stop;
-use crate::wire::Node;
-use crate::wire::data_node_server::DataNodeServer;
-use crate::wire::name_node_server::NameNodeServer;
-use crate::{Options, Role, StoreError, Summary, load};
+use crate::pivot_runtime::{ServerLayer, agent};
+use crate::shutdown::Shutdown;
+use crate::statistics::ProcessCounters;
+use crate::timed_operations;
+use crate::{ProcessOptions, ProcessSummary, Role, StoreError, workload};
 
 const REFRESH: Duration = Duration::from_secs(1);
 
@@ -38,11 +38,11 @@ const WINDOW_BYTES: u32 = 1 << 20;
 /// Runs one process until it has to end: Ctrl-C, SIGTERM, the end of standard input if supervised,
 /// and for clients the file `stop` or the last operation. Returns what it did, which is also
 /// left in `<data_dir>/<name>.stats.json`.
-pub async fn run(options: Options) -> Result<Summary, StoreError> {
+pub async fn run(options: ProcessOptions) -> Result<ProcessSummary, StoreError> {
     std::fs::create_dir_all(&options.data_dir).map_err(|error| StoreError::disk(&options.data_dir, error))?;
     let _guard = agent(&options)?;
-    let stop = Stop::listen(&options)?;
-    let meter = Arc::new(Meter::default());
+    let stop = Shutdown::listen(&options)?;
+    let meter = Arc::new(ProcessCounters::default());
     let done = tokio::select! {
         done = work(&options, &stop, &meter) => done,
         failed = refresh(&options, &meter) => failed,
@@ -50,30 +50,38 @@ pub async fn run(options: Options) -> Result<Summary, StoreError> {
     };
     let summary = meter.summary(&options);
     match stop.is_orphaned() {
-        true => load::sweep(&options),
+        true => workload::sweep(&options),
         false => summary.write(&options.stats_path())?,
     }
     done.map(|()| summary)
 }
 
-async fn work(options: &Options, stop: &Stop, meter: &Arc<Meter>) -> Result<(), StoreError> {
+async fn work(
+    options: &ProcessOptions,
+    stop: &Shutdown,
+    meter: &Arc<ProcessCounters>,
+) -> Result<(), StoreError> {
     match options.role {
         Role::NameNode => name_node(options, stop, meter).await,
         Role::DataNode => data_node(options, stop, meter).await,
-        Role::Measure => measure::run(options).await,
-        _ => load::run(options, stop, meter).await,
+        Role::Measure => timed_operations::run(options).await,
+        _ => workload::run(options, stop, meter).await,
     }
 }
 
 /// Keeps the statistics on disk fresh. Returns only if that fails.
-async fn refresh(options: &Options, meter: &Meter) -> Result<(), StoreError> {
+async fn refresh(options: &ProcessOptions, meter: &ProcessCounters) -> Result<(), StoreError> {
     loop {
         tokio::time::sleep(REFRESH).await;
         meter.summary(options).write(&options.stats_path())?;
     }
 }
 
-async fn name_node(options: &Options, stop: &Stop, meter: &Arc<Meter>) -> Result<(), StoreError> {
+async fn name_node(
+    options: &ProcessOptions,
+    stop: &Shutdown,
+    meter: &Arc<ProcessCounters>,
+) -> Result<(), StoreError> {
     let service = NameNodeServer::new(NameNode::start(options, meter.clone())?);
     let (incoming, address) = listen(options).await?;
     println!("listening {address}");
@@ -81,9 +89,13 @@ async fn name_node(options: &Options, stop: &Stop, meter: &Arc<Meter>) -> Result
     serve(options, router.serve_with_incoming_shutdown(incoming, stop.requested()), stop).await
 }
 
-async fn data_node(options: &Options, stop: &Stop, meter: &Arc<Meter>) -> Result<(), StoreError> {
-    let blocks = Arc::new(Blocks::open(options.folder())?);
-    let links = Arc::new(Links::default());
+async fn data_node(
+    options: &ProcessOptions,
+    stop: &Shutdown,
+    meter: &Arc<ProcessCounters>,
+) -> Result<(), StoreError> {
+    let blocks = Arc::new(BlockFiles::open(options.folder())?);
+    let links = Arc::new(Connections::default());
     let (incoming, address) = listen(options).await?;
     let service = DataNode {
         host: options.name.clone(),
@@ -112,7 +124,7 @@ async fn data_node(options: &Options, stop: &Stop, meter: &Arc<Meter>) -> Result
 }
 
 /// Connections without delay: the option of the server is for listeners that it makes itself.
-async fn listen(options: &Options) -> Result<(TcpIncoming, SocketAddr), StoreError> {
+async fn listen(options: &ProcessOptions) -> Result<(TcpIncoming, SocketAddr), StoreError> {
     let address = options.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     let failed = |error: std::io::Error| StoreError::Serve(options.name.clone(), error.to_string());
     let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -128,9 +140,9 @@ fn server() -> Server {
 
 /// Serves until the process has to end, then lets the RPCs under way end within [`GRACE`].
 async fn serve(
-    options: &Options,
+    options: &ProcessOptions,
     serving: impl Future<Output = Result<(), Error>>,
-    stop: &Stop,
+    stop: &Shutdown,
 ) -> Result<(), StoreError> {
     let ended = tokio::select! {
         ended = serving => ended,

@@ -93,7 +93,7 @@ impl FromStr for Role {
 
 /// What one process is told.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Options {
+pub struct ProcessOptions {
     /// What the process does: namenode, datanode, load, get, scan, sort, stress or measure.
     pub role: Role,
     /// Logical host of the process, such as nn-1, dn-2 or app-1.
@@ -135,10 +135,10 @@ pub struct Options {
     pub dataset: Dataset,
 }
 
-impl Options {
-    /// Options with every choice at its default.
-    pub fn new(role: Role, name: impl Into<String>, data_dir: impl Into<PathBuf>) -> Options {
-        Options {
+impl ProcessOptions {
+    /// ProcessOptions with every choice at its default.
+    pub fn new(role: Role, name: impl Into<String>, data_dir: impl Into<PathBuf>) -> ProcessOptions {
+        ProcessOptions {
             role,
             name: name.into(),
             listen: None,

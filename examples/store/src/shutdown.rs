@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::{Options, StoreError};
+use crate::{ProcessOptions, StoreError};
 
 /// The word a supervisor writes before it closes a child's standard input.
 pub(crate) const STOP_WORD: &str = "stop";
@@ -18,14 +18,14 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// Tells all parts of a process that it has to end.
 #[derive(Clone, Debug)]
-pub(crate) struct Stop {
+pub(crate) struct Shutdown {
     flag: watch::Receiver<bool>,
     orphaned: Arc<AtomicBool>,
 }
 
-impl Stop {
+impl Shutdown {
     /// Starts to watch everything that may end the process.
-    pub(crate) fn listen(options: &Options) -> Result<Stop, StoreError> {
+    pub(crate) fn listen(options: &ProcessOptions) -> Result<Shutdown, StoreError> {
         let (sender, flag) = watch::channel(false);
         let sender = Arc::new(sender);
         let orphaned = Arc::new(AtomicBool::new(false));
@@ -47,7 +47,7 @@ impl Stop {
         if !options.role.is_server() {
             tokio::spawn(watch_file(options.data_dir.join("stop"), sender));
         }
-        Ok(Stop { flag, orphaned })
+        Ok(Shutdown { flag, orphaned })
     }
 
     /// True once the process has to end.

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Options, StoreError};
+use crate::{ProcessOptions, StoreError};
 
 /// What one process did from its start on; the line in `<name>.stats.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Summary {
+pub struct ProcessSummary {
     /// Logical host.
     pub host: String,
     /// Process name: the word of the role.
@@ -42,9 +42,9 @@ pub struct AppSummary {
     pub bytes_written: u64,
 }
 
-impl Summary {
+impl ProcessSummary {
     /// Reads the statistics that the process at `path` left last.
-    pub fn read(path: &Path) -> Result<Summary, StoreError> {
+    pub fn read(path: &Path) -> Result<ProcessSummary, StoreError> {
         let text = fs::read(path).map_err(|error| StoreError::disk(path, error))?;
         serde_json::from_slice(&text).map_err(|error| StoreError::disk(path, error.into()))
     }
@@ -62,22 +62,22 @@ impl Summary {
 
 /// Counters of one process, one set for each client application.
 #[derive(Debug, Default)]
-pub(crate) struct Meter {
+pub(crate) struct ProcessCounters {
     pub(crate) failed: AtomicU64,
-    apps: Mutex<BTreeMap<String, Arc<AppMeter>>>,
+    apps: Mutex<BTreeMap<String, Arc<AppCounters>>>,
 }
 
 /// Counters for one client application.
 #[derive(Debug, Default)]
-pub(crate) struct AppMeter {
+pub(crate) struct AppCounters {
     pub(crate) operations: AtomicU64,
     pub(crate) read: AtomicU64,
     pub(crate) written: AtomicU64,
 }
 
-impl Meter {
+impl ProcessCounters {
     /// The counters of an application, kept from the first call on.
-    pub(crate) fn app(&self, name: &str) -> Arc<AppMeter> {
+    pub(crate) fn app(&self, name: &str) -> Arc<AppCounters> {
         let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
         match apps.get(name) {
             Some(meter) => meter.clone(),
@@ -90,9 +90,9 @@ impl Meter {
         apps.iter().map(|(name, meter)| (name.clone(), meter.summary())).collect()
     }
 
-    pub(crate) fn summary(&self, options: &Options) -> Summary {
+    pub(crate) fn summary(&self, options: &ProcessOptions) -> ProcessSummary {
         let apps = self.by_app();
-        Summary {
+        ProcessSummary {
             host: options.name.clone(),
             process: options.role.to_string(),
             pid: std::process::id(),
@@ -105,7 +105,7 @@ impl Meter {
     }
 }
 
-impl AppMeter {
+impl AppCounters {
     pub(crate) fn summary(&self) -> AppSummary {
         AppSummary {
             operations: self.operations.load(Ordering::Relaxed),

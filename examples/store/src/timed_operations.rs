@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use crate::files::{get_path, mix};
-use crate::{Client, Options, StoreError};
+use crate::dataset::{get_path, mix};
+use crate::{Client, ProcessOptions, StoreError};
 
 const READ_BYTES: u64 = 8 << 10;
 
@@ -18,8 +18,8 @@ const READ_BYTES: u64 = 8 << 10;
 const TUPLES: u64 = 60;
 
 /// Serves the lines until there are no more.
-pub(crate) async fn run(options: &Options) -> Result<(), StoreError> {
-    let measure = Measure { options, client: Client::new(&options.name_node, options.role.as_str()) };
+pub(crate) async fn run(options: &ProcessOptions) -> Result<(), StoreError> {
+    let measure = TimedOperations { options, client: Client::new(&options.name_node, options.role.as_str()) };
     let (sender, mut lines) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
         let lines = std::io::stdin().lock().lines().map_while(Result::ok);
@@ -45,12 +45,12 @@ pub(crate) async fn run(options: &Options) -> Result<(), StoreError> {
     Ok(())
 }
 
-struct Measure<'a> {
-    options: &'a Options,
+struct TimedOperations<'a> {
+    options: &'a ProcessOptions,
     client: Client,
 }
 
-impl Measure<'_> {
+impl TimedOperations<'_> {
     fn created(&self, number: u64) -> String {
         format!("/measured/{}/{number}", self.options.name)
     }
@@ -58,7 +58,7 @@ impl Measure<'_> {
     async fn operation(&self, operation: &str, number: u64) -> Result<(), StoreError> {
         pivot::tracepoint!("ClientProtocols");
         for i in 0..TUPLES {
-            pivot::tracepoint!("Measure.tuple", i: u64 = i);
+            pivot::tracepoint!("TimedOperations.tuple", i: u64 = i);
         }
         let path = get_path(mix(number) % self.options.dataset.get_files.max(1));
         pivot::tracepoint!("StressTest.DoNextOp", op: String = operation.to_owned(), file: String = path.clone());

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::files::{SCAN_PATH, SORT_INPUT, SORT_OUTPUT, get_path, mix};
-use crate::meter::{AppMeter, Meter};
-use crate::stop::Stop;
-use crate::{Client, Options, Role, StoreError, content};
+use crate::dataset::{SCAN_PATH, SORT_INPUT, SORT_OUTPUT, get_path, mix};
+use crate::shutdown::Shutdown;
+use crate::statistics::{AppCounters, ProcessCounters};
+use crate::{Client, ProcessOptions, Role, StoreError, content};
 
 const STRESS_BYTES: u64 = 8 << 10;
 
@@ -17,19 +17,23 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// One client process at work.
 #[derive(Debug)]
-struct Load<'a> {
-    options: &'a Options,
+struct Workload<'a> {
+    options: &'a ProcessOptions,
     client: Client,
     /// Differs between clients, so that two of a role do not go in step.
     seed: u64,
 }
 
 /// Runs operations until the process has to end or has done as many as it should.
-pub(crate) async fn run(options: &Options, stop: &Stop, meter: &Meter) -> Result<(), StoreError> {
+pub(crate) async fn run(
+    options: &ProcessOptions,
+    stop: &Shutdown,
+    meter: &ProcessCounters,
+) -> Result<(), StoreError> {
     let counts = meter.app(options.role.as_str());
     let client = Client::counting(&options.name_node, options.role.as_str(), counts.clone());
     let seed = options.name.bytes().fold(0, |seed, byte| mix(seed ^ u64::from(byte)));
-    let load = Load { options, client, seed };
+    let load = Workload { options, client, seed };
     println!("ready");
     if options.wait_for_go {
         stop.pause_until(&options.data_dir.join("go")).await;
@@ -37,8 +41,13 @@ pub(crate) async fn run(options: &Options, stop: &Stop, meter: &Meter) -> Result
     load.repeat(stop, meter, &counts).await
 }
 
-impl Load<'_> {
-    async fn repeat(&self, stop: &Stop, meter: &Meter, counts: &Arc<AppMeter>) -> Result<(), StoreError> {
+impl Workload<'_> {
+    async fn repeat(
+        &self,
+        stop: &Shutdown,
+        meter: &ProcessCounters,
+        counts: &Arc<AppCounters>,
+    ) -> Result<(), StoreError> {
         let files = self.options.dataset.files().len() as u64;
         let last = if self.options.role == Role::Load { Some(files) } else { self.options.operations };
         let mut failures = 0;
@@ -140,7 +149,7 @@ fn job_complete(kind: &str, number: u64) {
 }
 
 /// Removes what a process wrote, and the folder of the cluster when the last one has left it.
-pub(crate) fn sweep(options: &Options) {
+pub(crate) fn sweep(options: &ProcessOptions) {
     let name = &options.name;
     for file in ["go", "stop", &format!("{name}.log"), &format!("{name}.stats.json")] {
         // What is gone already was swept by another process of the cluster.

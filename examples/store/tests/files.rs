@@ -6,7 +6,7 @@ mod harness;
 use std::time::{Duration, SystemTime};
 
 use harness::{plan, start};
-use pivot_store::{Client, Cluster, FileStatus, Plan, Role, content};
+use pivot_store::{Client, Cluster, ClusterPlan, FileStatus, Role, content};
 
 /// Reads every file of the data set and compares each byte.
 async fn check_files(client: &Client, cluster: &Cluster) {
@@ -119,7 +119,7 @@ async fn files_survive_a_killed_name_node() {
 #[tokio::test]
 async fn access_times_are_recorded_if_wanted_and_survive_a_killed_name_node() {
     for access_times in [false, true] {
-        let mut cluster = start(Plan { access_times, ..plan(&[]) });
+        let mut cluster = start(ClusterPlan { access_times, ..plan(&[]) });
         let client = Client::new(cluster.name_node(), "test");
         let begun = SystemTime::now() - Duration::from_millis(1);
         client.length("/get/1").await.unwrap();

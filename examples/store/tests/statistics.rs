@@ -6,12 +6,12 @@ mod harness;
 use std::collections::BTreeMap;
 
 use harness::{plan, start, wait_until};
-use pivot_store::{AppSummary, Plan, Role, Summary};
+use pivot_store::{AppSummary, ClusterPlan, ProcessSummary, Role};
 
 const CLIENTS: [Role; 4] = [Role::Get, Role::Scan, Role::Sort, Role::Stress];
 
 /// The counters of all data nodes together, per application.
-fn served(summaries: &[Summary]) -> BTreeMap<String, AppSummary> {
+fn served(summaries: &[ProcessSummary]) -> BTreeMap<String, AppSummary> {
     let mut served: BTreeMap<String, AppSummary> = BTreeMap::new();
     let of_data_nodes = summaries.iter().filter(|summary| summary.process == "datanode");
     for (app, counts) in of_data_nodes.flat_map(|summary| &summary.apps) {
@@ -24,7 +24,7 @@ fn served(summaries: &[Summary]) -> BTreeMap<String, AppSummary> {
 }
 
 /// Every byte that a client received was sent by a data node, and each written one three times stored.
-fn check_counts(summaries: &[Summary], clients: usize) {
+fn check_counts(summaries: &[ProcessSummary], clients: usize) {
     let served = served(summaries);
     let of_clients: Vec<_> = summaries.iter().filter(|summary| summary.host.starts_with("app-")).collect();
     assert_eq!(of_clients.len(), clients);
@@ -38,7 +38,7 @@ fn check_counts(summaries: &[Summary], clients: usize) {
 
 #[test]
 fn statistics_equal_what_clients_received_after_a_number_of_operations() {
-    let mut cluster = start(Plan { operations: Some(5), pace_ms: Some(1), ..plan(&CLIENTS) });
+    let mut cluster = start(ClusterPlan { operations: Some(5), pace_ms: Some(1), ..plan(&CLIENTS) });
     cluster.wait_for_clients().unwrap();
     cluster.stop();
     let summaries = cluster.summaries();
@@ -50,7 +50,7 @@ fn statistics_equal_what_clients_received_after_a_number_of_operations() {
 
 #[test]
 fn a_stop_lets_clients_finish_whole_operations() {
-    let mut cluster = start(Plan { pace_ms: Some(0), ..plan(&CLIENTS) });
+    let mut cluster = start(ClusterPlan { pace_ms: Some(0), ..plan(&CLIENTS) });
     wait_until(|| cluster.summaries().iter().filter(|summary| summary.host.starts_with("app-")).count() == 4);
     cluster.stop();
     let summaries = cluster.summaries();
@@ -61,11 +61,11 @@ fn a_stop_lets_clients_finish_whole_operations() {
 
 #[test]
 fn clients_do_nothing_before_they_are_told_to_go() {
-    let mut cluster = start(Plan { wait_for_go: true, operations: Some(2), ..plan(&[Role::Get]) });
+    let mut cluster = start(ClusterPlan { wait_for_go: true, operations: Some(2), ..plan(&[Role::Get]) });
     let path = cluster.members().last().unwrap().options().stats_path();
     wait_until(|| path.exists());
-    assert_eq!(Summary::read(&path).unwrap().operations, 0);
+    assert_eq!(ProcessSummary::read(&path).unwrap().operations, 0);
     cluster.go().unwrap();
     cluster.wait_for_clients().unwrap();
-    assert_eq!(Summary::read(&path).unwrap().operations, 2);
+    assert_eq!(ProcessSummary::read(&path).unwrap().operations, 2);
 }

@@ -106,7 +106,7 @@ fn a_folder_with_files_in_it_is_not_taken() {
     let folder = std::env::temp_dir().join(format!("pivot-store-taken-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("precious"), b"kept").unwrap();
-    let plan = pivot_store::Plan { data_dir: Some(folder.clone()), ..plan(&[]) };
+    let plan = pivot_store::ClusterPlan { data_dir: Some(folder.clone()), ..plan(&[]) };
     assert!(pivot_store::Cluster::start(plan, |_, _| Command::new("false")).is_err());
     assert!(folder.join("precious").exists());
     std::fs::remove_dir_all(folder).unwrap();

@@ -3,22 +3,22 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use pivot_store::{Cluster, Dataset, Plan, Role};
+use pivot_store::{Cluster, ClusterPlan, Dataset, Role};
 
 /// Nothing listens here: the agents of the processes find no frontend, which must not matter.
 pub const NO_FRONTEND: &str = "http://127.0.0.1:9";
 
 /// A plan with small files.
-pub fn plan(clients: &[Role]) -> Plan {
-    Plan {
+pub fn plan(clients: &[Role]) -> ClusterPlan {
+    ClusterPlan {
         clients: clients.to_vec(),
         frontend: Some(NO_FRONTEND.to_owned()),
         dataset: Dataset::small(),
-        ..Plan::default()
+        ..ClusterPlan::default()
     }
 }
 
-pub fn start(plan: Plan) -> Cluster {
+pub fn start(plan: ClusterPlan) -> Cluster {
     Cluster::start(plan, |_, options| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_store"));
         command.args(options.to_args());
