@@ -7,9 +7,9 @@
 //!
 //! Nothing in it knows of Pivot but two lines of `main`.
 
-mod all;
+mod supervisor;
 mod database;
-mod load;
+mod customers;
 mod prices;
 mod stock;
 mod web;
@@ -92,7 +92,7 @@ impl Role {
 async fn main() -> anyhow::Result<()> {
     let Arguments { role, supervised } = Arguments::parse();
     if let Role::All { seconds, port } = role {
-        return all::run(seconds.map(Duration::from_secs), port).await;
+        return supervisor::run(seconds.map(Duration::from_secs), port).await;
     }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).finish();
@@ -101,7 +101,7 @@ async fn main() -> anyhow::Result<()> {
     tokio::select! {
         ended = serve(role) => ended,
         _ = tokio::signal::ctrl_c() => Ok(()),
-        () = all::abandoned(), if supervised => Ok(()),
+        () = supervisor::parent_ended(), if supervised => Ok(()),
     }
 }
 
@@ -111,7 +111,7 @@ async fn serve(role: Role) -> anyhow::Result<()> {
         Role::Stock { listen } => stock::serve(listen).await,
         Role::Prices { listen } => prices::serve(listen).await,
         Role::Load { web, customers, pause_ms } => {
-            load::run(&web, customers, Duration::from_millis(pause_ms)).await
+            customers::run(&web, customers, Duration::from_millis(pause_ms)).await
         }
         Role::All { .. } => Ok(()),
     }

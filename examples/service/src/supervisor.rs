@@ -40,7 +40,7 @@ pub(crate) async fn run(time: Option<Duration>, port: u16) -> anyhow::Result<()>
 }
 
 /// Waits until the process that started this one has ended.
-pub(crate) async fn abandoned() {
+pub(crate) async fn parent_ended() {
     // A pipe that nobody writes to.
     let _ = tokio::io::stdin().read(&mut [0]).await;
 }

@@ -55,36 +55,36 @@ pub(crate) async fn serve(listen: SocketAddr, stock: String, prices: String) -> 
 }
 
 /// What went wrong, as an answer.
-enum Failure {
+enum ShopError {
     Database(sqlx::Error),
-    Elsewhere(String),
-    Missing,
+    Upstream(String),
+    NotFound,
 }
 
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Failure {
-        Failure::Database(error)
+impl From<sqlx::Error> for ShopError {
+    fn from(error: sqlx::Error) -> ShopError {
+        ShopError::Database(error)
     }
 }
 
-impl From<reqwest::Error> for Failure {
-    fn from(error: reqwest::Error) -> Failure {
-        Failure::Elsewhere(error.to_string())
+impl From<reqwest::Error> for ShopError {
+    fn from(error: reqwest::Error) -> ShopError {
+        ShopError::Upstream(error.to_string())
     }
 }
 
-impl From<tonic::Status> for Failure {
-    fn from(status: tonic::Status) -> Failure {
-        Failure::Elsewhere(status.to_string())
+impl From<tonic::Status> for ShopError {
+    fn from(status: tonic::Status) -> ShopError {
+        ShopError::Upstream(status.to_string())
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for ShopError {
     fn into_response(self) -> Response {
         match self {
-            Failure::Missing => StatusCode::NOT_FOUND.into_response(),
-            Failure::Elsewhere(why) => (StatusCode::BAD_GATEWAY, why).into_response(),
-            Failure::Database(error) => {
+            ShopError::NotFound => StatusCode::NOT_FOUND.into_response(),
+            ShopError::Upstream(why) => (StatusCode::BAD_GATEWAY, why).into_response(),
+            ShopError::Database(error) => {
                 tracing::warn!(%error, "the database refused");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
@@ -93,19 +93,19 @@ impl IntoResponse for Failure {
 }
 
 #[derive(Debug, Serialize)]
-struct Listed {
+struct ListedProduct {
     name: String,
     stars: f64,
 }
 
-async fn products(State(shop): State<Shop>) -> Result<Json<Vec<Listed>>, Failure> {
+async fn products(State(shop): State<Shop>) -> Result<Json<Vec<ListedProduct>>, ShopError> {
     let query = sqlx::query_as("SELECT id, name FROM products");
     let products: Vec<(i64, String)> = query.fetch_all(&shop.database).await?;
     let mut listed = Vec::new();
     for (id, name) in products {
         let query = sqlx::query_scalar("SELECT avg(stars) FROM reviews WHERE product = ?");
         let stars: f64 = query.bind(id).fetch_one(&shop.database).await?;
-        listed.push(Listed { name, stars });
+        listed.push(ListedProduct { name, stars });
     }
     Ok(Json(listed))
 }
@@ -118,10 +118,10 @@ struct Product {
 }
 
 #[tracing::instrument(skip(shop))]
-async fn product(State(shop): State<Shop>, Path(id): Path<i64>) -> Result<Json<Product>, Failure> {
+async fn product(State(shop): State<Shop>, Path(id): Path<i64>) -> Result<Json<Product>, ShopError> {
     let query = sqlx::query_scalar("SELECT name FROM products WHERE id = ?").bind(id);
     let name: Option<String> = query.fetch_optional(&shop.database).await?;
-    let name = name.ok_or(Failure::Missing)?;
+    let name = name.ok_or(ShopError::NotFound)?;
     let price = shop.http.get(format!("{}/prices/{id}", shop.prices)).send().await?.error_for_status()?;
     let cents = price.json().await?;
     let available = shop.stock.clone().available(AvailableRequest { product: id }).await?;
@@ -134,7 +134,7 @@ struct Order {
     pieces: i64,
 }
 
-async fn order(State(shop): State<Shop>, Json(order): Json<Order>) -> Result<Json<i64>, Failure> {
+async fn order(State(shop): State<Shop>, Json(order): Json<Order>) -> Result<Json<i64>, ShopError> {
     // More than eight pieces are too many for the table.
     let id: i64 = sqlx::query_scalar("INSERT INTO orders (product, pieces) VALUES (?, ?) RETURNING id")
         .bind(order.product)
@@ -154,7 +154,7 @@ struct Search {
 async fn search(
     State(shop): State<Shop>,
     Query(search): Query<Search>,
-) -> Result<Json<Vec<String>>, Failure> {
+) -> Result<Json<Vec<String>>, ShopError> {
     // Without an index, each product looks at each review.
     let query = sqlx::query_scalar(
         "SELECT name FROM products WHERE (SELECT count(*) FROM reviews WHERE product = id AND stars >= ?) > 150",
