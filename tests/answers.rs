@@ -13,7 +13,7 @@
 use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use pivot_advice::{Advice, Type, Value};
-use pivot_agent::Part;
+use pivot_agent::QueryReport;
 use pivot_protocol::wire::agents_client::AgentsClient;
 use pivot_protocol::wire::frontend_client::FrontendClient;
 use pivot_protocol::{from_wire, to_wire, wire};
@@ -108,7 +108,7 @@ impl Process {
     }
 
     /// Reports a part of a window, and waits until that is acknowledged.
-    async fn report(&mut self, id: wire::QueryId, part: &Part, (start_ns, end_ns): (i64, i64)) {
+    async fn report(&mut self, id: wire::QueryId, part: &QueryReport, (start_ns, end_ns): (i64, i64)) {
         self.reports += 1;
         let part = wire::Part {
             query: Some(id),
@@ -138,7 +138,7 @@ impl Process {
 
 /// What the processes have in each window, and where each event belongs.
 struct Windows {
-    parts: Vec<(usize, i64, Part)>,
+    parts: Vec<(usize, i64, QueryReport)>,
     of_events: Vec<i64>,
 }
 
@@ -151,7 +151,7 @@ fn windows(run: &mut Run<'_>, case: &Case, random: &mut Random) -> Result<Window
             parts.push((
                 process,
                 current[process],
-                std::mem::replace(&mut run.parts[process], Part::empty()),
+                std::mem::replace(&mut run.parts[process], QueryReport::empty()),
             ));
             // Without a step the window is reported in two parts.
             current[process] += random.within(0, 2);
@@ -162,7 +162,7 @@ fn windows(run: &mut Run<'_>, case: &Case, random: &mut Random) -> Result<Window
         }
     }
     for (process, window) in current.into_iter().enumerate() {
-        parts.push((process, window, std::mem::replace(&mut run.parts[process], Part::empty())));
+        parts.push((process, window, std::mem::replace(&mut run.parts[process], QueryReport::empty())));
     }
     Ok(Windows { parts, of_events })
 }

@@ -3,10 +3,10 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use pivot_advice::*;
-use pivot_agent::run::interpreter::{Effect, run};
-use pivot_agent::run::sample::Look;
-use pivot_agent::weave::name_linker::Linked;
-use pivot_agent::{Part, State as Standing, Tracepoint};
+use pivot_agent::run::interpreter::{Effect, interpret};
+use pivot_agent::run::sample::SampleDecision;
+use pivot_agent::weave::name_linker::LinkedAdvice;
+use pivot_agent::{QueryReport, QueryState, Tracepoint};
 use pivot_baggage::Baggage;
 use pivot_protocol::{from_wire, to_wire, wire};
 use pivot_tests::fuzz::{corpus, damage, each_seed};
@@ -80,16 +80,21 @@ struct Counts {
 }
 
 /// Lets an advice run for one event, and carries out what it says.
-fn event(linked: &Linked, baggage: &mut Baggage, part: &mut Part, random: &mut Random) -> (u64, u64) {
+fn event(
+    linked: &LinkedAdvice,
+    baggage: &mut Baggage,
+    part: &mut QueryReport,
+    random: &mut Random,
+) -> (u64, u64) {
     let observed = linked.sources.iter().map(|_| value(random)).collect();
-    match run(linked, observed, Some(baggage), 0, &mut Loss::default()) {
+    match interpret(linked, observed, Some(baggage), 0, &mut Loss::default()) {
         Some(Effect::Pack(bag, keep, groups)) => {
             baggage.pack(bag, keep, groups);
             (1, 0)
         }
         Some(Effect::Emit(emission)) => {
             let weight = 1 + random.below(3) as u32;
-            part.add(&emission, Look { weight, part: random.below(16) as u8 });
+            part.add(&emission, SampleDecision { weight, stratum: random.below(16) as u8 });
             (0, 1)
         }
         Some(Effect::Lose(bag, keep)) => {
@@ -131,7 +136,7 @@ fn what_the_verifier_accepts_runs() {
     each_seed(CASES, |random| {
         let (program, donor) = (random.pick(&programs), random.pick(&programs));
         let mut baggage = Baggage::begin();
-        let mut part = Part::empty();
+        let mut part = QueryReport::empty();
         for advice in program.iter().rev() {
             let Some(advice) = sent(advice, random.pick(donor), 60, random) else { continue };
             counts.decoded += 1;
@@ -140,7 +145,7 @@ fn what_the_verifier_accepts_runs() {
                 counts.refused += 1;
                 continue;
             }
-            let Ok(linked) = Linked::link(&advice, &names) else { continue };
+            let Ok(linked) = LinkedAdvice::link(&advice, &names) else { continue };
             for _ in 0..=random.below(4) {
                 let (packed, emitted) = event(&linked, &mut baggage, &mut part, random);
                 counts.ran += 1;
@@ -161,7 +166,7 @@ fn what_is_woven_puts_no_query_away() {
     let (programs, fields) = programs();
     let exported: Vec<(&'static str, Type)> =
         fields.iter().map(|name| (&*String::leak(name.clone()), Type::Any)).collect();
-    let place = || pivot_agent::Place { module: "damaged", file: file!(), line: line!() };
+    let place = || pivot_agent::SourceLocation { module: "damaged", file: file!(), line: line!() };
     let tracepoints = ["Fuzz.a", "Fuzz.b"].map(|name| Tracepoint::register(name, &exported, place()));
     pivot_baggage::set_carrying(true);
     let (mut cases, mut emitted) = (0_u64, 0_u64);
@@ -185,7 +190,7 @@ fn what_is_woven_puts_no_query_away() {
         cases += 1;
         emitted += pivot_agent::drain().values().map(|part| part.emitted).sum::<u64>();
         for status in pivot_agent::statuses() {
-            assert_ne!(status.state, Standing::Quarantined, "{status:?} {advice:?} {problems:?}");
+            assert_ne!(status.state, QueryState::Quarantined, "{status:?} {advice:?} {problems:?}");
         }
     });
     pivot_agent::weave(&[]);

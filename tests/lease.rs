@@ -104,13 +104,13 @@ fn windows_in_which_a_lease_had_lapsed_are_partial_when_the_frontend_is_back() {
     let query = ["--frontend", url, "-c", "FROM h IN Lease.hit SELECT COUNT", "--format"];
     let mut windows = Process::pivot(&[&query[..], &["json"]].concat());
     let mut tables = Process::pivot(&[&query[..], &["table"]].concat());
-    let active = |status: &pivot_agent::Status| status.state == pivot_agent::State::Active;
+    let active = |status: &pivot_agent::QueryStatus| status.state == pivot_agent::QueryState::Active;
     let woven = || pivot_agent::statuses().iter().filter(|status| active(status)).count() == 2;
     hit_until("both queries are woven", woven);
     hit_for(SECOND_NS);
 
     server.signal("-STOP");
-    hit_until("the lease lapses", || pivot_agent::away().len() == 2);
+    hit_until("the lease lapses", || pivot_agent::suspended_queries().len() == 2);
     let unwoven = now_ns();
     hit_for(2 * SECOND_NS);
     let back = now_ns();

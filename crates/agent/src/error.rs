@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Why an advice is not woven in this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct WeaveProblem {
     /// Its query.
     pub query: QueryId,
     /// The tracepoint it was meant for.
@@ -19,7 +19,7 @@ pub struct Problem {
 #[non_exhaustive]
 pub enum AgentError {
     /// It has no instructions, too many, or they do not end in the one Pack or Emit.
-    Shape(&'static str),
+    Malformed(&'static str),
     /// It reads a column or state that no earlier instruction appends.
     Unbound {
         /// `column` or `state`.
@@ -52,7 +52,7 @@ pub enum AgentError {
 impl fmt::Display for AgentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Shape(what) => write!(f, "advice is malformed: {what}"),
+            Self::Malformed(what) => write!(f, "advice is malformed: {what}"),
             Self::Unbound { what, index } => write!(f, "advice reads {what} {index} before it is bound"),
             Self::Limit { what, limit } => write!(f, "advice has more than {limit} {what}"),
             Self::ForeignBag => write!(f, "advice touches a bag of another query"),

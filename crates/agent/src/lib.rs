@@ -30,26 +30,28 @@ pub mod run;
 pub mod site;
 pub mod weave;
 
-pub use error::{AgentError, Problem};
-pub use report::cost::Cost;
+pub use error::{AgentError, WeaveProblem};
+pub use report::cost::QueryCost;
 pub use report::drain::drain;
 pub use report::fence::use_fences;
 pub use report::fork::{is_forked, watch_forks};
-pub use report::query_report::{Part, Parts};
+pub use report::query_report::{QueryReport, QueryReports};
 pub use report::reporter::{Report, Reporter};
-pub use report::thread_slot::{exempt_this_thread, skipped, takes_events};
+pub use report::thread_slot::{exempt_this_thread, skipped_events, takes_events};
 pub use run::cells::{Cell, Cells};
-pub use site::catalogue::{FLAGS_V0, TRACEPOINTS_V0, catalogue, catalogue_since, registered, tracepoints};
-pub use site::declaration::{ExportedField, Place};
+pub use site::catalogue::{
+    FLAGS_V0, TRACEPOINTS_V0, catalogue, catalogue_since, registered_count, tracepoints,
+};
+pub use site::declaration::{ExportedField, SourceLocation};
 pub use site::export::{Bytes, Export, set_hash_key};
 pub use site::identity::{Identity, identity, set_identity};
 pub use site::tracepoint::Tracepoint;
 pub use weave::registration::adopt;
-pub use weave::throttle::{CpuBudget, State, Status, set_cpu_budget};
+pub use weave::throttle::{CpuBudget, QueryState, QueryStatus, set_cpu_budget};
 pub use weave::verify::verify;
 pub use weave::weaver::{
-    away, away_since, disable, enable, govern, is_disabled, is_governed, lapse, look_at_one_in, on_change,
-    on_govern, statuses, ungovern, weave, weave_since,
+    disable, enable, govern, is_disabled, is_governed, lapse, on_change, on_govern, sample_one_in, statuses,
+    stop_governing, suspended_queries, suspended_since, weave, weave_since,
 };
 
 #[doc(hidden)]

@@ -5,16 +5,16 @@ mod harness;
 
 use harness::{emit, keys, part, serial, woven};
 use pivot_advice::{Advice, BagKey, Binary, Expr, Instruction, Keep, Type, Value};
-use pivot_agent::{Place, Tracepoint};
+use pivot_agent::{SourceLocation, Tracepoint};
 
 fn generic<T: ToString>(value: T) {
     pivot_agent::tracepoint!("Catalogue.generic", text = %value.to_string());
 }
 
-const HERE: Place = Place { module: "plugin", file: "plugin.rs", line: 7 };
+const HERE: SourceLocation = SourceLocation { module: "plugin", file: "plugin.rs", line: 7 };
 
-fn place(line: u32) -> Place {
-    Place { line, ..HERE }
+fn place(line: u32) -> SourceLocation {
+    SourceLocation { line, ..HERE }
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn advice_that_a_constant_rules_out_is_not_woven() {
 
 #[test]
 fn a_query_runs_from_when_its_tracepoint_becomes_known_and_unsound_advice_never_does() {
-    use pivot_agent::State::{Active, Pending};
+    use pivot_agent::QueryState::{Active, Pending};
     let _serial = serial();
     let mut unsound = emit(2, "Catalogue.arrives", &[]);
     unsound.instructions.truncate(0);
@@ -176,7 +176,7 @@ fn two_call_sites_may_share_a_name() {
 fn a_tracepoint_that_is_registered_later_is_woven_at_once() {
     let _serial = serial();
     let parts = woven(&[emit(1, "Catalogue.late", &["n"])], || {
-        let known = pivot_agent::registered();
+        let known = pivot_agent::registered_count();
         let late = Tracepoint::register("Catalogue.late", &[("n", Type::U64)], place(1));
         assert!(late.is_woven());
         late.fire(&|_| pivot_agent::Value::U64(5));

@@ -9,7 +9,7 @@ use pivot_agent::limits::MAX_GROUPS;
 use pivot_agent::limits::MAX_ROWS;
 
 /// How many rows have a group of their own, and how many are in the rest.
-fn rows(part: &pivot_agent::Part) -> (u64, u64) {
+fn rows(part: &pivot_agent::QueryReport) -> (u64, u64) {
     let count = |groups: &Option<pivot_advice::Groups>| groups.iter().flatten().map(|group| group.n).sum();
     (count(&part.groups), count(&part.other))
 }
@@ -35,7 +35,7 @@ fn advice(stage: u16, tracepoint: &str, instructions: Vec<Instruction>) -> Advic
     Advice { query: query(1), stage, tracepoint: tracepoint.into(), instructions }
 }
 
-fn events(advice: &Advice, events: u64) -> pivot_agent::Part {
+fn events(advice: &Advice, events: u64) -> pivot_agent::QueryReport {
     part(&woven(std::slice::from_ref(advice), || (0..events).for_each(event)), 1)
 }
 

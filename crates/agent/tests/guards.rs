@@ -6,14 +6,14 @@ mod harness;
 use harness::{emit, keys, part, query, serial, woven};
 use pivot_advice::{Aggregate, Expr, Fold, Form, Input, Instruction};
 use pivot_agent::limits::{MAX_BYTES, MAX_GROUPS};
-use pivot_agent::{CpuBudget, Export, State};
+use pivot_agent::{CpuBudget, Export, QueryState};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 const SECOND: u64 = 1_000_000_000;
 
-fn states() -> BTreeMap<u32, State> {
+fn states() -> BTreeMap<u32, QueryState> {
     pivot_agent::statuses().into_iter().map(|status| (status.query.number, status.state)).collect()
 }
 
@@ -31,14 +31,14 @@ fn an_event_that_a_field_expression_hits_is_skipped_and_counted() {
         }
     }
     let _serial = serial();
-    let before = pivot_agent::skipped();
+    let before = pivot_agent::skipped_events();
     let parts = woven(&[emit(1, "Guard.outer", &["text"]), emit(2, "Guard.plain", &["n"])], || {
         pivot_agent::tracepoint!("Guard.outer", text = %Curious);
         hit(1);
     });
     assert_eq!(keys(&part(&parts, 1)), ["curious"]);
     assert_eq!(keys(&part(&parts, 2)), ["1"]);
-    assert_eq!(pivot_agent::skipped() - before, 1);
+    assert_eq!(pivot_agent::skipped_events() - before, 1);
 }
 
 #[test]
@@ -57,7 +57,11 @@ fn a_panic_puts_its_query_away_and_harms_nobody_else() {
             [5, 0, 4].into_iter().for_each(dangerous);
             assert_eq!(
                 states(),
-                BTreeMap::from([(1, State::Quarantined), (2, State::Active), (3, State::Active)])
+                BTreeMap::from([
+                    (1, QueryState::Quarantined),
+                    (2, QueryState::Active),
+                    (3, QueryState::Active)
+                ])
             );
             pivot_agent::govern(&BTreeMap::new(), SECOND);
             // It stays away as long as the frontend wants it.
@@ -118,7 +122,7 @@ fn expensive() {
 }
 
 /// Runs so many events, then tells the budgets that a second has passed.
-fn second(events: usize, event: impl Fn()) -> pivot_agent::Part {
+fn second(events: usize, event: impl Fn()) -> pivot_agent::QueryReport {
     (0..events).for_each(|_| event());
     let drained = pivot_agent::drain();
     let costs = drained.iter().map(|(query, part)| (*query, part.cost)).collect();
@@ -135,7 +139,7 @@ fn a_query_beyond_its_cpu_budget_looks_at_less_and_says_so() {
     assert_eq!((first.emitted, first.cost.events), (100, 100));
     assert!(first.cost.busy_ns >= 100 * 1_000_000, "{:?}", first.cost);
     second(100, expensive);
-    assert_eq!(states()[&1], State::Throttled);
+    assert_eq!(states()[&1], QueryState::Throttled);
     let throttled: Vec<_> = (0..5).map(|_| second(100, expensive)).collect();
     let (emitted, skipped) =
         throttled.iter().fold((0, 0), |sum, part| (sum.0 + part.emitted, sum.1 + part.loss.throttled));
@@ -154,7 +158,7 @@ fn a_query_that_never_fits_rests() {
         second(2_000, || hit(1));
     }
     let status = pivot_agent::statuses().swap_remove(0);
-    assert_eq!((status.state, status.keep), (State::Throttled, 0.0), "{status:?}");
+    assert_eq!((status.state, status.keep), (QueryState::Throttled, 0.0), "{status:?}");
     assert_eq!(second(10, || hit(1)).cost.events, 0);
     pivot_agent::set_cpu_budget(CpuBudget::default());
     pivot_agent::weave(&[]);
@@ -184,7 +188,7 @@ fn throttling_looks_at_whole_requests() {
     assert_eq!(pivot_agent::weave(&advice), []);
     second(200, request);
     second(200, request);
-    assert_eq!(states()[&1], State::Throttled);
+    assert_eq!(states()[&1], QueryState::Throttled);
     // How few are looked at depends on how busy the machine was; it is one in 256 at least.
     let mut counts: Vec<u64> = Vec::new();
     for _ in 0..50 {
@@ -203,7 +207,7 @@ fn throttling_looks_at_whole_requests() {
 }
 
 /// COUNT and SUM of `n`, grouped by it or by a text of that many bytes.
-fn summed(bytes: Option<usize>, events: u64) -> pivot_agent::Part {
+fn summed(bytes: Option<usize>, events: u64) -> pivot_agent::QueryReport {
     let field = if bytes.is_some() { "text" } else { "n" };
     let fold = Fold { aggregate: Aggregate::Sum, input: Input::Expr(Expr::Column(1)) };
     let instructions = vec![
@@ -223,7 +227,7 @@ fn summed(bytes: Option<usize>, events: u64) -> pivot_agent::Part {
 }
 
 /// The rows that have their own group, those that have not, and the sum over both.
-fn counted(part: &pivot_agent::Part) -> (u64, u64, i128) {
+fn counted(part: &pivot_agent::QueryReport) -> (u64, u64, i128) {
     let count = |groups: &Option<pivot_advice::Groups>| groups.iter().flatten().map(|g| g.n).sum();
     let sum = part.groups.iter().flatten().chain(part.other.iter().flatten()).map(|group| {
         group.states[0]
@@ -275,12 +279,12 @@ fn the_kill_switch_unweaves_everything_and_lets_it_come_back() {
         hit(1);
         pivot_agent::disable();
         hit(2);
-        assert_eq!(states()[&1], State::Disabled);
+        assert_eq!(states()[&1], QueryState::Disabled);
         pivot_agent::weave(&[emit(1, "Guard.plain", &["n"]), emit(2, "Guard.plain", &["n"])]);
         hit(3);
         pivot_agent::enable();
         hit(4);
-        assert_eq!(states()[&1], State::Active);
+        assert_eq!(states()[&1], QueryState::Active);
     });
     assert_eq!(
         (keys(&part(&parts, 1)), keys(&part(&parts, 2))),
@@ -305,7 +309,7 @@ fn statuses_tell_what_is_missing_here() {
         [emit(1, "Guard.nowhere", &[]), emit(2, "Guard.plain", &["colour"]), emit(3, "Guard.plain", &["n"])];
     let problems = pivot_agent::weave(&advice);
     assert_eq!(problems.len(), 1);
-    let expected = [(1, State::Pending), (2, State::Problem), (3, State::Active)];
+    let expected = [(1, QueryState::Pending), (2, QueryState::Problem), (3, QueryState::Active)];
     assert_eq!(states(), BTreeMap::from(expected));
     pivot_agent::weave(&[]);
 }
@@ -343,13 +347,13 @@ fn an_event_that_goes_on_for_long_delays_only_itself() {
 fn threads_that_work_for_the_agent_have_no_events() {
     let _serial = serial();
     let parts = woven(&[emit(1, "Guard.plain", &["n"])], || {
-        let before = pivot_agent::skipped();
+        let before = pivot_agent::skipped_events();
         let own = || {
             pivot_agent::exempt_this_thread();
             hit(1);
         };
         std::thread::spawn(own).join().unwrap();
-        assert_eq!(pivot_agent::skipped(), before);
+        assert_eq!(pivot_agent::skipped_events(), before);
         hit(2);
     });
     assert_eq!(keys(&part(&parts, 1)), ["2"]);
@@ -365,7 +369,7 @@ fn events_of_a_thread_that_ends_are_counted_and_its_rows_kept() {
     }
     thread_local!(static AT_END: AtEnd = const { AtEnd });
     let _serial = serial();
-    let before = pivot_agent::skipped();
+    let before = pivot_agent::skipped_events();
     let parts = woven(&[emit(1, "Guard.plain", &["n"])], || {
         let thread = || {
             // Registered first, so that it is dropped last.
@@ -375,6 +379,6 @@ fn events_of_a_thread_that_ends_are_counted_and_its_rows_kept() {
         std::thread::spawn(thread).join().unwrap();
     });
     let part = part(&parts, 1);
-    assert_eq!(part.emitted + (pivot_agent::skipped() - before), 2);
+    assert_eq!(part.emitted + (pivot_agent::skipped_events() - before), 2);
     assert_eq!(keys(&part)[0], "1");
 }

@@ -8,7 +8,7 @@ use pivot_advice::{
     Advice, Aggregate, BagKey, Errors, Expr, Finish, Fold, Form, Input, Instruction, Keep, Match, State,
     Unpacked,
 };
-use pivot_agent::{CpuBudget, Part};
+use pivot_agent::{CpuBudget, QueryReport};
 use std::time::Duration;
 
 fn fold(aggregate: Aggregate, column: u16) -> Fold {
@@ -71,7 +71,7 @@ fn elsewhere(requests: u32) {
 }
 
 /// COUNT and SUM over all groups that satisfy a condition on their first key, scaled ones included.
-fn totals(part: &Part, is_meant: impl Fn(Option<i128>) -> bool) -> (f64, f64) {
+fn totals(part: &QueryReport, is_meant: impl Fn(Option<i128>) -> bool) -> (f64, f64) {
     let groups = part.groups.iter().chain(&part.sampled.groups).flatten();
     let meant = groups.filter(|group| is_meant(group.key.first().and_then(|key| key.as_integer())));
     meant.fold((0.0, 0.0), |(n, sum), group| {
@@ -102,7 +102,7 @@ impl Truth {
 }
 
 /// Weaves, runs, and gives what was emitted; `run` may change how many requests are looked at.
-fn woven(advice: &[Advice], run: impl FnOnce()) -> Part {
+fn woven(advice: &[Advice], run: impl FnOnce()) -> QueryReport {
     pivot_agent::drain();
     pivot_baggage::set_carrying(true);
     assert_eq!(pivot_agent::weave(advice), []);
@@ -122,7 +122,7 @@ fn counts_and_sums_are_those_of_all_requests() {
     for weight in [2, 3, 17] {
         let (mut count, mut sum) = (Truth::default(), Truth::default());
         let part = woven(&[counting()], || {
-            pivot_agent::look_at_one_in(query(1), weight);
+            pivot_agent::sample_one_in(query(1), weight);
             for i in 0..20_000_u64 {
                 let events = i % 4;
                 request(|| (0..events).for_each(|n| event(0, 10 + n)));
@@ -147,7 +147,7 @@ fn counts_in_lists_are_those_of_all_requests_too() {
     let advice = advice(0, "Throttled.event", vec![observe("class"), observe("n"), emit]);
     let part = woven(&[advice], || {
         for i in 0..3_000 {
-            pivot_agent::look_at_one_in(query(1), [2, 7][i % 2]);
+            pivot_agent::sample_one_in(query(1), [2, 7][i % 2]);
             request(|| (0..3).for_each(|n| event(0, n)));
         }
     });
@@ -173,7 +173,7 @@ fn a_rate_that_changes_on_the_way_weighs_each_request_by_its_own() {
     let mut truth = Truth::default();
     let part = woven(&[counting()], || {
         for (i, weight) in (0..24_000).zip([1_u32, 2, 8, 3].into_iter().cycle()) {
-            pivot_agent::look_at_one_in(query(1), weight);
+            pivot_agent::sample_one_in(query(1), weight);
             request(|| (0..3).for_each(|n| event(i % 2, n)));
             truth.add(3.0, weight);
         }
@@ -191,7 +191,7 @@ fn in_a_join_the_smallest_rate_on_the_way_decides() {
     let (mut count, mut sum) = (Truth::default(), Truth::default());
     let part = woven(&joined(Match::Inner), || {
         for (_, (here, there)) in (0..25_000).zip(rates.into_iter().cycle()) {
-            pivot_agent::look_at_one_in(query(1), here);
+            pivot_agent::sample_one_in(query(1), here);
             request(|| {
                 (0..2).for_each(|n| packed(5 + n));
                 elsewhere(there);
@@ -215,11 +215,11 @@ fn a_request_that_is_not_looked_at_is_not_taken_for_one_without_a_match() {
         let part = woven(&joined(matching), || {
             for i in 0..20_000 {
                 // The rate goes up and down between the two events too.
-                pivot_agent::look_at_one_in(query(1), 6);
+                pivot_agent::sample_one_in(query(1), 6);
                 request(|| {
                     if i % 3 > 0 {
                         packed(1);
-                        pivot_agent::look_at_one_in(query(1), 1 + i % 2);
+                        pivot_agent::sample_one_in(query(1), 1 + i % 2);
                     }
                     join();
                 });
@@ -240,7 +240,7 @@ fn events_outside_of_requests_decide_for_themselves() {
     let _serial = serial();
     let mut truth = Truth::default();
     let part = woven(&[counting()], || {
-        pivot_agent::look_at_one_in(query(1), 5);
+        pivot_agent::sample_one_in(query(1), 5);
         for _ in 0..20_000 {
             event(0, 1);
             truth.add(1.0, 5);
@@ -258,7 +258,7 @@ fn rows_that_are_the_result_themselves_are_not_repeated() {
     let emit = Instruction::Emit { keys: vec![0, 1], folds: vec![], form: Form::Rows };
     *rows.instructions.last_mut().unwrap() = emit;
     let part = woven(&[rows], || {
-        pivot_agent::look_at_one_in(query(1), 3);
+        pivot_agent::sample_one_in(query(1), 3);
         (0..300).for_each(|i| request(|| event(0, i)));
     });
     assert!(part.sampled.is_empty());
@@ -271,7 +271,7 @@ fn a_sample_has_room_for_as_many_groups_in_each_part_and_the_others_are_kept_tog
     let _serial = serial();
     let mut truth = Truth::default();
     let part = woven(&[counting()], || {
-        pivot_agent::look_at_one_in(query(1), 2);
+        pivot_agent::sample_one_in(query(1), 2);
         for i in 0..80_000 {
             event(i, 1);
             truth.add(1.0, 2);
@@ -297,7 +297,7 @@ fn a_query_beyond_its_budget_still_counts_all_requests() {
     }
     let _serial = serial();
     pivot_agent::set_cpu_budget(CpuBudget { query: 0.005, all: 0.5 });
-    let mut part = Part::empty();
+    let mut part = QueryReport::empty();
     let mut truth = Truth::default();
     pivot_agent::drain();
     pivot_agent::weave(&[counting()]);

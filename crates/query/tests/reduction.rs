@@ -5,11 +5,11 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use pivot_advice::{Errors, Exports, Field, Loss, QueryId, Type, Value};
-use pivot_agent::Part;
-use pivot_agent::run::interpreter::{Effect, run};
-use pivot_agent::run::sample::Look;
+use pivot_agent::QueryReport;
+use pivot_agent::run::interpreter::{Effect, interpret};
+use pivot_agent::run::sample::SampleDecision;
 use pivot_agent::site::default_field::DefaultField;
-use pivot_agent::weave::name_linker::{Linked, Source};
+use pivot_agent::weave::name_linker::{FieldSource, LinkedAdvice};
 use pivot_baggage::Baggage;
 use pivot_query::{Catalog, CompileOptions, Program, compile_with};
 
@@ -56,10 +56,10 @@ fn cost(text: &str, options: &CompileOptions) -> Cost {
     ran(&compile_with(text, &catalog(), options).unwrap()).0
 }
 
-fn ran(program: &Program) -> (Cost, Part) {
+fn ran(program: &Program) -> (Cost, QueryReport) {
     let advice = program.advice(QueryId::new(0, 7));
     let mut cost = Cost::default();
-    let mut part = Part::empty();
+    let mut part = QueryReport::empty();
     for request in 0..20u64 {
         let mut baggage = Baggage::begin();
         let host = |name: &str, number: u64| format!("{name}-{}", number % 4);
@@ -94,29 +94,29 @@ fn fire(
     host: &str,
     number: u64,
     baggage: &mut Baggage,
-    (part, cost): (&mut Part, &mut Cost),
+    (part, cost): (&mut QueryReport, &mut Cost),
 ) {
     cost.events += 1;
     let fields = TRACEPOINTS.iter().find(|(name, _)| *name == tracepoint).unwrap().1;
     let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-    let value = |source: &Source| match source {
-        Source::Lacking => Value::Null,
-        Source::Exported(index) => match fields[*index].1 {
+    let value = |source: &FieldSource| match source {
+        FieldSource::Missing => Value::Null,
+        FieldSource::Exported(index) => match fields[*index].1 {
             Type::String => Value::str(format!("/data/{}", number % 3)),
             Type::List(_) => Value::List(["dn-0", "dn-1", "dn-2"].map(Value::str).into_iter().collect()),
             _ => Value::U64(65_536 + number),
         },
-        Source::Default(DefaultField::Host) => Value::str(host),
-        Source::Default(DefaultField::Process) => Value::str(host.split('-').next().unwrap()),
-        Source::Default(_) => Value::str("x"),
+        FieldSource::Default(DefaultField::Host) => Value::str(host),
+        FieldSource::Default(DefaultField::Process) => Value::str(host.split('-').next().unwrap()),
+        FieldSource::Default(_) => Value::str("x"),
     };
     let mut packed = Vec::new();
     for advice in advice.iter().filter(|advice| advice.tracepoint == tracepoint) {
-        let linked = Linked::link(advice, &names).unwrap();
+        let linked = LinkedAdvice::link(advice, &names).unwrap();
         let observed = linked.sources.iter().map(value).collect();
-        match run(&linked, observed, Some(baggage), 0, &mut Loss::default()) {
+        match interpret(&linked, observed, Some(baggage), 0, &mut Loss::default()) {
             Some(Effect::Pack(bag, keep, slots)) => packed.push((bag, keep, slots)),
-            Some(Effect::Emit(emission)) => part.add(&emission, Look::ALL),
+            Some(Effect::Emit(emission)) => part.add(&emission, SampleDecision::UNSAMPLED),
             Some(Effect::Lose(..)) | None => {}
         }
     }

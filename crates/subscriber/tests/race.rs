@@ -147,7 +147,7 @@ fn a_callsite_that_nobody_wants_is_asked_about_again_and_then_off() {
         govern();
         assert_eq!(made.interest.load(SeqCst), 0);
         // Without an agent nobody would ask again.
-        pivot_agent::ungovern();
+        pivot_agent::stop_governing();
         let alone = make("race::idle", || ());
         register(&dispatch, alone);
         assert_eq!(alone.interest.load(SeqCst), 0);
@@ -162,7 +162,7 @@ fn what_became_known_last_is_off_when_the_agent_has_gone() {
         let dispatch = Dispatch::new(Bridge::new(application()));
         register(&dispatch, made);
         assert_eq!(made.interest.load(SeqCst), 1);
-        pivot_agent::ungovern();
+        pivot_agent::stop_governing();
         assert_eq!(made.interest.load(SeqCst), 0);
     });
 }

@@ -10,7 +10,7 @@ use crate::message;
 use crate::switch::Switch;
 use crate::thread::{Request, Woven};
 use pivot_advice::QueryId;
-use pivot_agent::{Cost, Part, Reporter, Status};
+use pivot_agent::{QueryCost, QueryReport, QueryStatus, Reporter};
 use pivot_baggage::{generation, set_carrying};
 use pivot_protocol::{MAX_MESSAGE_BYTES, from_wire, to_wire, wire};
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub(crate) struct Link {
     /// What is woven; None if nothing is, or nothing yet.
     generation: Option<u64>,
     /// What queries cost since budgets were told.
-    costs: BTreeMap<QueryId, Cost>,
+    costs: BTreeMap<QueryId, QueryCost>,
     governed: Instant,
     /// When the newest report was cut.
     cut: Instant,
@@ -64,7 +64,7 @@ pub(crate) struct Link {
 struct Told {
     generation: Option<u64>,
     problems: Vec<wire::Problem>,
-    statuses: Vec<Status>,
+    statuses: Vec<QueryStatus>,
     lost: wire::Lost,
     /// How many of the tracepoints that became known later.
     registered: usize,
@@ -130,7 +130,7 @@ impl Link {
             set_carrying(!self.leaving);
         }
         unweave();
-        pivot_agent::ungovern();
+        pivot_agent::stop_governing();
         self.flushing.drain(..).for_each(answer_asked);
     }
 
@@ -141,7 +141,7 @@ impl Link {
     /// Connects, however long it takes; windows go on meanwhile. None if the process leaves first.
     async fn connect(&mut self, requests: &mut mpsc::UnboundedReceiver<Request>) -> Option<Connection> {
         loop {
-            self.told = Told { registered: pivot_agent::registered(), ..Told::default() };
+            self.told = Told { registered: pivot_agent::registered_count(), ..Told::default() };
             let hello = message::hello(&self.config, self.incarnation);
             let attempt = attach(self.endpoint.clone(), hello);
             tokio::pin!(attempt);
@@ -265,7 +265,7 @@ impl Link {
         self.woven.set();
     }
 
-    fn tell_woven(&mut self, connection: &Connection, statuses: Vec<Status>) {
+    fn tell_woven(&mut self, connection: &Connection, statuses: Vec<QueryStatus>) {
         let Some(generation) = self.told.generation else { return };
         let problems = self.told.problems.clone();
         let wired = statuses.iter().map(message::status).collect();
@@ -275,7 +275,7 @@ impl Link {
 
     /// Says what has changed since it was said last.
     fn tell(&mut self, connection: &Connection) {
-        let registered = pivot_agent::registered();
+        let registered = pivot_agent::registered_count();
         if registered > self.told.registered {
             let new = pivot_agent::catalogue_since(self.told.registered);
             // What was registered between the two calls is in `new`, and is told once more.
@@ -316,7 +316,7 @@ impl Link {
     fn say_what_is_woven(&self) {
         let woven = self.generation.filter(|_| !pivot_agent::is_disabled()).unwrap_or(0);
         // Of a query that rests or was put away here nothing is packed.
-        let whole = pivot_agent::away_since().map_or(woven, |since| woven.min(since.saturating_sub(1)));
+        let whole = pivot_agent::suspended_since().map_or(woven, |since| woven.min(since.saturating_sub(1)));
         generation::set_woven_here(whole);
     }
 
@@ -338,8 +338,8 @@ impl Link {
         let mut drained = pivot_agent::drain();
         // What rests or was put away misses events that nobody counts.
         let passed = std::mem::replace(&mut self.cut, Instant::now()).elapsed();
-        for query in pivot_agent::away() {
-            let part = drained.entry(query).or_insert_with(Part::empty);
+        for query in pivot_agent::suspended_queries() {
+            let part = drained.entry(query).or_insert_with(QueryReport::empty);
             part.loss.away_ns += u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
         }
         for (query, part) in &drained {

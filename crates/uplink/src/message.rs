@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use pivot_advice::{Exports, QueryId};
-use pivot_agent::{Report, State, Status};
+use pivot_agent::{QueryState, QueryStatus, Report};
 use pivot_baggage::withheld::{WithheldMessages, WithheldReason};
 use pivot_protocol::{from_wire, to_wire, wire};
 
@@ -32,7 +32,7 @@ pub(crate) fn exported(new: &[Exports]) -> wire::Exported {
 pub(crate) fn lost() -> wire::Lost {
     let found = pivot_baggage::losses();
     wire::Lost {
-        skipped: pivot_agent::skipped(),
+        skipped: pivot_agent::skipped_events(),
         duplicate: found.duplicate,
         foreign: found.foreign,
         mismatched: found.mismatched,
@@ -43,15 +43,15 @@ pub(crate) fn lost() -> wire::Lost {
     }
 }
 
-pub(crate) fn status(status: &Status) -> wire::QueryStatus {
+pub(crate) fn status(status: &QueryStatus) -> wire::QueryStatus {
     use wire::query_status::State as Wire;
     let state = match status.state {
-        State::Active => Wire::Active,
-        State::Pending => Wire::Pending,
-        State::Throttled => Wire::Throttled,
-        State::Quarantined => Wire::Quarantined,
-        State::Problem => Wire::Problem,
-        State::Disabled => Wire::Disabled,
+        QueryState::Active => Wire::Active,
+        QueryState::Pending => Wire::Pending,
+        QueryState::Throttled => Wire::Throttled,
+        QueryState::Quarantined => Wire::Quarantined,
+        QueryState::Problem => Wire::Problem,
+        QueryState::Disabled => Wire::Disabled,
     };
     wire::QueryStatus {
         query: Some(to_wire::query_id(status.query)),

@@ -149,7 +149,7 @@ fn a_frontend_hears_how_a_query_stands_and_what_it_cost() {
 fn a_tracepoint_that_becomes_known_later_is_told_and_woven() {
     let bench = Bench::start("Uplink.late", |config| config);
     bench.hear_state(State::Pending);
-    let place = pivot_agent::Place { module: "late", file: "late.rs", line: 1 };
+    let place = pivot_agent::SourceLocation { module: "late", file: "late.rs", line: 1 };
     let late = pivot_agent::Tracepoint::register("Uplink.late", &[("n", Type::U64)], place);
     late.fire(&|_| pivot_agent::Value::U64(5));
     let told = bench.hear(|kind| match kind {
@@ -255,14 +255,14 @@ fn queries_of_a_silent_frontend_are_unwoven_and_their_absence_is_reported_when_i
     bench.hangs.send_replace(true);
     // Within the lease events count.
     hit(2);
-    wait_until("the lease lapses", || !pivot_agent::away().is_empty());
+    wait_until("the lease lapses", || !pivot_agent::suspended_queries().is_empty());
     let unwoven = now_ns();
     hit(3);
     std::thread::sleep(Duration::from_millis(2_500));
     hit(4);
     let back = now_ns();
     bench.hangs.send_replace(false);
-    wait_until("the query is woven again", || pivot_agent::away().is_empty());
+    wait_until("the query is woven again", || pivot_agent::suspended_queries().is_empty());
     hit(5);
 
     let mut away_ns = std::collections::BTreeMap::new();

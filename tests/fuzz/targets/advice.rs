@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use pivot_advice::{Loss, Value};
-use pivot_agent::run::interpreter::run;
-use pivot_agent::weave::name_linker::Linked;
+use pivot_agent::run::interpreter::interpret;
+use pivot_agent::weave::name_linker::LinkedAdvice;
 use pivot_baggage::Baggage;
 use pivot_protocol::{from_wire, wire};
 use prost::Message;
@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     if pivot_agent::verify(&advice).is_err() {
         return;
     }
-    let Ok(linked) = Linked::link(&advice, &["a", "b"]) else { return };
+    let Ok(linked) = LinkedAdvice::link(&advice, &["a", "b"]) else { return };
     let observed = vec![Value::Null; linked.sources.len()];
-    let _ = run(&linked, observed, Some(&Baggage::begin()), 0, &mut Loss::default());
+    let _ = interpret(&linked, observed, Some(&Baggage::begin()), 0, &mut Loss::default());
 });

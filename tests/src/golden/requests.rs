@@ -12,11 +12,11 @@
 //! ```
 
 use pivot_advice::{Errors, Form, Loss, QueryId, Type, Value};
-use pivot_agent::run::interpreter::{Effect, run};
-use pivot_agent::run::sample::Look;
+use pivot_agent::run::interpreter::{Effect, interpret};
+use pivot_agent::run::sample::SampleDecision;
 use pivot_agent::site::default_field::DefaultField;
-use pivot_agent::weave::name_linker::{Linked, Source};
-use pivot_agent::{Part, Parts};
+use pivot_agent::weave::name_linker::{FieldSource, LinkedAdvice};
+use pivot_agent::{QueryReport, QueryReports};
 use pivot_baggage::Baggage;
 use pivot_query::{Catalog, Program};
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 /// The rows of the result, one a line, in order.
 pub fn results(program: &Program, catalog: &Catalog, script: &str) -> String {
     pivot_baggage::set_carrying(true);
-    let mut run = Run { program, catalog, branches: BTreeMap::new(), parts: Parts::new() };
+    let mut run = Run { program, catalog, branches: BTreeMap::new(), parts: QueryReports::new() };
     script.lines().map(str::trim).filter(|line| !line.is_empty()).for_each(|line| run.line(line));
     let header =
         program.output.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>().join(" | ");
@@ -35,7 +35,7 @@ struct Run<'a> {
     program: &'a Program,
     catalog: &'a Catalog,
     branches: BTreeMap<String, Baggage>,
-    parts: Parts,
+    parts: QueryReports,
 }
 
 impl Run<'_> {
@@ -91,23 +91,26 @@ impl Run<'_> {
         let mut packed = Vec::new();
         for advice in advice.iter().filter(|advice| advice.tracepoint == tracepoint) {
             pivot_agent::verify(advice).unwrap_or_else(|error| panic!("{error}\n{advice}"));
-            let linked = Linked::link(advice, &names).unwrap_or_else(|error| panic!("{error}"));
+            let linked = LinkedAdvice::link(advice, &names).unwrap_or_else(|error| panic!("{error}"));
             let observed = linked.sources.iter().map(|source| match source {
-                Source::Lacking => Value::Null,
-                Source::Exported(index) => value(names[*index], known.fields[*index].ty),
-                Source::Default(DefaultField::Host) => value("host", Type::String),
-                Source::Default(DefaultField::Process) => value("process", Type::String),
-                Source::Default(DefaultField::Pid) => value("pid", Type::I64),
-                Source::Default(DefaultField::Thread) => value("thread", Type::String),
-                Source::Default(DefaultField::Tracepoint) => Value::str(tracepoint),
-                Source::Default(DefaultField::Time) => value("time", Type::Timestamp),
-                Source::Default(DefaultField::Request) => value("request", Type::String),
+                FieldSource::Missing => Value::Null,
+                FieldSource::Exported(index) => value(names[*index], known.fields[*index].ty),
+                FieldSource::Default(DefaultField::Host) => value("host", Type::String),
+                FieldSource::Default(DefaultField::Process) => value("process", Type::String),
+                FieldSource::Default(DefaultField::Pid) => value("pid", Type::I64),
+                FieldSource::Default(DefaultField::Thread) => value("thread", Type::String),
+                FieldSource::Default(DefaultField::Tracepoint) => Value::str(tracepoint),
+                FieldSource::Default(DefaultField::Time) => value("time", Type::Timestamp),
+                FieldSource::Default(DefaultField::Request) => value("request", Type::String),
             });
             let baggage = branch.and_then(|branch| self.branches.get(branch));
-            match run(&linked, observed.collect(), baggage, 0, &mut Loss::default()) {
+            match interpret(&linked, observed.collect(), baggage, 0, &mut Loss::default()) {
                 Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
                 Some(Effect::Emit(emission)) => {
-                    self.parts.entry(advice.query).or_insert_with(Part::empty).add(&emission, Look::ALL);
+                    self.parts
+                        .entry(advice.query)
+                        .or_insert_with(QueryReport::empty)
+                        .add(&emission, SampleDecision::UNSAMPLED);
                 }
                 Some(Effect::Lose(..)) | None => {}
             }

@@ -7,11 +7,11 @@ use super::dag::{Branch, Dag, Event, Step, Tracepoint};
 use super::evaluate::{Order, joins_of};
 use super::query::Query;
 use pivot_advice::{Advice, Errors, Form, Groups, Instruction, Keep, Loss, QueryId, Value};
-use pivot_agent::Part;
-use pivot_agent::run::interpreter::{Effect, run};
-use pivot_agent::run::sample::Look;
+use pivot_agent::QueryReport;
+use pivot_agent::run::interpreter::{Effect, interpret};
+use pivot_agent::run::sample::SampleDecision;
 use pivot_agent::site::default_field::DefaultField;
-use pivot_agent::weave::name_linker::{Linked, Source};
+use pivot_agent::weave::name_linker::{FieldSource, LinkedAdvice};
 use pivot_baggage::{Baggage, JoinOutcome, MAX_BYTES, Stamp};
 use pivot_query::{OutputSchema, Program};
 use std::cmp::Ordering;
@@ -78,7 +78,7 @@ pub(super) fn ran(
 }
 
 /// The advice as the agents of a process run it.
-pub fn linked(advice: &[Advice], tracepoints: &[Tracepoint]) -> Result<Vec<Linked>, String> {
+pub fn linked(advice: &[Advice], tracepoints: &[Tracepoint]) -> Result<Vec<LinkedAdvice>, String> {
     let mut linked = Vec::new();
     for advice in advice {
         pivot_agent::verify(advice).map_err(|error| format!("refused by the agent: {error}\n{advice}"))?;
@@ -87,7 +87,8 @@ pub fn linked(advice: &[Advice], tracepoints: &[Tracepoint]) -> Result<Vec<Linke
         let Some(found) = found else { continue };
         let fields: Vec<&str> = found.fields.iter().map(|(name, _)| name.as_str()).collect();
         linked.push(
-            Linked::link(advice, &fields).map_err(|error| format!("does not link: {error}\n{advice}"))?,
+            LinkedAdvice::link(advice, &fields)
+                .map_err(|error| format!("does not link: {error}\n{advice}"))?,
         );
     }
     Ok(linked)
@@ -95,7 +96,7 @@ pub fn linked(advice: &[Advice], tracepoints: &[Tracepoint]) -> Result<Vec<Linke
 
 /// Takes all steps.
 fn run_of<'a>(
-    linked: &'a [Linked],
+    linked: &'a [LinkedAdvice],
     stages: Vec<u16>,
     script: &'a Script<'a>,
     dag: &Dag<'_>,
@@ -138,11 +139,11 @@ pub fn stages(advice: &[Advice], query: &Query) -> Result<Vec<u16>, String> {
 
 /// A run, and what it has given so far.
 pub struct Run<'a> {
-    linked: &'a [Linked],
+    linked: &'a [LinkedAdvice],
     script: &'a Script<'a>,
     branches: BTreeMap<Branch, (Baggage, usize)>,
     /// One for each process.
-    pub parts: Vec<Part>,
+    pub parts: Vec<QueryReport>,
     pub stamps: Stamps,
     /// In which process each event happened.
     pub places: Vec<usize>,
@@ -150,10 +151,10 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub fn new(linked: &'a [Linked], stages: Vec<u16>, script: &'a Script<'a>) -> Run<'a> {
+    pub fn new(linked: &'a [LinkedAdvice], stages: Vec<u16>, script: &'a Script<'a>) -> Run<'a> {
         pivot_baggage::set_carrying(true);
         let stamps = Stamps { given: HashMap::new(), stages };
-        let parts = std::iter::repeat_with(Part::empty).take(PROCESSES).collect();
+        let parts = std::iter::repeat_with(QueryReport::empty).take(PROCESSES).collect();
         Run { linked, script, branches: BTreeMap::new(), parts, stamps, places: vec![], too_large: false }
     }
 
@@ -231,9 +232,9 @@ impl<'a> Run<'a> {
             // What runs in processes is a routine, wherever there is one.
             pivot_agent::agrees(linked, &observed, baggage.as_deref_mut())?;
             let mut loss = Loss::default();
-            match run(linked, observed, baggage.as_deref(), 0, &mut loss) {
+            match interpret(linked, observed, baggage.as_deref(), 0, &mut loss) {
                 Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
-                Some(Effect::Emit(emission)) => self.parts[process].add(&emission, Look::ALL),
+                Some(Effect::Emit(emission)) => self.parts[process].add(&emission, SampleDecision::UNSAMPLED),
                 Some(Effect::Lose(bag, keep)) => lost.push((bag, keep)),
                 None => {}
             }
@@ -276,7 +277,7 @@ impl<'a> Run<'a> {
 
     /// What the frontend makes of the merged groups.
     fn finish(mut self, program: &Program) -> Result<Ran, String> {
-        let mut whole = Part::empty();
+        let mut whole = QueryReport::empty();
         self.parts.drain(..).for_each(|part| whole.merge(part));
         let partial = whole.loss.truncated > 0 || whole.loss.uncertain > 0;
         if partial && self.script.budget_bytes == usize::MAX {
@@ -324,9 +325,9 @@ fn finished(groups: &Groups, output: &OutputSchema, errors: &mut Errors) -> Vec<
     rows.into_iter().take(limit).map(|(_, shown)| shown).collect()
 }
 
-fn observed(event: &Event, tracepoint: &Tracepoint, source: Source) -> Value {
-    let Source::Default(field) = source else {
-        let Source::Exported(index) = source else { return Value::Null };
+fn observed(event: &Event, tracepoint: &Tracepoint, source: FieldSource) -> Value {
+    let FieldSource::Default(field) = source else {
+        let FieldSource::Exported(index) = source else { return Value::Null };
         return event.value(&tracepoint.fields[index].0);
     };
     event.value(match field {

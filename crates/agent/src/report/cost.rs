@@ -4,7 +4,7 @@ use pivot_advice::{Groups, codec};
 
 /// What a query cost, as its agent sees it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Cost {
+pub struct QueryCost {
     /// Events that ran its advice, those that were sampled away included.
     pub events: u64,
     /// Time spent in it: an estimate from a sample of the events.
@@ -15,7 +15,7 @@ pub struct Cost {
     pub packed_bytes: u64,
 }
 
-impl Cost {
+impl QueryCost {
     /// Counts tuples that are packed.
     pub(crate) fn count_packed(&mut self, groups: &Groups) {
         self.packed = self.packed.saturating_add(groups.len() as u64);
@@ -23,7 +23,7 @@ impl Cost {
     }
 
     /// Adds another cost.
-    pub fn merge(&mut self, other: &Cost) {
+    pub fn merge(&mut self, other: &QueryCost) {
         self.events = self.events.saturating_add(other.events);
         self.busy_ns = self.busy_ns.saturating_add(other.busy_ns);
         self.packed = self.packed.saturating_add(other.packed);

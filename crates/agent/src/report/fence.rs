@@ -10,48 +10,48 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Whether events need a fence of their own. Until it is known that they do not, they do.
-static FENCED: AtomicBool = AtomicBool::new(true);
+static EVENTS_FENCE: AtomicBool = AtomicBool::new(true);
 
 static DECIDED: OnceLock<()> = OnceLock::new();
 
 /// How long stores of other processors may take to be seen, by far, if fences fail us late.
-const SETTLE: Duration = Duration::from_millis(20);
+const STORE_DELAY: Duration = Duration::from_millis(20);
 
 /// The event's side. Cheap.
 #[inline(always)]
-pub(crate) fn light() {
-    if FENCED.load(Ordering::Relaxed) {
+pub(crate) fn event_fence() {
+    if EVENTS_FENCE.load(Ordering::Relaxed) {
         fence(Ordering::SeqCst);
     } else {
         compiler_fence(Ordering::SeqCst);
     }
 }
 
-/// The other side: after it, every thread either shows what it wrote before its own [`light`], or
+/// The other side: after it, every thread either shows what it wrote before its own [`event_fence`], or
 /// will see after it what was written here before.
-pub(crate) fn heavy() {
+pub(crate) fn process_fence() {
     static SERIAL: Mutex<()> = Mutex::new(());
     let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
-    DECIDED.get_or_init(|| FENCED.store(!membarrier::register(), Ordering::SeqCst));
+    DECIDED.get_or_init(|| EVENTS_FENCE.store(!membarrier::register(), Ordering::SeqCst));
     fence(Ordering::SeqCst);
-    if !FENCED.load(Ordering::Relaxed) && !membarrier::run() {
+    if !EVENTS_FENCE.load(Ordering::Relaxed) && !membarrier::run() {
         // It was there and is forbidden now. Events fence from here on, and those on their way are
         // given far longer than a store needs to reach the other processors.
-        FENCED.store(true, Ordering::SeqCst);
-        std::thread::sleep(SETTLE);
+        EVENTS_FENCE.store(true, Ordering::SeqCst);
+        std::thread::sleep(STORE_DELAY);
     }
 }
 
 /// Makes events fence on their own, as where the system has no `membarrier`: for sandboxes that kill a
 /// process over this call. Without effect once something was woven or drained.
 pub fn use_fences() {
-    DECIDED.get_or_init(|| FENCED.store(true, Ordering::SeqCst));
+    DECIDED.get_or_init(|| EVENTS_FENCE.store(true, Ordering::SeqCst));
 }
 
 /// Whether events pay for a fence in this process.
 #[doc(hidden)]
 pub fn is_fenced() -> bool {
-    FENCED.load(Ordering::Relaxed)
+    EVENTS_FENCE.load(Ordering::Relaxed)
 }
 
 #[cfg(target_os = "linux")]

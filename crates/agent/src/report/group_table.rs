@@ -5,8 +5,8 @@
 //! unsigned) may lie in two rows here, and become one group then.
 
 use crate::limits::has_room;
-use crate::run::cells::{Cell, Cells, Whole, value_of};
-use crate::run::ir::Shape;
+use crate::run::cells::{Cell, Cells, IntKind, value_of};
+use crate::run::ir::GroupSchema;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use pivot_advice::{Aggregate, Groups, State, Value};
@@ -21,21 +21,21 @@ const FREE: u32 = u32::MAX;
 
 /// The groups of one query in one thread.
 #[derive(Debug)]
-pub(crate) struct Rows {
+pub(crate) struct GroupTable {
     /// None before the first row.
-    shape: Option<Arc<Shape>>,
+    shape: Option<Arc<GroupSchema>>,
     /// Its address: as long as it is kept here, no other has that.
     address: usize,
     /// By hash, with linear probing: the row's place. At most a quarter full.
     index: Vec<u32>,
     /// Which bits of a hash say where to look first: those that are left after this shift.
     shift: u32,
-    rows: Vec<Row>,
+    rows: Vec<GroupRow>,
     /// The cells of all keys beyond their first two, one key after the other.
     keys: Vec<Cell>,
     /// The states of all rows, unless each has just one.
     states: Vec<State>,
-    elsewhere: Elsewhere,
+    interner: Interner,
     /// Space for a key.
     key: Vec<Cell>,
     /// Odd, and secret, so that nobody can choose keys that collide.
@@ -44,32 +44,32 @@ pub(crate) struct Rows {
 
 /// A group: what it is found by lies next to what events add to.
 #[derive(Debug)]
-struct Row {
+struct GroupRow {
     /// The first two cells of its key; null beyond its end.
     key: [Cell; 2],
-    /// Rows that `n` and the states do not know of.
-    plain: Plain,
+    /// GroupTable that `n` and the states do not know of.
+    pending: PendingSum,
     n: u64,
     /// Its state if it has one. Otherwise a count that nobody reads.
     state: State,
 }
 
-/// Rows of one value each, all whole numbers of one kind: how many, and their sum. Sums, counts and means need to
+/// GroupTable of one value each, all whole numbers of one kind: how many, and their sum. Sums, counts and means need to
 /// know no more of them.
 #[derive(Debug)]
-pub(crate) struct Plain {
-    kind: Whole,
+pub(crate) struct PendingSum {
+    kind: IntKind,
     n: u64,
     sum: i64,
 }
 
-impl Plain {
-    const NONE: Plain = Plain { kind: Whole::NONE, n: 0, sum: 0 };
+impl PendingSum {
+    const NONE: PendingSum = PendingSum { kind: IntKind::NONE, n: 0, sum: 0 };
 
     /// Adds a row of a value. False, and nothing is added, if it does not fit.
     #[inline(always)]
     pub(crate) fn add(&mut self, cell: Cell) -> bool {
-        let sum = cell.as_whole(self.kind).and_then(|x| self.sum.checked_add(x));
+        let sum = cell.as_int_of(self.kind).and_then(|x| self.sum.checked_add(x));
         let Some(sum) = sum else { return false };
         self.sum = sum;
         self.n = self.n.wrapping_add(1);
@@ -102,20 +102,20 @@ impl Plain {
 
 /// By what rows of a shape are known at once.
 #[inline(always)]
-pub(crate) fn address(shape: &Arc<Shape>) -> usize {
+pub(crate) fn address(shape: &Arc<GroupSchema>) -> usize {
     Arc::as_ptr(shape).addr()
 }
 
 /// What an event adds to.
-pub(crate) struct Group<'a> {
+pub(crate) struct GroupMut<'a> {
     pub(crate) n: &'a mut u64,
     pub(crate) states: &'a mut [State],
 }
 
-impl Rows {
-    pub(crate) fn new() -> Rows {
+impl GroupTable {
+    pub(crate) fn new() -> GroupTable {
         let hasher = RandomState::default();
-        Rows {
+        GroupTable {
             shape: None,
             address: 0,
             index: Vec::new(),
@@ -125,13 +125,13 @@ impl Rows {
             states: Vec::new(),
             factors: [[0_u64, 1], [2, 3]].map(|pair| pair.map(|i| hasher.hash_one(i) | 1)),
             key: Vec::new(),
-            elsewhere: Elsewhere { hasher, ..Elsewhere::default() },
+            interner: Interner { hasher, ..Interner::default() },
         }
     }
 
     /// Whether rows of this shape have their place here. Those of the first shape do.
     #[inline(always)]
-    pub(crate) fn takes(&mut self, shape: &Arc<Shape>) -> bool {
+    pub(crate) fn takes(&mut self, shape: &Arc<GroupSchema>) -> bool {
         self.is_at(address(shape)) || self.begins(shape)
     }
 
@@ -142,7 +142,7 @@ impl Rows {
     }
 
     #[inline(never)]
-    fn begins(&mut self, shape: &Arc<Shape>) -> bool {
+    fn begins(&mut self, shape: &Arc<GroupSchema>) -> bool {
         if self.shape.is_none() {
             self.shape = Some(Arc::clone(shape));
             self.address = address(shape);
@@ -160,13 +160,13 @@ impl Rows {
         size_of_val(&self.rows[..])
             + size_of_val(&self.keys[..])
             + self.states.len() * 64
-            + self.elsewhere.bytes
+            + self.interner.bytes
     }
 
-    /// Where the group of a key is, if it is there and nothing of the key lies elsewhere.
+    /// Where the group of a key is, if it is there and nothing of the key lies interner.
     #[inline(always)]
     pub(crate) fn find<const N: usize>(&self, key: &[Cell; N]) -> Option<usize> {
-        if key.iter().any(|cell| cell.is_elsewhere()) {
+        if key.iter().any(|cell| cell.is_out_of_line()) {
             return None;
         }
         self.probe(self.hash(key), |row| row.key.first_chunk() == Some(key))
@@ -174,26 +174,26 @@ impl Rows {
 
     /// What a row is added to that needs no states.
     #[inline(always)]
-    pub(crate) fn plain(&mut self, place: usize) -> Option<&mut Plain> {
-        Some(&mut self.rows.get_mut(place)?.plain)
+    pub(crate) fn pending(&mut self, place: usize) -> Option<&mut PendingSum> {
+        Some(&mut self.rows.get_mut(place)?.pending)
     }
 
     /// The group of a key of at most two cells, made empty if it is not there and there is room. Further rows of
     /// values like this one need not look for its states.
-    pub(crate) fn group_of(&mut self, key: &mut [Cell], like: Cell, cells: &Cells) -> Option<Group<'_>> {
+    pub(crate) fn group_of(&mut self, key: &mut [Cell], like: Cell, cells: &Cells) -> Option<GroupMut<'_>> {
         let place = match key {
             [only] => self.place_of::<1>(std::array::from_mut(only), cells),
             key => self.place_of::<2>(key.first_chunk_mut()?, cells),
         }?;
-        if let Some(row) = self.rows.get_mut(place).filter(|row| row.plain.n == 0) {
-            row.plain.kind = like.whole_kind().unwrap_or(Whole::NONE);
+        if let Some(row) = self.rows.get_mut(place).filter(|row| row.pending.n == 0) {
+            row.pending.kind = like.int_kind().unwrap_or(IntKind::NONE);
         }
         self.at(place)
     }
 
     /// The same for the key that lies in these columns.
     #[inline(never)]
-    pub(crate) fn group(&mut self, columns: &[usize], like: Cell, cells: &Cells) -> Option<Group<'_>> {
+    pub(crate) fn group(&mut self, columns: &[usize], like: Cell, cells: &Cells) -> Option<GroupMut<'_>> {
         match *columns {
             [] => self.group_of(&mut [Cell::NULL], like, cells),
             [column] => self.group_of(&mut [cells.get(column)], like, cells),
@@ -207,19 +207,19 @@ impl Rows {
 
     /// The group at a place.
     #[inline(always)]
-    pub(crate) fn at(&mut self, place: usize) -> Option<Group<'_>> {
+    pub(crate) fn at(&mut self, place: usize) -> Option<GroupMut<'_>> {
         let row = self.rows.get_mut(place)?;
         let states = match self.shape.as_ref()?.aggregates.len() {
             1 => std::slice::from_mut(&mut row.state),
             width => self.states.get_mut(place * width..(place + 1) * width)?,
         };
-        Some(Group { n: &mut row.n, states })
+        Some(GroupMut { n: &mut row.n, states })
     }
 
     #[inline(always)]
     fn place_of<const N: usize>(&mut self, key: &mut [Cell; N], cells: &Cells) -> Option<usize> {
-        if key.iter().any(|cell| cell.is_elsewhere()) {
-            self.bring(key, cells)?;
+        if key.iter().any(|cell| cell.is_out_of_line()) {
+            self.intern(key, cells)?;
         }
         match self.probe(self.hash(key), |row| row.key.first_chunk() == Some(&*key)) {
             Some(place) => Some(place),
@@ -232,7 +232,7 @@ impl Rows {
         let mut key = std::mem::take(&mut self.key);
         key.clear();
         key.extend(columns.iter().map(|column| cells.get(*column)));
-        let place = self.bring(&mut key, cells).and_then(|()| {
+        let place = self.intern(&mut key, cells).and_then(|()| {
             let found = self.probe_many(self.hash_many(&key), &key);
             found.or_else(|| self.insert(&key))
         });
@@ -242,7 +242,7 @@ impl Rows {
 
     /// The row of that hash which is the one.
     #[inline(always)]
-    fn probe(&self, hash: u64, is_it: impl Fn(&Row) -> bool) -> Option<usize> {
+    fn probe(&self, hash: u64, is_it: impl Fn(&GroupRow) -> bool) -> Option<usize> {
         let mut at = (hash >> self.shift) as usize;
         loop {
             let place = *self.index.get(at)? as usize;
@@ -296,17 +296,17 @@ impl Rows {
         };
         self.states.extend(states);
         let (key, state) = ([cell(0), cell(1)], state.unwrap_or(State::Count(0)));
-        self.rows.push(Row { key, plain: Plain::NONE, n: 0, state });
+        self.rows.push(GroupRow { key, pending: PendingSum::NONE, n: 0, state });
         self.enter(place);
         Some(place)
     }
 
     /// Puts what lies elsewhere into this table. None if there is no room for what is not there yet.
     #[inline(never)]
-    fn bring(&mut self, key: &mut [Cell], cells: &Cells) -> Option<()> {
+    fn intern(&mut self, key: &mut [Cell], cells: &Cells) -> Option<()> {
         let room = self.has_room();
-        key.iter_mut().filter(|cell| cell.is_elsewhere()).try_for_each(|cell| {
-            *cell = cell.moved_to(self.elsewhere.place(*cell, cells, room)?);
+        key.iter_mut().filter(|cell| cell.is_out_of_line()).try_for_each(|cell| {
+            *cell = cell.moved_to(self.interner.place(*cell, cells, room)?);
             Some(())
         })
     }
@@ -363,7 +363,7 @@ impl Rows {
 
     /// How many rows were added to it that are counted nowhere else.
     pub(crate) fn uncounted(&self) -> u64 {
-        self.rows.iter().fold(0, |sum, row| sum.saturating_add(row.plain.n))
+        self.rows.iter().fold(0, |sum, row| sum.saturating_add(row.pending.n))
     }
 
     /// The same groups with values as keys, if there are any.
@@ -372,13 +372,14 @@ impl Rows {
         let mut groups = Groups::new(shape.keys, &shape.aggregates);
         for place in 0..self.rows.len() {
             let key = self.key(place).into_iter().flatten().take(shape.keys);
-            let key: Vec<Value> = key.map(|cell| self.elsewhere.value(cell)).collect();
-            let plain = self.rows.get_mut(place).map(|row| std::mem::replace(&mut row.plain, Plain::NONE));
-            let Some((plain, group)) = plain.zip(self.at(place)) else { continue };
-            if plain.n > 0 {
-                group.states.iter_mut().for_each(|state| plain.add_to(state));
+            let key: Vec<Value> = key.map(|cell| self.interner.value(cell)).collect();
+            let pending =
+                self.rows.get_mut(place).map(|row| std::mem::replace(&mut row.pending, PendingSum::NONE));
+            let Some((pending, group)) = pending.zip(self.at(place)) else { continue };
+            if pending.n > 0 {
+                group.states.iter_mut().for_each(|state| pending.add_to(state));
             }
-            groups.entry(&key).merge(group.n.saturating_add(plain.n), group.states);
+            groups.entry(&key).merge(group.n.saturating_add(pending.n), group.states);
         }
         Some(groups)
     }
@@ -393,14 +394,14 @@ fn fold(x: u64, y: u64) -> u64 {
 
 /// What did not fit into cells, each once.
 #[derive(Debug, Default)]
-struct Elsewhere {
+struct Interner {
     values: Vec<Value>,
     index: HashTable<u32>,
     bytes: usize,
     hasher: RandomState,
 }
 
-impl Elsewhere {
+impl Interner {
     /// The place of a cell's value; a new one if there is room.
     fn place(&mut self, cell: Cell, cells: &Cells, room: bool) -> Option<u64> {
         let (hash, value) = match cells.as_long(cell) {
@@ -411,7 +412,7 @@ impl Elsewhere {
                 (self.hasher.hash_one(&value), Ok(value))
             }
         };
-        let Elsewhere { values, index, bytes, hasher } = self;
+        let Interner { values, index, bytes, hasher } = self;
         let equal = |place: &u32| match (values.get(*place as usize), &value) {
             (Some(Value::Str(mine)), Err(text)) => **mine == **text,
             (Some(mine), Ok(value)) => mine == value,
@@ -430,7 +431,7 @@ impl Elsewhere {
     }
 
     fn value(&self, cell: Cell) -> Value {
-        match cell.is_elsewhere() {
+        match cell.is_out_of_line() {
             true => self.values.get(cell.0 as usize).cloned().unwrap_or_default(),
             false => value_of(cell),
         }
@@ -454,19 +455,19 @@ mod tests {
     use crate::limits::MAX_GROUPS;
     use pivot_advice::{Errors, QueryId};
 
-    fn rows(keys: usize, aggregates: &[Aggregate]) -> Rows {
-        let mut rows = Rows::new();
+    fn rows(keys: usize, aggregates: &[Aggregate]) -> GroupTable {
+        let mut rows = GroupTable::new();
         let (query, aggregates) = (QueryId::new(1, 1), aggregates.to_vec());
-        assert!(rows.takes(&Arc::new(Shape { query, keys, aggregates })));
+        assert!(rows.takes(&Arc::new(GroupSchema { query, keys, aggregates })));
         rows
     }
 
-    fn groups(rows: Rows) -> Groups {
+    fn groups(rows: GroupTable) -> Groups {
         rows.into_groups().expect("a shape")
     }
 
     /// Adds one to the group of a key.
-    fn add(rows: &mut Rows, key: &[Value]) -> bool {
+    fn add(rows: &mut GroupTable, key: &[Value]) -> bool {
         let mut cells = Cells::default();
         cells.begin(key.len());
         for (column, value) in key.iter().enumerate() {

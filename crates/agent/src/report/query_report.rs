@@ -3,16 +3,16 @@
 //! Each thread adds to a table of its own; see `thread` for how it is taken without a lock. Rows whose
 //! group finds no room go into `other`: they are missing from their group, not from the result.
 
-use crate::limits::{MAX_BYTES, MAX_GROUPS, MAX_SAMPLED};
-use crate::report::cost::Cost;
+use crate::limits::{MAX_BYTES, MAX_GROUPS, MAX_SAMPLED_GROUPS};
+use crate::report::cost::QueryCost;
 use crate::run::interpreter::{Emission, table};
-use crate::run::sample::Look;
+use crate::run::sample::SampleDecision;
 use pivot_advice::{Errors, Form, Groups, Loss, QueryId, Sampled, Value};
 use std::collections::BTreeMap;
 
 /// One query's part of a report.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub struct QueryReport {
     /// The groups; none if rows were only lost.
     pub groups: Option<Groups>,
     /// The groups of requests of which each stands for several.
@@ -24,18 +24,26 @@ pub struct Part {
     /// What is missing.
     pub loss: Loss,
     /// What the query cost this process.
-    pub cost: Cost,
+    pub cost: QueryCost,
     bytes: usize,
 }
 
 /// All queries' parts, in the order of their ids.
-pub type Parts = BTreeMap<QueryId, Part>;
+pub type QueryReports = BTreeMap<QueryId, QueryReport>;
 
-impl Part {
+impl QueryReport {
     /// A part with nothing in it.
-    pub fn empty() -> Part {
-        let (loss, cost) = (Loss::default(), Cost::default());
-        Part { groups: None, sampled: Sampled::default(), other: None, emitted: 0, loss, cost, bytes: 0 }
+    pub fn empty() -> QueryReport {
+        let (loss, cost) = (Loss::default(), QueryCost::default());
+        QueryReport {
+            groups: None,
+            sampled: Sampled::default(),
+            other: None,
+            emitted: 0,
+            loss,
+            cost,
+            bytes: 0,
+        }
     }
 
     /// Whether it tells of nothing but what it cost.
@@ -50,7 +58,7 @@ impl Part {
     }
 
     /// Adds another part of the same query. Groups beyond the most that there may be become `other`.
-    pub fn merge(&mut self, other: Part) {
+    pub fn merge(&mut self, other: QueryReport) {
         self.emitted = self.emitted.saturating_add(other.emitted);
         self.loss.merge(&other.loss);
         self.cost.merge(&other.cost);
@@ -59,7 +67,7 @@ impl Part {
             self.merge_groups(groups);
         }
         if let Some(groups) = other.sampled.groups {
-            let beyond = absorb(&mut self.sampled.groups, &mut self.bytes, MAX_SAMPLED, groups);
+            let beyond = absorb(&mut self.sampled.groups, &mut self.bytes, MAX_SAMPLED_GROUPS, groups);
             self.beyond(beyond);
         }
         if let Some(rows) = other.other {
@@ -76,7 +84,7 @@ impl Part {
         match beyond {
             Beyond::Room(rows) if rows.is_empty() => {}
             Beyond::Room(rows) => self.merge_other(rows),
-            Beyond::Shape(rows) => self.drop_rows(&rows),
+            Beyond::OtherSchema(rows) => self.drop_rows(&rows),
         }
     }
 
@@ -92,12 +100,13 @@ impl Part {
 
     /// Adds the rows of one event. Of a sample each counts for several, unless the rows themselves are
     /// the result.
-    pub fn add(&mut self, emission: &Emission<'_>, look: Look) {
-        let sampled = !look.is_all() && emission.form == Form::Groups;
-        let (weight, part) = if sampled { (u64::from(look.weight), Some(look.part)) } else { (1, None) };
+    pub fn add(&mut self, emission: &Emission<'_>, decision: SampleDecision) {
+        let sampled = !decision.is_unsampled() && emission.form == Form::Groups;
+        let (weight, stratum) =
+            if sampled { (u64::from(decision.weight), Some(decision.stratum)) } else { (1, None) };
         let columns = emission.keys.len() + usize::from(sampled);
         let (groups, most) = match sampled {
-            true => (&mut self.sampled.groups, MAX_SAMPLED),
+            true => (&mut self.sampled.groups, MAX_SAMPLED_GROUPS),
             false => (&mut self.groups, MAX_GROUPS),
         };
         let groups = groups.get_or_insert_with(|| table(columns, emission.folds));
@@ -112,7 +121,7 @@ impl Part {
         for row in &emission.rows {
             let row = row.weighted(weight);
             let mut key = row.key(emission.keys);
-            key.extend(part.map(|part| Value::U64(part.into())));
+            key.extend(stratum.map(|stratum| Value::U64(stratum.into())));
             let room = groups.len() < most && self.bytes < MAX_BYTES;
             if !room && groups.get(&key).is_none() {
                 let other = self.other.get_or_insert_with(|| table(0, emission.folds));
@@ -137,7 +146,7 @@ enum Beyond {
     /// There was no room, so their keys are gone.
     Room(Groups),
     /// They are of another shape.
-    Shape(Groups),
+    OtherSchema(Groups),
 }
 
 /// Adds groups to others, of which there are at most so many.
@@ -154,7 +163,7 @@ fn absorb(mine: &mut Option<Groups>, bytes: &mut usize, most: usize, theirs: Gro
     }
     let mine = mine.get_or_insert_with(|| theirs.empty_like());
     if !mine.same_shape(&theirs) {
-        return Beyond::Shape(theirs);
+        return Beyond::OtherSchema(theirs);
     }
     let mut beyond = Groups::new(0, mine.aggregates());
     for group in &theirs {

@@ -5,7 +5,7 @@
 //! `disconnected` when what was sent may not have arrived. While a frontend is away its reports grow
 //! coarser instead of more: those that nobody has seen are merged into longer windows.
 
-use crate::report::query_report::{Part, Parts};
+use crate::report::query_report::{QueryReport, QueryReports};
 use std::collections::VecDeque;
 
 /// The most reports that are kept. Beyond, two become one.
@@ -31,7 +31,7 @@ pub struct Report {
     /// How long after the window's end it was cut; 0 if before.
     pub delay_ns: i64,
     /// The queries' parts.
-    pub parts: Parts,
+    pub parts: QueryReports,
 }
 
 /// Turns what is drained into reports.
@@ -56,7 +56,7 @@ impl Report {
         self.watermark_ns = self.watermark_ns.max(later.watermark_ns);
         self.delay_ns = self.delay_ns.max(later.delay_ns);
         for (query, part) in later.parts {
-            self.parts.entry(query).or_insert_with(Part::empty).merge(part);
+            self.parts.entry(query).or_insert_with(QueryReport::empty).merge(part);
         }
     }
 }
@@ -91,7 +91,7 @@ impl Reporter {
 
     /// Makes a report of what was drained just now. It belongs to the current window, which is over if
     /// its end has come.
-    pub fn cut(&mut self, now_ns: i64, drained: Parts) {
+    pub fn cut(&mut self, now_ns: i64, drained: QueryReports) {
         let (start, end) = (self.current_ns, self.boundary_ns());
         let over = now_ns >= end;
         if over {
@@ -131,7 +131,7 @@ impl Reporter {
     }
 
     fn bytes(&self) -> usize {
-        self.kept.iter().flat_map(|report| report.parts.values()).map(Part::bytes).sum()
+        self.kept.iter().flat_map(|report| report.parts.values()).map(QueryReport::bytes).sum()
     }
 
     /// Merges the two neighbours that together cover the shortest time, of those that nobody has seen.
@@ -188,10 +188,10 @@ mod tests {
 
     const QUERY: QueryId = QueryId { frontend: 1, number: 1 };
 
-    fn emitted(rows: u64) -> Parts {
-        let mut part = Part::empty();
+    fn emitted(rows: u64) -> QueryReports {
+        let mut part = QueryReport::empty();
         part.emitted = rows;
-        Parts::from([(QUERY, part)])
+        QueryReports::from([(QUERY, part)])
     }
 
     fn sequences(reporter: &mut Reporter) -> Vec<u64> {
@@ -228,17 +228,17 @@ mod tests {
     #[test]
     fn empty_windows_that_nobody_saw_become_one() {
         let mut reporter = Reporter::new(10, 0);
-        (1..=50).for_each(|i| reporter.cut(i * 10, Parts::new()));
+        (1..=50).for_each(|i| reporter.cut(i * 10, QueryReports::new()));
         assert_eq!(reporter.unsent().map(|r| (r.sequence, r.watermark_ns)).collect::<Vec<_>>(), [(1, 500)]);
     }
 
     #[test]
     fn a_report_that_was_sent_is_never_changed() {
         let mut reporter = Reporter::new(10, 0);
-        reporter.cut(10, Parts::new());
+        reporter.cut(10, QueryReports::new());
         let sent: Vec<Report> = reporter.unsent().cloned().collect();
         reporter.disconnected();
-        reporter.cut(20, Parts::new());
+        reporter.cut(20, QueryReports::new());
         let again: Vec<Report> = reporter.unsent().cloned().collect();
         assert_eq!(again[0], sent[0]);
         assert_eq!(again.len(), 2);
@@ -299,11 +299,11 @@ mod tests {
             let mut groups = pivot_advice::Groups::new(1, &[]);
             let text = |i: u64| pivot_advice::Value::str(format!("{i:01000}"));
             (from..from + 500).for_each(|i| groups.entry(&[text(i)]).n = 1);
-            let mut part = Part::empty();
-            let mut held = Part::empty();
+            let mut part = QueryReport::empty();
+            let mut held = QueryReport::empty();
             (held.groups, held.emitted) = (Some(groups), 500);
             part.merge(held);
-            Parts::from([(QUERY, part)])
+            QueryReports::from([(QUERY, part)])
         };
         (0..80).for_each(|i| reporter.cut((i + 1) * 10, large(i as u64 * 500)));
         assert!(reporter.bytes() <= MAX_KEPT_BYTES, "{}", reporter.bytes());

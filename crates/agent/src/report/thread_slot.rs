@@ -1,11 +1,11 @@
-//! A thread's place in the agent: whether it is inside an event, and the tables that it adds to.
+//! A thread's slot in the agent: whether it is inside an event, and the tables that it adds to.
 //!
 //! The thread writes plainly, without locks and without read-modify-write. Whoever drains turns the
 //! thread to its other table, and takes the one before once the thread has been seen outside: the same
-//! wait that lets woven advice be freed. Places are never freed but handed to later threads.
+//! wait that lets woven advice be freed. SlotRegistry are never freed but handed to later threads.
 
 use crate::report::fence;
-use crate::report::thread_table::Table;
+use crate::report::thread_table::ThreadTable;
 use std::cell::{Cell, UnsafeCell};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
@@ -17,17 +17,17 @@ use std::time::{Duration, Instant};
 /// on delays only itself: its rows come with the drain after its end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A place. No two threads write to one cache line, nor to the one that is fetched along with it.
+/// A slot. No two threads write to one cache line, nor to the one that is fetched along with it.
 #[repr(align(128))]
-pub(crate) struct Place {
+pub(crate) struct ThreadSlot {
     /// Odd while the thread is inside an event. Written by the thread alone.
-    turn: AtomicUsize,
+    epoch: AtomicUsize,
     /// The table that events add to. Written by the drain alone.
-    table: AtomicPtr<Table>,
+    table: AtomicPtr<ThreadTable>,
     /// Events until one is measured. Written by the thread alone.
     left: AtomicU32,
-    tables: [UnsafeCell<Table>; 2],
-    /// The thread has ended; nobody will write here until the place is handed on.
+    tables: [UnsafeCell<ThreadTable>; 2],
+    /// The thread has ended; nobody will write here until the slot is handed on.
     ended: AtomicBool,
     /// Events that a field expression of another event hit.
     skipped: AtomicUsize,
@@ -36,13 +36,13 @@ pub(crate) struct Place {
 }
 
 // SAFETY: the tables are the only part that is not atomic. The one that `table` points to is touched
-// by the owning thread alone, between its two writes of `turn`; the other one by the holder of
+// by the owning thread alone, between its two writes of `epoch`; the other one by the holder of
 // `DRAINING` alone, after it has seen the thread outside since it turned `table`.
-unsafe impl Sync for Place {}
+unsafe impl Sync for ThreadSlot {}
 
-/// What a thread is that has no place.
+/// What a thread is that has no slot.
 #[derive(Clone, Copy)]
-enum Without {
+enum NoSlot {
     /// It has hit no tracepoint yet.
     New,
     /// Its destructors run.
@@ -52,106 +52,106 @@ enum Without {
 }
 
 thread_local! {
-    static HERE: Cell<Option<&'static Place>> = const { Cell::new(None) };
-    static WITHOUT: Cell<Without> = const { Cell::new(Without::New) };
-    static LEAVES: Leaves = const { Leaves };
+    static SLOT: Cell<Option<&'static ThreadSlot>> = const { Cell::new(None) };
+    static NO_SLOT: Cell<NoSlot> = const { Cell::new(NoSlot::New) };
+    static SLOT_GUARD: SlotGuard = const { SlotGuard };
 }
 
-/// Gives the place back when the thread ends.
-struct Leaves;
+/// Gives the slot back when the thread ends.
+struct SlotGuard;
 
-impl Drop for Leaves {
+impl Drop for SlotGuard {
     fn drop(&mut self) {
-        WITHOUT.set(Without::Gone);
-        if let Some(place) = HERE.take() {
-            place.ended.store(true, Ordering::Release);
+        NO_SLOT.set(NoSlot::Gone);
+        if let Some(slot) = SLOT.take() {
+            slot.ended.store(true, Ordering::Release);
         }
     }
 }
 
-struct Places {
-    all: Vec<&'static Place>,
-    free: Vec<&'static Place>,
+struct SlotRegistry {
+    all: Vec<&'static ThreadSlot>,
+    free: Vec<&'static ThreadSlot>,
 }
 
-static PLACES: Mutex<Places> = Mutex::new(Places { all: Vec::new(), free: Vec::new() });
+static SLOTS: Mutex<SlotRegistry> = Mutex::new(SlotRegistry { all: Vec::new(), free: Vec::new() });
 
 /// Held while tables are taken.
 static DRAINING: Mutex<()> = Mutex::new(());
 
-/// Whether this process was forked from one that had an agent: then no thread gets a place any more.
+/// Whether this process was forked from one that had an agent: then no thread gets a slot any more.
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Whether no thread gets a place any more.
+/// Whether no thread gets a slot any more.
 pub(crate) fn is_closed() -> bool {
     CLOSED.load(Ordering::Relaxed)
 }
 
-/// Events that no place has counted, because their threads were ending.
+/// Events that no slot has counted, because their threads were ending.
 static SKIPPED: AtomicUsize = AtomicUsize::new(0);
 
-fn places() -> std::sync::MutexGuard<'static, Places> {
-    PLACES.lock().unwrap_or_else(PoisonError::into_inner)
+fn slots() -> std::sync::MutexGuard<'static, SlotRegistry> {
+    SLOTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The thread is inside an event until this is dropped.
-pub(crate) struct Inside {
-    place: &'static Place,
+pub(crate) struct EventGuard {
+    slot: &'static ThreadSlot,
     thread: PhantomData<*const ()>,
 }
 
-impl Inside {
+impl EventGuard {
     /// Enters. None, and counted, if the thread is inside already or ends.
     #[inline(always)]
-    pub(crate) fn enter() -> Option<Inside> {
-        let place = match HERE.get() {
-            Some(place) => place,
-            None => settle()?,
+    pub(crate) fn enter() -> Option<EventGuard> {
+        let slot = match SLOT.get() {
+            Some(slot) => slot,
+            None => claim_slot()?,
         };
-        let turn = place.turn.load(Ordering::Relaxed);
-        if turn % 2 == 1 {
-            return skipped_at(&place.skipped);
+        let epoch = slot.epoch.load(Ordering::Relaxed);
+        if epoch % 2 == 1 {
+            return skipped_at(&slot.skipped);
         }
-        place.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
-        fence::light();
-        Some(Inside { place, thread: PhantomData })
+        slot.epoch.store(epoch.wrapping_add(1), Ordering::Relaxed);
+        fence::event_fence();
+        Some(EventGuard { slot, thread: PhantomData })
     }
 
     /// The table that this event adds to, and the proof that it is inside.
     #[inline(always)]
-    pub(crate) fn parts(&mut self) -> (&mut Table, Proof<'_>) {
+    pub(crate) fn table_and_guard(&mut self) -> (&mut ThreadTable, ReadGuard<'_>) {
         // SAFETY: this thread is inside, and `table` was read after it was marked so: a drain that has
-        // turned `table` since then waits for the mark to go. It points to one of the place's tables. There
-        // is one `Inside` in a thread, and it is borrowed for as long as the table is.
-        let table = unsafe { &mut *self.place.table.load(Ordering::Acquire) };
-        (table, Proof(PhantomData))
+        // turned `table` since then waits for the mark to go. It points to one of the slot's tables. There
+        // is one `EventGuard` in a thread, and it is borrowed for as long as the table is.
+        let table = unsafe { &mut *self.slot.table.load(Ordering::Acquire) };
+        (table, ReadGuard(PhantomData))
     }
 
     /// Whether this event is to be measured: one in many is. Counts it otherwise.
     #[inline(always)]
     pub(crate) fn is_timed(&self) -> bool {
-        let left = self.place.left.load(Ordering::Relaxed);
+        let left = self.slot.left.load(Ordering::Relaxed);
         if left > 0 {
-            self.place.left.store(left - 1, Ordering::Relaxed);
+            self.slot.left.store(left - 1, Ordering::Relaxed);
         }
         left == 0
     }
 
     /// Says how many events are not measured until the next one is.
-    pub(crate) fn leave_out(&self, events: u32) {
-        self.place.left.store(events, Ordering::Relaxed);
+    pub(crate) fn skip_timing(&self, events: u32) {
+        self.slot.left.store(events, Ordering::Relaxed);
     }
 }
 
 /// While one of these lives, this thread is inside an event.
 #[derive(Clone, Copy)]
-pub(crate) struct Proof<'a>(PhantomData<(&'a (), *const ())>);
+pub(crate) struct ReadGuard<'a>(PhantomData<(&'a (), *const ())>);
 
-impl Drop for Inside {
+impl Drop for EventGuard {
     #[inline(always)]
     fn drop(&mut self) {
-        let turn = self.place.turn.load(Ordering::Relaxed);
-        self.place.turn.store(turn.wrapping_add(1), Ordering::Release);
+        let epoch = self.slot.epoch.load(Ordering::Relaxed);
+        self.slot.epoch.store(epoch.wrapping_add(1), Ordering::Release);
     }
 }
 
@@ -161,27 +161,27 @@ fn skipped_at<T>(count: &AtomicUsize) -> Option<T> {
     None
 }
 
-/// Gives this thread a place, unless it may have none.
+/// Gives this thread a slot, unless it may have none.
 #[cold]
 #[inline(never)]
-fn settle() -> Option<&'static Place> {
-    match WITHOUT.get() {
-        Without::New if is_closed() => {
-            WITHOUT.set(Without::Exempt);
+fn claim_slot() -> Option<&'static ThreadSlot> {
+    match NO_SLOT.get() {
+        NoSlot::New if is_closed() => {
+            NO_SLOT.set(NoSlot::Exempt);
             return None;
         }
-        Without::New => {}
-        Without::Gone => return skipped_at(&SKIPPED),
-        Without::Exempt => return None,
+        NoSlot::New => {}
+        NoSlot::Gone => return skipped_at(&SKIPPED),
+        NoSlot::Exempt => return None,
     }
-    if LEAVES.try_with(|_| ()).is_err() {
-        WITHOUT.set(Without::Gone);
+    if SLOT_GUARD.try_with(|_| ()).is_err() {
+        NO_SLOT.set(NoSlot::Gone);
         return skipped_at(&SKIPPED);
     }
-    let mut places = places();
-    let place = places.free.pop().unwrap_or_else(|| {
-        let place: &'static Place = Box::leak(Box::new(Place {
-            turn: AtomicUsize::new(0),
+    let mut slots = slots();
+    let slot = slots.free.pop().unwrap_or_else(|| {
+        let slot: &'static ThreadSlot = Box::leak(Box::new(ThreadSlot {
+            epoch: AtomicUsize::new(0),
             table: AtomicPtr::default(),
             left: AtomicU32::new(0),
             tables: Default::default(),
@@ -189,111 +189,111 @@ fn settle() -> Option<&'static Place> {
             skipped: AtomicUsize::new(0),
             late: AtomicUsize::new(0),
         }));
-        place.table.store(place.tables[0].get(), Ordering::Release);
-        place
+        slot.table.store(slot.tables[0].get(), Ordering::Release);
+        slot
     });
-    place.left.store(0, Ordering::Relaxed);
-    place.ended.store(false, Ordering::Release);
-    places.all.push(place);
-    HERE.set(Some(place));
-    Some(place)
+    slot.left.store(0, Ordering::Relaxed);
+    slot.ended.store(false, Ordering::Release);
+    slots.all.push(slot);
+    SLOT.set(Some(slot));
+    Some(slot)
 }
 
 /// Says that this thread works for the agent: its events are no events.
 pub fn exempt_this_thread() {
-    if HERE.get().is_none() && matches!(WITHOUT.get(), Without::New) {
-        WITHOUT.set(Without::Exempt);
+    if SLOT.get().is_none() && matches!(NO_SLOT.get(), NoSlot::New) {
+        NO_SLOT.set(NoSlot::Exempt);
     }
 }
 
-/// Gives no thread a place from now on, and takes this one out, whatever it was. Neither locks nor allocates.
+/// Gives no thread a slot from now on, and takes this one out, whatever it was. Neither locks nor allocates.
 #[cfg(target_os = "linux")]
 pub(crate) fn close() {
     CLOSED.store(true, Ordering::Relaxed);
-    HERE.set(None);
-    WITHOUT.set(Without::Exempt);
+    SLOT.set(None);
+    NO_SLOT.set(NoSlot::Exempt);
 }
 
 /// Whether an event that hits a tracepoint on this thread now would run its advice.
 pub fn takes_events() -> bool {
-    match HERE.get() {
-        Some(place) => place.turn.load(Ordering::Relaxed).is_multiple_of(2),
-        None => matches!(WITHOUT.get(), Without::New) && !is_closed(),
+    match SLOT.get() {
+        Some(slot) => slot.epoch.load(Ordering::Relaxed).is_multiple_of(2),
+        None => matches!(NO_SLOT.get(), NoSlot::New) && !is_closed(),
     }
 }
 
 /// Events that were skipped, because a field expression of another event hit them or because their
 /// thread was ending.
-pub fn skipped() -> u64 {
-    let here: usize = places().all.iter().map(|place| place.skipped.load(Ordering::Relaxed)).sum::<usize>();
-    let freed: usize = places().free.iter().map(|place| place.skipped.load(Ordering::Relaxed)).sum::<usize>();
+pub fn skipped_events() -> u64 {
+    let here: usize = slots().all.iter().map(|slot| slot.skipped.load(Ordering::Relaxed)).sum::<usize>();
+    let freed: usize = slots().free.iter().map(|slot| slot.skipped.load(Ordering::Relaxed)).sum::<usize>();
     (here + freed + SKIPPED.load(Ordering::Relaxed)) as u64
 }
 
 /// Waits until every event that may have seen what was changed before has ended. False if one went
 /// on for too long; then what it may have seen must be kept.
 pub(crate) fn quiesce() -> bool {
-    let all = places().all.clone();
-    fence::heavy();
+    let all = slots().all.clone();
+    fence::process_fence();
     let deadline = Instant::now() + PATIENCE;
-    all.into_iter().all(|place| left(place, deadline).is_ok())
+    all.into_iter().all(|slot| wait_until_outside(slot, deadline).is_ok())
 }
 
-/// Takes every thread's table. What events add from now on is for the next time.
-pub(crate) fn take(mut each: impl FnMut(Table)) {
+/// AggregateInput every thread's table. What events add from now on is for the next time.
+pub(crate) fn drain_tables(mut each: impl FnMut(ThreadTable)) {
     let _serial = DRAINING.lock().unwrap_or_else(PoisonError::into_inner);
-    let all = places().all.clone();
+    let all = slots().all.clone();
     // Before the tables are turned: a thread that ends later leaves its table to the next drain.
-    let ended: Vec<bool> = all.iter().map(|place| place.ended.load(Ordering::Acquire)).collect();
-    all.iter().filter(|place| came_late(place)).for_each(|place| each(take_other(place)));
-    all.iter().for_each(|place| turn_over(place));
-    fence::heavy();
+    let ended: Vec<bool> = all.iter().map(|slot| slot.ended.load(Ordering::Acquire)).collect();
+    all.iter().filter(|slot| late_event_ended(slot)).for_each(|slot| each(take_inactive(slot)));
+    all.iter().for_each(|slot| swap_tables(slot));
+    fence::process_fence();
     let deadline = Instant::now() + PATIENCE;
-    for (place, ended) in all.into_iter().zip(ended) {
-        if place.late.load(Ordering::Relaxed) != 0 {
+    for (slot, ended) in all.into_iter().zip(ended) {
+        if slot.late.load(Ordering::Relaxed) != 0 {
             continue;
         }
-        if let Err(turn) = left(place, deadline) {
-            place.late.store(turn.wrapping_add(1), Ordering::Relaxed);
+        if let Err(epoch) = wait_until_outside(slot, deadline) {
+            slot.late.store(epoch.wrapping_add(1), Ordering::Relaxed);
             continue;
         }
-        each(take_other(place));
+        each(take_inactive(slot));
         if ended {
-            turn_over(place);
-            each(take_other(place));
-            hand_on(place);
+            swap_tables(slot);
+            each(take_inactive(slot));
+            release_slot(slot);
         }
     }
 }
 
 /// Whether the event has ended by now for which an earlier drain had left a table behind.
-fn came_late(place: &Place) -> bool {
-    let late = place.late.load(Ordering::Relaxed);
-    let came = late != 0 && place.turn.load(Ordering::Acquire) != late.wrapping_sub(1);
+fn late_event_ended(slot: &ThreadSlot) -> bool {
+    let late = slot.late.load(Ordering::Relaxed);
+    let came = late != 0 && slot.epoch.load(Ordering::Acquire) != late.wrapping_sub(1);
     if came {
-        place.late.store(0, Ordering::Relaxed);
+        slot.late.store(0, Ordering::Relaxed);
     }
     came
 }
 
 /// Turns a thread to its other table, unless a table still waits behind an event that is late.
-fn turn_over(place: &Place) {
-    if place.late.load(Ordering::Relaxed) == 0 {
-        place.table.store(other(place), Ordering::Release);
+fn swap_tables(slot: &ThreadSlot) {
+    if slot.late.load(Ordering::Relaxed) == 0 {
+        slot.table.store(inactive_table(slot), Ordering::Release);
     }
 }
 
 /// Waits until the thread is outside the event that it was in, if it was in one. The turn of an event
 /// that goes on for too long is an error.
-fn left(place: &Place, deadline: Instant) -> Result<(), usize> {
-    let turn = place.turn.load(Ordering::Acquire);
-    if turn % 2 == 1 && place.late.load(Ordering::Relaxed) == turn.wrapping_add(1) {
-        return Err(turn);
+fn wait_until_outside(slot: &ThreadSlot, deadline: Instant) -> Result<(), usize> {
+    let epoch = slot.epoch.load(Ordering::Acquire);
+    if epoch % 2 == 1 && slot.late.load(Ordering::Relaxed) == epoch.wrapping_add(1) {
+        return Err(epoch);
     }
     let mut spins = 0_u32;
-    while turn % 2 == 1 && place.turn.load(Ordering::Acquire) == turn {
+    while epoch % 2 == 1 && slot.epoch.load(Ordering::Acquire) == epoch {
         if Instant::now() > deadline {
-            return Err(turn);
+            return Err(epoch);
         }
         spins += 1;
         if spins < 100 { std::hint::spin_loop() } else { std::thread::sleep(Duration::from_micros(50)) }
@@ -302,20 +302,20 @@ fn left(place: &Place, deadline: Instant) -> Result<(), usize> {
 }
 
 /// The table that the thread does not add to.
-fn other(place: &Place) -> *mut Table {
-    let [one, two] = place.tables.each_ref().map(UnsafeCell::get);
-    if place.table.load(Ordering::Relaxed) == one { two } else { one }
+fn inactive_table(slot: &ThreadSlot) -> *mut ThreadTable {
+    let [one, two] = slot.tables.each_ref().map(UnsafeCell::get);
+    if slot.table.load(Ordering::Relaxed) == one { two } else { one }
 }
 
-/// Takes the table that the thread does not add to.
-fn take_other(place: &Place) -> Table {
+/// AggregateInput the table that the thread does not add to.
+fn take_inactive(slot: &ThreadSlot) -> ThreadTable {
     // SAFETY: `DRAINING` is held, and the thread has been outside since it was turned to the other
     // table, or has ended; see `Sync`.
-    std::mem::take(unsafe { &mut *other(place) })
+    std::mem::take(unsafe { &mut *inactive_table(slot) })
 }
 
-fn hand_on(place: &'static Place) {
-    let mut places = places();
-    places.all.retain(|other| !std::ptr::eq(*other, place));
-    places.free.push(place);
+fn release_slot(slot: &'static ThreadSlot) {
+    let mut slots = slots();
+    slots.all.retain(|other| !std::ptr::eq(*other, slot));
+    slots.free.push(slot);
 }

@@ -1,40 +1,44 @@
 //! What one thread has gathered since the last drain.
 
-use crate::report::cost::Cost;
-use crate::report::group_table::Rows;
-use crate::report::query_report::Part;
+use crate::report::cost::QueryCost;
+use crate::report::group_table::GroupTable;
+use crate::report::query_report::QueryReport;
 use crate::run::cells::Cells;
 use pivot_advice::{BagKey, Errors, Groups, Keep, QueryId};
 
 /// Packs of an event that come after all its advice.
-pub(crate) type Packed = Vec<(BagKey, Keep, Vec<Groups>)>;
+pub(crate) type DeferredPacks = Vec<(BagKey, Keep, Vec<Groups>)>;
 
 /// What runs of one query in one thread add to.
 #[derive(Debug)]
-pub(crate) struct Local {
+pub(crate) struct QueryTable {
     pub(crate) query: u64,
-    pub(crate) part: Part,
+    pub(crate) part: QueryReport,
     /// The groups of routines.
-    pub(crate) rows: Rows,
+    pub(crate) rows: GroupTable,
     /// What went wrong in straight routines.
     pub(crate) errors: Errors,
 }
 
 /// What one thread has gathered: each query's part at the place that weaving gave it.
 #[derive(Debug, Default)]
-pub(crate) struct Table {
-    parts: Vec<Local>,
-    /// Parts of queries whose places others have taken over since the last drain.
-    replaced: Vec<Local>,
+pub(crate) struct ThreadTable {
+    parts: Vec<QueryTable>,
+    /// QueryReports of queries whose places others have taken over since the last drain.
+    replaced: Vec<QueryTable>,
     pub(crate) cells: Cells,
     /// What an event packs when all its advice has run: it does not happen before itself.
-    pub(crate) later: Packed,
+    pub(crate) later: DeferredPacks,
 }
 
-impl Table {
+impl ThreadTable {
     /// A query's part, space for an event, and its packs.
     #[inline(always)]
-    pub(crate) fn local(&mut self, place: usize, query: u64) -> (&mut Local, &mut Cells, &mut Packed) {
+    pub(crate) fn local(
+        &mut self,
+        place: usize,
+        query: u64,
+    ) -> (&mut QueryTable, &mut Cells, &mut DeferredPacks) {
         if self.parts.get(place).is_none_or(|local| local.query != query) {
             self.take_place(place, query);
         }
@@ -43,7 +47,7 @@ impl Table {
 
     /// The same if the query's part is there and has rows of the shape at this address, which is no other query's.
     #[inline(always)]
-    pub(crate) fn known(&mut self, place: usize, shape: usize) -> Option<(&mut Local, &mut Cells)> {
+    pub(crate) fn known(&mut self, place: usize, shape: usize) -> Option<(&mut QueryTable, &mut Cells)> {
         let local = self.parts.get_mut(place)?;
         local.rows.is_at(shape).then_some((local, &mut self.cells))
     }
@@ -52,34 +56,34 @@ impl Table {
     #[inline(never)]
     fn take_place(&mut self, place: usize, query: u64) {
         while self.parts.len() <= place {
-            self.parts.push(Local::new(0));
+            self.parts.push(QueryTable::new(0));
         }
-        let before = std::mem::replace(&mut self.parts[place], Local::new(query));
+        let before = std::mem::replace(&mut self.parts[place], QueryTable::new(query));
         if !before.is_empty() {
             self.replaced.push(before);
         }
     }
 
-    pub(crate) fn into_parts(self) -> impl Iterator<Item = (QueryId, Part)> {
+    pub(crate) fn into_parts(self) -> impl Iterator<Item = (QueryId, QueryReport)> {
         let all = self.replaced.into_iter().chain(self.parts);
         all.filter(|local| !local.is_empty()).map(|local| (QueryId::from_u64(local.query), local.into_part()))
     }
 }
 
-impl Local {
-    pub(crate) fn new(query: u64) -> Local {
-        Local { query, part: Part::empty(), rows: Rows::new(), errors: Errors::default() }
+impl QueryTable {
+    pub(crate) fn new(query: u64) -> QueryTable {
+        QueryTable { query, part: QueryReport::empty(), rows: GroupTable::new(), errors: Errors::default() }
     }
 
     /// Whether no event was here.
     fn is_empty(&self) -> bool {
-        self.part.cost == Cost::default()
+        self.part.cost == QueryCost::default()
             && self.part.is_empty()
             && self.rows.is_empty()
             && self.errors.0 == 0
     }
 
-    pub(crate) fn into_part(self) -> Part {
+    pub(crate) fn into_part(self) -> QueryReport {
         let mut part = self.part;
         part.loss.errors = part.loss.errors.saturating_add(self.errors.0);
         part.emitted = part.emitted.saturating_add(self.rows.uncounted());

@@ -4,20 +4,23 @@
 //! of the event alone. It has at most one Unpack, whose rows go through the steps behind it one by one.
 //! What needs more than that is interpreted.
 
-use crate::report::group_table::Plain;
-use crate::run::cell_expr::Code;
+use crate::report::group_table::PendingSum;
+use crate::run::cell_expr::CellExpr;
 use crate::run::cells::Cell;
-use crate::run::ir::{Argument, End, Join, Routine, Shape, Shapes, Step, Takes};
-use crate::weave::name_linker::{Linked, Source};
+use crate::run::ir::{
+    AggregateArgument, AggregateInput, BagJoin, CompiledAdvice, CompiledStep, GroupSchema, GroupSchemas,
+    RowSink,
+};
+use crate::weave::name_linker::{FieldSource, LinkedAdvice};
 use pivot_advice::{Expr, Fold, Input, Instruction, Keep, Match, Unpacked};
 
-impl Routine {
+impl CompiledAdvice {
     /// None if the advice needs more than this.
-    pub(crate) fn of(linked: &Linked, shapes: &mut Shapes) -> Option<Routine> {
+    pub(crate) fn of(linked: &LinkedAdvice, shapes: &mut GroupSchemas) -> Option<CompiledAdvice> {
         let (last, steps) = linked.advice.instructions.split_last()?;
         let (end, keys, folds) = match last {
-            Instruction::Emit { keys, folds, .. } => (End::Emit, keys, folds),
-            Instruction::Pack { bag, keep, keys, folds } => (End::Pack(*bag, *keep), keys, folds),
+            Instruction::Emit { keys, folds, .. } => (RowSink::Emit, keys, folds),
+            Instruction::Pack { bag, keep, keys, folds } => (RowSink::Pack(*bag, *keep), keys, folds),
             _ => return None,
         };
         let mut schedule = Schedule::default();
@@ -31,39 +34,39 @@ impl Routine {
             schedule.step(step, &mut sources)?;
         }
         reads(&[], keys, folds).into_iter().for_each(|column| schedule.need(column));
-        if schedule.join.is_some() && matches!(end, End::Pack(_, Keep::First(_) | Keep::MostRecent(_))) {
+        if schedule.join.is_some() && matches!(end, RowSink::Pack(_, Keep::First(_) | Keep::MostRecent(_))) {
             return None;
         }
-        Some(Routine {
+        Some(CompiledAdvice {
             steps: schedule.steps,
             join: schedule.join,
             columns: schedule.columns,
             keys: keys.iter().map(|key| usize::from(*key)).collect(),
-            arguments: folds.iter().map(Argument::of).collect(),
-            shape: shapes.the_one(Shape {
+            arguments: folds.iter().map(AggregateArgument::of).collect(),
+            shape: shapes.the_one(GroupSchema {
                 query: linked.advice.query,
                 keys: keys.len(),
                 aggregates: folds.iter().map(|fold| fold.aggregate).collect(),
             }),
-            takes: Takes::of(folds),
+            takes: AggregateInput::of(folds),
             end,
         })
     }
 }
 
-impl Takes {
-    fn of(folds: &[Fold]) -> Takes {
+impl AggregateInput {
+    fn of(folds: &[Fold]) -> AggregateInput {
         let column = |fold: &Fold| match fold.input {
             Input::Expr(Expr::Column(column)) => Some(usize::from(column)),
             _ => None,
         };
         match folds.first().map(column) {
-            None => Takes::Nothing,
+            None => AggregateInput::None,
             Some(Some(first)) if folds.iter().all(|fold| column(fold) == Some(first)) => {
-                let plainly = folds.iter().all(|fold| Plain::serves(fold.aggregate));
-                if plainly { Takes::Plainly(first) } else { Takes::Column(first) }
+                let plainly = folds.iter().all(|fold| PendingSum::serves(fold.aggregate));
+                if plainly { AggregateInput::SummableColumn(first) } else { AggregateInput::Column(first) }
             }
-            Some(_) => Takes::More,
+            Some(_) => AggregateInput::Mixed,
         }
     }
 }
@@ -92,9 +95,9 @@ fn reads(steps: &[Instruction], keys: &[u16], folds: &[Fold]) -> Vec<u16> {
 #[derive(Default)]
 struct Schedule {
     /// What was not needed yet.
-    observes: Vec<(usize, Source)>,
-    steps: Vec<Step>,
-    join: Option<Join>,
+    observes: Vec<(usize, FieldSource)>,
+    steps: Vec<CompiledStep>,
+    join: Option<BagJoin>,
     columns: usize,
 }
 
@@ -105,44 +108,48 @@ impl Schedule {
         if let Some(at) = self.observes.iter().position(|(observed, _)| *observed == column) {
             let (column, source) = self.observes.remove(at);
             self.steps.push(match source {
-                Source::Exported(index) => Step::Observe(column, index),
-                Source::Default(field) => Step::Default(column, field),
-                Source::Lacking => Step::Let(column, Box::new(Code::Constant(Cell::NULL))),
+                FieldSource::Exported(index) => CompiledStep::Observe(column, index),
+                FieldSource::Default(field) => CompiledStep::Default(column, field),
+                FieldSource::Missing => CompiledStep::Let(column, Box::new(CellExpr::Constant(Cell::NULL))),
             });
         }
     }
 
-    fn push(&mut self, step: Step) {
+    fn push(&mut self, step: CompiledStep) {
         match &mut self.join {
             Some(join) => join.steps.push(step),
             None => self.steps.push(step),
         }
     }
 
-    fn filter(&mut self, code: Code) {
+    fn filter(&mut self, code: CellExpr) {
         match (code, self.steps.last_mut()) {
-            (Code::Within(column, range), Some(last)) if self.join.is_none() => match *last {
-                Step::Observe(observed, index) if observed == column => {
-                    *last = Step::Test(column, index, range)
+            (CellExpr::Within(column, range), Some(last)) if self.join.is_none() => match *last {
+                CompiledStep::Observe(observed, index) if observed == column => {
+                    *last = CompiledStep::Test(column, index, range)
                 }
-                _ => self.push(Step::Within(column, range)),
+                _ => self.push(CompiledStep::Within(column, range)),
             },
-            (Code::Within(column, range), _) => self.push(Step::Within(column, range)),
-            (code, _) => self.push(Step::Filter(Box::new(code))),
+            (CellExpr::Within(column, range), _) => self.push(CompiledStep::Within(column, range)),
+            (code, _) => self.push(CompiledStep::Filter(Box::new(code))),
         }
     }
 
-    fn code(&mut self, expr: &Expr) -> Code {
+    fn code(&mut self, expr: &Expr) -> CellExpr {
         expr.columns(&mut |column| self.need(column));
-        Code::of(expr)
+        CellExpr::of(expr)
     }
 
-    fn step<'a>(&mut self, step: &Instruction, sources: &mut impl Iterator<Item = &'a Source>) -> Option<()> {
+    fn step<'a>(
+        &mut self,
+        step: &Instruction,
+        sources: &mut impl Iterator<Item = &'a FieldSource>,
+    ) -> Option<()> {
         match step {
             Instruction::Observe { .. } => self.observes.push((self.columns, *sources.next()?)),
             Instruction::Let { expr, .. } => {
                 let code = self.code(expr);
-                self.push(Step::Let(self.columns, Box::new(code)));
+                self.push(CompiledStep::Let(self.columns, Box::new(code)));
             }
             Instruction::Filter { expr } => {
                 let code = self.code(expr);
@@ -152,8 +159,8 @@ impl Schedule {
             Instruction::Unpack { bag, columns, aggregates, rows, matching, on, .. } => {
                 let plain = *rows == Unpacked::Rows && *matching == Match::Inner && self.join.is_none();
                 let (first, width, aggregates) = (self.columns, columns.len(), aggregates.clone());
-                let (on, steps) = (on.as_ref().map(Code::of), Vec::new());
-                self.join = plain.then_some(Join { bag: *bag, first, width, aggregates, on, steps });
+                let (on, steps) = (on.as_ref().map(CellExpr::of), Vec::new());
+                self.join = plain.then_some(BagJoin { bag: *bag, first, width, aggregates, on, steps });
                 self.columns += width;
                 return plain.then_some(());
             }
@@ -164,12 +171,12 @@ impl Schedule {
     }
 }
 
-impl Argument {
-    fn of(fold: &Fold) -> Argument {
+impl AggregateArgument {
+    fn of(fold: &Fold) -> AggregateArgument {
         match &fold.input {
-            Input::Expr(Expr::Column(column)) => Argument::Column(usize::from(*column)),
-            Input::Expr(expr) => Argument::Code(Box::new(Code::of(expr))),
-            Input::State(state) => Argument::State(usize::from(*state)),
+            Input::Expr(Expr::Column(column)) => AggregateArgument::Column(usize::from(*column)),
+            Input::Expr(expr) => AggregateArgument::Code(Box::new(CellExpr::of(expr))),
+            Input::State(state) => AggregateArgument::State(usize::from(*state)),
         }
     }
 }

@@ -1,32 +1,36 @@
 //! Holds the forms in which advice runs to the same answers: as a routine, as a straight one, interpreted.
 
-use crate::report::query_report::Part;
-use crate::report::thread_table::Local;
+use crate::report::query_report::QueryReport;
+use crate::report::thread_table::QueryTable;
 use crate::run::cells::Cells;
-use crate::run::fused::plan::Straight;
-use crate::run::interpreter::{Effect, run};
-use crate::run::ir::{Routine, Shapes};
-use crate::run::sample::Look;
-use crate::weave::name_linker::{Linked, Source};
+use crate::run::fused::plan::FusedAdvice;
+use crate::run::interpreter::{Effect, interpret};
+use crate::run::ir::{CompiledAdvice, GroupSchemas};
+use crate::run::sample::SampleDecision;
+use crate::weave::name_linker::{FieldSource, LinkedAdvice};
 use pivot_advice::{Errors, Group, Groups, Loss, State, Value};
 use pivot_baggage::Baggage;
 
 /// Whether a routine does to an event what the interpreter does, for tests: nothing is packed. An error
 /// says what differs. Advice that is no routine agrees.
 #[doc(hidden)]
-pub fn agrees(linked: &Linked, observed: &[Value], mut baggage: Option<&mut Baggage>) -> Result<(), String> {
-    let sources = (0..observed.len()).map(Source::Exported).collect();
-    let linked = Linked { sources, advice: linked.advice.clone() };
-    let Some(routine) = Routine::of(&linked, &mut Shapes::new()) else { return Ok(()) };
+pub fn agrees(
+    linked: &LinkedAdvice,
+    observed: &[Value],
+    mut baggage: Option<&mut Baggage>,
+) -> Result<(), String> {
+    let sources = (0..observed.len()).map(FieldSource::Exported).collect();
+    let linked = LinkedAdvice { sources, advice: linked.advice.clone() };
+    let Some(routine) = CompiledAdvice::of(&linked, &mut GroupSchemas::new()) else { return Ok(()) };
     straight_agrees(&linked, &routine, observed, baggage.as_deref_mut())?;
-    let (mut long, mut loss, mut packed) = (Part::empty(), Loss::default(), Vec::new());
-    match run(&linked, observed.to_vec(), baggage.as_deref(), 0, &mut loss) {
-        Some(Effect::Emit(emission)) => long.add(&emission, Look::ALL),
+    let (mut long, mut loss, mut packed) = (QueryReport::empty(), Loss::default(), Vec::new());
+    match interpret(&linked, observed.to_vec(), baggage.as_deref(), 0, &mut loss) {
+        Some(Effect::Emit(emission)) => long.add(&emission, SampleDecision::UNSAMPLED),
         Some(Effect::Pack(bag, keep, groups)) if baggage.is_some() => packed.push((bag, keep, groups)),
         Some(Effect::Pack(..) | Effect::Lose(..)) | None => {}
     }
     long.loss.merge(&loss);
-    let mut local = Local::new(0);
+    let mut local = QueryTable::new(0);
     let (mut cells, mut errors, mut later) = (Cells::default(), Errors::default(), Vec::new());
     let fields = |index: usize, cells: &mut Cells| cells.hold(observed.get(index).unwrap_or(&Value::Null));
     if routine.begins("", &fields, &mut cells, &mut errors) {
@@ -49,20 +53,21 @@ pub fn agrees(linked: &Linked, observed: &[Value], mut baggage: Option<&mut Bagg
 
 /// The same for the shortest form of a routine, over an event that comes several times.
 fn straight_agrees(
-    linked: &Linked,
-    routine: &Routine,
+    linked: &LinkedAdvice,
+    routine: &CompiledAdvice,
     observed: &[Value],
     mut baggage: Option<&mut Baggage>,
 ) -> Result<(), String> {
-    let Some(straight) = Straight::of(routine, "") else { return Ok(()) };
+    let Some(straight) = FusedAdvice::of(routine, "") else { return Ok(()) };
     let fields = |index: usize, cells: &mut Cells| cells.hold(observed.get(index).unwrap_or(&Value::Null));
-    let (mut long, mut loss) = (Part::empty(), Loss::default());
-    let (mut local, mut cells) = (Local::new(0), Cells::default());
+    let (mut long, mut loss) = (QueryReport::empty(), Loss::default());
+    let (mut local, mut cells) = (QueryTable::new(0), Cells::default());
     local.rows.takes(&straight.shape);
     for _ in 0..3 {
-        if let Some(Effect::Emit(emission)) = run(linked, observed.to_vec(), baggage.as_deref(), 0, &mut loss)
+        if let Some(Effect::Emit(emission)) =
+            interpret(linked, observed.to_vec(), baggage.as_deref(), 0, &mut loss)
         {
-            long.add(&emission, Look::ALL);
+            long.add(&emission, SampleDecision::UNSAMPLED);
         }
     }
     let mut lent = baggage.as_deref_mut().map(std::mem::take);
@@ -128,22 +133,23 @@ mod tests {
 
     const BAG: BagKey = BagKey { query: QueryId { frontend: 1, number: 1 }, stage: 1 };
 
-    fn linked(fields: usize, steps: Vec<Instruction>) -> Linked {
+    fn linked(fields: usize, steps: Vec<Instruction>) -> LinkedAdvice {
         let observe = |i| Instruction::Observe { field: format!("f{i}") };
         let instructions = (0..fields).map(observe).chain(steps).collect();
         let advice = Advice { query: BAG.query, stage: 0, tracepoint: "T".into(), instructions };
         crate::verify(&advice).expect("a sound advice");
-        Linked { sources: (0..fields).map(Source::Exported).collect(), advice }
+        LinkedAdvice { sources: (0..fields).map(FieldSource::Exported).collect(), advice }
     }
 
     /// Both ways give the same part and leave the same baggage, for every event.
     fn check_in(fields: usize, steps: Vec<Instruction>, events: &[Vec<Value>], begin: fn() -> Baggage) {
         let linked = linked(fields, steps);
-        let routine = Routine::of(&linked, &mut Shapes::new()).expect("an advice that is a routine");
-        let mut short = Local::new(0);
-        let (mut long, mut cells) = (Part::empty(), Cells::default());
+        let routine =
+            CompiledAdvice::of(&linked, &mut GroupSchemas::new()).expect("an advice that is a routine");
+        let mut short = QueryTable::new(0);
+        let (mut long, mut cells) = (QueryReport::empty(), Cells::default());
         let (mut mine, mut theirs) = (begin(), begin());
-        let (straight, mut shortest) = (Straight::of(&routine, "T"), Local::new(0));
+        let (straight, mut shortest) = (FusedAdvice::of(&routine, "T"), QueryTable::new(0));
         shortest.rows.takes(&routine.shape);
         for event in events {
             let fields = |i: usize, cells: &mut Cells| cells.hold(&event[i]);
@@ -157,8 +163,8 @@ mod tests {
             }
             short.part.loss.errors += errors.0;
             let mut loss = Loss::default();
-            match run(&linked, event.clone(), Some(&theirs), 0, &mut loss) {
-                Some(Effect::Emit(emission)) => long.add(&emission, Look::ALL),
+            match interpret(&linked, event.clone(), Some(&theirs), 0, &mut loss) {
+                Some(Effect::Emit(emission)) => long.add(&emission, SampleDecision::UNSAMPLED),
                 Some(Effect::Pack(bag, keep, groups)) => {
                     let taken = groups.iter().filter(|_| theirs.accepts(bag, keep));
                     taken.for_each(|groups| long.cost.count_packed(groups));
@@ -279,8 +285,8 @@ mod tests {
         let above = || Instruction::Filter { expr: expr.clone() };
         let sum = |column| (Aggregate::Sum, Expr::Column(column));
         let is_straight = |steps: Vec<Instruction>| {
-            let routine = Routine::of(&linked(3, steps), &mut Shapes::new());
-            routine.is_some_and(|routine| Straight::of(&routine, "T").is_some())
+            let routine = CompiledAdvice::of(&linked(3, steps), &mut GroupSchemas::new());
+            routine.is_some_and(|routine| FusedAdvice::of(&routine, "T").is_some())
         };
         assert!(is_straight(vec![emit(&[], vec![])]));
         assert!(is_straight(vec![emit(&[0], vec![sum(1), sum(1)])]));
@@ -564,7 +570,7 @@ mod tests {
             other => other,
         };
         let first = Instruction::Pack { bag: BAG, keep: Keep::First(1), keys: vec![], folds: vec![] };
-        let is_none = |steps| Routine::of(&linked(0, steps), &mut Shapes::new()).is_none();
+        let is_none = |steps| CompiledAdvice::of(&linked(0, steps), &mut GroupSchemas::new()).is_none();
         assert!(is_none(vec![left, emit(&[], vec![])]));
         assert!(is_none(vec![unpack(None), unpack(None), emit(&[], vec![])]));
         assert!(is_none(vec![unpack(None), first]));

@@ -5,34 +5,34 @@ use pivot_advice::{Binary, Errors, Expr, Unary, Value, eval};
 
 /// An expression that is ready to run.
 #[derive(Debug)]
-pub(crate) enum Code {
+pub(crate) enum CellExpr {
     Column(usize),
     Constant(Cell),
     /// A column compared with a whole number.
-    Within(usize, Range),
+    Within(usize, IntRange),
     /// A column compared with short text, for equality.
     Is(usize, Cell),
-    Unary(Unary, Box<Code>),
-    Binary(Binary, Box<Code>, Box<Code>),
+    Unary(Unary, Box<CellExpr>),
+    Binary(Binary, Box<CellExpr>, Box<CellExpr>),
     /// Anything else, and the columns that it reads.
     Other(Expr, Vec<usize>),
 }
 
 /// Which integers a comparison accepts: so many from the first one on, around the end if need be.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Range {
+pub(crate) struct IntRange {
     first: i64,
     count: u64,
     op: Binary,
     limit: i64,
 }
 
-impl Range {
+impl IntRange {
     /// Accepts nothing.
-    pub(crate) const NONE: Range = Range { first: 0, count: 0, op: Binary::Less, limit: i64::MIN };
+    pub(crate) const NONE: IntRange = IntRange { first: 0, count: 0, op: Binary::Less, limit: i64::MIN };
 
     /// None if it is no comparison, or one that is true for all integers.
-    fn new(op: Binary, limit: i64) -> Option<Range> {
+    fn new(op: Binary, limit: i64) -> Option<IntRange> {
         let (below, above) = (limit.abs_diff(i64::MIN), limit.abs_diff(i64::MAX));
         let next = limit.wrapping_add(1);
         let (first, count) = match op {
@@ -44,7 +44,7 @@ impl Range {
             Binary::Less => (i64::MIN, below),
             _ => return None,
         };
-        Some(Range { first, count, op, limit })
+        Some(IntRange { first, count, op, limit })
     }
 
     /// Whether it accepts a value.
@@ -84,18 +84,20 @@ impl Range {
     }
 }
 
-impl Code {
-    pub(crate) fn of(expr: &Expr) -> Code {
-        let inner = |x: &Expr| Box::new(Code::of(x));
+impl CellExpr {
+    pub(crate) fn of(expr: &Expr) -> CellExpr {
+        let inner = |x: &Expr| Box::new(CellExpr::of(x));
         match expr {
-            Expr::Column(column) => Code::Column(usize::from(*column)),
-            Expr::Literal(Value::Str(text)) => Cell::short(text).map_or_else(|| other(expr), Code::Constant),
+            Expr::Column(column) => CellExpr::Column(usize::from(*column)),
+            Expr::Literal(Value::Str(text)) => {
+                Cell::short(text).map_or_else(|| other(expr), CellExpr::Constant)
+            }
             Expr::Literal(Value::Bytes(_) | Value::List(_)) => other(expr),
-            Expr::Literal(value) => Code::Constant(Cells::default().hold(value)),
-            Expr::Unary(op, x) => Code::Unary(*op, inner(x)),
+            Expr::Literal(value) => CellExpr::Constant(Cells::default().hold(value)),
+            Expr::Unary(op, x) => CellExpr::Unary(*op, inner(x)),
             Expr::Binary(Binary::Concat, ..) => other(expr),
             Expr::Binary(op, x, y) => {
-                fused(*op, x, y).unwrap_or_else(|| Code::Binary(*op, inner(x), inner(y)))
+                fused(*op, x, y).unwrap_or_else(|| CellExpr::Binary(*op, inner(x), inner(y)))
             }
             _ => other(expr),
         }
@@ -109,29 +111,29 @@ impl Code {
     /// Its value.
     pub(crate) fn eval(&self, cells: &mut Cells, errors: &mut Errors) -> Cell {
         match self {
-            Code::Column(column) => cells.get(*column),
-            Code::Constant(cell) => *cell,
-            Code::Within(column, range) => match cells.get(*column) {
+            CellExpr::Column(column) => cells.get(*column),
+            CellExpr::Constant(cell) => *cell,
+            CellExpr::Within(column, range) => match cells.get(*column) {
                 cell if cell.as_integer().is_some() => Cell::bool(range.holds(cell, cells, errors)),
                 cell => range.compare(cell, cells, errors),
             },
-            Code::Is(column, text) => match cells.get(*column) {
+            CellExpr::Is(column, text) => match cells.get(*column) {
                 Cell::NULL => Cell::NULL,
                 cell if cell.is_text() => Cell::bool(cell == *text),
                 cell => binary(Binary::Equal, cell, *text, cells, errors),
             },
-            Code::Unary(op, x) => {
+            CellExpr::Unary(op, x) => {
                 let x = x.eval(cells, errors);
                 let value = eval::unary(*op, cells.value(x), errors);
                 cells.hold(&value)
             }
-            Code::Binary(Binary::And, x, y) => connective(x, y, false, cells, errors),
-            Code::Binary(Binary::Or, x, y) => connective(x, y, true, cells, errors),
-            Code::Binary(op, x, y) => {
+            CellExpr::Binary(Binary::And, x, y) => connective(x, y, false, cells, errors),
+            CellExpr::Binary(Binary::Or, x, y) => connective(x, y, true, cells, errors),
+            CellExpr::Binary(op, x, y) => {
                 let (x, y) = (x.eval(cells, errors), y.eval(cells, errors));
                 binary(*op, x, y, cells, errors)
             }
-            Code::Other(expr, reads) => {
+            CellExpr::Other(expr, reads) => {
                 let mut row = cells.take_row();
                 for column in reads {
                     row.resize(*column, Value::Null);
@@ -145,23 +147,23 @@ impl Code {
     }
 }
 
-fn other(expr: &Expr) -> Code {
+fn other(expr: &Expr) -> CellExpr {
     let mut reads = Vec::new();
     expr.columns(&mut |column| reads.push(usize::from(column)));
     reads.sort_unstable();
     reads.dedup();
-    Code::Other(expr.clone(), reads)
+    CellExpr::Other(expr.clone(), reads)
 }
 
 /// A comparison of a column with a literal that takes one step.
-fn fused(op: Binary, x: &Expr, y: &Expr) -> Option<Code> {
+fn fused(op: Binary, x: &Expr, y: &Expr) -> Option<CellExpr> {
     let (Expr::Column(column), Expr::Literal(literal)) = (x, y) else { return None };
     let column = usize::from(*column);
     if let (Binary::Equal, Value::Str(text)) = (op, literal) {
-        return Cell::short(text).map(|text| Code::Is(column, text));
+        return Cell::short(text).map(|text| CellExpr::Is(column, text));
     }
     let limit = i64::try_from(literal.as_integer()?).ok()?;
-    Range::new(op, limit).map(|range| Code::Within(column, range))
+    IntRange::new(op, limit).map(|range| CellExpr::Within(column, range))
 }
 
 /// Any operator but AND and OR.
@@ -177,7 +179,7 @@ fn binary(op: Binary, x: Cell, y: Cell, cells: &mut Cells, errors: &mut Errors) 
 }
 
 /// AND (`decides` = false) and OR (`decides` = true) with three truth values.
-fn connective(x: &Code, y: &Code, decides: bool, cells: &mut Cells, errors: &mut Errors) -> Cell {
+fn connective(x: &CellExpr, y: &CellExpr, decides: bool, cells: &mut Cells, errors: &mut Errors) -> Cell {
     let x = truth(x.eval(cells, errors), errors);
     if x == Some(decides) {
         return Cell::bool(decides);

@@ -25,7 +25,7 @@ const SHORT: u8 = 16;
 const MOST: usize = 15;
 
 /// Gives the exported field of an index, as a cell.
-pub(crate) type Fields<'a> = &'a dyn Fn(usize, &mut Cells) -> Cell;
+pub(crate) type FieldReader<'a> = &'a dyn Fn(usize, &mut Cells) -> Cell;
 
 /// One value of an event. What does not fit into it lies in the [`Cells`] that it is a cell of.
 ///
@@ -125,8 +125,8 @@ impl Cell {
     }
 
     /// What kind of whole number this is, nanoseconds included; none if it is something else.
-    pub(crate) fn whole_kind(self) -> Option<Whole> {
-        matches!(self.kind(), I64 | U64 | DURATION).then_some(Whole(self.1))
+    pub(crate) fn int_kind(self) -> Option<IntKind> {
+        matches!(self.kind(), I64 | U64 | DURATION).then_some(IntKind(self.1))
     }
 
     /// What a sum takes in of a whole number that is at most `i64::MAX`.
@@ -140,7 +140,7 @@ impl Cell {
 
     /// A whole number of this kind that is at most `i64::MAX`.
     #[inline(always)]
-    pub(crate) fn as_whole(self, kind: Whole) -> Option<i64> {
+    pub(crate) fn as_int_of(self, kind: IntKind) -> Option<i64> {
         let x = self.0.cast_signed();
         if self.1 != kind.0 {
             return None;
@@ -172,7 +172,7 @@ impl Cell {
 
     /// Whether what it stands for lies elsewhere.
     #[inline(always)]
-    pub(crate) fn is_elsewhere(self) -> bool {
+    pub(crate) fn is_out_of_line(self) -> bool {
         matches!(self.kind(), LONG | OTHER)
     }
 
@@ -190,11 +190,11 @@ impl Cell {
 
 /// A kind of whole numbers: what stands beside them in their cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Whole(u64);
+pub(crate) struct IntKind(u64);
 
-impl Whole {
+impl IntKind {
     /// No kind. No cell has this in it.
-    pub(crate) const NONE: Whole = Whole(u64::MAX);
+    pub(crate) const NONE: IntKind = IntKind(u64::MAX);
 
     /// What numbers of this kind add up to.
     pub(crate) fn sum(self, sum: i64) -> Sum {
@@ -339,7 +339,7 @@ impl Cells {
         std::mem::take(&mut self.row)
     }
 
-    /// Takes a row back.
+    /// AggregateInput a row back.
     pub(crate) fn keep_row(&mut self, mut row: Vec<Value>) {
         row.clear();
         self.row = row;
@@ -376,7 +376,7 @@ mod tests {
         let (cell, again) = (cells.hold(&value), cells.hold(&value));
         let found = cells.value(cell);
         assert_eq!((&found, found.type_of()), (&value, value.type_of()));
-        assert_eq!(cell == again, !cell.is_elsewhere());
+        assert_eq!(cell == again, !cell.is_out_of_line());
     }
 
     #[test]

@@ -2,12 +2,14 @@
 //! them to that.
 
 use crate::limits::MAX_ROWS;
-use crate::report::cost::Cost;
-use crate::report::group_table::Rows;
-use crate::report::query_report::Part;
-use crate::report::thread_table::{Local, Packed};
-use crate::run::cells::{Cell, Cells, Fields};
-use crate::run::ir::{Argument, End, Join, Routine, Shape, Step, Takes};
+use crate::report::cost::QueryCost;
+use crate::report::group_table::GroupTable;
+use crate::report::query_report::QueryReport;
+use crate::report::thread_table::{DeferredPacks, QueryTable};
+use crate::run::cells::{Cell, Cells, FieldReader};
+use crate::run::ir::{
+    AggregateArgument, AggregateInput, BagJoin, CompiledAdvice, CompiledStep, GroupSchema, RowSink,
+};
 use crate::site::default_field::default_cell;
 use pivot_advice::{BagKey, Errors, Group, Groups, Keep, Loss, State, Value, codec};
 use pivot_baggage::{self as bag, Baggage, CompleteRows, Summand};
@@ -16,31 +18,31 @@ use std::borrow::Cow;
 /// Up to so many keys of a row are packed without a list of them.
 const FEW: usize = 4;
 
-impl Routine {
+impl CompiledAdvice {
     /// Runs the steps that leave the baggage alone. False if the event is rejected.
     #[inline(always)]
     pub(crate) fn begins(
         &self,
         tracepoint: &'static str,
-        fields: Fields<'_>,
+        fields: FieldReader<'_>,
         cells: &mut Cells,
         errors: &mut Errors,
     ) -> bool {
         cells.begin(self.columns);
         for step in &self.steps {
             match step {
-                Step::Observe(column, index) => {
+                CompiledStep::Observe(column, index) => {
                     let cell = fields(*index, cells);
                     cells.set(*column, cell);
                 }
-                Step::Test(column, index, range) => {
+                CompiledStep::Test(column, index, range) => {
                     let cell = fields(*index, cells);
                     cells.set(*column, cell);
                     if !range.holds(cell, cells, errors) {
                         return false;
                     }
                 }
-                Step::Default(column, field) => {
+                CompiledStep::Default(column, field) => {
                     let cell = default_cell(*field, tracepoint, cells);
                     cells.set(*column, cell);
                 }
@@ -61,14 +63,14 @@ impl Routine {
         &self,
         baggage: Option<&mut Baggage>,
         cells: &mut Cells,
-        local: &mut Local,
-        later: Option<&mut Packed>,
+        local: &mut QueryTable,
+        later: Option<&mut DeferredPacks>,
         errors: &mut Errors,
     ) -> bool {
         match (&self.join, self.end) {
-            (None, End::Emit) => self.emit(1, &[], cells, local, errors),
-            (Some(join), End::Emit) => self.emit_rows(join, baggage.as_deref(), cells, local, errors),
-            (join, End::Pack(bag, keep)) => {
+            (None, RowSink::Emit) => self.emit(1, &[], cells, local, errors),
+            (Some(join), RowSink::Emit) => self.emit_rows(join, baggage.as_deref(), cells, local, errors),
+            (join, RowSink::Pack(bag, keep)) => {
                 let Some(baggage) = baggage else {
                     // Its errors count all the same.
                     if join.is_none() {
@@ -96,10 +98,10 @@ impl Routine {
     #[inline(never)]
     fn emit_rows(
         &self,
-        join: &Join,
+        join: &BagJoin,
         baggage: Option<&Baggage>,
         cells: &mut Cells,
-        local: &mut Local,
+        local: &mut QueryTable,
         errors: &mut Errors,
     ) {
         join.rows(baggage, cells, local, errors, |row| {
@@ -111,10 +113,10 @@ impl Routine {
     #[inline(never)]
     fn joined(
         &self,
-        join: &Join,
+        join: &BagJoin,
         baggage: &Baggage,
         cells: &mut Cells,
-        local: &mut Local,
+        local: &mut QueryTable,
         errors: &mut Errors,
     ) -> Option<Groups> {
         let mut table = None;
@@ -134,8 +136,8 @@ impl Routine {
         baggage: &mut Baggage,
         bag: BagKey,
         keep: Keep,
-        cost: &mut Cost,
-        later: Option<&mut Packed>,
+        cost: &mut QueryCost,
+        later: Option<&mut DeferredPacks>,
     ) {
         let Some(table) = table else { return };
         cost.count_packed(&table);
@@ -152,7 +154,7 @@ impl Routine {
         bag: BagKey,
         keep: Keep,
         cells: &mut Cells,
-        cost: &mut Cost,
+        cost: &mut QueryCost,
         errors: &mut Errors,
     ) {
         if !baggage.accepts(bag, keep) {
@@ -179,11 +181,11 @@ impl Routine {
 
     /// The same of a row of few keys and a whole number that all aggregates are of. False, and nothing was done,
     /// if it is not one or takes more than to change bytes of the bag.
-    fn pack_plainly(&self, baggage: &mut Baggage, bag: BagKey, cells: &Cells, cost: &mut Cost) -> bool {
+    fn pack_plainly(&self, baggage: &mut Baggage, bag: BagKey, cells: &Cells, cost: &mut QueryCost) -> bool {
         let term = match self.takes {
-            Takes::Plainly(column) => cells.get(column).as_term(),
-            Takes::Nothing => Some(Summand::Integer(0)),
-            Takes::Column(_) | Takes::More => None,
+            AggregateInput::SummableColumn(column) => cells.get(column).as_term(),
+            AggregateInput::None => Some(Summand::Integer(0)),
+            AggregateInput::Column(_) | AggregateInput::Mixed => None,
         };
         let Some(term) = term.filter(|_| self.keys.len() <= FEW) else { return false };
         let mut buffers = [[0; 16]; FEW];
@@ -238,17 +240,17 @@ impl Routine {
         n: u64,
         with: &[State],
         cells: &mut Cells,
-        local: &mut Local,
+        local: &mut QueryTable,
         errors: &mut Errors,
     ) {
-        let Local { part, rows, .. } = local;
+        let QueryTable { part, rows, .. } = local;
         if !rows.takes(&self.shape) {
             part.emitted = part.emitted.saturating_add(n);
             part.loss.dropped = part.loss.dropped.saturating_add(n);
             return;
         }
         let argument = match self.takes {
-            Takes::Plainly(column) => cells.get(column),
+            AggregateInput::SummableColumn(column) => cells.get(column),
             _ => Cell::NULL,
         };
         if n == 1 && self.add_plainly(argument, cells, rows) {
@@ -262,8 +264,8 @@ impl Routine {
 
     /// Adds a row beside the states of its group, if that takes one look.
     #[inline(always)]
-    fn add_plainly(&self, argument: Cell, cells: &Cells, rows: &mut Rows) -> bool {
-        if let Takes::Column(_) | Takes::More = self.takes {
+    fn add_plainly(&self, argument: Cell, cells: &Cells, rows: &mut GroupTable) -> bool {
+        if let AggregateInput::Column(_) | AggregateInput::Mixed = self.takes {
             return false;
         }
         let place = match self.keys[..] {
@@ -272,9 +274,9 @@ impl Routine {
             [first, second] => rows.find(&[cells.get(first), cells.get(second)]),
             _ => None,
         };
-        let plain = place.and_then(|place| rows.plain(place));
+        let plain = place.and_then(|place| rows.pending(place));
         plain.is_some_and(|plain| match self.takes {
-            Takes::Plainly(_) => plain.add(argument),
+            AggregateInput::SummableColumn(_) => plain.add(argument),
             _ => plain.count(),
         })
     }
@@ -283,24 +285,27 @@ impl Routine {
 /// The group of those for which there is no room.
 #[cold]
 #[inline(never)]
-pub(crate) fn other<'a>(shape: &Shape, part: &'a mut Part) -> crate::report::group_table::Group<'a> {
+pub(crate) fn other<'a>(
+    shape: &GroupSchema,
+    part: &'a mut QueryReport,
+) -> crate::report::group_table::GroupMut<'a> {
     let other = part.other.get_or_insert_with(|| Groups::new(0, &shape.aggregates)).entry(&[]);
-    crate::report::group_table::Group { n: &mut other.n, states: &mut other.states }
+    crate::report::group_table::GroupMut { n: &mut other.n, states: &mut other.states }
 }
 
-impl Step {
+impl CompiledStep {
     /// Sets a column, or says whether a condition is true.
     #[inline(never)]
     fn holds(&self, cells: &mut Cells, errors: &mut Errors) -> bool {
         match self {
-            Step::Within(column, range) => range.holds(cells.get(*column), cells, errors),
-            Step::Filter(code) => code.holds(cells, errors),
-            Step::Let(column, code) => {
+            CompiledStep::Within(column, range) => range.holds(cells.get(*column), cells, errors),
+            CompiledStep::Filter(code) => code.holds(cells, errors),
+            CompiledStep::Let(column, code) => {
                 let cell = code.eval(cells, errors);
                 cells.set(*column, cell);
                 true
             }
-            Step::Observe(..) | Step::Default(..) | Step::Test(..) => true,
+            CompiledStep::Observe(..) | CompiledStep::Default(..) | CompiledStep::Test(..) => true,
         }
     }
 }
@@ -320,30 +325,30 @@ pub(crate) fn unpack_merged<'a>(
 }
 
 /// A row behind the join.
-struct Row<'a> {
+struct JoinedRow<'a> {
     n: u64,
     states: &'a [State],
     cells: &'a mut Cells,
-    local: &'a mut Local,
+    local: &'a mut QueryTable,
     errors: &'a mut Errors,
 }
 
-impl Join {
+impl BagJoin {
     /// Calls with each row that the join makes and that passes the steps behind it.
     #[inline(always)]
     fn rows(
         &self,
         baggage: Option<&Baggage>,
         cells: &mut Cells,
-        local: &mut Local,
+        local: &mut QueryTable,
         errors: &mut Errors,
-        each: impl FnMut(Row<'_>),
+        each: impl FnMut(JoinedRow<'_>),
     ) {
         let Some(baggage) = baggage else { return };
-        let mut joining = Joining { join: self, matched: 0, cells, local, errors, each };
+        let mut joining = BagJoinRows { join: self, matched: 0, cells, local, errors, each };
         match baggage.unpack_complete(self.bag) {
             Some(CompleteRows::Encoded(rows)) if rows.fits(self.width, &self.aggregates) => {
-                rows.each(&mut joining, Joining::see, Joining::end);
+                rows.each(&mut joining, BagJoinRows::see, BagJoinRows::end);
             }
             Some(CompleteRows::Decoded(groups)) => joining.groups(groups),
             Some(CompleteRows::Encoded(_)) => joining.errors.0 += 1,
@@ -356,16 +361,16 @@ impl Join {
 }
 
 /// A join with one row after the other.
-struct Joining<'a, F> {
-    join: &'a Join,
+struct BagJoinRows<'a, F> {
+    join: &'a BagJoin,
     matched: usize,
     cells: &'a mut Cells,
-    local: &'a mut Local,
+    local: &'a mut QueryTable,
     errors: &'a mut Errors,
     each: F,
 }
 
-impl<F: FnMut(Row<'_>)> Joining<'_, F> {
+impl<F: FnMut(JoinedRow<'_>)> BagJoinRows<'_, F> {
     fn groups(&mut self, groups: &Groups) {
         if groups.keys() != self.join.width || *groups.aggregates() != *self.join.aggregates {
             self.errors.0 += 1;
@@ -389,7 +394,7 @@ impl<F: FnMut(Row<'_>)> Joining<'_, F> {
     /// Ends a row of which all columns are set.
     #[inline(always)]
     fn end(&mut self, n: u64, states: &[State]) {
-        let Joining { join, matched, cells, local, errors, each } = self;
+        let BagJoinRows { join, matched, cells, local, errors, each } = self;
         if join.on.as_ref().is_some_and(|on| !on.holds(cells, errors)) {
             return;
         }
@@ -400,18 +405,18 @@ impl<F: FnMut(Row<'_>)> Joining<'_, F> {
         }
         *matched += 1;
         if join.steps.iter().all(|step| step.holds(cells, errors)) {
-            each(Row { n, states, cells, local, errors });
+            each(JoinedRow { n, states, cells, local, errors });
         }
     }
 }
 
-impl Argument {
+impl AggregateArgument {
     #[inline(always)]
     fn add_to(&self, state: &mut State, n: u64, with: &[State], cells: &mut Cells, errors: &mut Errors) {
         let cell = match self {
-            Argument::Column(column) => cells.get(*column),
-            Argument::Code(code) => code.eval(cells, errors),
-            Argument::State(index) => {
+            AggregateArgument::Column(column) => cells.get(*column),
+            AggregateArgument::Code(code) => code.eval(cells, errors),
+            AggregateArgument::State(index) => {
                 if let Some(theirs) = with.get(*index) {
                     state.merge(theirs);
                 }

@@ -1,12 +1,12 @@
 //! Runs an advice over one event.
 //!
 //! A row in flight is a little relation: its columns, how often it counts, and the partial aggregates
-//! that came with unpacked groups. Joining it with a group multiplies the counts, and scales the
+//! that came with unpacked groups. JoinSpec it with a group multiplies the counts, and scales the
 //! aggregates of each side by the count of the other; that keeps COUNT and SUM right whatever was
 //! grouped before.
 
 use crate::limits::MAX_ROWS;
-use crate::weave::name_linker::Linked;
+use crate::weave::name_linker::LinkedAdvice;
 use pivot_advice::{
     Aggregate, BagKey, Errors, Expr, Finished, Fold, Form, Group, Groups, Input, Instruction, Keep, Loss,
     Match, State, Unpacked, Value,
@@ -28,7 +28,7 @@ pub enum Effect<'a> {
     Emit(Emission<'a>),
 }
 
-/// Rows for the process's part of a result.
+/// GroupTable for the process's part of a result.
 #[derive(Debug)]
 pub struct Emission<'a> {
     /// The columns that they are grouped by.
@@ -38,12 +38,12 @@ pub struct Emission<'a> {
     /// Whether groups or rows are the result.
     pub form: Form,
     /// The rows.
-    pub rows: Vec<Row>,
+    pub rows: Vec<InterpretedRow>,
 }
 
 /// A row in flight.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct InterpretedRow {
     columns: Vec<Value>,
     n: u64,
     states: Vec<State>,
@@ -55,28 +55,35 @@ pub struct Row {
 ///
 /// A request whose generation is smaller than `since`, the one that brought the query, may have gone
 /// through events before the query was woven there: that it lacks something is uncertain.
-pub fn run<'a>(
-    linked: &'a Linked,
+pub fn interpret<'a>(
+    linked: &'a LinkedAdvice,
     observed: Vec<Value>,
     baggage: Option<&Baggage>,
     since: u64,
     loss: &mut Loss,
 ) -> Option<Effect<'a>> {
     let mut errors = Errors::default();
-    let row = Row { columns: Vec::new(), n: 1, states: Vec::new(), slot: 0 };
-    let run =
-        Run { baggage, since, loss, errors: &mut errors, rows: vec![row], slots: None, incomplete: false };
+    let row = InterpretedRow { columns: Vec::new(), n: 1, states: Vec::new(), slot: 0 };
+    let run = Interpretation {
+        baggage,
+        since,
+        loss,
+        errors: &mut errors,
+        rows: vec![row],
+        slots: None,
+        incomplete: false,
+    };
     let effect = run.steps(&linked.advice.instructions, observed);
     loss.errors = loss.errors.saturating_add(errors.0);
     effect
 }
 
-struct Run<'r> {
+struct Interpretation<'r> {
     baggage: Option<&'r Baggage>,
     since: u64,
     loss: &'r mut Loss,
     errors: &'r mut Errors,
-    rows: Vec<Row>,
+    rows: Vec<InterpretedRow>,
     /// How many tuples of a temporal source were chosen. From then on a tuple without rows still holds
     /// its slot.
     slots: Option<usize>,
@@ -85,7 +92,7 @@ struct Run<'r> {
 }
 
 /// What a row is joined with, and how.
-struct Joining<'j> {
+struct JoinSpec<'j> {
     matching: Match,
     on: Option<&'j Expr>,
     /// What the groups that a row matches must differ in.
@@ -94,7 +101,7 @@ struct Joining<'j> {
     aggregates: &'j [Aggregate],
 }
 
-impl Run<'_> {
+impl Interpretation<'_> {
     fn steps<'a>(mut self, instructions: &'a [Instruction], observed: Vec<Value>) -> Option<Effect<'a>> {
         let chooses = match instructions.last() {
             Some(Instruction::Pack { bag, keep, .. }) if *keep != Keep::All => Some((*bag, *keep)),
@@ -118,7 +125,7 @@ impl Run<'_> {
                     self.unpack(
                         *bag,
                         rows,
-                        &Joining {
+                        &JoinSpec {
                             matching,
                             on,
                             distinct: rows.distinct(),
@@ -179,7 +186,7 @@ impl Run<'_> {
         }
         for row in rows {
             let copies = usize::try_from(row.n).unwrap_or(usize::MAX).min(n - self.rows.len());
-            self.rows.extend(std::iter::repeat_n(Row { n: 1, ..row }, copies));
+            self.rows.extend(std::iter::repeat_n(InterpretedRow { n: 1, ..row }, copies));
         }
         if recent {
             self.rows.reverse();
@@ -219,7 +226,7 @@ impl Run<'_> {
     }
 
     /// The happened-before join of the rows with a bag.
-    fn unpack(&mut self, bag: BagKey, unpacked: &Unpacked, joining: &Joining<'_>) {
+    fn unpack(&mut self, bag: BagKey, unpacked: &Unpacked, joining: &JoinSpec<'_>) {
         let groups = self.baggage.and_then(|baggage| baggage.unpack(bag));
         // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
         let incomplete = self.baggage.is_some_and(|baggage| baggage.is_incomplete(bag));
@@ -244,10 +251,10 @@ impl Run<'_> {
         };
         // Groups that are finished bring no states.
         let aggregates = if finished.is_some() { &[] } else { joining.aggregates };
-        self.join(&groups, finished.as_deref(), &Joining { aggregates, ..*joining }, uncertain);
+        self.join(&groups, finished.as_deref(), &JoinSpec { aggregates, ..*joining }, uncertain);
     }
 
-    fn values(&mut self, exprs: &[Expr], row: &Row) -> Vec<Value> {
+    fn values(&mut self, exprs: &[Expr], row: &InterpretedRow) -> Vec<Value> {
         exprs.iter().map(|expr| expr.eval(&row.columns, self.errors)).collect()
     }
 
@@ -255,14 +262,14 @@ impl Run<'_> {
         &mut self,
         groups: &Groups,
         finished: Option<&[Vec<Value>]>,
-        joining: &Joining<'_>,
+        joining: &JoinSpec<'_>,
         uncertain: bool,
     ) {
         let rows = std::mem::take(&mut self.rows);
         for row in rows {
             let mut matched = false;
             let mut seen = HashSet::new();
-            let candidates: Box<dyn Iterator<Item = Row>> = match finished {
+            let candidates: Box<dyn Iterator<Item = InterpretedRow>> = match finished {
                 Some(finished) => Box::new(finished.iter().map(|columns| row.with(columns))),
                 None => Box::new(groups.iter().map(|group| row.times(group))),
             };
@@ -320,7 +327,12 @@ fn regrouped(
 ) -> Vec<Vec<Value>> {
     let mut groups = table(keys.len(), folds);
     for group in bag {
-        let row = Row { columns: group.key.to_vec(), n: group.n, states: group.states.to_vec(), slot: 0 };
+        let row = InterpretedRow {
+            columns: group.key.to_vec(),
+            n: group.n,
+            states: group.states.to_vec(),
+            slot: 0,
+        };
         row.add_to(groups.entry(&row.key(keys)), folds, errors);
     }
     let rows = groups.iter().map(|group| {
@@ -339,14 +351,14 @@ pub(crate) fn table(keys: usize, folds: &[Fold]) -> Groups {
     Groups::new(keys, &aggregates)
 }
 
-impl Row {
+impl InterpretedRow {
     /// How often the row counts.
     pub(crate) fn n(&self) -> u64 {
         self.n
     }
 
     /// The row as so many of it.
-    pub(crate) fn weighted(&self, weight: u64) -> Cow<'_, Row> {
+    pub(crate) fn weighted(&self, weight: u64) -> Cow<'_, InterpretedRow> {
         if weight == 1 {
             return Cow::Borrowed(self);
         }
@@ -375,14 +387,14 @@ impl Row {
     }
 
     /// The row with the columns of a subquery's result behind its own.
-    fn with(&self, columns: &[Value]) -> Row {
+    fn with(&self, columns: &[Value]) -> InterpretedRow {
         let mut row = self.clone();
         row.columns.extend_from_slice(columns);
         row
     }
 
     /// The row with every row of a group.
-    fn times(&self, group: &Group) -> Row {
+    fn times(&self, group: &Group) -> InterpretedRow {
         let mut row = self.with(&group.key);
         row.states.iter_mut().for_each(|state| state.scale(group.n));
         row.states.extend(group.states.iter().cloned().map(|mut state| {
@@ -394,7 +406,7 @@ impl Row {
     }
 
     /// The row when nothing matched it.
-    fn unmatched(mut self, joining: &Joining<'_>) -> Row {
+    fn unmatched(mut self, joining: &JoinSpec<'_>) -> InterpretedRow {
         if joining.matching == Match::Left {
             self.columns.extend(std::iter::repeat_n(Value::Null, joining.columns));
             self.states.extend(joining.aggregates.iter().map(|aggregate| aggregate.empty()));

@@ -98,30 +98,30 @@ fn gap(ns: u64) -> u32 {
 const MOST_WEIGHT: f64 = 65_536.0;
 
 /// Into how many parts the requests of a sample fall.
-pub const PARTS: u8 = 16;
+pub const STRATA: u8 = 16;
 
 /// That an event is looked at, and what it then stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
+pub struct SampleDecision {
     /// For how many requests its request stands, itself included: one in so many is looked at.
     pub weight: u32,
-    /// Which part of all requests it belongs to, below [`PARTS`]. How much the parts differ tells how far
+    /// Which part of all requests it belongs to, below [`STRATA`]. How much the parts differ tells how far
     /// a sum over a sample may be off.
-    pub part: u8,
+    pub stratum: u8,
 }
 
-impl Look {
+impl SampleDecision {
     /// Every request is looked at.
-    pub const ALL: Look = Look { weight: 1, part: 0 };
+    pub const UNSAMPLED: SampleDecision = SampleDecision { weight: 1, stratum: 0 };
 
     /// Whether it stands for itself alone.
     #[inline(always)]
-    pub fn is_all(self) -> bool {
+    pub fn is_unsampled(self) -> bool {
         self.weight == 1
     }
 
-    fn of(weight: u32, hash: u32, part: u8) -> Option<Look> {
-        (hash <= u32::MAX / weight.max(1)).then_some(Look { weight, part })
+    fn of(weight: u32, hash: u32, stratum: u8) -> Option<SampleDecision> {
+        (hash <= u32::MAX / weight.max(1)).then_some(SampleDecision { weight, stratum })
     }
 }
 
@@ -134,15 +134,19 @@ pub(crate) fn keeps_all(baggage: &Baggage) -> bool {
 
 /// How a query that looks at one request in `weight` looks at this event, if it does.
 #[inline(always)]
-pub(crate) fn look(weight: u32, needs_baggage: bool) -> Option<Look> {
-    if weight == 1 && !needs_baggage { Some(Look::ALL) } else { decide(weight, needs_baggage) }
+pub(crate) fn decide(weight: u32, needs_baggage: bool) -> Option<SampleDecision> {
+    if weight == 1 && !needs_baggage {
+        Some(SampleDecision::UNSAMPLED)
+    } else {
+        decide_by_request(weight, needs_baggage)
+    }
 }
 
 /// The smallest rate on the request's way decides: a row is there if every event was looked at that it
 /// is made of, so it stands for as many requests as that rate says.
-fn decide(own: u32, needs_baggage: bool) -> Option<Look> {
+fn decide_by_request(own: u32, needs_baggage: bool) -> Option<SampleDecision> {
     if own == 1 && !pivot_baggage::is_carrying() {
-        return Some(Look::ALL);
+        return Some(SampleDecision::UNSAMPLED);
     }
     pivot_baggage::with_current(|baggage| {
         let Some(baggage) = baggage else { return alone(own) };
@@ -155,20 +159,20 @@ fn decide(own: u32, needs_baggage: bool) -> Option<Look> {
             weight = own.max(weight_of(baggage.sampling_rate())?);
         }
         if weight == 1 {
-            return Some(Look::ALL);
+            return Some(SampleDecision::UNSAMPLED);
         }
         let request = baggage.request_or_begin();
-        Look::of(weight, request_hash(request), part_of(request))
+        SampleDecision::of(weight, request_hash(request), stratum_of(request))
     })
 }
 
 /// Outside a request every event decides for itself.
-fn alone(weight: u32) -> Option<Look> {
+fn alone(weight: u32) -> Option<SampleDecision> {
     if weight == 1 {
-        return Some(Look::ALL);
+        return Some(SampleDecision::UNSAMPLED);
     }
     let random = random();
-    Look::of(weight, (random >> 32) as u32, random as u8 % PARTS)
+    SampleDecision::of(weight, (random >> 32) as u32, random as u8 % STRATA)
 }
 
 /// The number of requests of which this fraction is one, rounded up; none if nearly none is kept.
@@ -189,8 +193,8 @@ pub fn request_hash(request: u128) -> u32 {
 }
 
 /// The part of all requests that a request belongs to, whether it was chosen or not.
-fn part_of(request: u128) -> u8 {
-    (folded(request).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 60) as u8 % PARTS
+fn stratum_of(request: u128) -> u8 {
+    (folded(request).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 60) as u8 % STRATA
 }
 
 #[cfg(test)]
@@ -224,12 +228,12 @@ mod tests {
 
     #[test]
     fn parts_are_even_among_those_that_are_chosen() {
-        let mut parts = [0_u32; PARTS as usize];
+        let mut parts = [0_u32; STRATA as usize];
         let mut id = 1_u128;
         for _ in 0..200_000 {
             id = id.wrapping_mul(0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645).wrapping_add(1);
             if request_hash(id) <= u32::MAX / 20 {
-                parts[usize::from(part_of(id))] += 1;
+                parts[usize::from(stratum_of(id))] += 1;
             }
         }
         assert!(parts.iter().all(|n| (500..750).contains(n)), "{parts:?}");

@@ -41,7 +41,7 @@ pub(crate) fn add_unknown(tracepoints: &[&'static Tracepoint]) -> Vec<&'static T
 }
 
 /// How many tracepoints became known as the program ran; it only rises.
-pub fn registered() -> usize {
+pub fn registered_count() -> usize {
     registered_tracepoints().len()
 }
 
@@ -49,7 +49,7 @@ pub fn registered() -> usize {
 /// those that became known later, in the order in which they did.
 pub fn tracepoints() -> Vec<&'static Tracepoint> {
     let mut all: Vec<_> = TRACEPOINTS_V0.iter().copied().collect();
-    all.sort_by_key(|tracepoint| (tracepoint.declaration.place, tracepoint.name()));
+    all.sort_by_key(|tracepoint| (tracepoint.declaration.location, tracepoint.name()));
     all.extend(registered_tracepoints().iter());
     all
 }

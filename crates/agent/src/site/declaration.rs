@@ -1,7 +1,7 @@
 //! What a call site says of itself: its name, the fields that it exports, and where it stands.
 
 use crate::site::default_field::DefaultField;
-use crate::weave::name_linker::Source;
+use crate::weave::name_linker::FieldSource;
 use pivot_advice::{Exports, Field, Type, Value};
 use std::fmt;
 
@@ -17,19 +17,19 @@ pub(crate) struct Declaration {
     pub(crate) fields: &'static [ExportedField],
     /// Gives the exported fields that have one value here whatever happens.
     pub(crate) constants: Option<Constants>,
-    pub(crate) place: Place,
+    pub(crate) location: SourceLocation,
     /// Whether call sites of the same name with other fields may become known.
     pub(crate) is_one_of_several: bool,
 }
 
 /// Where a call site stands in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct SourceLocation {
     /// Module path.
     pub module: &'static str,
-    /// Source file.
+    /// FieldSource file.
     pub file: &'static str,
-    /// Source line, from 1.
+    /// FieldSource line, from 1.
     pub line: u32,
 }
 
@@ -40,26 +40,26 @@ impl Declaration {
         Exports {
             tracepoint: self.name.into(),
             fields: self.fields.iter().map(field).collect(),
-            file: self.place.file.into(),
-            line: self.place.line,
-            module: self.place.module.into(),
+            file: self.location.file.into(),
+            line: self.location.line,
+            module: self.location.module.into(),
         }
     }
 
     /// What an observed value is here whatever happens, if it is always the same.
-    pub(crate) fn constant(&self, source: Source) -> Option<Value> {
+    pub(crate) fn constant(&self, source: FieldSource) -> Option<Value> {
         match source {
-            Source::Exported(index) => self.constants?(self.fields.get(index)?.0),
-            Source::Default(DefaultField::Tracepoint) => Some(Value::str(self.name)),
-            Source::Default(_) => None,
-            Source::Lacking => Some(Value::Null),
+            FieldSource::Exported(index) => self.constants?(self.fields.get(index)?.0),
+            FieldSource::Default(DefaultField::Tracepoint) => Some(Value::str(self.name)),
+            FieldSource::Default(_) => None,
+            FieldSource::Missing => Some(Value::Null),
         }
     }
 }
 
 impl fmt::Debug for Declaration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Declaration").field("name", &self.name).field("place", &self.place).finish()
+        f.debug_struct("Declaration").field("name", &self.name).field("location", &self.location).finish()
     }
 }
 

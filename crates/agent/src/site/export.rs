@@ -281,7 +281,7 @@ impl<T: Export, const N: usize> Export for [T; N] {
 #[derive(Debug)]
 pub struct Variable<'a, T>(pub &'a T);
 
-/// Takes a copy.
+/// AggregateInput a copy.
 #[doc(hidden)]
 pub trait ByCopy {
     /// The variable's type.
@@ -299,7 +299,7 @@ impl<T: Copy> ByCopy for Variable<'_, T> {
     }
 }
 
-/// Takes a reference.
+/// AggregateInput a reference.
 #[doc(hidden)]
 pub trait ByReference {
     /// A reference to the variable's type.

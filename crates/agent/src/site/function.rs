@@ -3,7 +3,7 @@
 //! The attribute for functions expands to these. Whatever a function returns is accepted; how much
 //! of it queries see depends on which traits it has.
 
-use crate::report::thread_slot::Inside;
+use crate::report::thread_slot::EventGuard;
 use crate::site::export::Export;
 use crate::site::formatted::formatted;
 use crate::site::tracepoint::Tracepoint;
@@ -118,8 +118,8 @@ impl Observed {
         fields: usize,
         field: &dyn Fn(usize) -> Value,
     ) -> Option<Box<Observed>> {
-        // Inside, like every evaluation: events that an expression hits are skipped.
-        let _inside = Inside::enter()?;
+        // EventGuard, like every evaluation: events that an expression hits are skipped.
+        let _inside = EventGuard::enter()?;
         let observes = |index| exit.tracepoint.observes(index) || error.tracepoint.observes(index);
         let evaluate = |index| match catch_unwind(AssertUnwindSafe(|| field(index))) {
             Ok(value) => Field::Value(value),
@@ -143,7 +143,7 @@ impl Observed {
             error: self.error.tracepoint.observes(fields + 1),
         };
         let evaluated = {
-            let Some(_inside) = Inside::enter() else { return };
+            let Some(_inside) = EventGuard::enter() else { return };
             catch_unwind(AssertUnwindSafe(|| outcome(wanted)))
         };
         let Ok(Outcome { error, result }) = evaluated else {

@@ -27,7 +27,7 @@ macro_rules! tracepoint {
     };
 }
 
-/// Takes one field after the other off the front, then declares the statics and the branch.
+/// AggregateInput one field after the other off the front, then declares the statics and the branch.
 ///
 /// The second group gathers what the cold block copies, the third the fields.
 #[doc(hidden)]
@@ -169,7 +169,7 @@ macro_rules! __declare {
         static TRACEPOINT: $crate::Tracepoint = $crate::Tracepoint::new(
             $name,
             &[$($fields)*],
-            $crate::Place {
+            $crate::SourceLocation {
                 module: ::core::module_path!(),
                 file: ::core::file!(),
                 line: ::core::line!(),

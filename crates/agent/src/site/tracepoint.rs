@@ -6,8 +6,8 @@
 
 use crate::run::cells::{Cell, Cells};
 use crate::run::event::fire;
-use crate::site::declaration::{Constants, Declaration, ExportedField, Place, are_different};
-use crate::weave::published::Published;
+use crate::site::declaration::{Constants, Declaration, ExportedField, SourceLocation, are_different};
+use crate::weave::published::PublishedAdvice;
 use pivot_advice::{Exports, Value};
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 pub struct Tracepoint {
     pub(crate) declaration: Declaration,
     flag: &'static AtomicU8,
-    published: Published,
+    published: PublishedAdvice,
     /// A bit for each exported field that woven advice observes; the last bit stands for all from there.
     observed: AtomicU64,
 }
@@ -26,13 +26,13 @@ impl Tracepoint {
     pub const fn new(
         name: &'static str,
         fields: &'static [ExportedField],
-        place: Place,
+        location: SourceLocation,
         flag: &'static AtomicU8,
     ) -> Tracepoint {
         assert!(!name.is_empty(), "a tracepoint has a name");
         assert!(are_different(fields), "a tracepoint exports each field once: two have the same name");
         let (constants, is_one_of_several) = (None, false);
-        Tracepoint::of(Declaration { name, fields, constants, place, is_one_of_several }, flag)
+        Tracepoint::of(Declaration { name, fields, constants, location, is_one_of_several }, flag)
     }
 
     /// A call site that becomes known as the program runs.
@@ -40,15 +40,15 @@ impl Tracepoint {
         name: &'static str,
         fields: &'static [ExportedField],
         constants: Constants,
-        place: Place,
+        location: SourceLocation,
         flag: &'static AtomicU8,
     ) -> Tracepoint {
         let (constants, is_one_of_several) = (Some(constants), true);
-        Tracepoint::of(Declaration { name, fields, constants, place, is_one_of_several }, flag)
+        Tracepoint::of(Declaration { name, fields, constants, location, is_one_of_several }, flag)
     }
 
     const fn of(declaration: Declaration, flag: &'static AtomicU8) -> Tracepoint {
-        Tracepoint { declaration, flag, published: Published::nothing(), observed: AtomicU64::new(0) }
+        Tracepoint { declaration, flag, published: PublishedAdvice::empty(), observed: AtomicU64::new(0) }
     }
 
     /// The full name.
@@ -92,7 +92,7 @@ impl Tracepoint {
         self.declaration.exports()
     }
 
-    pub(crate) fn published(&self) -> &Published {
+    pub(crate) fn published(&self) -> &PublishedAdvice {
         &self.published
     }
 
@@ -109,7 +109,7 @@ impl Tracepoint {
 
 impl fmt::Debug for Tracepoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Declaration { name, place, .. } = &self.declaration;
-        f.debug_struct("Tracepoint").field("name", name).field("place", place).finish()
+        let Declaration { name, location, .. } = &self.declaration;
+        f.debug_struct("Tracepoint").field("name", name).field("location", location).finish()
     }
 }

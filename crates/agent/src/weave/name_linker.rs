@@ -6,55 +6,55 @@ use pivot_advice::{Advice, Errors, Expr, Instruction, Value, default_fields};
 
 /// An advice that can run at one tracepoint.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Linked {
+pub struct LinkedAdvice {
     /// The advice.
     pub advice: Advice,
     /// Where each Observe reads, in their order.
-    pub sources: Vec<Source>,
+    pub sources: Vec<FieldSource>,
 }
 
 /// Where an observed value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum FieldSource {
     /// The exported field of that index.
     Exported(usize),
     /// A default field.
     Default(DefaultField),
     /// Nowhere: other call sites of the same name may export it, and here it is null.
-    Lacking,
+    Missing,
 }
 
-impl Linked {
+impl LinkedAdvice {
     /// Links an advice to a call site that exports these fields. An exported field hides the default
     /// field of the same name, which stays to be had with a `$` before it.
-    pub fn link(advice: &Advice, fields: &[&str]) -> Result<Linked, AgentError> {
+    pub fn link(advice: &Advice, fields: &[&str]) -> Result<LinkedAdvice, AgentError> {
         let missing = |field: &str| missing(advice, field, fields);
-        Linked::link_or(advice, fields, |field| Err(missing(field)))
+        LinkedAdvice::link_or(advice, fields, |field| Err(missing(field)))
     }
 
     /// The same for one of several call sites of a name: what others may export is null here.
-    pub fn link_one_of_several(advice: &Advice, fields: &[&str]) -> Result<Linked, AgentError> {
-        Linked::link_or(advice, fields, |_| Ok(Source::Lacking))
+    pub fn link_one_of_several(advice: &Advice, fields: &[&str]) -> Result<LinkedAdvice, AgentError> {
+        LinkedAdvice::link_or(advice, fields, |_| Ok(FieldSource::Missing))
     }
 
     fn link_or(
         advice: &Advice,
         fields: &[&str],
-        otherwise: impl Fn(&str) -> Result<Source, AgentError>,
-    ) -> Result<Linked, AgentError> {
+        otherwise: impl Fn(&str) -> Result<FieldSource, AgentError>,
+    ) -> Result<LinkedAdvice, AgentError> {
         let observed = advice.instructions.iter().filter_map(|step| match step {
             Instruction::Observe { field } => Some(field),
             _ => None,
         });
         let sources = observed.map(|field| source(field, fields).map_or_else(|| otherwise(field), Ok));
-        Ok(Linked { sources: sources.collect::<Result<_, _>>()?, advice: advice.clone() })
+        Ok(LinkedAdvice { sources: sources.collect::<Result<_, _>>()?, advice: advice.clone() })
     }
 }
 
-impl Linked {
+impl LinkedAdvice {
     /// Whether it does nothing at a call site whatever happens there: a condition over fields whose values
     /// are known beforehand, which `constant` gives, is not true.
-    pub fn is_idle(&self, constant: impl Fn(Source) -> Option<Value>) -> bool {
+    pub fn is_idle(&self, constant: impl Fn(FieldSource) -> Option<Value>) -> bool {
         let mut sources = self.sources.iter();
         let mut columns: Vec<Option<Value>> = Vec::new();
         for step in &self.advice.instructions {
@@ -87,12 +87,12 @@ fn known(expr: &Expr, columns: &[Option<Value>]) -> Option<Value> {
     (all && errors.0 == 0).then_some(value)
 }
 
-fn source(field: &str, fields: &[&str]) -> Option<Source> {
+fn source(field: &str, fields: &[&str]) -> Option<FieldSource> {
     if let Some(hidden) = field.strip_prefix('$') {
-        return default_field(hidden).map(Source::Default);
+        return default_field(hidden).map(FieldSource::Default);
     }
-    let exported = fields.iter().position(|name| *name == field).map(Source::Exported);
-    exported.or_else(|| default_field(field).map(Source::Default))
+    let exported = fields.iter().position(|name| *name == field).map(FieldSource::Exported);
+    exported.or_else(|| default_field(field).map(FieldSource::Default))
 }
 
 fn default_field(name: &str) -> Option<DefaultField> {

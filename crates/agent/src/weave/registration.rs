@@ -3,7 +3,7 @@
 
 use crate::report::fork::is_forked;
 use crate::site::catalogue;
-use crate::site::declaration::{Constants, ExportedField, Place};
+use crate::site::declaration::{Constants, ExportedField, SourceLocation};
 use crate::site::tracepoint::Tracepoint;
 use crate::weave::weaver::weave_new;
 use pivot_advice::Value;
@@ -14,8 +14,8 @@ impl Tracepoint {
     /// own instrumentation, or of a library that was loaded as the program ran. What a frontend wants
     /// woven there is woven at once; of the fields that it observes, those that are not here are null,
     /// since another of the same name may have them.
-    pub fn register(name: &str, fields: &[ExportedField], place: Place) -> &'static Tracepoint {
-        Tracepoint::register_with(name, fields, |_| None, place)
+    pub fn register(name: &str, fields: &[ExportedField], location: SourceLocation) -> &'static Tracepoint {
+        Tracepoint::register_with(name, fields, |_| None, location)
     }
 
     /// The same with fields that have one value here whatever happens, which `constants` gives: advice with
@@ -24,13 +24,13 @@ impl Tracepoint {
         name: &str,
         fields: &[ExportedField],
         constants: impl Fn(&str) -> Option<Value> + Send + Sync + 'static,
-        place: Place,
+        location: SourceLocation,
     ) -> &'static Tracepoint {
         let name: &'static str = Box::leak(Box::<str>::from(name));
         let fields: &'static [ExportedField] = Box::leak(Box::<[ExportedField]>::from(fields));
         let flag: &'static AtomicU8 = Box::leak(Box::new(AtomicU8::new(0)));
         let constants: Constants = Box::leak(Box::new(constants));
-        let tracepoint = Tracepoint::late(name, fields, constants, place, flag);
+        let tracepoint = Tracepoint::late(name, fields, constants, location, flag);
         let tracepoint: &'static Tracepoint = Box::leak(Box::new(tracepoint));
         catalogue::add(tracepoint);
         weave_new(tracepoint);
@@ -38,7 +38,7 @@ impl Tracepoint {
     }
 }
 
-/// Takes in the tracepoints of a library that was loaded as the program ran and that shares this crate's
+/// AggregateInput in the tracepoints of a library that was loaded as the program ran and that shares this crate's
 /// code with it but has slices of its own: what it finds in its own
 /// [`TRACEPOINTS_V0`](crate::TRACEPOINTS_V0). A library with a copy of the crate is an agent of its own instead.
 pub fn adopt(tracepoints: &[&'static Tracepoint]) {

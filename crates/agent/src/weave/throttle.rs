@@ -4,8 +4,8 @@
 //! budget looks at fewer requests, always the same ones in every process, and rests if that does not
 //! help. A state machine without a clock: it is told what passed.
 
-use crate::error::Problem;
-use crate::report::cost::Cost;
+use crate::error::WeaveProblem;
+use crate::report::cost::QueryCost;
 use pivot_advice::{Advice, Instruction, QueryId};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -52,11 +52,11 @@ fn cpu_budget() -> CpuBudget {
 
 /// How a query stands in this process.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Status {
+pub struct QueryStatus {
     /// The query.
     pub query: QueryId,
     /// How it stands.
-    pub state: State,
+    pub state: QueryState,
     /// The fraction of requests that it looks at.
     pub keep: f64,
     /// Why, for people; may be empty.
@@ -65,7 +65,7 @@ pub struct Status {
 
 /// How a query stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum QueryState {
     /// It runs.
     Active,
     /// None of its tracepoints is in this process, or not yet.
@@ -80,9 +80,9 @@ pub enum State {
     Disabled,
 }
 
-/// What events read of a query's standing.
+/// What events read of a query's gate.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct Gate {
     /// Of how many requests one is looked at; 0 once it is put away.
     weight: AtomicU32,
     /// The generation that brought its advice as it is.
@@ -90,9 +90,9 @@ pub(crate) struct Standing {
     panic: OnceLock<String>,
 }
 
-impl Standing {
-    fn new() -> Standing {
-        Standing { weight: AtomicU32::new(1), since: AtomicU64::new(0), panic: OnceLock::new() }
+impl Gate {
+    fn new() -> Gate {
+        Gate { weight: AtomicU32::new(1), since: AtomicU64::new(0), panic: OnceLock::new() }
     }
 
     /// Whether it may run.
@@ -127,15 +127,15 @@ impl Standing {
     }
 
     /// What is put away stays so.
-    fn look_at_one_in(&self, requests: u32) {
+    fn sample_one_in(&self, requests: u32) {
         let change = |weight| (weight != 0).then_some(requests);
         let _away = self.weight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 }
 
 #[derive(Debug)]
-struct Entry {
-    standing: Arc<Standing>,
+struct QueryHealth {
+    gate: Arc<Gate>,
     weight: u32,
     strikes: u32,
     rest_ns: u64,
@@ -147,10 +147,10 @@ struct Entry {
     used: f64,
 }
 
-impl Entry {
-    fn new() -> Entry {
-        Entry {
-            standing: Arc::new(Standing::new()),
+impl QueryHealth {
+    fn new() -> QueryHealth {
+        QueryHealth {
+            gate: Arc::new(Gate::new()),
             weight: 1,
             strikes: 0,
             rest_ns: 0,
@@ -162,14 +162,14 @@ impl Entry {
         }
     }
 
-    fn look_at_one_in(&mut self, requests: u32) {
+    fn sample_one_in(&mut self, requests: u32) {
         self.weight = requests.clamp(1, MOST_WEIGHT);
-        self.standing.look_at_one_in(self.weight);
+        self.gate.sample_one_in(self.weight);
     }
 
-    /// Whether it is away, although its tracepoints are here.
-    fn is_away(&self, off: bool) -> bool {
-        !self.pending && (off || self.rest_ns > 0 || !self.standing.is_on())
+    /// Whether it is suspended_queries, although its tracepoints are here.
+    fn is_suspended(&self, off: bool) -> bool {
+        !self.pending && (off || self.rest_ns > 0 || !self.gate.is_on())
     }
 
     /// A rest ends on trial: with the least there is.
@@ -191,132 +191,132 @@ impl Entry {
                 return true;
             }
             let fitting = f64::from(self.weight) * self.used / limit / 0.9;
-            self.look_at_one_in(fitting.ceil() as u32);
+            self.sample_one_in(fitting.ceil() as u32);
             return false;
         }
         self.strikes = 0;
         let more = (self.weight * 4 / 5).max(1);
         if self.used * f64::from(self.weight) < ROOM * limit * f64::from(more) {
-            self.look_at_one_in(more);
+            self.sample_one_in(more);
         }
         false
     }
 
-    fn status(&self, query: QueryId, off: bool) -> Status {
+    fn status(&self, query: QueryId, off: bool) -> QueryStatus {
         let (state, detail) = if off {
-            (State::Disabled, String::new())
-        } else if let Some(message) = self.standing.panic.get() {
-            (State::Quarantined, format!("it panicked: {message}"))
+            (QueryState::Disabled, String::new())
+        } else if let Some(message) = self.gate.panic.get() {
+            (QueryState::Quarantined, format!("it panicked: {message}"))
         } else if self.rest_ns > 0 {
-            (State::Throttled, "beyond its budget whatever it looks at: it rests".into())
+            (QueryState::Throttled, "beyond its budget whatever it looks at: it rests".into())
         } else if self.weight > 1 {
-            (State::Throttled, format!("looks at one request in {}", self.weight))
+            (QueryState::Throttled, format!("looks at one request in {}", self.weight))
         } else if let Some(problem) = self.problems.first() {
-            (State::Problem, problem.clone())
+            (QueryState::Problem, problem.clone())
         } else if self.pending {
-            (State::Pending, "this process has none of its tracepoints".into())
+            (QueryState::Pending, "this process has none of its tracepoints".into())
         } else {
-            (State::Active, String::new())
+            (QueryState::Active, String::new())
         };
-        let gone = self.rest_ns > 0 || matches!(state, State::Quarantined | State::Disabled);
+        let gone = self.rest_ns > 0 || matches!(state, QueryState::Quarantined | QueryState::Disabled);
         let keep = if gone { 0.0 } else { 1.0 / f64::from(self.weight) };
-        Status { query, state, keep, detail }
+        QueryStatus { query, state, keep, detail }
     }
 }
 
 /// How all queries stand.
 #[derive(Debug)]
-pub(crate) struct Standings(BTreeMap<QueryId, Entry>);
+pub(crate) struct Governor(BTreeMap<QueryId, QueryHealth>);
 
-impl Standings {
-    pub(crate) const fn new() -> Standings {
-        Standings(BTreeMap::new())
+impl Governor {
+    pub(crate) const fn new() -> Governor {
+        Governor(BTreeMap::new())
     }
 
     /// Forgets queries that are not wanted any more, and takes new ones in.
     pub(crate) fn keep_only(&mut self, desired: &[Advice], since: &BTreeMap<QueryId, u64>) {
         self.0.retain(|query, _| desired.iter().any(|advice| advice.query == *query));
-        self.0.values_mut().for_each(|entry| entry.packs = false);
+        self.0.values_mut().for_each(|health| health.packs = false);
         for advice in desired {
-            let entry = self.0.entry(advice.query).or_insert_with(Entry::new);
+            let health = self.0.entry(advice.query).or_insert_with(QueryHealth::new);
             let since = since.get(&advice.query).copied().unwrap_or_default();
-            entry.standing.since.store(since, Ordering::Relaxed);
-            entry.packs |= matches!(advice.instructions.last(), Some(Instruction::Pack { .. }));
+            health.gate.since.store(since, Ordering::Relaxed);
+            health.packs |= matches!(advice.instructions.last(), Some(Instruction::Pack { .. }));
         }
     }
 
     /// What events read, if the query may run.
-    pub(crate) fn running(&self, query: QueryId) -> Option<Arc<Standing>> {
-        let entry = self.0.get(&query).filter(|entry| entry.rest_ns == 0)?;
-        entry.standing.is_on().then(|| Arc::clone(&entry.standing))
+    pub(crate) fn running(&self, query: QueryId) -> Option<Arc<Gate>> {
+        let health = self.0.get(&query).filter(|health| health.rest_ns == 0)?;
+        health.gate.is_on().then(|| Arc::clone(&health.gate))
     }
 
-    pub(crate) fn set_problems(&mut self, problems: &[Problem]) {
-        for (query, entry) in &mut self.0 {
+    pub(crate) fn set_problems(&mut self, problems: &[WeaveProblem]) {
+        for (query, health) in &mut self.0 {
             let mine = problems.iter().filter(|problem| problem.query == *query);
-            entry.problems = mine.map(|problem| problem.message.clone()).collect();
+            health.problems = mine.map(|problem| problem.message.clone()).collect();
         }
     }
 
     pub(crate) fn set_pending(&mut self, desired: &[Advice], is_here: impl Fn(&str) -> bool) {
-        for (query, entry) in &mut self.0 {
+        for (query, health) in &mut self.0 {
             let mut mine = desired.iter().filter(|advice| advice.query == *query);
-            entry.pending = !mine.any(|advice| is_here(&advice.tracepoint));
+            health.pending = !mine.any(|advice| is_here(&advice.tracepoint));
         }
     }
 
     /// One of the query's tracepoints is here now.
     pub(crate) fn arrived(&mut self, query: QueryId) {
-        if let Some(entry) = self.0.get_mut(&query) {
-            entry.pending = false;
+        if let Some(health) = self.0.get_mut(&query) {
+            health.pending = false;
         }
     }
 
-    pub(crate) fn statuses(&self, off: bool) -> Vec<Status> {
-        self.0.iter().map(|(query, entry)| entry.status(*query, off)).collect()
+    pub(crate) fn statuses(&self, off: bool) -> Vec<QueryStatus> {
+        self.0.iter().map(|(query, health)| health.status(*query, off)).collect()
     }
 
     /// The queries that do not run, although their tracepoints are here: nobody sees what they miss.
-    pub(crate) fn away(&self, off: bool) -> Vec<QueryId> {
-        self.0.iter().filter(|(_, entry)| entry.is_away(off)).map(|(query, _)| *query).collect()
+    pub(crate) fn suspended_queries(&self, off: bool) -> Vec<QueryId> {
+        self.0.iter().filter(|(_, health)| health.is_suspended(off)).map(|(query, _)| *query).collect()
     }
 
     /// The least generation that brought a query which is away and would pack: no request that comes here
     /// meets all of the advice of that generation.
-    pub(crate) fn away_since(&self, off: bool) -> Option<u64> {
-        let away = self.0.values().filter(|entry| entry.packs && entry.is_away(off));
-        away.map(|entry| entry.standing.since()).min()
+    pub(crate) fn suspended_since(&self, off: bool) -> Option<u64> {
+        let away = self.0.values().filter(|health| health.packs && health.is_suspended(off));
+        away.map(|health| health.gate.since()).min()
     }
 
     /// Has a query look at one request in so many, until its budget says otherwise.
-    pub(crate) fn look_at_one_in(&mut self, query: QueryId, requests: u32) {
-        if let Some(entry) = self.0.get_mut(&query) {
-            entry.look_at_one_in(requests);
+    pub(crate) fn sample_one_in(&mut self, query: QueryId, requests: u32) {
+        if let Some(health) = self.0.get_mut(&query) {
+            health.sample_one_in(requests);
         }
     }
 
     /// Tells the budgets what queries cost. True if another set of them may run from now on.
-    pub(crate) fn govern(&mut self, costs: &BTreeMap<QueryId, Cost>, elapsed_ns: u64) -> bool {
+    pub(crate) fn govern(&mut self, costs: &BTreeMap<QueryId, QueryCost>, elapsed_ns: u64) -> bool {
         let budget = cpu_budget();
         let mut changed = false;
-        for (query, entry) in &mut self.0 {
+        for (query, health) in &mut self.0 {
             let busy_ns = costs.get(query).map_or(0, |cost| cost.busy_ns);
-            entry.used = busy_ns as f64 / elapsed_ns.max(1) as f64;
-            if !entry.standing.is_on() && !entry.is_put_away {
-                entry.is_put_away = true;
+            health.used = busy_ns as f64 / elapsed_ns.max(1) as f64;
+            if !health.gate.is_on() && !health.is_put_away {
+                health.is_put_away = true;
                 changed = true;
             }
-            if entry.wake(elapsed_ns) {
-                entry.strikes = STRIKES;
+            if health.wake(elapsed_ns) {
+                health.strikes = STRIKES;
                 changed = true;
             }
         }
-        let used: f64 = self.0.values().map(|entry| entry.used).sum();
+        let used: f64 = self.0.values().map(|health| health.used).sum();
         // Together beyond what all may use: each may use its part of it.
         let share = if used > budget.all { budget.all / used } else { 1.0 };
-        for entry in self.0.values_mut().filter(|entry| entry.rest_ns == 0) {
-            let limit = if share < 1.0 { budget.query.min(entry.used * share) } else { budget.query };
-            changed |= entry.adapt(limit);
+        for health in self.0.values_mut().filter(|health| health.rest_ns == 0) {
+            let limit = if share < 1.0 { budget.query.min(health.used * share) } else { budget.query };
+            changed |= health.adapt(limit);
         }
         changed
     }
@@ -332,96 +332,96 @@ mod tests {
         QueryId::new(1, number)
     }
 
-    fn standings(queries: u32) -> Standings {
-        let mut standings = Standings::new();
+    fn governor(queries: u32) -> Governor {
+        let mut governor = Governor::new();
         let advice =
             |number| Advice { query: query(number), stage: 0, tracepoint: "T".into(), instructions: vec![] };
-        standings.keep_only(&(1..=queries).map(advice).collect::<Vec<_>>(), &BTreeMap::new());
-        standings
+        governor.keep_only(&(1..=queries).map(advice).collect::<Vec<_>>(), &BTreeMap::new());
+        governor
     }
 
     /// Lets seconds pass in which each query would use so much, if it looked at every request.
-    fn pass(standings: &mut Standings, seconds: usize, full: f64) -> bool {
+    fn pass(governor: &mut Governor, seconds: usize, full: f64) -> bool {
         let mut last = false;
         for _ in 0..seconds {
-            let cost = |entry: &Entry| {
-                let keep = if entry.rest_ns > 0 { 0.0 } else { 1.0 / f64::from(entry.weight) };
-                Cost { busy_ns: (full * keep * SECOND as f64) as u64, ..Cost::default() }
+            let cost = |health: &QueryHealth| {
+                let keep = if health.rest_ns > 0 { 0.0 } else { 1.0 / f64::from(health.weight) };
+                QueryCost { busy_ns: (full * keep * SECOND as f64) as u64, ..QueryCost::default() }
             };
-            let costs = standings.0.iter().map(|(query, entry)| (*query, cost(entry))).collect();
-            last = standings.govern(&costs, SECOND);
+            let costs = governor.0.iter().map(|(query, health)| (*query, cost(health))).collect();
+            last = governor.govern(&costs, SECOND);
         }
         last
     }
 
-    fn first(standings: &Standings) -> Status {
-        standings.statuses(false).swap_remove(0)
+    fn first(governor: &Governor) -> QueryStatus {
+        governor.statuses(false).swap_remove(0)
     }
 
     #[test]
     fn a_query_within_its_budget_looks_at_everything() {
-        let mut standings = standings(1);
-        pass(&mut standings, 100, 0.004);
-        assert_eq!(first(&standings).state, State::Active);
-        assert_eq!(standings.running(query(1)).map(|standing| standing.weight()), Some(1));
+        let mut governor = governor(1);
+        pass(&mut governor, 100, 0.004);
+        assert_eq!(first(&governor).state, QueryState::Active);
+        assert_eq!(governor.running(query(1)).map(|gate| gate.weight()), Some(1));
     }
 
     #[test]
     fn one_bad_second_is_forgiven() {
-        let mut standings = standings(1);
-        pass(&mut standings, 1, 0.5);
-        pass(&mut standings, 1, 0.001);
-        pass(&mut standings, 1, 0.5);
-        assert_eq!(first(&standings).state, State::Active);
+        let mut governor = governor(1);
+        pass(&mut governor, 1, 0.5);
+        pass(&mut governor, 1, 0.001);
+        pass(&mut governor, 1, 0.5);
+        assert_eq!(first(&governor).state, QueryState::Active);
     }
 
     #[test]
     fn a_query_beyond_its_budget_looks_at_as_many_requests_as_fit() {
-        let mut standings = standings(1);
-        pass(&mut standings, 60, 0.05);
-        let status = first(&standings);
-        assert_eq!(status.state, State::Throttled);
+        let mut governor = governor(1);
+        pass(&mut governor, 60, 0.05);
+        let status = first(&governor);
+        assert_eq!(status.state, QueryState::Throttled);
         assert!((0.04..=0.11).contains(&status.keep), "{status:?}");
-        pass(&mut standings, 60, 0.0001);
-        assert_eq!(first(&standings).state, State::Active);
+        pass(&mut governor, 60, 0.0001);
+        assert_eq!(first(&governor).state, QueryState::Active);
     }
 
     #[test]
     fn a_query_that_never_fits_rests_and_is_tried_again() {
-        let mut standings = standings(1);
+        let mut governor = governor(1);
         let mut rested = false;
         for _ in 0..4 {
-            pass(&mut standings, 1, 1e4);
-            rested |= standings.running(query(1)).is_none();
+            pass(&mut governor, 1, 1e4);
+            rested |= governor.running(query(1)).is_none();
         }
         assert!(rested);
-        assert_eq!((first(&standings).state, first(&standings).keep), (State::Throttled, 0.0));
-        pass(&mut standings, 10, 0.0);
-        assert!(standings.running(query(1)).is_some());
-        pass(&mut standings, 60, 0.0);
-        assert_eq!(first(&standings).state, State::Active);
+        assert_eq!((first(&governor).state, first(&governor).keep), (QueryState::Throttled, 0.0));
+        pass(&mut governor, 10, 0.0);
+        assert!(governor.running(query(1)).is_some());
+        pass(&mut governor, 60, 0.0);
+        assert_eq!(first(&governor).state, QueryState::Active);
     }
 
     #[test]
     fn many_queries_share_what_all_may_use() {
-        let mut standings = standings(10);
-        pass(&mut standings, 120, 0.004);
-        let used: f64 = standings.0.values().map(|entry| 0.004 / f64::from(entry.weight)).sum();
+        let mut governor = governor(10);
+        pass(&mut governor, 120, 0.004);
+        let used: f64 = governor.0.values().map(|health| 0.004 / f64::from(health.weight)).sum();
         assert!(used <= CpuBudget::default().all * 1.3, "{used}");
         assert!(used >= CpuBudget::default().all * 0.4, "{used}");
     }
 
     #[test]
     fn a_query_that_panicked_stays_away_until_it_is_installed_anew() {
-        let mut standings = standings(1);
-        let running = standings.running(query(1));
-        running.iter().for_each(|standing| standing.quarantine("on purpose".into()));
-        assert!(pass(&mut standings, 1, 0.0));
-        assert!(!pass(&mut standings, 1, 0.0));
-        assert_eq!(first(&standings).state, State::Quarantined);
-        assert!(standings.running(query(1)).is_none());
-        standings.keep_only(&[], &BTreeMap::new());
-        assert!(standings.statuses(false).is_empty());
+        let mut governor = governor(1);
+        let running = governor.running(query(1));
+        running.iter().for_each(|gate| gate.quarantine("on purpose".into()));
+        assert!(pass(&mut governor, 1, 0.0));
+        assert!(!pass(&mut governor, 1, 0.0));
+        assert_eq!(first(&governor).state, QueryState::Quarantined);
+        assert!(governor.running(query(1)).is_none());
+        governor.keep_only(&[], &BTreeMap::new());
+        assert!(governor.statuses(false).is_empty());
     }
 
     #[test]
@@ -434,13 +434,13 @@ mod tests {
             tracepoint: "T".into(),
             instructions,
         };
-        let mut standings = Standings::new();
+        let mut governor = Governor::new();
         let since = BTreeMap::from([(query(1), 7), (query(2), 5)]);
-        standings.keep_only(&[advice(1, vec![pack]), advice(2, vec![])], &since);
-        assert_eq!((standings.away_since(false), standings.away(false).len()), (None, 0));
-        pass(&mut standings, 6, 1e4);
-        assert_eq!((standings.away_since(false), standings.away(false).len()), (Some(7), 2));
-        pass(&mut standings, 10, 0.0);
-        assert_eq!(standings.away_since(false), None);
+        governor.keep_only(&[advice(1, vec![pack]), advice(2, vec![])], &since);
+        assert_eq!((governor.suspended_since(false), governor.suspended_queries(false).len()), (None, 0));
+        pass(&mut governor, 6, 1e4);
+        assert_eq!((governor.suspended_since(false), governor.suspended_queries(false).len()), (Some(7), 2));
+        pass(&mut governor, 10, 0.0);
+        assert_eq!(governor.suspended_since(false), None);
     }
 }

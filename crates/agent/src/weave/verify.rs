@@ -18,7 +18,7 @@ const MAX_KEPT: u32 = 10_000;
 /// Accepts an advice that can be woven.
 pub fn verify(advice: &Advice) -> Result<(), AgentError> {
     let (last, steps) =
-        advice.instructions.split_last().ok_or(AgentError::Shape("it has no instructions"))?;
+        advice.instructions.split_last().ok_or(AgentError::Malformed("it has no instructions"))?;
     if advice.instructions.len() > MAX_INSTRUCTIONS {
         return Err(AgentError::Limit { what: "instructions", limit: MAX_INSTRUCTIONS });
     }
@@ -42,7 +42,7 @@ impl Bound {
     fn step(&mut self, advice: &Advice, step: &Instruction) -> Result<(), AgentError> {
         match step {
             Instruction::Observe { .. } if self.unpacked => {
-                return Err(AgentError::Shape("it observes after it unpacks"));
+                return Err(AgentError::Malformed("it observes after it unpacks"));
             }
             Instruction::Observe { .. } => self.columns += 1,
             Instruction::Filter { expr } => self.expr(expr)?,
@@ -72,15 +72,15 @@ impl Bound {
                 self.states.iter_mut().for_each(|state| *state = None);
             }
             Instruction::Order { columns } => columns.iter().try_for_each(|column| self.column(*column))?,
-            Instruction::Choose if self.chosen => return Err(AgentError::Shape("it chooses twice")),
+            Instruction::Choose if self.chosen => return Err(AgentError::Malformed("it chooses twice")),
             Instruction::Choose => {
                 if !self.states.iter().all(Option::is_none) {
-                    return Err(AgentError::Shape("it chooses among aggregates"));
+                    return Err(AgentError::Malformed("it chooses among aggregates"));
                 }
                 self.chosen = true;
             }
             Instruction::Pack { .. } | Instruction::Emit { .. } => {
-                return Err(AgentError::Shape("a Pack or Emit is not the last instruction"));
+                return Err(AgentError::Malformed("a Pack or Emit is not the last instruction"));
             }
         }
         limit("columns", self.columns, 4 * MAX_COLUMNS)
@@ -92,15 +92,15 @@ impl Bound {
                 own(advice, bag)?;
                 kept(*keep)?;
                 if self.chosen && *keep == Keep::All {
-                    return Err(AgentError::Shape("it chooses and keeps everything"));
+                    return Err(AgentError::Malformed("it chooses and keeps everything"));
                 }
                 (keys, folds)
             }
             Instruction::Emit { .. } if self.chosen => {
-                return Err(AgentError::Shape("it chooses and emits"));
+                return Err(AgentError::Malformed("it chooses and emits"));
             }
             Instruction::Emit { keys, folds, .. } => (keys, folds),
-            _ => return Err(AgentError::Shape("it does not end in a Pack or Emit")),
+            _ => return Err(AgentError::Malformed("it does not end in a Pack or Emit")),
         };
         limit("keys", keys.len(), MAX_COLUMNS)?;
         limit("aggregates", folds.len(), MAX_COLUMNS)?;
@@ -134,7 +134,7 @@ impl Bound {
                 return Err(AgentError::Unbound { what: "state", index: *state });
             }
             if columns != keys.len() + 1 + finished.len() {
-                return Err(AgentError::Shape("unpacked groups have another number of columns"));
+                return Err(AgentError::Malformed("unpacked groups have another number of columns"));
             }
         }
         self.columns += columns;
@@ -163,7 +163,7 @@ fn own(advice: &Advice, bag: &BagKey) -> Result<(), AgentError> {
 
 fn kept(keep: Keep) -> Result<(), AgentError> {
     match keep {
-        Keep::First(0) | Keep::MostRecent(0) => Err(AgentError::Shape("it keeps no tuple")),
+        Keep::First(0) | Keep::MostRecent(0) => Err(AgentError::Malformed("it keeps no tuple")),
         Keep::First(n) | Keep::MostRecent(n) => limit("kept tuples", n as usize, MAX_KEPT as usize),
         Keep::All => Ok(()),
     }
@@ -221,10 +221,10 @@ mod tests {
 
     #[test]
     fn an_advice_ends_in_its_only_pack_or_emit() {
-        check(vec![], Err(AgentError::Shape("it has no instructions")));
-        check(vec![observe()], Err(AgentError::Shape("it does not end in a Pack or Emit")));
+        check(vec![], Err(AgentError::Malformed("it has no instructions")));
+        check(vec![observe()], Err(AgentError::Malformed("it does not end in a Pack or Emit")));
         let twice = vec![emit(vec![]), emit(vec![])];
-        check(twice, Err(AgentError::Shape("a Pack or Emit is not the last instruction")));
+        check(twice, Err(AgentError::Malformed("a Pack or Emit is not the last instruction")));
     }
 
     #[test]
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn only_a_temporal_pack_chooses_and_a_state_does_not_survive_distinct() {
-        let shape = |text| Err(AgentError::Shape(text));
+        let shape = |text| Err(AgentError::Malformed(text));
         check(vec![observe(), Instruction::Choose, emit(vec![0])], shape("it chooses and emits"));
         let among = vec![unpack(QueryId::new(1, 1)), Instruction::Choose, emit(vec![])];
         check(among, shape("it chooses among aggregates"));
@@ -285,7 +285,7 @@ mod tests {
         };
         check(vec![groups(vec![0], 3), emit(vec![2])], Ok(()));
         check(vec![groups(vec![1], 3), emit(vec![])], Err(AgentError::Unbound { what: "column", index: 1 }));
-        let wrong = AgentError::Shape("unpacked groups have another number of columns");
+        let wrong = AgentError::Malformed("unpacked groups have another number of columns");
         check(vec![groups(vec![0], 2), emit(vec![])], Err(wrong));
     }
 

@@ -3,18 +3,18 @@
 //! What is woven at a tracepoint is published with one store of a pointer. What was woven before is
 //! freed when no thread can be reading it any more.
 
-use crate::error::{AgentError, Problem};
-use crate::report::cost::Cost;
+use crate::error::{AgentError, WeaveProblem};
+use crate::report::cost::QueryCost;
 use crate::report::fork::is_forked;
 use crate::report::thread_slot;
-use crate::run::ir::{Routine, Shapes};
+use crate::run::ir::{CompiledAdvice, GroupSchemas};
 use crate::site::catalogue::tracepoints;
 use crate::site::tracepoint::Tracepoint;
-use crate::weave::name_linker::Linked;
-use crate::weave::published::Retired;
-use crate::weave::throttle::{Standings, Status};
+use crate::weave::name_linker::LinkedAdvice;
+use crate::weave::published::RetiredSets;
+use crate::weave::throttle::{Governor, QueryStatus};
 use crate::weave::verify::verify;
-use crate::weave::woven::{Knot, Program, Woven};
+use crate::weave::woven::{Executor, WovenAdvice, WovenSet};
 use pivot_advice::{Advice, QueryId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,30 +22,30 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a frontend wants, and how its queries stand here.
 #[derive(Debug)]
-struct Weaving {
+struct Weaver {
     desired: Vec<Advice>,
-    standings: Standings,
+    governor: Governor,
     /// Which query has which place in the tables of threads.
     places: Vec<Option<QueryId>>,
-    shapes: Shapes,
+    shapes: GroupSchemas,
     disabled: bool,
     /// Whether those who want it have been silent for too long.
     lapsed: bool,
     /// Whether something has been woven or unwoven that nobody was told of.
     changed: bool,
-    retired: Retired,
+    retired: RetiredSets,
 }
 
-/// Weaving is serial, so that the last call wins everywhere.
-static WEAVING: Mutex<Weaving> = Mutex::new(Weaving {
+/// Weaver is serial, so that the last call wins everywhere.
+static WEAVER: Mutex<Weaver> = Mutex::new(Weaver {
     desired: Vec::new(),
-    standings: Standings::new(),
+    governor: Governor::new(),
     places: Vec::new(),
-    shapes: Shapes::new(),
+    shapes: GroupSchemas::new(),
     disabled: false,
     lapsed: false,
     changed: false,
-    retired: Retired::new(),
+    retired: RetiredSets::new(),
 });
 
 /// Called after weaving has changed.
@@ -56,8 +56,8 @@ static GOVERNED: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
 
 static IS_GOVERNED: AtomicBool = AtomicBool::new(false);
 
-fn weaving() -> MutexGuard<'static, Weaving> {
-    WEAVING.lock().unwrap_or_else(PoisonError::into_inner)
+fn weaving() -> MutexGuard<'static, Weaver> {
+    WEAVER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Weaves exactly these advices: the others are unwoven, and a tracepoint at which nothing changes is
@@ -65,18 +65,18 @@ fn weaving() -> MutexGuard<'static, Weaving> {
 ///
 /// Returns when no event that saw what was woven before is on its way, see
 /// [`drain`](crate::drain).
-pub fn weave(desired: &[Advice]) -> Vec<Problem> {
+pub fn weave(desired: &[Advice]) -> Vec<WeaveProblem> {
     weave_since(desired, &BTreeMap::new())
 }
 
 /// The same, of queries that were brought by these generations (see [`pivot_baggage::generation`]): in a
 /// request of an earlier one, that nothing happened before is uncertain.
-pub fn weave_since(desired: &[Advice], since: &BTreeMap<QueryId, u64>) -> Vec<Problem> {
+pub fn weave_since(desired: &[Advice], since: &BTreeMap<QueryId, u64>) -> Vec<WeaveProblem> {
     let mut weaving = weaving();
     weaving.lapsed = false;
     weaving.desired = desired.to_vec();
     weaving.desired.sort_by_key(|advice| (advice.query, advice.stage));
-    weaving.standings.keep_only(desired, since);
+    weaving.governor.keep_only(desired, since);
     let is_wanted = |query: QueryId| desired.iter().any(|advice| advice.query == query);
     weaving.places.iter_mut().for_each(|place| *place = place.filter(|query| is_wanted(*query)));
     let problems = weaving.apply();
@@ -112,7 +112,7 @@ fn set_disabled(disabled: bool) {
 }
 
 /// Unweaves everything until somebody says anew what to weave: nobody was heard from for too long. What
-/// was wanted is [`away`] meanwhile.
+/// was wanted is [`suspended_queries`] meanwhile.
 pub fn lapse() {
     let mut weaving = weaving();
     weaving.lapsed = true;
@@ -121,35 +121,35 @@ pub fn lapse() {
 }
 
 /// How every query that a frontend wants woven stands in this process.
-pub fn statuses() -> Vec<Status> {
+pub fn statuses() -> Vec<QueryStatus> {
     let weaving = weaving();
-    weaving.standings.statuses(weaving.is_off())
+    weaving.governor.statuses(weaving.is_off())
 }
 
 /// The queries that a frontend wants woven and that do not run here, although their tracepoints are
-/// here: they rest, were put away, or nothing is woven because weaving is switched off or has lapsed.
-pub fn away() -> Vec<QueryId> {
+/// here: they rest, were put suspended_queries, or nothing is woven because weaving is switched off or has lapsed.
+pub fn suspended_queries() -> Vec<QueryId> {
     let weaving = weaving();
-    weaving.standings.away(weaving.is_off())
+    weaving.governor.suspended_queries(weaving.is_off())
 }
 
-/// The least generation that brought a query which would pack here and is [`away`]: what no request that
+/// The least generation that brought a query which would pack here and is [`suspended_queries`]: what no request that
 /// comes through this process meets all advice of.
-pub fn away_since() -> Option<u64> {
+pub fn suspended_since() -> Option<u64> {
     let weaving = weaving();
-    weaving.standings.away_since(weaving.is_off())
+    weaving.governor.suspended_since(weaving.is_off())
 }
 
 /// Has a query look at one request in so many, until its budget says otherwise.
-pub fn look_at_one_in(query: QueryId, requests: u32) {
-    weaving().standings.look_at_one_in(query, requests);
+pub fn sample_one_in(query: QueryId, requests: u32) {
+    weaving().governor.sample_one_in(query, requests);
 }
 
 /// Tells the queries' budgets what they cost in the last `elapsed_ns`. What has gone beyond its budget
 /// looks at fewer requests from now on, or rests; what was quarantined is unwoven.
-pub fn govern(costs: &BTreeMap<QueryId, Cost>, elapsed_ns: u64) {
+pub fn govern(costs: &BTreeMap<QueryId, QueryCost>, elapsed_ns: u64) {
     let mut weaving = weaving();
-    if weaving.standings.govern(costs, elapsed_ns) {
+    if weaving.governor.govern(costs, elapsed_ns) {
         weaving.apply();
         finish(weaving);
     } else {
@@ -160,12 +160,12 @@ pub fn govern(costs: &BTreeMap<QueryId, Cost>, elapsed_ns: u64) {
 }
 
 /// Nobody tells budgets any more.
-pub fn ungovern() {
+pub fn stop_governing() {
     IS_GOVERNED.store(false, Ordering::Relaxed);
     call(&GOVERNED);
 }
 
-/// Whether budgets have been told, as they then are about every second until [`ungovern`].
+/// Whether budgets have been told, as they then are about every second until [`stop_governing`].
 pub fn is_governed() -> bool {
     IS_GOVERNED.load(Ordering::Relaxed)
 }
@@ -192,14 +192,14 @@ pub(crate) fn weave_new(tracepoint: &'static Tracepoint) {
     let wanted: Vec<Advice> = weaving.desired.iter().filter(is_wanted).cloned().collect();
     if !wanted.is_empty() {
         weaving.weave_at(tracepoint, &wanted.iter().collect::<Vec<_>>(), &mut Vec::new());
-        wanted.iter().for_each(|advice| weaving.standings.arrived(advice.query));
+        wanted.iter().for_each(|advice| weaving.governor.arrived(advice.query));
     }
 }
 
 /// Ends a change of what is woven: frees what was replaced once no event can be reading it, and calls the
 /// listeners. Waits outside the lock, because an event on its way may wait for the lock, to register a
 /// tracepoint. If an event takes too long, what it may be reading is kept for the next change.
-fn finish(mut weaving: MutexGuard<'_, Weaving>) {
+fn finish(mut weaving: MutexGuard<'_, Weaver>) {
     let retired = weaving.retired.take();
     let changed = std::mem::take(&mut weaving.changed);
     drop(weaving);
@@ -211,13 +211,13 @@ fn finish(mut weaving: MutexGuard<'_, Weaving>) {
     }
 }
 
-impl Weaving {
+impl Weaver {
     /// Whether nothing is woven, whatever is wanted.
     fn is_off(&self) -> bool {
         self.disabled || self.lapsed
     }
 
-    fn apply(&mut self) -> Vec<Problem> {
+    fn apply(&mut self) -> Vec<WeaveProblem> {
         let mut problems = Vec::new();
         let desired = std::mem::take(&mut self.desired);
         let mut sound: HashMap<&str, Vec<&Advice>> = HashMap::new();
@@ -233,20 +233,25 @@ impl Weaving {
         }
         drop(sound);
         self.desired = desired;
-        self.standings.set_problems(&problems);
+        self.governor.set_problems(&problems);
         let names: HashSet<&str> = tracepoints().into_iter().map(Tracepoint::name).collect();
-        self.standings.set_pending(&self.desired, |name| names.contains(name));
+        self.governor.set_pending(&self.desired, |name| names.contains(name));
         problems
     }
 
-    fn weave_at(&mut self, tracepoint: &'static Tracepoint, wanted: &[&Advice], problems: &mut Vec<Problem>) {
+    fn weave_at(
+        &mut self,
+        tracepoint: &'static Tracepoint,
+        wanted: &[&Advice],
+        problems: &mut Vec<WeaveProblem>,
+    ) {
         let fields: Vec<&str> = tracepoint.fields().iter().map(|(name, _)| *name).collect();
         let mut advice = Vec::new();
         for wanted in wanted {
             let link = if tracepoint.declaration.is_one_of_several {
-                Linked::link_one_of_several
+                LinkedAdvice::link_one_of_several
             } else {
-                Linked::link
+                LinkedAdvice::link
             };
             match link(wanted, &fields) {
                 Ok(linked) if linked.is_idle(|source| tracepoint.declaration.constant(source)) => {}
@@ -256,9 +261,9 @@ impl Weaving {
         }
         let published = tracepoint.published();
         if !published.peek(&self.retired).is(&advice) {
-            let woven = (!advice.is_empty()).then(|| Woven::new(&tracepoint.declaration, advice));
+            let woven = (!advice.is_empty()).then(|| WovenSet::new(&tracepoint.declaration, advice));
             let is_woven = woven.is_some();
-            tracepoint.observe(woven.iter().flat_map(Woven::observed));
+            tracepoint.observe(woven.iter().flat_map(WovenSet::observed));
             published.replace(woven, &mut self.retired);
             tracepoint.raise(is_woven);
             self.changed = true;
@@ -266,17 +271,17 @@ impl Weaving {
     }
 
     /// None while the query may not run here.
-    fn knot(&mut self, linked: Linked) -> Option<Knot> {
-        let standing = self.standings.running(linked.advice.query).filter(|_| !self.is_off())?;
+    fn knot(&mut self, linked: LinkedAdvice) -> Option<WovenAdvice> {
+        let gate = self.governor.running(linked.advice.query).filter(|_| !self.is_off())?;
         let needs_baggage = linked.advice.packs().chain(linked.advice.unpacks()).next().is_some();
-        let program = match Routine::of(&linked, &mut self.shapes).map(Box::new) {
-            Some(routine) if needs_baggage => Program::InRequest(routine),
-            Some(routine) => Program::Plain(routine),
-            None => Program::Interpreted,
+        let program = match CompiledAdvice::of(&linked, &mut self.shapes).map(Box::new) {
+            Some(routine) if needs_baggage => Executor::InRequest(routine),
+            Some(routine) => Executor::Plain(routine),
+            None => Executor::Interpreted,
         };
         let place = self.place(linked.advice.query);
         let query = linked.advice.query.to_u64();
-        Some(Knot { linked, standing, needs_baggage, query, place, program })
+        Some(WovenAdvice { linked, gate, needs_baggage, query, place, program })
     }
 
     /// A place that no other query has as long as this one is wanted.
@@ -290,6 +295,6 @@ impl Weaving {
     }
 }
 
-fn problem(advice: &Advice, error: &AgentError) -> Problem {
-    Problem { query: advice.query, tracepoint: advice.tracepoint.clone(), message: error.to_string() }
+fn problem(advice: &Advice, error: &AgentError) -> WeaveProblem {
+    WeaveProblem { query: advice.query, tracepoint: advice.tracepoint.clone(), message: error.to_string() }
 }

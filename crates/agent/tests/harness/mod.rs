@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use pivot_advice::{Advice, Form, Instruction, QueryId};
-use pivot_agent::{Part, Parts};
+use pivot_agent::{QueryReport, QueryReports};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 static SERIAL: Mutex<()> = Mutex::new(());
@@ -26,7 +26,7 @@ pub(crate) fn emit(number: u32, tracepoint: &str, fields: &[&str]) -> Advice {
 }
 
 /// Weaves, runs, and gives what was drained; nothing is woven afterwards.
-pub(crate) fn woven(advice: &[Advice], run: impl FnOnce()) -> Parts {
+pub(crate) fn woven(advice: &[Advice], run: impl FnOnce()) -> QueryReports {
     pivot_agent::drain();
     assert_eq!(pivot_agent::weave(advice), []);
     run();
@@ -34,12 +34,12 @@ pub(crate) fn woven(advice: &[Advice], run: impl FnOnce()) -> Parts {
     pivot_agent::drain()
 }
 
-pub(crate) fn part(parts: &Parts, number: u32) -> Part {
-    parts.get(&query(number)).cloned().unwrap_or_else(Part::empty)
+pub(crate) fn part(parts: &QueryReports, number: u32) -> QueryReport {
+    parts.get(&query(number)).cloned().unwrap_or_else(QueryReport::empty)
 }
 
 /// The keys of a part's groups, as text, in order.
-pub(crate) fn keys(part: &Part) -> Vec<String> {
+pub(crate) fn keys(part: &QueryReport) -> Vec<String> {
     let text =
         |group: &pivot_advice::Group| group.key.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let mut keys: Vec<String> = part.groups.iter().flatten().map(text).collect();

@@ -6,7 +6,7 @@
 use crate::callsite::enabled_check;
 use pivot_advice::{Type, Value};
 use pivot_agent::ExportedField;
-use pivot_agent::{Export, Place, Tracepoint};
+use pivot_agent::{Export, SourceLocation, Tracepoint};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use tracing_core::{Metadata, callsite};
@@ -126,8 +126,8 @@ fn fields(metadata: &'static Metadata<'static>, more: &[ExportedField]) -> Vec<E
     own().map(|name| (name, Type::Any)).chain(new.copied()).collect()
 }
 
-fn place(metadata: &'static Metadata<'static>) -> Place {
-    Place {
+fn place(metadata: &'static Metadata<'static>) -> SourceLocation {
+    SourceLocation {
         module: metadata.module_path().unwrap_or(metadata.target()),
         file: metadata.file().unwrap_or_default(),
         line: metadata.line().unwrap_or_default(),

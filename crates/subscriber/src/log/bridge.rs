@@ -9,7 +9,7 @@ use crate::log::forwarder::LogForwarder;
 use ::log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 use pivot_advice::{Type, Value};
 use pivot_agent::ExportedField;
-use pivot_agent::{Export, Place, Tracepoint};
+use pivot_agent::{Export, SourceLocation, Tracepoint};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{OnceLock, PoisonError, RwLock};
@@ -74,7 +74,7 @@ fn known(target: &str) -> &'static LogTarget {
 impl LogTarget {
     fn tracepoint(&self, name: &str) -> &'static Tracepoint {
         self.tracepoint.get_or_init(|| {
-            let place = Place { module: "", file: "", line: 0 };
+            let place = SourceLocation { module: "", file: "", line: 0 };
             let target = name.to_owned();
             let constants = move |field: &str| (field == "target").then(|| Value::str(&target));
             Tracepoint::register_with(&format!("{name}::log"), &FIELDS, constants, place)

@@ -1,33 +1,33 @@
 //! Which advice runs without a column, and what is left of it then.
 
 use crate::report::group_table::address;
-use crate::run::cell_expr::Range;
-use crate::run::ir::{End, Join, Routine, Shape, Step, Takes};
+use crate::run::cell_expr::IntRange;
+use crate::run::ir::{AggregateInput, BagJoin, CompiledAdvice, CompiledStep, GroupSchema, RowSink};
 use crate::site::default_field::DefaultField;
 use pivot_advice::{Aggregate, BagKey};
 use std::sync::Arc;
 
 /// A routine without a column.
 #[derive(Debug)]
-pub(crate) struct Straight {
-    pub(super) quick: Quick,
+pub(crate) struct FusedAdvice {
+    pub(super) kernel: FusedKernel,
     /// The event is rejected unless this field is in this range.
-    pub(super) test: Option<(usize, Range)>,
+    pub(super) test: Option<(usize, IntRange)>,
     /// What all aggregates are of: this field, or else that which was tested, or that of an unpacked row.
     pub(super) argument: Option<usize>,
-    pub(super) takes: Takes,
-    pub(super) keys: Keys,
-    pub(super) joined: Option<Box<Joined>>,
-    pub(crate) shape: Arc<Shape>,
+    pub(super) takes: AggregateInput,
+    pub(super) keys: FusedKeys,
+    pub(super) joined: Option<Box<FusedJoin>>,
+    pub(crate) shape: Arc<GroupSchema>,
     /// The address of the shape.
     pub(crate) address: usize,
 }
 
 /// The same once more if it is one of the forms that are compiled apart: all keys are exported fields.
 #[derive(Debug)]
-pub(super) struct Quick {
-    pub(super) form: Form,
-    pub(super) test: (usize, Range),
+pub(super) struct FusedKernel {
+    pub(super) form: KernelShape,
+    pub(super) test: (usize, IntRange),
     pub(super) argument: usize,
     pub(super) keys: [usize; 2],
 }
@@ -36,30 +36,30 @@ pub(super) struct Quick {
 /// keys there are.
 #[derive(Debug, Clone, Copy)]
 #[repr(u8)]
-pub(super) enum Form {
-    Counts1,
-    Counts2,
-    Adds1,
-    Adds2,
-    TestsAndCounts1,
-    TestsAndCounts2,
-    TestsAndAdds1,
-    TestsAndAdds2,
+pub(super) enum KernelShape {
+    Count1,
+    Count2,
+    Sum1,
+    Sum2,
+    FilterCount1,
+    FilterCount2,
+    FilterSum1,
+    FilterSum2,
     /// What was tested.
-    TestsAndAddsIt1,
-    TestsAndAddsIt2,
-    Other,
+    FilterSumSelf1,
+    FilterSumSelf2,
+    General,
 }
 
 #[derive(Debug)]
-pub(super) enum Keys {
-    One(Key),
-    Two(Key, Key),
+pub(super) enum FusedKeys {
+    One(FusedKey),
+    Two(FusedKey, FusedKey),
 }
 
 /// What the value of a key is asked of.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Key {
+pub(crate) enum FusedKey {
     Exported(usize),
     Default(DefaultField, &'static str),
     /// A column of the unpacked row.
@@ -70,7 +70,7 @@ pub(crate) enum Key {
 
 /// The join of a straight routine.
 #[derive(Debug)]
-pub(crate) struct Joined {
+pub(crate) struct FusedJoin {
     pub(super) bag: BagKey,
     pub(super) width: usize,
     pub(super) aggregates: Vec<Aggregate>,
@@ -78,50 +78,50 @@ pub(crate) struct Joined {
     pub(super) argument: Option<usize>,
 }
 
-impl Straight {
+impl FusedAdvice {
     /// None of a routine that needs columns.
-    pub(crate) fn of(routine: &Routine, tracepoint: &'static str) -> Option<Straight> {
-        let (End::Emit, join) = (&routine.end, &routine.join) else { return None };
+    pub(crate) fn of(routine: &CompiledAdvice, tracepoint: &'static str) -> Option<FusedAdvice> {
+        let (RowSink::Emit, join) = (&routine.end, &routine.join) else { return None };
         let joined = match join {
-            Some(join) => Some(Box::new(Joined::of(join, routine.takes)?)),
+            Some(join) => Some(Box::new(FusedJoin::of(join, routine.takes)?)),
             None => None,
         };
         let unpacked = |column: usize| join.as_ref().and_then(|join| join.column(column));
         let (test, mut observed) = match &routine.steps[..] {
-            [Step::Test(column, index, range), rest @ ..] => (Some((*column, *index, *range)), rest),
+            [CompiledStep::Test(column, index, range), rest @ ..] => (Some((*column, *index, *range)), rest),
             all => (None, all),
         };
         let mut argument = None;
         match routine.takes {
-            Takes::More => return None,
-            Takes::Plainly(column) | Takes::Column(column) => {
+            AggregateInput::Mixed => return None,
+            AggregateInput::SummableColumn(column) | AggregateInput::Column(column) => {
                 let is_tested = test.is_some_and(|(tested, ..)| tested == column);
                 if !is_tested && unpacked(column).is_none() {
-                    let [Step::Observe(first, index), rest @ ..] = observed else { return None };
+                    let [CompiledStep::Observe(first, index), rest @ ..] = observed else { return None };
                     (argument, observed) = ((*first == column).then_some(*index), rest);
                     argument?;
                 }
             }
-            Takes::Nothing => {}
+            AggregateInput::None => {}
         }
         let mut key = |column: usize| {
             if let Some(column) = unpacked(column) {
-                return Some(Key::Unpacked(column));
+                return Some(FusedKey::Unpacked(column));
             }
             let (first, rest) = observed.split_first()?;
             observed = rest;
-            Key::of(column, first, tracepoint)
+            FusedKey::of(column, first, tracepoint)
         };
         let keys = match routine.keys[..] {
-            [] => Keys::One(Key::None),
-            [only] => Keys::One(key(only)?),
-            [first, second] => Keys::Two(key(first)?, key(second)?),
+            [] => FusedKeys::One(FusedKey::None),
+            [only] => FusedKeys::One(key(only)?),
+            [first, second] => FusedKeys::Two(key(first)?, key(second)?),
             _ => return None,
         };
-        let takes = if joined.is_some() { Takes::More } else { routine.takes };
-        let quick = Quick::of(test, argument, takes, &keys);
-        observed.is_empty().then(|| Straight {
-            quick,
+        let takes = if joined.is_some() { AggregateInput::Mixed } else { routine.takes };
+        let kernel = FusedKernel::of(test, argument, takes, &keys);
+        observed.is_empty().then(|| FusedAdvice {
+            kernel,
             test: test.map(|(_, index, range)| (index, range)),
             argument,
             takes: routine.takes,
@@ -133,59 +133,70 @@ impl Straight {
     }
 }
 
-impl Joined {
+impl FusedJoin {
     /// None of a join that asks more of its rows.
-    pub(crate) fn of(join: &Join, takes: Takes) -> Option<Joined> {
+    pub(crate) fn of(join: &BagJoin, takes: AggregateInput) -> Option<FusedJoin> {
         let argument = match takes {
-            Takes::Plainly(column) | Takes::Column(column) => join.column(column),
-            Takes::Nothing | Takes::More => None,
+            AggregateInput::SummableColumn(column) | AggregateInput::Column(column) => join.column(column),
+            AggregateInput::None | AggregateInput::Mixed => None,
         };
         let (bag, width, aggregates) = (join.bag, join.width, join.aggregates.clone());
-        (join.on.is_none() && join.steps.is_empty()).then_some(Joined { bag, width, aggregates, argument })
+        (join.on.is_none() && join.steps.is_empty()).then_some(FusedJoin { bag, width, aggregates, argument })
     }
 }
 
-impl Quick {
-    fn of(test: Option<(usize, usize, Range)>, argument: Option<usize>, takes: Takes, keys: &Keys) -> Quick {
+impl FusedKernel {
+    fn of(
+        test: Option<(usize, usize, IntRange)>,
+        argument: Option<usize>,
+        takes: AggregateInput,
+        keys: &FusedKeys,
+    ) -> FusedKernel {
         let (form, keys) = match keys {
-            Keys::One(Key::Exported(only)) => (Form::of(test.is_some(), argument, takes, 1), [*only, 0]),
-            Keys::Two(Key::Exported(first), Key::Exported(second)) => {
-                (Form::of(test.is_some(), argument, takes, 2), [*first, *second])
+            FusedKeys::One(FusedKey::Exported(only)) => {
+                (KernelShape::of(test.is_some(), argument, takes, 1), [*only, 0])
             }
-            _ => (Form::Other, [0; 2]),
+            FusedKeys::Two(FusedKey::Exported(first), FusedKey::Exported(second)) => {
+                (KernelShape::of(test.is_some(), argument, takes, 2), [*first, *second])
+            }
+            _ => (KernelShape::General, [0; 2]),
         };
-        let test = test.map_or((0, Range::NONE), |(_, index, range)| (index, range));
-        Quick { form, test, argument: argument.unwrap_or_default(), keys }
+        let test = test.map_or((0, IntRange::NONE), |(_, index, range)| (index, range));
+        FusedKernel { form, test, argument: argument.unwrap_or_default(), keys }
     }
 }
 
-impl Form {
-    fn of(tests: bool, argument: Option<usize>, takes: Takes, keys: usize) -> Form {
+impl KernelShape {
+    fn of(tests: bool, argument: Option<usize>, takes: AggregateInput, keys: usize) -> KernelShape {
         let [one, two] = match (tests, takes, argument) {
-            (false, Takes::Nothing, _) => [Form::Counts1, Form::Counts2],
-            (false, Takes::Plainly(_), Some(_)) => [Form::Adds1, Form::Adds2],
-            (true, Takes::Nothing, _) => [Form::TestsAndCounts1, Form::TestsAndCounts2],
-            (true, Takes::Plainly(_), Some(_)) => [Form::TestsAndAdds1, Form::TestsAndAdds2],
-            (true, Takes::Plainly(_), None) => [Form::TestsAndAddsIt1, Form::TestsAndAddsIt2],
-            _ => return Form::Other,
+            (false, AggregateInput::None, _) => [KernelShape::Count1, KernelShape::Count2],
+            (false, AggregateInput::SummableColumn(_), Some(_)) => [KernelShape::Sum1, KernelShape::Sum2],
+            (true, AggregateInput::None, _) => [KernelShape::FilterCount1, KernelShape::FilterCount2],
+            (true, AggregateInput::SummableColumn(_), Some(_)) => {
+                [KernelShape::FilterSum1, KernelShape::FilterSum2]
+            }
+            (true, AggregateInput::SummableColumn(_), None) => {
+                [KernelShape::FilterSumSelf1, KernelShape::FilterSumSelf2]
+            }
+            _ => return KernelShape::General,
         };
         if keys == 1 { one } else { two }
     }
 }
 
-impl Key {
+impl FusedKey {
     /// None if the step does not observe the column.
-    fn of(column: usize, step: &Step, tracepoint: &'static str) -> Option<Key> {
+    fn of(column: usize, step: &CompiledStep, tracepoint: &'static str) -> Option<FusedKey> {
         let (observed, key) = match step {
-            Step::Observe(observed, index) => (*observed, Key::Exported(*index)),
-            Step::Default(observed, field) => (*observed, Key::Default(*field, tracepoint)),
+            CompiledStep::Observe(observed, index) => (*observed, FusedKey::Exported(*index)),
+            CompiledStep::Default(observed, field) => (*observed, FusedKey::Default(*field, tracepoint)),
             _ => return None,
         };
         (observed == column).then_some(key)
     }
 }
 
-impl Join {
+impl BagJoin {
     /// Which of the bag's columns this is.
     pub(crate) fn column(&self, column: usize) -> Option<usize> {
         column.checked_sub(self.first).filter(|column| *column < self.width)
