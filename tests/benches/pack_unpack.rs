@@ -1,7 +1,7 @@
 //! What do packing, unpacking, encoding and decoding cost for 1 to 256 tuples of 8 bytes, next to
 //! plain prost messages, and a whole hop next to OpenTelemetry's baggage?
 //!
-//! `cargo bench -p pivot-baggage` prints nanoseconds, all measured in turn in one run; the ratios count.
+//! `cargo bench --bench pack_unpack` in `tests/benches` prints nanoseconds, all measured in turn in one run; the ratios count.
 //!
 //! On two busy cores (EPYC, Zen 5), for 1, 8, 64 and 256 tuples, the least of each over two runs:
 //!

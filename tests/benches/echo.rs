@@ -1,6 +1,6 @@
 //! What does baggage cost a tonic unary echo, there and back, next to OpenTelemetry?
 //!
-//! `cargo bench -p pivot-propagate --bench echo` prints, for 1 and 64 calls at once, the CPU time of both
+//! `cargo bench --bench echo` in `tests/benches` prints, for 1 and 64 calls at once, the CPU time of both
 //! sides for each call and the median latency, each as a ratio to the bare call. All kinds are measured in
 //! turn in one process; `bare again` shows the noise.
 //!
