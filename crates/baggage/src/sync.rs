@@ -1,3 +1,15 @@
-//! What threads meet at. `tests/threads.rs` puts a scheduler that tries all orders in its place.
+//! The primitives by which threads meet.
+//!
+//! With `--cfg pivot_shuttle` they are those of a scheduler that tries many orders, for `tests/threads.rs`.
 
-pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
+#[cfg(not(pivot_shuttle))]
+pub(crate) use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    thread_local,
+};
+
+#[cfg(pivot_shuttle)]
+pub(crate) use shuttle::{
+    sync::{Arc, Mutex, MutexGuard},
+    thread_local,
+};

@@ -1,61 +1,16 @@
 //! The places where threads meet, under a scheduler that tries many orders.
 //!
-//! The files under test are compiled once more, with the scheduler's mutex and thread-locals.
+//! `RUSTFLAGS="--cfg pivot_shuttle" cargo test -p pivot-baggage --test threads` compiles the crate with the
+//! scheduler's mutexes and thread-locals (see `src/sync.rs`), best into a target directory of its own.
 
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub, dead_code)]
+#![cfg(pivot_shuttle)]
+#![allow(clippy::unwrap_used, missing_docs)]
 
-mod sync {
-    pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard};
-}
-
-mod baggage {
-    pub(crate) use pivot_baggage::{Baggage, JoinOutcome};
-}
-
-/// The current baggage of each thread of the scheduler.
-mod current {
-    use pivot_baggage::{Baggage, JoinOutcome};
-    use std::cell::Cell;
-
-    shuttle::thread_local!(static CURRENT: Cell<Option<Baggage>> = Cell::new(None));
-
-    pub(crate) fn attach(baggage: Option<Baggage>) -> Option<Baggage> {
-        CURRENT.with(|current| current.replace(baggage))
-    }
-
-    pub(crate) fn with<T>(f: impl FnOnce(&mut Baggage) -> T) -> T {
-        let mut current = attach(None).unwrap();
-        let result = f(&mut current);
-        attach(Some(current));
-        result
-    }
-
-    pub(crate) fn fork() -> Option<Baggage> {
-        Some(with(|current| current.fork()))
-    }
-
-    pub(crate) fn join(branch: Baggage) -> JoinOutcome {
-        with(|current| current.join(branch))
-    }
-
-    pub(crate) fn run_in<T>(baggage: &mut Option<Baggage>, work: impl FnOnce() -> T) -> T {
-        let before = attach(baggage.take());
-        let result = work();
-        *baggage = attach(before);
-        result
-    }
-}
-
-#[path = "../src/carry/ending.rs"]
-mod ending;
-#[path = "../src/carry/fan.rs"]
-mod fan;
-
-use current::{attach, with};
 use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
-use pivot_baggage::Baggage;
+use pivot_baggage::current::attach;
+use pivot_baggage::{Baggage, Fan, carried, with_current};
+use shuttle::sync::Arc;
 use shuttle::thread;
-use sync::Arc;
 
 const SCHEDULES: usize = 2000;
 const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
@@ -65,13 +20,15 @@ fn pack(value: u64) -> u64 {
     let before = seen();
     let mut rows = Groups::new(1, &[]);
     rows.entry(&[Value::U64(value)]).n = 1;
-    with(|current| current.pack(KEY, Keep::All, [rows]));
+    with_current(|current| current.unwrap().pack(KEY, Keep::All, [rows]));
     thread::yield_now();
     before
 }
 
 fn seen() -> u64 {
-    with(|current| current.unpack(KEY).map_or(0, |rows| rows.iter().map(|group| group.n).sum()))
+    with_current(|current| {
+        current.unwrap().unpack(KEY).map_or(0, |rows| rows.iter().map(|group| group.n).sum())
+    })
 }
 
 /// Runs a request under many schedules; everything that was packed is seen at its end, once.
@@ -92,10 +49,10 @@ fn check(packed: u64, request: impl Fn() + Send + Sync + 'static) {
 #[test]
 fn of_two_that_wait_for_a_branch_one_joins_it_and_nothing_is_lost() {
     check(3, || {
-        let (work, ending) = ending::carried(|| pack(1));
+        let (work, ending) = carried(|| pack(1));
         let branch = thread::spawn(move || assert_eq!(work(), 1));
         let left = ending.clone();
-        let (wait, waiting) = ending::carried(move || {
+        let (wait, waiting) = carried(move || {
             pack(2);
             left.join().is_some()
         });
@@ -111,7 +68,7 @@ fn of_two_that_wait_for_a_branch_one_joins_it_and_nothing_is_lost() {
 #[test]
 fn branches_of_a_fan_do_not_see_each_other_in_any_order() {
     check(4, || {
-        let fan = Arc::new(fan::Fan::new());
+        let fan = Arc::new(Fan::new());
         let threads: Vec<_> = (1..4)
             .map(|value| {
                 let fan = fan.clone();

@@ -7,6 +7,7 @@
 use crate::baggage::{Baggage, JoinOutcome};
 use crate::causality::generation::is_carrying;
 use crate::losses;
+use crate::sync::thread_local;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
