@@ -1,8 +1,8 @@
 //! The connection to a frontend, through the public service alone.
 
 use crate::error::CliError;
-use crate::frame::{Column, Frame, columns};
 use crate::params::Params;
+use crate::result_frame::{Column, Frame, columns};
 use futures::{Stream, StreamExt};
 use pivot_advice::Type;
 use pivot_protocol::wire::frontend_client::FrontendClient;

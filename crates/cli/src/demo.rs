@@ -3,6 +3,7 @@
 //! No child outlives this process: each holds a pipe from it as standard input and ends with it.
 
 use crate::arguments::Demo;
+use crate::batch;
 use crate::client::Connection;
 use crate::error::CliError;
 use crate::input::{Input, Step};
@@ -11,10 +12,9 @@ use crate::repl::{EXAMPLE, Session};
 use crate::server::frontend;
 use crate::table::{Paint, Style};
 use crate::text::count;
-use crate::unattended;
-use pivot_frontend::RunningFrontend;
+use pivot_frontend::Running;
 use pivot_query::Catalog;
-use pivot_store::{Cluster, ClusterPlan, StoreError};
+use pivot_store::{Cluster, Plan, StoreError};
 use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
@@ -41,7 +41,7 @@ pub(crate) fn run(runtime: &Runtime, options: &Demo) -> Result<(), CliError> {
     let running = runtime.block_on(pivot_frontend::start(frontend(listen(options))))?;
     let address = format!("http://{}", running.address());
     let done = with_store(runtime, options, &address, inputs.as_deref());
-    runtime.block_on(RunningFrontend::stop(running));
+    runtime.block_on(Running::stop(running));
     done
 }
 
@@ -53,7 +53,7 @@ fn check(input: &Input, params: &Params) -> Result<(), CliError> {
             continue;
         };
         if let Err(found) = pivot_query::compile_with(&statement.text, &Catalog::default(), &options) {
-            unattended::report(input, &statement, &found);
+            batch::report(input, &statement, &found);
             return Err(CliError::Query(input.origin.clone()));
         }
     }
@@ -106,7 +106,7 @@ fn with_store(
     }
     say(&format!("{} connected", count(expected as u64, "agent")));
     match inputs {
-        Some(inputs) => runtime.block_on(unattended::run(&connection, &options.unattended, inputs)),
+        Some(inputs) => runtime.block_on(batch::run(&connection, &options.unattended, inputs)),
         None => {
             println!("Type \\dt for tracepoints, \\? for help, or a query such as");
             println!("{}", Paint::of(&io::stdout()).style(Style::Accent, EXAMPLE));
@@ -129,12 +129,12 @@ async fn interrupts(interrupted: Arc<AtomicBool>) {
 /// Starts the store; each of its processes is this binary with the hidden subcommand.
 fn start(options: &Demo, address: &str, interrupted: Arc<AtomicBool>) -> Result<Cluster, CliError> {
     let program = std::env::current_exe()?;
-    let plan = ClusterPlan {
+    let plan = Plan {
         data_nodes: options.data_nodes.into(),
         frontend: Some(address.to_owned()),
         fail_every: Some(options.fail_every).filter(|every| *every > 0),
         interrupted,
-        ..ClusterPlan::default()
+        ..Plan::default()
     };
     let cluster = Cluster::start(plan, move |_, options| {
         let mut command = Command::new(&program);

@@ -1,7 +1,7 @@
 //! The statements that a text or a file holds, with the names under which they are installed.
 
 use crate::arguments::Unattended;
-use crate::diagnostic;
+use crate::diagnostic_text;
 use crate::error::CliError;
 use crate::table::Paint;
 use pivot_query::{Diagnostic, Diagnostics};
@@ -134,7 +134,7 @@ impl Input {
             let span = diagnostic.span.start + statement.offset..diagnostic.span.end + statement.offset;
             moved.push(Diagnostic { span, ..diagnostic.clone() });
         }
-        diagnostic::render(&moved, &self.text, &self.origin, columns, paint)
+        diagnostic_text::render(&moved, &self.text, &self.origin, columns, paint)
     }
 }
 

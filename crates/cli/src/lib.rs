@@ -20,22 +20,22 @@
 //! `live`, `repl`, `server`, `demo`, [`run`].
 
 pub mod arguments;
+mod batch;
 mod client;
 mod demo;
-mod diagnostic;
+mod diagnostic_text;
+mod dispatch;
 pub mod error;
+mod fmt;
 mod format;
-mod frame;
 mod input;
-mod layout;
 mod live;
 mod params;
 mod repl;
-mod run;
+mod result_frame;
 mod server;
 mod table;
 mod text;
-mod unattended;
 
+pub use dispatch::run;
 pub use error::CliError;
-pub use run::run;

@@ -4,9 +4,9 @@
 //! result, so that sums over a column do not count twice, and whether it is that of all rows that have no
 //! group of their own. Null is empty, empty text is `""`.
 
-use super::value;
-use super::write::Output;
-use crate::frame::Frame;
+use super::frame_writer::Output;
+use super::json_value;
+use crate::result_frame::Frame;
 use crate::text::timestamp;
 use pivot_advice::Value;
 use std::io::{self, Write};
@@ -45,7 +45,7 @@ fn line(out: &mut dyn Write, cells: impl Iterator<Item = String>) -> io::Result<
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        other => match value::value(other) {
+        other => match json_value::value(other) {
             serde_json::Value::String(text) => quoted(&text),
             json => quoted(&json.to_string()),
         },
@@ -61,7 +61,7 @@ fn quoted(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::frame::Column;
+    use crate::result_frame::Column;
     use pivot_advice::Type;
 
     #[test]

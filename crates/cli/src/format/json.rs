@@ -1,8 +1,8 @@
 //! One JSON document per window, one per line.
 
-use super::value;
-use super::write::Output;
-use crate::frame::{Column, Frame};
+use super::frame_writer::Output;
+use super::json_value;
+use crate::result_frame::{Column, Frame};
 use pivot_protocol::wire::column::Estimate;
 use serde_json::json;
 use std::io::{self, Write};
@@ -11,20 +11,22 @@ pub(super) struct Json;
 
 impl Output for Json {
     fn frame(&mut self, out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
-        let mut document = value::heading(frame);
+        let mut document = json_value::heading(frame);
         document.insert("columns".into(), frame.columns.iter().map(column).collect());
-        document
-            .insert("rows".into(), frame.rows.iter().map(|row| value::row(&frame.columns, row)).collect());
+        document.insert(
+            "rows".into(),
+            frame.rows.iter().map(|row| json_value::row(&frame.columns, row)).collect(),
+        );
         if let Some(other) = &frame.other {
-            document.insert("other".into(), value::row(&frame.columns, other));
+            document.insert("other".into(), json_value::row(&frame.columns, other));
         }
         let errors: Vec<_> =
-            frame.rows.iter().map(|row| value::standard_errors(&frame.columns, row)).collect();
+            frame.rows.iter().map(|row| json_value::standard_errors(&frame.columns, row)).collect();
         // Of a sample only: one for each row.
         if errors.iter().any(Option::is_some) {
             document.insert("standard_errors".into(), json!(errors));
         }
-        document.insert("completeness".into(), value::completeness(&frame.completeness));
+        document.insert("completeness".into(), json_value::completeness(&frame.completeness));
         writeln!(out, "{}", serde_json::Value::Object(document))
     }
 }
@@ -46,7 +48,7 @@ fn column(column: &Column) -> serde_json::Value {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::frame::Completeness;
+    use crate::result_frame::Completeness;
     use pivot_advice::{Type, Value};
 
     fn check(frame: &Frame, expected: &str) {
@@ -120,9 +122,9 @@ mod tests {
 
     #[test]
     fn numbers_that_json_lacks_are_text() {
-        assert_eq!(value::value(&Value::F64(f64::NAN)), json!("NaN"));
-        assert_eq!(value::value(&Value::F64(f64::NEG_INFINITY)), json!("-inf"));
-        assert_eq!(value::value(&Value::U64(u64::MAX)), json!(u64::MAX));
-        assert_eq!(value::value(&Value::Bytes(vec![0, 255].into())), json!("00ff"));
+        assert_eq!(json_value::value(&Value::F64(f64::NAN)), json!("NaN"));
+        assert_eq!(json_value::value(&Value::F64(f64::NEG_INFINITY)), json!("-inf"));
+        assert_eq!(json_value::value(&Value::U64(u64::MAX)), json!(u64::MAX));
+        assert_eq!(json_value::value(&Value::Bytes(vec![0, 255].into())), json!("00ff"));
     }
 }

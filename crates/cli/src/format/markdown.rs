@@ -1,8 +1,8 @@
 //! A Markdown table per window, under a heading.
 
-use super::table::{is_shown, missing, title};
-use super::write::Output;
-use crate::frame::Frame;
+use super::frame_writer::Output;
+use super::plain_table::{is_shown, missing, title};
+use crate::result_frame::Frame;
 use crate::table::other_texts;
 use pivot_advice::Type;
 use std::io::{self, Write};
@@ -53,7 +53,7 @@ fn cell(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::frame::Column;
+    use crate::result_frame::Column;
     use pivot_advice::Value;
 
     #[test]

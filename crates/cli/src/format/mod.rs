@@ -1,11 +1,11 @@
 //! How unattended runs print results: one module per format, one trait.
 
 mod csv;
+mod frame_writer;
 mod json;
+mod json_value;
 mod markdown;
 mod ndjson;
-mod table;
-mod value;
-mod write;
+mod plain_table;
 
-pub(crate) use write::{Output, output};
+pub(crate) use frame_writer::{Output, output};

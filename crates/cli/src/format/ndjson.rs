@@ -1,8 +1,8 @@
 //! One JSON document per row, one per line.
 
-use super::value;
-use super::write::Output;
-use crate::frame::Frame;
+use super::frame_writer::Output;
+use super::json_value;
+use crate::result_frame::Frame;
 use std::io::{self, Write};
 
 pub(super) struct Ndjson;
@@ -11,12 +11,12 @@ impl Output for Ndjson {
     fn frame(&mut self, out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
         let other = frame.other.iter().map(|row| (row, true));
         frame.rows.iter().map(|row| (row, false)).chain(other).try_for_each(|(row, is_other)| {
-            let mut document = value::heading(frame);
+            let mut document = json_value::heading(frame);
             if is_other {
                 document.insert("other".into(), true.into());
             }
-            document.insert("row".into(), value::row(&frame.columns, row));
-            if let Some(errors) = value::standard_errors(&frame.columns, row) {
+            document.insert("row".into(), json_value::row(&frame.columns, row));
+            if let Some(errors) = json_value::standard_errors(&frame.columns, row) {
                 document.insert("standard_errors".into(), errors);
             }
             writeln!(out, "{}", serde_json::Value::Object(document))
@@ -28,7 +28,7 @@ impl Output for Ndjson {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::frame::Column;
+    use crate::result_frame::Column;
     use pivot_advice::{Type, Value};
 
     #[test]

@@ -1,7 +1,7 @@
 //! The measure of each row over the last windows, for sparklines.
 
 use super::measure::Measure;
-use crate::frame::{Frame, Row};
+use crate::result_frame::{Frame, Row};
 use pivot_advice::Value;
 use std::collections::{BTreeMap, HashMap};
 

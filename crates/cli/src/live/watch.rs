@@ -1,11 +1,11 @@
 //! The loop of the live table: frames and keys in, screens out.
 
+use super::query_view::View;
 use super::screen::Screen;
-use super::view::View;
 use crate::client::Connection;
 use crate::error::CliError;
-use crate::frame::Frame;
 use crate::repl::Tee;
+use crate::result_frame::Frame;
 use crate::table::Paint;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, poll, read};
 use futures::StreamExt;

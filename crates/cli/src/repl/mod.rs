@@ -2,14 +2,14 @@
 
 pub(crate) mod commands;
 mod completion;
-mod edit;
-mod external;
+mod help_topics;
 mod highlight;
-mod history;
+mod history_path;
+mod line_editor;
 mod lists;
 mod scan;
 mod session;
-pub(crate) mod show;
-mod topics;
-pub(crate) use external::Tee;
+pub(crate) mod stateless_commands;
+mod text_editor;
 pub(crate) use session::{EXAMPLE, Session};
+pub(crate) use text_editor::Tee;

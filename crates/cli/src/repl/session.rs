@@ -2,9 +2,10 @@
 
 use super::commands::{Command, parse};
 use super::completion::Known;
-use super::edit::{Plain, editor};
-use super::external::{Tee, edit, edit_file};
-use super::{lists, show};
+use super::line_editor::{Plain, editor};
+use super::text_editor::{Tee, edit, edit_file};
+use super::{lists, stateless_commands};
+use crate::batch::{ANALYSIS, report};
 use crate::client::Connection;
 use crate::error::CliError;
 use crate::input::{Input, Statement, Step};
@@ -12,7 +13,6 @@ use crate::live::{self, Ended, View};
 use crate::params::Params;
 use crate::table::{Paint, Style};
 use crate::text::duration;
-use crate::unattended::{ANALYSIS, report};
 use reedline::Signal;
 use std::io::{self, Write};
 use std::path::Path;
@@ -157,7 +157,8 @@ impl Session {
                 self.say(Style::Quiet, &format!("timing is {word}"))?;
             }
             other => {
-                let shown = self.wait(show::lines(&self.connection, &other, columns(), self.paint))?;
+                let shown =
+                    self.wait(stateless_commands::lines(&self.connection, &other, columns(), self.paint))?;
                 self.print(&shown.unwrap_or_default())?;
             }
         }

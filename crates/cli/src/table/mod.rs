@@ -1,11 +1,11 @@
 //! The one table renderer: live results, windows of unattended runs, and the lists of the REPL.
 
-mod layout;
+mod column_widths;
 mod paint;
-mod render;
-mod result;
+mod result_table;
+mod text_table;
 
-pub(crate) use layout::GAP;
+pub(crate) use column_widths::GAP;
 pub(crate) use paint::{Paint, Style};
-pub(crate) use render::{Cell, Table};
-pub(crate) use result::{expanded, of_rows, other_texts};
+pub(crate) use result_table::{expanded, of_rows, other_texts};
+pub(crate) use text_table::{Cell, Table};

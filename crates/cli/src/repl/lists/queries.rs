@@ -195,7 +195,7 @@ pub(crate) fn one(query: &wire::Query, columns: usize, paint: Paint) -> Vec<Stri
 
 fn missing(loss: wire::Loss) -> String {
     let completeness = wire::Completeness { loss: Some(loss), ..Default::default() };
-    let words = crate::frame::Completeness::from_wire(Some(completeness)).missing();
+    let words = crate::result_frame::Completeness::from_wire(Some(completeness)).missing();
     if words.is_empty() { words } else { format!("missing since install: {words}") }
 }
 

@@ -5,7 +5,7 @@ use crate::client::Connection;
 use crate::error::CliError;
 use crate::input::Input;
 use crate::repl::Session;
-use crate::{demo, layout, server, unattended};
+use crate::{batch, demo, fmt, server};
 use std::io::{self, IsTerminal};
 use tokio::runtime::Runtime;
 
@@ -15,7 +15,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     match &arguments.command {
         Some(Command::Server(options)) => runtime.block_on(server::run(options)),
         Some(Command::Demo(options)) => demo::run(&runtime, options),
-        Some(Command::Fmt(options)) => layout::run(options),
+        Some(Command::Fmt(options)) => fmt::run(options),
         Some(Command::Store(options)) => {
             runtime.block_on(pivot_store::run((**options).clone()))?;
             Ok(())
@@ -35,6 +35,6 @@ fn client(runtime: &Runtime, arguments: &Arguments) -> Result<(), CliError> {
     let inputs = Input::read(given)?;
     runtime.block_on(async {
         let connection = Connection::open(&arguments.frontend).await?;
-        unattended::run(&connection, given, &inputs).await
+        batch::run(&connection, given, &inputs).await
     })
 }

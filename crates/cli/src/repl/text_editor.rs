@@ -3,7 +3,7 @@
 use crate::arguments::Format;
 use crate::error::CliError;
 use crate::format::{Output, output};
-use crate::frame::Frame;
+use crate::result_frame::Frame;
 use crate::table::Paint;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -89,7 +89,7 @@ impl std::fmt::Debug for Tee {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::frame::Column;
+    use crate::result_frame::Column;
     use pivot_advice::{Type, Value};
 
     #[test]

@@ -1,7 +1,7 @@
 //! A titled table per window.
 
-use super::write::Output;
-use crate::frame::Frame;
+use super::frame_writer::Output;
+use crate::result_frame::Frame;
 use crate::table::{Paint, Style, of_rows};
 use crate::text::{clock, count};
 use std::io::{self, Write};

@@ -1,6 +1,6 @@
 //! A table as lines of text that fit a width.
 
-use super::layout::{GAP, Wish, total, widths};
+use super::column_widths::{GAP, Wish, total, widths};
 use super::paint::{Paint, Style};
 use crate::text::{cut, width};
 

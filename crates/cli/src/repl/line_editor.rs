@@ -2,7 +2,7 @@
 
 use super::completion::{Completion, Known};
 use super::highlight::Highlight;
-use super::history;
+use super::history_path;
 use crate::error::CliError;
 use crate::table::Paint;
 use reedline::{
@@ -40,7 +40,7 @@ pub(super) fn editor(known: Known, paint: Paint) -> Result<Reedline, CliError> {
     }
     // A folder that cannot be written costs the history, not the REPL.
     if let Some(history) =
-        history::path().and_then(|path| FileBackedHistory::with_file(HISTORY_LINES, path).ok())
+        history_path::path().and_then(|path| FileBackedHistory::with_file(HISTORY_LINES, path).ok())
     {
         editor = editor.with_history(Box::new(history));
     }

@@ -4,9 +4,9 @@ use super::csv::Csv;
 use super::json::Json;
 use super::markdown::Markdown;
 use super::ndjson::Ndjson;
-use super::table::Tables;
+use super::plain_table::Tables;
 use crate::arguments::Format;
-use crate::frame::Frame;
+use crate::result_frame::Frame;
 use crate::table::Paint;
 use std::io::{self, Write};
 

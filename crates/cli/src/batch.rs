@@ -4,11 +4,11 @@ use crate::arguments::{Format, Unattended};
 use crate::client::Connection;
 use crate::error::CliError;
 use crate::format::{Output, output};
-use crate::frame::{Column, Frame};
 use crate::input::{Input, Statement, Step};
 use crate::params::Params;
 use crate::repl::commands::{Command, parse};
-use crate::repl::show;
+use crate::repl::stateless_commands;
+use crate::result_frame::{Column, Frame};
 use crate::table::Paint;
 use futures::stream::{BoxStream, SelectAll, StreamExt};
 use pivot_protocol::wire::{self, results_request::Wanted};
@@ -65,7 +65,7 @@ async fn command(connection: &Connection, line: &str) -> Result<ControlFlow<()>,
     }
     let stdout = io::stdout();
     let (columns, paint) = (stdout_columns().unwrap_or(usize::MAX), Paint::of(&stdout));
-    let shown = show::lines(connection, &command, columns, paint).await?;
+    let shown = stateless_commands::lines(connection, &command, columns, paint).await?;
     let lines = shown.ok_or_else(|| CliError::Command(format!("`{line}` needs the REPL")))?;
     print(&lines)?;
     Ok(ControlFlow::Continue(()))

@@ -3,7 +3,7 @@
 //! Durations are nanoseconds, timestamps RFC 3339, bytes hexadecimal text. Doubles that JSON has
 //! no number for are the texts `NaN`, `inf` and `-inf`.
 
-use crate::frame::{Column, Completeness, Frame, Row};
+use crate::result_frame::{Column, Completeness, Frame, Row};
 use crate::text::timestamp;
 use pivot_advice::Value;
 use serde_json::{Map, json};

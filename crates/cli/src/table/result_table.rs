@@ -1,8 +1,8 @@
 //! Rows of a result as a table.
 
 use super::paint::{Paint, Style};
-use super::render::{Align, Cell, Table};
-use crate::frame::{Column, Row};
+use super::text_table::{Align, Cell, Table};
+use crate::result_frame::{Column, Row};
 use crate::text;
 use pivot_advice::{Type, Value};
 

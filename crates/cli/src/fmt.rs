@@ -1,7 +1,7 @@
 //! `pivot fmt`: files of queries in their canonical layout.
 
 use crate::arguments::Fmt;
-use crate::diagnostic;
+use crate::diagnostic_text;
 use crate::error::CliError;
 use crate::table::Paint;
 use std::io::{self, Read, Write};
@@ -48,7 +48,7 @@ fn file(path: &Path, check: bool) -> Result<bool, CliError> {
 
 fn laid_out(text: &str, origin: &str) -> Result<String, CliError> {
     pivot_query::format(text).map_err(|found| {
-        for line in diagnostic::render(&found, text, origin, WIDE, Paint::of(&io::stderr())) {
+        for line in diagnostic_text::render(&found, text, origin, WIDE, Paint::of(&io::stderr())) {
             eprintln!("{line}");
         }
         CliError::Query(origin.to_owned())

@@ -3,8 +3,8 @@
 
 use super::EXAMPLE;
 use super::commands::{Command, matches, nearest};
+use super::help_topics::{TOPICS, Topic, find};
 use super::lists::{self, queries};
-use super::topics::{TOPICS, Topic, find};
 use crate::client::Connection;
 use crate::error::CliError;
 use crate::table::{Paint, Style, Table};

@@ -2,7 +2,7 @@
 
 use super::measure::{Measure, Order};
 use super::trend::{Trend, WINDOWS};
-use crate::frame::{Column, Frame, Row};
+use crate::result_frame::{Column, Frame, Row};
 use crate::table::{Cell, GAP, Paint, Style, Table, expanded, of_rows};
 use crate::text::{self, clock, count, cut, elapsed, escaped};
 use pivot_protocol::wire;
@@ -169,7 +169,7 @@ impl View {
         format!("q stop   {shown}   {form}")
     }
 
-    fn completeness(&self) -> Option<crate::frame::Completeness> {
+    fn completeness(&self) -> Option<crate::result_frame::Completeness> {
         match self.shown {
             Shown::SinceInstall => self.newest.as_ref().map(|frame| frame.cumulative_completeness),
             Shown::LastWindow => self.window.as_ref().map(|frame| frame.completeness),
@@ -260,7 +260,7 @@ pub(crate) fn waiting(status: &wire::Query) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Completeness;
+    use crate::result_frame::Completeness;
     use crate::text::width;
     use pivot_advice::{Type, Value};
 
