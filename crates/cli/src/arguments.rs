@@ -32,27 +32,27 @@ Exit codes:
 pub struct Arguments {
     /// What to do other than being a client.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<CommandArguments>,
     /// Address of the frontend.
     #[arg(long, env = "PIVOT_FRONTEND", value_name = "URI", default_value = "http://127.0.0.1:7468")]
     pub frontend: String,
     /// Queries to run without a REPL.
     #[command(flatten)]
-    pub unattended: Unattended,
+    pub batch: BatchArguments,
 }
 
 /// What to do other than being a client.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CommandArguments {
     /// Serves agents and clients until Ctrl-C.
-    Server(Server),
+    Server(ServerArguments),
     /// Starts a frontend and a small distributed store with its clients, and queries them.
     ///
     /// Without a query this opens the REPL. All processes end with it.
     #[command(after_help = DEMO)]
-    Demo(Demo),
+    Demo(DemoArguments),
     /// Lays out files of queries: a clause a line, keywords in capitals, comments where they were.
-    Fmt(Fmt),
+    Fmt(FmtArguments),
     /// One process of the demo's store.
     #[command(hide = true)]
     Store(Box<pivot_store::ProcessOptions>),
@@ -66,7 +66,7 @@ Examples:
 
 /// Options of `pivot fmt`.
 #[derive(Debug, Args)]
-pub struct Fmt {
+pub struct FmtArguments {
     /// Files to lay out in place; standard input to standard output if there is none.
     #[arg(value_name = "PATH")]
     pub files: Vec<PathBuf>,
@@ -77,7 +77,7 @@ pub struct Fmt {
 
 /// Options of `pivot server`.
 #[derive(Debug, Args)]
-pub struct Server {
+pub struct ServerArguments {
     /// Address to listen at; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value_t = default_listen())]
     pub listen: SocketAddr,
@@ -85,13 +85,13 @@ pub struct Server {
 
 /// Options of `pivot demo`.
 #[derive(Debug, Args)]
-pub struct Demo {
+pub struct DemoArguments {
     /// The system to start.
-    #[arg(value_enum, default_value_t = System::Store)]
-    pub system: System,
+    #[arg(value_enum, default_value_t = DemoSystem::Store)]
+    pub system: DemoSystem,
     /// Queries to run without a REPL.
     #[command(flatten)]
-    pub unattended: Unattended,
+    pub batch: BatchArguments,
     /// How many data nodes the store has.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=16))]
     pub data_nodes: u16,
@@ -105,14 +105,14 @@ pub struct Demo {
 
 /// A system that comes with Pivot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum System {
+pub enum DemoSystem {
     /// A distributed file store: a name node, data nodes, and clients that read, scan and sort.
     Store,
 }
 
 /// Queries to run without a REPL, and how.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Unattended {
+pub struct BatchArguments {
     /// A value for `$name` in the statements, such as limit=5 or app='get it'
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = crate::params::pair)]
     pub params: Vec<(String, pivot_advice::Value)>,
@@ -126,11 +126,11 @@ pub struct Unattended {
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub duration: Option<Duration>,
     /// How results are printed.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
 }
 
-impl Unattended {
+impl BatchArguments {
     /// Whether a query was given.
     pub fn has_text(&self) -> bool {
         self.text.is_some() || !self.files.is_empty()
@@ -149,7 +149,7 @@ impl Unattended {
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum OutputFormat {
     /// A table per window, for people.
     #[default]
     Table,
@@ -200,23 +200,25 @@ mod tests {
     #[test]
     fn the_demo_takes_the_same_query_options_as_the_client() {
         let arguments = parse("pivot demo store --for 1.5s -f q.pivot --format csv --data-nodes 2").unwrap();
-        let Some(Command::Demo(demo)) = arguments.command else { panic!("demo was asked for") };
+        let Some(CommandArguments::Demo(demo)) = arguments.command else { panic!("demo was asked for") };
         assert_eq!(demo.data_nodes, 2);
-        assert_eq!(demo.unattended.duration, Some(Duration::from_millis(1_500)));
-        assert_eq!(demo.unattended.format, Format::Csv);
-        assert!(demo.unattended.is_given());
+        assert_eq!(demo.batch.duration, Some(Duration::from_millis(1_500)));
+        assert_eq!(demo.batch.format, OutputFormat::Csv);
+        assert!(demo.batch.is_given());
     }
 
     #[test]
     fn a_server_listens_on_loopback_unless_told_otherwise() {
-        let Some(Command::Server(server)) = parse("pivot server").unwrap().command else { panic!("server") };
+        let Some(CommandArguments::Server(server)) = parse("pivot server").unwrap().command else {
+            panic!("server")
+        };
         assert!(server.listen.ip().is_loopback());
     }
 
     #[test]
     fn a_query_and_a_file_exclude_each_other() {
         assert!(parse("pivot -c FROM -f q.pivot").is_err());
-        assert_eq!(parse("pivot -f a.pivot -f b.pivot").unwrap().unattended.files.len(), 2);
+        assert_eq!(parse("pivot -f a.pivot -f b.pivot").unwrap().batch.files.len(), 2);
     }
 
     #[test]

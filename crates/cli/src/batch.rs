@@ -1,14 +1,14 @@
 //! Queries without a REPL: install, print windows as they close, uninstall, print what came in all.
 
-use crate::arguments::{Format, Unattended};
-use crate::client::Connection;
+use crate::arguments::{BatchArguments, OutputFormat};
+use crate::client::FrontendConnection;
 use crate::error::CliError;
-use crate::format::{Output, output};
-use crate::input::{Input, Statement, Step};
+use crate::format::{FrameWriter, frame_writer};
+use crate::input::{InputStatement, InputStep, InputText};
 use crate::params::Params;
-use crate::repl::commands::{Command, parse};
+use crate::repl::commands::{BackslashCommand, parse};
 use crate::repl::stateless_commands;
-use crate::result_frame::{Column, Frame};
+use crate::result_frame::{FrameColumn, ResultFrame};
 use crate::table::Paint;
 use futures::stream::{BoxStream, SelectAll, StreamExt};
 use pivot_protocol::wire::{self, results_request::Wanted};
@@ -27,28 +27,28 @@ pub(crate) const ANALYSIS: Duration = Duration::from_secs(3);
 /// Does what the inputs ask for, in their order: commands at once; all queries that stand together
 /// at once, until `--for` has passed, Ctrl-C, or all have ended.
 pub(crate) async fn run(
-    connection: &Connection,
-    options: &Unattended,
-    inputs: &[Input],
+    connection: &FrontendConnection,
+    options: &BatchArguments,
+    inputs: &[InputText],
 ) -> Result<(), CliError> {
-    let mut together: Vec<(&Input, Statement)> = Vec::new();
+    let mut together: Vec<(&InputText, InputStatement)> = Vec::new();
     for input in inputs {
         for step in input.steps()? {
-            if let Step::Query(statement) = step {
+            if let InputStep::Query(statement) = step {
                 together.push((input, statement));
                 continue;
             }
             run_queries(connection, options, &std::mem::take(&mut together)).await?;
             let stop = match step {
-                Step::Command(line) => command(connection, &line).await?,
-                Step::Explain(statement) => {
+                InputStep::Command(line) => command(connection, &line).await?,
+                InputStep::Explain(statement) => {
                     explain(connection, input, &statement, &options.params(), None).await?
                 }
-                Step::Analyze(statement) => {
+                InputStep::Analyze(statement) => {
                     let length = options.duration.unwrap_or(ANALYSIS);
                     explain(connection, input, &statement, &options.params(), Some(length)).await?
                 }
-                Step::Query(_) => ControlFlow::Continue(()),
+                InputStep::Query(_) => ControlFlow::Continue(()),
             };
             if stop.is_break() {
                 return Ok(());
@@ -58,9 +58,9 @@ pub(crate) async fn run(
     run_queries(connection, options, &together).await
 }
 
-async fn command(connection: &Connection, line: &str) -> Result<ControlFlow<()>, CliError> {
+async fn command(connection: &FrontendConnection, line: &str) -> Result<ControlFlow<()>, CliError> {
     let command = parse(line).map_err(CliError::Command)?;
-    if command == Command::Quit {
+    if command == BackslashCommand::Quit {
         return Ok(ControlFlow::Break(()));
     }
     let stdout = io::stdout();
@@ -72,9 +72,9 @@ async fn command(connection: &Connection, line: &str) -> Result<ControlFlow<()>,
 }
 
 async fn explain(
-    connection: &Connection,
-    input: &Input,
-    statement: &Statement,
+    connection: &FrontendConnection,
+    input: &InputText,
+    statement: &InputStatement,
     params: &Params,
     analyze: Option<Duration>,
 ) -> Result<ControlFlow<()>, CliError> {
@@ -97,7 +97,7 @@ fn print(lines: &[String]) -> Result<(), CliError> {
 }
 
 /// Says on standard error what was found about a statement.
-pub(crate) fn report(input: &Input, statement: &Statement, found: &Diagnostics) {
+pub(crate) fn report(input: &InputText, statement: &InputStatement, found: &Diagnostics) {
     let stderr = io::stderr();
     let columns = if stderr.is_terminal() { terminal_columns() } else { WIDE };
     for line in input.render(statement, found, columns, Paint::of(&stderr)) {
@@ -114,18 +114,18 @@ fn terminal_columns() -> usize {
 }
 
 async fn run_queries(
-    connection: &Connection,
-    options: &Unattended,
-    statements: &[(&Input, Statement)],
+    connection: &FrontendConnection,
+    options: &BatchArguments,
+    statements: &[(&InputText, InputStatement)],
 ) -> Result<(), CliError> {
     if statements.is_empty() {
         return Ok(());
     }
-    if options.format == Format::Csv && statements.len() > 1 {
+    if options.format == OutputFormat::Csv && statements.len() > 1 {
         return Err(CliError::OneQuery(statements.len()));
     }
-    let mut run = Run::install(connection, options.params(), statements).await?;
-    let output = output(options.format, stdout_columns(), Paint::of(&io::stdout()));
+    let mut run = BatchRun::install(connection, options.params(), statements).await?;
+    let output = frame_writer(options.format, stdout_columns(), Paint::of(&io::stdout()));
     let printed = run.print(output, options.duration).await;
     if printed.is_err() {
         run.uninstall().await?;
@@ -139,21 +139,21 @@ async fn run_queries(
 }
 
 /// The queries of one run and their merged frames.
-struct Run<'a> {
-    connection: &'a Connection,
+struct BatchRun<'a> {
+    connection: &'a FrontendConnection,
     params: Params,
-    queries: Vec<Running>,
-    frames: SelectAll<BoxStream<'static, Result<Frame, CliError>>>,
+    queries: Vec<RunningQuery>,
+    frames: SelectAll<BoxStream<'static, Result<ResultFrame, CliError>>>,
 }
 
-struct Running {
+struct RunningQuery {
     number: u32,
     name: String,
-    columns: Vec<Column>,
+    columns: Vec<FrameColumn>,
     /// Where the first window began.
     start_ns: Option<i64>,
     /// The newest frame: the result since install is in it.
-    newest: Frame,
+    newest: ResultFrame,
     /// Rows of the whole result.
     rows: usize,
     /// Frames that were gone before they were read.
@@ -169,14 +169,14 @@ fn gone(query: u32, frames: u64) -> String {
     format!("{windows} of query {query} came faster than they could be read, and are missing here")
 }
 
-impl<'a> Run<'a> {
+impl<'a> BatchRun<'a> {
     /// Installs all statements or, if one does not compile, none.
     async fn install(
-        connection: &'a Connection,
+        connection: &'a FrontendConnection,
         params: Params,
-        statements: &[(&Input, Statement)],
-    ) -> Result<Run<'a>, CliError> {
-        let mut run = Run { connection, params, queries: Vec::new(), frames: SelectAll::new() };
+        statements: &[(&InputText, InputStatement)],
+    ) -> Result<BatchRun<'a>, CliError> {
+        let mut run = BatchRun { connection, params, queries: Vec::new(), frames: SelectAll::new() };
         for (input, statement) in statements {
             if let Err(error) = run.add(input, statement).await {
                 run.uninstall().await?;
@@ -186,16 +186,16 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    async fn add(&mut self, input: &Input, statement: &Statement) -> Result<(), CliError> {
+    async fn add(&mut self, input: &InputText, statement: &InputStatement) -> Result<(), CliError> {
         let installed = self.connection.install(&statement.text, &statement.name, &self.params).await?;
         report(input, statement, &installed.diagnostics);
         let number = installed.query.ok_or_else(|| CliError::Query(input.origin.clone()))?;
-        self.queries.push(Running {
+        self.queries.push(RunningQuery {
             number,
             name: statement.name.clone(),
             columns: installed.columns,
             start_ns: None,
-            newest: Frame::default(),
+            newest: ResultFrame::default(),
             rows: 0,
             unread: 0,
             ended: false,
@@ -207,7 +207,7 @@ impl<'a> Run<'a> {
 
     async fn print(
         &mut self,
-        mut output: Box<dyn Output>,
+        mut output: Box<dyn FrameWriter>,
         duration: Option<Duration>,
     ) -> Result<(), CliError> {
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -238,7 +238,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn take(&mut self, output: &mut dyn Output, mut frame: Frame) -> Result<(), CliError> {
+    fn take(&mut self, output: &mut dyn FrameWriter, mut frame: ResultFrame) -> Result<(), CliError> {
         let Some(query) = self.queries.iter_mut().find(|query| query.number == frame.query) else {
             return Ok(());
         };
@@ -250,15 +250,15 @@ impl<'a> Run<'a> {
         if frame.has_window() {
             query.start_ns = Some(query.start_ns.map_or(frame.start_ns, |start| start.min(frame.start_ns)));
             // A last frame may carry a window as well, which is printed like any other before it.
-            output.frame(&mut out, &Frame { last: false, ..frame.clone() })?;
+            output.write_frame(&mut out, &ResultFrame { last: false, ..frame.clone() })?;
         }
         query.unread += frame.missing_since(query.newest.sequence);
         if frame.last {
             query.rows = frame.cumulative.len();
             query.ended = true;
             let end_ns = frame.end_ns.max(query.newest.end_ns);
-            let total = Frame { end_ns, ..frame.total(query.start_ns.unwrap_or(frame.start_ns)) };
-            output.frame(&mut out, &total)?;
+            let total = ResultFrame { end_ns, ..frame.total(query.start_ns.unwrap_or(frame.start_ns)) };
+            output.write_frame(&mut out, &total)?;
         }
         out.flush()?;
         query.newest = frame;

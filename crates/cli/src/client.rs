@@ -2,7 +2,7 @@
 
 use crate::error::CliError;
 use crate::params::Params;
-use crate::result_frame::{Column, Frame, columns};
+use crate::result_frame::{FrameColumn, ResultFrame, columns};
 use futures::{Stream, StreamExt};
 use pivot_advice::Type;
 use pivot_protocol::wire::frontend_client::FrontendClient;
@@ -18,31 +18,31 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A connection; clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Connection {
+pub(crate) struct FrontendConnection {
     client: FrontendClient<Channel>,
 }
 
 /// The answer to an install.
 #[derive(Debug)]
-pub(crate) struct Installed {
+pub(crate) struct InstallReply {
     /// The query's number; none if it did not compile.
     pub(crate) query: Option<u32>,
     pub(crate) diagnostics: Diagnostics,
-    pub(crate) columns: Vec<Column>,
+    pub(crate) columns: Vec<FrameColumn>,
 }
 
 /// A tracepoint of the merged catalogue.
 #[derive(Debug, Clone)]
-pub(crate) struct Tracepoint {
+pub(crate) struct ListedTracepoint {
     pub(crate) name: String,
-    pub(crate) fields: Vec<Field>,
+    pub(crate) fields: Vec<ListedField>,
     pub(crate) agents: u32,
     pub(crate) places: Vec<String>,
 }
 
 /// A field of a tracepoint, and how many agents export it.
 #[derive(Debug, Clone)]
-pub(crate) struct Field {
+pub(crate) struct ListedField {
     pub(crate) name: String,
     pub(crate) ty: Type,
     pub(crate) agents: u32,
@@ -52,9 +52,9 @@ fn wire_params(params: &Params) -> HashMap<String, wire::Value> {
     params.iter().map(|(name, value)| (name.clone(), to_wire::value(value))).collect()
 }
 
-impl Connection {
+impl FrontendConnection {
     /// Connects, or says within seconds that nobody answers.
-    pub(crate) async fn open(address: &str) -> Result<Connection, CliError> {
+    pub(crate) async fn open(address: &str) -> Result<FrontendConnection, CliError> {
         let wrong = |_| CliError::Address(address.to_owned());
         let endpoint = Endpoint::from_shared(address.to_owned()).map_err(wrong)?;
         let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).keep_alive_while_idle(true);
@@ -64,7 +64,7 @@ impl Connection {
             reason: root_cause(&error),
         })?;
         let client = FrontendClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Connection { client })
+        Ok(FrontendConnection { client })
     }
 
     /// Compiles and installs; a query that does not compile is an answer.
@@ -73,14 +73,14 @@ impl Connection {
         text: &str,
         name: &str,
         params: &Params,
-    ) -> Result<Installed, CliError> {
+    ) -> Result<InstallReply, CliError> {
         let (text, name, params) = (text.to_owned(), name.to_owned(), wire_params(params));
         let request = wire::InstallRequest { text, name, params };
         let answer =
             self.client.clone().install(request).await.map_err(failed("install the query"))?.into_inner();
         let mut diagnostics = Diagnostics::default();
         answer.diagnostics.into_iter().for_each(|found| diagnostics.push(diagnostic(found)));
-        Ok(Installed { query: answer.query, diagnostics, columns: columns(answer.columns) })
+        Ok(InstallReply { query: answer.query, diagnostics, columns: columns(answer.columns) })
     }
 
     /// What a query is compiled to, and what it costs if it is to be run for so long; no text if it does
@@ -113,18 +113,18 @@ impl Connection {
         &self,
         query: u32,
         wanted: Wanted,
-    ) -> Result<impl Stream<Item = Result<Frame, CliError>> + Send + Unpin + 'static, CliError> {
+    ) -> Result<impl Stream<Item = Result<ResultFrame, CliError>> + Send + Unpin + 'static, CliError> {
         let request = wire::ResultsRequest { query, after_sequence: 0, wanted: wanted.into() };
         let stream = self.client.clone().results(request).await.map_err(failed("read results"))?.into_inner();
-        Ok(stream.map(|frame| Ok(Frame::from_wire(frame.map_err(failed("read results"))?)?)))
+        Ok(stream.map(|frame| Ok(ResultFrame::from_wire(frame.map_err(failed("read results"))?)?)))
     }
 
     /// All tracepoints, by name.
-    pub(crate) async fn tracepoints(&self) -> Result<Vec<Tracepoint>, CliError> {
+    pub(crate) async fn tracepoints(&self) -> Result<Vec<ListedTracepoint>, CliError> {
         let request = wire::ListTracepointsRequest {};
         let answer = self.client.clone().list_tracepoints(request).await;
         let found = answer.map_err(failed("list tracepoints"))?.into_inner().tracepoints;
-        let mut found: Vec<Tracepoint> = found.into_iter().map(tracepoint).collect();
+        let mut found: Vec<ListedTracepoint> = found.into_iter().map(tracepoint).collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
@@ -180,13 +180,13 @@ fn diagnostic(found: wire::Diagnostic) -> Diagnostic {
     Diagnostic { severity, span, message: found.message, detail: found.detail, hint }
 }
 
-fn tracepoint(found: wire::Tracepoint) -> Tracepoint {
-    let field = |field: wire::TracepointField| Field {
+fn tracepoint(found: wire::Tracepoint) -> ListedTracepoint {
+    let field = |field: wire::TracepointField| ListedField {
         name: field.name,
         ty: from_wire::ty(field.r#type),
         agents: field.agents,
     };
-    Tracepoint {
+    ListedTracepoint {
         name: found.name,
         fields: found.fields.into_iter().map(field).collect(),
         agents: found.agents,

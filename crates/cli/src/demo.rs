@@ -2,15 +2,15 @@
 //!
 //! No child outlives this process: each holds a pipe from it as standard input and ends with it.
 
-use crate::arguments::Demo;
+use crate::arguments::DemoArguments;
 use crate::batch;
-use crate::client::Connection;
+use crate::client::FrontendConnection;
 use crate::error::CliError;
-use crate::input::{Input, Step};
+use crate::input::{InputStep, InputText};
 use crate::params::{self, Params};
-use crate::repl::{EXAMPLE, Session};
+use crate::repl::{EXAMPLE, ReplSession};
 use crate::server::frontend;
-use crate::table::{Paint, Style};
+use crate::table::{Paint, TextStyle};
 use crate::text::count;
 use pivot_frontend::Running;
 use pivot_query::Catalog;
@@ -35,9 +35,9 @@ GROUP BY cl.process
 SELECT cl.process, SUM(incr.delta);";
 
 /// Starts everything, queries it, and stops everything.
-pub(crate) fn run(runtime: &Runtime, options: &Demo) -> Result<(), CliError> {
+pub(crate) fn run(runtime: &Runtime, options: &DemoArguments) -> Result<(), CliError> {
     let inputs = inputs(options)?;
-    inputs.iter().flatten().try_for_each(|input| check(input, &options.unattended.params()))?;
+    inputs.iter().flatten().try_for_each(|input| check(input, &options.batch.params()))?;
     let running = runtime.block_on(pivot_frontend::start(frontend(listen(options))))?;
     let address = format!("http://{}", running.address());
     let done = with_store(runtime, options, &address, inputs.as_deref());
@@ -46,10 +46,12 @@ pub(crate) fn run(runtime: &Runtime, options: &Demo) -> Result<(), CliError> {
 }
 
 /// Refuses what no catalogue could make right, before anything is started.
-fn check(input: &Input, params: &Params) -> Result<(), CliError> {
+fn check(input: &InputText, params: &Params) -> Result<(), CliError> {
     let options = params::options(params);
     for step in input.steps()? {
-        let (Step::Query(statement) | Step::Explain(statement) | Step::Analyze(statement)) = step else {
+        let (InputStep::Query(statement) | InputStep::Explain(statement) | InputStep::Analyze(statement)) =
+            step
+        else {
             continue;
         };
         if let Err(found) = pivot_query::compile_with(&statement.text, &Catalog::default(), &options) {
@@ -60,19 +62,19 @@ fn check(input: &Input, params: &Params) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The queries to run unattended; none for the REPL.
-fn inputs(options: &Demo) -> Result<Option<Vec<Input>>, CliError> {
-    let given = &options.unattended;
+/// The queries to run in a batch; none for the REPL.
+fn inputs(options: &DemoArguments) -> Result<Option<Vec<InputText>>, CliError> {
+    let given = &options.batch;
     let attended = io::stdin().is_terminal() && io::stdout().is_terminal();
     match (given.has_text(), given.is_given() || !attended) {
-        (true, _) => Input::read(given).map(Some),
-        (false, true) => Ok(Some(vec![Input::text("demo", QUERY)])),
+        (true, _) => InputText::read(given).map(Some),
+        (false, true) => Ok(Some(vec![InputText::text("demo", QUERY)])),
         (false, false) => Ok(None),
     }
 }
 
 /// As asked; else the default port, or any that is free.
-fn listen(options: &Demo) -> SocketAddr {
+fn listen(options: &DemoArguments) -> SocketAddr {
     let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, pivot_protocol::DEFAULT_PORT));
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let free = |address: &SocketAddr| TcpListener::bind(address).is_ok();
@@ -81,12 +83,12 @@ fn listen(options: &Demo) -> SocketAddr {
 
 fn with_store(
     runtime: &Runtime,
-    options: &Demo,
+    options: &DemoArguments,
     address: &str,
-    inputs: Option<&[Input]>,
+    inputs: Option<&[InputText]>,
 ) -> Result<(), CliError> {
     let quiet = Paint::of(&io::stderr());
-    let say = |text: &str| eprintln!("{}", quiet.style(Style::Quiet, text));
+    let say = |text: &str| eprintln!("{}", quiet.style(TextStyle::Quiet, text));
     say(&format!(
         "starting a frontend on {address} and a store with {}",
         count(options.data_nodes.into(), "data node")
@@ -97,7 +99,7 @@ fn with_store(
         Err(CliError::Store(StoreError::Interrupted)) => return Ok(()),
         started => started?,
     };
-    let connection = runtime.block_on(Connection::open(address))?;
+    let connection = runtime.block_on(FrontendConnection::open(address))?;
     let expected = cluster.members().len();
     runtime.block_on(agents(&connection, expected, &interrupted))?;
     watching.abort();
@@ -106,11 +108,11 @@ fn with_store(
     }
     say(&format!("{} connected", count(expected as u64, "agent")));
     match inputs {
-        Some(inputs) => runtime.block_on(batch::run(&connection, &options.unattended, inputs)),
+        Some(inputs) => runtime.block_on(batch::run(&connection, &options.batch, inputs)),
         None => {
             println!("Type \\dt for tracepoints, \\? for help, or a query such as");
-            println!("{}", Paint::of(&io::stdout()).style(Style::Accent, EXAMPLE));
-            Session::new(runtime.handle().clone(), connection).run()
+            println!("{}", Paint::of(&io::stdout()).style(TextStyle::Accent, EXAMPLE));
+            ReplSession::new(runtime.handle().clone(), connection).run()
         }
     }
 }
@@ -127,7 +129,7 @@ async fn interrupts(interrupted: Arc<AtomicBool>) {
 }
 
 /// Starts the store; each of its processes is this binary with the hidden subcommand.
-fn start(options: &Demo, address: &str, interrupted: Arc<AtomicBool>) -> Result<Cluster, CliError> {
+fn start(options: &DemoArguments, address: &str, interrupted: Arc<AtomicBool>) -> Result<Cluster, CliError> {
     let program = std::env::current_exe()?;
     let plan = Plan {
         data_nodes: options.data_nodes.into(),
@@ -145,7 +147,11 @@ fn start(options: &Demo, address: &str, interrupted: Arc<AtomicBool>) -> Result<
 }
 
 /// Waits until that many agents are connected, or the start is interrupted.
-async fn agents(connection: &Connection, expected: usize, interrupted: &AtomicBool) -> Result<(), CliError> {
+async fn agents(
+    connection: &FrontendConnection,
+    expected: usize,
+    interrupted: &AtomicBool,
+) -> Result<(), CliError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let connected = connection.connected().await?;

@@ -1,7 +1,7 @@
 //! Findings about a query, drawn so that they fit the terminal: a line that is too long is shown
 //! around the place, and what stands under the caret moves to a line of its own.
 
-use crate::table::{Paint, Style};
+use crate::table::{Paint, TextStyle};
 use crate::text::{cut, width, wrap};
 use pivot_query::{Diagnostic, Diagnostics, Severity};
 use std::ops::Range;
@@ -26,22 +26,22 @@ pub(crate) fn render(
 }
 
 fn one(found: &Diagnostic, text: &str, origin: &str, columns: usize, paint: Paint) -> Vec<String> {
-    let place = Place::find(&found.span, text);
+    let place = MarkedLine::find(&found.span, text);
     let gutter = " ".repeat(place.row.to_string().len());
-    let rule = |sign: &str| paint.style(Style::Quiet, &format!("{gutter} {sign}"));
+    let rule = |sign: &str| paint.style(TextStyle::Quiet, &format!("{gutter} {sign}"));
     let (kind, style) = match found.severity {
-        Severity::Error => ("error", Style::Error),
-        Severity::Warning => ("warning", Style::Warning),
+        Severity::Error => ("error", TextStyle::Error),
+        Severity::Warning => ("warning", TextStyle::Warning),
     };
     let mut lines: Vec<String> = wrap(&format!("{kind}: {}", found.message), columns)
         .into_iter()
         .map(|line| paint.style(style, &line))
         .collect();
     let at = format!("{gutter} ╭─ {origin}:{}:{}", place.row, place.column);
-    lines.push(paint.style(Style::Quiet, &cut(&at, columns)));
+    lines.push(paint.style(TextStyle::Quiet, &cut(&at, columns)));
     let available = columns - gutter.len() - 3;
     let (shown, before, marked) = place.window(available);
-    lines.push(format!("{} {shown}", paint.style(Style::Quiet, &format!("{} │", place.row))));
+    lines.push(format!("{} {shown}", paint.style(TextStyle::Quiet, &format!("{} │", place.row))));
     let carets = paint.style(style, &"^".repeat(marked));
     let caret_line = format!("{} {}{carets}", rule("│"), " ".repeat(before));
     if before + marked + 1 + width(&found.detail) <= available {
@@ -54,14 +54,14 @@ fn one(found: &Diagnostic, text: &str, origin: &str, columns: usize, paint: Pain
     }
     for (i, line) in found.hint.iter().flat_map(|hint| wrap(hint, available.saturating_sub(6))).enumerate() {
         let lead = if i == 0 { "help: " } else { "      " };
-        lines.push(format!("{} {}{line}", rule("╰"), paint.style(Style::Accent, lead)));
+        lines.push(format!("{} {}{line}", rule("╰"), paint.style(TextStyle::Accent, lead)));
     }
     lines.push(String::new());
     lines
 }
 
 /// Where a finding is in a text: its line, and what of the line is meant.
-struct Place<'a> {
+struct MarkedLine<'a> {
     /// From 1.
     row: usize,
     /// From 1, in characters.
@@ -71,13 +71,13 @@ struct Place<'a> {
     span: Range<usize>,
 }
 
-impl<'a> Place<'a> {
-    fn find(span: &Range<usize>, text: &'a str) -> Place<'a> {
+impl<'a> MarkedLine<'a> {
+    fn find(span: &Range<usize>, text: &'a str) -> MarkedLine<'a> {
         let start = text.floor_char_boundary(span.start.min(text.len()));
         let end = text.ceil_char_boundary(span.end.clamp(start, text.len()));
         let begins = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let ends = text[start..].find('\n').map_or(text.len(), |at| start + at);
-        Place {
+        MarkedLine {
             row: text[..begins].matches('\n').count() + 1,
             column: text[begins..start].chars().count() + 1,
             line: &text[begins..ends],

@@ -1,9 +1,9 @@
 //! The front door: what the arguments ask for.
 
-use crate::arguments::{Arguments, Command};
-use crate::client::Connection;
+use crate::arguments::{Arguments, CommandArguments};
+use crate::client::FrontendConnection;
 use crate::error::CliError;
-use crate::input::Input;
+use crate::input::InputText;
 use crate::repl::Session;
 use crate::{batch, demo, fmt, server};
 use std::io::{self, IsTerminal};
@@ -13,10 +13,10 @@ use tokio::runtime::Runtime;
 pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let runtime = Runtime::new()?;
     match &arguments.command {
-        Some(Command::Server(options)) => runtime.block_on(server::run(options)),
-        Some(Command::Demo(options)) => demo::run(&runtime, options),
-        Some(Command::Fmt(options)) => fmt::run(options),
-        Some(Command::Store(options)) => {
+        Some(CommandArguments::Server(options)) => runtime.block_on(server::run(options)),
+        Some(CommandArguments::Demo(options)) => demo::run(&runtime, options),
+        Some(CommandArguments::Fmt(options)) => fmt::run(options),
+        Some(CommandArguments::Store(options)) => {
             runtime.block_on(pivot_store::run((**options).clone()))?;
             Ok(())
         }
@@ -26,15 +26,15 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
 
 /// The REPL if a person sits on both ends, else the statements that were given.
 fn client(runtime: &Runtime, arguments: &Arguments) -> Result<(), CliError> {
-    let given = &arguments.unattended;
+    let given = &arguments.batch;
     let attended = io::stdin().is_terminal() && io::stdout().is_terminal();
     if attended && !given.has_text() {
-        let connection = runtime.block_on(Connection::open(&arguments.frontend))?;
-        return Session::new(runtime.handle().clone(), connection).run();
+        let connection = runtime.block_on(FrontendConnection::open(&arguments.frontend))?;
+        return ReplSession::new(runtime.handle().clone(), connection).run();
     }
-    let inputs = Input::read(given)?;
+    let inputs = InputText::read(given)?;
     runtime.block_on(async {
-        let connection = Connection::open(&arguments.frontend).await?;
+        let connection = FrontendConnection::open(&arguments.frontend).await?;
         batch::run(&connection, given, &inputs).await
     })
 }

@@ -1,6 +1,6 @@
 //! `pivot fmt`: files of queries in their canonical layout.
 
-use crate::arguments::Fmt;
+use crate::arguments::FmtArguments;
 use crate::diagnostic_text;
 use crate::error::CliError;
 use crate::table::Paint;
@@ -12,7 +12,7 @@ const WIDE: usize = 160;
 
 /// Lays out the files in place, or standard input to standard output. With `--check` nothing is
 /// written, and a file that would change is an error.
-pub(crate) fn run(options: &Fmt) -> Result<(), CliError> {
+pub(crate) fn run(options: &FmtArguments) -> Result<(), CliError> {
     if options.files.is_empty() {
         let mut text = String::new();
         io::stdin().lock().read_to_string(&mut text)?;

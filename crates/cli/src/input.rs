@@ -1,6 +1,6 @@
 //! The statements that a text or a file holds, with the names under which they are installed.
 
-use crate::arguments::Unattended;
+use crate::arguments::BatchArguments;
 use crate::diagnostic_text;
 use crate::error::CliError;
 use crate::table::Paint;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// One text with statements in it.
 #[derive(Debug, Clone)]
-pub(crate) struct Input {
+pub(crate) struct InputText {
     /// Shown where diagnostics point into the text.
     pub(crate) origin: String,
     /// The name of its query; empty for none.
@@ -22,7 +22,7 @@ pub(crate) struct Input {
 
 /// One statement, ready to be installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Statement {
+pub(crate) struct InputStatement {
     pub(crate) name: String,
     pub(crate) text: String,
     /// Where it begins in the input, in bytes.
@@ -31,29 +31,30 @@ pub(crate) struct Statement {
 
 /// What a text asks for, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum InputStep {
     /// A backslash command, a line of its own.
     Command(String),
     /// A query to install, and what to call it.
-    Query(Statement),
+    Query(InputStatement),
     /// A query to explain.
-    Explain(Statement),
+    Explain(InputStatement),
     /// A query to run for a while, and to explain with what it cost.
-    Analyze(Statement),
+    Analyze(InputStatement),
 }
 
-impl Input {
+impl InputText {
     /// The texts of `-c`, of each `-f`, or else of standard input.
-    pub(crate) fn read(options: &Unattended) -> Result<Vec<Input>, CliError> {
+    pub(crate) fn read(options: &BatchArguments) -> Result<Vec<InputText>, CliError> {
         match (&options.text, options.files.as_slice()) {
-            (Some(text), _) => Ok(vec![Input::text("-c", text)]),
+            (Some(text), _) => Ok(vec![InputText::text("-c", text)]),
             (None, []) => {
                 let mut text = String::new();
                 std::io::stdin().lock().read_to_string(&mut text)?;
-                Ok(vec![Input::text("stdin", &text)])
+                Ok(vec![InputText::text("stdin", &text)])
             }
             (None, paths) => {
-                let mut inputs = paths.iter().map(|path| Input::file(path)).collect::<Result<Vec<_>, _>>()?;
+                let mut inputs =
+                    paths.iter().map(|path| InputText::file(path)).collect::<Result<Vec<_>, _>>()?;
                 tell_apart(&mut inputs, paths);
                 Ok(inputs)
             }
@@ -61,15 +62,15 @@ impl Input {
     }
 
     /// A text without a name.
-    pub(crate) fn text(origin: &str, text: &str) -> Input {
-        Input { origin: origin.to_owned(), name: String::new(), text: text.to_owned() }
+    pub(crate) fn text(origin: &str, text: &str) -> InputText {
+        InputText { origin: origin.to_owned(), name: String::new(), text: text.to_owned() }
     }
 
     /// A file; its stem is its query's name.
-    pub(crate) fn file(path: &Path) -> Result<Input, CliError> {
+    pub(crate) fn file(path: &Path) -> Result<InputText, CliError> {
         let failed = |source| CliError::File { path: path.to_owned(), source };
         let stem = path.file_stem().unwrap_or_default();
-        Ok(Input {
+        Ok(InputText {
             origin: path.display().to_string(),
             name: stem.to_string_lossy().into_owned(),
             text: std::fs::read_to_string(path).map_err(failed)?,
@@ -78,7 +79,7 @@ impl Input {
 
     /// Everything that the text asks for; of several queries in one named text, all but the first
     /// get their number.
-    pub(crate) fn steps(&self) -> Result<Vec<Step>, CliError> {
+    pub(crate) fn steps(&self) -> Result<Vec<InputStep>, CliError> {
         let mut steps = Vec::new();
         let (mut begun, mut at) = (0, 0);
         for line in self.text.split_inclusive('\n') {
@@ -86,7 +87,7 @@ impl Input {
             let between = pivot_query::is_complete(before) || pivot_query::statements(before).is_empty();
             if line.trim_start().starts_with('\\') && between {
                 self.statements(begun..at, &mut steps);
-                steps.push(Step::Command(line.trim().to_owned()));
+                steps.push(InputStep::Command(line.trim().to_owned()));
                 begun = at + line.len();
             }
             at += line.len();
@@ -98,7 +99,7 @@ impl Input {
         }
     }
 
-    fn statements(&self, range: Range<usize>, steps: &mut Vec<Step>) {
+    fn statements(&self, range: Range<usize>, steps: &mut Vec<InputStep>) {
         for found in pivot_query::statements(&self.text[range.clone()]) {
             let offset = range.start + found.offset;
             steps.push(match explained(&found.text, "explain") {
@@ -106,16 +107,20 @@ impl Input {
                     let analyzed = explained(&found.text[at..], "analyze").map(|end| at + end);
                     let begins = analyzed.unwrap_or(at);
                     let text = found.text[begins..].to_owned();
-                    let statement = Statement { name: String::new(), text, offset: offset + begins };
-                    if analyzed.is_some() { Step::Analyze(statement) } else { Step::Explain(statement) }
+                    let statement = InputStatement { name: String::new(), text, offset: offset + begins };
+                    if analyzed.is_some() {
+                        InputStep::Analyze(statement)
+                    } else {
+                        InputStep::Explain(statement)
+                    }
                 }
                 None => {
-                    let earlier = steps.iter().filter(|step| matches!(step, Step::Query(_))).count();
+                    let earlier = steps.iter().filter(|step| matches!(step, InputStep::Query(_))).count();
                     let name = match (self.name.as_str(), earlier) {
                         ("", _) | (_, 0) => self.name.clone(),
                         (name, earlier) => format!("{name}_{}", earlier + 1),
                     };
-                    Step::Query(Statement { name, text: found.text, offset })
+                    InputStep::Query(InputStatement { name, text: found.text, offset })
                 }
             });
         }
@@ -124,7 +129,7 @@ impl Input {
     /// What is found about one of the statements, with carets under the whole input.
     pub(crate) fn render(
         &self,
-        statement: &Statement,
+        statement: &InputStatement,
         found: &Diagnostics,
         columns: usize,
         paint: Paint,
@@ -139,7 +144,7 @@ impl Input {
 }
 
 /// Files of one stem get the name of their folder before it; if that does not help, a number.
-fn tell_apart(inputs: &mut [Input], paths: &[PathBuf]) {
+fn tell_apart(inputs: &mut [InputText], paths: &[PathBuf]) {
     let stems: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
     let mut taken = HashSet::new();
     for (input, path) in inputs.iter_mut().zip(paths) {
@@ -184,12 +189,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn steps(text: &str) -> Vec<Step> {
-        Input { origin: "q.pivot".into(), name: "q".into(), text: text.into() }.steps().unwrap()
+    fn steps(text: &str) -> Vec<InputStep> {
+        InputText { origin: "q.pivot".into(), name: "q".into(), text: text.into() }.steps().unwrap()
     }
 
-    fn query(name: &str, text: &str, offset: usize) -> Step {
-        Step::Query(Statement { name: name.into(), text: text.into(), offset })
+    fn query(name: &str, text: &str, offset: usize) -> InputStep {
+        InputStep::Query(InputStatement { name: name.into(), text: text.into(), offset })
     }
 
     #[test]
@@ -200,11 +205,11 @@ mod tests {
     #[test]
     fn files_of_one_stem_have_names_that_differ() {
         let paths = ["a/x.pivot", "b/x.pivot", "y.pivot", "b/x.pivot"].map(PathBuf::from);
-        let input = |path: &PathBuf| Input {
+        let input = |path: &PathBuf| InputText {
             name: path.file_stem().unwrap().to_string_lossy().into_owned(),
-            ..Input::text("", "")
+            ..InputText::text("", "")
         };
-        let mut inputs: Vec<Input> = paths.iter().map(input).collect();
+        let mut inputs: Vec<InputText> = paths.iter().map(input).collect();
         tell_apart(&mut inputs, &paths);
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
         assert_eq!(names, ["a_x", "b_x", "y", "b_x_2"]);
@@ -212,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_backslash_command_is_a_line_between_statements() {
-        let command = |text: &str| Step::Command(text.into());
+        let command = |text: &str| InputStep::Command(text.into());
         assert_eq!(
             steps("\\dt D*\n-- why\nFROM a\n  SELECT 1;\n  \\l\n\\dq"),
             [
@@ -227,22 +232,23 @@ mod tests {
 
     #[test]
     fn explain_is_no_query_to_install() {
-        let explain =
-            |text: &str, offset| Step::Explain(Statement { name: String::new(), text: text.into(), offset });
+        let explain = |text: &str, offset| {
+            InputStep::Explain(InputStatement { name: String::new(), text: text.into(), offset })
+        };
         assert_eq!(steps("-- a\nexplain FROM a; FROM b"), [explain(" FROM a", 12), query("q", "FROM b", 21)]);
         assert_eq!(steps("explained IN a"), [query("q", "explained IN a", 0)]);
     }
 
     #[test]
     fn diagnostics_point_into_the_whole_input() {
-        let input = Input::text("-c", "FROM a;\nFROM b;");
-        let Step::Query(second) = input.steps().unwrap().remove(1) else { panic!("a query") };
+        let input = InputText::text("-c", "FROM a;\nFROM b;");
+        let InputStep::Query(second) = input.steps().unwrap().remove(1) else { panic!("a query") };
         let found = Diagnostics::from(Diagnostic::error(5..6, "`b` is not known"));
         assert!(input.render(&second, &found, 80, Paint::Plain)[1].ends_with("-c:2:6"));
     }
 
     #[test]
     fn a_text_without_a_statement_is_an_error() {
-        assert!(matches!(Input::text("-c", " -- nothing\n;").steps(), Err(CliError::NoStatement(_))));
+        assert!(matches!(InputText::text("-c", " -- nothing\n;").steps(), Err(CliError::NoStatement(_))));
     }
 }

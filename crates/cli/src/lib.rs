@@ -1,9 +1,9 @@
 //! The face of Pivot: the `pivot` command with its REPL, unattended queries, server and demo.
 //!
 //! ```text
-//! terminal ─arguments─▶ server | demo | unattended | repl
+//! terminal ─arguments─▶ server | demo | batch | repl
 //!                                        │            │
-//!                           Connection ◀─┴────────────┘   (gRPC, the public Frontend service)
+//!                           FrontendConnection ◀─┴────────────┘   (gRPC, the public Frontend service)
 //!                               │ frames
 //!                               └──▶ format (json, csv, ...) | live ──▶ table ──▶ terminal
 //! ```
@@ -13,7 +13,7 @@
 //! use pivot_cli::arguments::Arguments;
 //!
 //! let arguments = Arguments::parse_from(["pivot", "-c", "FROM e IN T SELECT COUNT", "--for", "10s"]);
-//! assert_eq!(arguments.unattended.duration.map(|d| d.as_secs()), Some(10));
+//! assert_eq!(arguments.batch.duration.map(|d| d.as_secs()), Some(10));
 //! ```
 //!
 //! Reading order: [`arguments`], `client` and `frame`, `text` and `table`, `format`, `unattended`,

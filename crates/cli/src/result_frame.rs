@@ -7,18 +7,18 @@ use pivot_protocol::{ProtocolError, from_wire, wire};
 
 /// A column of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Column {
+pub(crate) struct FrameColumn {
     pub(crate) name: String,
     pub(crate) ty: Type,
     /// What its values are if the result is that of a sample of all requests.
     pub(crate) estimate: Estimate,
 }
 
-impl Column {
+impl FrameColumn {
     /// A column whose values are what they are.
     #[cfg(test)]
-    pub(crate) fn exact(name: &str, ty: Type) -> Column {
-        Column { name: name.into(), ty, estimate: Estimate::None }
+    pub(crate) fn exact(name: &str, ty: Type) -> FrameColumn {
+        FrameColumn { name: name.into(), ty, estimate: Estimate::None }
     }
 
     /// What stands above the column. Scaled values need no mark: each has its standard error.
@@ -34,13 +34,13 @@ impl Column {
 
 /// A row of a result; as many values as columns.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Row {
+pub(crate) struct FrameRow {
     values: Vec<Value>,
     /// Of values that are estimated from a sample, 0 for the others; empty if none is.
     standard_errors: Vec<f64>,
 }
 
-impl std::ops::Deref for Row {
+impl std::ops::Deref for FrameRow {
     type Target = [Value];
 
     fn deref(&self) -> &[Value] {
@@ -48,13 +48,13 @@ impl std::ops::Deref for Row {
     }
 }
 
-impl From<Vec<Value>> for Row {
-    fn from(values: Vec<Value>) -> Row {
-        Row { values, standard_errors: Vec::new() }
+impl From<Vec<Value>> for FrameRow {
+    fn from(values: Vec<Value>) -> FrameRow {
+        FrameRow { values, standard_errors: Vec::new() }
     }
 }
 
-impl Row {
+impl FrameRow {
     /// How far an estimated value may be off; none if it is not estimated.
     pub(crate) fn standard_error(&self, column: usize) -> Option<f64> {
         self.standard_errors.get(column).copied().filter(|error| *error > 0.0)
@@ -78,7 +78,7 @@ impl Row {
 
 /// The result of one window, or a revision of it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Frame {
+pub(crate) struct ResultFrame {
     pub(crate) query: u32,
     /// The query's name here; empty for none.
     pub(crate) name: String,
@@ -87,25 +87,25 @@ pub(crate) struct Frame {
     pub(crate) start_ns: i64,
     pub(crate) end_ns: i64,
     pub(crate) revision: u32,
-    pub(crate) columns: Vec<Column>,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) columns: Vec<FrameColumn>,
+    pub(crate) rows: Vec<FrameRow>,
     /// Rows since install.
-    pub(crate) cumulative: Vec<Row>,
+    pub(crate) cumulative: Vec<FrameRow>,
     /// The rows of this window that have no group of their own; its keys are null.
-    pub(crate) other: Option<Row>,
+    pub(crate) other: Option<FrameRow>,
     /// Likewise, since install.
-    pub(crate) cumulative_other: Option<Row>,
+    pub(crate) cumulative_other: Option<FrameRow>,
     /// Whether all that is since install is left out.
     pub(crate) without_cumulative: bool,
-    pub(crate) completeness: Completeness,
-    pub(crate) cumulative_completeness: Completeness,
+    pub(crate) completeness: FrameCompleteness,
+    pub(crate) cumulative_completeness: FrameCompleteness,
     /// Whether no frame follows.
     pub(crate) last: bool,
 }
 
 /// What is known to be missing from a result, and who contributed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Completeness {
+pub(crate) struct FrameCompleteness {
     pub(crate) emitted: u64,
     pub(crate) dropped: u64,
     pub(crate) errors: u64,
@@ -123,13 +123,13 @@ pub(crate) struct Completeness {
     pub(crate) partial: bool,
 }
 
-impl Frame {
+impl ResultFrame {
     /// Checks a message, above all that every row fits the columns.
-    pub(crate) fn from_wire(frame: wire::Frame) -> Result<Frame, ProtocolError> {
+    pub(crate) fn from_wire(frame: wire::Frame) -> Result<ResultFrame, ProtocolError> {
         let columns = columns(frame.columns);
         let row = |row| self::row(row, columns.len());
         let rows = |rows: Vec<wire::Row>| rows.into_iter().map(row).collect::<Result<_, _>>();
-        Ok(Frame {
+        Ok(ResultFrame {
             query: frame.query,
             name: String::new(),
             sequence: frame.sequence,
@@ -141,16 +141,16 @@ impl Frame {
             cumulative_other: frame.cumulative_other.map(row).transpose()?,
             cumulative: rows(frame.cumulative)?,
             without_cumulative: frame.without_cumulative,
-            completeness: Completeness::from_wire(frame.completeness),
-            cumulative_completeness: Completeness::from_wire(frame.cumulative_completeness),
+            completeness: FrameCompleteness::from_wire(frame.completeness),
+            cumulative_completeness: FrameCompleteness::from_wire(frame.cumulative_completeness),
             last: frame.last,
             columns,
         })
     }
 
     /// The result since install as one long window, which began at `start_ns`.
-    pub(crate) fn total(&self, start_ns: i64) -> Frame {
-        Frame {
+    pub(crate) fn total(&self, start_ns: i64) -> ResultFrame {
+        ResultFrame {
             start_ns,
             rows: self.cumulative.clone(),
             other: self.cumulative_other.clone(),
@@ -161,7 +161,7 @@ impl Frame {
     }
 
     /// Takes over what is since install from an earlier frame, if this one has nothing of it.
-    pub(crate) fn inherit(&mut self, earlier: Frame) {
+    pub(crate) fn inherit(&mut self, earlier: ResultFrame) {
         if self.without_cumulative {
             self.without_cumulative = earlier.without_cumulative;
             self.cumulative = earlier.cumulative;
@@ -187,14 +187,14 @@ impl Frame {
 }
 
 /// Columns with names that differ, so that a row can be a JSON object.
-pub(crate) fn columns(columns: Vec<wire::Column>) -> Vec<Column> {
-    let mut taken: Vec<Column> = Vec::with_capacity(columns.len());
+pub(crate) fn columns(columns: Vec<wire::Column>) -> Vec<FrameColumn> {
+    let mut taken: Vec<FrameColumn> = Vec::with_capacity(columns.len());
     for column in columns {
         let names = std::iter::once(column.name.clone()).chain((2..).map(|n| format!("{}_{n}", column.name)));
         let mut free = names.skip_while(|name| taken.iter().any(|other| other.name == *name));
         let name = free.next().unwrap_or_default();
         let estimate = column.estimate();
-        taken.push(Column { name, ty: from_wire::ty(column.r#type), estimate });
+        taken.push(FrameColumn { name, ty: from_wire::ty(column.r#type), estimate });
     }
     taken
 }
@@ -203,20 +203,20 @@ fn clamped(ns: u64) -> i64 {
     i64::try_from(ns).unwrap_or(i64::MAX)
 }
 
-fn row(row: wire::Row, columns: usize) -> Result<Row, ProtocolError> {
+fn row(row: wire::Row, columns: usize) -> Result<FrameRow, ProtocolError> {
     if row.values.len() != columns {
         let number = row.values.len() as u64;
         return Err(ProtocolError::Unknown { what: "number of values in a row", number });
     }
     let values = row.values.into_iter().map(from_wire::value).collect::<Result<_, _>>()?;
-    Ok(Row { values, standard_errors: row.standard_errors })
+    Ok(FrameRow { values, standard_errors: row.standard_errors })
 }
 
-impl Completeness {
-    pub(crate) fn from_wire(completeness: Option<wire::Completeness>) -> Completeness {
+impl FrameCompleteness {
+    pub(crate) fn from_wire(completeness: Option<wire::Completeness>) -> FrameCompleteness {
         let found = completeness.unwrap_or_default();
         let loss = found.loss.unwrap_or_default();
-        Completeness {
+        FrameCompleteness {
             emitted: found.emitted,
             dropped: loss.dropped,
             errors: loss.errors,
@@ -266,13 +266,13 @@ mod tests {
     fn a_row_that_does_not_fit_its_columns_is_refused() {
         let columns = vec![wire::Column { name: "a".into(), r#type: 3, ..Default::default() }];
         let frame = wire::Frame { columns, rows: vec![wire::Row::default()], ..Default::default() };
-        assert!(Frame::from_wire(frame).is_err());
+        assert!(ResultFrame::from_wire(frame).is_err());
     }
 
     #[test]
     fn estimates_are_shown_with_their_error() {
         let values = vec![Value::str("a"), Value::U64(1_000), Value::F64(1.5), Value::Duration(2_000_000)];
-        let row = Row { values, standard_errors: vec![0.0, 1_200.4, 0.25, 1_000.0] };
+        let row = FrameRow { values, standard_errors: vec![0.0, 1_200.4, 0.25, 1_000.0] };
         let texts: Vec<String> = row.texts().collect();
         assert_eq!(texts, ["a", "1,000 ± 1,200", "1.5 ± 0.250", "2.00 ms ± 1.00 µs"]);
     }
@@ -287,14 +287,14 @@ mod tests {
 
     #[test]
     fn headings_say_what_a_sample_does_not_know() {
-        let column = |estimate| Column { estimate, ..Column::exact("x", Type::U64) }.heading();
+        let column = |estimate| FrameColumn { estimate, ..FrameColumn::exact("x", Type::U64) }.heading();
         use Estimate::{Approximate, None, OfSample, Scaled};
         assert_eq!([None, Scaled, Approximate, OfSample].map(column), ["x", "x", "x ≈", "x of sample"]);
     }
 
     #[test]
     fn what_is_missing_is_said_in_words() {
-        let completeness = Completeness {
+        let completeness = FrameCompleteness {
             dropped: 1_200,
             agents_reporting: 7,
             agents_expected: 8,
@@ -303,8 +303,8 @@ mod tests {
         };
         assert_eq!(completeness.missing(), "1 agent silent, 1,200 rows dropped");
         let away =
-            Completeness { throttled: 3, away_ns: 10_000_000_000, partial: true, ..Default::default() };
+            FrameCompleteness { throttled: 3, away_ns: 10_000_000_000, partial: true, ..Default::default() };
         assert_eq!(away.missing(), "3 events throttled, not run for 10.0 s");
-        assert_eq!(Completeness::default().missing(), "");
+        assert_eq!(FrameCompleteness::default().missing(), "");
     }
 }

@@ -1,12 +1,12 @@
 //! `pivot server`: a frontend until Ctrl-C.
 
-use crate::arguments::Server;
+use crate::arguments::ServerArguments;
 use crate::error::CliError;
 use std::net::SocketAddr;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Serves agents and clients.
-pub(crate) async fn run(options: &Server) -> Result<(), CliError> {
+pub(crate) async fn run(options: &ServerArguments) -> Result<(), CliError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let running = pivot_frontend::start(frontend(options.listen)).await?;

@@ -11,22 +11,22 @@ fn pivot(arguments: &[&str]) -> Command {
 }
 
 /// `pivot server` at a free port; ended when dropped.
-struct Server {
+struct ServerProcess {
     child: Child,
     address: String,
 }
 
-impl Server {
-    fn start() -> Server {
+impl ServerProcess {
+    fn start() -> ServerProcess {
         let mut child = pivot(&["server", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
-        Server { child, address: address.trim_end_matches(',').to_owned() }
+        ServerProcess { child, address: address.trim_end_matches(',').to_owned() }
     }
 }
 
-impl Drop for Server {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -60,7 +60,7 @@ fn the_environment_names_the_frontend() {
 
 #[test]
 fn a_query_that_does_not_compile_is_exit_code_2_with_a_caret_under_it() {
-    let server = Server::start();
+    let server = ServerProcess::start();
     let output = pivot(&[
         "--frontend",
         &server.address,
@@ -76,7 +76,7 @@ fn a_query_that_does_not_compile_is_exit_code_2_with_a_caret_under_it() {
 
 #[test]
 fn a_query_without_any_result_is_exit_code_2_and_says_why() {
-    let server = Server::start();
+    let server = ServerProcess::start();
     let arguments = [
         "--frontend",
         &server.address,
@@ -93,7 +93,7 @@ fn a_query_without_any_result_is_exit_code_2_and_says_why() {
 
 #[test]
 fn a_port_that_is_taken_is_exit_code_2_with_the_address() {
-    let server = Server::start();
+    let server = ServerProcess::start();
     let address = server.address.trim_start_matches("http://");
     let stderr = check_fails(&pivot(&["server", "--listen", address]).output().unwrap());
     assert!(stderr.contains(address), "{stderr}");
@@ -101,14 +101,14 @@ fn a_port_that_is_taken_is_exit_code_2_with_the_address() {
 
 #[test]
 fn csv_of_two_queries_is_refused() {
-    let server = Server::start();
+    let server = ServerProcess::start();
     let arguments = ["--frontend", &server.address, "-c", "FROM e IN A; FROM e IN B", "--format", "csv"];
     assert!(check_fails(&pivot(&arguments).output().unwrap()).contains("--format ndjson"));
 }
 
 #[test]
 fn commands_work_on_the_command_line_and_in_a_pipe() {
-    let server = Server::start();
+    let server = ServerProcess::start();
     let output = pivot(&["--frontend", &server.address, "-c", "\\l"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "no agent has connected yet\n");
     assert!(output.status.success());
@@ -127,7 +127,7 @@ fn commands_work_on_the_command_line_and_in_a_pipe() {
 
 #[test]
 fn a_command_that_does_not_exist_is_exit_code_2_and_what_was_meant() {
-    let server = Server::start();
+    let server = ServerProcess::start();
     let check = |command: &str, expected: &str| {
         let stderr = check_fails(&pivot(&["--frontend", &server.address, "-c", command]).output().unwrap());
         assert_eq!(stderr, format!("pivot: {expected}\n"));
@@ -140,7 +140,7 @@ fn a_command_that_does_not_exist_is_exit_code_2_and_what_was_meant() {
 
 #[test]
 fn explain_works_without_the_repl() {
-    let server = Server::start();
+    let server = ServerProcess::start();
     let arguments = ["--frontend", &server.address, "-c", "EXPLAIN FROM e IN T SELECT COUNT"];
     let output = pivot(&arguments).output().unwrap();
     assert!(output.status.success());
@@ -149,7 +149,7 @@ fn explain_works_without_the_repl() {
 
 #[test]
 fn queries_of_several_files_run_at_once() {
-    let server = Server::start();
+    let server = ServerProcess::start();
     let folder = std::env::temp_dir().join(format!("pivot-files-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let file = |name: &str| {
@@ -202,7 +202,7 @@ fn a_demo_that_is_interrupted_as_it_starts_leaves_nothing() {
 
 #[test]
 fn a_server_ends_with_exit_code_0_when_it_is_interrupted() {
-    let mut server = Server::start();
+    let mut server = ServerProcess::start();
     let pid = server.child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
@@ -233,7 +233,7 @@ fn help_tells_the_exit_codes() {
 
 #[test]
 fn explain_analyze_runs_the_query_and_shows_what_its_stages_cost() {
-    let server = Server::start();
+    let server = ServerProcess::start();
     let text = "EXPLAIN ANALYZE FROM e IN T JOIN x IN X ON x -> e SELECT e.a, x.b";
     let output = pivot(&["--frontend", &server.address, "-c", text, "--for", "200ms"]).output().unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);

@@ -4,20 +4,20 @@
 //! result, so that sums over a column do not count twice, and whether it is that of all rows that have no
 //! group of their own. Null is empty, empty text is `""`.
 
-use super::frame_writer::Output;
+use super::frame_writer::FrameWriter;
 use super::json_value;
-use crate::result_frame::Frame;
+use crate::result_frame::ResultFrame;
 use crate::text::timestamp;
 use pivot_advice::Value;
 use std::io::{self, Write};
 
 #[derive(Default)]
-pub(super) struct Csv {
+pub(super) struct CsvWriter {
     header_written: bool,
 }
 
-impl Output for Csv {
-    fn frame(&mut self, out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
+impl FrameWriter for CsvWriter {
+    fn write_frame(&mut self, out: &mut dyn Write, frame: &ResultFrame) -> io::Result<()> {
         if !self.header_written {
             self.header_written = true;
             let own = ["window_start", "window_end", "revision", "final", "other"].map(str::to_owned);
@@ -61,7 +61,7 @@ fn quoted(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::result_frame::Column;
+    use crate::result_frame::FrameColumn;
     use pivot_advice::Type;
 
     #[test]
@@ -85,15 +85,15 @@ mod tests {
 
     #[test]
     fn the_header_is_written_once() {
-        let frame = Frame {
-            columns: vec![Column::exact("SUM(a, b)", Type::I64)],
+        let frame = ResultFrame {
+            columns: vec![FrameColumn::exact("SUM(a, b)", Type::I64)],
             rows: vec![vec![Value::I64(1)].into()],
             other: Some(vec![Value::I64(2)].into()),
-            ..Frame::default()
+            ..ResultFrame::default()
         };
-        let (mut csv, mut out) = (Csv::default(), Vec::new());
-        csv.frame(&mut out, &frame).unwrap();
-        csv.frame(&mut out, &frame.total(0)).unwrap();
+        let (mut csv, mut out) = (CsvWriter::default(), Vec::new());
+        csv.write_frame(&mut out, &frame).unwrap();
+        csv.write_frame(&mut out, &frame.total(0)).unwrap();
         let epoch = "1970-01-01T00:00:00.000000000Z";
         let expected = format!(
             "window_start,window_end,revision,final,other,\"SUM(a, b)\"\n\

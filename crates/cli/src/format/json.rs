@@ -1,16 +1,16 @@
 //! One JSON document per window, one per line.
 
-use super::frame_writer::Output;
+use super::frame_writer::FrameWriter;
 use super::json_value;
-use crate::result_frame::{Column, Frame};
+use crate::result_frame::{FrameColumn, ResultFrame};
 use pivot_protocol::wire::column::Estimate;
 use serde_json::json;
 use std::io::{self, Write};
 
-pub(super) struct Json;
+pub(super) struct JsonWriter;
 
-impl Output for Json {
-    fn frame(&mut self, out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
+impl FrameWriter for JsonWriter {
+    fn write_frame(&mut self, out: &mut dyn Write, frame: &ResultFrame) -> io::Result<()> {
         let mut document = json_value::heading(frame);
         document.insert("columns".into(), frame.columns.iter().map(column).collect());
         document.insert(
@@ -32,7 +32,7 @@ impl Output for Json {
 }
 
 /// Name and type, and how it relates to all requests if the result is that of a sample.
-fn column(column: &Column) -> serde_json::Value {
+fn column(column: &FrameColumn) -> serde_json::Value {
     let mut about = json!({ "name": column.name, "type": column.ty.to_string() });
     let estimate = match column.estimate {
         Estimate::None => return about,
@@ -48,18 +48,18 @@ fn column(column: &Column) -> serde_json::Value {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::result_frame::Completeness;
+    use crate::result_frame::FrameCompleteness;
     use pivot_advice::{Type, Value};
 
-    fn check(frame: &Frame, expected: &str) {
+    fn check(frame: &ResultFrame, expected: &str) {
         let mut out = Vec::new();
-        Json.frame(&mut out, frame).unwrap();
+        JsonWriter.write_frame(&mut out, frame).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
-    fn frame() -> Frame {
-        let column = |name: &str, ty| Column::exact(name, ty);
-        Frame {
+    fn frame() -> ResultFrame {
+        let column = |name: &str, ty| FrameColumn::exact(name, ty);
+        ResultFrame {
             query: 3,
             start_ns: 1_500_000_000_000_000_000,
             end_ns: 1_500_000_001_000_000_000,
@@ -68,13 +68,13 @@ mod tests {
                 vec![Value::str("dn-\"1\""), Value::Duration(1_500)].into(),
                 vec![Value::Null, Value::Null].into(),
             ],
-            completeness: Completeness {
+            completeness: FrameCompleteness {
                 emitted: 2,
                 agents_reporting: 1,
                 agents_expected: 1,
                 ..Default::default()
             },
-            ..Frame::default()
+            ..ResultFrame::default()
         }
     }
 
@@ -99,7 +99,7 @@ mod tests {
         frame.columns[1].estimate = Estimate::OfSample;
         frame.other = Some(vec![Value::Null, Value::Duration(9)].into());
         let mut out = Vec::new();
-        Json.frame(&mut out, &frame).unwrap();
+        JsonWriter.write_frame(&mut out, &frame).unwrap();
         let document: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(document["other"], json!({ "host": null, "latency": 9 }));
         assert_eq!(document["rows"].as_array().unwrap().len(), 2);
@@ -109,10 +109,11 @@ mod tests {
 
     #[test]
     fn the_final_document_says_so() {
-        let total = Frame { cumulative: vec![vec![Value::str("all"), Value::Duration(9)].into()], ..frame() }
-            .total(0);
+        let total =
+            ResultFrame { cumulative: vec![vec![Value::str("all"), Value::Duration(9)].into()], ..frame() }
+                .total(0);
         let mut out = Vec::new();
-        Json.frame(&mut out, &total).unwrap();
+        JsonWriter.write_frame(&mut out, &total).unwrap();
         let document: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(document["final"], true);
         assert_eq!(document["window"]["start"], "1970-01-01T00:00:00.000000000Z");

@@ -3,7 +3,7 @@
 //! Durations are nanoseconds, timestamps RFC 3339, bytes hexadecimal text. Doubles that JSON has
 //! no number for are the texts `NaN`, `inf` and `-inf`.
 
-use crate::result_frame::{Column, Completeness, Frame, Row};
+use crate::result_frame::{FrameColumn, FrameCompleteness, FrameRow, ResultFrame};
 use crate::text::timestamp;
 use pivot_advice::Value;
 use serde_json::{Map, json};
@@ -24,13 +24,13 @@ pub(super) fn value(value: &Value) -> serde_json::Value {
     }
 }
 
-pub(super) fn row(columns: &[Column], row: &Row) -> serde_json::Value {
+pub(super) fn row(columns: &[FrameColumn], row: &FrameRow) -> serde_json::Value {
     let pairs = columns.iter().zip(row.iter()).map(|(column, x)| (column.name.clone(), value(x)));
     serde_json::Value::Object(pairs.collect::<Map<_, _>>())
 }
 
 /// The standard errors of a row's estimates by column; none if it has no estimates.
-pub(super) fn standard_errors(columns: &[Column], row: &Row) -> Option<serde_json::Value> {
+pub(super) fn standard_errors(columns: &[FrameColumn], row: &FrameRow) -> Option<serde_json::Value> {
     let estimates = columns.iter().enumerate().filter_map(|(i, column)| {
         row.standard_error(i).map(|error| (column.name.clone(), value(&Value::F64(error))))
     });
@@ -39,7 +39,7 @@ pub(super) fn standard_errors(columns: &[Column], row: &Row) -> Option<serde_jso
 }
 
 /// What precedes the rows: the query and its name if it has one, the window, its revision, or that this is the final result.
-pub(super) fn heading(frame: &Frame) -> Map<String, serde_json::Value> {
+pub(super) fn heading(frame: &ResultFrame) -> Map<String, serde_json::Value> {
     let mut heading = Map::new();
     heading.insert("query".into(), json!(frame.query));
     if !frame.name.is_empty() {
@@ -54,7 +54,7 @@ pub(super) fn heading(frame: &Frame) -> Map<String, serde_json::Value> {
     heading
 }
 
-pub(super) fn completeness(found: &Completeness) -> serde_json::Value {
+pub(super) fn completeness(found: &FrameCompleteness) -> serde_json::Value {
     json!({
         "partial": found.partial,
         "emitted": found.emitted,

@@ -1,16 +1,16 @@
 //! A Markdown table per window, under a heading.
 
-use super::frame_writer::Output;
+use super::frame_writer::FrameWriter;
 use super::plain_table::{is_shown, missing, title};
-use crate::result_frame::Frame;
+use crate::result_frame::ResultFrame;
 use crate::table::other_texts;
 use pivot_advice::Type;
 use std::io::{self, Write};
 
-pub(super) struct Markdown;
+pub(super) struct MarkdownWriter;
 
-impl Output for Markdown {
-    fn frame(&mut self, out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
+impl FrameWriter for MarkdownWriter {
+    fn write_frame(&mut self, out: &mut dyn Write, frame: &ResultFrame) -> io::Result<()> {
         if !is_shown(frame) {
             return Ok(());
         }
@@ -53,13 +53,13 @@ fn cell(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::result_frame::Column;
+    use crate::result_frame::FrameColumn;
     use pivot_advice::Value;
 
     #[test]
     fn a_window_is_a_table_and_nothing_in_it_is_markup() {
-        let column = |name: &str, ty| Column::exact(name, ty);
-        let frame = Frame {
+        let column = |name: &str, ty| FrameColumn::exact(name, ty);
+        let frame = ResultFrame {
             query: 1,
             end_ns: 1_000_000_000,
             columns: vec![column("e.host", Type::String), column("COUNT", Type::U64)],
@@ -67,10 +67,10 @@ mod tests {
                 vec![Value::str("a|b*"), Value::U64(1_000)].into(),
                 vec![Value::Null, Value::U64(1)].into(),
             ],
-            ..Frame::default()
+            ..ResultFrame::default()
         };
         let mut out = Vec::new();
-        Markdown.frame(&mut out, &frame).unwrap();
+        MarkdownWriter.write_frame(&mut out, &frame).unwrap();
         let expected = "### query 1, 00:00:00 to 00:00:01 UTC, 2 rows\n\n| e.host | COUNT |\n| --- | ---: |\n\
                         | a\\|b\\* | 1,000 |\n| null | 1 |\n\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);

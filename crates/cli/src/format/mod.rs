@@ -8,4 +8,4 @@ mod markdown;
 mod ndjson;
 mod plain_table;
 
-pub(crate) use frame_writer::{Output, output};
+pub(crate) use frame_writer::{FrameWriter, frame_writer};

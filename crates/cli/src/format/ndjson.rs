@@ -1,14 +1,14 @@
 //! One JSON document per row, one per line.
 
-use super::frame_writer::Output;
+use super::frame_writer::FrameWriter;
 use super::json_value;
-use crate::result_frame::Frame;
+use crate::result_frame::ResultFrame;
 use std::io::{self, Write};
 
-pub(super) struct Ndjson;
+pub(super) struct NdjsonWriter;
 
-impl Output for Ndjson {
-    fn frame(&mut self, out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
+impl FrameWriter for NdjsonWriter {
+    fn write_frame(&mut self, out: &mut dyn Write, frame: &ResultFrame) -> io::Result<()> {
         let other = frame.other.iter().map(|row| (row, true));
         frame.rows.iter().map(|row| (row, false)).chain(other).try_for_each(|(row, is_other)| {
             let mut document = json_value::heading(frame);
@@ -28,21 +28,21 @@ impl Output for Ndjson {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::result_frame::Column;
+    use crate::result_frame::FrameColumn;
     use pivot_advice::{Type, Value};
 
     #[test]
     fn each_row_is_one_line() {
-        let frame = Frame {
+        let frame = ResultFrame {
             query: 1,
-            columns: vec![Column::exact("n", Type::I64)],
+            columns: vec![FrameColumn::exact("n", Type::I64)],
             rows: vec![vec![Value::I64(1)].into(), vec![Value::I64(2)].into()],
-            ..Frame::default()
+            ..ResultFrame::default()
         };
         let other = Some(vec![Value::I64(9)].into());
-        let frame = Frame { other, ..frame };
+        let frame = ResultFrame { other, ..frame };
         let mut out = Vec::new();
-        Ndjson.frame(&mut out, &frame).unwrap();
+        NdjsonWriter.frame(&mut out, &frame).unwrap();
         let text = String::from_utf8(out).unwrap();
         let rows: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -1,24 +1,24 @@
 //! A titled table per window.
 
-use super::frame_writer::Output;
-use crate::result_frame::Frame;
-use crate::table::{Paint, Style, of_rows};
+use super::frame_writer::FrameWriter;
+use crate::result_frame::ResultFrame;
+use crate::table::{Paint, TextStyle, of_rows};
 use crate::text::{clock, count};
 use std::io::{self, Write};
 
-pub(super) struct Tables {
+pub(super) struct PlainTableWriter {
     /// Width of the terminal; nothing is cut if this is not one.
     pub(super) columns: Option<usize>,
     pub(super) paint: Paint,
 }
 
-impl Output for Tables {
-    fn frame(&mut self, out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
+impl FrameWriter for PlainTableWriter {
+    fn write_frame(&mut self, out: &mut dyn Write, frame: &ResultFrame) -> io::Result<()> {
         if !is_shown(frame) {
             return Ok(());
         }
-        let missing = self.paint.style(Style::Warning, &missing(frame));
-        writeln!(out, "{}{missing}", self.paint.style(Style::Strong, &title(frame)))?;
+        let missing = self.paint.style(TextStyle::Warning, &missing(frame));
+        writeln!(out, "{}{missing}", self.paint.style(TextStyle::Strong, &title(frame)))?;
         if !frame.has_rows() {
             return Ok(());
         }
@@ -31,12 +31,12 @@ impl Output for Tables {
 }
 
 /// A window without rows is not worth a title unless something is missing; a run without any is.
-pub(super) fn is_shown(frame: &Frame) -> bool {
+pub(super) fn is_shown(frame: &ResultFrame) -> bool {
     frame.has_rows() || frame.last || frame.completeness.partial
 }
 
 /// What is missing of a result; empty if nothing is.
-pub(super) fn missing(frame: &Frame) -> String {
+pub(super) fn missing(frame: &ResultFrame) -> String {
     match frame.completeness.missing() {
         missing if missing.is_empty() => missing,
         missing => format!("  partial: {missing}"),
@@ -44,7 +44,7 @@ pub(super) fn missing(frame: &Frame) -> String {
 }
 
 /// The query, the window, and how many rows it has.
-pub(super) fn title(frame: &Frame) -> String {
+pub(super) fn title(frame: &ResultFrame) -> String {
     let query = match frame.name.as_str() {
         "" => format!("query {}", frame.query),
         name => crate::text::escaped(name),
@@ -68,9 +68,9 @@ mod tests {
 
     #[test]
     fn a_title_says_what_is_known() {
-        let frame = Frame { query: 7, end_ns: 1_000_000_000, revision: 2, ..Frame::default() };
+        let frame = ResultFrame { query: 7, end_ns: 1_000_000_000, revision: 2, ..ResultFrame::default() };
         assert_eq!(title(&frame), "query 7, 00:00:00 to 00:00:01 UTC, 0 rows, revision 2");
-        let total = Frame { name: "q2".into(), end_ns: 0, last: true, ..frame };
+        let total = ResultFrame { name: "q2".into(), end_ns: 0, last: true, ..frame };
         assert_eq!(title(&total), "q2, final result, 0 rows");
     }
 }

@@ -1,6 +1,6 @@
 //! Which column of a result says how much: rows are sorted by it and it gets bars.
 
-use crate::client::Tracepoint;
+use crate::client::ListedTracepoint;
 use crate::params::{self, Params};
 use pivot_advice::{Exports, Expr, Field, Form, Type};
 use pivot_protocol::wire;
@@ -12,12 +12,12 @@ pub(crate) struct Measure {
     pub(crate) column: usize,
     /// The columns that no aggregate goes into.
     pub(crate) keys: Vec<usize>,
-    pub(crate) order: Order,
+    pub(crate) order: RowOrder,
 }
 
 /// Who says in which order rows are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum RowOrder {
     /// The query, by ORDER BY.
     Query,
     /// Nobody: the largest stand first.
@@ -30,7 +30,7 @@ pub(crate) enum Order {
 pub(crate) fn measure(
     text: &str,
     params: &Params,
-    tracepoints: &[Tracepoint],
+    tracepoints: &[ListedTracepoint],
     queries: &[wire::Query],
 ) -> Option<Measure> {
     let mut catalog = Catalog::default();
@@ -49,12 +49,12 @@ pub(crate) fn measure(
     // What a query is ordered by matters most in it.
     let ordered = (0..aggregated.len()).find(|i| fits(i) && Some(&output.columns[*i].expr) == first);
     let column = ordered.or_else(|| (0..aggregated.len()).find(fits))?;
-    let order = if output.order.is_empty() { Order::Size } else { Order::Query };
+    let order = if output.order.is_empty() { RowOrder::Size } else { RowOrder::Query };
     Some(Measure { column, keys: (0..aggregated.len()).filter(|i| !aggregated[*i]).collect(), order })
 }
 
-fn exports(tracepoint: &Tracepoint) -> Exports {
-    let field = |field: &crate::client::Field| Field { name: field.name.clone(), ty: field.ty };
+fn exports(tracepoint: &ListedTracepoint) -> Exports {
+    let field = |field: &crate::client::ListedField| Field { name: field.name.clone(), ty: field.ty };
     Exports {
         tracepoint: tracepoint.name.clone(),
         fields: tracepoint.fields.iter().map(field).collect(),
@@ -77,9 +77,9 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: Option<usize>) {
-        let field = |name: &str| crate::client::Field { name: name.into(), ty: Type::I64, agents: 1 };
+        let field = |name: &str| crate::client::ListedField { name: name.into(), ty: Type::I64, agents: 1 };
         let fields = vec![field("port"), field("bytes")];
-        let tracepoint = Tracepoint { name: "T".into(), fields, agents: 1, places: vec![] };
+        let tracepoint = ListedTracepoint { name: "T".into(), fields, agents: 1, places: vec![] };
         let found = measure(text, &Params::default(), &[tracepoint], &[]).map(|found| found.column);
         assert_eq!(found, expected, "{text}");
     }

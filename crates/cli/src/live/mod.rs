@@ -7,6 +7,6 @@ mod trend;
 mod watch;
 
 pub(crate) use measure::measure;
-pub(crate) use query_view::{Form, View, waiting};
+pub(crate) use query_view::{QueryView, RowLayout, waiting};
 pub(crate) use screen::{give_back, key};
-pub(crate) use watch::{Ended, watch};
+pub(crate) use watch::{WatchEnd, watch};

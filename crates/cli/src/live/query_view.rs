@@ -1,68 +1,68 @@
 //! What the live table shows, as lines of text. No terminal is touched here.
 
-use super::measure::{Measure, Order};
+use super::measure::{Measure, RowOrder};
 use super::trend::{Trend, WINDOWS};
-use crate::result_frame::{Column, Frame, Row};
-use crate::table::{Cell, GAP, Paint, Style, Table, expanded, of_rows};
+use crate::result_frame::{FrameColumn, FrameRow, ResultFrame};
+use crate::table::{GAP, Paint, TableCell, TextStyle, TextTable, expanded, of_rows};
 use crate::text::{self, clock, count, cut, elapsed, escaped};
 use pivot_protocol::wire;
 use std::time::Duration;
 
 /// Which rows are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shown {
+pub(crate) enum RowScope {
     SinceInstall,
     LastWindow,
 }
 
 /// How rows are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum RowLayout {
     Table,
     Expanded,
 }
 
-impl Form {
+impl RowLayout {
     /// The other one.
-    pub(crate) fn other(self) -> Form {
+    pub(crate) fn other(self) -> RowLayout {
         match self {
-            Form::Table => Form::Expanded,
-            Form::Expanded => Form::Table,
+            RowLayout::Table => RowLayout::Expanded,
+            RowLayout::Expanded => RowLayout::Table,
         }
     }
 }
 
 /// All that is known about a query that is being watched.
 #[derive(Debug, Clone)]
-pub(crate) struct View {
+pub(crate) struct QueryView {
     pub(crate) query: u32,
     pub(crate) text: String,
     pub(crate) warnings: Vec<String>,
-    pub(crate) columns: Vec<Column>,
+    pub(crate) columns: Vec<FrameColumn>,
     pub(crate) measure: Option<Measure>,
-    pub(crate) shown: Shown,
-    pub(crate) form: Form,
+    pub(crate) shown: RowScope,
+    pub(crate) form: RowLayout,
     pub(crate) status: Option<wire::Query>,
     /// The newest frame: the result since install is in it.
-    pub(crate) newest: Option<Frame>,
+    pub(crate) newest: Option<ResultFrame>,
     /// The newest window.
-    pub(crate) window: Option<Frame>,
+    pub(crate) window: Option<ResultFrame>,
     trend: Trend,
     /// How many windows were left out because they are large and newer ones were there.
     skipped: u64,
 }
 
-impl View {
+impl QueryView {
     /// A query of which nothing is known yet.
-    pub(crate) fn new(query: u32, text: &str) -> View {
-        View {
+    pub(crate) fn new(query: u32, text: &str) -> QueryView {
+        QueryView {
             query,
             text: text.to_owned(),
             warnings: Vec::new(),
             columns: Vec::new(),
             measure: None,
-            shown: Shown::SinceInstall,
-            form: Form::Table,
+            shown: RowScope::SinceInstall,
+            form: RowLayout::Table,
             status: None,
             newest: None,
             window: None,
@@ -72,7 +72,7 @@ impl View {
     }
 
     /// Takes in a frame. A revision of an older window only renews the result since install.
-    pub(crate) fn take(&mut self, mut frame: Frame) {
+    pub(crate) fn take(&mut self, mut frame: ResultFrame) {
         if !frame.columns.is_empty() {
             self.columns.clone_from(&frame.columns);
         }
@@ -91,10 +91,10 @@ impl View {
     }
 
     /// Shows the other rows.
-    pub(crate) fn toggle_shown(&mut self) {
+    pub(crate) fn toggle_scope(&mut self) {
         self.shown = match self.shown {
-            Shown::SinceInstall => Shown::LastWindow,
-            Shown::LastWindow => Shown::SinceInstall,
+            RowScope::SinceInstall => RowScope::LastWindow,
+            RowScope::LastWindow => RowScope::SinceInstall,
         };
     }
 
@@ -106,7 +106,7 @@ impl View {
         let left = rows.saturating_sub(lines.len() + 2);
         lines.extend(self.body(columns, left, paint));
         lines.push(String::new());
-        lines.push(paint.style(Style::Quiet, &cut(&footer, columns)));
+        lines.push(paint.style(TextStyle::Quiet, &cut(&footer, columns)));
         // On a screen too low for everything, the title and the first rows matter most.
         lines.truncate(rows);
         lines
@@ -117,10 +117,10 @@ impl View {
         let title = format!("query {}", self.query);
         let facts =
             cut(&format!("  {}{}", elapsed(running), self.facts()), columns.saturating_sub(title.len()));
-        let mut lines = vec![format!("{}{facts}", paint.style(Style::Strong, &title))];
+        let mut lines = vec![format!("{}{facts}", paint.style(TextStyle::Strong, &title))];
         let text = self.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        lines.push(paint.style(Style::Quiet, &cut(&escaped(&text), columns)));
-        let warning = |text: &str| paint.style(Style::Warning, &cut(&escaped(text), columns));
+        lines.push(paint.style(TextStyle::Quiet, &cut(&escaped(&text), columns)));
+        let warning = |text: &str| paint.style(TextStyle::Warning, &cut(&escaped(text), columns));
         lines.extend(self.warnings.iter().map(|text| warning(&format!("warning: {text}"))));
         let problems = self.status.iter().flat_map(|status| &status.problems);
         lines.extend(
@@ -144,11 +144,11 @@ impl View {
             None => String::new(),
         };
         let shown = match (self.shown, &self.window) {
-            (Shown::SinceInstall, _) => ", since install".to_owned(),
-            (Shown::LastWindow, Some(window)) => {
+            (RowScope::SinceInstall, _) => ", since install".to_owned(),
+            (RowScope::LastWindow, Some(window)) => {
                 format!(", window {} to {} UTC", clock(window.start_ns), clock(window.end_ns))
             }
-            (Shown::LastWindow, None) => ", last window".to_owned(),
+            (RowScope::LastWindow, None) => ", last window".to_owned(),
         };
         let skipped = match self.skipped {
             0 => String::new(),
@@ -159,31 +159,31 @@ impl View {
 
     fn footer(&self) -> String {
         let shown = match self.shown {
-            Shown::SinceInstall => "w last window",
-            Shown::LastWindow => "w since install",
+            RowScope::SinceInstall => "w last window",
+            RowScope::LastWindow => "w since install",
         };
         let form = match self.form {
-            Form::Table => "x expanded",
-            Form::Expanded => "x table",
+            RowLayout::Table => "x expanded",
+            RowLayout::Expanded => "x table",
         };
         format!("q stop   {shown}   {form}")
     }
 
-    fn completeness(&self) -> Option<crate::result_frame::Completeness> {
+    fn completeness(&self) -> Option<crate::result_frame::FrameCompleteness> {
         match self.shown {
-            Shown::SinceInstall => self.newest.as_ref().map(|frame| frame.cumulative_completeness),
-            Shown::LastWindow => self.window.as_ref().map(|frame| frame.completeness),
+            RowScope::SinceInstall => self.newest.as_ref().map(|frame| frame.cumulative_completeness),
+            RowScope::LastWindow => self.window.as_ref().map(|frame| frame.completeness),
         }
     }
 
     /// The rows that are shown, those with the largest measure first if there is one.
-    fn ranked(&self) -> Vec<&Row> {
+    fn ranked(&self) -> Vec<&FrameRow> {
         let rows = match self.shown {
-            Shown::SinceInstall => self.newest.as_ref().map(|frame| &frame.cumulative),
-            Shown::LastWindow => self.window.as_ref().map(|frame| &frame.rows),
+            RowScope::SinceInstall => self.newest.as_ref().map(|frame| &frame.cumulative),
+            RowScope::LastWindow => self.window.as_ref().map(|frame| &frame.rows),
         };
-        let mut rows: Vec<&Row> = rows.into_iter().flatten().collect();
-        if let Some(Measure { column, order: Order::Size, .. }) = self.measure {
+        let mut rows: Vec<&FrameRow> = rows.into_iter().flatten().collect();
+        if let Some(Measure { column, order: RowOrder::Size, .. }) = self.measure {
             rows.sort_by(|a, b| match (b.get(column), a.get(column)) {
                 (Some(b), Some(a)) => b.total_cmp(a),
                 _ => std::cmp::Ordering::Equal,
@@ -193,10 +193,10 @@ impl View {
     }
 
     /// The rows that have no group of their own.
-    fn other(&self) -> Option<&Row> {
+    fn other(&self) -> Option<&FrameRow> {
         match self.shown {
-            Shown::SinceInstall => self.newest.as_ref()?.cumulative_other.as_ref(),
-            Shown::LastWindow => self.window.as_ref()?.other.as_ref(),
+            RowScope::SinceInstall => self.newest.as_ref()?.cumulative_other.as_ref(),
+            RowScope::LastWindow => self.window.as_ref()?.other.as_ref(),
         }
     }
 
@@ -208,38 +208,38 @@ impl View {
             return vec![cut(&why, columns)];
         }
         let height = match self.form {
-            Form::Table => 1,
-            Form::Expanded => self.columns.len() + 1,
+            RowLayout::Table => 1,
+            RowLayout::Expanded => self.columns.len() + 1,
         };
-        let heading = if self.form == Form::Table { 2 } else { 0 };
+        let heading = if self.form == RowLayout::Table { 2 } else { 0 };
         let lines = lines.saturating_sub(if other.is_some() { height } else { 0 });
         let fitting = lines.saturating_sub(heading) / height;
         let fitting =
             if fitting >= rows.len() { rows.len() } else { lines.saturating_sub(heading + 1) / height };
-        let top: Vec<Row> = rows.iter().take(fitting).map(|row| (*row).clone()).collect();
+        let top: Vec<FrameRow> = rows.iter().take(fitting).map(|row| (*row).clone()).collect();
         let mut out = match self.form {
-            Form::Table => self.table(&top, other, columns).render(columns, paint),
-            Form::Expanded => expanded(&self.columns, &top, other, columns, paint),
+            RowLayout::Table => self.table(&top, other, columns).render(columns, paint),
+            RowLayout::Expanded => expanded(&self.columns, &top, other, columns, paint),
         };
         if rows.len() > fitting {
             let more = crate::text::grouped(&(rows.len() - fitting).to_string());
             let last = out.len() - if other.is_some() { height } else { 0 };
-            out.insert(last, paint.style(Style::Quiet, &cut(&format!("+ {more} more"), columns)));
+            out.insert(last, paint.style(TextStyle::Quiet, &cut(&format!("+ {more} more"), columns)));
         }
         out
     }
 }
 
-impl View {
+impl QueryView {
     /// The rows with a bar for the measure, and a sparkline if there is room for it too.
-    fn table(&self, rows: &[Row], other: Option<&Row>, columns: usize) -> Table {
+    fn table(&self, rows: &[FrameRow], other: Option<&FrameRow>, columns: usize) -> TextTable {
         let measure = self.measure.as_ref().map(|measure| measure.column);
         let mut table = of_rows(&self.columns, rows, other, measure);
         let Some(measure) = self.measure.as_ref().filter(|_| self.trend.len() > 1) else { return table };
         let heading = format!("last {}", count(self.trend.len() as u64, "window"));
         if table.width_with_bar() + GAP + text::width(&heading).max(WINDOWS) <= columns {
             let lines = rows.iter().map(|row| self.trend.of(row, measure));
-            table.append(&heading, lines.map(|text| Cell { text, style: Style::Accent }));
+            table.append(&heading, lines.map(|text| TableCell { text, style: TextStyle::Accent }));
         }
         table
     }
@@ -260,33 +260,33 @@ pub(crate) fn waiting(status: &wire::Query) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result_frame::Completeness;
+    use crate::result_frame::FrameCompleteness;
     use crate::text::width;
     use pivot_advice::{Type, Value};
 
-    fn view(rows: i64) -> View {
-        let mut view = View::new(1, "FROM e IN T\n  GROUP BY e.host SELECT e.host, SUM(e.n)");
-        view.measure = Some(Measure { column: 1, keys: vec![0], order: Order::Size });
+    fn view(rows: i64) -> QueryView {
+        let mut view = QueryView::new(1, "FROM e IN T\n  GROUP BY e.host SELECT e.host, SUM(e.n)");
+        view.measure = Some(Measure { column: 1, keys: vec![0], order: RowOrder::Size });
         view.take(frame(rows));
         view
     }
 
-    fn frame(rows: i64) -> Frame {
-        let column = |name: &str, ty| Column::exact(name, ty);
+    fn frame(rows: i64) -> ResultFrame {
+        let column = |name: &str, ty| FrameColumn::exact(name, ty);
         let cumulative =
             (0..rows).map(|i| vec![Value::str(format!("host-{i}")), Value::I64(i * 1_000)].into()).collect();
-        Frame {
+        ResultFrame {
             query: 1,
             end_ns: 1,
             columns: vec![column("e.host", Type::String), column("SUM(e.n)", Type::I64)],
             cumulative,
-            cumulative_completeness: Completeness {
+            cumulative_completeness: FrameCompleteness {
                 agents_reporting: 7,
                 agents_expected: 8,
                 partial: true,
                 ..Default::default()
             },
-            ..Frame::default()
+            ..ResultFrame::default()
         }
     }
 
@@ -294,8 +294,8 @@ mod tests {
     fn the_screen_fits_any_terminal() {
         for columns in [1, 10, 40, 80, 300] {
             for rows in [1, 3, 8, 24] {
-                for form in [Form::Table, Form::Expanded] {
-                    let view = View { form, ..view(50) };
+                for form in [RowLayout::Table, RowLayout::Expanded] {
+                    let view = QueryView { form, ..view(50) };
                     let lines = view.screen(Duration::from_secs(65), columns, rows, Paint::Plain);
                     assert!(lines.len() <= rows, "{rows} rows: {lines:#?}");
                     assert!(
@@ -330,8 +330,8 @@ mod tests {
     #[test]
     fn skipped_windows_are_counted_and_what_was_left_out_stays() {
         let mut view = view(50);
-        view.take(Frame { sequence: 1, ..frame(50) });
-        view.take(Frame { sequence: 5, without_cumulative: true, ..frame(0) });
+        view.take(ResultFrame { sequence: 1, ..frame(50) });
+        view.take(ResultFrame { sequence: 5, without_cumulative: true, ..frame(0) });
         let lines = view.screen(Duration::from_secs(65), 90, 12, Paint::Plain);
         assert_eq!(lines[0], "query 1  1 min 5 s, 7 of 8 agents reporting, since install, 3 windows skipped");
         assert!(lines[6].starts_with("host-49    49,000"), "{lines:#?}");
@@ -342,7 +342,12 @@ mod tests {
         let mut view = view(2);
         for second in 1..=3 {
             let row = vec![Value::str("host-1"), Value::I64(second * 10)];
-            view.take(Frame { start_ns: second, end_ns: second + 1, rows: vec![row.into()], ..frame(2) });
+            view.take(ResultFrame {
+                start_ns: second,
+                end_ns: second + 1,
+                rows: vec![row.into()],
+                ..frame(2)
+            });
         }
         let body = view.body(70, 9, Paint::Plain);
         assert_eq!(body[0], "e.host  SUM(e.n)                            last 4 windows");
@@ -354,7 +359,7 @@ mod tests {
     #[test]
     fn rows_that_the_query_orders_keep_their_order() {
         let mut view = view(3);
-        view.measure = Some(Measure { column: 1, keys: vec![0], order: Order::Query });
+        view.measure = Some(Measure { column: 1, keys: vec![0], order: RowOrder::Query });
         let body = view.body(30, 9, Paint::Plain);
         let hosts: Vec<&str> = body[2..].iter().map(|line| &line[..6]).collect();
         assert_eq!(hosts, ["host-0", "host-1", "host-2"]);

@@ -1,7 +1,7 @@
 //! The measure of each row over the last windows, for sparklines.
 
 use super::measure::Measure;
-use crate::result_frame::{Frame, Row};
+use crate::result_frame::{FrameRow, ResultFrame};
 use pivot_advice::Value;
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,7 +16,7 @@ pub(super) struct Trend {
 
 impl Trend {
     /// Takes in a window; a revision replaces it.
-    pub(super) fn take(&mut self, frame: &Frame, measure: &Measure) {
+    pub(super) fn take(&mut self, frame: &ResultFrame, measure: &Measure) {
         let sizes = frame.rows.iter().map(|row| (key(row, measure), size(row, measure))).collect();
         self.windows.insert(frame.start_ns, sizes);
         while self.windows.len() > WINDOWS {
@@ -30,7 +30,7 @@ impl Trend {
     }
 
     /// The sparkline of a row, scaled to its own largest window: the bar beside it tells how much.
-    pub(super) fn of(&self, row: &Row, measure: &Measure) -> String {
+    pub(super) fn of(&self, row: &FrameRow, measure: &Measure) -> String {
         let key = key(row, measure);
         let sizes: Vec<Option<f64>> = self.windows.values().map(|window| window.get(&key).copied()).collect();
         sparkline(&sizes)
@@ -38,7 +38,7 @@ impl Trend {
 }
 
 /// The cells of a row that no aggregate goes into, as one text.
-fn key(row: &Row, measure: &Measure) -> String {
+fn key(row: &FrameRow, measure: &Measure) -> String {
     measure
         .keys
         .iter()
@@ -47,7 +47,7 @@ fn key(row: &Row, measure: &Measure) -> String {
         .collect()
 }
 
-fn size(row: &Row, measure: &Measure) -> f64 {
+fn size(row: &FrameRow, measure: &Measure) -> f64 {
     match row.get(measure.column) {
         Some(Value::Duration(ns)) => *ns as f64,
         Some(number) => number.as_f64().unwrap_or(0.0),
@@ -71,22 +71,22 @@ fn sparkline(sizes: &[Option<f64>]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::measure::Order;
+    use super::super::measure::RowOrder;
     use super::*;
 
-    fn frame(second: i64, rows: &[(&str, i64)]) -> Frame {
+    fn frame(second: i64, rows: &[(&str, i64)]) -> ResultFrame {
         let row = |(name, size): &(&str, i64)| vec![Value::str(*name), Value::I64(*size)].into();
-        Frame {
+        ResultFrame {
             start_ns: second,
             end_ns: second + 1,
             rows: rows.iter().map(row).collect(),
-            ..Frame::default()
+            ..ResultFrame::default()
         }
     }
 
     #[test]
     fn a_row_is_followed_through_the_windows_also_when_they_are_revised() {
-        let measure = Measure { column: 1, keys: vec![0], order: Order::Size };
+        let measure = Measure { column: 1, keys: vec![0], order: RowOrder::Size };
         let mut trend = Trend::default();
         trend.take(&frame(1, &[("a", 8), ("b", 1)]), &measure);
         trend.take(&frame(2, &[("b", 1)]), &measure);
@@ -107,7 +107,7 @@ mod tests {
     fn old_windows_are_forgotten() {
         let mut trend = Trend::default();
         (0..100).for_each(|second| {
-            trend.take(&frame(second, &[]), &Measure { column: 1, keys: vec![0], order: Order::Size })
+            trend.take(&frame(second, &[]), &Measure { column: 1, keys: vec![0], order: RowOrder::Size })
         });
         assert_eq!(trend.len(), WINDOWS);
     }

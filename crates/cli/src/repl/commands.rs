@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// A backslash command with its argument.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Command {
+pub(crate) enum BackslashCommand {
     Quit,
     /// The commands.
     Commands,
@@ -50,30 +50,32 @@ pub(crate) const COMMANDS: [(&str, &str, &str); 16] = [
 ];
 
 /// Reads a line that begins with a backslash. The error is a sentence for the user.
-pub(crate) fn parse(line: &str) -> Result<Command, String> {
+pub(crate) fn parse(line: &str) -> Result<BackslashCommand, String> {
     let line = line.trim().trim_end_matches(';').trim_end();
     let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let argument = Argument { name, text: argument.trim() };
+    let argument = CommandArgument { name, text: argument.trim() };
     match name {
-        "\\q" | "\\quit" => Ok(Command::Quit),
-        "\\?" => Ok(Command::Commands),
-        "\\h" => Ok(Command::Help(argument.optional())),
-        "\\dt" => Ok(Command::Tracepoints(argument.optional())),
-        "\\d" => Ok(argument.optional().map_or(Command::Tracepoints(None), Command::Tracepoint)),
-        "\\dq" if argument.text.is_empty() => Ok(Command::Queries(None)),
-        "\\dq" => Ok(Command::Queries(Some(argument.number()?))),
-        "\\l" => Ok(Command::Agents),
-        "\\drop" => Ok(Command::Drop(argument.number()?)),
-        "\\watch" if argument.text.is_empty() => Ok(Command::Watch(None)),
-        "\\watch" => Ok(Command::Watch(Some(argument.number()?))),
-        "\\g" => Ok(Command::Again(argument.optional().map(PathBuf::from))),
-        "\\e" => Ok(Command::Edit(argument.optional().map(PathBuf::from))),
-        "\\i" => Ok(Command::Include(argument.needed("a file")?.into())),
-        "\\set" if argument.text.is_empty() => Ok(Command::Params),
+        "\\q" | "\\quit" => Ok(BackslashCommand::Quit),
+        "\\?" => Ok(BackslashCommand::Commands),
+        "\\h" => Ok(BackslashCommand::Help(argument.optional())),
+        "\\dt" => Ok(BackslashCommand::Tracepoints(argument.optional())),
+        "\\d" => {
+            Ok(argument.optional().map_or(BackslashCommand::Tracepoints(None), BackslashCommand::Tracepoint))
+        }
+        "\\dq" if argument.text.is_empty() => Ok(BackslashCommand::Queries(None)),
+        "\\dq" => Ok(BackslashCommand::Queries(Some(argument.number()?))),
+        "\\l" => Ok(BackslashCommand::Agents),
+        "\\drop" => Ok(BackslashCommand::Drop(argument.number()?)),
+        "\\watch" if argument.text.is_empty() => Ok(BackslashCommand::Watch(None)),
+        "\\watch" => Ok(BackslashCommand::Watch(Some(argument.number()?))),
+        "\\g" => Ok(BackslashCommand::Again(argument.optional().map(PathBuf::from))),
+        "\\e" => Ok(BackslashCommand::Edit(argument.optional().map(PathBuf::from))),
+        "\\i" => Ok(BackslashCommand::Include(argument.needed("a file")?.into())),
+        "\\set" if argument.text.is_empty() => Ok(BackslashCommand::Params),
         "\\set" => argument.assignment(),
-        "\\unset" => Ok(Command::Unset(params::name_of(argument.needed("a name")?)?)),
-        "\\x" => Ok(Command::Expanded),
-        "\\timing" => Ok(Command::Timing),
+        "\\unset" => Ok(BackslashCommand::Unset(params::name_of(argument.needed("a name")?)?)),
+        "\\x" => Ok(BackslashCommand::Expanded),
+        "\\timing" => Ok(BackslashCommand::Timing),
         unknown => Err(match nearest(unknown, COMMANDS.map(|(name, ..)| name)) {
             Some(name) => format!("{unknown} is not a command, did you mean {name}? \\? lists all"),
             None => format!("{unknown} is not a command, \\? lists all"),
@@ -82,12 +84,12 @@ pub(crate) fn parse(line: &str) -> Result<Command, String> {
 }
 
 /// What stands behind a command's name.
-struct Argument<'a> {
+struct CommandArgument<'a> {
     name: &'a str,
     text: &'a str,
 }
 
-impl<'a> Argument<'a> {
+impl<'a> CommandArgument<'a> {
     fn optional(&self) -> Option<String> {
         Some(self.text.to_owned()).filter(|text| !text.is_empty())
     }
@@ -101,13 +103,13 @@ impl<'a> Argument<'a> {
         given.parse().map_err(|_| format!("`{given}` is not the number of a query, see \\dq"))
     }
 
-    fn assignment(&self) -> Result<Command, String> {
+    fn assignment(&self) -> Result<BackslashCommand, String> {
         let cut = self.text.find(|c: char| c.is_whitespace() || c == '=');
         let (name, value) = cut.map_or((self.text, ""), |at| self.text.split_at(at));
         let value = value.trim_start().trim_start_matches('=').trim();
         match value {
             "" => Err(format!("{} needs a name and a value", self.name)),
-            value => Ok(Command::Set(params::name_of(name)?, params::value_of(value))),
+            value => Ok(BackslashCommand::Set(params::name_of(name)?, params::value_of(value))),
         }
     }
 }
@@ -175,19 +177,19 @@ mod tests {
     #[test]
     fn commands_take_their_arguments() {
         let check = |line: &str, expected: Command| assert_eq!(parse(line), Ok(expected), "{line}");
-        check("\\q;", Command::Quit);
-        check("\\dt  Data* ", Command::Tracepoints(Some("Data*".into())));
-        check("\\dt", Command::Tracepoints(None));
-        check("\\d a b", Command::Tracepoint("a b".into()));
-        check("\\drop 7", Command::Drop(7));
-        check("\\dq", Command::Queries(None));
-        check("\\dq 7;", Command::Queries(Some(7)));
-        check("\\i my file.pivot", Command::Include("my file.pivot".into()));
-        check("\\watch", Command::Watch(None));
-        check("\\g out.csv", Command::Again(Some("out.csv".into())));
-        check("\\set limit 5", Command::Set("limit".into(), Value::I64(5)));
-        check("\\set $app = 'get it'", Command::Set("app".into(), Value::str("get it")));
-        check("\\h group by", Command::Help(Some("group by".into())));
+        check("\\q;", BackslashCommand::Quit);
+        check("\\dt  Data* ", BackslashCommand::Tracepoints(Some("Data*".into())));
+        check("\\dt", BackslashCommand::Tracepoints(None));
+        check("\\d a b", BackslashCommand::Tracepoint("a b".into()));
+        check("\\drop 7", BackslashCommand::Drop(7));
+        check("\\dq", BackslashCommand::Queries(None));
+        check("\\dq 7;", BackslashCommand::Queries(Some(7)));
+        check("\\i my file.pivot", BackslashCommand::Include("my file.pivot".into()));
+        check("\\watch", BackslashCommand::Watch(None));
+        check("\\g out.csv", BackslashCommand::Again(Some("out.csv".into())));
+        check("\\set limit 5", BackslashCommand::Set("limit".into(), Value::I64(5)));
+        check("\\set $app = 'get it'", BackslashCommand::Set("app".into(), Value::str("get it")));
+        check("\\h group by", BackslashCommand::Help(Some("group by".into())));
     }
 
     #[test]

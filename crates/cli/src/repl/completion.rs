@@ -1,50 +1,50 @@
-//! What Tab offers: keywords, tracepoints, fields after `alias.`, aliases, backslash commands.
+//! What Tab candidates: keywords, tracepoints, fields after `alias.`, aliases, backslash commands.
 
 use super::commands::COMMANDS;
 use super::scan::{FUNCTIONS, KEYWORDS, aliases, is_name};
-use crate::client::Tracepoint;
+use crate::client::ListedTracepoint;
 use pivot_advice::default_fields;
 use reedline::{Completer, CompletionResult, Span, Suggestion};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The catalogue as it was when the prompt was shown.
-pub(super) type Known = Arc<RwLock<Vec<Tracepoint>>>;
+pub(super) type CompletionCatalogue = Arc<RwLock<Vec<ListedTracepoint>>>;
 
 /// Completes from the catalogue.
-pub(super) struct Completion {
-    pub(super) known: Known,
+pub(super) struct QueryCompleter {
+    pub(super) known: CompletionCatalogue,
 }
 
-impl Completer for Completion {
+impl Completer for QueryCompleter {
     fn complete(&mut self, line: &str, pos: usize) -> CompletionResult {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let (start, offers) = offers(line, pos, &known);
-        let suggestion = |offer: Offer| Suggestion {
+        let (start, candidates) = candidates(line, pos, &known);
+        let suggestion = |offer: Candidate| Suggestion {
             value: offer.text,
             description: Some(offer.about).filter(|about| !about.is_empty()),
             span: Span::new(start, pos),
             append_whitespace: offer.ends,
             ..Suggestion::default()
         };
-        CompletionResult::fresh(offers.into_iter().map(suggestion).collect::<Vec<_>>())
+        CompletionResult::fresh(candidates.into_iter().map(suggestion).collect::<Vec<_>>())
     }
 }
 
 /// One thing that could stand here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Offer {
+struct Candidate {
     text: String,
     about: String,
     /// Whether a blank follows.
     ends: bool,
 }
 
-fn offer(text: impl Into<String>, about: impl Into<String>) -> Offer {
-    Offer { text: text.into(), about: about.into(), ends: true }
+fn candidate(text: impl Into<String>, about: impl Into<String>) -> Candidate {
+    Candidate { text: text.into(), about: about.into(), ends: true }
 }
 
 /// Where the word before the cursor begins, and what could stand there.
-fn offers(line: &str, pos: usize, known: &[Tracepoint]) -> (usize, Vec<Offer>) {
+fn candidates(line: &str, pos: usize, known: &[ListedTracepoint]) -> (usize, Vec<Candidate>) {
     let before = line.get(..pos).unwrap_or(line);
     let start = before
         .rfind(|c| !is_name(c))
@@ -60,7 +60,7 @@ fn offers(line: &str, pos: usize, known: &[Tracepoint]) -> (usize, Vec<Offer>) {
         _ => words(line),
     };
     let fits =
-        |offer: &Offer| offer.text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
+        |offer: &Candidate| offer.text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
     (start, candidates.into_iter().filter(fits).collect())
 }
 
@@ -73,28 +73,28 @@ fn is_source(before: &str, start: usize) -> bool {
     words.next().is_some_and(temporal) && words.next().is_some_and(|word| word.eq_ignore_ascii_case("in"))
 }
 
-fn commands(before: &str, known: &[Tracepoint]) -> Vec<Offer> {
+fn commands(before: &str, known: &[ListedTracepoint]) -> Vec<Candidate> {
     match before.split_once(char::is_whitespace) {
-        Some(("\\d" | "\\dt", _)) => known.iter().map(|found| offer(&found.name, "")).collect(),
+        Some(("\\d" | "\\dt", _)) => known.iter().map(|found| candidate(&found.name, "")).collect(),
         Some(_) => Vec::new(),
         None => COMMANDS
             .iter()
-            .map(|(name, argument, about)| offer(*name, format!("{argument} {about}").trim()))
+            .map(|(name, argument, about)| candidate(*name, format!("{argument} {about}").trim()))
             .collect(),
     }
 }
 
-fn sources(known: &[Tracepoint]) -> Vec<Offer> {
+fn sources(known: &[ListedTracepoint]) -> Vec<Candidate> {
     let temporal = ["First(", "MostRecent(", "UNNEST("]
-        .map(|text| Offer { ends: false, ..offer(text, "of a tracepoint") });
+        .map(|text| Candidate { ends: false, ..candidate(text, "of a tracepoint") });
     let names = known.iter().map(|found| {
         let fields: Vec<&str> = found.fields.iter().map(|field| field.name.as_str()).collect();
-        offer(&found.name, fields.join(", "))
+        candidate(&found.name, fields.join(", "))
     });
     names.chain(temporal).collect()
 }
 
-fn fields(line: &str, alias: &str, known: &[Tracepoint]) -> Vec<Offer> {
+fn fields(line: &str, alias: &str, known: &[ListedTracepoint]) -> Vec<Candidate> {
     let source = aliases(line).into_iter().find(|(name, _)| *name == alias).map(|(_, source)| source);
     let tracepoint = known.iter().find(|found| {
         source.is_some_and(|source| found.name == source || found.name.strip_suffix("@enter") == Some(source))
@@ -103,17 +103,17 @@ fn fields(line: &str, alias: &str, known: &[Tracepoint]) -> Vec<Offer> {
     let own = own.map(|field| (field.name.clone(), field.ty.to_string()));
     let default = default_fields().iter().map(|(name, ty)| ((*name).to_owned(), ty.to_string()));
     let all = own.chain(default.filter(|_| source.is_some()));
-    all.map(|(name, ty)| Offer { ends: false, ..offer(format!("{alias}.{name}"), ty) }).collect()
+    all.map(|(name, ty)| Candidate { ends: false, ..candidate(format!("{alias}.{name}"), ty) }).collect()
 }
 
-fn words(line: &str) -> Vec<Offer> {
+fn words(line: &str) -> Vec<Candidate> {
     let aliases = aliases(line)
         .into_iter()
-        .map(|(alias, source)| Offer { ends: false, ..offer(format!("{alias}."), source) });
-    let keywords = KEYWORDS.iter().map(|word| offer(*word, ""));
+        .map(|(alias, source)| Candidate { ends: false, ..candidate(format!("{alias}."), source) });
+    let keywords = KEYWORDS.iter().map(|word| candidate(*word, ""));
     let functions = FUNCTIONS.iter().map(|word| match *word {
-        "COUNT" => offer("COUNT", ""),
-        word => Offer { ends: false, ..offer(format!("{word}("), "") },
+        "COUNT" => candidate("COUNT", ""),
+        word => Candidate { ends: false, ..candidate(format!("{word}("), "") },
     });
     aliases.chain(keywords).chain(functions).collect()
 }
@@ -121,18 +121,18 @@ fn words(line: &str) -> Vec<Offer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Field;
+    use crate::client::ListedField;
     use pivot_advice::Type;
 
     /// `|` marks the cursor.
     fn check(line: &str, expected: &[&str]) {
-        let field = |name: &str| Field { name: name.into(), ty: Type::U64, agents: 1 };
+        let field = |name: &str| ListedField { name: name.into(), ty: Type::U64, agents: 1 };
         let tracepoint =
-            |name: &str, fields| Tracepoint { name: name.into(), fields, agents: 1, places: vec![] };
+            |name: &str, fields| ListedTracepoint { name: name.into(), fields, agents: 1, places: vec![] };
         let known =
             [tracepoint("DataNode.read", vec![field("delta"), field("block")]), tracepoint("Client", vec![])];
         let pos = line.find('|').unwrap_or(line.len());
-        let (_, found) = offers(&line.replace('|', ""), pos, &known);
+        let (_, found) = candidates(&line.replace('|', ""), pos, &known);
         let texts: Vec<&str> = found.iter().map(|offer| offer.text.as_str()).collect();
         assert_eq!(texts, expected, "{line}");
     }

@@ -4,7 +4,7 @@
 
 /// One thing that can be asked about.
 #[derive(Debug)]
-pub(super) struct Topic {
+pub(super) struct HelpTopic {
     /// The word, and other spellings of it.
     pub(super) names: &'static [&'static str],
     pub(super) syntax: &'static str,
@@ -18,15 +18,15 @@ const fn topic(
     syntax: &'static str,
     about: &'static str,
     example: &'static str,
-) -> Topic {
-    Topic { names, syntax, about, example }
+) -> HelpTopic {
+    HelpTopic { names, syntax, about, example }
 }
 
 const COUNT: &str = "FROM d IN DN.DataTransferProtocol GROUP BY d.host SELECT d.host, COUNT";
 const LATENCY: &str = "FROM o IN NameNode.open@exit SELECT COUNT, AVERAGE(o.elapsed), P99(o.elapsed)";
 
 /// In the order of a query, then aggregates, then functions.
-pub(super) const TOPICS: &[Topic] = &[
+pub(super) const TOPICS: &[HelpTopic] = &[
     topic(&["FROM"], "FROM alias IN source", "Each event of the source is a row.", COUNT),
     topic(
         &["UNION", ","],
@@ -234,9 +234,9 @@ pub(super) const TOPICS: &[Topic] = &[
 ];
 
 /// The topic of a word in any spelling.
-pub(super) fn find(word: &str) -> Option<&'static Topic> {
+pub(super) fn find(word: &str) -> Option<&'static HelpTopic> {
     let word = word.split_whitespace().collect::<Vec<_>>().join(" ");
-    let named = |topic: &&Topic| topic.names.iter().any(|name| name.eq_ignore_ascii_case(&word));
+    let named = |topic: &&HelpTopic| topic.names.iter().any(|name| name.eq_ignore_ascii_case(&word));
     TOPICS.iter().find(named)
 }
 

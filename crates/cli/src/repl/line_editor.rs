@@ -1,6 +1,6 @@
 //! The line editor: prompt, multi-line input, keys.
 
-use super::completion::{Completion, Known};
+use super::completion::{CompletionCatalogue, QueryCompleter};
 use super::highlight::Highlight;
 use super::history_path;
 use crate::error::CliError;
@@ -19,7 +19,7 @@ const MENU: &str = "completion";
 pub(super) const BARE_WORDS: [&str; 3] = ["quit", "exit", "help"];
 
 /// An editor with history and completion.
-pub(super) fn editor(known: Known, paint: Paint) -> Result<Reedline, CliError> {
+pub(super) fn editor(known: CompletionCatalogue, paint: Paint) -> Result<Reedline, CliError> {
     let mut keys = default_emacs_keybindings();
     let complete =
         ReedlineEvent::UntilFound(vec![ReedlineEvent::Menu(MENU.to_owned()), ReedlineEvent::MenuNext]);
@@ -28,11 +28,11 @@ pub(super) fn editor(known: Known, paint: Paint) -> Result<Reedline, CliError> {
     let menu = ColumnarMenu::default().with_name(MENU).with_columns(3);
     let mut editor = Reedline::create()
         .with_edit_mode(Box::new(Emacs::new(keys)))
-        .with_completer(Box::new(Completion { known }))
+        .with_completer(Box::new(QueryCompleter { known }))
         .with_menu(ReedlineMenu::EngineCompleter(Box::new(menu)))
         .with_partial_completions(true)
         .with_quick_completions(true)
-        .with_validator(Box::new(Whole))
+        .with_validator(Box::new(StatementValidator))
         .with_ansi_colors(paint == Paint::Ansi)
         .use_bracketed_paste(true);
     if paint == Paint::Ansi {
@@ -48,9 +48,9 @@ pub(super) fn editor(known: Known, paint: Paint) -> Result<Reedline, CliError> {
 }
 
 /// Says when Enter ends the input: after `;`, and at once for commands.
-struct Whole;
+struct StatementValidator;
 
-impl Validator for Whole {
+impl Validator for StatementValidator {
     fn validate(&self, line: &str) -> ValidationResult {
         let text = line.trim();
         let ends = text.is_empty()
@@ -62,9 +62,9 @@ impl Validator for Whole {
 }
 
 /// `pivot> `, and an indent of the same width for further lines.
-pub(super) struct Plain;
+pub(super) struct ReplPrompt;
 
-impl Prompt for Plain {
+impl Prompt for ReplPrompt {
     fn render_prompt_left(&self) -> Cow<'_, str> {
         "pivot".into()
     }
@@ -105,7 +105,11 @@ mod tests {
     #[test]
     fn enter_ends_statements_and_commands() {
         let check = |line: &str, ends: bool| {
-            assert_eq!(matches!(Whole.validate(line), ValidationResult::Complete), ends, "{line}");
+            assert_eq!(
+                matches!(StatementValidator.validate(line), ValidationResult::Complete),
+                ends,
+                "{line}"
+            );
         };
         check("FROM e IN T", false);
         check("FROM e IN T\nSELECT COUNT;", true);

@@ -3,15 +3,15 @@
 pub(super) mod queries;
 
 use super::commands::COMMANDS;
-use crate::client::Tracepoint;
+use crate::client::ListedTracepoint;
 use crate::params::{self, Params};
-use crate::table::{Cell, Style, Table};
+use crate::table::{TableCell, TextStyle, TextTable};
 use crate::text::{age, count, escaped, grouped};
 use pivot_protocol::wire;
 
 /// Values of `$name`.
-pub(super) fn params(found: &Params) -> Table {
-    let mut table = Table::with_headings(&["!name", "value"]);
+pub(super) fn params(found: &Params) -> TextTable {
+    let mut table = TextTable::with_headings(&["!name", "value"]);
     for (name, value) in found {
         table.push([format!("${name}").into(), params::shown(value).into()]);
     }
@@ -19,8 +19,8 @@ pub(super) fn params(found: &Params) -> Table {
 }
 
 /// Tracepoints with fields, agents and place.
-pub(super) fn tracepoints(found: &[&Tracepoint]) -> Table {
-    let mut table = Table::with_headings(&["!tracepoint", "fields", ">agents", "place"]);
+pub(super) fn tracepoints(found: &[&ListedTracepoint]) -> TextTable {
+    let mut table = TextTable::with_headings(&["!tracepoint", "fields", ">agents", "place"]);
     for tracepoint in found {
         let fields = tracepoint.fields.iter().map(|field| format!("{} {}", escaped(&field.name), field.ty));
         let place = match tracepoint.places.as_slice() {
@@ -44,8 +44,8 @@ fn file_of(place: &str) -> String {
 }
 
 /// The fields of one tracepoint, own ones before those that every tracepoint has.
-pub(super) fn fields(tracepoint: &Tracepoint) -> Table {
-    let mut table = Table::with_headings(&["field", "type", "exported by"]);
+pub(super) fn fields(tracepoint: &ListedTracepoint) -> TextTable {
+    let mut table = TextTable::with_headings(&["field", "type", "exported by"]);
     for field in &tracepoint.fields {
         let all = field.agents >= tracepoint.agents;
         let by = if all {
@@ -62,14 +62,14 @@ pub(super) fn fields(tracepoint: &Tracepoint) -> Table {
 }
 
 /// Agents that are connected or were.
-pub(super) fn agents(found: &[wire::Agent]) -> Table {
+pub(super) fn agents(found: &[wire::Agent]) -> TextTable {
     let headings = ["!host", "!process", ">pid", "!state", ">tracepoints", "!connected", "!last heard"];
     let mut headings = headings.to_vec();
     let holds_back = found.iter().any(|agent| !agent.held_back.is_empty());
     headings.extend(holds_back.then_some("baggage held back"));
     let loses = found.iter().any(|agent| agent.lost.is_some_and(|lost| lost != wire::Lost::default()));
     headings.extend(loses.then_some("lost"));
-    let mut table = Table::with_headings(&headings);
+    let mut table = TextTable::with_headings(&headings);
     for agent in found {
         let state = match (agent.state(), agent.converged) {
             (wire::agent::State::Connected, true) => "connected".into(),
@@ -112,7 +112,7 @@ fn lost(found: &wire::Lost) -> String {
 }
 
 /// From which hosts baggage was held back, those with the most messages first.
-fn held_back(held: &[wire::HeldBack]) -> Cell {
+fn held_back(held: &[wire::HeldBack]) -> TableCell {
     let mut held: Vec<&wire::HeldBack> = held.iter().collect();
     held.sort_by_key(|held| std::cmp::Reverse(held.messages));
     let shown = held.iter().take(3).map(|held| {
@@ -134,20 +134,20 @@ fn held_back(held: &[wire::HeldBack]) -> Cell {
 }
 
 /// The backslash commands.
-pub(super) fn commands() -> Table {
-    let mut table = Table::with_headings(&["!command", "what it does"]);
+pub(super) fn commands() -> TextTable {
+    let mut table = TextTable::with_headings(&["!command", "what it does"]);
     for (name, argument, about) in COMMANDS {
         table.push([format!("{name} {argument}").trim_end().into(), about.into()]);
     }
     table
 }
 
-fn quiet(text: String) -> Cell {
-    Cell { text, style: Style::Quiet }
+fn quiet(text: String) -> TableCell {
+    TableCell { text, style: TextStyle::Quiet }
 }
 
-fn warning(text: &str) -> Cell {
-    Cell { text: text.to_owned(), style: Style::Warning }
+fn warning(text: &str) -> TableCell {
+    TableCell { text: text.to_owned(), style: TextStyle::Warning }
 }
 
 #[cfg(test)]

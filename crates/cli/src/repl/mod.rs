@@ -11,5 +11,5 @@ mod scan;
 mod session;
 pub(crate) mod stateless_commands;
 mod text_editor;
-pub(crate) use session::{EXAMPLE, Session};
-pub(crate) use text_editor::Tee;
+pub(crate) use session::{EXAMPLE, ReplSession};
+pub(crate) use text_editor::WindowFile;

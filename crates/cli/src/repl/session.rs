@@ -1,17 +1,17 @@
 //! One session at the prompt: reads, does, shows.
 
-use super::commands::{Command, parse};
-use super::completion::Known;
-use super::line_editor::{Plain, editor};
-use super::text_editor::{Tee, edit, edit_file};
+use super::commands::{BackslashCommand, parse};
+use super::completion::CompletionCatalogue;
+use super::line_editor::{ReplPrompt, editor};
+use super::text_editor::{WindowFile, edit, edit_file};
 use super::{lists, stateless_commands};
 use crate::batch::{ANALYSIS, report};
-use crate::client::Connection;
+use crate::client::FrontendConnection;
 use crate::error::CliError;
-use crate::input::{Input, Statement, Step};
-use crate::live::{self, Ended, View};
+use crate::input::{InputStatement, InputStep, InputText};
+use crate::live::{self, QueryView, WatchEnd};
 use crate::params::Params;
-use crate::table::{Paint, Style};
+use crate::table::{Paint, TextStyle};
 use crate::text::duration;
 use reedline::Signal;
 use std::io::{self, Write};
@@ -22,16 +22,16 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal as TokioSignal, SignalKind, signal};
 
 /// The state of a session.
-pub(crate) struct Session {
+pub(crate) struct ReplSession {
     runtime: Handle,
-    connection: Connection,
-    known: Known,
+    connection: FrontendConnection,
+    known: CompletionCatalogue,
     paint: Paint,
-    form: live::Form,
+    form: live::RowLayout,
     timing: Timing,
     params: Params,
     /// What `\g` runs again and `\e` edits.
-    last: Option<(Input, Statement)>,
+    last: Option<(InputText, InputStatement)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,20 +42,20 @@ enum Timing {
 
 /// What to do after a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+enum AfterLine {
     Prompt,
     Quit,
 }
 
-impl Session {
+impl ReplSession {
     /// A session on a connection. The runtime must not be the one of this very thread.
-    pub(crate) fn new(runtime: Handle, connection: Connection) -> Session {
-        Session {
+    pub(crate) fn new(runtime: Handle, connection: FrontendConnection) -> ReplSession {
+        ReplSession {
             runtime,
             connection,
-            known: Known::default(),
+            known: CompletionCatalogue::default(),
             paint: Paint::of(&io::stdout()),
-            form: live::Form::Table,
+            form: live::RowLayout::Table,
             timing: Timing::Off,
             params: Params::default(),
             last: None,
@@ -71,19 +71,19 @@ impl Session {
         self.runtime.spawn(end_on(signal(SignalKind::terminate())?, signal(SignalKind::hangup())?));
         loop {
             self.refresh();
-            let line = editor.read_line(&Plain).map_err(|error| CliError::Editor(error.to_string()))?;
+            let line = editor.read_line(&ReplPrompt).map_err(|error| CliError::Editor(error.to_string()))?;
             // A history that cannot be written is no reason to end.
             let _ = editor.sync_history();
             let done = match line {
                 Signal::Success(text) => self.enter(&text),
-                Signal::CtrlD => Ok(Next::Quit),
-                _ => Ok(Next::Prompt),
+                Signal::CtrlD => Ok(AfterLine::Quit),
+                _ => Ok(AfterLine::Prompt),
             };
             match done {
-                Ok(Next::Prompt) => {}
-                Ok(Next::Quit) => return Ok(()),
+                Ok(AfterLine::Prompt) => {}
+                Ok(AfterLine::Quit) => return Ok(()),
                 // One thing that fails does not end the session.
-                Err(error) => eprintln!("{}", self.paint.style(Style::Error, &error.to_string())),
+                Err(error) => eprintln!("{}", self.paint.style(TextStyle::Error, &error.to_string())),
             }
         }
     }
@@ -95,66 +95,66 @@ impl Session {
         }
     }
 
-    fn enter(&mut self, text: &str) -> Result<Next, CliError> {
+    fn enter(&mut self, text: &str) -> Result<AfterLine, CliError> {
         let begun = Instant::now();
         let next = match text.trim() {
-            "" => return Ok(Next::Prompt),
-            "quit" | "exit" => Ok(Next::Quit),
-            "help" => self.command(Command::Commands),
-            text => self.steps(&Input::text("query", text)),
+            "" => return Ok(AfterLine::Prompt),
+            "quit" | "exit" => Ok(AfterLine::Quit),
+            "help" => self.command(BackslashCommand::Commands),
+            text => self.steps(&InputText::text("query", text)),
         };
         if self.timing == Timing::On {
             let taken = i64::try_from(begun.elapsed().as_nanos()).unwrap_or(i64::MAX);
-            self.say(Style::Quiet, &format!("time: {}", duration(taken)))?;
+            self.say(TextStyle::Quiet, &format!("time: {}", duration(taken)))?;
         }
         next
     }
 
-    fn steps(&mut self, input: &Input) -> Result<Next, CliError> {
+    fn steps(&mut self, input: &InputText) -> Result<AfterLine, CliError> {
         for step in input.steps()? {
             match step {
-                Step::Command(line) => {
+                InputStep::Command(line) => {
                     let command = parse(&line).map_err(CliError::Command)?;
-                    if self.command(command)? == Next::Quit {
-                        return Ok(Next::Quit);
+                    if self.command(command)? == AfterLine::Quit {
+                        return Ok(AfterLine::Quit);
                     }
                 }
-                Step::Explain(statement) => self.explain(input, &statement, None)?,
-                Step::Analyze(statement) => self.explain(input, &statement, Some(ANALYSIS))?,
-                Step::Query(statement) => {
+                InputStep::Explain(statement) => self.explain(input, &statement, None)?,
+                InputStep::Analyze(statement) => self.explain(input, &statement, Some(ANALYSIS))?,
+                InputStep::Query(statement) => {
                     self.last = Some((input.clone(), statement.clone()));
                     self.install(input, &statement, None)?;
                 }
             }
         }
-        Ok(Next::Prompt)
+        Ok(AfterLine::Prompt)
     }
 
-    fn command(&mut self, command: Command) -> Result<Next, CliError> {
+    fn command(&mut self, command: BackslashCommand) -> Result<AfterLine, CliError> {
         match command {
-            Command::Quit => return Ok(Next::Quit),
-            Command::Watch(number) => self.reattach(number)?,
-            Command::Include(path) => return self.steps(&Input::file(&path)?),
-            Command::Edit(path) => return self.edit(path.as_deref()),
-            Command::Again(path) => self.again(path.as_deref())?,
-            Command::Set(name, value) => drop(self.params.insert(name, value)),
-            Command::Unset(name) => drop(self.params.remove(&name)),
-            Command::Params => match self.params.is_empty() {
-                true => self.say(Style::Quiet, "no value is set; \\set name value sets one")?,
+            BackslashCommand::Quit => return Ok(AfterLine::Quit),
+            BackslashCommand::Watch(number) => self.reattach(number)?,
+            BackslashCommand::Include(path) => return self.steps(&InputText::file(&path)?),
+            BackslashCommand::Edit(path) => return self.edit(path.as_deref()),
+            BackslashCommand::Again(path) => self.again(path.as_deref())?,
+            BackslashCommand::Set(name, value) => drop(self.params.insert(name, value)),
+            BackslashCommand::Unset(name) => drop(self.params.remove(&name)),
+            BackslashCommand::Params => match self.params.is_empty() {
+                true => self.say(TextStyle::Quiet, "no value is set; \\set name value sets one")?,
                 false => self.print(&lists::params(&self.params).render(columns(), self.paint))?,
             },
-            Command::Expanded => {
+            BackslashCommand::Expanded => {
                 self.form = self.form.other();
-                let form = if self.form == live::Form::Table { "as tables" } else { "expanded" };
-                self.say(Style::Quiet, &format!("rows are shown {form}"))?;
+                let form = if self.form == live::RowLayout::Table { "as tables" } else { "expanded" };
+                self.say(TextStyle::Quiet, &format!("rows are shown {form}"))?;
             }
-            Command::Timing => {
+            BackslashCommand::Timing => {
                 let (timing, word) = match self.timing {
                     Timing::On => (Timing::Off, "off"),
                     Timing::Off => (Timing::On, "on"),
                 };
                 self.timing = timing;
-                self.say(Style::Quiet, &format!("timing is {word}"))?;
+                self.say(TextStyle::Quiet, &format!("timing is {word}"))?;
             }
             other => {
                 let shown =
@@ -162,24 +162,24 @@ impl Session {
                 self.print(&shown.unwrap_or_default())?;
             }
         }
-        Ok(Next::Prompt)
+        Ok(AfterLine::Prompt)
     }
 
     /// The last statement or a file in the editor; what comes back is run if it was changed.
-    fn edit(&mut self, path: Option<&Path>) -> Result<Next, CliError> {
+    fn edit(&mut self, path: Option<&Path>) -> Result<AfterLine, CliError> {
         if let Some(path) = path {
             edit_file(path)?;
-            return self.steps(&Input::file(path)?);
+            return self.steps(&InputText::file(path)?);
         }
         let last = self.last.as_ref().map(|(_, statement)| format!("{};\n", statement.text));
         match edit(&last.unwrap_or_default())? {
             Some(text) => {
-                self.say(Style::Quiet, text.trim_end())?;
-                self.steps(&Input::text("query", &text))
+                self.say(TextStyle::Quiet, text.trim_end())?;
+                self.steps(&InputText::text("query", &text))
             }
             None => {
-                self.say(Style::Quiet, "nothing was changed, and nothing is run")?;
-                Ok(Next::Prompt)
+                self.say(TextStyle::Quiet, "nothing was changed, and nothing is run")?;
+                Ok(AfterLine::Prompt)
             }
         }
     }
@@ -189,18 +189,18 @@ impl Session {
         let Some((input, statement)) = self.last.clone() else {
             return Err(CliError::Command("there is no statement yet that could be run again".to_owned()));
         };
-        let mut tee = path.map(Tee::create).transpose()?;
-        self.install(&input, &statement, tee.as_mut())?;
-        match tee {
-            Some(tee) => self.say(Style::Quiet, &tee.summary()),
+        let mut window_file = path.map(WindowFile::create).transpose()?;
+        self.install(&input, &statement, window_file.as_mut())?;
+        match window_file {
+            Some(window_file) => self.say(TextStyle::Quiet, &window_file.summary()),
             None => Ok(()),
         }
     }
 
     fn explain(
         &self,
-        input: &Input,
-        statement: &Statement,
+        input: &InputText,
+        statement: &InputStatement,
         analyze: Option<Duration>,
     ) -> Result<(), CliError> {
         let explained = self.connection.explain(&statement.text, &self.params, analyze);
@@ -211,28 +211,28 @@ impl Session {
 
     fn install(
         &mut self,
-        input: &Input,
-        statement: &Statement,
-        tee: Option<&mut Tee>,
+        input: &InputText,
+        statement: &InputStatement,
+        window_file: Option<&mut WindowFile>,
     ) -> Result<(), CliError> {
         let since = Instant::now();
         let installed = self.wait(self.connection.install(&statement.text, &statement.name, &self.params))?;
         report(input, statement, &installed.diagnostics);
         let Some(number) = installed.query else { return Ok(()) };
-        let mut view = View::new(number, &statement.text);
+        let mut view = QueryView::new(number, &statement.text);
         view.form = self.form;
         view.columns = installed.columns;
         view.warnings = installed.diagnostics.iter().map(|found| found.message.clone()).collect();
-        if self.watch(&mut view, since, tee)? == Ended::Finished {
+        if self.watch(&mut view, since, window_file)? == WatchEnd::Finished {
             return Ok(());
         }
         if self.asks("keep the query running? [y/N] ")? {
             return self.say(
-                Style::Quiet,
+                TextStyle::Quiet,
                 &format!("query {number} runs on; \\watch {number} shows it, \\drop {number} ends it"),
             );
         }
-        self.command(Command::Drop(number)).map(drop)
+        self.command(BackslashCommand::Drop(number)).map(drop)
     }
 
     fn reattach(&mut self, number: Option<u32>) -> Result<(), CliError> {
@@ -252,23 +252,28 @@ impl Session {
         let age = now_ns
             .saturating_sub(std::time::Duration::from_nanos(u64::try_from(query.installed_ns).unwrap_or(0)));
         let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
-        let mut view = View::new(number, &query.text);
+        let mut view = QueryView::new(number, &query.text);
         view.form = self.form;
         let ended = self.watch(&mut view, since, None)?;
         match ended {
-            Ended::Finished => self.say(Style::Quiet, &format!("query {number} has ended")),
-            Ended::Stopped => {
-                self.say(Style::Quiet, &format!("query {number} runs on; \\drop {number} ends it"))
+            WatchEnd::Finished => self.say(TextStyle::Quiet, &format!("query {number} has ended")),
+            WatchEnd::Stopped => {
+                self.say(TextStyle::Quiet, &format!("query {number} runs on; \\drop {number} ends it"))
             }
         }
     }
 
     /// Shows the live table, and leaves its last state above the next prompt.
-    fn watch(&mut self, view: &mut View, since: Instant, tee: Option<&mut Tee>) -> Result<Ended, CliError> {
+    fn watch(
+        &mut self,
+        view: &mut QueryView,
+        since: Instant,
+        window_file: Option<&mut WindowFile>,
+    ) -> Result<WatchEnd, CliError> {
         let tracepoints = self.wait(self.connection.tracepoints())?;
         let queries = self.wait(self.connection.queries())?;
         view.measure = live::measure(&view.text, &self.params, &tracepoints, &queries);
-        let ended = live::watch(&self.runtime, &self.connection, view, tee, since, self.paint)?;
+        let ended = live::watch(&self.runtime, &self.connection, view, window_file, since, self.paint)?;
         self.form = view.form;
         let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
         let mut lines = view.heading(since.elapsed(), columns.into(), self.paint);
@@ -282,7 +287,7 @@ impl Session {
     }
 
     /// Waits for the frontend; Ctrl-C ends the waiting.
-    fn wait<T>(&self, future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    fn wait<T>(&self, future: impl Future<FrameWriter = Result<T, CliError>>) -> Result<T, CliError> {
         self.runtime.block_on(async {
             tokio::select! {
                 done = future => done,
@@ -296,11 +301,11 @@ impl Session {
         print!("\n{question}");
         io::stdout().flush()?;
         let yes = live::key()? == Some('y');
-        self.say(Style::Normal, if yes { "yes" } else { "no" })?;
+        self.say(TextStyle::Normal, if yes { "yes" } else { "no" })?;
         Ok(yes)
     }
 
-    fn say(&self, style: Style, text: &str) -> Result<(), CliError> {
+    fn say(&self, style: TextStyle, text: &str) -> Result<(), CliError> {
         self.print(&[self.paint.style(style, text)])
     }
 

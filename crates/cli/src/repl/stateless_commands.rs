@@ -2,42 +2,44 @@
 //! and in a pipe.
 
 use super::EXAMPLE;
-use super::commands::{Command, matches, nearest};
-use super::help_topics::{TOPICS, Topic, find};
+use super::commands::{BackslashCommand, matches, nearest};
+use super::help_topics::{HelpTopic, TOPICS, find};
 use super::lists::{self, queries};
-use crate::client::Connection;
+use crate::client::FrontendConnection;
 use crate::error::CliError;
-use crate::table::{Paint, Style, Table};
+use crate::table::{Paint, TextStyle, TextTable};
 use crate::text::{count, escaped, wrap};
 
 /// What a command shows; none if it is one that only a session can do.
 pub(crate) async fn lines(
-    connection: &Connection,
-    command: &Command,
+    connection: &FrontendConnection,
+    command: &BackslashCommand,
     columns: usize,
     paint: Paint,
 ) -> Result<Option<Vec<String>>, CliError> {
-    let list = |table: &Table, none: &str| match table.len() {
-        0 => vec![paint.style(Style::Quiet, none)],
+    let list = |table: &TextTable, none: &str| match table.len() {
+        0 => vec![paint.style(TextStyle::Quiet, none)],
         _ => table.render(columns, paint),
     };
     Ok(Some(match command {
-        Command::Commands => commands(columns, paint),
-        Command::Help(None) => language(columns, paint),
-        Command::Help(Some(word)) => help(word, columns, paint)?,
-        Command::Queries(None) => match connection.queries().await?.as_slice() {
-            [] => vec![paint.style(Style::Quiet, "no query is installed")],
+        BackslashCommand::Commands => commands(columns, paint),
+        BackslashCommand::Help(None) => language(columns, paint),
+        BackslashCommand::Help(Some(word)) => help(word, columns, paint)?,
+        BackslashCommand::Queries(None) => match connection.queries().await?.as_slice() {
+            [] => vec![paint.style(TextStyle::Quiet, "no query is installed")],
             found => queries::all(found, columns, paint),
         },
-        Command::Queries(Some(number)) => match connection.query(*number).await? {
+        BackslashCommand::Queries(Some(number)) => match connection.query(*number).await? {
             Some(found) => queries::one(&found, columns, paint),
             None => {
                 let none = format!("no query {number} is installed; \\dq lists all");
                 return Err(CliError::Command(none));
             }
         },
-        Command::Agents => list(&lists::agents(&connection.agents().await?), "no agent has connected yet"),
-        Command::Tracepoints(glob) => {
+        BackslashCommand::Agents => {
+            list(&lists::agents(&connection.agents().await?), "no agent has connected yet")
+        }
+        BackslashCommand::Tracepoints(glob) => {
             let found = connection.tracepoints().await?;
             let glob = glob.as_deref().unwrap_or("*");
             let shown: Vec<_> = found.iter().filter(|tracepoint| matches(glob, &tracepoint.name)).collect();
@@ -47,17 +49,17 @@ pub(crate) async fn lines(
             };
             list(&lists::tracepoints(&shown), none)
         }
-        Command::Tracepoint(name) => tracepoint(connection, name, columns, paint).await?,
-        Command::Drop(number) => {
+        BackslashCommand::Tracepoint(name) => tracepoint(connection, name, columns, paint).await?,
+        BackslashCommand::Drop(number) => {
             connection.uninstall(*number).await?;
-            vec![paint.style(Style::Quiet, &format!("query {number} is uninstalled"))]
+            vec![paint.style(TextStyle::Quiet, &format!("query {number} is uninstalled"))]
         }
         _ => return Ok(None),
     }))
 }
 
 async fn tracepoint(
-    connection: &Connection,
+    connection: &FrontendConnection,
     name: &str,
     columns: usize,
     paint: Paint,
@@ -69,10 +71,12 @@ async fn tracepoint(
         return Err(CliError::Command(format!("no tracepoint {}; {hint}", escaped(name))));
     };
     let about = format!("on {} of {}", tracepoint.agents, count(all as u64, "connected agent"));
-    let mut lines = vec![paint.style(Style::Strong, &escaped(&tracepoint.name))];
-    lines.extend(wrap(&about, columns).iter().map(|line| paint.style(Style::Quiet, line)));
+    let mut lines = vec![paint.style(TextStyle::Strong, &escaped(&tracepoint.name))];
+    lines.extend(wrap(&about, columns).iter().map(|line| paint.style(TextStyle::Quiet, line)));
     let places = tracepoint.places.iter().map(|place| format!("at {place}"));
-    lines.extend(places.flat_map(|place| wrap(&place, columns)).map(|line| paint.style(Style::Quiet, &line)));
+    lines.extend(
+        places.flat_map(|place| wrap(&place, columns)).map(|line| paint.style(TextStyle::Quiet, &line)),
+    );
     lines.extend(lists::fields(tracepoint).render(columns, paint));
     Ok(lines)
 }
@@ -81,19 +85,19 @@ fn commands(columns: usize, paint: Paint) -> Vec<String> {
     let mut lines = lists::commands().render(columns, paint);
     lines.push(String::new());
     lines.extend(wrap("A statement ends with `;`. It is installed and its result shown live:", columns));
-    lines.extend(EXAMPLE.lines().map(|line| paint.style(Style::Accent, line)));
+    lines.extend(EXAMPLE.lines().map(|line| paint.style(TextStyle::Accent, line)));
     lines.extend(wrap("EXPLAIN before a query shows its plan and advice instead.", columns));
     lines
 }
 
 /// An overview of the language.
 fn language(columns: usize, paint: Paint) -> Vec<String> {
-    let mut table = Table::with_headings(&["!word", "syntax"]);
+    let mut table = TextTable::with_headings(&["!word", "syntax"]);
     for topic in TOPICS {
         table.push([topic.names[0].into(), topic.syntax.into()]);
     }
     let mut lines = table.render(columns, paint);
-    lines.push(paint.style(Style::Quiet, "\\h and a word shows more and an example"));
+    lines.push(paint.style(TextStyle::Quiet, "\\h and a word shows more and an example"));
     lines
 }
 
@@ -109,14 +113,14 @@ fn help(word: &str, columns: usize, paint: Paint) -> Result<Vec<String>, CliErro
     Ok(explained(topic, columns, paint))
 }
 
-fn explained(topic: &Topic, columns: usize, paint: Paint) -> Vec<String> {
+fn explained(topic: &HelpTopic, columns: usize, paint: Paint) -> Vec<String> {
     let mut lines: Vec<String> =
-        wrap(topic.syntax, columns).iter().map(|line| paint.style(Style::Strong, line)).collect();
+        wrap(topic.syntax, columns).iter().map(|line| paint.style(TextStyle::Strong, line)).collect();
     lines.extend(wrap(topic.about, columns));
-    lines.push(paint.style(Style::Quiet, "for example:"));
+    lines.push(paint.style(TextStyle::Quiet, "for example:"));
     let example = format!("{};", topic.example);
     let lead = if topic.names.contains(&"EXPLAIN") { "EXPLAIN " } else { "" };
     let indented = wrap(&format!("{lead}{example}"), columns.saturating_sub(2));
-    lines.extend(indented.iter().map(|line| paint.style(Style::Accent, &format!("  {line}"))));
+    lines.extend(indented.iter().map(|line| paint.style(TextStyle::Accent, &format!("  {line}"))));
     lines
 }

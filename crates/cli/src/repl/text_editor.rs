@@ -1,9 +1,9 @@
 //! What leaves the REPL: an editor for a statement, a file for the windows of a query.
 
-use crate::arguments::Format;
+use crate::arguments::OutputFormat;
 use crate::error::CliError;
-use crate::format::{Output, output};
-use crate::result_frame::Frame;
+use crate::format::{FrameWriter, frame_writer};
+use crate::result_frame::ResultFrame;
 use crate::table::Paint;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -39,33 +39,38 @@ fn read(path: &Path) -> Result<String, CliError> {
 }
 
 /// A file that gets the windows of a query as they come, in the format that its ending says.
-pub(crate) struct Tee {
+pub(crate) struct WindowFile {
     path: PathBuf,
     file: BufWriter<File>,
-    output: Box<dyn Output>,
+    output: Box<dyn FrameWriter>,
     windows: u64,
 }
 
-impl Tee {
+impl WindowFile {
     /// Creates the file, or empties it.
-    pub(super) fn create(path: &Path) -> Result<Tee, CliError> {
+    pub(super) fn create(path: &Path) -> Result<WindowFile, CliError> {
         let format = match path.extension().and_then(|ending| ending.to_str()) {
-            Some("json") => Format::Json,
-            Some("ndjson" | "jsonl") => Format::Ndjson,
-            Some("csv") => Format::Csv,
-            Some("md") => Format::Md,
-            _ => Format::Table,
+            Some("json") => OutputFormat::Json,
+            Some("ndjson" | "jsonl") => OutputFormat::Ndjson,
+            Some("csv") => OutputFormat::Csv,
+            Some("md") => OutputFormat::Md,
+            _ => OutputFormat::Table,
         };
         let failed = |source| CliError::File { path: path.to_owned(), source };
         let file = BufWriter::new(File::create(path).map_err(failed)?);
-        Ok(Tee { path: path.to_owned(), file, output: output(format, None, Paint::Plain), windows: 0 })
+        Ok(WindowFile {
+            path: path.to_owned(),
+            file,
+            output: frame_writer(format, None, Paint::Plain),
+            windows: 0,
+        })
     }
 
     /// Writes a window.
-    pub(crate) fn take(&mut self, frame: &Frame) -> io::Result<()> {
+    pub(crate) fn take(&mut self, frame: &ResultFrame) -> io::Result<()> {
         if frame.has_window() {
             self.windows += 1;
-            self.output.frame(&mut self.file, &Frame { last: false, ..frame.clone() })?;
+            self.output.write_frame(&mut self.file, &ResultFrame { last: false, ..frame.clone() })?;
         }
         self.file.flush()
     }
@@ -76,9 +81,9 @@ impl Tee {
     }
 }
 
-impl std::fmt::Debug for Tee {
+impl std::fmt::Debug for WindowFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tee")
+        f.debug_struct("WindowFile")
             .field("path", &self.path)
             .field("windows", &self.windows)
             .finish_non_exhaustive()
@@ -89,20 +94,20 @@ impl std::fmt::Debug for Tee {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::result_frame::Column;
+    use crate::result_frame::FrameColumn;
     use pivot_advice::{Type, Value};
 
     #[test]
     fn the_ending_of_a_file_says_its_format() {
-        let frame = Frame {
+        let frame = ResultFrame {
             end_ns: 1,
-            columns: vec![Column::exact("COUNT", Type::U64)],
+            columns: vec![FrameColumn::exact("COUNT", Type::U64)],
             rows: vec![vec![Value::U64(5)].into()],
-            ..Frame::default()
+            ..ResultFrame::default()
         };
         let check = |ending: &str, begins: &str| {
             let path = std::env::temp_dir().join(format!("pivot-tee-{}.{ending}", std::process::id()));
-            let mut tee = Tee::create(&path).unwrap();
+            let mut tee = WindowFile::create(&path).unwrap();
             tee.take(&frame).unwrap();
             assert!(tee.summary().starts_with("1 window in "));
             assert!(std::fs::read_to_string(&path).unwrap().starts_with(begins), "{ending}");

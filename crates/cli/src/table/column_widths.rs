@@ -5,7 +5,7 @@ pub(crate) const GAP: usize = 2;
 
 /// What one column would like to have, and what it cannot do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wish {
+pub(super) struct ColumnNeeds {
     pub(super) natural: usize,
     pub(super) least: usize,
 }
@@ -13,16 +13,16 @@ pub(super) struct Wish {
 /// The widths of as many leading columns as fit, the widest cut first.
 ///
 /// Columns that do not fit at all are left out; at least one is kept.
-pub(super) fn widths(wishes: &[Wish], available: usize) -> Vec<usize> {
-    let all = wishes.len();
-    let least = |kept: usize| total(wishes[..kept].iter().map(|wish| wish.least)) + marker(kept, all);
+pub(super) fn widths(needs: &[ColumnNeeds], available: usize) -> Vec<usize> {
+    let all = needs.len();
+    let least = |kept: usize| total(needs[..kept].iter().map(|needs| needs.least)) + marker(kept, all);
     let kept = (1..=all).rev().find(|kept| least(*kept) <= available).unwrap_or(1.min(all));
-    let wishes = &wishes[..kept];
+    let needs = &needs[..kept];
     let available = available.saturating_sub(marker(kept, all));
-    let mut widths: Vec<usize> = wishes.iter().map(|wish| wish.natural).collect();
+    let mut widths: Vec<usize> = needs.iter().map(|needs| needs.natural).collect();
     let excess = total(widths.iter().copied()).saturating_sub(available);
     for _ in 0..excess {
-        let giving = widths.iter_mut().zip(wishes).filter(|(width, wish)| **width > wish.least);
+        let giving = widths.iter_mut().zip(needs).filter(|(width, needs)| **width > needs.least);
         // The last of the widest gives first: keys on the left stay readable longest.
         match giving.max_by_key(|(width, _)| **width) {
             Some((width, _)) => *width -= 1,
@@ -48,8 +48,8 @@ mod tests {
     use super::*;
 
     fn check(natural: &[usize], least: usize, available: usize, expected: &[usize]) {
-        let wish = |natural: &usize| Wish { natural: *natural, least: least.min(*natural) };
-        assert_eq!(widths(&natural.iter().map(wish).collect::<Vec<_>>(), available), expected);
+        let needs = |natural: &usize| ColumnNeeds { natural: *natural, least: least.min(*natural) };
+        assert_eq!(widths(&natural.iter().map(needs).collect::<Vec<_>>(), available), expected);
     }
 
     #[test]

@@ -6,6 +6,6 @@ mod result_table;
 mod text_table;
 
 pub(crate) use column_widths::GAP;
-pub(crate) use paint::{Paint, Style};
+pub(crate) use paint::{Paint, TextStyle};
 pub(crate) use result_table::{expanded, of_rows, other_texts};
-pub(crate) use text_table::{Cell, Table};
+pub(crate) use text_table::{TableCell, TextTable};

@@ -11,7 +11,7 @@ pub(crate) enum Paint {
 
 /// What a piece of text is, which decides how it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Style {
+pub(crate) enum TextStyle {
     Normal,
     /// Titles and headings.
     Strong,
@@ -34,15 +34,15 @@ impl Paint {
     }
 
     /// The text in its style. The text must be free of escapes.
-    pub(crate) fn style(self, style: Style, text: &str) -> String {
+    pub(crate) fn style(self, style: TextStyle, text: &str) -> String {
         let code = match style {
             _ if self == Paint::Plain || text.is_empty() => return text.to_owned(),
-            Style::Normal => return text.to_owned(),
-            Style::Strong => "1",
-            Style::Quiet => "2",
-            Style::Accent => "36",
-            Style::Warning => "33",
-            Style::Error => "31",
+            TextStyle::Normal => return text.to_owned(),
+            TextStyle::Strong => "1",
+            TextStyle::Quiet => "2",
+            TextStyle::Accent => "36",
+            TextStyle::Warning => "33",
+            TextStyle::Error => "31",
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }

@@ -1,20 +1,20 @@
 //! Rows of a result as a table.
 
-use super::paint::{Paint, Style};
-use super::text_table::{Align, Cell, Table};
-use crate::result_frame::{Column, Row};
+use super::paint::{Paint, TextStyle};
+use super::text_table::{Alignment, TableCell, TextTable};
+use crate::result_frame::{FrameColumn, FrameRow};
 use crate::text;
 use pivot_advice::{Type, Value};
 
 /// The rows in their order, with bars for the measure; those without a group of their own come last.
 pub(crate) fn of_rows(
-    columns: &[Column],
-    rows: &[Row],
-    other: Option<&Row>,
+    columns: &[FrameColumn],
+    rows: &[FrameRow],
+    other: Option<&FrameRow>,
     measure: Option<usize>,
-) -> Table {
-    let heading = |column: &Column| (column.heading(), align(column.ty));
-    let mut table = Table::new(columns.iter().map(heading));
+) -> TextTable {
+    let heading = |column: &FrameColumn| (column.heading(), align(column.ty));
+    let mut table = TextTable::new(columns.iter().map(heading));
     rows.iter().for_each(|row| table.push(cells(row)));
     other.into_iter().for_each(|row| table.push(other_cells(row)));
     if let Some(measure) = measure {
@@ -28,13 +28,13 @@ pub(crate) fn of_rows(
 
 /// One block of `name  value` lines per row, for rows that are wider than the terminal.
 pub(crate) fn expanded(
-    columns: &[Column],
-    rows: &[Row],
-    other: Option<&Row>,
+    columns: &[FrameColumn],
+    rows: &[FrameRow],
+    other: Option<&FrameRow>,
     available: usize,
     paint: Paint,
 ) -> Vec<String> {
-    let names: Vec<String> = columns.iter().map(Column::heading).collect();
+    let names: Vec<String> = columns.iter().map(FrameColumn::heading).collect();
     let widest = names.iter().map(|name| text::width(name)).max().unwrap_or(0).min(available / 2);
     let mut lines = Vec::new();
     let numbered = rows.iter().enumerate().map(|(i, row)| (format!("row {}", i + 1), cells(row).collect()));
@@ -42,14 +42,14 @@ pub(crate) fn expanded(
     for (title, cells) in numbered.chain(other) {
         let title = format!("── {title} ");
         let rule = "─".repeat(available.min(40).saturating_sub(text::width(&title)));
-        lines.push(paint.style(Style::Quiet, &text::cut(&format!("{title}{rule}"), available)));
+        lines.push(paint.style(TextStyle::Quiet, &text::cut(&format!("{title}{rule}"), available)));
         for (name, value) in names.iter().zip(cells) {
             let name = text::cut(name, widest);
             let blanks = " ".repeat(widest - text::width(&name) + 2);
             let shown = text::cut(&value.text, available.saturating_sub(widest + 2));
             lines.push(format!(
                 "{}{blanks}{}",
-                paint.style(Style::Strong, &name),
+                paint.style(TextStyle::Strong, &name),
                 paint.style(value.style, &shown)
             ));
         }
@@ -57,22 +57,22 @@ pub(crate) fn expanded(
     lines
 }
 
-fn align(ty: Type) -> Align {
+fn align(ty: Type) -> Alignment {
     match ty {
-        Type::I64 | Type::U64 | Type::F64 | Type::Duration => Align::Right,
-        _ => Align::Left,
+        Type::I64 | Type::U64 | Type::F64 | Type::Duration => Alignment::Right,
+        _ => Alignment::Left,
     }
 }
 
-fn cells(row: &Row) -> impl Iterator<Item = Cell> {
+fn cells(row: &FrameRow) -> impl Iterator<Item = TableCell> {
     row.iter().zip(row.texts()).map(|(value, text)| {
-        let style = if value.is_null() { Style::Quiet } else { Style::Normal };
-        Cell { text, style }
+        let style = if value.is_null() { TextStyle::Quiet } else { TextStyle::Normal };
+        TableCell { text, style }
     })
 }
 
 /// The texts of the row of all rows that have no group of their own: where a key would stand it says so.
-pub(crate) fn other_texts(row: &Row) -> impl Iterator<Item = String> {
+pub(crate) fn other_texts(row: &FrameRow) -> impl Iterator<Item = String> {
     let place = row.iter().position(Value::is_null);
     row.texts().enumerate().map(move |(i, text)| match place {
         Some(key) if key == i => "(other)".to_owned(),
@@ -82,8 +82,8 @@ pub(crate) fn other_texts(row: &Row) -> impl Iterator<Item = String> {
     })
 }
 
-fn other_cells(row: &Row) -> impl Iterator<Item = Cell> {
-    other_texts(row).map(|text| Cell { text, style: Style::Quiet })
+fn other_cells(row: &FrameRow) -> impl Iterator<Item = TableCell> {
+    other_texts(row).map(|text| TableCell { text, style: TextStyle::Quiet })
 }
 
 fn size(value: &Value) -> f64 {
@@ -99,16 +99,16 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    fn column(name: &str, ty: Type) -> Column {
-        Column::exact(name, ty)
+    fn column(name: &str, ty: Type) -> FrameColumn {
+        FrameColumn::exact(name, ty)
     }
 
     /// Compares with a golden file of the same result at three widths; `UPDATE_GOLDEN=1` rewrites it.
-    fn check(golden: &str, columns: &[Column], rows: &[Row]) {
+    fn check(golden: &str, columns: &[FrameColumn], rows: &[FrameRow]) {
         check_with(golden, columns, rows, None);
     }
 
-    fn check_with(golden: &str, columns: &[Column], rows: &[Row], other: Option<&Row>) {
+    fn check_with(golden: &str, columns: &[FrameColumn], rows: &[FrameRow], other: Option<&FrameRow>) {
         let measure = columns.iter().position(|column| column.ty.is_number());
         let table = of_rows(columns, rows, other, measure);
         let mut found = String::new();
@@ -172,7 +172,7 @@ mod tests {
             vec![Value::str("grün"), Value::str(path), Value::Duration(1_234_567), Value::F64(0.125)],
             vec![Value::str("日本語の名前"), Value::str("a\tb"), Value::Duration(12), Value::F64(1e20)],
         ];
-        check("long.txt", &columns, &rows.map(Row::from));
+        check("long.txt", &columns, &rows.map(FrameRow::from));
     }
 
     #[test]
@@ -188,7 +188,7 @@ mod tests {
             vec![list, Value::Bytes(vec![0, 255].into()), Value::Timestamp(1), Value::U64(5)],
             vec![Value::Null, Value::Null, Value::Null, Value::Null],
         ];
-        check("nulls.txt", &columns, &rows.map(Row::from));
+        check("nulls.txt", &columns, &rows.map(FrameRow::from));
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn many_columns_leave_the_last_ones_out() {
-        let columns: Vec<Column> = (1..=12).map(|i| column(&format!("column {i}"), Type::I64)).collect();
+        let columns: Vec<FrameColumn> = (1..=12).map(|i| column(&format!("column {i}"), Type::I64)).collect();
         check(
             "many.txt",
             &columns,

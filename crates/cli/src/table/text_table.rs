@@ -1,7 +1,7 @@
 //! A table as lines of text that fit a width.
 
-use super::column_widths::{GAP, Wish, total, widths};
-use super::paint::{Paint, Style};
+use super::column_widths::{ColumnNeeds, GAP, total, widths};
+use super::paint::{Paint, TextStyle};
 use crate::text::{cut, width};
 
 /// Bars are drawn only if they get so many columns, and take at most so many.
@@ -12,7 +12,7 @@ const LEAST: usize = 6;
 
 /// On which side of its column a text stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Align {
+pub(crate) enum Alignment {
     Left,
     /// Left, and not cut while another column can be.
     LeftWhole,
@@ -21,50 +21,50 @@ pub(crate) enum Align {
 
 /// One cell; its text is free of control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Cell {
+pub(crate) struct TableCell {
     pub(crate) text: String,
-    pub(crate) style: Style,
+    pub(crate) style: TextStyle,
 }
 
-impl From<String> for Cell {
-    fn from(text: String) -> Cell {
-        Cell { text, style: Style::Normal }
+impl From<String> for TableCell {
+    fn from(text: String) -> TableCell {
+        TableCell { text, style: TextStyle::Normal }
     }
 }
 
-impl From<&str> for Cell {
-    fn from(text: &str) -> Cell {
-        Cell::from(text.to_owned())
+impl From<&str> for TableCell {
+    fn from(text: &str) -> TableCell {
+        TableCell::from(text.to_owned())
     }
 }
 
 /// Headings, rows, and shares to be drawn as bars beside one column.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Table {
-    headings: Vec<(String, Align)>,
-    rows: Vec<Vec<Cell>>,
+pub(crate) struct TextTable {
+    headings: Vec<(String, Alignment)>,
+    rows: Vec<Vec<TableCell>>,
     bar: Option<(usize, Vec<f64>)>,
 }
 
-impl Table {
+impl TextTable {
     /// A table without rows.
-    pub(crate) fn new(headings: impl IntoIterator<Item = (String, Align)>) -> Table {
-        Table { headings: headings.into_iter().collect(), ..Table::default() }
+    pub(crate) fn new(headings: impl IntoIterator<Item = (String, Alignment)>) -> TextTable {
+        TextTable { headings: headings.into_iter().collect(), ..TextTable::default() }
     }
 
     /// A table of texts, with `>` before the headings of columns that are aligned right and `!`
     /// before those of texts that are not cut while another can be.
-    pub(crate) fn with_headings(headings: &[&str]) -> Table {
+    pub(crate) fn with_headings(headings: &[&str]) -> TextTable {
         let heading = |heading: &&str| match heading.split_at_checked(1) {
-            Some((">", heading)) => (heading.to_owned(), Align::Right),
-            Some(("!", heading)) => (heading.to_owned(), Align::LeftWhole),
-            _ => ((*heading).to_owned(), Align::Left),
+            Some((">", heading)) => (heading.to_owned(), Alignment::Right),
+            Some(("!", heading)) => (heading.to_owned(), Alignment::LeftWhole),
+            _ => ((*heading).to_owned(), Alignment::Left),
         };
-        Table::new(headings.iter().map(heading))
+        TextTable::new(headings.iter().map(heading))
     }
 
     /// Adds a row; it has as many cells as there are headings.
-    pub(crate) fn push(&mut self, row: impl IntoIterator<Item = Cell>) {
+    pub(crate) fn push(&mut self, row: impl IntoIterator<Item = TableCell>) {
         self.rows.push(row.into_iter().collect());
     }
 
@@ -74,14 +74,14 @@ impl Table {
     }
 
     /// Adds a column on the right, with a cell for each row.
-    pub(crate) fn append(&mut self, heading: &str, cells: impl IntoIterator<Item = Cell>) {
-        self.headings.push((heading.to_owned(), Align::Left));
+    pub(crate) fn append(&mut self, heading: &str, cells: impl IntoIterator<Item = TableCell>) {
+        self.headings.push((heading.to_owned(), Alignment::Left));
         self.rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
     }
 
     /// The width at which nothing is cut, and bars, if there are any, are long enough to compare.
     pub(crate) fn width_with_bar(&self) -> usize {
-        let natural: Vec<usize> = (0..self.headings.len()).map(|column| self.wish(column).natural).collect();
+        let natural: Vec<usize> = (0..self.headings.len()).map(|column| self.needs(column).natural).collect();
         let bar = if self.bar.is_some() { GAP + BAR.end() / 2 } else { 0 };
         total(natural.iter().copied()) + bar
     }
@@ -93,16 +93,19 @@ impl Table {
 
     /// The lines: headings, a rule, and one line per row, none wider than `available`.
     pub(crate) fn render(&self, available: usize, paint: Paint) -> Vec<String> {
-        let wishes: Vec<Wish> = (0..self.headings.len()).map(|column| self.wish(column)).collect();
-        let widths = widths(&wishes, available);
+        let needs: Vec<ColumnNeeds> = (0..self.headings.len()).map(|column| self.needs(column)).collect();
+        let widths = widths(&needs, available);
         let bar = self.bar_width(&widths, available);
         let mut lines = Vec::with_capacity(self.rows.len() + 2);
-        let headings =
-            self.headings.iter().map(|(title, _)| Cell { text: title.clone(), style: Style::Strong });
+        let headings = self
+            .headings
+            .iter()
+            .map(|(title, _)| TableCell { text: title.clone(), style: TextStyle::Strong });
         let more =
-            if widths.len() < wishes.len() { paint.style(Style::Quiet, "  …") } else { String::new() };
+            if widths.len() < needs.len() { paint.style(TextStyle::Quiet, "  …") } else { String::new() };
         lines.push(self.line(&headings.collect::<Vec<_>>(), &widths, None, bar, paint) + &more);
-        let rules = widths.iter().map(|width| Cell { text: "─".repeat(*width), style: Style::Quiet });
+        let rules =
+            widths.iter().map(|width| TableCell { text: "─".repeat(*width), style: TextStyle::Quiet });
         lines.push(self.line(&rules.collect::<Vec<_>>(), &widths, None, bar, paint));
         for (i, row) in self.rows.iter().enumerate() {
             let share = self.bar.as_ref().and_then(|(_, shares)| shares.get(i).copied());
@@ -112,13 +115,13 @@ impl Table {
     }
 
     /// Numbers are not cut while a heading or a text can be: their first digits alone say nothing.
-    fn wish(&self, column: usize) -> Wish {
+    fn needs(&self, column: usize) -> ColumnNeeds {
         let (heading, align) = &self.headings[column];
         let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| width(&cell.text));
         let cells = cells.max().unwrap_or(0).max(1);
         let natural = cells.max(width(heading));
-        let least = if *align == Align::Left { LEAST } else { cells };
-        Wish { natural, least: least.min(natural) }
+        let least = if *align == Alignment::Left { LEAST } else { cells };
+        ColumnNeeds { natural, least: least.min(natural) }
     }
 
     /// What the columns leave for bars; none if that is too little, or columns are left out.
@@ -131,7 +134,7 @@ impl Table {
 
     fn line(
         &self,
-        cells: &[Cell],
+        cells: &[TableCell],
         widths: &[usize],
         share: Option<f64>,
         bar: Option<usize>,
@@ -143,7 +146,7 @@ impl Table {
         for (i, (cell, columns)) in cells.iter().zip(widths).enumerate() {
             let text = cut(&cell.text, *columns);
             let free = columns - width(&text);
-            let right = self.headings[i].1 == Align::Right;
+            let right = self.headings[i].1 == Alignment::Right;
             owed += if right { free } else { 0 };
             if !text.is_empty() {
                 line.push_str(&" ".repeat(std::mem::take(&mut owed)));
@@ -158,7 +161,7 @@ impl Table {
                 if !drawn.is_empty() {
                     line.push_str(&" ".repeat(std::mem::take(&mut owed)));
                 }
-                line.push_str(&paint.style(Style::Accent, &drawn));
+                line.push_str(&paint.style(TextStyle::Accent, &drawn));
                 owed += columns - width(&drawn);
             }
             owed += GAP;
@@ -193,7 +196,7 @@ mod tests {
 
     #[test]
     fn bars_go_before_any_cell_is_cut() {
-        let mut table = Table::with_headings(&["host", ">sum"]);
+        let mut table = TextTable::with_headings(&["host", ">sum"]);
         table.push(["dn-1".into(), "1,000".into()]);
         table.bars(1, vec![1.0]);
         assert_eq!(table.render(24, Paint::Plain)[2], "dn-1  1,000  ███████████");
@@ -203,8 +206,8 @@ mod tests {
 
     #[test]
     fn colour_does_not_count_as_width() {
-        let mut table = Table::with_headings(&["a", "b"]);
-        table.push([Cell { text: "x".into(), style: Style::Warning }, "y".into()]);
+        let mut table = TextTable::with_headings(&["a", "b"]);
+        table.push([TableCell { text: "x".into(), style: TextStyle::Warning }, "y".into()]);
         assert_eq!(table.render(80, Paint::Ansi)[2], "\x1b[33mx\x1b[0m  y");
     }
 }

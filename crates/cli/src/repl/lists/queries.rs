@@ -1,6 +1,6 @@
 //! What installed queries cost and how they stand: all of them, and one with its agents.
 
-use crate::table::{Cell, Paint, Style, Table};
+use crate::table::{Paint, TableCell, TextStyle, TextTable};
 use crate::text::{age, bytes, count, cut, duration, escaped, grouped, wrap};
 use pivot_protocol::wire::{self, query_status::State};
 
@@ -8,18 +8,18 @@ use pivot_protocol::wire::{self, query_status::State};
 const WIDE: usize = 140;
 
 /// What something cost, per second of so many nanoseconds.
-struct Rates {
+struct CostRates {
     cost: wire::Cost,
     seconds: f64,
 }
 
-impl Rates {
+impl CostRates {
     fn per_second(&self, number: u64) -> f64 {
         number as f64 / self.seconds
     }
 
     /// Events a second, time for each, part of a core, bytes packed a second.
-    fn cells(&self) -> [Cell; 4] {
+    fn cells(&self) -> [TableCell; 4] {
         let wire::Cost { events, busy_ns, packed_bytes, .. } = self.cost;
         // Few events may all have gone untimed.
         let each = busy_ns.checked_div(events).filter(|ns| *ns > 0);
@@ -55,7 +55,7 @@ pub(crate) fn all(found: &[wire::Query], columns: usize, paint: Paint) -> Vec<St
     let mut headings =
         vec![">#", "!name", "!state", ">events/s", ">each", ">core", ">packed/s", ">groups", ">lost"];
     headings.extend(if wide { &["!age", "text"][..] } else { &[] });
-    let mut table = Table::with_headings(&headings);
+    let mut table = TextTable::with_headings(&headings);
     for query in found {
         let mut row = figures(query);
         if wide {
@@ -68,7 +68,7 @@ pub(crate) fn all(found: &[wire::Query], columns: usize, paint: Paint) -> Vec<St
         return lines;
     }
     let (headings, rows) = lines.split_at(2);
-    let texts = found.iter().map(|query| paint.style(Style::Quiet, &cut(&text_of(query), columns)));
+    let texts = found.iter().map(|query| paint.style(TextStyle::Quiet, &cut(&text_of(query), columns)));
     let rows = rows.iter().cloned().zip(texts).flat_map(<[String; 2]>::from);
     headings.iter().cloned().chain(rows).collect()
 }
@@ -81,7 +81,7 @@ fn line(text: &str) -> String {
     escaped(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-fn figures(query: &wire::Query) -> Vec<Cell> {
+fn figures(query: &wire::Query) -> Vec<TableCell> {
     let mut cost = wire::Cost::default();
     for recent in query.agents.iter().filter_map(|agent| agent.recent) {
         cost.events += recent.events;
@@ -90,7 +90,7 @@ fn figures(query: &wire::Query) -> Vec<Cell> {
     }
     let name = if query.name.is_empty() { quiet("-") } else { escaped(&query.name).into() };
     let mut row = vec![query.number.to_string().into(), name, state(query)];
-    row.extend(Rates { cost, seconds: seconds(query) }.cells());
+    row.extend(CostRates { cost, seconds: seconds(query) }.cells());
     row.push(grouped(&query.groups.to_string()).into());
     row.push(lost(query.loss.unwrap_or_default()));
     row
@@ -128,37 +128,37 @@ fn state_of(agent: &wire::AgentStatus) -> State {
     agent.status.as_ref().map_or(State::Unspecified, wire::QueryStatus::state)
 }
 
-fn style(state: State) -> Style {
+fn style(state: State) -> TextStyle {
     match state {
-        State::Active => Style::Normal,
-        State::Unspecified | State::Pending => Style::Quiet,
-        State::Throttled | State::Disabled => Style::Warning,
-        State::Problem | State::Quarantined => Style::Error,
+        State::Active => TextStyle::Normal,
+        State::Unspecified | State::Pending => TextStyle::Quiet,
+        State::Throttled | State::Disabled => TextStyle::Warning,
+        State::Problem | State::Quarantined => TextStyle::Error,
     }
 }
 
 /// The worst state, and on how many of the agents that have its tracepoints.
-fn state(query: &wire::Query) -> Cell {
+fn state(query: &wire::Query) -> TableCell {
     let concerned: Vec<State> = query.agents.iter().map(state_of).filter(|s| badness(*s) > 0).collect();
     let Some(worst) = concerned.iter().copied().max_by_key(|state| badness(*state)) else {
         let word = if query.agents.is_empty() { "no agent" } else { "pending" };
-        return Cell { text: word.into(), style: Style::Warning };
+        return TableCell { text: word.into(), style: TextStyle::Warning };
     };
     let many = concerned.iter().filter(|state| **state == worst).count();
     let text = match many == concerned.len() {
         true => word(worst).to_owned(),
         false => format!("{} {many}/{}", word(worst), concerned.len()),
     };
-    Cell { text, style: style(worst) }
+    TableCell { text, style: style(worst) }
 }
 
 /// How many rows, tuples and events are missing, those included that a sample was scaled for.
-fn lost(loss: wire::Loss) -> Cell {
+fn lost(loss: wire::Loss) -> TableCell {
     let counted = [loss.dropped, loss.errors, loss.truncated, loss.outside_request, loss.uncertain];
     let counted = counted.into_iter().chain([loss.held_back]);
     match counted.fold(loss.throttled, u64::saturating_add) {
         0 => quiet("-"),
-        lost => Cell { text: grouped(&lost.to_string()), style: Style::Warning },
+        lost => TableCell { text: grouped(&lost.to_string()), style: TextStyle::Warning },
     }
 }
 
@@ -175,17 +175,17 @@ pub(crate) fn one(query: &wire::Query, columns: usize, paint: Paint) -> Vec<Stri
         count(query.groups, "group"),
         count(query.readers.into(), "reader")
     );
-    let mut lines = vec![paint.style(Style::Strong, &cut(&title, columns))];
+    let mut lines = vec![paint.style(TextStyle::Strong, &cut(&title, columns))];
     let mut say = |style, text: &str| lines.extend(wrap(text, columns).iter().map(|l| paint.style(style, l)));
-    say(Style::Quiet, &query.text);
-    say(Style::Normal, &facts);
-    query.pending.iter().for_each(|name| say(Style::Warning, &format!("no agent exports {name}")));
+    say(TextStyle::Quiet, &query.text);
+    say(TextStyle::Normal, &facts);
+    query.pending.iter().for_each(|name| say(TextStyle::Warning, &format!("no agent exports {name}")));
     let problem =
         |found: &wire::AgentProblem| format!("{}: {}: {}", found.agent, found.tracepoint, found.message);
-    query.problems.iter().for_each(|found| say(Style::Error, &problem(found)));
-    say(Style::Warning, &missing(query.loss.unwrap_or_default()));
+    query.problems.iter().for_each(|found| say(TextStyle::Error, &problem(found)));
+    say(TextStyle::Warning, &missing(query.loss.unwrap_or_default()));
     if query.agents.is_empty() {
-        say(Style::Quiet, "no agent is connected");
+        say(TextStyle::Quiet, "no agent is connected");
         return lines;
     }
     lines.push(String::new());
@@ -195,7 +195,7 @@ pub(crate) fn one(query: &wire::Query, columns: usize, paint: Paint) -> Vec<Stri
 
 fn missing(loss: wire::Loss) -> String {
     let completeness = wire::Completeness { loss: Some(loss), ..Default::default() };
-    let words = crate::result_frame::Completeness::from_wire(Some(completeness)).missing();
+    let words = crate::result_frame::FrameCompleteness::from_wire(Some(completeness)).missing();
     if words.is_empty() { words } else { format!("missing since install: {words}") }
 }
 
@@ -206,16 +206,16 @@ fn agents(query: &wire::Query, columns: usize, paint: Paint) -> Vec<String> {
     let mut headings =
         vec!["!agent", "!state", ">events/s", ">each", ">core", ">packed/s", ">groups", ">lost"];
     headings.extend(wide.then_some("why"));
-    let mut table = Table::with_headings(&headings);
+    let mut table = TextTable::with_headings(&headings);
     let mut agents: Vec<&wire::AgentStatus> = query.agents.iter().collect();
     let busy = |agent: &wire::AgentStatus| agent.recent.unwrap_or_default().busy_ns;
     agents.sort_by_key(|agent| std::cmp::Reverse((badness(state_of(agent)), busy(agent))));
     let why = |agent: &wire::AgentStatus| escaped(agent.status.as_ref().map_or("", |status| &status.detail));
     for agent in &agents {
         let state = state_of(agent);
-        let rates = Rates { cost: agent.recent.unwrap_or_default(), seconds: seconds(query) };
+        let rates = CostRates { cost: agent.recent.unwrap_or_default(), seconds: seconds(query) };
         let name = if wide { agent.agent.as_str() } else { without_pid(&agent.agent) };
-        let mut row = vec![escaped(name).into(), Cell { text: word(state).into(), style: style(state) }];
+        let mut row = vec![escaped(name).into(), TableCell { text: word(state).into(), style: style(state) }];
         row.extend(rates.cells());
         row.push(grouped(&agent.groups.to_string()).into());
         row.push(lost(agent.loss.unwrap_or_default()));
@@ -228,7 +228,8 @@ fn agents(query: &wire::Query, columns: usize, paint: Paint) -> Vec<String> {
     }
     let (headings, rows) = lines.split_at(2);
     let below = agents.iter().map(|agent| Some(why(agent)).filter(|why| !why.is_empty()));
-    let below = below.map(|why| why.map(|why| paint.style(Style::Quiet, &cut(&format!("  {why}"), columns))));
+    let below =
+        below.map(|why| why.map(|why| paint.style(TextStyle::Quiet, &cut(&format!("  {why}"), columns))));
     let rows = rows.iter().cloned().zip(below).flat_map(|(row, below)| std::iter::once(row).chain(below));
     headings.iter().cloned().chain(rows).collect()
 }
@@ -238,8 +239,8 @@ fn without_pid(agent: &str) -> &str {
     agent.rsplit_once(':').map_or(agent, |(name, _)| name)
 }
 
-fn quiet(text: &str) -> Cell {
-    Cell { text: text.to_owned(), style: Style::Quiet }
+fn quiet(text: &str) -> TableCell {
+    TableCell { text: text.to_owned(), style: TextStyle::Quiet }
 }
 
 #[cfg(test)]
