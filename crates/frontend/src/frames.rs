@@ -100,6 +100,7 @@ impl Frame {
             other: other(&self.window.tally, output, self.window.seconds()),
             cumulative_other: cumulative.and_then(|(part, _)| other(&part.tally, output, part.seconds())),
             without_cumulative: cumulative.is_none(),
+            ordered: !output.order.is_empty(),
         }
     }
 

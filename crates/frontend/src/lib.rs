@@ -18,11 +18,12 @@
 //! ```
 //!
 //! Reading order: `options`, `server`, `state`, `registry`, `convergence`, `installed_query`, `ledger`, `window_groups`, `frames`,
-//! `select`, `finished`, `estimate`, `kernels`, `arrow`, `agents_service`, `clients_service`.
+//! `select`, `column_role`, `finished`, `estimate`, `kernels`, `arrow`, `agents_service`, `clients_service`.
 
 mod agents_service;
 mod arrow;
 mod clients_service;
+mod column_role;
 mod convergence;
 mod error;
 mod estimate;

@@ -2,6 +2,7 @@
 //! DISTINCT, ORDER BY and LIMIT, by DataFusion.
 
 use crate::arrow::values;
+use crate::column_role;
 use crate::estimate::{estimate, is_sampled, scale_all};
 use crate::finished::{FinishedGroups, NUMBER, compare};
 use crate::kernels::{Plan, planned, rank};
@@ -23,6 +24,8 @@ pub(crate) fn declared_columns(output: &OutputSchema) -> Vec<wire::Column> {
         r#type: column.ty.code().into(),
         relative_error: 0.0,
         estimate: 0,
+        role: column_role::role(column, output).into(),
+        order_position: column_role::order_position(column, output),
     };
     output.columns.iter().map(column).collect()
 }
