@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line, as clap reads it. Doc comments of arguments are their text in `--help`.
 
 use crate::params::Params;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -6,7 +6,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-const AFTER: &str = "\
+/// How long EXPLAIN ANALYZE runs a query unless `--for` says otherwise.
+pub(crate) const ANALYZE_DURATION: Duration = Duration::from_secs(3);
+
+/// Stands below the help of the client.
+const CLIENT_HELP: &str = "\
 Examples:
   pivot demo                            a small distributed store to try queries on
   pivot server                          serve agents and clients on 127.0.0.1:7468
@@ -28,7 +32,7 @@ Exit codes:
 /// such as `\dt` work there too, each on a line of its own.
 #[derive(Debug, Parser)]
 #[command(name = "pivot", bin_name = "pivot", version, verbatim_doc_comment)]
-#[command(after_help = AFTER, args_conflicts_with_subcommands = true)]
+#[command(after_help = CLIENT_HELP, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
     /// What to do other than being a client.
     #[command(subcommand)]
@@ -49,7 +53,7 @@ pub enum CommandArguments {
     /// Starts a frontend and a small distributed store with its clients, and queries them.
     ///
     /// Without a query this opens the REPL. All processes end with it.
-    #[command(after_help = DEMO)]
+    #[command(after_help = DEMO_HELP)]
     Demo(DemoArguments),
     /// Lays out files of queries: a clause a line, keywords in capitals, comments where they were.
     Fmt(FmtArguments),
@@ -58,7 +62,8 @@ pub enum CommandArguments {
     Store(Box<pivot_store::ProcessOptions>),
 }
 
-const DEMO: &str = "\
+/// Stands below the help of the demo.
+const DEMO_HELP: &str = "\
 Examples:
   pivot demo                                      the REPL, with a query to begin with
   pivot demo -f queries/paper/q2.pivot --for 15s  one query of the case study, then the end
@@ -114,7 +119,7 @@ pub enum DemoSystem {
 #[derive(Debug, Clone, Default, Args)]
 pub struct BatchArguments {
     /// A value for `$name` in the statements, such as limit=5 or app='get it'
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = crate::params::pair)]
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = crate::params::parse_pair)]
     pub params: Vec<(String, pivot_advice::Value)>,
     /// Statements to run.
     #[arg(short = 'c', long = "command", value_name = "QUERY", conflicts_with = "files")]
@@ -131,17 +136,17 @@ pub struct BatchArguments {
 }
 
 impl BatchArguments {
-    /// Whether a query was given.
+    /// Returns whether a query was given.
     pub fn has_text(&self) -> bool {
         self.text.is_some() || !self.files.is_empty()
     }
 
-    /// What parameters stand for; the last value of a name wins.
+    /// Returns the values of `$name`. If a name was given several times, its last value wins.
     pub(crate) fn params(&self) -> Params {
         self.params.iter().cloned().collect()
     }
 
-    /// Whether a query was given, or a length for which one should run.
+    /// Returns whether a query was given, or a duration for which one should run.
     pub fn is_given(&self) -> bool {
         self.has_text() || self.duration.is_some()
     }
@@ -167,19 +172,22 @@ fn default_listen() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, pivot_protocol::DEFAULT_PORT).into()
 }
 
-/// A number with a unit, as in query text.
+/// Reads a number with a unit, as in query text.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a duration like 500ms, 10s, 2m or 1h");
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
-    let number: f64 = text[..digits].parse().map_err(|_| wrong())?;
-    let seconds = match text[digits..].trim() {
+    parse_duration(text).ok_or_else(|| format!("`{text}` is not a duration like 500ms, 10s, 2m or 1h"))
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.')?);
+    let seconds_per_unit = match unit.trim() {
         "ms" => 0.001,
         "s" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3_600.0,
-        _ => return Err(wrong()),
+        _ => return None,
     };
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())
+    let number: f64 = number.parse().ok()?;
+    Duration::try_from_secs_f64(number * seconds_per_unit).ok()
 }
 
 #[cfg(test)]

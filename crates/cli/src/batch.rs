@@ -1,73 +1,95 @@
-//! Queries without a REPL: install, print windows as they close, uninstall, print what came in all.
+//! Queries without a REPL: install, print windows as they close, uninstall, print the result since install.
+//!
+//! ```text
+//!           install all          --for, Ctrl-C, SIGTERM              last frame of each
+//!  statements ─────▶ windows are printed ──────▶ uninstall ─▶ the rest ─────▶ final results
+//! ```
+//!
+//! Queries that follow each other in the input run together; a command or EXPLAIN between them waits until those
+//! before it have ended. The frontend keeps merging after an uninstall until all agents have reported, so the last
+//! frame is complete.
 
-use crate::arguments::{BatchArguments, OutputFormat};
+use crate::arguments::{ANALYZE_DURATION, BatchArguments, OutputFormat};
 use crate::client::FrontendConnection;
 use crate::error::CliError;
-use crate::format::{FrameWriter, frame_writer};
+use crate::format::{FrameWriter, choose_writer};
+use crate::humanize::count;
 use crate::input::{InputStatement, InputStep, InputText};
+use crate::live::waiting;
 use crate::params::Params;
 use crate::repl::commands::{BackslashCommand, parse};
 use crate::repl::stateless_commands;
 use crate::result_frame::{FrameColumn, ResultFrame};
 use crate::table::Paint;
+use crate::terminal::stdout_columns;
 use futures::stream::{BoxStream, SelectAll, StreamExt};
 use pivot_protocol::wire::{self, results_request::Wanted};
-use pivot_query::Diagnostics;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Lines of diagnostics are not cut for a file or a pipe, within reason.
-const WIDE: usize = 160;
+/// A query to install, with the text that its diagnostics point into.
+struct BatchStatement<'a> {
+    input: &'a InputText,
+    statement: InputStatement,
+}
 
-/// How long EXPLAIN ANALYZE runs a query unless `--for` says.
-pub(crate) const ANALYSIS: Duration = Duration::from_secs(3);
-
-/// Does what the inputs ask for, in their order: commands at once; all queries that stand together
-/// at once, until `--for` has passed, Ctrl-C, or all have ended.
+/// Does what the inputs ask for, in their order. Queries run until `--for` has passed, until Ctrl-C, or until all
+/// of them have ended.
 pub(crate) async fn run(
     connection: &FrontendConnection,
     options: &BatchArguments,
     inputs: &[InputText],
 ) -> Result<(), CliError> {
-    let mut together: Vec<(&InputText, InputStatement)> = Vec::new();
+    let mut queries: Vec<BatchStatement<'_>> = Vec::new();
     for input in inputs {
         for step in input.steps()? {
             if let InputStep::Query(statement) = step {
-                together.push((input, statement));
+                queries.push(BatchStatement { input, statement });
                 continue;
             }
-            run_queries(connection, options, &std::mem::take(&mut together)).await?;
-            let stop = match step {
-                InputStep::Command(line) => command(connection, &line).await?,
-                InputStep::Explain(statement) => {
-                    explain(connection, input, &statement, &options.params(), None).await?
-                }
-                InputStep::Analyze(statement) => {
-                    let length = options.duration.unwrap_or(ANALYSIS);
-                    explain(connection, input, &statement, &options.params(), Some(length)).await?
-                }
-                InputStep::Query(_) => ControlFlow::Continue(()),
-            };
-            if stop.is_break() {
+
+            run_queries(connection, options, &std::mem::take(&mut queries)).await?;
+            if run_other_step(connection, options, input, step).await?.is_break() {
                 return Ok(());
             }
         }
     }
-    run_queries(connection, options, &together).await
+    run_queries(connection, options, &queries).await
 }
 
-async fn command(connection: &FrontendConnection, line: &str) -> Result<ControlFlow<()>, CliError> {
+/// Does anything but running a query. Breaks if the command is `\q`.
+async fn run_other_step(
+    connection: &FrontendConnection,
+    options: &BatchArguments,
+    input: &InputText,
+    step: InputStep,
+) -> Result<ControlFlow<()>, CliError> {
+    match step {
+        InputStep::Command(line) => return run_command(connection, &line).await,
+        InputStep::Explain(statement) => {
+            explain(connection, input, &statement, &options.params(), None).await?;
+        }
+        InputStep::Analyze(statement) => {
+            let duration = options.duration.unwrap_or(ANALYZE_DURATION);
+            explain(connection, input, &statement, &options.params(), Some(duration)).await?;
+        }
+        InputStep::Query(_) => {}
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+async fn run_command(connection: &FrontendConnection, line: &str) -> Result<ControlFlow<()>, CliError> {
     let command = parse(line).map_err(CliError::Command)?;
     if command == BackslashCommand::Quit {
         return Ok(ControlFlow::Break(()));
     }
-    let stdout = io::stdout();
-    let (columns, paint) = (stdout_columns().unwrap_or(usize::MAX), Paint::of(&stdout));
-    let shown = stateless_commands::lines(connection, &command, columns, paint).await?;
-    let lines = shown.ok_or_else(|| CliError::Command(format!("`{line}` needs the REPL")))?;
-    print(&lines)?;
+
+    let columns = stdout_columns().unwrap_or(usize::MAX);
+    let paint = Paint::for_stream(&io::stdout());
+    let lines = stateless_commands::answer(connection, &command, columns, paint).await?;
+    print_lines(&lines.ok_or_else(|| CliError::Command(format!("`{line}` needs the REPL")))?)?;
     Ok(ControlFlow::Continue(()))
 }
 
@@ -77,18 +99,17 @@ async fn explain(
     statement: &InputStatement,
     params: &Params,
     analyze: Option<Duration>,
-) -> Result<ControlFlow<()>, CliError> {
-    let (found, explanation) = connection.explain(&statement.text, params, analyze).await?;
-    report(input, statement, &found);
-    if found.has_errors() {
-        return Err(CliError::Query(input.origin.clone()));
+) -> Result<(), CliError> {
+    let reply = connection.explain(&statement.text, params, analyze).await?;
+    input.print_diagnostics(statement, &reply.diagnostics);
+    if reply.diagnostics.has_errors() {
+        return Err(CliError::DoesNotCompile(input.origin.clone()));
     }
-    print(&[explanation.trim_end().to_owned()])?;
-    Ok(ControlFlow::Continue(()))
+    print_lines(&[reply.explanation.trim_end().to_owned()])
 }
 
 /// Writes lines to standard output. A reader that has gone is no failure.
-fn print(lines: &[String]) -> Result<(), CliError> {
+fn print_lines(lines: &[String]) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     match lines.iter().try_for_each(|line| writeln!(out, "{line}")) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -96,108 +117,95 @@ fn print(lines: &[String]) -> Result<(), CliError> {
     }
 }
 
-/// Says on standard error what was found about a statement.
-pub(crate) fn report(input: &InputText, statement: &InputStatement, found: &Diagnostics) {
-    let stderr = io::stderr();
-    let columns = if stderr.is_terminal() { terminal_columns() } else { WIDE };
-    for line in input.render(statement, found, columns, Paint::of(&stderr)) {
-        eprintln!("{line}");
-    }
-}
-
-fn stdout_columns() -> Option<usize> {
-    io::stdout().is_terminal().then(terminal_columns)
-}
-
-fn terminal_columns() -> usize {
-    crossterm::terminal::size().map_or(80, |(columns, _)| columns.into())
-}
-
+/// Installs queries, prints their windows, and uninstalls them, whatever happens meanwhile.
 async fn run_queries(
     connection: &FrontendConnection,
     options: &BatchArguments,
-    statements: &[(&InputText, InputStatement)],
+    statements: &[BatchStatement<'_>],
 ) -> Result<(), CliError> {
     if statements.is_empty() {
         return Ok(());
     }
     if options.format == OutputFormat::Csv && statements.len() > 1 {
-        return Err(CliError::OneQuery(statements.len()));
+        return Err(CliError::CsvOfSeveralQueries(statements.len()));
     }
-    let mut run = BatchRun::install(connection, options.params(), statements).await?;
-    let output = frame_writer(options.format, stdout_columns(), Paint::of(&io::stdout()));
-    let printed = run.print(output, options.duration).await;
+
+    let mut batch = Batch::install(connection, options.params(), statements).await?;
+    let writer = choose_writer(options.format, stdout_columns(), Paint::for_stream(&io::stdout()));
+    let printed = batch.print_until_end(writer, options.duration).await;
     if printed.is_err() {
-        run.uninstall().await?;
+        batch.uninstall().await?;
     }
+
     match printed {
         Err(error) if error.is_closed_pipe() => Ok(()),
         Err(error) => Err(error),
-        Ok(()) if run.queries.iter().all(|query| query.rows == 0) => Err(CliError::Silent(run.reason())),
+        Ok(()) if batch.queries.iter().all(|query| query.total_rows == 0) => {
+            Err(CliError::NothingReported(batch.silence_reason()))
+        }
         Ok(()) => Ok(()),
     }
 }
 
-/// The queries of one run and their merged frames.
-struct BatchRun<'a> {
+/// Queries that run together.
+struct Batch<'a> {
     connection: &'a FrontendConnection,
     params: Params,
-    queries: Vec<RunningQuery>,
+    queries: Vec<BatchQuery>,
+    /// The frames of all queries as they come.
     frames: SelectAll<BoxStream<'static, Result<ResultFrame, CliError>>>,
 }
 
-struct RunningQuery {
+/// An installed query of a batch.
+struct BatchQuery {
     number: u32,
     name: String,
     columns: Vec<FrameColumn>,
-    /// Where the first window began.
+    /// Begin of the first window; `None` until there is one.
     start_ns: Option<i64>,
-    /// The newest frame: the result since install is in it.
     newest: ResultFrame,
-    /// Rows of the whole result.
-    rows: usize,
-    /// Frames that were gone before they were read.
-    unread: u64,
+    /// Rows of the result since install, known at the end.
+    total_rows: usize,
+    /// Frames that the frontend had dropped before they were read.
+    unread_frames: u64,
+    /// Whether the last frame has come.
     ended: bool,
-    /// How the frontend saw it before it was uninstalled.
+    /// How the frontend saw the query just before it was uninstalled.
     status: Option<wire::Query>,
 }
 
-/// That windows are missing from the output.
-fn gone(query: u32, frames: u64) -> String {
-    let windows = crate::text::count(frames, "window");
-    format!("{windows} of query {query} came faster than they could be read, and are missing here")
-}
-
-impl<'a> BatchRun<'a> {
+impl<'a> Batch<'a> {
     /// Installs all statements or, if one does not compile, none.
     async fn install(
         connection: &'a FrontendConnection,
         params: Params,
-        statements: &[(&InputText, InputStatement)],
-    ) -> Result<BatchRun<'a>, CliError> {
-        let mut run = BatchRun { connection, params, queries: Vec::new(), frames: SelectAll::new() };
-        for (input, statement) in statements {
-            if let Err(error) = run.add(input, statement).await {
-                run.uninstall().await?;
+        statements: &[BatchStatement<'_>],
+    ) -> Result<Batch<'a>, CliError> {
+        let mut batch = Batch { connection, params, queries: Vec::new(), frames: SelectAll::new() };
+        for statement in statements {
+            if let Err(error) = batch.install_one(statement).await {
+                batch.uninstall().await?;
                 return Err(error);
             }
         }
-        Ok(run)
+        Ok(batch)
     }
 
-    async fn add(&mut self, input: &InputText, statement: &InputStatement) -> Result<(), CliError> {
-        let installed = self.connection.install(&statement.text, &statement.name, &self.params).await?;
-        report(input, statement, &installed.diagnostics);
-        let number = installed.query.ok_or_else(|| CliError::Query(input.origin.clone()))?;
-        self.queries.push(RunningQuery {
+    async fn install_one(&mut self, query: &BatchStatement<'_>) -> Result<(), CliError> {
+        let BatchStatement { input, statement } = query;
+        let reply = self.connection.install(&statement.text, &statement.name, &self.params).await?;
+        input.print_diagnostics(statement, &reply.diagnostics);
+        let number = reply.query.ok_or_else(|| CliError::DoesNotCompile(input.origin.clone()))?;
+
+        // The query is noted before anything else can fail, so that it is uninstalled then.
+        self.queries.push(BatchQuery {
             number,
             name: statement.name.clone(),
-            columns: installed.columns,
+            columns: reply.columns,
             start_ns: None,
             newest: ResultFrame::default(),
-            rows: 0,
-            unread: 0,
+            total_rows: 0,
+            unread_frames: 0,
             ended: false,
             status: None,
         });
@@ -205,9 +213,11 @@ impl<'a> BatchRun<'a> {
         Ok(())
     }
 
-    async fn print(
+    /// Prints windows until all queries have ended. After `duration`, Ctrl-C or SIGTERM the queries are uninstalled,
+    /// and what the frontend still sends is printed to its end.
+    async fn print_until_end(
         &mut self,
-        mut output: Box<dyn FrameWriter>,
+        mut writer: Box<dyn FrameWriter>,
         duration: Option<Duration>,
     ) -> Result<(), CliError> {
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -219,66 +229,80 @@ impl<'a> BatchRun<'a> {
             }
         };
         tokio::pin!(deadline);
-        let mut ending = false;
+
+        let mut is_ending = false;
         loop {
             tokio::select! {
-                frame = self.frames.next() => match frame {
-                    Some(frame) => self.take(&mut *output, frame?)?,
-                    None => return self.finish(),
-                },
-                () = &mut deadline, if !ending => { ending = true; self.uninstall().await?; }
-                _ = interrupt.recv() => {
-                    // A person who presses Ctrl-C twice does not want to wait for the last results.
-                    if ending { return Err(CliError::Interrupted) }
-                    ending = true;
-                    self.uninstall().await?;
+                frame = self.frames.next() => {
+                    let Some(frame) = frame else { return self.check_ended() };
+                    self.print_frame(&mut *writer, frame?)?;
+                    continue;
                 }
-                _ = terminate.recv(), if !ending => { ending = true; self.uninstall().await?; }
+                () = &mut deadline, if !is_ending => {}
+                _ = terminate.recv(), if !is_ending => {}
+                // A person who presses Ctrl-C twice does not want to wait for the last results.
+                _ = interrupt.recv() => if is_ending { return Err(CliError::Interrupted) },
             }
+
+            is_ending = true;
+            self.uninstall().await?;
         }
     }
 
-    fn take(&mut self, output: &mut dyn FrameWriter, mut frame: ResultFrame) -> Result<(), CliError> {
+    /// Prints the window of a frame, and the result since install if no frame follows.
+    fn print_frame(&mut self, writer: &mut dyn FrameWriter, mut frame: ResultFrame) -> Result<(), CliError> {
         let Some(query) = self.queries.iter_mut().find(|query| query.number == frame.query) else {
             return Ok(());
         };
+        // The end of a stream may come without columns, and no frame knows the query's name.
         if frame.columns.is_empty() {
             frame.columns.clone_from(&query.columns);
         }
         frame.name.clone_from(&query.name);
+
         let mut out = io::stdout().lock();
         if frame.has_window() {
             query.start_ns = Some(query.start_ns.map_or(frame.start_ns, |start| start.min(frame.start_ns)));
-            // A last frame may carry a window as well, which is printed like any other before it.
-            output.write_frame(&mut out, &ResultFrame { last: false, ..frame.clone() })?;
+            // A last frame may carry a window as well, which is printed like any other before the total.
+            writer.write_frame(&mut out, &ResultFrame { last: false, ..frame.clone() })?;
         }
-        query.unread += frame.missing_since(query.newest.sequence);
+
+        query.unread_frames += frame.missing_since(query.newest.sequence);
         if frame.last {
-            query.rows = frame.cumulative.len();
+            query.total_rows = frame.cumulative.len();
             query.ended = true;
             let end_ns = frame.end_ns.max(query.newest.end_ns);
-            let total = ResultFrame { end_ns, ..frame.total(query.start_ns.unwrap_or(frame.start_ns)) };
-            output.write_frame(&mut out, &total)?;
+            let total = frame.total(query.start_ns.unwrap_or(frame.start_ns));
+            writer.write_frame(&mut out, &ResultFrame { end_ns, ..total })?;
         }
+
         out.flush()?;
         query.newest = frame;
         Ok(())
     }
 
-    /// The streams have ended: by their last frames, or because the frontend has gone.
-    fn finish(&self) -> Result<(), CliError> {
-        for query in self.queries.iter().filter(|query| query.unread > 0) {
-            eprintln!("warning: {}", gone(query.number, query.unread));
+    /// Checks, when all streams are over, that they ended with their last frames and not because the frontend went
+    /// away. Warns of windows that are missing from the output.
+    fn check_ended(&self) -> Result<(), CliError> {
+        for query in self.queries.iter().filter(|query| query.unread_frames > 0) {
+            let windows = count(query.unread_frames, "window");
+            eprintln!(
+                "warning: {windows} of query {} came faster than they could be read, and are missing here",
+                query.number
+            );
         }
-        match self.queries.iter().all(|query| query.ended) {
-            true => Ok(()),
-            false => Err(CliError::Frontend {
+
+        if self.queries.iter().all(|query| query.ended) {
+            Ok(())
+        } else {
+            Err(CliError::Frontend {
                 action: "read the last results",
                 reason: "the stream ended before them".to_owned(),
-            }),
+            })
         }
     }
 
+    /// Uninstalls all queries that have not ended, and notes how they stood.
     async fn uninstall(&mut self) -> Result<(), CliError> {
         let status = self.connection.queries().await?;
         for query in self.queries.iter_mut().filter(|query| !query.ended) {
@@ -288,9 +312,11 @@ impl<'a> BatchRun<'a> {
         Ok(())
     }
 
-    /// Why nothing came, as far as the frontend knows.
-    fn reason(&self) -> String {
-        let reason = self.queries.iter().find_map(|query| query.status.as_ref()).map(crate::live::waiting);
-        reason.unwrap_or_else(|| "no event passed the query's tracepoint".to_owned())
+    /// Returns why nothing was reported, as far as the frontend knew when it was asked.
+    fn silence_reason(&self) -> String {
+        match self.queries.iter().find_map(|query| query.status.as_ref()) {
+            Some(status) => waiting(status),
+            None => "no event passed the query's tracepoint".to_owned(),
+        }
     }
 }

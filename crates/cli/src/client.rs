@@ -1,8 +1,8 @@
-//! The connection to a frontend, through the public service alone.
+//! The connection to a frontend, through the public Frontend service alone. Messages are converted here, once.
 
 use crate::error::CliError;
 use crate::params::Params;
-use crate::result_frame::{FrameColumn, ResultFrame, columns};
+use crate::result_frame::{FrameColumn, ResultFrame, columns_from_wire};
 use futures::{Stream, StreamExt};
 use pivot_advice::Type;
 use pivot_protocol::wire::frontend_client::FrontendClient;
@@ -14,9 +14,13 @@ use std::time::Duration;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
+/// How long an address may take to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A connection; clones share it.
+/// How often an idle connection is probed, so that a frontend that vanished is noticed.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A connection to a frontend. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct FrontendConnection {
     client: FrontendClient<Channel>,
@@ -25,40 +29,50 @@ pub(crate) struct FrontendConnection {
 /// The answer to an install.
 #[derive(Debug)]
 pub(crate) struct InstallReply {
-    /// The query's number; none if it did not compile.
+    /// The query's number; `None` if it did not compile.
     pub(crate) query: Option<u32>,
     pub(crate) diagnostics: Diagnostics,
+    /// The columns of the result; empty if the query did not compile.
     pub(crate) columns: Vec<FrameColumn>,
 }
 
-/// A tracepoint of the merged catalogue.
+/// The answer to EXPLAIN.
+#[derive(Debug)]
+pub(crate) struct ExplainReply {
+    pub(crate) diagnostics: Diagnostics,
+    /// Plan and advice as text; empty if the query did not compile.
+    pub(crate) explanation: String,
+}
+
+/// A tracepoint of the catalogue that the frontend merges from all agents.
 #[derive(Debug, Clone)]
 pub(crate) struct ListedTracepoint {
     pub(crate) name: String,
     pub(crate) fields: Vec<ListedField>,
+    /// How many connected agents export it.
     pub(crate) agents: u32,
+    /// `file:line` of each distinct place in source code.
     pub(crate) places: Vec<String>,
 }
 
-/// A field of a tracepoint, and how many agents export it.
+/// A field that a tracepoint exports.
 #[derive(Debug, Clone)]
 pub(crate) struct ListedField {
     pub(crate) name: String,
     pub(crate) ty: Type,
+    /// How many connected agents export it.
     pub(crate) agents: u32,
 }
 
-fn wire_params(params: &Params) -> HashMap<String, wire::Value> {
-    params.iter().map(|(name, value)| (name.clone(), to_wire::value(value))).collect()
-}
-
 impl FrontendConnection {
-    /// Connects, or says within seconds that nobody answers.
+    /// Connects to the frontend at a URI, or fails within seconds if nobody answers.
     pub(crate) async fn open(address: &str) -> Result<FrontendConnection, CliError> {
-        let wrong = |_| CliError::Address(address.to_owned());
-        let endpoint = Endpoint::from_shared(address.to_owned()).map_err(wrong)?;
-        let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).keep_alive_while_idle(true);
-        let endpoint = endpoint.http2_keep_alive_interval(Duration::from_secs(10));
+        let endpoint = Endpoint::from_shared(address.to_owned())
+            .map_err(|_| CliError::InvalidAddress(address.to_owned()))?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL);
+
         let channel = endpoint.connect().await.map_err(|error| CliError::Unreachable {
             address: address.to_owned(),
             reason: root_cause(&error),
@@ -67,101 +81,118 @@ impl FrontendConnection {
         Ok(FrontendConnection { client })
     }
 
-    /// Compiles and installs; a query that does not compile is an answer.
+    /// Has a query compiled and installed. A query that does not compile is a reply and no error.
     pub(crate) async fn install(
         &self,
         text: &str,
         name: &str,
         params: &Params,
     ) -> Result<InstallReply, CliError> {
-        let (text, name, params) = (text.to_owned(), name.to_owned(), wire_params(params));
-        let request = wire::InstallRequest { text, name, params };
-        let answer =
-            self.client.clone().install(request).await.map_err(failed("install the query"))?.into_inner();
-        let mut diagnostics = Diagnostics::default();
-        answer.diagnostics.into_iter().for_each(|found| diagnostics.push(diagnostic(found)));
-        Ok(InstallReply { query: answer.query, diagnostics, columns: columns(answer.columns) })
+        let request = wire::InstallRequest {
+            text: text.to_owned(),
+            name: name.to_owned(),
+            params: params_to_wire(params),
+        };
+        let reply = self.client.clone().install(request).await;
+        let reply = reply.map_err(|status| refused("install the query", &status))?.into_inner();
+
+        Ok(InstallReply {
+            query: reply.query,
+            diagnostics: diagnostics_from_wire(reply.diagnostics),
+            columns: columns_from_wire(reply.columns),
+        })
     }
 
-    /// What a query is compiled to, and what it costs if it is to be run for so long; no text if it does
-    /// not compile.
+    /// Has a query explained. With a duration the frontend runs the query for that long and adds what it cost.
     pub(crate) async fn explain(
         &self,
         text: &str,
         params: &Params,
         analyze: Option<Duration>,
-    ) -> Result<(Diagnostics, String), CliError> {
+    ) -> Result<ExplainReply, CliError> {
         let analyze_ns = analyze.map_or(0, |length| i64::try_from(length.as_nanos()).unwrap_or(i64::MAX));
-        let (text, params) = (text.to_owned(), wire_params(params));
-        let request = wire::ExplainRequest { text, params, analyze_ns, fraction: 1.0 };
-        let answer =
-            self.client.clone().explain(request).await.map_err(failed("explain the query"))?.into_inner();
-        let mut diagnostics = Diagnostics::default();
-        answer.diagnostics.into_iter().for_each(|found| diagnostics.push(diagnostic(found)));
-        Ok((diagnostics, answer.explanation))
+        let request = wire::ExplainRequest {
+            text: text.to_owned(),
+            params: params_to_wire(params),
+            analyze_ns,
+            fraction: 1.0,
+        };
+        let reply = self.client.clone().explain(request).await;
+        let reply = reply.map_err(|status| refused("explain the query", &status))?.into_inner();
+
+        Ok(ExplainReply {
+            diagnostics: diagnostics_from_wire(reply.diagnostics),
+            explanation: reply.explanation,
+        })
     }
 
-    /// Unweaves a query everywhere. Its last frames still come.
+    /// Uninstalls a query. Its last frames still come.
     pub(crate) async fn uninstall(&self, query: u32) -> Result<(), CliError> {
-        let request = wire::UninstallRequest { query };
-        self.client.clone().uninstall(request).await.map_err(failed("uninstall the query"))?;
+        let reply = self.client.clone().uninstall(wire::UninstallRequest { query }).await;
+        reply.map_err(|status| refused("uninstall the query", &status))?;
         Ok(())
     }
 
-    /// The frames of a query that are kept, then those that come, until the last one; as much as is wanted.
+    /// Returns the frames of a query that the frontend has kept, then those to come, up to the last one.
     pub(crate) async fn results(
         &self,
         query: u32,
         wanted: Wanted,
     ) -> Result<impl Stream<Item = Result<ResultFrame, CliError>> + Send + Unpin + 'static, CliError> {
         let request = wire::ResultsRequest { query, after_sequence: 0, wanted: wanted.into() };
-        let stream = self.client.clone().results(request).await.map_err(failed("read results"))?.into_inner();
-        Ok(stream.map(|frame| Ok(ResultFrame::from_wire(frame.map_err(failed("read results"))?)?)))
+        let reply = self.client.clone().results(request).await;
+        let frames = reply.map_err(|status| refused("read results", &status))?.into_inner();
+
+        Ok(frames.map(|frame| {
+            let frame = frame.map_err(|status| refused("read results", &status))?;
+            Ok(ResultFrame::from_wire(frame)?)
+        }))
     }
 
-    /// All tracepoints, by name.
+    /// Returns all tracepoints by name.
     pub(crate) async fn tracepoints(&self) -> Result<Vec<ListedTracepoint>, CliError> {
-        let request = wire::ListTracepointsRequest {};
-        let answer = self.client.clone().list_tracepoints(request).await;
-        let found = answer.map_err(failed("list tracepoints"))?.into_inner().tracepoints;
-        let mut found: Vec<ListedTracepoint> = found.into_iter().map(tracepoint).collect();
+        let reply = self.client.clone().list_tracepoints(wire::ListTracepointsRequest {}).await;
+        let reply = reply.map_err(|status| refused("list tracepoints", &status))?.into_inner();
+
+        let mut found: Vec<ListedTracepoint> =
+            reply.tracepoints.into_iter().map(tracepoint_from_wire).collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
 
-    /// Installed queries, by number.
+    /// Returns all installed queries by number.
     pub(crate) async fn queries(&self) -> Result<Vec<wire::Query>, CliError> {
-        let answer = self.client.clone().list_queries(wire::ListQueriesRequest {}).await;
-        let mut found = answer.map_err(failed("list queries"))?.into_inner().queries;
+        let reply = self.client.clone().list_queries(wire::ListQueriesRequest {}).await;
+        let mut found = reply.map_err(|status| refused("list queries", &status))?.into_inner().queries;
         found.sort_by_key(|query| query.number);
         Ok(found)
     }
 
-    /// One installed query.
+    /// Returns an installed query, or `None` if no query has the number.
     pub(crate) async fn query(&self, number: u32) -> Result<Option<wire::Query>, CliError> {
         Ok(self.queries().await?.into_iter().find(|query| query.number == number))
     }
 
-    /// Agents that are connected or were, by host and process.
+    /// Returns all agents that are or were connected, by host and process.
     pub(crate) async fn agents(&self) -> Result<Vec<wire::Agent>, CliError> {
-        let answer = self.client.clone().list_agents(wire::ListAgentsRequest {}).await;
-        let mut found = answer.map_err(failed("list agents"))?.into_inner().agents;
+        let reply = self.client.clone().list_agents(wire::ListAgentsRequest {}).await;
+        let mut found = reply.map_err(|status| refused("list agents", &status))?.into_inner().agents;
         found.sort_by(|a, b| (&a.host, &a.process, a.pid).cmp(&(&b.host, &b.process, b.pid)));
         Ok(found)
     }
 
-    /// How many agents are connected now.
-    pub(crate) async fn connected(&self) -> Result<usize, CliError> {
+    /// Returns how many agents are connected now.
+    pub(crate) async fn connected_agents(&self) -> Result<usize, CliError> {
         let agents = self.agents().await?;
         Ok(agents.iter().filter(|agent| agent.state() == wire::agent::State::Connected).count())
     }
 }
 
-fn failed(action: &'static str) -> impl Fn(Status) -> CliError {
-    move |status| CliError::Frontend { action, reason: status.message().to_owned() }
+fn refused(action: &'static str, status: &Status) -> CliError {
+    CliError::Frontend { action, reason: status.message().to_owned() }
 }
 
-/// Transport errors say only `transport error`; what happened is at the end of their chain.
+/// Returns the last error of a chain: transport errors themselves say only `transport error`.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
@@ -170,25 +201,37 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-fn diagnostic(found: wire::Diagnostic) -> Diagnostic {
-    let severity = match found.severity() {
-        wire::diagnostic::Severity::Warning => Severity::Warning,
-        _ => Severity::Error,
-    };
-    let hint = Some(found.hint).filter(|hint| !hint.is_empty());
-    let span = found.start as usize..found.end as usize;
-    Diagnostic { severity, span, message: found.message, detail: found.detail, hint }
+fn params_to_wire(params: &Params) -> HashMap<String, wire::Value> {
+    params.iter().map(|(name, value)| (name.clone(), to_wire::value(value))).collect()
 }
 
-fn tracepoint(found: wire::Tracepoint) -> ListedTracepoint {
-    let field = |field: wire::TracepointField| ListedField {
+fn diagnostics_from_wire(found: Vec<wire::Diagnostic>) -> Diagnostics {
+    let mut diagnostics = Diagnostics::default();
+    for diagnostic in found {
+        let severity = match diagnostic.severity() {
+            wire::diagnostic::Severity::Warning => Severity::Warning,
+            _ => Severity::Error,
+        };
+        diagnostics.push(Diagnostic {
+            severity,
+            span: diagnostic.start as usize..diagnostic.end as usize,
+            message: diagnostic.message,
+            detail: diagnostic.detail,
+            hint: Some(diagnostic.hint).filter(|hint| !hint.is_empty()),
+        });
+    }
+    diagnostics
+}
+
+fn tracepoint_from_wire(found: wire::Tracepoint) -> ListedTracepoint {
+    let fields = found.fields.into_iter().map(|field| ListedField {
         name: field.name,
         ty: from_wire::ty(field.r#type),
         agents: field.agents,
-    };
+    });
     ListedTracepoint {
         name: found.name,
-        fields: found.fields.into_iter().map(field).collect(),
+        fields: fields.collect(),
         agents: found.agents,
         places: found.places,
     }

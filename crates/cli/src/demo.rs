@@ -1,21 +1,26 @@
-//! `pivot demo`: a frontend in this process, the store as processes of this binary.
+//! `pivot demo`: a frontend in this process, and the store as processes of this binary.
 //!
-//! No child outlives this process: each holds a pipe from it as standard input and ends with it.
+//! ```text
+//! pivot demo ──┬─ frontend, in this process ◀── gRPC ──┬── REPL or batch, in this process
+//!              └─ pivot store .. (hidden) ×N ── agents ┘
+//! ```
+//!
+//! No child outlives this process: each has a pipe from it as standard input and ends when that closes.
 
 use crate::arguments::DemoArguments;
 use crate::batch;
 use crate::client::FrontendConnection;
 use crate::error::CliError;
+use crate::humanize::count;
 use crate::input::{InputStep, InputText};
 use crate::params::{self, Params};
-use crate::repl::{EXAMPLE, ReplSession};
-use crate::server::frontend;
+use crate::repl::{EXAMPLE_QUERY, ReplSession};
+use crate::server::frontend_options;
 use crate::table::{Paint, TextStyle};
-use crate::text::count;
-use pivot_frontend::Running;
+use crate::terminal::is_interactive;
 use pivot_query::Catalog;
-use pivot_store::{Cluster, Plan, StoreError};
-use std::io::{self, IsTerminal};
+use pivot_store::{Cluster, ClusterPlan, StoreError};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
 use std::sync::Arc;
@@ -25,100 +30,117 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long the agents of the store may take to connect.
-const PATIENCE: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The query of `--for` without a query: bytes read by application.
-const QUERY: &str = "
+/// How often the frontend is asked how many agents have connected.
+const CONNECT_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The query that runs if `--for` or a pipe comes without one: bytes read by application.
+const DEFAULT_QUERY: &str = "
 FROM incr IN DataNodeMetrics.incrBytesRead
 JOIN cl IN First(ClientProtocols) ON cl -> incr
 GROUP BY cl.process
 SELECT cl.process, SUM(incr.delta);";
 
-/// Starts everything, queries it, and stops everything.
+/// Starts frontend and store, runs the REPL or the queries of the arguments, and stops everything.
 pub(crate) fn run(runtime: &Runtime, options: &DemoArguments) -> Result<(), CliError> {
-    let inputs = inputs(options)?;
-    inputs.iter().flatten().try_for_each(|input| check(input, &options.batch.params()))?;
-    let running = runtime.block_on(pivot_frontend::start(frontend(listen(options))))?;
-    let address = format!("http://{}", running.address());
-    let done = with_store(runtime, options, &address, inputs.as_deref());
-    runtime.block_on(Running::stop(running));
+    // A query that cannot compile is refused before the seconds that the start takes.
+    let inputs = batch_inputs(options)?;
+    for input in inputs.iter().flatten() {
+        check_queries(input, &options.batch.params())?;
+    }
+
+    let frontend = runtime.block_on(pivot_frontend::start(frontend_options(listen_address(options))))?;
+    let address = format!("http://{}", frontend.address());
+    let done = run_with_store(runtime, options, &address, inputs.as_deref());
+    // The frontend stops also if the store failed.
+    runtime.block_on(frontend.stop());
     done
 }
 
-/// Refuses what no catalogue could make right, before anything is started.
-fn check(input: &InputText, params: &Params) -> Result<(), CliError> {
-    let options = params::options(params);
+/// Refuses queries that no catalogue could make right: the tracepoints of the store are not known yet.
+fn check_queries(input: &InputText, params: &Params) -> Result<(), CliError> {
+    let options = params::compile_options(params);
     for step in input.steps()? {
         let (InputStep::Query(statement) | InputStep::Explain(statement) | InputStep::Analyze(statement)) =
             step
         else {
             continue;
         };
+
         if let Err(found) = pivot_query::compile_with(&statement.text, &Catalog::default(), &options) {
-            batch::report(input, &statement, &found);
-            return Err(CliError::Query(input.origin.clone()));
+            input.print_diagnostics(&statement, &found);
+            return Err(CliError::DoesNotCompile(input.origin.clone()));
         }
     }
     Ok(())
 }
 
-/// The queries to run in a batch; none for the REPL.
-fn inputs(options: &DemoArguments) -> Result<Option<Vec<InputText>>, CliError> {
-    let given = &options.batch;
-    let attended = io::stdin().is_terminal() && io::stdout().is_terminal();
-    match (given.has_text(), given.is_given() || !attended) {
-        (true, _) => InputText::read(given).map(Some),
-        (false, true) => Ok(Some(vec![InputText::text("demo", QUERY)])),
-        (false, false) => Ok(None),
+/// Returns the queries to run as a batch, or `None` for the REPL.
+fn batch_inputs(options: &DemoArguments) -> Result<Option<Vec<InputText>>, CliError> {
+    if options.batch.has_text() {
+        return InputText::read(&options.batch).map(Some);
     }
+    if options.batch.is_given() || !is_interactive() {
+        return Ok(Some(vec![InputText::unnamed("demo", DEFAULT_QUERY)]));
+    }
+    Ok(None)
 }
 
-/// As asked; else the default port, or any that is free.
-fn listen(options: &DemoArguments) -> SocketAddr {
+/// Returns the address of `--listen`, else the default port, or a free one if that is taken.
+fn listen_address(options: &DemoArguments) -> SocketAddr {
+    if let Some(listen) = options.listen {
+        return listen;
+    }
     let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, pivot_protocol::DEFAULT_PORT));
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let free = |address: &SocketAddr| TcpListener::bind(address).is_ok();
-    options.listen.unwrap_or(if free(&usual) { usual } else { any })
+    let any_free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    if TcpListener::bind(usual).is_ok() { usual } else { any_free }
 }
 
-fn with_store(
+/// Starts the store, runs the REPL or the batch, and ends the store. An interrupt meanwhile is no failure.
+fn run_with_store(
     runtime: &Runtime,
     options: &DemoArguments,
     address: &str,
     inputs: Option<&[InputText]>,
 ) -> Result<(), CliError> {
-    let quiet = Paint::of(&io::stderr());
-    let say = |text: &str| eprintln!("{}", quiet.style(TextStyle::Quiet, text));
-    say(&format!(
-        "starting a frontend on {address} and a store with {}",
-        count(options.data_nodes.into(), "data node")
-    ));
+    let data_nodes = count(options.data_nodes.into(), "data node");
+    report_progress(&format!("starting a frontend on {address} and a store with {data_nodes}"));
+
+    // While children start, Ctrl-C must not end this process before them.
     let interrupted = Arc::new(AtomicBool::new(false));
-    let watching = runtime.spawn(interrupts(interrupted.clone()));
-    let cluster = match start(options, address, interrupted.clone()) {
-        Err(CliError::Store(StoreError::Interrupted)) => return Ok(()),
+    let signals = runtime.spawn(note_signals(interrupted.clone()));
+    let cluster = match start_store(options, address, interrupted.clone()) {
+        Err(CliError::DemoStore(StoreError::Interrupted)) => return Ok(()),
         started => started?,
     };
+
     let connection = runtime.block_on(FrontendConnection::open(address))?;
     let expected = cluster.members().len();
-    runtime.block_on(agents(&connection, expected, &interrupted))?;
-    watching.abort();
+    runtime.block_on(wait_for_agents(&connection, expected, &interrupted))?;
+    signals.abort();
     if interrupted.load(Ordering::Relaxed) {
         return Ok(());
     }
-    say(&format!("{} connected", count(expected as u64, "agent")));
+    report_progress(&format!("{} connected", count(expected as u64, "agent")));
+
     match inputs {
         Some(inputs) => runtime.block_on(batch::run(&connection, &options.batch, inputs)),
         None => {
             println!("Type \\dt for tracepoints, \\? for help, or a query such as");
-            println!("{}", Paint::of(&io::stdout()).style(TextStyle::Accent, EXAMPLE));
+            println!("{}", Paint::for_stream(&io::stdout()).style(TextStyle::Accent, EXAMPLE_QUERY));
             ReplSession::new(runtime.handle().clone(), connection).run()
         }
     }
 }
 
-/// Notes Ctrl-C and SIGTERM, which then do not end this process before its children have ended.
-async fn interrupts(interrupted: Arc<AtomicBool>) {
+/// Prints to standard error, as standard output is for results.
+fn report_progress(text: &str) {
+    eprintln!("{}", Paint::for_stream(&io::stderr()).style(TextStyle::Quiet, text));
+}
+
+/// Notes Ctrl-C and SIGTERM. Once this runs, neither ends the process by itself, also after the task was aborted.
+async fn note_signals(interrupted: Arc<AtomicBool>) {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
@@ -128,16 +150,21 @@ async fn interrupts(interrupted: Arc<AtomicBool>) {
     interrupted.store(true, Ordering::Relaxed);
 }
 
-/// Starts the store; each of its processes is this binary with the hidden subcommand.
-fn start(options: &DemoArguments, address: &str, interrupted: Arc<AtomicBool>) -> Result<Cluster, CliError> {
+/// Starts the store. Each of its processes is this binary with the hidden subcommand.
+fn start_store(
+    options: &DemoArguments,
+    address: &str,
+    interrupted: Arc<AtomicBool>,
+) -> Result<Cluster, CliError> {
     let program = std::env::current_exe()?;
-    let plan = Plan {
+    let plan = ClusterPlan {
         data_nodes: options.data_nodes.into(),
         frontend: Some(address.to_owned()),
         fail_every: Some(options.fail_every).filter(|every| *every > 0),
         interrupted,
-        ..Plan::default()
+        ..ClusterPlan::default()
     };
+
     let cluster = Cluster::start(plan, move |_, options| {
         let mut command = Command::new(&program);
         command.arg("store").args(options.to_args());
@@ -147,20 +174,20 @@ fn start(options: &DemoArguments, address: &str, interrupted: Arc<AtomicBool>) -
 }
 
 /// Waits until that many agents are connected, or the start is interrupted.
-async fn agents(
+async fn wait_for_agents(
     connection: &FrontendConnection,
     expected: usize,
     interrupted: &AtomicBool,
 ) -> Result<(), CliError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
     loop {
-        let connected = connection.connected().await?;
+        let connected = connection.connected_agents().await?;
         if connected >= expected || interrupted.load(Ordering::Relaxed) {
             return Ok(());
         }
         if Instant::now() >= deadline {
-            return Err(CliError::Agents { connected, expected });
+            return Err(CliError::AgentsMissing { connected, expected });
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(CONNECT_INTERVAL).await;
     }
 }

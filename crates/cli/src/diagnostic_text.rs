@@ -1,19 +1,27 @@
-//! Findings about a query, drawn so that they fit the terminal: a line that is too long is shown
-//! around the place, and what stands under the caret moves to a line of its own.
+//! Diagnostics of a query as text that fits the terminal:
+//!
+//! ```text
+//! error: unknown field `foo`
+//!   ╭─ q.pivot:1:48
+//! 1 │ …host = 'a' SELECT e.foo, COUNT                  a long line is shown around the span
+//!   │                    ^^^^^
+//!   │ `Store.read` does not export it                  the detail, here if it does not fit beside the carets
+//!   ╰ help: did you mean `food`?
+//! ```
 
 use crate::table::{Paint, TextStyle};
-use crate::text::{cut, width, wrap};
+use crate::terminal_text::{cut, width, wrap};
 use pivot_query::{Diagnostic, Diagnostics, Severity};
 use std::ops::Range;
 use unicode_width::UnicodeWidthChar;
 
-/// Columns of text that are kept before the place if a line is cut.
-const BEFORE: usize = 20;
+/// How many characters before the span are kept if a line is cut.
+const KEPT_BEFORE: usize = 20;
 
-/// Less is not drawn into, however narrow the terminal is.
-const LEAST: usize = 20;
+/// The least width that is drawn for, however narrow the terminal is.
+const LEAST_COLUMNS: usize = 20;
 
-/// All findings with carets under the text, none of their lines wider than `columns`.
+/// Returns all diagnostics with carets under the text, no line wider than `columns`.
 pub(crate) fn render(
     found: &Diagnostics,
     text: &str,
@@ -21,98 +29,124 @@ pub(crate) fn render(
     columns: usize,
     paint: Paint,
 ) -> Vec<String> {
-    let columns = columns.max(LEAST);
-    found.iter().flat_map(|diagnostic| one(diagnostic, text, origin, columns, paint)).collect()
+    let columns = columns.max(LEAST_COLUMNS);
+    found.iter().flat_map(|diagnostic| render_one(diagnostic, text, origin, columns, paint)).collect()
 }
 
-fn one(found: &Diagnostic, text: &str, origin: &str, columns: usize, paint: Paint) -> Vec<String> {
-    let place = MarkedLine::find(&found.span, text);
-    let gutter = " ".repeat(place.row.to_string().len());
-    let rule = |sign: &str| paint.style(TextStyle::Quiet, &format!("{gutter} {sign}"));
+fn render_one(found: &Diagnostic, text: &str, origin: &str, columns: usize, paint: Paint) -> Vec<String> {
+    let marked = MarkedLine::find(&found.span, text);
     let (kind, style) = match found.severity {
         Severity::Error => ("error", TextStyle::Error),
         Severity::Warning => ("warning", TextStyle::Warning),
     };
-    let mut lines: Vec<String> = wrap(&format!("{kind}: {}", found.message), columns)
-        .into_iter()
-        .map(|line| paint.style(style, &line))
-        .collect();
-    let at = format!("{gutter} ╭─ {origin}:{}:{}", place.row, place.column);
-    lines.push(paint.style(TextStyle::Quiet, &cut(&at, columns)));
+
+    let message = wrap(&format!("{kind}: {}", found.message), columns);
+    let mut lines: Vec<String> = message.iter().map(|line| paint.style(style, line)).collect();
+
+    // Left of everything below stands a gutter as wide as the number of the line.
+    let gutter = " ".repeat(marked.number.to_string().len());
+    let location = format!("{gutter} ╭─ {origin}:{}:{}", marked.number, marked.column);
+    lines.push(paint.style(TextStyle::Quiet, &cut(&location, columns)));
+
     let available = columns - gutter.len() - 3;
-    let (shown, before, marked) = place.window(available);
-    lines.push(format!("{} {shown}", paint.style(TextStyle::Quiet, &format!("{} │", place.row))));
-    let carets = paint.style(style, &"^".repeat(marked));
-    let caret_line = format!("{} {}{carets}", rule("│"), " ".repeat(before));
-    if before + marked + 1 + width(&found.detail) <= available {
+    let excerpt = marked.excerpt(available);
+    let number = paint.style(TextStyle::Quiet, &format!("{} │", marked.number));
+    lines.push(format!("{number} {}", excerpt.text));
+
+    // The detail stands beside the carets if there is room, else below them.
+    let side = paint.style(TextStyle::Quiet, &format!("{gutter} │"));
+    let carets = paint.style(style, &"^".repeat(excerpt.caret_width));
+    let caret_line = format!("{side} {}{carets}", " ".repeat(excerpt.caret_column));
+    if excerpt.caret_column + excerpt.caret_width + 1 + width(&found.detail) <= available {
         let detail = paint.style(style, &found.detail);
         lines.push(format!("{caret_line} {detail}").trim_end().to_owned());
     } else {
         lines.push(caret_line);
         let details = wrap(&found.detail, available);
-        lines.extend(details.iter().map(|line| format!("{} {}", rule("│"), paint.style(style, line))));
+        lines.extend(details.iter().map(|line| format!("{side} {}", paint.style(style, line))));
     }
-    for (i, line) in found.hint.iter().flat_map(|hint| wrap(hint, available.saturating_sub(6))).enumerate() {
-        let lead = if i == 0 { "help: " } else { "      " };
-        lines.push(format!("{} {}{line}", rule("╰"), paint.style(TextStyle::Accent, lead)));
+
+    let corner = paint.style(TextStyle::Quiet, &format!("{gutter} ╰"));
+    let hint = found.hint.iter().flat_map(|hint| wrap(hint, available.saturating_sub(6)));
+    for (i, line) in hint.enumerate() {
+        let label = if i == 0 { "help: " } else { "      " };
+        lines.push(format!("{corner} {}{line}", paint.style(TextStyle::Accent, label)));
     }
+
     lines.push(String::new());
     lines
 }
 
-/// Where a finding is in a text: its line, and what of the line is meant.
+/// The line of a text in which a span begins.
 struct MarkedLine<'a> {
-    /// From 1.
-    row: usize,
-    /// From 1, in characters.
+    /// The number of the line, from 1.
+    number: usize,
+    /// Where the span begins in the line, in characters from 1.
     column: usize,
     line: &'a str,
-    /// In bytes of the line.
+    /// The part of the span that is in this line, in bytes of the line.
     span: Range<usize>,
 }
 
+/// As much of a line as fits, with the place for the carets below it.
+struct Excerpt {
+    text: String,
+    /// Columns before the first caret.
+    caret_column: usize,
+    /// Number of carets, at least one.
+    caret_width: usize,
+}
+
 impl<'a> MarkedLine<'a> {
+    /// Finds the line of any span, also of one that is outside the text or within a character.
     fn find(span: &Range<usize>, text: &'a str) -> MarkedLine<'a> {
         let start = text.floor_char_boundary(span.start.min(text.len()));
         let end = text.ceil_char_boundary(span.end.clamp(start, text.len()));
-        let begins = text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let ends = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+
         MarkedLine {
-            row: text[..begins].matches('\n').count() + 1,
-            column: text[begins..start].chars().count() + 1,
-            line: &text[begins..ends],
-            span: start - begins..end.min(ends) - begins,
+            number: text[..line_start].matches('\n').count() + 1,
+            column: text[line_start..start].chars().count() + 1,
+            line: &text[line_start..line_end],
+            span: start - line_start..end.min(line_end) - line_start,
         }
     }
 
-    /// The line in at most so many columns, the columns before the marked part, and the columns of it.
-    fn window(&self, available: usize) -> (String, usize, usize) {
+    /// Returns the part of the line around the span, in at most so many columns.
+    fn excerpt(&self, available: usize) -> Excerpt {
+        // A tab would move the carets, so control characters are drawn as blanks.
         let line: Vec<char> = self.line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let before = self.line[..self.span.start].chars().count();
         let marked = self.line[self.span.clone()].chars().count();
-        let all = columns(&line);
-        if all <= available {
-            return (
-                line.iter().collect(),
-                columns(&line[..before]),
-                columns(&line[before..][..marked]).max(1),
-            );
+        let marked_width = chars_width(&line[before..][..marked]);
+
+        if chars_width(&line) <= available {
+            return Excerpt {
+                text: line.iter().collect(),
+                caret_column: chars_width(&line[..before]),
+                caret_width: marked_width.max(1),
+            };
         }
-        let mut from = before.saturating_sub(BEFORE.min(available / 3));
-        // A place at the end needs no more room behind it than its caret.
-        while from > 0 && columns(&line[from - 1..]) + 2 <= available {
+
+        let mut from = before.saturating_sub(KEPT_BEFORE.min(available / 3));
+        // A span near the end of the line leaves room behind it, which text before it can use.
+        while from > 0 && chars_width(&line[from - 1..]) + 2 <= available {
             from -= 1;
         }
-        let head = if from > 0 { "…" } else { "" };
+        let ellipsis = if from > 0 { "…" } else { "" };
         let rest: String = line[from..].iter().collect();
-        let shown = format!("{head}{}", cut(&rest, available - width(head)));
-        let at = columns(&line[from..before]) + width(head);
-        let marked = columns(&line[before..][..marked]).min(available.saturating_sub(at)).max(1);
-        (shown, at, marked)
+
+        let caret_column = chars_width(&line[from..before]) + width(ellipsis);
+        Excerpt {
+            text: format!("{ellipsis}{}", cut(&rest, available - width(ellipsis))),
+            caret_column,
+            caret_width: marked_width.min(available.saturating_sub(caret_column)).max(1),
+        }
     }
 }
 
-fn columns(text: &[char]) -> usize {
+fn chars_width(text: &[char]) -> usize {
     text.iter().map(|c| c.width().unwrap_or(0)).sum()
 }
 
@@ -126,7 +160,7 @@ mod tests {
             .hint("did you mean `food`?");
         let lines = render(&found.into(), text, "q", columns, Paint::Plain);
         assert_eq!(lines, expected);
-        assert!(lines.iter().all(|line| width(line) <= columns.max(LEAST)), "{lines:#?}");
+        assert!(lines.iter().all(|line| width(line) <= columns.max(LEAST_COLUMNS)), "{lines:#?}");
     }
 
     #[test]
@@ -171,7 +205,7 @@ mod tests {
                 for columns in [0, 20, 21, 40, 200] {
                     let found = Diagnostic::error(start..start + 3, "m").into();
                     let lines = render(&found, text, "q", columns, Paint::Plain);
-                    assert!(lines.iter().all(|line| width(line) <= columns.max(LEAST)), "{lines:#?}");
+                    assert!(lines.iter().all(|line| width(line) <= columns.max(LEAST_COLUMNS)), "{lines:#?}");
                 }
             }
         }

@@ -1,15 +1,15 @@
-//! The front door: what the arguments ask for.
+//! From the command line to the part of the command that does it.
 
 use crate::arguments::{Arguments, CommandArguments};
 use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::input::InputText;
-use crate::repl::Session;
+use crate::repl::ReplSession;
+use crate::terminal::is_interactive;
 use crate::{batch, demo, fmt, server};
-use std::io::{self, IsTerminal};
 use tokio::runtime::Runtime;
 
-/// Does what the arguments say. What goes wrong with a query is on stderr before this returns.
+/// Does what the arguments say. Diagnostics of queries are on standard error before this returns.
 pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let runtime = Runtime::new()?;
     match &arguments.command {
@@ -20,21 +20,22 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
             runtime.block_on(pivot_store::run((**options).clone()))?;
             Ok(())
         }
-        None => client(&runtime, &arguments),
+        None => run_client(&runtime, &arguments),
     }
 }
 
-/// The REPL if a person sits on both ends, else the statements that were given.
-fn client(runtime: &Runtime, arguments: &Arguments) -> Result<(), CliError> {
-    let given = &arguments.batch;
-    let attended = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if attended && !given.has_text() {
+/// Runs the REPL if no statement was given and a person sits at both ends, else the statements of the arguments or
+/// of standard input.
+fn run_client(runtime: &Runtime, arguments: &Arguments) -> Result<(), CliError> {
+    let options = &arguments.batch;
+    if is_interactive() && !options.has_text() {
         let connection = runtime.block_on(FrontendConnection::open(&arguments.frontend))?;
         return ReplSession::new(runtime.handle().clone(), connection).run();
     }
-    let inputs = InputText::read(given)?;
+
+    let inputs = InputText::read(options)?;
     runtime.block_on(async {
         let connection = FrontendConnection::open(&arguments.frontend).await?;
-        batch::run(&connection, given, &inputs).await
+        batch::run(&connection, options, &inputs).await
     })
 }

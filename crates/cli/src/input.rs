@@ -1,133 +1,145 @@
-//! The statements that a text or a file holds, with the names under which they are installed.
+//! From texts to the steps that they ask for: queries to install, queries to explain, backslash commands.
+//!
+//! ```text
+//! q.pivot:  \dt Data*                           ▶ Command("\\dt Data*")
+//!           FROM a SELECT COUNT;                 ▶ Query   { name: "q",   text: "FROM a SELECT COUNT", .. }
+//!           FROM b SELECT COUNT;                 ▶ Query   { name: "q_2", text: "FROM b SELECT COUNT", .. }
+//!           EXPLAIN FROM a SELECT COUNT          ▶ Explain { name: "",    text: " FROM a SELECT COUNT", .. }
+//! ```
+//!
+//! Each statement knows its offset in its text, so that a diagnostic points at line and column of the whole file.
 
 use crate::arguments::BatchArguments;
 use crate::diagnostic_text;
 use crate::error::CliError;
 use crate::table::Paint;
+use crate::terminal;
 use pivot_query::{Diagnostic, Diagnostics};
 use std::collections::HashSet;
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// One text with statements in it.
+/// A text with statements and commands in it.
 #[derive(Debug, Clone)]
 pub(crate) struct InputText {
-    /// Shown where diagnostics point into the text.
+    /// Where the text came from, for diagnostics: a path, `-c`, `stdin`.
     pub(crate) origin: String,
-    /// The name of its query; empty for none.
+    /// The name of its first query; empty for none.
     pub(crate) name: String,
     pub(crate) text: String,
 }
 
-/// One statement, ready to be installed.
+/// A statement, ready to be installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InputStatement {
+    /// The name under which it is installed; empty for none.
     pub(crate) name: String,
     pub(crate) text: String,
-    /// Where it begins in the input, in bytes.
+    /// Where it begins in its text, in bytes.
     pub(crate) offset: usize,
 }
 
-/// What a text asks for, in its order.
+/// One thing that a text asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum InputStep {
-    /// A backslash command, a line of its own.
+    /// A backslash command; it has a line of its own.
     Command(String),
-    /// A query to install, and what to call it.
+    /// A query to install.
     Query(InputStatement),
-    /// A query to explain.
+    /// A query to explain (EXPLAIN).
     Explain(InputStatement),
-    /// A query to run for a while, and to explain with what it cost.
+    /// A query to run for a while and to explain with what it cost (EXPLAIN ANALYZE).
     Analyze(InputStatement),
 }
 
 impl InputText {
-    /// The texts of `-c`, of each `-f`, or else of standard input.
+    /// Reads the text of `-c`, the files of `-f`, or else standard input.
     pub(crate) fn read(options: &BatchArguments) -> Result<Vec<InputText>, CliError> {
-        match (&options.text, options.files.as_slice()) {
-            (Some(text), _) => Ok(vec![InputText::text("-c", text)]),
-            (None, []) => {
-                let mut text = String::new();
-                std::io::stdin().lock().read_to_string(&mut text)?;
-                Ok(vec![InputText::text("stdin", &text)])
-            }
-            (None, paths) => {
-                let mut inputs =
-                    paths.iter().map(|path| InputText::file(path)).collect::<Result<Vec<_>, _>>()?;
-                tell_apart(&mut inputs, paths);
-                Ok(inputs)
-            }
+        if let Some(text) = &options.text {
+            return Ok(vec![InputText::unnamed("-c", text)]);
         }
+        if options.files.is_empty() {
+            let mut text = String::new();
+            io::stdin().lock().read_to_string(&mut text)?;
+            return Ok(vec![InputText::unnamed("stdin", &text)]);
+        }
+
+        let paths = options.files.as_slice();
+        let mut inputs = paths.iter().map(|path| InputText::file(path)).collect::<Result<Vec<_>, _>>()?;
+        make_names_unique(&mut inputs, paths);
+        Ok(inputs)
     }
 
-    /// A text without a name.
-    pub(crate) fn text(origin: &str, text: &str) -> InputText {
+    /// Returns a text whose queries have no name.
+    pub(crate) fn unnamed(origin: &str, text: &str) -> InputText {
         InputText { origin: origin.to_owned(), name: String::new(), text: text.to_owned() }
     }
 
-    /// A file; its stem is its query's name.
+    /// Reads a file. Its stem is the name of its first query.
     pub(crate) fn file(path: &Path) -> Result<InputText, CliError> {
-        let failed = |source| CliError::File { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| CliError::ReadFile { path: path.to_owned(), source })?;
         let stem = path.file_stem().unwrap_or_default();
-        Ok(InputText {
-            origin: path.display().to_string(),
-            name: stem.to_string_lossy().into_owned(),
-            text: std::fs::read_to_string(path).map_err(failed)?,
-        })
+        Ok(InputText { origin: path.display().to_string(), name: stem.to_string_lossy().into_owned(), text })
     }
 
-    /// Everything that the text asks for; of several queries in one named text, all but the first
-    /// get their number.
+    /// Returns everything that the text asks for, in its order. It is an error if that is nothing.
     pub(crate) fn steps(&self) -> Result<Vec<InputStep>, CliError> {
         let mut steps = Vec::new();
+        // The statements from `begun` to `at` have not been pushed yet.
         let (mut begun, mut at) = (0, 0);
+
         for line in self.text.split_inclusive('\n') {
+            // Within an unfinished statement, as in one with a text over several lines, a backslash is part of it.
             let before = &self.text[begun..at];
-            let between = pivot_query::is_complete(before) || pivot_query::statements(before).is_empty();
-            if line.trim_start().starts_with('\\') && between {
-                self.statements(begun..at, &mut steps);
+            let is_between = pivot_query::is_complete(before) || pivot_query::statements(before).is_empty();
+            if is_between && line.trim_start().starts_with('\\') {
+                self.push_statements(begun..at, &mut steps);
                 steps.push(InputStep::Command(line.trim().to_owned()));
                 begun = at + line.len();
             }
             at += line.len();
         }
-        self.statements(begun..at, &mut steps);
-        match steps.is_empty() {
-            true => Err(CliError::NoStatement(self.origin.clone())),
-            false => Ok(steps),
-        }
+        self.push_statements(begun..at, &mut steps);
+
+        if steps.is_empty() { Err(CliError::NoStatement(self.origin.clone())) } else { Ok(steps) }
     }
 
-    fn statements(&self, range: Range<usize>, steps: &mut Vec<InputStep>) {
+    /// Pushes the statements of a part of the text. Of several queries in one named text, all but the first get
+    /// their number behind the name.
+    fn push_statements(&self, range: Range<usize>, steps: &mut Vec<InputStep>) {
         for found in pivot_query::statements(&self.text[range.clone()]) {
             let offset = range.start + found.offset;
-            steps.push(match explained(&found.text, "explain") {
-                Some(at) => {
-                    let analyzed = explained(&found.text[at..], "analyze").map(|end| at + end);
-                    let begins = analyzed.unwrap_or(at);
-                    let text = found.text[begins..].to_owned();
-                    let statement = InputStatement { name: String::new(), text, offset: offset + begins };
-                    if analyzed.is_some() {
-                        InputStep::Analyze(statement)
-                    } else {
-                        InputStep::Explain(statement)
-                    }
-                }
-                None => {
-                    let earlier = steps.iter().filter(|step| matches!(step, InputStep::Query(_))).count();
-                    let name = match (self.name.as_str(), earlier) {
-                        ("", _) | (_, 0) => self.name.clone(),
-                        (name, earlier) => format!("{name}_{}", earlier + 1),
-                    };
-                    InputStep::Query(InputStatement { name, text: found.text, offset })
-                }
+
+            let Some(after_explain) = end_of_leading_word(&found.text, "explain") else {
+                let earlier = steps.iter().filter(|step| matches!(step, InputStep::Query(_))).count();
+                let name = match (self.name.as_str(), earlier) {
+                    ("", _) | (_, 0) => self.name.clone(),
+                    (name, earlier) => format!("{name}_{}", earlier + 1),
+                };
+                steps.push(InputStep::Query(InputStatement { name, text: found.text, offset }));
+                continue;
+            };
+
+            let rest = &found.text[after_explain..];
+            steps.push(match end_of_leading_word(rest, "analyze") {
+                Some(after_analyze) => InputStep::Analyze(InputStatement {
+                    name: String::new(),
+                    text: rest[after_analyze..].to_owned(),
+                    offset: offset + after_explain + after_analyze,
+                }),
+                None => InputStep::Explain(InputStatement {
+                    name: String::new(),
+                    text: rest.to_owned(),
+                    offset: offset + after_explain,
+                }),
             });
         }
     }
 
-    /// What is found about one of the statements, with carets under the whole input.
-    pub(crate) fn render(
+    /// Returns the diagnostics of one of the statements as lines, with carets under the text as a whole.
+    pub(crate) fn render_diagnostics(
         &self,
         statement: &InputStatement,
         found: &Diagnostics,
@@ -141,46 +153,61 @@ impl InputText {
         }
         diagnostic_text::render(&moved, &self.text, &self.origin, columns, paint)
     }
-}
 
-/// Files of one stem get the name of their folder before it; if that does not help, a number.
-fn tell_apart(inputs: &mut [InputText], paths: &[PathBuf]) {
-    let stems: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
-    let mut taken = HashSet::new();
-    for (input, path) in inputs.iter_mut().zip(paths) {
-        let folder = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy());
-        if let (true, Some(folder)) = (stems.iter().filter(|stem| **stem == input.name).count() > 1, folder) {
-            input.name = format!("{folder}_{}", input.name);
-        }
-        let name = input.name.clone();
-        let mut numbered = (2..).map(|number| format!("{name}_{number}"));
-        while !taken.insert(input.name.clone()) {
-            input.name = numbered.next().unwrap_or_default();
+    /// Prints the diagnostics of one of the statements to standard error.
+    pub(crate) fn print_diagnostics(&self, statement: &InputStatement, found: &Diagnostics) {
+        let paint = Paint::for_stream(&io::stderr());
+        for line in self.render_diagnostics(statement, found, terminal::stderr_columns(), paint) {
+            eprintln!("{line}");
         }
     }
 }
 
-/// Where a statement goes on behind a word that it begins with. Comments may precede it.
-fn explained(text: &str, wanted: &str) -> Option<usize> {
-    let begins = skip_comments(text);
-    let end = begins + wanted.len();
-    let word = text.get(begins..end).filter(|word| word.eq_ignore_ascii_case(wanted));
-    (word.is_some() && text[end..].starts_with(char::is_whitespace)).then_some(end)
+/// Gives files of one stem the name of their folder before it, and a number if that does not tell them apart.
+fn make_names_unique(inputs: &mut [InputText], paths: &[PathBuf]) {
+    let stems: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
+    let mut taken = HashSet::new();
+
+    for (input, path) in inputs.iter_mut().zip(paths) {
+        let is_shared = stems.iter().filter(|stem| **stem == input.name).count() > 1;
+        if is_shared && let Some(folder) = path.parent().and_then(Path::file_name) {
+            input.name = format!("{}_{}", folder.to_string_lossy(), input.name);
+        }
+
+        // A file that is given twice has the same folder too.
+        let name = input.name.clone();
+        let mut number = 1;
+        while !taken.insert(input.name.clone()) {
+            number += 1;
+            input.name = format!("{name}_{number}");
+        }
+    }
 }
 
-/// Where a text begins behind its blanks and comments.
+/// Returns where a text goes on behind a word, or `None` if it does not begin with that word. Comments and blanks
+/// may precede the word.
+fn end_of_leading_word(text: &str, wanted: &str) -> Option<usize> {
+    let start = skip_comments(text);
+    let end = start + wanted.len();
+    let begins_with_word = text.get(start..end).is_some_and(|word| word.eq_ignore_ascii_case(wanted));
+    (begins_with_word && text[end..].starts_with(char::is_whitespace)).then_some(end)
+}
+
+/// Returns where a text begins behind its leading blanks and comments.
 fn skip_comments(text: &str) -> usize {
     let mut at = 0;
     loop {
-        let rest = &text[at..];
-        let blanks = rest.len() - rest.trim_start().len();
-        let rest = rest.trim_start();
-        let comment = match rest {
-            rest if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
-            rest if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
-            _ => return at + blanks,
-        };
-        at += blanks + comment;
+        let rest = text[at..].trim_start();
+        at = text.len() - rest.len();
+
+        // A comment that does not end takes the rest of the text.
+        if rest.starts_with("--") {
+            at += rest.find('\n').unwrap_or(rest.len());
+        } else if rest.starts_with("/*") {
+            at += rest.find("*/").map_or(rest.len(), |end| end + 2);
+        } else {
+            return at;
+        }
     }
 }
 
@@ -207,10 +234,10 @@ mod tests {
         let paths = ["a/x.pivot", "b/x.pivot", "y.pivot", "b/x.pivot"].map(PathBuf::from);
         let input = |path: &PathBuf| InputText {
             name: path.file_stem().unwrap().to_string_lossy().into_owned(),
-            ..InputText::text("", "")
+            ..InputText::unnamed("", "")
         };
         let mut inputs: Vec<InputText> = paths.iter().map(input).collect();
-        tell_apart(&mut inputs, &paths);
+        make_names_unique(&mut inputs, &paths);
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
         assert_eq!(names, ["a_x", "b_x", "y", "b_x_2"]);
     }
@@ -241,14 +268,14 @@ mod tests {
 
     #[test]
     fn diagnostics_point_into_the_whole_input() {
-        let input = InputText::text("-c", "FROM a;\nFROM b;");
+        let input = InputText::unnamed("-c", "FROM a;\nFROM b;");
         let InputStep::Query(second) = input.steps().unwrap().remove(1) else { panic!("a query") };
         let found = Diagnostics::from(Diagnostic::error(5..6, "`b` is not known"));
-        assert!(input.render(&second, &found, 80, Paint::Plain)[1].ends_with("-c:2:6"));
+        assert!(input.render_diagnostics(&second, &found, 80, Paint::Plain)[1].ends_with("-c:2:6"));
     }
 
     #[test]
     fn a_text_without_a_statement_is_an_error() {
-        assert!(matches!(InputText::text("-c", " -- nothing\n;").steps(), Err(CliError::NoStatement(_))));
+        assert!(matches!(InputText::unnamed("-c", " -- nothing\n;").steps(), Err(CliError::NoStatement(_))));
     }
 }

@@ -1,12 +1,22 @@
-//! The face of Pivot: the `pivot` command with its REPL, unattended queries, server and demo.
+//! The `pivot` command: REPL, batch queries, server, demo and formatter.
 //!
 //! ```text
-//! terminal ─arguments─▶ server | demo | batch | repl
-//!                                        │            │
-//!                           FrontendConnection ◀─┴────────────┘   (gRPC, the public Frontend service)
-//!                               │ frames
-//!                               └──▶ format (json, csv, ...) | live ──▶ table ──▶ terminal
+//! command line ─arguments─▶ dispatch ─┬─▶ server, demo, fmt
+//!                                     ├─▶ batch (-c, -f, a pipe)      ├─▶ repl (on a terminal)
+//!                                     │     │                               │
+//!                                     │     └──▶ client: FrontendConnection ◀┘   gRPC, the public Frontend service
+//!                                     │                │ ResultFrame
+//!                                     │     ┌──────────┴──────────┐
+//!                                     │     ▼                     ▼
+//!                                     │   format                 live
+//!                                     │   (json, csv, md, ..)    (redrawn in place)
+//!                                     │     └──────▶ table ◀──────┘
+//!                                     ▼               ▼
+//!                                  exit code       terminal, pipe or file
 //! ```
+//!
+//! The client holds no compiler and no state of queries: the frontend says what a query compiles to, what its
+//! columns mean, and how it stands. Only `demo` compiles, to refuse a wrong query before it starts anything.
 //!
 //! ```
 //! use clap::Parser;
@@ -14,10 +24,14 @@
 //!
 //! let arguments = Arguments::parse_from(["pivot", "-c", "FROM e IN T SELECT COUNT", "--for", "10s"]);
 //! assert_eq!(arguments.batch.duration.map(|d| d.as_secs()), Some(10));
+//! // pivot_cli::run(arguments) would install the query at the frontend and print its windows for ten seconds.
 //! ```
 //!
-//! Reading order: [`arguments`], `client` and `frame`, `text` and `table`, `format`, `unattended`,
-//! `live`, `repl`, `server`, `demo`, [`run`].
+//! **Front door:** [`run`] does what [`arguments::Arguments`] say.
+//!
+//! **Reading order:** [`arguments`] and `dispatch`; `client` and `result_frame`, which everything is about;
+//! `humanize`, `terminal_text` and `table`, which make text; `input` and `params`, which read text; `format` and
+//! `batch`; `live`; `repl`; `server`, `demo` and `fmt`.
 
 pub mod arguments;
 mod batch;
@@ -28,6 +42,7 @@ mod dispatch;
 pub mod error;
 mod fmt;
 mod format;
+mod humanize;
 mod input;
 mod live;
 mod params;
@@ -35,7 +50,8 @@ mod repl;
 mod result_frame;
 mod server;
 mod table;
-mod text;
+mod terminal;
+mod terminal_text;
 
 pub use dispatch::run;
 pub use error::CliError;

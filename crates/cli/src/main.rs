@@ -4,11 +4,11 @@ use clap::Parser;
 use pivot_cli::arguments::Arguments;
 use std::process::ExitCode;
 
-/// The exit code of everything that did not work, like clap's own for a bad command line.
+/// The exit code of every failure; clap uses the same one for a wrong command line.
 const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
-    match start() {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("pivot: {error}");
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn start() -> anyhow::Result<()> {
+fn run() -> anyhow::Result<()> {
     pivot_cli::run(Arguments::parse())?;
     Ok(())
 }

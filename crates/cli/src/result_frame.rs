@@ -1,42 +1,65 @@
-//! Results as the command shows them, checked out of the wire's messages.
+//! Result frames as the command draws and prints them, checked when they leave the wire.
+//!
+//! A frame is what the frontend sends when a window closes (or late data revises it): the rows of the window, the
+//! rows since install, and what is missing from both.
+//!
+//! ```text
+//! wire::Frame ─from_wire─▶ ResultFrame ─┬─ rows, other                        the window
+//!                                       └─ cumulative, cumulative_other       since install; may be left out
+//!                                            └─ total() ─▶ one ResultFrame    for the end of a batch run
+//! ```
 
-use crate::text;
+use crate::humanize;
+use crate::terminal_text;
 use pivot_advice::{Type, Value};
-use pivot_protocol::wire::column::Estimate;
+use pivot_protocol::wire::column::{Estimate, Role};
 use pivot_protocol::{ProtocolError, from_wire, wire};
 
 /// A column of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FrameColumn {
+    /// The name, unique among the columns of a frame.
     pub(crate) name: String,
+    /// The type of its values; [`Type::Any`] if it is not known.
     pub(crate) ty: Type,
-    /// What its values are if the result is that of a sample of all requests.
+    /// How its values relate to all requests if only a sample of the requests took part.
     pub(crate) estimate: Estimate,
+    /// Whether it is a key of a group or a measure of it.
+    pub(crate) role: Role,
+    /// Its place in ORDER BY, from 1, or 0 if rows are not sorted by it.
+    pub(crate) order_position: u32,
 }
 
 impl FrameColumn {
-    /// A column whose values are what they are.
+    /// Returns a column that is not estimated, and whose role is not known.
     #[cfg(test)]
     pub(crate) fn exact(name: &str, ty: Type) -> FrameColumn {
-        FrameColumn { name: name.into(), ty, estimate: Estimate::None }
+        FrameColumn {
+            name: name.into(),
+            ty,
+            estimate: Estimate::None,
+            role: Role::Unspecified,
+            order_position: 0,
+        }
     }
 
-    /// What stands above the column. Scaled values need no mark: each has its standard error.
+    /// Returns the text above the column. Scaled values need no mark: each shows its standard error.
     pub(crate) fn heading(&self) -> String {
         let mark = match self.estimate {
             Estimate::None | Estimate::Scaled => "",
             Estimate::Approximate => " ≈",
             Estimate::OfSample => " of sample",
         };
-        text::escaped(&self.name) + mark
+        terminal_text::escaped(&self.name) + mark
     }
 }
 
-/// A row of a result; as many values as columns.
+/// A row of a result; it has as many values as the frame has columns.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct FrameRow {
     values: Vec<Value>,
-    /// Of values that are estimated from a sample, 0 for the others; empty if none is.
+    /// The standard error of each value that is estimated from a sample, 0 for the others. Empty if no value is
+    /// estimated.
     standard_errors: Vec<f64>,
 }
 
@@ -55,55 +78,94 @@ impl From<Vec<Value>> for FrameRow {
 }
 
 impl FrameRow {
-    /// How far an estimated value may be off; none if it is not estimated.
+    fn from_wire(row: wire::Row, columns: usize) -> Result<FrameRow, ProtocolError> {
+        if row.values.len() != columns {
+            let number = row.values.len() as u64;
+            return Err(ProtocolError::Unknown { what: "number of values in a row", number });
+        }
+
+        let values = row.values.into_iter().map(from_wire::value).collect::<Result<_, _>>()?;
+        Ok(FrameRow { values, standard_errors: row.standard_errors })
+    }
+
+    /// Returns the standard error of a value, or `None` if the value is not estimated.
     pub(crate) fn standard_error(&self, column: usize) -> Option<f64> {
         self.standard_errors.get(column).copied().filter(|error| *error > 0.0)
     }
 
-    /// The values as a table shows them, estimates with their standard error.
+    /// Returns how much a value is, to compare rows by it: durations in nanoseconds, and 0 for what is no number.
+    pub(crate) fn magnitude(&self, column: usize) -> f64 {
+        match self.get(column) {
+            Some(Value::Duration(ns)) => *ns as f64,
+            Some(value) => value.as_f64().unwrap_or(0.0),
+            None => 0.0,
+        }
+    }
+
+    /// Returns the values as a table shows them; estimates carry their standard error (`1,000 ± 120`).
     pub(crate) fn texts(&self) -> impl Iterator<Item = String> {
         self.iter().enumerate().map(|(column, value)| {
-            let shown = text::value(value);
+            let shown = humanize::value(value);
             match (self.standard_error(column), value) {
                 (None, _) => shown,
-                (Some(error), Value::Duration(_)) => format!("{shown} ± {}", text::duration(error as i64)),
-                (Some(error), Value::I64(_) | Value::U64(_)) => {
-                    format!("{shown} ± {}", text::grouped(&format!("{error:.0}")))
+                (Some(error), Value::Duration(_)) => {
+                    format!("{shown} ± {}", humanize::duration(error as i64))
                 }
-                (Some(error), _) => format!("{shown} ± {}", text::value(&Value::F64(error))),
+                (Some(error), Value::I64(_) | Value::U64(_)) => {
+                    format!("{shown} ± {}", humanize::grouped(&format!("{error:.0}")))
+                }
+                (Some(error), _) => format!("{shown} ± {}", humanize::value(&Value::F64(error))),
             }
         })
     }
 }
 
+/// What the order of a frame's rows means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum RowOrder {
+    /// Nothing: the query has no ORDER BY, and whoever draws the rows may sort them.
+    #[default]
+    Unspecified,
+    /// The query sorts its rows by ORDER BY.
+    ByQuery,
+}
+
 /// The result of one window, or a revision of it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ResultFrame {
+    /// The number of the query.
     pub(crate) query: u32,
-    /// The query's name here; empty for none.
+    /// The name under which this client installed the query; empty for none.
     pub(crate) name: String,
-    /// One more for each frame; where it leaps, frames are missing.
+    /// Grows by one for each frame of the query; a larger step means that frames are missing.
     pub(crate) sequence: u64,
+    /// Begin of the window, in nanoseconds since the epoch.
     pub(crate) start_ns: i64,
+    /// End of the window, in nanoseconds since the epoch.
     pub(crate) end_ns: i64,
+    /// 0 for a new window, then one more for each time that late data changed it.
     pub(crate) revision: u32,
     pub(crate) columns: Vec<FrameColumn>,
+    pub(crate) order: RowOrder,
+    /// Rows of this window.
     pub(crate) rows: Vec<FrameRow>,
     /// Rows since install.
     pub(crate) cumulative: Vec<FrameRow>,
-    /// The rows of this window that have no group of their own; its keys are null.
+    /// All groups of this window for which there was no room, as one row whose keys are null.
     pub(crate) other: Option<FrameRow>,
-    /// Likewise, since install.
+    /// All groups since install for which there was no room, as one row whose keys are null.
     pub(crate) cumulative_other: Option<FrameRow>,
-    /// Whether all that is since install is left out.
+    /// Whether the frontend left out everything that is since install.
     pub(crate) without_cumulative: bool,
+    /// What this window lacks.
     pub(crate) completeness: FrameCompleteness,
+    /// What the result since install lacks.
     pub(crate) cumulative_completeness: FrameCompleteness,
     /// Whether no frame follows.
     pub(crate) last: bool,
 }
 
-/// What is known to be missing from a result, and who contributed.
+/// What is known to be missing from a result, and how many agents contributed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct FrameCompleteness {
     pub(crate) emitted: u64,
@@ -113,22 +175,24 @@ pub(crate) struct FrameCompleteness {
     pub(crate) outside_request: u64,
     pub(crate) uncertain: u64,
     pub(crate) throttled: u64,
+    /// Rows whose groups had no room, and which are in the row of the other groups.
     pub(crate) other: u64,
     /// For how long the query did not run where it should.
     pub(crate) away_ns: u64,
-    /// Messages that went without the query's tuples.
+    /// Messages that were sent without the query's tuples.
     pub(crate) held_back: u64,
     pub(crate) agents_reporting: u32,
     pub(crate) agents_expected: u32,
+    /// Whether anything is missing, for whatever reason.
     pub(crate) partial: bool,
 }
 
 impl ResultFrame {
-    /// Checks a message, above all that every row fits the columns.
+    /// Converts a message. It is an error if a row does not fit the columns, as everything behind relies on that.
     pub(crate) fn from_wire(frame: wire::Frame) -> Result<ResultFrame, ProtocolError> {
-        let columns = columns(frame.columns);
-        let row = |row| self::row(row, columns.len());
-        let rows = |rows: Vec<wire::Row>| rows.into_iter().map(row).collect::<Result<_, _>>();
+        let columns = columns_from_wire(frame.columns);
+        let width = columns.len();
+
         Ok(ResultFrame {
             query: frame.query,
             name: String::new(),
@@ -136,19 +200,23 @@ impl ResultFrame {
             start_ns: frame.window_start_ns,
             end_ns: frame.window_end_ns,
             revision: frame.revision,
-            rows: rows(frame.rows)?,
-            other: frame.other.map(row).transpose()?,
-            cumulative_other: frame.cumulative_other.map(row).transpose()?,
-            cumulative: rows(frame.cumulative)?,
+            columns,
+            order: if frame.ordered { RowOrder::ByQuery } else { RowOrder::Unspecified },
+            rows: rows_from_wire(frame.rows, width)?,
+            cumulative: rows_from_wire(frame.cumulative, width)?,
+            other: frame.other.map(|row| FrameRow::from_wire(row, width)).transpose()?,
+            cumulative_other: frame
+                .cumulative_other
+                .map(|row| FrameRow::from_wire(row, width))
+                .transpose()?,
             without_cumulative: frame.without_cumulative,
             completeness: FrameCompleteness::from_wire(frame.completeness),
             cumulative_completeness: FrameCompleteness::from_wire(frame.cumulative_completeness),
             last: frame.last,
-            columns,
         })
     }
 
-    /// The result since install as one long window, which began at `start_ns`.
+    /// Returns the result since install as one long window that began at `start_ns`.
     pub(crate) fn total(&self, start_ns: i64) -> ResultFrame {
         ResultFrame {
             start_ns,
@@ -160,8 +228,8 @@ impl ResultFrame {
         }
     }
 
-    /// Takes over what is since install from an earlier frame, if this one has nothing of it.
-    pub(crate) fn inherit(&mut self, earlier: ResultFrame) {
+    /// Takes the result since install from an earlier frame if this frame came without it.
+    pub(crate) fn inherit_cumulative(&mut self, earlier: ResultFrame) {
         if self.without_cumulative {
             self.without_cumulative = earlier.without_cumulative;
             self.cumulative = earlier.cumulative;
@@ -170,52 +238,54 @@ impl ResultFrame {
         }
     }
 
-    /// How many frames are missing between another one and this.
+    /// Returns how many frames are missing between the frame with `sequence` and this one.
     pub(crate) fn missing_since(&self, sequence: u64) -> u64 {
         self.sequence.saturating_sub(sequence.saturating_add(1))
     }
 
-    /// Whether this is about a window, and not only the end of the stream.
+    /// Returns whether the frame is about a window, and not only the end of the stream.
     pub(crate) fn has_window(&self) -> bool {
         self.end_ns > self.start_ns && (!self.last || self.has_rows())
     }
 
-    /// Whether there is any row.
+    /// Returns whether the window has any row.
     pub(crate) fn has_rows(&self) -> bool {
         !self.rows.is_empty() || self.other.is_some()
     }
 }
 
-/// Columns with names that differ, so that a row can be a JSON object.
-pub(crate) fn columns(columns: Vec<wire::Column>) -> Vec<FrameColumn> {
-    let mut taken: Vec<FrameColumn> = Vec::with_capacity(columns.len());
+/// Converts columns. A name that was there before gets a number (`a`, `a_2`), so that a row can be a JSON object.
+pub(crate) fn columns_from_wire(columns: Vec<wire::Column>) -> Vec<FrameColumn> {
+    let mut converted: Vec<FrameColumn> = Vec::with_capacity(columns.len());
     for column in columns {
-        let names = std::iter::once(column.name.clone()).chain((2..).map(|n| format!("{}_{n}", column.name)));
-        let mut free = names.skip_while(|name| taken.iter().any(|other| other.name == *name));
-        let name = free.next().unwrap_or_default();
-        let estimate = column.estimate();
-        taken.push(FrameColumn { name, ty: from_wire::ty(column.r#type), estimate });
+        let mut name = column.name.clone();
+        let mut number = 2;
+        while converted.iter().any(|earlier| earlier.name == name) {
+            name = format!("{}_{number}", column.name);
+            number += 1;
+        }
+
+        converted.push(FrameColumn {
+            name,
+            ty: from_wire::ty(column.r#type),
+            estimate: column.estimate(),
+            role: column.role(),
+            order_position: column.order_position,
+        });
     }
-    taken
+    converted
 }
 
-fn clamped(ns: u64) -> i64 {
-    i64::try_from(ns).unwrap_or(i64::MAX)
-}
-
-fn row(row: wire::Row, columns: usize) -> Result<FrameRow, ProtocolError> {
-    if row.values.len() != columns {
-        let number = row.values.len() as u64;
-        return Err(ProtocolError::Unknown { what: "number of values in a row", number });
-    }
-    let values = row.values.into_iter().map(from_wire::value).collect::<Result<_, _>>()?;
-    Ok(FrameRow { values, standard_errors: row.standard_errors })
+fn rows_from_wire(rows: Vec<wire::Row>, columns: usize) -> Result<Vec<FrameRow>, ProtocolError> {
+    rows.into_iter().map(|row| FrameRow::from_wire(row, columns)).collect()
 }
 
 impl FrameCompleteness {
+    /// Converts a message; an absent one means that nothing is known to be missing.
     pub(crate) fn from_wire(completeness: Option<wire::Completeness>) -> FrameCompleteness {
         let found = completeness.unwrap_or_default();
         let loss = found.loss.unwrap_or_default();
+
         FrameCompleteness {
             emitted: found.emitted,
             dropped: loss.dropped,
@@ -233,11 +303,13 @@ impl FrameCompleteness {
         }
     }
 
-    /// What is missing, in words; empty if nothing is.
+    /// Returns what is missing in words (`1 agent silent, 1,200 rows dropped`), empty if nothing is.
     pub(crate) fn missing(&self) -> String {
-        use text::count;
+        use humanize::count;
         let silent = u64::from(self.agents_expected.saturating_sub(self.agents_reporting));
-        let parts = [
+        let away_ns = i64::try_from(self.away_ns).unwrap_or(i64::MAX);
+
+        let counted = [
             (silent, count(silent, "agent") + " silent"),
             (self.dropped, count(self.dropped, "row") + " dropped"),
             (self.errors, count(self.errors, "evaluation error")),
@@ -247,12 +319,15 @@ impl FrameCompleteness {
             (self.throttled, count(self.throttled, "event") + " throttled"),
             (self.other, count(self.other, "row") + " in other groups"),
             (self.held_back, count(self.held_back, "message") + " without baggage"),
-            (self.away_ns, format!("not run for {}", text::duration(clamped(self.away_ns)))),
+            (self.away_ns, format!("not run for {}", humanize::duration(away_ns))),
         ];
-        let parts: Vec<String> = parts.into_iter().filter(|(n, _)| *n > 0).map(|(_, words)| words).collect();
-        match (self.partial, parts.is_empty()) {
+        let words: Vec<String> =
+            counted.into_iter().filter(|(count, _)| *count > 0).map(|(_, words)| words).collect();
+
+        // A result can be partial without any count, as when an agent vanished before its report.
+        match (self.partial, words.is_empty()) {
             (true, true) => "some reports are missing".to_owned(),
-            _ => parts.join(", "),
+            _ => words.join(", "),
         }
     }
 }
@@ -280,7 +355,7 @@ mod tests {
     #[test]
     fn columns_of_one_name_are_told_apart() {
         let column = |name: &str| wire::Column { name: name.into(), r#type: 0, ..Default::default() };
-        let named = columns(vec![column("a"), column("a_2"), column("a"), column("a")]);
+        let named = columns_from_wire(vec![column("a"), column("a_2"), column("a"), column("a")]);
         let names: Vec<&str> = named.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(names, ["a", "a_2", "a_3", "a_4"]);
     }

@@ -1,15 +1,23 @@
 //! Comma-separated values with one header (RFC 4180).
 //!
-//! Every row carries its window, so that windows can be told apart, whether it belongs to the final
-//! result, so that sums over a column do not count twice, and whether it is that of all rows that have no
-//! group of their own. Null is empty, empty text is `""`.
+//! ```text
+//! window_start,window_end,revision,final,other,e.host,COUNT
+//! 2017-07-14T02:40:00.000000000Z,2017-07-14T02:40:01.000000000Z,0,false,false,dn-1,1200
+//! ```
+//!
+//! Each row carries its window, so that windows can be told apart; `final`, so that a sum over a column does not
+//! count the result since install once more; and `other`, for the row of the groups for which there was no room.
+//! Null is empty, empty text is `""`.
 
 use super::frame_writer::FrameWriter;
 use super::json_value;
-use crate::result_frame::ResultFrame;
-use crate::text::timestamp;
+use crate::humanize::timestamp;
+use crate::result_frame::{FrameRow, ResultFrame};
 use pivot_advice::Value;
 use std::io::{self, Write};
+
+/// The columns before those of the query.
+const OWN_COLUMNS: [&str; 5] = ["window_start", "window_end", "revision", "final", "other"];
 
 #[derive(Default)]
 pub(super) struct CsvWriter {
@@ -20,29 +28,37 @@ impl FrameWriter for CsvWriter {
     fn write_frame(&mut self, out: &mut dyn Write, frame: &ResultFrame) -> io::Result<()> {
         if !self.header_written {
             self.header_written = true;
-            let own = ["window_start", "window_end", "revision", "final", "other"].map(str::to_owned);
+            let own = OWN_COLUMNS.map(str::to_owned);
             let names = frame.columns.iter().map(|column| quoted(&column.name));
-            line(out, own.into_iter().chain(names))?;
+            write_record(out, own.into_iter().chain(names))?;
         }
-        let other = frame.other.iter().map(|row| (row, true));
-        frame.rows.iter().map(|row| (row, false)).chain(other).try_for_each(|(row, is_other)| {
-            let own = [
-                timestamp(frame.start_ns),
-                timestamp(frame.end_ns),
-                frame.revision.to_string(),
-                frame.last.to_string(),
-                is_other.to_string(),
-            ];
-            line(out, own.into_iter().chain(row.iter().map(cell)))
-        })
+
+        for row in &frame.rows {
+            write_row(out, frame, row, "false")?;
+        }
+        if let Some(row) = &frame.other {
+            write_row(out, frame, row, "true")?;
+        }
+        Ok(())
     }
 }
 
-fn line(out: &mut dyn Write, cells: impl Iterator<Item = String>) -> io::Result<()> {
-    writeln!(out, "{}", cells.collect::<Vec<_>>().join(","))
+fn write_row(out: &mut dyn Write, frame: &ResultFrame, row: &FrameRow, other: &str) -> io::Result<()> {
+    let own = [
+        timestamp(frame.start_ns),
+        timestamp(frame.end_ns),
+        frame.revision.to_string(),
+        frame.last.to_string(),
+        other.to_owned(),
+    ];
+    write_record(out, own.into_iter().chain(row.iter().map(csv_field)))
 }
 
-fn cell(value: &Value) -> String {
+fn write_record(out: &mut dyn Write, fields: impl Iterator<Item = String>) -> io::Result<()> {
+    writeln!(out, "{}", fields.collect::<Vec<_>>().join(","))
+}
+
+fn csv_field(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         other => match json_value::value(other) {
@@ -52,9 +68,10 @@ fn cell(value: &Value) -> String {
     }
 }
 
+/// Returns the text in quotes if it needs them: also when it is empty, as that would read as null.
 fn quoted(text: &str) -> String {
-    let plain = !text.is_empty() && text.trim() == text && !text.contains([',', '"', '\n', '\r']);
-    if plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
+    let is_plain = !text.is_empty() && text.trim() == text && !text.contains([',', '"', '\n', '\r']);
+    if is_plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
 }
 
 #[cfg(test)]
@@ -77,10 +94,10 @@ mod tests {
 
     #[test]
     fn null_and_empty_text_differ_and_lists_are_json() {
-        assert_eq!(cell(&Value::Null), "");
-        assert_eq!(cell(&Value::str("")), "\"\"");
-        assert_eq!(cell(&Value::Duration(1_500)), "1500");
-        assert_eq!(cell(&Value::List(vec![Value::I64(1), Value::str("x")].into())), "\"[1,\"\"x\"\"]\"");
+        assert_eq!(csv_field(&Value::Null), "");
+        assert_eq!(csv_field(&Value::str("")), "\"\"");
+        assert_eq!(csv_field(&Value::Duration(1_500)), "1500");
+        assert_eq!(csv_field(&Value::List(vec![Value::I64(1), Value::str("x")].into())), "\"[1,\"\"x\"\"]\"");
     }
 
     #[test]

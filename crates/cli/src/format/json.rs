@@ -1,4 +1,8 @@
-//! One JSON document per window, one per line.
+//! One JSON document per window, one per line:
+//!
+//! ```text
+//! {"query":1,"window":{..},"revision":0,"columns":[..],"rows":[{..}],"completeness":{..}}
+//! ```
 
 use super::frame_writer::FrameWriter;
 use super::json_value;
@@ -11,37 +15,38 @@ pub(super) struct JsonWriter;
 
 impl FrameWriter for JsonWriter {
     fn write_frame(&mut self, out: &mut dyn Write, frame: &ResultFrame) -> io::Result<()> {
-        let mut document = json_value::heading(frame);
-        document.insert("columns".into(), frame.columns.iter().map(column).collect());
-        document.insert(
-            "rows".into(),
-            frame.rows.iter().map(|row| json_value::row(&frame.columns, row)).collect(),
-        );
+        let mut document = json_value::window(frame);
+
+        document.insert("columns".into(), frame.columns.iter().map(column_description).collect());
+        let rows = frame.rows.iter().map(|row| json_value::row(&frame.columns, row));
+        document.insert("rows".into(), rows.collect());
         if let Some(other) = &frame.other {
             document.insert("other".into(), json_value::row(&frame.columns, other));
         }
+
+        // Only the result of a sample has any; then there is one element for each row.
         let errors: Vec<_> =
             frame.rows.iter().map(|row| json_value::standard_errors(&frame.columns, row)).collect();
-        // Of a sample only: one for each row.
         if errors.iter().any(Option::is_some) {
             document.insert("standard_errors".into(), json!(errors));
         }
+
         document.insert("completeness".into(), json_value::completeness(&frame.completeness));
         writeln!(out, "{}", serde_json::Value::Object(document))
     }
 }
 
-/// Name and type, and how it relates to all requests if the result is that of a sample.
-fn column(column: &FrameColumn) -> serde_json::Value {
-    let mut about = json!({ "name": column.name, "type": column.ty.to_string() });
+/// Returns name and type, and how the values relate to all requests if the result is that of a sample.
+fn column_description(column: &FrameColumn) -> serde_json::Value {
+    let mut description = json!({ "name": column.name, "type": column.ty.to_string() });
     let estimate = match column.estimate {
-        Estimate::None => return about,
+        Estimate::None => return description,
         Estimate::Scaled => "scaled",
         Estimate::Approximate => "approximate",
         Estimate::OfSample => "of sample",
     };
-    about["estimate"] = json!(estimate);
-    about
+    description["estimate"] = json!(estimate);
+    description
 }
 
 #[cfg(test)]

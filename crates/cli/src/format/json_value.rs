@@ -1,13 +1,14 @@
 //! Values, windows and completeness as JSON.
 //!
-//! Durations are nanoseconds, timestamps RFC 3339, bytes hexadecimal text. Doubles that JSON has
-//! no number for are the texts `NaN`, `inf` and `-inf`.
+//! Durations are nanoseconds, timestamps RFC 3339, bytes hexadecimal text. Doubles for which JSON has no number are
+//! the texts `NaN`, `inf` and `-inf`.
 
+use crate::humanize::timestamp;
 use crate::result_frame::{FrameColumn, FrameCompleteness, FrameRow, ResultFrame};
-use crate::text::timestamp;
 use pivot_advice::Value;
 use serde_json::{Map, json};
 
+/// Converts a value.
 pub(super) fn value(value: &Value) -> serde_json::Value {
     match value {
         Value::Null => serde_json::Value::Null,
@@ -24,36 +25,43 @@ pub(super) fn value(value: &Value) -> serde_json::Value {
     }
 }
 
+/// Returns a row as an object with a member for each column.
 pub(super) fn row(columns: &[FrameColumn], row: &FrameRow) -> serde_json::Value {
     let pairs = columns.iter().zip(row.iter()).map(|(column, x)| (column.name.clone(), value(x)));
     serde_json::Value::Object(pairs.collect::<Map<_, _>>())
 }
 
-/// The standard errors of a row's estimates by column; none if it has no estimates.
+/// Returns the standard errors of a row's estimates by column, or `None` if nothing is estimated.
 pub(super) fn standard_errors(columns: &[FrameColumn], row: &FrameRow) -> Option<serde_json::Value> {
-    let estimates = columns.iter().enumerate().filter_map(|(i, column)| {
-        row.standard_error(i).map(|error| (column.name.clone(), value(&Value::F64(error))))
-    });
-    let found: Map<_, _> = estimates.collect();
-    (!found.is_empty()).then_some(serde_json::Value::Object(found))
-}
-
-/// What precedes the rows: the query and its name if it has one, the window, its revision, or that this is the final result.
-pub(super) fn heading(frame: &ResultFrame) -> Map<String, serde_json::Value> {
-    let mut heading = Map::new();
-    heading.insert("query".into(), json!(frame.query));
-    if !frame.name.is_empty() {
-        heading.insert("name".into(), json!(frame.name));
+    let mut errors = Map::new();
+    for (i, column) in columns.iter().enumerate() {
+        if let Some(error) = row.standard_error(i) {
+            errors.insert(column.name.clone(), value(&Value::F64(error)));
+        }
     }
-    let window = json!({ "start": timestamp(frame.start_ns), "end": timestamp(frame.end_ns) });
-    heading.insert("window".into(), window);
-    match frame.last {
-        true => heading.insert("final".into(), json!(true)),
-        false => heading.insert("revision".into(), json!(frame.revision)),
-    };
-    heading
+    (!errors.is_empty()).then_some(serde_json::Value::Object(errors))
 }
 
+/// Returns how every document begins: with the query, its name if it has one, the window, and its revision or that
+/// this is the final result.
+pub(super) fn window(frame: &ResultFrame) -> Map<String, serde_json::Value> {
+    let mut document = Map::new();
+    document.insert("query".into(), json!(frame.query));
+    if !frame.name.is_empty() {
+        document.insert("name".into(), json!(frame.name));
+    }
+
+    let window = json!({ "start": timestamp(frame.start_ns), "end": timestamp(frame.end_ns) });
+    document.insert("window".into(), window);
+    if frame.last {
+        document.insert("final".into(), json!(true));
+    } else {
+        document.insert("revision".into(), json!(frame.revision));
+    }
+    document
+}
+
+/// Returns what a window lacks, with all counts, also those that are zero.
 pub(super) fn completeness(found: &FrameCompleteness) -> serde_json::Value {
     json!({
         "partial": found.partial,

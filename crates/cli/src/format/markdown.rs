@@ -1,9 +1,9 @@
 //! A Markdown table per window, under a heading.
 
 use super::frame_writer::FrameWriter;
-use super::plain_table::{is_shown, missing, title};
+use super::window_title::{is_printed, missing_text, window_title};
 use crate::result_frame::ResultFrame;
-use crate::table::other_texts;
+use crate::table::other_row_texts;
 use pivot_advice::Type;
 use std::io::{self, Write};
 
@@ -11,34 +11,41 @@ pub(super) struct MarkdownWriter;
 
 impl FrameWriter for MarkdownWriter {
     fn write_frame(&mut self, out: &mut dyn Write, frame: &ResultFrame) -> io::Result<()> {
-        if !is_shown(frame) {
+        if !is_printed(frame) {
             return Ok(());
         }
-        writeln!(out, "### {}{}\n", title(frame), missing(frame))?;
+
+        writeln!(out, "### {}{}\n", window_title(frame), missing_text(frame))?;
         if !frame.has_rows() {
             return Ok(());
         }
-        line(out, frame.columns.iter().map(|column| cell(&column.heading())))?;
-        line(out, frame.columns.iter().map(|column| rule(column.ty).to_owned()))?;
-        frame.rows.iter().try_for_each(|row| line(out, row.texts().map(|text| cell(&text))))?;
-        frame.other.iter().try_for_each(|row| line(out, other_texts(row).map(|text| cell(&text))))?;
+
+        write_line(out, frame.columns.iter().map(|column| escaped_markup(&column.heading())))?;
+        write_line(out, frame.columns.iter().map(|column| column_rule(column.ty).to_owned()))?;
+        for row in &frame.rows {
+            write_line(out, row.texts().map(|text| escaped_markup(&text)))?;
+        }
+        if let Some(row) = &frame.other {
+            write_line(out, other_row_texts(row).map(|text| escaped_markup(&text)))?;
+        }
         writeln!(out)
     }
 }
 
-fn line(out: &mut dyn Write, cells: impl Iterator<Item = String>) -> io::Result<()> {
+fn write_line(out: &mut dyn Write, cells: impl Iterator<Item = String>) -> io::Result<()> {
     writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "))
 }
 
-fn rule(ty: Type) -> &'static str {
+/// Returns the rule below a heading, which aligns numbers right.
+fn column_rule(ty: Type) -> &'static str {
     match ty {
         Type::I64 | Type::U64 | Type::F64 | Type::Duration => "---:",
         _ => "---",
     }
 }
 
-/// What Markdown would take for its own is escaped.
-fn cell(text: &str) -> String {
+/// Returns the text with a backslash before everything that Markdown would take for markup.
+fn escaped_markup(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if matches!(c, '|' | '*' | '_' | '`' | '<' | '\\' | '[' | ']') {

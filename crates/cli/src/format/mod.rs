@@ -1,5 +1,6 @@
-//! How unattended runs print results: one module per format, one trait.
+//! How batch runs and `\g file` print results: one file per format, all behind [`FrameWriter`].
 
+mod choose_writer;
 mod csv;
 mod frame_writer;
 mod json;
@@ -7,5 +8,9 @@ mod json_value;
 mod markdown;
 mod ndjson;
 mod plain_table;
+mod window_file;
+mod window_title;
 
-pub(crate) use frame_writer::{FrameWriter, frame_writer};
+pub(crate) use choose_writer::choose_writer;
+pub(crate) use frame_writer::FrameWriter;
+pub(crate) use window_file::WindowFile;

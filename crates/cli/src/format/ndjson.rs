@@ -1,34 +1,45 @@
-//! One JSON document per row, one per line.
+//! One JSON document per row, one per line. Each names its window, so that a line can be read alone.
 
 use super::frame_writer::FrameWriter;
 use super::json_value;
-use crate::result_frame::ResultFrame;
+use crate::result_frame::{FrameColumn, FrameRow, ResultFrame};
+use serde_json::{Map, Value};
 use std::io::{self, Write};
 
 pub(super) struct NdjsonWriter;
 
 impl FrameWriter for NdjsonWriter {
     fn write_frame(&mut self, out: &mut dyn Write, frame: &ResultFrame) -> io::Result<()> {
-        let other = frame.other.iter().map(|row| (row, true));
-        frame.rows.iter().map(|row| (row, false)).chain(other).try_for_each(|(row, is_other)| {
-            let mut document = json_value::heading(frame);
-            if is_other {
-                document.insert("other".into(), true.into());
-            }
-            document.insert("row".into(), json_value::row(&frame.columns, row));
-            if let Some(errors) = json_value::standard_errors(&frame.columns, row) {
-                document.insert("standard_errors".into(), errors);
-            }
-            writeln!(out, "{}", serde_json::Value::Object(document))
-        })
+        for row in &frame.rows {
+            write_row(out, json_value::window(frame), &frame.columns, row)?;
+        }
+        if let Some(row) = &frame.other {
+            let mut document = json_value::window(frame);
+            document.insert("other".into(), true.into());
+            write_row(out, document, &frame.columns, row)?;
+        }
+        Ok(())
     }
+}
+
+/// Completes a document that begins with the row's window, and writes it.
+fn write_row(
+    out: &mut dyn Write,
+    mut document: Map<String, Value>,
+    columns: &[FrameColumn],
+    row: &FrameRow,
+) -> io::Result<()> {
+    document.insert("row".into(), json_value::row(columns, row));
+    if let Some(errors) = json_value::standard_errors(columns, row) {
+        document.insert("standard_errors".into(), errors);
+    }
+    writeln!(out, "{}", Value::Object(document))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::result_frame::FrameColumn;
     use pivot_advice::{Type, Value};
 
     #[test]
@@ -42,7 +53,7 @@ mod tests {
         let other = Some(vec![Value::I64(9)].into());
         let frame = ResultFrame { other, ..frame };
         let mut out = Vec::new();
-        NdjsonWriter.frame(&mut out, &frame).unwrap();
+        NdjsonWriter.write_frame(&mut out, &frame).unwrap();
         let text = String::from_utf8(out).unwrap();
         let rows: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -1,87 +1,67 @@
-//! Which column of a result says how much: rows are sorted by it and it gets bars.
+//! The column of a result that says how much there is of each group: it gets the bars and the sparklines, and
+//! rows are sorted by it unless the query has an ORDER BY.
+//!
+//! The frontend sends with each column whether an aggregate goes into it ([`Role`]). Results of a frontend that
+//! does not say so have no measure: rows keep the order in which they come, without bars.
 
-use crate::client::ListedTracepoint;
-use crate::params::{self, Params};
-use pivot_advice::{Exports, Expr, Field, Form, Type};
-use pivot_protocol::wire;
-use pivot_query::{Catalog, compile_with};
+use crate::result_frame::{FrameColumn, RowOrder};
+use pivot_advice::Type;
+use pivot_protocol::wire::column::Role;
 
-/// The column that says how much, and those that tell rows apart.
+/// The column that says how much, and the columns that tell groups apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Measure {
+    /// Position of the column in the result.
     pub(crate) column: usize,
-    /// The columns that no aggregate goes into.
+    /// Positions of the columns that no aggregate goes into.
     pub(crate) keys: Vec<usize>,
+    /// Who sorts the rows: the query, or whoever draws them.
     pub(crate) order: RowOrder,
 }
 
-/// Who says in which order rows are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RowOrder {
-    /// The query, by ORDER BY.
-    Query,
-    /// Nobody: the largest stand first.
-    Size,
-}
+impl Measure {
+    /// Returns the measure of a result: the column that ORDER BY begins with if it is a number with an aggregate
+    /// in it, else the first such column. `None` if there is none, as in a result of rows that are not grouped.
+    pub(crate) fn find(columns: &[FrameColumn], order: RowOrder) -> Option<Measure> {
+        let candidates: Vec<usize> = (0..columns.len()).filter(|i| is_candidate(&columns[*i])).collect();
 
-/// The first column with a number that an aggregate goes into; none for a result of rows.
-///
-/// Results do not say how their columns came about, so the query is compiled here once more.
-pub(crate) fn measure(
-    text: &str,
-    params: &Params,
-    tracepoints: &[ListedTracepoint],
-    queries: &[wire::Query],
-) -> Option<Measure> {
-    let mut catalog = Catalog::default();
-    tracepoints.iter().for_each(|tracepoint| catalog.add(&exports(tracepoint)));
-    let named = queries.iter().filter(|query| !query.name.is_empty());
-    named.for_each(|query| catalog.add_query(&query.name, &query.text));
-    let output = compile_with(text, &catalog, &params::options(params)).ok()?.output;
-    let number = |ty: Type| ty.is_number() || matches!(ty, Type::Duration | Type::Any);
-    if output.form != Form::Groups {
-        return None;
-    }
-    let aggregated: Vec<bool> =
-        output.columns.iter().map(|column| refers_from(&column.expr, output.keys.len())).collect();
-    let fits = |i: &usize| aggregated[*i] && number(output.columns[*i].ty);
-    let first = output.order.first().map(|(expr, _)| expr);
-    // What a query is ordered by matters most in it.
-    let ordered = (0..aggregated.len()).find(|i| fits(i) && Some(&output.columns[*i].expr) == first);
-    let column = ordered.or_else(|| (0..aggregated.len()).find(fits))?;
-    let order = if output.order.is_empty() { RowOrder::Size } else { RowOrder::Query };
-    Some(Measure { column, keys: (0..aggregated.len()).filter(|i| !aggregated[*i]).collect(), order })
-}
+        // What a query is ordered by matters most in it.
+        let first_in_order = candidates.iter().find(|i| columns[**i].order_position == 1);
+        let column = *first_in_order.or(candidates.first())?;
 
-fn exports(tracepoint: &ListedTracepoint) -> Exports {
-    let field = |field: &crate::client::ListedField| Field { name: field.name.clone(), ty: field.ty };
-    Exports {
-        tracepoint: tracepoint.name.clone(),
-        fields: tracepoint.fields.iter().map(field).collect(),
-        file: String::new(),
-        line: 0,
-        module: String::new(),
+        let keys = (0..columns.len()).filter(|i| columns[*i].role != Role::Measure).collect();
+        Some(Measure { column, keys, order })
     }
 }
 
-/// Whether an expression uses a column at or behind a place: behind the keys stand the aggregates.
-fn refers_from(expr: &Expr, place: usize) -> bool {
-    match expr {
-        Expr::Column(index) => usize::from(*index) >= place,
-        other => other.children().into_iter().any(|child| refers_from(child, place)),
-    }
+/// Returns whether a column has an aggregate in it and can be drawn as a bar. [`Type::Any`] may be a number.
+fn is_candidate(column: &FrameColumn) -> bool {
+    let may_be_number = column.ty.is_number() || matches!(column.ty, Type::Duration | Type::Any);
+    column.role == Role::Measure && may_be_number
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::client::FrontendConnection;
+    use crate::params::Params;
 
+    /// Installs the query at a frontend of its own, and finds the measure in what comes over the wire.
     fn check(text: &str, expected: Option<usize>) {
-        let field = |name: &str| crate::client::ListedField { name: name.into(), ty: Type::I64, agents: 1 };
-        let fields = vec![field("port"), field("bytes")];
-        let tracepoint = ListedTracepoint { name: "T".into(), fields, agents: 1, places: vec![] };
-        let found = measure(text, &Params::default(), &[tracepoint], &[]).map(|found| found.column);
-        assert_eq!(found, expected, "{text}");
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let listen = (std::net::Ipv4Addr::LOCALHOST, 0).into();
+            let frontend = pivot_frontend::start(crate::server::frontend_options(listen)).await.unwrap();
+            let address = format!("http://{}", frontend.address());
+            let connection = FrontendConnection::open(&address).await.unwrap();
+
+            let reply = connection.install(text, "", &Params::default()).await.unwrap();
+            let found = Measure::find(&reply.columns, RowOrder::Unspecified).map(|found| found.column);
+            assert_eq!(found, expected, "{text}");
+
+            drop(connection);
+            frontend.stop().await;
+        });
     }
 
     #[test]
@@ -91,5 +71,11 @@ mod tests {
         check("FROM e IN T SELECT e.port, e.bytes", None);
         check("FROM e IN Unknown SELECT", None);
         check("FROM e IN T GROUP BY e.port SELECT e.port, COUNT, SUM(e.bytes) AS b ORDER BY b DESC", Some(2));
+    }
+
+    #[test]
+    fn without_roles_there_is_no_measure() {
+        let columns = [FrameColumn::exact("port", Type::I64), FrameColumn::exact("COUNT", Type::U64)];
+        assert_eq!(Measure::find(&columns, RowOrder::Unspecified), None);
     }
 }

@@ -1,12 +1,33 @@
-//! What the live table shows, as lines of text. No terminal is touched here.
+//! The screen of the live table as lines of text. No terminal is touched here.
+//!
+//! ```text
+//! query 1  1 min 5 s, 7 of 8 agents reporting, since install      ┐
+//! FROM e IN T GROUP BY e.host SELECT e.host, SUM(e.n)             │ heading: title, query, warnings,
+//! partial: 1 agent silent                                         ┘ problems, what is missing
+//!
+//! e.host   SUM(e.n)                             last 2 windows    ┐
+//! ───────  ────────                                               │ body: rows with a bar for the measure
+//! host-49    49,000  ████████████████████████   ▃█                │ and, if they fit, sparklines
+//! + 49 more                                                       ┘
+//!
+//! q stop   w last window   x expanded                               footer: the keys
+//! ```
 
-use super::measure::{Measure, RowOrder};
+use super::measure::Measure;
 use super::trend::{Trend, WINDOWS};
-use crate::result_frame::{FrameColumn, FrameRow, ResultFrame};
-use crate::table::{GAP, Paint, TableCell, TextStyle, TextTable, expanded, of_rows};
-use crate::text::{self, clock, count, cut, elapsed, escaped};
+use crate::humanize;
+use crate::humanize::{clock, count, elapsed};
+use crate::result_frame::{FrameColumn, FrameCompleteness, FrameRow, ResultFrame, RowOrder};
+use crate::table::{GAP, Paint, TableCell, TextStyle, TextTable, expanded_rows, result_table};
+use crate::terminal::TerminalSize;
+use crate::terminal_text;
+use crate::terminal_text::{cut, escaped};
 use pivot_protocol::wire;
+use std::cmp::Ordering;
 use std::time::Duration;
+
+/// How many problems the heading shows.
+const MAX_PROBLEMS: usize = 3;
 
 /// Which rows are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,13 +39,15 @@ pub(crate) enum RowScope {
 /// How rows are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowLayout {
+    /// A line per row.
     Table,
+    /// A line per value, in a block per row.
     Expanded,
 }
 
 impl RowLayout {
-    /// The other one.
-    pub(crate) fn other(self) -> RowLayout {
+    /// Returns the other layout.
+    pub(crate) fn toggled(self) -> RowLayout {
         match self {
             RowLayout::Table => RowLayout::Expanded,
             RowLayout::Expanded => RowLayout::Table,
@@ -32,253 +55,292 @@ impl RowLayout {
     }
 }
 
-/// All that is known about a query that is being watched.
+/// Everything that is known about a query that is being watched.
 #[derive(Debug, Clone)]
 pub(crate) struct QueryView {
+    /// The number of the query.
     pub(crate) query: u32,
+    /// The text of the query.
     pub(crate) text: String,
+    /// What the compiler warned of.
     pub(crate) warnings: Vec<String>,
     pub(crate) columns: Vec<FrameColumn>,
-    pub(crate) measure: Option<Measure>,
-    pub(crate) shown: RowScope,
-    pub(crate) form: RowLayout,
+    pub(crate) scope: RowScope,
+    pub(crate) layout: RowLayout,
+    /// How the frontend saw the query last; `None` until it was asked, or once the query is gone.
     pub(crate) status: Option<wire::Query>,
-    /// The newest frame: the result since install is in it.
-    pub(crate) newest: Option<ResultFrame>,
-    /// The newest window.
-    pub(crate) window: Option<ResultFrame>,
+    /// The column with the bars, known from the first frame on.
+    measure: Option<Measure>,
+    /// The newest frame. It has the result since install, if need be from the frame before.
+    newest: Option<ResultFrame>,
+    /// The frame with the newest window; a revision of an older window is not one.
+    window: Option<ResultFrame>,
     trend: Trend,
-    /// How many windows were left out because they are large and newer ones were there.
-    skipped: u64,
+    /// How many windows the frontend left out because they are large and newer ones were there.
+    skipped_windows: u64,
 }
 
 impl QueryView {
-    /// A query of which nothing is known yet.
+    /// Returns the view of a query of which nothing has come yet.
     pub(crate) fn new(query: u32, text: &str) -> QueryView {
         QueryView {
             query,
             text: text.to_owned(),
             warnings: Vec::new(),
             columns: Vec::new(),
-            measure: None,
-            shown: RowScope::SinceInstall,
-            form: RowLayout::Table,
+            scope: RowScope::SinceInstall,
+            layout: RowLayout::Table,
             status: None,
+            measure: None,
             newest: None,
             window: None,
             trend: Trend::default(),
-            skipped: 0,
+            skipped_windows: 0,
         }
     }
 
-    /// Takes in a frame. A revision of an older window only renews the result since install.
-    pub(crate) fn take(&mut self, mut frame: ResultFrame) {
+    /// Takes in a frame. A revision of an older window changes the result since install and the sparklines only.
+    pub(crate) fn add_frame(&mut self, mut frame: ResultFrame) {
+        // The end of a stream may come without columns, which says nothing about the earlier ones.
         if !frame.columns.is_empty() {
             self.columns.clone_from(&frame.columns);
+            self.measure = Measure::find(&frame.columns, frame.order);
         }
-        if let Some(measure) = self.measure.as_ref().filter(|_| frame.has_window()) {
-            self.trend.take(&frame, measure);
+
+        if frame.has_window() {
+            if let Some(measure) = &self.measure {
+                self.trend.record(&frame, measure);
+            }
+            if self.window.as_ref().is_none_or(|window| frame.start_ns >= window.start_ns) {
+                self.window = Some(frame.clone());
+            }
         }
-        let newer = self.window.as_ref().is_none_or(|window| frame.start_ns >= window.start_ns);
-        if frame.has_window() && newer {
-            self.window = Some(frame.clone());
-        }
-        if let Some(before) = self.newest.take() {
-            self.skipped += frame.missing_since(before.sequence);
-            frame.inherit(before);
+
+        if let Some(earlier) = self.newest.take() {
+            self.skipped_windows += frame.missing_since(earlier.sequence);
+            frame.inherit_cumulative(earlier);
         }
         self.newest = Some(frame);
     }
 
-    /// Shows the other rows.
+    /// Switches between the rows since install and those of the last window.
     pub(crate) fn toggle_scope(&mut self) {
-        self.shown = match self.shown {
+        self.scope = match self.scope {
             RowScope::SinceInstall => RowScope::LastWindow,
             RowScope::LastWindow => RowScope::SinceInstall,
         };
     }
 
-    /// A screen full: title, what is wrong, the table, a footer at the end.
-    pub(crate) fn screen(&self, running: Duration, columns: usize, rows: usize, paint: Paint) -> Vec<String> {
-        let mut lines = self.heading(running, columns, paint);
-        let footer = self.footer();
-        // A blank line, the footer, and the line for rows that do not fit.
-        let left = rows.saturating_sub(lines.len() + 2);
-        lines.extend(self.body(columns, left, paint));
+    /// Returns a whole screen, no line of it wider and not more of them than `size` allows. `running` is how long
+    /// the query has been installed.
+    pub(crate) fn screen(&self, running: Duration, size: TerminalSize, paint: Paint) -> Vec<String> {
+        let mut lines = self.heading(running, size.columns, paint);
+
+        // Below the body stand a blank line and the footer.
+        let body_lines = size.rows.saturating_sub(lines.len() + 2);
+        lines.extend(self.body(size.columns, body_lines, paint));
+
         lines.push(String::new());
-        lines.push(paint.style(TextStyle::Quiet, &cut(&footer, columns)));
+        lines.push(paint.style(TextStyle::Quiet, &cut(&self.footer(), size.columns)));
+
         // On a screen too low for everything, the title and the first rows matter most.
-        lines.truncate(rows);
+        lines.truncate(size.rows);
         lines
     }
 
-    /// Title, query, warnings and what is missing, then a blank line.
+    /// Returns title, query, warnings, problems and what is missing, then a blank line.
     pub(crate) fn heading(&self, running: Duration, columns: usize, paint: Paint) -> Vec<String> {
         let title = format!("query {}", self.query);
-        let facts =
-            cut(&format!("  {}{}", elapsed(running), self.facts()), columns.saturating_sub(title.len()));
+        let facts = format!("  {}{}", elapsed(running), self.facts());
+        let facts = cut(&facts, columns.saturating_sub(title.len()));
         let mut lines = vec![format!("{}{facts}", paint.style(TextStyle::Strong, &title))];
-        let text = self.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        lines.push(paint.style(TextStyle::Quiet, &cut(&escaped(&text), columns)));
-        let warning = |text: &str| paint.style(TextStyle::Warning, &cut(&escaped(text), columns));
-        lines.extend(self.warnings.iter().map(|text| warning(&format!("warning: {text}"))));
-        let problems = self.status.iter().flat_map(|status| &status.problems);
-        lines.extend(
-            problems.take(3).map(|found| warning(&format!("problem on {}: {}", found.agent, found.message))),
-        );
+
+        let one_line = self.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        lines.push(paint.style(TextStyle::Quiet, &cut(&escaped(&one_line), columns)));
+
+        let mut remarks: Vec<String> = self.warnings.iter().map(|text| format!("warning: {text}")).collect();
+        let problems = self.status.iter().flat_map(|status| &status.problems).take(MAX_PROBLEMS);
+        remarks.extend(problems.map(|problem| format!("problem on {}: {}", problem.agent, problem.message)));
         let missing = self.completeness().map(|found| found.missing()).unwrap_or_default();
         if !missing.is_empty() {
-            lines.push(warning(&format!("partial: {missing}")));
+            remarks.push(format!("partial: {missing}"));
         }
+        // Messages of agents may hold anything, also control characters.
+        lines.extend(
+            remarks.iter().map(|text| paint.style(TextStyle::Warning, &cut(&escaped(text), columns))),
+        );
+
         lines.push(String::new());
         lines
     }
 
+    /// Returns who reports, which rows are shown, and whether windows were skipped, each after a comma.
     fn facts(&self) -> String {
         let agents = match self.completeness() {
-            Some(found) => format!(
-                ", {} of {} reporting",
-                found.agents_reporting,
-                count(found.agents_expected.into(), "agent")
-            ),
+            Some(found) => {
+                let expected = count(found.agents_expected.into(), "agent");
+                format!(", {} of {expected} reporting", found.agents_reporting)
+            }
             None => String::new(),
         };
-        let shown = match (self.shown, &self.window) {
+
+        let scope = match (self.scope, &self.window) {
             (RowScope::SinceInstall, _) => ", since install".to_owned(),
             (RowScope::LastWindow, Some(window)) => {
                 format!(", window {} to {} UTC", clock(window.start_ns), clock(window.end_ns))
             }
             (RowScope::LastWindow, None) => ", last window".to_owned(),
         };
-        let skipped = match self.skipped {
+
+        let skipped = match self.skipped_windows {
             0 => String::new(),
             skipped => format!(", {} skipped", count(skipped, "window")),
         };
-        format!("{agents}{shown}{skipped}")
+        format!("{agents}{scope}{skipped}")
     }
 
+    /// Returns the keys and what they do now.
     fn footer(&self) -> String {
-        let shown = match self.shown {
+        let scope = match self.scope {
             RowScope::SinceInstall => "w last window",
             RowScope::LastWindow => "w since install",
         };
-        let form = match self.form {
+        let layout = match self.layout {
             RowLayout::Table => "x expanded",
             RowLayout::Expanded => "x table",
         };
-        format!("q stop   {shown}   {form}")
+        format!("q stop   {scope}   {layout}")
     }
 
-    fn completeness(&self) -> Option<crate::result_frame::FrameCompleteness> {
-        match self.shown {
+    /// Returns what the rows in scope lack, or `None` before the first frame.
+    fn completeness(&self) -> Option<FrameCompleteness> {
+        match self.scope {
             RowScope::SinceInstall => self.newest.as_ref().map(|frame| frame.cumulative_completeness),
             RowScope::LastWindow => self.window.as_ref().map(|frame| frame.completeness),
         }
     }
 
-    /// The rows that are shown, those with the largest measure first if there is one.
-    fn ranked(&self) -> Vec<&FrameRow> {
-        let rows = match self.shown {
+    /// Returns the rows in scope: in the order of the query if it has one, else those with the largest measure
+    /// first.
+    fn rows_in_order(&self) -> Vec<&FrameRow> {
+        let rows = match self.scope {
             RowScope::SinceInstall => self.newest.as_ref().map(|frame| &frame.cumulative),
             RowScope::LastWindow => self.window.as_ref().map(|frame| &frame.rows),
         };
         let mut rows: Vec<&FrameRow> = rows.into_iter().flatten().collect();
-        if let Some(Measure { column, order: RowOrder::Size, .. }) = self.measure {
+
+        if let Some(Measure { column, order: RowOrder::Unspecified, .. }) = self.measure {
             rows.sort_by(|a, b| match (b.get(column), a.get(column)) {
                 (Some(b), Some(a)) => b.total_cmp(a),
-                _ => std::cmp::Ordering::Equal,
+                _ => Ordering::Equal,
             });
         }
         rows
     }
 
-    /// The rows that have no group of their own.
-    fn other(&self) -> Option<&FrameRow> {
-        match self.shown {
+    /// Returns the row of the groups for which there was no room, if the rows in scope have one.
+    fn other_row(&self) -> Option<&FrameRow> {
+        match self.scope {
             RowScope::SinceInstall => self.newest.as_ref()?.cumulative_other.as_ref(),
             RowScope::LastWindow => self.window.as_ref()?.other.as_ref(),
         }
     }
 
-    /// The rows in at most so many lines, with the number of those that do not fit.
+    /// Returns the rows in at most `lines` lines, the last of which says how many rows do not fit. Without rows it
+    /// returns one line that says what the query is waiting for.
     pub(crate) fn body(&self, columns: usize, lines: usize, paint: Paint) -> Vec<String> {
-        let (rows, other) = (self.ranked(), self.other());
+        let (rows, other) = (self.rows_in_order(), self.other_row());
         if rows.is_empty() && other.is_none() {
-            let why = self.status.as_ref().map_or_else(|| "waiting for the first window".to_owned(), waiting);
-            return vec![cut(&why, columns)];
+            let reason = match &self.status {
+                Some(status) => waiting(status),
+                None => "waiting for the first window".to_owned(),
+            };
+            return vec![cut(&reason, columns)];
         }
-        let height = match self.form {
-            RowLayout::Table => 1,
-            RowLayout::Expanded => self.columns.len() + 1,
+
+        let (heading_lines, lines_per_row) = match self.layout {
+            RowLayout::Table => (2, 1),
+            RowLayout::Expanded => (0, self.columns.len() + 1),
         };
-        let heading = if self.form == RowLayout::Table { 2 } else { 0 };
-        let lines = lines.saturating_sub(if other.is_some() { height } else { 0 });
-        let fitting = lines.saturating_sub(heading) / height;
-        let fitting =
-            if fitting >= rows.len() { rows.len() } else { lines.saturating_sub(heading + 1) / height };
-        let top: Vec<FrameRow> = rows.iter().take(fitting).map(|row| (*row).clone()).collect();
-        let mut out = match self.form {
-            RowLayout::Table => self.table(&top, other, columns).render(columns, paint),
-            RowLayout::Expanded => expanded(&self.columns, &top, other, columns, paint),
+        let other_lines = if other.is_some() { lines_per_row } else { 0 };
+
+        // Only if rows are left out, a line is taken from them to say so.
+        let row_lines = lines.saturating_sub(heading_lines + other_lines);
+        let fitting = match row_lines / lines_per_row {
+            fitting if fitting >= rows.len() => rows.len(),
+            _ => row_lines.saturating_sub(1) / lines_per_row,
         };
+        let shown: Vec<FrameRow> = rows.iter().take(fitting).map(|row| (*row).clone()).collect();
+
+        let mut out = match self.layout {
+            RowLayout::Table => self.table(&shown, other, columns).render(columns, paint),
+            RowLayout::Expanded => expanded_rows(&self.columns, &shown, other, columns, paint),
+        };
+
+        // The other groups stay last: "more" counts rows that have a group of their own.
         if rows.len() > fitting {
-            let more = crate::text::grouped(&(rows.len() - fitting).to_string());
-            let last = out.len() - if other.is_some() { height } else { 0 };
-            out.insert(last, paint.style(TextStyle::Quiet, &cut(&format!("+ {more} more"), columns)));
+            let more = format!("+ {} more", humanize::grouped(&(rows.len() - fitting).to_string()));
+            let position = out.len() - other_lines;
+            out.insert(position, paint.style(TextStyle::Quiet, &cut(&more, columns)));
         }
         out
     }
-}
 
-impl QueryView {
-    /// The rows with a bar for the measure, and a sparkline if there is room for it too.
+    /// Returns the rows with a bar for the measure, and with sparklines if there is room for all of them.
     fn table(&self, rows: &[FrameRow], other: Option<&FrameRow>, columns: usize) -> TextTable {
-        let measure = self.measure.as_ref().map(|measure| measure.column);
-        let mut table = of_rows(&self.columns, rows, other, measure);
-        let Some(measure) = self.measure.as_ref().filter(|_| self.trend.len() > 1) else { return table };
-        let heading = format!("last {}", count(self.trend.len() as u64, "window"));
-        if table.width_with_bar() + GAP + text::width(&heading).max(WINDOWS) <= columns {
-            let lines = rows.iter().map(|row| self.trend.of(row, measure));
-            table.append(&heading, lines.map(|text| TableCell { text, style: TextStyle::Accent }));
+        let barred_column = self.measure.as_ref().map(|measure| measure.column);
+        let mut table = result_table(&self.columns, rows, other, barred_column);
+
+        // One window alone is no trend.
+        let Some(measure) = self.measure.as_ref().filter(|_| self.trend.windows() > 1) else { return table };
+
+        let heading = format!("last {}", count(self.trend.windows() as u64, "window"));
+        // Room is kept for a full sparkline from the start, so that the column does not go away later.
+        let sparkline_width = terminal_text::width(&heading).max(WINDOWS);
+        if table.width_with_bar() + GAP + sparkline_width <= columns {
+            let sparklines = rows.iter().map(|row| self.trend.sparkline(row, measure));
+            table.append(&heading, sparklines.map(|text| TableCell { text, style: TextStyle::Accent }));
         }
         table
     }
 }
 
-/// Why a query has no rows yet.
+/// Returns why a query has no rows yet, as far as the frontend knows.
 pub(crate) fn waiting(status: &wire::Query) -> String {
-    match (status.pending.as_slice(), status.agents_woven) {
-        ([], 0) => "waiting for an agent to weave it".to_owned(),
-        ([], woven) if status.rows_emitted == 0 => {
+    if !status.pending.is_empty() {
+        return format!("no connected agent exports {}", status.pending.join(", "));
+    }
+    match status.agents_woven {
+        0 => "waiting for an agent to weave it".to_owned(),
+        woven if status.rows_emitted == 0 => {
             format!("woven in {}, no event yet", count(woven.into(), "agent"))
         }
-        ([], _) => format!("{} emitted, their window is still open", count(status.rows_emitted, "row")),
-        (pending, _) => format!("no connected agent exports {}", pending.join(", ")),
+        _ => format!("{} emitted, their window is still open", count(status.rows_emitted, "row")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result_frame::FrameCompleteness;
-    use crate::text::width;
+    use crate::terminal_text::width;
     use pivot_advice::{Type, Value};
+    use pivot_protocol::wire::column::Role;
 
     fn view(rows: i64) -> QueryView {
         let mut view = QueryView::new(1, "FROM e IN T\n  GROUP BY e.host SELECT e.host, SUM(e.n)");
-        view.measure = Some(Measure { column: 1, keys: vec![0], order: RowOrder::Size });
-        view.take(frame(rows));
+        view.add_frame(frame(rows));
         view
     }
 
     fn frame(rows: i64) -> ResultFrame {
-        let column = |name: &str, ty| FrameColumn::exact(name, ty);
+        let key = FrameColumn { role: Role::Key, ..FrameColumn::exact("e.host", Type::String) };
+        let measure = FrameColumn { role: Role::Measure, ..FrameColumn::exact("SUM(e.n)", Type::I64) };
         let cumulative =
             (0..rows).map(|i| vec![Value::str(format!("host-{i}")), Value::I64(i * 1_000)].into()).collect();
         ResultFrame {
             query: 1,
             end_ns: 1,
-            columns: vec![column("e.host", Type::String), column("SUM(e.n)", Type::I64)],
+            columns: vec![key, measure],
             cumulative,
             cumulative_completeness: FrameCompleteness {
                 agents_reporting: 7,
@@ -294,9 +356,10 @@ mod tests {
     fn the_screen_fits_any_terminal() {
         for columns in [1, 10, 40, 80, 300] {
             for rows in [1, 3, 8, 24] {
-                for form in [RowLayout::Table, RowLayout::Expanded] {
-                    let view = QueryView { form, ..view(50) };
-                    let lines = view.screen(Duration::from_secs(65), columns, rows, Paint::Plain);
+                for layout in [RowLayout::Table, RowLayout::Expanded] {
+                    let view = QueryView { layout, ..view(50) };
+                    let lines =
+                        view.screen(Duration::from_secs(65), TerminalSize { columns, rows }, Paint::Plain);
                     assert!(lines.len() <= rows, "{rows} rows: {lines:#?}");
                     assert!(
                         lines.iter().all(|line| width(line) <= columns.max(7)),
@@ -309,7 +372,8 @@ mod tests {
 
     #[test]
     fn the_largest_rows_stand_first_and_the_others_are_counted() {
-        let lines = view(50).screen(Duration::from_secs(65), 60, 12, Paint::Plain);
+        let lines =
+            view(50).screen(Duration::from_secs(65), TerminalSize { columns: 60, rows: 12 }, Paint::Plain);
         let expected = [
             "query 1  1 min 5 s, 7 of 8 agents reporting, since install",
             "FROM e IN T GROUP BY e.host SELECT e.host, SUM(e.n)",
@@ -330,9 +394,10 @@ mod tests {
     #[test]
     fn skipped_windows_are_counted_and_what_was_left_out_stays() {
         let mut view = view(50);
-        view.take(ResultFrame { sequence: 1, ..frame(50) });
-        view.take(ResultFrame { sequence: 5, without_cumulative: true, ..frame(0) });
-        let lines = view.screen(Duration::from_secs(65), 90, 12, Paint::Plain);
+        view.add_frame(ResultFrame { sequence: 1, ..frame(50) });
+        view.add_frame(ResultFrame { sequence: 5, without_cumulative: true, ..frame(0) });
+        let lines =
+            view.screen(Duration::from_secs(65), TerminalSize { columns: 90, rows: 12 }, Paint::Plain);
         assert_eq!(lines[0], "query 1  1 min 5 s, 7 of 8 agents reporting, since install, 3 windows skipped");
         assert!(lines[6].starts_with("host-49    49,000"), "{lines:#?}");
     }
@@ -342,7 +407,7 @@ mod tests {
         let mut view = view(2);
         for second in 1..=3 {
             let row = vec![Value::str("host-1"), Value::I64(second * 10)];
-            view.take(ResultFrame {
+            view.add_frame(ResultFrame {
                 start_ns: second,
                 end_ns: second + 1,
                 rows: vec![row.into()],
@@ -359,7 +424,7 @@ mod tests {
     #[test]
     fn rows_that_the_query_orders_keep_their_order() {
         let mut view = view(3);
-        view.measure = Some(Measure { column: 1, keys: vec![0], order: RowOrder::Query });
+        view.add_frame(ResultFrame { order: RowOrder::ByQuery, ..frame(3) });
         let body = view.body(30, 9, Paint::Plain);
         let hosts: Vec<&str> = body[2..].iter().map(|line| &line[..6]).collect();
         assert_eq!(hosts, ["host-0", "host-1", "host-2"]);

@@ -1,143 +1,175 @@
-//! The loop of the live table: frames and keys in, screens out.
+//! The loop of the live table: frames, status and keys in, screens out.
 
 use super::query_view::QueryView;
 use super::screen::Screen;
 use crate::client::FrontendConnection;
 use crate::error::CliError;
-use crate::repl::WindowFile;
+use crate::format::WindowFile;
 use crate::result_frame::ResultFrame;
 use crate::table::Paint;
+use crate::terminal::{self, TerminalSize};
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, poll, read};
 use futures::StreamExt;
 use pivot_protocol::wire::{self, results_request::Wanted};
+use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// How long a key or a frame may wait until it is seen.
+/// The longest time from the arrival of a frame until it is drawn.
 const TICK: Duration = Duration::from_millis(50);
 
+/// How often the frontend is asked how the query stands.
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Why the display ended.
+/// Why watching ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WatchEnd {
-    /// A person stopped it; the query runs on.
+    /// A person stopped it; the query is still installed.
     Stopped,
-    /// The query was uninstalled, here or elsewhere, and the result is complete.
+    /// The query was uninstalled, by this client or another, and the result is complete.
     Finished,
 }
 
-/// What comes from the frontend.
+/// What the two tasks send to the loop.
 enum FrontendUpdate {
     Frame(Box<ResultFrame>),
+    /// How the query stands; `None` if it is not installed any more.
     Status(Option<Box<wire::Query>>),
-    Lost(CliError),
-    End,
+    Failed(CliError),
+    /// No frame follows.
+    StreamEnd,
 }
 
-/// Shows the query until a person stops it or it ends. `since` is when it was installed.
+/// Shows a query until a person stops it or it ends, and writes its windows to `file` if there is one.
+/// `installed_at` is when the query was installed.
 pub(crate) fn watch(
     runtime: &Handle,
     connection: &FrontendConnection,
     view: &mut QueryView,
-    window_file: Option<&mut WindowFile>,
-    since: Instant,
+    file: Option<&mut WindowFile>,
+    installed_at: Instant,
     paint: Paint,
 ) -> Result<WatchEnd, CliError> {
-    let (sender, news) = channel();
-    // A file gets every window.
-    let wanted = if window_file.is_some() { Wanted::All } else { Wanted::Newest };
+    let (sender, updates) = channel();
+    // A file gets every window, a screen only the newest when windows come faster than they are read.
+    let wanted = if file.is_some() { Wanted::All } else { Wanted::Newest };
     let tasks = [
-        runtime.spawn(follow(connection.clone(), (view.query, wanted), sender.clone())),
-        runtime.spawn(ask(connection.clone(), view.query, sender)),
+        runtime.spawn(send_frames(connection.clone(), view.query, wanted, sender.clone())),
+        runtime.spawn(send_status(connection.clone(), view.query, sender)),
     ];
-    let ended = show(view, window_file, &news, since, paint);
+
+    let end = draw_until_end(view, file, &updates, installed_at, paint);
     tasks.iter().for_each(JoinHandle::abort);
-    ended
+    end
 }
 
-fn show(
+fn draw_until_end(
     view: &mut QueryView,
-    mut window_file: Option<&mut WindowFile>,
-    news: &Receiver<FrontendUpdate>,
-    since: Instant,
+    mut file: Option<&mut WindowFile>,
+    updates: &Receiver<FrontendUpdate>,
+    installed_at: Instant,
     paint: Paint,
 ) -> Result<WatchEnd, CliError> {
     let mut screen = Screen::enter()?;
     loop {
-        while let Ok(news) = news.try_recv() {
-            match news {
-                FrontendUpdate::Frame(frame) => {
-                    let last = frame.last;
-                    if let Some(window_file) = &mut window_file {
-                        window_file.take(&frame)?;
-                    }
-                    view.take(*frame);
-                    if last {
-                        return Ok(WatchEnd::Finished);
-                    }
-                }
-                FrontendUpdate::Status(status) => view.status = status.map(|status| *status),
-                FrontendUpdate::Lost(error) => return Err(error),
-                FrontendUpdate::End => return Ok(WatchEnd::Finished),
-            }
+        if apply_updates(view, file.as_deref_mut(), updates)?.is_break() {
+            return Ok(WatchEnd::Finished);
         }
-        let (columns, rows) = Screen::size();
+
+        let TerminalSize { columns, rows } = terminal::size();
         // Clearing behind a line that fills the last column would erase that column.
-        screen.draw(view.screen(since.elapsed(), columns.saturating_sub(1), rows, paint))?;
+        let size = TerminalSize { columns: columns.saturating_sub(1), rows };
+        screen.draw(view.screen(installed_at.elapsed(), size, paint))?;
+
         if !poll(TICK)? {
             continue;
         }
-        let stops = match read()? {
-            Event::Key(key) if key.kind != KeyEventKind::Release => press(view, key),
-            Event::Resize(..) => {
-                screen.forget();
-                false
+        match read()? {
+            Event::Key(key) if key.kind != KeyEventKind::Release => {
+                if handle_key(view, key).is_break() {
+                    return Ok(WatchEnd::Stopped);
+                }
             }
-            _ => false,
-        };
-        if stops {
-            return Ok(WatchEnd::Stopped);
+            Event::Resize(..) => screen.invalidate(),
+            _ => {}
         }
     }
 }
 
-/// Does what a key says; true if that is to stop.
-fn press(view: &mut QueryView, key: KeyEvent) -> bool {
-    match key.code {
-        KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => return true,
-        KeyCode::Char('q') | KeyCode::Esc => return true,
-        KeyCode::Char('w') => view.toggle_scope(),
-        KeyCode::Char('x') => view.form = view.form.other(),
-        _ => {}
+/// Takes in all updates that have come. Breaks after the last frame.
+fn apply_updates(
+    view: &mut QueryView,
+    mut file: Option<&mut WindowFile>,
+    updates: &Receiver<FrontendUpdate>,
+) -> Result<ControlFlow<()>, CliError> {
+    while let Ok(update) = updates.try_recv() {
+        match update {
+            FrontendUpdate::Frame(frame) => {
+                if let Some(file) = &mut file {
+                    file.write_window(&frame)?;
+                }
+
+                let last = frame.last;
+                view.add_frame(*frame);
+                if last {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            FrontendUpdate::Status(status) => view.status = status.map(|status| *status),
+            FrontendUpdate::Failed(error) => return Err(error),
+            FrontendUpdate::StreamEnd => return Ok(ControlFlow::Break(())),
+        }
     }
-    false
+    Ok(ControlFlow::Continue(()))
 }
 
-/// Sends every frame. A receiver that is gone ends it.
-async fn follow(
+/// Does what a key asks for. Breaks if that is to stop watching.
+fn handle_key(view: &mut QueryView, key: KeyEvent) -> ControlFlow<()> {
+    match key.code {
+        KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => ControlFlow::Break(()),
+        KeyCode::Char('q') | KeyCode::Esc => ControlFlow::Break(()),
+        KeyCode::Char('w') => {
+            view.toggle_scope();
+            ControlFlow::Continue(())
+        }
+        KeyCode::Char('x') => {
+            view.layout = view.layout.toggled();
+            ControlFlow::Continue(())
+        }
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+/// Sends every frame of the query, until the stream ends or nobody receives any more.
+async fn send_frames(
     connection: FrontendConnection,
-    (query, wanted): (u32, Wanted),
+    query: u32,
+    wanted: Wanted,
     sender: Sender<FrontendUpdate>,
 ) {
     let mut frames = match connection.results(query, wanted).await {
         Ok(frames) => frames,
-        Err(error) => return drop(sender.send(FrontendUpdate::Lost(error))),
+        Err(error) => return drop(sender.send(FrontendUpdate::Failed(error))),
     };
+
     while let Some(frame) = frames.next().await {
-        let news = frame.map_or_else(FrontendUpdate::Lost, |frame| FrontendUpdate::Frame(Box::new(frame)));
-        if sender.send(news).is_err() {
+        let update = match frame {
+            Ok(frame) => FrontendUpdate::Frame(Box::new(frame)),
+            Err(error) => FrontendUpdate::Failed(error),
+        };
+        if sender.send(update).is_err() {
             return;
         }
     }
-    drop(sender.send(FrontendUpdate::End));
+
+    drop(sender.send(FrontendUpdate::StreamEnd));
 }
 
-/// Sends how the frontend sees the query, again and again.
-async fn ask(connection: FrontendConnection, query: u32, sender: Sender<FrontendUpdate>) {
-    // A failure shows in the frames as well, and is told from there.
+/// Sends how the query stands, again and again, until nobody receives any more.
+async fn send_status(connection: FrontendConnection, query: u32, sender: Sender<FrontendUpdate>) {
+    // A failure ends this quietly: it shows in the stream of frames as well, and is reported from there.
     while let Ok(status) = connection.query(query).await {
         if sender.send(FrontendUpdate::Status(status.map(Box::new))).is_err() {
             return;

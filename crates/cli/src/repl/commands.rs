@@ -1,4 +1,4 @@
-//! Backslash commands: their names, what they take, what they do in a sentence.
+//! Backslash commands: their names, their arguments, and what each does in a sentence.
 
 use crate::params;
 use pivot_advice::Value;
@@ -7,29 +7,43 @@ use std::path::PathBuf;
 /// A backslash command with its argument.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum BackslashCommand {
+    /// `\q`
     Quit,
-    /// The commands.
+    /// `\?`: lists the commands.
     Commands,
-    /// The language, or a clause or function of it.
+    /// `\h`: explains the language, or a clause or function of it.
     Help(Option<String>),
+    /// `\dt`: lists tracepoints, all or those that match a glob.
     Tracepoints(Option<String>),
+    /// `\d`: shows one tracepoint.
     Tracepoint(String),
+    /// `\dq`: lists installed queries, or shows one.
     Queries(Option<u32>),
+    /// `\l`: lists agents.
     Agents,
+    /// `\drop`: uninstalls a query.
     Drop(u32),
+    /// `\watch`: shows the live table of a query, or of the newest.
     Watch(Option<u32>),
+    /// `\i`: runs the statements of a file.
     Include(PathBuf),
-    /// Runs the last statement again, its windows into a file if there is one.
+    /// `\g`: runs the last statement again, with its windows into a file if there is one.
     Again(Option<PathBuf>),
+    /// `\e`: edits the last statement or a file, then runs it.
     Edit(Option<PathBuf>),
+    /// `\set name value`
     Set(String, Value),
+    /// `\unset name`
     Unset(String),
+    /// `\set`: lists the values of `$name`.
     Params,
+    /// `\x`: toggles expanded rows.
     Expanded,
+    /// `\timing`: toggles how long each statement took.
     Timing,
 }
 
-/// Name, argument, and what it does; in the order of the help.
+/// Name, argument and meaning of each command, in the order of the help.
 pub(crate) const COMMANDS: [(&str, &str, &str); 16] = [
     ("\\dt", "[glob]", "tracepoints with their fields, agents and places"),
     ("\\d", "name", "one tracepoint: its fields, their types, who exports them"),
@@ -54,6 +68,7 @@ pub(crate) fn parse(line: &str) -> Result<BackslashCommand, String> {
     let line = line.trim().trim_end_matches(';').trim_end();
     let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let argument = CommandArgument { name, text: argument.trim() };
+
     match name {
         "\\q" | "\\quit" => Ok(BackslashCommand::Quit),
         "\\?" => Ok(BackslashCommand::Commands),
@@ -73,7 +88,7 @@ pub(crate) fn parse(line: &str) -> Result<BackslashCommand, String> {
         "\\i" => Ok(BackslashCommand::Include(argument.needed("a file")?.into())),
         "\\set" if argument.text.is_empty() => Ok(BackslashCommand::Params),
         "\\set" => argument.assignment(),
-        "\\unset" => Ok(BackslashCommand::Unset(params::name_of(argument.needed("a name")?)?)),
+        "\\unset" => Ok(BackslashCommand::Unset(params::parse_name(argument.needed("a name")?)?)),
         "\\x" => Ok(BackslashCommand::Expanded),
         "\\timing" => Ok(BackslashCommand::Timing),
         unknown => Err(match nearest(unknown, COMMANDS.map(|(name, ..)| name)) {
@@ -83,7 +98,7 @@ pub(crate) fn parse(line: &str) -> Result<BackslashCommand, String> {
     }
 }
 
-/// What stands behind a command's name.
+/// The text behind the name of a command.
 struct CommandArgument<'a> {
     name: &'a str,
     text: &'a str,
@@ -103,13 +118,14 @@ impl<'a> CommandArgument<'a> {
         given.parse().map_err(|_| format!("`{given}` is not the number of a query, see \\dq"))
     }
 
+    /// Reads `name value`, `name=value` or `name = value`.
     fn assignment(&self) -> Result<BackslashCommand, String> {
-        let cut = self.text.find(|c: char| c.is_whitespace() || c == '=');
-        let (name, value) = cut.map_or((self.text, ""), |at| self.text.split_at(at));
+        let end_of_name = self.text.find(|c: char| c.is_whitespace() || c == '=');
+        let (name, value) = self.text.split_at(end_of_name.unwrap_or(self.text.len()));
         let value = value.trim_start().trim_start_matches('=').trim();
         match value {
             "" => Err(format!("{} needs a name and a value", self.name)),
-            value => Ok(BackslashCommand::Set(params::name_of(name)?, params::value_of(value))),
+            value => Ok(BackslashCommand::Set(params::parse_name(name)?, params::parse_value(value))),
         }
     }
 }
@@ -139,14 +155,17 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// Whether a name matches a glob: `*` stands for any text, `?` for one character. A glob without
-/// either matches names that contain it.
+/// Returns whether a name matches a glob: `*` stands for any text, `?` for one character. A glob without either
+/// matches names that contain it in any case.
 pub(crate) fn matches(glob: &str, name: &str) -> bool {
     if !glob.contains(['*', '?']) {
         return name.to_lowercase().contains(&glob.to_lowercase());
     }
+
+    // Backtracking goes to the last star alone, so the time is bounded by the product of both lengths.
     let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());
     let (mut at, mut from) = (0, 0);
+    // Where the last star is in the glob, and up to where in the name it stands for text.
     let mut star = None;
     while from < name.len() {
         match glob.get(at) {
@@ -160,13 +179,14 @@ pub(crate) fn matches(glob: &str, name: &str) -> bool {
             }
             _ => {
                 // The last star takes one character more.
-                let Some((star_at, taken)) = star else { return false };
-                star = Some((star_at, taken + 1));
+                let Some((star_at, taken_to)) = star else { return false };
+                star = Some((star_at, taken_to + 1));
                 at = star_at + 1;
-                from = taken + 1;
+                from = taken_to + 1;
             }
         }
     }
+
     glob[at..].iter().all(|c| *c == '*')
 }
 
@@ -176,7 +196,7 @@ mod tests {
 
     #[test]
     fn commands_take_their_arguments() {
-        let check = |line: &str, expected: Command| assert_eq!(parse(line), Ok(expected), "{line}");
+        let check = |line: &str, expected: BackslashCommand| assert_eq!(parse(line), Ok(expected), "{line}");
         check("\\q;", BackslashCommand::Quit);
         check("\\dt  Data* ", BackslashCommand::Tracepoints(Some("Data*".into())));
         check("\\dt", BackslashCommand::Tracepoints(None));

@@ -1,4 +1,13 @@
-//! What Tab candidates: keywords, tracepoints, fields after `alias.`, aliases, backslash commands.
+//! The candidates of Tab: keywords, tracepoints, fields after `alias.`, aliases, backslash commands.
+//!
+//! ```text
+//! FROM e IN Da|                          after IN: tracepoints and temporal sources
+//! FROM e IN DataNode.read SELECT e.d|    after an alias: the fields of its tracepoint
+//! FROM e IN T sel|                       elsewhere: aliases, keywords, functions
+//! \dr|                                    a backslash: commands
+//! ```
+//!
+//! The text is not parsed, as it is unfinished: the words around the cursor decide.
 
 use super::commands::COMMANDS;
 use super::scan::{FUNCTIONS, KEYWORDS, aliases, is_name};
@@ -7,115 +16,160 @@ use pivot_advice::default_fields;
 use reedline::{Completer, CompletionResult, Span, Suggestion};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// The catalogue as it was when the prompt was shown.
+/// The catalogue as it was when the prompt was shown. The session writes it, the line editor reads it.
 pub(super) type CompletionCatalogue = Arc<RwLock<Vec<ListedTracepoint>>>;
 
 /// Completes from the catalogue.
 pub(super) struct QueryCompleter {
-    pub(super) known: CompletionCatalogue,
+    pub(super) catalogue: CompletionCatalogue,
 }
 
 impl Completer for QueryCompleter {
     fn complete(&mut self, line: &str, pos: usize) -> CompletionResult {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let (start, candidates) = candidates(line, pos, &known);
-        let suggestion = |offer: Candidate| Suggestion {
-            value: offer.text,
-            description: Some(offer.about).filter(|about| !about.is_empty()),
-            span: Span::new(start, pos),
-            append_whitespace: offer.ends,
+        let catalogue = self.catalogue.read().unwrap_or_else(PoisonError::into_inner);
+        let found = completions(line, pos, &catalogue);
+
+        let suggestions = found.candidates.into_iter().map(|candidate| Suggestion {
+            value: candidate.text,
+            description: Some(candidate.description).filter(|text| !text.is_empty()),
+            span: Span::new(found.word_start, pos),
+            append_whitespace: candidate.ends_word,
             ..Suggestion::default()
-        };
-        CompletionResult::fresh(candidates.into_iter().map(suggestion).collect::<Vec<_>>())
+        });
+        CompletionResult::fresh(suggestions.collect::<Vec<_>>())
     }
 }
 
-/// One thing that could stand here.
+/// One text that could stand at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Candidate {
     text: String,
-    about: String,
+    description: String,
     /// Whether a blank follows.
-    ends: bool,
+    ends_word: bool,
 }
 
-fn candidate(text: impl Into<String>, about: impl Into<String>) -> Candidate {
-    Candidate { text: text.into(), about: about.into(), ends: true }
+impl Candidate {
+    /// Returns a candidate that is a whole word.
+    fn word(text: impl Into<String>, description: impl Into<String>) -> Candidate {
+        Candidate { text: text.into(), description: description.into(), ends_word: true }
+    }
+
+    /// Returns a candidate that something follows without a blank, as behind `alias.` and `SUM(`.
+    fn prefix(text: impl Into<String>, description: impl Into<String>) -> Candidate {
+        Candidate { text: text.into(), description: description.into(), ends_word: false }
+    }
 }
 
-/// Where the word before the cursor begins, and what could stand there.
-fn candidates(line: &str, pos: usize, known: &[ListedTracepoint]) -> (usize, Vec<Candidate>) {
+/// The candidates for the word before the cursor, and where that word begins.
+struct Completions {
+    word_start: usize,
+    candidates: Vec<Candidate>,
+}
+
+fn completions(line: &str, pos: usize, catalogue: &[ListedTracepoint]) -> Completions {
     let before = line.get(..pos).unwrap_or(line);
-    let start = before
-        .rfind(|c| !is_name(c))
-        .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
-    let word = &before[start..];
-    let previous = before[..start].split_whitespace().next_back().unwrap_or_default();
-    let wants_source =
-        previous.eq_ignore_ascii_case("in") || previous.ends_with('(') && is_source(before, start);
-    let candidates = match word.split_once('.') {
-        _ if before.starts_with('\\') => commands(before, known),
-        Some((alias, _)) if !wants_source => fields(line, alias, known),
-        _ if wants_source => sources(known),
-        _ => words(line),
+    let word_start = match before.char_indices().rfind(|(_, c)| !is_name(*c)) {
+        Some((at, c)) => at + c.len_utf8(),
+        None => 0,
     };
-    let fits =
-        |offer: &Candidate| offer.text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
-    (start, candidates.into_iter().filter(fits).collect())
+    let word = &before[word_start..];
+
+    let mut candidates = if before.starts_with('\\') {
+        command_candidates(before, catalogue)
+    } else if expects_source(&before[..word_start]) {
+        source_candidates(catalogue)
+    } else if let Some((alias, _)) = word.split_once('.') {
+        field_candidates(line, alias, catalogue)
+    } else {
+        word_candidates(line)
+    };
+
+    candidates.retain(|candidate| {
+        candidate.text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word))
+    });
+    Completions { word_start, candidates }
 }
 
-/// Whether the parenthesis before a word is that of `IN First(`.
-fn is_source(before: &str, start: usize) -> bool {
-    let mut words =
-        before[..start].rsplit(|c: char| c.is_whitespace() || c == '(').filter(|word| !word.is_empty());
-    let temporal =
-        |word: &str| ["first", "mostrecent", "unnest"].iter().any(|known| word.eq_ignore_ascii_case(known));
-    words.next().is_some_and(temporal) && words.next().is_some_and(|word| word.eq_ignore_ascii_case("in"))
+/// Returns whether the next word of a text is a source: behind `IN`, or in the parentheses of `IN First(`.
+fn expects_source(before: &str) -> bool {
+    let previous = before.split_whitespace().next_back().unwrap_or_default();
+    if previous.eq_ignore_ascii_case("in") {
+        return true;
+    }
+    if !previous.ends_with('(') {
+        return false;
+    }
+
+    let mut words = before.rsplit(|c: char| c.is_whitespace() || c == '(').filter(|word| !word.is_empty());
+    words.next().is_some_and(is_source_function)
+        && words.next().is_some_and(|word| word.eq_ignore_ascii_case("in"))
 }
 
-fn commands(before: &str, known: &[ListedTracepoint]) -> Vec<Candidate> {
+fn is_source_function(word: &str) -> bool {
+    ["first", "mostrecent", "unnest"].iter().any(|name| word.eq_ignore_ascii_case(name))
+}
+
+/// Returns the names of commands, or what may follow the name of one.
+fn command_candidates(before: &str, catalogue: &[ListedTracepoint]) -> Vec<Candidate> {
     match before.split_once(char::is_whitespace) {
-        Some(("\\d" | "\\dt", _)) => known.iter().map(|found| candidate(&found.name, "")).collect(),
+        Some(("\\d" | "\\dt", _)) => catalogue.iter().map(|found| Candidate::word(&found.name, "")).collect(),
         Some(_) => Vec::new(),
         None => COMMANDS
             .iter()
-            .map(|(name, argument, about)| candidate(*name, format!("{argument} {about}").trim()))
+            .map(|(name, argument, about)| Candidate::word(*name, format!("{argument} {about}").trim()))
             .collect(),
     }
 }
 
-fn sources(known: &[ListedTracepoint]) -> Vec<Candidate> {
-    let temporal = ["First(", "MostRecent(", "UNNEST("]
-        .map(|text| Candidate { ends: false, ..candidate(text, "of a tracepoint") });
-    let names = known.iter().map(|found| {
-        let fields: Vec<&str> = found.fields.iter().map(|field| field.name.as_str()).collect();
-        candidate(&found.name, fields.join(", "))
-    });
-    names.chain(temporal).collect()
+fn source_candidates(catalogue: &[ListedTracepoint]) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    for tracepoint in catalogue {
+        let fields: Vec<&str> = tracepoint.fields.iter().map(|field| field.name.as_str()).collect();
+        candidates.push(Candidate::word(&tracepoint.name, fields.join(", ")));
+    }
+    for function in ["First(", "MostRecent(", "UNNEST("] {
+        candidates.push(Candidate::prefix(function, "of a tracepoint"));
+    }
+    candidates
 }
 
-fn fields(line: &str, alias: &str, known: &[ListedTracepoint]) -> Vec<Candidate> {
-    let source = aliases(line).into_iter().find(|(name, _)| *name == alias).map(|(_, source)| source);
-    let tracepoint = known.iter().find(|found| {
-        source.is_some_and(|source| found.name == source || found.name.strip_suffix("@enter") == Some(source))
-    });
-    let own = tracepoint.into_iter().flat_map(|found| &found.fields);
-    let own = own.map(|field| (field.name.clone(), field.ty.to_string()));
-    let default = default_fields().iter().map(|(name, ty)| ((*name).to_owned(), ty.to_string()));
-    let all = own.chain(default.filter(|_| source.is_some()));
-    all.map(|(name, ty)| Candidate { ends: false, ..candidate(format!("{alias}.{name}"), ty) }).collect()
+/// Returns the fields that an alias of the text has: those that its tracepoint exports, then the default ones.
+fn field_candidates(line: &str, alias: &str, catalogue: &[ListedTracepoint]) -> Vec<Candidate> {
+    let Some((_, source)) = aliases(line).into_iter().find(|(name, _)| *name == alias) else {
+        return Vec::new();
+    };
+    // `open` in a query means `open@enter`.
+    let tracepoint = catalogue
+        .iter()
+        .find(|found| found.name == source || found.name.strip_suffix("@enter") == Some(source));
+
+    let mut candidates = Vec::new();
+    for field in tracepoint.into_iter().flat_map(|found| &found.fields) {
+        candidates.push(Candidate::prefix(format!("{alias}.{}", field.name), field.ty.to_string()));
+    }
+    for (name, ty) in default_fields() {
+        candidates.push(Candidate::prefix(format!("{alias}.{name}"), ty.to_string()));
+    }
+    candidates
 }
 
-fn words(line: &str) -> Vec<Candidate> {
-    let aliases = aliases(line)
-        .into_iter()
-        .map(|(alias, source)| Candidate { ends: false, ..candidate(format!("{alias}."), source) });
-    let keywords = KEYWORDS.iter().map(|word| candidate(*word, ""));
-    let functions = FUNCTIONS.iter().map(|word| match *word {
-        "COUNT" => candidate("COUNT", ""),
-        word => Candidate { ends: false, ..candidate(format!("{word}("), "") },
-    });
-    aliases.chain(keywords).chain(functions).collect()
+fn word_candidates(line: &str) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    for (alias, source) in aliases(line) {
+        candidates.push(Candidate::prefix(format!("{alias}."), source));
+    }
+    for keyword in KEYWORDS {
+        candidates.push(Candidate::word(*keyword, ""));
+    }
+    for function in FUNCTIONS {
+        candidates.push(match *function {
+            // COUNT may stand without parentheses.
+            "COUNT" => Candidate::word("COUNT", ""),
+            name => Candidate::prefix(format!("{name}("), ""),
+        });
+    }
+    candidates
 }
 
 #[cfg(test)]
@@ -132,8 +186,8 @@ mod tests {
         let known =
             [tracepoint("DataNode.read", vec![field("delta"), field("block")]), tracepoint("Client", vec![])];
         let pos = line.find('|').unwrap_or(line.len());
-        let (_, found) = candidates(&line.replace('|', ""), pos, &known);
-        let texts: Vec<&str> = found.iter().map(|offer| offer.text.as_str()).collect();
+        let found = completions(&line.replace('|', ""), pos, &known);
+        let texts: Vec<&str> = found.candidates.iter().map(|candidate| candidate.text.as_str()).collect();
         assert_eq!(texts, expected, "{line}");
     }
 

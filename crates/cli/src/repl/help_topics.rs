@@ -1,15 +1,16 @@
-//! What `\h` knows: clauses, sources, aggregates and functions, each with an example.
+//! The help of `\h`: clauses, sources, aggregates and functions, each with an example.
 //!
 //! Every example is a query on the tracepoints of the demo, or a part of one.
 
-/// One thing that can be asked about.
+/// One thing that `\h` explains.
 #[derive(Debug)]
 pub(super) struct HelpTopic {
     /// The word, and other spellings of it.
     pub(super) names: &'static [&'static str],
     pub(super) syntax: &'static str,
+    /// A sentence on what it does.
     pub(super) about: &'static str,
-    /// A whole query.
+    /// A complete query that uses it.
     pub(super) example: &'static str,
 }
 
@@ -21,6 +22,12 @@ const fn topic(
 ) -> HelpTopic {
     HelpTopic { names, syntax, about, example }
 }
+
+/// A query that works on the demo, for people who open the REPL for the first time.
+pub(crate) const EXAMPLE_QUERY: &str = "  FROM incr IN DataNodeMetrics.incrBytesRead
+  JOIN cl IN First(ClientProtocols) ON cl -> incr
+  GROUP BY cl.process
+  SELECT cl.process, SUM(incr.delta);";
 
 const COUNT: &str = "FROM d IN DN.DataTransferProtocol GROUP BY d.host SELECT d.host, COUNT";
 const LATENCY: &str = "FROM o IN NameNode.open@exit SELECT COUNT, AVERAGE(o.elapsed), P99(o.elapsed)";
@@ -233,11 +240,10 @@ pub(super) const TOPICS: &[HelpTopic] = &[
     ),
 ];
 
-/// The topic of a word in any spelling.
+/// Returns the topic of a word in any spelling, or `None` if there is none.
 pub(super) fn find(word: &str) -> Option<&'static HelpTopic> {
     let word = word.split_whitespace().collect::<Vec<_>>().join(" ");
-    let named = |topic: &&HelpTopic| topic.names.iter().any(|name| name.eq_ignore_ascii_case(&word));
-    TOPICS.iter().find(named)
+    TOPICS.iter().find(|topic| topic.names.iter().any(|name| name.eq_ignore_ascii_case(&word)))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The line editor: prompt, multi-line input, keys.
+//! The line editor of the prompt: keys, completion, colours, history, and when Enter ends the input.
 
 use super::completion::{CompletionCatalogue, QueryCompleter};
 use super::highlight::Highlight;
-use super::history_path;
+use super::history_path::history_path;
 use crate::error::CliError;
 use crate::table::Paint;
 use reedline::{
@@ -12,23 +12,27 @@ use reedline::{
 };
 use std::borrow::Cow;
 
+/// How many lines the history keeps.
 const HISTORY_LINES: usize = 10_000;
+
+/// The name that ties Tab to the completion menu.
 const MENU: &str = "completion";
 
-/// Words that people type to leave or to ask; not worth a `;`.
+/// Words that people type to leave or to ask for help. They work without `;`.
 pub(super) const BARE_WORDS: [&str; 3] = ["quit", "exit", "help"];
 
-/// An editor with history and completion.
-pub(super) fn editor(known: CompletionCatalogue, paint: Paint) -> Result<Reedline, CliError> {
+/// Returns an editor with history, and with completion from the catalogue.
+pub(super) fn line_editor(catalogue: CompletionCatalogue, paint: Paint) -> Result<Reedline, CliError> {
     let mut keys = default_emacs_keybindings();
     let complete =
         ReedlineEvent::UntilFound(vec![ReedlineEvent::Menu(MENU.to_owned()), ReedlineEvent::MenuNext]);
     keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, complete);
     keys.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, ReedlineEvent::MenuPrevious);
+
     let menu = ColumnarMenu::default().with_name(MENU).with_columns(3);
     let mut editor = Reedline::create()
         .with_edit_mode(Box::new(Emacs::new(keys)))
-        .with_completer(Box::new(QueryCompleter { known }))
+        .with_completer(Box::new(QueryCompleter { catalogue }))
         .with_menu(ReedlineMenu::EngineCompleter(Box::new(menu)))
         .with_partial_completions(true)
         .with_quick_completions(true)
@@ -38,26 +42,26 @@ pub(super) fn editor(known: CompletionCatalogue, paint: Paint) -> Result<Reedlin
     if paint == Paint::Ansi {
         editor = editor.with_highlighter(Box::new(Highlight));
     }
+
     // A folder that cannot be written costs the history, not the REPL.
-    if let Some(history) =
-        history_path::path().and_then(|path| FileBackedHistory::with_file(HISTORY_LINES, path).ok())
-    {
+    let history = history_path().and_then(|path| FileBackedHistory::with_file(HISTORY_LINES, path).ok());
+    if let Some(history) = history {
         editor = editor.with_history(Box::new(history));
     }
     Ok(editor)
 }
 
-/// Says when Enter ends the input: after `;`, and at once for commands.
+/// Ends the input at Enter: after `;`, and at once for commands and bare words.
 struct StatementValidator;
 
 impl Validator for StatementValidator {
     fn validate(&self, line: &str) -> ValidationResult {
         let text = line.trim();
-        let ends = text.is_empty()
+        let is_complete = text.is_empty()
             || text.starts_with('\\')
             || BARE_WORDS.contains(&text)
             || pivot_query::is_complete(text);
-        if ends { ValidationResult::Complete } else { ValidationResult::Incomplete }
+        if is_complete { ValidationResult::Complete } else { ValidationResult::Incomplete }
     }
 }
 

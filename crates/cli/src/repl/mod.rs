@@ -1,4 +1,12 @@
-//! The REPL: a line editor around the same service that everything else uses.
+//! The REPL: a line editor around the Frontend service.
+//!
+//! ```text
+//! line_editor (reedline) ─ text ─▶ session ─┬─ query ──────▶ install, then live::watch
+//!   completion, highlight, scan             ├─ command ────▶ commands::parse ─▶ stateless_commands ─▶ lists
+//!   history_path                            └─ \e ─────────▶ text_editor
+//! ```
+//!
+//! Commands that need nothing of the session work in batch runs as well, and are in `stateless_commands`.
 
 pub(crate) mod commands;
 mod completion;
@@ -11,5 +19,6 @@ mod scan;
 mod session;
 pub(crate) mod stateless_commands;
 mod text_editor;
-pub(crate) use session::{EXAMPLE, ReplSession};
-pub(crate) use text_editor::WindowFile;
+
+pub(crate) use help_topics::EXAMPLE_QUERY;
+pub(crate) use session::ReplSession;

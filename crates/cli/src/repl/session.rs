@@ -1,18 +1,23 @@
-//! One session at the prompt: reads, does, shows.
+//! One session at the prompt: reads a text, does what it asks for, shows the result.
+//!
+//! The session runs on the thread that owns the terminal, outside the runtime, and waits for the frontend with
+//! `block_on`. Whatever fails is printed, and the prompt comes back.
 
 use super::commands::{BackslashCommand, parse};
 use super::completion::CompletionCatalogue;
-use super::line_editor::{ReplPrompt, editor};
-use super::text_editor::{WindowFile, edit, edit_file};
+use super::line_editor::{ReplPrompt, line_editor};
+use super::text_editor::{edit_file, edit_text};
 use super::{lists, stateless_commands};
-use crate::batch::{ANALYSIS, report};
+use crate::arguments::ANALYZE_DURATION;
 use crate::client::FrontendConnection;
 use crate::error::CliError;
+use crate::format::WindowFile;
+use crate::humanize::{duration, time_since};
 use crate::input::{InputStatement, InputStep, InputText};
-use crate::live::{self, QueryView, WatchEnd};
+use crate::live::{QueryView, RowLayout, WatchEnd, read_key, restore_terminal, watch};
 use crate::params::Params;
 use crate::table::{Paint, TextStyle};
-use crate::text::duration;
+use crate::terminal;
 use reedline::Signal;
 use std::io::{self, Write};
 use std::path::Path;
@@ -21,26 +26,42 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal as TokioSignal, SignalKind, signal};
 
+/// The least lines for rows of the table that is left above the prompt, also on a low terminal.
+const LEAST_BODY_LINES: usize = 4;
+
+/// The exit code of a process that SIGTERM ended.
+const EXIT_TERMINATED: i32 = 128 + 15;
+
 /// The state of a session.
 pub(crate) struct ReplSession {
     runtime: Handle,
     connection: FrontendConnection,
-    known: CompletionCatalogue,
+    /// What Tab offers; renewed before each prompt.
+    catalogue: CompletionCatalogue,
     paint: Paint,
-    form: live::RowLayout,
+    layout: RowLayout,
     timing: Timing,
+    /// Values of `$name`, set by `\set`.
     params: Params,
     /// What `\g` runs again and `\e` edits.
-    last: Option<(InputText, InputStatement)>,
+    last: Option<LastStatement>,
 }
 
+/// The statement that was run last, with the text that its diagnostics point into.
+#[derive(Debug, Clone)]
+struct LastStatement {
+    input: InputText,
+    statement: InputStatement,
+}
+
+/// Whether the time of each statement is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Timing {
     Off,
     On,
 }
 
-/// What to do after a line.
+/// What follows a line that was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AfterLine {
     Prompt,
@@ -48,14 +69,14 @@ enum AfterLine {
 }
 
 impl ReplSession {
-    /// A session on a connection. The runtime must not be the one of this very thread.
+    /// Returns a session on a connection. This thread must not be one of the runtime's.
     pub(crate) fn new(runtime: Handle, connection: FrontendConnection) -> ReplSession {
         ReplSession {
             runtime,
             connection,
-            known: CompletionCatalogue::default(),
-            paint: Paint::of(&io::stdout()),
-            form: live::RowLayout::Table,
+            catalogue: CompletionCatalogue::default(),
+            paint: Paint::for_stream(&io::stdout()),
+            layout: RowLayout::Table,
             timing: Timing::Off,
             params: Params::default(),
             last: None,
@@ -64,18 +85,22 @@ impl ReplSession {
 
     /// Reads and does, until the end of input or `\q`.
     pub(crate) fn run(&mut self) -> Result<(), CliError> {
-        let mut editor = editor(self.known.clone(), self.paint)?;
+        let mut editor = line_editor(self.catalogue.clone(), self.paint)?;
+
         // Between two prompts the terminal turns Ctrl-C into a signal, which must not end the session.
         let _guard = self.runtime.enter();
         let _interrupts = signal(SignalKind::interrupt())?;
-        self.runtime.spawn(end_on(signal(SignalKind::terminate())?, signal(SignalKind::hangup())?));
+        self.runtime.spawn(exit_on_signal(signal(SignalKind::terminate())?, signal(SignalKind::hangup())?));
+
         loop {
-            self.refresh();
-            let line = editor.read_line(&ReplPrompt).map_err(|error| CliError::Editor(error.to_string()))?;
+            self.refresh_catalogue();
+            let line =
+                editor.read_line(&ReplPrompt).map_err(|error| CliError::LineEditor(error.to_string()))?;
             // A history that cannot be written is no reason to end.
             let _ = editor.sync_history();
+
             let done = match line {
-                Signal::Success(text) => self.enter(&text),
+                Signal::Success(text) => self.do_line(&text),
                 Signal::CtrlD => Ok(AfterLine::Quit),
                 _ => Ok(AfterLine::Prompt),
             };
@@ -88,41 +113,44 @@ impl ReplSession {
         }
     }
 
-    /// Renews what completion offers.
-    fn refresh(&self) {
+    /// Renews what completion offers. If the frontend does not answer, the old catalogue stays.
+    fn refresh_catalogue(&self) {
         if let Ok(found) = self.runtime.block_on(self.connection.tracepoints()) {
-            *self.known.write().unwrap_or_else(PoisonError::into_inner) = found;
+            *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = found;
         }
     }
 
-    fn enter(&mut self, text: &str) -> Result<AfterLine, CliError> {
+    fn do_line(&mut self, text: &str) -> Result<AfterLine, CliError> {
         let begun = Instant::now();
-        let next = match text.trim() {
+        let after = match text.trim() {
             "" => return Ok(AfterLine::Prompt),
             "quit" | "exit" => Ok(AfterLine::Quit),
-            "help" => self.command(BackslashCommand::Commands),
-            text => self.steps(&InputText::text("query", text)),
+            "help" => self.do_command(BackslashCommand::Commands),
+            text => self.do_steps(&InputText::unnamed("query", text)),
         };
+
+        // A statement that failed took its time too.
         if self.timing == Timing::On {
-            let taken = i64::try_from(begun.elapsed().as_nanos()).unwrap_or(i64::MAX);
-            self.say(TextStyle::Quiet, &format!("time: {}", duration(taken)))?;
+            let taken_ns = i64::try_from(begun.elapsed().as_nanos()).unwrap_or(i64::MAX);
+            self.print_line(TextStyle::Quiet, &format!("time: {}", duration(taken_ns)))?;
         }
-        next
+        after
     }
 
-    fn steps(&mut self, input: &InputText) -> Result<AfterLine, CliError> {
+    fn do_steps(&mut self, input: &InputText) -> Result<AfterLine, CliError> {
         for step in input.steps()? {
             match step {
                 InputStep::Command(line) => {
                     let command = parse(&line).map_err(CliError::Command)?;
-                    if self.command(command)? == AfterLine::Quit {
+                    if self.do_command(command)? == AfterLine::Quit {
                         return Ok(AfterLine::Quit);
                     }
                 }
                 InputStep::Explain(statement) => self.explain(input, &statement, None)?,
-                InputStep::Analyze(statement) => self.explain(input, &statement, Some(ANALYSIS))?,
+                InputStep::Analyze(statement) => self.explain(input, &statement, Some(ANALYZE_DURATION))?,
                 InputStep::Query(statement) => {
-                    self.last = Some((input.clone(), statement.clone()));
+                    // Noted before it is run: a statement that does not compile is the one to edit.
+                    self.last = Some(LastStatement { input: input.clone(), statement: statement.clone() });
                     self.install(input, &statement, None)?;
                 }
             }
@@ -130,69 +158,84 @@ impl ReplSession {
         Ok(AfterLine::Prompt)
     }
 
-    fn command(&mut self, command: BackslashCommand) -> Result<AfterLine, CliError> {
+    fn do_command(&mut self, command: BackslashCommand) -> Result<AfterLine, CliError> {
         match command {
             BackslashCommand::Quit => return Ok(AfterLine::Quit),
-            BackslashCommand::Watch(number) => self.reattach(number)?,
-            BackslashCommand::Include(path) => return self.steps(&InputText::file(&path)?),
-            BackslashCommand::Edit(path) => return self.edit(path.as_deref()),
-            BackslashCommand::Again(path) => self.again(path.as_deref())?,
+            BackslashCommand::Include(path) => return self.do_steps(&InputText::file(&path)?),
+            BackslashCommand::Edit(None) => return self.edit_last(),
+            BackslashCommand::Edit(Some(path)) => {
+                edit_file(&path)?;
+                return self.do_steps(&InputText::file(&path)?);
+            }
+
+            BackslashCommand::Watch(number) => self.watch_installed(number)?,
+            BackslashCommand::Again(path) => self.run_last_again(path.as_deref())?,
             BackslashCommand::Set(name, value) => drop(self.params.insert(name, value)),
             BackslashCommand::Unset(name) => drop(self.params.remove(&name)),
-            BackslashCommand::Params => match self.params.is_empty() {
-                true => self.say(TextStyle::Quiet, "no value is set; \\set name value sets one")?,
-                false => self.print(&lists::params(&self.params).render(columns(), self.paint))?,
-            },
-            BackslashCommand::Expanded => {
-                self.form = self.form.other();
-                let form = if self.form == live::RowLayout::Table { "as tables" } else { "expanded" };
-                self.say(TextStyle::Quiet, &format!("rows are shown {form}"))?;
-            }
-            BackslashCommand::Timing => {
-                let (timing, word) = match self.timing {
-                    Timing::On => (Timing::Off, "off"),
-                    Timing::Off => (Timing::On, "on"),
-                };
-                self.timing = timing;
-                self.say(TextStyle::Quiet, &format!("timing is {word}"))?;
-            }
+            BackslashCommand::Params => self.list_params()?,
+            BackslashCommand::Expanded => self.toggle_layout()?,
+            BackslashCommand::Timing => self.toggle_timing()?,
+
             other => {
-                let shown =
-                    self.wait(stateless_commands::lines(&self.connection, &other, columns(), self.paint))?;
-                self.print(&shown.unwrap_or_default())?;
+                let columns = terminal::size().columns;
+                let answer = stateless_commands::answer(&self.connection, &other, columns, self.paint);
+                let lines = self.wait(answer)?;
+                self.print_lines(&lines.unwrap_or_default())?;
             }
         }
         Ok(AfterLine::Prompt)
     }
 
-    /// The last statement or a file in the editor; what comes back is run if it was changed.
-    fn edit(&mut self, path: Option<&Path>) -> Result<AfterLine, CliError> {
-        if let Some(path) = path {
-            edit_file(path)?;
-            return self.steps(&InputText::file(path)?);
+    fn list_params(&self) -> Result<(), CliError> {
+        if self.params.is_empty() {
+            return self.print_line(TextStyle::Quiet, "no value is set; \\set name value sets one");
         }
-        let last = self.last.as_ref().map(|(_, statement)| format!("{};\n", statement.text));
-        match edit(&last.unwrap_or_default())? {
+        self.print_lines(&lists::params(&self.params).render(terminal::size().columns, self.paint))
+    }
+
+    fn toggle_layout(&mut self) -> Result<(), CliError> {
+        self.layout = self.layout.toggled();
+        let layout = match self.layout {
+            RowLayout::Table => "as tables",
+            RowLayout::Expanded => "expanded",
+        };
+        self.print_line(TextStyle::Quiet, &format!("rows are shown {layout}"))
+    }
+
+    fn toggle_timing(&mut self) -> Result<(), CliError> {
+        let (timing, word) = match self.timing {
+            Timing::On => (Timing::Off, "off"),
+            Timing::Off => (Timing::On, "on"),
+        };
+        self.timing = timing;
+        self.print_line(TextStyle::Quiet, &format!("timing is {word}"))
+    }
+
+    /// Opens the last statement in the person's editor, and runs what comes back if it was changed.
+    fn edit_last(&mut self) -> Result<AfterLine, CliError> {
+        let text = self.last.as_ref().map(|last| format!("{};\n", last.statement.text));
+        match edit_text(&text.unwrap_or_default())? {
             Some(text) => {
-                self.say(TextStyle::Quiet, text.trim_end())?;
-                self.steps(&InputText::text("query", &text))
+                self.print_line(TextStyle::Quiet, text.trim_end())?;
+                self.do_steps(&InputText::unnamed("query", &text))
             }
             None => {
-                self.say(TextStyle::Quiet, "nothing was changed, and nothing is run")?;
+                self.print_line(TextStyle::Quiet, "nothing was changed, and nothing is run")?;
                 Ok(AfterLine::Prompt)
             }
         }
     }
 
-    /// Runs the last statement again, with its windows into a file if there is one.
-    fn again(&mut self, path: Option<&Path>) -> Result<(), CliError> {
-        let Some((input, statement)) = self.last.clone() else {
+    /// Runs the last statement again, with its windows into a file if there is a path.
+    fn run_last_again(&mut self, path: Option<&Path>) -> Result<(), CliError> {
+        let Some(LastStatement { input, statement }) = self.last.clone() else {
             return Err(CliError::Command("there is no statement yet that could be run again".to_owned()));
         };
-        let mut window_file = path.map(WindowFile::create).transpose()?;
-        self.install(&input, &statement, window_file.as_mut())?;
-        match window_file {
-            Some(window_file) => self.say(TextStyle::Quiet, &window_file.summary()),
+
+        let mut file = path.map(WindowFile::create).transpose()?;
+        self.install(&input, &statement, file.as_mut())?;
+        match file {
+            Some(file) => self.print_line(TextStyle::Quiet, &file.summary()),
             None => Ok(()),
         }
     }
@@ -203,39 +246,41 @@ impl ReplSession {
         statement: &InputStatement,
         analyze: Option<Duration>,
     ) -> Result<(), CliError> {
-        let explained = self.connection.explain(&statement.text, &self.params, analyze);
-        let (found, explanation) = self.wait(explained)?;
-        report(input, statement, &found);
-        self.print(&[explanation.trim_end().to_owned()])
+        let reply = self.wait(self.connection.explain(&statement.text, &self.params, analyze))?;
+        input.print_diagnostics(statement, &reply.diagnostics);
+        self.print_lines(&[reply.explanation.trim_end().to_owned()])
     }
 
+    /// Installs a query and shows it until a person stops it, who then says whether it stays installed.
     fn install(
         &mut self,
         input: &InputText,
         statement: &InputStatement,
-        window_file: Option<&mut WindowFile>,
+        file: Option<&mut WindowFile>,
     ) -> Result<(), CliError> {
-        let since = Instant::now();
-        let installed = self.wait(self.connection.install(&statement.text, &statement.name, &self.params))?;
-        report(input, statement, &installed.diagnostics);
-        let Some(number) = installed.query else { return Ok(()) };
+        let installed_at = Instant::now();
+        let reply = self.wait(self.connection.install(&statement.text, &statement.name, &self.params))?;
+        input.print_diagnostics(statement, &reply.diagnostics);
+        let Some(number) = reply.query else { return Ok(()) };
+
         let mut view = QueryView::new(number, &statement.text);
-        view.form = self.form;
-        view.columns = installed.columns;
-        view.warnings = installed.diagnostics.iter().map(|found| found.message.clone()).collect();
-        if self.watch(&mut view, since, window_file)? == WatchEnd::Finished {
+        view.columns = reply.columns;
+        // The live table covers the diagnostics that were just printed, so it shows the warnings itself.
+        view.warnings = reply.diagnostics.iter().map(|found| found.message.clone()).collect();
+        if self.watch(&mut view, installed_at, file)? == WatchEnd::Finished {
             return Ok(());
         }
-        if self.asks("keep the query running? [y/N] ")? {
-            return self.say(
-                TextStyle::Quiet,
-                &format!("query {number} runs on; \\watch {number} shows it, \\drop {number} ends it"),
-            );
+
+        if self.ask("keep the query running? [y/N] ")? {
+            let runs_on =
+                format!("query {number} runs on; \\watch {number} shows it, \\drop {number} ends it");
+            return self.print_line(TextStyle::Quiet, &runs_on);
         }
-        self.command(BackslashCommand::Drop(number)).map(drop)
+        self.do_command(BackslashCommand::Drop(number)).map(drop)
     }
 
-    fn reattach(&mut self, number: Option<u32>) -> Result<(), CliError> {
+    /// Shows a query that is installed already: the one with the number, or the newest.
+    fn watch_installed(&mut self, number: Option<u32>) -> Result<(), CliError> {
         let queries = self.wait(self.connection.queries())?;
         let found = match number {
             Some(number) => queries.into_iter().find(|query| query.number == number),
@@ -247,69 +292,64 @@ impl ReplSession {
                 None => "no query is installed".to_owned(),
             }));
         };
+
+        // This machine may have started after the query was installed, which no instant can express.
+        let installed_at =
+            Instant::now().checked_sub(time_since(query.installed_ns)).unwrap_or_else(Instant::now);
         let number = query.number;
-        let now_ns = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let age = now_ns
-            .saturating_sub(std::time::Duration::from_nanos(u64::try_from(query.installed_ns).unwrap_or(0)));
-        let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
         let mut view = QueryView::new(number, &query.text);
-        view.form = self.form;
-        let ended = self.watch(&mut view, since, None)?;
-        match ended {
-            WatchEnd::Finished => self.say(TextStyle::Quiet, &format!("query {number} has ended")),
-            WatchEnd::Stopped => {
-                self.say(TextStyle::Quiet, &format!("query {number} runs on; \\drop {number} ends it"))
-            }
-        }
+        let end = match self.watch(&mut view, installed_at, None)? {
+            WatchEnd::Finished => format!("query {number} has ended"),
+            WatchEnd::Stopped => format!("query {number} runs on; \\drop {number} ends it"),
+        };
+        self.print_line(TextStyle::Quiet, &end)
     }
 
     /// Shows the live table, and leaves its last state above the next prompt.
     fn watch(
         &mut self,
         view: &mut QueryView,
-        since: Instant,
-        window_file: Option<&mut WindowFile>,
+        installed_at: Instant,
+        file: Option<&mut WindowFile>,
     ) -> Result<WatchEnd, CliError> {
-        let tracepoints = self.wait(self.connection.tracepoints())?;
-        let queries = self.wait(self.connection.queries())?;
-        view.measure = live::measure(&view.text, &self.params, &tracepoints, &queries);
-        let ended = live::watch(&self.runtime, &self.connection, view, window_file, since, self.paint)?;
-        self.form = view.form;
-        let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
-        let mut lines = view.heading(since.elapsed(), columns.into(), self.paint);
-        lines.extend(view.body(
-            columns.into(),
-            usize::from(rows).saturating_sub(lines.len() + 2).max(4),
-            self.paint,
-        ));
-        self.print(&lines)?;
-        Ok(ended)
+        view.layout = self.layout;
+        let end = watch(&self.runtime, &self.connection, view, file, installed_at, self.paint)?;
+        // A layout that was chosen by a key of the live table stays for the session.
+        self.layout = view.layout;
+
+        let size = terminal::size();
+        let mut lines = view.heading(installed_at.elapsed(), size.columns, self.paint);
+        let body_lines = size.rows.saturating_sub(lines.len() + 2).max(LEAST_BODY_LINES);
+        lines.extend(view.body(size.columns, body_lines, self.paint));
+        self.print_lines(&lines)?;
+        Ok(end)
     }
 
     /// Waits for the frontend; Ctrl-C ends the waiting.
-    fn wait<T>(&self, future: impl Future<FrameWriter = Result<T, CliError>>) -> Result<T, CliError> {
+    fn wait<T>(&self, reply: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
         self.runtime.block_on(async {
             tokio::select! {
-                done = future => done,
+                done = reply => done,
                 _ = tokio::signal::ctrl_c() => Err(CliError::Command("interrupted".to_owned())),
             }
         })
     }
 
-    /// One key from the terminal; anything but `y` is no.
-    fn asks(&self, question: &str) -> Result<bool, CliError> {
+    /// Asks for one key, and returns whether it was `y`.
+    fn ask(&self, question: &str) -> Result<bool, CliError> {
         print!("\n{question}");
         io::stdout().flush()?;
-        let yes = live::key()? == Some('y');
-        self.say(TextStyle::Normal, if yes { "yes" } else { "no" })?;
-        Ok(yes)
+
+        let is_yes = read_key()? == Some('y');
+        self.print_line(TextStyle::Normal, if is_yes { "yes" } else { "no" })?;
+        Ok(is_yes)
     }
 
-    fn say(&self, style: TextStyle, text: &str) -> Result<(), CliError> {
-        self.print(&[self.paint.style(style, text)])
+    fn print_line(&self, style: TextStyle, text: &str) -> Result<(), CliError> {
+        self.print_lines(&[self.paint.style(style, text)])
     }
 
-    fn print(&self, lines: &[String]) -> Result<(), CliError> {
+    fn print_lines(&self, lines: &[String]) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
         for line in lines {
             writeln!(out, "{line}")?;
@@ -318,19 +358,9 @@ impl ReplSession {
     }
 }
 
-/// A query that works on the demo.
-pub(crate) const EXAMPLE: &str = "  FROM incr IN DataNodeMetrics.incrBytesRead
-  JOIN cl IN First(ClientProtocols) ON cl -> incr
-  GROUP BY cl.process
-  SELECT cl.process, SUM(incr.delta);";
-
-/// Ends the process at a signal, with the terminal as it was found. Children end with it.
-async fn end_on(mut terminate: TokioSignal, mut hangup: TokioSignal) {
+/// Ends the process at SIGTERM or SIGHUP, with the terminal as it was found. The processes of a demo end with it.
+async fn exit_on_signal(mut terminate: TokioSignal, mut hangup: TokioSignal) {
     tokio::select! { _ = terminate.recv() => (), _ = hangup.recv() => () }
-    live::give_back();
-    std::process::exit(128 + 15);
-}
-
-fn columns() -> usize {
-    crossterm::terminal::size().map_or(80, |(columns, _)| columns.into())
+    restore_terminal();
+    std::process::exit(EXIT_TERMINATED);
 }

@@ -1,44 +1,59 @@
-//! How wide each column may be.
+//! How wide each column of a table may be.
+//!
+//! Columns that are too wide together give way one character at a time, the widest first, down to what each needs
+//! at least. If that is not enough, columns are left out from the right.
 
-/// Columns between two columns.
+/// Characters between two columns.
 pub(crate) const GAP: usize = 2;
 
-/// What one column would like to have, and what it cannot do without.
+/// How wide a column is by its content, and how far it can be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ColumnNeeds {
+    /// The width at which nothing is cut.
     pub(super) natural: usize,
+    /// The width below which the column says nothing.
     pub(super) least: usize,
 }
 
-/// The widths of as many leading columns as fit, the widest cut first.
-///
-/// Columns that do not fit at all are left out; at least one is kept.
-pub(super) fn widths(needs: &[ColumnNeeds], available: usize) -> Vec<usize> {
-    let all = needs.len();
-    let least = |kept: usize| total(needs[..kept].iter().map(|needs| needs.least)) + marker(kept, all);
-    let kept = (1..=all).rev().find(|kept| least(*kept) <= available).unwrap_or(1.min(all));
+/// Returns the widths of as many leading columns as fit. At least one column is kept, however narrow it is.
+pub(super) fn column_widths(needs: &[ColumnNeeds], available: usize) -> Vec<usize> {
+    let kept = columns_that_fit(needs, available);
+    let available = available.saturating_sub(omission_width(kept, needs.len()));
     let needs = &needs[..kept];
-    let available = available.saturating_sub(marker(kept, all));
-    let mut widths: Vec<usize> = needs.iter().map(|needs| needs.natural).collect();
-    let excess = total(widths.iter().copied()).saturating_sub(available);
+
+    let mut widths: Vec<usize> = needs.iter().map(|column| column.natural).collect();
+    let excess = line_width(widths.iter().copied()).saturating_sub(available);
     for _ in 0..excess {
-        let giving = widths.iter_mut().zip(needs).filter(|(width, needs)| **width > needs.least);
+        let shrinkable = widths.iter_mut().zip(needs).filter(|(width, column)| **width > column.least);
         // The last of the widest gives first: keys on the left stay readable longest.
-        match giving.max_by_key(|(width, _)| **width) {
+        match shrinkable.max_by_key(|(width, _)| **width) {
             Some((width, _)) => *width -= 1,
+            // The one column that is always kept does not fit even at its least.
             None => widths.iter_mut().for_each(|width| *width = (*width).min(available).max(1)),
         }
     }
     widths
 }
 
-/// What it takes to say that columns are left out.
-fn marker(kept: usize, all: usize) -> usize {
+/// Returns how many leading columns fit at their least width, but at least one if there is any.
+fn columns_that_fit(needs: &[ColumnNeeds], available: usize) -> usize {
+    let all = needs.len();
+    for kept in (1..=all).rev() {
+        let least = line_width(needs[..kept].iter().map(|column| column.least));
+        if least + omission_width(kept, all) <= available {
+            return kept;
+        }
+    }
+    1.min(all)
+}
+
+/// Returns the room for the mark that says that columns are left out.
+fn omission_width(kept: usize, all: usize) -> usize {
     if kept < all { GAP + 1 } else { 0 }
 }
 
-/// The width of a line with columns of these widths.
-pub(super) fn total(widths: impl ExactSizeIterator<Item = usize>) -> usize {
+/// Returns the width of a line with columns of these widths.
+pub(super) fn line_width(widths: impl ExactSizeIterator<Item = usize>) -> usize {
     let gaps = widths.len().saturating_sub(1) * GAP;
     widths.sum::<usize>() + gaps
 }
@@ -49,7 +64,7 @@ mod tests {
 
     fn check(natural: &[usize], least: usize, available: usize, expected: &[usize]) {
         let needs = |natural: &usize| ColumnNeeds { natural: *natural, least: least.min(*natural) };
-        assert_eq!(widths(&natural.iter().map(needs).collect::<Vec<_>>(), available), expected);
+        assert_eq!(column_widths(&natural.iter().map(needs).collect::<Vec<_>>(), available), expected);
     }
 
     #[test]

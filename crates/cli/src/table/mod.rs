@@ -1,4 +1,9 @@
-//! The one table renderer: live results, windows of unattended runs, and the lists of the REPL.
+//! The one table renderer: for live results, the windows of batch runs, and the lists of the REPL.
+//!
+//! ```text
+//! FrameRow ──result_table──▶ TextTable of TableCells ──render(columns, Paint)──▶ lines, none wider
+//!                                          └─ column_widths: who gives way when it is too wide
+//! ```
 
 mod column_widths;
 mod paint;
@@ -7,5 +12,5 @@ mod text_table;
 
 pub(crate) use column_widths::GAP;
 pub(crate) use paint::{Paint, TextStyle};
-pub(crate) use result_table::{expanded, of_rows, other_texts};
+pub(crate) use result_table::{expanded_rows, other_row_texts, result_table};
 pub(crate) use text_table::{TableCell, TextTable};

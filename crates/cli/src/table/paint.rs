@@ -1,39 +1,41 @@
-//! Colour, or none: `NO_COLOR`, a pipe or a dumb terminal get plain text.
+//! Colours of the terminal. With `NO_COLOR`, in a pipe and on a dumb terminal text stays plain.
 
 use std::io::IsTerminal;
 
-/// Whether text may carry ANSI escapes.
+/// How styles are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paint {
+    /// Not at all.
     Plain,
+    /// By ANSI escapes.
     Ansi,
 }
 
-/// What a piece of text is, which decides how it looks.
+/// The meaning of a piece of text, which decides how it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TextStyle {
     Normal,
     /// Titles and headings.
     Strong,
-    /// What surrounds the figures.
+    /// Secondary text, such as rules and file names.
     Quiet,
     /// Bars, keywords, the prompt.
     Accent,
-    /// What a person should notice.
+    /// Something that a person should notice.
     Warning,
-    /// What is wrong.
+    /// Something that is wrong.
     Error,
 }
 
 impl Paint {
-    /// What suits a stream of this process.
-    pub(crate) fn of(stream: &impl IsTerminal) -> Paint {
+    /// Returns what suits a stream of this process.
+    pub(crate) fn for_stream(stream: &impl IsTerminal) -> Paint {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         if stream.is_terminal() && !refused && !dumb { Paint::Ansi } else { Paint::Plain }
     }
 
-    /// The text in its style. The text must be free of escapes.
+    /// Returns the text in its style. Text from outside must be escaped before.
     pub(crate) fn style(self, style: TextStyle, text: &str) -> String {
         let code = match style {
             _ if self == Paint::Plain || text.is_empty() => return text.to_owned(),

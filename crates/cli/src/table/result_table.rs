@@ -1,33 +1,42 @@
-//! Rows of a result as a table.
+//! Rows of a result as a table, or as blocks of lines where a table would be too wide.
 
 use super::paint::{Paint, TextStyle};
 use super::text_table::{Alignment, TableCell, TextTable};
 use crate::result_frame::{FrameColumn, FrameRow};
-use crate::text;
+use crate::terminal_text;
 use pivot_advice::{Type, Value};
 
-/// The rows in their order, with bars for the measure; those without a group of their own come last.
-pub(crate) fn of_rows(
+/// The longest rule above a block of expanded lines.
+const MAX_RULE: usize = 40;
+
+/// Returns the rows in their order as a table, with bars beside `barred_column`. The row of the groups without room
+/// comes last and has no bar: it would dwarf the others.
+pub(crate) fn result_table(
     columns: &[FrameColumn],
     rows: &[FrameRow],
     other: Option<&FrameRow>,
-    measure: Option<usize>,
+    barred_column: Option<usize>,
 ) -> TextTable {
-    let heading = |column: &FrameColumn| (column.heading(), align(column.ty));
-    let mut table = TextTable::new(columns.iter().map(heading));
+    let headings = columns.iter().map(|column| (column.heading(), alignment(column.ty)));
+    let mut table = TextTable::new(headings);
+
     rows.iter().for_each(|row| table.push(cells(row)));
-    other.into_iter().for_each(|row| table.push(other_cells(row)));
-    if let Some(measure) = measure {
-        let sizes: Vec<f64> = rows.iter().map(|row| row.get(measure).map_or(0.0, size)).collect();
+    if let Some(other) = other {
+        table.push(other_cells(other));
+    }
+
+    if let Some(barred) = barred_column {
+        let sizes: Vec<f64> = rows.iter().map(|row| row.magnitude(barred)).collect();
+        // An infinite average must not shrink all other bars to nothing.
         let largest = sizes.iter().copied().filter(|size| size.is_finite()).fold(0.0, f64::max);
         let shares = sizes.iter().map(|size| if largest > 0.0 { size / largest } else { 0.0 });
-        table.bars(measure, shares.collect());
+        table.set_bars(barred, shares.collect());
     }
     table
 }
 
-/// One block of `name  value` lines per row, for rows that are wider than the terminal.
-pub(crate) fn expanded(
+/// Returns a block of `name  value` lines for each row, for rows that are wider than the terminal.
+pub(crate) fn expanded_rows(
     columns: &[FrameColumn],
     rows: &[FrameRow],
     other: Option<&FrameRow>,
@@ -35,29 +44,36 @@ pub(crate) fn expanded(
     paint: Paint,
 ) -> Vec<String> {
     let names: Vec<String> = columns.iter().map(FrameColumn::heading).collect();
-    let widest = names.iter().map(|name| text::width(name)).max().unwrap_or(0).min(available / 2);
+    let mut blocks: Vec<(String, Vec<TableCell>)> =
+        rows.iter().enumerate().map(|(i, row)| (format!("row {}", i + 1), cells(row).collect())).collect();
+    if let Some(other) = other {
+        blocks.push(("other rows".to_owned(), other_cells(other).collect()));
+    }
+
+    // Names take at most half of the width: the values matter more.
+    let widest_name =
+        names.iter().map(|name| terminal_text::width(name)).max().unwrap_or(0).min(available / 2);
     let mut lines = Vec::new();
-    let numbered = rows.iter().enumerate().map(|(i, row)| (format!("row {}", i + 1), cells(row).collect()));
-    let other = other.map(|row| ("other rows".to_owned(), other_cells(row).collect::<Vec<_>>()));
-    for (title, cells) in numbered.chain(other) {
+    for (title, cells) in blocks {
         let title = format!("── {title} ");
-        let rule = "─".repeat(available.min(40).saturating_sub(text::width(&title)));
-        lines.push(paint.style(TextStyle::Quiet, &text::cut(&format!("{title}{rule}"), available)));
-        for (name, value) in names.iter().zip(cells) {
-            let name = text::cut(name, widest);
-            let blanks = " ".repeat(widest - text::width(&name) + 2);
-            let shown = text::cut(&value.text, available.saturating_sub(widest + 2));
+        let rule = "─".repeat(available.min(MAX_RULE).saturating_sub(terminal_text::width(&title)));
+        lines.push(paint.style(TextStyle::Quiet, &terminal_text::cut(&format!("{title}{rule}"), available)));
+
+        for (name, cell) in names.iter().zip(cells) {
+            let name = terminal_text::cut(name, widest_name);
+            let blanks = " ".repeat(widest_name - terminal_text::width(&name) + 2);
+            let value = terminal_text::cut(&cell.text, available.saturating_sub(widest_name + 2));
             lines.push(format!(
                 "{}{blanks}{}",
                 paint.style(TextStyle::Strong, &name),
-                paint.style(value.style, &shown)
+                paint.style(cell.style, &value)
             ));
         }
     }
     lines
 }
 
-fn align(ty: Type) -> Alignment {
+fn alignment(ty: Type) -> Alignment {
     match ty {
         Type::I64 | Type::U64 | Type::F64 | Type::Duration => Alignment::Right,
         _ => Alignment::Left,
@@ -71,10 +87,11 @@ fn cells(row: &FrameRow) -> impl Iterator<Item = TableCell> {
     })
 }
 
-/// The texts of the row of all rows that have no group of their own: where a key would stand it says so.
-pub(crate) fn other_texts(row: &FrameRow) -> impl Iterator<Item = String> {
-    let place = row.iter().position(Value::is_null);
-    row.texts().enumerate().map(move |(i, text)| match place {
+/// Returns the texts of the row of all groups for which there was no room. Its keys are null: the first one reads
+/// `(other)`, the others are blank. Without a key, `(other)` stands before the first value.
+pub(crate) fn other_row_texts(row: &FrameRow) -> impl Iterator<Item = String> {
+    let first_key = row.iter().position(Value::is_null);
+    row.texts().enumerate().map(move |(i, text)| match first_key {
         Some(key) if key == i => "(other)".to_owned(),
         None if i == 0 => format!("(other) {text}"),
         _ if row[i].is_null() => String::new(),
@@ -83,16 +100,8 @@ pub(crate) fn other_texts(row: &FrameRow) -> impl Iterator<Item = String> {
 }
 
 fn other_cells(row: &FrameRow) -> impl Iterator<Item = TableCell> {
-    other_texts(row).map(|text| TableCell { text, style: TextStyle::Quiet })
+    other_row_texts(row).map(TableCell::quiet)
 }
-
-fn size(value: &Value) -> f64 {
-    match value {
-        Value::Duration(ns) => *ns as f64,
-        number => number.as_f64().unwrap_or(0.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -110,19 +119,19 @@ mod tests {
 
     fn check_with(golden: &str, columns: &[FrameColumn], rows: &[FrameRow], other: Option<&FrameRow>) {
         let measure = columns.iter().position(|column| column.ty.is_number());
-        let table = of_rows(columns, rows, other, measure);
+        let table = result_table(columns, rows, other, measure);
         let mut found = String::new();
         for width in [40, 80, 120] {
             found.push_str(&format!("---- {width} columns\n"));
             for line in table.render(width, Paint::Plain) {
-                assert!(text::width(&line) <= width, "{line}");
+                assert!(terminal_text::width(&line) <= width, "{line}");
                 found.push_str(&line);
                 found.push('\n');
             }
         }
         found.push_str("---- expanded, 40 columns\n");
-        expanded(columns, rows, other, 40, Paint::Plain).iter().for_each(|line| {
-            assert!(text::width(line) <= 40, "{line}");
+        expanded_rows(columns, rows, other, 40, Paint::Plain).iter().for_each(|line| {
+            assert!(terminal_text::width(line) <= 40, "{line}");
             found.push_str(line);
             found.push('\n');
         });

@@ -1,100 +1,53 @@
-//! The lists that backslash commands show.
+//! The agents that are or were connected (`\l`).
 
-pub(super) mod queries;
-
-use super::commands::COMMANDS;
-use crate::client::ListedTracepoint;
-use crate::params::{self, Params};
-use crate::table::{TableCell, TextStyle, TextTable};
-use crate::text::{age, count, escaped, grouped};
+use crate::humanize::{age, grouped};
+use crate::table::{TableCell, TextTable};
+use crate::terminal_text::escaped;
 use pivot_protocol::wire;
+use std::cmp::Reverse;
 
-/// Values of `$name`.
-pub(super) fn params(found: &Params) -> TextTable {
-    let mut table = TextTable::with_headings(&["!name", "value"]);
-    for (name, value) in found {
-        table.push([format!("${name}").into(), params::shown(value).into()]);
-    }
-    table
-}
+/// How many hosts are named to which an agent sent no baggage.
+const MAX_HELD_BACK_HOSTS: usize = 3;
 
-/// Tracepoints with fields, agents and place.
-pub(super) fn tracepoints(found: &[&ListedTracepoint]) -> TextTable {
-    let mut table = TextTable::with_headings(&["!tracepoint", "fields", ">agents", "place"]);
-    for tracepoint in found {
-        let fields = tracepoint.fields.iter().map(|field| format!("{} {}", escaped(&field.name), field.ty));
-        let place = match tracepoint.places.as_slice() {
-            [] => String::new(),
-            [place] => file_of(place),
-            [place, others @ ..] => format!("{} + {} more", file_of(place), others.len()),
-        };
-        table.push([
-            escaped(&tracepoint.name).into(),
-            fields.collect::<Vec<_>>().join(", ").into(),
-            grouped(&tracepoint.agents.to_string()).into(),
-            quiet(place),
-        ]);
-    }
-    table
-}
+/// Returns agents with their state. The columns for withheld baggage and losses are there only if any agent has
+/// some.
+pub(in crate::repl) fn agents(found: &[wire::Agent]) -> TextTable {
+    let any_held_back = found.iter().any(|agent| !agent.held_back.is_empty());
+    let any_lost = found.iter().any(|agent| agent.lost.is_some_and(|lost| lost != wire::Lost::default()));
+    let mut headings =
+        vec!["!host", "!process", ">pid", "!state", ">tracepoints", "!connected", "!last heard"];
+    headings.extend(any_held_back.then_some("baggage held back"));
+    headings.extend(any_lost.then_some("lost"));
 
-/// A place without its folders, which `\d` shows.
-fn file_of(place: &str) -> String {
-    escaped(place.rsplit('/').next().unwrap_or(place))
-}
-
-/// The fields of one tracepoint, own ones before those that every tracepoint has.
-pub(super) fn fields(tracepoint: &ListedTracepoint) -> TextTable {
-    let mut table = TextTable::with_headings(&["field", "type", "exported by"]);
-    for field in &tracepoint.fields {
-        let all = field.agents >= tracepoint.agents;
-        let by = if all {
-            "all agents".to_owned()
-        } else {
-            format!("{} of {}", field.agents, count(tracepoint.agents.into(), "agent"))
-        };
-        table.push([escaped(&field.name).into(), field.ty.to_string().into(), by.into()]);
-    }
-    for (name, ty) in pivot_advice::default_fields() {
-        table.push([quiet((*name).to_owned()), quiet(ty.to_string()), quiet("every tracepoint".to_owned())]);
-    }
-    table
-}
-
-/// Agents that are connected or were.
-pub(super) fn agents(found: &[wire::Agent]) -> TextTable {
-    let headings = ["!host", "!process", ">pid", "!state", ">tracepoints", "!connected", "!last heard"];
-    let mut headings = headings.to_vec();
-    let holds_back = found.iter().any(|agent| !agent.held_back.is_empty());
-    headings.extend(holds_back.then_some("baggage held back"));
-    let loses = found.iter().any(|agent| agent.lost.is_some_and(|lost| lost != wire::Lost::default()));
-    headings.extend(loses.then_some("lost"));
     let mut table = TextTable::with_headings(&headings);
     for agent in found {
-        let state = match (agent.state(), agent.converged) {
-            (wire::agent::State::Connected, true) => "connected".into(),
-            (wire::agent::State::Connected, false) => warning("weaving"),
-            (wire::agent::State::Left, _) => quiet("left".to_owned()),
-            (wire::agent::State::Lost, _) => warning("lost"),
-            (wire::agent::State::Unspecified, _) => quiet("-".to_owned()),
-        };
-        let known = [
+        let mut cells = vec![
             escaped(&agent.host).into(),
             escaped(&agent.process).into(),
             agent.pid.to_string().into(),
-            state,
+            state(agent),
             grouped(&agent.tracepoints.to_string()).into(),
-            quiet(age(agent.connected_ns)),
-            quiet(age(agent.last_heard_ns)),
+            TableCell::quiet(age(agent.connected_ns)),
+            TableCell::quiet(age(agent.last_heard_ns)),
         ];
-        let held_back = holds_back.then(|| held_back(&agent.held_back));
-        let lost = loses.then(|| warning(&lost(&agent.lost.unwrap_or_default())));
-        table.push(known.into_iter().chain(held_back).chain(lost));
+        cells.extend(any_held_back.then(|| held_back(&agent.held_back)));
+        cells.extend(any_lost.then(|| TableCell::warning(lost(&agent.lost.unwrap_or_default()))));
+        table.push(cells);
     }
     table
 }
 
-/// What a process has lost, whatever the query; empty if nothing.
+fn state(agent: &wire::Agent) -> TableCell {
+    match (agent.state(), agent.converged) {
+        (wire::agent::State::Connected, true) => "connected".into(),
+        (wire::agent::State::Connected, false) => TableCell::warning("weaving"),
+        (wire::agent::State::Left, _) => TableCell::quiet("left"),
+        (wire::agent::State::Lost, _) => TableCell::warning("lost"),
+        (wire::agent::State::Unspecified, _) => TableCell::quiet("-"),
+    }
+}
+
+/// Returns what a process has lost apart from any query, empty if nothing.
 fn lost(found: &wire::Lost) -> String {
     let counts = [
         (found.skipped, "events skipped"),
@@ -106,48 +59,35 @@ fn lost(found: &wire::Lost) -> String {
         (found.unsigned, "baggage unsigned"),
         (found.outside, "outside requests"),
     ];
-    let counts = counts.iter().filter(|(count, _)| *count > 0);
-    let words = counts.map(|(count, what)| format!("{} {what}", grouped(&count.to_string())));
-    words.collect::<Vec<_>>().join(", ")
+    let words: Vec<String> = counts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", grouped(&count.to_string())))
+        .collect();
+    words.join(", ")
 }
 
-/// From which hosts baggage was held back, those with the most messages first.
+/// Returns the hosts to which messages were sent without baggage, those with the most messages first.
 fn held_back(held: &[wire::HeldBack]) -> TableCell {
     let mut held: Vec<&wire::HeldBack> = held.iter().collect();
-    held.sort_by_key(|held| std::cmp::Reverse(held.messages));
-    let shown = held.iter().take(3).map(|held| {
-        let host = if held.host.is_empty() { "others".to_owned() } else { escaped(&held.host) };
-        let why = match held.reason() {
+    held.sort_by_key(|held| Reverse(held.messages));
+
+    let mut hosts = Vec::new();
+    for entry in held.iter().take(MAX_HELD_BACK_HOSTS) {
+        // An agent counts hosts beyond its limit together, without a name.
+        let host = if entry.host.is_empty() { "others".to_owned() } else { escaped(&entry.host) };
+        let reason = match entry.reason() {
             wire::held_back::Reason::NoRoom => " (no room)",
             _ => "",
         };
-        format!("{host}{why} {}", grouped(&held.messages.to_string()))
-    });
-    let mut text = shown.collect::<Vec<_>>().join(", ");
-    if held.len() > 3 {
-        text += &format!(" + {} more", held.len() - 3);
+        hosts.push(format!("{host}{reason} {}", grouped(&entry.messages.to_string())));
     }
-    match text.is_empty() {
-        true => quiet("-".to_owned()),
-        false => warning(&text),
+
+    let mut text = hosts.join(", ");
+    if held.len() > MAX_HELD_BACK_HOSTS {
+        text += &format!(" + {} more", held.len() - MAX_HELD_BACK_HOSTS);
     }
-}
-
-/// The backslash commands.
-pub(super) fn commands() -> TextTable {
-    let mut table = TextTable::with_headings(&["!command", "what it does"]);
-    for (name, argument, about) in COMMANDS {
-        table.push([format!("{name} {argument}").trim_end().into(), about.into()]);
-    }
-    table
-}
-
-fn quiet(text: String) -> TableCell {
-    TableCell { text, style: TextStyle::Quiet }
-}
-
-fn warning(text: &str) -> TableCell {
-    TableCell { text: text.to_owned(), style: TextStyle::Warning }
+    if text.is_empty() { TableCell::quiet("-") } else { TableCell::warning(text) }
 }
 
 #[cfg(test)]

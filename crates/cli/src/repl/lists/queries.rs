@@ -1,13 +1,23 @@
-//! What installed queries cost and how they stand: all of them, and one with its agents.
+//! What installed queries cost and how they stand: all of them (`\dq`), and one with its agents (`\dq n`).
+//!
+//! ```text
+//! #  name  state          events/s    each    core  packed/s  groups   lost
+//! ─  ────  ─────────────  ────────  ──────  ──────  ────────  ──────  ─────
+//! 3  q2    throttled 1/2    27,000  350 ns  0.95 %   369 KiB       4  4,000
+//!    FROM incr IN DataNodeMetrics.incrBytesRead GROUP BY incr.host SELECT COUNT
+//! ```
 
+use crate::humanize::{age, bytes, count, duration, grouped};
+use crate::result_frame::FrameCompleteness;
 use crate::table::{Paint, TableCell, TextStyle, TextTable};
-use crate::text::{age, bytes, count, cut, duration, escaped, grouped, wrap};
+use crate::terminal_text::{cut, escaped, wrap};
 use pivot_protocol::wire::{self, query_status::State};
+use std::cmp::Reverse;
 
-/// From so many columns on, a query's text stands beside its figures and not below them.
-const WIDE: usize = 140;
+/// From this width on, texts stand in a column of their own, and else in a line below the figures.
+const WIDE_COLUMNS: usize = 140;
 
-/// What something cost, per second of so many nanoseconds.
+/// A cost and the time in which it arose.
 struct CostRates {
     cost: wire::Cost,
     seconds: f64,
@@ -18,17 +28,24 @@ impl CostRates {
         number as f64 / self.seconds
     }
 
-    /// Events a second, time for each, part of a core, bytes packed a second.
+    /// Returns events a second, time for each event, share of a core, and bytes packed a second.
     fn cells(&self) -> [TableCell; 4] {
         let wire::Cost { events, busy_ns, packed_bytes, .. } = self.cost;
-        // Few events may all have gone untimed.
-        let each = busy_ns.checked_div(events).filter(|ns| *ns > 0);
-        let each = each.map(|ns| duration(i64::try_from(ns).unwrap_or(i64::MAX)));
+        // Agents time only some events, so a few events may have taken no time at all.
+        let time_per_event = match busy_ns.checked_div(events) {
+            Some(ns) if ns > 0 => duration(i64::try_from(ns).unwrap_or(i64::MAX)),
+            _ => "-".to_owned(),
+        };
+        let packed = match packed_bytes {
+            0 => TableCell::quiet("-"),
+            packed_bytes => bytes(self.per_second(packed_bytes)).into(),
+        };
+
         [
             rate(self.per_second(events)).into(),
-            each.unwrap_or_else(|| "-".into()).into(),
+            time_per_event.into(),
             percent(self.per_second(busy_ns) / 1e9).into(),
-            if packed_bytes == 0 { quiet("-") } else { bytes(self.per_second(packed_bytes)).into() },
+            packed,
         ]
     }
 }
@@ -49,58 +66,80 @@ fn percent(fraction: f64) -> String {
     }
 }
 
-/// All queries: a line of figures each, and its text.
-pub(crate) fn all(found: &[wire::Query], columns: usize, paint: Paint) -> Vec<String> {
-    let wide = columns >= WIDE;
+/// Returns all queries: for each a line of figures, and its text beside or below that.
+pub(in crate::repl) fn all_queries(found: &[wire::Query], columns: usize, paint: Paint) -> Vec<String> {
+    let is_wide = columns >= WIDE_COLUMNS;
     let mut headings =
         vec![">#", "!name", "!state", ">events/s", ">each", ">core", ">packed/s", ">groups", ">lost"];
-    headings.extend(if wide { &["!age", "text"][..] } else { &[] });
+    if is_wide {
+        headings.extend(["!age", "text"]);
+    }
+
     let mut table = TextTable::with_headings(&headings);
     for query in found {
-        let mut row = figures(query);
-        if wide {
-            row.extend([quiet(&age(query.installed_ns)), quiet(&line(&query.text))]);
+        let mut row = query_figures(query);
+        if is_wide {
+            row.push(TableCell::quiet(age(query.installed_ns)));
+            row.push(TableCell::quiet(one_line(&query.text)));
         }
         table.push(row);
     }
+
     let lines = table.render(columns, paint);
-    if wide {
+    if is_wide {
         return lines;
     }
-    let (headings, rows) = lines.split_at(2);
-    let texts = found.iter().map(|query| paint.style(TextStyle::Quiet, &cut(&text_of(query), columns)));
-    let rows = rows.iter().cloned().zip(texts).flat_map(<[String; 2]>::from);
-    headings.iter().cloned().chain(rows).collect()
+    let texts = found.iter().map(|query| {
+        let indent = " ".repeat(query.number.to_string().len());
+        Some(format!("{indent}  {}", one_line(&query.text)))
+    });
+    with_remarks(&lines, texts, columns, paint)
 }
 
-fn text_of(query: &wire::Query) -> String {
-    format!("{}  {}", " ".repeat(query.number.to_string().len()), line(&query.text))
+/// Returns the lines of a table with a remark below each row that has one.
+fn with_remarks(
+    table_lines: &[String],
+    remarks: impl Iterator<Item = Option<String>>,
+    columns: usize,
+    paint: Paint,
+) -> Vec<String> {
+    // Headings and the rule below them have no remarks.
+    let (headings, rows) = table_lines.split_at(2);
+    let mut lines = headings.to_vec();
+    for (row, remark) in rows.iter().zip(remarks) {
+        lines.push(row.clone());
+        lines.extend(remark.map(|remark| paint.style(TextStyle::Quiet, &cut(&remark, columns))));
+    }
+    lines
 }
 
-fn line(text: &str) -> String {
+fn one_line(text: &str) -> String {
     escaped(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-fn figures(query: &wire::Query) -> Vec<TableCell> {
+/// Returns number, name, worst state, cost in all processes together, groups and losses.
+fn query_figures(query: &wire::Query) -> Vec<TableCell> {
     let mut cost = wire::Cost::default();
     for recent in query.agents.iter().filter_map(|agent| agent.recent) {
         cost.events += recent.events;
         cost.busy_ns = cost.busy_ns.saturating_add(recent.busy_ns);
         cost.packed_bytes = cost.packed_bytes.saturating_add(recent.packed_bytes);
     }
-    let name = if query.name.is_empty() { quiet("-") } else { escaped(&query.name).into() };
-    let mut row = vec![query.number.to_string().into(), name, state(query)];
-    row.extend(CostRates { cost, seconds: seconds(query) }.cells());
+
+    let name = if query.name.is_empty() { TableCell::quiet("-") } else { escaped(&query.name).into() };
+    let mut row = vec![query.number.to_string().into(), name, worst_state(query)];
+    row.extend(CostRates { cost, seconds: recent_seconds(query) }.cells());
     row.push(grouped(&query.groups.to_string()).into());
     row.push(lost(query.loss.unwrap_or_default()));
     row
 }
 
-fn seconds(query: &wire::Query) -> f64 {
+/// Returns the length of the time that the recent costs are about.
+fn recent_seconds(query: &wire::Query) -> f64 {
     query.recent_ns.max(1) as f64 / 1e9
 }
 
-/// How bad a state is. An agent that has none of the tracepoints says nothing of the query.
+/// Returns how bad a state is, from 0. An agent without any of the tracepoints says nothing about the query.
 fn badness(state: State) -> u8 {
     match state {
         State::Unspecified | State::Pending => 0,
@@ -112,7 +151,7 @@ fn badness(state: State) -> u8 {
     }
 }
 
-fn word(state: State) -> &'static str {
+fn state_word(state: State) -> &'static str {
     match state {
         State::Unspecified => "-",
         State::Pending => "pending",
@@ -124,11 +163,7 @@ fn word(state: State) -> &'static str {
     }
 }
 
-fn state_of(agent: &wire::AgentStatus) -> State {
-    agent.status.as_ref().map_or(State::Unspecified, wire::QueryStatus::state)
-}
-
-fn style(state: State) -> TextStyle {
+fn state_style(state: State) -> TextStyle {
     match state {
         State::Active => TextStyle::Normal,
         State::Unspecified | State::Pending => TextStyle::Quiet,
@@ -137,37 +172,63 @@ fn style(state: State) -> TextStyle {
     }
 }
 
-/// The worst state, and on how many of the agents that have its tracepoints.
-fn state(query: &wire::Query) -> TableCell {
-    let concerned: Vec<State> = query.agents.iter().map(state_of).filter(|s| badness(*s) > 0).collect();
-    let Some(worst) = concerned.iter().copied().max_by_key(|state| badness(*state)) else {
-        let word = if query.agents.is_empty() { "no agent" } else { "pending" };
-        return TableCell { text: word.into(), style: TextStyle::Warning };
-    };
-    let many = concerned.iter().filter(|state| **state == worst).count();
-    let text = match many == concerned.len() {
-        true => word(worst).to_owned(),
-        false => format!("{} {many}/{}", word(worst), concerned.len()),
-    };
-    TableCell { text, style: style(worst) }
+fn state_of(agent: &wire::AgentStatus) -> State {
+    agent.status.as_ref().map_or(State::Unspecified, wire::QueryStatus::state)
 }
 
-/// How many rows, tuples and events are missing, those included that a sample was scaled for.
+/// Returns the worst state, and on how many of the agents that have the query's tracepoints if not on all of them.
+fn worst_state(query: &wire::Query) -> TableCell {
+    let states: Vec<State> = query.agents.iter().map(state_of).filter(|state| badness(*state) > 0).collect();
+    let Some(worst) = states.iter().copied().max_by_key(|state| badness(*state)) else {
+        return TableCell::warning(if query.agents.is_empty() { "no agent" } else { "pending" });
+    };
+
+    let with_worst = states.iter().filter(|state| **state == worst).count();
+    let text = if with_worst == states.len() {
+        state_word(worst).to_owned()
+    } else {
+        format!("{} {with_worst}/{}", state_word(worst), states.len())
+    };
+    TableCell { text, style: state_style(worst) }
+}
+
+/// Returns how many rows, tuples, messages and events are missing, those for which a sample was scaled included.
 fn lost(loss: wire::Loss) -> TableCell {
-    let counted = [loss.dropped, loss.errors, loss.truncated, loss.outside_request, loss.uncertain];
-    let counted = counted.into_iter().chain([loss.held_back]);
-    match counted.fold(loss.throttled, u64::saturating_add) {
-        0 => quiet("-"),
-        lost => TableCell { text: grouped(&lost.to_string()), style: TextStyle::Warning },
+    let counts = [
+        loss.throttled,
+        loss.dropped,
+        loss.errors,
+        loss.truncated,
+        loss.outside_request,
+        loss.uncertain,
+        loss.held_back,
+    ];
+    match counts.into_iter().fold(0, u64::saturating_add) {
+        0 => TableCell::quiet("-"),
+        lost => TableCell::warning(grouped(&lost.to_string())),
     }
 }
 
-/// One query: its text, what is wrong, and what it costs each agent.
-pub(crate) fn one(query: &wire::Query, columns: usize, paint: Paint) -> Vec<String> {
+/// Returns one query: its text, what is wrong, and what it costs each agent.
+pub(in crate::repl) fn one_query(query: &wire::Query, columns: usize, paint: Paint) -> Vec<String> {
     let title = match query.name.as_str() {
         "" => format!("query {}", query.number),
         name => format!("query {}, {}", query.number, escaped(name)),
     };
+    let mut lines = vec![paint.style(TextStyle::Strong, &cut(&title, columns))];
+
+    for (style, text) in query_remarks(query) {
+        lines.extend(wrap(&text, columns).iter().map(|line| paint.style(style, line)));
+    }
+    if !query.agents.is_empty() {
+        lines.push(String::new());
+        lines.extend(agent_lines(query, columns, paint));
+    }
+    lines
+}
+
+/// Returns what there is to say about a query, each with its style.
+fn query_remarks(query: &wire::Query) -> Vec<(TextStyle, String)> {
     let facts = format!(
         "installed {} ago, {}, {}, {}",
         age(query.installed_ns),
@@ -175,79 +236,86 @@ pub(crate) fn one(query: &wire::Query, columns: usize, paint: Paint) -> Vec<Stri
         count(query.groups, "group"),
         count(query.readers.into(), "reader")
     );
-    let mut lines = vec![paint.style(TextStyle::Strong, &cut(&title, columns))];
-    let mut say = |style, text: &str| lines.extend(wrap(text, columns).iter().map(|l| paint.style(style, l)));
-    say(TextStyle::Quiet, &query.text);
-    say(TextStyle::Normal, &facts);
-    query.pending.iter().for_each(|name| say(TextStyle::Warning, &format!("no agent exports {name}")));
-    let problem =
-        |found: &wire::AgentProblem| format!("{}: {}: {}", found.agent, found.tracepoint, found.message);
-    query.problems.iter().for_each(|found| say(TextStyle::Error, &problem(found)));
-    say(TextStyle::Warning, &missing(query.loss.unwrap_or_default()));
-    if query.agents.is_empty() {
-        say(TextStyle::Quiet, "no agent is connected");
-        return lines;
+    let mut remarks = vec![(TextStyle::Quiet, query.text.clone()), (TextStyle::Normal, facts)];
+
+    for name in &query.pending {
+        remarks.push((TextStyle::Warning, format!("no agent exports {name}")));
     }
-    lines.push(String::new());
-    lines.extend(agents(query, columns, paint));
-    lines
+    for problem in &query.problems {
+        let text = format!("{}: {}: {}", problem.agent, problem.tracepoint, problem.message);
+        remarks.push((TextStyle::Error, text));
+    }
+    remarks.push((TextStyle::Warning, missing(query.loss.unwrap_or_default())));
+    if query.agents.is_empty() {
+        remarks.push((TextStyle::Quiet, "no agent is connected".to_owned()));
+    }
+    remarks
 }
 
+/// Returns what is missing since install in words, empty if nothing is.
 fn missing(loss: wire::Loss) -> String {
     let completeness = wire::Completeness { loss: Some(loss), ..Default::default() };
-    let words = crate::result_frame::FrameCompleteness::from_wire(Some(completeness)).missing();
-    if words.is_empty() { words } else { format!("missing since install: {words}") }
+    match FrameCompleteness::from_wire(Some(completeness)).missing() {
+        words if words.is_empty() => words,
+        words => format!("missing since install: {words}"),
+    }
 }
 
-/// The agents, those first that something is wrong with, then those that it costs most. Why something is
-/// wrong stands beside the figures, or below them.
-fn agents(query: &wire::Query, columns: usize, paint: Paint) -> Vec<String> {
-    let wide = columns >= WIDE;
+/// Returns the agents: first those on which something is wrong, then those that the query costs most. The reason
+/// stands beside the figures or below them.
+fn agent_lines(query: &wire::Query, columns: usize, paint: Paint) -> Vec<String> {
+    let is_wide = columns >= WIDE_COLUMNS;
     let mut headings =
         vec!["!agent", "!state", ">events/s", ">each", ">core", ">packed/s", ">groups", ">lost"];
-    headings.extend(wide.then_some("why"));
-    let mut table = TextTable::with_headings(&headings);
+    headings.extend(is_wide.then_some("why"));
+
     let mut agents: Vec<&wire::AgentStatus> = query.agents.iter().collect();
-    let busy = |agent: &wire::AgentStatus| agent.recent.unwrap_or_default().busy_ns;
-    agents.sort_by_key(|agent| std::cmp::Reverse((badness(state_of(agent)), busy(agent))));
-    let why = |agent: &wire::AgentStatus| escaped(agent.status.as_ref().map_or("", |status| &status.detail));
+    agents.sort_by_key(|agent| Reverse((badness(state_of(agent)), agent.recent.unwrap_or_default().busy_ns)));
+
+    let mut table = TextTable::with_headings(&headings);
     for agent in &agents {
         let state = state_of(agent);
-        let rates = CostRates { cost: agent.recent.unwrap_or_default(), seconds: seconds(query) };
-        let name = if wide { agent.agent.as_str() } else { without_pid(&agent.agent) };
-        let mut row = vec![escaped(name).into(), TableCell { text: word(state).into(), style: style(state) }];
+        let rates = CostRates { cost: agent.recent.unwrap_or_default(), seconds: recent_seconds(query) };
+        // Where room is scarce, host and process tell agents apart well enough.
+        let name = if is_wide { agent.agent.as_str() } else { without_pid(&agent.agent) };
+
+        let mut row = vec![
+            escaped(name).into(),
+            TableCell { text: state_word(state).into(), style: state_style(state) },
+        ];
         row.extend(rates.cells());
         row.push(grouped(&agent.groups.to_string()).into());
         row.push(lost(agent.loss.unwrap_or_default()));
-        row.extend(wide.then(|| quiet(&why(agent))));
+        row.extend(is_wide.then(|| TableCell::quiet(reason(agent))));
         table.push(row);
     }
+
     let lines = table.render(columns, paint);
-    if wide {
+    if is_wide {
         return lines;
     }
-    let (headings, rows) = lines.split_at(2);
-    let below = agents.iter().map(|agent| Some(why(agent)).filter(|why| !why.is_empty()));
-    let below =
-        below.map(|why| why.map(|why| paint.style(TextStyle::Quiet, &cut(&format!("  {why}"), columns))));
-    let rows = rows.iter().cloned().zip(below).flat_map(|(row, below)| std::iter::once(row).chain(below));
-    headings.iter().cloned().chain(rows).collect()
+    let reasons = agents.iter().map(|agent| match reason(agent) {
+        reason if reason.is_empty() => None,
+        reason => Some(format!("  {reason}")),
+    });
+    with_remarks(&lines, reasons, columns, paint)
 }
 
-/// `process@host` of `process@host:pid`.
+/// Returns why the query stands as it does on an agent, empty if nothing is to be said.
+fn reason(agent: &wire::AgentStatus) -> String {
+    escaped(agent.status.as_ref().map_or("", |status| &status.detail))
+}
+
+/// Returns `process@host` of `process@host:pid`.
 fn without_pid(agent: &str) -> &str {
     agent.rsplit_once(':').map_or(agent, |(name, _)| name)
-}
-
-fn quiet(text: &str) -> TableCell {
-    TableCell { text: text.to_owned(), style: TextStyle::Quiet }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::text::width;
+    use crate::terminal_text::width;
 
     fn agent(name: &str, state: State, events: u64, detail: &str) -> wire::AgentStatus {
         let status = wire::QueryStatus { state: state.into(), keep: 1.0, detail: detail.into(), query: None };
@@ -284,14 +352,14 @@ mod tests {
 
     #[test]
     fn each_query_has_a_line_of_figures_and_its_text_wherever_there_is_room() {
-        let narrow = all(&[query()], 80, Paint::Plain);
+        let narrow = all_queries(&[query()], 80, Paint::Plain);
         assert_eq!(narrow.len(), 4, "{narrow:#?}");
         assert_eq!(narrow[2], "3  q2    throttled 1/2    27,000  350 ns  0.95 %   369 KiB       4  4,000");
         assert_eq!(
             narrow[3],
             "   FROM incr IN DataNodeMetrics.incrBytesRead GROUP BY incr.host SELECT COUNT"
         );
-        let wide = all(&[query()], 160, Paint::Plain);
+        let wide = all_queries(&[query()], 160, Paint::Plain);
         assert_eq!(wide.len(), 3, "{wide:#?}");
         assert!(wide[2].contains("FROM incr IN DataNode"), "{wide:#?}");
         assert!(narrow.iter().all(|line| width(line) <= 80) && wide.iter().all(|line| width(line) <= 160));
@@ -300,18 +368,18 @@ mod tests {
     #[test]
     fn one_query_shows_its_agents_those_with_trouble_first() {
         for columns in [40, 80, 160] {
-            let lines = one(&query(), columns, Paint::Plain);
+            let lines = one_query(&query(), columns, Paint::Plain);
             assert!(lines.iter().all(|line| width(line) <= columns), "{lines:#?}");
             let place = |text: &str| lines.iter().position(|line| line.contains(text));
             assert!(place("throttled").is_some() && place("throttled") < place("active"), "{lines:#?}");
         }
-        let lines = one(&query(), 80, Paint::Plain);
+        let lines = one_query(&query(), 80, Paint::Plain);
         let place = lines.iter().position(|line| line == "  looks at one request in 12").unwrap();
         assert_eq!(
             lines[place - 1],
             "datanode@dn-2  throttled    18,000  350 ns  0.63 %   246 KiB       4  4,000"
         );
-        let lines = one(&query(), 160, Paint::Plain);
+        let lines = one_query(&query(), 160, Paint::Plain);
         assert!(lines.iter().any(|line| line.ends_with("looks at one request in 12")), "{lines:#?}");
         assert!(
             lines.iter().any(|line| line == "missing since install: 4,000 events throttled"),
@@ -323,7 +391,7 @@ mod tests {
     fn the_worst_state_is_shown_with_how_many_have_it() {
         let with = |states: &[State]| {
             let agents = states.iter().map(|state| agent("a", *state, 1, "")).collect();
-            state(&wire::Query { agents, ..Default::default() }).text
+            worst_state(&wire::Query { agents, ..Default::default() }).text
         };
         assert_eq!(with(&[]), "no agent");
         assert_eq!(with(&[State::Pending]), "pending");

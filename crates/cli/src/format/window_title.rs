@@ -1,0 +1,55 @@
+//! What stands above a window that is printed for people.
+
+use crate::humanize::{clock, count};
+use crate::result_frame::ResultFrame;
+use crate::terminal_text::escaped;
+
+/// Returns whether a window is printed: without rows it is not worth a title, unless something is missing. The last
+/// frame always is, as a run without any title would leave a reader wondering.
+pub(super) fn is_printed(frame: &ResultFrame) -> bool {
+    frame.has_rows() || frame.last || frame.completeness.partial
+}
+
+/// Returns what the window lacks (`  partial: 3 rows dropped`), empty if nothing.
+pub(super) fn missing_text(frame: &ResultFrame) -> String {
+    match frame.completeness.missing() {
+        missing if missing.is_empty() => missing,
+        missing => format!("  partial: {missing}"),
+    }
+}
+
+/// Returns the query, the window, and how many rows it has.
+pub(super) fn window_title(frame: &ResultFrame) -> String {
+    let query = match frame.name.as_str() {
+        "" => format!("query {}", frame.query),
+        name => escaped(name),
+    };
+    let last = if frame.last { ", final result" } else { "" };
+
+    // The last frame of a query that never had a window has no times.
+    let window = if frame.end_ns > frame.start_ns {
+        format!(", {} to {} UTC", clock(frame.start_ns), clock(frame.end_ns))
+    } else {
+        String::new()
+    };
+
+    let rows = count(frame.rows.len() as u64, "row");
+    let revision = match (frame.last, frame.revision) {
+        (true, _) | (_, 0) => String::new(),
+        (_, revision) => format!(", revision {revision}"),
+    };
+    format!("{query}{last}{window}, {rows}{revision}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_says_what_is_known() {
+        let frame = ResultFrame { query: 7, end_ns: 1_000_000_000, revision: 2, ..ResultFrame::default() };
+        assert_eq!(window_title(&frame), "query 7, 00:00:00 to 00:00:01 UTC, 0 rows, revision 2");
+        let total = ResultFrame { name: "q2".into(), end_ns: 0, last: true, ..frame };
+        assert_eq!(window_title(&total), "q2, final result, 0 rows");
+    }
+}

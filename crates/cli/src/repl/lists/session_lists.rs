@@ -1,0 +1,23 @@
+//! What the REPL itself knows: its commands (`\?`) and the values of `$name` (`\set`).
+
+use crate::params::{Params, listed_value};
+use crate::repl::commands::COMMANDS;
+use crate::table::TextTable;
+
+/// Returns the values of `$name`.
+pub(in crate::repl) fn params(found: &Params) -> TextTable {
+    let mut table = TextTable::with_headings(&["!name", "value"]);
+    for (name, value) in found {
+        table.push([format!("${name}").into(), listed_value(value).into()]);
+    }
+    table
+}
+
+/// Returns the backslash commands.
+pub(in crate::repl) fn commands() -> TextTable {
+    let mut table = TextTable::with_headings(&["!command", "what it does"]);
+    for (name, argument, about) in COMMANDS {
+        table.push([format!("{name} {argument}").trim_end().into(), about.into()]);
+    }
+    table
+}
