@@ -1,9 +1,9 @@
-//! AggregateInput what all threads have gathered.
+//! Takes what all threads have gathered.
 
 use crate::report::query_report::{QueryReport, QueryReports};
 use crate::report::thread_slot;
 
-/// AggregateInput everything that was emitted since the last drain, in all threads.
+/// Takes everything that was emitted since the last drain, in all threads.
 ///
 /// After unweaving, a drain leaves nothing behind that saw the advice: [`weave`](fn@crate::weave::weaver) and
 /// this both wait for the events that are on their way. One whose field expressions take longer than two

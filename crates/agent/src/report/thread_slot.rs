@@ -239,7 +239,7 @@ pub(crate) fn quiesce() -> bool {
     all.into_iter().all(|slot| wait_until_outside(slot, deadline).is_ok())
 }
 
-/// AggregateInput every thread's table. What events add from now on is for the next time.
+/// Takes every thread's table. What events add from now on is for the next time.
 pub(crate) fn drain_tables(mut each: impl FnMut(ThreadTable)) {
     let _serial = DRAINING.lock().unwrap_or_else(PoisonError::into_inner);
     let all = slots().all.clone();
@@ -307,7 +307,7 @@ fn inactive_table(slot: &ThreadSlot) -> *mut ThreadTable {
     if slot.table.load(Ordering::Relaxed) == one { two } else { one }
 }
 
-/// AggregateInput the table that the thread does not add to.
+/// Takes the table that the thread does not add to.
 fn take_inactive(slot: &ThreadSlot) -> ThreadTable {
     // SAFETY: `DRAINING` is held, and the thread has been outside since it was turned to the other
     // table, or has ended; see `Sync`.

@@ -339,7 +339,7 @@ impl Cells {
         std::mem::take(&mut self.row)
     }
 
-    /// AggregateInput a row back.
+    /// Takes a row back.
     pub(crate) fn keep_row(&mut self, mut row: Vec<Value>) {
         row.clear();
         self.row = row;

@@ -281,7 +281,7 @@ impl<T: Export, const N: usize> Export for [T; N] {
 #[derive(Debug)]
 pub struct Variable<'a, T>(pub &'a T);
 
-/// AggregateInput a copy.
+/// Takes a copy.
 #[doc(hidden)]
 pub trait ByCopy {
     /// The variable's type.
@@ -299,7 +299,7 @@ impl<T: Copy> ByCopy for Variable<'_, T> {
     }
 }
 
-/// AggregateInput a reference.
+/// Takes a reference.
 #[doc(hidden)]
 pub trait ByReference {
     /// A reference to the variable's type.

@@ -27,7 +27,7 @@ macro_rules! tracepoint {
     };
 }
 
-/// AggregateInput one field after the other off the front, then declares the statics and the branch.
+/// Takes one field after the other off the front, then declares the statics and the branch.
 ///
 /// The second group gathers what the cold block copies, the third the fields.
 #[doc(hidden)]

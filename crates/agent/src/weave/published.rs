@@ -26,12 +26,12 @@ impl RetiredSets {
         self.sets.is_empty()
     }
 
-    /// AggregateInput everything out, for nobody to read it any more.
+    /// Takes everything out, for nobody to read it any more.
     pub(crate) fn take(&mut self) -> RetiredSets {
         RetiredSets { sets: std::mem::take(&mut self.sets) }
     }
 
-    /// AggregateInput back what may still be read.
+    /// Takes back what may still be read.
     pub(crate) fn put_back(&mut self, other: RetiredSets) {
         self.sets.extend(other.sets);
     }

@@ -38,7 +38,7 @@ impl Tracepoint {
     }
 }
 
-/// AggregateInput in the tracepoints of a library that was loaded as the program ran and that shares this crate's
+/// Takes in the tracepoints of a library that was loaded as the program ran and that shares this crate's
 /// code with it but has slices of its own: what it finds in its own
 /// [`TRACEPOINTS_V0`](crate::TRACEPOINTS_V0). A library with a copy of the crate is an agent of its own instead.
 pub fn adopt(tracepoints: &[&'static Tracepoint]) {

@@ -167,7 +167,7 @@ impl QueryHealth {
         self.gate.sample_one_in(self.weight);
     }
 
-    /// Whether it is suspended_queries, although its tracepoints are here.
+    /// Whether it is suspended, although its tracepoints are here.
     fn is_suspended(&self, off: bool) -> bool {
         !self.pending && (off || self.rest_ns > 0 || !self.gate.is_on())
     }

@@ -127,7 +127,7 @@ pub fn statuses() -> Vec<QueryStatus> {
 }
 
 /// The queries that a frontend wants woven and that do not run here, although their tracepoints are
-/// here: they rest, were put suspended_queries, or nothing is woven because weaving is switched off or has lapsed.
+/// here: they rest, were suspended, or nothing is woven because weaving is switched off or has lapsed.
 pub fn suspended_queries() -> Vec<QueryId> {
     let weaving = weaving();
     weaving.governor.suspended_queries(weaving.is_off())
