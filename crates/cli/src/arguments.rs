@@ -1,6 +1,6 @@
 //! The command line, as clap reads it. Doc comments of arguments are their text in `--help`.
 
-use crate::params::Params;
+use crate::params::QueryParams;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "pivot", bin_name = "pivot", version, verbatim_doc_comment)]
 #[command(after_help = CLIENT_HELP, args_conflicts_with_subcommands = true)]
-pub struct Arguments {
+pub struct CliArguments {
     /// What to do other than being a client.
     #[command(subcommand)]
     pub command: Option<CommandArguments>,
@@ -142,7 +142,7 @@ impl BatchArguments {
     }
 
     /// Returns the values of `$name`. If a name was given several times, its last value wins.
-    pub(crate) fn params(&self) -> Params {
+    pub(crate) fn params(&self) -> QueryParams {
         self.params.iter().cloned().collect()
     }
 
@@ -196,13 +196,13 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    fn parse(line: &str) -> Result<Arguments, clap::Error> {
-        Arguments::try_parse_from(line.split_whitespace())
+    fn parse(line: &str) -> Result<CliArguments, clap::Error> {
+        CliArguments::try_parse_from(line.split_whitespace())
     }
 
     #[test]
     fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+        CliArguments::command().debug_assert();
     }
 
     #[test]

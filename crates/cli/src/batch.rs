@@ -16,7 +16,7 @@ use crate::format::{FrameWriter, choose_writer};
 use crate::humanize::count;
 use crate::input::{InputStatement, InputStep, InputText};
 use crate::live::waiting;
-use crate::params::Params;
+use crate::params::QueryParams;
 use crate::repl::commands::{BackslashCommand, parse};
 use crate::repl::stateless_commands;
 use crate::result_frame::{FrameColumn, ResultFrame};
@@ -50,6 +50,7 @@ pub(crate) async fn run(
                 continue;
             }
 
+            // A command may depend on the queries before it, so those run to their end first.
             run_queries(connection, options, &std::mem::take(&mut queries)).await?;
             if run_other_step(connection, options, input, step).await?.is_break() {
                 return Ok(());
@@ -68,6 +69,7 @@ async fn run_other_step(
 ) -> Result<ControlFlow<()>, CliError> {
     match step {
         InputStep::Command(line) => return run_command(connection, &line).await,
+
         InputStep::Explain(statement) => {
             explain(connection, input, &statement, &options.params(), None).await?;
         }
@@ -75,6 +77,8 @@ async fn run_other_step(
             let duration = options.duration.unwrap_or(ANALYZE_DURATION);
             explain(connection, input, &statement, &options.params(), Some(duration)).await?;
         }
+
+        // The caller collects queries, to run them together.
         InputStep::Query(_) => {}
     }
     Ok(ControlFlow::Continue(()))
@@ -97,11 +101,12 @@ async fn explain(
     connection: &FrontendConnection,
     input: &InputText,
     statement: &InputStatement,
-    params: &Params,
+    params: &QueryParams,
     analyze: Option<Duration>,
 ) -> Result<(), CliError> {
     let reply = connection.explain(&statement.text, params, analyze).await?;
     input.print_diagnostics(statement, &reply.diagnostics);
+
     if reply.diagnostics.has_errors() {
         return Err(CliError::DoesNotCompile(input.origin.clone()));
     }
@@ -126,6 +131,7 @@ async fn run_queries(
     if statements.is_empty() {
         return Ok(());
     }
+    // One header cannot serve the columns of two queries.
     if options.format == OutputFormat::Csv && statements.len() > 1 {
         return Err(CliError::CsvOfSeveralQueries(statements.len()));
     }
@@ -133,10 +139,13 @@ async fn run_queries(
     let mut batch = Batch::install(connection, options.params(), statements).await?;
     let writer = choose_writer(options.format, stdout_columns(), Paint::for_stream(&io::stdout()));
     let printed = batch.print_until_end(writer, options.duration).await;
+
+    // Nobody reads the queries any more, and they would go on costing the agents.
     if printed.is_err() {
         batch.uninstall().await?;
     }
 
+    // A run without any row is a failure for scripts: most likely a name is wrong.
     match printed {
         Err(error) if error.is_closed_pipe() => Ok(()),
         Err(error) => Err(error),
@@ -150,7 +159,7 @@ async fn run_queries(
 /// Queries that run together.
 struct Batch<'a> {
     connection: &'a FrontendConnection,
-    params: Params,
+    params: QueryParams,
     queries: Vec<BatchQuery>,
     /// The frames of all queries as they come.
     frames: SelectAll<BoxStream<'static, Result<ResultFrame, CliError>>>,
@@ -178,10 +187,11 @@ impl<'a> Batch<'a> {
     /// Installs all statements or, if one does not compile, none.
     async fn install(
         connection: &'a FrontendConnection,
-        params: Params,
+        params: QueryParams,
         statements: &[BatchStatement<'_>],
     ) -> Result<Batch<'a>, CliError> {
         let mut batch = Batch { connection, params, queries: Vec::new(), frames: SelectAll::new() };
+
         for statement in statements {
             if let Err(error) = batch.install_one(statement).await {
                 batch.uninstall().await?;
@@ -292,6 +302,7 @@ impl<'a> Batch<'a> {
             );
         }
 
+        // A frontend that stops ends its streams without an error.
         if self.queries.iter().all(|query| query.ended) {
             Ok(())
         } else {

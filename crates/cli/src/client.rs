@@ -1,7 +1,7 @@
 //! The connection to a frontend, through the public Frontend service alone. Messages are converted here, once.
 
 use crate::error::CliError;
-use crate::params::Params;
+use crate::params::QueryParams;
 use crate::result_frame::{FrameColumn, ResultFrame, columns_from_wire};
 use futures::{Stream, StreamExt};
 use pivot_advice::Type;
@@ -86,7 +86,7 @@ impl FrontendConnection {
         &self,
         text: &str,
         name: &str,
-        params: &Params,
+        params: &QueryParams,
     ) -> Result<InstallReply, CliError> {
         let request = wire::InstallRequest {
             text: text.to_owned(),
@@ -107,9 +107,10 @@ impl FrontendConnection {
     pub(crate) async fn explain(
         &self,
         text: &str,
-        params: &Params,
+        params: &QueryParams,
         analyze: Option<Duration>,
     ) -> Result<ExplainReply, CliError> {
+        // On the wire, 0 means that the query is not run.
         let analyze_ns = analyze.map_or(0, |length| i64::try_from(length.as_nanos()).unwrap_or(i64::MAX));
         let request = wire::ExplainRequest {
             text: text.to_owned(),
@@ -201,17 +202,19 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-fn params_to_wire(params: &Params) -> HashMap<String, wire::Value> {
+fn params_to_wire(params: &QueryParams) -> HashMap<String, wire::Value> {
     params.iter().map(|(name, value)| (name.clone(), to_wire::value(value))).collect()
 }
 
 fn diagnostics_from_wire(found: Vec<wire::Diagnostic>) -> Diagnostics {
     let mut diagnostics = Diagnostics::default();
     for diagnostic in found {
+        // A severity of a newer frontend is taken for an error, as that is what must not be missed.
         let severity = match diagnostic.severity() {
             wire::diagnostic::Severity::Warning => Severity::Warning,
             _ => Severity::Error,
         };
+
         diagnostics.push(Diagnostic {
             severity,
             span: diagnostic.start as usize..diagnostic.end as usize,
@@ -229,6 +232,7 @@ fn tracepoint_from_wire(found: wire::Tracepoint) -> ListedTracepoint {
         ty: from_wire::ty(field.r#type),
         agents: field.agents,
     });
+
     ListedTracepoint {
         name: found.name,
         fields: fields.collect(),

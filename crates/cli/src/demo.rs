@@ -13,7 +13,7 @@ use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::humanize::count;
 use crate::input::{InputStep, InputText};
-use crate::params::{self, Params};
+use crate::params::{self, QueryParams};
 use crate::repl::{EXAMPLE_QUERY, ReplSession};
 use crate::server::frontend_options;
 use crate::table::{Paint, TextStyle};
@@ -59,9 +59,10 @@ pub(crate) fn run(runtime: &Runtime, options: &DemoArguments) -> Result<(), CliE
 }
 
 /// Refuses queries that no catalogue could make right: the tracepoints of the store are not known yet.
-fn check_queries(input: &InputText, params: &Params) -> Result<(), CliError> {
+fn check_queries(input: &InputText, params: &QueryParams) -> Result<(), CliError> {
     let options = params::compile_options(params);
     for step in input.steps()? {
+        // Commands are checked when they run; most of them need the frontend.
         let (InputStep::Query(statement) | InputStep::Explain(statement) | InputStep::Analyze(statement)) =
             step
         else {
@@ -160,6 +161,7 @@ fn start_store(
     let plan = ClusterPlan {
         data_nodes: options.data_nodes.into(),
         frontend: Some(address.to_owned()),
+        // The command line says 0 for no failures.
         fail_every: Some(options.fail_every).filter(|every| *every > 0),
         interrupted,
         ..ClusterPlan::default()
@@ -185,6 +187,7 @@ async fn wait_for_agents(
         if connected >= expected || interrupted.load(Ordering::Relaxed) {
             return Ok(());
         }
+
         if Instant::now() >= deadline {
             return Err(CliError::AgentsMissing { connected, expected });
         }

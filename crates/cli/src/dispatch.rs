@@ -1,6 +1,6 @@
 //! From the command line to the part of the command that does it.
 
-use crate::arguments::{Arguments, CommandArguments};
+use crate::arguments::{CliArguments, CommandArguments};
 use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::input::InputText;
@@ -10,8 +10,9 @@ use crate::{batch, demo, fmt, server};
 use tokio::runtime::Runtime;
 
 /// Does what the arguments say. Diagnostics of queries are on standard error before this returns.
-pub fn run(arguments: Arguments) -> Result<(), CliError> {
+pub fn run(arguments: CliArguments) -> Result<(), CliError> {
     let runtime = Runtime::new()?;
+
     match &arguments.command {
         Some(CommandArguments::Server(options)) => runtime.block_on(server::run(options)),
         Some(CommandArguments::Demo(options)) => demo::run(&runtime, options),
@@ -26,7 +27,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
 
 /// Runs the REPL if no statement was given and a person sits at both ends, else the statements of the arguments or
 /// of standard input.
-fn run_client(runtime: &Runtime, arguments: &Arguments) -> Result<(), CliError> {
+fn run_client(runtime: &Runtime, arguments: &CliArguments) -> Result<(), CliError> {
     let options = &arguments.batch;
     if is_interactive() && !options.has_text() {
         let connection = runtime.block_on(FrontendConnection::open(&arguments.frontend))?;

@@ -66,7 +66,7 @@ pub enum CliError {
     ReadFile {
         /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The reason that the system gave.
         source: io::Error,
     },
     /// A file cannot be written.
@@ -74,7 +74,7 @@ pub enum CliError {
     WriteFile {
         /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The reason that the system gave.
         source: io::Error,
     },
     /// Files are not in their canonical layout.

@@ -121,6 +121,7 @@ fn double(x: f64) -> String {
     }
 
     let magnitude = x.abs();
+    // Outside this range nobody counts the digits before or after the point at a glance.
     if !(1e-4..1e15).contains(&magnitude) {
         return format!("{x:.3e}");
     }
@@ -128,6 +129,7 @@ fn double(x: f64) -> String {
         return three_digits(x);
     }
 
+    // An average of integers is often one: `3` and not `3.000`.
     let fixed = format!("{x:.3}");
     let (whole, fraction) = fixed.split_once('.').unwrap_or((&fixed, ""));
     with_fraction(whole, fraction.trim_end_matches('0'))

@@ -113,6 +113,7 @@ impl InputText {
             let offset = range.start + found.offset;
 
             let Some(after_explain) = end_of_leading_word(&found.text, "explain") else {
+                // Queries before a command of the same text count too.
                 let earlier = steps.iter().filter(|step| matches!(step, InputStep::Query(_))).count();
                 let name = match (self.name.as_str(), earlier) {
                     ("", _) | (_, 0) => self.name.clone(),
@@ -122,6 +123,7 @@ impl InputText {
                 continue;
             };
 
+            // An explained query is not installed, so it needs no name.
             let rest = &found.text[after_explain..];
             steps.push(match end_of_leading_word(rest, "analyze") {
                 Some(after_analyze) => InputStep::Analyze(InputStatement {
@@ -147,10 +149,12 @@ impl InputText {
         paint: Paint,
     ) -> Vec<String> {
         let mut moved = Diagnostics::default();
+        // The compiler saw the statement alone, so its spans begin with that.
         for diagnostic in found {
             let span = diagnostic.span.start + statement.offset..diagnostic.span.end + statement.offset;
             moved.push(Diagnostic { span, ..diagnostic.clone() });
         }
+
         diagnostic_text::render(&moved, &self.text, &self.origin, columns, paint)
     }
 

@@ -20,14 +20,14 @@
 //!
 //! ```
 //! use clap::Parser;
-//! use pivot_cli::arguments::Arguments;
+//! use pivot_cli::arguments::CliArguments;
 //!
-//! let arguments = Arguments::parse_from(["pivot", "-c", "FROM e IN T SELECT COUNT", "--for", "10s"]);
+//! let arguments = CliArguments::parse_from(["pivot", "-c", "FROM e IN T SELECT COUNT", "--for", "10s"]);
 //! assert_eq!(arguments.batch.duration.map(|d| d.as_secs()), Some(10));
 //! // pivot_cli::run(arguments) would install the query at the frontend and print its windows for ten seconds.
 //! ```
 //!
-//! **Front door:** [`run`] does what [`arguments::Arguments`] say.
+//! **Front door:** [`run`] does what [`arguments::CliArguments`] say.
 //!
 //! **Reading order:** [`arguments`] and `dispatch`; `client` and `result_frame`, which everything is about;
 //! `humanize`, `terminal_text` and `table`, which make text; `input` and `params`, which read text; `format` and

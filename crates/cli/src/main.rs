@@ -1,7 +1,7 @@
 //! The `pivot` command.
 
 use clap::Parser;
-use pivot_cli::arguments::Arguments;
+use pivot_cli::arguments::CliArguments;
 use std::process::ExitCode;
 
 /// The exit code of every failure; clap uses the same one for a wrong command line.
@@ -18,6 +18,6 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
-    pivot_cli::run(Arguments::parse())?;
+    pivot_cli::run(CliArguments::parse())?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use pivot_query::CompileOptions;
 use std::collections::BTreeMap;
 
 /// Values by name, without the `$`.
-pub(crate) type Params = BTreeMap<String, Value>;
+pub(crate) type QueryParams = BTreeMap<String, Value>;
 
 /// Reads `name=value`. The error is a sentence for the user.
 pub(crate) fn parse_pair(text: &str) -> Result<(String, Value), String> {
@@ -79,12 +79,13 @@ fn parse_with_unit(text: &str) -> Option<Value> {
         _ => return None,
     };
 
+    // A double near the end of i64 may round beyond it; text is better than a clamped number.
     let product = (number * factor).round();
     (product.abs() < 9e18).then(|| make(product as i64))
 }
 
 /// Returns the options of a compiler that knows the values.
-pub(crate) fn compile_options(params: &Params) -> CompileOptions {
+pub(crate) fn compile_options(params: &QueryParams) -> CompileOptions {
     params.iter().fold(CompileOptions::default(), |options, (name, value)| options.param(name, value.clone()))
 }
 

@@ -106,6 +106,8 @@ impl FrameRow {
     pub(crate) fn texts(&self) -> impl Iterator<Item = String> {
         self.iter().enumerate().map(|(column, value)| {
             let shown = humanize::value(value);
+
+            // An error has the form of its value: a duration has a unit, a count has no digits after the point.
             match (self.standard_error(column), value) {
                 (None, _) => shown,
                 (Some(error), Value::Duration(_)) => {
@@ -120,7 +122,7 @@ impl FrameRow {
     }
 }
 
-/// What the order of a frame's rows means.
+/// The meaning of the order of a frame's rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum RowOrder {
     /// Nothing: the query has no ORDER BY, and whoever draws the rows may sort them.
@@ -157,15 +159,15 @@ pub(crate) struct ResultFrame {
     pub(crate) cumulative_other: Option<FrameRow>,
     /// Whether the frontend left out everything that is since install.
     pub(crate) without_cumulative: bool,
-    /// What this window lacks.
+    /// The losses of this window.
     pub(crate) completeness: FrameCompleteness,
-    /// What the result since install lacks.
+    /// The losses since install.
     pub(crate) cumulative_completeness: FrameCompleteness,
     /// Whether no frame follows.
     pub(crate) last: bool,
 }
 
-/// What is known to be missing from a result, and how many agents contributed.
+/// The known losses of a result, and how many agents contributed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct FrameCompleteness {
     pub(crate) emitted: u64,
@@ -193,6 +195,7 @@ impl ResultFrame {
         let columns = columns_from_wire(frame.columns);
         let width = columns.len();
 
+        // The name is known to whoever installed the query, not to the frontend's frames.
         Ok(ResultFrame {
             query: frame.query,
             name: String::new(),
@@ -258,6 +261,7 @@ impl ResultFrame {
 pub(crate) fn columns_from_wire(columns: Vec<wire::Column>) -> Vec<FrameColumn> {
     let mut converted: Vec<FrameColumn> = Vec::with_capacity(columns.len());
     for column in columns {
+        // A number may lead to a name that was there before as well, so the search goes on.
         let mut name = column.name.clone();
         let mut number = 2;
         while converted.iter().any(|earlier| earlier.name == name) {

@@ -1,16 +1,17 @@
-//! The binary as a process: exit codes, what goes to which stream, and that Ctrl-C ends it well.
+//! The binary as a process: exit codes, which text goes to which stream, and that Ctrl-C ends it in order.
 #![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Output, Stdio};
 
+/// Returns the command with arguments and without standard input, free of the environment of whoever runs the tests.
 fn pivot(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pivot"));
     command.args(arguments).env_remove("PIVOT_FRONTEND").stdin(Stdio::null());
     command
 }
 
-/// `pivot server` at a free port; ended when dropped.
+/// `pivot server` at a free port. It is killed when dropped.
 struct ServerProcess {
     child: Child,
     address: String,
@@ -19,6 +20,8 @@ struct ServerProcess {
 impl ServerProcess {
     fn start() -> ServerProcess {
         let mut child = pivot(&["server", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+
+        // The first line names the address, and comes once the server listens.
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
@@ -33,7 +36,7 @@ impl Drop for ServerProcess {
     }
 }
 
-/// What a failing command says on stderr; nothing is on stdout.
+/// Checks that a command failed with nothing on standard output, and returns what is on standard error.
 fn check_fails(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{stderr}");
@@ -112,6 +115,7 @@ fn commands_work_on_the_command_line_and_in_a_pipe() {
     let output = pivot(&["--frontend", &server.address, "-c", "\\l"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "no agent has connected yet\n");
     assert!(output.status.success());
+
     let mut child = pivot(&["--frontend", &server.address])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -157,9 +161,11 @@ fn queries_of_several_files_run_at_once() {
         std::fs::write(&path, "FROM e IN NotThere SELECT COUNT;").unwrap();
         path.display().to_string()
     };
+
     let arguments = ["--frontend", &server.address, "-f", &file("a.pivot"), "-f", &file("b.pivot")];
     let output = pivot(&arguments).args(["--for", "300ms", "--format", "json"]).output().unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
+
     let stdout = String::from_utf8_lossy(&output.stdout);
     let lines = stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let mut names: Vec<String> = lines
@@ -186,6 +192,8 @@ fn a_demo_that_is_interrupted_as_it_starts_leaves_nothing() {
         .spawn()
         .unwrap();
     let pid = child.id().to_string();
+
+    // The interrupt comes between the first process of the store and the last.
     let mut line = String::new();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     stderr.read_line(&mut line).unwrap();
@@ -195,6 +203,7 @@ fn a_demo_that_is_interrupted_as_it_starts_leaves_nothing() {
         assert!(child.try_wait().unwrap().is_none());
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
+
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(!folder.exists());
@@ -247,14 +256,18 @@ fn fmt_lays_files_out_in_place_and_check_only_tells() {
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("q.pivot");
     let path = path.to_str().unwrap();
+
     std::fs::write(path, "from e in T select count;").unwrap();
     let stderr = check_fails(&pivot(&["fmt", "--check", path]).output().unwrap());
     assert!(stderr.contains("would be laid out differently"), "{stderr}");
     assert!(pivot(&["fmt", path]).output().unwrap().status.success());
     assert_eq!(std::fs::read_to_string(path).unwrap(), "FROM e IN T\nSELECT COUNT;\n");
     assert!(pivot(&["fmt", "--check", path]).output().unwrap().status.success());
+
+    // A file that cannot be parsed stays as it is.
     std::fs::write(path, "FROM e IN (T SELECT 1").unwrap();
     assert!(check_fails(&pivot(&["fmt", path]).output().unwrap()).contains("`(` is never closed"));
     assert_eq!(std::fs::read_to_string(path).unwrap(), "FROM e IN (T SELECT 1");
+
     std::fs::remove_dir_all(&folder).unwrap();
 }

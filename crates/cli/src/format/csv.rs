@@ -28,6 +28,7 @@ impl FrameWriter for CsvWriter {
     fn write_frame(&mut self, out: &mut dyn Write, frame: &ResultFrame) -> io::Result<()> {
         if !self.header_written {
             self.header_written = true;
+            // Names of expressions hold commas, as in `SUM(a, b)`; ours hold nothing that needs quotes.
             let own = OWN_COLUMNS.map(str::to_owned);
             let names = frame.columns.iter().map(|column| quoted(&column.name));
             write_record(out, own.into_iter().chain(names))?;

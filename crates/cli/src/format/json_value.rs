@@ -51,6 +51,7 @@ pub(super) fn window(frame: &ResultFrame) -> Map<String, serde_json::Value> {
         document.insert("name".into(), json!(frame.name));
     }
 
+    // Of the final result the window is the whole run.
     let window = json!({ "start": timestamp(frame.start_ns), "end": timestamp(frame.end_ns) });
     document.insert("window".into(), window);
     if frame.last {

@@ -16,6 +16,7 @@ impl FrameWriter for MarkdownWriter {
         }
 
         writeln!(out, "### {}{}\n", window_title(frame), missing_text(frame))?;
+        // Headings without rows would be noise between windows that have some.
         if !frame.has_rows() {
             return Ok(());
         }

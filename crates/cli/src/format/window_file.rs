@@ -22,6 +22,7 @@ pub(crate) struct WindowFile {
 impl WindowFile {
     /// Creates the file, or empties it.
     pub(crate) fn create(path: &Path) -> Result<WindowFile, CliError> {
+        // An unknown ending is most likely that of a text for people.
         let format = match path.extension().and_then(|ending| ending.to_str()) {
             Some("json") => OutputFormat::Json,
             Some("ndjson" | "jsonl") => OutputFormat::Ndjson,
@@ -29,6 +30,7 @@ impl WindowFile {
             Some("md") => OutputFormat::Md,
             _ => OutputFormat::Table,
         };
+
         let file =
             File::create(path).map_err(|source| CliError::ReadFile { path: path.to_owned(), source })?;
 

@@ -15,7 +15,7 @@ pub(crate) struct Measure {
     pub(crate) column: usize,
     /// Positions of the columns that no aggregate goes into.
     pub(crate) keys: Vec<usize>,
-    /// Who sorts the rows: the query, or whoever draws them.
+    /// Whether the query sorts its rows. If it does not, those with the largest measure stand first.
     pub(crate) order: RowOrder,
 }
 
@@ -45,7 +45,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::client::FrontendConnection;
-    use crate::params::Params;
+    use crate::params::QueryParams;
 
     /// Installs the query at a frontend of its own, and finds the measure in what comes over the wire.
     fn check(text: &str, expected: Option<usize>) {
@@ -55,7 +55,7 @@ mod tests {
             let address = format!("http://{}", frontend.address());
             let connection = FrontendConnection::open(&address).await.unwrap();
 
-            let reply = connection.install(text, "", &Params::default()).await.unwrap();
+            let reply = connection.install(text, "", &QueryParams::default()).await.unwrap();
             let found = Measure::find(&reply.columns, RowOrder::Unspecified).map(|found| found.column);
             assert_eq!(found, expected, "{text}");
 

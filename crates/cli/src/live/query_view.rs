@@ -29,7 +29,7 @@ use std::time::Duration;
 /// How many problems the heading shows.
 const MAX_PROBLEMS: usize = 3;
 
-/// Which rows are shown.
+/// The rows that are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowScope {
     SinceInstall,
@@ -62,7 +62,7 @@ pub(crate) struct QueryView {
     pub(crate) query: u32,
     /// The text of the query.
     pub(crate) text: String,
-    /// What the compiler warned of.
+    /// The warnings of the compiler.
     pub(crate) warnings: Vec<String>,
     pub(crate) columns: Vec<FrameColumn>,
     pub(crate) scope: RowScope,
@@ -174,7 +174,7 @@ impl QueryView {
         lines
     }
 
-    /// Returns who reports, which rows are shown, and whether windows were skipped, each after a comma.
+    /// Returns which agents report, which rows are shown, and whether windows were skipped, each after a comma.
     fn facts(&self) -> String {
         let agents = match self.completeness() {
             Some(found) => {
@@ -192,6 +192,7 @@ impl QueryView {
             (RowScope::LastWindow, None) => ", last window".to_owned(),
         };
 
+        // Skipped windows are in the result since install, but neither in the sparklines nor on any screen.
         let skipped = match self.skipped_windows {
             0 => String::new(),
             skipped => format!(", {} skipped", count(skipped, "window")),
@@ -229,6 +230,7 @@ impl QueryView {
         };
         let mut rows: Vec<&FrameRow> = rows.into_iter().flatten().collect();
 
+        // The sort is stable: groups of one size stay in the order of the frontend.
         if let Some(Measure { column, order: RowOrder::Unspecified, .. }) = self.measure {
             rows.sort_by(|a, b| match (b.get(column), a.get(column)) {
                 (Some(b), Some(a)) => b.total_cmp(a),

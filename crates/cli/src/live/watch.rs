@@ -32,7 +32,7 @@ pub(crate) enum WatchEnd {
     Finished,
 }
 
-/// What the two tasks send to the loop.
+/// A message of one of the two tasks to the loop.
 enum FrontendUpdate {
     Frame(Box<ResultFrame>),
     /// How the query stands; `None` if it is not installed any more.
@@ -111,6 +111,7 @@ fn apply_updates(
                     file.write_window(&frame)?;
                 }
 
+                // The last frame is shown too: the caller prints the view once more.
                 let last = frame.last;
                 view.add_frame(*frame);
                 if last {
@@ -130,14 +131,17 @@ fn handle_key(view: &mut QueryView, key: KeyEvent) -> ControlFlow<()> {
     match key.code {
         KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => ControlFlow::Break(()),
         KeyCode::Char('q') | KeyCode::Esc => ControlFlow::Break(()),
+
         KeyCode::Char('w') => {
             view.toggle_scope();
             ControlFlow::Continue(())
         }
+
         KeyCode::Char('x') => {
             view.layout = view.layout.toggled();
             ControlFlow::Continue(())
         }
+
         _ => ControlFlow::Continue(()),
     }
 }
@@ -155,6 +159,7 @@ async fn send_frames(
     };
 
     while let Some(frame) = frames.next().await {
+        // The loop stops at a failure, and so nobody receives what may follow it.
         let update = match frame {
             Ok(frame) => FrontendUpdate::Frame(Box::new(frame)),
             Err(error) => FrontendUpdate::Failed(error),

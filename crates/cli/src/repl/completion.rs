@@ -75,6 +75,7 @@ fn completions(line: &str, pos: usize, catalogue: &[ListedTracepoint]) -> Comple
     };
     let word = &before[word_start..];
 
+    // Names of tracepoints have dots too, so whether a source is expected is asked before the dot.
     let mut candidates = if before.starts_with('\\') {
         command_candidates(before, catalogue)
     } else if expects_source(&before[..word_start]) {
@@ -159,6 +160,7 @@ fn word_candidates(line: &str) -> Vec<Candidate> {
     for (alias, source) in aliases(line) {
         candidates.push(Candidate::prefix(format!("{alias}."), source));
     }
+
     for keyword in KEYWORDS {
         candidates.push(Candidate::word(*keyword, ""));
     }

@@ -15,7 +15,7 @@ use crate::format::WindowFile;
 use crate::humanize::{duration, time_since};
 use crate::input::{InputStatement, InputStep, InputText};
 use crate::live::{QueryView, RowLayout, WatchEnd, read_key, restore_terminal, watch};
-use crate::params::Params;
+use crate::params::QueryParams;
 use crate::table::{Paint, TextStyle};
 use crate::terminal;
 use reedline::Signal;
@@ -36,14 +36,14 @@ const EXIT_TERMINATED: i32 = 128 + 15;
 pub(crate) struct ReplSession {
     runtime: Handle,
     connection: FrontendConnection,
-    /// What Tab offers; renewed before each prompt.
+    /// The tracepoints that Tab offers; renewed before each prompt.
     catalogue: CompletionCatalogue,
     paint: Paint,
     layout: RowLayout,
     timing: Timing,
     /// Values of `$name`, set by `\set`.
-    params: Params,
-    /// What `\g` runs again and `\e` edits.
+    params: QueryParams,
+    /// The statement that `\g` runs again and `\e` edits.
     last: Option<LastStatement>,
 }
 
@@ -61,7 +61,7 @@ enum Timing {
     On,
 }
 
-/// What follows a line that was done.
+/// The step that follows a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AfterLine {
     Prompt,
@@ -78,7 +78,7 @@ impl ReplSession {
             paint: Paint::for_stream(&io::stdout()),
             layout: RowLayout::Table,
             timing: Timing::Off,
-            params: Params::default(),
+            params: QueryParams::default(),
             last: None,
         }
     }
@@ -140,14 +140,17 @@ impl ReplSession {
     fn do_steps(&mut self, input: &InputText) -> Result<AfterLine, CliError> {
         for step in input.steps()? {
             match step {
+                // A command may include a file with steps of its own, down to a `\q` that ends everything.
                 InputStep::Command(line) => {
                     let command = parse(&line).map_err(CliError::Command)?;
                     if self.do_command(command)? == AfterLine::Quit {
                         return Ok(AfterLine::Quit);
                     }
                 }
+
                 InputStep::Explain(statement) => self.explain(input, &statement, None)?,
                 InputStep::Analyze(statement) => self.explain(input, &statement, Some(ANALYZE_DURATION))?,
+
                 InputStep::Query(statement) => {
                     // Noted before it is run: a statement that does not compile is the one to edit.
                     self.last = Some(LastStatement { input: input.clone(), statement: statement.clone() });
@@ -176,6 +179,7 @@ impl ReplSession {
             BackslashCommand::Expanded => self.toggle_layout()?,
             BackslashCommand::Timing => self.toggle_timing()?,
 
+            // All others need nothing of the session.
             other => {
                 let columns = terminal::size().columns;
                 let answer = stateless_commands::answer(&self.connection, &other, columns, self.paint);
@@ -213,7 +217,9 @@ impl ReplSession {
 
     /// Opens the last statement in the person's editor, and runs what comes back if it was changed.
     fn edit_last(&mut self) -> Result<AfterLine, CliError> {
+        // Without a last statement the editor opens empty, for a first one.
         let text = self.last.as_ref().map(|last| format!("{};\n", last.statement.text));
+
         match edit_text(&text.unwrap_or_default())? {
             Some(text) => {
                 self.print_line(TextStyle::Quiet, text.trim_end())?;

@@ -48,6 +48,7 @@ pub(crate) async fn answer(
             vec![paint.style(TextStyle::Quiet, &format!("query {number} is uninstalled"))]
         }
 
+        // All others need a session: its terminal, its parameters or its last statement.
         _ => return Ok(None),
     };
     Ok(Some(lines))
@@ -71,6 +72,7 @@ async fn all_tracepoints(
     let glob = glob.unwrap_or("*");
     let matching: Vec<_> = all.iter().filter(|tracepoint| matches(glob, &tracepoint.name)).collect();
 
+    // A glob that matches nothing is another mistake than a system that does not run.
     let if_empty = match all.is_empty() {
         true => "no agent exports a tracepoint yet",
         false => "no tracepoint has such a name",
@@ -94,6 +96,7 @@ async fn one_tracepoint(
         return Err(CliError::Command(format!("no tracepoint {}; {hint}", escaped(name))));
     };
 
+    // Places are paths of a foreign machine: `wrap` escapes them.
     let mut facts =
         vec![format!("on {} of {}", tracepoint.agents, count(connected as u64, "connected agent"))];
     facts.extend(tracepoint.places.iter().map(|place| format!("at {place}")));

@@ -143,6 +143,7 @@ impl TextTable {
             .iter()
             .map(|heading| TableCell { text: heading.title.clone(), style: TextStyle::Strong })
             .collect();
+        // The mark stands behind the last column that is drawn; the widths have left room for it.
         let mut first = row_lines.line(&titles, None);
         if widths.len() < needs.len() {
             first += &paint.style(TextStyle::Quiet, "  …");

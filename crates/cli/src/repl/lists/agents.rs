@@ -30,6 +30,7 @@ pub(in crate::repl) fn agents(found: &[wire::Agent]) -> TextTable {
             TableCell::quiet(age(agent.connected_ns)),
             TableCell::quiet(age(agent.last_heard_ns)),
         ];
+        // In the same order as their headings above.
         cells.extend(any_held_back.then(|| held_back(&agent.held_back)));
         cells.extend(any_lost.then(|| TableCell::warning(lost(&agent.lost.unwrap_or_default()))));
         table.push(cells);
@@ -59,6 +60,7 @@ fn lost(found: &wire::Lost) -> String {
         (found.unsigned, "baggage unsigned"),
         (found.outside, "outside requests"),
     ];
+
     let words: Vec<String> = counts
         .into_iter()
         .filter(|(count, _)| *count > 0)

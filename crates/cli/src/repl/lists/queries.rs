@@ -89,6 +89,7 @@ pub(in crate::repl) fn all_queries(found: &[wire::Query], columns: usize, paint:
     if is_wide {
         return lines;
     }
+    // Below the figures the text begins where the name does.
     let texts = found.iter().map(|query| {
         let indent = " ".repeat(query.number.to_string().len());
         Some(format!("{indent}  {}", one_line(&query.text)))
@@ -106,6 +107,7 @@ fn with_remarks(
     // Headings and the rule below them have no remarks.
     let (headings, rows) = table_lines.split_at(2);
     let mut lines = headings.to_vec();
+
     for (row, remark) in rows.iter().zip(remarks) {
         lines.push(row.clone());
         lines.extend(remark.map(|remark| paint.style(TextStyle::Quiet, &cut(&remark, columns))));
@@ -203,6 +205,8 @@ fn lost(loss: wire::Loss) -> TableCell {
         loss.uncertain,
         loss.held_back,
     ];
+
+    // The time that a query was away is no count, and is not added.
     match counts.into_iter().fold(0, u64::saturating_add) {
         0 => TableCell::quiet("-"),
         lost => TableCell::warning(grouped(&lost.to_string())),
@@ -217,6 +221,7 @@ pub(in crate::repl) fn one_query(query: &wire::Query, columns: usize, paint: Pai
     };
     let mut lines = vec![paint.style(TextStyle::Strong, &cut(&title, columns))];
 
+    // An empty remark wraps to no line.
     for (style, text) in query_remarks(query) {
         lines.extend(wrap(&text, columns).iter().map(|line| paint.style(style, line)));
     }
@@ -245,6 +250,7 @@ fn query_remarks(query: &wire::Query) -> Vec<(TextStyle, String)> {
         let text = format!("{}: {}: {}", problem.agent, problem.tracepoint, problem.message);
         remarks.push((TextStyle::Error, text));
     }
+    // Empty if nothing is missing.
     remarks.push((TextStyle::Warning, missing(query.loss.unwrap_or_default())));
     if query.agents.is_empty() {
         remarks.push((TextStyle::Quiet, "no agent is connected".to_owned()));

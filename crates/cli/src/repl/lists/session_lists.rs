@@ -1,11 +1,11 @@
 //! What the REPL itself knows: its commands (`\?`) and the values of `$name` (`\set`).
 
-use crate::params::{Params, listed_value};
+use crate::params::{QueryParams, listed_value};
 use crate::repl::commands::COMMANDS;
 use crate::table::TextTable;
 
 /// Returns the values of `$name`.
-pub(in crate::repl) fn params(found: &Params) -> TextTable {
+pub(in crate::repl) fn params(found: &QueryParams) -> TextTable {
     let mut table = TextTable::with_headings(&["!name", "value"]);
     for (name, value) in found {
         table.push([format!("${name}").into(), listed_value(value).into()]);

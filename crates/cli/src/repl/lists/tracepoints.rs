@@ -10,6 +10,7 @@ pub(in crate::repl) fn tracepoints(found: &[&ListedTracepoint]) -> TextTable {
     let mut table = TextTable::with_headings(&["!tracepoint", "fields", ">agents", "place"]);
     for tracepoint in found {
         let fields = tracepoint.fields.iter().map(|field| format!("{} {}", escaped(&field.name), field.ty));
+        // Two versions of a program have a tracepoint at different lines.
         let place = match tracepoint.places.as_slice() {
             [] => String::new(),
             [place] => without_folders(place),
@@ -35,6 +36,7 @@ fn without_folders(place: &str) -> String {
 pub(in crate::repl) fn fields(tracepoint: &ListedTracepoint) -> TextTable {
     let mut table = TextTable::with_headings(&["field", "type", "exported by"]);
     for field in &tracepoint.fields {
+        // Builds of different age may export different fields of one tracepoint.
         let exported_by = if field.agents >= tracepoint.agents {
             "all agents".to_owned()
         } else {
