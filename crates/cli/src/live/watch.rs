@@ -86,14 +86,16 @@ fn draw_until_end(
         if !poll(TICK)? {
             continue;
         }
-        match read()? {
-            Event::Key(key) if key.kind != KeyEventKind::Release => {
-                if handle_key(view, key).is_break() {
-                    return Ok(WatchEnd::Stopped);
-                }
+        let next = match read()? {
+            Event::Key(key) if key.kind != KeyEventKind::Release => handle_key(view, key),
+            Event::Resize(..) => {
+                screen.invalidate();
+                ControlFlow::Continue(())
             }
-            Event::Resize(..) => screen.invalidate(),
-            _ => {}
+            _ => ControlFlow::Continue(()),
+        };
+        if next.is_break() {
+            return Ok(WatchEnd::Stopped);
         }
     }
 }
