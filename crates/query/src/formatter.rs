@@ -1,65 +1,104 @@
 //! Query text in its canonical layout: a clause a line, keywords in capitals, subqueries indented.
 //!
+//! ```text
+//! from e in E join q in (from x in X   ─▶   FROM e IN E
+//! select x.a) on q->e select q.a            JOIN q IN (
+//!                                             FROM x IN X
+//!                                             SELECT x.a
+//!                                           ) ON q -> e
+//!                                           SELECT q.a;
+//! ```
+//!
 //! It works on tokens, so comments stay where they are, and a query that does not compile yet can be
 //! laid out too. What it gives has the same tokens, and laid out again it is the same text.
 
 use crate::diagnostic::Diagnostics;
-use crate::lexical::statements;
-use crate::lexical::{Token, TokenKind, tokens};
-use crate::resolve::aggregates::is_aggregate;
-use crate::syntax::{clause_at, is_reserved, unbalanced};
+use crate::lexical::{ClauseKind, FunctionKind, Token, TokenKind};
+use crate::lexical::{function, is_capitalized, statements, tokens};
+use crate::syntax::{clause_at, unbalanced};
 use std::fmt::Write;
 
 /// A line that would be longer is broken behind a comma, an AND or an OR.
 const WIDTH: usize = 100;
 
-/// Words that are written in capitals, besides those that are reserved.
-const KEYWORDS: [&str; 4] = ["ASC", "DESC", "UNNEST", "CAST"];
-/// Sources with a way of writing of their own.
-const TEMPORAL: [&str; 4] = ["First", "MostRecent", "FirstN", "MostRecentN"];
+/// Whether an item fits on its line is judged by this many tokens of it at most.
+const LOOKAHEAD: usize = 12;
 
 /// Lays out all statements of a text. Fails if quotes, comments or parentheses are not closed.
 pub fn format(text: &str) -> Result<String, Diagnostics> {
-    let mut diagnostics = Diagnostics::default();
-    let all = tokens(text, &mut diagnostics);
-    if let Some(wrong) = unbalanced(&all) {
-        diagnostics.push(wrong);
-    }
-    if diagnostics.has_errors() {
-        return Err(diagnostics.sorted());
-    }
+    check(text)?;
+
     let mut out = String::new();
     let mut end = 0;
     for statement in statements(text) {
         end = statement.offset + statement.text.len();
-        out.push_str(if out.is_empty() { "" } else { "\n" });
-        let (laid_out, open) = QueryFormatter::of(&statement.text);
-        out.push_str(&laid_out);
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        let formatted = QueryFormatter::new(&statement.text, WIDTH).statement();
+        out.push_str(&formatted.text);
         // A comment to the end of its line would swallow the end of the statement.
-        out.push_str(if open { "\n;\n" } else { ";\n" });
+        out.push_str(if formatted.ends_in_line_comment { "\n;\n" } else { ";\n" });
     }
+
+    // Comments behind the last statement belong to none.
     let rest = text[end..].trim_start_matches([' ', '\n', '\t', '\r', ';']).trim_end();
     if !rest.is_empty() {
-        // Comments behind the last statement.
         let _ = writeln!(out, "{}{rest}", if out.is_empty() { "" } else { "\n" });
     }
     Ok(out)
 }
 
-/// An expression in one line, without comments: as columns that have no other name are called.
+/// Returns an expression in one line, without comments: as columns that have no other name are called.
 pub(crate) fn format_expression(text: &str) -> String {
-    let mut layout = QueryFormatter::new(text, usize::MAX);
-    for i in 0..layout.tokens.len() {
-        let token = layout.tokens[i].clone();
-        layout.piece(i, &token);
+    let mut formatter = QueryFormatter::new(text, usize::MAX);
+    for i in 0..formatter.tokens.len() {
+        formatter.token(i);
     }
-    layout.out
+    formatter.out
+}
+
+fn check(text: &str) -> Result<(), Diagnostics> {
+    let mut diagnostics = Diagnostics::default();
+    let mut significant = tokens(text);
+    for problem in significant.iter().filter_map(Token::problem) {
+        diagnostics.push(problem);
+    }
+
+    significant.retain(|token| !token.is_trivia());
+    if let Some(wrong) = unbalanced(&significant) {
+        diagnostics.push(wrong);
+    }
+    if diagnostics.has_errors() { Err(diagnostics.sorted()) } else { Ok(()) }
+}
+
+/// A statement in its canonical layout.
+struct FormattedStatement {
+    text: String,
+    ends_in_line_comment: bool,
+}
+
+/// A comment between two tokens.
+struct Comment<'t> {
+    text: &'t str,
+    /// Whether a line ends between what stands before it and the comment.
+    begins_line: bool,
+}
+
+impl Comment<'_> {
+    /// Returns whether the comment goes to the end of its line.
+    fn is_line_comment(&self) -> bool {
+        self.text.starts_with("--")
+    }
 }
 
 /// The text while tokens are appended.
-struct QueryFormatter<'a> {
-    text: &'a str,
-    tokens: Vec<Token>,
+struct QueryFormatter<'t> {
+    text: &'t str,
+    /// Without blanks and comments.
+    tokens: Vec<Token<'t>>,
+    /// The comments before each token, and behind the last.
+    comments: Vec<Vec<Comment<'t>>>,
     out: String,
     /// For each open parenthesis, whether a query stands in it.
     open: Vec<bool>,
@@ -71,42 +110,84 @@ struct QueryFormatter<'a> {
     width: usize,
 }
 
-impl QueryFormatter<'_> {
-    fn new(text: &str, width: usize) -> QueryFormatter<'_> {
-        let tokens = tokens(text, &mut Diagnostics::default());
-        let (out, open) = (String::new(), Vec::new());
-        QueryFormatter { text, tokens, out, open, in_source: false, has_source: false, width }
-    }
+impl<'t> QueryFormatter<'t> {
+    fn new(text: &'t str, width: usize) -> QueryFormatter<'t> {
+        let mut significant = Vec::new();
+        let mut comments = vec![Vec::new()];
+        let mut begins_line = false;
 
-    /// The statement, and whether it ends in a comment to the end of its line.
-    fn of(text: &str) -> (String, bool) {
-        let mut layout = QueryFormatter::new(text, WIDTH);
-        let (mut i, mut end) = (0, 0);
-        while let Some(token) = layout.tokens.get(i).cloned() {
-            layout.comments(&text[end..token.span.start], i == 0);
-            let taken = layout.token(i, &token);
-            end = layout.tokens[i + taken - 1].span.end;
-            i += taken;
+        for token in tokens(text) {
+            match &token.kind {
+                TokenKind::Whitespace => begins_line |= text[token.span].contains('\n'),
+                TokenKind::Comment => {
+                    let comment = Comment { text: text[token.span].trim_end(), begins_line };
+                    if let Some(gap) = comments.last_mut() {
+                        gap.push(comment);
+                    }
+                    begins_line = false;
+                }
+                _ => {
+                    significant.push(token);
+                    comments.push(Vec::new());
+                    begins_line = false;
+                }
+            }
         }
-        let open = layout.comments(&text[end..], i == 0);
-        (layout.out.trim_end().to_owned(), open)
+        QueryFormatter {
+            text,
+            tokens: significant,
+            comments,
+            out: String::new(),
+            open: Vec::new(),
+            in_source: false,
+            has_source: false,
+            width,
+        }
     }
 
-    fn depth(&self) -> usize {
-        self.open.iter().filter(|query| **query).count()
+    fn statement(mut self) -> FormattedStatement {
+        let mut i = 0;
+        while i < self.tokens.len() {
+            self.write_comments(i);
+            i += match self.clause(i) {
+                Some((kind, length)) => {
+                    self.begin_clause(kind);
+                    length
+                }
+                None => {
+                    self.token(i);
+                    1
+                }
+            };
+        }
+
+        self.write_comments(i);
+        let ends_in_line_comment = self.comments[i].last().is_some_and(Comment::is_line_comment);
+        FormattedStatement { text: self.out.trim_end().to_owned(), ends_in_line_comment }
     }
 
     /// Begins a line, unless one has just begun.
     fn line(&mut self) {
-        let trimmed = self.out.trim_end_matches(' ').len();
-        self.out.truncate(trimmed);
+        self.trim_blanks();
         if !self.out.is_empty() && !self.out.ends_with('\n') {
             self.out.push('\n');
         }
-        self.out.push_str(&"  ".repeat(self.depth()));
+        let depth = self.open.iter().filter(|is_query| **is_query).count();
+        self.out.push_str(&"  ".repeat(depth));
     }
 
-    /// How long the line is so far.
+    /// Begins a line that goes on with the one before.
+    fn continued_line(&mut self) {
+        self.line();
+        self.out.push_str("  ");
+    }
+
+    fn trim_blanks(&mut self) {
+        let trimmed = self.out.trim_end_matches(' ').len();
+        self.out.truncate(trimmed);
+    }
+
+    /// Returns how long the line is so far.
     fn column(&self) -> usize {
         self.out.rsplit('\n').next().unwrap_or_default().chars().count()
     }
@@ -117,176 +198,180 @@ impl QueryFormatter<'_> {
         }
     }
 
-    /// Comments between two tokens: one that stood behind a token on its line stays there. Says whether
-    /// the last one goes to the end of its line.
-    fn comments(&mut self, gap: &str, first: bool) -> bool {
-        let (mut rest, mut open) = (gap, false);
-        while let Some(start) = rest.find(['-', '/']) {
+    /// Writes the comments before a token: one that stood behind a token on its line stays there.
+    fn write_comments(&mut self, i: usize) {
+        let comments = std::mem::take(&mut self.comments[i]);
+        for comment in &comments {
             let begun = self.out.trim_end_matches(' ').ends_with('\n');
-            let own_line = first || begun || rest[..start].contains('\n');
-            let comment = &rest[start..];
-            let (length, to_end) = match comment.starts_with("--") {
-                true => (comment.find('\n').unwrap_or(comment.len()), true),
-                false => (comment.find("*/").map_or(comment.len(), |end| end + 2), false),
-            };
+            let own_line = i == 0 || begun || comment.begins_line;
+
             if own_line {
-                self.line()
+                self.line();
             } else {
-                self.space()
+                self.space();
             }
-            self.out.push_str(comment[..length].trim_end());
-            if to_end || own_line {
-                self.line()
+            self.out.push_str(comment.text);
+            if own_line || comment.is_line_comment() {
+                self.line();
             } else {
-                self.space()
+                self.space();
             }
-            (rest, open) = (&comment[length..], to_end);
         }
-        open
+        self.comments[i] = comments;
     }
 
-    fn is_behind_dot(&self, i: usize) -> bool {
-        i > 0 && [".", "::", "@"].iter().any(|symbol| self.tokens[i - 1].is(symbol))
+    fn is_behind_separator(&self, i: usize) -> bool {
+        i > 0 && self.tokens[i - 1].is_name_separator()
     }
 
-    /// Writes a token, or the words of a clause's beginning; says how many tokens those were.
-    fn token(&mut self, i: usize, token: &Token) -> usize {
-        let behind_dot = self.is_behind_dot(i);
-        let in_query = self.open.last().is_none_or(|query| *query);
-        if in_query
-            && !behind_dot
-            && let Some((text, taken)) = clause_at(&self.tokens[i..])
-        {
-            self.line();
-            self.out.push_str(text);
-            self.has_source = matches!(text, "FROM" | "JOIN" | "LEFT JOIN" | "ANTI JOIN");
-            self.in_source = false;
-            return taken;
+    /// Returns the clause that begins at a token and how many tokens name it, or `None` if none begins.
+    fn clause(&self, i: usize) -> Option<(ClauseKind, usize)> {
+        let in_query = self.open.last().is_none_or(|is_query| *is_query);
+        if !in_query || self.is_behind_separator(i) {
+            return None;
         }
-        self.piece(i, token);
-        1
+        clause_at(&self.tokens[i..])
+    }
+
+    fn begin_clause(&mut self, kind: ClauseKind) {
+        self.line();
+        self.out.push_str(kind.keyword());
+        self.has_source = kind.has_source();
+        self.in_source = false;
     }
 
     /// Writes a token that begins no clause.
-    fn piece(&mut self, i: usize, token: &Token) {
-        let behind_dot = self.is_behind_dot(i);
-        let next_opens = self.tokens.get(i + 1).is_some_and(|next| next.is("("));
-        match &token.kind {
-            TokenKind::Symbol("(") => self.open(i),
-            TokenKind::Symbol(")") => {
-                if self.open.pop() == Some(true) {
-                    self.line();
-                }
-                self.out.push(')');
-                // Behind a subquery the clause goes on.
-                self.in_source |= self.has_source && self.open.is_empty();
-            }
-            TokenKind::Symbol(",") => {
-                let trimmed = self.out.trim_end_matches(' ').len();
-                self.out.truncate(trimmed);
-                self.out.push(',');
-                self.wrap(i);
-            }
-            TokenKind::Word(word) if !behind_dot => {
-                let written = canonical(word, next_opens);
-                let joins = ["AND", "OR"].iter().any(|op| written == *op);
-                if joins && self.column() > self.width / 3 * 2 {
-                    self.line();
-                    self.out.push_str("  ");
-                }
-                self.separate(i);
-                self.out.push_str(&written);
-                self.in_source = match written.as_str() {
-                    "IN" if self.has_source => true,
-                    "ON" | "WHERE" => false,
-                    _ => self.in_source,
-                };
-            }
+    fn token(&mut self, i: usize) {
+        match self.tokens[i].kind {
+            TokenKind::Symbol("(") => self.open_parenthesis(i),
+            TokenKind::Symbol(")") => self.close_parenthesis(),
+            TokenKind::Symbol(",") => self.comma(i),
+            TokenKind::Word(word) if !self.is_behind_separator(i) => self.word(i, word),
             _ => {
                 self.separate(i);
-                self.out.push_str(&self.text[token.span.clone()]);
+                self.out.push_str(&self.text[self.tokens[i].span.clone()]);
             }
         }
     }
 
-    fn open(&mut self, i: usize) {
-        let query = clause_at(&self.tokens[i + 1..]).is_some();
-        let call = i > 0
+    fn word(&mut self, i: usize, word: &str) {
+        let written = canonical(word, self.tokens.get(i + 1));
+
+        // Conditions are broken before they are too long, so that the next one still fits.
+        let connects = written == "AND" || written == "OR";
+        if connects && self.column() > self.width / 3 * 2 {
+            self.continued_line();
+        }
+        self.separate(i);
+        self.out.push_str(&written);
+
+        self.in_source = match written.as_str() {
+            "IN" if self.has_source => true,
+            "ON" | "WHERE" => false,
+            _ => self.in_source,
+        };
+    }
+
+    fn open_parenthesis(&mut self, i: usize) {
+        // A call stands close to its parenthesis, a keyword or an operator does not.
+        let is_call = i > 0
             && match &self.tokens[i - 1].kind {
-                TokenKind::Word(word) => {
-                    !is_keyword(word)
-                        || word.eq_ignore_ascii_case("CAST")
-                        || word.eq_ignore_ascii_case("UNNEST")
-                }
-                TokenKind::Quoted(_) => true,
+                TokenKind::Word(word) => !is_capitalized(word),
+                TokenKind::QuotedName(_) => true,
                 _ => false,
             };
-        if !call {
+        if !is_call {
             self.space();
         }
         self.out.push('(');
-        self.open.push(query);
-        if query {
-            (self.has_source, self.in_source) = (false, false);
+
+        let is_query = clause_at(&self.tokens[i + 1..]).is_some();
+        self.open.push(is_query);
+        if is_query {
+            self.has_source = false;
+            self.in_source = false;
         }
     }
 
-    /// A blank where one belongs: names, patterns and signs are written without.
-    fn separate(&mut self, i: usize) {
-        let Some(before) = i.checked_sub(1).map(|before| self.tokens[before].clone()) else { return };
-        let token = &self.tokens[i];
-        let touches = before.span.end == token.span.start;
-        let part = |token: &Token| [".", "::", "@"].iter().any(|symbol| token.is(symbol));
-        let sign = before.is("-") && i >= 2 && is_operator(&self.tokens[i - 2]) || before.is("-") && i == 1;
-        let pattern = self.in_source && touches && (token.is("*") || before.is("*"));
-        let bracket = token.is("[") || before.is("[") || token.is("]");
-        // Together these would begin a comment.
-        let written = &self.text[token.span.clone()];
-        let comment = self.out.ends_with('-') && written.starts_with('-')
-            || self.out.ends_with('/') && written.starts_with(['*', '/']);
-        // And these other tokens.
-        let other = !touches && self.out.ends_with(':') && written.starts_with(':');
-        if comment || other || !(part(token) || part(&before) || sign || pattern || bracket) {
-            self.space();
-        }
-    }
-
-    fn wrap(&mut self, i: usize) {
-        let length = |token: &Token| token.span.len() + 1;
-        let item = (i + 1..self.tokens.len()).take_while(|at| clause_at(&self.tokens[*at..]).is_none());
-        let item = item.map(|at| &self.tokens[at]).take_while(|token| !token.is(","));
-        let next: usize = item.take(12).map(length).sum();
-        let outside = self.open.last().is_none_or(|query| *query);
-        if outside && self.column() + next > self.width {
+    fn close_parenthesis(&mut self) {
+        if self.open.pop() == Some(true) {
             self.line();
-            self.out.push_str("  ");
+        }
+        self.out.push(')');
+        // Behind a subquery the clause goes on.
+        self.in_source |= self.has_source && self.open.is_empty();
+    }
+
+    /// Writes a comma, and begins a line if the item behind it does not fit on this one.
+    fn comma(&mut self, i: usize) {
+        self.trim_blanks();
+        self.out.push(',');
+
+        let rest = &self.tokens[i + 1..];
+        let mut item_length = 0;
+        for (at, token) in rest.iter().enumerate().take(LOOKAHEAD) {
+            if token.is(",") || clause_at(&rest[at..]).is_some() {
+                break;
+            }
+            item_length += token.span.len() + 1;
+        }
+
+        let outside = self.open.last().is_none_or(|is_query| *is_query);
+        if outside && self.column() + item_length > self.width {
+            self.continued_line();
         } else {
             self.space();
         }
     }
+
+    /// Writes a blank where one belongs: names, patterns and signs are written without.
+    fn separate(&mut self, i: usize) {
+        let Some(before) = i.checked_sub(1).map(|before| &self.tokens[before]) else { return };
+        let token = &self.tokens[i];
+        let touches = before.span.end == token.span.start;
+
+        let in_name = token.is_name_separator() || before.is_name_separator();
+        let behind_sign = before.is("-") && (i == 1 || is_operator(&self.tokens[i - 2]));
+        let in_pattern = self.in_source && touches && (token.is("*") || before.is("*"));
+        let bracket = token.is("[") || before.is("[") || token.is("]");
+
+        // What would become another token if it touched: a comment, or `::`.
+        let written = &self.text[token.span.clone()];
+        let makes_comment = self.out.ends_with('-') && written.starts_with('-')
+            || self.out.ends_with('/') && written.starts_with(['*', '/']);
+        let makes_separator = !touches && self.out.ends_with(':') && written.starts_with(':');
+
+        if makes_comment || makes_separator || !(in_name || behind_sign || in_pattern || bracket) {
+            self.space();
+        }
+    }
 }
 
-/// Behind these a minus is a sign.
-fn is_operator(token: &Token) -> bool {
+/// Returns whether a minus behind the token is a sign.
+fn is_operator(token: &Token<'_>) -> bool {
     match &token.kind {
         TokenKind::Symbol(symbol) => !matches!(*symbol, ")" | "]"),
-        TokenKind::Word(word) => is_keyword(word),
+        TokenKind::Word(word) => is_capitalized(word),
         _ => false,
     }
 }
 
-fn is_keyword(word: &str) -> bool {
-    is_reserved(word) || KEYWORDS.iter().any(|keyword| keyword.eq_ignore_ascii_case(word))
-}
-
-/// A word as it is written: keywords and aggregates in capitals, names as they are.
-fn canonical(word: &str, opens: bool) -> String {
-    if let Some(temporal) = TEMPORAL.iter().find(|name| name.eq_ignore_ascii_case(word)) {
-        return (*temporal).to_owned();
+/// Returns a word as it is written: keywords and functions in their usual spelling, names as they are.
+fn canonical(word: &str, next: Option<&Token<'_>>) -> String {
+    if is_capitalized(word) {
+        return word.to_ascii_uppercase();
     }
-    let count = word.eq_ignore_ascii_case("COUNT");
-    match is_keyword(word) || count || (opens && is_aggregate(word)) {
-        true => word.to_ascii_uppercase(),
-        false => word.to_owned(),
+    let Some(function) = function(word) else { return word.to_owned() };
+
+    // A function without its arguments is a name, but for COUNT.
+    let has_arguments = next.is_some_and(|next| next.is("("));
+    let has_count = next.is_some_and(|next| matches!(next.kind, TokenKind::Literal(_)));
+    match function.kind {
+        FunctionKind::Source | FunctionKind::SourceAlias if has_arguments || has_count => {
+            function.name.to_owned()
+        }
+        FunctionKind::Aggregate if has_arguments || function.name == "COUNT" => word.to_ascii_uppercase(),
+        FunctionKind::Scalar if has_arguments && function.name == "CAST" => function.name.to_owned(),
+        _ => word.to_owned(),
     }
 }

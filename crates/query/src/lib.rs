@@ -29,7 +29,9 @@
 //! Reading order: [`compile`](fn@compile), `syntax`, [`Catalog`], `resolve`, `plan`, `optimize`, `lower`, `untyped`,
 //! [`Program`], [`Diagnostics`].
 
+mod advice_limits;
 mod catalog;
+mod compile_options;
 mod compiled;
 mod compiler;
 mod diagnostic;
@@ -43,10 +45,14 @@ mod suggest;
 mod syntax;
 
 pub use catalog::{Catalog, CatalogField, CatalogTracepoint};
+pub use compile_options::CompileOptions;
 pub use compiled::{
     OutputAggregate, OutputColumn, OutputKey, OutputSchema, Program, QueryBudget, ResultSink, RunSettings,
 };
-pub use compiler::{CompileOptions, compile, compile_with};
+pub use compiler::{compile, compile_with};
 pub use diagnostic::{Color, Diagnostic, Diagnostics, Severity};
 pub use formatter::format;
+pub use lexical::{ClassifiedToken, TokenClass, classify};
+pub use lexical::{FunctionInfo, FunctionKind, KEYWORDS, Keyword, functions};
 pub use lexical::{Statement, is_complete, statements};
+pub use suggest::nearest;

@@ -1,12 +1,20 @@
 //! Plan to advice: columns get their positions in the row, aggregates theirs among the states.
 //!
+//! ```text
+//! stage 1: cl in ClientProtocols, first 1      A1 at ClientProtocols
+//!   observe process as #2                        OBSERVE process
+//!   pack (#2)                                    PACK    bag 7.1 FIRST 1 (process)
+//! stage 0: e in DataNode.read                  A2 at DataNode.read
+//!   observe delta as #0                          OBSERVE delta              row: delta
+//!   join cl -> e                                 UNPACK  bag 7.1            row: delta, process
+//!   emit groups (#2) aggregate (SUM(#0))         EMIT    GROUP (1) AGG (SUM(0))
+//! ```
+//!
 //! Advice comes out in the order of stages, consumers before producers: where both are woven into one
 //! tracepoint, an event must not see what it packs itself.
 
-use crate::plan::{
-    Plan, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, StageMember, StageStep, SubqueryGroups,
-    renamed,
-};
+use crate::plan::{Plan, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, StageMember, StageStep};
+use crate::plan::{SubqueryGroups, narrow, with_columns};
 use pivot_advice::{
     Advice, Aggregate, BagKey, Binary, Expr, Finished, Form, Function, Instruction, Keep, Match, QueryId,
     Type, Unpacked, Value,
@@ -16,113 +24,125 @@ use std::collections::HashMap;
 /// Into how many parts the requests of a sample are divided.
 const PARTS: u64 = 16;
 
-/// The advice of every stage at every of its tracepoints.
+/// Returns the advice of every stage at every of its tracepoints.
 pub(crate) fn lower(plan: &Plan, query: QueryId) -> Vec<Advice> {
-    let mut advice = Vec::new();
-    for (index, stage) in plan.stages.iter().enumerate().filter(|(i, stage)| stage.bag == *i) {
-        for member in &stage.members {
-            for place in 0..member.tracepoints.len() {
-                advice.push(AdviceBuilder::new(plan, query, index).advice(member, place));
-            }
-        }
-    }
-    advice
+    lower_as(plan, query, StageOutput::Tuples)
 }
 
-/// The advice of every inner stage, and beside that of every stage one that emits, for each row, which
-/// stage it is of, how many bytes it takes, and which request it belongs to.
+/// Returns the advice of every inner stage, and beside that of every stage one that emits, for each row,
+/// which stage it is of, how many bytes it takes, and which request it belongs to.
 pub(crate) fn lower_measured(plan: &Plan, query: QueryId) -> Vec<Advice> {
     let mut advice: Vec<Advice> = lower(plan, query).into_iter().filter(|advice| advice.stage > 0).collect();
-    for (index, stage) in plan.stages.iter().enumerate().filter(|(i, stage)| stage.bag == *i) {
+    advice.extend(lower_as(plan, query, StageOutput::Costs));
+    advice
+}
+
+/// What the rows of a stage become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StageOutput {
+    /// They are packed or emitted, as the plan says.
+    Tuples,
+    /// What they cost is emitted.
+    Costs,
+}
+
+fn lower_as(plan: &Plan, query: QueryId, output: StageOutput) -> Vec<Advice> {
+    let mut advice = Vec::new();
+    for (index, stage) in plan.stages.iter().enumerate() {
+        // A stage that shares the bag of another has nothing to pack.
+        if stage.bag != index {
+            continue;
+        }
         for member in &stage.members {
-            for place in 0..member.tracepoints.len() {
-                advice.push(
-                    AdviceBuilder { measured: true, ..AdviceBuilder::new(plan, query, index) }
-                        .advice(member, place),
-                );
+            for tracepoint in 0..member.tracepoints.len() {
+                advice.push(AdviceBuilder::new(plan, query, index, output).advice(member, tracepoint));
             }
         }
     }
     advice
 }
 
-/// The row while instructions append to it.
+/// The row of a stage at one tracepoint, while instructions append columns to it.
 struct AdviceBuilder<'a> {
     plan: &'a Plan,
     query: QueryId,
     index: usize,
     stage: &'a Stage,
-    /// Positions of columns.
+    output: StageOutput,
+    /// Positions in the row, by the number of the column in the plan.
     columns: HashMap<u16, u16>,
+    /// How many columns the row has.
     width: usize,
     /// Positions of states, by the number of their aggregate.
     states: HashMap<usize, u16>,
-    /// The position of the part of the requests.
-    part: Option<u16>,
-    /// Emits what the rows cost, instead of packing or emitting them.
-    measured: bool,
-    /// The position of the request's id, if it is observed.
+    /// The position of the request's id, if it is observed; its time stands behind it.
     request: u16,
+    /// The position of the part of the sampled requests.
+    part: Option<u16>,
     instructions: Vec<Instruction>,
 }
 
 impl<'a> AdviceBuilder<'a> {
-    fn new(plan: &'a Plan, query: QueryId, index: usize) -> AdviceBuilder<'a> {
-        let stage = &plan.stages[index];
-        let (columns, states) = (HashMap::new(), HashMap::new());
-        let (part, measured, instructions) = (None, false, vec![]);
+    fn new(plan: &'a Plan, query: QueryId, index: usize, output: StageOutput) -> AdviceBuilder<'a> {
         AdviceBuilder {
             plan,
             query,
             index,
-            stage,
-            columns,
+            stage: &plan.stages[index],
+            output,
+            columns: HashMap::new(),
             width: 0,
-            states,
-            part,
-            measured,
+            states: HashMap::new(),
             request: 0,
-            instructions,
+            part: None,
+            instructions: vec![],
         }
     }
 
-    fn advice(mut self, member: &StageMember, place: usize) -> Advice {
-        self.observe(member, place);
+    fn advice(mut self, member: &StageMember, tracepoint: usize) -> Advice {
+        self.observe(member, tracepoint);
         self.sample();
-        let steps = member.steps.iter().chain(&self.stage.steps);
-        let own = member.steps.len();
+
         // What follows a choice belongs to a tuple that was chosen; without it Pack chooses.
-        let chooses = self.stage.is_temporal() && !self.stage.steps.is_empty() && !self.measured;
-        for (i, step) in steps.enumerate() {
-            if chooses && i == own {
-                self.instructions.push(Instruction::Choose);
-            }
+        let measures = self.output == StageOutput::Costs;
+        let chooses = self.stage.is_temporal() && !self.stage.steps.is_empty() && !measures;
+        for step in &member.steps {
             self.step(step);
         }
-        let end = if self.measured { self.measure() } else { self.end() };
+        if chooses {
+            self.instructions.push(Instruction::Choose);
+        }
+        for step in &self.stage.steps {
+            self.step(step);
+        }
+
+        let end = if measures { self.measure() } else { self.end() };
         self.instructions.push(end);
         Advice {
             query: self.query,
             stage: narrow(self.index),
-            tracepoint: member.tracepoints[place].name.clone(),
+            tracepoint: member.tracepoints[tracepoint].name.clone(),
             instructions: self.instructions,
         }
     }
 
-    /// What this tracepoint of a union lacks is null.
-    fn observe(&mut self, member: &StageMember, place: usize) {
-        let lacks = |lacking: &[bool]| lacking.get(place).copied().unwrap_or(false);
+    /// Observes the fields of a member; what this tracepoint of a union lacks is null.
+    fn observe(&mut self, member: &StageMember, tracepoint: usize) {
+        let lacks = |lacking: &[bool]| lacking.get(tracepoint).copied().unwrap_or(false);
         for observed in member.observed.iter().filter(|observed| !lacks(&observed.lacking)) {
             self.instructions.push(Instruction::Observe { field: observed.field.clone() });
             self.append(observed.column);
         }
-        if self.plan.sample.is_some() || self.measured {
+
+        if self.plan.sample.is_some() || self.output == StageOutput::Costs {
             self.request = narrow(self.width);
             for field in ["$request", "$time"] {
                 self.instructions.push(Instruction::Observe { field: field.into() });
                 self.width += 1;
             }
         }
+
+        // Observations come before everything else in advice.
         for observed in member.observed.iter().filter(|observed| lacks(&observed.lacking)) {
             let expr = Expr::Literal(Value::Null);
             self.instructions.push(Instruction::Let { name: observed.field.clone(), expr });
@@ -134,15 +154,18 @@ impl<'a> AdviceBuilder<'a> {
     /// Outside a request every event decides for itself.
     fn sample(&mut self) {
         let Some(fraction) = self.plan.sample else { return };
-        let (request, time) = (Expr::Column(self.request), Expr::Column(self.request + 1));
-        let time = Expr::Cast(Box::new(time), Type::String);
-        let id = Expr::Call(Function::Coalesce, vec![request, time]);
+        let time = Expr::Cast(Box::new(Expr::Column(self.request + 1)), Type::String);
+        let id = Expr::Call(Function::Coalesce, vec![Expr::Column(self.request), time]);
         let hash = |salt: u64| Expr::Call(Function::Hash, vec![id.clone(), Expr::Literal(Value::U64(salt))]);
+
         // The largest double below 2^64 is the nearest to all of them.
         let limit = Expr::Literal(Value::U64((fraction * u64::MAX as f64) as u64));
         let expr = Expr::binary(Binary::Less, hash(0), limit);
         self.instructions.push(Instruction::Filter { expr });
-        if let (StageEnd::Emit { form: Form::Groups, .. }, false) = (&self.stage.end, self.measured) {
+
+        // Sums of parts of the requests tell how far the scaled sum may be off.
+        let emits_groups = matches!(self.stage.end, StageEnd::Emit { form: Form::Groups, .. });
+        if emits_groups && self.output == StageOutput::Tuples {
             let expr = Expr::binary(Binary::Remainder, hash(1), Expr::Literal(Value::U64(PARTS)));
             self.instructions.push(Instruction::Let { name: "part".into(), expr });
             self.part = Some(narrow(self.width));
@@ -179,17 +202,20 @@ impl<'a> AdviceBuilder<'a> {
         }
     }
 
+    /// Unpacks the bag of a child: its columns and states become those of the row.
     fn unpack(&mut self, join: &StageJoin) {
         let packed = &self.plan.stages[join.child];
         let appended = self.plan.appended(join.child);
         let states: Vec<&StageFold> = match &packed.end {
-            StageEnd::Groups(groups) => {
-                groups.folds.iter().filter(|fold| !fold.aggregate.is_sketch()).collect()
-            }
+            StageEnd::Groups(groups) => groups.packed_folds().collect(),
             other => other.folds().iter().collect(),
         };
-        let (outside, width) = (self.columns.clone(), self.width);
-        appended.iter().for_each(|column| self.append(*column));
+
+        // Conditions of the match see the columns of both sides.
+        let outside = (join.matching == Match::Anti).then(|| (self.columns.clone(), self.width));
+        for column in appended {
+            self.append(*column);
+        }
         let on = join
             .on
             .iter()
@@ -200,14 +226,18 @@ impl<'a> AdviceBuilder<'a> {
             StageEnd::Groups(groups) => regrouped(groups, distinct),
             _ => Unpacked::Rows,
         };
-        if join.matching == Match::Anti {
-            (self.columns, self.width) = (outside, width);
+
+        if let Some((columns, width)) = outside {
+            // An ANTI join leaves nothing of the child.
+            self.columns = columns;
+            self.width = width;
         } else if rows == Unpacked::Rows {
             for fold in packed.end.folds() {
                 let position = narrow(self.states.len());
                 self.states.insert(fold.number, position);
             }
         }
+
         self.instructions.push(Instruction::Unpack {
             bag: BagKey { query: self.query, stage: narrow(packed.bag) },
             alias: packed.alias.clone(),
@@ -219,20 +249,22 @@ impl<'a> AdviceBuilder<'a> {
         });
     }
 
-    /// How many rows, of how many bytes, of which requests.
+    /// Returns the instruction that emits how many rows there are, of how many bytes, of which requests.
     fn measure(&mut self) -> Instruction {
-        let packed = |fold: &&StageFold| !fold.aggregate.is_sketch();
         let (columns, states) = match &self.stage.end {
-            StageEnd::Groups(groups) => (groups.packed(), groups.folds.iter().filter(packed).count()),
+            StageEnd::Groups(groups) => (groups.packed(), groups.packed_folds().count()),
             other => (other.keys().to_vec(), other.folds().len()),
         };
         let columns = self.positions(&columns).into_iter().map(Expr::Column).collect();
+
         // Numbers of rows and partial aggregates take a few bytes each.
         let rest = Expr::Literal(Value::U64(1 + 4 * states as u64));
         let bytes = Expr::binary(Binary::Add, Expr::Call(Function::Size, columns), rest);
+
         let stage = Expr::Literal(Value::U64(self.index as u64));
         self.instructions.push(Instruction::Let { name: "stage".into(), expr: stage });
         self.width += 1;
+
         let fold = |aggregate, expr| pivot_advice::Fold { aggregate, input: pivot_advice::Input::Expr(expr) };
         let request = fold(Aggregate::Distinct, Expr::Column(self.request));
         let folds = vec![fold(Aggregate::Sum, bytes), request];
@@ -240,22 +272,24 @@ impl<'a> AdviceBuilder<'a> {
     }
 
     fn end(&self) -> Instruction {
-        let mut keys = self.positions(self.stage.end.keys());
-        let folds = self.stage.end.folds().iter();
         let bag = BagKey { query: self.query, stage: narrow(self.index) };
         match &self.stage.end {
-            StageEnd::Rows { .. } => {
-                let folds = folds.map(|fold| self.fold(fold)).collect();
-                Instruction::Pack { bag, keep: self.stage.keep, keys, folds }
-            }
-            StageEnd::Groups(groups) => {
-                let states = folds.filter(|fold| !fold.aggregate.is_sketch());
-                let folds = states.map(|fold| self.fold(fold)).collect();
-                Instruction::Pack { bag, keep: Keep::All, keys: self.positions(&groups.packed()), folds }
-            }
-            StageEnd::Emit { form, .. } => {
+            StageEnd::Rows { keys, folds } => Instruction::Pack {
+                bag,
+                keep: self.stage.keep,
+                keys: self.positions(keys),
+                folds: folds.iter().map(|fold| self.fold(fold)).collect(),
+            },
+            StageEnd::Groups(groups) => Instruction::Pack {
+                bag,
+                keep: Keep::All,
+                keys: self.positions(&groups.packed()),
+                folds: groups.packed_folds().map(|fold| self.fold(fold)).collect(),
+            },
+            StageEnd::Emit { keys, folds, form } => {
+                let mut keys = self.positions(keys);
                 keys.extend(self.part);
-                let folds = folds.map(|fold| self.fold(fold)).collect();
+                let folds = folds.iter().map(|fold| self.fold(fold)).collect();
                 Instruction::Emit { keys, folds, form: *form }
             }
         }
@@ -286,42 +320,42 @@ impl<'a> AdviceBuilder<'a> {
     }
 
     fn positioned(&self, expr: &Expr) -> Expr {
-        renamed(expr, &mut |column| Expr::Column(self.position(column)))
+        with_columns(expr, &mut |column| Expr::Column(self.position(column)))
     }
 
-    /// A stage's own columns go without its alias.
+    /// Returns the name of a column; a stage's own columns go without its alias.
     fn name(&self, column: u16, stage: &Stage) -> String {
         let column = &self.plan.columns[usize::from(column)];
         if column.alias == stage.alias { column.name.clone() } else { column.shown() }
     }
 }
 
-/// How the consumer makes groups of the bag: its columns are keys and arguments of sketches, its states
-/// are those of the other aggregates.
+/// Returns how the consumer makes groups of the bag: its columns are keys and arguments of sketches, its
+/// states are those of the other aggregates.
 fn regrouped(groups: &SubqueryGroups, distinct: Vec<Expr>) -> Unpacked {
     let packed = groups.packed();
-    let place = |column: u16| packed.iter().position(|known| *known == column).map_or(u16::MAX, narrow);
+    let position = |column: u16| packed.iter().position(|known| *known == column).map_or(u16::MAX, narrow);
+
     let mut states = 0..;
-    let folds = groups.folds.iter().map(|fold| {
+    let mut folds = Vec::with_capacity(groups.folds.len());
+    for fold in &groups.folds {
         let input = match &fold.input {
             StageFoldInput::Expr(expr) if fold.aggregate.is_sketch() => {
-                pivot_advice::Input::Expr(renamed(expr, &mut |column| Expr::Column(place(column))))
+                let over_bag = with_columns(expr, &mut |column| Expr::Column(position(column)));
+                pivot_advice::Input::Expr(over_bag)
             }
             _ => pivot_advice::Input::State(states.next().unwrap_or(u16::MAX)),
         };
-        pivot_advice::Fold { aggregate: fold.aggregate, input }
-    });
-    let folds = folds.collect();
-    let finished = groups.finished.iter();
+        folds.push(pivot_advice::Fold { aggregate: fold.aggregate, input });
+    }
+
+    let finished =
+        groups.finished.iter().map(|value| Finished { state: narrow(value.fold), finish: value.finish });
     Unpacked::Groups {
         width: narrow(packed.len()),
         keys: (0..narrow(groups.keys.len())).collect(),
         folds,
-        finished: finished.map(|f| Finished { state: narrow(f.fold), finish: f.finish }).collect(),
+        finished: finished.collect(),
         distinct,
     }
-}
-
-fn narrow(index: usize) -> u16 {
-    u16::try_from(index).unwrap_or(u16::MAX)
 }

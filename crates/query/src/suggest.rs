@@ -1,27 +1,42 @@
-//! "Did you mean": the nearest of some names.
+//! "Did you mean": the nearest of some names, by the Damerau-Levenshtein distance.
 
 /// Longer names are not compared: a typo is found in names that a person typed.
 const MAX_LENGTH: usize = 128;
 
-/// The candidate nearest to a name, if it is near enough to be a typo.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let wanted = name.to_lowercase();
-    let length = wanted.chars().count();
-    if length > MAX_LENGTH {
+/// Returns the candidate nearest to a name, or `None` if none is near enough to be a typo of it.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let wanted: Vec<char> = name.to_lowercase().chars().collect();
+    if wanted.len() > MAX_LENGTH {
         return None;
     }
-    let limit = (length / 3).clamp(1, 4);
-    let distances = candidates.into_iter().filter(|candidate| candidate.len() <= MAX_LENGTH);
-    let distances = distances.map(|candidate| (distance(&wanted, &candidate.to_lowercase()), candidate));
-    let best = distances.filter(|(d, _)| *d <= limit && *d < length).min_by_key(|(d, _)| *d);
+    // A third of the letters may be wrong, but never all.
+    let limit = (wanted.len() / 3).clamp(1, 4);
+
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in candidates {
+        if candidate.len() > MAX_LENGTH {
+            continue;
+        }
+        // Each letter more or less is an edit: most candidates need no closer look.
+        let letters: Vec<char> = candidate.to_lowercase().chars().collect();
+        if letters.len().abs_diff(wanted.len()) > limit {
+            continue;
+        }
+        let distance = distance(&wanted, &letters);
+        let is_near = distance <= limit && distance < wanted.len();
+        if is_near && best.is_none_or(|(least, _)| distance < least) {
+            best = Some((distance, candidate));
+        }
+    }
     best.map(|(_, candidate)| candidate.to_owned())
 }
 
-/// How many insertions, deletions, replacements and swaps of neighbours lead from one to the other.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+/// Returns how many insertions, deletions, replacements and swaps of neighbours lead from one to the other:
+/// the optimal string alignment distance, row by row of its table.
+fn distance(a: &[char], b: &[char]) -> usize {
     let mut before_last = vec![0; b.len() + 1];
     let mut last: Vec<usize> = (0..=b.len()).collect();
+
     for i in 1..=a.len() {
         let mut row = vec![i; b.len() + 1];
         for j in 1..=b.len() {

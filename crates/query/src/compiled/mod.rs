@@ -1,8 +1,11 @@
-//! What a compiled query is: its advice, its result, and how it runs.
+//! What a compiled query is: its advice, what its result looks like, how it runs, and its explanation.
 
+mod explain;
+mod output_schema;
 mod program;
+mod run_settings;
 mod untyped_fields;
 
-pub use program::{
-    OutputAggregate, OutputColumn, OutputKey, OutputSchema, Program, QueryBudget, ResultSink, RunSettings,
-};
+pub use output_schema::{OutputAggregate, OutputColumn, OutputKey, OutputSchema};
+pub use program::Program;
+pub use run_settings::{QueryBudget, ResultSink, RunSettings};

@@ -1,10 +1,13 @@
-//! Which fields an aggregate needs a number of, and nobody knows whether they are numbers.
+//! Fields that an aggregate needs a number of, and of which nobody knows whether they are numbers.
+//!
+//! What a program logs with `?` or `%` is text: SUM of it is null, which EXPLAIN says beforehand.
 
 use crate::plan::{Plan, StageFold, StageFoldInput};
 use pivot_advice::{Aggregate, Expr, Type};
 
-/// Fields and variables without a type that are added up, averaged or put into a histogram.
-pub(crate) fn untyped(plan: &Plan) -> Vec<String> {
+/// Returns the names of fields and variables without a type that are added up, averaged or put into a
+/// histogram.
+pub(crate) fn untyped_fields(plan: &Plan) -> Vec<String> {
     let mut found = Vec::new();
     let folds = plan.stages.iter().flat_map(|stage| stage.end.folds());
     for fold in folds.filter(|fold| wants_numbers(fold)) {
@@ -12,6 +15,7 @@ pub(crate) fn untyped(plan: &Plan) -> Vec<String> {
             columns(expr, &mut found);
         }
     }
+
     let columns = found.into_iter().map(|index| &plan.columns[usize::from(index)]);
     let mut names: Vec<String> = columns.filter(|column| column.ty == Type::Any).map(|c| c.shown()).collect();
     names.sort();
@@ -24,7 +28,7 @@ fn wants_numbers(fold: &StageFold) -> bool {
     matches!(fold.aggregate, Sum | Average | Moments | Histogram | Tally)
 }
 
-/// The columns that an expression's value is made of as they are.
+/// Collects the columns that an expression's value is made of as they are.
 fn columns(expr: &Expr, found: &mut Vec<u16>) {
     match expr {
         Expr::Column(index) => found.push(*index),

@@ -1,289 +1,165 @@
-//! Text to tokens, with nom over the text. Layout and comments disappear here.
+//! The one lexer of query text. It never fails: what cannot be read is a token that says so.
 //!
-//! No character is an error by itself: what cannot begin a token becomes [`TokenKind::Other`], and the
-//! parser says what was expected instead.
+//! ```text
+//! FROM e IN /^rpc/ WHERE e.n > 5ms -- slow
+//! Word     FROM e IN          WHERE e n           blanks and the comment are
+//! Symbol                               . >        tokens too, so that the spans
+//! Regex              ^rpc                         cover every byte
+//! Literal                                  5ms
+//! ```
+//!
+//! The parser leaves blanks and comments out; the formatter keeps comments; statements are split at the
+//! symbol `;`; a line editor colours all of them, also in a line that is not finished. One pass, one
+//! character of lookahead, and one bit of context: whether a slash begins a regular expression.
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
-use nom::branch::alt;
-use nom::bytes::complete::{tag, take_till, take_while, take_while1};
-use nom::character::complete::{anychar, digit1};
-use nom::combinator::{map, opt, recognize, value, verify};
-use nom::sequence::{pair, preceded};
-use nom::{IResult, Parser};
+use super::number::number;
+use super::token::{LexicalError, Token, TokenKind};
 use pivot_advice::Value;
-use std::ops::Range;
 
-/// A token and where it stands.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Token {
-    pub(crate) kind: TokenKind,
-    pub(crate) span: Range<usize>,
-}
-
-/// What a token is.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum TokenKind {
-    /// A keyword or a name.
-    Word(String),
-    /// `"a name"`, without its quotes.
-    Quoted(String),
-    /// A number, text, duration or size.
-    Literal(Value),
-    /// `$name`
-    Param(String),
-    /// `/../`, where a source stands.
-    Regex(String),
-    /// Punctuation.
-    Symbol(&'static str),
-    /// A character that means nothing.
-    Other(char),
-}
-
-/// Longer symbols first.
+/// Longer symbols come first, so that the first match is the longest.
 const SYMBOLS: [&str; 29] = [
     "->", "::", "<=", ">=", "!=", "<>", "||", "==", "&&", "!~", "+", "-", "*", "/", "%", "=", "<", ">", "(",
     ")", ",", ".", "@", "~", ";", "[", "]", "{", "}",
 ];
 
-impl Token {
-    /// How the token is called in a message.
-    pub(crate) fn shown(&self) -> String {
-        match &self.kind {
-            TokenKind::Word(word) => format!("`{}`", shortened(word)),
-            TokenKind::Quoted(name) => format!("`\"{}\"`", shortened(name)),
-            TokenKind::Literal(Value::Str(text)) => format!("`'{}'`", shortened(text)),
-            TokenKind::Literal(literal) => format!("`{literal}`"),
-            TokenKind::Param(name) => format!("`${}`", shortened(name)),
-            TokenKind::Regex(source) => format!("`/{}/`", shortened(source)),
-            TokenKind::Symbol(symbol) => format!("`{symbol}`"),
-            TokenKind::Other(character) => format!("`{}`", character.escape_default()),
+/// The minus sign of printed text, which is read as `-`.
+const PRINTED_MINUS: char = '\u{2212}';
+
+/// Returns all tokens of a text. Their spans follow one another and cover the text.
+pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
+    let mut found: Vec<Token<'_>> = Vec::new();
+    let mut slash = Slash::Divides;
+    let mut behind_name_separator = false;
+    let mut at = 0;
+
+    while let Some(first) = text[at..].chars().next() {
+        let (kind, length) = token(&text[at..], first, slash);
+        let token = Token { kind, span: at..at + length };
+        at += length;
+
+        // What a slash means is decided by the token before it, whatever layout stands between them.
+        if !token.is_trivia() {
+            slash = slash_behind(&token, behind_name_separator);
+            behind_name_separator = token.is_name_separator();
         }
+        found.push(token);
     }
-
-    /// Whether this is the symbol.
-    pub(crate) fn is(&self, symbol: &str) -> bool {
-        matches!(&self.kind, TokenKind::Symbol(found) if *found == symbol)
-    }
-
-    /// Whether this is the word, in any case.
-    pub(crate) fn is_word(&self, word: &str) -> bool {
-        matches!(&self.kind, TokenKind::Word(found) if found.eq_ignore_ascii_case(word))
-    }
+    found
 }
 
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(40) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+/// What a slash means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slash {
+    /// An operator.
+    Divides,
+    /// A source may stand here, and no operator can.
+    BeginsRegex,
 }
 
-/// What the lexer finds at one place: a token, or why there is none.
-enum Lexed {
-    Token(TokenKind),
-    Wrong(&'static str, Option<String>),
+/// Returns what a slash means behind a token. Sources stand behind IN, an open parenthesis or a comma;
+/// behind a name separator IN is the name of a field.
+fn slash_behind(token: &Token<'_>, behind_name_separator: bool) -> Slash {
+    let is_in = token.is_word("IN") && !behind_name_separator;
+    if is_in || token.is("(") || token.is(",") { Slash::BeginsRegex } else { Slash::Divides }
 }
 
-/// All tokens of a text.
-pub(crate) fn tokens(text: &str, diagnostics: &mut Diagnostics) -> Vec<Token> {
-    let mut found = Vec::new();
-    let mut rest = text;
-    loop {
-        rest = match layout(rest) {
-            Ok((after, open)) => {
-                if let Some(open) = open {
-                    let at = text.len() - open.len();
-                    let wrong = Diagnostic::error(at..at + 2, "comment is never closed");
-                    diagnostics.push(wrong.hint("close it with `*/`"));
-                }
-                after
-            }
-            Err(_) => rest,
-        };
-        let start = text.len() - rest.len();
-        let lexed = if begins_source(found.last()) { alt((regex, token)).parse(rest) } else { token(rest) };
-        let Ok((after, lexed)) = lexed else { return found };
-        let span = start..text.len() - after.len();
-        match lexed {
-            Lexed::Token(kind) => found.push(Token { kind, span }),
-            Lexed::Wrong(message, hint) => {
-                let wrong = Diagnostic::error(span.clone(), message);
-                diagnostics.push(Diagnostic { hint, ..wrong });
-                // A stand-in keeps the rest of the clause readable.
-                found.push(Token { kind: TokenKind::Literal(Value::Null), span });
-            }
+/// Reads the token that a text begins with; returns it with its length in bytes.
+fn token(rest: &str, first: char, slash: Slash) -> (TokenKind<'_>, usize) {
+    match first {
+        c if c.is_whitespace() => (TokenKind::Whitespace, length_while(rest, char::is_whitespace)),
+        '-' if rest.starts_with("--") => (TokenKind::Comment, line_length(rest)),
+        '/' if rest.starts_with("/*") => block_comment(rest),
+        '/' if slash == Slash::BeginsRegex => regex(rest),
+        '\'' => enclosed(rest, '\'', LexicalError::UnclosedText, |text| TokenKind::Literal(Value::str(text))),
+        '"' => enclosed(rest, '"', LexicalError::UnclosedName, TokenKind::QuotedName),
+        c if c.is_ascii_digit() => number(rest),
+        c if begins_word(c) => {
+            let length = length_while(rest, continues_word);
+            (TokenKind::Word(&rest[..length]), length)
         }
-        rest = after;
-    }
-}
-
-/// Skips blanks and comments; gives the rest from an unclosed comment on, if there is one.
-fn layout(text: &str) -> IResult<&str, Option<&str>> {
-    let mut rest = text;
-    loop {
-        let (after, _) = take_while(char::is_whitespace)(rest)?;
-        if after.starts_with("--") {
-            rest = take_till(|c| c == '\n')(after)?.0;
-        } else if let Some(comment) = after.strip_prefix("/*") {
-            match comment.find("*/") {
-                Some(end) => rest = &comment[end + 2..],
-                None => return Ok(("", Some(after))),
-            }
-        } else {
-            return Ok((after, None));
+        '$' if rest[1..].starts_with(begins_word) => {
+            let length = 1 + length_while(&rest[1..], continues_word);
+            (TokenKind::Parameter(&rest[1..length]), length)
         }
+        PRINTED_MINUS => (TokenKind::Symbol("-"), first.len_utf8()),
+        other => match SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol)) {
+            Some(symbol) => (TokenKind::Symbol(symbol), symbol.len()),
+            None => (TokenKind::Other(other), other.len_utf8()),
+        },
     }
 }
 
-fn token(text: &str) -> IResult<&str, Lexed> {
-    alt((
-        map(word, |word: &str| Lexed::Token(TokenKind::Word(word.to_owned()))),
-        number,
-        |text| enclosed(text, '\'', "text is never closed", |text| TokenKind::Literal(Value::str(text))),
-        |text| enclosed(text, '"', "quoted name is never closed", TokenKind::Quoted),
-        map(preceded(tag("$"), word), |name: &str| Lexed::Token(TokenKind::Param(name.to_owned()))),
-        map(symbol, |symbol| Lexed::Token(TokenKind::Symbol(symbol))),
-        map(anychar, |character| Lexed::Token(TokenKind::Other(character))),
-    ))
-    .parse(text)
+fn begins_word(c: char) -> bool {
+    c.is_alphabetic() || c == '_'
 }
 
-/// Whether a source may stand behind a token: no division can.
-fn begins_source(before: Option<&Token>) -> bool {
-    before.is_some_and(|token| token.is_word("IN") || token.is("(") || token.is(","))
+fn continues_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
-/// `/../`; a slash inside is written `\/`.
-fn regex(text: &str) -> IResult<&str, Lexed> {
-    let (body, _) = tag("/")(text)?;
+/// Returns how many bytes at the beginning of a text are characters of a kind.
+fn length_while(text: &str, is_kind: fn(char) -> bool) -> usize {
+    text.find(|c| !is_kind(c)).unwrap_or(text.len())
+}
+
+/// Returns the length of the first line, without its end.
+fn line_length(text: &str) -> usize {
+    text.find('\n').unwrap_or(text.len())
+}
+
+fn block_comment(rest: &str) -> (TokenKind<'_>, usize) {
+    match rest[2..].find("*/") {
+        Some(length) => (TokenKind::Comment, length + 4),
+        None => (TokenKind::Malformed(LexicalError::UnclosedComment), rest.len()),
+    }
+}
+
+/// Reads `/../`; a slash inside is written `\/`.
+fn regex(rest: &str) -> (TokenKind<'_>, usize) {
     let mut source = String::new();
-    let mut characters = body.char_indices();
+    let mut characters = rest.char_indices().skip(1).peekable();
+
     while let Some((at, character)) = characters.next() {
         match character {
-            '/' => return Ok((&body[at + 1..], Lexed::Token(TokenKind::Regex(source)))),
-            '\\' if body[at + 1..].starts_with('/') => {
-                characters.next();
-                source.push('/');
-            }
+            '/' => return (TokenKind::Regex(source), at + 1),
+            '\\' if characters.next_if(|(_, next)| *next == '/').is_some() => source.push('/'),
             '\n' => break,
             other => source.push(other),
         }
     }
-    let (rest, _) = take_till(|c| c == '\n')(body)?;
-    Ok((rest, Lexed::Wrong("regular expression is never closed", Some("close it with `/`".into()))))
+    (TokenKind::Malformed(LexicalError::UnclosedRegex), line_length(rest))
 }
 
-fn word(text: &str) -> IResult<&str, &str> {
-    let first = verify(anychar, |c| c.is_alphabetic() || *c == '_');
-    recognize(pair(first, take_while(|c: char| c.is_alphanumeric() || c == '_'))).parse(text)
-}
-
-fn symbol(text: &str) -> IResult<&str, &'static str> {
-    if let Some(found) = SYMBOLS.iter().find(|symbol| text.starts_with(**symbol)) {
-        return Ok((&text[found.len()..], found));
-    }
-    // The minus sign of printed text.
-    value("-", tag("\u{2212}")).parse(text)
-}
-
-/// Text between quotes, where a doubled quote stands for one.
-fn enclosed<'a>(
-    text: &'a str,
+/// Reads text between quotes, where a doubled quote stands for one.
+fn enclosed<'t>(
+    rest: &'t str,
     quote: char,
-    unclosed: &'static str,
-    make: impl Fn(String) -> TokenKind,
-) -> IResult<&'a str, Lexed> {
-    let (body, _) = nom::character::complete::char(quote)(text)?;
+    unclosed: LexicalError,
+    make: impl FnOnce(String) -> TokenKind<'t>,
+) -> (TokenKind<'t>, usize) {
     let mut content = String::new();
-    let mut characters = body.char_indices().peekable();
+    let mut characters = rest.char_indices().skip(1).peekable();
+
     while let Some((at, character)) = characters.next() {
-        if character != quote {
+        if character != quote || characters.next_if(|(_, next)| *next == quote).is_some() {
             content.push(character);
-        } else if characters.peek().is_some_and(|(_, next)| *next == quote) {
-            characters.next();
-            content.push(quote);
         } else {
-            return Ok((&body[at + 1..], Lexed::Token(make(content))));
+            return (make(content), at + quote.len_utf8());
         }
     }
     // The line is given up, not the whole rest: one missing quote must not hide the other clauses.
-    let (rest, _) = take_till(|c| c == '\n')(body)?;
-    Ok((rest, Lexed::Wrong(unclosed, Some(format!("close it with `{quote}`")))))
-}
-
-fn number(text: &str) -> IResult<&str, Lexed> {
-    let fraction = recognize(pair(tag("."), digit1));
-    let exponent = recognize((alt((tag("e"), tag("E"))), opt(alt((tag("+"), tag("-")))), digit1));
-    let (rest, (whole, fraction, exponent)) = (digit1, opt(fraction), opt(exponent)).parse(text)?;
-    let digits = &text[..text.len() - rest.len()];
-    let (after, unit) = opt(take_while1(|c: char| c.is_alphanumeric() || c == '_')).parse(rest)?;
-    let integer = fraction.is_none() && exponent.is_none();
-    let lexed = match unit {
-        None if integer => integer_of(whole),
-        None => finite(digits.parse().ok().map(Value::F64)),
-        Some(unit) => with_unit(digits, integer, unit),
-    };
-    Ok((after, lexed))
-}
-
-fn integer_of(digits: &str) -> Lexed {
-    let signed = digits.parse().map(Value::I64);
-    finite(signed.or_else(|_| digits.parse().map(Value::U64)).ok())
-}
-
-fn finite(value: Option<Value>) -> Lexed {
-    match value {
-        Some(Value::F64(x)) if !x.is_finite() => Lexed::Wrong("number is too large", None),
-        Some(value) => Lexed::Token(TokenKind::Literal(value)),
-        None => Lexed::Wrong("number is too large", None),
-    }
-}
-
-/// Durations in nanoseconds and sizes in bytes.
-fn with_unit(digits: &str, integer: bool, unit: &str) -> Lexed {
-    let (factor, make): (i64, fn(i64) -> Value) = match unit {
-        "ns" => (1, Value::Duration),
-        "us" | "µs" | "μs" => (1_000, Value::Duration),
-        "ms" => (1_000_000, Value::Duration),
-        "s" => (1_000_000_000, Value::Duration),
-        "m" => (60_000_000_000, Value::Duration),
-        "h" => (3_600_000_000_000, Value::Duration),
-        "d" => (86_400_000_000_000, Value::Duration),
-        "B" => (1, Value::I64),
-        "KiB" => (1 << 10, Value::I64),
-        "MiB" => (1 << 20, Value::I64),
-        "GiB" => (1 << 30, Value::I64),
-        "TiB" => (1 << 40, Value::I64),
-        "kB" | "KB" => (1_000, Value::I64),
-        "MB" => (1_000_000, Value::I64),
-        "GB" => (1_000_000_000, Value::I64),
-        "TB" => (1_000_000_000_000, Value::I64),
-        _ => {
-            let units = "durations end in ns, us, ms, s, m, h or d; sizes in B, KiB, MiB, GiB, kB, MB or GB";
-            return Lexed::Wrong("number has an unknown unit", Some(units.into()));
-        }
-    };
-    let scaled = match integer {
-        true => digits.parse::<i64>().ok().and_then(|x| x.checked_mul(factor)),
-        false => digits.parse::<f64>().ok().map(|x| (x * factor as f64).round()).and_then(whole),
-    };
-    finite(scaled.map(make))
-}
-
-fn whole(x: f64) -> Option<i64> {
-    (x.abs() < 9.0e18).then_some(x as i64)
+    (TokenKind::Malformed(unclosed), line_length(rest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(text: &str, expected: &[TokenKind]) {
-        let mut diagnostics = Diagnostics::default();
-        let found: Vec<TokenKind> =
-            tokens(text, &mut diagnostics).into_iter().map(|token| token.kind).collect();
+    /// Blanks and comments aside.
+    fn check(text: &str, expected: &[TokenKind<'_>]) {
+        let significant = tokens(text).into_iter().filter(|token| !token.is_trivia());
+        let found: Vec<TokenKind<'_>> = significant.map(|token| token.kind).collect();
         assert_eq!(found, expected, "{text}");
-        assert!(diagnostics.is_empty(), "{diagnostics}");
     }
 
     #[test]
@@ -299,16 +175,48 @@ mod tests {
     }
 
     #[test]
-    fn layout_and_comments_disappear() {
-        check("a -- b\n/* c */ d", &[TokenKind::Word("a".into()), TokenKind::Word("d".into())]);
-        check("'it''s' \"a b\"", &[TokenKind::Literal(Value::str("it's")), TokenKind::Quoted("a b".into())]);
+    fn layout_and_comments_are_trivia() {
+        check("a -- b\n/* c */ d", &[TokenKind::Word("a"), TokenKind::Word("d")]);
+        let quoted = TokenKind::QuotedName("a b".into());
+        check("'it''s' \"a b\"", &[TokenKind::Literal(Value::str("it's")), quoted]);
     }
 
     #[test]
     fn the_printed_minus_is_a_minus() {
-        check(
-            "a \u{2212} b",
-            &[TokenKind::Word("a".into()), TokenKind::Symbol("-"), TokenKind::Word("b".into())],
-        );
+        check("a \u{2212} b", &[TokenKind::Word("a"), TokenKind::Symbol("-"), TokenKind::Word("b")]);
+    }
+
+    #[test]
+    fn a_slash_begins_a_regex_only_where_a_source_may_stand() {
+        let regexes = |text| {
+            let tokens = tokens(text);
+            tokens.iter().filter(|token| matches!(token.kind, TokenKind::Regex(_))).count()
+        };
+        assert_eq!(regexes("FROM e IN /* c */ /a\\/b/, /c/ JOIN f IN First(/d/)"), 3);
+        assert_eq!(regexes("SELECT a / b / c, e.in / e.out / 2"), 0);
+    }
+
+    #[test]
+    fn every_byte_belongs_to_one_token() {
+        for text in [
+            "",
+            "FROM e IN 'x",
+            "/* open",
+            "-- \n ü\"",
+            "\"a\"b;\t日本 10ms",
+            "/*/",
+            "$",
+            "$p 5q 1e",
+            "IN /x",
+        ] {
+            let pieces: String = tokens(text).into_iter().map(|token| &text[token.span]).collect();
+            assert_eq!(pieces, text);
+        }
+    }
+
+    #[test]
+    fn an_unclosed_quote_costs_its_line_only() {
+        let unclosed = TokenKind::Malformed(LexicalError::UnclosedText);
+        check("'a\nb", &[unclosed, TokenKind::Word("b")]);
     }
 }

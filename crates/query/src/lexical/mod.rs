@@ -1,7 +1,25 @@
-//! Query text as tokens and as statements.
+//! Query text as tokens: the lexer, and the tables of the words that mean something.
+//!
+//! ```text
+//! text ─lexer─▶ tokens ─┬─▶ syntax      the parser
+//!                       ├─▶ formatter   `pivot fmt`
+//!                       ├─▶ statements  where statements end
+//!                       └─▶ classes     colours and completion of a line being typed
+//! ```
 
+mod classes;
+mod functions;
+mod keywords;
 mod lexer;
+mod number;
 mod statements;
+mod token;
 
-pub(crate) use lexer::{Token, TokenKind, tokens};
+pub use classes::{ClassifiedToken, TokenClass, classify};
+pub use functions::{FunctionInfo, FunctionKind, functions};
+pub(crate) use functions::{FunctionMeaning, SpecialFold, aggregate_function, count_distinct, function};
+pub(crate) use keywords::{ClauseKind, KeywordRole, is_capitalized, is_reserved};
+pub use keywords::{KEYWORDS, Keyword};
+pub(crate) use lexer::tokens;
 pub use statements::{Statement, is_complete, statements};
+pub(crate) use token::{Token, TokenKind};

@@ -1,5 +1,8 @@
 //! Statements of a file, and whether an input line ends one. Works on any text.
 
+use super::lexer::tokens;
+use super::token::{Token, TokenKind};
+
 /// One statement of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
@@ -11,14 +14,18 @@ pub struct Statement {
     pub purpose: Option<String>,
 }
 
-/// Splits a text at `;` outside of strings, quoted names, patterns and comments; empty statements are left out.
+/// Splits a text at `;` outside of strings, quoted names, patterns and comments; leaves out empty statements.
 pub fn statements(text: &str) -> Vec<Statement> {
-    let scan = scan(text);
-    let mut start = 0;
     let mut found = Vec::new();
-    for end in scan.ends.iter().copied().chain([text.len()]) {
-        let has_content = scan.content.iter().any(|at| (start..end).contains(at));
-        if has_content {
+    let mut start = 0;
+
+    for part in tokens(text).split_inclusive(|token| token.is(";")) {
+        let end = match part.last() {
+            Some(last) if last.is(";") => last.span.start,
+            _ => text.len(),
+        };
+        let is_content = |token: &Token<'_>| !token.is_trivia() && !token.is(";");
+        if part.iter().any(is_content) {
             found.push(statement(&text[start..end], start));
         }
         start = (end + 1).min(text.len());
@@ -26,101 +33,24 @@ pub fn statements(text: &str) -> Vec<Statement> {
     found
 }
 
-/// Whether a text is whole: it ends in `;` outside of strings, quoted names, patterns and comments.
+/// Returns whether a text is finished: it ends in `;` outside of strings, quoted names, patterns and
+/// comments, and none of these is left open.
 pub fn is_complete(text: &str) -> bool {
-    let scan = scan(text);
-    let after = |end: &usize| scan.content.iter().all(|at| at <= end);
-    !scan.open && scan.ends.last().is_some_and(after)
+    let tokens = tokens(text);
+    let is_open =
+        tokens.iter().any(|token| matches!(token.kind, TokenKind::Malformed(wrong) if wrong.is_open_ended()));
+    let last = tokens.iter().rfind(|token| !token.is_trivia());
+    !is_open && last.is_some_and(|token| token.is(";"))
 }
 
 fn statement(text: &str, start: usize) -> Statement {
     let trimmed = text.trim_start();
-    let offset = start + text.len() - trimmed.len();
-    let first = trimmed.lines().next().unwrap_or_default();
-    let purpose = first.strip_prefix("--").map(|comment| comment.trim().to_owned());
+    let first_line = trimmed.lines().next().unwrap_or_default();
+    let purpose = first_line.strip_prefix("--").map(|comment| comment.trim().to_owned());
     Statement {
         text: trimmed.trim_end().to_owned(),
-        offset,
+        offset: start + text.len() - trimmed.len(),
         purpose: purpose.filter(|text| !text.is_empty()),
-    }
-}
-
-/// Where statements end, and where something stands that is neither blank nor comment nor `;`.
-#[derive(Default)]
-struct Scan {
-    ends: Vec<usize>,
-    /// The first such place of each statement, and the last of the text.
-    content: Vec<usize>,
-    /// A string, quoted name or block comment is not closed.
-    open: bool,
-}
-
-fn scan(text: &str) -> Scan {
-    let mut scan = Scan::default();
-    let mut first = true;
-    let mut last = None;
-    // What stands before the blanks and comments here.
-    let mut before = "";
-    let mut at = 0;
-    while let Some(next) = text[at..].chars().next() {
-        let rest = &text[at..];
-        let length = match next {
-            '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
-            '/' if rest.starts_with("/*") => closing(rest, 2, "*/", &mut scan.open),
-            ';' => {
-                scan.ends.push(at);
-                (first, before) = (true, "");
-                1
-            }
-            c if c.is_whitespace() => c.len_utf8(),
-            quote => {
-                if std::mem::take(&mut first) {
-                    scan.content.push(at);
-                }
-                last = Some(at);
-                let length = match quote {
-                    '/' if begins_source(before) => pattern(rest),
-                    '\'' => closing(rest, 1, "'", &mut scan.open),
-                    '"' => closing(rest, 1, "\"", &mut scan.open),
-                    other => other.len_utf8(),
-                };
-                before = &text[..at + length];
-                length
-            }
-        };
-        at += length;
-    }
-    scan.content.extend(last);
-    scan
-}
-
-/// Whether a source may stand behind a text, and a slash thus begins a regular expression.
-fn begins_source(before: &str) -> bool {
-    let mut behind_word = before.rsplitn(2, |c: char| !c.is_alphanumeric() && c != '_');
-    before.ends_with(['(', ',']) || behind_word.next().is_some_and(|word| word.eq_ignore_ascii_case("IN"))
-}
-
-/// The length of a regular expression, or of its line if it is not closed there.
-fn pattern(rest: &str) -> usize {
-    let mut escaped = true;
-    for (at, c) in rest.char_indices() {
-        match c {
-            '/' if !escaped => return at + 1,
-            '\n' => return at,
-            _ => escaped = c == '\\',
-        }
-    }
-    rest.len()
-}
-
-/// The length up to and with the closing text; a doubled quote closes and opens again by itself.
-fn closing(rest: &str, from: usize, close: &str, open: &mut bool) -> usize {
-    match rest[from..].find(close) {
-        Some(found) => from + found + close.len(),
-        None => {
-            *open = true;
-            rest.len()
-        }
     }
 }
 

@@ -10,14 +10,29 @@
 //! match, and so does what is packed.
 
 use super::rule::Rule;
-use crate::plan::{Plan, StageEnd, StageJoin, StageStep, columns_of, renamed};
-use pivot_advice::expr::MAX_DEPTH;
+use crate::plan::{Plan, StageEnd, StageJoin, StageStep, columns_of, inlined};
 use pivot_advice::{Expr, Match};
 
-/// A condition that would grow beyond this keeps its LET and its place.
-const MAX_INLINED: usize = 256;
-
 pub(super) struct FilterPlacement;
+
+impl Rule for FilterPlacement {
+    fn name(&self) -> &'static str {
+        "filter placement"
+    }
+
+    /// Parents come first, so a condition that went down a stage goes on from there.
+    fn apply(&self, plan: &mut Plan) -> bool {
+        let mut changed = false;
+        for stage in 0..plan.stages.len() {
+            changed |= place_all(plan, StepList { stage, member: None });
+            for member in 0..plan.stages[stage].members.len() {
+                changed |= place_all(plan, StepList { stage, member: Some(member) });
+            }
+            changed |= lower_match_conditions(plan, stage);
+        }
+        changed
+    }
+}
 
 /// A list of steps: of a member, or the one behind all members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,30 +41,13 @@ struct StepList {
     member: Option<usize>,
 }
 
-impl Rule for FilterPlacement {
-    fn name(&self) -> &'static str {
-        "filter placement"
-    }
-
-    /// Parents come first, so a condition that went down a stage goes on from there.
-    fn apply(&self, plan: &mut Plan) {
-        for stage in 0..plan.stages.len() {
-            place_all(plan, StepList { stage, member: None });
-            for member in 0..plan.stages[stage].members.len() {
-                place_all(plan, StepList { stage, member: Some(member) });
-            }
-            lower_conditions(plan, stage);
-        }
-    }
-}
-
 impl StepList {
-    fn of(self, plan: &Plan) -> &[StageStep] {
+    fn steps(self, plan: &Plan) -> &[StageStep] {
         let stage = &plan.stages[self.stage];
         self.member.map_or(&stage.steps, |member| &stage.members[member].steps)
     }
 
-    fn of_mut(self, plan: &mut Plan) -> &mut Vec<StageStep> {
+    fn steps_mut(self, plan: &mut Plan) -> &mut Vec<StageStep> {
         let stage = &mut plan.stages[self.stage];
         match self.member {
             None => &mut stage.steps,
@@ -58,25 +56,55 @@ impl StepList {
     }
 }
 
-fn place_all(plan: &mut Plan, list: StepList) {
-    // A condition that moves up in its list leaves those behind it where they are.
-    for place in 0..list.of(plan).len() {
-        if let Some(StageStep::Filter(condition)) = list.of(plan).get(place).cloned() {
-            list.of_mut(plan).remove(place);
-            if !put(plan, list, place, condition) {
-                return place_all(plan, list);
+/// What became of a condition.
+enum Placement {
+    /// It stands where it stood.
+    Stays,
+    /// It moved up in its list.
+    Moved,
+    /// It left its list. A stage with one member reads the same when its steps become the member's.
+    Left { reads_differently: bool },
+}
+
+/// Places the conditions of a list. Returns whether the plan now reads differently.
+fn place_all(plan: &mut Plan, list: StepList) -> bool {
+    let mut changed = false;
+    let mut at = 0;
+    while let Some(step) = list.steps(plan).get(at) {
+        if !matches!(step, StageStep::Filter(_)) {
+            at += 1;
+            continue;
+        }
+        // A condition that moves up leaves those behind it where they are.
+        let StageStep::Filter(condition) = list.steps_mut(plan).remove(at) else { continue };
+        match place(plan, list, at, condition) {
+            Placement::Stays => at += 1,
+            Placement::Moved => {
+                changed = true;
+                at += 1;
+            }
+            // What stood behind it may now pass what it did not pass before.
+            Placement::Left { reads_differently } => {
+                changed |= reads_differently;
+                at = 0;
             }
         }
     }
+    changed
 }
 
-/// Puts a condition that stood at a place of a list where it should; false if it left the list.
-fn put(plan: &mut Plan, list: StepList, place: usize, condition: Expr) -> bool {
-    let (mut at, mut inlined, mut current) = (place, false, condition.clone());
+/// Puts a condition, taken from a place of a list, where it should run.
+fn place(plan: &mut Plan, list: StepList, from: usize, condition: Expr) -> Placement {
     // The best place so far. A LET is written out only if the condition then runs before a join.
-    let (mut best, mut condition) = (place, condition);
+    let mut best = from;
+    let mut best_condition = condition.clone();
+    let mut current = condition;
+    let mut is_inlined = false;
+    let mut was_inlined = false;
+
+    let mut at = from;
     while at > 0 {
-        let step = &list.of(plan)[at - 1];
+        let step = &list.steps(plan)[at - 1];
         let gains = matches!(step, StageStep::Join(_) | StageStep::Unnest { .. });
         match pass(plan, step, &current) {
             FilterMove::Over => {}
@@ -86,59 +114,61 @@ fn put(plan: &mut Plan, list: StepList, place: usize, condition: Expr) -> bool {
                 if !plan.stages[child].steps.contains(&filter) {
                     plan.stages[child].steps.push(filter);
                 }
-                return false;
+                return Placement::Left { reads_differently: true };
             }
-            FilterMove::Inlined(expanded) => (current, inlined) = (expanded, true),
-            FilterMove::No => break,
+            FilterMove::Inlined(expanded) => {
+                current = expanded;
+                is_inlined = true;
+            }
+            FilterMove::Stays => break,
         }
         at -= 1;
-        if gains || !inlined {
-            (best, condition) = (at, current.clone());
-            inlined &= !gains;
+        if gains || !is_inlined {
+            best = at;
+            best_condition.clone_from(&current);
+            was_inlined |= is_inlined;
+            is_inlined &= !gains;
         }
     }
-    let stage = &plan.stages[list.stage];
+
+    let stage = &mut plan.stages[list.stage];
     if best == 0 && list.member.is_none() && !stage.is_temporal() {
-        for member in &mut plan.stages[list.stage].members {
-            member.steps.push(StageStep::Filter(condition.clone()));
+        for member in &mut stage.members {
+            member.steps.push(StageStep::Filter(best_condition.clone()));
         }
-        return false;
+        let reads_differently = was_inlined || from > 0 || stage.members.len() > 1;
+        return Placement::Left { reads_differently };
     }
-    let steps = list.of_mut(plan);
-    // Behind those that are there: conditions keep their order.
-    let filters = steps[best..place].iter().take_while(|step| matches!(step, StageStep::Filter(_))).count();
-    steps.insert(best + filters, StageStep::Filter(condition));
-    true
+
+    // Behind the conditions that are there: they keep their order.
+    let steps = list.steps_mut(plan);
+    let filters = steps[best..from].iter().take_while(|step| matches!(step, StageStep::Filter(_))).count();
+    let to = best + filters;
+    steps.insert(to, StageStep::Filter(best_condition));
+    if to == from && !was_inlined { Placement::Stays } else { Placement::Moved }
 }
 
 /// Whether a condition may run before a step.
 enum FilterMove {
     Over,
+    /// In the child that the step joins.
     Into(usize),
     /// With the value of a LET written out.
     Inlined(Expr),
-    No,
+    Stays,
 }
 
 fn pass(plan: &Plan, step: &StageStep, condition: &Expr) -> FilterMove {
     let columns = columns_of(condition);
     match step {
         StageStep::Filter(_) | StageStep::Order(_) | StageStep::Distinct(_) => FilterMove::Over,
-        StageStep::Unnest { element, .. } if columns.contains(element) => FilterMove::No,
+        StageStep::Unnest { element, .. } if columns.contains(element) => FilterMove::Stays,
         StageStep::Unnest { .. } => FilterMove::Over,
         StageStep::Let(column, _) if !columns.contains(column) => FilterMove::Over,
-        StageStep::Let(column, value) => {
-            let expanded = renamed(condition, &mut |index| match index == *column {
-                true => value.clone(),
-                false => Expr::Column(index),
-            });
-            let fits = expanded.size() <= MAX_INLINED && expanded.depth() <= MAX_DEPTH;
-            if fits && !columns_of(&expanded).is_empty() {
-                FilterMove::Inlined(expanded)
-            } else {
-                FilterMove::No
-            }
-        }
+        StageStep::Let(column, value) => match inlined(condition, *column, value) {
+            Some(expanded) if !columns_of(&expanded).is_empty() => FilterMove::Inlined(expanded),
+            _ => FilterMove::Stays,
+        },
         StageStep::Join(join) => pass_join(plan, join, condition),
     }
 }
@@ -147,44 +177,49 @@ fn pass_join(plan: &Plan, join: &StageJoin, condition: &Expr) -> FilterMove {
     let columns = columns_of(condition);
     let appended = plan.appended(join.child);
     let theirs = columns.iter().filter(|column| appended.contains(column)).count();
-    let rows = matches!(plan.stages[join.child].end, StageEnd::Rows { .. });
+    let child = &plan.stages[join.child];
+    let packs_rows = matches!(child.end, StageEnd::Rows { .. }) && !child.is_temporal();
+
     match join.matching {
         Match::Anti => FilterMove::Over,
         _ if theirs == 0 => FilterMove::Over,
-        Match::Inner if theirs == columns.len() && rows && !plan.stages[join.child].is_temporal() => {
-            FilterMove::Into(join.child)
-        }
-        _ => FilterMove::No,
+        Match::Inner if theirs == columns.len() && packs_rows => FilterMove::Into(join.child),
+        _ => FilterMove::Stays,
     }
 }
 
-/// Conditions of a match that need the child alone run there.
-fn lower_conditions(plan: &mut Plan, stage: usize) {
-    let joins: Vec<StageJoin> = plan.stages[stage].joins().cloned().collect();
-    for join in joins {
-        let child = join.child;
-        let may =
-            matches!(plan.stages[child].end, StageEnd::Rows { .. }) && !plan.stages[child].is_temporal();
-        let appended = plan.appended(child).to_vec();
-        let lowers = |condition: &Expr| {
-            let columns = columns_of(condition);
-            may && !columns.is_empty() && columns.iter().all(|column| appended.contains(column))
-        };
-        let (down, stay): (Vec<Expr>, Vec<Expr>) = join.on.iter().cloned().partition(lowers);
-        if down.is_empty() {
+/// Moves conditions of a match that need the child alone into the child. Returns whether there were any.
+fn lower_match_conditions(plan: &mut Plan, stage: usize) -> bool {
+    let mut changed = false;
+    let children: Vec<usize> = plan.stages[stage].joins().map(|join| join.child).collect();
+
+    for child in children {
+        let packed = &plan.stages[child];
+        if !matches!(packed.end, StageEnd::Rows { .. }) || packed.is_temporal() {
             continue;
         }
+        let appended = plan.appended(child).to_vec();
+        let needs_child_alone = |condition: &mut Expr| {
+            let columns = columns_of(condition);
+            !columns.is_empty() && columns.iter().all(|column| appended.contains(column))
+        };
+
+        // The child may be joined in several members, which all have the same conditions.
+        let mut lowered: Vec<Expr> = Vec::new();
         for step in plan.stages[stage].lists_mut().flatten() {
             if let StageStep::Join(join) = step
                 && join.child == child
             {
-                join.on.clone_from(&stay);
+                lowered = join.on.extract_if(.., needs_child_alone).collect();
             }
         }
-        // The child may be joined in several members, which all have the same conditions.
-        let filters: Vec<StageStep> = down.into_iter().map(StageStep::Filter).collect();
-        if !filters.iter().all(|filter| plan.stages[child].steps.contains(filter)) {
-            plan.stages[child].steps.extend(filters);
+
+        changed |= !lowered.is_empty();
+        let filters: Vec<StageStep> = lowered.into_iter().map(StageStep::Filter).collect();
+        let steps = &mut plan.stages[child].steps;
+        if !filters.iter().all(|filter| steps.contains(filter)) {
+            steps.extend(filters);
         }
     }
+    changed
 }

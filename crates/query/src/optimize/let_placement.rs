@@ -17,9 +17,11 @@ impl Rule for LetPlacement {
     }
 
     /// Parents come first, so a value that went down a stage goes on from there.
-    fn apply(&self, plan: &mut Plan) {
+    fn apply(&self, plan: &mut Plan) -> bool {
+        let mut changed = false;
         for stage in 0..plan.stages.len() {
-            while let Some((column, expr, child)) = movable(plan, stage) {
+            while let Some(MovableLet { column, expr, child }) = movable(plan, stage) {
+                changed = true;
                 for steps in plan.stages[stage].lists_mut() {
                     steps.retain(|step| !matches!(step, StageStep::Let(known, _) if *known == column));
                 }
@@ -28,45 +30,58 @@ impl Rule for LetPlacement {
                 plan.stages[child].end.keys_mut().push(column);
             }
         }
+        changed
     }
 }
 
-/// A LET of a stage whose inputs all come from one child, and which saves a column on the way.
-fn movable(plan: &Plan, stage: usize) -> Option<(u16, Expr, usize)> {
-    let lets = plan.stages[stage].all_steps().filter_map(|step| match step {
-        StageStep::Let(column, expr) => Some((*column, expr)),
-        _ => None,
-    });
-    lets.filter(|(column, _)| is_only(plan, stage, *column)).find_map(|(column, expr)| {
-        let inputs = columns_of(expr);
-        let child = source(plan, stage, &inputs)?;
-        let wanted = wanted(plan, stage, column);
-        let saves = inputs.iter().any(|input| !wanted.contains(input));
-        saves.then(|| (column, expr.clone(), child))
-    })
+/// A LET that can be computed in a child.
+struct MovableLet {
+    column: u16,
+    expr: Expr,
+    child: usize,
 }
 
-/// Whether one step alone gives a column its value: members of a union may give it different ones.
+/// Returns a LET of a stage whose inputs all come from one child, and which saves a column on the way, or
+/// `None` if there is none.
+fn movable(plan: &Plan, stage: usize) -> Option<MovableLet> {
+    for step in plan.stages[stage].all_steps() {
+        let StageStep::Let(column, expr) = step else { continue };
+        if !is_only(plan, stage, *column) {
+            continue;
+        }
+
+        let inputs = columns_of(expr);
+        let Some(child) = source(plan, stage, &inputs) else { continue };
+        let wanted = wanted(plan, stage, *column);
+        if inputs.iter().any(|input| !wanted.contains(input)) {
+            return Some(MovableLet { column: *column, expr: expr.clone(), child });
+        }
+    }
+    None
+}
+
+/// Returns whether one step alone gives a column its value: members of a union may give it different ones.
 fn is_only(plan: &Plan, stage: usize, column: u16) -> bool {
     let computed = plan.stages.iter().flat_map(|stage| stage.all_steps());
     let times = computed.filter(|step| step.computes() == Some(column)).count();
     times == 1 && !plan.stages[stage].observes(column) && !plan.stages[stage].has_distinct()
 }
 
-/// The child that all inputs come from, if rows of it may get another column.
+/// Returns the child that all inputs come from, or `None` if its rows may not get another column.
 fn source(plan: &Plan, stage: usize, inputs: &BTreeSet<u16>) -> Option<usize> {
     let comes_from = |join: &&StageJoin| {
         let appended = plan.appended(join.child);
         !inputs.is_empty() && inputs.iter().all(|input| appended.contains(input))
     };
     let join = plan.stages[stage].joins().find(comes_from)?;
+
+    // Groups have the columns they have; a column more would make tuples that were equal differ.
     let child = &plan.stages[join.child];
-    let takes =
-        matches!(child.end, StageEnd::Rows { .. }) && !child.is_temporal() && join.matching == Match::Inner;
-    takes.then_some(join.child)
+    let packs_rows = matches!(child.end, StageEnd::Rows { .. }) && !child.is_temporal();
+    (packs_rows && join.matching == Match::Inner).then_some(join.child)
 }
 
-/// Columns that a stage and those above it read, but for the LET in question.
+/// Returns the columns that a stage and those above it read, but for the LET in question.
 fn wanted(plan: &Plan, stage: usize, but: u16) -> BTreeSet<u16> {
     let mut wanted = BTreeSet::new();
     for above in plan.way_up(stage) {

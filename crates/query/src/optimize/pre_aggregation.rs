@@ -8,21 +8,21 @@
 //! each side by the multiplicity of the others. Columns that conditions or keys still need stay keys.
 
 use super::rule::Rule;
-use crate::plan::{Plan, StageFold, StageFoldInput, StageStep, columns_of, renamed};
-use pivot_advice::expr::MAX_DEPTH;
+use crate::plan::{Plan, StageFold, StageFoldInput, StageStep, columns_of, inlined};
 use pivot_advice::{Expr, Match};
 use std::collections::BTreeSet;
-
-/// An argument that would grow beyond this keeps its LETs.
-const MAX_INLINED: usize = 256;
 
 pub(super) struct PreAggregation;
 
 /// One aggregate that could be computed earlier.
 struct EarlyFold {
+    /// The stage whose aggregate it is.
     sink: usize,
+    /// The number of the aggregate.
     number: usize,
+    /// The stage where it could be computed.
     target: usize,
+    /// The columns of its argument.
     columns: BTreeSet<u16>,
 }
 
@@ -31,60 +31,73 @@ impl Rule for PreAggregation {
         "pre-aggregation"
     }
 
-    fn apply(&self, plan: &mut Plan) {
-        (0..plan.stages.len()).for_each(|sink| write_out(plan, sink));
+    fn apply(&self, plan: &mut Plan) -> bool {
+        let mut changed = false;
+        for sink in 0..plan.stages.len() {
+            if plan.stages[sink].end.is_sink() {
+                changed |= write_out_lets(plan, sink);
+            }
+        }
+
         let mut candidates = candidates(plan);
         while raise(plan, &mut candidates) {}
         for candidate in &candidates {
             let needed = needed_above(plan, candidate, &candidates);
             fold_early(plan, candidate, &needed);
         }
+        changed || !candidates.is_empty()
     }
 }
 
 /// Writes out the LETs in the arguments of a sink's aggregates, where these can then be computed earlier,
-/// and drops those that nothing reads any more.
-fn write_out(plan: &mut Plan, sink: usize) {
-    if !plan.stages[sink].end.is_sink() {
-        return;
-    }
+/// and drops those that nothing reads any more. Returns whether there were any.
+fn write_out_lets(plan: &mut Plan, sink: usize) -> bool {
+    let mut changed = false;
     for place in 0..plan.stages[sink].end.folds().len() {
         let StageFoldInput::Expr(expr) = &plan.stages[sink].end.folds()[place].input else { continue };
-        let lets = plan.stages[sink].steps.iter().rev().filter_map(|step| match step {
-            StageStep::Let(column, value) => Some((*column, value)),
-            _ => None,
-        });
-        let mut expanded = expr.clone();
-        for (column, value) in lets {
-            expanded = renamed(&expanded, &mut |index| match index == column {
-                true => value.clone(),
-                false => Expr::Column(index),
-            });
-        }
-        let fits = expanded.size() <= MAX_INLINED && expanded.depth() <= MAX_DEPTH;
-        if fits && plan.meeting(&columns_of(&expanded)).is_some_and(|meeting| meeting != sink) {
+        let Some(expanded) = without_lets(expr, &plan.stages[sink].steps) else { continue };
+        let meets_earlier = plan.meeting(&columns_of(&expanded)).is_some_and(|meeting| meeting != sink);
+        if meets_earlier && expanded != *expr {
             plan.stages[sink].end.folds_mut()[place].input = StageFoldInput::Expr(expanded);
+            changed = true;
         }
     }
-    while let Some(place) = unread(plan, sink) {
+
+    while let Some(place) = unread_let(plan, sink) {
         plan.stages[sink].steps.remove(place);
+        changed = true;
     }
+    changed
 }
 
-/// A LET of a sink that nothing reads.
-fn unread(plan: &Plan, sink: usize) -> Option<usize> {
+/// Returns an expression with the LETs of some steps written out, or `None` if it would grow too large.
+fn without_lets(expr: &Expr, steps: &[StageStep]) -> Option<Expr> {
+    let mut expanded = expr.clone();
+    // A LET uses those before it, so the last is written out first.
+    for step in steps.iter().rev() {
+        if let StageStep::Let(column, value) = step {
+            expanded = inlined(&expanded, *column, value)?;
+        }
+    }
+    Some(expanded)
+}
+
+/// Returns the place of a LET of a sink that nothing reads, or `None` if all are read.
+fn unread_let(plan: &Plan, sink: usize) -> Option<usize> {
     let stage = &plan.stages[sink];
     let read: BTreeSet<u16> = stage.step_columns().into_iter().chain(stage.end.reads()).collect();
     stage.steps.iter().position(|step| matches!(step, StageStep::Let(column, _) if !read.contains(column)))
 }
 
-/// Moves up the first candidate that saves no column where it is; says whether there was one.
+/// Moves up the first candidate that saves no column where it is. Returns false if there was none.
 fn raise(plan: &Plan, candidates: &mut Vec<EarlyFold>) -> bool {
     let saves_nothing =
         |candidate: &EarlyFold| candidate.columns.is_subset(&needed_above(plan, candidate, candidates));
     let Some(at) = candidates.iter().position(saves_nothing) else { return false };
+
     match plan.above(candidates[at].target).first() {
         Some(parent) if *parent != candidates[at].sink => candidates[at].target = *parent,
+        // At the sink itself it is computed anyway.
         _ => {
             candidates.remove(at);
         }
@@ -92,6 +105,7 @@ fn raise(plan: &Plan, candidates: &mut Vec<EarlyFold>) -> bool {
     true
 }
 
+/// Returns the aggregates whose argument is bound before their sink.
 fn candidates(plan: &Plan) -> Vec<EarlyFold> {
     let mut found = Vec::new();
     for (sink, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| stage.end.is_sink()) {
@@ -111,37 +125,36 @@ fn candidates(plan: &Plan) -> Vec<EarlyFold> {
     found
 }
 
-/// States pass through grouped bags only, and a DISTINCT loses them: the target lies above the last such
-/// stage on the way. A row that a LEFT join keeps has the empty state, so only an argument that is null
-/// in it, as a column alone is, may be aggregated below.
+/// Returns the earliest stage from which states reach their sink. They pass through grouped bags only, and a
+/// DISTINCT loses them: it lies above the last such stage on the way. A row that a LEFT join keeps has the
+/// empty state, so only an argument that is null in it, as a column alone is, may be aggregated below.
 fn above_obstacles(plan: &Plan, stage: usize, argument: &Expr) -> usize {
     let way = plan.way_up(stage);
-    let is_obstacle = |(i, stage): (usize, &usize)| {
-        let loses = i > 0 && plan.stages[*stage].has_distinct();
-        let packs = i + 1 < way.len();
-        let temporal = packs && plan.stages[*stage].is_temporal();
-        let left = packs && plan.joined(*stage).is_some_and(|join| join.matching == Match::Left);
-        (temporal || (left && !matches!(argument, Expr::Column(_))), loses)
-    };
+    let is_column = matches!(argument, Expr::Column(_));
     let mut target = 0;
+
     for (i, stage) in way.iter().enumerate() {
-        let (above, here) = is_obstacle((i, stage));
-        if here {
+        if i > 0 && plan.stages[*stage].has_distinct() {
             target = i;
         }
-        if above {
+        // The last of the way is the sink, which packs nothing for these states.
+        let packs = i + 1 < way.len();
+        let is_left = plan.joined(*stage).is_some_and(|join| join.matching == Match::Left);
+        if packs && (plan.stages[*stage].is_temporal() || is_left && !is_column) {
             target = i + 1;
         }
     }
     way.get(target).copied().unwrap_or(stage)
 }
 
-/// Columns that stages above the candidate's read one by one.
+/// Returns the columns that stages above the candidate's read one by one.
 fn needed_above(plan: &Plan, candidate: &EarlyFold, all: &[EarlyFold]) -> BTreeSet<u16> {
     let above = plan.above(candidate.target);
     let mut needed: BTreeSet<u16> =
         above.iter().flat_map(|stage| plan.stages[*stage].step_columns()).collect();
     needed.extend(plan.stages[candidate.sink].end.keys());
+
+    // An aggregate above needs its argument, unless it is computed further down, too.
     for stage in &above {
         for fold in plan.stages[*stage].end.folds() {
             let moves = all.iter().any(|other| other.number == fold.number && !above.contains(&other.target));
@@ -150,16 +163,22 @@ fn needed_above(plan: &Plan, candidate: &EarlyFold, all: &[EarlyFold]) -> BTreeS
             }
         }
     }
+
+    // So do candidates of the sink that are computed above this one.
     let higher = all.iter().filter(|other| other.sink == candidate.sink && above.contains(&other.target));
-    higher.for_each(|other| needed.extend(&other.columns));
+    for other in higher {
+        needed.extend(&other.columns);
+    }
     needed
 }
 
+/// Computes an aggregate at its target, and passes its states on up to the sink.
 fn fold_early(plan: &mut Plan, candidate: &EarlyFold, needed: &BTreeSet<u16>) {
     let folds = plan.stages[candidate.sink].end.folds_mut();
     let Some(fold) = folds.iter_mut().find(|fold| fold.number == candidate.number) else { return };
     let early = fold.clone();
     fold.input = StageFoldInput::State;
+
     for stage in plan.way_up(candidate.target) {
         if stage == candidate.sink {
             continue;

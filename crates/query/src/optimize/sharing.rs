@@ -5,7 +5,7 @@
 //! ```
 
 use super::rule::Rule;
-use crate::plan::{Plan, Stage, StageEnd, StageFold, StageFoldInput, StageMember, StageStep, renamed};
+use crate::plan::{Plan, Stage, StageEnd, StageFoldInput, StageMember, StageStep, narrow, with_columns};
 use pivot_advice::{Aggregate, Expr, Value};
 
 pub(super) struct Sharing;
@@ -17,26 +17,32 @@ impl Rule for Sharing {
 
     /// The last of equal stages packs: advice runs in the order of stages, and whoever unpacks the bag
     /// has a smaller number, so that no event sees its own tuple.
-    fn apply(&self, plan: &mut Plan) {
+    fn apply(&self, plan: &mut Plan) -> bool {
+        let mut changed = false;
         for index in 0..plan.stages.len() {
             let later = (index + 1..plan.stages.len()).rev();
             let mut equal = later.filter(|other| same(&plan.stages[index], &plan.stages[*other]));
             if let Some(bag) = equal.next() {
                 plan.stages[index].bag = bag;
+                changed = true;
             }
         }
+        changed
     }
 }
 
-/// Whether two leaves pack the same. Their columns differ in number only.
+/// Returns whether two leaves pack the same. Their columns differ in number only.
 fn same(a: &Stage, b: &Stage) -> bool {
-    let leaf = |stage: &Stage| matches!(stage.end, StageEnd::Rows { .. }) && stage.joins().next().is_none();
-    let members = || a.members.iter().zip(&b.members);
-    leaf(a)
-        && leaf(b)
+    is_leaf(a)
+        && is_leaf(b)
         && a.keep == b.keep
         && a.members.len() == b.members.len()
-        && members().all(|(x, y)| observes_same(x, y) && work(a, x) == work(b, y))
+        && a.members.iter().zip(&b.members).all(|(x, y)| observes_same(x, y))
+        && a.members.iter().zip(&b.members).all(|(x, y)| signature(a, x) == signature(b, y))
+}
+
+fn is_leaf(stage: &Stage) -> bool {
+    matches!(stage.end, StageEnd::Rows { .. }) && stage.joins().next().is_none()
 }
 
 fn observes_same(a: &StageMember, b: &StageMember) -> bool {
@@ -45,41 +51,57 @@ fn observes_same(a: &StageMember, b: &StageMember) -> bool {
         && a.observed.iter().zip(&b.observed).all(|(x, y)| x.field == y.field)
 }
 
-/// Steps, how many of them are the member's own, keys and folds.
-type StageSignature = (Vec<StageStep>, usize, Vec<u16>, Vec<(Aggregate, Expr)>);
-
 /// What a leaf does, with columns as positions in its row.
-fn work(stage: &Stage, member: &StageMember) -> StageSignature {
+#[derive(PartialEq)]
+struct StageSignature {
+    steps: Vec<StageStep>,
+    /// How many of the steps are the member's own: a choice comes behind them.
+    own: usize,
+    keys: Vec<u16>,
+    folds: Vec<(Aggregate, Expr)>,
+}
+
+fn signature(stage: &Stage, member: &StageMember) -> StageSignature {
     let mut row: Vec<u16> = member.observed.iter().map(|observed| observed.column).collect();
     let mut steps = Vec::new();
     for step in member.steps.iter().chain(&stage.steps) {
-        let list = |columns: &[u16]| columns.iter().map(|column| place(*column, &row)).collect();
-        let positioned = match step {
-            StageStep::Filter(expr) => StageStep::Filter(over(expr, &row)),
-            StageStep::Let(_, expr) => StageStep::Let(0, over(expr, &row)),
-            StageStep::Unnest { list, .. } => StageStep::Unnest { list: place(*list, &row), element: 0 },
-            StageStep::Distinct(columns) => StageStep::Distinct(list(columns)),
-            StageStep::Order(columns) => StageStep::Order(list(columns)),
-            // A leaf has none.
-            StageStep::Join(join) => StageStep::Join(join.clone()),
-        };
-        steps.push(positioned);
+        steps.push(positioned(step, &row));
         row.extend(step.computes());
     }
-    let keys = stage.end.keys().iter().map(|key| place(*key, &row)).collect();
-    let fold = |fold: &StageFold| match &fold.input {
-        StageFoldInput::Expr(expr) => (fold.aggregate, over(expr, &row)),
+
+    let folds = stage.end.folds().iter().map(|fold| match &fold.input {
+        StageFoldInput::Expr(expr) => (fold.aggregate, over_row(expr, &row)),
         // A leaf unpacks no states.
         StageFoldInput::State => (fold.aggregate, Expr::Literal(Value::Null)),
-    };
-    (steps, member.steps.len(), keys, stage.end.folds().iter().map(fold).collect())
+    });
+    StageSignature {
+        steps,
+        own: member.steps.len(),
+        keys: positions(stage.end.keys(), &row),
+        folds: folds.collect(),
+    }
 }
 
-fn place(column: u16, row: &[u16]) -> u16 {
-    let found = row.iter().position(|known| *known == column);
-    found.and_then(|found| u16::try_from(found).ok()).unwrap_or(u16::MAX)
+fn positioned(step: &StageStep, row: &[u16]) -> StageStep {
+    match step {
+        StageStep::Filter(expr) => StageStep::Filter(over_row(expr, row)),
+        StageStep::Let(_, expr) => StageStep::Let(0, over_row(expr, row)),
+        StageStep::Unnest { list, .. } => StageStep::Unnest { list: position(*list, row), element: 0 },
+        StageStep::Distinct(columns) => StageStep::Distinct(positions(columns, row)),
+        StageStep::Order(columns) => StageStep::Order(positions(columns, row)),
+        // A leaf has none.
+        StageStep::Join(join) => StageStep::Join(join.clone()),
+    }
 }
 
-fn over(expr: &Expr, row: &[u16]) -> Expr {
-    renamed(expr, &mut |column| Expr::Column(place(column, row)))
+fn positions(columns: &[u16], row: &[u16]) -> Vec<u16> {
+    columns.iter().map(|column| position(*column, row)).collect()
+}
+
+fn position(column: u16, row: &[u16]) -> u16 {
+    row.iter().position(|known| *known == column).map_or(u16::MAX, narrow)
+}
+
+fn over_row(expr: &Expr, row: &[u16]) -> Expr {
+    with_columns(expr, &mut |column| Expr::Column(position(column, row)))
 }

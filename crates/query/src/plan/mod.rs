@@ -5,7 +5,7 @@ mod naive_plan;
 mod plan_text;
 mod stage_tree;
 
-pub(crate) use columns::{columns_of, rebuilt, renamed};
+pub(crate) use columns::{children_mut, columns_of, conjuncts, inlined, map_columns, narrow, with_columns};
 pub(crate) use naive_plan::complete;
 pub(crate) use plan_text::expr_text;
 pub(crate) use stage_tree::{

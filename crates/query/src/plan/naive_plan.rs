@@ -9,8 +9,12 @@ use std::collections::BTreeSet;
 /// Gives every stage that packs rows all its columns as keys. Children come after parents, so from the
 /// back all columns of a subtree are known.
 pub(crate) fn complete(plan: &mut Plan) {
+    // A rule may compute a part of an aggregate elsewhere: its number says what belongs together.
     let folds = plan.stages.iter_mut().flat_map(|stage| stage.end.folds_mut());
-    folds.zip(1..).for_each(|(fold, number)| fold.number = number);
+    for (fold, number) in folds.zip(1..) {
+        fold.number = number;
+    }
+
     for index in (0..plan.stages.len()).rev() {
         if !plan.stages[index].end.is_sink() {
             let columns = columns(plan, &plan.stages[index]);
@@ -19,9 +23,9 @@ pub(crate) fn complete(plan: &mut Plan) {
     }
 }
 
-/// The columns that every member of a stage has in the end.
+/// Returns the columns that every member of a stage has in the end.
 fn columns(plan: &Plan, stage: &Stage) -> Vec<u16> {
-    let mut members = stage.members.iter().map(|member| of_member(plan, member, &stage.steps));
+    let mut members = stage.members.iter().map(|member| columns_of_member(plan, member, &stage.steps));
     let mut common = members.next().unwrap_or_default();
     for other in members {
         common.retain(|column| other.contains(column));
@@ -29,7 +33,8 @@ fn columns(plan: &Plan, stage: &Stage) -> Vec<u16> {
     common
 }
 
-fn of_member(plan: &Plan, member: &StageMember, behind: &[StageStep]) -> Vec<u16> {
+/// Returns the columns that the rows of one member have in the end, each once.
+fn columns_of_member(plan: &Plan, member: &StageMember, behind: &[StageStep]) -> Vec<u16> {
     let mut bound: Vec<u16> = member.observed.iter().map(|observed| observed.column).collect();
     for step in member.steps.iter().chain(behind) {
         match step {
@@ -39,6 +44,7 @@ fn of_member(plan: &Plan, member: &StageMember, behind: &[StageStep]) -> Vec<u16
             StageStep::Join(_) | StageStep::Filter(_) | StageStep::Order(_) => {}
         }
     }
+
     let mut seen = BTreeSet::new();
     bound.retain(|column| seen.insert(*column));
     bound

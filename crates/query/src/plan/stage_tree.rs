@@ -139,14 +139,14 @@ pub(crate) enum StageFoldInput {
 }
 
 impl PlanColumn {
-    /// The column as a query names it.
+    /// Returns the column as a query names it.
     pub(crate) fn shown(&self) -> String {
         if self.alias.is_empty() { self.name.clone() } else { format!("{}.{}", self.alias, self.name) }
     }
 }
 
 impl StageStep {
-    /// The columns that the step reads.
+    /// Returns the columns that the step reads.
     pub(crate) fn reads(&self) -> BTreeSet<u16> {
         match self {
             StageStep::Let(_, expr) | StageStep::Filter(expr) => columns_of(expr),
@@ -156,7 +156,7 @@ impl StageStep {
         }
     }
 
-    /// The column that the step itself computes.
+    /// Returns the column that the step itself computes, or `None` if it computes none.
     pub(crate) fn computes(&self) -> Option<u16> {
         match self {
             StageStep::Let(column, _) | StageStep::Unnest { element: column, .. } => Some(*column),
@@ -166,7 +166,7 @@ impl StageStep {
 }
 
 impl StageFold {
-    /// The columns that the fold reads.
+    /// Returns the columns that the fold reads.
     pub(crate) fn reads(&self) -> BTreeSet<u16> {
         match &self.input {
             StageFoldInput::Expr(expr) => columns_of(expr),
@@ -176,7 +176,12 @@ impl StageFold {
 }
 
 impl SubqueryGroups {
-    /// The columns of the bag: the keys, and arguments of sketches that are not keys.
+    /// Returns the folds whose states are packed; arguments of the others travel as columns.
+    pub(crate) fn packed_folds(&self) -> impl Iterator<Item = &StageFold> {
+        self.folds.iter().filter(|fold| !fold.aggregate.is_sketch())
+    }
+
+    /// Returns the columns of the bag: the keys, and arguments of sketches that are not keys.
     pub(crate) fn packed(&self) -> Vec<u16> {
         let mut columns = self.keys.clone();
         for fold in self.folds.iter().filter(|fold| fold.aggregate.is_sketch()) {
@@ -195,7 +200,7 @@ impl SubqueryGroups {
 }
 
 impl StageEnd {
-    /// The columns that rows are grouped by.
+    /// Returns the columns that rows are grouped by.
     pub(crate) fn keys(&self) -> &[u16] {
         match self {
             StageEnd::Rows { keys, .. } | StageEnd::Emit { keys, .. } => keys,
@@ -224,17 +229,17 @@ impl StageEnd {
         }
     }
 
-    /// Whether the rows are the result.
+    /// Returns whether the rows are the result.
     pub(crate) fn is_emit(&self) -> bool {
         matches!(self, StageEnd::Emit { .. })
     }
 
-    /// Whether rows end here: what lies above sees results, not rows.
+    /// Returns whether rows end here: what lies above sees results, not rows.
     pub(crate) fn is_sink(&self) -> bool {
         !matches!(self, StageEnd::Rows { .. })
     }
 
-    /// The columns that the end reads.
+    /// Returns the columns that the end reads.
     pub(crate) fn reads(&self) -> BTreeSet<u16> {
         let folds = self.folds().iter().flat_map(StageFold::reads);
         self.keys().iter().copied().chain(folds).collect()
@@ -242,7 +247,7 @@ impl StageEnd {
 }
 
 impl Stage {
-    /// A stage that does nothing yet.
+    /// Returns a stage that does nothing yet.
     pub(crate) fn new(alias: &str, parent: Option<usize>, number: usize) -> Stage {
         Stage {
             alias: alias.to_owned(),
@@ -259,17 +264,17 @@ impl Stage {
         self.keep != Keep::All
     }
 
-    /// The steps of all members and those behind them.
+    /// Returns the steps of all members and those behind them.
     pub(crate) fn all_steps(&self) -> impl Iterator<Item = &StageStep> {
         self.members.iter().flat_map(|member| &member.steps).chain(&self.steps)
     }
 
-    /// The same, to be changed.
+    /// Returns the lists of steps of all members and the one behind them, to be changed.
     pub(crate) fn lists_mut(&mut self) -> impl Iterator<Item = &mut Vec<StageStep>> {
         self.members.iter_mut().map(|member| &mut member.steps).chain([&mut self.steps])
     }
 
-    /// The joins of this stage.
+    /// Returns the joins of this stage.
     pub(crate) fn joins(&self) -> impl Iterator<Item = &StageJoin> {
         self.all_steps().filter_map(|step| match step {
             StageStep::Join(join) => Some(join),
@@ -281,24 +286,24 @@ impl Stage {
         self.members.iter().any(|member| member.observed.iter().any(|observed| observed.column == column))
     }
 
-    /// Whether a step loses the multiplicity of rows, and their states with it.
+    /// Returns whether a step loses the multiplicity of rows, and their states with it.
     pub(crate) fn has_distinct(&self) -> bool {
         self.all_steps().any(|step| matches!(step, StageStep::Distinct(_)))
     }
 
-    /// Columns that the steps read.
+    /// Returns the columns that the steps read.
     pub(crate) fn step_columns(&self) -> BTreeSet<u16> {
         self.all_steps().flat_map(StageStep::reads).collect()
     }
 
-    /// All tracepoints of the stage.
+    /// Returns all tracepoints of the stage.
     pub(crate) fn tracepoints(&self) -> impl Iterator<Item = &StageTracepoint> {
         self.members.iter().flat_map(|member| &member.tracepoints)
     }
 }
 
 impl Plan {
-    /// A column of the root for an expression, computed behind everything else.
+    /// Adds a column of the root for an expression, computed behind everything else.
     pub(crate) fn root_column(&mut self, name: &str, expr: &Expr, ty: Type) -> u16 {
         if let Expr::Column(column) = expr {
             return *column;
@@ -311,7 +316,7 @@ impl Plan {
         number
     }
 
-    /// The columns that a join with a stage appends.
+    /// Returns the columns that a join with a stage appends.
     pub(crate) fn appended(&self, child: usize) -> &[u16] {
         match &self.stages[child].end {
             StageEnd::Groups(groups) => &groups.unpacked,
@@ -319,13 +324,13 @@ impl Plan {
         }
     }
 
-    /// How a stage is joined to its parent; none for the root.
+    /// Returns how a stage is joined to its parent, or `None` for the root.
     pub(crate) fn joined(&self, child: usize) -> Option<&StageJoin> {
         let parent = self.stages[child].parent?;
         self.stages[parent].joins().find(|join| join.child == child)
     }
 
-    /// The stage at which a column begins to exist.
+    /// Returns the stage at which a column begins to exist, or `None` if no stage has it.
     pub(crate) fn home(&self, column: u16) -> Option<usize> {
         self.stages.iter().position(|stage| {
             let unpacked = |join: &StageJoin| match &self.stages[join.child].end {
@@ -338,7 +343,7 @@ impl Plan {
         })
     }
 
-    /// From a stage up to its sink, both included.
+    /// Returns the stages from one up to its sink, both included.
     pub(crate) fn way_up(&self, stage: usize) -> Vec<usize> {
         let mut way = vec![stage];
         let mut stage = stage;
@@ -349,7 +354,7 @@ impl Plan {
         way
     }
 
-    /// The earliest stage where all columns are bound; none if there are none.
+    /// Returns the earliest stage where all columns are bound, or `None` if there are no columns.
     pub(crate) fn meeting(&self, columns: &BTreeSet<u16>) -> Option<usize> {
         let mut homes = columns.iter().filter_map(|column| self.home(*column));
         let first = homes.next()?;
@@ -361,12 +366,12 @@ impl Plan {
         way.first().copied()
     }
 
-    /// The stages above one, up to its sink.
+    /// Returns the stages above one, up to its sink.
     pub(crate) fn above(&self, stage: usize) -> Vec<usize> {
         self.way_up(stage).split_off(1)
     }
 
-    /// Whether a stage is another one or lies below it.
+    /// Returns whether a stage is another one or lies below it.
     pub(crate) fn is_below(&self, stage: usize, top: usize) -> bool {
         std::iter::successors(Some(stage), |stage| self.stages[*stage].parent).any(|stage| stage == top)
     }

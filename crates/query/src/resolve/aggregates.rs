@@ -1,9 +1,17 @@
 //! Aggregate functions: which state each keeps, and which value is wanted of it.
+//!
+//! ```text
+//! SELECT AVG(e.v), P99(e.v), STDDEV(e.v) / COUNT
+//! states    Average(v)  Histogram(v)  Moments(v)          what agents keep and merge
+//! finished  plain       quantile 0.99 deviation   rows    what the frontend makes of them
+//! ```
 
-use super::name_scope::{CollectedAggregates, FinishedAggregate, NameScope, Placeholder, TypedExpr};
+use super::name_scope::{NameScope, Placeholder, TypedExpr};
+use super::resolved_query::FinishedAggregate;
 use super::resolver::Resolver;
 use super::typing;
 use crate::diagnostic::Diagnostic;
+use crate::lexical::{FunctionMeaning, SpecialFold, aggregate_function, count_distinct};
 use crate::plan::PlanColumn;
 use crate::syntax::ast::{AstExpr, AstExprKind, Name, Span};
 use pivot_advice::{Aggregate, Binary, Expr, Finish, Function, Type, Value, finished_type};
@@ -13,43 +21,11 @@ const MAX_TOP: i128 = 64;
 /// The most buckets of LHIST.
 const MAX_BUCKETS: f64 = 900.0;
 
-/// Aggregates of one argument, with the value that is wanted of their state.
-const SIMPLE: [(&str, Aggregate, Finish); 11] = [
-    ("COUNT", Aggregate::Count, Finish::Plain),
-    ("SUM", Aggregate::Sum, Finish::Plain),
-    ("MIN", Aggregate::Min, Finish::Plain),
-    ("MAX", Aggregate::Max, Finish::Plain),
-    ("AVERAGE", Aggregate::Average, Finish::Plain),
-    ("AVG", Aggregate::Average, Finish::Plain),
-    ("STDDEV", Aggregate::Moments, Finish::Deviation),
-    ("VARIANCE", Aggregate::Moments, Finish::Plain),
-    ("HIST", Aggregate::Histogram, Finish::Plain),
-    ("ANY", Aggregate::Any, Finish::Plain),
-    ("DISTINCT", Aggregate::Distinct, Finish::Plain),
-];
-
-/// Aggregates with more arguments, or of another kind.
-const OTHERS: [&str; 4] = ["QUANTILE", "LHIST", "TOPK", "RATE"];
-
-/// Quantiles that have names.
-const NAMED: [&str; 5] = ["P50", "P90", "P95", "P99", "P999"];
-
-/// Whether a function aggregates.
-pub(crate) fn is_aggregate(name: &str) -> bool {
-    names().any(|known| known.eq_ignore_ascii_case(name)) || percentile(name).is_some()
-}
-
-/// The names of all aggregate functions.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    let simple = SIMPLE.iter().map(|entry| entry.0).filter(|name| *name != "DISTINCT");
-    simple.chain(OTHERS).chain(NAMED)
-}
-
-/// `P99` is 0.99, `P999` is 0.999.
-fn percentile(name: &str) -> Option<f64> {
-    let digits = name.strip_prefix(['P', 'p'])?;
-    let short = (2..=4).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-    short.then(|| format!("0.{digits}").parse().ok()).flatten()
+/// An aggregate state, and the value that is wanted of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct WantedFold {
+    aggregate: Aggregate,
+    finish: Finish,
 }
 
 impl Resolver<'_> {
@@ -57,46 +33,66 @@ impl Resolver<'_> {
         self.placeholder("COUNT".into(), Type::U64, Placeholder::Rows, span)
     }
 
+    pub(super) fn count_distinct(&mut self, name: &Name, x: &AstExpr, scope: &NameScope) -> TypedExpr {
+        let function = count_distinct();
+        let name = Name { text: function.name.into(), span: name.span.clone() };
+        self.meant_aggregate(function.meaning, &name, std::slice::from_ref(x), scope)
+    }
+
+    /// Resolves a call of an aggregate function.
     pub(super) fn aggregate(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
-        let upper = name.text.to_ascii_uppercase();
-        if upper == "RATE" {
-            return self.rate(name, arguments, scope);
-        }
-        let simple = SIMPLE.iter().find(|entry| entry.0 == upper).map(|entry| (entry.1, entry.2));
-        let quantile = percentile(&upper).map(|q| (Aggregate::Histogram, Finish::Quantile(q)));
-        if let Some((aggregate, finish)) = simple.or(quantile) {
-            let Some([argument]) = self.arguments(name, arguments, 1) else { return TypedExpr::unknown() };
-            let Some(typed) = self.argument(argument, name, scope) else { return TypedExpr::unknown() };
-            return self.fold((aggregate, finish), typed, name, &argument.span);
-        }
-        match upper.as_str() {
-            "QUANTILE" => self.quantile(name, arguments, scope),
-            "TOPK" => self.top(name, arguments, scope),
-            _ => self.linear(name, arguments, scope),
+        match aggregate_function(&name.text) {
+            Some(function) => self.meant_aggregate(function.meaning, name, arguments, scope),
+            None => TypedExpr::unknown(),
         }
     }
 
+    fn meant_aggregate(
+        &mut self,
+        meaning: FunctionMeaning,
+        name: &Name,
+        arguments: &[AstExpr],
+        scope: &NameScope,
+    ) -> TypedExpr {
+        match meaning {
+            FunctionMeaning::Fold(aggregate, finish) => {
+                let Some([argument]) = self.arguments(name, arguments) else { return TypedExpr::unknown() };
+                let Some(typed) = self.argument(argument, name, scope) else { return TypedExpr::unknown() };
+                self.fold(WantedFold { aggregate, finish }, typed, name, &argument.span)
+            }
+            FunctionMeaning::SpecialFold(SpecialFold::Quantile) => self.quantile(name, arguments, scope),
+            FunctionMeaning::SpecialFold(SpecialFold::TopK) => self.top(name, arguments, scope),
+            FunctionMeaning::SpecialFold(SpecialFold::LinearHistogram) => {
+                self.linear_histogram(name, arguments, scope)
+            }
+            FunctionMeaning::SpecialFold(SpecialFold::Rate) => self.rate(name, arguments, scope),
+            FunctionMeaning::Scalar(_) | FunctionMeaning::RegexpExtract | FunctionMeaning::Syntax => {
+                TypedExpr::unknown()
+            }
+        }
+    }
+
+    /// Returns the arguments if there are as many as the pattern wants; reports it otherwise.
     fn arguments<'w, const N: usize>(
         &mut self,
         name: &Name,
         arguments: &'w [AstExpr],
-        count: usize,
     ) -> Option<&'w [AstExpr; N]> {
         if let Ok(arguments) = arguments.try_into() {
             return Some(arguments);
         }
-        let plural = if count == 1 { "" } else { "s" };
-        let wrong = format!("`{}` takes {count} argument{plural}", name.text.to_ascii_uppercase());
+        let plural = if N == 1 { "" } else { "s" };
+        let wrong = format!("`{}` takes {N} argument{plural}", name.text.to_ascii_uppercase());
         let wrong = Diagnostic::error(name.span.clone(), wrong);
         self.report(wrong.detail(format!("here are {}", arguments.len())));
         None
     }
 
-    /// The argument of an aggregate, in which there are no others.
+    /// Resolves the argument of an aggregate, in which there are no others.
     fn argument(&mut self, written: &AstExpr, name: &Name, scope: &NameScope) -> Option<TypedExpr> {
         let outer = self.aggregates.take();
         if outer.is_none() {
-            self.misplaced(&name.span);
+            self.misplaced_aggregate(&name.span);
             return None;
         }
         let typed = self.expression(written, scope);
@@ -104,86 +100,90 @@ impl Resolver<'_> {
         Some(typed)
     }
 
-    /// A stand-in for the value of an aggregate; equal ones are computed once.
-    fn fold(
-        &mut self,
-        (aggregate, finish): (Aggregate, Finish),
-        typed: TypedExpr,
-        name: &Name,
-        span: &Span,
-    ) -> TypedExpr {
+    /// Returns a placeholder for the value of an aggregate; equal ones are computed once.
+    fn fold(&mut self, wanted: WantedFold, typed: TypedExpr, name: &Name, span: &Span) -> TypedExpr {
+        let WantedFold { aggregate, finish } = wanted;
         let Some(ty) = finished_type(aggregate, finish, typed.ty) else {
-            let wrong = format!("{} of {} has no meaning", name.text.to_ascii_uppercase(), typed.ty);
-            let wrong = Diagnostic::error(span.clone(), wrong).detail(format!("this is {}", typed.ty));
-            let deviation = aggregate == Aggregate::Moments && typed.ty == Type::Duration;
-            self.report(match deviation {
-                true => wrong.hint("use STDDEV, which is a duration too"),
-                false => wrong.hint("use a number, or COUNT, MIN, MAX, ANY or TOPK"),
-            });
+            self.meaningless(wanted, typed.ty, name, span);
             return TypedExpr::unknown();
         };
+
         let text = format!("{}({})", name.text.to_ascii_uppercase(), self.text(&typed.expr));
         let collected = self.aggregates.get_or_insert_default();
-        let same = |(known, expr): &(Aggregate, Expr)| *known == aggregate && *expr == typed.expr;
-        let fold = collected.folds.iter().position(same).unwrap_or_else(|| {
-            collected.folds.push((aggregate, typed.expr.clone()));
-            collected.folds.len() - 1
-        });
-        let same = |wanted: &FinishedAggregate| wanted.fold == fold && wanted.finish == finish;
-        let place = collected.finished.iter().position(same).unwrap_or_else(|| {
+
+        // Several values may be wanted of one state, as P50 and P99 of one histogram.
+        let is_fold = |(known, expr): &(Aggregate, Expr)| *known == aggregate && *expr == typed.expr;
+        let fold = collected.folds.iter().position(is_fold).unwrap_or(collected.folds.len());
+        if fold == collected.folds.len() {
+            collected.folds.push((aggregate, typed.expr));
+        }
+
+        let is_value = |known: &FinishedAggregate| known.fold == fold && known.finish == finish;
+        let value = collected.finished.iter().position(is_value).unwrap_or(collected.finished.len());
+        if value == collected.finished.len() {
             collected.finished.push(FinishedAggregate { name: text.clone(), fold, finish, ty });
-            collected.finished.len() - 1
+        }
+        self.placeholder(text, ty, Placeholder::Finished(value), &name.span)
+    }
+
+    fn meaningless(&mut self, wanted: WantedFold, ty: Type, name: &Name, span: &Span) {
+        let wrong = format!("{} of {ty} has no meaning", name.text.to_ascii_uppercase());
+        let wrong = Diagnostic::error(span.clone(), wrong).detail(format!("this is {ty}"));
+        let is_variance = wanted.aggregate == Aggregate::Moments && ty == Type::Duration;
+        self.report(match is_variance {
+            true => wrong.hint("use STDDEV, which is a duration too"),
+            false => wrong.hint("use a number, or COUNT, MIN, MAX, ANY or TOPK"),
         });
-        self.placeholder(text, ty, Placeholder::Finished(place), &name.span)
     }
 
     fn quantile(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
-        let Some([argument, q]) = self.arguments(name, arguments, 2) else { return TypedExpr::unknown() };
+        let Some([argument, q]) = self.arguments(name, arguments) else { return TypedExpr::unknown() };
         let Some(typed) = self.argument(argument, name, scope) else { return TypedExpr::unknown() };
+
         match constant(q).and_then(|q| q.as_f64()).filter(|q| (0.0..=1.0).contains(q)) {
-            Some(q) => self.fold((Aggregate::Histogram, Finish::Quantile(q)), typed, name, &argument.span),
+            Some(q) => {
+                let wanted = WantedFold { aggregate: Aggregate::Histogram, finish: Finish::Quantile(q) };
+                self.fold(wanted, typed, name, &argument.span)
+            }
             None => self.not_constant(q, "a number from 0 to 1"),
         }
     }
 
     fn top(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
-        let Some([argument, k]) = self.arguments(name, arguments, 2) else { return TypedExpr::unknown() };
+        let Some([argument, k]) = self.arguments(name, arguments) else { return TypedExpr::unknown() };
         let Some(typed) = self.argument(argument, name, scope) else { return TypedExpr::unknown() };
+
         match constant(k).and_then(|k| k.as_integer()).filter(|k| (1..=MAX_TOP).contains(k)) {
-            Some(k) => self.fold((Aggregate::Top, Finish::Top(k as u16)), typed, name, &argument.span),
+            Some(k) => {
+                let wanted = WantedFold { aggregate: Aggregate::Top, finish: Finish::Top(k as u16) };
+                self.fold(wanted, typed, name, &argument.span)
+            }
             None => self.not_constant(k, "a number from 1 to 64"),
         }
     }
 
-    /// LHIST counts the numbers of buckets, which an expression computes.
-    fn linear(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
-        let Some([argument, least, most, step]) = self.arguments(name, arguments, 4) else {
+    /// Resolves LHIST, which counts the numbers of buckets that an expression computes.
+    fn linear_histogram(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
+        let Some([argument, least, most, step]) = self.arguments(name, arguments) else {
             return TypedExpr::unknown();
         };
         let Some(typed) = self.argument(argument, name, scope) else { return TypedExpr::unknown() };
-        let durations = typed.ty == Type::Duration;
+
         let mut bounds = [0.0; 3];
         for (bound, written) in bounds.iter_mut().zip([least, most, step]) {
-            let fits =
-                |value: &Value| (value.type_of() == Type::Duration) == durations || typing::open(typed.ty);
-            match constant(written).filter(fits).and_then(|value| double(&value)) {
+            match self.bucket_bound(written, typed.ty) {
                 Some(x) => *bound = x,
-                None if durations => return self.not_constant(written, "a duration"),
-                None => return self.not_constant(written, "a number"),
+                None => return TypedExpr::unknown(),
             }
         }
+
         let [lowest, highest, width] = bounds;
         let count = ((highest - lowest) / width).ceil();
         if !(width > 0.0 && (1.0..=MAX_BUCKETS).contains(&count)) {
             return self.not_constant(step, "a width that makes 1 to 900 buckets");
         }
-        let literal = |x: f64| match durations {
-            true => Expr::Literal(Value::Duration(x as i64)),
-            false => Expr::Literal(Value::F64(x)),
-        };
-        let buckets = Expr::Literal(Value::I64(count as i64));
-        let inputs = vec![typed.expr, literal(lowest), literal(lowest + width * count), buckets];
-        let place = TypedExpr { expr: Expr::Call(Function::WidthBucket, inputs), ty: Type::I64 };
+
+        let durations = typed.ty == Type::Duration;
         if !(typed.ty.is_number() || durations || typing::open(typed.ty)) {
             let wrong = format!("LHIST of {} has no meaning", typed.ty);
             let wrong =
@@ -191,8 +191,30 @@ impl Resolver<'_> {
             self.report(wrong.hint("use a number or a duration"));
             return TypedExpr::unknown();
         }
+
+        let top = lowest + width * count;
+        let bucket_count = Expr::Literal(Value::I64(count as i64));
+        let inputs =
+            vec![typed.expr, bound_literal(lowest, durations), bound_literal(top, durations), bucket_count];
+        let bucket = TypedExpr { expr: Expr::Call(Function::WidthBucket, inputs), ty: Type::I64 };
+
         let finish = Finish::Linear { least: lowest, step: width, count: count as u16, durations };
-        self.fold((Aggregate::Tally, finish), place, name, &argument.span)
+        self.fold(WantedFold { aggregate: Aggregate::Tally, finish }, bucket, name, &argument.span)
+    }
+
+    /// Returns a bound of LHIST, which must be a constant of the kind of its argument.
+    fn bucket_bound(&mut self, written: &AstExpr, argument: Type) -> Option<f64> {
+        let durations = argument == Type::Duration;
+        let value = constant(written)
+            .filter(|value| (value.type_of() == Type::Duration) == durations || typing::open(argument));
+        let bound = value.and_then(|value| match value {
+            Value::Duration(ns) => Some(ns as f64),
+            other => other.as_f64(),
+        });
+        if bound.is_none() {
+            self.not_constant(written, if durations { "a duration" } else { "a number" });
+        }
+        bound
     }
 
     fn not_constant(&mut self, written: &AstExpr, what: &str) -> TypedExpr {
@@ -201,55 +223,55 @@ impl Resolver<'_> {
         TypedExpr::unknown()
     }
 
-    /// RATE is per second of the window: of rows, of an aggregate, or of the sum of a value.
+    /// Resolves RATE: per second of the window, of rows, of an aggregate, or of the sum of a value.
     fn rate(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
         if self.is_inside() {
             let wrong = Diagnostic::error(name.span.clone(), "RATE is misplaced");
             self.report(wrong.detail("it is per second of a window, and a joined query has none"));
             return TypedExpr::unknown();
         }
+
         let counted = match arguments {
             [] => self.count_rows(&name.span),
-            [argument] if super::select_list::has_aggregate(argument) => self.expression(argument, scope),
+            [argument] if argument.has_aggregate() => self.expression(argument, scope),
             [argument] => {
                 let sum = Name { text: "SUM".into(), span: name.span.clone() };
                 self.aggregate(&sum, std::slice::from_ref(argument), scope)
             }
             _ => {
-                let _wrong: Option<&[AstExpr; 1]> = self.arguments(name, arguments, 1);
+                let _reported: Option<&[AstExpr; 1]> = self.arguments(name, arguments);
                 return TypedExpr::unknown();
             }
         };
+
         let seconds = self.placeholder("seconds".into(), Type::F64, Placeholder::Seconds, &name.span);
-        match typing::binary(Binary::Divide, counted.ty, Type::F64) {
-            Some(ty) => TypedExpr { expr: Expr::binary(Binary::Divide, counted.expr, seconds.expr), ty },
-            None => {
-                let wrong = format!("RATE of {} has no meaning", counted.ty);
-                self.report(
-                    Diagnostic::error(name.span.clone(), wrong).detail(format!("this is {}", counted.ty)),
-                );
-                TypedExpr::unknown()
-            }
-        }
+        let Some(ty) = typing::binary(Binary::Divide, counted.ty, Type::F64) else {
+            let wrong =
+                Diagnostic::error(name.span.clone(), format!("RATE of {} has no meaning", counted.ty));
+            self.report(wrong.detail(format!("this is {}", counted.ty)));
+            return TypedExpr::unknown();
+        };
+        TypedExpr { expr: Expr::binary(Binary::Divide, counted.expr, seconds.expr), ty }
     }
 
+    /// Returns the column that stands for something of the group.
     fn placeholder(&mut self, name: String, ty: Type, placeholder: Placeholder, span: &Span) -> TypedExpr {
         let Some(collected) = &self.aggregates else {
-            self.misplaced(span);
+            self.misplaced_aggregate(span);
             return TypedExpr::unknown();
         };
         if let Some((column, _)) = collected.placeholders.iter().find(|(_, known)| **known == placeholder) {
             return TypedExpr { expr: Expr::Column(*column), ty };
         }
+
         let Some(column) = self.column(PlanColumn { alias: String::new(), name, ty }, span) else {
             return TypedExpr::unknown();
         };
-        let collected: &mut CollectedAggregates = self.aggregates.get_or_insert_default();
-        collected.placeholders.insert(column, placeholder);
+        self.aggregates.get_or_insert_default().placeholders.insert(column, placeholder);
         TypedExpr { expr: Expr::Column(column), ty }
     }
 
-    fn misplaced(&mut self, span: &Span) {
+    fn misplaced_aggregate(&mut self, span: &Span) {
         let wrong = Diagnostic::error(span.clone(), "an aggregate is misplaced");
         self.report(
             wrong.detail("aggregates stand in SELECT, HAVING and ORDER BY, outside of other aggregates"),
@@ -257,7 +279,7 @@ impl Resolver<'_> {
     }
 }
 
-/// The value of a literal, possibly negated.
+/// Returns the value of a literal, possibly negated, or `None` if the expression is something else.
 fn constant(written: &AstExpr) -> Option<Value> {
     match &written.kind {
         AstExprKind::Literal(value) => Some(value.clone()),
@@ -271,9 +293,7 @@ fn constant(written: &AstExpr) -> Option<Value> {
     }
 }
 
-fn double(value: &Value) -> Option<f64> {
-    match value {
-        Value::Duration(ns) => Some(*ns as f64),
-        other => other.as_f64(),
-    }
+fn bound_literal(bound: f64, durations: bool) -> Expr {
+    let value = if durations { Value::Duration(bound as i64) } else { Value::F64(bound) };
+    Expr::Literal(value)
 }

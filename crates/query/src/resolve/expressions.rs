@@ -2,11 +2,11 @@
 //!
 //! What is wrong becomes null of any type after it was reported, so one mistake is reported once.
 
-use super::aggregates::is_aggregate;
 use super::name_scope::{AliasBinding, NameScope, TypedExpr};
 use super::resolver::Resolver;
 use super::typing::{self, fits};
 use crate::diagnostic::Diagnostic;
+use crate::lexical::{FunctionKind, FunctionMeaning, function, functions};
 use crate::suggest::nearest;
 use crate::syntax::ast::{AstExpr, AstExprKind, Name, Span};
 use pivot_advice::expr::MAX_DEPTH;
@@ -15,19 +15,17 @@ use pivot_advice::{Binary, Expr, Function, Pattern, Type, Unary, Value};
 /// The most expressions inside one; a list of IN may be long, nothing may be endless.
 const MAX_SIZE: usize = 1 << 14;
 
-impl TypedExpr {
-    /// Stands for what could not be resolved.
-    pub(super) fn unknown() -> TypedExpr {
-        TypedExpr { expr: Expr::Literal(Value::Null), ty: Type::Any }
-    }
-}
-
-/// An integer that is chosen among doubles is one: what comes after may count on the type.
+/// Returns a chosen value of the common type: an integer that is chosen among doubles becomes one, since
+/// what comes after counts on the type.
 fn widened(chosen: TypedExpr, ty: Type) -> Expr {
     match ty == Type::F64 && chosen.ty.is_integer() {
         true => Expr::Cast(Box::new(chosen.expr), Type::F64),
         false => chosen.expr,
     }
+}
+
+fn is_null(typed: &TypedExpr) -> bool {
+    typed.expr == Expr::Literal(Value::Null) && typed.ty == Type::Null
 }
 
 fn binary(op: Binary, left: TypedExpr, right: TypedExpr, ty: Type) -> TypedExpr {
@@ -38,6 +36,8 @@ impl Resolver<'_> {
     /// Resolves an expression of any type.
     pub(super) fn expression(&mut self, written: &AstExpr, scope: &NameScope) -> TypedExpr {
         let typed = self.node(written, scope);
+
+        // Everything that follows recurses over expressions and copies them.
         if typed.expr.depth() > MAX_DEPTH {
             let wrong = format!("expression is nested deeper than {MAX_DEPTH}");
             self.report(Diagnostic::error(written.span.clone(), wrong).hint("name parts of it with LET"));
@@ -52,11 +52,18 @@ impl Resolver<'_> {
     }
 
     /// Resolves an expression that must be of one type.
-    pub(super) fn wanted(&mut self, written: &AstExpr, scope: &NameScope, ty: Type, what: &str) -> TypedExpr {
+    pub(super) fn expression_of(
+        &mut self,
+        written: &AstExpr,
+        scope: &NameScope,
+        ty: Type,
+        what: &str,
+    ) -> TypedExpr {
         let typed = self.expression(written, scope);
         if fits(typed.ty, ty) {
             return typed;
         }
+
         let wrong = Diagnostic::error(written.span.clone(), format!("{what} must be {ty}"));
         self.report(wrong.detail(format!("this is {}", typed.ty)));
         TypedExpr::unknown()
@@ -70,7 +77,7 @@ impl Resolver<'_> {
                 TypedExpr { ty: value.type_of(), expr: Expr::Literal(value.clone()) }
             }
             AstExprKind::Not(x) => {
-                let x = self.wanted(x, scope, Type::Bool, "the operand of NOT");
+                let x = self.expression_of(x, scope, Type::Bool, "the operand of NOT");
                 TypedExpr { expr: Expr::Unary(Unary::Not, Box::new(x.expr)), ty: Type::Bool }
             }
             AstExprKind::Negate(x) => self.negate(x, scope),
@@ -81,22 +88,11 @@ impl Resolver<'_> {
                 self.compare(*op, left, right, span)
             }
             AstExprKind::In(x, list) => self.is_in(x, list, span, scope),
-            AstExprKind::Between(x, low, high) => {
-                let (x, low, high) =
-                    (self.expression(x, scope), self.expression(low, scope), self.expression(high, scope));
-                let above = self.compare(Binary::GreaterEqual, x.clone(), low, span);
-                let below = self.compare(Binary::LessEqual, x, high, span);
-                binary(Binary::And, above, below, Type::Bool)
-            }
+            AstExprKind::Between(x, low, high) => self.between(x, low, high, span, scope),
             AstExprKind::Like(x, pattern) => self.matches(x, Pattern::Like(pattern.as_str().into()), scope),
-            AstExprKind::Regex(x, source) => match Pattern::regex(&source.text) {
-                Ok(pattern) => self.matches(x, pattern, scope),
-                Err(why) => {
-                    self.report(
-                        Diagnostic::error(source.span.clone(), "regular expression is wrong").detail(why),
-                    );
-                    TypedExpr::unknown()
-                }
+            AstExprKind::Regex(x, source) => match self.regex(&source.text, &source.span) {
+                Some(pattern) => self.matches(x, pattern, scope),
+                None => TypedExpr::unknown(),
             },
             AstExprKind::IsNull(x) => {
                 let x = self.expression(x, scope);
@@ -111,10 +107,7 @@ impl Resolver<'_> {
             }
             AstExprKind::Call(name, arguments) => self.call(name, arguments, span, scope),
             AstExprKind::CountRows => self.count_rows(span),
-            AstExprKind::CountDistinct(name, x) => {
-                let name = Name { text: "DISTINCT".into(), span: name.span.clone() };
-                self.aggregate(&name, std::slice::from_ref(x), scope)
-            }
+            AstExprKind::CountDistinct(name, x) => self.count_distinct(name, x, scope),
         }
     }
 
@@ -129,6 +122,8 @@ impl Resolver<'_> {
                 return TypedExpr::unknown();
             }
         };
+
+        // The least integer has no counterpart: its negation is an overflow when the query runs.
         let expr = match operand.expr {
             Expr::Literal(Value::I64(x)) if x != i64::MIN => Expr::Literal(Value::I64(-x)),
             Expr::Literal(Value::F64(x)) => Expr::Literal(Value::double(-x)),
@@ -138,13 +133,15 @@ impl Resolver<'_> {
         TypedExpr { expr, ty }
     }
 
-    /// Balanced, so that a hundred conditions nest seven deep.
+    /// Resolves a row of ANDs or ORs as a balanced tree, so that a hundred conditions nest seven deep.
     fn connective(&mut self, op: Binary, list: &[AstExpr], scope: &NameScope) -> TypedExpr {
         let what = if op == Binary::And { "an operand of AND" } else { "an operand of OR" };
         let mut level: Vec<Expr> = Vec::with_capacity(list.len());
         for operand in list {
-            level.push(self.wanted(operand, scope, Type::Bool, what).expr);
+            level.push(self.expression_of(operand, scope, Type::Bool, what).expr);
         }
+
+        // Each round pairs neighbours, which keeps their order.
         while level.len() > 1 {
             let mut operands = level.into_iter();
             level = Vec::new();
@@ -155,6 +152,7 @@ impl Resolver<'_> {
                 });
             }
         }
+
         level.pop().map_or_else(TypedExpr::unknown, |expr| TypedExpr { expr, ty: Type::Bool })
     }
 
@@ -165,6 +163,7 @@ impl Resolver<'_> {
             self.report(Diagnostic::error(first.span.clone(), wrong).hint("name parts of it with LET"));
             return TypedExpr::unknown();
         }
+
         for (op, operand) in rest {
             let right = self.expression(operand, scope);
             left = match typing::binary(*op, left.ty, right.ty) {
@@ -188,6 +187,7 @@ impl Resolver<'_> {
             Binary::Remainder => ("cannot take the remainder of", "%"),
             _ => ("cannot compare", "with"),
         };
+
         let wrong = Diagnostic::error(span.clone(), format!("{message} {left} and {right}"));
         let wrong = wrong.detail(format!("{left} {detail} {right}"));
         let texts = left == Type::String && right == Type::String && op == Binary::Add;
@@ -205,13 +205,31 @@ impl Resolver<'_> {
             self.mismatch(op, left.ty, right.ty, span);
             return TypedExpr { ty: Type::Bool, ..TypedExpr::unknown() };
         }
-        let null = |typed: &TypedExpr| typed.expr == Expr::Literal(Value::Null) && typed.ty == Type::Null;
+
         // Where the text did not lex, null stands in for what was written.
-        if (null(&left) || null(&right)) && !self.has_errors() {
+        if (is_null(&left) || is_null(&right)) && !self.has_errors() {
             let warning = Diagnostic::warning(span.clone(), "a comparison with null is never true");
             self.report(warning.hint("write IS NULL or IS NOT NULL"));
         }
         binary(op, left, right, Type::Bool)
+    }
+
+    /// Resolves BETWEEN as two comparisons.
+    fn between(
+        &mut self,
+        x: &AstExpr,
+        low: &AstExpr,
+        high: &AstExpr,
+        span: &Span,
+        scope: &NameScope,
+    ) -> TypedExpr {
+        let x = self.expression(x, scope);
+        let low = self.expression(low, scope);
+        let high = self.expression(high, scope);
+
+        let above = self.compare(Binary::GreaterEqual, x.clone(), low, span);
+        let below = self.compare(Binary::LessEqual, x, high, span);
+        binary(Binary::And, above, below, Type::Bool)
     }
 
     fn is_in(&mut self, x: &AstExpr, list: &[AstExpr], span: &Span, scope: &NameScope) -> TypedExpr {
@@ -224,14 +242,25 @@ impl Resolver<'_> {
             }
             items.push(item.expr);
         }
+
         if items.is_empty() {
             self.report(Diagnostic::error(span.clone(), "the list of IN is empty"));
         }
         TypedExpr { expr: Expr::In(Box::new(x.expr), items), ty: Type::Bool }
     }
 
+    /// Returns a regular expression, or `None`, which was reported, if it is wrong.
+    fn regex(&mut self, source: &str, span: &Span) -> Option<Pattern> {
+        let pattern = Pattern::regex(source);
+        if let Err(why) = &pattern {
+            let wrong = Diagnostic::error(span.clone(), "regular expression is wrong");
+            self.report(wrong.detail(why.clone()));
+        }
+        pattern.ok()
+    }
+
     fn matches(&mut self, x: &AstExpr, pattern: Pattern, scope: &NameScope) -> TypedExpr {
-        let x = self.wanted(x, scope, Type::String, "what is matched");
+        let x = self.expression_of(x, scope, Type::String, "what is matched");
         TypedExpr { expr: Expr::Matches(Box::new(x.expr), pattern), ty: Type::Bool }
     }
 
@@ -251,17 +280,20 @@ impl Resolver<'_> {
                     let value = self.expression(when, scope);
                     self.compare(Binary::Equal, operand.clone(), value, &when.span)
                 }
-                None => self.wanted(when, scope, Type::Bool, "the condition of WHEN"),
+                None => self.expression_of(when, scope, Type::Bool, "the condition of WHEN"),
             };
             let result = self.arm(then, scope, &mut ty);
             resolved.push((condition.expr, result));
         }
         let otherwise = otherwise.map(|otherwise| self.arm(otherwise, scope, &mut ty));
-        let resolved = resolved.into_iter().map(|(when, then)| (when, widened(then, ty)));
+
+        // Only now the type of all results is known.
+        let arms = resolved.into_iter().map(|(when, then)| (when, widened(then, ty)));
         let otherwise = otherwise.map(|otherwise| Box::new(widened(otherwise, ty)));
-        TypedExpr { expr: Expr::Case(resolved.collect(), otherwise), ty }
+        TypedExpr { expr: Expr::Case(arms.collect(), otherwise), ty }
     }
 
+    /// Resolves a result of CASE, and unites its type with those of the results before.
     fn arm(&mut self, written: &AstExpr, scope: &NameScope, ty: &mut Type) -> TypedExpr {
         let result = self.expression(written, scope);
         match typing::united(*ty, result.ty) {
@@ -276,43 +308,58 @@ impl Resolver<'_> {
     }
 
     fn call(&mut self, name: &Name, arguments: &[AstExpr], span: &Span, scope: &NameScope) -> TypedExpr {
-        if is_aggregate(&name.text) {
+        let function = function(&name.text);
+        if function.is_some_and(|function| function.kind == FunctionKind::Aggregate) {
             return self.aggregate(name, arguments, scope);
         }
-        if name.text.eq_ignore_ascii_case("regexp_extract") {
-            return self.extract(name, arguments, scope);
+        match function.map(|function| function.meaning) {
+            Some(FunctionMeaning::Scalar(function)) => self.scalar(function, arguments, span, scope),
+            Some(FunctionMeaning::RegexpExtract) => self.extract(name, arguments, scope),
+            _ => {
+                self.unknown_function(name);
+                TypedExpr::unknown()
+            }
         }
-        let Some(function) = Function::by_name(&name.text) else {
-            self.unknown_function(name);
-            return TypedExpr::unknown();
-        };
+    }
+
+    fn scalar(
+        &mut self,
+        function: Function,
+        arguments: &[AstExpr],
+        span: &Span,
+        scope: &NameScope,
+    ) -> TypedExpr {
         let (least, most) = function.arity();
         if arguments.len() < least || arguments.len() > most {
             let count = if least == most { format!("{least}") } else { format!("{least} to {most}") };
             let plural = if most == 1 { "" } else { "s" };
             let wrong = format!("`{}` takes {count} argument{plural}", function.name());
-            self.report(
-                Diagnostic::error(span.clone(), wrong).detail(format!("here are {}", arguments.len())),
-            );
+            let wrong = Diagnostic::error(span.clone(), wrong);
+            self.report(wrong.detail(format!("here are {}", arguments.len())));
             return TypedExpr::unknown();
         }
-        let resolved: Vec<TypedExpr> =
-            arguments.iter().map(|argument| self.expression(argument, scope)).collect();
-        let types: Vec<Type> = resolved.iter().map(|typed| typed.ty).collect();
-        match typing::call(function, &types) {
-            Ok(ty) => {
-                let chooses = matches!(function, Function::Coalesce | Function::If);
-                let argument = |x: TypedExpr| if chooses { widened(x, ty) } else { x.expr };
-                TypedExpr { expr: Expr::Call(function, resolved.into_iter().map(argument).collect()), ty }
-            }
-            Err((place, wanted)) => {
-                let at = arguments.get(place).map_or(span, |argument| &argument.span);
-                let wrong = format!("an argument of `{}` must be {wanted}", function.name());
-                let found = types.get(place).copied().unwrap_or(Type::Any);
-                self.report(Diagnostic::error(at.clone(), wrong).detail(format!("this is {found}")));
-                TypedExpr::unknown()
-            }
+
+        let mut resolved = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            resolved.push(self.expression(argument, scope));
         }
+        let types: Vec<Type> = resolved.iter().map(|typed| typed.ty).collect();
+
+        let ty = match typing::call(function, &types) {
+            Ok(ty) => ty,
+            Err(mismatch) => {
+                let at = arguments.get(mismatch.argument).map_or(span, |argument| &argument.span);
+                let found = types.get(mismatch.argument).copied().unwrap_or(Type::Any);
+                let wrong = format!("an argument of `{}` must be {}", function.name(), mismatch.wanted);
+                self.report(Diagnostic::error(at.clone(), wrong).detail(format!("this is {found}")));
+                return TypedExpr::unknown();
+            }
+        };
+
+        // The functions that give one of their arguments give it as the common type.
+        let chooses = matches!(function, Function::Coalesce | Function::If);
+        let argument = |x: TypedExpr| if chooses { widened(x, ty) } else { x.expr };
+        TypedExpr { expr: Expr::Call(function, resolved.into_iter().map(argument).collect()), ty }
     }
 
     /// `regexp_extract(x, '..' [, group])`: the first group, or the whole match if there is none.
@@ -327,14 +374,8 @@ impl Resolver<'_> {
             self.report(wrong.detail("written as a constant"));
             return TypedExpr::unknown();
         };
-        let pattern = match Pattern::regex(text) {
-            Ok(pattern) => pattern,
-            Err(why) => {
-                let wrong = Diagnostic::error(source.span.clone(), "regular expression is wrong");
-                self.report(wrong.detail(why));
-                return TypedExpr::unknown();
-            }
-        };
+        let Some(pattern) = self.regex(text, &source.span) else { return TypedExpr::unknown() };
+
         let groups = pattern.groups();
         let group = match arguments.get(2).map(|written| (&written.kind, &written.span)) {
             None => groups.min(1),
@@ -345,24 +386,27 @@ impl Resolver<'_> {
                 return TypedExpr::unknown();
             }
         };
-        let x = self.wanted(x, scope, Type::String, "what is matched");
+
+        let x = self.expression_of(x, scope, Type::String, "what is matched");
         let group = u16::try_from(group).unwrap_or(0);
         TypedExpr { expr: Expr::Extract(Box::new(x.expr), pattern, group), ty: Type::String }
     }
 
     fn unknown_function(&mut self, name: &Name) {
-        let functions = Function::ALL.iter().map(|entry| entry.1);
-        let found =
-            nearest(&name.text, functions.chain(super::aggregates::names()).chain(["regexp_extract"]));
+        let in_expressions = |kind| matches!(kind, FunctionKind::Aggregate | FunctionKind::Scalar);
+        let known = functions().filter(|function| in_expressions(function.kind));
+        let found = nearest(&name.text, known.map(|function| function.name));
         let wrong = Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text));
         self.report(wrong.detail("no function has this name").suggest(found));
     }
 
+    /// Resolves `alias.field`, or a name alone.
     fn path(&mut self, path: &[String], span: &Span, scope: &NameScope) -> TypedExpr {
         let Some((first, rest)) = path.split_first() else { return TypedExpr::unknown() };
         if rest.is_empty() {
             return self.bare(first, span, scope);
         }
+
         if let Some(alias) = scope.alias(first) {
             let (binding, hidden) = (alias.binding.clone(), alias.hidden && !scope.sees_hidden);
             return match hidden {
@@ -370,12 +414,16 @@ impl Resolver<'_> {
                 false => self.member_of(&binding, first, &rest.join("."), span),
             };
         }
+        // Inside of First or MostRecent a path is a field with dots in its name.
         if let Some(binding) = &scope.bare {
             return self.member_of(binding, "", &path.join("."), span);
         }
+
         if !scope.broken {
             let aliases = scope.aliases.iter().map(|alias| alias.name.as_str());
             let found = nearest(first, aliases);
+
+            // The caret stands under the alias alone, which is longer in the text if it is quoted.
             let quoted = self.text[span.start..].starts_with('"');
             let quotes = if quoted { 2 + first.matches('"').count() } else { 0 };
             let first_span = span.start..span.start + first.len() + quotes;
@@ -385,6 +433,7 @@ impl Resolver<'_> {
         TypedExpr::unknown()
     }
 
+    /// Resolves a name alone: a LET, a field of the only source, or an alias with one column.
     fn bare(&mut self, name: &str, span: &Span, scope: &NameScope) -> TypedExpr {
         if let Some(typed) = scope.assigned(name) {
             return typed.clone();
@@ -396,6 +445,7 @@ impl Resolver<'_> {
             let (binding, hidden) = (alias.binding.clone(), alias.hidden && !scope.sees_hidden);
             return if hidden { self.hidden(name, span) } else { self.only_column(&binding, name, span) };
         }
+
         if !scope.broken {
             let lets = scope.lets.iter().map(|(name, _)| name.as_str());
             let aliases = scope.aliases.iter().map(|alias| alias.name.as_str());
@@ -410,7 +460,7 @@ impl Resolver<'_> {
         TypedExpr::unknown()
     }
 
-    /// What an anti-joined alias has been asked for.
+    /// Reports that an anti-joined alias was asked for a column.
     fn hidden(&mut self, alias: &str, span: &Span) -> TypedExpr {
         let wrong = Diagnostic::error(span.clone(), format!("`{alias}` binds no columns"));
         let wrong = wrong.detail("rows are kept only where nothing of it happened before");
@@ -418,7 +468,7 @@ impl Resolver<'_> {
         TypedExpr::unknown()
     }
 
-    /// An alias alone means its column, if there is exactly one.
+    /// Resolves an alias alone, which means its column if there is exactly one.
     fn only_column(&mut self, binding: &AliasBinding, alias: &str, span: &Span) -> TypedExpr {
         let name = match binding {
             AliasBinding::Unknown => return TypedExpr::unknown(),
@@ -428,6 +478,7 @@ impl Resolver<'_> {
             },
             AliasBinding::Tuples { .. } => self.only_field(binding),
         };
+
         match name {
             Some(name) => self.member_of(binding, alias, &name, span),
             None => {

@@ -1,4 +1,13 @@
 //! Fields of aliases to columns. A field is observed once it is asked for.
+//!
+//! Members of a union may have a name each in its own way: one exports the field, one computes a column
+//! of that name, one has neither. They become one column of the plan:
+//!
+//! ```text
+//! FROM e IN A, (FROM x IN X SELECT x.n * 2 AS v) .. e.v      #3 = e.v
+//!   member in A    observe v as #3
+//!   member in X    observe n as #1, let #2 = #1 * 2, let #3 = #2
+//! ```
 
 use super::name_scope::{AliasBinding, BoundMember, TypedExpr, VisibleColumns};
 use super::resolver::Resolver;
@@ -10,20 +19,33 @@ use crate::suggest::nearest;
 use crate::syntax::ast::Span;
 use pivot_advice::{Expr, Type, Value, canonical_field, default_fields};
 
-/// Keeps room for the columns that plans add.
-const MAX_COLUMNS: usize = 1 << 15;
 /// Fields that a function has when it returns, and not before.
 const AT_EXIT: [&str; 3] = ["elapsed", "result", "outcome"];
 
 /// What one member has under a name.
 enum FieldLookup {
+    /// A column that it computes.
     Column(u16),
-    Field { field: String, ty: Type, lacking: Vec<bool> },
+    /// A field of its tracepoints; for each of them, whether it lacks the field.
+    Field {
+        field: String,
+        ty: Type,
+        lacking: Vec<bool>,
+    },
     Nothing,
 }
 
+/// A field as it is asked for.
+#[derive(Clone, Copy)]
+struct WantedField<'w> {
+    /// Empty for the source of a condition inside First or MostRecent.
+    alias: &'w str,
+    name: &'w str,
+    span: &'w Span,
+}
+
 impl Resolver<'_> {
-    /// `alias.name`; an empty alias means the source of a condition inside First or MostRecent.
+    /// Resolves `alias.name`; an empty alias means the source of a condition inside First or MostRecent.
     pub(super) fn member_of(
         &mut self,
         binding: &AliasBinding,
@@ -31,125 +53,131 @@ impl Resolver<'_> {
         name: &str,
         span: &Span,
     ) -> TypedExpr {
+        let wanted = WantedField { alias, name, span };
         match binding {
             AliasBinding::Unknown => TypedExpr::unknown(),
+            AliasBinding::Tuples { stage, members } => self.field(*stage, members, wanted),
             AliasBinding::Groups { columns, .. } => match columns.iter().find(|(column, _)| column == name) {
                 Some((_, typed)) => typed.clone(),
                 None => {
                     let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
-                    self.unknown_column(&names, alias, name, span);
+                    self.unknown_column(&names, wanted);
                     TypedExpr::unknown()
                 }
             },
-            AliasBinding::Tuples { stage, parts } => self.field(*stage, parts, (alias, name), span),
         }
     }
 
-    pub(super) fn typed(&self, column: u16) -> TypedExpr {
-        TypedExpr { expr: Expr::Column(column), ty: self.plan.columns[usize::from(column)].ty }
-    }
+    fn field(&mut self, stage: usize, members: &[BoundMember], wanted: WantedField<'_>) -> TypedExpr {
+        let key = (stage, members.iter().map(|m| m.member).collect::<Vec<_>>(), wanted.name.to_owned());
 
-    fn field(
-        &mut self,
-        stage: usize,
-        parts: &[BoundMember],
-        (alias, name): (&str, &str),
-        span: &Span,
-    ) -> TypedExpr {
-        let found: Vec<FieldLookup> = parts.iter().map(|part| self.find(stage, part, name)).collect();
+        // Most fields are asked for again and again. A column of the name would hide the field.
+        let are_fields = members.iter().all(|member| {
+            matches!(member.columns, VisibleColumns::Fields { .. })
+                && member.columns.column(wanted.name).is_none()
+        });
+        if are_fields && let Some(column) = self.observed.get(&key) {
+            return self.typed(*column);
+        }
+
+        let mut found = Vec::with_capacity(members.len());
+        for member in members {
+            found.push(self.find(stage, member, wanted.name));
+        }
         if found.iter().all(|found| matches!(found, FieldLookup::Nothing)) {
-            self.unknown(stage, parts, (alias, name), span);
+            self.unknown_field(stage, members, wanted);
             return TypedExpr::unknown();
         }
-        match found.as_slice() {
-            [FieldLookup::Column(first), rest @ ..]
-                if rest
-                    .iter()
-                    .all(|other| matches!(other, FieldLookup::Column(column) if column == first)) =>
-            {
-                self.typed(*first)
-            }
-            _ => self.united(stage, parts, found, (name, span)),
+        if let Some(column) = same_column(&found) {
+            return self.typed(column);
         }
+        if let Some(column) = self.observed.get(&key) {
+            return self.typed(*column);
+        }
+
+        let united = self.united(stage, members, found, wanted);
+        if let Some(column) = united {
+            self.observed.insert(key, column);
+        }
+        united.map_or_else(TypedExpr::unknown, |column| self.typed(column))
     }
 
-    fn find(&self, stage: usize, part: &BoundMember, name: &str) -> FieldLookup {
-        let columns = match &part.columns {
-            VisibleColumns::Columns(columns) => columns,
-            VisibleColumns::Fields { elements } => elements,
-        };
-        if let Some((_, column)) = columns.iter().find(|(known, _)| known == name) {
-            return FieldLookup::Column(*column);
+    fn find(&self, stage: usize, member: &BoundMember, name: &str) -> FieldLookup {
+        if let Some(column) = member.columns.column(name) {
+            return FieldLookup::Column(column);
         }
-        if let VisibleColumns::Columns(_) = part.columns {
+        if let VisibleColumns::Columns(_) = member.columns {
             return FieldLookup::Nothing;
         }
-        let tracepoints = &self.plan.stages[stage].members[part.member].tracepoints;
-        let fields: Vec<Option<(&str, Type)>> = tracepoints
-            .iter()
-            .map(|tracepoint| match self.catalog.tracepoint(&tracepoint.name) {
+
+        // A pattern that nothing matches yet has any field, and so has a tracepoint that nobody exports.
+        let tracepoints = &self.plan.stages[stage].members[member.member].tracepoints;
+        let any_field = default_field(name).unwrap_or((name, Type::Any));
+        if tracepoints.is_empty() {
+            return FieldLookup::Field { field: any_field.0.to_owned(), ty: any_field.1, lacking: vec![] };
+        }
+        let mut common: Option<(&str, Type)> = None;
+        let mut lacking = Vec::with_capacity(tracepoints.len());
+        for tracepoint in tracepoints {
+            let field = match self.catalog.tracepoint(&tracepoint.name) {
                 Some(known) => known.field(name),
-                None => default_field(name).or(Some((name, Type::Any))),
-            })
-            .collect();
-        let lacking = fields.iter().map(Option::is_none).collect();
-        let mut known = fields.into_iter().flatten();
-        match known.next() {
-            Some((field, first)) => {
-                let ty = if known.all(|(_, ty)| ty == first) { first } else { Type::Any };
-                FieldLookup::Field { field: field.to_owned(), ty, lacking }
-            }
-            // A pattern that nothing matches yet has any field.
-            None if tracepoints.is_empty() => {
-                let (field, ty) = default_field(name).unwrap_or((name, Type::Any));
-                FieldLookup::Field { field: field.to_owned(), ty, lacking }
-            }
+                None => Some(any_field),
+            };
+            lacking.push(field.is_none());
+            let Some((field, ty)) = field else { continue };
+            common = match common {
+                Some((first, known)) if known != ty => Some((first, Type::Any)),
+                Some(known) => Some(known),
+                None => Some((field, ty)),
+            };
+        }
+        match common {
+            Some((field, ty)) => FieldLookup::Field { field: field.to_owned(), ty, lacking },
             None => FieldLookup::Nothing,
         }
     }
 
-    /// One column for what all members have under a name; what one lacks is null there.
+    /// Makes one column for what all members have under a name; what one lacks is null there. Returns
+    /// `None`, which was reported, if there are too many columns.
     fn united(
         &mut self,
         stage: usize,
-        parts: &[BoundMember],
+        members: &[BoundMember],
         found: Vec<FieldLookup>,
-        (name, span): (&str, &Span),
-    ) -> TypedExpr {
-        let key = (stage, parts.iter().map(|part| part.member).collect::<Vec<_>>(), name.to_owned());
-        if let Some(column) = self.observed.get(&key) {
-            return self.typed(*column);
-        }
+        wanted: WantedField<'_>,
+    ) -> Option<u16> {
         let types = found.iter().filter_map(|found| match found {
             FieldLookup::Column(column) => Some(self.plan.columns[usize::from(*column)].ty),
             FieldLookup::Field { ty, .. } => Some(*ty),
             FieldLookup::Nothing => None,
         });
         let ty = types.reduce(|a, b| typing::united(a, b).unwrap_or(Type::Any)).unwrap_or(Type::Any);
+
+        // An alias of a default field, as `procName`, is shown under the name of the field.
         let canonical = found.iter().find_map(|found| match found {
             FieldLookup::Field { field, .. } => Some(field.clone()),
             _ => None,
         });
         let alias = self.plan.stages[stage].alias.clone();
-        let column = PlanColumn { alias, name: canonical.unwrap_or_else(|| name.to_owned()), ty };
-        let Some(column) = self.column(column, span) else { return TypedExpr::unknown() };
-        for (part, found) in parts.iter().zip(found) {
+        let name = canonical.unwrap_or_else(|| wanted.name.to_owned());
+        let column = self.column(PlanColumn { alias, name, ty }, wanted.span)?;
+
+        for (member, found) in members.iter().zip(found) {
             match found {
                 FieldLookup::Field { field, lacking, .. } => {
-                    let observed = ObservedField { field: field.clone(), column, lacking };
-                    self.plan.stages[stage].members[part.member].observed.push(observed);
-                    self.is_everywhere(stage, part.member, &field, span);
+                    self.check_exporters(stage, member.member, &field, wanted.span);
+                    let observed = ObservedField { field, column, lacking };
+                    self.plan.stages[stage].members[member.member].observed.push(observed);
                 }
-                FieldLookup::Column(of) => self.copy(stage, part.member, column, of),
+                FieldLookup::Column(of) => self.copy(stage, member.member, column, of),
                 FieldLookup::Nothing => {
                     let missing = StageStep::Let(column, Expr::Literal(Value::Null));
-                    let steps = &mut self.plan.stages[stage].members[part.member].steps;
+                    let steps = &mut self.plan.stages[stage].members[member.member].steps;
                     steps.insert(behind_distinct(steps), missing);
                 }
             }
         }
-        self.observed.insert(key, column);
-        self.typed(column)
+        Some(column)
     }
 
     /// Copies a column as soon as it is there: a step that is there already may read the copy.
@@ -164,102 +192,107 @@ impl Resolver<'_> {
         };
         let steps = &self.plan.stages[stage].members[member].steps;
         let bound = steps.iter().rposition(binds).map_or(0, |last| last + 1);
-        let place = bound.max(behind_distinct(steps));
+        let at = bound.max(behind_distinct(steps));
+
         let steps = &mut self.plan.stages[stage].members[member].steps;
-        steps.insert(place, StageStep::Let(column, Expr::Column(of)));
+        steps.insert(at, StageStep::Let(column, Expr::Column(of)));
     }
 
     /// Warns of a field that only some agents export, or with different types.
-    fn is_everywhere(&mut self, stage: usize, member: usize, field: &str, span: &Span) {
+    fn check_exporters(&mut self, stage: usize, member: usize, field: &str, span: &Span) {
         let catalog = self.catalog;
-        let tracepoints = self.plan.stages[stage].members[member].tracepoints.clone();
+        let tracepoints = &self.plan.stages[stage].members[member].tracepoints;
+        let mut warnings = Vec::new();
+
         for known in tracepoints.iter().filter_map(|tracepoint| catalog.tracepoint(&tracepoint.name)) {
             let Some(exported) = known.fields.iter().find(|known| known.name == field) else { continue };
             if known.is_partial(exported) {
                 let (some, all) = (exported.exporters, known.exporters);
                 let wrong = format!("`{}` exports `{field}` on {some} of {all} agents", known.name);
                 let warning = Diagnostic::warning(span.clone(), wrong);
-                self.report(warning.detail("the query does not run on the others"));
+                warnings.push(warning.detail("the query does not run on the others"));
             }
             if exported.differs {
                 let wrong = format!("agents export `{field}` of `{}` with different types", known.name);
                 let warning =
                     Diagnostic::warning(span.clone(), wrong).detail("its type is checked as it runs");
-                self.report(warning.hint(format!("say which one is meant: `CAST({field} AS ..)`")));
+                warnings.push(warning.hint(format!("say which one is meant: `CAST({field} AS ..)`")));
             }
         }
-    }
-
-    /// A new column, unless there are too many.
-    pub(super) fn column(&mut self, column: PlanColumn, span: &Span) -> Option<u16> {
-        let number = u16::try_from(self.plan.columns.len()).ok().filter(|n| usize::from(*n) < MAX_COLUMNS);
-        match number {
-            Some(_) => self.plan.columns.push(column),
-            None => self.report(Diagnostic::error(span.clone(), "the query has too many columns")),
+        for warning in warnings {
+            self.report(warning);
         }
-        number
     }
 
-    fn unknown_column(&mut self, names: &[&str], alias: &str, name: &str, span: &Span) {
-        let found = nearest(name, names.iter().copied());
-        let wrong = Diagnostic::error(span.clone(), format!("unknown column `{name}`"));
-        let whose = if alias.is_empty() { "the query".into() } else { format!("`{alias}`") };
+    fn unknown_column(&mut self, names: &[&str], wanted: WantedField<'_>) {
+        let found = nearest(wanted.name, names.iter().copied());
+        let wrong = Diagnostic::error(wanted.span.clone(), format!("unknown column `{}`", wanted.name));
+        let whose = match wanted.alias {
+            "" => "the query".to_owned(),
+            alias => format!("`{alias}`"),
+        };
         self.report(wrong.detail(format!("{whose} has {}", names.join(", "))).suggest(found));
     }
 
-    fn unknown(&mut self, stage: usize, parts: &[BoundMember], (alias, name): (&str, &str), span: &Span) {
-        let columns = parts.iter().find_map(|part| match &part.columns {
-            VisibleColumns::Columns(columns) => Some(columns.clone()),
+    fn unknown_field(&mut self, stage: usize, members: &[BoundMember], wanted: WantedField<'_>) {
+        let columns = members.iter().find_map(|member| match &member.columns {
+            VisibleColumns::Columns(columns) => Some(columns),
             VisibleColumns::Fields { .. } => None,
         });
         if let Some(columns) = columns {
             let names: Vec<&str> = columns.iter().map(|(column, _)| column.as_str()).collect();
-            self.unknown_column(&names, alias, name, span);
+            self.unknown_column(&names, wanted);
             return;
         }
-        let tracepoints: Vec<String> =
-            self.plan.stages[stage].tracepoints().map(|tracepoint| tracepoint.name.clone()).collect();
-        let wrong = Diagnostic::error(span.clone(), format!("unknown field `{name}`"));
-        let function = tracepoints
+
+        let stage = &self.plan.stages[stage];
+        let tracepoints: Vec<String> = stage.tracepoints().map(|known| known.name.clone()).collect();
+        let wrong = Diagnostic::error(wanted.span.clone(), format!("unknown field `{}`", wanted.name));
+
+        // What only exists at the end of a function is most often meant to be asked for there.
+        let mut functions = tracepoints
             .iter()
-            .find_map(|name| name.strip_suffix("@enter").or_else(|| name.strip_suffix("@error")));
-        if let (Some(function), true) = (function, AT_EXIT.contains(&name)) {
-            let detail = format!("`{name}` exists at @exit only");
+            .filter_map(|name| name.strip_suffix("@enter").or_else(|| name.strip_suffix("@error")));
+        if AT_EXIT.contains(&wanted.name)
+            && let Some(function) = functions.next()
+        {
+            let detail = format!("`{}` exists at @exit only", wanted.name);
             self.report(wrong.detail(detail).hint(format!("write `{function}@exit`")));
             return;
         }
-        let catalog = self.catalog;
-        let known = tracepoints.iter().filter_map(|name| catalog.tracepoint(name));
+
+        let known = tracepoints.iter().filter_map(|name| self.catalog.tracepoint(name));
         let exported = known.flat_map(|known| known.fields.iter().map(|field| field.name.as_str()));
         let default = default_fields().iter().map(|(field, _)| *field);
-        let found = nearest(canonical_field(name), exported.chain(default));
+        let found = nearest(canonical_field(wanted.name), exported.chain(default));
         let detail = format!("`{}` does not export it", shortened(&tracepoints).join("`, `"));
         self.report(wrong.detail(detail).suggest(found));
     }
 
-    /// The exported field of a source, if there is exactly one.
+    /// Returns the exported field of a source, or `None` if there is not exactly one.
     pub(super) fn only_field(&self, binding: &AliasBinding) -> Option<String> {
-        let AliasBinding::Tuples { stage, parts } = binding else { return None };
-        let [BoundMember { member, columns: visible }] = parts.as_slice() else { return None };
-        if let VisibleColumns::Columns(columns) = visible {
+        let AliasBinding::Tuples { stage, members } = binding else { return None };
+        let [BoundMember { member, columns }] = members.as_slice() else { return None };
+        if let VisibleColumns::Columns(columns) = columns {
             return if let [(only, _)] = columns.as_slice() { Some(only.clone()) } else { None };
         }
-        let mut tracepoints = self.plan.stages[*stage].members[*member].tracepoints.iter();
-        let known = self.catalog.tracepoint(&tracepoints.next()?.name)?;
-        match (known.fields.as_slice(), tracepoints.next()) {
-            ([only], None) => Some(only.name.clone()),
+
+        let tracepoints = &self.plan.stages[*stage].members[*member].tracepoints;
+        let [tracepoint] = tracepoints.as_slice() else { return None };
+        match self.catalog.tracepoint(&tracepoint.name)?.fields.as_slice() {
+            [only] => Some(only.name.clone()),
             _ => None,
         }
     }
 
-    /// Whether a binding has a column of that name, for hints.
+    /// Returns whether a binding has a column of that name, for hints.
     pub(super) fn has(&self, binding: &AliasBinding, name: &str) -> bool {
         match binding {
             AliasBinding::Unknown => false,
             AliasBinding::Groups { columns, .. } => columns.iter().any(|(column, _)| column == name),
-            AliasBinding::Tuples { stage, parts } => parts.iter().any(|part| match &part.columns {
+            AliasBinding::Tuples { stage, members } => members.iter().any(|member| match &member.columns {
                 VisibleColumns::Columns(columns) => columns.iter().any(|(column, _)| column == name),
-                VisibleColumns::Fields { .. } => self.plan.stages[*stage].members[part.member]
+                VisibleColumns::Fields { .. } => self.plan.stages[*stage].members[member.member]
                     .tracepoints
                     .iter()
                     .filter_map(|tracepoint| self.catalog.tracepoint(&tracepoint.name))
@@ -269,7 +302,17 @@ impl Resolver<'_> {
     }
 }
 
-/// The first few of many names.
+/// Returns the column that all members have under a name, or `None` if they differ.
+fn same_column(found: &[FieldLookup]) -> Option<u16> {
+    let mut columns = found.iter().map(|found| match found {
+        FieldLookup::Column(column) => Some(*column),
+        _ => None,
+    });
+    let first = columns.next()??;
+    columns.all(|column| column == Some(first)).then_some(first)
+}
+
+/// Returns the first few of many names.
 fn shortened(names: &[String]) -> Vec<&str> {
     let mut shown: Vec<&str> = names.iter().map(String::as_str).take(4).collect();
     if names.len() > shown.len() {
@@ -278,7 +321,7 @@ fn shortened(names: &[String]) -> Vec<&str> {
     shown
 }
 
-/// The first place among steps where a column may be added: DISTINCT passes on its own columns only.
+/// Returns the first place among steps where a column may be added: DISTINCT passes on its own columns only.
 fn behind_distinct(steps: &[StageStep]) -> usize {
     steps.iter().rposition(|step| matches!(step, StageStep::Distinct(_))).map_or(0, |last| last + 1)
 }

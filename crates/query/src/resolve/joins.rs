@@ -7,64 +7,68 @@
 use super::name_scope::{AliasBinding, NameScope, SourceRole, SourceSite, StepTarget};
 use super::resolver::Resolver;
 use crate::diagnostic::Diagnostic;
-use crate::plan::{PlanColumn, StageEnd, StageJoin, StageStep, columns_of};
+use crate::plan::{PlanColumn, StageEnd, StageJoin, StageMember, StageStep, columns_of, conjuncts};
 use crate::suggest::nearest;
-use crate::syntax::ast::{self, Span};
-use pivot_advice::{Binary, Expr, Match, Type, Unary};
+use crate::syntax::ast::{JoinClause, Span};
+use pivot_advice::{Expr, Match, Type, Unary};
+
+/// The event that a join happens before.
+struct JoinParent {
+    stage: usize,
+    /// Its alias is anti-joined, or joined to one that is.
+    hidden: bool,
+}
 
 impl Resolver<'_> {
-    pub(super) fn join(&mut self, join: &ast::JoinClause, target: &StepTarget, scope: &mut NameScope) {
+    pub(super) fn join(&mut self, join: &JoinClause, target: &StepTarget, scope: &mut NameScope) {
         self.check_free(&join.alias, scope);
         self.check_arrow(join);
-        let (parent, hidden) = self.after(join, target, scope);
-        let Some(child) = self.stage(&join.alias.text, parent, &join.source.span) else {
+
+        let parent = self.join_parent(join, target, scope);
+        let Some(child) = self.stage(&join.alias.text, parent.stage, &join.source.span) else {
             scope.add(&join.alias.text, AliasBinding::Unknown, false);
             return;
         };
-        let place = SourceSite { alias: join.alias.text.clone(), stage: child, role: SourceRole::Joined };
-        let binding = self.source(&join.source, &place);
+
+        let site = SourceSite { alias: join.alias.text.clone(), stage: child, role: SourceRole::Joined };
+        let binding = self.source(&join.source, &site);
         if self.plan.stages[child].members.is_empty() {
             // It did not resolve; the plan is well formed all the same.
-            self.plan.stages[child].members.push(crate::plan::StageMember::default());
+            self.plan.stages[child].members.push(StageMember::default());
         }
-        let step = StageStep::Join(StageJoin {
-            child,
-            matching: join.matching,
-            on: vec![],
-            distinct: distinct(&binding),
-        });
-        let own =
-            matches!(target, StepTarget::Members(stage, _) | StepTarget::Stage(stage) if *stage == parent);
-        let list = if own { target.clone() } else { StepTarget::Stage(parent) };
-        self.push(&list, &step);
+
+        // A join to the query's own event is one of its steps, one further down is a step of that stage.
+        let own = target.stage() == parent.stage;
+        let list = if own { target.clone() } else { StepTarget::Stage(parent.stage) };
+        let distinct = distinct_columns(&binding);
+        let step = StageJoin { child, matching: join.matching, on: vec![], distinct };
+        self.push(&list, StageStep::Join(step));
+
         if let AliasBinding::Groups { having: Some(having), .. } = &binding {
-            self.decide(child, &conjuncts(having.clone()));
+            self.decide_match(child, &conjuncts(having.clone()));
         }
-        scope.add(&join.alias.text, binding, hidden || join.matching == Match::Anti);
+        scope.add(&join.alias.text, binding, parent.hidden || join.matching == Match::Anti);
+
         if let Some(condition) = &join.condition {
             let inside = NameScope { sees_hidden: true, ..scope.clone() };
-            let condition = self.wanted(condition, &inside, Type::Bool, "the condition of a join");
-            self.match_condition(condition.expr, child, target, &condition_span(join));
+            let typed = self.expression_of(condition, &inside, Type::Bool, "the condition of a join");
+            self.match_condition(typed.expr, child, target, &condition.span);
         }
         if join.matching != Match::Anti {
             self.name_groups(join, child, &list, scope);
         }
     }
 
-    /// Columns that an aggregating query computes get names of their own behind the join: there they
+    /// Gives columns that an aggregating query computes names of their own behind the join: there they
     /// are null where nothing matched, whatever the expression.
-    fn name_groups(
-        &mut self,
-        join: &ast::JoinClause,
-        child: usize,
-        target: &StepTarget,
-        scope: &mut NameScope,
-    ) {
+    fn name_groups(&mut self, join: &JoinClause, child: usize, target: &StepTarget, scope: &mut NameScope) {
         let StageEnd::Groups(groups) = &self.plan.stages[child].end else { return };
         let rows = groups.unpacked.get(groups.keys.len()).copied();
         let Some(alias) = scope.aliases.last_mut() else { return };
         let AliasBinding::Groups { columns, .. } = &mut alias.binding else { return };
+
         for (name, typed) in columns {
+            // A column that is passed on as it is has a name already, and is null by itself.
             if let Expr::Column(_) = typed.expr {
                 continue;
             }
@@ -77,7 +81,8 @@ impl Resolver<'_> {
         }
     }
 
-    fn check_arrow(&mut self, join: &ast::JoinClause) {
+    /// Reports an arrow that does not lead from the joined alias to another.
+    fn check_arrow(&mut self, join: &JoinClause) {
         if join.before.text != join.alias.text {
             let wrong =
                 Diagnostic::error(join.before.span.clone(), "the joined alias stands before the arrow");
@@ -90,10 +95,10 @@ impl Resolver<'_> {
         }
     }
 
-    /// The stage that the join happens before, and whether its alias is hidden. Where that is not
-    /// known the join is resolved for its own mistakes; the query does not compile anyway.
-    fn after(&mut self, join: &ast::JoinClause, target: &StepTarget, scope: &NameScope) -> (usize, bool) {
-        let (StepTarget::Stage(own) | StepTarget::Members(own, _)) = *target;
+    /// Returns what the join happens before. Where that is not known the join is resolved for its own
+    /// mistakes; the query does not compile anyway.
+    fn join_parent(&mut self, join: &JoinClause, target: &StepTarget, scope: &NameScope) -> JoinParent {
+        let own = target.stage();
         let Some(after) = scope.alias(&join.after.text) else {
             if !scope.broken && join.after.text != join.alias.text {
                 let known = scope.aliases.iter().map(|alias| alias.name.as_str());
@@ -102,24 +107,26 @@ impl Resolver<'_> {
                 let wrong = Diagnostic::error(join.after.span.clone(), wrong);
                 self.report(wrong.detail("an alias introduced before this join").suggest(found));
             }
-            return (own, false);
+            return JoinParent { stage: own, hidden: false };
         };
+
         if let AliasBinding::Groups { .. } = after.binding {
             let wrong = format!("nothing can happen before `{}`", join.after.text);
             let wrong = Diagnostic::error(join.after.span.clone(), wrong).detail("an aggregating query");
             self.report(wrong.hint("an aggregate is no event: join to the events inside the query"));
         }
-        (after.binding.stage().unwrap_or(own), after.hidden)
+        JoinParent { stage: after.binding.stage().unwrap_or(own), hidden: after.hidden }
     }
 
-    /// Where a condition of a join decides: about the match of the LEFT or ANTI join that it belongs to,
-    /// or about the rows of the query.
+    /// Puts a condition of a join where it decides: about the match of the LEFT or ANTI join that it belongs
+    /// to, or about the rows of the query.
     fn match_condition(&mut self, condition: Expr, child: usize, target: &StepTarget, span: &Span) {
-        let (StepTarget::Stage(own) | StepTarget::Members(own, _)) = *target;
-        let Some(head) = self.optional(child, own) else {
+        let Some(head) = self.optional_join(child, target.stage()) else {
             self.filter(target, condition);
             return;
         };
+
+        // Whether there is a match is decided once, where it is made: everything must be known there.
         let conditions = conjuncts(condition);
         let late = conditions.iter().flat_map(columns_of).find(|column| !self.is_known(*column, head));
         if let Some(late) = late {
@@ -130,11 +137,11 @@ impl Resolver<'_> {
             self.report(wrong.hint("compare aliases that are joined before, or use WHERE"));
             return;
         }
-        self.decide(head, &conditions);
+        self.decide_match(head, &conditions);
     }
 
-    /// Adds to what a match with a stage must satisfy.
-    fn decide(&mut self, child: usize, conditions: &[Expr]) {
+    /// Adds conditions to what a match with a stage must satisfy.
+    fn decide_match(&mut self, child: usize, conditions: &[Expr]) {
         let Some(parent) = self.plan.stages[child].parent else { return };
         for step in self.plan.stages[parent].lists_mut().flatten() {
             if let StageStep::Join(join) = step
@@ -145,14 +152,16 @@ impl Resolver<'_> {
         }
     }
 
-    /// The nearest LEFT or ANTI join at a stage or above it, below the stage of the query.
-    fn optional(&self, child: usize, own: usize) -> Option<usize> {
+    /// Returns the nearest LEFT or ANTI join at a stage or above it, below the stage of the query, or `None`
+    /// if all are inner joins.
+    fn optional_join(&self, child: usize, own: usize) -> Option<usize> {
         let way = std::iter::successors(Some(child), |stage| self.plan.stages[*stage].parent);
         let mut way = way.take_while(|stage| *stage != own);
         way.find(|stage| self.plan.joined(*stage).is_some_and(|join| join.matching != Match::Inner))
     }
 
-    /// Whether a column is there when the rows of a stage are joined: it comes with them, or was there.
+    /// Returns whether a column is there when the rows of a stage are joined: it comes with them, or was
+    /// there before.
     fn is_known(&self, column: u16, head: usize) -> bool {
         let Some(home) = self.plan.home(column) else { return true };
         if self.plan.is_below(home, head) || self.plan.appended(head).contains(&column) {
@@ -162,6 +171,7 @@ impl Resolver<'_> {
         if !self.plan.is_below(home, parent) {
             return false;
         }
+
         // Behind the join in the list of its stage are those that were written later.
         let stage = &self.plan.stages[parent];
         let before =
@@ -174,8 +184,8 @@ impl Resolver<'_> {
     }
 }
 
-/// What the rows of a source differ in, if it is an aggregating query that says DISTINCT.
-fn distinct(binding: &AliasBinding) -> Vec<Expr> {
+/// Returns what the rows of a source differ in: its columns, if it is an aggregating query with DISTINCT.
+fn distinct_columns(binding: &AliasBinding) -> Vec<Expr> {
     match binding {
         AliasBinding::Groups { columns, distinct: true, .. } => {
             columns.iter().map(|(_, typed)| typed.expr.clone()).collect()
@@ -184,24 +194,8 @@ fn distinct(binding: &AliasBinding) -> Vec<Expr> {
     }
 }
 
-/// The expression, or null in a row that nothing matched: a group has always a number of rows.
+/// Returns the expression, or null in a row that nothing matched: a group always has a number of rows.
 fn if_matched(rows: u16, expr: Expr) -> Expr {
     let missing = Expr::Unary(Unary::IsNull, Box::new(Expr::Column(rows)));
     Expr::Case(vec![(Expr::Unary(Unary::Not, Box::new(missing)), expr)], None)
-}
-
-fn condition_span(join: &ast::JoinClause) -> Span {
-    join.condition.as_ref().map_or(join.after.span.clone(), |condition| condition.span.clone())
-}
-
-/// The operands of the ANDs at the top of a condition.
-pub(super) fn conjuncts(condition: Expr) -> Vec<Expr> {
-    match condition {
-        Expr::Binary(Binary::And, left, right) => {
-            let mut list = conjuncts(*left);
-            list.extend(conjuncts(*right));
-            list
-        }
-        other => vec![other],
-    }
 }

@@ -3,7 +3,8 @@
 //! Expressions here and in the plan are those of advice, but their columns are numbers into the plan's
 //! columns; only lowering knows the positions in a row.
 
-use pivot_advice::{Aggregate, Expr, Finish, Type};
+use super::resolved_query::FinishedAggregate;
+use pivot_advice::{Aggregate, Expr, Type, Value};
 use std::collections::HashMap;
 
 /// An expression and its type.
@@ -13,31 +14,77 @@ pub(super) struct TypedExpr {
     pub(super) ty: Type,
 }
 
+impl TypedExpr {
+    /// Returns what stands for an expression that could not be resolved: a null of any type, with which
+    /// everything goes, so that one mistake is reported once.
+    pub(super) fn unknown() -> TypedExpr {
+        TypedExpr { expr: Expr::Literal(Value::Null), ty: Type::Any }
+    }
+}
+
 /// What an alias stands for.
 #[derive(Debug, Clone)]
 pub(super) enum AliasBinding {
     /// The tuples of a stage, from some of its members.
-    Tuples { stage: usize, parts: Vec<BoundMember> },
+    Tuples { stage: usize, members: Vec<BoundMember> },
     /// The result of an aggregating query, which is no event.
     Groups { columns: Vec<(String, TypedExpr)>, having: Option<Expr>, distinct: bool },
     /// Something that did not resolve: whatever it is asked for is accepted.
     Unknown,
 }
 
-/// One member of a stage, and what it is seen as.
+/// One member of a stage, and which columns an alias sees of it.
 #[derive(Debug, Clone)]
 pub(super) struct BoundMember {
+    /// Its place in the stage.
     pub(super) member: usize,
     pub(super) columns: VisibleColumns,
 }
 
-/// What an alias sees of a member.
+/// The columns that an alias sees of a member.
 #[derive(Debug, Clone)]
 pub(super) enum VisibleColumns {
     /// The fields of its tracepoints, but for lists that were taken apart: these are their elements.
     Fields { elements: Vec<(String, u16)> },
-    /// The columns of a query.
+    /// The columns of a query, and nothing else.
     Columns(Vec<(String, u16)>),
+}
+
+impl VisibleColumns {
+    /// Returns the column of a name, or `None` if only a field could have it.
+    pub(super) fn column(&self, name: &str) -> Option<u16> {
+        let (VisibleColumns::Fields { elements: columns } | VisibleColumns::Columns(columns)) = self;
+        columns.iter().find(|(known, _)| known == name).map(|(_, column)| *column)
+    }
+}
+
+impl BoundMember {
+    /// Returns the member with one field or column replaced by its elements.
+    pub(super) fn with_element(mut self, name: &str, element: u16) -> BoundMember {
+        let (VisibleColumns::Fields { elements: columns } | VisibleColumns::Columns(columns)) =
+            &mut self.columns;
+        columns.retain(|(known, _)| known != name);
+        columns.push((name.to_owned(), element));
+        self
+    }
+}
+
+impl AliasBinding {
+    /// Returns the stage whose event the alias is, or `None` if it is no event.
+    pub(super) fn stage(&self) -> Option<usize> {
+        match self {
+            AliasBinding::Tuples { stage, .. } => Some(*stage),
+            _ => None,
+        }
+    }
+
+    /// Returns the places of its members in their stage.
+    pub(super) fn members(&self) -> Vec<usize> {
+        match self {
+            AliasBinding::Tuples { members, .. } => members.iter().map(|member| member.member).collect(),
+            _ => vec![],
+        }
+    }
 }
 
 /// Where the steps of a query go.
@@ -45,8 +92,16 @@ pub(super) enum VisibleColumns {
 pub(super) enum StepTarget {
     /// Behind all members of a stage, and behind its choice.
     Stage(usize),
-    /// To the end of these members.
+    /// To the end of these members of a stage.
     Members(usize, Vec<usize>),
+}
+
+impl StepTarget {
+    /// Returns the stage that the steps belong to.
+    pub(super) fn stage(&self) -> usize {
+        let (StepTarget::Stage(stage) | StepTarget::Members(stage, _)) = self;
+        *stage
+    }
 }
 
 /// An alias that an expression may use.
@@ -62,6 +117,7 @@ pub(super) struct ScopeAlias {
 #[derive(Debug, Clone, Default)]
 pub(super) struct NameScope {
     pub(super) aliases: Vec<ScopeAlias>,
+    /// The values of LET.
     pub(super) lets: Vec<(String, TypedExpr)>,
     /// The alias whose columns also stand bare, inside a temporal source.
     pub(super) bare: Option<AliasBinding>,
@@ -72,10 +128,12 @@ pub(super) struct NameScope {
 }
 
 impl NameScope {
+    /// Returns the alias of a name, or `None` if there is none.
     pub(super) fn alias(&self, name: &str) -> Option<&ScopeAlias> {
         self.aliases.iter().find(|alias| alias.name == name)
     }
 
+    /// Returns the value that LET gave a name, or `None` if it gave none.
     pub(super) fn assigned(&self, name: &str) -> Option<&TypedExpr> {
         self.lets.iter().find(|(assigned, _)| assigned == name).map(|(_, typed)| typed)
     }
@@ -85,70 +143,25 @@ impl NameScope {
     }
 }
 
-impl AliasBinding {
-    /// The stage whose event this is.
-    pub(super) fn stage(&self) -> Option<usize> {
-        match self {
-            AliasBinding::Tuples { stage, .. } => Some(*stage),
-            _ => None,
-        }
-    }
-
-    /// The members of its stage.
-    pub(super) fn members(&self) -> Vec<usize> {
-        match self {
-            AliasBinding::Tuples { parts, .. } => parts.iter().map(|part| part.member).collect(),
-            _ => vec![],
-        }
-    }
-}
-
-/// The column of a result that is the length of its window in seconds.
-pub(crate) const SECONDS: u16 = u16::MAX;
-
-/// What a query gives for the rows that reach its end.
-#[derive(Debug, Clone)]
-pub(crate) enum ResolvedResult {
-    /// The rows themselves: their values, each with name and type; `shown` of them are the user's.
-    Rows { values: Vec<(String, u16, Type)>, shown: usize },
-    /// Groups; expressions are over keys, then n, then the finished aggregates, then seconds.
-    Groups(ResolvedGroups),
-}
-
-/// The groups of an aggregating query.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ResolvedGroups {
-    pub(crate) keys: Vec<(String, Expr, Type)>,
-    pub(crate) folds: Vec<(Aggregate, Expr)>,
-    pub(crate) finished: Vec<FinishedAggregate>,
-    pub(crate) columns: Vec<(String, Expr, Type)>,
-    pub(crate) having: Option<Expr>,
-    pub(crate) order: Vec<(Expr, bool)>,
-}
-
-/// A value wanted of a fold.
-#[derive(Debug, Clone)]
-pub(crate) struct FinishedAggregate {
-    pub(crate) name: String,
-    pub(crate) fold: usize,
-    pub(crate) finish: Finish,
-    pub(crate) ty: Type,
-}
-
 /// The aggregates of a SELECT, with the columns that stand for them while expressions are resolved.
+///
+/// `SUM(x) / COUNT` resolves to `#7 / #8`; afterwards #7 and #8 become places in the group.
 #[derive(Debug, Default)]
 pub(super) struct CollectedAggregates {
+    /// Aggregate states with their arguments, each once.
     pub(super) folds: Vec<(Aggregate, Expr)>,
+    /// The values that are wanted of the states, each once.
     pub(super) finished: Vec<FinishedAggregate>,
+    /// The columns that stand for something else.
     pub(super) placeholders: HashMap<u16, Placeholder>,
 }
 
-/// What a column stands for.
+/// What a column stands for while a SELECT is resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Placeholder {
     /// How many rows the group has.
     Rows,
-    /// A finished aggregate.
+    /// A finished aggregate, by its place.
     Finished(usize),
     /// The length of the window.
     Seconds,
@@ -166,8 +179,10 @@ pub(super) struct SourceSite {
 /// What a source is to the query around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SourceRole {
+    /// Its events are the rows.
     From,
+    /// It happened before.
     Joined,
-    /// Inside First or MostRecent.
+    /// It is inside of First or MostRecent.
     Kept,
 }

@@ -1,10 +1,18 @@
 //! Sources to the members of a stage: tracepoints, patterns, unions, queries, lists, and choices.
+//!
+//! ```text
+//! FROM e IN A, B, rpc::*, (FROM x IN X ..)     stage e
+//!                                                member in A, B       tracepoints do the same
+//!                                                member in rpc::*     a pattern has conditions of its own
+//!                                                member in X          a query has steps of its own
+//! ```
 
 use super::name_scope::{
     AliasBinding, BoundMember, NameScope, SourceRole, SourceSite, StepTarget, TypedExpr, VisibleColumns,
 };
 use super::resolver::Resolver;
 use super::typing;
+use super::work_budget::Work;
 use crate::diagnostic::Diagnostic;
 use crate::plan::{PlanColumn, StageMember, StageStep, StageTracepoint};
 use crate::suggest::nearest;
@@ -19,42 +27,59 @@ const UNREACHED: &str =
 const MAX_MATCHES: usize = 1_000;
 
 impl Resolver<'_> {
-    /// What a list of sources means; several are a union.
-    pub(super) fn sources(&mut self, sources: &[AstSource], place: &SourceSite) -> AliasBinding {
-        let mut parts: Vec<BoundMember> = Vec::new();
-        let mut names: Vec<(&String, &Span)> = Vec::new();
+    /// Resolves a list of sources; several are a union.
+    pub(super) fn sources(&mut self, sources: &[AstSource], site: &SourceSite) -> AliasBinding {
+        let mut members: Vec<BoundMember> = Vec::new();
+        let mut names: Vec<(&str, &Span)> = Vec::new();
         let mut known = true;
+
         for source in sources {
             match &source.kind {
                 // Tracepoints of a union are one member: they do the same.
-                AstSourceKind::Named(name) if !self.is_query(name) => names.push((name, &source.span)),
-                _ => match self.source(source, place) {
-                    AliasBinding::Tuples { parts: more, .. } => parts.extend(more),
+                AstSourceKind::Named(name) if !self.is_query(name) => {
+                    if !self.spend(Work::Tracepoint, 1, &source.span) {
+                        return AliasBinding::Unknown;
+                    }
+                    names.push((name, &source.span));
+                }
+                _ => match self.source(source, site) {
+                    AliasBinding::Tuples { members: more, .. } => members.extend(more),
                     _ => known = false,
                 },
             }
         }
+
         if !names.is_empty() {
             let tracepoints = names.iter().map(|(name, span)| self.tracepoint(name, span)).collect();
-            let part = self.member(place.stage, tracepoints);
-            parts.insert(0, part);
+            members.insert(0, self.member(site.stage, tracepoints));
         }
-        if known { AliasBinding::Tuples { stage: place.stage, parts } } else { AliasBinding::Unknown }
+        if known { AliasBinding::Tuples { stage: site.stage, members } } else { AliasBinding::Unknown }
     }
 
-    pub(super) fn source(&mut self, source: &AstSource, place: &SourceSite) -> AliasBinding {
+    pub(super) fn source(&mut self, source: &AstSource, site: &SourceSite) -> AliasBinding {
+        if !self.spend(Work::Member, 1, &source.span) {
+            return AliasBinding::Unknown;
+        }
         match &source.kind {
-            AstSourceKind::Query(query) => self.inline(query, place, &source.span),
-            AstSourceKind::Named(name) if self.is_query(name) => self.inline_named(name, place, &source.span),
+            AstSourceKind::Query(query) => self.inline(query, site, &source.span),
+            AstSourceKind::Named(name) if self.is_query(name) => self.inline_named(name, site, &source.span),
             AstSourceKind::Named(name) => {
                 let tracepoint = self.tracepoint(name, &source.span);
-                let part = self.member(place.stage, vec![tracepoint]);
-                AliasBinding::Tuples { stage: place.stage, parts: vec![part] }
+                let member = self.member(site.stage, vec![tracepoint]);
+                AliasBinding::Tuples { stage: site.stage, members: vec![member] }
             }
-            AstSourceKind::Pattern(pattern) => self.pattern(pattern, place, &source.span),
-            AstSourceKind::Unnest(inner, field) => self.unnest(inner, field, place),
+            AstSourceKind::Pattern(pattern) => self.pattern(pattern, site, &source.span),
+            AstSourceKind::Unnest(inner, field) => self.unnest(inner, field, site),
             AstSourceKind::Temporal { which, n, source: inner, condition } => {
-                self.temporal(*which, *n, (inner, condition.as_ref()), place, &source.span)
+                let keep = match which {
+                    TemporalChoice::First => Keep::First(*n),
+                    TemporalChoice::MostRecent => Keep::MostRecent(*n),
+                };
+                let binding = self.temporal(keep, inner, site, &source.span);
+                if let Some(condition) = condition {
+                    self.choice(condition, &binding, site);
+                }
+                binding
             }
         }
     }
@@ -65,49 +90,41 @@ impl Resolver<'_> {
         BoundMember { member: members.len() - 1, columns: VisibleColumns::Fields { elements: vec![] } }
     }
 
-    fn temporal(
-        &mut self,
-        which: TemporalChoice,
-        n: u32,
-        (inner, condition): (&AstSource, Option<&AstExpr>),
-        place: &SourceSite,
-        span: &Span,
-    ) -> AliasBinding {
-        if place.role != SourceRole::Joined {
+    /// Resolves First and MostRecent: the stage keeps some of its tuples.
+    fn temporal(&mut self, keep: Keep, inner: &AstSource, site: &SourceSite, span: &Span) -> AliasBinding {
+        if site.role != SourceRole::Joined {
             let wrong = Diagnostic::error(span.clone(), "a temporal source is misplaced");
             let detail = "First and MostRecent keep what happened before another event";
             self.report(wrong.detail(detail).hint("join it: JOIN x IN First(..) ON x -> y"));
             return AliasBinding::Unknown;
         }
-        self.plan.stages[place.stage].keep = match which {
-            TemporalChoice::First => Keep::First(n),
-            TemporalChoice::MostRecent => Keep::MostRecent(n),
-        };
-        let binding = self.source(inner, &SourceSite { role: SourceRole::Kept, ..place.clone() });
-        if let Some(condition) = condition {
-            self.choice(condition, &binding, place);
+        self.plan.stages[site.stage].keep = keep;
+        self.source(inner, &SourceSite { role: SourceRole::Kept, ..site.clone() })
+    }
+
+    /// Resolves the temporal source's own WHERE: it sees the source alone, and comes before the choice.
+    fn choice(&mut self, condition: &AstExpr, binding: &AliasBinding, site: &SourceSite) {
+        if site.role != SourceRole::Joined {
+            return;
         }
-        binding
-    }
-
-    /// The temporal source's own WHERE: it sees the source alone.
-    fn choice(&mut self, condition: &AstExpr, binding: &AliasBinding, place: &SourceSite) {
         let mut scope = NameScope { bare: Some(binding.clone()), ..NameScope::default() };
-        scope.add(&place.alias, binding.clone(), false);
-        let condition = self.wanted(condition, &scope, Type::Bool, "WHERE");
-        self.filter(&StepTarget::Members(place.stage, binding.members()), condition.expr);
+        scope.add(&site.alias, binding.clone(), false);
+        let condition = self.expression_of(condition, &scope, Type::Bool, "WHERE");
+        self.filter(&StepTarget::Members(site.stage, binding.members()), condition.expr);
     }
 
-    fn unnest(&mut self, inner: &AstSource, field: &Name, place: &SourceSite) -> AliasBinding {
-        let binding = self.source(inner, place);
-        let AliasBinding::Tuples { stage, parts } = &binding else {
+    /// Resolves UNNEST: behind it the field is one element of the list.
+    fn unnest(&mut self, inner: &AstSource, field: &Name, site: &SourceSite) -> AliasBinding {
+        let binding = self.source(inner, site);
+        let AliasBinding::Tuples { stage, members } = &binding else {
             if let AliasBinding::Groups { .. } = binding {
                 let wrong = "an aggregating query cannot be unnested";
                 self.report(Diagnostic::error(inner.span.clone(), wrong).detail("this query aggregates"));
             }
             return AliasBinding::Unknown;
         };
-        let list = self.member_of(&binding, &place.alias, &field.text, &field.span);
+
+        let list = self.member_of(&binding, &site.alias, &field.text, &field.span);
         let item = match list.ty {
             Type::List(item) => *item,
             ty if typing::open(ty) => Type::Any,
@@ -117,19 +134,23 @@ impl Resolver<'_> {
                 Type::Any
             }
         };
+
         let Expr::Column(list) = list.expr else { return AliasBinding::Unknown };
-        let column = PlanColumn { alias: place.alias.clone(), name: field.text.clone(), ty: item };
+        let column = PlanColumn { alias: site.alias.clone(), name: field.text.clone(), ty: item };
         let Some(element) = self.column(column, &field.span) else { return AliasBinding::Unknown };
+
         // Elements of a chosen tuple do not choose again.
-        let chosen = matches!(inner.kind, AstSourceKind::Temporal { .. });
-        let target =
-            if chosen { StepTarget::Stage(*stage) } else { StepTarget::Members(*stage, binding.members()) };
-        self.push(&target, &StageStep::Unnest { list, element });
-        let parts = parts.iter().cloned().map(|part| part.with(&field.text, element)).collect();
-        AliasBinding::Tuples { stage: *stage, parts }
+        let target = match inner.kind {
+            AstSourceKind::Temporal { .. } => StepTarget::Stage(*stage),
+            _ => StepTarget::Members(*stage, binding.members()),
+        };
+        self.push(&target, StageStep::Unnest { list, element });
+
+        let members = members.iter().cloned().map(|member| member.with_element(&field.text, element));
+        AliasBinding::Tuples { stage: *stage, members: members.collect() }
     }
 
-    fn pattern(&mut self, pattern: &NamePattern, place: &SourceSite, span: &Span) -> AliasBinding {
+    fn pattern(&mut self, pattern: &NamePattern, site: &SourceSite, span: &Span) -> AliasBinding {
         let catalog = self.catalog;
         let matched = match catalog.matching(pattern) {
             Ok(matched) => matched,
@@ -138,68 +159,69 @@ impl Resolver<'_> {
                 return AliasBinding::Unknown;
             }
         };
+
+        // A tracepoint without a field that must equal something can be left out at once.
         let has_fields = |name: &&str| {
-            let known = catalog.tracepoint(name);
-            pattern
-                .fields
-                .iter()
-                .all(|(field, _)| known.is_none_or(|known| known.field(&field.text).is_some()))
+            let Some(known) = catalog.tracepoint(name) else { return true };
+            pattern.fields.iter().all(|(field, _)| known.field(&field.text).is_some())
         };
         let names: Vec<&str> = matched.into_iter().filter(has_fields).collect();
+
         if names.len() > MAX_MATCHES {
             let wrong = format!("the pattern matches {} tracepoints", names.len());
             let wrong = Diagnostic::error(span.clone(), wrong).detail("too many");
             self.report(wrong.hint(format!("narrow it down to {MAX_MATCHES} at most")));
             return AliasBinding::Unknown;
         }
+        if !self.spend(Work::Tracepoint, names.len(), span) {
+            return AliasBinding::Unknown;
+        }
         if names.is_empty() {
             let warning = Diagnostic::warning(span.clone(), "no tracepoint matches this pattern yet");
             self.report(warning.detail("the query stays pending here"));
-            self.pending.push(self.written(span));
+            self.note_pending(self.written(span));
         }
+
         let tracepoints =
             names.iter().map(|name| StageTracepoint { name: (*name).to_owned(), pending: false });
-        let part = self.member(place.stage, tracepoints.collect());
-        let binding = AliasBinding::Tuples { stage: place.stage, parts: vec![part] };
+        let member = self.member(site.stage, tracepoints.collect());
+        let binding = AliasBinding::Tuples { stage: site.stage, members: vec![member] };
+
         for (field, value) in &pattern.fields {
-            let typed = self.member_of(&binding, &place.alias, &field.text, &field.span);
+            let typed = self.member_of(&binding, &site.alias, &field.text, &field.span);
             let wanted = TypedExpr { expr: Expr::Literal(value.clone()), ty: value.type_of() };
             let condition = self.compare(Binary::Equal, typed, wanted, &field.span);
-            self.filter(&StepTarget::Members(place.stage, binding.members()), condition.expr);
+            self.filter(&StepTarget::Members(site.stage, binding.members()), condition.expr);
         }
         binding
     }
 
+    /// Resolves the name of a tracepoint. One that nobody exports is pending: an agent may come that does.
     fn tracepoint(&mut self, name: &str, span: &Span) -> StageTracepoint {
         if let Some(found) = self.catalog.meant_by(name) {
             return StageTracepoint { name: found.name.clone(), pending: false };
         }
-        let known = || self.catalog.tracepoints().map(|known| known.name.as_str());
-        let functions = known().filter_map(|name| name.split_once('@')).map(|(function, _)| function);
-        let queries = self.catalog.queries().map(|(name, _)| name);
-        let with = self.with.iter().map(|(name, _)| name.as_str());
-        let found = nearest(name, functions.chain(known()).chain(queries).chain(with));
+
         let warning = Diagnostic::warning(span.clone(), format!("nobody exports `{name}` yet"));
         let warning = warning.detail("the query stays pending here");
+        // Among many unknown names the first few warnings are kept: those behind need no suggestion.
+        let found = if self.diagnostics.is_full() { None } else { self.nearest_source(name) };
         self.report(match found {
             // A path is most often that of a callsite of `tracing`.
             None if name.contains("::") => warning.hint(UNREACHED),
             found => warning.suggest(found),
         });
-        if !self.pending.iter().any(|pending| pending == name) {
-            self.pending.push(name.to_owned());
-        }
+
+        self.note_pending(name.to_owned());
         StageTracepoint { name: name.to_owned(), pending: true }
     }
-}
 
-impl BoundMember {
-    /// The same with one field or column replaced by its elements.
-    fn with(mut self, name: &str, element: u16) -> BoundMember {
-        let (VisibleColumns::Fields { elements: columns } | VisibleColumns::Columns(columns)) =
-            &mut self.columns;
-        columns.retain(|(known, _)| known != name);
-        columns.push((name.to_owned(), element));
-        self
+    /// Returns the tracepoint, function or query whose name is nearest, or `None` if none is near.
+    fn nearest_source(&self, name: &str) -> Option<String> {
+        let known = || self.catalog.tracepoints().map(|known| known.name.as_str());
+        let functions = known().filter_map(|name| name.split_once('@')).map(|(function, _)| function);
+        let queries = self.catalog.queries().map(|(name, _)| name);
+        let with = self.with.iter().map(|known| known.name.as_str());
+        nearest(name, functions.chain(known()).chain(queries).chain(with))
     }
 }

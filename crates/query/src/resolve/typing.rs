@@ -1,8 +1,10 @@
 //! The types of expressions, as evaluation gives them. [`Type::Any`] goes with everything.
+//!
+//! A type that is not known before the query runs is checked as it runs: what does not fit is null there.
 
 use pivot_advice::{Binary, Function, Type};
 
-/// Whether a value of one type can be compared with a value of the other.
+/// Returns whether a value of one type can be compared with a value of the other.
 pub(super) fn comparable(a: Type, b: Type) -> bool {
     open(a) || open(b) || a == b || (a.is_number() && b.is_number()) || lists(a, b)
 }
@@ -11,17 +13,17 @@ fn lists(a: Type, b: Type) -> bool {
     matches!((a, b), (Type::List(x), Type::List(y)) if comparable(*x, *y))
 }
 
-/// Whether nothing is known of the type.
+/// Returns whether nothing is known of the type.
 pub(super) fn open(ty: Type) -> bool {
     matches!(ty, Type::Any | Type::Null)
 }
 
-/// Whether the type may be the wanted one.
+/// Returns whether the type may be the wanted one.
 pub(super) fn fits(ty: Type, wanted: Type) -> bool {
     open(ty) || ty == wanted
 }
 
-/// The type of an operator's result; none if the operands do not go together.
+/// Returns the type of an operator's result, or `None` if the operands do not go together.
 pub(super) fn binary(op: Binary, a: Type, b: Type) -> Option<Type> {
     use Binary::*;
     match op {
@@ -58,7 +60,7 @@ fn adds_up(ty: Type) -> bool {
     open(ty) || ty.is_number() || matches!(ty, Type::Timestamp | Type::Duration)
 }
 
-/// One type for values of both, as in the arms of CASE.
+/// Returns one type for values of both, as in the arms of CASE, or `None` if there is none.
 pub(super) fn united(a: Type, b: Type) -> Option<Type> {
     match (a, b) {
         (Type::Null, other) | (other, Type::Null) => Some(other),
@@ -70,78 +72,115 @@ pub(super) fn united(a: Type, b: Type) -> Option<Type> {
     }
 }
 
-/// The type of a function's result, or the place of the argument that does not fit and what it should be.
-pub(super) fn call(function: Function, arguments: &[Type]) -> Result<Type, (usize, &'static str)> {
+/// An argument of a function that does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ArgumentMismatch {
+    /// The place of the argument.
+    pub(super) argument: usize,
+    /// What it should be, for messages.
+    pub(super) wanted: &'static str,
+}
+
+/// The types of the arguments of a call; what is missing is open.
+#[derive(Clone, Copy)]
+struct Arguments<'t>(&'t [Type]);
+
+impl Arguments<'_> {
+    fn at(self, argument: usize) -> Type {
+        self.0.get(argument).copied().unwrap_or(Type::Any)
+    }
+
+    fn need(self, argument: usize, fits: bool, wanted: &'static str) -> Result<(), ArgumentMismatch> {
+        if fits || open(self.at(argument)) { Ok(()) } else { Err(ArgumentMismatch { argument, wanted }) }
+    }
+
+    fn text(self, argument: usize) -> Result<(), ArgumentMismatch> {
+        self.need(argument, self.at(argument) == Type::String, "text")
+    }
+
+    fn number(self, argument: usize) -> Result<(), ArgumentMismatch> {
+        self.need(argument, self.at(argument).is_number(), "a number")
+    }
+
+    fn integer(self, argument: usize) -> Result<(), ArgumentMismatch> {
+        self.need(argument, self.at(argument).is_integer(), "an integer")
+    }
+}
+
+/// Returns the type of a function's result, or the argument that does not fit.
+pub(super) fn call(function: Function, arguments: &[Type]) -> Result<Type, ArgumentMismatch> {
     use Function::*;
-    let at = |i: usize| arguments.get(i).copied().unwrap_or(Type::Any);
-    let need = |i: usize, wanted: bool, what| if wanted || open(at(i)) { Ok(()) } else { Err((i, what)) };
-    let text = |i: usize| need(i, at(i) == Type::String, "text");
-    let number = |i: usize| need(i, at(i).is_number(), "a number");
-    let integer = |i: usize| need(i, at(i).is_integer(), "an integer");
+    let given = Arguments(arguments);
     match function {
-        Lower | Upper => text(0).map(|()| Type::String),
+        Lower | Upper => given.text(0).map(|()| Type::String),
         Length => {
-            let measured = matches!(at(0), Type::String | Type::Bytes | Type::List(_));
-            need(0, measured, "text, bytes or a list").map(|()| Type::I64)
+            let measured = matches!(given.at(0), Type::String | Type::Bytes | Type::List(_));
+            given.need(0, measured, "text, bytes or a list").map(|()| Type::I64)
         }
         Substr => {
-            text(0)?;
-            integer(1)?;
-            integer(2).map(|()| Type::String)
+            given.text(0)?;
+            given.integer(1)?;
+            given.integer(2).map(|()| Type::String)
         }
         SplitPart => {
-            text(0)?;
-            text(1)?;
-            integer(2).map(|()| Type::String)
+            given.text(0)?;
+            given.text(1)?;
+            given.integer(2).map(|()| Type::String)
         }
         StartsWith | Contains => {
-            text(0)?;
-            text(1).map(|()| Type::Bool)
+            given.text(0)?;
+            given.text(1).map(|()| Type::Bool)
         }
-        Abs => {
-            need(0, at(0).is_number() || at(0) == Type::Duration, "a number or a duration").map(|()| at(0))
-        }
-        Floor | Ceil | Round => number(0).map(|()| at(0)),
-        Ln | Log2 => number(0).map(|()| Type::F64),
+        Abs => given
+            .need(0, given.at(0).is_number() || given.at(0) == Type::Duration, "a number or a duration")
+            .map(|()| given.at(0)),
+        Floor | Ceil | Round => given.number(0).map(|()| given.at(0)),
+        Ln | Log2 => given.number(0).map(|()| Type::F64),
         Pow => {
-            number(0)?;
-            number(1).map(|()| Type::F64)
+            given.number(0)?;
+            given.number(1).map(|()| Type::F64)
         }
-        Bucket => bucket(at(0), at(1)),
+        Bucket => bucket(given.at(0), given.at(1)),
         Truncate => {
-            need(0, at(0) == Type::Timestamp, "a timestamp")?;
-            text(1).map(|()| Type::Timestamp)
+            given.need(0, given.at(0) == Type::Timestamp, "a timestamp")?;
+            given.text(1).map(|()| Type::Timestamp)
         }
         WidthBucket => {
             for i in 0..3 {
-                need(i, at(i).is_number() || at(i) == Type::Duration, "a number or a duration")?;
+                given.need(
+                    i,
+                    given.at(i).is_number() || given.at(i) == Type::Duration,
+                    "a number or a duration",
+                )?;
             }
-            integer(3).map(|()| Type::I64)
+            given.integer(3).map(|()| Type::I64)
         }
         Coalesce => {
             let mut all = Type::Null;
-            for (i, ty) in arguments.iter().enumerate() {
-                all = united(all, *ty).ok_or((i, "of the type of the others"))?;
+            for (argument, ty) in arguments.iter().enumerate() {
+                all = united(all, *ty)
+                    .ok_or(ArgumentMismatch { argument, wanted: "of the type of the others" })?;
             }
             Ok(all)
         }
         If => {
-            need(0, at(0) == Type::Bool, "a condition")?;
-            united(at(1), at(2)).ok_or((2, "of the type of the other result"))
+            given.need(0, given.at(0) == Type::Bool, "a condition")?;
+            united(given.at(1), given.at(2))
+                .ok_or(ArgumentMismatch { argument: 2, wanted: "of the type of the other result" })
         }
         Hash | Size => Ok(Type::U64),
     }
 }
 
-fn bucket(x: Type, width: Type) -> Result<Type, (usize, &'static str)> {
+fn bucket(x: Type, width: Type) -> Result<Type, ArgumentMismatch> {
     match x {
         Type::Timestamp | Type::Duration if fits(width, Type::Duration) => Ok(x),
-        Type::Timestamp | Type::Duration => Err((1, "a duration")),
+        Type::Timestamp | Type::Duration => Err(ArgumentMismatch { argument: 1, wanted: "a duration" }),
         x if x.is_integer() && (open(width) || width.is_integer()) => Ok(x),
-        x if x.is_integer() => Err((1, "an integer")),
+        x if x.is_integer() => Err(ArgumentMismatch { argument: 1, wanted: "an integer" }),
         Type::F64 if open(width) || width.is_number() => Ok(x),
-        Type::F64 => Err((1, "a number")),
+        Type::F64 => Err(ArgumentMismatch { argument: 1, wanted: "a number" }),
         x if open(x) => Ok(Type::Any),
-        _ => Err((0, "a number, a timestamp or a duration")),
+        _ => Err(ArgumentMismatch { argument: 0, wanted: "a number, a timestamp or a duration" }),
     }
 }

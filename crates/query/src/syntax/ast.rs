@@ -1,7 +1,9 @@
 //! The query as it was written, with the place of everything.
 
+use crate::lexical::aggregate_function;
 use pivot_advice::{Binary, Match, Type, Value};
 use std::ops::Range;
+use std::rc::Rc;
 
 /// Bytes of the query text.
 pub(crate) type Span = Range<usize>;
@@ -79,7 +81,8 @@ pub(crate) struct SinkClause {
 #[derive(Debug, Clone)]
 pub(crate) struct WithClause {
     pub(crate) name: Name,
-    pub(crate) query: AstQuery,
+    /// Shared by all places that it is written out in.
+    pub(crate) query: Rc<AstQuery>,
 }
 
 /// `FROM alias IN source, ..`
@@ -188,7 +191,28 @@ pub(crate) enum AstExprKind {
     CountRows,
 }
 
+impl AstQuery {
+    /// Returns the alias of FROM; empty if that is missing.
+    pub(crate) fn alias(&self) -> &str {
+        self.from.as_ref().map_or("", |from| &from.alias.text)
+    }
+
+    /// Returns whether the query has GROUP BY or an aggregate.
+    pub(crate) fn is_aggregating(&self) -> bool {
+        self.group.is_some() || self.select.iter().any(|item| item.expr.has_aggregate())
+    }
+}
+
 impl AstExpr {
+    /// Returns whether an aggregate function is called anywhere in the expression.
+    pub(crate) fn has_aggregate(&self) -> bool {
+        match &self.kind {
+            AstExprKind::CountRows | AstExprKind::CountDistinct(..) => true,
+            AstExprKind::Call(name, _) if aggregate_function(&name.text).is_some() => true,
+            _ => self.children().into_iter().any(AstExpr::has_aggregate),
+        }
+    }
+
     /// The expressions directly inside this one.
     pub(crate) fn children(&self) -> Vec<&AstExpr> {
         use AstExprKind::*;

@@ -1,12 +1,14 @@
-//! Expressions, one parser for each strength of binding, weakest first.
+//! Expressions: recursive descent, one parser for each strength of binding, weakest first.
+//!
+//! ```text
+//! OR  AND  NOT  = < IN LIKE ..  ||  + -  * / %  sign  literal, call, path, ( )
+//! ```
 //!
 //! After an operator its operand is required (`cut`), so the caret stands where the operand is missing.
 
 use super::ast::{AstExpr, AstExprKind, Name, Span};
-use super::token_stream::{
-    ParseFailure, ParseResult, TokenStream, is_reserved, keyword, member, operator, symbol,
-};
-use crate::lexical::{Token, TokenKind};
+use super::token_stream::{ParseResult, TokenStream, keyword, member, operator, symbol};
+use crate::lexical::{Token, TokenKind, is_reserved};
 use nom::Parser;
 use nom::branch::alt;
 use nom::combinator::{cut, map, opt, value};
@@ -64,7 +66,7 @@ fn spanned(input: TokenStream<'_>, rest: TokenStream<'_>, kind: AstExprKind) -> 
     AstExpr { kind, span: input.until(&rest) }
 }
 
-/// Of a row of NOTs one or two remain: the meaning is the same, and the depth is bounded.
+/// Parses NOT. Of a row of NOTs one or two remain: the meaning is the same, and the depth is bounded.
 fn negation(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
     let (rest, count) = many0_count(keyword("NOT")).parse(input)?;
     let (rest, operand) = if count > 0 { cut(comparison).parse(rest) } else { comparison(rest) }?;
@@ -83,72 +85,73 @@ fn repeat(
 }
 
 fn comparison(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
-    let (rest, left) = chain(input, &CONCATS, "an operator", sum)?;
-    let (rest, tail) = opt(comparison_tail).parse(rest)?;
-    let Some(tail) = tail else { return Ok((rest, left)) };
+    let (rest, left) = concatenation(input)?;
+    let (rest, end) = opt(comparison_end).parse(rest)?;
+    let Some(ComparisonEnd { negated, test }) = end else { return Ok((rest, left)) };
+
     let left = Box::new(left);
-    let (negated, kind) = match tail {
-        ComparisonEnd::Compare(op, right) => (false, AstExprKind::Compare(op, left, Box::new(right))),
-        ComparisonEnd::IsNull(negated) => (negated, AstExprKind::IsNull(left)),
-        ComparisonEnd::In(negated, list) => (negated, AstExprKind::In(left, list)),
-        ComparisonEnd::Between(negated, low, high) => {
-            (negated, AstExprKind::Between(left, Box::new(low), Box::new(high)))
-        }
-        ComparisonEnd::Like(negated, pattern) => (negated, AstExprKind::Like(left, pattern.text)),
-        ComparisonEnd::Regex(negated, pattern) => (negated, AstExprKind::Regex(left, pattern)),
+    let kind = match test {
+        ComparisonTest::Compare(op, right) => AstExprKind::Compare(op, left, Box::new(right)),
+        ComparisonTest::IsNull => AstExprKind::IsNull(left),
+        ComparisonTest::In(list) => AstExprKind::In(left, list),
+        ComparisonTest::Between(low, high) => AstExprKind::Between(left, Box::new(low), Box::new(high)),
+        ComparisonTest::Like(pattern) => AstExprKind::Like(left, pattern.text),
+        ComparisonTest::Regex(pattern) => AstExprKind::Regex(left, pattern),
     };
     let found = spanned(input, rest, kind);
-    let times = usize::from(negated);
-    Ok((rest, repeat(input, rest, times, found, AstExprKind::Not)))
+    Ok((rest, repeat(input, rest, usize::from(negated), found, AstExprKind::Not)))
 }
 
 /// What may follow the left side of a comparison.
-enum ComparisonEnd {
-    Compare(Binary, AstExpr),
-    IsNull(bool),
-    In(bool, Vec<AstExpr>),
-    Between(bool, AstExpr, AstExpr),
-    Like(bool, Name),
-    Regex(bool, Name),
+struct ComparisonEnd {
+    negated: bool,
+    test: ComparisonTest,
 }
 
-fn comparison_tail(input: TokenStream<'_>) -> ParseResult<'_, ComparisonEnd> {
-    let operand = |input| chain(input, &CONCATS, "an operator", sum);
+enum ComparisonTest {
+    Compare(Binary, AstExpr),
+    IsNull,
+    In(Vec<AstExpr>),
+    Between(AstExpr, AstExpr),
+    Like(Name),
+    Regex(Name),
+}
+
+fn comparison_end(input: TokenStream<'_>) -> ParseResult<'_, ComparisonEnd> {
     if let Ok((rest, op)) = operator(&COMPARISONS, "a comparison")(input) {
-        return map(cut(operand), |right| ComparisonEnd::Compare(op, right)).parse(rest);
+        let (rest, right) = cut(concatenation).parse(rest)?;
+        return Ok((rest, ComparisonEnd { negated: false, test: ComparisonTest::Compare(op, right) }));
     }
+
     if let Ok((rest, ())) = keyword("IS")(input) {
         let (rest, not) = opt(keyword("NOT")).parse(rest)?;
-        return value_of(cut(keyword("NULL")), rest, || ComparisonEnd::IsNull(not.is_some()));
+        let (rest, ()) = cut(keyword("NULL")).parse(rest)?;
+        return Ok((rest, ComparisonEnd { negated: not.is_some(), test: ComparisonTest::IsNull }));
     }
-    if let Ok((rest, negated)) =
-        alt((value(false, symbol("~", "`~`")), value(true, symbol("!~", "`!~`")))).parse(input)
-    {
-        return map(cut(text("a regular expression in quotes")), |regex| {
-            ComparisonEnd::Regex(negated, regex)
-        })
-        .parse(rest);
+
+    let mut tilde = alt((value(false, symbol("~", "`~`")), value(true, symbol("!~", "`!~`"))));
+    if let Ok((rest, negated)) = tilde.parse(input) {
+        let (rest, regex) = cut(text("a regular expression in quotes")).parse(rest)?;
+        return Ok((rest, ComparisonEnd { negated, test: ComparisonTest::Regex(regex) }));
     }
+
     let (rest, not) = opt(keyword("NOT")).parse(input)?;
-    let negated = not.is_some();
-    if let Ok((rest, ())) = keyword("IN")(rest) {
-        return map(cut(parenthesised_list), |list| ComparisonEnd::In(negated, list)).parse(rest);
-    }
-    if let Ok((rest, ())) = keyword("LIKE")(rest) {
-        return map(cut(text("a pattern in quotes")), |pattern| ComparisonEnd::Like(negated, pattern))
-            .parse(rest);
-    }
-    let (rest, ()) = keyword("BETWEEN")(rest)?;
-    let bounds = (cut(operand), preceded(cut(keyword("AND")), cut(operand)));
-    map(bounds, |(low, high)| ComparisonEnd::Between(negated, low, high)).parse(rest)
+    let (rest, test) = word_test(rest)?;
+    Ok((rest, ComparisonEnd { negated: not.is_some(), test }))
 }
 
-fn value_of<'a, T, P>(mut parser: P, input: TokenStream<'a>, make: impl Fn() -> T) -> ParseResult<'a, T>
-where
-    P: Parser<TokenStream<'a>, Output = (), Error = ParseFailure>,
-{
-    let (rest, ()) = parser.parse(input)?;
-    Ok((rest, make()))
+/// The comparisons that NOT may stand before: IN, LIKE and BETWEEN.
+fn word_test(input: TokenStream<'_>) -> ParseResult<'_, ComparisonTest> {
+    if let Ok((rest, ())) = keyword("IN")(input) {
+        return map(cut(parenthesised_list), ComparisonTest::In).parse(rest);
+    }
+    if let Ok((rest, ())) = keyword("LIKE")(input) {
+        return map(cut(text("a pattern in quotes")), ComparisonTest::Like).parse(rest);
+    }
+
+    let (rest, ()) = keyword("BETWEEN")(input)?;
+    let bounds = (cut(concatenation), preceded(cut(keyword("AND")), cut(concatenation)));
+    map(bounds, |(low, high)| ComparisonTest::Between(low, high)).parse(rest)
 }
 
 fn parenthesised_list(input: TokenStream<'_>) -> ParseResult<'_, Vec<AstExpr>> {
@@ -179,6 +182,10 @@ fn chain<'a>(
     Ok((rest, spanned(input, rest, AstExprKind::Chain(Box::new(first), others))))
 }
 
+fn concatenation(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
+    chain(input, &CONCATS, "an operator", sum)
+}
+
 fn sum(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
     chain(input, &SUMS, "an operator", |input| chain(input, &PRODUCTS, "an operator", signed))
 }
@@ -200,14 +207,15 @@ fn primary(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
                 delimited(symbol("(", "`(`"), cut(expression), cut(symbol(")", "`)`"))).parse(input)?;
             Ok((rest, AstExpr { span: input.until(&rest), ..inner }))
         }
+
         TokenKind::Word(word) if word.eq_ignore_ascii_case("CASE") => case(input),
-        TokenKind::Word(word) if constant(word).is_some() => {
-            let literal = AstExprKind::Literal(constant(word).unwrap_or_default());
-            Ok((input.rest(), spanned(input, input.rest(), literal)))
-        }
-        TokenKind::Word(word) if is_reserved(word) => input.expected("an expression"),
-        TokenKind::Word(word) => named(input, word),
-        TokenKind::Quoted(name) => path(input, name),
+        TokenKind::Word(word) => match constant(word) {
+            Some(value) => Ok((input.rest(), spanned(input, input.rest(), AstExprKind::Literal(value)))),
+            None if is_reserved(word) => input.expected("an expression"),
+            None => named(input, word),
+        },
+        TokenKind::QuotedName(name) => path(input, name),
+
         _ => input.expected("an expression"),
     }
 }
@@ -243,11 +251,12 @@ fn negated(value: &Value) -> Option<Value> {
 /// What begins with a word: a call, COUNT alone, or a path.
 fn named<'a>(input: TokenStream<'a>, word: &str) -> ParseResult<'a, AstExpr> {
     let rest = input.rest();
-    let next_is = |text| rest.first().is_some_and(|token| token.is(text));
-    if next_is("(") {
+    let next = rest.first();
+    if next.is_some_and(|token| token.is("(")) {
         return if word.eq_ignore_ascii_case("CAST") { cast(input) } else { call(input, word) };
     }
-    if word.eq_ignore_ascii_case("COUNT") && !next_is(".") {
+    let is_path = next.is_some_and(|token| token.is("."));
+    if word.eq_ignore_ascii_case("COUNT") && !is_path {
         return Ok((rest, spanned(input, rest, AstExprKind::CountRows)));
     }
     path(input, word)
@@ -260,29 +269,28 @@ fn path<'a>(input: TokenStream<'a>, first: &str) -> ParseResult<'a, AstExpr> {
 }
 
 fn call<'a>(input: TokenStream<'a>, word: &str) -> ParseResult<'a, AstExpr> {
-    let open = input.rest().rest();
-    if word.eq_ignore_ascii_case("COUNT") && open.first().is_some_and(|token| token.is("*")) {
-        let (rest, ()) = cut(symbol(")", "`)`")).parse(open.rest())?;
-        return Ok((rest, spanned(input, rest, AstExprKind::CountRows)));
-    }
     let name = Name { text: word.to_owned(), span: input.here() };
-    if word.eq_ignore_ascii_case("COUNT") && open.first().is_some_and(|token| token.is_word("DISTINCT")) {
+    let open = input.skip(2);
+    let is_count = word.eq_ignore_ascii_case("COUNT");
+    let is_rate = word.eq_ignore_ascii_case("RATE");
+
+    // COUNT(*) and RATE(*) are of rows, COUNT(DISTINCT x) is a grammar of its own.
+    if (is_count || is_rate) && open.first().is_some_and(|token| token.is("*")) {
+        let (rest, ()) = cut(symbol(")", "`)`")).parse(open.rest())?;
+        let kind = if is_count { AstExprKind::CountRows } else { AstExprKind::Call(name, vec![]) };
+        return Ok((rest, spanned(input, rest, kind)));
+    }
+    if is_count && open.first().is_some_and(|token| token.is_word("DISTINCT")) {
         let (rest, argument) = cut(expression).parse(open.rest())?;
         let (rest, ()) = cut(symbol(")", "`)`")).parse(rest)?;
         return Ok((rest, spanned(input, rest, AstExprKind::CountDistinct(name, Box::new(argument)))));
     }
-    if word.eq_ignore_ascii_case("RATE") && open.first().is_some_and(|token| token.is("*")) {
-        let (rest, ()) = cut(symbol(")", "`)`")).parse(open.rest())?;
+
+    if let Ok((rest, ())) = symbol(")", "`)`")(open) {
         return Ok((rest, spanned(input, rest, AstExprKind::Call(name, vec![]))));
     }
-    let (rest, arguments) = match symbol(")", "`)`")(open) {
-        Ok((rest, ())) => (rest, vec![]),
-        Err(_) => {
-            let (rest, arguments) = cut(comma_list(expression)).parse(open)?;
-            let (rest, ()) = cut(symbol(")", "`)`")).parse(rest)?;
-            (rest, arguments)
-        }
-    };
+    let (rest, arguments) = cut(comma_list(expression)).parse(open)?;
+    let (rest, ()) = cut(symbol(")", "`)`")).parse(rest)?;
     Ok((rest, spanned(input, rest, AstExprKind::Call(name, arguments))))
 }
 
@@ -293,8 +301,10 @@ fn cast(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
 }
 
 fn scalar_type(input: TokenStream<'_>) -> ParseResult<'_, Type> {
-    let known = |token: &Token| Type::SCALARS.into_iter().skip(2).find(|ty| token.is_word(&ty.to_string()));
-    match input.first().and_then(known) {
+    // The first two are no types that a value is cast to: any, and null.
+    let mut castable = Type::SCALARS.into_iter().skip(2);
+    let found = input.first().and_then(|token| castable.find(|ty| token.is_word(&ty.to_string())));
+    match found {
         Some(ty) => Ok((input.rest(), ty)),
         None => input.expected("a type: bool, i64, u64, f64, string, bytes, timestamp or duration"),
     }
@@ -305,27 +315,34 @@ fn case(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
         Ok(_) => (input.rest(), None),
         Err(_) => map(cut(expression), |operand| Some(Box::new(operand))).parse(input.rest())?,
     };
+
     let arm =
         pair(preceded(keyword("WHEN"), cut(expression)), preceded(cut(keyword("THEN")), cut(expression)));
     let (rest, arms) = cut(many1(arm)).parse(rest)?;
     let (rest, otherwise) = opt(preceded(keyword("ELSE"), cut(expression))).parse(rest)?;
     let (rest, ()) = cut(keyword("END")).parse(rest)?;
+
     let kind = AstExprKind::Case { operand, arms, otherwise: otherwise.map(Box::new) };
     Ok((rest, spanned(input, rest, kind)))
 }
 
-/// The first token that nests deeper than the limit. Recursive parsers run only when there is none.
-pub(crate) fn deepest(tokens: &[Token], limit: usize) -> Option<Span> {
+/// Returns the first token that nests deeper than the limit, or `None` if none does. The parsers here
+/// recurse, and run only if there is none.
+pub(crate) fn deepest(tokens: &[Token<'_>], limit: usize) -> Option<Span> {
     let mut depth = 0usize;
     let mut behind_dot = false;
+
     for token in tokens {
         // Behind a dot CASE and END are names of fields.
-        if token.is("(") || (token.is_word("CASE") && !behind_dot) {
+        let opens = token.is("(") || (token.is_word("CASE") && !behind_dot);
+        let closes = token.is(")") || (token.is_word("END") && !behind_dot);
+        if opens {
             depth += 1;
-        } else if token.is(")") || (token.is_word("END") && !behind_dot) {
+        } else if closes {
             depth = depth.saturating_sub(1);
         }
         behind_dot = token.is(".");
+
         if depth > limit {
             return Some(token.span.clone());
         }

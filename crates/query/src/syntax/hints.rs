@@ -1,11 +1,10 @@
 //! What to do about a token that cannot stand where it stands.
 
-use super::clauses::ClauseKind;
-use crate::lexical::{Token, TokenKind};
+use crate::lexical::{ClauseKind, FunctionKind, Token, TokenKind, functions};
 use crate::suggest::nearest;
 
 /// Words that begin something in other languages, each with what says it here.
-const ELSEWHERE: [(&[&str], &str); 8] = [
+const FOREIGN_WORDS: [(&[&str], &str); 8] = [
     (&["WHEN", "FILTER", "QUALIFY"], "a condition on rows is WHERE"),
     (&["UNION", "INTERSECT", "EXCEPT"], "several sources are a union: FROM alias IN source, source"),
     (
@@ -20,14 +19,18 @@ const ELSEWHERE: [(&[&str], &str); 8] = [
 ];
 
 /// Functions that are no sources, each with the source that is meant.
-const SOURCES: [(&[&str], &str); 3] = [
+const FOREIGN_SOURCES: [(&[&str], &str); 3] = [
     (&["LAST", "LATEST", "RECENT", "NEWEST"], "MostRecent"),
     (&["EARLIEST", "OLDEST"], "First"),
     (&["FLATTEN", "EXPLODE", "EACH"], "UNNEST"),
 ];
 
-/// What to do about a token behind another one, in a clause.
-pub(super) fn hint_for(token: &Token, before: Option<&Token>, clause: Option<ClauseKind>) -> Option<String> {
+/// Returns what to do about a token that stands behind another one in a clause, or `None` if nothing is known.
+pub(super) fn hint_for(
+    token: &Token<'_>,
+    before: Option<&Token<'_>>,
+    clause: Option<ClauseKind>,
+) -> Option<String> {
     let hint = match &token.kind {
         TokenKind::Symbol("(") if clause.is_some_and(ClauseKind::has_source) => return source(before?),
         TokenKind::Symbol("->") => "happened-before belongs to a join: JOIN x IN source ON x -> y",
@@ -40,7 +43,7 @@ pub(super) fn hint_for(token: &Token, before: Option<&Token>, clause: Option<Cla
             "name the columns; `*` stands in COUNT(*) only"
         }
         TokenKind::Symbol(";") => "one statement at a time",
-        TokenKind::Word(word) => match elsewhere(word) {
+        TokenKind::Word(word) => match foreign_word(word) {
             Some(hint) => hint,
             None if clause == Some(ClauseKind::Select) => {
                 return Some(format!("a column is named with AS: `AS {word}`"));
@@ -52,16 +55,21 @@ pub(super) fn hint_for(token: &Token, before: Option<&Token>, clause: Option<Cla
     Some(hint.into())
 }
 
-fn elsewhere(word: &str) -> Option<&'static str> {
-    let is = |words: &[&str]| words.iter().any(|other| other.eq_ignore_ascii_case(word));
-    ELSEWHERE.iter().find(|(words, _)| is(words)).map(|(_, hint)| *hint)
+fn foreign_word(word: &str) -> Option<&'static str> {
+    FOREIGN_WORDS.iter().find(|(words, _)| contains(words, word)).map(|(_, hint)| *hint)
 }
 
-/// The source that a name before a parenthesis means.
-fn source(name: &Token) -> Option<String> {
-    let TokenKind::Word(word) = &name.kind else { return None };
-    let known = SOURCES.iter().find(|(words, _)| words.iter().any(|other| other.eq_ignore_ascii_case(word)));
-    let meant = known.map(|(_, source)| (*source).to_owned());
-    let meant = meant.or_else(|| nearest(word, ["First", "MostRecent", "FirstN", "MostRecentN", "UNNEST"]));
+/// Returns the source that a name before a parenthesis means, as a question, or `None` if it is near none.
+fn source(name: &Token<'_>) -> Option<String> {
+    let TokenKind::Word(word) = name.kind else { return None };
+    let known = FOREIGN_SOURCES.iter().find(|(words, _)| contains(words, word));
+
+    let is_source = |kind| matches!(kind, FunctionKind::Source | FunctionKind::SourceAlias);
+    let sources = functions().filter(|function| is_source(function.kind)).map(|function| function.name);
+    let meant = known.map(|(_, source)| (*source).to_owned()).or_else(|| nearest(word, sources));
     meant.map(|source| format!("did you mean {source}?"))
+}
+
+fn contains(words: &[&str], word: &str) -> bool {
+    words.iter().any(|other| other.eq_ignore_ascii_case(word))
 }

@@ -1,6 +1,13 @@
-//! Text to a query with spans: tokens, clauses, expressions.
+//! Tokens to a query with spans. What does not parse is reported and left out.
+//!
+//! ```text
+//! tokens ─parser─▶ clause by clause ─┬─ sources, name_pattern   FROM, JOIN, WITH
+//!          (clauses)                 ├─ expressions             LET, WHERE, GROUP BY, SELECT, HAVING
+//!                                    └─ result_clauses          ORDER BY to INTO
+//! ```
 
 pub(crate) mod ast;
+mod clause_kind;
 mod clauses;
 mod expressions;
 mod hints;
@@ -10,5 +17,5 @@ mod result_clauses;
 mod sources;
 mod token_stream;
 
+pub(crate) use clause_kind::clause_at;
 pub(crate) use parser::{Params, parse, unbalanced};
-pub(crate) use {clauses::clause_at, token_stream::is_reserved};

@@ -1,4 +1,10 @@
 //! Names of tracepoints, and patterns of them.
+//!
+//! ```text
+//! DataNode.read@exit        a name
+//! rpc::*[target = 'x']      a glob, with what fields must equal
+//! /^hyper/                  a regular expression
+//! ```
 
 use super::ast::{AstSourceKind, Name, NamePattern};
 use super::expressions::{comma_list, fixed};
@@ -11,59 +17,60 @@ use pivot_advice::Value;
 
 /// A tracepoint, a named query, or a pattern with what fields must equal.
 pub(super) fn named(input: TokenStream<'_>) -> ParseResult<'_, AstSourceKind> {
-    let (rest, (text, kind)) = match input.first().map(|token| &token.kind) {
-        Some(TokenKind::Regex(source)) => (input.rest(), (source.clone(), PatternKind::Regex)),
-        _ => match run(input) {
-            0 => map(tracepoint, |text| (text, PatternKind::Name)).parse(input)?,
-            length => glob(input, length)?,
+    let (rest, written) = match input.first().map(|token| &token.kind) {
+        Some(TokenKind::Regex(source)) => (input.rest(), WrittenName::Regex(source.clone())),
+        _ => match glob_length(input) {
+            0 => map(tracepoint, WrittenName::Plain).parse(input)?,
+            length => map(|input| glob(input, length), WrittenName::Glob).parse(input)?,
         },
     };
+
     let (rest, fields) = opt(fields).parse(rest)?;
-    match (kind, fields) {
-        (PatternKind::Name, None) => Ok((rest, AstSourceKind::Named(text))),
-        (kind, fields) => {
-            let is_regex = kind == PatternKind::Regex;
-            Ok((
-                rest,
-                AstSourceKind::Pattern(NamePattern { text, is_regex, fields: fields.unwrap_or_default() }),
-            ))
-        }
-    }
+    let (text, is_regex) = match written {
+        WrittenName::Plain(text) if fields.is_none() => return Ok((rest, AstSourceKind::Named(text))),
+        WrittenName::Plain(text) | WrittenName::Glob(text) => (text, false),
+        WrittenName::Regex(text) => (text, true),
+    };
+    let pattern = NamePattern { text, is_regex, fields: fields.unwrap_or_default() };
+    Ok((rest, AstSourceKind::Pattern(pattern)))
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum PatternKind {
-    Name,
-    Glob,
-    Regex,
+/// The ways to write what a source is called.
+enum WrittenName {
+    Plain(String),
+    Glob(String),
+    Regex(String),
 }
 
-/// How many tokens that touch each other form a name with a `*` in it; 0 if there is none.
-fn run(input: TokenStream<'_>) -> usize {
+/// Returns how many tokens that touch each other form a name with a `*` in it, or 0 if there is none.
+fn glob_length(input: TokenStream<'_>) -> usize {
+    let mut length = 0;
+    let mut has_star = false;
     let mut end = input.here().start;
-    let touching = input.list.iter().take_while(|token| {
-        let touches = token.span.start == end;
+
+    for token in input.list {
+        let is_part = matches!(&token.kind, TokenKind::Word(_) | TokenKind::QuotedName(_))
+            || matches!(&token.kind, TokenKind::Symbol("." | "::" | "*"));
+        if token.span.start != end || !is_part {
+            break;
+        }
         end = token.span.end;
-        let part = matches!(
-            &token.kind,
-            TokenKind::Word(_) | TokenKind::Quoted(_) | TokenKind::Symbol("." | "::" | "*")
-        );
-        touches && part
-    });
-    let run: Vec<&Token> = touching.collect();
-    if run.iter().any(|token| token.is("*")) { run.len() } else { 0 }
+        has_star |= token.is("*");
+        length += 1;
+    }
+    if has_star { length } else { 0 }
 }
 
-fn glob(input: TokenStream<'_>, length: usize) -> ParseResult<'_, (String, PatternKind)> {
-    let text: String = input.list[..length].iter().map(written).collect();
-    let rest = TokenStream { list: &input.list[length..], ..input };
-    let (rest, location) = at(rest)?;
-    Ok((rest, (text + &location, PatternKind::Glob)))
+fn glob(input: TokenStream<'_>, length: usize) -> ParseResult<'_, String> {
+    let text: String = input.list[..length].iter().map(glob_part).collect();
+    let (rest, location) = at_location(input.skip(length))?;
+    Ok((rest, text + &location))
 }
 
-fn written(token: &Token) -> &str {
+fn glob_part<'t>(token: &'t Token<'_>) -> &'t str {
     match &token.kind {
-        TokenKind::Word(text) | TokenKind::Quoted(text) => text,
+        TokenKind::Word(text) => text,
+        TokenKind::QuotedName(text) => text,
         TokenKind::Symbol(symbol) => symbol,
         _ => "",
     }
@@ -71,11 +78,13 @@ fn written(token: &Token) -> &str {
 
 /// `[field = value, ..]`
 fn fields(input: TokenStream<'_>) -> ParseResult<'_, Vec<(Name, Value)>> {
-    let field = |input| {
-        let (rest, (name, ())) = (name("a field"), symbol("=", "`=`")).parse(input)?;
-        map(cut(fixed), |value| (name.clone(), value)).parse(rest)
-    };
     delimited(symbol("[", "`[`"), cut(comma_list(field)), cut(symbol("]", "`]`"))).parse(input)
+}
+
+fn field(input: TokenStream<'_>) -> ParseResult<'_, (Name, Value)> {
+    let (rest, (name, ())) = (name("a field"), symbol("=", "`=`")).parse(input)?;
+    let (rest, value) = cut(fixed).parse(rest)?;
+    Ok((rest, (name, value)))
 }
 
 /// Segments between `.` and `::`, then perhaps a location.
@@ -87,19 +96,20 @@ fn tracepoint(input: TokenStream<'_>) -> ParseResult<'_, String> {
         text.push_str(&segment);
         rest = after;
     }
-    let (rest, location) = at(rest)?;
+
+    let (rest, location) = at_location(rest)?;
     Ok((rest, text + &location))
 }
 
-/// `@location`, if there is one.
-fn at(input: TokenStream<'_>) -> ParseResult<'_, String> {
+/// `@location`, or an empty text if there is none.
+fn at_location(input: TokenStream<'_>) -> ParseResult<'_, String> {
     if symbol_of(input.first()) != Some("@") {
         return Ok((input, String::new()));
     }
     map(cut(location), |location| format!("@{location}")).parse(input.rest())
 }
 
-fn symbol_of(token: Option<&Token>) -> Option<&'static str> {
+fn symbol_of(token: Option<&Token<'_>>) -> Option<&'static str> {
     match token.map(|token| &token.kind) {
         Some(TokenKind::Symbol(symbol)) => Some(symbol),
         _ => None,

@@ -1,7 +1,7 @@
-//! The whole text of one statement.
+//! The whole text of one statement: its tokens are checked as a whole, then parsed clause by clause.
 
 use super::ast::AstQuery;
-use super::clauses::query_of;
+use super::clauses::parse_query;
 use super::expressions::deepest;
 use super::token_stream::TokenStream;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -15,37 +15,73 @@ use std::collections::BTreeMap;
 /// What stands for `$name` in a text.
 pub(crate) type Params = BTreeMap<String, Value>;
 
-/// Parses a text that holds exactly one statement; none if there is nothing to go on with.
+/// The longest text of a query in bytes: what is written by a machine and longer is not meant.
+const MAX_TEXT: usize = 1 << 17;
+/// The most tokens of a query. Everything behind the lexer costs more for each of them.
+const MAX_TOKENS: usize = 1 << 15;
+
+/// Parses a text that holds exactly one statement. Returns `None` if nothing of it can be read; what is
+/// wrong is in the diagnostics either way.
 pub(crate) fn parse(text: &str, params: &Params, diagnostics: &mut Diagnostics) -> Option<AstQuery> {
-    let mut list = tokens(text, diagnostics);
-    list.iter_mut().for_each(|token| substitute(token, params, diagnostics));
-    while list.last().is_some_and(|token| token.is(";")) {
-        list.pop();
+    if text.len() > MAX_TEXT {
+        diagnostics.push(too_long(text, text.len(), "bytes", MAX_TEXT));
+        return None;
     }
-    let wrong = if list.is_empty() {
-        Some(Diagnostic::error(0..text.len(), "the query is empty"))
-    } else if let Some(end) = list.iter().position(|token| token.is(";")) {
-        let span = list[end].span.start..list[list.len() - 1].span.end;
-        let wrong = Diagnostic::error(span, "more than one statement");
-        Some(wrong.detail("a statement ends here").hint("compile one statement at a time"))
-    } else {
-        let limit = format!("nested deeper than {MAX_DEPTH}");
-        deepest(&list, MAX_DEPTH).map(|span| Diagnostic::error(span, limit))
-    };
-    if let Some(wrong) = wrong.or_else(|| unbalanced(&list)) {
+    let mut tokens = significant_tokens(text, diagnostics);
+    if tokens.len() > MAX_TOKENS {
+        diagnostics.push(too_long(text, tokens.len(), "words and signs", MAX_TOKENS));
+        return None;
+    }
+
+    for token in &mut tokens {
+        substitute(token, params, diagnostics);
+    }
+    while tokens.last().is_some_and(|token| token.is(";")) {
+        tokens.pop();
+    }
+
+    // The parsers recurse, so how deep tokens nest is known to be bounded before they run.
+    if let Some(wrong) = wrong_as_a_whole(&tokens, text) {
         diagnostics.push(wrong);
         return None;
     }
+
     let nested = RefCell::new(Diagnostics::default());
-    let query = query_of(TokenStream { list: &list, end: text.trim_end().len(), diagnostics: &nested });
+    let end = text.trim_end().len();
+    let query = parse_query(TokenStream { list: &tokens, end, diagnostics: &nested, parse_query });
     diagnostics.extend(nested.into_inner());
     Some(query)
 }
 
-/// A parameter is a literal from here on, wherever one may stand.
-fn substitute(token: &mut Token, params: &Params, diagnostics: &mut Diagnostics) {
-    let TokenKind::Param(name) = &token.kind else { return };
+fn too_long(text: &str, length: usize, unit: &str, limit: usize) -> Diagnostic {
+    let wrong = Diagnostic::error(0..text.len(), format!("the query is {length} {unit} long"));
+    wrong.detail(format!("at most {limit} are allowed")).hint("ask in several queries")
+}
+
+/// Returns the tokens without blanks and comments. Null stands in for what is malformed, so that the rest
+/// of its clause can be read.
+fn significant_tokens<'t>(text: &'t str, diagnostics: &mut Diagnostics) -> Vec<Token<'t>> {
+    let mut significant = tokens(text);
+    significant.retain_mut(|token| {
+        if let Some(problem) = token.problem() {
+            diagnostics.push(problem);
+        }
+        if token.is_trivia() {
+            return false;
+        }
+        if let TokenKind::Malformed(_) = token.kind {
+            token.kind = TokenKind::Literal(Value::Null);
+        }
+        true
+    });
+    significant
+}
+
+/// Turns a parameter into a literal, wherever one may stand.
+fn substitute(token: &mut Token<'_>, params: &Params, diagnostics: &mut Diagnostics) {
+    let TokenKind::Parameter(name) = token.kind else { return };
     let value = params.get(name).cloned();
+
     if value.is_none() {
         let wrong = Diagnostic::error(token.span.clone(), format!("parameter `${name}` has no value"));
         let known = params.keys().map(String::as_str);
@@ -57,10 +93,26 @@ fn substitute(token: &mut Token, params: &Params, diagnostics: &mut Diagnostics)
     token.kind = TokenKind::Literal(value.unwrap_or_default());
 }
 
-/// Clauses are found outside parentheses only, so these must balance first.
-pub(crate) fn unbalanced(list: &[crate::lexical::Token]) -> Option<Diagnostic> {
+/// Returns what keeps the tokens from being one statement, or `None` if nothing does.
+fn wrong_as_a_whole(tokens: &[Token<'_>], text: &str) -> Option<Diagnostic> {
+    let Some(last) = tokens.last() else {
+        return Some(Diagnostic::error(0..text.len(), "the query is empty"));
+    };
+    if let Some(end) = tokens.iter().find(|token| token.is(";")) {
+        let wrong = Diagnostic::error(end.span.start..last.span.end, "more than one statement");
+        return Some(wrong.detail("a statement ends here").hint("compile one statement at a time"));
+    }
+    if let Some(span) = deepest(tokens, MAX_DEPTH) {
+        return Some(Diagnostic::error(span, format!("nested deeper than {MAX_DEPTH}")));
+    }
+    unbalanced(tokens)
+}
+
+/// Returns the first parenthesis without a partner, or `None` if all have one. Clauses are found outside
+/// of parentheses only, so these must balance first.
+pub(crate) fn unbalanced(tokens: &[Token<'_>]) -> Option<Diagnostic> {
     let mut open = Vec::new();
-    for token in list {
+    for token in tokens {
         if token.is("(") {
             open.push(token);
         } else if token.is(")") && open.pop().is_none() {

@@ -1,4 +1,4 @@
-//! The clauses behind SELECT.
+//! The clauses behind SELECT: ORDER BY, LIMIT, SAMPLE, EVERY, FOR, WITHIN, INTO.
 
 use super::ast::{BudgetItem, OrderItem, SinkClause};
 use super::expressions::{comma_list, expression};
@@ -6,35 +6,35 @@ use super::token_stream::{ParseResult, TokenStream, keyword, literal, name, symb
 use crate::lexical::TokenKind;
 use nom::Parser;
 use nom::branch::alt;
-use nom::combinator::{cut, map, opt, value};
+use nom::combinator::{cut, opt, value};
 use nom::sequence::delimited;
 use pivot_advice::Value;
 
 /// `expr [ASC | DESC] {, ..}`
 pub(super) fn order(input: TokenStream<'_>) -> ParseResult<'_, Vec<OrderItem>> {
-    comma_list(|input| {
-        let (rest, expr) = expression(input)?;
-        let direction = alt((value(false, keyword("ASC")), value(true, keyword("DESC"))));
-        map(opt(direction), |found| OrderItem { expr: expr.clone(), descending: found.unwrap_or(false) })
-            .parse(rest)
-    })(input)
+    comma_list(order_item)(input)
+}
+
+fn order_item(input: TokenStream<'_>) -> ParseResult<'_, OrderItem> {
+    let (rest, expr) = expression(input)?;
+    let direction = alt((value(false, keyword("ASC")), value(true, keyword("DESC"))));
+    let (rest, descending) = opt(direction).parse(rest)?;
+    Ok((rest, OrderItem { expr, descending: descending.unwrap_or(false) }))
 }
 
 /// A number of rows.
 pub(super) fn limit(input: TokenStream<'_>) -> ParseResult<'_, u64> {
-    match input.first().map(|token| &token.kind) {
-        Some(TokenKind::Literal(value)) => match value.as_integer().map(u64::try_from) {
-            Some(Ok(n)) => Ok((input.rest(), n)),
-            _ => input.expected("a number of rows"),
-        },
-        _ => input.expected("a number of rows"),
-    }
+    let rows = match input.first().map(|token| &token.kind) {
+        Some(TokenKind::Literal(value)) => value.as_integer().and_then(|n| u64::try_from(n).ok()),
+        _ => None,
+    };
+    rows.map_or_else(|| input.expected("a number of rows"), |n| Ok((input.rest(), n)))
 }
 
 /// `0.1` or `10 %`, above 0 and at most all.
 pub(super) fn sample(input: TokenStream<'_>) -> ParseResult<'_, f64> {
-    let (rest, (amount, percent)) = amount(input)?;
-    let fraction = if percent { amount / 100.0 } else { amount };
+    let (rest, amount) = amount(input)?;
+    let fraction = if amount.percent { amount.number / 100.0 } else { amount.number };
     match fraction > 0.0 && fraction <= 1.0 {
         true => Ok((rest, fraction)),
         false => input.expected("a fraction above 0 and at most 1, or a percentage"),
@@ -51,33 +51,42 @@ pub(super) fn duration(input: TokenStream<'_>) -> ParseResult<'_, i64> {
 
 /// `bytes 1KiB, groups 1000, cpu 0.5%`
 pub(super) fn within(input: TokenStream<'_>) -> ParseResult<'_, Vec<BudgetItem>> {
-    comma_list(|input| {
-        let (rest, name) = name("bytes, groups or cpu")(input)?;
-        map(cut(amount), |(amount, percent)| BudgetItem { name: name.clone(), amount, percent }).parse(rest)
-    })(input)
+    comma_list(budget_item)(input)
+}
+
+fn budget_item(input: TokenStream<'_>) -> ParseResult<'_, BudgetItem> {
+    let (rest, name) = name("bytes, groups or cpu")(input)?;
+    let (rest, amount) = cut(amount).parse(rest)?;
+    Ok((rest, BudgetItem { name, amount: amount.number, percent: amount.percent }))
 }
 
 /// A number, and whether a `%` follows it.
-fn amount(input: TokenStream<'_>) -> ParseResult<'_, (f64, bool)> {
+#[derive(Clone, Copy)]
+struct Amount {
+    number: f64,
+    percent: bool,
+}
+
+fn amount(input: TokenStream<'_>) -> ParseResult<'_, Amount> {
     let number = match input.first().map(|token| &token.kind) {
         Some(TokenKind::Literal(value)) => value.as_f64(),
         _ => None,
     };
     let Some(number) = number else { return input.expected("a number") };
-    map(opt(symbol("%", "`%`")), |percent| (number, percent.is_some())).parse(input.rest())
+    let (rest, percent) = opt(symbol("%", "`%`")).parse(input.rest())?;
+    Ok((rest, Amount { number, percent: percent.is_some() }))
 }
 
 /// `name [(key = value, ..)]`
 pub(super) fn sink(input: TokenStream<'_>) -> ParseResult<'_, SinkClause> {
-    let (rest, sink) = name("prometheus, otlp or parquet")(input)?;
-    let option = |input| {
-        let (rest, (key, ())) = (name("an option"), symbol("=", "`=`")).parse(input)?;
-        map(cut(literal("a value")), |value| (key.clone(), value)).parse(rest)
-    };
-    let inside = delimited(symbol("(", "`(`"), opt(comma_list(option)), cut(symbol(")", "`)`")));
-    map(opt(inside), |options| SinkClause {
-        name: sink.clone(),
-        options: options.flatten().unwrap_or_default(),
-    })
-    .parse(rest)
+    let (rest, name) = name("prometheus, otlp or parquet")(input)?;
+    let inside = delimited(symbol("(", "`(`"), opt(comma_list(sink_option)), cut(symbol(")", "`)`")));
+    let (rest, options) = opt(inside).parse(rest)?;
+    Ok((rest, SinkClause { name, options: options.flatten().unwrap_or_default() }))
+}
+
+fn sink_option(input: TokenStream<'_>) -> ParseResult<'_, (super::ast::Name, Value)> {
+    let (rest, (key, ())) = (name("an option"), symbol("=", "`=`")).parse(input)?;
+    let (rest, value) = cut(literal("a value")).parse(rest)?;
+    Ok((rest, (key, value)))
 }

@@ -1,7 +1,12 @@
 //! Sources, and the bodies of the clauses that name them.
+//!
+//! ```text
+//! FROM e IN A.b, rpc::*                      two sources, a union
+//! JOIN x IN First 3 (T WHERE n > 1)          a temporal source around another
+//! JOIN y IN (FROM z IN Z SELECT z.k) ON ..   a query
+//! ```
 
 use super::ast::{AstQuery, AstSource, AstSourceKind, FromClause, JoinClause, TemporalChoice, WithClause};
-use super::clauses::query_of;
 use super::expressions::{comma_list, expression};
 use super::name_pattern::named;
 use super::token_stream::{ParseResult, TokenStream, keyword, name, symbol};
@@ -10,30 +15,37 @@ use nom::Parser;
 use nom::combinator::{cut, map, opt};
 use nom::sequence::preceded;
 use pivot_advice::{Match, Value};
+use std::rc::Rc;
 
 /// `alias IN source {, source}`
 pub(super) fn from(input: TokenStream<'_>) -> ParseResult<'_, FromClause> {
     let (rest, alias) = name("an alias")(input)?;
     let (rest, ()) = keyword("IN")(rest)?;
-    map(comma_list(source), |sources| FromClause { alias: alias.clone(), sources }).parse(rest)
+    let (rest, sources) = comma_list(source)(rest)?;
+    Ok((rest, FromClause { alias, sources }))
 }
 
 /// `alias IN source ON x -> y [AND condition]`
 pub(super) fn join(input: TokenStream<'_>, matching: Match) -> ParseResult<'_, JoinClause> {
-    let (rest, (alias, (), source, ())) =
-        (name("an alias"), keyword("IN"), source, keyword("ON")).parse(input)?;
+    let head = (name("an alias"), keyword("IN"), source, keyword("ON"));
+    let (rest, (alias, (), source, ())) = { head }.parse(input)?;
+
     let arrow = symbol("->", "`->`");
     let (rest, (before, (), after)) = (name("an alias"), arrow, name("an alias")).parse(rest)?;
+
     let (rest, condition) = opt(preceded(keyword("AND"), cut(expression))).parse(rest)?;
     Ok((rest, JoinClause { matching, alias, source, before, after, condition }))
 }
 
 /// `name AS (query) {, ..}`
 pub(super) fn with(input: TokenStream<'_>) -> ParseResult<'_, Vec<WithClause>> {
-    comma_list(|input| {
-        let (rest, (name, ())) = (name("a name"), keyword("AS")).parse(input)?;
-        map(subquery, |query| WithClause { name: name.clone(), query }).parse(rest)
-    })(input)
+    comma_list(definition)(input)
+}
+
+fn definition(input: TokenStream<'_>) -> ParseResult<'_, WithClause> {
+    let (rest, (name, ())) = (name("a name"), keyword("AS")).parse(input)?;
+    let (rest, query) = subquery(rest)?;
+    Ok((rest, WithClause { name, query: Rc::new(query) }))
 }
 
 fn source(input: TokenStream<'_>) -> ParseResult<'_, AstSource> {
@@ -42,35 +54,38 @@ fn source(input: TokenStream<'_>) -> ParseResult<'_, AstSource> {
             map(subquery, |query| AstSourceKind::Query(Box::new(query))).parse(input)?
         }
         Some(TokenKind::Word(word)) => match temporal_word(word) {
-            Some((which, Count::Argument)) => counted(input, which)?,
-            Some((which, Count::Before)) if opens(input) => temporal(input, which)?,
+            Some((which, CountPlace::Argument)) => counted(input, which)?,
+            Some((which, CountPlace::Before)) if opens(input) => temporal(input, which)?,
             _ if word.eq_ignore_ascii_case("UNNEST") && opens(input) => unnest(input)?,
             _ => named(input)?,
         },
-        Some(TokenKind::Quoted(_) | TokenKind::Regex(_) | TokenKind::Symbol("*")) => named(input)?,
+        Some(TokenKind::QuotedName(_) | TokenKind::Regex(_) | TokenKind::Symbol("*")) => named(input)?,
         _ => return input.expected("a tracepoint, a query name, First(..), MostRecent(..) or `(`"),
     };
     Ok((rest, AstSource { kind, span: input.until(&rest) }))
 }
 
 /// Where a temporal source says how many tuples it keeps.
-enum Count {
+#[derive(Debug, Clone, Copy)]
+enum CountPlace {
+    /// `First 3 (T)`
     Before,
+    /// `FirstN(3, T)`
     Argument,
 }
 
-fn temporal_word(word: &str) -> Option<(TemporalChoice, Count)> {
+fn temporal_word(word: &str) -> Option<(TemporalChoice, CountPlace)> {
     let words = [
-        ("First", TemporalChoice::First, Count::Before),
-        ("MostRecent", TemporalChoice::MostRecent, Count::Before),
-        ("FirstN", TemporalChoice::First, Count::Argument),
-        ("MostRecentN", TemporalChoice::MostRecent, Count::Argument),
+        ("First", TemporalChoice::First, CountPlace::Before),
+        ("MostRecent", TemporalChoice::MostRecent, CountPlace::Before),
+        ("FirstN", TemporalChoice::First, CountPlace::Argument),
+        ("MostRecentN", TemporalChoice::MostRecent, CountPlace::Argument),
     ];
     let found = words.into_iter().find(|(text, ..)| word.eq_ignore_ascii_case(text));
     found.map(|(_, which, count)| (which, count))
 }
 
-/// Whether `First` here is a temporal source and not a tracepoint of that name.
+/// Returns whether `First` here is a temporal source and not a tracepoint of that name.
 fn opens(input: TokenStream<'_>) -> bool {
     let next = input.rest().first();
     next.is_some_and(|token| token.is("(") || matches!(token.kind, TokenKind::Literal(_)))
@@ -79,18 +94,10 @@ fn opens(input: TokenStream<'_>) -> bool {
 /// `First [n] (source [WHERE condition])`
 fn temporal(input: TokenStream<'_>, which: TemporalChoice) -> ParseResult<'_, AstSourceKind> {
     let rest = input.rest();
-    let counted = rest.first().is_some_and(|token| !token.is("("));
-    let (rest, n) = if counted { map(cut(count), Some).parse(rest)? } else { (rest, None) };
+    let has_count = rest.first().is_some_and(|token| !token.is("("));
+    let (rest, n) = if has_count { cut(count).parse(rest)? } else { (rest, 1) };
     let (rest, ()) = cut(symbol("(", "`(`")).parse(rest)?;
-    kept(rest, which, n.unwrap_or(1))
-}
-
-/// `UNNEST(source, field)`
-fn unnest(input: TokenStream<'_>) -> ParseResult<'_, AstSourceKind> {
-    let open = symbol("(", "`(`")(input.rest())?.0;
-    let inside = (cut(source), cut(symbol(",", "`,`")), cut(name("a field")), cut(symbol(")", "`)`")));
-    let (rest, (source, (), field, ())) = { inside }.parse(open)?;
-    Ok((rest, AstSourceKind::Unnest(Box::new(source), field)))
+    kept(rest, which, n)
 }
 
 /// `FirstN(n, source [WHERE condition])`
@@ -115,19 +122,34 @@ fn count(input: TokenStream<'_>) -> ParseResult<'_, u32> {
     found.map_or_else(|| input.expected("a number from 1"), |n| Ok((input.rest(), n)))
 }
 
+/// `UNNEST(source, field)`
+fn unnest(input: TokenStream<'_>) -> ParseResult<'_, AstSourceKind> {
+    let (open, ()) = symbol("(", "`(`")(input.rest())?;
+    let inside = (cut(source), cut(symbol(",", "`,`")), cut(name("a field")), cut(symbol(")", "`)`")));
+    let (rest, (source, (), field, ())) = { inside }.parse(open)?;
+    Ok((rest, AstSourceKind::Unnest(Box::new(source), field)))
+}
+
 /// `(query)`; what is wrong inside is reported by the query itself.
 fn subquery(input: TokenStream<'_>) -> ParseResult<'_, AstQuery> {
     let (rest, ()) = symbol("(", "`(` with a query")(input)?;
-    let mut depth = 0usize;
-    let close = rest.list.iter().position(|token| {
-        let closes = depth == 0 && token.is(")");
-        depth = if token.is("(") { depth + 1 } else { depth.saturating_sub(usize::from(token.is(")"))) };
-        closes
-    });
-    let Some(close) = close else {
+    let Some(close) = closing(rest) else {
         return TokenStream { list: &[], ..rest }.expected("`)`");
     };
     let inside = TokenStream { list: &rest.list[..close], end: rest.list[close].span.start, ..rest };
-    let query = query_of(inside);
-    Ok((TokenStream { list: &rest.list[close + 1..], ..rest }, query))
+    Ok((rest.skip(close + 1), (rest.parse_query)(inside)))
+}
+
+/// Returns the place of the parenthesis that closes the one before these tokens, or `None` if none does.
+fn closing(tokens: TokenStream<'_>) -> Option<usize> {
+    let mut depth = 0usize;
+    for (i, token) in tokens.list.iter().enumerate() {
+        match &token.kind {
+            TokenKind::Symbol("(") => depth += 1,
+            TokenKind::Symbol(")") if depth == 0 => return Some(i),
+            TokenKind::Symbol(")") => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }

@@ -1,8 +1,8 @@
 //! Tokens as nom's input, and the parsers of single tokens.
 
-use super::ast::{Name, Span};
-use crate::diagnostic::Diagnostics;
-use crate::lexical::{Token, TokenKind};
+use super::ast::{AstQuery, Name, Span};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::lexical::{Token, TokenKind, is_reserved};
 use nom::error::{ErrorKind, ParseError};
 use nom::{Err, IResult, Needed};
 use pivot_advice::Value;
@@ -10,16 +10,20 @@ use std::cell::RefCell;
 use std::iter::{Cloned, Enumerate};
 use std::slice::Iter;
 
-/// The tokens that are left, where they end, and where nested queries report to.
+/// The tokens that are left, and what their parsers share.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TokenStream<'a> {
-    pub(crate) list: &'a [Token],
-    /// The byte after the last token's clause.
+    pub(crate) list: &'a [Token<'a>],
+    /// The byte after the last token's clause: where something is missing, the caret stands here.
     pub(crate) end: usize,
+    /// Where queries inside this one report what is wrong in them: to the query around them they parsed.
     pub(crate) diagnostics: &'a RefCell<Diagnostics>,
+    /// How a query inside this one is parsed. A query has sources and a source may be a query: with this
+    /// function the parsers of sources need not know those of queries.
+    pub(crate) parse_query: fn(TokenStream<'a>) -> AstQuery,
 }
 
-/// The furthest place that parsing came to, and what could have stood there.
+/// Why a parser failed: the furthest place that it came to, and what could have stood there.
 #[derive(Debug, Clone)]
 pub(crate) struct ParseFailure {
     /// How many tokens were left.
@@ -29,31 +33,28 @@ pub(crate) struct ParseFailure {
 
 pub(crate) type ParseResult<'a, T> = IResult<TokenStream<'a>, T, ParseFailure>;
 
-/// Words that cannot be names where an expression or a name is expected.
-const RESERVED: [&str; 38] = [
-    "WITH", "FROM", "JOIN", "LEFT", "ANTI", "ON", "LET", "WHERE", "GROUP", "GROUPBY", "BY", "SELECT",
-    "DISTINCT", "HAVING", "ORDER", "ORDERBY", "LIMIT", "SAMPLE", "EVERY", "FOR", "WITHIN", "INTO", "AS",
-    "IN", "AND", "OR", "NOT", "BETWEEN", "LIKE", "IS", "NULL", "TRUE", "FALSE", "CASE", "WHEN", "THEN",
-    "ELSE", "END",
-];
-
 impl<'a> TokenStream<'a> {
-    /// The next token.
-    pub(crate) fn first(&self) -> Option<&'a Token> {
+    /// Returns the next token, or `None` at the end.
+    pub(crate) fn first(&self) -> Option<&'a Token<'a>> {
         self.list.first()
     }
 
-    /// All but the next token.
+    /// Returns all but the next token.
     pub(crate) fn rest(&self) -> TokenStream<'a> {
-        TokenStream { list: self.list.get(1..).unwrap_or(&[]), ..*self }
+        self.skip(1)
     }
 
-    /// The span of the next token, or the end of the clause.
+    /// Returns all but the next few tokens.
+    pub(crate) fn skip(&self, count: usize) -> TokenStream<'a> {
+        TokenStream { list: self.list.get(count..).unwrap_or(&[]), ..*self }
+    }
+
+    /// Returns the span of the next token, or the end of the clause.
     pub(crate) fn here(&self) -> Span {
         self.first().map_or(self.end..self.end, |token| token.span.clone())
     }
 
-    /// From the start of these tokens to where `after` begins.
+    /// Returns the span from the next token to the last one before `after`.
     pub(crate) fn until(&self, after: &TokenStream<'_>) -> Span {
         let taken = self.list.len().saturating_sub(after.list.len());
         let start = self.here().start;
@@ -61,9 +62,14 @@ impl<'a> TokenStream<'a> {
         start..end.max(start)
     }
 
-    /// The failure of something expected here.
+    /// Returns the failure of something expected here.
     pub(crate) fn expected<T>(&self, what: &'static str) -> ParseResult<'a, T> {
         Err(Err::Error(ParseFailure { left: self.list.len(), expected: vec![what] }))
+    }
+
+    /// Reports what is wrong without failing.
+    pub(crate) fn report(&self, diagnostic: Diagnostic) {
+        self.diagnostics.borrow_mut().push(diagnostic);
     }
 }
 
@@ -82,9 +88,11 @@ impl<'a> ParseError<TokenStream<'a>> for ParseFailure {
             std::cmp::Ordering::Less => self,
             std::cmp::Ordering::Greater => other,
             std::cmp::Ordering::Equal => {
-                let new = other.expected.into_iter().filter(|what| !self.expected.contains(what));
-                let new: Vec<_> = new.collect();
-                self.expected.extend(new);
+                for what in other.expected {
+                    if !self.expected.contains(&what) {
+                        self.expected.push(what);
+                    }
+                }
                 self
             }
         }
@@ -92,8 +100,8 @@ impl<'a> ParseError<TokenStream<'a>> for ParseFailure {
 }
 
 impl<'a> nom::Input for TokenStream<'a> {
-    type Item = Token;
-    type Iter = Cloned<Iter<'a, Token>>;
+    type Item = Token<'a>;
+    type Iter = Cloned<Iter<'a, Token<'a>>>;
     type IterIndices = Enumerate<Self::Iter>;
 
     fn input_len(&self) -> usize {
@@ -129,14 +137,14 @@ impl<'a> nom::Input for TokenStream<'a> {
     }
 }
 
-/// Parses a symbol; `shown` is it in quotes, for messages.
+/// Parses a symbol. `quoted` is the symbol in backticks, for messages.
 pub(crate) fn symbol<'a>(
     text: &'static str,
-    shown: &'static str,
+    quoted: &'static str,
 ) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, ()> {
     move |input| match input.first() {
         Some(token) if token.is(text) => Ok((input.rest(), ())),
-        _ => input.expected(shown),
+        _ => input.expected(quoted),
     }
 }
 
@@ -148,30 +156,30 @@ pub(crate) fn keyword<'a>(word: &'static str) -> impl Fn(TokenStream<'a>) -> Par
     }
 }
 
-/// Parses one of several symbols.
+/// Parses one of several symbols, and gives what the table says that it means.
 pub(crate) fn operator<'a, T: Copy>(
     table: &'static [(&'static str, T)],
-    shown: &'static str,
+    expected: &'static str,
 ) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, T> {
     move |input| {
         let found = input.first().and_then(|token| table.iter().find(|(symbol, _)| token.is(symbol)));
         match found {
             Some((_, result)) => Ok((input.rest(), *result)),
-            None => input.expected(shown),
+            None => input.expected(expected),
         }
     }
 }
 
 /// Parses a name: a word that is not reserved, or a quoted name.
 pub(crate) fn name<'a>(what: &'static str) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, Name> {
-    move |input| match input.first() {
-        Some(Token { kind: TokenKind::Word(word), span }) if !is_reserved(word) => {
-            Ok((input.rest(), Name { text: word.clone(), span: span.clone() }))
-        }
-        Some(Token { kind: TokenKind::Quoted(text), span }) => {
-            Ok((input.rest(), Name { text: text.clone(), span: span.clone() }))
-        }
-        _ => input.expected(what),
+    move |input| {
+        let Some(token) = input.first() else { return input.expected(what) };
+        let text = match &token.kind {
+            TokenKind::Word(word) if !is_reserved(word) => (*word).to_owned(),
+            TokenKind::QuotedName(text) => text.clone(),
+            _ => return input.expected(what),
+        };
+        Ok((input.rest(), Name { text, span: token.span.clone() }))
     }
 }
 
@@ -186,12 +194,8 @@ pub(crate) fn literal<'a>(what: &'static str) -> impl Fn(TokenStream<'a>) -> Par
 /// Parses any word or quoted name; behind a dot nothing is reserved.
 pub(crate) fn member<'a>(input: TokenStream<'a>) -> ParseResult<'a, String> {
     match input.first().map(|token| &token.kind) {
-        Some(TokenKind::Word(word)) => Ok((input.rest(), word.clone())),
-        Some(TokenKind::Quoted(text)) => Ok((input.rest(), text.clone())),
+        Some(TokenKind::Word(word)) => Ok((input.rest(), (*word).to_owned())),
+        Some(TokenKind::QuotedName(text)) => Ok((input.rest(), text.clone())),
         _ => input.expected("a name"),
     }
-}
-
-pub(crate) fn is_reserved(word: &str) -> bool {
-    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(word))
 }

@@ -1,0 +1,204 @@
+//! What a result looks like, and how the frontend makes it of merged groups.
+//!
+//! ```text
+//! GROUP BY e.k SELECT e.k, AVG(e.v) AS mean        keys k, states Average(v)
+//! group     k    n    avg  seconds                 a row: keys, n, finished states, length of the window
+//!           #0   #1   #2   #3
+//! columns   k = #0, mean = #2                      expressions over the row
+//! ```
+
+use crate::plan::{PlanColumn, expr_text, map_columns, narrow};
+use crate::resolve::{ResolvedGroups, ResolvedQuery, ResolvedResult, RowValue, SECONDS, SortKey};
+use pivot_advice::{Aggregate, Errors, Expr, Finished, Form, Groups, State, Type, Value};
+
+/// What a result looks like, and how it is made of merged groups. A merged group has the keys, then the multiplicity n (COUNT, [`Type::U64`]),
+/// then the finished aggregates, then the length of the window in seconds; columns are expressions over
+/// these.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputSchema {
+    /// Groups, or the rows themselves.
+    pub form: Form,
+    /// The key columns of a group.
+    pub keys: Vec<OutputKey>,
+    /// The states of a group.
+    pub states: Vec<Aggregate>,
+    /// The values that are wanted of the states.
+    pub finished: Vec<OutputAggregate>,
+    /// What the user sees.
+    pub columns: Vec<OutputColumn>,
+    /// Which groups are shown.
+    pub having: Option<Expr>,
+    /// Whether equal rows are shown once.
+    pub distinct: bool,
+    /// By which expressions rows are sorted, and whether each descends.
+    pub order: Vec<(Expr, bool)>,
+    /// How many rows are shown.
+    pub limit: Option<u64>,
+    /// The fraction of requests that take part. Groups then have one more key, from 0 to 15: which
+    /// part of the requests they are from.
+    pub sample: Option<f64>,
+}
+
+/// A key of a group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputKey {
+    /// Its name, as selected or as written.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+}
+
+/// A value of a group's states.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputAggregate {
+    /// Its name.
+    pub name: String,
+    /// Which state, and which value of it.
+    pub finished: Finished,
+    /// Its type.
+    pub ty: Type,
+}
+
+/// A column of the result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputColumn {
+    /// Its name, unique in the result.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+    /// Its value over keys, n, finished aggregates and seconds.
+    pub expr: Expr,
+}
+
+impl OutputSchema {
+    pub(crate) fn of(resolved: &ResolvedQuery) -> OutputSchema {
+        let shape = &resolved.shape;
+        let mut output = match &resolved.result {
+            ResolvedResult::Groups(grouped) => OutputSchema::groups(grouped),
+            ResolvedResult::Rows { values, shown } => OutputSchema::rows(values, *shown),
+        };
+        output.distinct = shape.distinct;
+        output.limit = shape.limit;
+        output.sample = shape.sample;
+        if output.form == Form::Rows || output.order.is_empty() {
+            output.order.extend(shape.order.iter().map(|key| (key.expr.clone(), key.descending)));
+        }
+        output
+    }
+
+    /// Returns the schema of a form without any column.
+    pub(super) fn empty(form: Form) -> OutputSchema {
+        OutputSchema {
+            form,
+            keys: vec![],
+            states: vec![],
+            finished: vec![],
+            columns: vec![],
+            having: None,
+            distinct: false,
+            order: vec![],
+            limit: None,
+            sample: None,
+        }
+    }
+
+    fn groups(grouped: &ResolvedGroups) -> OutputSchema {
+        // The length of the window comes behind everything else, wherever that is.
+        let seconds = narrow(grouped.keys.len() + 1 + grouped.finished.len());
+        let over_row = |expr: &Expr| {
+            let mut expr = expr.clone();
+            map_columns(&mut expr, &mut |i| Expr::Column(if i == SECONDS { seconds } else { i }));
+            expr
+        };
+
+        let keys = grouped.keys.iter().map(|key| OutputKey { name: key.name.clone(), ty: key.ty });
+        let finished = grouped.finished.iter().map(|value| OutputAggregate {
+            name: value.name.clone(),
+            finished: Finished { state: narrow(value.fold), finish: value.finish },
+            ty: value.ty,
+        });
+        let columns = grouped.columns.iter().map(|column| OutputColumn {
+            name: column.name.clone(),
+            ty: column.ty,
+            expr: over_row(&column.expr),
+        });
+        let order = grouped.order.iter().map(|SortKey { expr, descending }| (over_row(expr), *descending));
+        OutputSchema {
+            keys: keys.collect(),
+            states: grouped.folds.iter().map(|(aggregate, _)| *aggregate).collect(),
+            finished: finished.collect(),
+            columns: columns.collect(),
+            having: grouped.having.as_ref().map(over_row),
+            order: order.collect(),
+            ..OutputSchema::empty(Form::Groups)
+        }
+    }
+
+    fn rows(values: &[RowValue], shown: usize) -> OutputSchema {
+        let keys = values.iter().map(|value| OutputKey { name: value.name.clone(), ty: value.ty });
+        let columns = values.iter().take(shown).enumerate().map(|(i, value)| OutputColumn {
+            name: value.name.clone(),
+            ty: value.ty,
+            expr: Expr::Column(narrow(i)),
+        });
+        OutputSchema { keys: keys.collect(), columns: columns.collect(), ..OutputSchema::empty(Form::Rows) }
+    }
+
+    /// Returns an empty table of the groups that agents report.
+    pub fn table(&self) -> Groups {
+        Groups::new(self.keys.len() + usize::from(self.is_scaled()), &self.states)
+    }
+
+    /// Returns whether groups are from parts of the requests, and are to be scaled.
+    pub fn is_scaled(&self) -> bool {
+        self.sample.is_some() && self.form == Form::Groups
+    }
+
+    /// Returns the row of a group that columns, HAVING and ORDER BY are over.
+    pub fn row(
+        &self,
+        key: &[Value],
+        n: u64,
+        states: &[State],
+        seconds: f64,
+        errors: &mut Errors,
+    ) -> Vec<Value> {
+        let values = self.finished.iter().map(|value| {
+            let state = states.get(usize::from(value.finished.state));
+            state.map_or(Value::Null, |state| state.finish(value.finished.finish, errors))
+        });
+        let keys = key.iter().take(self.keys.len()).cloned();
+        keys.chain([Value::U64(n)]).chain(values).chain([Value::F64(seconds)]).collect()
+    }
+
+    /// Returns the columns as text: name, type, and the expression over keys, n and aggregates; then what
+    /// shapes the rows.
+    pub fn describe(&self) -> String {
+        let keys = self.keys.iter().map(|key| key.name.clone());
+        let values = self.finished.iter().map(|value| value.name.clone());
+        let names = keys.chain(["COUNT".to_owned()]).chain(values).chain(["seconds".to_owned()]);
+        let columns: Vec<PlanColumn> =
+            names.map(|name| PlanColumn { alias: String::new(), name, ty: Type::Any }).collect();
+
+        let mut out = String::new();
+        for column in &self.columns {
+            let text = expr_text(&column.expr, &columns);
+            out.push_str(&format!("{}: {} = {text}\n", column.name, column.ty));
+        }
+
+        if let Some(having) = &self.having {
+            out.push_str(&format!("having {}\n", expr_text(having, &columns)));
+        }
+        if self.distinct {
+            out.push_str("distinct\n");
+        }
+        for (expr, descending) in &self.order {
+            let direction = if *descending { " descending" } else { "" };
+            out.push_str(&format!("order by {}{direction}\n", expr_text(expr, &columns)));
+        }
+        if let Some(limit) = self.limit {
+            out.push_str(&format!("limit {limit}\n"));
+        }
+        out
+    }
+}

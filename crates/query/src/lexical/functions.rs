@@ -1,0 +1,231 @@
+//! The one table of functions: for the parser, the resolver, the formatter, colours, completion and help.
+//!
+//! Names and arities of scalar functions are those of [`Function`], since advice carries them; what they
+//! are for stands here, beside the aggregates and the words that look like functions.
+
+use pivot_advice::{Aggregate, Finish, Function};
+
+/// A function, or a word that is written like one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FunctionInfo {
+    /// The name in its usual spelling; names are found in any case.
+    pub name: &'static str,
+    /// How it is called, with the names of its arguments.
+    pub usage: &'static str,
+    /// What it gives, in a few words.
+    pub about: &'static str,
+    /// Where it may stand.
+    pub kind: FunctionKind,
+    pub(crate) meaning: FunctionMeaning,
+}
+
+/// Where a function may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FunctionKind {
+    /// In SELECT, HAVING and ORDER BY: it is over all rows of a group.
+    Aggregate,
+    /// In any expression: it is over the values of one row.
+    Scalar,
+    /// Behind IN: it gives rows.
+    Source,
+    /// Behind IN, as a second spelling that is not offered.
+    SourceAlias,
+}
+
+/// What a function is compiled to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum FunctionMeaning {
+    /// An aggregate state over one argument, and the value that is wanted of it.
+    Fold(Aggregate, Finish),
+    /// An aggregate with rules of its own.
+    SpecialFold(SpecialFold),
+    /// A scalar function of the advice.
+    Scalar(Function),
+    /// `regexp_extract`, whose pattern is a constant.
+    RegexpExtract,
+    /// Grammar of its own.
+    Syntax,
+}
+
+/// Aggregates that are no state over one argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SpecialFold {
+    Quantile,
+    LinearHistogram,
+    TopK,
+    Rate,
+}
+
+const fn aggregate(
+    name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    aggregate: Aggregate,
+    finish: Finish,
+) -> FunctionInfo {
+    let meaning = FunctionMeaning::Fold(aggregate, finish);
+    FunctionInfo { name, usage, about, kind: FunctionKind::Aggregate, meaning }
+}
+
+const fn special(
+    name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    fold: SpecialFold,
+) -> FunctionInfo {
+    let meaning = FunctionMeaning::SpecialFold(fold);
+    FunctionInfo { name, usage, about, kind: FunctionKind::Aggregate, meaning }
+}
+
+const fn syntax(
+    name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    kind: FunctionKind,
+) -> FunctionInfo {
+    FunctionInfo { name, usage, about, kind, meaning: FunctionMeaning::Syntax }
+}
+
+const DIFFERENT: FunctionInfo = aggregate(
+    "DISTINCT",
+    "COUNT(DISTINCT x)",
+    "how many different values",
+    Aggregate::Distinct,
+    Finish::Plain,
+);
+
+const QUANTILE: &str = "the value that a share of all values does not exceed";
+
+/// Aggregates, and what only looks like a function.
+const FUNCTIONS: [FunctionInfo; 25] = [
+    aggregate(
+        "COUNT",
+        "COUNT, COUNT(x), COUNT(DISTINCT x)",
+        "how many rows",
+        Aggregate::Count,
+        Finish::Plain,
+    ),
+    aggregate("SUM", "SUM(x)", "the sum of all values", Aggregate::Sum, Finish::Plain),
+    aggregate("MIN", "MIN(x)", "the least value", Aggregate::Min, Finish::Plain),
+    aggregate("MAX", "MAX(x)", "the greatest value", Aggregate::Max, Finish::Plain),
+    aggregate("AVERAGE", "AVERAGE(x)", "the mean", Aggregate::Average, Finish::Plain),
+    aggregate("AVG", "AVG(x)", "the mean", Aggregate::Average, Finish::Plain),
+    aggregate("STDDEV", "STDDEV(x)", "the standard deviation", Aggregate::Moments, Finish::Deviation),
+    aggregate("VARIANCE", "VARIANCE(x)", "the variance", Aggregate::Moments, Finish::Plain),
+    special("QUANTILE", "QUANTILE(x, q)", QUANTILE, SpecialFold::Quantile),
+    aggregate("P50", "P50(x)", "the median", Aggregate::Histogram, Finish::Quantile(0.5)),
+    aggregate("P90", "P90(x)", QUANTILE, Aggregate::Histogram, Finish::Quantile(0.9)),
+    aggregate("P95", "P95(x)", QUANTILE, Aggregate::Histogram, Finish::Quantile(0.95)),
+    aggregate("P99", "P99(x)", QUANTILE, Aggregate::Histogram, Finish::Quantile(0.99)),
+    aggregate("P999", "P999(x)", QUANTILE, Aggregate::Histogram, Finish::Quantile(0.999)),
+    aggregate("HIST", "HIST(x)", "how values are distributed", Aggregate::Histogram, Finish::Plain),
+    special(
+        "LHIST",
+        "LHIST(x, min, max, step)",
+        "how values are distributed, in equal steps",
+        SpecialFold::LinearHistogram,
+    ),
+    special("TOPK", "TOPK(x, k)", "the k most frequent values", SpecialFold::TopK),
+    special("RATE", "RATE(aggregate)", "per second of the window", SpecialFold::Rate),
+    aggregate("ANY", "ANY(x)", "some value of the group", Aggregate::Any, Finish::Plain),
+    syntax("CAST", "CAST(x AS type)", "the value as another type", FunctionKind::Scalar),
+    syntax("First", "First(source)", "the earliest tuple that happened before", FunctionKind::Source),
+    syntax("MostRecent", "MostRecent(source)", "the latest tuple that happened before", FunctionKind::Source),
+    syntax("UNNEST", "UNNEST(source, field)", "one tuple for each element", FunctionKind::Source),
+    syntax("FirstN", "FirstN(n, source)", "the n earliest tuples", FunctionKind::SourceAlias),
+    syntax("MostRecentN", "MostRecentN(n, source)", "the n latest tuples", FunctionKind::SourceAlias),
+];
+
+/// Scalar functions of the advice, with their usage and what they give.
+const SCALARS: [(Function, &str, &str); 21] = [
+    (Function::Coalesce, "coalesce(x, y)", "the first that is not null"),
+    (Function::If, "if(c, x, y)", "x where c is true, else y"),
+    (Function::Lower, "lower(s)", "in small letters"),
+    (Function::Upper, "upper(s)", "in capitals"),
+    (Function::Length, "length(s)", "how many characters, bytes or elements"),
+    (Function::Substr, "substr(s, from, length)", "a part of a text, from 1"),
+    (Function::SplitPart, "split_part(s, by, n)", "the n-th part between separators"),
+    (Function::StartsWith, "starts_with(s, t)", "whether s begins with t"),
+    (Function::Contains, "contains(s, t)", "whether t is a part of s"),
+    (Function::Abs, "abs(x)", "without its sign"),
+    (Function::Floor, "floor(x)", "rounded down"),
+    (Function::Ceil, "ceil(x)", "rounded up"),
+    (Function::Round, "round(x)", "rounded"),
+    (Function::Ln, "ln(x)", "natural logarithm"),
+    (Function::Log2, "log2(x)", "logarithm to base 2"),
+    (Function::Pow, "pow(x, y)", "x to the power of y"),
+    (Function::Bucket, "bucket(x, width)", "the lower end of the step that x is in"),
+    (Function::Truncate, "truncate(time, unit)", "the beginning of the unit"),
+    (Function::Hash, "hash(x, ...)", "stable 64 bits"),
+    (Function::WidthBucket, "width_bucket(x, min, max, count)", "which of count buckets of one width"),
+    (Function::Size, "size(x, ...)", "how many bytes values take in baggage"),
+];
+
+const REGEXP_EXTRACT: FunctionInfo = FunctionInfo {
+    name: "regexp_extract",
+    usage: "regexp_extract(s, regex)",
+    about: "what a group of a regular expression matched",
+    kind: FunctionKind::Scalar,
+    meaning: FunctionMeaning::RegexpExtract,
+};
+
+/// Returns all functions: aggregates, sources, then scalar functions.
+pub fn functions() -> impl Iterator<Item = FunctionInfo> {
+    let scalars = SCALARS.iter().map(|&(function, usage, about)| FunctionInfo {
+        name: function.name(),
+        usage,
+        about,
+        kind: FunctionKind::Scalar,
+        meaning: FunctionMeaning::Scalar(function),
+    });
+    FUNCTIONS.into_iter().chain(scalars).chain([REGEXP_EXTRACT])
+}
+
+/// Returns the function of a name in any case, or `None` if there is none.
+///
+/// Besides the percentiles of the table any `P` with two to four digits is one: `P75` is 0.75.
+pub(crate) fn function(name: &str) -> Option<FunctionInfo> {
+    functions().find(|function| function.name.eq_ignore_ascii_case(name)).or_else(|| percentile(name))
+}
+
+/// Returns the aggregate of a name, or `None` if no aggregate has it.
+pub(crate) fn aggregate_function(name: &str) -> Option<FunctionInfo> {
+    function(name).filter(|function| function.kind == FunctionKind::Aggregate)
+}
+
+/// Returns the aggregate of `COUNT(DISTINCT x)`.
+pub(crate) fn count_distinct() -> FunctionInfo {
+    DIFFERENT
+}
+
+fn percentile(name: &str) -> Option<FunctionInfo> {
+    let digits = name.strip_prefix(['P', 'p'])?;
+    let is_percentile = (2..=4).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let quantile = is_percentile.then(|| format!("0.{digits}").parse().ok()).flatten()?;
+    Some(aggregate("P..", "P75(x)", QUANTILE, Aggregate::Histogram, Finish::Quantile(quantile)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_of_the_advice_is_described() {
+        for (known, name, ..) in Function::ALL {
+            let found = function(&name.to_uppercase());
+            assert_eq!(found.map(|found| found.meaning), Some(FunctionMeaning::Scalar(known)), "{name}");
+        }
+    }
+
+    #[test]
+    fn any_percentile_is_an_aggregate() {
+        let finish = |name: &str| match function(name).map(|found| found.meaning) {
+            Some(FunctionMeaning::Fold(_, Finish::Quantile(q))) => Some(q),
+            _ => None,
+        };
+        assert_eq!(finish("p75"), Some(0.75));
+        assert_eq!(finish("P999"), Some(0.999));
+        assert_eq!(finish("P5"), None);
+        assert_eq!(finish("Port"), None);
+    }
+}

@@ -1,0 +1,89 @@
+//! Numbers with their units: durations become nanoseconds, sizes bytes.
+
+use super::token::{LexicalError, TokenKind};
+use pivot_advice::Value;
+
+/// Units, what one of them is in nanoseconds or bytes, and the value that a number with it is.
+const UNITS: [(&str, i64, fn(i64) -> Value); 19] = [
+    ("ns", 1, Value::Duration),
+    ("us", 1_000, Value::Duration),
+    ("µs", 1_000, Value::Duration),
+    ("μs", 1_000, Value::Duration),
+    ("ms", 1_000_000, Value::Duration),
+    ("s", 1_000_000_000, Value::Duration),
+    ("m", 60_000_000_000, Value::Duration),
+    ("h", 3_600_000_000_000, Value::Duration),
+    ("d", 86_400_000_000_000, Value::Duration),
+    ("B", 1, Value::I64),
+    ("KiB", 1 << 10, Value::I64),
+    ("MiB", 1 << 20, Value::I64),
+    ("GiB", 1 << 30, Value::I64),
+    ("TiB", 1 << 40, Value::I64),
+    ("kB", 1_000, Value::I64),
+    ("KB", 1_000, Value::I64),
+    ("MB", 1_000_000, Value::I64),
+    ("GB", 1_000_000_000, Value::I64),
+    ("TB", 1_000_000_000_000, Value::I64),
+];
+
+/// Reads the number that a text begins with, `digits [. digits] [e [+-] digits] [unit]`; returns it with
+/// its length in bytes.
+pub(super) fn number(text: &str) -> (TokenKind<'static>, usize) {
+    let whole = digits(text);
+    let mut length = whole;
+
+    // A dot without a digit behind it is the dot of a name.
+    let fraction = text[length..].strip_prefix('.').map_or(0, digits);
+    if fraction > 0 {
+        length += 1 + fraction;
+    }
+
+    let exponent = exponent(&text[length..]);
+    length += exponent;
+
+    let is_unit = |c: char| c.is_alphanumeric() || c == '_';
+    let unit = text[length..].split(|c| !is_unit(c)).next().unwrap_or_default();
+
+    let is_integer = fraction == 0 && exponent == 0;
+    let amount = &text[..length];
+    let value = match unit {
+        "" if is_integer => integer(amount),
+        "" => amount.parse().ok().filter(|x: &f64| x.is_finite()).map(Value::F64),
+        _ => match UNITS.iter().find(|(name, ..)| *name == unit) {
+            Some((_, factor, make)) => scaled(amount, is_integer, *factor).map(make),
+            None => return (TokenKind::Malformed(LexicalError::UnknownUnit), length + unit.len()),
+        },
+    };
+    let kind = value.map_or(TokenKind::Malformed(LexicalError::NumberTooLarge), TokenKind::Literal);
+    (kind, length + unit.len())
+}
+
+/// Returns how many ASCII digits a text begins with.
+fn digits(text: &str) -> usize {
+    text.bytes().take_while(u8::is_ascii_digit).count()
+}
+
+/// Returns the length of the exponent that a text begins with, or 0 if it begins with none.
+fn exponent(text: &str) -> usize {
+    let Some(behind) = text.strip_prefix(['e', 'E']) else { return 0 };
+    let unsigned = behind.strip_prefix(['+', '-']).unwrap_or(behind);
+    match digits(unsigned) {
+        0 => 0,
+        count => text.len() - unsigned.len() + count,
+    }
+}
+
+/// The type of an integer is i64 where it fits, else u64.
+fn integer(digits: &str) -> Option<Value> {
+    let signed = digits.parse().map(Value::I64);
+    signed.or_else(|_| digits.parse().map(Value::U64)).ok()
+}
+
+fn scaled(amount: &str, is_integer: bool, factor: i64) -> Option<i64> {
+    if is_integer {
+        return amount.parse::<i64>().ok()?.checked_mul(factor);
+    }
+    let scaled = (amount.parse::<f64>().ok()? * factor as f64).round();
+    // Doubles near i64::MAX do not convert exactly.
+    (scaled.abs() < 9.0e18).then_some(scaled as i64)
+}

@@ -1,0 +1,130 @@
+//! What follows SELECT and does not depend on its rows: how the query runs, and how many rows are shown.
+
+use super::resolved_query::ResultShape;
+use super::resolver::Resolver;
+use crate::compiled::{QueryBudget, ResultSink, RunSettings};
+use crate::diagnostic::Diagnostic;
+use crate::suggest::nearest;
+use crate::syntax::ast::{AstQuery, BudgetItem, SinkClause, Span, Spanned};
+
+/// The shortest window; longer ones are multiples of it.
+const SHORTEST_NS: i64 = 100_000_000;
+/// The longest window.
+const LONGEST_NS: i64 = 86_400_000_000_000;
+/// Where results can go.
+const SINKS: [&str; 3] = ["prometheus", "otlp", "parquet"];
+
+impl Resolver<'_> {
+    /// Returns the shape of the result as far as it does not depend on the rows.
+    pub(super) fn shape(&mut self, query: &AstQuery) -> ResultShape {
+        let result = &query.result;
+        let settings = RunSettings {
+            every_ns: match &result.every {
+                Some(every) => self.every(every),
+                None => RunSettings::default().every_ns,
+            },
+            duration_ns: result.duration.as_ref().map(|duration| duration.body),
+            budget: match &result.within {
+                Some(within) => self.budget(&within.body),
+                None => QueryBudget::default(),
+            },
+            sink: result.into.as_ref().and_then(|into| self.sink(into)),
+        };
+        ResultShape {
+            limit: result.limit.as_ref().map(|limit| limit.body),
+            // A sample of all requests is none.
+            sample: result.sample.as_ref().map(|sample| sample.body).filter(|fraction| *fraction < 1.0),
+            settings,
+            ..ResultShape::default()
+        }
+    }
+
+    fn every(&mut self, every: &Spanned<i64>) -> i64 {
+        let ns = every.body;
+        if ns % SHORTEST_NS != 0 || !(SHORTEST_NS..=LONGEST_NS).contains(&ns) {
+            let wrong = Diagnostic::error(every.span.clone(), "a window cannot have this length");
+            self.report(wrong.detail("EVERY takes multiples of 100ms, up to a day"));
+        }
+        ns
+    }
+
+    fn budget(&mut self, items: &[BudgetItem]) -> QueryBudget {
+        let mut budget = QueryBudget::default();
+        for item in items {
+            let name = item.name.text.to_ascii_lowercase();
+            let is_count = !item.percent && item.amount.fract() == 0.0 && (1.0..1e15).contains(&item.amount);
+            let is_share = item.percent && item.amount > 0.0 && item.amount <= 100.0;
+
+            let repeated = match name.as_str() {
+                "bytes" if is_count => budget.bytes.replace(item.amount as u64).is_some(),
+                "groups" if is_count => budget.groups.replace(item.amount as u64).is_some(),
+                "cpu" if is_share => budget.cpu.replace(item.amount / 100.0).is_some(),
+                _ => {
+                    self.wrong_budget(item, &name);
+                    false
+                }
+            };
+            if repeated {
+                let wrong = format!("the budget `{name}` is repeated");
+                self.report(Diagnostic::error(item.name.span.clone(), wrong));
+            }
+        }
+        budget
+    }
+
+    fn wrong_budget(&mut self, item: &BudgetItem, name: &str) {
+        let span = item.name.span.clone();
+        let expected = match name {
+            "bytes" => "a size such as 1KiB",
+            "groups" => "a number such as 1000",
+            "cpu" => "a part of a core such as 0.5%",
+            _ => {
+                let wrong = Diagnostic::error(span, format!("unknown budget `{}`", item.name.text));
+                let found = nearest(name, ["bytes", "groups", "cpu"]);
+                self.report(wrong.detail("budgets are bytes, groups and cpu").suggest(found));
+                return;
+            }
+        };
+        self.report(Diagnostic::error(span, format!("the budget `{name}` is {expected}")));
+    }
+
+    fn sink(&mut self, into: &Spanned<SinkClause>) -> Option<ResultSink> {
+        let name = into.body.name.text.to_ascii_lowercase();
+        if !SINKS.contains(&name.as_str()) {
+            let wrong = format!("unknown sink `{}`", into.body.name.text);
+            let wrong = Diagnostic::error(into.body.name.span.clone(), wrong);
+            let wrong = wrong.detail("results go to prometheus, otlp or parquet");
+            self.report(wrong.suggest(nearest(&name, SINKS)));
+            return None;
+        }
+
+        let warning = Diagnostic::warning(into.span.clone(), format!("nothing is written to {name} yet"));
+        self.report(warning.detail("the query runs, and its results are shown"));
+        let options = into.body.options.iter().map(|(key, value)| (key.text.clone(), value.clone()));
+        Some(ResultSink { name, options: options.collect() })
+    }
+
+    /// Reports clauses that only the query of a statement may have.
+    pub(super) fn refuse_result_clauses(&mut self, query: &AstQuery) {
+        let result = &query.result;
+        let clauses = [
+            (keyword_span(&result.order), "ORDER BY"),
+            (keyword_span(&result.limit), "LIMIT"),
+            (keyword_span(&result.sample), "SAMPLE"),
+            (keyword_span(&result.every), "EVERY"),
+            (keyword_span(&result.duration), "FOR"),
+            (keyword_span(&result.within), "WITHIN"),
+            (keyword_span(&result.into), "INTO"),
+        ];
+        for (span, name) in clauses {
+            let Some(span) = span else { continue };
+            let wrong = Diagnostic::error(span, format!("{name} is misplaced"));
+            let wrong = wrong.detail("this query is a source of another");
+            self.report(wrong.hint("put it at the end of the outer query"));
+        }
+    }
+}
+
+fn keyword_span<T>(clause: &Option<Spanned<T>>) -> Option<Span> {
+    clause.as_ref().map(|clause| clause.span.clone())
+}

@@ -1,0 +1,74 @@
+//! A bound on the work of resolving one query, counted and not timed.
+//!
+//! Named queries are written out where they are used, so a text of a few hundred bytes can stand for
+//! millions of queries: `a1 AS (FROM x IN a0, a0 ..), a2 AS (FROM x IN a1, a1 ..), ..` doubles with each
+//! definition. Whatever grows is counted before it is built; what follows the resolver costs a small
+//! power of these numbers.
+
+use crate::diagnostic::Diagnostic;
+use crate::syntax::ast::Span;
+
+/// What the resolver may use up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    /// A query written out where it is used.
+    Query,
+    /// A source of its own steps: each subquery or pattern in a union.
+    Member,
+    /// A tracepoint of a stage.
+    Tracepoint,
+    /// A step of a member: a LET, a condition, a join.
+    Step,
+    /// A part of an expression in such a step.
+    Expression,
+}
+
+impl Work {
+    /// Returns the most that one query may use.
+    fn limit(self) -> usize {
+        match self {
+            Work::Query | Work::Member => 256,
+            Work::Tracepoint | Work::Step => 4_096,
+            Work::Expression => 1 << 17,
+        }
+    }
+
+    fn noun(self) -> &'static str {
+        match self {
+            Work::Query => "queries",
+            Work::Member => "sources",
+            Work::Tracepoint => "tracepoints",
+            Work::Step => "steps",
+            Work::Expression => "parts of expressions",
+        }
+    }
+}
+
+/// How much of each kind of work a query has used.
+#[derive(Debug, Default)]
+pub(super) struct WorkBudget {
+    used: [usize; 5],
+    exhausted: bool,
+}
+
+impl WorkBudget {
+    /// Uses up some work. Returns why that is too much, once: afterwards the budget is exhausted.
+    pub(super) fn spend(&mut self, work: Work, amount: usize, span: &Span) -> Option<Diagnostic> {
+        let used = &mut self.used[work as usize];
+        *used = used.saturating_add(amount);
+        if self.exhausted || *used <= work.limit() {
+            return None;
+        }
+        self.exhausted = true;
+
+        let limit = work.limit();
+        let wrong = format!("the query holds more than {limit} {} once it is written out", work.noun());
+        let wrong = Diagnostic::error(span.clone(), wrong).detail("the limit is reached here");
+        Some(wrong.hint("a query is written out each time that it is used as a source: use it less often, or split the statement"))
+    }
+
+    /// Returns whether nothing is left: then the query does not compile, and resolving it can stop.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+}
