@@ -1,7 +1,22 @@
-//! Sends a branch of the request with each call, and joins what comes back.
+//! The client's side of a call: sends a branch of the request with it, and joins what comes back.
 //!
-//! A reply is joined where its future and its body are polled. A body that is not read to its end
-//! loses what its trailers carry.
+//! ```text
+//!  caller                      Client                       wire                          Server
+//!    │ call(request)             │                            │                              │
+//!    ├──────────────────────────▶│ egress allows the host?    │                              │
+//!    │                           │ fork ──▶ header            │                              │
+//!    │                           ├─ request headers ─────────▶├─ take header, run call in ──▶│
+//!    │                           │                            │  the branch                  │
+//!    │   poll ClientFuture       │                            │                              │
+//!    │◀──────────────────────────┤ join ◀── header ◀──────────┤◀─ reply headers ─────────────┤ body of known length
+//!    │   poll ClientBody         │                            │                              │ or
+//!    │◀──────────────────────────┤ join ◀── header ◀──────────┤◀─ trailers ──────────────────┤ body that streams
+//! ```
+//!
+//! Every call is a branch of its own, and so is every attempt of a call that is repeated: put the layer
+//! inside of any layer that retries. The branch joins the request that polls the future and the body of
+//! the reply. A body that is not read to its end loses what its trailers carry; so does a reply that
+//! never comes.
 
 use crate::egress::Egress;
 use crate::header::{self, HeaderKind};
@@ -19,18 +34,22 @@ use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// How calls carry baggage, and to whom.
+/// How calls carry baggage, and to which peers.
 #[derive(Debug, Clone)]
 pub struct ClientLayer {
     mode: Mode,
     egress: Arc<Egress>,
+    /// The host of requests that do not name theirs.
     peer: Option<Arc<str>>,
     key: Option<SigningKey>,
 }
 
+/// Whether a call's baggage goes both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
+    /// In a header of ours, and back with the reply.
     RoundTrip,
+    /// In W3C `baggage`, which any hop forwards and no reply brings back.
     Bridge,
 }
 
@@ -41,25 +60,27 @@ impl Default for ClientLayer {
 }
 
 impl ClientLayer {
-    /// A layer for calls to peers that know of baggage. It leaves to the hosts of
-    /// [`Egress::from_env`], and to whomever a channel leads if requests do not name their host, as
-    /// those of gRPC do not: whoever put the layer there has chosen that peer.
+    /// Returns a layer for calls to peers that run Pivot.
+    ///
+    /// Baggage leaves to the hosts of [`Egress::from_env`]. A gRPC request does not name its host; such
+    /// calls carry baggage to any peer, since the program has chosen it by putting the layer around
+    /// that channel, unless [`ClientLayer::peer`] names it.
     pub fn new() -> ClientLayer {
         ClientLayer::default()
     }
 
-    /// For peers in other languages, which forward nothing but W3C `baggage`. What they call sees
-    /// what happened before; nothing comes back.
+    /// Returns a layer for peers in other languages, which forward nothing but W3C `baggage`. What they
+    /// call in turn sees what happened before; nothing comes back.
     pub fn bridge() -> ClientLayer {
         ClientLayer { mode: Mode::Bridge, ..ClientLayer::default() }
     }
 
-    /// Sets to whom baggage may leave.
+    /// Sets to which hosts baggage may leave.
     pub fn egress(self, egress: Egress) -> ClientLayer {
         ClientLayer { egress: Arc::new(egress), ..self }
     }
 
-    /// Says who the peer is, for requests that do not name their host.
+    /// Names the peer of requests that do not name their host, for the decision of [`Egress`].
     pub fn peer(self, host: &str) -> ClientLayer {
         ClientLayer { peer: Some(Arc::from(host)), ..self }
     }
@@ -69,22 +90,28 @@ impl ClientLayer {
         ClientLayer { key: Some(key), ..self }
     }
 
-    /// Sends baggage with a request. Every call, thus every attempt, is a branch.
+    /// Adds baggage to a request whose reply may bring it back in headers or trailers.
     fn send(&self, headers: &mut HeaderMap, host: Option<&str>) -> ReplySlot {
         let reply = self.send_without_trailers(headers, host);
+
+        // HTTP servers send trailers only to clients that ask for them, and a reply that streams has
+        // nowhere else to put what its body packs. gRPC always has trailers.
         let is_text = reply.0.as_ref().is_some_and(|expected| expected.kind == HeaderKind::Text);
         if is_text && !headers.contains_key(TE) {
-            // A reply that streams can bring back what it packed only in trailers.
             headers.insert(TE, HeaderValue::from_static("trailers"));
         }
         reply
     }
 
+    /// Adds baggage to a request whose reply may bring it back in headers, if this host may have it.
     pub(crate) fn send_without_trailers(&self, headers: &mut HeaderMap, host: Option<&str>) -> ReplySlot {
+        // While no query packs anything, a call costs one load here.
         if !current::fork_would_carry() {
             return ReplySlot(None);
         }
-        if let Some(host) = host.or(self.peer.as_deref())
+
+        let host = host.or(self.peer.as_deref());
+        if let Some(host) = host
             && !self.egress.allows(host)
         {
             losses::note_withheld();
@@ -93,30 +120,42 @@ impl ClientLayer {
             });
             return ReplySlot(None);
         }
+
         match self.mode {
             Mode::Bridge => {
-                current::with_current(|baggage| {
-                    let Some(baggage) = baggage.as_deref() else { return };
-                    if !header::insert_bridge(headers, baggage, self.key.as_ref()) {
-                        let host = host.or(self.peer.as_deref()).unwrap_or_default();
-                        note_withheld(host, WithheldReason::NoRoom, Some(baggage));
-                    }
-                });
+                self.send_bridge(headers, host);
                 ReplySlot(None)
             }
-            Mode::RoundTrip => {
-                let kind = HeaderKind::for_request(headers);
-                let sent = current::fork().and_then(|b| kind.insert_request(headers, b, self.key.as_ref()));
-                ReplySlot(sent.map(|sent| ExpectedReply { kind, sent, key: self.key.clone() }))
+            Mode::RoundTrip => self.send_branch(headers),
+        }
+    }
+
+    /// Adds a copy of the current baggage as a member of W3C `baggage`.
+    fn send_bridge(&self, headers: &mut HeaderMap, host: Option<&str>) {
+        current::with_current(|baggage| {
+            let Some(baggage) = baggage.as_deref() else { return };
+            if !header::insert_bridge(headers, baggage, self.key.as_ref()) {
+                note_withheld(host.unwrap_or_default(), WithheldReason::NoRoom, Some(baggage));
             }
+        });
+    }
+
+    /// Forks the current request and adds the branch to the headers.
+    fn send_branch(&self, headers: &mut HeaderMap) -> ReplySlot {
+        let kind = HeaderKind::for_request(headers);
+        let Some(branch) = current::fork() else { return ReplySlot(None) };
+        match kind.insert_request(headers, branch, self.key.as_ref()) {
+            Some(sent) => ReplySlot(Some(ExpectedReply { kind, sent, key: self.key.clone() })),
+            None => ReplySlot(None),
         }
     }
 }
 
-/// What comes back with a reply, if anything does.
+/// The place for the branch that a reply brings back. Empty if the request carried none.
 #[derive(Debug, Default)]
 pub(crate) struct ReplySlot(Option<ExpectedReply>);
 
+/// What a reply's branch is decoded with.
 #[derive(Debug)]
 struct ExpectedReply {
     kind: HeaderKind,
@@ -125,11 +164,11 @@ struct ExpectedReply {
 }
 
 impl ReplySlot {
-    /// Joins what the headers or trailers of the reply bring.
+    /// Joins the branch that the headers or trailers of the reply bring back into the current request.
     pub(crate) fn join(&mut self, headers: &mut HeaderMap) {
         let Some(ExpectedReply { kind, sent, key }) = &mut self.0 else { return };
-        if let Some(baggage) = header::take_reply(headers, *kind, sent, key.as_ref()) {
-            current::join(baggage);
+        if let Some(branch) = header::take_reply(headers, *kind, sent, key.as_ref()) {
+            current::join(branch);
         }
     }
 }
@@ -142,7 +181,7 @@ impl<S> Layer<S> for ClientLayer {
     }
 }
 
-/// A service that sends baggage with its requests.
+/// A service that sends baggage with its requests and joins what their replies bring back.
 #[derive(Debug, Clone)]
 pub struct Client<S> {
     inner: S,
@@ -169,7 +208,7 @@ where
 }
 
 pin_project! {
-    /// A reply that is on its mode.
+    /// The future of a call; it joins what the headers of the reply bring back.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct ClientFuture<F> {
@@ -189,13 +228,15 @@ where
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
         this.reply.join(response.headers_mut());
+
+        // If the headers brought nothing, the trailers may.
         let reply = std::mem::take(this.reply);
         Poll::Ready(Ok(response.map(|inner| ClientBody { inner, reply })))
     }
 }
 
 pin_project! {
-    /// The body of a reply, whose trailers may carry baggage.
+    /// The body of a reply; it joins what the trailers bring back.
     #[derive(Debug, Default)]
     pub struct ClientBody<B> {
         #[pin]

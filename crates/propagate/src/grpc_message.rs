@@ -1,21 +1,23 @@
-//! Messages inside a gRPC stream, each of a request of its own. Needs the feature `prost`.
+//! Messages inside a gRPC stream, each with the baggage of its own request. Needs the feature `prost`.
 //!
 //! The headers and trailers of a call belong to the request that made the call. When one stream
-//! carries the messages of many requests, each message has to bring its own baggage: as one more
-//! field of it, which peers that do not know the field skip, so no `.proto` file changes.
+//! carries the messages of many requests, each message brings its own baggage, as one more field of the
+//! message. Protobuf readers skip fields they do not know, so no `.proto` file changes and peers without
+//! Pivot are not disturbed.
 
 use pivot_baggage::{Baggage, Traced, budget_bytes};
 use prost::bytes::{Buf, BufMut};
 use prost::encoding::{DecodeContext, WireType, bytes};
 use prost::{DecodeError, Message};
 
-/// The field in which the baggage of a message travels, out of the way of any message's own.
+/// The number of the field that holds the baggage: high, out of the way of a message's own.
 pub const BAGGAGE_FIELD: u32 = 262_143;
 
 /// A protobuf message that carries baggage with it, in place of the message itself wherever one is
 /// encoded: as in `ProstCodec<WithBaggage<Request>, WithBaggage<Reply>>`.
 ///
-/// It converts from and into [`Traced`], which says what a message means to whoever takes it out:
+/// It converts from and into [`Traced`], whose methods receive a message: `run` works for it and makes
+/// the reply, `join` joins its request into the current one.
 ///
 /// ```
 /// # use pivot_propagate::{WithBaggage, Traced, request};
@@ -36,23 +38,23 @@ pub const BAGGAGE_FIELD: u32 = 262_143;
 #[derive(Debug, Default)]
 pub struct WithBaggage<M> {
     message: M,
-    /// Written when the message is made: it may be sent once, and by another task.
+    /// Encoded when the message is made: another task may send it, outside the request.
     baggage: Vec<u8>,
 }
 
 impl<M> WithBaggage<M> {
-    /// Sends a branch of the current request along. A message that comes back brings it back.
+    /// Adds a branch of the current request to a message. A message that comes back brings it back.
     #[track_caller]
     pub fn new(message: M) -> WithBaggage<M> {
         WithBaggage::from(Traced::new(message))
     }
 
-    /// The same for a message from which nothing comes back.
+    /// Adds a detached branch to a message to which no reply comes back.
     pub fn detached(message: M) -> WithBaggage<M> {
         WithBaggage::from(Traced::detached(message))
     }
 
-    /// Takes the message out and joins what it brings into the current request.
+    /// Returns the message and joins the branch that it brings into the current request.
     #[track_caller]
     pub fn join(self) -> M {
         Traced::from(self).join()
@@ -67,7 +69,7 @@ impl<M> From<Traced<M>> for WithBaggage<M> {
     }
 }
 
-/// A message whose baggage cannot be read, which is counted, comes from outside any request.
+/// A message whose baggage cannot be read, which is counted, is one from outside any request.
 impl<M> From<WithBaggage<M>> for Traced<M> {
     #[track_caller]
     fn from(message: WithBaggage<M>) -> Traced<M> {

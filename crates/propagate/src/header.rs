@@ -1,7 +1,17 @@
 //! The headers, or trailers, in which baggage travels.
 //!
-//! There are three, and a receiver reads exactly one, the first of them that is there. It takes all
-//! of them away, so that baggage is never echoed or read twice.
+//! | header | for | text | a reply brings a branch back |
+//! |---|---|---|---|
+//! | `pivot-baggage-bin` | gRPC | base64, as its metadata want it | yes |
+//! | `pivot-baggage` | any other HTTP | base64url | yes |
+//! | `baggage: pivot=…` | hops that forward W3C `baggage` alone | base64url | no |
+//!
+//! All three hold the same bytes: an encoded [`Baggage`], and behind it a signature if there is a
+//! [`SigningKey`].
+//!
+//! A receiver reads the first header of this list that is there, and removes all of them. So a proxy
+//! that copies headers neither echoes baggage nor has it read twice. Whatever cannot be read is left
+//! out and counted in [`losses`](fn@pivot_baggage::losses): a header never fails a request.
 
 use crate::key::SigningKey;
 use crate::w3c;
@@ -13,45 +23,49 @@ use pivot_baggage::{
 };
 use std::borrow::Cow;
 
-/// gRPC's binary metadata: its name ends in `-bin`, so the value is base64.
+/// The gRPC metadata that carries baggage. The name ends in `-bin`, so the value is base64.
 pub const BINARY_HEADER: HeaderName = HeaderName::from_static("pivot-baggage-bin");
 
-/// The header of any other HTTP: unpadded base64url.
+/// The HTTP header that carries baggage, as unpadded base64url.
 pub const TEXT_HEADER: HeaderName = HeaderName::from_static("pivot-baggage");
 
-/// [`UNCHANGED_REPLY`] in base64, of either alphabet.
+/// [`UNCHANGED_REPLY`] in base64; both alphabets write it the same.
 const UNCHANGED_BASE64: &str = "CAFYAg";
 
-/// The bytes of baggage that fit into the bridge, in base64 and with its name, within 2 KB.
+/// The bytes of baggage that, in base64 and with the member's name, fit into the W3C member's 2 KB.
 const BRIDGE_BYTES: usize = (w3c::MAX_MEMBER - w3c::NAME.len() - 1) / 4 * 3;
 
-/// How baggage travels with a message and back with its reply.
+/// The header in which a request carries a branch there, and its reply the branch back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeaderKind {
+    /// [`BINARY_HEADER`], for gRPC.
     Binary,
+    /// [`TEXT_HEADER`], for any other HTTP.
     Text,
 }
 
-/// What arrived with a request.
+/// The baggage that a request brought to a server.
 #[derive(Debug)]
 pub(crate) enum ReceivedBaggage {
+    /// None, or none that can be read.
     None,
-    /// A branch, of which the reply brings back what became of it.
+    /// A branch, which the reply brings back in the same kind of header.
     Branch(HeaderKind, Baggage),
-    /// A detached branch, which came through a hop that does not know of it.
+    /// A detached branch, from the W3C bridge: the hops between would not bring it back.
     Detached(Baggage),
 }
 
 impl HeaderKind {
-    /// The carrier for a request with these headers.
-    pub(crate) fn for_request(request: &HeaderMap) -> HeaderKind {
-        let content = request.get(CONTENT_TYPE).map(|value| value.as_bytes());
+    /// Returns the header for a request with these headers: gRPC's, if that is its content type.
+    pub(crate) fn for_request(headers: &HeaderMap) -> HeaderKind {
+        let content = headers.get(CONTENT_TYPE).map(|value| value.as_bytes());
         match content.is_some_and(|content| content.starts_with(b"application/grpc")) {
             true => HeaderKind::Binary,
             false => HeaderKind::Text,
         }
     }
 
+    /// Returns the header's name.
     pub(crate) fn name(self) -> HeaderName {
         match self {
             HeaderKind::Binary => BINARY_HEADER,
@@ -66,28 +80,29 @@ impl HeaderKind {
         }
     }
 
-    /// Sends a branch along; one that is not born adds nothing. Gives what to read the reply with.
+    /// Adds a branch to the headers of a request and returns what its reply is to be read with.
+    /// `None`, and no header, if the branch belongs to no request.
     pub(crate) fn insert_request(
         self,
         headers: &mut HeaderMap,
-        baggage: Baggage,
+        branch: Baggage,
         key: Option<&SigningKey>,
     ) -> Option<PendingReply> {
-        let (bytes, sent) = baggage.encode_request()?;
+        let (bytes, sent) = branch.encode_request()?;
         self.insert(headers, bytes, key)?;
         Some(sent)
     }
 
-    /// Sends a branch back to whoever asked.
+    /// Adds a branch to the headers or trailers of a reply, as what it gained since it `asked`.
     pub(crate) fn insert_reply(
         self,
         headers: &mut HeaderMap,
-        baggage: Baggage,
+        branch: Baggage,
         asked: Option<&RequestSnapshot>,
         key: Option<&SigningKey>,
     ) {
-        match baggage.encode_reply(asked) {
-            // Always the same, so it may stand in HPACK's table.
+        match branch.encode_reply(asked) {
+            // The commonest reply is a constant: it costs no encoding, and HPACK sends it as an index.
             Cow::Borrowed(UNCHANGED_REPLY) if key.is_none() => {
                 headers.insert(self.name(), HeaderValue::from_static(UNCHANGED_BASE64));
             }
@@ -99,73 +114,89 @@ impl HeaderKind {
     }
 
     fn insert(self, headers: &mut HeaderMap, bytes: Vec<u8>, key: Option<&SigningKey>) -> Option<()> {
-        let value = value(self.base64().encode_to_string(signed(bytes, key)))?;
+        let value = header_value(self.base64().encode_to_string(with_signature(bytes, key)))?;
         headers.insert(self.name(), value);
         Some(())
     }
 }
 
-fn signed(bytes: Vec<u8>, key: Option<&SigningKey>) -> Vec<u8> {
+/// Appends a signature, if there is a key.
+fn with_signature(bytes: Vec<u8>, key: Option<&SigningKey>) -> Vec<u8> {
     match key {
         Some(key) => key.sign(bytes),
         None => bytes,
     }
 }
 
-fn value(text: String) -> Option<HeaderValue> {
+/// Makes a header value that HPACK does not index: every one is different, and would only push useful
+/// entries out of the connection's table.
+fn header_value(text: String) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(text).ok()?;
-    // Sensitive values stay out of HPACK's table, where each would displace useful ones.
     value.set_sensitive(true);
     Some(value)
 }
 
-/// Sends what the current branch holds through hops that only forward W3C `baggage`. False, which is
-/// counted, if there is no room.
+/// Adds a detached copy of the baggage as a member of W3C `baggage`. Returns false, which is counted as
+/// withheld, if the member or the header would get too long.
 pub(crate) fn insert_bridge(headers: &mut HeaderMap, baggage: &Baggage, key: Option<&SigningKey>) -> bool {
     let room = BRIDGE_BYTES - key.map_or(0, |_| SigningKey::BYTES);
     let bytes = baggage.encode_detached(budget_bytes().min(room));
     if bytes.is_empty() {
         return true;
     }
+
+    // The budget drops groups until the rest fits, but the smallest baggage may still be too large.
     if bytes.len() > room {
         losses::note_withheld();
         return false;
     }
-    let member = format!("{}={}", w3c::NAME, URL_SAFE_NO_PAD.encode_to_string(signed(bytes, key)));
-    value(member).is_some_and(|member| w3c::put(headers, &member))
+
+    let text = URL_SAFE_NO_PAD.encode_to_string(with_signature(bytes, key));
+    let member = format!("{}={text}", w3c::NAME);
+    header_value(member).is_some_and(|member| w3c::put(headers, &member))
 }
 
-/// Takes what arrived with a request. Whatever cannot be read is counted and left out.
+/// Removes every header of ours from a request and decodes the first that is there.
 pub(crate) fn take_request(headers: &mut HeaderMap, key: Option<&SigningKey>) -> ReceivedBaggage {
-    let found = PresentHeaders::of(headers);
-    let bridged = if found.bridge { w3c::take(headers) } else { None };
-    let kinds = [(HeaderKind::Binary, found.binary), (HeaderKind::Text, found.text)];
-    let values = kinds.map(|(kind, is_there)| is_there.then(|| (kind, headers.remove(kind.name()))));
-    for (kind, value) in values.into_iter().flatten() {
-        let Some(value) = value else { continue };
-        let baggage =
-            read(kind.base64(), value.as_bytes(), key, |length, fill| Baggage::decode_from(length, fill));
-        return baggage.map_or(ReceivedBaggage::None, |baggage| ReceivedBaggage::Branch(kind, baggage));
+    let present = PresentHeaders::of(headers);
+
+    // All of them are removed before any is read, so that none is left whichever is read.
+    let member = if present.bridge { w3c::take(headers) } else { None };
+    let binary = if present.binary { headers.remove(BINARY_HEADER) } else { None };
+    let text = if present.text { headers.remove(TEXT_HEADER) } else { None };
+
+    let branch = match (binary, text) {
+        (Some(value), _) => Some((HeaderKind::Binary, value)),
+        (None, Some(value)) => Some((HeaderKind::Text, value)),
+        (None, None) => None,
+    };
+    if let Some((kind, value)) = branch {
+        return match decode_value(kind.base64(), value.as_bytes(), key, decode_branch) {
+            Some(baggage) => ReceivedBaggage::Branch(kind, baggage),
+            None => ReceivedBaggage::None,
+        };
     }
-    let bridged = bridged.and_then(|value| {
-        read(&URL_SAFE_NO_PAD, &value, key, |length, fill| Baggage::decode_from(length, fill))
-    });
-    bridged.map_or(ReceivedBaggage::None, |baggage| ReceivedBaggage::Detached(baggage.into_detached()))
+
+    match member.and_then(|value| decode_value(&URL_SAFE_NO_PAD, &value, key, decode_branch)) {
+        Some(baggage) => ReceivedBaggage::Detached(baggage.into_detached()),
+        None => ReceivedBaggage::None,
+    }
 }
 
-/// Takes baggage away unread.
+/// Removes every header of ours from a request, unread.
 pub(crate) fn strip(headers: &mut HeaderMap) {
-    let found = PresentHeaders::of(headers);
-    if found.bridge {
+    let present = PresentHeaders::of(headers);
+    if present.bridge {
         w3c::take(headers);
     }
-    if found.binary || found.text {
-        [BINARY_HEADER, TEXT_HEADER].into_iter().for_each(|name| drop(headers.remove(name)));
+    if present.binary || present.text {
+        headers.remove(BINARY_HEADER);
+        headers.remove(TEXT_HEADER);
     }
 }
 
-/// Which carriers a message has. Most have none, and few headers: looking at each once takes less than
-/// looking for each carrier.
+/// The headers of ours that a message has. Most messages have none, and few headers altogether: one
+/// pass over the names costs less than three look-ups.
 #[derive(Debug, Default)]
 struct PresentHeaders {
     binary: bool,
@@ -175,20 +206,21 @@ struct PresentHeaders {
 
 impl PresentHeaders {
     fn of(headers: &HeaderMap) -> PresentHeaders {
-        let mut found = PresentHeaders::default();
+        let mut present = PresentHeaders::default();
         for name in headers.keys() {
             match name.as_str() {
-                "pivot-baggage-bin" => found.binary = true,
-                "pivot-baggage" => found.text = true,
-                "baggage" => found.bridge = true,
+                "pivot-baggage-bin" => present.binary = true,
+                "pivot-baggage" => present.text = true,
+                "baggage" => present.bridge = true,
                 _ => {}
             }
         }
-        found
+        present
     }
 }
 
-/// Takes what a reply brings back.
+/// Removes the branch from the headers or trailers of a reply and decodes it against what was sent.
+/// Returns `None` if there is none, or if an earlier header of this reply was read already.
 pub(crate) fn take_reply(
     headers: &mut HeaderMap,
     kind: HeaderKind,
@@ -196,26 +228,38 @@ pub(crate) fn take_reply(
     key: Option<&SigningKey>,
 ) -> Option<Baggage> {
     let value = headers.remove(kind.name())?;
-    // A reply brings it back once.
+
+    // A branch joins once: a reply that carries it in headers and in trailers counts as one.
     if !sent.is_awaited() {
         return None;
     }
+
     if key.is_none() && value == UNCHANGED_BASE64 {
         return sent.accept_unchanged();
     }
-    read(kind.base64(), value.as_bytes(), key, |length, fill| sent.decode_reply(length, fill))
+    decode_value(kind.base64(), value.as_bytes(), key, |length, fill| sent.decode_reply(length, fill))
 }
 
-/// What stands in a header, which is decoded straight into its place; None if there is nothing.
-fn read(
+/// Decodes a branch of `length` bytes, which `fill` writes.
+fn decode_branch(length: usize, fill: &mut dyn FnMut(&mut [u8]) -> bool) -> Result<Baggage, BaggageError> {
+    Baggage::decode_from(length, fill)
+}
+
+/// Decodes the base64 of a header's value into baggage, checking the signature if there is a key.
+/// Returns `None` if it cannot be read, which is counted, or belongs to no request.
+///
+/// `decode` gets the length and a function that writes the bytes: without a key base64 is decoded
+/// straight into the baggage's own memory.
+fn decode_value(
     base64: &Base64,
     value: &[u8],
     key: Option<&SigningKey>,
     decode: impl FnOnce(usize, &mut dyn FnMut(&mut [u8]) -> bool) -> Result<Baggage, BaggageError>,
 ) -> Option<Baggage> {
-    // Some pad, some do not.
+    // gRPC wants padded and unpadded `-bin` values accepted alike.
     let unpadded = value.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
     let value = &value[..unpadded];
+
     let decoded = match key {
         None => {
             let length = base64.decoded_length(value).map_err(|_| losses::note_malformed()).ok()?;

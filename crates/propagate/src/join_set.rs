@@ -1,14 +1,16 @@
-//! A set of tasks, of which each is a branch.
+//! [`JoinSet`]: a set of tasks, each in a branch of the request that spawned it.
 
 use pivot_baggage::{Ending, carried, carried_future};
 use std::collections::HashMap;
 use std::future::Future;
 use tokio::task::{self, AbortHandle, Id, JoinError};
 
-/// Like [`tokio::task::JoinSet`]: taking a task out joins its branch, however the task ended.
+/// A set of tasks with the methods of [`tokio::task::JoinSet`]. Each task runs in a branch of the request
+/// that spawned it. Taking a task out joins its branch into the current request, however the task ended.
 #[derive(Debug)]
 pub struct JoinSet<T> {
     inner: task::JoinSet<T>,
+    /// Where the branch of each task is left when the task ends.
     endings: HashMap<Id, Ending>,
 }
 
@@ -19,17 +21,17 @@ impl<T> Default for JoinSet<T> {
 }
 
 impl<T: Send + 'static> JoinSet<T> {
-    /// An empty set.
+    /// Makes an empty set.
     pub fn new() -> JoinSet<T> {
         JoinSet::default()
     }
 
-    /// How many tasks are in it.
+    /// Returns the number of tasks in the set.
     pub fn len(&self) -> usize {
         self.inner.len()
     }
 
-    /// Whether no task is in it.
+    /// Returns whether the set has no task.
     pub fn is_empty(&self) -> bool {
         self.inner.is_empty()
     }
@@ -43,7 +45,7 @@ impl<T: Send + 'static> JoinSet<T> {
         task
     }
 
-    /// Runs a closure that blocks in a branch of the current request.
+    /// Runs a closure that may block, in a branch of the current request.
     #[track_caller]
     pub fn spawn_blocking(&mut self, work: impl FnOnce() -> T + Send + 'static) -> AbortHandle {
         let (work, ending) = carried(work);
@@ -52,19 +54,20 @@ impl<T: Send + 'static> JoinSet<T> {
         task
     }
 
-    /// Waits for the next task to end and joins its branch; None if the set is empty.
+    /// Waits for the next task to end and joins its branch. Returns `None` if the set is empty.
     pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
         let ended = self.inner.join_next_with_id().await?;
-        Some(self.ended(ended))
+        Some(self.join_branch(ended))
     }
 
     /// Takes a task that has ended, if there is one, and joins its branch.
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
         let ended = self.inner.try_join_next_with_id()?;
-        Some(self.ended(ended))
+        Some(self.join_branch(ended))
     }
 
-    fn ended(&mut self, ended: Result<(Id, T), JoinError>) -> Result<T, JoinError> {
+    /// Joins the branch of a task that has ended. Panicked and cancelled tasks left one, too.
+    fn join_branch(&mut self, ended: Result<(Id, T), JoinError>) -> Result<T, JoinError> {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         if let Some(ending) = self.endings.remove(&id) {
             ending.join();
@@ -77,7 +80,7 @@ impl<T: Send + 'static> JoinSet<T> {
         self.inner.abort_all();
     }
 
-    /// Waits for all tasks; panics if one of them did.
+    /// Waits for all tasks and returns their outputs. Panics if one of them did.
     pub async fn join_all(mut self) -> Vec<T> {
         let mut outputs = Vec::with_capacity(self.len());
         while let Some(result) = self.join_next().await {

@@ -1,4 +1,7 @@
-//! A key that peers share: with it they accept only baggage that one of them has signed.
+//! Signed baggage: peers that share a key accept only baggage that one of them has signed.
+//!
+//! A signature is the first half of an HMAC-SHA256 (RFC 2104, truncated as its section 5 allows), appended
+//! to the encoded baggage as one more protobuf field. A reader without a key skips that field.
 
 #[cfg(feature = "mac")]
 use hmac::{Hmac, KeyInit, Mac};
@@ -8,34 +11,35 @@ use std::fmt;
 #[cfg(feature = "mac")]
 use std::sync::Arc;
 
-/// How many bytes of the code travel.
+/// The bytes of the authentication code that travel.
 const CODE_BYTES: usize = 16;
 
-/// What stands before the code: the field of the envelope, and its length.
+/// The bytes before the code: the tag of its field in the envelope, and its length.
 const HEAD: [u8; 2] = [(SIGNATURE_FIELD << 3 | 2) as u8, CODE_BYTES as u8];
 
-/// A shared secret; HMAC-SHA256. Needs the feature `mac`.
+/// A secret that peers share to sign their baggage. Can be made with the feature `mac` only.
 #[derive(Clone)]
 pub struct SigningKey {
     #[cfg(feature = "mac")]
     mac: Arc<Hmac<sha2::Sha256>>,
-    /// Without the feature there is no key.
+    /// Without the feature no value of this type exists, so no code path needs one.
     #[cfg(not(feature = "mac"))]
     none: std::convert::Infallible,
 }
 
 impl SigningKey {
-    /// How many bytes a signature adds.
+    /// The bytes that a signature adds.
     pub(crate) const BYTES: usize = HEAD.len() + CODE_BYTES;
 
-    /// A key of these bytes, of which there should be 32.
+    /// Makes a key of a secret, which should have 32 random bytes.
     #[cfg(feature = "mac")]
     pub fn new(secret: &[u8]) -> SigningKey {
         let key = <Hmac<sha2::Sha256> as KeyInit>::new_from_slice(secret);
-        // HMAC takes keys of any length.
+        // HMAC takes keys of any length: the error that the trait allows cannot occur.
         SigningKey { mac: Arc::new(key.unwrap_or_else(|_| KeyInit::new(&Default::default()))) }
     }
 
+    /// Appends a signature.
     pub(crate) fn sign(&self, mut bytes: Vec<u8>) -> Vec<u8> {
         let code = self.code(&bytes);
         bytes.extend(HEAD);
@@ -43,12 +47,13 @@ impl SigningKey {
         bytes
     }
 
-    /// The bytes that were signed; None, which is counted, if they were not.
+    /// Removes the signature. Returns `None`, which is counted, if it is missing or wrong.
     pub(crate) fn verify(&self, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
         let signed = bytes.len().checked_sub(Self::BYTES).filter(|signed| {
             let (message, signature) = bytes.split_at(*signed);
             signature.strip_prefix(&HEAD).is_some_and(|code| self.accepts(message, code))
         });
+
         if signed.is_none() {
             losses::note_unsigned();
         }
@@ -62,7 +67,7 @@ impl SigningKey {
         std::array::from_fn(|i| full[i])
     }
 
-    /// Takes as long for a wrong code as for the right one.
+    /// Compares in constant time, so that nobody finds the code byte by byte.
     #[cfg(feature = "mac")]
     fn accepts(&self, bytes: &[u8], code: &[u8]) -> bool {
         Hmac::clone(&self.mac).chain_update(bytes).verify_truncated_left(code).is_ok()

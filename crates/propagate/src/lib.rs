@@ -1,8 +1,13 @@
-//! Baggage across HTTP, gRPC and tasks.
+//! Baggage across HTTP, gRPC and tasks: keeps a request together wherever it goes.
 //!
 //! ```text
-//! request ─Client─▶ fork ─header─▶ Server ─▶ events ─whole─▶ header or trailers ─Client─▶ join
-//! request ─spawn──▶ fork ────────▶ task ───▶ events ───────▶ JoinHandle ──.await───────▶ join
+//!              fork                   branch                    join
+//!  request ──┬─ ClientLayer ─header─▶ ServerLayer ─▶ events ─header or trailers─▶ reply's future, body ─┐
+//!            ├─ spawn ──────────────▶ task ────────▶ events ────────────────────▶ JoinHandle .await ────┤
+//!            ├─ join! ──────────────▶ future ──────▶ events ────────────────────▶ end of join! ─────────┤
+//!            └─ WithBaggage ─field──▶ Traced::run ─▶ events ─field──────────────▶ WithBaggage::join ────┤
+//!                                                                                                       ▼
+//!                                                            what comes now happened after those events
 //! ```
 //!
 //! ```
@@ -17,12 +22,20 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Tasks: [`spawn`], [`spawn_blocking`], [`JoinSet`], [`join!`], [`try_join!`], [`select!`];
-//! [`forked`] for any other concurrency within a task. Threads: [`thread`], and [`Fan`] for pools.
-//! Channels: [`Traced`]; messages of a gRPC stream: `WithBaggage`, with the feature `prost`. `lints/clippy.toml` in this crate's folder names what they replace, to be copied.
+//! | where a request forks | use |
+//! |---|---|
+//! | calls | [`ClientLayer`] around the client, [`ServerLayer`] around the server |
+//! | tasks | [`spawn`], [`spawn_blocking`], [`JoinSet`]; [`spawn_detached`] if nobody awaits it |
+//! | futures of one task | [`join!`], [`try_join!`], [`select!`]; [`forked`] for any other |
+//! | threads | [`thread`], and [`Fan`] or the module `pool` (feature `rayon`) for thread pools |
+//! | channels | [`Traced`] |
+//! | messages of one gRPC stream | `WithBaggage` (feature `prost`), [`carried_stream`] |
+//!
+//! `lints/clippy.toml` in this crate's folder names the raw calls that these replace, to be copied into
+//! an application.
 //!
 //! Reading order: [`header`], `w3c`, [`egress`], [`key`], [`client`], [`server`], [`task`], [`join_set`],
-//! [`stream`].
+//! [`stream`], `grpc_message`, `pool`.
 
 pub mod client;
 pub mod egress;

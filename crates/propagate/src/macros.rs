@@ -1,8 +1,9 @@
-//! The macros of concurrency within one task, with a branch for each future.
+//! tokio's macros for concurrency within one task, with a branch for each future.
 //!
-//! Without branches of their own, the futures of one `join!` would see each other's tuples.
+//! Without branches of their own, the futures of one `join!` would see each other's tuples, in an order
+//! that depends on when they were polled.
 
-/// [`tokio::join!`] with a branch of the current request for each future.
+/// Awaits futures concurrently as [`tokio::join!`] does, each in a branch of the current request.
 ///
 /// ```
 /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -18,7 +19,7 @@ macro_rules! join {
     ($($future:expr),+ $(,)?) => { $crate::__tokio::join!($($crate::forked($future)),+) };
 }
 
-/// [`tokio::try_join!`] with a branch of the current request for each future.
+/// Awaits futures as [`tokio::try_join!`] does, each in a branch of the current request.
 ///
 /// ```
 /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -33,10 +34,11 @@ macro_rules! try_join {
     ($($future:expr),+ $(,)?) => { $crate::__tokio::try_join!($($crate::forked($future)),+) };
 }
 
-/// [`tokio::select!`] with a branch of the current request for each future.
+/// Awaits the first of several futures as [`tokio::select!`] does, each in a branch of the current
+/// request.
 ///
-/// The future of a loser is dropped before the handler of the winner runs, so what it did by then
-/// happened before. A future that is given by reference, to be polled again later, needs to be
+/// The losers are dropped before the handler of the winner runs, so what they did by then happened
+/// before it. For a future that is passed by reference, to be polled again later, use
 /// [`forked`](crate::forked) where it is made, and plain `tokio::select!`.
 ///
 /// ```
@@ -54,6 +56,7 @@ macro_rules! try_join {
 /// ```
 #[macro_export]
 macro_rules! select {
+    // `@(..)` accumulates the arms that are wrapped already; each rule below moves one arm into it.
     (@($($done:tt)*)) => { $crate::__tokio::select! { $($done)* } };
     (@($($done:tt)*) else => $else:expr $(,)?) => { $crate::__tokio::select! { $($done)* else => { $else } } };
     (@($($done:tt)*) $p:pat = $f:expr, if $if:expr => $h:block, $($rest:tt)*) => {

@@ -1,32 +1,36 @@
-//! Work on rayon's pool, in branches of the current request. Needs the feature `rayon`.
+//! Work on rayon's thread pool, in branches of the current request. Needs the feature `rayon`.
 //!
-//! For parallel iterators, which divide their work themselves, there is [`pivot_baggage::Fan`].
+//! Every piece of work is a branch, forked where it is spawned and joined where rayon waits for it.
+//! Parallel iterators divide their work themselves: use [`pivot_baggage::Fan`] for those.
 
 use pivot_baggage::{Ending, carried};
 use std::sync::{Mutex, PoisonError};
 
-/// Like [`rayon::join`], with a branch for each side.
+/// Runs two closures as [`rayon::join`] does, each in a branch of the current request.
 #[track_caller]
 pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
     let ((a, a_ending), (b, b_ending)) = (carried(a), carried(b));
     let outputs = rayon::join(a, b);
+
     a_ending.join();
     b_ending.join();
     outputs
 }
 
-/// Like [`rayon::scope`], but the scope itself runs here, in the request; work that it spawns runs
-/// in branches, and has ended and joined when this returns.
+/// Runs a closure that may spawn work, as [`rayon::in_place_scope`] does. The closure runs on this
+/// thread, in the request. What it spawns runs in branches, which have ended and joined when this
+/// returns.
 pub fn scope<'scope, T>(work: impl FnOnce(&PoolScope<'_, 'scope>) -> T) -> T {
     let endings = Mutex::new(Vec::new());
     let result = rayon::in_place_scope(|inner| work(&PoolScope { inner, endings: &endings }));
+
     for ending in endings.into_inner().unwrap_or_else(PoisonError::into_inner) {
         ending.join();
     }
     result
 }
 
-/// Spawns work that ends before the scope does.
+/// Spawns work that ends before [`scope`] returns.
 #[derive(Debug)]
 pub struct PoolScope<'a, 'scope> {
     inner: &'a rayon::Scope<'scope>,

@@ -1,6 +1,7 @@
-//! Baggage with the calls of a `reqwest` client, as a middleware. Needs the feature `reqwest`.
+//! Baggage with the calls of a `reqwest` client: [`ClientLayer`] is a middleware. Needs the feature
+//! `reqwest`.
 //!
-//! Put it inside of anything that tries again, since each attempt has to be a branch of its own.
+//! Add it after any middleware that retries, since each attempt has to be a branch of its own.
 
 use crate::client::ClientLayer;
 use http::Extensions;
@@ -16,7 +17,7 @@ use reqwest_middleware::{Middleware, Next, Result};
 /// # drop(client);
 /// ```
 ///
-/// A reply brings back what it carries in its headers; reqwest does not show trailers.
+/// Joins what the headers of a reply bring back. What comes in trailers is lost: reqwest hides them.
 #[async_trait::async_trait]
 impl Middleware for ClientLayer {
     async fn handle(
@@ -25,8 +26,10 @@ impl Middleware for ClientLayer {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
+        // Without trailers: the server then puts the branch into the headers of its reply.
         let host = request.url().host_str().map(str::to_owned);
         let mut returns = self.send_without_trailers(request.headers_mut(), host.as_deref());
+
         let mut response = next.run(request, extensions).await?;
         returns.join(response.headers_mut());
         Ok(response)

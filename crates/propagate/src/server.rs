@@ -1,9 +1,18 @@
-//! Runs each call in the request that it arrived with, and sends the request's baggage back.
+//! The server's side of a call: runs it in the request that it arrived with, and sends the request's
+//! baggage back.
 //!
-//! The reply carries the whole branch and carries it once, to whoever sent one. It goes into the
-//! trailers, after the last event of the body, where those will be read: with gRPC, and wherever
-//! else a body of unknown length is sent to a client that accepts trailers. Any other reply carries
-//! it in its headers, and what its body packs later is lost.
+//! The reply carries the branch as a whole and carries it once, to the client that sent it:
+//!
+//! | arrived in | body of the reply | the branch goes back in |
+//! |---|---|---|
+//! | gRPC metadata | streams, as every body of gRPC | trailers |
+//! | HTTP header, with `TE: trailers` | of unknown length | trailers |
+//! | HTTP header | of known length, or empty | headers |
+//! | HTTP header, without `TE: trailers` | any | headers |
+//! | W3C `baggage`, or nothing | any | nowhere |
+//!
+//! Trailers come after the last event of the body, so nothing is lost. Headers leave before the body
+//! runs: what the body packs then stays in this process and is lost to the client.
 
 use crate::header::{self, HeaderKind, ReceivedBaggage};
 use crate::key::SigningKey;
@@ -19,33 +28,36 @@ use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Which baggage a server takes.
+/// Which baggage a server accepts.
 #[derive(Debug, Clone, Default)]
 pub struct ServerLayer {
     trust: Trust,
     key: Option<SigningKey>,
 }
 
+/// Whether clients are part of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Trust {
+    /// They are: their baggage is accepted.
     #[default]
     Internal,
+    /// Anybody may call: baggage is neither accepted nor sent back.
     Edge,
 }
 
 impl ServerLayer {
-    /// A layer for servers whose clients are inside the system.
+    /// Returns a layer for servers whose clients are part of the system.
     pub fn new() -> ServerLayer {
         ServerLayer::default()
     }
 
-    /// For servers that anybody may call: every call begins a request here, baggage that arrives is
-    /// taken away unread, and none is sent back.
+    /// Returns a layer for the edge of the system, where anybody may call: every call begins a new
+    /// request, baggage that arrives is removed unread, and none is sent back.
     pub fn edge() -> ServerLayer {
         ServerLayer { trust: Trust::Edge, key: None }
     }
 
-    /// Accepts only signed baggage, and signs what it sends back.
+    /// Accepts only signed baggage, and signs what is sent back.
     pub fn key(self, key: SigningKey) -> ServerLayer {
         ServerLayer { key: Some(key), ..self }
     }
@@ -59,7 +71,7 @@ impl<S> Layer<S> for ServerLayer {
     }
 }
 
-/// A service whose calls are requests: those that arrive with baggage go on, others begin here.
+/// A service that runs each call in a request: the one that arrived with it, or a new one.
 #[derive(Debug, Clone)]
 pub struct Server<S> {
     inner: S,
@@ -80,11 +92,14 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // Before HTTP/1.1 there are no trailers.
+        // HTTP/1.0 has no trailers, whatever the client says.
         if request.version() < Version::HTTP_11 {
             request.headers_mut().remove(TE);
         }
+
         let (baggage, route) = self.accept(request.headers_mut());
+
+        // `call` runs the service's code already: its events belong to the request as well.
         let scope = enter_request(baggage);
         let inner = self.inner.call(request);
         ServerFuture { inner: inner.in_baggage(scope.finish()), route }
@@ -92,61 +107,67 @@ where
 }
 
 impl<S> Server<S> {
-    /// What arrived, and how it goes back.
+    /// Takes the baggage out of a request's headers. Returns it, and how the reply carries it back.
     fn accept(&self, headers: &mut HeaderMap) -> (Option<Baggage>, Option<Box<ReplyRoute>>) {
-        let arrived = match self.layer.trust {
+        let received = match self.layer.trust {
             Trust::Internal => header::take_request(headers, self.layer.key.as_ref()),
             Trust::Edge => {
                 header::strip(headers);
                 ReceivedBaggage::None
             }
         };
-        match arrived {
+
+        match received {
             ReceivedBaggage::None => (None, None),
             ReceivedBaggage::Detached(baggage) => (Some(baggage), None),
             ReceivedBaggage::Branch(kind, baggage) => {
                 let trailers = kind == HeaderKind::Binary || accepts_trailers(headers);
-                let (asked, key) = (baggage.snapshot(), self.layer.key.clone());
+                let asked = baggage.snapshot();
+                let key = self.layer.key.clone();
                 (Some(baggage), Some(Box::new(ReplyRoute { kind, trailers, asked, key })))
             }
         }
     }
 }
 
+/// Returns whether the client reads trailers: `TE` lists them.
 fn accepts_trailers(request: &HeaderMap) -> bool {
     let mut values = request.get_all(TE).iter().filter_map(|value| value.to_str().ok());
     values.any(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
 }
 
-/// How a reply carries its baggage.
+/// How a reply carries the branch back to the client that sent it.
 #[derive(Debug, Clone)]
 struct ReplyRoute {
     kind: HeaderKind,
-    /// Whether trailers will be read.
+    /// Whether the client reads trailers.
     trailers: bool,
+    /// The branch as it arrived: the reply leaves out what has not changed since.
     asked: Option<RequestSnapshot>,
     key: Option<SigningKey>,
 }
 
 impl ReplyRoute {
+    /// Returns whether the branch goes into the trailers, after this body, and not into the headers.
     fn uses_trailers(&self, body: &impl Body) -> bool {
-        let of_unknown_length = self.kind == HeaderKind::Binary || body.size_hint().exact().is_none();
-        self.trailers && of_unknown_length && !body.is_end_stream()
+        // A body of known length is sent with `content-length` and without chunks: HTTP/1.1 would drop
+        // its trailers.
+        let has_unknown_length = self.kind == HeaderKind::Binary || body.size_hint().exact().is_none();
+        self.trailers && has_unknown_length && !body.is_end_stream()
     }
 
-    fn insert(&self, headers: &mut HeaderMap, baggage: Baggage) {
-        self.kind.insert_reply(headers, baggage, self.asked.as_ref(), self.key.as_ref());
+    fn insert(&self, headers: &mut HeaderMap, branch: Baggage) {
+        self.kind.insert_reply(headers, branch, self.asked.as_ref(), self.key.as_ref());
     }
 }
 
 pin_project! {
-    /// A call that is being served.
+    /// The future of a call that is being served; it runs in the request.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct ServerFuture<F> {
         #[pin]
         inner: InBaggage<F>,
-        // Most requests have none, and futures are moved often.
         route: Option<Box<ReplyRoute>>,
     }
 }
@@ -163,30 +184,35 @@ where
         let (response, mut baggage) = ready!(this.inner.poll(cx));
         let (mut parts, body) = response?.into_parts();
         let mut route = this.route.take();
-        if let Some(in_trailers) = &route {
-            if !in_trailers.uses_trailers(&body) {
-                // Events of the body still belong to the request, and see what happened before.
-                let seen = baggage.detach();
-                in_trailers.insert(&mut parts.headers, std::mem::replace(&mut baggage, seen));
+
+        if let Some(reply) = &route {
+            if !reply.uses_trailers(&body) {
+                // The branch leaves with the headers. The body goes on in a detached copy: its events
+                // still belong to the request and see what happened before.
+                let detached = baggage.detach();
+                reply.insert(&mut parts.headers, std::mem::replace(&mut baggage, detached));
                 route = None;
-            } else if in_trailers.kind == HeaderKind::Text && !baggage.has_no_id() {
-                parts.headers.append(TRAILER, in_trailers.kind.name().into());
+            } else if reply.kind == HeaderKind::Text && !baggage.has_no_id() {
+                // HTTP/1.1 servers send only those trailers that the headers announce.
+                parts.headers.append(TRAILER, reply.kind.name().into());
             }
         }
+
         let body = ServerBody { inner: Some(body), baggage: Some(baggage), route };
         Poll::Ready(Ok(Response::from_parts(parts, body)))
     }
 }
 
 pin_project! {
-    /// The body of a reply; it runs in the request.
+    /// The body of a reply that is being served; it runs in the request.
     #[derive(Debug)]
     pub struct ServerBody<B> {
-        // Taken out at the end or when dropped, in both cases inside the request.
+        // Dropped at the end or with this, in both cases inside the request: its destructors may
+        // pass tracepoints.
         #[pin]
         inner: Option<B>,
         baggage: Option<Baggage>,
-        // How the trailers carry the baggage, if they do.
+        // How the trailers carry the branch back, if they do.
         route: Option<Box<ReplyRoute>>,
     }
 
@@ -201,14 +227,17 @@ pin_project! {
 }
 
 impl<B: Body> ServerBody<B> {
-    /// Ends the body; adds what the reply carries back to its trailers.
+    /// Drops the inner body and returns its trailers, with the branch if they carry it.
     fn end(self: Pin<&mut Self>, trailers: Option<HeaderMap>) -> Option<HeaderMap> {
         let mut this = self.project();
         run_in(this.baggage, || this.inner.set(None));
-        let Some((route, baggage)) = this.route.take().zip(this.baggage.take()) else { return trailers };
+        let Some((route, branch)) = this.route.take().zip(this.baggage.take()) else { return trailers };
+
         let had_trailers = trailers.is_some();
         let mut trailers = trailers.unwrap_or_default();
-        route.insert(&mut trailers, baggage);
+        route.insert(&mut trailers, branch);
+
+        // A branch that was never born adds no trailer, and must not add an empty frame either.
         (had_trailers || !trailers.is_empty()).then_some(trailers)
     }
 }
@@ -223,6 +252,7 @@ impl<B: Body> Body for ServerBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.as_mut().project();
         let Some(inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
+
         let trailers = match ready!(run_in(this.baggage, || inner.poll_frame(cx))) {
             Some(Ok(frame)) => match frame.into_trailers() {
                 Ok(trailers) => Some(trailers),
@@ -231,10 +261,14 @@ impl<B: Body> Body for ServerBody<B> {
             Some(Err(error)) => return Poll::Ready(Some(Err(error))),
             None => None,
         };
+
+        // The body's own trailers are its last frame, and so is its end: ours go with either.
         Poll::Ready(self.end(trailers).map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
+        // A body that has ended still has our trailers to send; a server that is told otherwise would
+        // not poll for them.
         let carries = self.baggage.as_ref().is_some_and(|baggage| !baggage.has_no_id());
         let adds_trailers = self.route.is_some() && carries;
         self.inner.as_ref().is_none_or(|inner| !adds_trailers && inner.is_end_stream())

@@ -1,5 +1,5 @@
-//! Streams that somebody else polls, such as the messages that a client streams to its server: the
-//! connection's task pulls them, outside any request.
+//! Streams that another task polls, such as the messages that a client streams to its server: the task
+//! of the connection pulls them, outside any request.
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
@@ -9,11 +9,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 pin_project! {
-    /// A stream that runs in its own branch of the request and may be polled anywhere.
+    /// A stream that runs in a branch of the request that made it, and may be polled anywhere.
     #[derive(Debug)]
     #[must_use = "streams do nothing unless polled"]
     pub struct CarriedStream<S> {
-        // Taken out at the end or when dropped, in both cases inside the request.
+        // Dropped at the end or with this, in both cases inside the request.
         #[pin]
         stream: Option<S>,
         baggage: Option<Baggage>,
@@ -27,8 +27,8 @@ pin_project! {
     }
 }
 
-/// A stream that runs in a branch of the current request, wherever it is polled, and where that
-/// branch leaves its baggage when the stream ends or is dropped. The branch forks here.
+/// Forks a branch of the current request for a stream. Returns the stream, which runs in the branch
+/// wherever it is polled, and the [`Ending`] that receives the branch when the stream ends or is dropped.
 ///
 /// ```
 /// # use pivot_propagate::carried_stream;
@@ -49,6 +49,7 @@ pub fn carried_stream<S: Stream>(stream: S) -> (CarriedStream<S>, Ending) {
 }
 
 impl<S> CarriedStream<S> {
+    /// Drops the stream inside the branch and leaves the branch with its ending.
     fn end(self: Pin<&mut Self>) {
         let mut this = self.project();
         if this.baggage.is_some() {
@@ -67,10 +68,13 @@ impl<S: Stream> Stream for CarriedStream<S> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.as_mut().project();
         let Some(stream) = this.stream.as_pin_mut() else { return Poll::Ready(None) };
+
+        // Outside any request it is a plain stream, polled in whatever is current.
         let item = match this.baggage.is_some() {
             true => run_in(this.baggage, || stream.poll_next(cx)),
             false => stream.poll_next(cx),
         };
+
         if let Poll::Ready(None) = item {
             self.end();
         }

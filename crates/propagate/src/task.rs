@@ -1,7 +1,7 @@
 //! Requests that begin in this process, and tasks that belong to them.
 //!
-//! What a task packs is seen by its request once the task is awaited, however it ended, and not at
-//! all if it never is.
+//! Spawning forks a branch of the current request, awaiting the [`JoinHandle`] joins it. So a request
+//! sees what a task packed once it has awaited the task, however that ended, and never if it does not.
 
 use pin_project_lite::pin_project;
 use pivot_baggage::{Baggage, Ending, FutureExt, carried, carried_future, current};
@@ -15,7 +15,7 @@ pub async fn request<F: Future>(future: F) -> F::Output {
     future.in_baggage(Baggage::begin()).await.0
 }
 
-/// Spawns a task that runs in a branch of the current request; outside any, the task is outside too.
+/// Spawns a task that runs in a branch of the current request. Outside any request, so is the task.
 ///
 /// Panics outside a tokio runtime, as [`tokio::spawn`] does.
 #[track_caller]
@@ -27,7 +27,7 @@ where
     JoinHandle { inner: tokio::spawn(future), ending }
 }
 
-/// Runs a closure that blocks on a thread for such, in a branch of the current request.
+/// Runs a closure that may block on a thread of its own, in a branch of the current request.
 ///
 /// Panics outside a tokio runtime, as [`tokio::task::spawn_blocking`] does.
 #[track_caller]
@@ -36,7 +36,8 @@ pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     JoinHandle { inner: tokio::task::spawn_blocking(work), ending }
 }
 
-/// Spawns a task that nobody waits for. It sees what happened before, and is not seen.
+/// Spawns a task that nobody awaits. It sees what happened before it was spawned; the request does not
+/// see what it packs.
 ///
 /// Panics outside a tokio runtime, as [`tokio::spawn`] does.
 pub fn spawn_detached<F>(future: F) -> tokio::task::JoinHandle<F::Output>
@@ -50,9 +51,8 @@ where
 }
 
 pin_project! {
-    /// A spawned task; awaiting it joins its branch into the request that awaits.
-    ///
-    /// Dropping it lets the task run on by itself.
+    /// A handle of a spawned task. Awaiting it joins the task's branch into the request that awaits.
+    /// Dropping it lets the task run on, and its branch is lost.
     #[derive(Debug)]
     pub struct JoinHandle<T> {
         #[pin]
@@ -67,12 +67,12 @@ impl<T> JoinHandle<T> {
         self.inner.abort();
     }
 
-    /// Cancels the task from elsewhere.
+    /// Returns a handle that cancels the task and can be sent elsewhere.
     pub fn abort_handle(&self) -> AbortHandle {
         self.inner.abort_handle()
     }
 
-    /// Whether the task has ended.
+    /// Returns whether the task has ended.
     pub fn is_finished(&self) -> bool {
         self.inner.is_finished()
     }

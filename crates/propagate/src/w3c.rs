@@ -1,14 +1,19 @@
 //! The member `pivot=` of a W3C `baggage` header: the bridge through hops that forward nothing else.
 //!
-//! Measured with real SDKs: a member of over 4,096 bytes is dropped, members past the 180th are, a
-//! header of over 8,192 bytes is dropped as a whole, properties get mangled. Hence one member, in
-//! the first place, without properties, of at most 2 KB, and not at all where the header would get
-//! too long for the members of others. Those are left as they are, byte for byte.
+//! ```text
+//! baggage: user=alice;region=eu, plan=free                       from the application
+//! baggage: pivot=CiBm…,user=alice;region=eu, plan=free           with the member
+//! ```
+//!
+//! OpenTelemetry SDKs drop a member of over 4,096 bytes and members past the 180th, drop a header of over
+//! 8,192 bytes altogether, and mangle properties (measured). So there is one member, in the first place,
+//! without properties, of at most 2 KB; and none where the header would get too long for the members of
+//! others. Those stay as they are, byte for byte.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pivot_baggage::losses;
 
-/// The header.
+/// The name of the header.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("baggage");
 
 /// The name of the member.
@@ -20,15 +25,19 @@ pub(crate) const MAX_MEMBER: usize = 2048;
 /// The longest header that every hop forwards.
 const MAX_HEADER: usize = 8192;
 
-/// Puts a member in front of those of others. If that made the header too long it stays away, which
-/// is counted. Tells whether it is there.
+/// Puts a member in front of those of others, in place of an earlier one of ours. Returns false, which
+/// is counted, if the header would get too long.
 pub(crate) fn put(headers: &mut HeaderMap, member: &HeaderValue) -> bool {
+    // A member that the application copied from a request of its own is stale.
     take(headers);
+
     let others: usize = headers.get_all(HEADER).iter().map(|value| value.len() + 1).sum();
     if member.len() + others > MAX_HEADER {
         losses::note_withheld();
         return false;
     }
+
+    // The application's members may stand in several lines: ours joins the first of them.
     let mut values: Vec<HeaderValue> = headers.get_all(HEADER).iter().cloned().collect();
     let first = match values.first() {
         None => Some(member.clone()),
@@ -38,18 +47,20 @@ pub(crate) fn put(headers: &mut HeaderMap, member: &HeaderValue) -> bool {
         losses::note_withheld();
         return false;
     };
+
     first.set_sensitive(true);
     values.splice(..values.len().min(1), [first]);
     replace(headers, values);
     true
 }
 
-/// Takes the member away and gives its value, without properties.
+/// Removes every member of ours and returns the value of the first, without properties.
 pub(crate) fn take(headers: &mut HeaderMap) -> Option<Vec<u8>> {
     let is_ours = |member: &[u8]| name_of(member) == NAME.as_bytes();
     let values = headers.get_all(HEADER).iter();
     let found = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).find(|m| is_ours(m))?;
     let value = value_of(found);
+
     let mut others = Vec::new();
     for line in headers.get_all(HEADER) {
         let members: Vec<&[u8]> = line.as_bytes().split(|byte| *byte == b',').collect();
@@ -57,9 +68,12 @@ pub(crate) fn take(headers: &mut HeaderMap) -> Option<Vec<u8>> {
             others.push(line.clone());
             continue;
         }
+
+        // A line that held nothing else goes away with it.
         let kept: Vec<&[u8]> = members.into_iter().filter(|member| !is_ours(member)).collect();
         others.extend(HeaderValue::from_bytes(&kept.join(&b',')).ok().filter(|value| !value.is_empty()));
     }
+
     replace(headers, others);
     Some(value)
 }
@@ -71,11 +85,13 @@ fn replace(headers: &mut HeaderMap, values: Vec<HeaderValue>) {
     });
 }
 
+/// Returns the name of a member, without the white space around it.
 fn name_of(member: &[u8]) -> &[u8] {
     let name = member.split(|byte| matches!(byte, b'=' | b';')).next();
     name.unwrap_or_default().trim_ascii()
 }
 
+/// Returns the value of a member, without properties and the white space around it.
 fn value_of(member: &[u8]) -> Vec<u8> {
     let text = member.split(|byte| *byte == b';').next().unwrap_or_default();
     let value = text.iter().position(|byte| *byte == b'=').map_or(&[][..], |at| &text[at + 1..]);
@@ -96,7 +112,7 @@ mod tests {
         headers.get_all(HEADER).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
     }
 
-    /// What arrives, the value that is taken, and what is left.
+    /// Checks the value that is taken out of lines that arrived, and the lines that are left.
     fn check_take(arrived: &[&'static str], value: Option<&str>, left: &[&str]) {
         let mut headers = headers(arrived);
         assert_eq!(take(&mut headers), value.map(|value| value.as_bytes().to_vec()));
@@ -120,13 +136,16 @@ mod tests {
             others in proptest::collection::vec("[ -+\\--~]{1,20}", 0..6), at in any::<prop::sample::Index>()
         ) {
             let others: Vec<&String> = others.iter().filter(|m| name_of(m.as_bytes()) != b"pivot").collect();
+
             let left = others.iter().map(|member| member.as_str()).collect::<Vec<_>>().join(",");
             let mut members: Vec<&str> = others.iter().map(|member| member.as_str()).collect();
             members.insert(at.index(members.len() + 1), " pivot = a-_ ; p");
+
             let mut headers = HeaderMap::new();
             headers.insert(HEADER, HeaderValue::try_from(members.join(",")).unwrap());
             prop_assert_eq!(take(&mut headers), Some(b"a-_".to_vec()));
             prop_assert_eq!(lines(&headers).join(","), left.clone());
+
             put(&mut headers, &HeaderValue::from_static("pivot=new"));
             prop_assert_eq!(take(&mut headers), Some(b"new".to_vec()));
             prop_assert_eq!(lines(&headers).join(","), left);
@@ -144,7 +163,7 @@ mod tests {
         }
     }
 
-    /// What an application sends, and what leaves.
+    /// Checks the lines that leave when an application sends these of its own.
     fn check_put(own: &[&'static str], left: &[&str]) {
         let mut headers = headers(own);
         put(&mut headers, &HeaderValue::from_static("pivot=new"));
