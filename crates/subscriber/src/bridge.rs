@@ -1,11 +1,35 @@
-//! The wrapper around the application's own subscriber.
+//! [`Bridge`]: the wrapper around the application's own subscriber.
 //!
-//! It must raise the global level, or callsites below it would never become known, and it must say
-//! *always* where advice is woven. The application's subscriber then gets exactly what it would have
-//! got on its own: what it said of each callsite is remembered and asked for again.
+//! Two audiences want different things of the same callsites. The application's subscriber must get exactly
+//! the calls that it would get without us, whether advice is woven or not. Advice must see callsites that
+//! this subscriber has disabled. So the bridge answers `tracing` for both:
+//!
+//! ```text
+//! asked by tracing            answered                                     the application's subscriber
+//! ─────────────────────────   ──────────────────────────────────────────   ────────────────────────────
+//! max_level_hint              every level: callsites beyond a level         asked for its own, remembered
+//!                             would never become known                      per callsite
+//! register_callsite           woven, or a carrier?      always              asked; its interest is kept
+//!                             a check of `enabled!`?    sometimes
+//!                             otherwise: the application's interest
+//! enabled                     woven, or a carrier?      yes                 asked unless it said never
+//!                             otherwise: the application's answer
+//! event, new_span, ...        1. fire the tracepoint, if woven              2. called, if its interest and
+//!                                                                           its `enabled` want it
+//! ```
+//!
+//! Step 2 needs care: `Filtered` layers keep the answer to `enabled` in thread-local state for the call that
+//! follows. A question without its call, or a call without its question, would leave one layer's answer to
+//! the next event ([tracing#2519]). So the inner subscriber is asked just before it is called, and is not
+//! asked about what it has never wanted.
+//!
+//! Spans that the application does not want but somebody here waits for get ids of ours; see
+//! `span/open_spans.rs`.
+//!
+//! [tracing#2519]: https://github.com/tokio-rs/tracing/issues/2519
 
 use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteKind, InnerInterest, IsCarrier};
-use crate::callsite::interest_rebuild;
+use crate::callsite::{compiled_out, interest_rebuild};
 use crate::fire;
 use crate::span::carried_request::CarriedRequest;
 use crate::span::entered_carriers;
@@ -16,14 +40,14 @@ use std::fmt;
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber, dispatcher};
 
-/// Makes every callsite a tracepoint and passes on to `S` what it wants.
+/// A subscriber that makes every callsite a tracepoint and passes on to `S` what `S` wants.
 pub struct Bridge<S> {
     inner: S,
     callsites: CallsiteCache,
     spans: OpenSpans,
 }
 
-/// Somebody else is the global subscriber already.
+/// The error of installing a global subscriber where there is one already.
 #[derive(Debug)]
 pub struct AlreadySet;
 
@@ -42,24 +66,25 @@ impl<S> fmt::Debug for Bridge<S> {
 }
 
 impl<S: Subscriber> Bridge<S> {
-    /// Wraps a subscriber. OpenSpans that the usual servers open for a [request](is_request_span) carry it.
+    /// Wraps a subscriber. Spans that the usual servers open for a [request](is_request_span) carry it.
     pub fn new(inner: S) -> Bridge<S> {
         interest_rebuild::listen();
         let callsites = CallsiteCache::new(is_request_span);
         Bridge { inner, spans: OpenSpans::new(callsites.number), callsites }
     }
 
-    /// Has these spans carry a request, and no others, to wherever they are entered, as
-    /// `.instrument(span)` does with a task. One made outside any request begins one. One made inside
-    /// carries a branch, which joins where the span is closed, or left for good, inside that request.
+    /// Sets which spans carry a request to wherever they are entered, as `.instrument(span)` does with a
+    /// task; no others do.
     ///
-    /// Whoever enters a span comes after everybody who has left it before.
-    pub fn carriers(mut self, carries: IsCarrier) -> Bridge<S> {
-        self.callsites.carries = carries;
+    /// A carrier that is made outside any request begins one. One that is made inside carries a branch,
+    /// which joins where the span is closed, or left for good, inside that request. Whoever enters a
+    /// carrier comes after everybody who has left it before.
+    pub fn carriers(mut self, is_carrier: IsCarrier) -> Bridge<S> {
+        self.callsites.is_carrier = is_carrier;
         self
     }
 
-    /// Makes it the global subscriber, and makes records of the `log` crate events too, unless the
+    /// Makes this the global subscriber. Records of the `log` crate become events too, unless the
     /// application has a logger: see [`log`](crate::log).
     pub fn install(self) -> Result<(), AlreadySet>
     where
@@ -67,34 +92,34 @@ impl<S: Subscriber> Bridge<S> {
     {
         dispatcher::set_global_default(Dispatch::new(self)).map_err(|_| AlreadySet)?;
         crate::log::bridge::install_if_none();
-        crate::callsite::compiled_out::warn_of_missing();
+        compiled_out::warn_of_missing_levels();
         Ok(())
     }
 
-    /// What the application's subscriber says of a callsite now.
-    fn ask(&self, metadata: &'static Metadata<'static>) -> InnerInterest {
-        let beyond = self.inner.max_level_hint().is_some_and(|most| *metadata.level() > most);
-        InnerInterest::of(&self.inner.register_callsite(metadata), beyond)
+    /// Asks the application's subscriber about a callsite.
+    fn ask_inner(&self, metadata: &'static Metadata<'static>) -> InnerInterest {
+        let is_beyond_level = self.inner.max_level_hint().is_some_and(|max| *metadata.level() > max);
+        InnerInterest::new(&self.inner.register_callsite(metadata), is_beyond_level)
     }
 
-    /// Whether the application's subscriber wants what comes now. Asking also tells filters of single
-    /// layers what comes.
-    fn wants(&self, slot: &CachedCallsite, metadata: &Metadata<'_>) -> bool {
-        match slot.said() {
+    /// Returns whether the application's subscriber wants what comes now. Asking also tells the filters of
+    /// its layers what comes, so the answer must be followed by the call, if it is yes.
+    fn inner_wants(&self, callsite: &CachedCallsite, metadata: &Metadata<'_>) -> bool {
+        match callsite.inner_interest() {
             InnerInterest::Never => false,
             InnerInterest::Sometimes => self.inner.enabled(metadata),
             InnerInterest::Always => true,
         }
     }
 
-    fn pass_on(&self, event: &Event<'_>) {
+    fn pass_to_inner(&self, event: &Event<'_>) {
         if self.inner.event_enabled(event) {
             self.inner.event(event);
         }
     }
 
-    /// The application's current span.
-    fn under(&self) -> Option<u64> {
+    /// Returns the application's current span.
+    fn app_span(&self) -> Option<u64> {
         self.inner.current_span().id().map(Id::into_u64)
     }
 }
@@ -106,27 +131,30 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
     }
 
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        let provisional = interest_rebuild::is_provisional();
-        let said = self.ask(metadata);
-        let slot = self.callsites.slot(metadata);
-        slot.remember(said);
-        match &slot.kind {
+        // Before anything is looked at: what changes from here on has us asked again.
+        let is_provisional = interest_rebuild::is_provisional();
+        let inner = self.ask_inner(metadata);
+        let callsite = self.callsites.get_or_insert(metadata);
+        callsite.set_inner_interest(inner);
+
+        match &callsite.kind {
             CallsiteKind::EnabledCheck(check) if check.refresh(metadata.target()) => Interest::sometimes(),
-            _ if slot.is_woven() || slot.carries => Interest::always(),
-            _ if said == InnerInterest::Never && provisional => Interest::sometimes(),
-            _ => said.interest(),
+            _ if callsite.is_woven() || callsite.is_carrier => Interest::always(),
+            _ if inner == InnerInterest::Never && is_provisional => Interest::sometimes(),
+            _ => inner.interest(),
         }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let Some(slot) = self.callsites.known(metadata) else { return self.inner.enabled(metadata) };
-        match &slot.kind {
+        let Some(callsite) = self.callsites.get(metadata) else { return self.inner.enabled(metadata) };
+        match &callsite.kind {
             CallsiteKind::EnabledCheck(check) if check.is_enabled() => true,
-            // While there is another dispatcher, we are asked although we have said *always*.
-            CallsiteKind::Tracepoint(_) if slot.is_woven() || slot.carries => true,
-            // Filters of single layers would take their answer for that to the next question.
+            // Although we have said *always*, `tracing` asks while there is another dispatcher.
+            CallsiteKind::Tracepoint(_) if callsite.is_woven() || callsite.is_carrier => true,
+            // The application's filters are not asked about what they never wanted: they would keep the
+            // answer for the next call.
             CallsiteKind::EnabledCheck(_) | CallsiteKind::Tracepoint(_)
-                if slot.said() == InnerInterest::Never =>
+                if callsite.inner_interest() == InnerInterest::Never =>
             {
                 false
             }
@@ -134,26 +162,32 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
         }
     }
 
-    /// None: every level, so that every callsite becomes known.
+    /// Returns `None`, which is every level, so that every callsite becomes known.
     fn max_level_hint(&self) -> Option<LevelFilter> {
         None
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        let slot = self.callsites.slot(attributes.metadata());
-        let wanted = self.wants(slot, attributes.metadata());
+        let metadata = attributes.metadata();
+        let callsite = self.callsites.get_or_insert(metadata);
+        let is_wanted = self.inner_wants(callsite, metadata);
+
+        // The beginning of a carrier is an event of the request that it carries.
         let fire = || {
-            if let Some(site) = slot.site().filter(|site| site.enter.is_woven()) {
-                self.spans.passing(|| fire::fire_span_enter(site, attributes));
+            if let Some(site) = callsite.site().filter(|site| site.enter.is_woven()) {
+                self.spans.fire_in_carrier(|| fire::fire_span_enter(site, attributes));
             }
         };
-        let carried = slot.carries.then(|| CarriedRequest::begin(fire));
+        let carried = callsite.is_carrier.then(|| CarriedRequest::begin(fire));
         if carried.is_none() {
             fire();
         }
-        let id = if wanted { self.inner.new_span(attributes) } else { own_id() };
-        if let Some(site) = slot.site()
-            && (carried.is_some() || !wanted || site.exit.is_some_and(|exit| exit.is_woven()))
+
+        let id = if is_wanted { self.inner.new_span(attributes) } else { own_id() };
+
+        // A span that the application wants and nobody here waits for costs nothing from now on.
+        if let Some(site) = callsite.site()
+            && (carried.is_some() || !is_wanted || site.exit.is_some_and(|exit| exit.is_woven()))
         {
             self.spans.open(&id, site, attributes, carried);
         }
@@ -173,28 +207,31 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
         }
     }
 
-    /// Asked before each event; the application's subscriber is asked there.
+    /// Returns true: `tracing` asks before each event, and the application's subscriber is asked in
+    /// [`event`](Subscriber::event), after advice has run.
     fn event_enabled(&self, _: &Event<'_>) -> bool {
         true
     }
 
     fn event(&self, event: &Event<'_>) {
-        let slot = self.callsites.slot(event.metadata());
-        if let CallsiteKind::LogRecord = slot.kind {
-            // The application's subscriber was asked, about the record's own target.
-            return self.pass_on(event);
+        let callsite = self.callsites.get_or_insert(event.metadata());
+
+        // A record of `log` fired its tracepoint already, and its forwarder has asked the application's
+        // subscriber about the record's own target.
+        if let CallsiteKind::LogRecord = callsite.kind {
+            return self.pass_to_inner(event);
         }
-        let site = slot.site().filter(|site| site.enter.is_woven());
-        if let Some(site) = site {
-            self.spans.passing(|| fire::fire_event(site, event));
+
+        if let Some(site) = callsite.site().filter(|site| site.enter.is_woven()) {
+            self.spans.fire_in_carrier(|| fire::fire_event(site, event));
         }
-        if self.wants(slot, event.metadata()) {
-            self.pass_on(event);
+        if self.inner_wants(callsite, event.metadata()) {
+            self.pass_to_inner(event);
         }
     }
 
     fn enter(&self, span: &Id) {
-        self.spans.enter(span, || self.under());
+        self.spans.enter(span, || self.app_span());
         if !is_own(span) {
             self.inner.enter(span);
         }
@@ -208,39 +245,45 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
     }
 
     fn clone_span(&self, span: &Id) -> Id {
-        self.spans.clone(span);
+        self.spans.add_handle(span);
         if is_own(span) {
             return span.clone();
         }
-        if let Some((carrier, under)) = entered_carriers::innermost(self.callsites.number)
-            && carrier != span.into_u64()
-            && under != Some(span.into_u64())
-            && self.under() == Some(span.into_u64())
+
+        // The application hands on its current span, which it opened inside a carrier: whoever enters it
+        // works for the carrier's request. Not if the span was current before: then it leads elsewhere.
+        let id = span.into_u64();
+        if let Some(innermost) = entered_carriers::innermost(self.callsites.number)
+            && innermost.carrier != id
+            && innermost.app_span != Some(id)
+            && self.app_span() == Some(id)
         {
-            self.spans.alias(span, carrier);
+            self.spans.alias(span, innermost.carrier);
         }
         self.inner.clone_span(span)
     }
 
     fn try_close(&self, span: Id) -> bool {
-        let last = if is_own(&span) { self.spans.release(&span) } else { self.inner.try_close(span.clone()) };
-        if last {
+        let was_last =
+            if is_own(&span) { self.spans.remove_handle(&span) } else { self.inner.try_close(span.clone()) };
+
+        if was_last {
             self.spans.close(&span);
         } else {
-            self.spans.dropped(&span);
+            self.spans.dropped_handle(&span);
         }
-        last
+        was_last
     }
 
-    /// The application's; outside of those, the carrier that this thread is inside of, so that who
-    /// asks for the current span to hand it on hands on the request.
+    /// Returns the application's current span. If it has none, returns the carrier that this thread is
+    /// inside of: code that asks for the current span to hand it on hands on the request.
     fn current_span(&self) -> Current {
         let inner = self.inner.current_span();
         if inner.id().is_none()
-            && let Some((carrier, _)) = entered_carriers::innermost(self.callsites.number)
-            && let Some(metadata) = self.spans.metadata(carrier)
+            && let Some(innermost) = entered_carriers::innermost(self.callsites.number)
+            && let Some(metadata) = self.spans.metadata(innermost.carrier)
         {
-            return Current::new(Id::from_u64(carrier), metadata);
+            return Current::new(Id::from_u64(innermost.carrier), metadata);
         }
         inner
     }

@@ -1,4 +1,4 @@
-//! What happens at a callsite, as the event of its tracepoint.
+//! Turns what passes at a callsite into an event of its tracepoint.
 
 use crate::callsite::tracepoints::CallsiteTracepoints;
 use crate::field_visitor::FieldVisitor;
@@ -6,22 +6,24 @@ use pivot_advice::Value;
 use tracing_core::Event;
 use tracing_core::span::Attributes;
 
-/// A span begins.
+/// Fires the tracepoint of a span's beginning.
 pub(crate) fn fire_span_enter(site: &'static CallsiteTracepoints, attributes: &Attributes<'_>) {
     fire(site, |visitor| attributes.record(visitor));
 }
 
-/// An event passes.
+/// Fires the tracepoint of an event.
 pub(crate) fn fire_event(site: &'static CallsiteTracepoints, event: &Event<'_>) {
     fire(site, |visitor| event.record(visitor));
 }
 
+/// Fires the `enter` tracepoint. `record` shows a visitor the callsite's own fields; it runs once for each
+/// field that advice observes, and not at all if advice observes none.
 fn fire(site: &'static CallsiteTracepoints, record: impl Fn(&mut FieldVisitor)) {
     let (tracepoint, own) = (site.enter, site.own_fields());
     tracepoint.fire(&|index| {
         if index < own {
             return FieldVisitor::value_of(index, &record);
         }
-        tracepoint.fields().get(index).map_or(Value::Null, |(name, _)| site.standing(name))
+        tracepoint.fields().get(index).map_or(Value::Null, |(name, _)| site.common_value(name))
     });
 }

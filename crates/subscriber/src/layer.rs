@@ -1,10 +1,20 @@
-//! For who composes layers by hand.
+//! [`fn@layer`]: for applications that compose layers by hand and cannot wrap their subscriber in
+//! [`Bridge`](crate::Bridge).
 //!
-//! A layer without a filter of its own has no good answer for callsites that nobody queries: *never*
-//! takes them from all other layers, anything else makes other layers' disabled callsites slow. So
-//! there is no way to have ours without its filter. What [`Bridge`](crate::Bridge) does better: this
-//! one makes callsites that other filters enable for good ask those filters each time, about 20 ns;
-//! and a filter for all layers hides from it what it hides from the others.
+//! ```
+//! use tracing_subscriber::layer::SubscriberExt;
+//!
+//! let subscriber = tracing_subscriber::Registry::default().with(pivot_subscriber::layer());
+//! # drop(subscriber);
+//! ```
+//!
+//! The layer comes with a filter and cannot be had without: a layer without a filter has no good answer for
+//! callsites that no query names. *Never* would take them from all other layers, any other answer would
+//! make callsites slow that the other layers have disabled.
+//!
+//! The bridge does two things better. This layer's filter makes `tracing` ask the others' filters at each
+//! event of callsites that they enable for good, about 20 ns. And a filter in front of all layers hides from
+//! this one what it hides from the others.
 
 use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteKind, IsCarrier};
 use crate::callsite::interest_rebuild;
@@ -19,8 +29,8 @@ use tracing_subscriber::filter::Filtered;
 use tracing_subscriber::layer::{Context, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Makes every callsite a tracepoint. OpenSpans that the usual servers open for a [request](is_request_span)
-/// carry it.
+/// Returns a layer that makes every callsite a tracepoint. Spans that the usual servers open for a
+/// [request](is_request_span) carry it.
 pub fn layer<S>() -> Filtered<TracepointLayer, TracepointFilter, S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -28,51 +38,54 @@ where
     layer_with(is_request_span)
 }
 
-/// The same, with other [carriers](crate::Bridge::carriers).
-pub fn layer_with<S>(carries: IsCarrier) -> Filtered<TracepointLayer, TracepointFilter, S>
+/// Returns a layer that makes every callsite a tracepoint, with these
+/// [carriers](crate::Bridge::carriers).
+pub fn layer_with<S>(is_carrier: IsCarrier) -> Filtered<TracepointLayer, TracepointFilter, S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     interest_rebuild::listen();
-    let callsites = Arc::new(CallsiteCache::new(carries));
+    let callsites = Arc::new(CallsiteCache::new(is_carrier));
     let spans = OpenSpans::new(callsites.number);
-    TracepointLayer { callsites: Arc::clone(&callsites), spans }.with_filter(TracepointFilter { callsites })
+    let filter = TracepointFilter { callsites: Arc::clone(&callsites) };
+    TracepointLayer { callsites, spans }.with_filter(filter)
 }
 
-/// The layer. It comes with its filter only, from [`layer`].
+/// The layer that [`fn@layer`] returns, inside of its filter.
 #[derive(Debug)]
 pub struct TracepointLayer {
     callsites: Arc<CallsiteCache>,
     spans: OpenSpans,
 }
 
-/// The filter: lets through what advice is woven at, and spans that carry a request.
+/// The filter of [`fn@layer`]: passes callsites at which advice is woven, and carriers.
 #[derive(Debug)]
 pub struct TracepointFilter {
     callsites: Arc<CallsiteCache>,
 }
 
-fn wanted(slot: &CachedCallsite) -> bool {
-    slot.is_woven() || slot.carries
+fn is_wanted(callsite: &CachedCallsite) -> bool {
+    callsite.is_woven() || callsite.is_carrier
 }
 
 impl<S> Filter<S> for TracepointFilter {
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        let provisional = interest_rebuild::is_provisional();
-        let slot = self.callsites.slot(metadata);
-        let may = match &slot.kind {
+        let is_provisional = interest_rebuild::is_provisional();
+        let callsite = self.callsites.get_or_insert(metadata);
+        let may_be_wanted = match &callsite.kind {
             CallsiteKind::EnabledCheck(check) => check.refresh(metadata.target()),
-            _ => wanted(slot),
+            _ => is_wanted(callsite),
         };
-        // Not *always*, even if it is: while all filters say that, none is asked, and the registry
-        // takes the answers to the question before for those to this one.
-        if may || provisional { Interest::sometimes() } else { Interest::never() }
+
+        // Not *always*, even if it is: while all filters say that, none is asked, and the registry takes
+        // the answers to the question before for answers to this one.
+        if may_be_wanted || is_provisional { Interest::sometimes() } else { Interest::never() }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        self.callsites.known(metadata).is_some_and(|slot| match &slot.kind {
+        self.callsites.get(metadata).is_some_and(|callsite| match &callsite.kind {
             CallsiteKind::EnabledCheck(check) => check.is_enabled(),
-            _ => wanted(slot),
+            _ => is_wanted(callsite),
         })
     }
 
@@ -90,19 +103,22 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
-        let slot = self.callsites.slot(attributes.metadata());
+        let callsite = self.callsites.get_or_insert(attributes.metadata());
+
+        // The beginning of a carrier is an event of the request that it carries.
         let fire = || {
-            if let Some(site) = slot.site().filter(|site| site.enter.is_woven()) {
-                self.spans.passing(|| fire::fire_span_enter(site, attributes));
+            if let Some(site) = callsite.site().filter(|site| site.enter.is_woven()) {
+                self.spans.fire_in_carrier(|| fire::fire_span_enter(site, attributes));
             }
         };
-        let mut carried = slot.carries.then(|| CarriedRequest::begin(fire));
+        let mut carried = callsite.is_carrier.then(|| CarriedRequest::begin(fire));
         match &mut carried {
-            // Nobody tells a layer of a second handle.
+            // A layer is not told of a second handle, so there may always be one.
             Some(carried) => carried.share(),
             None => fire(),
         }
-        if let Some(site) = slot.site()
+
+        if let Some(site) = callsite.site()
             && (carried.is_some() || site.exit.is_some_and(|exit| exit.is_woven()))
         {
             self.spans.open(id, site, attributes, carried);
@@ -114,13 +130,14 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if let Some(site) = self.callsites.slot(event.metadata()).site().filter(|site| site.enter.is_woven())
-        {
-            self.spans.passing(|| fire::fire_event(site, event));
+        let callsite = self.callsites.get_or_insert(event.metadata());
+        if let Some(site) = callsite.site().filter(|site| site.enter.is_woven()) {
+            self.spans.fire_in_carrier(|| fire::fire_event(site, event));
         }
     }
 
     fn on_enter(&self, span: &Id, _: Context<'_, S>) {
+        // Without aliases the application's current span does not matter.
         self.spans.enter(span, || None);
     }
 

@@ -1,14 +1,19 @@
 //! Every `tracing` span and event, and every `log` record, is a tracepoint.
 //!
 //! ```text
-//! event! ─▶ Bridge ─woven?─▶ agent: target, or target::name
-//! span!       │                     target::name@enter, target::name@exit
-//! log         └─ as before ─▶ the application's own subscriber
+//!  event!  span!            ┌─ woven? ─▶ agent:  target, target::name, target::name@enter, @exit
+//!        │                  │
+//!        ▼                  │
+//!  callsite on? ─▶ Bridge ──┤                      target::log ◀─ LogBridge ◀─ log record
+//!        ▲                  │                                         │
+//!  interest cache           └─ as before ─▶ the application's own subscriber, or logger
+//!        ▲
+//!  interest_rebuild ◀─ weaving has changed
 //! ```
 //!
-//! Wrap the subscriber that the application has, [`install`] makes it the global one; what that one sees
-//! and what its disabled callsites cost stays as it was. Who composes layers by hand and cannot wrap
-//! adds [`fn@layer`], which costs other layers a little.
+//! Wrap the subscriber that the application has in [`Bridge`]; [`install`] makes it the global one. What
+//! that subscriber sees, and what its disabled callsites cost, stays as it was. Applications that compose
+//! layers by hand and cannot wrap add [`fn@layer`], which costs other layers a little.
 //!
 //! ```
 //! use pivot_subscriber::Bridge;
@@ -31,16 +36,16 @@
 //! | record of `log` | `target::log` | `message`, `level`, `target`, `module`, `file`, `line` |
 //!
 //! The module path is the target unless the program says otherwise. Events without a name share one
-//! tracepoint with all others of their target: tell them apart by `message` or `line`; a field that
-//! one of them lacks is null there. A condition on `level`, `target`, `file` or `line` alone is decided as
-//! advice is woven: callsites that it rules out stay as they are.
+//! tracepoint with all others of their target: tell them apart by `message` or `line`. A field that
+//! one of them lacks is null there. A condition on `level`, `target`, `file` or `line` alone is decided
+//! when advice is woven: callsites that it rules out stay as they are.
 //!
 //! # Requests
 //!
-//! OpenSpans that carry a request take it along wherever they are entered: over `.instrument(span)` into
-//! tasks, over `Span::current()` into the threads of a pool. From the start those of the usual servers
-//! do, see [`is_request_span`]; [`Bridge::carriers`] says which others. Who wants to follow requests into
-//! other processes needs `pivot::propagate` as well.
+//! A span that is a *carrier* takes its request along wherever it is entered: over `.instrument(span)` into
+//! tasks, over `Span::current()` into the threads of a pool. The spans that the usual servers open for a
+//! request are carriers, see [`is_request_span`]; [`Bridge::carriers`] sets others. To follow requests into
+//! other processes, add `pivot::propagate`.
 //!
 //! # What cannot be seen
 //!
@@ -50,15 +55,16 @@
 //!   on, take callsites out of the program. Nothing can bring them back; [`install`] warns of it.
 //! * What is logged with `?` or `%` is text, also if it was a number. EXPLAIN names what a query adds up
 //!   without knowing its type; `CAST(q.elapsed AS duration)` reads durations.
-//! * Code behind `enabled!` or `log_enabled!` runs when it is asked the first time, so that its callsites
-//!   become known, and while one of them is woven.
-//! * Of a span that began before its end was woven the end is no event.
-//! * Who shares a span works for it: workers of a pool enter the span in which the work was ordered, and
-//!   answer before they leave. So at each woven event in there, all that was done in there before
-//!   happened before. Tasks that shall not see each other need a request's span each, or `pivot::spawn`.
+//! * Code behind `enabled!` or `log_enabled!` runs when the check is made the first time, so that its
+//!   callsites become known, and while one of them is woven.
+//! * The end of a span that began before the end was woven is no event.
+//! * Threads that share a span work for its request: workers of a pool enter the span in which the work was
+//!   ordered, and answer before they leave. So at each woven event in there, all that was done in there
+//!   before happened before. Tasks that must not see each other need a carrier each, or `pivot::spawn`.
 //! * `hyper` has callsites under `--cfg hyper_unstable_tracing` only; `hyper-util` and `h2` always.
 //!
-//! Reading order: `callsite`, `field_visitor`, `fire`, `span`, [`bridge`], [`layer`](mod@layer), [`log`](mod@log).
+//! Reading order: `callsite` (begin with `interest_rebuild`), `field_visitor`, `fire`, `span`, [`bridge`],
+//! [`layer`](mod@layer), [`log`](mod@log).
 
 pub mod bridge;
 mod callsite;
@@ -74,7 +80,7 @@ pub use callsite::tracepoints::CallsiteTracepoints;
 pub use layer::layer;
 pub use span::request_spans::is_request_span;
 
-/// Makes a subscriber the global one, wrapped: [`Bridge::install`].
+/// Wraps the application's subscriber and makes it the global one: [`Bridge::install`].
 pub fn install<S: tracing_core::Subscriber + Send + Sync>(own: S) -> Result<(), AlreadySet> {
     Bridge::new(own).install()
 }

@@ -1,4 +1,12 @@
-//! The callsites in the eyes of one subscriber, found again without a lock.
+//! What one subscriber knows of each callsite, found again without a lock.
+//!
+//! ```text
+//! event ─▶ thread's map (subscriber, callsite) ─ miss ─▶ subscriber's map (RwLock) ─ miss ─▶ make it
+//!                     │                                        │                                │
+//!                     └───────────────────── &'static CachedCallsite ◀──────────────────────────┘
+//! ```
+//!
+//! Entries are leaked: a program has a bounded number of callsites, and `tracing` keeps them for ever, too.
 
 use crate::callsite::enabled_check::{EnabledCheck, is_enabled_check};
 use crate::callsite::tracepoints::CallsiteTracepoints;
@@ -10,30 +18,32 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 use tracing_core::{Interest, Metadata};
 
-/// Which spans carry a request.
+/// Decides which spans carry a request.
 pub type IsCarrier = fn(&Metadata<'_>) -> bool;
 
-/// A callsite.
+/// A callsite as one subscriber knows it.
 #[derive(Debug)]
 pub(crate) struct CachedCallsite {
     pub(crate) kind: CallsiteKind,
     /// Whether it is a span that carries a request.
-    pub(crate) carries: bool,
+    pub(crate) is_carrier: bool,
+    /// The [`InnerInterest`], as its number.
     inner: AtomicU8,
 }
 
-/// What a callsite is.
+/// What a callsite is to us.
 #[derive(Debug)]
 pub(crate) enum CallsiteKind {
     /// A span or an event.
     Tracepoint(&'static CallsiteTracepoints),
-    /// A question whether there would be one.
+    /// A check whether there would be an event.
     EnabledCheck(EnabledCheck),
-    /// A record of the `log` crate on its way to the application's subscriber.
+    /// A record of the `log` crate on its way to the application's subscriber, where it is a tracepoint
+    /// already.
     LogRecord,
 }
 
-/// What the application's subscriber said of a callsite.
+/// What the application's subscriber said of a callsite when it was asked last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InnerInterest {
     Never,
@@ -42,23 +52,23 @@ pub(crate) enum InnerInterest {
 }
 
 impl CachedCallsite {
-    fn new(metadata: &'static Metadata<'static>, carries: IsCarrier) -> CachedCallsite {
-        let kind = match metadata {
-            _ if is_enabled_check(metadata) => {
-                CallsiteKind::EnabledCheck(EnabledCheck::for_target(metadata.target()))
-            }
-            _ if metadata.target() == forwarder::TARGET && metadata.name() == forwarder::NAME => {
-                CallsiteKind::LogRecord
-            }
-            _ => CallsiteKind::Tracepoint(CallsiteTracepoints::of(metadata)),
+    fn new(metadata: &'static Metadata<'static>, is_carrier: IsCarrier) -> CachedCallsite {
+        let kind = if is_enabled_check(metadata) {
+            CallsiteKind::EnabledCheck(EnabledCheck::for_target(metadata.target()))
+        } else if metadata.target() == forwarder::TARGET && metadata.name() == forwarder::NAME {
+            CallsiteKind::LogRecord
+        } else {
+            CallsiteKind::Tracepoint(CallsiteTracepoints::of(metadata))
         };
+
         CachedCallsite {
             kind,
-            carries: metadata.is_span() && carries(metadata),
+            is_carrier: metadata.is_span() && is_carrier(metadata),
             inner: AtomicU8::new(InnerInterest::Sometimes as u8),
         }
     }
 
+    /// Returns the tracepoints of a span or event, `None` of any other callsite.
     pub(crate) fn site(&self) -> Option<&'static CallsiteTracepoints> {
         match self.kind {
             CallsiteKind::Tracepoint(site) => Some(site),
@@ -66,13 +76,14 @@ impl CachedCallsite {
         }
     }
 
-    /// Whether events, or the beginnings of spans, are observed.
+    /// Returns whether advice is woven at the event, or at the beginning or the end of the span.
     #[inline]
     pub(crate) fn is_woven(&self) -> bool {
         self.site().is_some_and(CallsiteTracepoints::is_woven)
     }
 
-    pub(crate) fn said(&self) -> InnerInterest {
+    /// Returns what the application's subscriber said when it was asked last.
+    pub(crate) fn inner_interest(&self) -> InnerInterest {
         match self.inner.load(Ordering::Relaxed) {
             0 => InnerInterest::Never,
             1 => InnerInterest::Sometimes,
@@ -80,21 +91,26 @@ impl CachedCallsite {
         }
     }
 
-    pub(crate) fn remember(&self, said: InnerInterest) {
-        self.inner.store(said as u8, Ordering::Relaxed);
+    /// Keeps what the application's subscriber says now.
+    pub(crate) fn set_inner_interest(&self, interest: InnerInterest) {
+        self.inner.store(interest as u8, Ordering::Relaxed);
     }
 }
 
 impl InnerInterest {
-    /// What an interest says of a callsite that may be beyond the subscriber's level.
-    pub(crate) fn of(interest: &Interest, beyond: bool) -> InnerInterest {
-        match () {
-            () if beyond || interest.is_never() => InnerInterest::Never,
-            () if interest.is_always() => InnerInterest::Always,
-            () => InnerInterest::Sometimes,
+    /// Makes the interest in a callsite. `tracing` does not call callsites beyond a subscriber's level,
+    /// whatever its interest in them.
+    pub(crate) fn new(interest: &Interest, is_beyond_level: bool) -> InnerInterest {
+        if is_beyond_level || interest.is_never() {
+            InnerInterest::Never
+        } else if interest.is_always() {
+            InnerInterest::Always
+        } else {
+            InnerInterest::Sometimes
         }
     }
 
+    /// Returns the interest as `tracing` has it.
     pub(crate) fn interest(self) -> Interest {
         match self {
             InnerInterest::Never => Interest::never(),
@@ -106,7 +122,7 @@ impl InnerInterest {
 
 type CallsiteMap<K> = HashMap<K, &'static CachedCallsite, RandomState>;
 
-/// Where a callsite stands in memory, which is what `tracing` tells them apart by.
+/// The address of a callsite in memory, by which `tracing` tells callsites apart.
 type Address = usize;
 
 fn address(metadata: &Metadata<'_>) -> Address {
@@ -114,54 +130,63 @@ fn address(metadata: &Metadata<'_>) -> Address {
 }
 
 thread_local! {
-    /// What this thread has met, by subscriber and callsite, so that events take no lock.
+    /// The callsites that this thread has met, by subscriber and callsite, so that events take no lock.
     static MET: RefCell<CallsiteMap<(usize, Address)>> = RefCell::default();
 }
 
 static SUBSCRIBERS: AtomicUsize = AtomicUsize::new(0);
-static NEWS: AtomicBool = AtomicBool::new(false);
+static NEW_CALLSITES: AtomicBool = AtomicBool::new(false);
 
-/// Whether callsites became known since this was asked before.
-pub(crate) fn news() -> bool {
-    NEWS.swap(false, Ordering::Relaxed)
+/// Returns whether callsites became known since this was called last.
+pub(crate) fn take_new_callsites() -> bool {
+    NEW_CALLSITES.swap(false, Ordering::Relaxed)
 }
 
 /// All callsites that one subscriber has met.
 #[derive(Debug)]
 pub(crate) struct CallsiteCache {
+    /// The subscriber's number in this process, by which threads tell subscribers apart.
     pub(crate) number: usize,
-    pub(crate) carries: IsCarrier,
-    slots: RwLock<CallsiteMap<Address>>,
+    pub(crate) is_carrier: IsCarrier,
+    by_address: RwLock<CallsiteMap<Address>>,
 }
 
 impl CallsiteCache {
-    pub(crate) fn new(carries: IsCarrier) -> CallsiteCache {
+    pub(crate) fn new(is_carrier: IsCarrier) -> CallsiteCache {
         let number = SUBSCRIBERS.fetch_add(1, Ordering::Relaxed);
-        CallsiteCache { number, carries, slots: RwLock::default() }
+        CallsiteCache { number, is_carrier, by_address: RwLock::default() }
     }
 
-    pub(crate) fn slot(&self, metadata: &'static Metadata<'static>) -> &'static CachedCallsite {
-        self.known(metadata).unwrap_or_else(|| self.meet(metadata))
+    /// Returns a callsite, which becomes known if it is new.
+    pub(crate) fn get_or_insert(&self, metadata: &'static Metadata<'static>) -> &'static CachedCallsite {
+        self.get(metadata).unwrap_or_else(|| self.insert(metadata))
     }
 
-    /// The callsite of metadata that need not live for ever, if it was met before.
-    pub(crate) fn known(&self, metadata: &Metadata<'_>) -> Option<&'static CachedCallsite> {
-        let key = (self.number, address(metadata));
+    /// Returns a callsite if it is known. The metadata need not live for ever: code that asks about a
+    /// callsite may make them up.
+    pub(crate) fn get(&self, metadata: &Metadata<'_>) -> Option<&'static CachedCallsite> {
+        let address = address(metadata);
+        let key = (self.number, address);
         let met = MET.try_with(|met| met.try_borrow().ok()?.get(&key).copied());
-        if let Ok(Some(slot)) = met {
-            return Some(slot);
+        if let Ok(Some(callsite)) = met {
+            return Some(callsite);
         }
-        let slot = *self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&key.1)?;
-        // A thread that ends, or is here within itself, looks again the next time.
-        let _ = MET.try_with(|met| met.try_borrow_mut().map(|mut met| met.insert(key, slot)));
-        Some(slot)
+
+        let callsite = *self.by_address.read().unwrap_or_else(PoisonError::into_inner).get(&address)?;
+
+        // A thread that is ending, or is in this map already further down its stack, takes the lock
+        // again the next time.
+        let _ = MET.try_with(|met| met.try_borrow_mut().map(|mut met| met.insert(key, callsite)));
+        Some(callsite)
     }
 
-    fn meet(&self, metadata: &'static Metadata<'static>) -> &'static CachedCallsite {
-        // Made outside the lock: it asks others.
-        let slot = CachedCallsite::new(metadata, self.carries);
-        NEWS.store(true, Ordering::Relaxed);
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        slots.entry(address(metadata)).or_insert_with(|| Box::leak(Box::new(slot)))
+    fn insert(&self, metadata: &'static Metadata<'static>) -> &'static CachedCallsite {
+        // Made outside the lock: it registers tracepoints with the agent, which may weave.
+        let callsite = CachedCallsite::new(metadata, self.is_carrier);
+        NEW_CALLSITES.store(true, Ordering::Relaxed);
+
+        // Of several threads that meet it at once, the first to get here decides.
+        let mut by_address = self.by_address.write().unwrap_or_else(PoisonError::into_inner);
+        by_address.entry(address(metadata)).or_insert_with(|| Box::leak(Box::new(callsite)))
     }
 }

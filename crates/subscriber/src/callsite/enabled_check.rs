@@ -1,74 +1,61 @@
-//! Answers to `enabled!`, which applications ask before they make an event at all.
+//! Answers `enabled!` and `log_enabled!`, which applications ask before they make an event at all.
 //!
-//! Code behind such a question is never reached while the answer is no, so its callsites would never
-//! become known. So each question is answered yes the first time, and while advice is woven at its
-//! target.
+//! Code behind such a check does not run while the answer is no, so its callsites would never become
+//! known. So the answer is yes the first time, and while advice is woven at the target:
+//!
+//! ```text
+//! if enabled!(target: "db", DEBUG) {       first time: yes, the callsite below becomes known
+//!     debug!(target: "db", rows);          woven: yes          otherwise: what the application says
+//! }
+//! ```
 
 use crate::callsite::tracepoints::any_woven;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
+use crate::callsite::woven_targets::{WovenFlag, flag_of};
+use std::sync::atomic::{AtomicU8, Ordering};
 use tracing_core::Metadata;
 
-/// The macro asks twice for one answer.
-const FIRST: u8 = 2;
+/// How many questions of a new check are answered yes: the macro asks twice for one answer.
+const FIRST_ANSWERS: u8 = 2;
 
-/// Whether advice is woven at a target, for the questions about it.
-type WovenFlag = &'static AtomicBool;
-
-static TARGETS: Mutex<Option<HashMap<String, WovenFlag>>> = Mutex::new(None);
-
-/// A question: the callsite of an `enabled!`, or a target of the `log` crate.
+/// A check: the callsite of an `enabled!`, or a target of the `log` crate.
 #[derive(Debug)]
 pub(crate) struct EnabledCheck {
+    /// How many questions were asked, up to [`FIRST_ANSWERS`].
     asked: AtomicU8,
     woven: WovenFlag,
 }
 
-/// Whether a callsite is a question. Its kind is not to be had, but the macros make up its name.
+/// Returns whether a callsite is a check and no event or span. `enabled!` with an event's fields passes
+/// for an event; only the name that the macro makes up gives it away.
 pub(crate) fn is_enabled_check(metadata: &Metadata<'_>) -> bool {
     !(metadata.is_event() || metadata.is_span()) || metadata.name().starts_with("enabled ")
 }
 
-fn flag_of(target: &str) -> WovenFlag {
-    let mut targets = TARGETS.lock().unwrap_or_else(PoisonError::into_inner);
-    let targets = targets.get_or_insert_default();
-    match targets.get(target) {
-        Some(flag) => flag,
-        None => {
-            let flag: WovenFlag = Box::leak(Box::new(AtomicBool::new(false)));
-            targets.insert(target.to_owned(), flag);
-            flag
-        }
-    }
-}
-
-/// Advice is woven at a callsite of that target that became known just now.
-pub(crate) fn mark_woven(target: &str) {
-    flag_of(target).store(true, Ordering::Relaxed);
-}
-
 impl EnabledCheck {
+    /// Makes the check of a target.
     pub(crate) fn for_target(target: &str) -> EnabledCheck {
         EnabledCheck { asked: AtomicU8::new(0), woven: flag_of(target) }
     }
 
-    /// Looks again at what is woven; whether the next question will, or may, be answered yes.
+    /// Looks again whether advice is woven at the target, which locks. Returns whether the next answer
+    /// is, or may be, yes.
     pub(crate) fn refresh(&self, target: &str) -> bool {
         self.woven.store(any_woven(target), Ordering::Relaxed);
-        self.is_woven() || self.asked.load(Ordering::Relaxed) < FIRST
+        self.is_woven() || self.asked.load(Ordering::Relaxed) < FIRST_ANSWERS
     }
 
     fn is_woven(&self) -> bool {
         self.woven.load(Ordering::Relaxed)
     }
 
-    /// Whether the answer is yes.
+    /// Answers the check, without a lock.
     pub(crate) fn is_enabled(&self) -> bool {
-        // Once it is no, it is no without a write.
-        let first = || {
-            self.asked.load(Ordering::Relaxed) < FIRST && self.asked.fetch_add(1, Ordering::Relaxed) < FIRST
-        };
-        self.is_woven() || first()
+        if self.is_woven() {
+            return true;
+        }
+
+        // A load comes first: once the answer is no, it stays no without a write to a shared cache line.
+        self.asked.load(Ordering::Relaxed) < FIRST_ANSWERS
+            && self.asked.fetch_add(1, Ordering::Relaxed) < FIRST_ANSWERS
     }
 }

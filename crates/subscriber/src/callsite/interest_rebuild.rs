@@ -1,8 +1,37 @@
-//! Has `tracing` ask again which callsites are wanted after weaving has changed.
+//! Has `tracing` rebuild its interest cache when weaving has changed.
 //!
-//! While a process has made one dispatcher only, `tracing` asks the one that is the default on the
-//! thread that has it ask again. Weaving happens on threads of the agent, where that may be none; then
-//! no callsite would be wanted any more. So the dispatchers that we are in are kept in mind.
+//! Each callsite of `tracing` caches the *interest* of the subscribers: never, sometimes or always. A
+//! callsite of interest *never* is off, which costs one load and is why disabled callsites are free. So
+//! advice takes effect at a callsite only when the cache is rebuilt:
+//!
+//! ```text
+//! weave ──▶ agent's on_change ──▶ rebuild_interest_cache ──▶ for each callsite:
+//!                                                              register_callsite of each dispatcher
+//! callsite runs for the first time ───────────────────────────▶ register_callsite ──▶ cached
+//! ```
+//!
+//! Two things make that delicate.
+//!
+//! **Who is asked.** While a process has made one dispatcher only, `tracing` asks the default dispatcher of
+//! the thread that rebuilds ([tracing#3614]). Weaving happens on the agent's threads, which may have none:
+//! then *no* callsite would be wanted any more. So the dispatchers around us are remembered, and one of
+//! them is made the default while we rebuild.
+//!
+//! **Answers overtake each other.** A callsite that registers gets its answer, and stores it a moment later
+//! ([tracing#3269]). If weaving changes in between, the rebuild's newer answer is overwritten by the older:
+//!
+//! ```text
+//! thread 1   ask: never ────────────────────────────────── store: never      off, though woven
+//! thread 2                 weave, rebuild: store: always
+//! ```
+//!
+//! An agent that is connected governs about every second, and each time we may rebuild once more. So
+//! meanwhile answers outside a rebuild of ours are *provisional*: never *never*, since a callsite that is
+//! off would not ask again, but *sometimes*, which asks at each event. Two later rebuilds settle it. Without
+//! a connected agent nobody governs; then a rebuild that follows new callsites is repeated after a pause.
+//!
+//! [tracing#3614]: https://github.com/tokio-rs/tracing/issues/3614
+//! [tracing#3269]: https://github.com/tokio-rs/tracing/issues/3269
 
 use crate::callsite::cache;
 use std::cell::Cell;
@@ -12,41 +41,44 @@ use std::time::Duration;
 use tracing_core::dispatcher::{WeakDispatch, with_default};
 use tracing_core::{Dispatch, callsite};
 
+/// Rebuilds after which no callsite still stores an answer from before: one may run already when the answer
+/// is given, the next one begins after it was stored.
+const REBUILDS_NEEDED: u8 = 2;
+
+/// How long a callsite may take to store the answer that it was given.
+const REGISTRATION_TIME: Duration = Duration::from_millis(1);
+
 static DISPATCHES: Mutex<Vec<WeakDispatch>> = Mutex::new(Vec::new());
-static LISTENS: Once = Once::new();
+static LISTEN: Once = Once::new();
 
-/// From now on callsites follow what is woven.
-pub(crate) fn listen() {
-    LISTENS.call_once(|| {
-        pivot_agent::on_change(rebuild_after_weave);
-        pivot_agent::on_govern(rebuild_if_stale);
-    });
-}
-
-/// A dispatcher that we are in, or that is around us.
-pub(crate) fn remember(dispatch: &Dispatch) {
-    let mut known = DISPATCHES.lock().unwrap_or_else(PoisonError::into_inner);
-    known.retain(|dispatch| dispatch.upgrade().is_some());
-    known.push(dispatch.downgrade());
-}
-
-/// What is told in answer to our asking again, on this thread at a time.
+/// Held during a rebuild, so that answers of two rebuilds do not overtake each other.
 static REBUILD_LOCK: Mutex<()> = Mutex::new(());
 
+/// The rebuilds that are still needed because answers were given outside of any.
+static REBUILDS_LEFT: AtomicU8 = AtomicU8::new(0);
+
 thread_local! {
+    /// Whether this thread is asking subscribers in a rebuild of ours.
     static IN_REBUILD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Until no callsite does what it was told before, where it was not we who asked.
-const REBUILDS_NEEDED: u8 = 2;
+/// Rebuilds the cache from now on whenever weaving has changed. Does so once per process.
+pub(crate) fn listen() {
+    LISTEN.call_once(|| {
+        pivot_agent::on_change(rebuild_after_weaving);
+        pivot_agent::on_govern(rebuild_if_provisional);
+    });
+}
 
-/// How many times we have to ask again without a change of what is woven.
-static REBUILDS_LEFT: AtomicU8 = AtomicU8::new(0);
+/// Remembers a dispatcher that holds our subscriber or layer, and forgets those that are gone.
+pub(crate) fn remember(dispatch: &Dispatch) {
+    let mut dispatches = DISPATCHES.lock().unwrap_or_else(PoisonError::into_inner);
+    dispatches.retain(|dispatch| dispatch.upgrade().is_some());
+    dispatches.push(dispatch.downgrade());
+}
 
-/// Somebody asks about a callsite. If it is not us, a callsite that becomes known or `tracing` on somebody
-/// else's behalf, the answer may be taken in after a later one that it is told meanwhile. True if it must not
-/// be *never*, which nothing would correct: the callsite asks each time until we have asked again, within
-/// seconds.
+/// Notes that a subscriber is being asked about a callsite. Returns whether the answer is provisional and
+/// must not be *never*: it may be stored late, and an agent that governs will have us rebuild again.
 pub(crate) fn is_provisional() -> bool {
     if IN_REBUILD.try_with(Cell::get).unwrap_or_default() {
         return false;
@@ -55,41 +87,43 @@ pub(crate) fn is_provisional() -> bool {
     pivot_agent::is_governed()
 }
 
-/// Asks again after somebody else had asked.
-fn rebuild_if_stale() {
+/// Rebuilds once if provisional answers were given. The agent calls this about every second.
+fn rebuild_if_provisional() {
     let left = REBUILDS_LEFT.load(Ordering::Relaxed);
     if left > 0 {
-        // If somebody asks meanwhile, that many times are left as before.
+        // An answer that is given meanwhile sets the count anew: then it stays as it is.
         let _ = REBUILDS_LEFT.compare_exchange(left, left - 1, Ordering::Relaxed, Ordering::Relaxed);
         rebuild();
     }
 }
 
-/// A callsite that is being registered meanwhile was asked before and may be told so after us. While
-/// budgets are told it was not told *never*.
-const REGISTRATION_GRACE: Duration = Duration::from_millis(1);
-
-fn rebuild_after_weave() {
-    let news = cache::news();
+fn rebuild_after_weaving() {
+    let had_new = cache::take_new_callsites();
     rebuild();
-    if (news || cache::news()) && !pivot_agent::is_governed() {
-        std::thread::sleep(REGISTRATION_GRACE);
+
+    // A callsite that was registering meanwhile may have stored its answer after the rebuild. If nobody
+    // governs, nothing would correct that later.
+    if (had_new || cache::take_new_callsites()) && !pivot_agent::is_governed() {
+        std::thread::sleep(REGISTRATION_TIME);
         rebuild();
     }
 }
 
 fn rebuild() {
-    let _one = REBUILD_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = DISPATCHES.lock().unwrap_or_else(PoisonError::into_inner);
-    let last = known.iter().rev().find_map(WeakDispatch::upgrade);
-    drop(known);
+    let _lock = REBUILD_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+
+    // Not held while subscribers are asked: one of them may make a dispatcher.
+    let dispatches = DISPATCHES.lock().unwrap_or_else(PoisonError::into_inner);
+    let last = dispatches.iter().rev().find_map(WeakDispatch::upgrade);
+    drop(dispatches);
+
     if let Some(dispatch) = last {
         let _guard = RebuildGuard::begin();
         with_default(&dispatch, callsite::rebuild_interest_cache);
     }
 }
 
-/// This thread asks, also if somebody's subscriber panics when it is asked, and no longer.
+/// Marks this thread as rebuilding until dropped, also if an application's subscriber panics.
 struct RebuildGuard;
 
 impl RebuildGuard {

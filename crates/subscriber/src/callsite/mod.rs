@@ -1,7 +1,14 @@
-//! Callsites of `tracing`, and the tracepoints that they are.
+//! Callsites of `tracing`: the tracepoints that they are, what a subscriber knows of each, and which of
+//! them `tracing` calls.
+//!
+//! ```text
+//! tracepoints ─▶ enabled_check ─▶ cache ─▶ bridge, layer
+//!       └──▶ woven_targets ◀─┘             interest_rebuild ──▶ tracing
+//! ```
 
 pub(crate) mod cache;
 pub(crate) mod compiled_out;
 pub(crate) mod enabled_check;
 pub(crate) mod interest_rebuild;
 pub(crate) mod tracepoints;
+pub(crate) mod woven_targets;

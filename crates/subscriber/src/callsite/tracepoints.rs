@@ -1,9 +1,16 @@
-//! A callsite of `tracing` as tracepoints: names, fields, and where it stands.
+//! The tracepoints of a callsite of `tracing`: names, fields, and the place in the source.
 //!
-//! Events that the author gave no name share one tracepoint for each target, with the fields of all
-//! of them: the name that the macro makes up is a path on the machine that compiled it.
+//! ```text
+//! info!(target: "db", rows, "read")         db                    rows, message, level, target, file, line
+//! info!(name: "read", target: "db", rows)   db::read              rows, level, target, file, line
+//! info_span!(target: "db", "query", sql)    db::query@enter       sql, level, target, file, line
+//!                                           db::query@exit        those, elapsed, busy, idle
+//! ```
+//!
+//! `tracing` makes up a name for events that have none: `event src/db.rs:42`, a path on the machine that
+//! compiled it. Such events share one tracepoint per target instead, with the fields of all of them.
 
-use crate::callsite::enabled_check;
+use crate::callsite::woven_targets;
 use pivot_advice::{Type, Value};
 use pivot_agent::ExportedField;
 use pivot_agent::{Export, SourceLocation, Tracepoint};
@@ -11,40 +18,41 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use tracing_core::{Metadata, callsite};
 
-/// The fields that every callsite has besides its own.
-const OF_ALL: [ExportedField; 4] =
+/// The fields that every callsite exports besides its own.
+const COMMON_FIELDS: [ExportedField; 4] =
     [("level", Type::String), ("target", Type::String), ("file", Type::String), ("line", Type::U64)];
 
-/// The fields that the end of a span has besides those.
-const OF_EXIT: [ExportedField; 3] =
+/// The fields that the end of a span exports besides those.
+const EXIT_FIELDS: [ExportedField; 3] =
     [("elapsed", Type::Duration), ("busy", Type::Duration), ("idle", Type::Duration)];
 
-/// A callsite.
+/// A callsite with its tracepoints, made once for the process and never freed.
 #[derive(Debug)]
 pub struct CallsiteTracepoints {
-    /// What `tracing` knows of it.
+    /// The callsite's own description.
     pub metadata: &'static Metadata<'static>,
-    /// The event, or the beginning of the span.
+    /// The tracepoint of the event, or of the beginning of the span.
     pub enter: &'static Tracepoint,
-    /// The end of the span.
+    /// The tracepoint of the end of the span; `None` for an event.
     pub exit: Option<&'static Tracepoint>,
 }
 
-/// All callsites that were reached.
+/// All callsites that were reached, whatever subscriber met them.
 #[derive(Debug, Default)]
-struct Sites {
-    known: HashMap<callsite::Identifier, &'static CallsiteTracepoints>,
+struct Registry {
+    by_callsite: HashMap<callsite::Identifier, &'static CallsiteTracepoints>,
     by_target: HashMap<&'static str, Vec<&'static CallsiteTracepoints>>,
 }
 
-static SITES: Mutex<Option<Sites>> = Mutex::new(None);
+static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
 
 impl CallsiteTracepoints {
-    /// The callsite of these metadata, made known to the agent if it is new.
+    /// Returns the tracepoints of the callsite that this metadata describes. The first time they are
+    /// registered with the agent, which weaves what is installed for them.
     pub fn of(metadata: &'static Metadata<'static>) -> &'static CallsiteTracepoints {
-        let mut sites = SITES.lock().unwrap_or_else(PoisonError::into_inner);
-        let Sites { known, by_target } = sites.get_or_insert_default();
-        known.entry(metadata.callsite()).or_insert_with(|| {
+        let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
+        let Registry { by_callsite, by_target } = registry.get_or_insert_default();
+        by_callsite.entry(metadata.callsite()).or_insert_with(|| {
             let site: &'static CallsiteTracepoints =
                 Box::leak(Box::new(CallsiteTracepoints::register(metadata)));
             by_target.entry(metadata.target()).or_default().push(site);
@@ -53,46 +61,60 @@ impl CallsiteTracepoints {
     }
 
     fn register(metadata: &'static Metadata<'static>) -> CallsiteTracepoints {
-        let name = name(metadata);
-        let tracepoint = |at: &str, more: &[ExportedField]| {
-            // What a callsite's own field hides is no constant.
-            let constants = move |field: &str| {
-                standing(metadata, field).filter(|_| metadata.fields().field(field).is_none())
-            };
-            let (name, fields) = (format!("{name}{at}"), fields(metadata, more));
-            Tracepoint::register_with(&name, &fields, constants, place(metadata))
-        };
+        let name = tracepoint_name(metadata);
         let site = if metadata.is_span() {
-            let (enter, exit) = (tracepoint("@enter", &[]), tracepoint("@exit", &OF_EXIT));
+            let enter = register_tracepoint(&format!("{name}@enter"), metadata, &[]);
+            let exit = register_tracepoint(&format!("{name}@exit"), metadata, &EXIT_FIELDS);
             CallsiteTracepoints { metadata, enter, exit: Some(exit) }
         } else {
-            CallsiteTracepoints { metadata, enter: tracepoint("", &[]), exit: None }
+            CallsiteTracepoints { metadata, enter: register_tracepoint(&name, metadata, &[]), exit: None }
         };
+
+        // Advice may have waited for this callsite: then the check in front of it must stay yes.
         if site.is_woven() {
-            enabled_check::mark_woven(metadata.target());
+            woven_targets::mark_woven(metadata.target());
         }
         site
     }
 
-    /// Whether advice is woven at any of its tracepoints.
+    /// Returns whether advice is woven at the event, or at the beginning or the end of the span.
     #[inline(always)]
     pub fn is_woven(&self) -> bool {
         self.enter.is_woven() || self.exit.is_some_and(Tracepoint::is_woven)
     }
 
-    /// How many fields the callsite has itself; those of ours follow them.
+    /// Returns the number of fields that the callsite declares itself. Their indices come first.
     pub(crate) fn own_fields(&self) -> usize {
         self.metadata.fields().len()
     }
 
-    /// The value of a field that every callsite has, null of any other.
-    pub(crate) fn standing(&self, field: &str) -> Value {
-        standing(self.metadata, field).unwrap_or(Value::Null)
+    /// Returns the value of a field that every callsite has, or null for any other.
+    pub(crate) fn common_value(&self, field: &str) -> Value {
+        common_value(self.metadata, field).unwrap_or(Value::Null)
     }
 }
 
-/// The value of a field that every callsite has.
-fn standing(metadata: &Metadata<'_>, field: &str) -> Option<Value> {
+/// Registers one tracepoint of a callsite.
+fn register_tracepoint(
+    name: &str,
+    metadata: &'static Metadata<'static>,
+    more: &[ExportedField],
+) -> &'static Tracepoint {
+    // The agent decides conditions on constants when advice is woven, so a callsite that they rule out
+    // stays off. A field of the callsite's own that hides a common one is no constant.
+    let constants =
+        move |field: &str| common_value(metadata, field).filter(|_| metadata.fields().field(field).is_none());
+
+    let location = SourceLocation {
+        module: metadata.module_path().unwrap_or(metadata.target()),
+        file: metadata.file().unwrap_or_default(),
+        line: metadata.line().unwrap_or_default(),
+    };
+    Tracepoint::register_with(name, &exported_fields(metadata, more), constants, location)
+}
+
+/// Returns the value of a field that every callsite has, or `None` if this is not one of them.
+fn common_value(metadata: &Metadata<'_>, field: &str) -> Option<Value> {
     Some(match field {
         "level" => Value::str(metadata.level().as_str()),
         "target" => Value::str(metadata.target()),
@@ -102,34 +124,32 @@ fn standing(metadata: &Metadata<'_>, field: &str) -> Option<Value> {
     })
 }
 
-/// Whether advice is woven at any callsite of a target.
+/// Returns whether advice is woven at any callsite of a target.
 pub(crate) fn any_woven(target: &str) -> bool {
-    let sites = SITES.lock().unwrap_or_else(PoisonError::into_inner);
-    let of_target = sites.as_ref().and_then(|sites| sites.by_target.get(target));
-    of_target.is_some_and(|sites| sites.iter().any(|site| site.is_woven()))
+    let registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
+    let sites = registry.as_ref().and_then(|registry| registry.by_target.get(target));
+    sites.is_some_and(|sites| sites.iter().any(|site| site.is_woven()))
 }
 
-/// `target::name`, or the target of an event without a name of its own.
-fn name(metadata: &Metadata<'_>) -> String {
+/// Returns `target::name`, or the target of an event that its author gave no name.
+fn tracepoint_name(metadata: &Metadata<'_>) -> String {
     let (target, name) = (metadata.target(), metadata.name());
-    let made_up = match (metadata.file(), metadata.line()) {
+    let is_made_up = match (metadata.file(), metadata.line()) {
         (Some(file), Some(line)) => name == format!("event {file}:{line}"),
         _ => false,
     };
-    if made_up { target.to_owned() } else { format!("{target}::{name}") }
+    if is_made_up { target.to_owned() } else { format!("{target}::{name}") }
 }
 
-/// The callsite's own fields, then those that hide none of them. Their types show as they come.
-fn fields(metadata: &'static Metadata<'static>, more: &[ExportedField]) -> Vec<ExportedField> {
-    let own = || metadata.fields().iter().map(|field| field.name());
-    let new = OF_ALL.iter().chain(more).filter(|(name, _)| own().all(|known| known != *name));
-    own().map(|name| (name, Type::Any)).chain(new.copied()).collect()
-}
-
-fn place(metadata: &'static Metadata<'static>) -> SourceLocation {
-    SourceLocation {
-        module: metadata.module_path().unwrap_or(metadata.target()),
-        file: metadata.file().unwrap_or_default(),
-        line: metadata.line().unwrap_or_default(),
+/// Returns the callsite's own fields, then those of ours that none of them hides. `tracing` declares
+/// names without types: types of own fields show with their values.
+fn exported_fields(metadata: &'static Metadata<'static>, more: &[ExportedField]) -> Vec<ExportedField> {
+    let mut fields: Vec<ExportedField> =
+        metadata.fields().iter().map(|field| (field.name(), Type::Any)).collect();
+    for field in COMMON_FIELDS.iter().chain(more) {
+        if metadata.fields().field(field.0).is_none() {
+            fields.push(*field);
+        }
     }
+    fields
 }

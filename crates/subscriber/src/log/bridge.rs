@@ -1,7 +1,7 @@
-//! LogBridge of the `log` crate.
+//! [`LogBridge`]: the wrapper around the application's logger.
 //!
-//! A record has no callsite of its own, so all records of one target are one tracepoint,
-//! `target::log`, known since the first of them. LogBridge above `log::max_level()` never come here.
+//! A record of `log` has no callsite of its own, so all records of one target are one tracepoint,
+//! `target::log`, known since the first of them. Records above `log::max_level()` never get here.
 
 use crate::callsite::enabled_check::EnabledCheck;
 use crate::field_visitor::formatted;
@@ -23,29 +23,31 @@ const FIELDS: [ExportedField; 6] = [
     ("line", Type::U64),
 ];
 
-/// What all records of one target are, from the first of them on.
+/// A target of the `log` crate that was met.
 #[derive(Debug)]
 struct LogTarget {
+    /// Registered at the first record: a check alone does not prove that there are any.
     tracepoint: OnceLock<&'static Tracepoint>,
     check: EnabledCheck,
 }
 
 static TARGETS: RwLock<Option<HashMap<String, &'static LogTarget>>> = RwLock::new(None);
 
-/// Makes every record an event and passes on to `L` what it wants.
+/// A logger that makes every record an event and passes on to `L` what `L` wants.
 pub struct LogBridge<L>(pub L);
 
-/// Makes every record an event that comes to this logger of the application, which gets of it what it
-/// wants. It is not to be set itself.
+/// Wraps the application's logger and makes it the global one, so that every record is an event. The
+/// application must not set its logger itself.
 pub fn install(own: impl Log + 'static) -> Result<(), SetLoggerError> {
     ::log::set_logger(Box::leak(Box::new(LogBridge(own))))?;
     ::log::set_max_level(LevelFilter::Trace);
     Ok(())
 }
 
-/// The same for an application without a logger: its `tracing` subscriber gets what it wants.
+/// Makes every record an event in an application without a logger, and passes on to its `tracing`
+/// subscriber what that wants.
 pub(crate) fn install_if_none() {
-    // Whoever has a logger hands it to `install`.
+    // An application that has a logger calls `install` with it.
     let _ = install(LogForwarder);
 }
 
@@ -55,44 +57,45 @@ impl<L> fmt::Debug for LogBridge<L> {
     }
 }
 
-fn known(target: &str) -> &'static LogTarget {
-    let targets = TARGETS.read().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = targets.as_ref().and_then(|targets| targets.get(target)) {
-        return known;
-    }
-    drop(targets);
-    let mut targets = TARGETS.write().unwrap_or_else(PoisonError::into_inner);
-    let new = || -> &'static LogTarget {
-        Box::leak(Box::new(LogTarget {
-            tracepoint: OnceLock::new(),
-            check: EnabledCheck::for_target(target),
-        }))
-    };
-    targets.get_or_insert_default().entry(target.to_owned()).or_insert_with(new)
-}
-
 impl LogTarget {
-    fn tracepoint(&self, name: &str) -> &'static Tracepoint {
+    /// Returns a target, which becomes known if it is new.
+    fn get_or_insert(target: &str) -> &'static LogTarget {
+        let targets = TARGETS.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = targets.as_ref().and_then(|targets| targets.get(target)) {
+            return known;
+        }
+        drop(targets);
+
+        let mut targets = TARGETS.write().unwrap_or_else(PoisonError::into_inner);
+        targets.get_or_insert_default().entry(target.to_owned()).or_insert_with(|| {
+            let check = EnabledCheck::for_target(target);
+            Box::leak(Box::new(LogTarget { tracepoint: OnceLock::new(), check }))
+        })
+    }
+
+    fn tracepoint(&self, target: &str) -> &'static Tracepoint {
         self.tracepoint.get_or_init(|| {
-            let place = SourceLocation { module: "", file: "", line: 0 };
-            let target = name.to_owned();
+            let name = format!("{target}::log");
+            let location = SourceLocation { module: "", file: "", line: 0 };
+            let target = target.to_owned();
             let constants = move |field: &str| (field == "target").then(|| Value::str(&target));
-            Tracepoint::register_with(&format!("{name}::log"), &FIELDS, constants, place)
+            Tracepoint::register_with(&name, &FIELDS, constants, location)
         })
     }
 }
 
 impl<L: Log> Log for LogBridge<L> {
-    /// What `log_enabled!` asks; records come whatever the answer was.
+    /// Answers `log_enabled!`. Records arrive whatever the answer was.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let known = known(metadata.target());
-        let woven = known.tracepoint.get().is_some_and(|tracepoint| tracepoint.is_woven());
-        woven || known.check.is_enabled() || self.0.enabled(metadata)
+        let target = LogTarget::get_or_insert(metadata.target());
+        let is_woven = target.tracepoint.get().is_some_and(|tracepoint| tracepoint.is_woven());
+        is_woven || target.check.is_enabled() || self.0.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        let tracepoint = known(record.target()).tracepoint(record.target());
+        let tracepoint = LogTarget::get_or_insert(record.target()).tracepoint(record.target());
         if tracepoint.is_woven() {
+            // In the order of `FIELDS`.
             tracepoint.fire(&|index| match index {
                 0 => formatted(*record.args()),
                 1 => Value::str(record.level().as_str()),
@@ -102,6 +105,7 @@ impl<L: Log> Log for LogBridge<L> {
                 _ => record.line().export(),
             });
         }
+
         if self.0.enabled(record.metadata()) {
             self.0.log(record);
         }

@@ -1,24 +1,32 @@
-//! LogBridge of `log` for the application's `tracing` subscriber, in the shape that `tracing-log` gives them.
+//! [`LogForwarder`]: hands records of `log` to the application's `tracing` subscriber, as `tracing-log` does.
 //!
-//! The subscriber is asked whether it wants an event of the record's own target and level; what it gets
-//! is an event of the target `log`, since metadata have to be there before the program runs.
+//! `tracing` wants metadata that live for ever, but a record's target is known only when it comes. So the
+//! subscriber is *asked* about metadata made on the spot, with the record's own target and level, and *gets*
+//! an event of one of five static callsites, one for each level, with the target in a field:
+//!
+//! ```text
+//! log::info!(target: "db", "read")
+//!   ─▶ enabled?  log record,  target db,  INFO
+//!   ─▶ event     log event,   target log, INFO   message = read, log.target = db, log.file = ...
+//! ```
 
-use ::log::{Log, Metadata as Question, Record};
+use ::log::{Log, Metadata as LogMetadata, Record};
 use tracing_core::callsite::DefaultCallsite;
 use tracing_core::field::{FieldSet, Value};
 use tracing_core::{Event, Kind, Level, Metadata, dispatcher, identify_callsite, metadata};
 
-/// The target and the name of such events.
+/// The target of such events.
 pub(crate) const TARGET: &str = "log";
+/// The name of such events.
 pub(crate) const NAME: &str = "log event";
 
 const FIELDS: &[&str] = &["message", "log.target", "log.module_path", "log.file", "log.line"];
 
-/// Passes all records on.
+/// A logger that passes all records on to the current `tracing` subscriber.
 #[derive(Debug)]
 pub(crate) struct LogForwarder;
 
-/// A callsite for each level.
+/// Declares a callsite for each level, and the function that finds it.
 macro_rules! callsites {
     ($($callsite:ident $metadata:ident $level:ident),*) => {
         $(
@@ -33,7 +41,7 @@ macro_rules! callsites {
             };
         )*
 
-        fn of_level(level: Level) -> (&'static DefaultCallsite, &'static Metadata<'static>) {
+        fn callsite_of(level: Level) -> (&'static DefaultCallsite, &'static Metadata<'static>) {
             match level {
                 $(Level::$level => (&$callsite, &$metadata),)*
             }
@@ -49,7 +57,7 @@ callsites!(
     TRACE TRACE_METADATA TRACE
 );
 
-fn level(level: ::log::Level) -> Level {
+fn tracing_level(level: ::log::Level) -> Level {
     match level {
         ::log::Level::Error => Level::ERROR,
         ::log::Level::Warn => Level::WARN,
@@ -60,28 +68,32 @@ fn level(level: ::log::Level) -> Level {
 }
 
 impl Log for LogForwarder {
-    fn enabled(&self, question: &Question<'_>) -> bool {
-        let level = level(question.level());
-        let (callsite, _) = of_level(level);
-        // Known to the subscriber before it is asked.
+    fn enabled(&self, record: &LogMetadata<'_>) -> bool {
+        let level = tracing_level(record.level());
+        let (callsite, _) = callsite_of(level);
+
+        // Registers the callsite: the subscriber knows it before it is asked about it.
         callsite.interest();
+
         let fields = FieldSet::new(FIELDS, identify_callsite!(callsite));
-        let of_record =
-            Metadata::new("log record", question.target(), level, None, None, None, fields, Kind::EVENT);
-        dispatcher::get_default(|dispatch| dispatch.enabled(&of_record))
+        let metadata =
+            Metadata::new("log record", record.target(), level, None, None, None, fields, Kind::EVENT);
+        dispatcher::get_default(|dispatch| dispatch.enabled(&metadata))
     }
 
     fn log(&self, record: &Record<'_>) {
-        let (_, metadata) = of_level(level(record.level()));
+        let (_, metadata) = callsite_of(tracing_level(record.level()));
         let fields: Vec<_> = metadata.fields().iter().collect();
         let [message, target, module, file, line] = fields.as_slice() else { return };
-        let (module_of, file_of, line_of) = (record.module_path(), record.file(), record.line());
+
+        // Named first, since the values are references into them.
+        let (module_path, file_path, line_number) = (record.module_path(), record.file(), record.line());
         let values = [
             (message, Some(record.args() as &dyn Value)),
             (target, Some(&record.target() as &dyn Value)),
-            (module, module_of.as_ref().map(|path| path as &dyn Value)),
-            (file, file_of.as_ref().map(|file| file as &dyn Value)),
-            (line, line_of.as_ref().map(|line| line as &dyn Value)),
+            (module, module_path.as_ref().map(|path| path as &dyn Value)),
+            (file, file_path.as_ref().map(|path| path as &dyn Value)),
+            (line, line_number.as_ref().map(|line| line as &dyn Value)),
         ];
         Event::dispatch(metadata, &metadata.fields().value_set(&values));
     }

@@ -1,4 +1,9 @@
 //! Records of the `log` crate.
+//!
+//! ```text
+//! log::info! ─▶ LogBridge ─▶ tracepoint target::log
+//!                   └──────▶ the application's logger, or LogForwarder ─▶ its `tracing` subscriber
+//! ```
 
 pub(crate) mod bridge;
 pub(crate) mod forwarder;

@@ -1,83 +1,116 @@
-//! Which carriers this thread is inside of, and what was current outside of each.
+//! The carriers that this thread is inside of, and what was current before it entered each.
+//!
+//! A stack, but spans may be left in another order than they were entered. Then what was current outside
+//! moves down, so that the thread is left in the request of the carrier that it is still inside of:
+//!
+//! ```text
+//! enter a, enter b      outside of a: nothing   outside of b: a's request   current: b's request
+//! exit a                                        outside of b: nothing       current: b's request
+//! exit b                                                                    current: nothing
+//! ```
 
 use pivot_baggage::{Baggage, current};
 use std::cell::{Cell, RefCell};
 
-/// A span: the subscriber's number and the span's id.
+/// A span in this process: the number of the subscriber and the span's id.
 pub(crate) type SpanKey = (usize, u64);
 
+/// One carrier that the thread is inside of.
 #[derive(Debug)]
 struct EnteredCarrier {
-    /// The span that was entered.
-    via: SpanKey,
-    /// The one whose request that is.
+    /// The span that was entered: the carrier, or an alias of it.
+    entered: SpanKey,
+    /// The span whose request it is.
     carrier: SpanKey,
-    /// The application's span at that time.
-    under: Option<u64>,
+    /// The application's current span at that time.
+    app_span: Option<u64>,
+    /// How many times it was entered and not left.
     depth: u32,
+    /// What was current before.
     outside: Option<Baggage>,
 }
 
 thread_local! {
-    static INSIDE: RefCell<Vec<EnteredCarrier>> = const { RefCell::new(Vec::new()) };
-    /// The carrier that this thread has come out of, if that was the last that it did with any.
-    static LEFT: Cell<Option<SpanKey>> = const { Cell::new(None) };
+    static ENTERED: RefCell<Vec<EnteredCarrier>> = const { RefCell::new(Vec::new()) };
+    /// The carrier that this thread has left, if that was the last it did with any.
+    static JUST_LEFT: Cell<Option<SpanKey>> = const { Cell::new(None) };
 }
 
-fn with<R>(f: impl FnOnce(&mut Vec<EnteredCarrier>) -> R) -> Option<R> {
-    // A thread that ends is inside of nothing.
-    INSIDE.try_with(|inside| inside.try_borrow_mut().ok().map(|mut inside| f(&mut inside))).ok().flatten()
+/// Runs with the thread's stack; `None` on a thread that is ending, which is inside of nothing, and in code
+/// that is called from here.
+fn with_entered<R>(f: impl FnOnce(&mut Vec<EnteredCarrier>) -> R) -> Option<R> {
+    let result = ENTERED.try_with(|entered| entered.try_borrow_mut().ok().map(|mut entered| f(&mut entered)));
+    result.ok().flatten()
 }
 
-/// The thread goes into a request, which `take` gives, unless it is in there.
+/// Enters the request of a carrier by way of a span. `take` gives the request, and is not called if the
+/// thread is inside of that carrier already.
 pub(crate) fn enter(
-    via: SpanKey,
+    entered: SpanKey,
     carrier: SpanKey,
-    under: Option<u64>,
+    app_span: Option<u64>,
     take: impl FnOnce() -> Option<Baggage>,
 ) {
-    with(|inside| {
-        LEFT.set(None);
-        if let Some(again) = inside.iter_mut().find(|entry| entry.via == via) {
+    with_entered(|stack| {
+        JUST_LEFT.set(None);
+
+        if let Some(again) = stack.iter_mut().find(|inside| inside.entered == entered) {
             again.depth += 1;
-        } else if inside.iter().all(|entry| entry.carrier != carrier) {
+        } else if stack.iter().all(|inside| inside.carrier != carrier) {
             let outside = current::attach(take());
-            inside.push(EnteredCarrier { via, carrier, under, depth: 1, outside });
+            stack.push(EnteredCarrier { entered, carrier, app_span, depth: 1, outside });
         }
     });
 }
 
-/// The thread comes out, with the request as it is now; None if it stays, or was not in there.
-/// OpenSpans may be left in another order than the reverse.
-pub(crate) fn exit(via: SpanKey) -> Option<(SpanKey, Option<Baggage>)> {
-    with(|inside| {
-        let at = inside.iter().rposition(|entry| entry.via == via)?;
-        inside[at].depth -= 1;
-        if inside[at].depth > 0 {
+/// A carrier that the thread has left, and the request as the thread leaves it.
+#[derive(Debug)]
+pub(crate) struct LeftCarrier {
+    pub(crate) carrier: u64,
+    pub(crate) request: Option<Baggage>,
+}
+
+/// Leaves a span. Returns the carrier that the thread left by it, or `None` if it stays inside, or was not
+/// inside of any by way of that span.
+pub(crate) fn exit(entered: SpanKey) -> Option<LeftCarrier> {
+    let left = with_entered(|stack| {
+        let at = stack.iter().rposition(|inside| inside.entered == entered)?;
+        stack[at].depth -= 1;
+        if stack[at].depth > 0 {
             return None;
         }
-        let EnteredCarrier { carrier, outside, .. } = inside.remove(at);
-        LEFT.set(Some(carrier));
-        // What was current in there is outside of the one that was entered next.
-        let request = match inside.get_mut(at) {
+
+        let EnteredCarrier { carrier, outside, .. } = stack.remove(at);
+        JUST_LEFT.set(Some(carrier));
+
+        // If another was entered later, it holds this one's request as what was current outside.
+        let request = match stack.get_mut(at) {
             Some(next) => std::mem::replace(&mut next.outside, outside),
             None => current::attach(outside),
         };
-        Some((carrier, request))
-    })
-    .flatten()
+        Some(LeftCarrier { carrier: carrier.1, request })
+    });
+    left.flatten()
 }
 
-/// The carrier that this thread entered last, and the application's span at that time.
-pub(crate) fn innermost(number: usize) -> Option<(u64, Option<u64>)> {
-    with(|inside| {
-        let last = inside.last().filter(|last| last.carrier.0 == number)?;
-        Some((last.carrier.1, last.under))
-    })
-    .flatten()
+/// The carrier that a thread entered last and has not left.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InnermostCarrier {
+    pub(crate) carrier: u64,
+    /// The application's current span when it was entered.
+    pub(crate) app_span: Option<u64>,
 }
 
-/// Whether the thread has just come out of that carrier.
-pub(crate) fn has_left(carrier: SpanKey) -> bool {
-    LEFT.try_with(|left| left.get() == Some(carrier)).is_ok_and(|left| left)
+/// Returns the carrier that this thread is innermost inside of, if it is one of this subscriber's.
+pub(crate) fn innermost(subscriber: usize) -> Option<InnermostCarrier> {
+    let innermost = with_entered(|stack| {
+        let last = stack.last().filter(|last| last.carrier.0 == subscriber)?;
+        Some(InnermostCarrier { carrier: last.carrier.1, app_span: last.app_span })
+    });
+    innermost.flatten()
+}
+
+/// Returns whether the thread has just left that carrier, and entered or left no other since.
+pub(crate) fn has_just_left(carrier: SpanKey) -> bool {
+    JUST_LEFT.try_with(|left| left.get() == Some(carrier)).unwrap_or(false)
 }

@@ -1,4 +1,9 @@
-//! Spans that are open, and the requests that they carry.
+//! Spans that are open, and the requests that some of them carry.
+//!
+//! ```text
+//! bridge, layer ─▶ open_spans ─▶ carried_request      the request of one span
+//!                      └───────▶ entered_carriers     what one thread is inside of
+//! ```
 
 pub(crate) mod carried_request;
 pub(crate) mod entered_carriers;

@@ -1,8 +1,28 @@
-//! OpenSpans that are open: those that advice wants to see the end of, and those that carry a request.
+//! The spans that somebody waits for: those whose end is woven, those that carry a request, and those that
+//! the application's subscriber does not want and so gives no id.
+//!
+//! # Ids
 //!
 //! A span that the application's subscriber does not want gets an id of ours. `tracing-subscriber`'s
-//! registry uses all 64 bits of an id, but the lower 38 are a place in memory: none reaches the range
-//! that ours are taken from before there are 2^37 spans in one thread.
+//! registry uses all 64 bits of an id, but the lower 38 are a place in a thread's memory: it would have to
+//! have 2^37 spans in one thread before it reached the range of ours.
+//!
+//! ```text
+//! bit   63                          38 37 36 35                          0
+//!       0 …                          0  1  1  counter                           an id of ours
+//!       generation, thread              place in the thread's memory            an id of the registry
+//! ```
+//!
+//! # Aliases
+//!
+//! A worker may be handed a span of the application's that was current *inside* a carrier, in place of the
+//! carrier. [`OpenSpans::alias`] notes that such a span leads to its carrier, until it is handed on inside
+//! a second one: then nobody can tell whose it is, and it leads nowhere.
+//!
+//! # Locks
+//!
+//! Spans lie in 16 maps, each behind a lock; the counters let events pass without one while there is no
+//! span to find. Code of the application runs while a lock is held only where it formats a field.
 
 use crate::callsite::tracepoints::CallsiteTracepoints;
 use crate::field_visitor::FieldVisitor;
@@ -20,36 +40,40 @@ use std::time::{Duration, Instant};
 use tracing_core::Metadata;
 use tracing_core::span::{Attributes, Id, Record};
 
-const OURS: u64 = 0b11 << 36;
-const COUNTED: u64 = (1 << 36) - 1;
+const OWN_BITS: u64 = 0b11 << 36;
+const COUNTER_BITS: u64 = (1 << 36) - 1;
 const SHARDS: usize = 16;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// A new id of ours.
+/// Returns a new id of ours.
 pub(crate) fn own_id() -> Id {
-    Id::from_u64(OURS | (NEXT.fetch_add(1, Ordering::Relaxed) & COUNTED))
+    Id::from_u64(OWN_BITS | (NEXT.fetch_add(1, Ordering::Relaxed) & COUNTER_BITS))
 }
 
-/// Whether an id is ours.
+/// Returns whether an id is one of ours.
 pub(crate) fn is_own(id: &Id) -> bool {
-    id.into_u64() & !COUNTED == OURS
+    id.into_u64() & !COUNTER_BITS == OWN_BITS
 }
 
-/// A span.
+/// A span that somebody waits for.
 #[derive(Debug)]
 pub(crate) struct OpenSpan {
     site: &'static CallsiteTracepoints,
-    /// Whether its end is an event: of one that began before the end was woven, nothing is known.
-    ends: bool,
-    /// Values that the end observes, by the index of their field.
+    /// Whether its end is an event. Not if it began before the end was woven: its values were not kept.
+    fires_at_end: bool,
+    /// Values that the advice at the end observes, by the index of their field.
     values: Vec<(usize, Value)>,
     opened: Instant,
+    /// When the first of the threads that are inside entered it.
     entered: Option<Instant>,
+    /// How often it was entered and not left.
     depth: u32,
+    /// How long anybody was inside.
     busy: Duration,
     /// Handles on it, if its id is ours; the application's subscriber counts its own.
     handles: usize,
+    /// The request that it carries, if it is a carrier.
     carried: Option<CarriedRequest>,
 }
 
@@ -58,16 +82,20 @@ type Shard = HashMap<u64, OpenSpan, RandomState>;
 /// All spans of one subscriber that somebody waits for.
 #[derive(Debug, Default)]
 pub(crate) struct OpenSpans {
+    /// The subscriber's number.
     number: usize,
+    /// How many spans there are in all shards.
     count: AtomicUsize,
     shards: [Mutex<Shard>; SHARDS],
-    aliased: AtomicUsize,
-    /// OpenSpans of the application that were opened inside a carrier and then handed on, with the carrier;
-    /// with none if it was done inside several.
+    /// How many aliases there are.
+    alias_count: AtomicUsize,
+    /// Spans of the application that were handed on inside a carrier, with the carrier; `None` for those
+    /// that were handed on inside several.
     aliases: Mutex<HashMap<u64, Option<u64>>>,
 }
 
 impl OpenSpans {
+    /// Makes the empty set of a subscriber.
     pub(crate) fn new(number: usize) -> OpenSpans {
         OpenSpans { number, ..OpenSpans::default() }
     }
@@ -77,36 +105,43 @@ impl OpenSpans {
     }
 
     fn shard(&self, id: u64) -> MutexGuard<'_, Shard> {
+        // Fibonacci hashing: ids count upwards, and the upper bits of the product are the well mixed ones.
         let shard = id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60;
         self.shards[shard as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// None, quickly, if nobody waits for any span.
-    fn with<R>(&self, id: u64, f: impl FnOnce(&mut OpenSpan) -> R) -> Option<R> {
+    /// Runs with a span; `None` if nobody waits for it, and without a lock if nobody waits for any.
+    fn with_span<R>(&self, id: u64, f: impl FnOnce(&mut OpenSpan) -> R) -> Option<R> {
         if self.count.load(Ordering::Relaxed) == 0 {
             return None;
         }
         self.shard(id).get_mut(&id).map(f)
     }
 
-    fn with_carried<R>(&self, id: u64, f: impl FnOnce(&mut CarriedRequest) -> R) -> Option<R> {
-        self.with(id, |open| open.carried.as_mut().map(f)).flatten()
+    /// Runs with the request of a carrier; `None` if it is closed.
+    fn with_carrier<R>(&self, id: u64, f: impl FnOnce(&mut CarriedRequest) -> R) -> Option<R> {
+        self.with_span(id, |span| span.carried.as_mut().map(f)).flatten()
     }
 
+    /// Begins to wait for a span that is made now.
     pub(crate) fn open(
         &self,
         id: &Id,
         site: &'static CallsiteTracepoints,
-        from: &Attributes<'_>,
+        attributes: &Attributes<'_>,
         carried: Option<CarriedRequest>,
     ) {
-        let observes = |index| site.exit.is_some_and(|exit| exit.observes(index));
-        let indices = (0..site.own_fields()).filter(|index| observes(*index));
-        let values = indices.map(|index| (index, evaluated(index, |visitor| from.record(visitor))));
-        let open = OpenSpan {
+        let mut values = Vec::new();
+        for index in 0..site.own_fields() {
+            if site.exit.is_some_and(|exit| exit.observes(index)) {
+                values.push((index, evaluate(index, |visitor| attributes.record(visitor))));
+            }
+        }
+
+        let span = OpenSpan {
             site,
-            ends: site.exit.is_some_and(|exit| exit.is_woven()),
-            values: values.collect(),
+            fires_at_end: site.exit.is_some_and(|exit| exit.is_woven()),
+            values,
             opened: Instant::now(),
             entered: None,
             depth: 0,
@@ -114,16 +149,19 @@ impl OpenSpans {
             handles: 1,
             carried,
         };
+
+        // Counted before it is there, so that whoever finds a count of zero has missed nothing.
         self.count.fetch_add(1, Ordering::Relaxed);
-        if self.shard(id.into_u64()).insert(id.into_u64(), open).is_some() {
+        if self.shard(id.into_u64()).insert(id.into_u64(), span).is_some() {
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
+    /// Keeps values that are recorded after the span was made.
     pub(crate) fn record(&self, id: &Id, record: &Record<'_>) {
-        self.with(id.into_u64(), |open| {
-            for (index, value) in &mut open.values {
-                let recorded = evaluated(*index, |visitor| record.record(visitor));
+        self.with_span(id.into_u64(), |span| {
+            for (index, value) in &mut span.values {
+                let recorded = evaluate(*index, |visitor| record.record(visitor));
                 if !recorded.is_null() {
                     *value = recorded;
                 }
@@ -131,78 +169,89 @@ impl OpenSpans {
         });
     }
 
-    /// The span is entered; `under` gives the application's current span, if it matters.
-    pub(crate) fn enter(&self, id: &Id, under: impl Fn() -> Option<u64>) {
+    /// Notes that this thread enters a span, and puts it into the request that the span carries or leads
+    /// to. `app_span` returns the application's current span, and is called only if that matters.
+    pub(crate) fn enter(&self, id: &Id, app_span: impl Fn() -> Option<u64>) {
         let key = self.key(id);
-        let found = self.with(key.1, |open| {
-            open.depth += 1;
-            if open.depth == 1 {
-                open.entered = Some(Instant::now());
+        let found = self.with_span(key.1, |span| {
+            span.depth += 1;
+            if span.depth == 1 {
+                span.entered = Some(Instant::now());
             }
-            if let Some(carried) = &mut open.carried {
-                entered_carriers::enter(key, key, under(), || carried.take());
+            if let Some(carried) = &mut span.carried {
+                entered_carriers::enter(key, key, app_span(), || carried.enter());
             }
         });
-        // Who is in a request stays there: the span may be handed on in several.
+
+        // A thread that is in a request stays there: the application enters its own spans all the time,
+        // and one that leads to a carrier may by now be used by other requests.
         if found.is_none()
             && let Some(carrier) = self.alias_of(key.1)
             && !pivot_baggage::in_request()
         {
-            self.with_carried(carrier, |carried| {
-                entered_carriers::enter(key, (self.number, carrier), under(), || carried.take());
+            self.with_carrier(carrier, |carried| {
+                entered_carriers::enter(key, (self.number, carrier), app_span(), || carried.enter());
             });
         }
     }
 
+    /// Notes that this thread leaves a span, and takes the request back if it was inside by way of it.
     pub(crate) fn exit(&self, id: &Id) {
-        self.with(id.into_u64(), |open| {
-            open.depth = open.depth.saturating_sub(1);
-            if open.depth == 0
-                && let Some(entered) = open.entered.take()
+        self.with_span(id.into_u64(), |span| {
+            span.depth = span.depth.saturating_sub(1);
+            if span.depth == 0
+                && let Some(entered) = span.entered.take()
             {
-                open.busy += entered.elapsed();
+                span.busy += entered.elapsed();
             }
         });
-        let Some(((_, carrier), request)) = entered_carriers::exit(self.key(id)) else { return };
-        let mut request = Some(request);
-        self.with_carried(carrier, |carried| carried.put(request.take().flatten()));
-        // Closed meanwhile: what was gathered may still belong to the current request.
-        request.flatten().into_iter().for_each(current::rejoin);
+
+        let Some(left) = entered_carriers::exit(self.key(id)) else { return };
+        let mut request = Some(left.request);
+        self.with_carrier(left.carrier, |carried| carried.leave(request.take().flatten()));
+
+        // If the carrier was closed meanwhile nobody took it; it may still belong to the current request.
+        if let Some(request) = request.flatten() {
+            current::rejoin(request);
+        }
     }
 
-    /// Runs an event of the carrier that this thread is inside of, if it is in any.
-    pub(crate) fn passing(&self, fire: impl FnOnce()) {
-        let Some((carrier, _)) = entered_carriers::innermost(self.number) else { return fire() };
-        self.with_carried(carrier, CarriedRequest::exchange);
+    /// Runs `fire`, which makes an event. Inside a carrier that others are inside of too, the event comes
+    /// after what they have done so far, and what they do from now on comes after the event.
+    pub(crate) fn fire_in_carrier(&self, fire: impl FnOnce()) {
+        let Some(innermost) = entered_carriers::innermost(self.number) else { return fire() };
+        self.with_carrier(innermost.carrier, CarriedRequest::exchange);
         fire();
-        self.with_carried(carrier, CarriedRequest::exchange);
+        self.with_carrier(innermost.carrier, CarriedRequest::exchange);
     }
 
-    /// One more handle on a span.
-    pub(crate) fn clone(&self, id: &Id) {
-        let innermost =
-            entered_carriers::innermost(self.number).is_some_and(|(carrier, _)| carrier == id.into_u64());
-        self.with(id.into_u64(), |open| {
-            open.handles += 1;
-            if let Some(carried) = &mut open.carried {
+    /// Notes one more handle on a span. Whoever gets it may enter at any time: what this thread has done in
+    /// there so far happened before.
+    pub(crate) fn add_handle(&self, id: &Id) {
+        let is_inside = entered_carriers::innermost(self.number)
+            .is_some_and(|innermost| innermost.carrier == id.into_u64());
+        self.with_span(id.into_u64(), |span| {
+            span.handles += 1;
+            if let Some(carried) = &mut span.carried {
                 carried.share();
-                if innermost {
+                if is_inside {
                     carried.exchange();
                 }
             }
         });
     }
 
-    /// A handle on a span of the application that is current inside a carrier: whoever enters it
-    /// elsewhere enters the carrier.
+    /// Notes a handle on a span of the application's that is current inside a carrier: a thread that enters
+    /// the span outside any request enters the carrier.
     pub(crate) fn alias(&self, id: &Id, carrier: u64) {
         let mut aliases = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
         let known = aliases.entry(id.into_u64()).or_insert_with(|| {
-            self.aliased.fetch_add(1, Ordering::Relaxed);
+            self.alias_count.fetch_add(1, Ordering::Relaxed);
             Some(carrier)
         });
+
         if *known == Some(carrier) {
-            self.with_carried(carrier, |carried| {
+            self.with_carrier(carrier, |carried| {
                 carried.share();
                 carried.exchange();
             });
@@ -212,78 +261,88 @@ impl OpenSpans {
     }
 
     fn alias_of(&self, id: u64) -> Option<u64> {
-        if self.aliased.load(Ordering::Relaxed) == 0 {
+        if self.alias_count.load(Ordering::Relaxed) == 0 {
             return None;
         }
         *self.aliases.lock().unwrap_or_else(PoisonError::into_inner).get(&id)?
     }
 
-    /// One handle less on a span of ours; true if it was the last.
-    pub(crate) fn release(&self, id: &Id) -> bool {
-        self.with(id.into_u64(), |open| {
-            open.handles = open.handles.saturating_sub(1);
-            open.handles == 0
-        })
-        .unwrap_or(false)
-    }
-
-    /// A handle was dropped that was not the last. Who has just come out of the span is done with it.
-    pub(crate) fn dropped(&self, id: &Id) {
-        if entered_carriers::has_left(self.key(id)) {
-            self.with_carried(id.into_u64(), CarriedRequest::settle);
-        }
-    }
-
-    /// The span is closed: its end is an event.
-    pub(crate) fn close(&self, id: &Id) {
-        if self.aliased.load(Ordering::Relaxed) > 0 {
+    fn remove_alias(&self, id: u64) {
+        if self.alias_count.load(Ordering::Relaxed) > 0 {
             let mut aliases = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = aliases.remove(&id.into_u64()).is_some();
-            self.aliased.fetch_sub(usize::from(known), Ordering::Relaxed);
+            if aliases.remove(&id).is_some() {
+                self.alias_count.fetch_sub(1, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// Notes one handle less on a span of ours. Returns whether it was the last.
+    pub(crate) fn remove_handle(&self, id: &Id) -> bool {
+        let was_last = self.with_span(id.into_u64(), |span| {
+            span.handles = span.handles.saturating_sub(1);
+            span.handles == 0
+        });
+        was_last.unwrap_or(false)
+    }
+
+    /// Notes that this thread dropped a handle that was not the last. If it has just left the span it is
+    /// done with it, as a task is that ends: its branch joins now, though a worker may keep a handle.
+    pub(crate) fn dropped_handle(&self, id: &Id) {
+        if entered_carriers::has_just_left(self.key(id)) {
+            self.with_carrier(id.into_u64(), CarriedRequest::join_into_current);
+        }
+    }
+
+    /// Ends a span that is closed: fires its end and joins the request that it carries.
+    pub(crate) fn close(&self, id: &Id) {
+        self.remove_alias(id.into_u64());
         if self.count.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let Some(open) = self.shard(id.into_u64()).remove(&id.into_u64()) else { return };
+
+        // Ended outside the lock: advice runs.
+        let Some(span) = self.shard(id.into_u64()).remove(&id.into_u64()) else { return };
         self.count.fetch_sub(1, Ordering::Relaxed);
-        open.end();
+        span.end();
     }
 
-    /// What a span is.
+    /// Returns the metadata of a span that somebody waits for.
     pub(crate) fn metadata(&self, id: u64) -> Option<&'static Metadata<'static>> {
-        self.with(id, |open| open.site.metadata)
+        self.with_span(id, |span| span.site.metadata)
     }
 }
 
 impl OpenSpan {
     fn end(mut self) {
         match self.carried.take() {
-            // The end belongs to the span's request.
-            Some(carried) => carried.end(|| self.fire()),
+            // The end is part of the request that the span carries.
+            Some(carried) => carried.close(|| self.fire()),
             None => self.fire(),
         }
     }
 
+    /// Fires the tracepoint of the span's end, if it is woven and was when the span began.
     fn fire(&self) {
-        let Some(exit) = self.site.exit.filter(|exit| self.ends && exit.is_woven()) else { return };
+        let Some(exit) = self.site.exit.filter(|exit| self.fires_at_end && exit.is_woven()) else { return };
+
         let elapsed = self.opened.elapsed();
         exit.fire(&|index| {
             if index < self.site.own_fields() {
-                let found = self.values.iter().find(|(known, _)| *known == index);
-                return found.map_or(Value::Null, |(_, value)| value.clone());
+                let kept = self.values.iter().find(|(field, _)| *field == index);
+                return kept.map_or(Value::Null, |(_, value)| value.clone());
             }
             match exit.fields().get(index).map_or("", |(name, _)| name) {
                 "elapsed" => elapsed.export(),
                 "busy" => self.busy.export(),
                 "idle" => elapsed.saturating_sub(self.busy).export(),
-                standing => self.site.standing(standing),
+                common => self.site.common_value(common),
             }
         });
     }
 }
 
-/// A value that is kept for the end of the span. Formatting is the application's code, and a panic in
-/// it is kept from the application: then there is no value.
-fn evaluated(index: usize, record: impl FnOnce(&mut FieldVisitor)) -> Value {
+/// Returns a value to be kept for the end of a span; null if formatting it, which is the application's
+/// code, panics: a request must not fail because it is observed.
+fn evaluate(index: usize, record: impl FnOnce(&mut FieldVisitor)) -> Value {
     catch_unwind(AssertUnwindSafe(|| FieldVisitor::value_of(index, record))).unwrap_or_default()
 }

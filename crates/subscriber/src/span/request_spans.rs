@@ -1,8 +1,8 @@
-//! The spans that servers open for a request.
+//! The spans that web servers open for each request.
 
 use tracing_core::Metadata;
 
-/// Targets of the crates that open such a span, with its name.
+/// The crates' targets and the names of these spans.
 const REQUEST_SPANS: [(&str, &str); 4] = [
     ("tower_http::trace::make_span", "request"),
     ("tracing_actix_web::root_span_builder", "HTTP request"),
@@ -10,9 +10,9 @@ const REQUEST_SPANS: [(&str, &str); 4] = [
     ("warp::filters::trace", "request"),
 ];
 
-/// Whether this is the span of a request that one of the usual servers opens: the `TraceLayer` of
-/// `tower-http` as it comes, `tracing-actix-web`, `poem` or `warp`. For a span of your own give
-/// `carriers` a function of your own.
+/// Returns whether a span is the one that a usual server opens for a request: the `TraceLayer` of
+/// `tower-http` with its own span maker, `tracing-actix-web`, `poem` or `warp`. For a span of your own,
+/// give [`Bridge::carriers`](crate::Bridge::carriers) a function of your own.
 pub fn is_request_span(span: &Metadata<'_>) -> bool {
     REQUEST_SPANS.iter().any(|(target, name)| span.target() == *target && span.name() == *name)
 }
