@@ -1,4 +1,9 @@
-//! What stands between the attribute's parentheses.
+//! Parses what is in the attribute's parentheses.
+//!
+//! ```text
+//! arguments = [ string ] [ "," ] [ "fields" "(" field { "," field } ")" ]
+//! field     = ( name | "sensitive" "(" name ")" ) ( ":" type "=" | "=" [ "%" | "?" ] ) expression
+//! ```
 
 use proc_macro2::Ident;
 use syn::ext::IdentExt;
@@ -6,18 +11,19 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Expr, LitStr, Result, Token, Type, parenthesized};
 
-/// Names that the attribute itself gives to fields.
+/// Names of fields that the attribute exports itself.
 const RESERVED_FIELDS: [&str; 4] = ["elapsed", "outcome", "result", "error"];
 
-/// A name, fields, or both, in this order.
+/// The arguments of the attribute: a name, fields, or both, in this order.
 pub(crate) struct TracepointArguments {
     pub(crate) name: Option<LitStr>,
     pub(crate) fields: Vec<FieldArgument>,
 }
 
+/// One field between the parentheses of `fields(..)`.
 pub(crate) struct FieldArgument {
     pub(crate) name: Ident,
-    /// Queries see only a hash of it.
+    /// Whether queries see only a hash of the value.
     pub(crate) sensitive: bool,
     pub(crate) capture: FieldCapture,
     pub(crate) value: Expr,
@@ -25,9 +31,13 @@ pub(crate) struct FieldArgument {
 
 /// How a field's value becomes one that queries see.
 pub(crate) enum FieldCapture {
+    /// `name: type = expr`: exported as that type.
     Typed(Box<Type>),
+    /// `name = %expr`: text.
     Display,
+    /// `name = ?expr`: text.
     Debug,
+    /// `name = expr`: exported as whatever type the expression has.
     Any,
 }
 
@@ -40,6 +50,7 @@ impl Parse for TracepointArguments {
                 input.parse::<Token![,]>()?;
             }
         }
+
         let fields = if input.is_empty() { Vec::new() } else { parse_fields(input)? };
         if !input.is_empty() {
             return Err(input.error("expected nothing after the fields"));
@@ -62,6 +73,7 @@ fn parse_fields(input: ParseStream<'_>) -> Result<Vec<FieldArgument>> {
     if keyword != "fields" {
         return Err(Error::new(keyword.span(), expected));
     }
+
     let content;
     parenthesized!(content in input);
     let fields: Vec<FieldArgument> =
@@ -71,6 +83,7 @@ fn parse_fields(input: ParseStream<'_>) -> Result<Vec<FieldArgument>> {
     Ok(fields)
 }
 
+/// Refuses a name that the attribute uses itself, and one that is given twice.
 fn check_names(fields: &[FieldArgument]) -> Result<()> {
     for (index, field) in fields.iter().enumerate() {
         if RESERVED_FIELDS.iter().any(|own| field.name == own) {
@@ -84,12 +97,13 @@ fn check_names(fields: &[FieldArgument]) -> Result<()> {
     Ok(())
 }
 
-/// `name`, or `sensitive(name)`.
+/// Parses `name` or `sensitive(name)`. Returns whether it is sensitive, and the name.
 fn parse_name(input: ParseStream<'_>) -> Result<(bool, Ident)> {
     let first: Ident = input.parse()?;
     if first != "sensitive" || !input.peek(syn::token::Paren) {
         return Ok((false, first));
     }
+
     let inside;
     parenthesized!(inside in input);
     let name = inside.parse()?;
@@ -107,6 +121,8 @@ impl Parse for FieldArgument {
             return Err(input.error(format!("expected `= expr`, the value of field `{name}`")));
         }
         input.parse::<Token![=]>()?;
+
+        // `%` and `?` are no operators that an expression could begin with, so they are not ambiguous.
         let capture = match ty {
             Some(ty) => FieldCapture::Typed(Box::new(ty)),
             None if input.parse::<Option<Token![%]>>()?.is_some() => FieldCapture::Display,

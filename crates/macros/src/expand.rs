@@ -1,7 +1,22 @@
-//! The function with its tracepoints.
+//! Writes the function with its tracepoints.
 //!
-//! The body becomes a closure, or an async block, so that `return` and `?` leave it and not the
-//! function. Names made here are hygienic: the body does not see them.
+//! ```text
+//! #[tracepoints("read", fields(n: u64 = n))]           fn read(n: u64) -> io::Result<u64> {
+//! fn read(n: u64) -> io::Result<u64> {                     let enter = { declare read@enter };
+//!     open(n)?;                                  ──▶       if enter.is_woven() { fire(n) }
+//!     Ok(n)                                                let exit = Exit::begin(read@exit, read@error, n);
+//! }                                                        let result: io::Result<u64> = run(move || -> io::Result<u64> {
+//!                                                              open(n)?;
+//!                                                              Ok(n)
+//!                                                          });
+//!                                                          exit.finish(outcome of &result);
+//!                                                          result
+//!                                                      }
+//! ```
+//!
+//! The body becomes a closure, or an async block, so that `return` and `?` leave it and not the function.
+//! `exit` is a guard: dropped without `finish`, it reports a panic or a cancelled future. Names made here
+//! are hygienic: the body does not see them.
 
 use crate::arguments::{FieldArgument, FieldCapture, TracepointArguments};
 use proc_macro2::{Ident, Span, TokenStream};
@@ -10,39 +25,50 @@ use syn::ext::IdentExt;
 use syn::visit::Visit;
 use syn::{AttrStyle, Error, ItemFn, LitStr, Result, ReturnType, TypeImplTrait};
 
+/// Expands the attribute, or returns the error to show in its place.
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let arguments: TracepointArguments = syn::parse2(arguments)?;
+
+    // An error of `syn` would point at the token that is no function's; the item as a whole is wrong.
     let first = item.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span());
     let function: ItemFn = syn::parse2(item).map_err(|error| {
         Error::new(first, format!("`tracepoints` goes on a function with a body: {error}"))
     })?;
+
     if let Some(constant) = &function.sig.constness {
         return Err(Error::new_spanned(constant, "a `const fn` cannot have tracepoints"));
     }
-    Ok(traced(&arguments, &function))
+    Ok(instrumented(&arguments, &function))
 }
 
-fn traced(arguments: &TracepointArguments, function: &ItemFn) -> TokenStream {
+/// Writes the function: attributes and signature as they are, tracepoints around the body.
+fn instrumented(arguments: &TracepointArguments, function: &ItemFn) -> TokenStream {
     let ItemFn { attrs, vis, sig, .. } = function;
-    let name = |at: &str| match &arguments.name {
-        Some(name) => LitStr::new(&format!("{}@{at}", name.value()), name.span()),
-        None => LitStr::new(&format!("{}@{at}", sig.ident.unraw()), sig.ident.span()),
-    };
-    let fields: Vec<_> = arguments.fields.iter().map(declared).collect();
+
+    let fields: Vec<_> = arguments.fields.iter().map(declaration).collect();
     let elapsed = quote!(("elapsed", ::pivot::__private::Type::Duration));
     let outcome = quote!(("outcome", ::pivot::__private::Type::String));
     let result = quote!(("result", ::pivot::__private::Type::Any));
     let error = quote!(("error", ::pivot::__private::Type::String));
-    let enter = site(&name("enter"), &fields, &[]);
-    let exit = site(&name("exit"), &fields, &[elapsed.clone(), outcome, result]);
-    let error = site(&name("error"), &fields, &[elapsed, error]);
-    let values: Vec<_> = arguments.fields.iter().map(exported).collect();
-    let (index, again, count) = (0..values.len(), 0..values.len(), values.len());
-    let private = |name: &str| Ident::new(name, Span::mixed_site());
-    let (entered, guard, at) = (private("enter"), private("exit"), private("index"));
-    let rest = rest(function, &guard);
+    let enter = site(&tracepoint_name(arguments, function, "enter"), &fields, &[]);
+    let exit =
+        site(&tracepoint_name(arguments, function, "exit"), &fields, &[elapsed.clone(), outcome, result]);
+    let error = site(&tracepoint_name(arguments, function, "error"), &fields, &[elapsed, error]);
+
+    // Written twice: once for `@enter`, and once for the guard, which keeps what its advice observes.
+    let values: Vec<_> = arguments.fields.iter().map(value).collect();
+    let count = values.len();
+    let (enter_index, exit_index) = (0..count, 0..count);
+
+    let entered = hygienic("enter");
+    let guard = hygienic("exit");
+    let at = hygienic("index");
+    let rest = guarded_body(function, &guard);
+
+    // Inner attributes (`#![..]`) must stay the first in the body.
     let (outer, inner): (Vec<_>, Vec<_>) =
         attrs.iter().partition(|attribute| matches!(attribute.style, AttrStyle::Outer));
+
     quote! {
         #(#outer)*
         #vis #sig {
@@ -50,12 +76,12 @@ fn traced(arguments: &TracepointArguments, function: &ItemFn) -> TokenStream {
             let #entered = #enter;
             if #entered.is_woven() {
                 #entered.tracepoint.fire(&|#at: usize| match #at {
-                    #(#index => #values,)*
+                    #(#enter_index => #values,)*
                     _ => ::pivot::__private::Value::Null,
                 });
             }
             let #guard = ::pivot::__private::site::function::Exit::begin(#exit, #error, #count, |#at: usize| match #at {
-                #(#again => #values,)*
+                #(#exit_index => #values,)*
                 _ => ::pivot::__private::Value::Null,
             });
             #rest
@@ -63,17 +89,38 @@ fn traced(arguments: &TracepointArguments, function: &ItemFn) -> TokenStream {
     }
 }
 
-/// Runs the body and says how it went. One that never returns is left to the guard.
-fn rest(function: &ItemFn, guard: &Ident) -> TokenStream {
+/// Returns a name that the body cannot see.
+fn hygienic(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+/// Returns the name of a tracepoint: the one that is given, or the function's, with `@` and the event.
+fn tracepoint_name(arguments: &TracepointArguments, function: &ItemFn, event: &str) -> LitStr {
+    match &arguments.name {
+        Some(name) => LitStr::new(&format!("{}@{event}", name.value()), name.span()),
+        None => {
+            let ident = &function.sig.ident;
+            LitStr::new(&format!("{}@{event}", ident.unraw()), ident.span())
+        }
+    }
+}
+
+/// Writes the body, and tells the guard how it ended.
+fn guarded_body(function: &ItemFn, guard: &Ident) -> TokenStream {
     if let ReturnType::Type(_, ty) = &function.sig.output
         && let syn::Type::Never(_) = **ty
     {
+        // It ends by a panic or by being dropped, which the guard notices by itself.
         let statements = &function.block.stmts;
         return quote!(#(#statements)*);
     }
-    let returned = Ident::new("result", Span::mixed_site());
+
+    let returned = hygienic("result");
     let annotation = annotation(&function.sig.output).map(|ty| quote!(: #ty));
     let body = body(function);
+
+    // The references choose among traits by autoref: the first that the type of the result has decides
+    // how it is exported.
     quote! {
         #[allow(clippy::let_unit_value)]
         let #returned #annotation = #body;
@@ -90,7 +137,7 @@ fn rest(function: &ItemFn, guard: &Ident) -> TokenStream {
     }
 }
 
-/// A call site of its own, in a block of its own.
+/// Declares one tracepoint, in a block of its own so that its statics do not meet those of the others.
 fn site(name: &LitStr, fields: &[TokenStream], last: &[TokenStream]) -> TokenStream {
     quote! {{
         ::pivot::__private::__declare!(#name, [#(#fields,)* #(#last),*]);
@@ -98,8 +145,8 @@ fn site(name: &LitStr, fields: &[TokenStream], last: &[TokenStream]) -> TokenStr
     }}
 }
 
-/// Name and type of a field.
-fn declared(field: &FieldArgument) -> TokenStream {
+/// Writes the name and the type of a field.
+fn declaration(field: &FieldArgument) -> TokenStream {
     let (name, shown) = (field.name.unraw().to_string(), shown(field));
     let ty = match &field.capture {
         FieldCapture::Typed(ty) => quote!(<#ty as ::pivot::__private::Export>::TYPE),
@@ -109,9 +156,9 @@ fn declared(field: &FieldArgument) -> TokenStream {
     quote!((#name, #shown::ty(#ty)))
 }
 
-/// The value of a field.
-fn exported(field: &FieldArgument) -> TokenStream {
-    let (value, own, shown) = (&field.value, Ident::new("value", Span::mixed_site()), shown(field));
+/// Writes the value of a field.
+fn value(field: &FieldArgument) -> TokenStream {
+    let (value, own, shown) = (&field.value, hygienic("value"), shown(field));
     let exported = match &field.capture {
         FieldCapture::Typed(ty) => quote!({
             let #own: #ty = #value;
@@ -128,7 +175,7 @@ fn exported(field: &FieldArgument) -> TokenStream {
     quote!(#shown::value(#exported))
 }
 
-/// Whether queries see the field or a hash of it.
+/// Names the wrapper that lets queries see the value of a field, or a hash of it.
 fn shown(field: &FieldArgument) -> TokenStream {
     if field.sensitive {
         quote!(::pivot::__private::site::export::Hidden)
@@ -137,6 +184,7 @@ fn shown(field: &FieldArgument) -> TokenStream {
     }
 }
 
+/// Writes the body as a closure that is called, or as an async block that is awaited.
 fn body(function: &ItemFn) -> TokenStream {
     let block = &function.block;
     let ty = annotation(&function.sig.output);
@@ -144,8 +192,9 @@ fn body(function: &ItemFn) -> TokenStream {
         let output = ty.map(|ty| quote!(-> #ty));
         return quote!(::pivot::__private::site::function::run(move || #output #block));
     }
-    // An async block has no place for its type; a return that never happens tells it.
-    let never = Ident::new("never", Span::mixed_site());
+
+    // An async block has no syntax for its type: a return that never happens tells it.
+    let never = hygienic("never");
     let hint = ty.map(|ty| {
         quote! {
             #[allow(unreachable_code, clippy::all)]
@@ -155,29 +204,37 @@ fn body(function: &ItemFn) -> TokenStream {
             }
         }
     });
+
     let statements = &block.stmts;
     quote!(async move { #hint #(#statements)* }.await)
 }
 
-/// The type that the function returns, if it may be written within the function.
+/// Returns the type that the function returns, or `None` if it may not be written within the function:
+/// `impl Trait` is allowed in signatures alone.
 fn annotation(output: &ReturnType) -> Option<TokenStream> {
-    #[derive(Default)]
-    struct ImplTraitFinder(bool);
-    impl Visit<'_> for ImplTraitFinder {
-        fn visit_type_impl_trait(&mut self, _: &TypeImplTrait) {
-            self.0 = true;
-        }
-    }
     let ReturnType::Type(_, ty) = output else { return Some(quote!(())) };
-    let mut opaque = ImplTraitFinder::default();
-    opaque.visit_type(ty);
-    (!opaque.0).then(|| ty.to_token_stream())
+    let mut finder = ImplTraitFinder::default();
+    finder.visit_type(ty);
+    (!finder.found).then(|| ty.to_token_stream())
+}
+
+/// Looks for `impl Trait` anywhere in a type.
+#[derive(Default)]
+struct ImplTraitFinder {
+    found: bool,
+}
+
+impl Visit<'_> for ImplTraitFinder {
+    fn visit_type_impl_trait(&mut self, _: &TypeImplTrait) {
+        self.found = true;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Checks that the attribute's error, or `no error`, contains a text.
     fn check(arguments: TokenStream, item: TokenStream, expected: &str) {
         let message = expand(arguments, item).map_or_else(|error| error.to_string(), |_| "no error".into());
         assert!(message.contains(expected), "`{message}` does not say `{expected}`");

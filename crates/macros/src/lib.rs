@@ -1,4 +1,4 @@
-//! The tracepoint attribute.
+//! `#[tracepoints]`: declares tracepoints where a function is entered and left.
 //!
 //! ```text
 //! #[tracepoints("Name", fields(..))] fn ──▶ Name@enter ─▶ body ─┬─▶ Name@exit
@@ -6,9 +6,10 @@
 //! ```
 //!
 //! The expansion names everything through `::pivot::__private`, so a crate that uses the attribute
-//! depends on `pivot` alone.
+//! depends on `pivot` alone, which re-exports it. For an example see `pivot::tracepoints`.
 //!
-//! Reading order: `arguments`, `expand`, `no_op`.
+//! Reading order: `arguments` parses what is in the attribute's parentheses, `expand` writes the function,
+//! `no_op` is what is left in builds without the runtime.
 
 mod arguments;
 mod expand;
@@ -23,7 +24,7 @@ use proc_macro::TokenStream;
 ///
 /// - `Name@enter` exports the fields;
 /// - `Name@exit` exports the fields, `elapsed`, `outcome` (`ok`, `err`, `panic` or `cancelled`) and
-///   `result`, null if nothing says of a generic type that it can be exported;
+///   `result`, null if that is of a generic type and no bound says that it can be exported;
 /// - `Name@error` exports the fields, `elapsed` and `error`, when an `Err` is returned.
 ///
 /// A field is `name: type = expr`, `name = %expr` (its `Display`), `name = ?expr` (its `Debug`), or
@@ -35,7 +36,8 @@ pub fn tracepoints(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(arguments.into(), item.into()).unwrap_or_else(|error| error.into_compile_error()).into()
 }
 
-/// [`macro@tracepoints`] without the runtime: checks what is written and leaves the function as it is.
+/// Checks what is written as [`macro@tracepoints`] does and leaves the function as it is, for builds
+/// without the runtime.
 #[proc_macro_attribute]
 pub fn tracepoints_no_op(arguments: TokenStream, item: TokenStream) -> TokenStream {
     no_op::check(arguments.into(), item.into()).unwrap_or_else(|error| error.into_compile_error()).into()

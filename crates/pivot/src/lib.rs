@@ -1,8 +1,14 @@
-//! Causal, run-time monitoring for distributed systems: what an application adds.
+//! Causal, run-time monitoring for distributed systems: the crate that an application adds.
 //!
 //! ```text
-//! init() ─▶ agent ◀─advice─ frontend ◀─ query
-//! tracepoint!("..") ─▶ events ─▶ baggage ─▶ happened-before join ─▶ result
+//!  your process                                                       a frontend
+//!
+//!  init() ──────────────▶ agent ◀────────────── advice ────────────── query
+//!                           │ weaves                                    ▲
+//!  tracepoint!("..") ─▶ event ─▶ rows of a second ──────── report ──────┤
+//!                         │ ▲                                           ▼
+//!                    pack ▼ │ unpack: happened-before join            results
+//!  request ─────────▶ baggage ─▶ spawn, join!, ClientLayer ─▶ the next task or process
 //! ```
 //!
 //! ```
@@ -22,13 +28,20 @@
 //! # fn main() {}
 //! ```
 //!
-//! Propagation: [`request`] begins a request. [`spawn`], [`spawn_blocking`], [`JoinSet`], [`thread`],
-//! [`join!`], [`try_join!`], [`select!`] and [`forked`] carry it into tasks, threads and branches,
-//! [`Traced`] through channels, [`Fan`] over thread pools, and the layers of [`propagate`] across
-//! HTTP and gRPC, there and back. [`leaks`](mod@baggage::leaks) tells where it gets lost.
+//! | to | use |
+//! |---|---|
+//! | start the agent | [`init`], or [`builder`] to change its settings |
+//! | declare tracepoints | [`tracepoint!`], [`macro@tracepoints`] around a function |
+//! | begin a request | [`request`], or the server layer of [`propagate`] |
+//! | keep it over tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`thread`], [`join!`], [`try_join!`], [`select!`], [`forked`] |
+//! | keep it over channels and thread pools | [`Traced`], [`Fan`] |
+//! | keep it over HTTP and gRPC, there and back | the layers of [`propagate`] |
+//! | find out where it gets lost | [`leaks`](mod@baggage::leaks) |
+//!
+//! # Libraries
 //!
 //! A library depends on this crate with `default-features = false`. Its tracepoints then compile to
-//! nothing, unless the application that it ends up in enables the runtime by depending on it too.
+//! nothing, unless the application that it ends up in turns the runtime on by depending on it too.
 
 #[cfg(not(feature = "runtime"))]
 mod no_op;

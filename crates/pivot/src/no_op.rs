@@ -1,9 +1,9 @@
-//! What is left without the runtime: the words, and no effect.
+//! The interface without the runtime: every name that a library uses, and no effect.
 
 pub use pivot_macros::tracepoints_no_op as tracepoints;
 
-/// Nothing: the runtime is not there. What stands in it is not evaluated, and need not compile with
-/// the runtime either; test a library with it.
+/// Declares no tracepoint, since the runtime is off. Field expressions are not evaluated. They are not
+/// fully checked either, so test a library with the runtime as well.
 #[macro_export]
 macro_rules! tracepoint {
     ($name:expr $(, $($fields:tt)*)?) => {
@@ -11,7 +11,7 @@ macro_rules! tracepoint {
     };
 }
 
-/// Mentions what a field's expression mentions, and never evaluates it.
+/// Mentions each field's expression, so that its variables count as used, and never evaluates it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __no_op {
@@ -31,6 +31,7 @@ macro_rules! __no_op {
     };
 }
 
+/// Mentions an expression in code that never runs.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __mention {
@@ -41,12 +42,12 @@ macro_rules! __mention {
     };
 }
 
-/// The future as it is.
+/// Runs the future; there are no requests without the runtime.
 pub async fn request<F: Future>(future: F) -> F::Output {
     future.await
 }
 
-/// The future as it is.
+/// Returns the future; there are no branches without the runtime.
 pub fn forked<F: Future>(future: F) -> F {
     future
 }

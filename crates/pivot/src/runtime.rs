@@ -1,4 +1,4 @@
-//! Everything, where the application has the runtime.
+//! The interface with the runtime: the agent, baggage, its propagation, and the connection to a frontend.
 
 pub use pivot_agent::{Bytes, CpuBudget, Export, disable, enable, tracepoint};
 pub use pivot_baggage as baggage;
@@ -10,12 +10,13 @@ pub use pivot_propagate::{
 };
 pub use pivot_uplink::{Config, Uplink as Guard, UplinkError};
 
-/// Starts the agent with the settings of the environment. Keep the guard until the process ends.
+/// Starts the agent with the settings of the environment. Keep the guard until the process ends: dropping
+/// it reports what is left.
 pub fn init() -> Result<Guard, UplinkError> {
     builder().init()
 }
 
-/// Settings of an agent, to be changed and then started with [`Config::init`].
+/// Returns the settings of the environment, to be changed and then started with [`Config::init`].
 pub fn builder() -> Config {
     Config::new()
 }
