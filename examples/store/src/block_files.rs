@@ -1,4 +1,7 @@
-//! BlockFiles as files in one folder. A block is there whole or not at all.
+//! The blocks of a data node, as files in one folder.
+//!
+//! A block is there as a whole or not at all: it is written to `blk_<number>.part` and renamed when it is
+//! complete.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,11 +20,12 @@ const PREFIX: &str = "blk_";
 #[derive(Debug)]
 pub(crate) struct BlockFiles {
     folder: PathBuf,
+    /// The numbers of the blocks that are complete.
     held: Mutex<BTreeSet<u64>>,
 }
 
 impl BlockFiles {
-    /// Finds the blocks of an earlier life, and removes those that were never finished.
+    /// Opens a folder with the blocks of an earlier process in it, and removes those that are incomplete.
     pub(crate) fn open(folder: PathBuf) -> Result<BlockFiles, StoreError> {
         let held = scan(&folder).map_err(|error| StoreError::disk(&folder, error))?;
         Ok(BlockFiles { folder, held: Mutex::new(held) })
@@ -35,11 +39,12 @@ impl BlockFiles {
         self.folder.join(format!("{PREFIX}{block}"))
     }
 
+    /// Returns the numbers of all complete blocks.
     pub(crate) fn list(&self) -> Vec<u64> {
         self.held().iter().copied().collect()
     }
 
-    /// A block's file.
+    /// Opens the file of a block.
     pub(crate) async fn open_block(&self, block: u64) -> io::Result<File> {
         File::open(self.path(block)).await
     }
@@ -56,6 +61,8 @@ impl BlockFiles {
         if let Some(path) = &written.path {
             fs::rename(path, self.path(written.block))?;
         }
+
+        // Nothing is left to remove when this is dropped.
         written.path = None;
         self.held().insert(written.block);
         Ok(())
@@ -71,15 +78,17 @@ impl BlockFiles {
     }
 }
 
-/// A block that is being written; dropped before it is finished, it leaves nothing behind.
+/// A block that is being written. Dropped before it is finished, it leaves nothing behind.
 #[derive(Debug)]
 pub(crate) struct UnfinishedBlock {
     block: u64,
     file: File,
+    /// The incomplete file; `None` once it is complete.
     path: Option<PathBuf>,
 }
 
 impl UnfinishedBlock {
+    /// Appends to the block.
     pub(crate) async fn write(&mut self, data: &[u8]) -> io::Result<()> {
         self.file.write_all(data).await
     }
@@ -94,8 +103,10 @@ impl Drop for UnfinishedBlock {
     }
 }
 
+/// Returns the numbers of the blocks in a folder, and removes every other file.
 fn scan(folder: &Path) -> io::Result<BTreeSet<u64>> {
     fs::create_dir_all(folder)?;
+
     let mut held = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -1,7 +1,13 @@
-//! Reads and writes files for one application.
+//! [`Client`]: reads and writes files for one application.
 //!
-//! A read takes the first replica that the name node lists and goes on with the next one, at the
-//! byte where the stream broke. A call that fails in passing is repeated a few times, later each time.
+//! ```text
+//! read_range ─▶ locate ─▶ for four blocks at a time: read_block ─▶ stream from replica 1, 2, 3
+//!                                                        └─ all failed: pause, locate again, at most five times
+//! write ─▶ create ─▶ for each block: add_block ─▶ send along the pipeline ─▶ complete
+//! ```
+//!
+//! A read takes the first replica that the name node lists, and goes on with the next one at the byte where
+//! the stream broke. A call to the name node that fails for the moment is repeated after growing pauses.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -27,7 +33,7 @@ use crate::{AppSummary, StoreError, generated};
 /// Pauses between the attempts of one call.
 const PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 800];
 
-/// BlockFiles of one file that are read at the same time.
+/// The blocks of one file that are read at the same time.
 const CONCURRENT_BLOCKS: usize = 4;
 
 /// A client of one cluster, for one application; cheap to clone.
@@ -35,11 +41,11 @@ const CONCURRENT_BLOCKS: usize = 4;
 pub struct Client {
     app: Arc<str>,
     name_node: Arc<str>,
-    links: Arc<Connections>,
-    meter: Arc<AppCounters>,
+    connections: Arc<Connections>,
+    counters: Arc<AppCounters>,
 }
 
-/// Where one block of a file is.
+/// The hosts that hold one block of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockLocation {
     /// Number of the block.
@@ -50,7 +56,7 @@ pub struct BlockLocation {
     pub hosts: Vec<String>,
 }
 
-/// What the name node knows of a file.
+/// A file as the name node lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileStatus {
     /// Its path.
@@ -62,7 +68,7 @@ pub struct FileStatus {
 }
 
 impl FileStatus {
-    fn of(file: generated::FileStatus) -> FileStatus {
+    fn from_wire(file: generated::FileStatus) -> FileStatus {
         let accessed = (file.accessed_ms > 0).then(|| Duration::from_millis(file.accessed_ms));
         let accessed = accessed.and_then(|since_epoch| UNIX_EPOCH.checked_add(since_epoch));
         FileStatus { path: file.path, length: file.length, accessed }
@@ -70,24 +76,26 @@ impl FileStatus {
 }
 
 impl Client {
-    /// A client that names itself `app`. Connects when it is first used.
+    /// Makes a client that names itself `app`. It connects when it is first used.
     pub fn new(name_node: &str, app: &str) -> Client {
-        Client::counting(name_node, app, Arc::default())
+        Client::with_counters(name_node, app, Arc::default())
     }
 
-    pub(crate) fn counting(name_node: &str, app: &str, meter: Arc<AppCounters>) -> Client {
-        Client { app: app.into(), name_node: name_node.into(), links: Arc::default(), meter }
+    /// Makes a client that counts its bytes with these counters.
+    pub(crate) fn with_counters(name_node: &str, app: &str, counters: Arc<AppCounters>) -> Client {
+        Client { app: app.into(), name_node: name_node.into(), connections: Arc::default(), counters }
     }
 
-    /// Bytes received and written so far.
+    /// Returns the bytes received and written so far.
     pub fn summary(&self) -> AppSummary {
-        self.meter.summary()
+        self.counters.summary()
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
         request_of(&self.app, message)
     }
 
+    /// Makes the error of a call to the name node about a file.
     fn refused(&self, path: &str, status: Status) -> StoreError {
         match status.code() {
             Code::NotFound => StoreError::NotFound(path.to_owned()),
@@ -95,19 +103,19 @@ impl Client {
         }
     }
 
-    /// Calls until it succeeds, fails for good, or the pauses are used up.
-    async fn persist<T, F>(&self, op: &'static str, mut call: impl FnMut() -> F) -> Result<T, StoreError>
+    /// Repeats a call to the name node until it succeeds, fails for good, or the pauses are used up.
+    async fn with_retries<T, F>(&self, op: &'static str, mut call: impl FnMut() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
         for (attempt, pause_ms) in (1..).zip(PAUSES_MS) {
             match call().await {
-                Err(error) if error.is_passing() => {
-                    self.links.lost(&self.name_node, &error);
-                    retry(op, "namenode", attempt, &error);
+                Err(error) if error.is_transient() => {
+                    self.connections.note_failure(&self.name_node, &error);
+                    note_retry(op, "namenode", attempt, &error);
                 }
                 done => {
-                    self.links.found(&self.name_node);
+                    self.connections.note_answer(&self.name_node);
                     return done;
                 }
             }
@@ -116,65 +124,66 @@ impl Client {
         call().await
     }
 
-    /// Length of a file in bytes.
+    /// Returns the length of a file in bytes.
     pub async fn length(&self, path: &str) -> Result<u64, StoreError> {
-        self.persist("Open", || async {
+        self.with_retries("Open", || async {
             let request = self.request(OpenRequest { path: path.to_owned() });
-            let reply = self.links.name_node(&self.name_node)?.open(request).await;
+            let reply = self.connections.name_node(&self.name_node)?.open(request).await;
             Ok(reply.map_err(|status| self.refused(path, status))?.into_inner().length)
         })
         .await
     }
 
-    /// Files whose path begins with `prefix`.
+    /// Returns the files whose path begins with `prefix`.
     pub async fn list(&self, prefix: &str) -> Result<Vec<FileStatus>, StoreError> {
-        self.persist("List", || async {
+        self.with_retries("List", || async {
             let request = self.request(ListRequest { prefix: prefix.to_owned() });
-            let reply = self.links.name_node(&self.name_node)?.list(request).await;
+            let reply = self.connections.name_node(&self.name_node)?.list(request).await;
             let files = reply.map_err(|status| self.refused(prefix, status))?.into_inner().files;
-            Ok(files.into_iter().map(FileStatus::of).collect())
+            Ok(files.into_iter().map(FileStatus::from_wire).collect())
         })
         .await
     }
 
-    /// Deletes a file; a file that does not exist is deleted already.
+    /// Deletes a file. Succeeds if the file does not exist.
     pub async fn delete(&self, path: &str) -> Result<(), StoreError> {
-        self.persist("Delete", || async {
+        self.with_retries("Delete", || async {
             let request = self.request(DeleteRequest { path: path.to_owned() });
-            let reply = self.links.name_node(&self.name_node)?.delete(request).await;
+            let reply = self.connections.name_node(&self.name_node)?.delete(request).await;
             reply.map(drop).map_err(|status| self.refused(path, status))
         })
         .await
     }
 
-    /// Renames a file, replacing the one that has the new path.
+    /// Renames a file, in place of one that has the new path. Not repeated: it may have been done.
     pub async fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
         let request = self.request(RenameRequest { from: from.to_owned(), to: to.to_owned() });
-        let reply = self.links.name_node(&self.name_node)?.rename(request).await;
+        let reply = self.connections.name_node(&self.name_node)?.rename(request).await;
         reply.map(drop).map_err(|status| self.refused(from, status))
     }
 
-    /// The blocks of a file and their live replicas.
-    pub async fn places(&self, path: &str) -> Result<Vec<BlockLocation>, StoreError> {
+    /// Returns the blocks of a file with the hosts of their live replicas.
+    pub async fn block_locations(&self, path: &str) -> Result<Vec<BlockLocation>, StoreError> {
         let blocks = self.locate(path, 0, u64::MAX).await?;
-        let place = |located: LocatedBlock| BlockLocation {
+        let locations = blocks.into_iter().map(|located| BlockLocation {
             block: located.block,
             length: located.length,
             hosts: located.replicas.into_iter().map(|node| node.host).collect(),
-        };
-        Ok(blocks.into_iter().map(place).collect())
+        });
+        Ok(locations.collect())
     }
 
+    /// Returns the blocks that cover a range of a file, with their live replicas.
     async fn locate(&self, path: &str, offset: u64, length: u64) -> Result<Vec<LocatedBlock>, StoreError> {
-        self.persist("GetBlockLocations", || async {
+        self.with_retries("GetBlockLocations", || async {
             let request = self.request(GetBlockLocationsRequest { path: path.to_owned(), offset, length });
-            let reply = self.links.name_node(&self.name_node)?.get_block_locations(request).await;
+            let reply = self.connections.name_node(&self.name_node)?.get_block_locations(request).await;
             Ok(reply.map_err(|status| self.refused(path, status))?.into_inner().blocks)
         })
         .await
     }
 
-    /// A whole file.
+    /// Reads a file as a whole.
     pub async fn read(&self, path: &str) -> Result<Vec<u8>, StoreError> {
         let length = self.length(path).await?;
         let mut content = Vec::with_capacity(length as usize);
@@ -193,10 +202,13 @@ impl Client {
     ) -> Result<u64, StoreError> {
         let blocks = self.locate(path, offset, length).await?;
         let end = offset.saturating_add(length);
-        let mut total = 0;
+
+        // A branch of the request for each block: without, concurrent reads would see each other's tuples.
         let mut pieces = futures::stream::iter(blocks)
-            .map(|block| pivot::forked(self.read_piece(path, block, offset, end)))
+            .map(|block| pivot::forked(self.read_block(path, block, offset, end)))
             .buffered(CONCURRENT_BLOCKS);
+
+        let mut total = 0;
         while let Some(piece) = pieces.try_next().await? {
             total += piece.len() as u64;
             take(piece);
@@ -204,8 +216,8 @@ impl Client {
         Ok(total)
     }
 
-    /// The part of a block that lies in the range `offset..end` of its file.
-    async fn read_piece(
+    /// Reads the part of a block that lies in the range `offset..end` of its file.
+    async fn read_block(
         &self,
         path: &str,
         block: LocatedBlock,
@@ -216,6 +228,7 @@ impl Client {
         let skip = offset.saturating_sub(block.offset);
         let length = block.length.min(end - block.offset) - skip;
         let mut piece = Vec::with_capacity(length as usize);
+
         let mut replicas = block.replicas;
         let mut attempt = 0;
         for pause_ms in PAUSES_MS {
@@ -223,7 +236,7 @@ impl Client {
                 attempt += 1;
                 let error = match self.stream(replica, block.block, skip, length, &mut piece).await {
                     Ok(()) if piece.len() as u64 == length => {
-                        self.links.found(&replica.host);
+                        self.connections.note_answer(&replica.host);
                         pivot::tracepoint!(
                             "Client.readBlock",
                             block: String = block.block.to_string(),
@@ -234,21 +247,26 @@ impl Client {
                         );
                         return Ok(piece);
                     }
+                    // A replica that was cut off by a crash.
                     Ok(()) => StoreError::rpc(&replica.host, Status::data_loss("the block ends too early")),
                     Err(error) => error,
                 };
-                self.links.lost(&replica.host, &error);
-                retry("ReadBlock", &replica.host, attempt, &error);
+
+                self.connections.note_failure(&replica.host, &error);
+                note_retry("ReadBlock", &replica.host, attempt, &error);
             }
+
+            // By then the name node may know that a node is gone, or that it has come back.
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
-            let again = self.locate(path, block.offset, 1).await?;
-            replicas =
-                again.into_iter().filter(|b| b.block == block.block).flat_map(|b| b.replicas).collect();
+            let located = self.locate(path, block.offset, 1).await?;
+            let same_block = located.into_iter().filter(|located| located.block == block.block);
+            replicas = same_block.flat_map(|located| located.replicas).collect();
         }
         Err(StoreError::Unreadable { path: path.to_owned(), block: block.block, replicas: replicas.len() })
     }
 
-    /// Appends to `piece` what it still lacks of a range of a block.
+    /// Appends to `piece` what it still lacks of a range of a block: an earlier replica may have sent the
+    /// beginning.
     async fn stream(
         &self,
         replica: &Node,
@@ -260,14 +278,15 @@ impl Client {
         let have = piece.len() as u64;
         let request = self.request(ReadBlockRequest { block, offset: skip + have, length: length - have });
         let failed = |status| StoreError::rpc(&replica.host, status);
-        let reply = self.links.data_node(&replica.address)?.read_block(request).await;
+        let reply = self.connections.data_node(&replica.address)?.read_block(request).await;
         let mut packets = reply.map_err(failed)?.into_inner();
+
+        // Read to the end behind the last packet: the trailers bring back what the data node packed.
         loop {
             let packet = tokio::time::timeout(PATIENCE, packets.message()).await;
             let packet = packet.map_err(|_| failed(Status::deadline_exceeded("the stream stands still")))?;
-            // The stream is read to its end, behind the last packet: there the reply is complete.
             let Some(packet) = packet.map_err(failed)? else { return Ok(()) };
-            self.meter.read.fetch_add(packet.data.len() as u64, Ordering::Relaxed);
+            self.counters.read.fetch_add(packet.data.len() as u64, Ordering::Relaxed);
             piece.extend_from_slice(&packet.data);
         }
     }
@@ -275,18 +294,20 @@ impl Client {
     /// Writes a new file in blocks of at most `block_bytes`. Fails if the file exists.
     pub async fn write(&self, path: &str, content: Bytes, block_bytes: u64) -> Result<(), StoreError> {
         let lease = self
-            .persist("Create", || async {
+            .with_retries("Create", || async {
                 let request = self.request(CreateRequest { path: path.to_owned() });
-                let reply = self.links.name_node(&self.name_node)?.create(request).await;
+                let reply = self.connections.name_node(&self.name_node)?.create(request).await;
                 Ok(reply.map_err(|status| self.refused(path, status))?.into_inner().lease)
             })
             .await?;
+
         let mut blocks = Vec::new();
         for piece in pieces(&content, block_bytes) {
             blocks.push(self.write_block(path, lease, piece).await?);
         }
+
         let request = self.request(CompleteRequest { path: path.to_owned(), lease, blocks });
-        let reply = self.links.name_node(&self.name_node)?.complete(request).await;
+        let reply = self.connections.name_node(&self.name_node)?.complete(request).await;
         reply.map(drop).map_err(|status| self.refused(path, status))
     }
 
@@ -296,38 +317,42 @@ impl Client {
         for (attempt, pause_ms) in (1..).zip(PAUSES_MS) {
             let AddBlockReply { block, pipeline } = self.add_block(path, lease, &excluded).await?;
             let Some((first, rest)) = pipeline.split_first() else {
-                // Every node was excluded or none lives yet: all of them deserve another try.
+                // Every node is excluded or none is live yet: try all of them again.
                 excluded.clear();
                 tokio::time::sleep(Duration::from_millis(pause_ms)).await;
                 continue;
             };
+
             let length = piece.len() as u64;
             let head = WriteHead { block, length, pipeline: rest.to_vec() };
             match self.send(first, head, piece.clone()).await {
                 Ok(hosts) => {
-                    self.links.found(&first.host);
-                    self.meter.written.fetch_add(length, Ordering::Relaxed);
+                    self.connections.note_answer(&first.host);
+                    self.counters.written.fetch_add(length, Ordering::Relaxed);
                     return Ok(WrittenBlock { block, length, hosts });
                 }
                 Err(error) => {
-                    self.links.lost(&first.host, &error);
-                    retry("WriteBlock", &first.host, attempt, &error);
+                    self.connections.note_failure(&first.host, &error);
+                    note_retry("WriteBlock", &first.host, attempt, &error);
                 }
             }
+
+            // Whichever node of the pipeline failed, the first is the one that did not answer us.
             excluded.push(first.host.clone());
         }
         Err(StoreError::Unwritable(path.to_owned()))
     }
 
+    /// Allocates the next block of a file, away from hosts that could not be reached.
     async fn add_block(
         &self,
         path: &str,
         lease: u64,
         excluded: &[String],
     ) -> Result<AddBlockReply, StoreError> {
-        self.persist("AddBlock", || async {
+        self.with_retries("AddBlock", || async {
             let message = AddBlockRequest { path: path.to_owned(), lease, excluded: excluded.to_vec() };
-            let reply = self.links.name_node(&self.name_node)?.add_block(self.request(message)).await;
+            let reply = self.connections.name_node(&self.name_node)?.add_block(self.request(message)).await;
             Ok(reply.map_err(|status| self.refused(path, status))?.into_inner())
         })
         .await
@@ -338,26 +363,32 @@ impl Client {
         let head = WritePacket { head: Some(head), data: Bytes::new() };
         let data = pieces(&piece, PACKET_BYTES).map(|data| WritePacket { head: None, data });
         let packets: Vec<WritePacket> = std::iter::once(head).chain(data).collect();
+
         let request = self.request(futures::stream::iter(packets));
-        let reply = self.links.data_node(&first.address)?.write_block(request).await;
+        let reply = self.connections.data_node(&first.address)?.write_block(request).await;
         Ok(reply.map_err(|status| StoreError::rpc(&first.host, status))?.into_inner().hosts)
     }
 
-    /// What the data node at an address really read and wrote, per application.
+    /// Returns what the data node at an address really read and wrote, per application.
     pub async fn stats(&self, data_node: &str) -> Result<BTreeMap<String, AppSummary>, StoreError> {
-        let reply = self.links.data_node(data_node)?.stats(self.request(StatsRequest {})).await;
+        let reply = self.connections.data_node(data_node)?.stats(self.request(StatsRequest {})).await;
         let apps = reply.map_err(|status| StoreError::rpc(data_node, status))?.into_inner().apps;
-        let summary = |app: &crate::generated::AppStats| AppSummary {
-            operations: app.operations,
-            bytes_read: app.bytes_read,
-            bytes_written: app.bytes_written,
-        };
-        Ok(apps.into_iter().map(|app| (app.app.clone(), summary(&app))).collect())
+
+        let mut by_app = BTreeMap::new();
+        for app in apps {
+            let summary = AppSummary {
+                operations: app.operations,
+                bytes_read: app.bytes_read,
+                bytes_written: app.bytes_written,
+            };
+            by_app.insert(app.app, summary);
+        }
+        Ok(by_app)
     }
 }
 
-/// Marks that a call failed in passing, and is made again.
-fn retry(op: &'static str, peer: &str, attempt: u64, error: &StoreError) {
+/// Marks that a call failed for the moment and is made again.
+fn note_retry(op: &'static str, peer: &str, attempt: u64, error: &StoreError) {
     pivot::tracepoint!(
         "Client.retry",
         op: String = op.to_owned(),
@@ -367,7 +398,7 @@ fn retry(op: &'static str, peer: &str, attempt: u64, error: &StoreError) {
     );
 }
 
-/// Consecutive pieces of at most `longest` bytes, which share the memory of the whole.
+/// Returns consecutive pieces of at most `longest` bytes, which share the memory of the whole.
 fn pieces(whole: &Bytes, longest: u64) -> impl Iterator<Item = Bytes> + use<'_> {
     let longest = usize::try_from(longest.max(1)).unwrap_or(usize::MAX);
     (0..whole.len()).step_by(longest).map(move |start| whole.slice(start..whole.len().min(start + longest)))

@@ -1,4 +1,9 @@
-//! Starts the processes of a cluster, and makes sure that none of them outlives it.
+//! [`Cluster`]: starts the processes of a cluster, and makes sure that none of them outlives it.
+//!
+//! ```text
+//! start   name node ─▶ data nodes ─▶ loader writes the data set ─▶ clients
+//! stop    clients ─▶ data nodes ─▶ name node
+//! ```
 //!
 //! Every child holds a pipe from this process as its standard input and ends when the pipe does,
 //! however this process dies. Children form process groups of their own, so Ctrl-C in a terminal
@@ -18,21 +23,25 @@ use std::{fmt, fs};
 use crate::shutdown::STOP_WORD;
 use crate::{ClusterPlan, ProcessOptions, ProcessSummary, Role, StoreError};
 
-/// Longest wait for a child to become ready, and for the data set to be written.
+/// The longest wait for a child to become ready.
 const STARTUP: Duration = Duration::from_secs(60);
 
-/// Longest wait for a child to end after it was told to.
+/// The longest wait for a child to end after it was told to.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How often children are looked at.
 const POLL: Duration = Duration::from_millis(5);
 
-type Factory = Box<dyn Fn(&Role, &ProcessOptions) -> Command + Send + Sync>;
+/// Makes the command that runs a process with these options.
+type CommandFactory = Box<dyn Fn(&Role, &ProcessOptions) -> Command + Send + Sync>;
 
 /// A running cluster. Dropping it stops all processes and removes the cluster's folder.
 pub struct Cluster {
+    /// The name node first, then data nodes, then clients.
     members: Vec<Member>,
-    command: Factory,
+    command: CommandFactory,
     folder: PathBuf,
+    /// Whether the start is to be given up.
     interrupted: Arc<AtomicBool>,
 }
 
@@ -41,7 +50,9 @@ pub struct Cluster {
 pub struct Member {
     options: ProcessOptions,
     child: Child,
+    /// The pipe that holds the process: it ends when this closes. `None` once it was told to stop.
     stdin: Option<ChildStdin>,
+    /// What the process prints.
     lines: Receiver<String>,
     address: Option<String>,
 }
@@ -56,13 +67,15 @@ impl Cluster {
         command: impl Fn(&Role, &ProcessOptions) -> Command + Send + Sync + 'static,
     ) -> Result<Cluster, StoreError> {
         let folder = plan.data_dir.clone().unwrap_or_else(fresh_folder);
-        take_empty(&folder).map_err(|error| StoreError::disk(&folder, error))?;
+        claim_empty_folder(&folder).map_err(|error| StoreError::disk(&folder, error))?;
         let mut cluster = Cluster {
             members: Vec::new(),
             command: Box::new(command),
             folder: folder.clone(),
             interrupted: plan.interrupted.clone(),
         };
+
+        // In this order: each step needs the one before. Dropping `cluster` on an error stops all of it.
         cluster.launch(vec![plan.name_node(&folder)])?;
         let name_node = cluster.name_node().to_owned();
         cluster.launch(plan.data_nodes(&folder, &name_node))?;
@@ -71,6 +84,7 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Starts processes at the same time and waits until all are ready.
     fn launch(&mut self, all: Vec<ProcessOptions>) -> Result<(), StoreError> {
         let first = self.members.len();
         for options in all {
@@ -80,52 +94,56 @@ impl Cluster {
         self.members[first..].iter_mut().try_for_each(|member| member.wait_ready(interrupted))
     }
 
-    /// Writes the data set by a process of its own, of which nothing stays but the files it wrote.
+    /// Writes the data set by a process of its own. Nothing of it stays but the files it wrote.
     fn load(&self, options: ProcessOptions) -> Result<(), StoreError> {
         let mut loader = Member::spawn(&self.command, options)?;
         loader.wait_ready(&self.interrupted)?;
+
         while loader.is_running() && !self.interrupted.load(Ordering::Relaxed) {
             std::thread::sleep(POLL);
         }
         if self.interrupted.load(Ordering::Relaxed) {
             return Err(StoreError::Interrupted);
         }
+
+        // Its statistics tell whether it wrote every file: it goes on after one that failed.
         let status = loader.wait_end(Duration::ZERO);
         let stats = loader.options.stats_path();
         let files = loader.options.dataset.files().len() as u64;
         if !ProcessSummary::read(&stats).is_ok_and(|summary| summary.operations == files) {
             return Err(loader.not_ready(format!("the data set is not written ({status})")));
         }
+
         let removed = fs::remove_file(&stats).and_then(|()| fs::remove_file(log_path(&loader.options)));
         removed.map_err(|error| StoreError::disk(&stats, error))
     }
 
-    /// All processes: the name node first, then data nodes, then clients.
+    /// Returns all processes: the name node first, then data nodes, then clients.
     pub fn members(&self) -> &[Member] {
         &self.members
     }
 
-    /// The position of the process on a logical host.
+    /// Returns the position in [`Cluster::members`] of the process on a logical host.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.members.iter().position(|member| member.name() == name)
     }
 
-    /// Address of the name node, host:port.
+    /// Returns the address of the name node, host:port.
     pub fn name_node(&self) -> &str {
         self.members.first().and_then(Member::address).unwrap_or("")
     }
 
-    /// The folder with blocks, logs and statistics.
+    /// Returns the folder with blocks, logs and statistics.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Tells the clients of a plan with `wait_for_go` to begin.
     pub fn go(&self) -> Result<(), StoreError> {
-        self.signal("go")
+        self.write_signal_file("go")
     }
 
-    fn signal(&self, word: &str) -> Result<(), StoreError> {
+    fn write_signal_file(&self, word: &str) -> Result<(), StoreError> {
         let path = self.folder.join(word);
         fs::write(&path, b"").map_err(|error| StoreError::disk(&path, error))
     }
@@ -141,6 +159,8 @@ impl Cluster {
         let member = &mut self.members[index];
         member.tell_to_stop();
         member.wait_end(GRACE);
+
+        // Clients know the name node by its address; data nodes tell it theirs.
         let mut options = member.options.clone();
         if options.role == Role::NameNode {
             options.listen = member.address.as_ref().and_then(|address| address.parse::<SocketAddr>().ok());
@@ -164,20 +184,24 @@ impl Cluster {
     /// Stops everything in order: clients finish the operation they are at, then data nodes end,
     /// then the name node. The statistics stay until the cluster is dropped.
     pub fn stop(&mut self) {
-        // Without the file, the clients still learn it from their standard input.
-        let _ = self.signal("stop");
-        for role_of in
-            [|role: Role| !role.is_server(), |role| role == Role::DataNode, |role| role == Role::NameNode]
-        {
-            let mut those: Vec<_> = self.members.iter_mut().filter(|member| role_of(member.role())).collect();
-            those.iter_mut().for_each(|member| member.tell_to_stop());
-            for member in those {
-                member.wait_end(GRACE);
-            }
+        // All clients at once. Without the file, each still learns it from its standard input.
+        let _ = self.write_signal_file("stop");
+
+        self.stop_those(|role| !role.is_server());
+        self.stop_those(|role| role == Role::DataNode);
+        self.stop_those(|role| role == Role::NameNode);
+    }
+
+    /// Stops the processes of some roles at the same time, and waits until they have ended.
+    fn stop_those(&mut self, is_one: impl Fn(Role) -> bool) {
+        let mut those: Vec<_> = self.members.iter_mut().filter(|member| is_one(member.role())).collect();
+        those.iter_mut().for_each(|member| member.tell_to_stop());
+        for member in those {
+            member.wait_end(GRACE);
         }
     }
 
-    /// The statistics that the processes left last, of those that left any.
+    /// Returns the statistics that the processes left last, of those that left any.
     pub fn summaries(&self) -> Vec<ProcessSummary> {
         self.members
             .iter()
@@ -201,13 +225,17 @@ impl fmt::Debug for Cluster {
 }
 
 impl Member {
-    fn spawn(command: &Factory, options: ProcessOptions) -> Result<Member, StoreError> {
+    /// Starts a process.
+    fn spawn(command: &CommandFactory, options: ProcessOptions) -> Result<Member, StoreError> {
         let failed = |error| StoreError::disk(&options.data_dir, error);
         let log = fs::File::options().create(true).append(true).open(log_path(&options)).map_err(failed)?;
+
+        // A process group of its own: Ctrl-C in the terminal must not reach the child.
         let mut command = command(&options.role, &options);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).process_group(0);
         let mut child = command.spawn().map_err(failed)?;
         let stdin = child.stdin.take();
+
         let (sender, lines) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {
             std::thread::spawn(move || {
@@ -219,27 +247,27 @@ impl Member {
         Ok(Member { options, child, stdin, lines, address: None })
     }
 
-    /// Logical host of the process.
+    /// Returns the logical host of the process.
     pub fn name(&self) -> &str {
         &self.options.name
     }
 
-    /// What the process does.
+    /// Returns the job of the process.
     pub fn role(&self) -> Role {
         self.options.role
     }
 
-    /// What the process was told.
+    /// Returns the options that the process was started with.
     pub fn options(&self) -> &ProcessOptions {
         &self.options
     }
 
-    /// Process id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Where a server listens, host:port.
+    /// Returns the address where a server listens, host:port; `None` for a client.
     pub fn address(&self) -> Option<&str> {
         self.address.as_deref()
     }
@@ -248,12 +276,14 @@ impl Member {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Waits until the process says that it is ready, which a server does with its address.
     fn wait_ready(&mut self, interrupted: &AtomicBool) -> Result<(), StoreError> {
         let deadline = Instant::now() + STARTUP;
         loop {
             if interrupted.load(Ordering::Relaxed) {
                 return Err(StoreError::Interrupted);
             }
+
             match self.lines.recv_timeout(POLL) {
                 Ok(line) if line == "ready" => return Ok(()),
                 Ok(line) => {
@@ -269,10 +299,12 @@ impl Member {
         }
     }
 
+    /// Makes the error of a process that is not ready, with the end of its log.
     fn not_ready(&self, what: String) -> StoreError {
         let log = fs::read_to_string(log_path(&self.options)).unwrap_or_default();
         let lines: Vec<&str> = log.lines().rev().take(5).collect();
         let tail: Vec<&str> = lines.into_iter().rev().collect();
+
         StoreError::NotReady {
             name: self.name().to_owned(),
             reason: format!("{what}; log: {}", tail.join(" | ")),
@@ -281,12 +313,12 @@ impl Member {
 
     fn tell_to_stop(&mut self) {
         if let Some(mut stdin) = self.stdin.take() {
-            // A child that is gone needs no word.
+            // Fails only if the child has gone.
             let _ = writeln!(stdin, "{STOP_WORD}");
         }
     }
 
-    /// Waits until the process has ended, and kills it if that takes too long. Says how it ended.
+    /// Waits until the process has ended, and kills it if that takes too long. Returns how it ended.
     fn wait_end(&mut self, patience: Duration) -> String {
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
@@ -313,12 +345,13 @@ impl Drop for Member {
     }
 }
 
+/// Returns the file with the standard error of a process.
 fn log_path(options: &ProcessOptions) -> PathBuf {
     options.data_dir.join(format!("{}.log", options.name))
 }
 
-/// Makes the folder. It is removed at the end with all that is in it, so nothing may be in it now.
-fn take_empty(folder: &Path) -> std::io::Result<()> {
+/// Makes the folder, which must be empty if it exists: it is removed at the end with all that is in it.
+fn claim_empty_folder(folder: &Path) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     match fs::read_dir(folder)?.next() {
         None => Ok(()),
@@ -326,7 +359,7 @@ fn take_empty(folder: &Path) -> std::io::Result<()> {
     }
 }
 
-/// A folder that no other cluster of this or another process uses.
+/// Returns a folder that no other cluster of this or another process uses.
 fn fresh_folder() -> PathBuf {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Which processes a cluster consists of.
+//! [`ClusterPlan`]: the processes of a cluster and their options.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::{Dataset, ProcessOptions, Role};
 
-/// What a supervisor starts: one name node, data nodes, and clients.
+/// The processes that a supervisor starts: one name node, data nodes, and clients.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ClusterPlan {
     /// Number of data nodes.
@@ -30,7 +30,7 @@ pub struct ClusterPlan {
     /// Clients begin when they are told so by `Cluster::go`.
     #[arg(long)]
     pub wait_for_go: bool,
-    /// Of so many reads of blocks, each data node fails one on purpose.
+    /// Each data node fails every Nth read of a block on purpose.
     #[arg(long)]
     pub fail_every: Option<u64>,
     /// The name node records when a file was last opened or located.
@@ -63,6 +63,7 @@ impl Default for ClusterPlan {
 }
 
 impl ClusterPlan {
+    /// Returns the options that all processes have in common.
     fn options(&self, role: Role, name: String, folder: &Path) -> ProcessOptions {
         let mut options = ProcessOptions::new(role, name, folder);
         options.frontend.clone_from(&self.frontend);
@@ -71,32 +72,44 @@ impl ClusterPlan {
         options
     }
 
+    /// Returns the options of the name node.
     pub(crate) fn name_node(&self, folder: &Path) -> ProcessOptions {
         let options = self.options(Role::NameNode, "nn-1".to_owned(), folder);
         ProcessOptions { access_times: self.access_times, ..options }
     }
 
+    /// Returns the options of each data node.
     pub(crate) fn data_nodes(&self, folder: &Path, name_node: &str) -> Vec<ProcessOptions> {
-        let node = |number| {
+        let mut all = Vec::new();
+        for number in 1..=self.data_nodes {
             let options = self.options(Role::DataNode, format!("dn-{number}"), folder);
-            ProcessOptions { name_node: name_node.to_owned(), fail_every: self.fail_every, ..options }
-        };
-        (1..=self.data_nodes).map(node).collect()
+            all.push(ProcessOptions {
+                name_node: name_node.to_owned(),
+                fail_every: self.fail_every,
+                ..options
+            });
+        }
+        all
     }
 
+    /// Returns the options of the process that writes the data set.
     pub(crate) fn loader(&self, folder: &Path, name_node: &str) -> ProcessOptions {
         let options = self.options(Role::Load, "load-1".to_owned(), folder);
         ProcessOptions { name_node: name_node.to_owned(), ..options }
     }
 
+    /// Returns the options of each client.
     pub(crate) fn clients(&self, folder: &Path, name_node: &str) -> Vec<ProcessOptions> {
-        let client = |(index, role): (usize, &Role)| ProcessOptions {
-            name_node: name_node.to_owned(),
-            pace_ms: self.pace_ms,
-            operations: self.operations,
-            wait_for_go: self.wait_for_go,
-            ..self.options(*role, format!("app-{}", index + 1), folder)
-        };
-        self.clients.iter().enumerate().map(client).collect()
+        let mut all = Vec::new();
+        for (number, role) in (1..).zip(&self.clients) {
+            all.push(ProcessOptions {
+                name_node: name_node.to_owned(),
+                pace_ms: self.pace_ms,
+                operations: self.operations,
+                wait_for_go: self.wait_for_go,
+                ..self.options(*role, format!("app-{number}"), folder)
+            });
+        }
+        all
     }
 }

@@ -1,4 +1,10 @@
-//! The data node's service: streams blocks from its disk, and stores them along a pipeline.
+//! [`DataNode`]: the service that streams blocks from its disk, and stores them along a pipeline.
+//!
+//! ```text
+//! read   queue (3 at a time) ─▶ page from cache or disk ─▶ packet ─▶ reply stream
+//! write  packet ─▶ this disk ─┐
+//!           └──▶ next node ───┴─▶ when both are done: hosts that stored the block
+//! ```
 //!
 //! Every byte is counted where its packet is made, in the reply stream itself: a packet belongs to
 //! the request that asked for it, and no task of its own stands between them.
@@ -28,13 +34,13 @@ use crate::pivot_runtime::{JoinHandle, spawn};
 use crate::rpc::{answer, app_of, received, request_of, responding};
 use crate::statistics::{AppCounters, ProcessCounters};
 
-/// Longest piece of a block in one packet.
+/// The longest piece of a block in one packet, and the size of a page.
 pub(crate) const PACKET_BYTES: u64 = 128 << 10;
 
-/// Packets under way to the next data node of a pipeline.
+/// The most packets under way to the next data node of a pipeline.
 const AHEAD: usize = 4;
 
-/// BlockFiles that one data node reads at the same time; more wait for their turn.
+/// The most blocks that one data node reads at the same time; more wait for their turn.
 pub(crate) const READERS: usize = 3;
 
 /// One data node.
@@ -42,13 +48,14 @@ pub(crate) const READERS: usize = 3;
 pub(crate) struct DataNode {
     pub(crate) host: String,
     pub(crate) blocks: Arc<BlockFiles>,
-    pub(crate) links: Arc<Connections>,
-    pub(crate) meter: Arc<ProcessCounters>,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) counters: Arc<ProcessCounters>,
     pub(crate) cache: Arc<PageCache>,
     /// One permit for each block that may be read at the same time.
     pub(crate) readers: Arc<Semaphore>,
-    /// Of so many reads, one fails on purpose.
+    /// Every Nth read fails on purpose.
     pub(crate) fail_every: Option<u64>,
+    /// The reads so far.
     pub(crate) reads: AtomicU64,
 }
 
@@ -66,18 +73,21 @@ impl DataNode {
             op: String = "WRITE_BLOCK".to_owned(),
             size: u64 = head.length,
         );
-        let meter = self.meter.app(app);
+
+        let counters = self.counters.app(app);
         let mut file = self.blocks.create(head.block).await?;
-        let mut next = self.forward(app, &head);
+        let next = self.forward(app, &head);
         let mut length = 0;
         while let Some(packet) = packets.message().await? {
-            if let Some((sender, _)) = &next {
-                // A next node that is gone takes nothing; this node still stores the block.
-                let _ = sender.send(packet.clone()).await;
+            // A next node that is gone takes nothing; this node still stores the block.
+            if let Some(next) = &next {
+                let _ = next.packets.send(packet.clone()).await;
             }
             length += packet.data.len() as u64;
-            store(&mut file, &packet.data, &meter).await?;
+            store(&mut file, &packet.data, &counters).await?;
         }
+
+        // The client died, or the node before this one.
         if length != head.length {
             return Err(Status::data_loss(format!(
                 "block {}: {length} bytes came of {}",
@@ -85,42 +95,47 @@ impl DataNode {
             )));
         }
         self.blocks.finish(file).await?;
+
         let mut hosts = vec![self.host.clone()];
-        if let Some((sender, reply)) = next.take() {
-            drop(sender);
-            hosts.extend(reply.await.unwrap_or_default());
+        if let Some(PipelineForward { packets, hosts: later_hosts }) = next {
+            drop(packets);
+            hosts.extend(later_hosts.await.unwrap_or_default());
         }
-        meter.operations.fetch_add(1, Ordering::Relaxed);
+        counters.operations.fetch_add(1, Ordering::Relaxed);
         Ok(WriteBlockReply { hosts })
     }
 
-    /// Opens the rest of the pipeline. Its reply names the hosts that stored the block.
+    /// Opens the rest of the pipeline; `None` at its end, or if the next node has no valid address.
     fn forward(&self, app: &str, head: &WriteHead) -> Option<PipelineForward> {
         let (next, rest) = head.pipeline.split_first()?;
-        let mut peer = self.links.data_node(&next.address).ok()?;
+        let mut peer = self.connections.data_node(&next.address).ok()?;
+
         let head = WriteHead { pipeline: rest.to_vec(), ..head.clone() };
         let (sender, packets) = mpsc::channel(AHEAD);
         let first = WritePacket { head: Some(head), data: Default::default() };
         let stream = futures::StreamExt::chain(futures::stream::iter([first]), ReceiverStream::new(packets));
         let request = request_of(app, stream);
-        let (links, host) = (self.links.clone(), next.host.clone());
-        let reply = spawn(async move {
+
+        let connections = self.connections.clone();
+        let host = next.host.clone();
+        let hosts = spawn(async move {
             match peer.write_block(request).await {
                 Ok(reply) => {
-                    links.found(&host);
+                    connections.note_answer(&host);
                     reply.into_inner().hosts
                 }
                 Err(status) => {
-                    links.lost(&host, &status);
+                    connections.note_failure(&host, &status);
                     Vec::new()
                 }
             }
         });
-        Some((sender, reply))
+        Some(PipelineForward { packets: sender, hosts })
     }
 
+    /// Returns what this node really read and wrote.
     fn stats(&self) -> StatsReply {
-        let apps = self.meter.by_app().into_iter().map(|(app, counts)| AppStats {
+        let apps = self.counters.by_app().into_iter().map(|(app, counts)| AppStats {
             app,
             operations: counts.operations,
             bytes_read: counts.bytes_read,
@@ -130,33 +145,39 @@ impl DataNode {
     }
 }
 
-type PipelineForward = (mpsc::Sender<WritePacket>, JoinHandle<Vec<String>>);
+/// A block on its way to the next data node of the pipeline.
+struct PipelineForward {
+    packets: mpsc::Sender<WritePacket>,
+    /// Ends with the hosts that stored the block; empty if the next node failed.
+    hosts: JoinHandle<Vec<String>>,
+}
 
-async fn store(file: &mut UnfinishedBlock, data: &[u8], meter: &AppCounters) -> Result<(), Status> {
+/// Appends a packet to a block.
+async fn store(file: &mut UnfinishedBlock, data: &[u8], counters: &AppCounters) -> Result<(), Status> {
     file.write(data).await?;
     let delta = data.len() as u64;
-    meter.written.fetch_add(delta, Ordering::Relaxed);
+    counters.written.fetch_add(delta, Ordering::Relaxed);
     pivot::tracepoint!("DataNodeMetrics.incrBytesWritten", delta: u64 = delta);
     Ok(())
 }
 
-/// What one read of a block needs until its last packet.
+/// One read of a block, from its turn to its last packet.
 struct BlockRead {
     block: u64,
     file: File,
     cache: Arc<PageCache>,
-    meter: Arc<AppCounters>,
-    /// Given back when the last packet is made, or nobody wants it any more.
+    counters: Arc<AppCounters>,
+    /// Given back when this is dropped: after the last packet, or when the client has gone.
     _turn: OwnedSemaphorePermit,
 }
 
 impl BlockRead {
-    /// A page of the block, from memory or from disk; empty behind the block's end.
+    /// Returns a page of the block, from memory or from disk. Empty behind the block's end.
     async fn page(&mut self, number: u64) -> Result<Bytes, Status> {
         let begun = Instant::now();
-        let kept = self.cache.get((self.block, number));
-        let hit = kept.is_some();
-        let data = match kept {
+        let cached = self.cache.get((self.block, number));
+        let hit = cached.is_some();
+        let data = match cached {
             Some(data) => data,
             None => {
                 let data = self.read_from_disk(number).await?;
@@ -164,6 +185,7 @@ impl BlockRead {
                 data
             }
         };
+
         pivot::tracepoint!(
             "DataNode.page",
             block: String = self.block.to_string(),
@@ -181,31 +203,34 @@ impl BlockRead {
     }
 }
 
-/// The packets of a range, up to the end of the block if that comes first.
+/// Streams the packets of a range, up to the end of the block if that comes first.
 fn packets(mut read: BlockRead, offset: u64, length: u64) -> impl Stream<Item = Result<Packet, Status>> {
     async_stream::try_stream! {
         let (mut at, end) = (offset, offset.saturating_add(length));
         while at < end {
             let number = at / PACKET_BYTES;
             let page = read.page(number).await?;
-            let (from, to) = (at - number * PACKET_BYTES, (end - number * PACKET_BYTES).min(page.len() as u64));
+
+            let from = at - number * PACKET_BYTES;
+            let to = (end - number * PACKET_BYTES).min(page.len() as u64);
             if to <= from {
                 break;
             }
+
             let delta = to - from;
             at += delta;
-            read.meter.read.fetch_add(delta, Ordering::Relaxed);
+            read.counters.read.fetch_add(delta, Ordering::Relaxed);
             pivot::tracepoint!("DataNodeMetrics.incrBytesRead", delta: u64 = delta);
             yield Packet { data: page.slice(from as usize..to as usize) };
         }
-        read.meter.operations.fetch_add(1, Ordering::Relaxed);
+        read.counters.operations.fetch_add(1, Ordering::Relaxed);
         responding("ReadBlock");
     }
 }
 
 impl DataNode {
     /// Waits until fewer than [`READERS`] blocks are being read.
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, Status> {
+    async fn wait_for_turn(&self) -> Result<OwnedSemaphorePermit, Status> {
         let begun = Instant::now();
         let busy = READERS.saturating_sub(self.readers.available_permits());
         let turn = self.readers.clone().acquire_owned().await;
@@ -213,8 +238,8 @@ impl DataNode {
         turn.map_err(|_| Status::unavailable("the data node ends"))
     }
 
-    /// Fails one read of so many, if it was told to.
-    fn fault(&self, block: u64) -> Result<(), Status> {
+    /// Fails every Nth read, if the node was told to.
+    fn inject_fault(&self, block: u64) -> Result<(), Status> {
         let number = self.reads.fetch_add(1, Ordering::Relaxed) + 1;
         if !self.fail_every.is_some_and(|every| number.is_multiple_of(every)) {
             return Ok(());
@@ -223,11 +248,12 @@ impl DataNode {
         Err(Status::unavailable("an injected fault"))
     }
 
-    async fn open(&self, ask: &ReadBlockRequest, meter: Arc<AppCounters>) -> Result<BlockRead, Status> {
-        self.fault(ask.block)?;
-        let turn = self.turn().await?;
+    /// Opens a block for reading, when it is its turn.
+    async fn open(&self, ask: &ReadBlockRequest, counters: Arc<AppCounters>) -> Result<BlockRead, Status> {
+        self.inject_fault(ask.block)?;
+        let turn = self.wait_for_turn().await?;
         let file = self.blocks.open_block(ask.block).await?;
-        Ok(BlockRead { block: ask.block, file, cache: self.cache.clone(), meter, _turn: turn })
+        Ok(BlockRead { block: ask.block, file, cache: self.cache.clone(), counters, _turn: turn })
     }
 }
 
@@ -240,7 +266,7 @@ impl Service for DataNode {
         request: Request<ReadBlockRequest>,
     ) -> Result<Response<Self::ReadBlockStream>, Status> {
         received("ReadBlock");
-        let meter = self.meter.app(&app_of(request.metadata()));
+        let counters = self.counters.app(&app_of(request.metadata()));
         let ask = request.into_inner();
         pivot::tracepoint!(
             "DN.DataTransferProtocol",
@@ -248,7 +274,9 @@ impl Service for DataNode {
             op: String = "READ_BLOCK".to_owned(),
             size: u64 = ask.length,
         );
-        let opened = self.open(&ask, meter).await;
+
+        // The stream marks its end as the answer; without a stream the answer is the error.
+        let opened = self.open(&ask, counters).await;
         let read = opened.inspect_err(|_| responding("ReadBlock"))?;
         Ok(Response::new(Box::pin(packets(read, ask.offset, ask.length))))
     }

@@ -1,11 +1,11 @@
-//! The files of the data set and what is in them.
+//! [`Dataset`]: the files that clients work on, and their content.
 //!
-//! Content is a function of path and position: any reader can check any byte without a copy.
+//! Content is a function of path and position, so any reader can check any byte without a copy.
 
 /// Sizes of the files that the clients work on, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Dataset {
-    /// Longest block.
+    /// Length of the longest block.
     #[arg(long, default_value_t = 4 << 20)]
     pub block_bytes: u64,
     /// Number of files for get and stress.
@@ -36,7 +36,7 @@ impl Default for Dataset {
 }
 
 impl Dataset {
-    /// The same shape at a sixty-fourth of the size, for tests.
+    /// Returns a data set of the same files at a sixty-fourth of the size, for tests.
     pub fn small() -> Dataset {
         Dataset {
             block_bytes: 64 << 10,
@@ -47,12 +47,12 @@ impl Dataset {
         }
     }
 
-    /// Paths and lengths of all files.
+    /// Returns the paths and lengths of all files.
     pub fn files(&self) -> Vec<(String, u64)> {
         (0..).map_while(|number| self.file(number)).collect()
     }
 
-    /// Path and length of one of them, counted from 0; none behind the last.
+    /// Returns the path and length of file `number`, counted from 0, or `None` behind the last.
     pub(crate) fn file(&self, number: u64) -> Option<(String, u64)> {
         Some(match number.checked_sub(self.get_files) {
             None => (get_path(number), self.get_bytes),
@@ -62,6 +62,7 @@ impl Dataset {
         })
     }
 
+    /// Returns the command-line flags of these sizes.
     pub(crate) fn flags(&self) -> [(&'static str, u64); 5] {
         [
             ("--block-bytes", self.block_bytes),
@@ -77,22 +78,25 @@ pub(crate) const SCAN_PATH: &str = "/scan/input";
 pub(crate) const SORT_INPUT: &str = "/sort/input";
 pub(crate) const SORT_OUTPUT: &str = "/sort/output";
 
+/// Returns the path of a file for get and stress.
 pub(crate) fn get_path(number: u64) -> String {
     format!("/get/{number}")
 }
 
-/// The first `length` bytes of the file that the data set has at `path`.
+/// Returns the first `length` bytes of the file that the data set has at `path`.
 pub fn content(path: &str, length: u64) -> Vec<u8> {
+    // FNV-1a of the path, so that files differ.
     let seed = path.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
+
     let mut bytes: Vec<u8> =
         (0..length.div_ceil(8)).flat_map(|word| mix(seed.wrapping_add(word)).to_le_bytes()).collect();
     bytes.truncate(length as usize);
     bytes
 }
 
-/// A number that looks random for every different input (the finisher of splitmix64).
+/// Returns a number that looks random for every different input (the finisher of splitmix64).
 pub(crate) fn mix(input: u64) -> u64 {
     let mut z = input.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,4 +1,4 @@
-//! What can go wrong in the store.
+//! [`StoreError`]: what can go wrong in the store.
 
 use std::path::{Path, PathBuf};
 
@@ -68,15 +68,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Makes the error of a call that a peer refused or did not answer.
     pub(crate) fn rpc(peer: &str, status: Status) -> StoreError {
         StoreError::Rpc { peer: peer.to_owned(), status: Box::new(status) }
     }
 
+    /// Makes the error of a file or folder.
     pub(crate) fn disk(path: &Path, source: std::io::Error) -> StoreError {
         StoreError::Disk { path: path.to_owned(), source }
     }
 
-    /// What went wrong in a few words that do not differ from one time to the next.
+    /// Returns what went wrong in a few words that do not differ from one time to the next, so that queries
+    /// can group by them.
     pub(crate) fn reason(&self) -> String {
         match self {
             StoreError::Rpc { status, .. } => status.code().description().to_owned(),
@@ -84,8 +87,8 @@ impl StoreError {
         }
     }
 
-    /// True if the same call may succeed a little later.
-    pub(crate) fn is_passing(&self) -> bool {
+    /// Returns whether the same call may succeed a little later.
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             StoreError::Rpc { status, .. } => {
                 matches!(

@@ -9,7 +9,7 @@
 //!
 //! Every box is a process of its own, every arrow is gRPC on loopback, every block is a file.
 //! The name node lists replicas in a static order and clients take the first one, so the load
-//! is skewed on purpose: this is what the queries of the case study find.
+//! is skewed on purpose: the queries of the case study find it.
 //!
 //! ```no_run
 //! use pivot_store::{Cluster, ClusterPlan};
@@ -27,7 +27,8 @@
 //! ```
 //!
 //! Reading order: [`Role`] and [`ProcessOptions`], [`run`], the name node (`namespace`, `name_node`), the
-//! data node (`block_files`, `page_cache`, `data_node`), [`Client`], the work loads (`workload`, `timed_operations`), [`Cluster`], and what the store uses of Pivot (`pivot_runtime`).
+//! data node (`block_files`, `page_cache`, `data_node`), [`Client`], the work of clients (`workload`,
+//! `timed_operations`), [`Cluster`], and what the store uses of Pivot (`pivot_runtime`).
 
 mod block_files;
 mod client;

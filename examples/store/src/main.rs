@@ -40,6 +40,7 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs one process of the store.
 #[tokio::main(flavor = "current_thread")]
 async fn serve(options: ProcessOptions) -> anyhow::Result<()> {
     run(options).await?;
@@ -54,6 +55,7 @@ fn supervise(plan: ClusterPlan) -> anyhow::Result<()> {
         command.args(options.to_args());
         command
     })?;
+
     for member in cluster.members() {
         println!(
             "{} {} pid {} {}",
@@ -64,6 +66,7 @@ fn supervise(plan: ClusterPlan) -> anyhow::Result<()> {
         );
     }
     println!("ready {}", cluster.folder().display());
+
     cluster.wait_for_clients()?;
     cluster.stop();
     for summary in cluster.summaries() {

@@ -1,6 +1,9 @@
-//! The name node's service: the name space, the live data nodes, and the image on disk.
+//! [`NameNode`]: the service that keeps the name space, the live data nodes, and the image on disk.
 //!
-//! A data node that has not been heard of for [`EXPIRY`] is no longer handed out.
+//! All state is behind one lock, which is held while the image is written: a change that was acknowledged is
+//! on the disk, and images are written in order. The tracepoint `NameNode.lock` shows who waits for it.
+//!
+//! A data node whose last heartbeat is older than [`EXPIRY`] is no longer handed out.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -18,11 +21,12 @@ use crate::generated::{
     HeartbeatRequest, ListReply, ListRequest, LocatedBlock, Node, OpenReply, OpenRequest, RenameReply,
     RenameRequest,
 };
-use crate::namespace::{FileBlock, Namespace, NamespaceError, pipeline};
+use crate::namespace::{CompletedBlock, FileBlock, Namespace, NamespaceError, pipeline};
 use crate::rpc::{answer, app_of};
 use crate::statistics::ProcessCounters;
 use crate::{ProcessOptions, StoreError};
 
+/// How long a data node counts as live after a heartbeat.
 const EXPIRY: Duration = Duration::from_secs(2);
 
 /// The name node of one cluster.
@@ -30,31 +34,34 @@ const EXPIRY: Duration = Duration::from_secs(2);
 pub(crate) struct NameNode {
     state: Mutex<ClusterState>,
     image: PathBuf,
-    /// Whether it records when files were opened or located.
+    /// Whether the name node records when files were opened or located.
     access_times: bool,
-    meter: Arc<ProcessCounters>,
+    counters: Arc<ProcessCounters>,
 }
 
 #[derive(Debug, Default)]
 struct ClusterState {
     namespace: Namespace,
+    /// Data nodes by host.
     nodes: BTreeMap<String, RegisteredNode>,
-    /// BlockFiles placed so far; the next one goes to the next nodes.
+    /// Blocks placed so far; the next one goes to the next nodes.
     placed: usize,
 }
 
+/// A data node that has sent a heartbeat.
 #[derive(Debug)]
 struct RegisteredNode {
     address: String,
+    /// Changes with every start of the data node.
     incarnation: u64,
-    seen: Instant,
+    last_heartbeat: Instant,
 }
 
 impl NameNode {
     /// Starts from the image that an earlier name node left, if there is one.
     pub(crate) fn start(
         options: &ProcessOptions,
-        meter: Arc<ProcessCounters>,
+        counters: Arc<ProcessCounters>,
     ) -> Result<NameNode, StoreError> {
         let folder = options.folder();
         fs::create_dir_all(&folder).map_err(|error| StoreError::disk(&folder, error))?;
@@ -65,28 +72,30 @@ impl NameNode {
             }
             Err(_) => Namespace::default(),
         };
-        // Numbers of blocks that were never published are not in the image, the clock is above them.
+
+        // Blocks that were never published have numbers that are not in the image. The clock is above
+        // them, so that no number is given twice.
         namespace.number_from(since_epoch().as_micros() as u64);
         let state = Mutex::new(ClusterState { namespace, ..ClusterState::default() });
-        Ok(NameNode { state, image, access_times: options.access_times, meter })
+        Ok(NameNode { state, image, access_times: options.access_times, counters })
     }
 
-    /// The name space, when nobody else has it; `op` says what for.
-    fn state(&self, op: &'static str) -> MutexGuard<'_, ClusterState> {
+    /// Locks the state for an operation, whose name goes into the tracepoint.
+    fn lock(&self, op: &'static str) -> MutexGuard<'_, ClusterState> {
         let begun = Instant::now();
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         pivot::tracepoint!("NameNode.lock", op: String = op.to_owned(), waited: Duration = begun.elapsed());
         state
     }
 
-    /// Saves the image; the caller holds the lock, so images are written in order. A change that was
-    /// acknowledged is on the disk.
+    /// Saves the image. The caller holds the lock, so images are written in order.
     fn save(&self, namespace: &Namespace) -> Result<(), Status> {
         let text = serde_json::to_vec(namespace).map_err(|error| Status::internal(error.to_string()))?;
         self.write_image(&text)
             .map_err(|error| Status::internal(format!("{}: {error}", self.image.display())))
     }
 
+    /// Replaces the image as a whole: a process that is killed leaves the old one or the new one.
     fn write_image(&self, text: &[u8]) -> io::Result<()> {
         let fresh = self.image.with_extension("part");
         let mut file = File::create(&fresh)?;
@@ -95,99 +104,118 @@ impl NameNode {
         fs::rename(&fresh, &self.image)
     }
 
+    /// Counts an operation for the application that asks for it.
     fn count<T>(&self, request: &Request<T>) {
-        let app = self.meter.app(&app_of(request.metadata()));
+        let app = self.counters.app(&app_of(request.metadata()));
         app.operations.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 
-    fn beat(&self, beat: HeartbeatRequest) -> Result<HeartbeatReply, Status> {
+    /// Takes in a heartbeat. Returns the blocks that the data node may delete, or asks for a report of all
+    /// blocks from a node whose blocks are not known.
+    fn take_heartbeat(&self, beat: HeartbeatRequest) -> Result<HeartbeatReply, Status> {
         let node = beat.node.ok_or_else(|| Status::invalid_argument("heartbeat without a node"))?;
-        let mut state = self.state("Heartbeat");
+        let mut state = self.lock("Heartbeat");
         let known = state.nodes.get(&node.host).is_some_and(|known| known.incarnation == beat.incarnation);
+
+        // What an earlier process of that host held may be gone from its disk.
         if !known && beat.report.is_some() {
             state.namespace.forget(&node.host);
         }
+
         let unwanted = match &beat.report {
             Some(report) => state.namespace.report(&node.host, &report.blocks),
             None if known => Vec::new(),
             None => return Ok(HeartbeatReply { report_wanted: true, ..Default::default() }),
         };
-        let registered =
-            RegisteredNode { address: node.address, incarnation: beat.incarnation, seen: Instant::now() };
+
+        let registered = RegisteredNode {
+            address: node.address,
+            incarnation: beat.incarnation,
+            last_heartbeat: Instant::now(),
+        };
         state.nodes.insert(node.host, registered);
         Ok(HeartbeatReply { unwanted, report_wanted: false })
     }
 
     #[pivot::tracepoints("NameNode.open", fields(src: String = path.to_owned()))]
     async fn open(&self, path: &str) -> Result<OpenReply, Status> {
-        let mut state = self.state("Open");
+        let mut state = self.lock("Open");
         let length = state.namespace.length(path).map_err(|refusal| refused(refusal, path))?;
-        self.accessed(&mut state.namespace, path)?;
+        self.record_access(&mut state.namespace, path)?;
         Ok(OpenReply { length })
     }
 
-    /// Records that a file is accessed now, if it is to be recorded: on the disk, as every change.
-    fn accessed(&self, namespace: &mut Namespace, path: &str) -> Result<(), Status> {
+    /// Records that a file is accessed now, if access times are wanted: on the disk, as every change.
+    fn record_access(&self, namespace: &mut Namespace, path: &str) -> Result<(), Status> {
         let changes = self.access_times && namespace.access(path, since_epoch().as_millis() as u64);
         if changes { self.save(namespace) } else { Ok(()) }
     }
 
     async fn create(&self, path: String) -> Result<CreateReply, Status> {
-        let lease =
-            self.state("Create").namespace.create(&path).map_err(|refusal| refused(refusal, &path))?;
+        let lease = self.lock("Create").namespace.create(&path).map_err(|refusal| refused(refusal, &path))?;
         Ok(CreateReply { lease })
     }
 
     fn add_block(&self, ask: AddBlockRequest) -> Result<AddBlockReply, Status> {
-        let mut state = self.state("AddBlock");
+        let mut state = self.lock("AddBlock");
         let block =
             state.namespace.add_block(&ask.path, ask.lease).map_err(|refusal| refused(refusal, &ask.path))?;
+
         let live: Vec<&str> =
             state.live_hosts().filter(|host| !ask.excluded.iter().any(|e| e == host)).collect();
         let pipeline =
             pipeline(&live, state.placed).into_iter().filter_map(|host| state.live_node(host)).collect();
         state.placed += 1;
+
         Ok(AddBlockReply { block, pipeline })
     }
 
     fn complete(&self, ask: CompleteRequest) -> Result<CompleteReply, Status> {
-        let mut state = self.state("Complete");
-        let blocks = ask.blocks.into_iter().map(|block| (block.block, block.length, block.hosts)).collect();
+        let mut state = self.lock("Complete");
+        let blocks = ask.blocks.into_iter().map(|written| CompletedBlock {
+            block: written.block,
+            length: written.length,
+            hosts: written.hosts,
+        });
         state
             .namespace
-            .complete(&ask.path, ask.lease, blocks)
+            .complete(&ask.path, ask.lease, blocks.collect())
             .map_err(|refusal| refused(refusal, &ask.path))?;
         self.save(&state.namespace)?;
         Ok(CompleteReply {})
     }
 
     fn locate(&self, ask: &GetBlockLocationsRequest) -> Result<Vec<LocatedBlock>, Status> {
-        let mut state = self.state("GetBlockLocations");
-        self.accessed(&mut state.namespace, &ask.path)?;
-        let places = state.namespace.places(&ask.path, ask.offset, ask.length);
-        let places = places.map_err(|refusal| refused(refusal, &ask.path))?;
-        Ok(places.into_iter().map(|place| state.located(place)).collect())
+        let mut state = self.lock("GetBlockLocations");
+        self.record_access(&mut state.namespace, &ask.path)?;
+        let blocks = state.namespace.locate(&ask.path, ask.offset, ask.length);
+        let blocks = blocks.map_err(|refusal| refused(refusal, &ask.path))?;
+        Ok(blocks.into_iter().map(|block| state.with_live_replicas(block)).collect())
     }
 
     #[pivot::tracepoints("NameNode.rename", fields(src: String = from.to_owned(), dst: String = to.to_owned()))]
     async fn rename(&self, from: &str, to: &str) -> Result<RenameReply, Status> {
-        let mut state = self.state("Rename");
+        let mut state = self.lock("Rename");
         state.namespace.rename(from, to).map_err(|refusal| refused(refusal, from))?;
         self.save(&state.namespace)?;
         Ok(RenameReply {})
     }
 
     fn delete(&self, path: &str) -> Result<DeleteReply, Status> {
-        let mut state = self.state("Delete");
+        let mut state = self.lock("Delete");
         state.namespace.delete(path);
         self.save(&state.namespace)?;
         Ok(DeleteReply {})
     }
 
     fn list(&self, prefix: &str) -> Vec<FileStatus> {
-        let files = self.state("List").namespace.list(prefix);
-        let status = |(path, length, accessed_ms)| FileStatus { path, length, accessed_ms };
-        files.into_iter().map(status).collect()
+        let files = self.lock("List").namespace.list(prefix);
+        let status = files.into_iter().map(|file| FileStatus {
+            path: file.path,
+            length: file.length,
+            accessed_ms: file.accessed_ms,
+        });
+        status.collect()
     }
 }
 
@@ -201,15 +229,17 @@ impl ClusterState {
         Some(Node { host: host.to_owned(), address: node.address.clone() })
     }
 
-    fn located(&self, place: FileBlock<'_>) -> LocatedBlock {
-        let replicas = place.hosts.iter().filter_map(|host| self.live_node(host)).collect();
-        LocatedBlock { block: place.block, offset: place.offset, length: place.length, replicas }
+    /// Adds the addresses of those hosts that are live. Their order stays, so every client reads from the
+    /// first of them: the bug to find.
+    fn with_live_replicas(&self, block: FileBlock<'_>) -> LocatedBlock {
+        let replicas = block.hosts.iter().filter_map(|host| self.live_node(host)).collect();
+        LocatedBlock { block: block.block, offset: block.offset, length: block.length, replicas }
     }
 }
 
 impl RegisteredNode {
     fn is_live(&self) -> bool {
-        self.seen.elapsed() < EXPIRY
+        self.last_heartbeat.elapsed() < EXPIRY
     }
 }
 
@@ -217,6 +247,7 @@ fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// Returns the status of a call that the name space refuses.
 fn refused(refusal: NamespaceError, path: &str) -> Status {
     match refusal {
         NamespaceError::NoFile => Status::not_found(format!("no file {path}")),
@@ -225,7 +256,7 @@ fn refused(refusal: NamespaceError, path: &str) -> Status {
     }
 }
 
-/// All hosts that appear in a list of blocks, each once, in the order in which clients see them.
+/// Returns all hosts that appear in a list of blocks, each once, in the order in which clients see them.
 fn hosts_of(blocks: &[LocatedBlock]) -> Vec<String> {
     let mut hosts: Vec<String> = Vec::new();
     for node in blocks.iter().flat_map(|block| &block.replicas) {
@@ -242,7 +273,7 @@ impl Service for NameNode {
         &self,
         request: Request<HeartbeatRequest>,
     ) -> Result<Response<HeartbeatReply>, Status> {
-        answer("Heartbeat", async { self.beat(request.into_inner()) }).await
+        answer("Heartbeat", async { self.take_heartbeat(request.into_inner()) }).await
     }
 
     async fn create(&self, request: Request<CreateRequest>) -> Result<Response<CreateReply>, Status> {

@@ -1,7 +1,12 @@
-//! Files, their blocks, and on which hosts the replicas of each block are. Performs no I/O.
+//! [`Namespace`]: files, their blocks, and the hosts that hold a replica of each block. Performs no I/O.
 //!
-//! A file that is being written is invisible until it is complete, and belongs to the lease that
-//! was handed out last: who creates the same path again takes the writing over.
+//! ```text
+//! create ─▶ lease ─▶ add_block ... ─▶ complete ─▶ visible ─▶ rename, delete
+//!   └─ again: a new lease, the old one is refused
+//! ```
+//!
+//! A file that is being written is invisible until it is complete, and belongs to the lease that was handed
+//! out last. So a client that creates a path again takes the writing over from one that died.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,12 +19,15 @@ pub(crate) const REPLICAS: usize = 3;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Namespace {
     files: BTreeMap<String, Vec<u64>>,
+    /// Blocks by number.
     blocks: BTreeMap<u64, Block>,
     /// When files were accessed last, in milliseconds since the epoch.
     #[serde(default)]
     accessed: BTreeMap<String, u64>,
+    /// Files that are being written, by path.
     #[serde(skip)]
     writing: HashMap<String, Writing>,
+    /// The last number that was given to a block or a lease.
     #[serde(skip)]
     last_number: u64,
 }
@@ -30,9 +38,11 @@ struct Block {
     hosts: BTreeSet<String>,
 }
 
+/// A file that is being written.
 #[derive(Debug)]
 struct Writing {
     lease: u64,
+    /// Blocks that were allocated under this lease.
     blocks: BTreeSet<u64>,
 }
 
@@ -44,17 +54,36 @@ pub(crate) enum NamespaceError {
     LeaseLost,
 }
 
-/// A block of a file, where it begins in it, and the hosts that hold it in their static order.
+/// A block of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FileBlock<'a> {
     pub(crate) block: u64,
+    /// Where the block begins in the file.
     pub(crate) offset: u64,
     pub(crate) length: u64,
+    /// The hosts that hold a replica, in their static order.
     pub(crate) hosts: Vec<&'a str>,
 }
 
+/// A block that a client has written, and the hosts that stored it.
+#[derive(Debug)]
+pub(crate) struct CompletedBlock {
+    pub(crate) block: u64,
+    pub(crate) length: u64,
+    pub(crate) hosts: Vec<String>,
+}
+
+/// A file as it is listed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ListedFile {
+    pub(crate) path: String,
+    pub(crate) length: u64,
+    /// When it was accessed last, in milliseconds since the epoch; 0 if that is not recorded.
+    pub(crate) accessed_ms: u64,
+}
+
 impl Namespace {
-    /// Numbers given from now on are above `number`; blocks of an earlier life keep theirs.
+    /// Gives numbers above `number` from now on. Blocks of an earlier process keep theirs.
     pub(crate) fn number_from(&mut self, number: u64) {
         self.last_number = self.last_number.max(number);
     }
@@ -64,6 +93,7 @@ impl Namespace {
         self.last_number
     }
 
+    /// Begins to write a file and returns the lease.
     pub(crate) fn create(&mut self, path: &str) -> Result<u64, NamespaceError> {
         if self.files.contains_key(path) {
             return Err(NamespaceError::Exists);
@@ -73,37 +103,44 @@ impl Namespace {
         Ok(lease)
     }
 
+    /// Allocates the next block of a file and returns its number.
     pub(crate) fn add_block(&mut self, path: &str, lease: u64) -> Result<u64, NamespaceError> {
         let block = self.next_number();
-        self.written(path, lease)?.blocks.insert(block);
+        self.leased(path, lease)?.blocks.insert(block);
         Ok(block)
     }
 
-    fn written(&mut self, path: &str, lease: u64) -> Result<&mut Writing, NamespaceError> {
+    /// Returns the file that is being written under a lease.
+    fn leased(&mut self, path: &str, lease: u64) -> Result<&mut Writing, NamespaceError> {
         self.writing.get_mut(path).filter(|writing| writing.lease == lease).ok_or(NamespaceError::LeaseLost)
     }
 
-    /// Publishes a file with its blocks in order: number, length, hosts.
+    /// Publishes a file with its blocks in order.
     pub(crate) fn complete(
         &mut self,
         path: &str,
         lease: u64,
-        blocks: Vec<(u64, u64, Vec<String>)>,
+        blocks: Vec<CompletedBlock>,
     ) -> Result<(), NamespaceError> {
-        let writing = self.written(path, lease)?;
-        if !blocks.iter().all(|(block, ..)| writing.blocks.contains(block)) {
+        let writing = self.leased(path, lease)?;
+        if !blocks.iter().all(|completed| writing.blocks.contains(&completed.block)) {
             return Err(NamespaceError::LeaseLost);
         }
+
         self.writing.remove(path);
-        self.files.insert(path.to_owned(), blocks.iter().map(|(block, ..)| *block).collect());
-        for (block, length, hosts) in blocks {
-            let known = self.blocks.entry(block).or_default();
-            known.length = length;
-            known.hosts.extend(hosts);
+        self.files.insert(path.to_owned(), blocks.iter().map(|completed| completed.block).collect());
+
+        // A data node's report may have come before this, and the block may have more hosts already.
+        for completed in blocks {
+            let known = self.blocks.entry(completed.block).or_default();
+            known.length = completed.length;
+            known.hosts.extend(completed.hosts);
         }
         Ok(())
     }
 
+    /// Deletes a file, whether it is complete or being written. Data nodes learn of its blocks when they
+    /// report them.
     pub(crate) fn delete(&mut self, path: &str) {
         self.writing.remove(path);
         self.accessed.remove(path);
@@ -112,10 +149,12 @@ impl Namespace {
         }
     }
 
+    /// Renames a file, in place of one that has the new name.
     pub(crate) fn rename(&mut self, from: &str, to: &str) -> Result<(), NamespaceError> {
         if from == to {
             return self.files.contains_key(from).then_some(()).ok_or(NamespaceError::NoFile);
         }
+
         let blocks = self.files.remove(from).ok_or(NamespaceError::NoFile)?;
         self.delete(to);
         if let Some(at_ms) = self.accessed.remove(from) {
@@ -125,12 +164,13 @@ impl Namespace {
         Ok(())
     }
 
+    /// Returns the length of a file in bytes.
     pub(crate) fn length(&self, path: &str) -> Result<u64, NamespaceError> {
         let blocks = self.files.get(path).ok_or(NamespaceError::NoFile)?;
         Ok(blocks.iter().filter_map(|block| self.blocks.get(block)).map(|block| block.length).sum())
     }
 
-    /// Records when a file was accessed. False if it does not exist.
+    /// Records when a file was accessed. Returns false if it does not exist.
     pub(crate) fn access(&mut self, path: &str, at_ms: u64) -> bool {
         let exists = self.files.contains_key(path);
         if exists {
@@ -139,15 +179,19 @@ impl Namespace {
         exists
     }
 
-    /// Files with their lengths, and when they were accessed last: 0 if that is not known.
-    pub(crate) fn list(&self, prefix: &str) -> Vec<(String, u64, u64)> {
+    /// Returns the files whose path begins with a prefix.
+    pub(crate) fn list(&self, prefix: &str) -> Vec<ListedFile> {
         let paths = self.files.keys().filter(|path| path.starts_with(prefix));
-        let accessed = |path: &str| self.accessed.get(path).copied().unwrap_or(0);
-        paths.map(|path| (path.clone(), self.length(path).unwrap_or(0), accessed(path))).collect()
+        let files = paths.map(|path| ListedFile {
+            path: path.clone(),
+            length: self.length(path).unwrap_or(0),
+            accessed_ms: self.accessed.get(path).copied().unwrap_or(0),
+        });
+        files.collect()
     }
 
-    /// The blocks that overlap a range of a file.
-    pub(crate) fn places(
+    /// Returns the blocks that overlap a range of a file.
+    pub(crate) fn locate(
         &self,
         path: &str,
         from: u64,
@@ -155,26 +199,26 @@ impl Namespace {
     ) -> Result<Vec<FileBlock<'_>>, NamespaceError> {
         let end = from.saturating_add(length);
         let mut offset = 0;
-        let mut places = Vec::new();
+        let mut found = Vec::new();
         for number in self.files.get(path).ok_or(NamespaceError::NoFile)? {
             let Some(block) = self.blocks.get(number) else { continue };
             if offset < end && offset + block.length > from {
                 let hosts = block.hosts.iter().map(String::as_str).collect();
-                places.push(FileBlock { block: *number, offset, length: block.length, hosts });
+                found.push(FileBlock { block: *number, offset, length: block.length, hosts });
             }
             offset += block.length;
         }
-        Ok(places)
+        Ok(found)
     }
 
-    /// Forgets all replicas of a host that has started anew: it tells what it still has.
+    /// Forgets all replicas of a host that has started anew: its report lists those that it still has.
     pub(crate) fn forget(&mut self, host: &str) {
         for block in self.blocks.values_mut() {
             block.hosts.remove(host);
         }
     }
 
-    /// Takes in what a host holds. Returns the blocks that belong to no file any more.
+    /// Takes in the blocks that a host holds. Returns those that belong to no file any more.
     pub(crate) fn report(&mut self, host: &str, held: &[u64]) -> Vec<u64> {
         let mut unwanted = Vec::new();
         for number in held {
@@ -190,7 +234,8 @@ impl Namespace {
     }
 }
 
-/// Chooses the hosts of a new block: the live ones in turn, so that all fill evenly.
+/// Chooses the hosts of a new block: the live ones in turn, so that all fill evenly. `placed` is the number
+/// of blocks placed so far.
 pub(crate) fn pipeline<'a>(live: &[&'a str], placed: usize) -> Vec<&'a str> {
     let first = placed % live.len().max(1);
     live.iter().cycle().skip(first).take(live.len().min(REPLICAS)).copied().collect()
@@ -201,16 +246,18 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    /// Writes a file of one block of 10 bytes. Returns the block.
     fn write(namespace: &mut Namespace, path: &str, hosts: &[&str]) -> u64 {
         let lease = namespace.create(path).unwrap();
         let block = namespace.add_block(path, lease).unwrap();
         let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
-        namespace.complete(path, lease, vec![(block, 10, hosts)]).unwrap();
+        namespace.complete(path, lease, vec![CompletedBlock { block, length: 10, hosts }]).unwrap();
         block
     }
 
+    /// Returns the hosts of a file's first block.
     fn hosts(namespace: &Namespace, path: &str) -> Vec<String> {
-        namespace.places(path, 0, 10).unwrap()[0].hosts.iter().map(|host| (*host).to_owned()).collect()
+        namespace.locate(path, 0, 10).unwrap()[0].hosts.iter().map(|host| (*host).to_owned()).collect()
     }
 
     #[test]
@@ -242,7 +289,10 @@ mod tests {
     #[test]
     fn an_access_time_goes_with_its_file() {
         let mut namespace = Namespace::default();
-        let listed = |namespace: &Namespace| namespace.list("/");
+        let listed = |namespace: &Namespace| -> Vec<(String, u64, u64)> {
+            let files = namespace.list("/").into_iter();
+            files.map(|file| (file.path, file.length, file.accessed_ms)).collect()
+        };
         write(&mut namespace, "/a", &[]);
         assert!(!namespace.access("/nowhere", 6));
         assert_eq!(listed(&namespace), [("/a".to_owned(), 10, 0)]);
@@ -277,9 +327,12 @@ mod tests {
         let mut namespace = Namespace::default();
         let lease = namespace.create("/a").unwrap();
         let blocks: Vec<_> = (0..3).map(|_| namespace.add_block("/a", lease).unwrap()).collect();
-        namespace.complete("/a", lease, blocks.iter().map(|block| (*block, 10, vec![])).collect()).unwrap();
+        let completed =
+            blocks.iter().map(|block| CompletedBlock { block: *block, length: 10, hosts: vec![] });
+        namespace.complete("/a", lease, completed.collect()).unwrap();
+
         let offsets = |from, length| -> Vec<u64> {
-            namespace.places("/a", from, length).unwrap().iter().map(|place| place.offset).collect()
+            namespace.locate("/a", from, length).unwrap().iter().map(|block| block.offset).collect()
         };
         assert_eq!(offsets(0, 10), [0]);
         assert_eq!(offsets(9, 2), [0, 10]);

@@ -1,27 +1,28 @@
-//! The pages of blocks that a data node read last, kept in memory. BlockFiles never change, so a page
-//! never goes stale.
+//! The pages of blocks that a data node read last, kept in memory: a least-recently-used cache.
+//!
+//! Blocks never change, so a page never goes stale. Making room looks at all pages, of which there are 64.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use prost::bytes::Bytes;
 
-/// Pages that are kept: 8 MiB, a tenth of what the data set takes on a node.
+/// The most pages that are kept: 8 MiB, a tenth of what the data set takes on a node.
 const PAGES: usize = 64;
 
-/// A page of a block.
+/// A page: the number of its block, and its number in the block.
 pub(crate) type Page = (u64, u64);
 
-/// Least recently used pages give way.
+/// The cache of one data node.
 #[derive(Debug, Default)]
 pub(crate) struct PageCache {
-    state: Mutex<PageTable>,
+    table: Mutex<PageTable>,
 }
 
 #[derive(Debug, Default)]
 struct PageTable {
     pages: HashMap<Page, CachedPage>,
-    /// Counts the uses of any page.
+    /// The number of uses of any page so far: the clock of `last_use`.
     uses: u64,
 }
 
@@ -32,25 +33,26 @@ struct CachedPage {
 }
 
 impl PageCache {
-    /// A page that is kept.
+    /// Returns a page if it is kept, and marks it as used.
     pub(crate) fn get(&self, page: Page) -> Option<Bytes> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.uses += 1;
-        let uses = state.uses;
-        let kept = state.pages.get_mut(&page)?;
-        kept.last_use = uses;
-        Some(kept.data.clone())
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.uses += 1;
+        let uses = table.uses;
+        let cached = table.pages.get_mut(&page)?;
+        cached.last_use = uses;
+        Some(cached.data.clone())
     }
 
-    /// Keeps a page that was read.
+    /// Keeps a page that was read, in place of the least recently used one if there are too many.
     pub(crate) fn put(&self, page: Page, data: Bytes) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.uses += 1;
-        let kept = CachedPage { data, last_use: state.uses };
-        state.pages.insert(page, kept);
-        if state.pages.len() > PAGES {
-            let oldest = state.pages.iter().min_by_key(|(_, kept)| kept.last_use).map(|(page, _)| *page);
-            oldest.and_then(|page| state.pages.remove(&page));
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.uses += 1;
+        let last_use = table.uses;
+        table.pages.insert(page, CachedPage { data, last_use });
+
+        if table.pages.len() > PAGES {
+            let oldest = table.pages.iter().min_by_key(|(_, cached)| cached.last_use).map(|(page, _)| *page);
+            oldest.and_then(|page| table.pages.remove(&page));
         }
     }
 }
@@ -60,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_that_was_not_used_for_longest_gives_way() {
+    fn the_least_recently_used_page_gives_way() {
         let cache = PageCache::default();
         (0..PAGES as u64).for_each(|page| cache.put((1, page), Bytes::from_static(b"x")));
         assert!(cache.get((1, 0)).is_some());

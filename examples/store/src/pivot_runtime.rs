@@ -1,15 +1,15 @@
-//! What the store uses of Pivot's runtime, and what stands in its place in a build without one: with
-//! `--no-default-features` the same store runs as if it had never been instrumented.
+//! What the store uses of Pivot's runtime. In a build with `--no-default-features` the stand-ins below take
+//! its place, and the store runs as if it had never been instrumented.
 
 #[cfg(feature = "runtime")]
-mod with {
+mod runtime {
     pub(crate) use pivot::propagate::{ClientLayer, JoinHandle, ServerLayer};
     pub(crate) use pivot::{Guard, spawn};
 
     use crate::{ProcessOptions, StoreError};
 
-    /// Starts the agent; what it has not reported yet is flushed when the guard is dropped.
-    pub(crate) fn agent(options: &ProcessOptions) -> Result<Guard, StoreError> {
+    /// Starts the agent. Dropping the guard reports what it has not reported yet.
+    pub(crate) fn start_agent(options: &ProcessOptions) -> Result<Guard, StoreError> {
         let role = options.role.as_str();
         let builder = pivot::builder().process(role).host(options.name.as_str()).label("role", role);
         let builder = match &options.frontend {
@@ -21,7 +21,7 @@ mod with {
 }
 
 #[cfg(not(feature = "runtime"))]
-mod with {
+mod stand_ins {
     pub(crate) use tokio::spawn;
     pub(crate) use tokio::task::JoinHandle;
     pub(crate) use tower_layer::Identity as ClientLayer;
@@ -29,10 +29,13 @@ mod with {
 
     use crate::{ProcessOptions, StoreError};
 
-    /// There is none to start.
-    pub(crate) fn agent(_: &ProcessOptions) -> Result<(), StoreError> {
+    /// Starts nothing.
+    pub(crate) fn start_agent(_: &ProcessOptions) -> Result<(), StoreError> {
         Ok(())
     }
 }
 
-pub(crate) use with::*;
+#[cfg(feature = "runtime")]
+pub(crate) use runtime::*;
+#[cfg(not(feature = "runtime"))]
+pub(crate) use stand_ins::*;

@@ -1,4 +1,4 @@
-//! One process of the store from start to end.
+//! [`run`]: one process of the store, from start to end.
 //!
 //! Its standard output is read by supervisors: a server prints `listening <addr>` once it serves
 //! (a data node: once the name node knows it), a client prints `ready`.
@@ -22,15 +22,16 @@ use crate::generated::data_node_server::DataNodeServer;
 use crate::generated::name_node_server::NameNodeServer;
 use crate::heartbeat::Heartbeat;
 use crate::name_node::NameNode;
-use crate::pivot_runtime::{ServerLayer, agent};
+use crate::pivot_runtime::{ServerLayer, start_agent};
 use crate::shutdown::Shutdown;
 use crate::statistics::ProcessCounters;
 use crate::timed_operations;
 use crate::{ProcessOptions, ProcessSummary, Role, StoreError, workload};
 
+/// How often the statistics on disk are written.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// Longest time a server gives the RPCs under way when it has to end.
+/// The longest time a server gives the RPCs under way when it has to end.
 const GRACE: Duration = Duration::from_secs(1);
 
 const WINDOW_BYTES: u32 = 1 << 20;
@@ -40,68 +41,75 @@ const WINDOW_BYTES: u32 = 1 << 20;
 /// left in `<data_dir>/<name>.stats.json`.
 pub async fn run(options: ProcessOptions) -> Result<ProcessSummary, StoreError> {
     std::fs::create_dir_all(&options.data_dir).map_err(|error| StoreError::disk(&options.data_dir, error))?;
-    let _guard = agent(&options)?;
+    let _guard = start_agent(&options)?;
     let stop = Shutdown::listen(&options)?;
-    let meter = Arc::new(ProcessCounters::default());
+    let counters = Arc::new(ProcessCounters::default());
+
     let done = tokio::select! {
-        done = work(&options, &stop, &meter) => done,
-        failed = refresh(&options, &meter) => failed,
+        done = work(&options, &stop, &counters) => done,
+        failed = refresh_statistics(&options, &counters) => failed,
         () = stop.orphaned() => Ok(()),
     };
-    let summary = meter.summary(&options);
+
+    // Without a supervisor nobody removes the files, and nobody reads the statistics.
+    let summary = counters.summary(&options);
     match stop.is_orphaned() {
-        true => workload::sweep(&options),
+        true => workload::remove_leftovers(&options),
         false => summary.write(&options.stats_path())?,
     }
     done.map(|()| summary)
 }
 
+/// Does what the role says until the process has to end.
 async fn work(
     options: &ProcessOptions,
     stop: &Shutdown,
-    meter: &Arc<ProcessCounters>,
+    counters: &Arc<ProcessCounters>,
 ) -> Result<(), StoreError> {
     match options.role {
-        Role::NameNode => name_node(options, stop, meter).await,
-        Role::DataNode => data_node(options, stop, meter).await,
+        Role::NameNode => name_node(options, stop, counters).await,
+        Role::DataNode => data_node(options, stop, counters).await,
         Role::Measure => timed_operations::run(options).await,
-        _ => workload::run(options, stop, meter).await,
+        _ => workload::run(options, stop, counters).await,
     }
 }
 
-/// Keeps the statistics on disk fresh. Returns only if that fails.
-async fn refresh(options: &ProcessOptions, meter: &ProcessCounters) -> Result<(), StoreError> {
+/// Writes the statistics to the disk again and again. Returns only if that fails.
+async fn refresh_statistics(options: &ProcessOptions, counters: &ProcessCounters) -> Result<(), StoreError> {
     loop {
         tokio::time::sleep(REFRESH).await;
-        meter.summary(options).write(&options.stats_path())?;
+        counters.summary(options).write(&options.stats_path())?;
     }
 }
 
+/// Serves as the name node.
 async fn name_node(
     options: &ProcessOptions,
     stop: &Shutdown,
-    meter: &Arc<ProcessCounters>,
+    counters: &Arc<ProcessCounters>,
 ) -> Result<(), StoreError> {
-    let service = NameNodeServer::new(NameNode::start(options, meter.clone())?);
+    let service = NameNodeServer::new(NameNode::start(options, counters.clone())?);
     let (incoming, address) = listen(options).await?;
     println!("listening {address}");
     let router = server().layer(ServerLayer::new()).add_service(service);
     serve(options, router.serve_with_incoming_shutdown(incoming, stop.requested()), stop).await
 }
 
+/// Serves as a data node, and sends heartbeats.
 async fn data_node(
     options: &ProcessOptions,
     stop: &Shutdown,
-    meter: &Arc<ProcessCounters>,
+    counters: &Arc<ProcessCounters>,
 ) -> Result<(), StoreError> {
     let blocks = Arc::new(BlockFiles::open(options.folder())?);
-    let links = Arc::new(Connections::default());
+    let connections = Arc::new(Connections::default());
     let (incoming, address) = listen(options).await?;
+
     let service = DataNode {
         host: options.name.clone(),
         blocks: blocks.clone(),
-        links: links.clone(),
-        meter: meter.clone(),
+        connections: connections.clone(),
+        counters: counters.clone(),
         cache: Arc::default(),
         readers: Arc::new(Semaphore::new(READERS)),
         fail_every: options.fail_every,
@@ -109,21 +117,26 @@ async fn data_node(
     };
     let router = server().layer(ServerLayer::new()).add_service(DataNodeServer::new(service));
     let serving = router.serve_with_incoming_shutdown(incoming, stop.requested());
+
+    // The time of the start tells two starts of a data node apart.
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let heartbeat = Heartbeat {
         node: Node { host: options.name.clone(), address: address.to_string() },
         incarnation: since_epoch.as_nanos() as u64,
         name_node: options.name_node.clone(),
         blocks,
-        links,
+        connections,
         beats: AtomicU64::new(0),
     };
+
+    // Supervisors start clients when all servers are ready: this one is when the name node knows it.
     let beating = heartbeat.run(stop, || println!("listening {address}"));
     let (served, beaten) = futures::join!(serve(options, serving, stop), beating);
     served.and(beaten)
 }
 
-/// Connections without delay: the option of the server is for listeners that it makes itself.
+/// Listens, with `TCP_NODELAY` on connections: the server's own option for it is for listeners that it makes
+/// itself.
 async fn listen(options: &ProcessOptions) -> Result<(TcpIncoming, SocketAddr), StoreError> {
     let address = options.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     let failed = |error: std::io::Error| StoreError::Serve(options.name.clone(), error.to_string());
@@ -151,6 +164,7 @@ async fn serve(
     ended.map_err(|error| StoreError::Serve(options.name.clone(), error.to_string()))
 }
 
+/// Resolves [`GRACE`] after the process has to end.
 async fn after_grace(requested: impl Future<Output = ()>) {
     requested.await;
     tokio::time::sleep(GRACE).await;

@@ -1,4 +1,5 @@
-//! What one process of the store is told when it starts, as a struct and as command line.
+//! [`ProcessOptions`]: what one process of the store is told when it starts, as a struct and as a command
+//! line.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use crate::{Dataset, StoreError};
 
-/// What a process does.
+/// The job of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// Knows files, blocks and replicas.
@@ -26,7 +27,7 @@ pub enum Role {
     Sort,
     /// Reads 8 KiB at random places.
     Stress,
-    /// Does what it is told on its standard input, and tells how long each operation took.
+    /// Does the operations that its standard input names, and prints how long each took.
     Measure,
 }
 
@@ -43,7 +44,7 @@ impl Role {
         Role::Measure,
     ];
 
-    /// The role's word, which is also the process name: `namenode`, `get`, ...
+    /// Returns the role's word, which is also the process name: `namenode`, `get`, ...
     pub fn as_str(self) -> &'static str {
         match self {
             Role::NameNode => "namenode",
@@ -57,12 +58,12 @@ impl Role {
         }
     }
 
-    /// True for the name node and data nodes, which run until they are stopped.
+    /// Returns whether it is the name node or a data node, which run until they are stopped.
     pub fn is_server(self) -> bool {
         matches!(self, Role::NameNode | Role::DataNode)
     }
 
-    /// Pause after each operation: moderate, so that a whole cluster leaves two cores room.
+    /// Returns the pause after each operation: moderate, so that a whole cluster leaves two cores room.
     pub fn pace(self) -> Duration {
         match self {
             Role::NameNode | Role::DataNode | Role::Load | Role::Measure => Duration::ZERO,
@@ -91,7 +92,7 @@ impl FromStr for Role {
     }
 }
 
-/// What one process is told.
+/// The options of one process.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ProcessOptions {
     /// What the process does: namenode, datanode, load, get, scan, sort, stress or measure.
@@ -136,7 +137,7 @@ pub struct ProcessOptions {
 }
 
 impl ProcessOptions {
-    /// ProcessOptions with every choice at its default.
+    /// Returns options with every choice at its default.
     pub fn new(role: Role, name: impl Into<String>, data_dir: impl Into<PathBuf>) -> ProcessOptions {
         ProcessOptions {
             role,
@@ -155,13 +156,14 @@ impl ProcessOptions {
         }
     }
 
-    /// The command line that clap parses back into these options.
+    /// Returns the command line that clap parses back into these options.
     pub fn to_args(&self) -> Vec<OsString> {
         let mut args: Vec<OsString> = vec![self.role.as_str().into()];
         let mut flag = |name: &str, value: OsString| args.extend([name.into(), value]);
         flag("--name", self.name.clone().into());
         flag("--name-node", self.name_node.clone().into());
         flag("--data-dir", self.data_dir.clone().into());
+
         if let Some(listen) = self.listen {
             flag("--listen", listen.to_string().into());
         }
@@ -180,23 +182,24 @@ impl ProcessOptions {
         for (name, value) in self.dataset.flags() {
             flag(name, value.to_string().into());
         }
+
         args.extend(self.access_times.then(|| "--access-times".into()));
         args.extend(self.wait_for_go.then(|| "--wait-for-go".into()));
         args.extend(self.supervised.then(|| "--supervised".into()));
         args
     }
 
-    /// Pause after each operation.
+    /// Returns the pause after each operation.
     pub fn pace(&self) -> Duration {
         self.pace_ms.map_or(self.role.pace(), Duration::from_millis)
     }
 
-    /// Where this process keeps blocks or the image of the name space.
+    /// Returns the folder where this process keeps blocks or the image of the name space.
     pub fn folder(&self) -> PathBuf {
         self.data_dir.join(&self.name)
     }
 
-    /// Where this process leaves its statistics, one line of JSON.
+    /// Returns the file where this process leaves its statistics, one line of JSON.
     pub fn stats_path(&self) -> PathBuf {
         self.data_dir.join(format!("{}.stats.json", self.name))
     }

@@ -1,10 +1,12 @@
-//! What every RPC of both servers has in common: who asks, when it came, when it was answered.
+//! What every RPC of both servers has in common: tracepoints when it comes and when it is answered, and the
+//! name of the client application in its metadata.
 
 use std::future::Future;
 
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
+/// The metadata key of the client application.
 const APP: &str = "app";
 
 /// Marks the arrival of an RPC at this server.
@@ -28,12 +30,12 @@ pub(crate) async fn answer<T>(
     reply.map(Response::new)
 }
 
-/// The client application that a request says it comes from.
+/// Returns the client application that a request says it comes from.
 pub(crate) fn app_of(metadata: &MetadataMap) -> String {
     metadata.get(APP).and_then(|app| app.to_str().ok()).unwrap_or("unknown").to_owned()
 }
 
-/// A request that names its application; a name that is no header value is left out.
+/// Makes a request that names its application. A name that is no header value is left out.
 pub(crate) fn request_of<T>(app: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     if let Ok(app) = app.parse() {

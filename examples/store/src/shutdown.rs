@@ -1,4 +1,11 @@
-//! When a process has to end: a signal, the file `stop`, or the end of its standard input.
+//! [`Shutdown`]: tells all parts of a process when it has to end.
+//!
+//! | cause | for | what is under way |
+//! |---|---|---|
+//! | SIGTERM, Ctrl-C | every process | ends as a whole operation |
+//! | the file `stop` in the data folder | clients | ends as a whole operation |
+//! | the word `stop` on standard input | supervised processes | ends as a whole operation |
+//! | standard input ends without it | supervised processes | is abandoned: the supervisor is dead |
 
 use std::io::BufRead;
 use std::path::Path;
@@ -14,12 +21,14 @@ use crate::{ProcessOptions, StoreError};
 /// The word a supervisor writes before it closes a child's standard input.
 pub(crate) const STOP_WORD: &str = "stop";
 
+/// How often files are looked for.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Tells all parts of a process that it has to end.
+/// A handle on the end of the process; cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Shutdown {
     flag: watch::Receiver<bool>,
+    /// Whether the supervisor died without a word.
     orphaned: Arc<AtomicBool>,
 }
 
@@ -29,6 +38,7 @@ impl Shutdown {
         let (sender, flag) = watch::channel(false);
         let sender = Arc::new(sender);
         let orphaned = Arc::new(AtomicBool::new(false));
+
         let failed = |error| StoreError::disk(Path::new("signals"), error);
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -37,25 +47,27 @@ impl Shutdown {
             tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }
             on_signal.send_replace(true);
         });
+
         if options.supervised {
             let (on_end, orphaned) = (sender.clone(), orphaned.clone());
             std::thread::spawn(move || {
-                orphaned.store(!is_told_to_stop(), Ordering::Relaxed);
+                orphaned.store(!read_stop_word(), Ordering::Relaxed);
                 on_end.send_replace(true);
             });
         }
+
         if !options.role.is_server() {
             tokio::spawn(watch_file(options.data_dir.join("stop"), sender));
         }
         Ok(Shutdown { flag, orphaned })
     }
 
-    /// True once the process has to end.
+    /// Returns whether the process has to end.
     pub(crate) fn is_requested(&self) -> bool {
         *self.flag.borrow()
     }
 
-    /// True if the supervisor died without a word.
+    /// Returns whether the supervisor died without a word.
     pub(crate) fn is_orphaned(&self) -> bool {
         self.orphaned.load(Ordering::Relaxed)
     }
@@ -89,6 +101,7 @@ impl Shutdown {
     }
 }
 
+/// Requests the shutdown when a file exists.
 async fn watch_file(path: std::path::PathBuf, sender: Arc<watch::Sender<bool>>) {
     while !path.exists() {
         tokio::time::sleep(POLL).await;
@@ -96,7 +109,8 @@ async fn watch_file(path: std::path::PathBuf, sender: Arc<watch::Sender<bool>>) 
     sender.send_replace(true);
 }
 
-/// Reads standard input to its end. A thread of its own does this: it may never return.
-fn is_told_to_stop() -> bool {
+/// Reads standard input to the word `stop` or to its end. Returns whether the word came. It blocks, and may
+/// never return: a thread of its own does this.
+fn read_stop_word() -> bool {
     std::io::stdin().lock().lines().map_while(Result::ok).any(|line| line == STOP_WORD)
 }

@@ -1,4 +1,6 @@
-//! What a process really did, counted without the agent: the truth that tests compare with.
+//! What a process really did, counted without Pivot: tests compare the answers of queries with it.
+//!
+//! [`ProcessCounters`] count while a process runs, [`ProcessSummary`] is what they said at one time, as JSON.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ProcessOptions, StoreError};
 
-/// What one process did from its start on; the line in `<name>.stats.json`.
+/// What one process did since its start: the line in `<name>.stats.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessSummary {
     /// Logical host.
@@ -27,7 +29,7 @@ pub struct ProcessSummary {
     pub bytes_read: u64,
     /// Bytes of file content that a data node put on its disk, or that a client wrote (once, not per replica).
     pub bytes_written: u64,
-    /// The same per client application.
+    /// What it did per client application.
     pub apps: BTreeMap<String, AppSummary>,
 }
 
@@ -43,17 +45,18 @@ pub struct AppSummary {
 }
 
 impl ProcessSummary {
-    /// Reads the statistics that the process at `path` left last.
+    /// Reads the statistics that a process left last in the file at `path`.
     pub fn read(path: &Path) -> Result<ProcessSummary, StoreError> {
         let text = fs::read(path).map_err(|error| StoreError::disk(path, error))?;
         serde_json::from_slice(&text).map_err(|error| StoreError::disk(path, error.into()))
     }
 
-    /// Replaces the file whole, so that no reader sees half a line.
+    /// Replaces the file as a whole, so that no reader sees half a line.
     pub(crate) fn write(&self, path: &Path) -> Result<(), StoreError> {
         let fresh = path.with_extension("part");
         let mut line = serde_json::to_vec(self).map_err(|error| StoreError::disk(path, error.into()))?;
         line.push(b'\n');
+
         fs::write(&fresh, line)
             .and_then(|()| fs::rename(&fresh, path))
             .map_err(|error| StoreError::disk(path, error))
@@ -63,6 +66,7 @@ impl ProcessSummary {
 /// Counters of one process, one set for each client application.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessCounters {
+    /// Operations that a client gave up.
     pub(crate) failed: AtomicU64,
     apps: Mutex<BTreeMap<String, Arc<AppCounters>>>,
 }
@@ -76,20 +80,22 @@ pub(crate) struct AppCounters {
 }
 
 impl ProcessCounters {
-    /// The counters of an application, kept from the first call on.
+    /// Returns the counters of an application, which begin with the first call.
     pub(crate) fn app(&self, name: &str) -> Arc<AppCounters> {
         let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
         match apps.get(name) {
-            Some(meter) => meter.clone(),
+            Some(counters) => counters.clone(),
             None => apps.entry(name.to_owned()).or_default().clone(),
         }
     }
 
+    /// Returns what the process did so far per application.
     pub(crate) fn by_app(&self) -> BTreeMap<String, AppSummary> {
         let apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
-        apps.iter().map(|(name, meter)| (name.clone(), meter.summary())).collect()
+        apps.iter().map(|(name, counters)| (name.clone(), counters.summary())).collect()
     }
 
+    /// Returns what the process did so far.
     pub(crate) fn summary(&self, options: &ProcessOptions) -> ProcessSummary {
         let apps = self.by_app();
         ProcessSummary {
@@ -106,6 +112,7 @@ impl ProcessCounters {
 }
 
 impl AppCounters {
+    /// Returns what the process did so far for this application.
     pub(crate) fn summary(&self) -> AppSummary {
         AppSummary {
             operations: self.operations.load(Ordering::Relaxed),

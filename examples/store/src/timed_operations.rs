@@ -1,4 +1,5 @@
-//! Operations on demand, timed one by one: what the overhead of instrumentation is measured with.
+//! The role `measure`: operations on demand, timed one by one. `benches/paper` measures with it what
+//! instrumentation costs.
 //!
 //! A line `<operation> <count>` on standard input does that many, one after the other, each a request;
 //! the answer is a line with their latencies in nanoseconds. Operations are `READ8K`, `OPEN`, `CREATE`,
@@ -14,17 +15,20 @@ use crate::{Client, ProcessOptions, StoreError};
 
 const READ_BYTES: u64 = 8 << 10;
 
-/// How many tuples a request may pack before its operation.
+/// The events before each operation, for queries that pack a tuple at each.
 const TUPLES: u64 = 60;
 
 /// Serves the lines until there are no more.
 pub(crate) async fn run(options: &ProcessOptions) -> Result<(), StoreError> {
-    let measure = TimedOperations { options, client: Client::new(&options.name_node, options.role.as_str()) };
+    let timed = TimedOperations { options, client: Client::new(&options.name_node, options.role.as_str()) };
     let (sender, mut lines) = mpsc::unbounded_channel();
+
+    // A thread of its own: reading standard input blocks, and may never return.
     std::thread::spawn(move || {
         let lines = std::io::stdin().lock().lines().map_while(Result::ok);
         lines.take_while(|line| sender.send(line.clone()).is_ok()).for_each(drop);
     });
+
     println!("ready");
     let mut number = 0;
     while let Some(line) = lines.recv().await {
@@ -32,11 +36,12 @@ pub(crate) async fn run(options: &ProcessOptions) -> Result<(), StoreError> {
         let mut latencies = Vec::new();
         for _ in 0..count.parse().unwrap_or(0_u64) {
             let begun = Instant::now();
-            pivot::request(measure.operation(operation, number)).await?;
+            pivot::request(timed.operation(operation, number)).await?;
             latencies.push(begun.elapsed().as_nanos().to_string());
-            // Or the image of the name space would grow with the measurement.
+
+            // Outside the measured time. The image of the name space would grow otherwise.
             if operation == "CREATE" {
-                measure.client.delete(&measure.created(number)).await?;
+                timed.client.delete(&timed.created_path(number)).await?;
             }
             number += 1;
         }
@@ -45,21 +50,25 @@ pub(crate) async fn run(options: &ProcessOptions) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The operations of one process.
 struct TimedOperations<'a> {
     options: &'a ProcessOptions,
     client: Client,
 }
 
 impl TimedOperations<'_> {
-    fn created(&self, number: u64) -> String {
+    /// Returns the path of the file that an operation creates.
+    fn created_path(&self, number: u64) -> String {
         format!("/measured/{}/{number}", self.options.name)
     }
 
+    /// Does one operation. An unknown one does nothing, as `HOLD` does.
     async fn operation(&self, operation: &str, number: u64) -> Result<(), StoreError> {
         pivot::tracepoint!("ClientProtocols");
         for i in 0..TUPLES {
             pivot::tracepoint!("TimedOperations.tuple", i: u64 = i);
         }
+
         let path = get_path(mix(number) % self.options.dataset.get_files.max(1));
         pivot::tracepoint!("StressTest.DoNextOp", op: String = operation.to_owned(), file: String = path.clone());
         match operation {
@@ -71,11 +80,12 @@ impl TimedOperations<'_> {
             "OPEN" => drop(self.client.length(&path).await?),
             "CREATE" => {
                 let block_bytes = self.options.dataset.block_bytes;
-                self.client.write(&self.created(number), Default::default(), block_bytes).await?;
+                self.client.write(&self.created_path(number), Default::default(), block_bytes).await?;
             }
             "RENAME" => self.client.rename(&path, &path).await?,
             _ => {}
         }
+
         pivot::tracepoint!("JobComplete", id: String = operation.to_owned());
         Ok(())
     }

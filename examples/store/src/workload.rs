@@ -1,4 +1,4 @@
-//! The work loads of the client processes: operations one after the other, each a request.
+//! [`Workload`]: the work of a client process, one operation after the other, each a request.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,17 +10,18 @@ use crate::shutdown::Shutdown;
 use crate::statistics::{AppCounters, ProcessCounters};
 use crate::{Client, ProcessOptions, Role, StoreError, content};
 
+/// The bytes of one read of stress.
 const STRESS_BYTES: u64 = 8 << 10;
 
-/// Longest pause after operations that failed one after the other.
+/// The longest pause after operations that failed one after the other.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// One client process at work.
+/// The work of one client process.
 #[derive(Debug)]
 struct Workload<'a> {
     options: &'a ProcessOptions,
     client: Client,
-    /// Differs between clients, so that two of a role do not go in step.
+    /// Differs between clients, so that two of a role do not read the same places.
     seed: u64,
 }
 
@@ -28,28 +29,31 @@ struct Workload<'a> {
 pub(crate) async fn run(
     options: &ProcessOptions,
     stop: &Shutdown,
-    meter: &ProcessCounters,
+    counters: &ProcessCounters,
 ) -> Result<(), StoreError> {
-    let counts = meter.app(options.role.as_str());
-    let client = Client::counting(&options.name_node, options.role.as_str(), counts.clone());
+    let counts = counters.app(options.role.as_str());
+    let client = Client::with_counters(&options.name_node, options.role.as_str(), counts.clone());
     let seed = options.name.bytes().fold(0, |seed, byte| mix(seed ^ u64::from(byte)));
-    let load = Workload { options, client, seed };
+    let workload = Workload { options, client, seed };
+
     println!("ready");
     if options.wait_for_go {
         stop.pause_until(&options.data_dir.join("go")).await;
     }
-    load.repeat(stop, meter, &counts).await
+    workload.repeat(stop, counters, &counts).await
 }
 
 impl Workload<'_> {
+    /// Repeats operations. One that failed is tried again, with the same number, after a growing pause.
     async fn repeat(
         &self,
         stop: &Shutdown,
-        meter: &ProcessCounters,
+        counters: &ProcessCounters,
         counts: &Arc<AppCounters>,
     ) -> Result<(), StoreError> {
         let files = self.options.dataset.files().len() as u64;
         let last = if self.options.role == Role::Load { Some(files) } else { self.options.operations };
+
         let mut failures = 0;
         let mut number = 0;
         while last.is_none_or(|last| number < last) && !stop.is_requested() {
@@ -60,7 +64,7 @@ impl Workload<'_> {
                     self.options.pace()
                 }
                 Err(error) => {
-                    meter.failed.fetch_add(1, Ordering::Relaxed);
+                    counters.failed.fetch_add(1, Ordering::Relaxed);
                     eprintln!("operation {number} of {} failed: {error}", self.options.name);
                     failures += 1;
                     LONGEST_PAUSE.min(Duration::from_millis(100 << failures.min(5)))
@@ -86,6 +90,7 @@ impl Workload<'_> {
         }
     }
 
+    /// Returns a number below `below` that looks random and depends on this client and `number` alone.
     fn random(&self, number: u64, below: u64) -> u64 {
         mix(self.seed ^ number) % below.max(1)
     }
@@ -102,11 +107,13 @@ impl Workload<'_> {
         }
     }
 
+    /// Reads a small file as a whole.
     async fn get(&self, number: u64) -> Result<(), StoreError> {
         let path = get_path(self.random(number, self.options.dataset.get_files));
         self.client.read(&path).await.map(drop)
     }
 
+    /// Reads the large file as a whole.
     async fn scan(&self, number: u64) -> Result<(), StoreError> {
         let length = self.client.length(SCAN_PATH).await?;
         self.client.read_range(SCAN_PATH, 0, length, drop).await?;
@@ -121,6 +128,8 @@ impl Workload<'_> {
             input.chunks_exact(8).filter_map(|word| word.try_into().ok()).map(u64::from_le_bytes).collect();
         words.sort_unstable();
         let output: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
+
+        // Written beside and renamed. An earlier attempt may have left its file.
         let fresh = format!("{SORT_OUTPUT}.{}", self.options.name);
         self.client.delete(&fresh).await?;
         self.client.write(&fresh, output.into(), self.options.dataset.block_bytes).await?;
@@ -129,6 +138,7 @@ impl Workload<'_> {
         Ok(())
     }
 
+    /// Reads a few bytes at a random place.
     async fn stress(&self, number: u64) -> Result<(), StoreError> {
         let path = get_path(self.random(number, self.options.dataset.get_files));
         pivot::tracepoint!(
@@ -136,6 +146,7 @@ impl Workload<'_> {
             op: String = "read".to_owned(),
             file: String = path.clone(),
         );
+
         let places = self.options.dataset.get_bytes / STRESS_BYTES;
         let offset = self.random(!number, places) * STRESS_BYTES;
         self.client.read_range(&path, offset, STRESS_BYTES, drop).await?;
@@ -149,10 +160,10 @@ fn job_complete(kind: &str, number: u64) {
 }
 
 /// Removes what a process wrote, and the folder of the cluster when the last one has left it.
-pub(crate) fn sweep(options: &ProcessOptions) {
+pub(crate) fn remove_leftovers(options: &ProcessOptions) {
     let name = &options.name;
     for file in ["go", "stop", &format!("{name}.log"), &format!("{name}.stats.json")] {
-        // What is gone already was swept by another process of the cluster.
+        // Gone already: another process of the cluster has removed it.
         let _ = std::fs::remove_file(options.data_dir.join(file));
     }
     let _ = std::fs::remove_dir_all(options.folder());

@@ -16,7 +16,7 @@ async fn check_files(client: &Client, cluster: &Cluster) {
 }
 
 async fn hosts(client: &Client, path: &str) -> Vec<String> {
-    client.places(path).await.unwrap()[0].hosts.clone()
+    client.block_locations(path).await.unwrap()[0].hosts.clone()
 }
 
 async fn wait_for_hosts(client: &Client, path: &str, condition: impl Fn(&[String]) -> bool) {
@@ -34,13 +34,13 @@ async fn files_are_read_back_as_written_and_have_three_replicas() {
     let client = Client::new(cluster.name_node(), "test");
     check_files(&client, &cluster).await;
     for FileStatus { path, length, .. } in client.list("/").await.unwrap() {
-        let places = client.places(&path).await.unwrap();
-        assert_eq!(places.iter().map(|place| place.length).sum::<u64>(), length);
-        for place in places {
-            assert_eq!(place.hosts.len(), 3, "replicas of {path}");
-            for host in &place.hosts {
-                let file = cluster.folder().join(host).join(format!("blk_{}", place.block));
-                assert_eq!(std::fs::metadata(file).unwrap().len(), place.length);
+        let blocks = client.block_locations(&path).await.unwrap();
+        assert_eq!(blocks.iter().map(|block| block.length).sum::<u64>(), length);
+        for block in blocks {
+            assert_eq!(block.hosts.len(), 3, "replicas of {path}");
+            for host in &block.hosts {
+                let file = cluster.folder().join(host).join(format!("blk_{}", block.block));
+                assert_eq!(std::fs::metadata(file).unwrap().len(), block.length);
             }
         }
     }
@@ -72,8 +72,8 @@ async fn reads_and_writes_go_on_without_a_killed_node_until_it_takes_part_again(
 
     wait_for_hosts(&client, "/scan/input", |hosts| !hosts.contains(&"dn-1".to_owned())).await;
     client.write("/after/expiry", content("/after/expiry", 200_000).into(), 65_536).await.unwrap();
-    let places = client.places("/after/expiry").await.unwrap();
-    assert!(places.iter().all(|place| place.hosts == ["dn-2", "dn-3", "dn-4"]));
+    let blocks = client.block_locations("/after/expiry").await.unwrap();
+    assert!(blocks.iter().all(|block| block.hosts == ["dn-2", "dn-3", "dn-4"]));
 
     cluster.restart(first).unwrap();
     let again = cluster.members()[first].address().unwrap();
@@ -139,7 +139,7 @@ async fn access_times_are_recorded_if_wanted_and_survive_a_killed_name_node() {
 async fn blocks_of_deleted_files_leave_the_disk() {
     let cluster = start(plan(&[]));
     let client = Client::new(cluster.name_node(), "test");
-    let block = client.places("/get/0").await.unwrap()[0].block;
+    let block = client.block_locations("/get/0").await.unwrap()[0].block;
     let copies = || {
         let file = |host: u32| cluster.folder().join(format!("dn-{host}")).join(format!("blk_{block}"));
         (1..=4).filter(|host| file(*host).exists()).count()
