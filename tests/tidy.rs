@@ -14,7 +14,7 @@ const UNSAFE: [&str; 8] = [
     "crates/agent/src/report/thread_slot.rs",
     "crates/agent/src/weave/published.rs",
     // A function that is unsafe to call takes the attribute too.
-    "crates/pivot/tests/shapes.rs",
+    "crates/pivot/tests/function_shapes.rs",
     "crates/subscriber/src/bridge.rs",
     "crates/uplink/tests/fork.rs",
 ];

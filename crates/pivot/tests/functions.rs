@@ -58,6 +58,7 @@ async fn generic<T: std::fmt::Display + Send>(value: T) -> Result<T, String> {
 
 static EVALUATED: AtomicU64 = AtomicU64::new(0);
 
+/// Counts how often a field is evaluated.
 fn evaluated() -> u64 {
     EVALUATED.fetch_add(1, SeqCst)
 }
@@ -137,6 +138,7 @@ fn a_method_of_a_trait_may_hide_an_argument() {
     check("Doc.trait@enter", &["secret"], run, &[&[&hash_of("a")]]);
 }
 
+/// Returns the hash that queries see of a sensitive text.
 fn hash_of(text: &str) -> String {
     pivot::__private::site::export::hash(&Value::str(text)).to_string()
 }
@@ -167,6 +169,7 @@ fn a_panic_of_a_field_or_an_error_text_does_not_reach_the_function() {
     check("Doc.rude@exit", &["outcome"], || assert!(rude().is_err()), &[&["err"]]);
 }
 
+/// Polls a future once.
 async fn futures_poll<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {
     std::future::poll_fn(|context| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context)))
         .await

@@ -1,4 +1,4 @@
-//! What does not fit the budget: the query's rows say so, and those that are left are right.
+//! Groups that do not fit the baggage budget are left out: the report says so, and the others are complete.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,6 +11,7 @@ use pivot_query::{Catalog, CompileOptions, compile_with};
 const QUERY: &str = "From e In Budget.end Join p In Budget.part On p -> e GroupBy p.key Select p.key, COUNT";
 const KEYS: u64 = 1000;
 
+/// Passes the tracepoint that packs.
 fn part(key: u64) {
     tracepoint!("Budget.part", key: u64 = key);
 }
@@ -19,8 +20,10 @@ fn part(key: u64) {
 fn hop() {
     let sent = current::fork().unwrap().encode();
     assert!(sent.len() <= DEFAULT_BUDGET);
+
     let there = enter_request(Some(Baggage::decode(&sent).unwrap()));
     (0..KEYS).for_each(part);
+
     let back = there.finish().encode();
     assert!(back.len() <= DEFAULT_BUDGET);
     current::join(Baggage::decode(&back).unwrap());
@@ -31,8 +34,10 @@ fn groups_that_survive_the_budget_are_complete_and_the_result_is_partial() {
     let mut catalog = Catalog::default();
     pivot_agent::catalogue().iter().for_each(|exports| catalog.add(exports));
     let program = compile_with(QUERY, &catalog, &CompileOptions::default());
+
     let query = QueryId::new(1, 1);
     let advice = program.map_err(|wrong| format!("{wrong:?}")).unwrap().advice(query);
+
     pivot_baggage::set_carrying(true);
     assert!(pivot_agent::weave(&advice).is_empty());
 
@@ -46,6 +51,7 @@ fn groups_that_survive_the_budget_are_complete_and_the_result_is_partial() {
 
     let rows = pivot_agent::drain().remove(&query).unwrap();
     assert!(rows.loss.truncated > 0, "{:?}", rows.loss);
+
     let groups = rows.groups.unwrap();
     let keys: Vec<&Value> = groups.iter().map(|group| &group.key[0]).collect();
     assert!((10..KEYS as usize).contains(&keys.len()), "{} groups", keys.len());

@@ -26,13 +26,14 @@ use tower_layer::Layer;
 
 const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
 
+/// Packs a value into the current request.
 fn pack(value: u64) {
     let mut rows = Groups::new(1, &[]);
     rows.entry(&[Value::U64(value)]).n = 1;
     with_current(|current| current.unwrap().pack(KEY, Keep::All, [rows]));
 }
 
-/// How many packs happened before.
+/// Returns how many packs happened before.
 fn seen() -> u64 {
     with_current(|current| current.and_then(|baggage| baggage.unpack(KEY).map(|rows| rows.len() as u64)))
         .unwrap_or(0)
@@ -47,7 +48,7 @@ struct Packs {
 impl Packs {
     fn arrived<T>(&self, request: &Request<T>) {
         self.seen.store(seen(), Relaxed);
-        // The layer takes its header away, so that no service passes it on.
+        // The layer removes its header, so that no service passes it on.
         assert!(request.metadata().get_bin(BINARY_HEADER.as_str()).is_none());
     }
 }
@@ -119,14 +120,16 @@ impl Agents for Echoes {
     }
 }
 
-/// A client that sends three messages, packing with each, and reads as many as it wants.
+/// Sends three messages, packing with each, and reads so many replies.
 async fn attach(address: SocketAddr, replies: usize) {
     let channel = Endpoint::try_from(format!("http://{address}")).unwrap().connect().await.unwrap();
     let mut calls = AgentsClient::new(ClientLayer::new().layer(channel));
+
     let (messages, ending) = carried_stream(tokio_stream::iter(0..3).map(|index| {
         pack(400 + index);
         FromAgent::default()
     }));
+
     let mut stream = calls.attach(messages).await.unwrap().into_inner();
     for _ in 0..replies {
         assert!(stream.message().await.unwrap().is_some());
@@ -134,12 +137,15 @@ async fn attach(address: SocketAddr, replies: usize) {
     if replies == 3 {
         assert!(stream.message().await.unwrap().is_none());
     }
+
+    // The connection drops the messages that were not sent when it gets to it.
     drop((stream, calls));
     while ending.join().is_none() {
         tokio::task::yield_now().await;
     }
 }
 
+/// Starts a server of [`Echoes`].
 async fn echoes() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -176,10 +182,11 @@ async fn a_stream_that_is_given_up_loses_what_the_server_packed_and_nothing_else
 
 type Calls = FrontendClient<Client<Channel>>;
 
-/// A connection to a server of its own, with layers on both sides.
+/// Connects to a server of its own, with layers on both sides.
 async fn connected() -> (Calls, Arc<Packs>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+
     let packs = Arc::new(Packs::default());
     let routes = Routes::new(FrontendServer::from_arc(packs.clone()));
     let server = tonic::transport::Server::builder().layer(ServerLayer::new()).add_routes(routes);
@@ -192,6 +199,7 @@ async fn uninstall(mut calls: Calls, query: u32) {
     calls.uninstall(UninstallRequest { query }).await.unwrap();
 }
 
+/// Reads a stream of results to its end. Returns the number of frames.
 async fn drain(mut calls: Calls, query: u32) -> Result<u64, Status> {
     let mut frames = calls.results(ResultsRequest { query, ..Default::default() }).await?.into_inner();
     let mut count = 0;

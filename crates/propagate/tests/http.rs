@@ -22,19 +22,20 @@ use tower_service::Service;
 
 const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
 
+/// Packs a value into the current request.
 fn pack(value: u64) {
     let mut rows = Groups::new(1, &[]);
     rows.entry(&[Value::U64(value)]).n = 1;
     with_current(|current| current.unwrap().pack(KEY, Keep::All, [rows]));
 }
 
-/// How many packs happened before.
+/// Returns how many packs happened before.
 fn seen() -> u64 {
     with_current(|current| current.and_then(|b| b.unpack(KEY).map(|rows| rows.iter().map(|g| g.n).sum())))
         .unwrap_or(0)
 }
 
-/// Packs a value; says what it saw before, and the application's own `baggage`.
+/// Packs a value. Replies with how many packs it saw before, and the application's own `baggage`.
 async fn plain(Path(value): Path<u64>, headers: HeaderMap) -> (StatusCode, String) {
     let before = seen();
     pack(value);
@@ -43,7 +44,7 @@ async fn plain(Path(value): Path<u64>, headers: HeaderMap) -> (StatusCode, Strin
     (status, format!("{before} {own}"))
 }
 
-/// Packs with each of three pieces.
+/// Packs with each of three pieces of the body.
 async fn streaming() -> Body {
     Body::from_stream(futures::stream::iter(0..3).map(|index| {
         pack(300 + index);
@@ -55,6 +56,7 @@ fn routes(layer: ServerLayer) -> Router {
     Router::new().route("/plain/{value}", get(plain)).route("/streaming", get(streaming)).layer(layer)
 }
 
+/// Starts the service in axum's server.
 async fn axum_server(layer: ServerLayer) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -62,7 +64,7 @@ async fn axum_server(layer: ServerLayer) -> SocketAddr {
     address
 }
 
-/// The same service without axum's server around it.
+/// Starts the service in hyper's server.
 async fn hyper_server(layer: ServerLayer) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -77,23 +79,28 @@ async fn hyper_server(layer: ServerLayer) -> SocketAddr {
     address
 }
 
-/// A call with hyper's client; its own `baggage` goes along.
+/// Calls with hyper's client, with a `baggage` header of the application's own. Returns the body.
 async fn call(layer: ClientLayer, address: SocketAddr, path: &str) -> String {
     let mut client = layer.layer(Hyper::builder(TokioExecutor::new()).build_http());
     let call = Request::builder().uri(format!("http://{address}{path}")).header("baggage", "user=al%20ice;p");
+
     let reply = client.call(call.body(Body::empty()).unwrap()).await.unwrap();
     assert!(!reply.headers().contains_key("pivot-baggage"), "what was joined is taken away");
+
     let body = reply.into_body().collect().await.unwrap();
     String::from_utf8(body.to_bytes().to_vec()).unwrap()
 }
 
+/// Checks what calls to a server see and bring back, one after the other and concurrently.
 async fn check_calls(address: SocketAddr) {
     request(async {
         pack(1);
         assert_eq!(call(ClientLayer::new(), address, "/plain/10").await, "1 user=al%20ice;p");
         assert_eq!(seen(), 2);
+
         assert_eq!(call(ClientLayer::new(), address, "/plain/500").await, "2 user=al%20ice;p");
         assert_eq!(seen(), 3);
+
         let both = ["/plain/11", "/plain/12"].map(|path| forked(call(ClientLayer::new(), address, path)));
         let [a, b] = both;
         let (a, b) = tokio::join!(a, b);
@@ -140,7 +147,7 @@ async fn the_bridge_shows_what_happened_before_and_brings_nothing_back() {
 }
 
 #[tokio::test]
-async fn at_the_outer_door_every_call_begins_a_request() {
+async fn at_the_edge_every_call_begins_a_request() {
     let address = axum_server(ServerLayer::edge()).await;
     request(async {
         pack(1);
@@ -154,9 +161,10 @@ async fn at_the_outer_door_every_call_begins_a_request() {
 
 #[cfg(feature = "mac")]
 #[tokio::test]
-async fn only_who_has_the_key_is_believed() {
+async fn only_baggage_signed_with_the_key_is_accepted() {
     let key = pivot_propagate::SigningKey::new(&[7; 32]);
     let other = pivot_propagate::SigningKey::new(&[8; 32]);
+
     let address = axum_server(ServerLayer::new().key(key.clone())).await;
     request(async {
         pack(1);
@@ -173,7 +181,8 @@ async fn only_who_has_the_key_is_believed() {
         assert_eq!(seen(), 2);
     })
     .await;
-    // Whoever has no key can still read what is signed, and does not pass the signature on.
+
+    // A server without a key reads signed baggage, and does not sign its reply.
     let address = axum_server(ServerLayer::new()).await;
     request(async {
         pack(1);
@@ -197,7 +206,8 @@ async fn a_call_with_reqwest_brings_baggage_there_and_back() {
         pack(1);
         assert_eq!(get("/plain/10").await, "1 a=1");
         assert_eq!(get("/streaming").await, "3 4 5 ");
-        // Reqwest does not accept trailers, so a stream brings back what came before it.
+
+        // reqwest does not accept trailers: a stream brings back what was packed before it.
         assert_eq!(seen(), 2);
     })
     .await;

@@ -1,5 +1,5 @@
-//! What carries baggage through tasks, each with an answer that would be wrong if a branch were
-//! lost, came twice, or saw a sibling.
+//! Everything that carries baggage through tasks. Each test has an answer that would be wrong if a branch were
+//! lost, joined twice, or saw a sibling.
 
 #![allow(clippy::unwrap_used)]
 
@@ -16,13 +16,14 @@ use tokio::task::yield_now;
 
 const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
 
+/// Packs a value into the current request.
 fn pack(value: u64) {
     let mut rows = Groups::new(1, &[]);
     rows.entry(&[Value::U64(value)]).n = 1;
     with_current(|current| current.unwrap().pack(KEY, Keep::All, [rows]));
 }
 
-/// All values that were packed before, each as often as it counts.
+/// Returns all values that were packed before, each as often as it counts.
 fn seen() -> Vec<u64> {
     let rows = with_current(|current| current.and_then(|b| b.unpack(KEY).map(|rows| rows.into_owned())));
     let each = |group: &Group| vec![group.key[0].as_integer().unwrap() as u64; group.n as usize];
@@ -31,7 +32,7 @@ fn seen() -> Vec<u64> {
     values
 }
 
-/// Packs 0, runs `work`, and checks what is seen after it, and that everything folded.
+/// Packs 0, runs `work`, and checks what is seen after it, and that all branches joined and folded.
 async fn check(work: impl Future<Output = ()>, after: &[u64]) {
     let mut baggage = Baggage::new();
     baggage.request_or_begin();
@@ -44,7 +45,7 @@ async fn check(work: impl Future<Output = ()>, after: &[u64]) {
     assert_eq!((baggage.instance_count(), baggage.is_partial()), (0, false));
 }
 
-/// Packs, waits and packs again; gives what it saw at first.
+/// Packs a value, waits, and packs the next. Returns what it saw at first.
 async fn branch(value: u64) -> Vec<u64> {
     let before = seen();
     pack(value);
@@ -72,15 +73,18 @@ async fn a_task_that_panics_or_is_cancelled_keeps_what_it_did_before() {
             resume_unwind(Box::new(()));
         });
         assert!(panics.await.unwrap_err().is_panic());
+
         let (ready, is_ready) = oneshot::channel();
         let cancelled = spawn(async move {
             pack(2);
             ready.send(()).unwrap();
             pending::<()>().await;
         });
+
         is_ready.await.unwrap();
         cancelled.abort();
         assert!(cancelled.await.unwrap_err().is_cancelled());
+
         let panics = spawn_blocking(|| {
             pack(3);
             resume_unwind(Box::new(()));
@@ -105,6 +109,7 @@ async fn the_tasks_of_a_set_join_one_by_one_as_they_are_taken_out() {
             pack(40);
             before
         });
+
         let mut taken = 0;
         while let Some(before) = set.join_next().await {
             taken += 1;
@@ -130,8 +135,10 @@ async fn a_set_that_is_shut_down_keeps_what_its_tasks_did_before() {
         }
         receive.recv().await.unwrap();
         receive.recv().await.unwrap();
+
         set.shutdown().await;
         assert!(set.is_empty() && set.try_join_next().is_none());
+
         let mut all = JoinSet::new();
         all.spawn(async { pack(3) });
         all.join_all().await;
@@ -160,6 +167,7 @@ async fn a_try_join_that_fails_keeps_what_happened_before_it_did() {
             pending::<()>().await;
             Ok::<(), &str>(())
         };
+
         assert_eq!(pivot_propagate::try_join!(fails, waits), Err("no"));
     };
     check(work, &[0, 10, 11, 20]).await;
@@ -173,6 +181,7 @@ async fn a_select_keeps_what_winner_and_losers_did() {
                 pack(100 * round);
                 pending::<()>().await;
             };
+
             let before = pivot_propagate::select! {
                 biased;
                 () = loses, if round > 0 => unreachable!(),
@@ -209,6 +218,7 @@ async fn a_buffer_that_is_given_up_keeps_what_its_futures_did() {
             pack(i);
             pending::<()>().await;
         };
+
         let mut buffer = Box::pin(iter(1..3).map(|i| forked(waits(i))).buffer_unordered(2));
         let mut polled = false;
         poll_fn(|cx| {
@@ -242,6 +252,7 @@ async fn a_stream_that_is_polled_elsewhere_belongs_to_its_request() {
         let elsewhere = tokio::spawn(async { (stream.count().await, in_request()) });
         assert_eq!((elsewhere.await.unwrap(), seen()), ((3, false), vec![0]));
         ending.join();
+
         let (mut given_up, ending) = carried_stream(iter(4..9).map(pack));
         given_up.next().await;
         drop(given_up);
@@ -250,14 +261,15 @@ async fn a_stream_that_is_polled_elsewhere_belongs_to_its_request() {
     check(work, &[0, 1, 2, 3, 4]).await;
 }
 
-/// Where a reply goes.
-type Back = oneshot::Sender<Traced<Vec<u64>>>;
+/// The channel on which the sender of a message waits for the reply.
+type ReplyChannel = oneshot::Sender<Traced<Vec<u64>>>;
 
 /// A worker outside any request that packs with each message and replies.
-async fn serve(mut messages: mpsc::Receiver<Traced<(u64, Back)>>) {
+async fn serve(mut messages: mpsc::Receiver<Traced<(u64, ReplyChannel)>>) {
     while let Some(message) = messages.recv().await {
         assert!(!in_request());
         let reply = message.process(|(value, back)| async move { (branch(value).await, back) }).await;
+
         let mut back = None;
         let reply = reply.run(|(before, sender)| {
             back = Some(sender);
@@ -295,6 +307,7 @@ async fn each_receiver_of_a_broadcast_is_a_branch() {
         let (send, receive) = broadcast::channel(4);
         let mut receivers = [send.subscribe(), send.subscribe(), receive];
         assert!(send.send(Traced::new(10)).is_ok());
+
         let mut replies = Vec::new();
         for (i, receiver) in (0..).zip(&mut receivers) {
             replies.push(receiver.recv().await.unwrap().run(|value| (seen(), pack(value + i)).0));
@@ -314,8 +327,10 @@ async fn channels_of_other_crates_take_the_same_envelope() {
         let worker = std::thread::spawn(move || {
             receive.iter().for_each(|m| reply.try_send(m.run(|v| (seen(), pack(v)).0)).unwrap());
         });
+
         (1..4).for_each(|value| send.send(Traced::new(value)).unwrap());
         drop(send);
+
         for _ in 1..4 {
             let message = replies.recv().await.unwrap();
             assert_eq!(message.join(), [0]);

@@ -1,4 +1,5 @@
-//! Each trap of bridging `tracing`, sprung.
+//! What the bridge sees, and what the application's subscriber gets. `tracing_traps` lists the traps that these
+//! tests spring.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod harness;
@@ -15,10 +16,12 @@ use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{Layer, Registry};
 
+/// Returns whether the agent knows a tracepoint.
 fn known(tracepoint: &str) -> bool {
     pivot_agent::catalogue().iter().any(|exports| exports.tracepoint == tracepoint)
 }
 
+/// Weaves advice that emits these fields.
 fn weave(tracepoint: &str, fields: &[&str]) {
     assert_eq!(pivot_agent::weave(&[emit(tracepoint, fields)]), []);
 }
@@ -47,6 +50,7 @@ fn the_applications_subscriber_gets_the_same_woven_or_not() {
         let _span = tracing::info_span!(target: "same", "work", n).entered();
         let _span = tracing::debug_span!(target: "same", "detail", n).entered();
     }
+
     let seen = |advice: &[pivot_advice::Advice]| {
         let counts = Counts::default();
         under(counts.clone(), || {
@@ -56,6 +60,7 @@ fn the_applications_subscriber_gets_the_same_woven_or_not() {
         });
         counts.seen()
     };
+
     let names = ["same::loud", "same::quiet", "same::work@enter", "same::detail@exit", "same::work@exit"];
     let advice: Vec<_> = names.iter().map(|name| emit(name, &["n"])).collect();
     assert_eq!(seen(&[]), (4, 4, 4));
@@ -83,6 +88,7 @@ fn values_keep_their_types_and_text_is_made_only_where_it_is_observed() {
         event();
         assert_eq!(rows(), ["-4 18446744073709551615 true 0.5 a b x1 null said 7"]);
         assert_eq!(formatted.get(), 0);
+
         weave("t::types", &["costly"]);
         event();
         assert_eq!((rows(), formatted.get()), (vec!["costly".into()], 1));
@@ -113,6 +119,7 @@ fn the_end_of_a_span_knows_what_was_recorded_on_the_way() {
             drop(span.clone());
         };
         run(1);
+
         let mut exit = emit("spans::query@exit", &["n", "rows", "level"]);
         exit.query.number = 2;
         pivot_agent::weave(&[emit("spans::query@enter", &["n"]), exit]);
@@ -132,9 +139,11 @@ fn a_span_is_busy_while_it_is_entered() {
         run(std::time::Duration::ZERO);
         weave("busy::job@exit", &["elapsed", "busy", "idle"]);
         run(std::time::Duration::from_millis(5));
+
         let drained = pivot_agent::drain();
         let key =
             drained.values().next().unwrap().groups.as_ref().unwrap().iter().next().unwrap().key.clone();
+
         let [elapsed, busy, idle] = [0, 1, 2].map(|i| match key[i] {
             pivot_advice::Value::Duration(ns) => ns,
             ref other => panic!("{other:?} is not a duration"),
@@ -143,7 +152,7 @@ fn a_span_is_busy_while_it_is_entered() {
     });
 }
 
-/// Counts events and spans.
+/// A layer that counts events and spans.
 #[derive(Clone, Default)]
 struct Seen(Arc<(AtomicU64, AtomicU64)>);
 
@@ -176,6 +185,7 @@ fn filters_of_single_layers_stay_right_when_a_callsite_they_reject_is_woven() {
         let _span = tracing::info_span!(target: "filters", "kept").entered();
         tracing::info!(name: "accepted", target: "filters", "passed");
     }
+
     let counts = |advice: &[pivot_advice::Advice]| {
         let (info, all) = (Seen::default(), Seen::default());
         let inner = Registry::default()
@@ -188,6 +198,7 @@ fn filters_of_single_layers_stay_right_when_a_callsite_they_reject_is_woven() {
         });
         (info.counts(), all.counts())
     };
+
     let woven = [emit("filters::rejected", &[]), emit("filters::kept@exit", &[])];
     assert_eq!(counts(&[]), ((11, 11), (22, 11)));
     assert_eq!(counts(&woven), ((11, 11), (22, 11)));
@@ -228,11 +239,13 @@ fn a_span_that_nobody_wants_is_closed_once_and_forgotten() {
         let open = || tracing::trace_span!(target: "own", "unwanted");
         drop(open());
         weave("own::unwanted@exit", &["level"]);
+
         let (first, second) = (open(), open());
         let again = first.clone();
         assert_ne!(first.id(), second.id());
         drop(first);
         assert!(rows().is_empty());
+
         drop(again);
         drop(second);
         assert_eq!(rows(), ["TRACE", "TRACE"]);
@@ -252,6 +265,7 @@ fn records_of_log_are_events_of_their_target() {
         }
         fn flush(&self) {}
     }
+
     let logger = pivot_subscriber::log::LogBridge(Loud(AtomicU64::new(0)));
     let say = |level| {
         let record = |arguments: fmt::Arguments<'_>| {

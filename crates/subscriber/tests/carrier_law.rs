@@ -1,5 +1,5 @@
-//! Any number of carriers, entered, left and closed by several threads in any order, against a model
-//! that knows only sets of numbers.
+//! A property test of carriers: entered, left and closed by several threads in any order, they agree with a
+//! model in which a request is the set of numbers that it has packed.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod harness;
@@ -17,9 +17,10 @@ use tracing_core::{Dispatch, dispatcher};
 const THREADS: usize = 3;
 const SPANS: usize = 4;
 
+/// One step, done by one thread with one span.
 #[derive(Debug, Clone, Copy)]
 enum Op {
-    /// Makes the span where it is not open; others have a handle on it or not.
+    /// Makes the span if it is not open, with a second handle or without.
     Open {
         shared: bool,
     },
@@ -32,17 +33,19 @@ enum Op {
     Close,
 }
 
-/// The request of one span, as the model sees it.
+/// The request of one open span.
 #[derive(Debug, Clone)]
 struct Carrier {
+    /// The request that it is a branch of, or is.
     root: usize,
     forked: bool,
     shared: bool,
     handles: usize,
+    /// The numbers that whoever enters sees.
     known: BTreeSet<u64>,
 }
 
-/// What a thread is inside of: the span, how often, and what it has seen in there.
+/// A span that a thread is inside of, how often it entered it, and the numbers that it sees in there.
 #[derive(Debug, Clone)]
 struct Inside {
     span: usize,
@@ -50,10 +53,12 @@ struct Inside {
     seen: BTreeSet<u64>,
 }
 
+/// The state of all threads and spans.
 #[derive(Debug, Default)]
 struct Model {
     spans: [Option<Carrier>; SPANS],
     threads: [Vec<Inside>; THREADS],
+    /// The span that each thread has just left.
     left: [Option<usize>; THREADS],
     requests: usize,
     numbers: u64,
@@ -64,6 +69,7 @@ impl Model {
         self.threads.iter().flatten().any(|inside| inside.span == span)
     }
 
+    /// Shares what a thread and the others inside of the same span have seen.
     fn exchange(&mut self, thread: usize) {
         let Some(last) = self.threads[thread].last_mut() else { return };
         let carrier = self.spans[last.span].as_mut().unwrap();
@@ -73,7 +79,7 @@ impl Model {
         }
     }
 
-    /// What a span knows joins the request that a thread is in, if it is a branch of that.
+    /// Joins what a span knows into the request that a thread is in, if the span is a branch of that.
     fn join(&mut self, thread: usize, branch: &Carrier) {
         let Some(last) = self.threads[thread].last_mut() else { return };
         if branch.forked && self.spans[last.span].as_ref().unwrap().root == branch.root {
@@ -81,7 +87,7 @@ impl Model {
         }
     }
 
-    /// Whether the step makes sense; if so it is made.
+    /// Makes a step. Returns false, unchanged, if it makes no sense.
     fn step(&mut self, op: Op, thread: usize, span: usize) -> bool {
         let inside = self.threads[thread].iter().rposition(|inside| inside.span == span);
         match op {
@@ -143,6 +149,7 @@ impl Model {
         true
     }
 
+    /// Returns the numbers that a thread sees; `None` outside any request.
     fn seen(&self, thread: usize) -> Option<Vec<u64>> {
         Some(self.threads[thread].last()?.seen.iter().copied().collect())
     }
@@ -150,7 +157,7 @@ impl Model {
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Threads that do one thing at a time.
+/// Threads that work one at a time, so that every run has one order.
 struct Threads(Vec<(Sender<Work>, JoinHandle<()>)>);
 
 impl Threads {
@@ -164,6 +171,7 @@ impl Threads {
         Threads((0..THREADS).map(start).collect())
     }
 
+    /// Does work on a thread and returns when it is done.
     fn on<T: Send + 'static>(&self, thread: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (answer, answered) = channel();
         self.0[thread].0.send(Box::new(move || answer.send(work()).unwrap_or(()))).unwrap();
@@ -179,15 +187,18 @@ fn open(number: usize) -> Span {
     tracing::info_span!(target: "carrier", "request", number)
 }
 
+/// Runs steps against the bridge and the model, and compares what each thread sees after each step.
 fn run(steps: &[(Op, usize, usize)]) -> Result<(), TestCaseError> {
     let dispatch = dispatcher::get_default(Clone::clone);
     let threads = Threads::start(&dispatch);
     let mut model = Model::default();
     let mut handles: [Vec<Span>; SPANS] = Default::default();
+
     for (at, (op, thread, span)) in steps.iter().copied().enumerate() {
         if !model.step(op, thread, span) {
             continue;
         }
+
         let id = handles[span].first().and_then(Span::id);
         let dispatch = dispatch.clone();
         match op {
@@ -211,11 +222,13 @@ fn run(steps: &[(Op, usize, usize)]) -> Result<(), TestCaseError> {
                 threads.on(thread, move || drop(all));
             }
         }
+
         for (number, inside) in (0..THREADS).map(|number| (number, model.seen(number))) {
             let seen = threads.on(number, packed);
             prop_assert_eq!(seen, inside, "thread {} after step {}: {:?}", number, at, op);
         }
     }
+
     for (order, thread) in threads.0 {
         drop(order);
         thread.join().unwrap();

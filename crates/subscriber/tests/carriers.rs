@@ -1,4 +1,4 @@
-//! Requests go wherever their span is entered: tasks, branches, other threads.
+//! Requests go wherever their carrier is entered: tasks, branches, other threads.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod harness;
@@ -13,17 +13,18 @@ use tracing_core::Subscriber;
 use tracing_core::subscriber::NoSubscriber;
 use tracing_subscriber::Registry;
 
-/// An event that packs.
+/// Passes an event that packs.
 fn pack(n: u64) {
     tracing::info!(name: "pack", target: "carried", n);
 }
 
-/// What this thread sees. The event is one so that those inside the same span tell each other.
+/// Returns the values that this thread sees. The event makes threads inside of the same span exchange theirs.
 fn look() -> Option<Vec<u64>> {
     pack(0);
     packed().map(|all| all.into_iter().filter(|n| *n > 0).collect())
 }
 
+/// Runs with a bridge whose carriers are the spans of the target `carrier`, and with `pack` woven.
 fn carrying<S: Subscriber + Send + Sync>(inner: S, run: impl FnOnce()) {
     let wrapped = Bridge::new(inner).carriers(|span| span.target() == "carrier");
     under_wrapped(wrapped, || {
@@ -35,7 +36,7 @@ fn carrying<S: Subscriber + Send + Sync>(inner: S, run: impl FnOnce()) {
     });
 }
 
-/// A runtime whose threads have this thread's subscriber.
+/// Returns a runtime whose threads have this thread's subscriber.
 fn runtime(threads: usize) -> Runtime {
     let dispatch = tracing_core::dispatcher::get_default(Clone::clone);
     let start = move || std::mem::forget(tracing_core::dispatcher::set_default(&dispatch));
@@ -65,6 +66,7 @@ fn tasks_keep_their_requests_apart_on_whatever_thread_they_run() {
         let span = || info_span!(target: "carrier", "request");
         let tasks: Vec<_> = (1..9).map(|n| runtime.spawn(task(n).instrument(span()))).collect();
         let ended: Vec<_> = tasks.into_iter().map(|task| runtime.block_on(task).unwrap()).collect();
+
         for (n, (id, seen)) in (1..).zip(&ended) {
             assert_eq!(seen.as_deref(), Some((n * 100..n * 100 + 20).collect::<Vec<_>>().as_slice()));
             assert!(id.is_some() && ended.iter().filter(|(other, _)| other == id).count() == 1);
@@ -89,6 +91,7 @@ fn branches_of_one_task_do_not_see_each_other_until_they_have_joined() {
             let seen = tokio::join!(branch(2), branch(3));
             (seen, look())
         };
+
         let (seen, all) = runtime(1).block_on(whole.instrument(info_span!(target: "carrier", "request")));
         assert_eq!(seen, (Some(vec![1, 2]), Some(vec![1, 3])));
         assert_eq!(all, Some(vec![1, 2, 3]));
@@ -126,6 +129,7 @@ fn a_branch_that_is_dropped_elsewhere_joins_nobody() {
         let request = info_span!(target: "carrier", "request");
         let branch = request.in_scope(|| info_span!(target: "carrier", "branch"));
         elsewhere(|| branch.in_scope(|| pack(1)));
+
         info_span!(target: "carrier", "other").in_scope(|| {
             drop(branch);
             assert_eq!(look(), Some(vec![]));
@@ -140,8 +144,10 @@ fn spans_may_be_left_in_another_order_than_they_were_entered() {
         let [a, b] = ["a", "b"].map(|name| info_span!(target: "carrier", "request", name));
         let (inside_a, inside_b) = (a.enter(), b.enter());
         pack(2);
+
         drop(inside_a);
         assert_eq!(look(), Some(vec![2]), "b is still entered");
+
         drop(inside_b);
         assert!(!pivot_baggage::in_request());
         a.in_scope(|| pack(1));
@@ -171,6 +177,7 @@ fn a_span_that_two_threads_are_in_leaves_each_where_it_was() {
             drop(inside);
             assert_eq!((request(), look()), (outside, Some(vec![])));
         });
+
         first.recv().unwrap();
         drop(inside);
         assert!(!pivot_baggage::in_request(), "the thread's own request was none");
@@ -180,7 +187,8 @@ fn a_span_that_two_threads_are_in_leaves_each_where_it_was() {
     });
 }
 
-/// As the workers of `sqlx` do: they enter the span that was current where the work was ordered.
+/// Has work done as `sqlx` does: a worker enters the span that was current where the work was ordered, in the
+/// carrier or in a span of this name within. Returns what whoever ordered it sees.
 fn order_work(ordered_in: &str) -> Option<Vec<u64>> {
     let (order, orders) = mpsc::channel::<(Span, mpsc::Sender<()>)>();
     let dispatch = tracing_core::dispatcher::get_default(Clone::clone);
@@ -190,7 +198,7 @@ fn order_work(ordered_in: &str) -> Option<Vec<u64>> {
             let _inside = span.enter();
             pack(7);
             answer.send(()).unwrap();
-            // Who has the answer goes on while the worker is still inside.
+            // Whoever has the answer goes on while the worker is still inside.
             std::thread::sleep(Duration::from_millis(20));
         }
         pivot_baggage::in_request()
@@ -201,6 +209,7 @@ fn order_work(ordered_in: &str) -> Option<Vec<u64>> {
         answered.recv().unwrap();
         look()
     };
+
     let seen = info_span!(target: "carrier", "request").in_scope(|| match ordered_in {
         "" => work(),
         name => info_span!(target: "other", "detail", name).in_scope(work),
@@ -224,6 +233,7 @@ fn a_span_that_several_requests_hand_on_carries_none_of_them() {
         let hand_on = || everybodys.in_scope(Span::current);
         let requests = [1, 2].map(|n| info_span!(target: "carrier", "request", n));
         let handles = requests.each_ref().map(|request| request.in_scope(hand_on));
+
         let seen = handles.map(|handle| elsewhere(|| handle.in_scope(pivot_baggage::in_request)));
         assert_eq!(seen, [false, false]);
     });
@@ -251,6 +261,7 @@ fn the_beginning_and_the_end_of_a_span_belong_to_its_request() {
         let woven =
             [pack_at("carrier::whole@enter", "n"), harness::emit("carrier::whole@exit", &["request", "n"])];
         assert_eq!(pivot_agent::weave(&woven), []);
+
         let whole = span();
         let (id, seen) = whole.in_scope(|| (request().unwrap(), packed()));
         drop(whole);
@@ -282,6 +293,7 @@ fn a_branch_joins_when_it_is_done_even_if_a_worker_still_has_a_handle() {
             pack(2);
             elsewhere(|| drop(first));
             assert_eq!(look(), Some(vec![2]), "only who did it says when it is done");
+
             drop((second, third));
             assert_eq!(look(), Some(vec![1, 2]));
         });
@@ -307,7 +319,9 @@ fn many_requests_that_share_a_few_workers_keep_what_was_done_for_each() {
                 }
             })
         };
+
         let workers: Vec<_> = (0..3).map(|_| worker()).collect();
+
         let task = |n: u64, order: mpsc::Sender<_>| async move {
             let mut done = Vec::new();
             for step in 1..=20 {
@@ -331,6 +345,7 @@ fn many_requests_that_share_a_few_workers_keep_what_was_done_for_each() {
             let order = order.clone();
             runtime.spawn(task(n, order).instrument(info_span!(target: "carrier", "request", n)))
         };
+
         let tasks: Vec<_> = (1..=60).map(spawn).collect();
         tasks.into_iter().for_each(|task| runtime.block_on(task).unwrap());
         drop(order);

@@ -1,4 +1,5 @@
-//! The layer for who composes by hand: what it sees, and that others see and are asked what they were.
+//! The layer for applications that compose layers by hand: what it sees, and that other layers see what they did
+//! before, and are asked no more than before.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod harness;
@@ -11,7 +12,7 @@ use tracing_core::{Dispatch, Event, Interest, Level, LevelFilter, Metadata, Subs
 use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
-/// Counts the events and spans that it gets, and what its filter, of a level, is asked.
+/// A layer that counts events and spans, and a filter of a level that counts the questions it is asked.
 #[derive(Clone, Default)]
 struct Other(Arc<Counts>);
 
@@ -23,6 +24,7 @@ struct Counts {
 }
 
 impl Other {
+    /// Returns the numbers of events, spans and questions since the last time.
     fn taken(&self) -> [u64; 3] {
         [&self.0.events, &self.0.spans, &self.0.asked].map(|count| count.swap(0, SeqCst))
     }
@@ -58,11 +60,13 @@ impl<S> Filter<S> for Other {
     }
 }
 
+/// Passes an event and a span below INFO.
 fn quiet(n: u64) {
     tracing::debug!(name: "quiet", target: "layer", n);
     let _span = tracing::debug_span!(target: "layer", "detail", n).entered();
 }
 
+/// Passes an event and a span of INFO.
 fn loud(n: u64) {
     let _span = tracing::info_span!(target: "layer", "work", n).entered();
     tracing::info!(name: "loud", target: "layer", n);
@@ -72,6 +76,7 @@ fn under(subscriber: impl Subscriber + Send + Sync, run: impl FnOnce()) {
     serially(|| dispatcher::with_default(&Dispatch::new(subscriber), run));
 }
 
+/// Returns another layer, and a subscriber of it and ours.
 fn composed() -> (Other, impl Subscriber + Send + Sync) {
     let other = Other::default();
     let layers = other.clone().with_filter(other.clone());
@@ -90,11 +95,13 @@ fn the_layer_sees_what_is_woven_and_others_see_what_they_did() {
         };
         both();
         assert_eq!(other.taken()[..2], [5, 5]);
+
         let names = ["layer::quiet", "layer::loud", "layer::detail@exit", "layer::work@enter"];
         let woven: Vec<_> = names.iter().map(|name| emit(name, &["n", "level"])).collect();
         assert_eq!(pivot_agent::weave(&woven[..2]), []);
         both();
         assert_eq!(rows().len(), 10);
+
         assert_eq!(pivot_agent::weave(&woven[2..]), []);
         both();
         assert_eq!(rows().iter().filter(|row| row.ends_with("DEBUG")).count(), 5);
@@ -128,6 +135,7 @@ fn a_rejected_event_does_not_take_the_next_span_with_it() {
         loud(0);
         pivot_agent::weave(&[emit("layer::quiet", &[]), emit("layer::loud", &[])]);
         other.taken();
+
         for n in 0..10 {
             quiet(n);
             loud(n);
@@ -179,6 +187,7 @@ fn carriers_of_the_layer_take_requests_along() {
             };
             let spawn =
                 |n| tokio::spawn(task(n).instrument(tracing::info_span!(target: "carrier", "request")));
+
             let (a, b) = (spawn(10), spawn(20));
             let (a, b) = (a.await.unwrap(), b.await.unwrap());
             assert_eq!((a.1, b.1), (Some(vec![10, 11]), Some(vec![20, 21])));

@@ -1,26 +1,30 @@
-//! What the tests of functions share.
+//! Helpers that the tests of `#[tracepoints]` share.
 #![allow(dead_code)]
 
 use pivot_advice::{Advice, Form, Instruction, QueryId, Value};
 use std::sync::Mutex;
 
-/// Weaving is one for the process.
+/// Held by each test: weaving is global to the process.
 static SERIAL: Mutex<()> = Mutex::new(());
 
-/// Weaves an advice that emits these fields of the tracepoint, runs, and gives what was emitted.
+/// Weaves advice that emits these fields of a tracepoint, runs, and checks the rows that were emitted.
 pub(crate) fn check(tracepoint: &str, fields: &[&str], run: impl FnOnce(), expected: &[&[&str]]) {
     let _serial = SERIAL.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let query = QueryId::new(1, 1);
+
     let mut instructions: Vec<Instruction> =
         fields.iter().map(|field| Instruction::Observe { field: (*field).into() }).collect();
     let keys = (0..fields.len() as u16).collect();
     instructions.push(Instruction::Emit { keys, folds: vec![], form: Form::Groups });
     let advice = Advice { query, stage: 0, tracepoint: tracepoint.into(), instructions };
+
     assert_eq!(pivot::__private::weave(&[advice]), []);
     pivot::__private::drain();
     run();
+
     let parts = pivot::__private::drain();
     pivot::__private::weave(&[]);
+
     let groups = parts.get(&query).and_then(|part| part.groups.as_ref());
     let rows = groups.into_iter().flatten().flat_map(|group| (0..group.n).map(|_| &group.key));
     let mut rows: Vec<Vec<String>> = rows.map(|key| key.iter().map(Value::to_string).collect()).collect();
@@ -28,6 +32,7 @@ pub(crate) fn check(tracepoint: &str, fields: &[&str], run: impl FnOnce(), expec
     assert_eq!(rows, expected);
 }
 
+/// Runs a future on this thread.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }

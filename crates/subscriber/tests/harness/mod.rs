@@ -1,4 +1,5 @@
-//! What the bridge's tests share: weaving is one for the process, and so is each test's dispatcher.
+//! Advice, subscribers and look-ups that the tests of the bridge share. Weaving is global to the process, so
+//! tests run one after the other.
 #![allow(dead_code)]
 
 use pivot_advice::{Advice, BagKey, Form, Instruction, Keep, QueryId};
@@ -10,6 +11,7 @@ use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber, dispatche
 
 static SERIAL: Mutex<()> = Mutex::new(());
 
+/// Returns advice that emits these fields of a tracepoint.
 pub(crate) fn emit(tracepoint: &str, fields: &[&str]) -> Advice {
     let observe = |field: &&str| Instruction::Observe { field: (*field).into() };
     let mut instructions: Vec<Instruction> = fields.iter().map(observe).collect();
@@ -18,7 +20,7 @@ pub(crate) fn emit(tracepoint: &str, fields: &[&str]) -> Advice {
     Advice { query: QueryId::new(1, 1), stage: 0, tracepoint: tracepoint.into(), instructions }
 }
 
-/// Each row that was emitted since the last time, as text, in order.
+/// Returns each row that was emitted since the last time, as text, sorted.
 pub(crate) fn rows() -> Vec<String> {
     let drained = pivot_agent::drain();
     let groups = drained.values().filter_map(|part| part.groups.as_ref()).flatten();
@@ -32,16 +34,17 @@ pub(crate) fn rows() -> Vec<String> {
     rows
 }
 
-/// Runs with a wrapped subscriber as this thread's, nothing woven before and after.
+/// Runs with a wrapped subscriber as this thread's default, and with nothing woven before and after.
 pub(crate) fn under<S: Subscriber + Send + Sync>(inner: S, run: impl FnOnce()) {
     under_wrapped(Bridge::new(inner), run);
 }
 
+/// Runs with a bridge as this thread's default, and with nothing woven before and after.
 pub(crate) fn under_wrapped<S: Subscriber + Send + Sync>(wrapped: Bridge<S>, run: impl FnOnce()) {
     serially(|| dispatcher::with_default(&Dispatch::new(wrapped), run));
 }
 
-/// Nothing woven before and after.
+/// Runs when no other test does, with nothing woven before and after.
 pub(crate) fn serially(run: impl FnOnce()) {
     let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
     run();
@@ -49,7 +52,7 @@ pub(crate) fn serially(run: impl FnOnce()) {
     pivot_agent::drain();
 }
 
-/// Counts what it gets, of INFO and above.
+/// A subscriber that counts what it gets, and wants INFO and above.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Counts {
     pub(crate) events: Arc<AtomicU64>,
@@ -58,6 +61,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
+    /// Returns the numbers of events, spans, and spans entered.
     pub(crate) fn seen(&self) -> (u64, u64, u64) {
         (self.events.load(SeqCst), self.spans.load(SeqCst), self.entered.load(SeqCst))
     }
@@ -95,10 +99,10 @@ impl Subscriber for Counts {
     }
 }
 
-/// The bag that `pack` fills.
+/// The bag that `pack_at` fills.
 pub(crate) const BAG: BagKey = BagKey { query: QueryId { frontend: 1, number: 9 }, stage: 1 };
 
-/// Advice that packs a field.
+/// Returns advice that packs a field.
 pub(crate) fn pack_at(tracepoint: &str, field: &str) -> Advice {
     let instructions = vec![
         Instruction::Observe { field: field.into() },
@@ -107,7 +111,7 @@ pub(crate) fn pack_at(tracepoint: &str, field: &str) -> Advice {
     Advice { query: BAG.query, stage: BAG.stage, tracepoint: tracepoint.into(), instructions }
 }
 
-/// What the current request has packed, each as often as it counts; None outside any.
+/// Returns what the current request has packed, each value as often as it counts; `None` outside any request.
 pub(crate) fn packed() -> Option<Vec<u64>> {
     pivot_baggage::with_current(|baggage| {
         let baggage = baggage?;
@@ -121,7 +125,7 @@ pub(crate) fn packed() -> Option<Vec<u64>> {
     })
 }
 
-/// The id of the current request.
+/// Returns the id of the current request.
 pub(crate) fn request() -> Option<u128> {
     pivot_baggage::with_current(|baggage| baggage.map(pivot_baggage::Baggage::request_or_begin))
 }

@@ -1,4 +1,4 @@
-//! Callsites that are made known while weaving goes on.
+//! Callsites that register while weaving changes are on in the end if they are woven, and off if not.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod harness;
@@ -18,12 +18,12 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 
-/// A callsite that is slow to take in what it is told first.
+/// A callsite that is slow to store the first interest that it is told.
 struct Made {
     name: String,
     metadata: OnceLock<Metadata<'static>>,
     told: AtomicBool,
-    /// Called the first time, between what it was told and that it does so.
+    /// Called the first time, between being told and storing it.
     slow: fn(),
     interest: AtomicU8,
 }
@@ -42,12 +42,14 @@ impl Callsite for Made {
     }
 }
 
+/// Makes a callsite.
 fn make(target: &'static str, slow: fn()) -> &'static Made {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let event: &'static str = format!("event {}", NUMBER.fetch_add(1, SeqCst)).leak();
     let interest = AtomicU8::new(9);
     let name = format!("{target}::{event}");
     let made = Made { name, metadata: OnceLock::new(), told: AtomicBool::new(false), slow, interest };
+
     let made: &'static Made = Box::leak(Box::new(made));
     let fields = field::FieldSet::new(&["message"], identify_callsite!(made));
     let metadata = Metadata::new(event, target, Level::DEBUG, None, None, None, fields, Kind::EVENT);
@@ -55,23 +57,24 @@ fn make(target: &'static str, slow: fn()) -> &'static Made {
     made
 }
 
-/// What nobody queries is nobody's.
+/// Returns a subscriber that wants nothing of these callsites.
 fn application() -> impl Subscriber + Send + Sync {
     struct Nothing;
     impl<S: Subscriber> Layer<S> for Nothing {}
     Registry::default().with(Nothing.with_filter(LevelFilter::INFO))
 }
 
-/// As an uplink does about every second.
+/// Governs, as an uplink does about every second.
 fn govern() {
     pivot_agent::govern(&BTreeMap::new(), 1_000_000_000);
 }
 
+/// Makes a callsite known to a dispatcher.
 fn register(dispatch: &Dispatch, made: &'static Made) {
     dispatcher::with_default(dispatch, || callsite::register(made));
 }
 
-/// Registers a callsite that is woven between what it was told and that it does so.
+/// Registers a callsite that is woven between being told its interest and storing it.
 fn check_overtaken(dispatch: &Dispatch, woven: u8) {
     static STEPS: Barrier = Barrier::new(2);
     let made = make("race::overtaken", || {
@@ -84,6 +87,7 @@ fn check_overtaken(dispatch: &Dispatch, woven: u8) {
         pivot_agent::weave(&[emit(&made.name, &[])]);
         STEPS.wait();
     });
+
     assert_ne!(made.interest.load(SeqCst), 0, "it is woven, so it must not be off");
     (0..2).for_each(|_| govern());
     assert_eq!(made.interest.load(SeqCst), woven);
@@ -122,11 +126,12 @@ fn whatever_becomes_known_while_weaving_goes_on_is_woven_in_the_end() {
             }
             while known.load(SeqCst) < made.len() / 2 {
                 pivot_agent::weave(&[]);
-                // Some are told that they are off, and are slow to do so.
+                // Some are told that they are off, and are slow to store it.
                 std::thread::sleep(Duration::from_millis(4));
                 pivot_agent::weave(&wanted);
             }
         });
+
         assert!(made.iter().all(|made| made.interest.load(SeqCst) != 0));
         (0..2).for_each(|_| govern());
         assert!(made.iter().all(|made| made.interest.load(SeqCst) == 2));
@@ -146,6 +151,7 @@ fn a_callsite_that_nobody_wants_is_asked_about_again_and_then_off() {
         assert_eq!((made.interest.load(SeqCst), enabled), (1, false));
         govern();
         assert_eq!(made.interest.load(SeqCst), 0);
+
         // Without an agent nobody would ask again.
         pivot_agent::stop_governing();
         let alone = make("race::idle", || ());

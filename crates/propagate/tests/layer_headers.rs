@@ -1,4 +1,4 @@
-//! What the layers put on the wire, seen from between them.
+//! The headers and trailers that the layers add and remove, seen from between them.
 
 #![allow(clippy::unwrap_used)]
 
@@ -34,7 +34,7 @@ impl Body for Frames {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // Three frames of data stand for a stream.
+        // Three frames of data or more stand for a body of unknown length.
         let data: Vec<usize> = self.0.iter().filter_map(|f| f.data_ref()).map(|data| data.len()).collect();
         match data.len() {
             3.. => SizeHint::new(),
@@ -73,11 +73,12 @@ impl Service<Request<()>> for Replies {
     }
 }
 
-/// Sends a branch into a request, if it is to carry one.
+/// The header in which a request carries a branch, if it carries one.
 #[derive(Clone)]
 struct Sends(Option<HeaderName>);
 
-/// Where a reply carries baggage: (in its headers, in which frames, frames in all).
+/// Calls a server. Returns whether its reply carries baggage in the headers, in which frames it does, and how
+/// many frames there are.
 async fn carried(
     headers: &[(&'static str, &'static str)],
     sends: Sends,
@@ -88,6 +89,7 @@ async fn carried(
     for (name, value) in headers {
         arrived.headers_mut().insert(*name, HeaderValue::from_static(value));
     }
+
     if let Some(name) = sends.0 {
         let mut baggage = Baggage::new();
         baggage.request_or_begin();
@@ -95,15 +97,17 @@ async fn carried(
         let value = if name == BINARY_HEADER { value.replace('-', "+").replace('_', "/") } else { value };
         arrived.headers_mut().insert(name, value.parse().unwrap());
     }
+
     let (parts, body) = server.layer(Replies(frames)).call(arrived).await.unwrap().into_parts();
     let frames = collected(body).await;
+
     let holds =
         |headers: &HeaderMap| headers.contains_key(BINARY_HEADER) || headers.contains_key(TEXT_HEADER);
     let at = (0..frames.len()).filter(|index| frames[*index].trailers_ref().is_some_and(holds)).collect();
     (holds(&parts.headers), at, frames.len())
 }
 
-/// All frames, as a connection reads them: it stops as soon as the body says that it has ended.
+/// Returns all frames as a connection reads them: it stops as soon as the body says that it has ended.
 async fn collected(body: ServerBody<Frames>) -> Vec<Frame<&'static [u8]>> {
     let (mut body, mut frames) = (pin!(body), Vec::new());
     while !body.is_end_stream() {
@@ -113,11 +117,13 @@ async fn collected(body: ServerBody<Frames>) -> Vec<Frame<&'static [u8]>> {
     frames
 }
 
+/// Calls with a branch in gRPC's header.
 async fn grpc(frames: fn() -> Vec<Frame<&'static [u8]>>) -> (bool, Vec<usize>, usize) {
     let headers = [("content-type", "application/grpc+proto")];
     carried(&headers, Sends(Some(BINARY_HEADER)), ServerLayer::new(), frames).await
 }
 
+/// Calls with a branch in the header of HTTP.
 async fn http(
     headers: &[(&'static str, &'static str)],
     frames: fn() -> Vec<Frame<&'static [u8]>>,
@@ -142,25 +148,27 @@ async fn a_reply_without_a_body_carries_baggage_in_its_headers() {
 }
 
 #[tokio::test]
-async fn another_http_reply_carries_baggage_in_its_headers_unless_it_streams_to_whom_reads_trailers() {
+async fn an_http_reply_carries_baggage_in_its_headers_unless_it_streams_and_trailers_are_read() {
     assert_eq!(http(&[], || vec![data()]).await, (true, vec![], 1));
     assert_eq!(http(&[], || vec![data(), status()]).await, (true, vec![], 2));
     assert_eq!(http(&[("te", "gzip, Trailers")], || vec![data()]).await, (true, vec![], 1));
+
     let streaming = || vec![data(), data(), data()];
     assert_eq!(http(&[("te", "gzip, Trailers")], streaming).await, (false, vec![3], 4));
     assert_eq!(http(&[("te", "gzip")], streaming).await, (true, vec![], 3));
 }
 
 #[tokio::test]
-async fn a_client_that_sent_nothing_or_comes_through_the_outer_door_is_sent_nothing() {
+async fn a_client_that_sent_nothing_or_calls_at_the_edge_is_sent_nothing() {
     let frames = || vec![data(), status()];
     let headers = [("content-type", "application/grpc+proto")];
     assert_eq!(carried(&headers, Sends(None), ServerLayer::new(), frames).await, (false, vec![], 2));
-    let outer = ServerLayer::edge();
-    assert_eq!(carried(&headers, Sends(Some(BINARY_HEADER)), outer, frames).await, (false, vec![], 2));
+
+    let edge = ServerLayer::edge();
+    assert_eq!(carried(&headers, Sends(Some(BINARY_HEADER)), edge, frames).await, (false, vec![], 2));
 }
 
-/// Notes the headers of a request; its reply has a header that is no baggage.
+/// Keeps the headers of a request. Its reply has a header that is no baggage.
 struct Notes<'a>(&'a mut HeaderMap);
 
 impl Service<Request<()>> for Notes<'_> {
@@ -178,7 +186,7 @@ impl Service<Request<()>> for Notes<'_> {
     }
 }
 
-/// The names of the headers that a client sends to a host, in order.
+/// Returns the names of the headers that a client sends to a host, in order.
 async fn sends(client: ClientLayer, host: &str) -> Vec<String> {
     let mut sent = HeaderMap::new();
     let request = Request::builder().uri(format!("http://{host}/")).body(()).unwrap();
@@ -188,6 +196,7 @@ async fn sends(client: ClientLayer, host: &str) -> Vec<String> {
     names
 }
 
+/// Begins a request.
 fn begun() -> Baggage {
     let mut baggage = Baggage::new();
     baggage.request_or_begin();
@@ -205,7 +214,7 @@ async fn a_client_sends_baggage_only_if_its_request_carries_some() {
 }
 
 #[tokio::test]
-async fn baggage_is_held_back_from_hosts_outside_and_no_branch_is_made_for_them() {
+async fn baggage_is_withheld_from_hosts_outside_and_no_branch_is_made_for_them() {
     let none: [&str; 0] = [];
     let clients = [ClientLayer::new(), ClientLayer::bridge(), ClientLayer::new().peer("10.0.0.1")];
     for client in clients {
@@ -214,6 +223,7 @@ async fn baggage_is_held_back_from_hosts_outside_and_no_branch_is_made_for_them(
         assert_eq!((sent.as_slice(), baggage.share()), (&none.map(str::to_owned)[..], Share::whole()));
         assert!(pivot_baggage::losses().withheld > before);
     }
+
     let listed = ClientLayer::new().egress(Egress::private().allow("*.com"));
     assert_eq!(sends(listed, "example.com").in_baggage(begun()).await.0, ["pivot-baggage", "te"]);
 }

@@ -1,4 +1,4 @@
-//! Branches on rayon's pool.
+//! Work on rayon's thread pool runs in branches of its request.
 
 #![cfg(feature = "rayon")]
 #![allow(clippy::unwrap_used)]
@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
 
-/// Packs a value; gives how many were seen before.
+/// Packs a value. Returns how many were packed before.
 fn pack(value: u64) -> u64 {
     let mut rows = Groups::new(1, &[]);
     rows.entry(&[Value::U64(value)]).n = 1;
@@ -19,11 +19,13 @@ fn pack(value: u64) -> u64 {
     before
 }
 
+/// Returns how many packs happened before.
 fn seen() -> u64 {
     with_current(|current| current.and_then(|b| b.unpack(KEY).map(|rows| rows.iter().map(|g| g.n).sum())))
         .unwrap_or(0)
 }
 
+/// Runs work in a request and checks how many packs are seen after it, and that all branches joined.
 fn check(work: impl FnOnce(), after: u64) {
     let scope = enter_request(Some(Baggage::new()));
     pack(0);

@@ -1,8 +1,9 @@
-//! Thousands of callsites: making them known and asking again about all of them takes time in proportion.
+//! Thousands of callsites: making them known and rebuilding the interest cache takes time in proportion.
 //!
-//! With `cargo test --release -p pivot-subscriber --test many -- --nocapture` on one core of an AMD EPYC asking
-//! again about 10,000 takes 0.5 to 0.6 ms (0.15 ms without us), of which `tracing` asks whenever weaving has changed;
-//! up to 2.5 ms where neighbours crowd the caches, and 7 ms without optimization. Making one known takes 1 to 2 µs.
+//! With `cargo test --release -p pivot-subscriber --test many_callsites -- --nocapture` on one core of an AMD EPYC,
+//! a rebuild for 10,000 callsites, which every change of weaving needs, takes 0.5 to 0.6 ms (0.15 ms without the
+//! bridge); up to 2.5 ms where neighbours crowd the caches, and 7 ms without optimization. Making one known takes
+//! 1 to 2 µs.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod harness;
@@ -21,6 +22,7 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 
+/// A callsite made at run time, and the interest that it was told: 0 never, 1 sometimes, 2 always.
 struct Made {
     metadata: OnceLock<Metadata<'static>>,
     interest: AtomicU8,
@@ -37,18 +39,19 @@ impl Callsite for Made {
     }
 }
 
-/// Callsites, ten for each target, one of them a question.
+/// Makes callsites, ten for each target, one of them a check.
 fn make(count: usize) -> Vec<&'static Made> {
     make_of("many", count, |_| Level::DEBUG)
 }
 
-/// The same with levels.
+/// Makes callsites, ten for each target `name::t<number>`, one of them a check, with levels by their number.
 fn make_of(name: &str, count: usize, level: impl Fn(usize) -> Level) -> Vec<&'static Made> {
     let make = |number: usize| {
         let made = Made { metadata: OnceLock::new(), interest: AtomicU8::new(9) };
         let made: &'static Made = Box::leak(Box::new(made));
         let kind = if number % 10 == 9 { Kind::HINT } else { Kind::EVENT };
         let (name, target) = (format!("event {number}").leak(), format!("{name}::t{}", number / 10).leak());
+
         let fields = field::FieldSet::new(&["n", "message"], identify_callsite!(made));
         let metadata = Metadata::new(name, target, level(number), None, None, None, fields, kind);
         made.metadata.set(metadata).unwrap();
@@ -65,16 +68,16 @@ fn application() -> impl Subscriber + Send + Sync {
         .with(Targets::new().with_target("many", Level::WARN))
 }
 
-/// How long it takes to make so many known.
-fn known(count: usize) -> Duration {
+/// Returns how long it takes to make callsites known.
+fn time_to_register(count: usize) -> Duration {
     let made = make(count);
     let start = Instant::now();
     made.into_iter().for_each(|made| callsite::register(made));
     start.elapsed()
 }
 
-/// The least that asking again about all that are known takes.
-fn again() -> Duration {
+/// Returns the least that a rebuild of the interest cache takes.
+fn time_to_rebuild() -> Duration {
     let once = |_| {
         let start = Instant::now();
         callsite::rebuild_interest_cache();
@@ -83,24 +86,25 @@ fn again() -> Duration {
     (0..7).map(once).min().unwrap()
 }
 
-/// In proportion, but for the caches that fewer fit into; the square would be ten times as much each.
+/// The bounds are in proportion, with room for caches that fewer callsites fit into. What grows with the square
+/// would take ten times as much.
 #[test]
 fn ten_thousand_callsites_cost_ten_times_what_a_thousand_do() {
     harness::serially(|| {
         let dispatch = Dispatch::new(Bridge::new(application()));
         let (first, few, rest, many) = dispatcher::with_default(&dispatch, || {
-            let (first, few) = (known(1_000), again());
-            (first, few, known(9_000), again())
+            let (first, few) = (time_to_register(1_000), time_to_rebuild());
+            (first, few, time_to_register(9_000), time_to_rebuild())
         });
         drop(dispatch);
-        let bare = dispatcher::with_default(&Dispatch::new(application()), again);
-        println!("asking again: {few:?} about 1,000, {many:?} about 10,000, {bare:?} without us");
-        println!("making known: {first:?} for 1,000, {rest:?} for 9,000 more");
+        let bare = dispatcher::with_default(&Dispatch::new(application()), time_to_rebuild);
+        println!("rebuild: {few:?} for 1,000, {many:?} for 10,000, {bare:?} without the bridge");
+        println!("registration: {first:?} for 1,000, {rest:?} for 9,000 more");
         assert!(many < few * 10 * 6 && many < bare * 20 && rest < first * 9 * 6);
     });
 }
 
-/// What a query over `**[level = 'WARN']` weaves at a tracepoint.
+/// Returns the advice of a query over `**[level = 'WARN']` at a tracepoint.
 fn warnings(tracepoint: &str) -> Advice {
     let mut advice = emit(tracepoint, &["level"]);
     let warn = Expr::Literal(Value::str("WARN"));
@@ -115,16 +119,20 @@ fn a_condition_on_the_level_weaves_no_callsite_of_another_level() {
         dispatcher::with_default(&Dispatch::new(Bridge::new(application())), || {
             let level = |number: usize| if number.is_multiple_of(4) { Level::WARN } else { Level::DEBUG };
             let made = make_of("levels", 400, level);
+
             let (early, late) = made.split_at(200);
             early.iter().for_each(|made| callsite::register(*made));
+
             let sites = made.iter().filter(|made| made.metadata.get().unwrap().is_event());
             let name = |made: &&&'static Made| {
                 let metadata = made.metadata.get().unwrap();
                 format!("{}::{}", metadata.target(), metadata.name())
             };
+
             let wanted: Vec<Advice> = sites.clone().map(|made| warnings(&name(&made))).collect();
             assert_eq!(pivot_agent::weave(&wanted), []);
             late.iter().for_each(|made| callsite::register(*made));
+
             for made in sites {
                 let warns = *made.metadata.get().unwrap().level() == Level::WARN;
                 assert_eq!(made.interest.load(SeqCst), if warns { 2 } else { 0 }, "{}", name(&made));
@@ -146,9 +154,11 @@ fn of_events_without_a_name_those_of_the_level_are_woven_alone() {
                 tracing::debug!(target: "levels::shared", text = text());
                 tracing::warn!(target: "levels::shared", text = text());
             };
+
             pivot_agent::weave(&[warnings("levels::shared")]);
             (0..3).for_each(|_| say());
             assert_eq!((harness::rows(), evaluated.get()), (vec!["WARN".to_owned(); 3], 3));
+
             pivot_agent::weave(&[emit("levels::shared", &["level"])]);
             say();
             assert_eq!(harness::rows(), ["DEBUG", "WARN"]);
@@ -165,6 +175,7 @@ fn all_callsites_of_a_name_are_woven_and_no_other() {
             pivot_agent::weave(&[emit("many::t0::event 7", &[])]);
             let always = made.iter().filter(|made| made.interest.load(SeqCst) == 2).count();
             assert_eq!(always, 1);
+
             let questions = made.iter().filter(|made| made.interest.load(SeqCst) == 1).count();
             assert_eq!(questions, 20, "none was asked yet");
         });

@@ -1,4 +1,4 @@
-//! Baggage that must not leave to a peer: the queries whose tuples it had say so.
+//! Baggage is withheld from a peer that must not have it: the queries whose tuples it held say so.
 
 #![allow(clippy::unwrap_used)]
 
@@ -30,6 +30,7 @@ impl Service<Request<()>> for Peer {
     }
 }
 
+/// Calls a host.
 async fn call(host: &str) {
     let request = Request::builder().uri(format!("http://{host}/")).body(()).unwrap();
     ClientLayer::new().layer(Peer).call(request).await.unwrap();
@@ -38,13 +39,16 @@ async fn call(host: &str) {
 #[tokio::test]
 async fn a_query_tells_of_the_messages_that_went_without_its_tuples() {
     let text = "From e In Held.end Join p In Held.part On p -> e GroupBy p.key Select p.key, COUNT";
+
     let mut catalog = Catalog::default();
     pivot_agent::catalogue().iter().for_each(|exports| catalog.add(exports));
     let program = compile_with(text, &catalog, &CompileOptions::default());
     let query = QueryId::new(1, 1);
     let advice = program.map_err(|wrong| format!("{wrong:?}")).unwrap().advice(query);
+
     pivot_baggage::set_carrying(true);
     assert!(pivot_agent::weave(&advice).is_empty());
+
     request(async {
         call("before.example").await;
         tracepoint!("Held.part", key: u64 = 1);
@@ -54,6 +58,7 @@ async fn a_query_tells_of_the_messages_that_went_without_its_tuples() {
         tracepoint!("Held.end");
     })
     .await;
+
     let rows = pivot_agent::drain().remove(&query).unwrap();
     assert_eq!((rows.emitted, rows.loss.held_back), (1, 2));
     let held: Vec<_> =

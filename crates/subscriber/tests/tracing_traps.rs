@@ -1,4 +1,4 @@
-//! More traps: what the application's subscriber gets, whoever is in its way.
+//! The traps of bridging `tracing`, and the tests that spring them, here and in the other files.
 //!
 //! | trap | test |
 //! |---|---|
@@ -7,20 +7,20 @@
 //! | *never* of one layer is *never* for all | `layer`: the layer sees what is woven |
 //! | a layer without a filter makes disabled callsites slow | `layer`: callsites that others disabled |
 //! | filters keep their answer for the next question (#2519) | `bridge`, `layer`, here: every subscriber |
-//! | callsites register while others ask again (#3269) | `global`: callsites register while weaving |
+//! | callsites register while others ask again (#3269) | `global_subscriber`: callsites register while weaving |
 //! | the thread that asks again has another subscriber (#3614) | here and `layer`: weaving on a thread |
-//! | a global subscriber is not guarded against itself | `global`: an event that a field causes |
+//! | a global subscriber is not guarded against itself | `global_subscriber`: an event that a field causes |
 //! | several dispatchers turn *always* into *sometimes* | here: a second dispatcher |
 //! | filters that are reloaded, layers that are not there (#2413) | here: every subscriber, a filter |
-//! | callsites behind `enabled!` are not reached | here: code behind a question |
+//! | callsites behind `enabled!` are not reached | here: code behind a check |
 //! | callsites made at run time | here: callsites made at run time |
 //! | a registry's ids use all bits | here: no id of the registry |
 //! | others look for their subscriber, and are told their dispatcher | `bridge`: others find; here: learns |
 //! | `%x`, `?x` and numbers of all widths | `bridge`: values keep, values of every type |
 //! | fields recorded later | `bridge`: the end of a span |
-//! | records of `log` have no callsite | `bridge`, `global`: records |
+//! | records of `log` have no callsite | `bridge`, `global_subscriber`: records |
 //! | two threads inside of one span | `carriers`, `carrier_law` |
-//! | asking again is linear in callsites | `many` |
+//! | a rebuild is linear in callsites | `many_callsites` |
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod harness;
@@ -36,11 +36,12 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Registry, reload};
 
+/// Returns whether the agent knows a tracepoint.
 fn known(tracepoint: &str) -> bool {
     pivot_agent::catalogue().iter().any(|exports| exports.tracepoint == tracepoint)
 }
 
-/// What a layer sees, in order.
+/// A layer that keeps what it sees, in order.
 #[derive(Clone, Default)]
 struct Seen(Arc<std::sync::Mutex<Vec<String>>>);
 
@@ -74,7 +75,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Seen {
     }
 }
 
-/// An application with events and spans on all levels, some nested, some behind a question.
+/// Passes events and spans on all levels, some nested, some behind a check.
 fn application() {
     for turn in 0..3 {
         let outer = tracing::info_span!(target: "app::web", "outer", turn).entered();
@@ -96,7 +97,7 @@ fn application() {
 
 type Stack = fn(Seen, Seen) -> Dispatch;
 
-/// Subscribers that people have. Each is made twice: bare, and wrapped.
+/// Subscribers that applications have. Each is made twice: bare, and wrapped.
 const STACKS: [(&str, Stack, Stack); 8] = {
     macro_rules! stack {
         ($name:expr, |$a:ident, $b:ident| $subscriber:expr) => {
@@ -107,7 +108,7 @@ const STACKS: [(&str, Stack, Stack); 8] = {
             )
         };
     }
-    /// As an `EnvFilter` with a span in it, it has to be asked each time.
+    /// Passes what is inside of the span `outer`. As an `EnvFilter` with a span in it, it is asked each time.
     fn inside_outer<S: Subscriber + for<'a> LookupSpan<'a>>() -> DynFilterFn<S> {
         dynamic_filter_fn(|metadata, context| {
             let inside = || context.lookup_current().is_some_and(|span| span.name() == "outer");
@@ -152,6 +153,7 @@ fn every_subscriber_sees_the_same_with_us_and_without_woven_or_not() {
     let ends = spans.iter().flat_map(|name| [format!("{name}@enter"), format!("{name}@exit")]);
     let woven: Vec<_> = NAMES.iter().map(|name| name.to_string()).chain(ends).collect();
     let woven: Vec<_> = woven.iter().map(|name| emit(name, &["level"])).collect();
+
     for (name, bare, wrapped) in STACKS {
         let run = |stack: Stack, advice: &[pivot_advice::Advice]| {
             let (a, b) = (Seen::default(), Seen::default());
@@ -166,6 +168,7 @@ fn every_subscriber_sees_the_same_with_us_and_without_woven_or_not() {
             });
             (seen.0.taken(), seen.1.taken())
         };
+
         let expected = run(bare, &[]);
         assert_eq!(run(wrapped, &[]), expected, "{name}, nothing woven");
         assert_eq!(run(wrapped, &woven), expected, "{name}, everything woven");
@@ -183,9 +186,11 @@ fn a_filter_that_is_reloaded_is_asked_again() {
     under(inner, || {
         say();
         assert_eq!(seen.taken(), [""; 0]);
+
         handle.modify(|filter| *filter = LevelFilter::DEBUG).unwrap();
         say();
         assert_eq!(seen.taken(), ["say nothing"]);
+
         handle.modify(|filter| *filter = LevelFilter::OFF).unwrap();
         say();
         assert_eq!(seen.taken(), [""; 0]);
@@ -228,7 +233,7 @@ fn a_second_dispatcher_takes_nothing_from_us() {
 }
 
 #[test]
-fn code_behind_a_question_becomes_known_and_is_reached_while_it_is_woven() {
+fn code_behind_a_check_becomes_known_and_is_reached_while_it_is_woven() {
     let reached = AtomicU64::new(0);
     let ask = |n: u64| {
         if tracing::enabled!(target: "hint", Level::DEBUG) {
@@ -240,6 +245,7 @@ fn code_behind_a_question_becomes_known_and_is_reached_while_it_is_woven() {
     under(counts.clone(), || {
         (0..5).for_each(ask);
         assert!(known("hint") && reached.swap(0, SeqCst) == 1, "the answer is yes once");
+
         pivot_agent::weave(&[emit("hint", &["n"])]);
         (5..7).for_each(ask);
         assert_eq!((rows(), reached.swap(0, SeqCst)), (vec!["5".into(), "6".into()], 2));
@@ -251,7 +257,7 @@ fn code_behind_a_question_becomes_known_and_is_reached_while_it_is_woven() {
 }
 
 #[test]
-fn code_behind_a_question_is_woven_when_it_is_reached_for_the_first_time() {
+fn code_behind_a_check_is_woven_when_it_is_reached_for_the_first_time() {
     let ask = |n: u64| {
         if tracing::enabled!(target: "early", Level::TRACE) {
             tracing::trace!(target: "early", n, "behind");
@@ -282,6 +288,7 @@ fn callsites_made_at_run_time_are_tracepoints() {
         callsite::register(made);
         assert!(known("runtime::made"));
         pivot_agent::weave(&[emit("runtime::made", &["n", "target"])]);
+
         let metadata = callsite::Callsite::metadata(made);
         let n = metadata.fields().field("n").unwrap();
         Event::dispatch(metadata, &metadata.fields().value_set(&[(&n, Some(&7_u64 as &dyn field::Value))]));
@@ -308,6 +315,7 @@ fn a_span_that_began_before_it_was_woven_does_not_end() {
     under(NoSubscriber::default(), || {
         let open = |n: u64| tracing::info_span!(target: "early span", "work", n);
         drop(open(0));
+
         let before = open(1);
         pivot_agent::weave(&[emit("early span::work@exit", &["n"])]);
         drop(open(2));
@@ -316,7 +324,7 @@ fn a_span_that_began_before_it_was_woven_does_not_end() {
     });
 }
 
-/// A registry uses all bits of an id once a place was used often.
+/// A registry uses all bits of an id once a place in its memory was used often.
 #[test]
 fn no_id_of_the_registry_is_taken_for_one_of_ours() {
     let seen = Seen::default();

@@ -1,4 +1,4 @@
-//! Every shape of a function takes the attribute: it behaves as before, and its tracepoints tell how it went.
+//! `#[tracepoints]` on functions of every shape: they behave as before, and their tracepoints tell how they ended.
 #![cfg(feature = "runtime")]
 #![allow(missing_docs, clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! One gRPC stream with the messages of many requests: each brings the baggage of its own.
+//! One gRPC stream with the messages of many requests: each message brings the baggage of its own request.
 
 #![allow(clippy::unwrap_used)]
 
@@ -29,13 +29,14 @@ struct Number {
     number: u64,
 }
 
+/// Packs a value into the current request.
 fn pack(value: u64) {
     with_current(|current| {
         current.unwrap().pack_row(KEY, &[], &[Value::U64(value)], 1, &[]);
     });
 }
 
-/// What happened before in the current request.
+/// Returns the values that were packed before in the current request.
 fn seen() -> Vec<u64> {
     with_current(|current| {
         let mut seen = Vec::new();
@@ -53,7 +54,7 @@ fn seen() -> Vec<u64> {
 type Codec = ProstCodec<WithBaggage<Number>, WithBaggage<Number>>;
 type Plain = ProstCodec<Number, Number>;
 
-/// Handles each message in the request that it is of, and says how much it saw.
+/// Handles each message in the request that it brings, and replies with how many packs it saw.
 #[derive(Clone)]
 struct Handler;
 
@@ -102,6 +103,7 @@ impl tonic::server::NamedService for Handler {
     const NAME: &'static str = "test.Numbers";
 }
 
+/// Starts a server of [`Handler`].
 async fn server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -110,6 +112,7 @@ async fn server() -> SocketAddr {
     address
 }
 
+/// Streams messages to a server of its own. Returns the stream of replies.
 async fn stream<C, M>(codec: C, messages: impl Stream<Item = M> + Send + 'static) -> Streaming<M>
 where
     C: tonic::codec::Codec<Encode = M, Decode = M>,
@@ -118,14 +121,16 @@ where
     let endpoint = Endpoint::try_from(format!("http://{}", server().await)).unwrap();
     let mut client = tonic::client::Grpc::new(endpoint.connect().await.unwrap());
     client.ready().await.unwrap();
+
     let path = PathAndQuery::from_static("/test.Numbers/Stream");
     client.streaming(Request::new(messages), path, codec).await.unwrap().into_inner()
 }
 
 #[tokio::test]
-async fn each_message_of_a_stream_is_of_its_own_request_there_and_back() {
+async fn each_message_of_a_stream_brings_its_own_request_there_and_back() {
     let (send, receive) = mpsc::unbounded_channel();
     let mut replies = stream(Codec::default(), UnboundedReceiverStream::new(receive)).await;
+
     // Requests that send through one stream, and get their replies back in its order.
     let (hand_out, mut handed_out) =
         (1..6u64).map(|_| tokio::sync::oneshot::channel()).unzip::<_, _, Vec<_>, Vec<_>>();
@@ -134,6 +139,7 @@ async fn each_message_of_a_stream_is_of_its_own_request_there_and_back() {
         request(async move {
             (0..id).for_each(pack);
             send.send(WithBaggage::new(Number { number: id })).unwrap();
+
             let reply: WithBaggage<Number> = reply.await.unwrap();
             assert_eq!(seen().len(), id as usize, "nothing is seen before the reply is joined");
             assert_eq!(reply.join(), Number { number: id });
@@ -143,6 +149,7 @@ async fn each_message_of_a_stream_is_of_its_own_request_there_and_back() {
         })
     });
     let requests: Vec<_> = requests.collect();
+
     let distribute = async {
         for hand_out in hand_out {
             hand_out.send(replies.message().await.unwrap().unwrap()).unwrap();
@@ -152,12 +159,14 @@ async fn each_message_of_a_stream_is_of_its_own_request_there_and_back() {
 }
 
 #[tokio::test]
-async fn a_detached_message_is_of_its_request_and_nothing_comes_back() {
+async fn a_detached_message_brings_its_request_and_nothing_comes_back() {
     request(async {
         pack(1);
         let message = WithBaggage::detached(Number { number: 7 });
+
         let mut replies = stream(Codec::default(), tokio_stream::once(message)).await;
         let reply = replies.message().await.unwrap().unwrap();
+
         let (reply, baggage) = Traced::from(reply).into_parts();
         assert_eq!(reply, Number { number: 1 });
         assert_eq!(
@@ -200,7 +209,7 @@ async fn baggage_that_cannot_be_read_does_not_fail_the_message() {
 }
 
 #[tokio::test]
-async fn of_a_temporal_bag_each_message_has_its_own() {
+async fn each_message_has_its_own_temporal_bag() {
     let first = |id: u64| {
         request(async move {
             with_current(|current| {
@@ -211,6 +220,7 @@ async fn of_a_temporal_bag_each_message_has_its_own() {
             WithBaggage::new(Number { number: id })
         })
     };
+
     for id in 0..3 {
         let sent = first(id).await.encode_to_vec();
         let arrived = Traced::from(WithBaggage::<Number>::decode(sent.as_slice()).unwrap());

@@ -1,4 +1,5 @@
-//! What the compiler says to mistakes. `UPDATE_GOLDEN=1` rewrites the expectations beside each case.
+//! Compiler errors for mistakes in tracepoints: golden tests. `UPDATE_GOLDEN=1` rewrites the expectation beside
+//! each case.
 //!
 //! The cases are compiled against the library as it was built for this test, so that nothing of it is
 //! compiled once more.
@@ -8,13 +9,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/messages");
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/compile_errors");
 
-/// What is said to a file that is compiled against a build of the library; empty for nothing.
+/// Compiles a file against a build of the library. Returns what the compiler prints, empty if nothing.
 fn compile(source: &Path, library: &Path) -> String {
     let dependencies = library.parent().unwrap();
     let out = std::env::temp_dir().join(format!("pivot-messages-{}", std::process::id()));
     std::fs::create_dir_all(&out).unwrap();
+
     let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
         .args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--color=never", "-Adead_code"])
         .arg(format!("--extern=pivot={}", library.display()))
@@ -24,11 +26,12 @@ fn compile(source: &Path, library: &Path) -> String {
         .arg(source)
         .output()
         .unwrap();
+
     let _ = std::fs::remove_dir_all(&out);
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// The newest build of the library that has the runtime.
+/// Returns the newest build of the library that has the runtime.
 fn library() -> PathBuf {
     let folder = std::env::current_exe().unwrap().parent().unwrap().to_owned();
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -36,23 +39,28 @@ fn library() -> PathBuf {
         let name = path.file_name().unwrap().to_string_lossy();
         name.starts_with("libpivot-") && name.ends_with(".rlib")
     };
+
     let mut found: Vec<PathBuf> = files.filter(is_library).collect();
     found.sort_by_key(|path| std::cmp::Reverse(path.metadata().unwrap().modified().unwrap()));
+
+    // Builds without the runtime, or of an earlier time, lie in the same folder.
     let probe = Path::new(CASES).join("sound/sound.rs");
     found.into_iter().find(|library| compile(&probe, library).is_empty()).expect("a build of the library")
 }
 
-/// Messages without what depends on the place of files and on other crates.
+/// Removes from messages what depends on where files are and on other crates.
 fn normalized(said: &str) -> String {
     let said = said.replace(&format!("{CASES}/"), "").replace("::pivot::", "pivot::");
+
     let mut out = String::new();
     let mut lists_types = false;
     for line in said.lines() {
-        let is_elsewhere = ["--> /", "::: /", "--> crates/", "and ", "= note: this error originates"];
-        let is_elsewhere = is_elsewhere.iter().any(|start| line.trim_start().starts_with(start));
+        let outside = ["--> /", "::: /", "--> crates/", "and ", "= note: this error originates"];
+        let is_outside = outside.iter().any(|start| line.trim_start().starts_with(start));
+
         lists_types &= line.starts_with("           ");
         lists_types |= line.contains("the following other types implement trait");
-        if !lists_types && !is_elsewhere {
+        if !lists_types && !is_outside {
             out.push_str(line.trim_end());
             out.push('\n');
         }
@@ -66,6 +74,7 @@ fn mistakes_are_answered_with_what_would_be_right() {
     let mut cases: Vec<PathBuf> = std::fs::read_dir(CASES).unwrap().map(|e| e.unwrap().path()).collect();
     cases.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
     cases.sort();
+
     let mut wrong = Vec::new();
     for case in &cases {
         let said = normalized(&compile(case, &library));
@@ -73,10 +82,12 @@ fn mistakes_are_answered_with_what_would_be_right() {
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&expected, &said).unwrap();
         }
+
         assert!(said.contains("error"), "{} compiles", case.display());
         if std::fs::read_to_string(&expected).unwrap_or_default() != said {
             wrong.push(format!("{}:\n{said}", case.display()));
         }
     }
+
     assert!(cases.len() >= 8 && wrong.is_empty(), "{}", wrong.join("\n"));
 }

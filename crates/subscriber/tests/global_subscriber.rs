@@ -1,15 +1,16 @@
-//! As applications use it: one global subscriber, woven from a thread of the agent.
+//! The bridge as applications use it: one global subscriber, woven from a thread of the agent.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod harness;
 
 use harness::{Counts, emit, rows};
 
+/// Passes an event.
 fn step() {
     tracing::debug!(name: "step", target: "global", n = 1);
 }
 
-/// Weaving is one for the process.
+/// Held by each test: weaving is global to the process.
 static SERIAL: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 #[test]
@@ -18,6 +19,7 @@ fn weaving_on_another_thread_reaches_callsites_everywhere() {
     let counts = installed();
     let before = counts.seen().0;
     step();
+
     let weave =
         |advice: Vec<pivot_advice::Advice>| std::thread::spawn(move || pivot_agent::weave(&advice)).join();
     assert_eq!(weave(vec![emit("global::step", &["n"])]).unwrap(), []);
@@ -29,7 +31,7 @@ fn weaving_on_another_thread_reaches_callsites_everywhere() {
     assert_eq!(counts.seen().0, before);
 }
 
-/// Installed once, by whichever test is first.
+/// Returns the application's subscriber, which the first test installs.
 fn installed() -> Counts {
     static COUNTS: std::sync::OnceLock<Counts> = std::sync::OnceLock::new();
     let install = || {
@@ -41,7 +43,7 @@ fn installed() -> Counts {
     COUNTS.get_or_init(install).clone()
 }
 
-/// A global subscriber is not guarded against events of its own events: we are.
+/// `tracing` does not guard a global subscriber against events that its own events cause. The agent does.
 #[test]
 fn an_event_that_a_field_causes_does_not_recur() {
     struct Chatty;
@@ -64,11 +66,12 @@ fn an_event_that_a_field_causes_does_not_recur() {
     assert_eq!((rows(), pivot_agent::skipped_events() - before), (vec!["chatty".into()], 1));
 }
 
-/// `tracing` issue 3269: callsites register while others reweave, and nobody waits for anybody for ever.
+/// `tracing` issue 3269: callsites register while others reweave, without a deadlock.
 #[test]
 fn callsites_register_while_weaving_changes() {
     let _serial = SERIAL.lock().unwrap();
     installed();
+
     let rounds = 200;
     std::thread::scope(|threads| {
         threads.spawn(|| {
@@ -92,14 +95,15 @@ fn callsites_register_while_weaving_changes() {
     pivot_agent::drain();
 }
 
-/// Installing takes the place of `tracing_subscriber`'s `init`, which hands records on too: the
-/// application's subscriber is asked about the record's own target.
+/// Installing replaces `tracing_subscriber`'s `init`, which hands records on too. The application's subscriber
+/// is asked about the record's own target.
 #[test]
 fn records_are_events_of_ours_and_reach_the_applications_subscriber() {
     let say = |level, n: u64| log::log!(target: "elder", level, "record {n}");
     let _serial = SERIAL.lock().unwrap();
     let counts = installed();
     say(log::Level::Debug, 0);
+
     pivot_agent::weave(&[emit("elder::log", &["message", "level", "target"])]);
     let before = counts.seen().0;
     say(log::Level::Debug, 1);
@@ -116,6 +120,7 @@ fn a_question_about_records_is_answered_yes_once_and_while_they_are_woven() {
     installed();
     let first = (0..9).filter(|_| asked()).count();
     assert!((1..3).contains(&first) && !asked());
+
     log::trace!(target: "doubt", "known");
     pivot_agent::weave(&[emit("doubt::log", &[])]);
     assert!(asked());
