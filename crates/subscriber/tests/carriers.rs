@@ -270,6 +270,44 @@ fn the_beginning_and_the_end_of_a_span_belong_to_its_request() {
     });
 }
 
+/// The application's code formats a value where it is recorded, and may pass events of its own there.
+#[test]
+fn a_recorded_value_whose_text_causes_an_event_blocks_nobody() {
+    struct Chatty;
+    impl std::fmt::Debug for Chatty {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            pack(5);
+            f.write_str("chatty")
+        }
+    }
+    carrying(NoSubscriber::default(), || {
+        let span = || info_span!(target: "carrier", "recorded", who = tracing::field::Empty);
+        drop(span());
+        assert_eq!(
+            pivot_agent::weave(&[
+                pack_at("carried::pack", "n"),
+                harness::emit("carrier::recorded@exit", &["who"])
+            ]),
+            []
+        );
+
+        let dispatch = tracing_core::dispatcher::get_default(Clone::clone);
+        let (done, is_done) = mpsc::channel();
+        std::thread::spawn(move || {
+            let _default = tracing_core::dispatcher::set_default(&dispatch);
+            let span = span();
+            let seen = span.in_scope(|| {
+                span.record("who", tracing::field::debug(Chatty));
+                look()
+            });
+            drop(span);
+            let _ = done.send(seen);
+        });
+        let seen = is_done.recv_timeout(Duration::from_secs(20)).expect("the thread waits for itself");
+        assert_eq!((seen, harness::rows()), (Some(vec![5]), vec!["chatty".to_owned()]));
+    });
+}
+
 #[test]
 fn a_branch_joins_when_it_is_done_even_if_a_worker_still_has_a_handle() {
     carrying(NoSubscriber::default(), || {

@@ -22,7 +22,7 @@
 //! # Locks
 //!
 //! Spans lie in 16 maps, each behind a lock; the counters let events pass without one while there is no
-//! span to find. Code of the application runs while a lock is held only where it formats a field.
+//! span to find. Neither advice nor formatting, which is the application's code, runs while a lock is held.
 
 use crate::callsite::tracepoints::CallsiteTracepoints;
 use crate::field_visitor::FieldVisitor;
@@ -159,14 +159,25 @@ impl OpenSpans {
 
     /// Keeps values that are recorded after the span was made.
     pub(crate) fn record(&self, id: &Id, record: &Record<'_>) {
-        self.with_span(id.into_u64(), |span| {
-            for (index, value) in &mut span.values {
-                let recorded = evaluate(*index, |visitor| record.record(visitor));
-                if !recorded.is_null() {
+        let observed = self.with_span(id.into_u64(), |span| {
+            let indices = span.values.iter().map(|(index, _)| *index);
+            indices.collect::<Vec<usize>>()
+        });
+
+        for index in observed.unwrap_or_default() {
+            // Formatting is the application's code and may pass events, which look for this span: so it
+            // runs without the lock.
+            let recorded = evaluate(index, |visitor| record.record(visitor));
+            if recorded.is_null() {
+                continue;
+            }
+
+            self.with_span(id.into_u64(), |span| {
+                if let Some((_, value)) = span.values.iter_mut().find(|(known, _)| *known == index) {
                     *value = recorded;
                 }
-            }
-        });
+            });
+        }
     }
 
     /// Notes that this thread enters a span, and puts it into the request that the span carries or leads
