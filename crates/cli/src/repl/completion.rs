@@ -118,7 +118,10 @@ fn command_candidates(before: &str, catalogue: &[ListedTracepoint]) -> Vec<Candi
         Some(_) => Vec::new(),
         None => COMMANDS
             .iter()
-            .map(|(name, argument, about)| Candidate::word(*name, format!("{argument} {about}").trim()))
+            .map(|command| {
+                let description = format!("{} {}", command.argument, command.meaning);
+                Candidate::word(command.name, description.trim())
+            })
             .collect(),
     }
 }

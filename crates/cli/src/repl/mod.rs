@@ -10,6 +10,7 @@
 
 pub(crate) mod commands;
 mod completion;
+mod glob;
 mod help_topics;
 mod highlight;
 mod history_path;

@@ -1,7 +1,8 @@
 //! Backslash commands that need nothing of a session, answered with lines of text: the REPL, `-c` and a pipe share
 //! them.
 
-use super::commands::{BackslashCommand, matches, nearest};
+use super::commands::{BackslashCommand, nearest};
+use super::glob::matches_glob;
 use super::help_topics::{EXAMPLE_QUERY, HelpTopic, TOPICS, find};
 use super::lists;
 use crate::client::FrontendConnection;
@@ -70,7 +71,7 @@ async fn all_tracepoints(
 ) -> Result<Vec<String>, CliError> {
     let all = connection.tracepoints().await?;
     let glob = glob.unwrap_or("*");
-    let matching: Vec<_> = all.iter().filter(|tracepoint| matches(glob, &tracepoint.name)).collect();
+    let matching: Vec<_> = all.iter().filter(|tracepoint| matches_glob(glob, &tracepoint.name)).collect();
 
     // A glob that matches nothing is another mistake than a system that does not run.
     let if_empty = match all.is_empty() {

@@ -13,11 +13,12 @@ pub(in crate::repl) fn params(found: &QueryParams) -> TextTable {
     table
 }
 
-/// Returns the backslash commands.
+/// Returns the backslash commands with their arguments and meaning.
 pub(in crate::repl) fn commands() -> TextTable {
     let mut table = TextTable::with_headings(&["!command", "what it does"]);
-    for (name, argument, about) in COMMANDS {
-        table.push([format!("{name} {argument}").trim_end().into(), about.into()]);
+    for command in COMMANDS {
+        let usage = format!("{} {}", command.name, command.argument);
+        table.push([usage.trim_end().into(), command.meaning.into()]);
     }
     table
 }
