@@ -9,11 +9,12 @@ use crate::causality::clock::Stamp;
 use crate::causality::generation::{self, is_carrying};
 use crate::causality::share::Share;
 use crate::format::bag::Bag;
-use crate::format::bag_codec;
+use crate::format::bag_header;
 use crate::format::complete_rows::CompleteRows;
 use crate::format::encoded_states::Summand;
 use crate::format::lazy_bag::LazyBag;
 use crate::format::shared_bytes::SharedBytes;
+use crate::format::temporal_bag;
 use crate::format::value::ValueRef;
 use crate::losses;
 use pivot_advice::{Aggregate, BagKey, Groups, Keep, QueryId, State, Value};
@@ -189,8 +190,8 @@ impl Baggage {
         states: &[State],
     ) -> Option<Stamp> {
         let kind = match keep {
-            Keep::First(n) if n > 0 => (bag_codec::FIRST, n),
-            Keep::MostRecent(n) if n > 0 => (bag_codec::MOST_RECENT, n),
+            Keep::First(n) if n > 0 => (bag_header::FIRST, n),
+            Keep::MostRecent(n) if n > 0 => (bag_header::MOST_RECENT, n),
             _ => return None,
         };
         if self.branch().is_some_and(|branch| branch.active.get(key).is_some()) {
@@ -204,7 +205,7 @@ impl Baggage {
         // The first one here need not be taken apart before it travels.
         let branch = self.born();
         let stamp = Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
-        let bag = bag_codec::write_chosen(kind, key, stamp, aggregates, row, states);
+        let bag = temporal_bag::write_sole(kind, key, stamp, aggregates, row, states);
         branch.active.insert(key, LazyBag::arrived(SharedBytes::new(&bag)));
         Some(stamp)
     }

@@ -58,6 +58,7 @@ pub use format::complete_rows::{CheckedRows, CompleteRows};
 pub use format::cut::{self, DEFAULT_BUDGET, HARD_LIMIT, budget_bytes, set_budget_bytes};
 pub use format::encoded_states::Summand;
 pub use format::envelope::{self, MAX_BYTES};
-pub use format::reply::{self, PendingReply, RequestSnapshot, UNCHANGED_REPLY};
+pub use format::reply::{self, PendingReply, UNCHANGED_REPLY};
+pub use format::request_snapshot::RequestSnapshot;
 pub use format::value::ValueRef;
 pub use losses::{Losses, losses};

@@ -1,7 +1,7 @@
 //! What a branch had gathered before a fork, of which several branches may hold copies.
 
 use crate::causality::share::Share;
-use crate::format::bag_codec;
+use crate::format::bag_header;
 use crate::format::bag_map::BagMap;
 use crate::format::lazy_bag::LazyBag;
 use crate::format::shared_bytes::SharedBytes;
@@ -54,7 +54,7 @@ impl Instance {
     fn read(&self) -> BagMap {
         let mut bags = BagMap::default();
         if let Some(bag) = &self.arrived
-            && let Ok(key) = bag_codec::peek_key(bag)
+            && let Ok(key) = bag_header::peek_key(bag)
         {
             bags.insert(key, LazyBag::arrived(bag.clone()));
         }
@@ -102,7 +102,7 @@ impl Instance {
     #[inline]
     pub(crate) fn is_cut(&self, key: BagKey) -> bool {
         match &self.arrived {
-            Some(bag) => bag_codec::peek_is_cut(bag) && bag_codec::peek_key(bag) == Ok(key),
+            Some(bag) => bag_header::peek_is_cut(bag) && bag_header::peek_key(bag) == Ok(key),
             None => self.bags().get(key).is_some_and(LazyBag::is_cut),
         }
     }

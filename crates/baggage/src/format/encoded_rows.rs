@@ -1,7 +1,7 @@
 //! The rows of a grouped bag, read from the bytes in which it travels; see [`crate::format::grouped_bag`].
 
 use crate::error::{BaggageError, malformed};
-use crate::format::bag_codec::{ALL, CUT, ONCE, kind_of, read_head};
+use crate::format::bag_header::{ALL, CUT, ONCE, kind_of, read_head};
 use crate::format::column;
 use crate::format::number;
 use crate::format::protobuf::fixed64;

@@ -11,12 +11,12 @@ use crate::causality::generation;
 use crate::causality::instance::{Instance, Instances, copies};
 use crate::causality::share::Share;
 use crate::error::{BaggageError, malformed};
-use crate::format::bag_codec::peek_key;
+use crate::format::bag_header::peek_key;
 use crate::format::bag_map::BagMap;
 use crate::format::cut::{budget_bytes, cut_newest};
 use crate::format::lazy_bag::LazyBag;
 use crate::format::protobuf::{ProtoField, ProtoWriter, for_each_field};
-use crate::format::reply::RequestSnapshot;
+use crate::format::request_snapshot::RequestSnapshot;
 use crate::format::shared_bytes::SharedBytes;
 use crate::losses;
 

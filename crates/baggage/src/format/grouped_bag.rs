@@ -12,7 +12,7 @@
 //! unsigned 5, may stand in several rows, and are one group where rows are grouped.
 
 use crate::error::BaggageError;
-use crate::format::bag_codec::{ONCE, write_head};
+use crate::format::bag_header::{ONCE, write_head};
 use crate::format::column;
 use crate::format::encoded_rows::EncodedRows;
 use crate::format::encoded_states::{EncodedStates, Summand};

@@ -5,11 +5,13 @@
 //! bags are packed into as bytes; temporal ones are encoded when they travel, once.
 
 use crate::format::bag::{Bag, MergeOutcome};
-use crate::format::bag_codec::{self, SoleTuple};
+use crate::format::bag_codec;
+use crate::format::bag_header;
 use crate::format::complete_rows::{CheckedRows, CompleteRows};
 use crate::format::encoded_rows::EncodedRows;
 use crate::format::grouped_bag::GroupedBag;
 use crate::format::shared_bytes::SharedBytes;
+use crate::format::temporal_bag::{self, SoleTuple};
 use crate::losses;
 use pivot_advice::{BagKey, Groups};
 use std::sync::OnceLock;
@@ -101,7 +103,7 @@ impl LazyBag {
     pub(crate) fn rows(&self) -> Option<EncodedRows<'_>> {
         match &self.form {
             BagForm::Grouped(table) => Some(table.rows()),
-            BagForm::Arrived(bytes) if bag_codec::peek_grouped(bytes) => {
+            BagForm::Arrived(bytes) if bag_header::peek_grouped(bytes) => {
                 let sound = *self.sound.get_or_init(|| GroupedBag::check(bytes).is_ok());
                 if sound { EncodedRows::of(bytes).ok() } else { None }
             }
@@ -112,7 +114,7 @@ impl LazyBag {
     /// The tuple that it keeps, if it is temporal and keeps no more than one.
     pub(crate) fn one(&self) -> Option<SoleTuple> {
         match (&self.form, self.bag.get()) {
-            (BagForm::Arrived(bytes), _) => bag_codec::peek_one(bytes),
+            (BagForm::Arrived(bytes), _) => temporal_bag::peek_sole(bytes),
             (BagForm::Decoded(_), Some(Some(bag))) => SoleTuple::of(bag),
             _ => None,
         }
@@ -182,8 +184,8 @@ impl LazyBag {
     #[inline]
     pub(crate) fn cut(&self) -> Option<u64> {
         match &self.form {
-            BagForm::Arrived(bytes) => bag_codec::peek_cut(bytes),
-            BagForm::Grouped(table) => bag_codec::peek_cut(table.bytes()),
+            BagForm::Arrived(bytes) => bag_header::peek_cut(bytes),
+            BagForm::Grouped(table) => bag_header::peek_cut(table.bytes()),
             BagForm::Decoded(_) => None,
         }
     }
@@ -191,13 +193,13 @@ impl LazyBag {
     /// Whether its groups were cut.
     #[inline]
     pub(crate) fn is_cut(&self) -> bool {
-        self.bytes().is_some_and(bag_codec::peek_is_cut)
+        self.bytes().is_some_and(bag_header::peek_is_cut)
     }
 
     /// How many tuples it has chosen as the first; None if those were lost.
     pub(crate) fn first(&self) -> Option<usize> {
         match (&self.form, self.bag.get().and_then(Option::as_deref)) {
-            (BagForm::Arrived(bytes), _) => bag_codec::peek_first(bytes),
+            (BagForm::Arrived(bytes), _) => temporal_bag::peek_first(bytes),
             (BagForm::Decoded(_), Some(Bag::First { slots, .. })) => Some(slots.len()),
             (BagForm::Decoded(_), Some(Bag::Lost)) => None,
             _ => Some(0),
@@ -210,6 +212,6 @@ impl LazyBag {
             return bag.as_deref().is_none_or(Bag::is_incomplete);
         }
         let unreadable = self.sound.get().is_some_and(|sound| !sound);
-        unreadable || self.bytes().is_some_and(bag_codec::peek_is_incomplete)
+        unreadable || self.bytes().is_some_and(bag_header::peek_is_incomplete)
     }
 }

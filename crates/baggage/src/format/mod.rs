@@ -2,6 +2,7 @@
 
 pub mod bag;
 pub(crate) mod bag_codec;
+pub(crate) mod bag_header;
 pub(crate) mod bag_map;
 mod column;
 pub(crate) mod complete_rows;
@@ -14,5 +15,7 @@ pub(crate) mod lazy_bag;
 mod number;
 mod protobuf;
 pub mod reply;
+pub(crate) mod request_snapshot;
 pub(crate) mod shared_bytes;
+pub(crate) mod temporal_bag;
 pub(crate) mod value;

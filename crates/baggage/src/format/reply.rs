@@ -4,12 +4,10 @@
 use crate::baggage::Baggage;
 use crate::carry::leaks;
 use crate::causality::branch::Branch;
-use crate::causality::clock::Hlc;
-use crate::causality::instance::{Instance, Instances, copies};
-use crate::causality::share::Share;
 use crate::error::BaggageError;
 use crate::format::cut::budget_bytes;
 use crate::format::envelope::{ANSWER_FIELD, AS_IT_WAS, VERSION, write_within};
+use crate::format::request_snapshot::RequestSnapshot;
 use std::borrow::Cow;
 
 /// The bytes of an answer that changes nothing: the branch comes back as it was sent.
@@ -19,46 +17,12 @@ pub const UNCHANGED_REPLY: &[u8] = &[1 << 3, VERSION as u8, (ANSWER_FIELD << 3) 
 #[derive(Debug)]
 pub struct PendingReply(Option<Box<Branch>>);
 
-/// What came with a request, to write the reply with.
-#[derive(Debug, Clone)]
-pub struct RequestSnapshot {
-    request: u128,
-    root: u64,
-    sampling_rate: f64,
-    pub(crate) clock: Hlc,
-    generation: u64,
-    partial: bool,
-    share: Share,
-    /// By uid.
-    frozen: Instances,
-    /// Whether the branch went on here as it travelled.
-    unmodified: bool,
-}
-
 impl Baggage {
     /// The bytes in which the branch travels to somebody who answers; None if it is not born.
     pub fn encode_request(self) -> Option<(Vec<u8>, PendingReply)> {
         let mut branch = self.into_branch()?;
         let bytes = write_within(&mut branch, budget_bytes(), None);
         Some((bytes, PendingReply(Some(branch))))
-    }
-
-    /// What to keep of a branch that has arrived, to answer with it later.
-    pub fn snapshot(&self) -> Option<RequestSnapshot> {
-        let branch = self.branch()?;
-        let Branch { request, root, sampling_rate, clock, generation, partial, .. } = *branch;
-        // Nobody knows whether fields that we do not know may be left out.
-        branch.unknown.is_empty().then(|| RequestSnapshot {
-            request,
-            root,
-            sampling_rate,
-            clock,
-            generation,
-            partial,
-            share: branch.share.clone(),
-            frozen: copies(&branch.frozen),
-            unmodified: branch.arrived.is_some() && branch.active.is_empty(),
-        })
     }
 
     /// The bytes in which the branch travels back to whoever asked. It ends here.
@@ -70,31 +34,6 @@ impl Baggage {
             return UNCHANGED_REPLY.into();
         }
         write_within(&mut branch, budget_bytes(), Some(asked)).into()
-    }
-}
-
-impl RequestSnapshot {
-    /// Whether the other is a branch that has everything that came, and that the caller can tell
-    /// the rest of.
-    fn is_answered_by(&self, branch: &Branch) -> bool {
-        let same = (self.request, self.root) == (branch.request, branch.root);
-        let all = self.frozen.iter().all(|instance| branch.holds(instance.uid));
-        same && all && self.sampling_rate == branch.sampling_rate && branch.unknown.is_empty()
-    }
-
-    /// Whether a branch that answers is what came, and nothing else.
-    fn is_repeated_by(&self, branch: &Branch) -> bool {
-        let same =
-            (self.clock, self.generation, self.partial) == (branch.clock, branch.generation, branch.partial);
-        let gathered = !branch.active.is_empty() || branch.frozen.len() != self.frozen.len();
-        let owns = self.share == branch.share;
-        self.unmodified && same && !gathered && owns && branch.frozen.iter().all(|own| self.has(own))
-    }
-
-    /// Whether an instance came like this, so that the caller has it.
-    pub(crate) fn has(&self, instance: &Instance) -> bool {
-        let found = self.frozen.binary_search_by_key(&instance.uid, |came| came.uid);
-        found.is_ok_and(|at| self.frozen[at].is_unchanged(instance))
     }
 }
 
@@ -130,7 +69,8 @@ impl PendingReply {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{JoinOutcome, MAX_BYTES};
+    use crate::causality::instance::copies;
+    use crate::{JoinOutcome, MAX_BYTES, Share};
     use pivot_advice::{BagKey, Keep, QueryId, Value};
 
     const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
