@@ -337,13 +337,6 @@ impl Baggage {
         self.branch().into_iter().flat_map(|branch| branch.bags().map(|(key, _)| key.query))
     }
 
-    /// Drops the bags of queries that were retired.
-    pub fn retire(&mut self, is_retired: impl Fn(QueryId) -> bool) {
-        if !self.has_no_id() {
-            self.born().retain(|key| !is_retired(key.query));
-        }
-    }
-
     /// Whether something that happened before may be missing, in any bag.
     pub fn is_partial(&self) -> bool {
         self.branch()
@@ -383,12 +376,6 @@ impl Baggage {
     /// Its part of the request; nothing for an anonymous branch or one that is not born.
     pub fn share(&self) -> Share {
         self.branch().map_or_else(Share::default, |branch| branch.share.clone())
-    }
-
-    /// Lowers the depth of share at which branches become anonymous; their forks inherit it.
-    pub fn limit_depth(&mut self, levels: u8) {
-        let branch = self.born();
-        branch.depth_limit = branch.depth_limit.min(levels);
     }
 }
 

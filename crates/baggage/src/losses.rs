@@ -45,13 +45,8 @@ pub(crate) static MISMATCHED: LossCounter = LossCounter::new();
 pub(crate) static OVERFLOWED: LossCounter = LossCounter::new();
 pub(crate) static MALFORMED: LossCounter = LossCounter::new();
 pub(crate) static OUTSIDE: LossCounter = LossCounter::new();
-static WITHHELD: LossCounter = LossCounter::new();
+pub(crate) static WITHHELD: LossCounter = LossCounter::new();
 static UNSIGNED: LossCounter = LossCounter::new();
-
-/// Counts a message that goes without baggage, because it must not leave to that peer.
-pub fn note_withheld() {
-    WITHHELD.add(1);
-}
 
 /// Counts encoded baggage that does not carry the right signature.
 pub fn note_unsigned() {

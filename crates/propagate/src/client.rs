@@ -26,7 +26,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use pivot_baggage::withheld::{WithheldReason, note_withheld};
-use pivot_baggage::{PendingReply, current, losses};
+use pivot_baggage::{PendingReply, current};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -114,7 +114,6 @@ impl ClientLayer {
         if let Some(host) = host
             && !self.egress.allows(host)
         {
-            losses::note_withheld();
             current::with_current(|baggage| {
                 note_withheld(host, WithheldReason::NotAllowed, baggage.as_deref())
             });

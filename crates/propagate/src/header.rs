@@ -136,8 +136,8 @@ fn header_value(text: String) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Adds a detached copy of the baggage as a member of W3C `baggage`. Returns false, which is counted as
-/// withheld, if the member or the header would get too long.
+/// Adds a detached copy of the baggage as a member of W3C `baggage`. Returns false, which the caller
+/// counts as withheld, if the member or the header would get too long.
 pub(crate) fn insert_bridge(headers: &mut HeaderMap, baggage: &Baggage, key: Option<&SigningKey>) -> bool {
     let room = BRIDGE_BYTES - key.map_or(0, |_| SigningKey::BYTES);
     let bytes = baggage.encode_detached(budget_bytes().min(room));
@@ -147,7 +147,6 @@ pub(crate) fn insert_bridge(headers: &mut HeaderMap, baggage: &Baggage, key: Opt
 
     // The budget drops groups until the rest fits, but the smallest baggage may still be too large.
     if bytes.len() > room {
-        losses::note_withheld();
         return false;
     }
 

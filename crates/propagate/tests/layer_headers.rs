@@ -4,6 +4,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
+use pivot_baggage::withheld::WithheldReason;
 use pivot_baggage::{Baggage, FutureExt, Share, with_current};
 use pivot_propagate::{BINARY_HEADER, ClientLayer, Egress, ServerBody, ServerLayer, TEXT_HEADER, request};
 use std::collections::VecDeque;
@@ -211,6 +212,23 @@ async fn a_client_sends_baggage_only_if_its_request_carries_some() {
     assert_eq!(request(sends(client.clone(), host)).await, none);
     assert_eq!(sends(client, host).in_baggage(begun()).await.0, ["pivot-baggage", "te"]);
     assert_eq!(sends(ClientLayer::bridge(), host).in_baggage(begun()).await.0, ["baggage"]);
+}
+
+#[tokio::test]
+async fn baggage_that_finds_no_room_beside_the_applications_own_header_is_counted() {
+    let own = format!("a={}", "x".repeat(8185));
+    let mut sent = HeaderMap::new();
+    let request = Request::builder().uri("http://10.0.0.1/").header("baggage", &own).body(()).unwrap();
+
+    let before = pivot_baggage::losses().withheld;
+    let call = async { ClientLayer::bridge().layer(Notes(&mut sent)).call(request).await };
+    call.in_baggage(begun()).await.0.unwrap();
+    assert_eq!(sent.get("baggage").map(|value| value.as_bytes()), Some(own.as_bytes()));
+    assert!(pivot_baggage::losses().withheld > before);
+
+    let peers = pivot_baggage::withheld_messages();
+    let peer = peers.iter().find(|peer| peer.reason == WithheldReason::NoRoom);
+    assert_eq!(peer.map(|peer| (peer.host.as_str(), peer.messages)), Some(("10.0.0.1", 1)));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Messages that went without the baggage of their request: to whom, why, and whose tuples they lack.
 
 use crate::baggage::Baggage;
+use crate::losses;
 use pivot_advice::QueryId;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -43,6 +44,7 @@ pub struct WithheldMessages {
 /// Notes a message to a host that goes without a baggage: whatever happens there will not have
 /// happened after what this request has packed.
 pub fn note_withheld(host: &str, reason: WithheldReason, baggage: Option<&Baggage>) {
+    losses::WITHHELD.add(1);
     let mut counts = counts();
     let key = (host.to_owned(), reason);
     let key = if counts.peers.len() < MAX_PEERS || counts.peers.contains_key(&key) {

@@ -26,7 +26,7 @@
 use crate::causality::clock::Hlc;
 use crate::causality::instance::{self, Instance, Instances};
 use crate::causality::random::{random, random128};
-use crate::causality::share::{MAX_DEPTH, Share};
+use crate::causality::share::Share;
 use crate::format::bag_map::{BagMap, Mismatches};
 use crate::format::lazy_bag::LazyBag;
 use crate::format::shared_bytes::SharedBytes;
@@ -42,7 +42,6 @@ pub(crate) struct Branch {
     pub(crate) share: Share,
     /// Parts of the share given away and not returned, as far as this process has seen.
     pub(crate) outstanding: u32,
-    pub(crate) depth_limit: u8,
     pub(crate) clock: Hlc,
     /// Every event that happened before met the advice of this generation; 0 if nobody knows.
     pub(crate) generation: u64,
@@ -89,7 +88,6 @@ impl Branch {
             root: first_root(request),
             share: Share::default(),
             outstanding: 0,
-            depth_limit: MAX_DEPTH,
             clock: Hlc::default(),
             generation: 0,
             nonce: random() as u32,
@@ -111,7 +109,6 @@ impl Branch {
             root,
             share,
             outstanding: 0,
-            depth_limit: self.depth_limit,
             clock: self.clock,
             generation: self.generation,
             nonce: random() as u32,
@@ -128,7 +125,7 @@ impl Branch {
     /// A new branch that sees what this one sees.
     pub(crate) fn fork(&mut self) -> Box<Branch> {
         let domain = self.share.clone();
-        let share = self.share.split(self.outstanding, self.depth_limit);
+        let share = self.share.split(self.outstanding);
         let pinned = share.is_none();
         self.freeze(domain, pinned);
         match share {
@@ -256,22 +253,13 @@ impl Branch {
     pub(crate) fn bags(&self) -> impl Iterator<Item = &(BagKey, LazyBag)> {
         self.active.iter().chain(self.frozen.iter().flat_map(|instance| instance.bags().iter()))
     }
-
-    /// Forgets bags. Instances stay even without bags: what is recognised by them must stay so.
-    pub(crate) fn retain(&mut self, keep: impl Fn(BagKey) -> bool) {
-        self.active.retain(&keep);
-        for instance in &mut self.frozen {
-            if instance.bags().iter().any(|(key, _)| !keep(*key)) {
-                instance.change(|bags| bags.retain(&keep));
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::causality::share::MAX_DEPTH;
     use crate::format::bag::Bag;
     use pivot_advice::{Groups, Keep, Value};
     use proptest::prelude::*;
@@ -363,9 +351,9 @@ mod tests {
 
         #[test]
         fn whoever_is_inside_a_domain_holds_the_instance(
-            steps in proptest::collection::vec((0u8..8, 0usize..64, 0usize..64), 1..60), limit in 3u8..64
+            steps in proptest::collection::vec((0u8..8, 0usize..64, 0usize..64), 1..60), levels in 3u8..64
         ) {
-            let mut live = vec![Branch { depth_limit: limit, ..Branch::root() }];
+            let mut live = vec![Branch { share: Share::leftmost(MAX_DEPTH - levels), ..Branch::root() }];
             for (step, which, other) in steps {
                 let which = which % live.len();
                 match step {

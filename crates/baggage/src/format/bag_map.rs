@@ -118,8 +118,4 @@ impl BagMap {
             None => drop(self.bags.remove(found)),
         }
     }
-
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(BagKey) -> bool) {
-        self.bags.retain(|(key, _)| keep(*key));
-    }
 }

@@ -15,28 +15,9 @@ use crate::format::bag_codec::group_bytes;
 use crate::format::lazy_bag::LazyBag;
 use pivot_advice::eval::stable_hash;
 use pivot_advice::{BagKey, Group, Groups};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-/// The most bytes in which baggage travels, whatever the budget: ids aside.
-pub const HARD_LIMIT: usize = 4 * 1024;
-
-/// The budget that a process begins with.
-pub const DEFAULT_BUDGET: usize = 1024;
 
 /// What the mark of a cut takes: a bag with a threshold and no groups, with a generous head.
 const MARK_BYTES: usize = 40;
-
-static BUDGET: AtomicUsize = AtomicUsize::new(DEFAULT_BUDGET);
-
-/// How many bytes of baggage may travel from this process with one message.
-pub fn budget_bytes() -> usize {
-    BUDGET.load(Relaxed)
-}
-
-/// Sets how many bytes of baggage may travel from this process, at most [`HARD_LIMIT`].
-pub fn set_budget_bytes(bytes: usize) {
-    BUDGET.store(bytes.min(HARD_LIMIT), Relaxed);
-}
 
 /// Leaves at least so many bytes behind, or as many as the newest query that holds anything can
 /// spare. Tells how many groups and temporal bags went.

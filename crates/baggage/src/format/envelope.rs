@@ -6,6 +6,7 @@
 use crate::baggage::Baggage;
 use crate::carry::leaks;
 use crate::causality::branch::{Branch, first_root};
+use crate::causality::budget::budget_bytes;
 use crate::causality::clock::Hlc;
 use crate::causality::generation;
 use crate::causality::instance::{Instance, Instances, copies};
@@ -13,7 +14,7 @@ use crate::causality::share::Share;
 use crate::error::{BaggageError, malformed};
 use crate::format::bag_header::peek_key;
 use crate::format::bag_map::BagMap;
-use crate::format::cut::{budget_bytes, cut_newest};
+use crate::format::cut::cut_newest;
 use crate::format::lazy_bag::LazyBag;
 use crate::format::protobuf::{ProtoField, ProtoWriter, for_each_field};
 use crate::format::request_snapshot::RequestSnapshot;
@@ -97,11 +98,6 @@ impl Baggage {
         let mut branch = read.inspect_err(|_| losses::MALFORMED.add(1))?;
         branch.origin = leaks::origin();
         Ok(Baggage(Some(branch)))
-    }
-
-    /// What a message carries to one of any number of receivers: a detached branch.
-    pub fn decode_detached(bytes: &[u8]) -> Result<Baggage, BaggageError> {
-        Baggage::decode(bytes).map(Baggage::into_detached)
     }
 
     /// Goes on as a detached branch.
@@ -532,7 +528,7 @@ mod tests {
     fn a_message_to_many_detaches_every_receiver() {
         let (mut child, _parent) = sample();
         let bytes = child.encode_detached(MAX_BYTES);
-        let receivers = [(); 2].map(|()| Baggage::decode_detached(&bytes).unwrap());
+        let receivers = [(); 2].map(|()| decoded(&bytes).into_detached());
         for receiver in receivers {
             assert_eq!((receiver.request(), receiver.instance_count()), (child.request(), 0));
             assert_eq!(receiver.unpack(key(0)), child.unpack(key(0)));

@@ -6,7 +6,7 @@ pub(crate) mod bag_header;
 pub(crate) mod bag_map;
 mod column;
 pub(crate) mod complete_rows;
-pub mod cut;
+pub(crate) mod cut;
 mod encoded_rows;
 pub(crate) mod encoded_states;
 pub mod envelope;

@@ -4,8 +4,8 @@
 use crate::baggage::Baggage;
 use crate::carry::leaks;
 use crate::causality::branch::Branch;
+use crate::causality::budget::budget_bytes;
 use crate::error::BaggageError;
-use crate::format::cut::budget_bytes;
 use crate::format::envelope::{ANSWER_FIELD, AS_IT_WAS, VERSION, write_within};
 use crate::format::request_snapshot::RequestSnapshot;
 use std::borrow::Cow;
@@ -83,6 +83,13 @@ mod tests {
         baggage.unpack(KEY).map_or(0, |rows| rows.len())
     }
 
+    /// Drops the bag from all instances, as a cut of another branch does that came along.
+    fn leave_behind(baggage: &mut Baggage) {
+        let branch = baggage.0.as_mut().unwrap();
+        branch.arrived = None;
+        branch.frozen.iter_mut().for_each(|instance| instance.change(|bags| bags.change(KEY, |_| None)));
+    }
+
     fn copied(branch: &Branch) -> Baggage {
         let (share, frozen) = (branch.share.clone(), copies(&branch.frozen));
         let (active, unknown) = (branch.active.clone(), Vec::new());
@@ -145,7 +152,7 @@ mod tests {
     fn whatever_is_new_is_told() {
         let changes: [fn(&mut Baggage); 5] = [
             |server| pack(server, 100),
-            |server| server.retire(|query| query == KEY.query),
+            leave_behind,
             |server| server.lower_sampling_rate(0.5),
             |server| drop(server.fork()),
             |server| assert_eq!(server.join(Baggage::of(Branch::root())), JoinOutcome::Foreign),
@@ -177,7 +184,7 @@ mod tests {
     #[test]
     fn what_was_changed_on_the_way_is_told() {
         let (mut client, sent, mut server, asked) = called();
-        server.retire(|query| query == KEY.query);
+        leave_behind(&mut server);
         server.lower_sampling_rate(0.5);
         pack(&mut server, 100);
         let answer = server.encode_reply(Some(&asked));
