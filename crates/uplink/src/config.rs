@@ -11,7 +11,8 @@ use std::time::Duration;
 /// `PIVOT_HOST`, `PIVOT_BUILD`, `PIVOT_DISABLE=1`, which leaves everything idle, `PIVOT_DISABLE_FILE`, a file
 /// that switches weaving off while it exists, `PIVOT_LEASE`, seconds, `PIVOT_CPU_BUDGET` and
 /// `PIVOT_CPU_BUDGET_ALL`, percents of a core, `PIVOT_HASH_KEY`, 32 hexadecimal digits under which
-/// sensitive fields are hashed, and `PIVOT_FENCES=1`, which keeps the agent from calling `membarrier`.
+/// sensitive fields are hashed, `PIVOT_FENCES=1`, which keeps the agent from calling `membarrier`, and
+/// `PIVOT_BAGGAGE_BYTES`, the most bytes of baggage that travel with one message.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(crate) process: String,
@@ -25,6 +26,8 @@ pub struct Config {
     pub(crate) flush_on_panic: bool,
     fences: bool,
     budget: CpuBudget,
+    /// As it was given; checked when the agent starts.
+    baggage_bytes: Option<String>,
     hash_key: Option<[u64; 2]>,
 }
 
@@ -52,6 +55,7 @@ impl Config {
             flush_on_panic: cfg!(panic = "abort"),
             fences: variable("PIVOT_FENCES").is_some_and(|value| value != "0"),
             budget: budget(percent("PIVOT_CPU_BUDGET"), percent("PIVOT_CPU_BUDGET_ALL")),
+            baggage_bytes: variable("PIVOT_BAGGAGE_BYTES"),
             hash_key: variable("PIVOT_HASH_KEY").as_deref().and_then(hash_key),
         }
     }
@@ -106,6 +110,14 @@ impl Config {
         self
     }
 
+    /// The most bytes of baggage that travel from this process with one message, besides the ids: at most
+    /// [`HARD_LIMIT`](pivot_baggage::HARD_LIMIT), which is 4,096, and 1,024 unless set. What does not fit is left
+    /// behind, newest query first, and results that lack it say so.
+    pub fn baggage_bytes(mut self, bytes: usize) -> Config {
+        self.baggage_bytes = Some(bytes.to_string());
+        self
+    }
+
     /// The key under which sensitive fields are hashed: processes with the same key give the same hashes.
     pub fn hash_key(mut self, key: [u64; 2]) -> Config {
         self.hash_key = Some(key);
@@ -131,6 +143,9 @@ impl Config {
     pub fn start(self) -> Result<Uplink, UplinkError> {
         if pivot_agent::is_forked() {
             return Err(UplinkError::Forked);
+        }
+        if let Some(given) = &self.baggage_bytes {
+            pivot_baggage::set_budget_bytes(baggage_bytes(given)?);
         }
         pivot_agent::watch_forks();
         pivot_agent::set_identity(Identity::new(&self.host, &self.process));
@@ -166,6 +181,12 @@ fn budget(query: Option<f64>, all: Option<f64>) -> CpuBudget {
     CpuBudget { query: fraction(query, default.query), all: fraction(all, default.all) }
 }
 
+/// A number of bytes that baggage may take.
+fn baggage_bytes(given: &str) -> Result<usize, UplinkError> {
+    let bytes = given.parse().ok().filter(|bytes| *bytes <= pivot_baggage::HARD_LIMIT);
+    bytes.ok_or_else(|| UplinkError::BaggageBytes { given: given.to_owned() })
+}
+
 /// 32 hexadecimal digits.
 fn hash_key(digits: &str) -> Option<[u64; 2]> {
     let key = u128::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 32)?;
@@ -195,6 +216,18 @@ mod tests {
         assert_eq!(hash_key("0000000000000001000000000000000f"), Some([1, 15]));
         assert_eq!(hash_key("1f"), None);
         assert_eq!(hash_key("x000000000000001000000000000000f"), None);
+    }
+
+    #[test]
+    fn a_baggage_budget_is_a_number_of_bytes_up_to_the_hard_limit() {
+        for given in ["0", "1024", "4096"] {
+            assert_eq!(baggage_bytes(given).ok().map(|bytes| bytes.to_string()).as_deref(), Some(given));
+        }
+        for given in ["4097", "-1", "1 KiB", "1e3"] {
+            let wrong = baggage_bytes(given).err().map(|error| error.to_string()).unwrap_or_default();
+            let due = "is not a number of bytes from 0 to 4096, as PIVOT_BAGGAGE_BYTES has to be";
+            assert_eq!(wrong, format!("baggage budget `{given}` {due}"));
+        }
     }
 
     #[test]

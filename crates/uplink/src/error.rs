@@ -10,6 +10,15 @@ pub enum UplinkError {
         /// The address.
         address: String,
     },
+    /// The budget of baggage is no number of bytes, or more than [`HARD_LIMIT`](pivot_baggage::HARD_LIMIT).
+    #[error(
+        "baggage budget `{given}` is not a number of bytes from 0 to {}, as PIVOT_BAGGAGE_BYTES has to be",
+        pivot_baggage::HARD_LIMIT
+    )]
+    BaggageBytes {
+        /// The budget, as it was given.
+        given: String,
+    },
     /// The process was forked from one that has an agent, and did not execute another program since.
     #[error("a process that was forked from one with an agent cannot have its own: start it after forking")]
     Forked,

@@ -1,6 +1,6 @@
 //! How many bytes of baggage may travel from this process with one message.
 //!
-//! The operator of a process sets it, by `PIVOT_BAGGAGE_BYTES` or by the agent's builder. What does not fit is left
+//! The operator of a process sets it with `PIVOT_BAGGAGE_BYTES`, or the application with the agent's builder. What does not fit is left
 //! behind by the rule of [`crate::format::cut`], and every result that lacks it says so. The ids always travel: they
 //! take about 60 bytes beside the budget of a message, and without them replies could not be joined.
 
