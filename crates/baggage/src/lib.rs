@@ -38,7 +38,9 @@ mod causality;
 pub mod error;
 mod format;
 pub mod losses;
+mod pack;
 mod sync;
+mod unpack;
 
 pub use baggage::{Baggage, JoinOutcome};
 pub use carry::current::{self, RequestScope, enter_request, in_request, with_current};

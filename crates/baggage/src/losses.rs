@@ -58,6 +58,13 @@ pub fn note_malformed() {
     MALFORMED.add(1);
 }
 
+/// Counts bags that were lost because their shapes did not fit.
+pub(crate) fn note_mismatches(mismatches: u64) {
+    if mismatches > 0 {
+        MISMATCHED.add(mismatches);
+    }
+}
+
 /// What was lost so far in this process.
 pub fn losses() -> Losses {
     let read = |loss: &LossCounter| loss.0.load(Relaxed);

@@ -187,16 +187,19 @@ impl Request {
         let asked = server.snapshot();
         // What is called may do nothing, or have others do nothing.
         let packs = !other.is_multiple_of(3);
+        let mut all_own_shares = true;
         if packs {
             let stamp = server.pack(kind.key(), kind.keep(), [kind.rows(id)]);
             let (before, place) = (self.live[which].before, stamp.map(|stamp| (stamp, 0)));
             self.packed.push(Contribution { kind, before, place });
         } else if other.is_multiple_of(2) {
             let callee = server.fork();
+            all_own_shares = !callee.share().is_empty();
             assert_eq!(server.join(callee), JoinOutcome::Merged);
         }
         // What was cut on its way, and a branch without a share, may be answered at length.
-        let plain = asked.is_some() && !server.is_partial() && !server.share().is_empty();
+        all_own_shares &= !server.share().is_empty();
+        let plain = asked.is_some() && !server.is_partial() && all_own_shares;
         let reply = server.encode_reply(asked.as_ref());
         assert!(packs || !plain || reply == UNCHANGED_REPLY, "{reply:?}");
         let fill = |out: &mut [u8]| {

@@ -1,5 +1,13 @@
 //! One live branch of a request: the rules of fork and join.
 //!
+//! ```text
+//! packed "a"     A  share [0,1)    active {a}     frozen {}
+//! fork           A  share [0,½)    active {}      frozen {#7: a, domain [0,1)}     freeze
+//!                B  share [½,1)    active {}      frozen {#7: a, domain [0,1)}     B may travel
+//! packed "b"     B  share [½,1)    active {b}     frozen {#7}
+//! join B into A  A  share [0,1)    active {a, b}  frozen {}                        fold: all of #7's domain is here
+//! ```
+//!
 //! Three rules keep every contribution counted once, whatever the shape of the request:
 //!
 //! - **freeze**: before a fork, what the branch has gathered becomes an [`Instance`] with a random
@@ -33,36 +41,41 @@ use crate::format::shared_bytes::SharedBytes;
 use pivot_advice::BagKey;
 use std::panic::Location;
 
-/// One live branch.
+/// One live branch of a request. What it carries is what it packed itself since the last fork (`active`), and what
+/// it holds in common with other branches (`frozen`).
 #[derive(Debug)]
 pub(crate) struct Branch {
+    /// The id of the request.
     pub(crate) request: u128,
     /// Shares are parts of this root. A detached branch begins a new one.
     pub(crate) root: u64,
+    /// The part of the root that this branch owns; nothing if it is anonymous.
     pub(crate) share: Share,
     /// Parts of the share given away and not returned, as far as this process has seen.
     pub(crate) outstanding: u32,
+    /// The clock of the request, as far as this branch has seen.
     pub(crate) clock: Hlc,
-    /// Every event that happened before met the advice of this generation; 0 if nobody knows.
+    /// The newest generation of advice that every event before has met; 0 if nobody knows.
     pub(crate) generation: u64,
-    /// Random per branch, the second part of its stamps.
+    /// The second part of the branch's stamps, random.
     pub(crate) nonce: u32,
-    /// The fraction of requests that sampling keeps.
+    /// The fraction of requests that sampling keeps, in 0..=1.
     pub(crate) sampling_rate: f64,
-    /// Something that happened before is missing.
+    /// Whether something that happened before is missing.
     pub(crate) partial: bool,
+    /// What the branch has packed or folded. Nobody else holds a copy.
     pub(crate) active: BagMap,
-    /// By uid.
+    /// What other branches may hold too, in the order of uids.
     pub(crate) frozen: Instances,
     /// Fields of the encoded form that this build does not know.
     pub(crate) unknown: Vec<u8>,
-    /// The bytes in which it arrived, as long as nothing has changed.
+    /// The bytes in which the branch arrived, as long as nothing has changed.
     pub(crate) arrived: Option<SharedBytes>,
-    /// Where it was forked or decoded, if leaks are being watched.
+    /// Where in the code the branch was forked or decoded, if leaks are being watched.
     pub(crate) origin: Option<&'static Location<'static>>,
 }
 
-/// The root with which a request begins. It follows from the request's id, so it need not travel.
+/// Returns the root with which a request begins. It follows from the request's id, so it need not travel.
 pub(crate) fn first_root(request: u128) -> u64 {
     request as u64
 }
@@ -70,17 +83,19 @@ pub(crate) fn first_root(request: u128) -> u64 {
 /// Why a join was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JoinRefusal {
+    /// The other branch is of another request, or of another root.
     Foreign,
+    /// The other branch is a copy of one that was joined before.
     Duplicate,
 }
 
 impl Branch {
-    /// The only branch of a new request.
+    /// Returns the only branch of a new request.
     pub(crate) fn root() -> Branch {
         Branch { share: Share::whole(), ..Branch::blank(random128()) }
     }
 
-    /// A branch of a request that owns nothing of it and has gathered nothing.
+    /// Returns a branch of a request that owns nothing of it and has gathered nothing.
     #[inline]
     pub(crate) fn blank(request: u128) -> Branch {
         Branch {
@@ -101,7 +116,7 @@ impl Branch {
         }
     }
 
-    /// A branch of the same request that has gathered nothing.
+    /// Returns another branch of the same request that has gathered nothing.
     #[inline]
     fn sibling(&self, root: u64, share: Share) -> Branch {
         Branch {
@@ -122,22 +137,26 @@ impl Branch {
         }
     }
 
-    /// A new branch that sees what this one sees.
+    /// Divides the branch in two, and returns the new one. Both see what this one has seen so far.
     pub(crate) fn fork(&mut self) -> Box<Branch> {
+        // Freeze: the domain is the share before it is divided, since both sides will hold the instance.
         let domain = self.share.clone();
         let share = self.share.split(self.outstanding);
         let pinned = share.is_none();
         self.freeze(domain, pinned);
         match share {
             Some(_) => self.outstanding = self.outstanding.saturating_add(1),
+            // The child is anonymous: no share tells when the last copy of what it holds has come back.
             None => self.frozen.iter_mut().for_each(|instance| instance.pinned = true),
         }
+
         let mut child = Box::new(self.sibling(self.root, share.unwrap_or_default()));
         child.frozen = instance::copies(&self.frozen);
         child
     }
 
-    /// A new branch that sees what this one sees and will not be joined again.
+    /// Returns a new branch that sees what this one sees, and that will be refused if it is ever joined. It has a root
+    /// of its own, so that nothing of it is confused with shares of ours.
     pub(crate) fn detach(&self) -> (Branch, Mismatches) {
         let mut child = self.sibling(random(), Share::whole());
         child.active = self.active.clone();
@@ -146,51 +165,60 @@ impl Branch {
         (child, mismatches)
     }
 
-    /// Gives what an anonymous branch gathered a uid, so that copies can be recognised without a
-    /// share. Other branches are recognised by theirs.
+    /// Gives what an anonymous branch gathered a uid, so that copies of it can be recognised without a share. Other
+    /// branches are recognised by their share.
     pub(crate) fn seal(&mut self) {
         if self.share.is_empty() {
             self.freeze(Share::default(), true);
         }
     }
 
+    /// Makes an instance of what the branch has gathered, because from now on there are copies of it.
     fn freeze(&mut self, domain: Share, pinned: bool) {
         if self.active.is_empty() {
             return;
         }
+
         let instance = Instance::new(random(), domain, pinned, std::mem::take(&mut self.active));
         let place = self.frozen.partition_point(|other| other.uid < instance.uid);
         self.frozen.insert(place, instance);
     }
 
-    /// Takes in another branch, or refuses it and is marked partial.
+    /// Takes in another branch, or refuses it and marks this one partial. Returns how many bags were lost because
+    /// their shapes did not fit.
     pub(crate) fn join(&mut self, other: Branch) -> Result<Mismatches, JoinRefusal> {
         if let Some(refusal) = self.refusal(&other) {
             self.partial = true;
             return Err(refusal);
         }
+
         self.clock.receive(other.clock);
         self.generation = self.generation.min(other.generation);
         self.sampling_rate = self.sampling_rate.min(other.sampling_rate);
         if self.unknown.is_empty() {
             self.unknown = other.unknown;
         }
+
         if !other.share.is_empty() {
             self.outstanding = self.outstanding.saturating_sub(1);
         }
         self.share.unite(&other.share);
         let mismatches = self.active.merge(other.active);
         instance::unite(&mut self.frozen, other.frozen);
+
+        // Grow, then fold. In this order: a branch from outside the domain brings its own share into it.
         self.frozen.iter_mut().for_each(|instance| instance.domain.unite(&self.share));
         let mismatches = mismatches + self.fold();
         self.partial |= other.partial || mismatches > 0;
         Ok(mismatches)
     }
 
+    /// Returns why another branch cannot be joined, or `None` if it can.
     fn refusal(&self, other: &Branch) -> Option<JoinRefusal> {
         if self.request != other.request || self.root != other.root {
             return Some(JoinRefusal::Foreign);
         }
+
         // Where both hold the same instances, territories are shares.
         let apart = !instance::are_copies(&self.frozen, &other.frozen);
         let duplicate = self.share.overlaps(&other.share)
@@ -198,6 +226,7 @@ impl Branch {
         duplicate.then_some(JoinRefusal::Duplicate)
     }
 
+    /// Returns the share, with the domains of the instances that the other branch does not hold.
     fn territory(&self, other: &Branch) -> Share {
         let mut territory = self.share.clone();
         let apart = self.frozen.iter().filter(|instance| !other.holds(instance.uid));
@@ -205,51 +234,65 @@ impl Branch {
         territory
     }
 
+    /// Whether the branch holds the instance of a uid.
     pub(crate) fn holds(&self, uid: u64) -> bool {
         self.frozen.binary_search_by_key(&uid, |instance| instance.uid).is_ok()
     }
 
+    /// Makes the branch's own again whatever nobody else can hold any more. Returns how many bags were lost because
+    /// their shapes did not fit.
     fn fold(&mut self) -> Mismatches {
-        let (mut mismatches, share) = (0, &self.share);
-        let settled = |instance: &Instance| !instance.pinned && share.contains(&instance.domain);
-        if self.frozen.len() == 1 && settled(&self.frozen[0]) {
-            let bags = self.frozen.pop().map(Instance::into_bags).unwrap_or_default();
-            mismatches += self.active.merge(bags);
-        } else if self.frozen.iter().any(settled) {
-            let (folded, kept) =
-                std::mem::take(&mut self.frozen).into_iter().partition::<Instances, _>(settled);
+        let mut mismatches = 0;
+
+        if let [only] = self.frozen.as_slice() {
+            // The usual case: the instance of the last fork, without lists of what folds and what stays.
+            if only.folds_within(&self.share) {
+                let bags = self.frozen.pop().map(Instance::into_bags).unwrap_or_default();
+                mismatches += self.active.merge(bags);
+            }
+        } else if self.frozen.iter().any(|instance| instance.folds_within(&self.share)) {
+            let all = std::mem::take(&mut self.frozen).into_iter();
+            let (folded, kept) = all.partition::<Instances, _>(|instance| instance.folds_within(&self.share));
             self.frozen = kept;
-            let bags = folded.into_iter().map(Instance::into_bags);
-            mismatches += bags.map(|bags| self.active.merge(bags)).sum::<Mismatches>();
+            for instance in folded {
+                mismatches += self.active.merge(instance.into_bags());
+            }
         }
-        if *share == Share::whole() {
+
+        // Parts that were lost and given away again are no longer counted as being out.
+        if self.share == Share::whole() {
             self.outstanding = 0;
         }
+
         mismatches
     }
 
-    /// Every bag of a key: its tuples are those of all of them together.
+    /// Returns every bag of a key, the branch's own first. The tuples of the key are those of all of them together.
     #[inline]
     pub(crate) fn visible(&self, key: BagKey) -> impl Iterator<Item = &LazyBag> {
         let frozen = self.frozen.iter().filter_map(move |instance| instance.bags().get(key));
         self.active.get(key).into_iter().chain(frozen)
     }
 
-    /// The bag of a key that has all its tuples: the only one, or, of those that keep one tuple each, that of
-    /// the tuple which is chosen. `own` is the branch's own.
-    pub(crate) fn only<'a>(&'a self, own: Option<&'a LazyBag>, key: BagKey) -> Option<&'a LazyBag> {
+    /// Returns a bag that has by itself all that is to be unpacked under a key: the only bag of the key, or, if all
+    /// keep one tuple each, the bag of the tuple that a merge would choose. `None` if bags have to be merged, or if there
+    /// is none. `own` is the branch's own bag.
+    pub(crate) fn sole_bag<'a>(&'a self, own: Option<&'a LazyBag>, key: BagKey) -> Option<&'a LazyBag> {
         let mut found = own;
-        for section in self.frozen.iter().filter_map(|instance| instance.bags().get(key)) {
+
+        for bag in self.frozen.iter().filter_map(|instance| instance.bags().get(key)) {
             found = match found {
-                Some(before) if section.one()?.is_before(&before.one()?)? => Some(section),
+                // Bags of several tuples, or of different shapes, are not compared: `?` leaves them to a merge.
+                Some(before) if bag.sole_tuple()?.is_chosen_over(&before.sole_tuple()?)? => Some(bag),
                 Some(before) => Some(before),
-                None => Some(section),
+                None => Some(bag),
             };
         }
+
         found
     }
 
-    /// All bags, those of one key once for each place that holds one.
+    /// Returns all bags: those of one key several times, if several instances hold one.
     pub(crate) fn bags(&self) -> impl Iterator<Item = &(BagKey, LazyBag)> {
         self.active.iter().chain(self.frozen.iter().flat_map(|instance| instance.bags().iter()))
     }
@@ -273,6 +316,7 @@ mod tests {
         branch.active.add(KEY, Bag::packed(Keep::All, [rows], stamp).unwrap());
     }
 
+    /// Returns a branch that was delivered twice.
     fn copy_of(branch: &Branch) -> Branch {
         let Branch { outstanding, nonce, .. } = *branch;
         let (active, frozen) = (branch.active.clone(), branch.frozen.clone());
@@ -310,7 +354,7 @@ mod tests {
         let _child = parent.fork();
         pack(&mut parent, 2);
         let (detached, mismatches) = parent.detach();
-        let rows = detached.active.get(KEY).unwrap().bag().unwrap().rows().into_owned();
+        let rows = detached.active.get(KEY).unwrap().decoded().unwrap().rows().into_owned();
         assert_eq!((rows.len(), mismatches, detached.frozen.len()), (2, 0, 0));
         assert_eq!(parent.join(detached), Err(JoinRefusal::Foreign));
     }
@@ -326,7 +370,7 @@ mod tests {
         let (threshold, grandchild) = (child.cut(KEY), child.fork());
         assert_eq!((parent.cut(KEY), grandchild.cut(KEY)), (None, threshold));
         assert_eq!((parent.join(*grandchild), parent.join(*child)), (Ok(0), Ok(0)));
-        let folded = parent.active.get(KEY).unwrap().bag().unwrap();
+        let folded = parent.active.get(KEY).unwrap().decoded().unwrap();
         assert_eq!((parent.cut(KEY), folded.cut(), parent.partial), (threshold, threshold, false));
         assert!(!folded.rows().is_empty() && folded.rows().len() < 300 - cut as usize);
     }

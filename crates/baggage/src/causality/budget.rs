@@ -1,8 +1,8 @@
 //! How many bytes of baggage may travel from this process with one message.
 //!
 //! The operator of a process sets it with `PIVOT_BAGGAGE_BYTES`, or the application with the agent's builder. What does not fit is left
-//! behind by the rule of [`crate::format::cut`], and every result that lacks it says so. The ids always travel: they
-//! take about 60 bytes beside the budget of a message, and without them replies could not be joined.
+//! behind by the rule of [`crate::format::cut`], and every result that lacks it says so. Ids count too, but are never
+//! left behind, since without them replies could not be joined: a budget of 0 lets them travel alone.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

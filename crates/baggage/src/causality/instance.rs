@@ -1,4 +1,9 @@
-//! What a branch had gathered before a fork, of which several branches may hold copies.
+//! What a branch had gathered before a fork: bags of which several branches may hold copies.
+//!
+//! Copies are told by their `uid`, so that each counts once, whichever way they meet again. The content of an
+//! instance never changes but for bags that a copy had to leave behind on its way, because they did not fit; the
+//! other copy restores them. So copies share their bags behind an `Arc`, and an instance that arrived with a single
+//! bag, as nearly all do, is that bag's bytes until somebody asks for more.
 
 use crate::causality::share::Share;
 use crate::format::bag_header;
@@ -9,24 +14,27 @@ use pivot_advice::BagKey;
 use smallvec::SmallVec;
 use std::sync::{Arc, OnceLock};
 
-/// Contributions of which several branches may hold copies. Its bags do not change any more.
+/// Bags of which several branches may hold copies; see the [module](self).
 #[derive(Debug, Clone)]
 pub(crate) struct Instance {
+    /// A random number by which copies are recognised.
     pub(crate) uid: u64,
+    /// Covers the shares of all branches that hold a copy.
     pub(crate) domain: Share,
-    /// Copies may be in branches without a share, so it never folds.
+    /// Whether branches without a share may hold copies, so that the instance never folds.
     pub(crate) pinned: bool,
-    /// Its only bag, as it came. One that has not been asked for has no other form.
+    /// The only bag, as it arrived. While nobody has asked for `bags` there is no other form of it.
     arrived: Option<SharedBytes>,
+    /// The bags, made of `arrived` when they are needed.
     bags: OnceLock<Arc<BagMap>>,
     /// Fields of the encoded form that this build does not know.
     pub(crate) unknown: Vec<u8>,
 }
 
-/// A branch that has forked once has one.
+/// Instances in the order of uids. A branch that has forked once has one.
 pub(crate) type Instances = SmallVec<[Instance; 1]>;
 
-/// Copies of instances; of one without the detours for several.
+/// Returns copies of instances. That of a single one is made in place, which a clone of the list does not do.
 #[inline]
 pub(crate) fn copies(instances: &Instances) -> Instances {
     match instances.as_slice() {
@@ -42,15 +50,17 @@ impl Instance {
         Instance { uid, domain, pinned, arrived: None, bags, unknown: Vec::new() }
     }
 
-    /// One with a single bag, which has a key that can be read.
+    /// Returns an instance that arrived with a single bag, of which the key can be read.
     pub(crate) fn arrived(uid: u64, domain: Share, pinned: bool, bag: SharedBytes) -> Instance {
         Instance { uid, domain, pinned, arrived: Some(bag), bags: OnceLock::new(), unknown: Vec::new() }
     }
 
+    /// Returns the bags. They are still encoded, each by itself.
     pub(crate) fn bags(&self) -> &BagMap {
         self.bags.get_or_init(|| Arc::new(self.read()))
     }
 
+    /// Makes a map of the only bag.
     fn read(&self) -> BagMap {
         let mut bags = BagMap::default();
         if let Some(bag) = &self.arrived
@@ -61,7 +71,7 @@ impl Instance {
         bags
     }
 
-    /// Changes the bags of this copy.
+    /// Changes the bags of this copy; other copies keep theirs.
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut BagMap)) {
         self.bags();
         self.arrived = None;
@@ -70,41 +80,49 @@ impl Instance {
         }
     }
 
+    /// Returns the bags, without a copy if nobody else shares them.
     pub(crate) fn into_bags(self) -> BagMap {
         self.bags();
         self.bags.into_inner().map(Arc::unwrap_or_clone).unwrap_or_default()
     }
 
-    /// Whether the other is this very copy, with nothing changed on either side.
+    /// Whether this copy and the other one have nothing that tells them apart, as far as can be said without
+    /// comparing bags: they were the same in memory, and neither has changed.
     pub(crate) fn is_unchanged(&self, other: &Instance) -> bool {
         let ids = self.uid == other.uid && self.pinned == other.pinned && self.domain == other.domain;
         ids && self.has_bags_of(other)
     }
 
+    /// Whether both copies share their bags in memory.
     fn has_bags_of(&self, other: &Instance) -> bool {
         match (&self.arrived, &other.arrived) {
-            (Some(mine), Some(theirs)) => mine.is(theirs),
+            (Some(mine), Some(theirs)) => mine.is_same(theirs),
             (None, None) => self.bags.get().zip(other.bags.get()).is_some_and(|(a, b)| Arc::ptr_eq(a, b)),
             _ => false,
         }
     }
 
-    /// Goes through the bags as they travel.
+    /// Calls `each` with the bytes of every bag, as it travels.
     #[inline]
     pub(crate) fn each_encoded(&self, mut each: impl FnMut(&[u8])) {
         match &self.arrived {
             Some(bag) => each(bag),
-            None => self.bags().iter().for_each(|(key, section)| each(section.encoded(*key))),
+            None => self.bags().iter().for_each(|(key, bag)| each(bag.encoded(*key))),
         }
     }
 
-    /// Whether groups of its bag of this key were cut.
+    /// Whether groups of the bag of this key were cut.
     #[inline]
     pub(crate) fn is_cut(&self, key: BagKey) -> bool {
         match &self.arrived {
-            Some(bag) => bag_header::peek_is_cut(bag) && bag_header::peek_key(bag) == Ok(key),
+            Some(bag) => bag_header::is_cut(bag) && bag_header::peek_key(bag) == Ok(key),
             None => self.bags().get(key).is_some_and(LazyBag::is_cut),
         }
+    }
+
+    /// Whether the instance becomes the own of a branch with this share: nobody outside holds a copy.
+    pub(crate) fn folds_within(&self, share: &Share) -> bool {
+        !self.pinned && share.contains(&self.domain)
     }
 
     /// Takes in another copy.
@@ -116,7 +134,7 @@ impl Instance {
         }
     }
 
-    /// Takes over the bags that this copy had to leave behind on its way and the other did not.
+    /// Takes over the bags that this copy had to leave behind on its way, and the other one did not.
     fn restore(&mut self, copy: &Instance) {
         for (key, bag) in copy.bags().iter() {
             if self.bags().get(*key).is_none() {
@@ -128,7 +146,7 @@ impl Instance {
     }
 }
 
-/// The instances of both sides by uid, those of both once.
+/// Adds the instances of another branch to ours. Of those that both hold one copy is left.
 pub(crate) fn unite(mine: &mut Instances, theirs: Instances) {
     if theirs.is_empty() {
         return;
@@ -137,12 +155,15 @@ pub(crate) fn unite(mine: &mut Instances, theirs: Instances) {
         *mine = theirs;
         return;
     }
+
+    // A reply that adds nothing brings back what went with its request, in the same order.
     if are_copies(mine, &theirs) {
         mine.iter_mut().zip(&theirs).for_each(|(mine, copy)| mine.unite(copy));
         return;
     }
+
+    // The sort is stable, so of two copies ours comes first and is kept.
     mine.extend(theirs);
-    // Stable, so that of two copies ours comes first.
     mine.sort_by_key(|instance| instance.uid);
     mine.dedup_by(|copy, kept| {
         let same = copy.uid == kept.uid;
@@ -153,7 +174,7 @@ pub(crate) fn unite(mine: &mut Instances, theirs: Instances) {
     });
 }
 
-/// Whether both are copies of the same instances.
+/// Whether both lists are of the same instances.
 pub(crate) fn are_copies(mine: &[Instance], theirs: &[Instance]) -> bool {
     mine.len() == theirs.len() && mine.iter().zip(theirs).all(|(mine, theirs)| mine.uid == theirs.uid)
 }

@@ -1,23 +1,48 @@
-//! The identity of a live branch: its share of the request.
+//! The share of a live branch: the part of its request that it owns.
 //!
-//! A request begins as one branch that owns the whole; a fork gives a part away and a join adds it
-//! back, so the shares of all live branches are disjoint. It is the identity half of interval tree
-//! clocks (Almeida, Baquero, Fonte 2008), kept as a sorted set of dyadic intervals of 0..2^64.
+//! This is the identity half of an **interval tree clock** (Almeida, Baquero, Fonte 2008). A request
+//! begins as one branch that owns the whole, a fork gives a part away, a join adds it back, so the
+//! shares of all live branches are disjoint at any time:
 //!
-//! A parent that halved its share at every fork would hand its thousandth concurrent child an
-//! interval a thousand levels deep. Here children are cut from blocks of doubling size instead, so
-//! depth grows with the logarithm of the children that are out at the same time.
+//! ```text
+//!               0                              2^64
+//! begin    A    [==============================)
+//! fork     A    [==============)                      B was given the right half
+//!          B                   [===============)
+//! fork     B                   [=======)              C was given the right half of that
+//!          C                           [=======)
+//! join C   A    [==============)       [=======)      two intervals
+//! join B   A    [==============================)      the whole again: no other branch is alive
+//! ```
+//!
+//! **Representation.** A sorted list of disjoint dyadic intervals of 0..2^64, as few as possible. An
+//! interval of depth d is a 2^-d part of the whole. Nearly all shares are one interval, which lies
+//! in the share itself. To unite two halves is constant; to unite lists sorts them; to ask whether
+//! one share contains another takes a binary search for each interval.
+//!
+//! **Depth.** A parent that halved its share at every fork would hand its thousandth concurrent
+//! child an interval a thousand levels deep. [`Share::split`] cuts children from blocks of doubling
+//! size instead, so depth grows with the logarithm of the children that are out at the same time.
+//! At [`MAX_DEPTH`] nothing is left to divide, and further branches are anonymous: they own nothing.
+//!
+//! **Encoded** a share is the shorter one of two forms:
+//!
+//! - A list: of each interval its depth, then as many bytes of its start, high bits first, as hold
+//!   that many bits. The right half is `01 80`, the second quarter `02 40`, the whole `00`.
+//! - A tree, for scattered shares: `ff`, then bits, high ones first, one node after the other from
+//!   the whole down, left half before right half. `1` is all of the node, `00` nothing of it, and
+//!   `01` is followed by its halves. The right half as a tree would be `ff 48`: the bits 01, 00, 1.
 
 use smallvec::{SmallVec, smallvec};
 use std::fmt;
 
-/// The deepest an interval may lie: a 2^-64th of the whole.
+/// The depth of the smallest interval, a 2^-64 part of the whole.
 pub const MAX_DEPTH: u8 = 64;
 
-/// The most intervals that a share may have when it arrives encoded.
+/// The most intervals that an encoded share may have: a bound of what a stranger can make us allocate.
 pub const MAX_INTERVALS: usize = 4096;
 
-/// A 2^-depth part of the whole, which begins at `start`.
+/// A dyadic interval: a 2^-`depth` part of the whole. Its `start` is a multiple of its length.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Interval {
     start: u64,
@@ -33,14 +58,14 @@ impl Interval {
         self.start <= other.start && other.last() <= self.last()
     }
 
-    /// The two halves of a piece that is not of the greatest depth.
+    /// Returns the two halves of an interval that is not yet at [`MAX_DEPTH`].
     fn halves(self) -> (Interval, Interval) {
         let depth = self.depth + 1;
         let middle = self.start | 1 << (MAX_DEPTH - depth);
         (Interval { start: self.start, depth }, Interval { start: middle, depth })
     }
 
-    /// The piece of which these two are the halves.
+    /// Returns the interval of which these two are the halves, or `None` if they are not the halves of one.
     fn parent(left: Interval, right: Interval) -> Option<Interval> {
         let depth = left.depth.checked_sub(1)?;
         let parent = Interval { start: left.start & !bits_below(depth), depth };
@@ -48,36 +73,37 @@ impl Interval {
     }
 }
 
-/// The bits of a position that lie below a depth.
+/// Returns a mask of the bits of a position that lie below a depth: all of them for depth 0, none for depth 64.
 fn bits_below(depth: u8) -> u64 {
     u64::MAX.checked_shr(u32::from(depth)).unwrap_or(0)
 }
 
-/// A part of a request: a set of disjoint dyadic intervals, in the fewest pieces.
+/// A part of a request: a set of disjoint dyadic intervals; see the [module](self).
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Share {
-    // Most have one.
+    /// Sorted, disjoint, and no two of them the halves of one. Most shares have a single one.
     intervals: SmallVec<[Interval; 1]>,
 }
 
 impl Share {
-    /// All of the request.
+    /// Returns the share of the only branch of a request.
     pub fn whole() -> Share {
         Share { intervals: smallvec![Interval { start: 0, depth: 0 }] }
     }
 
-    /// Whether it is nothing: the share of an anonymous branch.
+    /// Whether the share is nothing, as that of an anonymous branch is.
     pub fn is_empty(&self) -> bool {
         self.intervals.is_empty()
     }
 
-    /// The depth of the smallest interval, 0 for the whole and for nothing.
+    /// Returns the depth of the smallest interval; 0 for the whole and for nothing.
     pub fn depth(&self) -> u8 {
         self.intervals.iter().map(|interval| interval.depth).max().unwrap_or(0)
     }
 
     /// Adds another share.
     pub fn unite(&mut self, other: &Share) {
+        // A child comes back to the parent that gave it the other half: the usual case, without a list.
         if let ([mine], [theirs]) = (self.intervals.as_mut_slice(), other.intervals.as_slice()) {
             let parent = Interval::parent((*mine).min(*theirs), (*mine).max(*theirs));
             if let Some(parent) = parent {
@@ -85,17 +111,21 @@ impl Share {
                 return;
             }
         }
+
         if other.is_empty() || self.contains(other) {
             return;
         }
+
         let mut intervals = std::mem::take(&mut self.intervals);
         intervals.extend_from_slice(&other.intervals);
         *self = Share::union_of(intervals);
     }
 
-    /// Whether the two have anything in common.
+    /// Whether the two shares have anything in common.
     pub fn overlaps(&self, other: &Share) -> bool {
         let (mut mine, mut theirs) = (self.intervals.iter().peekable(), other.intervals.iter().peekable());
+
+        // Both lists are sorted: whichever interval ends first cannot meet what follows in the other list.
         while let (Some(a), Some(b)) = (mine.peek(), theirs.peek()) {
             if a.last() < b.start {
                 mine.next();
@@ -105,30 +135,32 @@ impl Share {
                 return true;
             }
         }
+
         false
     }
 
-    /// Whether the other lies inside.
+    /// Whether all of the other share lies inside this one.
     pub fn contains(&self, other: &Share) -> bool {
-        // In the fewest pieces, whatever lies inside lies inside one of them.
+        // No two of our intervals are the halves of one, so an interval inside the share is inside one of them.
         other.intervals.iter().all(|interval| {
             let after = self.intervals.partition_point(|mine| mine.start <= interval.start);
             after > 0 && self.intervals[after - 1].covers(*interval)
         })
     }
 
-    /// Gives a part away, of which the rest is disjoint. None if no part at most [`MAX_DEPTH`]
-    /// deep can be spared.
+    /// Gives a part away, of which the rest is disjoint. Returns `None` if nothing is left that could be divided.
     ///
-    /// The largest piece is the tip, from which blocks are broken off. `outstanding`, the number of
-    /// parts given away and not returned, says how finely to cut a block: a block serves about as
-    /// many children as all blocks before it.
+    /// `outstanding` is the number of parts that were given away and have not returned. The largest interval is the
+    /// tip, from which blocks are broken off; a block is cut as finely as serves about as many children as all blocks
+    /// before it, so that the n-th child that is out at the same time lies O(log n) deep.
     pub fn split(&mut self, outstanding: u32) -> Option<Share> {
         if let ([only], 0) = (self.intervals.as_mut_slice(), outstanding) {
             let (tip, given) = (only.depth < MAX_DEPTH).then(|| only.halves())?;
             *only = tip;
             return Some(Share { intervals: smallvec![given] });
         }
+
+        // A block that was begun is used up before a new one is broken off the tip.
         let at = (0..self.intervals.len()).min_by_key(|i| self.intervals[*i].depth)?;
         let mut given = match self.deepest_except(at) {
             Some(block) => self.intervals.remove(block),
@@ -139,6 +171,8 @@ impl Share {
                 block
             }
         };
+
+        // Cut the block as finely as the number of children asks for, and keep what is cut off.
         let tip_depth = self.intervals.iter().map(|interval| interval.depth).min().unwrap_or(0);
         let fineness = outstanding.saturating_add(1).ilog2() as u8;
         while given.depth < tip_depth.saturating_add(fineness).min(MAX_DEPTH) {
@@ -146,6 +180,7 @@ impl Share {
             self.intervals.push(kept);
             given = smaller;
         }
+
         self.intervals.sort_unstable();
         Some(Share { intervals: smallvec![given] })
     }
@@ -156,54 +191,61 @@ impl Share {
         Share { intervals: smallvec![Interval { start: 0, depth }] }
     }
 
+    /// Returns the place of the smallest interval other than the tip, which is the block in use.
     fn deepest_except(&self, tip: usize) -> Option<usize> {
         let others = (0..self.intervals.len()).filter(|i| *i != tip);
         others.max_by_key(|i| self.intervals[*i].depth)
     }
 
-    /// The union of pieces in any order.
+    /// Returns the union of intervals in any order, as few as possible.
     fn union_of(mut intervals: SmallVec<[Interval; 1]>) -> Share {
         intervals.sort_unstable();
         let mut united: SmallVec<[Interval; 1]> = SmallVec::new();
+
         for mut interval in intervals {
             if united.last().is_some_and(|last| last.covers(interval)) {
                 continue;
             }
+
+            // Two halves become their parent, which may be the right half of another parent.
             while let Some(parent) = united.last().and_then(|left| Interval::parent(*left, interval)) {
                 united.pop();
                 interval = parent;
             }
             united.push(interval);
         }
+
         Share { intervals: united }
     }
 
-    /// The encoded form, the shorter one of two. As a list: for each interval its depth, then as many
-    /// bytes of its start, high bits first, as hold that many bits. As a tree: [`TREE`], then bits,
-    /// high ones first, for each node from the whole down, left half first: 1 all of it, 00 nothing
-    /// of it, 01 followed by its halves.
+    /// Encodes the share as a list or as a tree, whichever is shorter; see the [module](self).
     pub(crate) fn encode(&self) -> SmallVec<[u8; 16]> {
         let mut list = SmallVec::new();
         for interval in &self.intervals {
             list.push(interval.depth);
             list.extend_from_slice(&interval.start.to_be_bytes()[..start_bytes(interval.depth)]);
         }
+
+        // A tree of a few intervals is never shorter.
         if self.intervals.len() < 4 {
             return list;
         }
+
         let mut bits = BitWriter { bytes: vec![TREE], at: 8 };
         write_node(&mut bits, &self.intervals, Interval { start: 0, depth: 0 });
         if bits.bytes.len() < list.len() { bits.bytes.into() } else { list }
     }
 
-    /// The share of an encoded form, or what is wrong with it.
+    /// Decodes a share, or says what is wrong with the bytes.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Share, &'static str> {
+        // One large interval is what most messages carry.
         if let [depth @ 0..=8, rest @ ..] = bytes
             && rest.len() == start_bytes(*depth)
         {
             let start = rest.first().map_or(0, |first| u64::from(*first) << 56) & !bits_below(*depth);
             return Ok(Share { intervals: smallvec![Interval { start, depth: *depth }] });
         }
+
         let mut intervals = SmallVec::new();
         if let Some((&TREE, tree)) = bytes.split_first() {
             read_node(
@@ -214,11 +256,13 @@ impl Share {
         } else {
             read_list(bytes, &mut intervals)?;
         }
+
+        // Strangers may send intervals in any order, or halves that are one interval.
         Ok(if intervals.len() > 1 { Share::union_of(intervals) } else { Share { intervals } })
     }
 }
 
-/// The first byte of a share that is encoded as a tree.
+/// The first byte of a share that is encoded as a tree; no interval is so deep.
 const TREE: u8 = 0xff;
 
 fn read_list(mut bytes: &[u8], intervals: &mut SmallVec<[Interval; 1]>) -> Result<(), &'static str> {
@@ -226,6 +270,8 @@ fn read_list(mut bytes: &[u8], intervals: &mut SmallVec<[Interval; 1]>) -> Resul
         if depth > MAX_DEPTH || intervals.len() == MAX_INTERVALS {
             return Err("an interval of a share is out of bounds");
         }
+
+        // Bits of the start below the depth mean nothing, and are not believed.
         let (prefix, rest) = rest.split_at_checked(start_bytes(depth)).ok_or("a share is cut off")?;
         let mut start = [0; 8];
         start[..prefix.len()].copy_from_slice(prefix);
@@ -235,8 +281,10 @@ fn read_list(mut bytes: &[u8], intervals: &mut SmallVec<[Interval; 1]>) -> Resul
     Ok(())
 }
 
+/// Bits that are appended, high ones of a byte first.
 struct BitWriter {
     bytes: Vec<u8>,
+    /// How many bits there are.
     at: usize,
 }
 
@@ -250,6 +298,7 @@ impl BitWriter {
     }
 }
 
+/// Appends the tree of a node, with the intervals that lie in it.
 fn write_node(bits: &mut BitWriter, intervals: &[Interval], node: Interval) {
     match intervals.first() {
         None => [0, 0].into_iter().for_each(|bit| bits.push(bit)),
@@ -264,6 +313,7 @@ fn write_node(bits: &mut BitWriter, intervals: &[Interval], node: Interval) {
     }
 }
 
+/// Bits that are read, high ones of a byte first.
 struct BitReader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -278,7 +328,7 @@ impl BitReader<'_> {
     }
 }
 
-/// No deeper than [`MAX_DEPTH`], and each node takes a bit at least.
+/// Reads the tree of a node, and adds its intervals. The recursion ends at [`MAX_DEPTH`], and takes a bit for each node.
 fn read_node(
     tree: &mut BitReader<'_>,
     node: Interval,
@@ -294,6 +344,7 @@ fn read_node(
     if !tree.bit()? {
         return Ok(());
     }
+
     if node.depth == MAX_DEPTH {
         return Err("an interval of a share is out of bounds");
     }
@@ -302,6 +353,7 @@ fn read_node(
     read_node(tree, right, intervals)
 }
 
+/// Returns how many bytes of the start of an interval are encoded.
 fn start_bytes(depth: u8) -> usize {
     usize::from(depth).div_ceil(8)
 }
@@ -312,7 +364,7 @@ impl fmt::Debug for Share {
     }
 }
 
-/// The path from the whole, as bits.
+/// Shows an interval as the path from the whole to it, `/01` for the second quarter.
 impl fmt::Debug for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("/")?;

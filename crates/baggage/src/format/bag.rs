@@ -1,7 +1,8 @@
-//! One bag: what one stage of a query has packed in this request.
+//! One decoded bag: what one stage of a query has packed in this request.
 //!
-//! Grouped bags add up, so each contribution may be merged once only and the baggage sees to that.
-//! Temporal bags hold stamped tuples and unite, so merging a copy changes nothing.
+//! Grouped bags add up, so each contribution may be merged once only, and the branches see to that. Temporal bags hold
+//! stamped tuples and unite, so merging a copy changes nothing. Either way a merge is commutative and associative:
+//! branches meet in any order, and have to come to the same result.
 
 use crate::causality::clock::Stamp;
 use pivot_advice::eval::stable_hash;
@@ -12,7 +13,7 @@ use std::cmp::Ordering;
 /// The tuples of one stage.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Bag {
-    /// All of them, grouped.
+    /// All tuples, grouped.
     Grouped {
         /// The rows.
         rows: Groups,
@@ -20,19 +21,19 @@ pub enum Bag {
         /// that the groups that remain are complete.
         cut: Option<u64>,
     },
-    /// The first by stamp.
+    /// The first tuples by stamp.
     First {
-        /// How many at most.
+        /// How many tuples it keeps at most.
         n: u32,
-        /// At least one, by stamp and position, all with rows of one shape.
-        slots: Vec<ChosenTuple>,
+        /// At least one tuple, in the order of stamps and positions, all with rows of one shape.
+        tuples: Vec<ChosenTuple>,
     },
-    /// The most recent by stamp.
+    /// The most recent tuples by stamp.
     MostRecent {
-        /// How many at most.
+        /// How many tuples it keeps at most.
         n: u32,
-        /// At least one, by stamp and position, all with rows of one shape.
-        slots: Vec<ChosenTuple>,
+        /// At least one tuple, in the order of stamps and positions, all with rows of one shape.
+        tuples: Vec<ChosenTuple>,
     },
     /// Tuples that a temporal bag had chosen had to be left behind, so nobody can tell any more
     /// which are the first or the last. Whatever it is merged with is lost too.
@@ -41,24 +42,30 @@ pub enum Bag {
 
 /// One tuple that a temporal bag has chosen, with the rows of the joins below it, possibly none.
 ///
-/// Stamp and position together are its identity and its place in the order.
+/// Stamp and position together are its identity and its rank.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChosenTuple {
-    /// Of the event that packed it.
+    /// The stamp of the event that packed it.
     pub stamp: Stamp,
-    /// Its place among the tuples of that event.
+    /// Its position among the tuples of that event.
     pub position: u32,
     /// Its rows.
     pub rows: Groups,
 }
 
 impl ChosenTuple {
-    pub(crate) fn place(&self) -> (Stamp, u32) {
+    /// Returns the tuples of one event, each given by its rows.
+    fn of_event(stamp: Stamp, tuples: impl Iterator<Item = Groups>) -> Vec<ChosenTuple> {
+        (0..).zip(tuples).map(|(position, rows)| ChosenTuple { stamp, position, rows }).collect()
+    }
+
+    /// Returns what orders tuples, and what copies have in common.
+    pub(crate) fn rank(&self) -> (Stamp, u32) {
         (self.stamp, self.position)
     }
 }
 
-/// What became of two bags of one key.
+/// What became of two bags of one key that were merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum MergeOutcome {
@@ -70,11 +77,10 @@ pub enum MergeOutcome {
 }
 
 impl Bag {
-    /// A bag of the tuples that one event packs, in their order and all of one shape; None if it
-    /// holds nothing. The stamp is for temporal bags: a grouped one adds the tuples up.
+    /// Returns a bag of the tuples that one event packs, in their order and all of one shape, or `None` if it would hold
+    /// nothing. The stamp is for temporal bags: a grouped one adds the tuples up.
     pub fn packed(keep: Keep, tuples: impl IntoIterator<Item = Groups>, stamp: Stamp) -> Option<Bag> {
         let mut tuples = tuples.into_iter();
-        let slots = |(position, rows)| ChosenTuple { stamp, position, rows };
         match keep {
             Keep::All => {
                 let mut rows = tuples.next()?;
@@ -82,13 +88,13 @@ impl Bag {
                 (!rows.is_empty()).then_some(Bag::Grouped { rows, cut: None })
             }
             Keep::First(n) => {
-                let slots: Vec<ChosenTuple> = (0..n).zip(tuples).map(slots).collect();
-                (!slots.is_empty()).then_some(Bag::First { n, slots })
+                let tuples = ChosenTuple::of_event(stamp, tuples.take(n as usize));
+                (!tuples.is_empty()).then_some(Bag::First { n, tuples })
             }
             Keep::MostRecent(n) => {
-                let mut slots: Vec<ChosenTuple> = (0..).zip(tuples).map(slots).collect();
-                slots.drain(..slots.len().saturating_sub(n as usize));
-                (!slots.is_empty()).then_some(Bag::MostRecent { n, slots })
+                let mut tuples = ChosenTuple::of_event(stamp, tuples);
+                keep_last(&mut tuples, n);
+                (!tuples.is_empty()).then_some(Bag::MostRecent { n, tuples })
             }
         }
     }
@@ -99,6 +105,7 @@ impl Bag {
             *self = Bag::Lost;
             return MergeOutcome::Both;
         }
+
         match self.shape().cmp(&other.shape()) {
             Ordering::Less => return MergeOutcome::OneKept,
             Ordering::Greater => {
@@ -107,28 +114,31 @@ impl Bag {
             }
             Ordering::Equal => {}
         }
+
         match (self, other) {
             (Bag::Grouped { rows, cut }, Bag::Grouped { rows: more, cut: other_cut }) => {
                 rows.merge(&more);
+                // The lower threshold holds for both sides: above it one of them lacks groups.
                 if let Some(threshold) = [*cut, other_cut].into_iter().flatten().min() {
                     *cut = Some(threshold);
                     rows.retain(|group| stable_hash(&group.key) < threshold);
                 }
             }
-            (Bag::First { n, slots }, Bag::First { slots: more, .. }) => {
-                unite(slots, more);
-                slots.truncate(*n as usize);
+            (Bag::First { n, tuples }, Bag::First { tuples: more, .. }) => {
+                unite(tuples, more);
+                tuples.truncate(*n as usize);
             }
-            (Bag::MostRecent { n, slots }, Bag::MostRecent { slots: more, .. }) => {
-                unite(slots, more);
-                slots.drain(..slots.len().saturating_sub(*n as usize));
+            (Bag::MostRecent { n, tuples }, Bag::MostRecent { tuples: more, .. }) => {
+                unite(tuples, more);
+                keep_last(tuples, *n);
             }
+            // Bags of one shape are of one kind.
             _ => {}
         }
         MergeOutcome::Both
     }
 
-    /// Drops the groups beyond a threshold, and will from now on. Tells how many went.
+    /// Drops the groups at or beyond a threshold, now and from now on, and returns how many went.
     pub fn cut_at(&mut self, threshold: u64) -> u64 {
         let Bag::Grouped { rows, cut } = self else { return 0 };
         let before = rows.len();
@@ -137,21 +147,21 @@ impl Bag {
         (before - rows.len()) as u64
     }
 
-    /// All rows: what an advice that unpacks the bag joins with.
+    /// Returns all rows: what an advice that unpacks the bag joins with.
     pub fn rows(&self) -> Cow<'_, Groups> {
         match self {
             Bag::Grouped { rows, .. } => Cow::Borrowed(rows),
-            Bag::First { slots, .. } | Bag::MostRecent { slots, .. } => sum(slots),
+            Bag::First { tuples, .. } | Bag::MostRecent { tuples, .. } => sum(tuples),
             Bag::Lost => sum(&[]),
         }
     }
 
-    /// All rows, if they lie in one place and none is missing.
+    /// Returns all rows, or `None` if they lie in several places, or if some are missing.
     #[inline]
-    pub(crate) fn whole(&self) -> Option<&Groups> {
+    pub(crate) fn complete_rows(&self) -> Option<&Groups> {
         match self {
             Bag::Grouped { rows, cut: None } => Some(rows),
-            Bag::First { slots, .. } | Bag::MostRecent { slots, .. } => match &slots[..] {
+            Bag::First { tuples, .. } | Bag::MostRecent { tuples, .. } => match &tuples[..] {
                 [only] => Some(&only.rows),
                 _ => None,
             },
@@ -159,15 +169,15 @@ impl Bag {
         }
     }
 
-    /// The chosen tuples of a temporal bag, in their order; none of a grouped one.
-    pub fn slots(&self) -> &[ChosenTuple] {
+    /// Returns the chosen tuples of a temporal bag, in their order; none of a grouped one.
+    pub fn tuples(&self) -> &[ChosenTuple] {
         match self {
             Bag::Grouped { .. } | Bag::Lost => &[],
-            Bag::First { slots, .. } | Bag::MostRecent { slots, .. } => slots,
+            Bag::First { tuples, .. } | Bag::MostRecent { tuples, .. } => tuples,
         }
     }
 
-    /// The threshold at which groups were cut off.
+    /// Returns the threshold at which groups were cut off, if they were.
     pub fn cut(&self) -> Option<u64> {
         if let Bag::Grouped { cut, .. } = self { *cut } else { None }
     }
@@ -177,18 +187,18 @@ impl Bag {
         matches!(self, Bag::Grouped { cut: Some(_), .. } | Bag::Lost)
     }
 
-    /// What two bags must agree on to be merged, in an order: kind, bound, columns.
+    /// Returns what two bags must agree on to be merged, in an order: kind, bound, columns.
     fn shape(&self) -> (u8, u32, Option<Columns<'_>>) {
         match self {
             Bag::Grouped { rows, .. } => (0, 0, Some(Columns(rows))),
-            Bag::First { n, slots } => (1, *n, slots.first().map(|slot| Columns(&slot.rows))),
-            Bag::MostRecent { n, slots } => (2, *n, slots.first().map(|slot| Columns(&slot.rows))),
+            Bag::First { n, tuples } => (1, *n, tuples.first().map(|tuple| Columns(&tuple.rows))),
+            Bag::MostRecent { n, tuples } => (2, *n, tuples.first().map(|tuple| Columns(&tuple.rows))),
             Bag::Lost => (3, 0, None),
         }
     }
 }
 
-/// The columns of a table: how many keys, and which aggregates.
+/// The columns of rows, in an order: how many keys, and then which aggregates.
 #[derive(Clone, Copy)]
 struct Columns<'a>(&'a Groups);
 
@@ -218,20 +228,26 @@ impl PartialEq for Columns<'_> {
 
 impl Eq for Columns<'_> {}
 
-/// One slot for each place of either side.
-fn unite(slots: &mut Vec<ChosenTuple>, more: Vec<ChosenTuple>) {
-    slots.extend(more);
-    slots.sort_by_key(ChosenTuple::place);
-    slots.dedup_by_key(|slot| slot.place());
+/// Adds tuples to others. Of copies of one tuple one is left.
+fn unite(tuples: &mut Vec<ChosenTuple>, more: Vec<ChosenTuple>) {
+    tuples.extend(more);
+    tuples.sort_by_key(ChosenTuple::rank);
+    tuples.dedup_by_key(|tuple| tuple.rank());
 }
 
-fn sum(slots: &[ChosenTuple]) -> Cow<'_, Groups> {
-    match slots {
+/// Drops all but the last n tuples.
+fn keep_last(tuples: &mut Vec<ChosenTuple>, n: u32) {
+    tuples.drain(..tuples.len().saturating_sub(n as usize));
+}
+
+/// Returns the rows of all tuples, added up.
+fn sum(tuples: &[ChosenTuple]) -> Cow<'_, Groups> {
+    match tuples {
         [] => Cow::Owned(Groups::new(0, &[])),
         [only] => Cow::Borrowed(&only.rows),
         [first, others @ ..] => {
             let mut rows = first.rows.clone();
-            others.iter().for_each(|slot| rows.merge(&slot.rows));
+            others.iter().for_each(|tuple| rows.merge(&tuple.rows));
             Cow::Owned(rows)
         }
     }
@@ -277,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tuple_without_rows_holds_its_slot() {
+    fn a_tuple_without_rows_holds_its_place() {
         let empty = Bag::packed(Keep::First(1), [rows(&[])], stamp(1)).unwrap();
         assert!(merged(bag(Keep::First(1), &[2]), empty).rows().is_empty());
     }
@@ -287,9 +303,9 @@ mod tests {
         let tuples = [rows(&[10]), rows(&[]), rows(&[12])];
         let bag = Bag::packed(keep, tuples, stamp(5)).unwrap();
         let kept: Vec<(u32, Groups)> = kept.iter().map(|(at, keys)| (*at, rows(keys))).collect();
-        let slots: Vec<(u32, Groups)> =
-            bag.slots().iter().map(|slot| (slot.position, slot.rows.clone())).collect();
-        assert_eq!(slots, kept);
+        let tuples: Vec<(u32, Groups)> =
+            bag.tuples().iter().map(|tuple| (tuple.position, tuple.rows.clone())).collect();
+        assert_eq!(tuples, kept);
     }
 
     #[test]

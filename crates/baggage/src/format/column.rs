@@ -1,8 +1,19 @@
-//! The values of one key column.
+//! The values of one key column, as they stand in the rows of a grouped bag.
 //!
-//! As long as all values of a column are of one type, that stands in front of the table and each
-//! value is its payload alone. A column of several types, of nulls or of lists, is of [`Type::Any`], and each
-//! of its values carries its tag. Either way a value takes a byte at least and tells its own length.
+//! While all values of a column are of one type, the type stands in front of the rows, once, and a value is its payload
+//! alone. A column of several types, of nulls or of lists, is of [`Type::Any`], and each of its values carries its tag:
+//!
+//! ```text
+//! column of     value 5 and value `a`
+//! i64           15                  5 in zigzag, as a number
+//! string        03 61               its length as a number, its bytes
+//! bool          01                  f64, timestamp, duration: 8 bytes LE; bytes: as a string
+//! any           03 0a, 06 01 61     as `pivot_advice::codec` writes a value: tag, varint payload
+//! ```
+//!
+//! A value takes a byte at least and tells its own length, and we write it in one way only, so keys of one type are equal
+//! if their bytes are, and none is the beginning of another. The payloads are not those of the codec: a number tells its
+//! length in its first byte, see `number.rs`.
 
 use crate::format::number;
 use crate::format::value::ValueRef;
@@ -19,10 +30,10 @@ const BYTES: u8 = 7;
 const TIMESTAMP: u8 = 8;
 const DURATION: u8 = 9;
 
-/// The code of a column of several types.
+/// The code of a column whose values carry their tags.
 pub(crate) const ANY: u8 = 0;
 
-/// The code of a column with only values of this type.
+/// Returns the code of a column that has only values of the type of this one.
 #[inline]
 pub(crate) fn code(value: &Value) -> u8 {
     match value {
@@ -38,7 +49,7 @@ pub(crate) fn code(value: &Value) -> u8 {
     }
 }
 
-/// Whether there is such a column.
+/// Whether a byte is the code of a column.
 pub(crate) fn is_code(code: u8) -> bool {
     code <= DURATION && code != Type::Null.code()
 }
@@ -54,21 +65,21 @@ pub(crate) fn put(out: &mut Vec<u8>, column: u8, value: &Value) {
     }
 }
 
-/// The same of a value that was not made.
+/// Appends a borrowed value to a column, of its own type or of [`ANY`].
 #[inline(always)]
-pub(crate) fn put_part(out: &mut Vec<u8>, column: u8, part: &ValueRef<'_>) {
-    match (column, part) {
+pub(crate) fn put_ref(out: &mut Vec<u8>, column: u8, value: &ValueRef<'_>) {
+    match (column, value) {
         (I64, ValueRef::I64(x)) => number::put(out, number::zigzag(*x)),
         (U64, ValueRef::U64(x)) => number::put(out, *x),
         (STRING, ValueRef::Text(text)) => put_bytes(out, text.as_bytes()),
-        (_, part) => put_other(out, column, &Value::from(part.clone())),
+        (_, value) => put_other(out, column, &Value::from(value.clone())),
     }
 }
 
-/// The code of a column with only values of its type.
+/// Returns the code of a column that has only values of the type of this borrowed one.
 #[inline(always)]
-pub(crate) fn code_of(part: &ValueRef<'_>) -> u8 {
-    match part {
+pub(crate) fn code_of_ref(value: &ValueRef<'_>) -> u8 {
+    match value {
         ValueRef::I64(_) => I64,
         ValueRef::U64(_) => U64,
         ValueRef::Text(_) => STRING,
@@ -76,6 +87,7 @@ pub(crate) fn code_of(part: &ValueRef<'_>) -> u8 {
     }
 }
 
+/// Appends a value of one of the less frequent types.
 fn put_other(out: &mut Vec<u8>, column: u8, value: &Value) {
     match (column, value) {
         (BOOL, Value::Bool(x)) => out.push(u8::from(*x)),
@@ -101,12 +113,12 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Takes a value of a column off the front.
 #[inline(always)]
 pub(crate) fn take(bytes: &mut &[u8], column: u8) -> Result<Value, DecodeError> {
-    take_part(bytes, column).map(Value::from)
+    take_ref(bytes, column).map(Value::from)
 }
 
-/// The same without making it.
+/// Takes a value of a column off the front, borrowed where that saves something.
 #[inline(always)]
-pub(crate) fn take_part<'a>(bytes: &mut &'a [u8], column: u8) -> Result<ValueRef<'a>, DecodeError> {
+pub(crate) fn take_ref<'a>(bytes: &mut &'a [u8], column: u8) -> Result<ValueRef<'a>, DecodeError> {
     Ok(match column {
         I64 => ValueRef::I64(number::unzigzag(number::take(bytes).ok_or(DecodeError::Truncated)?)),
         U64 => ValueRef::U64(number::take(bytes).ok_or(DecodeError::Truncated)?),
@@ -115,6 +127,7 @@ pub(crate) fn take_part<'a>(bytes: &mut &'a [u8], column: u8) -> Result<ValueRef
     })
 }
 
+/// Takes a value of one of the less frequent types off the front.
 fn take_other(bytes: &mut &[u8], column: u8) -> Result<Value, DecodeError> {
     Ok(match column {
         BOOL => match take_raw(bytes, 1)?[0] {
@@ -135,7 +148,7 @@ fn take_other(bytes: &mut &[u8], column: u8) -> Result<Value, DecodeError> {
     })
 }
 
-/// Takes a value off the front without making it.
+/// Takes a value off the front without making it. Text may be no UTF-8.
 #[inline]
 pub(crate) fn skip(bytes: &mut &[u8], column: u8) -> Result<(), DecodeError> {
     match column {
@@ -146,11 +159,11 @@ pub(crate) fn skip(bytes: &mut &[u8], column: u8) -> Result<(), DecodeError> {
     }
 }
 
-/// The same if it can be read.
+/// Takes a value off the front without making it, if it can be read.
 #[inline(always)]
 pub(crate) fn check(bytes: &mut &[u8], column: u8) -> Result<(), DecodeError> {
     match column {
-        I64 | U64 | STRING => take_part(bytes, column).map(drop),
+        I64 | U64 | STRING => take_ref(bytes, column).map(drop),
         _ => skip(bytes, column),
     }
 }

@@ -1,31 +1,34 @@
-//! All rows of a bag that lie in one place and of which none is missing.
+//! All rows of a bag, as they lie: those of one place, of which none is missing.
+//!
+//! To merge nothing and to decode nothing is what makes an unpack cheap. So whoever unpacks a bag gets the decoded rows
+//! if there are any, and walks over the encoded ones otherwise.
 
 use crate::format::encoded_rows::EncodedRows;
 use crate::format::value::ValueRef;
 use pivot_advice::{Aggregate, Groups, State};
 
-/// The rows of a bag.
+/// All rows of a bag.
 #[derive(Debug, Clone, Copy)]
 pub enum CompleteRows<'a> {
-    /// Taken apart.
+    /// Decoded rows, one for each key.
     Decoded(&'a Groups),
-    /// As they travel. Rows of equal keys may come one after the other.
+    /// Rows as they travel. Several may have equal keys.
     Encoded(CheckedRows<'a>),
 }
 
-/// Rows as they travel, all of which can be read.
+/// Rows as they travel, of which somebody has checked that all can be read.
 #[derive(Debug, Clone, Copy)]
 pub struct CheckedRows<'a>(pub(crate) EncodedRows<'a>);
 
 impl CheckedRows<'_> {
-    /// Whether they have so many key columns and these aggregates.
+    /// Whether the rows have so many key columns and these aggregates.
     #[inline]
     pub fn fits(&self, keys: usize, aggregates: &[Aggregate]) -> bool {
-        self.0.has_shape(keys, aggregates)
+        self.0.has_columns(keys, aggregates)
     }
 
-    /// Goes through the rows: shows each value of a key, by its column, to `see`, and then says to `end` how often
-    /// the row counts and what its partial aggregates are.
+    /// Walks over the rows: shows each value of a key, by its column, to `see`, and then says to `end` how often the
+    /// row counts and what its states are. Both are given `context`, so that neither has to borrow it.
     #[inline]
     pub fn each<C>(
         &self,
@@ -33,8 +36,8 @@ impl CheckedRows<'_> {
         see: impl Fn(&mut C, usize, ValueRef<'_>),
         mut end: impl FnMut(&mut C, u64, &[State]),
     ) {
-        // They could all be read before.
-        let _sound = self.0.try_each_part(context, see, &mut end);
+        // All rows could be read when they were checked, so this reaches the end.
+        let _reached_end = self.0.try_each_value(context, see, &mut end);
     }
 }
 

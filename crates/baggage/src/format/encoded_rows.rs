@@ -1,7 +1,11 @@
-//! The rows of a grouped bag, read from the bytes in which it travels; see [`crate::format::grouped_bag`].
+//! The rows of a grouped bag, read from the bytes in which they travel; see [`super::grouped_bag`].
+//!
+//! A row is its key, how often it counts (unless each row counts once), and the states of its aggregates. Nothing tells
+//! where a row ends but its values, so rows are walked from the first to the last. That all of them can be read is
+//! checked once, when a bag arrives and somebody needs it.
 
 use crate::error::{BaggageError, malformed};
-use crate::format::bag_header::{ALL, CUT, ONCE, kind_of, read_head};
+use crate::format::bag_header::{EACH_ONCE, GROUPED, GROUPED_CUT, kind_of, read_key};
 use crate::format::column;
 use crate::format::number;
 use crate::format::protobuf::fixed64;
@@ -10,112 +14,142 @@ use pivot_advice::codec::{MAX_COLUMNS, Reader};
 use pivot_advice::{Aggregate, DecodeError, Groups, State, Value};
 use smallvec::SmallVec;
 
-/// The rows of a table.
+/// Rows of a grouped bag, with what its head says of their columns.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EncodedRows<'a> {
     /// The codes of the aggregates.
-    pub(crate) shape: &'a [u8],
-    /// The codes of the key columns.
+    pub(crate) aggregates: &'a [u8],
+    /// The codes of the key columns; see [`column`].
     pub(crate) types: &'a [u8],
-    /// Whether each row says how often it counts.
-    pub(crate) counts: bool,
+    /// Whether each row says how often it counts. Otherwise each counts once.
+    pub(crate) has_counts: bool,
+    /// The rows, one after the other.
     pub(crate) bytes: &'a [u8],
 }
 
-/// One row, as it lies in its table.
+/// One row, as it lies among the others.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EncodedRow<'a> {
+    /// The values of the key.
     pub(crate) key: &'a [u8],
+    /// How often the row counts.
     pub(crate) n: u64,
+    /// The states of the aggregates.
     pub(crate) states: &'a [u8],
 }
 
 impl<'a> EncodedRows<'a> {
-    /// The parts of a table's bytes; its rows are not looked at.
-    pub(crate) fn of(bytes: &'a [u8]) -> Result<EncodedRows<'a>, BaggageError> {
-        let (first, _, mut reader) = read_head(bytes)?;
+    /// Returns the rows of a grouped bag. Its head is checked; the rows are not looked at.
+    pub(crate) fn new(bag: &'a [u8]) -> Result<EncodedRows<'a>, BaggageError> {
+        let (first, _, mut reader) = read_key(bag)?;
         match kind_of(first) {
-            ALL => {}
-            CUT => {
+            GROUPED => {}
+            GROUPED_CUT => {
                 fixed64(&mut reader)?;
             }
             _ => return Err(malformed("a bag is not a table")),
         }
+
         let keys = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
         let count = reader.count("shape")?;
         if keys > MAX_COLUMNS || count > MAX_COLUMNS {
             return Err(DecodeError::TooLarge { what: "shape" }.into());
         }
-        let shape = reader.raw(count)?;
-        if let Some(tag) = shape.iter().find(|code| Aggregate::from_code(**code).is_none()) {
+
+        let aggregates = reader.raw(count)?;
+        if let Some(tag) = aggregates.iter().find(|code| Aggregate::from_code(**code).is_none()) {
             return Err(DecodeError::UnknownTag { what: "aggregate", tag: *tag }.into());
         }
+
+        // A row of no bytes would let a walk over the rows go on for ever.
         let types = reader.raw(keys)?;
-        let counts = first & ONCE == 0;
-        if !types.iter().all(|code| column::is_code(*code)) || types.is_empty() && !counts {
+        let has_counts = first & EACH_ONCE == 0;
+        if !types.iter().all(|code| column::is_code(*code)) || types.is_empty() && !has_counts {
             return Err(malformed("the columns of a table are of an unknown form"));
         }
-        Ok(EncodedRows { shape, types, counts, bytes: reader.rest() })
+
+        Ok(EncodedRows { aggregates, types, has_counts, bytes: reader.rest() })
     }
 
-    /// Whether rows of the other have as many columns and the same aggregates.
+    /// Whether the rows have so many key columns and these aggregates.
+    #[inline]
+    pub(crate) fn has_columns(&self, keys: usize, aggregates: &[Aggregate]) -> bool {
+        self.types.len() == keys
+            && self.aggregates.len() == aggregates.len()
+            && self.aggregates.iter().zip(aggregates).all(|(code, aggregate)| *code == *aggregate as u8)
+    }
+
+    /// Whether rows of the other bag have as many key columns and the same aggregates.
     #[inline]
     pub(crate) fn fits(&self, other: &EncodedRows<'_>) -> bool {
-        self.types.len() == other.types.len() && self.shape == other.shape
+        self.types.len() == other.types.len() && self.aggregates == other.aggregates
     }
 
-    fn aggregates(&self) -> impl Iterator<Item = Aggregate> + use<'a> {
-        self.shape.iter().filter_map(|code| Aggregate::from_code(*code))
+    fn kinds(&self) -> impl Iterator<Item = Aggregate> + use<'a> {
+        self.aggregates.iter().filter_map(|code| Aggregate::from_code(*code))
     }
 
-    /// Takes the row off the front of `rest`, its key unseen.
+    /// Whether a row is a single value that counts once. Most bags are like this, and are read without the loop over
+    /// columns and the states that others take.
+    #[inline(always)]
+    fn single_column(&self) -> Option<u8> {
+        if let ([column], false, []) = (self.types, self.has_counts, self.aggregates) {
+            Some(*column)
+        } else {
+            None
+        }
+    }
+
+    /// Takes a row off the front of `rest`, without reading its key.
     #[inline(always)]
     pub(crate) fn take(&self, rest: &mut &'a [u8]) -> Result<EncodedRow<'a>, DecodeError> {
-        let begun = *rest;
+        let row = *rest;
         for column in self.types {
             column::skip(rest, *column)?;
         }
-        let key = &begun[..begun.len() - rest.len()];
-        let (n, states) = self.take_rest(rest)?;
+        let key = &row[..row.len() - rest.len()];
+        let (n, states) = self.take_behind_key(rest)?;
         Ok(EncodedRow { key, n, states })
     }
 
-    /// Takes what stands behind the key.
+    /// Takes what stands behind the key: how often the row counts, and the bytes of its states.
     #[inline(always)]
-    fn take_rest(&self, rest: &mut &'a [u8]) -> Result<(u64, &'a [u8]), DecodeError> {
-        let n = if self.counts { number::take(rest).ok_or(DecodeError::Truncated)? } else { 1 };
+    fn take_behind_key(&self, rest: &mut &'a [u8]) -> Result<(u64, &'a [u8]), DecodeError> {
+        let n = if self.has_counts { number::take(rest).ok_or(DecodeError::Truncated)? } else { 1 };
         let states = *rest;
-        if !self.shape.is_empty() {
-            *rest = skip_states(rest, self.shape)?;
+        if !self.aggregates.is_empty() {
+            *rest = skip_states(rest, self.aggregates)?;
         }
         Ok((n, &states[..states.len() - rest.len()]))
     }
 
-    /// The same, with the states.
+    /// Takes what stands behind the key: how often the row counts, and its states.
     #[inline]
     pub(crate) fn take_states(
         &self,
         rest: &mut &'a [u8],
     ) -> Result<(u64, SmallVec<[State; 4]>), DecodeError> {
-        let n = if self.counts { number::take(rest).ok_or(DecodeError::Truncated)? } else { 1 };
+        let n = if self.has_counts { number::take(rest).ok_or(DecodeError::Truncated)? } else { 1 };
         let mut reader = Reader::new(rest);
-        let states = self.aggregates().map(|kind| reader.state(kind)).collect::<Result<_, _>>()?;
+        let states = self.kinds().map(|kind| reader.state(kind)).collect::<Result<_, _>>()?;
         *rest = reader.rest();
         Ok((n, states))
     }
 
+    /// Returns the values of the key of a row.
     pub(crate) fn key_of(&self, row: &EncodedRow<'a>) -> impl Iterator<Item = Value> + use<'a> {
         let mut rest = row.key;
         self.types.iter().map(move |column| column::take(&mut rest, *column).unwrap_or_default())
     }
 
+    /// Returns the states that lie in the bytes of a row.
     pub(crate) fn states<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = State> + use<'a, 'b> {
         let mut reader = Reader::new(bytes);
         // They were skipped, thus read, before.
-        self.aggregates().map(move |kind| reader.state(kind).unwrap_or_else(|_| kind.empty()))
+        self.kinds().map(move |kind| reader.state(kind).unwrap_or_else(|_| kind.empty()))
     }
 
-    /// Goes through the rows, which were written here or checked before.
+    /// Calls `each` for every row. The rows were written here, or checked before.
     pub(crate) fn each(&self, mut each: impl FnMut(EncodedRow<'a>)) {
         let mut rest = self.bytes;
         while let Some(row) = (!rest.is_empty()).then(|| self.take(&mut rest).ok()).flatten() {
@@ -123,24 +157,25 @@ impl<'a> EncodedRows<'a> {
         }
     }
 
-    /// Goes through the rows, up to the first that cannot be read. Each takes a byte at least.
+    /// Calls `each` for every row, up to the first that cannot be read.
     #[inline]
     pub(crate) fn try_each(&self, mut each: impl FnMut(&[Value], u64, &[State])) -> Result<(), DecodeError> {
         let mut rest = self.bytes;
-        if let ([column], false, []) = (self.types, self.counts, self.shape) {
-            // Most are like this.
+        if let Some(column) = self.single_column() {
             while !rest.is_empty() {
-                each(&[column::take(&mut rest, *column)?], 1, &[]);
+                each(&[column::take(&mut rest, column)?], 1, &[]);
             }
             return Ok(());
         }
+
         let mut key = SmallVec::<[Value; 4]>::from_elem(Value::Null, self.types.len());
         let mut states = Vec::new();
         while !rest.is_empty() {
             for (value, column) in key.iter_mut().zip(self.types) {
                 *value = column::take(&mut rest, *column)?;
             }
-            let (n, encoded) = self.take_rest(&mut rest)?;
+
+            let (n, encoded) = self.take_behind_key(&mut rest)?;
             if !encoded.is_empty() {
                 states.clear();
                 states.extend(self.states(encoded));
@@ -150,29 +185,31 @@ impl<'a> EncodedRows<'a> {
         Ok(())
     }
 
-    /// The same, with values that are borrowed: each is shown to `see`, and `end` tells the rest of its row.
+    /// Walks over the rows, up to the first that cannot be read, without making values: each value of a key is shown to
+    /// `see` with its column, and then `end` is told how often the row counts and what its states are.
     #[inline]
-    pub(crate) fn try_each_part<C>(
+    pub(crate) fn try_each_value<C>(
         &self,
         context: &mut C,
         see: impl Fn(&mut C, usize, ValueRef<'a>),
         mut end: impl FnMut(&mut C, u64, &[State]),
     ) -> Result<(), DecodeError> {
         let mut rest = self.bytes;
-        if let ([column], false, []) = (self.types, self.counts, self.shape) {
-            // Most are like this.
+        if let Some(column) = self.single_column() {
             while !rest.is_empty() {
-                see(context, 0, column::take_part(&mut rest, *column)?);
+                see(context, 0, column::take_ref(&mut rest, column)?);
                 end(context, 1, &[]);
             }
             return Ok(());
         }
+
         let mut states = Vec::new();
         while !rest.is_empty() {
             for (i, column) in self.types.iter().enumerate() {
-                see(context, i, column::take_part(&mut rest, *column)?);
+                see(context, i, column::take_ref(&mut rest, *column)?);
             }
-            let (n, encoded) = self.take_rest(&mut rest)?;
+
+            let (n, encoded) = self.take_behind_key(&mut rest)?;
             if !encoded.is_empty() {
                 states.clear();
                 states.extend(self.states(encoded));
@@ -182,45 +219,39 @@ impl<'a> EncodedRows<'a> {
         Ok(())
     }
 
-    /// Whether all rows can be read, and how many there are; makes none of their values.
+    /// Checks whether all rows can be read, without making any of their values, and returns how many there are.
     pub(crate) fn check(&self) -> Result<usize, DecodeError> {
         let (mut rest, mut len) = (self.bytes, 0);
-        if let ([column], false, []) = (self.types, self.counts, self.shape) {
+        if let Some(column) = self.single_column() {
             while !rest.is_empty() {
-                column::check(&mut rest, *column)?;
+                column::check(&mut rest, column)?;
                 len += 1;
             }
             return Ok(len);
         }
+
         while !rest.is_empty() {
             for column in self.types {
                 column::check(&mut rest, *column)?;
             }
-            self.take_rest(&mut rest)?;
+            self.take_behind_key(&mut rest)?;
             len += 1;
         }
         Ok(len)
     }
 
-    /// Whether its rows have so many key columns and these aggregates.
-    #[inline]
-    pub(crate) fn has_shape(&self, keys: usize, aggregates: &[Aggregate]) -> bool {
-        self.types.len() == keys
-            && self.shape.len() == aggregates.len()
-            && self.shape.iter().zip(aggregates).all(|(code, aggregate)| *code == *aggregate as u8)
-    }
-
-    /// The rows by key. Whatever cannot be read makes all of it unreadable.
+    /// Returns the rows by key. If one of them cannot be read there are none.
     pub(crate) fn groups(&self) -> Result<Groups, DecodeError> {
-        let mut groups = Groups::new(self.types.len(), &self.aggregates().collect::<Vec<_>>());
+        let mut groups = Groups::new(self.types.len(), &self.kinds().collect::<Vec<_>>());
         self.try_each(|key, n, states| groups.entry(key).merge(n, states))?;
         Ok(groups)
     }
 }
 
-fn skip_states<'a>(bytes: &'a [u8], shape: &[u8]) -> Result<&'a [u8], DecodeError> {
+/// Returns what stands behind the states of these aggregates.
+fn skip_states<'a>(bytes: &'a [u8], aggregates: &[u8]) -> Result<&'a [u8], DecodeError> {
     let mut reader = Reader::new(bytes);
-    for code in shape {
+    for code in aggregates {
         let unknown = DecodeError::UnknownTag { what: "aggregate", tag: *code };
         reader.state(Aggregate::from_code(*code).ok_or(unknown)?)?;
     }

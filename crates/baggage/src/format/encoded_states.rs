@@ -1,34 +1,46 @@
-//! Adds a whole number to the encoded states of a row, without making them: what is read is written again, one
-//! more. Anything but counts, sums and means of whole numbers is left to those who make states.
+//! Adds a number to the encoded states of a row, without decoding them.
+//!
+//! What stands behind the key of a row is how often it counts and the states of its aggregates. For counts, sums and
+//! means of whole numbers both are a few small integers, so to add one more event is to read them, add, and write them
+//! again, on the stack. For example a row of a bag with SUM and COUNT takes in an event with the number 7:
+//!
+//! ```text
+//!         n      SUM             COUNT
+//! old     05     01 0a           02          it came twice, the sum is an integer, 5 in zigzag
+//! new     07     01 18           03          three times, 12
+//! ```
+//!
+//! If the new bytes are as long as the old ones they replace them where they lie. Anything but these aggregates of whole
+//! numbers or durations, and whatever overflows, is left to those who decode the states.
 
 use crate::format::number;
 use pivot_advice::Aggregate;
 
-/// What a row takes in: a number, or nanoseconds.
+/// A number that all aggregates of a row take in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Summand {
     /// A whole number.
     Integer(i64),
-    /// A duration.
+    /// A duration, in nanoseconds.
     Duration(i64),
 }
 
-/// How long a row may be behind its key.
-const MOST: usize = 64;
+/// The most bytes that may stand behind the key of a row. What takes more is left to those who decode the states.
+const MOST_BYTES: usize = 64;
 
-/// What stands in a row behind its key.
+/// What stands behind the key of a row, as it is written: how often the row counts, and its states.
 pub(crate) struct EncodedStates {
-    bytes: [u8; MOST],
+    bytes: [u8; MOST_BYTES],
     len: usize,
 }
 
-/// Whether states of this aggregate can be added to as bytes.
-pub(crate) fn serves(code: u8) -> bool {
+/// Whether a number can be added to the encoded states of this aggregate.
+fn is_supported(code: u8) -> bool {
     code == Aggregate::Count as u8 || code == Aggregate::Sum as u8 || code == Aggregate::Average as u8
 }
 
 impl Summand {
-    /// The tag of its sums, see [`pivot_advice::codec`].
+    /// Returns the tag of sums of such numbers, see [`pivot_advice::codec`].
     fn tag(self) -> u8 {
         match self {
             Summand::Integer(_) => 1,
@@ -44,62 +56,72 @@ impl Summand {
 }
 
 impl EncodedStates {
-    fn new() -> EncodedStates {
-        EncodedStates { bytes: [0; MOST], len: 0 }
+    fn empty() -> EncodedStates {
+        EncodedStates { bytes: [0; MOST_BYTES], len: 0 }
     }
 
-    /// That of a first row.
-    pub(crate) fn first(counts: bool, shape: &[u8], term: Summand) -> Option<EncodedStates> {
-        let mut rest = EncodedStates::new();
-        if counts {
-            rest.number(1)?;
+    /// Returns what stands behind the key of a row that has taken in one number, or `None` if its states have to be made
+    /// in another way.
+    pub(crate) fn first(has_counts: bool, aggregates: &[u8], summand: Summand) -> Option<EncodedStates> {
+        let mut states = EncodedStates::empty();
+        if has_counts {
+            states.number(1)?;
         }
-        for code in shape {
-            let sum = number::zigzag(term.value());
-            rest.state(*code, term, Some(sum).filter(|sum| *sum >> 63 == 0)?, 1)?;
+
+        for code in aggregates {
+            // The highest bit is kept free, since `take_varint` reads 63 of them.
+            let sum = number::zigzag(summand.value());
+            states.state(*code, summand, Some(sum).filter(|sum| *sum >> 63 == 0)?, 1)?;
         }
-        Some(rest)
+        Some(states)
     }
 
-    /// What becomes of what stands at the front of `old`, which is shortened by it, when a row is added. None if
-    /// that takes more than this.
+    /// Decodes the states at the front of `old`, adds one number to each, encodes them again, and advances `old` behind
+    /// them. Returns `None`, with `old` somewhere in between, unless all are counts, sums or means of numbers like this.
     #[inline(always)]
-    pub(crate) fn added(old: &mut &[u8], shape: &[u8], term: Summand) -> Option<EncodedStates> {
-        let mut rest = EncodedStates::new();
-        rest.number(number::take(old)?.checked_add(1)?)?;
-        for code in shape {
+    pub(crate) fn added(old: &mut &[u8], aggregates: &[u8], summand: Summand) -> Option<EncodedStates> {
+        let mut states = EncodedStates::empty();
+        states.number(number::take(old)?.checked_add(1)?)?;
+
+        for code in aggregates {
             let (mut sum, mut count) = (0, 0);
+
+            // A sum and a mean begin with the tag of the sum: integers and durations are not added up.
             if *code != Aggregate::Count as u8 {
                 let (tag, behind) = old.split_first()?;
-                if *tag != term.tag() {
+                if *tag != summand.tag() {
                     return None;
                 }
                 *old = behind;
                 let before = number::unzigzag(take_varint(old)?);
-                sum = number::zigzag(before.checked_add(term.value())?);
+                sum = number::zigzag(before.checked_add(summand.value())?);
             }
+
+            // A count and a mean end with how many there were.
             if *code != Aggregate::Sum as u8 {
                 count = take_varint(old)?.checked_add(1)?;
             }
-            rest.state(*code, term, sum, count)?;
+
+            states.state(*code, summand, sum, count)?;
         }
-        Some(rest)
+        Some(states)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
+    /// Appends one state, or returns `None` if it is of another aggregate, or if there is no room.
     #[inline(always)]
-    fn state(&mut self, code: u8, term: Summand, sum: u64, count: u64) -> Option<()> {
+    fn state(&mut self, code: u8, summand: Summand, sum: u64, count: u64) -> Option<()> {
         if code != Aggregate::Count as u8 {
-            self.byte(term.tag())?;
+            self.byte(summand.tag())?;
             self.varint(sum)?;
         }
         if code != Aggregate::Sum as u8 {
             self.varint(count)?;
         }
-        serves(code).then_some(())
+        is_supported(code).then_some(())
     }
 
     #[inline(always)]
@@ -118,6 +140,7 @@ impl EncodedStates {
         self.byte(x as u8)
     }
 
+    /// Appends a number, all eight bytes of it, of which the next write takes back what is too much.
     #[inline(always)]
     fn number(&mut self, x: u64) -> Option<()> {
         let (word, count) = number::short(x)?;
@@ -127,7 +150,7 @@ impl EncodedStates {
     }
 }
 
-/// Takes a number of at most 63 bits off the front.
+/// Takes a varint of at most 63 bits off the front: what a signed number of 64 bits can be added to.
 #[inline(always)]
 fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut x = 0;

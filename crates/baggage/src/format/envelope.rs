@@ -1,322 +1,74 @@
-//! The form in which baggage travels: the envelope of `proto/pivot/v1/baggage.proto`.
+//! The envelope: the bytes in which one branch of a request travels.
 //!
-//! Each bag is one opaque field of it, in the layout of `layout.rs`. To read an envelope is to take
-//! its ids and to note where its bags lie; they are taken apart when somebody needs them.
+//! It is a message of `proto/pivot/v1/baggage.proto`, written and read by hand: in the process of an application there is
+//! no protobuf library, and to read an envelope is only to take its ids and to note where its bags lie. They are decoded
+//! when somebody needs them, and a branch that nothing changes travels on in the bytes in which it arrived.
+//!
+//! ```text
+//! 08 01                                version 1
+//! 12 10 <16 bytes>                     the id of the request, big-endian
+//! 19 <8 bytes>                         its clock; left out while nothing was stamped
+//! 2a 02 01 80                          the share of the branch: the right half
+//! 42 0d 11 <query> 01 01 00 06 03 61   a bag that the branch alone holds: the key `a`, once
+//! 4a <length> 09 <uid> 12 01 00 22 ..  an instance: its uid, its domain, which is the whole, and a bag
+//! 50 07                                generation 7
+//! ```
+//!
+//! [`super::encode`] writes envelopes, [`super::decode`] reads them. A reply may leave
+//! out what came with its request, see [`super::reply`].
 
-use crate::baggage::Baggage;
-use crate::carry::leaks;
-use crate::causality::branch::{Branch, first_root};
-use crate::causality::budget::budget_bytes;
-use crate::causality::clock::Hlc;
-use crate::causality::generation;
-use crate::causality::instance::{Instance, Instances, copies};
-use crate::causality::share::Share;
-use crate::error::{BaggageError, malformed};
-use crate::format::bag_header::peek_key;
-use crate::format::bag_map::BagMap;
-use crate::format::cut::cut_newest;
-use crate::format::lazy_bag::LazyBag;
-use crate::format::protobuf::{ProtoField, ProtoWriter, for_each_field};
-use crate::format::request_snapshot::RequestSnapshot;
-use crate::format::shared_bytes::SharedBytes;
-use crate::losses;
-
-/// The longest encoded baggage that is read. Others may have a larger limit than ours.
+/// The longest encoded baggage that is read, in bytes. Other processes may have a larger budget than ours.
 pub const MAX_BYTES: usize = 64 * 1024;
 
 /// The most frozen instances that an encoded baggage may have.
 pub const MAX_INSTANCES: usize = 1024;
 
-/// The field of a signature, which whoever knows the key appends and takes off; others ignore it.
-pub const SIGNATURE_FIELD: u64 = 15;
-
-/// The field that marks an answer, which leaves out what came with its request.
-pub(crate) const ANSWER_FIELD: u64 = 11;
-
-/// Its value where nothing else came about.
-pub(crate) const AS_IT_WAS: u64 = 2;
-
 /// The version that is written, and the only one that is read.
 pub const VERSION: u64 = 1;
 
-impl Baggage {
-    /// The bytes in which the branch travels on, within [`budget_bytes`]; none if it is not born.
-    /// It ends here: to go on here as well, fork and encode the fork.
-    pub fn encode(self) -> Vec<u8> {
-        self.encode_within(budget_bytes())
-    }
+/// The field of a signature, which whoever knows the key appends and takes off; others ignore it.
+pub const SIGNATURE_FIELD: u64 = 15;
 
-    /// The same within another limit. What does not fit is left behind, by the rule of
-    /// [`crate::format::cut`]; the ids always travel.
-    pub fn encode_within(self, limit_bytes: usize) -> Vec<u8> {
-        let Some(mut branch) = self.into_branch() else { return Vec::new() };
-        if let Some(came) = branch.arrived.as_ref().filter(|came| came.len() <= limit_bytes) {
-            return came.to_vec();
-        }
-        write_within(&mut branch, limit_bytes, None)
-    }
-
-    /// The bytes for a message that may reach any number of receivers, or none: they carry no id,
-    /// so each receiver goes on as a detached branch. This branch goes on as well.
-    pub fn encode_detached(&self, limit_bytes: usize) -> Vec<u8> {
-        let Some(mut branch) = self.detach().into_branch() else { return Vec::new() };
-        (branch.root, branch.share) = (first_root(branch.request), Share::default());
-        Baggage::of(*branch).encode_within(limit_bytes)
-    }
-
-    /// The branch that travelled in these bytes; one not born from no bytes. A refusal is counted.
-    #[track_caller]
-    pub fn decode(bytes: &[u8]) -> Result<Baggage, BaggageError> {
-        Baggage::decode_from(bytes.len(), |out| {
-            out.copy_from_slice(bytes);
-            true
-        })
-    }
-
-    /// The same for so many bytes that the caller writes into their place, instead of having them
-    /// copied there. `fill` says whether it could.
-    #[track_caller]
-    pub fn decode_from(length: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Result<Baggage, BaggageError> {
-        Baggage::decode_expecting(length, fill, &mut None)
-    }
-
-    #[track_caller]
-    pub(crate) fn decode_expecting(
-        length: usize,
-        fill: impl FnOnce(&mut [u8]) -> bool,
-        sent: &mut Option<Box<Branch>>,
-    ) -> Result<Baggage, BaggageError> {
-        let read = match length {
-            0 => return Ok(Baggage::new()),
-            bytes if bytes > MAX_BYTES => Err(BaggageError::TooLong { bytes }),
-            _ => {
-                let mut filled = false;
-                let bytes = SharedBytes::filled(length, |bytes| filled = fill(bytes));
-                if filled { read_branch(&bytes, sent) } else { Err(malformed("it could not be read")) }
-            }
-        };
-        let mut branch = read.inspect_err(|_| losses::MALFORMED.add(1))?;
-        branch.origin = leaks::origin();
-        Ok(Baggage(Some(branch)))
-    }
-
-    /// Goes on as a detached branch.
-    pub fn into_detached(mut self) -> Baggage {
-        self.forgive();
-        self.detach()
-    }
+/// The fields of the envelope, but for the signature.
+pub(crate) mod field {
+    pub(crate) const VERSION: u64 = 1;
+    pub(crate) const REQUEST: u64 = 2;
+    pub(crate) const CLOCK: u64 = 3;
+    pub(crate) const ROOT: u64 = 4;
+    pub(crate) const SHARE: u64 = 5;
+    pub(crate) const PARTIAL: u64 = 6;
+    pub(crate) const SAMPLING_RATE: u64 = 7;
+    pub(crate) const ACTIVE_BAG: u64 = 8;
+    pub(crate) const INSTANCE: u64 = 9;
+    pub(crate) const GENERATION: u64 = 10;
+    /// Marks a reply, which leaves out what came with its request; see [`super::reply`].
+    pub(crate) const REPLY: u64 = 11;
 }
 
-/// What an envelope takes without its bags, roughly.
-const ENVELOPE_BYTES: usize = 96;
-
-/// What an instance takes without its bags, roughly.
-const INSTANCE_BYTES: usize = 32;
-
-/// Leaves behind what does not fit. An answer leaves out what came with its request.
-pub(crate) fn write_within(
-    branch: &mut Branch,
-    limit_bytes: usize,
-    asked: Option<&RequestSnapshot>,
-) -> Vec<u8> {
-    branch.seal();
-    loop {
-        let bytes = write_branch(branch, asked);
-        let excess = bytes.len().saturating_sub(limit_bytes);
-        let left_behind = if excess > 0 { cut_newest(branch, excess) } else { 0 };
-        if left_behind == 0 {
-            return bytes;
-        }
-        losses::OVERFLOWED.add(left_behind);
-    }
+/// The fields of an instance.
+pub(crate) mod instance_field {
+    pub(crate) const UID: u64 = 1;
+    pub(crate) const DOMAIN: u64 = 2;
+    pub(crate) const PINNED: u64 = 3;
+    pub(crate) const BAG: u64 = 4;
 }
 
-fn write_branch(branch: &Branch, asked: Option<&RequestSnapshot>) -> Vec<u8> {
-    let new = |instance: &&Instance| !asked.is_some_and(|asked| asked.has(instance));
-    let mut room = ENVELOPE_BYTES + branch.unknown.len();
-    branch.active.iter().for_each(|(key, section)| room += section.encoded(*key).len() + 4);
-    for instance in branch.frozen.iter().filter(new) {
-        room += INSTANCE_BYTES;
-        instance.each_encoded(|bag| room += bag.len() + 4);
-    }
-    let mut bytes = Vec::with_capacity(room);
-    bytes.varint_field(1, VERSION);
-    if asked.is_none() {
-        bytes.bytes_field(2, &branch.request.to_be_bytes());
-    }
-    if asked.is_none_or(|asked| asked.clock != branch.clock) {
-        bytes.fixed64_field(3, branch.clock.to_u64());
-    }
-    if asked.is_none() && branch.root != first_root(branch.request) {
-        bytes.fixed64_field(4, branch.root);
-    }
-    bytes.bytes_field(5, &branch.share.encode());
-    bytes.varint_field(6, u64::from(branch.partial));
-    if asked.is_none() && branch.sampling_rate < 1.0 {
-        // Written even when it is zero: its absence means 1.
-        bytes.varint(7 << 3 | 1);
-        bytes.extend_from_slice(&branch.sampling_rate.to_le_bytes());
-    }
-    write_bags(&mut bytes, 8, &branch.active);
-    branch.frozen.iter().filter(new).for_each(|instance| write_instance(&mut bytes, instance));
-    bytes.varint_field(10, branch.generation);
-    if asked.is_none() {
-        bytes.extend_from_slice(&branch.unknown);
-    } else {
-        bytes.varint_field(ANSWER_FIELD, 1);
-    }
-    bytes
-}
-
-/// Appends an instance, whose length stands in front.
-fn write_instance(bytes: &mut Vec<u8>, instance: &Instance) {
-    let domain = instance.domain.encode();
-    let ids =
-        if instance.uid == 0 { 0 } else { 9 } + field_bytes(domain.len()) + 2 * usize::from(instance.pinned);
-    let mut bags = 0;
-    instance.each_encoded(|bag| bags += field_bytes(bag.len()));
-    bytes.open_field(9, ids + bags + instance.unknown.len());
-    bytes.fixed64_field(1, instance.uid);
-    bytes.bytes_field(2, &domain);
-    bytes.varint_field(3, u64::from(instance.pinned));
-    instance.each_encoded(|bag| bytes.bytes_field(4, bag));
-    bytes.extend_from_slice(&instance.unknown);
-}
-
-/// What a field of so many bytes takes.
-fn field_bytes(length: usize) -> usize {
-    match length {
-        0 => 0,
-        1..0x80 => 2 + length,
-        0x80..0x4000 => 3 + length,
-        _ => 1 + (usize::BITS - length.leading_zeros()).div_ceil(7) as usize + length,
-    }
-}
-
-fn write_bags(bytes: &mut Vec<u8>, number: u64, bags: &BagMap) {
-    bags.iter().for_each(|(key, section)| bytes.bytes_field(number, section.encoded(*key)));
-}
-
-/// Takes what was sent if it comes back as it was.
-fn read_branch(bytes: &SharedBytes, sent: &mut Option<Box<Branch>>) -> Result<Box<Branch>, BaggageError> {
-    let mut branch = Box::new(Branch::blank(0));
-    let (mut version, mut request, mut root) = (0, None, None);
-    let (mut signed, mut answer) = (false, 0);
-    for_each_field(bytes, |field| {
-        match field.number {
-            1 => version = field.varint()?,
-            2 => request = Some(field.bytes()?),
-            3 => branch.clock.receive(Hlc::from_u64(field.fixed64()?)),
-            4 => root = Some(field.fixed64()?),
-            5 => branch.share = read_share(field)?,
-            6 => branch.partial |= field.varint()? != 0,
-            7 => branch.sampling_rate = fraction(f64::from_bits(field.fixed64()?))?,
-            8 => take_bag(bytes, field.bytes()?, &mut branch.active)?,
-            9 => branch.frozen.push(read_instance(bytes, field.bytes()?)?),
-            10 => branch.generation = field.varint()?,
-            ANSWER_FIELD => answer = field.varint()?,
-            SIGNATURE_FIELD => signed = true,
-            _ => branch.unknown.extend_from_slice(field.raw),
-        }
-        if branch.frozen.len() > MAX_INSTANCES { Err(malformed("too many instances")) } else { Ok(()) }
-    })?;
-    if version != VERSION {
-        return Err(BaggageError::Version { version });
-    }
-    sort(&mut branch.frozen);
-    match answer {
-        0 => identify(&mut branch, request, root)?,
-        1 => restore(&mut branch, sent.as_deref().ok_or(malformed("an answer to nothing"))?),
-        AS_IT_WAS => return sent.take().ok_or(malformed("an answer to nothing")),
-        _ => return Err(malformed("an answer of a kind that nobody knows")),
-    }
-    // What an anonymous branch gathered itself has to be sealed before it travels, a signature ends
-    // where it was looked at, and an answer is understood only by who asked.
-    let sealed = !branch.share.is_empty() || branch.active.is_empty();
-    let generation = generation::at_arrival(branch.generation);
-    let same = sealed && !signed && answer == 0 && generation == branch.generation;
-    branch.arrived = same.then(|| bytes.clone());
-    branch.generation = generation;
-    let repeated = branch.frozen.windows(2).any(|pair| pair[0].uid == pair[1].uid);
-    if repeated { Err(malformed("an instance is repeated")) } else { Ok(branch) }
-}
-
-/// Adds what an answer leaves out.
-fn restore(branch: &mut Branch, sent: &Branch) {
-    let Branch { request, root, sampling_rate, clock, .. } = *sent;
-    (branch.request, branch.root, branch.sampling_rate) = (request, root, sampling_rate);
-    branch.clock.receive(clock);
-    branch.unknown.clone_from(&sent.unknown);
-    if branch.frozen.is_empty() {
-        branch.frozen = copies(&sent.frozen);
-        return;
-    }
-    let missing = sent.frozen.iter().filter(|instance| !branch.holds(instance.uid));
-    let missing: Instances = missing.cloned().collect();
-    branch.frozen.extend(missing);
-    sort(&mut branch.frozen);
-}
-
-fn sort(instances: &mut Instances) {
-    if !instances.is_sorted_by_key(|instance| instance.uid) {
-        instances.sort_by_key(|instance| instance.uid);
-    }
-}
-
-fn identify(branch: &mut Branch, request: Option<&[u8]>, root: Option<u64>) -> Result<(), BaggageError> {
-    let request = request.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
-    branch.request = u128::from_be_bytes(request.ok_or(malformed("the request id is not 16 bytes"))?);
-    branch.root = root.unwrap_or(first_root(branch.request));
-    Ok(())
-}
-
-fn read_instance(envelope: &SharedBytes, bytes: &[u8]) -> Result<Instance, BaggageError> {
-    let (mut uid, mut domain, mut pinned) = (0, Share::default(), false);
-    let (mut only, mut bags, mut unknown) = (None, BagMap::default(), Vec::new());
-    for_each_field(bytes, |field| {
-        match field.number {
-            1 => uid = field.fixed64()?,
-            2 => domain = read_share(field)?,
-            3 => pinned = field.varint()? != 0,
-            4 if only.is_none() && bags.is_empty() => {
-                let bag = field.bytes()?;
-                peek_key(bag)?;
-                only = Some(bag);
-            }
-            4 => {
-                only.take().map_or(Ok(()), |first| take_bag(envelope, first, &mut bags))?;
-                take_bag(envelope, field.bytes()?, &mut bags)?;
-            }
-            _ => unknown.extend_from_slice(field.raw),
-        }
-        Ok(())
-    })?;
-    let mut instance = match only {
-        Some(bag) => Instance::arrived(uid, domain, pinned, envelope.part(bag)),
-        None => Instance::new(uid, domain, pinned, bags),
-    };
-    instance.unknown = unknown;
-    Ok(instance)
-}
-
-fn read_share(field: ProtoField<'_>) -> Result<Share, BaggageError> {
-    Share::decode(field.bytes()?).map_err(malformed)
-}
-
-fn fraction(keep: f64) -> Result<f64, BaggageError> {
-    if (0.0..=1.0).contains(&keep) { Ok(keep) } else { Err(malformed("the sampling rate is not a fraction")) }
-}
-
-/// Notes where a bag lies.
-fn take_bag(envelope: &SharedBytes, bytes: &[u8], bags: &mut BagMap) -> Result<(), BaggageError> {
-    let added = bags.insert(peek_key(bytes)?, LazyBag::arrived(envelope.part(bytes)));
-    if added { Ok(()) } else { Err(malformed("a bag is repeated")) }
+/// What [`field::REPLY`] says.
+pub(crate) mod reply_kind {
+    /// The reply leaves out what came with its request and is as it was.
+    pub(crate) const CHANGED: u64 = 1;
+    /// The branch comes back as it was sent, and no other field counts.
+    pub(crate) const UNCHANGED: u64 = 2;
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::baggage::Baggage;
+    use crate::causality::branch::Branch;
+    use crate::error::{BaggageError, malformed};
+    use crate::losses;
     use pivot_advice::{Aggregate, BagKey, DecodeError, Errors, Groups, Keep, QueryId, Value};
     use proptest::prelude::*;
     use prost::Message;
@@ -381,11 +133,11 @@ mod tests {
 
     /// A branch with everything that an envelope can hold, and its parent.
     fn sample() -> (Baggage, Baggage) {
-        let mut parent = Baggage::of(Branch { generation: 1_790_000_000_000, ..Branch::root() });
+        let mut parent = Baggage::from_branch(Branch { generation: 1_790_000_000_000, ..Branch::root() });
         parent.lower_sampling_rate(0.25);
         pack(&mut parent, 4);
         let mut child = parent.fork();
-        let _foreign = child.join(Baggage::of(Branch::root()));
+        let _foreign = child.join(Baggage::from_branch(Branch::root()));
         pack(&mut child, 2);
         (child, parent)
     }
@@ -453,7 +205,7 @@ mod tests {
             let bytes = sample().0.encode_within(limit);
             let baggage = decoded(&bytes);
             let sound = Branch { partial: false, ..*baggage.into_branch().unwrap() };
-            let baggage = Baggage::of(sound);
+            let baggage = Baggage::from_branch(sound);
             let all = 0..3u32;
             let lacking: Vec<u32> =
                 all.clone().filter(|number| baggage.is_incomplete(key(*number))).collect();

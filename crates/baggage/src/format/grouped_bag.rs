@@ -1,115 +1,124 @@
-//! A grouped bag in the bytes in which it travels.
-//!
-//! To pack is to append a row, to encode is to copy. A row whose key is there already is added to
-//! the one that has it, which an index finds once there are several.
+//! A grouped bag in the bytes in which it travels, to which rows are added.
 //!
 //! ```text
-//! table  kind:u8 query:8 stage:varint [cut:8] keys:varint count:varint shape:u8*count type:u8*keys row*
-//! row    value*keys [n:number] state*count
+//! head    kind:u8 query:u64 LE stage:varint [threshold:u64 LE] keys:varint count:varint
+//! aggregates   u8*count                       which aggregates, by their codes
+//! types        u8*keys                        the types of the key columns, see `column.rs`
+//! rows         { value*keys [n:number] state*count }*
 //! ```
 //!
-//! Equal keys are those of equal bytes. Keys that are equal in other ways, such as a signed and an
-//! unsigned 5, may stand in several rows, and are one group where rows are grouped.
+//! To pack is to append a row, to encode is to copy. A row whose key is there already is added to the row that has it:
+//! where the new bytes are as long as the old ones in place, and otherwise by moving what lies behind. Up to two rows are
+//! looked through, more are found by a [`RowIndex`], so that to add a row is constant; changing the length of a row
+//! builds the index anew, which is linear, and happens a few times in the life of a counter.
+//!
+//! Two things about the head may change with a row that is added, and then all rows are written once more: a column to
+//! which a value of another type comes takes values with tags from then on, and rows that count once each, and do not
+//! say so, say so from then on.
+//!
+//! Equal keys are those of equal bytes. Keys that are equal in other ways, such as a signed and an unsigned 5, may stand
+//! in several rows, and are one group where rows are grouped.
 
 use crate::error::BaggageError;
-use crate::format::bag_header::{ONCE, write_head};
+use crate::format::bag_header::{EACH_ONCE, write_grouped_head};
 use crate::format::column;
 use crate::format::encoded_rows::EncodedRows;
 use crate::format::encoded_states::{EncodedStates, Summand};
 use crate::format::number;
+use crate::format::row_index::{FreeSlot, RowIndex};
 use crate::format::value::ValueRef;
-use foldhash::fast::RandomState;
 use pivot_advice::codec::Writer;
 use pivot_advice::{Aggregate, BagKey, Groups, State, Value};
-use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
 /// Up to so many rows are looked through one by one.
 const FEW: usize = 2;
 
-/// A table to which rows can be added.
+/// A grouped bag that can be packed into; see the [module](self).
 #[derive(Debug, Clone)]
 pub(crate) struct GroupedBag {
     bytes: Vec<u8>,
-    shape: usize,
+    /// Where the codes of the aggregates begin, and the head ends.
+    aggregates: usize,
+    /// Where the types of the key columns begin.
     types: usize,
+    /// Where the rows begin.
     rows: usize,
+    /// How many rows there are.
     len: usize,
-    /// None while there are few rows.
+    /// Finds rows by their keys; `None` while there are few.
     index: Option<Box<RowIndex>>,
-}
-
-/// The hashes of keys and where their rows begin; 0 is a free place.
-#[derive(Debug, Clone)]
-struct RowIndex {
-    places: Vec<(u32, u32)>,
-    hasher: RandomState,
 }
 
 /// The states of a row that is added.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum RowStates<'a> {
+    /// As advice has made them.
     Decoded(&'a [State]),
+    /// As they lie in another bag.
     Encoded(&'a [u8]),
 }
 
 impl GroupedBag {
-    /// A table without rows.
-    pub(crate) fn new(bag: BagKey, cut: Option<u64>, keys: usize, aggregates: &[Aggregate]) -> GroupedBag {
+    /// Returns a bag without rows.
+    pub(crate) fn new(key: BagKey, cut: Option<u64>, keys: usize, aggregates: &[Aggregate]) -> GroupedBag {
         let mut bytes = Vec::with_capacity(64);
-        write_head(&mut bytes, bag, cut, keys, aggregates);
+        write_grouped_head(&mut bytes, key, cut, keys, aggregates);
         let rows = bytes.len();
         let types = rows - keys;
-        GroupedBag { bytes, shape: types - aggregates.len(), types, rows, len: 0, index: None }
+        GroupedBag { bytes, aggregates: types - aggregates.len(), types, rows, len: 0, index: None }
     }
 
-    /// Whether all rows of these bytes can be read, and how many there are.
+    /// Checks whether all rows of an encoded bag can be read, and returns how many there are.
     pub(crate) fn check(bytes: &[u8]) -> Result<usize, BaggageError> {
-        Ok(EncodedRows::of(bytes)?.check()?)
+        Ok(EncodedRows::new(bytes)?.check()?)
     }
 
-    /// The table that travelled in these bytes, if all its rows can be read.
+    /// Returns the bag that arrived in these bytes, if all its rows can be read.
     pub(crate) fn read(bytes: &[u8]) -> Result<GroupedBag, BaggageError> {
-        let (len, parts) = (GroupedBag::check(bytes)?, EncodedRows::of(bytes)?);
+        let (len, parts) = (GroupedBag::check(bytes)?, EncodedRows::new(bytes)?);
         let rows = bytes.len() - parts.bytes.len();
         let types = rows - parts.types.len();
-        let shape = types - parts.shape.len();
-        let mut table = GroupedBag { bytes: bytes.to_vec(), shape, types, rows, len, index: None };
-        table.reindex();
-        Ok(table)
+        let aggregates = types - parts.aggregates.len();
+
+        let mut bag = GroupedBag { bytes: bytes.to_vec(), aggregates, types, rows, len, index: None };
+        bag.reindex();
+        Ok(bag)
     }
 
-    /// A table of groups.
-    pub(crate) fn of(bag: BagKey, cut: Option<u64>, groups: &Groups) -> GroupedBag {
-        let mut table = GroupedBag::new(bag, cut, groups.keys(), groups.aggregates());
-        groups.iter().for_each(|group| table.add(&group.key, group.n, &group.states));
-        table
+    /// Returns a bag of decoded groups.
+    pub(crate) fn of_groups(key: BagKey, cut: Option<u64>, groups: &Groups) -> GroupedBag {
+        let mut bag = GroupedBag::new(key, cut, groups.keys(), groups.aggregates());
+        groups.iter().for_each(|group| bag.add(&group.key, group.n, &group.states));
+        bag
     }
 
+    /// Returns the rows, to be read.
     #[inline]
     pub(crate) fn rows(&self) -> EncodedRows<'_> {
         let (head, bytes) = self.bytes.split_at(self.rows);
-        let (shape, types) = head[self.shape..].split_at(self.types - self.shape);
-        EncodedRows { shape, types, counts: self.counts(), bytes }
+        let (aggregates, types) = head[self.aggregates..].split_at(self.types - self.aggregates);
+        EncodedRows { aggregates, types, has_counts: self.has_counts(), bytes }
     }
 
+    /// Whether each row says how often it counts.
     #[inline]
-    fn counts(&self) -> bool {
-        self.bytes[0] & ONCE == 0
+    fn has_counts(&self) -> bool {
+        self.bytes[0] & EACH_ONCE == 0
     }
 
-    /// Whether its rows have so many key columns and these aggregates.
+    /// Whether the rows have so many key columns and these aggregates.
     #[inline]
     pub(crate) fn fits(&self, keys: usize, aggregates: &[Aggregate]) -> bool {
-        self.rows().has_shape(keys, aggregates)
+        self.rows().has_columns(keys, aggregates)
     }
 
-    /// The bag as it travels.
+    /// Returns the bag as it travels.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Adds rows of one key, which has a value for each column.
+    /// Adds a row. Its key has a value for each column.
     #[inline]
     pub(crate) fn add(&mut self, key: &[Value], n: u64, states: &[State]) {
         debug_assert_eq!(key.len(), self.rows - self.types, "a key has one value for each column");
@@ -118,37 +127,43 @@ impl GroupedBag {
         if self.len == 0 || key.iter().zip(types).any(other) {
             self.widen(|i| key.get(i).map_or(column::ANY, column::code));
         }
+
         let begin = self.bytes.len();
         self.put_key(key);
-        self.settle(begin, n, RowStates::Decoded(states));
+        self.finish_row(begin, n, RowStates::Decoded(states));
     }
 
-    /// Adds a row of a key, each of whose aggregates takes in one term. False, and nothing was added, if that takes
-    /// more than to change bytes.
+    /// Adds a row that counts once, and of which each aggregate takes in one number. Returns false, with nothing added,
+    /// if that takes more than to change bytes: if it is the first row, if a value is of another type than its column,
+    /// or if the states have to be decoded.
     #[inline]
-    pub(crate) fn add_summand(&mut self, key: &[ValueRef<'_>], term: Summand) -> bool {
+    pub(crate) fn add_summand(&mut self, key: &[ValueRef<'_>], summand: Summand) -> bool {
         let types = &self.bytes[self.types..self.rows];
-        let other =
-            |(part, column): (&ValueRef<'_>, &u8)| column::code_of(part) != *column && *column != column::ANY;
+        let other = |(value, column): (&ValueRef<'_>, &u8)| {
+            column::code_of_ref(value) != *column && *column != column::ANY
+        };
         if self.len == 0 || key.len() != types.len() || key.iter().zip(types).any(other) {
             return false;
         }
+
         let begin = self.bytes.len();
-        for (i, part) in key.iter().enumerate() {
+        for (i, value) in key.iter().enumerate() {
             let column = self.bytes[self.types + i];
-            column::put_part(&mut self.bytes, column, part);
+            column::put_ref(&mut self.bytes, column, value);
         }
+
         match self.find(begin) {
-            Ok(at) => {
+            Ok(row) => {
                 let width = self.bytes.len() - begin;
                 self.bytes.truncate(begin);
-                self.add_summand_to(at + width, term)
+                self.add_summand_behind(row + width, summand)
             }
-            Err(place) => {
-                match EncodedStates::first(self.counts(), &self.bytes[self.shape..self.types], term) {
-                    Some(rest) => {
-                        self.bytes.extend_from_slice(rest.bytes());
-                        self.enter(begin, place);
+            Err(free) => {
+                let aggregates = &self.bytes[self.aggregates..self.types];
+                match EncodedStates::first(self.has_counts(), aggregates, summand) {
+                    Some(states) => {
+                        self.bytes.extend_from_slice(states.bytes());
+                        self.note_row(begin, free);
                         true
                     }
                     None => {
@@ -160,14 +175,15 @@ impl GroupedBag {
         }
     }
 
-    fn add_summand_to(&mut self, at: usize, term: Summand) -> bool {
-        if !self.counts() {
+    /// Adds a number to the states that begin behind the key of a row.
+    fn add_summand_behind(&mut self, at: usize, summand: Summand) -> bool {
+        if !self.has_counts() {
             return false;
         }
+
         let mut rest = &self.bytes[at..];
-        let Some(sum) = EncodedStates::added(&mut rest, &self.bytes[self.shape..self.types], term) else {
-            return false;
-        };
+        let aggregates = &self.bytes[self.aggregates..self.types];
+        let Some(sum) = EncodedStates::added(&mut rest, aggregates, summand) else { return false };
         let end = self.bytes.len() - rest.len();
         self.replace(at..end, sum.bytes());
         true
@@ -184,21 +200,23 @@ impl GroupedBag {
         }
     }
 
-    /// Adds the rows of another table with as many columns and the same aggregates.
+    /// Adds the rows of another bag with as many columns and the same aggregates.
     pub(crate) fn add_all(&mut self, other: &EncodedRows<'_>) {
         self.widen(|i| other.types.get(i).copied().unwrap_or(column::ANY));
-        let same = self.rows().types == other.types;
+        let same_types = self.rows().types == other.types;
+
         other.each(|row| {
             let begin = self.bytes.len();
-            if same {
+            if same_types {
                 self.bytes.extend_from_slice(row.key);
             } else {
                 self.put_key(other.key_of(&row));
             }
-            self.settle(begin, row.n, RowStates::Encoded(row.states));
+            self.finish_row(begin, row.n, RowStates::Encoded(row.states));
         });
     }
 
+    /// Appends a key.
     #[inline]
     fn put_key<V: std::borrow::Borrow<Value>>(&mut self, key: impl IntoIterator<Item = V>) {
         for (i, value) in key.into_iter().enumerate() {
@@ -207,38 +225,57 @@ impl GroupedBag {
         }
     }
 
-    /// The key of a row was appended: appends the rest, or adds the row to that which has its key.
+    /// Makes a row of the key that was appended at `begin`: appends what follows it, or takes the key away again and
+    /// adds to the row that has it.
     #[inline]
-    fn settle(&mut self, begin: usize, n: u64, states: RowStates<'_>) {
+    fn finish_row(&mut self, begin: usize, n: u64, states: RowStates<'_>) {
         match self.find(begin) {
-            Ok(at) => {
+            Ok(row) => {
                 let width = self.bytes.len() - begin;
                 self.bytes.truncate(begin);
-                self.add_to(at, width, n, states);
+                self.add_to(row, width, n, states);
             }
-            Err(place) => self.append(begin, n, states, place),
+            Err(free) => self.append(begin, n, states, free),
         }
     }
 
-    /// Where the row begins whose key was appended, or where the index has a place for it.
+    /// Returns where the row begins that has the key which was appended at `begin`, or where to note it.
     #[inline]
-    fn find(&self, begin: usize) -> Result<usize, (usize, u32)> {
+    fn find(&self, begin: usize) -> Result<usize, FreeSlot> {
         match &self.index {
             None => self.look_through(begin),
             Some(index) => index.find(&self.bytes, &self.bytes[begin..]),
         }
     }
 
+    /// Compares the key which was appended at `begin` with those of a few rows.
     #[inline]
-    fn append(&mut self, begin: usize, n: u64, states: RowStates<'_>, place: (usize, u32)) {
-        if n != 1 && !self.counts() {
-            let key = self.bytes.split_off(begin);
-            self.rewrite(GroupedBag::COUNTED, |_, column| column);
-            let begin = self.bytes.len();
-            self.bytes.extend_from_slice(&key);
-            return self.settle(begin, n, states);
+    fn look_through(&self, begin: usize) -> Result<usize, FreeSlot> {
+        let (rows, key) = (self.rows(), &self.bytes[begin..]);
+        let mut rest = &self.bytes[self.rows..begin];
+
+        while !rest.is_empty() {
+            // Keys tell their own length, so a row that starts with the key has that key.
+            let row = begin - rest.len();
+            if rest.starts_with(key) {
+                return Ok(row);
+            }
+            if rows.take(&mut rest).is_err() {
+                break;
+            }
         }
-        if self.counts() {
+        Err(FreeSlot::default())
+    }
+
+    /// Appends what stands behind the key of a new row.
+    #[inline]
+    fn append(&mut self, begin: usize, n: u64, states: RowStates<'_>, free: FreeSlot) {
+        if n != 1 && !self.has_counts() {
+            let key = self.bytes.split_off(begin);
+            return self.count_rows_and_add(&key, n, states);
+        }
+
+        if self.has_counts() {
             number::put(&mut self.bytes, n);
         }
         match states {
@@ -246,62 +283,41 @@ impl GroupedBag {
             RowStates::Decoded(states) => put_states(&mut self.bytes, states),
             RowStates::Encoded(bytes) => self.bytes.extend_from_slice(bytes),
         }
-        self.enter(begin, place);
+        self.note_row(begin, free);
     }
 
-    /// Notes a row that was appended, where the index has a place for it.
+    /// Notes a row that was appended, in the slot that the index has for it.
     #[inline]
-    fn enter(&mut self, begin: usize, (place, hash): (usize, u32)) {
+    fn note_row(&mut self, begin: usize, free: FreeSlot) {
         self.len += 1;
         match &mut self.index {
             Some(index) => {
-                index.places[place] = (hash, offset(begin));
-                if 3 * index.places.len() <= 4 * self.len {
-                    index.grow();
-                }
+                index.insert(free, begin);
+                index.reserve(self.len);
             }
             None if self.len <= FEW => {}
             None => self.reindex(),
         }
     }
 
-    /// Few rows are compared one by one.
-    #[inline]
-    fn look_through(&self, begin: usize) -> Result<usize, (usize, u32)> {
-        let (rows, key) = (self.rows(), &self.bytes[begin..]);
-        let mut rest = &self.bytes[self.rows..begin];
-        while !rest.is_empty() {
-            // Keys tell their own length, so none is the beginning of another.
-            let at = begin - rest.len();
-            if rest.starts_with(key) {
-                return Ok(at);
-            }
-            if rows.take(&mut rest).is_err() {
-                break;
-            }
+    /// Adds to the row that begins at `row` and has a key of so many bytes.
+    fn add_to(&mut self, row: usize, width: usize, n: u64, states: RowStates<'_>) {
+        if !self.has_counts() {
+            let key = self.bytes[row..row + width].to_vec();
+            return self.count_rows_and_add(&key, n, states);
         }
-        Err((0, 0))
-    }
 
-    /// Adds to the row that begins at `at` and has a key of so many bytes.
-    fn add_to(&mut self, at: usize, width: usize, n: u64, states: RowStates<'_>) {
-        if !self.counts() {
-            let key = self.bytes[at..at + width].to_vec();
-            self.rewrite(GroupedBag::COUNTED, |_, column| column);
-            let begin = self.bytes.len();
-            self.bytes.extend_from_slice(&key);
-            return self.settle(begin, n, states);
-        }
-        let mut rest = &self.bytes[at + width..];
+        let mut rest = &self.bytes[row + width..];
         let rows = self.rows();
         let Ok((mine, mut merged)) = rows.take_states(&mut rest) else { return };
         let end = self.bytes.len() - rest.len();
+
         let mut sum = Vec::with_capacity(64);
         number::put(&mut sum, mine.saturating_add(n));
-        if !rows.shape.is_empty() {
+        if !rows.aggregates.is_empty() {
             match states {
                 RowStates::Decoded(more) => {
-                    merged.iter_mut().zip(more).for_each(|(mine, more)| mine.merge(more))
+                    merged.iter_mut().zip(more).for_each(|(mine, more)| mine.merge(more));
                 }
                 RowStates::Encoded(more) => {
                     merged.iter_mut().zip(rows.states(more)).for_each(|(mine, more)| mine.merge(&more));
@@ -309,7 +325,15 @@ impl GroupedBag {
             }
             put_states(&mut sum, &merged);
         }
-        self.replace(at + width..end, &sum);
+        self.replace(row + width..end, &sum);
+    }
+
+    /// Lets each row say how often it counts, and then adds a row.
+    fn count_rows_and_add(&mut self, key: &[u8], n: u64, states: RowStates<'_>) {
+        self.rewrite(self.bytes[0] & !EACH_ONCE, |_, column| column);
+        let begin = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        self.finish_row(begin, n, states);
     }
 
     /// Makes columns take values of these types too.
@@ -321,26 +345,26 @@ impl GroupedBag {
         }
     }
 
-    const COUNTED: u8 = 0;
-
-    /// Writes all rows once more: with another first byte, or counted, and columns of other types.
+    /// Writes all rows once more, with another first byte and columns of other types.
     #[cold]
-    fn rewrite(&mut self, kind: u8, column: impl Fn(usize, u8) -> u8) {
+    fn rewrite(&mut self, first: u8, column: impl Fn(usize, u8) -> u8) {
         let old = std::mem::take(&mut self.bytes);
         let rows = EncodedRows {
-            shape: &old[self.shape..self.types],
+            aggregates: &old[self.aggregates..self.types],
             types: &old[self.types..self.rows],
-            counts: old[0] & ONCE == 0,
+            has_counts: old[0] & EACH_ONCE == 0,
             bytes: &old[self.rows..],
         };
+
         self.bytes.reserve(old.len() + self.len + number::MAX_BYTES);
         self.bytes.extend_from_slice(&old[..self.types]);
-        self.bytes[0] = if kind == GroupedBag::COUNTED { old[0] & !ONCE } else { kind };
+        self.bytes[0] = first;
         self.bytes.extend(rows.types.iter().enumerate().map(|(i, code)| column(i, *code)));
-        let counts = self.counts();
+
+        let has_counts = self.has_counts();
         rows.each(|row| {
             self.put_key(rows.key_of(&row));
-            if counts {
+            if has_counts {
                 number::put(&mut self.bytes, row.n);
             }
             self.bytes.extend_from_slice(row.states);
@@ -348,64 +372,26 @@ impl GroupedBag {
         self.reindex();
     }
 
-    /// Makes the index anew.
+    /// Makes the index anew, of where rows begin now.
     #[cold]
     fn reindex(&mut self) {
         self.index = None;
         if self.len <= FEW {
             return;
         }
-        let size = (4 * self.len).next_power_of_two();
-        let mut index = RowIndex { places: vec![(0, 0); size], hasher: RandomState::default() };
+
+        let mut index = RowIndex::with_room(self.len);
         let rows = self.rows();
         let mut rest = rows.bytes;
         while !rest.is_empty() {
-            let at = self.bytes.len() - rest.len();
+            let begin = self.bytes.len() - rest.len();
             let Ok(row) = rows.take(&mut rest) else { break };
-            if let Err((place, hash)) = index.find(&self.bytes, row.key) {
-                index.places[place] = (hash, offset(at));
+            // Strangers' bags may have several rows of a key. The first is the one that is added to.
+            if let Err(free) = index.find(&self.bytes, row.key) {
+                index.insert(free, begin);
             }
         }
         self.index = Some(Box::new(index));
-    }
-}
-
-/// A place in the bytes, as the index keeps it. Rows beyond what it can tell are not found again.
-fn offset(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(0)
-}
-
-impl RowIndex {
-    /// Where the row with a key begins, or the free place for it and its hash. There always is one.
-    #[inline]
-    fn find(&self, bytes: &[u8], key: &[u8]) -> Result<usize, (usize, u32)> {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(key);
-        let (mask, hash) = (self.places.len() - 1, hasher.finish() as u32);
-        let mut place = hash as usize & mask;
-        loop {
-            match self.places[place] {
-                (_, 0) => return Err((place, hash)),
-                (other, at) if other == hash && bytes[at as usize..].starts_with(key) => {
-                    return Ok(at as usize);
-                }
-                _ => place = (place + 1) & mask,
-            }
-        }
-    }
-
-    /// Makes room for twice as many.
-    #[cold]
-    fn grow(&mut self) {
-        let size = 2 * self.places.len();
-        let old = std::mem::replace(&mut self.places, vec![(0, 0); size]);
-        for (hash, at) in old.into_iter().filter(|(_, at)| *at > 0) {
-            let mut place = hash as usize & (size - 1);
-            while self.places[place].1 > 0 {
-                place = (place + 1) & (size - 1);
-            }
-            self.places[place] = (hash, at);
-        }
     }
 }
 
@@ -471,12 +457,12 @@ mod tests {
     }
 
     /// Adds a number under each key that is there, as bytes where that can be done.
-    fn check_terms(mut table: GroupedBag, mut groups: Groups) {
+    fn check_summands(mut table: GroupedBag, mut groups: Groups) {
         for key in groups.iter().map(|group| group.key.to_vec()).collect::<Vec<_>>() {
             let mut states: Vec<State> = groups.aggregates().iter().map(|kind| kind.empty()).collect();
             states.iter_mut().for_each(|state| state.update(&Value::I64(5), 1, &mut Errors::default()));
-            let parts: Vec<ValueRef<'_>> = key.iter().map(ValueRef::from).collect();
-            if !table.add_summand(&parts, Summand::Integer(5)) {
+            let values: Vec<ValueRef<'_>> = key.iter().map(ValueRef::from).collect();
+            if !table.add_summand(&values, Summand::Integer(5)) {
                 table.add(&key, 1, &states);
             }
             groups.entry(&key).merge(1, &states);
@@ -491,7 +477,7 @@ mod tests {
         fn a_table_is_the_groups_of_its_rows(rows in rows(), keys in 0usize..3, shape in 0usize..3) {
             let (table, groups) = added(&rows, keys, SHAPES[shape]);
             check(&table, &groups);
-            check(&GroupedBag::of(KEY, None, &groups), &groups);
+            check(&GroupedBag::of_groups(KEY, None, &groups), &groups);
             prop_assert!(table.len >= groups.len());
         }
 
@@ -512,7 +498,7 @@ mod tests {
         }
 
         #[test]
-        fn a_term_that_is_added_as_bytes_is_added_as_states_are(
+        fn a_summand_that_is_added_as_bytes_is_added_as_states_are(
             rows in proptest::collection::vec((0i64..6, 0u8..8, any::<i64>(), 0u32..64), 1..60), shape in 0usize..5
         ) {
             use Aggregate::{Average, Count, Max, Sum};
@@ -522,14 +508,14 @@ mod tests {
             let mut as_bytes = 0;
             for (key, kind, x, shift) in rows {
                 let x = x >> shift;
-                let (term, value) = match kind {
+                let (summand, value) = match kind {
                     0 => (Summand::Duration(x), Value::Duration(x)),
                     _ => (Summand::Integer(x), Value::I64(x)),
                 };
                 let key = [Value::str(format!("host-{key}")), if kind < 7 { Value::U64(5) } else { Value::Null }];
                 let mut states: Vec<State> = shape.iter().map(|aggregate| aggregate.empty()).collect();
                 states.iter_mut().for_each(|state| state.update(&value, 1, &mut Errors::default()));
-                let added = mine.add_summand(&key.each_ref().map(ValueRef::from), term);
+                let added = mine.add_summand(&key.each_ref().map(ValueRef::from), summand);
                 as_bytes += usize::from(added);
                 if !added {
                     mine.add(&key, 1, &states);
@@ -553,15 +539,15 @@ mod tests {
                 prop_assert!(grouped);
                 let groups = table.rows().groups().unwrap();
                 let (mut walked, mut again) = (vec![Value::Null; groups.keys()], groups.empty_like());
-                let see = |(key, _): &mut (&mut Vec<Value>, &mut Groups), i: usize, part: ValueRef<'_>| {
-                    key[i] = part.into();
+                let see = |(key, _): &mut (&mut Vec<Value>, &mut Groups), i: usize, value: ValueRef<'_>| {
+                    key[i] = value.into();
                 };
                 let end = |(key, groups): &mut (&mut Vec<Value>, &mut Groups), n, states: &[State]| {
                     groups.entry(key).merge(n, states);
                 };
-                let sound = table.rows().try_each_part(&mut (&mut walked, &mut again), see, end);
+                let sound = table.rows().try_each_value(&mut (&mut walked, &mut again), see, end);
                 prop_assert_eq!((sound, &again), (Ok(()), &groups));
-                check_terms(table.clone(), groups);
+                check_summands(table.clone(), groups);
                 let other = table.clone();
                 table.add_all(&other.rows());
             }

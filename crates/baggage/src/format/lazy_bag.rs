@@ -1,8 +1,18 @@
-//! A bag as it travels, as it was taken apart, or both.
+//! A bag: encoded, decoded, or both.
 //!
-//! Most bags of a request only pass through. They stay the bytes that they were until somebody
-//! packs into them, unpacks them, or has to merge them with another bag of the same key. Grouped
-//! bags are packed into as bytes; temporal ones are encoded when they travel, once.
+//! Most bags of a request only pass through. They stay the bytes that they were until somebody packs into them, unpacks
+//! them, or has to merge them with another bag of their key:
+//!
+//! ```text
+//!                        ┌── pack, merge ──▶ Grouped: bytes to which rows are added, with an index ─┐
+//! Arrived: bytes as ─────┤                                                                          ├─▶ bytes
+//! they came              └── merge ────────▶ Decoded: tuples that a temporal bag has chosen ────────┘
+//!
+//! unpack: any of them ─▶ the decoded `Bag`, kept beside the form until the form changes
+//! ```
+//!
+//! Grouped bags are packed into as bytes, so to encode one is to copy it. Temporal bags hold a few tuples, of which new
+//! ones displace others, so they are decoded to be packed into, and encoded once when they travel.
 
 use crate::format::bag::{Bag, MergeOutcome};
 use crate::format::bag_codec;
@@ -16,202 +26,210 @@ use crate::losses;
 use pivot_advice::{BagKey, Groups};
 use std::sync::OnceLock;
 
-/// A bag.
+/// A bag that is decoded when somebody needs it.
 #[derive(Debug, Clone)]
 pub(crate) struct LazyBag {
     form: BagForm,
-    /// The bag taken apart, or that its bytes cannot be read. They still travel on.
-    bag: OnceLock<Option<Box<Bag>>>,
-    /// Whether the rows that came can all be read.
-    sound: OnceLock<bool>,
+    /// The decoded bag once somebody has asked for it; `None` in the cell if the bytes cannot be read. They still
+    /// travel on, as they came.
+    decoded: OnceLock<Option<Box<Bag>>>,
+    /// Whether the rows that arrived can all be read, once somebody has asked.
+    readable: OnceLock<bool>,
 }
 
+/// What holds the content of a bag.
 #[derive(Debug, Clone)]
 enum BagForm {
-    /// As it came.
+    /// Bytes as they arrived.
     Arrived(SharedBytes),
-    /// Grouped.
+    /// The bytes of a grouped bag that was changed here.
     Grouped(GroupedBag),
-    /// Temporal or lost: it is taken apart, and encoded once it has travelled.
+    /// The decoded bag, temporal or lost, beside this; with its bytes once it has travelled.
     Decoded(OnceLock<SharedBytes>),
 }
 
 impl LazyBag {
-    fn new(form: BagForm) -> LazyBag {
-        LazyBag { form, bag: OnceLock::new(), sound: OnceLock::new() }
+    fn of_form(form: BagForm) -> LazyBag {
+        LazyBag { form, decoded: OnceLock::new(), readable: OnceLock::new() }
     }
 
-    pub(crate) fn of(key: BagKey, bag: Bag) -> LazyBag {
+    pub(crate) fn new(key: BagKey, bag: Bag) -> LazyBag {
         match bag {
-            Bag::Grouped { rows, cut } => LazyBag::of_table(GroupedBag::of(key, cut, &rows)),
+            Bag::Grouped { rows, cut } => LazyBag::grouped(GroupedBag::of_groups(key, cut, &rows)),
             bag => LazyBag {
-                form: BagForm::Decoded(OnceLock::new()),
-                bag: OnceLock::from(Some(Box::new(bag))),
-                sound: OnceLock::new(),
+                decoded: OnceLock::from(Some(Box::new(bag))),
+                ..LazyBag::of_form(BagForm::Decoded(OnceLock::new()))
             },
         }
     }
 
-    pub(crate) fn of_table(table: GroupedBag) -> LazyBag {
-        LazyBag::new(BagForm::Grouped(table))
+    pub(crate) fn grouped(bag: GroupedBag) -> LazyBag {
+        LazyBag::of_form(BagForm::Grouped(bag))
     }
 
     pub(crate) fn arrived(bytes: SharedBytes) -> LazyBag {
-        LazyBag::new(BagForm::Arrived(bytes))
+        LazyBag::of_form(BagForm::Arrived(bytes))
     }
 
-    /// The bag; None if what arrived cannot be read, which is counted the first time.
-    pub(crate) fn bag(&self) -> Option<&Bag> {
-        self.bag.get_or_init(|| self.read()).as_deref()
+    /// Returns the decoded bag, or `None` if what arrived cannot be read, which is counted the first time.
+    pub(crate) fn decoded(&self) -> Option<&Bag> {
+        self.decoded.get_or_init(|| self.decode()).as_deref()
     }
 
-    fn read(&self) -> Option<Box<Bag>> {
+    fn decode(&self) -> Option<Box<Bag>> {
         let read = bag_codec::read_bag(self.bytes()?);
         read.map(Box::new).inspect_err(|_| losses::MALFORMED.add(1)).ok()
     }
 
-    fn into_bag(self) -> Option<Bag> {
-        self.bag();
-        self.bag.into_inner().flatten().map(|bag| *bag)
+    fn into_decoded(self) -> Option<Bag> {
+        self.decoded();
+        self.decoded.into_inner().flatten().map(|bag| *bag)
     }
 
-    /// Its bytes, if it has any yet.
+    /// Returns the bytes, if there are any yet.
     #[inline]
     fn bytes(&self) -> Option<&[u8]> {
         match &self.form {
             BagForm::Arrived(bytes) => Some(bytes),
-            BagForm::Grouped(table) => Some(table.bytes()),
+            BagForm::Grouped(bag) => Some(bag.bytes()),
             BagForm::Decoded(encoded) => encoded.get().map(|bytes| &**bytes),
         }
     }
 
-    /// Its bytes, encoded now if they are not yet.
+    /// Returns the bytes, encoded now if they are not yet.
     #[inline]
     pub(crate) fn encoded(&self, key: BagKey) -> &[u8] {
         match &self.form {
             BagForm::Arrived(bytes) => bytes,
-            BagForm::Grouped(table) => table.bytes(),
+            BagForm::Grouped(bag) => bag.bytes(),
             BagForm::Decoded(encoded) => encoded.get_or_init(|| {
-                let bag = self.bag.get().and_then(Option::as_deref);
+                let bag = self.decoded.get().and_then(Option::as_deref);
                 SharedBytes::new(&bag.map(|bag| bag_codec::write_bag(key, bag)).unwrap_or_default())
             }),
         }
     }
 
-    /// The rows of a grouped bag, if they can be read. Another kind of bag has none.
+    /// Returns the encoded rows of a grouped bag, or `None` if it is of another kind, or if not all can be read.
     #[inline]
-    pub(crate) fn rows(&self) -> Option<EncodedRows<'_>> {
+    pub(crate) fn encoded_rows(&self) -> Option<EncodedRows<'_>> {
         match &self.form {
-            BagForm::Grouped(table) => Some(table.rows()),
-            BagForm::Arrived(bytes) if bag_header::peek_grouped(bytes) => {
-                let sound = *self.sound.get_or_init(|| GroupedBag::check(bytes).is_ok());
-                if sound { EncodedRows::of(bytes).ok() } else { None }
+            BagForm::Grouped(bag) => Some(bag.rows()),
+            BagForm::Arrived(bytes) if bag_header::is_grouped(bytes) => {
+                let readable = *self.readable.get_or_init(|| GroupedBag::check(bytes).is_ok());
+                if readable { EncodedRows::new(bytes).ok() } else { None }
             }
             _ => None,
         }
     }
 
-    /// The tuple that it keeps, if it is temporal and keeps no more than one.
-    pub(crate) fn one(&self) -> Option<SoleTuple> {
-        match (&self.form, self.bag.get()) {
+    /// Returns the tuple that the bag keeps, if it is temporal and keeps no more than one. Does not decode it.
+    pub(crate) fn sole_tuple(&self) -> Option<SoleTuple> {
+        match (&self.form, self.decoded.get()) {
             (BagForm::Arrived(bytes), _) => temporal_bag::peek_sole(bytes),
             (BagForm::Decoded(_), Some(Some(bag))) => SoleTuple::of(bag),
             _ => None,
         }
     }
 
-    /// All rows, if this is all there is to know of it. A table that nobody has taken apart stays so.
-    pub(crate) fn whole(&self) -> Option<CompleteRows<'_>> {
-        if self.bag.get().is_none()
+    /// Returns all rows as they lie, if none is missing and nothing has to be merged. A grouped bag that nobody has
+    /// decoded stays so.
+    pub(crate) fn complete_rows(&self) -> Option<CompleteRows<'_>> {
+        if self.decoded.get().is_none()
             && !self.is_cut()
-            && let Some(rows) = self.rows()
+            && let Some(rows) = self.encoded_rows()
         {
             return Some(CompleteRows::Encoded(CheckedRows(rows)));
         }
-        self.bag()?.whole().map(CompleteRows::Decoded)
+        self.decoded()?.complete_rows().map(CompleteRows::Decoded)
     }
 
-    /// The same if it has been taken apart.
+    /// Returns all rows, if none is missing, nothing has to be merged, and somebody has decoded them before.
     #[inline]
-    pub(crate) fn groups(&self) -> Option<&Groups> {
-        self.bag.get()?.as_deref()?.whole()
+    pub(crate) fn decoded_rows(&self) -> Option<&Groups> {
+        self.decoded.get()?.as_deref()?.complete_rows()
     }
 
-    /// The table of a grouped bag, to be added to.
+    /// Returns the grouped bag, to be added to, or `None` if the bag is of another kind or cannot be read.
     #[inline]
-    pub(crate) fn table(&mut self) -> Option<&mut GroupedBag> {
+    pub(crate) fn grouped_mut(&mut self) -> Option<&mut GroupedBag> {
         if let BagForm::Arrived(bytes) = &self.form
-            && let Ok(table) = GroupedBag::read(bytes)
+            && let Ok(bag) = GroupedBag::read(bytes)
         {
-            self.form = BagForm::Grouped(table);
+            self.form = BagForm::Grouped(bag);
         }
-        let BagForm::Grouped(table) = &mut self.form else { return None };
-        self.bag.take();
-        Some(table)
+
+        let BagForm::Grouped(bag) = &mut self.form else { return None };
+        // Whatever was decoded is not what the bag will be.
+        self.decoded.take();
+        Some(bag)
     }
 
-    /// Adds the tuples of another section of the same key. Of two that cannot be merged one is lost.
+    /// Adds the tuples of another bag of the same key. Of two that cannot be merged one is lost.
     pub(crate) fn merge(&mut self, key: BagKey, other: LazyBag) -> MergeOutcome {
-        if self.add_rows(&other) {
+        if self.add_encoded_rows(&other) {
             return MergeOutcome::Both;
         }
-        self.bag();
-        let mine = self.bag.take().flatten();
-        let (merged, bag) = match (mine, other.into_bag()) {
+
+        self.decoded();
+        let mine = self.decoded.take().flatten();
+        let (outcome, bag) = match (mine, other.into_decoded()) {
             (Some(mut mine), Some(theirs)) => (mine.merge(theirs), *mine),
             (None, Some(only)) => (MergeOutcome::OneKept, only),
             (mine, None) => {
-                self.bag = OnceLock::from(mine);
+                // Our form is unchanged, so that what cannot be read still travels on.
+                self.decoded = OnceLock::from(mine);
                 return MergeOutcome::OneKept;
             }
         };
-        *self = LazyBag::of(key, bag);
-        merged
+        *self = LazyBag::new(key, bag);
+        outcome
     }
 
-    /// Adds rows to rows. Does nothing and gives false if that is not all there is to do.
-    fn add_rows(&mut self, other: &LazyBag) -> bool {
-        let Some(more) = other.rows().filter(|_| !self.is_cut() && !other.is_cut()) else {
+    /// Adds encoded rows to encoded rows. Returns false, with nothing done, if that is not all there is to do: if one of
+    /// the bags is not grouped, was cut, or has other columns than the other one.
+    fn add_encoded_rows(&mut self, other: &LazyBag) -> bool {
+        let Some(more) = other.encoded_rows().filter(|_| !self.is_cut() && !other.is_cut()) else {
             return false;
         };
-        let fits = self.rows().is_some_and(|rows| rows.fits(&more));
-        let Some(table) = self.table().filter(|_| fits) else { return false };
-        table.add_all(&more);
+        let fits = self.encoded_rows().is_some_and(|rows| rows.fits(&more));
+        let Some(bag) = self.grouped_mut().filter(|_| fits) else { return false };
+        bag.add_all(&more);
         true
     }
 
-    /// The threshold at which its groups were cut; does not take it apart.
+    /// Returns the threshold at which groups were cut, if they were. Does not decode the bag.
     #[inline]
     pub(crate) fn cut(&self) -> Option<u64> {
         match &self.form {
             BagForm::Arrived(bytes) => bag_header::peek_cut(bytes),
-            BagForm::Grouped(table) => bag_header::peek_cut(table.bytes()),
+            BagForm::Grouped(bag) => bag_header::peek_cut(bag.bytes()),
             BagForm::Decoded(_) => None,
         }
     }
 
-    /// Whether its groups were cut.
+    /// Whether groups were cut. Does not decode the bag.
     #[inline]
     pub(crate) fn is_cut(&self) -> bool {
-        self.bytes().is_some_and(bag_header::peek_is_cut)
+        self.bytes().is_some_and(bag_header::is_cut)
     }
 
-    /// How many tuples it has chosen as the first; None if those were lost.
-    pub(crate) fn first(&self) -> Option<usize> {
-        match (&self.form, self.bag.get().and_then(Option::as_deref)) {
-            (BagForm::Arrived(bytes), _) => temporal_bag::peek_first(bytes),
-            (BagForm::Decoded(_), Some(Bag::First { slots, .. })) => Some(slots.len()),
+    /// Returns how many tuples a bag of the first ones has chosen, 0 for any other bag, and `None` if its tuples were
+    /// lost. Does not decode the bag.
+    pub(crate) fn first_count(&self) -> Option<usize> {
+        match (&self.form, self.decoded.get().and_then(Option::as_deref)) {
+            (BagForm::Arrived(bytes), _) => temporal_bag::peek_first_count(bytes),
+            (BagForm::Decoded(_), Some(Bag::First { tuples, .. })) => Some(tuples.len()),
             (BagForm::Decoded(_), Some(Bag::Lost)) => None,
             _ => Some(0),
         }
     }
 
-    /// Whether tuples are missing in it; does not take it apart.
+    /// Whether tuples are missing, as far as can be said without decoding the bag.
     pub(crate) fn is_incomplete(&self) -> bool {
-        if let Some(bag) = self.bag.get() {
+        if let Some(bag) = self.decoded.get() {
             return bag.as_deref().is_none_or(Bag::is_incomplete);
         }
-        let unreadable = self.sound.get().is_some_and(|sound| !sound);
-        unreadable || self.bytes().is_some_and(bag_header::peek_is_incomplete)
+        let is_unreadable = self.readable.get().is_some_and(|readable| !readable);
+        is_unreadable || self.bytes().is_some_and(bag_header::is_incomplete)
     }
 }

@@ -1,14 +1,22 @@
-//! Numbers whose first byte tells their length, so that reading one is a load and a shift.
+//! Numbers of 1 to 9 bytes, of which the first one tells how many: the numbers in the rows of a grouped bag.
 //!
 //! ```text
-//! 0..2^56   n bytes LE: x << n | 1 << (n - 1), of the fewest n that hold it
+//! 0..2^56   n bytes LE: x << n | 1 << (n - 1), of the fewest n that hold x in 7·n bits
 //! beyond    0, then 8 bytes LE
+//!
+//! 5         0b0000_1011                     0b101, then the mark of one byte
+//! 300       0b1011_0010 0b0000_0100         0b100101100, then the mark of two
 //! ```
+//!
+//! They take as many bytes as the varints of protobuf, and are a **prefix varint**: to read one is to count trailing
+//! zeros, one load and a shift, where a varint is a loop with a branch for each byte. Every hop that merges or unpacks a
+//! bag reads a number for each value and each row, and the lengths of values vary, so such branches are not foreseen. The
+//! envelope around the bags keeps protobuf's varints, since any protobuf library has to read it.
 
-/// The longest.
+/// The length of the longest number.
 pub(crate) const MAX_BYTES: usize = 9;
 
-/// A number below 2^56: its bytes, and how many they are.
+/// Returns the bytes of a number below 2^56, in one word, and how many they are; `None` for greater ones.
 #[inline(always)]
 pub(crate) fn short(x: u64) -> Option<(u64, usize)> {
     if x >= 1 << 56 {
@@ -22,7 +30,7 @@ pub(crate) fn short(x: u64) -> Option<(u64, usize)> {
 #[inline]
 pub(crate) fn put(out: &mut Vec<u8>, x: u64) {
     if let Some((word, count)) = short(x) {
-        // All eight and then back is one store; a copy of a length that varies is a call.
+        // To append all eight bytes and take back the rest is one store; a copy of a length that varies is a call.
         let end = out.len() + count;
         out.extend_from_slice(&word.to_le_bytes());
         out.truncate(end);
@@ -33,38 +41,43 @@ pub(crate) fn put(out: &mut Vec<u8>, x: u64) {
     }
 }
 
-/// Takes a number off the front; None if the bytes end before it does.
+/// Takes a number off the front, or returns `None` if the bytes end before it does.
 #[inline]
 pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
     let first = *bytes.first()?;
     let count = first.trailing_zeros() as usize + 1;
+
     let (x, rest) = match bytes.first_chunk::<8>() {
+        // Eight bytes are there to be loaded at once, and what lies behind the number is shifted out.
         Some(word) if first != 0 => {
             let word = u64::from_le_bytes(*word) << (64 - 8 * count) >> (64 - 8 * count);
             (word >> count, &bytes[count..])
         }
+        // At the end of the bytes the number has to be copied.
         None if first != 0 => {
             let (own, rest) = bytes.split_at_checked(count)?;
             let mut word = [0; 8];
             word[..count].copy_from_slice(own);
             (u64::from_le_bytes(word) >> count, rest)
         }
+        // The number is not below 2^56.
         _ => {
             let (word, rest) = bytes[1..].split_first_chunk::<8>()?;
             (u64::from_le_bytes(*word), rest)
         }
     };
+
     *bytes = rest;
     Some(x)
 }
 
-/// Signed numbers near zero as small ones.
+/// Maps signed numbers near zero to small unsigned ones.
 #[inline]
 pub(crate) fn zigzag(x: i64) -> u64 {
     ((x << 1) ^ (x >> 63)) as u64
 }
 
-/// The number of a zigzag.
+/// Returns the signed number that zigzag has mapped.
 #[inline]
 pub(crate) fn unzigzag(x: u64) -> i64 {
     (x >> 1) as i64 ^ -((x & 1) as i64)

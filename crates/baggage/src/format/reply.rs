@@ -1,45 +1,65 @@
-//! Calls and their replies. A reply need not repeat what came with its request: the caller, who has
-//! kept what it sent, adds it again.
+//! Calls and their replies. A reply need not repeat what came with its request: the caller, who has kept what it sent,
+//! adds it again.
+//!
+//! ```text
+//! caller                                                   callee
+//! fork, encode_request ─▶ bytes ──── request ────▶ decode ─▶ Baggage ─▶ snapshot
+//!          │                                                   │ works       │
+//!          ▼                                                   ▼             ▼
+//!   PendingReply ─▶ decode_reply ◀──── reply ──── bytes ◀─ encode_reply (snapshot)
+//!                       │
+//!                       ▼ join
+//! ```
+//!
+//! Mostly a reply is what is new, about 30 bytes. If nothing is new it is [`UNCHANGED_REPLY`], four constant bytes: neither
+//! side encodes or decodes anything, and the caller takes back the very branch that it sent. A caller that keeps nothing,
+//! because it sends through a queue, cannot ask for such replies, and a callee that was not asked answers in full.
 
 use crate::baggage::Baggage;
 use crate::carry::leaks;
 use crate::causality::branch::Branch;
 use crate::causality::budget::budget_bytes;
 use crate::error::BaggageError;
-use crate::format::envelope::{ANSWER_FIELD, AS_IT_WAS, VERSION, write_within};
+use crate::format::encode::write_within;
+use crate::format::envelope::{VERSION, field, reply_kind};
 use crate::format::request_snapshot::RequestSnapshot;
 use std::borrow::Cow;
 
-/// The bytes of an answer that changes nothing: the branch comes back as it was sent.
-pub const UNCHANGED_REPLY: &[u8] = &[1 << 3, VERSION as u8, (ANSWER_FIELD << 3) as u8, AS_IT_WAS as u8];
+/// The bytes of a reply that changes nothing: the branch comes back as it was sent.
+pub const UNCHANGED_REPLY: &[u8] =
+    &[(field::VERSION << 3) as u8, VERSION as u8, (field::REPLY << 3) as u8, reply_kind::UNCHANGED as u8];
 
-/// What was sent with a request, to read the reply with; nothing after that.
+/// What was sent with a request, by which its reply is understood; nothing once the branch has come back.
 #[derive(Debug)]
 pub struct PendingReply(Option<Box<Branch>>);
 
 impl Baggage {
-    /// The bytes in which the branch travels to somebody who answers; None if it is not born.
+    /// Returns the bytes in which the branch travels to a callee that replies, and what its reply is understood by, or
+    /// `None` if it has no id. The branch ends here, and comes back with the reply.
     pub fn encode_request(self) -> Option<(Vec<u8>, PendingReply)> {
         let mut branch = self.into_branch()?;
         let bytes = write_within(&mut branch, budget_bytes(), None);
         Some((bytes, PendingReply(Some(branch))))
     }
 
-    /// The bytes in which the branch travels back to whoever asked. It ends here.
-    pub fn encode_reply(self, asked: Option<&RequestSnapshot>) -> Cow<'static, [u8]> {
-        let short = asked.filter(|asked| self.branch().is_some_and(|branch| asked.is_answered_by(branch)));
-        let Some(asked) = short else { return self.encode().into() };
+    /// Returns the bytes in which the branch travels back to its caller, and ends it here. With the snapshot of the
+    /// request they leave out what the caller has.
+    pub fn encode_reply(self, request: Option<&RequestSnapshot>) -> Cow<'static, [u8]> {
+        let continued =
+            |request: &&RequestSnapshot| self.branch().is_some_and(|branch| request.is_continued_by(branch));
+        let Some(request) = request.filter(continued) else { return self.encode().into() };
+
         let Some(mut branch) = self.into_branch() else { return Cow::Borrowed(&[]) };
-        if asked.is_repeated_by(&branch) {
+        if request.is_repeated_by(&branch) {
             return UNCHANGED_REPLY.into();
         }
-        write_within(&mut branch, budget_bytes(), Some(asked)).into()
+        write_within(&mut branch, budget_bytes(), Some(request)).into()
     }
 }
 
 impl PendingReply {
-    /// The branch that comes back in so many bytes, which `fill` writes; see
-    /// [`Baggage::decode_from`]. Bytes that cannot be read leave it to others to bring the branch back.
+    /// Returns the branch that comes back in so many bytes, which `fill` writes; see [`Baggage::decode_from`]. After
+    /// bytes that cannot be read the reply is still pending: others may bring the branch back.
     #[track_caller]
     pub fn decode_reply(
         &mut self,
@@ -51,7 +71,7 @@ impl PendingReply {
         Ok(back)
     }
 
-    /// The branch that comes back in [`UNCHANGED_REPLY`].
+    /// Returns the branch that comes back with [`UNCHANGED_REPLY`], or `None` if it came back before.
     #[track_caller]
     pub fn accept_unchanged(&mut self) -> Option<Baggage> {
         let mut branch = self.0.take()?;
@@ -93,7 +113,7 @@ mod tests {
     fn copied(branch: &Branch) -> Baggage {
         let (share, frozen) = (branch.share.clone(), copies(&branch.frozen));
         let (active, unknown) = (branch.active.clone(), Vec::new());
-        Baggage::of(Branch { share, frozen, active, unknown, arrived: None, ..*branch })
+        Baggage::from_branch(Branch { share, frozen, active, unknown, arrived: None, ..*branch })
     }
 
     /// As if the reply had come twice.
@@ -114,32 +134,32 @@ mod tests {
         (0..50).for_each(|value| pack(&mut client, value));
         let (request, sent) = client.fork().encode_request().unwrap();
         let server = Baggage::decode(&request).unwrap();
-        let asked = server.snapshot().unwrap();
-        (client, sent, server, asked)
+        let snapshot = server.snapshot().unwrap();
+        (client, sent, server, snapshot)
     }
 
     #[test]
     fn a_reply_does_not_repeat_what_came() {
-        let (mut client, sent, mut server, asked) = called();
+        let (mut client, sent, mut server, snapshot) = called();
         pack(&mut server, 100);
-        let answer = server.encode_reply(Some(&asked));
+        let answer = server.encode_reply(Some(&snapshot));
         assert!(answer.len() < 40, "{} bytes", answer.len());
-        assert!(Baggage::decode(&answer).is_err(), "only whoever asked can read it");
+        assert!(Baggage::decode(&answer).is_err(), "only whoever snapshot can read it");
         assert_eq!(client.join(read(&sent, &answer).unwrap()), JoinOutcome::Merged);
         assert_eq!((rows(&client), client.instance_count(), client.is_partial()), (51, 0, false));
     }
 
     #[test]
     fn an_answer_without_anything_new_is_always_the_same() {
-        let (mut client, sent, mut server, asked) = called();
+        let (mut client, sent, mut server, snapshot) = called();
         let callee = server.fork();
         assert_ne!(
-            copied(server.branch().unwrap()).encode_reply(Some(&asked)),
+            copied(server.branch().unwrap()).encode_reply(Some(&snapshot)),
             UNCHANGED_REPLY,
             "its callee has not answered"
         );
         server.join(callee);
-        let answer = server.encode_reply(Some(&asked));
+        let answer = server.encode_reply(Some(&snapshot));
         assert_eq!(answer, UNCHANGED_REPLY);
         let again = read(&sent, &answer).unwrap();
         assert_eq!(client.join(copy(&sent).accept_unchanged().unwrap()), JoinOutcome::Merged);
@@ -155,12 +175,12 @@ mod tests {
             leave_behind,
             |server| server.lower_sampling_rate(0.5),
             |server| drop(server.fork()),
-            |server| assert_eq!(server.join(Baggage::of(Branch::root())), JoinOutcome::Foreign),
+            |server| assert_eq!(server.join(Baggage::from_branch(Branch::root())), JoinOutcome::Foreign),
         ];
         for (number, change) in changes.into_iter().enumerate() {
-            let (_, _, mut server, asked) = called();
+            let (_, _, mut server, snapshot) = called();
             change(&mut server);
-            assert_ne!(server.encode_reply(Some(&asked)), UNCHANGED_REPLY, "change {number}");
+            assert_ne!(server.encode_reply(Some(&snapshot)), UNCHANGED_REPLY, "change {number}");
         }
     }
 
@@ -172,10 +192,10 @@ mod tests {
         (0..50).for_each(|value| pack(&mut client, value));
         let (request, sent) = client.fork().encode_request().unwrap();
         let mut server = Baggage::decode(&request).unwrap();
-        let asked = server.snapshot().unwrap();
+        let snapshot = server.snapshot().unwrap();
         assert_eq!(rows(&other), 0);
         pack(&mut server, 100);
-        let answer = server.encode_reply(Some(&asked));
+        let answer = server.encode_reply(Some(&snapshot));
         assert_eq!(other.join(read(&sent, &answer).unwrap()), JoinOutcome::Merged);
         assert_eq!(rows(&other), 51);
         assert_eq!(read(&sent, &answer).map(|twice| other.join(twice)), Ok(JoinOutcome::Duplicate));
@@ -183,11 +203,11 @@ mod tests {
 
     #[test]
     fn what_was_changed_on_the_way_is_told() {
-        let (mut client, sent, mut server, asked) = called();
+        let (mut client, sent, mut server, snapshot) = called();
         leave_behind(&mut server);
         server.lower_sampling_rate(0.5);
         pack(&mut server, 100);
-        let answer = server.encode_reply(Some(&asked));
+        let answer = server.encode_reply(Some(&snapshot));
         let reply = read(&sent, &answer).unwrap();
         assert_eq!((rows(&reply), reply.sampling_rate()), (1, 0.5));
         assert_eq!(client.join(reply), JoinOutcome::Merged);
@@ -196,10 +216,10 @@ mod tests {
 
     #[test]
     fn a_reply_that_outgrew_the_budget_is_cut_everywhere() {
-        let (mut client, sent, mut server, asked) = called();
+        let (mut client, sent, mut server, snapshot) = called();
         (100..1000).for_each(|value| pack(&mut server, value));
         let mut branch = server.into_branch().unwrap();
-        let answer = write_within(&mut branch, 300, Some(&asked));
+        let answer = write_within(&mut branch, 300, Some(&snapshot));
         assert!(answer.len() <= 300);
         let reply = read(&sent, &answer).unwrap();
         let threshold = reply.cut(KEY).unwrap();
@@ -221,15 +241,15 @@ mod tests {
 
     #[test]
     fn a_reply_tells_of_a_lower_generation() {
-        let mut client = Baggage::of(Branch { generation: 7, ..Branch::root() });
+        let mut client = Baggage::from_branch(Branch { generation: 7, ..Branch::root() });
         pack(&mut client, 1);
         let (request, sent) = client.fork().encode_request().unwrap();
         let mut branch = Baggage::decode(&request).unwrap().into_branch().unwrap();
         // As a process that has woven less reads it.
         (branch.generation, branch.arrived) = (5, None);
-        let server = Baggage::of(*branch);
-        let asked = server.snapshot();
-        let answer = server.encode_reply(asked.as_ref());
+        let server = Baggage::from_branch(*branch);
+        let snapshot = server.snapshot();
+        let answer = server.encode_reply(snapshot.as_ref());
         client.join(read(&sent, &answer).unwrap());
         assert_eq!(client.generation(), 5);
     }
@@ -242,9 +262,9 @@ mod tests {
 
     #[test]
     fn an_answer_is_followed_by_its_siblings_share() {
-        let (mut client, sent, mut server, asked) = called();
+        let (mut client, sent, mut server, snapshot) = called();
         let child = server.fork();
-        let answer = server.encode_reply(Some(&asked));
+        let answer = server.encode_reply(Some(&snapshot));
         client.join(read(&sent, &answer).unwrap());
         assert_eq!(client.instance_count(), 1, "a part of the share is still out");
         client.join(child);

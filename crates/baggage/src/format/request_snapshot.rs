@@ -1,4 +1,4 @@
-//! What a server keeps of the baggage of a request, so that its reply need not repeat it.
+//! What a callee keeps of the baggage of a request, so that its reply need not repeat it; see [`super::reply`].
 
 use crate::baggage::Baggage;
 use crate::causality::branch::Branch;
@@ -6,7 +6,7 @@ use crate::causality::clock::Hlc;
 use crate::causality::instance::{Instance, Instances, copies};
 use crate::causality::share::Share;
 
-/// What came with a request, to write the reply with.
+/// What came with a request: what its caller has, and will have when the reply arrives.
 #[derive(Debug, Clone)]
 pub struct RequestSnapshot {
     request: u128,
@@ -16,17 +16,19 @@ pub struct RequestSnapshot {
     generation: u64,
     partial: bool,
     share: Share,
-    /// By uid.
+    /// In the order of uids. Their bags are shared with the branch, so copies cost a count of references each.
     frozen: Instances,
-    /// Whether the branch went on here as it travelled.
+    /// Whether the branch goes on here as it travelled: with nothing of its own, in the bytes that came.
     unmodified: bool,
 }
 
 impl Baggage {
-    /// What to keep of a branch that has arrived, to answer with it later.
+    /// Returns what to keep of a branch that has just arrived, so that the reply to it can be short, or `None` if the
+    /// reply must be in full.
     pub fn snapshot(&self) -> Option<RequestSnapshot> {
         let branch = self.branch()?;
         let Branch { request, root, sampling_rate, clock, generation, partial, .. } = *branch;
+
         // Nobody knows whether fields that we do not know may be left out.
         branch.unknown.is_empty().then(|| RequestSnapshot {
             request,
@@ -43,21 +45,25 @@ impl Baggage {
 }
 
 impl RequestSnapshot {
-    /// Whether the other is a branch that has everything that came, and that the caller can tell
-    /// the rest of.
-    pub(crate) fn is_answered_by(&self, branch: &Branch) -> bool {
-        let same = (self.request, self.root) == (branch.request, branch.root);
-        let all = self.frozen.iter().all(|instance| branch.holds(instance.uid));
-        same && all && self.sampling_rate == branch.sampling_rate && branch.unknown.is_empty()
+    /// Whether a branch that is the reply has all that came, so that what it has besides is all the caller needs.
+    pub(crate) fn is_continued_by(&self, branch: &Branch) -> bool {
+        let same_ids = (self.request, self.root) == (branch.request, branch.root);
+        let has_all = self.frozen.iter().all(|instance| branch.holds(instance.uid));
+        same_ids && has_all && self.sampling_rate == branch.sampling_rate && branch.unknown.is_empty()
     }
 
-    /// Whether a branch that answers is what came, and nothing else.
+    /// Whether a branch that is the reply is what came, and nothing else.
     pub(crate) fn is_repeated_by(&self, branch: &Branch) -> bool {
-        let same =
+        let knows_the_same =
             (self.clock, self.generation, self.partial) == (branch.clock, branch.generation, branch.partial);
-        let gathered = !branch.active.is_empty() || branch.frozen.len() != self.frozen.len();
-        let owns = self.share == branch.share;
-        self.unmodified && same && !gathered && owns && branch.frozen.iter().all(|own| self.has(own))
+        let owns_the_same = self.share == branch.share;
+        let has_gathered = !branch.active.is_empty() || branch.frozen.len() != self.frozen.len();
+
+        self.unmodified
+            && knows_the_same
+            && !has_gathered
+            && owns_the_same
+            && branch.frozen.iter().all(|own| self.has(own))
     }
 
     /// Whether an instance came like this, so that the caller has it.

@@ -1,9 +1,12 @@
 //! A part of a buffer that others share: what arrived is kept as it came, and travels on as it came.
+//!
+//! An envelope is one allocation. Its bags, its instances and the branch itself refer to parts of it, which costs a
+//! count of references for each, and no copy.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Bytes of a shared buffer.
+/// Bytes that lie in a shared buffer.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedBytes {
     buffer: Arc<[u8]>,
@@ -12,16 +15,16 @@ pub(crate) struct SharedBytes {
 }
 
 impl SharedBytes {
-    /// A buffer of its own.
+    /// Copies bytes into a buffer of their own.
     pub(crate) fn new(bytes: &[u8]) -> SharedBytes {
         SharedBytes { buffer: Arc::from(bytes), start: 0, length: bytes.len() }
     }
 
-    /// A buffer of so many bytes, which `fill` writes.
+    /// Returns a buffer of so many bytes, which `fill` has written: what is decoded from text lands where it stays.
     #[inline]
     pub(crate) fn filled(length: usize, fill: impl FnOnce(&mut [u8])) -> SharedBytes {
         let mut buffer: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
-        // Nobody else has it yet.
+        // Nobody else has the buffer yet, so this is always there.
         if let Some(bytes) = Arc::get_mut(&mut buffer) {
             fill(bytes);
         }
@@ -29,11 +32,11 @@ impl SharedBytes {
     }
 
     /// Whether the other is the same part of the same buffer.
-    pub(crate) fn is(&self, other: &SharedBytes) -> bool {
+    pub(crate) fn is_same(&self, other: &SharedBytes) -> bool {
         std::ptr::eq::<[u8]>(&**self, &**other)
     }
 
-    /// The part of this slice in which `bytes`, taken from it, lie; a copy if they do not.
+    /// Returns the part in which `bytes` lie, which were taken from this buffer; a copy if they were not.
     pub(crate) fn part(&self, bytes: &[u8]) -> SharedBytes {
         let start = (bytes.as_ptr() as usize).wrapping_sub(self.buffer.as_ptr() as usize);
         match start.checked_add(bytes.len()) {
@@ -59,10 +62,10 @@ mod tests {
 
     #[test]
     fn a_part_shares_the_buffer_and_anything_else_is_copied() {
-        let whole = SharedBytes::new(b"baggage");
-        let part = whole.part(&whole[3..]);
-        assert_eq!((&*part, part.as_ptr()), (b"gage".as_slice(), whole[3..].as_ptr()));
-        assert_eq!(&*whole.part(b"other"), b"other");
+        let all = SharedBytes::new(b"baggage");
+        let part = all.part(&all[3..]);
+        assert_eq!((&*part, part.as_ptr()), (b"gage".as_slice(), all[3..].as_ptr()));
+        assert_eq!(&*all.part(b"other"), b"other");
         assert_eq!(&*part.part(&part[1..2]), b"a");
     }
 }

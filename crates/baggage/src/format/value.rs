@@ -2,7 +2,7 @@
 
 use pivot_advice::{Value, codec};
 
-/// A value that need not be made to be looked at.
+/// A value that can be looked at without making a [`Value`] of it, which would allocate for text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ValueRef<'a> {
     /// A signed number.
@@ -11,24 +11,12 @@ pub enum ValueRef<'a> {
     U64(u64),
     /// Text.
     Text(&'a str),
-    /// Anything else.
+    /// Anything else. Keys of other types are rare enough to be made.
     Other(Value),
 }
 
-impl From<ValueRef<'_>> for Value {
-    #[inline(always)]
-    fn from(part: ValueRef<'_>) -> Value {
-        match part {
-            ValueRef::I64(x) => Value::I64(x),
-            ValueRef::U64(x) => Value::U64(x),
-            ValueRef::Text(text) => Value::str(text),
-            ValueRef::Other(value) => value,
-        }
-    }
-}
-
 impl<'a> From<&'a Value> for ValueRef<'a> {
-    /// Borrows text; copies numbers, and clones anything else.
+    /// Borrows text, copies a number, and clones anything else.
     #[inline(always)]
     fn from(value: &'a Value) -> ValueRef<'a> {
         match value {
@@ -40,8 +28,20 @@ impl<'a> From<&'a Value> for ValueRef<'a> {
     }
 }
 
+impl From<ValueRef<'_>> for Value {
+    #[inline(always)]
+    fn from(value: ValueRef<'_>) -> Value {
+        match value {
+            ValueRef::I64(x) => Value::I64(x),
+            ValueRef::U64(x) => Value::U64(x),
+            ValueRef::Text(text) => Value::str(text),
+            ValueRef::Other(value) => value,
+        }
+    }
+}
+
 impl ValueRef<'_> {
-    /// About how many bytes it takes with its tag; see [`pivot_advice::codec::row_size`].
+    /// Returns about how many bytes the value takes with its tag; see [`pivot_advice::codec::row_size`].
     #[inline]
     pub fn size(&self) -> usize {
         match self {
