@@ -14,20 +14,20 @@ use crate::causality::generation::{self, is_carrying};
 use crate::causality::share::Share;
 use crate::losses;
 
-/// What one live branch of a request carries.
+/// The baggage of one live branch of a request.
 ///
 /// It is moved, never copied: a copy would count twice, a [`fork`](Baggage::fork) does not. It is one pointer wide.
 #[derive(Debug, Default)]
 pub struct Baggage(pub(crate) Option<Box<Branch>>);
 
-/// What became of a baggage that was joined. Refusals are counted, and the result is partial.
+/// The outcome of joining a baggage. Refusals are counted, and the result is partial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JoinOutcome {
-    /// Its contributions were taken in.
+    /// The contributions of the baggage were taken in.
     Merged,
-    /// Refused: it is a copy of a branch that was joined before.
+    /// Refused: the baggage is a copy of a branch that was joined before.
     Duplicate,
-    /// Refused: it belongs to another request, or it was detached from this one.
+    /// Refused: the baggage belongs to another request, or was detached from this one.
     Foreign,
     /// Refused: there was no request to join.
     Outside,
@@ -143,8 +143,7 @@ impl Baggage {
 
     /// Whether the other baggage is of the same request, and was not detached from it, so that this one may join it.
     pub fn can_join(&self, other: &Baggage) -> bool {
-        let id = |branch: &Branch| (branch.request, branch.root);
-        self.branch().map(id) == other.branch().map(id)
+        self.branch().map(Branch::id) == other.branch().map(Branch::id)
     }
 
     /// Returns a branch for a message without a reply. It sees what happened so far; should it be joined after all it

@@ -1,31 +1,32 @@
-//! Why encoded baggage was refused. A refusal never fails the request: it goes on without.
+//! Why encoded baggage was refused. A refusal is counted and never fails the request, which goes on without.
 
 use pivot_advice::DecodeError;
 use std::fmt;
 
-/// What is wrong with encoded baggage.
+/// A reason to refuse encoded baggage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BaggageError {
-    /// It is longer than [`MAX_BYTES`](crate::MAX_BYTES).
+    /// The baggage is longer than [`MAX_BYTES`](crate::MAX_BYTES).
     TooLong {
-        /// Its length.
+        /// The length.
         bytes: usize,
     },
-    /// It is of a version that this build cannot read.
+    /// The baggage is of a version that this build cannot read.
     Version {
         /// The version.
         version: u64,
     },
     /// A field is missing, out of bounds or of the wrong type.
     Field {
-        /// What is wrong.
+        /// The defect, as it is shown.
         what: &'static str,
     },
     /// The bytes of an item cannot be read.
     Item(DecodeError),
 }
 
+/// Returns the error of a field that is malformed.
 pub(crate) fn malformed(what: &'static str) -> BaggageError {
     BaggageError::Field { what }
 }

@@ -1,17 +1,19 @@
-//! Tuples travelling with a request.
+//! Baggage: the tuples that queries pack travel with a request, and are unpacked by whatever happens after.
 //!
 //! ```text
 //! event ─pack─▶ Baggage ─fork─┬─▶ Baggage ──────────────────────────────────┬─join─▶ Baggage ─unpack─▶ event
 //!                             └─▶ Baggage ─encode─▶ bytes ─decode─▶ Baggage ┘
 //! ```
 //!
-//! What an event unpacks is exactly what the events before it in the same request packed, each
-//! contribution once, whatever the shape of the request.
+//! What an event unpacks is exactly what the events before it in the same request packed, each contribution once,
+//! whatever the shape of the request: threads, tasks, calls to other processes, messages, retries. Where something is
+//! lost on the way, the result is marked partial and the loss is counted.
 //!
 //! ```
 //! use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
 //! use pivot_baggage::Baggage;
 //!
+//! // Stage 1 of query 7 groups by host, and keeps all rows.
 //! let bag = BagKey { query: QueryId::new(0, 7), stage: 1 };
 //! let row = |host: &str| {
 //!     let mut rows = Groups::new(1, &[]);
@@ -21,6 +23,8 @@
 //!
 //! let mut client = Baggage::new();
 //! client.pack(bag, Keep::All, [row("client")]);
+//!
+//! // A call: a fork travels to the server, and comes back with what was packed there.
 //! let mut server = Baggage::decode(&client.fork().encode())?;
 //! server.pack(bag, Keep::All, [row("server")]);
 //! assert_eq!(client.unpack(bag).map(|rows| rows.len()), Some(1));
@@ -29,8 +33,18 @@
 //! # Ok::<(), pivot_baggage::BaggageError>(())
 //! ```
 //!
-//! Reading order: `causality` (shares, the clock, branches), `format` (bags, the envelope, replies), [`baggage`],
-//! `carry` (threads, futures, messages).
+//! The front door is [`Baggage`]; code that is not about baggage never sees it, and goes through [`current`], which keeps the
+//! baggage of the running request. The files, in the order to read them:
+//!
+//! - `baggage.rs`, `pack.rs`, `unpack.rs`: what can be done with the baggage of a branch.
+//! - `causality/`: who has seen what. `share.rs` (the part of the request that a branch owns), `branch.rs` (fork, join,
+//!   and why each contribution counts once), `instance.rs` (what branches hold in common), `clock.rs`, `generation.rs`,
+//!   `budget.rs`.
+//! - `format/`: bytes. `bag_codec.rs` (the bytes of a bag), `grouped_bag.rs` (rows are added to bytes), `lazy_bag.rs`
+//!   (decoded when needed), `cut.rs` (what is left behind), `envelope.rs` (the bytes of a branch), `reply.rs` (calls).
+//! - `carry/`: the baggage of the request that runs here. `current.rs` (of a thread), `future.rs`, `ending.rs` (of a
+//!   branch that ends elsewhere), `thread.rs`, `fan.rs`, `traced.rs` (messages), `leaks.rs`, `withheld.rs`.
+//! - `losses.rs` (what was lost, by cause), `error.rs` (why bytes were refused).
 
 pub mod baggage;
 mod carry;

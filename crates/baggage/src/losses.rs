@@ -1,8 +1,8 @@
-//! What the baggage of this process has lost, by cause. Nothing is lost silently.
+//! Counts of what the baggage of this process has lost, by cause. Nothing is lost silently.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Counts since the process began.
+/// Counts of lost baggage since the process began, by cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Losses {
@@ -24,13 +24,17 @@ pub struct Losses {
     pub unsigned: u64,
 }
 
-/// One cause of loss.
+/// The count of one cause.
 #[derive(Debug)]
 pub(crate) struct LossCounter(AtomicU64);
 
 impl LossCounter {
     const fn new() -> LossCounter {
         LossCounter(AtomicU64::new(0))
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
     }
 
     #[cold]
@@ -65,17 +69,16 @@ pub(crate) fn note_mismatches(mismatches: u64) {
     }
 }
 
-/// What was lost so far in this process.
+/// Returns what was lost so far in this process.
 pub fn losses() -> Losses {
-    let read = |loss: &LossCounter| loss.0.load(Relaxed);
     Losses {
-        duplicate: read(&DUPLICATE),
-        foreign: read(&FOREIGN),
-        mismatched: read(&MISMATCHED),
-        overflowed: read(&OVERFLOWED),
-        malformed: read(&MALFORMED),
-        outside: read(&OUTSIDE),
-        withheld: read(&WITHHELD),
-        unsigned: read(&UNSIGNED),
+        duplicate: DUPLICATE.get(),
+        foreign: FOREIGN.get(),
+        mismatched: MISMATCHED.get(),
+        overflowed: OVERFLOWED.get(),
+        malformed: MALFORMED.get(),
+        outside: OUTSIDE.get(),
+        withheld: WITHHELD.get(),
+        unsigned: UNSIGNED.get(),
     }
 }

@@ -1,8 +1,19 @@
 //! The baggage of the request that runs on this thread.
 //!
-//! The slot is moved out of and back into, never borrowed, so code that runs while it is in use
-//! finds no request instead of a panic. A scope belongs to its thread and must not be held across
-//! an `.await`: a future carries its own baggage, see [`crate::carry::future`].
+//! A thread has one slot, a cell of one pointer. Baggage is moved out of it and back into it, never borrowed, so code
+//! that runs while it is in use finds no request, instead of a panic:
+//!
+//! ```text
+//! enter_request(a)     slot: a           the scope keeps what was there before
+//!   with_current(f)    slot: empty       f has a; whatever it calls is outside the request
+//!                      slot: a           also if f panics
+//!   run_in(b, work)    slot: b           work runs in b, and a is kept aside
+//!                      slot: a
+//! scope ends           slot: before
+//! ```
+//!
+//! A scope belongs to its thread and must not be held across an `.await`: a future carries its own baggage, see
+//! [`crate::carry::future`].
 
 use crate::baggage::{Baggage, JoinOutcome};
 use crate::causality::generation::is_carrying;
@@ -13,13 +24,13 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
 thread_local! {
-    // Without a destructor, an access is a load and not a question whether the thread is ending.
-    // What is current when a thread ends belongs to a scope that was forgotten.
+    // A slot with a destructor has to be asked, at each access, whether the thread is ending. Without one it is a load.
+    // Baggage that is current when a thread ends is that of a scope that was forgotten, and is not dropped.
     static CURRENT: Cell<Option<ManuallyDrop<Baggage>>> = const { Cell::new(None) };
 }
 
-/// Runs `work` in the request of a baggage, or outside any; afterwards the thread is where it was and
-/// the baggage what `work` left of it, also when `work` panics.
+/// Runs `work` in the request of a baggage, or outside any. Afterwards the thread is where it was, and the baggage is
+/// what `work` left of it, also if `work` panics.
 #[inline]
 pub fn run_in<T>(baggage: &mut Option<Baggage>, work: impl FnOnce() -> T) -> T {
     struct Swap<'a>(&'a mut Option<Baggage>);
@@ -29,12 +40,13 @@ pub fn run_in<T>(baggage: &mut Option<Baggage>, work: impl FnOnce() -> T) -> T {
             swap(self.0);
         }
     }
+
     swap(baggage);
     let _swap = Swap(baggage);
     work()
 }
 
-/// Makes a baggage current and gives back what was, without a copy of either that could need a drop.
+/// Exchanges a baggage for what is current, without a copy of either that the compiler would have to drop.
 #[inline(always)]
 fn swap(baggage: &mut Option<Baggage>) {
     let here = baggage.take();
@@ -42,20 +54,20 @@ fn swap(baggage: &mut Option<Baggage>) {
     let _none = ManuallyDrop::new(std::mem::replace(baggage, attach(here)));
 }
 
-/// Makes a baggage current, or no request at all, and gives what was current before.
+/// Makes a baggage current, or no request at all, and returns what was current before.
 #[inline]
 pub fn attach(baggage: Option<Baggage>) -> Option<Baggage> {
     let before = CURRENT.with(|current| current.replace(baggage.map(ManuallyDrop::new)));
     before.map(ManuallyDrop::into_inner)
 }
 
-/// Takes the current baggage along; the thread is outside any request afterwards.
+/// Returns the current baggage, to be taken elsewhere. Afterwards the thread is outside any request.
 #[inline]
 pub fn capture() -> Option<Baggage> {
     attach(None)
 }
 
-/// Begins a request on this thread, or goes on with one that arrived.
+/// Begins a request on this thread, or goes on with one that arrived, until the scope ends.
 pub fn enter_request(arrived: Option<Baggage>) -> RequestScope {
     let previous = attach(Some(arrived.unwrap_or_else(Baggage::begin)));
     RequestScope { previous, open: true, thread: PhantomData }
@@ -71,7 +83,7 @@ pub struct RequestScope {
 }
 
 impl RequestScope {
-    /// Ends the scope and gives the request's baggage, to be sent or joined.
+    /// Ends the scope and returns the baggage of the request, to be sent or joined.
     pub fn finish(mut self) -> Baggage {
         self.end().unwrap_or_default()
     }
@@ -102,7 +114,8 @@ impl Drop for RestoreCurrent {
     }
 }
 
-/// The same where the way to the slot is taken once.
+/// Puts the baggage back that was lent from the slot, also when the code between panics. It keeps the reference to the
+/// slot, so that [`with_current`] looks it up once.
 struct LentBaggage<'a> {
     slot: &'a Cell<Option<ManuallyDrop<Baggage>>>,
     baggage: Option<ManuallyDrop<Baggage>>,
@@ -125,13 +138,13 @@ fn forget_scope(baggage: Option<Baggage>) {
     drop(baggage);
 }
 
-/// Runs `f` with the current baggage; does not run it outside any request.
+/// Runs `f` with the current baggage, or returns `None` outside any request.
 fn inside<R>(f: impl FnOnce(&mut Baggage) -> R) -> Option<R> {
     let mut current = RestoreCurrent(Some(capture()?));
     current.0.as_mut().map(f)
 }
 
-/// Runs `f` with the current baggage, or with None outside any request, which is counted.
+/// Runs `f` with the current baggage, or with `None` outside any request, which is counted.
 ///
 /// While `f` runs, the thread is outside the request.
 #[inline]
@@ -150,16 +163,16 @@ pub fn in_request() -> bool {
     inside(|_| ()).is_some()
 }
 
-/// Whether a branch of the current request would carry anything.
+/// Whether a branch that forks from the current request would carry anything.
 pub fn fork_would_carry() -> bool {
     inside(|current| is_carrying() || !current.has_no_id()).is_some_and(|carries| carries)
 }
 
-/// A branch of the current request; None outside any.
+/// Returns a branch of the current request, or `None` outside any.
 #[track_caller]
 pub fn fork() -> Option<Baggage> {
     let mut current = RestoreCurrent(Some(capture()?));
-    // Not `map`: behind a closure the caller's place would be lost.
+    // Not `map`: a leak is reported at the caller, which `track_caller` does not see through a closure.
     let Some(baggage) = &mut current.0 else { return None };
     Some(baggage.fork())
 }
@@ -177,13 +190,13 @@ pub fn join(branch: Baggage) -> JoinOutcome {
     }
 }
 
-/// Joins a branch that was given up into the current request, if it belongs there: whatever it
-/// packed happened before. Elsewhere it is lost.
+/// Joins a branch that was given up into the current request, if it is one of its branches: whatever it packed happened
+/// before. Elsewhere it is lost.
 pub fn rejoin(branch: Baggage) {
     inside(|current| current.can_join(&branch).then(|| current.join(branch)));
 }
 
-/// A branch of the current request for a message without a reply; None outside any.
+/// Returns a branch of the current request for a message without a reply, or `None` outside any.
 pub fn detach() -> Option<Baggage> {
     inside(|current| current.detach())
 }

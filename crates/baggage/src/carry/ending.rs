@@ -1,19 +1,24 @@
-//! Where a branch that ends elsewhere leaves its baggage, for whoever waits for it.
+//! Where a branch that ends on another thread or task leaves its baggage, for whoever waits for it.
 //!
-//! However the branch ends, by returning, by a panic or by being cancelled, its end happened before
-//! the return of whoever waited for that end, and so did all that it packed.
+//! However the branch ends, by returning, by a panic or by being cancelled, its end happened before the return of
+//! whoever waited for that end, and so did all that it packed:
+//!
+//! ```text
+//! here       carried(work) ── spawn ─────────────────────── wait ─ ending.join() ──▶
+//! elsewhere                     └─ work, in a branch ─ leaves its baggage ┘
+//! ```
 
 use super::current::{fork, join, run_in};
 use crate::baggage::{Baggage, JoinOutcome};
 use crate::sync::{Arc, Mutex};
 use std::sync::PoisonError;
 
-/// A place for the baggage of one branch, shared between the branch and whoever waits for it.
+/// The baggage of one branch once that has ended, shared between the branch and whoever waits for it.
 #[derive(Debug, Clone, Default)]
 pub struct Ending(Arc<Mutex<Option<Baggage>>>);
 
 impl Ending {
-    /// A place where nothing lies yet.
+    /// Returns an ending of a branch that has not ended.
     pub fn new() -> Ending {
         Ending::default()
     }
@@ -23,12 +28,13 @@ impl Ending {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(baggage);
     }
 
-    /// Takes what was left; None if the branch has not ended, carried nothing, or was taken before.
+    /// Takes the baggage that the branch has left, or `None` if the branch has not ended, was outside any request, or was
+    /// taken before.
     pub fn take(&self) -> Option<Baggage> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Joins what was left, if anything was, into the current request.
+    /// Joins what the branch has left, if anything, into the current request.
     #[track_caller]
     pub fn join(&self) -> Option<JoinOutcome> {
         let baggage = self.take()?;
@@ -47,12 +53,13 @@ impl Drop for LeaveOnDrop<'_> {
     }
 }
 
-/// A closure that runs in a branch of the current request, wherever it is called, and where that
-/// branch leaves its baggage. The branch forks here; outside a request the closure runs as it is.
+/// Returns a closure that runs `work` in a branch of the current request, wherever it is called, and where that branch
+/// leaves its baggage. The branch forks here, not when the closure is called. Outside a request the closure is `work`.
 #[track_caller]
 pub fn carried<T>(work: impl FnOnce() -> T) -> (impl FnOnce() -> T, Ending) {
     let (branch, ending) = (fork(), Ending::new());
     let left = ending.clone();
+
     let carried = move || {
         if branch.is_none() {
             return work();
@@ -60,5 +67,6 @@ pub fn carried<T>(work: impl FnOnce() -> T) -> (impl FnOnce() -> T, Ending) {
         let mut leave = LeaveOnDrop(branch, &left);
         run_in(&mut leave.0, work)
     };
+
     (carried, ending)
 }

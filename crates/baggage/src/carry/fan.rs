@@ -1,11 +1,14 @@
-//! Work that fans out over the threads of a pool, of which nobody knows how it is divided.
+//! Work that fans out over the threads of a pool, of which nobody knows beforehand how it will be divided.
+//!
+//! A parallel iterator splits its work as threads are free. So branches are forked where the work runs, all from one
+//! baggage that the caller has left, and what they pack is gathered in another, which is joined at the end.
 
 use super::current::{fork, join, run_in};
 use crate::baggage::Baggage;
 use crate::sync::{Mutex, MutexGuard};
 use std::sync::PoisonError;
 
-/// Branches of one request, made as they are needed, that do not see each other:
+/// Branches of one request that are made as they are needed, and do not see each other:
 ///
 /// ```
 /// let fan = pivot_baggage::Fan::new();
@@ -17,20 +20,21 @@ use std::sync::PoisonError;
 #[derive(Debug)]
 #[must_use = "what its branches pack is seen after it was joined"]
 pub struct Fan {
+    /// What branches are forked from.
     from: Mutex<Option<Baggage>>,
-    // Apart from what is forked, so that later branches do not see earlier ones.
+    /// What the branches that ended have packed, apart from `from`, so that later branches do not see it.
     ended: Mutex<Option<Baggage>>,
 }
 
 impl Fan {
-    /// Branches of the current request, which see what happened so far.
+    /// Returns a fan of the current request, whose branches see what happened so far.
     #[track_caller]
     #[allow(clippy::new_without_default, reason = "it depends on where it is called")]
     pub fn new() -> Fan {
         Fan { from: Mutex::new(fork()), ended: Mutex::new(None) }
     }
 
-    /// Runs `work` in a branch of its own; as it is, if there was no request to branch from.
+    /// Runs `work` in a branch of its own, or as it is, if there was no request to branch from.
     #[track_caller]
     pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
         let Some(branch) = self.fork() else { return work() };
@@ -57,6 +61,7 @@ impl Fan {
     }
 }
 
+/// A branch that ends when it is dropped, thus also when its work panics.
 struct RunningBranch<'a> {
     branch: Option<Baggage>,
     fan: &'a Fan,

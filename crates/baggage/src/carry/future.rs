@@ -1,8 +1,21 @@
 //! Futures that carry baggage.
 //!
-//! A task moves between threads and shares them with other tasks, so its baggage is moved into the
-//! thread's slot for each poll and out again after it. A future that is dropped before it is ready
-//! is dropped inside its request too, so that events of its destructors belong to it.
+//! A task moves between threads and shares them with other tasks, so its baggage is moved into the slot of the thread for
+//! each poll and out again after it, two moves of a pointer:
+//!
+//! ```text
+//! thread 1   ── poll a ──┐ poll b ┐── poll a ──▶ ready: a's baggage goes to whoever polls, joins, or is left
+//! slot          a        │ b      │   a
+//! ```
+//!
+//! | made by                      | the branch             | when it is ready             | when it is dropped before        |
+//! |------------------------------|------------------------|------------------------------|----------------------------------|
+//! | [`FutureExt::in_baggage`]    | is given               | comes out with the output    | ends with the future             |
+//! | [`forked`]                   | forks where it is made | joins the request that polls | rejoins the request that drops it |
+//! | [`carried_future`]           | forks where it is made | is left in an [`Ending`]     | is left in an [`Ending`]         |
+//!
+//! A future that is dropped before it is ready is dropped inside its request, so that events of its destructors belong
+//! to it.
 
 use crate::baggage::Baggage;
 use crate::carry::current::{fork, join, rejoin, run_in};
@@ -12,14 +25,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// What becomes of the baggage when the future ends without giving it to whoever polls.
+/// The fate of the baggage of a future that is dropped before it is ready.
 #[derive(Debug)]
 enum DropAction {
-    /// It ends with it.
+    /// The baggage ends with the future.
     End,
-    /// It joins the request in which the future is dropped, if it is a branch of that.
+    /// The baggage joins the request in which the future is dropped, if it is a branch of that.
     Rejoin,
-    /// It is left for whoever waits for the end.
+    /// The baggage is left for whoever waits for the end.
     Leave(Ending),
 }
 
@@ -53,6 +66,7 @@ pin_project! {
     }
 }
 
+/// Does with a baggage what is said, when it is dropped, if the baggage is still there.
 struct EndOnDrop<'a>(&'a mut Option<Baggage>, &'a DropAction);
 
 impl Drop for EndOnDrop<'_> {
@@ -67,18 +81,21 @@ impl Drop for EndOnDrop<'_> {
 }
 
 impl<F: Future> InBaggage<F> {
-    /// Polls in the request, if there is one; once ready the baggage is what the future left.
+    /// Polls in the request, if there is one. Once ready, returns the baggage as the future left it.
     fn poll_inside(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(F::Output, Option<Baggage>)> {
         let mut this = self.project();
         let mut poll = || {
             let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
             let output = ready!(future.poll(cx));
+            // Dropped here, its destructors still run inside the request.
             this.future.set(None);
             Poll::Ready(output)
         };
+
         if this.baggage.is_none() {
             return poll().map(|output| (output, None));
         }
+
         let output = ready!(run_in(this.baggage, poll));
         Poll::Ready((output, this.baggage.take()))
     }
@@ -146,8 +163,8 @@ pin_project! {
     }
 }
 
-/// A future that runs in a branch of the current request, wherever it is polled, and where that
-/// branch leaves its baggage when the future is ready or dropped. The branch forks here.
+/// Returns a future that runs in a branch of the current request, wherever it is polled, and where that branch leaves
+/// its baggage when the future is ready or dropped. The branch forks here, not at the first poll.
 #[track_caller]
 pub fn carried_future<F: Future>(future: F) -> (CarriedFuture<F>, Ending) {
     let ending = Ending::new();

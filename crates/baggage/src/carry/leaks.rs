@@ -1,8 +1,7 @@
-//! Where baggage gets lost, for those who watch.
+//! The leak detector: where in the code baggage gets lost.
 //!
-//! A debug mode: while it is on, every branch remembers the place in the code that made it, and the
-//! places where something went wrong are kept with how often it did. Off, it costs one relaxed load
-//! at a fork.
+//! It is a debug mode. While it is on, every branch remembers the place in the code that made it, and the places where
+//! something went wrong are counted, the first thousand of them. While it is off, it costs one relaxed load at a fork.
 
 use std::collections::BTreeMap;
 use std::panic::Location;
@@ -15,9 +14,10 @@ const MAX_PLACES: usize = 1000;
 static WATCHING: AtomicBool = AtomicBool::new(false);
 static FOUND: Mutex<BTreeMap<LeakKey, u64>> = Mutex::new(BTreeMap::new());
 
+/// What went wrong, and the place in the code.
 type LeakKey = (LeakKind, String);
 
-/// What went wrong.
+/// The ways in which baggage gets lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum LeakKind {
@@ -33,47 +33,50 @@ pub enum LeakKind {
 /// One place where baggage was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leak {
-    /// What went wrong.
+    /// How baggage was lost.
     pub kind: LeakKind,
     /// The place in the code, `file:line:column`, or the name of the tracepoint and its place.
     pub place: String,
-    /// How often.
+    /// How often it happened.
     pub times: u64,
 }
 
-/// Turns the detector on or off.
+/// Turns the leak detector on or off.
 pub fn watch(watching: bool) {
     WATCHING.store(watching, Relaxed);
 }
 
-/// Whether the detector is on.
+/// Whether the leak detector is on.
 pub fn is_watching() -> bool {
     WATCHING.load(Relaxed)
 }
 
-/// What was found since the last call, in the order of fault and place.
+/// Returns the leaks found since the last call, in the order of kinds and places.
 pub fn leaks() -> Vec<Leak> {
     let found = std::mem::take(&mut *FOUND.lock().unwrap_or_else(PoisonError::into_inner));
     found.into_iter().map(|((kind, place), times)| Leak { kind, place, times }).collect()
 }
 
-/// An event that had something to pack or to unpack ran outside any request.
+/// Notes an event that ran outside any request, and had something to pack or to unpack.
 pub fn outside(tracepoint: &str, file: &str, line: u32) {
     if is_watching() {
         note(LeakKind::Outside, format!("{tracepoint} at {file}:{line}"));
     }
 }
 
+/// Returns the place in the code that makes a branch, if the detector is on.
 #[track_caller]
 pub(crate) fn origin() -> Option<&'static Location<'static>> {
     if is_watching() { Some(Location::caller()) } else { None }
 }
 
+/// Notes a branch that ended without being joined, sent or detached.
 #[cold]
 pub(crate) fn dropped(origin: &Location<'_>) {
     note(LeakKind::Dropped, origin.to_string());
 }
 
+/// Notes a branch of another request that was joined.
 #[track_caller]
 pub(crate) fn crossed() {
     if is_watching() {

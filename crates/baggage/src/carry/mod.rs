@@ -1,4 +1,12 @@
-//! The baggage of the request that runs here: on a thread, in a future, through a channel.
+//! The baggage of the request that runs here: on a thread, in a future, with a message.
+//!
+//! ```text
+//!                            current: the slot of this thread
+//!            ┌──────────────────┬──────────┴───────┬──────────────────────┐
+//! thread::spawn, carried       Fan          in_baggage, forked          Traced
+//! a thread, a closure      a thread pool    a future, each poll      a message, a queue
+//!            └────── ending: what a branch leaves when it ends elsewhere ─┘
+//! ```
 
 pub mod current;
 pub mod ending;

@@ -1,6 +1,7 @@
 //! Threads that belong to the request that starts them.
 //!
-//! They look like those of [`std::thread`]; waiting for one joins its branch, however it ended.
+//! Functions and types look like those of [`std::thread`]. A thread runs in a branch of the request, and waiting for it
+//! joins the branch, however it ended.
 
 use crate::carry::ending::{Ending, carried};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,12 +36,15 @@ impl<T> JoinHandle<T> {
     }
 }
 
+/// The endings of the threads of a scope.
 type Endings = Arc<Mutex<Vec<Ending>>>;
 
 /// Runs `work`, which may start threads that borrow; waits for all of them and joins their branches.
 pub fn scope<'env, T>(work: impl for<'scope> FnOnce(&Scope<'scope, 'env>) -> T) -> T {
     let endings = Endings::default();
     let result = thread::scope(|inner| work(&Scope { inner, endings: endings.clone() }));
+
+    // All threads have ended. Those that somebody waited for have left nothing any more.
     for ending in endings.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
         ending.join();
     }

@@ -1,8 +1,13 @@
-//! An envelope for values that go through channels, queues and maps.
+//! A wrapper for values that go through channels, queues and maps, with a branch of the request that sent them.
 //!
-//! Whoever takes the value out says what the message means: `join` if it continues its own request
-//! with what the message brings, `run` or `process` if it works for the request of the message. A
-//! task that serves many requests, one by one or in batches, is in none of them by itself.
+//! Whoever takes the value out says what the message means:
+//!
+//! - [`Traced::join`]: the receiver goes on with its own request, and what the message brings happened before.
+//! - [`Traced::run`], [`Traced::process`]: the receiver works for the request of the message, and may send the result
+//!   back in the same branch.
+//! - [`Traced::within`]: the receiver goes through a batch, of which each message belongs to another request.
+//!
+//! A task that serves many requests, one by one or in batches, is in none of them by itself.
 
 use crate::baggage::Baggage;
 use crate::carry::current::{detach, fork, join, rejoin, run_in};
@@ -29,8 +34,7 @@ pub struct Traced<T> {
     branch: RejoinOnDrop,
 }
 
-/// A baggage that rejoins the current request when it is dropped there, such as that of a message
-/// which could not be sent.
+/// A baggage that rejoins the current request when it is dropped there, as that of a message which could not be sent.
 #[derive(Debug)]
 struct RejoinOnDrop(Mutex<Option<Baggage>>);
 
@@ -53,18 +57,18 @@ impl Drop for RejoinOnDrop {
 }
 
 impl<T> Traced<T> {
-    /// Sends a branch of the current request along with a value.
+    /// Returns a value with a branch of the current request.
     #[track_caller]
     pub fn new(value: T) -> Traced<T> {
         Traced { value, branch: RejoinOnDrop::new(fork()) }
     }
 
-    /// The same for a message from which nothing comes back.
+    /// Returns a value with a detached branch of the current request, for a message from which nothing comes back.
     pub fn detached(value: T) -> Traced<T> {
         Traced { value, branch: RejoinOnDrop::new(detach()) }
     }
 
-    /// Takes the value out and joins the branch into the current request.
+    /// Joins the branch into the current request, and returns the value.
     #[track_caller]
     pub fn join(mut self) -> T {
         if let Some(baggage) = self.branch.get().take() {
@@ -73,12 +77,12 @@ impl<T> Traced<T> {
         self.value
     }
 
-    /// A value that has come with a branch, or from outside any request.
+    /// Returns a value that has arrived with a branch, or from outside any request.
     pub fn from_parts(value: T, baggage: Option<Baggage>) -> Traced<T> {
         Traced { value, branch: RejoinOnDrop::new(baggage) }
     }
 
-    /// Takes the value and its branch apart. The branch is None if it was sent outside any request.
+    /// Returns the value and its branch, which is `None` if the value was sent outside any request.
     pub fn into_parts(mut self) -> (T, Option<Baggage>) {
         let baggage = self.branch.get().take();
         (self.value, baggage)
@@ -94,7 +98,7 @@ impl<T> Traced<T> {
         }
     }
 
-    /// Runs `work` in the request of the message. What it gives goes on in the same branch.
+    /// Runs `work` in the request of the message, and returns its result with the same branch.
     pub fn run<R>(self, work: impl FnOnce(T) -> R) -> Traced<R> {
         let (value, mut baggage) = self.into_parts();
         let value = match &mut baggage {
@@ -104,7 +108,7 @@ impl<T> Traced<T> {
         Traced { value, branch: RejoinOnDrop::new(baggage) }
     }
 
-    /// The same for asynchronous work.
+    /// Runs asynchronous `work` in the request of the message, and returns its result with the same branch.
     pub async fn process<F: Future>(self, work: impl FnOnce(T) -> F) -> Traced<F::Output> {
         let (future, baggage) = self.run(work).into_parts();
         let (value, baggage) = match baggage {
@@ -118,7 +122,7 @@ impl<T> Traced<T> {
     }
 }
 
-/// A message from outside any request is not of the request that happens to run here.
+/// Runs `work` outside any request: a message from outside is not of the request that happens to run here.
 fn outside<R>(work: impl FnOnce() -> R) -> R {
     run_in(&mut None, work)
 }

@@ -1,4 +1,10 @@
-//! Messages that went without the baggage of their request: to whom, why, and whose tuples they lack.
+//! Withheld baggage: messages that went without the baggage of their request.
+//!
+//! Whatever happens after such a message, at the peer, will not have happened after what the request has packed: results
+//! lack it, and have to say so. So each is counted three times: in the [losses](crate::losses) of the process, by peer
+//! and reason, which an operator is shown, and by the queries whose tuples it lacks, which makes their results partial.
+//! All are bounded: hosts beyond the first 64 are counted together, and each report of the agent empties the counts by
+//! query.
 
 use crate::baggage::Baggage;
 use crate::losses;
@@ -15,16 +21,19 @@ const MAX_QUERIES: usize = 1024;
 static COUNTS: Mutex<WithheldCounts> =
     Mutex::new(WithheldCounts { peers: BTreeMap::new(), queries: BTreeMap::new() });
 
+/// The counts of this process.
 struct WithheldCounts {
+    /// By host and reason, since the process began.
     peers: BTreeMap<(String, WithheldReason), u64>,
+    /// By query, since they were taken the last time.
     queries: BTreeMap<QueryId, u64>,
 }
 
-/// Why baggage was held back.
+/// Why baggage was withheld.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum WithheldReason {
-    /// It must not leave to that host.
+    /// Baggage must not leave to that host.
     NotAllowed,
     /// Headers that the application needs left no room for it.
     NoRoom,
@@ -35,17 +44,17 @@ pub enum WithheldReason {
 pub struct WithheldMessages {
     /// The host; empty for all those for which there was no room.
     pub host: String,
-    /// Why.
+    /// Why they went without.
     pub reason: WithheldReason,
-    /// How many, since the process began.
+    /// How many there were since the process began.
     pub messages: u64,
 }
 
-/// Notes a message to a host that goes without a baggage: whatever happens there will not have
-/// happened after what this request has packed.
+/// Counts a message to a host that goes without the baggage of its request.
 pub fn note_withheld(host: &str, reason: WithheldReason, baggage: Option<&Baggage>) {
     losses::WITHHELD.add(1);
     let mut counts = counts();
+
     let key = (host.to_owned(), reason);
     let key = if counts.peers.len() < MAX_PEERS || counts.peers.contains_key(&key) {
         key
@@ -53,6 +62,8 @@ pub fn note_withheld(host: &str, reason: WithheldReason, baggage: Option<&Baggag
         (String::new(), reason)
     };
     *counts.peers.entry(key).or_default() += 1;
+
+    // A message lacks the tuples of a query once, in however many bags they are.
     let mut queries: Vec<QueryId> = baggage.into_iter().flat_map(Baggage::queries).collect();
     queries.sort_unstable();
     queries.dedup();
@@ -63,7 +74,7 @@ pub fn note_withheld(host: &str, reason: WithheldReason, baggage: Option<&Baggag
     }
 }
 
-/// Which messages went without baggage so far in this process.
+/// Returns how many messages went without baggage so far, by peer and reason.
 pub fn withheld_messages() -> Vec<WithheldMessages> {
     let counts = counts();
     let peers = counts.peers.iter();
@@ -72,7 +83,7 @@ pub fn withheld_messages() -> Vec<WithheldMessages> {
         .collect()
 }
 
-/// How many messages went without the tuples of each query, since this was asked the last time.
+/// Returns how many messages went without the tuples of each query since the last call.
 pub fn take_withheld_by_query() -> BTreeMap<QueryId, u64> {
     std::mem::take(&mut counts().queries)
 }

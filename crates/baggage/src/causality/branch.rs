@@ -63,9 +63,9 @@ pub(crate) struct Branch {
     pub(crate) sampling_rate: f64,
     /// Whether something that happened before is missing.
     pub(crate) partial: bool,
-    /// What the branch has packed or folded. Nobody else holds a copy.
+    /// Bags that the branch has packed or folded. Nobody else holds a copy of them.
     pub(crate) active: BagMap,
-    /// What other branches may hold too, in the order of uids.
+    /// Instances, of which other branches may hold copies, in the order of uids.
     pub(crate) frozen: Instances,
     /// Fields of the encoded form that this build does not know.
     pub(crate) unknown: Vec<u8>,
@@ -137,13 +137,17 @@ impl Branch {
         }
     }
 
+    /// Returns what branches that may be joined have in common: the request and the root.
+    pub(crate) fn id(&self) -> (u128, u64) {
+        (self.request, self.root)
+    }
+
     /// Divides the branch in two, and returns the new one. Both see what this one has seen so far.
     pub(crate) fn fork(&mut self) -> Box<Branch> {
         // Freeze: the domain is the share before it is divided, since both sides will hold the instance.
         let domain = self.share.clone();
         let share = self.share.split(self.outstanding);
-        let pinned = share.is_none();
-        self.freeze(domain, pinned);
+        self.freeze(domain);
         match share {
             Some(_) => self.outstanding = self.outstanding.saturating_add(1),
             // The child is anonymous: no share tells when the last copy of what it holds has come back.
@@ -168,20 +172,23 @@ impl Branch {
     /// Gives what an anonymous branch gathered a uid, so that copies of it can be recognised without a share. Other
     /// branches are recognised by their share.
     pub(crate) fn seal(&mut self) {
-        if self.share.is_empty() {
-            self.freeze(Share::default(), true);
+        if self.share.is_empty()
+            && let Some(instance) = self.freeze(Share::default())
+        {
+            instance.pinned = true;
         }
     }
 
-    /// Makes an instance of what the branch has gathered, because from now on there are copies of it.
-    fn freeze(&mut self, domain: Share, pinned: bool) {
+    /// Makes an instance of what the branch has gathered, if anything, because from now on there are copies of it.
+    fn freeze(&mut self, domain: Share) -> Option<&mut Instance> {
         if self.active.is_empty() {
-            return;
+            return None;
         }
 
-        let instance = Instance::new(random(), domain, pinned, std::mem::take(&mut self.active));
-        let place = self.frozen.partition_point(|other| other.uid < instance.uid);
-        self.frozen.insert(place, instance);
+        let instance = Instance::new(random(), domain, std::mem::take(&mut self.active));
+        let position = self.frozen.partition_point(|other| other.uid < instance.uid);
+        self.frozen.insert(position, instance);
+        self.frozen.get_mut(position)
     }
 
     /// Takes in another branch, or refuses it and marks this one partial. Returns how many bags were lost because
@@ -215,7 +222,7 @@ impl Branch {
 
     /// Returns why another branch cannot be joined, or `None` if it can.
     fn refusal(&self, other: &Branch) -> Option<JoinRefusal> {
-        if self.request != other.request || self.root != other.root {
+        if self.id() != other.id() {
             return Some(JoinRefusal::Foreign);
         }
 

@@ -45,14 +45,14 @@ pub(crate) fn copies(instances: &Instances) -> Instances {
 }
 
 impl Instance {
-    pub(crate) fn new(uid: u64, domain: Share, pinned: bool, bags: BagMap) -> Instance {
+    pub(crate) fn new(uid: u64, domain: Share, bags: BagMap) -> Instance {
         let bags = OnceLock::from(Arc::new(bags));
-        Instance { uid, domain, pinned, arrived: None, bags, unknown: Vec::new() }
+        Instance { uid, domain, pinned: false, arrived: None, bags, unknown: Vec::new() }
     }
 
     /// Returns an instance that arrived with a single bag, of which the key can be read.
-    pub(crate) fn arrived(uid: u64, domain: Share, pinned: bool, bag: SharedBytes) -> Instance {
-        Instance { uid, domain, pinned, arrived: Some(bag), bags: OnceLock::new(), unknown: Vec::new() }
+    pub(crate) fn arrived(uid: u64, domain: Share, bag: SharedBytes) -> Instance {
+        Instance { uid, domain, pinned: false, arrived: Some(bag), bags: OnceLock::new(), unknown: Vec::new() }
     }
 
     /// Returns the bags. They are still encoded, each by itself.

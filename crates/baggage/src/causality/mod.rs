@@ -1,4 +1,4 @@
-//! Who has seen what: shares of a request, its clock, its branches and what they hold in common.
+//! Who has seen what: the share of a branch, its clock, and what branches hold in common.
 
 pub(crate) mod branch;
 pub(crate) mod budget;

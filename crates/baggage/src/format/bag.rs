@@ -65,14 +65,14 @@ impl ChosenTuple {
     }
 }
 
-/// What became of two bags of one key that were merged.
+/// The outcome of merging two bags of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum MergeOutcome {
-    /// They are one bag now.
+    /// Both are one bag now.
     Both,
-    /// Their shapes differ, which only a defect can cause: the bag of the lesser shape was kept and
-    /// the other one is lost. Every branch decides alike, in whatever order the bags meet.
+    /// The shapes of the bags differ, which only a defect can cause: the bag of the lesser shape was kept
+    /// and the other one is lost. Every branch decides alike, in whatever order the bags meet.
     OneKept,
 }
 

@@ -168,9 +168,10 @@ fn read_instance(envelope: &SharedBytes, bytes: &[u8]) -> Result<Instance, Bagga
     })?;
 
     let mut instance = match only {
-        Some(bag) => Instance::arrived(uid, domain, pinned, envelope.part(bag)),
-        None => Instance::new(uid, domain, pinned, bags),
+        Some(bag) => Instance::arrived(uid, domain, envelope.part(bag)),
+        None => Instance::new(uid, domain, bags),
     };
+    instance.pinned = pinned;
     instance.unknown = unknown;
     Ok(instance)
 }

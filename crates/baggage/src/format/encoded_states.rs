@@ -28,7 +28,7 @@ pub enum Summand {
 /// The most bytes that may stand behind the key of a row. What takes more is left to those who decode the states.
 const MOST_BYTES: usize = 64;
 
-/// What stands behind the key of a row, as it is written: how often the row counts, and its states.
+/// The bytes that stand behind the key of a row: how often the row counts, and its states.
 pub(crate) struct EncodedStates {
     bytes: [u8; MOST_BYTES],
     len: usize,
@@ -60,12 +60,12 @@ impl EncodedStates {
         EncodedStates { bytes: [0; MOST_BYTES], len: 0 }
     }
 
-    /// Returns what stands behind the key of a row that has taken in one number, or `None` if its states have to be made
-    /// in another way.
-    pub(crate) fn first(has_counts: bool, aggregates: &[u8], summand: Summand) -> Option<EncodedStates> {
+    /// Returns what stands behind the key of a row that has taken in one number, and counts `n` times if rows of its bag
+    /// say so; `None` if its states have to be made in another way.
+    pub(crate) fn first(n: Option<u64>, aggregates: &[u8], summand: Summand) -> Option<EncodedStates> {
         let mut states = EncodedStates::empty();
-        if has_counts {
-            states.number(1)?;
+        if let Some(n) = n {
+            states.number(n)?;
         }
 
         for code in aggregates {

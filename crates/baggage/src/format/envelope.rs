@@ -14,8 +14,8 @@
 //! 50 07                                generation 7
 //! ```
 //!
-//! [`super::encode`] writes envelopes, [`super::decode`] reads them. A reply may leave
-//! out what came with its request, see [`super::reply`].
+//! `encode.rs` writes envelopes, `decode.rs` reads them. A reply may leave out what came with its request, see
+//! [`crate::reply`].
 
 /// The longest encoded baggage that is read, in bytes. Other processes may have a larger budget than ours.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -41,7 +41,7 @@ pub(crate) mod field {
     pub(crate) const ACTIVE_BAG: u64 = 8;
     pub(crate) const INSTANCE: u64 = 9;
     pub(crate) const GENERATION: u64 = 10;
-    /// Marks a reply, which leaves out what came with its request; see [`super::reply`].
+    /// Marks a reply, which leaves out what came with its request; see [`crate::reply`].
     pub(crate) const REPLY: u64 = 11;
 }
 
@@ -53,7 +53,7 @@ pub(crate) mod instance_field {
     pub(crate) const BAG: u64 = 4;
 }
 
-/// What [`field::REPLY`] says.
+/// The values of [`field::REPLY`].
 pub(crate) mod reply_kind {
     /// The reply leaves out what came with its request and is as it was.
     pub(crate) const CHANGED: u64 = 1;

@@ -160,7 +160,8 @@ impl GroupedBag {
             }
             Err(free) => {
                 let aggregates = &self.bytes[self.aggregates..self.types];
-                match EncodedStates::first(self.has_counts(), aggregates, summand) {
+                let n = self.has_counts().then_some(1);
+                match EncodedStates::first(n, aggregates, summand) {
                     Some(states) => {
                         self.bytes.extend_from_slice(states.bytes());
                         self.note_row(begin, free);

@@ -37,7 +37,7 @@ pub(crate) struct LazyBag {
     readable: OnceLock<bool>,
 }
 
-/// What holds the content of a bag.
+/// The form in which the content of a bag is held.
 #[derive(Debug, Clone)]
 enum BagForm {
     /// Bytes as they arrived.

@@ -1,4 +1,10 @@
-//! The bytes in which baggage travels, from one value to the whole envelope.
+//! The bytes in which baggage travels, from one value to the envelope of a branch.
+//!
+//! ```text
+//! number ─▶ column (a value) ─▶ encoded_rows, encoded_states ─▶ grouped_bag ─┐
+//!                                                    temporal_bag ───────────┴▶ bag_codec ─▶ lazy_bag ─▶ bag_map
+//! protobuf ─▶ encode, decode: the envelope of all bags of a branch ─▶ reply
+//! ```
 
 pub mod bag;
 pub(crate) mod bag_codec;

@@ -29,7 +29,7 @@ use std::borrow::Cow;
 pub const UNCHANGED_REPLY: &[u8] =
     &[(field::VERSION << 3) as u8, VERSION as u8, (field::REPLY << 3) as u8, reply_kind::UNCHANGED as u8];
 
-/// What was sent with a request, by which its reply is understood; nothing once the branch has come back.
+/// The branch that was sent with a request, by which the reply is understood; nothing once the branch has come back.
 #[derive(Debug)]
 pub struct PendingReply(Option<Box<Branch>>);
 

@@ -6,7 +6,7 @@ use crate::causality::clock::Hlc;
 use crate::causality::instance::{Instance, Instances, copies};
 use crate::causality::share::Share;
 
-/// What came with a request: what its caller has, and will have when the reply arrives.
+/// The baggage of a request as it arrived: what the caller has, and will still have when the reply comes.
 #[derive(Debug, Clone)]
 pub struct RequestSnapshot {
     request: u128,
