@@ -40,8 +40,9 @@
 //! - `causality/`: who has seen what. `share.rs` (the part of the request that a branch owns), `branch.rs` (fork, join,
 //!   and why each contribution counts once), `instance.rs` (what branches hold in common), `clock.rs`, `generation.rs`,
 //!   `budget.rs`.
-//! - `format/`: bytes. `bag_codec.rs` (the bytes of a bag), `grouped_bag.rs` (rows are added to bytes), `lazy_bag.rs`
-//!   (decoded when needed), `cut.rs` (what is left behind), `envelope.rs` (the bytes of a branch), `reply.rs` (calls).
+//! - `format/`: bytes. In `bags/`: `bag_codec.rs` (the bytes of a bag), `grouped_bag.rs` (rows are added to bytes),
+//!   `lazy_bag.rs` (decoded when needed). `envelope.rs` (the bytes of a branch), `cut.rs` (what is left behind),
+//!   `reply.rs` (calls).
 //! - `carry/`: the baggage of the request that runs here. `current.rs` (of a thread), `future.rs`, `ending.rs` (of a
 //!   branch that ends elsewhere), `thread.rs`, `fan.rs`, `traced.rs` (messages), `leaks.rs`, `withheld.rs`.
 //! - `losses.rs` (what was lost, by cause), `error.rs` (why bytes were refused).
@@ -70,11 +71,11 @@ pub use causality::clock::{self, Hlc, Stamp};
 pub use causality::generation::{self, is_carrying, set_carrying};
 pub use causality::share::{self, Share};
 pub use error::BaggageError;
-pub use format::bag::{self, Bag, ChosenTuple, MergeOutcome};
-pub use format::complete_rows::{CheckedRows, CompleteRows};
-pub use format::encoded_states::Summand;
+pub use format::bags::bag::{self, Bag, ChosenTuple, MergeOutcome};
+pub use format::bags::complete_rows::{CheckedRows, CompleteRows};
+pub use format::bags::encoded_states::Summand;
 pub use format::envelope::{self, MAX_BYTES};
 pub use format::reply::{self, PendingReply, UNCHANGED_REPLY};
 pub use format::request_snapshot::RequestSnapshot;
-pub use format::value::ValueRef;
+pub use format::bags::value::ValueRef;
 pub use losses::{Losses, losses};

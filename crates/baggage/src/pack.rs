@@ -15,13 +15,13 @@
 
 use crate::baggage::Baggage;
 use crate::causality::clock::Stamp;
-use crate::format::bag::Bag;
-use crate::format::bag_header;
-use crate::format::encoded_states::Summand;
-use crate::format::lazy_bag::LazyBag;
+use crate::format::bags::bag::Bag;
+use crate::format::bags::bag_header;
+use crate::format::bags::encoded_states::Summand;
+use crate::format::bags::lazy_bag::LazyBag;
 use crate::format::shared_bytes::SharedBytes;
-use crate::format::temporal_bag;
-use crate::format::value::ValueRef;
+use crate::format::bags::temporal_bag;
+use crate::format::bags::value::ValueRef;
 use crate::losses;
 use pivot_advice::{Aggregate, BagKey, Groups, Keep, State, Value};
 

@@ -6,9 +6,9 @@
 //! there is nothing to merge, and [`Baggage::unpack`] always.
 
 use crate::baggage::Baggage;
-use crate::format::bag::Bag;
-use crate::format::complete_rows::CompleteRows;
-use crate::format::lazy_bag::LazyBag;
+use crate::format::bags::bag::Bag;
+use crate::format::bags::complete_rows::CompleteRows;
+use crate::format::bags::lazy_bag::LazyBag;
 use pivot_advice::{BagKey, Groups, QueryId};
 use std::borrow::Cow;
 

@@ -35,8 +35,8 @@ use crate::causality::clock::Hlc;
 use crate::causality::instance::{self, Instance, Instances};
 use crate::causality::random::{random, random128};
 use crate::causality::share::Share;
-use crate::format::bag_map::{BagMap, Mismatches};
-use crate::format::lazy_bag::LazyBag;
+use crate::format::bags::bag_map::{BagMap, Mismatches};
+use crate::format::bags::lazy_bag::LazyBag;
 use crate::format::shared_bytes::SharedBytes;
 use pivot_advice::BagKey;
 use std::panic::Location;
@@ -310,7 +310,7 @@ impl Branch {
 mod tests {
     use super::*;
     use crate::causality::share::MAX_DEPTH;
-    use crate::format::bag::Bag;
+    use crate::format::bags::bag::Bag;
     use pivot_advice::{Groups, Keep, Value};
     use proptest::prelude::*;
 

@@ -6,9 +6,9 @@
 //! bag, as nearly all do, is that bag's bytes until somebody asks for more.
 
 use crate::causality::share::Share;
-use crate::format::bag_header;
-use crate::format::bag_map::BagMap;
-use crate::format::lazy_bag::LazyBag;
+use crate::format::bags::bag_header;
+use crate::format::bags::bag_map::BagMap;
+use crate::format::bags::lazy_bag::LazyBag;
 use crate::format::shared_bytes::SharedBytes;
 use pivot_advice::BagKey;
 use smallvec::SmallVec;

@@ -18,9 +18,9 @@
 //! wherever happened-before leads. Ids are never left behind.
 
 use crate::causality::branch::Branch;
-use crate::format::bag::Bag;
-use crate::format::bag_codec::group_bytes;
-use crate::format::lazy_bag::LazyBag;
+use crate::format::bags::bag::Bag;
+use crate::format::bags::bag_codec::group_bytes;
+use crate::format::bags::lazy_bag::LazyBag;
 use pivot_advice::eval::stable_hash;
 use pivot_advice::{BagKey, Group, Groups};
 

@@ -3,9 +3,9 @@
 //! A request carries a handful of bags, mostly one, so they are a sorted list in place: the first few are looked at one
 //! by one, a longer list is searched by halves.
 
-use crate::format::bag::{Bag, MergeOutcome};
-use crate::format::grouped_bag::GroupedBag;
-use crate::format::lazy_bag::LazyBag;
+use crate::format::bags::bag::{Bag, MergeOutcome};
+use crate::format::bags::grouped_bag::GroupedBag;
+use crate::format::bags::lazy_bag::LazyBag;
 use pivot_advice::{Aggregate, BagKey};
 use smallvec::SmallVec;
 

@@ -31,14 +31,14 @@
 //! ```
 
 use crate::error::{BaggageError, malformed};
-use crate::format::bag::Bag;
-use crate::format::bag_header::{
+use crate::format::bags::bag::Bag;
+use crate::format::bags::bag_header::{
     FIRST, GROUPED, GROUPED_CUT, LOST, MOST_RECENT, kind_of, peek_cut, read_key, write_key,
 };
-use crate::format::column;
-use crate::format::encoded_rows::EncodedRows;
-use crate::format::grouped_bag::GroupedBag;
-use crate::format::temporal_bag::{read_temporal, write_temporal};
+use crate::format::bags::column;
+use crate::format::bags::encoded_rows::EncodedRows;
+use crate::format::bags::grouped_bag::GroupedBag;
+use crate::format::bags::temporal_bag::{read_temporal, write_temporal};
 use pivot_advice::codec::Writer;
 use pivot_advice::{BagKey, DecodeError, Group};
 

@@ -3,8 +3,8 @@
 //! To merge nothing and to decode nothing is what makes an unpack cheap. So whoever unpacks a bag gets the decoded rows
 //! if there are any, and walks over the encoded ones otherwise.
 
-use crate::format::encoded_rows::EncodedRows;
-use crate::format::value::ValueRef;
+use crate::format::bags::encoded_rows::EncodedRows;
+use crate::format::bags::value::ValueRef;
 use pivot_advice::{Aggregate, Groups, State};
 
 /// All rows of a bag.

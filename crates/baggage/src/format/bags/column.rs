@@ -15,8 +15,8 @@
 //! if their bytes are, and none is the beginning of another. The payloads are not those of the codec: a number tells its
 //! length in its first byte, see `number.rs`.
 
-use crate::format::number;
-use crate::format::value::ValueRef;
+use crate::format::bags::number;
+use crate::format::bags::value::ValueRef;
 use pivot_advice::codec::{Reader, Writer};
 use pivot_advice::{DecodeError, Type, Value};
 use std::sync::Arc;

@@ -5,11 +5,11 @@
 //! checked once, when a bag arrives and somebody needs it.
 
 use crate::error::{BaggageError, malformed};
-use crate::format::bag_header::{EACH_ONCE, GROUPED, GROUPED_CUT, kind_of, read_key};
-use crate::format::column;
-use crate::format::number;
+use crate::format::bags::bag_header::{EACH_ONCE, GROUPED, GROUPED_CUT, kind_of, read_key};
+use crate::format::bags::column;
+use crate::format::bags::number;
 use crate::format::protobuf::fixed64;
-use crate::format::value::ValueRef;
+use crate::format::bags::value::ValueRef;
 use pivot_advice::codec::{MAX_COLUMNS, Reader};
 use pivot_advice::{Aggregate, DecodeError, Groups, State, Value};
 use smallvec::SmallVec;

@@ -4,7 +4,7 @@
 //! bags apart, merge those of one key, and cut them, whether or not it knows the query.
 
 use crate::error::{BaggageError, malformed};
-use crate::format::column;
+use crate::format::bags::column;
 use crate::format::protobuf::{ProtoWriter, fixed64};
 use pivot_advice::codec::Reader;
 use pivot_advice::{Aggregate, BagKey, QueryId};

@@ -5,8 +5,8 @@
 
 use crate::causality::clock::{Hlc, Stamp};
 use crate::error::{BaggageError, malformed};
-use crate::format::bag::{Bag, ChosenTuple};
-use crate::format::bag_header::{FIRST, LOST, MOST_RECENT, read_key, write_key};
+use crate::format::bags::bag::{Bag, ChosenTuple};
+use crate::format::bags::bag_header::{FIRST, LOST, MOST_RECENT, read_key, write_key};
 use crate::format::protobuf::{ProtoWriter, fixed64};
 use pivot_advice::codec::{Reader, Writer};
 use pivot_advice::{Aggregate, BagKey, DecodeError, State, Value};

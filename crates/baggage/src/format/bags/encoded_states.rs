@@ -13,7 +13,7 @@
 //! If the new bytes are as long as the old ones they replace them where they lie. Anything but these aggregates of whole
 //! numbers or durations, and whatever overflows, is left to those who decode the states.
 
-use crate::format::number;
+use crate::format::bags::number;
 use pivot_advice::Aggregate;
 
 /// A number that all aggregates of a row take in.

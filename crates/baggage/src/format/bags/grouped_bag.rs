@@ -20,13 +20,13 @@
 //! in several rows, and are one group where rows are grouped.
 
 use crate::error::BaggageError;
-use crate::format::bag_header::{EACH_ONCE, write_grouped_head};
-use crate::format::column;
-use crate::format::encoded_rows::EncodedRows;
-use crate::format::encoded_states::{EncodedStates, Summand};
-use crate::format::number;
-use crate::format::row_index::{FreeSlot, RowIndex};
-use crate::format::value::ValueRef;
+use crate::format::bags::bag_header::{EACH_ONCE, write_grouped_head};
+use crate::format::bags::column;
+use crate::format::bags::encoded_rows::EncodedRows;
+use crate::format::bags::encoded_states::{EncodedStates, Summand};
+use crate::format::bags::number;
+use crate::format::bags::row_index::{FreeSlot, RowIndex};
+use crate::format::bags::value::ValueRef;
 use pivot_advice::codec::Writer;
 use pivot_advice::{Aggregate, BagKey, Groups, State, Value};
 use std::ops::Range;
@@ -406,8 +406,8 @@ fn put_states(out: &mut Vec<u8>, states: &[State]) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::format::bag::Bag;
-    use crate::format::bag_codec::read_bag;
+    use crate::format::bags::bag::Bag;
+    use crate::format::bags::bag_codec::read_bag;
     use pivot_advice::{Errors, QueryId};
     use proptest::prelude::*;
 

@@ -14,14 +14,14 @@
 //! Grouped bags are packed into as bytes, so to encode one is to copy it. Temporal bags hold a few tuples, of which new
 //! ones displace others, so they are decoded to be packed into, and encoded once when they travel.
 
-use crate::format::bag::{Bag, MergeOutcome};
-use crate::format::bag_codec;
-use crate::format::bag_header;
-use crate::format::complete_rows::{CheckedRows, CompleteRows};
-use crate::format::encoded_rows::EncodedRows;
-use crate::format::grouped_bag::GroupedBag;
+use crate::format::bags::bag::{Bag, MergeOutcome};
+use crate::format::bags::bag_codec;
+use crate::format::bags::bag_header;
+use crate::format::bags::complete_rows::{CheckedRows, CompleteRows};
+use crate::format::bags::encoded_rows::EncodedRows;
+use crate::format::bags::grouped_bag::GroupedBag;
 use crate::format::shared_bytes::SharedBytes;
-use crate::format::temporal_bag::{self, SoleTuple};
+use crate::format::bags::temporal_bag::{self, SoleTuple};
 use crate::losses;
 use pivot_advice::{BagKey, Groups};
 use std::sync::OnceLock;
