@@ -19,9 +19,9 @@ use crate::format::bags::bag::Bag;
 use crate::format::bags::bag_header;
 use crate::format::bags::encoded_states::Summand;
 use crate::format::bags::lazy_bag::LazyBag;
-use crate::format::shared_bytes::SharedBytes;
 use crate::format::bags::temporal_bag;
 use crate::format::bags::value::ValueRef;
+use crate::format::shared_bytes::SharedBytes;
 use crate::losses;
 use pivot_advice::{Aggregate, BagKey, Groups, Keep, State, Value};
 

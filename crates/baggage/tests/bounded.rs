@@ -7,15 +7,17 @@ use kinds::{Kind, sum_of};
 use pivot_advice::Keep;
 use pivot_baggage::{Baggage, JoinOutcome, Share};
 
-/// A remote call that packs and makes a nested call, `depth` deep. Gives the most bytes on the way.
+/// Makes a remote call that packs and makes a nested call, `depth` deep. Returns the most bytes that travelled.
 fn call(caller: &mut Baggage, depth: usize, instances: &mut usize) -> usize {
     let request = caller.fork().encode();
     let mut callee = Baggage::decode(&request).unwrap();
     for kind in &Kind::ALL[1..] {
         callee.pack(kind.key(), kind.keep(), [kind.rows(depth)]);
     }
+
     let nested = if depth > 1 { call(&mut callee, depth - 1, instances) } else { 0 };
     *instances = (*instances).max(callee.instance_count());
+
     let reply = callee.encode();
     let longest = nested.max(request.len()).max(reply.len());
     assert_eq!(caller.join(Baggage::decode(&reply).unwrap()), JoinOutcome::Merged);
@@ -45,6 +47,7 @@ fn a_thousand_concurrent_children_rejoin_to_nothing_but_their_sum() {
     for child in &mut children {
         child.pack(Kind::Sum.key(), Keep::All, [Kind::Sum.rows(1)]);
     }
+
     // Every third one first, so that they return in another order than they left.
     let mut longest = 0;
     for (i, child) in (0..3).flat_map(|rest| (rest..1000).step_by(3)).enumerate() {
@@ -56,6 +59,7 @@ fn a_thousand_concurrent_children_rejoin_to_nothing_but_their_sum() {
             assert_eq!(parent.join(Baggage::decode(&another).unwrap()), JoinOutcome::Merged);
         }
     }
+
     println!("{longest} bytes at most on the way");
     assert!(longest < 1024, "{longest} bytes");
     assert_eq!((parent.instance_count(), parent.share()), (0, Share::whole()));

@@ -19,6 +19,7 @@ fn four_tuples_of_the_papers_largest_query_take_fewer_bytes_than_there() {
     client.pack(key(1), Keep::All, [tuple(&["client-1"])]);
     let replicas = ["replica1", "replica2", "replica3"];
     client.pack(key(2), Keep::All, replicas.map(|replica| tuple(&[replica])));
+
     let bytes = client.fork().encode();
     let envelope = { Baggage::new().request_or_begin() };
     assert!(envelope > 0 && bytes.len() < 137, "{} bytes", bytes.len());

@@ -26,6 +26,7 @@ fn rows(texts: &[&str]) -> Vec<(String, u64)> {
     texts.iter().map(|text| ((*text).to_owned(), 1)).collect()
 }
 
+/// Packs for both frontends under one number, on both sides of a fork, and checks what arrives of either.
 fn check(keep: Keep, ones: &[&str], twos: &[&str]) {
     let mut baggage = Baggage::new();
     baggage.request_or_begin();
@@ -36,6 +37,7 @@ fn check(keep: Keep, ones: &[&str], twos: &[&str]) {
     let branch = Baggage::decode(&branch.encode()).unwrap();
     pack(&mut baggage, 1, keep, "one b");
     baggage.join(branch);
+
     let mut arrived = Baggage::decode(&baggage.encode()).unwrap();
     assert_eq!((seen(&arrived, 1), seen(&arrived, 2)), (rows(ones), rows(twos)));
     assert_eq!(seen(&arrived, 3), []);

@@ -9,7 +9,7 @@ use pivot_baggage::generation::{set_woven_everywhere, set_woven_here};
 use pivot_baggage::{Baggage, current, enter_request, set_carrying};
 
 #[test]
-fn baggage_is_born_when_somebody_packs_or_may_pack() {
+fn baggage_has_an_id_once_somebody_packs_or_may_pack() {
     assert_eq!(size_of::<Baggage>(), size_of::<usize>());
     let scope = enter_request(None);
     let mut child = current::fork().unwrap();
@@ -47,5 +47,5 @@ fn baggage_is_born_when_somebody_packs_or_may_pack() {
 
     set_carrying(false);
     let onward = Baggage::decode(&request.fork().encode()).unwrap();
-    assert_eq!(onward.request(), request.request(), "once born it is always passed on");
+    assert_eq!(onward.request(), request.request(), "an id is always passed on");
 }

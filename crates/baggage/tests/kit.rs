@@ -1,5 +1,5 @@
-//! What carries baggage from thread to thread, each with an answer that would be wrong if a branch
-//! were lost, came twice, or saw a sibling.
+//! Whatever carries baggage from thread to thread: each has an answer that would be wrong if a branch were lost, came
+//! twice, or saw a sibling.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -16,7 +16,7 @@ fn pack(value: u64) {
     with_current(|current| current.unwrap().pack(KEY, Keep::All, [rows]));
 }
 
-/// All values that were packed before, each as often as it counts.
+/// Returns all values that were packed before, each as often as it counts.
 fn seen() -> Vec<u64> {
     let rows =
         with_current(|current| current.and_then(|baggage| baggage.unpack(KEY).map(|r| r.into_owned())));
@@ -32,14 +32,16 @@ fn check(work: impl FnOnce(), after: &[u64]) {
     let mut baggage = Baggage::new();
     baggage.request_or_begin();
     let scope = enter_request(Some(baggage));
+
     pack(0);
     work();
     assert_eq!(seen(), after);
+
     let baggage = scope.finish();
     assert_eq!((baggage.instance_count(), baggage.is_partial()), (0, false));
 }
 
-/// What a branch sees that packs.
+/// Packs a value in a branch, and returns what the branch has seen before.
 fn branch(value: u64) -> Vec<u64> {
     let before = seen();
     pack(value);
@@ -87,6 +89,7 @@ fn branches_of_a_fan_do_not_see_each_other_even_one_after_the_other() {
     let work = || {
         let fan = Fan::new();
         pack(9);
+
         std::thread::scope(|scope| {
             for value in 1..4 {
                 scope.spawn({
@@ -96,6 +99,7 @@ fn branches_of_a_fan_do_not_see_each_other_even_one_after_the_other() {
             }
         });
         assert_eq!(fan.run(|| branch(4)), [0]);
+
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             fan.run(|| {
                 pack(5);
@@ -103,6 +107,7 @@ fn branches_of_a_fan_do_not_see_each_other_even_one_after_the_other() {
             })
         }));
         assert!(panicked.is_err());
+
         assert_eq!(seen(), [0, 9]);
         fan.join();
     };
@@ -114,6 +119,7 @@ fn a_message_brings_what_happened_before_it_was_sent_and_nothing_else() {
     let work = || {
         let (to_worker, at_worker) = mpsc::channel::<Traced<u64>>();
         let (to_us, here) = mpsc::channel();
+
         let worker = std::thread::spawn(move || {
             // The worker is outside any request; each message is worked for in its own.
             for message in at_worker {
@@ -121,11 +127,13 @@ fn a_message_brings_what_happened_before_it_was_sent_and_nothing_else() {
                 to_us.send(message.run(branch)).unwrap();
             }
         });
+
         to_worker.send(Traced::new(1)).unwrap();
         pack(2);
         to_worker.send(Traced::new(3)).unwrap();
         drop(to_worker);
         worker.join().unwrap();
+
         let replies: Vec<_> = here.iter().map(Traced::join).collect();
         assert_eq!(replies, [vec![0], vec![0, 2]]);
     };
@@ -170,6 +178,7 @@ fn in_a_batch_every_request_keeps_its_own_baggage() {
             scope.finish()
         })
         .collect();
+
     // One write for all of them is an event of each.
     let mut batch: Vec<Traced<u64>> = receive.try_iter().collect();
     let worker = enter_request(Some(Baggage::new()));
@@ -177,6 +186,7 @@ fn in_a_batch_every_request_keeps_its_own_baggage() {
     batch.iter_mut().for_each(|message| message.within(|value| assert_eq!(branch(10 + *value), [*value])));
     assert_eq!(seen(), [100]);
     drop(worker.finish());
+
     for (request, message) in requests.into_iter().zip(batch) {
         let scope = enter_request(Some(request));
         let value = message.join();

@@ -1,8 +1,9 @@
 //! What baggage promises, checked on random requests against a model that knows everything.
 //!
-//! A request is a list of steps over its live branches. The model gives each branch the set of
-//! contributions that happened before it, by the plain definition: a fork copies the set and a join
-//! unites two. `PIVOT_LAWS_CASES` sets the number of requests for each law.
+//! A request is a list of steps over its live branches: they pack, fork, join, travel, call, and get lost. The model
+//! gives each branch the set of contributions that happened before it, by the plain definition: a fork copies the set,
+//! and a join unites two. After each step the branches that it touched have to show exactly that set, or say that they
+//! are partial and show a part of it. `PIVOT_LAWS_CASES` sets the number of requests for each law.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -17,7 +18,7 @@ use proptest::prelude::*;
 /// An hour of microseconds, as a clock that travels counts it.
 const HOUR: u64 = 3_600_000_000 << 12;
 
-/// A set of contributions.
+/// A set of contributions, by their numbers.
 type Set = u128;
 
 fn has(set: Set, id: usize) -> bool {
@@ -28,27 +29,32 @@ fn has(set: Set, id: usize) -> bool {
 #[derive(Debug)]
 struct Contribution {
     kind: Kind,
-    /// What happened before it.
+    /// The contributions that happened before it.
     before: Set,
-    /// None if First refused it.
-    place: Option<(Stamp, usize)>,
+    /// What orders it among others, or `None` if a bag of the first tuples refused it.
+    rank: Option<(Stamp, usize)>,
 }
 
 /// A live branch, and what the model knows of it.
 #[derive(Debug)]
 struct Live {
     baggage: Baggage,
+    /// The contributions that happened before.
     before: Set,
-    /// Detached branches and their descendants are of another family.
+    /// Detached branches and their descendants are of another family, and never join their origin.
     family: usize,
-    /// A join was refused in its past.
+    /// Whether a join was refused in its past.
     spoilt: bool,
 }
 
+/// One step of a request. Numbers that are too great count modulo what there is.
 #[derive(Debug, Clone, Copy)]
 struct Step {
+    /// What happens; see [`Request::step`].
     what: u8,
+    /// The branch to which it happens.
     which: usize,
+    /// Another branch, or what else the step needs to know.
     other: usize,
 }
 
@@ -63,11 +69,14 @@ enum Weather {
     Doubling,
 }
 
+/// A request while it goes on.
 struct Request {
     /// The share of the first branch.
     root: Share,
     live: Vec<Live>,
+    /// All contributions of the request.
     packed: Vec<Contribution>,
+    /// How many families there are.
     families: usize,
     weather: Weather,
 }
@@ -92,6 +101,7 @@ impl Request {
         Request { root, live, packed: Vec::new(), families: 1, weather }
     }
 
+    /// Takes one step. The ranges are how often a step is taken, of a hundred.
     fn step(&mut self, step: Step) {
         let which = step.which % self.live.len();
         match step.what {
@@ -111,6 +121,7 @@ impl Request {
     fn pack(&mut self, which: usize, kind: Kind, tuples: usize) {
         let first = self.packed.len();
         let ids = first..(first + tuples).min(Set::BITS as usize);
+
         let branch = &mut self.live[which];
         let stamp = match kind {
             Kind::First | Kind::MostRecent if ids.len() == 1 => {
@@ -119,15 +130,18 @@ impl Request {
             }
             _ => branch.baggage.pack(kind.key(), kind.keep(), ids.clone().map(|id| kind.rows(id))),
         };
+
+        // The tuples of one event happened at once: none before another.
         let before = branch.before;
         for (position, id) in ids.enumerate() {
-            let place = stamp.map(|stamp| (stamp, position));
-            self.packed.push(Contribution { kind, before, place });
+            let rank = stamp.map(|stamp| (stamp, position));
+            self.packed.push(Contribution { kind, before, rank });
             branch.before |= 1 << id;
         }
         self.check(which);
     }
 
+    /// A branch forks, and both sides see what it saw.
     fn fork(&mut self, which: usize) {
         let branch = &mut self.live[which];
         let baggage = branch.baggage.fork();
@@ -142,12 +156,14 @@ impl Request {
         if self.live.len() == 1 {
             return;
         }
+
         let ended = self.live.swap_remove(from);
         let into = into % self.live.len();
         let branch = &mut self.live[into];
         let joined = branch.baggage.join(ended.baggage);
         branch.before |= ended.before;
         branch.spoilt |= ended.spoilt || joined != JoinOutcome::Merged;
+
         match joined {
             JoinOutcome::Foreign => assert_ne!(branch.family, ended.family),
             JoinOutcome::Duplicate => assert_eq!(self.weather, Weather::Doubling),
@@ -163,12 +179,14 @@ impl Request {
         let room = if self.weather != Weather::Fair && hours == 2 { 200 } else { MAX_BYTES };
         let branch = &mut self.live[which];
         let mut bytes = std::mem::take(&mut branch.baggage).encode_within(room);
+
         // The clock follows the version and the request id, unless nothing was stamped so far.
         if bytes.get(20) == Some(&(3 << 3 | 1)) {
             let clock = &mut bytes[21..29];
             let ahead = u64::from_le_bytes(clock.try_into().unwrap()) + hours * HOUR;
             clock.copy_from_slice(&ahead.to_le_bytes());
         }
+
         branch.baggage = Baggage::decode(&bytes).unwrap();
         self.check(which);
     }
@@ -182,26 +200,30 @@ impl Request {
         if id == Set::BITS as usize || self.weather == Weather::Fair && many {
             return;
         }
+
         let Some((request, mut sent)) = self.live[which].baggage.fork().encode_request() else { return };
         let mut server = Baggage::decode(&request).unwrap();
-        let asked = server.snapshot();
+        let snapshot = server.snapshot();
+
         // What is called may do nothing, or have others do nothing.
         let packs = !other.is_multiple_of(3);
         let mut all_own_shares = true;
         if packs {
             let stamp = server.pack(kind.key(), kind.keep(), [kind.rows(id)]);
-            let (before, place) = (self.live[which].before, stamp.map(|stamp| (stamp, 0)));
-            self.packed.push(Contribution { kind, before, place });
+            let (before, rank) = (self.live[which].before, stamp.map(|stamp| (stamp, 0)));
+            self.packed.push(Contribution { kind, before, rank });
         } else if other.is_multiple_of(2) {
             let callee = server.fork();
             all_own_shares = !callee.share().is_empty();
             assert_eq!(server.join(callee), JoinOutcome::Merged);
         }
+
         // What was cut on its way, and a branch without a share, may be answered at length.
         all_own_shares &= !server.share().is_empty();
-        let plain = asked.is_some() && !server.is_partial() && all_own_shares;
-        let reply = server.encode_reply(asked.as_ref());
+        let plain = snapshot.is_some() && !server.is_partial() && all_own_shares;
+        let reply = server.encode_reply(snapshot.as_ref());
         assert!(packs || !plain || reply == UNCHANGED_REPLY, "{reply:?}");
+
         let fill = |out: &mut [u8]| {
             out.copy_from_slice(&reply);
             true
@@ -213,12 +235,14 @@ impl Request {
         self.check(which);
     }
 
+    /// A branch ends without being joined, as when a reply is lost.
     fn lose(&mut self, which: usize) {
         if self.live.len() > 1 {
             self.live.swap_remove(which);
         }
     }
 
+    /// A message that promises no return.
     fn detach(&mut self, which: usize) {
         let Live { ref baggage, before, spoilt, .. } = self.live[which];
         // By hand, or as a message that reaches any number of receivers.
@@ -231,6 +255,7 @@ impl Request {
         self.check(self.live.len() - 1);
     }
 
+    /// A message that is delivered twice, to two receivers that know nothing of each other.
     fn double(&mut self, which: usize) {
         let branch = &mut self.live[which];
         let bytes = std::mem::take(&mut branch.baggage).encode_within(MAX_BYTES);
@@ -247,11 +272,12 @@ impl Request {
         if self.packed.len() == Set::BITS as usize {
             return;
         }
+
         let mut attempt = Baggage::decode(&self.live[which].baggage.fork().encode_within(MAX_BYTES)).unwrap();
         let id = self.packed.len();
         let stamp = attempt.pack(Kind::First.key(), Kind::First.keep(), [Kind::First.rows(id)]);
-        let (before, place) = (self.live[which].before, stamp.map(|stamp| (stamp, 0)));
-        self.packed.push(Contribution { kind: Kind::First, before, place });
+        let (before, rank) = (self.live[which].before, stamp.map(|stamp| (stamp, 0)));
+        self.packed.push(Contribution { kind: Kind::First, before, rank });
         self.check(which);
     }
 
@@ -264,6 +290,7 @@ impl Request {
         self
     }
 
+    /// Checks what a branch shows against what happened before it.
     fn check(&self, which: usize) {
         Kind::ALL.into_iter().for_each(|kind| self.check_kind(&self.live[which], kind));
     }
@@ -273,6 +300,7 @@ impl Request {
         let ids = (0..self.packed.len()).filter(|id| has(branch.before, *id));
         let due: Vec<usize> = ids.filter(|id| self.packed[*id].kind == kind).collect();
         let partial = branch.baggage.is_incomplete(kind.key());
+
         if kind == Kind::Sum {
             let (n, sum) = seen.map_or((0, 0), |rows| sum_of(&rows));
             let (all, total) = (due.len() as u64, due.iter().sum::<usize>() as i128);
@@ -280,9 +308,11 @@ impl Request {
             assert!(partial || (n, sum) == (all, total), "{n} of {all} contributions, not partial");
             return;
         }
+
         let mut shown: Vec<usize> = seen.iter().flat_map(|rows| rows.iter()).map(id_of).collect();
         shown.sort_unstable();
         assert!(shown.iter().all(|id| due.contains(id)), "{kind:?} shows {shown:?} of {due:?}");
+
         if let Some(threshold) = branch.baggage.cut(kind.key()) {
             // Even in a partial bag, what a cut leaves is complete, unless something else went wrong.
             let below = |id: &usize| stable_hash(&[Value::U64(*id as u64)]) < threshold;
@@ -296,15 +326,18 @@ impl Request {
         }
     }
 
+    /// Returns which of the contributions that are due a bag has to choose.
     fn chosen(&self, kind: Kind, due: &[usize]) -> Vec<usize> {
-        let stamped = due.iter().copied().filter(|id| self.packed[*id].place.is_some());
+        let stamped = due.iter().copied().filter(|id| self.packed[*id].rank.is_some());
         let mut by_stamp: Vec<usize> = stamped.collect();
-        by_stamp.sort_by_key(|id| self.packed[*id].place);
+        by_stamp.sort_by_key(|id| self.packed[*id].rank);
+
         match kind {
             Kind::Each | Kind::Sum => return due.to_vec(),
             Kind::First => by_stamp.truncate(FIRST as usize),
             Kind::MostRecent => drop(by_stamp.drain(..by_stamp.len().saturating_sub(RECENT as usize))),
         }
+
         by_stamp.sort_unstable();
         by_stamp
     }
@@ -326,6 +359,7 @@ impl Request {
     }
 }
 
+/// Returns the number of the contribution that a group shows.
 fn id_of(group: &pivot_advice::Group) -> usize {
     assert_eq!(group.n, 1, "{:?} counts {} times", group.key, group.n);
     group.key[0].as_integer().unwrap() as usize
@@ -410,6 +444,7 @@ fn ids() -> impl Strategy<Value = Vec<usize>> {
     proptest::collection::vec(0usize..12, 1..8)
 }
 
+/// A bag with some contributions, of which two at a time have one clock.
 fn bag(kind: Kind, ids: &[usize]) -> Bag {
     let stamp = |id: usize| Stamp { clock: Hlc::from_u64(id as u64 / 2), nonce: id as u32 % 2 };
     let each = ids.iter().map(|id| Bag::packed(kind.keep(), [kind.rows(*id)], stamp(*id)).unwrap());

@@ -52,7 +52,14 @@ impl Instance {
 
     /// Returns an instance that arrived with a single bag, of which the key can be read.
     pub(crate) fn arrived(uid: u64, domain: Share, bag: SharedBytes) -> Instance {
-        Instance { uid, domain, pinned: false, arrived: Some(bag), bags: OnceLock::new(), unknown: Vec::new() }
+        Instance {
+            uid,
+            domain,
+            pinned: false,
+            arrived: Some(bag),
+            bags: OnceLock::new(),
+            unknown: Vec::new(),
+        }
     }
 
     /// Returns the bags. They are still encoded, each by itself.

@@ -13,10 +13,10 @@ use crate::causality::share::Share;
 use crate::error::{BaggageError, malformed};
 use crate::format::bags::bag_header::peek_key;
 use crate::format::bags::bag_map::BagMap;
+use crate::format::bags::lazy_bag::LazyBag;
 use crate::format::envelope::{
     MAX_BYTES, MAX_INSTANCES, SIGNATURE_FIELD, VERSION, field, instance_field, reply_kind,
 };
-use crate::format::bags::lazy_bag::LazyBag;
 use crate::format::protobuf::{ProtoField, for_each_field};
 use crate::format::shared_bytes::SharedBytes;
 use crate::losses;
