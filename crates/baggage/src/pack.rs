@@ -159,6 +159,7 @@ impl Baggage {
         if branch.is_cut(key) {
             return false;
         }
+
         let bag = branch.active.grouped(key, row.len(), aggregates);
         bag.is_some_and(|bag| bag.add_summand(row, summand))
     }

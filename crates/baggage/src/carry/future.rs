@@ -54,6 +54,7 @@ pin_project! {
             if this.baggage.is_none() {
                 return;
             }
+
             if this.future.is_some() {
                 // Even if a destructor panics, the baggage goes where it belongs.
                 let end = EndOnDrop(this.baggage, this.on_drop);

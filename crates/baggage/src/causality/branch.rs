@@ -43,7 +43,7 @@ use std::panic::Location;
 
 /// One live branch of a request. What it carries is what it packed itself since the last fork (`active`), and what
 /// it holds in common with other branches (`frozen`).
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Branch {
     /// The id of the request.
     pub(crate) request: u128,
@@ -101,18 +101,9 @@ impl Branch {
         Branch {
             request,
             root: first_root(request),
-            share: Share::default(),
-            outstanding: 0,
-            clock: Hlc::default(),
-            generation: 0,
             nonce: random() as u32,
             sampling_rate: 1.0,
-            partial: false,
-            active: BagMap::default(),
-            frozen: Instances::new(),
-            unknown: Vec::new(),
-            arrived: None,
-            origin: None,
+            ..Branch::default()
         }
     }
 
@@ -120,20 +111,14 @@ impl Branch {
     #[inline]
     fn sibling(&self, root: u64, share: Share) -> Branch {
         Branch {
-            request: self.request,
             root,
             share,
-            outstanding: 0,
             clock: self.clock,
             generation: self.generation,
-            nonce: random() as u32,
             sampling_rate: self.sampling_rate,
             partial: self.partial,
-            active: BagMap::default(),
-            frozen: Instances::new(),
             unknown: self.unknown.clone(),
-            arrived: None,
-            origin: None,
+            ..Branch::blank(self.request)
         }
     }
 

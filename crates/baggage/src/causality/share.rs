@@ -305,6 +305,8 @@ fn write_node(bits: &mut BitWriter, intervals: &[Interval], node: Interval) {
         Some(interval) if interval.depth == node.depth => bits.push(1),
         Some(_) => {
             [0, 1].into_iter().for_each(|bit| bits.push(bit));
+
+            // Sorted intervals lie in the left half up to where the right one starts.
             let (left, right) = node.halves();
             let middle = intervals.partition_point(|interval| interval.start < right.start);
             write_node(bits, &intervals[..middle], left);

@@ -126,6 +126,7 @@ fn restore(branch: &mut Branch, sent: &Branch) {
     branch.clock.receive(clock);
     branch.unknown.clone_from(&sent.unknown);
 
+    // Instances that came back have changed since they were sent: their domain has grown, or a bag was cut.
     if branch.frozen.is_empty() {
         branch.frozen = copies(&sent.frozen);
         return;

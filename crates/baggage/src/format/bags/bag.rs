@@ -87,6 +87,8 @@ impl Bag {
                 tuples.for_each(|more| rows.merge(&more));
                 (!rows.is_empty()).then_some(Bag::Grouped { rows, cut: None })
             }
+
+            // Of the tuples of one event, the first ones have the lowest positions.
             Keep::First(n) => {
                 let tuples = ChosenTuple::of_event(stamp, tuples.take(n as usize));
                 (!tuples.is_empty()).then_some(Bag::First { n, tuples })

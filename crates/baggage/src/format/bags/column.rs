@@ -96,6 +96,8 @@ fn put_other(out: &mut Vec<u8>, column: u8, value: &Value) {
         (TIMESTAMP, Value::Timestamp(x)) | (DURATION, Value::Duration(x)) => {
             out.extend_from_slice(&x.to_le_bytes());
         }
+
+        // A column whose values carry their tags, or a list.
         _ => {
             let mut writer = Writer::new();
             writer.value(value);
@@ -139,6 +141,8 @@ fn take_other(bytes: &mut &[u8], column: u8) -> Result<Value, DecodeError> {
         BYTES => Value::Bytes(Arc::from(take_bytes(bytes)?)),
         TIMESTAMP => Value::Timestamp(take_word(bytes)? as i64),
         DURATION => Value::Duration(take_word(bytes)? as i64),
+
+        // The value carries its tag.
         _ => {
             let mut reader = Reader::new(bytes);
             let value = reader.value()?;

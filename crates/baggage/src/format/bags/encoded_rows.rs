@@ -168,6 +168,7 @@ impl<'a> EncodedRows<'a> {
             return Ok(());
         }
 
+        // One buffer serves for all keys, and one for all states.
         let mut key = SmallVec::<[Value; 4]>::from_elem(Value::Null, self.types.len());
         let mut states = Vec::new();
         while !rest.is_empty() {

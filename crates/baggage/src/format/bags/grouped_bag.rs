@@ -152,6 +152,7 @@ impl GroupedBag {
             column::put_ref(&mut self.bytes, column, value);
         }
 
+        // The key was appended to be compared. If a row has it, it is taken away again.
         match self.find(begin) {
             Ok(row) => {
                 let width = self.bytes.len() - begin;
@@ -271,6 +272,7 @@ impl GroupedBag {
     /// Appends what stands behind the key of a new row.
     #[inline]
     fn append(&mut self, begin: usize, n: u64, states: RowStates<'_>, free: FreeSlot) {
+        // The first row that does not count once makes all of them say how often they count.
         if n != 1 && !self.has_counts() {
             let key = self.bytes.split_off(begin);
             return self.count_rows_and_add(&key, n, states);
@@ -310,6 +312,7 @@ impl GroupedBag {
 
         let mut rest = &self.bytes[row + width..];
         let rows = self.rows();
+        // The row was read when it was added, so this does not return early.
         let Ok((mine, mut merged)) = rows.take_states(&mut rest) else { return };
         let end = self.bytes.len() - rest.len();
 
@@ -357,6 +360,7 @@ impl GroupedBag {
             bytes: &old[self.rows..],
         };
 
+        // A count or a tag takes a byte more in each row, mostly.
         self.bytes.reserve(old.len() + self.len + number::MAX_BYTES);
         self.bytes.extend_from_slice(&old[..self.types]);
         self.bytes[0] = first;
