@@ -1,12 +1,13 @@
 //! The baggage of one branch of a request: how it begins, divides, comes together and ends.
 //!
-//! A request is a tree of branches that fork and join: a task that is spawned, a call to another process. Each branch
-//! carries its own [`Baggage`], and what one of them packs is seen by whatever happens after it, once. How that is
-//! ensured, whatever the shape of the request, is told in `causality/branch.rs`.
+//! A request is a tree of branches that fork and join: a task that is spawned, a call to another process.
+//! Each branch carries its own [`Baggage`], and what one of them packs is seen by whatever happens after it,
+//! once. How that is ensured, whatever the shape of the request, is told in `causality/branch.rs`.
 //!
-//! Baggage is allocated late. As long as no query packs anything, the baggage of a request is a null pointer that
-//! forks, travels and joins for nothing. It gets an id, and a box for its branch, when something is packed, or when
-//! the request begins while a query that packs is installed anywhere. From then on it is always passed on.
+//! Baggage is allocated late. As long as no query packs anything, the baggage of a request is a null pointer
+//! that forks, travels and joins for nothing. It gets an id, and a box for its branch, when something is
+//! packed, or when the request begins while a query that packs is installed anywhere. From then on it is
+//! always passed on.
 
 use crate::carry::leaks;
 use crate::causality::branch::{Branch, JoinRefusal};
@@ -16,7 +17,8 @@ use crate::losses;
 
 /// The baggage of one live branch of a request.
 ///
-/// It is moved, never copied: a copy would count twice, a [`fork`](Baggage::fork) does not. It is one pointer wide.
+/// It is moved, never copied: a copy would count twice, a [`fork`](Baggage::fork) does not. It is one pointer
+/// wide.
 #[derive(Debug, Default)]
 pub struct Baggage(pub(crate) Option<Box<Branch>>);
 
@@ -43,8 +45,8 @@ impl Baggage {
         Baggage(Some(Box::new(branch)))
     }
 
-    /// Returns the baggage of a request that begins now. While a query that packs is installed anywhere, it has an id
-    /// and a generation from the start; otherwise it has neither, and costs nothing.
+    /// Returns the baggage of a request that begins now. While a query that packs is installed anywhere, it
+    /// has an id and a generation from the start; otherwise it has neither, and costs nothing.
     pub fn begin() -> Baggage {
         if !is_carrying() {
             return Baggage::new();
@@ -93,14 +95,14 @@ impl Baggage {
         self.request().unwrap_or_else(|| self.branch_mut().request)
     }
 
-    /// Returns the newest generation of advice that every event before has met, or 0 if nobody knows, because the
-    /// request began, or passed, where no query that packs was woven. See [`crate::generation`].
+    /// Returns the newest generation of advice that every event before has met, or 0 if nobody knows, because
+    /// the request began, or passed, where no query that packs was woven. See [`crate::generation`].
     pub fn generation(&self) -> u64 {
         self.branch().map_or(0, |branch| branch.generation)
     }
 
-    /// Divides the branch, and returns the new one. Both see what happened so far, and neither sees the other until
-    /// they are joined.
+    /// Divides the branch, and returns the new one. Both see what happened so far, and neither sees the other
+    /// until they are joined.
     #[track_caller]
     pub fn fork(&mut self) -> Baggage {
         if self.has_no_id() && !is_carrying() {
@@ -118,7 +120,8 @@ impl Baggage {
         let Some(mut theirs) = other.into_branch() else { return JoinOutcome::Merged };
 
         if self.has_no_id() {
-            // The other branch got its id further on. What happened here before is older than its generation knows.
+            // The other branch got its id further on. What happened here before is older than its generation
+            // knows.
             (theirs.generation, theirs.arrived, theirs.origin) = (0, None, None);
             self.0 = Some(theirs);
             return JoinOutcome::Merged;
@@ -141,13 +144,14 @@ impl Baggage {
         }
     }
 
-    /// Whether the other baggage is of the same request, and was not detached from it, so that this one may join it.
+    /// Whether the other baggage is of the same request, and was not detached from it, so that this one may
+    /// join it.
     pub fn can_join(&self, other: &Baggage) -> bool {
         self.branch().map(Branch::id) == other.branch().map(Branch::id)
     }
 
-    /// Returns a branch for a message without a reply. It sees what happened so far; should it be joined after all it
-    /// is refused.
+    /// Returns a branch for a message without a reply. It sees what happened so far; should it be joined
+    /// after all it is refused.
     pub fn detach(&self) -> Baggage {
         let Some(branch) = self.branch() else { return Baggage::new() };
         let (mut child, mismatches) = branch.detach();

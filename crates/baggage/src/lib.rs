@@ -5,9 +5,9 @@
 //!                             └─▶ Baggage ─encode─▶ bytes ─decode─▶ Baggage ┘
 //! ```
 //!
-//! What an event unpacks is exactly what the events before it in the same request packed, each contribution once,
-//! whatever the shape of the request: threads, tasks, calls to other processes, messages, retries. Where something is
-//! lost on the way, the result is marked partial and the loss is counted.
+//! What an event unpacks is exactly what the events before it in the same request packed, each contribution
+//! once, whatever the shape of the request: threads, tasks, calls to other processes, messages, retries.
+//! Where something is lost on the way, the result is marked partial and the loss is counted.
 //!
 //! ```
 //! use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
@@ -33,18 +33,19 @@
 //! # Ok::<(), pivot_baggage::BaggageError>(())
 //! ```
 //!
-//! The front door is [`Baggage`]; code that is not about baggage never sees it, and goes through [`current`], which keeps the
-//! baggage of the running request. The files, in the order to read them:
+//! The front door is [`Baggage`]; code that is not about baggage never sees it, and goes through [`current`],
+//! which keeps the baggage of the running request. The files, in the order to read them:
 //!
 //! - `baggage.rs`, `pack.rs`, `unpack.rs`: what can be done with the baggage of a branch.
-//! - `causality/`: who has seen what. `share.rs` (the part of the request that a branch owns), `branch.rs` (fork, join,
-//!   and why each contribution counts once), `instance.rs` (what branches hold in common), `clock.rs`, `generation.rs`,
-//!   `budget.rs`.
-//! - `format/`: bytes. In `bags/`: `bag_codec.rs` (the bytes of a bag), `grouped_bag.rs` (rows are added to bytes),
-//!   `lazy_bag.rs` (decoded when needed). `envelope.rs` (the bytes of a branch), `cut.rs` (what is left behind),
-//!   `reply.rs` (calls).
-//! - `carry/`: the baggage of the request that runs here. `current.rs` (of a thread), `future.rs`, `ending.rs` (of a
-//!   branch that ends elsewhere), `thread.rs`, `fan.rs`, `traced.rs` (messages), `leaks.rs`, `withheld.rs`.
+//! - `causality/`: who has seen what. `share.rs` (the part of the request that a branch owns), `branch.rs`
+//!   (fork, join, and why each contribution counts once), `instance.rs` (what branches hold in common),
+//!   `clock.rs`, `generation.rs`, `budget.rs`.
+//! - `format/`: bytes. In `bags/`: `bag_codec.rs` (the bytes of a bag), `grouped_bag.rs` (rows are added to
+//!   bytes), `lazy_bag.rs` (decoded when needed). `envelope.rs` (the bytes of a branch), `cut.rs` (what is
+//!   left behind), `reply.rs` (calls).
+//! - `carry/`: the baggage of the request that runs here. `current.rs` (of a thread), `future.rs`,
+//!   `ending.rs` (of a branch that ends elsewhere), `thread.rs`, `fan.rs`, `traced.rs` (messages),
+//!   `leaks.rs`, `withheld.rs`.
 //! - `losses.rs` (what was lost, by cause), `error.rs` (why bytes were refused).
 
 pub mod baggage;

@@ -8,10 +8,11 @@
 //! | `First(n)`        | keeps the first n tuples by stamp           | decoded tuples |
 //! | `MostRecent(n)`   | keeps the last n tuples by stamp            | decoded tuples |
 //!
-//! Most tuples are of bags that keep all, and of those most change a few bytes of a row that is there already. The ways
-//! to pack one, from the most special to the most general, are [`Baggage::pack_summand`] (adds a number to the bytes of
-//! a row), [`Baggage::pack_row`] (one row, aggregate states given), [`Baggage::pack_temporal`] (one tuple with one row)
-//! and [`Baggage::pack`]. They are the same but for their cost.
+//! Most tuples are of bags that keep all, and of those most change a few bytes of a row that is there
+//! already. The ways to pack one, from the most special to the most general, are [`Baggage::pack_summand`]
+//! (adds a number to the bytes of a row), [`Baggage::pack_row`] (one row, aggregate states given),
+//! [`Baggage::pack_temporal`] (one tuple with one row) and [`Baggage::pack`]. They are the same but for their
+//! cost.
 
 use crate::baggage::Baggage;
 use crate::causality::clock::Stamp;
@@ -26,9 +27,9 @@ use crate::losses;
 use pivot_advice::{Aggregate, BagKey, Groups, Keep, State, Value};
 
 impl Baggage {
-    /// Packs the tuples of one event, each given by its rows. A grouped bag adds the rows up. A temporal bag counts the
-    /// tuples one by one, those without rows too, in this order and under one stamp, which is returned; it takes none
-    /// if it has lost tuples, or if the first n are chosen already.
+    /// Packs the tuples of one event, each given by its rows. A grouped bag adds the rows up. A temporal bag
+    /// counts the tuples one by one, those without rows too, in this order and under one stamp, which is
+    /// returned; it takes none if it has lost tuples, or if the first n are chosen already.
     pub fn pack(
         &mut self,
         key: BagKey,
@@ -86,8 +87,8 @@ impl Baggage {
         Some(stamp)
     }
 
-    /// Marks a temporal bag as lost: nobody can tell any more which tuples it has to choose. Grouped bags are never
-    /// lost, and stay as they are.
+    /// Marks a temporal bag as lost: nobody can tell any more which tuples it has to choose. Grouped bags are
+    /// never lost, and stay as they are.
     pub fn mark_lost(&mut self, key: BagKey, keep: Keep) {
         if keep != Keep::All && !self.refuses(key, keep) {
             self.add(key, Bag::Lost);
@@ -107,7 +108,8 @@ impl Baggage {
             return rows.iter().for_each(|group| bag.add(&group.key, group.n, &group.states));
         }
 
-        // Groups at or beyond the threshold of a cut stay out, whoever packs them: others have left them behind.
+        // Groups at or beyond the threshold of a cut stay out, whoever packs them: others have left them
+        // behind.
         let mut bag = Bag::Grouped { rows: rows.clone(), cut: None };
         if let Some(threshold) = branch.cut(key) {
             losses::OVERFLOWED.add(bag.cut_at(threshold));
@@ -123,7 +125,8 @@ impl Baggage {
         losses::note_mismatches(mismatches);
     }
 
-    /// Packs one tuple into a grouped bag: its key, how often it counts, and a state for each of the bag's aggregates.
+    /// Packs one tuple into a grouped bag: its key, how often it counts, and a state for each of the bag's
+    /// aggregates.
     #[inline]
     pub fn pack_row(
         &mut self,
@@ -145,8 +148,9 @@ impl Baggage {
         self.pack_groups(key, &rows);
     }
 
-    /// Packs one tuple that counts once and of which each aggregate takes in one and the same number. Returns false,
-    /// with nothing packed, if that takes more than to change bytes of the bag: pack it with [`Baggage::pack_row`].
+    /// Packs one tuple that counts once and of which each aggregate takes in one and the same number. Returns
+    /// false, with nothing packed, if that takes more than to change bytes of the bag: pack it with
+    /// [`Baggage::pack_row`].
     #[inline]
     pub fn pack_summand(
         &mut self,
@@ -164,15 +168,15 @@ impl Baggage {
         bag.is_some_and(|bag| bag.add_summand(row, summand))
     }
 
-    /// Whether a bag accepts one more tuple: a temporal one does not if it has lost tuples, or if the first n are
-    /// chosen already.
+    /// Whether a bag accepts one more tuple: a temporal one does not if it has lost tuples, or if the first n
+    /// are chosen already.
     #[inline]
     pub fn accepts(&self, key: BagKey, keep: Keep) -> bool {
         keep == Keep::All || !self.refuses(key, keep)
     }
 
-    /// Whether a temporal bag takes nothing more. Once the first n are chosen, whatever is packed now has a later
-    /// stamp than all that is visible.
+    /// Whether a temporal bag takes nothing more. Once the first n are chosen, whatever is packed now has a
+    /// later stamp than all that is visible.
     fn refuses(&self, key: BagKey, keep: Keep) -> bool {
         let Some(branch) = self.branch() else { return matches!(keep, Keep::First(0)) };
 

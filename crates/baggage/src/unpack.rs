@@ -1,9 +1,9 @@
 //! Unpacking: what happened before, and whether anything of it may be missing.
 //!
-//! The tuples of a key may lie in several bags: the branch's own, and one in each instance that it holds in common with
-//! other branches. To unpack is to merge them. Mostly there is one bag only, and then its rows are given as they lie,
-//! decoded or not: [`Baggage::unpack_decoded`], if somebody has decoded them before, [`Baggage::unpack_complete`], if
-//! there is nothing to merge, and [`Baggage::unpack`] always.
+//! The tuples of a key may lie in several bags: the branch's own, and one in each instance that it holds in
+//! common with other branches. To unpack is to merge them. Mostly there is one bag only, and then its rows
+//! are given as they lie, decoded or not: [`Baggage::unpack_decoded`], if somebody has decoded them before,
+//! [`Baggage::unpack_complete`], if there is nothing to merge, and [`Baggage::unpack`] always.
 
 use crate::baggage::Baggage;
 use crate::format::bags::bag::Bag;
@@ -13,8 +13,8 @@ use pivot_advice::{BagKey, Groups, QueryId};
 use std::borrow::Cow;
 
 impl Baggage {
-    /// Returns the rows that happened before and are still carried, or `None` if there is no such bag, or if a temporal
-    /// one has lost its tuples.
+    /// Returns the rows that happened before and are still carried, or `None` if there is no such bag, or if
+    /// a temporal one has lost its tuples.
     pub fn unpack(&self, key: BagKey) -> Option<Cow<'_, Groups>> {
         Some(match self.merged(key)? {
             Cow::Borrowed(Bag::Lost) | Cow::Owned(Bag::Lost) => return None,
@@ -23,14 +23,14 @@ impl Baggage {
         })
     }
 
-    /// Returns the rows that [`Baggage::unpack`] would, as they lie, if nothing has to be merged and nothing can be
-    /// missing. `None` means unknown: call `unpack`.
+    /// Returns the rows that [`Baggage::unpack`] would, as they lie, if nothing has to be merged and nothing
+    /// can be missing. `None` means unknown: call `unpack`.
     pub fn unpack_complete(&self, key: BagKey) -> Option<CompleteRows<'_>> {
         self.sole_bag(key)?.complete_rows()
     }
 
-    /// Returns the rows that [`Baggage::unpack`] would if nothing has to be merged, nothing can be missing, and
-    /// somebody has decoded them before. `None` means unknown: call `unpack_complete` or `unpack`.
+    /// Returns the rows that [`Baggage::unpack`] would if nothing has to be merged, nothing can be missing,
+    /// and somebody has decoded them before. `None` means unknown: call `unpack_complete` or `unpack`.
     #[inline(always)]
     pub fn unpack_decoded(&self, key: BagKey) -> Option<&Groups> {
         self.sole_bag(key)?.decoded_rows()
@@ -65,15 +65,15 @@ impl Baggage {
             .is_some_and(|branch| branch.partial || branch.bags().any(|(_, bag)| bag.is_incomplete()))
     }
 
-    /// Whether a bag may lack tuples that happened before. Bytes that cannot be read are found out when they are
-    /// unpacked, so ask after an unpack rather than before.
+    /// Whether a bag may lack tuples that happened before. Bytes that cannot be read are found out when they
+    /// are unpacked, so ask after an unpack rather than before.
     pub fn is_incomplete(&self, key: BagKey) -> bool {
         self.branch()
             .is_some_and(|branch| branch.partial || branch.visible(key).any(|bag| bag.is_incomplete()))
     }
 
-    /// Returns the threshold at which a bag was cut, if it was: the bag has every group whose key hashes below it, and
-    /// no other.
+    /// Returns the threshold at which a bag was cut, if it was: the bag has every group whose key hashes
+    /// below it, and no other.
     pub fn cut(&self, key: BagKey) -> Option<u64> {
         self.branch()?.cut(key)
     }

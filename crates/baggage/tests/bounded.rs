@@ -7,7 +7,8 @@ use kinds::{Kind, sum_of};
 use pivot_advice::Keep;
 use pivot_baggage::{Baggage, JoinOutcome, Share};
 
-/// Makes a remote call that packs and makes a nested call, `depth` deep. Returns the most bytes that travelled.
+/// Makes a remote call that packs and makes a nested call, `depth` deep. Returns the most bytes that
+/// travelled.
 fn call(caller: &mut Baggage, depth: usize, instances: &mut usize) -> usize {
     let request = caller.fork().encode();
     let mut callee = Baggage::decode(&request).unwrap();

@@ -1,5 +1,5 @@
-//! Whatever carries baggage from thread to thread: each has an answer that would be wrong if a branch were lost, came
-//! twice, or saw a sibling.
+//! Whatever carries baggage from thread to thread: each has an answer that would be wrong if a branch were
+//! lost, came twice, or saw a sibling.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

@@ -1,9 +1,10 @@
 //! What baggage promises, checked on random requests against a model that knows everything.
 //!
-//! A request is a list of steps over its live branches: they pack, fork, join, travel, call, and get lost. The model
-//! gives each branch the set of contributions that happened before it, by the plain definition: a fork copies the set,
-//! and a join unites two. After each step the branches that it touched have to show exactly that set, or say that they
-//! are partial and show a part of it. `PIVOT_LAWS_CASES` sets the number of requests for each law.
+//! A request is a list of steps over its live branches: they pack, fork, join, travel, call, and get lost.
+//! The model gives each branch the set of contributions that happened before it, by the plain definition: a
+//! fork copies the set, and a join unites two. After each step the branches that it touched have to show
+//! exactly that set, or say that they are partial and show a part of it. `PIVOT_LAWS_CASES` sets the number
+//! of requests for each law.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -92,8 +93,8 @@ fn begun(depth: u8) -> Baggage {
 }
 
 impl Request {
-    /// A request whose first branch can be divided so many times in a row, 64 at most. Beyond that branches are
-    /// anonymous.
+    /// A request whose first branch can be divided so many times in a row, 64 at most. Beyond that branches
+    /// are anonymous.
     fn begin(weather: Weather, levels: u8) -> Request {
         let baggage = begun(64 - levels);
         let root = baggage.share();

@@ -111,8 +111,8 @@ impl Config {
     }
 
     /// The most bytes of baggage that travel from this process with one message: at most
-    /// [`HARD_LIMIT`](pivot_baggage::HARD_LIMIT), which is 4,096, and 1,024 unless set. What does not fit is left
-    /// behind, newest query first, and results that lack it say so; ids always travel.
+    /// [`HARD_LIMIT`](pivot_baggage::HARD_LIMIT), which is 4,096, and 1,024 unless set. What does not fit is
+    /// left behind, newest query first, and results that lack it say so; ids always travel.
     pub fn baggage_bytes(mut self, bytes: usize) -> Config {
         self.baggage_bytes = Some(bytes.to_string());
         self

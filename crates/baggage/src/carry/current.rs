@@ -1,7 +1,7 @@
 //! The baggage of the request that runs on this thread.
 //!
-//! A thread has one slot, a cell of one pointer. Baggage is moved out of it and back into it, never borrowed, so code
-//! that runs while it is in use finds no request, instead of a panic:
+//! A thread has one slot, a cell of one pointer. Baggage is moved out of it and back into it, never borrowed,
+//! so code that runs while it is in use finds no request, instead of a panic:
 //!
 //! ```text
 //! enter_request(a)     slot: a           the scope keeps what was there before
@@ -12,8 +12,8 @@
 //! scope ends           slot: before
 //! ```
 //!
-//! A scope belongs to its thread and must not be held across an `.await`: a future carries its own baggage, see
-//! [`crate::carry::future`].
+//! A scope belongs to its thread and must not be held across an `.await`: a future carries its own baggage,
+//! see [`crate::carry::future`].
 
 use crate::baggage::{Baggage, JoinOutcome};
 use crate::causality::generation::is_carrying;
@@ -24,13 +24,14 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
 thread_local! {
-    // A slot with a destructor has to be asked, at each access, whether the thread is ending. Without one it is a load.
-    // Baggage that is current when a thread ends is that of a scope that was forgotten, and is not dropped.
+    // A slot with a destructor has to be asked, at each access, whether the thread is ending. Without one it
+    // is a load. Baggage that is current when a thread ends is that of a scope that was forgotten, and is not
+    // dropped.
     static CURRENT: Cell<Option<ManuallyDrop<Baggage>>> = const { Cell::new(None) };
 }
 
-/// Runs `work` in the request of a baggage, or outside any. Afterwards the thread is where it was, and the baggage is
-/// what `work` left of it, also if `work` panics.
+/// Runs `work` in the request of a baggage, or outside any. Afterwards the thread is where it was, and the
+/// baggage is what `work` left of it, also if `work` panics.
 #[inline]
 pub fn run_in<T>(baggage: &mut Option<Baggage>, work: impl FnOnce() -> T) -> T {
     struct Swap<'a>(&'a mut Option<Baggage>);
@@ -114,8 +115,8 @@ impl Drop for RestoreCurrent {
     }
 }
 
-/// Puts the baggage back that was lent from the slot, also when the code between panics. It keeps the reference to the
-/// slot, so that [`with_current`] looks it up once.
+/// Puts the baggage back that was lent from the slot, also when the code between panics. It keeps the
+/// reference to the slot, so that [`with_current`] looks it up once.
 struct LentBaggage<'a> {
     slot: &'a Cell<Option<ManuallyDrop<Baggage>>>,
     baggage: Option<ManuallyDrop<Baggage>>,
@@ -190,8 +191,8 @@ pub fn join(branch: Baggage) -> JoinOutcome {
     }
 }
 
-/// Joins a branch that was given up into the current request, if it is one of its branches: whatever it packed happened
-/// before. Elsewhere it is lost.
+/// Joins a branch that was given up into the current request, if it is one of its branches: whatever it
+/// packed happened before. Elsewhere it is lost.
 pub fn rejoin(branch: Baggage) {
     inside(|current| current.can_join(&branch).then(|| current.join(branch)));
 }

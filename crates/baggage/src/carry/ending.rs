@@ -1,7 +1,7 @@
 //! Where a branch that ends on another thread or task leaves its baggage, for whoever waits for it.
 //!
-//! However the branch ends, by returning, by a panic or by being cancelled, its end happened before the return of
-//! whoever waited for that end, and so did all that it packed:
+//! However the branch ends, by returning, by a panic or by being cancelled, its end happened before the
+//! return of whoever waited for that end, and so did all that it packed:
 //!
 //! ```text
 //! here       carried(work) ── spawn ─────────────────────── wait ─ ending.join() ──▶
@@ -28,8 +28,8 @@ impl Ending {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(baggage);
     }
 
-    /// Takes the baggage that the branch has left, or `None` if the branch has not ended, was outside any request, or was
-    /// taken before.
+    /// Takes the baggage that the branch has left, or `None` if the branch has not ended, was outside any
+    /// request, or was taken before.
     pub fn take(&self) -> Option<Baggage> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -53,8 +53,9 @@ impl Drop for LeaveOnDrop<'_> {
     }
 }
 
-/// Returns a closure that runs `work` in a branch of the current request, wherever it is called, and where that branch
-/// leaves its baggage. The branch forks here, not when the closure is called. Outside a request the closure is `work`.
+/// Returns a closure that runs `work` in a branch of the current request, wherever it is called, and where
+/// that branch leaves its baggage. The branch forks here, not when the closure is called. Outside a request
+/// the closure is `work`.
 #[track_caller]
 pub fn carried<T>(work: impl FnOnce() -> T) -> (impl FnOnce() -> T, Ending) {
     let (branch, ending) = (fork(), Ending::new());

@@ -1,7 +1,8 @@
 //! Work that fans out over the threads of a pool, of which nobody knows beforehand how it will be divided.
 //!
-//! A parallel iterator splits its work as threads are free. So branches are forked where the work runs, all from one
-//! baggage that the caller has left, and what they pack is gathered in another, which is joined at the end.
+//! A parallel iterator splits its work as threads are free. So branches are forked where the work runs, all
+//! from one baggage that the caller has left, and what they pack is gathered in another, which is joined at
+//! the end.
 
 use super::current::{fork, join, run_in};
 use crate::baggage::Baggage;
@@ -20,9 +21,9 @@ use std::sync::PoisonError;
 #[derive(Debug)]
 #[must_use = "what its branches pack is seen after it was joined"]
 pub struct Fan {
-    /// What branches are forked from.
+    /// The baggage from which branches are forked.
     from: Mutex<Option<Baggage>>,
-    /// What the branches that ended have packed, apart from `from`, so that later branches do not see it.
+    /// The branches that ended, joined. Apart from `from`, so that later branches do not see them.
     ended: Mutex<Option<Baggage>>,
 }
 

@@ -1,7 +1,7 @@
 //! Futures that carry baggage.
 //!
-//! A task moves between threads and shares them with other tasks, so its baggage is moved into the slot of the thread for
-//! each poll and out again after it, two moves of a pointer:
+//! A task moves between threads and shares them with other tasks, so its baggage is moved into the slot of
+//! the thread for each poll and out again after it, two moves of a pointer:
 //!
 //! ```text
 //! thread 1   ── poll a ──┐ poll b ┐── poll a ──▶ ready: a's baggage goes to whoever polls, joins, or is left
@@ -14,8 +14,8 @@
 //! | [`forked`]                   | forks where it is made | joins the request that polls | rejoins the request that drops it |
 //! | [`carried_future`]           | forks where it is made | is left in an [`Ending`]     | is left in an [`Ending`]         |
 //!
-//! A future that is dropped before it is ready is dropped inside its request, so that events of its destructors belong
-//! to it.
+//! A future that is dropped before it is ready is dropped inside its request, so that events of its
+//! destructors belong to it.
 
 use crate::baggage::Baggage;
 use crate::carry::current::{fork, join, rejoin, run_in};
@@ -164,8 +164,9 @@ pin_project! {
     }
 }
 
-/// Returns a future that runs in a branch of the current request, wherever it is polled, and where that branch leaves
-/// its baggage when the future is ready or dropped. The branch forks here, not at the first poll.
+/// Returns a future that runs in a branch of the current request, wherever it is polled, and where that
+/// branch leaves its baggage when the future is ready or dropped. The branch forks here, not at the first
+/// poll.
 #[track_caller]
 pub fn carried_future<F: Future>(future: F) -> (CarriedFuture<F>, Ending) {
     let ending = Ending::new();

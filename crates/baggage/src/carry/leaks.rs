@@ -1,7 +1,8 @@
 //! The leak detector: where in the code baggage gets lost.
 //!
-//! It is a debug mode. While it is on, every branch remembers the place in the code that made it, and the places where
-//! something went wrong are counted, the first thousand of them. While it is off, it costs one relaxed load at a fork.
+//! It is a debug mode. While it is on, every branch remembers the place in the code that made it, and the
+//! places where something went wrong are counted, the first thousand of them. While it is off, it costs one
+//! relaxed load at a fork.
 
 use std::collections::BTreeMap;
 use std::panic::Location;
@@ -14,7 +15,7 @@ const MAX_PLACES: usize = 1000;
 static WATCHING: AtomicBool = AtomicBool::new(false);
 static FOUND: Mutex<BTreeMap<LeakKey, u64>> = Mutex::new(BTreeMap::new());
 
-/// What went wrong, and the place in the code.
+/// A kind of leak and the place in the code, by which leaks are counted.
 type LeakKey = (LeakKind, String);
 
 /// The ways in which baggage gets lost.

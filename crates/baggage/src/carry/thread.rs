@@ -1,7 +1,7 @@
 //! Threads that belong to the request that starts them.
 //!
-//! Functions and types look like those of [`std::thread`]. A thread runs in a branch of the request, and waiting for it
-//! joins the branch, however it ended.
+//! Functions and types look like those of [`std::thread`]. A thread runs in a branch of the request, and
+//! waiting for it joins the branch, however it ended.
 
 use crate::carry::ending::{Ending, carried};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,10 +1,12 @@
-//! A wrapper for values that go through channels, queues and maps, with a branch of the request that sent them.
+//! A wrapper for values that go through channels, queues and maps, with a branch of the request that sent
+//! them.
 //!
 //! Whoever takes the value out says what the message means:
 //!
-//! - [`Traced::join`]: the receiver goes on with its own request, and what the message brings happened before.
-//! - [`Traced::run`], [`Traced::process`]: the receiver works for the request of the message, and may send the result
-//!   back in the same branch.
+//! - [`Traced::join`]: the receiver goes on with its own request, and what the message brings happened
+//!   before.
+//! - [`Traced::run`], [`Traced::process`]: the receiver works for the request of the message, and may send
+//!   the result back in the same branch.
 //! - [`Traced::within`]: the receiver goes through a batch, of which each message belongs to another request.
 //!
 //! A task that serves many requests, one by one or in batches, is in none of them by itself.
@@ -34,7 +36,8 @@ pub struct Traced<T> {
     branch: RejoinOnDrop,
 }
 
-/// A baggage that rejoins the current request when it is dropped there, as that of a message which could not be sent.
+/// A baggage that rejoins the current request when it is dropped there, as that of a message which could not
+/// be sent.
 #[derive(Debug)]
 struct RejoinOnDrop(Mutex<Option<Baggage>>);
 
@@ -63,7 +66,8 @@ impl<T> Traced<T> {
         Traced { value, branch: RejoinOnDrop::new(fork()) }
     }
 
-    /// Returns a value with a detached branch of the current request, for a message from which nothing comes back.
+    /// Returns a value with a detached branch of the current request, for a message from which nothing comes
+    /// back.
     pub fn detached(value: T) -> Traced<T> {
         Traced { value, branch: RejoinOnDrop::new(detach()) }
     }

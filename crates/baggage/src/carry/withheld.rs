@@ -1,10 +1,10 @@
 //! Withheld baggage: messages that went without the baggage of their request.
 //!
-//! Whatever happens after such a message, at the peer, will not have happened after what the request has packed: results
-//! lack it, and have to say so. So each is counted three times: in the [losses](mod@crate::losses) of the process, by peer
-//! and reason, which an operator is shown, and by the queries whose tuples it lacks, which makes their results partial.
-//! All are bounded: hosts beyond the first 64 are counted together, and each report of the agent empties the counts by
-//! query.
+//! Whatever happens after such a message, at the peer, will not have happened after what the request has
+//! packed: results lack it, and have to say so. So each is counted three times: in the
+//! [losses](mod@crate::losses) of the process, by peer and reason, which an operator is shown, and by the
+//! queries whose tuples it lacks, which makes their results partial. All are bounded: hosts beyond the first
+//! 64 are counted together, and each report of the agent empties the counts by query.
 
 use crate::baggage::Baggage;
 use crate::losses;

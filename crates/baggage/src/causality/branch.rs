@@ -41,8 +41,8 @@ use crate::format::shared_bytes::SharedBytes;
 use pivot_advice::BagKey;
 use std::panic::Location;
 
-/// One live branch of a request. What it carries is what it packed itself since the last fork (`active`), and what
-/// it holds in common with other branches (`frozen`).
+/// One live branch of a request. What it carries is what it packed itself since the last fork (`active`), and
+/// what it holds in common with other branches (`frozen`).
 #[derive(Debug, Default)]
 pub(crate) struct Branch {
     /// The id of the request.
@@ -144,8 +144,8 @@ impl Branch {
         child
     }
 
-    /// Returns a new branch that sees what this one sees, and that will be refused if it is ever joined. It has a root
-    /// of its own, so that nothing of it is confused with shares of ours.
+    /// Returns a new branch that sees what this one sees, and that will be refused if it is ever joined. It
+    /// has a root of its own, so that nothing of it is confused with shares of ours.
     pub(crate) fn detach(&self) -> (Branch, Mismatches) {
         let mut child = self.sibling(random(), Share::whole());
         child.active = self.active.clone();
@@ -154,8 +154,8 @@ impl Branch {
         (child, mismatches)
     }
 
-    /// Gives what an anonymous branch gathered a uid, so that copies of it can be recognised without a share. Other
-    /// branches are recognised by their share.
+    /// Gives what an anonymous branch gathered a uid, so that copies of it can be recognised without a share.
+    /// Other branches are recognised by their share.
     pub(crate) fn seal(&mut self) {
         if self.share.is_empty()
             && let Some(instance) = self.freeze(Share::default())
@@ -164,7 +164,8 @@ impl Branch {
         }
     }
 
-    /// Makes an instance of what the branch has gathered, if anything, because from now on there are copies of it.
+    /// Makes an instance of what the branch has gathered, if anything, because from now on there are copies
+    /// of it.
     fn freeze(&mut self, domain: Share) -> Option<&mut Instance> {
         if self.active.is_empty() {
             return None;
@@ -176,8 +177,8 @@ impl Branch {
         self.frozen.get_mut(position)
     }
 
-    /// Takes in another branch, or refuses it and marks this one partial. Returns how many bags were lost because
-    /// their shapes did not fit.
+    /// Takes in another branch, or refuses it and marks this one partial. Returns how many bags were lost
+    /// because their shapes did not fit.
     pub(crate) fn join(&mut self, other: Branch) -> Result<Mismatches, JoinRefusal> {
         if let Some(refusal) = self.refusal(&other) {
             self.partial = true;
@@ -231,8 +232,8 @@ impl Branch {
         self.frozen.binary_search_by_key(&uid, |instance| instance.uid).is_ok()
     }
 
-    /// Makes the branch's own again whatever nobody else can hold any more. Returns how many bags were lost because
-    /// their shapes did not fit.
+    /// Makes the branch's own again whatever nobody else can hold any more. Returns how many bags were lost
+    /// because their shapes did not fit.
     fn fold(&mut self) -> Mismatches {
         let mut mismatches = 0;
 
@@ -259,22 +260,24 @@ impl Branch {
         mismatches
     }
 
-    /// Returns every bag of a key, the branch's own first. The tuples of the key are those of all of them together.
+    /// Returns every bag of a key, the branch's own first. The tuples of the key are those of all of them
+    /// together.
     #[inline]
     pub(crate) fn visible(&self, key: BagKey) -> impl Iterator<Item = &LazyBag> {
         let frozen = self.frozen.iter().filter_map(move |instance| instance.bags().get(key));
         self.active.get(key).into_iter().chain(frozen)
     }
 
-    /// Returns a bag that has by itself all that is to be unpacked under a key: the only bag of the key, or, if all
-    /// keep one tuple each, the bag of the tuple that a merge would choose. `None` if bags have to be merged, or if there
-    /// is none. `own` is the branch's own bag.
+    /// Returns a bag that has by itself all that is to be unpacked under a key: the only bag of the key, or,
+    /// if all keep one tuple each, the bag of the tuple that a merge would choose. `None` if bags have to be
+    /// merged, or if there is none. `own` is the branch's own bag.
     pub(crate) fn sole_bag<'a>(&'a self, own: Option<&'a LazyBag>, key: BagKey) -> Option<&'a LazyBag> {
         let mut found = own;
 
         for bag in self.frozen.iter().filter_map(|instance| instance.bags().get(key)) {
             found = match found {
-                // Bags of several tuples, or of different shapes, are not compared: `?` leaves them to a merge.
+                // Bags of several tuples, or of different shapes, are not compared: `?` leaves them to a
+                // merge.
                 Some(before) if bag.sole_tuple()?.is_chosen_over(&before.sole_tuple()?)? => Some(bag),
                 Some(before) => Some(before),
                 None => Some(bag),

@@ -1,8 +1,9 @@
-//! The **hybrid logical clock** of a request (Kulkarni et al. 2014), and the stamps that it gives to packed tuples.
+//! The **hybrid logical clock** of a request (Kulkarni et al. 2014), and the stamps that it gives to packed
+//! tuples.
 //!
-//! A reading is one word, 52 bits of microseconds since the Unix epoch and 12 bits of a counter, so readings compare
-//! as integers. A tick moves past the wall clock and past every reading that was received, therefore the order of
-//! stamps extends happened-before:
+//! A reading is one word, 52 bits of microseconds since the Unix epoch and 12 bits of a counter, so readings
+//! compare as integers. A tick moves past the wall clock and past every reading that was received, therefore
+//! the order of stamps extends happened-before:
 //!
 //! ```text
 //! caller   tick 10.0 ── request, clock 10.0 ──▶
@@ -10,8 +11,8 @@
 //! caller   ◀── reply, clock 10.0+1 ──  tick 10.4
 //! ```
 //!
-//! The clock belongs to the request and travels with it, so a host whose clock is far off bends the order of one
-//! request's concurrent tuples and nothing else.
+//! The clock belongs to the request and travels with it, so a host whose clock is far off bends the order of
+//! one request's concurrent tuples and nothing else.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -44,8 +45,8 @@ impl Hlc {
         *self
     }
 
-    /// Moves up to a reading that arrived, if that is ahead. An absurd reading, of the year 2112, counts as the highest
-    /// one that still leaves room to tick.
+    /// Moves up to a reading that arrived, if that is ahead. An absurd reading, of the year 2112, counts as
+    /// the highest one that still leaves room to tick.
     pub fn receive(&mut self, other: Hlc) {
         self.0 = self.0.max(other.0.min(CEILING));
     }

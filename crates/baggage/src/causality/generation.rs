@@ -1,9 +1,9 @@
 //! The generation of a request: which advice every event before has met.
 //!
-//! A query may say that nothing happened before only where every event before met the advice that would have packed
-//! it. A frontend numbers the sets of advice that it wants woven: these are generations. A request begins with the
-//! generation that all processes have woven, as far as its process was told, and passing a process that has woven
-//! less lowers it:
+//! A query may say that nothing happened before only where every event before met the advice that would have
+//! packed it. A frontend numbers the sets of advice that it wants woven: these are generations. A request
+//! begins with the generation that all processes have woven, as far as its process was told, and passing a
+//! process that has woven less lowers it:
 //!
 //! ```text
 //! woven everywhere: 7        request begins in a process with 8     generation 7
@@ -11,8 +11,8 @@
 //!                            the reply takes 5 back to the caller   generation 5
 //! ```
 //!
-//! So a query is complete in a request that carries the generation that brought the query, or a later one. No clock
-//! is involved. What this process was told lies in three atomics, written by the agent's connection.
+//! So a query is complete in a request that carries the generation that brought the query, or a later one. No
+//! clock is involved. What this process was told lies in three atomics, written by the agent's connection.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -38,8 +38,8 @@ pub fn set_woven_everywhere(generation: u64) {
     EVERYWHERE.store(generation, Relaxed);
 }
 
-/// Sets the generation that this process has woven. A process without an agent has nothing to weave, and lowers no
-/// request's generation.
+/// Sets the generation that this process has woven. A process without an agent has nothing to weave, and
+/// lowers no request's generation.
 pub fn set_woven_here(generation: u64) {
     HERE.store(generation, Relaxed);
 }

@@ -1,9 +1,9 @@
 //! What a branch had gathered before a fork: bags of which several branches may hold copies.
 //!
 //! Copies are told by their `uid`, so that each counts once, whichever way they meet again. The content of an
-//! instance never changes but for bags that a copy had to leave behind on its way, because they did not fit; the
-//! other copy restores them. So copies share their bags behind an `Arc`, and an instance that arrived with a single
-//! bag, as nearly all do, is that bag's bytes until somebody asks for more.
+//! instance never changes but for bags that a copy had to leave behind on its way, because they did not fit;
+//! the other copy restores them. So copies share their bags behind an `Arc`, and an instance that arrived
+//! with a single bag, as nearly all do, is that bag's bytes until somebody asks for more.
 
 use crate::causality::share::Share;
 use crate::format::bags::bag_header;

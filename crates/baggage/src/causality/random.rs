@@ -1,7 +1,8 @@
 //! Random numbers for ids: unique with the odds of 64 bits, not secret. The generator is **splitmix64**.
 //!
-//! Each thread walks a sequence of its own, with its own start and its own step. With one step for all, the sequences
-//! of a large fleet would sooner or later run into each other, and repeat each other's ids from there on.
+//! Each thread walks a sequence of its own, with its own start and its own step. With one step for all, the
+//! sequences of a large fleet would sooner or later run into each other, and repeat each other's ids from
+//! there on.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
@@ -30,7 +31,8 @@ pub(crate) fn random128() -> u128 {
     u128::from(random()) << 64 | u128::from(random())
 }
 
-/// Returns a seed of a sequence: the standard library takes the keys of its hashers from the system's random source.
+/// Returns a seed of a sequence: the standard library takes the keys of its hashers from the system's random
+/// source.
 fn seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }

@@ -73,7 +73,8 @@ impl Interval {
     }
 }
 
-/// Returns a mask of the bits of a position that lie below a depth: all of them for depth 0, none for depth 64.
+/// Returns a mask of the bits of a position that lie below a depth: all of them for depth 0, none for depth
+/// 64.
 fn bits_below(depth: u8) -> u64 {
     u64::MAX.checked_shr(u32::from(depth)).unwrap_or(0)
 }
@@ -141,18 +142,21 @@ impl Share {
 
     /// Whether all of the other share lies inside this one.
     pub fn contains(&self, other: &Share) -> bool {
-        // No two of our intervals are the halves of one, so an interval inside the share is inside one of them.
+        // No two of our intervals are the halves of one, so an interval inside the share is inside one of
+        // them.
         other.intervals.iter().all(|interval| {
             let after = self.intervals.partition_point(|mine| mine.start <= interval.start);
             after > 0 && self.intervals[after - 1].covers(*interval)
         })
     }
 
-    /// Gives a part away, of which the rest is disjoint. Returns `None` if nothing is left that could be divided.
+    /// Gives a part away, of which the rest is disjoint. Returns `None` if nothing is left that could be
+    /// divided.
     ///
-    /// `outstanding` is the number of parts that were given away and have not returned. The largest interval is the
-    /// tip, from which blocks are broken off; a block is cut as finely as serves about as many children as all blocks
-    /// before it, so that the n-th child that is out at the same time lies O(log n) deep.
+    /// `outstanding` is the number of parts that were given away and have not returned. The largest interval
+    /// is the tip, from which blocks are broken off; a block is cut as finely as serves about as many
+    /// children as all blocks before it, so that the n-th child that is out at the same time lies O(log n)
+    /// deep.
     pub fn split(&mut self, outstanding: u32) -> Option<Share> {
         if let ([only], 0) = (self.intervals.as_mut_slice(), outstanding) {
             let (tip, given) = (only.depth < MAX_DEPTH).then(|| only.halves())?;
@@ -185,7 +189,8 @@ impl Share {
         Some(Share { intervals: smallvec![given] })
     }
 
-    /// Returns the leftmost part of the whole that is so many levels deep, of which fewer levels can be split.
+    /// Returns the leftmost part of the whole that is so many levels deep, of which fewer levels can be
+    /// split.
     #[cfg(test)]
     pub(crate) fn leftmost(depth: u8) -> Share {
         Share { intervals: smallvec![Interval { start: 0, depth }] }
@@ -330,7 +335,8 @@ impl BitReader<'_> {
     }
 }
 
-/// Reads the tree of a node, and adds its intervals. The recursion ends at [`MAX_DEPTH`], and takes a bit for each node.
+/// Reads the tree of a node, and adds its intervals. The recursion ends at [`MAX_DEPTH`], and takes a bit for
+/// each node.
 fn read_node(
     tree: &mut BitReader<'_>,
     node: Interval,

@@ -7,15 +7,16 @@
 //! groups         [  complete, everywhere  )[  dropped, by everybody  )
 //! ```
 //!
-//! The threshold travels on, merges by minimum, and is met by every later pack and join. So the groups below it are
-//! complete wherever they show up, in this branch and in every other: what a result shows is right, and marked partial.
-//! It is the **coordinated sampling** of keys by their hash, with a rate that adapts to the bytes.
+//! The threshold travels on, merges by minimum, and is met by every later pack and join. So the groups below
+//! it are complete wherever they show up, in this branch and in every other: what a result shows is right,
+//! and marked partial. It is the **coordinated sampling** of keys by their hash, with a rate that adapts to
+//! the bytes.
 //!
-//! A bag without key columns, such as the mark that something happened at all, is never cut. A temporal bag from which
-//! anything is missing could name the wrong tuples, so it is lost as a whole.
+//! A bag without key columns, such as the mark that something happened at all, is never cut. A temporal bag
+//! from which anything is missing could name the wrong tuples, so it is lost as a whole.
 //!
-//! The mark of a cut is a contribution of the branch like any other: it stands in the branch's own bags, and comes
-//! wherever happened-before leads. Ids are never left behind.
+//! The mark of a cut is a contribution of the branch like any other: it stands in the branch's own bags, and
+//! comes wherever happened-before leads. Ids are never left behind.
 
 use crate::causality::branch::Branch;
 use crate::format::bags::bag::Bag;
@@ -34,8 +35,8 @@ struct HashedGroup {
     bytes: usize,
 }
 
-/// Leaves at least so many bytes behind, or as many as the newest query that holds anything can spare. Returns how many
-/// groups and temporal bags went.
+/// Leaves at least so many bytes behind, or as many as the newest query that holds anything can spare.
+/// Returns how many groups and temporal bags went.
 pub(crate) fn cut_newest(branch: &mut Branch, excess_bytes: usize) -> u64 {
     // Numbers grow with each query of a frontend, so the newest query is the one with the highest.
     let age = |key: &BagKey| (key.query.number, key.query.frontend, key.stage);

@@ -1,7 +1,7 @@
 //! Reads the envelope of a branch; see [`super::envelope`].
 //!
-//! What arrives comes from a network: lengths, counts and shares are bounded before anything is allocated for them, and
-//! an envelope that cannot be read is refused, counted, and never fails the request.
+//! What arrives comes from a network: lengths, counts and shares are bounded before anything is allocated for
+//! them, and an envelope that cannot be read is refused, counted, and never fails the request.
 
 use crate::baggage::Baggage;
 use crate::carry::leaks;
@@ -22,7 +22,8 @@ use crate::format::shared_bytes::SharedBytes;
 use crate::losses;
 
 impl Baggage {
-    /// Returns the branch that travelled in these bytes; no bytes are a branch without an id. A refusal is counted.
+    /// Returns the branch that travelled in these bytes; no bytes are a branch without an id. A refusal is
+    /// counted.
     #[track_caller]
     pub fn decode(bytes: &[u8]) -> Result<Baggage, BaggageError> {
         Baggage::decode_from(bytes.len(), |out| {
@@ -31,8 +32,8 @@ impl Baggage {
         })
     }
 
-    /// Returns the branch that travelled in so many bytes, which `fill` writes where they stay, instead of having them
-    /// copied there; it says whether it could.
+    /// Returns the branch that travelled in so many bytes, which `fill` writes where they stay, instead of
+    /// having them copied there; it says whether it could.
     #[track_caller]
     pub fn decode_from(length: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Result<Baggage, BaggageError> {
         Baggage::decode_expecting(length, fill, &mut None)
@@ -61,7 +62,8 @@ impl Baggage {
     }
 }
 
-/// Reads an envelope. A reply is understood with what was sent, and takes it if the branch comes back as it was.
+/// Reads an envelope. A reply is understood with what was sent, and takes it if the branch comes back as it
+/// was.
 fn read_branch(bytes: &SharedBytes, sent: &mut Option<Box<Branch>>) -> Result<Box<Branch>, BaggageError> {
     let mut branch = Box::new(Branch::blank(0));
     let (mut version, mut request, mut root) = (0, None, None);
@@ -98,9 +100,9 @@ fn read_branch(bytes: &SharedBytes, sent: &mut Option<Box<Branch>>) -> Result<Bo
         _ => return Err(malformed("a reply of a kind that nobody knows")),
     }
 
-    // The branch may travel on in these bytes unless something has to be written anew: what an anonymous branch
-    // gathered itself, which has to be sealed; a signature, which ends where it was checked; a reply, which only its
-    // caller understands; a generation that is lowered here.
+    // The branch may travel on in these bytes unless something has to be written anew: what an anonymous
+    // branch gathered itself, which has to be sealed; a signature, which ends where it was checked; a reply,
+    // which only its caller understands; a generation that is lowered here.
     let is_sealed = !branch.share.is_empty() || branch.active.is_empty();
     let generation = generation::at_arrival(branch.generation);
     let is_same = is_sealed && !is_signed && reply == 0 && generation == branch.generation;
@@ -137,7 +139,8 @@ fn restore(branch: &mut Branch, sent: &Branch) {
     sort(&mut branch.frozen);
 }
 
-/// Sorts instances by uid, as whoever looks one up expects. They are written in this order, so mostly they are.
+/// Sorts instances by uid, as whoever looks one up expects. They are written in this order, so mostly they
+/// are.
 fn sort(instances: &mut Instances) {
     if !instances.is_sorted_by_key(|instance| instance.uid) {
         instances.sort_by_key(|instance| instance.uid);

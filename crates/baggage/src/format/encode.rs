@@ -21,14 +21,14 @@ const INSTANCE_BYTES: usize = 32;
 const BAG_FIELD_BYTES: usize = 4;
 
 impl Baggage {
-    /// Returns the bytes in which the branch travels on, within [`budget_bytes`]; none if it has no id. The branch ends
-    /// here: to go on here as well, fork and encode the fork.
+    /// Returns the bytes in which the branch travels on, within [`budget_bytes`]; none if it has no id. The
+    /// branch ends here: to go on here as well, fork and encode the fork.
     pub fn encode(self) -> Vec<u8> {
         self.encode_within(budget_bytes())
     }
 
-    /// Returns the bytes in which the branch travels on, within a limit. What does not fit is left behind, newest query
-    /// first; the ids always travel.
+    /// Returns the bytes in which the branch travels on, within a limit. What does not fit is left behind,
+    /// newest query first; the ids always travel.
     pub fn encode_within(self, limit_bytes: usize) -> Vec<u8> {
         let Some(mut branch) = self.into_branch() else { return Vec::new() };
         if let Some(arrived) = branch.arrived.as_ref().filter(|arrived| arrived.len() <= limit_bytes) {
@@ -37,8 +37,8 @@ impl Baggage {
         write_within(&mut branch, limit_bytes, None)
     }
 
-    /// Returns the bytes for a message that may reach any number of receivers, or none. They carry no share of the
-    /// request, so each receiver goes on as a detached branch. This branch goes on as well.
+    /// Returns the bytes for a message that may reach any number of receivers, or none. They carry no share
+    /// of the request, so each receiver goes on as a detached branch. This branch goes on as well.
     pub fn encode_detached(&self, limit_bytes: usize) -> Vec<u8> {
         let Some(mut branch) = self.detach().into_branch() else { return Vec::new() };
         (branch.root, branch.share) = (first_root(branch.request), Share::default());
@@ -46,7 +46,8 @@ impl Baggage {
     }
 }
 
-/// Writes a branch within a limit, and leaves behind what does not fit. A reply leaves out what came with its request.
+/// Writes a branch within a limit, and leaves behind what does not fit. A reply leaves out what came with its
+/// request.
 pub(crate) fn write_within(
     branch: &mut Branch,
     limit_bytes: usize,
@@ -54,8 +55,8 @@ pub(crate) fn write_within(
 ) -> Vec<u8> {
     branch.seal();
 
-    // Whatever is cut leaves a mark, so the next attempt may still be too long. Each leaves something behind, until
-    // nothing is left but ids and marks, which travel even if they are too long.
+    // Whatever is cut leaves a mark, so the next attempt may still be too long. Each leaves something behind,
+    // until nothing is left but ids and marks, which travel even if they are too long.
     loop {
         let bytes = write_branch(branch, request);
         let excess = bytes.len().saturating_sub(limit_bytes);

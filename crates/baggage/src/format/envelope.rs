@@ -1,8 +1,9 @@
 //! The envelope: the bytes in which one branch of a request travels.
 //!
-//! It is a message of `proto/pivot/v1/baggage.proto`, written and read by hand: in the process of an application there is
-//! no protobuf library, and to read an envelope is only to take its ids and to note where its bags lie. They are decoded
-//! when somebody needs them, and a branch that nothing changes travels on in the bytes in which it arrived.
+//! It is a message of `proto/pivot/v1/baggage.proto`, written and read by hand: in the process of an
+//! application there is no protobuf library, and to read an envelope is only to take its ids and to note
+//! where its bags lie. They are decoded when somebody needs them, and a branch that nothing changes travels
+//! on in the bytes in which it arrived.
 //!
 //! ```text
 //! 08 01                                version 1
@@ -14,8 +15,8 @@
 //! 50 07                                generation 7
 //! ```
 //!
-//! `encode.rs` writes envelopes, `decode.rs` reads them. A reply may leave out what came with its request, see
-//! [`crate::reply`].
+//! `encode.rs` writes envelopes, `decode.rs` reads them. A reply may leave out what came with its request,
+//! see [`crate::reply`].
 
 /// The longest encoded baggage that is read, in bytes. Other processes may have a larger budget than ours.
 pub const MAX_BYTES: usize = 64 * 1024;

@@ -1,5 +1,5 @@
-//! The little of protobuf's encoding that an envelope needs: fields of four wire types, read in place and written to a
-//! buffer. Tests compare it with prost.
+//! The little of protobuf's encoding that an envelope needs: fields of four wire types, read in place and
+//! written to a buffer. Tests compare it with prost.
 
 use crate::error::BaggageError;
 use pivot_advice::DecodeError;

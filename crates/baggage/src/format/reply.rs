@@ -1,5 +1,5 @@
-//! Calls and their replies. A reply need not repeat what came with its request: the caller, who has kept what it sent,
-//! adds it again.
+//! Calls and their replies. A reply need not repeat what came with its request: the caller, who has kept what
+//! it sent, adds it again.
 //!
 //! ```text
 //! caller                                                   callee
@@ -11,9 +11,10 @@
 //!                       ▼ join
 //! ```
 //!
-//! Mostly a reply is what is new, about 30 bytes. If nothing is new it is [`UNCHANGED_REPLY`], four constant bytes: neither
-//! side encodes or decodes anything, and the caller takes back the very branch that it sent. A caller that keeps nothing,
-//! because it sends through a queue, cannot ask for such replies, and a callee that was not asked answers in full.
+//! Mostly a reply is what is new, about 30 bytes. If nothing is new it is [`UNCHANGED_REPLY`], four constant
+//! bytes: neither side encodes or decodes anything, and the caller takes back the very branch that it sent. A
+//! caller that keeps nothing, because it sends through a queue, cannot ask for such replies, and a callee
+//! that was not asked answers in full.
 
 use crate::baggage::Baggage;
 use crate::carry::leaks;
@@ -29,21 +30,22 @@ use std::borrow::Cow;
 pub const UNCHANGED_REPLY: &[u8] =
     &[(field::VERSION << 3) as u8, VERSION as u8, (field::REPLY << 3) as u8, reply_kind::UNCHANGED as u8];
 
-/// The branch that was sent with a request, by which the reply is understood; nothing once the branch has come back.
+/// The branch that was sent with a request, by which the reply is understood; nothing once the branch has
+/// come back.
 #[derive(Debug)]
 pub struct PendingReply(Option<Box<Branch>>);
 
 impl Baggage {
-    /// Returns the bytes in which the branch travels to a callee that replies, and what its reply is understood by, or
-    /// `None` if it has no id. The branch ends here, and comes back with the reply.
+    /// Returns the bytes in which the branch travels to a callee that replies, and what its reply is
+    /// understood by, or `None` if it has no id. The branch ends here, and comes back with the reply.
     pub fn encode_request(self) -> Option<(Vec<u8>, PendingReply)> {
         let mut branch = self.into_branch()?;
         let bytes = write_within(&mut branch, budget_bytes(), None);
         Some((bytes, PendingReply(Some(branch))))
     }
 
-    /// Returns the bytes in which the branch travels back to its caller, and ends it here. With the snapshot of the
-    /// request they leave out what the caller has.
+    /// Returns the bytes in which the branch travels back to its caller, and ends it here. With the snapshot
+    /// of the request they leave out what the caller has.
     pub fn encode_reply(self, request: Option<&RequestSnapshot>) -> Cow<'static, [u8]> {
         let continued =
             |request: &&RequestSnapshot| self.branch().is_some_and(|branch| request.is_continued_by(branch));
@@ -58,8 +60,9 @@ impl Baggage {
 }
 
 impl PendingReply {
-    /// Returns the branch that comes back in so many bytes, which `fill` writes; see [`Baggage::decode_from`]. After
-    /// bytes that cannot be read the reply is still pending: others may bring the branch back.
+    /// Returns the branch that comes back in so many bytes, which `fill` writes; see
+    /// [`Baggage::decode_from`]. After bytes that cannot be read the reply is still pending: others may bring
+    /// the branch back.
     #[track_caller]
     pub fn decode_reply(
         &mut self,

@@ -1,4 +1,5 @@
-//! What a callee keeps of the baggage of a request, so that its reply need not repeat it; see [`super::reply`].
+//! What a callee keeps of the baggage of a request, so that its reply need not repeat it; see
+//! [`super::reply`].
 
 use crate::baggage::Baggage;
 use crate::causality::branch::Branch;
@@ -16,15 +17,16 @@ pub struct RequestSnapshot {
     generation: u64,
     partial: bool,
     share: Share,
-    /// In the order of uids. Their bags are shared with the branch, so copies cost a count of references each.
+    /// In the order of uids. Their bags are shared with the branch, so copies cost a count of references
+    /// each.
     frozen: Instances,
     /// Whether the branch goes on here as it travelled: with nothing of its own, in the bytes that came.
     unmodified: bool,
 }
 
 impl Baggage {
-    /// Returns what to keep of a branch that has just arrived, so that the reply to it can be short, or `None` if the
-    /// reply must be in full.
+    /// Returns what to keep of a branch that has just arrived, so that the reply to it can be short, or
+    /// `None` if the reply must be in full.
     pub fn snapshot(&self) -> Option<RequestSnapshot> {
         let branch = self.branch()?;
         let Branch { request, root, sampling_rate, clock, generation, partial, .. } = *branch;
@@ -45,7 +47,8 @@ impl Baggage {
 }
 
 impl RequestSnapshot {
-    /// Whether a branch that is the reply has all that came, so that what it has besides is all the caller needs.
+    /// Whether a branch that is the reply has all that came, so that what it has besides is all the caller
+    /// needs.
     pub(crate) fn is_continued_by(&self, branch: &Branch) -> bool {
         let same_ids = (self.request, self.root) == (branch.request, branch.root);
         let has_all = self.frozen.iter().all(|instance| branch.holds(instance.uid));

@@ -1,7 +1,7 @@
 //! A part of a buffer that others share: what arrived is kept as it came, and travels on as it came.
 //!
-//! An envelope is one allocation. Its bags, its instances and the branch itself refer to parts of it, which costs a
-//! count of references for each, and no copy.
+//! An envelope is one allocation. Its bags, its instances and the branch itself refer to parts of it, which
+//! costs a count of references for each, and no copy.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -20,7 +20,8 @@ impl SharedBytes {
         SharedBytes { buffer: Arc::from(bytes), start: 0, length: bytes.len() }
     }
 
-    /// Returns a buffer of so many bytes, which `fill` has written: what is decoded from text lands where it stays.
+    /// Returns a buffer of so many bytes, which `fill` has written: what is decoded from text lands where it
+    /// stays.
     #[inline]
     pub(crate) fn filled(length: usize, fill: impl FnOnce(&mut [u8])) -> SharedBytes {
         let mut buffer: Arc<[u8]> = std::iter::repeat_n(0, length).collect();

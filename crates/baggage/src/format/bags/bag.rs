@@ -1,8 +1,8 @@
 //! One decoded bag: what one stage of a query has packed in this request.
 //!
-//! Grouped bags add up, so each contribution may be merged once only, and the branches see to that. Temporal bags hold
-//! stamped tuples and unite, so merging a copy changes nothing. Either way a merge is commutative and associative:
-//! branches meet in any order, and have to come to the same result.
+//! Grouped bags add up, so each contribution may be merged once only, and the branches see to that. Temporal
+//! bags hold stamped tuples and unite, so merging a copy changes nothing. Either way a merge is commutative
+//! and associative: branches meet in any order, and have to come to the same result.
 
 use crate::causality::clock::Stamp;
 use pivot_advice::eval::stable_hash;
@@ -77,8 +77,8 @@ pub enum MergeOutcome {
 }
 
 impl Bag {
-    /// Returns a bag of the tuples that one event packs, in their order and all of one shape, or `None` if it would hold
-    /// nothing. The stamp is for temporal bags: a grouped one adds the tuples up.
+    /// Returns a bag of the tuples that one event packs, in their order and all of one shape, or `None` if it
+    /// would hold nothing. The stamp is for temporal bags: a grouped one adds the tuples up.
     pub fn packed(keep: Keep, tuples: impl IntoIterator<Item = Groups>, stamp: Stamp) -> Option<Bag> {
         let mut tuples = tuples.into_iter();
         match keep {

@@ -1,6 +1,7 @@
 //! The bytes of one bag.
 //!
-//! Any process can merge any bag, whether or not it knows the query: the kind, the key and the columns are in the bytes.
+//! Any process can merge any bag, whether or not it knows the query: the kind, the key and the columns are in
+//! the bytes.
 //!
 //! ```text
 //! bag     kind:u8 query:u64 LE stage:varint content
@@ -17,8 +18,8 @@
 //! chosen  count:varint { clock:u64 LE nonce:u32 LE position:varint groups }*count
 //! ```
 //!
-//! `groups` and `state` are written by [`pivot_advice::codec`]. For example, stage 1 of query 7 of frontend 1 has grouped
-//! by host and summed: the host `a` came twice, with a sum of 5.
+//! `groups` and `state` are written by [`pivot_advice::codec`]. For example, stage 1 of query 7 of frontend 1
+//! has grouped by host and summed: the host `a` came twice, with a sum of 5.
 //!
 //! ```text
 //! 01                          grouped

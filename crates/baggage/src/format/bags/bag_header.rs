@@ -1,7 +1,8 @@
-//! The header of an encoded bag, and what can be told from it without decoding the bag; see [`super::bag_codec`].
+//! The header of an encoded bag, and what can be told from it without decoding the bag; see
+//! [`super::bag_codec`].
 //!
-//! The first byte tells the kind. Behind it stands the key of the bag, so that whoever holds only the bytes can keep
-//! bags apart, merge those of one key, and cut them, whether or not it knows the query.
+//! The first byte tells the kind. Behind it stands the key of the bag, so that whoever holds only the bytes
+//! can keep bags apart, merge those of one key, and cut them, whether or not it knows the query.
 
 use crate::error::{BaggageError, malformed};
 use crate::format::bags::column;
@@ -43,7 +44,8 @@ pub(crate) fn write_key(bytes: &mut Vec<u8>, kind: u8, key: BagKey) {
     bytes.varint(u64::from(key.stage));
 }
 
-/// Appends what stands before the rows of a grouped bag. Its columns have no type until the first row is added.
+/// Appends what stands before the rows of a grouped bag. Its columns have no type until the first row is
+/// added.
 pub(crate) fn write_grouped_head(
     bytes: &mut Vec<u8>,
     key: BagKey,

@@ -1,7 +1,7 @@
 //! The bags of one branch or of one instance, by key.
 //!
-//! A request carries a handful of bags, mostly one, so they are a sorted list in place: the first few are looked at one
-//! by one, a longer list is searched by halves.
+//! A request carries a handful of bags, mostly one, so they are a sorted list in place: the first few are
+//! looked at one by one, a longer list is searched by halves.
 
 use crate::format::bags::bag::{Bag, MergeOutcome};
 use crate::format::bags::grouped_bag::GroupedBag;
@@ -9,7 +9,8 @@ use crate::format::bags::lazy_bag::LazyBag;
 use pivot_advice::{Aggregate, BagKey};
 use smallvec::SmallVec;
 
-/// How many bags are looked at one by one. To compare two keys for equality is less than to tell which is greater.
+/// How many bags are looked at one by one. To compare two keys for equality is less than to tell which is
+/// greater.
 const FEW: usize = 4;
 
 /// Bags in the order of their keys.
@@ -77,8 +78,8 @@ impl BagMap {
         }
     }
 
-    /// Returns the grouped bag of a key, to be added to; makes one if there is none. `None` if the bag there is not
-    /// grouped, cannot be read, or has other columns.
+    /// Returns the grouped bag of a key, to be added to; makes one if there is none. `None` if the bag there
+    /// is not grouped, cannot be read, or has other columns.
     #[inline]
     pub(crate) fn grouped(
         &mut self,
@@ -117,8 +118,8 @@ impl BagMap {
         other.bags.into_iter().map(|(key, bag)| self.add_lazy(key, bag)).sum()
     }
 
-    /// Replaces the bag of a key by what `change` makes of it, or removes it if that is `None`. A bag that cannot be
-    /// read is removed too.
+    /// Replaces the bag of a key by what `change` makes of it, or removes it if that is `None`. A bag that
+    /// cannot be read is removed too.
     pub(crate) fn change(&mut self, key: BagKey, change: impl FnOnce(&Bag) -> Option<Bag>) {
         let Ok(found) = self.find(key) else { return };
         match self.bags[found].1.decoded().and_then(change) {

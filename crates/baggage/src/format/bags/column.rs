@@ -1,7 +1,8 @@
 //! The values of one key column, as they stand in the rows of a grouped bag.
 //!
-//! While all values of a column are of one type, the type stands in front of the rows, once, and a value is its payload
-//! alone. A column of several types, of nulls or of lists, is of [`Type::Any`], and each of its values carries its tag:
+//! While all values of a column are of one type, the type stands in front of the rows, once, and a value is
+//! its payload alone. A column of several types, of nulls or of lists, is of [`Type::Any`], and each of its
+//! values carries its tag:
 //!
 //! ```text
 //! column of     value 5 and value `a`
@@ -11,9 +12,9 @@
 //! any           03 0a, 06 01 61     as `pivot_advice::codec` writes a value: tag, varint payload
 //! ```
 //!
-//! A value takes a byte at least and tells its own length, and we write it in one way only, so keys of one type are equal
-//! if their bytes are, and none is the beginning of another. The payloads are not those of the codec: a number tells its
-//! length in its first byte, see `number.rs`.
+//! A value takes a byte at least and tells its own length, and we write it in one way only, so keys of one
+//! type are equal if their bytes are, and none is the beginning of another. The payloads are not those of the
+//! codec: a number tells its length in its first byte, see `number.rs`.
 
 use crate::format::bags::number;
 use crate::format::bags::value::ValueRef;

@@ -1,7 +1,7 @@
 //! All rows of a bag, as they lie: those of one place, of which none is missing.
 //!
-//! To merge nothing and to decode nothing is what makes an unpack cheap. So whoever unpacks a bag gets the decoded rows
-//! if there are any, and walks over the encoded ones otherwise.
+//! To merge nothing and to decode nothing is what makes an unpack cheap. So whoever unpacks a bag gets the
+//! decoded rows if there are any, and walks over the encoded ones otherwise.
 
 use crate::format::bags::encoded_rows::EncodedRows;
 use crate::format::bags::value::ValueRef;
@@ -27,8 +27,9 @@ impl CheckedRows<'_> {
         self.0.has_columns(keys, aggregates)
     }
 
-    /// Walks over the rows: shows each value of a key, by its column, to `see`, and then says to `end` how often the
-    /// row counts and what its states are. Both are given `context`, so that neither has to borrow it.
+    /// Walks over the rows: shows each value of a key, by its column, to `see`, and then says to `end` how
+    /// often the row counts and what its states are. Both are given `context`, so that neither has to borrow
+    /// it.
     #[inline]
     pub fn each<C>(
         &self,
@@ -90,7 +91,8 @@ mod tests {
         assert!(baggage.unpack_complete(KEY).is_none(), "they lie in two places");
     }
 
-    /// Packs, forks, travels, loses and joins as told; says how often the rows of several places were found at once.
+    /// Packs, forks, travels, loses and joins as told; says how often the rows of several places were found
+    /// at once.
     fn check(keep: Keep, steps: &[(u8, usize)]) -> usize {
         let mut born = Baggage::begin();
         born.pack(BagKey { stage: 2, ..KEY }, Keep::All, [packed()]);

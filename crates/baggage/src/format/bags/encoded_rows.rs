@@ -1,8 +1,8 @@
 //! The rows of a grouped bag, read from the bytes in which they travel; see [`super::grouped_bag`].
 //!
-//! A row is its key, how often it counts (unless each row counts once), and the states of its aggregates. Nothing tells
-//! where a row ends but its values, so rows are walked from the first to the last. That all of them can be read is
-//! checked once, when a bag arrives and somebody needs it.
+//! A row is its key, how often it counts (unless each row counts once), and the states of its aggregates.
+//! Nothing tells where a row ends but its values, so rows are walked from the first to the last. That all of
+//! them can be read is checked once, when a bag arrives and somebody needs it.
 
 use crate::error::{BaggageError, malformed};
 use crate::format::bags::bag_header::{EACH_ONCE, GROUPED, GROUPED_CUT, kind_of, read_key};
@@ -89,8 +89,8 @@ impl<'a> EncodedRows<'a> {
         self.aggregates.iter().filter_map(|code| Aggregate::from_code(*code))
     }
 
-    /// Whether a row is a single value that counts once. Most bags are like this, and are read without the loop over
-    /// columns and the states that others take.
+    /// Whether a row is a single value that counts once. Most bags are like this, and are read without the
+    /// loop over columns and the states that others take.
     #[inline(always)]
     fn single_column(&self) -> Option<u8> {
         if let ([column], false, []) = (self.types, self.has_counts, self.aggregates) {
@@ -186,8 +186,9 @@ impl<'a> EncodedRows<'a> {
         Ok(())
     }
 
-    /// Walks over the rows, up to the first that cannot be read, without making values: each value of a key is shown to
-    /// `see` with its column, and then `end` is told how often the row counts and what its states are.
+    /// Walks over the rows, up to the first that cannot be read, without making values: each value of a key
+    /// is shown to `see` with its column, and then `end` is told how often the row counts and what its states
+    /// are.
     #[inline]
     pub(crate) fn try_each_value<C>(
         &self,
@@ -220,7 +221,8 @@ impl<'a> EncodedRows<'a> {
         Ok(())
     }
 
-    /// Checks whether all rows can be read, without making any of their values, and returns how many there are.
+    /// Checks whether all rows can be read, without making any of their values, and returns how many there
+    /// are.
     pub(crate) fn check(&self) -> Result<usize, DecodeError> {
         let (mut rest, mut len) = (self.bytes, 0);
         if let Some(column) = self.single_column() {

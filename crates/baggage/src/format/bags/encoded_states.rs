@@ -1,8 +1,9 @@
 //! Adds a number to the encoded states of a row, without decoding them.
 //!
-//! What stands behind the key of a row is how often it counts and the states of its aggregates. For counts, sums and
-//! means of whole numbers both are a few small integers, so to add one more event is to read them, add, and write them
-//! again, on the stack. For example a row of a bag with SUM and COUNT takes in an event with the number 7:
+//! What stands behind the key of a row is how often it counts and the states of its aggregates. For counts,
+//! sums and means of whole numbers both are a few small integers, so to add one more event is to read them,
+//! add, and write them again, on the stack. For example a row of a bag with SUM and COUNT takes in an event
+//! with the number 7:
 //!
 //! ```text
 //!         n      SUM             COUNT
@@ -10,8 +11,8 @@
 //! new     07     01 18           03          three times, 12
 //! ```
 //!
-//! If the new bytes are as long as the old ones they replace them where they lie. Anything but these aggregates of whole
-//! numbers or durations, and whatever overflows, is left to those who decode the states.
+//! If the new bytes are as long as the old ones they replace them where they lie. Anything but these
+//! aggregates of whole numbers or durations, and whatever overflows, is left to those who decode the states.
 
 use crate::format::bags::number;
 use pivot_advice::Aggregate;
@@ -25,7 +26,8 @@ pub enum Summand {
     Duration(i64),
 }
 
-/// The most bytes that may stand behind the key of a row. What takes more is left to those who decode the states.
+/// The most bytes that may stand behind the key of a row. What takes more is left to those who decode the
+/// states.
 const MOST_BYTES: usize = 64;
 
 /// The bytes that stand behind the key of a row: how often the row counts, and its states.
@@ -60,8 +62,8 @@ impl EncodedStates {
         EncodedStates { bytes: [0; MOST_BYTES], len: 0 }
     }
 
-    /// Returns what stands behind the key of a row that has taken in one number, and counts `n` times if rows of its bag
-    /// say so; `None` if its states have to be made in another way.
+    /// Returns what stands behind the key of a row that has taken in one number, and counts `n` times if rows
+    /// of its bag say so; `None` if its states have to be made in another way.
     pub(crate) fn first(n: Option<u64>, aggregates: &[u8], summand: Summand) -> Option<EncodedStates> {
         let mut states = EncodedStates::empty();
         if let Some(n) = n {
@@ -76,8 +78,9 @@ impl EncodedStates {
         Some(states)
     }
 
-    /// Decodes the states at the front of `old`, adds one number to each, encodes them again, and advances `old` behind
-    /// them. Returns `None`, with `old` somewhere in between, unless all are counts, sums or means of numbers like this.
+    /// Decodes the states at the front of `old`, adds one number to each, encodes them again, and advances
+    /// `old` behind them. Returns `None`, with `old` somewhere in between, unless all are counts, sums or
+    /// means of numbers like this.
     #[inline(always)]
     pub(crate) fn added(old: &mut &[u8], aggregates: &[u8], summand: Summand) -> Option<EncodedStates> {
         let mut states = EncodedStates::empty();

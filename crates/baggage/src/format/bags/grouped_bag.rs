@@ -7,17 +7,18 @@
 //! rows         { value*keys [n:number] state*count }*
 //! ```
 //!
-//! To pack is to append a row, to encode is to copy. A row whose key is there already is added to the row that has it:
-//! where the new bytes are as long as the old ones in place, and otherwise by moving what lies behind. Up to two rows are
-//! looked through, more are found by a [`RowIndex`], so that to add a row is constant; changing the length of a row
-//! builds the index anew, which is linear, and happens a few times in the life of a counter.
+//! To pack is to append a row, to encode is to copy. A row whose key is there already is added to the row
+//! that has it: where the new bytes are as long as the old ones in place, and otherwise by moving what lies
+//! behind. Up to two rows are looked through, more are found by a [`RowIndex`], so that to add a row is
+//! constant; changing the length of a row builds the index anew, which is linear, and happens a few times in
+//! the life of a counter.
 //!
-//! Two things about the head may change with a row that is added, and then all rows are written once more: a column to
-//! which a value of another type comes takes values with tags from then on, and rows that count once each, and do not
-//! say so, say so from then on.
+//! Two things about the head may change with a row that is added, and then all rows are written once more: a
+//! column to which a value of another type comes takes values with tags from then on, and rows that count
+//! once each, and do not say so, say so from then on.
 //!
-//! Equal keys are those of equal bytes. Keys that are equal in other ways, such as a signed and an unsigned 5, may stand
-//! in several rows, and are one group where rows are grouped.
+//! Equal keys are those of equal bytes. Keys that are equal in other ways, such as a signed and an unsigned
+//! 5, may stand in several rows, and are one group where rows are grouped.
 
 use crate::error::BaggageError;
 use crate::format::bags::bag_header::{EACH_ONCE, write_grouped_head};
@@ -133,9 +134,9 @@ impl GroupedBag {
         self.finish_row(begin, n, RowStates::Decoded(states));
     }
 
-    /// Adds a row that counts once, and of which each aggregate takes in one number. Returns false, with nothing added,
-    /// if that takes more than to change bytes: if it is the first row, if a value is of another type than its column,
-    /// or if the states have to be decoded.
+    /// Adds a row that counts once, and of which each aggregate takes in one number. Returns false, with
+    /// nothing added, if that takes more than to change bytes: if it is the first row, if a value is of
+    /// another type than its column, or if the states have to be decoded.
     #[inline]
     pub(crate) fn add_summand(&mut self, key: &[ValueRef<'_>], summand: Summand) -> bool {
         let types = &self.bytes[self.types..self.rows];
@@ -227,8 +228,8 @@ impl GroupedBag {
         }
     }
 
-    /// Makes a row of the key that was appended at `begin`: appends what follows it, or takes the key away again and
-    /// adds to the row that has it.
+    /// Makes a row of the key that was appended at `begin`: appends what follows it, or takes the key away
+    /// again and adds to the row that has it.
     #[inline]
     fn finish_row(&mut self, begin: usize, n: u64, states: RowStates<'_>) {
         match self.find(begin) {

@@ -1,7 +1,7 @@
 //! A bag: encoded, decoded, or both.
 //!
-//! Most bags of a request only pass through. They stay the bytes that they were until somebody packs into them, unpacks
-//! them, or has to merge them with another bag of their key:
+//! Most bags of a request only pass through. They stay the bytes that they were until somebody packs into
+//! them, unpacks them, or has to merge them with another bag of their key:
 //!
 //! ```text
 //!                        ┌── pack, merge ──▶ Grouped: bytes to which rows are added, with an index ─┐
@@ -11,8 +11,8 @@
 //! unpack: any of them ─▶ the decoded `Bag`, kept beside the form until the form changes
 //! ```
 //!
-//! Grouped bags are packed into as bytes, so to encode one is to copy it. Temporal bags hold a few tuples, of which new
-//! ones displace others, so they are decoded to be packed into, and encoded once when they travel.
+//! Grouped bags are packed into as bytes, so to encode one is to copy it. Temporal bags hold a few tuples, of
+//! which new ones displace others, so they are decoded to be packed into, and encoded once when they travel.
 
 use crate::format::bags::bag::{Bag, MergeOutcome};
 use crate::format::bags::bag_codec;
@@ -30,8 +30,8 @@ use std::sync::OnceLock;
 #[derive(Debug, Clone)]
 pub(crate) struct LazyBag {
     form: BagForm,
-    /// The decoded bag once somebody has asked for it; `None` in the cell if the bytes cannot be read. They still
-    /// travel on, as they came.
+    /// The decoded bag once somebody has asked for it; `None` in the cell if the bytes cannot be read. They
+    /// still travel on, as they came.
     decoded: OnceLock<Option<Box<Bag>>>,
     /// Whether the rows that arrived can all be read, once somebody has asked.
     readable: OnceLock<bool>,
@@ -109,7 +109,8 @@ impl LazyBag {
         }
     }
 
-    /// Returns the encoded rows of a grouped bag, or `None` if it is of another kind, or if not all can be read.
+    /// Returns the encoded rows of a grouped bag, or `None` if it is of another kind, or if not all can be
+    /// read.
     #[inline]
     pub(crate) fn encoded_rows(&self) -> Option<EncodedRows<'_>> {
         match &self.form {
@@ -122,7 +123,8 @@ impl LazyBag {
         }
     }
 
-    /// Returns the tuple that the bag keeps, if it is temporal and keeps no more than one. Does not decode it.
+    /// Returns the tuple that the bag keeps, if it is temporal and keeps no more than one. Does not decode
+    /// it.
     pub(crate) fn sole_tuple(&self) -> Option<SoleTuple> {
         match (&self.form, self.decoded.get()) {
             (BagForm::Arrived(bytes), _) => temporal_bag::peek_sole(bytes),
@@ -131,8 +133,8 @@ impl LazyBag {
         }
     }
 
-    /// Returns all rows as they lie, if none is missing and nothing has to be merged. A grouped bag that nobody has
-    /// decoded stays so.
+    /// Returns all rows as they lie, if none is missing and nothing has to be merged. A grouped bag that
+    /// nobody has decoded stays so.
     pub(crate) fn complete_rows(&self) -> Option<CompleteRows<'_>> {
         if self.decoded.get().is_none()
             && !self.is_cut()
@@ -185,8 +187,8 @@ impl LazyBag {
         outcome
     }
 
-    /// Adds encoded rows to encoded rows. Returns false, with nothing done, if that is not all there is to do: if one of
-    /// the bags is not grouped, was cut, or has other columns than the other one.
+    /// Adds encoded rows to encoded rows. Returns false, with nothing done, if that is not all there is to
+    /// do: if one of the bags is not grouped, was cut, or has other columns than the other one.
     fn add_encoded_rows(&mut self, other: &LazyBag) -> bool {
         let Some(more) = other.encoded_rows().filter(|_| !self.is_cut() && !other.is_cut()) else {
             return false;
@@ -213,8 +215,8 @@ impl LazyBag {
         self.bytes().is_some_and(bag_header::is_cut)
     }
 
-    /// Returns how many tuples a bag of the first ones has chosen, 0 for any other bag, and `None` if its tuples were
-    /// lost. Does not decode the bag.
+    /// Returns how many tuples a bag of the first ones has chosen, 0 for any other bag, and `None` if its
+    /// tuples were lost. Does not decode the bag.
     pub(crate) fn first_count(&self) -> Option<usize> {
         match (&self.form, self.decoded.get().and_then(Option::as_deref)) {
             (BagForm::Arrived(bytes), _) => temporal_bag::peek_first_count(bytes),

@@ -8,10 +8,11 @@
 //! 300       0b1011_0010 0b0000_0100         0b100101100, then the mark of two
 //! ```
 //!
-//! They take as many bytes as the varints of protobuf, and are a **prefix varint**: to read one is to count trailing
-//! zeros, one load and a shift, where a varint is a loop with a branch for each byte. Every hop that merges or unpacks a
-//! bag reads a number for each value and each row, and the lengths of values vary, so such branches are not foreseen. The
-//! envelope around the bags keeps protobuf's varints, since any protobuf library has to read it.
+//! They take as many bytes as the varints of protobuf, and are a **prefix varint**: to read one is to count
+//! trailing zeros, one load and a shift, where a varint is a loop with a branch for each byte. Every hop that
+//! merges or unpacks a bag reads a number for each value and each row, and the lengths of values vary, so
+//! such branches are not foreseen. The envelope around the bags keeps protobuf's varints, since any protobuf
+//! library has to read it.
 
 /// The length of the longest number.
 pub(crate) const MAX_BYTES: usize = 9;
@@ -30,7 +31,8 @@ pub(crate) fn short(x: u64) -> Option<(u64, usize)> {
 #[inline]
 pub(crate) fn put(out: &mut Vec<u8>, x: u64) {
     if let Some((word, count)) = short(x) {
-        // To append all eight bytes and take back the rest is one store; a copy of a length that varies is a call.
+        // To append all eight bytes and take back the rest is one store; a copy of a length that varies is a
+        // call.
         let end = out.len() + count;
         out.extend_from_slice(&word.to_le_bytes());
         out.truncate(end);

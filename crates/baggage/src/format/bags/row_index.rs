@@ -1,8 +1,10 @@
-//! Finds the row of a key among the bytes of a grouped bag: a hash table with **open addressing** and linear probing.
+//! Finds the row of a key among the bytes of a grouped bag: a hash table with **open addressing** and linear
+//! probing.
 //!
-//! Each slot is the low half of a hash and the offset at which a row begins, eight bytes in all; keys are compared where
-//! they lie. The table is made when a bag has more rows than are looked through, has at least four slots for three rows,
-//! and grows by rehashing what it has. Offsets of 0 mark free slots: no row begins there, since the head of the bag does.
+//! Each slot is the low half of a hash and the offset at which a row begins, eight bytes in all; keys are
+//! compared where they lie. The table is made when a bag has more rows than are looked through, has at least
+//! four slots for three rows, and grows by rehashing what it has. Offsets of 0 mark free slots: no row begins
+//! there, since the head of the bag does.
 
 use foldhash::fast::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -61,8 +63,8 @@ impl RowIndex {
     /// Notes where a row begins, in the slot that was found for it.
     #[inline]
     pub(crate) fn insert(&mut self, FreeSlot { slot, hash }: FreeSlot, begin: usize) {
-        // A row beyond what an offset can tell is not found again: it stands in the bag more than once, and is one group
-        // where the rows are grouped.
+        // A row beyond what an offset can tell is not found again: it stands in the bag more than once, and
+        // is one group where the rows are grouped.
         self.slots[slot] = RowSlot { hash, offset: u32::try_from(begin).unwrap_or(0) };
     }
 

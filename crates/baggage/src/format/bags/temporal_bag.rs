@@ -1,7 +1,7 @@
 //! The bytes of a temporal bag: the tuples that it has chosen, each with its stamp; see [`super::bag_codec`].
 //!
-//! Tuples stand in the order of their stamps, all with rows of one shape. Temporal bags are small, mostly of one tuple,
-//! so they have no index, and are written anew whenever they change.
+//! Tuples stand in the order of their stamps, all with rows of one shape. Temporal bags are small, mostly of
+//! one tuple, so they have no index, and are written anew whenever they change.
 
 use crate::causality::clock::{Hlc, Stamp};
 use crate::error::{BaggageError, malformed};
@@ -22,8 +22,8 @@ pub(crate) fn write_temporal(kind: u8, key: BagKey, n: u32, tuples: &[ChosenTupl
     writer.into_bytes()
 }
 
-/// Returns the bytes of a temporal bag that has chosen one tuple, with one row that counts once. They are those that
-/// [`write_temporal`] would write, without the groups that it takes.
+/// Returns the bytes of a temporal bag that has chosen one tuple, with one row that counts once. They are
+/// those that [`write_temporal`] would write, without the groups that it takes.
 pub(crate) fn write_sole(
     kind: u8,
     n: u32,
@@ -105,7 +105,8 @@ fn read_rank(reader: &mut Reader<'_>) -> Result<(Stamp, u32), BaggageError> {
     Ok((stamp, position))
 }
 
-/// Returns how many tuples a bag of the first ones has chosen, 0 for any other bag, and `None` if its tuples were lost.
+/// Returns how many tuples a bag of the first ones has chosen, 0 for any other bag, and `None` if its tuples
+/// were lost.
 pub(crate) fn peek_first_count(bytes: &[u8]) -> Option<usize> {
     match read_key(bytes) {
         Ok((LOST, ..)) => None,
@@ -138,7 +139,8 @@ impl SoleTuple {
         Some(SoleTuple { is_first, rank: tuple.rank(), shape: (tuple.rows.keys() as u64, codes.collect()) })
     }
 
-    /// Whether a merge of both bags chooses this tuple, or `None` if their bags are not of one kind and shape.
+    /// Whether a merge of both bags chooses this tuple, or `None` if their bags are not of one kind and
+    /// shape.
     pub(crate) fn is_chosen_over(&self, other: &SoleTuple) -> Option<bool> {
         let is_alike = self.is_first == other.is_first && self.shape == other.shape;
         let (mine, theirs) = (self.rank, other.rank);
