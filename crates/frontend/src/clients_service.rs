@@ -286,7 +286,9 @@ impl FrameReader {
             if let Some(frame) = frame {
                 self.after = frame.sequence;
                 self.ended = frame.last;
-                return self.compute(frame).await.map(Ok);
+                let computed = self.compute(frame).await;
+                self.ended |= computed.is_err();
+                return Some(computed);
             }
             tokio::select! {
                 changed = self.changed.changed() => changed.ok()?,
@@ -296,10 +298,18 @@ impl FrameReader {
         None
     }
 
-    /// Where other streams need not wait for it. None as the frontend ends.
-    async fn compute(&self, frame: Frame) -> Option<wire::Frame> {
+    /// Computes a frame where other streams need not wait for it.
+    async fn compute(&self, frame: Frame) -> Result<wire::Frame, Status> {
         let (engine, runtime) = (self.shared.engine(), tokio::runtime::Handle::current());
-        tokio::task::spawn_blocking(move || runtime.block_on(frame.compute(&engine))).await.ok()
+        let (query, sequence) = (frame.query, frame.sequence);
+        let computation = tokio::task::spawn_blocking(move || runtime.block_on(frame.compute(&engine)));
+
+        let why = match computation.await {
+            Ok(Ok(frame)) => return Ok(frame),
+            Ok(Err(error)) => error.to_string(),
+            Err(stopped) => stopped.to_string(),
+        };
+        Err(Status::internal(format!("frame {sequence} of query {query} cannot be computed: {why}")))
     }
 }
 
@@ -315,8 +325,34 @@ impl Drop for FrameReader {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::select::SelectEngine;
     use crate::state::FrontendState;
+    use crate::window_groups::WindowGroups;
+    use pivot_advice::Value;
     use pivot_query::Catalog;
+
+    #[tokio::test]
+    async fn a_frame_that_cannot_be_computed_is_an_error_that_the_reader_sees() {
+        let shared = SharedState::new(FrontendState::new(&crate::FrontendOptions::default()));
+        let shared = Arc::new(shared.with_engine(SelectEngine::without_memory()));
+        let program =
+            pivot_query::compile("FROM t IN T GROUP BY t.x SELECT t.x ORDER BY COUNT", &Catalog::default())
+                .unwrap();
+        let query = shared.lock().install(String::new(), (program, CompileOptions::default()), 1).id.number;
+        let mut state = shared.lock();
+        let found = state.query_mut(query).unwrap();
+        let mut groups = WindowGroups::new(&found.cumulative.groups);
+        groups.groups.entry(&[Value::U64(1)]).n = 1;
+        found.report(0, 1_000_000_000, groups);
+        state.tick(i64::MAX);
+        drop(state);
+
+        let mut reader = FrameReader::open(&shared, (query, 0), Wanted::All).unwrap();
+        let error = reader.next().await.unwrap().unwrap_err();
+        assert_eq!(error.code(), tonic::Code::Internal);
+        assert!(error.message().contains("frame 1 of query 1 cannot be computed"), "{error}");
+        assert!(reader.next().await.is_none());
+    }
 
     #[tokio::test]
     async fn who_comes_too_late_for_the_last_frames_is_told() {

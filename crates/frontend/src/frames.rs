@@ -5,6 +5,7 @@
 
 use crate::select::{ResultTable, SelectEngine, columns, other, wire_rows};
 use crate::window_groups::WindowGroups;
+use datafusion::error::DataFusionError;
 use pivot_protocol::wire::results_request::Wanted;
 use pivot_protocol::{to_wire, wire};
 use pivot_query::OutputSchema;
@@ -38,8 +39,13 @@ impl LazyResult {
         self.length_ns as f64 / 1e9
     }
 
-    async fn rows(&self, engine: &SelectEngine, output: &OutputSchema) -> &ResultTable {
-        self.rows.get_or_init(|| engine.rows(&self.tally, output, self.seconds())).await
+    /// Returns the rows, which the first caller computes. An error is not kept: the next caller tries again.
+    async fn rows(
+        &self,
+        engine: &SelectEngine,
+        output: &OutputSchema,
+    ) -> Result<&ResultTable, DataFusionError> {
+        self.rows.get_or_try_init(|| engine.select(&self.tally, output, self.seconds())).await
     }
 
     fn completeness(&self, rows: &ResultTable, (reporting, expected): (u32, u32)) -> wire::Completeness {
@@ -73,19 +79,19 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// The frame as it is sent. Rows that the engine fails on count as dropped.
-    pub(crate) async fn compute(self, engine: &SelectEngine) -> wire::Frame {
+    /// The frame as it is sent.
+    pub(crate) async fn compute(self, engine: &SelectEngine) -> Result<wire::Frame, DataFusionError> {
         let output = &*self.output;
-        let window = self.window.rows(engine, output).await;
+        let window = self.window.rows(engine, output).await?;
         let cumulative = match &self.cumulative {
-            Some(part) => Some((part, part.rows(engine, output).await)),
+            Some(part) => Some((part, part.rows(engine, output).await?)),
             None => None,
         };
         let parts: Vec<(&WindowGroups, &ResultTable)> = std::iter::once((&self.window, window))
             .chain(cumulative)
             .map(|(part, rows)| (&*part.tally, rows))
             .collect();
-        wire::Frame {
+        Ok(wire::Frame {
             query: self.query,
             sequence: self.sequence,
             window_start_ns: self.window_ns.0,
@@ -101,7 +107,7 @@ impl Frame {
             cumulative_other: cumulative.and_then(|(part, _)| other(&part.tally, output, part.seconds())),
             without_cumulative: cumulative.is_none(),
             ordered: !output.order.is_empty(),
-        }
+        })
     }
 
     /// About how many groups it holds.
@@ -244,7 +250,7 @@ mod tests {
         let newest = frames.after(1, Wanted::All).unwrap();
         assert!(frames.kept.iter().all(|frame| frame.window.rows.get().is_none()));
         assert!(newest.cumulative.as_ref().unwrap().rows.get().is_none());
-        let made = newest.compute(&SelectEngine::new()).await;
+        let made = newest.compute(&SelectEngine::new()).await.unwrap();
         assert_eq!((made.rows.len(), made.cumulative.len(), made.without_cumulative), (6, 3, false));
         let made: Vec<bool> = frames.kept.iter().map(|frame| frame.window.rows.get().is_some()).collect();
         assert_eq!(made, [false, true]);

@@ -18,19 +18,19 @@
 //! ```
 //!
 //! Reading order: `options`, `server`, `state`, `registry`, `convergence`, `installed_query`, `ledger`, `window_groups`, `frames`,
-//! `select`, `column_role`, `finished`, `estimate`, `kernels`, `arrow`, `agents_service`, `clients_service`.
+//! `select`, `column_role`, `finished`, `estimate`, `evaluated_rows`, `column_type`, `agents_service`, `clients_service`.
 
 mod agents_service;
-mod arrow;
 mod clients_service;
 mod column_role;
+mod column_type;
 mod convergence;
 mod error;
 mod estimate;
+mod evaluated_rows;
 mod finished;
 mod frames;
 mod installed_query;
-mod kernels;
 mod ledger;
 mod options;
 mod registry;

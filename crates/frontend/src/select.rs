@@ -1,20 +1,22 @@
-//! What follows the merge: columns over keys, the multiplicity and finished aggregates, then HAVING,
-//! DISTINCT, ORDER BY and LIMIT, by DataFusion.
+//! From merged groups to the rows of a result: SELECT, HAVING, DISTINCT, ORDER BY and LIMIT.
+//!
+//! DataFusion decides which rows there are and in which order, and never sees a value: there is one
+//! arithmetic in Pivot, and it is not Arrow's, which wraps or fails where ours gives null.
 
-use crate::arrow::values;
 use crate::column_role;
 use crate::estimate::{estimate, is_sampled, scale_all};
-use crate::finished::{FinishedGroups, NUMBER, compare};
-use crate::kernels::{Plan, planned, rank};
+use crate::evaluated_rows::{EvaluatedRows, HAVING, ROW, distinct_column, order_column};
+use crate::finished::{FinishedGroups, compare};
 use crate::window_groups::WindowGroups;
-use datafusion::common::Result;
+use datafusion::arrow::array::UInt64Array;
+use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::logical_expr as df;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col};
-use pivot_advice::{Errors, Form, Loss, Type, Value};
+use pivot_advice::{Errors, Form, Loss, Value};
 use pivot_protocol::{to_wire, wire};
 use pivot_query::{OutputColumn, OutputSchema};
 
-/// The most rows of one result; the surplus counts as dropped.
+/// The most rows of one result; further ones count as dropped.
 const MAX_ROWS: usize = 10_000;
 
 /// The columns of a result as the query declares them, before there are values.
@@ -80,7 +82,14 @@ pub(crate) struct ResultRow {
     standard_errors: Vec<f64>,
 }
 
-/// A DataFusion session for small tables.
+/// A row together with the number of rows that it stands for.
+#[derive(Debug)]
+struct CountedRow {
+    row: ResultRow,
+    n: u64,
+}
+
+/// Makes results of groups.
 pub(crate) struct SelectEngine {
     context: SessionContext,
 }
@@ -92,140 +101,134 @@ impl std::fmt::Debug for SelectEngine {
 }
 
 impl SelectEngine {
-    /// A session without parallelism: results are small and many.
+    /// Makes an engine. It computes each result on one core: results are small, and there are many.
     pub(crate) fn new() -> SelectEngine {
         let config = SessionConfig::new().with_target_partitions(1);
         SelectEngine { context: SessionContext::new_with_config(config) }
     }
 
-    /// The rows of a result in a window of so many seconds, in the order that was asked for, or by
-    /// their values.
-    pub(crate) async fn rows(
-        &self,
-        tally: &WindowGroups,
-        output: &OutputSchema,
-        seconds: f64,
-    ) -> ResultTable {
-        let mut loss = tally.loss;
-        let mut errors = Errors::default();
-        let table = FinishedGroups::of(tally, output, seconds, &mut errors);
-        loss.errors = loss.errors.saturating_add(errors.0);
-        let relative_errors =
-            output.columns.iter().map(|column| table.relative_error(&column.expr)).collect();
-        let computed = match self.select(&table, output, Plan::Native).await {
-            Ok(rows) => Ok(rows),
-            // Arrow refuses what the language calls null, such as the least integer over -1.
-            Err(_) => self.select(&table, output, Plan::Rowwise).await,
-        };
-        let Ok((mut rows, errors)) = computed else {
-            loss.dropped = table.rows.iter().fold(loss.dropped, |sum, row| sum.saturating_add(row.n));
-            return ResultTable { rows: vec![], relative_errors, loss };
-        };
-        loss.errors = loss.errors.saturating_add(errors.0);
-        if output.order.is_empty() {
-            rows.sort_by(|(a, _), (b, _)| compare(&a.values, &b.values));
-        }
-        let rows = expand(rows, output.form, output.limit, &mut loss);
-        ResultTable { rows, relative_errors, loss }
+    /// Makes an engine that has no memory to sort in.
+    #[cfg(test)]
+    pub(crate) fn without_memory() -> SelectEngine {
+        use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+        let runtime = RuntimeEnvBuilder::new().with_memory_limit(1, 1.0).build_arc();
+        let runtime = runtime.unwrap_or_else(|wrong| panic!("{wrong}"));
+        let config = SessionConfig::new().with_target_partitions(1);
+        SelectEngine { context: SessionContext::new_with_config_rt(config, runtime) }
     }
 
-    /// Rows with their multiplicity, and what had no value in them.
-    async fn select(&self, table: &FinishedGroups, output: &OutputSchema, plan: Plan) -> Result<Selected> {
+    /// Computes the rows of a result over so many seconds, in the order of ORDER BY, or by their values.
+    /// Fails only if DataFusion fails, for instance for want of memory.
+    pub(crate) async fn select(
+        &self,
+        groups: &WindowGroups,
+        output: &OutputSchema,
+        seconds: f64,
+    ) -> Result<ResultTable> {
         let mut errors = Errors::default();
-        if table.rows.is_empty() {
-            return Ok((Vec::new(), errors));
+        let finished = FinishedGroups::of(groups, output, seconds, &mut errors);
+        let mut rows = self.shaped_rows(&finished, output, &mut errors).await?;
+
+        let mut loss = groups.loss;
+        loss.errors = loss.errors.saturating_add(errors.0);
+        if output.order.is_empty() {
+            rows.sort_by(|a, b| compare(&a.row.values, &b.row.values));
         }
-        let mut frame = self.context.read_batch(table.batch()?)?;
-        if let Some(having) = &output.having {
-            frame = frame.filter(planned(having, Type::Bool, table, plan, &mut errors).0)?;
+        let rows = repeat_rows(rows, output.form, output.limit, &mut loss);
+
+        let columns = output.columns.iter();
+        let relative_errors = columns.map(|column| finished.relative_error(&column.expr)).collect();
+        Ok(ResultTable { rows, relative_errors, loss })
+    }
+
+    /// Evaluates all expressions, and returns the rows that HAVING, DISTINCT and LIMIT leave.
+    async fn shaped_rows(
+        &self,
+        groups: &FinishedGroups,
+        output: &OutputSchema,
+        errors: &mut Errors,
+    ) -> Result<Vec<CountedRow>> {
+        if groups.rows.is_empty() {
+            return Ok(Vec::new());
         }
-        let mut types = Vec::new();
-        let mut selected = Vec::new();
-        for (i, column) in output.columns.iter().enumerate() {
-            let (expr, ty) = planned(&column.expr, column.ty, table, plan, &mut errors);
-            selected.push(expr.alias(format!("o{i}")));
-            types.push(ty);
-            if output.distinct {
-                selected.push(rank(&column.expr, table).alias(format!("d{i}")));
-            }
-        }
-        for (i, (expr, _)) in output.order.iter().enumerate() {
-            selected.push(rank(expr, table).alias(format!("s{i}")));
-        }
-        selected.push(col(NUMBER));
-        let frame = shaped(frame.select(selected)?, output)?;
+
+        let evaluated = EvaluatedRows::new(&groups.rows, output, errors)?;
+        let frame = shaped(self.context.read_batch(evaluated.batch())?, output)?;
+
         let mut rows = Vec::new();
         for batch in frame.collect().await? {
-            let arrays =
-                (0..types.len()).map(|i| (format!("o{i}"), types[i])).chain([(NUMBER.into(), Type::U64)]);
-            let column = |(name, ty): (String, Type)| match batch.column_by_name(&name) {
-                Some(array) => values(array, ty),
-                None => Ok(vec![Value::Null; batch.num_rows()]),
-            };
-            let columns: Vec<Vec<Value>> = arrays.map(column).collect::<Result<_>>()?;
-            rows.extend((0..batch.num_rows()).map(|i| shown(&columns, i, table, output)));
+            let numbers =
+                batch.column_by_name(ROW).and_then(|array| array.as_any().downcast_ref::<UInt64Array>());
+            let numbers = numbers.ok_or_else(|| exec_datafusion_err!("the row numbers are missing"))?;
+            for number in numbers.values() {
+                let number = usize::try_from(*number).unwrap_or(usize::MAX);
+                let group = groups
+                    .rows
+                    .get(number)
+                    .ok_or_else(|| exec_datafusion_err!("there is no row {number}"))?;
+                let standard_errors = groups.standard_errors(number, output);
+                let row = ResultRow { values: evaluated.row(number), standard_errors };
+                rows.push(CountedRow { row, n: group.n });
+            }
         }
-        Ok((rows, errors))
+        Ok(rows)
     }
 }
 
-/// Rows with their multiplicity, and what had no value.
-type Selected = (Vec<(ResultRow, u64)>, Errors);
-
-/// DISTINCT, ORDER BY and LIMIT. Rows that an order does not tell apart are in that of their values.
+/// Applies HAVING, DISTINCT, ORDER BY and LIMIT to a batch of [`EvaluatedRows`].
 fn shaped(mut frame: DataFrame, output: &OutputSchema) -> Result<DataFrame> {
-    let columns = |kind: char| (0..output.columns.len()).map(move |i| col(format!("{kind}{i}")));
-    let sorts = || (0..output.order.len()).map(|i| col(format!("s{i}")));
-    if output.distinct {
-        let all: Vec<df::Expr> = columns('o').chain(sorts()).chain([col(NUMBER)]).collect();
-        frame = frame.distinct_on(columns('d').collect(), all, None)?;
+    if output.having.is_some() {
+        frame = frame.filter(col(HAVING))?;
     }
+
+    let orders: Vec<df::Expr> = (0..output.order.len()).map(|i| col(order_column(i))).collect();
+    if output.distinct {
+        let ranks = (0..output.columns.len()).map(|i| col(distinct_column(i))).collect();
+        let kept = orders.iter().cloned().chain([col(ROW)]).collect();
+        frame = frame.distinct_on(ranks, kept, None)?;
+    }
+
     if !output.order.is_empty() {
-        let by =
-            sorts().zip(&output.order).map(|(expr, (_, descending))| expr.sort(!descending, !descending));
-        frame = frame.sort(by.chain([col(NUMBER).sort(true, true)]).collect())?;
+        // Null has the lowest rank, so it comes first ascending and last descending, like any low value. Rows
+        // that ORDER BY does not tell apart are in the order of their numbers.
+        let sorts = orders.into_iter().zip(&output.order);
+        let sorts = sorts.map(|(rank, (_, descending))| rank.sort(!descending, !descending));
+        frame = frame.sort(sorts.chain([col(ROW).sort(true, true)]).collect())?;
+
+        // Without ORDER BY the limit is applied later, to rows sorted by their values.
         if let Some(limit) = output.limit {
             frame = frame.limit(0, Some(usize::try_from(limit).unwrap_or(usize::MAX)))?;
         }
     }
-    Ok(frame)
+    frame.select(vec![col(ROW)])
 }
 
-/// A row of a batch whose last column is the number of its group.
-fn shown(
-    columns: &[Vec<Value>],
-    i: usize,
-    table: &FinishedGroups,
-    output: &OutputSchema,
-) -> (ResultRow, u64) {
-    let mut values: Vec<Value> = columns.iter().map(|column| column[i].clone()).collect();
-    let number = values.pop().and_then(|r| r.as_integer()).and_then(|r| usize::try_from(r).ok());
-    let number = number.unwrap_or(usize::MAX);
-    let n = table.rows.get(number).map_or(0, |row| row.n);
-    (ResultRow { values, standard_errors: table.standard_errors(number, output) }, n)
-}
-
-/// Single rows are repeated; what is beyond the bound is counted, what is beyond LIMIT is not wanted.
-fn expand(rows: Vec<(ResultRow, u64)>, form: Form, limit: Option<u64>, loss: &mut Loss) -> Vec<ResultRow> {
+/// Repeats single rows as often as they occurred, up to LIMIT and [`MAX_ROWS`].
+fn repeat_rows(rows: Vec<CountedRow>, form: Form, limit: Option<u64>, loss: &mut Loss) -> Vec<ResultRow> {
     let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let mut out: Vec<ResultRow> = Vec::new();
-    for (row, n) in rows {
+    let most = MAX_ROWS.min(limit);
+
+    let mut repeated: Vec<ResultRow> = Vec::new();
+    for CountedRow { row, n } in rows {
         let copies = if form == Form::Rows { n } else { 1 };
-        let fit = copies.min((MAX_ROWS.min(limit) - out.len()) as u64);
+        let fit = copies.min((most - repeated.len()) as u64);
+
+        // What is beyond LIMIT is not wanted; what is beyond the bound of a result is lost.
         if limit > MAX_ROWS {
             let cut = if form == Form::Rows { copies - fit } else { n * (1 - fit) };
             loss.dropped = loss.dropped.saturating_add(cut);
         }
-        out.extend(std::iter::repeat_n(row, fit as usize));
+        repeated.extend(std::iter::repeat_n(row, fit as usize));
     }
-    out
+    repeated
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use pivot_advice::Aggregate;
-    use pivot_advice::{Binary, Expr, Finish, Finished, Groups};
+    use pivot_advice::{Binary, Expr, Finish, Finished, Groups, Type};
     use pivot_query::{Catalog, OutputAggregate, OutputKey, compile};
 
     fn column(i: u16) -> Expr {
@@ -259,7 +262,7 @@ mod tests {
         }
         let mut tally = WindowGroups::new(&groups);
         tally.groups = groups;
-        let found = SelectEngine::new().rows(&tally, &output, 1.0).await.rows;
+        let found = SelectEngine::new().select(&tally, &output, 1.0).await.unwrap().rows;
         let found: Vec<Vec<Value>> = found.into_iter().map(|row| row.values).collect();
         let expected: Vec<Vec<Value>> = expected.iter().map(|value| vec![value.clone()]).collect();
         assert_eq!(found, expected);
@@ -316,7 +319,7 @@ mod tests {
         [("a", 1), ("b", 2)].iter().for_each(|(s, n)| table.entry(&[Value::str(s)]).merge(*n, &[]));
         let mut tally = WindowGroups::new(&table);
         tally.groups = table;
-        assert_eq!(SelectEngine::new().rows(&tally, &output, 2.0).await.loss.errors, 1);
+        assert_eq!(SelectEngine::new().select(&tally, &output, 2.0).await.unwrap().loss.errors, 1);
     }
 
     #[tokio::test]
@@ -354,7 +357,7 @@ mod tests {
         }
         let mut tally = WindowGroups::new(&table);
         tally.groups = table;
-        let rows = SelectEngine::new().rows(&tally, &output, 2.0).await.rows;
+        let rows = SelectEngine::new().select(&tally, &output, 2.0).await.unwrap().rows;
         let shown = |row: ResultRow| row.values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         rows.into_iter().map(shown).collect()
     }
@@ -376,7 +379,7 @@ mod tests {
         ["a", "b", "cc"].iter().for_each(|s| table.entry(&[Value::str(s)]).merge(4, &[]));
         let mut tally = WindowGroups::new(&table);
         tally.groups = table;
-        let rows = SelectEngine::new().rows(&tally, &output, 2.0).await.rows;
+        let rows = SelectEngine::new().select(&tally, &output, 2.0).await.unwrap().rows;
         let values: Vec<Vec<Value>> = rows.into_iter().map(|row| row.values).collect();
         let row = |length| vec![Value::I64(length), Value::U64(4), Value::F64(2.0)];
         assert_eq!(values, [row(2), row(1)]);
@@ -385,8 +388,18 @@ mod tests {
     #[test]
     fn rows_beyond_the_bound_are_dropped_and_counted() {
         let mut loss = Loss::default();
-        let row = |n| (ResultRow { values: vec![], standard_errors: vec![] }, n);
-        let rows = expand(vec![row(u64::MAX), row(2)], Form::Rows, None, &mut loss);
+        let row = |n| CountedRow { row: ResultRow { values: vec![], standard_errors: vec![] }, n };
+        let rows = repeat_rows(vec![row(u64::MAX), row(2)], Form::Rows, None, &mut loss);
         assert_eq!((rows.len(), loss.dropped), (MAX_ROWS, u64::MAX - 9_998));
+    }
+
+    #[tokio::test]
+    async fn a_failure_of_datafusion_is_an_error_and_not_an_empty_result() {
+        let text = "FROM t IN T GROUP BY t.s SELECT t.s ORDER BY COUNT";
+        let output = compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
+        let mut groups = WindowGroups::new(&output.table());
+        groups.groups.entry(&[Value::str("a")]).n = 1;
+        let failed = SelectEngine::without_memory().select(&groups, &output, 1.0).await;
+        assert!(failed.unwrap_err().to_string().contains("Resources exhausted"));
     }
 }

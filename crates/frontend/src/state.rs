@@ -42,6 +42,12 @@ impl SharedState {
         }
     }
 
+    /// Computes results with another engine.
+    #[cfg(test)]
+    pub(crate) fn with_engine(self, engine: SelectEngine) -> SharedState {
+        SharedState { engine: Arc::new(engine), ..self }
+    }
+
     /// The state. A panic elsewhere leaves it usable: every change is small.
     pub(crate) fn lock(&self) -> MutexGuard<'_, FrontendState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -430,7 +436,7 @@ mod tests {
             let mut frames = Vec::new();
             while let Some(frame) = self.state.query(self.query).unwrap().frames.after(self.read, wanted) {
                 self.read = frame.sequence;
-                frames.push(frame.compute(&self.engine).await);
+                frames.push(frame.compute(&self.engine).await.unwrap());
             }
             frames
         }
