@@ -1,7 +1,19 @@
-//! The service that agents attach to.
+//! The gRPC service that agents attach to: one stream in each direction for the life of a connection.
+//!
+//! ```text
+//! agent    Hello ──▶ Woven ──▶ Report 1 ──▶ Report 2 ──▶ ... ──▶ Goodbye
+//! frontend       ◀── Desired       ◀── Acknowledged 1 ◀── ...
+//! ```
+//!
+//! Here messages are decoded and encoded, outside the lock; what they mean is [`FrontendState`]'s affair.
+//!
+//! [`FrontendState`]: crate::state::FrontendState
 
-use crate::registry::SequenceCheck;
-use crate::state::{SharedState, now_ns};
+use crate::agent_messages::{agent_report, command, exports, identity, losses, woven_notice};
+use crate::registry::{Attachment, Outbox, SequenceCheck};
+use crate::shared_state::{SharedState, now_ns};
+use crate::wanted_advice::AgentCommand;
+use futures::stream::{BoxStream, StreamExt};
 use pivot_protocol::wire::{self, agents_server::Agents, from_agent::Kind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +27,14 @@ const OUTBOX: usize = 1024;
 /// How long an agent may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
 
-/// The service.
+/// The service that agents attach to.
 #[derive(Debug)]
 pub(crate) struct AgentsService {
     shared: Arc<SharedState>,
 }
 
 impl AgentsService {
-    /// A service over a frontend's state.
+    /// Makes a service over a frontend's state.
     pub(crate) fn new(shared: Arc<SharedState>) -> AgentsService {
         AgentsService { shared }
     }
@@ -30,50 +42,58 @@ impl AgentsService {
 
 #[tonic::async_trait]
 impl Agents for AgentsService {
-    type AttachStream = ReceiverStream<Result<wire::ToAgent, Status>>;
+    type AttachStream = BoxStream<'static, Result<wire::ToAgent, Status>>;
 
     async fn attach(
         &self,
         request: Request<Streaming<wire::FromAgent>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
-        let (outbox, messages) = mpsc::channel(OUTBOX);
-        // The answer comes before hello: some clients wait for it before they send.
+        let (outbox, commands) = mpsc::channel(OUTBOX);
+        // The response comes before hello: some clients wait for it before they send.
         tokio::spawn(serve(self.shared.clone(), request.into_inner(), outbox));
-        Ok(Response::new(ReceiverStream::new(messages)))
+
+        let messages = ReceiverStream::new(commands).map(|sent| sent.map(|sent| command(&sent)));
+        Ok(Response::new(messages.boxed()))
     }
 }
 
-async fn serve(
-    shared: Arc<SharedState>,
-    mut stream: Streaming<wire::FromAgent>,
-    outbox: mpsc::Sender<Result<wire::ToAgent, Status>>,
-) {
+/// Serves one connection until its stream ends.
+async fn serve(shared: Arc<SharedState>, mut stream: Streaming<wire::FromAgent>, outbox: Outbox) {
     let first = tokio::time::timeout(HELLO, stream.message()).await;
-    let Ok(Ok(Some(wire::FromAgent { kind: Some(Kind::Hello(hello)) }))) = first else {
-        // Whoever has gone already does not hear it.
+    let Ok(Ok(Some(wire::FromAgent { kind: Some(Kind::Hello(mut hello)) }))) = first else {
+        // An agent that has gone already does not hear it.
         let _ = outbox.try_send(Err(Status::invalid_argument("an agent's stream begins with hello")));
         return;
     };
+
     let incarnation = hello.incarnation;
-    let connection = shared.lock().connect(hello, outbox.clone(), now_ns());
-    let outcome = receive(&shared, &mut stream, &outbox.downgrade(), (incarnation, connection), outbox).await;
-    shared.lock().registry.disconnect(incarnation, connection, now_ns());
-    if let Some((outbox, status)) = outcome {
+    let catalogue = exports(std::mem::take(&mut hello.catalogue));
+    let open = outbox.downgrade();
+    // From here on the registry alone keeps the stream open: it closes it by dropping the outbox.
+    let attachment = shared.lock().connect(incarnation, identity(hello), catalogue, outbox, now_ns());
+
+    let outcome = receive(&shared, &mut stream, &open, attachment).await;
+    shared.lock().registry.disconnect(attachment, now_ns());
+    if let Some(Rejection { outbox, status }) = outcome {
+        // An agent that has gone already does not hear it.
         let _ = outbox.try_send(Err(status));
     }
 }
 
-type Outbox = mpsc::Sender<Result<wire::ToAgent, Status>>;
+/// Why the frontend ends a stream, and where to say so.
+struct Rejection {
+    outbox: Outbox,
+    status: Status,
+}
 
-/// Applies messages until the stream ends; gives why, where the agent does not know.
+/// Applies messages until the stream ends. Returns what the agent is to be told if it is the frontend that
+/// ends it.
 async fn receive(
     shared: &SharedState,
     stream: &mut Streaming<wire::FromAgent>,
-    open: &mpsc::WeakSender<Result<wire::ToAgent, Status>>,
-    (incarnation, connection): (u64, u64),
-    outbox: Outbox,
-) -> Option<(Outbox, Status)> {
-    drop(outbox);
+    open: &mpsc::WeakSender<Result<AgentCommand, Status>>,
+    attachment: Attachment,
+) -> Option<Rejection> {
     let mut stopping = shared.stopping();
     loop {
         let message = tokio::select! {
@@ -81,26 +101,38 @@ async fn receive(
             _ = stopping.wait_for(|stop| *stop) => None,
         };
         let kind = message?.kind;
-        // The state has dropped the sender of an agent that does not read.
+        // The registry has dropped the outbox of an agent that does not read.
         let outbox = open.upgrade()?;
-        let mut state = shared.lock();
-        match kind {
-            Some(Kind::Report(report)) => {
-                let number = report.sequence;
-                if state.report(incarnation, connection, report, now_ns()) == SequenceCheck::Gap {
-                    let gap = format!("reports before {number} are missing");
-                    return Some((outbox, Status::failed_precondition(gap)));
-                }
-            }
-            Some(Kind::Woven(woven)) => state.woven(incarnation, connection, woven, now_ns()),
-            Some(Kind::Exported(exported)) => state.exported(incarnation, connection, exported, now_ns()),
-            Some(Kind::Lost(lost)) => state.lost(incarnation, connection, lost, now_ns()),
-            Some(Kind::Goodbye(_)) => state.goodbye(incarnation, connection, now_ns()),
-            Some(Kind::Hello(_)) => {
-                return Some((outbox, Status::invalid_argument("hello was said before")));
-            }
-            // A message of a later version.
-            None => {}
+        if let Err(status) = apply(shared, attachment, kind) {
+            return Some(Rejection { outbox, status });
         }
     }
+}
+
+/// Applies one message. Fails if the agent has to connect anew.
+fn apply(shared: &SharedState, attachment: Attachment, kind: Option<Kind>) -> Result<(), Status> {
+    match kind {
+        Some(Kind::Report(report)) => {
+            let sequence = report.sequence;
+            let report = agent_report(report);
+            if shared.lock().merge_report(attachment, report, now_ns()) == SequenceCheck::Gap {
+                let gap = format!("reports before {sequence} are missing");
+                return Err(Status::failed_precondition(gap));
+            }
+        }
+        Some(Kind::Woven(woven)) => {
+            let woven = woven_notice(woven);
+            shared.lock().note_woven(attachment, woven, now_ns());
+        }
+        Some(Kind::Exported(exported)) => {
+            let exports = exports(exported.catalogue);
+            shared.lock().add_exports(attachment, exports, now_ns());
+        }
+        Some(Kind::Lost(lost)) => shared.lock().note_losses(attachment, losses(lost), now_ns()),
+        Some(Kind::Goodbye(_)) => shared.lock().note_goodbye(attachment, now_ns()),
+        Some(Kind::Hello(_)) => return Err(Status::invalid_argument("hello was said before")),
+        // A message of a later version.
+        None => {}
+    }
+    Ok(())
 }

@@ -4,20 +4,30 @@
 //! either from names and types, and it has no compiler: the roles travel with the columns.
 
 use pivot_advice::Form;
-use pivot_protocol::wire::column::Role;
 use pivot_query::{OutputColumn, OutputSchema};
 
+/// What a column says about its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ColumnRole {
+    /// A key of a group, or computed from keys alone.
+    Key,
+    /// Computed from an aggregate of a group.
+    Measure,
+    /// A value of a row that is not grouped.
+    Value,
+}
+
 /// Returns whether the column is a key of a group, a measure of it, or a value of a row that is not grouped.
-pub(crate) fn role(column: &OutputColumn, output: &OutputSchema) -> Role {
+pub(crate) fn role(column: &OutputColumn, output: &OutputSchema) -> ColumnRole {
     if output.form == Form::Rows {
-        return Role::Value;
+        return ColumnRole::Value;
     }
 
     // A group's row begins with its keys. Behind them stand the count, the aggregates and the window's length.
     let mut is_measure = false;
     column.expr.columns(&mut |place| is_measure |= usize::from(place) >= output.keys.len());
 
-    if is_measure { Role::Measure } else { Role::Key }
+    if is_measure { ColumnRole::Measure } else { ColumnRole::Key }
 }
 
 /// Returns the place of the column in ORDER BY, from 1, or 0 if rows are not sorted by it.
@@ -30,12 +40,12 @@ pub(crate) fn order_position(column: &OutputColumn, output: &OutputSchema) -> u3
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use Role::{Key, Measure, Value};
+    use ColumnRole::{Key, Measure, Value};
     use pivot_query::Catalog;
 
-    fn check(text: &str, expected: &[(Role, u32)]) {
+    fn check(text: &str, expected: &[(ColumnRole, u32)]) {
         let output = pivot_query::compile(text, &Catalog::default()).unwrap().output;
-        let found: Vec<(Role, u32)> = output
+        let found: Vec<(ColumnRole, u32)> = output
             .columns
             .iter()
             .map(|column| (role(column, &output), order_position(column, &output)))

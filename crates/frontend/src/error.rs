@@ -2,14 +2,14 @@
 
 use std::net::SocketAddr;
 
-/// A frontend that cannot run.
+/// Why a frontend cannot run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrontendError {
-    /// The address is taken, or is not of this host.
+    /// The address is taken, or does not belong to this host.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// Where it was to listen.
+        /// The address that it should listen on.
         address: SocketAddr,
         /// What the system says.
         source: std::io::Error,

@@ -1,199 +1,272 @@
 //! What a sample says about all requests: scaled counts and sums, and how far they may be off.
 //!
-//! Two things sample. SAMPLE looks at a fraction of all requests, and its groups are scaled here. A query
-//! beyond its budget looks at one request in some number, and its rows count so many times already. Either
-//! way the requests fall into sixteen parts by a hash: how much the parts differ tells how far the whole
-//! may be off. Only COUNT and SUM have such an error; the counts in lists, those of HIST, LHIST and TOPK, are
-//! scaled without one.
+//! Two things sample requests. A SAMPLE clause processes a fraction of all requests, and its groups are
+//! scaled here. A query beyond its processor budget processes one request in `w`, and its rows were counted
+//! `w` times by the agent already. Both may apply to one query.
+//!
+//! # How far a sum may be off
+//!
+//! This is the method of *random groups* of survey sampling. A hash of the request puts it into one of
+//! [`PARTS`] parts, which travels as one more key of each group. Each part is a small sample of its own,
+//! so how much the parts differ tells how much another sample would differ from this one:
+//!
+//! ```text
+//! part              0    1    2    3   ..  15
+//! its share of SUM  12   9    14   10  ..  11        K parts, mean m
+//!
+//! variance of the sum of all parts = K/(K-1) * Σ (share - m)²
+//! ```
+//!
+//! That variance is what remains of a sample without replacement only if the sample is a small fraction `f` of
+//! all requests, so it is multiplied by the *finite population correction* `1 - f`: a sample of all requests
+//! is not off at all. Scaling a sum by `1/f` scales its standard error likewise. The two kinds of samples are
+//! *strata*: each has its own fraction, and their variances add up.
+//!
+//! Only COUNT and SUM, and constant multiples of them, have a standard error. The counts in the lists of HIST,
+//! LHIST and TOPK are scaled without one. MIN, MAX and COUNT(DISTINCT) stay those of the sample.
 
+use crate::finished::FinishedGroup;
 use crate::window_groups::WindowGroups;
 use pivot_advice::{Aggregate, Binary, Errors, Expr, Form, Group, Groups, State, Value};
-use pivot_protocol::wire::column::Estimate;
 use pivot_query::OutputSchema;
 use std::collections::HashMap;
 
-/// Into how many parts the requests of a sample fall.
+/// The number of parts that requests fall into.
 const PARTS: usize = 16;
 
-/// What each part adds to a sum.
-type StratumSums = [f64; PARTS];
+/// What the values of a column say about all requests if only a sample of them was processed. Ordered from
+/// the most to the least that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ColumnEstimate {
+    /// The same as for all requests: a key.
+    None,
+    /// Scaled to all requests, with a standard error.
+    Scaled,
+    /// About what it is for all requests: a quantile, an average, the counts in a list.
+    Approximate,
+    /// That of the sample alone: the least, the largest, the number of different values.
+    OfSample,
+}
 
-/// One group of all parts together, and its parts.
+/// The parts of one group, by the kind of sample that they come from.
+#[derive(Default)]
 struct Strata<'a> {
-    /// Those of a sample that SAMPLE asked for.
-    asked: Vec<&'a Group>,
-    /// Those of requests that stand for several.
-    weighted: Vec<&'a Group>,
+    /// Of requests that the SAMPLE clause chose, or of all requests if there is none.
+    chosen: Vec<&'a Group>,
+    /// Of requests that stand for several because the query was throttled.
+    throttled: Vec<&'a Group>,
 }
 
-/// A row of values over a sample, with the standard error of each, 0 where there is none.
-pub(crate) struct Estimated {
-    pub(crate) values: Vec<Value>,
-    pub(crate) n: u64,
-    pub(crate) standard_errors: Vec<f64>,
+/// Whether any rows come from a sample of the requests.
+pub(crate) fn is_sampled(groups: &WindowGroups, output: &OutputSchema) -> bool {
+    output.is_scaled() || groups.is_sampled()
 }
 
-/// Whether any of the tally comes of a sample.
-pub(crate) fn is_sampled(tally: &WindowGroups, output: &OutputSchema) -> bool {
-    output.is_scaled() || tally.is_sampled()
-}
-
-/// The parts of each group together, and scaled.
-pub(crate) fn rows(
-    tally: &WindowGroups,
+/// Finishes groups that come from samples: merges the parts of each, scales it to all requests, and computes
+/// standard errors.
+pub(crate) fn estimated_groups(
+    groups: &WindowGroups,
     output: &OutputSchema,
     seconds: f64,
     errors: &mut Errors,
-) -> Vec<Estimated> {
+) -> Vec<FinishedGroup> {
     let keys = output.keys.len();
-    let key = |group: &Group| group.key[..keys.min(group.key.len())].to_vec();
-    let mut merged = Groups::new(keys, tally.groups.aggregates());
-    let mut parts: HashMap<Vec<Value>, Strata<'_>> = HashMap::new();
-    let nothing = || Strata { asked: vec![], weighted: vec![] };
-    for group in &tally.groups {
-        merged.entry(&key(group)).merge(group.n, &group.states);
-        parts.entry(key(group)).or_insert_with(nothing).asked.push(group);
+    let mut merged = Groups::new(keys, groups.groups.aggregates());
+    let mut strata: HashMap<&[Value], Strata<'_>> = HashMap::new();
+    for group in &groups.groups {
+        let key = key_without_part(group, keys);
+        merged.entry(key).merge(group.n, &group.states);
+        strata.entry(key).or_default().chosen.push(group);
     }
-    for group in tally.sampled.groups.iter().flatten() {
-        merged.entry(&key(group)).merge(group.n, &group.states);
-        parts.entry(key(group)).or_insert_with(nothing).weighted.push(group);
+    for group in groups.sampled.groups.iter().flatten() {
+        let key = key_without_part(group, keys);
+        merged.entry(key).merge(group.n, &group.states);
+        strata.entry(key).or_default().throttled.push(group);
     }
-    let fraction = fraction(output);
-    let weighted = fraction * tally.sampled.fraction();
-    let rows = merged.iter().map(|group| {
+
+    let throttled_fraction = sample_fraction(output) * groups.sampled.fraction();
+    let mut estimated = Vec::with_capacity(merged.len());
+    for group in &merged {
         let mut values = output.row(&group.key, group.n, &group.states, seconds, errors);
-        let mut standard_errors = vec![0.0; values.len()];
-        if let Some(whole) = parts.get(&*group.key) {
-            for place in (keys..values.len()).filter(|place| estimate_of(*place, output) == Estimate::Scaled)
-            {
-                let variance = spread(&whole.asked, output, place) * (1.0 - fraction)
-                    + spread(&whole.weighted, output, place) * (1.0 - weighted);
-                standard_errors[place] = variance.max(0.0).sqrt() / fraction;
-            }
-        }
-        scale_all(&mut values, &group.states, output);
-        Estimated { values, n: group.n, standard_errors }
-    });
-    rows.collect()
+        let standard_errors = match strata.get(&*group.key) {
+            Some(strata) => group_errors(strata, values.len(), output, throttled_fraction),
+            None => vec![0.0; values.len()],
+        };
+        scale_to_all_requests(&mut values, &group.states, output);
+        estimated.push(FinishedGroup { values, standard_errors, n: group.n });
+    }
+    estimated
 }
 
-/// The values of a group for all requests, where only the asked fraction of them was looked at.
-pub(crate) fn scale_all(values: &mut [Value], states: &[State], output: &OutputSchema) {
-    let fraction = fraction(output);
+/// Returns the key of a group without the part of the requests, which is its last value in a sample.
+fn key_without_part(group: &Group, keys: usize) -> &[Value] {
+    &group.key[..keys.min(group.key.len())]
+}
+
+/// Returns the standard error of each value of a group's row, 0 for those that have none.
+fn group_errors(
+    strata: &Strata<'_>,
+    values: usize,
+    output: &OutputSchema,
+    throttled_fraction: f64,
+) -> Vec<f64> {
+    let chosen_fraction = sample_fraction(output);
+    let mut standard_errors = vec![0.0; values];
+    for (index, error) in standard_errors.iter_mut().enumerate().skip(output.keys.len()) {
+        if value_estimate(index, output) != ColumnEstimate::Scaled {
+            continue;
+        }
+        let variance = variance_of_sum(&strata.chosen, output, index) * (1.0 - chosen_fraction)
+            + variance_of_sum(&strata.throttled, output, index) * (1.0 - throttled_fraction);
+        // Throttled rows were scaled by the agent; what the SAMPLE clause left out is scaled here.
+        *error = variance.max(0.0).sqrt() / chosen_fraction;
+    }
+    standard_errors
+}
+
+/// Scales the values of a group to all requests, if a SAMPLE clause chose a fraction of them.
+pub(crate) fn scale_to_all_requests(values: &mut [Value], states: &[State], output: &OutputSchema) {
+    let fraction = sample_fraction(output);
     if fraction >= 1.0 {
         return;
     }
-    for (place, value) in values.iter_mut().enumerate() {
-        if estimate_of(place, output) == Estimate::Scaled {
+
+    for (index, value) in values.iter_mut().enumerate() {
+        if value_estimate(index, output) == ColumnEstimate::Scaled {
             *value = scale(value, fraction);
         }
     }
-    let finished = output.finished.iter().map(|value| value.finished);
-    for (value, finished) in values.iter_mut().skip(output.keys.len() + 1).zip(finished) {
-        let state = states.get(usize::from(finished.state));
-        if let Some(counts) = state.and_then(|state| state.finish_counts(finished.finish, fraction)) {
+
+    // The counts within a list are finished anew from the state: a list is no number that could be scaled.
+    let aggregates = values.iter_mut().skip(output.keys.len() + 1);
+    for (value, wanted) in aggregates.zip(&output.finished) {
+        let state = states.get(usize::from(wanted.finished.state));
+        let counts = state.and_then(|state| state.finish_counts(wanted.finished.finish, fraction));
+        if let Some(counts) = counts {
             *value = counts;
         }
     }
 }
 
-/// Which fraction of all requests the query asked for.
-fn fraction(output: &OutputSchema) -> f64 {
+/// Returns the fraction of all requests that the SAMPLE clause chooses; 1 without one.
+fn sample_fraction(output: &OutputSchema) -> f64 {
     output.sample.filter(|_| output.is_scaled()).unwrap_or(1.0)
 }
 
-/// What the value in a place of a group's row is: keys, n, finished aggregates, seconds.
-fn estimate_of(place: usize, output: &OutputSchema) -> Estimate {
-    let Some(place) = place.checked_sub(output.keys.len()) else { return Estimate::None };
-    let Some(place) = place.checked_sub(1) else { return Estimate::Scaled };
-    let state = output.finished.get(place).map(|value| usize::from(value.finished.state));
+/// Returns what a value of a group's row says about all requests, by its index: keys, n, finished aggregates,
+/// seconds.
+fn value_estimate(index: usize, output: &OutputSchema) -> ColumnEstimate {
+    let Some(behind_keys) = index.checked_sub(output.keys.len()) else { return ColumnEstimate::None };
+    let Some(aggregate) = behind_keys.checked_sub(1) else { return ColumnEstimate::Scaled };
+
+    let state = output.finished.get(aggregate).map(|value| usize::from(value.finished.state));
     match state.and_then(|state| output.states.get(state)) {
-        None => Estimate::None,
-        Some(Aggregate::Count | Aggregate::Sum) => Estimate::Scaled,
-        Some(Aggregate::Min | Aggregate::Max | Aggregate::Distinct | Aggregate::Any) => Estimate::OfSample,
-        Some(_) => Estimate::Approximate,
+        None => ColumnEstimate::None,
+        Some(Aggregate::Count | Aggregate::Sum) => ColumnEstimate::Scaled,
+        Some(Aggregate::Min | Aggregate::Max | Aggregate::Distinct | Aggregate::Any) => {
+            ColumnEstimate::OfSample
+        }
+        Some(_) => ColumnEstimate::Approximate,
     }
 }
 
-/// What a column is if the result is that of a sample.
-pub(crate) fn estimate(expr: &Expr, output: &OutputSchema) -> Estimate {
+/// Returns what a column says about all requests: the least that is known of any value in its expression.
+pub(crate) fn column_estimate(expr: &Expr, output: &OutputSchema) -> ColumnEstimate {
+    // Rows are shown as they are, and not scaled.
     if output.form == Form::Rows {
-        return Estimate::None;
+        return ColumnEstimate::None;
     }
-    let mut worst = Estimate::None;
-    expr.columns(&mut |column| worst = worst.max(estimate_of(usize::from(column), output)));
-    let exactly = matches!(worst, Estimate::Scaled) && linear(expr, output).is_none();
-    if exactly { Estimate::Approximate } else { worst }
+
+    let mut worst = ColumnEstimate::None;
+    expr.columns(&mut |column| worst = worst.max(value_estimate(usize::from(column), output)));
+    let has_error = worst != ColumnEstimate::Scaled || multiple_of(expr, output).is_some();
+    if has_error { worst } else { ColumnEstimate::Approximate }
 }
 
-/// The column that an expression is a multiple of, if it is scaled; and by what it is multiplied.
-fn linear<'e>(expr: &'e Expr, output: &OutputSchema) -> Option<(usize, Option<(Binary, &'e Expr)>)> {
-    let scaled = |expr: &Expr| match expr {
-        Expr::Column(column) => {
-            Some(usize::from(*column)).filter(|place| estimate_of(*place, output) == Estimate::Scaled)
-        }
-        _ => None,
-    };
-    let is_exact = |expr: &Expr| {
-        let mut exact = true;
-        expr.columns(&mut |column| exact &= estimate_of(usize::from(column), output) == Estimate::None);
-        exact
-    };
+/// An expression that is a scaled value, or a constant multiple of one.
+struct MultipleOf<'e> {
+    /// The index of the value in a group's row.
+    index: usize,
+    /// By what it is multiplied or divided.
+    factor: Option<(Binary, &'e Expr)>,
+}
+
+/// Returns the scaled value that an expression is a multiple of, or `None` if its error does not follow from
+/// that of one value.
+fn multiple_of<'e>(expr: &'e Expr, output: &OutputSchema) -> Option<MultipleOf<'e>> {
     match expr {
-        Expr::Binary(op @ (Binary::Divide | Binary::Multiply), x, by) if is_exact(by) => {
-            Some((scaled(x)?, Some((*op, by))))
+        Expr::Binary(op @ (Binary::Divide | Binary::Multiply), x, factor) if is_exact(factor, output) => {
+            Some(MultipleOf { index: scaled_index(x, output)?, factor: Some((*op, factor)) })
         }
-        other => Some((scaled(other)?, None)),
+        other => Some(MultipleOf { index: scaled_index(other, output)?, factor: None }),
     }
 }
 
-/// The standard error of a column, from those of a row's values; 0 if there is none.
-pub(crate) fn standard_error(expr: &Expr, row: &[Value], errors: &[f64], output: &OutputSchema) -> f64 {
-    let Some((place, by)) = linear(expr, output) else { return 0.0 };
-    let error = errors.get(place).copied().unwrap_or(0.0);
-    let Some((op, by)) = by else { return error };
-    let by = double(&by.eval(row, &mut Errors::default())).abs();
-    let scaled = if op == Binary::Divide { error / by } else { error * by };
-    if scaled.is_finite() { scaled } else { 0.0 }
+/// Returns the index of a value that an expression is, if the value is scaled.
+fn scaled_index(expr: &Expr, output: &OutputSchema) -> Option<usize> {
+    let Expr::Column(column) = expr else { return None };
+    Some(usize::from(*column)).filter(|index| value_estimate(*index, output) == ColumnEstimate::Scaled)
 }
 
-/// How much the parts of a value differ: the variance of their sum.
-fn spread(groups: &[&Group], output: &OutputSchema, place: usize) -> f64 {
-    if groups.is_empty() {
+/// Whether an expression is the same for a sample as for all requests.
+fn is_exact(expr: &Expr, output: &OutputSchema) -> bool {
+    let mut is_exact = true;
+    expr.columns(&mut |column| {
+        is_exact &= value_estimate(usize::from(column), output) == ColumnEstimate::None;
+    });
+    is_exact
+}
+
+/// Returns the standard error of a column of a group, or 0 if it has none.
+pub(crate) fn standard_error(expr: &Expr, group: &FinishedGroup, output: &OutputSchema) -> f64 {
+    let Some(MultipleOf { index, factor }) = multiple_of(expr, output) else { return 0.0 };
+    let error = group.standard_errors.get(index).copied().unwrap_or(0.0);
+    let Some((op, factor)) = factor else { return error };
+
+    let factor = as_f64(&factor.eval(&group.values, &mut Errors::default())).abs();
+    let multiple = if op == Binary::Divide { error / factor } else { error * factor };
+    if multiple.is_finite() { multiple } else { 0.0 }
+}
+
+/// Returns the variance of the sum of a value over all parts of a stratum, from how much the parts differ.
+fn variance_of_sum(stratum: &[&Group], output: &OutputSchema, index: usize) -> f64 {
+    if stratum.is_empty() {
         return 0.0;
     }
-    let mut shares: StratumSums = [0.0; PARTS];
-    for group in groups {
+
+    // A part that has no group of this key has a share of zero, which counts.
+    let mut shares = [0.0; PARTS];
+    for group in stratum {
         let part = group.key.last().and_then(Value::as_integer).unwrap_or(0).rem_euclid(PARTS as i128);
-        shares[part as usize] += share(group, output, place - output.keys.len());
+        shares[part as usize] += share(group, output, index - output.keys.len());
     }
+
     let parts = PARTS as f64;
     let mean = shares.iter().sum::<f64>() / parts;
     shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() * parts / (parts - 1.0)
 }
 
-/// What a group adds to a value: n is the first behind the keys, then aggregates.
-fn share(group: &Group, output: &OutputSchema, place: usize) -> f64 {
-    let Some(place) = place.checked_sub(1) else { return group.n as f64 };
-    let Some(value) = output.finished.get(place) else { return 0.0 };
+/// Returns what a group adds to a value, by the value's index behind the keys: 0 is n, then come aggregates.
+fn share(group: &Group, output: &OutputSchema, behind_keys: usize) -> f64 {
+    let Some(aggregate) = behind_keys.checked_sub(1) else { return group.n as f64 };
+    let Some(value) = output.finished.get(aggregate) else { return 0.0 };
     let state = group.states.get(usize::from(value.finished.state));
-    state.map_or(0.0, |state| double(&state.finish(value.finished.finish, &mut Errors::default())))
+    state.map_or(0.0, |state| as_f64(&state.finish(value.finished.finish, &mut Errors::default())))
 }
 
-fn double(value: &Value) -> f64 {
+fn as_f64(value: &Value) -> f64 {
     match value {
         Value::Duration(ns) => *ns as f64,
         other => other.as_f64().unwrap_or(0.0),
     }
 }
 
-/// A sum over a fraction of all requests as one over all of them.
+/// Scales a sum over a fraction of all requests to all of them; integers stay integers.
 fn scale(value: &Value, fraction: f64) -> Value {
-    let whole = |x: f64| (x / fraction).round();
     match value {
-        Value::U64(x) => Value::U64(whole(*x as f64) as u64),
-        Value::I64(x) => Value::I64(whole(*x as f64) as i64),
-        Value::Duration(x) => Value::Duration(whole(*x as f64) as i64),
+        Value::U64(x) => Value::U64((*x as f64 / fraction).round() as u64),
+        Value::I64(x) => Value::I64((*x as f64 / fraction).round() as i64),
+        Value::Duration(x) => Value::Duration((*x as f64 / fraction).round() as i64),
         Value::F64(x) => Value::F64(x / fraction),
         other => other.clone(),
     }
@@ -220,7 +293,7 @@ mod tests {
 
     /// Requests, one row each of a host, of which SAMPLE keeps a fraction; of those a weight that is more
     /// than 1 keeps some. The weight of a request depends on its number.
-    fn sampled(seed: u64, many: u64, fraction: f64, weight: impl Fn(u64) -> u64) -> Estimated {
+    fn sampled(seed: u64, many: u64, fraction: f64, weight: impl Fn(u64) -> u64) -> FinishedGroup {
         let tail = if fraction < 1.0 { format!("SAMPLE {fraction}") } else { String::new() };
         let output = output(&tail);
         let mut tally = WindowGroups::new(&output.table());
@@ -243,7 +316,7 @@ mod tests {
             group.states[0].update(&Value::I64(3), weight, &mut Errors::default());
         }
         assert!(is_sampled(&tally, &output));
-        let mut rows = rows(&tally, &output, 2.0, &mut Errors::default());
+        let mut rows = estimated_groups(&tally, &output, 2.0, &mut Errors::default());
         assert_eq!(rows.len(), 1);
         rows.swap_remove(0)
     }
@@ -254,8 +327,8 @@ mod tests {
         let (mut sum, mut squares, mut claimed) = (0.0, 0.0, 0.0);
         for seed in 0..rounds {
             let row = sampled(seed, many, fraction, &weight);
-            let off = double(&row.values[1]) - many as f64;
-            assert!((double(&row.values[2]) / double(&row.values[1]) - 3.0).abs() < 0.01);
+            let off = as_f64(&row.values[1]) - many as f64;
+            assert!((as_f64(&row.values[2]) / as_f64(&row.values[1]) - 3.0).abs() < 0.01);
             assert!((row.standard_errors[2] / row.standard_errors[1] - 3.0).abs() < 0.01);
             (sum, squares) = (sum + off, squares + off * off);
             claimed += row.standard_errors[1].powi(2);
@@ -293,7 +366,7 @@ mod tests {
         weighted.entry(&[Value::str("estimated"), Value::U64(3)]).n = 8;
         tally.sampled.groups = Some(weighted);
         tally.sampled.count(2, 4);
-        let found = rows(&tally, &output, 1.0, &mut Errors::default());
+        let found = estimated_groups(&tally, &output, 1.0, &mut Errors::default());
         let errors: Vec<f64> = found.iter().map(|row| row.standard_errors[1]).collect();
         assert_eq!(errors[0], 0.0);
         // One part has all: two requests that count four times each, of which a quarter is looked at.
@@ -305,9 +378,9 @@ mod tests {
         let text = "FROM t IN T GROUP BY t.host SELECT t.host, COUNT, SUM(t.x), RATE(COUNT), SUM(t.x) / COUNT, \
                     AVG(t.x), P99(t.x), MAX(t.x), COUNT(DISTINCT t.x), MAX(t.x) - MIN(t.x)";
         let output = compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
-        let found: Vec<Estimate> =
-            output.columns.iter().map(|column| estimate(&column.expr, &output)).collect();
-        use Estimate::{Approximate, None, OfSample, Scaled};
+        let found: Vec<ColumnEstimate> =
+            output.columns.iter().map(|column| column_estimate(&column.expr, &output)).collect();
+        use ColumnEstimate::{Approximate, None, OfSample, Scaled};
         let expected = [
             None,
             Scaled,
@@ -340,7 +413,7 @@ mod tests {
             }
         }
         let found = if is_sampled(&tally, &output) {
-            rows(&tally, &output, 1.0, &mut Errors::default()).swap_remove(0).values
+            estimated_groups(&tally, &output, 1.0, &mut Errors::default()).swap_remove(0).values
         } else {
             let group = tally.groups.iter().next().unwrap();
             output.row(&group.key, group.n, &group.states, 1.0, &mut Errors::default())
@@ -372,8 +445,7 @@ mod tests {
     fn a_rate_has_the_error_of_its_count_per_second() {
         let row = sampled(0, 4_000, 1.0, |_| 5);
         let output = output("");
-        let of =
-            |i: usize| standard_error(&output.columns[i].expr, &row.values, &row.standard_errors, &output);
+        let of = |i: usize| standard_error(&output.columns[i].expr, &row, &output);
         assert!(of(1) > 0.0);
         assert_eq!(of(3), of(1) / 2.0);
     }

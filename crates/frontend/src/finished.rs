@@ -1,88 +1,63 @@
-//! Merged groups as rows that expressions are over: keys, n, finished aggregates, seconds.
+//! Merged groups as rows of values: keys, n, finished aggregates, seconds.
 //!
-//! Of a sample the values are those for all requests, see [`estimate`].
+//! An aggregate travels as a *state* that can be merged (for AVG a sum and a count, for P99 a histogram).
+//! Finishing turns the state into the value. All expressions of SELECT, HAVING and ORDER BY are over these
+//! rows:
+//!
+//! ```text
+//! GROUP BY t.host SELECT t.host, AVG(t.x), RATE(COUNT)
+//!
+//! group    key ("dn-1"), n 4, states [sum 10 of 4]        in a window of 2 s
+//! row      ["dn-1", 4, 2.5, 2.0]
+//!            key    n  AVG  seconds
+//! ```
 
-use crate::estimate::{self, Estimated};
 use crate::window_groups::WindowGroups;
-use pivot_advice::{Errors, Expr, Group, Value};
+use pivot_advice::{Errors, Group, Value};
 use pivot_query::OutputSchema;
+use std::cmp::Ordering;
 
-/// Rows in an order that depends on their values alone.
-#[derive(Debug)]
-pub(crate) struct FinishedGroups {
-    pub(crate) rows: Vec<FinishedGroup>,
-    /// For each value how far it may be from the exact one, as a fraction of it.
-    relative_errors: Vec<f64>,
-}
-
-/// One group.
+/// One group as a row of values.
 #[derive(Debug)]
 pub(crate) struct FinishedGroup {
+    /// Keys, n, finished aggregates, seconds.
     pub(crate) values: Vec<Value>,
-    /// How many rows it stands for.
+    /// The standard error of each value, 0 where there is none; empty if nothing is estimated.
+    pub(crate) standard_errors: Vec<f64>,
+    /// How many rows the group stands for.
     pub(crate) n: u64,
-    /// Standard errors of its values, 0 where they are not estimated; empty if there is no sample.
-    standard_errors: Vec<f64>,
 }
 
-impl From<Estimated> for FinishedGroup {
-    fn from(row: Estimated) -> FinishedGroup {
-        FinishedGroup { values: row.values, n: row.n, standard_errors: row.standard_errors }
-    }
-}
-
-impl FinishedGroups {
-    /// The rows of merged groups in a window of so many seconds.
-    pub(crate) fn of(
-        tally: &WindowGroups,
+impl FinishedGroup {
+    /// Finishes a group that is exact, in a window of so many seconds.
+    pub(crate) fn exact(
+        group: &Group,
         output: &OutputSchema,
         seconds: f64,
         errors: &mut Errors,
-    ) -> FinishedGroups {
-        let keys = output.keys.len();
-        let mut relative_errors = vec![0.0; keys + 2 + output.finished.len()];
-        for group in tally.groups.iter().chain(tally.sampled.groups.iter().flatten()) {
-            for (value, error) in output.finished.iter().zip(&mut relative_errors[keys + 1..]) {
-                let state = group.states.get(usize::from(value.finished.state));
-                *error = f64::max(*error, state.map_or(0.0, |state| state.relative_error()));
-            }
-        }
-        let mut rows: Vec<FinishedGroup> = match estimate::is_sampled(tally, output) {
-            true => {
-                estimate::rows(tally, output, seconds, errors).into_iter().map(FinishedGroup::from).collect()
-            }
-            false => tally.groups.iter().map(|group| row(group, output, seconds, errors)).collect(),
-        };
-        rows.sort_by(|a, b| compare(&a.values, &b.values));
-        FinishedGroups { rows, relative_errors }
-    }
-
-    /// How far a column of the result may be off, as a fraction.
-    pub(crate) fn relative_error(&self, expr: &Expr) -> f64 {
-        let mut largest: f64 = 0.0;
-        expr.columns(&mut |column| {
-            largest = largest.max(self.relative_errors.get(usize::from(column)).copied().unwrap_or(0.0));
-        });
-        largest
-    }
-
-    /// The standard errors of a row's columns, if it is estimated.
-    pub(crate) fn standard_errors(&self, row: usize, output: &OutputSchema) -> Vec<f64> {
-        let Some(row) = self.rows.get(row).filter(|row| !row.standard_errors.is_empty()) else {
-            return vec![];
-        };
-        let of = |expr: &Expr| estimate::standard_error(expr, &row.values, &row.standard_errors, output);
-        output.columns.iter().map(|column| of(&column.expr)).collect()
+    ) -> FinishedGroup {
+        let values = output.row(&group.key, group.n, &group.states, seconds, errors);
+        FinishedGroup { values, standard_errors: vec![], n: group.n }
     }
 }
 
-/// The order of rows by their values.
-pub(crate) fn compare(a: &[Value], b: &[Value]) -> std::cmp::Ordering {
+/// Orders rows by their values, the first that differ deciding.
+pub(crate) fn compare_rows(a: &[Value], b: &[Value]) -> Ordering {
     let differing = a.iter().zip(b).map(|(x, y)| x.group_cmp(y)).find(|order| order.is_ne());
-    differing.unwrap_or(std::cmp::Ordering::Equal)
+    differing.unwrap_or(Ordering::Equal)
 }
 
-fn row(group: &Group, output: &OutputSchema, seconds: f64, errors: &mut Errors) -> FinishedGroup {
-    let values = output.row(&group.key, group.n, &group.states, seconds, errors);
-    FinishedGroup { values, n: group.n, standard_errors: vec![] }
+/// Returns for each value of a row how far a sketch may be off, as a fraction of the value: the largest
+/// such error of any group.
+pub(crate) fn sketch_errors(groups: &WindowGroups, output: &OutputSchema) -> Vec<f64> {
+    let first_aggregate = output.keys.len() + 1;
+    let mut largest = vec![0.0; first_aggregate + output.finished.len() + 1];
+
+    for group in groups.groups.iter().chain(groups.sampled.groups.iter().flatten()) {
+        for (value, error) in output.finished.iter().zip(&mut largest[first_aggregate..]) {
+            let state = group.states.get(usize::from(value.finished.state));
+            *error = f64::max(*error, state.map_or(0.0, |state| state.relative_error()));
+        }
+    }
+    largest
 }

@@ -1,119 +1,165 @@
-//! The frames of one query that are kept for clients. Rows are made of them when a client asks, and once.
+//! The frames of one query: results of windows, kept for its readers.
 //!
-//! Only the newest frame has the result since install: what comes later is added to the same groups. So a
-//! reader that is behind gets windows alone, and catches up.
+//! ```text
+//! sequence     1     2     3     4     5        kept: at most `keep_frames`, and MAX_KEPT_GROUPS groups
+//!            ┌─────┬─────┬─────┬─────┬─────┐
+//! window     │ w1  │ w2  │ w2' │ w3  │ w4  │    w2': window 2 again, revised by late data
+//! cumulative │     │     │     │     │  C  │    C: everything since install
+//!            └─────┴─────┴─────┴─────┴─────┘
+//!                     ▲                 ▲
+//!                slow reader       fast reader
+//! ```
+//!
+//! A frame holds merged groups and not rows. Rows are computed when the first reader asks for them, once
+//! for all readers, and outside every lock ([`LazyResult`]).
+//!
+//! Only the newest frame has the cumulative result, which is one table to which later windows are added: for
+//! each older frame it would be a copy. A reader that is behind gets windows alone, and catches up.
+//!
+//! Readers pull frames by sequence. So a slow reader costs a number and not a buffer, and when the frames
+//! it has not read are discarded, it sees the sequence leap.
 
-use crate::select::{ResultTable, SelectEngine, columns, other, wire_rows};
+use crate::estimate::{column_estimate, is_sampled};
+use crate::interval::Interval;
+use crate::registry::Coverage;
+use crate::select::{ResultColumn, ResultTable, SelectEngine};
 use crate::window_groups::WindowGroups;
 use datafusion::error::DataFusionError;
-use pivot_protocol::wire::results_request::Wanted;
-use pivot_protocol::{to_wire, wire};
 use pivot_query::OutputSchema;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{OnceCell, watch};
 
-/// The most groups, about, in the frames that are kept of one query.
+/// The most groups, about, in the kept frames of one query.
 const MAX_KEPT_GROUPS: usize = 3_000_000;
 
-/// The most groups in the windows before the newest that are given to who wants the newest.
+/// The most groups in the windows that a [`FrameSelection::Newest`] reader gets before the newest.
 const MAX_HISTORY_GROUPS: usize = 10_000;
 
-/// Groups of some time, and the rows that were made of them.
+/// Which frames a reader wants, and with how much in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FrameSelection {
+    /// Every window; the newest comes with the cumulative result.
+    All,
+    /// Every window, and the cumulative result in the last frame alone.
+    Windows,
+    /// The newest window with the cumulative result. Windows before it are left out if they are large.
+    Newest,
+}
+
+/// Merged groups of some time, and the rows that SELECT makes of them once somebody asks.
 #[derive(Debug)]
 pub(crate) struct LazyResult {
-    tally: Arc<WindowGroups>,
-    length_ns: i64,
-    /// Whether an agent is missing.
-    partial: bool,
-    rows: OnceCell<ResultTable>,
+    pub(crate) groups: Arc<WindowGroups>,
+    interval: Interval,
+    /// Whether an agent was missing.
+    lacks_agents: bool,
+    table: OnceCell<ResultTable>,
 }
 
 impl LazyResult {
-    /// Groups that nobody has asked for yet.
-    pub(crate) fn new(tally: Arc<WindowGroups>, length_ns: i64, partial: bool) -> Arc<LazyResult> {
-        Arc::new(LazyResult { tally, length_ns, partial, rows: OnceCell::new() })
+    /// Makes a result that nobody has asked for yet.
+    pub(crate) fn new(groups: Arc<WindowGroups>, interval: Interval, lacks_agents: bool) -> Arc<LazyResult> {
+        Arc::new(LazyResult { groups, interval, lacks_agents, table: OnceCell::new() })
     }
 
-    fn seconds(&self) -> f64 {
-        self.length_ns as f64 / 1e9
+    /// Returns the length of the time that the result is about, in seconds.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.interval.length_ns() as f64 / 1e9
+    }
+
+    /// Whether anything is missing from the result: agents, rows, or groups of their own for some rows.
+    pub(crate) fn is_partial(&self, table: &ResultTable) -> bool {
+        self.lacks_agents || !table.loss.is_zero() || self.groups.rows_in_other() > 0
     }
 
     /// Returns the rows, which the first caller computes. An error is not kept: the next caller tries again.
-    async fn rows(
+    async fn table(
         &self,
         engine: &SelectEngine,
         output: &OutputSchema,
     ) -> Result<&ResultTable, DataFusionError> {
-        self.rows.get_or_try_init(|| engine.select(&self.tally, output, self.seconds())).await
-    }
-
-    fn completeness(&self, rows: &ResultTable, (reporting, expected): (u32, u32)) -> wire::Completeness {
-        let others = self.tally.others();
-        wire::Completeness {
-            emitted: self.tally.emitted,
-            loss: Some(to_wire::loss(&rows.loss)),
-            agents_reporting: reporting,
-            agents_expected: expected,
-            partial: self.partial || !rows.loss.is_zero() || others > 0,
-            other: others,
-        }
+        self.table.get_or_try_init(|| engine.select(&self.groups, output, self.seconds())).await
     }
 }
 
-/// What happened in a window, or a revision of it.
+/// The result of a window, or a revision of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
+    /// The number of the query.
     pub(crate) query: u32,
+    /// One more for every frame of the query, from 1.
     pub(crate) sequence: u64,
-    /// Start and end, in nanoseconds since the epoch.
-    pub(crate) window_ns: (i64, i64),
+    pub(crate) window: Interval,
+    /// 0, then one more for each revision because of late data.
     pub(crate) revision: u32,
     pub(crate) output: Arc<OutputSchema>,
-    /// Reporting and expected.
-    pub(crate) agents: (u32, u32),
+    pub(crate) coverage: Coverage,
+    /// Whether no frame follows.
     pub(crate) last: bool,
-    pub(crate) window: Arc<LazyResult>,
-    /// All windows so far; none where a later frame has them.
+    /// The groups of the window.
+    pub(crate) result: Arc<LazyResult>,
+    /// The groups since install; `None` if a later frame has them, or the reader does not want them.
     pub(crate) cumulative: Option<Arc<LazyResult>>,
 }
 
+/// A frame whose rows are computed.
+#[derive(Debug)]
+pub(crate) struct ComputedFrame<'f> {
+    pub(crate) frame: &'f Frame,
+    pub(crate) window: ComputedResult<'f>,
+    pub(crate) cumulative: Option<ComputedResult<'f>>,
+}
+
+/// Groups together with the rows that were made of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ComputedResult<'f> {
+    pub(crate) result: &'f LazyResult,
+    pub(crate) table: &'f ResultTable,
+}
+
 impl Frame {
-    /// The frame as it is sent.
-    pub(crate) async fn compute(self, engine: &SelectEngine) -> Result<wire::Frame, DataFusionError> {
-        let output = &*self.output;
-        let window = self.window.rows(engine, output).await?;
+    /// Computes the rows of the frame, or waits for another reader that computes them.
+    pub(crate) async fn compute(&self, engine: &SelectEngine) -> Result<ComputedFrame<'_>, DataFusionError> {
+        let table = self.result.table(engine, &self.output).await?;
+        let window = ComputedResult { result: &self.result, table };
+
         let cumulative = match &self.cumulative {
-            Some(part) => Some((part, part.rows(engine, output).await?)),
+            Some(result) => {
+                let table = result.table(engine, &self.output).await?;
+                Some(ComputedResult { result, table })
+            }
             None => None,
         };
-        let parts: Vec<(&WindowGroups, &ResultTable)> = std::iter::once((&self.window, window))
-            .chain(cumulative)
-            .map(|(part, rows)| (&*part.tally, rows))
-            .collect();
-        Ok(wire::Frame {
-            query: self.query,
-            sequence: self.sequence,
-            window_start_ns: self.window_ns.0,
-            window_end_ns: self.window_ns.1,
-            revision: self.revision,
-            columns: columns(output, &parts),
-            rows: wire_rows(&window.rows),
-            cumulative: cumulative.map(|(_, rows)| wire_rows(&rows.rows)).unwrap_or_default(),
-            completeness: Some(self.window.completeness(window, self.agents)),
-            cumulative_completeness: cumulative.map(|(part, rows)| part.completeness(rows, self.agents)),
-            last: self.last,
-            other: other(&self.window.tally, output, self.window.seconds()),
-            cumulative_other: cumulative.and_then(|(part, _)| other(&part.tally, output, part.seconds())),
-            without_cumulative: cumulative.is_none(),
-            ordered: !output.order.is_empty(),
-        })
+        Ok(ComputedFrame { frame: self, window, cumulative })
     }
 
-    /// About how many groups it holds.
-    fn groups(&self) -> usize {
-        let sampled = self.window.tally.sampled.groups.as_ref().map_or(0, |groups| groups.len());
-        self.window.tally.groups.len() + sampled
+    /// Returns about how many groups the frame alone keeps in memory; the cumulative result is not counted, since the
+    /// query holds it anyway.
+    fn size_in_groups(&self) -> usize {
+        self.result.groups.size_in_groups()
+    }
+}
+
+impl ComputedFrame<'_> {
+    /// Returns the columns of the frame. For each the larger error of its parts is given, and what it says of
+    /// all requests if any of it comes from a sample.
+    pub(crate) fn columns(&self) -> Vec<ResultColumn> {
+        let output = &*self.frame.output;
+        let parts: Vec<ComputedResult<'_>> = [self.window].into_iter().chain(self.cumulative).collect();
+        let is_sampled = parts.iter().any(|part| is_sampled(&part.result.groups, output));
+
+        let mut columns = Vec::with_capacity(output.columns.len());
+        for (i, declared) in output.columns.iter().enumerate() {
+            let mut column = ResultColumn::declared(declared, output);
+            let errors = parts.iter().filter_map(|part| part.table.relative_errors.get(i).copied());
+            column.relative_error = errors.fold(0.0, f64::max);
+            if is_sampled {
+                column.estimate = column_estimate(&declared.expr, output);
+            }
+            columns.push(column);
+        }
+        columns
     }
 }
 
@@ -121,74 +167,92 @@ impl Frame {
 #[derive(Debug)]
 pub(crate) struct FrameQueue {
     kept: VecDeque<Frame>,
+    /// The sum of the sizes of the kept frames.
     groups: usize,
+    /// The sequence of the newest frame.
     sequence: u64,
+    /// The sequence that waiting readers have been woken for.
     changed: watch::Sender<u64>,
 }
 
 impl FrameQueue {
-    /// No frames yet.
+    /// Makes a queue without frames.
     pub(crate) fn new() -> FrameQueue {
         FrameQueue { kept: VecDeque::new(), groups: 0, sequence: 0, changed: watch::channel(0).0 }
     }
 
-    /// To be called before the result since install changes: the newest frame is the newest no more.
-    pub(crate) fn outdate(&mut self) {
+    /// Takes the cumulative result out of the newest frame. To be called before the cumulative result changes: the frame must not
+    /// show groups that its window does not cover, and what nobody shares need not be copied.
+    pub(crate) fn drop_cumulative(&mut self) {
         if let Some(newest) = self.kept.back_mut() {
             newest.cumulative = None;
         }
     }
 
-    /// Gives the newest frame the result since install as it is now, up to the end of its window, for who
-    /// has not read it yet.
-    pub(crate) fn renew(&mut self, total: impl FnOnce(i64) -> Arc<LazyResult>) {
-        if let Some(newest) = self.kept.back_mut().filter(|newest| newest.cumulative.is_none()) {
-            newest.cumulative = Some(total(newest.window_ns.1));
+    /// Returns the end of the newest frame's window if that frame lacks the cumulative result.
+    pub(crate) fn end_without_cumulative(&self) -> Option<i64> {
+        let newest = self.kept.back().filter(|newest| newest.cumulative.is_none())?;
+        Some(newest.window.end_ns)
+    }
+
+    /// Gives the newest frame the cumulative result as it is now, for readers that have not read it yet.
+    pub(crate) fn set_cumulative(&mut self, cumulative: Arc<LazyResult>) {
+        if let Some(newest) = self.kept.back_mut() {
+            newest.cumulative = Some(cumulative);
         }
     }
 
-    /// Keeps a frame under the next sequence, and the newest before it that are not too many.
-    pub(crate) fn push(&mut self, frame: Frame, keep: usize) {
-        self.outdate();
+    /// Keeps a frame under the next sequence, and discards the oldest frames beyond the limits.
+    pub(crate) fn push(&mut self, frame: Frame, keep_frames: usize) {
+        self.drop_cumulative();
         self.sequence += 1;
-        self.groups += frame.groups();
+        self.groups += frame.size_in_groups();
         self.kept.push_back(Frame { sequence: self.sequence, ..frame });
-        while self.kept.len() > keep.max(1) || (self.kept.len() > 1 && self.groups > MAX_KEPT_GROUPS) {
+
+        // The newest frame stays however large it is.
+        while self.kept.len() > keep_frames.max(1) || (self.kept.len() > 1 && self.groups > MAX_KEPT_GROUPS) {
             let oldest = self.kept.pop_front();
-            self.groups -= oldest.map_or(0, |oldest| oldest.groups());
+            self.groups -= oldest.map_or(0, |oldest| oldest.size_in_groups());
         }
     }
 
-    /// Wakes who waits for new frames.
-    pub(crate) fn tell(&self) {
-        self.changed.send_if_modified(|told| std::mem::replace(told, self.sequence) != self.sequence);
+    /// Wakes the readers that wait for a frame, if there is a new one since they were last woken.
+    pub(crate) fn wake_readers(&self) {
+        self.changed.send_if_modified(|woken| std::mem::replace(woken, self.sequence) != self.sequence);
     }
 
-    /// The frame after a sequence that a client wants next, with as much as it wants of it.
-    pub(crate) fn after(&self, sequence: u64, wanted: Wanted) -> Option<Frame> {
-        let mut place = self.kept.partition_point(|frame| frame.sequence <= sequence);
-        if wanted == Wanted::Newest {
-            let mut room = MAX_HISTORY_GROUPS;
-            let fits = |frame: &&Frame| match room.checked_sub(frame.groups()) {
-                Some(left) => {
-                    room = left;
-                    true
-                }
-                None => false,
-            };
-            let history = self.kept.iter().rev().skip(1).take_while(fits).count();
-            place = place.max(self.kept.len().saturating_sub(history + 1));
+    /// Returns a signal that changes when there are new frames.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Returns the frame that a reader wants next after a sequence, with as much as it wants of it.
+    pub(crate) fn next_after(&self, sequence: u64, selection: FrameSelection) -> Option<Frame> {
+        let mut index = self.kept.partition_point(|frame| frame.sequence <= sequence);
+        if selection == FrameSelection::Newest {
+            index = index.max(self.start_of_small_history());
         }
-        let mut frame = self.kept.get(place)?.clone();
-        if wanted == Wanted::Windows && !frame.last {
+
+        let mut frame = self.kept.get(index)?.clone();
+        if selection == FrameSelection::Windows && !frame.last {
             frame.cumulative = None;
         }
         Some(frame)
     }
 
-    /// Tells of new frames.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    /// Returns the index of the first frame from which on those before the newest hold at most
+    /// [`MAX_HISTORY_GROUPS`] together.
+    fn start_of_small_history(&self) -> usize {
+        let Some(newest) = self.kept.len().checked_sub(1) else { return 0 };
+
+        let mut room = MAX_HISTORY_GROUPS;
+        let mut start = newest;
+        for frame in self.kept.iter().take(newest).rev() {
+            let Some(left) = room.checked_sub(frame.size_in_groups()) else { break };
+            room = left;
+            start -= 1;
+        }
+        start
     }
 }
 
@@ -209,19 +273,19 @@ mod tests {
         (0..groups).for_each(|group| table.entry(&[Value::U64(group)]).n = 1);
         let mut tally = WindowGroups::new(&table);
         tally.groups = table;
-        LazyResult::new(Arc::new(tally), 1_000_000_000, false)
+        LazyResult::new(Arc::new(tally), Interval { start_ns: 0, end_ns: 1_000_000_000 }, false)
     }
 
     fn push(frames: &mut FrameQueue, window: Arc<LazyResult>, keep: usize) {
         let frame = Frame {
             query: 1,
             sequence: 0,
-            window_ns: (0, 1),
+            window: Interval { start_ns: 0, end_ns: 1 },
             revision: 0,
             output: output(),
-            agents: (1, 1),
+            coverage: Coverage { reporting: 1, expected: 1 },
             last: false,
-            window,
+            result: window,
             cumulative: Some(part(3)),
         };
         frames.push(frame, keep);
@@ -235,48 +299,50 @@ mod tests {
     }
 
     /// What a reader of frames gets from the beginning: sequences, and whether with the result since install.
-    fn check(frames: &FrameQueue, wanted: Wanted, expected: &[(u64, bool)]) {
+    fn check(frames: &FrameQueue, selection: FrameSelection, expected: &[(u64, bool)]) {
         let (mut found, mut read) = (Vec::new(), 0);
-        while let Some(frame) = frames.after(read, wanted) {
+        while let Some(frame) = frames.next_after(read, selection) {
             read = frame.sequence;
             found.push((read, frame.cumulative.is_some()));
         }
-        assert_eq!(found, expected, "{wanted:?}");
+        assert_eq!(found, expected, "{selection:?}");
     }
 
     #[tokio::test]
     async fn rows_are_made_when_somebody_asks_and_once() {
         let frames = frames(&[5, 6]);
-        let newest = frames.after(1, Wanted::All).unwrap();
-        assert!(frames.kept.iter().all(|frame| frame.window.rows.get().is_none()));
-        assert!(newest.cumulative.as_ref().unwrap().rows.get().is_none());
-        let made = newest.compute(&SelectEngine::new()).await.unwrap();
-        assert_eq!((made.rows.len(), made.cumulative.len(), made.without_cumulative), (6, 3, false));
-        let made: Vec<bool> = frames.kept.iter().map(|frame| frame.window.rows.get().is_some()).collect();
+        let newest = frames.next_after(1, FrameSelection::All).unwrap();
+        assert!(frames.kept.iter().all(|frame| frame.result.table.get().is_none()));
+        assert!(newest.cumulative.as_ref().unwrap().table.get().is_none());
+        let engine = SelectEngine::new();
+        let made = newest.compute(&engine).await.unwrap();
+        let cumulative = made.cumulative.map(|cumulative| cumulative.table.rows.len());
+        assert_eq!((made.window.table.rows.len(), cumulative), (6, Some(3)));
+        let made: Vec<bool> = frames.kept.iter().map(|frame| frame.result.table.get().is_some()).collect();
         assert_eq!(made, [false, true]);
-        assert!(frames.kept[1].cumulative.as_ref().unwrap().rows.get().is_some());
+        assert!(frames.kept[1].cumulative.as_ref().unwrap().table.get().is_some());
     }
 
     #[test]
     fn who_is_behind_gets_windows_alone_and_who_wants_windows_nothing_else() {
         let mut frames = frames(&[1, 1, 1]);
-        check(&frames, Wanted::All, &[(1, false), (2, false), (3, true)]);
-        check(&frames, Wanted::Windows, &[(1, false), (2, false), (3, false)]);
-        frames.outdate();
-        check(&frames, Wanted::All, &[(1, false), (2, false), (3, false)]);
+        check(&frames, FrameSelection::All, &[(1, false), (2, false), (3, true)]);
+        check(&frames, FrameSelection::Windows, &[(1, false), (2, false), (3, false)]);
+        frames.drop_cumulative();
+        check(&frames, FrameSelection::All, &[(1, false), (2, false), (3, false)]);
         let last = frames.kept.back_mut().unwrap();
         (last.last, last.cumulative) = (true, Some(part(1)));
-        check(&frames, Wanted::Windows, &[(1, false), (2, false), (3, true)]);
+        check(&frames, FrameSelection::Windows, &[(1, false), (2, false), (3, true)]);
     }
 
     #[test]
     fn who_wants_the_newest_gets_what_is_small_before_it() {
-        check(&frames(&[1, 2, 3]), Wanted::Newest, &[(1, false), (2, false), (3, true)]);
+        check(&frames(&[1, 2, 3]), FrameSelection::Newest, &[(1, false), (2, false), (3, true)]);
         let many = MAX_HISTORY_GROUPS as u64;
-        check(&frames(&[1, many, 3]), Wanted::Newest, &[(2, false), (3, true)]);
-        check(&frames(&[1, many, 3, 1]), Wanted::Newest, &[(3, false), (4, true)]);
-        check(&frames(&[1, 1, many + 1]), Wanted::Newest, &[(1, false), (2, false), (3, true)]);
-        check(&frames(&[many + 1, many + 1]), Wanted::Newest, &[(2, true)]);
+        check(&frames(&[1, many, 3]), FrameSelection::Newest, &[(2, false), (3, true)]);
+        check(&frames(&[1, many, 3, 1]), FrameSelection::Newest, &[(3, false), (4, true)]);
+        check(&frames(&[1, 1, many + 1]), FrameSelection::Newest, &[(1, false), (2, false), (3, true)]);
+        check(&frames(&[many + 1, many + 1]), FrameSelection::Newest, &[(2, true)]);
     }
 
     #[test]

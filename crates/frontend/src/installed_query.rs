@@ -1,100 +1,93 @@
-//! One installed query: its windows, what they add up to, and its kept frames.
+//! One installed query: what it is, its windows, its costs, and the frames that are kept for its readers.
 //!
-//! The cumulative result is the sum of the windows that were shown, so a frame never tells of rows
-//! whose window is still open.
+//! ```text
+//! report ──▶ QueryWindows ──tick──▶ closed windows ──▶ FrameQueue ──▶ readers
+//!    └─────▶ CostLedger
+//! ```
 
+use crate::agent_report::Cost;
+use crate::compilation::CompiledQuery;
 use crate::frames::{Frame, FrameQueue, LazyResult};
-use crate::ledger::{self, AgentCost};
-use crate::registry::Registry;
-use crate::window_groups::{Window, WindowGroups};
-use pivot_advice::{Advice, Instruction, QueryId};
-use pivot_protocol::{to_wire, wire};
+use crate::interval::Interval;
+use crate::ledger::CostLedger;
+use crate::registry::{Coverage, Registry};
+use crate::window_groups::WindowGroups;
+use crate::windows::{CloseRules, ClosedWindow, QueryWindows};
+use pivot_advice::{Advice, QueryId};
 use pivot_query::{CompileOptions, OutputSchema, Program};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The most windows that are kept for late data.
-const MAX_CLOSED: usize = 60;
-
-/// The most windows of one query that may be open at once; older ones close early.
-const MAX_OPEN: usize = 600;
-
-/// How much longer than a window's grace an uninstalled query waits for its agents.
+/// How much longer than a window's grace a removed query waits for its agents.
 const FLUSH_NS: i64 = 3_000_000_000;
 
 /// When a query was removed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Removal {
+    /// The first generation without it.
     generation: u64,
     at_ns: i64,
 }
 
-/// A query.
+/// What a query is, and which generations brought it.
 #[derive(Debug)]
-pub(crate) struct InstalledQuery {
+pub(crate) struct QueryDefinition {
     pub(crate) id: QueryId,
+    /// The name under which other queries can join with it; may be empty.
     pub(crate) name: String,
     pub(crate) program: Program,
     /// What its parameters stand for.
     pub(crate) options: CompileOptions,
+    /// Its advice, lowered when it was compiled: weaving takes it as it is.
+    pub(crate) advice: Vec<Advice>,
+    /// What a result looks like; shared with frames, which may outlive a recompilation.
     pub(crate) output: Arc<OutputSchema>,
     pub(crate) installed_ns: i64,
-    /// The generation that installed it; agents that have woven it report, whatever came later.
+    /// The generation that installed it: agents that have woven it report, whatever came later.
     pub(crate) generation: u64,
-    /// The generation that brought its advice as it is.
-    since: u64,
-    pub(crate) removed: Option<Removal>,
-    /// When its last frame was stored.
-    pub(crate) finished_ns: Option<i64>,
-    pub(crate) cumulative: Arc<WindowGroups>,
-    cost: wire::Cost,
-    /// What it costs each process, by incarnation.
-    accounts: BTreeMap<u64, AgentCost>,
-    pub(crate) readers: u32,
-    partial: bool,
-    finishing: bool,
-    windows: BTreeMap<i64, Window>,
-    /// Of the newest window: how many agents it has heard, and how many it should hear.
-    agents: (u32, u32),
-    /// The start of the first window that anything was reported for.
-    began_ns: i64,
-    forgotten_ns: i64,
+    /// The generation that brought its advice as it is now.
+    pub(crate) advice_generation: u64,
+}
+
+/// An installed query, or a removed one whose frames are still kept.
+#[derive(Debug)]
+pub(crate) struct InstalledQuery {
+    pub(crate) definition: QueryDefinition,
+    windows: QueryWindows,
+    pub(crate) costs: CostLedger,
     pub(crate) frames: FrameQueue,
+    /// Number of clients that read its frames.
+    pub(crate) readers: u32,
+    /// When it was removed; `None` while it is to be woven.
+    removed: Option<Removal>,
+    /// When its last frame was stored. From then on nothing is merged any more.
+    pub(crate) finished_ns: Option<i64>,
 }
 
 impl InstalledQuery {
-    /// A query that nothing has been reported for.
-    pub(crate) fn new(
-        id: QueryId,
-        name: String,
-        (program, options): (Program, CompileOptions),
-        generation: u64,
-        now_ns: i64,
-    ) -> InstalledQuery {
-        let output = Arc::new(program.output.clone());
-        let shape = output.table();
-        InstalledQuery {
+    /// Makes a query that nothing has been reported for, to be woven with a generation.
+    pub(crate) fn new(name: String, compiled: CompiledQuery, generation: u64, now_ns: i64) -> InstalledQuery {
+        let CompiledQuery { id, program, options, advice } = compiled;
+        let shape = program.output.table();
+        let definition = QueryDefinition {
             id,
             name,
+            output: Arc::new(program.output.clone()),
             program,
             options,
-            output,
+            advice,
             installed_ns: now_ns,
             generation,
-            since: generation,
+            advice_generation: generation,
+        };
+
+        InstalledQuery {
+            definition,
+            windows: QueryWindows::new(&shape),
+            costs: CostLedger::default(),
+            frames: FrameQueue::new(),
+            readers: 0,
             removed: None,
             finished_ns: None,
-            cumulative: Arc::new(WindowGroups::new(&shape)),
-            cost: wire::Cost::default(),
-            accounts: BTreeMap::new(),
-            readers: 0,
-            partial: false,
-            finishing: false,
-            windows: BTreeMap::new(),
-            agents: (0, 0),
-            began_ns: i64::MAX,
-            forgotten_ns: i64::MIN,
-            frames: FrameQueue::new(),
         }
     }
 
@@ -103,233 +96,127 @@ impl InstalledQuery {
         self.removed.is_none()
     }
 
-    /// Whether the time that it was to run for is over.
+    /// Whether the time is over that its DURATION clause gave it.
     pub(crate) fn is_expired(&self, now_ns: i64) -> bool {
-        let duration_ns = self.program.settings.duration_ns;
-        self.is_active() && duration_ns.is_some_and(|ns| now_ns >= self.installed_ns.saturating_add(ns))
+        let QueryDefinition { program, installed_ns, .. } = &self.definition;
+        let duration_ns = program.settings.duration_ns;
+        self.is_active() && duration_ns.is_some_and(|ns| now_ns >= installed_ns.saturating_add(ns))
     }
 
-    /// Its advice.
-    pub(crate) fn advice(&self) -> Vec<Advice> {
-        self.program.advice(self.id)
-    }
-
-    /// Which generation brought it.
-    pub(crate) fn since(&self) -> wire::Since {
-        wire::Since { query: Some(to_wire::query_id(self.id)), generation: self.since }
-    }
-
-    /// Takes a newly compiled program if it differs in advice and not in the shape of its groups. If it
-    /// does, that `generation` brings it.
-    pub(crate) fn replace(&mut self, program: Program, generation: u64) -> bool {
-        if !program.output.table().same_shape(&self.output.table()) {
+    /// Takes over a newer compilation, unless its groups have another shape: what was merged so far would
+    /// not fit them. Returns whether the advice has changed, which `generation` then brings.
+    pub(crate) fn replace(&mut self, compiled: CompiledQuery, generation: u64) -> bool {
+        let definition = &mut self.definition;
+        if !compiled.program.output.table().same_shape(&definition.output.table()) {
             return false;
         }
-        let changed = program.advice(self.id) != self.advice();
-        if changed {
-            self.since = generation;
+
+        let has_changed = compiled.advice != definition.advice;
+        if has_changed {
+            definition.advice_generation = generation;
         }
-        self.output = Arc::new(program.output.clone());
-        self.program = program;
-        changed
+        definition.output = Arc::new(compiled.program.output.clone());
+        definition.program = compiled.program;
+        definition.advice = compiled.advice;
+        has_changed
     }
 
-    /// Removes it; frames of what was reported are still to come.
+    /// Removes it with a generation; frames of what was reported until then are still to come.
     pub(crate) fn remove(&mut self, generation: u64, now_ns: i64) {
         self.removed.get_or_insert(Removal { generation, at_ns: now_ns });
     }
 
-    /// Notes what it cost a process.
-    pub(crate) fn charge(&mut self, incarnation: u64, cost: wire::Cost, tally: &WindowGroups, now_ns: i64) {
-        ledger::add(&mut self.cost, &cost);
-        self.accounts.entry(incarnation).or_default().charge(cost, tally, now_ns);
+    /// Returns the groups of all windows that were shown.
+    pub(crate) fn cumulative(&self) -> &WindowGroups {
+        self.windows.cumulative()
     }
 
-    /// Merges one part of a report.
-    pub(crate) fn report(&mut self, start_ns: i64, end_ns: i64, part: WindowGroups) {
-        if self.finishing || part.is_empty() {
+    /// Merges its part of an agent's report, and charges it with the cost.
+    pub(crate) fn merge_report(
+        &mut self,
+        incarnation: u64,
+        window: Interval,
+        groups: &WindowGroups,
+        cost: Cost,
+        now_ns: i64,
+    ) {
+        self.costs.charge(incarnation, cost, groups, now_ns);
+        if self.finished_ns.is_some() || groups.is_empty() {
             return;
         }
-        // What is reported lies within windows of the query's own length.
-        let every_ns = self.program.settings.every_ns.max(1);
-        let start_ns = start_ns - start_ns.rem_euclid(every_ns);
-        let end_ns = end_ns + (-end_ns).rem_euclid(every_ns);
-        self.began_ns = self.began_ns.min(start_ns);
-        if start_ns <= self.forgotten_ns {
-            // Its window's rows are no longer known, so no revision could be right.
-            self.add(&part);
-            return;
-        }
-        let tally = || Arc::new(WindowGroups::new(&self.cumulative.groups));
-        let window = self.windows.entry(start_ns).or_insert_with(|| Window {
-            end_ns,
-            tally: tally(),
-            closed: false,
-            late: false,
-            revision: 0,
-        });
-        window.end_ns = window.end_ns.max(end_ns);
-        Arc::make_mut(&mut window.tally).merge(&part);
-        if window.closed {
-            window.late = true;
-            self.add(&part);
-        }
+
+        // Agents report for the greatest common divisor of all queries' windows.
+        let window = window.aligned_to(self.definition.program.settings.every_ns);
+        self.windows.add(window, groups, || self.frames.drop_cumulative());
     }
 
-    /// Adds to the result since install, of which nobody needs what it was before.
-    fn add(&mut self, part: &WindowGroups) {
-        self.frames.outdate();
-        Arc::make_mut(&mut self.cumulative).merge(part);
-    }
-
-    /// Makes the frames that are due: of windows that everybody has reported, or that waited long enough.
-    pub(crate) fn tick(&mut self, registry: &Registry, (grace_ns, now_ns): (i64, i64), keep: usize) {
-        let ends = !self.finishing && self.removed.is_some_and(|r| flushed(r, registry, grace_ns, now_ns));
-        let without = self.removed.map(|removed| removed.generation);
-        let open = self.windows.values().filter(|window| !window.closed).count();
-        let mut early = open.saturating_sub(MAX_OPEN);
-        let pending = self.windows.iter().filter(|(_, window)| !window.closed || window.late);
-        let pending: Vec<(i64, i64)> = pending.map(|(start_ns, window)| (*start_ns, window.end_ns)).collect();
-        for (start_ns, end_ns) in pending {
-            let (reporting, expected) = registry.coverage(self.generation, without, (start_ns, end_ns));
-            let waited = now_ns >= end_ns.saturating_add(grace_ns);
-            let complete = reporting == expected && now_ns >= end_ns;
-            let Some(window) = self.windows.get_mut(&start_ns) else { continue };
-            if !window.closed {
-                if !(complete || waited || ends || early > 0) {
-                    continue;
-                }
-                early = early.saturating_sub(1);
-                window.closed = true;
-                let tally = window.tally.clone();
-                self.add(&tally);
-            }
-            self.partial |= reporting < expected;
-            self.agents = (reporting, expected);
-            self.show(start_ns, keep);
-        }
-        self.forget();
-        self.accounts.retain(|incarnation, _| registry.knows(*incarnation));
-        if ends {
-            self.finishing = true;
-            self.finished_ns = Some(now_ns);
-            self.show_last(keep);
-        }
-        // Something may have come that no window shows any more.
-        let (whole, began_ns, partial) = (&self.cumulative, self.began_ns, self.partial);
-        self.frames.renew(|end_ns| total(whole, (began_ns, end_ns), partial));
-        self.frames.tell();
-    }
-
-    /// Makes the next frame of a window.
-    fn show(&mut self, start_ns: i64, keep: usize) {
-        let Some(window) = self.windows.get_mut(&start_ns) else { return };
-        let (revision, window_ns) = (window.revision, (start_ns, window.end_ns));
-        window.late = false;
-        window.revision += 1;
-        let (reporting, expected) = self.agents;
-        let part = LazyResult::new(window.tally.clone(), window.end_ns - start_ns, reporting < expected);
-        let frame = Frame { revision, ..self.frame(window_ns, part) };
-        self.frames.push(frame, keep);
-    }
-
-    /// Makes the frame that no other follows.
-    fn show_last(&mut self, keep: usize) {
-        let end_ns = self.windows.values().map(|window| window.end_ns).max().unwrap_or(0);
-        let nothing = Arc::new(WindowGroups::new(&self.cumulative.groups));
-        let frame = self.frame((end_ns, end_ns), LazyResult::new(nothing, 0, false));
-        self.frames.push(Frame { last: true, ..frame }, keep);
-    }
-
-    /// A frame of a window with all that was shown so far.
-    fn frame(&self, window_ns: (i64, i64), window: Arc<LazyResult>) -> Frame {
-        Frame {
-            query: self.id.number,
-            sequence: 0,
-            window_ns,
-            revision: 0,
-            output: self.output.clone(),
-            agents: self.agents,
-            last: false,
-            window,
-            cumulative: Some(total(&self.cumulative, (self.began_ns, window_ns.1), self.partial)),
-        }
-    }
-
-    fn forget(&mut self) {
-        let closed: Vec<i64> =
-            self.windows.iter().filter(|(_, w)| w.closed).map(|(start, _)| *start).collect();
-        for start_ns in &closed[..closed.len().saturating_sub(MAX_CLOSED)] {
-            self.windows.remove(start_ns);
-            self.forgotten_ns = self.forgotten_ns.max(*start_ns);
-        }
-    }
-
-    /// The query as it is listed.
-    pub(crate) fn describe(&self, registry: &Registry, now_ns: i64) -> wire::Query {
-        let exported = |name: &String| {
-            registry.connected().flat_map(|agent| &agent.exports).any(|exports| exports.tracepoint == *name)
+    /// Makes the frames that are due: of the windows that close now, and the last one.
+    pub(crate) fn tick(&mut self, registry: &Registry, grace_ns: i64, now_ns: i64, keep_frames: usize) {
+        let ends = self.finished_ns.is_none() && self.has_been_flushed(registry, grace_ns, now_ns);
+        let rules = CloseRules {
+            installed: self.definition.generation,
+            removed: self.removed.map(|removed| removed.generation),
+            grace_ns,
+            close_all: ends,
         };
-        let weaves = |exports: &pivot_advice::Exports| self.program.tracepoints.contains(&exports.tracepoint);
-        let woven = registry.connected().filter(|agent| agent.woven >= self.generation);
-        let id = Some(to_wire::query_id(self.id));
-        let nothing = AgentCost::default();
-        let agents = registry.iter().filter(|(_, agent)| agent.is_connected()).filter_map(|(i, agent)| {
-            let status = agent.statuses.iter().find(|status| status.query == id)?;
-            let account = self.accounts.get(&i).unwrap_or(&nothing);
-            Some(wire::AgentStatus {
-                agent: agent.name(),
-                status: Some(status.clone()),
-                cost: Some(account.total),
-                recent: Some(account.recent(now_ns)),
-                loss: Some(to_wire::loss(&account.loss)),
-                groups: account.groups,
-                other: account.other,
-            })
-        });
-        let problems = registry.connected().flat_map(|agent| {
-            let mine = agent.problems.iter().filter(|problem| problem.query == id);
-            mine.map(|problem| wire::AgentProblem {
-                agent: agent.name(),
-                tracepoint: problem.tracepoint.clone(),
-                message: problem.message.clone(),
-            })
-        });
-        wire::Query {
-            number: self.id.number,
-            name: self.name.clone(),
-            text: self.program.text.clone(),
-            installed_ns: self.installed_ns,
-            pending: self.program.tracepoints.iter().filter(|name| !exported(name)).cloned().collect(),
-            agents_woven: woven.filter(|agent| agent.exports.iter().any(weaves)).count() as u32,
-            problems: problems.collect(),
-            rows_emitted: self.cumulative.emitted,
-            groups: self.cumulative.groups.len() as u64,
-            loss: Some(to_wire::loss(&self.cumulative.loss)),
-            readers: self.readers,
-            cost: Some(self.cost),
-            agents: agents.collect(),
-            recent_ns: ledger::recent_ns(self.installed_ns, now_ns),
+
+        for window in self.windows.close_due(rules, registry, now_ns, || self.frames.drop_cumulative()) {
+            let frame = self.window_frame(window);
+            self.frames.push(frame, keep_frames);
+        }
+        if ends {
+            self.finished_ns = Some(now_ns);
+            self.frames.push(self.last_frame(), keep_frames);
+        }
+
+        // The cumulative result may have changed by data that no window shows any more.
+        if let Some(end_ns) = self.frames.end_without_cumulative() {
+            self.frames.set_cumulative(self.cumulative_result(end_ns));
+        }
+        self.frames.wake_readers();
+        self.costs.retain_known(registry);
+    }
+
+    /// Whether it is removed, and all agents have unwoven it and so have reported all they had, or had
+    /// their time to do so.
+    fn has_been_flushed(&self, registry: &Registry, grace_ns: i64, now_ns: i64) -> bool {
+        let Some(removed) = self.removed else { return false };
+        let has_waited = now_ns >= removed.at_ns.saturating_add(grace_ns).saturating_add(FLUSH_NS);
+        has_waited || registry.connected().all(|agent| agent.woven >= removed.generation)
+    }
+
+    fn window_frame(&self, window: ClosedWindow) -> Frame {
+        let ClosedWindow { interval, groups, revision, coverage } = window;
+        let result = LazyResult::new(groups, interval, !coverage.is_complete());
+        Frame { revision, ..self.frame(interval, coverage, result) }
+    }
+
+    /// Makes the frame that no other follows: an empty window at the end, and the final cumulative result.
+    fn last_frame(&self) -> Frame {
+        let end_ns = self.windows.latest_end_ns();
+        let interval = Interval { start_ns: end_ns, end_ns };
+        let nothing = Arc::new(WindowGroups::new(&self.cumulative().groups));
+        let result = LazyResult::new(nothing, interval, false);
+        Frame { last: true, ..self.frame(interval, self.windows.coverage(), result) }
+    }
+
+    fn frame(&self, window: Interval, coverage: Coverage, result: Arc<LazyResult>) -> Frame {
+        Frame {
+            query: self.definition.id.number,
+            sequence: 0,
+            window,
+            revision: 0,
+            output: self.definition.output.clone(),
+            coverage,
+            last: false,
+            result,
+            cumulative: Some(self.cumulative_result(window.end_ns)),
         }
     }
-}
 
-/// The result since install, of a time.
-fn total(whole: &Arc<WindowGroups>, (began_ns, end_ns): (i64, i64), partial: bool) -> Arc<LazyResult> {
-    LazyResult::new(whole.clone(), end_ns.saturating_sub(began_ns), partial)
-}
-
-/// Whether all agents have unwoven a removed query, and so have flushed it, or had their time.
-fn flushed(removed: Removal, registry: &Registry, grace_ns: i64, now_ns: i64) -> bool {
-    let waited = now_ns >= removed.at_ns.saturating_add(grace_ns).saturating_add(FLUSH_NS);
-    waited || registry.connected().all(|agent| agent.woven >= removed.generation)
-}
-
-/// Whether an advice needs requests to carry baggage.
-pub(crate) fn carries(advice: &Advice) -> bool {
-    advice.instructions.iter().any(|instruction| match instruction {
-        Instruction::Pack { .. } => true,
-        Instruction::Observe { field } => field == "request" || field == "$request",
-        _ => false,
-    })
+    /// Returns the result since install, up to the end of a window.
+    fn cumulative_result(&self, end_ns: i64) -> Arc<LazyResult> {
+        let interval = self.windows.cumulative_interval(end_ns);
+        LazyResult::new(self.windows.cumulative().clone(), interval, self.windows.is_cumulative_partial())
+    }
 }

@@ -1,61 +1,98 @@
-//! What one query costs one process: since it was installed, and in the last seconds.
+//! What one query costs: in all processes together, and in each since it was installed and of late.
 
+use crate::agent_report::Cost;
+use crate::registry::Registry;
 use crate::window_groups::WindowGroups;
 use pivot_advice::Loss;
-use pivot_protocol::wire;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-/// How far back the last seconds go.
+/// How far back the recent costs of a process go.
 const RECENT_NS: i64 = 10_000_000_000;
 
-/// What a process has said of a query's costs.
+/// The costs of one query.
+#[derive(Debug, Default)]
+pub(crate) struct CostLedger {
+    /// In all processes since install, those included that have gone.
+    pub(crate) total: Cost,
+    /// By incarnation.
+    agents: BTreeMap<u64, AgentCost>,
+}
+
+/// What a query costs in one process.
 #[derive(Debug, Default)]
 pub(crate) struct AgentCost {
-    pub(crate) total: wire::Cost,
+    /// Since install.
+    pub(crate) total: Cost,
+    /// What its reports lack, since install.
     pub(crate) loss: Loss,
-    /// Groups in its newest report.
+    /// Number of groups in its newest report that has rows.
     pub(crate) groups: u64,
-    /// Rows without a group, since install.
+    /// Rows for whose groups there was no room, since install.
     pub(crate) other: u64,
-    /// When a report came, and what it told.
-    recent: VecDeque<(i64, wire::Cost)>,
+    /// The reports of the last [`RECENT_NS`], the oldest first.
+    recent: VecDeque<RecentCost>,
+}
+
+/// The cost that one report told of.
+#[derive(Debug, Clone, Copy)]
+struct RecentCost {
+    at_ns: i64,
+    cost: Cost,
+}
+
+impl RecentCost {
+    fn is_recent(&self, now_ns: i64) -> bool {
+        now_ns.saturating_sub(self.at_ns) < RECENT_NS
+    }
+}
+
+impl CostLedger {
+    /// Adds what a report of a process says of the query.
+    pub(crate) fn charge(&mut self, incarnation: u64, cost: Cost, groups: &WindowGroups, now_ns: i64) {
+        self.total.merge(&cost);
+        self.agents.entry(incarnation).or_default().charge(cost, groups, now_ns);
+    }
+
+    /// Returns the costs in one process, or `None` if it has reported nothing of the query.
+    pub(crate) fn of_agent(&self, incarnation: u64) -> Option<&AgentCost> {
+        self.agents.get(&incarnation)
+    }
+
+    /// Drops the processes that the registry has forgotten.
+    pub(crate) fn retain_known(&mut self, registry: &Registry) {
+        self.agents.retain(|incarnation, _| registry.knows(*incarnation));
+    }
 }
 
 impl AgentCost {
-    /// Takes in a part of a report.
-    pub(crate) fn charge(&mut self, cost: wire::Cost, tally: &WindowGroups, now_ns: i64) {
-        add(&mut self.total, &cost);
-        self.loss.merge(&tally.loss);
-        if tally.emitted > 0 {
-            self.groups = tally.keys() as u64;
+    fn charge(&mut self, cost: Cost, groups: &WindowGroups, now_ns: i64) {
+        self.total.merge(&cost);
+        self.loss.merge(&groups.loss);
+        if groups.emitted > 0 {
+            self.groups = groups.distinct_keys() as u64;
         }
-        self.other = self.other.saturating_add(tally.others());
-        self.recent.push_back((now_ns, cost));
-        while self.recent.front().is_some_and(|(at, _)| now_ns.saturating_sub(*at) >= RECENT_NS) {
+        self.other = self.other.saturating_add(groups.rows_in_other());
+
+        self.recent.push_back(RecentCost { at_ns: now_ns, cost });
+        while self.recent.front().is_some_and(|oldest| !oldest.is_recent(now_ns)) {
             self.recent.pop_front();
         }
     }
 
-    /// What it cost in the last seconds.
-    pub(crate) fn recent(&self, now_ns: i64) -> wire::Cost {
-        let mut sum = wire::Cost::default();
-        let recent = self.recent.iter().filter(|(at, _)| now_ns.saturating_sub(*at) < RECENT_NS);
-        recent.for_each(|(_, cost)| add(&mut sum, cost));
+    /// Returns what the query has cost the process of late.
+    pub(crate) fn recent(&self, now_ns: i64) -> Cost {
+        let mut sum = Cost::default();
+        for report in self.recent.iter().filter(|report| report.is_recent(now_ns)) {
+            sum.merge(&report.cost);
+        }
         sum
     }
 }
 
-/// How many nanoseconds the last seconds are, of a query that was installed at that time.
+/// Returns the length of the time that recent costs are about, for a query installed at a time: shorter
+/// than [`RECENT_NS`] for a query that is younger.
 pub(crate) fn recent_ns(installed_ns: i64, now_ns: i64) -> i64 {
     now_ns.saturating_sub(installed_ns).clamp(1, RECENT_NS)
-}
-
-/// Adds a cost to another.
-pub(crate) fn add(cost: &mut wire::Cost, other: &wire::Cost) {
-    cost.events = cost.events.saturating_add(other.events);
-    cost.busy_ns = cost.busy_ns.saturating_add(other.busy_ns);
-    cost.packed = cost.packed.saturating_add(other.packed);
-    cost.packed_bytes = cost.packed_bytes.saturating_add(other.packed_bytes);
 }
 
 #[cfg(test)]
@@ -67,7 +104,7 @@ mod tests {
     fn the_last_seconds_forget_and_the_total_does_not() {
         let second = 1_000_000_000;
         let mut account = AgentCost::default();
-        let cost = wire::Cost { events: 5, busy_ns: 100, packed: 1, packed_bytes: 20 };
+        let cost = Cost { events: 5, busy_ns: 100, packed: 1, packed_bytes: 20 };
         (0..30).for_each(|i| account.charge(cost, &WindowGroups::new(&Groups::new(0, &[])), i * second));
         assert_eq!((account.total.events, account.recent(29 * second).events), (150, 50));
         assert_eq!(account.recent(35 * second).packed_bytes, 80);

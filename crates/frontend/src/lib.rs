@@ -1,43 +1,73 @@
-//! Compiles queries, weaves them everywhere, merges and streams results.
+//! The frontend: compiles queries, has them woven in every process, merges what agents report, and streams
+//! results.
 //!
 //! ```text
-//! client ─Install─▶ State ─Desired─▶ agents
-//!                     ▲                │
-//! client ◀─Frame─ frames ◀─windows─ Report
+//!   clients                                                                       agents
+//!      │ text                                                                       ▲ │
+//!      ▼                                                              wanted advice │ │ reports,
+//! clients_service ──▶ compilation ──▶ state ──▶ wanted_advice ──▶ agents_service ───┘ │ each second
+//!      ▲                               │ one lock, short changes      ▲               │
+//!      │                               │                              └───────────────┘
+//!      │                               ▼                                      │ decoded
+//!      │            installed_query: window_groups ──▶ windows ◀──────────────┘
+//!      │ rows                                             │ closed
+//!      │                                                  ▼
+//!  frame_reader ◀── select: SELECT, HAVING, ORDER BY ◀── frames
+//!  for each client  outside the lock, once a frame       kept for readers
 //! ```
+//!
+//! Three clocks drive it. Agents report about once a second, and merging a report is all that happens then. The
+//! tick, ten times a second, closes the windows that everybody has reported and makes frames of them. Readers
+//! ask for frames at their own pace, and only then are rows computed. Nothing is kept on disk.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 //! let listen = ([127, 0, 0, 1], 0).into();
-//! let running = pivot_frontend::start(pivot_frontend::FrontendOptions { listen, ..Default::default() }).await?;
+//! let options = pivot_frontend::FrontendOptions { listen, ..Default::default() };
+//! let running = pivot_frontend::start(options).await?;
 //! assert_ne!(running.address().port(), 0);
+//!
 //! running.stop().await;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Reading order: `options`, `server`, `state`, `registry`, `convergence`, `installed_query`, `ledger`, `window_groups`, `frames`,
-//! `select`, `column_role`, `finished`, `estimate`, `evaluated_rows`, `column_type`, `agents_service`, `clients_service`.
+//! Reading order, from the doors inwards:
+//! * running: `options`, `server`, `shared_state` (the lock)
+//! * agents: `agents_service`, `agent_messages` (wire form), `agent_report`, `registry`, `wanted_advice`
+//! * queries: `state`, `compilation`, `convergence`, `installed_query`, `ledger`
+//! * merging: `window_groups`, `windows`, `interval`
+//! * results: `frames`, `select`, `finished`, `estimate` (samples), `evaluated_rows`, `column_role`, `column_type`
+//! * clients: `clients_service`, `client_messages` (wire form), `frame_reader`
 
+mod agent_messages;
+mod agent_report;
 mod agents_service;
+mod client_messages;
 mod clients_service;
 mod column_role;
 mod column_type;
+mod compilation;
 mod convergence;
 mod error;
 mod estimate;
 mod evaluated_rows;
 mod finished;
+mod frame_reader;
 mod frames;
 mod installed_query;
+mod interval;
 mod ledger;
 mod options;
 mod registry;
 mod select;
 mod server;
+mod shared_state;
 mod state;
+mod wanted_advice;
 mod window_groups;
+mod windows;
 
 pub use error::FrontendError;
 pub use options::FrontendOptions;

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Where and how a frontend runs.
 #[derive(Debug, Clone)]
 pub struct FrontendOptions {
-    /// Where agents and clients connect.
+    /// The address that agents and clients connect to; port 0 takes any free port.
     pub listen: SocketAddr,
     /// How long after its end a window waits for an agent that does not report.
     pub grace: Duration,
@@ -19,8 +19,11 @@ pub struct FrontendOptions {
 
 impl Default for FrontendOptions {
     fn default() -> FrontendOptions {
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT));
-        let (grace, keep_finished) = (Duration::from_secs(2), Duration::from_secs(60));
-        FrontendOptions { listen, grace, keep_frames: 300, keep_finished }
+        FrontendOptions {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
+            grace: Duration::from_secs(2),
+            keep_frames: 300,
+            keep_finished: Duration::from_secs(60),
+        }
     }
 }

@@ -1,68 +1,118 @@
-//! Agents by incarnation: who they are, what they export, and how far they have reported.
+//! The agents that are or were connected: who they are, what they export, how far they have reported.
+//!
+//! An agent is known by its *incarnation*, a random number drawn when its process starts, so that a
+//! process which reconnects goes on where it was. Each connection has a number too, since a broken stream
+//! may linger while its successor is open: messages count only on the newest connection. Both numbers
+//! together are an [`Attachment`].
+//!
+//! Reports carry a sequence per incarnation, from 1 without gaps. [`AgentSession::accept`] merges each
+//! once: what is resent after a reconnect is acknowledged again and ignored, and a gap is refused.
 
+use crate::agent_report::AgentLosses;
+use crate::agent_report::{QueryStatus, WeaveProblem, Withheld};
+use crate::interval::Interval;
+use crate::wanted_advice::AgentCommand;
 use pivot_advice::Exports;
-use pivot_protocol::{from_wire, wire};
 use pivot_query::Catalog;
 use std::collections::{BTreeMap, HashMap};
 use tokio::sync::mpsc;
 use tonic::Status;
 
-/// What an agent's stream sends.
-pub(crate) type Outbox = mpsc::Sender<Result<wire::ToAgent, Status>>;
+/// The sending end of an agent's stream; an error ends the stream.
+pub(crate) type Outbox = mpsc::Sender<Result<AgentCommand, Status>>;
 
 /// The most agents that are remembered after they have gone.
 const MAX_GONE: usize = 1000;
 
-/// The most tracepoints of one agent that were told after its hello and before.
+/// The most exports that are kept of one agent.
 const MAX_EXPORTS: usize = 100_000;
+
+/// One connection of one agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attachment {
+    /// The random number of the agent's process.
+    pub(crate) incarnation: u64,
+    /// The number of the connection, unique in this frontend.
+    pub(crate) connection: u64,
+}
 
 /// Whether an agent is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
     /// Its stream is open.
     Connected,
-    /// It said goodbye.
+    /// It said goodbye, after it had reported everything.
     Left,
-    /// Its stream broke, at that time in nanoseconds since the epoch.
+    /// Its stream broke, at this time in nanoseconds since the epoch.
     Lost(i64),
 }
 
-/// What becomes of a report.
+/// What becomes of a report, by its sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SequenceCheck {
-    /// The next one.
+    /// The next one: it is merged.
     Next,
-    /// It was merged before.
+    /// It was merged before: it is acknowledged again.
     Duplicate,
-    /// Reports before it are missing.
+    /// Reports before it are missing: it is refused.
     Gap,
 }
 
-/// One process.
-#[derive(Debug)]
-pub(crate) struct AgentSession {
+/// How many agents a window has heard, and how many it should hear.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Coverage {
+    pub(crate) reporting: u32,
+    pub(crate) expected: u32,
+}
+
+impl Coverage {
+    /// Whether every expected agent has reported.
+    pub(crate) fn is_complete(self) -> bool {
+        self.reporting >= self.expected
+    }
+}
+
+/// What an agent says of its process when it connects.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct AgentIdentity {
     pub(crate) process: String,
     pub(crate) host: String,
     pub(crate) pid: u32,
     pub(crate) build: String,
     pub(crate) labels: HashMap<String, String>,
+}
+
+/// One process, while it is connected and for a while after.
+#[derive(Debug)]
+pub(crate) struct AgentSession {
+    pub(crate) identity: AgentIdentity,
+    /// All tracepoints that it has announced.
     pub(crate) exports: Vec<Exports>,
     pub(crate) presence: Presence,
     pub(crate) connected_ns: i64,
+    /// When its latest message came.
     pub(crate) last_heard_ns: i64,
+    /// The generation of advice that it has woven.
     pub(crate) woven: u64,
+    /// When it first had woven any; 0 before.
     pub(crate) woven_ns: i64,
-    pub(crate) problems: Vec<wire::Problem>,
-    pub(crate) statuses: Vec<wire::QueryStatus>,
+    /// Advice that it could not weave.
+    pub(crate) problems: Vec<WeaveProblem>,
+    /// How each query fares in it.
+    pub(crate) statuses: Vec<QueryStatus>,
     /// Messages that it sent without baggage.
-    pub(crate) held_back: Vec<wire::HeldBack>,
-    /// What it has lost, whatever the query.
-    pub(crate) lost: wire::Lost,
+    pub(crate) withheld: Vec<Withheld>,
+    /// What it has lost whatever the query.
+    pub(crate) losses: AgentLosses,
+    /// It has reported all rows of the windows that end here or before.
     pub(crate) watermark_ns: i64,
+    /// The highest sequence that was merged.
     highest: Option<u64>,
-    /// Whether a new report came on this connection.
+    /// Whether a new report has come on this connection.
     resumed: bool,
+    /// The number of its newest connection.
     connection: u64,
+    /// Where messages to it go; `None` if its stream is closed.
     outbox: Option<Outbox>,
 }
 
@@ -72,15 +122,21 @@ impl AgentSession {
         self.presence == Presence::Connected
     }
 
-    /// How people know it.
+    /// Returns the name under which people know the process.
     pub(crate) fn name(&self) -> String {
-        format!("{}@{}:{}", self.process, self.host, self.pid)
+        let AgentIdentity { process, host, pid, .. } = &self.identity;
+        format!("{process}@{host}:{pid}")
     }
 
-    /// Takes in more of what it exports. False if all of it was known.
-    pub(crate) fn export(&mut self, catalogue: Vec<wire::Exports>) -> bool {
+    /// Whether it exports one of the tracepoints.
+    pub(crate) fn exports_any(&self, tracepoints: &[String]) -> bool {
+        self.exports.iter().any(|exports| tracepoints.contains(&exports.tracepoint))
+    }
+
+    /// Adds tracepoints that became known after the hello. Returns whether any of them is new.
+    pub(crate) fn add_exports(&mut self, catalogue: Vec<Exports>) -> bool {
         let before = self.exports.len();
-        for exports in catalogue.into_iter().map(from_wire::exports) {
+        for exports in catalogue {
             if !self.exports.contains(&exports) && self.exports.len() < MAX_EXPORTS {
                 self.exports.push(exports);
             }
@@ -88,21 +144,23 @@ impl AgentSession {
         self.exports.len() > before
     }
 
-    /// Sends a message. An agent that does not read loses its stream and asks anew.
-    pub(crate) fn send(&mut self, kind: wire::to_agent::Kind) {
-        let message = wire::ToAgent { kind: Some(kind) };
-        if self.outbox.as_ref().is_some_and(|outbox| outbox.try_send(Ok(message)).is_err()) {
+    /// Sends a command. An agent that does not read loses its stream, and asks anew when it reconnects.
+    pub(crate) fn send(&mut self, command: AgentCommand) {
+        if self.outbox.as_ref().is_some_and(|outbox| outbox.try_send(Ok(command)).is_err()) {
             self.outbox = None;
         }
     }
 
-    /// Judges a sequence and remembers the next one. The first new one of a connection is accepted
-    /// whatever it is: an agent sends all that it still has, so those before it were acknowledged by an
-    /// earlier frontend, or had to go and are counted as loss.
+    /// Decides what becomes of a report, and remembers the sequence if the report is to be merged.
     pub(crate) fn accept(&mut self, sequence: u64) -> SequenceCheck {
         match self.highest {
             Some(highest) if sequence <= highest => SequenceCheck::Duplicate,
+
+            // The first new report of a connection is accepted whatever its sequence: an agent sends all
+            // that it still has, so those before it were acknowledged by an earlier frontend, or were
+            // discarded by the agent and are counted as loss.
             Some(highest) if self.resumed && sequence > highest.saturating_add(1) => SequenceCheck::Gap,
+
             _ => {
                 self.highest = Some(sequence);
                 self.resumed = true;
@@ -112,26 +170,41 @@ impl AgentSession {
     }
 }
 
-/// All agents and their merged catalogue.
+/// All agents.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
+    /// By incarnation.
     agents: BTreeMap<u64, AgentSession>,
+    /// How many connections there were, which is also the number of the newest.
     connections: u64,
 }
 
+/// What [`Registry::connect`] found.
+pub(crate) struct Connected {
+    pub(crate) attachment: Attachment,
+    /// Whether the agent exports other tracepoints than when it was last connected.
+    pub(crate) exports_changed: bool,
+}
+
 impl Registry {
-    /// Takes an agent in; gives the number of its connection and whether the catalogue has changed.
-    pub(crate) fn connect(&mut self, hello: wire::Hello, outbox: Outbox, now_ns: i64) -> (u64, bool) {
+    /// Takes an agent in, or takes it in again.
+    pub(crate) fn connect(
+        &mut self,
+        incarnation: u64,
+        identity: AgentIdentity,
+        exports: Vec<Exports>,
+        outbox: Outbox,
+        now_ns: i64,
+    ) -> Connected {
         self.connections += 1;
-        let exports: Vec<Exports> = hello.catalogue.into_iter().map(from_wire::exports).collect();
-        let known = self.agents.remove(&hello.incarnation);
-        let changed = known.as_ref().is_none_or(|known| known.exports != exports);
-        let agent = AgentSession {
-            process: hello.process,
-            host: hello.host,
-            pid: hello.pid,
-            build: hello.build,
-            labels: hello.labels,
+        let connection = self.connections;
+        let known = self.agents.remove(&incarnation);
+        let exports_changed = known.as_ref().is_none_or(|known| known.exports != exports);
+
+        // What was merged of an agent outlives its connections: its sequence, its watermark, and since
+        // when it takes part.
+        let session = AgentSession {
+            identity,
             exports,
             presence: Presence::Connected,
             connected_ns: now_ns,
@@ -140,45 +213,60 @@ impl Registry {
             woven_ns: known.as_ref().map_or(0, |known| known.woven_ns),
             problems: Vec::new(),
             statuses: Vec::new(),
-            held_back: Vec::new(),
-            lost: known.as_ref().map(|known| known.lost).unwrap_or_default(),
+            withheld: Vec::new(),
+            losses: known.as_ref().map(|known| known.losses).unwrap_or_default(),
             watermark_ns: known.as_ref().map_or(0, |known| known.watermark_ns),
             highest: known.and_then(|known| known.highest),
             resumed: false,
-            connection: self.connections,
+            connection,
             outbox: Some(outbox),
         };
-        self.agents.insert(hello.incarnation, agent);
-        (self.connections, changed)
+        self.agents.insert(incarnation, session);
+
+        Connected { attachment: Attachment { incarnation, connection }, exports_changed }
     }
 
     /// Notes that a connection has ended; one that was replaced does not count.
-    pub(crate) fn disconnect(&mut self, incarnation: u64, connection: u64, now_ns: i64) {
-        if let Some(agent) = self.agents.get_mut(&incarnation).filter(|a| a.connection == connection) {
+    pub(crate) fn disconnect(&mut self, attachment: Attachment, now_ns: i64) {
+        if let Some(agent) = self.attached(attachment) {
             agent.outbox = None;
             if agent.is_connected() {
                 agent.presence = Presence::Lost(now_ns);
             }
         }
-        let gone = |agent: &AgentSession| !agent.is_connected();
-        while self.agents.values().filter(|agent| gone(agent)).count() > MAX_GONE {
-            let oldest = self.agents.iter().filter(|(_, agent)| gone(agent));
-            let Some(oldest) = oldest.min_by_key(|(_, a)| a.last_heard_ns).map(|(i, _)| *i) else { return };
+        self.forget_oldest_gone();
+    }
+
+    /// Forgets agents that have gone, the longest silent first, beyond the number that is remembered.
+    fn forget_oldest_gone(&mut self) {
+        while self.agents.values().filter(|agent| !agent.is_connected()).count() > MAX_GONE {
+            let gone = self.agents.iter().filter(|(_, agent)| !agent.is_connected());
+            let Some((&oldest, _)) = gone.min_by_key(|(_, agent)| agent.last_heard_ns) else { return };
             self.agents.remove(&oldest);
         }
     }
 
     /// Closes all streams.
     pub(crate) fn close(&mut self) {
-        self.agents.values_mut().for_each(|agent| agent.outbox = None);
+        for agent in self.agents.values_mut() {
+            agent.outbox = None;
+        }
     }
 
-    /// The agent of a connection that is still its newest.
-    pub(crate) fn on(&mut self, incarnation: u64, connection: u64) -> Option<&mut AgentSession> {
-        self.agents.get_mut(&incarnation).filter(|agent| agent.connection == connection)
+    /// Returns the agent of a connection, or `None` if the agent has a newer one or is forgotten.
+    pub(crate) fn attached(&mut self, attachment: Attachment) -> Option<&mut AgentSession> {
+        let agent = self.agents.get_mut(&attachment.incarnation)?;
+        Some(agent).filter(|agent| agent.connection == attachment.connection)
     }
 
-    /// All agents with their incarnations.
+    /// Returns the agent that has sent a message, and notes when; see [`Registry::attached`].
+    pub(crate) fn heard_from(&mut self, attachment: Attachment, now_ns: i64) -> Option<&mut AgentSession> {
+        let agent = self.attached(attachment)?;
+        agent.last_heard_ns = now_ns;
+        Some(agent)
+    }
+
+    /// Returns all agents with their incarnations, those that have gone included.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &AgentSession)> {
         self.agents.iter().map(|(incarnation, agent)| (*incarnation, agent))
     }
@@ -188,49 +276,57 @@ impl Registry {
         self.agents.contains_key(&incarnation)
     }
 
-    /// The agents whose streams are open.
+    /// Returns the agents whose streams are open.
     pub(crate) fn connected(&self) -> impl Iterator<Item = &AgentSession> {
         self.agents.values().filter(|agent| agent.is_connected())
     }
 
-    /// The generation that all connected agents have woven; None without agents.
+    /// Returns the newest generation that all connected agents have woven, or `None` without agents.
     pub(crate) fn woven_by_all(&self) -> Option<u64> {
         self.connected().map(|agent| agent.woven).min()
     }
 
-    /// Sends a message to all connected agents.
-    pub(crate) fn broadcast(&mut self, kind: &wire::to_agent::Kind) {
-        self.agents.values_mut().filter(|a| a.is_connected()).for_each(|agent| agent.send(kind.clone()));
+    /// Sends a command to all connected agents.
+    pub(crate) fn broadcast(&mut self, command: &AgentCommand) {
+        for agent in self.agents.values_mut().filter(|agent| agent.is_connected()) {
+            agent.send(command.clone());
+        }
     }
 
-    /// What all agents export, those that have gone included.
+    /// Merges what all agents export, those that have gone included.
     pub(crate) fn catalog(&self) -> Catalog {
         let mut catalog = Catalog::default();
-        self.agents.values().for_each(|agent| catalog.add_agent(&agent.exports));
+        for agent in self.agents.values() {
+            catalog.add_agent(&agent.exports);
+        }
         catalog
     }
 
-    /// How many agents a window has heard and how many it should hear, of those that have woven the
-    /// generation before the window ended. An agent that vanished is missed in the window it vanished in;
-    /// one that has woven the generation `without` the query has reported all that it had.
-    pub(crate) fn coverage(
-        &self,
-        generation: u64,
-        without: Option<u64>,
-        (start_ns, end_ns): (i64, i64),
-    ) -> (u32, u32) {
-        let (mut reporting, mut expected) = (0, 0);
-        for agent in self.agents.values().filter(|a| a.woven >= generation && a.woven_ns < end_ns) {
-            let flushed = without.is_some_and(|generation| agent.woven >= generation);
-            let reported = flushed || agent.watermark_ns >= end_ns;
-            let awaited = match agent.presence {
+    /// Counts the agents that have reported a window of a query and those that should have.
+    ///
+    /// `installed` is the generation that brought the query, `removed` the one that took it away again.
+    pub(crate) fn coverage(&self, installed: u64, removed: Option<u64>, window: Interval) -> Coverage {
+        let mut coverage = Coverage::default();
+        for agent in self.agents.values() {
+            // An agent that began to weave after the window has nothing to say about it.
+            if agent.woven < installed || agent.woven_ns >= window.end_ns {
+                continue;
+            }
+
+            // An agent that has unwoven the query has reported all that it had, whatever its watermark.
+            let has_flushed = removed.is_some_and(|generation| agent.woven >= generation);
+            let has_reported = has_flushed || agent.watermark_ns >= window.end_ns;
+
+            let is_awaited = match agent.presence {
                 Presence::Connected => true,
                 Presence::Left => false,
-                Presence::Lost(at_ns) => at_ns > start_ns,
+                // It is missed in the window in which it vanished, and not for ever after.
+                Presence::Lost(at_ns) => at_ns > window.start_ns,
             };
-            reporting += u32::from(reported);
-            expected += u32::from(reported || awaited);
+
+            coverage.reporting += u32::from(has_reported);
+            coverage.expected += u32::from(has_reported || is_awaited);
         }
-        (reporting, expected)
+        coverage
     }
 }

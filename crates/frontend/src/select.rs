@@ -1,85 +1,83 @@
 //! From merged groups to the rows of a result: SELECT, HAVING, DISTINCT, ORDER BY and LIMIT.
 //!
+//! ```text
+//! WindowGroups ──finish──▶ FinishedGroup: keys, n, aggregates, seconds      `finished`, `estimate`
+//!                               │
+//!                               ▼  every expression once per group          `evaluated_rows`
+//!              ┌─────────────────────────────────┐
+//!              │ EvaluatedRows                   │
+//!              │   values of SELECT              │
+//!              │   having, ranks, row number ────┼──▶ DataFusion: filter, distinct, sort, limit
+//!              └──────────────┬──────────────────┘                │
+//!                             └──────── row numbers ◀─────────────┘
+//!                                          │
+//!                                          ▼  rows repeated as often as they occurred
+//!                                     ResultTable
+//! ```
+//!
 //! DataFusion decides which rows there are and in which order, and never sees a value: there is one
 //! arithmetic in Pivot, and it is not Arrow's, which wraps or fails where ours gives null.
 
-use crate::column_role;
-use crate::estimate::{estimate, is_sampled, scale_all};
+use crate::column_role::{self, ColumnRole};
+use crate::estimate::{ColumnEstimate, estimated_groups, is_sampled, scale_to_all_requests, standard_error};
 use crate::evaluated_rows::{EvaluatedRows, HAVING, ROW, distinct_column, order_column};
-use crate::finished::{FinishedGroups, compare};
+use crate::finished::{FinishedGroup, compare_rows, sketch_errors};
 use crate::window_groups::WindowGroups;
 use datafusion::arrow::array::UInt64Array;
 use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::logical_expr as df;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col};
-use pivot_advice::{Errors, Form, Loss, Value};
-use pivot_protocol::{to_wire, wire};
+use pivot_advice::{Errors, Expr, Form, Loss, Type, Value};
 use pivot_query::{OutputColumn, OutputSchema};
 
 /// The most rows of one result; further ones count as dropped.
 const MAX_ROWS: usize = 10_000;
 
-/// The columns of a result as the query declares them, before there are values.
-pub(crate) fn declared_columns(output: &OutputSchema) -> Vec<wire::Column> {
-    let column = |column: &OutputColumn| wire::Column {
-        name: column.name.clone(),
-        r#type: column.ty.code().into(),
-        relative_error: 0.0,
-        estimate: 0,
-        role: column_role::role(column, output).into(),
-        order_position: column_role::order_position(column, output),
-    };
-    output.columns.iter().map(column).collect()
+/// A column of a result.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ResultColumn {
+    pub(crate) name: String,
+    pub(crate) ty: Type,
+    /// How far values of sketches may be off, as a fraction of them; 0 if they are exact.
+    pub(crate) relative_error: f64,
+    /// What its values say about all requests if only a sample of them was processed.
+    pub(crate) estimate: ColumnEstimate,
+    /// Whether it is a key, a measure or a value of a row.
+    pub(crate) role: ColumnRole,
+    /// Its place in ORDER BY, from 1; 0 if rows are not sorted by it.
+    pub(crate) order_position: u32,
 }
 
-/// The columns of a frame, with the larger of the errors that they have in its parts, and with what they are
-/// if any of it comes of a sample.
-pub(crate) fn columns(output: &OutputSchema, parts: &[(&WindowGroups, &ResultTable)]) -> Vec<wire::Column> {
-    let sampled = parts.iter().any(|(tally, _)| is_sampled(tally, output));
-    let mut columns = declared_columns(output);
-    for (i, (column, shown)) in columns.iter_mut().zip(&output.columns).enumerate() {
-        let errors = parts.iter().filter_map(|(_, rows)| rows.relative_errors.get(i).copied());
-        column.relative_error = errors.fold(0.0, f64::max);
-        if sampled {
-            column.estimate = estimate(&shown.expr, output).into();
+impl ResultColumn {
+    /// Makes a column as the query declares it, before there are values.
+    pub(crate) fn declared(column: &OutputColumn, output: &OutputSchema) -> ResultColumn {
+        ResultColumn {
+            name: column.name.clone(),
+            ty: column.ty,
+            relative_error: 0.0,
+            estimate: ColumnEstimate::None,
+            role: column_role::role(column, output),
+            order_position: column_role::order_position(column, output),
         }
     }
-    columns
-}
-
-/// The rows that have no group of their own as one row, whose keys are null.
-pub(crate) fn other(tally: &WindowGroups, output: &OutputSchema, seconds: f64) -> Option<wire::Row> {
-    let group = tally.other.iter().next().filter(|_| output.form == Form::Groups)?;
-    let keys = vec![Value::Null; output.keys.len()];
-    let mut values = output.row(&keys, group.n, &group.states, seconds, &mut Errors::default());
-    scale_all(&mut values, &group.states, output);
-    let shown = output.columns.iter().map(|column| column.expr.eval(&values, &mut Errors::default()));
-    Some(wire::Row { values: shown.map(|value| to_wire::value(&value)).collect(), standard_errors: vec![] })
-}
-
-pub(crate) fn wire_rows(rows: &[ResultRow]) -> Vec<wire::Row> {
-    let row = |row: &ResultRow| wire::Row {
-        values: row.values.iter().map(to_wire::value).collect(),
-        standard_errors: row.standard_errors.clone(),
-    };
-    rows.iter().map(row).collect()
-}
-
-/// The rows of a result.
-#[derive(Debug)]
-pub(crate) struct ResultTable {
-    pub(crate) rows: Vec<ResultRow>,
-    /// For each column how far its values may be off, as a fraction of them.
-    relative_errors: Vec<f64>,
-    /// What the result lacks, what was cut here included.
-    pub(crate) loss: Loss,
 }
 
 /// One row of a result.
 #[derive(Debug, Clone)]
 pub(crate) struct ResultRow {
     pub(crate) values: Vec<Value>,
-    standard_errors: Vec<f64>,
+    /// The standard errors of the values, 0 where there is none; empty if nothing is estimated.
+    pub(crate) standard_errors: Vec<f64>,
+}
+
+/// The rows of a result.
+#[derive(Debug)]
+pub(crate) struct ResultTable {
+    pub(crate) rows: Vec<ResultRow>,
+    /// For each column how far values of sketches may be off, as a fraction of them.
+    pub(crate) relative_errors: Vec<f64>,
+    /// What the result lacks: what its groups lack, and what was lost here.
+    pub(crate) loss: Loss,
 }
 
 /// A row together with the number of rows that it stands for.
@@ -87,6 +85,23 @@ pub(crate) struct ResultRow {
 struct CountedRow {
     row: ResultRow,
     n: u64,
+}
+
+/// Makes the one row of all rows that found no group of their own; its keys are null, since it is of many
+/// keys. Returns `None` if there are no such rows.
+pub(crate) fn other_row(groups: &WindowGroups, output: &OutputSchema, seconds: f64) -> Option<ResultRow> {
+    if output.form != Form::Groups {
+        return None;
+    }
+    let group = groups.other.iter().next()?;
+
+    let keys = vec![Value::Null; output.keys.len()];
+    let mut finished = output.row(&keys, group.n, &group.states, seconds, &mut Errors::default());
+    scale_to_all_requests(&mut finished, &group.states, output);
+
+    let columns = output.columns.iter();
+    let values = columns.map(|column| column.expr.eval(&finished, &mut Errors::default())).collect();
+    Some(ResultRow { values, standard_errors: vec![] })
 }
 
 /// Makes results of groups.
@@ -126,33 +141,34 @@ impl SelectEngine {
         seconds: f64,
     ) -> Result<ResultTable> {
         let mut errors = Errors::default();
-        let finished = FinishedGroups::of(groups, output, seconds, &mut errors);
+        let finished = finish(groups, output, seconds, &mut errors);
         let mut rows = self.shaped_rows(&finished, output, &mut errors).await?;
 
         let mut loss = groups.loss;
         loss.errors = loss.errors.saturating_add(errors.0);
         if output.order.is_empty() {
-            rows.sort_by(|a, b| compare(&a.row.values, &b.row.values));
+            rows.sort_by(|a, b| compare_rows(&a.row.values, &b.row.values));
         }
         let rows = repeat_rows(rows, output.form, output.limit, &mut loss);
 
+        let sketch_errors = sketch_errors(groups, output);
         let columns = output.columns.iter();
-        let relative_errors = columns.map(|column| finished.relative_error(&column.expr)).collect();
+        let relative_errors = columns.map(|column| relative_error(&column.expr, &sketch_errors)).collect();
         Ok(ResultTable { rows, relative_errors, loss })
     }
 
     /// Evaluates all expressions, and returns the rows that HAVING, DISTINCT and LIMIT leave.
     async fn shaped_rows(
         &self,
-        groups: &FinishedGroups,
+        groups: &[FinishedGroup],
         output: &OutputSchema,
         errors: &mut Errors,
     ) -> Result<Vec<CountedRow>> {
-        if groups.rows.is_empty() {
+        if groups.is_empty() {
             return Ok(Vec::new());
         }
 
-        let evaluated = EvaluatedRows::new(&groups.rows, output, errors)?;
+        let evaluated = EvaluatedRows::new(groups, output, errors)?;
         let frame = shaped(self.context.read_batch(evaluated.batch())?, output)?;
 
         let mut rows = Vec::new();
@@ -162,17 +178,33 @@ impl SelectEngine {
             let numbers = numbers.ok_or_else(|| exec_datafusion_err!("the row numbers are missing"))?;
             for number in numbers.values() {
                 let number = usize::try_from(*number).unwrap_or(usize::MAX);
-                let group = groups
-                    .rows
-                    .get(number)
-                    .ok_or_else(|| exec_datafusion_err!("there is no row {number}"))?;
-                let standard_errors = groups.standard_errors(number, output);
+                let group =
+                    groups.get(number).ok_or_else(|| exec_datafusion_err!("there is no row {number}"))?;
+                let standard_errors = standard_errors(group, output);
                 let row = ResultRow { values: evaluated.row(number), standard_errors };
                 rows.push(CountedRow { row, n: group.n });
             }
         }
         Ok(rows)
     }
+}
+
+/// Makes rows of values of groups, in an order that depends on the values alone: agents report in any order,
+/// and what ORDER BY does not tell apart must not change places from frame to frame.
+fn finish(
+    groups: &WindowGroups,
+    output: &OutputSchema,
+    seconds: f64,
+    errors: &mut Errors,
+) -> Vec<FinishedGroup> {
+    let mut finished: Vec<FinishedGroup> = if is_sampled(groups, output) {
+        estimated_groups(groups, output, seconds, errors)
+    } else {
+        groups.groups.iter().map(|group| FinishedGroup::exact(group, output, seconds, errors)).collect()
+    };
+
+    finished.sort_by(|a, b| compare_rows(&a.values, &b.values));
+    finished
 }
 
 /// Applies HAVING, DISTINCT, ORDER BY and LIMIT to a batch of [`EvaluatedRows`].
@@ -203,6 +235,24 @@ fn shaped(mut frame: DataFrame, output: &OutputSchema) -> Result<DataFrame> {
     frame.select(vec![col(ROW)])
 }
 
+/// Returns how far a column may be off because of sketches, as a fraction: the largest error of any value in
+/// its expression.
+fn relative_error(expr: &Expr, sketch_errors: &[f64]) -> f64 {
+    let mut largest: f64 = 0.0;
+    expr.columns(&mut |column| {
+        largest = largest.max(sketch_errors.get(usize::from(column)).copied().unwrap_or(0.0));
+    });
+    largest
+}
+
+/// Returns the standard errors of the columns of a group, or nothing if the group is exact.
+fn standard_errors(group: &FinishedGroup, output: &OutputSchema) -> Vec<f64> {
+    if group.standard_errors.is_empty() {
+        return vec![];
+    }
+    output.columns.iter().map(|column| standard_error(&column.expr, group, output)).collect()
+}
+
 /// Repeats single rows as often as they occurred, up to LIMIT and [`MAX_ROWS`].
 fn repeat_rows(rows: Vec<CountedRow>, form: Form, limit: Option<u64>, loss: &mut Loss) -> Vec<ResultRow> {
     let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
@@ -228,7 +278,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use pivot_advice::Aggregate;
-    use pivot_advice::{Binary, Expr, Finish, Finished, Groups, Type};
+    use pivot_advice::{Binary, Expr, Finish, Finished, Groups};
     use pivot_query::{Catalog, OutputAggregate, OutputKey, compile};
 
     fn column(i: u16) -> Expr {

@@ -1,10 +1,16 @@
-//! One port with both services, and the task that closes windows.
+//! A running frontend: one port with both gRPC services, and the tasks beside it.
+//!
+//! ```text
+//! port ──┬── AgentsService ──┐
+//!        └── ClientsService ─┼─▶ SharedState ◀── close_windows, every 100 ms
+//! ```
 
 use crate::agents_service::AgentsService;
 use crate::clients_service::ClientsService;
 use crate::error::FrontendError;
 use crate::options::FrontendOptions;
-use crate::state::{FrontendState, SharedState, now_ns};
+use crate::shared_state::{SharedState, now_ns};
+use crate::state::FrontendState;
 use pivot_protocol::MAX_MESSAGE_BYTES;
 use pivot_protocol::wire::agents_server::AgentsServer;
 use pivot_protocol::wire::frontend_server::FrontendServer;
@@ -16,8 +22,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
 
-/// How often windows are looked at.
+/// How often windows are examined for whether they are due.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How often connections without traffic are tried, so that a vanished peer is noticed.
+const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// How long open streams may take to end.
 const STOP: Duration = Duration::from_secs(1);
@@ -27,21 +36,23 @@ const STOP: Duration = Duration::from_secs(1);
 pub struct RunningFrontend {
     address: SocketAddr,
     shared: Arc<SharedState>,
+    /// Tells the server to accept no more connections.
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
-    closer: JoinHandle<()>,
+    window_closer: JoinHandle<()>,
 }
 
 impl RunningFrontend {
-    /// Where it listens; the port is the one found if 0 was asked for.
+    /// Returns the address it listens on; the port is the one found if 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Ends all streams and stops serving, within a second or so.
     pub async fn stop(mut self) {
-        self.closer.abort();
+        self.window_closer.abort();
         self.shared.stop();
+
         // The server may have ended already; then nobody listens.
         let _ = self.stop.send(());
         if tokio::time::timeout(STOP, &mut self.server).await.is_err() {
@@ -52,37 +63,48 @@ impl RunningFrontend {
 
 /// Starts a frontend. Fails if the address cannot be listened on.
 pub async fn start(options: FrontendOptions) -> Result<RunningFrontend, FrontendError> {
-    let listen = options.listen;
-    let failed = |source| FrontendError::Listen { address: listen, source };
-    let listener = TcpListener::bind(listen).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    let shared = Arc::new(SharedState::new(FrontendState::new(&options)));
+    let (listener, address) = listen(options.listen)
+        .await
+        .map_err(|source| FrontendError::Listen { address: options.listen, source })?;
+    let shared = Arc::new(SharedState::new(FrontendState::new(&options, now_ns())));
+
+    let (stop, stopped) = oneshot::channel();
+    let server = tokio::spawn(serve(listener, shared.clone(), stopped));
+    let window_closer = tokio::spawn(close_windows(shared.clone()));
+    Ok(RunningFrontend { address, shared, stop, server, window_closer })
+}
+
+async fn listen(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// Serves agents and clients until it is told to stop.
+async fn serve(listener: TcpListener, shared: Arc<SharedState>, stopped: oneshot::Receiver<()>) {
     let agents = AgentsServer::new(AgentsService::new(shared.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let clients = FrontendServer::new(ClientsService::new(shared.clone()))
+    let clients = FrontendServer::new(ClientsService::new(shared))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let (stop, stopped) = oneshot::channel::<()>();
+
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let server = tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+    let served = tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
         .add_service(agents)
         .add_service(clients)
         .serve_with_incoming_shutdown(incoming, async {
             // A dropped sender means stop as well.
             let _ = stopped.await;
-        });
-    let server = tokio::spawn(async {
-        if let Err(error) = server.await {
-            eprintln!("the frontend's server ended: {error}");
-        }
-    });
-    let closer = tokio::spawn(close_windows(shared.clone()));
-    Ok(RunningFrontend { address, shared, stop, server, closer })
+        })
+        .await;
+    if let Err(error) = served {
+        eprintln!("the frontend's server ended: {error}");
+    }
 }
 
-/// Makes frames of the windows that are over.
+/// Makes frames of the windows that are over, until it is aborted.
 async fn close_windows(shared: Arc<SharedState>) {
     let mut interval = tokio::time::interval(TICK);
     loop {

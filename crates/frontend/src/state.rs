@@ -1,144 +1,137 @@
-//! All that a frontend knows, behind one lock that is never held while waiting.
+//! What a frontend knows: its agents, its queries, and the advice that should be woven.
+//!
+//! A state machine without clock, connections or threads: every method takes an event and the time, changes
+//! the state, and puts what is to be told into agents' outboxes and queries' frames.
+//!
+//! ```text
+//!            connect, report, ...                           install, uninstall
+//! agents ───────────────────────────▶ FrontendState ◀────────────────────────── clients
+//!        ◀───────────────────────────      │        ──────────────────────────▶
+//!            wanted advice, acknowledged   tick      frames of closed windows
+//! ```
+//!
+//! Every change of the wanted advice begins a **generation**, a number that only rises. Agents are sent the
+//! whole set with its generation and answer with the generation they have woven, so that neither side has to
+//! know which messages the other has seen.
 
+use crate::agent_report::{AgentLosses, AgentReport, ReportPart, WovenNotice};
+use crate::compilation::CompiledQuery;
 use crate::convergence::Convergence;
-use crate::installed_query::{InstalledQuery, carries};
+use crate::installed_query::InstalledQuery;
+use crate::interval::Interval;
 use crate::options::FrontendOptions;
-use crate::registry::{Outbox, Presence, Registry, SequenceCheck};
-use crate::select::SelectEngine;
+use crate::registry::{AgentIdentity, Attachment, Outbox, Presence, Registry, SequenceCheck};
+use crate::select::ResultColumn;
+use crate::wanted_advice::{AgentCommand, WantedAdvice};
 use crate::window_groups::WindowGroups;
-use pivot_advice::QueryId;
-use pivot_protocol::{from_wire, to_wire, wire};
+use pivot_advice::{Advice, Exports, Instruction, QueryId};
 use pivot_query::{Catalog, CompileOptions, Diagnostics, Program, compile_with};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::watch;
+use std::sync::Arc;
 
 /// The longest window that agents report.
-const SECOND_NS: i64 = 1_000_000_000;
+const LONGEST_WINDOW_NS: i64 = 1_000_000_000;
 
-/// The most peers of an agent that are kept, to which it sends no baggage.
-const MAX_HELD_BACK: usize = 100;
+/// The most peers of an agent that are kept, of those to which it sends no baggage.
+const MAX_WITHHELD: usize = 100;
 
-/// The most queries at once, those included whose last frames are still to come. Frames that are kept make
-/// room for new queries.
-pub(crate) const MAX_QUERIES: usize = 1000;
+/// The most queries at once, those included whose frames are still kept; these make room for new queries.
+const MAX_QUERIES: usize = 1000;
 
-/// The state, shared by all streams.
-#[derive(Debug)]
-pub(crate) struct SharedState {
-    state: Mutex<FrontendState>,
-    engine: Arc<SelectEngine>,
-    stopping: watch::Sender<bool>,
-}
+/// How many times as long a finished query is kept while it has readers, so that they reach its end.
+const KEEP_FACTOR_WITH_READERS: i64 = 10;
 
-impl SharedState {
-    /// A running frontend's state.
-    pub(crate) fn new(state: FrontendState) -> SharedState {
-        SharedState {
-            state: Mutex::new(state),
-            engine: Arc::new(SelectEngine::new()),
-            stopping: watch::channel(false).0,
-        }
-    }
-
-    /// Computes results with another engine.
-    #[cfg(test)]
-    pub(crate) fn with_engine(self, engine: SelectEngine) -> SharedState {
-        SharedState { engine: Arc::new(engine), ..self }
-    }
-
-    /// The state. A panic elsewhere leaves it usable: every change is small.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, FrontendState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What makes rows of groups.
-    pub(crate) fn engine(&self) -> Arc<SelectEngine> {
-        self.engine.clone()
-    }
-
-    /// Ends all streams.
-    pub(crate) fn stop(&self) {
-        self.stopping.send_replace(true);
-        self.lock().registry.close();
-    }
-
-    /// Becomes true when streams are to end.
-    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
-        self.stopping.subscribe()
-    }
-}
-
-/// Now, in nanoseconds since the epoch.
-pub(crate) fn now_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-}
-
-/// Agents, queries and what should be woven.
+/// Agents, queries, and the advice that should be woven.
 #[derive(Debug)]
 pub(crate) struct FrontendState {
     pub(crate) registry: Registry,
-    pub(crate) catalog: Catalog,
+    /// What queries are compiled against: tracepoints of all agents, and named queries. Every change makes a
+    /// new one.
+    pub(crate) catalog: Arc<Catalog>,
+    /// By number: the active queries, and those whose frames are still kept.
     queries: BTreeMap<u32, InstalledQuery>,
+    /// The number that tells this frontend's queries from those of other frontends.
     frontend: u32,
-    numbers: u32,
-    generation: u64,
-    desired: wire::Desired,
-    settling: Convergence,
+    /// The number of the query that was installed last.
+    last_number: u32,
+    /// All advice that should be woven, with its generation.
+    wanted: Arc<WantedAdvice>,
+    convergence: Convergence,
+    /// How long after its end a window waits for agents.
     grace_ns: i64,
+    /// How many frames of each query are kept.
     keep_frames: usize,
+    /// How long a finished query without readers is kept.
     keep_finished_ns: i64,
 }
 
-/// How many times as long a query that is gone is kept while somebody reads it.
-const READING: i64 = 10;
+/// Why the frontend does not take a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum InstallRefusal {
+    /// As many queries are installed as there may be.
+    TooMany,
+    /// An active query has this name.
+    NameTaken(String),
+}
+
+/// What a client is told of a query that it has installed.
+#[derive(Debug)]
+pub(crate) struct Installation {
+    pub(crate) number: u32,
+    pub(crate) warnings: Diagnostics,
+    pub(crate) columns: Vec<ResultColumn>,
+    /// Connected agents that export a tracepoint of the query.
+    pub(crate) agents_expected: usize,
+}
 
 impl FrontendState {
-    /// A frontend that knows nobody.
-    pub(crate) fn new(options: &FrontendOptions) -> FrontendState {
-        FrontendState {
+    /// Makes the state of a frontend without agents and queries, which begins at this time.
+    pub(crate) fn new(options: &FrontendOptions, now_ns: i64) -> FrontendState {
+        let mut state = FrontendState {
             registry: Registry::default(),
-            catalog: Catalog::default(),
+            catalog: Arc::default(),
             queries: BTreeMap::new(),
             // Without randomness there is still the time.
-            frontend: getrandom::u32().unwrap_or(now_ns() as u32),
-            numbers: 0,
-            // From the time, so that it rises across restarts too.
-            generation: now_ns().unsigned_abs() / 1_000_000,
-            desired: wire::Desired::default(),
-            settling: Convergence::default(),
+            frontend: getrandom::u32().unwrap_or(now_ns as u32),
+            last_number: 0,
+            wanted: Arc::new(WantedAdvice {
+                // From the time, so that generations rise across restarts too.
+                generation: now_ns.unsigned_abs() / 1_000_000,
+                ..WantedAdvice::default()
+            }),
+            convergence: Convergence::default(),
             grace_ns: i64::try_from(options.grace.as_nanos()).unwrap_or(i64::MAX),
             keep_frames: options.keep_frames,
             keep_finished_ns: i64::try_from(options.keep_finished.as_nanos()).unwrap_or(i64::MAX),
-        }
-        .refreshed()
+        };
+        state.weave();
+        state
     }
 
-    fn refreshed(mut self) -> FrontendState {
-        self.weave();
-        self
-    }
-
-    /// Takes an agent in and tells it what to weave; gives the number of the connection.
-    pub(crate) fn connect(&mut self, hello: wire::Hello, outbox: Outbox, now_ns: i64) -> u64 {
-        let incarnation = hello.incarnation;
-        let (connection, changed) = self.registry.connect(hello, outbox, now_ns);
-        let rewoven = changed && self.recompile();
-        if !rewoven {
-            let desired = wire::to_agent::Kind::Desired(self.desired.clone());
-            if let Some(agent) = self.registry.on(incarnation, connection) {
-                agent.send(desired);
+    /// Takes an agent in and tells it what to weave.
+    pub(crate) fn connect(
+        &mut self,
+        incarnation: u64,
+        identity: AgentIdentity,
+        exports: Vec<Exports>,
+        outbox: Outbox,
+        now_ns: i64,
+    ) -> Attachment {
+        let connected = self.registry.connect(incarnation, identity, exports, outbox, now_ns);
+        // What its tracepoints change is sent to all agents, and to this one too.
+        let is_told = connected.exports_changed && self.recompile();
+        if !is_told {
+            let wanted = AgentCommand::Weave(self.wanted.clone());
+            if let Some(agent) = self.registry.attached(connected.attachment) {
+                agent.send(wanted);
             }
         }
-        connection
+        connected.attachment
     }
 
     /// Notes what an agent has woven.
-    pub(crate) fn woven(&mut self, incarnation: u64, connection: u64, woven: wire::Woven, now_ns: i64) {
-        if let Some(agent) = self.registry.on(incarnation, connection) {
-            agent.last_heard_ns = now_ns;
+    pub(crate) fn note_woven(&mut self, attachment: Attachment, woven: WovenNotice, now_ns: i64) {
+        if let Some(agent) = self.registry.heard_from(attachment, now_ns) {
             if agent.woven_ns == 0 {
                 agent.woven_ns = now_ns;
             }
@@ -148,84 +141,101 @@ impl FrontendState {
         }
     }
 
-    /// Takes in tracepoints that became known after an agent's hello.
-    pub(crate) fn exported(
-        &mut self,
-        incarnation: u64,
-        connection: u64,
-        exported: wire::Exported,
-        now_ns: i64,
-    ) {
-        let Some(agent) = self.registry.on(incarnation, connection) else { return };
-        agent.last_heard_ns = now_ns;
-        if agent.export(exported.catalogue) {
+    /// Adds tracepoints that became known after an agent's hello.
+    pub(crate) fn add_exports(&mut self, attachment: Attachment, exports: Vec<Exports>, now_ns: i64) {
+        let Some(agent) = self.registry.heard_from(attachment, now_ns) else { return };
+        if agent.add_exports(exports) {
             self.recompile();
         }
     }
 
     /// Notes what an agent has lost so far.
-    pub(crate) fn lost(&mut self, incarnation: u64, connection: u64, lost: wire::Lost, now_ns: i64) {
-        if let Some(agent) = self.registry.on(incarnation, connection) {
-            (agent.last_heard_ns, agent.lost) = (now_ns, lost);
+    pub(crate) fn note_losses(&mut self, attachment: Attachment, losses: AgentLosses, now_ns: i64) {
+        if let Some(agent) = self.registry.heard_from(attachment, now_ns) {
+            agent.losses = losses;
         }
     }
 
     /// Notes that an agent leaves.
-    pub(crate) fn goodbye(&mut self, incarnation: u64, connection: u64, now_ns: i64) {
-        if let Some(agent) = self.registry.on(incarnation, connection) {
-            agent.last_heard_ns = now_ns;
+    pub(crate) fn note_goodbye(&mut self, attachment: Attachment, now_ns: i64) {
+        if let Some(agent) = self.registry.heard_from(attachment, now_ns) {
             agent.presence = Presence::Left;
         }
     }
 
     /// Merges and acknowledges a report, each sequence once. A gap is refused: the agent sends again.
-    pub(crate) fn report(
+    pub(crate) fn merge_report(
         &mut self,
-        incarnation: u64,
-        connection: u64,
-        report: wire::Report,
+        attachment: Attachment,
+        report: AgentReport,
         now_ns: i64,
     ) -> SequenceCheck {
-        let Some(agent) = self.registry.on(incarnation, connection) else { return SequenceCheck::Gap };
-        agent.last_heard_ns = now_ns;
-        let sequence = agent.accept(report.sequence);
-        if sequence == SequenceCheck::Gap {
-            return sequence;
+        let Some(agent) = self.registry.heard_from(attachment, now_ns) else { return SequenceCheck::Gap };
+        let check = agent.accept(report.sequence);
+        if check == SequenceCheck::Gap {
+            return check;
         }
-        let acknowledged = wire::to_agent::Kind::Acknowledged(report.sequence);
-        if sequence == SequenceCheck::Next {
+
+        if check == SequenceCheck::Next {
             agent.watermark_ns = agent.watermark_ns.max(report.watermark_ns);
-            agent.held_back = report.held_back;
-            agent.held_back.truncate(MAX_HELD_BACK);
-            for part in report.parts {
-                self.merge(incarnation, (report.window_start_ns, report.window_end_ns), &part, now_ns);
+            agent.withheld = report.withheld;
+            agent.withheld.truncate(MAX_WITHHELD);
+            for part in &report.parts {
+                self.merge_part(attachment.incarnation, report.window, part, now_ns);
             }
         }
-        if let Some(agent) = self.registry.on(incarnation, connection) {
-            agent.send(acknowledged);
+
+        // Behind the merge, since the agent forgets what is acknowledged. A duplicate is acknowledged too: it
+        // was sent again because its acknowledgement was lost.
+        if let Some(agent) = self.registry.attached(attachment) {
+            agent.send(AgentCommand::Acknowledge(report.sequence));
         }
-        sequence
+        check
     }
 
-    /// Merges what a process says of one query, and charges the query with what it cost.
-    fn merge(&mut self, incarnation: u64, (start_ns, end_ns): (i64, i64), part: &wire::Part, now_ns: i64) {
-        let Ok(id) = from_wire::query_id(part.query) else { return };
-        let Some(query) = self.queries.get_mut(&id.number).filter(|query| query.id == id) else { return };
-        let tally = WindowGroups::of_part(&query.cumulative.groups, part);
-        query.charge(incarnation, part.cost.unwrap_or_default(), &tally, now_ns);
-        query.report(start_ns, end_ns, tally);
+    /// Merges one query's part of a report, and charges the query with what it cost.
+    fn merge_part(&mut self, incarnation: u64, window: Interval, part: &ReportPart, now_ns: i64) {
+        // Agents may still report queries that are gone, or those of another frontend.
+        let query = self.queries.get_mut(&part.query.number);
+        let Some(query) = query.filter(|query| query.definition.id == part.query) else { return };
+
+        let groups = WindowGroups::from_report(&query.cumulative().groups, part);
+        query.merge_report(incarnation, window, &groups, part.cost, now_ns);
     }
 
     /// Compiles a text against what is known now.
-    pub(crate) fn compile(&self, text: &str, options: &CompileOptions) -> Result<Program, Diagnostics> {
-        compile_with(text, &self.catalog, options)
+    pub(crate) fn compile(&self, text: &str, options: CompileOptions) -> Result<CompiledQuery, Diagnostics> {
+        let program = compile_with(text, &self.catalog, &options)?;
+        Ok(self.lowered(program, options))
     }
 
-    /// Whether another query can be installed. The one that finished first makes room for it.
-    pub(crate) fn has_room(&mut self) -> bool {
+    /// Lowers a program to the advice of the query that is installed next.
+    pub(crate) fn lowered(&self, program: Program, options: CompileOptions) -> CompiledQuery {
+        CompiledQuery::new(self.next_id(), program, options)
+    }
+
+    fn next_id(&self) -> QueryId {
+        QueryId::new(self.frontend, self.last_number.wrapping_add(1))
+    }
+
+    /// Checks whether a query of a name, which may be empty, can be installed.
+    pub(crate) fn check_installable(&mut self, name: &str) -> Result<(), InstallRefusal> {
+        if !self.make_room() {
+            return Err(InstallRefusal::TooMany);
+        }
+        if !name.is_empty() && self.active().any(|query| query.definition.name == name) {
+            return Err(InstallRefusal::NameTaken(name.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Forgets the query that finished first if there is no room for another one. Returns whether there is.
+    fn make_room(&mut self) -> bool {
         if self.queries.len() >= MAX_QUERIES {
-            let finished =
-                self.queries.iter().filter_map(|(number, query)| Some((query.finished_ns?, *number)));
+            let finished = self
+                .queries
+                .values()
+                .filter_map(|query| Some((query.finished_ns?, query.definition.id.number)));
             if let Some((_, oldest)) = finished.min() {
                 self.queries.remove(&oldest);
             }
@@ -234,151 +244,211 @@ impl FrontendState {
     }
 
     /// Installs a compiled query under the next number.
-    pub(crate) fn install(
-        &mut self,
-        name: String,
-        program: (Program, CompileOptions),
-        now_ns: i64,
-    ) -> &InstalledQuery {
-        self.numbers += 1;
-        let id = QueryId::new(self.frontend, self.numbers);
+    pub(crate) fn install(&mut self, name: &str, compiled: CompiledQuery, now_ns: i64) -> Installation {
+        let id = self.next_id();
+        self.last_number = id.number;
+        let output = &compiled.program.output;
+        let installation = Installation {
+            number: id.number,
+            warnings: compiled.program.warnings.clone(),
+            columns: output.columns.iter().map(|column| ResultColumn::declared(column, output)).collect(),
+            agents_expected: self.count_exporters(&compiled.program.tracepoints),
+        };
+
         if !name.is_empty() {
-            self.catalog.add_query(&name, &program.0.text);
+            Arc::make_mut(&mut self.catalog).add_query(name, &compiled.program.text);
         }
-        let query = InstalledQuery::new(id, name, program, self.generation + 1, now_ns);
+        let query = InstalledQuery::new(name.to_owned(), compiled, self.generation() + 1, now_ns);
         self.queries.insert(id.number, query);
         self.weave();
-        &self.queries[&id.number]
+        installation
     }
 
-    /// Uninstalls a query; false if there is none of that number.
+    /// Returns the number of connected agents that export one of the tracepoints.
+    fn count_exporters(&self, tracepoints: &[String]) -> usize {
+        self.registry.connected().filter(|agent| agent.exports_any(tracepoints)).count()
+    }
+
+    /// Uninstalls a query. Returns whether there is one of that number.
     pub(crate) fn uninstall(&mut self, number: u32, now_ns: i64) -> bool {
-        let generation = self.generation + 1;
+        let generation = self.generation() + 1;
         let Some(query) = self.queries.get_mut(&number) else { return false };
+
         if query.is_active() {
             query.remove(generation, now_ns);
-            self.catalog = self.known();
+            if !query.definition.name.is_empty() {
+                self.catalog = Arc::new(self.merged_catalog());
+            }
             self.weave();
         }
         true
     }
 
-    /// The query of a number.
+    /// Returns the query of a number, active or not.
     pub(crate) fn query(&self, number: u32) -> Option<&InstalledQuery> {
         self.queries.get(&number)
     }
 
-    /// The query of a number, to change.
+    /// Returns the query of a number, to change it.
     pub(crate) fn query_mut(&mut self, number: u32) -> Option<&mut InstalledQuery> {
         self.queries.get_mut(&number)
     }
 
-    /// The queries that are to be woven.
+    /// Returns the queries that are to be woven.
     pub(crate) fn active(&self) -> impl Iterator<Item = &InstalledQuery> {
         self.queries.values().filter(|query| query.is_active())
     }
 
-    /// The generation that is to be woven.
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
+    /// Returns the generation that is to be woven.
+    fn generation(&self) -> u64 {
+        self.wanted.generation
     }
 
-    /// Makes all frames that are due now.
+    /// Whether an agent that has woven a generation has woven all that it should.
+    pub(crate) fn has_converged(&self, woven: u64) -> bool {
+        woven >= self.generation()
+    }
+
+    /// Makes all frames that are due now, and removes queries whose time is over.
     pub(crate) fn tick(&mut self, now_ns: i64) {
-        let expired = self.queries.iter().filter(|(_, query)| query.is_expired(now_ns));
-        for number in expired.map(|(number, _)| *number).collect::<Vec<_>>() {
+        let expired: Vec<u32> = self
+            .queries
+            .iter()
+            .filter(|(_, query)| query.is_expired(now_ns))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in expired {
             self.uninstall(number, now_ns);
         }
-        self.settle(now_ns);
-        // Who reads its frames is given more time to read them to the end.
-        let keep_ns = |query: &InstalledQuery| match query.readers {
-            0 => self.keep_finished_ns,
-            _ => self.keep_finished_ns.saturating_mul(READING),
-        };
-        let old = |query: &InstalledQuery| query.finished_ns.is_some_and(|at| now_ns - at > keep_ns(query));
-        self.queries.retain(|_, query| !old(query));
-        let (registry, time, keep) = (&self.registry, (self.grace_ns, now_ns), self.keep_frames);
-        self.queries.values_mut().for_each(|query| query.tick(registry, time, keep));
-    }
 
-    /// Tells all agents when a generation is woven everywhere.
-    fn settle(&mut self, now_ns: i64) {
-        if let Some(generation) = self.settling.look(self.registry.woven_by_all(), now_ns) {
-            self.desired.everywhere = generation;
-            self.registry.broadcast(&wire::to_agent::Kind::Everywhere(generation));
+        self.announce_convergence(now_ns);
+        self.forget_finished(now_ns);
+
+        for query in self.queries.values_mut() {
+            query.tick(&self.registry, self.grace_ns, now_ns, self.keep_frames);
         }
     }
 
-    fn known(&self) -> Catalog {
+    /// Tells all agents when a generation has become woven everywhere.
+    fn announce_convergence(&mut self, now_ns: i64) {
+        let woven_by_all = self.registry.woven_by_all();
+        if let Some(generation) = self.convergence.observe(woven_by_all, now_ns) {
+            // Agents that connect later learn it together with the advice.
+            Arc::make_mut(&mut self.wanted).woven_everywhere = generation;
+            self.registry.broadcast(&AgentCommand::WovenEverywhere(generation));
+        }
+    }
+
+    /// Forgets queries that finished long enough ago, and their frames with them.
+    fn forget_finished(&mut self, now_ns: i64) {
+        let keep_ns = self.keep_finished_ns;
+        self.queries.retain(|_, query| {
+            let factor = if query.readers > 0 { KEEP_FACTOR_WITH_READERS } else { 1 };
+            query.finished_ns.is_none_or(|at_ns| now_ns - at_ns <= keep_ns.saturating_mul(factor))
+        });
+    }
+
+    /// Returns the tracepoints of all agents and the names of active queries.
+    fn merged_catalog(&self) -> Catalog {
         let mut catalog = self.registry.catalog();
-        for query in self.active().filter(|query| !query.name.is_empty()) {
-            catalog.add_query(&query.name, &query.program.text);
+        for query in self.active().filter(|query| !query.definition.name.is_empty()) {
+            catalog.add_query(&query.definition.name, &query.definition.program.text);
         }
         catalog
     }
 
-    /// Compiles all queries against a changed catalogue; whether anything is to be woven anew.
+    /// Compiles all queries against the changed tracepoints of agents. Returns whether any advice has changed,
+    /// which all agents are then told.
     fn recompile(&mut self) -> bool {
-        self.catalog = self.known();
-        let mut changed = false;
-        // A measurement is over before a change of the catalogue matters.
-        let lasting = |query: &&mut InstalledQuery| query.is_active() && !query.program.is_measured();
-        for query in self.queries.values_mut().filter(lasting) {
+        self.catalog = Arc::new(self.merged_catalog());
+        let generation = self.generation() + 1;
+        let mut has_changed = false;
+        for query in self.queries.values_mut() {
+            // A measurement is over before a change of the catalogue matters.
+            let definition = &query.definition;
+            if !query.is_active() || definition.program.is_measured() {
+                continue;
+            }
+
             // A query that no longer compiles runs on as it was.
-            if let Ok(program) = compile_with(&query.program.text, &self.catalog, &query.options) {
-                changed |= query.replace(program, self.generation + 1);
+            let (id, options) = (definition.id, definition.options.clone());
+            if let Ok(program) = compile_with(&definition.program.text, &self.catalog, &options) {
+                has_changed |= query.replace(CompiledQuery::new(id, program, options), generation);
             }
         }
-        if changed {
+        if has_changed {
             self.weave();
         }
-        changed
+        has_changed
     }
 
-    /// Begins a generation and tells all agents.
+    /// Begins a generation with the advice of all active queries, and tells all agents.
     fn weave(&mut self) {
-        self.generation += 1;
-        let advice: Vec<_> = self.active().flat_map(InstalledQuery::advice).collect();
-        self.desired = wire::Desired {
-            generation: self.generation,
-            everywhere: self.settling.everywhere(),
-            since: self.active().map(InstalledQuery::since).collect(),
-            carrying: advice.iter().any(carries),
-            window_ns: self.active().map(|query| query.program.settings.every_ns).fold(SECOND_NS, divisor),
-            advice: advice.iter().map(to_wire::advice).collect(),
+        let mut wanted = WantedAdvice {
+            generation: self.generation() + 1,
+            woven_everywhere: self.convergence.everywhere(),
+            window_ns: LONGEST_WINDOW_NS,
+            ..WantedAdvice::default()
         };
-        self.registry.broadcast(&wire::to_agent::Kind::Desired(self.desired.clone()));
+        for query in self.active() {
+            let definition = &query.definition;
+            wanted.window_ns = common_divisor(wanted.window_ns, definition.program.settings.every_ns);
+            wanted.since.push((definition.id, definition.advice_generation));
+            wanted.advice.extend_from_slice(&definition.advice);
+        }
+        wanted.needs_baggage = wanted.advice.iter().any(needs_baggage);
+
+        self.wanted = Arc::new(wanted);
+        self.registry.broadcast(&AgentCommand::Weave(self.wanted.clone()));
     }
 }
 
-/// The longest window of which both are multiples.
-fn divisor(a: i64, b: i64) -> i64 {
-    if b <= 0 { a } else { divisor(b, a % b) }
+/// Whether an advice needs requests to carry baggage.
+fn needs_baggage(advice: &Advice) -> bool {
+    advice.instructions.iter().any(|instruction| match instruction {
+        Instruction::Pack { .. } => true,
+        Instruction::Observe { field } => field == "request" || field == "$request",
+        _ => false,
+    })
+}
+
+/// Returns the longest window of which both are multiples.
+fn common_divisor(a_ns: i64, b_ns: i64) -> i64 {
+    if b_ns <= 0 { a_ns } else { common_divisor(b_ns, a_ns % b_ns) }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use pivot_advice::{Exports, Field, Groups, Type, Value};
+    use crate::agent_messages::agent_report;
+    use crate::client_messages;
+    use crate::frames::FrameSelection;
+    use crate::select::SelectEngine;
+    use pivot_advice::{Field, Groups, Type, Value};
+    use pivot_protocol::{from_wire, to_wire, wire};
     use tokio::sync::mpsc;
-    use wire::results_request::Wanted;
 
     const SECOND: i64 = 1_000_000_000;
 
+    /// A frontend with one agent that has woven one query.
     struct StateFixture {
         state: FrontendState,
-        connection: u64,
-        inbox: mpsc::Receiver<Result<wire::ToAgent, tonic::Status>>,
+        attachment: Attachment,
+        inbox: mpsc::Receiver<Result<AgentCommand, tonic::Status>>,
         query: u32,
         engine: SelectEngine,
         /// The sequence of the frame that was read last.
         read: u64,
     }
 
+    fn compiled(state: &FrontendState, text: &str) -> CompiledQuery {
+        state.compile(text, CompileOptions::default()).unwrap_or_else(|wrong| panic!("{wrong}"))
+    }
+
     /// A frontend with one agent, incarnation 1, that has woven one query counting by host.
     fn bench() -> StateFixture {
-        let mut state = FrontendState::new(&FrontendOptions::default());
+        let mut state = FrontendState::new(&FrontendOptions::default(), 1);
         let exports = Exports {
             tracepoint: "T".into(),
             fields: vec![Field { name: "x".into(), ty: Type::I64 }],
@@ -387,14 +457,12 @@ mod tests {
             module: "a".into(),
         };
         let (outbox, inbox) = mpsc::channel(100);
-        let hello =
-            wire::Hello { incarnation: 1, catalogue: vec![to_wire::exports(&exports)], ..Default::default() };
-        let connection = state.connect(hello, outbox, 1);
-        let options = CompileOptions::default();
-        let program = state.compile("FROM t IN T GROUP BY t.host SELECT t.host, COUNT", &options).unwrap();
-        let query = state.install(String::new(), (program, options), 1).id.number;
+        let attachment = state.connect(1, AgentIdentity::default(), vec![exports], outbox, 1);
+        let query = compiled(&state, "FROM t IN T GROUP BY t.host SELECT t.host, COUNT");
+        let query = state.install("", query, 1).number;
+
         let mut bench =
-            StateFixture { state, connection, inbox, query, engine: SelectEngine::new(), read: 0 };
+            StateFixture { state, attachment, inbox, query, engine: SelectEngine::new(), read: 0 };
         bench.weave();
         bench
     }
@@ -402,7 +470,8 @@ mod tests {
     impl StateFixture {
         fn weave(&mut self) {
             let generation = self.state.generation();
-            self.state.woven(1, self.connection, wire::Woven { generation, ..Default::default() }, 2);
+            let woven = WovenNotice { generation, ..Default::default() };
+            self.state.note_woven(self.attachment, woven, 2);
         }
 
         fn report(&mut self, sequence: u64, start_ns: i64, n: u64) -> SequenceCheck {
@@ -412,7 +481,7 @@ mod tests {
         }
 
         fn report_part(&mut self, sequence: u64, start_ns: i64, part: wire::Part) -> SequenceCheck {
-            let id = self.state.query(self.query).unwrap().id;
+            let id = self.state.query(self.query).unwrap().definition.id;
             let part = wire::Part { query: Some(to_wire::query_id(id)), ..part };
             let report = wire::Report {
                 sequence,
@@ -423,28 +492,31 @@ mod tests {
                 watermark_ns: start_ns + SECOND,
                 held_back: vec![],
             };
-            self.state.report(1, self.connection, report, start_ns + SECOND)
+            self.state.merge_report(self.attachment, agent_report(report), start_ns + SECOND)
         }
 
         async fn frames(&mut self, now_ns: i64) -> Vec<wire::Frame> {
             self.state.tick(now_ns);
-            self.read(Wanted::All).await
+            self.read(FrameSelection::All).await
         }
 
         /// All frames after the one that was read last.
-        async fn read(&mut self, wanted: Wanted) -> Vec<wire::Frame> {
+        async fn read(&mut self, selection: FrameSelection) -> Vec<wire::Frame> {
             let mut frames = Vec::new();
-            while let Some(frame) = self.state.query(self.query).unwrap().frames.after(self.read, wanted) {
+            loop {
+                let kept = &self.state.query(self.query).unwrap().frames;
+                let Some(frame) = kept.next_after(self.read, selection) else { break };
                 self.read = frame.sequence;
-                frames.push(frame.compute(&self.engine).await.unwrap());
+                let computed = frame.compute(&self.engine).await.unwrap();
+                frames.push(client_messages::frame(&computed));
             }
             frames
         }
 
         fn acknowledged(&mut self) -> Vec<u64> {
             let mut found = Vec::new();
-            while let Ok(Ok(message)) = self.inbox.try_recv() {
-                if let Some(wire::to_agent::Kind::Acknowledged(sequence)) = message.kind {
+            while let Ok(Ok(command)) = self.inbox.try_recv() {
+                if let AgentCommand::Acknowledge(sequence) = command {
                     found.push(sequence);
                 }
             }
@@ -477,17 +549,17 @@ mod tests {
     #[test]
     fn frames_of_finished_queries_make_room_for_new_ones() {
         let mut bench = bench();
-        let options = CompileOptions::default();
-        let program = bench.state.compile("FROM t IN T SELECT COUNT", &options).unwrap();
+        let query = compiled(&bench.state, "FROM t IN T SELECT COUNT");
         while bench.state.queries.len() < MAX_QUERIES {
-            bench.state.install(String::new(), (program.clone(), options.clone()), 1);
+            let id = bench.state.next_id();
+            bench.state.install("", CompiledQuery { id, ..query.clone() }, 1);
         }
-        assert!(!bench.state.has_room());
+        assert!(!bench.state.make_room());
         let numbers: Vec<u32> = bench.state.queries.keys().copied().skip(5).take(2).collect();
         for (number, at) in numbers.iter().zip([9, 4]) {
             bench.state.queries.get_mut(number).unwrap().finished_ns = Some(at);
         }
-        assert!(bench.state.has_room());
+        assert!(bench.state.make_room());
         assert!(bench.state.query(numbers[0]).is_some() && bench.state.query(numbers[1]).is_none());
     }
 
@@ -551,7 +623,7 @@ mod tests {
 
     #[test]
     fn a_query_that_is_gone_is_kept_longer_while_somebody_reads_it() {
-        for (readers, keeps) in [(0, 1), (1, READING)] {
+        for (readers, keeps) in [(0, 1), (1, KEEP_FACTOR_WITH_READERS)] {
             let mut bench = bench();
             let keep_ns = bench.state.keep_finished_ns;
             bench.state.uninstall(bench.query, SECOND);
@@ -574,7 +646,7 @@ mod tests {
         }
         bench.report(101, SECOND, 5);
         bench.state.tick(102 * SECOND);
-        let frames = bench.read(Wanted::Newest).await;
+        let frames = bench.read(FrameSelection::Newest).await;
         assert_eq!(count(&frames.last().unwrap().cumulative), Value::U64(105));
     }
 
@@ -594,8 +666,8 @@ mod tests {
     async fn a_window_waits_for_an_agent_no_longer_than_its_grace() {
         let mut bench = bench();
         bench.report(1, 3 * SECOND, 2);
-        let connection = bench.connection;
-        bench.state.registry.on(1, connection).unwrap().watermark_ns = 0;
+        let attachment = bench.attachment;
+        bench.state.registry.attached(attachment).unwrap().watermark_ns = 0;
         assert!(bench.frames(5 * SECOND).await.is_empty());
         let frames = bench.frames(6 * SECOND).await;
         let completeness = frames[0].completeness.unwrap();
@@ -612,8 +684,8 @@ mod tests {
         assert!(bench.frames(2 * SECOND).await.is_empty());
         bench.report(2, 2 * SECOND, 1);
         // An agent cuts the window in which it unweaves, so its watermark stays behind that window.
-        let connection = bench.connection;
-        bench.state.registry.on(1, connection).unwrap().watermark_ns = 2 * SECOND;
+        let attachment = bench.attachment;
+        bench.state.registry.attached(attachment).unwrap().watermark_ns = 2 * SECOND;
         bench.weave();
         let frames = bench.frames(2 * SECOND + 1).await;
         let last: Vec<bool> = frames.iter().map(|frame| frame.last).collect();
@@ -623,6 +695,16 @@ mod tests {
         assert_eq!((whole.partial, whole.agents_reporting, whole.agents_expected), (false, 1, 1));
         assert_eq!(count(&frames[1].cumulative), Value::U64(3));
         assert!(bench.frames(9 * SECOND).await.is_empty());
-        assert_eq!(bench.state.query(bench.query).unwrap().frames.after(2, Wanted::All).unwrap().sequence, 3);
+        assert_eq!(
+            bench
+                .state
+                .query(bench.query)
+                .unwrap()
+                .frames
+                .next_after(2, FrameSelection::All)
+                .unwrap()
+                .sequence,
+            3
+        );
     }
 }

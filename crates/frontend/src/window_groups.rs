@@ -1,26 +1,38 @@
-//! One window of one query while it is gathered, and after.
+//! Merged groups: what all agents together have said of a query in some time.
+//!
+//! The same type holds one agent's part, a window, and everything since install, because merging is
+//! associative: counts, sums and sketches of any of them add up to those of the whole.
+//!
+//! ```text
+//! agent A: ("dn-1", n 3) ┐                              exact   requests that were all processed
+//! agent B: ("dn-1", n 4) ┴─merge─▶ ("dn-1", n 7)        sampled requests of which some were processed,
+//!          ("dn-2", n 1) ────────▶ ("dn-2", n 1)                by part of the requests, see `estimate`
+//!          no room left  ────────▶ other: n 12          other   rows without a group of their own
+//! ```
+//!
+//! Memory is bounded: beyond [`MAX_GROUPS`] keys, rows of new keys are merged into the one group `other`.
+//! A row is never lost by that, but every group may then lack some of its rows.
 
-use pivot_advice::{Groups, Loss, Sampled};
-use pivot_protocol::{ProtocolError, from_wire, wire};
+use crate::agent_report::{ReportPart, ReportedGroups};
+use pivot_advice::{Groups, Loss, Sampled, Value};
 use std::collections::HashSet;
-use std::sync::Arc;
 
-/// The most groups that one table holds.
+/// The most groups of requests that were all processed.
 pub(crate) const MAX_GROUPS: usize = 100_000;
 
-/// The most groups of a sample: each may be in several parts of the requests.
+/// The most groups of a sample: each key may be in several parts of the requests.
 const MAX_SAMPLED: usize = 4 * MAX_GROUPS;
 
-/// Groups with what they lack.
+/// Merged groups, with what they lack.
 #[derive(Debug, Clone)]
 pub(crate) struct WindowGroups {
-    /// Merged groups.
+    /// Groups of requests that were all processed.
     pub(crate) groups: Groups,
     /// Rows emitted, lost ones included.
     pub(crate) emitted: u64,
     /// What is missing.
     pub(crate) loss: Loss,
-    /// What requests gave of which only some were looked at.
+    /// Groups of requests of which only some were processed.
     pub(crate) sampled: Sampled,
     /// At most one group, without a key: the rows for whose groups there was no room, in a process or
     /// here. Every group may lack some of them.
@@ -28,7 +40,7 @@ pub(crate) struct WindowGroups {
 }
 
 impl WindowGroups {
-    /// An empty one with groups of a shape.
+    /// Makes an empty table for groups of the given shape.
     pub(crate) fn new(shape: &Groups) -> WindowGroups {
         WindowGroups {
             groups: shape.empty_like(),
@@ -39,97 +51,113 @@ impl WindowGroups {
         }
     }
 
-    /// What a part of a report tells, in groups of a shape. What cannot be read counts as dropped.
-    pub(crate) fn of_part(shape: &Groups, part: &wire::Part) -> WindowGroups {
-        let mut tally = WindowGroups::new(shape);
-        (tally.emitted, tally.loss) = (part.emitted, from_wire::loss(part.loss));
-        match WindowGroups::rows(shape, part) {
-            Ok(rows) => tally.merge(&rows),
-            Err(_) => tally.loss.dropped = tally.loss.dropped.saturating_add(part.emitted.max(1)),
+    /// Makes a table of one agent's part of a report, for groups of the given shape. Rows that could not
+    /// be decoded, and those of another shape, count as dropped.
+    pub(crate) fn from_report(shape: &Groups, part: &ReportPart) -> WindowGroups {
+        let mut merged = WindowGroups::new(shape);
+        merged.emitted = part.emitted;
+        merged.loss = part.loss;
+
+        match &part.groups {
+            Some(ReportedGroups { exact, sampled, other }) => {
+                merged.merge_groups(exact.as_ref(), sampled, other.as_ref());
+            }
+            // That something was lost must show even if the agent claims that there was nothing.
+            None => merged.count_dropped(part.emitted.max(1)),
         }
-        tally
+        merged
     }
 
-    fn rows(shape: &Groups, part: &wire::Part) -> Result<WindowGroups, ProtocolError> {
-        let read = |bytes: &[u8]| (!bytes.is_empty()).then(|| from_wire::groups(bytes)).transpose();
-        let mut rows = WindowGroups::new(shape);
-        rows.groups = read(&part.groups)?.unwrap_or(rows.groups);
-        rows.other = read(&part.other)?.unwrap_or(rows.other);
-        let (weights, squares) = (part.weights, part.squares);
-        rows.sampled = Sampled { groups: read(&part.sampled)?, weights, squares };
-        Ok(rows)
+    /// Adds the groups and the counts of another table.
+    pub(crate) fn merge(&mut self, more: &WindowGroups) {
+        self.emitted = self.emitted.saturating_add(more.emitted);
+        self.loss.merge(&more.loss);
+        self.merge_groups(Some(&more.groups), &more.sampled, Some(&more.other));
     }
 
-    /// Adds another one. Rows of groups that find no room are counted as other ones, those of another shape
-    /// as dropped.
-    pub(crate) fn merge(&mut self, other: &WindowGroups) {
-        self.emitted = self.emitted.saturating_add(other.emitted);
-        self.loss.merge(&other.loss);
-        let WindowGroups { groups, sampled, other: rest, loss, .. } = self;
-        let mut dropped = absorb(rest, usize::MAX, &other.other, None);
-        dropped += absorb(groups, MAX_GROUPS, &other.groups, Some(rest));
-        if let Some(theirs) = &other.sampled.groups {
-            let empty = || Groups::new(groups.keys() + 1, groups.aggregates());
-            let mine = sampled.groups.get_or_insert_with(empty);
-            dropped += absorb(mine, MAX_SAMPLED, theirs, Some(rest));
+    /// Adds groups of each of the three kinds; rows of groups of another shape count as dropped.
+    fn merge_groups(&mut self, exact: Option<&Groups>, sampled: &Sampled, other: Option<&Groups>) {
+        let mut dropped = 0;
+        if let Some(other) = other {
+            dropped += merge_all(&mut self.other, other);
         }
-        sampled.merge_counts(&other.sampled);
-        loss.dropped = loss.dropped.saturating_add(dropped);
+        if let Some(exact) = exact {
+            dropped += merge_bounded(&mut self.groups, MAX_GROUPS, exact, &mut self.other);
+        }
+        if let Some(more) = &sampled.groups {
+            // A sample has one more key than the exact groups: the part of the requests.
+            let shape = &self.groups;
+            let empty = || Groups::new(shape.keys() + 1, shape.aggregates());
+            let mine = self.sampled.groups.get_or_insert_with(empty);
+            dropped += merge_bounded(mine, MAX_SAMPLED, more, &mut self.other);
+        }
+
+        self.sampled.merge_counts(sampled);
+        self.count_dropped(dropped);
     }
 
-    /// How many rows found no room in a group of their own.
-    pub(crate) fn others(&self) -> u64 {
-        self.other.iter().fold(0, |sum, group| sum.saturating_add(group.n))
+    fn count_dropped(&mut self, rows: u64) {
+        self.loss.dropped = self.loss.dropped.saturating_add(rows);
     }
 
-    /// How many groups there are, however many parts of a sample they are in.
-    pub(crate) fn keys(&self) -> usize {
-        let key = |group: &'_ pivot_advice::Group| group.key[..self.groups.keys()].to_vec();
-        let sampled = self.sampled.groups.iter().flatten().map(key);
-        let new = sampled.filter(|key| self.groups.get(key).is_none());
-        self.groups.len() + new.collect::<HashSet<_>>().len()
+    /// Returns the number of rows for whose groups there was no room.
+    pub(crate) fn rows_in_other(&self) -> u64 {
+        count_rows(&self.other)
     }
 
-    /// Whether any of it is of a sample.
+    /// Returns the number of different keys, however many parts of a sample each is in.
+    pub(crate) fn distinct_keys(&self) -> usize {
+        let keys = self.groups.keys();
+        let sampled = self.sampled.groups.iter().flatten().map(|group| &group.key[..keys]);
+        let only_sampled: HashSet<&[Value]> = sampled.filter(|key| self.groups.get(key).is_none()).collect();
+        self.groups.len() + only_sampled.len()
+    }
+
+    /// Returns about how much memory the table takes, in groups.
+    pub(crate) fn size_in_groups(&self) -> usize {
+        self.groups.len() + self.sampled.groups.as_ref().map_or(0, Groups::len)
+    }
+
+    /// Whether any of the rows come from a sample of the requests.
     pub(crate) fn is_sampled(&self) -> bool {
         !self.sampled.is_empty()
     }
 
-    /// Whether there is something to tell.
+    /// Whether there is nothing to tell: no rows, and no loss.
     pub(crate) fn is_empty(&self) -> bool {
-        let rows = !self.groups.is_empty() || self.is_sampled() || !self.other.is_empty();
-        !rows && self.emitted == 0 && self.loss.is_zero()
+        let has_rows = !self.groups.is_empty() || self.is_sampled() || !self.other.is_empty();
+        !has_rows && self.emitted == 0 && self.loss.is_zero()
     }
 }
 
-/// Adds groups to others, of which there are at most so many; further ones go to the rest. How many rows
-/// are of another shape, and lost.
-fn absorb(mine: &mut Groups, most: usize, theirs: &Groups, mut rest: Option<&mut Groups>) -> u64 {
-    if !mine.same_shape(theirs) {
-        return theirs.iter().fold(0, |sum, group| sum.saturating_add(group.n));
+/// Adds groups to a table that takes any number of them. Returns how many rows are lost because they are
+/// of another shape.
+fn merge_all(table: &mut Groups, more: &Groups) -> u64 {
+    if !table.same_shape(more) {
+        return count_rows(more);
     }
-    for group in theirs {
-        match &mut rest {
-            Some(rest) if mine.len() >= most && mine.get(&group.key).is_none() => {
-                rest.entry(&[]).merge(group.n, &group.states);
-            }
-            _ => mine.entry(&group.key).merge(group.n, &group.states),
+    table.merge(more);
+    0
+}
+
+/// Adds groups to a table of at most `limit` groups; rows of further keys go to the one group of `rest`.
+/// Returns how many rows are lost because they are of another shape.
+fn merge_bounded(table: &mut Groups, limit: usize, more: &Groups, rest: &mut Groups) -> u64 {
+    if !table.same_shape(more) {
+        return count_rows(more);
+    }
+
+    for group in more {
+        // A key that is known already always finds its group, so that no key is split.
+        if table.len() < limit || table.get(&group.key).is_some() {
+            table.entry(&group.key).merge(group.n, &group.states);
+        } else {
+            rest.entry(&[]).merge(group.n, &group.states);
         }
     }
     0
 }
 
-/// What happened in one window.
-#[derive(Debug)]
-pub(crate) struct Window {
-    /// Its end in nanoseconds since the epoch.
-    pub(crate) end_ns: i64,
-    /// All that was reported for it.
-    pub(crate) tally: Arc<WindowGroups>,
-    /// Whether its first frame was made.
-    pub(crate) closed: bool,
-    /// Whether something came after its newest frame.
-    pub(crate) late: bool,
-    /// The number of its next frame.
-    pub(crate) revision: u32,
+fn count_rows(groups: &Groups) -> u64 {
+    groups.iter().fold(0, |sum, group| sum.saturating_add(group.n))
 }

@@ -1,0 +1,126 @@
+//! Between the wire and the frontend: messages of agents decoded, commands to agents encoded.
+
+use crate::agent_report::{AgentLosses, AgentReport, ReportPart, ReportedGroups, WovenNotice};
+use crate::agent_report::{Cost, QueryState, QueryStatus, WeaveProblem, Withheld, WithheldReason};
+use crate::interval::Interval;
+use crate::registry::AgentIdentity;
+use crate::wanted_advice::{AgentCommand, WantedAdvice};
+use pivot_advice::{Exports, Groups, Sampled};
+use pivot_protocol::{ProtocolError, from_wire, to_wire, wire};
+
+/// Decodes who an agent is.
+pub(crate) fn identity(hello: wire::Hello) -> AgentIdentity {
+    let wire::Hello { process, host, pid, build, labels, .. } = hello;
+    AgentIdentity { process, host, pid, build, labels }
+}
+
+/// Decodes tracepoints.
+pub(crate) fn exports(catalogue: Vec<wire::Exports>) -> Vec<Exports> {
+    catalogue.into_iter().map(from_wire::exports).collect()
+}
+
+/// Decodes a report. Parts that name no query are left out; groups that cannot be read are marked as such.
+pub(crate) fn agent_report(report: wire::Report) -> AgentReport {
+    AgentReport {
+        sequence: report.sequence,
+        window: Interval { start_ns: report.window_start_ns, end_ns: report.window_end_ns },
+        watermark_ns: report.watermark_ns,
+        withheld: report.held_back.into_iter().map(withheld).collect(),
+        parts: report.parts.into_iter().filter_map(report_part).collect(),
+    }
+}
+
+fn report_part(part: wire::Part) -> Option<ReportPart> {
+    Some(ReportPart {
+        query: from_wire::query_id(part.query).ok()?,
+        emitted: part.emitted,
+        groups: reported_groups(&part).ok(),
+        loss: from_wire::loss(part.loss),
+        cost: cost(part.cost.unwrap_or_default()),
+    })
+}
+
+fn reported_groups(part: &wire::Part) -> Result<ReportedGroups, ProtocolError> {
+    let sampled = Sampled { groups: groups(&part.sampled)?, weights: part.weights, squares: part.squares };
+    Ok(ReportedGroups { exact: groups(&part.groups)?, sampled, other: groups(&part.other)? })
+}
+
+/// Decodes a table of groups; no bytes mean that there is none.
+fn groups(bytes: &[u8]) -> Result<Option<Groups>, ProtocolError> {
+    if bytes.is_empty() { Ok(None) } else { from_wire::groups(bytes).map(Some) }
+}
+
+/// Decodes what an agent has woven. What is said of no query is left out.
+pub(crate) fn woven_notice(woven: wire::Woven) -> WovenNotice {
+    WovenNotice {
+        generation: woven.generation,
+        problems: woven.problems.into_iter().filter_map(problem).collect(),
+        statuses: woven.statuses.into_iter().filter_map(status).collect(),
+    }
+}
+
+fn problem(problem: wire::Problem) -> Option<WeaveProblem> {
+    let query = from_wire::query_id(problem.query).ok()?;
+    Some(WeaveProblem { query, tracepoint: problem.tracepoint, message: problem.message })
+}
+
+fn status(status: wire::QueryStatus) -> Option<QueryStatus> {
+    use wire::query_status::State;
+    let state = match status.state() {
+        State::Unspecified => return None,
+        State::Active => QueryState::Active,
+        State::Pending => QueryState::Pending,
+        State::Throttled => QueryState::Throttled,
+        State::Quarantined => QueryState::Quarantined,
+        State::Problem => QueryState::Problem,
+        State::Disabled => QueryState::Disabled,
+    };
+    let query = from_wire::query_id(status.query).ok()?;
+    Some(QueryStatus { query, state, keep: status.keep, detail: status.detail })
+}
+
+fn cost(cost: wire::Cost) -> Cost {
+    let wire::Cost { events, busy_ns, packed, packed_bytes } = cost;
+    Cost { events, busy_ns, packed, packed_bytes }
+}
+
+fn withheld(withheld: wire::HeldBack) -> Withheld {
+    let reason = match withheld.reason() {
+        wire::held_back::Reason::NoRoom => WithheldReason::NoRoom,
+        _ => WithheldReason::NotAllowed,
+    };
+    Withheld { host: withheld.host, reason, messages: withheld.messages }
+}
+
+/// Decodes what an agent has lost whatever the query.
+pub(crate) fn losses(lost: wire::Lost) -> AgentLosses {
+    let wire::Lost { skipped, duplicate, foreign, mismatched, overflowed, malformed, unsigned, outside } =
+        lost;
+    AgentLosses { skipped, duplicate, foreign, mismatched, overflowed, malformed, unsigned, outside }
+}
+
+/// Encodes a command to an agent.
+pub(crate) fn command(command: &AgentCommand) -> wire::ToAgent {
+    use wire::to_agent::Kind;
+    let kind = match command {
+        AgentCommand::Weave(wanted) => Kind::Desired(desired(wanted)),
+        AgentCommand::Acknowledge(sequence) => Kind::Acknowledged(*sequence),
+        AgentCommand::WovenEverywhere(generation) => Kind::Everywhere(*generation),
+    };
+    wire::ToAgent { kind: Some(kind) }
+}
+
+fn desired(wanted: &WantedAdvice) -> wire::Desired {
+    let mut since = Vec::with_capacity(wanted.since.len());
+    for (query, generation) in &wanted.since {
+        since.push(wire::Since { query: Some(to_wire::query_id(*query)), generation: *generation });
+    }
+    wire::Desired {
+        generation: wanted.generation,
+        advice: wanted.advice.iter().map(to_wire::advice).collect(),
+        carrying: wanted.needs_baggage,
+        everywhere: wanted.woven_everywhere,
+        since,
+        window_ns: wanted.window_ns,
+    }
+}

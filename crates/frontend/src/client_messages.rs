@@ -1,0 +1,340 @@
+//! Between the wire and the frontend: what clients ask decoded, what they are shown encoded.
+
+use crate::agent_report::AgentLosses;
+use crate::agent_report::{Cost, QueryState, QueryStatus, Withheld, WithheldReason};
+use crate::column_role::ColumnRole;
+use crate::estimate::ColumnEstimate;
+use crate::frames::{ComputedFrame, ComputedResult, FrameSelection};
+use crate::installed_query::InstalledQuery;
+use crate::ledger::{AgentCost, recent_ns};
+use crate::registry::{AgentSession, Coverage, Presence, Registry};
+use crate::select::{ResultColumn, ResultRow, other_row};
+use pivot_advice::QueryId;
+use pivot_protocol::wire::{self, results_request::Wanted};
+use pivot_protocol::{ProtocolError, from_wire, to_wire};
+use pivot_query::{Catalog, CompileOptions, Diagnostic, Diagnostics, OutputSchema, Severity};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// A parameter of a query whose value cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("parameter `${name}`: {source}")]
+pub(crate) struct InvalidParameter {
+    name: String,
+    source: ProtocolError,
+}
+
+/// Decodes what the parameters of a query stand for.
+pub(crate) fn compile_options(
+    params: HashMap<String, wire::Value>,
+) -> Result<CompileOptions, InvalidParameter> {
+    let mut options = CompileOptions::default();
+    for (name, value) in params {
+        match from_wire::value(value) {
+            Ok(value) => options = options.param(name, value),
+            Err(source) => return Err(InvalidParameter { name, source }),
+        }
+    }
+    Ok(options)
+}
+
+/// Decodes which frames a client wants.
+pub(crate) fn frame_selection(wanted: Wanted) -> FrameSelection {
+    match wanted {
+        Wanted::All => FrameSelection::All,
+        Wanted::Windows => FrameSelection::Windows,
+        Wanted::Newest => FrameSelection::Newest,
+    }
+}
+
+/// Encodes what is wrong with a query.
+pub(crate) fn diagnostics(found: &Diagnostics) -> Vec<wire::Diagnostic> {
+    found.iter().map(diagnostic).collect()
+}
+
+fn diagnostic(found: &Diagnostic) -> wire::Diagnostic {
+    let severity = match found.severity {
+        Severity::Error => wire::diagnostic::Severity::Error,
+        Severity::Warning => wire::diagnostic::Severity::Warning,
+    };
+    wire::Diagnostic {
+        severity: severity.into(),
+        start: u32::try_from(found.span.start).unwrap_or(u32::MAX),
+        end: u32::try_from(found.span.end).unwrap_or(u32::MAX),
+        message: found.message.clone(),
+        detail: found.detail.clone(),
+        hint: found.hint.clone().unwrap_or_default(),
+    }
+}
+
+/// Encodes the columns of a result.
+pub(crate) fn columns(columns: &[ResultColumn]) -> Vec<wire::Column> {
+    columns.iter().map(column).collect()
+}
+
+fn column(column: &ResultColumn) -> wire::Column {
+    use wire::column::{Estimate, Role};
+    let estimate = match column.estimate {
+        ColumnEstimate::None => Estimate::None,
+        ColumnEstimate::Scaled => Estimate::Scaled,
+        ColumnEstimate::Approximate => Estimate::Approximate,
+        ColumnEstimate::OfSample => Estimate::OfSample,
+    };
+    let role = match column.role {
+        ColumnRole::Key => Role::Key,
+        ColumnRole::Measure => Role::Measure,
+        ColumnRole::Value => Role::Value,
+    };
+    wire::Column {
+        name: column.name.clone(),
+        r#type: column.ty.code().into(),
+        relative_error: column.relative_error,
+        estimate: estimate.into(),
+        role: role.into(),
+        order_position: column.order_position,
+    }
+}
+
+/// Encodes a frame.
+pub(crate) fn frame(computed: &ComputedFrame<'_>) -> wire::Frame {
+    let ComputedFrame { frame, window, cumulative } = computed;
+    let output = &*frame.output;
+    wire::Frame {
+        query: frame.query,
+        sequence: frame.sequence,
+        window_start_ns: frame.window.start_ns,
+        window_end_ns: frame.window.end_ns,
+        revision: frame.revision,
+        columns: columns(&computed.columns()),
+        rows: rows(*window),
+        cumulative: cumulative.map(rows).unwrap_or_default(),
+        completeness: Some(completeness(*window, frame.coverage)),
+        cumulative_completeness: cumulative.map(|result| completeness(result, frame.coverage)),
+        last: frame.last,
+        other: other(*window, output),
+        cumulative_other: cumulative.and_then(|result| other(result, output)),
+        without_cumulative: cumulative.is_none(),
+        ordered: !output.order.is_empty(),
+    }
+}
+
+fn rows(computed: ComputedResult<'_>) -> Vec<wire::Row> {
+    computed.table.rows.iter().map(row).collect()
+}
+
+fn row(row: &ResultRow) -> wire::Row {
+    wire::Row {
+        values: row.values.iter().map(to_wire::value).collect(),
+        standard_errors: row.standard_errors.clone(),
+    }
+}
+
+fn other(computed: ComputedResult<'_>, output: &OutputSchema) -> Option<wire::Row> {
+    let result = computed.result;
+    other_row(&result.groups, output, result.seconds()).as_ref().map(row)
+}
+
+fn completeness(computed: ComputedResult<'_>, coverage: Coverage) -> wire::Completeness {
+    let ComputedResult { result, table } = computed;
+    wire::Completeness {
+        emitted: result.groups.emitted,
+        loss: Some(to_wire::loss(&table.loss)),
+        agents_reporting: coverage.reporting,
+        agents_expected: coverage.expected,
+        partial: result.is_partial(table),
+        other: result.groups.rows_in_other(),
+    }
+}
+
+/// Encodes a query as it is listed.
+pub(crate) fn query(query: &InstalledQuery, registry: &Registry, now_ns: i64) -> wire::Query {
+    let definition = &query.definition;
+    let cumulative = query.cumulative();
+    wire::Query {
+        number: definition.id.number,
+        name: definition.name.clone(),
+        text: definition.program.text.clone(),
+        installed_ns: definition.installed_ns,
+        pending: pending(&definition.program.tracepoints, registry),
+        agents_woven: count_woven(query, registry),
+        problems: problems(definition.id, registry),
+        rows_emitted: cumulative.emitted,
+        groups: cumulative.groups.len() as u64,
+        loss: Some(to_wire::loss(&cumulative.loss)),
+        readers: query.readers,
+        cost: Some(cost(&query.costs.total)),
+        agents: agent_statuses(query, registry, now_ns),
+        recent_ns: recent_ns(definition.installed_ns, now_ns),
+    }
+}
+
+/// Returns the tracepoints that no connected agent exports.
+fn pending(tracepoints: &[String], registry: &Registry) -> Vec<String> {
+    let exported: BTreeSet<&str> = registry
+        .connected()
+        .flat_map(|agent| &agent.exports)
+        .map(|exports| exports.tracepoint.as_str())
+        .collect();
+    tracepoints.iter().filter(|name| !exported.contains(name.as_str())).cloned().collect()
+}
+
+/// Returns the number of connected agents that have woven a query somewhere.
+fn count_woven(query: &InstalledQuery, registry: &Registry) -> u32 {
+    let definition = &query.definition;
+    let woven = registry.connected().filter(|agent| {
+        agent.woven >= definition.generation && agent.exports_any(&definition.program.tracepoints)
+    });
+    woven.count() as u32
+}
+
+fn problems(id: QueryId, registry: &Registry) -> Vec<wire::AgentProblem> {
+    let mut problems = Vec::new();
+    for agent in registry.connected() {
+        for problem in agent.problems.iter().filter(|problem| problem.query == id) {
+            problems.push(wire::AgentProblem {
+                agent: agent.name(),
+                tracepoint: problem.tracepoint.clone(),
+                message: problem.message.clone(),
+            });
+        }
+    }
+    problems
+}
+
+/// Returns how a query fares in each connected agent that has said so.
+fn agent_statuses(query: &InstalledQuery, registry: &Registry, now_ns: i64) -> Vec<wire::AgentStatus> {
+    let nothing = AgentCost::default();
+    let mut statuses = Vec::new();
+    for (incarnation, agent) in registry.iter().filter(|(_, agent)| agent.is_connected()) {
+        let id = query.definition.id;
+        let found = agent.statuses.iter().find(|status| status.query == id);
+        let Some(agent_status) = found else { continue };
+        let agent_cost = query.costs.of_agent(incarnation).unwrap_or(&nothing);
+
+        statuses.push(wire::AgentStatus {
+            agent: agent.name(),
+            status: Some(status(agent_status)),
+            cost: Some(cost(&agent_cost.total)),
+            recent: Some(cost(&agent_cost.recent(now_ns))),
+            loss: Some(to_wire::loss(&agent_cost.loss)),
+            groups: agent_cost.groups,
+            other: agent_cost.other,
+        });
+    }
+    statuses
+}
+
+fn status(status: &QueryStatus) -> wire::QueryStatus {
+    use wire::query_status::State;
+    let state = match status.state {
+        QueryState::Active => State::Active,
+        QueryState::Pending => State::Pending,
+        QueryState::Throttled => State::Throttled,
+        QueryState::Quarantined => State::Quarantined,
+        QueryState::Problem => State::Problem,
+        QueryState::Disabled => State::Disabled,
+    };
+    wire::QueryStatus {
+        query: Some(to_wire::query_id(status.query)),
+        state: state.into(),
+        keep: status.keep,
+        detail: status.detail.clone(),
+    }
+}
+
+fn cost(cost: &Cost) -> wire::Cost {
+    let Cost { events, busy_ns, packed, packed_bytes } = *cost;
+    wire::Cost { events, busy_ns, packed, packed_bytes }
+}
+
+fn withheld(withheld: &Withheld) -> wire::HeldBack {
+    let reason = match withheld.reason {
+        WithheldReason::NoRoom => wire::held_back::Reason::NoRoom,
+        _ => wire::held_back::Reason::NotAllowed,
+    };
+    wire::HeldBack { host: withheld.host.clone(), reason: reason.into(), messages: withheld.messages }
+}
+
+/// Encodes an agent as it is listed.
+pub(crate) fn agent(agent: &AgentSession, has_converged: bool) -> wire::Agent {
+    let identity = &agent.identity;
+    let state = match agent.presence {
+        Presence::Connected => wire::agent::State::Connected,
+        Presence::Left => wire::agent::State::Left,
+        Presence::Lost(_) => wire::agent::State::Lost,
+    };
+    wire::Agent {
+        state: state.into(),
+        process: identity.process.clone(),
+        host: identity.host.clone(),
+        pid: identity.pid,
+        build: identity.build.clone(),
+        labels: identity.labels.clone(),
+        tracepoints: agent.exports.len() as u32,
+        connected_ns: agent.connected_ns,
+        last_heard_ns: agent.last_heard_ns,
+        converged: agent.is_connected() && has_converged,
+        held_back: agent.withheld.iter().map(withheld).collect(),
+        lost: Some(losses(agent.losses)),
+    }
+}
+
+fn losses(losses: AgentLosses) -> wire::Lost {
+    let AgentLosses { skipped, duplicate, foreign, mismatched, overflowed, malformed, unsigned, outside } =
+        losses;
+    wire::Lost { skipped, duplicate, foreign, mismatched, overflowed, malformed, unsigned, outside }
+}
+
+/// What connected agents say of one tracepoint.
+#[derive(Default)]
+struct TracepointExporters<'a> {
+    agents: u32,
+    /// Number of agents by field.
+    fields: BTreeMap<&'a str, u32>,
+    /// `file:line` of each place.
+    places: BTreeSet<String>,
+}
+
+/// Encodes all tracepoints of the catalogue, with the connected agents that export them.
+pub(crate) fn tracepoints(catalog: &Catalog, registry: &Registry) -> Vec<wire::Tracepoint> {
+    let mut exporters = tracepoint_exporters(registry);
+    let mut tracepoints = Vec::new();
+    for tracepoint in catalog.tracepoints() {
+        let found = exporters.remove(tracepoint.name.as_str()).unwrap_or_default();
+
+        let mut fields = Vec::with_capacity(tracepoint.fields.len());
+        for field in &tracepoint.fields {
+            fields.push(wire::TracepointField {
+                name: field.name.clone(),
+                r#type: field.ty.code().into(),
+                agents: found.fields.get(field.name.as_str()).copied().unwrap_or(0),
+            });
+        }
+        tracepoints.push(wire::Tracepoint {
+            name: tracepoint.name.clone(),
+            fields,
+            agents: found.agents,
+            places: found.places.into_iter().collect(),
+        });
+    }
+    tracepoints
+}
+
+fn tracepoint_exporters(registry: &Registry) -> BTreeMap<&str, TracepointExporters<'_>> {
+    let mut exporters: BTreeMap<&str, TracepointExporters<'_>> = BTreeMap::new();
+    for agent in registry.connected() {
+        // An agent may export one tracepoint at several places, and counts once.
+        let mut names = BTreeSet::new();
+        let mut fields = BTreeSet::new();
+        for exports in &agent.exports {
+            let found = exporters.entry(&exports.tracepoint).or_default();
+            found.places.insert(format!("{}:{}", exports.file, exports.line));
+            found.agents += u32::from(names.insert(&exports.tracepoint));
+
+            for field in &exports.fields {
+                let is_first = fields.insert((&exports.tracepoint, &field.name));
+                *found.fields.entry(&field.name).or_default() += u32::from(is_first);
+            }
+        }
+    }
+    exporters
+}

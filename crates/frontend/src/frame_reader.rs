@@ -1,0 +1,177 @@
+//! A client's stream of frames: it pulls kept frames by sequence and computes their rows.
+//!
+//! The stream holds a position and no frames, so a slow client waits in front of the query's queue and not in
+//! a buffer of its own; and nothing is computed that nobody reads.
+
+use crate::client_messages;
+use crate::frames::{Frame, FrameSelection};
+use crate::shared_state::SharedState;
+use datafusion::error::DataFusionError;
+use pivot_protocol::wire;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tonic::Status;
+
+/// A client's position in the frames of a query. Counts as a reader of the query until it is dropped.
+pub(crate) struct FrameReader {
+    shared: Arc<SharedState>,
+    /// The number of the query.
+    query: u32,
+    /// The sequence of the frame that was read last.
+    sequence: u64,
+    selection: FrameSelection,
+    /// Changes when there are new frames.
+    changed: watch::Receiver<u64>,
+    stopping: watch::Receiver<bool>,
+    /// Whether the stream has ended.
+    ended: bool,
+}
+
+/// What a reader finds in a query's frames.
+enum NextFrame {
+    Ready(Frame),
+    /// It has read all frames so far.
+    NotYet,
+    /// It has read all frames there will be.
+    End,
+    /// The query is forgotten.
+    Forgotten,
+}
+
+impl FrameReader {
+    /// Opens a stream of a query's frames behind a sequence, or returns `None` if there is no such query.
+    pub(crate) fn open(
+        shared: &Arc<SharedState>,
+        query: u32,
+        after_sequence: u64,
+        selection: FrameSelection,
+    ) -> Option<FrameReader> {
+        let mut state = shared.lock();
+        let found = state.query_mut(query)?;
+        found.readers += 1;
+        Some(FrameReader {
+            shared: shared.clone(),
+            query,
+            sequence: after_sequence,
+            selection,
+            changed: found.frames.subscribe(),
+            stopping: shared.stopping(),
+            ended: false,
+        })
+    }
+
+    /// Waits for the next frame. Returns `None` behind the last frame and when the frontend stops; an error is
+    /// the last thing that the stream gives.
+    pub(crate) async fn next(&mut self) -> Option<Result<wire::Frame, Status>> {
+        while !self.ended {
+            match self.look_up() {
+                NextFrame::Ready(frame) => {
+                    self.sequence = frame.sequence;
+                    let computed = self.compute(frame).await;
+                    self.ended = computed.as_ref().map_or(true, |frame| frame.last);
+                    return Some(computed);
+                }
+                NextFrame::End => return None,
+                NextFrame::Forgotten => {
+                    self.ended = true;
+                    let gone =
+                        format!("query {} is gone, and its last frames are no longer kept", self.query);
+                    return Some(Err(Status::data_loss(gone)));
+                }
+                NextFrame::NotYet => tokio::select! {
+                    changed = self.changed.changed() => changed.ok()?,
+                    _ = self.stopping.wait_for(|stop| *stop) => return None,
+                },
+            }
+        }
+        None
+    }
+
+    fn look_up(&self) -> NextFrame {
+        let state = self.shared.lock();
+        let Some(query) = state.query(self.query) else { return NextFrame::Forgotten };
+        match query.frames.next_after(self.sequence, self.selection) {
+            Some(frame) => NextFrame::Ready(frame),
+            None if query.finished_ns.is_some() => NextFrame::End,
+            None => NextFrame::NotYet,
+        }
+    }
+
+    /// Computes and encodes a frame on a thread of its own, where other streams need not wait for it.
+    async fn compute(&self, frame: Frame) -> Result<wire::Frame, Status> {
+        let (engine, runtime) = (self.shared.engine(), Handle::current());
+        let (query, sequence) = (frame.query, frame.sequence);
+        let computation = tokio::task::spawn_blocking(move || {
+            let computed = runtime.block_on(frame.compute(&engine))?;
+            Ok::<_, DataFusionError>(client_messages::frame(&computed))
+        });
+
+        let why = match computation.await {
+            Ok(Ok(frame)) => return Ok(frame),
+            Ok(Err(error)) => error.to_string(),
+            Err(stopped) => stopped.to_string(),
+        };
+        Err(Status::internal(format!("frame {sequence} of query {query} cannot be computed: {why}")))
+    }
+}
+
+impl Drop for FrameReader {
+    fn drop(&mut self) {
+        if let Some(query) = self.shared.lock().query_mut(self.query) {
+            query.readers = query.readers.saturating_sub(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::agent_report::Cost;
+    use crate::interval::Interval;
+    use crate::select::SelectEngine;
+    use crate::state::FrontendState;
+    use crate::window_groups::WindowGroups;
+    use pivot_advice::Value;
+    use pivot_query::CompileOptions;
+
+    fn install(shared: &SharedState, text: &str) -> u32 {
+        let mut state = shared.lock();
+        let compiled = state.compile(text, CompileOptions::default()).unwrap();
+        state.install("", compiled, 1).number
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_cannot_be_computed_is_an_error_that_the_reader_sees() {
+        let shared = SharedState::new(FrontendState::new(&crate::FrontendOptions::default(), 1));
+        let shared = Arc::new(shared.with_engine(SelectEngine::without_memory()));
+        let query = install(&shared, "FROM t IN T GROUP BY t.x SELECT t.x ORDER BY COUNT");
+        let mut state = shared.lock();
+        let found = state.query_mut(query).unwrap();
+        let mut groups = WindowGroups::new(&found.cumulative().groups);
+        groups.groups.entry(&[Value::U64(1)]).n = 1;
+        let window = Interval { start_ns: 0, end_ns: 1_000_000_000 };
+        found.merge_report(1, window, &groups, Cost::default(), 1);
+        state.tick(i64::MAX);
+        drop(state);
+
+        let mut reader = FrameReader::open(&shared, query, 0, FrameSelection::All).unwrap();
+        let error = reader.next().await.unwrap().unwrap_err();
+        assert_eq!(error.code(), tonic::Code::Internal);
+        assert!(error.message().contains("frame 1 of query 1 cannot be computed"), "{error}");
+        assert!(reader.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn who_comes_too_late_for_the_last_frames_is_told() {
+        const HOUR: i64 = 3_600_000_000_000;
+        let shared = Arc::new(SharedState::new(FrontendState::new(&crate::FrontendOptions::default(), 1)));
+        let query = install(&shared, "FROM t IN T SELECT COUNT");
+        let mut reader = FrameReader::open(&shared, query, 0, FrameSelection::All).unwrap();
+        assert!(shared.lock().uninstall(query, HOUR));
+        [HOUR + HOUR, HOUR + HOUR + HOUR].into_iter().for_each(|now_ns| shared.lock().tick(now_ns));
+        assert_eq!(reader.next().await.unwrap().unwrap_err().code(), tonic::Code::DataLoss);
+        assert!(reader.next().await.is_none());
+    }
+}

@@ -1,0 +1,228 @@
+//! The windows of one query: how they open, close, are revised and are forgotten.
+//!
+//! ```text
+//!   first report for it         closed: its first frame, and it     later data: another frame
+//!        │                      joins the cumulative result         of the window, `revision` + 1
+//!        ▼                           ▼                                   ▼
+//!      open ───────────────────▶ closed ──── late data ───────────▶ closed and late ─▶ closed
+//!              everybody reported,   │
+//!              or `grace` has passed │  MAX_CLOSED windows later
+//!                                    ▼
+//!                                forgotten: what still comes joins the cumulative result alone
+//! ```
+//!
+//! A window **opens** with the first report that has something for it, and **closes** as soon as its end
+//! has passed and every expected agent has reported past it, or a *grace* time after its end, or early
+//! when more than [`MAX_OPEN`] are open, or when the query ends. Only closed windows are part of the
+//! cumulative since install, so that no frame tells of rows whose window is still open.
+//!
+//! A window is **partial** if an agent was missing when its frame was made, if anything was lost on the
+//! way, or if rows found no group of their own. A cumulative result is partial if any of its windows ever was.
+//!
+//! Windows hold their groups behind an `Arc`: a frame shares them, and late data copies them only if a
+//! frame that somebody may still read holds them.
+
+use crate::interval::Interval;
+use crate::registry::{Coverage, Registry};
+use crate::window_groups::WindowGroups;
+use pivot_advice::Groups;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The most closed windows that are kept for late data.
+const MAX_CLOSED: usize = 60;
+
+/// The most windows of one query that are open at once; older ones close early.
+const MAX_OPEN: usize = 600;
+
+/// One window while it is gathered, and after.
+#[derive(Debug)]
+struct Window {
+    end_ns: i64,
+    /// All that was reported for it.
+    groups: Arc<WindowGroups>,
+    /// Whether its first frame was made.
+    closed: bool,
+    /// Whether something came after its newest frame.
+    late: bool,
+    /// The number of its next frame.
+    revision: u32,
+}
+
+/// The windows of one query, and what the closed ones add up to.
+#[derive(Debug)]
+pub(crate) struct QueryWindows {
+    /// By their start.
+    windows: BTreeMap<i64, Window>,
+    /// The sum of all windows that were shown, and of what came for forgotten ones.
+    cumulative: Arc<WindowGroups>,
+    /// Whether any shown window lacked an agent.
+    cumulative_is_partial: bool,
+    /// The start of the first window that anything was reported for.
+    first_start_ns: i64,
+    /// The start of the newest window that was forgotten.
+    forgotten_ns: i64,
+    /// The agents of the window that was shown last.
+    coverage: Coverage,
+}
+
+/// A window that is due to be shown.
+#[derive(Debug)]
+pub(crate) struct ClosedWindow {
+    pub(crate) interval: Interval,
+    pub(crate) groups: Arc<WindowGroups>,
+    /// 0 for its first frame, then one more for each.
+    pub(crate) revision: u32,
+    pub(crate) coverage: Coverage,
+}
+
+/// When windows close.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CloseRules {
+    /// The generation that installed the query.
+    pub(crate) installed: u64,
+    /// The generation that removed the query, if it is removed.
+    pub(crate) removed: Option<u64>,
+    /// How long after its end a window waits for agents.
+    pub(crate) grace_ns: i64,
+    /// Whether all windows close now, because the query ends.
+    pub(crate) close_all: bool,
+}
+
+impl QueryWindows {
+    /// Makes the windows of a query whose groups have the given shape.
+    pub(crate) fn new(shape: &Groups) -> QueryWindows {
+        QueryWindows {
+            windows: BTreeMap::new(),
+            cumulative: Arc::new(WindowGroups::new(shape)),
+            cumulative_is_partial: false,
+            first_start_ns: i64::MAX,
+            forgotten_ns: i64::MIN,
+            coverage: Coverage::default(),
+        }
+    }
+
+    /// Returns the groups of all windows that were shown.
+    pub(crate) fn cumulative(&self) -> &Arc<WindowGroups> {
+        &self.cumulative
+    }
+
+    /// Whether an agent was missing in any window that was shown.
+    pub(crate) fn is_cumulative_partial(&self) -> bool {
+        self.cumulative_is_partial
+    }
+
+    /// Returns the time from the first window of the query to an end.
+    pub(crate) fn cumulative_interval(&self, end_ns: i64) -> Interval {
+        Interval { start_ns: self.first_start_ns, end_ns }
+    }
+
+    /// Returns the agents of the window that was shown last.
+    pub(crate) fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+
+    /// Returns the end of the latest window, or 0 if there is none.
+    pub(crate) fn latest_end_ns(&self) -> i64 {
+        self.windows.values().map(|window| window.end_ns).max().unwrap_or(0)
+    }
+
+    /// Merges what an agent reports for an interval, which lies between multiples of the query's window
+    /// length.
+    ///
+    /// `before_cumulative_changes` is called before the cumulative result changes: whoever else holds it and
+    /// lets go of it then spares a copy of all its groups.
+    pub(crate) fn add(
+        &mut self,
+        interval: Interval,
+        groups: &WindowGroups,
+        before_cumulative_changes: impl FnOnce(),
+    ) {
+        self.first_start_ns = self.first_start_ns.min(interval.start_ns);
+
+        // The rows of a forgotten window are no longer known, so no revision of it could be right.
+        if interval.start_ns <= self.forgotten_ns {
+            before_cumulative_changes();
+            Arc::make_mut(&mut self.cumulative).merge(groups);
+            return;
+        }
+
+        let shape = &self.cumulative.groups;
+        let window = self.windows.entry(interval.start_ns).or_insert_with(|| Window {
+            end_ns: interval.end_ns,
+            groups: Arc::new(WindowGroups::new(shape)),
+            closed: false,
+            late: false,
+            revision: 0,
+        });
+        window.end_ns = window.end_ns.max(interval.end_ns);
+        Arc::make_mut(&mut window.groups).merge(groups);
+
+        if window.closed {
+            window.late = true;
+            before_cumulative_changes();
+            Arc::make_mut(&mut self.cumulative).merge(groups);
+        }
+    }
+
+    /// Closes the windows that are due, and returns them and those that late data has changed, in the
+    /// order of their starts. About `before_cumulative_changes` see [`QueryWindows::add`].
+    pub(crate) fn close_due(
+        &mut self,
+        rules: CloseRules,
+        registry: &Registry,
+        now_ns: i64,
+        mut before_cumulative_changes: impl FnMut(),
+    ) -> Vec<ClosedWindow> {
+        let open = self.windows.values().filter(|window| !window.closed).count();
+        let mut surplus = open.saturating_sub(MAX_OPEN);
+        let mut due = Vec::new();
+
+        for (&start_ns, window) in &mut self.windows {
+            if window.closed && !window.late {
+                continue;
+            }
+            let interval = Interval { start_ns, end_ns: window.end_ns };
+            let coverage = registry.coverage(rules.installed, rules.removed, interval);
+
+            if !window.closed {
+                // Before its end a window is not complete, even if nobody is expected to report it.
+                let is_complete = coverage.is_complete() && now_ns >= window.end_ns;
+                let has_waited = now_ns >= window.end_ns.saturating_add(rules.grace_ns);
+                if !(is_complete || has_waited || rules.close_all || surplus > 0) {
+                    continue;
+                }
+                surplus = surplus.saturating_sub(1);
+                window.closed = true;
+                before_cumulative_changes();
+                Arc::make_mut(&mut self.cumulative).merge(&window.groups);
+            }
+
+            self.cumulative_is_partial |= !coverage.is_complete();
+            self.coverage = coverage;
+            due.push(ClosedWindow {
+                interval,
+                groups: window.groups.clone(),
+                revision: window.revision,
+                coverage,
+            });
+            window.late = false;
+            window.revision += 1;
+        }
+
+        self.forget_oldest_closed();
+        due
+    }
+
+    /// Forgets the oldest closed windows beyond the number that is kept for late data.
+    fn forget_oldest_closed(&mut self) {
+        let closed: Vec<i64> =
+            self.windows.iter().filter(|(_, window)| window.closed).map(|(start_ns, _)| *start_ns).collect();
+
+        let surplus = closed.len().saturating_sub(MAX_CLOSED);
+        for start_ns in &closed[..surplus] {
+            self.windows.remove(start_ns);
+            self.forgotten_ns = self.forgotten_ns.max(*start_ns);
+        }
+    }
+}
