@@ -4,12 +4,12 @@ use crate::client_messages;
 use crate::compilation::CompiledQuery;
 use crate::frame_reader::FrameReader;
 use crate::frames::FrameSelection;
-use crate::shared_state::{SharedState, now_ns};
+use crate::shared_state::{CompileFailure, SharedState, now_ns};
 use crate::state::InstallRefusal;
 use futures::stream::{BoxStream, StreamExt, unfold};
 use pivot_protocol::wire::{self, frontend_server::Frontend};
 use pivot_protocol::{ProtocolError, from_wire};
-use pivot_query::CompileOptions;
+use pivot_query::{CompileOptions, Diagnostics};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +48,9 @@ impl ClientsService {
         let number = {
             let mut state = self.shared.lock();
             state.check_installable("").map_err(refused)?;
-            let measured = state.lowered(measured.clone(), CompileOptions::default());
+            let id = state.compile_snapshot().next_id;
+            let options = CompileOptions::default();
+            let measured = CompiledQuery::new(id, measured.clone(), options, compiled.exports_version);
             state.install("", measured, now_ns()).number
         };
         let length = Duration::from_nanos(length_ns.unsigned_abs());
@@ -77,20 +79,15 @@ impl Frontend for ClientsService {
         let wire::InstallRequest { text, name, params } = request.into_inner();
         let options = compile_options(params)?;
 
-        let mut state = self.shared.lock();
-        state.check_installable(&name).map_err(refused)?;
-        match state.compile(&text, options) {
-            Ok(compiled) => {
-                let installed = state.install(&name, compiled, now_ns());
-                Ok(Response::new(wire::InstallResponse {
-                    query: Some(installed.number),
-                    diagnostics: client_messages::diagnostics(&installed.warnings),
-                    columns: client_messages::columns(&installed.columns),
-                    agents_expected: installed.agents_expected as u32,
-                }))
-            }
-            Err(wrong) => {
-                let diagnostics = client_messages::diagnostics(&wrong);
+        match self.shared.install(&name, &text, &options).await {
+            Ok(installed) => Ok(Response::new(wire::InstallResponse {
+                query: Some(installed.number),
+                diagnostics: client_messages::diagnostics(&installed.warnings),
+                columns: client_messages::columns(&installed.columns),
+                agents_expected: installed.agents_expected as u32,
+            })),
+            Err(failure) => {
+                let diagnostics = client_messages::diagnostics(&invalid(failure)?);
                 Ok(Response::new(wire::InstallResponse { diagnostics, ..Default::default() }))
             }
         }
@@ -100,11 +97,10 @@ impl Frontend for ClientsService {
         let wire::ExplainRequest { text, params, analyze_ns, fraction } = request.into_inner();
         let options = compile_options(params)?;
 
-        let compiled = self.shared.lock().compile(&text, options);
-        let compiled = match compiled {
+        let compiled = match self.shared.compile(&text, &options).await {
             Ok(compiled) => compiled,
-            Err(wrong) => {
-                let diagnostics = client_messages::diagnostics(&wrong);
+            Err(failure) => {
+                let diagnostics = client_messages::diagnostics(&invalid(failure)?);
                 return Ok(Response::new(wire::ExplainResponse { diagnostics, explanation: String::new() }));
             }
         };
@@ -164,6 +160,15 @@ impl Frontend for ClientsService {
 
 fn compile_options(params: HashMap<String, wire::Value>) -> Result<CompileOptions, Status> {
     client_messages::compile_options(params).map_err(|wrong| Status::invalid_argument(wrong.to_string()))
+}
+
+/// Returns what is wrong with a text, which is an answer, or the status of any other failure.
+fn invalid(failure: CompileFailure) -> Result<Diagnostics, Status> {
+    match failure {
+        CompileFailure::Invalid(diagnostics) => Ok(diagnostics),
+        CompileFailure::Refused(refusal) => Err(refused(refusal)),
+        CompileFailure::Panicked => Err(Status::internal("the compiler panicked")),
+    }
 }
 
 fn refused(refusal: InstallRefusal) -> Status {

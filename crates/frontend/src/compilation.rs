@@ -1,7 +1,40 @@
-//! A query as it comes out of the compiler, ready to be installed.
+//! Compiling outside the lock.
+//!
+//! A compilation takes as long as it takes, and must stop no report, frame or call meanwhile. So it works on
+//! a snapshot, and what it rested on is compared before its outcome is used:
+//!
+//! ```text
+//! lock     take a snapshot: the catalogue and the next query's id               microseconds
+//! no lock  compile the text and lower it to advice                              as long as it takes
+//! lock     is the catalogue still the same? install it : begin again            microseconds
+//! ```
+//!
+//! The catalogue is immutable behind an `Arc` and every change makes a new one, so "the same" is a comparison
+//! of pointers. After [`MAX_ATTEMPTS`] the query is installed anyway, as if it had come before the change; if
+//! tracepoints have changed it is compiled again as all installed queries are.
+//!
+//! Installed queries are compiled again when the tracepoints of agents change, in the same way, by one task.
 
 use pivot_advice::{Advice, QueryId};
-use pivot_query::{CompileOptions, Program};
+use pivot_query::{Catalog, CompileOptions, Diagnostics, Program};
+use std::sync::Arc;
+
+/// How often a query is compiled because the catalogue has changed meanwhile, before it is installed anyway.
+pub(crate) const MAX_ATTEMPTS: usize = 3;
+
+/// Compiles a text against a catalogue; tests put another one in its place.
+pub(crate) type Compiler =
+    Arc<dyn Fn(&str, &Catalog, &CompileOptions) -> Result<Program, Diagnostics> + Send + Sync>;
+
+/// What a compilation rests on.
+#[derive(Debug, Clone)]
+pub(crate) struct CompileSnapshot {
+    pub(crate) catalog: Arc<Catalog>,
+    /// The version of the tracepoints in the catalogue.
+    pub(crate) exports_version: u64,
+    /// The id that the next installed query gets.
+    pub(crate) next_id: QueryId,
+}
 
 /// A compiled query that can be installed.
 #[derive(Debug, Clone)]
@@ -12,12 +45,70 @@ pub(crate) struct CompiledQuery {
     /// What its parameters stand for.
     pub(crate) options: CompileOptions,
     pub(crate) advice: Vec<Advice>,
+    /// The version of the tracepoints that it was compiled against.
+    pub(crate) exports_version: u64,
 }
 
 impl CompiledQuery {
     /// Lowers a program to advice under an id.
-    pub(crate) fn new(id: QueryId, program: Program, options: CompileOptions) -> CompiledQuery {
+    pub(crate) fn new(
+        id: QueryId,
+        program: Program,
+        options: CompileOptions,
+        exports_version: u64,
+    ) -> CompiledQuery {
         let advice = program.advice(id);
-        CompiledQuery { id, program, options, advice }
+        CompiledQuery { id, program, options, advice, exports_version }
+    }
+
+    /// Lowers the program again if another query was installed first and took the id.
+    pub(crate) fn with_id(self, id: QueryId) -> CompiledQuery {
+        if self.id == id {
+            self
+        } else {
+            CompiledQuery::new(id, self.program, self.options, self.exports_version)
+        }
+    }
+}
+
+/// Installed queries that were compiled against older tracepoints.
+#[derive(Debug)]
+pub(crate) struct Recompilation {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) exports_version: u64,
+    pub(crate) queries: Vec<OutdatedQuery>,
+}
+
+/// What it takes to compile an installed query again.
+#[derive(Debug)]
+pub(crate) struct OutdatedQuery {
+    pub(crate) id: QueryId,
+    pub(crate) text: String,
+    pub(crate) options: CompileOptions,
+}
+
+/// The outcome for one installed query: `None` if it no longer compiles.
+#[derive(Debug)]
+pub(crate) struct Recompiled {
+    pub(crate) id: QueryId,
+    pub(crate) compiled: Option<CompiledQuery>,
+}
+
+impl Recompilation {
+    /// Returns the outcome that leaves all queries as they are.
+    pub(crate) fn unchanged(&self) -> Vec<Recompiled> {
+        self.queries.iter().map(|query| Recompiled { id: query.id, compiled: None }).collect()
+    }
+
+    /// Compiles all queries.
+    pub(crate) fn run(&self, compiler: &Compiler) -> Vec<Recompiled> {
+        let mut outcome = Vec::with_capacity(self.queries.len());
+        for OutdatedQuery { id, text, options } in &self.queries {
+            let program = compiler(text, &self.catalog, options).ok();
+            let compiled = program
+                .map(|program| CompiledQuery::new(*id, program, options.clone(), self.exports_version));
+            outcome.push(Recompiled { id: *id, compiled });
+        }
+        outcome
     }
 }

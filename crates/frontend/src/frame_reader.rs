@@ -129,16 +129,19 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::agent_report::Cost;
+    use crate::compilation::CompiledQuery;
     use crate::interval::Interval;
     use crate::select::SelectEngine;
     use crate::state::FrontendState;
     use crate::window_groups::WindowGroups;
     use pivot_advice::Value;
-    use pivot_query::CompileOptions;
+    use pivot_query::{Catalog, CompileOptions};
 
     fn install(shared: &SharedState, text: &str) -> u32 {
         let mut state = shared.lock();
-        let compiled = state.compile(text, CompileOptions::default()).unwrap();
+        let snapshot = state.compile_snapshot();
+        let program = pivot_query::compile(text, &Catalog::default()).unwrap();
+        let compiled = CompiledQuery::new(snapshot.next_id, program, CompileOptions::default(), 0);
         state.install("", compiled, 1).number
     }
 

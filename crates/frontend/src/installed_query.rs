@@ -46,6 +46,8 @@ pub(crate) struct QueryDefinition {
     pub(crate) generation: u64,
     /// The generation that brought its advice as it is now.
     pub(crate) advice_generation: u64,
+    /// The version of the merged exports that it was compiled against.
+    pub(crate) exports_version: u64,
 }
 
 /// An installed query, or a removed one whose frames are still kept.
@@ -66,7 +68,7 @@ pub(crate) struct InstalledQuery {
 impl InstalledQuery {
     /// Makes a query that nothing has been reported for, to be woven with a generation.
     pub(crate) fn new(name: String, compiled: CompiledQuery, generation: u64, now_ns: i64) -> InstalledQuery {
-        let CompiledQuery { id, program, options, advice } = compiled;
+        let CompiledQuery { id, program, options, advice, exports_version } = compiled;
         let shape = program.output.table();
         let definition = QueryDefinition {
             id,
@@ -78,6 +80,7 @@ impl InstalledQuery {
             installed_ns: now_ns,
             generation,
             advice_generation: generation,
+            exports_version,
         };
 
         InstalledQuery {
@@ -103,9 +106,23 @@ impl InstalledQuery {
         self.is_active() && duration_ns.is_some_and(|ns| now_ns >= installed_ns.saturating_add(ns))
     }
 
+    /// Whether the tracepoints of agents have changed since it was compiled, in a way that may matter.
+    pub(crate) fn is_outdated(&self, exports_version: u64) -> bool {
+        // A measurement is over before a change of the catalogue matters.
+        let is_lasting = self.is_active() && !self.definition.program.is_measured();
+        is_lasting && self.definition.exports_version < exports_version
+    }
+
+    /// Notes that a newer catalogue leaves the query as it is, because it does not compile against it.
+    pub(crate) fn keep_as_it_is(&mut self, exports_version: u64) {
+        let known = &mut self.definition.exports_version;
+        *known = exports_version.max(*known);
+    }
+
     /// Takes over a newer compilation, unless its groups have another shape: what was merged so far would
     /// not fit them. Returns whether the advice has changed, which `generation` then brings.
     pub(crate) fn replace(&mut self, compiled: CompiledQuery, generation: u64) -> bool {
+        self.keep_as_it_is(compiled.exports_version);
         let definition = &mut self.definition;
         if !compiled.program.output.table().same_shape(&definition.output.table()) {
             return false;

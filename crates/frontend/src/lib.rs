@@ -6,8 +6,8 @@
 //!      │ text                                                                       ▲ │
 //!      ▼                                                              wanted advice │ │ reports,
 //! clients_service ──▶ compilation ──▶ state ──▶ wanted_advice ──▶ agents_service ───┘ │ each second
-//!      ▲                               │ one lock, short changes      ▲               │
-//!      │                               │                              └───────────────┘
+//!      ▲              outside the      │ one lock, short changes      ▲               │
+//!      │              lock             │                              └───────────────┘
 //!      │                               ▼                                      │ decoded
 //!      │            installed_query: window_groups ──▶ windows ◀──────────────┘
 //!      │ rows                                             │ closed
@@ -34,7 +34,7 @@
 //! ```
 //!
 //! Reading order, from the doors inwards:
-//! * running: `options`, `server`, `shared_state` (the lock)
+//! * running: `options`, `server`, `shared_state` (the lock, and what happens outside it)
 //! * agents: `agents_service`, `agent_messages` (wire form), `agent_report`, `registry`, `wanted_advice`
 //! * queries: `state`, `compilation`, `convergence`, `installed_query`, `ledger`
 //! * merging: `window_groups`, `windows`, `interval`

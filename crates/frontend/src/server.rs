@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! port ──┬── AgentsService ──┐
-//!        └── ClientsService ─┼─▶ SharedState ◀── close_windows, every 100 ms
+//!        └── ClientsService ─┼─▶ SharedState ◀─┬── close_windows          every 100 ms
+//!                            ┘                 └── recompile_on_changes   when tracepoints change
 //! ```
 
 use crate::agents_service::AgentsService;
@@ -40,6 +41,7 @@ pub struct RunningFrontend {
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
     window_closer: JoinHandle<()>,
+    recompiler: JoinHandle<()>,
 }
 
 impl RunningFrontend {
@@ -51,6 +53,7 @@ impl RunningFrontend {
     /// Ends all streams and stops serving, within a second or so.
     pub async fn stop(mut self) {
         self.window_closer.abort();
+        self.recompiler.abort();
         self.shared.stop();
 
         // The server may have ended already; then nobody listens.
@@ -71,7 +74,8 @@ pub async fn start(options: FrontendOptions) -> Result<RunningFrontend, Frontend
     let (stop, stopped) = oneshot::channel();
     let server = tokio::spawn(serve(listener, shared.clone(), stopped));
     let window_closer = tokio::spawn(close_windows(shared.clone()));
-    Ok(RunningFrontend { address, shared, stop, server, window_closer })
+    let recompiler = tokio::spawn(shared.clone().recompile_on_changes());
+    Ok(RunningFrontend { address, shared, stop, server, window_closer, recompiler })
 }
 
 async fn listen(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {

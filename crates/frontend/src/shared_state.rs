@@ -1,29 +1,61 @@
 //! The state of a frontend as its tasks share it: behind one lock that is never held while anybody waits.
 //!
-//! Streams, calls and the ticking task take the lock for short changes. Computing rows (see
-//! [`select`](crate::select)), and reading from or writing to connections, happen outside.
+//! Streams, calls and the ticking task take the lock for short changes. What may take long happens outside:
+//! compiling (see [`compilation`](crate::compilation)), computing rows (see [`select`](crate::select)), and
+//! reading from or writing to connections.
 
+use crate::compilation::{CompileSnapshot, CompiledQuery, Compiler, MAX_ATTEMPTS};
 use crate::select::SelectEngine;
-use crate::state::FrontendState;
+use crate::state::{FrontendState, InstallRefusal, Installation};
+use pivot_query::{CompileOptions, Diagnostics, compile_with};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+
+/// The most compilations that run at once for clients. Others wait, so that the threads on which frames are
+/// computed are not all taken.
+const MAX_COMPILATIONS: usize = 4;
 
 /// Everything that the tasks of a frontend share.
-#[derive(Debug)]
 pub(crate) struct SharedState {
     state: Mutex<FrontendState>,
     engine: Arc<SelectEngine>,
+    compiler: Compiler,
+    compile_slots: Arc<Semaphore>,
     /// Becomes true when all streams are to end.
     stopping: watch::Sender<bool>,
+}
+
+/// Why a query was not compiled or installed.
+#[derive(Debug)]
+pub(crate) enum CompileFailure {
+    /// The text is wrong.
+    Invalid(Diagnostics),
+    /// The frontend does not take the query.
+    Refused(InstallRefusal),
+    /// The compiler panicked.
+    Panicked,
+}
+
+impl std::fmt::Debug for SharedState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedState").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 impl SharedState {
     /// Makes the state of a running frontend.
     pub(crate) fn new(state: FrontendState) -> SharedState {
+        SharedState::with_compiler(state, Arc::new(compile_with))
+    }
+
+    /// Makes a state that compiles in another way than by [`compile_with`].
+    pub(crate) fn with_compiler(state: FrontendState, compiler: Compiler) -> SharedState {
         SharedState {
             state: Mutex::new(state),
             engine: Arc::new(SelectEngine::new()),
+            compiler,
+            compile_slots: Arc::new(Semaphore::new(MAX_COMPILATIONS)),
             stopping: watch::channel(false).0,
         }
     }
@@ -54,10 +86,287 @@ impl SharedState {
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
         self.stopping.subscribe()
     }
+
+    /// Compiles a text against the catalogue as it is now.
+    pub(crate) async fn compile(
+        &self,
+        text: &str,
+        options: &CompileOptions,
+    ) -> Result<CompiledQuery, CompileFailure> {
+        let snapshot = self.lock().compile_snapshot();
+        self.compile_against(&snapshot, text, options).await
+    }
+
+    /// Compiles a text and installs it under a name, which may be empty.
+    pub(crate) async fn install(
+        &self,
+        name: &str,
+        text: &str,
+        options: &CompileOptions,
+    ) -> Result<Installation, CompileFailure> {
+        let mut attempt = 1;
+        loop {
+            // Refused before it is compiled if possible, and asked again below: others may come first.
+            let snapshot = {
+                let mut state = self.lock();
+                state.check_installable(name).map_err(CompileFailure::Refused)?;
+                state.compile_snapshot()
+            };
+            let compiled = self.compile_against(&snapshot, text, options).await?;
+
+            let mut state = self.lock();
+            if state.is_current(&snapshot) || attempt >= MAX_ATTEMPTS {
+                state.check_installable(name).map_err(CompileFailure::Refused)?;
+                return Ok(state.install(name, compiled, now_ns()));
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Compiles on a thread of its own, without the lock.
+    async fn compile_against(
+        &self,
+        snapshot: &CompileSnapshot,
+        text: &str,
+        options: &CompileOptions,
+    ) -> Result<CompiledQuery, CompileFailure> {
+        // The slot goes with the compilation, which runs to its end even if the client leaves. The semaphore
+        // is never closed.
+        let slot = self.compile_slots.clone().acquire_owned().await.ok();
+        let (compiler, snapshot) = (self.compiler.clone(), snapshot.clone());
+        let (text, options) = (text.to_owned(), options.clone());
+
+        let compilation = tokio::task::spawn_blocking(move || {
+            let _slot = slot;
+            let program = compiler(&text, &snapshot.catalog, &options)?;
+            Ok(CompiledQuery::new(snapshot.next_id, program, options, snapshot.exports_version))
+        });
+        match compilation.await {
+            Ok(compiled) => compiled.map_err(CompileFailure::Invalid),
+            Err(_) => Err(CompileFailure::Panicked),
+        }
+    }
+
+    /// Compiles installed queries again whenever the tracepoints of agents have changed, until it is aborted.
+    pub(crate) async fn recompile_on_changes(self: Arc<Self>) {
+        let tracepoints_changed = self.lock().tracepoints_changed();
+        loop {
+            tracepoints_changed.notified().await;
+            self.recompile_outdated().await;
+        }
+    }
+
+    /// Compiles the installed queries that are outdated, and weaves what has changed.
+    ///
+    /// What was compiled is used even if the tracepoints have changed once more, since it is newer than what is
+    /// woven; the query then stays outdated, and the change has already asked for another round.
+    async fn recompile_outdated(&self) {
+        let Some(recompilation) = self.lock().recompilation() else { return };
+        let exports_version = recompilation.exports_version;
+        // If the compiler panics, all queries stay as they are, as those do that no longer compile.
+        let unchanged = recompilation.unchanged();
+
+        let compiler = self.compiler.clone();
+        let outcome = tokio::task::spawn_blocking(move || recompilation.run(&compiler)).await;
+        self.lock().replace_outdated(exports_version, outcome.unwrap_or(unchanged));
+    }
 }
 
 /// Returns the time, in nanoseconds since the Unix epoch.
 pub(crate) fn now_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::agent_report::Cost;
+    use crate::agent_report::{AgentReport, ReportPart, ReportedGroups, WovenNotice};
+    use crate::frame_reader::FrameReader;
+    use crate::frames::FrameSelection;
+    use crate::interval::Interval;
+    use crate::options::FrontendOptions;
+    use crate::registry::{AgentIdentity, Attachment, SequenceCheck};
+    use pivot_advice::{Exports, Field, Loss, Type, Value};
+    use pivot_query::Catalog;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    const SECOND: i64 = 1_000_000_000;
+    const SLOW: &str = "FROM t IN T GROUP BY t.x SELECT t.x, COUNT";
+    const QUICK: &str = "FROM t IN T GROUP BY t.host SELECT t.host, COUNT";
+
+    fn state() -> FrontendState {
+        FrontendState::new(&FrontendOptions::default(), 1)
+    }
+
+    fn exports(field: &str, ty: Type) -> Vec<Exports> {
+        let field = Field { name: field.into(), ty };
+        let (file, module) = ("a.rs".into(), "a".into());
+        vec![Exports { tracepoint: "T".into(), fields: vec![field], file, line: 1, module }]
+    }
+
+    /// Connects an agent that exports one field; commands to it go nowhere.
+    fn connect(shared: &SharedState, incarnation: u64, field: &str, ty: Type) -> Attachment {
+        let outbox = tokio::sync::mpsc::channel(100).0;
+        shared.lock().connect(incarnation, AgentIdentity::default(), exports(field, ty), outbox, 1)
+    }
+
+    /// A compiler that waits for permission before it compiles the slow query.
+    struct GatedCompiler {
+        compiler: Compiler,
+        /// Gets a message when the slow query begins to compile.
+        started: tokio::sync::mpsc::UnboundedReceiver<()>,
+        permits: mpsc::Sender<()>,
+    }
+
+    fn gated_compiler() -> GatedCompiler {
+        let (start, started) = tokio::sync::mpsc::unbounded_channel();
+        let (permits, gate) = mpsc::channel();
+        let gate = Mutex::new(gate);
+        let compiler = Arc::new(move |text: &str, catalog: &Catalog, options: &CompileOptions| {
+            if text == SLOW {
+                start.send(()).unwrap();
+                gate.lock().unwrap().recv().unwrap();
+            }
+            compile_with(text, catalog, options)
+        });
+        GatedCompiler { compiler, started, permits }
+    }
+
+    /// Reports one row of a query and reads the frame that it leads to.
+    async fn report_and_read(shared: &Arc<SharedState>, attachment: Attachment, query: u32) -> usize {
+        let (id, generation) = {
+            let state = shared.lock();
+            let definition = &state.query(query).unwrap().definition;
+            (definition.id, definition.generation)
+        };
+        let woven = WovenNotice { generation, ..Default::default() };
+        shared.lock().note_woven(attachment, woven, 2);
+
+        let mut groups = shared.lock().query(query).unwrap().cumulative().groups.empty_like();
+        groups.entry(&[Value::str("a")]).n = 1;
+        let part = ReportPart {
+            query: id,
+            emitted: 1,
+            loss: Loss::default(),
+            cost: Cost::default(),
+            groups: Some(ReportedGroups { exact: Some(groups), ..Default::default() }),
+        };
+        let window = Interval { start_ns: SECOND, end_ns: 2 * SECOND };
+        let watermark_ns = window.end_ns;
+        let report = AgentReport { sequence: 1, window, watermark_ns, withheld: vec![], parts: vec![part] };
+        assert_eq!(shared.lock().merge_report(attachment, report, window.end_ns), SequenceCheck::Next);
+
+        shared.lock().tick(window.end_ns);
+        let mut reader = FrameReader::open(shared, query, 0, FrameSelection::All).unwrap();
+        reader.next().await.unwrap().unwrap().rows.len()
+    }
+
+    /// Fails a test that waits for what a slow compilation should not hold up.
+    async fn soon<T>(future: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(10), future).await.expect("nothing waits for the compiler")
+    }
+
+    #[tokio::test]
+    async fn reports_frames_and_calls_go_on_while_a_query_compiles() {
+        let GatedCompiler { compiler, mut started, permits } = gated_compiler();
+        let shared = Arc::new(SharedState::with_compiler(state(), compiler));
+        let attachment = connect(&shared, 1, "x", Type::I64);
+        let options = CompileOptions::default();
+        let quick = soon(shared.install("", QUICK, &options)).await.unwrap().number;
+
+        let slow = tokio::spawn({
+            let (shared, options) = (shared.clone(), options.clone());
+            async move { shared.install("slow", SLOW, &options).await }
+        });
+        soon(started.recv()).await.unwrap();
+
+        assert_eq!(soon(report_and_read(&shared, attachment, quick)).await, 1);
+        assert!(soon(shared.compile(QUICK, &options)).await.is_ok());
+        let other = soon(shared.install("", QUICK, &options)).await.unwrap().number;
+        assert!(shared.lock().uninstall(other, 3 * SECOND));
+
+        permits.send(()).unwrap();
+        let installed = soon(slow).await.unwrap().unwrap();
+        assert_eq!((quick, other, installed.number), (1, 2, 3));
+        assert_eq!(shared.lock().query(3).unwrap().definition.advice[0].query.number, 3);
+    }
+
+    #[tokio::test]
+    async fn reports_go_on_while_installed_queries_are_compiled_again() {
+        let GatedCompiler { compiler, mut started, permits } = gated_compiler();
+        let shared = Arc::new(SharedState::with_compiler(state(), compiler));
+        let attachment = connect(&shared, 1, "x", Type::I64);
+        let options = CompileOptions::default();
+        permits.send(()).unwrap();
+        let slow = soon(shared.install("", SLOW, &options)).await.unwrap().number;
+        let quick = soon(shared.install("", QUICK, &options)).await.unwrap().number;
+        soon(started.recv()).await.unwrap();
+        let version = shared.lock().compile_snapshot().exports_version;
+
+        // Another agent exports another type of the field, so that both queries are compiled again.
+        let recompiler = tokio::spawn(shared.clone().recompile_on_changes());
+        connect(&shared, 2, "x", Type::U64);
+        soon(started.recv()).await.unwrap();
+        assert_eq!(shared.lock().compile_snapshot().exports_version, version + 1);
+        assert!(!shared.lock().has_converged(u64::MAX), "what is to be woven is not known yet");
+        assert_eq!(soon(report_and_read(&shared, attachment, quick)).await, 1);
+
+        permits.send(()).unwrap();
+        soon(async {
+            while !shared.lock().has_converged(u64::MAX) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let state = shared.lock();
+        let key = |query: u32| state.query(query).unwrap().definition.output.keys[0].ty;
+        assert_eq!((key(slow), key(quick)), (Type::Any, Type::String));
+        recompiler.abort();
+    }
+
+    /// Installs a query while the catalogue changes in each of the first compilations. Returns how often it was
+    /// compiled.
+    async fn compilations(changes: usize) -> usize {
+        let shared: Arc<Mutex<Option<Arc<SharedState>>>> = Arc::default();
+        let compilations = Arc::new(AtomicUsize::new(0));
+        let compiler = Arc::new({
+            let (shared, compilations) = (shared.clone(), compilations.clone());
+            move |text: &str, catalog: &Catalog, options: &CompileOptions| {
+                let compilation = compilations.fetch_add(1, Ordering::Relaxed);
+                if compilation < changes {
+                    let shared = shared.lock().unwrap().clone().unwrap();
+                    connect(&shared, compilation as u64, &format!("field{compilation}"), Type::I64);
+                }
+                compile_with(text, catalog, options)
+            }
+        });
+
+        let frontend = Arc::new(SharedState::with_compiler(state(), compiler));
+        *shared.lock().unwrap() = Some(frontend.clone());
+        let installed = frontend.install("", QUICK, &CompileOptions::default()).await.unwrap();
+        assert!(frontend.lock().query(installed.number).unwrap().is_active());
+        *shared.lock().unwrap() = None;
+        compilations.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn a_query_is_compiled_again_if_the_catalogue_changes_meanwhile_but_not_for_ever() {
+        assert_eq!(compilations(0).await, 1);
+        assert_eq!(compilations(1).await, 2);
+        assert_eq!(compilations(100).await, MAX_ATTEMPTS);
+    }
+
+    #[tokio::test]
+    async fn a_compiler_that_panics_fails_its_own_call_alone() {
+        let panics = |_: &str, _: &Catalog, _: &CompileOptions| panic!("a fault of the compiler");
+        let shared = SharedState::with_compiler(state(), Arc::new(panics));
+        let failure = shared.install("", QUICK, &CompileOptions::default()).await.unwrap_err();
+        assert!(matches!(failure, CompileFailure::Panicked));
+        shared.lock().tick(SECOND);
+    }
 }

@@ -15,7 +15,7 @@
 //! know which messages the other has seen.
 
 use crate::agent_report::{AgentLosses, AgentReport, ReportPart, WovenNotice};
-use crate::compilation::CompiledQuery;
+use crate::compilation::{CompileSnapshot, CompiledQuery, OutdatedQuery, Recompilation, Recompiled};
 use crate::convergence::Convergence;
 use crate::installed_query::InstalledQuery;
 use crate::interval::Interval;
@@ -25,9 +25,10 @@ use crate::select::ResultColumn;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
 use crate::window_groups::WindowGroups;
 use pivot_advice::{Advice, Exports, Instruction, QueryId};
-use pivot_query::{Catalog, CompileOptions, Diagnostics, Program, compile_with};
+use pivot_query::{Catalog, Diagnostics};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// The longest window that agents report.
 const LONGEST_WINDOW_NS: i64 = 1_000_000_000;
@@ -48,6 +49,10 @@ pub(crate) struct FrontendState {
     /// What queries are compiled against: tracepoints of all agents, and named queries. Every change makes a
     /// new one.
     pub(crate) catalog: Arc<Catalog>,
+    /// Rises when the tracepoints of agents change.
+    exports_version: u64,
+    /// Wakes the task that compiles installed queries again.
+    tracepoints_changed: Arc<Notify>,
     /// By number: the active queries, and those whose frames are still kept.
     queries: BTreeMap<u32, InstalledQuery>,
     /// The number that tells this frontend's queries from those of other frontends.
@@ -90,6 +95,8 @@ impl FrontendState {
         let mut state = FrontendState {
             registry: Registry::default(),
             catalog: Arc::default(),
+            exports_version: 0,
+            tracepoints_changed: Arc::default(),
             queries: BTreeMap::new(),
             // Without randomness there is still the time.
             frontend: getrandom::u32().unwrap_or(now_ns as u32),
@@ -118,13 +125,14 @@ impl FrontendState {
         now_ns: i64,
     ) -> Attachment {
         let connected = self.registry.connect(incarnation, identity, exports, outbox, now_ns);
-        // What its tracepoints change is sent to all agents, and to this one too.
-        let is_told = connected.exports_changed && self.recompile();
-        if !is_told {
-            let wanted = AgentCommand::Weave(self.wanted.clone());
-            if let Some(agent) = self.registry.attached(connected.attachment) {
-                agent.send(wanted);
-            }
+        let wanted = AgentCommand::Weave(self.wanted.clone());
+        if let Some(agent) = self.registry.attached(connected.attachment) {
+            agent.send(wanted);
+        }
+
+        // The agent weaves what there is; what its tracepoints change comes as another generation.
+        if connected.exports_changed {
+            self.refresh_tracepoints();
         }
         connected.attachment
     }
@@ -145,7 +153,7 @@ impl FrontendState {
     pub(crate) fn add_exports(&mut self, attachment: Attachment, exports: Vec<Exports>, now_ns: i64) {
         let Some(agent) = self.registry.heard_from(attachment, now_ns) else { return };
         if agent.add_exports(exports) {
-            self.recompile();
+            self.refresh_tracepoints();
         }
     }
 
@@ -203,15 +211,18 @@ impl FrontendState {
         query.merge_report(incarnation, window, &groups, part.cost, now_ns);
     }
 
-    /// Compiles a text against what is known now.
-    pub(crate) fn compile(&self, text: &str, options: CompileOptions) -> Result<CompiledQuery, Diagnostics> {
-        let program = compile_with(text, &self.catalog, &options)?;
-        Ok(self.lowered(program, options))
+    /// Takes what a compilation rests on.
+    pub(crate) fn compile_snapshot(&self) -> CompileSnapshot {
+        CompileSnapshot {
+            catalog: self.catalog.clone(),
+            exports_version: self.exports_version,
+            next_id: self.next_id(),
+        }
     }
 
-    /// Lowers a program to the advice of the query that is installed next.
-    pub(crate) fn lowered(&self, program: Program, options: CompileOptions) -> CompiledQuery {
-        CompiledQuery::new(self.next_id(), program, options)
+    /// Whether the catalogue is still the one that a compilation rested on.
+    pub(crate) fn is_current(&self, snapshot: &CompileSnapshot) -> bool {
+        Arc::ptr_eq(&self.catalog, &snapshot.catalog)
     }
 
     fn next_id(&self) -> QueryId {
@@ -247,6 +258,7 @@ impl FrontendState {
     pub(crate) fn install(&mut self, name: &str, compiled: CompiledQuery, now_ns: i64) -> Installation {
         let id = self.next_id();
         self.last_number = id.number;
+        let compiled = compiled.with_id(id);
         let output = &compiled.program.output;
         let installation = Installation {
             number: id.number,
@@ -257,6 +269,10 @@ impl FrontendState {
 
         if !name.is_empty() {
             Arc::make_mut(&mut self.catalog).add_query(name, &compiled.program.text);
+        }
+        // Compiled against tracepoints that have changed meanwhile: the task does it again.
+        if compiled.exports_version < self.exports_version {
+            self.tracepoints_changed.notify_one();
         }
         let query = InstalledQuery::new(name.to_owned(), compiled, self.generation() + 1, now_ns);
         self.queries.insert(id.number, query);
@@ -304,9 +320,11 @@ impl FrontendState {
         self.wanted.generation
     }
 
-    /// Whether an agent that has woven a generation has woven all that it should.
+    /// Whether an agent that has woven a generation has woven all that it should. Not while queries are compiled
+    /// again: tracepoints that an agent brings may lead to other advice.
     pub(crate) fn has_converged(&self, woven: u64) -> bool {
         woven >= self.generation()
+            && !self.queries.values().any(|query| query.is_outdated(self.exports_version))
     }
 
     /// Makes all frames that are due now, and removes queries whose time is over.
@@ -357,29 +375,50 @@ impl FrontendState {
         catalog
     }
 
-    /// Compiles all queries against the changed tracepoints of agents. Returns whether any advice has changed,
-    /// which all agents are then told.
-    fn recompile(&mut self) -> bool {
+    /// Takes over changed tracepoints of agents: all installed queries are outdated.
+    fn refresh_tracepoints(&mut self) {
         self.catalog = Arc::new(self.merged_catalog());
+        self.exports_version += 1;
+        self.tracepoints_changed.notify_one();
+    }
+
+    /// Returns what is notified when installed queries are to be compiled again.
+    pub(crate) fn tracepoints_changed(&self) -> Arc<Notify> {
+        self.tracepoints_changed.clone()
+    }
+
+    /// Takes what it takes to compile all outdated queries again, or `None` if there are none.
+    pub(crate) fn recompilation(&self) -> Option<Recompilation> {
+        let outdated = self.queries.values().filter(|query| query.is_outdated(self.exports_version));
+        let queries: Vec<OutdatedQuery> = outdated
+            .map(|query| OutdatedQuery {
+                id: query.definition.id,
+                text: query.definition.program.text.clone(),
+                options: query.definition.options.clone(),
+            })
+            .collect();
+
+        let (catalog, exports_version) = (self.catalog.clone(), self.exports_version);
+        (!queries.is_empty()).then_some(Recompilation { catalog, exports_version, queries })
+    }
+
+    /// Takes over what outdated queries were compiled to, and weaves it if any advice has changed. A query that
+    /// no longer compiles runs on as it was.
+    pub(crate) fn replace_outdated(&mut self, exports_version: u64, recompiled: Vec<Recompiled>) {
         let generation = self.generation() + 1;
         let mut has_changed = false;
-        for query in self.queries.values_mut() {
-            // A measurement is over before a change of the catalogue matters.
-            let definition = &query.definition;
-            if !query.is_active() || definition.program.is_measured() {
-                continue;
-            }
-
-            // A query that no longer compiles runs on as it was.
-            let (id, options) = (definition.id, definition.options.clone());
-            if let Ok(program) = compile_with(&definition.program.text, &self.catalog, &options) {
-                has_changed |= query.replace(CompiledQuery::new(id, program, options), generation);
+        for Recompiled { id, compiled } in recompiled {
+            // It may have been removed meanwhile.
+            let query = self.queries.get_mut(&id.number).filter(|query| query.is_active());
+            match (query, compiled) {
+                (Some(query), Some(compiled)) => has_changed |= query.replace(compiled, generation),
+                (Some(query), None) => query.keep_as_it_is(exports_version),
+                (None, _) => {}
             }
         }
         if has_changed {
             self.weave();
         }
-        has_changed
     }
 
     /// Begins a generation with the advice of all active queries, and tells all agents.
@@ -427,6 +466,7 @@ mod tests {
     use crate::select::SelectEngine;
     use pivot_advice::{Field, Groups, Type, Value};
     use pivot_protocol::{from_wire, to_wire, wire};
+    use pivot_query::{CompileOptions, compile_with};
     use tokio::sync::mpsc;
 
     const SECOND: i64 = 1_000_000_000;
@@ -443,7 +483,11 @@ mod tests {
     }
 
     fn compiled(state: &FrontendState, text: &str) -> CompiledQuery {
-        state.compile(text, CompileOptions::default()).unwrap_or_else(|wrong| panic!("{wrong}"))
+        let snapshot = state.compile_snapshot();
+        let options = CompileOptions::default();
+        let program =
+            compile_with(text, &snapshot.catalog, &options).unwrap_or_else(|wrong| panic!("{wrong}"));
+        CompiledQuery::new(snapshot.next_id, program, options, snapshot.exports_version)
     }
 
     /// A frontend with one agent, incarnation 1, that has woven one query counting by host.
@@ -551,8 +595,7 @@ mod tests {
         let mut bench = bench();
         let query = compiled(&bench.state, "FROM t IN T SELECT COUNT");
         while bench.state.queries.len() < MAX_QUERIES {
-            let id = bench.state.next_id();
-            bench.state.install("", CompiledQuery { id, ..query.clone() }, 1);
+            bench.state.install("", query.clone(), 1);
         }
         assert!(!bench.state.make_room());
         let numbers: Vec<u32> = bench.state.queries.keys().copied().skip(5).take(2).collect();
