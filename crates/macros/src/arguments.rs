@@ -43,6 +43,7 @@ pub(crate) enum FieldCapture {
 
 impl Parse for TracepointArguments {
     fn parse(input: ParseStream<'_>) -> Result<TracepointArguments> {
+        // A string in the first place is the name; `fields` may stand alone.
         let name: Option<LitStr> = if input.peek(LitStr) { Some(input.parse()?) } else { None };
         if let Some(name) = &name {
             check_name(name)?;
@@ -68,6 +69,7 @@ fn check_name(name: &LitStr) -> Result<()> {
 }
 
 fn parse_fields(input: ParseStream<'_>) -> Result<Vec<FieldArgument>> {
+    // One message for whatever stands here: it lists all that may.
     let expected = "expected a name in quotes, or `fields(name: type = expr, ..)`";
     let keyword = Ident::parse_any(input).map_err(|error| Error::new(error.span(), expected))?;
     if keyword != "fields" {

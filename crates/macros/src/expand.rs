@@ -159,6 +159,7 @@ fn declaration(field: &FieldArgument) -> TokenStream {
 /// Writes the value of a field.
 fn value(field: &FieldArgument) -> TokenStream {
     let (value, own, shown) = (&field.value, hygienic("value"), shown(field));
+    // Bound to a variable of the declared type, so that a wrong type is an error at the field.
     let exported = match &field.capture {
         FieldCapture::Typed(ty) => quote!({
             let #own: #ty = #value;
@@ -172,6 +173,7 @@ fn value(field: &FieldArgument) -> TokenStream {
         }
         FieldCapture::Any => quote!(::pivot::__private::Export::export(&#value)),
     };
+
     quote!(#shown::value(#exported))
 }
 

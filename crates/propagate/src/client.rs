@@ -154,7 +154,7 @@ impl ClientLayer {
 #[derive(Debug, Default)]
 pub(crate) struct ReplySlot(Option<ExpectedReply>);
 
-/// What a reply's branch is decoded with.
+/// The state with which a reply's branch is decoded.
 #[derive(Debug)]
 struct ExpectedReply {
     kind: HeaderKind,
@@ -254,6 +254,7 @@ impl<B: Body> Body for ClientBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
         let mut frame = ready!(this.inner.poll_frame(cx));
+
         if let Some(Ok(frame)) = &mut frame
             && let Some(trailers) = frame.trailers_mut()
         {

@@ -18,7 +18,7 @@ pub struct Egress {
     listed: Vec<String>,
 }
 
-/// Which hosts are allowed without being listed.
+/// The hosts that are allowed without being listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HostScope {
     ListedOnly,

@@ -93,7 +93,7 @@ impl HeaderKind {
         Some(sent)
     }
 
-    /// Adds a branch to the headers or trailers of a reply, as what it gained since it `asked`.
+    /// Adds a branch to the headers or trailers of a reply. Only its changes since it was `asked` travel.
     pub(crate) fn insert_reply(
         self,
         headers: &mut HeaderMap,
@@ -106,6 +106,7 @@ impl HeaderKind {
             Cow::Borrowed(UNCHANGED_REPLY) if key.is_none() => {
                 headers.insert(self.name(), HeaderValue::from_static(UNCHANGED_BASE64));
             }
+
             bytes if !bytes.is_empty() => {
                 self.insert(headers, bytes.into_owned(), key);
             }

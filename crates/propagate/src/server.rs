@@ -28,7 +28,7 @@ use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Which baggage a server accepts.
+/// Decides which baggage a server accepts.
 #[derive(Debug, Clone, Default)]
 pub struct ServerLayer {
     trust: Trust,
@@ -38,7 +38,7 @@ pub struct ServerLayer {
 /// Whether clients are part of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Trust {
-    /// They are: their baggage is accepted.
+    /// Clients are part of the system: their baggage is accepted.
     #[default]
     Internal,
     /// Anybody may call: baggage is neither accepted nor sent back.
@@ -121,6 +121,7 @@ impl<S> Server<S> {
             ReceivedBaggage::None => (None, None),
             ReceivedBaggage::Detached(baggage) => (Some(baggage), None),
             ReceivedBaggage::Branch(kind, baggage) => {
+                // Of gRPC clients every one reads trailers: the status of the call is in them.
                 let trailers = kind == HeaderKind::Binary || accepts_trailers(headers);
                 let asked = baggage.snapshot();
                 let key = self.layer.key.clone();

@@ -147,6 +147,7 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let Some(callsite) = self.callsites.get(metadata) else { return self.inner.enabled(metadata) };
+
         match &callsite.kind {
             CallsiteKind::EnabledCheck(check) if check.is_enabled() => true,
             // Although we have said *always*, `tracing` asks while there is another dispatcher.

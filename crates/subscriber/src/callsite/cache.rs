@@ -31,7 +31,7 @@ pub(crate) struct CachedCallsite {
     inner: AtomicU8,
 }
 
-/// What a callsite is to us.
+/// The kinds of callsites that the bridge tells apart.
 #[derive(Debug)]
 pub(crate) enum CallsiteKind {
     /// A span or an event.
@@ -43,7 +43,7 @@ pub(crate) enum CallsiteKind {
     LogRecord,
 }
 
-/// What the application's subscriber said of a callsite when it was asked last.
+/// The interest of the application's subscriber in a callsite, as of the last time it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InnerInterest {
     Never,
@@ -53,6 +53,7 @@ pub(crate) enum InnerInterest {
 
 impl CachedCallsite {
     fn new(metadata: &'static Metadata<'static>, is_carrier: IsCarrier) -> CachedCallsite {
+        // Checks first: their metadata may pass for an event's.
         let kind = if is_enabled_check(metadata) {
             CallsiteKind::EnabledCheck(EnabledCheck::for_target(metadata.target()))
         } else if metadata.target() == forwarder::TARGET && metadata.name() == forwarder::NAME {

@@ -26,7 +26,7 @@ struct EnteredCarrier {
     app_span: Option<u64>,
     /// How many times it was entered and not left.
     depth: u32,
-    /// What was current before.
+    /// The request that was current before.
     outside: Option<Baggage>,
 }
 
@@ -54,6 +54,7 @@ pub(crate) fn enter(
     with_entered(|stack| {
         JUST_LEFT.set(None);
 
+        // The same span again, as recursion does. Another span of the same carrier changes nothing.
         if let Some(again) = stack.iter_mut().find(|inside| inside.entered == entered) {
             again.depth += 1;
         } else if stack.iter().all(|inside| inside.carrier != carrier) {

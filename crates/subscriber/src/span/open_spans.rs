@@ -241,6 +241,7 @@ impl OpenSpans {
     pub(crate) fn add_handle(&self, id: &Id) {
         let is_inside = entered_carriers::innermost(self.number)
             .is_some_and(|innermost| innermost.carrier == id.into_u64());
+
         self.with_span(id.into_u64(), |span| {
             span.handles += 1;
             if let Some(carried) = &mut span.carried {
@@ -261,6 +262,7 @@ impl OpenSpans {
             Some(carrier)
         });
 
+        // Handed on inside another carrier before, it leads nowhere: whoever enters it may work for either.
         if *known == Some(carrier) {
             self.with_carrier(carrier, |carried| {
                 carried.share();
@@ -337,6 +339,7 @@ impl OpenSpan {
         let Some(exit) = self.site.exit.filter(|exit| self.fires_at_end && exit.is_woven()) else { return };
 
         let elapsed = self.opened.elapsed();
+        // Own fields come first, then those that every span has, by their names.
         exit.fire(&|index| {
             if index < self.site.own_fields() {
                 let kept = self.values.iter().find(|(field, _)| *field == index);
