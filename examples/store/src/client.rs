@@ -114,13 +114,17 @@ impl Client {
                     self.connections.note_failure(&self.name_node, &error);
                     note_retry(op, "namenode", attempt, &error);
                 }
+                // An error that lasts is an answer as well: the name node is there.
                 done => {
                     self.connections.note_answer(&self.name_node);
                     return done;
                 }
             }
+
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
         }
+
+        // The last attempt, after the last pause.
         call().await
     }
 

@@ -52,7 +52,7 @@ pub struct Member {
     child: Child,
     /// The pipe that holds the process: it ends when this closes. `None` once it was told to stop.
     stdin: Option<ChildStdin>,
-    /// What the process prints.
+    /// The lines that the process prints.
     lines: Receiver<String>,
     address: Option<String>,
 }
@@ -284,6 +284,7 @@ impl Member {
                 return Err(StoreError::Interrupted);
             }
 
+            // A short wait each time, so that an interruption is noticed soon.
             match self.lines.recv_timeout(POLL) {
                 Ok(line) if line == "ready" => return Ok(()),
                 Ok(line) => {

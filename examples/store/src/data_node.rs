@@ -110,6 +110,7 @@ impl DataNode {
         let (next, rest) = head.pipeline.split_first()?;
         let mut peer = self.connections.data_node(&next.address).ok()?;
 
+        // A bounded channel: a slow node later in the pipeline slows the client down, not this node's memory.
         let head = WriteHead { pipeline: rest.to_vec(), ..head.clone() };
         let (sender, packets) = mpsc::channel(AHEAD);
         let first = WritePacket { head: Some(head), data: Default::default() };
@@ -175,6 +176,7 @@ impl BlockRead {
     /// Returns a page of the block, from memory or from disk. Empty behind the block's end.
     async fn page(&mut self, number: u64) -> Result<Bytes, Status> {
         let begun = Instant::now();
+
         let cached = self.cache.get((self.block, number));
         let hit = cached.is_some();
         let data = match cached {
@@ -217,6 +219,7 @@ fn packets(mut read: BlockRead, offset: u64, length: u64) -> impl Stream<Item = 
                 break;
             }
 
+            // Counted before it is yielded: the client may go away and never ask for the next.
             let delta = to - from;
             at += delta;
             read.counters.read.fetch_add(delta, Ordering::Relaxed);
@@ -288,6 +291,7 @@ impl Service for DataNode {
         let app = app_of(request.metadata());
         let mut stream = request.into_inner();
         answer("WriteBlock", async {
+            // The first packet tells which block it is and where it goes from here.
             let head = stream.message().await?.and_then(|packet| packet.head);
             let head = head.ok_or_else(|| Status::invalid_argument("the first packet has no head"))?;
             self.write(&app, head, stream).await

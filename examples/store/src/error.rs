@@ -24,7 +24,7 @@ pub enum StoreError {
     Rpc {
         /// Host or address of the peer.
         peer: String,
-        /// What the call returned.
+        /// The status that the call returned.
         status: Box<Status>,
     },
     /// No live replica delivered the whole block.
@@ -45,7 +45,7 @@ pub enum StoreError {
     Disk {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A server could not listen or serve.
@@ -56,7 +56,7 @@ pub enum StoreError {
     NotReady {
         /// Host name of the process.
         name: String,
-        /// What was seen instead, with the end of its log.
+        /// What happened instead, with the end of its log.
         reason: String,
     },
     /// The start of a cluster was interrupted.

@@ -34,6 +34,7 @@ impl Heartbeat {
     /// Sends heartbeats until the process has to end, and calls `registered` after the first that arrived.
     pub(crate) async fn run(&self, stop: &Shutdown, registered: impl FnOnce()) -> Result<(), StoreError> {
         let mut registered = Some(registered);
+
         while !stop.is_requested() {
             match self.beat().await {
                 Ok(()) => {
@@ -45,6 +46,7 @@ impl Heartbeat {
                 Err(error) if error.is_transient() => self.connections.note_failure(&self.name_node, &error),
                 Err(error) => return Err(error),
             }
+
             stop.pause(INTERVAL).await;
         }
         Ok(())
@@ -73,6 +75,7 @@ impl Heartbeat {
             name_node.heartbeat(beat).await.map_err(|status| StoreError::rpc(&self.name_node, status))?;
 
         let reply = reply.into_inner();
+        // Blocks of files that were deleted, or never completed.
         for block in reply.unwanted {
             self.blocks.remove(block);
         }

@@ -24,6 +24,7 @@ struct Process {
 }
 
 fn main() -> ExitCode {
+    // Roles are no subcommands of their own: one set of options serves all of them.
     let done = match Arguments::parse() {
         Arguments::Cluster(plan) => supervise(plan),
         Arguments::Role(words) => {
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
             serve(Process::parse_from(words).options)
         }
     };
+
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -67,6 +69,7 @@ fn supervise(plan: ClusterPlan) -> anyhow::Result<()> {
     }
     println!("ready {}", cluster.folder().display());
 
+    // With `--operations`; without, clients go on until Ctrl-C.
     cluster.wait_for_clients()?;
     cluster.stop();
     for summary in cluster.summaries() {

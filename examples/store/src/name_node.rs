@@ -177,6 +177,7 @@ impl NameNode {
             length: written.length,
             hosts: written.hosts,
         });
+
         state
             .namespace
             .complete(&ask.path, ask.lease, blocks.collect())
@@ -304,6 +305,7 @@ impl Service for NameNode {
         let ask = request.into_inner();
         answer("GetBlockLocations", async {
             let blocks = self.locate(&ask)?;
+
             pivot::tracepoint!(
                 "NN.GetBlockLocations",
                 src: String = ask.path.clone(),

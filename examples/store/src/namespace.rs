@@ -198,8 +198,10 @@ impl Namespace {
         length: u64,
     ) -> Result<Vec<FileBlock<'_>>, NamespaceError> {
         let end = from.saturating_add(length);
-        let mut offset = 0;
         let mut found = Vec::new();
+
+        // Blocks do not know where they begin in their file: their lengths add up to it.
+        let mut offset = 0;
         for number in self.files.get(path).ok_or(NamespaceError::NoFile)? {
             let Some(block) = self.blocks.get(number) else { continue };
             if offset < end && offset + block.length > from {
@@ -221,6 +223,7 @@ impl Namespace {
     /// Takes in the blocks that a host holds. Returns those that belong to no file any more.
     pub(crate) fn report(&mut self, host: &str, held: &[u64]) -> Vec<u64> {
         let mut unwanted = Vec::new();
+
         for number in held {
             if let Some(block) = self.blocks.get_mut(number) {
                 if !block.hosts.contains(host) {
@@ -230,6 +233,7 @@ impl Namespace {
                 unwanted.push(*number);
             }
         }
+
         unwanted
     }
 }

@@ -95,7 +95,7 @@ impl FromStr for Role {
 /// The options of one process.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ProcessOptions {
-    /// What the process does: namenode, datanode, load, get, scan, sort, stress or measure.
+    /// The job of the process: namenode, datanode, load, get, scan, sort, stress or measure.
     pub role: Role,
     /// Logical host of the process, such as nn-1, dn-2 or app-1.
     #[arg(long)]
@@ -121,7 +121,7 @@ pub struct ProcessOptions {
     /// A client begins when the file `go` exists in the data folder.
     #[arg(long)]
     pub wait_for_go: bool,
-    /// Of so many reads of blocks, a data node fails one on purpose.
+    /// A data node fails every Nth read of a block on purpose.
     #[arg(long)]
     pub fail_every: Option<u64>,
     /// The name node records when a file was last opened or located, on the disk before it answers.
@@ -158,6 +158,7 @@ impl ProcessOptions {
 
     /// Returns the command line that clap parses back into these options.
     pub fn to_args(&self) -> Vec<OsString> {
+        // Every field is listed here: one that is missing would not reach the children of a cluster.
         let mut args: Vec<OsString> = vec![self.role.as_str().into()];
         let mut flag = |name: &str, value: OsString| args.extend([name.into(), value]);
         flag("--name", self.name.clone().into());

@@ -42,12 +42,15 @@ impl Shutdown {
         let failed = |error| StoreError::disk(Path::new("signals"), error);
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+
+        // The runtime's own handler of Ctrl-C would end the process at once.
         let on_signal = sender.clone();
         tokio::spawn(async move {
             tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }
             on_signal.send_replace(true);
         });
 
+        // A thread of its own: reading standard input blocks and cannot be cancelled.
         if options.supervised {
             let (on_end, orphaned) = (sender.clone(), orphaned.clone());
             std::thread::spawn(move || {

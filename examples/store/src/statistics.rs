@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ProcessOptions, StoreError};
 
-/// What one process did since its start: the line in `<name>.stats.json`.
+/// The counts of one process since its start: the line in `<name>.stats.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessSummary {
     /// Logical host.
@@ -29,11 +29,11 @@ pub struct ProcessSummary {
     pub bytes_read: u64,
     /// Bytes of file content that a data node put on its disk, or that a client wrote (once, not per replica).
     pub bytes_written: u64,
-    /// What it did per client application.
+    /// The counts per client application.
     pub apps: BTreeMap<String, AppSummary>,
 }
 
-/// What one process did for one client application.
+/// The counts of one process for one client application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppSummary {
     /// Operations done.
@@ -98,6 +98,7 @@ impl ProcessCounters {
     /// Returns what the process did so far.
     pub(crate) fn summary(&self, options: &ProcessOptions) -> ProcessSummary {
         let apps = self.by_app();
+
         ProcessSummary {
             host: options.name.clone(),
             process: options.role.to_string(),

@@ -65,6 +65,7 @@ impl TimedOperations<'_> {
     /// Does one operation. An unknown one does nothing, as `HOLD` does.
     async fn operation(&self, operation: &str, number: u64) -> Result<(), StoreError> {
         pivot::tracepoint!("ClientProtocols");
+        // What a query packs at these, the operation carries along.
         for i in 0..TUPLES {
             pivot::tracepoint!("TimedOperations.tuple", i: u64 = i);
         }

@@ -37,6 +37,7 @@ pub(crate) async fn run(
     let workload = Workload { options, client, seed };
 
     println!("ready");
+    // Tests weave their queries first, so that no operation is missed.
     if options.wait_for_go {
         stop.pause_until(&options.data_dir.join("go")).await;
     }
@@ -57,6 +58,7 @@ impl Workload<'_> {
         let mut failures = 0;
         let mut number = 0;
         while last.is_none_or(|last| number < last) && !stop.is_requested() {
+            // Each operation is a request of its own.
             let pause = match pivot::request(self.operation(number)).await {
                 Ok(()) => {
                     counts.operations.fetch_add(1, Ordering::Relaxed);
@@ -70,6 +72,7 @@ impl Workload<'_> {
                     LONGEST_PAUSE.min(Duration::from_millis(100 << failures.min(5)))
                 }
             };
+
             stop.pause(pause).await;
         }
         Ok(())
@@ -78,6 +81,7 @@ impl Workload<'_> {
     #[pivot::tracepoints("Client.operation", fields(kind: String = self.options.role.to_string()))]
     async fn operation(&self, number: u64) -> Result<(), StoreError> {
         pivot::tracepoint!("ClientProtocols");
+
         match self.options.role {
             Role::Load => self.load(number).await,
             Role::Get => self.get(number).await,
