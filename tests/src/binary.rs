@@ -40,6 +40,6 @@ fn build() -> PathBuf {
 
     let text = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
     let messages = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let paths = messages.filter_map(|message| Some(message["executable"].as_str()?.into()));
-    paths.last().expect("cargo names the executable that it built")
+    let mut paths = messages.filter_map(|message| Some(message["executable"].as_str()?.into()));
+    paths.next_back().expect("cargo names the executable that it built")
 }

@@ -7,6 +7,7 @@
 //! `PATH` is a checkout or a part of it. With `--list` every finding of a kind is printed with its file and line.
 
 use pivot_tests::source::{Figures, Kind, Tree};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -57,10 +58,8 @@ fn run(request: &Request) -> Result<(), String> {
     let names = tree.crates.iter().map(|krate| krate.name.clone()).chain(["(no crate)".to_owned()]);
     let figures = Figures::of_crates(&tree).into_iter().chain([Figures::of_loose(&tree)]);
 
+    let mut lines = Vec::new();
     let mut total = Figures::default();
-    if request.list.is_none() {
-        print_header();
-    }
     for (name, figures) in names.zip(figures) {
         let is_asked_for = request.only.as_ref().is_none_or(|only| *only == name);
         let is_empty = figures.files == 0 && figures.findings.is_empty();
@@ -69,26 +68,26 @@ fn run(request: &Request) -> Result<(), String> {
         }
         match request.list {
             Some(kind) => {
-                figures
-                    .findings
-                    .iter()
-                    .filter(|finding| finding.kind == kind)
-                    .for_each(|one| println!("{one}"));
+                let found = figures.findings.iter().filter(|finding| finding.kind == kind);
+                lines.extend(found.map(ToString::to_string));
             }
-            None => print_row(&name, &figures),
+            None => lines.push(row(&name, &figures)),
         }
         total.add(figures);
     }
-    match request.list {
-        Some(_) => {}
-        None => print_row("total", &total),
+    if request.list.is_none() {
+        lines.insert(0, header());
+        lines.push(row("total", &total));
     }
 
+    // A reader that has seen enough, as `head` has, is no error.
+    lines.push(String::new());
+    let _ = std::io::stdout().write_all(lines.join("\n").as_bytes());
     Ok(())
 }
 
-fn print_header() {
-    println!(
+fn header() -> String {
+    format!(
         "{:<18} {:>5} {:>5} {:>9} {:>6} {:>7} {:>8} {:>6} {:>5} {:>5} {:>14} {:>6} {:>8} {:>6} {:>5} {:>5} {:>6}",
         "crate",
         "files",
@@ -107,16 +106,16 @@ fn print_header() {
         "#path",
         "docs",
         "clones"
-    );
+    )
 }
 
-fn print_row(name: &str, figures: &Figures) {
+fn row(name: &str, figures: &Figures) -> String {
     let circles =
         format!("{} ({:.0}%, {})", figures.files_in_circles, figures.in_circles(), figures.largest_circle);
     let longer =
         format!("{}/{}", figures.longer_functions - figures.count(Kind::Dense), figures.longer_functions);
 
-    println!(
+    format!(
         "{name:<18} {:>5} {:>5.1} {longer:>9} {:>6.0} {:>7.1} {:>4.1}+{:<3.1} {:>6} {:>5} {:>5} {circles:>14} {:>6} {:>8.0} {:>6} {:>5} {:>5} {:>6.1}",
         figures.files,
         figures.lines as f64 / 1000.0,
@@ -133,5 +132,5 @@ fn print_row(name: &str, figures: &Figures) {
         figures.count(Kind::PathAttribute),
         figures.count(Kind::BadBeginning),
         figures.per_thousand_lines(Kind::Clone),
-    );
+    )
 }

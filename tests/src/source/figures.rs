@@ -75,13 +75,16 @@ pub struct Finding {
     pub path: PathBuf,
     /// The line, from 1.
     pub line: usize,
-    /// The name of what was found, or its text.
-    pub text: String,
+    /// The name of what was found, or its text: with kind and file it stays the same when lines move.
+    pub name: String,
+    /// What else is to be said of it.
+    pub detail: String,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.path.display(), self.line, self.text)
+        write!(f, "{}:{}: {}", self.path.display(), self.line, self.name)?;
+        if self.detail.is_empty() { Ok(()) } else { write!(f, " ({})", self.detail) }
     }
 }
 
@@ -92,6 +95,8 @@ pub struct Figures {
     pub files: usize,
     /// The lines of these files, tests aside.
     pub lines: usize,
+    /// Those of them that are neither blank nor a comment.
+    pub code_lines: usize,
     /// The functions.
     pub functions: usize,
     /// The functions over 12 lines.
@@ -136,6 +141,7 @@ impl Figures {
     pub fn add(&mut self, other: Self) {
         self.files += other.files;
         self.lines += other.lines;
+        self.code_lines += other.code_lines;
         self.functions += other.functions;
         self.longer_functions += other.longer_functions;
         self.inner_lines += other.inner_lines;
@@ -153,9 +159,9 @@ impl Figures {
         self.findings.iter().filter(|finding| finding.kind == kind).count()
     }
 
-    /// Returns how often something was found in a thousand lines.
+    /// Returns how often something was found in a thousand lines of code, blank lines and comments aside.
     pub fn per_thousand_lines(&self, kind: Kind) -> f64 {
-        self.count(kind) as f64 * 1000.0 / self.lines.max(1) as f64
+        self.count(kind) as f64 * 1000.0 / self.code_lines.max(1) as f64
     }
 
     /// Returns the share of functions over 12 lines that have paragraphs, in percent.
@@ -183,7 +189,7 @@ impl Figures {
 
         for file in krate.sources.iter().filter(|file| !file.is_only_test()) {
             figures.files += 1;
-            figures.lines += file.test_lines().iter().filter(|is_test| !**is_test).count();
+            figures.add_lines(file);
             for function in file.functions().iter().filter(|function| !function.is_test) {
                 figures.add_function(file, function);
             }
@@ -200,19 +206,33 @@ impl Figures {
         figures
     }
 
-    fn find(&mut self, kind: Kind, file: &SourceFile, line: usize, text: impl Into<String>) {
-        self.findings.push(Finding { kind, path: file.path.clone(), line: line + 1, text: text.into() });
+    fn find(&mut self, kind: Kind, file: &SourceFile, line: usize, name: &str) {
+        self.find_detailed(kind, file, line, name, String::new());
+    }
+
+    fn find_detailed(&mut self, kind: Kind, file: &SourceFile, line: usize, name: &str, detail: String) {
+        let name = name.to_owned();
+        self.findings.push(Finding { kind, path: file.path.clone(), line: line + 1, name, detail });
+    }
+
+    fn add_lines(&mut self, file: &SourceFile) {
+        for (line, is_test) in file.test_lines().into_iter().enumerate() {
+            if !is_test {
+                self.lines += 1;
+                self.code_lines += usize::from(!file.is_blank_line(line) && !file.is_comment_line(line));
+            }
+        }
     }
 
     fn add_function(&mut self, file: &SourceFile, function: &Function) {
         let length = function.line_count();
-        let described = format!("{} ({length} lines)", function.name);
+        let lines = format!("{length} lines");
         self.functions += 1;
 
         if length >= PARAGRAPHS_FROM {
             self.longer_functions += 1;
             if !function.inner_lines().any(|line| file.is_blank_line(line)) {
-                self.find(Kind::Dense, file, function.first_line, &described);
+                self.find_detailed(Kind::Dense, file, function.first_line, &function.name, lines.clone());
             }
         }
         if length >= COMMENTS_FROM {
@@ -220,20 +240,25 @@ impl Figures {
             self.inner_lines += function.inner_lines().len();
             self.inner_comments += comments;
             if comments == 0 {
-                self.find(Kind::Uncommented, file, function.first_line, &described);
+                self.find_detailed(
+                    Kind::Uncommented,
+                    file,
+                    function.first_line,
+                    &function.name,
+                    lines.clone(),
+                );
             }
         }
         if length > LONGEST_FUNCTION {
-            self.find(Kind::LongFunction, file, function.first_line, &described);
+            self.find_detailed(Kind::LongFunction, file, function.first_line, &function.name, lines);
         }
 
         for parameter in &function.parameters {
-            let text = format!("{}: {}: {}", function.name, parameter.pattern, parameter.type_text);
+            let detail = format!("{}: {}", parameter.pattern, parameter.type_text);
             if parameter.is_tuple() {
-                self.find(Kind::TupleParameter, file, function.first_line, &text);
-            }
-            if parameter.is_bool() {
-                self.find(Kind::BoolParameter, file, function.first_line, &text);
+                self.find_detailed(Kind::TupleParameter, file, function.first_line, &function.name, detail);
+            } else if parameter.is_bool() {
+                self.find_detailed(Kind::BoolParameter, file, function.first_line, &function.name, detail);
             }
         }
     }
@@ -241,7 +266,7 @@ impl Figures {
     fn add_closures(&mut self, file: &SourceFile) {
         for closure in file.closures().into_iter().filter(|closure| !closure.is_test) {
             let kind = if closure.is_plain { Kind::Closure } else { Kind::WrappedClosure };
-            self.find(kind, file, closure.line, closure.name);
+            self.find(kind, file, closure.line, &closure.name);
         }
     }
 
@@ -304,9 +329,9 @@ impl Figures {
             self.files_in_circles += circle.len();
             self.largest_circle = self.largest_circle.max(circle.len());
             for one in uses.iter().filter(|one| circle.contains(&one.from) && circle.contains(&one.to)) {
-                let target = krate.sources[one.to].path.display();
-                let text = format!("circle {} of {}: uses {target}", self.circles, circle.len());
-                self.find(Kind::Circle, &krate.sources[one.from], one.line, text);
+                let target = krate.sources[one.to].path.display().to_string();
+                let detail = format!("circle {} of {} files", self.circles, circle.len());
+                self.find_detailed(Kind::Circle, &krate.sources[one.from], one.line, &target, detail);
             }
         }
     }

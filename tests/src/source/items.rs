@@ -163,12 +163,14 @@ fn next_is(tokens: &[Token], index: usize, text: &str) -> bool {
 fn is_test_attribute(attribute: &[Token]) -> bool {
     let words: Vec<_> = attribute.iter().map(|token| token.text.as_str()).collect();
 
-    match words.as_slice() {
-        ["cfg", "(", "test", ")"] | ["cfg", "(", "all", "(", "test", ..] | ["test"] => true,
-        [.., "::", "test"] => true,
-        [_, "::", "test", "(", ..] => true,
-        _ => false,
-    }
+    matches!(
+        words.as_slice(),
+        ["cfg", "(", "test", ")"]
+            | ["cfg", "(", "all", "(", "test", ..]
+            | ["test"]
+            | [.., "::", "test"]
+            | [_, "::", "test", "(", ..]
+    )
 }
 
 /// Returns the index behind the item that begins at `start`, perhaps with more attributes.

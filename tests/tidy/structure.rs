@@ -1,0 +1,203 @@
+//! How files, modules, types and functions are made.
+
+use super::TREE;
+use pivot_tests::source::{Figures, Finding, Kind};
+use std::collections::BTreeSet;
+
+/// The most lines of a file, its inline tests aside.
+const FILE_LINES: usize = 500;
+
+/// The most lines of code in a `mod.rs`, in which comments may draw and explain as they like.
+const MOD_LINES: usize = 15;
+
+/// Files that use each other in a circle.
+const CIRCLES: &[(&str, &str)] = &[
+    ("crates/advice/src/aggregate.rs", "crates/advice/src/eval.rs"),
+    ("crates/advice/src/aggregate.rs", "crates/advice/src/sketch/distinct.rs"),
+    ("crates/advice/src/aggregate.rs", "crates/advice/src/sum.rs"),
+    ("crates/advice/src/codec.rs", "crates/advice/src/aggregate.rs"),
+    ("crates/advice/src/codec.rs", "crates/advice/src/groups.rs"),
+    ("crates/advice/src/codec.rs", "crates/advice/src/sum.rs"),
+    ("crates/advice/src/eval.rs", "crates/advice/src/codec.rs"),
+    ("crates/advice/src/groups.rs", "crates/advice/src/aggregate.rs"),
+    ("crates/advice/src/sketch/distinct.rs", "crates/advice/src/eval.rs"),
+    ("crates/advice/src/sum.rs", "crates/advice/src/eval.rs"),
+    ("crates/baggage/src/format/bag_codec.rs", "crates/baggage/src/format/encoded_rows.rs"),
+    ("crates/baggage/src/format/bag_codec.rs", "crates/baggage/src/format/grouped_bag.rs"),
+    ("crates/baggage/src/format/encoded_rows.rs", "crates/baggage/src/format/bag_codec.rs"),
+    ("crates/baggage/src/format/grouped_bag.rs", "crates/baggage/src/format/bag_codec.rs"),
+    ("crates/baggage/src/format/grouped_bag.rs", "crates/baggage/src/format/encoded_rows.rs"),
+    ("crates/baggage/src/format/envelope.rs", "crates/baggage/src/format/reply.rs"),
+    ("crates/baggage/src/format/reply.rs", "crates/baggage/src/format/envelope.rs"),
+    ("crates/cli/src/format/csv.rs", "crates/cli/src/format/write.rs"),
+    ("crates/cli/src/format/json.rs", "crates/cli/src/format/write.rs"),
+    ("crates/cli/src/format/markdown.rs", "crates/cli/src/format/table.rs"),
+    ("crates/cli/src/format/markdown.rs", "crates/cli/src/format/write.rs"),
+    ("crates/cli/src/format/ndjson.rs", "crates/cli/src/format/write.rs"),
+    ("crates/cli/src/format/table.rs", "crates/cli/src/format/write.rs"),
+    ("crates/cli/src/format/write.rs", "crates/cli/src/format/csv.rs"),
+    ("crates/cli/src/format/write.rs", "crates/cli/src/format/json.rs"),
+    ("crates/cli/src/format/write.rs", "crates/cli/src/format/markdown.rs"),
+    ("crates/cli/src/format/write.rs", "crates/cli/src/format/ndjson.rs"),
+    ("crates/cli/src/format/write.rs", "crates/cli/src/format/table.rs"),
+    ("crates/cli/src/repl/session.rs", "crates/cli/src/repl/show.rs"),
+    ("crates/cli/src/repl/session.rs", "crates/cli/src/unattended.rs"),
+    ("crates/cli/src/repl/show.rs", "crates/cli/src/repl/session.rs"),
+    ("crates/cli/src/unattended.rs", "crates/cli/src/repl/show.rs"),
+    ("crates/query/src/compiled/program.rs", "crates/query/src/resolve/resolver.rs"),
+    ("crates/query/src/formatter.rs", "crates/query/src/resolve/aggregates.rs"),
+    ("crates/query/src/resolve/aggregates.rs", "crates/query/src/resolve/resolver.rs"),
+    ("crates/query/src/resolve/aggregates.rs", "crates/query/src/resolve/select_list.rs"),
+    ("crates/query/src/resolve/resolver.rs", "crates/query/src/formatter.rs"),
+    ("crates/query/src/resolve/resolver.rs", "crates/query/src/resolve/run_settings.rs"),
+    ("crates/query/src/resolve/resolver.rs", "crates/query/src/resolve/select_list.rs"),
+    ("crates/query/src/resolve/run_settings.rs", "crates/query/src/compiled/program.rs"),
+    ("crates/query/src/resolve/run_settings.rs", "crates/query/src/resolve/resolver.rs"),
+    ("crates/query/src/resolve/select_list.rs", "crates/query/src/resolve/aggregates.rs"),
+    ("crates/query/src/resolve/select_list.rs", "crates/query/src/resolve/resolver.rs"),
+    ("crates/query/src/resolve/select_list.rs", "crates/query/src/resolve/run_settings.rs"),
+    ("crates/query/src/optimize/filter_placement.rs", "crates/query/src/optimize/rule.rs"),
+    ("crates/query/src/optimize/let_placement.rs", "crates/query/src/optimize/rule.rs"),
+    ("crates/query/src/optimize/pre_aggregation.rs", "crates/query/src/optimize/rule.rs"),
+    ("crates/query/src/optimize/projection.rs", "crates/query/src/optimize/rule.rs"),
+    ("crates/query/src/optimize/rule.rs", "crates/query/src/optimize/filter_placement.rs"),
+    ("crates/query/src/optimize/rule.rs", "crates/query/src/optimize/let_placement.rs"),
+    ("crates/query/src/optimize/rule.rs", "crates/query/src/optimize/pre_aggregation.rs"),
+    ("crates/query/src/optimize/rule.rs", "crates/query/src/optimize/projection.rs"),
+    ("crates/query/src/optimize/rule.rs", "crates/query/src/optimize/sharing.rs"),
+    ("crates/query/src/optimize/sharing.rs", "crates/query/src/optimize/rule.rs"),
+    ("crates/query/src/syntax/clauses.rs", "crates/query/src/syntax/hints.rs"),
+    ("crates/query/src/syntax/clauses.rs", "crates/query/src/syntax/sources.rs"),
+    ("crates/query/src/syntax/hints.rs", "crates/query/src/syntax/clauses.rs"),
+    ("crates/query/src/syntax/sources.rs", "crates/query/src/syntax/clauses.rs"),
+    ("crates/subscriber/src/callsite/enabled_check.rs", "crates/subscriber/src/callsite/tracepoints.rs"),
+    ("crates/subscriber/src/callsite/tracepoints.rs", "crates/subscriber/src/callsite/enabled_check.rs"),
+    ("crates/uplink/src/config.rs", "crates/uplink/src/thread.rs"),
+    ("crates/uplink/src/link.rs", "crates/uplink/src/config.rs"),
+    ("crates/uplink/src/link.rs", "crates/uplink/src/message.rs"),
+    ("crates/uplink/src/link.rs", "crates/uplink/src/thread.rs"),
+    ("crates/uplink/src/message.rs", "crates/uplink/src/config.rs"),
+    ("crates/uplink/src/thread.rs", "crates/uplink/src/config.rs"),
+    ("crates/uplink/src/thread.rs", "crates/uplink/src/link.rs"),
+    ("tests/src/oracle/evaluate.rs", "tests/src/oracle/output.rs"),
+    ("tests/src/oracle/output.rs", "tests/src/oracle/evaluate.rs"),
+    ("tests/src/oracle/generate.rs", "tests/src/oracle/select.rs"),
+    ("tests/src/oracle/select.rs", "tests/src/oracle/generate.rs"),
+];
+
+/// Functions with a parameter that is a tuple to be taken apart.
+const TUPLE_PARAMETERS: &[(&str, &str)] = &[
+    ("crates/agent/src/run/agreement.rs", "same_state"),
+    ("crates/baggage/src/format/bag_codec.rs", "write_chosen"),
+    ("crates/baggage/src/format/grouped_bag.rs", "enter"),
+    ("crates/cli/src/live/watch.rs", "follow"),
+    ("crates/frontend/src/agents_service.rs", "receive"),
+    ("crates/frontend/src/clients_service.rs", "open"),
+    ("crates/frontend/src/frames.rs", "completeness"),
+    ("crates/frontend/src/installed_query.rs", "new"),
+    ("crates/frontend/src/installed_query.rs", "tick"),
+    ("crates/frontend/src/installed_query.rs", "total"),
+    ("crates/frontend/src/kernels.rs", "binary"),
+    ("crates/frontend/src/registry.rs", "coverage"),
+    ("crates/frontend/src/state.rs", "merge"),
+    ("crates/query/src/resolve/aggregates.rs", "fold"),
+    ("crates/query/src/resolve/fields.rs", "field"),
+    ("crates/query/src/resolve/fields.rs", "united"),
+    ("crates/query/src/resolve/fields.rs", "unknown"),
+    ("crates/query/src/resolve/select_list.rs", "as_column"),
+    ("crates/query/src/resolve/sources.rs", "temporal"),
+];
+
+/// Types whose name another type of their crate has.
+const SHARED_IN_CRATE: &[(&str, &str)] = &[
+    ("crates/agent/src/site/export.rs", "Shown"),
+    ("crates/agent/src/site/export.rs", "Hidden"),
+    ("crates/agent/src/site/fields.rs", "Field"),
+    ("crates/agent/src/site/fields.rs", "Shown"),
+    ("crates/agent/src/site/fields.rs", "Hidden"),
+    ("crates/agent/src/site/function.rs", "Field"),
+    ("crates/cli/src/arguments.rs", "Command"),
+    ("crates/cli/src/repl/commands.rs", "Command"),
+    ("crates/frontend/src/agents_service.rs", "Outbox"),
+    ("crates/frontend/src/registry.rs", "Outbox"),
+    ("tests/src/golden/requests.rs", "Run"),
+    ("tests/src/oracle/dag.rs", "Step"),
+    ("tests/src/oracle/evaluate.rs", "Order"),
+    ("tests/src/oracle/expressions.rs", "Leaf"),
+    ("tests/src/oracle/in_band.rs", "Run"),
+    ("tests/src/oracle/query.rs", "Step"),
+    ("tests/src/oracle/query.rs", "Order"),
+    ("tests/src/oracle/query.rs", "Function"),
+    ("tests/src/source/functions.rs", "Function"),
+    ("tests/src/source/graph.rs", "Leaf"),
+];
+
+/// Functions over 60 lines, each with a reason.
+const LONG_FUNCTIONS: &[(&str, &str)] = &[
+    ("crates/advice/src/text.rs", "write_expr"),
+    ("crates/query/src/resolve/typing.rs", "call"),
+    ("tests/src/oracle/expression.rs", "value"),
+    ("tests/src/oracle/expression.rs", "call"),
+];
+
+#[test]
+fn no_modules_of_a_crate_use_each_other_in_a_circle() {
+    check(Kind::Circle, CIRCLES);
+}
+
+#[test]
+fn no_parameter_is_a_tuple() {
+    check(Kind::TupleParameter, TUPLE_PARAMETERS);
+}
+
+#[test]
+fn no_two_types_of_a_crate_have_one_name() {
+    check(Kind::SharedInCrate, SHARED_IN_CRATE);
+}
+
+#[test]
+fn functions_fit_on_a_screen() {
+    check(Kind::LongFunction, LONG_FUNCTIONS);
+}
+
+#[test]
+fn no_file_is_compiled_into_two_places() {
+    check(Kind::PathAttribute, &[]);
+}
+
+#[test]
+fn files_are_short() {
+    for file in TREE.files() {
+        let name = file.path.display();
+        let lines = file.test_lines().iter().filter(|is_test| !**is_test).count();
+        assert!(lines <= FILE_LINES, "{name} has {lines} lines");
+
+        if file.path.ends_with("mod.rs") && !file.path.components().any(|part| part.as_os_str() == "tests") {
+            let is_code = |line: &usize| !file.is_blank_line(*line) && !file.is_comment_line(*line);
+            let code = (0..file.lines.len()).filter(is_code).count();
+            assert!(code <= MOD_LINES, "{name} has {code} lines of code");
+        }
+    }
+}
+
+/// Checks that what is found of a kind is what is listed as path and name.
+fn check(kind: Kind, listed: &[(&str, &str)]) {
+    let mut figures = Figures::of_loose(&TREE);
+    Figures::of_crates(&TREE).into_iter().for_each(|crate_figures| figures.add(crate_figures));
+
+    let found: Vec<&Finding> = figures.findings.iter().filter(|finding| finding.kind == kind).collect();
+    let key = |finding: &Finding| (finding.path.display().to_string(), finding.name.clone());
+    let is_listed = |finding: &Finding| {
+        let (path, name) = key(finding);
+        listed.contains(&(path.as_str(), name.as_str()))
+    };
+    let surplus: Vec<String> =
+        found.iter().filter(|finding| !is_listed(finding)).map(|finding| finding.to_string()).collect();
+
+    let keys: BTreeSet<_> = found.iter().map(|finding| key(finding)).collect();
+    let gone: Vec<_> =
+        listed.iter().filter(|(path, name)| !keys.contains(&((*path).into(), (*name).into()))).collect();
+
+    assert!(surplus.is_empty(), "against the law:\n{}", surplus.join("\n"));
+    assert!(gone.is_empty(), "no longer needed in the list: {gone:#?}");
+}
