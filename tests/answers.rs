@@ -46,22 +46,26 @@ fn setting(name: &str) -> Option<u64> {
 async fn frames_have_the_rows_that_the_language_defines() {
     let first = setting("PIVOT_ORACLE_SEED").unwrap_or(0);
     let last = first + setting("PIVOT_ANSWERS_CASES").unwrap_or(CASES);
+
     let outcomes = futures::stream::iter(first..last).map(|seed| async move {
         let outcome = tokio::spawn(tokio::time::timeout(PATIENCE, compare(seed))).await;
         let outcome = outcome.map_err(|panic| format!("panic: {panic}"));
         let outcome = outcome.and_then(|in_time| in_time.unwrap_or_else(|_| Err("it hangs".into())));
         (seed, outcome)
     });
+
     let outcomes: Vec<(u64, Result<usize, String>)> = outcomes.buffer_unordered(AT_ONCE).collect().await;
     let with_rows =
         outcomes.iter().filter(|(_, outcome)| outcome.as_ref().is_ok_and(|rows| *rows > 0)).count();
     println!("{} cases, {with_rows} with rows", outcomes.len());
     let wrong = outcomes.iter().filter_map(|(seed, outcome)| Some((seed, outcome.as_ref().err()?)));
     let wrong: BTreeMap<&u64, &String> = wrong.collect();
+
     if let Some((seed, what)) = wrong.iter().next() {
         let all: Vec<&&u64> = wrong.keys().collect();
         panic!("seed {seed} is wrong: {what}\n\n{}\nwrong are {all:?}", Case::random(**seed));
     }
+
     assert!(with_rows * 3 >= outcomes.len(), "only {with_rows} cases have rows");
 }
 
@@ -81,6 +85,7 @@ impl Process {
             catalogue: case.exports().map(|exports| to_wire::exports(&exports)).collect(),
             ..Default::default()
         };
+
         let hello = wire::FromAgent { kind: Some(FromAgent::Hello(hello)) };
         up.unbounded_send(hello).expect("the stream is open");
         let mut client = AgentsClient::connect(url.to_owned()).await.expect("the frontend listens");
@@ -119,6 +124,7 @@ impl Process {
             cost: None,
             ..Default::default()
         };
+
         self.send(FromAgent::Report(wire::Report {
             sequence: self.reports,
             window_start_ns: start_ns,
@@ -127,6 +133,7 @@ impl Process {
             watermark_ns: end_ns,
             ..Default::default()
         }));
+
         loop {
             let message = self.down.message().await.expect("the stream is open").expect("a message");
             if message.kind == Some(ToAgent::Acknowledged(self.reports)) {
@@ -161,9 +168,11 @@ fn windows(run: &mut Run<'_>, case: &Case, random: &mut Random) -> Result<Window
             of_events.push(current[run.places[run.places.len() - 1]]);
         }
     }
+
     for (process, window) in current.into_iter().enumerate() {
         parts.push((process, window, std::mem::replace(&mut run.parts[process], QueryReport::empty())));
     }
+
     Ok(Windows { parts, of_events })
 }
 
@@ -177,16 +186,20 @@ async fn compare(seed: u64) -> Result<usize, String> {
     };
     let frontend = pivot_frontend::start(options).await.expect("a port is free");
     let url = format!("http://{}", frontend.address());
+
     let mut processes = Vec::new();
     for number in 0..PROCESSES {
         processes.push(Process::attach(&url, number, &case).await);
     }
+
     let mut client = FrontendClient::connect(url).await.expect("the frontend listens");
     let installed = install(&mut client, &case, every).await?;
+
     let mut advice = Vec::new();
     for process in &mut processes {
         advice = process.desired().await;
     }
+
     let id = advice.first().map_or_else(wire::QueryId::default, |advice| to_wire::query_id(advice.query));
     let dag = Dag::record(&case.steps).ok_or("not a run")?;
     let dag = dag.seen(|id, event| case.is_in_sample(id, event));
@@ -197,22 +210,27 @@ async fn compare(seed: u64) -> Result<usize, String> {
     run.check_stamps(&dag)?;
     // Aligned, and in the past.
     let base = (now_ns() / SECOND_NS - 1_000) / 2 * 2;
+
     for (process, window, part) in &windows.parts {
         let span = ((base + window) * SECOND_NS, (base + window + 1) * SECOND_NS);
         processes[*process].report(id, part, span).await;
     }
+
     client.uninstall(wire::UninstallRequest { query: installed }).await.expect("it is installed");
     for process in &mut processes {
         process.desired().await;
     }
+
     let frames = frames(&mut client, installed).await;
     // It ends while others go on.
     tokio::spawn(frontend.stop());
     let too_large = run.too_large
         || windows.parts.iter().any(|(_, _, part)| part.other.is_some() || part.loss.dropped > 0);
+
     if too_large {
         return Ok(0);
     }
+
     let mixed = is_mixed(&case);
     let expected = Expected { query: &query, dag: &dag, run: &run, of_events: &windows.of_events, mixed };
     expected.check(&frames, base, every)
@@ -238,6 +256,7 @@ async fn frames(
 ) -> (BTreeMap<i64, wire::Frame>, wire::Frame) {
     let request = wire::ResultsRequest { query, after_sequence: 0, ..Default::default() };
     let mut stream = client.results(request).await.expect("it was installed").into_inner();
+
     let mut windows = BTreeMap::new();
     while let Some(frame) = stream.message().await.expect("a frame") {
         if frame.last {
@@ -245,6 +264,7 @@ async fn frames(
         }
         windows.insert(frame.window_start_ns, frame);
     }
+
     panic!("the results end without a last frame");
 }
 
@@ -268,10 +288,12 @@ impl Expected<'_> {
         if frames.values().chain([last]).any(is_cut) {
             return Ok(0);
         }
+
         let mut ends: Vec<i64> = self.of_events.iter().map(|window| base + window).collect();
         ends.iter_mut().for_each(|window| *window = *window / every * every);
         ends.sort_unstable();
         ends.dedup();
+
         for start in ends {
             let inside = |window: &i64| (start..start + every).contains(&(base + window));
             let events: Vec<bool> = self.of_events.iter().map(inside).collect();
@@ -280,15 +302,18 @@ impl Expected<'_> {
             let found = self.compare(rows, every as f64, Some(&events));
             found.map_err(|wrong| format!("the window at {} s: {wrong}", start - base))?;
         }
+
         if frames.values().chain([last]).any(is_partial) {
             return Err("the result is partial".into());
         }
+
         let (first, end) = (frames.keys().next(), frames.values().map(|frame| frame.window_end_ns).max());
         let seconds = first.zip(end).map_or(1.0, |(first, end)| (end - first) as f64 / 1e9);
         let whole = self.compare(&last.cumulative, seconds, None);
         let (rows, due) = whole.map_err(|wrong| format!("the cumulative result: {wrong}"))?;
         // Of a join they may be counted in an earlier window than the row's.
         let loss = last.cumulative_completeness.and_then(|completeness| completeness.loss);
+
         match due > 0 && loss.is_none_or(|loss| loss.errors == 0) {
             true => Err(format!("{due} errors are due")),
             false => Ok(rows),
@@ -311,12 +336,15 @@ impl Expected<'_> {
         let as_shown = |row: Vec<Cell>| row.into_iter().map(shown).collect();
         let due = if self.mixed { due.into_iter().map(as_shown).collect() } else { due };
         let (missing, surplus) = differences(&due, &found);
+
         if !missing.is_empty() || !surplus.is_empty() {
             return Err(format!("rows\nmissing {missing:?}\nsurplus {surplus:?}"));
         }
+
         if !self.query.order.is_empty() && !in_order(&due, &found) {
             return Err(format!("order\n{due:?}\nis due, not\n{found:?}"));
         }
+
         Ok((due.len(), errors))
     }
 }

@@ -35,6 +35,7 @@ impl Agent {
         let hello = wire::Hello { incarnation: 1, catalogue, ..Default::default() };
         let (attached, ()) =
             tokio::join!(client.attach(messages), async { say(&out, Kind::Hello(hello)).await });
+
         Agent { incoming: attached.unwrap().into_inner(), out }
     }
 
@@ -68,6 +69,7 @@ impl Agent {
         let groups = to_wire::groups(&groups);
         let part = wire::Part { query: Some(query), groups, emitted, ..Default::default() };
         let (sequence, start) = (window.unsigned_abs() + 1, (1 + window) * SECOND_NS);
+
         let report = wire::Report {
             sequence,
             window_start_ns: start,
@@ -76,6 +78,7 @@ impl Agent {
             parts: vec![part],
             ..Default::default()
         };
+
         say(&self.out, Kind::Report(report)).await;
         let acknowledged = |kind| matches!(kind, wire::to_agent::Kind::Acknowledged(s) if s == sequence);
         self.hear(|kind| acknowledged(kind).then_some(())).await;

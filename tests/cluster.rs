@@ -24,6 +24,7 @@ fn cluster(frontend: &str, plan: ClusterPlan) -> Cluster {
         dataset: Dataset::small(),
         ..plan
     };
+
     Cluster::start(plan, |_, options| {
         let mut command = Command::new(pivot_tests::pivot_binary());
         command.arg("store").args(options.to_args());
@@ -72,6 +73,7 @@ impl System {
     async fn takes_part(&mut self, query: u32, pid: u32) {
         let request = wire::ResultsRequest { query, after_sequence: 0, ..Default::default() };
         let mut frames = self.client.results(request).await.unwrap().into_inner();
+
         let found = async {
             while let Some(frame) = frames.message().await.unwrap() {
                 if sums(&frame).contains_key(&pid.to_string()) {
@@ -80,6 +82,7 @@ impl System {
             }
             panic!("the results ended");
         };
+
         tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("process {pid} is missing"));
     }
 
@@ -131,11 +134,13 @@ async fn bytes_are_charged_exactly_to_the_host_and_application_that_caused_them(
     let (q1, q2) = (system.install(Q1).await, system.install(Q2).await);
     system.converged(store.members().len()).await;
     store.go().unwrap();
+
     let summaries = tokio::task::spawn_blocking(move || {
         store.wait_for_clients().unwrap();
         store.stop();
         store.summaries()
     });
+
     let summaries = summaries.await.unwrap();
     let (by_host, by_application) = (system.finish(q1).await, system.finish(q2).await);
     assert!(read_by_application(&summaries).len() >= 3, "{summaries:?}");
@@ -159,6 +164,7 @@ async fn a_data_node_that_was_killed_takes_part_again_and_the_frontend_keeps_ser
     let victim = store.position("dn-1").unwrap();
     let before = store.members()[victim].pid();
     system.takes_part(query, before).await;
+
     let store = tokio::task::spawn_blocking(move || {
         let mut store = store;
         store.kill(victim);
@@ -167,6 +173,7 @@ async fn a_data_node_that_was_killed_takes_part_again_and_the_frontend_keeps_ser
     })
     .await
     .unwrap();
+
     system.takes_part(query, store.members()[victim].pid()).await;
     tokio::task::spawn_blocking(move || drop(store)).await.unwrap();
     system.frontend.stop().await;

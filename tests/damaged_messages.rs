@@ -26,6 +26,7 @@ fn programs() -> (Vec<Program>, Vec<String>) {
     let programs = compiled.map(|program| program.advice(QueryId::new(3, 7)));
     // A pattern that nothing matches yet has no advice.
     let programs: Vec<Program> = programs.filter(|advice| !advice.is_empty()).collect();
+
     let mut fields: Vec<String> = Vec::new();
     for step in programs.iter().flatten().flat_map(|advice| &advice.instructions) {
         match step {
@@ -33,6 +34,7 @@ fn programs() -> (Vec<Program>, Vec<String>) {
             _ => {}
         }
     }
+
     fields.sort();
     fields.dedup();
     (programs, fields)
@@ -87,6 +89,7 @@ fn event(
     random: &mut Random,
 ) -> (u64, u64) {
     let observed = linked.sources.iter().map(|_| value(random)).collect();
+
     match interpret(linked, observed, Some(baggage), 0, &mut Loss::default()) {
         Some(Effect::Pack(bag, keep, groups)) => {
             baggage.pack(bag, keep, groups);
@@ -108,6 +111,7 @@ fn event(
 /// What becomes of a baggage on its way: it is divided, sent, and now and then damaged.
 fn travel(baggage: Baggage, random: &mut Random) -> Baggage {
     let mut baggage = baggage;
+
     match random.below(6) {
         0 => {
             let branch = baggage.fork();
@@ -133,6 +137,7 @@ fn what_the_verifier_accepts_runs() {
     assert!(programs.len() > 100, "{} programs", programs.len());
     pivot_baggage::set_carrying(true);
     let mut counts = Counts::default();
+
     each_seed(CASES, |random| {
         let (program, donor) = (random.pick(&programs), random.pick(&programs));
         let mut baggage = Baggage::begin();
@@ -155,6 +160,7 @@ fn what_the_verifier_accepts_runs() {
             }
         }
     });
+
     println!("{counts:?}");
     let few = counts.decoded < 1_000;
     assert!(few || counts.ran > counts.decoded, "{counts:?}");
@@ -170,6 +176,7 @@ fn what_is_woven_puts_no_query_away() {
     let tracepoints = ["Fuzz.a", "Fuzz.b"].map(|name| Tracepoint::register(name, &exported, place()));
     pivot_baggage::set_carrying(true);
     let (mut cases, mut emitted) = (0_u64, 0_u64);
+
     each_seed(CASES, |random| {
         let donor = random.pick(&programs);
         let mut advice: Vec<Advice> = random
@@ -193,6 +200,7 @@ fn what_is_woven_puts_no_query_away() {
             assert_ne!(status.state, QueryState::Quarantined, "{status:?} {advice:?} {problems:?}");
         }
     });
+
     pivot_agent::weave(&[]);
     println!("{cases} woven, {emitted} rows");
     assert!(emitted > 0 || cases < 1_000, "nothing was emitted in {cases} cases");
@@ -202,10 +210,12 @@ fn what_is_woven_puts_no_query_away() {
 fn table(random: &mut Random) -> Groups {
     let keys = random.below(3);
     let count = 1 + random.below(5);
+
     let mut aggregates: Vec<Aggregate> = (0..count).map(|_| *random.pick(&Aggregate::ALL)).collect();
     if random.percent(10) {
         aggregates = Aggregate::ALL.to_vec();
     }
+
     let mut groups = Groups::new(keys, &aggregates);
     for _ in 0..1 + random.below(4) {
         let key: Vec<Value> = (0..keys).map(|_| value(random)).collect();
@@ -219,6 +229,7 @@ fn table(random: &mut Random) -> Groups {
             group.states.iter_mut().for_each(|state| state.update(&value, weight, &mut Errors::default()));
         }
     }
+
     groups
 }
 
@@ -244,6 +255,7 @@ fn consume(mut groups: Groups, others: &[Groups], random: &mut Random) {
             groups.merge(other);
         }
     }
+
     groups.merge(&groups.clone());
     for group in &groups {
         for state in &group.states {
@@ -256,6 +268,7 @@ fn consume(mut groups: Groups, others: &[Groups], random: &mut Random) {
             }
         }
     }
+
     let bytes = to_wire::groups(&groups);
     let again = from_wire::groups(&bytes).unwrap_or_else(|wrong| panic!("{wrong}: {groups:?}"));
     // Not the bytes: the most frequent values have no order where counts and numbers are equal (0 and -0.0).
@@ -266,6 +279,7 @@ fn consume(mut groups: Groups, others: &[Groups], random: &mut Random) {
 fn damaged_reports_are_refused_or_merged() {
     let (mut accepted, mut refused) = (0_u64, 0_u64);
     let mut earlier: Vec<Groups> = Vec::new();
+
     each_seed(CASES, |random| {
         let whole = table(random);
         let mut bytes = to_wire::groups(&whole);
@@ -289,6 +303,7 @@ fn damaged_reports_are_refused_or_merged() {
             Err(_) => refused += 1,
         }
     });
+
     println!("{accepted} were accepted, {refused} were refused");
     assert!(accepted + refused < 1_000 || (accepted > 100 && refused > 100), "{accepted}, {refused}");
 }

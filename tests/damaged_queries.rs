@@ -69,6 +69,7 @@ fn nameless(mut advice: Vec<Advice>) -> Vec<Advice> {
 /// Compiles, and uses everything that comes out of it; says whether it compiled.
 fn check(text: &str, catalog: &Catalog) -> bool {
     let _ = (statements(text), is_complete(text));
+
     match compile(text, catalog) {
         Ok(program) => {
             let advice = program.advice(QueryId::default());
@@ -100,6 +101,7 @@ fn check(text: &str, catalog: &Catalog) -> bool {
 fn pieces(text: &str) -> Vec<&str> {
     let class = |c: char| if c.is_alphanumeric() || c == '_' { 0 } else { 1 + u8::from(c.is_whitespace()) };
     let mut pieces = Vec::new();
+
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let same = |(_, c): &(usize, char)| class(*c) != class(first) || class(first) == 1;
@@ -108,6 +110,7 @@ fn pieces(text: &str) -> Vec<&str> {
         pieces.push(piece);
         rest = others;
     }
+
     pieces
 }
 
@@ -115,6 +118,7 @@ fn words<'a>(text: &'a str, donor: &'a str, random: &mut Random) -> String {
     let mut pieces = pieces(text);
     let donor = self::pieces(donor);
     let places = if random.percent(70) { 1 } else { 1 + random.below(4) };
+
     for _ in 0..places {
         if pieces.is_empty() || donor.is_empty() {
             break;
@@ -135,6 +139,7 @@ fn words<'a>(text: &'a str, donor: &'a str, random: &mut Random) -> String {
             }
         }
     }
+
     pieces.concat()
 }
 
@@ -149,12 +154,14 @@ fn queries_that_are_nearly_right_are_compiled_or_refused() {
     let (texts, catalog) = corpus();
     assert!(texts.len() > 100, "{} queries", texts.len());
     let (mut compiled, mut refused) = (0_u64, 0_u64);
+
     each_seed(CASES, |random| {
         let (text, donor) = (random.pick(&texts), random.pick(&texts));
         let mutated =
             if random.percent(75) { words(text, donor, random) } else { bytes(text, donor, random) };
         *(if check(&mutated, &catalog) { &mut compiled } else { &mut refused }) += 1;
     });
+
     println!("{compiled} compiled, {refused} were refused");
     let all = compiled + refused;
     assert!(all < 1_000 || (compiled * 50 > all && refused * 10 > all), "{compiled} of {all} compiled");

@@ -41,6 +41,7 @@ fn every_golden_file_says_what_the_compiler_does() {
             wrong.push(format!("{} differs; now it would be\n{expected}", path.display()));
         }
     }
+
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -51,6 +52,7 @@ fn every_query_of_the_repository_compiles() {
             std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let statements = pivot_query::statements(&text);
         assert!(!statements.is_empty(), "{} holds no query", path.display());
+
         for statement in statements {
             assert!(statement.purpose.is_some(), "{} does not say what it answers", path.display());
             if let Err(wrong) = compile_with(&statement.text, &Catalog::default(), &CompileOptions::default())
@@ -93,18 +95,22 @@ fn compiled(program: &Program, golden: &Golden) -> Vec<Section> {
     let id = QueryId::new(0, 7);
     let advice = program.advice(id);
     let advice: Vec<String> = advice.iter().rev().map(ToString::to_string).collect();
+
     let mut sections = vec![
         Section::new("plan", format!("{}{}", program.plan(), fired(program))),
         Section::new("advice", advice.join("\n")),
         Section::new("result", program.output.describe()),
     ];
+
     let script = golden.section("run");
     if !script.is_empty() {
         sections.push(Section::new("results", results(program, &catalog_of(golden), script)));
     }
+
     if !program.warnings.is_empty() {
         sections.push(errors(&program.warnings, &program.text));
     }
+
     sections
 }
 

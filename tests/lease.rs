@@ -90,6 +90,7 @@ fn told(output: &mut Process) -> (Vec<Told>, Told) {
         windows.retain(|window| window.start != told.start);
         windows.push(told);
     }
+
     panic!("the output ended before the final result");
 }
 

@@ -37,9 +37,11 @@ fn every_plan_gives_the_rows_that_the_language_defines() {
         "{}{} agree, {} of them with rows; {} too large",
         counts.coverage, counts.agree, counts.with_rows, counts.too_large
     );
+
     if let Some(seed) = counts.wrong.iter().min().copied() {
         report(seed);
     }
+
     counts.wrong.clear();
     let all = last - first;
     assert!(counts.too_large * 20 <= all, "{} of {all} cases are too large", counts.too_large);
@@ -71,6 +73,7 @@ impl Counts {
 /// Takes seeds until there are no more, or one is wrong.
 fn work(next: &AtomicU64, last: u64) -> Counts {
     let mut counts = Counts::default();
+
     loop {
         let seed = next.fetch_add(1, Relaxed);
         if seed >= last {

@@ -47,6 +47,7 @@ impl Frontend {
         assert!(self.uninstall(query).await);
         let request = wire::ResultsRequest { query, after_sequence: 0, ..Default::default() };
         let mut frames = self.client.results(request).await.unwrap().into_inner();
+
         let last = async {
             let mut last = None;
             while let Some(frame) = frames.message().await.unwrap() {
@@ -54,6 +55,7 @@ impl Frontend {
             }
             last.unwrap()
         };
+
         tokio::time::timeout(PATIENCE, last).await.expect("the last frame of a query")
     }
 
@@ -127,6 +129,7 @@ async fn queries_come_and_go_and_nothing_grows_or_is_counted_wrong() {
 async fn come_and_go(frontend: &mut Frontend, time: Duration) -> Memory {
     let mut random = Random::new(std::process::id().into());
     let (begun, mut memory, mut installed) = (Instant::now(), Memory::default(), Vec::new());
+
     let mut noted = begun;
     while begun.elapsed() < time {
         for _ in 0..=random.below(3) {
@@ -145,8 +148,10 @@ async fn come_and_go(frontend: &mut Frontend, time: Duration) -> Memory {
             memory.note();
         }
     }
+
     for query in installed {
         frontend.uninstall(query).await;
     }
+
     memory
 }

@@ -83,6 +83,7 @@ pub(crate) async fn calls(layer: ClientLayer, address: SocketAddr) {
             check_own(user, &reply.into_inner().text);
         })
     };
+
     let all = USERS.into_iter().flat_map(|user| [call(user, "read"), call(user, "write")]);
     futures::future::join_all(all).await;
 }

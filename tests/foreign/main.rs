@@ -79,6 +79,7 @@ impl Foreign {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+
         panic!("the foreign service does not listen");
     }
 }
@@ -158,6 +159,7 @@ async fn calls(layer: ClientLayer, url: impl Fn(&str) -> String) {
             tracepoint!("Client.done", user: &str = user);
         })
     };
+
     let all = USERS.into_iter().flat_map(|user| [call(user, "read"), call(user, "write")]);
     futures::future::join_all(all).await;
 }
@@ -179,6 +181,7 @@ async fn rows(text: &str, calls: impl Future<Output = ()>) -> Vec<String> {
     let mut rows: Vec<String> =
         groups.iter().map(|group| format!("{} {} {}", group.key[0], group.key[1], group.n)).collect();
     rows.sort();
+
     rows
 }
 
@@ -193,6 +196,7 @@ async fn a_query_joins_events_across_services_that_know_nothing_of_it() {
         let url = |path: &str| format!("http://{}/call?to=http://{server}/{path}", service.address);
         assert_eq!(rows(QUERY, calls(ClientLayer::bridge(), url)).await, EACH_ONCE);
     }
+
     let server_grpc = grpc::server().await;
     let relay = Foreign::start(|address| python_grpc(address, server_grpc)).await;
     assert_eq!(rows(QUERY, grpc::calls(ClientLayer::bridge(), relay.address)).await, EACH_ONCE);

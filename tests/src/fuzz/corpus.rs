@@ -21,6 +21,7 @@ pub fn corpus() -> (Vec<String>, Catalog) {
         let text = std::fs::read_to_string(path).unwrap();
         texts.extend(statements(&text).into_iter().map(|statement| statement.text));
     }
+
     for path in files(&root().join("tests/golden")) {
         let text = std::fs::read_to_string(&path).unwrap();
         if path.extension().is_none_or(|extension| extension != "golden") {
@@ -40,6 +41,7 @@ pub fn corpus() -> (Vec<String>, Catalog) {
             texts.push(query);
         }
     }
+
     (texts, catalog)
 }
 

@@ -28,6 +28,7 @@ pub fn each_seed(usual: u64, mut case: impl FnMut(&mut Random)) {
             }
         }
     }
+
     for seed in (first_seed()..).take(usize::try_from(cases(usual)).unwrap_or(usize::MAX)) {
         let _named = Named(seed);
         case(&mut Random::new(seed));
@@ -41,6 +42,7 @@ pub const EDGES: [u8; 8] = [0, 1, 2, 0x0a, 0x7f, 0x80, 0xfe, 0xff];
 /// of another message.
 pub fn damage(bytes: &mut Vec<u8>, donor: &[u8], random: &mut Random) {
     let places = if random.percent(60) { 1 } else { 1 + random.below(4) };
+
     for _ in 0..places {
         if bytes.is_empty() {
             return;

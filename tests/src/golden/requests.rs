@@ -41,6 +41,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn line(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
+
         match words[..] {
             ["request"] => self.branches = BTreeMap::from([("main".to_owned(), Baggage::begin())]),
             ["fork", from, to] => {
@@ -88,6 +89,7 @@ impl Run<'_> {
         let given: BTreeMap<&str, &str> = fields.iter().filter_map(|field| field.split_once('=')).collect();
         let value = |name: &str, ty: Type| given.get(name).map_or(Value::Null, |text| parse(text, ty));
         let advice = self.program.advice(QueryId::new(0, 7));
+
         let mut packed = Vec::new();
         for advice in advice.iter().filter(|advice| advice.tracepoint == tracepoint) {
             pivot_agent::verify(advice).unwrap_or_else(|error| panic!("{error}\n{advice}"));
@@ -115,8 +117,10 @@ impl Run<'_> {
                 Some(Effect::Lose(..)) | None => {}
             }
         }
+
         let Some(branch) = branch else { return };
         let baggage = self.branch(branch);
+
         for (bag, keep, groups) in packed {
             baggage.pack(bag, keep, groups);
         }
@@ -126,6 +130,7 @@ impl Run<'_> {
     fn rows(&self) -> Vec<String> {
         let output = &self.program.output;
         let mut errors = Errors::default();
+
         let mut rows: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
         for group in self.parts.values().filter_map(|part| part.groups.as_ref()).flatten() {
             let row = output.row(&group.key, group.n, &group.states, 1.0, &mut errors);
@@ -133,13 +138,16 @@ impl Run<'_> {
             let times = if output.form == Form::Rows { group.n } else { 1 };
             rows.extend((0..times).map(|_| (row.clone(), Vec::clone(&shown))));
         }
+
         if let Some(having) = &output.having {
             rows.retain(|(row, _)| having.holds(row, &mut errors));
         }
+
         rows.sort_by(|(_, a), (_, b)| compare(a, b));
         if output.distinct {
             rows.dedup_by(|(_, a), (_, b)| a == b);
         }
+
         for (expr, descending) in output.order.iter().rev() {
             rows.sort_by(|(a, _), (b, _)| {
                 let value = |row: &[Value]| expr.eval(row, &mut Errors::default());
@@ -147,6 +155,7 @@ impl Run<'_> {
                 if *descending { order.reverse() } else { order }
             });
         }
+
         let limit = output.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let shown = |(_, row): &(Vec<Value>, Vec<Value>)| {
             row.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
@@ -164,6 +173,7 @@ fn parse(text: &str, ty: Type) -> Value {
     fn number<T: std::str::FromStr>(text: &str) -> T {
         text.parse().unwrap_or_else(|_| panic!("not a {}: {text}", std::any::type_name::<T>()))
     }
+
     match ty {
         _ if text == "null" => Value::Null,
         Type::Bool => Value::Bool(number(text)),

@@ -23,6 +23,7 @@ impl Golden {
     pub fn parse(text: &str) -> Golden {
         let end = text.find("\n----").map_or(text.len(), |end| end + 1);
         let written = format!("{}\n\n", text[..end].trim_end());
+
         let mut sections: Vec<(String, String)> = Vec::new();
         for line in written.lines() {
             if WRITTEN.contains(&line) {
@@ -32,6 +33,7 @@ impl Golden {
                 text.push('\n');
             }
         }
+
         Golden { written, sections }
     }
 

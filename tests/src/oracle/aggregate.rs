@@ -43,6 +43,7 @@ impl Fraction {
 /// What an aggregate that stands alone in SELECT may give.
 pub(super) fn cell(aggregate: &Aggregate, values: &[Value], fraction: Fraction) -> Cell {
     let some: Vec<Value> = values.iter().filter(|value| **value != Value::Null).cloned().collect();
+
     match aggregate {
         Aggregate::Any if some.is_empty() => Cell::Value(Value::Null),
         Aggregate::Any => Cell::AnyOf(some),
@@ -67,6 +68,7 @@ pub(super) fn cell(aggregate: &Aggregate, values: &[Value], fraction: Fraction) 
 /// all rows.
 pub(super) fn value(aggregate: &Aggregate, values: &[Value], fraction: Fraction) -> Value {
     let some = || values.iter().filter(|value| **value != Value::Null);
+
     match aggregate {
         Aggregate::Count => Value::U64(some().count() as u64),
         Aggregate::Sum => Sum::of(some()).map_or(Value::Null, Sum::value),
@@ -121,6 +123,7 @@ fn linear(bounds: &[Value; 3], some: &[Value], fraction: Fraction) -> Value {
     let shown = |x: f64| if durations { Value::Duration(x as i64).to_string() } else { x.to_string() };
     let counted = |x: &f64| !x.is_nan() || failed() != Value::Null;
     let numbers: Vec<f64> = some.iter().filter_map(number).filter(counted).collect();
+
     let mut buckets = Vec::new();
     for bucket in 0..count as usize + 2 {
         let (lower, upper) = (least + step * (bucket as f64 - 1.0), least + step * bucket as f64);
@@ -133,6 +136,7 @@ fn linear(bounds: &[Value; 3], some: &[Value], fraction: Fraction) -> Value {
             buckets.push(Value::str(format!("[{lower}, {upper}): {}", fraction.whole(inside))));
         }
     }
+
     Value::List(buckets.into())
 }
 
@@ -192,6 +196,7 @@ impl Sum {
                 failed();
             }
         }
+
         (sum.counts != (0, 0, 0)).then_some(sum)
     }
 
@@ -240,6 +245,7 @@ fn deviation(aggregate: &Aggregate, some: &[Value]) -> Cell {
         _ => 2.0 * found.sqrt() * rounding + rounding * rounding,
     };
     let error = error + 1e-9 * found + 1e-9;
+
     if error.is_finite() {
         Cell::Between(found - error, found + error)
     } else {

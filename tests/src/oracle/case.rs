@@ -89,6 +89,7 @@ impl Case {
         let mut seen: Vec<Vec<Advice>> = Vec::new();
         let mut agreement = Agreement::default();
         let params = params(&self.query);
+
         for (name, options) in self.plans() {
             let options =
                 params.iter().fold(options, |options, (name, value)| options.param(name, value.clone()));
@@ -118,6 +119,7 @@ impl Case {
             agreement.fired.extend(program.fired());
             seen.push(advice);
         }
+
         Ok(Outcome::Agree(agreement))
     }
 
@@ -186,25 +188,31 @@ pub(super) fn checked(compare: impl FnOnce() -> Result<Outcome, Wrong>) -> Outco
 fn agrees(query: &Query, due: &Answer, ran: &Ran) -> Result<(), (&'static str, String)> {
     let (missing, surplus) = differences(&due.rows, &ran.rows);
     let rows = || format!("missing {missing:?}\nsurplus {surplus:?}");
+
     if ran.partial {
         // Rows may be missing; what is there of a query that only joins is right.
         return if is_only_joins(query) && !surplus.is_empty() { Err(("surplus", rows())) } else { Ok(()) };
     }
+
     if !missing.is_empty() || !surplus.is_empty() {
         return Err(("rows", rows()));
     }
+
     if !query.order.is_empty() && !in_order(&due.rows, &ran.rows) {
         return Err(("order", String::new()));
     }
+
     // Elsewhere rules may evaluate less or more.
     let alone = query.joins.is_empty() && query.from.iter().all(|from| matches!(from, Source::Tracepoint(_)));
     let filtered = query.steps.iter().any(|step| matches!(step, QueryStep::Where(_)));
     let alone = alone && !filtered && query.having.is_none() && query.limit.is_none();
     let silent = due.errors > 0 && ran.errors == 0;
     let invented = alone && due.all_errors == 0 && ran.errors > 0;
+
     if silent || invented {
         return Err(("errors", format!("{} or {} are due, not {}", due.errors, due.all_errors, ran.errors)));
     }
+
     Ok(())
 }
 
@@ -264,13 +272,16 @@ impl fmt::Display for Case {
             let fields: Vec<String> = fields.iter().map(|(field, ty)| format!(" {field}:{ty}")).collect();
             writeln!(f, "{name}{}", fields.concat())?;
         }
+
         write!(f, "\nquery\n{}\n", self.query)?;
         for (name, value) in params(&self.query) {
             writeln!(f, "-- ${name} = {value:?}")?;
         }
+
         if self.budget_bytes < usize::MAX {
             writeln!(f, "-- a message carries {} bytes", self.budget_bytes)?;
         }
+
         f.write_str("\nrun\n")?;
         self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
     }

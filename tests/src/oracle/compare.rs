@@ -30,10 +30,12 @@ fn is_placed(
 ) -> bool {
     let fits = |place: &usize| is_row(&due[row], &found[*place]);
     let free = (0..found.len()).filter(|place| taken[*place].is_none()).find(fits);
+
     if let Some(place) = free {
         taken[place] = Some(row);
         return true;
     }
+
     // Where every row is one value there is nothing to gain.
     let moving = due.iter().flatten().any(|cell| !matches!(cell, Cell::Value(_)));
     for place in (0..found.len()).filter(|_| moving) {
@@ -46,6 +48,7 @@ fn is_placed(
             return true;
         }
     }
+
     false
 }
 
@@ -81,6 +84,7 @@ fn are_buckets(due: &Buckets, found: &Value) -> bool {
     let Buckets { numbers, base, durations, fraction } = due;
     let (base, durations) = (*base, *durations);
     let Value::List(buckets) = found else { return false };
+
     let mut left = &numbers[..];
     for bucket in buckets.iter() {
         let Some((lower, upper, shown)) = bucket_of(bucket, durations) else { return false };
@@ -98,6 +102,7 @@ fn are_buckets(due: &Buckets, found: &Value) -> bool {
         }
         left = rest;
     }
+
     left.is_empty()
 }
 

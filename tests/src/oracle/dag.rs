@@ -130,6 +130,7 @@ impl<'a> Dag<'a> {
     pub fn record(steps: &'a [Step]) -> Option<Dag<'a>> {
         let mut dag = Dag::default();
         let mut live: Vec<(Branch, Live)> = Vec::new();
+
         let mut families = 0;
         for step in steps {
             let at = |live: &[(Branch, Live)], branch: Branch| live.iter().position(|(b, _)| *b == branch);
@@ -169,6 +170,7 @@ impl<'a> Dag<'a> {
                 Step::Hop(branch) | Step::Skew(branch, _) => drop(at(&live, *branch)?),
             }
         }
+
         Some(dag)
     }
 

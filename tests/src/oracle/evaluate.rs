@@ -133,9 +133,11 @@ impl<'q> Evaluator<'q> {
         let mut results: Vec<Output<'r, 'q>> = outputs
             .filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)))
             .collect();
+
         if query.distinct {
             results = distinct(results);
         }
+
         results.sort_by(|a, b| a.order(b));
         results.truncate(query.limit.unwrap_or(usize::MAX));
         results
@@ -147,6 +149,7 @@ impl<'q> Evaluator<'q> {
         if let Some(known) = self.rows.borrow().get(&key) {
             return Ok(known.clone());
         }
+
         let mut rows = Vec::new();
         for (number, source) in query.from.iter().enumerate() {
             for tuple in self.tuples(source)?.iter() {
@@ -154,6 +157,7 @@ impl<'q> Evaluator<'q> {
                 rows.push(Row { aliases: vec![(&query.alias, Some(tuple.clone()))], lets: vec![], origin });
             }
         }
+
         let mut rows = self.joined(rows, &query.joins.iter().collect::<Vec<_>>())?;
         for step in &query.steps {
             match step {
@@ -164,6 +168,7 @@ impl<'q> Evaluator<'q> {
                 }),
             }
         }
+
         let rows = Rc::new(rows);
         self.rows.borrow_mut().insert(key, rows.clone());
         Ok(rows)
@@ -199,6 +204,7 @@ impl<'q> Evaluator<'q> {
             }
             rows = extended;
         }
+
         Ok(rows)
     }
 
@@ -206,6 +212,7 @@ impl<'q> Evaluator<'q> {
     fn extended(&self, row: &Row<'q>, join: &'q Join) -> Result<Vec<Row<'q>>> {
         let Some(Some(after)) = row.alias(&join.after) else { return Ok(vec![]) };
         let after = after.event.expect("an aggregating query is not to the right of an arrow");
+
         let mut rows = Vec::new();
         for tuple in self.before(join, &join.source, after)? {
             let mut row = row.clone();
@@ -214,6 +221,7 @@ impl<'q> Evaluator<'q> {
                 rows.push(row);
             }
         }
+
         Ok(rows)
     }
 
@@ -270,6 +278,7 @@ impl<'q> Evaluator<'q> {
         if let Some(known) = self.tuples.borrow().get(&key) {
             return Ok(known.clone());
         }
+
         let tuples = Rc::new(match source {
             Source::Tracepoint(name) => self.events(&|tracepoint| {
                 tracepoint == name || tracepoint.strip_suffix("@enter") == Some(name.as_str())
@@ -286,6 +295,7 @@ impl<'q> Evaluator<'q> {
             Source::Named(name) => panic!("{name} is not written out"),
             Source::Temporal { .. } => panic!("a temporal source is misplaced"),
         });
+
         self.tuples.borrow_mut().insert(key, tuples.clone());
         Ok(tuples)
     }
@@ -314,6 +324,7 @@ impl<'q> Evaluator<'q> {
     fn selected(&self, query: &'q Query) -> Result<Vec<Rc<Tuple>>> {
         let mut selected: Vec<(usize, &Vec<usize>, Vec<Value>)> = Vec::new();
         let rows = self.rows(query)?;
+
         for row in rows.iter() {
             let from = row.alias(&query.alias).cloned().flatten().expect("FROM has a tuple");
             let event = from.event.expect("an aggregating query does not stand in FROM");
@@ -326,12 +337,14 @@ impl<'q> Evaluator<'q> {
                 selected.push((event, &row.origin, values));
             }
         }
+
         selected.sort_by(|(a, from_a, x), (b, from_b, y)| {
             let values = x.iter().zip(y).map(|(x, y)| order(x, y)).find(|order| order.is_ne());
             // Without a join the rows of an event come in the order of its source.
             let values = if query.joins.is_empty() { None } else { values };
             a.cmp(b).then(from_a.cmp(from_b)).then(values.unwrap_or(Ordering::Equal))
         });
+
         let tuples = selected.into_iter();
         Ok(tuples
             .map(|(event, origin, values)| Rc::new(tuple(query, Some(event), origin.clone(), values)))
@@ -352,6 +365,7 @@ impl<'q> Evaluator<'q> {
                 None => groups.push((key, vec![row])),
             }
         }
+
         groups.into_iter().map(|(_, group)| group).collect()
     }
 
@@ -402,6 +416,7 @@ fn tuple(query: &Query, event: Option<usize>, origin: Vec<usize>, values: Vec<Va
 fn take_subtree<'q>(join: &'q Join, open: &mut Vec<&'q Join>) -> Vec<&'q Join> {
     let mut aliases = vec![join.alias.as_str()];
     let mut below = Vec::new();
+
     open.retain(|other| {
         let inside = aliases.contains(&other.after.as_str());
         if inside {
@@ -410,6 +425,7 @@ fn take_subtree<'q>(join: &'q Join, open: &mut Vec<&'q Join>) -> Vec<&'q Join> {
         }
         !inside
     });
+
     below
 }
 

@@ -19,6 +19,7 @@ pub(super) trait Names {
 /// The value of an expression.
 pub(super) fn value(expr: &Expr, names: &dyn Names) -> Value {
     let of = |expr: &Expr| value(expr, names);
+
     match expr {
         Expr::Literal(value) | Expr::Param(_, value) => value.clone(),
         Expr::Column(alias, field) => names.column(alias, field),
@@ -155,6 +156,7 @@ fn call(function: Function, values: &[Value]) -> Option<Value> {
     use Value::{Bool, Duration, F64, I64, Str, Timestamp, U64};
     let number = |i: usize| values.get(i).and_then(double);
     let length = |length: usize| i64::try_from(length).ok().map(I64);
+
     match (function, values) {
         (Function::Lower, [Str(text)]) => Some(Value::str(text.to_lowercase())),
         (Function::Upper, [Str(text)]) => Some(Value::str(text.to_uppercase())),

@@ -49,6 +49,7 @@ impl Expressions<'_> {
         if depth == 0 || self.random.percent(35) {
             return self.leaf(ty);
         }
+
         let depth = depth - 1;
         match self.random.below(10) {
             0 => self.case(ty, depth),
@@ -111,10 +112,12 @@ impl Expressions<'_> {
         if self.random.percent(4) {
             return Expr::Literal(Value::Null);
         }
+
         let value = some_value(self.random, ty);
         if self.random.percent(4) {
             return Expr::Param(format!("p{}", self.random.below(1 << 40)), value);
         }
+
         let cast = |value: Value, ty: Type| Expr::Cast(boxed(Expr::Literal(value)), ty);
         match value {
             // Small literals are signed, and times have none.
@@ -132,6 +135,7 @@ impl Expressions<'_> {
     fn case(&mut self, ty: Type, depth: usize) -> Expr {
         let by_value = self.random.percent(30).then(|| self.some_type());
         let operand = by_value.map(|ty| boxed(self.decisive(ty, depth)));
+
         let mut arms = Vec::new();
         for _ in 0..1 + self.random.below(2) {
             let when = match by_value {
@@ -140,6 +144,7 @@ impl Expressions<'_> {
             };
             arms.push((when, self.of(ty, depth)));
         }
+
         let otherwise = self.random.percent(70).then(|| boxed(self.of(ty, depth)));
         Expr::Case { operand, arms, otherwise }
     }
@@ -186,6 +191,7 @@ impl Expressions<'_> {
 
     fn truth(&mut self, depth: usize) -> Expr {
         let negated = self.negation();
+
         match self.random.below(16) {
             0..=5 => {
                 let op = *self.random.pick(&[
@@ -249,6 +255,7 @@ impl Expressions<'_> {
 
     fn signed(&mut self, depth: usize) -> Expr {
         const ALL: [Op; 5] = [Op::Add, Op::Subtract, Op::Multiply, Op::Divide, Op::Remainder];
+
         match self.random.below(10) {
             0..=3 => self.arithmetic(&ALL, Type::I64, Type::I64, depth),
             4 => self.arithmetic(&ALL, Type::U64, Type::I64, depth),
@@ -293,6 +300,7 @@ impl Expressions<'_> {
     fn double(&mut self, depth: usize) -> Expr {
         const ALL: [Op; 5] = [Op::Add, Op::Subtract, Op::Multiply, Op::Divide, Op::Remainder];
         let number = *self.random.pick(&NUMBERS);
+
         match self.random.below(10) {
             0..=3 => self.arithmetic(&ALL, Type::F64, number, depth),
             4 => self.arithmetic(&ALL, number, Type::F64, depth),
@@ -321,6 +329,7 @@ impl Expressions<'_> {
 
     fn text(&mut self, depth: usize) -> Expr {
         let part = |this: &mut Self| Expr::Literal(Value::I64(this.random.within(0, 3)));
+
         match self.random.below(7) {
             6 => {
                 let regex = Regex::random(self.random);
@@ -357,6 +366,7 @@ impl Expressions<'_> {
 
     fn duration(&mut self, depth: usize) -> Expr {
         let number = *self.random.pick(&NUMBERS);
+
         match self.random.below(9) {
             7 => Expr::Call(Function::Abs, vec![self.of(Type::Duration, depth)]),
             8 => {

@@ -77,6 +77,7 @@ impl Coverage {
         parts.extend(found.into_iter().filter(|(is, _)| *is).map(|(_, part)| part.to_owned()));
         parts.sort();
         parts.dedup();
+
         for part in parts {
             let uses = self.uses.entry(part).or_default();
             uses.cases += 1;
@@ -154,6 +155,7 @@ fn parts_of(case: &Case) -> Vec<String> {
     let outside = case.steps.iter().any(|step| matches!(step, Step::Outside(_)));
     let any = |(name, ty): &(String, Type)| *ty == Type::Any && text.contains(&format!(".{name}"));
     let any = case.tracepoints.iter().flat_map(|tracepoint| &tracepoint.fields).any(any);
+
     for (is, part) in [
         (outside, "event outside of a request"),
         (any, "field of any type"),
@@ -166,6 +168,7 @@ fn parts_of(case: &Case) -> Vec<String> {
     ] {
         parts.extend(is.then_some(part));
     }
+
     query.each_query(&mut |query| parts.extend(parts_of_query(query)));
     let mut owned: Vec<String> = parts.into_iter().map(str::to_owned).collect();
     query.each_expression(&mut |expr| owned.extend(part_of_expression(expr)));
@@ -175,6 +178,7 @@ fn parts_of(case: &Case) -> Vec<String> {
 fn parts_of_query(query: &Query) -> Vec<&'static str> {
     let queries = |source: &Source| matches!(source, Source::Query(_) | Source::Named(_));
     let lets = query.steps.iter().filter(|step| matches!(step, QueryStep::Let(..))).count();
+
     let mut parts = Vec::new();
     for (is, part) in [
         (query.from.len() > 1, "union"),
@@ -190,6 +194,7 @@ fn parts_of_query(query: &Query) -> Vec<&'static str> {
     ] {
         parts.extend(is.then_some(part));
     }
+
     query.joins.iter().for_each(|join| {
         parts.push(match join.kind {
             JoinKind::Inner => "JOIN",
@@ -212,6 +217,7 @@ fn parts_of_query(query: &Query) -> Vec<&'static str> {
             parts.extend(query.aggregates().then_some("aggregating query in JOIN"));
         }
     });
+
     query.sources().for_each(|source| parts.extend(parts_of_source(source)));
     parts
 }
@@ -270,6 +276,7 @@ fn part_of_expression(expr: &Expr) -> Option<String> {
         Expr::Call(function, _) => return Some(format!("{function}(..)")),
         Expr::Literal(_) | Expr::Column(..) | Expr::Name(_) | Expr::Place(_) => return None,
     };
+
     Some(part.to_owned())
 }
 

@@ -102,6 +102,7 @@ impl Generator<'_> {
             self.with.push((name.clone(), relation, aggregating));
             with.push((name, query));
         }
+
         with
     }
 
@@ -116,6 +117,7 @@ impl Generator<'_> {
         let alias = self.name("e");
         let (from, relation) = self.from(role, depth);
         let (mut joined, mixed) = (relation.joins, relation.mixed);
+
         let mut known = vec![Known {
             leaves: leaves(&alias, &relation.columns),
             alias: alias.clone(),
@@ -124,11 +126,13 @@ impl Generator<'_> {
             guards: vec![],
             antis: vec![],
         }];
+
         let mut joins = Vec::new();
         while joins.len() < MAX_JOINS && self.stages > 0 && self.random.percent(60) {
             joins.push(self.join(&mut known, depth));
             joined = true;
         }
+
         let visible = known.iter().filter(|known| known.antis.is_empty());
         let mut leaves: Vec<Leaf> = visible.flat_map(|known| known.leaves.clone()).collect();
         let steps = self.steps(&mut leaves);
@@ -136,6 +140,7 @@ impl Generator<'_> {
             self.select(&leaves, aggregating, depth == 0);
         let stages = before - self.stages;
         let select_first = self.random.percent(10);
+
         let query = Query {
             alias,
             from,
@@ -148,6 +153,7 @@ impl Generator<'_> {
             select_first,
             ..Query::default()
         };
+
         (query, Relation { columns, events: !aggregating, joins: joined, mixed, stages })
     }
 
@@ -155,8 +161,10 @@ impl Generator<'_> {
         if self.random.percent(80) || depth >= MAX_DEPTH {
             return self.union();
         }
+
         let role = if role == Role::Kept { role } else { Role::From };
         let (source, mut relation) = self.source(role, depth);
+
         let mut sources = vec![source];
         while role != Role::Kept && sources.len() < 3 && self.random.percent(30) {
             relation.mixed = true;
@@ -164,6 +172,7 @@ impl Generator<'_> {
             unite(&mut relation, &mut source, other);
             sources.push(source);
         }
+
         (sources, relation)
     }
 
@@ -179,6 +188,7 @@ impl Generator<'_> {
                 break;
             }
         }
+
         (sources, self.tracepoint_relation(&exported))
     }
 
@@ -200,21 +210,25 @@ impl Generator<'_> {
                 None => columns.push(Column { name: name.clone(), ty: *ty, precision: Precision::Dyadic }),
             }
         }
+
         for (name, ty) in DEFAULT_FIELDS {
             if self.random.percent(15) {
                 columns.push(Column { name: name.to_owned(), ty, precision: Precision::Dyadic });
             }
         }
+
         for (name, ty) in OTHER_FIELDS {
             if self.random.percent(3) {
                 columns.push(Column { name: name.to_owned(), ty, precision: Precision::Dyadic });
             }
         }
+
         Relation { columns, events: true, joins: false, mixed: false, stages: 1 }
     }
 
     fn source(&mut self, role: Role, depth: usize) -> (Source, Relation) {
         let deeper = depth < MAX_DEPTH;
+
         match self.random.below(100) {
             0..=19 if role == Role::Joined => self.temporal(depth),
             20..=29 => self.unnest(role, depth),
@@ -251,6 +265,7 @@ impl Generator<'_> {
         let keep = *self.random.pick(&[Keep::First, Keep::MostRecent]);
         let n = *self.random.pick(&[1, 1, 1, 2, 3]);
         let (source, relation) = self.source(Role::Kept, depth);
+
         let condition = self.random.percent(35).then(|| {
             // Inside, the columns stand alone.
             let name = |column: &Column| Leaf {
@@ -261,6 +276,7 @@ impl Generator<'_> {
             let leaves: Vec<Leaf> = relation.columns.iter().map(name).collect();
             self.expressions(&leaves, Precision::Exact).condition(2)
         });
+
         (Source::Temporal { keep, n, source: Box::new(source), condition }, relation)
     }
 
@@ -271,16 +287,20 @@ impl Generator<'_> {
             false if role == Role::Joined && self.random.percent(30) => self.temporal(depth + 1),
             false => self.source(if role == Role::Kept { role } else { Role::From }, depth + 1),
         };
+
         let lists = relation.columns.iter_mut().filter(|column| matches!(column.ty, Type::List(_)));
         let mut lists: Vec<&mut Column> = lists.collect();
         if lists.is_empty() {
             return (source, relation);
         }
+
         let at = self.random.below(lists.len());
         let column = &mut lists[at];
+
         if let Type::List(element) = column.ty {
             column.ty = *element;
         }
+
         let field = column.name.clone();
         (Source::Unnest(Box::new(source), field), Relation { joins: true, ..relation })
     }
@@ -304,6 +324,7 @@ impl Generator<'_> {
         let fields = fit.iter().flat_map(|tracepoint| &tracepoint.fields);
         let plain = |ty: Type| matches!(ty, Type::I64 | Type::String);
         let fields: Vec<(String, Type)> = fields.filter(|(_, ty)| plain(*ty)).cloned().collect();
+
         if !fields.is_empty() && self.random.percent(30) {
             let (field, ty) = self.random.pick(&fields).clone();
             let value = some_value(self.random, ty);
@@ -313,6 +334,7 @@ impl Generator<'_> {
                 pattern.field = Some((field, value));
             }
         }
+
         let relation = self.tracepoint_relation(&fit);
         (Source::Pattern(pattern), relation)
     }
@@ -323,20 +345,25 @@ impl Generator<'_> {
         let last = joinable[joinable.len() - 1];
         let at = if self.random.percent(50) { last } else { *self.random.pick(&joinable) };
         let after = known[at].clone();
+
         let kind = match self.random.below(10) {
             0 | 1 => JoinKind::Left,
             2 => JoinKind::Anti,
             _ => JoinKind::Inner,
         };
+
         let alias = self.name("j");
         let (source, relation) = self.joined(depth);
+
         let (mut guards, mut antis) = (after.guards.clone(), after.antis.clone());
         if kind != JoinKind::Inner {
             guards.push(alias.clone());
         }
+
         if kind == JoinKind::Anti {
             antis.push(alias.clone());
         }
+
         let leaves = leaves(&alias, &relation.columns);
         let joined = Known {
             alias: alias.clone(),
@@ -346,12 +373,14 @@ impl Generator<'_> {
             guards,
             antis,
         };
+
         known.push(joined.clone());
         let condition = self.random.percent(25).then(|| {
             let usable = known.iter().filter(|other| is_usable(known, &joined, other));
             let leaves: Vec<Leaf> = usable.flat_map(|known| known.leaves.clone()).collect();
             self.expressions(&leaves, Precision::Exact).condition(2)
         });
+
         Join { kind, alias, source, after: after.alias, condition }
     }
 
@@ -362,14 +391,17 @@ impl Generator<'_> {
             self.stages = self.stages.saturating_sub(relation.stages);
             return (source, relation);
         }
+
         let (source, relation) = self.source(Role::Joined, depth);
         let is_plain = match &source {
             Source::Temporal { source, .. } => matches!(**source, Source::Tracepoint(_)),
             other => matches!(other, Source::Tracepoint(_)),
         };
+
         if is_plain {
             self.plain.push((source.clone(), relation.clone()));
         }
+
         (source, relation)
     }
 
@@ -387,6 +419,7 @@ impl Generator<'_> {
             steps.push(Step::Let(name.clone(), expr));
             leaves.push(Leaf { expr: Expr::Name(name), ty, precision: Precision::Exact });
         }
+
         steps
     }
 
@@ -436,6 +469,7 @@ fn unite(union: &mut Relation, source: &mut Source, mut other: Relation) {
             }
         }
     }
+
     for column in other.columns {
         match union.columns.iter_mut().find(|known| known.name == column.name) {
             Some(known) => {
@@ -445,6 +479,7 @@ fn unite(union: &mut Relation, source: &mut Source, mut other: Relation) {
             None => union.columns.push(column),
         }
     }
+
     union.joins |= other.joins;
     union.stages = union.stages.max(other.stages);
 }

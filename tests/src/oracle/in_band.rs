@@ -91,6 +91,7 @@ pub fn linked(advice: &[Advice], tracepoints: &[Tracepoint]) -> Result<Vec<Linke
                 .map_err(|error| format!("does not link: {error}\n{advice}"))?,
         );
     }
+
     Ok(linked)
 }
 
@@ -108,6 +109,7 @@ fn run_of<'a>(
             break;
         }
     }
+
     run.check_stamps(dag)?;
     Ok(run)
 }
@@ -127,6 +129,7 @@ pub fn stages(advice: &[Advice], query: &Query) -> Result<Vec<u16>, String> {
             }
         }
     }
+
     let mut stages = Vec::new();
     for join in joins_of(query) {
         let found = unpacked.get_mut(join.alias.as_str());
@@ -134,6 +137,7 @@ pub fn stages(advice: &[Advice], query: &Query) -> Result<Vec<u16>, String> {
         // The last may be shared by all that follow.
         stages.push(if found.len() > 1 { found.remove(0).1 } else { found[0].1 });
     }
+
     Ok(stages)
 }
 
@@ -188,6 +192,7 @@ impl<'a> Run<'a> {
             Step::Hop(branch) => self.hop(*branch, 0)?,
             Step::Skew(branch, seconds) => self.hop(*branch, *seconds)?,
         }
+
         Ok(())
     }
 
@@ -203,12 +208,14 @@ impl<'a> Run<'a> {
             self.too_large = true;
             bytes.clear();
         }
+
         // The clock follows the version and the request id, unless nothing was stamped so far.
         if bytes.get(20) == Some(&(3 << 3 | 1)) {
             let clock: [u8; 8] = bytes[21..29].try_into().map_err(|_| "a clock has eight bytes")?;
             let ahead = u64::from_le_bytes(clock) + ((seconds * 1_000_000) << 12);
             bytes[21..29].copy_from_slice(&ahead.to_le_bytes());
         }
+
         let arrived = Baggage::decode(&bytes).map_err(|error| format!("does not decode: {error}"))?;
         self.branches.insert(branch, (arrived, (process + 1) % PROCESSES));
         Ok(())
@@ -225,6 +232,7 @@ impl<'a> Run<'a> {
         let tracepoint =
             self.script.tracepoints.iter().find(|tracepoint| tracepoint.name == event.tracepoint);
         let tracepoint = tracepoint.ok_or("an event has no tracepoint")?;
+
         let (mut packed, mut lost) = (Vec::new(), Vec::new());
         for linked in self.linked.iter().filter(|linked| linked.advice.tracepoint == event.tracepoint) {
             let observed: Vec<_> =
@@ -240,6 +248,7 @@ impl<'a> Run<'a> {
             }
             self.parts[process].loss.merge(&loss);
         }
+
         if let Some(baggage) = &mut baggage {
             lost.into_iter().for_each(|(bag, keep)| baggage.mark_lost(bag, keep));
             for (bag, keep, groups) in packed {
@@ -256,6 +265,7 @@ impl<'a> Run<'a> {
                 }
             }
         }
+
         Ok(())
     }
 
@@ -272,6 +282,7 @@ impl<'a> Run<'a> {
                 }
             }
         }
+
         Ok(())
     }
 
@@ -296,6 +307,7 @@ fn finished(groups: &Groups, output: &OutputSchema, errors: &mut Errors) -> Vec<
     let keys = output.keys.len();
     let mut whole = Groups::new(keys, groups.aggregates());
     groups.iter().for_each(|group| whole.entry(&group.key[..keys]).merge(group.n, &group.states));
+
     let mut rows: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
     for group in &whole {
         let row = output.row(&group.key, group.n, &group.states, SECONDS, errors);
@@ -303,9 +315,11 @@ fn finished(groups: &Groups, output: &OutputSchema, errors: &mut Errors) -> Vec<
         let times = if output.form == Form::Rows { group.n } else { 1 };
         rows.extend((0..times).map(|_| (row.clone(), Vec::clone(&shown))));
     }
+
     if let Some(having) = &output.having {
         rows.retain(|(row, _)| having.holds(row, errors));
     }
+
     if output.distinct {
         let mut seen: Vec<Vec<Value>> = Vec::new();
         rows.retain(|(_, shown)| {
@@ -314,6 +328,7 @@ fn finished(groups: &Groups, output: &OutputSchema, errors: &mut Errors) -> Vec<
             new
         });
     }
+
     for (expr, descending) in output.order.iter().rev() {
         rows.sort_by(|(a, _), (b, _)| {
             let mut errors = Errors::default();
@@ -321,6 +336,7 @@ fn finished(groups: &Groups, output: &OutputSchema, errors: &mut Errors) -> Vec<
             if *descending { order.reverse() } else { order }
         });
     }
+
     let limit = output.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     rows.into_iter().take(limit).map(|(_, shown)| shown).collect()
 }
@@ -330,6 +346,7 @@ fn observed(event: &Event, tracepoint: &Tracepoint, source: FieldSource) -> Valu
         let FieldSource::Exported(index) = source else { return Value::Null };
         return event.value(&tracepoint.fields[index].0);
     };
+
     event.value(match field {
         DefaultField::Host => "host",
         DefaultField::Process => "process",

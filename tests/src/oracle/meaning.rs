@@ -42,6 +42,7 @@ fn query(joins: Vec<Join>, select: &[(&str, &str)]) -> Query {
 fn check(query: &Query, steps: &[Step], expected: &[&str]) {
     let dag = Dag::record(steps).expect("the steps are a run");
     let rows = Evaluator::new(query, &dag, &InOrder, WINDOW).answer(query).expect("there are few rows").rows;
+
     let shown = |row: &Vec<Cell>| {
         let cells = row.iter().map(|cell| match cell {
             Cell::Value(value) => value.to_string(),
@@ -49,10 +50,12 @@ fn check(query: &Query, steps: &[Step], expected: &[&str]) {
         });
         cells.collect::<Vec<_>>().join(" ")
     };
+
     let mut rows: Vec<String> = rows.iter().map(shown).collect();
     if query.order.is_empty() {
         rows.sort();
     }
+
     assert_eq!(rows, expected, "{query}");
 }
 
@@ -107,6 +110,7 @@ fn a_condition_inside_a_temporal_source_decides_what_enters() {
         source: Box::new(tracepoint("A")),
         condition,
     };
+
     let inside = query(vec![join(JoinKind::Inner, "a", recent(Some(small)), "e")], &[("e", "v"), ("a", "v")]);
     check(&inside, &meeting(), &["20 1"]);
     let mut outside = join(JoinKind::Inner, "a", recent(None), "e");

@@ -14,37 +14,46 @@ impl Display for Query {
             write!(f, "{}{} AS ({query:#})", if i == 0 { "WITH " } else { ", " }, Ident(name))?;
             f.write_str(if i + 1 == self.with.len() { gap } else { "" })?;
         }
+
         let select = format!("SELECT {}{}", if self.distinct { "DISTINCT " } else { "" }, list(&self.select));
         if self.select_first {
             write!(f, "{select}{gap}")?;
         }
+
         write!(f, "FROM {} IN {}", Ident(&self.alias), list(&self.from))?;
         self.joins.iter().try_for_each(|join| write!(f, "{gap}{join}"))?;
+
         for step in &self.steps {
             match step {
                 Step::Let(name, expr) => write!(f, "{gap}LET {} = {expr}", Ident(name))?,
                 Step::Where(condition) => write!(f, "{gap}WHERE {condition}")?,
             }
         }
+
         if let Some(group) = &self.group {
             // The original's spelling is the same.
             let group_by = if group.len() == 2 { "GroupBy" } else { "GROUP BY" };
             write!(f, "{gap}{group_by} {}", list(group))?;
         }
+
         if !self.select_first {
             write!(f, "{gap}{select}")?;
         }
+
         if let Some(having) = &self.having {
             write!(f, "{gap}HAVING {having}")?;
         }
+
         let orders = self.order.iter().map(|order| match order.descending {
             true => format!("{} DESC", order.expr),
             false => order.expr.to_string(),
         });
         let orders: Vec<String> = orders.collect();
+
         if !orders.is_empty() {
             write!(f, "{gap}ORDER BY {}", orders.join(", "))?;
         }
+
         self.limit.map_or(Ok(()), |limit| write!(f, "{gap}LIMIT {limit}"))?;
         self.sample.map_or(Ok(()), |fraction| write!(f, "{gap}SAMPLE {fraction:?}"))
     }

@@ -329,9 +329,11 @@ fn fits(glob: &str, name: &str) -> bool {
     if let Some(rest) = glob.strip_prefix("**") {
         return ends.any(|end| fits(rest, &name[end..]));
     }
+
     if let Some(rest) = glob.strip_prefix('*') {
         return ends.any(|end| !name[..end].contains(['.', ':']) && fits(rest, &name[end..]));
     }
+
     match glob.chars().next() {
         None => name.is_empty(),
         Some(first) => name.strip_prefix(first).is_some_and(|rest| fits(&glob[first.len_utf8()..], rest)),

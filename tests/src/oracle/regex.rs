@@ -52,6 +52,7 @@ impl Regex {
             let times = [Times::Once, Times::Once, Times::Perhaps, Times::Often, Times::OnceOrMore];
             pieces.push((atom, *random.pick(&times)));
         }
+
         let group = random.percent(40).then(|| {
             let start = random.below(pieces.len());
             start..start + 1 + random.below(pieces.len() - start)
@@ -83,12 +84,14 @@ impl Regex {
             return (!self.ends || at == text.len()).then(Vec::new);
         };
         let fitting = text[at..].iter().take_while(|c| atom.fits(**c)).count();
+
         let (least, most) = match times {
             Times::Once => (1, 1),
             Times::Perhaps => (0, 1),
             Times::Often => (0, usize::MAX),
             Times::OnceOrMore => (1, usize::MAX),
         };
+
         (least..=fitting.min(most)).rev().find_map(|length| {
             let mut rest = self.follow(piece + 1, at + length, text)?;
             rest.insert(0, at + length);
@@ -129,6 +132,7 @@ impl Display for Regex {
             })?;
             f.write_str(if group.end == place + 1 { ")" } else { "" })?;
         }
+
         f.write_str(if self.ends { "$" } else { "" })
     }
 }

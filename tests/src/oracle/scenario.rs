@@ -51,6 +51,7 @@ pub(super) fn tracepoints(random: &mut Random) -> Vec<Tracepoint> {
         }
         tracepoints.push(Tracepoint { name, fields });
     }
+
     tracepoints
 }
 
@@ -62,6 +63,7 @@ pub(super) fn value(random: &mut Random, ty: Type) -> Value {
 /// A value of a type, mostly one of a few, so that rows meet equal ones.
 pub(super) fn some_value(random: &mut Random, ty: Type) -> Value {
     let rare = random.percent(4);
+
     match ty {
         Type::Bool => Value::Bool(random.percent(50)),
         Type::I64 if rare => {
@@ -109,10 +111,12 @@ pub(super) fn steps(random: &mut Random, tracepoints: &[Tracepoint], query: &str
     let (steps, live, request) = (Vec::new(), Vec::new(), Value::Null);
     let mut scenario = Scenario { random, tracepoints, defaults, request, steps, live, next: 0, families: 0 };
     let requests = 1 + scenario.random.below(if sampled { 6 } else { 3 });
+
     for _ in 0..requests {
         scenario.outside();
         scenario.request();
     }
+
     scenario.outside();
     scenario.steps
 }
@@ -149,6 +153,7 @@ impl Scenario<'_> {
         let length = 2 + self.random.below(most);
         // Some requests do nothing but one thing after the other, others are all forks and joins.
         let (forks, joins) = (self.random.below(25), self.random.below(25));
+
         for _ in 0..length {
             if self.steps.len() >= MOST_STEPS {
                 return;
@@ -179,6 +184,7 @@ impl Scenario<'_> {
         let to = self.next;
         self.next += 1;
         let made = step(from, to);
+
         let family = match made {
             Step::Detach(..) => {
                 self.families += 1;
@@ -186,6 +192,7 @@ impl Scenario<'_> {
             }
             _ => family,
         };
+
         self.steps.push(made);
         self.live.push((to, family));
     }
@@ -199,6 +206,7 @@ impl Scenario<'_> {
             .filter(|(to, other)| *to != from && *other == family)
             .map(|(to, _)| *to)
             .collect();
+
         if !others.is_empty() {
             let to = *self.random.pick(&others);
             self.live.swap_remove(at);
@@ -212,10 +220,12 @@ impl Scenario<'_> {
         for (name, ty) in &tracepoint.fields {
             values.push((name.clone(), value(self.random, *ty)));
         }
+
         for (name, ty) in &self.defaults {
             let value = if *name == "request" { self.request.clone() } else { value(self.random, *ty) };
             values.push(((*name).to_owned(), value));
         }
+
         values.retain(|(_, value)| *value != Value::Null);
         Event { tracepoint: tracepoint.name.clone(), values }
     }

@@ -35,6 +35,7 @@ impl Generator<'_> {
             };
             items.push(self.item(leaf));
         }
+
         let (select, columns) = items.into_iter().unzip();
         Selected { group: None, distinct: false, select, having: None, columns }
     }
@@ -62,36 +63,44 @@ impl Generator<'_> {
                 _ => self.computed(leaves, 1),
             });
         }
+
         let count = 1 + self.random.below(3);
         let aggregates: Vec<Leaf> = (0..count).map(|_| self.aggregate(leaves, whole)).collect();
         // Whole columns: keys and aggregates, some of them sketches that nothing is computed from.
         let mut items = Vec::new();
+
         for key in &keys {
             if self.random.percent(80) {
                 items.push(self.item(key.clone()));
             }
         }
+
         for aggregate in &aggregates {
             items.push(self.item(aggregate.clone()));
         }
+
         let exact = aggregates.into_iter().filter(|leaf| !is_sketch(&leaf.expr));
         // A key that is computed is one only as a whole.
         let usable: Vec<Leaf> = exact.chain(keys.iter().cloned()).collect();
+
         if self.random.percent(30) {
             let ty = *self.random.pick(&[Type::I64, Type::F64, Type::Bool, Type::U64]);
             let expr = self.expressions(&usable, Precision::Rough).of(ty, 2);
             let item = self.item(Leaf { expr, ty, precision: Precision::Rough });
             items.push(item);
         }
+
         if self.random.percent(10) && self.random.percent(50) {
             let leaf = Leaf { expr: Expr::CountRows, ty: Type::U64, precision: Precision::Exact };
             items = vec![self.item(leaf)];
         }
+
         let having =
             self.random.percent(25).then(|| self.expressions(&usable, Precision::Exact).condition(2));
         let (select, columns): (Vec<Item>, Vec<Column>) = items.into_iter().unzip();
         let grouped = !keys.is_empty() || !select.iter().any(|item| item.expr.aggregates());
         let keys: Vec<Expr> = keys.into_iter().map(|key| key.expr).collect();
+
         Selected {
             group: (grouped && !keys.is_empty()).then_some(keys),
             distinct: false,
@@ -107,6 +116,7 @@ impl Generator<'_> {
             ty: Type::U64,
             precision: Precision::Exact,
         };
+
         let rows = Leaf { expr: Expr::CountRows, ty: Type::U64, precision: Precision::Exact };
         match self.random.below(14) {
             0 => rows,
@@ -133,6 +143,7 @@ impl Generator<'_> {
     fn sum(&mut self, leaves: &[Leaf]) -> Leaf {
         let adds_up = |ty: Type| matches!(ty, Type::I64 | Type::U64 | Type::F64 | Type::Duration);
         let column = self.expressions(leaves, Precision::Rough).column(adds_up);
+
         let argument = match column {
             Some(leaf) if self.random.percent(70) => leaf,
             _ => {
@@ -143,18 +154,22 @@ impl Generator<'_> {
                 Leaf { expr, ty, precision: Precision::Exact }
             }
         };
+
         let exact = argument.ty == Type::F64 && argument.precision == Precision::Dyadic;
         let deviates = exact && self.random.percent(40);
+
         let aggregate = match self.random.percent(60) {
             _ if deviates => self.random.pick(&[Aggregate::StdDev, Aggregate::Variance]).clone(),
             true => Aggregate::Sum,
             false => Aggregate::Average,
         };
+
         let ty = match (&aggregate, argument.ty) {
             (Aggregate::Sum, Type::I64 | Type::U64) => Type::I64,
             (_, Type::Duration) => Type::Duration,
             _ => Type::F64,
         };
+
         let order_matters = argument.ty == Type::F64 && argument.precision != Precision::Dyadic;
         let precision = if deviates || order_matters { Precision::Rough } else { Precision::Exact };
         Leaf { expr: Expr::Aggregate(aggregate, Box::new(argument.expr)), ty, precision }
@@ -163,6 +178,7 @@ impl Generator<'_> {
     /// RATE of rows, of an aggregate or of the sum of a value.
     fn rate(&mut self, leaves: &[Leaf]) -> Leaf {
         let rate = |of: Option<Box<Expr>>| Expr::Rate(of);
+
         match self.random.below(3) {
             0 => Leaf { expr: rate(None), ty: Type::F64, precision: Precision::Exact },
             1 => {
@@ -190,6 +206,7 @@ impl Generator<'_> {
             kinds.extend([Aggregate::Any, Aggregate::StdDev, Aggregate::Variance, Aggregate::Hist]);
             kinds.extend([0.5, 0.9, 0.95, 0.99, 0.999, 0.25, 0.0, 1.0].map(Aggregate::Quantile));
         }
+
         let mut kind = self.random.pick(&kinds).clone();
         let fits = |ty: Type| match kind {
             Aggregate::Quantile(_) | Aggregate::Hist | Aggregate::Linear(_) => {
@@ -198,16 +215,19 @@ impl Generator<'_> {
             Aggregate::StdDev | Aggregate::Variance => matches!(ty, Type::I64 | Type::U64 | Type::F64),
             _ => true,
         };
+
         let leaf = self.expressions(leaves, Precision::Exact).column(fits)?;
         if let Aggregate::Linear(_) = kind {
             kind = linear(Some(leaf.ty));
         }
+
         let ty = match kind {
             Aggregate::CountDistinct => Type::U64,
             Aggregate::Quantile(_) | Aggregate::StdDev | Aggregate::Variance => Type::F64,
             Aggregate::Top(_) | Aggregate::Linear(_) | Aggregate::Hist => Type::List(&Type::String),
             _ => leaf.ty,
         };
+
         let exact = matches!(kind, Aggregate::CountDistinct | Aggregate::Top(_) | Aggregate::Linear(_));
         let precision = if exact && !whole { Precision::Exact } else { Precision::Rough };
         Some(Leaf { expr: Expr::Aggregate(kind, Box::new(leaf.expr)), ty, precision })
@@ -217,19 +237,23 @@ impl Generator<'_> {
     pub(super) fn finish(&mut self, query: &mut Query, columns: &[Column]) {
         let rough = columns.iter().any(|column| column.precision == Precision::Rough);
         query.sample = self.random.percent(6).then(|| *self.random.pick(&[0.5, 0.75]));
+
         if rough || !self.random.percent(25) {
             return;
         }
+
         if self.random.percent(25) {
             let descending = self.random.percent(40);
             query.order.push(Order { expr: Expr::Place(1 + self.random.below(columns.len())), descending });
         }
+
         let mut names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         while !names.is_empty() {
             let name = names.swap_remove(self.random.below(names.len()));
             let descending = self.random.percent(40);
             query.order.push(Order { expr: Expr::Name(name), descending });
         }
+
         query.limit = self.random.percent(60).then(|| 1 + self.random.below(5));
     }
 }

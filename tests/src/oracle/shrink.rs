@@ -13,6 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub fn shrunk(case: &Case, wrong: &Wrong) -> (Case, Wrong) {
     let (mut case, mut wrong) = (case.clone(), wrong.clone());
     let begun = Instant::now();
+
     'again: loop {
         for smaller in smaller_cases(&case) {
             if begun.elapsed() > PATIENCE {
@@ -38,6 +39,7 @@ fn smaller_cases(case: &Case) -> Vec<Case> {
     cases.extend(smaller_queries(&case.query).into_iter().map(|query| Case { query, ..case.clone() }));
     cases.push(Case { rules: vec![], ..case.clone() });
     cases.push(Case { budget_bytes: usize::MAX, ..case.clone() });
+
     for at in 0..case.tracepoints.len() {
         let mut smaller = case.clone();
         let removed = smaller.tracepoints.remove(at);
@@ -45,6 +47,7 @@ fn smaller_cases(case: &Case) -> Vec<Case> {
         smaller.steps.retain(|step| !of_removed(step));
         cases.push(smaller);
     }
+
     for at in 0..case.tracepoints.len() {
         for field in 0..case.tracepoints[at].fields.len() {
             let mut smaller = case.clone();
@@ -60,6 +63,7 @@ fn smaller_cases(case: &Case) -> Vec<Case> {
             cases.push(smaller);
         }
     }
+
     cases.retain(|smaller| smaller != case && smaller.is_run());
     cases
 }
@@ -74,6 +78,7 @@ fn smaller_runs(steps: &[Step]) -> Vec<Vec<Step>> {
         }
         length /= 2;
     }
+
     for (at, step) in steps.iter().enumerate() {
         match step {
             Step::Fork(from, to) | Step::Detach(from, to) => {
@@ -97,6 +102,7 @@ fn smaller_runs(steps: &[Step]) -> Vec<Vec<Step>> {
             _ => {}
         }
     }
+
     runs
 }
 
@@ -126,6 +132,7 @@ fn on_one_branch(steps: &[Step], at: usize, from: Branch, to: Branch) -> Vec<Ste
     let end = request_end(steps, at);
     let mut run = steps[..at].to_vec();
     let renamed = |branch: Branch| if branch == to { from } else { branch };
+
     for step in &steps[at + 1..end] {
         run.push(match step {
             Step::Join(a, b) if renamed(*a) == renamed(*b) => continue,
@@ -138,6 +145,7 @@ fn on_one_branch(steps: &[Step], at: usize, from: Branch, to: Branch) -> Vec<Ste
             Step::Request | Step::Outside(_) => step.clone(),
         });
     }
+
     run.extend_from_slice(&steps[end..]);
     run
 }
@@ -149,24 +157,29 @@ fn smaller_queries(query: &Query) -> Vec<Query> {
         change(&mut smaller);
         queries.push(smaller);
     };
+
     if !query.with.is_empty() {
         with(&|query| *query = query.written_out(&[]));
     }
+
     for (at, source) in sources(query).into_iter().enumerate() {
         for smaller in smaller_sources(source) {
             with(&|query| *sources_mut(query)[at] = smaller.clone());
         }
     }
+
     for (at, expr) in query.expressions().into_iter().enumerate() {
         for smaller in smaller_expressions(expr) {
             with(&|query| *expressions_mut(query)[at] = smaller.clone());
         }
     }
+
     for at in 0..query.with.len() {
         for smaller in smaller_queries(&query.with[at].1) {
             with(&|query| query.with[at].1 = smaller.clone());
         }
     }
+
     queries.retain(|smaller| smaller != query && !smaller.select.is_empty() && !smaller.from.is_empty());
     queries
 }
@@ -178,11 +191,13 @@ fn smaller_clauses(query: &Query) -> Vec<Query> {
         change(&mut smaller);
         queries.push(smaller);
     };
+
     for at in 0..query.joins.len() {
         with(&|query| remove_join(query, at));
         with(&|query| query.joins[at].condition = None);
         with(&|query| query.joins[at].kind = JoinKind::Inner);
     }
+
     for at in 0..query.steps.len() {
         with(&|query| {
             if let QueryStep::Let(name, _) = query.steps.remove(at) {
@@ -190,6 +205,7 @@ fn smaller_clauses(query: &Query) -> Vec<Query> {
             }
         });
     }
+
     for at in 0..query.group.as_ref().map_or(0, Vec::len) {
         with(&|query| {
             let Some(keys) = &mut query.group else { return };
@@ -202,6 +218,7 @@ fn smaller_clauses(query: &Query) -> Vec<Query> {
             query.select.retain(|item| item.expr != removed);
         });
     }
+
     for at in 0..query.select.len() {
         with(&|query| {
             let removed = query.select.remove(at);
@@ -211,12 +228,15 @@ fn smaller_clauses(query: &Query) -> Vec<Query> {
             });
         });
     }
+
     for at in 0..query.from.len() {
         with(&|query| drop(query.from.remove(at)));
     }
+
     for at in 0..query.order.len() {
         with(&|query| query.order[at].descending = false);
     }
+
     with(&|query| query.having = None);
     with(&|query| query.sample = None);
     with(&|query| query.select_first = false);
@@ -298,6 +318,7 @@ fn expressions_mut(query: &mut Query) -> Vec<&mut Expr> {
         QueryStep::Let(_, expr) | QueryStep::Where(expr) => expr,
     });
     let selected = query.select.iter_mut().map(|item| &mut item.expr);
+
     joins
         .chain(steps)
         .chain(query.group.iter_mut().flatten())
@@ -311,12 +332,14 @@ fn smaller_expressions(expr: &Expr) -> Vec<Expr> {
     if let Expr::Param(_, value) = expr {
         return vec![Expr::Literal(value.clone())];
     }
+
     let mut smaller: Vec<Expr> = expr.children().into_iter().cloned().collect();
     if expr.size() > 1 {
         smaller.push(Expr::Literal(Value::Null));
         smaller.push(Expr::Literal(Value::Bool(true)));
         smaller.push(Expr::Literal(Value::I64(1)));
     }
+
     for at in 0..expr.children().len() {
         for child in smaller_expressions(expr.children()[at]) {
             let mut changed = expr.clone();
@@ -324,5 +347,6 @@ fn smaller_expressions(expr: &Expr) -> Vec<Expr> {
             smaller.push(changed);
         }
     }
+
     smaller
 }

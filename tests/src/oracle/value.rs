@@ -80,10 +80,12 @@ pub(super) fn order(x: &Value, y: &Value) -> Ordering {
         Value::Duration(_) => 6,
         Value::List(_) => 7,
     };
+
     if let (Value::List(x), Value::List(y)) = (x, y) {
         let differing = x.iter().zip(y.iter()).map(|(x, y)| order(x, y)).find(|order| order.is_ne());
         return differing.unwrap_or(x.len().cmp(&y.len()));
     }
+
     let by_kind = kind(x).cmp(&kind(y));
     let double = |value: &Value| matches!(value, Value::F64(_));
     let by_value = || compare(x, y).unwrap_or_else(|| is_nan(x).cmp(&is_nan(y)));
@@ -109,6 +111,7 @@ pub(super) fn binary(op: Op, x: &Value, y: &Value) -> Value {
     if *x == Value::Null || *y == Value::Null {
         return Value::Null;
     }
+
     match op {
         Op::Concat => Value::str(format!("{}{}", text(x), text(y))),
         Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Remainder => {
@@ -131,6 +134,7 @@ pub(super) fn binary(op: Op, x: &Value, y: &Value) -> Value {
 
 fn arithmetic(op: Op, x: &Value, y: &Value) -> Option<Value> {
     use Value::{Duration, F64, Timestamp};
+
     match (x, y) {
         (Timestamp(x), Timestamp(y)) if op == Op::Subtract => x.checked_sub(*y).map(Duration),
         (Timestamp(x), Duration(y)) if op == Op::Add => x.checked_add(*y).map(Timestamp),
@@ -231,6 +235,7 @@ pub(super) fn cast(x: &Value, ty: Type) -> Value {
         Value::F64(x) => nearest(x.trunc()).map(i128::from),
         other => integer(other),
     };
+
     let result = match (ty, x) {
         (_, Value::Null) => return Value::Null,
         (Type::String, x) => Some(Value::str(text(x))),
@@ -247,5 +252,6 @@ pub(super) fn cast(x: &Value, ty: Type) -> Value {
         (Type::Timestamp, x) => integer(x).and_then(narrow).map(Value::Timestamp),
         _ => None,
     };
+
     result.unwrap_or_else(failed)
 }

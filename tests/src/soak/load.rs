@@ -61,6 +61,7 @@ impl Load {
                 }
             })
         };
+
         let threads = (1..=threads).map(run).collect();
         Load { stop, done, threads }
     }
@@ -80,17 +81,21 @@ fn request(done: &Done, n: &mut u64) {
     pivot::tracepoint!("Soak.begin", user: u64 = draw % 500, path = %(draw % 1_500));
     let branch = pivot::baggage::with_current(|baggage| baggage.map(|baggage| baggage.fork()));
     work(done, draw % KINDS, draw % 97);
+
     let other = branch.map(|branch| {
         let own = pivot::baggage::with_current(|baggage| baggage.map(|own| std::mem::replace(own, branch)));
         work(done, (draw / 7) % KINDS, draw % 89);
         pivot::baggage::with_current(|b| b.zip(own).map(|(b, own)| std::mem::replace(b, own)))
     });
+
     if let Some(Some(other)) = other {
         pivot::baggage::with_current(|baggage| baggage.map(|baggage| baggage.join(other)));
     }
+
     if draw.is_multiple_of(3) {
         let _ = risky(draw % 11);
     }
+
     pivot::tracepoint!("Soak.end", size: u64 = draw % 4_096);
     done.requests.fetch_add(1, Relaxed);
 }

@@ -68,6 +68,7 @@ impl Played {
     /// Merges what a report says of the controls.
     fn merge(&self, report: wire::Report) {
         let seen = &mut *self.seen.lock().unwrap();
+
         for part in report.parts {
             let number = from_wire::query_id(part.query).unwrap().number as usize;
             let Some(counted) = seen.counted.get_mut(number) else {
@@ -112,6 +113,7 @@ impl Desired {
         while self.others.len() > MOST || (!self.others.is_empty() && self.random.percent(40)) {
             self.others.swap_remove(self.random.below(self.others.len()));
         }
+
         let new = 1 + self.random.below(4);
         for _ in 0..new {
             self.number += 1;
@@ -120,6 +122,7 @@ impl Desired {
                 self.others.push(program.advice(QueryId::new(7, self.number)));
             }
         }
+
         new as u64
     }
 
@@ -143,6 +146,7 @@ async fn serve(
     let send = |kind| drop(out.send(Ok(wire::ToAgent { kind: Some(kind) })));
     let mut desired = Desired::new(&mut played.seen.lock().unwrap());
     send(desired.message());
+
     let mut obeyed = false;
     loop {
         let message = tokio::time::timeout(Duration::from_millis(2), incoming.message()).await;

@@ -41,11 +41,13 @@ pub fn any(random: &mut Random) -> String {
         0 => (*whole).to_owned(),
         _ => format!("{from} {group}"),
     };
+
     match random.below(8) {
         0 => text.push_str(" SAMPLE 0.2"),
         1 => text.push_str(" EVERY 500ms"),
         2 => text.push_str(" FOR 300ms"),
         _ => {}
     }
+
     text
 }

@@ -151,6 +151,7 @@ impl Figures {
         self.circles += other.circles;
         self.types += other.types;
         self.docs += other.docs;
+
         self.findings.extend(other.findings);
     }
 
