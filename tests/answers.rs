@@ -18,8 +18,8 @@ use pivot_protocol::wire::agents_client::AgentsClient;
 use pivot_protocol::wire::frontend_client::FrontendClient;
 use pivot_protocol::{from_wire, to_wire, wire};
 use pivot_tests::oracle::{
-    Answer, Case, Cell, Dag, Evaluator, PROCESSES, Query, Run, Window, differences, in_order, linked, params,
-    stages,
+    Answer, Case, Dag, EvaluationWindow, Evaluator, ExpectedCell, InBandRun, PROCESSES, Query, differences,
+    in_order, linked, params, stages,
 };
 use pivot_tests::random::Random;
 use std::collections::BTreeMap;
@@ -150,7 +150,7 @@ struct Windows {
 }
 
 /// Takes the steps; now and then a process begins its next window.
-fn windows(run: &mut Run<'_>, case: &Case, random: &mut Random) -> Result<Windows, String> {
+fn windows(run: &mut InBandRun<'_>, case: &Case, random: &mut Random) -> Result<Windows, String> {
     let (mut current, mut of_events, mut parts) = ([0_i64; PROCESSES], Vec::new(), Vec::new());
     for step in &case.steps {
         if random.percent(12) {
@@ -205,7 +205,7 @@ async fn compare(seed: u64) -> Result<usize, String> {
     let dag = dag.seen(|id, event| case.is_in_sample(id, event));
     let query = case.query.written_out(&[]);
     let (linked, script) = (linked(&advice, &case.tracepoints)?, case.script());
-    let mut run = Run::new(&linked, stages(&advice, &query)?, &script);
+    let mut run = InBandRun::new(&linked, stages(&advice, &query)?, &script);
     let windows = windows(&mut run, &case, &mut random)?;
     run.check_stamps(&dag)?;
     // Aligned, and in the past.
@@ -271,7 +271,7 @@ async fn frames(
 struct Expected<'e> {
     query: &'e Query,
     dag: &'e Dag<'e>,
-    run: &'e Run<'e>,
+    run: &'e InBandRun<'e>,
     of_events: &'e [i64],
     mixed: bool,
 }
@@ -323,17 +323,17 @@ impl Expected<'_> {
     /// How many rows there are, and how often something in them had no value.
     fn compare(
         &self,
-        rows: &[wire::Row],
+        rows: &[wire::JoinedRow],
         seconds: f64,
         events: Option<&[bool]>,
     ) -> Result<(usize, u64), String> {
         let scaled = self.query.aggregates();
-        let window = Window { seconds, fraction: self.query.sample.filter(|_| scaled), events };
+        let window = EvaluationWindow { seconds, fraction: self.query.sample.filter(|_| scaled), events };
         let due = Evaluator::new(self.query, self.dag, &self.run.stamps, window).answer(self.query);
         let Some(Answer { rows: due, errors, .. }) = due else { return Ok((0, 0)) };
         let value = |value: &wire::Value| from_wire::value(value.clone()).expect("a value");
         let found: Vec<Vec<Value>> = rows.iter().map(|row| row.values.iter().map(value).collect()).collect();
-        let as_shown = |row: Vec<Cell>| row.into_iter().map(shown).collect();
+        let as_shown = |row: Vec<ExpectedCell>| row.into_iter().map(shown).collect();
         let due = if self.mixed { due.into_iter().map(as_shown).collect() } else { due };
         let (missing, surplus) = differences(&due, &found);
 
@@ -370,9 +370,9 @@ fn is_mixed(case: &Case) -> bool {
     fields().any(|(name, ty)| *ty == Type::Any || fields().any(|(other, of)| other == name && of != ty))
 }
 
-fn shown(cell: Cell) -> Cell {
-    let Cell::Value(value) = cell else { return cell };
+fn shown(cell: ExpectedCell) -> ExpectedCell {
+    let ExpectedCell::Value(value) = cell else { return cell };
     let double = value.as_integer().map(|x| Value::F64(x as f64));
     let text = (!value.is_null()).then(|| Value::str(value.to_string()));
-    Cell::AnyOf(std::iter::once(value).chain(double).chain(text).collect())
+    ExpectedCell::AnyOf(std::iter::once(value).chain(double).chain(text).collect())
 }

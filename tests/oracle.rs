@@ -9,7 +9,7 @@
 //! is shrunk and printed as the upper part of a golden file; it belongs into `tests/golden/found`.
 #![allow(missing_docs)]
 
-use pivot_tests::oracle::{Case, Coverage, Outcome, shrunk};
+use pivot_tests::oracle::{Case, CaseOutcome, Coverage, shrunk};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How many cases are run when nobody asks for more.
@@ -81,13 +81,13 @@ fn work(next: &AtomicU64, last: u64) -> Counts {
         }
         let case = Case::random(seed);
         match case.check() {
-            Outcome::Agree(agreement) => {
+            CaseOutcome::Agree(agreement) => {
                 counts.agree += 1;
                 counts.with_rows += u64::from(agreement.rows > 0);
                 counts.coverage.add(&case, &agreement);
             }
-            Outcome::TooLarge => counts.too_large += 1,
-            Outcome::Wrong(_) => {
+            CaseOutcome::TooLarge => counts.too_large += 1,
+            CaseOutcome::Wrong(_) => {
                 counts.wrong.push(seed);
                 next.store(last, Relaxed);
                 return counts;
@@ -109,7 +109,7 @@ fn show_cases() {
 /// Shrinks the case of a seed and fails with it.
 fn report(seed: u64) {
     let case = Case::random(seed);
-    let Outcome::Wrong(wrong) = case.check() else {
+    let CaseOutcome::Wrong(wrong) = case.check() else {
         panic!("seed {seed} was wrong once, as the clock would have it\n{case}");
     };
     let hook = std::panic::take_hook();

@@ -1,7 +1,7 @@
 //! Figures that may only become better: each limit is lowered when it can be.
 
 use super::TREE;
-use pivot_tests::source::{Figures, Kind};
+use pivot_tests::source::{Figures, FindingKind};
 
 /// A figure of the whole tree with the most that it may be.
 struct Ratchet {
@@ -29,19 +29,19 @@ const RATCHETS: [Ratchet; 5] = [
         what: "closures are bound to a name in a thousand lines of code",
         limit: 8.0,
         slack: 0.5,
-        measure: |figures| figures.per_thousand_lines(Kind::Closure),
+        measure: |figures| figures.per_thousand_lines(FindingKind::Closure),
     },
     Ratchet {
         what: "parameters are of type `bool`",
         limit: 52.0,
         slack: 3.0,
-        measure: |figures| figures.count(Kind::BoolParameter) as f64,
+        measure: |figures| figures.count(FindingKind::BoolParameter) as f64,
     },
     Ratchet {
         what: "doc comments cannot be understood alone",
         limit: 400.0,
         slack: 5.0,
-        measure: |figures| figures.count(Kind::BadBeginning) as f64,
+        measure: |figures| figures.count(FindingKind::BadBeginning) as f64,
     },
 ];
 

@@ -1,7 +1,7 @@
 //! How files, modules, types and functions are made.
 
 use super::TREE;
-use pivot_tests::source::{Figures, Finding, Kind};
+use pivot_tests::source::{Figures, Finding, FindingKind};
 use std::collections::BTreeSet;
 
 /// The most lines of a file, its inline tests aside.
@@ -142,27 +142,27 @@ const LONG_FUNCTIONS: &[(&str, &str)] = &[
 
 #[test]
 fn no_modules_of_a_crate_use_each_other_in_a_circle() {
-    check(Kind::Circle, CIRCLES);
+    check(FindingKind::Circle, CIRCLES);
 }
 
 #[test]
 fn no_parameter_is_a_tuple() {
-    check(Kind::TupleParameter, TUPLE_PARAMETERS);
+    check(FindingKind::TupleParameter, TUPLE_PARAMETERS);
 }
 
 #[test]
 fn no_two_types_of_a_crate_have_one_name() {
-    check(Kind::SharedInCrate, SHARED_IN_CRATE);
+    check(FindingKind::SharedInCrate, SHARED_IN_CRATE);
 }
 
 #[test]
 fn functions_fit_on_a_screen() {
-    check(Kind::LongFunction, LONG_FUNCTIONS);
+    check(FindingKind::LongFunction, LONG_FUNCTIONS);
 }
 
 #[test]
 fn no_file_is_compiled_into_two_places() {
-    check(Kind::PathAttribute, &[]);
+    check(FindingKind::PathAttribute, &[]);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn files_are_short() {
 }
 
 /// Checks that what is found of a kind is what is listed as path and name.
-fn check(kind: Kind, listed: &[(&str, &str)]) {
+fn check(kind: FindingKind, listed: &[(&str, &str)]) {
     let mut figures = Figures::of_loose(&TREE);
     Figures::of_crates(&TREE).into_iter().for_each(|crate_figures| figures.add(crate_figures));
 

@@ -6,16 +6,16 @@
 //!
 //! `PATH` is a checkout or a part of it. With `--list` every finding of a kind is printed with its file and line.
 
-use pivot_tests::source::{Figures, Kind, Tree};
+use pivot_tests::source::{Figures, FindingKind, Tree};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What the command line asks for.
 #[derive(Default)]
-struct Request {
+struct Arguments {
     path: Option<PathBuf>,
-    list: Option<Kind>,
+    list: Option<FindingKind>,
     only: Option<String>,
 }
 
@@ -29,8 +29,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn request() -> Result<Request, String> {
-    let mut request = Request::default();
+fn request() -> Result<Arguments, String> {
+    let mut request = Arguments::default();
     let mut arguments = std::env::args().skip(1);
 
     while let Some(argument) = arguments.next() {
@@ -44,15 +44,15 @@ fn request() -> Result<Request, String> {
     Ok(request)
 }
 
-fn kind(name: &str) -> Result<Kind, String> {
-    let found = Kind::ALL.iter().find(|(known, _)| *known == name);
+fn kind(name: &str) -> Result<FindingKind, String> {
+    let found = FindingKind::ALL.iter().find(|(known, _)| *known == name);
     found.map(|(_, kind)| *kind).ok_or_else(|| {
-        let names: Vec<_> = Kind::ALL.iter().map(|(name, _)| *name).collect();
+        let names: Vec<_> = FindingKind::ALL.iter().map(|(name, _)| *name).collect();
         format!("--list takes one of {}", names.join(", "))
     })
 }
 
-fn run(request: &Request) -> Result<(), String> {
+fn run(request: &Arguments) -> Result<(), String> {
     let path = request.path.clone().unwrap_or_else(|| ".".into());
     let tree = Tree::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let names = tree.crates.iter().map(|krate| krate.name.clone()).chain(["(no crate)".to_owned()]);
@@ -112,8 +112,11 @@ fn header() -> String {
 fn row(name: &str, figures: &Figures) -> String {
     let circles =
         format!("{} ({:.0}%, {})", figures.files_in_circles, figures.in_circles(), figures.largest_circle);
-    let longer =
-        format!("{}/{}", figures.longer_functions - figures.count(Kind::Dense), figures.longer_functions);
+    let longer = format!(
+        "{}/{}",
+        figures.longer_functions - figures.count(FindingKind::Dense),
+        figures.longer_functions
+    );
 
     format!(
         "{name:<18} {:>5} {:>5.1} {longer:>9} {:>6.0} {:>7.1} {:>4.1}+{:<3.1} {:>6} {:>5} {:>5} {circles:>14} {:>6} {:>8.0} {:>6} {:>5} {:>5} {:>6.1}",
@@ -121,16 +124,16 @@ fn row(name: &str, figures: &Figures) -> String {
         figures.lines as f64 / 1000.0,
         figures.with_paragraphs(),
         figures.comments_inside(),
-        figures.per_thousand_lines(Kind::Closure),
-        figures.per_thousand_lines(Kind::WrappedClosure),
-        figures.count(Kind::TupleParameter),
-        figures.count(Kind::BoolParameter),
-        figures.count(Kind::LongFunction),
+        figures.per_thousand_lines(FindingKind::Closure),
+        figures.per_thousand_lines(FindingKind::WrappedClosure),
+        figures.count(FindingKind::TupleParameter),
+        figures.count(FindingKind::BoolParameter),
+        figures.count(FindingKind::LongFunction),
         figures.types,
         figures.shared_names(),
-        figures.count(Kind::SharedInCrate),
-        figures.count(Kind::PathAttribute),
-        figures.count(Kind::BadBeginning),
-        figures.per_thousand_lines(Kind::Clone),
+        figures.count(FindingKind::SharedInCrate),
+        figures.count(FindingKind::PathAttribute),
+        figures.count(FindingKind::BadBeginning),
+        figures.per_thousand_lines(FindingKind::Clone),
     )
 }

@@ -24,21 +24,21 @@ use std::collections::BTreeMap;
 /// The rows of the result, one a line, in order.
 pub fn results(program: &Program, catalog: &Catalog, script: &str) -> String {
     pivot_baggage::set_carrying(true);
-    let mut run = Run { program, catalog, branches: BTreeMap::new(), parts: QueryReports::new() };
+    let mut run = RequestRun { program, catalog, branches: BTreeMap::new(), parts: QueryReports::new() };
     script.lines().map(str::trim).filter(|line| !line.is_empty()).for_each(|line| run.line(line));
     let header =
         program.output.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>().join(" | ");
     std::iter::once(header).chain(run.rows()).collect::<Vec<_>>().join("\n")
 }
 
-struct Run<'a> {
+struct RequestRun<'a> {
     program: &'a Program,
     catalog: &'a Catalog,
     branches: BTreeMap<String, Baggage>,
     parts: QueryReports,
 }
 
-impl Run<'_> {
+impl RequestRun<'_> {
     fn line(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
 

@@ -7,7 +7,7 @@ use pivot_advice::{Type, Value};
 
 /// What a column of a result may hold.
 #[derive(Debug, Clone)]
-pub enum Cell {
+pub enum ExpectedCell {
     /// This value; doubles to 1e-9.
     Value(Value),
     /// One of these.
@@ -15,12 +15,12 @@ pub enum Cell {
     /// A number from one to the other.
     Between(f64, f64),
     /// A list of buckets of numbers.
-    Buckets(Buckets),
+    Buckets(ExpectedBuckets),
 }
 
 /// The numbers that a histogram is made of.
 #[derive(Debug, Clone)]
-pub struct Buckets {
+pub struct ExpectedBuckets {
     pub numbers: Vec<f64>,
     /// The base of the largest bucket.
     pub base: f64,
@@ -41,46 +41,52 @@ impl Fraction {
 }
 
 /// What an aggregate that stands alone in SELECT may give.
-pub(super) fn cell(aggregate: &Aggregate, values: &[Value], fraction: Fraction) -> Cell {
+pub(super) fn cell(aggregate: &AggregateFunction, values: &[Value], fraction: Fraction) -> ExpectedCell {
     let some: Vec<Value> = values.iter().filter(|value| **value != Value::Null).cloned().collect();
 
     match aggregate {
-        Aggregate::Any if some.is_empty() => Cell::Value(Value::Null),
-        Aggregate::Any => Cell::AnyOf(some),
-        Aggregate::CountDistinct => {
+        AggregateFunction::Any if some.is_empty() => ExpectedCell::Value(Value::Null),
+        AggregateFunction::Any => ExpectedCell::AnyOf(some),
+        AggregateFunction::CountDistinct => {
             let count = distinct(&some).len() as f64;
             // Small counts are exact; beyond, three standard errors.
             let error = if count > 256.0 { 0.05 * count } else { 0.0 };
-            Cell::Between(count - error, count + error)
+            ExpectedCell::Between(count - error, count + error)
         }
-        Aggregate::Quantile(q) => quantile(*q, &some),
-        Aggregate::Hist => {
+        AggregateFunction::Quantile(q) => quantile(*q, &some),
+        AggregateFunction::Hist => {
             let numbers = numbers(&some);
             let base = base(&numbers);
-            Cell::Buckets(Buckets { numbers, base, durations: is_duration(&some), fraction })
+            ExpectedCell::Buckets(ExpectedBuckets { numbers, base, durations: is_duration(&some), fraction })
         }
-        Aggregate::Variance | Aggregate::StdDev => deviation(aggregate, &some),
-        _ => Cell::Value(value(aggregate, values, fraction)),
+        AggregateFunction::Variance | AggregateFunction::StdDev => deviation(aggregate, &some),
+        _ => ExpectedCell::Value(value(aggregate, values, fraction)),
     }
 }
 
 /// The value of an aggregate that has exactly one. Of nothing all but COUNT are null. In lists, counts are those of
 /// all rows.
-pub(super) fn value(aggregate: &Aggregate, values: &[Value], fraction: Fraction) -> Value {
+pub(super) fn value(aggregate: &AggregateFunction, values: &[Value], fraction: Fraction) -> Value {
     let some = || values.iter().filter(|value| **value != Value::Null);
 
     match aggregate {
-        Aggregate::Count => Value::U64(some().count() as u64),
-        Aggregate::Sum => Sum::of(some()).map_or(Value::Null, Sum::value),
-        Aggregate::Average => Sum::of(some()).map_or(Value::Null, Sum::mean),
-        Aggregate::Min => extremes(values).0,
-        Aggregate::Max => extremes(values).1,
-        Aggregate::Variance => variance(values).map_or(Value::Null, Value::F64),
-        Aggregate::StdDev => variance(values).map_or(Value::Null, |variance| Value::F64(variance.sqrt())),
-        Aggregate::CountDistinct => Value::U64(distinct(&some().cloned().collect::<Vec<_>>()).len() as u64),
-        Aggregate::Top(k) => top(*k, &some().cloned().collect::<Vec<_>>(), fraction),
-        Aggregate::Linear(bounds) => linear(bounds, &some().cloned().collect::<Vec<_>>(), fraction),
-        Aggregate::Any | Aggregate::Quantile(_) | Aggregate::Hist => panic!("{aggregate:?} has no one value"),
+        AggregateFunction::Count => Value::U64(some().count() as u64),
+        AggregateFunction::Sum => ExactSum::of(some()).map_or(Value::Null, ExactSum::value),
+        AggregateFunction::Average => ExactSum::of(some()).map_or(Value::Null, ExactSum::mean),
+        AggregateFunction::Min => extremes(values).0,
+        AggregateFunction::Max => extremes(values).1,
+        AggregateFunction::Variance => variance(values).map_or(Value::Null, Value::F64),
+        AggregateFunction::StdDev => {
+            variance(values).map_or(Value::Null, |variance| Value::F64(variance.sqrt()))
+        }
+        AggregateFunction::CountDistinct => {
+            Value::U64(distinct(&some().cloned().collect::<Vec<_>>()).len() as u64)
+        }
+        AggregateFunction::Top(k) => top(*k, &some().cloned().collect::<Vec<_>>(), fraction),
+        AggregateFunction::Linear(bounds) => linear(bounds, &some().cloned().collect::<Vec<_>>(), fraction),
+        AggregateFunction::Any | AggregateFunction::Quantile(_) | AggregateFunction::Hist => {
+            panic!("{aggregate:?} has no one value")
+        }
     }
 }
 
@@ -91,12 +97,12 @@ const EXACT: usize = 256;
 const LARGE: f64 = 1e12;
 
 /// Whether an aggregate of these values has no one value: it is a sketch of many, or a sum that is rounded.
-pub(super) fn is_beyond(aggregate: &Aggregate, values: &[Value]) -> bool {
+pub(super) fn is_beyond(aggregate: &AggregateFunction, values: &[Value]) -> bool {
     match aggregate {
-        Aggregate::Top(_) | Aggregate::CountDistinct => {
+        AggregateFunction::Top(_) | AggregateFunction::CountDistinct => {
             values.len() > EXACT && distinct(values).len() > EXACT
         }
-        Aggregate::Sum | Aggregate::Average => {
+        AggregateFunction::Sum | AggregateFunction::Average => {
             let large = |x: f64| x.is_finite() && x.abs() > LARGE;
             let rounded = values.iter().any(|value| matches!(value, Value::F64(_)));
             rounded && values.len() > 1 && values.iter().filter_map(double).any(large)
@@ -171,7 +177,7 @@ fn distinct(values: &[Value]) -> Vec<&Value> {
 }
 
 /// A sum of one kind. Values that do not add up are left out; different kinds have no sum.
-struct Sum {
+struct ExactSum {
     integers: i128,
     doubles: f64,
     durations: i128,
@@ -179,9 +185,9 @@ struct Sum {
     counts: (u64, u64, u64),
 }
 
-impl Sum {
-    fn of<'a>(values: impl Iterator<Item = &'a Value>) -> Option<Sum> {
-        let mut sum = Sum { integers: 0, doubles: 0.0, durations: 0, counts: (0, 0, 0) };
+impl ExactSum {
+    fn of<'a>(values: impl Iterator<Item = &'a Value>) -> Option<ExactSum> {
+        let mut sum = ExactSum { integers: 0, doubles: 0.0, durations: 0, counts: (0, 0, 0) };
         for value in values {
             if let Some(x) = integer(value) {
                 sum.integers += x;
@@ -235,21 +241,21 @@ fn variance(values: &[Value]) -> Option<f64> {
 }
 
 /// Within what the rounding of the largest number makes of it.
-fn deviation(aggregate: &Aggregate, some: &[Value]) -> Cell {
+fn deviation(aggregate: &AggregateFunction, some: &[Value]) -> ExpectedCell {
     let exact = value(aggregate, some, Fraction(None));
-    let Value::F64(found) = exact else { return Cell::Value(exact) };
+    let Value::F64(found) = exact else { return ExpectedCell::Value(exact) };
     let largest = some.iter().filter_map(double).fold(0.0f64, |most, x| most.max(x.abs()));
     let rounding = largest * f64::EPSILON * some.len() as f64;
     let error = match aggregate {
-        Aggregate::StdDev => rounding,
+        AggregateFunction::StdDev => rounding,
         _ => 2.0 * found.sqrt() * rounding + rounding * rounding,
     };
     let error = error + 1e-9 * found + 1e-9;
 
     if error.is_finite() {
-        Cell::Between(found - error, found + error)
+        ExpectedCell::Between(found - error, found + error)
     } else {
-        Cell::Value(Value::F64(found))
+        ExpectedCell::Value(Value::F64(found))
     }
 }
 
@@ -257,16 +263,16 @@ fn deviation(aggregate: &Aggregate, some: &[Value]) -> Cell {
 const BUCKETS: f64 = 160.0;
 
 /// The number of rank `ceil(q * count)`, within the error that the spread of the numbers makes.
-fn quantile(q: f64, some: &[Value]) -> Cell {
+fn quantile(q: f64, some: &[Value]) -> ExpectedCell {
     let sorted = numbers(some);
     if sorted.is_empty() {
-        return Cell::Value(Value::Null);
+        return ExpectedCell::Value(Value::Null);
     }
     let rank = (q * sorted.len() as f64).ceil().max(1.0) as usize;
     let (found, base) = (sorted[rank - 1], base(&sorted));
     let relative = if base.is_finite() { (base - 1.0) / (base + 1.0) } else { 1.0 };
     let error = found.abs() * (relative + 1e-9) + if is_duration(some) { 1.0 } else { 1e-9 };
-    Cell::Between(found - error, found + error)
+    ExpectedCell::Between(found - error, found + error)
 }
 
 /// How many times the lower bound of a bucket its upper bound is, in the worst case.

@@ -1,10 +1,10 @@
 //! One case: a catalogue, a query and a run; and whether all ways to compile it agree with the evaluator.
 
 use super::compare::{differences, in_order};
-use super::dag::{Dag, Event, Step, Tracepoint};
-use super::evaluate::{Answer, Evaluator, Window};
-use super::in_band::{Ran, SECONDS, Script, query_id, ran};
-use super::query::{Expr, JoinKind, Query, Source, Step as QueryStep};
+use super::dag::{Dag, Event, RunStep, TracepointSpec};
+use super::evaluate::{Answer, EvaluationWindow, Evaluator};
+use super::in_band::{InBandResult, RunScript, SECONDS, query_id, ran};
+use super::query::{JoinKind, Query, QueryExpr, QueryStep, Source};
 use super::value::text;
 use super::{generate, scenario};
 use crate::random::Random;
@@ -17,9 +17,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// A case prints as the upper part of a golden file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
-    pub tracepoints: Vec<Tracepoint>,
+    pub tracepoints: Vec<TracepointSpec>,
     pub query: Query,
-    pub steps: Vec<Step>,
+    pub steps: Vec<RunStep>,
     /// Sets of rules of the optimiser to compile with, besides all and none.
     pub rules: Vec<usize>,
     /// How many bytes of baggage a message carries.
@@ -28,11 +28,11 @@ pub struct Case {
 
 /// What became of a case.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
+pub enum CaseOutcome {
     Agree(Agreement),
     /// There are more rows than are enumerated, or than an agent makes.
     TooLarge,
-    Wrong(Wrong),
+    Wrong(Disagreement),
 }
 
 /// What an agreement was about.
@@ -50,7 +50,7 @@ pub struct Agreement {
 
 /// A disagreement. While a case shrinks its kind stays the same.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Wrong {
+pub struct Disagreement {
     pub kind: String,
     pub detail: String,
 }
@@ -74,12 +74,12 @@ impl Case {
     }
 
     /// Compares the runs of all plans with the evaluator. A panic is wrong, too.
-    pub fn check(&self) -> Outcome {
+    pub fn check(&self) -> CaseOutcome {
         checked(|| self.compare())
     }
 
-    fn compare(&self) -> Result<Outcome, Wrong> {
-        let dag = Dag::record(&self.steps).ok_or_else(|| Wrong::new("not a run", String::new()))?;
+    fn compare(&self) -> Result<CaseOutcome, Disagreement> {
+        let dag = Dag::record(&self.steps).ok_or_else(|| Disagreement::new("not a run", String::new()))?;
         let dag = dag.seen(|id, event| self.is_in_sample(id, event));
         let (text, query, catalog) = (self.query.to_string(), self.query.written_out(&[]), self.catalog());
         // Without temporal sources the stamps of a run do not matter.
@@ -94,24 +94,24 @@ impl Case {
             let options =
                 params.iter().fold(options, |options, (name, value)| options.param(name, value.clone()));
             let program = compile_with(&text, &catalog, &options);
-            let program = program.map_err(|wrong| Wrong::refused(&wrong.to_string()))?;
+            let program = program.map_err(|wrong| Disagreement::refused(&wrong.to_string()))?;
             let advice = program.advice(query_id());
             if seen.contains(&advice) {
                 continue;
             }
             let ran = self.run(&program, &advice, &query, &dag);
-            let ran = ran.map_err(|wrong| Wrong::new("run", format!("{wrong}\nplan {name}")))?;
+            let ran = ran.map_err(|wrong| Disagreement::new("run", format!("{wrong}\nplan {name}")))?;
             if ran.too_large {
-                return Ok(Outcome::TooLarge);
+                return Ok(CaseOutcome::TooLarge);
             }
             if temporal || known.is_none() {
-                let window = Window { seconds: SECONDS, fraction: None, events: None };
+                let window = EvaluationWindow { seconds: SECONDS, fraction: None, events: None };
                 known = Some(Evaluator::new(&query, &dag, &ran.stamps, window).answer(&query));
             }
-            let Some(Some(due)) = &known else { return Ok(Outcome::TooLarge) };
+            let Some(Some(due)) = &known else { return Ok(CaseOutcome::TooLarge) };
             let agrees = agrees(&query, due, &ran);
             agrees.map_err(|(kind, detail)| {
-                Wrong::new(kind, format!("plan {name}\n{detail}\n{}", shown(&advice)))
+                Disagreement::new(kind, format!("plan {name}\n{detail}\n{}", shown(&advice)))
             })?;
             agreement.rows = due.rows.len();
             agreement.partial |= ran.partial;
@@ -120,15 +120,21 @@ impl Case {
             seen.push(advice);
         }
 
-        Ok(Outcome::Agree(agreement))
+        Ok(CaseOutcome::Agree(agreement))
     }
 
-    fn run(&self, program: &Program, advice: &[Advice], query: &Query, dag: &Dag<'_>) -> Result<Ran, String> {
+    fn run(
+        &self,
+        program: &Program,
+        advice: &[Advice],
+        query: &Query,
+        dag: &Dag<'_>,
+    ) -> Result<InBandResult, String> {
         ran(program, advice, query, &self.script(), dag)
     }
 
-    pub fn script(&self) -> Script<'_> {
-        Script { tracepoints: &self.tracepoints, steps: &self.steps, budget_bytes: self.budget_bytes }
+    pub fn script(&self) -> RunScript<'_> {
+        RunScript { tracepoints: &self.tracepoints, steps: &self.steps, budget_bytes: self.budget_bytes }
     }
 
     /// Whether the request of an event is in the sample: the hash is given.
@@ -175,17 +181,17 @@ impl Case {
 }
 
 /// What a comparison gives; a panic in it is wrong.
-pub(super) fn checked(compare: impl FnOnce() -> Result<Outcome, Wrong>) -> Outcome {
+pub(super) fn checked(compare: impl FnOnce() -> Result<CaseOutcome, Disagreement>) -> CaseOutcome {
     let outcome = catch_unwind(AssertUnwindSafe(compare)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(Wrong { kind: "panic".into(), detail: text.unwrap_or_default() })
+        Err(Disagreement { kind: "panic".into(), detail: text.unwrap_or_default() })
     });
-    outcome.unwrap_or_else(Outcome::Wrong)
+    outcome.unwrap_or_else(CaseOutcome::Wrong)
 }
 
 /// Whether a run gave what is due; if not, what kind of difference there is.
-fn agrees(query: &Query, due: &Answer, ran: &Ran) -> Result<(), (&'static str, String)> {
+fn agrees(query: &Query, due: &Answer, ran: &InBandResult) -> Result<(), (&'static str, String)> {
     let (missing, surplus) = differences(&due.rows, &ran.rows);
     let rows = || format!("missing {missing:?}\nsurplus {surplus:?}");
 
@@ -234,7 +240,7 @@ fn is_only_joins(query: &Query) -> bool {
 pub fn params(query: &Query) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     query.each_expression(&mut |expr| {
-        if let Expr::Param(name, value) = expr {
+        if let QueryExpr::Param(name, value) = expr {
             found.push((name.clone(), value.clone()));
         }
     });
@@ -245,8 +251,8 @@ fn shown(advice: &[Advice]) -> String {
     advice.iter().rev().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-impl Wrong {
-    pub fn new(kind: &str, detail: String) -> Wrong {
+impl Disagreement {
+    pub fn new(kind: &str, detail: String) -> Disagreement {
         let kind = match kind {
             // What happened is told by the words, not by the names in them.
             "run" => {
@@ -254,21 +260,21 @@ impl Wrong {
             }
             kind => kind.to_owned(),
         };
-        Wrong { kind, detail }
+        Disagreement { kind, detail }
     }
 
     /// The compiler refused the query.
-    pub fn refused(diagnostics: &str) -> Wrong {
+    pub fn refused(diagnostics: &str) -> Disagreement {
         let first = diagnostics.lines().next().unwrap_or_default();
         let words = first.split('`').step_by(2).collect::<Vec<_>>().join("..");
-        Wrong { kind: format!("refused: {words}"), detail: diagnostics.to_owned() }
+        Disagreement { kind: format!("refused: {words}"), detail: diagnostics.to_owned() }
     }
 }
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("tracepoints\n")?;
-        for Tracepoint { name, fields } in &self.tracepoints {
+        for TracepointSpec { name, fields } in &self.tracepoints {
             let fields: Vec<String> = fields.iter().map(|(field, ty)| format!(" {field}:{ty}")).collect();
             writeln!(f, "{name}{}", fields.concat())?;
         }

@@ -1,6 +1,6 @@
 //! Whether two results are the same bag of rows.
 
-use super::aggregate::{Buckets, Cell};
+use super::aggregate::{ExpectedBuckets, ExpectedCell};
 use super::value::double;
 use pivot_advice::Value;
 
@@ -11,7 +11,10 @@ const ABSOLUTE: f64 = 1e-7;
 
 /// Rows that only one side has: those due, and those found. A row that is due may be any of several
 /// that were found, so they are matched as a whole.
-pub fn differences(due: &[Vec<Cell>], found: &[Vec<Value>]) -> (Vec<Vec<Cell>>, Vec<Vec<Value>>) {
+pub fn differences(
+    due: &[Vec<ExpectedCell>],
+    found: &[Vec<Value>],
+) -> (Vec<Vec<ExpectedCell>>, Vec<Vec<Value>>) {
     let mut taken: Vec<Option<usize>> = vec![None; found.len()];
     let missing =
         (0..due.len()).filter(|row| !is_placed(*row, due, found, &mut taken, &mut vec![false; found.len()]));
@@ -23,7 +26,7 @@ pub fn differences(due: &[Vec<Cell>], found: &[Vec<Value>]) -> (Vec<Vec<Cell>>, 
 /// Finds a place for a row that is due, moving others if need be.
 fn is_placed(
     row: usize,
-    due: &[Vec<Cell>],
+    due: &[Vec<ExpectedCell>],
     found: &[Vec<Value>],
     taken: &mut [Option<usize>],
     tried: &mut [bool],
@@ -37,7 +40,7 @@ fn is_placed(
     }
 
     // Where every row is one value there is nothing to gain.
-    let moving = due.iter().flatten().any(|cell| !matches!(cell, Cell::Value(_)));
+    let moving = due.iter().flatten().any(|cell| !matches!(cell, ExpectedCell::Value(_)));
     for place in (0..found.len()).filter(|_| moving) {
         if tried[place] || !fits(&place) {
             continue;
@@ -53,20 +56,20 @@ fn is_placed(
 }
 
 /// Whether the rows are the same one by one.
-pub fn in_order(due: &[Vec<Cell>], found: &[Vec<Value>]) -> bool {
+pub fn in_order(due: &[Vec<ExpectedCell>], found: &[Vec<Value>]) -> bool {
     due.len() == found.len() && due.iter().zip(found).all(|(due, found)| is_row(due, found))
 }
 
-fn is_row(due: &[Cell], found: &[Value]) -> bool {
+fn is_row(due: &[ExpectedCell], found: &[Value]) -> bool {
     due.len() == found.len() && due.iter().zip(found).all(|(due, found)| is_cell(due, found))
 }
 
-fn is_cell(due: &Cell, found: &Value) -> bool {
+fn is_cell(due: &ExpectedCell, found: &Value) -> bool {
     match due {
-        Cell::Value(due) => is_value(due, found),
-        Cell::AnyOf(list) => list.iter().any(|due| is_value(due, found)),
-        Cell::Buckets(due) => are_buckets(due, found),
-        Cell::Between(low, high) => {
+        ExpectedCell::Value(due) => is_value(due, found),
+        ExpectedCell::AnyOf(list) => list.iter().any(|due| is_value(due, found)),
+        ExpectedCell::Buckets(due) => are_buckets(due, found),
+        ExpectedCell::Between(low, high) => {
             let found = match found {
                 Value::Duration(ns) | Value::Timestamp(ns) => Some(*ns as f64),
                 other => double(other),
@@ -80,8 +83,8 @@ fn is_cell(due: &Cell, found: &Value) -> bool {
 const ROUNDED: f64 = 1e-3;
 
 /// Whether buckets `(lower, upper]: count` hold these numbers, and none is wider than it may be.
-fn are_buckets(due: &Buckets, found: &Value) -> bool {
-    let Buckets { numbers, base, durations, fraction } = due;
+fn are_buckets(due: &ExpectedBuckets, found: &Value) -> bool {
+    let ExpectedBuckets { numbers, base, durations, fraction } = due;
     let (base, durations) = (*base, *durations);
     let Value::List(buckets) = found else { return false };
 

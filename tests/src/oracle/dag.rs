@@ -21,7 +21,7 @@ pub(super) const DEFAULT_FIELDS: [(&str, Type); 6] = [
 
 /// A tracepoint of the catalogue.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tracepoint {
+pub struct TracepointSpec {
     pub name: String,
     pub fields: Vec<(String, Type)>,
 }
@@ -44,45 +44,45 @@ impl Event {
 }
 
 /// A branch of the current request; 0 is `main`.
-pub(super) type Branch = usize;
+pub(super) type BranchId = usize;
 
 /// One step of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
+pub enum RunStep {
     /// A new request begins with the branch `main`.
     Request,
     /// An event of a branch.
-    Event(Branch, Event),
+    Event(BranchId, Event),
     /// An event outside of any request.
     Outside(Event),
     /// The second branch continues from the first, beside it.
-    Fork(Branch, Branch),
+    Fork(BranchId, BranchId),
     /// The same for a message without a reply.
-    Detach(Branch, Branch),
+    Detach(BranchId, BranchId),
     /// The second branch ends, and the first goes on after both.
-    Join(Branch, Branch),
+    Join(BranchId, BranchId),
     /// The branch goes to another process.
-    Hop(Branch),
+    Hop(BranchId),
     /// The branch goes to a process whose clock is so many seconds ahead.
-    Skew(Branch, u64),
+    Skew(BranchId, u64),
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for RunStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Request => f.write_str("request"),
-            Step::Event(branch, event) => write!(f, "{} {event}", shown(*branch)),
-            Step::Outside(event) => write!(f, "outside {event}"),
-            Step::Fork(from, to) => write!(f, "fork {} {}", shown(*from), shown(*to)),
-            Step::Detach(from, to) => write!(f, "detach {} {}", shown(*from), shown(*to)),
-            Step::Join(to, from) => write!(f, "join {} {}", shown(*to), shown(*from)),
-            Step::Hop(branch) => write!(f, "hop {}", shown(*branch)),
-            Step::Skew(branch, seconds) => write!(f, "skew {} {seconds}", shown(*branch)),
+            RunStep::Request => f.write_str("request"),
+            RunStep::Event(branch, event) => write!(f, "{} {event}", shown(*branch)),
+            RunStep::Outside(event) => write!(f, "outside {event}"),
+            RunStep::Fork(from, to) => write!(f, "fork {} {}", shown(*from), shown(*to)),
+            RunStep::Detach(from, to) => write!(f, "detach {} {}", shown(*from), shown(*to)),
+            RunStep::Join(to, from) => write!(f, "join {} {}", shown(*to), shown(*from)),
+            RunStep::Hop(branch) => write!(f, "hop {}", shown(*branch)),
+            RunStep::Skew(branch, seconds) => write!(f, "skew {} {seconds}", shown(*branch)),
         }
     }
 }
 
-fn shown(branch: Branch) -> String {
+fn shown(branch: BranchId) -> String {
     if branch == 0 { "main".to_owned() } else { format!("b{branch}") }
 }
 
@@ -104,7 +104,7 @@ fn text(value: &Value) -> String {
 
 /// An event in the DAG.
 #[derive(Debug, Clone)]
-pub struct Recorded<'a> {
+pub struct RecordedEvent<'a> {
     pub event: &'a Event,
     /// Whether queries look at it.
     pub seen: bool,
@@ -115,48 +115,50 @@ pub struct Recorded<'a> {
 /// The DAG of a run.
 #[derive(Debug, Default, Clone)]
 pub struct Dag<'a> {
-    pub events: Vec<Recorded<'a>>,
+    pub events: Vec<RecordedEvent<'a>>,
 }
 
 /// A live branch: the events that the next one directly follows, and who it may join with.
 #[derive(Debug, Clone, Default)]
-struct Live {
+struct LiveBranch {
     frontier: Vec<usize>,
     family: usize,
 }
 
 impl<'a> Dag<'a> {
     /// Records the steps; none if they are not a run, as when a branch is used after its end.
-    pub fn record(steps: &'a [Step]) -> Option<Dag<'a>> {
+    pub fn record(steps: &'a [RunStep]) -> Option<Dag<'a>> {
         let mut dag = Dag::default();
-        let mut live: Vec<(Branch, Live)> = Vec::new();
+        let mut live: Vec<(BranchId, LiveBranch)> = Vec::new();
 
         let mut families = 0;
         for step in steps {
-            let at = |live: &[(Branch, Live)], branch: Branch| live.iter().position(|(b, _)| *b == branch);
+            let at = |live: &[(BranchId, LiveBranch)], branch: BranchId| {
+                live.iter().position(|(b, _)| *b == branch)
+            };
             match step {
-                Step::Request => {
+                RunStep::Request => {
                     families += 1;
-                    live = vec![(0, Live { frontier: vec![], family: families })];
+                    live = vec![(0, LiveBranch { frontier: vec![], family: families })];
                 }
-                Step::Event(branch, event) => {
+                RunStep::Event(branch, event) => {
                     let place = at(&live, *branch)?;
                     let frontier = std::mem::take(&mut live[place].1.frontier);
                     live[place].1.frontier = vec![dag.add(event, frontier)?];
                 }
-                Step::Outside(event) => drop(dag.add(event, vec![])?),
-                Step::Fork(from, to) | Step::Detach(from, to) => {
+                RunStep::Outside(event) => drop(dag.add(event, vec![])?),
+                RunStep::Fork(from, to) | RunStep::Detach(from, to) => {
                     let mut child = live[at(&live, *from)?].1.clone();
                     if at(&live, *to).is_some() {
                         return None;
                     }
-                    if matches!(step, Step::Detach(..)) {
+                    if matches!(step, RunStep::Detach(..)) {
                         families += 1;
                         child.family = families;
                     }
                     live.push((*to, child));
                 }
-                Step::Join(to, from) => {
+                RunStep::Join(to, from) => {
                     let ended = live.remove(at(&live, *from)?).1;
                     let place = at(&live, *to)?;
                     let into = &mut live[place].1;
@@ -167,7 +169,7 @@ impl<'a> Dag<'a> {
                     let new: Vec<usize> = new.collect();
                     into.frontier.extend(new);
                 }
-                Step::Hop(branch) | Step::Skew(branch, _) => drop(at(&live, *branch)?),
+                RunStep::Hop(branch) | RunStep::Skew(branch, _) => drop(at(&live, *branch)?),
             }
         }
 
@@ -178,7 +180,7 @@ impl<'a> Dag<'a> {
         let id = self.events.len();
         let reach = |found: u128, direct: &usize| found | self.events[*direct].before | 1 << direct;
         let before = directly_before.iter().fold(0, reach);
-        self.events.push(Recorded { event, seen: true, before });
+        self.events.push(RecordedEvent { event, seen: true, before });
         (id < MAX_EVENTS).then_some(id)
     }
 

@@ -3,11 +3,11 @@
 //! Rows are lists of tuples, one for each alias. A join extends each row by every tuple that
 //! happened before; nothing is grouped, pushed down or shared, and every relation is a list.
 
-use super::aggregate::Cell;
+use super::aggregate::ExpectedCell;
 use super::dag::Dag;
-use super::expression::{Names, equal, holds, value};
-use super::output::{Output, distinct};
-use super::query::{Expr, Join, JoinKind, Keep, Query, Source, Step};
+use super::expression::{NameScope, equal, holds, value};
+use super::output::{ResultGroup, distinct};
+use super::query::{Join, JoinKind, Query, QueryExpr, QueryStep, Source, TemporalKeep};
 use super::value::{counting_errors, order, same_all};
 use pivot_advice::Value;
 use std::cell::{Cell as Mutable, RefCell};
@@ -25,11 +25,11 @@ pub(super) struct Tuple {
     event: Option<usize>,
     /// By which sources of unions it came: overlapping ones count twice.
     origin: Vec<usize>,
-    columns: Columns,
+    columns: TupleColumns,
 }
 
 #[derive(Debug)]
-enum Columns {
+enum TupleColumns {
     /// The fields of the event.
     Event,
     /// Named values.
@@ -40,7 +40,7 @@ enum Columns {
 
 /// A row: what each alias stands for, and the values of LET.
 #[derive(Debug, Clone, Default)]
-pub struct Row<'q> {
+pub struct JoinedRow<'q> {
     /// None where a LEFT JOIN found nothing.
     aliases: Vec<(&'q str, Option<Rc<Tuple>>)>,
     pub lets: Vec<(&'q str, Value)>,
@@ -48,7 +48,7 @@ pub struct Row<'q> {
 }
 
 /// Where temporal sources get the order of tuples from.
-pub trait Order {
+pub trait PackOrder {
     /// The order of two events in which the join with this place among all joins packed them.
     fn compare(&self, join: usize, a: usize, b: usize) -> Ordering;
 }
@@ -57,7 +57,7 @@ pub trait Order {
 #[derive(Debug)]
 pub struct Answer {
     /// In their order if ORDER BY gives one.
-    pub rows: Vec<Vec<Cell>>,
+    pub rows: Vec<Vec<ExpectedCell>>,
     /// How often something in these rows had no value, HAVING and ORDER BY aside.
     pub errors: u64,
     /// How often anything had no value.
@@ -66,7 +66,7 @@ pub struct Answer {
 
 /// What a result is about.
 #[derive(Debug, Clone, Copy)]
-pub struct Window<'w> {
+pub struct EvaluationWindow<'w> {
     /// Its length.
     pub seconds: f64,
     /// Of a sample, the fraction by which counts and sums are scaled.
@@ -78,29 +78,29 @@ pub struct Window<'w> {
 /// Evaluates one query over one DAG.
 pub struct Evaluator<'q> {
     dag: &'q Dag<'q>,
-    order: &'q dyn Order,
-    window: Window<'q>,
+    order: &'q dyn PackOrder,
+    window: EvaluationWindow<'q>,
     /// Whether a sketch has more values than it counts exactly.
     beyond: Mutable<bool>,
     /// All joins of the query, in the order of the text.
     joins: Vec<*const Join>,
-    rows: RefCell<HashMap<*const Query, Rc<Vec<Row<'q>>>>>,
+    rows: RefCell<HashMap<*const Query, Rc<Vec<JoinedRow<'q>>>>>,
     tuples: RefCell<HashMap<*const Source, Rc<Vec<Rc<Tuple>>>>>,
 }
 
 /// There were too many rows.
 #[derive(Debug)]
-struct TooMany;
+struct TooManyRows;
 
-type Result<T> = std::result::Result<T, TooMany>;
+type Enumerated<T> = Result<T, TooManyRows>;
 
 impl<'q> Evaluator<'q> {
     /// An evaluator for a query without WITH.
     pub fn new(
         query: &'q Query,
         dag: &'q Dag<'q>,
-        order: &'q dyn Order,
-        window: Window<'q>,
+        order: &'q dyn PackOrder,
+        window: EvaluationWindow<'q>,
     ) -> Evaluator<'q> {
         let joins = joins_of(query).into_iter().map(std::ptr::from_ref).collect();
         let (rows, tuples) = (RefCell::default(), RefCell::default());
@@ -112,14 +112,14 @@ impl<'q> Evaluator<'q> {
         let (found, all_errors) = counting_errors(|| {
             let rows = self.rows(query).ok()?;
             let results = self.results(query, &rows);
-            Some(counting_errors(|| results.iter().map(Output::cells).collect::<Vec<_>>()))
+            Some(counting_errors(|| results.iter().map(ResultGroup::cells).collect::<Vec<_>>()))
         });
         let (rows, errors) = found.filter(|_| !self.beyond.get())?;
         Some(Answer { rows, errors, all_errors })
     }
 
-    fn results<'r>(&'r self, query: &'q Query, rows: &'r [Row<'q>]) -> Vec<Output<'r, 'q>> {
-        let inside = |row: &&Row<'q>| {
+    fn results<'r>(&'r self, query: &'q Query, rows: &'r [JoinedRow<'q>]) -> Vec<ResultGroup<'r, 'q>> {
+        let inside = |row: &&JoinedRow<'q>| {
             let event = row.alias(&query.alias).cloned().flatten().and_then(|tuple| tuple.event);
             self.window.events.zip(event).is_none_or(|(events, event)| events[event])
         };
@@ -129,8 +129,8 @@ impl<'q> Evaluator<'q> {
             false => rows.map(|row| vec![row]).collect(),
         };
         let fraction = self.window.fraction;
-        let outputs = groups.into_iter().map(|group| Output { evaluator: self, query, group, fraction });
-        let mut results: Vec<Output<'r, 'q>> = outputs
+        let outputs = groups.into_iter().map(|group| ResultGroup { evaluator: self, query, group, fraction });
+        let mut results: Vec<ResultGroup<'r, 'q>> = outputs
             .filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)))
             .collect();
 
@@ -144,7 +144,7 @@ impl<'q> Evaluator<'q> {
     }
 
     /// All rows of a query, before it groups or selects.
-    fn rows(&self, query: &'q Query) -> Result<Rc<Vec<Row<'q>>>> {
+    fn rows(&self, query: &'q Query) -> Enumerated<Rc<Vec<JoinedRow<'q>>>> {
         let key = std::ptr::from_ref(query);
         if let Some(known) = self.rows.borrow().get(&key) {
             return Ok(known.clone());
@@ -154,15 +154,19 @@ impl<'q> Evaluator<'q> {
         for (number, source) in query.from.iter().enumerate() {
             for tuple in self.tuples(source)?.iter() {
                 let origin = std::iter::once(number).chain(tuple.origin.iter().copied()).collect();
-                rows.push(Row { aliases: vec![(&query.alias, Some(tuple.clone()))], lets: vec![], origin });
+                rows.push(JoinedRow {
+                    aliases: vec![(&query.alias, Some(tuple.clone()))],
+                    lets: vec![],
+                    origin,
+                });
             }
         }
 
         let mut rows = self.joined(rows, &query.joins.iter().collect::<Vec<_>>())?;
         for step in &query.steps {
             match step {
-                Step::Where(condition) => rows.retain(|row| holds(condition, &self.names(row))),
-                Step::Let(name, expr) => rows.iter_mut().for_each(|row| {
+                QueryStep::Where(condition) => rows.retain(|row| holds(condition, &self.names(row))),
+                QueryStep::Let(name, expr) => rows.iter_mut().for_each(|row| {
                     let value = value(expr, &self.names(row));
                     row.lets.push((name, value));
                 }),
@@ -175,7 +179,7 @@ impl<'q> Evaluator<'q> {
     }
 
     /// Rows extended by joins. The kind of a join governs the whole subtree under its alias.
-    fn joined(&self, mut rows: Vec<Row<'q>>, joins: &[&'q Join]) -> Result<Vec<Row<'q>>> {
+    fn joined(&self, mut rows: Vec<JoinedRow<'q>>, joins: &[&'q Join]) -> Enumerated<Vec<JoinedRow<'q>>> {
         let mut open: Vec<&'q Join> = joins.to_vec();
         while !open.is_empty() {
             let join = open.remove(0);
@@ -199,7 +203,7 @@ impl<'q> Evaluator<'q> {
                     JoinKind::Anti => {}
                 }
                 if extended.len() > MAX_ROWS {
-                    return Err(TooMany);
+                    return Err(TooManyRows);
                 }
             }
             rows = extended;
@@ -209,7 +213,7 @@ impl<'q> Evaluator<'q> {
     }
 
     /// A row with every tuple of a join that happened before.
-    fn extended(&self, row: &Row<'q>, join: &'q Join) -> Result<Vec<Row<'q>>> {
+    fn extended(&self, row: &JoinedRow<'q>, join: &'q Join) -> Enumerated<Vec<JoinedRow<'q>>> {
         let Some(Some(after)) = row.alias(&join.after) else { return Ok(vec![]) };
         let after = after.event.expect("an aggregating query is not to the right of an arrow");
 
@@ -226,12 +230,15 @@ impl<'q> Evaluator<'q> {
     }
 
     /// The tuples of a source that happened before an event.
-    fn before(&self, join: &'q Join, source: &'q Source, after: usize) -> Result<Vec<Rc<Tuple>>> {
+    fn before(&self, join: &'q Join, source: &'q Source, after: usize) -> Enumerated<Vec<Rc<Tuple>>> {
         match source {
             Source::Temporal { keep, n, source, condition } => {
                 let mut candidates = self.before(join, source, after)?;
                 candidates.retain(|tuple| {
-                    let alone = Row { aliases: vec![(&join.alias, Some(tuple.clone()))], ..Row::default() };
+                    let alone = JoinedRow {
+                        aliases: vec![(&join.alias, Some(tuple.clone()))],
+                        ..JoinedRow::default()
+                    };
                     condition.as_ref().is_none_or(|condition| holds(condition, &self.names(&alone)))
                 });
                 let place = self.joins.iter().position(|known| std::ptr::eq(*known, join));
@@ -243,23 +250,25 @@ impl<'q> Evaluator<'q> {
                 });
                 let n = (*n).min(candidates.len());
                 Ok(match keep {
-                    Keep::First => candidates[..n].to_vec(),
-                    Keep::MostRecent => candidates[candidates.len() - n..].to_vec(),
+                    TemporalKeep::First => candidates[..n].to_vec(),
+                    TemporalKeep::MostRecent => candidates[candidates.len() - n..].to_vec(),
                 })
             }
             Source::Query(query) if query.aggregates() => {
                 let rows = self.rows(query)?;
-                let before = |row: &&Row<'q>| {
+                let before = |row: &&JoinedRow<'q>| {
                     let from = row.alias(&query.alias).cloned().flatten();
                     from.and_then(|tuple| tuple.event).is_some_and(|event| self.dag.before(event, after))
                 };
                 let groups = self.groups(query, rows.iter().filter(before)).into_iter();
-                let outputs = groups.map(|group| Output { evaluator: self, query, group, fraction: None });
+                let outputs =
+                    groups.map(|group| ResultGroup { evaluator: self, query, group, fraction: None });
                 let kept =
                     outputs.filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)));
-                let kept: Vec<Output<'_, 'q>> = kept.collect();
+                let kept: Vec<ResultGroup<'_, 'q>> = kept.collect();
                 let kept = if query.distinct { distinct(kept) } else { kept };
-                let tuple = |output: &Output<'_, 'q>| Rc::new(tuple(query, None, vec![], output.values()));
+                let tuple =
+                    |output: &ResultGroup<'_, 'q>| Rc::new(tuple(query, None, vec![], output.values()));
                 Ok(kept.iter().map(tuple).collect())
             }
             Source::Unnest(source, field) => Ok(self.elements(&self.before(join, source, after)?, field)),
@@ -273,7 +282,7 @@ impl<'q> Evaluator<'q> {
     }
 
     /// All tuples of a source that does not depend on another event, those of one event in their order.
-    fn tuples(&self, source: &'q Source) -> Result<Rc<Vec<Rc<Tuple>>>> {
+    fn tuples(&self, source: &'q Source) -> Enumerated<Rc<Vec<Rc<Tuple>>>> {
         let key = std::ptr::from_ref(source);
         if let Some(known) = self.tuples.borrow().get(&key) {
             return Ok(known.clone());
@@ -303,7 +312,7 @@ impl<'q> Evaluator<'q> {
     fn events(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<Rc<Tuple>> {
         let events = self.dag.events.iter().enumerate();
         let wanted = events.filter(|(_, recorded)| recorded.seen && wanted(&recorded.event.tracepoint));
-        let tuple = |id| Tuple { event: Some(id), origin: vec![], columns: Columns::Event };
+        let tuple = |id| Tuple { event: Some(id), origin: vec![], columns: TupleColumns::Event };
         wanted.map(|(id, _)| Rc::new(tuple(id))).collect()
     }
 
@@ -312,7 +321,7 @@ impl<'q> Evaluator<'q> {
         for tuple in tuples {
             let Value::List(items) = self.field(tuple, field) else { continue };
             elements.extend(items.iter().map(|item| {
-                let columns = Columns::Element(tuple.clone(), field.to_owned(), item.clone());
+                let columns = TupleColumns::Element(tuple.clone(), field.to_owned(), item.clone());
                 Rc::new(Tuple { event: tuple.event, origin: tuple.origin.clone(), columns })
             }));
         }
@@ -321,7 +330,7 @@ impl<'q> Evaluator<'q> {
 
     /// What SELECT yields for each event of FROM. DISTINCT and the order are about the rows of one, for each
     /// source of a union that it comes from.
-    fn selected(&self, query: &'q Query) -> Result<Vec<Rc<Tuple>>> {
+    fn selected(&self, query: &'q Query) -> Enumerated<Vec<Rc<Tuple>>> {
         let mut selected: Vec<(usize, &Vec<usize>, Vec<Value>)> = Vec::new();
         let rows = self.rows(query)?;
 
@@ -352,11 +361,15 @@ impl<'q> Evaluator<'q> {
     }
 
     /// Rows by the values of GROUP BY; without GROUP BY they are one group, if there are any.
-    fn groups<'r>(&self, query: &'q Query, rows: impl Iterator<Item = &'r Row<'q>>) -> Vec<Vec<&'r Row<'q>>>
+    fn groups<'r>(
+        &self,
+        query: &'q Query,
+        rows: impl Iterator<Item = &'r JoinedRow<'q>>,
+    ) -> Vec<Vec<&'r JoinedRow<'q>>>
     where
         'q: 'r,
     {
-        let mut groups: Vec<(Vec<Value>, Vec<&Row<'q>>)> = Vec::new();
+        let mut groups: Vec<(Vec<Value>, Vec<&JoinedRow<'q>>)> = Vec::new();
         for row in rows {
             let keys = query.group.iter().flatten();
             let key: Vec<Value> = keys.map(|key| value(key, &self.names(row))).collect();
@@ -371,13 +384,13 @@ impl<'q> Evaluator<'q> {
 
     fn field(&self, tuple: &Tuple, field: &str) -> Value {
         match (&tuple.columns, tuple.event) {
-            (Columns::Values(values), _) => {
+            (TupleColumns::Values(values), _) => {
                 values.iter().find(|(name, _)| name == field).map_or(Value::Null, |(_, value)| value.clone())
             }
-            (Columns::Element(_, unnested, element), _) if unnested == field => element.clone(),
-            (Columns::Element(tuple, ..), _) => self.field(tuple, field),
-            (Columns::Event, Some(event)) => self.dag.events[event].event.value(canonical(field)),
-            (Columns::Event, None) => Value::Null,
+            (TupleColumns::Element(_, unnested, element), _) if unnested == field => element.clone(),
+            (TupleColumns::Element(tuple, ..), _) => self.field(tuple, field),
+            (TupleColumns::Event, Some(event)) => self.dag.events[event].event.value(canonical(field)),
+            (TupleColumns::Event, None) => Value::Null,
         }
     }
 
@@ -392,7 +405,7 @@ impl<'q> Evaluator<'q> {
     }
 
     /// The names of a row.
-    pub fn names<'r>(&'r self, row: &'r Row<'q>) -> RowNames<'r, 'q> {
+    pub fn names<'r>(&'r self, row: &'r JoinedRow<'q>) -> RowNames<'r, 'q> {
         RowNames { evaluator: self, row }
     }
 }
@@ -409,7 +422,7 @@ fn canonical(field: &str) -> &str {
 }
 
 fn tuple(query: &Query, event: Option<usize>, origin: Vec<usize>, values: Vec<Value>) -> Tuple {
-    Tuple { event, origin, columns: Columns::Values(query.columns().into_iter().zip(values).collect()) }
+    Tuple { event, origin, columns: TupleColumns::Values(query.columns().into_iter().zip(values).collect()) }
 }
 
 /// Takes the joins below one out of a list.
@@ -448,7 +461,7 @@ fn joins_in(source: &Source) -> Vec<&Join> {
     }
 }
 
-impl Row<'_> {
+impl JoinedRow<'_> {
     fn alias(&self, alias: &str) -> Option<&Option<Rc<Tuple>>> {
         self.aliases.iter().find(|(known, _)| *known == alias).map(|(_, tuple)| tuple)
     }
@@ -457,10 +470,10 @@ impl Row<'_> {
 /// The names of one row.
 pub struct RowNames<'r, 'q> {
     evaluator: &'r Evaluator<'q>,
-    row: &'r Row<'q>,
+    row: &'r JoinedRow<'q>,
 }
 
-impl Names for RowNames<'_, '_> {
+impl NameScope for RowNames<'_, '_> {
     fn column(&self, alias: &str, field: &str) -> Value {
         let found = self.row.alias(alias).unwrap_or_else(|| panic!("no alias {alias}"));
         found.as_ref().map_or(Value::Null, |tuple| self.evaluator.field(tuple, field))
@@ -477,7 +490,7 @@ impl Names for RowNames<'_, '_> {
         }
     }
 
-    fn aggregate(&self, expr: &Expr) -> Value {
+    fn aggregate(&self, expr: &QueryExpr) -> Value {
         panic!("{expr} is misplaced")
     }
 

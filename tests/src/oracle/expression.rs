@@ -1,37 +1,37 @@
 //! The value of an expression. Nothing fails: what has no value is null.
 
-use super::query::{Expr, Function, Negated, Op};
+use super::query::{Negated, Op, QueryExpr, ScalarFunction};
 use super::value::{binary, cast, compare, double, failed, integer, narrow, negated};
 use pivot_advice::Value;
 
 /// What the names of an expression stand for.
-pub(super) trait Names {
+pub(super) trait NameScope {
     /// `alias.field`
     fn column(&self, alias: &str, field: &str) -> Value;
     /// A name alone.
     fn name(&self, name: &str) -> Value;
     /// An aggregate, COUNT or RATE.
-    fn aggregate(&self, expr: &Expr) -> Value;
+    fn aggregate(&self, expr: &QueryExpr) -> Value;
     /// A column of the result, by its number from 1.
     fn place(&self, number: usize) -> Value;
 }
 
 /// The value of an expression.
-pub(super) fn value(expr: &Expr, names: &dyn Names) -> Value {
-    let of = |expr: &Expr| value(expr, names);
+pub(super) fn value(expr: &QueryExpr, names: &dyn NameScope) -> Value {
+    let of = |expr: &QueryExpr| value(expr, names);
 
     match expr {
-        Expr::Literal(value) | Expr::Param(_, value) => value.clone(),
-        Expr::Column(alias, field) => names.column(alias, field),
-        Expr::Name(name) => names.name(name),
-        Expr::Place(number) => names.place(*number),
-        Expr::CountRows | Expr::Aggregate(..) | Expr::Rate(_) => names.aggregate(expr),
-        Expr::Not(x) => inverse(truth(&of(x))),
-        Expr::Negate(x) => negated(&of(x)),
-        Expr::Binary(Op::And, x, y) => both(truth(&of(x)), || truth(&of(y))),
-        Expr::Binary(Op::Or, x, y) => inverse(truth(&both(not(truth(&of(x))), || not(truth(&of(y)))))),
-        Expr::Binary(op, x, y) => binary(*op, &of(x), &of(y)),
-        Expr::In(negated, x, items) => {
+        QueryExpr::Literal(value) | QueryExpr::Param(_, value) => value.clone(),
+        QueryExpr::Column(alias, field) => names.column(alias, field),
+        QueryExpr::Name(name) => names.name(name),
+        QueryExpr::Place(number) => names.place(*number),
+        QueryExpr::CountRows | QueryExpr::Aggregate(..) | QueryExpr::Rate(_) => names.aggregate(expr),
+        QueryExpr::Not(x) => inverse(truth(&of(x))),
+        QueryExpr::Negate(x) => negated(&of(x)),
+        QueryExpr::Binary(Op::And, x, y) => both(truth(&of(x)), || truth(&of(y))),
+        QueryExpr::Binary(Op::Or, x, y) => inverse(truth(&both(not(truth(&of(x))), || not(truth(&of(y)))))),
+        QueryExpr::Binary(op, x, y) => binary(*op, &of(x), &of(y)),
+        QueryExpr::In(negated, x, items) => {
             let x = of(x);
             let mut found = Some(false);
             for item in items {
@@ -43,28 +43,28 @@ pub(super) fn value(expr: &Expr, names: &dyn Names) -> Value {
             }
             perhaps_not(*negated, found)
         }
-        Expr::Between(negated, x, low, high) => {
+        QueryExpr::Between(negated, x, low, high) => {
             let x = of(x);
             let above = truth(&binary(Op::GreaterEqual, &x, &of(low)));
             let below = || truth(&binary(Op::LessEqual, &x, &of(high)));
             perhaps_not(*negated, truth(&both(above, below)))
         }
-        Expr::Like(negated, x, pattern) => {
+        QueryExpr::Like(negated, x, pattern) => {
             let pattern: Vec<char> = pattern.chars().collect();
             let like = |text: &str| is_like(&pattern, &text.chars().collect::<Vec<_>>());
             perhaps_not(*negated, text_of(&of(x)).map(|text| like(&text)))
         }
-        Expr::Regex(negated, x, regex) => {
+        QueryExpr::Regex(negated, x, regex) => {
             perhaps_not(*negated, text_of(&of(x)).map(|text| regex.find(&text).is_some()))
         }
-        Expr::Extract(x, regex, group) => {
+        QueryExpr::Extract(x, regex, group) => {
             let Some(text) = text_of(&of(x)) else { return Value::Null };
             let Some(found) = regex.find(&text) else { return Value::Null };
             let part = if *group == Some(0) { found.whole } else { found.group.unwrap_or(found.whole) };
             Value::str(text.chars().skip(part.start).take(part.len()).collect::<String>())
         }
-        Expr::IsNull(negated, x) => perhaps_not(*negated, Some(of(x) == Value::Null)),
-        Expr::Case { operand, arms, otherwise } => {
+        QueryExpr::IsNull(negated, x) => perhaps_not(*negated, Some(of(x) == Value::Null)),
+        QueryExpr::Case { operand, arms, otherwise } => {
             let operand = operand.as_deref().map(of);
             let chosen = arms.iter().find(|(when, _)| match &operand {
                 Some(operand) => truth(&binary(Op::Equal, operand, &of(when))) == Some(true),
@@ -73,15 +73,15 @@ pub(super) fn value(expr: &Expr, names: &dyn Names) -> Value {
             let chosen = chosen.map(|(_, then)| then).or(otherwise.as_deref());
             chosen.map_or(Value::Null, of)
         }
-        Expr::Cast(x, ty) => cast(&of(x), *ty),
-        Expr::Call(Function::Coalesce, arguments) => {
+        QueryExpr::Cast(x, ty) => cast(&of(x), *ty),
+        QueryExpr::Call(ScalarFunction::Coalesce, arguments) => {
             arguments.iter().map(of).find(|value| *value != Value::Null).unwrap_or(Value::Null)
         }
-        Expr::Call(Function::If, arguments) => {
+        QueryExpr::Call(ScalarFunction::If, arguments) => {
             let chosen = if truth(&of(&arguments[0])) == Some(true) { 1 } else { 2 };
             of(&arguments[chosen])
         }
-        Expr::Call(function, arguments) => {
+        QueryExpr::Call(function, arguments) => {
             let values: Vec<Value> = arguments.iter().map(of).collect();
             match values.contains(&Value::Null) {
                 true => Value::Null,
@@ -92,7 +92,7 @@ pub(super) fn value(expr: &Expr, names: &dyn Names) -> Value {
 }
 
 /// Whether a condition is true; unknown is not.
-pub(super) fn holds(expr: &Expr, names: &dyn Names) -> bool {
+pub(super) fn holds(expr: &QueryExpr, names: &dyn NameScope) -> bool {
     truth(&value(expr, names)) == Some(true)
 }
 
@@ -152,18 +152,18 @@ fn is_like(pattern: &[char], text: &[char]) -> bool {
 }
 
 /// A function of values that are not null.
-fn call(function: Function, values: &[Value]) -> Option<Value> {
+fn call(function: ScalarFunction, values: &[Value]) -> Option<Value> {
     use Value::{Bool, Duration, F64, I64, Str, Timestamp, U64};
     let number = |i: usize| values.get(i).and_then(double);
     let length = |length: usize| i64::try_from(length).ok().map(I64);
 
     match (function, values) {
-        (Function::Lower, [Str(text)]) => Some(Value::str(text.to_lowercase())),
-        (Function::Upper, [Str(text)]) => Some(Value::str(text.to_uppercase())),
-        (Function::Length, [Str(text)]) => length(text.chars().count()),
-        (Function::Length, [Value::Bytes(bytes)]) => length(bytes.len()),
-        (Function::Length, [Value::List(items)]) => length(items.len()),
-        (Function::Substr, [Str(text), rest @ ..]) => {
+        (ScalarFunction::Lower, [Str(text)]) => Some(Value::str(text.to_lowercase())),
+        (ScalarFunction::Upper, [Str(text)]) => Some(Value::str(text.to_uppercase())),
+        (ScalarFunction::Length, [Str(text)]) => length(text.chars().count()),
+        (ScalarFunction::Length, [Value::Bytes(bytes)]) => length(bytes.len()),
+        (ScalarFunction::Length, [Value::List(items)]) => length(items.len()),
+        (ScalarFunction::Substr, [Str(text), rest @ ..]) => {
             // What lies before the first character is the first; a length below zero is none.
             let start = usize::try_from(integer(&rest[0])?.max(1) - 1).ok()?;
             let from_start = text.chars().skip(start);
@@ -173,42 +173,43 @@ fn call(function: Function, values: &[Value]) -> Option<Value> {
             };
             Some(Value::str(part))
         }
-        (Function::SplitPart, [Str(_), Str(separator), _]) if separator.is_empty() => None,
-        (Function::SplitPart, [Str(text), Str(separator), n]) => {
+        (ScalarFunction::SplitPart, [Str(_), Str(separator), _]) if separator.is_empty() => None,
+        (ScalarFunction::SplitPart, [Str(text), Str(separator), n]) => {
             let n = usize::try_from(integer(n)? - 1).ok()?;
             Some(Value::str(text.split(&**separator).nth(n).unwrap_or_default()))
         }
-        (Function::StartsWith, [Str(text), Str(start)]) => Some(Bool(text.starts_with(&**start))),
-        (Function::Contains, [Str(text), Str(part)]) => Some(Bool(text.contains(&**part))),
-        (Function::Abs, [F64(x)]) => Some(F64(x.abs())),
-        (Function::Abs, [I64(x)]) => x.checked_abs().map(I64),
-        (Function::Abs, [Duration(x)]) => x.checked_abs().map(Duration),
-        (Function::Abs | Function::Floor | Function::Ceil | Function::Round, [x @ (U64(_) | I64(_))]) => {
-            Some(x.clone())
-        }
-        (Function::Floor, [F64(x)]) => Some(F64(0.0 + x.floor())),
-        (Function::Ceil, [F64(x)]) => Some(F64(0.0 + x.ceil())),
-        (Function::Round, [F64(x)]) => Some(F64(0.0 + x.round())),
-        (Function::Ln, _) => number(0).map(|x| F64(0.0 + x.ln())),
-        (Function::Log2, _) => number(0).map(|x| F64(0.0 + x.log2())),
-        (Function::Pow, _) => Some(F64(0.0 + number(0)?.powf(number(1)?))),
-        (Function::Bucket, [Timestamp(x), Duration(width)]) => {
+        (ScalarFunction::StartsWith, [Str(text), Str(start)]) => Some(Bool(text.starts_with(&**start))),
+        (ScalarFunction::Contains, [Str(text), Str(part)]) => Some(Bool(text.contains(&**part))),
+        (ScalarFunction::Abs, [F64(x)]) => Some(F64(x.abs())),
+        (ScalarFunction::Abs, [I64(x)]) => x.checked_abs().map(I64),
+        (ScalarFunction::Abs, [Duration(x)]) => x.checked_abs().map(Duration),
+        (
+            ScalarFunction::Abs | ScalarFunction::Floor | ScalarFunction::Ceil | ScalarFunction::Round,
+            [x @ (U64(_) | I64(_))],
+        ) => Some(x.clone()),
+        (ScalarFunction::Floor, [F64(x)]) => Some(F64(0.0 + x.floor())),
+        (ScalarFunction::Ceil, [F64(x)]) => Some(F64(0.0 + x.ceil())),
+        (ScalarFunction::Round, [F64(x)]) => Some(F64(0.0 + x.round())),
+        (ScalarFunction::Ln, _) => number(0).map(|x| F64(0.0 + x.ln())),
+        (ScalarFunction::Log2, _) => number(0).map(|x| F64(0.0 + x.log2())),
+        (ScalarFunction::Pow, _) => Some(F64(0.0 + number(0)?.powf(number(1)?))),
+        (ScalarFunction::Bucket, [Timestamp(x), Duration(width)]) => {
             below(i128::from(*x), i128::from(*width)).and_then(narrow).map(Timestamp)
         }
-        (Function::Bucket, [Duration(x), Duration(width)]) => {
+        (ScalarFunction::Bucket, [Duration(x), Duration(width)]) => {
             below(i128::from(*x), i128::from(*width)).and_then(narrow).map(Duration)
         }
-        (Function::Bucket, [U64(x), width]) => {
+        (ScalarFunction::Bucket, [U64(x), width]) => {
             below(i128::from(*x), integer(width)?).and_then(|x| u64::try_from(x).ok()).map(U64)
         }
-        (Function::Bucket, [I64(x), width]) => {
+        (ScalarFunction::Bucket, [I64(x), width]) => {
             below(i128::from(*x), integer(width)?).and_then(narrow).map(I64)
         }
-        (Function::Bucket, [F64(x), width]) => {
+        (ScalarFunction::Bucket, [F64(x), width]) => {
             let width = double(width).filter(|width| *width > 0.0)?;
             Some(F64(0.0 + (x / width).floor() * width))
         }
-        (Function::Truncate, [Timestamp(ns), Str(unit)]) => {
+        (ScalarFunction::Truncate, [Timestamp(ns), Str(unit)]) => {
             let (seconds, since) = match &*unit.to_lowercase() {
                 "second" => (1, 0),
                 "minute" => (60, 0),

@@ -1,6 +1,6 @@
 //! Random expressions, well-typed by construction.
 
-use super::query::{Expr, Function, Negated, Op};
+use super::query::{Negated, Op, QueryExpr, ScalarFunction};
 use super::regex::Regex;
 use super::scenario::{OPEN, some_value};
 use crate::random::Random;
@@ -19,8 +19,8 @@ pub(super) enum Precision {
 
 /// Something that an expression may use as a whole.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Leaf {
-    pub expr: Expr,
+pub(super) struct TypedExpr {
+    pub expr: QueryExpr,
     pub ty: Type,
     pub precision: Precision,
 }
@@ -34,18 +34,18 @@ const NUMBERS: [Type; 3] = [Type::I64, Type::U64, Type::F64];
 /// Makes expressions over some leaves.
 pub(super) struct Expressions<'a> {
     pub random: &'a mut Random,
-    pub leaves: &'a [Leaf],
+    pub leaves: &'a [TypedExpr],
     /// The worst precision of leaves that may be used.
     pub worst: Precision,
 }
 
-fn boxed(expr: Expr) -> Box<Expr> {
+fn boxed(expr: QueryExpr) -> Box<QueryExpr> {
     Box::new(expr)
 }
 
 impl Expressions<'_> {
     /// An expression of a type.
-    pub(super) fn of(&mut self, ty: Type, depth: usize) -> Expr {
+    pub(super) fn of(&mut self, ty: Type, depth: usize) -> QueryExpr {
         if depth == 0 || self.random.percent(35) {
             return self.leaf(ty);
         }
@@ -55,11 +55,11 @@ impl Expressions<'_> {
             0 => self.case(ty, depth),
             1 => {
                 let arguments = vec![self.of(ty, depth), self.of(ty, depth)];
-                Expr::Call(Function::Coalesce, arguments)
+                QueryExpr::Call(ScalarFunction::Coalesce, arguments)
             }
             2 => {
                 let arguments = vec![self.condition(depth), self.of(ty, depth), self.of(ty, depth)];
-                Expr::Call(Function::If, arguments)
+                QueryExpr::Call(ScalarFunction::If, arguments)
             }
             _ => match ty {
                 Type::Bool => self.truth(depth),
@@ -75,11 +75,11 @@ impl Expressions<'_> {
     }
 
     /// A condition, over what decisions may be taken on.
-    pub(super) fn condition(&mut self, depth: usize) -> Expr {
+    pub(super) fn condition(&mut self, depth: usize) -> QueryExpr {
         self.exact(|this| this.of(Type::Bool, depth))
     }
 
-    fn exact(&mut self, make: impl FnOnce(&mut Self) -> Expr) -> Expr {
+    fn exact(&mut self, make: impl FnOnce(&mut Self) -> QueryExpr) -> QueryExpr {
         let worst = self.worst;
         self.worst = worst.min(Precision::Exact);
         let made = make(self);
@@ -88,18 +88,18 @@ impl Expressions<'_> {
     }
 
     /// An expression of which the value decides something: a comparison, a cast.
-    fn decisive(&mut self, ty: Type, depth: usize) -> Expr {
+    fn decisive(&mut self, ty: Type, depth: usize) -> QueryExpr {
         self.exact(|this| this.of(ty, depth))
     }
 
     /// A leaf, of any type if none is asked for.
-    pub(super) fn column(&mut self, wanted: impl Fn(Type) -> bool) -> Option<Leaf> {
-        let usable = |leaf: &&Leaf| wanted(leaf.ty) && leaf.precision <= self.worst;
-        let usable: Vec<&Leaf> = self.leaves.iter().filter(usable).collect();
+    pub(super) fn column(&mut self, wanted: impl Fn(Type) -> bool) -> Option<TypedExpr> {
+        let usable = |leaf: &&TypedExpr| wanted(leaf.ty) && leaf.precision <= self.worst;
+        let usable: Vec<&TypedExpr> = self.leaves.iter().filter(usable).collect();
         (!usable.is_empty()).then(|| (*self.random.pick(&usable)).clone())
     }
 
-    fn leaf(&mut self, ty: Type) -> Expr {
+    fn leaf(&mut self, ty: Type) -> QueryExpr {
         if self.random.percent(75)
             && let Some(found) = self.column(|other| other == ty)
         {
@@ -108,31 +108,31 @@ impl Expressions<'_> {
         self.literal(ty)
     }
 
-    pub(super) fn literal(&mut self, ty: Type) -> Expr {
+    pub(super) fn literal(&mut self, ty: Type) -> QueryExpr {
         if self.random.percent(4) {
-            return Expr::Literal(Value::Null);
+            return QueryExpr::Literal(Value::Null);
         }
 
         let value = some_value(self.random, ty);
         if self.random.percent(4) {
-            return Expr::Param(format!("p{}", self.random.below(1 << 40)), value);
+            return QueryExpr::Param(format!("p{}", self.random.below(1 << 40)), value);
         }
 
-        let cast = |value: Value, ty: Type| Expr::Cast(boxed(Expr::Literal(value)), ty);
+        let cast = |value: Value, ty: Type| QueryExpr::Cast(boxed(QueryExpr::Literal(value)), ty);
         match value {
             // Small literals are signed, and times have none.
             Value::U64(x) => match i64::try_from(x) {
                 Ok(x) => cast(Value::I64(x), Type::U64),
-                Err(_) => Expr::Literal(Value::U64(x)),
+                Err(_) => QueryExpr::Literal(Value::U64(x)),
             },
             Value::Timestamp(ns) => cast(Value::I64(ns), Type::Timestamp),
             Value::F64(x) if !x.is_finite() => cast(Value::str(format!("{x:?}")), Type::F64),
-            Value::Duration(i64::MIN) => Expr::Literal(Value::Duration(-1)),
-            value => Expr::Literal(value),
+            Value::Duration(i64::MIN) => QueryExpr::Literal(Value::Duration(-1)),
+            value => QueryExpr::Literal(value),
         }
     }
 
-    fn case(&mut self, ty: Type, depth: usize) -> Expr {
+    fn case(&mut self, ty: Type, depth: usize) -> QueryExpr {
         let by_value = self.random.percent(30).then(|| self.some_type());
         let operand = by_value.map(|ty| boxed(self.decisive(ty, depth)));
 
@@ -146,7 +146,7 @@ impl Expressions<'_> {
         }
 
         let otherwise = self.random.percent(70).then(|| boxed(self.of(ty, depth)));
-        Expr::Case { operand, arms, otherwise }
+        QueryExpr::Case { operand, arms, otherwise }
     }
 
     fn negation(&mut self) -> Negated {
@@ -165,13 +165,14 @@ impl Expressions<'_> {
 
     /// A field of which nobody knows the type. Where several tracepoints only differ in it, the compiler
     /// may know more.
-    fn open(&mut self) -> Option<Leaf> {
-        let is_open = |leaf: &Leaf| matches!(&leaf.expr, Expr::Column(_, name) if OPEN.contains(&&**name));
+    fn open(&mut self) -> Option<TypedExpr> {
+        let is_open =
+            |leaf: &TypedExpr| matches!(&leaf.expr, QueryExpr::Column(_, name) if OPEN.contains(&&**name));
         self.column(|ty| ty == Type::Any).filter(is_open)
     }
 
     /// The same, or now and then a value of which the type shows as it runs.
-    fn loose(&mut self, ty: Type, depth: usize) -> Expr {
+    fn loose(&mut self, ty: Type, depth: usize) -> QueryExpr {
         if self.random.percent(12)
             && let Some(leaf) = self.open()
         {
@@ -189,7 +190,7 @@ impl Expressions<'_> {
         }
     }
 
-    fn truth(&mut self, depth: usize) -> Expr {
+    fn truth(&mut self, depth: usize) -> QueryExpr {
         let negated = self.negation();
 
         match self.random.below(16) {
@@ -203,45 +204,52 @@ impl Expressions<'_> {
                     Op::GreaterEqual,
                 ]);
                 let (left, right) = self.comparable();
-                Expr::binary(op, self.loose(left, depth), self.loose(right, depth))
+                QueryExpr::binary(op, self.loose(left, depth), self.loose(right, depth))
             }
             6 | 7 => {
                 let op = *self.random.pick(&[Op::And, Op::Or]);
-                Expr::binary(op, self.condition(depth), self.condition(depth))
+                QueryExpr::binary(op, self.condition(depth), self.condition(depth))
             }
-            8 => Expr::Not(boxed(self.condition(depth))),
+            8 => QueryExpr::Not(boxed(self.condition(depth))),
             9 => {
                 let (left, right) = self.comparable();
                 let x = boxed(self.loose(left, depth));
                 let count = 1 + self.random.below(3);
-                Expr::In(negated, x, std::iter::repeat_with(|| self.decisive(right, 0)).take(count).collect())
+                QueryExpr::In(
+                    negated,
+                    x,
+                    std::iter::repeat_with(|| self.decisive(right, 0)).take(count).collect(),
+                )
             }
             10 => {
                 let (x, bound) = self.comparable();
                 let x = boxed(self.loose(x, depth));
-                Expr::Between(negated, x, boxed(self.decisive(bound, 0)), boxed(self.decisive(bound, 0)))
+                QueryExpr::Between(negated, x, boxed(self.decisive(bound, 0)), boxed(self.decisive(bound, 0)))
             }
             11 => {
                 let pattern =
                     *self.random.pick(&["a%", "%b", "%", "_b", "a\\_b%", "", "%-%", "x_", "%é%", "_a_"]);
-                Expr::Like(negated, boxed(self.loose(Type::String, depth)), pattern.to_owned())
+                QueryExpr::Like(negated, boxed(self.loose(Type::String, depth)), pattern.to_owned())
             }
             12 => {
                 let regex = Regex::random(self.random);
-                Expr::Regex(negated, boxed(self.loose(Type::String, depth)), regex)
+                QueryExpr::Regex(negated, boxed(self.loose(Type::String, depth)), regex)
             }
             13 => {
-                let function = *self.random.pick(&[Function::StartsWith, Function::Contains]);
-                Expr::Call(function, vec![self.decisive(Type::String, depth), self.decisive(Type::String, 0)])
+                let function = *self.random.pick(&[ScalarFunction::StartsWith, ScalarFunction::Contains]);
+                QueryExpr::Call(
+                    function,
+                    vec![self.decisive(Type::String, depth), self.decisive(Type::String, 0)],
+                )
             }
             _ => match self.column(|_| true) {
-                Some(leaf) => Expr::IsNull(negated, boxed(leaf.expr)),
+                Some(leaf) => QueryExpr::IsNull(negated, boxed(leaf.expr)),
                 None => self.leaf(Type::Bool),
             },
         }
     }
 
-    fn arithmetic(&mut self, ops: &[Op], left: Type, right: Type, depth: usize) -> Expr {
+    fn arithmetic(&mut self, ops: &[Op], left: Type, right: Type, depth: usize) -> QueryExpr {
         let op = *self.random.pick(ops);
         let scales = [left, right].contains(&Type::Duration) && [left, right].contains(&Type::F64);
         let x = match op == Op::Remainder || scales {
@@ -250,85 +258,87 @@ impl Expressions<'_> {
         };
         let decides = op == Op::Divide || op == Op::Remainder || scales;
         let y = if decides { self.decisive(right, depth) } else { self.of(right, depth) };
-        Expr::binary(op, x, y)
+        QueryExpr::binary(op, x, y)
     }
 
-    fn signed(&mut self, depth: usize) -> Expr {
+    fn signed(&mut self, depth: usize) -> QueryExpr {
         const ALL: [Op; 5] = [Op::Add, Op::Subtract, Op::Multiply, Op::Divide, Op::Remainder];
 
         match self.random.below(10) {
             0..=3 => self.arithmetic(&ALL, Type::I64, Type::I64, depth),
             4 => self.arithmetic(&ALL, Type::U64, Type::I64, depth),
             5 => self.arithmetic(&[Op::Subtract], Type::U64, Type::U64, depth),
-            6 => Expr::Negate(boxed(self.of(Type::I64, depth))),
+            6 => QueryExpr::Negate(boxed(self.of(Type::I64, depth))),
             7 => match self.open() {
                 Some(leaf) if self.random.percent(50) => {
                     let op = *self.random.pick(&ALL);
-                    let computed = Expr::binary(op, leaf.expr, self.decisive(Type::I64, depth));
-                    Expr::Cast(boxed(computed), Type::I64)
+                    let computed = QueryExpr::binary(op, leaf.expr, self.decisive(Type::I64, depth));
+                    QueryExpr::Cast(boxed(computed), Type::I64)
                 }
-                Some(leaf) if self.random.percent(50) => Expr::Cast(boxed(leaf.expr), Type::I64),
+                Some(leaf) if self.random.percent(50) => QueryExpr::Cast(boxed(leaf.expr), Type::I64),
                 _ => {
                     let ty = self.some_type();
-                    Expr::Cast(boxed(self.decisive(ty, depth)), Type::I64)
+                    QueryExpr::Cast(boxed(self.decisive(ty, depth)), Type::I64)
                 }
             },
             8 => match self.column(|ty| matches!(ty, Type::List(_) | Type::Bytes | Type::String)) {
-                Some(leaf) => Expr::Call(Function::Length, vec![leaf.expr]),
-                None => Expr::Call(Function::Abs, vec![self.of(Type::I64, depth)]),
+                Some(leaf) => QueryExpr::Call(ScalarFunction::Length, vec![leaf.expr]),
+                None => QueryExpr::Call(ScalarFunction::Abs, vec![self.of(Type::I64, depth)]),
             },
             _ => {
-                let width = Expr::Literal(Value::I64(self.random.within(0, 4)));
-                Expr::Call(Function::Bucket, vec![self.of(Type::I64, depth), width])
+                let width = QueryExpr::Literal(Value::I64(self.random.within(0, 4)));
+                QueryExpr::Call(ScalarFunction::Bucket, vec![self.of(Type::I64, depth), width])
             }
         }
     }
 
-    fn unsigned(&mut self, depth: usize) -> Expr {
+    fn unsigned(&mut self, depth: usize) -> QueryExpr {
         const ALL: [Op; 4] = [Op::Add, Op::Multiply, Op::Divide, Op::Remainder];
         match self.random.below(6) {
             0..=2 => self.arithmetic(&ALL, Type::U64, Type::U64, depth),
-            3 => Expr::Cast(boxed(self.decisive(Type::I64, depth)), Type::U64),
+            3 => QueryExpr::Cast(boxed(self.decisive(Type::I64, depth)), Type::U64),
             4 => {
-                let width = Expr::Literal(Value::I64(self.random.within(1, 4)));
-                Expr::Call(Function::Bucket, vec![self.of(Type::U64, depth), width])
+                let width = QueryExpr::Literal(Value::I64(self.random.within(1, 4)));
+                QueryExpr::Call(ScalarFunction::Bucket, vec![self.of(Type::U64, depth), width])
             }
             _ => self.leaf(Type::U64),
         }
     }
 
-    fn double(&mut self, depth: usize) -> Expr {
+    fn double(&mut self, depth: usize) -> QueryExpr {
         const ALL: [Op; 5] = [Op::Add, Op::Subtract, Op::Multiply, Op::Divide, Op::Remainder];
         let number = *self.random.pick(&NUMBERS);
 
         match self.random.below(10) {
             0..=3 => self.arithmetic(&ALL, Type::F64, number, depth),
             4 => self.arithmetic(&ALL, number, Type::F64, depth),
-            5 => Expr::Negate(boxed(self.of(Type::F64, depth))),
+            5 => QueryExpr::Negate(boxed(self.of(Type::F64, depth))),
             6 => {
                 let ty = *self.random.pick(&[Type::I64, Type::U64, Type::String, Type::Duration]);
-                Expr::Cast(boxed(self.decisive(ty, depth)), Type::F64)
+                QueryExpr::Cast(boxed(self.decisive(ty, depth)), Type::F64)
             }
             7 if self.random.percent(30) => {
-                let width = Expr::Literal(Value::F64(*self.random.pick(&[0.5, 2.0, 0.0])));
-                Expr::Call(Function::Bucket, vec![self.decisive(Type::F64, depth), width])
+                let width = QueryExpr::Literal(Value::F64(*self.random.pick(&[0.5, 2.0, 0.0])));
+                QueryExpr::Call(ScalarFunction::Bucket, vec![self.decisive(Type::F64, depth), width])
             }
             7 => {
-                let function = *self.random.pick(&[Function::Floor, Function::Ceil, Function::Round]);
-                Expr::Call(function, vec![self.decisive(Type::F64, depth)])
+                let function =
+                    *self.random.pick(&[ScalarFunction::Floor, ScalarFunction::Ceil, ScalarFunction::Round]);
+                QueryExpr::Call(function, vec![self.decisive(Type::F64, depth)])
             }
             8 => {
-                let function = *self.random.pick(&[Function::Ln, Function::Log2, Function::Pow]);
-                let exponent = (function == Function::Pow).then(|| self.decisive(number, 0));
+                let function =
+                    *self.random.pick(&[ScalarFunction::Ln, ScalarFunction::Log2, ScalarFunction::Pow]);
+                let exponent = (function == ScalarFunction::Pow).then(|| self.decisive(number, 0));
                 let arguments = std::iter::once(self.decisive(number, depth)).chain(exponent);
-                Expr::Call(function, arguments.collect())
+                QueryExpr::Call(function, arguments.collect())
             }
             _ => self.arithmetic(&[Op::Divide], Type::Duration, Type::Duration, depth),
         }
     }
 
-    fn text(&mut self, depth: usize) -> Expr {
-        let part = |this: &mut Self| Expr::Literal(Value::I64(this.random.within(0, 3)));
+    fn text(&mut self, depth: usize) -> QueryExpr {
+        let part = |this: &mut Self| QueryExpr::Literal(Value::I64(this.random.within(0, 3)));
 
         match self.random.below(7) {
             6 => {
@@ -338,40 +348,43 @@ impl Expressions<'_> {
                     1 if regex.has_group() => Some(1),
                     _ => None,
                 };
-                Expr::Extract(boxed(self.of(Type::String, depth)), regex, group)
+                QueryExpr::Extract(boxed(self.of(Type::String, depth)), regex, group)
             }
-            0 => Expr::Call(Function::Lower, vec![self.of(Type::String, depth)]),
-            1 => Expr::Call(Function::Upper, vec![self.of(Type::String, depth)]),
+            0 => QueryExpr::Call(ScalarFunction::Lower, vec![self.of(Type::String, depth)]),
+            1 => QueryExpr::Call(ScalarFunction::Upper, vec![self.of(Type::String, depth)]),
             2 => {
                 let ty = *self.random.pick(&[Type::String, Type::I64, Type::U64, Type::Bool]);
-                Expr::binary(Op::Concat, self.of(Type::String, depth), self.of(ty, depth))
+                QueryExpr::binary(Op::Concat, self.of(Type::String, depth), self.of(ty, depth))
             }
             3 => {
                 let ty = *self.random.pick(&[Type::I64, Type::U64, Type::F64, Type::Bool]);
-                Expr::Cast(boxed(self.decisive(ty, depth)), Type::String)
+                QueryExpr::Cast(boxed(self.decisive(ty, depth)), Type::String)
             }
             4 => {
                 let mut arguments = vec![self.of(Type::String, depth), part(self)];
                 if self.random.percent(60) {
                     arguments.push(part(self));
                 }
-                Expr::Call(Function::Substr, arguments)
+                QueryExpr::Call(ScalarFunction::Substr, arguments)
             }
             _ => {
-                let separator = Expr::Literal(Value::str(self.random.pick(&["a", "_", "b", "é", ""])));
-                Expr::Call(Function::SplitPart, vec![self.of(Type::String, depth), separator, part(self)])
+                let separator = QueryExpr::Literal(Value::str(self.random.pick(&["a", "_", "b", "é", ""])));
+                QueryExpr::Call(
+                    ScalarFunction::SplitPart,
+                    vec![self.of(Type::String, depth), separator, part(self)],
+                )
             }
         }
     }
 
-    fn duration(&mut self, depth: usize) -> Expr {
+    fn duration(&mut self, depth: usize) -> QueryExpr {
         let number = *self.random.pick(&NUMBERS);
 
         match self.random.below(9) {
-            7 => Expr::Call(Function::Abs, vec![self.of(Type::Duration, depth)]),
+            7 => QueryExpr::Call(ScalarFunction::Abs, vec![self.of(Type::Duration, depth)]),
             8 => {
-                let width = Expr::Literal(Value::Duration(*self.random.pick(&[1000, 250, 0, -1])));
-                Expr::Call(Function::Bucket, vec![self.of(Type::Duration, depth), width])
+                let width = QueryExpr::Literal(Value::Duration(*self.random.pick(&[1000, 250, 0, -1])));
+                QueryExpr::Call(ScalarFunction::Bucket, vec![self.of(Type::Duration, depth), width])
             }
             0 | 1 => {
                 let ops = [Op::Add, Op::Subtract, Op::Remainder];
@@ -380,23 +393,23 @@ impl Expressions<'_> {
             2 => self.arithmetic(&[Op::Subtract], Type::Timestamp, Type::Timestamp, depth),
             3 => self.arithmetic(&[Op::Multiply, Op::Divide], Type::Duration, number, depth),
             4 => self.arithmetic(&[Op::Multiply], number, Type::Duration, depth),
-            5 => Expr::Cast(boxed(self.of(Type::I64, depth)), Type::Duration),
-            _ => Expr::Negate(boxed(self.of(Type::Duration, depth))),
+            5 => QueryExpr::Cast(boxed(self.of(Type::I64, depth)), Type::Duration),
+            _ => QueryExpr::Negate(boxed(self.of(Type::Duration, depth))),
         }
     }
 
-    fn timestamp(&mut self, depth: usize) -> Expr {
+    fn timestamp(&mut self, depth: usize) -> QueryExpr {
         match self.random.below(4) {
             3 => {
                 let unit = *self.random.pick(&["second", "minute", "HOUR", "day", "week", "year"]);
-                let unit = Expr::Literal(Value::str(unit));
-                Expr::Call(Function::Truncate, vec![self.of(Type::Timestamp, depth), unit])
+                let unit = QueryExpr::Literal(Value::str(unit));
+                QueryExpr::Call(ScalarFunction::Truncate, vec![self.of(Type::Timestamp, depth), unit])
             }
             0 => self.arithmetic(&[Op::Add, Op::Subtract], Type::Timestamp, Type::Duration, depth),
             1 => self.arithmetic(&[Op::Add], Type::Duration, Type::Timestamp, depth),
             _ => {
-                let width = Expr::Literal(Value::Duration(*self.random.pick(&[1000, 250, 0])));
-                Expr::Call(Function::Bucket, vec![self.of(Type::Timestamp, depth), width])
+                let width = QueryExpr::Literal(Value::Duration(*self.random.pick(&[1000, 250, 0])));
+                QueryExpr::Call(ScalarFunction::Bucket, vec![self.of(Type::Timestamp, depth), width])
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Which parts of the language a case uses, and how often each is used in a run of many cases.
 
 use super::case::{Agreement, Case};
-use super::dag::Step;
-use super::query::{Aggregate, Expr, JoinKind, Keep, Op, Query, Source, Step as QueryStep};
+use super::dag::RunStep;
+use super::query::{AggregateFunction, JoinKind, Op, Query, QueryExpr, QueryStep, Source, TemporalKeep};
 use pivot_advice::{Type, Value};
 use pivot_query::CompileOptions;
 use std::collections::BTreeMap;
@@ -152,7 +152,7 @@ fn parts_of(case: &Case) -> Vec<String> {
     let mut parts: Vec<&str> = Vec::new();
     let query = &case.query;
     let text = query.to_string();
-    let outside = case.steps.iter().any(|step| matches!(step, Step::Outside(_)));
+    let outside = case.steps.iter().any(|step| matches!(step, RunStep::Outside(_)));
     let any = |(name, ty): &(String, Type)| *ty == Type::Any && text.contains(&format!(".{name}"));
     let any = case.tracepoints.iter().flat_map(|tracepoint| &tracepoint.fields).any(any);
 
@@ -163,8 +163,8 @@ fn parts_of(case: &Case) -> Vec<String> {
         (!query.with.is_empty(), "WITH"),
         (query.limit.is_some(), "LIMIT"),
         (query.sample.is_some(), "SAMPLE"),
-        (query.order.iter().any(|order| matches!(order.expr, Expr::Name(_))), "ORDER BY"),
-        (query.order.iter().any(|order| matches!(order.expr, Expr::Place(_))), "ORDER BY a number"),
+        (query.order.iter().any(|order| matches!(order.expr, QueryExpr::Name(_))), "ORDER BY"),
+        (query.order.iter().any(|order| matches!(order.expr, QueryExpr::Place(_))), "ORDER BY a number"),
     ] {
         parts.extend(is.then_some(part));
     }
@@ -237,7 +237,7 @@ fn parts_of_source(source: &Source) -> Vec<&'static str> {
         Source::Unnest(source, _) => [vec!["UNNEST"], parts_of_source(source)].concat(),
         Source::Temporal { keep, n, source, condition } => {
             let joins = matches!(&**source, Source::Query(query) if !query.joins.is_empty());
-            let mut parts = vec![if *keep == Keep::First { "First" } else { "MostRecent" }];
+            let mut parts = vec![if *keep == TemporalKeep::First { "First" } else { "MostRecent" }];
             parts.extend((*n > 1).then_some("First or MostRecent of several"));
             parts.extend(condition.is_some().then_some("First or MostRecent WHERE"));
             parts.extend(joins.then_some("First or MostRecent of joins"));
@@ -249,32 +249,36 @@ fn parts_of_source(source: &Source) -> Vec<&'static str> {
     }
 }
 
-fn part_of_expression(expr: &Expr) -> Option<String> {
+fn part_of_expression(expr: &QueryExpr) -> Option<String> {
     let part = match expr {
-        Expr::Param(..) => "$param",
-        Expr::Not(_) => "NOT",
-        Expr::Binary(Op::And | Op::Or, ..) => "AND or OR",
-        Expr::Binary(Op::Concat, ..) => "||",
-        Expr::Binary(Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Remainder, ..) => "arithmetic",
-        Expr::Binary(..) => "comparison",
-        Expr::Negate(_) => "negation",
-        Expr::In(..) => "IN",
-        Expr::Between(..) => "BETWEEN",
-        Expr::Like(..) => "LIKE",
-        Expr::Regex(..) => "~",
-        Expr::IsNull(..) => "IS NULL",
-        Expr::Case { .. } => "CASE",
-        Expr::Cast(..) => "CAST",
-        Expr::Literal(Value::Null) => "NULL",
-        Expr::CountRows => "COUNT",
-        Expr::Aggregate(Aggregate::CountDistinct, _) => "COUNT(DISTINCT)(..)",
-        Expr::Extract(..) => "regexp_extract(..)",
-        Expr::Rate(_) => "RATE(..)",
-        Expr::Aggregate(aggregate, _) => {
+        QueryExpr::Param(..) => "$param",
+        QueryExpr::Not(_) => "NOT",
+        QueryExpr::Binary(Op::And | Op::Or, ..) => "AND or OR",
+        QueryExpr::Binary(Op::Concat, ..) => "||",
+        QueryExpr::Binary(Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Remainder, ..) => {
+            "arithmetic"
+        }
+        QueryExpr::Binary(..) => "comparison",
+        QueryExpr::Negate(_) => "negation",
+        QueryExpr::In(..) => "IN",
+        QueryExpr::Between(..) => "BETWEEN",
+        QueryExpr::Like(..) => "LIKE",
+        QueryExpr::Regex(..) => "~",
+        QueryExpr::IsNull(..) => "IS NULL",
+        QueryExpr::Case { .. } => "CASE",
+        QueryExpr::Cast(..) => "CAST",
+        QueryExpr::Literal(Value::Null) => "NULL",
+        QueryExpr::CountRows => "COUNT",
+        QueryExpr::Aggregate(AggregateFunction::CountDistinct, _) => "COUNT(DISTINCT)(..)",
+        QueryExpr::Extract(..) => "regexp_extract(..)",
+        QueryExpr::Rate(_) => "RATE(..)",
+        QueryExpr::Aggregate(aggregate, _) => {
             return Some(format!("{}(..)", super::print::aggregate_name(aggregate)));
         }
-        Expr::Call(function, _) => return Some(format!("{function}(..)")),
-        Expr::Literal(_) | Expr::Column(..) | Expr::Name(_) | Expr::Place(_) => return None,
+        QueryExpr::Call(function, _) => return Some(format!("{function}(..)")),
+        QueryExpr::Literal(_) | QueryExpr::Column(..) | QueryExpr::Name(_) | QueryExpr::Place(_) => {
+            return None;
+        }
     };
 
     Some(part.to_owned())

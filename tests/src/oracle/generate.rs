@@ -1,10 +1,12 @@
 //! Random queries over a catalogue, well-formed by construction.
 
-use super::dag::{DEFAULT_FIELDS, Tracepoint};
-use super::expressions::{Expressions, Leaf, Precision};
-use super::query::{Expr, Item, Join, JoinKind, Keep, Pattern, Query, Source, Step};
+use super::dag::{DEFAULT_FIELDS, TracepointSpec};
+use super::expressions::{Expressions, Precision, TypedExpr};
+use super::query::{
+    Item, Join, JoinKind, Query, QueryExpr, QueryStep, Source, TemporalKeep, TracepointPattern,
+};
 use super::scenario::some_value;
-use super::select::Selected;
+use super::select::SelectClause;
 use crate::random::Random;
 use pivot_advice::{Type, Value};
 
@@ -25,7 +27,7 @@ const OTHER_FIELDS: [(&str, Type); 4] = [
 
 /// A column of a source or a result.
 #[derive(Debug, Clone)]
-pub(super) struct Column {
+pub(super) struct GeneratedColumn {
     pub name: String,
     pub ty: Type,
     pub precision: Precision,
@@ -34,7 +36,7 @@ pub(super) struct Column {
 /// What a source yields.
 #[derive(Debug, Clone)]
 struct Relation {
-    columns: Vec<Column>,
+    columns: Vec<GeneratedColumn>,
     /// Whether its tuples are events, which others may happen before.
     events: bool,
     /// Whether one event may make several tuples.
@@ -46,7 +48,7 @@ struct Relation {
 
 /// Where a source stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum SourceRole {
     From,
     Joined,
     /// Inside First or MostRecent.
@@ -55,10 +57,10 @@ enum Role {
 
 /// An alias while its query is made.
 #[derive(Debug, Clone)]
-struct Known {
+struct KnownAlias {
     alias: String,
     after: Option<String>,
-    leaves: Vec<Leaf>,
+    leaves: Vec<TypedExpr>,
     events: bool,
     /// The LEFT and ANTI joins that it is below of, outermost first; itself included.
     guards: Vec<String>,
@@ -68,7 +70,7 @@ struct Known {
 
 pub(super) struct Generator<'a> {
     pub random: &'a mut Random,
-    tracepoints: &'a [Tracepoint],
+    tracepoints: &'a [TracepointSpec],
     with: Vec<(String, Relation, bool)>,
     /// Sources of joins so far that are no queries.
     plain: Vec<(Source, Relation)>,
@@ -77,12 +79,12 @@ pub(super) struct Generator<'a> {
 }
 
 /// A query over these tracepoints.
-pub(super) fn query(random: &mut Random, tracepoints: &[Tracepoint]) -> Query {
+pub(super) fn query(random: &mut Random, tracepoints: &[TracepointSpec]) -> Query {
     let (with, plain, stages) = (vec![], vec![], MAX_STAGES);
     let mut generator = Generator { random, tracepoints, with, plain, stages, names: 0 };
     let with = generator.with();
     let aggregating = generator.random.percent(60);
-    let (query, relation) = generator.query(Role::From, aggregating, 0);
+    let (query, relation) = generator.query(SourceRole::From, aggregating, 0);
     let mut query = Query { with, ..query };
     generator.finish(&mut query, &relation.columns);
     query
@@ -96,7 +98,7 @@ impl Generator<'_> {
             let name = self.name("q");
             let aggregating = self.random.percent(40);
             let before = self.stages;
-            let (query, relation) = self.query(Role::Joined, aggregating, 1);
+            let (query, relation) = self.query(SourceRole::Joined, aggregating, 1);
             // They count where they are used.
             self.stages = before;
             self.with.push((name.clone(), relation, aggregating));
@@ -112,13 +114,13 @@ impl Generator<'_> {
         format!("{kind}{dash}{}", self.names)
     }
 
-    fn query(&mut self, role: Role, aggregating: bool, depth: usize) -> (Query, Relation) {
+    fn query(&mut self, role: SourceRole, aggregating: bool, depth: usize) -> (Query, Relation) {
         let before = self.stages;
         let alias = self.name("e");
         let (from, relation) = self.from(role, depth);
         let (mut joined, mixed) = (relation.joins, relation.mixed);
 
-        let mut known = vec![Known {
+        let mut known = vec![KnownAlias {
             leaves: leaves(&alias, &relation.columns),
             alias: alias.clone(),
             after: None,
@@ -134,9 +136,9 @@ impl Generator<'_> {
         }
 
         let visible = known.iter().filter(|known| known.antis.is_empty());
-        let mut leaves: Vec<Leaf> = visible.flat_map(|known| known.leaves.clone()).collect();
+        let mut leaves: Vec<TypedExpr> = visible.flat_map(|known| known.leaves.clone()).collect();
         let steps = self.steps(&mut leaves);
-        let Selected { group, distinct, select, having, columns } =
+        let SelectClause { group, distinct, select, having, columns } =
             self.select(&leaves, aggregating, depth == 0);
         let stages = before - self.stages;
         let select_first = self.random.percent(10);
@@ -157,16 +159,16 @@ impl Generator<'_> {
         (query, Relation { columns, events: !aggregating, joins: joined, mixed, stages })
     }
 
-    fn from(&mut self, role: Role, depth: usize) -> (Vec<Source>, Relation) {
+    fn from(&mut self, role: SourceRole, depth: usize) -> (Vec<Source>, Relation) {
         if self.random.percent(80) || depth >= MAX_DEPTH {
             return self.union();
         }
 
-        let role = if role == Role::Kept { role } else { Role::From };
+        let role = if role == SourceRole::Kept { role } else { SourceRole::From };
         let (source, mut relation) = self.source(role, depth);
 
         let mut sources = vec![source];
-        while role != Role::Kept && sources.len() < 3 && self.random.percent(30) {
+        while role != SourceRole::Kept && sources.len() < 3 && self.random.percent(30) {
             relation.mixed = true;
             let (mut source, other) = self.source(role, depth);
             unite(&mut relation, &mut source, other);
@@ -200,50 +202,54 @@ impl Generator<'_> {
         }
     }
 
-    fn tracepoint_relation(&mut self, exported: &[&Tracepoint]) -> Relation {
+    fn tracepoint_relation(&mut self, exported: &[&TracepointSpec]) -> Relation {
         self.stages = self.stages.saturating_sub(1);
-        let mut columns: Vec<Column> = Vec::new();
+        let mut columns: Vec<GeneratedColumn> = Vec::new();
         for (name, ty) in exported.iter().flat_map(|tracepoint| &tracepoint.fields) {
             match columns.iter_mut().find(|column| column.name == *name) {
                 Some(column) if column.ty != *ty => column.ty = Type::Any,
                 Some(_) => {}
-                None => columns.push(Column { name: name.clone(), ty: *ty, precision: Precision::Dyadic }),
+                None => columns.push(GeneratedColumn {
+                    name: name.clone(),
+                    ty: *ty,
+                    precision: Precision::Dyadic,
+                }),
             }
         }
 
         for (name, ty) in DEFAULT_FIELDS {
             if self.random.percent(15) {
-                columns.push(Column { name: name.to_owned(), ty, precision: Precision::Dyadic });
+                columns.push(GeneratedColumn { name: name.to_owned(), ty, precision: Precision::Dyadic });
             }
         }
 
         for (name, ty) in OTHER_FIELDS {
             if self.random.percent(3) {
-                columns.push(Column { name: name.to_owned(), ty, precision: Precision::Dyadic });
+                columns.push(GeneratedColumn { name: name.to_owned(), ty, precision: Precision::Dyadic });
             }
         }
 
         Relation { columns, events: true, joins: false, mixed: false, stages: 1 }
     }
 
-    fn source(&mut self, role: Role, depth: usize) -> (Source, Relation) {
+    fn source(&mut self, role: SourceRole, depth: usize) -> (Source, Relation) {
         let deeper = depth < MAX_DEPTH;
 
         match self.random.below(100) {
-            0..=19 if role == Role::Joined => self.temporal(depth),
+            0..=19 if role == SourceRole::Joined => self.temporal(depth),
             20..=29 => self.unnest(role, depth),
             30..=34 => self.pattern(),
             35..=49 if deeper && self.stages > 0 => {
-                let aggregating = role == Role::Joined && self.random.percent(50);
+                let aggregating = role == SourceRole::Joined && self.random.percent(50);
                 let (query, relation) = self.query(role, aggregating, depth + 1);
                 (Source::Query(Box::new(query)), relation)
             }
             50..=64 if !self.with.is_empty() => {
                 let (name, relation, aggregating) = self.random.pick(&self.with).clone();
                 let fits = match role {
-                    Role::Joined => true,
-                    Role::From => !aggregating,
-                    Role::Kept => !aggregating && !relation.mixed,
+                    SourceRole::Joined => true,
+                    SourceRole::From => !aggregating,
+                    SourceRole::Kept => !aggregating && !relation.mixed,
                 };
                 if !fits || relation.stages > self.stages {
                     return self.tracepoint();
@@ -262,34 +268,34 @@ impl Generator<'_> {
     }
 
     fn temporal(&mut self, depth: usize) -> (Source, Relation) {
-        let keep = *self.random.pick(&[Keep::First, Keep::MostRecent]);
+        let keep = *self.random.pick(&[TemporalKeep::First, TemporalKeep::MostRecent]);
         let n = *self.random.pick(&[1, 1, 1, 2, 3]);
-        let (source, relation) = self.source(Role::Kept, depth);
+        let (source, relation) = self.source(SourceRole::Kept, depth);
 
         let condition = self.random.percent(35).then(|| {
             // Inside, the columns stand alone.
-            let name = |column: &Column| Leaf {
-                expr: Expr::Name(column.name.clone()),
+            let name = |column: &GeneratedColumn| TypedExpr {
+                expr: QueryExpr::Name(column.name.clone()),
                 ty: column.ty,
                 precision: column.precision,
             };
-            let leaves: Vec<Leaf> = relation.columns.iter().map(name).collect();
+            let leaves: Vec<TypedExpr> = relation.columns.iter().map(name).collect();
             self.expressions(&leaves, Precision::Exact).condition(2)
         });
 
         (Source::Temporal { keep, n, source: Box::new(source), condition }, relation)
     }
 
-    fn unnest(&mut self, role: Role, depth: usize) -> (Source, Relation) {
+    fn unnest(&mut self, role: SourceRole, depth: usize) -> (Source, Relation) {
         let (source, mut relation) = match self.random.percent(70) || depth >= MAX_DEPTH {
             true => self.tracepoint(),
             // Not the elements of a choice inside another choice.
-            false if role == Role::Joined && self.random.percent(30) => self.temporal(depth + 1),
-            false => self.source(if role == Role::Kept { role } else { Role::From }, depth + 1),
+            false if role == SourceRole::Joined && self.random.percent(30) => self.temporal(depth + 1),
+            false => self.source(if role == SourceRole::Kept { role } else { SourceRole::From }, depth + 1),
         };
 
         let lists = relation.columns.iter_mut().filter(|column| matches!(column.ty, Type::List(_)));
-        let mut lists: Vec<&mut Column> = lists.collect();
+        let mut lists: Vec<&mut GeneratedColumn> = lists.collect();
         if lists.is_empty() {
             return (source, relation);
         }
@@ -318,8 +324,8 @@ impl Generator<'_> {
         let end = base.len() - base[end.min(base.len())..].trim_start_matches(':').len();
         let star = if base[start..end].contains(['.', ':']) || self.random.percent(20) { "**" } else { "*" };
         let glob = format!("{}{star}{}{location}", &base[..start], &base[end..]);
-        let mut pattern = Pattern { glob, field: None };
-        let mut fit: Vec<&Tracepoint> =
+        let mut pattern = TracepointPattern { glob, field: None };
+        let mut fit: Vec<&TracepointSpec> =
             self.tracepoints.iter().filter(|tracepoint| pattern.matches(&tracepoint.name)).collect();
         let fields = fit.iter().flat_map(|tracepoint| &tracepoint.fields);
         let plain = |ty: Type| matches!(ty, Type::I64 | Type::String);
@@ -339,7 +345,7 @@ impl Generator<'_> {
         (Source::Pattern(pattern), relation)
     }
 
-    fn join(&mut self, known: &mut Vec<Known>, depth: usize) -> Join {
+    fn join(&mut self, known: &mut Vec<KnownAlias>, depth: usize) -> Join {
         let joinable: Vec<usize> = (0..known.len()).filter(|i| known[*i].events).collect();
         // Often below the one before, so that chains get deep.
         let last = joinable[joinable.len() - 1];
@@ -365,7 +371,7 @@ impl Generator<'_> {
         }
 
         let leaves = leaves(&alias, &relation.columns);
-        let joined = Known {
+        let joined = KnownAlias {
             alias: alias.clone(),
             after: Some(after.alias.clone()),
             leaves,
@@ -377,7 +383,7 @@ impl Generator<'_> {
         known.push(joined.clone());
         let condition = self.random.percent(25).then(|| {
             let usable = known.iter().filter(|other| is_usable(known, &joined, other));
-            let leaves: Vec<Leaf> = usable.flat_map(|known| known.leaves.clone()).collect();
+            let leaves: Vec<TypedExpr> = usable.flat_map(|known| known.leaves.clone()).collect();
             self.expressions(&leaves, Precision::Exact).condition(2)
         });
 
@@ -392,7 +398,7 @@ impl Generator<'_> {
             return (source, relation);
         }
 
-        let (source, relation) = self.source(Role::Joined, depth);
+        let (source, relation) = self.source(SourceRole::Joined, depth);
         let is_plain = match &source {
             Source::Temporal { source, .. } => matches!(**source, Source::Tracepoint(_)),
             other => matches!(other, Source::Tracepoint(_)),
@@ -405,32 +411,36 @@ impl Generator<'_> {
         (source, relation)
     }
 
-    fn steps(&mut self, leaves: &mut Vec<Leaf>) -> Vec<Step> {
+    fn steps(&mut self, leaves: &mut Vec<TypedExpr>) -> Vec<QueryStep> {
         let mut steps = Vec::new();
         while self.random.percent(40) && steps.len() < 4 {
             if self.random.percent(50) {
                 let condition = self.expressions(leaves, Precision::Exact).condition(3);
-                steps.push(Step::Where(condition));
+                steps.push(QueryStep::Where(condition));
                 continue;
             }
             let name = self.name("v");
             let ty = self.expressions(leaves, Precision::Exact).some_type();
             let expr = self.expressions(leaves, Precision::Exact).of(ty, 2);
-            steps.push(Step::Let(name.clone(), expr));
-            leaves.push(Leaf { expr: Expr::Name(name), ty, precision: Precision::Exact });
+            steps.push(QueryStep::Let(name.clone(), expr));
+            leaves.push(TypedExpr { expr: QueryExpr::Name(name), ty, precision: Precision::Exact });
         }
 
         steps
     }
 
-    pub(super) fn expressions<'e>(&'e mut self, leaves: &'e [Leaf], worst: Precision) -> Expressions<'e> {
+    pub(super) fn expressions<'e>(
+        &'e mut self,
+        leaves: &'e [TypedExpr],
+        worst: Precision,
+    ) -> Expressions<'e> {
         Expressions { random: self.random, leaves, worst }
     }
 }
 
 /// Whether the condition of a join may use an alias. Below LEFT and ANTI it decides at the event of its
 /// right-hand alias, so only that and what was joined below it before are known.
-fn is_usable(known: &[Known], join: &Known, other: &Known) -> bool {
+fn is_usable(known: &[KnownAlias], join: &KnownAlias, other: &KnownAlias) -> bool {
     if other.alias == join.alias {
         return true;
     }
@@ -442,14 +452,14 @@ fn is_usable(known: &[Known], join: &Known, other: &Known) -> bool {
     !hidden && (at_root || other.alias == after.alias || is_below(known, other, &after.alias))
 }
 
-fn is_below(known: &[Known], alias: &Known, above: &str) -> bool {
+fn is_below(known: &[KnownAlias], alias: &KnownAlias, above: &str) -> bool {
     let parent = alias.after.as_ref().and_then(|after| known.iter().find(|known| known.alias == *after));
     parent.is_some_and(|parent| parent.alias == above || is_below(known, parent, above))
 }
 
-fn leaves(alias: &str, columns: &[Column]) -> Vec<Leaf> {
-    let leaf = |column: &Column| Leaf {
-        expr: Expr::column(alias, &column.name),
+fn leaves(alias: &str, columns: &[GeneratedColumn]) -> Vec<TypedExpr> {
+    let leaf = |column: &GeneratedColumn| TypedExpr {
+        expr: QueryExpr::column(alias, &column.name),
         ty: column.ty,
         precision: column.precision,
     };
@@ -462,7 +472,7 @@ fn unite(union: &mut Relation, source: &mut Source, mut other: Relation) {
     if let Source::Query(query) = source {
         let mut free = union.columns.clone();
         for (item, column) in query.select.iter_mut().zip(&mut other.columns) {
-            let same = |known: &Column| known.ty == column.ty && known.ty != Type::Any;
+            let same = |known: &GeneratedColumn| known.ty == column.ty && known.ty != Type::Any;
             if let Some(place) = free.iter().position(same) {
                 column.name = free.swap_remove(place).name;
                 item.name = Some(column.name.clone());
@@ -485,6 +495,6 @@ fn unite(union: &mut Relation, source: &mut Source, mut other: Relation) {
 }
 
 /// An item of SELECT, named so that others can refer to it.
-pub(super) fn named(expr: Expr, name: String) -> Item {
+pub(super) fn named(expr: QueryExpr, name: String) -> Item {
     Item { expr, name: Some(name) }
 }

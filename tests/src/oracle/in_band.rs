@@ -3,8 +3,8 @@
 //! Every process has its part of the result; the parts are merged at the end, as a frontend does. The
 //! stamps that the baggage gives to temporal tuples are recorded for the evaluator.
 
-use super::dag::{Branch, Dag, Event, Step, Tracepoint};
-use super::evaluate::{Order, joins_of};
+use super::dag::{BranchId, Dag, Event, RunStep, TracepointSpec};
+use super::evaluate::{PackOrder, joins_of};
 use super::query::Query;
 use pivot_advice::{Advice, Errors, Form, Groups, Instruction, Keep, Loss, QueryId, Value};
 use pivot_agent::QueryReport;
@@ -25,7 +25,7 @@ pub(super) const SECONDS: f64 = 4.0;
 
 /// What a run gave.
 #[derive(Debug)]
-pub(super) struct Ran {
+pub(super) struct InBandResult {
     pub rows: Vec<Vec<Value>>,
     pub stamps: Stamps,
     /// There were more rows than an agent makes, or more baggage than travels at all.
@@ -37,9 +37,9 @@ pub(super) struct Ran {
 }
 
 /// What a run consists of.
-pub struct Script<'a> {
-    pub tracepoints: &'a [Tracepoint],
-    pub steps: &'a [Step],
+pub struct RunScript<'a> {
+    pub tracepoints: &'a [TracepointSpec],
+    pub steps: &'a [RunStep],
     /// How many bytes of baggage a message carries.
     pub budget_bytes: usize,
 }
@@ -52,7 +52,7 @@ pub struct Stamps {
     stages: Vec<u16>,
 }
 
-impl Order for Stamps {
+impl PackOrder for Stamps {
     /// What First refused comes after all that it has chosen.
     fn compare(&self, join: usize, a: usize, b: usize) -> Ordering {
         let stage = self.stages[join];
@@ -69,16 +69,16 @@ pub(super) fn ran(
     program: &Program,
     advice: &[Advice],
     query: &Query,
-    script: &Script<'_>,
+    script: &RunScript<'_>,
     dag: &Dag<'_>,
-) -> Result<Ran, String> {
+) -> Result<InBandResult, String> {
     let linked = linked(advice, script.tracepoints)?;
     let run = run_of(&linked, stages(advice, query)?, script, dag)?;
     run.finish(program)
 }
 
 /// The advice as the agents of a process run it.
-pub fn linked(advice: &[Advice], tracepoints: &[Tracepoint]) -> Result<Vec<LinkedAdvice>, String> {
+pub fn linked(advice: &[Advice], tracepoints: &[TracepointSpec]) -> Result<Vec<LinkedAdvice>, String> {
     let mut linked = Vec::new();
     for advice in advice {
         pivot_agent::verify(advice).map_err(|error| format!("refused by the agent: {error}\n{advice}"))?;
@@ -99,10 +99,10 @@ pub fn linked(advice: &[Advice], tracepoints: &[Tracepoint]) -> Result<Vec<Linke
 fn run_of<'a>(
     linked: &'a [LinkedAdvice],
     stages: Vec<u16>,
-    script: &'a Script<'a>,
+    script: &'a RunScript<'a>,
     dag: &Dag<'_>,
-) -> Result<Run<'a>, String> {
-    let mut run = Run::new(linked, stages, script);
+) -> Result<InBandRun<'a>, String> {
+    let mut run = InBandRun::new(linked, stages, script);
     for step in script.steps {
         run.step(step)?;
         if run.too_large {
@@ -142,10 +142,10 @@ pub fn stages(advice: &[Advice], query: &Query) -> Result<Vec<u16>, String> {
 }
 
 /// A run, and what it has given so far.
-pub struct Run<'a> {
+pub struct InBandRun<'a> {
     linked: &'a [LinkedAdvice],
-    script: &'a Script<'a>,
-    branches: BTreeMap<Branch, (Baggage, usize)>,
+    script: &'a RunScript<'a>,
+    branches: BTreeMap<BranchId, (Baggage, usize)>,
     /// One for each process.
     pub parts: Vec<QueryReport>,
     pub stamps: Stamps,
@@ -154,34 +154,42 @@ pub struct Run<'a> {
     pub too_large: bool,
 }
 
-impl<'a> Run<'a> {
-    pub fn new(linked: &'a [LinkedAdvice], stages: Vec<u16>, script: &'a Script<'a>) -> Run<'a> {
+impl<'a> InBandRun<'a> {
+    pub fn new(linked: &'a [LinkedAdvice], stages: Vec<u16>, script: &'a RunScript<'a>) -> InBandRun<'a> {
         pivot_baggage::set_carrying(true);
         let stamps = Stamps { given: HashMap::new(), stages };
         let parts = std::iter::repeat_with(QueryReport::empty).take(PROCESSES).collect();
-        Run { linked, script, branches: BTreeMap::new(), parts, stamps, places: vec![], too_large: false }
+        InBandRun {
+            linked,
+            script,
+            branches: BTreeMap::new(),
+            parts,
+            stamps,
+            places: vec![],
+            too_large: false,
+        }
     }
 
-    pub fn step(&mut self, step: &Step) -> Result<(), String> {
+    pub fn step(&mut self, step: &RunStep) -> Result<(), String> {
         match step {
-            Step::Request => self.branches = BTreeMap::from([(0, (Baggage::begin(), 0))]),
-            Step::Event(branch, event) => {
+            RunStep::Request => self.branches = BTreeMap::from([(0, (Baggage::begin(), 0))]),
+            RunStep::Event(branch, event) => {
                 let (mut baggage, process) = self.take(*branch);
                 self.fire(event, Some(&mut baggage), process)?;
                 self.branches.insert(*branch, (baggage, process));
             }
-            Step::Outside(event) => self.fire(event, None, 0)?,
-            Step::Fork(from, to) => {
+            RunStep::Outside(event) => self.fire(event, None, 0)?,
+            RunStep::Fork(from, to) => {
                 let (mut baggage, process) = self.take(*from);
                 self.branches.insert(*to, (baggage.fork(), process));
                 self.branches.insert(*from, (baggage, process));
             }
-            Step::Detach(from, to) => {
+            RunStep::Detach(from, to) => {
                 let (baggage, process) = self.take(*from);
                 self.branches.insert(*to, (baggage.detach(), process));
                 self.branches.insert(*from, (baggage, process));
             }
-            Step::Join(to, from) => {
+            RunStep::Join(to, from) => {
                 let ((mut baggage, process), (ended, _)) = (self.take(*to), self.take(*from));
                 let joined = baggage.join(ended);
                 if joined != JoinOutcome::Merged {
@@ -189,19 +197,19 @@ impl<'a> Run<'a> {
                 }
                 self.branches.insert(*to, (baggage, process));
             }
-            Step::Hop(branch) => self.hop(*branch, 0)?,
-            Step::Skew(branch, seconds) => self.hop(*branch, *seconds)?,
+            RunStep::Hop(branch) => self.hop(*branch, 0)?,
+            RunStep::Skew(branch, seconds) => self.hop(*branch, *seconds)?,
         }
 
         Ok(())
     }
 
-    fn take(&mut self, branch: Branch) -> (Baggage, usize) {
+    fn take(&mut self, branch: BranchId) -> (Baggage, usize) {
         self.branches.remove(&branch).expect("the steps are a run")
     }
 
     /// To another process, where the clock may be ahead.
-    fn hop(&mut self, branch: Branch, seconds: u64) -> Result<(), String> {
+    fn hop(&mut self, branch: BranchId, seconds: u64) -> Result<(), String> {
         let (baggage, process) = self.take(branch);
         let mut bytes = baggage.encode_within(self.script.budget_bytes);
         if bytes.len() > MAX_BYTES {
@@ -287,7 +295,7 @@ impl<'a> Run<'a> {
     }
 
     /// What the frontend makes of the merged groups.
-    fn finish(mut self, program: &Program) -> Result<Ran, String> {
+    fn finish(mut self, program: &Program) -> Result<InBandResult, String> {
         let mut whole = QueryReport::empty();
         self.parts.drain(..).for_each(|part| whole.merge(part));
         let partial = whole.loss.truncated > 0 || whole.loss.uncertain > 0;
@@ -297,7 +305,7 @@ impl<'a> Run<'a> {
         let mut errors = Errors(whole.loss.errors);
         let rows = whole.groups.map_or(vec![], |groups| finished(&groups, &program.output, &mut errors));
         let too_large = self.too_large || whole.loss.dropped > 0 || whole.other.is_some();
-        Ok(Ran { rows, stamps: self.stamps, too_large, partial, errors: errors.0 })
+        Ok(InBandResult { rows, stamps: self.stamps, too_large, partial, errors: errors.0 })
     }
 }
 
@@ -341,7 +349,7 @@ fn finished(groups: &Groups, output: &OutputSchema, errors: &mut Errors) -> Vec<
     rows.into_iter().take(limit).map(|(_, shown)| shown).collect()
 }
 
-fn observed(event: &Event, tracepoint: &Tracepoint, source: FieldSource) -> Value {
+fn observed(event: &Event, tracepoint: &TracepointSpec, source: FieldSource) -> Value {
     let FieldSource::Default(field) = source else {
         let FieldSource::Exported(index) = source else { return Value::Null };
         return event.value(&tracepoint.fields[index].0);

@@ -1,27 +1,27 @@
 //! Small cases of which a person knows the answer, for the evaluator itself.
 
-use super::aggregate::Cell;
+use super::aggregate::ExpectedCell;
 use super::case::Case;
-use super::dag::{Dag, Event, Step};
-use super::evaluate::{Evaluator, Order, Window};
-use super::query::{Aggregate, Expr, Item, Join, JoinKind, Keep, Op, Query, Source};
+use super::dag::{Dag, Event, RunStep};
+use super::evaluate::{EvaluationWindow, Evaluator, PackOrder};
+use super::query::{AggregateFunction, Item, Join, JoinKind, Op, Query, QueryExpr, Source, TemporalKeep};
 use pivot_advice::Value;
 use std::cmp::Ordering;
 
-const WINDOW: Window<'static> = Window { seconds: 1.0, fraction: None, events: None };
+const WINDOW: EvaluationWindow<'static> = EvaluationWindow { seconds: 1.0, fraction: None, events: None };
 
 /// Tuples are packed in the order of the steps.
 struct InOrder;
 
-impl Order for InOrder {
+impl PackOrder for InOrder {
     fn compare(&self, _: usize, a: usize, b: usize) -> Ordering {
         a.cmp(&b)
     }
 }
 
-fn event(branch: usize, tracepoint: &str, v: i64) -> Step {
+fn event(branch: usize, tracepoint: &str, v: i64) -> RunStep {
     let values = vec![("v".to_owned(), Value::I64(v))];
-    Step::Event(branch, Event { tracepoint: tracepoint.to_owned(), values })
+    RunStep::Event(branch, Event { tracepoint: tracepoint.to_owned(), values })
 }
 
 fn tracepoint(name: &str) -> Source {
@@ -34,18 +34,18 @@ fn join(kind: JoinKind, alias: &str, source: Source, after: &str) -> Join {
 
 /// `FROM e IN E .. SELECT columns`
 fn query(joins: Vec<Join>, select: &[(&str, &str)]) -> Query {
-    let item = |(alias, field): &(&str, &str)| Item { expr: Expr::column(alias, field), name: None };
+    let item = |(alias, field): &(&str, &str)| Item { expr: QueryExpr::column(alias, field), name: None };
     let select = select.iter().map(item).collect();
     Query { alias: "e".into(), from: vec![tracepoint("E")], joins, select, ..Query::default() }
 }
 
-fn check(query: &Query, steps: &[Step], expected: &[&str]) {
+fn check(query: &Query, steps: &[RunStep], expected: &[&str]) {
     let dag = Dag::record(steps).expect("the steps are a run");
     let rows = Evaluator::new(query, &dag, &InOrder, WINDOW).answer(query).expect("there are few rows").rows;
 
-    let shown = |row: &Vec<Cell>| {
+    let shown = |row: &Vec<ExpectedCell>| {
         let cells = row.iter().map(|cell| match cell {
-            Cell::Value(value) => value.to_string(),
+            ExpectedCell::Value(value) => value.to_string(),
             other => format!("{other:?}"),
         });
         cells.collect::<Vec<_>>().join(" ")
@@ -60,15 +60,15 @@ fn check(query: &Query, steps: &[Step], expected: &[&str]) {
 }
 
 /// Two branches that each pass A, one of them B before; then they meet, and E follows.
-fn meeting() -> Vec<Step> {
+fn meeting() -> Vec<RunStep> {
     vec![
-        Step::Request,
-        Step::Fork(0, 1),
+        RunStep::Request,
+        RunStep::Fork(0, 1),
         event(0, "B", 7),
         event(0, "A", 1),
         event(1, "A", 2),
         event(1, "E", 10),
-        Step::Join(0, 1),
+        RunStep::Join(0, 1),
         event(0, "E", 20),
     ]
 }
@@ -93,8 +93,12 @@ fn the_kind_of_a_join_governs_its_subtree() {
 
 #[test]
 fn a_chosen_tuple_holds_its_slot_without_rows() {
-    let recent =
-        Source::Temporal { keep: Keep::MostRecent, n: 1, source: Box::new(tracepoint("A")), condition: None };
+    let recent = Source::Temporal {
+        keep: TemporalKeep::MostRecent,
+        n: 1,
+        source: Box::new(tracepoint("A")),
+        condition: None,
+    };
     let joins =
         vec![join(JoinKind::Inner, "a", recent, "e"), join(JoinKind::Inner, "b", tracepoint("B"), "a")];
     // The most recent A before the second E is the one without a B before it.
@@ -103,9 +107,9 @@ fn a_chosen_tuple_holds_its_slot_without_rows() {
 
 #[test]
 fn a_condition_inside_a_temporal_source_decides_what_enters() {
-    let small = Expr::binary(Op::Less, Expr::Name("v".into()), Expr::Literal(Value::I64(2)));
+    let small = QueryExpr::binary(Op::Less, QueryExpr::Name("v".into()), QueryExpr::Literal(Value::I64(2)));
     let recent = |condition| Source::Temporal {
-        keep: Keep::MostRecent,
+        keep: TemporalKeep::MostRecent,
         n: 1,
         source: Box::new(tracepoint("A")),
         condition,
@@ -114,13 +118,14 @@ fn a_condition_inside_a_temporal_source_decides_what_enters() {
     let inside = query(vec![join(JoinKind::Inner, "a", recent(Some(small)), "e")], &[("e", "v"), ("a", "v")]);
     check(&inside, &meeting(), &["20 1"]);
     let mut outside = join(JoinKind::Inner, "a", recent(None), "e");
-    outside.condition = Some(Expr::binary(Op::Less, Expr::column("a", "v"), Expr::Literal(Value::I64(2))));
+    outside.condition =
+        Some(QueryExpr::binary(Op::Less, QueryExpr::column("a", "v"), QueryExpr::Literal(Value::I64(2))));
     check(&query(vec![outside], &[("e", "v"), ("a", "v")]), &meeting(), &[]);
 }
 
 #[test]
 fn an_aggregating_source_sees_what_happened_before_each_occurrence() {
-    let sum = Expr::Aggregate(Aggregate::Sum, Box::new(Expr::column("x", "v")));
+    let sum = QueryExpr::Aggregate(AggregateFunction::Sum, Box::new(QueryExpr::column("x", "v")));
     let inner = Query {
         alias: "x".into(),
         from: vec![tracepoint("A")],
@@ -135,8 +140,8 @@ fn an_aggregating_source_sees_what_happened_before_each_occurrence() {
 fn an_element_of_a_list_is_a_tuple() {
     let list = Value::List([Value::I64(4), Value::Null, Value::I64(4)].into());
     let values = vec![("v".to_owned(), list)];
-    let lists = Step::Event(0, Event { tracepoint: "E".into(), values });
-    let steps = vec![Step::Request, lists, event(0, "E", 1)];
+    let lists = RunStep::Event(0, Event { tracepoint: "E".into(), values });
+    let steps = vec![RunStep::Request, lists, event(0, "E", 1)];
     let unnested = Source::Unnest(Box::new(tracepoint("E")), "v".into());
     let query = Query { from: vec![unnested], ..query(vec![], &[("e", "v")]) };
     check(&query, &steps, &["4", "4", "null"]);

@@ -26,12 +26,12 @@ mod select;
 mod shrink;
 mod value;
 
-pub use aggregate::Cell;
-pub use case::{Agreement, Case, Outcome, Wrong, params};
+pub use aggregate::ExpectedCell;
+pub use case::{Agreement, Case, CaseOutcome, Disagreement, params};
 pub use compare::{differences, in_order};
-pub use dag::{Dag, Step};
-pub use evaluate::{Answer, Evaluator, Window};
+pub use dag::{Dag, RunStep};
+pub use evaluate::{Answer, EvaluationWindow, Evaluator};
 pub use features::Coverage;
-pub use in_band::{PROCESSES, Run, linked, stages};
+pub use in_band::{InBandRun, PROCESSES, linked, stages};
 pub use query::Query;
 pub use shrink::shrunk;

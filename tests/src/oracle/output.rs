@@ -1,16 +1,16 @@
 //! The rows of a result: what SELECT, HAVING and ORDER BY make of rows, or of groups of them.
 
-use super::aggregate::{self, Cell, Fraction};
-use super::evaluate::{Evaluator, Row};
-use super::expression::{Names, value};
-use super::query::{Aggregate, Expr, Item, Op, Query};
+use super::aggregate::{self, ExpectedCell, Fraction};
+use super::evaluate::{Evaluator, JoinedRow};
+use super::expression::{NameScope, value};
+use super::query::{AggregateFunction, Item, Op, Query, QueryExpr};
 use super::value::{binary, double, order, same_all};
 use pivot_advice::Value;
 use std::cmp::Ordering;
 
 /// One of all that show the same values.
-pub(super) fn distinct<'r, 'q>(outputs: Vec<Output<'r, 'q>>) -> Vec<Output<'r, 'q>> {
-    let mut distinct: Vec<Output<'r, 'q>> = Vec::new();
+pub(super) fn distinct<'r, 'q>(outputs: Vec<ResultGroup<'r, 'q>>) -> Vec<ResultGroup<'r, 'q>> {
+    let mut distinct: Vec<ResultGroup<'r, 'q>> = Vec::new();
     for output in outputs {
         if !distinct.iter().any(|known| same_all(&known.values(), &output.values())) {
             distinct.push(output);
@@ -20,43 +20,43 @@ pub(super) fn distinct<'r, 'q>(outputs: Vec<Output<'r, 'q>>) -> Vec<Output<'r, '
 }
 
 /// One row of a result: one row, or a group of them. All rows of a group agree on what is no aggregate.
-pub(super) struct Output<'r, 'q> {
+pub(super) struct ResultGroup<'r, 'q> {
     pub evaluator: &'r Evaluator<'q>,
     pub query: &'q Query,
-    pub group: Vec<&'r Row<'q>>,
+    pub group: Vec<&'r JoinedRow<'q>>,
     /// Of a sample, the fraction by which counts and sums are scaled.
     pub fraction: Option<f64>,
 }
 
 /// Whether an aggregate of a sample is scaled.
-fn is_scaled(aggregate: &Aggregate) -> bool {
-    matches!(aggregate, Aggregate::Count | Aggregate::Sum)
+fn is_scaled(aggregate: &AggregateFunction) -> bool {
+    matches!(aggregate, AggregateFunction::Count | AggregateFunction::Sum)
 }
 
-impl Output<'_, '_> {
+impl ResultGroup<'_, '_> {
     pub(super) fn values(&self) -> Vec<Value> {
         self.query.select.iter().map(|item| value(&item.expr, self)).collect()
     }
 
-    pub(super) fn cells(&self) -> Vec<Cell> {
+    pub(super) fn cells(&self) -> Vec<ExpectedCell> {
         self.query.select.iter().map(|item| self.cell(item)).collect()
     }
 
-    fn cell(&self, item: &Item) -> Cell {
+    fn cell(&self, item: &Item) -> ExpectedCell {
         match &item.expr {
-            Expr::Aggregate(aggregate, argument) if !is_scaled(aggregate) => {
+            QueryExpr::Aggregate(aggregate, argument) if !is_scaled(aggregate) => {
                 aggregate::cell(aggregate, &self.checked(aggregate, argument), Fraction(self.fraction))
             }
-            expr => Cell::Value(value(expr, self)),
+            expr => ExpectedCell::Value(value(expr, self)),
         }
     }
 
-    fn arguments(&self, argument: &Expr) -> Vec<Value> {
+    fn arguments(&self, argument: &QueryExpr) -> Vec<Value> {
         self.group.iter().map(|row| value(argument, &self.evaluator.names(row))).collect()
     }
 
     /// The same, unless the aggregate knows no more of so many.
-    fn checked(&self, aggregate: &Aggregate, argument: &Expr) -> Vec<Value> {
+    fn checked(&self, aggregate: &AggregateFunction, argument: &QueryExpr) -> Vec<Value> {
         let values = self.arguments(argument);
         if aggregate::is_beyond(aggregate, &values) {
             self.evaluator.give_up();
@@ -85,7 +85,7 @@ impl Output<'_, '_> {
     }
 }
 
-impl Names for Output<'_, '_> {
+impl NameScope for ResultGroup<'_, '_> {
     fn column(&self, alias: &str, field: &str) -> Value {
         self.evaluator.names(self.group[0]).column(alias, field)
     }
@@ -100,20 +100,20 @@ impl Names for Output<'_, '_> {
         }
     }
 
-    fn aggregate(&self, expr: &Expr) -> Value {
+    fn aggregate(&self, expr: &QueryExpr) -> Value {
         match expr {
-            Expr::Aggregate(aggregate, argument) => {
+            QueryExpr::Aggregate(aggregate, argument) => {
                 let fraction = Fraction(self.fraction);
                 let value = aggregate::value(aggregate, &self.checked(aggregate, argument), fraction);
                 if is_scaled(aggregate) { self.scaled(value) } else { value }
             }
-            Expr::Rate(of) => {
+            QueryExpr::Rate(of) => {
                 let counted = match of {
-                    None => self.aggregate(&Expr::CountRows),
+                    None => self.aggregate(&QueryExpr::CountRows),
                     Some(x) if x.aggregates() => value(x, self),
                     Some(x) => {
-                        let summed = self.checked(&Aggregate::Sum, x);
-                        self.scaled(aggregate::value(&Aggregate::Sum, &summed, Fraction(None)))
+                        let summed = self.checked(&AggregateFunction::Sum, x);
+                        self.scaled(aggregate::value(&AggregateFunction::Sum, &summed, Fraction(None)))
                     }
                 };
                 binary(Op::Divide, &counted, &Value::F64(self.evaluator.seconds()))

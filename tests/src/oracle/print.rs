@@ -1,7 +1,8 @@
 //! Queries as text for the compiler, with parentheses only where they are needed.
 
 use super::query::{
-    Aggregate, Expr, Function, Item, Join, JoinKind, Keep, Negated, Op, Pattern, Query, Source, Step,
+    AggregateFunction, Item, Join, JoinKind, Negated, Op, Query, QueryExpr, QueryStep, ScalarFunction,
+    Source, TemporalKeep, TracepointPattern,
 };
 use pivot_advice::Value;
 use std::fmt::{self, Display, Formatter};
@@ -25,8 +26,8 @@ impl Display for Query {
 
         for step in &self.steps {
             match step {
-                Step::Let(name, expr) => write!(f, "{gap}LET {} = {expr}", Ident(name))?,
-                Step::Where(condition) => write!(f, "{gap}WHERE {condition}")?,
+                QueryStep::Let(name, expr) => write!(f, "{gap}LET {} = {expr}", Ident(name))?,
+                QueryStep::Where(condition) => write!(f, "{gap}WHERE {condition}")?,
             }
         }
 
@@ -97,15 +98,15 @@ impl Display for Source {
         match self {
             Source::Tracepoint(name) => f.write_str(name),
             Source::Named(name) => Ident(name).fmt(f),
-            Source::Pattern(Pattern { glob, field }) => {
+            Source::Pattern(TracepointPattern { glob, field }) => {
                 f.write_str(glob)?;
                 let Some((field, value)) = field else { return Ok(()) };
-                write!(f, "[{}={}]", Ident(field), Expr::Literal(value.clone()))
+                write!(f, "[{}={}]", Ident(field), QueryExpr::Literal(value.clone()))
             }
             Source::Query(query) => write!(f, "({query:#})"),
             Source::Unnest(source, field) => write!(f, "UNNEST({source}, {})", Ident(field)),
             Source::Temporal { keep, n, source, condition } => {
-                let name = if *keep == Keep::First { "First" } else { "MostRecent" };
+                let name = if *keep == TemporalKeep::First { "First" } else { "MostRecent" };
                 match n {
                     1 => write!(f, "{name}({source}")?,
                     3 => write!(f, "{name}N(3, {source}")?,
@@ -126,13 +127,17 @@ impl Display for Item {
 }
 
 /// How strongly an expression holds together; operands that hold less need parentheses.
-fn strength(expr: &Expr) -> u8 {
+fn strength(expr: &QueryExpr) -> u8 {
     match expr {
-        Expr::Binary(op, ..) => symbol(*op).1,
-        Expr::Not(_) => 3,
-        Expr::In(..) | Expr::Between(..) | Expr::Like(..) | Expr::Regex(..) | Expr::IsNull(..) => 4,
-        Expr::Negate(_) => 8,
-        Expr::Literal(value) if is_negative(value) => 8,
+        QueryExpr::Binary(op, ..) => symbol(*op).1,
+        QueryExpr::Not(_) => 3,
+        QueryExpr::In(..)
+        | QueryExpr::Between(..)
+        | QueryExpr::Like(..)
+        | QueryExpr::Regex(..)
+        | QueryExpr::IsNull(..) => 4,
+        QueryExpr::Negate(_) => 8,
+        QueryExpr::Literal(value) if is_negative(value) => 8,
         _ => 9,
     }
 }
@@ -165,7 +170,7 @@ fn symbol(op: Op) -> (&'static str, u8) {
 }
 
 /// An operand in a place that asks for some strength.
-fn operand(expr: &Expr, least: u8) -> String {
+fn operand(expr: &QueryExpr, least: u8) -> String {
     if strength(expr) < least { format!("({expr})") } else { expr.to_string() }
 }
 
@@ -177,65 +182,65 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-impl Display for Expr {
+impl Display for QueryExpr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Expr::Literal(value) => write_literal(f, value),
-            Expr::Param(name, _) => write!(f, "${name}"),
-            Expr::Column(alias, field) => write!(f, "{}.{}", Ident(alias), Ident(field)),
-            Expr::Name(name) => Ident(name).fmt(f),
-            Expr::Place(number) => number.fmt(f),
-            Expr::Extract(x, regex, group) => {
+            QueryExpr::Literal(value) => write_literal(f, value),
+            QueryExpr::Param(name, _) => write!(f, "${name}"),
+            QueryExpr::Column(alias, field) => write!(f, "{}.{}", Ident(alias), Ident(field)),
+            QueryExpr::Name(name) => Ident(name).fmt(f),
+            QueryExpr::Place(number) => number.fmt(f),
+            QueryExpr::Extract(x, regex, group) => {
                 write!(f, "regexp_extract({x}, {}", quoted(&regex.to_string()))?;
                 group.map_or(Ok(()), |group| write!(f, ", {group}"))?;
                 f.write_str(")")
             }
-            Expr::Rate(None) => f.write_str("RATE(*)"),
-            Expr::Rate(Some(x)) => write!(f, "RATE({x})"),
-            Expr::Not(x) => write!(f, "NOT {}", operand(x, 4)),
-            Expr::Negate(x) => write!(f, "-{}", operand(x, 9)),
-            Expr::Binary(op, x, y) => {
+            QueryExpr::Rate(None) => f.write_str("RATE(*)"),
+            QueryExpr::Rate(Some(x)) => write!(f, "RATE({x})"),
+            QueryExpr::Not(x) => write!(f, "NOT {}", operand(x, 4)),
+            QueryExpr::Negate(x) => write!(f, "-{}", operand(x, 9)),
+            QueryExpr::Binary(op, x, y) => {
                 let (symbol, strength) = symbol(*op);
                 // Comparisons do not chain, connectives show how they nest, the others associate to the left.
                 let left = if strength <= 4 { strength + 1 } else { strength };
                 write!(f, "{} {symbol} {}", operand(x, left), operand(y, strength + 1))
             }
-            Expr::In(negated, x, items) => {
+            QueryExpr::In(negated, x, items) => {
                 write!(f, "{} {}IN ({})", operand(x, 5), not(*negated), list(items))
             }
-            Expr::Between(negated, x, low, high) => {
+            QueryExpr::Between(negated, x, low, high) => {
                 let (x, low, high) = (operand(x, 5), operand(low, 5), operand(high, 5));
                 write!(f, "{x} {}BETWEEN {low} AND {high}", not(*negated))
             }
-            Expr::Like(negated, x, pattern) => {
+            QueryExpr::Like(negated, x, pattern) => {
                 write!(f, "{} {}LIKE {}", operand(x, 5), not(*negated), quoted(pattern))
             }
-            Expr::Regex(negated, x, regex) => {
+            QueryExpr::Regex(negated, x, regex) => {
                 let symbol = if *negated == Negated::Yes { "!~" } else { "~" };
                 write!(f, "{} {symbol} {}", operand(x, 5), quoted(&regex.to_string()))
             }
-            Expr::IsNull(negated, x) => write!(f, "{} IS {}NULL", operand(x, 5), not(*negated)),
-            Expr::Case { operand, arms, otherwise } => {
+            QueryExpr::IsNull(negated, x) => write!(f, "{} IS {}NULL", operand(x, 5), not(*negated)),
+            QueryExpr::Case { operand, arms, otherwise } => {
                 f.write_str("CASE")?;
                 operand.as_ref().map_or(Ok(()), |operand| write!(f, " {operand}"))?;
                 arms.iter().try_for_each(|(when, then)| write!(f, " WHEN {when} THEN {then}"))?;
                 otherwise.as_ref().map_or(Ok(()), |otherwise| write!(f, " ELSE {otherwise}"))?;
                 f.write_str(" END")
             }
-            Expr::Cast(x, ty) => write!(f, "CAST({x} AS {ty})"),
-            Expr::Call(function, arguments) => write!(f, "{function}({})", list(arguments)),
-            Expr::CountRows => f.write_str("COUNT"),
-            Expr::Aggregate(Aggregate::CountDistinct, x) => write!(f, "COUNT(DISTINCT {x})"),
-            Expr::Aggregate(Aggregate::Quantile(q), x) => match named_quantile(*q) {
+            QueryExpr::Cast(x, ty) => write!(f, "CAST({x} AS {ty})"),
+            QueryExpr::Call(function, arguments) => write!(f, "{function}({})", list(arguments)),
+            QueryExpr::CountRows => f.write_str("COUNT"),
+            QueryExpr::Aggregate(AggregateFunction::CountDistinct, x) => write!(f, "COUNT(DISTINCT {x})"),
+            QueryExpr::Aggregate(AggregateFunction::Quantile(q), x) => match named_quantile(*q) {
                 Some(name) => write!(f, "{name}({x})"),
                 None => write!(f, "QUANTILE({x}, {q:?})"),
             },
-            Expr::Aggregate(Aggregate::Linear(bounds), x) => {
-                let bounds = bounds.each_ref().map(|bound| Expr::Literal(bound.clone()));
+            QueryExpr::Aggregate(AggregateFunction::Linear(bounds), x) => {
+                let bounds = bounds.each_ref().map(|bound| QueryExpr::Literal(bound.clone()));
                 write!(f, "LHIST({x}, {})", list(&bounds))
             }
-            Expr::Aggregate(Aggregate::Top(k), x) => write!(f, "TOPK({x}, {k})"),
-            Expr::Aggregate(aggregate, x) => write!(f, "{}({x})", aggregate_name(aggregate)),
+            QueryExpr::Aggregate(AggregateFunction::Top(k), x) => write!(f, "TOPK({x}, {k})"),
+            QueryExpr::Aggregate(aggregate, x) => write!(f, "{}({x})", aggregate_name(aggregate)),
         }
     }
 }
@@ -245,20 +250,20 @@ fn named_quantile(q: f64) -> Option<&'static str> {
     named.into_iter().find(|(known, _)| *known == q).map(|(_, name)| name)
 }
 
-pub(super) fn aggregate_name(aggregate: &Aggregate) -> &'static str {
+pub(super) fn aggregate_name(aggregate: &AggregateFunction) -> &'static str {
     match aggregate {
-        Aggregate::Count | Aggregate::CountDistinct => "COUNT",
-        Aggregate::Sum => "SUM",
-        Aggregate::Min => "MIN",
-        Aggregate::Max => "MAX",
-        Aggregate::Average => "AVERAGE",
-        Aggregate::StdDev => "STDDEV",
-        Aggregate::Variance => "VARIANCE",
-        Aggregate::Any => "ANY",
-        Aggregate::Quantile(_) => "QUANTILE",
-        Aggregate::Hist => "HIST",
-        Aggregate::Linear(_) => "LHIST",
-        Aggregate::Top(_) => "TOPK",
+        AggregateFunction::Count | AggregateFunction::CountDistinct => "COUNT",
+        AggregateFunction::Sum => "SUM",
+        AggregateFunction::Min => "MIN",
+        AggregateFunction::Max => "MAX",
+        AggregateFunction::Average => "AVERAGE",
+        AggregateFunction::StdDev => "STDDEV",
+        AggregateFunction::Variance => "VARIANCE",
+        AggregateFunction::Any => "ANY",
+        AggregateFunction::Quantile(_) => "QUANTILE",
+        AggregateFunction::Hist => "HIST",
+        AggregateFunction::Linear(_) => "LHIST",
+        AggregateFunction::Top(_) => "TOPK",
     }
 }
 
@@ -270,27 +275,27 @@ fn write_literal(f: &mut Formatter<'_>, value: &Value) -> fmt::Result {
     }
 }
 
-impl Display for Function {
+impl Display for ScalarFunction {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Function::Lower => "lower",
-            Function::Upper => "upper",
-            Function::Length => "length",
-            Function::Substr => "substr",
-            Function::SplitPart => "split_part",
-            Function::StartsWith => "starts_with",
-            Function::Contains => "contains",
-            Function::Abs => "abs",
-            Function::Floor => "floor",
-            Function::Ceil => "ceil",
-            Function::Round => "round",
-            Function::Ln => "ln",
-            Function::Log2 => "log2",
-            Function::Pow => "pow",
-            Function::Bucket => "bucket",
-            Function::Truncate => "truncate",
-            Function::Coalesce => "coalesce",
-            Function::If => "if",
+            ScalarFunction::Lower => "lower",
+            ScalarFunction::Upper => "upper",
+            ScalarFunction::Length => "length",
+            ScalarFunction::Substr => "substr",
+            ScalarFunction::SplitPart => "split_part",
+            ScalarFunction::StartsWith => "starts_with",
+            ScalarFunction::Contains => "contains",
+            ScalarFunction::Abs => "abs",
+            ScalarFunction::Floor => "floor",
+            ScalarFunction::Ceil => "ceil",
+            ScalarFunction::Round => "round",
+            ScalarFunction::Ln => "ln",
+            ScalarFunction::Log2 => "log2",
+            ScalarFunction::Pow => "pow",
+            ScalarFunction::Bucket => "bucket",
+            ScalarFunction::Truncate => "truncate",
+            ScalarFunction::Coalesce => "coalesce",
+            ScalarFunction::If => "if",
         })
     }
 }

@@ -11,12 +11,12 @@ pub struct Query {
     /// Several are a union.
     pub from: Vec<Source>,
     pub joins: Vec<Join>,
-    pub steps: Vec<Step>,
-    pub group: Option<Vec<Expr>>,
+    pub steps: Vec<QueryStep>,
+    pub group: Option<Vec<QueryExpr>>,
     pub distinct: bool,
     pub select: Vec<Item>,
-    pub having: Option<Expr>,
-    pub order: Vec<Order>,
+    pub having: Option<QueryExpr>,
+    pub order: Vec<OrderKey>,
     pub limit: Option<usize>,
     /// The fraction of requests that take part.
     pub sample: Option<f64>,
@@ -31,7 +31,7 @@ pub struct Join {
     pub alias: String,
     pub source: Source,
     pub after: String,
-    pub condition: Option<Expr>,
+    pub condition: Option<QueryExpr>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,56 +45,56 @@ pub enum JoinKind {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
     Tracepoint(String),
-    Pattern(Pattern),
+    Pattern(TracepointPattern),
     /// A query of WITH.
     Named(String),
     Query(Box<Query>),
     /// `First n (source WHERE condition)`
     Temporal {
-        keep: Keep,
+        keep: TemporalKeep,
         n: usize,
         source: Box<Source>,
-        condition: Option<Expr>,
+        condition: Option<QueryExpr>,
     },
     /// `UNNEST(source, field)`
     Unnest(Box<Source>, String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
+pub enum TemporalKeep {
     First,
     MostRecent,
 }
 
 /// A pattern of tracepoints: `*` is a part of a segment, `**` any text. It may ask for a field's value.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pattern {
+pub struct TracepointPattern {
     pub glob: String,
     pub field: Option<(String, Value)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
-    Let(String, Expr),
-    Where(Expr),
+pub enum QueryStep {
+    Let(String, QueryExpr),
+    Where(QueryExpr),
 }
 
 /// `expr AS name`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
-    pub expr: Expr,
+    pub expr: QueryExpr,
     pub name: Option<String>,
 }
 
 /// `expr DESC`
 #[derive(Debug, Clone, PartialEq)]
-pub struct Order {
-    pub expr: Expr,
+pub struct OrderKey {
+    pub expr: QueryExpr,
     pub descending: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Expr {
+pub enum QueryExpr {
     Literal(Value),
     /// `$name`, which stands for a value.
     Param(String, Value),
@@ -104,30 +104,30 @@ pub enum Expr {
     Name(String),
     /// In ORDER BY, a column of the result by its number from 1.
     Place(usize),
-    Not(Box<Expr>),
-    Negate(Box<Expr>),
+    Not(Box<QueryExpr>),
+    Negate(Box<QueryExpr>),
     /// Any operator with two operands, AND and OR included.
-    Binary(Op, Box<Expr>, Box<Expr>),
+    Binary(Op, Box<QueryExpr>, Box<QueryExpr>),
     /// `x [NOT] IN (..)`
-    In(Negated, Box<Expr>, Vec<Expr>),
-    Between(Negated, Box<Expr>, Box<Expr>, Box<Expr>),
-    Like(Negated, Box<Expr>, String),
-    Regex(Negated, Box<Expr>, Regex),
+    In(Negated, Box<QueryExpr>, Vec<QueryExpr>),
+    Between(Negated, Box<QueryExpr>, Box<QueryExpr>, Box<QueryExpr>),
+    Like(Negated, Box<QueryExpr>, String),
+    Regex(Negated, Box<QueryExpr>, Regex),
     /// `regexp_extract(x, '..' [, group])`
-    Extract(Box<Expr>, Regex, Option<usize>),
-    IsNull(Negated, Box<Expr>),
+    Extract(Box<QueryExpr>, Regex, Option<usize>),
+    IsNull(Negated, Box<QueryExpr>),
     Case {
-        operand: Option<Box<Expr>>,
-        arms: Vec<(Expr, Expr)>,
-        otherwise: Option<Box<Expr>>,
+        operand: Option<Box<QueryExpr>>,
+        arms: Vec<(QueryExpr, QueryExpr)>,
+        otherwise: Option<Box<QueryExpr>>,
     },
-    Cast(Box<Expr>, Type),
-    Call(Function, Vec<Expr>),
+    Cast(Box<QueryExpr>, Type),
+    Call(ScalarFunction, Vec<QueryExpr>),
     /// `COUNT` and `COUNT(*)`
     CountRows,
-    Aggregate(Aggregate, Box<Expr>),
+    Aggregate(AggregateFunction, Box<QueryExpr>),
     /// `RATE(..)` of an aggregate, or of the sum of a value; of nothing it is of rows.
-    Rate(Option<Box<Expr>>),
+    Rate(Option<Box<QueryExpr>>),
 }
 
 /// Whether NOT stands inside the operator.
@@ -156,7 +156,7 @@ pub enum Op {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Function {
+pub enum ScalarFunction {
     Lower,
     Upper,
     Length,
@@ -178,7 +178,7 @@ pub enum Function {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Aggregate {
+pub enum AggregateFunction {
     Count,
     CountDistinct,
     Sum,
@@ -225,7 +225,7 @@ impl Query {
     }
 
     /// Visits all expressions, those inside others and inside queries too.
-    pub fn each_expression(&self, visit: &mut dyn FnMut(&Expr)) {
+    pub fn each_expression(&self, visit: &mut dyn FnMut(&QueryExpr)) {
         self.each_query(&mut |query| {
             query.expressions().into_iter().for_each(|expr| expr.each(visit));
             query.each_source_of_its_own(&mut |source| {
@@ -250,10 +250,10 @@ impl Query {
     }
 
     /// The expressions of the clauses of the query, not of the queries in it.
-    pub fn expressions(&self) -> Vec<&Expr> {
+    pub fn expressions(&self) -> Vec<&QueryExpr> {
         let joins = self.joins.iter().filter_map(|join| join.condition.as_ref());
         let steps = self.steps.iter().map(|step| match step {
-            Step::Let(_, expr) | Step::Where(expr) => expr,
+            QueryStep::Let(_, expr) | QueryStep::Where(expr) => expr,
         });
         let selected = self.select.iter().map(|item| &item.expr);
         let ordered = self.order.iter().map(|order| &order.expr);
@@ -264,7 +264,7 @@ impl Query {
     /// The names of the columns of SELECT, as another query names them.
     pub fn columns(&self) -> Vec<String> {
         let name = |item: &Item| match (&item.name, &item.expr) {
-            (Some(name), _) | (None, Expr::Name(name) | Expr::Column(_, name)) => name.clone(),
+            (Some(name), _) | (None, QueryExpr::Name(name) | QueryExpr::Column(_, name)) => name.clone(),
             _ => "value".to_owned(),
         };
         self.select.iter().map(name).collect()
@@ -308,7 +308,7 @@ impl Source {
     }
 }
 
-impl Pattern {
+impl TracepointPattern {
     /// Whether a tracepoint has a name like this. A function alone means its entry.
     pub fn matches(&self, tracepoint: &str) -> bool {
         let split = |text: &'_ str| match text.split_once('@') {
@@ -340,28 +340,30 @@ fn fits(glob: &str, name: &str) -> bool {
     }
 }
 
-impl Expr {
-    pub fn column(alias: &str, field: &str) -> Expr {
-        Expr::Column(alias.to_owned(), field.to_owned())
+impl QueryExpr {
+    pub fn column(alias: &str, field: &str) -> QueryExpr {
+        QueryExpr::Column(alias.to_owned(), field.to_owned())
     }
 
-    pub fn binary(op: Op, x: Expr, y: Expr) -> Expr {
-        Expr::Binary(op, Box::new(x), Box::new(y))
+    pub fn binary(op: Op, x: QueryExpr, y: QueryExpr) -> QueryExpr {
+        QueryExpr::Binary(op, Box::new(x), Box::new(y))
     }
 
     /// The expressions directly inside this one.
-    pub fn children(&self) -> Vec<&Expr> {
+    pub fn children(&self) -> Vec<&QueryExpr> {
         match self {
-            Expr::Literal(_) | Expr::Param(..) | Expr::Column(..) => vec![],
-            Expr::Name(_) | Expr::Place(_) | Expr::CountRows | Expr::Rate(None) => vec![],
-            Expr::Not(x) | Expr::Negate(x) | Expr::Cast(x, _) | Expr::Aggregate(_, x) => vec![x],
-            Expr::Like(_, x, _) | Expr::Regex(_, x, _) | Expr::IsNull(_, x) => vec![x],
-            Expr::Extract(x, ..) | Expr::Rate(Some(x)) => vec![x],
-            Expr::Binary(_, x, y) => vec![x, y],
-            Expr::Between(_, x, low, high) => vec![x, low, high],
-            Expr::In(_, x, list) => std::iter::once(&**x).chain(list).collect(),
-            Expr::Call(_, arguments) => arguments.iter().collect(),
-            Expr::Case { operand, arms, otherwise } => {
+            QueryExpr::Literal(_) | QueryExpr::Param(..) | QueryExpr::Column(..) => vec![],
+            QueryExpr::Name(_) | QueryExpr::Place(_) | QueryExpr::CountRows | QueryExpr::Rate(None) => vec![],
+            QueryExpr::Not(x) | QueryExpr::Negate(x) | QueryExpr::Cast(x, _) | QueryExpr::Aggregate(_, x) => {
+                vec![x]
+            }
+            QueryExpr::Like(_, x, _) | QueryExpr::Regex(_, x, _) | QueryExpr::IsNull(_, x) => vec![x],
+            QueryExpr::Extract(x, ..) | QueryExpr::Rate(Some(x)) => vec![x],
+            QueryExpr::Binary(_, x, y) => vec![x, y],
+            QueryExpr::Between(_, x, low, high) => vec![x, low, high],
+            QueryExpr::In(_, x, list) => std::iter::once(&**x).chain(list).collect(),
+            QueryExpr::Call(_, arguments) => arguments.iter().collect(),
+            QueryExpr::Case { operand, arms, otherwise } => {
                 let arms = arms.iter().flat_map(|(when, then)| [when, then]);
                 operand.as_deref().into_iter().chain(arms).chain(otherwise.as_deref()).collect()
             }
@@ -369,18 +371,20 @@ impl Expr {
     }
 
     /// The same, to change them.
-    pub fn children_mut(&mut self) -> Vec<&mut Expr> {
+    pub fn children_mut(&mut self) -> Vec<&mut QueryExpr> {
         match self {
-            Expr::Literal(_) | Expr::Param(..) | Expr::Column(..) => vec![],
-            Expr::Name(_) | Expr::Place(_) | Expr::CountRows | Expr::Rate(None) => vec![],
-            Expr::Not(x) | Expr::Negate(x) | Expr::Cast(x, _) | Expr::Aggregate(_, x) => vec![x],
-            Expr::Like(_, x, _) | Expr::Regex(_, x, _) | Expr::IsNull(_, x) => vec![x],
-            Expr::Extract(x, ..) | Expr::Rate(Some(x)) => vec![x],
-            Expr::Binary(_, x, y) => vec![x, y],
-            Expr::Between(_, x, low, high) => vec![x, low, high],
-            Expr::In(_, x, list) => std::iter::once(&mut **x).chain(list).collect(),
-            Expr::Call(_, arguments) => arguments.iter_mut().collect(),
-            Expr::Case { operand, arms, otherwise } => {
+            QueryExpr::Literal(_) | QueryExpr::Param(..) | QueryExpr::Column(..) => vec![],
+            QueryExpr::Name(_) | QueryExpr::Place(_) | QueryExpr::CountRows | QueryExpr::Rate(None) => vec![],
+            QueryExpr::Not(x) | QueryExpr::Negate(x) | QueryExpr::Cast(x, _) | QueryExpr::Aggregate(_, x) => {
+                vec![x]
+            }
+            QueryExpr::Like(_, x, _) | QueryExpr::Regex(_, x, _) | QueryExpr::IsNull(_, x) => vec![x],
+            QueryExpr::Extract(x, ..) | QueryExpr::Rate(Some(x)) => vec![x],
+            QueryExpr::Binary(_, x, y) => vec![x, y],
+            QueryExpr::Between(_, x, low, high) => vec![x, low, high],
+            QueryExpr::In(_, x, list) => std::iter::once(&mut **x).chain(list).collect(),
+            QueryExpr::Call(_, arguments) => arguments.iter_mut().collect(),
+            QueryExpr::Case { operand, arms, otherwise } => {
                 let arms = arms.iter_mut().flat_map(|(when, then)| [when, then]);
                 operand.as_deref_mut().into_iter().chain(arms).chain(otherwise.as_deref_mut()).collect()
             }
@@ -388,19 +392,19 @@ impl Expr {
     }
 
     /// Visits this expression and all inside.
-    pub fn each(&self, visit: &mut dyn FnMut(&Expr)) {
+    pub fn each(&self, visit: &mut dyn FnMut(&QueryExpr)) {
         visit(self);
         self.children().into_iter().for_each(|child| child.each(visit));
     }
 
     /// Whether an aggregate stands in it.
     pub fn aggregates(&self) -> bool {
-        matches!(self, Expr::CountRows | Expr::Aggregate(..) | Expr::Rate(_))
-            || self.children().into_iter().any(Expr::aggregates)
+        matches!(self, QueryExpr::CountRows | QueryExpr::Aggregate(..) | QueryExpr::Rate(_))
+            || self.children().into_iter().any(QueryExpr::aggregates)
     }
 
     /// How many expressions there are in this one, itself included.
     pub fn size(&self) -> usize {
-        1 + self.children().into_iter().map(Expr::size).sum::<usize>()
+        1 + self.children().into_iter().map(QueryExpr::size).sum::<usize>()
     }
 }

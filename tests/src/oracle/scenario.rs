@@ -1,6 +1,6 @@
 //! Random catalogues and random runs: what applications could be, and what could happen in them.
 
-use super::dag::{Branch, DEFAULT_FIELDS, Event, MAX_EVENTS, Step, Tracepoint};
+use super::dag::{BranchId, DEFAULT_FIELDS, Event, MAX_EVENTS, RunStep, TracepointSpec};
 use crate::random::Random;
 use pivot_advice::{Type, Value};
 
@@ -31,14 +31,14 @@ fn fields() -> [(&'static str, &'static [Type]); 15] {
         ("m", &[Type::List(&Type::String)]),
         ("z", &[Type::Any]),
         ("y", &[Type::Any]),
-        // Names that have to be quoted.
+        // NameScope that have to be quoted.
         ("x-y", &[Type::I64, Type::String]),
         ("select", &[Type::F64, Type::U64]),
     ]
 }
 
 /// A few tracepoints that have some field names in common.
-pub(super) fn tracepoints(random: &mut Random) -> Vec<Tracepoint> {
+pub(super) fn tracepoints(random: &mut Random) -> Vec<TracepointSpec> {
     let mut names = NAMES.to_vec();
     let mut tracepoints = Vec::new();
     for _ in 0..2 + random.below(3) {
@@ -49,7 +49,7 @@ pub(super) fn tracepoints(random: &mut Random) -> Vec<Tracepoint> {
             let (field, types) = all.swap_remove(random.below(all.len()));
             fields.push((field.to_owned(), *random.pick(types)));
         }
-        tracepoints.push(Tracepoint { name, fields });
+        tracepoints.push(TracepointSpec { name, fields });
     }
 
     tracepoints
@@ -99,7 +99,7 @@ pub(super) fn some_value(random: &mut Random, ty: Type) -> Value {
 }
 
 /// What happens in a few requests. Events have the default fields that the text of the query names.
-pub(super) fn steps(random: &mut Random, tracepoints: &[Tracepoint], query: &str) -> Vec<Step> {
+pub(super) fn steps(random: &mut Random, tracepoints: &[TracepointSpec], query: &str) -> Vec<RunStep> {
     let spellings =
         [("process", "procName"), ("pid", "procId"), ("thread", "threadId"), ("time", "timestamp")];
     let spelt = |field: &str| spellings.iter().any(|(name, other)| *name == field && query.contains(other));
@@ -123,14 +123,14 @@ pub(super) fn steps(random: &mut Random, tracepoints: &[Tracepoint], query: &str
 
 struct Scenario<'a> {
     random: &'a mut Random,
-    tracepoints: &'a [Tracepoint],
+    tracepoints: &'a [TracepointSpec],
     defaults: Vec<(&'static str, Type)>,
     /// The id of the request.
     request: Value,
-    steps: Vec<Step>,
+    steps: Vec<RunStep>,
     /// Live branches, and their families: only within one may branches join.
-    live: Vec<(Branch, usize)>,
-    next: Branch,
+    live: Vec<(BranchId, usize)>,
+    next: BranchId,
     families: usize,
 }
 
@@ -140,12 +140,12 @@ impl Scenario<'_> {
         self.request = Value::Null;
         while self.random.percent(8) && self.steps.len() < MOST_STEPS {
             let event = self.event();
-            self.steps.push(Step::Outside(event));
+            self.steps.push(RunStep::Outside(event));
         }
     }
 
     fn request(&mut self) {
-        self.steps.push(Step::Request);
+        self.steps.push(RunStep::Request);
         self.request = Value::str(format!("{:08x}", self.random.below(1 << 32)));
         self.live = vec![(0, 0)];
         self.next = 1;
@@ -161,32 +161,32 @@ impl Scenario<'_> {
             let at = self.random.below(self.live.len());
             let branch = self.live[at].0;
             match self.random.below(100) {
-                roll if roll < forks => self.divide(at, Step::Fork),
+                roll if roll < forks => self.divide(at, RunStep::Fork),
                 roll if roll < forks + joins => self.join(at),
-                roll if roll < forks + joins + 6 => self.steps.push(Step::Hop(branch)),
+                roll if roll < forks + joins + 6 => self.steps.push(RunStep::Hop(branch)),
                 roll if roll < forks + joins + 8 => {
                     let seconds = self.random.below(3) as u64 * 3600;
-                    self.steps.push(Step::Skew(branch, seconds));
+                    self.steps.push(RunStep::Skew(branch, seconds));
                 }
-                roll if roll < forks + joins + 10 => self.divide(at, Step::Detach),
+                roll if roll < forks + joins + 10 => self.divide(at, RunStep::Detach),
                 // The reply of a branch gets lost, and nobody hears of it again.
                 roll if roll < forks + joins + 12 && self.live.len() > 1 => drop(self.live.swap_remove(at)),
                 _ => {
                     let event = self.event();
-                    self.steps.push(Step::Event(branch, event));
+                    self.steps.push(RunStep::Event(branch, event));
                 }
             }
         }
     }
 
-    fn divide(&mut self, at: usize, step: fn(Branch, Branch) -> Step) {
+    fn divide(&mut self, at: usize, step: fn(BranchId, BranchId) -> RunStep) {
         let (from, family) = self.live[at];
         let to = self.next;
         self.next += 1;
         let made = step(from, to);
 
         let family = match made {
-            Step::Detach(..) => {
+            RunStep::Detach(..) => {
                 self.families += 1;
                 self.families
             }
@@ -200,7 +200,7 @@ impl Scenario<'_> {
     /// A child returns to its parent, or one sibling hands over to another, while others live on.
     fn join(&mut self, at: usize) {
         let (from, family) = self.live[at];
-        let others: Vec<Branch> = self
+        let others: Vec<BranchId> = self
             .live
             .iter()
             .filter(|(to, other)| *to != from && *other == family)
@@ -210,7 +210,7 @@ impl Scenario<'_> {
         if !others.is_empty() {
             let to = *self.random.pick(&others);
             self.live.swap_remove(at);
-            self.steps.push(Step::Join(to, from));
+            self.steps.push(RunStep::Join(to, from));
         }
     }
 

@@ -1,22 +1,22 @@
 //! The second half of a random query: GROUP BY, SELECT, and what follows.
 
-use super::expressions::{Leaf, Precision};
-use super::generate::{Column, Generator, named};
-use super::query::{Aggregate, Expr, Item, Order, Query};
+use super::expressions::{Precision, TypedExpr};
+use super::generate::{GeneratedColumn, Generator, named};
+use super::query::{AggregateFunction, Item, OrderKey, Query, QueryExpr};
 use pivot_advice::{Type, Value};
 
 /// What a query makes of its rows.
-pub(super) struct Selected {
-    pub group: Option<Vec<Expr>>,
+pub(super) struct SelectClause {
+    pub group: Option<Vec<QueryExpr>>,
     pub distinct: bool,
     pub select: Vec<Item>,
-    pub having: Option<Expr>,
-    pub columns: Vec<Column>,
+    pub having: Option<QueryExpr>,
+    pub columns: Vec<GeneratedColumn>,
 }
 
 impl Generator<'_> {
     /// SELECT over leaves. Only of the whole query may values be what no other query can count on.
-    pub(super) fn select(&mut self, leaves: &[Leaf], aggregating: bool, whole: bool) -> Selected {
+    pub(super) fn select(&mut self, leaves: &[TypedExpr], aggregating: bool, whole: bool) -> SelectClause {
         let mut selected = if aggregating { self.groups(leaves, whole) } else { self.values(leaves) };
         let exact = selected.columns.iter().all(|column| column.precision != Precision::Rough);
         selected.distinct = exact && self.random.percent(15);
@@ -24,7 +24,7 @@ impl Generator<'_> {
     }
 
     /// Rows as they are.
-    fn values(&mut self, leaves: &[Leaf]) -> Selected {
+    fn values(&mut self, leaves: &[TypedExpr]) -> SelectClause {
         let mut items = Vec::new();
         for _ in 0..1 + self.random.below(3) {
             let column = self.expressions(leaves, Precision::Rough).column(|_| true);
@@ -37,24 +37,24 @@ impl Generator<'_> {
         }
 
         let (select, columns) = items.into_iter().unzip();
-        Selected { group: None, distinct: false, select, having: None, columns }
+        SelectClause { group: None, distinct: false, select, having: None, columns }
     }
 
-    fn computed(&mut self, leaves: &[Leaf], depth: usize) -> Leaf {
+    fn computed(&mut self, leaves: &[TypedExpr], depth: usize) -> TypedExpr {
         let ty = self.expressions(leaves, Precision::Exact).some_type();
         let expr = self.expressions(leaves, Precision::Exact).of(ty, depth);
-        Leaf { expr, ty, precision: Precision::Exact }
+        TypedExpr { expr, ty, precision: Precision::Exact }
     }
 
-    fn item(&mut self, leaf: Leaf) -> (Item, Column) {
+    fn item(&mut self, leaf: TypedExpr) -> (Item, GeneratedColumn) {
         let name = self.name("c");
-        let column = Column { name: name.clone(), ty: leaf.ty, precision: leaf.precision };
+        let column = GeneratedColumn { name: name.clone(), ty: leaf.ty, precision: leaf.precision };
         (named(leaf.expr, name), column)
     }
 
     /// Groups with aggregates.
-    fn groups(&mut self, leaves: &[Leaf], whole: bool) -> Selected {
-        let mut keys: Vec<Leaf> = Vec::new();
+    fn groups(&mut self, leaves: &[TypedExpr], whole: bool) -> SelectClause {
+        let mut keys: Vec<TypedExpr> = Vec::new();
         while self.random.percent(55) && keys.len() < 3 {
             let column = self.expressions(leaves, Precision::Exact).column(|_| true);
             let plain = self.random.percent(75);
@@ -65,7 +65,7 @@ impl Generator<'_> {
         }
 
         let count = 1 + self.random.below(3);
-        let aggregates: Vec<Leaf> = (0..count).map(|_| self.aggregate(leaves, whole)).collect();
+        let aggregates: Vec<TypedExpr> = (0..count).map(|_| self.aggregate(leaves, whole)).collect();
         // Whole columns: keys and aggregates, some of them sketches that nothing is computed from.
         let mut items = Vec::new();
 
@@ -81,27 +81,27 @@ impl Generator<'_> {
 
         let exact = aggregates.into_iter().filter(|leaf| !is_sketch(&leaf.expr));
         // A key that is computed is one only as a whole.
-        let usable: Vec<Leaf> = exact.chain(keys.iter().cloned()).collect();
+        let usable: Vec<TypedExpr> = exact.chain(keys.iter().cloned()).collect();
 
         if self.random.percent(30) {
             let ty = *self.random.pick(&[Type::I64, Type::F64, Type::Bool, Type::U64]);
             let expr = self.expressions(&usable, Precision::Rough).of(ty, 2);
-            let item = self.item(Leaf { expr, ty, precision: Precision::Rough });
+            let item = self.item(TypedExpr { expr, ty, precision: Precision::Rough });
             items.push(item);
         }
 
         if self.random.percent(10) && self.random.percent(50) {
-            let leaf = Leaf { expr: Expr::CountRows, ty: Type::U64, precision: Precision::Exact };
+            let leaf = TypedExpr { expr: QueryExpr::CountRows, ty: Type::U64, precision: Precision::Exact };
             items = vec![self.item(leaf)];
         }
 
         let having =
             self.random.percent(25).then(|| self.expressions(&usable, Precision::Exact).condition(2));
-        let (select, columns): (Vec<Item>, Vec<Column>) = items.into_iter().unzip();
+        let (select, columns): (Vec<Item>, Vec<GeneratedColumn>) = items.into_iter().unzip();
         let grouped = !keys.is_empty() || !select.iter().any(|item| item.expr.aggregates());
-        let keys: Vec<Expr> = keys.into_iter().map(|key| key.expr).collect();
+        let keys: Vec<QueryExpr> = keys.into_iter().map(|key| key.expr).collect();
 
-        Selected {
+        SelectClause {
             group: (grouped && !keys.is_empty()).then_some(keys),
             distinct: false,
             select,
@@ -110,14 +110,14 @@ impl Generator<'_> {
         }
     }
 
-    fn aggregate(&mut self, leaves: &[Leaf], whole: bool) -> Leaf {
-        let counted = |leaf: &Leaf| Leaf {
-            expr: Expr::Aggregate(Aggregate::Count, Box::new(leaf.expr.clone())),
+    fn aggregate(&mut self, leaves: &[TypedExpr], whole: bool) -> TypedExpr {
+        let counted = |leaf: &TypedExpr| TypedExpr {
+            expr: QueryExpr::Aggregate(AggregateFunction::Count, Box::new(leaf.expr.clone())),
             ty: Type::U64,
             precision: Precision::Exact,
         };
 
-        let rows = Leaf { expr: Expr::CountRows, ty: Type::U64, precision: Precision::Exact };
+        let rows = TypedExpr { expr: QueryExpr::CountRows, ty: Type::U64, precision: Precision::Exact };
         match self.random.below(14) {
             0 => rows,
             1 => self
@@ -128,19 +128,19 @@ impl Generator<'_> {
             6 | 7 => self.sketch(leaves, whole).unwrap_or(rows),
             8 if whole => self.rate(leaves),
             _ => {
-                let aggregate = self.random.pick(&[Aggregate::Min, Aggregate::Max]).clone();
+                let aggregate = self.random.pick(&[AggregateFunction::Min, AggregateFunction::Max]).clone();
                 let column = self.expressions(leaves, Precision::Rough).column(|_| true);
                 let leaf = match column {
                     Some(leaf) if self.random.percent(70) => leaf,
                     _ => self.computed(leaves, 2),
                 };
-                Leaf { expr: Expr::Aggregate(aggregate, Box::new(leaf.expr)), ..leaf }
+                TypedExpr { expr: QueryExpr::Aggregate(aggregate, Box::new(leaf.expr)), ..leaf }
             }
         }
     }
 
     /// SUM, AVERAGE and their like, over what adds up.
-    fn sum(&mut self, leaves: &[Leaf]) -> Leaf {
+    fn sum(&mut self, leaves: &[TypedExpr]) -> TypedExpr {
         let adds_up = |ty: Type| matches!(ty, Type::I64 | Type::U64 | Type::F64 | Type::Duration);
         let column = self.expressions(leaves, Precision::Rough).column(adds_up);
 
@@ -151,7 +151,7 @@ impl Generator<'_> {
                 let ty = self.expressions(leaves, Precision::Exact).some_type();
                 let ty = if types.contains(&ty) { ty } else { *self.random.pick(&types) };
                 let expr = self.expressions(leaves, Precision::Exact).of(ty, 2);
-                Leaf { expr, ty, precision: Precision::Exact }
+                TypedExpr { expr, ty, precision: Precision::Exact }
             }
         };
 
@@ -159,82 +159,101 @@ impl Generator<'_> {
         let deviates = exact && self.random.percent(40);
 
         let aggregate = match self.random.percent(60) {
-            _ if deviates => self.random.pick(&[Aggregate::StdDev, Aggregate::Variance]).clone(),
-            true => Aggregate::Sum,
-            false => Aggregate::Average,
+            _ if deviates => {
+                self.random.pick(&[AggregateFunction::StdDev, AggregateFunction::Variance]).clone()
+            }
+            true => AggregateFunction::Sum,
+            false => AggregateFunction::Average,
         };
 
         let ty = match (&aggregate, argument.ty) {
-            (Aggregate::Sum, Type::I64 | Type::U64) => Type::I64,
+            (AggregateFunction::Sum, Type::I64 | Type::U64) => Type::I64,
             (_, Type::Duration) => Type::Duration,
             _ => Type::F64,
         };
 
         let order_matters = argument.ty == Type::F64 && argument.precision != Precision::Dyadic;
         let precision = if deviates || order_matters { Precision::Rough } else { Precision::Exact };
-        Leaf { expr: Expr::Aggregate(aggregate, Box::new(argument.expr)), ty, precision }
+        TypedExpr { expr: QueryExpr::Aggregate(aggregate, Box::new(argument.expr)), ty, precision }
     }
 
     /// RATE of rows, of an aggregate or of the sum of a value.
-    fn rate(&mut self, leaves: &[Leaf]) -> Leaf {
-        let rate = |of: Option<Box<Expr>>| Expr::Rate(of);
+    fn rate(&mut self, leaves: &[TypedExpr]) -> TypedExpr {
+        let rate = |of: Option<Box<QueryExpr>>| QueryExpr::Rate(of);
 
         match self.random.below(3) {
-            0 => Leaf { expr: rate(None), ty: Type::F64, precision: Precision::Exact },
+            0 => TypedExpr { expr: rate(None), ty: Type::F64, precision: Precision::Exact },
             1 => {
-                let rows = Some(Box::new(Expr::CountRows));
-                Leaf { expr: rate(rows), ty: Type::F64, precision: Precision::Exact }
+                let rows = Some(Box::new(QueryExpr::CountRows));
+                TypedExpr { expr: rate(rows), ty: Type::F64, precision: Precision::Exact }
             }
             _ => {
                 let summed = self.sum(leaves);
                 let of = match summed.expr {
                     // Of a value RATE takes the sum.
-                    Expr::Aggregate(Aggregate::Sum, value) if self.random.percent(50) => value,
+                    QueryExpr::Aggregate(AggregateFunction::Sum, value) if self.random.percent(50) => value,
                     aggregate => Box::new(aggregate),
                 };
                 let ty = if summed.ty == Type::Duration { Type::Duration } else { Type::F64 };
-                Leaf { expr: rate(Some(of)), ty, precision: summed.precision }
+                TypedExpr { expr: rate(Some(of)), ty, precision: summed.precision }
             }
         }
     }
 
     /// An aggregate that may be a sketch. Inside another query it has to have one value.
-    fn sketch(&mut self, leaves: &[Leaf], whole: bool) -> Option<Leaf> {
-        let mut kinds =
-            vec![Aggregate::CountDistinct, Aggregate::Top(1 + self.random.below(3)), linear(None)];
+    fn sketch(&mut self, leaves: &[TypedExpr], whole: bool) -> Option<TypedExpr> {
+        let mut kinds = vec![
+            AggregateFunction::CountDistinct,
+            AggregateFunction::Top(1 + self.random.below(3)),
+            linear(None),
+        ];
         if whole {
-            kinds.extend([Aggregate::Any, Aggregate::StdDev, Aggregate::Variance, Aggregate::Hist]);
-            kinds.extend([0.5, 0.9, 0.95, 0.99, 0.999, 0.25, 0.0, 1.0].map(Aggregate::Quantile));
+            kinds.extend([
+                AggregateFunction::Any,
+                AggregateFunction::StdDev,
+                AggregateFunction::Variance,
+                AggregateFunction::Hist,
+            ]);
+            kinds.extend([0.5, 0.9, 0.95, 0.99, 0.999, 0.25, 0.0, 1.0].map(AggregateFunction::Quantile));
         }
 
         let mut kind = self.random.pick(&kinds).clone();
         let fits = |ty: Type| match kind {
-            Aggregate::Quantile(_) | Aggregate::Hist | Aggregate::Linear(_) => {
+            AggregateFunction::Quantile(_) | AggregateFunction::Hist | AggregateFunction::Linear(_) => {
                 matches!(ty, Type::I64 | Type::U64 | Type::F64 | Type::Duration)
             }
-            Aggregate::StdDev | Aggregate::Variance => matches!(ty, Type::I64 | Type::U64 | Type::F64),
+            AggregateFunction::StdDev | AggregateFunction::Variance => {
+                matches!(ty, Type::I64 | Type::U64 | Type::F64)
+            }
             _ => true,
         };
 
         let leaf = self.expressions(leaves, Precision::Exact).column(fits)?;
-        if let Aggregate::Linear(_) = kind {
+        if let AggregateFunction::Linear(_) = kind {
             kind = linear(Some(leaf.ty));
         }
 
         let ty = match kind {
-            Aggregate::CountDistinct => Type::U64,
-            Aggregate::Quantile(_) | Aggregate::StdDev | Aggregate::Variance => Type::F64,
-            Aggregate::Top(_) | Aggregate::Linear(_) | Aggregate::Hist => Type::List(&Type::String),
+            AggregateFunction::CountDistinct => Type::U64,
+            AggregateFunction::Quantile(_) | AggregateFunction::StdDev | AggregateFunction::Variance => {
+                Type::F64
+            }
+            AggregateFunction::Top(_) | AggregateFunction::Linear(_) | AggregateFunction::Hist => {
+                Type::List(&Type::String)
+            }
             _ => leaf.ty,
         };
 
-        let exact = matches!(kind, Aggregate::CountDistinct | Aggregate::Top(_) | Aggregate::Linear(_));
+        let exact = matches!(
+            kind,
+            AggregateFunction::CountDistinct | AggregateFunction::Top(_) | AggregateFunction::Linear(_)
+        );
         let precision = if exact && !whole { Precision::Exact } else { Precision::Rough };
-        Some(Leaf { expr: Expr::Aggregate(kind, Box::new(leaf.expr)), ty, precision })
+        Some(TypedExpr { expr: QueryExpr::Aggregate(kind, Box::new(leaf.expr)), ty, precision })
     }
 
     /// ORDER BY and LIMIT, over everything that is shown, so that the order is total.
-    pub(super) fn finish(&mut self, query: &mut Query, columns: &[Column]) {
+    pub(super) fn finish(&mut self, query: &mut Query, columns: &[GeneratedColumn]) {
         let rough = columns.iter().any(|column| column.precision == Precision::Rough);
         query.sample = self.random.percent(6).then(|| *self.random.pick(&[0.5, 0.75]));
 
@@ -244,14 +263,16 @@ impl Generator<'_> {
 
         if self.random.percent(25) {
             let descending = self.random.percent(40);
-            query.order.push(Order { expr: Expr::Place(1 + self.random.below(columns.len())), descending });
+            query
+                .order
+                .push(OrderKey { expr: QueryExpr::Place(1 + self.random.below(columns.len())), descending });
         }
 
         let mut names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         while !names.is_empty() {
             let name = names.swap_remove(self.random.below(names.len()));
             let descending = self.random.percent(40);
-            query.order.push(Order { expr: Expr::Name(name), descending });
+            query.order.push(OrderKey { expr: QueryExpr::Name(name), descending });
         }
 
         query.limit = self.random.percent(60).then(|| 1 + self.random.below(5));
@@ -259,15 +280,15 @@ impl Generator<'_> {
 }
 
 /// Whether nothing can be computed from an aggregate, because it is known within bounds only.
-fn is_sketch(expr: &Expr) -> bool {
-    let Expr::Aggregate(aggregate, _) = expr else { return expr.children().into_iter().any(is_sketch) };
-    use Aggregate::{Any, CountDistinct, Hist, Linear, Quantile, StdDev, Top, Variance};
+fn is_sketch(expr: &QueryExpr) -> bool {
+    let QueryExpr::Aggregate(aggregate, _) = expr else { return expr.children().into_iter().any(is_sketch) };
+    use AggregateFunction::{Any, CountDistinct, Hist, Linear, Quantile, StdDev, Top, Variance};
     matches!(aggregate, Any | CountDistinct | Quantile(_) | StdDev | Variance | Hist | Linear(_) | Top(_))
 }
 
 /// LHIST with bounds of a type, which are exact as doubles.
-fn linear(ty: Option<Type>) -> Aggregate {
-    Aggregate::Linear(Box::new(match ty {
+fn linear(ty: Option<Type>) -> AggregateFunction {
+    AggregateFunction::Linear(Box::new(match ty {
         Some(Type::Duration) => [-250, 1500, 500].map(Value::Duration),
         Some(Type::F64) => [-1.0, 2.0, 0.75].map(Value::F64),
         _ => [0, 5, 2].map(Value::I64),

@@ -1,8 +1,8 @@
 //! Smaller cases that are wrong in the same way, until none is left to try.
 
-use super::case::{Case, Outcome, Wrong};
-use super::dag::{Branch, Step};
-use super::query::{Expr, JoinKind, Query, Source, Step as QueryStep};
+use super::case::{Case, CaseOutcome, Disagreement};
+use super::dag::{BranchId, RunStep};
+use super::query::{JoinKind, Query, QueryExpr, QueryStep, Source};
 use pivot_advice::Value;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The smallest case found that is wrong like this one.
-pub fn shrunk(case: &Case, wrong: &Wrong) -> (Case, Wrong) {
+pub fn shrunk(case: &Case, wrong: &Disagreement) -> (Case, Disagreement) {
     let (mut case, mut wrong) = (case.clone(), wrong.clone());
     let begun = Instant::now();
 
@@ -21,7 +21,7 @@ pub fn shrunk(case: &Case, wrong: &Wrong) -> (Case, Wrong) {
             }
             // What depends on the clock is wrong only sometimes.
             let found = (0..2).find_map(|_| match smaller.check() {
-                Outcome::Wrong(found) if found.kind == wrong.kind => Some(found),
+                CaseOutcome::Wrong(found) if found.kind == wrong.kind => Some(found),
                 _ => None,
             });
             if let Some(found) = found {
@@ -43,7 +43,7 @@ fn smaller_cases(case: &Case) -> Vec<Case> {
     for at in 0..case.tracepoints.len() {
         let mut smaller = case.clone();
         let removed = smaller.tracepoints.remove(at);
-        let of_removed = |step: &Step| matches!(step, Step::Event(_, event) | Step::Outside(event) if event.tracepoint == removed.name);
+        let of_removed = |step: &RunStep| matches!(step, RunStep::Event(_, event) | RunStep::Outside(event) if event.tracepoint == removed.name);
         smaller.steps.retain(|step| !of_removed(step));
         cases.push(smaller);
     }
@@ -54,7 +54,7 @@ fn smaller_cases(case: &Case) -> Vec<Case> {
             let (removed, _) = smaller.tracepoints[at].fields.remove(field);
             let name = smaller.tracepoints[at].name.clone();
             for step in &mut smaller.steps {
-                if let Step::Event(_, event) | Step::Outside(event) = step
+                if let RunStep::Event(_, event) | RunStep::Outside(event) = step
                     && event.tracepoint == name
                 {
                     event.values.retain(|(field, _)| *field != removed);
@@ -68,7 +68,7 @@ fn smaller_cases(case: &Case) -> Vec<Case> {
     cases
 }
 
-fn smaller_runs(steps: &[Step]) -> Vec<Vec<Step>> {
+fn smaller_runs(steps: &[RunStep]) -> Vec<Vec<RunStep>> {
     let mut runs = Vec::new();
     let mut length = steps.len() / 2;
     while length > 0 {
@@ -81,22 +81,22 @@ fn smaller_runs(steps: &[Step]) -> Vec<Vec<Step>> {
 
     for (at, step) in steps.iter().enumerate() {
         match step {
-            Step::Fork(from, to) | Step::Detach(from, to) => {
+            RunStep::Fork(from, to) | RunStep::Detach(from, to) => {
                 runs.push(without_branch(steps, at, *to));
                 runs.push(on_one_branch(steps, at, *from, *to));
             }
-            Step::Event(_, event) | Step::Outside(event) => {
+            RunStep::Event(_, event) | RunStep::Outside(event) => {
                 for value in 0..event.values.len() {
                     let mut smaller = steps.to_vec();
-                    if let Step::Event(_, event) | Step::Outside(event) = &mut smaller[at] {
+                    if let RunStep::Event(_, event) | RunStep::Outside(event) = &mut smaller[at] {
                         event.values.remove(value);
                     }
                     runs.push(smaller);
                 }
             }
-            Step::Skew(branch, seconds) if *seconds > 0 => {
+            RunStep::Skew(branch, seconds) if *seconds > 0 => {
                 let mut smaller = steps.to_vec();
-                smaller[at] = Step::Hop(*branch);
+                smaller[at] = RunStep::Hop(*branch);
                 runs.push(smaller);
             }
             _ => {}
@@ -107,42 +107,42 @@ fn smaller_runs(steps: &[Step]) -> Vec<Vec<Step>> {
 }
 
 /// Whether a step is one of a branch.
-fn is_of(step: &Step, branch: Branch) -> bool {
+fn is_of(step: &RunStep, branch: BranchId) -> bool {
     match step {
-        Step::Request | Step::Outside(_) => false,
-        Step::Event(on, _) | Step::Hop(on) | Step::Skew(on, _) => *on == branch,
-        Step::Fork(a, b) | Step::Detach(a, b) | Step::Join(a, b) => *a == branch || *b == branch,
+        RunStep::Request | RunStep::Outside(_) => false,
+        RunStep::Event(on, _) | RunStep::Hop(on) | RunStep::Skew(on, _) => *on == branch,
+        RunStep::Fork(a, b) | RunStep::Detach(a, b) | RunStep::Join(a, b) => *a == branch || *b == branch,
     }
 }
 
 /// The steps from one on up to the next request.
-fn request_end(steps: &[Step], from: usize) -> usize {
-    let next = steps[from..].iter().position(|step| *step == Step::Request);
+fn request_end(steps: &[RunStep], from: usize) -> usize {
+    let next = steps[from..].iter().position(|step| *step == RunStep::Request);
     next.map_or(steps.len(), |next| from + next)
 }
 
-fn without_branch(steps: &[Step], at: usize, branch: Branch) -> Vec<Step> {
+fn without_branch(steps: &[RunStep], at: usize, branch: BranchId) -> Vec<RunStep> {
     let end = request_end(steps, at);
     let kept = steps.iter().enumerate().filter(|(i, step)| *i < at || *i >= end || !is_of(step, branch));
     kept.map(|(_, step)| step.clone()).collect()
 }
 
 /// What a branch did, done by the branch that it came from.
-fn on_one_branch(steps: &[Step], at: usize, from: Branch, to: Branch) -> Vec<Step> {
+fn on_one_branch(steps: &[RunStep], at: usize, from: BranchId, to: BranchId) -> Vec<RunStep> {
     let end = request_end(steps, at);
     let mut run = steps[..at].to_vec();
-    let renamed = |branch: Branch| if branch == to { from } else { branch };
+    let renamed = |branch: BranchId| if branch == to { from } else { branch };
 
     for step in &steps[at + 1..end] {
         run.push(match step {
-            Step::Join(a, b) if renamed(*a) == renamed(*b) => continue,
-            Step::Join(a, b) => Step::Join(renamed(*a), renamed(*b)),
-            Step::Fork(a, b) => Step::Fork(renamed(*a), renamed(*b)),
-            Step::Detach(a, b) => Step::Detach(renamed(*a), renamed(*b)),
-            Step::Event(branch, event) => Step::Event(renamed(*branch), event.clone()),
-            Step::Hop(branch) => Step::Hop(renamed(*branch)),
-            Step::Skew(branch, seconds) => Step::Skew(renamed(*branch), *seconds),
-            Step::Request | Step::Outside(_) => step.clone(),
+            RunStep::Join(a, b) if renamed(*a) == renamed(*b) => continue,
+            RunStep::Join(a, b) => RunStep::Join(renamed(*a), renamed(*b)),
+            RunStep::Fork(a, b) => RunStep::Fork(renamed(*a), renamed(*b)),
+            RunStep::Detach(a, b) => RunStep::Detach(renamed(*a), renamed(*b)),
+            RunStep::Event(branch, event) => RunStep::Event(renamed(*branch), event.clone()),
+            RunStep::Hop(branch) => RunStep::Hop(renamed(*branch)),
+            RunStep::Skew(branch, seconds) => RunStep::Skew(renamed(*branch), *seconds),
+            RunStep::Request | RunStep::Outside(_) => step.clone(),
         });
     }
 
@@ -201,7 +201,7 @@ fn smaller_clauses(query: &Query) -> Vec<Query> {
     for at in 0..query.steps.len() {
         with(&|query| {
             if let QueryStep::Let(name, _) = query.steps.remove(at) {
-                forget(query, &|expr| matches!(expr, Expr::Name(known) if *known == name));
+                forget(query, &|expr| matches!(expr, QueryExpr::Name(known) if *known == name));
             }
         });
     }
@@ -223,7 +223,7 @@ fn smaller_clauses(query: &Query) -> Vec<Query> {
         with(&|query| {
             let removed = query.select.remove(at);
             query.order.retain(|order| match &order.expr {
-                Expr::Name(name) => Some(name) != removed.name.as_ref(),
+                QueryExpr::Name(name) => Some(name) != removed.name.as_ref(),
                 _ => false,
             });
         });
@@ -259,13 +259,13 @@ fn remove_join(query: &mut Query, at: usize) {
         }
         !goes
     });
-    forget(query, &|expr| matches!(expr, Expr::Column(alias, _) if removed.contains(alias)));
+    forget(query, &|expr| matches!(expr, QueryExpr::Column(alias, _) if removed.contains(alias)));
 }
 
-fn forget(query: &mut Query, gone: &dyn Fn(&Expr) -> bool) {
-    fn replace(expr: &mut Expr, gone: &dyn Fn(&Expr) -> bool) {
+fn forget(query: &mut Query, gone: &dyn Fn(&QueryExpr) -> bool) {
+    fn replace(expr: &mut QueryExpr, gone: &dyn Fn(&QueryExpr) -> bool) {
         if gone(expr) {
-            *expr = Expr::Literal(Value::Null);
+            *expr = QueryExpr::Literal(Value::Null);
         }
         expr.children_mut().into_iter().for_each(|child| replace(child, gone));
     }
@@ -293,7 +293,7 @@ fn smaller_sources(source: &Source) -> Vec<Source> {
             std::iter::once((**inner).clone()).chain(smaller).collect()
         }
         Source::Temporal { keep, n, source: inner, condition } => {
-            let temporal = |n: usize, source: &Source, condition: &Option<Expr>| Source::Temporal {
+            let temporal = |n: usize, source: &Source, condition: &Option<QueryExpr>| Source::Temporal {
                 keep: *keep,
                 n,
                 source: Box::new(source.clone()),
@@ -312,7 +312,7 @@ fn smaller_sources(source: &Source) -> Vec<Source> {
     }
 }
 
-fn expressions_mut(query: &mut Query) -> Vec<&mut Expr> {
+fn expressions_mut(query: &mut Query) -> Vec<&mut QueryExpr> {
     let joins = query.joins.iter_mut().filter_map(|join| join.condition.as_mut());
     let steps = query.steps.iter_mut().map(|step| match step {
         QueryStep::Let(_, expr) | QueryStep::Where(expr) => expr,
@@ -328,16 +328,16 @@ fn expressions_mut(query: &mut Query) -> Vec<&mut Expr> {
         .collect()
 }
 
-fn smaller_expressions(expr: &Expr) -> Vec<Expr> {
-    if let Expr::Param(_, value) = expr {
-        return vec![Expr::Literal(value.clone())];
+fn smaller_expressions(expr: &QueryExpr) -> Vec<QueryExpr> {
+    if let QueryExpr::Param(_, value) = expr {
+        return vec![QueryExpr::Literal(value.clone())];
     }
 
-    let mut smaller: Vec<Expr> = expr.children().into_iter().cloned().collect();
+    let mut smaller: Vec<QueryExpr> = expr.children().into_iter().cloned().collect();
     if expr.size() > 1 {
-        smaller.push(Expr::Literal(Value::Null));
-        smaller.push(Expr::Literal(Value::Bool(true)));
-        smaller.push(Expr::Literal(Value::I64(1)));
+        smaller.push(QueryExpr::Literal(Value::Null));
+        smaller.push(QueryExpr::Literal(Value::Bool(true)));
+        smaller.push(QueryExpr::Literal(Value::I64(1)));
     }
 
     for at in 0..expr.children().len() {

@@ -1,7 +1,7 @@
 //! Counts what makes a tree easy or hard to read.
 
 use super::comments::begins_badly;
-use super::functions::Function;
+use super::functions::FunctionSpan;
 use super::graph;
 use super::items::{SourceFile, TypeDefinition};
 use super::tree::{Crate, Tree};
@@ -18,7 +18,7 @@ const LONGEST_FUNCTION: usize = 60;
 
 /// What is found in a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum FindingKind {
     /// A function over 12 lines without a blank line.
     Dense,
     /// A function of at least 15 lines without a comment.
@@ -47,22 +47,22 @@ pub enum Kind {
     Clone,
 }
 
-impl Kind {
+impl FindingKind {
     /// All kinds with the names by which `--list` knows them.
-    pub const ALL: [(&'static str, Kind); 13] = [
-        ("dense", Kind::Dense),
-        ("uncommented", Kind::Uncommented),
-        ("closures", Kind::Closure),
-        ("wrapped-closures", Kind::WrappedClosure),
-        ("tuples", Kind::TupleParameter),
-        ("bools", Kind::BoolParameter),
-        ("long", Kind::LongFunction),
-        ("circles", Kind::Circle),
-        ("shared", Kind::SharedName),
-        ("shared-in-crate", Kind::SharedInCrate),
-        ("paths", Kind::PathAttribute),
-        ("docs", Kind::BadBeginning),
-        ("clones", Kind::Clone),
+    pub const ALL: [(&'static str, FindingKind); 13] = [
+        ("dense", FindingKind::Dense),
+        ("uncommented", FindingKind::Uncommented),
+        ("closures", FindingKind::Closure),
+        ("wrapped-closures", FindingKind::WrappedClosure),
+        ("tuples", FindingKind::TupleParameter),
+        ("bools", FindingKind::BoolParameter),
+        ("long", FindingKind::LongFunction),
+        ("circles", FindingKind::Circle),
+        ("shared", FindingKind::SharedName),
+        ("shared-in-crate", FindingKind::SharedInCrate),
+        ("paths", FindingKind::PathAttribute),
+        ("docs", FindingKind::BadBeginning),
+        ("clones", FindingKind::Clone),
     ];
 }
 
@@ -70,7 +70,7 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     /// What it is.
-    pub kind: Kind,
+    pub kind: FindingKind,
     /// The file, below the root of the tree.
     pub path: PathBuf,
     /// The line, from 1.
@@ -156,18 +156,18 @@ impl Figures {
     }
 
     /// Returns how often something was found.
-    pub fn count(&self, kind: Kind) -> usize {
+    pub fn count(&self, kind: FindingKind) -> usize {
         self.findings.iter().filter(|finding| finding.kind == kind).count()
     }
 
     /// Returns how often something was found in a thousand lines of code, blank lines and comments aside.
-    pub fn per_thousand_lines(&self, kind: Kind) -> f64 {
+    pub fn per_thousand_lines(&self, kind: FindingKind) -> f64 {
         self.count(kind) as f64 * 1000.0 / self.code_lines.max(1) as f64
     }
 
     /// Returns the share of functions over 12 lines that have paragraphs, in percent.
     pub fn with_paragraphs(&self) -> f64 {
-        percent(self.longer_functions - self.count(Kind::Dense), self.longer_functions)
+        percent(self.longer_functions - self.count(FindingKind::Dense), self.longer_functions)
     }
 
     /// Returns how many of 100 lines inside functions of at least 15 lines are comments.
@@ -182,7 +182,7 @@ impl Figures {
 
     /// Returns the share of types whose name another type of the tree has, in percent.
     pub fn shared_names(&self) -> f64 {
-        percent(self.count(Kind::SharedName), self.types)
+        percent(self.count(FindingKind::SharedName), self.types)
     }
 
     fn of_crate(krate: &Crate, names: &BTreeMap<String, usize>) -> Self {
@@ -207,11 +207,18 @@ impl Figures {
         figures
     }
 
-    fn find(&mut self, kind: Kind, file: &SourceFile, line: usize, name: &str) {
+    fn find(&mut self, kind: FindingKind, file: &SourceFile, line: usize, name: &str) {
         self.find_detailed(kind, file, line, name, String::new());
     }
 
-    fn find_detailed(&mut self, kind: Kind, file: &SourceFile, line: usize, name: &str, detail: String) {
+    fn find_detailed(
+        &mut self,
+        kind: FindingKind,
+        file: &SourceFile,
+        line: usize,
+        name: &str,
+        detail: String,
+    ) {
         let name = name.to_owned();
         self.findings.push(Finding { kind, path: file.path.clone(), line: line + 1, name, detail });
     }
@@ -225,7 +232,7 @@ impl Figures {
         }
     }
 
-    fn add_function(&mut self, file: &SourceFile, function: &Function) {
+    fn add_function(&mut self, file: &SourceFile, function: &FunctionSpan) {
         let length = function.line_count();
         let lines = format!("{length} lines");
         self.functions += 1;
@@ -233,7 +240,13 @@ impl Figures {
         if length >= PARAGRAPHS_FROM {
             self.longer_functions += 1;
             if !function.inner_lines().any(|line| file.is_blank_line(line)) {
-                self.find_detailed(Kind::Dense, file, function.first_line, &function.name, lines.clone());
+                self.find_detailed(
+                    FindingKind::Dense,
+                    file,
+                    function.first_line,
+                    &function.name,
+                    lines.clone(),
+                );
             }
         }
         if length >= COMMENTS_FROM {
@@ -242,7 +255,7 @@ impl Figures {
             self.inner_comments += comments;
             if comments == 0 {
                 self.find_detailed(
-                    Kind::Uncommented,
+                    FindingKind::Uncommented,
                     file,
                     function.first_line,
                     &function.name,
@@ -251,22 +264,34 @@ impl Figures {
             }
         }
         if length > LONGEST_FUNCTION {
-            self.find_detailed(Kind::LongFunction, file, function.first_line, &function.name, lines);
+            self.find_detailed(FindingKind::LongFunction, file, function.first_line, &function.name, lines);
         }
 
         for parameter in &function.parameters {
             let detail = format!("{}: {}", parameter.pattern, parameter.type_text);
             if parameter.is_tuple() {
-                self.find_detailed(Kind::TupleParameter, file, function.first_line, &function.name, detail);
+                self.find_detailed(
+                    FindingKind::TupleParameter,
+                    file,
+                    function.first_line,
+                    &function.name,
+                    detail,
+                );
             } else if parameter.is_bool() {
-                self.find_detailed(Kind::BoolParameter, file, function.first_line, &function.name, detail);
+                self.find_detailed(
+                    FindingKind::BoolParameter,
+                    file,
+                    function.first_line,
+                    &function.name,
+                    detail,
+                );
             }
         }
     }
 
     fn add_closures(&mut self, file: &SourceFile) {
         for closure in file.closures().into_iter().filter(|closure| !closure.is_test) {
-            let kind = if closure.is_plain { Kind::Closure } else { Kind::WrappedClosure };
+            let kind = if closure.is_plain { FindingKind::Closure } else { FindingKind::WrappedClosure };
             self.find(kind, file, closure.line, &closure.name);
         }
     }
@@ -278,7 +303,7 @@ impl Figures {
             if !is_test[line] {
                 self.docs += 1;
                 if begins_badly(text) {
-                    self.find(Kind::BadBeginning, file, line, text);
+                    self.find(FindingKind::BadBeginning, file, line, text);
                 }
             }
         }
@@ -288,7 +313,7 @@ impl Figures {
         for (index, token) in file.tokens.iter().enumerate() {
             let is_call = token.is("clone") && matches!(file.text(index + 1), "(" | ")");
             if is_call && file.text(index.saturating_sub(1)) != "fn" && !file.is_test[index] {
-                self.find(Kind::Clone, file, token.line, file.lines[token.line].trim());
+                self.find(FindingKind::Clone, file, token.line, file.lines[token.line].trim());
             }
         }
     }
@@ -296,7 +321,7 @@ impl Figures {
     fn add_path_attributes(&mut self, file: &SourceFile) {
         for (index, token) in file.tokens.iter().enumerate() {
             if token.is("path") && file.text(index.saturating_sub(1)) == "[" && file.text(index + 1) == "=" {
-                self.find(Kind::PathAttribute, file, token.line, file.lines[token.line].trim());
+                self.find(FindingKind::PathAttribute, file, token.line, file.lines[token.line].trim());
             }
         }
     }
@@ -312,11 +337,11 @@ impl Figures {
                 if !definition.is_test {
                     self.types += 1;
                     if names.get(&definition.name).is_some_and(|count| *count > 1) {
-                        self.find(Kind::SharedName, file, definition.line, &definition.name);
+                        self.find(FindingKind::SharedName, file, definition.line, &definition.name);
                     }
                 }
                 if inside[&definition.name] > 1 {
-                    self.find(Kind::SharedInCrate, file, definition.line, &definition.name);
+                    self.find(FindingKind::SharedInCrate, file, definition.line, &definition.name);
                 }
             }
         }
@@ -332,7 +357,7 @@ impl Figures {
             for one in uses.iter().filter(|one| circle.contains(&one.from) && circle.contains(&one.to)) {
                 let target = krate.sources[one.to].path.display().to_string();
                 let detail = format!("circle {} of {} files", self.circles, circle.len());
-                self.find_detailed(Kind::Circle, &krate.sources[one.from], one.line, &target, detail);
+                self.find_detailed(FindingKind::Circle, &krate.sources[one.from], one.line, &target, detail);
             }
         }
     }

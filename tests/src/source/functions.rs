@@ -1,11 +1,11 @@
 //! Functions: where they begin and end, and what they take.
 
 use super::items::SourceFile;
-use super::tokens::{Token, matching};
+use super::tokens::{SourceToken, matching};
 
 /// A function with a body.
 #[derive(Debug, Clone)]
-pub struct Function {
+pub struct FunctionSpan {
     /// The name.
     pub name: String,
     /// The line of `fn`, from 0.
@@ -39,7 +39,7 @@ impl Parameter {
     }
 }
 
-impl Function {
+impl FunctionSpan {
     /// Returns how many lines there are from `fn` to the closing brace.
     pub fn line_count(&self) -> usize {
         self.last_line + 1 - self.first_line
@@ -53,11 +53,11 @@ impl Function {
 
 impl SourceFile {
     /// Returns the functions of the file that have a body, also those inside others.
-    pub fn functions(&self) -> Vec<Function> {
+    pub fn functions(&self) -> Vec<FunctionSpan> {
         (0..self.tokens.len()).filter_map(|index| self.function_at(index)).collect()
     }
 
-    fn function_at(&self, index: usize) -> Option<Function> {
+    fn function_at(&self, index: usize) -> Option<FunctionSpan> {
         let name = self.tokens.get(index + 1)?;
         if !self.tokens[index].is("fn") || !name.is_word() {
             return None;
@@ -71,7 +71,7 @@ impl SourceFile {
         let body = self.body_after(close + 1)?;
         let last = self.tokens.get(matching(&self.tokens, body))?;
 
-        Some(Function {
+        Some(FunctionSpan {
             name: name.text.clone(),
             first_line: self.tokens[index].line,
             last_line: last.line,
@@ -95,7 +95,7 @@ impl SourceFile {
 }
 
 /// Returns the index behind `<…>`, if that stands at `index`.
-fn skip_generics(tokens: &[Token], index: usize) -> usize {
+fn skip_generics(tokens: &[SourceToken], index: usize) -> usize {
     if !tokens.get(index).is_some_and(|token| token.is("<")) {
         return index;
     }
@@ -116,7 +116,7 @@ fn skip_generics(tokens: &[Token], index: usize) -> usize {
 }
 
 /// Splits what stands between the parentheses of a function.
-fn parameters(tokens: &[Token]) -> Vec<Parameter> {
+fn parameters(tokens: &[SourceToken]) -> Vec<Parameter> {
     let mut parameters = Vec::new();
     let (mut depth, mut start) = (0usize, 0);
 
@@ -136,8 +136,8 @@ fn parameters(tokens: &[Token]) -> Vec<Parameter> {
     parameters
 }
 
-fn parameter(tokens: &[Token]) -> Option<Parameter> {
-    let joined = |tokens: &[Token]| {
+fn parameter(tokens: &[SourceToken]) -> Option<Parameter> {
+    let joined = |tokens: &[SourceToken]| {
         let texts: Vec<_> = tokens.iter().map(|token| token.text.as_str()).collect();
         texts.join(" ")
     };

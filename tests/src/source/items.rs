@@ -1,7 +1,7 @@
 //! One source file with its tokens, and which of them are tests.
 
 use super::blank::Blanked;
-use super::tokens::{Token, matching};
+use super::tokens::{SourceToken, matching};
 use std::path::PathBuf;
 
 /// A source file, split into tokens.
@@ -14,7 +14,7 @@ pub struct SourceFile {
     /// The lines of the text in which everything but comments is blank.
     pub comments: Vec<String>,
     /// The tokens of the code.
-    pub tokens: Vec<Token>,
+    pub tokens: Vec<SourceToken>,
     /// For every token, whether it belongs to an item under `#[cfg(test)]` or `#[test]`.
     pub is_test: Vec<bool>,
 }
@@ -34,7 +34,7 @@ impl SourceFile {
     /// Reads the text of a file.
     pub fn parse(path: PathBuf, text: &str) -> Self {
         let blanked = Blanked::new(text);
-        let tokens = Token::all(&blanked.code);
+        let tokens = SourceToken::all(&blanked.code);
         let is_test = tests(&tokens);
 
         Self {
@@ -129,7 +129,7 @@ impl SourceFile {
 }
 
 /// Returns for every token whether it belongs to a test.
-fn tests(tokens: &[Token]) -> Vec<bool> {
+fn tests(tokens: &[SourceToken]) -> Vec<bool> {
     let mut marked = vec![false; tokens.len()];
 
     for (index, token) in tokens.iter().enumerate() {
@@ -155,12 +155,12 @@ fn tests(tokens: &[Token]) -> Vec<bool> {
     marked
 }
 
-fn next_is(tokens: &[Token], index: usize, text: &str) -> bool {
+fn next_is(tokens: &[SourceToken], index: usize, text: &str) -> bool {
     tokens.get(index).is_some_and(|token| token.is(text))
 }
 
 /// Returns whether `#[…]` says `test`, `tokio::test`, `cfg(test)` or `cfg(all(test, …))`.
-fn is_test_attribute(attribute: &[Token]) -> bool {
+fn is_test_attribute(attribute: &[SourceToken]) -> bool {
     let words: Vec<_> = attribute.iter().map(|token| token.text.as_str()).collect();
 
     matches!(
@@ -174,7 +174,7 @@ fn is_test_attribute(attribute: &[Token]) -> bool {
 }
 
 /// Returns the index behind the item that begins at `start`, perhaps with more attributes.
-fn item_end(tokens: &[Token], mut start: usize) -> usize {
+fn item_end(tokens: &[SourceToken], mut start: usize) -> usize {
     while next_is(tokens, start, "#") {
         start = matching(tokens, start + 1) + 1;
     }
@@ -202,7 +202,7 @@ fn item_end(tokens: &[Token], mut start: usize) -> usize {
 }
 
 /// Returns whether braces in the item that begins here do not end it.
-fn ends_with_semicolon(tokens: &[Token]) -> bool {
+fn ends_with_semicolon(tokens: &[SourceToken]) -> bool {
     let mut words = tokens
         .iter()
         .filter(|token| token.is_word())

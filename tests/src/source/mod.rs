@@ -20,9 +20,9 @@ mod tree;
 
 pub use blank::Blanked;
 pub use closures::Closure;
-pub use figures::{Figures, Finding, Kind};
-pub use functions::{Function, Parameter};
+pub use figures::{Figures, Finding, FindingKind};
+pub use functions::{FunctionSpan, Parameter};
 pub use graph::circles;
 pub use items::{SourceFile, TypeDefinition};
-pub use tokens::{Token, matching};
+pub use tokens::{SourceToken, matching};
 pub use tree::{Crate, Tree};

@@ -2,14 +2,14 @@
 
 /// A word, a lifetime, or one character of punctuation (`::`, `->` and `=>` count as one).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token {
+pub struct SourceToken {
     /// The text of the token.
     pub text: String,
     /// The line that it stands on, from 0.
     pub line: usize,
 }
 
-impl Token {
+impl SourceToken {
     /// Splits code without comments into tokens.
     pub fn all(code: &str) -> Vec<Self> {
         let mut tokens = Vec::new();
@@ -18,7 +18,7 @@ impl Token {
             let mut rest = text.trim_start();
             while !rest.is_empty() {
                 let length = token_length(rest);
-                tokens.push(Token { text: rest[..length].to_owned(), line });
+                tokens.push(SourceToken { text: rest[..length].to_owned(), line });
                 rest = rest[length..].trim_start();
             }
         }
@@ -54,7 +54,7 @@ fn token_length(text: &str) -> usize {
 /// Returns the index of the bracket that closes the one at `open`, or the number of tokens if none does.
 ///
 /// Angle brackets are no brackets here: they mean other things as well.
-pub fn matching(tokens: &[Token], open: usize) -> usize {
+pub fn matching(tokens: &[SourceToken], open: usize) -> usize {
     let mut depth = 0usize;
 
     for (index, token) in tokens.iter().enumerate().skip(open) {
