@@ -6,11 +6,8 @@
 
 use pivot::CpuBudget;
 use pivot_advice::{Errors, Finish, Groups};
-use pivot_tests::soak::{Load, Memory, Played, quiet_about, seconds};
-use std::time::Duration;
-
-/// Far beyond what anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+use pivot_tests::PATIENCE;
+use pivot_tests::soak::{Load, Memory, PlayedFrontend, quiet_about, seconds};
 
 /// What each group says: how many rows, and the sum.
 fn numbers(groups: &Groups) -> Vec<Vec<i128>> {
@@ -27,7 +24,7 @@ fn numbers(groups: &Groups) -> Vec<Vec<i128>> {
 fn queries_come_and_go_and_nothing_grows_or_is_counted_wrong() {
     quiet_about("attempt to divide by zero");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (url, played) = Played::start(&runtime);
+    let (url, played) = PlayedFrontend::start(&runtime);
     // Nothing is to be sampled: the control has to be exact.
     let budget = CpuBudget { query: 1e3, all: 1e3 };
     let agent = pivot::builder().process("soak").frontend(url).cpu_budget(budget).init().unwrap();

@@ -11,41 +11,26 @@
 #![allow(missing_docs)]
 
 use futures::StreamExt;
-use futures::channel::mpsc::{UnboundedSender, unbounded};
 use pivot_advice::{Advice, Type, Value};
 use pivot_agent::QueryReport;
-use pivot_protocol::wire::agents_client::AgentsClient;
-use pivot_protocol::wire::frontend_client::FrontendClient;
 use pivot_protocol::{from_wire, to_wire, wire};
 use pivot_tests::oracle::{
     Answer, Case, Dag, EvaluationWindow, Evaluator, ExpectedCell, InBandRun, PROCESSES, Query, differences,
     in_order, linked, params, stages,
 };
 use pivot_tests::random::Random;
+use pivot_tests::{PATIENCE, PlayedAgent, ReportWindow, SECOND_NS, TestFrontend, now_ns, number_setting};
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tonic::Streaming;
-use tonic::transport::Channel;
-use wire::{from_agent::Kind as FromAgent, to_agent::Kind as ToAgent};
 
 /// How many cases are run when nobody asks for more.
 const CASES: u64 = 500;
 /// How many are on their way at a time: most of the time is waiting for a frontend's next look at its windows.
 const AT_ONCE: usize = 16;
-/// Far beyond what anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
-const SECOND_NS: i64 = 1_000_000_000;
-
-fn setting(name: &str) -> Option<u64> {
-    std::env::var(name)
-        .ok()
-        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_have_the_rows_that_the_language_defines() {
-    let first = setting("PIVOT_ORACLE_SEED").unwrap_or(0);
-    let last = first + setting("PIVOT_ANSWERS_CASES").unwrap_or(CASES);
+    let first = number_setting("PIVOT_ORACLE_SEED").unwrap_or(0);
+    let last = first + number_setting("PIVOT_ANSWERS_CASES").unwrap_or(CASES);
 
     let outcomes = futures::stream::iter(first..last).map(|seed| async move {
         let outcome = tokio::spawn(tokio::time::timeout(PATIENCE, compare(seed))).await;
@@ -69,77 +54,37 @@ async fn frames_have_the_rows_that_the_language_defines() {
     assert!(with_rows * 3 >= outcomes.len(), "only {with_rows} cases have rows");
 }
 
-/// One process of the case: its stream to the frontend and back.
-struct Process {
-    up: UnboundedSender<wire::FromAgent>,
-    down: Streaming<wire::ToAgent>,
-    reports: u64,
+/// Attaches a process of the case.
+async fn attach(url: &str, number: usize, case: &Case) -> PlayedAgent {
+    let hello = wire::Hello {
+        incarnation: 1 + number as u64,
+        process: format!("process {number}"),
+        catalogue: case.exports().map(|exports| to_wire::exports(&exports)).collect(),
+        ..Default::default()
+    };
+
+    let mut process = PlayedAgent::attach(url, hello).await;
+    // Nothing is installed so far.
+    process.weave().await;
+    process
 }
 
-impl Process {
-    async fn attach(url: &str, number: usize, case: &Case) -> Process {
-        let (up, messages) = unbounded();
-        let hello = wire::Hello {
-            incarnation: 1 + number as u64,
-            process: format!("process {number}"),
-            catalogue: case.exports().map(|exports| to_wire::exports(&exports)).collect(),
-            ..Default::default()
-        };
+/// Returns the advice that is to be woven next.
+async fn desired(process: &mut PlayedAgent) -> Vec<Advice> {
+    let advice = process.weave().await.advice.into_iter();
+    advice.map(|advice| from_wire::advice(advice).expect("advice is sound")).collect()
+}
 
-        let hello = wire::FromAgent { kind: Some(FromAgent::Hello(hello)) };
-        up.unbounded_send(hello).expect("the stream is open");
-        let mut client = AgentsClient::connect(url.to_owned()).await.expect("the frontend listens");
-        let down = client.attach(messages).await.expect("a stream").into_inner();
-        let mut process = Process { up, down, reports: 0 };
-        process.desired().await;
-        process
-    }
-
-    fn send(&self, kind: FromAgent) {
-        self.up.unbounded_send(wire::FromAgent { kind: Some(kind) }).expect("the stream is open");
-    }
-
-    /// Waits for what is to be woven, and says that it is.
-    async fn desired(&mut self) -> Vec<Advice> {
-        loop {
-            let message = self.down.message().await.expect("the stream is open").expect("a message");
-            if let Some(ToAgent::Desired(desired)) = message.kind {
-                let woven = wire::Woven { generation: desired.generation, ..Default::default() };
-                self.send(FromAgent::Woven(woven));
-                let advice = desired.advice.into_iter();
-                return advice.map(|advice| from_wire::advice(advice).expect("advice is sound")).collect();
-            }
-        }
-    }
-
-    /// Reports a part of a window, and waits until that is acknowledged.
-    async fn report(&mut self, id: wire::QueryId, part: &QueryReport, (start_ns, end_ns): (i64, i64)) {
-        self.reports += 1;
-        let part = wire::Part {
-            query: Some(id),
-            groups: part.groups.as_ref().map(to_wire::groups).unwrap_or_default(),
-            loss: Some(to_wire::loss(&part.loss)),
-            emitted: part.emitted,
-            other: part.other.as_ref().map(to_wire::groups).unwrap_or_default(),
-            cost: None,
-            ..Default::default()
-        };
-
-        self.send(FromAgent::Report(wire::Report {
-            sequence: self.reports,
-            window_start_ns: start_ns,
-            window_end_ns: end_ns,
-            parts: vec![part],
-            watermark_ns: end_ns,
-            ..Default::default()
-        }));
-
-        loop {
-            let message = self.down.message().await.expect("the stream is open").expect("a message");
-            if message.kind == Some(ToAgent::Acknowledged(self.reports)) {
-                return;
-            }
-        }
+/// Returns what a process reports of a query in a window.
+fn part_of_report(query: wire::QueryId, report: &QueryReport) -> wire::Part {
+    wire::Part {
+        query: Some(query),
+        groups: report.groups.as_ref().map(to_wire::groups).unwrap_or_default(),
+        loss: Some(to_wire::loss(&report.loss)),
+        emitted: report.emitted,
+        other: report.other.as_ref().map(to_wire::groups).unwrap_or_default(),
+        cost: None,
+        ..Default::default()
     }
 }
 
@@ -176,30 +121,25 @@ fn windows(run: &mut InBandRun<'_>, case: &Case, random: &mut Random) -> Result<
     Ok(Windows { parts, of_events })
 }
 
+/// Runs the case of a seed through a frontend; returns how many rows its whole result has.
 async fn compare(seed: u64) -> Result<usize, String> {
     let mut random = Random::new(!seed);
     let case = Case { budget_bytes: usize::MAX, ..Case::random(seed) };
     let every = random.within(1, 2);
-    let options = pivot_frontend::FrontendOptions {
-        listen: "127.0.0.1:0".parse().expect("an address"),
-        ..Default::default()
-    };
-    let frontend = pivot_frontend::start(options).await.expect("a port is free");
-    let url = format!("http://{}", frontend.address());
 
+    let mut frontend = TestFrontend::start().await;
     let mut processes = Vec::new();
     for number in 0..PROCESSES {
-        processes.push(Process::attach(&url, number, &case).await);
+        processes.push(attach(&frontend.url(), number, &case).await);
     }
 
-    let mut client = FrontendClient::connect(url).await.expect("the frontend listens");
-    let installed = install(&mut client, &case, every).await?;
-
+    let installed = install(&mut frontend, &case, every).await?;
     let mut advice = Vec::new();
     for process in &mut processes {
-        advice = process.desired().await;
+        advice = desired(process).await;
     }
 
+    // The advice that came over the wire runs here, in this process, for all that are played.
     let id = advice.first().map_or_else(wire::QueryId::default, |advice| to_wire::query_id(advice.query));
     let dag = Dag::record(&case.steps).ok_or("not a run")?;
     let dag = dag.seen(|id, event| case.is_in_sample(id, event));
@@ -208,25 +148,25 @@ async fn compare(seed: u64) -> Result<usize, String> {
     let mut run = InBandRun::new(&linked, stages(&advice, &query)?, &script);
     let windows = windows(&mut run, &case, &mut random)?;
     run.check_stamps(&dag)?;
-    // Aligned, and in the past.
+
+    // Aligned, and in the past, so that no window is waited for.
     let base = (now_ns() / SECOND_NS - 1_000) / 2 * 2;
-
-    for (process, window, part) in &windows.parts {
-        let span = ((base + window) * SECOND_NS, (base + window + 1) * SECOND_NS);
-        processes[*process].report(id, part, span).await;
+    for (process, window, report) in &windows.parts {
+        let start_ns = (base + window) * SECOND_NS;
+        let window = ReportWindow { start_ns, end_ns: start_ns + SECOND_NS };
+        processes[*process].report(window, part_of_report(id, report)).await;
     }
 
-    client.uninstall(wire::UninstallRequest { query: installed }).await.expect("it is installed");
+    assert!(frontend.uninstall(installed).await, "it is installed");
     for process in &mut processes {
-        process.desired().await;
+        process.weave().await;
     }
-
-    let frames = frames(&mut client, installed).await;
+    let frames = frames(&mut frontend, installed).await;
     // It ends while others go on.
     tokio::spawn(frontend.stop());
+
     let too_large = run.too_large
         || windows.parts.iter().any(|(_, _, part)| part.other.is_some() || part.loss.dropped > 0);
-
     if too_large {
         return Ok(0);
     }
@@ -236,31 +176,34 @@ async fn compare(seed: u64) -> Result<usize, String> {
     expected.check(&frames, base, every)
 }
 
-fn now_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-    i64::try_from(since.as_nanos()).expect("it is before 2262")
-}
-
-async fn install(client: &mut FrontendClient<Channel>, case: &Case, every: i64) -> Result<u32, String> {
+async fn install(frontend: &mut TestFrontend, case: &Case, every: i64) -> Result<u32, String> {
     let params = params(&case.query).into_iter().map(|(name, value)| (name, to_wire::value(&value)));
     let text = format!("{}\nEVERY {every}s", case.query);
     let request = wire::InstallRequest { text, name: String::new(), params: params.collect() };
-    let response = client.install(request).await.expect("an answer").into_inner();
+    let response = frontend.client.install(request).await.expect("an answer").into_inner();
     response.query.ok_or_else(|| format!("refused: {:?}", response.diagnostics))
 }
 
-/// The newest revision of each window by its start, and the last frame.
-async fn frames(
-    client: &mut FrontendClient<Channel>,
-    query: u32,
-) -> (BTreeMap<i64, wire::Frame>, wire::Frame) {
-    let request = wire::ResultsRequest { query, after_sequence: 0, ..Default::default() };
-    let mut stream = client.results(request).await.expect("it was installed").into_inner();
+/// The frames of a query: the newest revision of each window by its start, and the last.
+struct Frames {
+    windows: BTreeMap<i64, wire::Frame>,
+    last: wire::Frame,
+}
+
+impl Frames {
+    /// Returns all frames.
+    fn all(&self) -> impl Iterator<Item = &wire::Frame> {
+        self.windows.values().chain([&self.last])
+    }
+}
+
+async fn frames(frontend: &mut TestFrontend, query: u32) -> Frames {
+    let mut stream = frontend.results(query).await;
 
     let mut windows = BTreeMap::new();
     while let Some(frame) = stream.message().await.expect("a frame") {
         if frame.last {
-            return (windows, frame);
+            return Frames { windows, last: frame };
         }
         windows.insert(frame.window_start_ns, frame);
     }
@@ -278,14 +221,9 @@ struct Expected<'e> {
 
 impl Expected<'_> {
     /// Compares all windows, and what they add up to.
-    fn check(
-        &self,
-        (frames, last): &(BTreeMap<i64, wire::Frame>, wire::Frame),
-        base: i64,
-        every: i64,
-    ) -> Result<usize, String> {
+    fn check(&self, frames: &Frames, base: i64, every: i64) -> Result<usize, String> {
         // More rows than a frontend shows are dropped, and it says so.
-        if frames.values().chain([last]).any(is_cut) {
+        if frames.all().any(is_cut) {
             return Ok(0);
         }
 
@@ -297,22 +235,24 @@ impl Expected<'_> {
         for start in ends {
             let inside = |window: &i64| (start..start + every).contains(&(base + window));
             let events: Vec<bool> = self.of_events.iter().map(inside).collect();
-            let frame = frames.get(&(start * SECOND_NS));
+            let frame = frames.windows.get(&(start * SECOND_NS));
             let rows = frame.map_or(&[][..], |frame| &frame.rows);
             let found = self.compare(rows, every as f64, Some(&events));
             found.map_err(|wrong| format!("the window at {} s: {wrong}", start - base))?;
         }
 
-        if frames.values().chain([last]).any(is_partial) {
+        if frames.all().any(is_partial) {
             return Err("the result is partial".into());
         }
 
-        let (first, end) = (frames.keys().next(), frames.values().map(|frame| frame.window_end_ns).max());
+        let windows = &frames.windows;
+        let (first, end) = (windows.keys().next(), windows.values().map(|frame| frame.window_end_ns).max());
         let seconds = first.zip(end).map_or(1.0, |(first, end)| (end - first) as f64 / 1e9);
-        let whole = self.compare(&last.cumulative, seconds, None);
+        let whole = self.compare(&frames.last.cumulative, seconds, None);
         let (rows, due) = whole.map_err(|wrong| format!("the cumulative result: {wrong}"))?;
         // Of a join they may be counted in an earlier window than the row's.
-        let loss = last.cumulative_completeness.and_then(|completeness| completeness.loss);
+        let loss =
+            frames.last.cumulative_completeness.as_ref().and_then(|completeness| completeness.loss.as_ref());
 
         match due > 0 && loss.is_none_or(|loss| loss.errors == 0) {
             true => Err(format!("{due} errors are due")),
@@ -323,7 +263,7 @@ impl Expected<'_> {
     /// How many rows there are, and how often something in them had no value.
     fn compare(
         &self,
-        rows: &[wire::JoinedRow],
+        rows: &[wire::Row],
         seconds: f64,
         events: Option<&[bool]>,
     ) -> Result<(usize, u64), String> {

@@ -3,17 +3,14 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use pivot_advice::Value;
-use pivot_protocol::wire::frontend_client::FrontendClient;
 use pivot_protocol::{from_wire, wire};
 use pivot_store::{Cluster, ClusterPlan, Dataset, ProcessSummary, Role};
+use pivot_tests::{PATIENCE, TestFrontend, pivot_binary};
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
-use tonic::transport::Channel;
 
 const Q1: &str = include_str!("../queries/paper/q1.pivot");
-/// Far beyond what anything here takes; a test that hangs says what it waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
 const Q2: &str = include_str!("../queries/paper/q2.pivot");
 
 fn cluster(frontend: &str, plan: ClusterPlan) -> Cluster {
@@ -26,79 +23,38 @@ fn cluster(frontend: &str, plan: ClusterPlan) -> Cluster {
     };
 
     Cluster::start(plan, |_, options| {
-        let mut command = Command::new(pivot_tests::pivot_binary());
+        let mut command = Command::new(pivot_binary());
         command.arg("store").args(options.to_args());
         command
     })
     .unwrap()
 }
 
-struct System {
-    client: FrontendClient<Channel>,
-    frontend: pivot_frontend::RunningFrontend,
+/// Waits until so many agents are connected and have woven what is installed.
+async fn converged(frontend: &mut TestFrontend, agents: usize) {
+    loop {
+        let list = frontend.client.list_agents(wire::ListAgentsRequest {}).await.unwrap().into_inner().agents;
+        let connected = wire::agent::State::Connected as i32;
+        if list.iter().filter(|a| a.state == connected && a.converged).count() >= agents {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
-impl System {
-    async fn start() -> System {
-        let listen = "127.0.0.1:0".parse().unwrap();
-        let options = pivot_frontend::FrontendOptions { listen, ..Default::default() };
-        let frontend = pivot_frontend::start(options).await.unwrap();
-        let client = FrontendClient::connect(format!("http://{}", frontend.address())).await.unwrap();
-        System { client, frontend }
-    }
+/// Waits until a process is in the cumulative result of a query that groups by process id.
+async fn takes_part(frontend: &mut TestFrontend, query: u32, pid: u32) {
+    let mut frames = frontend.results(query).await;
 
-    fn url(&self) -> String {
-        format!("http://{}", self.frontend.address())
-    }
-
-    async fn install(&mut self, text: &str) -> u32 {
-        let request = wire::InstallRequest { text: text.into(), ..Default::default() };
-        let response = self.client.install(request).await.unwrap().into_inner();
-        response.query.unwrap_or_else(|| panic!("{:?}", response.diagnostics))
-    }
-
-    /// Waits until so many agents are connected and have woven what is installed.
-    async fn converged(&mut self, agents: usize) {
-        loop {
-            let list = self.client.list_agents(wire::ListAgentsRequest {}).await.unwrap().into_inner().agents;
-            let connected = wire::agent::State::Connected as i32;
-            if list.iter().filter(|a| a.state == connected && a.converged).count() >= agents {
+    let found = async {
+        while let Some(frame) = frames.message().await.unwrap() {
+            if sums(&frame).contains_key(&pid.to_string()) {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-    }
-
-    /// Waits until a process is in the cumulative result of a query that groups by process id.
-    async fn takes_part(&mut self, query: u32, pid: u32) {
-        let request = wire::ResultsRequest { query, after_sequence: 0, ..Default::default() };
-        let mut frames = self.client.results(request).await.unwrap().into_inner();
-
-        let found = async {
-            while let Some(frame) = frames.message().await.unwrap() {
-                if sums(&frame).contains_key(&pid.to_string()) {
-                    return;
-                }
-            }
-            panic!("the results ended");
-        };
-
-        tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("process {pid} is missing"));
-    }
-
-    /// Uninstalls a query and gives its last frame.
-    async fn finish(&mut self, query: u32) -> wire::Frame {
-        self.client.uninstall(wire::UninstallRequest { query }).await.unwrap();
-        let request = wire::ResultsRequest { query, after_sequence: 0, ..Default::default() };
-        let mut frames = self.client.results(request).await.unwrap().into_inner();
-        let mut last = None;
-        while let Some(frame) = frames.message().await.unwrap() {
-            last = Some(frame);
-        }
-        let last = last.unwrap();
-        assert!(last.last, "the stream of an uninstalled query ends after its last frame");
-        last
-    }
+        panic!("the results ended");
+    };
+    tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("process {pid} is missing"));
 }
 
 /// Rows of two columns as a map from text to number.
@@ -127,12 +83,12 @@ fn read_by_application(summaries: &[ProcessSummary]) -> BTreeMap<String, u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_are_charged_exactly_to_the_host_and_application_that_caused_them() {
-    let mut system = System::start().await;
-    let url = system.url();
+    let mut frontend = TestFrontend::start().await;
+    let url = frontend.url();
     let plan = ClusterPlan { operations: Some(20), ..ClusterPlan::default() };
     let mut store = tokio::task::spawn_blocking(move || cluster(&url, plan)).await.unwrap();
-    let (q1, q2) = (system.install(Q1).await, system.install(Q2).await);
-    system.converged(store.members().len()).await;
+    let (q1, q2) = (frontend.install(Q1).await, frontend.install(Q2).await);
+    converged(&mut frontend, store.members().len()).await;
     store.go().unwrap();
 
     let summaries = tokio::task::spawn_blocking(move || {
@@ -142,28 +98,28 @@ async fn bytes_are_charged_exactly_to_the_host_and_application_that_caused_them(
     });
 
     let summaries = summaries.await.unwrap();
-    let (by_host, by_application) = (system.finish(q1).await, system.finish(q2).await);
+    let (by_host, by_application) = (frontend.finish(q1).await, frontend.finish(q2).await);
     assert!(read_by_application(&summaries).len() >= 3, "{summaries:?}");
     assert_eq!(sums(&by_host), read_by_host(&summaries));
     assert_eq!(sums(&by_application), read_by_application(&summaries));
     assert!(!by_host.cumulative_completeness.unwrap().partial);
     assert!(!by_application.cumulative_completeness.unwrap().partial);
-    system.frontend.stop().await;
+    frontend.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_data_node_that_was_killed_takes_part_again_and_the_frontend_keeps_serving() {
-    let mut system = System::start().await;
+    let mut frontend = TestFrontend::start().await;
     let query =
-        system.install("From r In DataNodeMetrics.incrBytesRead GroupBy r.pid Select r.pid, COUNT").await;
-    let url = system.url();
+        frontend.install("From r In DataNodeMetrics.incrBytesRead GroupBy r.pid Select r.pid, COUNT").await;
+    let url = frontend.url();
     let plan = ClusterPlan { clients: vec![Role::Stress], ..ClusterPlan::default() };
     let store = tokio::task::spawn_blocking(move || cluster(&url, plan)).await.unwrap();
-    system.converged(store.members().len()).await;
+    converged(&mut frontend, store.members().len()).await;
     store.go().unwrap();
     let victim = store.position("dn-1").unwrap();
     let before = store.members()[victim].pid();
-    system.takes_part(query, before).await;
+    takes_part(&mut frontend, query, before).await;
 
     let store = tokio::task::spawn_blocking(move || {
         let mut store = store;
@@ -174,9 +130,9 @@ async fn a_data_node_that_was_killed_takes_part_again_and_the_frontend_keeps_ser
     .await
     .unwrap();
 
-    system.takes_part(query, store.members()[victim].pid()).await;
+    takes_part(&mut frontend, query, store.members()[victim].pid()).await;
     tokio::task::spawn_blocking(move || drop(store)).await.unwrap();
-    system.frontend.stop().await;
+    frontend.stop().await;
 }
 
 /// Lets a request pass the tracepoint that the others are missed before.
@@ -190,16 +146,15 @@ fn uncertain(completeness: Option<&wire::Completeness>) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_absence_is_uncertain_in_requests_that_began_before_the_query() {
-    let mut system = System::start().await;
-    let agent = pivot::builder().process("absence").frontend(system.url()).init().unwrap();
+    let mut frontend = TestFrontend::start().await;
+    let agent = pivot::builder().process("absence").frontend(frontend.url()).init().unwrap();
     let mut early = Some(pivot::baggage::enter_request(None).finish());
     let text = "FROM e IN Absence.end ANTI JOIN b IN Absence.begin ON b -> e SELECT COUNT";
-    let query = system.install(text).await;
-    system.converged(1).await;
+    let query = frontend.install(text).await;
+    converged(&mut frontend, 1).await;
     end(&mut early);
 
-    let request = wire::ResultsRequest { query, after_sequence: 0, ..Default::default() };
-    let mut frames = system.client.results(request).await.unwrap().into_inner();
+    let mut frames = frontend.results(query).await;
     let (mut first, mut certain) = (true, false);
     let settled = async {
         while !certain {
@@ -212,17 +167,17 @@ async fn an_absence_is_uncertain_in_requests_that_began_before_the_query() {
         }
     };
     tokio::time::timeout(PATIENCE, settled).await.unwrap();
-    let last = system.finish(query).await;
+    let last = frontend.finish(query).await;
     assert!(last.cumulative_completeness.as_ref().unwrap().partial);
     let before = uncertain(last.cumulative_completeness.as_ref());
 
-    let query = system.install(text).await;
-    system.converged(1).await;
+    let query = frontend.install(text).await;
+    converged(&mut frontend, 1).await;
     let mut late = Some(pivot::baggage::enter_request(None).finish());
     end(&mut early);
     end(&mut late);
     assert!(agent.flush(PATIENCE));
-    let last = system.finish(query).await;
+    let last = frontend.finish(query).await;
     assert!(before >= 1 && uncertain(last.cumulative_completeness.as_ref()) >= 1, "{last:?}");
-    system.frontend.stop().await;
+    frontend.stop().await;
 }

@@ -1,14 +1,10 @@
 //! A frontend that stops answering for longer than the lease of its queries, and comes back: as processes.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use pivot_tests::{PATIENCE, SECOND_NS, now_ns, pivot_binary};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// Far beyond what anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-const SECOND_NS: i64 = 1_000_000_000;
 
 /// A process whose standard output is read; ended when dropped.
 struct Process {
@@ -18,7 +14,7 @@ struct Process {
 
 impl Process {
     fn pivot(arguments: &[&str]) -> Process {
-        let mut command = Command::new(pivot_tests::pivot_binary());
+        let mut command = Command::new(pivot_binary());
         let command = command.args(arguments).env_remove("PIVOT_FRONTEND");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -41,11 +37,6 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn now_ns() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    i64::try_from(since.as_nanos()).unwrap()
 }
 
 /// Hits the tracepoint until something has happened.

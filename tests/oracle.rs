@@ -9,23 +9,17 @@
 //! is shrunk and printed as the upper part of a golden file; it belongs into `tests/golden/found`.
 #![allow(missing_docs)]
 
+use pivot_tests::number_setting;
 use pivot_tests::oracle::{Case, CaseOutcome, Coverage, shrunk};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How many cases are run when nobody asks for more.
 const CASES: u64 = 10_000;
 
-/// A number of the environment.
-fn setting(name: &str) -> Option<u64> {
-    std::env::var(name)
-        .ok()
-        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
-}
-
 #[test]
 fn every_plan_gives_the_rows_that_the_language_defines() {
-    let first = setting("PIVOT_ORACLE_SEED").unwrap_or(0);
-    let last = first + setting("PIVOT_ORACLE_CASES").unwrap_or(CASES);
+    let first = number_setting("PIVOT_ORACLE_SEED").unwrap_or(0);
+    let last = first + number_setting("PIVOT_ORACLE_CASES").unwrap_or(CASES);
     let next = AtomicU64::new(first);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let counts = std::thread::scope(|scope| {
@@ -99,8 +93,8 @@ fn work(next: &AtomicU64, last: u64) -> Counts {
 #[test]
 #[ignore = "shows the cases of PIVOT_ORACLE_SEED and following"]
 fn show_cases() {
-    let first = setting("PIVOT_ORACLE_SEED").unwrap_or(0);
-    for seed in first..first + setting("PIVOT_ORACLE_CASES").unwrap_or(1) {
+    let first = number_setting("PIVOT_ORACLE_SEED").unwrap_or(0);
+    for seed in first..first + number_setting("PIVOT_ORACLE_CASES").unwrap_or(1) {
         let case = Case::random(seed);
         println!("seed {seed}\n{case}\n{:?}\n", case.check());
     }

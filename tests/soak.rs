@@ -3,15 +3,12 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use pivot::CpuBudget;
-use pivot_protocol::wire::frontend_client::FrontendClient;
+use pivot_frontend::FrontendOptions;
 use pivot_protocol::{from_wire, wire};
 use pivot_tests::random::Random;
 use pivot_tests::soak::{Load, Memory, any, quiet_about, seconds};
+use pivot_tests::{PATIENCE, TestFrontend};
 use std::time::{Duration, Instant};
-use tonic::transport::Channel;
-
-/// Far beyond what anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Every event is counted by these, from before the first to after the last.
 const CONTROLS: [&str; 2] = [
@@ -22,52 +19,37 @@ const CONTROLS: [&str; 2] = [
 /// The most queries at once, controls aside.
 const MOST: usize = 8;
 
-struct Frontend {
-    client: FrontendClient<Channel>,
+/// How many of the random queries were taken.
+#[derive(Default)]
+struct InstallCounts {
     installed: u64,
     refused: u64,
 }
 
-impl Frontend {
-    async fn install(&mut self, text: &str) -> Option<u32> {
-        let request = wire::InstallRequest { text: text.into(), ..Default::default() };
-        let answer = self.client.install(request).await.unwrap().into_inner();
-        self.installed += u64::from(answer.query.is_some());
-        self.refused += u64::from(answer.query.is_none());
-        answer.query
+impl InstallCounts {
+    /// Installs a query that need not compile.
+    async fn install(&mut self, frontend: &mut TestFrontend, text: &str) -> Option<u32> {
+        let query = frontend.try_install(text).await.query;
+        self.installed += u64::from(query.is_some());
+        self.refused += u64::from(query.is_none());
+        query
     }
+}
 
-    /// One whose time was over may be gone by now.
-    async fn uninstall(&mut self, query: u32) -> bool {
-        self.client.uninstall(wire::UninstallRequest { query }).await.is_ok()
-    }
+/// Uninstalls a query and returns its last frame, unless that takes too long.
+async fn finish(frontend: &mut TestFrontend, query: u32) -> wire::Frame {
+    tokio::time::timeout(PATIENCE, frontend.finish(query)).await.expect("the last frame of a query")
+}
 
-    /// Uninstalls a query and gives its last frame.
-    async fn finish(&mut self, query: u32) -> wire::Frame {
-        assert!(self.uninstall(query).await);
-        let request = wire::ResultsRequest { query, after_sequence: 0, ..Default::default() };
-        let mut frames = self.client.results(request).await.unwrap().into_inner();
-
-        let last = async {
-            let mut last = None;
-            while let Some(frame) = frames.message().await.unwrap() {
-                last = Some(frame);
-            }
-            last.unwrap()
-        };
-
-        tokio::time::timeout(PATIENCE, last).await.expect("the last frame of a query")
-    }
-
-    async fn woven(&mut self, query: u32) {
-        loop {
-            let list = self.client.list_queries(wire::ListQueriesRequest {}).await.unwrap().into_inner();
-            let found = list.queries.into_iter().find(|found| found.number == query).unwrap();
-            if found.agents_woven > 0 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+/// Waits until an agent has woven a query.
+async fn woven(frontend: &mut TestFrontend, query: u32) {
+    loop {
+        let list = frontend.client.list_queries(wire::ListQueriesRequest {}).await.unwrap().into_inner();
+        let found = list.queries.into_iter().find(|found| found.number == query).unwrap();
+        if found.agents_woven > 0 {
+            return;
         }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -79,32 +61,32 @@ fn numbers(row: &wire::Row) -> Vec<i128> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn queries_come_and_go_and_nothing_grows_or_is_counted_wrong() {
-    let listen = "127.0.0.1:0".parse().unwrap();
+    quiet_about("attempt to divide by zero");
     // What is kept of queries that are gone is bounded too, but not within a minute.
     let keep_finished = Duration::from_secs(2);
-    let options = pivot_frontend::FrontendOptions { listen, keep_finished, ..Default::default() };
-    let running = pivot_frontend::start(options).await.unwrap();
-    let url = format!("http://{}", running.address());
-    quiet_about("attempt to divide by zero");
+    let options = FrontendOptions { keep_finished, ..Default::default() };
+    let mut frontend = TestFrontend::start_with(options).await;
+
     // Nothing is to be sampled: the control has to be exact.
     let budget = CpuBudget { query: 1e3, all: 1e3 };
-    let agent = pivot::builder().process("soak").frontend(&url).cpu_budget(budget).init().unwrap();
-    let client = FrontendClient::connect(url).await.unwrap();
-    let mut frontend = Frontend { client, installed: 0, refused: 0 };
+    let agent = pivot::builder().process("soak").frontend(frontend.url()).cpu_budget(budget).init().unwrap();
+    let mut counts = InstallCounts::default();
     let mut controls = Vec::new();
     for text in CONTROLS {
-        let query = frontend.install(text).await.unwrap();
-        frontend.woven(query).await;
+        let query = counts.install(&mut frontend, text).await.unwrap();
+        woven(&mut frontend, query).await;
         controls.push(query);
     }
+
     let load = Load::start(2);
-    let memory = come_and_go(&mut frontend, seconds(20)).await;
+    let memory = come_and_go(&mut frontend, &mut counts, seconds(20)).await;
     let done = load.stop();
-    let (by_kind, joined) = (frontend.finish(controls[0]).await, frontend.finish(controls[1]).await);
+    let by_kind = finish(&mut frontend, controls[0]).await;
+    let joined = finish(&mut frontend, controls[1]).await;
     println!(
         "{} queries installed, {} refused; {} requests with {} events; {memory}",
-        frontend.installed,
-        frontend.refused,
+        counts.installed,
+        counts.refused,
         done.requests(),
         done.events()
     );
@@ -119,28 +101,28 @@ async fn queries_come_and_go_and_nothing_grows_or_is_counted_wrong() {
         let found = frame.cumulative_completeness.unwrap();
         assert!(!found.partial && found.agents_reporting == 1, "{found:?}");
     }
-    assert!(frontend.installed > 20, "{} queries", frontend.installed);
+    assert!(counts.installed > 20, "{} queries", counts.installed);
     memory.check(64);
     drop(agent);
-    running.stop().await;
+    frontend.stop().await;
 }
 
-/// Installs and uninstalls random queries; gives the memory of every second.
-async fn come_and_go(frontend: &mut Frontend, time: Duration) -> Memory {
+/// Installs and uninstalls random queries for a time; returns the memory of every second.
+async fn come_and_go(frontend: &mut TestFrontend, counts: &mut InstallCounts, time: Duration) -> Memory {
     let mut random = Random::new(std::process::id().into());
     let (begun, mut memory, mut installed) = (Instant::now(), Memory::default(), Vec::new());
 
     let mut noted = begun;
     while begun.elapsed() < time {
         for _ in 0..=random.below(3) {
-            installed.extend(frontend.install(&any(&mut random)).await);
+            installed.extend(counts.install(frontend, &any(&mut random)).await);
         }
         tokio::time::sleep(Duration::from_millis(random.below(60) as u64)).await;
         while installed.len() > MOST || (!installed.is_empty() && random.below(3) == 0) {
             let one = installed.swap_remove(random.below(installed.len()));
             // Now and then one is waited for: a busy machine gets fewer queries, not a queue of them.
             if frontend.uninstall(one).await && random.percent(20) {
-                frontend.finish(one).await;
+                finish(frontend, one).await;
             }
         }
         if noted.elapsed() >= Duration::from_secs(1) {

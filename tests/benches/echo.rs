@@ -139,6 +139,7 @@ impl Service<http::Request<Body>> for Echo {
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let echo = self.clone();
         let headers = Headers(request.headers_mut());
+
         match self.0 {
             Kind::OtelSpan => {
                 let parent = TraceContextPropagator::new().extract(&headers);
@@ -148,6 +149,7 @@ impl Service<http::Request<Body>> for Echo {
             Kind::OtelBaggage(_) => drop(black_box(BaggagePropagator::new().extract(&headers))),
             _ => {}
         }
+
         Box::pin(async move {
             Ok(tonic::server::Grpc::new(ProstCodec::<Message, Message>::default()).unary(echo, request).await)
         })
@@ -185,6 +187,7 @@ fn serve(kind: Kind) -> SocketAddr {
             served.unwrap();
         });
     });
+
     address.recv().unwrap()
 }
 
@@ -269,6 +272,7 @@ async fn call(calls: Calls, kind: Kind) {
         }
         _ => {}
     }
+
     let reply = match (calls, kind) {
         (Calls::Plain(channel), _) => unary(channel, request).await,
         (Calls::Carrying(client), Kind::Idle) => unary(client, request).in_baggage(Baggage::new()).await.0,
@@ -277,6 +281,7 @@ async fn call(calls: Calls, kind: Kind) {
         }
         (Calls::Carrying(client), _) => unary(client, request).in_baggage(carrying(0)).await.0,
     };
+
     assert_eq!(reply.body.len(), 64);
 }
 
@@ -308,16 +313,19 @@ async fn slice(calls: Calls, kind: Kind, at_once: usize) -> Vec<f64> {
             })
         })
         .collect();
+
     let mut all = Vec::new();
     for task in tasks {
         all.extend(task.await.unwrap());
     }
+
     all
 }
 
 fn main() {
     pivot_baggage::set_budget_bytes(pivot_baggage::HARD_LIMIT);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+
     let clients: Vec<Calls> = KINDS
         .iter()
         .map(|(_, kind)| {
@@ -329,6 +337,7 @@ fn main() {
             }
         })
         .collect();
+
     let arguments: Vec<String> = std::env::args().collect();
     // For a profiler: `only KIND CALLS`.
     if let Some(at) = arguments.iter().position(|argument| argument == "only") {
@@ -340,6 +349,7 @@ fn main() {
             }
         });
     }
+
     for tuples in [0, 1, 8, 64] {
         let (request, _) = carrying(tuples).fork().encode_request().unwrap();
         let server = Baggage::decode(&request).unwrap();
@@ -347,6 +357,7 @@ fn main() {
         let reply = server.encode_reply(asked.as_ref()).len();
         println!("{tuples} tuples: {} bytes there and {reply} back, before base64", request.len());
     }
+
     for at_once in [1, 64] {
         let mut cpu = vec![Vec::new(); KINDS.len()];
         let mut latency = vec![Vec::new(); KINDS.len()];

@@ -90,11 +90,13 @@ fn sum(baggage: &Baggage) -> i64 {
     let Some(CompleteRows::Encoded(rows)) = baggage.unpack_complete(KEY) else {
         panic!("one bag in one place")
     };
+
     let add = |sum: &mut i64, _, part: ValueRef<'_>| {
         if let ValueRef::I64(x) = part {
             *sum = sum.wrapping_add(x);
         }
     };
+
     rows.each(&mut sum, add, |_, _, _| {});
     sum
 }
@@ -173,6 +175,7 @@ fn run(n: usize, only: Option<&str>) {
     let (mut going, arrived) = (decode(), decode());
     let pairs = values.iter().enumerate().map(|(i, value)| KeyValue::new(format!("k{i}"), value.to_string()));
     let context = Context::new().with_baggage(pairs);
+
     let mut bodies: Vec<Body<'_>> = vec![
         ("pack all", Box::new(|| drop(black_box(packed(&values))))),
         ("pack all, prost", Box::new(|| drop(black_box(plain(&values))))),
@@ -190,16 +193,20 @@ fn run(n: usize, only: Option<&str>) {
         ("decode, fork, hop", Box::new(|| drop(black_box(hop(decode().fork()))))),
         ("hop, otel", Box::new(|| otel_hop(&context))),
     ];
+
     if let Some(only) = only {
         let (_, body) = bodies.iter_mut().find(|(name, _)| *name == only).unwrap();
         return (0..20_000).for_each(|_| body());
     }
+
     let ns = measure(&mut bodies, (4000 / n).max(20));
     println!("{n} tuples: {} bytes, prost {}", sent.len(), plain_sent.len());
     let at = |name: &str| ns[bodies.iter().position(|(other, _)| *other == name).unwrap()];
+
     for ((name, _), ns) in bodies.iter().zip(&ns) {
         println!("  {name:<22}{ns:>10.1} ns");
     }
+
     let ratio =
         |name: &str, ns: f64, to: &str| println!("  {name:<22}{ns:>10.1} ns, {:.3} of {to}", ns / at(to));
     ratio("pack all", at("pack all"), "pack all, prost");

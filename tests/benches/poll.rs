@@ -58,6 +58,7 @@ fn main() {
     let otel = opentelemetry::Context::current().with_value(7u64);
     let root = || fastrace::Span::root("request", fastrace::collector::SpanContext::random());
     let carried = |baggage| async move { drop(Never(0).in_baggage(baggage).await) };
+
     let mut futures: Vec<Polled> = vec![
         ("bare", Box::pin(Never(0))),
         ("pivot, empty", Box::pin(carried(Baggage::new()))),
@@ -68,6 +69,7 @@ fn main() {
         ("fastrace, live span", Box::pin(Never(0).in_span(root()))),
         ("opentelemetry", Box::pin(Never(0).with_context(otel))),
     ];
+
     let mut least = vec![f64::INFINITY; futures.len()];
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..ROUNDS {
@@ -82,8 +84,10 @@ fn main() {
             *least = least.min(start.elapsed().as_nanos() as f64 / polls as f64);
         }
     }
+
     let ours = least[1] - least[0];
     println!("bare future           {:>8.2} ns a poll", least[0]);
+
     for ((name, _), ns) in futures.iter().zip(&least).skip(1) {
         println!("{name:<22}{:>+8.2} ns, pivot / it {:.2}", ns - least[0], ours / (ns - least[0]));
     }

@@ -1,12 +1,34 @@
 //! The tests of the whole system, and what they are made of.
+//!
+//! The tests are the files beside `src`, one for each question; `Cargo.toml` lists them. This library is what several
+//! of them share:
+//!
+//! ```text
+//! random cases     oracle ── a second implementation of the language ──▶ oracle.rs, answers.rs
+//! written cases    golden ── tests/golden/*.golden ────────────────────▶ golden.rs, optimizer.rs
+//! damage           fuzz ──── queries and messages, nearly right ───────▶ damaged_queries.rs, damaged_messages.rs
+//! load             soak ──── requests for as long as one likes ────────▶ soak.rs, agent_soak.rs
+//! processes        pivot_binary, TestFrontend, PlayedAgent, PlayedFrontend ──▶ cluster.rs, lease.rs, backlog.rs
+//! the repository   source ── reads Rust without compiling it ──────────▶ tidy, the binary `readability`
+//! ```
+//!
+//! Nothing depends on this package. Tests of one crate alone are in that crate.
 #![allow(clippy::unwrap_used)]
 
 mod binary;
+mod clock;
+mod environment;
+mod frontend;
 pub mod fuzz;
 pub mod golden;
 pub mod oracle;
+mod played_agent;
 pub mod random;
 pub mod soak;
 pub mod source;
 
 pub use binary::pivot_binary;
+pub use clock::{PATIENCE, SECOND_NS, now_ns};
+pub use environment::number_setting;
+pub use frontend::TestFrontend;
+pub use played_agent::{PlayedAgent, ReportWindow};

@@ -40,6 +40,7 @@ fn closure(metadata: &Value, package: &str) -> BTreeSet<String> {
     let packages = metadata["packages"].as_array().unwrap();
     let described = |id: &str| packages.iter().find(|package| package["id"] == id).unwrap();
     let id = packages.iter().find(|p| p["name"] == package).unwrap()["id"].as_str().unwrap();
+
     let (mut open, mut seen) = (vec![id], BTreeSet::from([id]));
     while let Some(id) = open.pop() {
         for dependency in node(id)["deps"].as_array().unwrap() {
@@ -53,6 +54,7 @@ fn closure(metadata: &Value, package: &str) -> BTreeSet<String> {
             }
         }
     }
+
     seen.into_iter().map(|id| described(id)["name"].as_str().unwrap().to_owned()).collect()
 }
 

@@ -22,6 +22,7 @@ fn timed(work: impl FnOnce()) -> u64 {
 /// Calls with so many threads that hit a tracepoint as fast as they can.
 fn beside(threads: usize, work: impl FnOnce()) {
     let (stop, ready) = (AtomicBool::new(false), AtomicU64::new(0));
+
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -50,6 +51,7 @@ fn weaving() {
                 std::thread::sleep(Duration::from_micros(200));
             }
         });
+
         println!("weave, seen by all of {threads} busy threads      {}", quantiles(times));
     }
 }
@@ -73,6 +75,7 @@ fn noticed() {
         || -> Vec<u64> { (0..20_000).map(|_| timed(|| (0..64).for_each(|i| hit(black_box(i))))).collect() };
     println!("64 events, nobody drains                   {}", quantiles(batches()));
     let stop = AtomicBool::new(false);
+
     std::thread::scope(|scope| {
         let drains = scope.spawn(|| {
             pivot_agent::exempt_this_thread();

@@ -184,6 +184,7 @@ fn rows() -> Vec<Row> {
     let visiting = || tracing::Dispatch::new(tracing_subscriber::registry().with(Visiting));
     let counters = prometheus::IntCounterVec::new(prometheus::Opts::new("c", "counts"), &["host"]);
     let counters = counters.expect("a counter of that name");
+
     vec![
         row("empty turn", |i| {
             black_box(host(i));
@@ -255,9 +256,11 @@ fn main() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     assert!(metrics::set_global_recorder(recorder).is_ok(), "there is no other recorder");
     pivot_baggage::set_carrying(true);
+
     if std::env::args().any(|argument| argument == "control") {
         return control::run();
     }
+
     let rows = rows();
     let mut least = vec![[f64::INFINITY; THREADS.len()]; rows.len()];
     for _ in 0..ROUNDS {
@@ -271,10 +274,12 @@ fn main() {
             }
         }
     }
+
     println!(
         "| | 1 thread | less an empty turn | 2 threads | 2 to 1 | 8 threads |\n|---|---|---|---|---|---|"
     );
     let empty = least[0][0];
+
     for (Row(name, ..), [one, two, eight]) in rows.iter().zip(&least) {
         let (own, ratio) = (one - empty, two / one);
         println!("| {name} | {one:.2} ns | {own:.2} | {two:.2} | {ratio:.2} | {eight:.2} |");

@@ -102,6 +102,7 @@ pub(crate) fn hop(i: u64) {
 pub(crate) fn weave(query: Query) {
     let sum = || emit(&[0], &[Aggregate::Sum]);
     let one = |steps| vec![advice(1, steps)];
+
     let advice = match query {
         Query::None => vec![],
         Query::Rejects => one(vec![filter(i64::MAX), sum()]),
@@ -114,6 +115,7 @@ pub(crate) fn weave(query: Query) {
         Query::PackFirst => one(vec![pack(Keep::First(1))]),
         Query::Two => [1, 2].map(|n| advice(n, vec![filter(-1), sum()])).to_vec(),
     };
+
     let problems = pivot_agent::weave(&advice);
     assert!(problems.is_empty(), "{problems:?}");
 }

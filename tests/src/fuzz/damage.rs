@@ -1,21 +1,16 @@
 //! Small damage to bytes, and how many cases of it are tried.
-#![allow(dead_code)]
 
+use crate::number_setting;
 use crate::random::Random;
 
 /// How many cases are run: so many, or what `PIVOT_FUZZ_CASES` says.
 pub fn cases(usual: u64) -> u64 {
-    setting("PIVOT_FUZZ_CASES").unwrap_or(usual)
+    number_setting("PIVOT_FUZZ_CASES").unwrap_or(usual)
 }
 
 /// The seed of the first case: `PIVOT_FUZZ_SEED`, so that a long run need not begin again.
 pub fn first_seed() -> u64 {
-    setting("PIVOT_FUZZ_SEED").unwrap_or(0)
-}
-
-fn setting(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
+    number_setting("PIVOT_FUZZ_SEED").unwrap_or(0)
 }
 
 /// Runs a case for each seed. One that panics is named first.

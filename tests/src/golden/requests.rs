@@ -21,7 +21,7 @@ use pivot_baggage::Baggage;
 use pivot_query::{Catalog, Program};
 use std::collections::BTreeMap;
 
-/// The rows of the result, one a line, in order.
+/// Runs requests, and returns the rows of the result, one a line, in order.
 pub fn results(program: &Program, catalog: &Catalog, script: &str) -> String {
     pivot_baggage::set_carrying(true);
     let mut run = RequestRun { program, catalog, branches: BTreeMap::new(), parts: QueryReports::new() };
@@ -126,7 +126,7 @@ impl RequestRun<'_> {
         }
     }
 
-    /// What the frontend makes of the merged groups, row by row.
+    /// Returns the rows that a frontend makes of the merged groups.
     fn rows(&self) -> Vec<String> {
         let output = &self.program.output;
         let mut errors = Errors::default();

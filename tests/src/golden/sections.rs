@@ -6,6 +6,7 @@ use std::fmt;
 const WRITTEN: [&str; 5] = ["tracepoints", "queries", "options", "query", "run"];
 
 /// A golden file.
+#[derive(Debug)]
 pub struct Golden {
     /// Everything above the first `----`, as it is.
     pub written: String,
@@ -13,6 +14,7 @@ pub struct Golden {
 }
 
 /// One section of the part that the machine writes.
+#[derive(Debug)]
 pub struct Section {
     name: &'static str,
     text: String,

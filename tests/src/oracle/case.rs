@@ -1,12 +1,12 @@
 //! One case: a catalogue, a query and a run; and whether all ways to compile it agree with the evaluator.
 
-use super::compare::{differences, in_order};
-use super::dag::{Dag, Event, RunStep, TracepointSpec};
-use super::evaluate::{Answer, EvaluationWindow, Evaluator};
-use super::in_band::{InBandResult, RunScript, SECONDS, query_id, ran};
-use super::query::{JoinKind, Query, QueryExpr, QueryStep, Source};
-use super::value::text;
-use super::{generate, scenario};
+use crate::oracle::compare::{differences, in_order};
+use crate::oracle::generate::{queries, scenarios};
+use crate::oracle::language::query::{JoinKind, Query, QueryExpr, QueryStep, Source};
+use crate::oracle::reference::evaluator::{Answer, EvaluationWindow, Evaluator};
+use crate::oracle::reference::values::text;
+use crate::oracle::run::dag::{Dag, Event, RunStep, TracepointSpec};
+use crate::oracle::run::in_band::{InBandResult, RunScript, SECONDS, query_id, ran};
 use crate::random::Random;
 use pivot_advice::eval::stable_hash;
 use pivot_advice::{Advice, Exports, Field, Value};
@@ -17,8 +17,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// A case prints as the upper part of a golden file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
+    /// The tracepoints of the catalogue.
     pub tracepoints: Vec<TracepointSpec>,
+    /// The query.
     pub query: Query,
+    /// What happens.
     pub steps: Vec<RunStep>,
     /// Sets of rules of the optimiser to compile with, besides all and none.
     pub rules: Vec<usize>,
@@ -26,16 +29,18 @@ pub struct Case {
     pub budget_bytes: usize,
 }
 
-/// What became of a case.
+/// The outcome of a case.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CaseOutcome {
+    /// All plans give the rows that are due.
     Agree(Agreement),
     /// There are more rows than are enumerated, or than an agent makes.
     TooLarge,
+    /// A plan gives other rows, is refused, or panics.
     Wrong(Disagreement),
 }
 
-/// What an agreement was about.
+/// Particulars of an agreement, by which is seen that cases are not all trivial.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Agreement {
     /// How many rows there are.
@@ -51,24 +56,26 @@ pub struct Agreement {
 /// A disagreement. While a case shrinks its kind stays the same.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Disagreement {
+    /// The kind of difference.
     pub kind: String,
+    /// What differs, for a reader.
     pub detail: String,
 }
 
 impl Case {
-    /// The case of a seed.
+    /// Makes the case of a seed.
     pub fn random(seed: u64) -> Case {
         let mut random = Random::new(seed);
-        let tracepoints = scenario::tracepoints(&mut random);
-        let query = generate::query(&mut random, &tracepoints);
+        let tracepoints = scenarios::tracepoints(&mut random);
+        let query = queries::query(&mut random, &tracepoints);
         let asked_for = query.to_string();
-        let steps = scenario::steps(&mut random, &tracepoints, &asked_for);
+        let steps = scenarios::steps(&mut random, &tracepoints, &asked_for);
         let rules = (0..2).map(|_| random.below(1 << CompileOptions::rules().count())).collect();
         let budget_bytes = if random.percent(12) { 60 + random.below(200) } else { usize::MAX };
         Case { tracepoints, query, steps, rules, budget_bytes }
     }
 
-    /// Whether the steps are a run at all.
+    /// Returns whether the steps are a run at all.
     pub fn is_run(&self) -> bool {
         Dag::record(&self.steps).is_some()
     }
@@ -133,11 +140,13 @@ impl Case {
         ran(program, advice, query, &self.script(), dag)
     }
 
+    /// Returns what happens, without the query.
     pub fn script(&self) -> RunScript<'_> {
         RunScript { tracepoints: &self.tracepoints, steps: &self.steps, budget_bytes: self.budget_bytes }
     }
 
-    /// Whether the request of an event is in the sample: the hash is given.
+    /// Returns whether the request of an event is in the sample. The hash is taken from the crate under test: it is a
+    /// fact of the protocol, not of the language.
     pub fn is_in_sample(&self, _: usize, event: &Event) -> bool {
         let Some(fraction) = self.query.sample else { return true };
         let id = match (event.value("request"), event.value("time")) {
@@ -148,6 +157,7 @@ impl Case {
         stable_hash(&[id, Value::U64(0)]) < (fraction * u64::MAX as f64) as u64
     }
 
+    /// Returns the exports of all tracepoints.
     pub fn exports(&self) -> impl Iterator<Item = Exports> {
         self.tracepoints.iter().map(|tracepoint| {
             let fields = tracepoint.fields.iter().map(|(name, ty)| Field { name: name.clone(), ty: *ty });
@@ -167,7 +177,7 @@ impl Case {
         catalog
     }
 
-    /// Ways to compile the query: with all rules, with none, and with some.
+    /// Returns ways to compile the query: with all rules, with none, and with some.
     fn plans(&self) -> Vec<(String, CompileOptions)> {
         let some = self.rules.iter().map(|set| {
             let chosen = CompileOptions::rules().enumerate().filter(|(i, _)| set >> i & 1 == 1);
@@ -180,8 +190,8 @@ impl Case {
     }
 }
 
-/// What a comparison gives; a panic in it is wrong.
-pub(super) fn checked(compare: impl FnOnce() -> Result<CaseOutcome, Disagreement>) -> CaseOutcome {
+/// Runs a comparison; a panic in it is wrong, too.
+pub(crate) fn checked(compare: impl FnOnce() -> Result<CaseOutcome, Disagreement>) -> CaseOutcome {
     let outcome = catch_unwind(AssertUnwindSafe(compare)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -190,7 +200,7 @@ pub(super) fn checked(compare: impl FnOnce() -> Result<CaseOutcome, Disagreement
     outcome.unwrap_or_else(CaseOutcome::Wrong)
 }
 
-/// Whether a run gave what is due; if not, what kind of difference there is.
+/// Checks that a run gave what is due; if not, returns the kind of difference and the rows that differ.
 fn agrees(query: &Query, due: &Answer, ran: &InBandResult) -> Result<(), (&'static str, String)> {
     let (missing, surplus) = differences(&due.rows, &ran.rows);
     let rows = || format!("missing {missing:?}\nsurplus {surplus:?}");
@@ -231,12 +241,14 @@ fn is_only_joins(query: &Query) -> bool {
             Source::Tracepoint(_) | Source::Pattern(_) | Source::Named(_) => true,
         }
     }
+
     let shaped = query.aggregates() || query.distinct || query.limit.is_some();
-    let inner = |join: &super::query::Join| join.kind == JoinKind::Inner && plain(&join.source);
+    let inner =
+        |join: &crate::oracle::language::query::Join| join.kind == JoinKind::Inner && plain(&join.source);
     !shaped && query.from.iter().all(plain) && query.joins.iter().all(inner)
 }
 
-/// The parameters of a query and what they stand for.
+/// Returns the parameters of a query and what they stand for.
 pub fn params(query: &Query) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     query.each_expression(&mut |expr| {
@@ -252,6 +264,7 @@ fn shown(advice: &[Advice]) -> String {
 }
 
 impl Disagreement {
+    /// Describes a difference; of a run that failed the kind is what its message begins with.
     pub fn new(kind: &str, detail: String) -> Disagreement {
         let kind = match kind {
             // What happened is told by the words, not by the names in them.

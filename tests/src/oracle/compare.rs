@@ -1,7 +1,7 @@
 //! Whether two results are the same bag of rows.
 
-use super::aggregate::{ExpectedBuckets, ExpectedCell};
-use super::value::double;
+use crate::oracle::reference::aggregates::{ExpectedBuckets, ExpectedCell};
+use crate::oracle::reference::values::double;
 use pivot_advice::Value;
 
 /// The relative difference of doubles that is allowed.

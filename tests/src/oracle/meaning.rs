@@ -1,10 +1,12 @@
 //! Small cases of which a person knows the answer, for the evaluator itself.
 
-use super::aggregate::ExpectedCell;
-use super::case::Case;
-use super::dag::{Dag, Event, RunStep};
-use super::evaluate::{EvaluationWindow, Evaluator, PackOrder};
-use super::query::{AggregateFunction, Item, Join, JoinKind, Op, Query, QueryExpr, Source, TemporalKeep};
+use crate::oracle::case::Case;
+use crate::oracle::language::query::{
+    AggregateFunction, Item, Join, JoinKind, Op, Query, QueryExpr, Source, TemporalKeep,
+};
+use crate::oracle::reference::aggregates::ExpectedCell;
+use crate::oracle::reference::evaluator::{EvaluationWindow, Evaluator, PackOrder};
+use crate::oracle::run::dag::{Dag, Event, RunStep};
 use pivot_advice::Value;
 use std::cmp::Ordering;
 

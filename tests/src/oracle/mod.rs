@@ -1,37 +1,61 @@
-//! The oracle: random requests and random queries, evaluated in band and by a naive evaluator.
+//! The oracle: a second implementation of the query language, which is slow, simple and independent of the first.
+//!
+//! A *case* is a catalogue of tracepoints, a query and a run: requests that fork, join and hop between processes while
+//! events happen. A seed makes all of it. The query then goes two ways, and both must give the same rows:
 //!
 //! ```text
 //! seed ─▶ tracepoints, query, steps ─┬─ print ─ compile ─ advice over real baggage ─▶ rows ─┬─ equal?
+//!         (generate)                 │  (language)        (run::in_band)                    │ (compare)
 //!                                    └─ record ─ DAG ─ enumerate all tuples ────────▶ rows ─┘
+//!                                       (run::dag)     (reference)
 //! ```
+//!
+//! In band the real compiler, the real advice and the real baggage run, with all rules of the optimizer, with none,
+//! and with random sets of them. The reference evaluator knows none of these: it records the run as a DAG of events
+//! and evaluates the query by the text of the language, a nested loop over lists.
+//!
+//! ```text
+//! run        request            dag    (0)──▶(1)─┬─▶(3)      query  FROM e IN E JOIN x IN X ON x -> e ..
+//!            main X a=1                └─▶(2)────┘           rows   for each E, each X with a path to it
+//!            fork main b1
+//!            ..
+//! ```
+//!
+//! # More cases
+//!
+//! `PIVOT_ORACLE_CASES` sets the number of cases and `PIVOT_ORACLE_SEED` the first seed of `cargo test -p pivot-tests
+//! --test oracle`; with `-- --ignored --nocapture show_cases` they are printed. `--test answers` sends cases through
+//! a frontend, over the wire and in windows (`PIVOT_ANSWERS_CASES`).
+//!
+//! # A failure
+//!
+//! A case that is wrong is shrunk, to the smallest that is wrong in the same way, and printed as the upper part of a
+//! golden file, under the rows that are missing and those that are surplus. Copy it to `tests/golden/found`, and let
+//! `UPDATE_GOLDEN=1 cargo test -p pivot-tests --test golden` write what the compiler makes of it. Then read
+//! `---- advice`: if the advice is right, the evaluator is wrong, or the text of the language leaves it open.
+//!
+//! # Reading order
+//!
+//! `language` (a query as data and as text), `run` (what happened, and what advice makes of it), `reference` (what a
+//! query means), `generate` (random queries and runs), `case`, `compare`, `coverage`, `shrink`.
 
-mod aggregate;
 mod case;
 mod compare;
-mod dag;
-mod evaluate;
-mod expression;
-mod expressions;
-mod features;
+mod coverage;
 mod generate;
-mod in_band;
+mod language;
 #[cfg(test)]
 mod meaning;
-mod output;
-mod print;
-mod query;
-mod regex;
-mod scenario;
-mod select;
+mod reference;
+mod run;
 mod shrink;
-mod value;
 
-pub use aggregate::ExpectedCell;
 pub use case::{Agreement, Case, CaseOutcome, Disagreement, params};
 pub use compare::{differences, in_order};
-pub use dag::{Dag, RunStep};
-pub use evaluate::{Answer, EvaluationWindow, Evaluator};
-pub use features::Coverage;
-pub use in_band::{InBandRun, PROCESSES, linked, stages};
-pub use query::Query;
+pub use coverage::Coverage;
+pub use language::query::Query;
+pub use reference::aggregates::ExpectedCell;
+pub use reference::evaluator::{Answer, EvaluationWindow, Evaluator};
+pub use run::dag::{Dag, RunStep};
+pub use run::in_band::{InBandRun, PROCESSES, linked, stages};
 pub use shrink::shrunk;

@@ -1,15 +1,15 @@
 //! Smaller cases that are wrong in the same way, until none is left to try.
 
-use super::case::{Case, CaseOutcome, Disagreement};
-use super::dag::{BranchId, RunStep};
-use super::query::{JoinKind, Query, QueryExpr, QueryStep, Source};
+use crate::oracle::case::{Case, CaseOutcome, Disagreement};
+use crate::oracle::language::query::{JoinKind, Query, QueryExpr, QueryStep, Source};
+use crate::oracle::run::dag::{BranchId, RunStep};
 use pivot_advice::Value;
 use std::time::{Duration, Instant};
 
 /// How long smaller cases are looked for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The smallest case found that is wrong like this one.
+/// Returns the smallest case found that is wrong in the way of this one.
 pub fn shrunk(case: &Case, wrong: &Disagreement) -> (Case, Disagreement) {
     let (mut case, mut wrong) = (case.clone(), wrong.clone());
     let begun = Instant::now();
@@ -127,7 +127,7 @@ fn without_branch(steps: &[RunStep], at: usize, branch: BranchId) -> Vec<RunStep
     kept.map(|(_, step)| step.clone()).collect()
 }
 
-/// What a branch did, done by the branch that it came from.
+/// Returns the steps in which what a branch did is done by the branch that it came from.
 fn on_one_branch(steps: &[RunStep], at: usize, from: BranchId, to: BranchId) -> Vec<RunStep> {
     let end = request_end(steps, at);
     let mut run = steps[..at].to_vec();

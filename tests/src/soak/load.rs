@@ -8,6 +8,7 @@ use std::time::Duration;
 /// How many kinds of work there are.
 const KINDS: u64 = 5;
 
+/// Counts of the requests and events that a load has made, against which results are checked.
 #[derive(Debug, Default)]
 pub struct Done {
     requests: AtomicU64,
@@ -16,28 +17,32 @@ pub struct Done {
 }
 
 impl Done {
+    /// Returns how many requests have ended.
     pub fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
     }
 
+    /// Returns how many events of work there were.
     pub fn events(&self) -> u64 {
         self.work.iter().map(|(count, _)| count.load(Relaxed)).sum()
     }
 
-    /// COUNT and SUM(n) of each kind that occurred.
+    /// Returns COUNT and SUM(n) of each kind of work that occurred.
     pub fn by_kind(&self) -> Vec<Vec<i128>> {
         let row = |(count, sum): &(AtomicU64, AtomicU64)| vec![count.load(Relaxed), sum.load(Relaxed)];
         let rows = self.work.iter().map(row).filter(|row| row[0] > 0);
         rows.map(|row| row.into_iter().map(i128::from).collect()).collect()
     }
 
-    /// COUNT and SUM(n) over all work of all requests, which all end behind their work.
+    /// Returns COUNT and SUM(n) over all work of all requests: as each ends behind its work, the rows of a join.
     pub fn joined(&self) -> Vec<i128> {
         let sum: u64 = self.work.iter().map(|(_, sum)| sum.load(Relaxed)).sum();
         vec![self.events().into(), sum.into()]
     }
 }
 
+/// Threads that make requests until they are stopped.
+#[derive(Debug)]
 pub struct Load {
     stop: Arc<AtomicBool>,
     done: Arc<Done>,
@@ -45,6 +50,7 @@ pub struct Load {
 }
 
 impl Load {
+    /// Starts so many threads.
     pub fn start(threads: u64) -> Load {
         let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(Done::default()));
         let run = |seed: u64| {
@@ -66,6 +72,7 @@ impl Load {
         Load { stop, done, threads }
     }
 
+    /// Ends all threads and returns what they have done.
     pub fn stop(self) -> Arc<Done> {
         self.stop.store(true, Relaxed);
         self.threads.into_iter().for_each(|thread| thread.join().unwrap());

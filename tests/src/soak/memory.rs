@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// What a test takes, unless `PIVOT_SOAK_SECONDS` says otherwise.
+/// Returns how long a test takes, unless `PIVOT_SOAK_SECONDS` says otherwise.
 pub fn seconds(otherwise: u64) -> Duration {
     let said = std::env::var("PIVOT_SOAK_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     Duration::from_secs(said.unwrap_or(otherwise))
@@ -31,7 +31,6 @@ impl Memory {
     }
 
     /// Watches for a time.
-    #[allow(dead_code)]
     pub fn watch(time: Duration) -> Memory {
         let (begun, mut memory) = (Instant::now(), Memory::default());
         while begun.elapsed() < time {
@@ -41,8 +40,8 @@ impl Memory {
         memory
     }
 
-    /// It does not grow: the most of the last third is that of the first, an eighth, and so many MiB for what
-    /// is made once.
+    /// Checks that memory does not grow: the last third may exceed the first by an eighth, and by so many MiB for
+    /// what is made once.
     pub fn check(&self, once_mib: u64) {
         let third = self.0.len() / 3;
         let largest = |part: &[u64]| part.iter().copied().max().unwrap_or(0);

@@ -1,11 +1,11 @@
-//! Load, random queries over it, and the memory of the process meanwhile.
+//! Load for as long as one likes, random queries over it, and the memory of the process meanwhile.
 
 mod load;
 mod memory;
-mod played;
+mod played_frontend;
 mod queries;
 
 pub use load::{Done, Load};
 pub use memory::{Memory, quiet_about, seconds};
-pub use played::{Played, Seen};
+pub use played_frontend::{PlayedFrontend, SoakCounts};
 pub use queries::any;

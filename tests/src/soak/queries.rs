@@ -35,6 +35,7 @@ const WHOLE: [&str; 8] = [
     "FROM w IN Soak.work SELECT",
 ];
 
+/// Returns a random query, which need not compile.
 pub fn any(random: &mut Random) -> String {
     let (from, group, whole) = (random.pick(&FROM), random.pick(&GROUP), random.pick(&WHOLE));
     let mut text = match random.below(3) {

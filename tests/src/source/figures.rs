@@ -16,7 +16,7 @@ const COMMENTS_FROM: usize = 15;
 /// Functions longer than this do not fit on a screen.
 const LONGEST_FUNCTION: usize = 60;
 
-/// What is found in a place.
+/// A kind of finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FindingKind {
     /// A function over 12 lines without a blank line.
@@ -69,7 +69,7 @@ impl FindingKind {
 /// Something that was found, with where it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
-    /// What it is.
+    /// The kind.
     pub kind: FindingKind,
     /// The file, below the root of the tree.
     pub path: PathBuf,
@@ -77,7 +77,7 @@ pub struct Finding {
     pub line: usize,
     /// The name of what was found, or its text: with kind and file it stays the same when lines move.
     pub name: String,
-    /// What else is to be said of it.
+    /// More about it, for a reader.
     pub detail: String,
 }
 
@@ -95,7 +95,7 @@ pub struct Figures {
     pub files: usize,
     /// The lines of these files, tests aside.
     pub lines: usize,
-    /// Those of them that are neither blank nor a comment.
+    /// The lines of code among them: neither blank nor a comment.
     pub code_lines: usize,
     /// The functions.
     pub functions: usize,

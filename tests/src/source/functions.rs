@@ -12,7 +12,7 @@ pub struct FunctionSpan {
     pub first_line: usize,
     /// The line of the closing brace, from 0.
     pub last_line: usize,
-    /// What it takes, `self` included.
+    /// The parameters, `self` included.
     pub parameters: Vec<Parameter>,
     /// Whether it belongs to a test.
     pub is_test: bool,
@@ -35,7 +35,7 @@ impl Parameter {
 
     /// Returns whether the type is `bool`.
     pub fn is_bool(&self) -> bool {
-        matches!(self.type_text.as_str(), "bool" | "& bool" | "& mut bool" | "Option < bool >")
+        matches!(self.type_text.as_str(), "bool" | "& bool" | "& mut bool")
     }
 }
 

@@ -1,16 +1,16 @@
 //! Random catalogues and random runs: what applications could be, and what could happen in them.
 
-use super::dag::{BranchId, DEFAULT_FIELDS, Event, MAX_EVENTS, RunStep, TracepointSpec};
+use crate::oracle::run::dag::{BranchId, DEFAULT_FIELDS, Event, MAX_EVENTS, RunStep, TracepointSpec};
 use crate::random::Random;
 use pivot_advice::{Type, Value};
 
-/// So many steps make no more events than a DAG holds.
+/// The most steps of a run, which make no more events than a DAG holds.
 const MOST_STEPS: usize = MAX_EVENTS - 1;
 
 const NAMES: [&str; 7] = ["A", "B.read", "B.write", "store::put", "store::get", "F@enter", "F@exit"];
 
 /// Fields of any type.
-pub(super) const OPEN: [&str; 2] = ["y", "z"];
+pub(crate) const OPEN: [&str; 2] = ["y", "z"];
 
 const TEXTS: [&str; 13] =
     ["a", "b", "ab", "Ab", "x1", "10", "-3", "true", "a_b%", "é", "aéb", "日a本", "it's"];
@@ -38,7 +38,7 @@ fn fields() -> [(&'static str, &'static [Type]); 15] {
 }
 
 /// A few tracepoints that have some field names in common.
-pub(super) fn tracepoints(random: &mut Random) -> Vec<TracepointSpec> {
+pub(crate) fn tracepoints(random: &mut Random) -> Vec<TracepointSpec> {
     let mut names = NAMES.to_vec();
     let mut tracepoints = Vec::new();
     for _ in 0..2 + random.below(3) {
@@ -56,12 +56,12 @@ pub(super) fn tracepoints(random: &mut Random) -> Vec<TracepointSpec> {
 }
 
 /// A value of a type; null now and then.
-pub(super) fn value(random: &mut Random, ty: Type) -> Value {
+pub(crate) fn value(random: &mut Random, ty: Type) -> Value {
     if random.percent(10) { Value::Null } else { some_value(random, ty) }
 }
 
 /// A value of a type, mostly one of a few, so that rows meet equal ones.
-pub(super) fn some_value(random: &mut Random, ty: Type) -> Value {
+pub(crate) fn some_value(random: &mut Random, ty: Type) -> Value {
     let rare = random.percent(4);
 
     match ty {
@@ -98,8 +98,8 @@ pub(super) fn some_value(random: &mut Random, ty: Type) -> Value {
     }
 }
 
-/// What happens in a few requests. Events have the default fields that the text of the query names.
-pub(super) fn steps(random: &mut Random, tracepoints: &[TracepointSpec], query: &str) -> Vec<RunStep> {
+/// Makes the steps of a few requests. Events have the default fields that the text of the query names.
+pub(crate) fn steps(random: &mut Random, tracepoints: &[TracepointSpec], query: &str) -> Vec<RunStep> {
     let spellings =
         [("process", "procName"), ("pid", "procId"), ("thread", "threadId"), ("time", "timestamp")];
     let spelt = |field: &str| spellings.iter().any(|(name, other)| *name == field && query.contains(other));

@@ -3,9 +3,9 @@
 //! Every process has its part of the result; the parts are merged at the end, as a frontend does. The
 //! stamps that the baggage gives to temporal tuples are recorded for the evaluator.
 
-use super::dag::{BranchId, Dag, Event, RunStep, TracepointSpec};
-use super::evaluate::{PackOrder, joins_of};
-use super::query::Query;
+use crate::oracle::language::query::Query;
+use crate::oracle::reference::evaluator::{PackOrder, joins_of};
+use crate::oracle::run::dag::{BranchId, Dag, Event, RunStep, TracepointSpec};
 use pivot_advice::{Advice, Errors, Form, Groups, Instruction, Keep, Loss, QueryId, Value};
 use pivot_agent::QueryReport;
 use pivot_agent::run::interpreter::{Effect, interpret};
@@ -21,11 +21,11 @@ use std::collections::{BTreeMap, HashMap};
 pub const PROCESSES: usize = 3;
 
 /// The length of the one window.
-pub(super) const SECONDS: f64 = 4.0;
+pub(crate) const SECONDS: f64 = 4.0;
 
-/// What a run gave.
+/// The result of a run in band.
 #[derive(Debug)]
-pub(super) struct InBandResult {
+pub(crate) struct InBandResult {
     pub rows: Vec<Vec<Value>>,
     pub stamps: Stamps,
     /// There were more rows than an agent makes, or more baggage than travels at all.
@@ -36,9 +36,12 @@ pub(super) struct InBandResult {
     pub errors: u64,
 }
 
-/// What a run consists of.
+/// The input of a run in band.
+#[derive(Debug)]
 pub struct RunScript<'a> {
+    /// The tracepoints of the catalogue.
     pub tracepoints: &'a [TracepointSpec],
+    /// What happens.
     pub steps: &'a [RunStep],
     /// How many bytes of baggage a message carries.
     pub budget_bytes: usize,
@@ -53,7 +56,7 @@ pub struct Stamps {
 }
 
 impl PackOrder for Stamps {
-    /// What First refused comes after all that it has chosen.
+    /// Compares stamps: an event that First refused comes after all that it has chosen.
     fn compare(&self, join: usize, a: usize, b: usize) -> Ordering {
         let stage = self.stages[join];
         let stamp = |event| self.given.get(&(event, stage)).copied().flatten();
@@ -65,7 +68,7 @@ impl PackOrder for Stamps {
 }
 
 /// Runs a program over the steps of a case. Fails with what must never happen.
-pub(super) fn ran(
+pub(crate) fn ran(
     program: &Program,
     advice: &[Advice],
     query: &Query,
@@ -77,7 +80,7 @@ pub(super) fn ran(
     run.finish(program)
 }
 
-/// The advice as the agents of a process run it.
+/// Returns the advice as the agents of a process run it.
 pub fn linked(advice: &[Advice], tracepoints: &[TracepointSpec]) -> Result<Vec<LinkedAdvice>, String> {
     let mut linked = Vec::new();
     for advice in advice {
@@ -114,7 +117,7 @@ fn run_of<'a>(
     Ok(run)
 }
 
-/// The stage that packs for each join of the query. An alias occurs more than once if its query of
+/// Returns the stage that packs for each join of the query. An alias occurs more than once if its query of
 /// WITH does; then the consumers come in the order of the text.
 pub fn stages(advice: &[Advice], query: &Query) -> Result<Vec<u16>, String> {
     let mut unpacked: HashMap<&str, Vec<(u16, u16)>> = HashMap::new();
@@ -142,23 +145,28 @@ pub fn stages(advice: &[Advice], query: &Query) -> Result<Vec<u16>, String> {
 }
 
 /// A run, and what it has given so far.
+#[derive(Debug)]
 pub struct InBandRun<'a> {
     linked: &'a [LinkedAdvice],
     script: &'a RunScript<'a>,
     branches: BTreeMap<BranchId, (Baggage, usize)>,
-    /// One for each process.
+    /// The report of each process.
     pub parts: Vec<QueryReport>,
+    /// The stamps of temporal tuples so far.
     pub stamps: Stamps,
     /// In which process each event happened.
     pub places: Vec<usize>,
+    /// More baggage would have travelled than may.
     pub too_large: bool,
 }
 
 impl<'a> InBandRun<'a> {
+    /// Begins a run of linked advice, of which each join is packed by a stage.
     pub fn new(linked: &'a [LinkedAdvice], stages: Vec<u16>, script: &'a RunScript<'a>) -> InBandRun<'a> {
         pivot_baggage::set_carrying(true);
         let stamps = Stamps { given: HashMap::new(), stages };
         let parts = std::iter::repeat_with(QueryReport::empty).take(PROCESSES).collect();
+
         InBandRun {
             linked,
             script,
@@ -170,6 +178,7 @@ impl<'a> InBandRun<'a> {
         }
     }
 
+    /// Takes one step. Fails with what must never happen.
     pub fn step(&mut self, step: &RunStep) -> Result<(), String> {
         match step {
             RunStep::Request => self.branches = BTreeMap::from([(0, (Baggage::begin(), 0))]),
@@ -277,7 +286,7 @@ impl<'a> InBandRun<'a> {
         Ok(())
     }
 
-    /// The order of stamps extends happened-before.
+    /// Checks that the order of stamps extends happened-before.
     pub fn check_stamps(&self, dag: &Dag<'_>) -> Result<(), String> {
         for ((a, stage), first) in &self.stamps.given {
             for ((b, other), second) in &self.stamps.given {
@@ -294,7 +303,7 @@ impl<'a> InBandRun<'a> {
         Ok(())
     }
 
-    /// What the frontend makes of the merged groups.
+    /// Merges the reports of all processes and makes rows of them, as the frontend does.
     fn finish(mut self, program: &Program) -> Result<InBandResult, String> {
         let mut whole = QueryReport::empty();
         self.parts.drain(..).for_each(|part| whole.merge(part));
@@ -309,7 +318,7 @@ impl<'a> InBandRun<'a> {
     }
 }
 
-/// The rows of a result, as the frontend makes them of merged groups.
+/// Returns the rows of a result, as the frontend makes them of merged groups.
 fn finished(groups: &Groups, output: &OutputSchema, errors: &mut Errors) -> Vec<Vec<Value>> {
     // Which part of the requests a group of a sample is from matters for its error alone.
     let keys = output.keys.len();
@@ -367,6 +376,6 @@ fn observed(event: &Event, tracepoint: &TracepointSpec, source: FieldSource) -> 
 }
 
 /// The id under which queries run here.
-pub(super) fn query_id() -> QueryId {
+pub(crate) fn query_id() -> QueryId {
     QueryId::new(0, 7)
 }

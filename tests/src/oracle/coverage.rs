@@ -1,8 +1,10 @@
 //! Which parts of the language a case uses, and how often each is used in a run of many cases.
 
-use super::case::{Agreement, Case};
-use super::dag::RunStep;
-use super::query::{AggregateFunction, JoinKind, Op, Query, QueryExpr, QueryStep, Source, TemporalKeep};
+use crate::oracle::case::{Agreement, Case};
+use crate::oracle::language::query::{
+    AggregateFunction, JoinKind, Op, Query, QueryExpr, QueryStep, Source, TemporalKeep,
+};
+use crate::oracle::run::dag::RunStep;
 use pivot_advice::{Type, Value};
 use pivot_query::CompileOptions;
 use std::collections::BTreeMap;
@@ -273,7 +275,7 @@ fn part_of_expression(expr: &QueryExpr) -> Option<String> {
         QueryExpr::Extract(..) => "regexp_extract(..)",
         QueryExpr::Rate(_) => "RATE(..)",
         QueryExpr::Aggregate(aggregate, _) => {
-            return Some(format!("{}(..)", super::print::aggregate_name(aggregate)));
+            return Some(format!("{}(..)", crate::oracle::language::aggregate_name(aggregate)));
         }
         QueryExpr::Call(function, _) => return Some(format!("{function}(..)")),
         QueryExpr::Literal(_) | QueryExpr::Column(..) | QueryExpr::Name(_) | QueryExpr::Place(_) => {

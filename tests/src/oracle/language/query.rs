@@ -1,24 +1,34 @@
 //! Queries as the language defines them, apart from the compiler's own syntax tree.
 
-use super::regex::Regex;
+use crate::oracle::language::regex::Regex;
 use pivot_advice::{Type, Value};
 
 /// A query. WITH, FROM, joins, LET and WHERE, GROUP BY, SELECT, HAVING, ORDER BY, LIMIT.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Query {
+    /// WITH: queries by name, of which each may use those before it.
     pub with: Vec<(String, Query)>,
+    /// The alias of FROM.
     pub alias: String,
-    /// Several are a union.
+    /// The sources of FROM; several are a union.
     pub from: Vec<Source>,
+    /// JOIN, LEFT JOIN and ANTI JOIN.
     pub joins: Vec<Join>,
+    /// LET and WHERE, in the order of the text.
     pub steps: Vec<QueryStep>,
+    /// GROUP BY.
     pub group: Option<Vec<QueryExpr>>,
+    /// Whether SELECT says DISTINCT.
     pub distinct: bool,
+    /// The columns of SELECT.
     pub select: Vec<Item>,
+    /// HAVING.
     pub having: Option<QueryExpr>,
+    /// ORDER BY.
     pub order: Vec<OrderKey>,
+    /// LIMIT.
     pub limit: Option<usize>,
-    /// The fraction of requests that take part.
+    /// SAMPLE: the fraction of requests that take part.
     pub sample: Option<f64>,
     /// Whether SELECT is written first.
     pub select_first: bool,
@@ -370,7 +380,7 @@ impl QueryExpr {
         }
     }
 
-    /// The same, to change them.
+    /// Returns the expressions inside this one, to be changed.
     pub fn children_mut(&mut self) -> Vec<&mut QueryExpr> {
         match self {
             QueryExpr::Literal(_) | QueryExpr::Param(..) | QueryExpr::Column(..) => vec![],

@@ -1,6 +1,6 @@
 //! Queries as text for the compiler, with parentheses only where they are needed.
 
-use super::query::{
+use crate::oracle::language::query::{
     AggregateFunction, Item, Join, JoinKind, Negated, Op, Query, QueryExpr, QueryStep, ScalarFunction,
     Source, TemporalKeep, TracepointPattern,
 };
@@ -250,7 +250,7 @@ fn named_quantile(q: f64) -> Option<&'static str> {
     named.into_iter().find(|(known, _)| *known == q).map(|(_, name)| name)
 }
 
-pub(super) fn aggregate_name(aggregate: &AggregateFunction) -> &'static str {
+pub(crate) fn aggregate_name(aggregate: &AggregateFunction) -> &'static str {
     match aggregate {
         AggregateFunction::Count | AggregateFunction::CountDistinct => "COUNT",
         AggregateFunction::Sum => "SUM",

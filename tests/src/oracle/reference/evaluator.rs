@@ -3,14 +3,15 @@
 //! Rows are lists of tuples, one for each alias. A join extends each row by every tuple that
 //! happened before; nothing is grouped, pushed down or shared, and every relation is a list.
 
-use super::aggregate::ExpectedCell;
-use super::dag::Dag;
-use super::expression::{NameScope, equal, holds, value};
-use super::output::{ResultGroup, distinct};
-use super::query::{Join, JoinKind, Query, QueryExpr, QueryStep, Source, TemporalKeep};
-use super::value::{counting_errors, order, same_all};
+use crate::oracle::language::query::{Join, JoinKind, Query, QueryStep, Source, TemporalKeep};
+use crate::oracle::reference::aggregates::ExpectedCell;
+use crate::oracle::reference::expressions::{equal, holds, value};
+use crate::oracle::reference::joined_rows::{JoinedRow, Tuple, TupleColumns, field_of, selected_tuple};
+use crate::oracle::reference::result_groups::{ResultContext, ResultGroup, distinct};
+use crate::oracle::reference::values::{counting_errors, order, same_all};
+use crate::oracle::run::dag::Dag;
 use pivot_advice::Value;
-use std::cell::{Cell as Mutable, RefCell};
+use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -18,42 +19,13 @@ use std::rc::Rc;
 /// The most rows that are enumerated at one place; a query that needs more is given up.
 const MAX_ROWS: usize = 20_000;
 
-/// One tuple of a source.
-#[derive(Debug)]
-pub(super) struct Tuple {
-    /// The event at which it happened; none for a group of an aggregating query.
-    event: Option<usize>,
-    /// By which sources of unions it came: overlapping ones count twice.
-    origin: Vec<usize>,
-    columns: TupleColumns,
-}
-
-#[derive(Debug)]
-enum TupleColumns {
-    /// The fields of the event.
-    Event,
-    /// Named values.
-    Values(Vec<(String, Value)>),
-    /// The fields of another tuple, one of them replaced by an element of its list.
-    Element(Rc<Tuple>, String, Value),
-}
-
-/// A row: what each alias stands for, and the values of LET.
-#[derive(Debug, Clone, Default)]
-pub struct JoinedRow<'q> {
-    /// None where a LEFT JOIN found nothing.
-    aliases: Vec<(&'q str, Option<Rc<Tuple>>)>,
-    pub lets: Vec<(&'q str, Value)>,
-    origin: Vec<usize>,
-}
-
-/// Where temporal sources get the order of tuples from.
+/// The order of tuples for temporal sources, which only the baggage knows where events are concurrent.
 pub trait PackOrder {
     /// The order of two events in which the join with this place among all joins packed them.
     fn compare(&self, join: usize, a: usize, b: usize) -> Ordering;
 }
 
-/// What a query gives.
+/// The result of a query.
 #[derive(Debug)]
 pub struct Answer {
     /// In their order if ORDER BY gives one.
@@ -64,7 +36,7 @@ pub struct Answer {
     pub all_errors: u64,
 }
 
-/// What a result is about.
+/// The part of the run that a result is about.
 #[derive(Debug, Clone, Copy)]
 pub struct EvaluationWindow<'w> {
     /// Its length.
@@ -76,12 +48,11 @@ pub struct EvaluationWindow<'w> {
 }
 
 /// Evaluates one query over one DAG.
+#[expect(missing_debug_implementations, reason = "it would print the whole evaluation")]
 pub struct Evaluator<'q> {
-    dag: &'q Dag<'q>,
+    context: ResultContext<'q>,
     order: &'q dyn PackOrder,
     window: EvaluationWindow<'q>,
-    /// Whether a sketch has more values than it counts exactly.
-    beyond: Mutable<bool>,
     /// All joins of the query, in the order of the text.
     joins: Vec<*const Join>,
     rows: RefCell<HashMap<*const Query, Rc<Vec<JoinedRow<'q>>>>>,
@@ -104,17 +75,18 @@ impl<'q> Evaluator<'q> {
     ) -> Evaluator<'q> {
         let joins = joins_of(query).into_iter().map(std::ptr::from_ref).collect();
         let (rows, tuples) = (RefCell::default(), RefCell::default());
-        Evaluator { dag, order, window, beyond: Mutable::new(false), joins, rows, tuples }
+        let context = ResultContext::new(dag, window.seconds);
+        Evaluator { context, order, window, joins, rows, tuples }
     }
 
-    /// The result of the query; none if there are too many rows to enumerate.
+    /// Returns the result of the query, or `None` if there are too many rows to enumerate.
     pub fn answer(&self, query: &'q Query) -> Option<Answer> {
         let (found, all_errors) = counting_errors(|| {
             let rows = self.rows(query).ok()?;
             let results = self.results(query, &rows);
             Some(counting_errors(|| results.iter().map(ResultGroup::cells).collect::<Vec<_>>()))
         });
-        let (rows, errors) = found.filter(|_| !self.beyond.get())?;
+        let (rows, errors) = found.filter(|_| !self.context.is_beyond())?;
         Some(Answer { rows, errors, all_errors })
     }
 
@@ -129,7 +101,8 @@ impl<'q> Evaluator<'q> {
             false => rows.map(|row| vec![row]).collect(),
         };
         let fraction = self.window.fraction;
-        let outputs = groups.into_iter().map(|group| ResultGroup { evaluator: self, query, group, fraction });
+        let outputs =
+            groups.into_iter().map(|group| ResultGroup { context: &self.context, query, group, fraction });
         let mut results: Vec<ResultGroup<'r, 'q>> = outputs
             .filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)))
             .collect();
@@ -143,7 +116,7 @@ impl<'q> Evaluator<'q> {
         results
     }
 
-    /// All rows of a query, before it groups or selects.
+    /// Returns all rows of a query, before it groups or selects.
     fn rows(&self, query: &'q Query) -> Enumerated<Rc<Vec<JoinedRow<'q>>>> {
         let key = std::ptr::from_ref(query);
         if let Some(known) = self.rows.borrow().get(&key) {
@@ -165,9 +138,9 @@ impl<'q> Evaluator<'q> {
         let mut rows = self.joined(rows, &query.joins.iter().collect::<Vec<_>>())?;
         for step in &query.steps {
             match step {
-                QueryStep::Where(condition) => rows.retain(|row| holds(condition, &self.names(row))),
+                QueryStep::Where(condition) => rows.retain(|row| holds(condition, &self.context.names(row))),
                 QueryStep::Let(name, expr) => rows.iter_mut().for_each(|row| {
-                    let value = value(expr, &self.names(row));
+                    let value = value(expr, &self.context.names(row));
                     row.lets.push((name, value));
                 }),
             }
@@ -221,7 +194,7 @@ impl<'q> Evaluator<'q> {
         for tuple in self.before(join, &join.source, after)? {
             let mut row = row.clone();
             row.aliases.push((&join.alias, Some(tuple)));
-            if join.condition.as_ref().is_none_or(|condition| holds(condition, &self.names(&row))) {
+            if join.condition.as_ref().is_none_or(|condition| holds(condition, &self.context.names(&row))) {
                 rows.push(row);
             }
         }
@@ -239,7 +212,7 @@ impl<'q> Evaluator<'q> {
                         aliases: vec![(&join.alias, Some(tuple.clone()))],
                         ..JoinedRow::default()
                     };
-                    condition.as_ref().is_none_or(|condition| holds(condition, &self.names(&alone)))
+                    condition.as_ref().is_none_or(|condition| holds(condition, &self.context.names(&alone)))
                 });
                 let place = self.joins.iter().position(|known| std::ptr::eq(*known, join));
                 let place = place.expect("every join has a place");
@@ -258,24 +231,27 @@ impl<'q> Evaluator<'q> {
                 let rows = self.rows(query)?;
                 let before = |row: &&JoinedRow<'q>| {
                     let from = row.alias(&query.alias).cloned().flatten();
-                    from.and_then(|tuple| tuple.event).is_some_and(|event| self.dag.before(event, after))
+                    from.and_then(|tuple| tuple.event)
+                        .is_some_and(|event| self.context.dag.before(event, after))
                 };
                 let groups = self.groups(query, rows.iter().filter(before)).into_iter();
                 let outputs =
-                    groups.map(|group| ResultGroup { evaluator: self, query, group, fraction: None });
+                    groups.map(|group| ResultGroup { context: &self.context, query, group, fraction: None });
                 let kept =
                     outputs.filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)));
                 let kept: Vec<ResultGroup<'_, 'q>> = kept.collect();
                 let kept = if query.distinct { distinct(kept) } else { kept };
-                let tuple =
-                    |output: &ResultGroup<'_, 'q>| Rc::new(tuple(query, None, vec![], output.values()));
+                let tuple = |output: &ResultGroup<'_, 'q>| {
+                    Rc::new(selected_tuple(query, None, vec![], output.values()))
+                };
                 Ok(kept.iter().map(tuple).collect())
             }
             Source::Unnest(source, field) => Ok(self.elements(&self.before(join, source, after)?, field)),
             _ => {
                 let all = self.tuples(source)?;
-                let before =
-                    |tuple: &&Rc<Tuple>| tuple.event.is_some_and(|event| self.dag.before(event, after));
+                let before = |tuple: &&Rc<Tuple>| {
+                    tuple.event.is_some_and(|event| self.context.dag.before(event, after))
+                };
                 Ok(all.iter().filter(before).cloned().collect())
             }
         }
@@ -295,7 +271,7 @@ impl<'q> Evaluator<'q> {
             Source::Pattern(pattern) => {
                 let mut tuples = self.events(&|tracepoint| pattern.matches(tracepoint));
                 if let Some((field, wanted)) = &pattern.field {
-                    tuples.retain(|tuple| equal(&self.field(tuple, field), wanted));
+                    tuples.retain(|tuple| equal(&field_of(self.context.dag, tuple, field), wanted));
                 }
                 tuples
             }
@@ -310,7 +286,7 @@ impl<'q> Evaluator<'q> {
     }
 
     fn events(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<Rc<Tuple>> {
-        let events = self.dag.events.iter().enumerate();
+        let events = self.context.dag.events.iter().enumerate();
         let wanted = events.filter(|(_, recorded)| recorded.seen && wanted(&recorded.event.tracepoint));
         let tuple = |id| Tuple { event: Some(id), origin: vec![], columns: TupleColumns::Event };
         wanted.map(|(id, _)| Rc::new(tuple(id))).collect()
@@ -319,7 +295,7 @@ impl<'q> Evaluator<'q> {
     fn elements(&self, tuples: &[Rc<Tuple>], field: &str) -> Vec<Rc<Tuple>> {
         let mut elements = Vec::new();
         for tuple in tuples {
-            let Value::List(items) = self.field(tuple, field) else { continue };
+            let Value::List(items) = field_of(self.context.dag, tuple, field) else { continue };
             elements.extend(items.iter().map(|item| {
                 let columns = TupleColumns::Element(tuple.clone(), field.to_owned(), item.clone());
                 Rc::new(Tuple { event: tuple.event, origin: tuple.origin.clone(), columns })
@@ -328,7 +304,7 @@ impl<'q> Evaluator<'q> {
         elements
     }
 
-    /// What SELECT yields for each event of FROM. DISTINCT and the order are about the rows of one, for each
+    /// Returns the tuples that SELECT yields for each event of FROM. DISTINCT and the order are about the rows of one, for each
     /// source of a union that it comes from.
     fn selected(&self, query: &'q Query) -> Enumerated<Vec<Rc<Tuple>>> {
         let mut selected: Vec<(usize, &Vec<usize>, Vec<Value>)> = Vec::new();
@@ -338,7 +314,7 @@ impl<'q> Evaluator<'q> {
             let from = row.alias(&query.alias).cloned().flatten().expect("FROM has a tuple");
             let event = from.event.expect("an aggregating query does not stand in FROM");
             let values: Vec<Value> =
-                query.select.iter().map(|item| value(&item.expr, &self.names(row))).collect();
+                query.select.iter().map(|item| value(&item.expr, &self.context.names(row))).collect();
             let known = selected.iter().any(|(other, origin, known)| {
                 *other == event && **origin == row.origin && same_all(known, &values)
             });
@@ -356,7 +332,9 @@ impl<'q> Evaluator<'q> {
 
         let tuples = selected.into_iter();
         Ok(tuples
-            .map(|(event, origin, values)| Rc::new(tuple(query, Some(event), origin.clone(), values)))
+            .map(|(event, origin, values)| {
+                Rc::new(selected_tuple(query, Some(event), origin.clone(), values))
+            })
             .collect())
     }
 
@@ -372,7 +350,7 @@ impl<'q> Evaluator<'q> {
         let mut groups: Vec<(Vec<Value>, Vec<&JoinedRow<'q>>)> = Vec::new();
         for row in rows {
             let keys = query.group.iter().flatten();
-            let key: Vec<Value> = keys.map(|key| value(key, &self.names(row))).collect();
+            let key: Vec<Value> = keys.map(|key| value(key, &self.context.names(row))).collect();
             match groups.iter_mut().find(|(known, _)| same_all(known, &key)) {
                 Some((_, group)) => group.push(row),
                 None => groups.push((key, vec![row])),
@@ -381,48 +359,6 @@ impl<'q> Evaluator<'q> {
 
         groups.into_iter().map(|(_, group)| group).collect()
     }
-
-    fn field(&self, tuple: &Tuple, field: &str) -> Value {
-        match (&tuple.columns, tuple.event) {
-            (TupleColumns::Values(values), _) => {
-                values.iter().find(|(name, _)| name == field).map_or(Value::Null, |(_, value)| value.clone())
-            }
-            (TupleColumns::Element(_, unnested, element), _) if unnested == field => element.clone(),
-            (TupleColumns::Element(tuple, ..), _) => self.field(tuple, field),
-            (TupleColumns::Event, Some(event)) => self.dag.events[event].event.value(canonical(field)),
-            (TupleColumns::Event, None) => Value::Null,
-        }
-    }
-
-    /// The length of the window.
-    pub fn seconds(&self) -> f64 {
-        self.window.seconds
-    }
-
-    /// Something has no one value.
-    pub fn give_up(&self) {
-        self.beyond.set(true);
-    }
-
-    /// The names of a row.
-    pub fn names<'r>(&'r self, row: &'r JoinedRow<'q>) -> RowNames<'r, 'q> {
-        RowNames { evaluator: self, row }
-    }
-}
-
-/// The spelling of the original system means the same default field.
-fn canonical(field: &str) -> &str {
-    match field {
-        "procName" => "process",
-        "procId" => "pid",
-        "threadId" => "thread",
-        "timestamp" => "time",
-        other => other,
-    }
-}
-
-fn tuple(query: &Query, event: Option<usize>, origin: Vec<usize>, values: Vec<Value>) -> Tuple {
-    Tuple { event, origin, columns: TupleColumns::Values(query.columns().into_iter().zip(values).collect()) }
 }
 
 /// Takes the joins below one out of a list.
@@ -443,7 +379,7 @@ fn take_subtree<'q>(join: &'q Join, open: &mut Vec<&'q Join>) -> Vec<&'q Join> {
 }
 
 /// All joins of a query and the queries in it, in the order of the text.
-pub(super) fn joins_of(query: &Query) -> Vec<&Join> {
+pub(crate) fn joins_of(query: &Query) -> Vec<&Join> {
     let mut joins = Vec::new();
     query.from.iter().for_each(|source| joins.extend(joins_in(source)));
     for join in &query.joins {
@@ -458,43 +394,5 @@ fn joins_in(source: &Source) -> Vec<&Join> {
         Source::Query(query) => joins_of(query),
         Source::Temporal { source, .. } | Source::Unnest(source, _) => joins_in(source),
         Source::Tracepoint(_) | Source::Pattern(_) | Source::Named(_) => vec![],
-    }
-}
-
-impl JoinedRow<'_> {
-    fn alias(&self, alias: &str) -> Option<&Option<Rc<Tuple>>> {
-        self.aliases.iter().find(|(known, _)| *known == alias).map(|(_, tuple)| tuple)
-    }
-}
-
-/// The names of one row.
-pub struct RowNames<'r, 'q> {
-    evaluator: &'r Evaluator<'q>,
-    row: &'r JoinedRow<'q>,
-}
-
-impl NameScope for RowNames<'_, '_> {
-    fn column(&self, alias: &str, field: &str) -> Value {
-        let found = self.row.alias(alias).unwrap_or_else(|| panic!("no alias {alias}"));
-        found.as_ref().map_or(Value::Null, |tuple| self.evaluator.field(tuple, field))
-    }
-
-    fn name(&self, name: &str) -> Value {
-        if let Some((_, value)) = self.row.lets.iter().find(|(known, _)| *known == name) {
-            return value.clone();
-        }
-        // Inside a temporal source its columns stand alone.
-        match self.row.aliases.as_slice() {
-            [(_, Some(tuple))] => self.evaluator.field(tuple, name),
-            _ => panic!("no name {name}"),
-        }
-    }
-
-    fn aggregate(&self, expr: &QueryExpr) -> Value {
-        panic!("{expr} is misplaced")
-    }
-
-    fn place(&self, number: usize) -> Value {
-        panic!("{number} is misplaced")
     }
 }

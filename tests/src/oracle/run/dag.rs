@@ -7,10 +7,10 @@ use pivot_advice::{Type, Value};
 use std::fmt;
 
 /// The most events of one case: sets of events are 128 bits.
-pub(super) const MAX_EVENTS: usize = 128;
+pub(crate) const MAX_EVENTS: usize = 128;
 
 /// The fields that every tracepoint has besides its own.
-pub(super) const DEFAULT_FIELDS: [(&str, Type); 6] = [
+pub(crate) const DEFAULT_FIELDS: [(&str, Type); 6] = [
     ("host", Type::String),
     ("process", Type::String),
     ("pid", Type::I64),
@@ -34,7 +34,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// The value of an exported or default field.
+    /// Returns the value of an exported or default field.
     pub fn value(&self, field: &str) -> Value {
         if field == "tracepoint" {
             return Value::str(&self.tracepoint);
@@ -44,7 +44,7 @@ impl Event {
 }
 
 /// A branch of the current request; 0 is `main`.
-pub(super) type BranchId = usize;
+pub(crate) type BranchId = usize;
 
 /// One step of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +57,7 @@ pub enum RunStep {
     Outside(Event),
     /// The second branch continues from the first, beside it.
     Fork(BranchId, BranchId),
-    /// The same for a message without a reply.
+    /// The second branch continues from the first and never joins it: a message without a reply.
     Detach(BranchId, BranchId),
     /// The second branch ends, and the first goes on after both.
     Join(BranchId, BranchId),
@@ -105,6 +105,7 @@ fn text(value: &Value) -> String {
 /// An event in the DAG.
 #[derive(Debug, Clone)]
 pub struct RecordedEvent<'a> {
+    /// The event.
     pub event: &'a Event,
     /// Whether queries look at it.
     pub seen: bool,
@@ -115,6 +116,7 @@ pub struct RecordedEvent<'a> {
 /// The DAG of a run.
 #[derive(Debug, Default, Clone)]
 pub struct Dag<'a> {
+    /// The events in the order in which they happened.
     pub events: Vec<RecordedEvent<'a>>,
 }
 
@@ -126,7 +128,7 @@ struct LiveBranch {
 }
 
 impl<'a> Dag<'a> {
-    /// Records the steps; none if they are not a run, as when a branch is used after its end.
+    /// Records the steps; returns `None` if they are not a run, as when a branch is used after its end.
     pub fn record(steps: &'a [RunStep]) -> Option<Dag<'a>> {
         let mut dag = Dag::default();
         let mut live: Vec<(BranchId, LiveBranch)> = Vec::new();
@@ -184,7 +186,7 @@ impl<'a> Dag<'a> {
         (id < MAX_EVENTS).then_some(id)
     }
 
-    /// The same, where queries look at some events only.
+    /// Returns the DAG in which queries look at some events only.
     pub fn seen(&self, sees: impl Fn(usize, &Event) -> bool) -> Dag<'a> {
         let mut dag = self.clone();
         for (id, recorded) in dag.events.iter_mut().enumerate() {
@@ -193,7 +195,7 @@ impl<'a> Dag<'a> {
         dag
     }
 
-    /// Whether event a happened before event b.
+    /// Returns whether event a happened before event b.
     pub fn before(&self, a: usize, b: usize) -> bool {
         self.events[b].before >> a & 1 == 1
     }

@@ -25,29 +25,35 @@ const CONTROLS: [&str; 2] = [
 /// The most queries at once, controls aside.
 const MOST: usize = 24;
 
-/// What the frontend has seen.
+/// Counts of what a played frontend wanted and heard.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct SoakCounts {
+    /// The queries that came.
     pub queries: u64,
+    /// How often the set of queries changed.
     pub changes: u64,
+    /// How often an agent had a problem with a set.
     pub problems: u64,
-    /// Rows of the queries that come and go.
+    /// The rows of the queries that come and go.
     pub rows: u64,
-    /// The groups of the controls, and what they lack.
+    /// The merged groups of each control.
     pub counted: Vec<Groups>,
+    /// The losses of the controls.
     pub loss: Loss,
 }
 
-#[derive(Clone)]
-pub struct Played {
-    seen: Arc<Mutex<Seen>>,
+/// A frontend that wants another set of queries as soon as its agent has woven the last, and counts what two control
+/// queries report meanwhile.
+#[derive(Debug, Clone)]
+pub struct PlayedFrontend {
+    seen: Arc<Mutex<SoakCounts>>,
     changes: Arc<AtomicBool>,
 }
 
-impl Played {
-    /// Serves; gives its address.
-    pub fn start(runtime: &tokio::runtime::Runtime) -> (String, Played) {
-        let played = Played { seen: Arc::default(), changes: Arc::default() };
+impl PlayedFrontend {
+    /// Serves agents at a free port; returns its address with the frontend.
+    pub fn start(runtime: &tokio::runtime::Runtime) -> (String, PlayedFrontend) {
+        let played = PlayedFrontend { seen: Arc::default(), changes: Arc::default() };
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let service = AgentsServer::new(played.clone());
@@ -56,12 +62,13 @@ impl Played {
         (url, played)
     }
 
-    /// Whether queries come and go from now on.
+    /// Lets queries come and go from now on, or no longer.
     pub fn come_and_go(&self, changes: bool) {
         self.changes.store(changes, SeqCst);
     }
 
-    pub fn seen(&self) -> Seen {
+    /// Returns what was counted since the last call.
+    pub fn seen(&self) -> SoakCounts {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
 
@@ -84,8 +91,8 @@ impl Played {
     }
 }
 
-/// What it wants woven.
-struct Desired {
+/// The queries that are to be woven.
+struct DesiredQueries {
     catalog: Catalog,
     random: Random,
     controls: Vec<Advice>,
@@ -94,8 +101,8 @@ struct Desired {
     generation: u64,
 }
 
-impl Desired {
-    fn new(seen: &mut Seen) -> Desired {
+impl DesiredQueries {
+    fn new(seen: &mut SoakCounts) -> DesiredQueries {
         let mut catalog = Catalog::default();
         catalog.add_agent(&pivot::__private::catalogue());
         let mut controls = Vec::new();
@@ -105,10 +112,10 @@ impl Desired {
             controls.extend(program.advice(QueryId::new(7, number)));
         }
         let random = Random::new(std::process::id().into());
-        Desired { catalog, random, controls, others: Vec::new(), number: 100, generation: 0 }
+        DesiredQueries { catalog, random, controls, others: Vec::new(), number: 100, generation: 0 }
     }
 
-    /// Some queries less and some more; how many are new.
+    /// Drops some queries and adds some; returns how many are new.
     fn change(&mut self) -> u64 {
         while self.others.len() > MOST || (!self.others.is_empty() && self.random.percent(40)) {
             self.others.swap_remove(self.random.below(self.others.len()));
@@ -139,12 +146,12 @@ impl Desired {
 }
 
 async fn serve(
-    played: Played,
+    played: PlayedFrontend,
     mut incoming: Streaming<wire::FromAgent>,
     out: mpsc::UnboundedSender<Result<wire::ToAgent, Status>>,
 ) {
     let send = |kind| drop(out.send(Ok(wire::ToAgent { kind: Some(kind) })));
-    let mut desired = Desired::new(&mut played.seen.lock().unwrap());
+    let mut desired = DesiredQueries::new(&mut played.seen.lock().unwrap());
     send(desired.message());
 
     let mut obeyed = false;
@@ -174,7 +181,7 @@ async fn serve(
 }
 
 #[tonic::async_trait]
-impl Agents for Played {
+impl Agents for PlayedFrontend {
     type AttachStream = Pin<Box<dyn Stream<Item = Result<wire::ToAgent, Status>> + Send>>;
 
     async fn attach(

@@ -1,11 +1,12 @@
 //! The value of an expression. Nothing fails: what has no value is null.
 
-use super::query::{Negated, Op, QueryExpr, ScalarFunction};
-use super::value::{binary, cast, compare, double, failed, integer, narrow, negated};
+use crate::oracle::language::query::{Negated, Op, QueryExpr, ScalarFunction};
+use crate::oracle::language::regex::Regex;
+use crate::oracle::reference::values::{binary, cast, compare, double, failed, integer, narrow, negated};
 use pivot_advice::Value;
 
-/// What the names of an expression stand for.
-pub(super) trait NameScope {
+/// The values that the names in an expression stand for.
+pub(crate) trait NameScope {
     /// `alias.field`
     fn column(&self, alias: &str, field: &str) -> Value;
     /// A name alone.
@@ -16,8 +17,8 @@ pub(super) trait NameScope {
     fn place(&self, number: usize) -> Value;
 }
 
-/// The value of an expression.
-pub(super) fn value(expr: &QueryExpr, names: &dyn NameScope) -> Value {
+/// Returns the value of an expression.
+pub(crate) fn value(expr: &QueryExpr, names: &dyn NameScope) -> Value {
     let of = |expr: &QueryExpr| value(expr, names);
 
     match expr {
@@ -26,29 +27,22 @@ pub(super) fn value(expr: &QueryExpr, names: &dyn NameScope) -> Value {
         QueryExpr::Name(name) => names.name(name),
         QueryExpr::Place(number) => names.place(*number),
         QueryExpr::CountRows | QueryExpr::Aggregate(..) | QueryExpr::Rate(_) => names.aggregate(expr),
+
+        // Logic of three values: a null operand is unknown, and the other may still decide.
         QueryExpr::Not(x) => inverse(truth(&of(x))),
         QueryExpr::Negate(x) => negated(&of(x)),
         QueryExpr::Binary(Op::And, x, y) => both(truth(&of(x)), || truth(&of(y))),
         QueryExpr::Binary(Op::Or, x, y) => inverse(truth(&both(not(truth(&of(x))), || not(truth(&of(y)))))),
+
         QueryExpr::Binary(op, x, y) => binary(*op, &of(x), &of(y)),
-        QueryExpr::In(negated, x, items) => {
-            let x = of(x);
-            let mut found = Some(false);
-            for item in items {
-                match truth(&binary(Op::Equal, &x, &of(item))) {
-                    Some(true) => return perhaps_not(*negated, Some(true)),
-                    None => found = None,
-                    Some(false) => {}
-                }
-            }
-            perhaps_not(*negated, found)
-        }
+        QueryExpr::In(negated, x, items) => perhaps_not(*negated, is_in(&of(x), items, names)),
         QueryExpr::Between(negated, x, low, high) => {
             let x = of(x);
             let above = truth(&binary(Op::GreaterEqual, &x, &of(low)));
             let below = || truth(&binary(Op::LessEqual, &x, &of(high)));
             perhaps_not(*negated, truth(&both(above, below)))
         }
+
         QueryExpr::Like(negated, x, pattern) => {
             let pattern: Vec<char> = pattern.chars().collect();
             let like = |text: &str| is_like(&pattern, &text.chars().collect::<Vec<_>>());
@@ -57,20 +51,12 @@ pub(super) fn value(expr: &QueryExpr, names: &dyn NameScope) -> Value {
         QueryExpr::Regex(negated, x, regex) => {
             perhaps_not(*negated, text_of(&of(x)).map(|text| regex.find(&text).is_some()))
         }
-        QueryExpr::Extract(x, regex, group) => {
-            let Some(text) = text_of(&of(x)) else { return Value::Null };
-            let Some(found) = regex.find(&text) else { return Value::Null };
-            let part = if *group == Some(0) { found.whole } else { found.group.unwrap_or(found.whole) };
-            Value::str(text.chars().skip(part.start).take(part.len()).collect::<String>())
-        }
+        QueryExpr::Extract(x, regex, group) => extracted(&of(x), regex, *group),
         QueryExpr::IsNull(negated, x) => perhaps_not(*negated, Some(of(x) == Value::Null)),
+
+        // What is not chosen is not evaluated, and so cannot fail.
         QueryExpr::Case { operand, arms, otherwise } => {
-            let operand = operand.as_deref().map(of);
-            let chosen = arms.iter().find(|(when, _)| match &operand {
-                Some(operand) => truth(&binary(Op::Equal, operand, &of(when))) == Some(true),
-                None => truth(&of(when)) == Some(true),
-            });
-            let chosen = chosen.map(|(_, then)| then).or(otherwise.as_deref());
+            let chosen = chosen_arm(operand.as_deref(), arms, names).or(otherwise.as_deref());
             chosen.map_or(Value::Null, of)
         }
         QueryExpr::Cast(x, ty) => cast(&of(x), *ty),
@@ -81,6 +67,7 @@ pub(super) fn value(expr: &QueryExpr, names: &dyn NameScope) -> Value {
             let chosen = if truth(&of(&arguments[0])) == Some(true) { 1 } else { 2 };
             of(&arguments[chosen])
         }
+
         QueryExpr::Call(function, arguments) => {
             let values: Vec<Value> = arguments.iter().map(of).collect();
             match values.contains(&Value::Null) {
@@ -91,8 +78,49 @@ pub(super) fn value(expr: &QueryExpr, names: &dyn NameScope) -> Value {
     }
 }
 
-/// Whether a condition is true; unknown is not.
-pub(super) fn holds(expr: &QueryExpr, names: &dyn NameScope) -> bool {
+/// Returns whether a value is among others: unknown if it is not and one of them is null.
+fn is_in(x: &Value, items: &[QueryExpr], names: &dyn NameScope) -> Option<bool> {
+    let mut found = Some(false);
+
+    for item in items {
+        match truth(&binary(Op::Equal, x, &value(item, names))) {
+            Some(true) => return Some(true),
+            None => found = None,
+            Some(false) => {}
+        }
+    }
+
+    found
+}
+
+/// Returns the part of a text that a pattern matches: all of it for group 0, otherwise its group if it has one.
+fn extracted(x: &Value, regex: &Regex, group: Option<usize>) -> Value {
+    let Some(text) = text_of(x) else { return Value::Null };
+    let Some(found) = regex.find(&text) else { return Value::Null };
+
+    let part = if group == Some(0) { found.whole } else { found.group.unwrap_or(found.whole) };
+    Value::str(text.chars().skip(part.start).take(part.len()).collect::<String>())
+}
+
+/// Returns what the first arm of a CASE gives that applies; arms behind it are not evaluated.
+fn chosen_arm<'e>(
+    operand: Option<&QueryExpr>,
+    arms: &'e [(QueryExpr, QueryExpr)],
+    names: &dyn NameScope,
+) -> Option<&'e QueryExpr> {
+    let operand = operand.map(|operand| value(operand, names));
+
+    let chosen = arms.iter().find(|(when, _)| {
+        let when = value(when, names);
+        let applies =
+            operand.as_ref().map_or_else(|| when.clone(), |operand| binary(Op::Equal, operand, &when));
+        truth(&applies) == Some(true)
+    });
+    chosen.map(|(_, then)| then)
+}
+
+/// Returns whether a condition is true; unknown is not.
+pub(crate) fn holds(expr: &QueryExpr, names: &dyn NameScope) -> bool {
     truth(&value(expr, names)) == Some(true)
 }
 
@@ -163,16 +191,7 @@ fn call(function: ScalarFunction, values: &[Value]) -> Option<Value> {
         (ScalarFunction::Length, [Str(text)]) => length(text.chars().count()),
         (ScalarFunction::Length, [Value::Bytes(bytes)]) => length(bytes.len()),
         (ScalarFunction::Length, [Value::List(items)]) => length(items.len()),
-        (ScalarFunction::Substr, [Str(text), rest @ ..]) => {
-            // What lies before the first character is the first; a length below zero is none.
-            let start = usize::try_from(integer(&rest[0])?.max(1) - 1).ok()?;
-            let from_start = text.chars().skip(start);
-            let part: String = match rest.get(1) {
-                Some(length) => from_start.take(usize::try_from(integer(length)?.max(0)).ok()?).collect(),
-                None => from_start.collect(),
-            };
-            Some(Value::str(part))
-        }
+        (ScalarFunction::Substr, [Str(text), rest @ ..]) => substring(text, &rest[0], rest.get(1)),
         (ScalarFunction::SplitPart, [Str(_), Str(separator), _]) if separator.is_empty() => None,
         (ScalarFunction::SplitPart, [Str(text), Str(separator), n]) => {
             let n = usize::try_from(integer(n)? - 1).ok()?;
@@ -193,37 +212,62 @@ fn call(function: ScalarFunction, values: &[Value]) -> Option<Value> {
         (ScalarFunction::Ln, _) => number(0).map(|x| F64(0.0 + x.ln())),
         (ScalarFunction::Log2, _) => number(0).map(|x| F64(0.0 + x.log2())),
         (ScalarFunction::Pow, _) => Some(F64(0.0 + number(0)?.powf(number(1)?))),
-        (ScalarFunction::Bucket, [Timestamp(x), Duration(width)]) => {
+        (ScalarFunction::Bucket, [x, width]) => bucket(x, width),
+        (ScalarFunction::Truncate, [Timestamp(ns), Str(unit)]) => truncated(*ns, unit),
+        _ => None,
+    }
+}
+
+/// Returns a part of a text. What lies before the first character is the first; a length below zero is none.
+fn substring(text: &str, start: &Value, length: Option<&Value>) -> Option<Value> {
+    let start = usize::try_from(integer(start)?.max(1) - 1).ok()?;
+    let from_start = text.chars().skip(start);
+
+    let part: String = match length {
+        Some(length) => from_start.take(usize::try_from(integer(length)?.max(0)).ok()?).collect(),
+        None => from_start.collect(),
+    };
+    Some(Value::str(part))
+}
+
+/// Returns the lower bound of the bucket of a width that a value falls into.
+fn bucket(x: &Value, width: &Value) -> Option<Value> {
+    use Value::{Duration, F64, I64, Timestamp, U64};
+
+    match (x, width) {
+        (Timestamp(x), Duration(width)) => {
             below(i128::from(*x), i128::from(*width)).and_then(narrow).map(Timestamp)
         }
-        (ScalarFunction::Bucket, [Duration(x), Duration(width)]) => {
+        (Duration(x), Duration(width)) => {
             below(i128::from(*x), i128::from(*width)).and_then(narrow).map(Duration)
         }
-        (ScalarFunction::Bucket, [U64(x), width]) => {
+
+        (U64(x), width) => {
             below(i128::from(*x), integer(width)?).and_then(|x| u64::try_from(x).ok()).map(U64)
         }
-        (ScalarFunction::Bucket, [I64(x), width]) => {
-            below(i128::from(*x), integer(width)?).and_then(narrow).map(I64)
-        }
-        (ScalarFunction::Bucket, [F64(x), width]) => {
+        (I64(x), width) => below(i128::from(*x), integer(width)?).and_then(narrow).map(I64),
+        (F64(x), width) => {
             let width = double(width).filter(|width| *width > 0.0)?;
             Some(F64(0.0 + (x / width).floor() * width))
         }
-        (ScalarFunction::Truncate, [Timestamp(ns), Str(unit)]) => {
-            let (seconds, since) = match &*unit.to_lowercase() {
-                "second" => (1, 0),
-                "minute" => (60, 0),
-                "hour" => (3_600, 0),
-                "day" => (86_400, 0),
-                // A Monday; the epoch was a Thursday.
-                "week" => (7 * 86_400, 4 * 86_400),
-                _ => return None,
-            };
-            let (length, since) = (i128::from(seconds) * 1_000_000_000, i128::from(since) * 1_000_000_000);
-            below(i128::from(*ns) - since, length).and_then(|x| narrow(x + since)).map(Timestamp)
-        }
         _ => None,
     }
+}
+
+/// Returns the beginning of the second, minute, hour, day or week of a time.
+fn truncated(ns: i64, unit: &str) -> Option<Value> {
+    let (seconds, since) = match &*unit.to_lowercase() {
+        "second" => (1, 0),
+        "minute" => (60, 0),
+        "hour" => (3_600, 0),
+        "day" => (86_400, 0),
+        // A Monday; the epoch was a Thursday.
+        "week" => (7 * 86_400, 4 * 86_400),
+        _ => return None,
+    };
+
+    let (length, since) = (i128::from(seconds) * 1_000_000_000, i128::from(since) * 1_000_000_000);
+    below(i128::from(ns) - since, length).and_then(|x| narrow(x + since)).map(Value::Timestamp)
 }
 
 /// The largest multiple of a positive width that is not above x.
@@ -232,14 +276,14 @@ fn below(x: i128, width: i128) -> Option<i128> {
 }
 
 /// The least and the greatest of values in sorting order; null adds nothing.
-pub(super) fn extremes(values: &[Value]) -> (Value, Value) {
+pub(crate) fn extremes(values: &[Value]) -> (Value, Value) {
     let some = || values.iter().filter(|value| **value != Value::Null);
-    let least = some().min_by(|x, y| super::value::order(x, y));
-    let greatest = some().max_by(|x, y| super::value::order(x, y));
+    let least = some().min_by(|x, y| crate::oracle::reference::values::order(x, y));
+    let greatest = some().max_by(|x, y| crate::oracle::reference::values::order(x, y));
     (least.cloned().unwrap_or_default(), greatest.cloned().unwrap_or_default())
 }
 
 /// Whether two values are equal for `=`.
-pub(super) fn equal(x: &Value, y: &Value) -> bool {
+pub(crate) fn equal(x: &Value, y: &Value) -> bool {
     compare(x, y).is_some_and(std::cmp::Ordering::is_eq)
 }

@@ -1,15 +1,47 @@
 //! The rows of a result: what SELECT, HAVING and ORDER BY make of rows, or of groups of them.
 
-use super::aggregate::{self, ExpectedCell, Fraction};
-use super::evaluate::{Evaluator, JoinedRow};
-use super::expression::{NameScope, value};
-use super::query::{AggregateFunction, Item, Op, Query, QueryExpr};
-use super::value::{binary, double, order, same_all};
+use crate::oracle::language::query::{AggregateFunction, Item, Op, Query, QueryExpr};
+use crate::oracle::reference::aggregates::{self, ExpectedCell, Fraction};
+use crate::oracle::reference::expressions::{NameScope, value};
+use crate::oracle::reference::joined_rows::{JoinedRow, RowScope};
+use crate::oracle::reference::values::{binary, double, order, same_all};
+use crate::oracle::run::dag::Dag;
 use pivot_advice::Value;
+use std::cell::Cell;
 use std::cmp::Ordering;
 
-/// One of all that show the same values.
-pub(super) fn distinct<'r, 'q>(outputs: Vec<ResultGroup<'r, 'q>>) -> Vec<ResultGroup<'r, 'q>> {
+/// What all groups of an evaluation share.
+pub(crate) struct ResultContext<'q> {
+    pub dag: &'q Dag<'q>,
+    /// The length of the window.
+    pub seconds: f64,
+    /// Whether a sketch has more values than it counts exactly.
+    beyond: Cell<bool>,
+}
+
+impl<'q> ResultContext<'q> {
+    pub(crate) fn new(dag: &'q Dag<'q>, seconds: f64) -> Self {
+        Self { dag, seconds, beyond: Cell::new(false) }
+    }
+
+    /// Returns the names of a row.
+    pub(crate) fn names<'r>(&'r self, row: &'r JoinedRow<'q>) -> RowScope<'r, 'q> {
+        RowScope { dag: self.dag, row }
+    }
+
+    /// Notes that something has no one value, so that the result cannot be compared.
+    fn give_up(&self) {
+        self.beyond.set(true);
+    }
+
+    /// Returns whether something had no one value.
+    pub(crate) fn is_beyond(&self) -> bool {
+        self.beyond.get()
+    }
+}
+
+/// Keeps one of all groups that show equal values.
+pub(crate) fn distinct<'r, 'q>(outputs: Vec<ResultGroup<'r, 'q>>) -> Vec<ResultGroup<'r, 'q>> {
     let mut distinct: Vec<ResultGroup<'r, 'q>> = Vec::new();
     for output in outputs {
         if !distinct.iter().any(|known| same_all(&known.values(), &output.values())) {
@@ -20,8 +52,8 @@ pub(super) fn distinct<'r, 'q>(outputs: Vec<ResultGroup<'r, 'q>>) -> Vec<ResultG
 }
 
 /// One row of a result: one row, or a group of them. All rows of a group agree on what is no aggregate.
-pub(super) struct ResultGroup<'r, 'q> {
-    pub evaluator: &'r Evaluator<'q>,
+pub(crate) struct ResultGroup<'r, 'q> {
+    pub context: &'r ResultContext<'q>,
     pub query: &'q Query,
     pub group: Vec<&'r JoinedRow<'q>>,
     /// Of a sample, the fraction by which counts and sums are scaled.
@@ -34,32 +66,32 @@ fn is_scaled(aggregate: &AggregateFunction) -> bool {
 }
 
 impl ResultGroup<'_, '_> {
-    pub(super) fn values(&self) -> Vec<Value> {
+    pub(crate) fn values(&self) -> Vec<Value> {
         self.query.select.iter().map(|item| value(&item.expr, self)).collect()
     }
 
-    pub(super) fn cells(&self) -> Vec<ExpectedCell> {
+    pub(crate) fn cells(&self) -> Vec<ExpectedCell> {
         self.query.select.iter().map(|item| self.cell(item)).collect()
     }
 
     fn cell(&self, item: &Item) -> ExpectedCell {
         match &item.expr {
             QueryExpr::Aggregate(aggregate, argument) if !is_scaled(aggregate) => {
-                aggregate::cell(aggregate, &self.checked(aggregate, argument), Fraction(self.fraction))
+                aggregates::cell(aggregate, &self.checked(aggregate, argument), Fraction(self.fraction))
             }
             expr => ExpectedCell::Value(value(expr, self)),
         }
     }
 
     fn arguments(&self, argument: &QueryExpr) -> Vec<Value> {
-        self.group.iter().map(|row| value(argument, &self.evaluator.names(row))).collect()
+        self.group.iter().map(|row| value(argument, &self.context.names(row))).collect()
     }
 
-    /// The same, unless the aggregate knows no more of so many.
+    /// Returns the arguments of all rows, and gives up where the aggregate is a sketch that is not exact for so many.
     fn checked(&self, aggregate: &AggregateFunction, argument: &QueryExpr) -> Vec<Value> {
         let values = self.arguments(argument);
-        if aggregate::is_beyond(aggregate, &values) {
-            self.evaluator.give_up();
+        if aggregates::is_beyond(aggregate, &values) {
+            self.context.give_up();
         }
         values
     }
@@ -76,7 +108,7 @@ impl ResultGroup<'_, '_> {
         }
     }
 
-    pub(super) fn order(&self, other: &Self) -> Ordering {
+    pub(crate) fn order(&self, other: &Self) -> Ordering {
         let keys = self.query.order.iter().map(|key| {
             let order = order(&value(&key.expr, self), &value(&key.expr, other));
             if key.descending { order.reverse() } else { order }
@@ -87,11 +119,11 @@ impl ResultGroup<'_, '_> {
 
 impl NameScope for ResultGroup<'_, '_> {
     fn column(&self, alias: &str, field: &str) -> Value {
-        self.evaluator.names(self.group[0]).column(alias, field)
+        self.context.names(self.group[0]).column(alias, field)
     }
 
     fn name(&self, name: &str) -> Value {
-        let row = self.evaluator.names(self.group[0]);
+        let row = self.context.names(self.group[0]);
         let assigned = self.group[0].lets.iter().any(|(known, _)| *known == name);
         let selected = self.query.select.iter().find(|item| item.name.as_deref() == Some(name));
         match selected {
@@ -104,7 +136,7 @@ impl NameScope for ResultGroup<'_, '_> {
         match expr {
             QueryExpr::Aggregate(aggregate, argument) => {
                 let fraction = Fraction(self.fraction);
-                let value = aggregate::value(aggregate, &self.checked(aggregate, argument), fraction);
+                let value = aggregates::value(aggregate, &self.checked(aggregate, argument), fraction);
                 if is_scaled(aggregate) { self.scaled(value) } else { value }
             }
             QueryExpr::Rate(of) => {
@@ -113,10 +145,10 @@ impl NameScope for ResultGroup<'_, '_> {
                     Some(x) if x.aggregates() => value(x, self),
                     Some(x) => {
                         let summed = self.checked(&AggregateFunction::Sum, x);
-                        self.scaled(aggregate::value(&AggregateFunction::Sum, &summed, Fraction(None)))
+                        self.scaled(aggregates::value(&AggregateFunction::Sum, &summed, Fraction(None)))
                     }
                 };
-                binary(Op::Divide, &counted, &Value::F64(self.evaluator.seconds()))
+                binary(Op::Divide, &counted, &Value::F64(self.context.seconds))
             }
             _ => self.scaled(Value::U64(self.group.len() as u64)),
         }

@@ -1,12 +1,13 @@
 //! Random queries over a catalogue, well-formed by construction.
 
-use super::dag::{DEFAULT_FIELDS, TracepointSpec};
-use super::expressions::{Expressions, Precision, TypedExpr};
-use super::query::{
-    Item, Join, JoinKind, Query, QueryExpr, QueryStep, Source, TemporalKeep, TracepointPattern,
+use crate::oracle::generate::expressions::{Precision, TypedExpr};
+use crate::oracle::generate::generator::{GeneratedColumn, Generator, Relation};
+use crate::oracle::generate::scenarios::some_value;
+use crate::oracle::generate::select_clauses::SelectClause;
+use crate::oracle::language::query::{
+    Join, JoinKind, Query, QueryExpr, QueryStep, Source, TemporalKeep, TracepointPattern,
 };
-use super::scenario::some_value;
-use super::select::SelectClause;
+use crate::oracle::run::dag::{DEFAULT_FIELDS, TracepointSpec};
 use crate::random::Random;
 use pivot_advice::{Type, Value};
 
@@ -24,27 +25,6 @@ const OTHER_FIELDS: [(&str, Type); 4] = [
     ("procId", Type::I64),
     ("timestamp", Type::Timestamp),
 ];
-
-/// A column of a source or a result.
-#[derive(Debug, Clone)]
-pub(super) struct GeneratedColumn {
-    pub name: String,
-    pub ty: Type,
-    pub precision: Precision,
-}
-
-/// What a source yields.
-#[derive(Debug, Clone)]
-struct Relation {
-    columns: Vec<GeneratedColumn>,
-    /// Whether its tuples are events, which others may happen before.
-    events: bool,
-    /// Whether one event may make several tuples.
-    joins: bool,
-    /// Whether it is a union of queries: the order of what they make of one event is not defined.
-    mixed: bool,
-    stages: usize,
-}
 
 /// Where a source stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,22 +44,12 @@ struct KnownAlias {
     events: bool,
     /// The LEFT and ANTI joins that it is below of, outermost first; itself included.
     guards: Vec<String>,
-    /// Those of them that are ANTI.
+    /// The guards that are ANTI joins.
     antis: Vec<String>,
 }
 
-pub(super) struct Generator<'a> {
-    pub random: &'a mut Random,
-    tracepoints: &'a [TracepointSpec],
-    with: Vec<(String, Relation, bool)>,
-    /// Sources of joins so far that are no queries.
-    plain: Vec<(Source, Relation)>,
-    stages: usize,
-    names: usize,
-}
-
 /// A query over these tracepoints.
-pub(super) fn query(random: &mut Random, tracepoints: &[TracepointSpec]) -> Query {
+pub(crate) fn query(random: &mut Random, tracepoints: &[TracepointSpec]) -> Query {
     let (with, plain, stages) = (vec![], vec![], MAX_STAGES);
     let mut generator = Generator { random, tracepoints, with, plain, stages, names: 0 };
     let with = generator.with();
@@ -106,12 +76,6 @@ impl Generator<'_> {
         }
 
         with
-    }
-
-    pub(super) fn name(&mut self, kind: &str) -> String {
-        self.names += 1;
-        let dash = if self.random.percent(3) { "-" } else { "" };
-        format!("{kind}{dash}{}", self.names)
     }
 
     fn query(&mut self, role: SourceRole, aggregating: bool, depth: usize) -> (Query, Relation) {
@@ -428,14 +392,6 @@ impl Generator<'_> {
 
         steps
     }
-
-    pub(super) fn expressions<'e>(
-        &'e mut self,
-        leaves: &'e [TypedExpr],
-        worst: Precision,
-    ) -> Expressions<'e> {
-        Expressions { random: self.random, leaves, worst }
-    }
 }
 
 /// Whether the condition of a join may use an alias. Below LEFT and ANTI it decides at the event of its
@@ -492,9 +448,4 @@ fn unite(union: &mut Relation, source: &mut Source, mut other: Relation) {
 
     union.joins |= other.joins;
     union.stages = union.stages.max(other.stages);
-}
-
-/// An item of SELECT, named so that others can refer to it.
-pub(super) fn named(expr: QueryExpr, name: String) -> Item {
-    Item { expr, name: Some(name) }
 }

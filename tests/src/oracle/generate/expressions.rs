@@ -1,38 +1,38 @@
 //! Random expressions, well-typed by construction.
 
-use super::query::{Negated, Op, QueryExpr, ScalarFunction};
-use super::regex::Regex;
-use super::scenario::{OPEN, some_value};
+use crate::oracle::generate::scenarios::{OPEN, some_value};
+use crate::oracle::language::query::{Negated, Op, QueryExpr, ScalarFunction};
+use crate::oracle::language::regex::Regex;
 use crate::random::Random;
 use pivot_advice::{Type, Value};
 
 /// How far a double can be trusted to be the same in every order of evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Precision {
+pub(crate) enum Precision {
     /// A fraction of which sums are exact.
     Dyadic,
-    /// The same wherever it is computed.
+    /// A number that is equal wherever it is computed.
     Exact,
-    /// It depends on the order of additions: nothing may be decided by it.
+    /// A number that depends on the order of additions: nothing may be decided by it.
     Rough,
 }
 
 /// Something that an expression may use as a whole.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct TypedExpr {
+pub(crate) struct TypedExpr {
     pub expr: QueryExpr,
     pub ty: Type,
     pub precision: Precision,
 }
 
 /// Types of which expressions are made.
-pub(super) const TYPES: [Type; 7] =
+pub(crate) const TYPES: [Type; 7] =
     [Type::I64, Type::U64, Type::F64, Type::Bool, Type::String, Type::Duration, Type::Timestamp];
 
 const NUMBERS: [Type; 3] = [Type::I64, Type::U64, Type::F64];
 
 /// Makes expressions over some leaves.
-pub(super) struct Expressions<'a> {
+pub(crate) struct Expressions<'a> {
     pub random: &'a mut Random,
     pub leaves: &'a [TypedExpr],
     /// The worst precision of leaves that may be used.
@@ -45,7 +45,7 @@ fn boxed(expr: QueryExpr) -> Box<QueryExpr> {
 
 impl Expressions<'_> {
     /// An expression of a type.
-    pub(super) fn of(&mut self, ty: Type, depth: usize) -> QueryExpr {
+    pub(crate) fn of(&mut self, ty: Type, depth: usize) -> QueryExpr {
         if depth == 0 || self.random.percent(35) {
             return self.leaf(ty);
         }
@@ -75,7 +75,7 @@ impl Expressions<'_> {
     }
 
     /// A condition, over what decisions may be taken on.
-    pub(super) fn condition(&mut self, depth: usize) -> QueryExpr {
+    pub(crate) fn condition(&mut self, depth: usize) -> QueryExpr {
         self.exact(|this| this.of(Type::Bool, depth))
     }
 
@@ -93,7 +93,7 @@ impl Expressions<'_> {
     }
 
     /// A leaf, of any type if none is asked for.
-    pub(super) fn column(&mut self, wanted: impl Fn(Type) -> bool) -> Option<TypedExpr> {
+    pub(crate) fn column(&mut self, wanted: impl Fn(Type) -> bool) -> Option<TypedExpr> {
         let usable = |leaf: &&TypedExpr| wanted(leaf.ty) && leaf.precision <= self.worst;
         let usable: Vec<&TypedExpr> = self.leaves.iter().filter(usable).collect();
         (!usable.is_empty()).then(|| (*self.random.pick(&usable)).clone())
@@ -108,7 +108,7 @@ impl Expressions<'_> {
         self.literal(ty)
     }
 
-    pub(super) fn literal(&mut self, ty: Type) -> QueryExpr {
+    pub(crate) fn literal(&mut self, ty: Type) -> QueryExpr {
         if self.random.percent(4) {
             return QueryExpr::Literal(Value::Null);
         }
@@ -154,7 +154,7 @@ impl Expressions<'_> {
     }
 
     /// Mostly a type that some leaf has, so that expressions are about something.
-    pub(super) fn some_type(&mut self) -> Type {
+    pub(crate) fn some_type(&mut self) -> Type {
         if self.random.percent(80)
             && let Some(leaf) = self.column(|ty| TYPES.contains(&ty))
         {
@@ -171,7 +171,7 @@ impl Expressions<'_> {
         self.column(|ty| ty == Type::Any).filter(is_open)
     }
 
-    /// The same, or now and then a value of which the type shows as it runs.
+    /// Returns an expression of the type, or now and then a value of which the type shows as it runs.
     fn loose(&mut self, ty: Type, depth: usize) -> QueryExpr {
         if self.random.percent(12)
             && let Some(leaf) = self.open()

@@ -1,12 +1,12 @@
 //! The second half of a random query: GROUP BY, SELECT, and what follows.
 
-use super::expressions::{Precision, TypedExpr};
-use super::generate::{GeneratedColumn, Generator, named};
-use super::query::{AggregateFunction, Item, OrderKey, Query, QueryExpr};
+use crate::oracle::generate::expressions::{Precision, TypedExpr};
+use crate::oracle::generate::generator::{GeneratedColumn, Generator, named};
+use crate::oracle::language::query::{AggregateFunction, Item, OrderKey, Query, QueryExpr};
 use pivot_advice::{Type, Value};
 
-/// What a query makes of its rows.
-pub(super) struct SelectClause {
+/// The clauses by which a query makes columns of its rows.
+pub(crate) struct SelectClause {
     pub group: Option<Vec<QueryExpr>>,
     pub distinct: bool,
     pub select: Vec<Item>,
@@ -16,7 +16,7 @@ pub(super) struct SelectClause {
 
 impl Generator<'_> {
     /// SELECT over leaves. Only of the whole query may values be what no other query can count on.
-    pub(super) fn select(&mut self, leaves: &[TypedExpr], aggregating: bool, whole: bool) -> SelectClause {
+    pub(crate) fn select(&mut self, leaves: &[TypedExpr], aggregating: bool, whole: bool) -> SelectClause {
         let mut selected = if aggregating { self.groups(leaves, whole) } else { self.values(leaves) };
         let exact = selected.columns.iter().all(|column| column.precision != Precision::Rough);
         selected.distinct = exact && self.random.percent(15);
@@ -253,7 +253,7 @@ impl Generator<'_> {
     }
 
     /// ORDER BY and LIMIT, over everything that is shown, so that the order is total.
-    pub(super) fn finish(&mut self, query: &mut Query, columns: &[GeneratedColumn]) {
+    pub(crate) fn finish(&mut self, query: &mut Query, columns: &[GeneratedColumn]) {
         let rough = columns.iter().any(|column| column.precision == Precision::Rough);
         query.sample = self.random.percent(6).then(|| *self.random.pick(&[0.5, 0.75]));
 

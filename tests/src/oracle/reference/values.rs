@@ -1,6 +1,6 @@
 //! How values compare and compute, from the language alone: `Value` is taken as plain data.
 
-use super::query::Op;
+use crate::oracle::language::query::Op;
 use pivot_advice::{Type, Value};
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -9,21 +9,21 @@ thread_local! {
     static ERRORS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// What a computation gives, and how often something in it had no value although its operands had.
-pub(super) fn counting_errors<T>(compute: impl FnOnce() -> T) -> (T, u64) {
+/// Runs a computation and counts how often something in it had no value although its operands had.
+pub(crate) fn counting_errors<T>(compute: impl FnOnce() -> T) -> (T, u64) {
     let before = ERRORS.get();
     let value = compute();
     (value, ERRORS.get() - before)
 }
 
 /// Null, where there should have been a value.
-pub(super) fn failed() -> Value {
+pub(crate) fn failed() -> Value {
     ERRORS.set(ERRORS.get() + 1);
     Value::Null
 }
 
 /// Any integer.
-pub(super) fn integer(x: &Value) -> Option<i128> {
+pub(crate) fn integer(x: &Value) -> Option<i128> {
     match x {
         Value::I64(x) => Some(i128::from(*x)),
         Value::U64(x) => Some(i128::from(*x)),
@@ -32,7 +32,7 @@ pub(super) fn integer(x: &Value) -> Option<i128> {
 }
 
 /// Any number as a double.
-pub(super) fn double(x: &Value) -> Option<f64> {
+pub(crate) fn double(x: &Value) -> Option<f64> {
     match x {
         Value::F64(x) => Some(*x),
         other => integer(other).map(|x| x as f64),
@@ -40,7 +40,7 @@ pub(super) fn double(x: &Value) -> Option<f64> {
 }
 
 /// The order of two values as operators see it: numbers by number, others within their type.
-pub(super) fn compare(x: &Value, y: &Value) -> Option<Ordering> {
+pub(crate) fn compare(x: &Value, y: &Value) -> Option<Ordering> {
     match (x, y) {
         (Value::F64(x), Value::F64(y)) => x.partial_cmp(y),
         (Value::F64(x), y) => integer(y).and_then(|y| against_double(y, *x)).map(Ordering::reverse),
@@ -69,7 +69,7 @@ fn against_double(x: i128, y: f64) -> Option<Ordering> {
 
 /// The order in which values are sorted: null first, then by kind, a NaN after all numbers, an integer
 /// before the double that is the same number.
-pub(super) fn order(x: &Value, y: &Value) -> Ordering {
+pub(crate) fn order(x: &Value, y: &Value) -> Ordering {
     let kind = |value: &Value| match value {
         Value::Null => 0,
         Value::Bool(_) => 1,
@@ -97,17 +97,17 @@ fn is_nan(x: &Value) -> bool {
 }
 
 /// Whether two values are one group: a double is never one with an integer.
-pub(super) fn same(x: &Value, y: &Value) -> bool {
+pub(crate) fn same(x: &Value, y: &Value) -> bool {
     order(x, y).is_eq()
 }
 
 /// Whether rows are one group.
-pub(super) fn same_all(x: &[Value], y: &[Value]) -> bool {
+pub(crate) fn same_all(x: &[Value], y: &[Value]) -> bool {
     x.iter().zip(y).all(|(x, y)| same(x, y))
 }
 
 /// Any operator but AND and OR. What has no value is null.
-pub(super) fn binary(op: Op, x: &Value, y: &Value) -> Value {
+pub(crate) fn binary(op: Op, x: &Value, y: &Value) -> Value {
     if *x == Value::Null || *y == Value::Null {
         return Value::Null;
     }
@@ -196,17 +196,17 @@ fn scaled(op: Op, ns: i64, by: &Value) -> Option<Value> {
 }
 
 /// The nearest integer, halves away from zero.
-pub(super) fn nearest(x: f64) -> Option<i64> {
+pub(crate) fn nearest(x: f64) -> Option<i64> {
     let x = x.round();
     let inside = x >= i64::MIN as f64 && x < -(i64::MIN as f64);
     inside.then_some(x as i64)
 }
 
-pub(super) fn narrow(x: i128) -> Option<i64> {
+pub(crate) fn narrow(x: i128) -> Option<i64> {
     i64::try_from(x).ok()
 }
 
-pub(super) fn negated(x: &Value) -> Value {
+pub(crate) fn negated(x: &Value) -> Value {
     let result = match x {
         Value::Null => return Value::Null,
         Value::F64(x) => Some(Value::F64(0.0 - x)),
@@ -217,7 +217,7 @@ pub(super) fn negated(x: &Value) -> Value {
 }
 
 /// How a value reads inside a text.
-pub(super) fn text(x: &Value) -> String {
+pub(crate) fn text(x: &Value) -> String {
     match x {
         Value::Bool(x) => x.to_string(),
         Value::F64(x) => format!("{x:?}"),
@@ -227,7 +227,7 @@ pub(super) fn text(x: &Value) -> String {
 }
 
 /// `CAST(x AS ty)`; null if x has no such value.
-pub(super) fn cast(x: &Value, ty: Type) -> Value {
+pub(crate) fn cast(x: &Value, ty: Type) -> Value {
     let number = match x {
         Value::Bool(x) => Some(i128::from(*x)),
         Value::Str(text) => text.trim().parse().ok(),

@@ -1,11 +1,11 @@
 //! Aggregates over all values at once, exactly.
 
-use super::expression::extremes;
-use super::query::Aggregate;
-use super::value::{double, failed, integer, nearest, order, same};
+use crate::oracle::language::query::AggregateFunction;
+use crate::oracle::reference::expressions::extremes;
+use crate::oracle::reference::values::{double, failed, integer, nearest, order, same};
 use pivot_advice::{Type, Value};
 
-/// What a column of a result may hold.
+/// The values that a column of a result may hold.
 #[derive(Debug, Clone)]
 pub enum ExpectedCell {
     /// This value; doubles to 1e-9.
@@ -30,7 +30,7 @@ pub struct ExpectedBuckets {
     pub fraction: Fraction,
 }
 
-/// What fraction of all rows the values are of: counts are those of all.
+/// The fraction of all rows that the values are of: counts are those of all.
 #[derive(Debug, Clone, Copy)]
 pub struct Fraction(pub(crate) Option<f64>);
 
@@ -40,8 +40,8 @@ impl Fraction {
     }
 }
 
-/// What an aggregate that stands alone in SELECT may give.
-pub(super) fn cell(aggregate: &AggregateFunction, values: &[Value], fraction: Fraction) -> ExpectedCell {
+/// Returns the values that an aggregate may give where it stands alone in SELECT.
+pub(crate) fn cell(aggregate: &AggregateFunction, values: &[Value], fraction: Fraction) -> ExpectedCell {
     let some: Vec<Value> = values.iter().filter(|value| **value != Value::Null).cloned().collect();
 
     match aggregate {
@@ -66,7 +66,7 @@ pub(super) fn cell(aggregate: &AggregateFunction, values: &[Value], fraction: Fr
 
 /// The value of an aggregate that has exactly one. Of nothing all but COUNT are null. In lists, counts are those of
 /// all rows.
-pub(super) fn value(aggregate: &AggregateFunction, values: &[Value], fraction: Fraction) -> Value {
+pub(crate) fn value(aggregate: &AggregateFunction, values: &[Value], fraction: Fraction) -> Value {
     let some = || values.iter().filter(|value| **value != Value::Null);
 
     match aggregate {
@@ -97,7 +97,7 @@ const EXACT: usize = 256;
 const LARGE: f64 = 1e12;
 
 /// Whether an aggregate of these values has no one value: it is a sketch of many, or a sum that is rounded.
-pub(super) fn is_beyond(aggregate: &AggregateFunction, values: &[Value]) -> bool {
+pub(crate) fn is_beyond(aggregate: &AggregateFunction, values: &[Value]) -> bool {
     match aggregate {
         AggregateFunction::Top(_) | AggregateFunction::CountDistinct => {
             values.len() > EXACT && distinct(values).len() > EXACT

@@ -1,0 +1,61 @@
+//! The state of a generator of queries, which the files beside this one extend by the parts of a query.
+
+use crate::oracle::generate::expressions::{Expressions, Precision, TypedExpr};
+use crate::oracle::language::query::{Item, QueryExpr, Source};
+use crate::oracle::run::dag::TracepointSpec;
+use crate::random::Random;
+use pivot_advice::Type;
+
+/// A column of a source or a result.
+#[derive(Debug, Clone)]
+pub(crate) struct GeneratedColumn {
+    pub name: String,
+    pub ty: Type,
+    pub precision: Precision,
+}
+
+/// The tuples that a source yields.
+#[derive(Debug, Clone)]
+pub(crate) struct Relation {
+    pub columns: Vec<GeneratedColumn>,
+    /// Whether its tuples are events, which others may happen before.
+    pub events: bool,
+    /// Whether one event may make several tuples.
+    pub joins: bool,
+    /// Whether it is a union of queries: the order of what they make of one event is not defined.
+    pub mixed: bool,
+    pub stages: usize,
+}
+
+/// Makes the parts of one query, and of the queries inside it.
+pub(crate) struct Generator<'a> {
+    pub random: &'a mut Random,
+    pub tracepoints: &'a [TracepointSpec],
+    pub with: Vec<(String, Relation, bool)>,
+    /// Sources of joins so far that are no queries.
+    pub plain: Vec<(Source, Relation)>,
+    pub stages: usize,
+    pub names: usize,
+}
+
+impl Generator<'_> {
+    /// Returns a name that no other alias, column or query has.
+    pub(crate) fn name(&mut self, kind: &str) -> String {
+        self.names += 1;
+        let dash = if self.random.percent(3) { "-" } else { "" };
+        format!("{kind}{dash}{}", self.names)
+    }
+
+    pub(crate) fn expressions<'e>(
+        &'e mut self,
+        leaves: &'e [TypedExpr],
+        worst: Precision,
+    ) -> Expressions<'e> {
+        Expressions { random: self.random, leaves, worst }
+    }
+}
+
+/// An item of SELECT, named so that others can refer to it.
+pub(crate) fn named(expr: QueryExpr, name: String) -> Item {
+    Item { expr, name: Some(name) }
+}
