@@ -7,11 +7,11 @@
 //!
 //! Nothing in it knows of Pivot but two lines of `main`.
 
-mod supervisor;
-mod database;
 mod customers;
+mod database;
 mod prices;
 mod stock;
+mod supervisor;
 mod web;
 
 use clap::{Parser, Subcommand};
@@ -29,7 +29,7 @@ struct Arguments {
     supervised: bool,
 }
 
-/// What this process is.
+/// The job of this process.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 enum Role {
     /// All of them, as processes of their own, until Ctrl-C.
@@ -94,10 +94,14 @@ async fn main() -> anyhow::Result<()> {
     if let Role::All { seconds, port } = role {
         return supervisor::run(seconds.map(Duration::from_secs), port).await;
     }
+
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).finish();
+
+    // All that Pivot needs.
     let _pivot = pivot::builder().process(role.name()).init()?; // for Pivot
     pivot_subscriber::install(subscriber)?; // for Pivot; without it: subscriber.init()
+
     tokio::select! {
         ended = serve(role) => ended,
         _ = tokio::signal::ctrl_c() => Ok(()),
@@ -105,6 +109,7 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
+/// Does the job of a role until the process ends.
 async fn serve(role: Role) -> anyhow::Result<()> {
     match role {
         Role::Web { listen, stock, prices } => web::serve(listen, stock, prices).await,

@@ -1,4 +1,4 @@
-//! The price list.
+//! The role `prices`: the price list. HTTP.
 
 use crate::database;
 use axum::extract::{Path, State};
@@ -15,7 +15,7 @@ const SCHEMA: &str = "
     INSERT INTO prices SELECT i, 100 + i * 37 FROM n;
 ";
 
-/// Answers until the process ends.
+/// Serves until the process ends.
 pub(crate) async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     let database = database::open("prices", SCHEMA).await?;
     let routes = Router::new().route("/prices/{product}", get(price));
@@ -25,6 +25,7 @@ pub(crate) async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     Ok(axum::serve(listener, routes).await?)
 }
 
+/// `GET /prices/{product}`: the price in cents.
 async fn price(
     State(database): State<SqlitePool>,
     Path(product): Path<i64>,

@@ -1,4 +1,4 @@
-//! The warehouse.
+//! The role `stock`: the warehouse, which knows how many pieces of each product there are. gRPC.
 
 use crate::database;
 use sqlx::SqlitePool;
@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use tower_http::trace::TraceLayer;
 use wire::stock_server::{Stock, StockServer};
 
-/// Generated.
+/// The generated messages and service of `proto/stock.proto`.
 #[allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 pub(crate) mod wire {
     tonic::include_proto!("shop");
@@ -19,7 +19,7 @@ const SCHEMA: &str = "
     INSERT INTO stock SELECT i, i * 40 FROM n;
 ";
 
-/// Answers until the process ends.
+/// Serves until the process ends.
 pub(crate) async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     let warehouse = Warehouse { database: database::open("stock", SCHEMA).await? };
     tracing::info!(%listen, "stock");
@@ -27,6 +27,7 @@ pub(crate) async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     Ok({ server }.add_service(StockServer::new(warehouse)).serve(listen).await?)
 }
 
+/// The service.
 #[derive(Debug)]
 struct Warehouse {
     database: SqlitePool,
@@ -54,6 +55,8 @@ impl Stock for Warehouse {
         request: Request<wire::ReserveRequest>,
     ) -> Result<Response<wire::ReserveResponse>, Status> {
         let wire::ReserveRequest { product, pieces } = *request.get_ref();
+
+        // The table refuses fewer than no pieces, which rolls the transaction back.
         let mut transaction = self.database.begin().await.map_err(internal)?;
         sqlx::query("UPDATE stock SET pieces = pieces - ? WHERE product = ?")
             .bind(pieces)
@@ -61,8 +64,10 @@ impl Stock for Warehouse {
             .execute(&mut *transaction)
             .await
             .map_err(|_| Status::failed_precondition("not as many there"))?;
+
         let query = sqlx::query_scalar("SELECT pieces FROM stock WHERE product = ?");
         let left = query.bind(product).fetch_one(&mut *transaction).await.map_err(internal)?;
+
         transaction.commit().await.map_err(internal)?;
         Ok(Response::new(wire::ReserveResponse { left }))
     }

@@ -1,33 +1,27 @@
-//! All roles as processes of their own, which end with this one.
+//! The role `all`: starts every other role as a process of its own, and ends them with this one.
+//!
+//! Each child holds a pipe from this process as its standard input, and ends when the pipe closes: so none
+//! outlives this process, however it ends.
 
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
-/// Starts every role and waits for Ctrl-C, the end of the time, or of one of them.
+/// Starts every role on ports from `port` on. Returns at Ctrl-C or when the time is over, and with an error if
+/// one of the processes ends.
 pub(crate) async fn run(time: Option<Duration>, port: u16) -> anyhow::Result<()> {
-    let program = std::env::current_exe()?;
-    let address = |above: u16| format!("127.0.0.1:{}", port + above);
-    let url = |above: u16| format!("http://{}", address(above));
-    let roles = [
-        vec!["stock".into(), "--listen".into(), address(1)],
-        vec!["prices".into(), "--listen".into(), address(2)],
-        vec!["web", "--listen", &address(0), "--stock", &url(1), "--prices", &url(2)]
-            .into_iter()
-            .map(String::from)
-            .collect(),
-        vec!["load".into(), "--web".into(), url(0)],
-    ];
-    let start = |arguments: &Vec<String>| {
-        let mut command = Command::new(&program);
-        // A pipe that nobody writes to: it closes when this process ends, however it does.
-        command.arg("--supervised").args(arguments).stdin(Stdio::piped()).kill_on_drop(true).spawn()
-    };
-    let mut children = roles.iter().map(start).collect::<Result<Vec<Child>, _>>()?;
-    // Waiting for a process would close what it is given.
-    let _pipes: Vec<_> = children.iter_mut().map(|child| child.stdin.take()).collect();
-    let [stock, prices, web, load] = children.as_mut_slice() else { return Ok(()) };
+    let [web, stock, prices] = [0, 1, 2].map(|above| format!("127.0.0.1:{}", port + above));
+    let [web_url, stock_url, prices_url] = [&web, &stock, &prices].map(|address| format!("http://{address}"));
+
+    let mut stock = start(&["stock", "--listen", &stock])?;
+    let mut prices = start(&["prices", "--listen", &prices])?;
+    let mut web = start(&["web", "--listen", &web, "--stock", &stock_url, "--prices", &prices_url])?;
+    let mut load = start(&["load", "--web", &web_url])?;
+
+    // Taken out: `wait` would close them, and end the children.
+    let _pipes = [stock.stdin.take(), prices.stdin.take(), web.stdin.take(), load.stdin.take()];
+
     let ended = tokio::select! {
         ended = stock.wait() => ended,
         ended = prices.wait() => ended,
@@ -39,8 +33,14 @@ pub(crate) async fn run(time: Option<Duration>, port: u16) -> anyhow::Result<()>
     anyhow::bail!("one of the processes has ended: {}", ended?)
 }
 
+/// Starts one role.
+fn start(arguments: &[&str]) -> std::io::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--supervised").args(arguments).stdin(Stdio::piped()).kill_on_drop(true).spawn()
+}
+
 /// Waits until the process that started this one has ended.
 pub(crate) async fn parent_ended() {
-    // A pipe that nobody writes to.
+    // Nobody writes to the pipe: a read returns when it closes.
     let _ = tokio::io::stdin().read(&mut [0]).await;
 }

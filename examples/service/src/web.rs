@@ -1,5 +1,8 @@
-//! The shop. Two things are wrong with it: its list of products asks for the reviews of each product,
-//! one by one, and it opens a connection for each price.
+//! The role `web`: the shop for customers. HTTP.
+//!
+//! Three things are wrong with it, for queries to find: the list of products asks for the reviews of each
+//! product, one by one; each price is asked for over a connection of its own; and the search looks at every
+//! review for every product.
 
 use crate::database;
 use crate::stock::wire::stock_client::StockClient;
@@ -25,6 +28,7 @@ const SCHEMA: &str = "
     INSERT INTO reviews SELECT i % 24 + 1, i % 5 + 1 FROM n;
 ";
 
+/// The state that all handlers share.
 #[derive(Debug, Clone)]
 struct Shop {
     database: SqlitePool,
@@ -33,14 +37,16 @@ struct Shop {
     http: reqwest::Client,
 }
 
-/// Answers until the process ends.
+/// Serves until the process ends.
 pub(crate) async fn serve(listen: SocketAddr, stock: String, prices: String) -> anyhow::Result<()> {
     let shop = Shop {
         database: database::open("web", SCHEMA).await?,
         stock: StockClient::new(Endpoint::from_shared(stock)?.connect_lazy()),
         prices,
+        // No idle connections: each price takes a new one.
         http: reqwest::Client::builder().pool_max_idle_per_host(0).build()?,
     };
+
     let routes = Router::new()
         .route("/health", get(|| async { "well" }))
         .route("/products", get(products))
@@ -49,14 +55,16 @@ pub(crate) async fn serve(listen: SocketAddr, stock: String, prices: String) -> 
         .route("/search", get(search))
         .layer(TraceLayer::new_for_http())
         .with_state(shop);
+
     let listener = tokio::net::TcpListener::bind(listen).await?;
     tracing::info!(%listen, "web");
     Ok(axum::serve(listener, routes).await?)
 }
 
-/// What went wrong, as an answer.
+/// The error of a handler, which becomes the status of its answer.
 enum ShopError {
     Database(sqlx::Error),
+    /// Another service failed.
     Upstream(String),
     NotFound,
 }
@@ -98,6 +106,7 @@ struct ListedProduct {
     stars: f64,
 }
 
+/// `GET /products`: all products with their average stars.
 async fn products(State(shop): State<Shop>) -> Result<Json<Vec<ListedProduct>>, ShopError> {
     let query = sqlx::query_as("SELECT id, name FROM products");
     let products: Vec<(i64, String)> = query.fetch_all(&shop.database).await?;
@@ -117,11 +126,13 @@ struct Product {
     pieces: i64,
 }
 
+/// `GET /products/{id}`: one product with its price and the pieces in stock.
 #[tracing::instrument(skip(shop))]
 async fn product(State(shop): State<Shop>, Path(id): Path<i64>) -> Result<Json<Product>, ShopError> {
     let query = sqlx::query_scalar("SELECT name FROM products WHERE id = ?").bind(id);
     let name: Option<String> = query.fetch_optional(&shop.database).await?;
     let name = name.ok_or(ShopError::NotFound)?;
+
     let price = shop.http.get(format!("{}/prices/{id}", shop.prices)).send().await?.error_for_status()?;
     let cents = price.json().await?;
     let available = shop.stock.clone().available(AvailableRequest { product: id }).await?;
@@ -134,6 +145,7 @@ struct Order {
     pieces: i64,
 }
 
+/// `POST /orders`: orders pieces of a product, and returns the number of the order.
 async fn order(State(shop): State<Shop>, Json(order): Json<Order>) -> Result<Json<i64>, ShopError> {
     // More than eight pieces are too many for the table.
     let id: i64 = sqlx::query_scalar("INSERT INTO orders (product, pieces) VALUES (?, ?) RETURNING id")
@@ -141,6 +153,7 @@ async fn order(State(shop): State<Shop>, Json(order): Json<Order>) -> Result<Jso
         .bind(order.pieces)
         .fetch_one(&shop.database)
         .await?;
+
     let Order { product, pieces } = order;
     shop.stock.clone().reserve(ReserveRequest { product, pieces }).await?;
     Ok(Json(id))
@@ -151,6 +164,7 @@ struct Search {
     stars: i64,
 }
 
+/// `GET /search?stars=N`: the products that often have at least N stars.
 async fn search(
     State(shop): State<Shop>,
     Query(search): Query<Search>,
