@@ -5,14 +5,14 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use pivot::CpuBudget;
-use pivot_advice::{Errors, Finish, Groups};
+use pivot_advice::{EvalErrors, FinalFunction, Groups};
 use pivot_tests::PATIENCE;
 use pivot_tests::soak::{Load, Memory, PlayedFrontend, quiet_about, seconds};
 
 /// What each group says: how many rows, and the sum.
 fn numbers(groups: &Groups) -> Vec<Vec<i128>> {
     let row = |group: &pivot_advice::Group| {
-        let sum = group.states[0].finish(Finish::Plain, &mut Errors::default());
+        let sum = group.states[0].finish(FinalFunction::Plain, &mut EvalErrors::default());
         vec![i128::from(group.n), sum.as_integer().unwrap()]
     };
     let mut rows: Vec<Vec<i128>> = groups.iter().map(row).collect();

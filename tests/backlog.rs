@@ -1,7 +1,7 @@
 //! A query with tens of thousands of groups, whose windows come faster than a client reads them.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use pivot_advice::{Exports, Field, Groups, Type, Value};
+use pivot_advice::{Exports, FieldDescriptor, Groups, Type, Value};
 use pivot_protocol::wire::{self, frontend_client::FrontendClient};
 use pivot_protocol::{from_wire, to_wire};
 use pivot_tests::{PlayedAgent, ReportWindow, SECOND_NS, TestFrontend};
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Attaches an agent whose tracepoint `T` exports a key.
 async fn attach(url: &str) -> PlayedAgent {
-    let fields = vec![Field { name: "key".into(), ty: Type::String }];
+    let fields = vec![FieldDescriptor { name: "key".into(), ty: Type::String }];
     let (file, module) = ("a.rs".into(), "a".into());
     let exports = Exports { tracepoint: "T".into(), fields, file, line: 1, module };
 

@@ -22,7 +22,7 @@
 //! ---- errors                     everything that is wrong; warnings too
 //! ```
 
-use pivot_advice::{Exports, Field, QueryId, Type};
+use pivot_advice::{Exports, FieldDescriptor, QueryId, Type};
 use pivot_query::{Catalog, Color, CompileOptions, Diagnostics, Program, compile_with};
 use pivot_tests::golden::{Golden, Section, results};
 use std::path::{Path, PathBuf};
@@ -155,7 +155,7 @@ fn exports_of(line: &str) -> Exports {
     let tracepoint = words.next().unwrap_or_default().to_owned();
     let fields = words
         .filter_map(|word| word.split_once(':'))
-        .map(|(name, ty)| Field { name: name.into(), ty: type_of(ty) });
+        .map(|(name, ty)| FieldDescriptor { name: name.into(), ty: type_of(ty) });
     Exports { tracepoint, fields: fields.collect(), file: "here.rs".into(), line: 1, module: "here".into() }
 }
 

@@ -1,7 +1,7 @@
 //! The rules change what a query costs, and nothing else: any set of them gives the same result.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use pivot_advice::{Exports, Field, Type};
+use pivot_advice::{Exports, FieldDescriptor, Type};
 use pivot_query::{Catalog, CompileOptions, Program, compile_with};
 use pivot_tests::golden::results;
 use proptest::prelude::*;
@@ -54,7 +54,7 @@ fn catalog() -> Catalog {
     let mut catalog = Catalog::default();
     for name in TRACEPOINTS {
         let fields = [("a", Type::U64), ("b", Type::U64), ("s", Type::String), ("l", Type::U64.list())];
-        let fields = fields.map(|(name, ty)| Field { name: name.into(), ty }).to_vec();
+        let fields = fields.map(|(name, ty)| FieldDescriptor { name: name.into(), ty }).to_vec();
         let tracepoint = name.into();
         catalog.add(&Exports { tracepoint, fields, file: String::new(), line: 1, module: String::new() });
     }

@@ -15,7 +15,7 @@ use axum::routing::get;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client as Hyper;
 use hyper_util::rt::TokioExecutor;
-use pivot_advice::{Loss, QueryId};
+use pivot_advice::{LossCounts, QueryId};
 use pivot_agent::tracepoint;
 use pivot_propagate::{ClientLayer, ServerLayer, request};
 use pivot_query::{Catalog, CompileOptions, compile_with};
@@ -176,7 +176,7 @@ async fn rows(text: &str, calls: impl Future<Output = ()>) -> Vec<String> {
     calls.await;
     let part = pivot_agent::drain().remove(&query).unwrap();
     pivot_agent::weave(&[]);
-    assert_eq!(part.loss, Loss::default());
+    assert_eq!(part.loss, LossCounts::default());
     let groups = part.groups.unwrap();
     let mut rows: Vec<String> =
         groups.iter().map(|group| format!("{} {} {}", group.key[0], group.key[1], group.n)).collect();

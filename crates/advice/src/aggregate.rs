@@ -1,15 +1,15 @@
 //! Aggregates and their mergeable states.
 //!
-//! A [`State`] is a partial aggregate: `update` takes one value of a row that counts `weight` times,
+//! A [`AggregateState`] is a partial aggregate: `update` takes one value of a row that counts `weight` times,
 //! `merge` adds another state, `scale` multiplies the rows behind it, `finish` gives a value. One state
-//! may serve several functions: [`Finish`] says which value is wanted of it.
+//! may serve several functions: [`FinalFunction`] says which value is wanted of it.
 //! `COUNT` of rows needs no state: it is the multiplicity that every row carries.
 
-use crate::eval::Errors;
-use crate::show;
-use crate::sketch::{Distinct, Histogram, Moments, Tally, Top};
+use crate::error::EvalErrors;
+use crate::sketch::sketch_text;
+use crate::sketch::{ExponentialHistogram, HyperLogLog, IntegerCounts, Moments, SpaceSaving};
 use crate::sum::Sum;
-use crate::value::{Type, Value};
+use crate::value::{Type, Value, nearest_integer};
 use std::fmt;
 
 /// The kinds of states.
@@ -84,19 +84,19 @@ impl Aggregate {
     }
 
     /// The state of no rows.
-    pub fn empty(self) -> State {
+    pub fn empty(self) -> AggregateState {
         match self {
-            Aggregate::Count => State::Count(0),
-            Aggregate::Sum => State::Sum(Sum::Empty),
-            Aggregate::Min => State::Min(Value::Null),
-            Aggregate::Max => State::Max(Value::Null),
-            Aggregate::Average => State::Average(Sum::Empty, 0),
-            Aggregate::Moments => State::Moments(Moments::default()),
-            Aggregate::Distinct => State::Distinct(Distinct::default()),
-            Aggregate::Histogram => State::Histogram(Box::default()),
-            Aggregate::Tally => State::Tally(Tally::default()),
-            Aggregate::Top => State::Top(Top::default()),
-            Aggregate::Any => State::Any(Value::Null),
+            Aggregate::Count => AggregateState::Count(0),
+            Aggregate::Sum => AggregateState::Sum(Sum::Empty),
+            Aggregate::Min => AggregateState::Min(Value::Null),
+            Aggregate::Max => AggregateState::Max(Value::Null),
+            Aggregate::Average => AggregateState::Average(Sum::Empty, 0),
+            Aggregate::Moments => AggregateState::Moments(Moments::default()),
+            Aggregate::Distinct => AggregateState::Distinct(HyperLogLog::default()),
+            Aggregate::Histogram => AggregateState::Histogram(Box::default()),
+            Aggregate::Tally => AggregateState::Tally(IntegerCounts::default()),
+            Aggregate::Top => AggregateState::Top(SpaceSaving::default()),
+            Aggregate::Any => AggregateState::Any(Value::Null),
         }
     }
 }
@@ -109,7 +109,7 @@ impl fmt::Display for Aggregate {
 
 /// A partial aggregate.
 #[derive(Debug, Clone, PartialEq)]
-pub enum State {
+pub enum AggregateState {
     /// Values that were not null.
     Count(u64),
     /// Their sum.
@@ -123,20 +123,20 @@ pub enum State {
     /// Their mean and variance.
     Moments(Moments),
     /// The set of them.
-    Distinct(Distinct),
+    Distinct(HyperLogLog),
     /// Their orders of magnitude.
-    Histogram(Box<Histogram>),
+    Histogram(Box<ExponentialHistogram>),
     /// Their counts, if they are integers.
-    Tally(Tally),
+    Tally(IntegerCounts),
     /// The most frequent.
-    Top(Top),
+    Top(SpaceSaving),
     /// One of them, null before the first.
     Any(Value),
 }
 
 /// Which value is wanted of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub enum Finish {
+pub enum FinalFunction {
     /// The aggregate itself: of a histogram its buckets, of moments the variance.
     #[default]
     Plain,
@@ -160,92 +160,96 @@ pub enum Finish {
     },
 }
 
-impl State {
+impl AggregateState {
     /// Which aggregate this is a state of.
     pub fn aggregate(&self) -> Aggregate {
         match self {
-            State::Count(_) => Aggregate::Count,
-            State::Sum(_) => Aggregate::Sum,
-            State::Min(_) => Aggregate::Min,
-            State::Max(_) => Aggregate::Max,
-            State::Average(..) => Aggregate::Average,
-            State::Moments(_) => Aggregate::Moments,
-            State::Distinct(_) => Aggregate::Distinct,
-            State::Histogram(_) => Aggregate::Histogram,
-            State::Tally(_) => Aggregate::Tally,
-            State::Top(_) => Aggregate::Top,
-            State::Any(_) => Aggregate::Any,
+            AggregateState::Count(_) => Aggregate::Count,
+            AggregateState::Sum(_) => Aggregate::Sum,
+            AggregateState::Min(_) => Aggregate::Min,
+            AggregateState::Max(_) => Aggregate::Max,
+            AggregateState::Average(..) => Aggregate::Average,
+            AggregateState::Moments(_) => Aggregate::Moments,
+            AggregateState::Distinct(_) => Aggregate::Distinct,
+            AggregateState::Histogram(_) => Aggregate::Histogram,
+            AggregateState::Tally(_) => Aggregate::Tally,
+            AggregateState::Top(_) => Aggregate::Top,
+            AggregateState::Any(_) => Aggregate::Any,
         }
     }
 
     /// Adds a value that stands in a row of multiplicity `weight`; null adds nothing.
-    pub fn update(&mut self, value: &Value, weight: u64, errors: &mut Errors) {
+    pub fn update(&mut self, value: &Value, weight: u64, errors: &mut EvalErrors) {
         if value.is_null() || weight == 0 {
             return;
         }
         match self {
-            State::Count(count) => *count = count.saturating_add(weight),
-            State::Sum(sum) => sum.add(Sum::of(value, weight, errors)),
-            State::Average(sum, count) => match Sum::of(value, weight, errors) {
+            AggregateState::Count(count) => *count = count.saturating_add(weight),
+            AggregateState::Sum(sum) => sum.add(Sum::of(value, weight, errors)),
+            AggregateState::Average(sum, count) => match Sum::of(value, weight, errors) {
                 Sum::Empty => {}
                 term => {
                     sum.add(term);
                     *count = count.saturating_add(weight);
                 }
             },
-            State::Min(least) => replace_if(least, value, std::cmp::Ordering::is_lt),
-            State::Max(most) => replace_if(most, value, std::cmp::Ordering::is_gt),
-            State::Moments(moments) => match number(value) {
+            AggregateState::Min(least) => replace_if(least, value, std::cmp::Ordering::is_lt),
+            AggregateState::Max(most) => replace_if(most, value, std::cmp::Ordering::is_gt),
+            AggregateState::Moments(moments) => match number(value) {
                 Some((x, durations)) => moments.merge(&Moments { durations, ..Moments::of(x, weight) }),
                 None => errors.0 += 1,
             },
-            State::Distinct(set) => set.insert(value),
-            State::Histogram(histogram) => match number(value) {
+            AggregateState::Distinct(set) => set.insert(value),
+            AggregateState::Histogram(histogram) => match number(value) {
                 Some((x, durations)) if histogram.add(x, weight) => histogram.durations |= durations,
                 _ => errors.0 += 1,
             },
-            State::Tally(tally) => match value.as_integer().and_then(|x| i64::try_from(x).ok()) {
+            AggregateState::Tally(tally) => match value.as_integer().and_then(|x| i64::try_from(x).ok()) {
                 Some(x) => tally.add(x, weight),
                 None => errors.0 += 1,
             },
-            State::Top(top) => top.add(value, weight),
-            State::Any(kept) if kept.is_null() => *kept = value.clone(),
-            State::Any(_) => {}
+            AggregateState::Top(top) => top.add(value, weight),
+            AggregateState::Any(kept) if kept.is_null() => *kept = value.clone(),
+            AggregateState::Any(_) => {}
         }
     }
 
     /// Adds a whole number where that takes one addition. False if it does not: then nothing was added,
-    /// and [`State::update`] is to be called.
+    /// and [`AggregateState::update`] is to be called.
     #[inline(always)]
     pub fn add_integer(&mut self, x: i64) -> bool {
         match self {
-            State::Sum(Sum::Integer(sum)) => match sum.checked_add(x.into()) {
+            AggregateState::Sum(Sum::Integer(sum)) => match sum.checked_add(x.into()) {
                 Some(total) => *sum = total,
                 None => return false,
             },
-            State::Count(count) => *count = count.saturating_add(1),
+            AggregateState::Count(count) => *count = count.saturating_add(1),
             _ => return false,
         }
         true
     }
 
     /// Adds the rows behind another state of the same aggregate; a state of another one is ignored.
-    pub fn merge(&mut self, other: &State) {
+    pub fn merge(&mut self, other: &AggregateState) {
         match (self, other) {
-            (State::Count(a), State::Count(b)) => *a = a.saturating_add(*b),
-            (State::Sum(a), State::Sum(b)) => a.add(b.clone()),
-            (State::Average(a, n), State::Average(b, m)) => {
+            (AggregateState::Count(a), AggregateState::Count(b)) => *a = a.saturating_add(*b),
+            (AggregateState::Sum(a), AggregateState::Sum(b)) => a.add(b.clone()),
+            (AggregateState::Average(a, n), AggregateState::Average(b, m)) => {
                 a.add(b.clone());
                 *n = n.saturating_add(*m);
             }
-            (State::Min(a), State::Min(b)) if !b.is_null() => replace_if(a, b, std::cmp::Ordering::is_lt),
-            (State::Max(a), State::Max(b)) if !b.is_null() => replace_if(a, b, std::cmp::Ordering::is_gt),
-            (State::Moments(a), State::Moments(b)) => a.merge(b),
-            (State::Distinct(a), State::Distinct(b)) => a.merge(b),
-            (State::Histogram(a), State::Histogram(b)) => a.merge(b),
-            (State::Tally(a), State::Tally(b)) => a.merge(b),
-            (State::Top(a), State::Top(b)) => a.merge(b),
-            (State::Any(a), State::Any(b)) if a.is_null() => *a = b.clone(),
+            (AggregateState::Min(a), AggregateState::Min(b)) if !b.is_null() => {
+                replace_if(a, b, std::cmp::Ordering::is_lt)
+            }
+            (AggregateState::Max(a), AggregateState::Max(b)) if !b.is_null() => {
+                replace_if(a, b, std::cmp::Ordering::is_gt)
+            }
+            (AggregateState::Moments(a), AggregateState::Moments(b)) => a.merge(b),
+            (AggregateState::Distinct(a), AggregateState::Distinct(b)) => a.merge(b),
+            (AggregateState::Histogram(a), AggregateState::Histogram(b)) => a.merge(b),
+            (AggregateState::Tally(a), AggregateState::Tally(b)) => a.merge(b),
+            (AggregateState::Top(a), AggregateState::Top(b)) => a.merge(b),
+            (AggregateState::Any(a), AggregateState::Any(b)) if a.is_null() => *a = b.clone(),
             _ => {}
         }
     }
@@ -253,69 +257,74 @@ impl State {
     /// Multiplies the rows behind this state.
     pub fn scale(&mut self, by: u64) {
         match self {
-            State::Count(count) => *count = count.saturating_mul(by),
-            State::Sum(sum) => sum.scale(by),
-            State::Average(sum, count) => {
+            AggregateState::Count(count) => *count = count.saturating_mul(by),
+            AggregateState::Sum(sum) => sum.scale(by),
+            AggregateState::Average(sum, count) => {
                 sum.scale(by);
                 *count = count.saturating_mul(by);
             }
-            State::Moments(moments) => moments.scale(by),
-            State::Histogram(histogram) => histogram.scale_by(by),
-            State::Tally(tally) => tally.scale(by),
-            State::Top(top) => top.scale(by),
-            State::Min(_) | State::Max(_) | State::Distinct(_) | State::Any(_) => {}
+            AggregateState::Moments(moments) => moments.scale(by),
+            AggregateState::Histogram(histogram) => histogram.scale_by(by),
+            AggregateState::Tally(tally) => tally.scale(by),
+            AggregateState::Top(top) => top.scale(by),
+            AggregateState::Min(_)
+            | AggregateState::Max(_)
+            | AggregateState::Distinct(_)
+            | AggregateState::Any(_) => {}
         }
     }
 
     /// A value of the aggregate. COUNT and DISTINCT of nothing are 0, anything else of nothing is null.
-    pub fn finish(&self, finish: Finish, errors: &mut Errors) -> Value {
+    pub fn finish(&self, finish: FinalFunction, errors: &mut EvalErrors) -> Value {
         match (self, finish) {
-            (State::Count(count), _) => Value::U64(*count),
-            (State::Distinct(set), _) => Value::U64(set.count()),
-            (State::Min(value) | State::Max(value) | State::Any(value), _) => value.clone(),
-            (State::Sum(sum), _) => sum.finish(errors),
-            (State::Average(sum, count), _) => sum.mean(*count, errors),
-            (State::Moments(moments), _) => deviation(moments, finish, errors),
-            (State::Histogram(histogram), Finish::Quantile(q)) => {
+            (AggregateState::Count(count), _) => Value::U64(*count),
+            (AggregateState::Distinct(set), _) => Value::U64(set.count()),
+            (AggregateState::Min(value) | AggregateState::Max(value) | AggregateState::Any(value), _) => {
+                value.clone()
+            }
+            (AggregateState::Sum(sum), _) => sum.finish(errors),
+            (AggregateState::Average(sum, count), _) => sum.mean(*count, errors),
+            (AggregateState::Moments(moments), _) => deviation(moments, finish, errors),
+            (AggregateState::Histogram(histogram), FinalFunction::Quantile(q)) => {
                 // Among the values, up to rounding: the conversion keeps it in their range.
                 histogram.quantile(q).map_or(Value::Null, |x| match histogram.durations {
                     true => Value::Duration(x.round() as i64),
                     false => Value::F64(x),
                 })
             }
-            (State::Histogram(histogram), _) => show::buckets(histogram),
-            (State::Tally(tally), Finish::Linear { least, step, count, durations }) => {
-                show::linear(tally, show::Scale { least, step, count, durations })
+            (AggregateState::Histogram(histogram), _) => sketch_text::buckets(histogram),
+            (AggregateState::Tally(tally), FinalFunction::Linear { least, step, count, durations }) => {
+                sketch_text::linear(tally, sketch_text::Scale { least, step, count, durations })
             }
-            (State::Tally(tally), _) => show::tally(tally),
-            (State::Top(top), Finish::Top(k)) => show::top(top, usize::from(k)),
-            (State::Top(top), _) => show::top(top, usize::MAX),
+            (AggregateState::Tally(tally), _) => sketch_text::tally(tally),
+            (AggregateState::Top(top), FinalFunction::Top(k)) => sketch_text::top(top, usize::from(k)),
+            (AggregateState::Top(top), _) => sketch_text::top(top, usize::MAX),
         }
     }
 
     /// The list that HIST, LHIST or TOPK would show of all rows, about, if this state has seen a fraction of
     /// them. None of other values: they are no counts.
-    pub fn finish_counts(&self, finish: Finish, fraction: f64) -> Option<Value> {
+    pub fn finish_counts(&self, finish: FinalFunction, fraction: f64) -> Option<Value> {
         let counts = match self {
-            State::Tally(_) | State::Top(_) => true,
-            State::Histogram(_) => finish == Finish::Plain,
+            AggregateState::Tally(_) | AggregateState::Top(_) => true,
+            AggregateState::Histogram(_) => finish == FinalFunction::Plain,
             _ => false,
         };
         let mut whole = Some(self).filter(|_| counts)?.clone();
         match &mut whole {
-            State::Histogram(histogram) => histogram.divide(fraction),
-            State::Tally(tally) => tally.divide(fraction),
-            State::Top(top) => top.divide(fraction),
+            AggregateState::Histogram(histogram) => histogram.divide(fraction),
+            AggregateState::Tally(tally) => tally.divide(fraction),
+            AggregateState::Top(top) => top.divide(fraction),
             _ => {}
         }
-        Some(whole.finish(finish, &mut Errors::default()))
+        Some(whole.finish(finish, &mut EvalErrors::default()))
     }
 
     /// How far a finished value may be from the exact one, as a fraction of it: 0 where it is exact.
     pub fn relative_error(&self) -> f64 {
         match self {
-            State::Distinct(Distinct::Registers(_)) => Distinct::ERROR,
-            State::Histogram(histogram) if histogram.count() > 0 => histogram.relative_error(),
+            AggregateState::Distinct(HyperLogLog::Registers(_)) => HyperLogLog::ERROR,
+            AggregateState::Histogram(histogram) if histogram.count() > 0 => histogram.relative_error(),
             _ => 0.0,
         }
     }
@@ -330,17 +339,17 @@ fn number(value: &Value) -> Option<(f64, bool)> {
 }
 
 /// A double as what it measures.
-fn measured(x: f64, durations: bool, errors: &mut Errors) -> Value {
+fn measured(x: f64, durations: bool, errors: &mut EvalErrors) -> Value {
     if !durations {
         return Value::F64(x);
     }
-    crate::eval::from_double(x).map_or_else(|| errors.null(), Value::Duration)
+    nearest_integer(x).map_or_else(|| errors.null(), Value::Duration)
 }
 
-fn deviation(moments: &Moments, finish: Finish, errors: &mut Errors) -> Value {
+fn deviation(moments: &Moments, finish: FinalFunction, errors: &mut EvalErrors) -> Value {
     match (moments.variance(), finish) {
         (None, _) => Value::Null,
-        (Some(variance), Finish::Deviation) => measured(variance.sqrt(), moments.durations, errors),
+        (Some(variance), FinalFunction::Deviation) => measured(variance.sqrt(), moments.durations, errors),
         (Some(variance), _) => Value::F64(variance),
     }
 }
@@ -352,19 +361,19 @@ fn replace_if(kept: &mut Value, value: &Value, wins: fn(std::cmp::Ordering) -> b
 }
 
 /// The type of the values of a state over arguments of a type; none if the argument does not fit.
-pub fn finished_type(aggregate: Aggregate, finish: Finish, argument: Type) -> Option<Type> {
+pub fn finished_type(aggregate: Aggregate, finish: FinalFunction, argument: Type) -> Option<Type> {
     let open = matches!(argument, Type::Any | Type::Null);
     let number = argument.is_number() || argument == Type::Duration;
     match (aggregate, finish) {
         (Aggregate::Count | Aggregate::Distinct, _) => Some(Type::U64),
         (Aggregate::Min | Aggregate::Max | Aggregate::Any, _) => Some(argument),
         (Aggregate::Top, _) => Some(Type::String.list()),
-        (Aggregate::Histogram | Aggregate::Tally, Finish::Plain | Finish::Linear { .. }) => {
+        (Aggregate::Histogram | Aggregate::Tally, FinalFunction::Plain | FinalFunction::Linear { .. }) => {
             (open || number).then(|| Type::String.list())
         }
         _ if open => Some(Type::Any),
         (Aggregate::Sum, _) if argument.is_integer() => Some(Type::I64),
-        (Aggregate::Moments, Finish::Plain) => argument.is_number().then_some(Type::F64),
+        (Aggregate::Moments, FinalFunction::Plain) => argument.is_number().then_some(Type::F64),
         _ if argument == Type::Duration => Some(Type::Duration),
         _ => number.then_some(Type::F64),
     }
@@ -374,14 +383,14 @@ pub fn finished_type(aggregate: Aggregate, finish: Finish, argument: Type) -> Op
 mod tests {
     use super::*;
 
-    fn state_of(aggregate: Aggregate, values: &[(Value, u64)]) -> State {
+    fn state_of(aggregate: Aggregate, values: &[(Value, u64)]) -> AggregateState {
         let mut state = aggregate.empty();
-        values.iter().for_each(|(value, weight)| state.update(value, *weight, &mut Errors::default()));
+        values.iter().for_each(|(value, weight)| state.update(value, *weight, &mut EvalErrors::default()));
         state
     }
 
-    fn finished(state: &State) -> Value {
-        state.finish(Finish::Plain, &mut Errors::default())
+    fn finished(state: &AggregateState) -> Value {
+        state.finish(FinalFunction::Plain, &mut EvalErrors::default())
     }
 
     #[test]
@@ -422,8 +431,8 @@ mod tests {
     fn a_sum_may_pass_64_bits_on_its_way() {
         let rows = [(Value::U64(u64::MAX), 4), (Value::I64(i64::MIN), 8)];
         assert_eq!(finished(&state_of(Aggregate::Sum, &rows)), Value::I64(-4));
-        let mut errors = Errors::default();
-        let beyond = state_of(Aggregate::Sum, &rows[..1]).finish(Finish::Plain, &mut errors);
+        let mut errors = EvalErrors::default();
+        let beyond = state_of(Aggregate::Sum, &rows[..1]).finish(FinalFunction::Plain, &mut errors);
         assert_eq!((beyond, errors.0), (Value::Null, 1));
     }
 
@@ -455,7 +464,8 @@ mod tests {
         let rows: Vec<(Value, u64)> = (1..=100).map(|i| (Value::Duration(i * 1_000_000), 2)).collect();
         let state = state_of(Aggregate::Histogram, &rows);
         for (q, truth) in [(0.5, 50e6), (0.9, 90e6), (0.99, 99e6)] {
-            let Value::Duration(found) = state.finish(Finish::Quantile(q), &mut Errors::default()) else {
+            let Value::Duration(found) = state.finish(FinalFunction::Quantile(q), &mut EvalErrors::default())
+            else {
                 panic!("a quantile of durations is a duration");
             };
             let off = (found as f64 - truth).abs() / truth;
@@ -467,13 +477,13 @@ mod tests {
     fn buckets_and_frequent_values_read_like_a_table() {
         let list = |texts: &[&str]| Value::List(texts.iter().map(Value::str).collect());
         let rows: Vec<(Value, u64)> = [0, 12, 13, 25, 30].map(|i| (Value::I64(i / 10 + 1), 1)).into();
-        let linear = Finish::Linear { least: 0.0, step: 10.0, count: 3, durations: false };
+        let linear = FinalFunction::Linear { least: 0.0, step: 10.0, count: 3, durations: false };
         let tally = state_of(Aggregate::Tally, &[rows, vec![(Value::I64(4), 7)]].concat());
-        let shown = tally.finish(linear, &mut Errors::default());
+        let shown = tally.finish(linear, &mut EvalErrors::default());
         assert_eq!(shown, list(&["[0, 10): 1", "[10, 20): 2", "[20, 30): 1", "[30, ∞): 8"]));
         let top =
             state_of(Aggregate::Top, &[(Value::str("a"), 1), (Value::str("b"), 4), (Value::str("c"), 2)]);
-        assert_eq!(top.finish(Finish::Top(2), &mut Errors::default()), list(&["b: 4", "c: 2"]));
+        assert_eq!(top.finish(FinalFunction::Top(2), &mut EvalErrors::default()), list(&["b: 4", "c: 2"]));
     }
 
     #[test]
@@ -481,27 +491,27 @@ mod tests {
         let list = |texts: &[&str]| Some(Value::List(texts.iter().map(Value::str).collect()));
         let rows = [(Value::I64(0), 1), (Value::I64(1), 3), (Value::I64(-1), 2)];
         let counts = |aggregate, finish| state_of(aggregate, &rows).finish_counts(finish, 0.3);
-        let linear = Finish::Linear { least: 0.0, step: 10.0, count: 1, durations: false };
-        assert_eq!(counts(Aggregate::Top, Finish::Top(2)), list(&["1: 10", "-1: 7"]));
+        let linear = FinalFunction::Linear { least: 0.0, step: 10.0, count: 1, durations: false };
+        assert_eq!(counts(Aggregate::Top, FinalFunction::Top(2)), list(&["1: 10", "-1: 7"]));
         let shown = list(&["[-∞, 0): 7", "[-∞, 0): 3", "[0, 10): 10"]);
         assert_eq!(counts(Aggregate::Tally, linear), shown);
         let shown = list(&["[-1, -1): 7", "0: 3", "(1, 1]: 10"]);
-        assert_eq!(counts(Aggregate::Histogram, Finish::Plain), shown);
-        assert_eq!(counts(Aggregate::Histogram, Finish::Quantile(0.5)), None);
-        assert_eq!(counts(Aggregate::Sum, Finish::Plain), None);
+        assert_eq!(counts(Aggregate::Histogram, FinalFunction::Plain), shown);
+        assert_eq!(counts(Aggregate::Histogram, FinalFunction::Quantile(0.5)), None);
+        assert_eq!(counts(Aggregate::Sum, FinalFunction::Plain), None);
         let mut tally = state_of(Aggregate::Tally, &[]);
-        if let State::Tally(tally) = &mut tally {
+        if let AggregateState::Tally(tally) = &mut tally {
             tally.other = 5;
         }
-        assert_eq!(tally.finish_counts(Finish::Plain, 0.5), list(&["other: 10"]));
+        assert_eq!(tally.finish_counts(FinalFunction::Plain, 0.5), list(&["other: 10"]));
     }
 
     #[test]
     fn a_value_that_does_not_add_up_is_counted_and_left_out() {
-        let mut errors = Errors::default();
+        let mut errors = EvalErrors::default();
         let mut state = Aggregate::Average.empty();
         state.update(&Value::str("x"), 1, &mut errors);
         state.update(&Value::I64(2), 1, &mut errors);
-        assert_eq!((state.finish(Finish::Plain, &mut errors), errors.0), (Value::F64(2.0), 1));
+        assert_eq!((state.finish(FinalFunction::Plain, &mut errors), errors.0), (Value::F64(2.0), 1));
     }
 }

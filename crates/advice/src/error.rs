@@ -1,5 +1,6 @@
 //! Errors of this crate. Running advice has none: a missing value is null and is counted.
 
+use crate::value::Value;
 use std::fmt;
 
 /// Why encoded bytes were refused.
@@ -39,3 +40,16 @@ impl fmt::Display for DecodeError {
 }
 
 impl std::error::Error for DecodeError {}
+
+/// Counts the evaluations of expressions and aggregates that had no value: an overflow, a division by
+/// zero, a cast or an operand that does not fit.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct EvalErrors(pub u64);
+
+impl EvalErrors {
+    /// Counts one failed evaluation and returns its result, null.
+    pub fn null(&mut self) -> Value {
+        self.0 += 1;
+        Value::Null
+    }
+}

@@ -3,33 +3,23 @@
 //! Integer arithmetic is computed in 128 bits and checked against its result type: `u64 - u64` and
 //! mixed operands give `i64`, two `u64` under any other operator give `u64`.
 
-use crate::duration;
+use crate::duration_text;
+use crate::error::EvalErrors;
 use crate::expr::{Binary, Expr, Function, Unary};
-use crate::value::{Type, Value};
+use crate::kleene::Connective;
+use crate::stable_hash::stable_hash;
+use crate::value::{Type, Value, nearest_integer};
 use std::cmp::Ordering;
-use std::hash::{BuildHasher, Hash, Hasher};
-
-/// Counts evaluations that had no value: overflow, division by zero, a cast or operand that does not fit.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Errors(pub u64);
-
-impl Errors {
-    /// Counts one and gives null.
-    pub fn null(&mut self) -> Value {
-        self.0 += 1;
-        Value::Null
-    }
-}
 
 impl Expr {
     /// The value of this expression over the columns of a row; a column that is not there is null.
-    pub fn eval(&self, row: &[Value], errors: &mut Errors) -> Value {
+    pub fn eval(&self, row: &[Value], errors: &mut EvalErrors) -> Value {
         match self {
             Expr::Column(index) => row.get(usize::from(*index)).cloned().unwrap_or_default(),
             Expr::Literal(value) => value.clone(),
             Expr::Unary(op, x) => unary(*op, x.eval(row, errors), errors),
-            Expr::Binary(Binary::And, x, y) => connective(x, y, false, row, errors),
-            Expr::Binary(Binary::Or, x, y) => connective(x, y, true, row, errors),
+            Expr::Binary(Binary::And, x, y) => connective(Connective::And, x, y, row, errors),
+            Expr::Binary(Binary::Or, x, y) => connective(Connective::Or, x, y, row, errors),
             Expr::Binary(op, x, y) => binary(*op, &x.eval(row, errors), &y.eval(row, errors), errors),
             Expr::Call(function, arguments) => call(*function, arguments, row, errors),
             Expr::Case(arms, otherwise) => {
@@ -52,25 +42,19 @@ impl Expr {
     }
 
     /// Whether this condition is true; unknown is not.
-    pub fn holds(&self, row: &[Value], errors: &mut Errors) -> bool {
+    pub fn holds(&self, row: &[Value], errors: &mut EvalErrors) -> bool {
         matches!(self.eval(row, errors), Value::Bool(true))
     }
 }
 
-/// AND (`decides` = false) and OR (`decides` = true) with three truth values.
-fn connective(x: &Expr, y: &Expr, decides: bool, row: &[Value], errors: &mut Errors) -> Value {
-    let x = truth(x.eval(row, errors), errors);
-    if x == Some(decides) {
-        return Value::Bool(decides);
-    }
-    match (x, truth(y.eval(row, errors), errors)) {
-        (_, Some(y)) if y == decides => Value::Bool(decides),
-        (Some(_), Some(_)) => Value::Bool(!decides),
-        _ => Value::Null,
-    }
+/// Evaluates `AND` or `OR`; the right operand only if the left one leaves the result open.
+fn connective(op: Connective, x: &Expr, y: &Expr, row: &[Value], errors: &mut EvalErrors) -> Value {
+    let left = truth(x.eval(row, errors), errors);
+    let result = op.combine(left, || truth(y.eval(row, errors), errors));
+    result.map_or(Value::Null, Value::Bool)
 }
 
-fn truth(value: Value, errors: &mut Errors) -> Option<bool> {
+fn truth(value: Value, errors: &mut EvalErrors) -> Option<bool> {
     match value {
         Value::Bool(x) => Some(x),
         Value::Null => None,
@@ -82,7 +66,7 @@ fn truth(value: Value, errors: &mut Errors) -> Option<bool> {
 }
 
 /// An operator with one operand.
-pub fn unary(op: Unary, x: Value, errors: &mut Errors) -> Value {
+pub fn unary(op: Unary, x: Value, errors: &mut EvalErrors) -> Value {
     match (op, x) {
         (Unary::IsNull, x) => Value::Bool(x.is_null()),
         (_, Value::Null) => Value::Null,
@@ -98,7 +82,7 @@ pub fn unary(op: Unary, x: Value, errors: &mut Errors) -> Value {
 }
 
 /// Any binary operator but AND and OR.
-pub fn binary(op: Binary, x: &Value, y: &Value, errors: &mut Errors) -> Value {
+pub fn binary(op: Binary, x: &Value, y: &Value, errors: &mut EvalErrors) -> Value {
     use Binary::*;
     if x.is_null() || y.is_null() {
         return Value::Null;
@@ -147,7 +131,7 @@ pub(crate) fn compare(x: &Value, y: &Value) -> Option<Ordering> {
     one_type.then(|| x.total_cmp(y))
 }
 
-fn arithmetic(op: Binary, x: &Value, y: &Value, errors: &mut Errors) -> Value {
+fn arithmetic(op: Binary, x: &Value, y: &Value, errors: &mut EvalErrors) -> Value {
     if let (Some(a), Some(b)) = (x.as_integer(), y.as_integer()) {
         let unsigned = matches!((x, y), (Value::U64(_), Value::U64(_))) && op != Binary::Subtract;
         return match integer(op, a, b) {
@@ -182,12 +166,12 @@ fn double(op: Binary, a: f64, b: f64) -> f64 {
     }
 }
 
-fn signed(x: i128, errors: &mut Errors) -> Value {
+fn signed(x: i128, errors: &mut EvalErrors) -> Value {
     i64::try_from(x).map_or_else(|_| errors.null(), Value::I64)
 }
 
 /// Arithmetic of timestamps and durations.
-fn temporal(op: Binary, x: &Value, y: &Value, errors: &mut Errors) -> Value {
+fn temporal(op: Binary, x: &Value, y: &Value, errors: &mut EvalErrors) -> Value {
     use Binary::*;
     use Value::{Duration, Timestamp};
     let result = match (op, x, y) {
@@ -213,22 +197,14 @@ fn scale(op: Binary, ns: i64, by: &Value) -> Option<Value> {
         return integer(op, i128::from(ns), by).and_then(narrow).map(Value::Duration);
     }
     let ns = double(op, ns as f64, by.as_f64()?);
-    from_double(ns).map(Value::Duration)
+    nearest_integer(ns).map(Value::Duration)
 }
 
 fn narrow(x: i128) -> Option<i64> {
     i64::try_from(x).ok()
 }
 
-/// The nearest integer of a double that is in range.
-pub(crate) fn from_double(x: f64) -> Option<i64> {
-    let x = x.round();
-    // 2^63 as a double is exact, and the first value out of range.
-    let limit = 9_223_372_036_854_775_808.0;
-    (-limit <= x && x < limit).then_some(x as i64)
-}
-
-fn is_in(x: &Value, list: &[Expr], row: &[Value], errors: &mut Errors) -> Value {
+fn is_in(x: &Value, list: &[Expr], row: &[Value], errors: &mut EvalErrors) -> Value {
     let mut unknown = x.is_null();
     for item in list {
         match binary(Binary::Equal, x, &item.eval(row, errors), errors) {
@@ -240,7 +216,7 @@ fn is_in(x: &Value, list: &[Expr], row: &[Value], errors: &mut Errors) -> Value 
     if unknown { Value::Null } else { Value::Bool(false) }
 }
 
-fn cast(x: Value, ty: Type, errors: &mut Errors) -> Value {
+fn cast(x: Value, ty: Type, errors: &mut EvalErrors) -> Value {
     let result = match (ty, &x) {
         (_, Value::Null) | (Type::Any, _) => return x,
         (Type::String, _) => Some(Value::str(x.to_string())),
@@ -252,7 +228,7 @@ fn cast(x: Value, ty: Type, errors: &mut Errors) -> Value {
         (Type::F64, Value::Duration(ns)) => Some(Value::F64(*ns as f64)),
         (Type::F64, _) => x.as_f64().map(Value::F64),
         (Type::Bool, Value::Str(text)) => text.trim().parse().ok().map(Value::Bool),
-        (Type::Duration, Value::Str(text)) => duration::parse(text).map(Value::Duration),
+        (Type::Duration, Value::Str(text)) => duration_text::parse(text).map(Value::Duration),
         (Type::Duration, Value::I64(_) | Value::U64(_)) => {
             x.as_integer().and_then(narrow).map(Value::Duration)
         }
@@ -269,13 +245,13 @@ fn cast_integer(x: &Value) -> Option<i128> {
     match x {
         Value::Bool(x) => Some(i128::from(*x)),
         Value::Str(text) => text.trim().parse().ok(),
-        Value::F64(x) => from_double(x.trunc()).map(i128::from),
+        Value::F64(x) => nearest_integer(x.trunc()).map(i128::from),
         Value::Timestamp(ns) | Value::Duration(ns) => Some(i128::from(*ns)),
         other => other.as_integer(),
     }
 }
 
-fn call(function: Function, arguments: &[Expr], row: &[Value], errors: &mut Errors) -> Value {
+fn call(function: Function, arguments: &[Expr], row: &[Value], errors: &mut EvalErrors) -> Value {
     match function {
         Function::Coalesce => {
             let mut values = arguments.iter().map(|argument| argument.eval(row, errors));
@@ -293,7 +269,7 @@ fn call(function: Function, arguments: &[Expr], row: &[Value], errors: &mut Erro
         return Value::U64(stable_hash(&values));
     }
     if function == Function::Size {
-        let mut writer = crate::codec::Writer::new();
+        let mut writer = crate::codec::ByteWriter::new();
         values.iter().for_each(|value| writer.value(value));
         return Value::U64(writer.len() as u64);
     }
@@ -303,15 +279,8 @@ fn call(function: Function, arguments: &[Expr], row: &[Value], errors: &mut Erro
     strict(function, &values, errors).unwrap_or_else(|| errors.null())
 }
 
-/// A hash that is the same in every process and run.
-pub fn stable_hash(values: &[Value]) -> u64 {
-    let mut hasher = foldhash::quality::FixedState::with_seed(0x7069_766f_7400_0001).build_hasher();
-    values.iter().for_each(|value| value.hash(&mut hasher));
-    hasher.finish()
-}
-
 /// Functions that are null when an argument is.
-fn strict(function: Function, values: &[Value], errors: &mut Errors) -> Option<Value> {
+fn strict(function: Function, values: &[Value], errors: &mut EvalErrors) -> Option<Value> {
     use Function::*;
     use Value::{F64, I64, Str};
     Some(match (function, values) {
@@ -398,7 +367,7 @@ fn width_bucket(x: &Value, [least, most]: [&Value; 2], count: i128) -> Option<i6
 }
 
 /// `x - x mod width`, with a remainder that is never negative.
-fn bucket(x: &Value, width: &Value, errors: &mut Errors) -> Value {
+fn bucket(x: &Value, width: &Value, errors: &mut EvalErrors) -> Value {
     let whole =
         |x: i64, width: i64| width.is_positive().then(|| x.checked_sub(x.rem_euclid(width))).flatten();
     let result = match (x, width) {
@@ -420,7 +389,7 @@ mod tests {
     use super::*;
 
     fn check(op: Binary, x: Value, y: Value, expected: Value) {
-        let mut errors = Errors::default();
+        let mut errors = EvalErrors::default();
         let found =
             Expr::binary(op, Expr::Literal(x.clone()), Expr::Literal(y.clone())).eval(&[], &mut errors);
         assert_eq!(found, expected, "{x:?} {op:?} {y:?}");
@@ -467,7 +436,7 @@ mod tests {
 
     #[test]
     fn a_computed_zero_has_no_sign() {
-        let shown = |expr: Expr| expr.eval(&[], &mut Errors::default()).to_string();
+        let shown = |expr: Expr| expr.eval(&[], &mut EvalErrors::default()).to_string();
         let literal = |x: f64| Box::new(Expr::Literal(Value::F64(x)));
         assert_eq!(shown(Expr::Unary(Unary::Negate, literal(0.0))), "0.0");
         assert_eq!(shown(Expr::Binary(Binary::Multiply, literal(-1.0), literal(0.0))), "0.0");
@@ -478,7 +447,7 @@ mod tests {
 
     #[test]
     fn values_that_do_not_fit_are_null_and_counted() {
-        let mut errors = Errors::default();
+        let mut errors = EvalErrors::default();
         let casted = Expr::Cast(Box::new(Expr::Literal(Value::str("x"))), Type::I64).eval(&[], &mut errors);
         assert_eq!((casted, errors.0), (Value::Null, 1));
         check(Binary::Less, Value::str("a"), Value::I64(1), Value::Null);
@@ -507,12 +476,12 @@ mod tests {
     fn a_size_is_what_the_values_take_in_baggage() {
         let literal = |value: Value| Expr::Literal(value);
         let size = Expr::Call(Function::Size, vec![literal(Value::str("abc")), literal(Value::Null)]);
-        assert_eq!(size.eval(&[], &mut Errors::default()), Value::U64(6));
+        assert_eq!(size.eval(&[], &mut EvalErrors::default()), Value::U64(6));
     }
 
     #[test]
     fn a_bucket_is_never_above_its_value() {
-        let mut errors = Errors::default();
+        let mut errors = EvalErrors::default();
         let found = bucket(&Value::I64(-1), &Value::I64(10), &mut errors);
         assert_eq!(found, Value::I64(-10));
         assert_eq!(bucket(&Value::U64(25), &Value::I64(10), &mut errors), Value::U64(20));

@@ -4,7 +4,7 @@ use crate::Type;
 
 /// One exported field.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Field {
+pub struct FieldDescriptor {
     /// The name queries use.
     pub name: String,
     /// Its type; [`Type::Any`] where the call site does not say.
@@ -17,7 +17,7 @@ pub struct Exports {
     /// Full name, with `@enter`, `@exit` or `@error` for function tracepoints.
     pub tracepoint: String,
     /// The exported fields, without the default fields.
-    pub fields: Vec<Field>,
+    pub fields: Vec<FieldDescriptor>,
     /// Source file.
     pub file: String,
     /// Source line, from 1.

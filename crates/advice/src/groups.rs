@@ -3,7 +3,7 @@
 //! One structure serves three places, because they are the same relation at three moments: the rows
 //! packed in a bag, the rows emitted in a process, and the rows merged in the frontend.
 
-use crate::aggregate::{Aggregate, State};
+use crate::aggregate::{Aggregate, AggregateState};
 use crate::value::Value;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -17,12 +17,12 @@ pub struct Group {
     /// How many rows there are.
     pub n: u64,
     /// One state for each aggregate of the table, over all these rows.
-    pub states: Box<[State]>,
+    pub states: Box<[AggregateState]>,
 }
 
 impl Group {
     /// Adds the rows of a group with the same key and aggregates.
-    pub fn merge(&mut self, n: u64, states: &[State]) {
+    pub fn merge(&mut self, n: u64, states: &[AggregateState]) {
         self.n = self.n.saturating_add(n);
         self.states.iter_mut().zip(states).for_each(|(mine, theirs)| mine.merge(theirs));
     }

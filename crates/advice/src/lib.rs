@@ -10,7 +10,7 @@
 //! the query is known to need it and still give the same COUNT and SUM.
 //!
 //! ```
-//! use pivot_advice::{Advice, Fold, Aggregate, Input, Expr, Instruction, QueryId};
+//! use pivot_advice::{Advice, AggregateCall, Aggregate, CallArgument, Expr, Instruction, QueryId};
 //!
 //! let advice = Advice {
 //!     query: QueryId::new(0, 7),
@@ -21,42 +21,52 @@
 //!         Instruction::Observe { field: "delta".into() },
 //!         Instruction::Emit {
 //!             keys: vec![0],
-//!             folds: vec![Fold { aggregate: Aggregate::Sum, input: Input::Expr(Expr::Column(1)) }],
-//!             form: pivot_advice::Form::Groups,
+//!             folds: vec![AggregateCall { aggregate: Aggregate::Sum, input: CallArgument::Expr(Expr::Column(1)) }],
+//!             form: pivot_advice::EmitMode::Groups,
 //!         },
 //!     ],
 //! };
 //! assert!(advice.to_string().contains("EMIT    query 7 GROUP (host) AGG (SUM(delta))"));
 //! ```
 //!
-//! Reading order: [`value`], [`exports`], [`expr`], `duration`, [`eval`], [`aggregate`], [`sketch`],
-//! [`groups`], [`sampled`], [`loss`], [`program`], [`text`], [`codec`].
+//! Reading order: [`value`], [`exports`], [`expr`], `duration_text`, [`eval`], [`aggregate`], [`sketch`],
+//! [`groups`], [`sampled_groups`], [`loss`], [`mod@advice`], [`advice_text`], [`codec`].
 
+pub mod advice;
+pub mod advice_text;
 pub mod aggregate;
 pub mod codec;
-mod duration;
+mod cost;
+mod duration_text;
 pub mod error;
 pub mod eval;
 pub mod exports;
 pub mod expr;
 pub mod groups;
+pub mod kleene;
 pub mod loss;
-pub mod program;
-pub mod sampled;
-mod show;
+mod query_status;
+pub mod sampled_groups;
 pub mod sketch;
+mod stable_hash;
 mod sum;
-pub mod text;
 pub mod value;
+mod withheld;
 
-pub use aggregate::{Aggregate, Finish, State, finished_type};
-pub use error::DecodeError;
-pub use eval::Errors;
-pub use exports::{Exports, Field, canonical_field, default_fields};
+pub use advice::{
+    Advice, AggregateCall, BagKey, CallArgument, EmitMode, FinalValue, Instruction, JoinKind, QueryId,
+    TemporalFilter, UnpackMode,
+};
+pub use aggregate::{Aggregate, AggregateState, FinalFunction, finished_type};
+pub use cost::Cost;
+pub use error::{DecodeError, EvalErrors};
+pub use exports::{Exports, FieldDescriptor, canonical_field, default_fields};
 pub use expr::{Binary, Expr, Function, Pattern, Unary};
 pub use groups::{Group, Groups};
-pub use loss::Loss;
-pub use program::{Advice, BagKey, Finished, Fold, Form, Input, Instruction, Keep, Match, QueryId, Unpacked};
-pub use sampled::Sampled;
+pub use loss::{LossCounts, LossKind, LossUnit};
+pub use query_status::{QueryState, QueryStatus, WeaveProblem};
+pub use sampled_groups::{SAMPLE_PARTS, SampledGroups};
+pub use stable_hash::stable_hash;
 pub use sum::Sum;
 pub use value::{Type, Value};
+pub use withheld::{Withheld, WithheldReason};

@@ -1,43 +1,108 @@
 //! What a result lacks, counted where it was lost and added up on the way to the user.
+//!
+//! [`for_loss_kinds`](crate::for_loss_kinds) is the table of all kinds of loss. The struct that counts
+//! them, its sum, the conversion to and from the wire, JSON and the words on the screen are all made of it
+//! (an "X macro"). So a new kind takes three edits: a row here, a field of that name in `message Loss`
+//! (`agents.proto`), and the place that counts it.
 
-/// Counts of what is missing; all zero means nothing is.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Loss {
-    /// Rows beyond a budget.
-    pub dropped: u64,
-    /// Evaluations that had no value, and events whose field expressions panicked.
-    pub errors: u64,
-    /// Events whose baggage was incomplete.
-    pub truncated: u64,
-    /// Rows that are there because nothing was found to have happened before, where something may be missing.
-    pub uncertain: u64,
-    /// Tuples packed outside any request, which no later event can see.
-    pub outside_request: u64,
-    /// Events that were not looked at, because the query was beyond its share of the processor.
-    pub throttled: u64,
-    /// For how long the query did not run where it should, in nanoseconds, in all processes together: it
-    /// rested, was put away, or its lease had lapsed, and nobody knows what it missed.
-    pub away_ns: u64,
-    /// Messages of requests with the query's tuples that went without them, because baggage must not
-    /// leave to that peer.
-    pub held_back: u64,
+/// The table of the kinds of loss. Calls the macro of the given name with one row for each kind:
+/// documentation, name in code and in JSON, and what is said of it on the screen.
+///
+/// `Counted("row", "dropped")` reads "3 rows dropped"; `Nanoseconds("not run for")` reads
+/// "not run for 2.5 s".
+#[macro_export]
+macro_rules! for_loss_kinds {
+    ($receiver:ident) => {
+        $receiver! {
+            /// Rows beyond a budget.
+            dropped: Counted("row", "dropped"),
+            /// Evaluations that had no value, and events whose field expressions panicked.
+            errors: Counted("evaluation error", ""),
+            /// Events whose baggage was incomplete.
+            truncated: Counted("event", "with cut baggage"),
+            /// Tuples packed outside any request, which no later event can see.
+            outside_request: Counted("tuple", "outside any request"),
+            /// Rows that a LEFT or ANTI join kept because nothing was found to have happened before them,
+            /// while something may be missing.
+            uncertain: Counted("row", "uncertain"),
+            /// Events that were not processed because the query was beyond its share of the processor.
+            throttled: Counted("event", "throttled"),
+            /// Time in which the query should have run and did not, added up over all processes: it was
+            /// paused or quarantined, or its lease had lapsed. Nobody knows what it missed.
+            away_ns: Nanoseconds("not run for"),
+            /// Messages of requests with the query's tuples that went without them, because baggage must
+            /// not leave to that peer.
+            held_back: Counted("message", "without baggage"),
+        }
+    };
 }
 
-impl Loss {
+/// How a kind of loss is measured, and the words for it on the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LossUnit {
+    /// A number of things: what one of them is called, and what became of it (may be empty).
+    Counted(&'static str, &'static str),
+    /// A time in nanoseconds, and the words before it.
+    Nanoseconds(&'static str),
+}
+
+/// One kind of loss: a row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LossKind {
+    /// The name of its field in [`LossCounts`], on the wire and in JSON.
+    pub name: &'static str,
+    /// How it is measured and put into words.
+    pub unit: LossUnit,
+}
+
+macro_rules! define_loss_counts {
+    ($($(#[$doc:meta])* $kind:ident: $unit:ident $words:tt,)*) => {
+        /// How much is missing from a result, by kind; all zero means nothing is.
+        #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+        pub struct LossCounts {
+            $($(#[$doc])* pub $kind: u64,)*
+        }
+
+        impl LossKind {
+            /// All kinds, in the order of the table.
+            pub const ALL: &[LossKind] = &[
+                $(LossKind { name: stringify!($kind), unit: LossUnit::$unit $words },)*
+            ];
+        }
+
+        impl LossCounts {
+            /// Returns every kind with how much of it was lost, in the order of the table.
+            pub fn by_kind(&self) -> impl Iterator<Item = (LossKind, u64)> {
+                LossKind::ALL.iter().copied().zip([$(self.$kind),*])
+            }
+
+            /// Adds what another part of the result lacks.
+            pub fn merge(&mut self, other: &LossCounts) {
+                $(self.$kind = self.$kind.saturating_add(other.$kind);)*
+            }
+        }
+    };
+}
+
+for_loss_kinds!(define_loss_counts);
+
+impl LossCounts {
     /// Whether nothing is missing.
     pub fn is_zero(&self) -> bool {
-        *self == Loss::default()
+        *self == LossCounts::default()
     }
+}
 
-    /// Adds what was lost elsewhere.
-    pub fn merge(&mut self, other: &Loss) {
-        self.dropped = self.dropped.saturating_add(other.dropped);
-        self.errors = self.errors.saturating_add(other.errors);
-        self.truncated = self.truncated.saturating_add(other.truncated);
-        self.uncertain = self.uncertain.saturating_add(other.uncertain);
-        self.outside_request = self.outside_request.saturating_add(other.outside_request);
-        self.throttled = self.throttled.saturating_add(other.throttled);
-        self.away_ns = self.away_ns.saturating_add(other.away_ns);
-        self.held_back = self.held_back.saturating_add(other.held_back);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_summed_under_its_own_name() {
+        let mut sum = LossCounts { dropped: 1, away_ns: u64::MAX, ..LossCounts::default() };
+        sum.merge(&LossCounts { dropped: 2, away_ns: 5, held_back: 7, ..LossCounts::default() });
+        let found: Vec<_> = sum.by_kind().filter(|(_, n)| *n > 0).map(|(kind, n)| (kind.name, n)).collect();
+        assert_eq!(found, [("dropped", 3), ("away_ns", u64::MAX), ("held_back", 7)]);
+        assert!(!sum.is_zero() && LossCounts::default().is_zero());
     }
 }

@@ -1,7 +1,7 @@
 //! Running sums that order and grouping cannot change, as long as they are of integers.
 
-use crate::eval::{Errors, from_double};
-use crate::value::Value;
+use crate::error::EvalErrors;
+use crate::value::{Value, nearest_integer};
 
 /// A running sum. Integers add up in 128 bits, so order and grouping cannot change the result.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +19,7 @@ pub enum Sum {
 }
 
 impl Sum {
-    pub(crate) fn of(value: &Value, weight: u64, errors: &mut Errors) -> Sum {
+    pub(crate) fn of(value: &Value, weight: u64, errors: &mut EvalErrors) -> Sum {
         let mut sum = match value {
             Value::F64(x) => Sum::Double(*x),
             Value::Duration(ns) => Sum::Duration(i128::from(*ns)),
@@ -59,7 +59,7 @@ impl Sum {
         *self = scaled.unwrap_or(Sum::Undefined);
     }
 
-    pub(crate) fn finish(&self, errors: &mut Errors) -> Value {
+    pub(crate) fn finish(&self, errors: &mut EvalErrors) -> Value {
         let value = match self {
             Sum::Empty => return Value::Null,
             Sum::Double(x) => Some(Value::double(*x)),
@@ -73,14 +73,14 @@ impl Sum {
         value.unwrap_or_else(|| errors.null())
     }
 
-    pub(crate) fn mean(&self, count: u64, errors: &mut Errors) -> Value {
+    pub(crate) fn mean(&self, count: u64, errors: &mut EvalErrors) -> Value {
         match self {
             _ if count == 0 => Value::Null,
             Sum::Empty => Value::Null,
             Sum::Integer(x) => Value::F64(*x as f64 / count as f64),
             Sum::Double(x) => Value::double(x / count as f64),
             Sum::Duration(x) => {
-                from_double(*x as f64 / count as f64).map_or_else(|| errors.null(), Value::Duration)
+                nearest_integer(*x as f64 / count as f64).map_or_else(|| errors.null(), Value::Duration)
             }
             Sum::Undefined => errors.null(),
         }

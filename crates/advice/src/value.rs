@@ -61,6 +61,11 @@ pub enum Type {
     List(&'static Type),
 }
 
+/// The bits of a type code that name a scalar.
+const SCALAR_BITS: u8 = 15;
+/// The bit of a type code that makes it a list of the scalar.
+const LIST_BIT: u8 = 16;
+
 impl Type {
     /// The types that are not lists, in the order of their wire codes.
     pub const SCALARS: [Type; 10] = [
@@ -86,20 +91,28 @@ impl Type {
         self.is_integer() || self == Type::F64
     }
 
-    /// The wire code: the place in [`Type::SCALARS`], plus 16 for a list of it.
-    pub fn code(self) -> u8 {
-        let (scalar, list) = match self {
-            Type::List(element) => (*element, 16),
-            scalar => (scalar, 0),
-        };
-        let place = Self::SCALARS.iter().position(|t| *t == scalar);
-        list + u8::try_from(place.unwrap_or(0)).unwrap_or(0)
+    /// Returns the code of the type on the wire and in baggage: its place in [`Type::SCALARS`], plus 16
+    /// for a list of it. [`Type::from_code`] is the inverse.
+    pub const fn code(self) -> u8 {
+        match self {
+            Type::Any => 0,
+            Type::Null => 1,
+            Type::Bool => 2,
+            Type::I64 => 3,
+            Type::U64 => 4,
+            Type::F64 => 5,
+            Type::String => 6,
+            Type::Bytes => 7,
+            Type::Timestamp => 8,
+            Type::Duration => 9,
+            Type::List(element) => LIST_BIT | element.code() & SCALAR_BITS,
+        }
     }
 
     /// The type of a wire code; codes that are not known mean [`Type::Any`].
     pub fn from_code(code: u8) -> Type {
-        let index = usize::from(code & 15);
-        match (Self::SCALARS.get(index), code & 16) {
+        let index = usize::from(code & SCALAR_BITS);
+        match (Self::SCALARS.get(index), code & LIST_BIT) {
             (Some(scalar), 0) => *scalar,
             (Some(scalar), _) => scalar.list(),
             (None, _) => Type::Any,
@@ -279,6 +292,14 @@ fn canonical(x: f64) -> f64 {
     }
 }
 
+/// Returns the integer nearest to a double, or `None` if it does not fit 64 bits or is not a number.
+pub(crate) fn nearest_integer(x: f64) -> Option<i64> {
+    let x = x.round();
+    // 2^63 as a double is exact, and the first value out of range.
+    let limit = 9_223_372_036_854_775_808.0;
+    (-limit <= x && x < limit).then_some(x as i64)
+}
+
 impl PartialEq for Value {
     fn eq(&self, other: &Value) -> bool {
         use Value::*;
@@ -433,7 +454,7 @@ mod tests {
             Value::str(""),
         ];
         let hashes: std::collections::HashSet<u64> =
-            values.iter().map(|value| crate::eval::stable_hash(std::slice::from_ref(value))).collect();
+            values.iter().map(|value| crate::stable_hash::stable_hash(std::slice::from_ref(value))).collect();
         assert_eq!(hashes.len(), values.len());
     }
 

@@ -7,8 +7,8 @@
 #![allow(missing_docs)]
 
 use pivot_advice::{
-    Advice, Aggregate, BagKey, Binary, Expr, Fold, Form, Groups, Input, Instruction, Keep, Match, QueryId,
-    Unpacked, Value,
+    Advice, Aggregate, AggregateCall, BagKey, Binary, CallArgument, EmitMode, Expr, Groups, Instruction,
+    JoinKind, QueryId, TemporalFilter, UnpackMode, Value,
 };
 use pivot_baggage::Baggage;
 use std::collections::HashMap;
@@ -30,8 +30,11 @@ fn filter(limit: i64) -> Instruction {
 }
 
 fn emit(keys: &[u16], folds: &[Aggregate]) -> Instruction {
-    let fold = |aggregate: &Aggregate| Fold { aggregate: *aggregate, input: Input::Expr(Expr::Column(1)) };
-    Instruction::Emit { keys: keys.to_vec(), folds: folds.iter().map(fold).collect(), form: Form::Groups }
+    let fold = |aggregate: &Aggregate| AggregateCall {
+        aggregate: *aggregate,
+        input: CallArgument::Expr(Expr::Column(1)),
+    };
+    Instruction::Emit { keys: keys.to_vec(), folds: folds.iter().map(fold).collect(), form: EmitMode::Groups }
 }
 
 /// A query over `host`, `delta` and `app`.
@@ -51,20 +54,20 @@ fn unpack() -> Instruction {
         alias: "b".into(),
         columns: vec!["b.process".into()],
         aggregates: vec![],
-        rows: Unpacked::Rows,
-        matching: Match::Inner,
+        rows: UnpackMode::Rows,
+        matching: JoinKind::Inner,
         on: None,
     }
 }
 
 /// Packs `delta`, which is the same number in every event.
-fn pack(keep: Keep) -> Instruction {
+fn pack(keep: TemporalFilter) -> Instruction {
     let bag = BagKey { stage: 2, ..BAG };
     Instruction::Pack {
         bag,
         keep,
         keys: vec![2],
-        folds: vec![Fold { aggregate: Aggregate::Sum, input: Input::Expr(Expr::Column(1)) }],
+        folds: vec![AggregateCall { aggregate: Aggregate::Sum, input: CallArgument::Expr(Expr::Column(1)) }],
     }
 }
 
@@ -73,7 +76,7 @@ fn request() -> Baggage {
     let mut groups = Groups::new(1, &[]);
     groups.entry(&[Value::str("FSread4m")]).n = 1;
     let mut baggage = Baggage::begin();
-    baggage.pack(BAG, Keep::First(1), [groups]);
+    baggage.pack(BAG, TemporalFilter::First(1), [groups]);
     baggage
 }
 
@@ -87,8 +90,8 @@ fn queries(name: &str) -> Vec<Advice> {
         "sum_by_two" => vec![query(1, vec![emit(&[0, 2], &[Aggregate::Sum])])],
         "quantile" => vec![query(1, vec![emit(&[0], &[Aggregate::Histogram])])],
         "join" => vec![query(1, vec![filter(-1), unpack(), emit(&[3], &[Aggregate::Sum])])],
-        "pack" => vec![query(1, vec![pack(Keep::All)])],
-        "pack_first" => vec![query(1, vec![pack(Keep::First(1))])],
+        "pack" => vec![query(1, vec![pack(TemporalFilter::All)])],
+        "pack_first" => vec![query(1, vec![pack(TemporalFilter::First(1))])],
         "two_queries" => vec![query(1, vec![filter(-1), sums()]), query(2, vec![filter(-1), sums()])],
         _ => vec![],
     }

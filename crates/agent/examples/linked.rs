@@ -1,7 +1,7 @@
 //! A program whose tracepoints are all in the catalogue before the first hit, however it was linked:
 //! `cargo run -p pivot-agent --example linked`. It checks itself.
 
-use pivot_advice::{Advice, Form, Instruction, QueryId};
+use pivot_advice::{Advice, EmitMode, Instruction, QueryId};
 
 mod inner {
     /// Called through a pointer alone.
@@ -29,7 +29,7 @@ fn main() {
     let query = QueryId::new(1, 1);
     let instructions = vec![
         Instruction::Observe { field: "n".into() },
-        Instruction::Emit { keys: vec![0], folds: vec![], form: Form::Groups },
+        Instruction::Emit { keys: vec![0], folds: vec![], form: EmitMode::Groups },
     ];
     let advice = Advice { query, stage: 0, tracepoint: "Linked.rarely".into(), instructions };
     assert!(pivot_agent::weave(&[advice]).is_empty());

@@ -1,7 +1,7 @@
 //! A library that a program loads as it runs, in whatever language the program is. It has a copy of the agent
 //! of its own: its own catalogue, which its linker made complete, and its own weaving.
 
-use pivot_advice::{Advice, Form, Instruction, QueryId};
+use pivot_advice::{Advice, EmitMode, Instruction, QueryId};
 
 /// Does the library's work once.
 fn work(n: u64) {
@@ -20,7 +20,7 @@ pub extern "C" fn pivot_plugin_tracepoints() -> u64 {
 #[unsafe(no_mangle)]
 pub extern "C" fn pivot_plugin_count(times: u64) -> u64 {
     let query = QueryId::new(1, 1);
-    let emit = Instruction::Emit { keys: vec![], folds: vec![], form: Form::Groups };
+    let emit = Instruction::Emit { keys: vec![], folds: vec![], form: EmitMode::Groups };
     let advice = Advice { query, stage: 0, tracepoint: "Plugin.work".into(), instructions: vec![emit] };
     let problems = pivot_agent::weave(&[advice]);
     (0..times).for_each(work);

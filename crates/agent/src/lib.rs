@@ -7,12 +7,12 @@
 //! ```
 //!
 //! ```
-//! use pivot_advice::{Advice, Form, Instruction, QueryId};
+//! use pivot_advice::{Advice, EmitMode, Instruction, QueryId};
 //!
 //! let query = QueryId::new(1, 1);
 //! let instructions = vec![
 //!     Instruction::Observe { field: "size".into() },
-//!     Instruction::Emit { keys: vec![0], folds: vec![], form: Form::Groups },
+//!     Instruction::Emit { keys: vec![0], folds: vec![], form: EmitMode::Groups },
 //! ];
 //! let advice = Advice { query, stage: 0, tracepoint: "Doc.Read".into(), instructions };
 //! assert!(pivot_agent::weave(&[advice]).is_empty());

@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::{emit, keys, part, serial, woven};
-use pivot_advice::{Advice, BagKey, Binary, Expr, Instruction, Keep, Type, Value};
+use pivot_advice::{Advice, BagKey, Binary, Expr, Instruction, TemporalFilter, Type, Value};
 use pivot_agent::{SourceLocation, Tracepoint};
 
 fn generic<T: ToString>(value: T) {
@@ -108,7 +108,7 @@ fn advice_that_a_constant_rules_out_is_not_woven() {
     let mut chosen = where_("Catalogue.levels", &["level"], vec![equals(0, Value::str("ERROR"))]);
     chosen.instructions.insert(1, Instruction::Choose);
     let bag = BagKey { query: chosen.query, stage: 0 };
-    let pack = Instruction::Pack { bag, keep: Keep::First(1), keys: vec![0], folds: vec![] };
+    let pack = Instruction::Pack { bag, keep: TemporalFilter::First(1), keys: vec![0], folds: vec![] };
     *chosen.instructions.last_mut().unwrap() = pack;
     assert_eq!(pivot_agent::weave(&[chosen]), []);
     assert!(info.is_woven() && warn.is_woven());

@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::{emit, part, query, serial, woven};
-use pivot_advice::{Advice, BagKey, Form, Instruction, Keep, Match, Unpacked};
+use pivot_advice::{Advice, BagKey, EmitMode, Instruction, JoinKind, TemporalFilter, UnpackMode};
 use pivot_agent::limits::MAX_GROUPS;
 use pivot_agent::limits::MAX_ROWS;
 
@@ -25,8 +25,8 @@ fn unpack(bag: BagKey, alias: &str) -> Instruction {
         alias: alias.into(),
         columns: vec!["n".into()],
         aggregates: vec![],
-        rows: Unpacked::Rows,
-        matching: Match::Inner,
+        rows: UnpackMode::Rows,
+        matching: JoinKind::Inner,
         on: None,
     }
 }
@@ -47,7 +47,7 @@ fn rows_beyond_the_budget_are_in_the_rest_or_counted() {
     let groups = events(&advice, all);
     assert_eq!((rows(&groups), groups.loss.dropped), ((MAX_GROUPS as u64, 321), 0));
     if let Some(Instruction::Emit { form, .. }) = advice.instructions.last_mut() {
-        *form = Form::Rows;
+        *form = EmitMode::Rows;
     }
     let single = events(&advice, all);
     let (kept, rest) = rows(&single);
@@ -59,8 +59,8 @@ fn rows_of_one_event_beyond_the_bound_are_counted() {
     let _serial = serial();
     let bag = BagKey { query: query(1), stage: 1 };
     let observe = Instruction::Observe { field: "n".into() };
-    let pack = Instruction::Pack { bag, keep: Keep::All, keys: vec![0], folds: vec![] };
-    let emit = Instruction::Emit { keys: vec![], folds: vec![], form: Form::Groups };
+    let pack = Instruction::Pack { bag, keep: TemporalFilter::All, keys: vec![0], folds: vec![] };
+    let emit = Instruction::Emit { keys: vec![], folds: vec![], form: EmitMode::Groups };
     let advice = [
         advice(1, "Dropped.event", vec![observe, pack]),
         advice(0, "Dropped.pairs", vec![unpack(bag, "a"), unpack(bag, "b"), emit]),
@@ -83,7 +83,7 @@ fn events_outside_of_any_request_are_counted_by_who_needs_one() {
     let _serial = serial();
     let bag = BagKey { query: query(1), stage: 1 };
     let observe = Instruction::Observe { field: "n".into() };
-    let pack = Instruction::Pack { bag, keep: Keep::All, keys: vec![0], folds: vec![] };
+    let pack = Instruction::Pack { bag, keep: TemporalFilter::All, keys: vec![0], folds: vec![] };
     let advice = Advice {
         query: query(1),
         stage: 1,
@@ -101,8 +101,8 @@ fn what_is_chosen_among_rows_of_which_some_are_missing_is_lost() {
     let observe = Instruction::Observe { field: "n".into() };
     let pack = |bag, keep| Instruction::Pack { bag, keep, keys: vec![0], folds: vec![] };
     let advice = [
-        advice(2, "Dropped.event", vec![observe, pack(all, Keep::All)]),
-        advice(1, "Dropped.pairs", vec![unpack(all, "a"), pack(first, Keep::First(1))]),
+        advice(2, "Dropped.event", vec![observe, pack(all, TemporalFilter::All)]),
+        advice(1, "Dropped.pairs", vec![unpack(all, "a"), pack(first, TemporalFilter::First(1))]),
     ];
     pivot_baggage::set_carrying(true);
     // What a message has room for, and whether the choice can be told from what came.
@@ -115,7 +115,7 @@ fn what_is_chosen_among_rows_of_which_some_are_missing_is_lost() {
             pivot_agent::tracepoint!("Dropped.pairs");
             let baggage = scope.finish();
             assert_eq!((baggage.unpack(first).is_some(), baggage.is_incomplete(first)), (whole, !whole));
-            assert!(!baggage.accepts(first, Keep::First(1)));
+            assert!(!baggage.accepts(first, TemporalFilter::First(1)));
         });
         assert_eq!(part(&parts, 1).loss.truncated, u64::from(!whole));
     }

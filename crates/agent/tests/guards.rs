@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::{emit, keys, part, query, serial, woven};
-use pivot_advice::{Aggregate, Expr, Fold, Form, Input, Instruction};
+use pivot_advice::{Aggregate, AggregateCall, CallArgument, EmitMode, Expr, Instruction};
 use pivot_agent::limits::{MAX_BYTES, MAX_GROUPS};
 use pivot_agent::{CpuBudget, Export, QueryState};
 use std::collections::BTreeMap;
@@ -181,7 +181,7 @@ fn throttling_looks_at_whole_requests() {
         let costs =
             Expr::binary(pivot_advice::Binary::Greater, Expr::Column(1), Expr::Literal(0_u64.export()));
         first.instructions.push(Instruction::Filter { expr: costs });
-        first.instructions.push(Instruction::Emit { keys: vec![0], folds: vec![], form: Form::Groups });
+        first.instructions.push(Instruction::Emit { keys: vec![0], folds: vec![], form: EmitMode::Groups });
         second.stage = 1;
         [first, second]
     };
@@ -209,11 +209,11 @@ fn throttling_looks_at_whole_requests() {
 /// COUNT and SUM of `n`, grouped by it or by a text of that many bytes.
 fn summed(bytes: Option<usize>, events: u64) -> pivot_agent::QueryReport {
     let field = if bytes.is_some() { "text" } else { "n" };
-    let fold = Fold { aggregate: Aggregate::Sum, input: Input::Expr(Expr::Column(1)) };
+    let fold = AggregateCall { aggregate: Aggregate::Sum, input: CallArgument::Expr(Expr::Column(1)) };
     let instructions = vec![
         Instruction::Observe { field: field.into() },
         Instruction::Observe { field: "n".into() },
-        Instruction::Emit { keys: vec![0], folds: vec![fold], form: Form::Groups },
+        Instruction::Emit { keys: vec![0], folds: vec![fold], form: EmitMode::Groups },
     ];
     let advice =
         pivot_advice::Advice { query: query(1), stage: 0, tracepoint: "Guard.groups".into(), instructions };
@@ -231,7 +231,7 @@ fn counted(part: &pivot_agent::QueryReport) -> (u64, u64, i128) {
     let count = |groups: &Option<pivot_advice::Groups>| groups.iter().flatten().map(|g| g.n).sum();
     let sum = part.groups.iter().flatten().chain(part.other.iter().flatten()).map(|group| {
         group.states[0]
-            .finish(pivot_advice::Finish::default(), &mut pivot_advice::Errors::default())
+            .finish(pivot_advice::FinalFunction::default(), &mut pivot_advice::EvalErrors::default())
             .as_integer()
             .unwrap_or(0)
     });

@@ -5,14 +5,14 @@ mod harness;
 
 use harness::{part, query, serial};
 use pivot_advice::{
-    Advice, Aggregate, BagKey, Errors, Expr, Finish, Fold, Form, Input, Instruction, Keep, Match, State,
-    Unpacked,
+    Advice, Aggregate, AggregateCall, AggregateState, BagKey, CallArgument, EmitMode, EvalErrors, Expr,
+    FinalFunction, Instruction, JoinKind, TemporalFilter, UnpackMode,
 };
 use pivot_agent::{CpuBudget, QueryReport};
 use std::time::Duration;
 
-fn fold(aggregate: Aggregate, column: u16) -> Fold {
-    Fold { aggregate, input: Input::Expr(Expr::Column(column)) }
+fn fold(aggregate: Aggregate, column: u16) -> AggregateCall {
+    AggregateCall { aggregate, input: CallArgument::Expr(Expr::Column(column)) }
 }
 
 fn observe(field: &str) -> Instruction {
@@ -27,26 +27,27 @@ const BAG: BagKey = BagKey { query: pivot_advice::QueryId { frontend: 1, number:
 
 /// COUNT and SUM(n) by `class`.
 fn counting() -> Advice {
-    let emit = Instruction::Emit { keys: vec![0], folds: vec![fold(Aggregate::Sum, 1)], form: Form::Groups };
+    let emit =
+        Instruction::Emit { keys: vec![0], folds: vec![fold(Aggregate::Sum, 1)], form: EmitMode::Groups };
     advice(0, "Throttled.event", vec![observe("class"), observe("n"), emit])
 }
 
 /// COUNT and SUM of the `n` that were packed before.
-fn joined(matching: Match) -> [Advice; 2] {
+fn joined(matching: JoinKind) -> [Advice; 2] {
     // What is only to be absent needs no columns.
-    let keys = if matching == Match::Anti { vec![] } else { vec![0] };
-    let pack = Instruction::Pack { bag: BAG, keep: Keep::All, keys, folds: vec![] };
+    let keys = if matching == JoinKind::Anti { vec![] } else { vec![0] };
+    let pack = Instruction::Pack { bag: BAG, keep: TemporalFilter::All, keys, folds: vec![] };
     let unpack = Instruction::Unpack {
         bag: BAG,
         alias: "p".into(),
-        columns: if matching == Match::Anti { vec![] } else { vec!["n".into()] },
+        columns: if matching == JoinKind::Anti { vec![] } else { vec!["n".into()] },
         aggregates: vec![],
-        rows: Unpacked::Rows,
+        rows: UnpackMode::Rows,
         matching,
         on: None,
     };
-    let folds = if matching == Match::Anti { vec![] } else { vec![fold(Aggregate::Sum, 0)] };
-    let emit = Instruction::Emit { keys: vec![], folds, form: Form::Groups };
+    let folds = if matching == JoinKind::Anti { vec![] } else { vec![fold(Aggregate::Sum, 0)] };
+    let emit = Instruction::Emit { keys: vec![], folds, form: EmitMode::Groups };
     [
         advice(1, "Throttled.packed", vec![observe("n"), pack]),
         advice(0, "Throttled.joined", vec![unpack, emit]),
@@ -75,7 +76,7 @@ fn totals(part: &QueryReport, is_meant: impl Fn(Option<i128>) -> bool) -> (f64, 
     let groups = part.groups.iter().chain(&part.sampled.groups).flatten();
     let meant = groups.filter(|group| is_meant(group.key.first().and_then(|key| key.as_integer())));
     meant.fold((0.0, 0.0), |(n, sum), group| {
-        let state = group.states.first().map(|s| s.finish(Finish::Plain, &mut Errors::default()));
+        let state = group.states.first().map(|s| s.finish(FinalFunction::Plain, &mut EvalErrors::default()));
         let own = state.and_then(|value| value.as_f64()).unwrap_or(0.0);
         (n + group.n as f64, sum + own)
     })
@@ -143,7 +144,7 @@ fn counts_and_sums_are_those_of_all_requests() {
 fn counts_in_lists_are_those_of_all_requests_too() {
     let _serial = serial();
     let folds = vec![fold(Aggregate::Histogram, 1), fold(Aggregate::Tally, 1), fold(Aggregate::Top, 1)];
-    let emit = Instruction::Emit { keys: vec![0], folds, form: Form::Groups };
+    let emit = Instruction::Emit { keys: vec![0], folds, form: EmitMode::Groups };
     let advice = advice(0, "Throttled.event", vec![observe("class"), observe("n"), emit]);
     let part = woven(&[advice], || {
         for i in 0..3_000 {
@@ -157,9 +158,11 @@ fn counts_in_lists_are_those_of_all_requests_too() {
         let each = group.n / 3;
         for state in &group.states {
             let counts: Vec<u64> = match state {
-                State::Histogram(found) => found.buckets().iter().map(|bucket| bucket.count).collect(),
-                State::Tally(found) => found.counts.values().copied().collect(),
-                State::Top(found) => found.ranked().iter().map(|counter| counter.count).collect(),
+                AggregateState::Histogram(found) => {
+                    found.buckets().iter().map(|bucket| bucket.count).collect()
+                }
+                AggregateState::Tally(found) => found.counts.values().copied().collect(),
+                AggregateState::Top(found) => found.ranked().iter().map(|counter| counter.count).collect(),
                 other => panic!("{other:?}"),
             };
             assert_eq!(counts, [each; 3], "{state:?}");
@@ -189,7 +192,7 @@ fn in_a_join_the_smallest_rate_on_the_way_decides() {
     let _serial = serial();
     let rates = [(1, 1), (4, 1), (1, 5), (2, 7), (9, 3)];
     let (mut count, mut sum) = (Truth::default(), Truth::default());
-    let part = woven(&joined(Match::Inner), || {
+    let part = woven(&joined(JoinKind::Inner), || {
         for (_, (here, there)) in (0..25_000).zip(rates.into_iter().cycle()) {
             pivot_agent::sample_one_in(query(1), here);
             request(|| {
@@ -210,7 +213,7 @@ fn in_a_join_the_smallest_rate_on_the_way_decides() {
 #[test]
 fn a_request_that_is_not_looked_at_is_not_taken_for_one_without_a_match() {
     let _serial = serial();
-    for matching in [Match::Left, Match::Anti] {
+    for matching in [JoinKind::Left, JoinKind::Anti] {
         let mut unmatched = Truth::default();
         let part = woven(&joined(matching), || {
             for i in 0..20_000 {
@@ -231,7 +234,7 @@ fn a_request_that_is_not_looked_at_is_not_taken_for_one_without_a_match() {
         assert_eq!(part.loss.errors + part.loss.uncertain, 0);
         let (n, sum) = totals(&part, |_| true);
         // Of a LEFT join each match has a sum of 1; an ANTI join has only rows without one.
-        unmatched.check(n - if matching == Match::Left { sum } else { 0.0 });
+        unmatched.check(n - if matching == JoinKind::Left { sum } else { 0.0 });
     }
 }
 
@@ -255,7 +258,7 @@ fn events_outside_of_requests_decide_for_themselves() {
 fn rows_that_are_the_result_themselves_are_not_repeated() {
     let _serial = serial();
     let mut rows = counting();
-    let emit = Instruction::Emit { keys: vec![0, 1], folds: vec![], form: Form::Rows };
+    let emit = Instruction::Emit { keys: vec![0, 1], folds: vec![], form: EmitMode::Rows };
     *rows.instructions.last_mut().unwrap() = emit;
     let part = woven(&[rows], || {
         pivot_agent::sample_one_in(query(1), 3);

@@ -10,7 +10,7 @@
 //! Where something is lost on the way, the result is marked partial and the loss is counted.
 //!
 //! ```
-//! use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
+//! use pivot_advice::{BagKey, Groups, TemporalFilter, QueryId, Value};
 //! use pivot_baggage::Baggage;
 //!
 //! // Stage 1 of query 7 groups by host, and keeps all rows.
@@ -22,11 +22,11 @@
 //! };
 //!
 //! let mut client = Baggage::new();
-//! client.pack(bag, Keep::All, [row("client")]);
+//! client.pack(bag, TemporalFilter::All, [row("client")]);
 //!
 //! // A call: a fork travels to the server, and comes back with what was packed there.
 //! let mut server = Baggage::decode(&client.fork().encode())?;
-//! server.pack(bag, Keep::All, [row("server")]);
+//! server.pack(bag, TemporalFilter::All, [row("server")]);
 //! assert_eq!(client.unpack(bag).map(|rows| rows.len()), Some(1));
 //! client.join(Baggage::decode(&server.encode())?);
 //! assert_eq!(client.unpack(bag).map(|rows| rows.len()), Some(2));

@@ -2,7 +2,7 @@
 //!
 //! A bag is one stage of one query. What becomes of a tuple depends on how the bag keeps tuples:
 //!
-//! | [`Keep`]          | the bag                                     | packed into as |
+//! | [`TemporalFilter`]          | the bag                                     | packed into as |
 //! |-------------------|---------------------------------------------|----------------|
 //! | `All`             | groups rows by key, and adds up the rest    | bytes          |
 //! | `First(n)`        | keeps the first n tuples by stamp           | decoded tuples |
@@ -24,7 +24,7 @@ use crate::format::bags::temporal_bag;
 use crate::format::bags::value::ValueRef;
 use crate::format::shared_bytes::SharedBytes;
 use crate::losses;
-use pivot_advice::{Aggregate, BagKey, Groups, Keep, State, Value};
+use pivot_advice::{Aggregate, AggregateState, BagKey, Groups, TemporalFilter, Value};
 
 impl Baggage {
     /// Packs the tuples of one event, each given by its rows. A grouped bag adds the rows up. A temporal bag
@@ -33,10 +33,10 @@ impl Baggage {
     pub fn pack(
         &mut self,
         key: BagKey,
-        keep: Keep,
+        keep: TemporalFilter,
         tuples: impl IntoIterator<Item = Groups>,
     ) -> Option<Stamp> {
-        if keep == Keep::All {
+        if keep == TemporalFilter::All {
             tuples.into_iter().for_each(|rows| self.pack_groups(key, &rows));
             return None;
         }
@@ -57,14 +57,14 @@ impl Baggage {
     pub fn pack_temporal(
         &mut self,
         key: BagKey,
-        keep: Keep,
+        keep: TemporalFilter,
         aggregates: &[Aggregate],
         row: &[Value],
-        states: &[State],
+        states: &[AggregateState],
     ) -> Option<Stamp> {
         let (kind, n) = match keep {
-            Keep::First(n) if n > 0 => (bag_header::FIRST, n),
-            Keep::MostRecent(n) if n > 0 => (bag_header::MOST_RECENT, n),
+            TemporalFilter::First(n) if n > 0 => (bag_header::FIRST, n),
+            TemporalFilter::MostRecent(n) if n > 0 => (bag_header::MOST_RECENT, n),
             _ => return None,
         };
 
@@ -89,8 +89,8 @@ impl Baggage {
 
     /// Marks a temporal bag as lost: nobody can tell any more which tuples it has to choose. Grouped bags are
     /// never lost, and stay as they are.
-    pub fn mark_lost(&mut self, key: BagKey, keep: Keep) {
-        if keep != Keep::All && !self.refuses(key, keep) {
+    pub fn mark_lost(&mut self, key: BagKey, keep: TemporalFilter) {
+        if keep != TemporalFilter::All && !self.refuses(key, keep) {
             self.add(key, Bag::Lost);
         }
     }
@@ -134,7 +134,7 @@ impl Baggage {
         aggregates: &[Aggregate],
         row: &[Value],
         n: u64,
-        states: &[State],
+        states: &[AggregateState],
     ) {
         let branch = self.branch_mut();
         if !branch.is_cut(key)
@@ -171,14 +171,14 @@ impl Baggage {
     /// Whether a bag accepts one more tuple: a temporal one does not if it has lost tuples, or if the first n
     /// are chosen already.
     #[inline]
-    pub fn accepts(&self, key: BagKey, keep: Keep) -> bool {
-        keep == Keep::All || !self.refuses(key, keep)
+    pub fn accepts(&self, key: BagKey, keep: TemporalFilter) -> bool {
+        keep == TemporalFilter::All || !self.refuses(key, keep)
     }
 
     /// Whether a temporal bag takes nothing more. Once the first n are chosen, whatever is packed now has a
     /// later stamp than all that is visible.
-    fn refuses(&self, key: BagKey, keep: Keep) -> bool {
-        let Some(branch) = self.branch() else { return matches!(keep, Keep::First(0)) };
+    fn refuses(&self, key: BagKey, keep: TemporalFilter) -> bool {
+        let Some(branch) = self.branch() else { return matches!(keep, TemporalFilter::First(0)) };
 
         let mut chosen = 0;
         for bag in branch.visible(key) {
@@ -186,6 +186,6 @@ impl Baggage {
             chosen += count;
         }
 
-        matches!(keep, Keep::First(n) if chosen >= n as usize)
+        matches!(keep, TemporalFilter::First(n) if chosen >= n as usize)
     }
 }

@@ -4,7 +4,7 @@
 mod kinds;
 
 use kinds::{Kind, sum_of};
-use pivot_advice::Keep;
+use pivot_advice::TemporalFilter;
 use pivot_baggage::{Baggage, JoinOutcome, Share};
 
 /// Makes a remote call that packs and makes a nested call, `depth` deep. Returns the most bytes that
@@ -42,11 +42,11 @@ fn a_thousand_calls_one_after_the_other_carry_one_counter() {
 #[test]
 fn a_thousand_concurrent_children_rejoin_to_nothing_but_their_sum() {
     let mut parent = Baggage::new();
-    parent.pack(Kind::Sum.key(), Keep::All, [Kind::Sum.rows(1)]);
+    parent.pack(Kind::Sum.key(), TemporalFilter::All, [Kind::Sum.rows(1)]);
     let mut children: Vec<Baggage> = (0..1000).map(|_| parent.fork()).collect();
     assert!(children.iter().all(|child| child.share().depth() < 24));
     for child in &mut children {
-        child.pack(Kind::Sum.key(), Keep::All, [Kind::Sum.rows(1)]);
+        child.pack(Kind::Sum.key(), TemporalFilter::All, [Kind::Sum.rows(1)]);
     }
 
     // Every third one first, so that they return in another order than they left.

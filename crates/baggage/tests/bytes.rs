@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
+use pivot_advice::{BagKey, Groups, QueryId, TemporalFilter, Value};
 use pivot_baggage::Baggage;
 
 /// The paper's largest query (Q7): the host of the client and three replicas, which the paper
@@ -16,9 +16,9 @@ fn four_tuples_of_the_papers_largest_query_take_fewer_bytes_than_there() {
         rows
     };
     let mut client = Baggage::new();
-    client.pack(key(1), Keep::All, [tuple(&["client-1"])]);
+    client.pack(key(1), TemporalFilter::All, [tuple(&["client-1"])]);
     let replicas = ["replica1", "replica2", "replica3"];
-    client.pack(key(2), Keep::All, replicas.map(|replica| tuple(&[replica])));
+    client.pack(key(2), TemporalFilter::All, replicas.map(|replica| tuple(&[replica])));
 
     let bytes = client.fork().encode();
     let envelope = { Baggage::new().request_or_begin() };

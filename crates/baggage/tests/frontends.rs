@@ -1,14 +1,14 @@
 //! Queries of two frontends that have one number are two queries, wherever the baggage goes.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
+use pivot_advice::{BagKey, Groups, QueryId, TemporalFilter, Value};
 use pivot_baggage::Baggage;
 
 fn key(frontend: u32) -> BagKey {
     BagKey { query: QueryId::new(frontend, 7), stage: 1 }
 }
 
-fn pack(baggage: &mut Baggage, frontend: u32, keep: Keep, text: &str) {
+fn pack(baggage: &mut Baggage, frontend: u32, keep: TemporalFilter, text: &str) {
     let mut rows = Groups::new(1, &[]);
     rows.entry(&[Value::str(text)]).n = 1;
     baggage.pack(key(frontend), keep, [rows]);
@@ -27,7 +27,7 @@ fn rows(texts: &[&str]) -> Vec<(String, u64)> {
 }
 
 /// Packs for both frontends under one number, on both sides of a fork, and checks what arrives of either.
-fn check(keep: Keep, ones: &[&str], twos: &[&str]) {
+fn check(keep: TemporalFilter, ones: &[&str], twos: &[&str]) {
     let mut baggage = Baggage::new();
     baggage.request_or_begin();
     pack(&mut baggage, 1, keep, "one a");
@@ -52,9 +52,9 @@ fn check(keep: Keep, ones: &[&str], twos: &[&str]) {
 
 #[test]
 fn bags_of_two_frontends_with_one_number_are_apart() {
-    check(Keep::All, &["one a", "one b"], &["two a", "two b"]);
-    check(Keep::First(1), &["one a"], &["two a"]);
-    check(Keep::MostRecent(1), &["one b"], &["two b"]);
+    check(TemporalFilter::All, &["one a", "one b"], &["two a", "two b"]);
+    check(TemporalFilter::First(1), &["one a"], &["two a"]);
+    check(TemporalFilter::MostRecent(1), &["one b"], &["two b"]);
 }
 
 #[test]

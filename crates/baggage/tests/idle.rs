@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use pivot_advice::{BagKey, Groups, Keep, QueryId};
+use pivot_advice::{BagKey, Groups, QueryId, TemporalFilter};
 use pivot_baggage::generation::{set_woven_everywhere, set_woven_here};
 use pivot_baggage::{Baggage, current, enter_request, set_carrying};
 
@@ -20,7 +20,7 @@ fn baggage_has_an_id_once_somebody_packs_or_may_pack() {
     assert!(request.has_no_id() && request.request().is_none());
 
     let key = BagKey { query: QueryId::new(1, 1), stage: 1 };
-    request.pack(key, Keep::All, [Groups::new(0, &[])]);
+    request.pack(key, TemporalFilter::All, [Groups::new(0, &[])]);
     assert!(request.has_no_id(), "no rows are nothing to carry");
 
     set_carrying(true);

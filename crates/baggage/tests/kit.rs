@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
+use pivot_advice::{BagKey, Groups, QueryId, TemporalFilter, Value};
 use pivot_baggage::{Baggage, Fan, Traced, enter_request, in_request, thread, with_current};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc;
@@ -13,7 +13,7 @@ const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1
 fn pack(value: u64) {
     let mut rows = Groups::new(1, &[]);
     rows.entry(&[Value::U64(value)]).n = 1;
-    with_current(|current| current.unwrap().pack(KEY, Keep::All, [rows]));
+    with_current(|current| current.unwrap().pack(KEY, TemporalFilter::All, [rows]));
 }
 
 /// Returns all values that were packed before, each as often as it counts.

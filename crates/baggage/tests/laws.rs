@@ -11,8 +11,8 @@
 mod kinds;
 
 use kinds::{FIRST, Kind, RECENT, sum_of};
-use pivot_advice::eval::stable_hash;
-use pivot_advice::{Keep, Value};
+use pivot_advice::stable_hash;
+use pivot_advice::{TemporalFilter, Value};
 use pivot_baggage::{Bag, Baggage, Hlc, JoinOutcome, MAX_BYTES, MergeOutcome, Share, Stamp, UNCHANGED_REPLY};
 use proptest::prelude::*;
 
@@ -425,13 +425,13 @@ proptest! {
         for (bag, cut) in [&mut a, &mut b, &mut c].into_iter().zip(cuts) {
             let Some(threshold) = cut else { continue };
             bag.cut_at(threshold);
-            if kind.keep() != Keep::All && threshold < u64::MAX / 4 {
+            if kind.keep() != TemporalFilter::All && threshold < u64::MAX / 4 {
                 *bag = Bag::Lost;
             }
         }
         prop_assert_eq!(merged(&a, &b), merged(&b, &a));
         prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
-        if kind.keep() != Keep::All {
+        if kind.keep() != TemporalFilter::All {
             prop_assert_eq!(merged(&merged(&a, &b), &a), merged(&a, &b));
         }
     }

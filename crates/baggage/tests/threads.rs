@@ -6,7 +6,7 @@
 #![cfg(pivot_shuttle)]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
+use pivot_advice::{BagKey, Groups, QueryId, TemporalFilter, Value};
 use pivot_baggage::current::attach;
 use pivot_baggage::{Baggage, Fan, carried, with_current};
 use shuttle::sync::Arc;
@@ -20,7 +20,7 @@ fn pack(value: u64) -> u64 {
     let before = seen();
     let mut rows = Groups::new(1, &[]);
     rows.entry(&[Value::U64(value)]).n = 1;
-    with_current(|current| current.unwrap().pack(KEY, Keep::All, [rows]));
+    with_current(|current| current.unwrap().pack(KEY, TemporalFilter::All, [rows]));
     thread::yield_now();
     before
 }

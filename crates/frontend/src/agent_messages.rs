@@ -5,7 +5,7 @@ use crate::agent_report::{Cost, QueryState, QueryStatus, WeaveProblem, Withheld,
 use crate::interval::Interval;
 use crate::registry::AgentIdentity;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
-use pivot_advice::{Exports, Groups, Sampled};
+use pivot_advice::{Exports, Groups, SampledGroups};
 use pivot_protocol::{ProtocolError, from_wire, to_wire, wire};
 
 /// Decodes who an agent is.
@@ -41,7 +41,8 @@ fn report_part(part: wire::Part) -> Option<ReportPart> {
 }
 
 fn reported_groups(part: &wire::Part) -> Result<ReportedGroups, ProtocolError> {
-    let sampled = Sampled { groups: groups(&part.sampled)?, weights: part.weights, squares: part.squares };
+    let sampled =
+        SampledGroups { groups: groups(&part.sampled)?, weights: part.weights, squares: part.squares };
     Ok(ReportedGroups { exact: groups(&part.groups)?, sampled, other: groups(&part.other)? })
 }
 

@@ -3,7 +3,7 @@
 //! Decoding happens before the frontend's lock is taken; it is the larger part of what a report costs.
 
 use crate::interval::Interval;
-use pivot_advice::{Groups, Loss, QueryId, Sampled};
+use pivot_advice::{Groups, LossCounts, QueryId, SampledGroups};
 
 /// What happened in one process in one window.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct ReportPart {
     pub(crate) query: QueryId,
     /// Rows emitted, lost ones included.
     pub(crate) emitted: u64,
-    pub(crate) loss: Loss,
+    pub(crate) loss: LossCounts,
     pub(crate) cost: Cost,
     /// The groups; `None` if they could not be decoded.
     pub(crate) groups: Option<ReportedGroups>,
@@ -37,7 +37,7 @@ pub(crate) struct ReportedGroups {
     /// Groups of requests that were all processed.
     pub(crate) exact: Option<Groups>,
     /// Groups of requests of which only some were processed.
-    pub(crate) sampled: Sampled,
+    pub(crate) sampled: SampledGroups,
     /// One group without a key: rows for whose groups there was no room in the process.
     pub(crate) other: Option<Groups>,
 }

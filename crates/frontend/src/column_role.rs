@@ -3,7 +3,7 @@
 //! A client marks the measure of a group with a bar and keeps the rows in the order of the query. It cannot tell
 //! either from names and types, and it has no compiler: the roles travel with the columns.
 
-use pivot_advice::Form;
+use pivot_advice::EmitMode;
 use pivot_query::{OutputColumn, OutputSchema};
 
 /// What a column says about its row.
@@ -19,7 +19,7 @@ pub(crate) enum ColumnRole {
 
 /// Returns whether the column is a key of a group, a measure of it, or a value of a row that is not grouped.
 pub(crate) fn role(column: &OutputColumn, output: &OutputSchema) -> ColumnRole {
-    if output.form == Form::Rows {
+    if output.form == EmitMode::Rows {
         return ColumnRole::Value;
     }
 

@@ -27,7 +27,7 @@
 
 use crate::finished::FinishedGroup;
 use crate::window_groups::WindowGroups;
-use pivot_advice::{Aggregate, Binary, Errors, Expr, Form, Group, Groups, State, Value};
+use pivot_advice::{Aggregate, AggregateState, Binary, EmitMode, EvalErrors, Expr, Group, Groups, Value};
 use pivot_query::OutputSchema;
 use std::collections::HashMap;
 
@@ -68,7 +68,7 @@ pub(crate) fn estimated_groups(
     groups: &WindowGroups,
     output: &OutputSchema,
     seconds: f64,
-    errors: &mut Errors,
+    errors: &mut EvalErrors,
 ) -> Vec<FinishedGroup> {
     let keys = output.keys.len();
     let mut merged = Groups::new(keys, groups.groups.aggregates());
@@ -125,7 +125,7 @@ fn group_errors(
 }
 
 /// Scales the values of a group to all requests, if a SAMPLE clause chose a fraction of them.
-pub(crate) fn scale_to_all_requests(values: &mut [Value], states: &[State], output: &OutputSchema) {
+pub(crate) fn scale_to_all_requests(values: &mut [Value], states: &[AggregateState], output: &OutputSchema) {
     let fraction = sample_fraction(output);
     if fraction >= 1.0 {
         return;
@@ -173,7 +173,7 @@ fn value_estimate(index: usize, output: &OutputSchema) -> ColumnEstimate {
 /// Returns what a column says about all requests: the least that is known of any value in its expression.
 pub(crate) fn column_estimate(expr: &Expr, output: &OutputSchema) -> ColumnEstimate {
     // Rows are shown as they are, and not scaled.
-    if output.form == Form::Rows {
+    if output.form == EmitMode::Rows {
         return ColumnEstimate::None;
     }
 
@@ -223,7 +223,7 @@ pub(crate) fn standard_error(expr: &Expr, group: &FinishedGroup, output: &Output
     let error = group.standard_errors.get(index).copied().unwrap_or(0.0);
     let Some((op, factor)) = factor else { return error };
 
-    let factor = as_f64(&factor.eval(&group.values, &mut Errors::default())).abs();
+    let factor = as_f64(&factor.eval(&group.values, &mut EvalErrors::default())).abs();
     let multiple = if op == Binary::Divide { error / factor } else { error * factor };
     if multiple.is_finite() { multiple } else { 0.0 }
 }
@@ -251,7 +251,7 @@ fn share(group: &Group, output: &OutputSchema, behind_keys: usize) -> f64 {
     let Some(aggregate) = behind_keys.checked_sub(1) else { return group.n as f64 };
     let Some(value) = output.finished.get(aggregate) else { return 0.0 };
     let state = group.states.get(usize::from(value.finished.state));
-    state.map_or(0.0, |state| as_f64(&state.finish(value.finished.finish, &mut Errors::default())))
+    state.map_or(0.0, |state| as_f64(&state.finish(value.finished.finish, &mut EvalErrors::default())))
 }
 
 fn as_f64(value: &Value) -> f64 {
@@ -284,7 +284,7 @@ mod tests {
     }
 
     fn hash(request: u64, salt: u64) -> u64 {
-        pivot_advice::eval::stable_hash(&[Value::U64(request), Value::U64(salt)])
+        pivot_advice::stable_hash(&[Value::U64(request), Value::U64(salt)])
     }
 
     fn is_in(hash: u64, fraction: f64) -> bool {
@@ -313,10 +313,10 @@ mod tests {
                 tally.sampled.groups.get_or_insert_with(empty).entry(&key)
             };
             group.n += weight;
-            group.states[0].update(&Value::I64(3), weight, &mut Errors::default());
+            group.states[0].update(&Value::I64(3), weight, &mut EvalErrors::default());
         }
         assert!(is_sampled(&tally, &output));
-        let mut rows = estimated_groups(&tally, &output, 2.0, &mut Errors::default());
+        let mut rows = estimated_groups(&tally, &output, 2.0, &mut EvalErrors::default());
         assert_eq!(rows.len(), 1);
         rows.swap_remove(0)
     }
@@ -366,7 +366,7 @@ mod tests {
         weighted.entry(&[Value::str("estimated"), Value::U64(3)]).n = 8;
         tally.sampled.groups = Some(weighted);
         tally.sampled.count(2, 4);
-        let found = estimated_groups(&tally, &output, 1.0, &mut Errors::default());
+        let found = estimated_groups(&tally, &output, 1.0, &mut EvalErrors::default());
         let errors: Vec<f64> = found.iter().map(|row| row.standard_errors[1]).collect();
         assert_eq!(errors[0], 0.0);
         // One part has all: two requests that count four times each, of which a quarter is looked at.
@@ -409,16 +409,16 @@ mod tests {
             for (state, aggregate) in group.states.iter_mut().zip(&output.states) {
                 // What LHIST counts are the numbers of its buckets.
                 let value = if *aggregate == Aggregate::Tally { x / 2 + 1 } else { x };
-                state.update(&Value::U64(value), x, &mut Errors::default());
+                state.update(&Value::U64(value), x, &mut EvalErrors::default());
             }
         }
         let found = if is_sampled(&tally, &output) {
-            estimated_groups(&tally, &output, 1.0, &mut Errors::default()).swap_remove(0).values
+            estimated_groups(&tally, &output, 1.0, &mut EvalErrors::default()).swap_remove(0).values
         } else {
             let group = tally.groups.iter().next().unwrap();
-            output.row(&group.key, group.n, &group.states, 1.0, &mut Errors::default())
+            output.row(&group.key, group.n, &group.states, 1.0, &mut EvalErrors::default())
         };
-        output.columns.iter().map(|c| c.expr.eval(&found, &mut Errors::default()).to_string()).collect()
+        output.columns.iter().map(|c| c.expr.eval(&found, &mut EvalErrors::default()).to_string()).collect()
     }
 
     #[test]

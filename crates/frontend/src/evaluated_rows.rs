@@ -10,7 +10,7 @@ use datafusion::arrow::array::{ArrayRef, BooleanArray, UInt64Array};
 use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::Result;
-use pivot_advice::{Errors, Expr, Value};
+use pivot_advice::{EvalErrors, Expr, Value};
 use pivot_query::OutputSchema;
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl EvaluatedRows {
     pub(crate) fn new(
         groups: &[FinishedGroup],
         output: &OutputSchema,
-        errors: &mut Errors,
+        errors: &mut EvalErrors,
     ) -> Result<EvaluatedRows> {
         let mut batch: Vec<(String, ArrayRef)> = Vec::new();
         if let Some(having) = &output.having {
@@ -64,7 +64,7 @@ impl EvaluatedRows {
 
         for (i, (expr, _)) in output.order.iter().enumerate() {
             // What ORDER BY cannot evaluate sorts as null and is missing from no result, so it is not counted.
-            let values = evaluate(expr, groups, &mut Errors::default());
+            let values = evaluate(expr, groups, &mut EvalErrors::default());
             batch.push((order_column(i), ranks(&values)));
         }
 
@@ -88,12 +88,12 @@ impl EvaluatedRows {
     }
 }
 
-fn evaluate(expr: &Expr, groups: &[FinishedGroup], errors: &mut Errors) -> Vec<Value> {
+fn evaluate(expr: &Expr, groups: &[FinishedGroup], errors: &mut EvalErrors) -> Vec<Value> {
     groups.iter().map(|group| expr.eval(&group.values, errors)).collect()
 }
 
 /// Evaluates a condition; what is neither true nor false is unknown, and counted unless it is null.
-fn conditions(expr: &Expr, groups: &[FinishedGroup], errors: &mut Errors) -> ArrayRef {
+fn conditions(expr: &Expr, groups: &[FinishedGroup], errors: &mut EvalErrors) -> ArrayRef {
     let mut found = Vec::with_capacity(groups.len());
     for group in groups {
         found.push(match expr.eval(&group.values, errors) {

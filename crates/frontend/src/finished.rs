@@ -13,7 +13,7 @@
 //! ```
 
 use crate::window_groups::WindowGroups;
-use pivot_advice::{Errors, Group, Value};
+use pivot_advice::{EvalErrors, Group, Value};
 use pivot_query::OutputSchema;
 use std::cmp::Ordering;
 
@@ -34,7 +34,7 @@ impl FinishedGroup {
         group: &Group,
         output: &OutputSchema,
         seconds: f64,
-        errors: &mut Errors,
+        errors: &mut EvalErrors,
     ) -> FinishedGroup {
         let values = output.row(&group.key, group.n, &group.states, seconds, errors);
         FinishedGroup { values, standard_errors: vec![], n: group.n }

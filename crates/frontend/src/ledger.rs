@@ -3,7 +3,7 @@
 use crate::agent_report::Cost;
 use crate::registry::Registry;
 use crate::window_groups::WindowGroups;
-use pivot_advice::Loss;
+use pivot_advice::LossCounts;
 use std::collections::{BTreeMap, VecDeque};
 
 /// How far back the recent costs of a process go.
@@ -24,7 +24,7 @@ pub(crate) struct AgentCost {
     /// Since install.
     pub(crate) total: Cost,
     /// What its reports lack, since install.
-    pub(crate) loss: Loss,
+    pub(crate) loss: LossCounts,
     /// Number of groups in its newest report that has rows.
     pub(crate) groups: u64,
     /// Rows for whose groups there was no room, since install.

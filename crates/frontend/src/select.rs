@@ -27,7 +27,7 @@ use datafusion::arrow::array::UInt64Array;
 use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::logical_expr as df;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col};
-use pivot_advice::{Errors, Expr, Form, Loss, Type, Value};
+use pivot_advice::{EmitMode, EvalErrors, Expr, LossCounts, Type, Value};
 use pivot_query::{OutputColumn, OutputSchema};
 
 /// The most rows of one result; further ones count as dropped.
@@ -77,7 +77,7 @@ pub(crate) struct ResultTable {
     /// For each column how far values of sketches may be off, as a fraction of them.
     pub(crate) relative_errors: Vec<f64>,
     /// What the result lacks: what its groups lack, and what was lost here.
-    pub(crate) loss: Loss,
+    pub(crate) loss: LossCounts,
 }
 
 /// A row together with the number of rows that it stands for.
@@ -90,17 +90,17 @@ struct CountedRow {
 /// Makes the one row of all rows that found no group of their own; its keys are null, since it is of many
 /// keys. Returns `None` if there are no such rows.
 pub(crate) fn other_row(groups: &WindowGroups, output: &OutputSchema, seconds: f64) -> Option<ResultRow> {
-    if output.form != Form::Groups {
+    if output.form != EmitMode::Groups {
         return None;
     }
     let group = groups.other.iter().next()?;
 
     let keys = vec![Value::Null; output.keys.len()];
-    let mut finished = output.row(&keys, group.n, &group.states, seconds, &mut Errors::default());
+    let mut finished = output.row(&keys, group.n, &group.states, seconds, &mut EvalErrors::default());
     scale_to_all_requests(&mut finished, &group.states, output);
 
     let columns = output.columns.iter();
-    let values = columns.map(|column| column.expr.eval(&finished, &mut Errors::default())).collect();
+    let values = columns.map(|column| column.expr.eval(&finished, &mut EvalErrors::default())).collect();
     Some(ResultRow { values, standard_errors: vec![] })
 }
 
@@ -140,7 +140,7 @@ impl SelectEngine {
         output: &OutputSchema,
         seconds: f64,
     ) -> Result<ResultTable> {
-        let mut errors = Errors::default();
+        let mut errors = EvalErrors::default();
         let finished = finish(groups, output, seconds, &mut errors);
         let mut rows = self.shaped_rows(&finished, output, &mut errors).await?;
 
@@ -162,7 +162,7 @@ impl SelectEngine {
         &self,
         groups: &[FinishedGroup],
         output: &OutputSchema,
-        errors: &mut Errors,
+        errors: &mut EvalErrors,
     ) -> Result<Vec<CountedRow>> {
         if groups.is_empty() {
             return Ok(Vec::new());
@@ -195,7 +195,7 @@ fn finish(
     groups: &WindowGroups,
     output: &OutputSchema,
     seconds: f64,
-    errors: &mut Errors,
+    errors: &mut EvalErrors,
 ) -> Vec<FinishedGroup> {
     let mut finished: Vec<FinishedGroup> = if is_sampled(groups, output) {
         estimated_groups(groups, output, seconds, errors)
@@ -254,18 +254,23 @@ fn standard_errors(group: &FinishedGroup, output: &OutputSchema) -> Vec<f64> {
 }
 
 /// Repeats single rows as often as they occurred, up to LIMIT and [`MAX_ROWS`].
-fn repeat_rows(rows: Vec<CountedRow>, form: Form, limit: Option<u64>, loss: &mut Loss) -> Vec<ResultRow> {
+fn repeat_rows(
+    rows: Vec<CountedRow>,
+    form: EmitMode,
+    limit: Option<u64>,
+    loss: &mut LossCounts,
+) -> Vec<ResultRow> {
     let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let most = MAX_ROWS.min(limit);
 
     let mut repeated: Vec<ResultRow> = Vec::new();
     for CountedRow { row, n } in rows {
-        let copies = if form == Form::Rows { n } else { 1 };
+        let copies = if form == EmitMode::Rows { n } else { 1 };
         let fit = copies.min((most - repeated.len()) as u64);
 
         // What is beyond LIMIT is not wanted; what is beyond the bound of a result is lost.
         if limit > MAX_ROWS {
-            let cut = if form == Form::Rows { copies - fit } else { n * (1 - fit) };
+            let cut = if form == EmitMode::Rows { copies - fit } else { n * (1 - fit) };
             loss.dropped = loss.dropped.saturating_add(cut);
         }
         repeated.extend(std::iter::repeat_n(row, fit as usize));
@@ -278,7 +283,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use pivot_advice::Aggregate;
-    use pivot_advice::{Binary, Expr, Finish, Finished, Groups};
+    use pivot_advice::{Binary, Expr, FinalFunction, FinalValue, Groups};
     use pivot_query::{Catalog, OutputAggregate, OutputKey, compile};
 
     fn column(i: u16) -> Expr {
@@ -287,11 +292,11 @@ mod tests {
 
     /// Rows of `(key, n, summed)` under a column expression over key, n and SUM.
     async fn check(rows: &[(Value, u64, Value)], expr: Expr, expected: &[Value]) {
-        check_form(rows, expr, Form::Groups, expected).await;
+        check_form(rows, expr, EmitMode::Groups, expected).await;
     }
 
-    async fn check_form(rows: &[(Value, u64, Value)], expr: Expr, form: Form, expected: &[Value]) {
-        let finished = Finished { state: 0, finish: Finish::Plain };
+    async fn check_form(rows: &[(Value, u64, Value)], expr: Expr, form: EmitMode, expected: &[Value]) {
+        let finished = FinalValue { state: 0, finish: FinalFunction::Plain };
         let output = OutputSchema {
             form,
             keys: vec![OutputKey { name: "key".into(), ty: Type::Any }],
@@ -307,7 +312,7 @@ mod tests {
         let mut groups = Groups::new(1, &[Aggregate::Sum]);
         for (key, n, summed) in rows {
             let mut state = Aggregate::Sum.empty();
-            state.update(summed, 1, &mut Errors::default());
+            state.update(summed, 1, &mut EvalErrors::default());
             groups.entry(std::slice::from_ref(key)).merge(*n, &[state]);
         }
         let mut tally = WindowGroups::new(&groups);
@@ -391,8 +396,8 @@ mod tests {
     #[tokio::test]
     async fn single_rows_are_repeated_and_groups_are_not() {
         let rows = [(Value::I64(4), 3, Value::Null)];
-        check_form(&rows, column(0), Form::Rows, &[Value::I64(4), Value::I64(4), Value::I64(4)]).await;
-        check_form(&rows, column(0), Form::Groups, &[Value::I64(4)]).await;
+        check_form(&rows, column(0), EmitMode::Rows, &[Value::I64(4), Value::I64(4), Value::I64(4)]).await;
+        check_form(&rows, column(0), EmitMode::Groups, &[Value::I64(4)]).await;
     }
 
     /// The shown rows of groups `(s, x)` that occurred so often.
@@ -402,7 +407,7 @@ mod tests {
         let mut table = output.table();
         for (s, x, n) in groups {
             let mut state = Aggregate::Sum.empty();
-            state.update(&Value::I64(*x), *n, &mut Errors::default());
+            state.update(&Value::I64(*x), *n, &mut EvalErrors::default());
             table.entry(&[Value::str(s)]).merge(*n, &[state]);
         }
         let mut tally = WindowGroups::new(&table);
@@ -437,9 +442,9 @@ mod tests {
 
     #[test]
     fn rows_beyond_the_bound_are_dropped_and_counted() {
-        let mut loss = Loss::default();
+        let mut loss = LossCounts::default();
         let row = |n| CountedRow { row: ResultRow { values: vec![], standard_errors: vec![] }, n };
-        let rows = repeat_rows(vec![row(u64::MAX), row(2)], Form::Rows, None, &mut loss);
+        let rows = repeat_rows(vec![row(u64::MAX), row(2)], EmitMode::Rows, None, &mut loss);
         assert_eq!((rows.len(), loss.dropped), (MAX_ROWS, u64::MAX - 9_998));
     }
 

@@ -189,7 +189,7 @@ mod tests {
     use crate::interval::Interval;
     use crate::options::FrontendOptions;
     use crate::registry::{AgentIdentity, Attachment, SequenceCheck};
-    use pivot_advice::{Exports, Field, Loss, Type, Value};
+    use pivot_advice::{Exports, FieldDescriptor, LossCounts, Type, Value};
     use pivot_query::Catalog;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn exports(field: &str, ty: Type) -> Vec<Exports> {
-        let field = Field { name: field.into(), ty };
+        let field = FieldDescriptor { name: field.into(), ty };
         let (file, module) = ("a.rs".into(), "a".into());
         vec![Exports { tracepoint: "T".into(), fields: vec![field], file, line: 1, module }]
     }
@@ -252,7 +252,7 @@ mod tests {
         let part = ReportPart {
             query: id,
             emitted: 1,
-            loss: Loss::default(),
+            loss: LossCounts::default(),
             cost: Cost::default(),
             groups: Some(ReportedGroups { exact: Some(groups), ..Default::default() }),
         };

@@ -464,7 +464,7 @@ mod tests {
     use crate::client_messages;
     use crate::frames::FrameSelection;
     use crate::select::SelectEngine;
-    use pivot_advice::{Field, Groups, Type, Value};
+    use pivot_advice::{FieldDescriptor, Groups, Type, Value};
     use pivot_protocol::{from_wire, to_wire, wire};
     use pivot_query::{CompileOptions, compile_with};
     use tokio::sync::mpsc;
@@ -495,7 +495,7 @@ mod tests {
         let mut state = FrontendState::new(&FrontendOptions::default(), 1);
         let exports = Exports {
             tracepoint: "T".into(),
-            fields: vec![Field { name: "x".into(), ty: Type::I64 }],
+            fields: vec![FieldDescriptor { name: "x".into(), ty: Type::I64 }],
             file: "a.rs".into(),
             line: 1,
             module: "a".into(),

@@ -14,7 +14,7 @@
 //! A row is never lost by that, but every group may then lack some of its rows.
 
 use crate::agent_report::{ReportPart, ReportedGroups};
-use pivot_advice::{Groups, Loss, Sampled, Value};
+use pivot_advice::{Groups, LossCounts, SampledGroups, Value};
 use std::collections::HashSet;
 
 /// The most groups of requests that were all processed.
@@ -31,9 +31,9 @@ pub(crate) struct WindowGroups {
     /// Rows emitted, lost ones included.
     pub(crate) emitted: u64,
     /// What is missing.
-    pub(crate) loss: Loss,
+    pub(crate) loss: LossCounts,
     /// Groups of requests of which only some were processed.
-    pub(crate) sampled: Sampled,
+    pub(crate) sampled: SampledGroups,
     /// At most one group, without a key: the rows for whose groups there was no room, in a process or
     /// here. Every group may lack some of them.
     pub(crate) other: Groups,
@@ -45,8 +45,8 @@ impl WindowGroups {
         WindowGroups {
             groups: shape.empty_like(),
             emitted: 0,
-            loss: Loss::default(),
-            sampled: Sampled::default(),
+            loss: LossCounts::default(),
+            sampled: SampledGroups::default(),
             other: Groups::new(0, shape.aggregates()),
         }
     }
@@ -76,7 +76,7 @@ impl WindowGroups {
     }
 
     /// Adds groups of each of the three kinds; rows of groups of another shape count as dropped.
-    fn merge_groups(&mut self, exact: Option<&Groups>, sampled: &Sampled, other: Option<&Groups>) {
+    fn merge_groups(&mut self, exact: Option<&Groups>, sampled: &SampledGroups, other: Option<&Groups>) {
         let mut dropped = 0;
         if let Some(other) = other {
             dropped += merge_all(&mut self.other, other);

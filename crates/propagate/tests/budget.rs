@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use pivot_advice::eval::stable_hash;
+use pivot_advice::stable_hash;
 use pivot_advice::{QueryId, Value};
 use pivot_agent::tracepoint;
 use pivot_baggage::{Baggage, DEFAULT_BUDGET, current, enter_request};

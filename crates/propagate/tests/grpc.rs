@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
+use pivot_advice::{BagKey, Groups, QueryId, TemporalFilter, Value};
 use pivot_baggage::with_current;
 use pivot_propagate::{
     BINARY_HEADER, Client, ClientLayer, ServerLayer, carried_stream, forked, request, spawn,
@@ -30,7 +30,7 @@ const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1
 fn pack(value: u64) {
     let mut rows = Groups::new(1, &[]);
     rows.entry(&[Value::U64(value)]).n = 1;
-    with_current(|current| current.unwrap().pack(KEY, Keep::All, [rows]));
+    with_current(|current| current.unwrap().pack(KEY, TemporalFilter::All, [rows]));
 }
 
 /// Returns how many packs happened before.

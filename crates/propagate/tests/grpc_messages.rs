@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use pivot_advice::{BagKey, Keep, QueryId, Value};
+use pivot_advice::{BagKey, QueryId, TemporalFilter, Value};
 use pivot_baggage::with_current;
 use pivot_propagate::{Traced, WithBaggage, request};
 use prost::Message;
@@ -215,7 +215,7 @@ async fn each_message_has_its_own_temporal_bag() {
             with_current(|current| {
                 let mut rows = pivot_advice::Groups::new(1, &[]);
                 rows.entry(&[Value::U64(id)]).n = 1;
-                current.unwrap().pack(KEY, Keep::First(1), [rows]);
+                current.unwrap().pack(KEY, TemporalFilter::First(1), [rows]);
             });
             WithBaggage::new(Number { number: id })
         })

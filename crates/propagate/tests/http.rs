@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client as Hyper;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
+use pivot_advice::{BagKey, Groups, QueryId, TemporalFilter, Value};
 use pivot_baggage::{Share, with_current};
 use pivot_propagate::{ClientLayer, ServerLayer, forked, request};
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1
 fn pack(value: u64) {
     let mut rows = Groups::new(1, &[]);
     rows.entry(&[Value::U64(value)]).n = 1;
-    with_current(|current| current.unwrap().pack(KEY, Keep::All, [rows]));
+    with_current(|current| current.unwrap().pack(KEY, TemporalFilter::All, [rows]));
 }
 
 /// Returns how many packs happened before.

@@ -3,7 +3,7 @@
 #![cfg(feature = "rayon")]
 #![allow(clippy::unwrap_used)]
 
-use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
+use pivot_advice::{BagKey, Groups, QueryId, TemporalFilter, Value};
 use pivot_baggage::{Baggage, Fan, enter_request, with_current};
 use pivot_propagate::pool;
 use rayon::prelude::*;
@@ -15,7 +15,7 @@ fn pack(value: u64) -> u64 {
     let mut rows = Groups::new(1, &[]);
     rows.entry(&[Value::U64(value)]).n = 1;
     let before = seen();
-    with_current(|current| current.unwrap().pack(KEY, Keep::All, [rows]));
+    with_current(|current| current.unwrap().pack(KEY, TemporalFilter::All, [rows]));
     before
 }
 

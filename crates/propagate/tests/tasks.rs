@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use futures::stream::{FuturesUnordered, StreamExt, iter};
-use pivot_advice::{BagKey, Group, Groups, Keep, QueryId, Value};
+use pivot_advice::{BagKey, Group, Groups, QueryId, TemporalFilter, Value};
 use pivot_baggage::{Baggage, FutureExt, in_request, with_current};
 use pivot_propagate::{JoinSet, Traced, carried_stream, forked, spawn, spawn_blocking, spawn_detached};
 use std::future::{pending, poll_fn};
@@ -20,7 +20,7 @@ const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1
 fn pack(value: u64) {
     let mut rows = Groups::new(1, &[]);
     rows.entry(&[Value::U64(value)]).n = 1;
-    with_current(|current| current.unwrap().pack(KEY, Keep::All, [rows]));
+    with_current(|current| current.unwrap().pack(KEY, TemporalFilter::All, [rows]));
 }
 
 /// Returns all values that were packed before, each as often as it counts.

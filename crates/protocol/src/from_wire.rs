@@ -7,8 +7,9 @@ use crate::error::ProtocolError;
 use crate::wire;
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
-    Advice, Aggregate, BagKey, Binary, Exports, Expr, Field, Finish, Finished, Fold, Form, Function, Groups,
-    Input, Instruction, Keep, Loss, Match, Pattern, QueryId, Type, Unary, Unpacked, Value, codec,
+    Advice, Aggregate, AggregateCall, BagKey, Binary, CallArgument, EmitMode, Exports, Expr, FieldDescriptor,
+    FinalFunction, FinalValue, Function, Groups, Instruction, JoinKind, LossCounts, Pattern, QueryId,
+    TemporalFilter, Type, Unary, UnpackMode, Value, codec,
 };
 
 type Result<T> = std::result::Result<T, ProtocolError>;
@@ -44,7 +45,7 @@ pub fn query_id(id: Option<wire::QueryId>) -> Result<QueryId> {
 
 /// What a tracepoint exports.
 pub fn exports(exports: wire::Exports) -> Exports {
-    let field = |field: wire::Field| Field { name: field.name, ty: ty(field.r#type) };
+    let field = |field: wire::Field| FieldDescriptor { name: field.name, ty: ty(field.r#type) };
     Exports {
         tracepoint: exports.tracepoint,
         fields: exports.fields.into_iter().map(field).collect(),
@@ -61,14 +62,14 @@ pub fn ty(code: u32) -> Type {
 
 /// The groups of a report.
 pub fn groups(bytes: &[u8]) -> Result<Groups> {
-    Ok(codec::Reader::new(bytes).groups()?)
+    Ok(codec::ByteReader::new(bytes).groups()?)
 }
 
 /// What is missing; no message means nothing is.
-pub fn loss(loss: Option<wire::Loss>) -> Loss {
+pub fn loss(loss: Option<wire::Loss>) -> LossCounts {
     let wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled, away_ns, held_back } =
         loss.unwrap_or_default();
-    Loss { dropped, errors, truncated, uncertain, outside_request, throttled, away_ns, held_back }
+    LossCounts { dropped, errors, truncated, uncertain, outside_request, throttled, away_ns, held_back }
 }
 
 /// The program of a stage.
@@ -106,7 +107,7 @@ fn instruction(instruction: wire::Instruction) -> Result<Instruction> {
             alias: step.alias,
             columns: step.columns,
             aggregates: step.aggregates.into_iter().map(aggregate).collect::<Result<_>>()?,
-            rows: step.groups.map_or(Ok(Unpacked::Rows), unpacked)?,
+            rows: step.groups.map_or(Ok(UnpackMode::Rows), unpacked)?,
             matching: matching(step.r#match)?,
             on: step.on.map(self::expr).transpose()?,
         },
@@ -117,9 +118,9 @@ fn instruction(instruction: wire::Instruction) -> Result<Instruction> {
         Kind::Pack(step) => Instruction::Pack {
             bag: bag(step.query, step.stage)?,
             keep: match step.keep {
-                None => Keep::All,
-                Some(wire::pack::Keep::First(n)) => Keep::First(n),
-                Some(wire::pack::Keep::MostRecent(n)) => Keep::MostRecent(n),
+                None => TemporalFilter::All,
+                Some(wire::pack::Keep::First(n)) => TemporalFilter::First(n),
+                Some(wire::pack::Keep::MostRecent(n)) => TemporalFilter::MostRecent(n),
             },
             keys: keys(step.keys)?,
             folds: step.folds.into_iter().map(fold).collect::<Result<_>>()?,
@@ -127,22 +128,22 @@ fn instruction(instruction: wire::Instruction) -> Result<Instruction> {
         Kind::Emit(step) => Instruction::Emit {
             keys: keys(step.keys)?,
             folds: step.folds.into_iter().map(fold).collect::<Result<_>>()?,
-            form: if step.rows { Form::Rows } else { Form::Groups },
+            form: if step.rows { EmitMode::Rows } else { EmitMode::Groups },
         },
     })
 }
 
-fn matching(number: i32) -> Result<Match> {
+fn matching(number: i32) -> Result<JoinKind> {
     Ok(match wire::Match::try_from(number) {
-        Ok(wire::Match::Inner) => Match::Inner,
-        Ok(wire::Match::Left) => Match::Left,
-        Ok(wire::Match::Anti) => Match::Anti,
+        Ok(wire::Match::Inner) => JoinKind::Inner,
+        Ok(wire::Match::Left) => JoinKind::Left,
+        Ok(wire::Match::Anti) => JoinKind::Anti,
         Err(_) => return Err(ProtocolError::Unknown { what: "match", number: number as u64 }),
     })
 }
 
-fn unpacked(groups: wire::Groups) -> Result<Unpacked> {
-    Ok(Unpacked::Groups {
+fn unpacked(groups: wire::Groups) -> Result<UnpackMode> {
+    Ok(UnpackMode::Groups {
         width: narrow("column", groups.width)?,
         keys: keys(groups.keys)?,
         folds: groups.folds.into_iter().map(fold).collect::<Result<_>>()?,
@@ -151,30 +152,30 @@ fn unpacked(groups: wire::Groups) -> Result<Unpacked> {
     })
 }
 
-fn finished(finished: wire::Finished) -> Result<Finished> {
+fn finished(finished: wire::Finished) -> Result<FinalValue> {
     use wire::finished::Finish as Wire;
     let finish = match finished.finish {
-        None => Finish::Plain,
-        Some(Wire::Deviation(_)) => Finish::Deviation,
-        Some(Wire::Quantile(q)) => Finish::Quantile(q),
-        Some(Wire::Top(k)) => Finish::Top(narrow("count", k)?),
+        None => FinalFunction::Plain,
+        Some(Wire::Deviation(_)) => FinalFunction::Deviation,
+        Some(Wire::Quantile(q)) => FinalFunction::Quantile(q),
+        Some(Wire::Top(k)) => FinalFunction::Top(narrow("count", k)?),
         Some(Wire::Linear(wire::Linear { least, step, count, durations })) => {
-            Finish::Linear { least, step, count: narrow("count", count)?, durations }
+            FinalFunction::Linear { least, step, count: narrow("count", count)?, durations }
         }
     };
-    Ok(Finished { state: narrow("state", finished.state)?, finish })
+    Ok(FinalValue { state: narrow("state", finished.state)?, finish })
 }
 
 fn keys(keys: Vec<u32>) -> Result<Vec<u16>> {
     keys.into_iter().map(|key| narrow("column", key)).collect()
 }
 
-fn fold(fold: wire::Fold) -> Result<Fold> {
+fn fold(fold: wire::Fold) -> Result<AggregateCall> {
     let input = match fold.input.ok_or(ProtocolError::Missing("input of an aggregate"))? {
-        wire::fold::Input::Expr(expr) => Input::Expr(self::expr(expr)?),
-        wire::fold::Input::State(index) => Input::State(narrow("state", index)?),
+        wire::fold::Input::Expr(expr) => CallArgument::Expr(self::expr(expr)?),
+        wire::fold::Input::State(index) => CallArgument::State(narrow("state", index)?),
     };
-    Ok(Fold { aggregate: aggregate(fold.aggregate)?, input })
+    Ok(AggregateCall { aggregate: aggregate(fold.aggregate)?, input })
 }
 
 /// An expression, no deeper than [`MAX_DEPTH`].

@@ -2,8 +2,8 @@
 
 use crate::wire;
 use pivot_advice::{
-    Advice, Binary, Exports, Expr, Finish, Finished, Fold, Form, Groups, Input, Instruction, Keep, Loss,
-    Match, Pattern, QueryId, Unary, Unpacked, Value, codec,
+    Advice, AggregateCall, Binary, CallArgument, EmitMode, Exports, Expr, FinalFunction, FinalValue, Groups,
+    Instruction, JoinKind, LossCounts, Pattern, QueryId, TemporalFilter, Unary, UnpackMode, Value, codec,
 };
 
 /// A value.
@@ -31,7 +31,7 @@ pub fn query_id(id: QueryId) -> wire::QueryId {
 
 /// What a tracepoint exports.
 pub fn exports(exports: &Exports) -> wire::Exports {
-    let field = |field: &pivot_advice::Field| wire::Field {
+    let field = |field: &pivot_advice::FieldDescriptor| wire::Field {
         name: field.name.clone(),
         r#type: field.ty.code().into(),
     };
@@ -46,14 +46,14 @@ pub fn exports(exports: &Exports) -> wire::Exports {
 
 /// Groups, as the bytes of a report.
 pub fn groups(groups: &Groups) -> Vec<u8> {
-    let mut writer = codec::Writer::new();
+    let mut writer = codec::ByteWriter::new();
     writer.groups(groups);
     writer.into_bytes()
 }
 
 /// What is missing.
-pub fn loss(loss: &Loss) -> wire::Loss {
-    let Loss { dropped, errors, truncated, uncertain, outside_request, throttled, away_ns, held_back } =
+pub fn loss(loss: &LossCounts) -> wire::Loss {
+    let LossCounts { dropped, errors, truncated, uncertain, outside_request, throttled, away_ns, held_back } =
         *loss;
     wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled, away_ns, held_back }
 }
@@ -98,9 +98,9 @@ fn instruction(instruction: &Instruction) -> wire::Instruction {
             query: Some(query_id(bag.query)),
             stage: bag.stage.into(),
             keep: match keep {
-                Keep::All => None,
-                Keep::First(n) => Some(wire::pack::Keep::First(*n)),
-                Keep::MostRecent(n) => Some(wire::pack::Keep::MostRecent(*n)),
+                TemporalFilter::All => None,
+                TemporalFilter::First(n) => Some(wire::pack::Keep::First(*n)),
+                TemporalFilter::MostRecent(n) => Some(wire::pack::Keep::MostRecent(*n)),
             },
             keys: columns(keys).columns,
             folds: folds.iter().map(fold).collect(),
@@ -108,7 +108,7 @@ fn instruction(instruction: &Instruction) -> wire::Instruction {
         Instruction::Emit { keys, folds, form } => Kind::Emit(wire::Emit {
             keys: columns(keys).columns,
             folds: folds.iter().map(fold).collect(),
-            rows: *form == Form::Rows,
+            rows: *form == EmitMode::Rows,
         }),
     };
     wire::Instruction { kind: Some(kind) }
@@ -118,16 +118,16 @@ fn columns(columns: &[u16]) -> wire::Columns {
     wire::Columns { columns: columns.iter().map(|column| u32::from(*column)).collect() }
 }
 
-fn matching(matching: Match) -> wire::Match {
+fn matching(matching: JoinKind) -> wire::Match {
     match matching {
-        Match::Inner => wire::Match::Inner,
-        Match::Left => wire::Match::Left,
-        Match::Anti => wire::Match::Anti,
+        JoinKind::Inner => wire::Match::Inner,
+        JoinKind::Left => wire::Match::Left,
+        JoinKind::Anti => wire::Match::Anti,
     }
 }
 
-fn unpacked(rows: &Unpacked) -> Option<wire::Groups> {
-    let Unpacked::Groups { width, keys, folds, finished, distinct } = rows else { return None };
+fn unpacked(rows: &UnpackMode) -> Option<wire::Groups> {
+    let UnpackMode::Groups { width, keys, folds, finished, distinct } = rows else { return None };
     Some(wire::Groups {
         width: (*width).into(),
         keys: columns(keys).columns,
@@ -137,24 +137,24 @@ fn unpacked(rows: &Unpacked) -> Option<wire::Groups> {
     })
 }
 
-fn finished(finished: &Finished) -> wire::Finished {
+fn finished(finished: &FinalValue) -> wire::Finished {
     use wire::finished::Finish as Wire;
     let finish = match finished.finish {
-        Finish::Plain => None,
-        Finish::Deviation => Some(Wire::Deviation(wire::Deviation {})),
-        Finish::Quantile(q) => Some(Wire::Quantile(q)),
-        Finish::Top(k) => Some(Wire::Top(k.into())),
-        Finish::Linear { least, step, count, durations } => {
+        FinalFunction::Plain => None,
+        FinalFunction::Deviation => Some(Wire::Deviation(wire::Deviation {})),
+        FinalFunction::Quantile(q) => Some(Wire::Quantile(q)),
+        FinalFunction::Top(k) => Some(Wire::Top(k.into())),
+        FinalFunction::Linear { least, step, count, durations } => {
             Some(Wire::Linear(wire::Linear { least, step, count: count.into(), durations }))
         }
     };
     wire::Finished { state: finished.state.into(), finish }
 }
 
-fn fold(fold: &Fold) -> wire::Fold {
+fn fold(fold: &AggregateCall) -> wire::Fold {
     let input = match &fold.input {
-        Input::Expr(expr) => wire::fold::Input::Expr(self::expr(expr)),
-        Input::State(index) => wire::fold::Input::State((*index).into()),
+        CallArgument::Expr(expr) => wire::fold::Input::Expr(self::expr(expr)),
+        CallArgument::State(index) => wire::fold::Input::State((*index).into()),
     };
     wire::Fold { aggregate: fold.aggregate as u32, input: Some(input) }
 }

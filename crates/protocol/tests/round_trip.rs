@@ -38,18 +38,24 @@ fn exprs() -> impl Strategy<Value = Expr> {
     })
 }
 
-fn finished() -> Vec<Finished> {
-    let linear = Finish::Linear { least: 0.5, step: 2.0, count: 9, durations: true };
-    let all = [Finish::Plain, Finish::Deviation, Finish::Quantile(0.25), Finish::Top(3), linear];
-    all.into_iter().zip(0..).map(|(finish, state)| Finished { state, finish }).collect()
+fn finished() -> Vec<FinalValue> {
+    let linear = FinalFunction::Linear { least: 0.5, step: 2.0, count: 9, durations: true };
+    let all = [
+        FinalFunction::Plain,
+        FinalFunction::Deviation,
+        FinalFunction::Quantile(0.25),
+        FinalFunction::Top(3),
+        linear,
+    ];
+    all.into_iter().zip(0..).map(|(finish, state)| FinalValue { state, finish }).collect()
 }
 
 fn advice(expr: Expr) -> Advice {
     let query = QueryId::new(9, 7);
     let bag = BagKey { query, stage: 1 };
     let folds = vec![
-        Fold { aggregate: Aggregate::Sum, input: Input::Expr(expr.clone()) },
-        Fold { aggregate: Aggregate::Average, input: Input::State(0) },
+        AggregateCall { aggregate: Aggregate::Sum, input: CallArgument::Expr(expr.clone()) },
+        AggregateCall { aggregate: Aggregate::Average, input: CallArgument::State(0) },
     ];
     Advice {
         query,
@@ -68,8 +74,8 @@ fn advice(expr: Expr) -> Advice {
                 alias: "b".into(),
                 columns: vec!["x".into()],
                 aggregates: vec![],
-                rows: Unpacked::Rows,
-                matching: Match::Anti,
+                rows: UnpackMode::Rows,
+                matching: JoinKind::Anti,
                 on: None,
             },
             Instruction::Unpack {
@@ -77,18 +83,23 @@ fn advice(expr: Expr) -> Advice {
                 alias: "cl".into(),
                 columns: vec!["process".into()],
                 aggregates: vec![Aggregate::Average],
-                rows: Unpacked::Groups {
+                rows: UnpackMode::Groups {
                     width: 1,
                     keys: vec![0],
                     folds: folds.clone(),
                     finished: finished(),
                     distinct: vec![Expr::Column(0), expr.clone()],
                 },
-                matching: Match::Left,
+                matching: JoinKind::Left,
                 on: Some(expr),
             },
-            Instruction::Pack { bag, keep: Keep::MostRecent(3), keys: vec![0, 1], folds: folds.clone() },
-            Instruction::Emit { keys: vec![2], folds, form: Form::Rows },
+            Instruction::Pack {
+                bag,
+                keep: TemporalFilter::MostRecent(3),
+                keys: vec![0, 1],
+                folds: folds.clone(),
+            },
+            Instruction::Emit { keys: vec![2], folds, form: EmitMode::Rows },
         ],
     }
 }

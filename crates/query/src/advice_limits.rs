@@ -5,10 +5,10 @@
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::{Plan, StageStep};
+use pivot_advice::advice::MAX_INSTRUCTIONS;
 use pivot_advice::codec::MAX_COLUMNS;
 use pivot_advice::expr::MAX_DEPTH;
-use pivot_advice::program::MAX_INSTRUCTIONS;
-use pivot_advice::{Advice, Expr, Input, Instruction, Value};
+use pivot_advice::{Advice, CallArgument, Expr, Instruction, Value};
 
 /// The most that the advice of all tracepoints together may hold, in parts of expressions. Each tracepoint
 /// has advice of its own, which is built, checked, sent and kept.
@@ -98,8 +98,8 @@ fn expressions(instruction: &Instruction) -> Vec<&Expr> {
         Instruction::Let { expr, .. } | Instruction::Filter { expr } => vec![expr],
         Instruction::Pack { folds, .. } | Instruction::Emit { folds, .. } => {
             let inputs = folds.iter().filter_map(|fold| match &fold.input {
-                Input::Expr(expr) => Some(expr),
-                Input::State(_) => None,
+                CallArgument::Expr(expr) => Some(expr),
+                CallArgument::State(_) => None,
             });
             inputs.collect()
         }

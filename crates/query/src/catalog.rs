@@ -188,10 +188,11 @@ pub(crate) fn default_field(name: &str) -> Option<(&'static str, Type)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pivot_advice::Field;
+    use pivot_advice::FieldDescriptor;
 
     fn exports(fields: &[(&str, Type)]) -> Exports {
-        let fields = fields.iter().map(|(name, ty)| Field { name: (*name).into(), ty: *ty }).collect();
+        let fields =
+            fields.iter().map(|(name, ty)| FieldDescriptor { name: (*name).into(), ty: *ty }).collect();
         Exports { tracepoint: "T".into(), fields, file: String::new(), line: 1, module: String::new() }
     }
 

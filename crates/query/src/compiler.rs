@@ -10,7 +10,7 @@ use crate::optimize::optimize;
 use crate::plan::{Plan, StageEnd, StageFold, StageFoldInput, complete};
 use crate::resolve::{ResolvedQuery, ResolvedResult, resolve};
 use crate::syntax::parse;
-use pivot_advice::{Form, QueryId};
+use pivot_advice::{EmitMode, QueryId};
 use std::collections::HashSet;
 
 /// Compiles exactly one statement with all optimiser rules. Fails with everything that is wrong.
@@ -67,7 +67,7 @@ fn naive_plan(resolved: &ResolvedQuery) -> Plan {
     let end = match &resolved.result {
         ResolvedResult::Rows { values, .. } => {
             let keys = values.iter().map(|value| value.column).collect();
-            StageEnd::Emit { keys, folds: vec![], form: Form::Rows }
+            StageEnd::Emit { keys, folds: vec![], form: EmitMode::Rows }
         }
         ResolvedResult::Groups(grouped) => {
             let keys =
@@ -77,7 +77,7 @@ fn naive_plan(resolved: &ResolvedQuery) -> Plan {
                 aggregate: *aggregate,
                 input: StageFoldInput::Expr(expr.clone()),
             });
-            StageEnd::Emit { keys, folds: folds.collect(), form: Form::Groups }
+            StageEnd::Emit { keys, folds: folds.collect(), form: EmitMode::Groups }
         }
     };
     if let Some(root) = plan.stages.first_mut() {

@@ -7,13 +7,13 @@
 //! ```
 //!
 //! ```
-//! use pivot_advice::{Exports, Field, QueryId, Type};
+//! use pivot_advice::{Exports, FieldDescriptor, QueryId, Type};
 //! use pivot_query::{Catalog, compile};
 //!
 //! let mut catalog = Catalog::default();
 //! catalog.add(&Exports {
 //!     tracepoint: "DataNodeMetrics.incrBytesRead".into(),
-//!     fields: vec![Field { name: "delta".into(), ty: Type::U64 }],
+//!     fields: vec![FieldDescriptor { name: "delta".into(), ty: Type::U64 }],
 //!     file: "src/metrics.rs".into(),
 //!     line: 7,
 //!     module: "store::metrics".into(),

@@ -16,8 +16,8 @@
 use crate::plan::{Plan, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, StageMember, StageStep};
 use crate::plan::{SubqueryGroups, narrow, with_columns};
 use pivot_advice::{
-    Advice, Aggregate, BagKey, Binary, Expr, Finished, Form, Function, Instruction, Keep, Match, QueryId,
-    Type, Unpacked, Value,
+    Advice, Aggregate, BagKey, Binary, EmitMode, Expr, FinalValue, Function, Instruction, JoinKind, QueryId,
+    TemporalFilter, Type, UnpackMode, Value,
 };
 use std::collections::HashMap;
 
@@ -164,7 +164,7 @@ impl<'a> AdviceBuilder<'a> {
         self.instructions.push(Instruction::Filter { expr });
 
         // Sums of parts of the requests tell how far the scaled sum may be off.
-        let emits_groups = matches!(self.stage.end, StageEnd::Emit { form: Form::Groups, .. });
+        let emits_groups = matches!(self.stage.end, StageEnd::Emit { form: EmitMode::Groups, .. });
         if emits_groups && self.output == StageOutput::Tuples {
             let expr = Expr::binary(Binary::Remainder, hash(1), Expr::Literal(Value::U64(PARTS)));
             self.instructions.push(Instruction::Let { name: "part".into(), expr });
@@ -212,7 +212,7 @@ impl<'a> AdviceBuilder<'a> {
         };
 
         // Conditions of the match see the columns of both sides.
-        let outside = (join.matching == Match::Anti).then(|| (self.columns.clone(), self.width));
+        let outside = (join.matching == JoinKind::Anti).then(|| (self.columns.clone(), self.width));
         for column in appended {
             self.append(*column);
         }
@@ -224,14 +224,14 @@ impl<'a> AdviceBuilder<'a> {
         let distinct = join.distinct.iter().map(|value| self.positioned(value)).collect();
         let rows = match &packed.end {
             StageEnd::Groups(groups) => regrouped(groups, distinct),
-            _ => Unpacked::Rows,
+            _ => UnpackMode::Rows,
         };
 
         if let Some((columns, width)) = outside {
             // An ANTI join leaves nothing of the child.
             self.columns = columns;
             self.width = width;
-        } else if rows == Unpacked::Rows {
+        } else if rows == UnpackMode::Rows {
             for fold in packed.end.folds() {
                 let position = narrow(self.states.len());
                 self.states.insert(fold.number, position);
@@ -265,10 +265,13 @@ impl<'a> AdviceBuilder<'a> {
         self.instructions.push(Instruction::Let { name: "stage".into(), expr: stage });
         self.width += 1;
 
-        let fold = |aggregate, expr| pivot_advice::Fold { aggregate, input: pivot_advice::Input::Expr(expr) };
+        let fold = |aggregate, expr| pivot_advice::AggregateCall {
+            aggregate,
+            input: pivot_advice::CallArgument::Expr(expr),
+        };
         let request = fold(Aggregate::Distinct, Expr::Column(self.request));
         let folds = vec![fold(Aggregate::Sum, bytes), request];
-        Instruction::Emit { keys: vec![narrow(self.width - 1)], folds, form: Form::Groups }
+        Instruction::Emit { keys: vec![narrow(self.width - 1)], folds, form: EmitMode::Groups }
     }
 
     fn end(&self) -> Instruction {
@@ -282,7 +285,7 @@ impl<'a> AdviceBuilder<'a> {
             },
             StageEnd::Groups(groups) => Instruction::Pack {
                 bag,
-                keep: Keep::All,
+                keep: TemporalFilter::All,
                 keys: self.positions(&groups.packed()),
                 folds: groups.packed_folds().map(|fold| self.fold(fold)).collect(),
             },
@@ -295,15 +298,15 @@ impl<'a> AdviceBuilder<'a> {
         }
     }
 
-    fn fold(&self, fold: &StageFold) -> pivot_advice::Fold {
+    fn fold(&self, fold: &StageFold) -> pivot_advice::AggregateCall {
         let input = match &fold.input {
-            StageFoldInput::Expr(expr) => pivot_advice::Input::Expr(self.positioned(expr)),
+            StageFoldInput::Expr(expr) => pivot_advice::CallArgument::Expr(self.positioned(expr)),
             StageFoldInput::State => {
                 let position = self.states.get(&fold.number).copied();
-                pivot_advice::Input::State(position.unwrap_or(u16::MAX))
+                pivot_advice::CallArgument::State(position.unwrap_or(u16::MAX))
             }
         };
-        pivot_advice::Fold { aggregate: fold.aggregate, input }
+        pivot_advice::AggregateCall { aggregate: fold.aggregate, input }
     }
 
     fn append(&mut self, column: u16) {
@@ -332,7 +335,7 @@ impl<'a> AdviceBuilder<'a> {
 
 /// Returns how the consumer makes groups of the bag: its columns are keys and arguments of sketches, its
 /// states are those of the other aggregates.
-fn regrouped(groups: &SubqueryGroups, distinct: Vec<Expr>) -> Unpacked {
+fn regrouped(groups: &SubqueryGroups, distinct: Vec<Expr>) -> UnpackMode {
     let packed = groups.packed();
     let position = |column: u16| packed.iter().position(|known| *known == column).map_or(u16::MAX, narrow);
 
@@ -342,16 +345,16 @@ fn regrouped(groups: &SubqueryGroups, distinct: Vec<Expr>) -> Unpacked {
         let input = match &fold.input {
             StageFoldInput::Expr(expr) if fold.aggregate.is_sketch() => {
                 let over_bag = with_columns(expr, &mut |column| Expr::Column(position(column)));
-                pivot_advice::Input::Expr(over_bag)
+                pivot_advice::CallArgument::Expr(over_bag)
             }
-            _ => pivot_advice::Input::State(states.next().unwrap_or(u16::MAX)),
+            _ => pivot_advice::CallArgument::State(states.next().unwrap_or(u16::MAX)),
         };
-        folds.push(pivot_advice::Fold { aggregate: fold.aggregate, input });
+        folds.push(pivot_advice::AggregateCall { aggregate: fold.aggregate, input });
     }
 
     let finished =
-        groups.finished.iter().map(|value| Finished { state: narrow(value.fold), finish: value.finish });
-    Unpacked::Groups {
+        groups.finished.iter().map(|value| FinalValue { state: narrow(value.fold), finish: value.finish });
+    UnpackMode::Groups {
         width: narrow(packed.len()),
         keys: (0..narrow(groups.keys.len())).collect(),
         folds,

@@ -1,11 +1,11 @@
 //! What EXPLAIN says besides the plan.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use pivot_advice::{Exports, Field, Type};
+use pivot_advice::{Exports, FieldDescriptor, Type};
 use pivot_query::{Catalog, compile};
 
 fn types_of(query: &str) -> Option<String> {
-    let field = |(name, ty): (&str, Type)| Field { name: name.into(), ty };
+    let field = |(name, ty): (&str, Type)| FieldDescriptor { name: name.into(), ty };
     let fields = [("elapsed", Type::Any), ("rows", Type::Any), ("n", Type::U64)].map(field).to_vec();
     let exports = |name: &str| Exports {
         tracepoint: name.into(),

@@ -4,7 +4,7 @@
 //! `cargo test -p pivot-query --test reduction -- --nocapture` prints the figures.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use pivot_advice::{Errors, Exports, Field, Loss, QueryId, Type, Value};
+use pivot_advice::{EvalErrors, Exports, FieldDescriptor, LossCounts, QueryId, Type, Value};
 use pivot_agent::QueryReport;
 use pivot_agent::run::interpreter::{Effect, interpret};
 use pivot_agent::run::sample::SampleDecision;
@@ -38,7 +38,8 @@ struct Cost {
 fn catalog() -> Catalog {
     let mut catalog = Catalog::default();
     for (name, fields) in TRACEPOINTS {
-        let fields = fields.iter().map(|(name, ty)| Field { name: (*name).into(), ty: *ty }).collect();
+        let fields =
+            fields.iter().map(|(name, ty)| FieldDescriptor { name: (*name).into(), ty: *ty }).collect();
         catalog.add(&Exports {
             tracepoint: name.into(),
             fields,
@@ -114,7 +115,7 @@ fn fire(
     for advice in advice.iter().filter(|advice| advice.tracepoint == tracepoint) {
         let linked = LinkedAdvice::link(advice, &names).unwrap();
         let observed = linked.sources.iter().map(value).collect();
-        match interpret(&linked, observed, Some(baggage), 0, &mut Loss::default()) {
+        match interpret(&linked, observed, Some(baggage), 0, &mut LossCounts::default()) {
             Some(Effect::Pack(bag, keep, slots)) => packed.push((bag, keep, slots)),
             Some(Effect::Emit(emission)) => part.add(&emission, SampleDecision::UNSAMPLED),
             Some(Effect::Lose(..)) | None => {}
@@ -168,7 +169,7 @@ fn a_measured_query_tells_what_each_of_its_stages_packs() {
         .groups
         .iter()
         .flatten()
-        .map(|group| output.row(&group.key, group.n, &group.states, 1.0, &mut Errors::default()))
+        .map(|group| output.row(&group.key, group.n, &group.states, 1.0, &mut EvalErrors::default()))
         .collect();
     let of = |stage: u64, place: usize| {
         let row = rows.iter().find(|row| row[0] == Value::U64(stage));

@@ -1,6 +1,6 @@
 //! No text makes the compiler panic, overflow its stack, or take long.
 
-use pivot_advice::{Exports, Field, QueryId, Type};
+use pivot_advice::{Exports, FieldDescriptor, QueryId, Type};
 use pivot_query::{Catalog, Color, compile, is_complete, statements};
 use proptest::prelude::*;
 
@@ -8,7 +8,8 @@ fn catalog() -> Catalog {
     let mut catalog = Catalog::default();
     for (name, fields) in [("E", ["v", "k"]), ("X", ["a", "s"]), ("f@enter", ["n", "s"])] {
         let types = [Type::U64, Type::String];
-        let fields = fields.iter().zip(types).map(|(name, ty)| Field { name: (*name).into(), ty }).collect();
+        let fields =
+            fields.iter().zip(types).map(|(name, ty)| FieldDescriptor { name: (*name).into(), ty }).collect();
         let tracepoint = name.into();
         catalog.add(&Exports { tracepoint, fields, file: String::new(), line: 1, module: String::new() });
     }

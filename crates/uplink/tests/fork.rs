@@ -37,10 +37,10 @@ fn in_child() -> std::io::Result<()> {
 
 #[test]
 fn a_forked_child_is_not_its_parent() {
-    use pivot_advice::{Advice, Form, Instruction, QueryId};
+    use pivot_advice::{Advice, EmitMode, Instruction, QueryId};
     let uplink = Config::new().process("parent").frontend("http://127.0.0.1:9").start().unwrap();
     *UPLINK.lock().unwrap() = Some(uplink);
-    let emit = Instruction::Emit { keys: vec![], folds: vec![], form: Form::Groups };
+    let emit = Instruction::Emit { keys: vec![], folds: vec![], form: EmitMode::Groups };
     let query = QueryId::new(1, 1);
     let advice = Advice { query, stage: 0, tracepoint: "Fork.hit".into(), instructions: vec![emit] };
     assert_eq!(pivot_agent::weave(&[advice]), []);

@@ -1,7 +1,7 @@
 //! An agent against a frontend that a test plays.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use pivot_advice::{Advice, Form, Instruction, QueryId, Type};
+use pivot_advice::{Advice, EmitMode, Instruction, QueryId, Type};
 use pivot_protocol::{to_wire, wire};
 use pivot_uplink::{Config, Uplink};
 use std::pin::Pin;
@@ -74,7 +74,7 @@ impl Bench {
         let serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
         let instructions = vec![
             Instruction::Observe { field: "n".into() },
-            Instruction::Emit { keys: vec![0], folds: vec![], form: Form::Groups },
+            Instruction::Emit { keys: vec![0], folds: vec![], form: EmitMode::Groups },
         ];
         let advice = Advice { query: QUERY, stage: 0, tracepoint: tracepoint.into(), instructions };
         let advice = vec![to_wire::advice(&advice)];

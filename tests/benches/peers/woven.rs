@@ -1,8 +1,8 @@
 //! A tracepoint of four fields and the queries that are woven at it.
 
 use pivot_advice::{
-    Advice, Aggregate, BagKey, Binary, Expr, Fold, Form, Groups, Input, Instruction, Keep, Match, QueryId,
-    Unpacked, Value,
+    Advice, Aggregate, BagKey, Binary, Expr, AggregateCall, EmitMode, Groups, CallArgument, Instruction, TemporalFilter, JoinKind, QueryId,
+    UnpackMode, Value,
 };
 use pivot_baggage::Baggage;
 use std::sync::OnceLock;
@@ -56,13 +56,13 @@ fn filter(limit: i64) -> Instruction {
     Instruction::Filter { expr }
 }
 
-fn folds(aggregates: &[Aggregate]) -> Vec<Fold> {
-    let fold = |aggregate: &Aggregate| Fold { aggregate: *aggregate, input: Input::Expr(Expr::Column(1)) };
+fn folds(aggregates: &[Aggregate]) -> Vec<AggregateCall> {
+    let fold = |aggregate: &Aggregate| AggregateCall { aggregate: *aggregate, input: CallArgument::Expr(Expr::Column(1)) };
     aggregates.iter().map(fold).collect()
 }
 
 fn emit(keys: &[u16], aggregates: &[Aggregate]) -> Instruction {
-    Instruction::Emit { keys: keys.to_vec(), folds: folds(aggregates), form: Form::Groups }
+    Instruction::Emit { keys: keys.to_vec(), folds: folds(aggregates), form: EmitMode::Groups }
 }
 
 fn unpack() -> Instruction {
@@ -71,13 +71,13 @@ fn unpack() -> Instruction {
         alias: "cl".into(),
         columns: vec!["process".into()],
         aggregates: vec![],
-        rows: Unpacked::Rows,
-        matching: Match::Inner,
+        rows: UnpackMode::Rows,
+        matching: JoinKind::Inner,
         on: None,
     }
 }
 
-fn pack(keep: Keep) -> Instruction {
+fn pack(keep: TemporalFilter) -> Instruction {
     let bag = BagKey { stage: 2, ..BAG };
     Instruction::Pack { bag, keep, keys: vec![2], folds: folds(&[Aggregate::Sum]) }
 }
@@ -87,7 +87,7 @@ pub(crate) fn request() -> Baggage {
     let mut groups = Groups::new(1, &[]);
     groups.entry(&[Value::str("FSread4m")]).n = 1;
     let mut baggage = Baggage::begin();
-    baggage.pack(BAG, Keep::First(1), [groups]);
+    baggage.pack(BAG, TemporalFilter::First(1), [groups]);
     baggage
 }
 
@@ -111,8 +111,8 @@ pub(crate) fn weave(query: Query) {
         Query::SumByTwo => one(vec![emit(&[0, 2], &[Aggregate::Sum])]),
         Query::Histogram => one(vec![emit(&[0], &[Aggregate::Histogram])]),
         Query::Join => one(vec![filter(-1), unpack(), emit(&[3], &[Aggregate::Sum])]),
-        Query::Pack => one(vec![pack(Keep::All)]),
-        Query::PackFirst => one(vec![pack(Keep::First(1))]),
+        Query::Pack => one(vec![pack(TemporalFilter::All)]),
+        Query::PackFirst => one(vec![pack(TemporalFilter::First(1))]),
         Query::Two => [1, 2].map(|n| advice(n, vec![filter(-1), sum()])).to_vec(),
     };
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pivot_advice::{Loss, Value};
+use pivot_advice::{LossCounts, Value};
 use pivot_agent::run::interpreter::interpret;
 use pivot_agent::weave::name_linker::LinkedAdvice;
 use pivot_baggage::Baggage;
@@ -17,5 +17,5 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let Ok(linked) = LinkedAdvice::link(&advice, &["a", "b"]) else { return };
     let observed = vec![Value::Null; linked.sources.len()];
-    let _ = interpret(&linked, observed, Some(&Baggage::begin()), 0, &mut Loss::default());
+    let _ = interpret(&linked, observed, Some(&Baggage::begin()), 0, &mut LossCounts::default());
 });

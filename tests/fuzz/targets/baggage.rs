@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
+use pivot_advice::{BagKey, Groups, TemporalFilter, QueryId, Value};
 use pivot_baggage::{Baggage, CompleteRows};
 
 /// The bag that is asked for: inputs that have one of this key are found soon.
@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
         goes_on(arrived);
     }
     let mut caller = Baggage::begin();
-    pack(&mut caller, Keep::MostRecent(1));
+    pack(&mut caller, TemporalFilter::MostRecent(1));
     let Some((_, mut sent)) = caller.fork().encode_request() else { return };
     let copied = |out: &mut [u8]| {
         out.copy_from_slice(bytes);
@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-fn pack(baggage: &mut Baggage, keep: Keep) {
+fn pack(baggage: &mut Baggage, keep: TemporalFilter) {
     let mut rows = Groups::new(1, &[]);
     rows.entry(&[Value::U64(7)]).n = 1;
     baggage.pack(KEY, keep, [rows]);
@@ -35,7 +35,7 @@ fn pack(baggage: &mut Baggage, keep: Keep) {
 fn goes_on(mut baggage: Baggage) {
     ask(&baggage);
     let child = baggage.fork();
-    pack(&mut baggage, Keep::MostRecent(1));
+    pack(&mut baggage, TemporalFilter::MostRecent(1));
     ask(&baggage);
     if let Ok(child) = Baggage::decode(&child.encode()) {
         let _ = baggage.join(child);

@@ -1,6 +1,6 @@
 //! All queries of the repository, to be damaged.
 
-use pivot_advice::{Exports, Field, Type};
+use pivot_advice::{Exports, FieldDescriptor, Type};
 use pivot_query::{Catalog, statements};
 use std::path::{Path, PathBuf};
 
@@ -53,7 +53,7 @@ fn add(catalog: &mut Catalog, line: &str) {
         Type::SCALARS.into_iter().chain(lists).find(|ty| ty.to_string() == name).unwrap_or(Type::Any)
     };
     let fields = words.filter_map(|word| word.split_once(':'));
-    let fields = fields.map(|(name, of)| Field { name: name.into(), ty: ty(of) }).collect();
+    let fields = fields.map(|(name, of)| FieldDescriptor { name: name.into(), ty: ty(of) }).collect();
     let (file, module) = (String::new(), String::new());
     catalog.add(&Exports { tracepoint: tracepoint.into(), fields, file, line: 1, module });
 }

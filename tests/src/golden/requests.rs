@@ -11,7 +11,7 @@
 //! outside T delta=5       an event outside of any request
 //! ```
 
-use pivot_advice::{Errors, Form, Loss, QueryId, Type, Value};
+use pivot_advice::{EmitMode, EvalErrors, LossCounts, QueryId, Type, Value};
 use pivot_agent::run::interpreter::{Effect, interpret};
 use pivot_agent::run::sample::SampleDecision;
 use pivot_agent::site::default_field::DefaultField;
@@ -106,7 +106,7 @@ impl RequestRun<'_> {
                 FieldSource::Default(DefaultField::Request) => value("request", Type::String),
             });
             let baggage = branch.and_then(|branch| self.branches.get(branch));
-            match interpret(&linked, observed.collect(), baggage, 0, &mut Loss::default()) {
+            match interpret(&linked, observed.collect(), baggage, 0, &mut LossCounts::default()) {
                 Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
                 Some(Effect::Emit(emission)) => {
                     self.parts
@@ -129,13 +129,13 @@ impl RequestRun<'_> {
     /// Returns the rows that a frontend makes of the merged groups.
     fn rows(&self) -> Vec<String> {
         let output = &self.program.output;
-        let mut errors = Errors::default();
+        let mut errors = EvalErrors::default();
 
         let mut rows: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
         for group in self.parts.values().filter_map(|part| part.groups.as_ref()).flatten() {
             let row = output.row(&group.key, group.n, &group.states, 1.0, &mut errors);
             let shown = output.columns.iter().map(|column| column.expr.eval(&row, &mut errors)).collect();
-            let times = if output.form == Form::Rows { group.n } else { 1 };
+            let times = if output.form == EmitMode::Rows { group.n } else { 1 };
             rows.extend((0..times).map(|_| (row.clone(), Vec::clone(&shown))));
         }
 
@@ -150,7 +150,7 @@ impl RequestRun<'_> {
 
         for (expr, descending) in output.order.iter().rev() {
             rows.sort_by(|(a, _), (b, _)| {
-                let value = |row: &[Value]| expr.eval(row, &mut Errors::default());
+                let value = |row: &[Value]| expr.eval(row, &mut EvalErrors::default());
                 let order = value(a).total_cmp(&value(b));
                 if *descending { order.reverse() } else { order }
             });

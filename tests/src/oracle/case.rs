@@ -8,8 +8,8 @@ use crate::oracle::reference::values::text;
 use crate::oracle::run::dag::{Dag, Event, RunStep, TracepointSpec};
 use crate::oracle::run::in_band::{InBandResult, RunScript, SECONDS, query_id, ran};
 use crate::random::Random;
-use pivot_advice::eval::stable_hash;
-use pivot_advice::{Advice, Exports, Field, Value};
+use pivot_advice::stable_hash;
+use pivot_advice::{Advice, Exports, FieldDescriptor, Value};
 use pivot_query::{Catalog, CompileOptions, Program, compile_with};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -160,7 +160,8 @@ impl Case {
     /// Returns the exports of all tracepoints.
     pub fn exports(&self) -> impl Iterator<Item = Exports> {
         self.tracepoints.iter().map(|tracepoint| {
-            let fields = tracepoint.fields.iter().map(|(name, ty)| Field { name: name.clone(), ty: *ty });
+            let fields =
+                tracepoint.fields.iter().map(|(name, ty)| FieldDescriptor { name: name.clone(), ty: *ty });
             Exports {
                 tracepoint: tracepoint.name.clone(),
                 fields: fields.collect(),

@@ -2,7 +2,7 @@
 
 use super::queries;
 use crate::random::Random;
-use pivot_advice::{Advice, Groups, Loss, QueryId};
+use pivot_advice::{Advice, Groups, LossCounts, QueryId};
 use pivot_protocol::{from_wire, to_wire, wire};
 use pivot_query::{Catalog, compile};
 use std::pin::Pin;
@@ -39,7 +39,7 @@ pub struct SoakCounts {
     /// The merged groups of each control.
     pub counted: Vec<Groups>,
     /// The losses of the controls.
-    pub loss: Loss,
+    pub loss: LossCounts,
 }
 
 /// A frontend that wants another set of queries as soon as its agent has woven the last, and counts what two control

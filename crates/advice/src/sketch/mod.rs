@@ -1,14 +1,15 @@
 //! Mergeable summaries of bounded size, each with its stated error.
 
-mod distinct;
-mod histogram;
+mod exponential_histogram;
+mod hyperloglog;
+mod integer_counts;
 mod moments;
-mod tally;
-mod top;
+pub(crate) mod sketch_text;
+mod space_saving;
 
-pub use distinct::Distinct;
-pub(crate) use distinct::REGISTERS;
-pub use histogram::{Bucket, Buckets, Histogram, MAX_BUCKETS};
+pub use exponential_histogram::{DenseBuckets, ExponentialHistogram, HistogramBucket, MAX_BUCKETS};
+pub use hyperloglog::HyperLogLog;
+pub(crate) use hyperloglog::REGISTERS;
+pub use integer_counts::IntegerCounts;
 pub use moments::Moments;
-pub use tally::Tally;
-pub use top::{Counter, Top};
+pub use space_saving::{FrequencyCounter, SpaceSaving};

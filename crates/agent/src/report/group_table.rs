@@ -9,7 +9,7 @@ use crate::run::cells::{Cell, Cells, IntKind, value_of};
 use crate::run::ir::GroupSchema;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use pivot_advice::{Aggregate, Groups, State, Value};
+use pivot_advice::{Aggregate, AggregateState, Groups, Value};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(crate) struct GroupTable {
     /// The cells of all keys beyond their first two, one key after the other.
     keys: Vec<Cell>,
     /// The states of all rows, unless each has just one.
-    states: Vec<State>,
+    states: Vec<AggregateState>,
     interner: Interner,
     /// Space for a key.
     key: Vec<Cell>,
@@ -51,7 +51,7 @@ struct GroupRow {
     pending: PendingSum,
     n: u64,
     /// Its state if it has one. Otherwise a count that nobody reads.
-    state: State,
+    state: AggregateState,
 }
 
 /// GroupTable of one value each, all whole numbers of one kind: how many, and their sum. Sums, counts and means need to
@@ -89,12 +89,12 @@ impl PendingSum {
     }
 
     /// Adds them to a state.
-    fn add_to(&self, state: &mut State) {
+    fn add_to(&self, state: &mut AggregateState) {
         let sum = self.kind.sum(self.sum);
         match state {
-            State::Count(_) => state.merge(&State::Count(self.n)),
-            State::Sum(_) => state.merge(&State::Sum(sum)),
-            State::Average(..) => state.merge(&State::Average(sum, self.n)),
+            AggregateState::Count(_) => state.merge(&AggregateState::Count(self.n)),
+            AggregateState::Sum(_) => state.merge(&AggregateState::Sum(sum)),
+            AggregateState::Average(..) => state.merge(&AggregateState::Average(sum, self.n)),
             _ => {}
         }
     }
@@ -109,7 +109,7 @@ pub(crate) fn address(shape: &Arc<GroupSchema>) -> usize {
 /// What an event adds to.
 pub(crate) struct GroupMut<'a> {
     pub(crate) n: &'a mut u64,
-    pub(crate) states: &'a mut [State],
+    pub(crate) states: &'a mut [AggregateState],
 }
 
 impl GroupTable {
@@ -295,7 +295,7 @@ impl GroupTable {
             _ => None,
         };
         self.states.extend(states);
-        let (key, state) = ([cell(0), cell(1)], state.unwrap_or(State::Count(0)));
+        let (key, state) = ([cell(0), cell(1)], state.unwrap_or(AggregateState::Count(0)));
         self.rows.push(GroupRow { key, pending: PendingSum::NONE, n: 0, state });
         self.enter(place);
         Some(place)
@@ -453,7 +453,7 @@ fn size(value: &Value) -> usize {
 mod tests {
     use super::*;
     use crate::limits::MAX_GROUPS;
-    use pivot_advice::{Errors, QueryId};
+    use pivot_advice::{EvalErrors, QueryId};
 
     fn rows(keys: usize, aggregates: &[Aggregate]) -> GroupTable {
         let mut rows = GroupTable::new();
@@ -532,13 +532,13 @@ mod tests {
             cells.set(0, Cell::i64(i));
             let group = rows.group(&[0], Cell::NULL, &cells);
             group.into_iter().for_each(|group| {
-                group.states[0].update(&Value::I64(i), 1, &mut Errors::default());
+                group.states[0].update(&Value::I64(i), 1, &mut EvalErrors::default());
             });
         }
         let groups = groups(rows);
         assert_eq!(groups.len(), 500);
         for group in &groups {
-            let sum = group.states[0].finish(Default::default(), &mut Errors::default());
+            let sum = group.states[0].finish(Default::default(), &mut EvalErrors::default());
             assert_eq!(sum.as_integer(), group.key[0].as_integer().map(|i| 2 * i));
         }
     }

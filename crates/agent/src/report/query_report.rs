@@ -7,7 +7,7 @@ use crate::limits::{MAX_BYTES, MAX_GROUPS, MAX_SAMPLED_GROUPS};
 use crate::report::cost::QueryCost;
 use crate::run::interpreter::{Emission, table};
 use crate::run::sample::SampleDecision;
-use pivot_advice::{Errors, Form, Groups, Loss, QueryId, Sampled, Value};
+use pivot_advice::{EmitMode, EvalErrors, Groups, LossCounts, QueryId, SampledGroups, Value};
 use std::collections::BTreeMap;
 
 /// One query's part of a report.
@@ -16,13 +16,13 @@ pub struct QueryReport {
     /// The groups; none if rows were only lost.
     pub groups: Option<Groups>,
     /// The groups of requests of which each stands for several.
-    pub sampled: Sampled,
+    pub sampled: SampledGroups,
     /// One group without a key: the rows for whose groups there was no room.
     pub other: Option<Groups>,
     /// Rows emitted, dropped ones included.
     pub emitted: u64,
     /// What is missing.
-    pub loss: Loss,
+    pub loss: LossCounts,
     /// What the query cost this process.
     pub cost: QueryCost,
     bytes: usize,
@@ -34,10 +34,10 @@ pub type QueryReports = BTreeMap<QueryId, QueryReport>;
 impl QueryReport {
     /// A part with nothing in it.
     pub fn empty() -> QueryReport {
-        let (loss, cost) = (Loss::default(), QueryCost::default());
+        let (loss, cost) = (LossCounts::default(), QueryCost::default());
         QueryReport {
             groups: None,
-            sampled: Sampled::default(),
+            sampled: SampledGroups::default(),
             other: None,
             emitted: 0,
             loss,
@@ -101,7 +101,7 @@ impl QueryReport {
     /// Adds the rows of one event. Of a sample each counts for several, unless the rows themselves are
     /// the result.
     pub fn add(&mut self, emission: &Emission<'_>, decision: SampleDecision) {
-        let sampled = !decision.is_unsampled() && emission.form == Form::Groups;
+        let sampled = !decision.is_unsampled() && emission.form == EmitMode::Groups;
         let (weight, stratum) =
             if sampled { (u64::from(decision.weight), Some(decision.stratum)) } else { (1, None) };
         let columns = emission.keys.len() + usize::from(sampled);
@@ -117,7 +117,7 @@ impl QueryReport {
             self.loss.dropped = self.loss.dropped.saturating_add(rows);
             return;
         }
-        let mut errors = Errors::default();
+        let mut errors = EvalErrors::default();
         for row in &emission.rows {
             let row = row.weighted(weight);
             let mut key = row.key(emission.keys);

@@ -4,10 +4,10 @@ use crate::report::cost::QueryCost;
 use crate::report::group_table::GroupTable;
 use crate::report::query_report::QueryReport;
 use crate::run::cells::Cells;
-use pivot_advice::{BagKey, Errors, Groups, Keep, QueryId};
+use pivot_advice::{BagKey, EvalErrors, Groups, QueryId, TemporalFilter};
 
 /// Packs of an event that come after all its advice.
-pub(crate) type DeferredPacks = Vec<(BagKey, Keep, Vec<Groups>)>;
+pub(crate) type DeferredPacks = Vec<(BagKey, TemporalFilter, Vec<Groups>)>;
 
 /// What runs of one query in one thread add to.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct QueryTable {
     /// The groups of routines.
     pub(crate) rows: GroupTable,
     /// What went wrong in straight routines.
-    pub(crate) errors: Errors,
+    pub(crate) errors: EvalErrors,
 }
 
 /// What one thread has gathered: each query's part at the place that weaving gave it.
@@ -72,7 +72,12 @@ impl ThreadTable {
 
 impl QueryTable {
     pub(crate) fn new(query: u64) -> QueryTable {
-        QueryTable { query, part: QueryReport::empty(), rows: GroupTable::new(), errors: Errors::default() }
+        QueryTable {
+            query,
+            part: QueryReport::empty(),
+            rows: GroupTable::new(),
+            errors: EvalErrors::default(),
+        }
     }
 
     /// Whether no event was here.

@@ -12,7 +12,7 @@ use crate::run::ir::{
     RowSink,
 };
 use crate::weave::name_linker::{FieldSource, LinkedAdvice};
-use pivot_advice::{Expr, Fold, Input, Instruction, Keep, Match, Unpacked};
+use pivot_advice::{AggregateCall, CallArgument, Expr, Instruction, JoinKind, TemporalFilter, UnpackMode};
 
 impl CompiledAdvice {
     /// None if the advice needs more than this.
@@ -34,7 +34,9 @@ impl CompiledAdvice {
             schedule.step(step, &mut sources)?;
         }
         reads(&[], keys, folds).into_iter().for_each(|column| schedule.need(column));
-        if schedule.join.is_some() && matches!(end, RowSink::Pack(_, Keep::First(_) | Keep::MostRecent(_))) {
+        if schedule.join.is_some()
+            && matches!(end, RowSink::Pack(_, TemporalFilter::First(_) | TemporalFilter::MostRecent(_)))
+        {
             return None;
         }
         Some(CompiledAdvice {
@@ -55,9 +57,9 @@ impl CompiledAdvice {
 }
 
 impl AggregateInput {
-    fn of(folds: &[Fold]) -> AggregateInput {
-        let column = |fold: &Fold| match fold.input {
-            Input::Expr(Expr::Column(column)) => Some(usize::from(column)),
+    fn of(folds: &[AggregateCall]) -> AggregateInput {
+        let column = |fold: &AggregateCall| match fold.input {
+            CallArgument::Expr(Expr::Column(column)) => Some(usize::from(column)),
             _ => None,
         };
         match folds.first().map(column) {
@@ -72,7 +74,7 @@ impl AggregateInput {
 }
 
 /// The columns that steps read.
-fn reads(steps: &[Instruction], keys: &[u16], folds: &[Fold]) -> Vec<u16> {
+fn reads(steps: &[Instruction], keys: &[u16], folds: &[AggregateCall]) -> Vec<u16> {
     let mut read = Vec::new();
     let mut expr = |expr: &Expr| expr.columns(&mut |column| read.push(column));
     for step in steps {
@@ -83,7 +85,7 @@ fn reads(steps: &[Instruction], keys: &[u16], folds: &[Fold]) -> Vec<u16> {
         }
     }
     for fold in folds {
-        if let Input::Expr(x) = &fold.input {
+        if let CallArgument::Expr(x) = &fold.input {
             expr(x);
         }
     }
@@ -157,7 +159,7 @@ impl Schedule {
                 return Some(());
             }
             Instruction::Unpack { bag, columns, aggregates, rows, matching, on, .. } => {
-                let plain = *rows == Unpacked::Rows && *matching == Match::Inner && self.join.is_none();
+                let plain = *rows == UnpackMode::Rows && *matching == JoinKind::Inner && self.join.is_none();
                 let (first, width, aggregates) = (self.columns, columns.len(), aggregates.clone());
                 let (on, steps) = (on.as_ref().map(CellExpr::of), Vec::new());
                 self.join = plain.then_some(BagJoin { bag: *bag, first, width, aggregates, on, steps });
@@ -172,11 +174,11 @@ impl Schedule {
 }
 
 impl AggregateArgument {
-    fn of(fold: &Fold) -> AggregateArgument {
+    fn of(fold: &AggregateCall) -> AggregateArgument {
         match &fold.input {
-            Input::Expr(Expr::Column(column)) => AggregateArgument::Column(usize::from(*column)),
-            Input::Expr(expr) => AggregateArgument::Code(Box::new(CellExpr::of(expr))),
-            Input::State(state) => AggregateArgument::State(usize::from(*state)),
+            CallArgument::Expr(Expr::Column(column)) => AggregateArgument::Column(usize::from(*column)),
+            CallArgument::Expr(expr) => AggregateArgument::Code(Box::new(CellExpr::of(expr))),
+            CallArgument::State(state) => AggregateArgument::State(usize::from(*state)),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::run::interpreter::{Effect, interpret};
 use crate::run::ir::{CompiledAdvice, GroupSchemas};
 use crate::run::sample::SampleDecision;
 use crate::weave::name_linker::{FieldSource, LinkedAdvice};
-use pivot_advice::{Errors, Group, Groups, Loss, State, Value};
+use pivot_advice::{AggregateState, EvalErrors, Group, Groups, LossCounts, Value};
 use pivot_baggage::Baggage;
 
 /// Whether a routine does to an event what the interpreter does, for tests: nothing is packed. An error
@@ -23,7 +23,7 @@ pub fn agrees(
     let linked = LinkedAdvice { sources, advice: linked.advice.clone() };
     let Some(routine) = CompiledAdvice::of(&linked, &mut GroupSchemas::new()) else { return Ok(()) };
     straight_agrees(&linked, &routine, observed, baggage.as_deref_mut())?;
-    let (mut long, mut loss, mut packed) = (QueryReport::empty(), Loss::default(), Vec::new());
+    let (mut long, mut loss, mut packed) = (QueryReport::empty(), LossCounts::default(), Vec::new());
     match interpret(&linked, observed.to_vec(), baggage.as_deref(), 0, &mut loss) {
         Some(Effect::Emit(emission)) => long.add(&emission, SampleDecision::UNSAMPLED),
         Some(Effect::Pack(bag, keep, groups)) if baggage.is_some() => packed.push((bag, keep, groups)),
@@ -31,7 +31,7 @@ pub fn agrees(
     }
     long.loss.merge(&loss);
     let mut local = QueryTable::new(0);
-    let (mut cells, mut errors, mut later) = (Cells::default(), Errors::default(), Vec::new());
+    let (mut cells, mut errors, mut later) = (Cells::default(), EvalErrors::default(), Vec::new());
     let fields = |index: usize, cells: &mut Cells| cells.hold(observed.get(index).unwrap_or(&Value::Null));
     if routine.begins("", &fields, &mut cells, &mut errors) {
         routine.ends(baggage, &mut cells, &mut local, Some(&mut later), &mut errors);
@@ -60,7 +60,7 @@ fn straight_agrees(
 ) -> Result<(), String> {
     let Some(straight) = FusedAdvice::of(routine, "") else { return Ok(()) };
     let fields = |index: usize, cells: &mut Cells| cells.hold(observed.get(index).unwrap_or(&Value::Null));
-    let (mut long, mut loss) = (QueryReport::empty(), Loss::default());
+    let (mut long, mut loss) = (QueryReport::empty(), LossCounts::default());
     let (mut local, mut cells) = (QueryTable::new(0), Cells::default());
     local.rows.takes(&straight.shape);
     for _ in 0..3 {
@@ -98,7 +98,7 @@ fn same_groups(mine: &[Groups], theirs: &[Groups]) -> bool {
     mine.len() == theirs.len() && mine.iter().zip(theirs).all(same)
 }
 
-fn same_state((mine, theirs): (&State, &State)) -> bool {
+fn same_state((mine, theirs): (&AggregateState, &AggregateState)) -> bool {
     mine == theirs || reads_alike(&format!("{mine:?}"), &format!("{theirs:?}"))
 }
 
@@ -119,8 +119,8 @@ fn reads_alike(mine: &str, theirs: &str) -> bool {
 mod tests {
     use super::*;
     use pivot_advice::{
-        Advice, Aggregate, BagKey, Binary, Expr, Fold, Form, Function, Input, Instruction, Keep, Match,
-        QueryId, Unary, Unpacked,
+        Advice, Aggregate, AggregateCall, BagKey, Binary, CallArgument, EmitMode, Expr, Function,
+        Instruction, JoinKind, QueryId, TemporalFilter, Unary, UnpackMode,
     };
 
     fn column(i: u16) -> Expr {
@@ -157,12 +157,12 @@ mod tests {
                 let _scope = pivot_baggage::enter_request(Some(begin()));
                 assert!(straight.run(&fields, &mut cells, &mut shortest));
             }
-            let mut errors = Errors::default();
+            let mut errors = EvalErrors::default();
             if routine.begins("T", &fields, &mut cells, &mut errors) {
                 assert!(routine.ends(Some(&mut mine), &mut cells, &mut short, None, &mut errors));
             }
             short.part.loss.errors += errors.0;
-            let mut loss = Loss::default();
+            let mut loss = LossCounts::default();
             match interpret(&linked, event.clone(), Some(&theirs), 0, &mut loss) {
                 Some(Effect::Emit(emission)) => long.add(&emission, SampleDecision::UNSAMPLED),
                 Some(Effect::Pack(bag, keep, groups)) => {
@@ -221,11 +221,11 @@ mod tests {
     }
 
     fn emit(keys: &[u16], folds: Vec<(Aggregate, Expr)>) -> Instruction {
-        let fold = |(aggregate, expr)| Fold { aggregate, input: Input::Expr(expr) };
+        let fold = |(aggregate, expr)| AggregateCall { aggregate, input: CallArgument::Expr(expr) };
         Instruction::Emit {
             keys: keys.to_vec(),
             folds: folds.into_iter().map(fold).collect(),
-            form: Form::Groups,
+            form: EmitMode::Groups,
         }
     }
 
@@ -378,10 +378,10 @@ mod tests {
             let group = groups.entry(event);
             group.n += i as u64 % 3 + 1;
             let sum = Value::I64(i as i64);
-            group.states.iter_mut().for_each(|state| state.update(&sum, 1, &mut Errors::default()));
+            group.states.iter_mut().for_each(|state| state.update(&sum, 1, &mut EvalErrors::default()));
         }
         let mut baggage = Baggage::new();
-        baggage.pack(BAG, Keep::All, [groups]);
+        baggage.pack(BAG, TemporalFilter::All, [groups]);
         baggage
     }
 
@@ -391,25 +391,25 @@ mod tests {
             alias: "b".into(),
             columns: vec!["x".into(), "y".into()],
             aggregates: vec![Aggregate::Sum, Aggregate::Any],
-            rows: Unpacked::Rows,
-            matching: Match::Inner,
+            rows: UnpackMode::Rows,
+            matching: JoinKind::Inner,
             on,
         }
     }
 
     /// Ends that use what was observed, what was unpacked, and its states.
     fn ends() -> Vec<Instruction> {
-        let fold = |aggregate, input| Fold { aggregate, input };
+        let fold = |aggregate, input| AggregateCall { aggregate, input };
         let folds = vec![
-            fold(Aggregate::Count, Input::Expr(column(2))),
-            fold(Aggregate::Any, Input::State(1)),
-            fold(Aggregate::Sum, Input::State(0)),
-            fold(Aggregate::Sum, Input::Expr(column(1))),
+            fold(Aggregate::Count, CallArgument::Expr(column(2))),
+            fold(Aggregate::Any, CallArgument::State(1)),
+            fold(Aggregate::Sum, CallArgument::State(0)),
+            fold(Aggregate::Sum, CallArgument::Expr(column(1))),
         ];
         let (keys, bag) = (vec![0, 3], BagKey { stage: 0, ..BAG });
         vec![
-            Instruction::Emit { keys: keys.clone(), folds: folds.clone(), form: Form::Groups },
-            Instruction::Pack { bag, keep: Keep::All, keys, folds },
+            Instruction::Emit { keys: keys.clone(), folds: folds.clone(), form: EmitMode::Groups },
+            Instruction::Pack { bag, keep: TemporalFilter::All, keys, folds },
         ]
     }
 
@@ -447,7 +447,7 @@ mod tests {
             let keys = events().into_iter().filter(|event| !event.iter().any(is_nan));
             keys.enumerate().for_each(|(i, key)| groups.entry(&key).n = i as u64 % 3 + 1);
             let mut baggage = Baggage::new();
-            baggage.pack(BAG, Keep::All, [groups]);
+            baggage.pack(BAG, TemporalFilter::All, [groups]);
             baggage
         };
         let texts = || {
@@ -455,7 +455,7 @@ mod tests {
             let key = |i| [Value::str(format!("a text of number {}, long", i % 7)), Value::I64(i)];
             (0..20).for_each(|i| groups.entry(&key(i)).n = 1);
             let mut baggage = Baggage::new();
-            baggage.pack(BAG, Keep::All, [groups]);
+            baggage.pack(BAG, TemporalFilter::All, [groups]);
             baggage
         };
         let chosen = || {
@@ -463,7 +463,7 @@ mod tests {
             groups.entry(&[Value::str("x"), Value::U64(u64::MAX)]).n = 3;
             groups.entry(&[Value::str("y"), Value::Duration(5)]).n = 1;
             let mut baggage = Baggage::new();
-            baggage.pack(BAG, Keep::First(2), [groups.clone(), groups]);
+            baggage.pack(BAG, TemporalFilter::First(2), [groups.clone(), groups]);
             baggage
         };
         for end in ends {
@@ -484,7 +484,7 @@ mod tests {
             let mut groups = Groups::new(1, &[]);
             groups.entry(&[Value::Null]).n = 1;
             let mut baggage = Baggage::new();
-            baggage.pack(BAG, Keep::All, [groups]);
+            baggage.pack(BAG, TemporalFilter::All, [groups]);
             baggage
         };
         let large = || {
@@ -492,7 +492,7 @@ mod tests {
             let key = |i| [Value::U64(i), Value::str("a text that does not fit into a cell")];
             (0..5_000).for_each(|i| groups.entry(&key(i)).n = 2);
             let mut baggage = Baggage::new();
-            baggage.pack(BAG, Keep::All, [groups]);
+            baggage.pack(BAG, TemporalFilter::All, [groups]);
             baggage
         };
         for end in ends() {
@@ -509,7 +509,7 @@ mod tests {
                 groups.entry(&[Value::str("x"), Value::U64(i as u64)]).n = n;
             }
             let mut baggage = Baggage::new();
-            baggage.pack(BAG, Keep::All, [groups]);
+            baggage.pack(BAG, TemporalFilter::All, [groups]);
             baggage
         };
         let is_any = || Expr::binary(Binary::GreaterEqual, column(3), literal(Value::I64(0)));
@@ -523,8 +523,13 @@ mod tests {
     #[test]
     fn packs_are_the_same() {
         let bag = BagKey { stage: 0, ..BAG };
-        for keep in [Keep::All, Keep::First(1), Keep::First(30), Keep::MostRecent(2)] {
-            let fold = Fold { aggregate: Aggregate::Sum, input: Input::Expr(column(1)) };
+        for keep in [
+            TemporalFilter::All,
+            TemporalFilter::First(1),
+            TemporalFilter::First(30),
+            TemporalFilter::MostRecent(2),
+        ] {
+            let fold = AggregateCall { aggregate: Aggregate::Sum, input: CallArgument::Expr(column(1)) };
             let pack = Instruction::Pack { bag, keep, keys: vec![0], folds: vec![fold] };
             // Integers: a sum without a value is an error, which a tuple that is not kept does not count.
             let integers: Vec<_> = (0..60).map(|i| vec![Value::I64(i % 7), Value::I64(i)]).collect();
@@ -535,7 +540,7 @@ mod tests {
     #[test]
     fn packs_of_every_value_under_every_key_are_the_same() {
         let bag = BagKey { stage: 0, ..BAG };
-        let fold = |aggregate| Fold { aggregate, input: Input::Expr(column(1)) };
+        let fold = |aggregate| AggregateCall { aggregate, input: CallArgument::Expr(column(1)) };
         let folds = [Aggregate::Sum, Aggregate::Count, Aggregate::Average, Aggregate::Max].map(fold);
         let ends = [i64::MIN, i64::MIN / 2, -70, -1, 0, 1, 70, i64::MAX / 2, i64::MAX];
         let sums = ends.iter().flat_map(|x| {
@@ -548,7 +553,7 @@ mod tests {
         for count in 0..=4 {
             let pack = |keys: &[u16]| Instruction::Pack {
                 bag,
-                keep: Keep::All,
+                keep: TemporalFilter::All,
                 keys: keys.to_vec(),
                 folds: folds[..count].to_vec(),
             };
@@ -564,12 +569,13 @@ mod tests {
     fn what_needs_more_than_a_routine_is_interpreted() {
         let left = match unpack(None) {
             Instruction::Unpack { bag, alias, columns, aggregates, rows, on, .. } => {
-                let matching = Match::Left;
+                let matching = JoinKind::Left;
                 Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on }
             }
             other => other,
         };
-        let first = Instruction::Pack { bag: BAG, keep: Keep::First(1), keys: vec![], folds: vec![] };
+        let first =
+            Instruction::Pack { bag: BAG, keep: TemporalFilter::First(1), keys: vec![], folds: vec![] };
         let is_none = |steps| CompiledAdvice::of(&linked(0, steps), &mut GroupSchemas::new()).is_none();
         assert!(is_none(vec![left, emit(&[], vec![])]));
         assert!(is_none(vec![unpack(None), unpack(None), emit(&[], vec![])]));

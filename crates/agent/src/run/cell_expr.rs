@@ -1,7 +1,7 @@
 //! Expressions over cells: what [`Expr::eval`] does, without a value in between where there need not be.
 
 use crate::run::cells::{Cell, Cells};
-use pivot_advice::{Binary, Errors, Expr, Unary, Value, eval};
+use pivot_advice::{Binary, EvalErrors, Expr, Unary, Value, eval};
 
 /// An expression that is ready to run.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl IntRange {
 
     /// Whether it accepts a value.
     #[inline(always)]
-    pub(crate) fn holds(&self, cell: Cell, cells: &mut Cells, errors: &mut Errors) -> bool {
+    pub(crate) fn holds(&self, cell: Cell, cells: &mut Cells, errors: &mut EvalErrors) -> bool {
         match cell.as_integer() {
             Some(x) => self.accepts(x),
             None => self.compare(cell, cells, errors) == Cell::bool(true),
@@ -58,7 +58,7 @@ impl IntRange {
 
     /// The same for an event that is over if it is not accepted.
     #[inline(always)]
-    pub(crate) fn lets_pass(&self, cell: Cell, cells: &mut Cells, errors: &mut Errors) -> bool {
+    pub(crate) fn lets_pass(&self, cell: Cell, cells: &mut Cells, errors: &mut EvalErrors) -> bool {
         match cell.as_integer() {
             Some(x) => self.accepts(x),
             None => {
@@ -79,7 +79,7 @@ impl IntRange {
     /// The comparison with anything but a small integer.
     #[cold]
     #[inline(never)]
-    fn compare(&self, cell: Cell, cells: &mut Cells, errors: &mut Errors) -> Cell {
+    fn compare(&self, cell: Cell, cells: &mut Cells, errors: &mut EvalErrors) -> Cell {
         binary(self.op, cell, Cell::i64(self.limit), cells, errors)
     }
 }
@@ -104,12 +104,12 @@ impl CellExpr {
     }
 
     /// Whether the condition is true; unknown is not.
-    pub(crate) fn holds(&self, cells: &mut Cells, errors: &mut Errors) -> bool {
+    pub(crate) fn holds(&self, cells: &mut Cells, errors: &mut EvalErrors) -> bool {
         self.eval(cells, errors) == Cell::bool(true)
     }
 
     /// Its value.
-    pub(crate) fn eval(&self, cells: &mut Cells, errors: &mut Errors) -> Cell {
+    pub(crate) fn eval(&self, cells: &mut Cells, errors: &mut EvalErrors) -> Cell {
         match self {
             CellExpr::Column(column) => cells.get(*column),
             CellExpr::Constant(cell) => *cell,
@@ -167,7 +167,7 @@ fn fused(op: Binary, x: &Expr, y: &Expr) -> Option<CellExpr> {
 }
 
 /// Any operator but AND and OR.
-fn binary(op: Binary, x: Cell, y: Cell, cells: &mut Cells, errors: &mut Errors) -> Cell {
+fn binary(op: Binary, x: Cell, y: Cell, cells: &mut Cells, errors: &mut EvalErrors) -> Cell {
     let (mut left, mut right) = ([0; 16], [0; 16]);
     if let (Some(x), Some(y)) = (cells.as_text(x, &mut left), cells.as_text(y, &mut right))
         && let Some(holds) = eval::ordered(op, x.cmp(y))
@@ -179,7 +179,7 @@ fn binary(op: Binary, x: Cell, y: Cell, cells: &mut Cells, errors: &mut Errors) 
 }
 
 /// AND (`decides` = false) and OR (`decides` = true) with three truth values.
-fn connective(x: &CellExpr, y: &CellExpr, decides: bool, cells: &mut Cells, errors: &mut Errors) -> Cell {
+fn connective(x: &CellExpr, y: &CellExpr, decides: bool, cells: &mut Cells, errors: &mut EvalErrors) -> Cell {
     let x = truth(x.eval(cells, errors), errors);
     if x == Some(decides) {
         return Cell::bool(decides);
@@ -191,7 +191,7 @@ fn connective(x: &CellExpr, y: &CellExpr, decides: bool, cells: &mut Cells, erro
     }
 }
 
-fn truth(cell: Cell, errors: &mut Errors) -> Option<bool> {
+fn truth(cell: Cell, errors: &mut EvalErrors) -> Option<bool> {
     let truth = cell.as_bool();
     errors.0 += u64::from(truth.is_none() && !cell.is_null());
     truth

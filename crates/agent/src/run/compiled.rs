@@ -11,7 +11,9 @@ use crate::run::ir::{
     AggregateArgument, AggregateInput, BagJoin, CompiledAdvice, CompiledStep, GroupSchema, RowSink,
 };
 use crate::site::default_field::default_cell;
-use pivot_advice::{BagKey, Errors, Group, Groups, Keep, Loss, State, Value, codec};
+use pivot_advice::{
+    AggregateState, BagKey, EvalErrors, Group, Groups, LossCounts, TemporalFilter, Value, codec,
+};
 use pivot_baggage::{self as bag, Baggage, CompleteRows, Summand};
 use std::borrow::Cow;
 
@@ -26,7 +28,7 @@ impl CompiledAdvice {
         tracepoint: &'static str,
         fields: FieldReader<'_>,
         cells: &mut Cells,
-        errors: &mut Errors,
+        errors: &mut EvalErrors,
     ) -> bool {
         cells.begin(self.columns);
         for step in &self.steps {
@@ -65,7 +67,7 @@ impl CompiledAdvice {
         cells: &mut Cells,
         local: &mut QueryTable,
         later: Option<&mut DeferredPacks>,
-        errors: &mut Errors,
+        errors: &mut EvalErrors,
     ) -> bool {
         match (&self.join, self.end) {
             (None, RowSink::Emit) => self.emit(1, &[], cells, local, errors),
@@ -102,7 +104,7 @@ impl CompiledAdvice {
         baggage: Option<&Baggage>,
         cells: &mut Cells,
         local: &mut QueryTable,
-        errors: &mut Errors,
+        errors: &mut EvalErrors,
     ) {
         join.rows(baggage, cells, local, errors, |row| {
             self.emit(row.n, row.states, row.cells, row.local, row.errors);
@@ -117,7 +119,7 @@ impl CompiledAdvice {
         baggage: &Baggage,
         cells: &mut Cells,
         local: &mut QueryTable,
-        errors: &mut Errors,
+        errors: &mut EvalErrors,
     ) -> Option<Groups> {
         let mut table = None;
         join.rows(Some(baggage), cells, local, errors, |row| {
@@ -135,7 +137,7 @@ impl CompiledAdvice {
         table: Option<Groups>,
         baggage: &mut Baggage,
         bag: BagKey,
-        keep: Keep,
+        keep: TemporalFilter,
         cost: &mut QueryCost,
         later: Option<&mut DeferredPacks>,
     ) {
@@ -152,20 +154,20 @@ impl CompiledAdvice {
         &self,
         baggage: &mut Baggage,
         bag: BagKey,
-        keep: Keep,
+        keep: TemporalFilter,
         cells: &mut Cells,
         cost: &mut QueryCost,
-        errors: &mut Errors,
+        errors: &mut EvalErrors,
     ) {
         if !baggage.accepts(bag, keep) {
             return;
         }
-        if keep == Keep::All && self.pack_plainly(baggage, bag, cells, cost) {
+        if keep == TemporalFilter::All && self.pack_plainly(baggage, bag, cells, cost) {
             return;
         }
         let mut key = cells.take_row();
         key.extend(self.keys.iter().map(|column| cells.value(cells.get(*column))));
-        let mut states: Vec<State> =
+        let mut states: Vec<AggregateState> =
             self.shape.aggregates.iter().map(|aggregate| aggregate.empty()).collect();
         self.fold(1, &[], cells, &mut states, errors);
         cost.packed = cost.packed.saturating_add(1);
@@ -173,7 +175,7 @@ impl CompiledAdvice {
         cost.packed_bytes = cost.packed_bytes.saturating_add(bytes as u64);
         let aggregates = &self.shape.aggregates;
         match keep {
-            Keep::All => baggage.pack_row(bag, aggregates, &key, 1, &states),
+            TemporalFilter::All => baggage.pack_row(bag, aggregates, &key, 1, &states),
             keep => drop(baggage.pack_temporal(bag, keep, aggregates, &key, &states)),
         }
         cells.keep_row(key);
@@ -205,7 +207,7 @@ impl CompiledAdvice {
     }
 
     /// The rows of an event without an Unpack.
-    fn one_row(&self, cells: &mut Cells, errors: &mut Errors) -> Groups {
+    fn one_row(&self, cells: &mut Cells, errors: &mut EvalErrors) -> Groups {
         let mut table = self.table();
         let key = self.key(cells);
         self.add(cells, table.entry(&key), errors);
@@ -221,13 +223,20 @@ impl CompiledAdvice {
     }
 
     /// Adds the one row of an event without an Unpack.
-    fn add(&self, cells: &mut Cells, group: &mut Group, errors: &mut Errors) {
+    fn add(&self, cells: &mut Cells, group: &mut Group, errors: &mut EvalErrors) {
         group.n = group.n.saturating_add(1);
         self.fold(1, &[], cells, &mut group.states, errors);
     }
 
     #[inline(always)]
-    fn fold(&self, n: u64, with: &[State], cells: &mut Cells, states: &mut [State], errors: &mut Errors) {
+    fn fold(
+        &self,
+        n: u64,
+        with: &[AggregateState],
+        cells: &mut Cells,
+        states: &mut [AggregateState],
+        errors: &mut EvalErrors,
+    ) {
         for (state, argument) in states.iter_mut().zip(&self.arguments) {
             argument.add_to(state, n, with, cells, errors);
         }
@@ -238,10 +247,10 @@ impl CompiledAdvice {
     pub(crate) fn emit(
         &self,
         n: u64,
-        with: &[State],
+        with: &[AggregateState],
         cells: &mut Cells,
         local: &mut QueryTable,
-        errors: &mut Errors,
+        errors: &mut EvalErrors,
     ) {
         let QueryTable { part, rows, .. } = local;
         if !rows.takes(&self.shape) {
@@ -296,7 +305,7 @@ pub(crate) fn other<'a>(
 impl CompiledStep {
     /// Sets a column, or says whether a condition is true.
     #[inline(never)]
-    fn holds(&self, cells: &mut Cells, errors: &mut Errors) -> bool {
+    fn holds(&self, cells: &mut Cells, errors: &mut EvalErrors) -> bool {
         match self {
             CompiledStep::Within(column, range) => range.holds(cells.get(*column), cells, errors),
             CompiledStep::Filter(code) => code.holds(cells, errors),
@@ -316,7 +325,7 @@ impl CompiledStep {
 pub(crate) fn unpack_merged<'a>(
     baggage: &'a Baggage,
     bag: BagKey,
-    loss: &mut Loss,
+    loss: &mut LossCounts,
 ) -> Option<Cow<'a, Groups>> {
     let merged = baggage.unpack(bag);
     // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
@@ -327,10 +336,10 @@ pub(crate) fn unpack_merged<'a>(
 /// A row behind the join.
 struct JoinedRow<'a> {
     n: u64,
-    states: &'a [State],
+    states: &'a [AggregateState],
     cells: &'a mut Cells,
     local: &'a mut QueryTable,
-    errors: &'a mut Errors,
+    errors: &'a mut EvalErrors,
 }
 
 impl BagJoin {
@@ -341,7 +350,7 @@ impl BagJoin {
         baggage: Option<&Baggage>,
         cells: &mut Cells,
         local: &mut QueryTable,
-        errors: &mut Errors,
+        errors: &mut EvalErrors,
         each: impl FnMut(JoinedRow<'_>),
     ) {
         let Some(baggage) = baggage else { return };
@@ -366,7 +375,7 @@ struct BagJoinRows<'a, F> {
     matched: usize,
     cells: &'a mut Cells,
     local: &'a mut QueryTable,
-    errors: &'a mut Errors,
+    errors: &'a mut EvalErrors,
     each: F,
 }
 
@@ -393,7 +402,7 @@ impl<F: FnMut(JoinedRow<'_>)> BagJoinRows<'_, F> {
 
     /// Ends a row of which all columns are set.
     #[inline(always)]
-    fn end(&mut self, n: u64, states: &[State]) {
+    fn end(&mut self, n: u64, states: &[AggregateState]) {
         let BagJoinRows { join, matched, cells, local, errors, each } = self;
         if join.on.as_ref().is_some_and(|on| !on.holds(cells, errors)) {
             return;
@@ -412,7 +421,14 @@ impl<F: FnMut(JoinedRow<'_>)> BagJoinRows<'_, F> {
 
 impl AggregateArgument {
     #[inline(always)]
-    fn add_to(&self, state: &mut State, n: u64, with: &[State], cells: &mut Cells, errors: &mut Errors) {
+    fn add_to(
+        &self,
+        state: &mut AggregateState,
+        n: u64,
+        with: &[AggregateState],
+        cells: &mut Cells,
+        errors: &mut EvalErrors,
+    ) {
         let cell = match self {
             AggregateArgument::Column(column) => cells.get(*column),
             AggregateArgument::Code(code) => code.eval(cells, errors),
@@ -429,7 +445,13 @@ impl AggregateArgument {
 
 /// Adds a value that counts so many times.
 #[inline(always)]
-pub(crate) fn add_cell(state: &mut State, cell: Cell, n: u64, cells: &Cells, errors: &mut Errors) {
+pub(crate) fn add_cell(
+    state: &mut AggregateState,
+    cell: Cell,
+    n: u64,
+    cells: &Cells,
+    errors: &mut EvalErrors,
+) {
     let added = n == 1 && cell.as_integer().is_some_and(|x| state.add_integer(x));
     if !added {
         add_value(state, cell, n, cells, errors);
@@ -437,6 +459,6 @@ pub(crate) fn add_cell(state: &mut State, cell: Cell, n: u64, cells: &Cells, err
 }
 
 #[inline(never)]
-fn add_value(state: &mut State, cell: Cell, n: u64, cells: &Cells, errors: &mut Errors) {
+fn add_value(state: &mut AggregateState, cell: Cell, n: u64, cells: &Cells, errors: &mut EvalErrors) {
     state.update(&cells.value(cell), n, errors);
 }

@@ -14,7 +14,7 @@ use crate::site::default_field::default_cell;
 use crate::weave::name_linker::FieldSource;
 use crate::weave::published::PublishedAdvice;
 use crate::weave::woven::{Executor, FusedEntry, WovenAdvice, WovenSet};
-use pivot_advice::{Errors, Loss, Value};
+use pivot_advice::{EvalErrors, LossCounts, Value};
 use pivot_baggage::Baggage;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -168,7 +168,7 @@ fn run_plain(
     cells: &mut Cells,
     local: &mut QueryTable,
 ) {
-    let mut errors = Errors::default();
+    let mut errors = EvalErrors::default();
     if routine.begins(tracepoint, fields, cells, &mut errors) {
         routine.emit(1, &[], cells, local, &mut errors);
     }
@@ -220,7 +220,7 @@ fn run_in_request(
     later: Option<&mut DeferredPacks>,
     decided: bool,
 ) -> bool {
-    let mut errors = Errors::default();
+    let mut errors = EvalErrors::default();
     if routine.begins(tracepoint.name, fields, cells, &mut errors) {
         let ended = pivot_baggage::with_current(|baggage| match baggage {
             Some(baggage) if !decided && !sample::keeps_all(baggage) => None,
@@ -260,7 +260,7 @@ fn interpret(
         cells.value(cell)
     };
     let observed: Vec<Value> = woven.linked.sources.iter().map(value).collect();
-    let mut loss = Loss::default();
+    let mut loss = LossCounts::default();
     let step = |baggage: Option<&mut Baggage>| {
         match interpreter::interpret(
             &woven.linked,

@@ -8,8 +8,8 @@
 use crate::limits::MAX_ROWS;
 use crate::weave::name_linker::LinkedAdvice;
 use pivot_advice::{
-    Aggregate, BagKey, Errors, Expr, Finished, Fold, Form, Group, Groups, Input, Instruction, Keep, Loss,
-    Match, State, Unpacked, Value,
+    Aggregate, AggregateCall, AggregateState, BagKey, CallArgument, EmitMode, EvalErrors, Expr, FinalValue,
+    Group, Groups, Instruction, JoinKind, LossCounts, TemporalFilter, UnpackMode, Value,
 };
 use pivot_baggage::Baggage;
 use std::borrow::Cow;
@@ -20,10 +20,10 @@ use std::collections::HashSet;
 pub enum Effect<'a> {
     /// It packed tuples, which go into the baggage after every advice at this event has run. A temporal
     /// bag takes one table for each tuple, any other exactly one.
-    Pack(BagKey, Keep, Vec<Groups>),
+    Pack(BagKey, TemporalFilter, Vec<Groups>),
     /// It cannot tell which tuples a temporal bag has to choose, since rows may be missing among which it
     /// would: the bag is lost.
-    Lose(BagKey, Keep),
+    Lose(BagKey, TemporalFilter),
     /// It emitted rows.
     Emit(Emission<'a>),
 }
@@ -34,9 +34,9 @@ pub struct Emission<'a> {
     /// The columns that they are grouped by.
     pub keys: &'a [u16],
     /// The aggregates over each group.
-    pub folds: &'a [Fold],
+    pub folds: &'a [AggregateCall],
     /// Whether groups or rows are the result.
-    pub form: Form,
+    pub form: EmitMode,
     /// The rows.
     pub rows: Vec<InterpretedRow>,
 }
@@ -46,7 +46,7 @@ pub struct Emission<'a> {
 pub struct InterpretedRow {
     columns: Vec<Value>,
     n: u64,
-    states: Vec<State>,
+    states: Vec<AggregateState>,
     /// Which of the tuples of a temporal source it belongs to.
     slot: usize,
 }
@@ -60,9 +60,9 @@ pub fn interpret<'a>(
     observed: Vec<Value>,
     baggage: Option<&Baggage>,
     since: u64,
-    loss: &mut Loss,
+    loss: &mut LossCounts,
 ) -> Option<Effect<'a>> {
-    let mut errors = Errors::default();
+    let mut errors = EvalErrors::default();
     let row = InterpretedRow { columns: Vec::new(), n: 1, states: Vec::new(), slot: 0 };
     let run = Interpretation {
         baggage,
@@ -81,8 +81,8 @@ pub fn interpret<'a>(
 struct Interpretation<'r> {
     baggage: Option<&'r Baggage>,
     since: u64,
-    loss: &'r mut Loss,
-    errors: &'r mut Errors,
+    loss: &'r mut LossCounts,
+    errors: &'r mut EvalErrors,
     rows: Vec<InterpretedRow>,
     /// How many tuples of a temporal source were chosen. From then on a tuple without rows still holds
     /// its slot.
@@ -93,7 +93,7 @@ struct Interpretation<'r> {
 
 /// What a row is joined with, and how.
 struct JoinSpec<'j> {
-    matching: Match,
+    matching: JoinKind,
     on: Option<&'j Expr>,
     /// What the groups that a row matches must differ in.
     distinct: &'j [Expr],
@@ -104,10 +104,10 @@ struct JoinSpec<'j> {
 impl Interpretation<'_> {
     fn steps<'a>(mut self, instructions: &'a [Instruction], observed: Vec<Value>) -> Option<Effect<'a>> {
         let chooses = match instructions.last() {
-            Some(Instruction::Pack { bag, keep, .. }) if *keep != Keep::All => Some((*bag, *keep)),
+            Some(Instruction::Pack { bag, keep, .. }) if *keep != TemporalFilter::All => Some((*bag, *keep)),
             _ => None,
         };
-        let keep = chooses.map_or(Keep::All, |(_, keep)| keep);
+        let keep = chooses.map_or(TemporalFilter::All, |(_, keep)| keep);
         let mut observed = observed.into_iter();
         for step in instructions {
             match step {
@@ -141,7 +141,9 @@ impl Interpretation<'_> {
                 }
                 Instruction::Choose if self.incomplete => break,
                 Instruction::Choose => self.choose(keep),
-                Instruction::Pack { .. } if self.incomplete && self.slots.is_none() && keep != Keep::All => {
+                Instruction::Pack { .. }
+                    if self.incomplete && self.slots.is_none() && keep != TemporalFilter::All =>
+                {
                     break;
                 }
                 Instruction::Pack { bag, keep, keys, folds } => return self.pack(*bag, *keep, keys, folds),
@@ -158,14 +160,20 @@ impl Interpretation<'_> {
         chooses.filter(|_| self.incomplete && self.slots.is_none()).map(|(bag, keep)| Effect::Lose(bag, keep))
     }
 
-    fn pack<'a>(mut self, bag: BagKey, keep: Keep, keys: &[u16], folds: &[Fold]) -> Option<Effect<'a>> {
-        if keep != Keep::All && self.slots.is_none() {
+    fn pack<'a>(
+        mut self,
+        bag: BagKey,
+        keep: TemporalFilter,
+        keys: &[u16],
+        folds: &[AggregateCall],
+    ) -> Option<Effect<'a>> {
+        if keep != TemporalFilter::All && self.slots.is_none() {
             self.choose(keep);
         }
-        let count = if keep == Keep::All { 1 } else { self.slots.unwrap_or(0) };
+        let count = if keep == TemporalFilter::All { 1 } else { self.slots.unwrap_or(0) };
         let mut slots = vec![table(keys.len(), folds); count];
         for row in &self.rows {
-            let slot = if keep == Keep::All { 0 } else { row.slot };
+            let slot = if keep == TemporalFilter::All { 0 } else { row.slot };
             if let Some(slot) = slots.get_mut(slot) {
                 row.add_to(slot.entry(&row.key(keys)), folds, self.errors);
             }
@@ -174,11 +182,11 @@ impl Interpretation<'_> {
     }
 
     /// The tuples of this event that a temporal source keeps: of `n` equal rows each is one.
-    fn choose(&mut self, keep: Keep) {
+    fn choose(&mut self, keep: TemporalFilter) {
         let (n, recent) = match keep {
-            Keep::All => return,
-            Keep::First(n) => (n as usize, false),
-            Keep::MostRecent(n) => (n as usize, true),
+            TemporalFilter::All => return,
+            TemporalFilter::First(n) => (n as usize, false),
+            TemporalFilter::MostRecent(n) => (n as usize, true),
         };
         let mut rows = std::mem::take(&mut self.rows);
         if recent {
@@ -226,7 +234,7 @@ impl Interpretation<'_> {
     }
 
     /// The happened-before join of the rows with a bag.
-    fn unpack(&mut self, bag: BagKey, unpacked: &Unpacked, joining: &JoinSpec<'_>) {
+    fn unpack(&mut self, bag: BagKey, unpacked: &UnpackMode, joining: &JoinSpec<'_>) {
         let groups = self.baggage.and_then(|baggage| baggage.unpack(bag));
         // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
         let incomplete = self.baggage.is_some_and(|baggage| baggage.is_incomplete(bag));
@@ -244,8 +252,8 @@ impl Interpretation<'_> {
             None => Cow::Owned(Groups::new(width, joining.aggregates)),
         };
         let finished = match unpacked {
-            Unpacked::Rows => None,
-            Unpacked::Groups { keys, folds, finished, .. } => {
+            UnpackMode::Rows => None,
+            UnpackMode::Groups { keys, folds, finished, .. } => {
                 Some(regrouped(&groups, keys, folds, finished, self.errors))
             }
         };
@@ -278,7 +286,7 @@ impl Interpretation<'_> {
                     continue;
                 }
                 matched = true;
-                if joining.matching == Match::Anti {
+                if joining.matching == JoinKind::Anti {
                     break;
                 }
                 if !joining.distinct.is_empty() && !seen.insert(self.values(joining.distinct, &candidate)) {
@@ -290,7 +298,7 @@ impl Interpretation<'_> {
                     self.loss.dropped = self.loss.dropped.saturating_add(candidate.n);
                 }
             }
-            if !matched && joining.matching != Match::Inner {
+            if !matched && joining.matching != JoinKind::Inner {
                 if uncertain {
                     self.loss.uncertain = self.loss.uncertain.saturating_add(row.n);
                 }
@@ -321,9 +329,9 @@ impl PartialOrd for Ranked {
 fn regrouped(
     bag: &Groups,
     keys: &[u16],
-    folds: &[Fold],
-    finished: &[Finished],
-    errors: &mut Errors,
+    folds: &[AggregateCall],
+    finished: &[FinalValue],
+    errors: &mut EvalErrors,
 ) -> Vec<Vec<Value>> {
     let mut groups = table(keys.len(), folds);
     for group in bag {
@@ -346,7 +354,7 @@ fn regrouped(
 }
 
 /// An empty table for the rows of a Pack or Emit.
-pub(crate) fn table(keys: usize, folds: &[Fold]) -> Groups {
+pub(crate) fn table(keys: usize, folds: &[AggregateCall]) -> Groups {
     let aggregates: Vec<Aggregate> = folds.iter().map(|fold| fold.aggregate).collect();
     Groups::new(keys, &aggregates)
 }
@@ -372,12 +380,12 @@ impl InterpretedRow {
         keys.iter().map(|key| self.columns.get(usize::from(*key)).cloned().unwrap_or_default()).collect()
     }
 
-    pub(crate) fn add_to(&self, group: &mut Group, folds: &[Fold], errors: &mut Errors) {
+    pub(crate) fn add_to(&self, group: &mut Group, folds: &[AggregateCall], errors: &mut EvalErrors) {
         group.n = group.n.saturating_add(self.n);
         for (state, fold) in group.states.iter_mut().zip(folds) {
             match &fold.input {
-                Input::Expr(expr) => state.update(&expr.eval(&self.columns, errors), self.n, errors),
-                Input::State(index) => {
+                CallArgument::Expr(expr) => state.update(&expr.eval(&self.columns, errors), self.n, errors),
+                CallArgument::State(index) => {
                     if let Some(mine) = self.states.get(usize::from(*index)) {
                         state.merge(mine);
                     }
@@ -407,7 +415,7 @@ impl InterpretedRow {
 
     /// The row when nothing matched it.
     fn unmatched(mut self, joining: &JoinSpec<'_>) -> InterpretedRow {
-        if joining.matching == Match::Left {
+        if joining.matching == JoinKind::Left {
             self.columns.extend(std::iter::repeat_n(Value::Null, joining.columns));
             self.states.extend(joining.aggregates.iter().map(|aggregate| aggregate.empty()));
         }

@@ -2,7 +2,7 @@
 
 use crate::run::cell_expr::{CellExpr, IntRange};
 use crate::site::default_field::DefaultField;
-use pivot_advice::{Aggregate, BagKey, Keep, QueryId};
+use pivot_advice::{Aggregate, BagKey, QueryId, TemporalFilter};
 use std::sync::Arc;
 
 /// An advice that is ready to run.
@@ -107,5 +107,5 @@ pub(crate) enum AggregateArgument {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum RowSink {
     Emit,
-    Pack(BagKey, Keep),
+    Pack(BagKey, TemporalFilter),
 }

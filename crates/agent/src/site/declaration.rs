@@ -2,7 +2,7 @@
 
 use crate::site::default_field::DefaultField;
 use crate::weave::name_linker::FieldSource;
-use pivot_advice::{Exports, Field, Type, Value};
+use pivot_advice::{Exports, FieldDescriptor, Type, Value};
 use std::fmt;
 
 /// Name and type of an exported field.
@@ -36,7 +36,7 @@ pub struct SourceLocation {
 impl Declaration {
     /// What the catalogue says of this call site.
     pub(crate) fn exports(&self) -> Exports {
-        let field = |(name, ty): &ExportedField| Field { name: (*name).into(), ty: *ty };
+        let field = |(name, ty): &ExportedField| FieldDescriptor { name: (*name).into(), ty: *ty };
         Exports {
             tracepoint: self.name.into(),
             fields: self.fields.iter().map(field).collect(),

@@ -2,7 +2,7 @@
 
 use crate::error::AgentError;
 use crate::site::default_field::DefaultField;
-use pivot_advice::{Advice, Errors, Expr, Instruction, Value, default_fields};
+use pivot_advice::{Advice, EvalErrors, Expr, Instruction, Value, default_fields};
 
 /// An advice that can run at one tracepoint.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +82,7 @@ fn known(expr: &Expr, columns: &[Option<Value>]) -> Option<Value> {
     let mut all = true;
     expr.columns(&mut |column| all &= matches!(columns.get(usize::from(column)), Some(Some(_))));
     let values: Vec<Value> = columns.iter().map(|value| value.clone().unwrap_or_default()).collect();
-    let mut errors = Errors::default();
+    let mut errors = EvalErrors::default();
     let value = expr.eval(&values, &mut errors);
     (all && errors.0 == 0).then_some(value)
 }

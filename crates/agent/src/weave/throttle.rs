@@ -427,7 +427,8 @@ mod tests {
     #[test]
     fn a_query_that_packs_and_is_away_leaves_a_gap_since_it_came() {
         let bag = pivot_advice::BagKey { query: query(1), stage: 1 };
-        let pack = Instruction::Pack { bag, keep: pivot_advice::Keep::All, keys: vec![], folds: vec![] };
+        let pack =
+            Instruction::Pack { bag, keep: pivot_advice::TemporalFilter::All, keys: vec![], folds: vec![] };
         let advice = |number, instructions| Advice {
             query: query(number),
             stage: 1,

@@ -2,11 +2,12 @@
 //! touches only its own query.
 
 use crate::error::AgentError;
+use pivot_advice::advice::MAX_INSTRUCTIONS;
 use pivot_advice::codec::MAX_COLUMNS;
 use pivot_advice::expr::MAX_DEPTH;
-use pivot_advice::program::MAX_INSTRUCTIONS;
 use pivot_advice::{
-    Advice, Aggregate, BagKey, Expr, Finished, Fold, Input, Instruction, Keep, Match, Unpacked,
+    Advice, Aggregate, AggregateCall, BagKey, CallArgument, Expr, FinalValue, Instruction, JoinKind,
+    TemporalFilter, UnpackMode,
 };
 
 /// The most expressions, counting inner ones, that an advice may have.
@@ -57,9 +58,9 @@ impl Bound {
                 self.unpack(columns.len(), aggregates, rows)?;
                 on.iter().chain(rows.distinct()).try_for_each(|over| self.expr(over))?;
                 match (matching, rows) {
-                    (Match::Anti, _) => self.columns -= columns.len(),
-                    (_, Unpacked::Rows) => self.states.extend(aggregates.iter().copied().map(Some)),
-                    (_, Unpacked::Groups { .. }) => {}
+                    (JoinKind::Anti, _) => self.columns -= columns.len(),
+                    (_, UnpackMode::Rows) => self.states.extend(aggregates.iter().copied().map(Some)),
+                    (_, UnpackMode::Groups { .. }) => {}
                 }
             }
             Instruction::Unnest { list, .. } => {
@@ -91,7 +92,7 @@ impl Bound {
             Instruction::Pack { bag, keep, keys, folds } => {
                 own(advice, bag)?;
                 kept(*keep)?;
-                if self.chosen && *keep == Keep::All {
+                if self.chosen && *keep == TemporalFilter::All {
                     return Err(AgentError::Malformed("it chooses and keeps everything"));
                 }
                 (keys, folds)
@@ -108,10 +109,10 @@ impl Bound {
         folds.iter().try_for_each(|fold| self.fold(fold))
     }
 
-    fn fold(&mut self, fold: &Fold) -> Result<(), AgentError> {
+    fn fold(&mut self, fold: &AggregateCall) -> Result<(), AgentError> {
         match &fold.input {
-            Input::Expr(expr) => self.expr(expr),
-            Input::State(index) => match self.states.get(usize::from(*index)) {
+            CallArgument::Expr(expr) => self.expr(expr),
+            CallArgument::State(index) => match self.states.get(usize::from(*index)) {
                 None | Some(None) => Err(AgentError::Unbound { what: "state", index: *index }),
                 Some(Some(aggregate)) if *aggregate != fold.aggregate => Err(AgentError::AggregateMismatch),
                 Some(Some(_)) => Ok(()),
@@ -120,8 +121,8 @@ impl Bound {
     }
 
     /// Appends the columns of a bag, or of a subquery over it, whose own row is checked like any other.
-    fn unpack(&mut self, columns: usize, bag: &[Aggregate], rows: &Unpacked) -> Result<(), AgentError> {
-        if let Unpacked::Groups { width, keys, folds, finished, distinct } = rows {
+    fn unpack(&mut self, columns: usize, bag: &[Aggregate], rows: &UnpackMode) -> Result<(), AgentError> {
+        if let UnpackMode::Groups { width, keys, folds, finished, distinct } = rows {
             limit("columns", distinct.len(), MAX_COLUMNS)?;
             limit("keys", keys.len(), MAX_COLUMNS)?;
             limit("aggregates", folds.len().max(finished.len()), MAX_COLUMNS)?;
@@ -129,8 +130,8 @@ impl Bound {
             let mut inside = Bound { columns: usize::from(*width), states, ..Bound::default() };
             keys.iter().try_for_each(|key| inside.column(*key))?;
             folds.iter().try_for_each(|fold| inside.fold(fold))?;
-            let missing = |finished: &&Finished| usize::from(finished.state) >= folds.len();
-            if let Some(Finished { state, .. }) = finished.iter().find(missing) {
+            let missing = |finished: &&FinalValue| usize::from(finished.state) >= folds.len();
+            if let Some(FinalValue { state, .. }) = finished.iter().find(missing) {
                 return Err(AgentError::Unbound { what: "state", index: *state });
             }
             if columns != keys.len() + 1 + finished.len() {
@@ -161,11 +162,15 @@ fn own(advice: &Advice, bag: &BagKey) -> Result<(), AgentError> {
     if bag.query == advice.query { Ok(()) } else { Err(AgentError::ForeignBag) }
 }
 
-fn kept(keep: Keep) -> Result<(), AgentError> {
+fn kept(keep: TemporalFilter) -> Result<(), AgentError> {
     match keep {
-        Keep::First(0) | Keep::MostRecent(0) => Err(AgentError::Malformed("it keeps no tuple")),
-        Keep::First(n) | Keep::MostRecent(n) => limit("kept tuples", n as usize, MAX_KEPT as usize),
-        Keep::All => Ok(()),
+        TemporalFilter::First(0) | TemporalFilter::MostRecent(0) => {
+            Err(AgentError::Malformed("it keeps no tuple"))
+        }
+        TemporalFilter::First(n) | TemporalFilter::MostRecent(n) => {
+            limit("kept tuples", n as usize, MAX_KEPT as usize)
+        }
+        TemporalFilter::All => Ok(()),
     }
 }
 
@@ -176,7 +181,7 @@ fn limit(what: &'static str, count: usize, limit: usize) -> Result<(), AgentErro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pivot_advice::{Form, QueryId, Value};
+    use pivot_advice::{EmitMode, QueryId, Value};
 
     fn advice(instructions: Vec<Instruction>) -> Advice {
         Advice { query: QueryId::new(1, 1), stage: 0, tracepoint: "T".into(), instructions }
@@ -187,7 +192,7 @@ mod tests {
     }
 
     fn emit(keys: Vec<u16>) -> Instruction {
-        Instruction::Emit { keys, folds: vec![], form: Form::Groups }
+        Instruction::Emit { keys, folds: vec![], form: EmitMode::Groups }
     }
 
     fn unpack(query: QueryId) -> Instruction {
@@ -197,8 +202,8 @@ mod tests {
             alias: "a".into(),
             columns: vec!["k".into()],
             aggregates: vec![Aggregate::Sum],
-            rows: Unpacked::Rows,
-            matching: Match::Inner,
+            rows: UnpackMode::Rows,
+            matching: JoinKind::Inner,
             on: None,
         }
     }
@@ -236,8 +241,8 @@ mod tests {
     fn a_state_is_folded_by_its_own_aggregate() {
         let fold = |aggregate, index| Instruction::Emit {
             keys: vec![],
-            folds: vec![Fold { aggregate, input: Input::State(index) }],
-            form: Form::Groups,
+            folds: vec![AggregateCall { aggregate, input: CallArgument::State(index) }],
+            form: EmitMode::Groups,
         };
         let with = |last| vec![unpack(QueryId::new(1, 1)), last];
         check(with(fold(Aggregate::Sum, 0)), Ok(()));
@@ -249,7 +254,7 @@ mod tests {
     fn what_an_anti_join_binds_is_seen_by_its_condition_alone() {
         let anti = |on| match unpack(QueryId::new(1, 1)) {
             Instruction::Unpack { bag, alias, columns, aggregates, rows, .. } => {
-                let matching = Match::Anti;
+                let matching = JoinKind::Anti;
                 Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on: Some(on) }
             }
             other => other,
@@ -265,8 +270,8 @@ mod tests {
         check(vec![observe(), Instruction::Choose, emit(vec![0])], shape("it chooses and emits"));
         let among = vec![unpack(QueryId::new(1, 1)), Instruction::Choose, emit(vec![])];
         check(among, shape("it chooses among aggregates"));
-        let fold = Fold { aggregate: Aggregate::Sum, input: Input::State(0) };
-        let last = Instruction::Emit { keys: vec![], folds: vec![fold], form: Form::Groups };
+        let fold = AggregateCall { aggregate: Aggregate::Sum, input: CallArgument::State(0) };
+        let last = Instruction::Emit { keys: vec![], folds: vec![fold], form: EmitMode::Groups };
         let lost = vec![unpack(QueryId::new(1, 1)), Instruction::Distinct { columns: vec![0] }, last];
         check(lost, Err(AgentError::Unbound { what: "state", index: 0 }));
     }
@@ -275,9 +280,9 @@ mod tests {
     fn groups_of_a_subquery_are_over_the_columns_of_their_bag() {
         let groups = |keys: Vec<u16>, columns: usize| match unpack(QueryId::new(1, 1)) {
             Instruction::Unpack { bag, alias, aggregates, matching, on, .. } => {
-                let folds = vec![Fold { aggregate: Aggregate::Sum, input: Input::State(0) }];
-                let finished = vec![Finished { state: 0, finish: pivot_advice::Finish::Plain }];
-                let rows = Unpacked::Groups { width: 1, keys, folds, finished, distinct: vec![] };
+                let folds = vec![AggregateCall { aggregate: Aggregate::Sum, input: CallArgument::State(0) }];
+                let finished = vec![FinalValue { state: 0, finish: pivot_advice::FinalFunction::Plain }];
+                let rows = UnpackMode::Groups { width: 1, keys, folds, finished, distinct: vec![] };
                 let columns = vec!["c".into(); columns];
                 Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on }
             }

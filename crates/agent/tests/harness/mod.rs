@@ -1,7 +1,7 @@
 //! What the agent's tests share. Weaving is one for the process, so each test holds [`serial`].
 #![allow(dead_code)]
 
-use pivot_advice::{Advice, Form, Instruction, QueryId};
+use pivot_advice::{Advice, EmitMode, Instruction, QueryId};
 use pivot_agent::{QueryReport, QueryReports};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,7 +21,7 @@ pub(crate) fn emit(number: u32, tracepoint: &str, fields: &[&str]) -> Advice {
     let observe = |field: &&str| Instruction::Observe { field: (*field).into() };
     let mut instructions: Vec<Instruction> = fields.iter().map(observe).collect();
     let keys = (0..fields.len() as u16).collect();
-    instructions.push(Instruction::Emit { keys, folds: vec![], form: Form::Groups });
+    instructions.push(Instruction::Emit { keys, folds: vec![], form: EmitMode::Groups });
     Advice { query: query(number), stage: 0, tracepoint: tracepoint.into(), instructions }
 }
 

@@ -191,7 +191,7 @@ impl<F: Future> Future for CarriedFuture<F> {
 mod tests {
     use super::*;
     use crate::carry::current::{enter_request, in_request, with_current};
-    use pivot_advice::{BagKey, Groups, Keep, QueryId, Value};
+    use pivot_advice::{BagKey, Groups, QueryId, TemporalFilter, Value};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
     use tokio::task::yield_now;
@@ -201,7 +201,7 @@ mod tests {
     fn pack(value: u64) {
         let mut rows = Groups::new(1, &[]);
         rows.entry(&[Value::U64(value)]).n = 1;
-        with_current(|current| current.unwrap().pack(KEY, Keep::All, [rows]));
+        with_current(|current| current.unwrap().pack(KEY, TemporalFilter::All, [rows]));
     }
 
     fn seen() -> u64 {

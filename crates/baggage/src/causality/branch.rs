@@ -299,7 +299,7 @@ mod tests {
     use super::*;
     use crate::causality::share::MAX_DEPTH;
     use crate::format::bags::bag::Bag;
-    use pivot_advice::{Groups, Keep, Value};
+    use pivot_advice::{Groups, TemporalFilter, Value};
     use proptest::prelude::*;
 
     const KEY: BagKey = BagKey { query: pivot_advice::QueryId { frontend: 1, number: 7 }, stage: 1 };
@@ -308,7 +308,7 @@ mod tests {
         let mut rows = Groups::new(1, &[]);
         rows.entry(&[Value::U64(value)]).n = 1;
         let stamp = crate::causality::clock::Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
-        branch.active.add(KEY, Bag::packed(Keep::All, [rows], stamp).unwrap());
+        branch.active.add(KEY, Bag::packed(TemporalFilter::All, [rows], stamp).unwrap());
     }
 
     /// Returns a branch that was delivered twice.

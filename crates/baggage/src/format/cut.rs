@@ -22,7 +22,7 @@ use crate::causality::branch::Branch;
 use crate::format::bags::bag::Bag;
 use crate::format::bags::bag_codec::group_bytes;
 use crate::format::bags::lazy_bag::LazyBag;
-use pivot_advice::eval::stable_hash;
+use pivot_advice::stable_hash;
 use pivot_advice::{BagKey, Group, Groups};
 
 /// How many bytes the mark of a cut takes: a bag with a threshold and no groups, with a generous head.

@@ -70,7 +70,7 @@ mod tests {
     use crate::causality::branch::Branch;
     use crate::error::{BaggageError, malformed};
     use crate::losses;
-    use pivot_advice::{Aggregate, BagKey, DecodeError, Errors, Groups, Keep, QueryId, Value};
+    use pivot_advice::{Aggregate, BagKey, DecodeError, EvalErrors, Groups, QueryId, TemporalFilter, Value};
     use proptest::prelude::*;
     use prost::Message;
 
@@ -111,7 +111,8 @@ mod tests {
         bags: Vec<Vec<u8>>,
     }
 
-    const KEEPS: [Keep; 3] = [Keep::All, Keep::First(2), Keep::MostRecent(3)];
+    const KEEPS: [TemporalFilter; 3] =
+        [TemporalFilter::All, TemporalFilter::First(2), TemporalFilter::MostRecent(3)];
 
     fn key(number: u32) -> BagKey {
         BagKey { query: QueryId::new(9, number), stage: 300 }
@@ -123,8 +124,8 @@ mod tests {
                 let mut rows = Groups::new(2, &[Aggregate::Sum, Aggregate::Max]);
                 let group = rows.entry(&[Value::str("host"), Value::U64(i)]);
                 group.n = 1;
-                let update = |state: &mut pivot_advice::State| {
-                    state.update(&Value::U64(i), 1, &mut Errors::default());
+                let update = |state: &mut pivot_advice::AggregateState| {
+                    state.update(&Value::U64(i), 1, &mut EvalErrors::default());
                 };
                 group.states.iter_mut().for_each(update);
                 baggage.pack(key(number as u32), keep, [rows.empty_like(), rows]);
@@ -225,7 +226,7 @@ mod tests {
         let mut baggage = Baggage::new();
         let mut mark = Groups::new(0, &[]);
         mark.entry(&[]).n = 1;
-        baggage.pack(key(9), Keep::All, [mark]);
+        baggage.pack(key(9), TemporalFilter::All, [mark]);
         pack(&mut baggage, 1);
         let arrived = decoded(&baggage.encode_within(0));
         assert_eq!(arrived.unpack(key(9)).map(|rows| rows.len()), Some(1));

@@ -3,7 +3,7 @@
 
 use crate::error::BaggageError;
 use pivot_advice::DecodeError;
-use pivot_advice::codec::Reader;
+use pivot_advice::codec::ByteReader;
 
 /// The value of a field, by its wire type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub(crate) fn for_each_field<'a>(
 
 #[inline]
 fn take_varint(bytes: &mut &[u8]) -> Result<u64, BaggageError> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = ByteReader::new(bytes);
     let x = reader.varint()?;
     *bytes = reader.rest();
     Ok(x)
@@ -93,7 +93,7 @@ fn take_chunk<'a, const N: usize>(bytes: &mut &'a [u8]) -> Result<&'a [u8; N], B
 }
 
 /// Takes a number of 8 bytes, low ones first, off the front.
-pub(crate) fn fixed64(reader: &mut Reader<'_>) -> Result<u64, BaggageError> {
+pub(crate) fn fixed64(reader: &mut ByteReader<'_>) -> Result<u64, BaggageError> {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(reader.raw(8)?);
     Ok(u64::from_le_bytes(bytes))

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use crate::causality::instance::copies;
     use crate::{JoinOutcome, MAX_BYTES, Share};
-    use pivot_advice::{BagKey, Keep, QueryId, Value};
+    use pivot_advice::{BagKey, QueryId, TemporalFilter, Value};
 
     const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
 
@@ -228,7 +228,7 @@ mod tests {
         let threshold = reply.cut(KEY).unwrap();
         client.join(reply);
         assert_eq!((client.cut(KEY), client.is_incomplete(KEY)), (Some(threshold), true));
-        let below = |value: &u64| pivot_advice::eval::stable_hash(&[Value::U64(*value)]) < threshold;
+        let below = |value: &u64| pivot_advice::stable_hash(&[Value::U64(*value)]) < threshold;
         assert_eq!(rows(&client), (0..50).chain(100..1000).filter(below).count());
     }
 
@@ -272,6 +272,6 @@ mod tests {
         assert_eq!(client.instance_count(), 1, "a part of the share is still out");
         client.join(child);
         assert_eq!((client.instance_count(), rows(&client)), (0, 50));
-        assert_eq!(client.pack(KEY, Keep::First(1), []), None);
+        assert_eq!(client.pack(KEY, TemporalFilter::First(1), []), None);
     }
 }

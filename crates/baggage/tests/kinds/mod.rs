@@ -1,6 +1,6 @@
 //! The bags of the model query, one for each way of keeping tuples.
 
-use pivot_advice::{Aggregate, BagKey, Errors, Groups, Keep, QueryId, Value};
+use pivot_advice::{Aggregate, BagKey, EvalErrors, Groups, QueryId, TemporalFilter, Value};
 
 pub(crate) const FIRST: u32 = 2;
 pub(crate) const RECENT: u32 = 3;
@@ -22,11 +22,11 @@ impl Kind {
         BagKey { query: QueryId::new(1, 7), stage: self as u16 }
     }
 
-    pub(crate) fn keep(self) -> Keep {
+    pub(crate) fn keep(self) -> TemporalFilter {
         match self {
-            Kind::Each | Kind::Sum => Keep::All,
-            Kind::First => Keep::First(FIRST),
-            Kind::MostRecent => Keep::MostRecent(RECENT),
+            Kind::Each | Kind::Sum => TemporalFilter::All,
+            Kind::First => TemporalFilter::First(FIRST),
+            Kind::MostRecent => TemporalFilter::MostRecent(RECENT),
         }
     }
 
@@ -36,7 +36,7 @@ impl Kind {
             let mut rows = Groups::new(0, &[Aggregate::Sum]);
             let group = rows.entry(&[]);
             group.n = 1;
-            group.states[0].update(&value, 1, &mut Errors::default());
+            group.states[0].update(&value, 1, &mut EvalErrors::default());
             return rows;
         }
         let mut rows = Groups::new(1, &[]);
@@ -47,6 +47,6 @@ impl Kind {
 
 pub(crate) fn sum_of(rows: &Groups) -> (u64, i128) {
     let group = rows.get(&[]).unwrap();
-    let sum = group.states[0].finish(pivot_advice::Finish::Plain, &mut Errors::default());
+    let sum = group.states[0].finish(pivot_advice::FinalFunction::Plain, &mut EvalErrors::default());
     (group.n, sum.as_integer().unwrap())
 }

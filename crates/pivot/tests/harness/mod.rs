@@ -1,7 +1,7 @@
 //! Helpers that the tests of `#[tracepoints]` share.
 #![allow(dead_code)]
 
-use pivot_advice::{Advice, Form, Instruction, QueryId, Value};
+use pivot_advice::{Advice, EmitMode, Instruction, QueryId, Value};
 use std::sync::Mutex;
 
 /// Held by each test: weaving is global to the process.
@@ -15,7 +15,7 @@ pub(crate) fn check(tracepoint: &str, fields: &[&str], run: impl FnOnce(), expec
     let mut instructions: Vec<Instruction> =
         fields.iter().map(|field| Instruction::Observe { field: (*field).into() }).collect();
     let keys = (0..fields.len() as u16).collect();
-    instructions.push(Instruction::Emit { keys, folds: vec![], form: Form::Groups });
+    instructions.push(Instruction::Emit { keys, folds: vec![], form: EmitMode::Groups });
     let advice = Advice { query, stage: 0, tracepoint: tracepoint.into(), instructions };
 
     assert_eq!(pivot::__private::weave(&[advice]), []);

@@ -3,7 +3,7 @@
 use super::program::Program;
 use super::untyped_fields::untyped_fields;
 use crate::plan::{Stage, StageEnd};
-use pivot_advice::{Keep, QueryId, Type, Value};
+use pivot_advice::{QueryId, TemporalFilter, Type, Value};
 use std::fmt::Write;
 
 impl Program {
@@ -50,9 +50,9 @@ impl Program {
             let bytes = columns + 2 + 8 * states;
 
             let bound = match stage.keep {
-                Keep::First(n) | Keep::MostRecent(n) => format!("{n} tuples"),
-                Keep::All if keys.is_empty() => "1 group".into(),
-                Keep::All => "one group for each key".into(),
+                TemporalFilter::First(n) | TemporalFilter::MostRecent(n) => format!("{n} tuples"),
+                TemporalFilter::All if keys.is_empty() => "1 group".into(),
+                TemporalFilter::All => "one group for each key".into(),
             };
             let _ = writeln!(out, "  bag {i} ({}): {bound}, about {bytes} bytes each", keys.join(", "));
         }

@@ -9,7 +9,7 @@
 
 use crate::plan::{PlanColumn, expr_text, map_columns, narrow};
 use crate::resolve::{ResolvedGroups, ResolvedQuery, ResolvedResult, RowValue, SECONDS, SortKey};
-use pivot_advice::{Aggregate, Errors, Expr, Finished, Form, Groups, State, Type, Value};
+use pivot_advice::{Aggregate, AggregateState, EmitMode, EvalErrors, Expr, FinalValue, Groups, Type, Value};
 
 /// What a result looks like, and how it is made of merged groups. A merged group has the keys, then the multiplicity n (COUNT, [`Type::U64`]),
 /// then the finished aggregates, then the length of the window in seconds; columns are expressions over
@@ -17,7 +17,7 @@ use pivot_advice::{Aggregate, Errors, Expr, Finished, Form, Groups, State, Type,
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutputSchema {
     /// Groups, or the rows themselves.
-    pub form: Form,
+    pub form: EmitMode,
     /// The key columns of a group.
     pub keys: Vec<OutputKey>,
     /// The states of a group.
@@ -54,7 +54,7 @@ pub struct OutputAggregate {
     /// Its name.
     pub name: String,
     /// Which state, and which value of it.
-    pub finished: Finished,
+    pub finished: FinalValue,
     /// Its type.
     pub ty: Type,
 }
@@ -80,14 +80,14 @@ impl OutputSchema {
         output.distinct = shape.distinct;
         output.limit = shape.limit;
         output.sample = shape.sample;
-        if output.form == Form::Rows || output.order.is_empty() {
+        if output.form == EmitMode::Rows || output.order.is_empty() {
             output.order.extend(shape.order.iter().map(|key| (key.expr.clone(), key.descending)));
         }
         output
     }
 
     /// Returns the schema of a form without any column.
-    pub(super) fn empty(form: Form) -> OutputSchema {
+    pub(super) fn empty(form: EmitMode) -> OutputSchema {
         OutputSchema {
             form,
             keys: vec![],
@@ -114,7 +114,7 @@ impl OutputSchema {
         let keys = grouped.keys.iter().map(|key| OutputKey { name: key.name.clone(), ty: key.ty });
         let finished = grouped.finished.iter().map(|value| OutputAggregate {
             name: value.name.clone(),
-            finished: Finished { state: narrow(value.fold), finish: value.finish },
+            finished: FinalValue { state: narrow(value.fold), finish: value.finish },
             ty: value.ty,
         });
         let columns = grouped.columns.iter().map(|column| OutputColumn {
@@ -130,7 +130,7 @@ impl OutputSchema {
             columns: columns.collect(),
             having: grouped.having.as_ref().map(over_row),
             order: order.collect(),
-            ..OutputSchema::empty(Form::Groups)
+            ..OutputSchema::empty(EmitMode::Groups)
         }
     }
 
@@ -141,7 +141,11 @@ impl OutputSchema {
             ty: value.ty,
             expr: Expr::Column(narrow(i)),
         });
-        OutputSchema { keys: keys.collect(), columns: columns.collect(), ..OutputSchema::empty(Form::Rows) }
+        OutputSchema {
+            keys: keys.collect(),
+            columns: columns.collect(),
+            ..OutputSchema::empty(EmitMode::Rows)
+        }
     }
 
     /// Returns an empty table of the groups that agents report.
@@ -151,7 +155,7 @@ impl OutputSchema {
 
     /// Returns whether groups are from parts of the requests, and are to be scaled.
     pub fn is_scaled(&self) -> bool {
-        self.sample.is_some() && self.form == Form::Groups
+        self.sample.is_some() && self.form == EmitMode::Groups
     }
 
     /// Returns the row of a group that columns, HAVING and ORDER BY are over.
@@ -159,9 +163,9 @@ impl OutputSchema {
         &self,
         key: &[Value],
         n: u64,
-        states: &[State],
+        states: &[AggregateState],
         seconds: f64,
-        errors: &mut Errors,
+        errors: &mut EvalErrors,
     ) -> Vec<Value> {
         let values = self.finished.iter().map(|value| {
             let state = states.get(usize::from(value.finished.state));

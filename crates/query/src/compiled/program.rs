@@ -5,7 +5,7 @@ use super::run_settings::RunSettings;
 use crate::diagnostic::Diagnostics;
 use crate::lower::{lower, lower_measured};
 use crate::plan::Plan;
-use pivot_advice::{Advice, Aggregate, Expr, Finish, Finished, Form, QueryId, Type};
+use pivot_advice::{Advice, Aggregate, EmitMode, Expr, FinalFunction, FinalValue, QueryId, Type};
 
 /// A query that can be installed.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ impl Program {
 
         let value = |name: &str, state, ty| OutputAggregate {
             name: name.into(),
-            finished: Finished { state, finish: Finish::Plain },
+            finished: FinalValue { state, finish: FinalFunction::Plain },
             ty,
         };
         // A row is the stage, the number of tuples, then the two aggregates.
@@ -63,7 +63,7 @@ impl Program {
             states: vec![Aggregate::Sum, Aggregate::Distinct],
             finished: vec![value("bytes", 0, Type::I64), value("requests", 1, Type::U64)],
             columns: columns.collect(),
-            ..OutputSchema::empty(Form::Groups)
+            ..OutputSchema::empty(EmitMode::Groups)
         };
 
         let settings = RunSettings {

@@ -11,7 +11,7 @@
 
 use super::rule::Rule;
 use crate::plan::{Plan, StageEnd, StageJoin, StageStep, columns_of, inlined};
-use pivot_advice::{Expr, Match};
+use pivot_advice::{Expr, JoinKind};
 
 pub(super) struct FilterPlacement;
 
@@ -181,9 +181,9 @@ fn pass_join(plan: &Plan, join: &StageJoin, condition: &Expr) -> FilterMove {
     let packs_rows = matches!(child.end, StageEnd::Rows { .. }) && !child.is_temporal();
 
     match join.matching {
-        Match::Anti => FilterMove::Over,
+        JoinKind::Anti => FilterMove::Over,
         _ if theirs == 0 => FilterMove::Over,
-        Match::Inner if theirs == columns.len() && packs_rows => FilterMove::Into(join.child),
+        JoinKind::Inner if theirs == columns.len() && packs_rows => FilterMove::Into(join.child),
         _ => FilterMove::Stays,
     }
 }

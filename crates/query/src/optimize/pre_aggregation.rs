@@ -9,7 +9,7 @@
 
 use super::rule::Rule;
 use crate::plan::{Plan, StageFold, StageFoldInput, StageStep, columns_of, inlined};
-use pivot_advice::{Expr, Match};
+use pivot_advice::{Expr, JoinKind};
 use std::collections::BTreeSet;
 
 pub(super) struct PreAggregation;
@@ -139,7 +139,7 @@ fn above_obstacles(plan: &Plan, stage: usize, argument: &Expr) -> usize {
         }
         // The last of the way is the sink, which packs nothing for these states.
         let packs = i + 1 < way.len();
-        let is_left = plan.joined(*stage).is_some_and(|join| join.matching == Match::Left);
+        let is_left = plan.joined(*stage).is_some_and(|join| join.matching == JoinKind::Left);
         if packs && (plan.stages[*stage].is_temporal() || is_left && !is_column) {
             target = i + 1;
         }

@@ -3,7 +3,7 @@
 //! It is what the query means, step by step; the rules change its cost only.
 
 use super::stage_tree::{Plan, Stage, StageMember, StageStep};
-use pivot_advice::Match;
+use pivot_advice::JoinKind;
 use std::collections::BTreeSet;
 
 /// Gives every stage that packs rows all its columns as keys. Children come after parents, so from the
@@ -39,7 +39,9 @@ fn columns_of_member(plan: &Plan, member: &StageMember, behind: &[StageStep]) ->
     for step in member.steps.iter().chain(behind) {
         match step {
             StageStep::Let(column, _) | StageStep::Unnest { element: column, .. } => bound.push(*column),
-            StageStep::Join(join) if join.matching != Match::Anti => bound.extend(plan.appended(join.child)),
+            StageStep::Join(join) if join.matching != JoinKind::Anti => {
+                bound.extend(plan.appended(join.child))
+            }
             StageStep::Distinct(columns) => bound.clone_from(columns),
             StageStep::Join(_) | StageStep::Filter(_) | StageStep::Order(_) => {}
         }

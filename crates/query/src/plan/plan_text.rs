@@ -3,8 +3,8 @@
 use super::stage_tree::{
     Plan, PlanColumn, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, StageMember, StageStep,
 };
-use pivot_advice::text::write_expr;
-use pivot_advice::{Expr, Form, Keep, Match};
+use pivot_advice::advice_text::write_expr;
+use pivot_advice::{EmitMode, Expr, JoinKind, TemporalFilter};
 use std::fmt::{self, Display, Write};
 
 /// The most tracepoints of a stage that are named.
@@ -33,9 +33,9 @@ impl Plan {
         let Some(stage) = self.stages.get(index) else { return Ok(()) };
         let margin = "  ".repeat(depth);
         let keep = match stage.keep {
-            Keep::All => String::new(),
-            Keep::First(n) => format!(", first {n}"),
-            Keep::MostRecent(n) => format!(", most recent {n}"),
+            TemporalFilter::All => String::new(),
+            TemporalFilter::First(n) => format!(", first {n}"),
+            TemporalFilter::MostRecent(n) => format!(", most recent {n}"),
         };
         let inside = format!("{margin}  ");
         match stage.members.as_slice() {
@@ -84,9 +84,9 @@ impl Plan {
 
     fn write_join(&self, f: &mut fmt::Formatter<'_>, join: &StageJoin, depth: usize) -> fmt::Result {
         let kind = match join.matching {
-            Match::Inner => "join",
-            Match::Left => "left join",
-            Match::Anti => "anti join",
+            JoinKind::Inner => "join",
+            JoinKind::Left => "left join",
+            JoinKind::Anti => "anti join",
         };
         let child = &self.stages[join.child];
         let parent = child.parent.map_or("", |parent| &self.stages[parent].alias);
@@ -117,8 +117,8 @@ impl Plan {
             }
             StageEnd::Rows { .. } => "pack".to_owned(),
             StageEnd::Groups(_) => "pack groups".to_owned(),
-            StageEnd::Emit { form: Form::Rows, .. } => "emit rows".to_owned(),
-            StageEnd::Emit { form: Form::Groups, .. } => "emit groups".to_owned(),
+            StageEnd::Emit { form: EmitMode::Rows, .. } => "emit rows".to_owned(),
+            StageEnd::Emit { form: EmitMode::Groups, .. } => "emit groups".to_owned(),
         };
         // Writing to a String does not fail.
         let _ = write!(out, " ({})", self.list(stage.end.keys()));

@@ -4,7 +4,7 @@
 //! stage that observes it, computes it, or unpacks it from an aggregating subquery.
 
 use super::columns::columns_of;
-use pivot_advice::{Aggregate, Expr, Finish, Form, Keep, Match, Type};
+use pivot_advice::{Aggregate, EmitMode, Expr, FinalFunction, JoinKind, TemporalFilter, Type};
 use std::collections::BTreeSet;
 
 /// A whole query. Stage 0 emits; a stage comes after its parent.
@@ -34,7 +34,7 @@ pub(crate) struct Stage {
     pub(crate) members: Vec<StageMember>,
     /// What follows for all members, behind the choice of a temporal source.
     pub(crate) steps: Vec<StageStep>,
-    pub(crate) keep: Keep,
+    pub(crate) keep: TemporalFilter,
     pub(crate) end: StageEnd,
     /// The stage whose bag holds this stage's tuples: itself, or one that packs the same.
     pub(crate) bag: usize,
@@ -86,7 +86,7 @@ pub(crate) enum StageStep {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StageJoin {
     pub(crate) child: usize,
-    pub(crate) matching: Match,
+    pub(crate) matching: JoinKind,
     /// What must hold at once for a match.
     pub(crate) on: Vec<Expr>,
     /// What the groups that a row matches must differ in; empty: they are all taken.
@@ -101,7 +101,7 @@ pub(crate) enum StageEnd {
     /// The groups of an aggregating subquery.
     Groups(SubqueryGroups),
     /// The result.
-    Emit { keys: Vec<u16>, folds: Vec<StageFold>, form: Form },
+    Emit { keys: Vec<u16>, folds: Vec<StageFold>, form: EmitMode },
 }
 
 /// Keys, n and finished aggregates become the parent's columns. Arguments of sketches are columns that
@@ -118,7 +118,7 @@ pub(crate) struct SubqueryGroups {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct FoldResult {
     pub(crate) fold: usize,
-    pub(crate) finish: Finish,
+    pub(crate) finish: FinalFunction,
 }
 
 /// An aggregate on its way. All folds of one aggregate carry its number.
@@ -254,14 +254,14 @@ impl Stage {
             parent,
             members: vec![],
             steps: vec![],
-            keep: Keep::All,
+            keep: TemporalFilter::All,
             end: StageEnd::Rows { keys: vec![], folds: vec![] },
             bag: number,
         }
     }
 
     pub(crate) fn is_temporal(&self) -> bool {
-        self.keep != Keep::All
+        self.keep != TemporalFilter::All
     }
 
     /// Returns the steps of all members and those behind them.

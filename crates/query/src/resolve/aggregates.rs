@@ -14,7 +14,7 @@ use crate::diagnostic::Diagnostic;
 use crate::lexical::{FunctionMeaning, SpecialFold, aggregate_function, count_distinct};
 use crate::plan::PlanColumn;
 use crate::syntax::ast::{AstExpr, AstExprKind, Name, Span};
-use pivot_advice::{Aggregate, Binary, Expr, Finish, Function, Type, Value, finished_type};
+use pivot_advice::{Aggregate, Binary, Expr, FinalFunction, Function, Type, Value, finished_type};
 
 /// The most values that TOPK gives.
 const MAX_TOP: i128 = 64;
@@ -25,7 +25,7 @@ const MAX_BUCKETS: f64 = 900.0;
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct WantedFold {
     aggregate: Aggregate,
-    finish: Finish,
+    finish: FinalFunction,
 }
 
 impl Resolver<'_> {
@@ -142,7 +142,8 @@ impl Resolver<'_> {
 
         match constant(q).and_then(|q| q.as_f64()).filter(|q| (0.0..=1.0).contains(q)) {
             Some(q) => {
-                let wanted = WantedFold { aggregate: Aggregate::Histogram, finish: Finish::Quantile(q) };
+                let wanted =
+                    WantedFold { aggregate: Aggregate::Histogram, finish: FinalFunction::Quantile(q) };
                 self.fold(wanted, typed, name, &argument.span)
             }
             None => self.not_constant(q, "a number from 0 to 1"),
@@ -155,7 +156,7 @@ impl Resolver<'_> {
 
         match constant(k).and_then(|k| k.as_integer()).filter(|k| (1..=MAX_TOP).contains(k)) {
             Some(k) => {
-                let wanted = WantedFold { aggregate: Aggregate::Top, finish: Finish::Top(k as u16) };
+                let wanted = WantedFold { aggregate: Aggregate::Top, finish: FinalFunction::Top(k as u16) };
                 self.fold(wanted, typed, name, &argument.span)
             }
             None => self.not_constant(k, "a number from 1 to 64"),
@@ -198,7 +199,7 @@ impl Resolver<'_> {
             vec![typed.expr, bound_literal(lowest, durations), bound_literal(top, durations), bucket_count];
         let bucket = TypedExpr { expr: Expr::Call(Function::WidthBucket, inputs), ty: Type::I64 };
 
-        let finish = Finish::Linear { least: lowest, step: width, count: count as u16, durations };
+        let finish = FinalFunction::Linear { least: lowest, step: width, count: count as u16, durations };
         self.fold(WantedFold { aggregate: Aggregate::Tally, finish }, bucket, name, &argument.span)
     }
 

@@ -10,7 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::plan::{PlanColumn, StageEnd, StageJoin, StageMember, StageStep, columns_of, conjuncts};
 use crate::suggest::nearest;
 use crate::syntax::ast::{JoinClause, Span};
-use pivot_advice::{Expr, Match, Type, Unary};
+use pivot_advice::{Expr, JoinKind, Type, Unary};
 
 /// The event that a join happens before.
 struct JoinParent {
@@ -47,14 +47,14 @@ impl Resolver<'_> {
         if let AliasBinding::Groups { having: Some(having), .. } = &binding {
             self.decide_match(child, &conjuncts(having.clone()));
         }
-        scope.add(&join.alias.text, binding, parent.hidden || join.matching == Match::Anti);
+        scope.add(&join.alias.text, binding, parent.hidden || join.matching == JoinKind::Anti);
 
         if let Some(condition) = &join.condition {
             let inside = NameScope { sees_hidden: true, ..scope.clone() };
             let typed = self.expression_of(condition, &inside, Type::Bool, "the condition of a join");
             self.match_condition(typed.expr, child, target, &condition.span);
         }
-        if join.matching != Match::Anti {
+        if join.matching != JoinKind::Anti {
             self.name_groups(join, child, &list, scope);
         }
     }
@@ -73,7 +73,7 @@ impl Resolver<'_> {
                 continue;
             }
             let expr = match (join.matching, rows) {
-                (Match::Left, Some(rows)) => if_matched(rows, typed.expr.clone()),
+                (JoinKind::Left, Some(rows)) => if_matched(rows, typed.expr.clone()),
                 _ => typed.expr.clone(),
             };
             let column = PlanColumn { alias: join.alias.text.clone(), name: name.clone(), ty: typed.ty };
@@ -157,7 +157,7 @@ impl Resolver<'_> {
     fn optional_join(&self, child: usize, own: usize) -> Option<usize> {
         let way = std::iter::successors(Some(child), |stage| self.plan.stages[*stage].parent);
         let mut way = way.take_while(|stage| *stage != own);
-        way.find(|stage| self.plan.joined(*stage).is_some_and(|join| join.matching != Match::Inner))
+        way.find(|stage| self.plan.joined(*stage).is_some_and(|join| join.matching != JoinKind::Inner))
     }
 
     /// Returns whether a column is there when the rows of a stage are joined: it comes with them, or was

@@ -18,7 +18,7 @@ use crate::plan::{PlanColumn, Stage};
 use crate::syntax::Params;
 use crate::syntax::ast::{AstExpr, AstQuery, Name, RowClause, Span};
 use pivot_advice::Type;
-use pivot_advice::program::MAX_INSTRUCTIONS;
+use pivot_advice::advice::MAX_INSTRUCTIONS;
 use std::rc::Rc;
 
 /// The most joins, LETs, conditions, keys or columns of one query; more fit no advice anyway.

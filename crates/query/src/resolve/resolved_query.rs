@@ -2,7 +2,7 @@
 
 use crate::compiled::RunSettings;
 use crate::plan::Plan;
-use pivot_advice::{Aggregate, Expr, Finish, Type};
+use pivot_advice::{Aggregate, Expr, FinalFunction, Type};
 
 /// A query whose names and types are known.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub(crate) struct FinishedAggregate {
     pub(crate) name: String,
     /// The place of the state in [`ResolvedGroups::folds`].
     pub(crate) fold: usize,
-    pub(crate) finish: Finish,
+    pub(crate) finish: FinalFunction,
     pub(crate) ty: Type,
 }
 

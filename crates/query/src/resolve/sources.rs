@@ -17,7 +17,7 @@ use crate::diagnostic::Diagnostic;
 use crate::plan::{PlanColumn, StageMember, StageStep, StageTracepoint};
 use crate::suggest::nearest;
 use crate::syntax::ast::{AstExpr, AstSource, AstSourceKind, Name, NamePattern, Span, TemporalChoice};
-use pivot_advice::{Binary, Expr, Keep, Type};
+use pivot_advice::{Binary, Expr, TemporalFilter, Type};
 
 /// Why a name may be right that nobody knows.
 const UNREACHED: &str =
@@ -72,8 +72,8 @@ impl Resolver<'_> {
             AstSourceKind::Unnest(inner, field) => self.unnest(inner, field, site),
             AstSourceKind::Temporal { which, n, source: inner, condition } => {
                 let keep = match which {
-                    TemporalChoice::First => Keep::First(*n),
-                    TemporalChoice::MostRecent => Keep::MostRecent(*n),
+                    TemporalChoice::First => TemporalFilter::First(*n),
+                    TemporalChoice::MostRecent => TemporalFilter::MostRecent(*n),
                 };
                 let binding = self.temporal(keep, inner, site, &source.span);
                 if let Some(condition) = condition {
@@ -91,7 +91,13 @@ impl Resolver<'_> {
     }
 
     /// Resolves First and MostRecent: the stage keeps some of its tuples.
-    fn temporal(&mut self, keep: Keep, inner: &AstSource, site: &SourceSite, span: &Span) -> AliasBinding {
+    fn temporal(
+        &mut self,
+        keep: TemporalFilter,
+        inner: &AstSource,
+        site: &SourceSite,
+        span: &Span,
+    ) -> AliasBinding {
         if site.role != SourceRole::Joined {
             let wrong = Diagnostic::error(span.clone(), "a temporal source is misplaced");
             let detail = "First and MostRecent keep what happened before another event";

@@ -1,7 +1,7 @@
 //! The query as it was written, with the place of everything.
 
 use crate::lexical::aggregate_function;
-use pivot_advice::{Binary, Match, Type, Value};
+use pivot_advice::{Binary, JoinKind, Type, Value};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -95,7 +95,7 @@ pub(crate) struct FromClause {
 /// `JOIN alias IN source ON before -> after AND condition`
 #[derive(Debug, Clone)]
 pub(crate) struct JoinClause {
-    pub(crate) matching: Match,
+    pub(crate) matching: JoinKind,
     pub(crate) alias: Name,
     pub(crate) source: AstSource,
     pub(crate) before: Name,

@@ -23,7 +23,7 @@ use crate::lexical::{ClauseKind, Token, TokenKind};
 use nom::Parser;
 use nom::combinator::{cut, opt};
 use nom::sequence::preceded;
-use pivot_advice::Match;
+use pivot_advice::JoinKind;
 
 /// One clause before it is parsed.
 #[derive(Clone)]
@@ -149,13 +149,13 @@ impl ClauseParser {
             ClauseKind::With => parse(&clause, with, |with| query.with = with),
             ClauseKind::From => parse(&clause, from, |from| query.from = Some(from)),
             ClauseKind::Join => {
-                parse(&clause, |body| join(body, Match::Inner), |join| query.joins.push(join))
+                parse(&clause, |body| join(body, JoinKind::Inner), |join| query.joins.push(join))
             }
             ClauseKind::LeftJoin => {
-                parse(&clause, |body| join(body, Match::Left), |join| query.joins.push(join))
+                parse(&clause, |body| join(body, JoinKind::Left), |join| query.joins.push(join))
             }
             ClauseKind::AntiJoin => {
-                parse(&clause, |body| join(body, Match::Anti), |join| query.joins.push(join))
+                parse(&clause, |body| join(body, JoinKind::Anti), |join| query.joins.push(join))
             }
 
             ClauseKind::Let => parse(&clause, assignment, |step| query.steps.push(step)),

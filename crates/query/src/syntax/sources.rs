@@ -14,7 +14,7 @@ use crate::lexical::TokenKind;
 use nom::Parser;
 use nom::combinator::{cut, map, opt};
 use nom::sequence::preceded;
-use pivot_advice::{Match, Value};
+use pivot_advice::{JoinKind, Value};
 use std::rc::Rc;
 
 /// `alias IN source {, source}`
@@ -26,7 +26,7 @@ pub(super) fn from(input: TokenStream<'_>) -> ParseResult<'_, FromClause> {
 }
 
 /// `alias IN source ON x -> y [AND condition]`
-pub(super) fn join(input: TokenStream<'_>, matching: Match) -> ParseResult<'_, JoinClause> {
+pub(super) fn join(input: TokenStream<'_>, matching: JoinKind) -> ParseResult<'_, JoinClause> {
     let head = (name("an alias"), keyword("IN"), source, keyword("ON"));
     let (rest, (alias, (), source, ())) = { head }.parse(input)?;
 

@@ -2,7 +2,7 @@
 //! tests run one after the other.
 #![allow(dead_code)]
 
-use pivot_advice::{Advice, BagKey, Form, Instruction, Keep, QueryId};
+use pivot_advice::{Advice, BagKey, EmitMode, Instruction, QueryId, TemporalFilter};
 use pivot_subscriber::Bridge;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ pub(crate) fn emit(tracepoint: &str, fields: &[&str]) -> Advice {
     let observe = |field: &&str| Instruction::Observe { field: (*field).into() };
     let mut instructions: Vec<Instruction> = fields.iter().map(observe).collect();
     let keys = (0..fields.len() as u16).collect();
-    instructions.push(Instruction::Emit { keys, folds: vec![], form: Form::Groups });
+    instructions.push(Instruction::Emit { keys, folds: vec![], form: EmitMode::Groups });
     Advice { query: QueryId::new(1, 1), stage: 0, tracepoint: tracepoint.into(), instructions }
 }
 
@@ -106,7 +106,7 @@ pub(crate) const BAG: BagKey = BagKey { query: QueryId { frontend: 1, number: 9 
 pub(crate) fn pack_at(tracepoint: &str, field: &str) -> Advice {
     let instructions = vec![
         Instruction::Observe { field: field.into() },
-        Instruction::Pack { bag: BAG, keep: Keep::All, keys: vec![0], folds: vec![] },
+        Instruction::Pack { bag: BAG, keep: TemporalFilter::All, keys: vec![0], folds: vec![] },
     ];
     Advice { query: BAG.query, stage: BAG.stage, tracepoint: tracepoint.into(), instructions }
 }

@@ -6,7 +6,9 @@
 use crate::oracle::language::query::Query;
 use crate::oracle::reference::evaluator::{PackOrder, joins_of};
 use crate::oracle::run::dag::{BranchId, Dag, Event, RunStep, TracepointSpec};
-use pivot_advice::{Advice, Errors, Form, Groups, Instruction, Keep, Loss, QueryId, Value};
+use pivot_advice::{
+    Advice, EmitMode, EvalErrors, Groups, Instruction, LossCounts, QueryId, TemporalFilter, Value,
+};
 use pivot_agent::QueryReport;
 use pivot_agent::run::interpreter::{Effect, interpret};
 use pivot_agent::run::sample::SampleDecision;
@@ -256,7 +258,7 @@ impl<'a> InBandRun<'a> {
                 linked.sources.iter().map(|source| observed(event, tracepoint, *source)).collect();
             // What runs in processes is a routine, wherever there is one.
             pivot_agent::agrees(linked, &observed, baggage.as_deref_mut())?;
-            let mut loss = Loss::default();
+            let mut loss = LossCounts::default();
             match interpret(linked, observed, baggage.as_deref(), 0, &mut loss) {
                 Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
                 Some(Effect::Emit(emission)) => self.parts[process].add(&emission, SampleDecision::UNSAMPLED),
@@ -272,10 +274,11 @@ impl<'a> InBandRun<'a> {
                 let tuples = groups.len();
                 let stamp = baggage.pack(bag, keep, groups);
                 let complete = self.script.budget_bytes == usize::MAX;
-                if complete && matches!(keep, Keep::MostRecent(_)) && stamp.is_none() && tuples > 0 {
+                if complete && matches!(keep, TemporalFilter::MostRecent(_)) && stamp.is_none() && tuples > 0
+                {
                     return Err("MostRecent gave no stamp".into());
                 }
-                if keep != Keep::All {
+                if keep != TemporalFilter::All {
                     // Of a union, the same event may pack more than once.
                     let given = self.stamps.given.entry((id, bag.stage)).or_default();
                     *given = given.or(stamp);
@@ -311,7 +314,7 @@ impl<'a> InBandRun<'a> {
         if partial && self.script.budget_bytes == usize::MAX {
             return Err("the baggage is not complete".into());
         }
-        let mut errors = Errors(whole.loss.errors);
+        let mut errors = EvalErrors(whole.loss.errors);
         let rows = whole.groups.map_or(vec![], |groups| finished(&groups, &program.output, &mut errors));
         let too_large = self.too_large || whole.loss.dropped > 0 || whole.other.is_some();
         Ok(InBandResult { rows, stamps: self.stamps, too_large, partial, errors: errors.0 })
@@ -319,7 +322,7 @@ impl<'a> InBandRun<'a> {
 }
 
 /// Returns the rows of a result, as the frontend makes them of merged groups.
-fn finished(groups: &Groups, output: &OutputSchema, errors: &mut Errors) -> Vec<Vec<Value>> {
+fn finished(groups: &Groups, output: &OutputSchema, errors: &mut EvalErrors) -> Vec<Vec<Value>> {
     // Which part of the requests a group of a sample is from matters for its error alone.
     let keys = output.keys.len();
     let mut whole = Groups::new(keys, groups.aggregates());
@@ -329,7 +332,7 @@ fn finished(groups: &Groups, output: &OutputSchema, errors: &mut Errors) -> Vec<
     for group in &whole {
         let row = output.row(&group.key, group.n, &group.states, SECONDS, errors);
         let shown = output.columns.iter().map(|column| column.expr.eval(&row, errors)).collect();
-        let times = if output.form == Form::Rows { group.n } else { 1 };
+        let times = if output.form == EmitMode::Rows { group.n } else { 1 };
         rows.extend((0..times).map(|_| (row.clone(), Vec::clone(&shown))));
     }
 
@@ -348,7 +351,7 @@ fn finished(groups: &Groups, output: &OutputSchema, errors: &mut Errors) -> Vec<
 
     for (expr, descending) in output.order.iter().rev() {
         rows.sort_by(|(a, _), (b, _)| {
-            let mut errors = Errors::default();
+            let mut errors = EvalErrors::default();
             let order = expr.eval(a, &mut errors).group_cmp(&expr.eval(b, &mut errors));
             if *descending { order.reverse() } else { order }
         });

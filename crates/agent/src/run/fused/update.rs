@@ -6,7 +6,7 @@ use crate::run::cells::{Cell, Cells};
 use crate::run::compiled::{add_cell, other};
 use crate::run::fused::plan::FusedAdvice;
 use crate::run::ir::AggregateInput;
-use pivot_advice::Errors;
+use pivot_advice::EvalErrors;
 
 impl FusedAdvice {
     /// Adds a row that counts so many times. False if it may have left something elsewhere.
@@ -67,7 +67,7 @@ impl FusedAdvice {
     }
 }
 
-fn add_to(group: GroupMut<'_>, argument: Cell, n: u64, cells: &Cells, errors: &mut Errors) {
+fn add_to(group: GroupMut<'_>, argument: Cell, n: u64, cells: &Cells, errors: &mut EvalErrors) {
     *group.n = group.n.saturating_add(n);
     for state in group.states {
         add_cell(state, argument, n, cells, errors);

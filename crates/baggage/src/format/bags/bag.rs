@@ -5,8 +5,8 @@
 //! and associative: branches meet in any order, and have to come to the same result.
 
 use crate::causality::clock::Stamp;
-use pivot_advice::eval::stable_hash;
-use pivot_advice::{Aggregate, Groups, Keep};
+use pivot_advice::stable_hash;
+use pivot_advice::{Aggregate, Groups, TemporalFilter};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
@@ -79,21 +79,25 @@ pub enum MergeOutcome {
 impl Bag {
     /// Returns a bag of the tuples that one event packs, in their order and all of one shape, or `None` if it
     /// would hold nothing. The stamp is for temporal bags: a grouped one adds the tuples up.
-    pub fn packed(keep: Keep, tuples: impl IntoIterator<Item = Groups>, stamp: Stamp) -> Option<Bag> {
+    pub fn packed(
+        keep: TemporalFilter,
+        tuples: impl IntoIterator<Item = Groups>,
+        stamp: Stamp,
+    ) -> Option<Bag> {
         let mut tuples = tuples.into_iter();
         match keep {
-            Keep::All => {
+            TemporalFilter::All => {
                 let mut rows = tuples.next()?;
                 tuples.for_each(|more| rows.merge(&more));
                 (!rows.is_empty()).then_some(Bag::Grouped { rows, cut: None })
             }
 
             // Of the tuples of one event, the first ones have the lowest positions.
-            Keep::First(n) => {
+            TemporalFilter::First(n) => {
                 let tuples = ChosenTuple::of_event(stamp, tuples.take(n as usize));
                 (!tuples.is_empty()).then_some(Bag::First { n, tuples })
             }
-            Keep::MostRecent(n) => {
+            TemporalFilter::MostRecent(n) => {
                 let mut tuples = ChosenTuple::of_event(stamp, tuples);
                 keep_last(&mut tuples, n);
                 (!tuples.is_empty()).then_some(Bag::MostRecent { n, tuples })
@@ -272,7 +276,7 @@ mod tests {
         Stamp { clock: Hlc::from_u64(at), nonce: 0 }
     }
 
-    fn bag(keep: Keep, at: &[u64]) -> Bag {
+    fn bag(keep: TemporalFilter, at: &[u64]) -> Bag {
         let each = at.iter().map(|at| Bag::packed(keep, [rows(&[*at as i64])], stamp(*at)).unwrap());
         each.reduce(merged).unwrap()
     }
@@ -282,26 +286,26 @@ mod tests {
         a
     }
 
-    fn check(keep: Keep, at: &[u64], kept: &[i64]) {
+    fn check(keep: TemporalFilter, at: &[u64], kept: &[i64]) {
         assert_eq!(*bag(keep, at).rows(), rows(kept));
     }
 
     #[test]
     fn each_kind_keeps_what_it_promises() {
-        check(Keep::All, &[3, 1, 2, 1], &[1, 1, 2, 3]);
-        check(Keep::First(2), &[3, 1, 2], &[1, 2]);
-        check(Keep::MostRecent(2), &[3, 1, 2], &[2, 3]);
-        check(Keep::First(2), &[3, 3], &[3]);
+        check(TemporalFilter::All, &[3, 1, 2, 1], &[1, 1, 2, 3]);
+        check(TemporalFilter::First(2), &[3, 1, 2], &[1, 2]);
+        check(TemporalFilter::MostRecent(2), &[3, 1, 2], &[2, 3]);
+        check(TemporalFilter::First(2), &[3, 3], &[3]);
     }
 
     #[test]
     fn a_tuple_without_rows_holds_its_place() {
-        let empty = Bag::packed(Keep::First(1), [rows(&[])], stamp(1)).unwrap();
-        assert!(merged(bag(Keep::First(1), &[2]), empty).rows().is_empty());
+        let empty = Bag::packed(TemporalFilter::First(1), [rows(&[])], stamp(1)).unwrap();
+        assert!(merged(bag(TemporalFilter::First(1), &[2]), empty).rows().is_empty());
     }
 
     /// What is left of three tuples of one event, of which the second has no rows.
-    fn check_event(keep: Keep, kept: &[(u32, &[i64])]) {
+    fn check_event(keep: TemporalFilter, kept: &[(u32, &[i64])]) {
         let tuples = [rows(&[10]), rows(&[]), rows(&[12])];
         let bag = Bag::packed(keep, tuples, stamp(5)).unwrap();
         let kept: Vec<(u32, Groups)> = kept.iter().map(|(at, keys)| (*at, rows(keys))).collect();
@@ -312,32 +316,32 @@ mod tests {
 
     #[test]
     fn tuples_of_one_event_are_ordered_by_position() {
-        check_event(Keep::First(2), &[(0, &[10]), (1, &[])]);
-        check_event(Keep::MostRecent(2), &[(1, &[]), (2, &[12])]);
-        check_event(Keep::First(9), &[(0, &[10]), (1, &[]), (2, &[12])]);
-        assert_eq!(Bag::packed(Keep::First(1), [], stamp(5)), None);
-        assert_eq!(Bag::packed(Keep::MostRecent(0), [rows(&[1])], stamp(5)), None);
+        check_event(TemporalFilter::First(2), &[(0, &[10]), (1, &[])]);
+        check_event(TemporalFilter::MostRecent(2), &[(1, &[]), (2, &[12])]);
+        check_event(TemporalFilter::First(9), &[(0, &[10]), (1, &[]), (2, &[12])]);
+        assert_eq!(Bag::packed(TemporalFilter::First(1), [], stamp(5)), None);
+        assert_eq!(Bag::packed(TemporalFilter::MostRecent(0), [rows(&[1])], stamp(5)), None);
     }
 
     #[test]
     fn tuples_of_one_event_come_between_those_of_others() {
-        let event = Bag::packed(Keep::MostRecent(3), [rows(&[20]), rows(&[21])], stamp(2)).unwrap();
-        let all = merged(merged(bag(Keep::MostRecent(3), &[1, 3]), event.clone()), event);
+        let event = Bag::packed(TemporalFilter::MostRecent(3), [rows(&[20]), rows(&[21])], stamp(2)).unwrap();
+        let all = merged(merged(bag(TemporalFilter::MostRecent(3), &[1, 3]), event.clone()), event);
         assert_eq!(*all.rows(), rows(&[20, 21, 3]));
     }
 
     #[test]
     fn bags_of_different_shapes_leave_the_same_one_in_any_order() {
-        let wide = Bag::packed(Keep::All, [Groups::new(1, &[Aggregate::Sum])], stamp(0));
+        let wide = Bag::packed(TemporalFilter::All, [Groups::new(1, &[Aggregate::Sum])], stamp(0));
         assert_eq!(wide, None);
         let mut summed = Groups::new(1, &[Aggregate::Sum]);
         summed.entry(&[Value::I64(1)]).n = 1;
         let bags = [
-            bag(Keep::All, &[1]),
-            Bag::packed(Keep::All, [summed], stamp(0)).unwrap(),
-            bag(Keep::First(1), &[1]),
-            bag(Keep::First(2), &[1]),
-            bag(Keep::MostRecent(1), &[1]),
+            bag(TemporalFilter::All, &[1]),
+            Bag::packed(TemporalFilter::All, [summed], stamp(0)).unwrap(),
+            bag(TemporalFilter::First(1), &[1]),
+            bag(TemporalFilter::First(2), &[1]),
+            bag(TemporalFilter::MostRecent(1), &[1]),
         ];
         for a in &bags {
             for b in &bags {
@@ -353,9 +357,9 @@ mod tests {
     fn groups_beyond_a_cut_stay_out() {
         let keys: Vec<u64> = (0..100).collect();
         let half = u64::MAX / 2;
-        let cut = merged(bag(Keep::All, &keys), Bag::Grouped { rows: rows(&[]), cut: Some(half) });
+        let cut = merged(bag(TemporalFilter::All, &keys), Bag::Grouped { rows: rows(&[]), cut: Some(half) });
         assert!(cut.is_incomplete() && (20..80).contains(&cut.rows().len()));
-        assert_eq!(merged(bag(Keep::All, &keys), cut.clone()).rows().len(), cut.rows().len());
+        assert_eq!(merged(bag(TemporalFilter::All, &keys), cut.clone()).rows().len(), cut.rows().len());
         let lower = Bag::Grouped { rows: rows(&[]), cut: Some(half / 2) };
         assert!(merged(cut.clone(), lower).rows().len() < cut.rows().len());
     }

@@ -40,7 +40,7 @@ use crate::format::bags::column;
 use crate::format::bags::encoded_rows::EncodedRows;
 use crate::format::bags::grouped_bag::GroupedBag;
 use crate::format::bags::temporal_bag::{read_temporal, write_temporal};
-use pivot_advice::codec::Writer;
+use pivot_advice::codec::ByteWriter;
 use pivot_advice::{BagKey, DecodeError, Group};
 
 /// Returns the bytes of a bag.
@@ -85,7 +85,7 @@ pub(crate) fn group_bytes(group: &Group) -> usize {
     let mut key = Vec::new();
     group.key.iter().for_each(|value| column::put(&mut key, column::code(value), value));
 
-    let mut writer = Writer::new();
+    let mut writer = ByteWriter::new();
     writer.varint(group.n);
     group.states.iter().for_each(|state| writer.state(state));
 
@@ -95,14 +95,14 @@ pub(crate) fn group_bytes(group: &Group) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pivot_advice::{Aggregate, Errors, Groups, QueryId, Value};
+    use pivot_advice::{Aggregate, EvalErrors, Groups, QueryId, Value};
 
     #[test]
     fn the_example_at_the_top_is_what_is_written() {
         let mut rows = Groups::new(1, &[Aggregate::Sum]);
         let group = rows.entry(&[Value::str("a")]);
         group.n = 2;
-        group.states.iter_mut().for_each(|sum| sum.update(&Value::I64(5), 1, &mut Errors::default()));
+        group.states.iter_mut().for_each(|sum| sum.update(&Value::I64(5), 1, &mut EvalErrors::default()));
         let bag = Bag::Grouped { rows, cut: None };
 
         let bytes = write_bag(BagKey { query: QueryId::new(1, 7), stage: 1 }, &bag);

@@ -7,7 +7,7 @@
 use crate::error::{BaggageError, malformed};
 use crate::format::bags::column;
 use crate::format::protobuf::{ProtoWriter, fixed64};
-use pivot_advice::codec::Reader;
+use pivot_advice::codec::ByteReader;
 use pivot_advice::{Aggregate, BagKey, QueryId};
 
 /// The kind of a grouped bag that has all its groups.
@@ -66,8 +66,8 @@ pub(crate) fn write_grouped_head(
 }
 
 /// Reads the first byte and the key, and returns them with a reader of what follows.
-pub(crate) fn read_key(bytes: &[u8]) -> Result<(u8, BagKey, Reader<'_>), BaggageError> {
-    let mut reader = Reader::new(bytes);
+pub(crate) fn read_key(bytes: &[u8]) -> Result<(u8, BagKey, ByteReader<'_>), BaggageError> {
+    let mut reader = ByteReader::new(bytes);
     let first = reader.u8()?;
     let query = QueryId::from_u64(fixed64(&mut reader)?);
     let stage = u16::try_from(reader.varint()?);

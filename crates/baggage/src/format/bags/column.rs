@@ -18,7 +18,7 @@
 
 use crate::format::bags::number;
 use crate::format::bags::value::ValueRef;
-use pivot_advice::codec::{Reader, Writer};
+use pivot_advice::codec::{ByteReader, ByteWriter};
 use pivot_advice::{DecodeError, Type, Value};
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ fn put_other(out: &mut Vec<u8>, column: u8, value: &Value) {
 
         // A column whose values carry their tags, or a list.
         _ => {
-            let mut writer = Writer::new();
+            let mut writer = ByteWriter::new();
             writer.value(value);
             out.extend_from_slice(&writer.into_bytes());
         }
@@ -145,7 +145,7 @@ fn take_other(bytes: &mut &[u8], column: u8) -> Result<Value, DecodeError> {
 
         // The value carries its tag.
         _ => {
-            let mut reader = Reader::new(bytes);
+            let mut reader = ByteReader::new(bytes);
             let value = reader.value()?;
             *bytes = reader.rest();
             value

@@ -5,7 +5,7 @@
 
 use crate::format::bags::encoded_rows::EncodedRows;
 use crate::format::bags::value::ValueRef;
-use pivot_advice::{Aggregate, Groups, State};
+use pivot_advice::{Aggregate, AggregateState, Groups};
 
 /// All rows of a bag.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +35,7 @@ impl CheckedRows<'_> {
         &self,
         context: &mut C,
         see: impl Fn(&mut C, usize, ValueRef<'_>),
-        mut end: impl FnMut(&mut C, u64, &[State]),
+        mut end: impl FnMut(&mut C, u64, &[AggregateState]),
     ) {
         // All rows could be read when they were checked, so this reaches the end.
         let _reached_end = self.0.try_each_value(context, see, &mut end);
@@ -47,7 +47,7 @@ impl CheckedRows<'_> {
 mod tests {
     use super::*;
     use crate::Baggage;
-    use pivot_advice::{BagKey, Errors, Keep, QueryId, Value};
+    use pivot_advice::{BagKey, EvalErrors, QueryId, TemporalFilter, Value};
     use proptest::prelude::*;
 
     const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
@@ -58,7 +58,10 @@ mod tests {
             let text = if i < 5 { Value::str(format!("row {i}")) } else { Value::Bool(i % 2 == 0) };
             let group = groups.entry(&[text, Value::I64(i / 2)]);
             group.n += i as u64 + 1;
-            group.states.iter_mut().for_each(|state| state.update(&Value::I64(i), 1, &mut Errors::default()));
+            group
+                .states
+                .iter_mut()
+                .for_each(|state| state.update(&Value::I64(i), 1, &mut EvalErrors::default()));
         }
         groups
     }
@@ -79,7 +82,7 @@ mod tests {
     fn rows_that_nobody_has_taken_apart_are_walked_as_they_lie() {
         let mut baggage = Baggage::new();
         assert!(baggage.unpack_complete(KEY).is_none());
-        baggage.pack(KEY, Keep::All, [packed()]);
+        baggage.pack(KEY, TemporalFilter::All, [packed()]);
         let arrived = Baggage::decode(&baggage.fork().encode()).unwrap();
         for baggage in [&baggage, &arrived] {
             assert!(baggage.unpack_decoded(KEY).is_none());
@@ -87,15 +90,15 @@ mod tests {
             assert_eq!(baggage.unpack(KEY).as_deref(), Some(&packed()));
             assert_eq!((walked(baggage), baggage.unpack_decoded(KEY)), (None, Some(&packed())));
         }
-        baggage.pack(KEY, Keep::All, [packed()]);
+        baggage.pack(KEY, TemporalFilter::All, [packed()]);
         assert!(baggage.unpack_complete(KEY).is_none(), "they lie in two places");
     }
 
     /// Packs, forks, travels, loses and joins as told; says how often the rows of several places were found
     /// at once.
-    fn check(keep: Keep, steps: &[(u8, usize)]) -> usize {
+    fn check(keep: TemporalFilter, steps: &[(u8, usize)]) -> usize {
         let mut born = Baggage::begin();
-        born.pack(BagKey { stage: 2, ..KEY }, Keep::All, [packed()]);
+        born.pack(BagKey { stage: 2, ..KEY }, TemporalFilter::All, [packed()]);
         let (mut branches, mut at_once) = (vec![born], 0);
         for (number, (step, which)) in steps.iter().enumerate() {
             let at = which % branches.len();
@@ -137,17 +140,17 @@ mod tests {
 
         #[test]
         fn the_tuple_chosen_from_several_places_is_that_of_them_merged(
-            keep in prop::sample::select(&[Keep::First(1), Keep::MostRecent(1), Keep::MostRecent(2)][..]),
+            keep in prop::sample::select(&[TemporalFilter::First(1), TemporalFilter::MostRecent(1), TemporalFilter::MostRecent(2)][..]),
             steps in prop::collection::vec((prop::sample::select(&[0, 0, 1, 1, 2, 2, 3, 4, 4][..]), 0..6_usize), 0..24),
         ) {
             let at_once = check(keep, &steps);
-            prop_assert!(keep != Keep::MostRecent(2) || at_once == 0);
+            prop_assert!(keep != TemporalFilter::MostRecent(2) || at_once == 0);
         }
     }
 
     #[test]
     fn a_tuple_is_chosen_from_several_places_without_merging_them() {
-        assert!(check(Keep::MostRecent(1), &[(0, 0), (1, 0), (0, 0)]) > 0);
-        assert!(check(Keep::First(1), &[(1, 0), (0, 0), (1, 0), (0, 1), (4, 1)]) > 0);
+        assert!(check(TemporalFilter::MostRecent(1), &[(0, 0), (1, 0), (0, 0)]) > 0);
+        assert!(check(TemporalFilter::First(1), &[(1, 0), (0, 0), (1, 0), (0, 1), (4, 1)]) > 0);
     }
 }

@@ -10,8 +10,8 @@ use crate::format::bags::column;
 use crate::format::bags::number;
 use crate::format::bags::value::ValueRef;
 use crate::format::protobuf::fixed64;
-use pivot_advice::codec::{MAX_COLUMNS, Reader};
-use pivot_advice::{Aggregate, DecodeError, Groups, State, Value};
+use pivot_advice::codec::{ByteReader, MAX_COLUMNS};
+use pivot_advice::{Aggregate, AggregateState, DecodeError, Groups, Value};
 use smallvec::SmallVec;
 
 /// Rows of a grouped bag, with what its head says of their columns.
@@ -128,9 +128,9 @@ impl<'a> EncodedRows<'a> {
     pub(crate) fn take_states(
         &self,
         rest: &mut &'a [u8],
-    ) -> Result<(u64, SmallVec<[State; 4]>), DecodeError> {
+    ) -> Result<(u64, SmallVec<[AggregateState; 4]>), DecodeError> {
         let n = if self.has_counts { number::take(rest).ok_or(DecodeError::Truncated)? } else { 1 };
-        let mut reader = Reader::new(rest);
+        let mut reader = ByteReader::new(rest);
         let states = self.kinds().map(|kind| reader.state(kind)).collect::<Result<_, _>>()?;
         *rest = reader.rest();
         Ok((n, states))
@@ -143,8 +143,8 @@ impl<'a> EncodedRows<'a> {
     }
 
     /// Returns the states that lie in the bytes of a row.
-    pub(crate) fn states<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = State> + use<'a, 'b> {
-        let mut reader = Reader::new(bytes);
+    pub(crate) fn states<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = AggregateState> + use<'a, 'b> {
+        let mut reader = ByteReader::new(bytes);
         // They were skipped, thus read, before.
         self.kinds().map(move |kind| reader.state(kind).unwrap_or_else(|_| kind.empty()))
     }
@@ -159,7 +159,10 @@ impl<'a> EncodedRows<'a> {
 
     /// Calls `each` for every row, up to the first that cannot be read.
     #[inline]
-    pub(crate) fn try_each(&self, mut each: impl FnMut(&[Value], u64, &[State])) -> Result<(), DecodeError> {
+    pub(crate) fn try_each(
+        &self,
+        mut each: impl FnMut(&[Value], u64, &[AggregateState]),
+    ) -> Result<(), DecodeError> {
         let mut rest = self.bytes;
         if let Some(column) = self.single_column() {
             while !rest.is_empty() {
@@ -194,7 +197,7 @@ impl<'a> EncodedRows<'a> {
         &self,
         context: &mut C,
         see: impl Fn(&mut C, usize, ValueRef<'a>),
-        mut end: impl FnMut(&mut C, u64, &[State]),
+        mut end: impl FnMut(&mut C, u64, &[AggregateState]),
     ) -> Result<(), DecodeError> {
         let mut rest = self.bytes;
         if let Some(column) = self.single_column() {
@@ -253,7 +256,7 @@ impl<'a> EncodedRows<'a> {
 
 /// Returns what stands behind the states of these aggregates.
 fn skip_states<'a>(bytes: &'a [u8], aggregates: &[u8]) -> Result<&'a [u8], DecodeError> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = ByteReader::new(bytes);
     for code in aggregates {
         let unknown = DecodeError::UnknownTag { what: "aggregate", tag: *code };
         reader.state(Aggregate::from_code(*code).ok_or(unknown)?)?;

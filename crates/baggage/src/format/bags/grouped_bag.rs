@@ -28,8 +28,8 @@ use crate::format::bags::encoded_states::{EncodedStates, Summand};
 use crate::format::bags::number;
 use crate::format::bags::row_index::{FreeSlot, RowIndex};
 use crate::format::bags::value::ValueRef;
-use pivot_advice::codec::Writer;
-use pivot_advice::{Aggregate, BagKey, Groups, State, Value};
+use pivot_advice::codec::ByteWriter;
+use pivot_advice::{Aggregate, AggregateState, BagKey, Groups, Value};
 use std::ops::Range;
 
 /// Up to so many rows are looked through one by one.
@@ -55,7 +55,7 @@ pub(crate) struct GroupedBag {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum RowStates<'a> {
     /// As advice has made them.
-    Decoded(&'a [State]),
+    Decoded(&'a [AggregateState]),
     /// As they lie in another bag.
     Encoded(&'a [u8]),
 }
@@ -121,7 +121,7 @@ impl GroupedBag {
 
     /// Adds a row. Its key has a value for each column.
     #[inline]
-    pub(crate) fn add(&mut self, key: &[Value], n: u64, states: &[State]) {
+    pub(crate) fn add(&mut self, key: &[Value], n: u64, states: &[AggregateState]) {
         debug_assert_eq!(key.len(), self.rows - self.types, "a key has one value for each column");
         let types = &self.bytes[self.types..self.rows];
         let other = |(value, column): (&Value, &u8)| column::code(value) != *column && *column != column::ANY;
@@ -401,8 +401,8 @@ impl GroupedBag {
     }
 }
 
-fn put_states(out: &mut Vec<u8>, states: &[State]) {
-    let mut writer = Writer::behind(std::mem::take(out));
+fn put_states(out: &mut Vec<u8>, states: &[AggregateState]) {
+    let mut writer = ByteWriter::behind(std::mem::take(out));
     states.iter().for_each(|state| writer.state(state));
     *out = writer.into_bytes();
 }
@@ -413,7 +413,7 @@ mod tests {
     use super::*;
     use crate::format::bags::bag::Bag;
     use crate::format::bags::bag_codec::read_bag;
-    use pivot_advice::{Errors, QueryId};
+    use pivot_advice::{EvalErrors, QueryId};
     use proptest::prelude::*;
 
     const KEY: BagKey = BagKey { query: QueryId { frontend: 9, number: 7 }, stage: 300 };
@@ -443,10 +443,10 @@ mod tests {
         let (mut table, mut groups) = (GroupedBag::new(KEY, None, keys, shape), Groups::new(keys, shape));
         for (kind, x, n) in rows {
             let key: Vec<Value> = (0..keys).map(|i| value(*kind, x >> i)).collect();
-            let mut states: Vec<State> = shape.iter().map(|aggregate| aggregate.empty()).collect();
+            let mut states: Vec<AggregateState> = shape.iter().map(|aggregate| aggregate.empty()).collect();
             states
                 .iter_mut()
-                .for_each(|state| state.update(&Value::I64(x * 1000), *n, &mut Errors::default()));
+                .for_each(|state| state.update(&Value::I64(x * 1000), *n, &mut EvalErrors::default()));
             table.add(&key, *n, &states);
             groups.entry(&key).merge(*n, &states);
         }
@@ -465,8 +465,9 @@ mod tests {
     /// Adds a number under each key that is there, as bytes where that can be done.
     fn check_summands(mut table: GroupedBag, mut groups: Groups) {
         for key in groups.iter().map(|group| group.key.to_vec()).collect::<Vec<_>>() {
-            let mut states: Vec<State> = groups.aggregates().iter().map(|kind| kind.empty()).collect();
-            states.iter_mut().for_each(|state| state.update(&Value::I64(5), 1, &mut Errors::default()));
+            let mut states: Vec<AggregateState> =
+                groups.aggregates().iter().map(|kind| kind.empty()).collect();
+            states.iter_mut().for_each(|state| state.update(&Value::I64(5), 1, &mut EvalErrors::default()));
             let values: Vec<ValueRef<'_>> = key.iter().map(ValueRef::from).collect();
             if !table.add_summand(&values, Summand::Integer(5)) {
                 table.add(&key, 1, &states);
@@ -519,8 +520,8 @@ mod tests {
                     _ => (Summand::Integer(x), Value::I64(x)),
                 };
                 let key = [Value::str(format!("host-{key}")), if kind < 7 { Value::U64(5) } else { Value::Null }];
-                let mut states: Vec<State> = shape.iter().map(|aggregate| aggregate.empty()).collect();
-                states.iter_mut().for_each(|state| state.update(&value, 1, &mut Errors::default()));
+                let mut states: Vec<AggregateState> = shape.iter().map(|aggregate| aggregate.empty()).collect();
+                states.iter_mut().for_each(|state| state.update(&value, 1, &mut EvalErrors::default()));
                 let added = mine.add_summand(&key.each_ref().map(ValueRef::from), summand);
                 as_bytes += usize::from(added);
                 if !added {
@@ -548,7 +549,7 @@ mod tests {
                 let see = |(key, _): &mut (&mut Vec<Value>, &mut Groups), i: usize, value: ValueRef<'_>| {
                     key[i] = value.into();
                 };
-                let end = |(key, groups): &mut (&mut Vec<Value>, &mut Groups), n, states: &[State]| {
+                let end = |(key, groups): &mut (&mut Vec<Value>, &mut Groups), n, states: &[AggregateState]| {
                     groups.entry(key).merge(n, states);
                 };
                 let sound = table.rows().try_each_value(&mut (&mut walked, &mut again), see, end);

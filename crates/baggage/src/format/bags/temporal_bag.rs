@@ -8,8 +8,8 @@ use crate::error::{BaggageError, malformed};
 use crate::format::bags::bag::{Bag, ChosenTuple};
 use crate::format::bags::bag_header::{FIRST, LOST, MOST_RECENT, read_key, write_key};
 use crate::format::protobuf::{ProtoWriter, fixed64};
-use pivot_advice::codec::{Reader, Writer};
-use pivot_advice::{Aggregate, BagKey, DecodeError, State, Value};
+use pivot_advice::codec::{ByteReader, ByteWriter};
+use pivot_advice::{Aggregate, AggregateState, BagKey, DecodeError, Value};
 use smallvec::SmallVec;
 
 /// Returns the bytes of a temporal bag.
@@ -31,7 +31,7 @@ pub(crate) fn write_sole(
     stamp: Stamp,
     aggregates: &[Aggregate],
     row: &[Value],
-    states: &[State],
+    states: &[AggregateState],
 ) -> Vec<u8> {
     let mut writer = write_head(kind, key, n, 1);
     write_rank(&mut writer, stamp, 0);
@@ -51,22 +51,22 @@ pub(crate) fn write_sole(
 }
 
 /// Returns what stands before the tuples, with room for a small one.
-fn write_head(kind: u8, key: BagKey, n: u32, count: usize) -> Writer {
+fn write_head(kind: u8, key: BagKey, n: u32, count: usize) -> ByteWriter {
     let mut bytes = Vec::with_capacity(64);
     write_key(&mut bytes, kind, key);
     bytes.varint(u64::from(n));
     bytes.varint(count as u64);
-    Writer::behind(bytes)
+    ByteWriter::behind(bytes)
 }
 
-fn write_rank(writer: &mut Writer, stamp: Stamp, position: u32) {
+fn write_rank(writer: &mut ByteWriter, stamp: Stamp, position: u32) {
     writer.raw(&stamp.clock.to_u64().to_le_bytes());
     writer.raw(&stamp.nonce.to_le_bytes());
     writer.varint(u64::from(position));
 }
 
 /// Reads how many tuples a temporal bag may keep, and those that it has chosen.
-pub(crate) fn read_temporal(reader: &mut Reader<'_>) -> Result<(u32, Vec<ChosenTuple>), BaggageError> {
+pub(crate) fn read_temporal(reader: &mut ByteReader<'_>) -> Result<(u32, Vec<ChosenTuple>), BaggageError> {
     let n = u32::try_from(reader.varint()?).unwrap_or(u32::MAX);
     let count = reader.count("slots")?;
     if count == 0 || count > n as usize {
@@ -91,12 +91,12 @@ pub(crate) fn read_temporal(reader: &mut Reader<'_>) -> Result<(u32, Vec<ChosenT
     Ok((n, tuples))
 }
 
-fn read_tuple(reader: &mut Reader<'_>) -> Result<ChosenTuple, BaggageError> {
+fn read_tuple(reader: &mut ByteReader<'_>) -> Result<ChosenTuple, BaggageError> {
     let (stamp, position) = read_rank(reader)?;
     Ok(ChosenTuple { stamp, position, rows: reader.groups()? })
 }
 
-fn read_rank(reader: &mut Reader<'_>) -> Result<(Stamp, u32), BaggageError> {
+fn read_rank(reader: &mut ByteReader<'_>) -> Result<(Stamp, u32), BaggageError> {
     let clock = Hlc::from_u64(fixed64(reader)?);
     let mut nonce = [0; 4];
     nonce.copy_from_slice(reader.raw(4)?);

@@ -7,14 +7,14 @@ pub(crate) const MAX_NUMBERS: usize = 1_000;
 
 /// How often each number occurred.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Tally {
+pub struct IntegerCounts {
     /// Counts by number.
     pub counts: BTreeMap<i64, u64>,
     /// Occurrences of numbers that found no room.
     pub other: u64,
 }
 
-impl Tally {
+impl IntegerCounts {
     /// Counts a number.
     pub fn add(&mut self, number: i64, weight: u64) {
         let full = self.counts.len() >= MAX_NUMBERS;
@@ -27,7 +27,7 @@ impl Tally {
     }
 
     /// Adds the counts of another one.
-    pub fn merge(&mut self, other: &Tally) {
+    pub fn merge(&mut self, other: &IntegerCounts) {
         other.counts.iter().for_each(|(number, count)| self.add(*number, *count));
         self.other = self.other.saturating_add(other.other);
     }
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn numbers_beyond_the_bound_are_counted_together() {
-        let mut tally = Tally::default();
+        let mut tally = IntegerCounts::default();
         (0..MAX_NUMBERS as i64 + 5).for_each(|number| tally.add(number, 2));
         tally.add(0, 1);
         assert_eq!((tally.counts.len(), tally.other, tally.counts[&0]), (MAX_NUMBERS, 10, 3));

@@ -4,7 +4,7 @@
 //! registers with a standard error of 1.6 %, read with the estimator of Ertl (arXiv:1702.01284, §4),
 //! which has no bias to correct at either end.
 
-use crate::eval::stable_hash;
+use crate::stable_hash::stable_hash;
 use crate::value::Value;
 use std::borrow::Cow;
 
@@ -19,20 +19,20 @@ const LARGEST: u8 = (64 - PRECISION + 1) as u8;
 
 /// A set of which only the size is wanted.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Distinct {
+pub enum HyperLogLog {
     /// The hashes themselves, ascending.
     Exact(Vec<u64>),
     /// For each register the longest run of zeros seen, plus one.
     Registers(Box<[u8]>),
 }
 
-impl Default for Distinct {
-    fn default() -> Distinct {
-        Distinct::Exact(Vec::new())
+impl Default for HyperLogLog {
+    fn default() -> HyperLogLog {
+        HyperLogLog::Exact(Vec::new())
     }
 }
 
-impl Distinct {
+impl HyperLogLog {
     /// The standard error of an estimate, as a fraction of it.
     pub const ERROR: f64 = 0.016_25;
 
@@ -43,53 +43,53 @@ impl Distinct {
 
     pub(crate) fn insert_hash(&mut self, hash: u64) {
         match self {
-            Distinct::Exact(hashes) => {
+            HyperLogLog::Exact(hashes) => {
                 let Err(place) = hashes.binary_search(&hash) else { return };
                 hashes.insert(place, hash);
                 if hashes.len() > EXACT {
-                    *self = Distinct::Registers(registers(hashes));
+                    *self = HyperLogLog::Registers(registers(hashes));
                 }
             }
-            Distinct::Registers(registers) => raise(registers, hash),
+            HyperLogLog::Registers(registers) => raise(registers, hash),
         }
     }
 
     /// Adds the values of another set.
-    pub fn merge(&mut self, other: &Distinct) {
+    pub fn merge(&mut self, other: &HyperLogLog) {
         match other {
-            Distinct::Exact(hashes) => hashes.iter().for_each(|hash| self.insert_hash(*hash)),
-            Distinct::Registers(theirs) => {
+            HyperLogLog::Exact(hashes) => hashes.iter().for_each(|hash| self.insert_hash(*hash)),
+            HyperLogLog::Registers(theirs) => {
                 let mut all = self.as_registers().into_owned();
                 all.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine = (*mine).max(*theirs));
-                *self = Distinct::Registers(all);
+                *self = HyperLogLog::Registers(all);
             }
         }
     }
 
     fn as_registers(&self) -> Cow<'_, Box<[u8]>> {
         match self {
-            Distinct::Exact(hashes) => Cow::Owned(registers(hashes)),
-            Distinct::Registers(registers) => Cow::Borrowed(registers),
+            HyperLogLog::Exact(hashes) => Cow::Owned(registers(hashes)),
+            HyperLogLog::Registers(registers) => Cow::Borrowed(registers),
         }
     }
 
     /// How many different values there are.
     pub fn count(&self) -> u64 {
         match self {
-            Distinct::Exact(hashes) => hashes.len() as u64,
-            Distinct::Registers(registers) => estimate(registers).round() as u64,
+            HyperLogLog::Exact(hashes) => hashes.len() as u64,
+            HyperLogLog::Registers(registers) => estimate(registers).round() as u64,
         }
     }
 
     /// The set in these registers; none if they are not registers.
-    pub(crate) fn from_registers(registers: &[u8]) -> Option<Distinct> {
+    pub(crate) fn from_registers(registers: &[u8]) -> Option<HyperLogLog> {
         let sound = registers.len() == REGISTERS && registers.iter().all(|register| *register <= LARGEST);
-        sound.then(|| Distinct::Registers(registers.into()))
+        sound.then(|| HyperLogLog::Registers(registers.into()))
     }
 
     /// The set of these hashes.
-    pub(crate) fn from_hashes(hashes: impl IntoIterator<Item = u64>) -> Distinct {
-        let mut all = Distinct::default();
+    pub(crate) fn from_hashes(hashes: impl IntoIterator<Item = u64>) -> HyperLogLog {
+        let mut all = HyperLogLog::default();
         hashes.into_iter().for_each(|hash| all.insert_hash(hash));
         all
     }
@@ -157,8 +157,8 @@ fn tau(mut x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn of(numbers: std::ops::Range<u64>) -> Distinct {
-        let mut set = Distinct::default();
+    fn of(numbers: std::ops::Range<u64>) -> HyperLogLog {
+        let mut set = HyperLogLog::default();
         numbers.for_each(|number| set.insert(&Value::U64(number)));
         set
     }
@@ -176,7 +176,7 @@ mod tests {
     fn large_sets_are_within_five_standard_errors() {
         for size in [300, 1_000, 5_000, 10_000, 20_000, 100_000, 1_000_000] {
             let error = (of(0..size).count() as f64 - size as f64).abs() / size as f64;
-            assert!(error < 5.0 * Distinct::ERROR, "{size}: off by {error}");
+            assert!(error < 5.0 * HyperLogLog::ERROR, "{size}: off by {error}");
         }
     }
 

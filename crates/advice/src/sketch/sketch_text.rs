@@ -1,6 +1,6 @@
 //! Finished sketches as lists of text, one bucket or value each.
 
-use crate::sketch::{Histogram, Tally, Top};
+use crate::sketch::{ExponentialHistogram, IntegerCounts, SpaceSaving};
 use crate::value::Value;
 
 /// Buckets of one width.
@@ -36,7 +36,7 @@ fn rounded(x: f64) -> f64 {
 }
 
 /// `(lower, upper]: count`, the bounds rounded to four digits.
-pub(crate) fn buckets(histogram: &Histogram) -> Value {
+pub(crate) fn buckets(histogram: &ExponentialHistogram) -> Value {
     let durations = histogram.durations;
     let shown = |x: f64| bound(tidied(rounded(x)), durations);
     list(histogram.buckets().into_iter().map(|bucket| match bucket.upper {
@@ -52,7 +52,7 @@ fn tidied(x: f64) -> f64 {
 }
 
 /// `[lower, upper): count`, with what lies outside at both ends.
-pub(crate) fn linear(tally: &Tally, scale: Scale) -> Value {
+pub(crate) fn linear(tally: &IntegerCounts, scale: Scale) -> Value {
     let Scale { least, step, count, durations } = scale;
     let last = i64::from(count) + 1;
     let lower = |number: i64| match number {
@@ -72,13 +72,13 @@ pub(crate) fn linear(tally: &Tally, scale: Scale) -> Value {
 }
 
 /// `number: count`
-pub(crate) fn tally(tally: &Tally) -> Value {
+pub(crate) fn tally(tally: &IntegerCounts) -> Value {
     let outside = (tally.other > 0).then(|| format!("other: {}", tally.other));
     list(tally.counts.iter().map(|(number, count)| format!("{number}: {count}")).chain(outside))
 }
 
 /// `value: count`, with how much less it may be.
-pub(crate) fn top(top: &Top, k: usize) -> Value {
+pub(crate) fn top(top: &SpaceSaving, k: usize) -> Value {
     list(top.ranked().into_iter().take(k).map(|counter| match counter.excess {
         0 => format!("{}: {}", counter.value, counter.count),
         excess => format!("{}: {} (-{excess})", counter.value, counter.count),

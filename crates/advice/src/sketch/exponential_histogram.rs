@@ -5,7 +5,7 @@
 //! one; so the relative error of a quantile depends on the spread of the numbers and on nothing else,
 //! and merging in any order gives the same histogram.
 
-use super::tally::divided;
+use super::integer_counts::divided;
 use std::collections::VecDeque;
 
 /// The most buckets on either side of zero.
@@ -17,11 +17,11 @@ const MIN_SCALE: i8 = -10;
 
 /// Counts of numbers by their order of magnitude.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Histogram {
+pub struct ExponentialHistogram {
     pub(crate) scale: i8,
     pub(crate) zeros: u64,
-    pub(crate) positive: Buckets,
-    pub(crate) negative: Buckets,
+    pub(crate) positive: DenseBuckets,
+    pub(crate) negative: DenseBuckets,
     /// The smallest and the largest number; infinite before the first.
     pub(crate) bounds: (f64, f64),
     /// Whether the numbers are durations in nanoseconds.
@@ -30,14 +30,14 @@ pub struct Histogram {
 
 /// Consecutive buckets, the first with number `offset`.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Buckets {
+pub struct DenseBuckets {
     pub(crate) offset: i32,
     pub(crate) counts: VecDeque<u64>,
 }
 
 /// One bucket that is not empty: numbers in `(lower, upper]`, or in `[lower, upper)` below zero.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bucket {
+pub struct HistogramBucket {
     /// Lower bound.
     pub lower: f64,
     /// Upper bound.
@@ -46,20 +46,20 @@ pub struct Bucket {
     pub count: u64,
 }
 
-impl Default for Histogram {
-    fn default() -> Histogram {
-        Histogram {
+impl Default for ExponentialHistogram {
+    fn default() -> ExponentialHistogram {
+        ExponentialHistogram {
             scale: MAX_SCALE,
             zeros: 0,
-            positive: Buckets::default(),
-            negative: Buckets::default(),
+            positive: DenseBuckets::default(),
+            negative: DenseBuckets::default(),
             bounds: (f64::INFINITY, f64::NEG_INFINITY),
             durations: false,
         }
     }
 }
 
-impl Histogram {
+impl ExponentialHistogram {
     /// Counts a finite number; others are not counted, which the result says.
     pub fn add(&mut self, x: f64, weight: u64) -> bool {
         if !x.is_finite() {
@@ -82,7 +82,7 @@ impl Histogram {
     }
 
     /// Adds the numbers behind another one.
-    pub fn merge(&mut self, other: &Histogram) {
+    pub fn merge(&mut self, other: &ExponentialHistogram) {
         let mut other = other.clone();
         while self.scale > other.scale {
             self.coarsen();
@@ -101,7 +101,7 @@ impl Histogram {
         self.durations |= other.durations;
     }
 
-    fn has_room_for(&self, other: &Histogram) -> bool {
+    fn has_room_for(&self, other: &ExponentialHistogram) -> bool {
         self.positive.fits_all(&other.positive) && self.negative.fits_all(&other.negative)
     }
 
@@ -114,7 +114,7 @@ impl Histogram {
     /// Repeats the numbers.
     pub fn scale_by(&mut self, by: u64) {
         if by == 0 {
-            *self = Histogram::default();
+            *self = ExponentialHistogram::default();
             return;
         }
         self.counts_mut().for_each(|count| *count = count.saturating_mul(by));
@@ -159,23 +159,23 @@ impl Histogram {
     }
 
     /// The buckets that are not empty, ascending.
-    pub fn buckets(&self) -> Vec<Bucket> {
+    pub fn buckets(&self) -> Vec<HistogramBucket> {
         let (offset, scale) = (self.negative.offset, self.scale);
         let negative = self.negative.counts.iter().enumerate().rev().map(|(i, count)| {
             let (lower, upper) = limits(offset.saturating_add(i as i32), scale);
-            Bucket { lower: -upper, upper: -lower, count: *count }
+            HistogramBucket { lower: -upper, upper: -lower, count: *count }
         });
         let offset = self.positive.offset;
         let positive = self.positive.counts.iter().enumerate().map(|(i, count)| {
             let (lower, upper) = limits(offset.saturating_add(i as i32), scale);
-            Bucket { lower, upper, count: *count }
+            HistogramBucket { lower, upper, count: *count }
         });
-        let zero = Bucket { lower: 0.0, upper: 0.0, count: self.zeros };
+        let zero = HistogramBucket { lower: 0.0, upper: 0.0, count: self.zeros };
         negative.chain([zero]).chain(positive).filter(|bucket| bucket.count > 0).collect()
     }
 }
 
-impl Buckets {
+impl DenseBuckets {
     fn add(&mut self, index: i32, weight: u64) {
         if self.counts.is_empty() {
             self.offset = index;
@@ -196,7 +196,7 @@ impl Buckets {
         self.spread(index, index) <= MAX_BUCKETS as i64
     }
 
-    fn fits_all(&self, other: &Buckets) -> bool {
+    fn fits_all(&self, other: &DenseBuckets) -> bool {
         let last = other.offset.saturating_add(other.counts.len() as i32 - 1);
         other.counts.is_empty() || self.spread(other.offset, last) <= MAX_BUCKETS as i64
     }
@@ -210,7 +210,7 @@ impl Buckets {
         high - low + 1
     }
 
-    fn merge(&mut self, other: &Buckets) {
+    fn merge(&mut self, other: &DenseBuckets) {
         for (i, count) in other.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
             self.add(other.offset.saturating_add(i as i32), *count);
         }
@@ -253,8 +253,8 @@ mod tests {
         numbers[((q * numbers.len() as f64).ceil() as usize).clamp(1, numbers.len()) - 1]
     }
 
-    fn of(numbers: &[f64]) -> Histogram {
-        let mut all = Histogram::default();
+    fn of(numbers: &[f64]) -> ExponentialHistogram {
+        let mut all = ExponentialHistogram::default();
         assert!(numbers.iter().all(|x| all.add(*x, 1)));
         all
     }
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn numbers_that_are_not_finite_are_refused() {
-        let mut histogram = Histogram::default();
+        let mut histogram = ExponentialHistogram::default();
         assert!(!histogram.add(f64::NAN, 1) && !histogram.add(f64::INFINITY, 1));
         assert_eq!(histogram.quantile(0.5), None);
     }

@@ -5,9 +5,16 @@
 
 use crate::groups::Groups;
 
+/// The number of parts that all requests are divided into by a hash of their id. How much the parts of a
+/// sample differ gives the standard error of a sum over it.
+///
+/// Agents, the compiler and the frontend must agree on it: groups of a sample carry the number of their part
+/// as a last key, from 0 up to this.
+pub const SAMPLE_PARTS: u8 = 16;
+
 /// What was found in a sample of all requests.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Sampled {
+pub struct SampledGroups {
     /// Groups with one more key, behind the others: which part of all requests the rows are from.
     pub groups: Option<Groups>,
     /// The sum over all rows of what they count for.
@@ -16,7 +23,7 @@ pub struct Sampled {
     pub squares: u64,
 }
 
-impl Sampled {
+impl SampledGroups {
     /// Whether nothing was found.
     pub fn is_empty(&self) -> bool {
         self.groups.as_ref().is_none_or(Groups::is_empty) && self.squares == 0
@@ -30,7 +37,7 @@ impl Sampled {
     }
 
     /// Adds the counts of another sample. Its groups are left to the caller, who knows how many fit.
-    pub fn merge_counts(&mut self, other: &Sampled) {
+    pub fn merge_counts(&mut self, other: &SampledGroups) {
         self.weights = self.weights.saturating_add(other.weights);
         self.squares = self.squares.saturating_add(other.squares);
     }
@@ -48,11 +55,11 @@ mod tests {
 
     #[test]
     fn the_fraction_is_that_of_the_weights() {
-        let mut sampled = Sampled::default();
+        let mut sampled = SampledGroups::default();
         assert_eq!((sampled.fraction(), sampled.is_empty()), (1.0, true));
         sampled.count(10, 4);
         assert_eq!(sampled.fraction(), 0.25);
-        let mut other = Sampled::default();
+        let mut other = SampledGroups::default();
         other.count(10, 2);
         sampled.merge_counts(&other);
         assert_eq!(sampled.fraction(), 60.0 / 200.0);

@@ -3,7 +3,7 @@
 //! A count is never too low and at most its `excess` too high; the excess is never more than the
 //! `CAPACITY`th part of all rows. Up to that many different values, all counts are exact.
 
-use super::tally::divided;
+use super::integer_counts::divided;
 use crate::value::Value;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -13,7 +13,7 @@ pub(crate) const CAPACITY: usize = 256;
 
 /// The count of one value.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Counter {
+pub struct FrequencyCounter {
     /// The value.
     pub value: Value,
     /// How often it occurred, at most.
@@ -24,18 +24,18 @@ pub struct Counter {
 
 /// Counters of the values that may be frequent.
 #[derive(Debug, Clone, Default)]
-pub struct Top {
+pub struct SpaceSaving {
     counters: HashMap<Value, (u64, u64), RandomState>,
 }
 
 /// Equal if they count alike.
-impl PartialEq for Top {
-    fn eq(&self, other: &Top) -> bool {
+impl PartialEq for SpaceSaving {
+    fn eq(&self, other: &SpaceSaving) -> bool {
         self.counters == other.counters
     }
 }
 
-impl Top {
+impl SpaceSaving {
     /// Counts a value.
     pub fn add(&mut self, value: &Value, weight: u64) {
         if weight == 0 {
@@ -53,7 +53,7 @@ impl Top {
         self.counters.insert(value.clone(), (excess.saturating_add(weight), excess));
     }
 
-    fn rarest(&self) -> Option<Counter> {
+    fn rarest(&self) -> Option<FrequencyCounter> {
         self.iter().min_by(|a, b| a.count.cmp(&b.count).then_with(|| a.value.group_cmp(&b.value)))
     }
 
@@ -63,7 +63,7 @@ impl Top {
     }
 
     /// Adds the counts of another one.
-    pub fn merge(&mut self, other: &Top) {
+    pub fn merge(&mut self, other: &SpaceSaving) {
         let (mine, theirs) = (self.unseen(), other.unseen());
         for (value, (count, excess)) in &mut self.counters {
             let (more, more_excess) = other.counters.get(value).copied().unwrap_or((theirs, theirs));
@@ -94,15 +94,15 @@ impl Top {
     }
 
     /// All counters, most frequent first.
-    pub fn ranked(&self) -> Vec<Counter> {
-        let mut all: Vec<Counter> = self.iter().collect();
+    pub fn ranked(&self) -> Vec<FrequencyCounter> {
+        let mut all: Vec<FrequencyCounter> = self.iter().collect();
         all.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.group_cmp(&b.value)));
         all
     }
 
     /// All counters in no order.
-    pub fn iter(&self) -> impl Iterator<Item = Counter> {
-        self.counters.iter().map(|(value, (count, excess))| Counter {
+    pub fn iter(&self) -> impl Iterator<Item = FrequencyCounter> {
+        self.counters.iter().map(|(value, (count, excess))| FrequencyCounter {
             value: value.clone(),
             count: *count,
             excess: *excess,
@@ -110,7 +110,7 @@ impl Top {
     }
 
     /// Takes a counter over as it is; beyond the capacity it is left out.
-    pub(crate) fn restore(&mut self, counter: Counter) {
+    pub(crate) fn restore(&mut self, counter: FrequencyCounter) {
         if self.counters.len() < CAPACITY {
             self.counters.insert(counter.value, (counter.count, counter.excess));
         }
@@ -122,8 +122,8 @@ mod tests {
     use super::*;
 
     /// Value i occurs i times, for i below `size`, spread over two halves.
-    fn halves(size: u64) -> (Top, Top) {
-        let (mut even, mut odd) = (Top::default(), Top::default());
+    fn halves(size: u64) -> (SpaceSaving, SpaceSaving) {
+        let (mut even, mut odd) = (SpaceSaving::default(), SpaceSaving::default());
         for i in 1..size {
             even.add(&Value::U64(i), i / 2);
             odd.add(&Value::U64(size - i), (size - i).div_ceil(2));
@@ -146,7 +146,7 @@ mod tests {
         let ranked = [Value::I64(3), Value::F64(4.5), Value::I64(5), Value::F64(5.0), Value::str("5")];
         for turn in 0..values.len() {
             // Every table hashes in its own way.
-            let mut top = Top::default();
+            let mut top = SpaceSaving::default();
             values.iter().cycle().skip(turn).take(values.len()).for_each(|value| top.add(value, 2));
             assert_eq!(top.ranked().into_iter().map(|counter| counter.value).collect::<Vec<_>>(), ranked);
         }

@@ -5,7 +5,7 @@
 //! them; a final Pack or Emit consumes them. Columns are numbered in the order in which instructions
 //! append them, and so are the states that come with unpacked groups.
 
-use crate::aggregate::{Aggregate, Finish};
+use crate::aggregate::{Aggregate, FinalFunction};
 use crate::expr::Expr;
 use std::fmt;
 
@@ -109,9 +109,9 @@ pub enum Instruction {
         /// The bag's aggregates.
         aggregates: Vec<Aggregate>,
         /// What a group of the bag becomes.
-        rows: Unpacked,
+        rows: UnpackMode,
         /// What becomes of a row without a match.
-        matching: Match,
+        matching: JoinKind,
         /// What a row of the bag must satisfy to match, over the row's columns and those of the bag.
         on: Option<Expr>,
     },
@@ -152,26 +152,26 @@ pub enum Instruction {
         /// The bag.
         bag: BagKey,
         /// Which of all tuples packed in this request the bag keeps.
-        keep: Keep,
+        keep: TemporalFilter,
         /// The columns that the rows are grouped by.
         keys: Vec<u16>,
         /// The partial aggregates of each group.
-        folds: Vec<Fold>,
+        folds: Vec<AggregateCall>,
     },
     /// Adds each row to the process's part of the result.
     Emit {
         /// The columns that the rows are grouped by.
         keys: Vec<u16>,
         /// The partial aggregates of each group.
-        folds: Vec<Fold>,
+        folds: Vec<AggregateCall>,
         /// Whether groups or single rows are the result.
-        form: Form,
+        form: EmitMode,
     },
 }
 
 /// Which tuples a bag keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Keep {
+pub enum TemporalFilter {
     /// All, grouped.
     All,
     /// The first n by stamp.
@@ -182,7 +182,7 @@ pub enum Keep {
 
 /// What becomes of a row that nothing in the bag matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Match {
+pub enum JoinKind {
     /// It is dropped.
     Inner,
     /// It is kept, with null in the bag's columns.
@@ -193,7 +193,7 @@ pub enum Match {
 
 /// What a group of a bag becomes when it is unpacked.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Unpacked {
+pub enum UnpackMode {
     /// Its n rows: columns are the keys; multiplicity and states carry on.
     Rows,
     /// The result of an aggregating subquery: the bag's rows are grouped, and each group is one row
@@ -204,45 +204,45 @@ pub enum Unpacked {
         /// Those that rows are grouped by.
         keys: Vec<u16>,
         /// The aggregates over each group. States are those of the bag.
-        folds: Vec<Fold>,
+        folds: Vec<AggregateCall>,
         /// The values wanted of them.
-        finished: Vec<Finished>,
+        finished: Vec<FinalValue>,
         /// Of the groups that a row matches, one of those that agree on these values, over the row's
         /// columns and the group's; empty: all.
         distinct: Vec<Expr>,
     },
 }
 
-impl Unpacked {
+impl UnpackMode {
     /// How many key columns the bag has, if it appends so many columns.
     pub fn width(&self, columns: usize) -> usize {
         match self {
-            Unpacked::Rows => columns,
-            Unpacked::Groups { width, .. } => usize::from(*width),
+            UnpackMode::Rows => columns,
+            UnpackMode::Groups { width, .. } => usize::from(*width),
         }
     }
 
     /// What the groups that a row matches must differ in.
     pub fn distinct(&self) -> &[Expr] {
         match self {
-            Unpacked::Rows => &[],
-            Unpacked::Groups { distinct, .. } => distinct,
+            UnpackMode::Rows => &[],
+            UnpackMode::Groups { distinct, .. } => distinct,
         }
     }
 }
 
 /// A value wanted of a state.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Finished {
+pub struct FinalValue {
     /// The place of the state.
     pub state: u16,
     /// Which value.
-    pub finish: Finish,
+    pub finish: FinalFunction,
 }
 
 /// What Emit makes of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Form {
+pub enum EmitMode {
     /// Groups with aggregates; beyond the budget rows are added to `other`.
     Groups,
     /// The rows themselves, equal ones counted; beyond the budget they are dropped and counted.
@@ -251,16 +251,16 @@ pub enum Form {
 
 /// One aggregate of a Pack or Emit and where its rows come from.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fold {
+pub struct AggregateCall {
     /// The aggregate.
     pub aggregate: Aggregate,
     /// Its input.
-    pub input: Input,
+    pub input: CallArgument,
 }
 
-/// The input of a [`Fold`].
+/// The input of a [`AggregateCall`].
 #[derive(Debug, Clone, PartialEq)]
-pub enum Input {
+pub enum CallArgument {
     /// A value of each row, counted as often as the row is.
     Expr(Expr),
     /// A state that was unpacked with the row, already multiplied by all other sides of the join.

@@ -10,14 +10,17 @@
 //! top        count:varint { value count:varint excess:varint }*count
 //! ```
 
-use super::{Reader, Writer};
+use super::{ByteReader, ByteWriter};
 use crate::error::DecodeError;
-use crate::sketch::{Buckets, Counter, Distinct, Histogram, MAX_BUCKETS, Moments, Tally, Top};
+use crate::sketch::{
+    DenseBuckets, ExponentialHistogram, FrequencyCounter, HyperLogLog, IntegerCounts, MAX_BUCKETS, Moments,
+    SpaceSaving,
+};
 
 /// The scales that a histogram may have.
 const SCALES: std::ops::RangeInclusive<i128> = -10..=20;
 
-impl Writer {
+impl ByteWriter {
     fn double(&mut self, x: f64) {
         self.raw(&x.to_le_bytes());
     }
@@ -29,21 +32,21 @@ impl Writer {
         self.double(moments.squares);
     }
 
-    pub(super) fn distinct(&mut self, set: &Distinct) {
+    pub(super) fn distinct(&mut self, set: &HyperLogLog) {
         match set {
-            Distinct::Exact(hashes) => {
+            HyperLogLog::Exact(hashes) => {
                 self.u8(0);
                 self.varint(hashes.len() as u64);
                 hashes.iter().for_each(|hash| self.raw(&hash.to_le_bytes()));
             }
-            Distinct::Registers(registers) => {
+            HyperLogLog::Registers(registers) => {
                 self.u8(1);
                 self.raw(registers);
             }
         }
     }
 
-    pub(super) fn histogram(&mut self, histogram: &Histogram) {
+    pub(super) fn histogram(&mut self, histogram: &ExponentialHistogram) {
         self.u8(histogram.durations.into());
         self.zigzag(histogram.scale.into());
         self.varint(histogram.zeros);
@@ -56,7 +59,7 @@ impl Writer {
         }
     }
 
-    pub(super) fn tally(&mut self, tally: &Tally) {
+    pub(super) fn tally(&mut self, tally: &IntegerCounts) {
         self.varint(tally.other);
         self.varint(tally.counts.len() as u64);
         for (number, count) in &tally.counts {
@@ -65,10 +68,10 @@ impl Writer {
         }
     }
 
-    pub(super) fn top(&mut self, top: &Top) {
+    pub(super) fn top(&mut self, top: &SpaceSaving) {
         let ranked = top.ranked();
         self.varint(ranked.len() as u64);
-        for Counter { value, count, excess } in &ranked {
+        for FrequencyCounter { value, count, excess } in &ranked {
             self.value(value);
             self.varint(*count);
             self.varint(*excess);
@@ -76,7 +79,7 @@ impl Writer {
     }
 }
 
-impl Reader<'_> {
+impl ByteReader<'_> {
     fn double(&mut self) -> Result<f64, DecodeError> {
         Ok(f64::from_bits(self.fixed()?))
     }
@@ -94,17 +97,17 @@ impl Reader<'_> {
         Ok(Moments { durations, count, mean: self.double()?, squares: self.double()? })
     }
 
-    pub(super) fn distinct(&mut self) -> Result<Distinct, DecodeError> {
+    pub(super) fn distinct(&mut self) -> Result<HyperLogLog, DecodeError> {
         if self.flag()? {
             let registers = self.raw(crate::sketch::REGISTERS)?;
-            return Distinct::from_registers(registers).ok_or(DecodeError::ShapeMismatch);
+            return HyperLogLog::from_registers(registers).ok_or(DecodeError::ShapeMismatch);
         }
         let count = self.count("set")?;
         let hashes = (0..count).map(|_| self.fixed()).collect::<Result<Vec<_>, _>>()?;
-        Ok(Distinct::from_hashes(hashes))
+        Ok(HyperLogLog::from_hashes(hashes))
     }
 
-    pub(super) fn histogram(&mut self) -> Result<Histogram, DecodeError> {
+    pub(super) fn histogram(&mut self) -> Result<ExponentialHistogram, DecodeError> {
         let durations = self.flag()?;
         let scale = self.zigzag()?;
         if !SCALES.contains(&scale) {
@@ -120,11 +123,11 @@ impl Reader<'_> {
         if !empty && bounds.0 > bounds.1 {
             return Err(DecodeError::ShapeMismatch);
         }
-        Ok(Histogram { scale, zeros, positive, negative, bounds, durations })
+        Ok(ExponentialHistogram { scale, zeros, positive, negative, bounds, durations })
     }
 
     /// Buckets that doubles can have at a scale, and no more of them than a histogram keeps.
-    fn side(&mut self, scale: i8) -> Result<Buckets, DecodeError> {
+    fn side(&mut self, scale: i8) -> Result<DenseBuckets, DecodeError> {
         let offset = self.zigzag()?;
         let count = self.count("buckets")?;
         let reach = (2f64.powi(scale.into()) * 1_076.0).ceil() as i128 + 1;
@@ -132,11 +135,11 @@ impl Reader<'_> {
             return Err(DecodeError::TooLarge { what: "buckets" });
         }
         let counts = (0..count).map(|_| self.varint()).collect::<Result<_, _>>()?;
-        Ok(Buckets { offset: offset as i32, counts })
+        Ok(DenseBuckets { offset: offset as i32, counts })
     }
 
-    pub(super) fn tally(&mut self) -> Result<Tally, DecodeError> {
-        let mut tally = Tally { other: self.varint()?, ..Tally::default() };
+    pub(super) fn tally(&mut self) -> Result<IntegerCounts, DecodeError> {
+        let mut tally = IntegerCounts { other: self.varint()?, ..IntegerCounts::default() };
         for _ in 0..self.count("tally")? {
             let number = i64::try_from(self.zigzag()?);
             let number = number.map_err(|_| DecodeError::TooLarge { what: "number" })?;
@@ -146,11 +149,11 @@ impl Reader<'_> {
         Ok(tally)
     }
 
-    pub(super) fn top(&mut self) -> Result<Top, DecodeError> {
-        let mut top = Top::default();
+    pub(super) fn top(&mut self) -> Result<SpaceSaving, DecodeError> {
+        let mut top = SpaceSaving::default();
         for _ in 0..self.count("counters")? {
             let (value, count, excess) = (self.value()?, self.varint()?, self.varint()?);
-            top.restore(Counter { value, count, excess });
+            top.restore(FrequencyCounter { value, count, excess });
         }
         Ok(top)
     }

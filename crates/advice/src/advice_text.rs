@@ -1,15 +1,18 @@
 //! The text form of advice, stable enough for golden tests.
 
-use crate::aggregate::{Aggregate, Finish};
+use crate::advice::{
+    Advice, AggregateCall, CallArgument, EmitMode, FinalValue, Instruction, JoinKind, TemporalFilter,
+    UnpackMode,
+};
+use crate::aggregate::{Aggregate, FinalFunction};
 use crate::expr::{Binary, Expr, Pattern, Unary};
-use crate::program::{Advice, Finished, Fold, Form, Input, Instruction, Keep, Match, Unpacked};
 use crate::value::Value;
 use std::fmt::{self, Write};
 
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "A{} at {}", self.stage, self.tracepoint)?;
-        let mut names = Names::default();
+        let mut names = ColumnNames::default();
         for instruction in &self.instructions {
             f.write_str("\n  ")?;
             write_instruction(f, self, instruction, &names)?;
@@ -21,22 +24,22 @@ impl fmt::Display for Advice {
 
 /// Names of the columns and states that a row has so far.
 #[derive(Debug, Default, Clone)]
-pub struct Names {
+pub struct ColumnNames {
     columns: Vec<String>,
     states: Vec<String>,
 }
 
-impl Names {
+impl ColumnNames {
     /// Adds what an instruction appends to every row.
     pub fn append(&mut self, instruction: &Instruction) {
         match instruction {
             Instruction::Observe { field } => self.columns.push(field.clone()),
             Instruction::Let { name, .. } => self.columns.push(name.clone()),
             Instruction::Unnest { name, .. } => self.columns.push(name.clone()),
-            Instruction::Unpack { matching: Match::Anti, .. } => {}
+            Instruction::Unpack { matching: JoinKind::Anti, .. } => {}
             Instruction::Unpack { alias, columns, aggregates, rows, .. } => {
                 self.unpacked(alias, columns);
-                if *rows == Unpacked::Rows {
+                if *rows == UnpackMode::Rows {
                     self.states.extend(aggregates.iter().map(|aggregate| format!("{aggregate} of {alias}")));
                 }
             }
@@ -61,17 +64,17 @@ impl Names {
         columns.iter().map(|index| self.column(*index)).collect::<Vec<_>>().join(", ")
     }
 
-    fn fold(&self, fold: &Fold) -> String {
+    fn fold(&self, fold: &AggregateCall) -> String {
         match &fold.input {
-            Input::Expr(expr) => format!("{}({})", fold.aggregate, self.expr(expr)),
-            Input::State(index) => {
+            CallArgument::Expr(expr) => format!("{}({})", fold.aggregate, self.expr(expr)),
+            CallArgument::State(index) => {
                 let state = self.states.get(usize::from(*index)).cloned();
                 state.unwrap_or_else(|| format!("{} of #{index}", fold.aggregate))
             }
         }
     }
 
-    fn folds(&self, folds: &[Fold]) -> String {
+    fn folds(&self, folds: &[AggregateCall]) -> String {
         folds.iter().map(|fold| self.fold(fold)).collect::<Vec<_>>().join(", ")
     }
 
@@ -88,7 +91,7 @@ fn write_instruction(
     f: &mut fmt::Formatter<'_>,
     advice: &Advice,
     step: &Instruction,
-    names: &Names,
+    names: &ColumnNames,
 ) -> fmt::Result {
     match step {
         Instruction::Observe { field } => write!(f, "OBSERVE {field}"),
@@ -100,14 +103,14 @@ fn write_instruction(
         Instruction::Choose => write!(f, "CHOOSE"),
         Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on } => {
             let kind = match matching {
-                Match::Inner => "",
-                Match::Left => " LEFT",
-                Match::Anti => " ANTI",
+                JoinKind::Inner => "",
+                JoinKind::Left => " LEFT",
+                JoinKind::Anti => " ANTI",
             };
             write!(f, "UNPACK  bag {bag} as {alias}{kind}")?;
             match rows {
-                Unpacked::Rows => write_columns(f, columns, aggregates)?,
-                Unpacked::Groups { .. } => write_groups(f, columns, rows)?,
+                UnpackMode::Rows => write_columns(f, columns, aggregates)?,
+                UnpackMode::Groups { .. } => write_groups(f, columns, rows)?,
             }
             let mut inside = names.clone();
             inside.unpacked(alias, columns);
@@ -124,9 +127,9 @@ fn write_instruction(
         }
         Instruction::Pack { bag, keep, keys, folds } => {
             let keep = match keep {
-                Keep::All => String::new(),
-                Keep::First(n) => format!("FIRST {n} "),
-                Keep::MostRecent(n) => format!("MOSTRECENT {n} "),
+                TemporalFilter::All => String::new(),
+                TemporalFilter::First(n) => format!("FIRST {n} "),
+                TemporalFilter::MostRecent(n) => format!("MOSTRECENT {n} "),
             };
             write!(f, "PACK    bag {bag} {keep}({})", names.list(keys))?;
             match folds.is_empty() {
@@ -134,10 +137,10 @@ fn write_instruction(
                 false => write!(f, " AGG ({})", names.folds(folds)),
             }
         }
-        Instruction::Emit { keys, form: Form::Rows, .. } => {
+        Instruction::Emit { keys, form: EmitMode::Rows, .. } => {
             write!(f, "EMIT    query {} ROWS ({})", advice.query, names.list(keys))
         }
-        Instruction::Emit { keys, folds, form: Form::Groups } => {
+        Instruction::Emit { keys, folds, form: EmitMode::Groups } => {
             let aggregates = if folds.is_empty() { "COUNT".into() } else { names.folds(folds) };
             write!(f, "EMIT    query {} GROUP ({}) AGG ({aggregates})", advice.query, names.list(keys))
         }
@@ -154,18 +157,18 @@ fn write_columns(f: &mut fmt::Formatter<'_>, columns: &[String], aggregates: &[A
 }
 
 /// The groups of a subquery; columns of the bag go by their number.
-fn write_groups(f: &mut fmt::Formatter<'_>, columns: &[String], rows: &Unpacked) -> fmt::Result {
-    let Unpacked::Groups { keys, folds, finished, .. } = rows else { return Ok(()) };
+fn write_groups(f: &mut fmt::Formatter<'_>, columns: &[String], rows: &UnpackMode) -> fmt::Result {
+    let UnpackMode::Groups { keys, folds, finished, .. } = rows else { return Ok(()) };
     write!(f, " GROUPS ({})", columns.join(", "))?;
-    let bag = Names::default();
-    let fold = |finished: &Finished| {
+    let bag = ColumnNames::default();
+    let fold = |finished: &FinalValue| {
         let inner = folds.get(usize::from(finished.state)).map(|fold| bag.fold(fold)).unwrap_or_default();
         match finished.finish {
-            Finish::Plain => inner,
-            Finish::Deviation => format!("DEVIATION {inner}"),
-            Finish::Quantile(q) => format!("QUANTILE {q} {inner}"),
-            Finish::Top(k) => format!("TOP {k} {inner}"),
-            Finish::Linear { .. } => format!("LINEAR {inner}"),
+            FinalFunction::Plain => inner,
+            FinalFunction::Deviation => format!("DEVIATION {inner}"),
+            FinalFunction::Quantile(q) => format!("QUANTILE {q} {inner}"),
+            FinalFunction::Top(k) => format!("TOP {k} {inner}"),
+            FinalFunction::Linear { .. } => format!("LINEAR {inner}"),
         }
     };
     let folds: Vec<String> = finished.iter().map(fold).collect();
@@ -294,10 +297,10 @@ fn write_literal(out: &mut dyn Write, value: &Value) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::{BagKey, QueryId};
+    use crate::advice::{BagKey, QueryId};
 
     fn shown(expr: &Expr) -> String {
-        Names { columns: vec!["a".into(), "b".into()], states: vec![] }.expr(expr)
+        ColumnNames { columns: vec!["a".into(), "b".into()], states: vec![] }.expr(expr)
     }
 
     fn column(index: u16) -> Expr {
@@ -329,14 +332,17 @@ mod tests {
                     alias: "cl".into(),
                     columns: vec!["process".into()],
                     aggregates: vec![],
-                    rows: Unpacked::Rows,
-                    matching: Match::Inner,
+                    rows: UnpackMode::Rows,
+                    matching: JoinKind::Inner,
                     on: None,
                 },
                 Instruction::Emit {
                     keys: vec![1],
-                    folds: vec![Fold { aggregate: crate::Aggregate::Sum, input: Input::Expr(column(0)) }],
-                    form: Form::Groups,
+                    folds: vec![AggregateCall {
+                        aggregate: crate::Aggregate::Sum,
+                        input: CallArgument::Expr(column(0)),
+                    }],
+                    form: EmitMode::Groups,
                 },
             ],
         };

@@ -1,0 +1,193 @@
+//! Takes items of the byte form off the front of a slice, checking everything.
+
+use super::MAX_COLUMNS;
+use super::varint::{take_short_varint, unzigzag_wide};
+use crate::aggregate::{Aggregate, AggregateState};
+use crate::error::DecodeError;
+use crate::groups::Groups;
+use crate::sum::Sum;
+use crate::value::Value;
+use std::sync::Arc;
+
+/// Takes items off the front of a slice.
+#[derive(Debug, Clone)]
+pub struct ByteReader<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> ByteReader<'a> {
+    /// Reads from the front of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> ByteReader<'a> {
+        ByteReader { bytes }
+    }
+
+    /// Whether everything was read.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The bytes not read yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// One byte.
+    #[inline]
+    pub fn u8(&mut self) -> Result<u8, DecodeError> {
+        Ok(self.raw(1)?[0])
+    }
+
+    /// So many bytes as they are.
+    #[inline]
+    pub fn raw(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
+        let (taken, rest) = self.bytes.split_at_checked(count).ok_or(DecodeError::Truncated)?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    /// An unsigned number.
+    #[inline]
+    pub fn varint(&mut self) -> Result<u64, DecodeError> {
+        if let [first @ 0..0x80, rest @ ..] = self.bytes {
+            self.bytes = rest;
+            return Ok(u64::from(*first));
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, DecodeError> {
+        u64::try_from(self.varint128()?).map_err(|_| DecodeError::TooLarge { what: "number" })
+    }
+
+    fn varint128(&mut self) -> Result<u128, DecodeError> {
+        // Nearly all numbers are short, and those fit one word.
+        if let Some(short) = take_short_varint(&mut self.bytes) {
+            return Ok(short.into());
+        }
+
+        let mut x: u128 = 0;
+        for shift in (0..128).step_by(7) {
+            let byte = self.u8()?;
+            let bits = u128::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                break;
+            }
+            x |= bits << shift;
+            if byte < 0x80 {
+                return Ok(x);
+            }
+        }
+        Err(DecodeError::TooLarge { what: "number" })
+    }
+
+    pub(super) fn zigzag(&mut self) -> Result<i128, DecodeError> {
+        Ok(unzigzag_wide(self.varint128()?))
+    }
+
+    /// A count of items of which each takes at least one byte, so it cannot exceed the bytes left.
+    pub fn count(&mut self, what: &'static str) -> Result<usize, DecodeError> {
+        let count = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
+        if count > self.bytes.len() { Err(DecodeError::TooLarge { what }) } else { Ok(count) }
+    }
+
+    /// A length and as many bytes.
+    pub fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
+        let length = self.count("length")?;
+        self.raw(length)
+    }
+
+    /// A value with its tag.
+    pub fn value(&mut self) -> Result<Value, DecodeError> {
+        let tag = self.u8()?;
+        if tag != 10 {
+            return self.scalar(tag);
+        }
+        let count = self.count("list")?;
+        let mut items = Vec::with_capacity(count.min(64));
+        for _ in 0..count {
+            let tag = self.u8()?;
+            items.push(self.scalar(tag)?);
+        }
+        Ok(Value::List(items.into()))
+    }
+
+    fn scalar(&mut self, tag: u8) -> Result<Value, DecodeError> {
+        Ok(match tag {
+            0 => Value::Null,
+            1 => Value::Bool(false),
+            2 => Value::Bool(true),
+            3 => {
+                let x = i64::try_from(self.zigzag()?);
+                Value::I64(x.map_err(|_| DecodeError::TooLarge { what: "i64" })?)
+            }
+            4 => Value::U64(self.varint()?),
+            5 => Value::F64(f64::from_bits(self.fixed()?)),
+            6 => {
+                let text = std::str::from_utf8(self.bytes()?);
+                Value::str(text.map_err(|_| DecodeError::NotUtf8)?)
+            }
+            7 => Value::Bytes(Arc::from(self.bytes()?)),
+            8 => Value::Timestamp(self.fixed()? as i64),
+            9 => Value::Duration(self.fixed()? as i64),
+            tag => return Err(DecodeError::UnknownTag { what: "value", tag }),
+        })
+    }
+
+    pub(super) fn fixed(&mut self) -> Result<u64, DecodeError> {
+        let mut bits = [0; 8];
+        bits.copy_from_slice(self.raw(8)?);
+        Ok(u64::from_le_bytes(bits))
+    }
+
+    fn sum(&mut self) -> Result<Sum, DecodeError> {
+        Ok(match self.u8()? {
+            0 => Sum::Empty,
+            1 => Sum::Integer(self.zigzag()?),
+            2 => Sum::Duration(self.zigzag()?),
+            3 => Sum::Double(f64::from_bits(self.fixed()?)),
+            4 => Sum::Undefined,
+            tag => return Err(DecodeError::UnknownTag { what: "sum", tag }),
+        })
+    }
+
+    /// A state of an aggregate.
+    pub fn state(&mut self, aggregate: Aggregate) -> Result<AggregateState, DecodeError> {
+        Ok(match aggregate {
+            Aggregate::Count => AggregateState::Count(self.varint()?),
+            Aggregate::Sum => AggregateState::Sum(self.sum()?),
+            Aggregate::Min => AggregateState::Min(self.value()?),
+            Aggregate::Max => AggregateState::Max(self.value()?),
+            Aggregate::Average => AggregateState::Average(self.sum()?, self.varint()?),
+            Aggregate::Any => AggregateState::Any(self.value()?),
+            Aggregate::Moments => AggregateState::Moments(self.moments()?),
+            Aggregate::Distinct => AggregateState::Distinct(self.distinct()?),
+            Aggregate::Histogram => AggregateState::Histogram(Box::new(self.histogram()?)),
+            Aggregate::Tally => AggregateState::Tally(self.tally()?),
+            Aggregate::Top => AggregateState::Top(self.top()?),
+        })
+    }
+
+    /// A table with its shape. Equal keys are merged.
+    pub fn groups(&mut self) -> Result<Groups, DecodeError> {
+        let keys = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
+        let count = self.count("shape")?;
+        if keys > MAX_COLUMNS || count > MAX_COLUMNS {
+            return Err(DecodeError::TooLarge { what: "shape" });
+        }
+        let shape = self.raw(count)?.iter();
+        let aggregates: Vec<Aggregate> = shape
+            .map(|code| {
+                Aggregate::from_code(*code).ok_or(DecodeError::UnknownTag { what: "aggregate", tag: *code })
+            })
+            .collect::<Result<_, _>>()?;
+        let mut groups = Groups::new(keys, &aggregates);
+        let rows = self.count("rows")?;
+        for _ in 0..rows {
+            let key = (0..keys).map(|_| self.value()).collect::<Result<Vec<_>, _>>()?;
+            let n = self.varint()?;
+            let states = aggregates.iter().map(|a| self.state(*a)).collect::<Result<Vec<_>, _>>()?;
+            groups.entry(&key).merge(n, &states);
+        }
+        Ok(groups)
+    }
+}

@@ -1,0 +1,44 @@
+//! What an agent tells its frontend about a query: how it stands in the process, and what is wrong.
+
+use crate::advice::QueryId;
+
+/// Whether and how a query runs in one process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryStatus {
+    /// The query.
+    pub query: QueryId,
+    /// Whether it runs, and if not, why.
+    pub state: QueryState,
+    /// The fraction of requests that it processes, from 0 to 1.
+    pub keep: f64,
+    /// The reason in words for people; may be empty.
+    pub detail: String,
+}
+
+/// Whether a query runs in one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum QueryState {
+    /// It runs.
+    Active,
+    /// None of its tracepoints is in this process, or not yet.
+    Pending,
+    /// It goes beyond its processor budget, so it processes only some requests, or none.
+    Throttled,
+    /// Its advice panicked and is unwoven.
+    Quarantined,
+    /// Some of its advice does not fit this process.
+    Problem,
+    /// The process has weaving switched off, or its lease has lapsed.
+    Disabled,
+}
+
+/// Why a query, or its advice at one tracepoint, is not woven in a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeaveProblem {
+    /// The query.
+    pub query: QueryId,
+    /// The tracepoint that its advice was to be woven into.
+    pub tracepoint: String,
+    /// What is wrong, for people.
+    pub message: String,
+}
