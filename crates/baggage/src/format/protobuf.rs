@@ -3,7 +3,7 @@
 
 use crate::error::BaggageError;
 use pivot_advice::DecodeError;
-use pivot_advice::codec::ByteReader;
+use pivot_advice::codec::{ByteReader, put_varint};
 
 /// The value of a field, by its wire type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,12 +115,8 @@ pub(crate) trait ProtoWriter {
 
 impl ProtoWriter for Vec<u8> {
     #[inline]
-    fn varint(&mut self, mut x: u64) {
-        while x >= 0x80 {
-            self.push(x as u8 | 0x80);
-            x >>= 7;
-        }
-        self.push(x as u8);
+    fn varint(&mut self, x: u64) {
+        put_varint(self, x);
     }
 
     #[inline]

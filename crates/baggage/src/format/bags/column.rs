@@ -18,21 +18,21 @@
 
 use crate::format::bags::number;
 use crate::format::bags::value::ValueRef;
-use pivot_advice::codec::{ByteReader, ByteWriter};
+use pivot_advice::codec::{ByteReader, ByteWriter, unzigzag, zigzag};
 use pivot_advice::{DecodeError, Type, Value};
 use std::sync::Arc;
 
-const BOOL: u8 = 2;
-const I64: u8 = 3;
-const U64: u8 = 4;
-const F64: u8 = 5;
-const STRING: u8 = 6;
-const BYTES: u8 = 7;
-const TIMESTAMP: u8 = 8;
-const DURATION: u8 = 9;
+const BOOL: u8 = Type::Bool.code();
+const I64: u8 = Type::I64.code();
+const U64: u8 = Type::U64.code();
+const F64: u8 = Type::F64.code();
+const STRING: u8 = Type::String.code();
+const BYTES: u8 = Type::Bytes.code();
+const TIMESTAMP: u8 = Type::Timestamp.code();
+const DURATION: u8 = Type::Duration.code();
 
 /// The code of a column whose values carry their tags.
-pub(crate) const ANY: u8 = 0;
+pub(crate) const ANY: u8 = Type::Any.code();
 
 /// Returns the code of a column that has only values of the type of this one.
 #[inline]
@@ -59,7 +59,7 @@ pub(crate) fn is_code(code: u8) -> bool {
 #[inline(always)]
 pub(crate) fn put(out: &mut Vec<u8>, column: u8, value: &Value) {
     match (column, value) {
-        (I64, Value::I64(x)) => number::put(out, number::zigzag(*x)),
+        (I64, Value::I64(x)) => number::put(out, zigzag(*x)),
         (U64, Value::U64(x)) => number::put(out, *x),
         (STRING, Value::Str(text)) => put_bytes(out, text.as_bytes()),
         _ => put_other(out, column, value),
@@ -70,7 +70,7 @@ pub(crate) fn put(out: &mut Vec<u8>, column: u8, value: &Value) {
 #[inline(always)]
 pub(crate) fn put_ref(out: &mut Vec<u8>, column: u8, value: &ValueRef<'_>) {
     match (column, value) {
-        (I64, ValueRef::I64(x)) => number::put(out, number::zigzag(*x)),
+        (I64, ValueRef::I64(x)) => number::put(out, zigzag(*x)),
         (U64, ValueRef::U64(x)) => number::put(out, *x),
         (STRING, ValueRef::Text(text)) => put_bytes(out, text.as_bytes()),
         (_, value) => put_other(out, column, &Value::from(value.clone())),
@@ -123,7 +123,7 @@ pub(crate) fn take(bytes: &mut &[u8], column: u8) -> Result<Value, DecodeError> 
 #[inline(always)]
 pub(crate) fn take_ref<'a>(bytes: &mut &'a [u8], column: u8) -> Result<ValueRef<'a>, DecodeError> {
     Ok(match column {
-        I64 => ValueRef::I64(number::unzigzag(number::take(bytes).ok_or(DecodeError::Truncated)?)),
+        I64 => ValueRef::I64(unzigzag(number::take(bytes).ok_or(DecodeError::Truncated)?)),
         U64 => ValueRef::U64(number::take(bytes).ok_or(DecodeError::Truncated)?),
         STRING => ValueRef::Text(std::str::from_utf8(take_bytes(bytes)?).map_err(|_| DecodeError::NotUtf8)?),
         _ => ValueRef::Other(take_other(bytes, column)?),

@@ -16,6 +16,7 @@
 
 use crate::format::bags::number;
 use pivot_advice::Aggregate;
+use pivot_advice::codec::{take_short_varint, unzigzag, write_varint, zigzag};
 
 /// A number that all aggregates of a row take in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +72,8 @@ impl EncodedStates {
         }
 
         for code in aggregates {
-            // The highest bit is kept free, since `take_varint` reads 63 of them.
-            let sum = number::zigzag(summand.value());
+            // The highest bit is kept free, since `take_short_varint` reads 63 of them.
+            let sum = zigzag(summand.value());
             states.state(*code, summand, Some(sum).filter(|sum| *sum >> 63 == 0)?, 1)?;
         }
         Some(states)
@@ -96,13 +97,13 @@ impl EncodedStates {
                     return None;
                 }
                 *old = behind;
-                let before = number::unzigzag(take_varint(old)?);
-                sum = number::zigzag(before.checked_add(summand.value())?);
+                let before = unzigzag(take_short_varint(old)?);
+                sum = zigzag(before.checked_add(summand.value())?);
             }
 
             // A count and a mean end with how many there were.
             if *code != Aggregate::Sum as u8 {
-                count = take_varint(old)?.checked_add(1)?;
+                count = take_short_varint(old)?.checked_add(1)?;
             }
 
             states.state(*code, summand, sum, count)?;
@@ -135,12 +136,9 @@ impl EncodedStates {
     }
 
     #[inline(always)]
-    fn varint(&mut self, mut x: u64) -> Option<()> {
-        while x >= 0x80 {
-            self.byte(x as u8 | 0x80)?;
-            x >>= 7;
-        }
-        self.byte(x as u8)
+    fn varint(&mut self, x: u64) -> Option<()> {
+        self.len += write_varint(self.bytes.get_mut(self.len..)?, x)?;
+        Some(())
     }
 
     /// Appends a number, all eight bytes of it, of which the next write takes back what is too much.
@@ -151,18 +149,4 @@ impl EncodedStates {
         self.len += count;
         Some(())
     }
-}
-
-/// Takes a varint of at most 63 bits off the front: what a signed number of 64 bits can be added to.
-#[inline(always)]
-fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut x = 0;
-    for (i, byte) in bytes.iter().take(9).enumerate() {
-        x |= u64::from(byte & 0x7f) << (7 * i);
-        if *byte < 0x80 {
-            *bytes = bytes.get(i + 1..)?;
-            return Some(x);
-        }
-    }
-    None
 }

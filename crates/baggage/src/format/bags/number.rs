@@ -73,22 +73,11 @@ pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
     Some(x)
 }
 
-/// Maps signed numbers near zero to small unsigned ones.
-#[inline]
-pub(crate) fn zigzag(x: i64) -> u64 {
-    ((x << 1) ^ (x >> 63)) as u64
-}
-
-/// Returns the signed number that zigzag has mapped.
-#[inline]
-pub(crate) fn unzigzag(x: u64) -> i64 {
-    (x >> 1) as i64 ^ -((x & 1) as i64)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use pivot_advice::codec::{unzigzag, zigzag};
     use proptest::prelude::*;
 
     fn check(x: u64) {
