@@ -8,11 +8,11 @@
 //! slot          a        │ b      │   a
 //! ```
 //!
-//! | made by                      | the branch             | when it is ready             | when it is dropped before        |
-//! |------------------------------|------------------------|------------------------------|----------------------------------|
-//! | [`FutureExt::in_baggage`]    | is given               | comes out with the output    | ends with the future             |
-//! | [`forked`]                   | forks where it is made | joins the request that polls | rejoins the request that drops it |
-//! | [`carried_future`]           | forks where it is made | is left in an [`Ending`]     | is left in an [`Ending`]         |
+//! | made by                   | branch     | when the future is ready  | when it is dropped before     |
+//! |---------------------------|------------|---------------------------|-------------------------------|
+//! | [`FutureExt::in_baggage`] | given      | comes out with the output | ends with the future          |
+//! | [`forked`]                | forks here | joins where it is polled  | rejoins where it is dropped   |
+//! | [`carried_future`]        | forks here | is left in an [`Ending`]  | is left in an [`Ending`]      |
 //!
 //! A future that is dropped before it is ready is dropped inside its request, so that events of its
 //! destructors belong to it.

@@ -5,7 +5,7 @@
 //! fork           A  share [0,½)    active {}      frozen {#7: a, domain [0,1)}     freeze
 //!                B  share [½,1)    active {}      frozen {#7: a, domain [0,1)}     B may travel
 //! packed "b"     B  share [½,1)    active {b}     frozen {#7}
-//! join B into A  A  share [0,1)    active {a, b}  frozen {}                        fold: all of #7's domain is here
+//! join B into A  A  share [0,1)    active {a, b}  frozen {}                        fold: no copy elsewhere
 //! ```
 //!
 //! Three rules keep every contribution counted once, whatever the shape of the request:

@@ -1,7 +1,7 @@
 //! The bytes in which the baggage of a branch travels; those of its bags are in `bags`.
 //!
 //! ```text
-//! bags ─┬─▶ encode ─▶ bytes within a limit, if need be cut ─▶ decode ─▶ bags, not decoded until they are needed
+//! bags ─┬─▶ encode ─▶ bytes within a limit, if need be cut ─▶ decode ─▶ bags, decoded when needed
 //!       └─▶ reply: leaves out what came with its request
 //! ```
 

@@ -4,9 +4,9 @@
 //! them, unpacks them, or has to merge them with another bag of their key:
 //!
 //! ```text
-//!                        ┌── pack, merge ──▶ Grouped: bytes to which rows are added, with an index ─┐
-//! Arrived: bytes as ─────┤                                                                          ├─▶ bytes
-//! they came              └── merge ────────▶ Decoded: tuples that a temporal bag has chosen ────────┘
+//!                        ┌── pack, merge ──▶ Grouped: bytes to which rows are added ───────┐
+//! Arrived: bytes as ─────┤                                                                   ├─▶ bytes
+//! they came              └── merge ────────▶ Decoded: tuples that a temporal bag has chosen ─┘
 //!
 //! unpack: any of them ─▶ the decoded `Bag`, kept beside the form until the form changes
 //! ```

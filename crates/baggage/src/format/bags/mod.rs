@@ -1,8 +1,8 @@
 //! Bags, decoded and as bytes.
 //!
 //! ```text
-//! number ─▶ column (a value) ─▶ encoded_rows ─▶ grouped_bag (adds rows to bytes) ─┐
-//!                                               temporal_bag (chosen tuples) ─────┴▶ bag_codec ─▶ lazy_bag ─▶ bag_map
+//! number ─▶ column (a value) ─▶ encoded_rows ─▶ grouped_bag (rows) ─┐
+//!                               temporal_bag (chosen tuples) ───────┴▶ bag_codec ─▶ lazy_bag ─▶ bag_map
 //! ```
 
 pub mod bag;
