@@ -21,9 +21,9 @@ use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Parser)]
 #[command(about = "A web shop of the usual crates, to be pivoted")]
-struct Arguments {
+struct ShopArguments {
     #[command(subcommand)]
-    role: Role,
+    role: ShopRole,
     /// Ends when standard input does.
     #[arg(long, hide = true)]
     supervised: bool,
@@ -31,7 +31,7 @@ struct Arguments {
 
 /// The job of this process.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-enum Role {
+enum ShopRole {
     /// All of them, as processes of their own, until Ctrl-C.
     All {
         /// Ends after so many seconds.
@@ -76,22 +76,22 @@ enum Role {
     },
 }
 
-impl Role {
+impl ShopRole {
     fn name(&self) -> &'static str {
         match self {
-            Role::All { .. } => "shop",
-            Role::Web { .. } => "web",
-            Role::Stock { .. } => "stock",
-            Role::Prices { .. } => "prices",
-            Role::Load { .. } => "load",
+            ShopRole::All { .. } => "shop",
+            ShopRole::Web { .. } => "web",
+            ShopRole::Stock { .. } => "stock",
+            ShopRole::Prices { .. } => "prices",
+            ShopRole::Load { .. } => "load",
         }
     }
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let Arguments { role, supervised } = Arguments::parse();
-    if let Role::All { seconds, port } = role {
+    let ShopArguments { role, supervised } = ShopArguments::parse();
+    if let ShopRole::All { seconds, port } = role {
         return supervisor::run(seconds.map(Duration::from_secs), port).await;
     }
 
@@ -110,14 +110,14 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// Does the job of a role until the process ends.
-async fn serve(role: Role) -> anyhow::Result<()> {
+async fn serve(role: ShopRole) -> anyhow::Result<()> {
     match role {
-        Role::Web { listen, stock, prices } => web::serve(listen, stock, prices).await,
-        Role::Stock { listen } => stock::serve(listen).await,
-        Role::Prices { listen } => prices::serve(listen).await,
-        Role::Load { web, customers, pause_ms } => {
+        ShopRole::Web { listen, stock, prices } => web::serve(listen, stock, prices).await,
+        ShopRole::Stock { listen } => stock::serve(listen).await,
+        ShopRole::Prices { listen } => prices::serve(listen).await,
+        ShopRole::Load { web, customers, pause_ms } => {
             customers::run(&web, customers, Duration::from_millis(pause_ms)).await
         }
-        Role::All { .. } => Ok(()),
+        ShopRole::All { .. } => Ok(()),
     }
 }

@@ -140,13 +140,13 @@ async fn product(State(shop): State<Shop>, Path(id): Path<i64>) -> Result<Json<P
 }
 
 #[derive(Debug, Deserialize)]
-struct Order {
+struct PlacedOrder {
     product: i64,
     pieces: i64,
 }
 
 /// `POST /orders`: orders pieces of a product, and returns the number of the order.
-async fn order(State(shop): State<Shop>, Json(order): Json<Order>) -> Result<Json<i64>, ShopError> {
+async fn order(State(shop): State<Shop>, Json(order): Json<PlacedOrder>) -> Result<Json<i64>, ShopError> {
     // More than eight pieces are too many for the table.
     let id: i64 = sqlx::query_scalar("INSERT INTO orders (product, pieces) VALUES (?, ?) RETURNING id")
         .bind(order.product)
@@ -154,7 +154,7 @@ async fn order(State(shop): State<Shop>, Json(order): Json<Order>) -> Result<Jso
         .fetch_one(&shop.database)
         .await?;
 
-    let Order { product, pieces } = order;
+    let PlacedOrder { product, pieces } = order;
     shop.stock.clone().reserve(ReserveRequest { product, pieces }).await?;
     Ok(Json(id))
 }

@@ -1,4 +1,4 @@
-//! [`Client`]: reads and writes files for one application.
+//! [`StoreClient`]: reads and writes files for one application.
 //!
 //! ```text
 //! read_range ─▶ locate ─▶ for four blocks at a time: read_block ─▶ stream from replica 1, 2, 3
@@ -38,7 +38,7 @@ const CONCURRENT_BLOCKS: usize = 4;
 
 /// A client of one cluster, for one application; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct StoreClient {
     app: Arc<str>,
     name_node: Arc<str>,
     connections: Arc<Connections>,
@@ -75,15 +75,15 @@ impl FileStatus {
     }
 }
 
-impl Client {
+impl StoreClient {
     /// Makes a client that names itself `app`. It connects when it is first used.
-    pub fn new(name_node: &str, app: &str) -> Client {
-        Client::with_counters(name_node, app, Arc::default())
+    pub fn new(name_node: &str, app: &str) -> StoreClient {
+        StoreClient::with_counters(name_node, app, Arc::default())
     }
 
     /// Makes a client that counts its bytes with these counters.
-    pub(crate) fn with_counters(name_node: &str, app: &str, counters: Arc<AppCounters>) -> Client {
-        Client { app: app.into(), name_node: name_node.into(), connections: Arc::default(), counters }
+    pub(crate) fn with_counters(name_node: &str, app: &str, counters: Arc<AppCounters>) -> StoreClient {
+        StoreClient { app: app.into(), name_node: name_node.into(), connections: Arc::default(), counters }
     }
 
     /// Returns the bytes received and written so far.

@@ -27,7 +27,7 @@
 //! ```
 //!
 //! Reading order: [`Role`] and [`ProcessOptions`], [`run`], the name node (`namespace`, `name_node`), the
-//! data node (`block_files`, `page_cache`, `data_node`), [`Client`], the work of clients (`workload`,
+//! data node (`block_files`, `page_cache`, `data_node`), [`StoreClient`], the work of clients (`workload`,
 //! `timed_operations`), [`Cluster`], and what the store uses of Pivot (`pivot_runtime`).
 
 mod block_files;
@@ -52,7 +52,7 @@ mod statistics;
 mod timed_operations;
 mod workload;
 
-pub use client::{BlockLocation, Client, FileStatus};
+pub use client::{BlockLocation, FileStatus, StoreClient};
 pub use cluster::{Cluster, Member};
 pub use cluster_plan::ClusterPlan;
 pub use dataset::{Dataset, content};

@@ -9,7 +9,7 @@ use pivot_store::{Cluster, ClusterPlan, ProcessOptions, run};
 
 #[derive(Parser)]
 #[command(about, after_help = "`store <ROLE>` runs one process; `store datanode --help` lists its options.")]
-enum Arguments {
+enum StoreArguments {
     /// Starts a name node, data nodes and clients as processes, and stops them at Ctrl-C.
     Cluster(ClusterPlan),
     #[command(external_subcommand)]
@@ -25,9 +25,9 @@ struct Process {
 
 fn main() -> ExitCode {
     // Roles are no subcommands of their own: one set of options serves all of them.
-    let done = match Arguments::parse() {
-        Arguments::Cluster(plan) => supervise(plan),
-        Arguments::Role(words) => {
+    let done = match StoreArguments::parse() {
+        StoreArguments::Cluster(plan) => supervise(plan),
+        StoreArguments::Role(words) => {
             let words = std::iter::once("store".into()).chain(words);
             serve(Process::parse_from(words).options)
         }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use crate::dataset::{get_path, mix};
-use crate::{Client, ProcessOptions, StoreError};
+use crate::{ProcessOptions, StoreClient, StoreError};
 
 const READ_BYTES: u64 = 8 << 10;
 
@@ -20,7 +20,8 @@ const TUPLES: u64 = 60;
 
 /// Serves the lines until there are no more.
 pub(crate) async fn run(options: &ProcessOptions) -> Result<(), StoreError> {
-    let timed = TimedOperations { options, client: Client::new(&options.name_node, options.role.as_str()) };
+    let timed =
+        TimedOperations { options, client: StoreClient::new(&options.name_node, options.role.as_str()) };
     let (sender, mut lines) = mpsc::unbounded_channel();
 
     // A thread of its own: reading standard input blocks, and may never return.
@@ -53,7 +54,7 @@ pub(crate) async fn run(options: &ProcessOptions) -> Result<(), StoreError> {
 /// The operations of one process.
 struct TimedOperations<'a> {
     options: &'a ProcessOptions,
-    client: Client,
+    client: StoreClient,
 }
 
 impl TimedOperations<'_> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::dataset::{SCAN_PATH, SORT_INPUT, SORT_OUTPUT, get_path, mix};
 use crate::shutdown::Shutdown;
 use crate::statistics::{AppCounters, ProcessCounters};
-use crate::{Client, ProcessOptions, Role, StoreError, content};
+use crate::{ProcessOptions, Role, StoreClient, StoreError, content};
 
 /// The bytes of one read of stress.
 const STRESS_BYTES: u64 = 8 << 10;
@@ -20,7 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 struct Workload<'a> {
     options: &'a ProcessOptions,
-    client: Client,
+    client: StoreClient,
     /// Differs between clients, so that two of a role do not read the same places.
     seed: u64,
 }
@@ -32,7 +32,7 @@ pub(crate) async fn run(
     counters: &ProcessCounters,
 ) -> Result<(), StoreError> {
     let counts = counters.app(options.role.as_str());
-    let client = Client::with_counters(&options.name_node, options.role.as_str(), counts.clone());
+    let client = StoreClient::with_counters(&options.name_node, options.role.as_str(), counts.clone());
     let seed = options.name.bytes().fold(0, |seed, byte| mix(seed ^ u64::from(byte)));
     let workload = Workload { options, client, seed };
 

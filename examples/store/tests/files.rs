@@ -1,4 +1,4 @@
-//! Files survive: byte for byte, on three nodes, while a node is gone, and after the name node is.
+//! Files survive byte for byte: on three nodes, without one of them, and after the name node was killed.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub, dead_code)]
 
 mod harness;
@@ -6,20 +6,22 @@ mod harness;
 use std::time::{Duration, SystemTime};
 
 use harness::{plan, start};
-use pivot_store::{Client, Cluster, ClusterPlan, FileStatus, Role, content};
+use pivot_store::{Cluster, ClusterPlan, FileStatus, Role, StoreClient, content};
 
 /// Reads every file of the data set and compares each byte.
-async fn check_files(client: &Client, cluster: &Cluster) {
+async fn check_files(client: &StoreClient, cluster: &Cluster) {
     for (path, length) in cluster.members()[0].options().dataset.files() {
         assert!(client.read(&path).await.unwrap() == content(&path, length), "{path} differs");
     }
 }
 
-async fn hosts(client: &Client, path: &str) -> Vec<String> {
+/// Returns the hosts of a file's first block.
+async fn hosts(client: &StoreClient, path: &str) -> Vec<String> {
     client.block_locations(path).await.unwrap()[0].hosts.clone()
 }
 
-async fn wait_for_hosts(client: &Client, path: &str, condition: impl Fn(&[String]) -> bool) {
+/// Waits until the hosts of a file's first block meet a condition.
+async fn wait_for_hosts(client: &StoreClient, path: &str, condition: impl Fn(&[String]) -> bool) {
     let waiting = async {
         while !condition(&hosts(client, path).await) {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -31,7 +33,7 @@ async fn wait_for_hosts(client: &Client, path: &str, condition: impl Fn(&[String
 #[tokio::test]
 async fn files_are_read_back_as_written_and_have_three_replicas() {
     let cluster = start(plan(&[]));
-    let client = Client::new(cluster.name_node(), "test");
+    let client = StoreClient::new(cluster.name_node(), "test");
     check_files(&client, &cluster).await;
     for FileStatus { path, length, .. } in client.list("/").await.unwrap() {
         let blocks = client.block_locations(&path).await.unwrap();
@@ -49,7 +51,7 @@ async fn files_are_read_back_as_written_and_have_three_replicas() {
 #[tokio::test]
 async fn ranges_are_read_across_blocks() {
     let cluster = start(plan(&[]));
-    let client = Client::new(cluster.name_node(), "test");
+    let client = StoreClient::new(cluster.name_node(), "test");
     let whole = content("/scan/input", 1 << 20);
     for (offset, length) in [(0, 1), (65_535, 2), (60_000, 200_000), (1_048_570, 100), (1 << 20, 1)] {
         let mut range = Vec::new();
@@ -62,9 +64,10 @@ async fn ranges_are_read_across_blocks() {
 #[tokio::test]
 async fn reads_and_writes_go_on_without_a_killed_node_until_it_takes_part_again() {
     let mut cluster = start(plan(&[]));
-    let client = Client::new(cluster.name_node(), "test");
+    let client = StoreClient::new(cluster.name_node(), "test");
     assert_eq!(hosts(&client, "/scan/input").await[0], "dn-1");
     let first = cluster.position("dn-1").unwrap();
+
     let address = cluster.members()[first].address().unwrap().to_owned();
     cluster.kill(first);
     check_files(&client, &cluster).await;
@@ -92,7 +95,7 @@ async fn a_read_that_is_interrupted_goes_on_with_another_replica() {
     plan.dataset.scan_bytes = 16 << 20;
     plan.dataset.block_bytes = 4 << 20;
     let mut cluster = start(plan);
-    let client = Client::new(cluster.name_node(), "test");
+    let client = StoreClient::new(cluster.name_node(), "test");
     let reading =
         async { assert!(client.read("/scan/input").await.unwrap() == content("/scan/input", 16 << 20)) };
     let first = cluster.position("dn-1").unwrap();
@@ -102,6 +105,7 @@ async fn a_read_that_is_interrupted_goes_on_with_another_replica() {
         }
         cluster.kill(first);
     };
+
     futures::join!(reading, killing);
     assert_eq!(client.summary().bytes_read, 16 << 20);
 }
@@ -109,7 +113,7 @@ async fn a_read_that_is_interrupted_goes_on_with_another_replica() {
 #[tokio::test]
 async fn files_survive_a_killed_name_node() {
     let mut cluster = start(plan(&[]));
-    let client = Client::new(cluster.name_node(), "test");
+    let client = StoreClient::new(cluster.name_node(), "test");
     cluster.kill(0);
     cluster.restart(0).unwrap();
     wait_for_hosts(&client, "/scan/input", |hosts| hosts.len() == 3).await;
@@ -120,13 +124,14 @@ async fn files_survive_a_killed_name_node() {
 async fn access_times_are_recorded_if_wanted_and_survive_a_killed_name_node() {
     for access_times in [false, true] {
         let mut cluster = start(ClusterPlan { access_times, ..plan(&[]) });
-        let client = Client::new(cluster.name_node(), "test");
+        let client = StoreClient::new(cluster.name_node(), "test");
         let begun = SystemTime::now() - Duration::from_millis(1);
         client.length("/get/1").await.unwrap();
         client.read_range("/get/2", 0, 8, drop).await.unwrap();
         cluster.kill(0);
         cluster.restart(0).unwrap();
         wait_for_hosts(&client, "/get/3", |hosts| hosts.len() == 3).await;
+
         let mut recorded = client.list("/get/").await.unwrap();
         recorded.retain(|file| file.accessed.is_some_and(|at| at >= begun));
         let paths: Vec<&str> = recorded.iter().map(|file| file.path.as_str()).collect();
@@ -138,7 +143,7 @@ async fn access_times_are_recorded_if_wanted_and_survive_a_killed_name_node() {
 #[tokio::test]
 async fn blocks_of_deleted_files_leave_the_disk() {
     let cluster = start(plan(&[]));
-    let client = Client::new(cluster.name_node(), "test");
+    let client = StoreClient::new(cluster.name_node(), "test");
     let block = client.block_locations("/get/0").await.unwrap()[0].block;
     let copies = || {
         let file = |host: u32| cluster.folder().join(format!("dn-{host}")).join(format!("blk_{block}"));
@@ -153,7 +158,7 @@ async fn blocks_of_deleted_files_leave_the_disk() {
 #[tokio::test]
 async fn replicas_are_used_unevenly_on_purpose() {
     let cluster = start(plan(&[]));
-    let client = Client::new(cluster.name_node(), "test");
+    let client = StoreClient::new(cluster.name_node(), "test");
     check_files(&client, &cluster).await;
     let mut read = Vec::new();
     for member in cluster.members().iter().filter(|member| member.role() == Role::DataNode) {

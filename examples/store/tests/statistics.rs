@@ -1,4 +1,4 @@
-//! What data nodes say that they did is what the clients saw.
+//! The counts of data nodes and of clients agree, byte for byte.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub, dead_code)]
 
 mod harness;
@@ -10,7 +10,7 @@ use pivot_store::{AppSummary, ClusterPlan, ProcessSummary, Role};
 
 const CLIENTS: [Role; 4] = [Role::Get, Role::Scan, Role::Sort, Role::Stress];
 
-/// The counters of all data nodes together, per application.
+/// Returns the counts of all data nodes together, per application.
 fn served(summaries: &[ProcessSummary]) -> BTreeMap<String, AppSummary> {
     let mut served: BTreeMap<String, AppSummary> = BTreeMap::new();
     let of_data_nodes = summaries.iter().filter(|summary| summary.process == "datanode");
@@ -23,7 +23,7 @@ fn served(summaries: &[ProcessSummary]) -> BTreeMap<String, AppSummary> {
     served
 }
 
-/// Every byte that a client received was sent by a data node, and each written one three times stored.
+/// Checks that every byte that a client received was sent by a data node, and each that it wrote stored on three.
 fn check_counts(summaries: &[ProcessSummary], clients: usize) {
     let served = served(summaries);
     let of_clients: Vec<_> = summaries.iter().filter(|summary| summary.host.starts_with("app-")).collect();
@@ -43,6 +43,7 @@ fn statistics_equal_what_clients_received_after_a_number_of_operations() {
     cluster.stop();
     let summaries = cluster.summaries();
     check_counts(&summaries, CLIENTS.len());
+
     let read = |app: &str| served(&summaries)[app].bytes_read;
     assert_eq!((read("get"), read("scan")), (5 * (64 << 10), 5 * (1 << 20)));
     assert_eq!((read("sort"), read("stress")), (5 * (64 << 10), 5 * (8 << 10)));
@@ -55,6 +56,7 @@ fn a_stop_lets_clients_finish_whole_operations() {
     cluster.stop();
     let summaries = cluster.summaries();
     check_counts(&summaries, CLIENTS.len());
+
     let scan = summaries.iter().find(|summary| summary.process == "scan").unwrap();
     assert_eq!(scan.bytes_read, scan.operations * (1 << 20));
 }
@@ -65,6 +67,7 @@ fn clients_do_nothing_before_they_are_told_to_go() {
     let path = cluster.members().last().unwrap().options().stats_path();
     wait_until(|| path.exists());
     assert_eq!(ProcessSummary::read(&path).unwrap().operations, 0);
+
     cluster.go().unwrap();
     cluster.wait_for_clients().unwrap();
     assert_eq!(ProcessSummary::read(&path).unwrap().operations, 2);

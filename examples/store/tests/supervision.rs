@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use harness::{NO_FRONTEND, is_running, plan, start, wait_until};
 use pivot_store::{Member, Role};
 
-/// A supervisor in a process of its own, the ids of its children, and its folder.
+/// Starts a supervisor in a process of its own. Returns it, the ids of its children, and its folder.
 fn supervisor() -> (Child, Vec<u32>, PathBuf) {
     let small = ["--block-bytes=65536", "--get-bytes=65536", "--scan-bytes=1048576", "--sort-bytes=65536"];
     let mut child = Command::new(env!("CARGO_BIN_EXE_store"))
@@ -20,6 +20,7 @@ fn supervisor() -> (Child, Vec<u32>, PathBuf) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+
     let mut pids = Vec::new();
     for line in BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap) {
         if let Some(folder) = line.strip_prefix("ready ") {
@@ -30,14 +31,16 @@ fn supervisor() -> (Child, Vec<u32>, PathBuf) {
     panic!("the supervisor ended before it was ready: {:?}", child.wait());
 }
 
-/// Ends a supervisor with a signal; all its children and files have to go.
+/// Ends a supervisor with a signal, and checks that all its children and files go.
 fn check_signal(signal: &str) {
     let (mut child, pids, folder) = supervisor();
     assert_eq!(pids.len(), 9);
     assert!(pids.iter().all(|pid| is_running(*pid)));
+
     let id = child.id().to_string();
     assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     child.wait().unwrap();
+
     wait_until(|| !pids.iter().any(|pid| is_running(*pid)));
     wait_until(|| !folder.exists());
 }
@@ -78,7 +81,7 @@ fn nothing_outlives_a_panic_in_the_supervisor() {
 
 #[test]
 fn an_orphan_does_not_wait_for_an_answer() {
-    // It takes connections and never answers, so the first operation of the client never ends.
+    // A name node that takes connections and never answers: the first operation of the client never ends.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = std::env::temp_dir().join(format!("pivot-store-orphan-{}", std::process::id()));
     let mut child = Command::new(env!("CARGO_BIN_EXE_store"))
@@ -89,11 +92,14 @@ fn an_orphan_does_not_wait_for_an_answer() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+
     let ready = BufReader::new(child.stdout.take().unwrap()).lines().next();
     assert_eq!(ready.unwrap().unwrap(), "ready");
+
     // The operation is under way when its connection has come.
     silent.accept().unwrap();
     drop(child.stdin.take());
+
     let begun = Instant::now();
     child.wait().unwrap();
     // A single call is waited for ten seconds, an operation is several.
@@ -106,8 +112,10 @@ fn a_folder_with_files_in_it_is_not_taken() {
     let folder = std::env::temp_dir().join(format!("pivot-store-taken-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("precious"), b"kept").unwrap();
+
     let plan = pivot_store::ClusterPlan { data_dir: Some(folder.clone()), ..plan(&[]) };
     assert!(pivot_store::Cluster::start(plan, |_, _| Command::new("false")).is_err());
+
     assert!(folder.join("precious").exists());
     std::fs::remove_dir_all(folder).unwrap();
 }

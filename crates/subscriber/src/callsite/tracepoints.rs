@@ -39,19 +39,19 @@ pub struct CallsiteTracepoints {
 
 /// All callsites that were reached, whatever subscriber met them.
 #[derive(Debug, Default)]
-struct Registry {
+struct KnownCallsites {
     by_callsite: HashMap<callsite::Identifier, &'static CallsiteTracepoints>,
     by_target: HashMap<&'static str, Vec<&'static CallsiteTracepoints>>,
 }
 
-static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
+static KNOWN_CALLSITES: Mutex<Option<KnownCallsites>> = Mutex::new(None);
 
 impl CallsiteTracepoints {
     /// Returns the tracepoints of the callsite that this metadata describes. The first time they are
     /// registered with the agent, which weaves what is installed for them.
     pub fn of(metadata: &'static Metadata<'static>) -> &'static CallsiteTracepoints {
-        let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
-        let Registry { by_callsite, by_target } = registry.get_or_insert_default();
+        let mut known = KNOWN_CALLSITES.lock().unwrap_or_else(PoisonError::into_inner);
+        let KnownCallsites { by_callsite, by_target } = known.get_or_insert_default();
         by_callsite.entry(metadata.callsite()).or_insert_with(|| {
             let site: &'static CallsiteTracepoints =
                 Box::leak(Box::new(CallsiteTracepoints::register(metadata)));
@@ -126,8 +126,8 @@ fn common_value(metadata: &Metadata<'_>, field: &str) -> Option<Value> {
 
 /// Returns whether advice is woven at any callsite of a target.
 pub(crate) fn any_woven(target: &str) -> bool {
-    let registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
-    let sites = registry.as_ref().and_then(|registry| registry.by_target.get(target));
+    let known = KNOWN_CALLSITES.lock().unwrap_or_else(PoisonError::into_inner);
+    let sites = known.as_ref().and_then(|known| known.by_target.get(target));
     sites.is_some_and(|sites| sites.iter().any(|site| site.is_woven()))
 }
 

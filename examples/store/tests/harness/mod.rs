@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use pivot_store::{Cluster, ClusterPlan, Dataset, Role};
 
-/// Nothing listens here: the agents of the processes find no frontend, which must not matter.
+/// An address where nothing listens: the agents of the processes find no frontend, which must not matter.
 pub const NO_FRONTEND: &str = "http://127.0.0.1:9";
 
-/// A plan with small files.
+/// Returns a plan with small files.
 pub fn plan(clients: &[Role]) -> ClusterPlan {
     ClusterPlan {
         clients: clients.to_vec(),
@@ -18,6 +18,7 @@ pub fn plan(clients: &[Role]) -> ClusterPlan {
     }
 }
 
+/// Starts a cluster of this example's own binary.
 pub fn start(plan: ClusterPlan) -> Cluster {
     Cluster::start(plan, |_, options| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_store"));
@@ -27,13 +28,13 @@ pub fn start(plan: ClusterPlan) -> Cluster {
     .unwrap()
 }
 
-/// True while a process runs; one that has ended and waits to be reaped does not.
+/// Returns whether a process runs. One that has ended and waits to be reaped does not.
 pub fn is_running(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.rsplit(") ").next().unwrap_or("Z").starts_with('Z'))
 }
 
-/// Waits for something that has to come; gives up only after so long that it never will.
+/// Waits for a condition that has to come true, and panics after a minute.
 pub fn wait_until(mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
