@@ -70,8 +70,6 @@ const CIRCLES: &[(&str, &str)] = &[
     ("crates/query/src/syntax/clauses.rs", "crates/query/src/syntax/sources.rs"),
     ("crates/query/src/syntax/hints.rs", "crates/query/src/syntax/clauses.rs"),
     ("crates/query/src/syntax/sources.rs", "crates/query/src/syntax/clauses.rs"),
-    ("crates/subscriber/src/callsite/enabled_check.rs", "crates/subscriber/src/callsite/tracepoints.rs"),
-    ("crates/subscriber/src/callsite/tracepoints.rs", "crates/subscriber/src/callsite/enabled_check.rs"),
     ("crates/uplink/src/config.rs", "crates/uplink/src/thread.rs"),
     ("crates/uplink/src/link.rs", "crates/uplink/src/config.rs"),
     ("crates/uplink/src/link.rs", "crates/uplink/src/message.rs"),
