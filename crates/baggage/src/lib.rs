@@ -77,6 +77,7 @@ pub use format::bags::complete_rows::{CheckedRows, CompleteRows};
 pub use format::bags::encoded_states::Summand;
 pub use format::bags::value::ValueRef;
 pub use format::envelope::{self, MAX_BYTES};
+pub use format::query_budgets::set_query_budgets;
 pub use format::reply::{self, PendingReply, UNCHANGED_REPLY};
 pub use format::request_snapshot::RequestSnapshot;
 pub use losses::{Losses, losses};

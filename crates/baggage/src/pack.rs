@@ -38,6 +38,7 @@ impl Baggage {
     ) -> Option<Stamp> {
         if keep == TemporalFilter::All {
             tuples.into_iter().for_each(|rows| self.pack_groups(key, &rows));
+            self.cut_to_query_budget(key.query);
             return None;
         }
 
@@ -50,6 +51,7 @@ impl Baggage {
         let stamp = Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
         let bag = Bag::packed(keep, tuples, stamp)?;
         self.add(key, bag);
+        self.cut_to_query_budget(key.query);
         Some(stamp)
     }
 
@@ -84,6 +86,7 @@ impl Baggage {
         let stamp = Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
         let bag = temporal_bag::write_sole(kind, n, key, stamp, aggregates, row, states);
         branch.active.insert(key, LazyBag::arrived(SharedBytes::new(&bag)));
+        self.cut_to_query_budget(key.query);
         Some(stamp)
     }
 
@@ -140,12 +143,14 @@ impl Baggage {
         if !branch.is_cut(key)
             && let Some(bag) = branch.active.grouped(key, row.len(), aggregates)
         {
-            return bag.add(row, n, states);
+            bag.add(row, n, states);
+            return self.cut_to_query_budget(key.query);
         }
 
         let mut rows = Groups::new(row.len(), aggregates);
         rows.entry(row).merge(n, states);
         self.pack_groups(key, &rows);
+        self.cut_to_query_budget(key.query);
     }
 
     /// Packs one tuple that counts once and of which each aggregate takes in one and the same number. Returns
@@ -165,7 +170,9 @@ impl Baggage {
         }
 
         let bag = branch.active.grouped(key, row.len(), aggregates);
-        bag.is_some_and(|bag| bag.add_summand(row, summand))
+        let is_packed = bag.is_some_and(|bag| bag.add_summand(row, summand));
+        self.cut_to_query_budget(key.query);
+        is_packed
     }
 
     /// Whether a bag accepts one more tuple: a temporal one does not if it has lost tuples, or if the first n

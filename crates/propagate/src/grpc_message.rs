@@ -5,7 +5,7 @@
 //! message. Protobuf readers skip fields they do not know, so no `.proto` file changes and peers without
 //! Pivot are not disturbed.
 
-use pivot_baggage::{Baggage, Traced, budget_bytes};
+use pivot_baggage::{Baggage, Traced};
 use prost::bytes::{Buf, BufMut};
 use prost::encoding::{DecodeContext, WireType, bytes};
 use prost::{DecodeError, Message};
@@ -64,7 +64,7 @@ impl<M> WithBaggage<M> {
 impl<M> From<Traced<M>> for WithBaggage<M> {
     fn from(traced: Traced<M>) -> WithBaggage<M> {
         let (message, baggage) = traced.into_parts();
-        let baggage = baggage.map_or_else(Vec::new, |baggage| baggage.encode_within(budget_bytes()));
+        let baggage = baggage.map_or_else(Vec::new, Baggage::encode);
         WithBaggage { message, baggage }
     }
 }

@@ -38,9 +38,19 @@ struct HashedGroup {
 /// Leaves at least so many bytes behind, or as many as the newest query that holds anything can spare.
 /// Returns how many groups and temporal bags went.
 pub(crate) fn cut_newest(branch: &mut Branch, excess_bytes: usize) -> u64 {
+    cut_newest_of(branch, excess_bytes, |_| true)
+}
+
+/// Leaves bytes behind as [`cut_newest`] does, but only of bags that `may_cut` allows.
+pub(crate) fn cut_newest_of(
+    branch: &mut Branch,
+    excess_bytes: usize,
+    may_cut: impl Fn(&BagKey) -> bool,
+) -> u64 {
     // Numbers grow with each query of a frontend, so the newest query is the one with the highest.
     let age = |key: &BagKey| (key.query.number, key.query.frontend, key.stage);
-    let sparing = branch.bags().filter(|(_, bag)| bag.decoded().is_some_and(can_spare));
+    let allowed = branch.bags().filter(|(key, _)| may_cut(key));
+    let sparing = allowed.filter(|(_, bag)| bag.decoded().is_some_and(can_spare));
     let Some(key) = sparing.map(|(key, _)| *key).max_by_key(age) else { return 0 };
 
     let groups = groups_by_hash(branch, key);

@@ -2,12 +2,12 @@
 
 use crate::baggage::Baggage;
 use crate::causality::branch::{Branch, first_root};
-use crate::causality::budget::budget_bytes;
 use crate::causality::instance::Instance;
 use crate::causality::share::Share;
 use crate::format::cut::cut_newest;
 use crate::format::envelope::{VERSION, field, instance_field, reply_kind};
 use crate::format::protobuf::ProtoWriter;
+use crate::format::query_budgets::{self, travel_budget_bytes};
 use crate::format::request_snapshot::RequestSnapshot;
 use crate::losses;
 
@@ -21,16 +21,21 @@ const INSTANCE_BYTES: usize = 32;
 const BAG_FIELD_BYTES: usize = 4;
 
 impl Baggage {
-    /// Returns the bytes in which the branch travels on, within [`budget_bytes`]; none if it has no id. The
-    /// branch ends here: to go on here as well, fork and encode the fork.
+    /// Returns the bytes in which the branch travels on, within [`budget_bytes`](crate::budget_bytes) or the
+    /// larger budget of one of its queries; none if it has no id. The branch ends here: to go on here as well,
+    /// fork and encode the fork.
     pub fn encode(self) -> Vec<u8> {
-        self.encode_within(budget_bytes())
+        let limit_bytes = self.branch().map_or(0, travel_budget_bytes);
+        self.encode_within(limit_bytes)
     }
 
     /// Returns the bytes in which the branch travels on, within a limit. What does not fit is left behind,
     /// newest query first; the ids always travel.
     pub fn encode_within(self, limit_bytes: usize) -> Vec<u8> {
         let Some(mut branch) = self.into_branch() else { return Vec::new() };
+        if query_budgets::are_set() {
+            branch.cut_to_query_budgets();
+        }
         if let Some(arrived) = branch.arrived.as_ref().filter(|arrived| arrived.len() <= limit_bytes) {
             return arrived.to_vec();
         }
@@ -54,6 +59,9 @@ pub(crate) fn write_within(
     request: Option<&RequestSnapshot>,
 ) -> Vec<u8> {
     branch.seal();
+    if query_budgets::are_set() {
+        branch.cut_to_query_budgets();
+    }
 
     // Whatever is cut leaves a mark, so the next attempt may still be too long. Each leaves something behind,
     // until nothing is left but ids and marks, which travel even if they are too long.

@@ -11,6 +11,7 @@ mod decode;
 mod encode;
 pub mod envelope;
 mod protobuf;
+pub(crate) mod query_budgets;
 pub mod reply;
 pub(crate) mod request_snapshot;
 pub(crate) mod shared_bytes;

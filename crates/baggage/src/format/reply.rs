@@ -19,10 +19,10 @@
 use crate::baggage::Baggage;
 use crate::carry::leaks;
 use crate::causality::branch::Branch;
-use crate::causality::budget::budget_bytes;
 use crate::error::BaggageError;
 use crate::format::encode::write_within;
 use crate::format::envelope::{VERSION, field, reply_kind};
+use crate::format::query_budgets::travel_budget_bytes;
 use crate::format::request_snapshot::RequestSnapshot;
 use std::borrow::Cow;
 
@@ -40,7 +40,8 @@ impl Baggage {
     /// understood by, or `None` if it has no id. The branch ends here, and comes back with the reply.
     pub fn encode_request(self) -> Option<(Vec<u8>, PendingReply)> {
         let mut branch = self.into_branch()?;
-        let bytes = write_within(&mut branch, budget_bytes(), None);
+        let limit_bytes = travel_budget_bytes(&branch);
+        let bytes = write_within(&mut branch, limit_bytes, None);
         Some((bytes, PendingReply(Some(branch))))
     }
 
@@ -55,7 +56,8 @@ impl Baggage {
         if request.is_repeated_by(&branch) {
             return UNCHANGED_REPLY.into();
         }
-        write_within(&mut branch, budget_bytes(), Some(request)).into()
+        let limit_bytes = travel_budget_bytes(&branch);
+        write_within(&mut branch, limit_bytes, Some(request)).into()
     }
 }
 
