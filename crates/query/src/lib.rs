@@ -47,7 +47,7 @@ mod syntax;
 pub use catalog::{Catalog, CatalogField, CatalogTracepoint};
 pub use compile_options::CompileOptions;
 pub use compiled::{
-    OutputAggregate, OutputColumn, OutputKey, OutputSchema, Program, QueryBudget, ResultSink, RunSettings,
+    OutputAggregate, OutputColumn, OutputKey, OutputSchema, Program, ResultSink, RunSettings,
 };
 pub use compiler::{compile, compile_with};
 pub use diagnostic::{Color, Diagnostic, Diagnostics, Severity};

@@ -8,4 +8,4 @@ mod untyped_fields;
 
 pub use output_schema::{OutputAggregate, OutputColumn, OutputKey, OutputSchema};
 pub use program::Program;
-pub use run_settings::{QueryBudget, ResultSink, RunSettings};
+pub use run_settings::{ResultSink, RunSettings};

@@ -1,6 +1,6 @@
 //! On which terms a query runs: its windows, how long it stays, what it may cost, where its results go.
 
-use pivot_advice::Value;
+use pivot_advice::{QueryBudget, Value};
 
 /// On which terms a query runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,21 +9,10 @@ pub struct RunSettings {
     pub every_ns: i64,
     /// After how long it uninstalls itself, in nanoseconds.
     pub duration_ns: Option<i64>,
-    /// What it may cost.
+    /// What it asks to take in each process; what it does not mention is the process's default.
     pub budget: QueryBudget,
     /// Where its results go, besides the clients that ask for them.
     pub sink: Option<ResultSink>,
-}
-
-/// What a query may cost. What is not said is the agent's default.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct QueryBudget {
-    /// Bytes of baggage per request.
-    pub bytes: Option<u64>,
-    /// Groups per process.
-    pub groups: Option<u64>,
-    /// The part of a core per process.
-    pub cpu: Option<f64>,
 }
 
 /// Where results go.

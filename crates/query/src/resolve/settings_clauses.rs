@@ -2,10 +2,11 @@
 
 use super::resolved_query::ResultShape;
 use super::resolver::Resolver;
-use crate::compiled::{QueryBudget, ResultSink, RunSettings};
+use crate::compiled::{ResultSink, RunSettings};
 use crate::diagnostic::Diagnostic;
 use crate::suggest::nearest;
 use crate::syntax::ast::{AstQuery, BudgetItem, SinkClause, Span, Spanned};
+use pivot_advice::QueryBudget;
 
 /// The shortest window; longer ones are multiples of it.
 const SHORTEST_NS: i64 = 100_000_000;
