@@ -121,7 +121,7 @@ impl<S> Server<S> {
             ReceivedBaggage::None => (None, None),
             ReceivedBaggage::Detached(baggage) => (Some(baggage), None),
             ReceivedBaggage::Branch(kind, baggage) => {
-                // Of gRPC clients every one reads trailers: the status of the call is in them.
+                // Every gRPC client reads trailers: the status of the call is in them.
                 let trailers = kind == HeaderKind::Binary || accepts_trailers(headers);
                 let asked = baggage.snapshot();
                 let key = self.layer.key.clone();

@@ -30,7 +30,6 @@
 
 use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteKind, InnerInterest, IsCarrier};
 use crate::callsite::{compiled_out, interest_rebuild};
-use crate::fire;
 use crate::span::carried_request::CarriedRequest;
 use crate::span::entered_carriers;
 use crate::span::open_spans::{OpenSpans, is_own, own_id};
@@ -174,15 +173,12 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
         let is_wanted = self.inner_wants(callsite, metadata);
 
         // The beginning of a carrier is an event of the request that it carries.
-        let fire = || {
-            if let Some(site) = callsite.site().filter(|site| site.enter.is_woven()) {
-                self.spans.fire_in_carrier(|| fire::fire_span_enter(site, attributes));
-            }
+        let carried = if callsite.is_carrier {
+            Some(CarriedRequest::begin(|| self.spans.fire_enter(callsite.site(), attributes)))
+        } else {
+            self.spans.fire_enter(callsite.site(), attributes);
+            None
         };
-        let carried = callsite.is_carrier.then(|| CarriedRequest::begin(fire));
-        if carried.is_none() {
-            fire();
-        }
 
         let id = if is_wanted { self.inner.new_span(attributes) } else { own_id() };
 
@@ -223,9 +219,7 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
             return self.pass_to_inner(event);
         }
 
-        if let Some(site) = callsite.site().filter(|site| site.enter.is_woven()) {
-            self.spans.fire_in_carrier(|| fire::fire_event(site, event));
-        }
+        self.spans.fire_event(callsite.site(), event);
         if self.inner_wants(callsite, event.metadata()) {
             self.pass_to_inner(event);
         }

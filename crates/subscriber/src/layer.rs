@@ -18,7 +18,6 @@
 
 use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteKind, IsCarrier};
 use crate::callsite::interest_rebuild;
-use crate::fire;
 use crate::span::carried_request::CarriedRequest;
 use crate::span::open_spans::OpenSpans;
 use crate::span::request_spans::is_request_span;
@@ -105,18 +104,16 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
         let callsite = self.callsites.get_or_insert(attributes.metadata());
 
-        // The beginning of a carrier is an event of the request that it carries.
-        let fire = || {
-            if let Some(site) = callsite.site().filter(|site| site.enter.is_woven()) {
-                self.spans.fire_in_carrier(|| fire::fire_span_enter(site, attributes));
-            }
+        // The beginning of a carrier is an event of the request that it carries. A layer is not told of
+        // a second handle, so there may always be one.
+        let carried = if callsite.is_carrier {
+            let mut carried = CarriedRequest::begin(|| self.spans.fire_enter(callsite.site(), attributes));
+            carried.share();
+            Some(carried)
+        } else {
+            self.spans.fire_enter(callsite.site(), attributes);
+            None
         };
-        let mut carried = callsite.is_carrier.then(|| CarriedRequest::begin(fire));
-        match &mut carried {
-            // A layer is not told of a second handle, so there may always be one.
-            Some(carried) => carried.share(),
-            None => fire(),
-        }
 
         if let Some(site) = callsite.site()
             && (carried.is_some() || site.exit.is_some_and(|exit| exit.is_woven()))
@@ -131,9 +128,7 @@ where
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let callsite = self.callsites.get_or_insert(event.metadata());
-        if let Some(site) = callsite.site().filter(|site| site.enter.is_woven()) {
-            self.spans.fire_in_carrier(|| fire::fire_event(site, event));
-        }
+        self.spans.fire_event(callsite.site(), event);
     }
 
     fn on_enter(&self, span: &Id, _: Context<'_, S>) {

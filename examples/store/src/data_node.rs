@@ -110,7 +110,7 @@ impl DataNode {
         let (next, rest) = head.pipeline.split_first()?;
         let mut peer = self.connections.data_node(&next.address).ok()?;
 
-        // A bounded channel: a slow node later in the pipeline slows the client down, not this node's memory.
+        // A bounded channel: a slow node later in the pipeline slows the client down, and fills no memory here.
         let head = WriteHead { pipeline: rest.to_vec(), ..head.clone() };
         let (sender, packets) = mpsc::channel(AHEAD);
         let first = WritePacket { head: Some(head), data: Default::default() };

@@ -43,7 +43,7 @@ impl Shutdown {
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
 
-        // The runtime's own handler of Ctrl-C would end the process at once.
+        // Without a handler these signals would end the process in the middle of an operation.
         let on_signal = sender.clone();
         tokio::spawn(async move {
             tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }

@@ -25,8 +25,8 @@ pub(crate) struct EnabledCheck {
     woven: WovenFlag,
 }
 
-/// Returns whether a callsite is a check and no event or span. `enabled!` with an event's fields passes
-/// for an event; only the name that the macro makes up gives it away.
+/// Returns whether a callsite is a check and no event or span. `event_enabled!` and `span_enabled!` pass for
+/// events and spans: the name that the macros make up gives them away.
 pub(crate) fn is_enabled_check(metadata: &Metadata<'_>) -> bool {
     !(metadata.is_event() || metadata.is_span()) || metadata.name().starts_with("enabled ")
 }

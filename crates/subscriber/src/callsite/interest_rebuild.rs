@@ -17,8 +17,8 @@
 //! then *no* callsite would be wanted any more. So the dispatchers around us are remembered, and one of
 //! them is made the default while we rebuild.
 //!
-//! **Answers overtake each other.** A callsite that registers gets its answer, and stores it a moment later
-//! ([tracing#3269]). If weaving changes in between, the rebuild's newer answer is overwritten by the older:
+//! **Answers overtake each other.** A callsite that registers gets its answer, and stores it a moment later.
+//! If weaving changes in between, the rebuild's newer answer is overwritten by the older:
 //!
 //! ```text
 //! thread 1   ask: never ────────────────────────────────── store: never      off, though woven
@@ -30,8 +30,7 @@
 //! off would not ask again, but *sometimes*, which asks at each event. Two later rebuilds settle it. Without
 //! a connected agent nobody governs; then a rebuild that follows new callsites is repeated after a pause.
 //!
-//! [tracing#3614]: https://github.com/tokio-rs/tracing/issues/3614
-//! [tracing#3269]: https://github.com/tokio-rs/tracing/issues/3269
+//! [tracing#3614]: https://github.com/tokio-rs/tracing/pull/3614
 
 use crate::callsite::cache;
 use std::cell::Cell;

@@ -26,6 +26,7 @@
 
 use crate::callsite::tracepoints::CallsiteTracepoints;
 use crate::field_visitor::FieldVisitor;
+use crate::fire;
 use crate::span::carried_request::CarriedRequest;
 use crate::span::entered_carriers::{self, SpanKey};
 use foldhash::fast::RandomState;
@@ -37,8 +38,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tracing_core::Metadata;
 use tracing_core::span::{Attributes, Id, Record};
+use tracing_core::{Event, Metadata};
 
 const OWN_BITS: u64 = 0b11 << 36;
 const COUNTER_BITS: u64 = (1 << 36) - 1;
@@ -227,9 +228,23 @@ impl OpenSpans {
         }
     }
 
+    /// Fires the tracepoint of a span's beginning, if it is woven.
+    pub(crate) fn fire_enter(&self, site: Option<&'static CallsiteTracepoints>, attributes: &Attributes<'_>) {
+        if let Some(site) = site.filter(|site| site.enter.is_woven()) {
+            self.fire_in_carrier(|| fire::fire_span_enter(site, attributes));
+        }
+    }
+
+    /// Fires the tracepoint of an event, if it is woven.
+    pub(crate) fn fire_event(&self, site: Option<&'static CallsiteTracepoints>, event: &Event<'_>) {
+        if let Some(site) = site.filter(|site| site.enter.is_woven()) {
+            self.fire_in_carrier(|| fire::fire_event(site, event));
+        }
+    }
+
     /// Runs `fire`, which makes an event. Inside a carrier that others are inside of too, the event comes
     /// after what they have done so far, and what they do from now on comes after the event.
-    pub(crate) fn fire_in_carrier(&self, fire: impl FnOnce()) {
+    fn fire_in_carrier(&self, fire: impl FnOnce()) {
         let Some(innermost) = entered_carriers::innermost(self.number) else { return fire() };
         self.with_carrier(innermost.carrier, CarriedRequest::exchange);
         fire();
