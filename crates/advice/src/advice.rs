@@ -1,9 +1,41 @@
-//! Advice: what one stage of a query does at one tracepoint.
+//! Advice: what one stage of a query does at one tracepoint, as a straight line of instructions.
 //!
-//! Running an advice starts with one row without columns and of multiplicity 1. Observe, Unpack, Unnest
-//! and Let append columns to every row; Unpack and Unnest also multiply rows; Filter and Distinct drop
-//! them; a final Pack or Emit consumes them. Columns are numbered in the order in which instructions
-//! append them, and so are the states that come with unpacked groups.
+//! The query of the paper's figure 1 compiles to two advices, one for each tracepoint. Their text form
+//! ([`crate::advice_text`]) is what `EXPLAIN` shows:
+//!
+//! ```text
+//! FROM incr IN DataNodeMetrics.incrBytesRead
+//! JOIN cl IN First(ClientProtocols) ON cl -> incr
+//! GROUP BY cl.procName SELECT cl.procName, SUM(incr.delta)
+//!
+//! A1 at ClientProtocols                       A0 at DataNodeMetrics.incrBytesRead
+//!   OBSERVE process                             OBSERVE delta
+//!   PACK    bag 7.1 FIRST 1 (process)           UNPACK  bag 7.1 as cl (process)
+//!                                               EMIT    query 7 GROUP (cl.process) AGG (SUM(delta))
+//! ```
+//!
+//! # How an advice runs
+//!
+//! It starts with one row that has no columns and the multiplicity 1, and ends where no row is left:
+//!
+//! | instruction | rows | columns |
+//! |---|---|---|
+//! | Observe, Let | as before | one more: a field, the value of an expression |
+//! | Unpack | each times the matching rows of a bag | those of the bag |
+//! | Unnest | each times the elements of a list | one more: the element |
+//! | Filter, Distinct | fewer | as before |
+//! | Order, Choose | as before, sorted; marked as tuples | as before |
+//! | Pack, Emit (the last one) | consumed, grouped by some columns | |
+//!
+//! Columns are numbered in the order in which instructions append them. So are the aggregate states that come
+//! with unpacked groups, in a numbering of their own; a state counts for all rows of its group, and is
+//! multiplied with the rows of the other side of the join.
+//!
+//! # The byte form
+//!
+//! On the wire an advice is the protobuf message `pivot.v1.Advice` (`proto/pivot/v1/advice.proto`), with one
+//! message for each instruction and expressions in postfix order. `pivot-protocol` converts it. Only bags and
+//! groups have a byte form of their own, in [`crate::codec`].
 
 use crate::aggregate::{Aggregate, FinalFunction};
 use crate::expr::Expr;
@@ -12,27 +44,31 @@ use std::fmt;
 /// The most instructions an advice may have.
 pub const MAX_INSTRUCTIONS: usize = 256;
 
+/// The default field with the request's id: as users write it, and as `EXPLAIN ANALYZE` observes it, which no
+/// export can hide.
+const REQUEST_FIELDS: [&str; 2] = ["request", "$request"];
+
 /// Names an installed query everywhere: which frontend, and its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct QueryId {
     /// Random per frontend, so that two frontends never mean different queries by one id.
     pub frontend: u32,
-    /// The number users see.
+    /// The number that users see.
     pub number: u32,
 }
 
 impl QueryId {
-    /// The id of a frontend's query.
+    /// Returns the id of a frontend's query.
     pub fn new(frontend: u32, number: u32) -> QueryId {
         QueryId { frontend, number }
     }
 
-    /// Both parts in one number, as it travels.
+    /// Returns both parts in one number, the frontend in the upper half, as ids travel in baggage.
     pub fn to_u64(self) -> u64 {
         u64::from(self.frontend) << 32 | u64::from(self.number)
     }
 
-    /// The id that travelled as this number.
+    /// Returns the id of such a number.
     pub fn from_u64(id: u64) -> QueryId {
         QueryId { frontend: (id >> 32) as u32, number: id as u32 }
     }
@@ -73,7 +109,7 @@ pub struct Advice {
 }
 
 impl Advice {
-    /// The bag that it packs, if any.
+    /// Returns the bag that the advice packs, if it packs one.
     pub fn packs(&self) -> impl Iterator<Item = BagKey> {
         self.instructions.iter().filter_map(|step| match step {
             Instruction::Pack { bag, .. } => Some(*bag),
@@ -81,16 +117,31 @@ impl Advice {
         })
     }
 
-    /// The bags that it unpacks.
+    /// Returns the bags that the advice unpacks.
     pub fn unpacks(&self) -> impl Iterator<Item = BagKey> {
         self.instructions.iter().filter_map(|step| match step {
             Instruction::Unpack { bag, .. } => Some(*bag),
             _ => None,
         })
     }
+
+    /// Whether running the advice reads or changes the baggage of the request: whether it packs or unpacks.
+    pub fn needs_baggage(&self) -> bool {
+        self.packs().chain(self.unpacks()).next().is_some()
+    }
+
+    /// Whether requests have to carry baggage for the advice: because it packs, or because it observes the
+    /// request's id, which travels in the baggage.
+    pub fn needs_carrying(&self) -> bool {
+        self.instructions.iter().any(|step| match step {
+            Instruction::Pack { .. } => true,
+            Instruction::Observe { field } => REQUEST_FIELDS.contains(&field.as_str()),
+            _ => false,
+        })
+    }
 }
 
-/// One step of an advice.
+/// One step of an advice. The table at the head of this file says what each does to the rows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Instruction {
     /// Appends the value of an exported or default field. Comes before any Unpack.
@@ -108,11 +159,11 @@ pub enum Instruction {
         columns: Vec<String>,
         /// The bag's aggregates.
         aggregates: Vec<Aggregate>,
-        /// What a group of the bag becomes.
+        /// The result that the bag stands for: its rows, or the groups of a subquery over them.
         rows: UnpackMode,
-        /// What becomes of a row without a match.
+        /// The kind of join.
         matching: JoinKind,
-        /// What a row of the bag must satisfy to match, over the row's columns and those of the bag.
+        /// The condition of the join, over the row's columns and those of the bag; none matches all.
         on: Option<Expr>,
     },
     /// Replaces each row by one for every element of a list, in their order, with the element appended.
@@ -151,7 +202,7 @@ pub enum Instruction {
     Pack {
         /// The bag.
         bag: BagKey,
-        /// Which of all tuples packed in this request the bag keeps.
+        /// The tuples that the bag keeps, of all that are packed in a request.
         keep: TemporalFilter,
         /// The columns that the rows are grouped by.
         keys: Vec<u16>,
@@ -164,48 +215,49 @@ pub enum Instruction {
         keys: Vec<u16>,
         /// The partial aggregates of each group.
         folds: Vec<AggregateCall>,
-        /// Whether groups or single rows are the result.
+        /// Whether the groups or the single rows are the result.
         form: EmitMode,
     },
 }
 
-/// Which tuples a bag keeps.
+/// The tuples that a bag keeps, of all that are packed into it in one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TemporalFilter {
     /// All, grouped.
     All,
-    /// The first n by stamp.
+    /// The first n by their timestamps: hybrid logical clock, then a random number.
     First(u32),
-    /// The most recent n by stamp.
+    /// The most recent n by their timestamps.
     MostRecent(u32),
 }
 
-/// What becomes of a row that nothing in the bag matches.
+/// The kind of a happened-before join: it decides about rows that nothing in the bag matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JoinKind {
-    /// It is dropped.
+    /// Rows without a match are dropped.
     Inner,
-    /// It is kept, with null in the bag's columns.
+    /// Rows without a match are kept, with null in the bag's columns.
     Left,
-    /// It is kept, and those with a match are dropped. The bag's columns are seen by `on` alone.
+    /// Rows without a match are kept, and those with one are dropped. Only the condition sees the bag's
+    /// columns.
     Anti,
 }
 
-/// What a group of a bag becomes when it is unpacked.
+/// The result that unpacking makes of a bag.
 #[derive(Debug, Clone, PartialEq)]
 pub enum UnpackMode {
-    /// Its n rows: columns are the keys; multiplicity and states carry on.
+    /// The bag's rows. Their columns are the keys of its groups; a group's multiplicity and states carry on.
     Rows,
     /// The result of an aggregating subquery: the bag's rows are grouped, and each group is one row
     /// whose columns are its keys, then how many rows it has, then the finished aggregates.
     Groups {
-        /// How many columns the bag has; expressions of `folds` are over these.
+        /// Number of columns of the bag; the expressions of `folds` are over these.
         width: u16,
-        /// Those that rows are grouped by.
+        /// The columns that the bag's rows are grouped by.
         keys: Vec<u16>,
-        /// The aggregates over each group. States are those of the bag.
+        /// The aggregates over each group. States in them are those of the bag.
         folds: Vec<AggregateCall>,
-        /// The values wanted of them.
+        /// The values that the result has of these aggregates.
         finished: Vec<FinalValue>,
         /// Of the groups that a row matches, one of those that agree on these values, over the row's
         /// columns and the group's; empty: all.
@@ -214,7 +266,8 @@ pub enum UnpackMode {
 }
 
 impl UnpackMode {
-    /// How many key columns the bag has, if it appends so many columns.
+    /// Returns the number of key columns of the bag, given the number of columns that the instruction
+    /// appends.
     pub fn width(&self, columns: usize) -> usize {
         match self {
             UnpackMode::Rows => columns,
@@ -222,7 +275,7 @@ impl UnpackMode {
         }
     }
 
-    /// What the groups that a row matches must differ in.
+    /// Returns the expressions in which the groups that one row matches must differ; empty if in nothing.
     pub fn distinct(&self) -> &[Expr] {
         match self {
             UnpackMode::Rows => &[],
@@ -231,16 +284,16 @@ impl UnpackMode {
     }
 }
 
-/// A value wanted of a state.
+/// One column of an aggregating subquery: a value computed of an aggregate state.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FinalValue {
-    /// The place of the state.
+    /// The number of the state.
     pub state: u16,
-    /// Which value.
+    /// The function that makes the value.
     pub finish: FinalFunction,
 }
 
-/// What Emit makes of the rows.
+/// The form of the result that Emit adds its rows to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EmitMode {
     /// Groups with aggregates; beyond the budget rows are added to `other`.
@@ -249,20 +302,20 @@ pub enum EmitMode {
     Rows,
 }
 
-/// One aggregate of a Pack or Emit and where its rows come from.
+/// An aggregate over the rows of a Pack or Emit, with its argument: `SUM(delta)`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AggregateCall {
     /// The aggregate.
     pub aggregate: Aggregate,
-    /// Its input.
+    /// The argument of the aggregate.
     pub input: CallArgument,
 }
 
-/// The input of a [`AggregateCall`].
+/// The argument of an [`AggregateCall`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallArgument {
     /// A value of each row, counted as often as the row is.
     Expr(Expr),
-    /// A state that was unpacked with the row, already multiplied by all other sides of the join.
+    /// A partial aggregate that was unpacked with the row, already multiplied by all other sides of the join.
     State(u16),
 }

@@ -1,13 +1,23 @@
-//! The text form of advice, stable enough for golden tests.
+//! The text form of advice, as `EXPLAIN` shows it: stable enough for golden tests.
+//!
+//! ```text
+//! A0 at DataNodeMetrics.incrBytesRead               stage 0, its tracepoint
+//!   OBSERVE delta
+//!   UNPACK  bag 7.1 as cl (process)                 the bag of query 7, stage 1
+//!   EMIT    query 7 GROUP (cl.process) AGG (SUM(delta))
+//! ```
+//!
+//! Instructions refer to columns by number and the text names them, so [`ColumnNames`] goes along with the
+//! instructions and learns what each appends.
 
 use crate::advice::{
     Advice, AggregateCall, CallArgument, EmitMode, FinalValue, Instruction, JoinKind, TemporalFilter,
     UnpackMode,
 };
 use crate::aggregate::{Aggregate, FinalFunction};
-use crate::expr::{Binary, Expr, Pattern, Unary};
-use crate::value::Value;
-use std::fmt::{self, Write};
+use crate::expr::Expr;
+use crate::expr_text::write_expr;
+use std::fmt;
 
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -22,7 +32,7 @@ impl fmt::Display for Advice {
     }
 }
 
-/// Names of the columns and states that a row has so far.
+/// The names of the columns and states that a row has after some instructions.
 #[derive(Debug, Default, Clone)]
 pub struct ColumnNames {
     columns: Vec<String>,
@@ -30,19 +40,23 @@ pub struct ColumnNames {
 }
 
 impl ColumnNames {
-    /// Adds what an instruction appends to every row.
+    /// Adds the columns and states that an instruction appends to every row.
     pub fn append(&mut self, instruction: &Instruction) {
         match instruction {
             Instruction::Observe { field } => self.columns.push(field.clone()),
             Instruction::Let { name, .. } => self.columns.push(name.clone()),
             Instruction::Unnest { name, .. } => self.columns.push(name.clone()),
+
+            // Only the condition of an anti join sees the bag's columns.
             Instruction::Unpack { matching: JoinKind::Anti, .. } => {}
             Instruction::Unpack { alias, columns, aggregates, rows, .. } => {
                 self.unpacked(alias, columns);
+                // Groups of a subquery are finished: their states do not carry on.
                 if *rows == UnpackMode::Rows {
                     self.states.extend(aggregates.iter().map(|aggregate| format!("{aggregate} of {alias}")));
                 }
             }
+
             Instruction::Filter { .. }
             | Instruction::Distinct { .. }
             | Instruction::Order { .. }
@@ -78,7 +92,7 @@ impl ColumnNames {
         folds.iter().map(|fold| self.fold(fold)).collect::<Vec<_>>().join(", ")
     }
 
-    /// An expression over these columns.
+    /// Returns the text of an expression over these columns.
     pub fn expr(&self, expr: &Expr) -> String {
         let mut text = String::new();
         // Writing to a String does not fail.
@@ -87,6 +101,7 @@ impl ColumnNames {
     }
 }
 
+/// Writes one instruction on one line.
 fn write_instruction(
     f: &mut fmt::Formatter<'_>,
     advice: &Advice,
@@ -101,30 +116,9 @@ fn write_instruction(
         Instruction::Distinct { columns } => write!(f, "DISTINCT ({})", names.list(columns)),
         Instruction::Order { columns } => write!(f, "ORDER   ({})", names.list(columns)),
         Instruction::Choose => write!(f, "CHOOSE"),
-        Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on } => {
-            let kind = match matching {
-                JoinKind::Inner => "",
-                JoinKind::Left => " LEFT",
-                JoinKind::Anti => " ANTI",
-            };
-            write!(f, "UNPACK  bag {bag} as {alias}{kind}")?;
-            match rows {
-                UnpackMode::Rows => write_columns(f, columns, aggregates)?,
-                UnpackMode::Groups { .. } => write_groups(f, columns, rows)?,
-            }
-            let mut inside = names.clone();
-            inside.unpacked(alias, columns);
-            if let Some(on) = on {
-                write!(f, " ON {}", inside.expr(on))?;
-            }
-            match rows.distinct() {
-                [] => Ok(()),
-                values => {
-                    let values: Vec<String> = values.iter().map(|value| inside.expr(value)).collect();
-                    write!(f, " DISTINCT ({})", values.join(", "))
-                }
-            }
-        }
+
+        Instruction::Unpack { .. } => write_unpack(f, step, names),
+
         Instruction::Pack { bag, keep, keys, folds } => {
             let keep = match keep {
                 TemporalFilter::All => String::new(),
@@ -141,12 +135,45 @@ fn write_instruction(
             write!(f, "EMIT    query {} ROWS ({})", advice.query, names.list(keys))
         }
         Instruction::Emit { keys, folds, form: EmitMode::Groups } => {
+            // Without aggregates the groups are counted: that needs no state.
             let aggregates = if folds.is_empty() { "COUNT".into() } else { names.folds(folds) };
             write!(f, "EMIT    query {} GROUP ({}) AGG ({aggregates})", advice.query, names.list(keys))
         }
     }
 }
 
+/// Writes `UNPACK  bag 7.1 as cl LEFT (columns) .. ON condition DISTINCT (values)`.
+fn write_unpack(f: &mut fmt::Formatter<'_>, step: &Instruction, names: &ColumnNames) -> fmt::Result {
+    let Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on } = step else {
+        return Ok(());
+    };
+    let kind = match matching {
+        JoinKind::Inner => "",
+        JoinKind::Left => " LEFT",
+        JoinKind::Anti => " ANTI",
+    };
+    write!(f, "UNPACK  bag {bag} as {alias}{kind}")?;
+    match rows {
+        UnpackMode::Rows => write_columns(f, columns, aggregates)?,
+        UnpackMode::Groups { .. } => write_groups(f, columns, rows)?,
+    }
+
+    // The condition is over the columns so far and those of the bag.
+    let mut joined = names.clone();
+    joined.unpacked(alias, columns);
+    if let Some(on) = on {
+        write!(f, " ON {}", joined.expr(on))?;
+    }
+    match rows.distinct() {
+        [] => Ok(()),
+        values => {
+            let values: Vec<String> = values.iter().map(|value| joined.expr(value)).collect();
+            write!(f, " DISTINCT ({})", values.join(", "))
+        }
+    }
+}
+
+/// Writes the columns of a bag whose rows are unpacked, and its aggregates.
 fn write_columns(f: &mut fmt::Formatter<'_>, columns: &[String], aggregates: &[Aggregate]) -> fmt::Result {
     write!(f, " ({})", columns.join(", "))?;
     if aggregates.is_empty() {
@@ -156,141 +183,23 @@ fn write_columns(f: &mut fmt::Formatter<'_>, columns: &[String], aggregates: &[A
     write!(f, " AGG ({})", names.join(", "))
 }
 
-/// The groups of a subquery; columns of the bag go by their number.
+/// Writes the groups of a subquery over a bag. The bag's own columns have no names, so they go by number.
 fn write_groups(f: &mut fmt::Formatter<'_>, columns: &[String], rows: &UnpackMode) -> fmt::Result {
     let UnpackMode::Groups { keys, folds, finished, .. } = rows else { return Ok(()) };
     write!(f, " GROUPS ({})", columns.join(", "))?;
     let bag = ColumnNames::default();
-    let fold = |finished: &FinalValue| {
-        let inner = folds.get(usize::from(finished.state)).map(|fold| bag.fold(fold)).unwrap_or_default();
-        match finished.finish {
-            FinalFunction::Plain => inner,
-            FinalFunction::Deviation => format!("DEVIATION {inner}"),
-            FinalFunction::Quantile(q) => format!("QUANTILE {q} {inner}"),
-            FinalFunction::Top(k) => format!("TOP {k} {inner}"),
-            FinalFunction::Linear { .. } => format!("LINEAR {inner}"),
-        }
-    };
-    let folds: Vec<String> = finished.iter().map(fold).collect();
-    write!(f, " BY ({}) AGG ({})", bag.list(keys), folds.join(", "))
+    let values: Vec<String> = finished.iter().map(|value| final_value(value, folds, &bag)).collect();
+    write!(f, " BY ({}) AGG ({})", bag.list(keys), values.join(", "))
 }
 
-fn symbol(op: Binary) -> (&'static str, u8) {
-    match op {
-        Binary::Or => ("OR", 1),
-        Binary::And => ("AND", 2),
-        Binary::Equal => ("=", 4),
-        Binary::NotEqual => ("!=", 4),
-        Binary::Less => ("<", 4),
-        Binary::LessEqual => ("<=", 4),
-        Binary::Greater => (">", 4),
-        Binary::GreaterEqual => (">=", 4),
-        Binary::Concat => ("||", 5),
-        Binary::Add => ("+", 6),
-        Binary::Subtract => ("-", 6),
-        Binary::Multiply => ("*", 7),
-        Binary::Divide => ("/", 7),
-        Binary::Remainder => ("%", 7),
-    }
-}
-
-/// Writes an expression as query text, with parentheses only where they are needed. `name` names a column.
-pub fn write_expr(out: &mut dyn Write, expr: &Expr, name: &dyn Fn(u16) -> String, outer: u8) -> fmt::Result {
-    let list = |out: &mut dyn Write, items: &[Expr]| -> fmt::Result {
-        for (i, item) in items.iter().enumerate() {
-            out.write_str(if i == 0 { "" } else { ", " })?;
-            write_expr(out, item, name, 0)?;
-        }
-        Ok(())
-    };
-    match expr {
-        Expr::Column(index) => out.write_str(&name(*index)),
-        Expr::Literal(value) => write_literal(out, value),
-        Expr::Binary(op, x, y) => {
-            let (symbol, strength) = symbol(*op);
-            // Comparisons do not chain: both operands bind tighter. Others associate to the left.
-            let left = if strength == 4 { 5 } else { strength };
-            parenthesised(out, strength < outer, |out| {
-                write_expr(out, x, name, left)?;
-                write!(out, " {symbol} ")?;
-                write_expr(out, y, name, strength + 1)
-            })
-        }
-        Expr::Unary(Unary::Not, x) => parenthesised(out, outer > 3, |out| {
-            out.write_str("NOT ")?;
-            write_expr(out, x, name, 4)
-        }),
-        Expr::Unary(Unary::Negate, x) => {
-            out.write_str("-")?;
-            write_expr(out, x, name, 9)
-        }
-        Expr::Unary(Unary::IsNull, x) => parenthesised(out, outer > 4, |out| {
-            write_expr(out, x, name, 5)?;
-            out.write_str(" IS NULL")
-        }),
-        Expr::Call(function, arguments) => {
-            write!(out, "{}(", function.name())?;
-            list(out, arguments)?;
-            out.write_str(")")
-        }
-        Expr::In(x, items) => parenthesised(out, outer > 4, |out| {
-            write_expr(out, x, name, 5)?;
-            out.write_str(" IN (")?;
-            list(out, items)?;
-            out.write_str(")")
-        }),
-        Expr::Matches(x, pattern) => parenthesised(out, outer > 4, |out| {
-            write_expr(out, x, name, 5)?;
-            let operator = if matches!(pattern, Pattern::Like(_)) { "LIKE" } else { "~" };
-            write!(out, " {operator} ")?;
-            write_literal(out, &Value::str(pattern.source()))
-        }),
-        Expr::Extract(x, pattern, group) => {
-            out.write_str("regexp_extract(")?;
-            write_expr(out, x, name, 0)?;
-            out.write_str(", ")?;
-            write_literal(out, &Value::str(pattern.source()))?;
-            if *group == 0 { out.write_str(")") } else { write!(out, ", {group})") }
-        }
-        Expr::Cast(x, ty) => {
-            out.write_str("CAST(")?;
-            write_expr(out, x, name, 0)?;
-            write!(out, " AS {ty})")
-        }
-        Expr::Case(arms, otherwise) => {
-            out.write_str("CASE")?;
-            for (when, then) in arms {
-                out.write_str(" WHEN ")?;
-                write_expr(out, when, name, 0)?;
-                out.write_str(" THEN ")?;
-                write_expr(out, then, name, 0)?;
-            }
-            if let Some(otherwise) = otherwise {
-                out.write_str(" ELSE ")?;
-                write_expr(out, otherwise, name, 0)?;
-            }
-            out.write_str(" END")
-        }
-    }
-}
-
-fn parenthesised(
-    out: &mut dyn Write,
-    needed: bool,
-    write: impl FnOnce(&mut dyn Write) -> fmt::Result,
-) -> fmt::Result {
-    if !needed {
-        return write(out);
-    }
-    out.write_str("(")?;
-    write(out)?;
-    out.write_str(")")
-}
-
-fn write_literal(out: &mut dyn Write, value: &Value) -> fmt::Result {
-    match value {
-        Value::Str(text) => write!(out, "'{}'", text.replace('\'', "''")),
-        other => write!(out, "{other}"),
+fn final_value(value: &FinalValue, folds: &[AggregateCall], bag: &ColumnNames) -> String {
+    let call = folds.get(usize::from(value.state)).map(|fold| bag.fold(fold)).unwrap_or_default();
+    match value.finish {
+        FinalFunction::Plain => call,
+        FinalFunction::Deviation => format!("DEVIATION {call}"),
+        FinalFunction::Quantile(q) => format!("QUANTILE {q} {call}"),
+        FinalFunction::Top(k) => format!("TOP {k} {call}"),
+        FinalFunction::Linear { .. } => format!("LINEAR {call}"),
     }
 }
 
@@ -298,6 +207,8 @@ fn write_literal(out: &mut dyn Write, value: &Value) -> fmt::Result {
 mod tests {
     use super::*;
     use crate::advice::{BagKey, QueryId};
+    use crate::expr::{Binary, Unary};
+    use crate::value::Value;
 
     fn shown(expr: &Expr) -> String {
         ColumnNames { columns: vec!["a".into(), "b".into()], states: vec![] }.expr(expr)

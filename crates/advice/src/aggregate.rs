@@ -1,9 +1,21 @@
 //! Aggregates and their mergeable states.
 //!
-//! A [`AggregateState`] is a partial aggregate: `update` takes one value of a row that counts `weight` times,
-//! `merge` adds another state, `scale` multiplies the rows behind it, `finish` gives a value. One state
-//! may serve several functions: [`FinalFunction`] says which value is wanted of it.
-//! `COUNT` of rows needs no state: it is the multiplicity that every row carries.
+//! An [`AggregateState`] is a partial aggregate (in algebra: an element of a commutative monoid), so it may
+//! be formed anywhere and merged in any order:
+//!
+//! ```text
+//! values of rows ──update──▶ state ─┐
+//!                                   ├─merge─▶ state ──scale(n)──▶ state ──finish──▶ value
+//! values of rows ──update──▶ state ─┘           each row n times
+//! ```
+//!
+//! `scale` is what a join needs: rows of one side that were aggregated before the join count once for each
+//! matching row of the other side.
+//!
+//! One state may serve several functions of the query language: `VARIANCE` and `STDDEV` both finish moments,
+//! and every quantile finishes a histogram. [`FinalFunction`] says which value is made of a state.
+//!
+//! `COUNT` of rows needs no state: it is the multiplicity that every group carries.
 
 use crate::error::EvalErrors;
 use crate::sketch::sketch_text;
@@ -12,36 +24,36 @@ use crate::sum::Sum;
 use crate::value::{Type, Value, nearest_integer};
 use std::fmt;
 
-/// The kinds of states.
+/// The kinds of aggregate states. Their numbers travel in baggage, in reports and in advice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Aggregate {
-    /// How many values are not null.
+    /// The number of values that are not null.
     Count = 1,
-    /// Their sum, exact for integers and durations.
+    /// The sum of the values, exact for integers and durations.
     Sum = 2,
-    /// The smallest.
+    /// The smallest value.
     Min = 3,
-    /// The largest.
+    /// The largest value.
     Max = 4,
     /// Sum over count.
     Average = 5,
-    /// Mean and variance.
+    /// Mean and variance of the values.
     Moments = 6,
-    /// How many different values.
+    /// The number of different values.
     Distinct = 7,
-    /// An exponential histogram.
+    /// An exponential histogram of the values.
     Histogram = 8,
-    /// Counts by whole number.
+    /// The number of values for each integer: buckets that the user has chosen.
     Tally = 9,
     /// The most frequent values.
     Top = 10,
-    /// One of the values.
+    /// Any one of the values.
     Any = 11,
 }
 
 impl Aggregate {
-    /// All of them.
+    /// All aggregates.
     pub const ALL: [Aggregate; 11] = [
         Aggregate::Count,
         Aggregate::Sum,
@@ -56,7 +68,8 @@ impl Aggregate {
         Aggregate::Any,
     ];
 
-    /// The name in the text form of advice; that of the plain aggregates is also theirs in query text.
+    /// Returns the name in the text form of advice; for COUNT, SUM, MIN, MAX and AVERAGE it is the name in
+    /// query text too.
     pub fn name(self) -> &'static str {
         match self {
             Aggregate::Count => "COUNT",
@@ -73,17 +86,17 @@ impl Aggregate {
         }
     }
 
-    /// The aggregate of a shape byte.
+    /// Returns the aggregate of a number, or `None` if a later version may know it.
     pub fn from_code(code: u8) -> Option<Aggregate> {
         Self::ALL.into_iter().find(|aggregate| *aggregate as u8 == code)
     }
 
-    /// Whether its states are too large for baggage: there the values travel, each with its count.
+    /// Whether the states are too large for baggage. There the values travel instead, each with its count.
     pub fn is_sketch(self) -> bool {
         matches!(self, Aggregate::Distinct | Aggregate::Histogram | Aggregate::Tally | Aggregate::Top)
     }
 
-    /// The state of no rows.
+    /// Returns the state of no rows.
     pub fn empty(self) -> AggregateState {
         match self {
             Aggregate::Count => AggregateState::Count(0),
@@ -107,53 +120,53 @@ impl fmt::Display for Aggregate {
     }
 }
 
-/// A partial aggregate.
+/// A partial aggregate; see the head of this file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AggregateState {
-    /// Values that were not null.
+    /// Number of values.
     Count(u64),
-    /// Their sum.
+    /// Sum of the values.
     Sum(Sum),
-    /// The smallest, null before the first.
+    /// The smallest value, null before the first.
     Min(Value),
-    /// The largest, null before the first.
+    /// The largest value, null before the first.
     Max(Value),
-    /// Their sum and how many.
+    /// Sum and number of the values.
     Average(Sum, u64),
-    /// Their mean and variance.
+    /// Mean and variance of the values.
     Moments(Moments),
-    /// The set of them.
+    /// An estimate of the number of different values.
     Distinct(HyperLogLog),
-    /// Their orders of magnitude.
+    /// The distribution of the values over orders of magnitude.
     Histogram(Box<ExponentialHistogram>),
-    /// Their counts, if they are integers.
+    /// The number of occurrences of each integer.
     Tally(IntegerCounts),
-    /// The most frequent.
+    /// The most frequent values with their counts.
     Top(SpaceSaving),
-    /// One of them, null before the first.
+    /// One of the values, null before the first.
     Any(Value),
 }
 
-/// Which value is wanted of a state.
+/// The function that makes a value of a state (PostgreSQL's word for the last step of an aggregate).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum FinalFunction {
-    /// The aggregate itself: of a histogram its buckets, of moments the variance.
+    /// The aggregate itself: of a histogram the list of its buckets, of moments the variance.
     #[default]
     Plain,
     /// The square root of the variance.
     Deviation,
-    /// The number below which this fraction of a histogram lies.
+    /// The number below which this fraction of a histogram's values lies.
     Quantile(f64),
-    /// So many of the most frequent values.
+    /// The most frequent values, at most this many.
     Top(u16),
-    /// Buckets of one width: the lower bound of the first, and the width. Number 0 of the tally is below
-    /// the first bucket and `count + 1` above the last.
+    /// The list of buckets of one width. Number 0 of the tally counts the values below the first bucket and
+    /// number `count + 1` those above the last.
     Linear {
         /// Lower bound of the first bucket.
         least: f64,
         /// Width of a bucket.
         step: f64,
-        /// How many buckets.
+        /// Number of buckets.
         count: u16,
         /// Whether the bounds are nanoseconds.
         durations: bool,
@@ -161,7 +174,7 @@ pub enum FinalFunction {
 }
 
 impl AggregateState {
-    /// Which aggregate this is a state of.
+    /// Returns the aggregate that this is a state of.
     pub fn aggregate(&self) -> Aggregate {
         match self {
             AggregateState::Count(_) => Aggregate::Count,
@@ -178,15 +191,18 @@ impl AggregateState {
         }
     }
 
-    /// Adds a value that stands in a row of multiplicity `weight`; null adds nothing.
+    /// Adds the value of a row with the multiplicity `weight`. Null adds nothing; a value that the aggregate
+    /// cannot take, such as the sum of texts, is counted as an error and left out.
     pub fn update(&mut self, value: &Value, weight: u64, errors: &mut EvalErrors) {
         if value.is_null() || weight == 0 {
             return;
         }
+
         match self {
             AggregateState::Count(count) => *count = count.saturating_add(weight),
             AggregateState::Sum(sum) => sum.add(Sum::of(value, weight, errors)),
             AggregateState::Average(sum, count) => match Sum::of(value, weight, errors) {
+                // The value does not add up, so it must not count either.
                 Sum::Empty => {}
                 term => {
                     sum.add(term);
@@ -195,6 +211,9 @@ impl AggregateState {
             },
             AggregateState::Min(least) => replace_if(least, value, std::cmp::Ordering::is_lt),
             AggregateState::Max(most) => replace_if(most, value, std::cmp::Ordering::is_gt),
+            AggregateState::Any(kept) if kept.is_null() => *kept = value.clone(),
+            AggregateState::Any(_) => {}
+
             AggregateState::Moments(moments) => match number(value) {
                 Some((x, durations)) => moments.merge(&Moments { durations, ..Moments::of(x, weight) }),
                 None => errors.0 += 1,
@@ -209,13 +228,12 @@ impl AggregateState {
                 None => errors.0 += 1,
             },
             AggregateState::Top(top) => top.add(value, weight),
-            AggregateState::Any(kept) if kept.is_null() => *kept = value.clone(),
-            AggregateState::Any(_) => {}
         }
     }
 
-    /// Adds a whole number where that takes one addition. False if it does not: then nothing was added,
-    /// and [`AggregateState::update`] is to be called.
+    /// Fast path of [`AggregateState::update`]: adds an integer where that takes one addition.
+    ///
+    /// Returns false, with nothing added, where it takes more: call `update` then.
     #[inline(always)]
     pub fn add_integer(&mut self, x: i64) -> bool {
         match self {
@@ -229,7 +247,7 @@ impl AggregateState {
         true
     }
 
-    /// Adds the rows behind another state of the same aggregate; a state of another one is ignored.
+    /// Adds the rows behind another state of the same aggregate; a state of another aggregate is ignored.
     pub fn merge(&mut self, other: &AggregateState) {
         match (self, other) {
             (AggregateState::Count(a), AggregateState::Count(b)) => *a = a.saturating_add(*b),
@@ -238,12 +256,15 @@ impl AggregateState {
                 a.add(b.clone());
                 *n = n.saturating_add(*m);
             }
+
+            // A null is the state of no rows. It sorts before all values, so it must not win a minimum.
             (AggregateState::Min(a), AggregateState::Min(b)) if !b.is_null() => {
                 replace_if(a, b, std::cmp::Ordering::is_lt)
             }
             (AggregateState::Max(a), AggregateState::Max(b)) if !b.is_null() => {
                 replace_if(a, b, std::cmp::Ordering::is_gt)
             }
+
             (AggregateState::Moments(a), AggregateState::Moments(b)) => a.merge(b),
             (AggregateState::Distinct(a), AggregateState::Distinct(b)) => a.merge(b),
             (AggregateState::Histogram(a), AggregateState::Histogram(b)) => a.merge(b),
@@ -254,7 +275,7 @@ impl AggregateState {
         }
     }
 
-    /// Multiplies the rows behind this state.
+    /// Multiplies the rows behind this state: each counts `by` times from now on.
     pub fn scale(&mut self, by: u64) {
         match self {
             AggregateState::Count(count) => *count = count.saturating_mul(by),
@@ -267,6 +288,8 @@ impl AggregateState {
             AggregateState::Histogram(histogram) => histogram.scale_by(by),
             AggregateState::Tally(tally) => tally.scale(by),
             AggregateState::Top(top) => top.scale(by),
+
+            // Repeating rows does not change which values there are.
             AggregateState::Min(_)
             | AggregateState::Max(_)
             | AggregateState::Distinct(_)
@@ -274,7 +297,8 @@ impl AggregateState {
         }
     }
 
-    /// A value of the aggregate. COUNT and DISTINCT of nothing are 0, anything else of nothing is null.
+    /// Makes a value of the state. COUNT and DISTINCT of no rows are 0, and lists are empty; any other value
+    /// of no rows is null. A result out of range is counted as an error and null.
     pub fn finish(&self, finish: FinalFunction, errors: &mut EvalErrors) -> Value {
         match (self, finish) {
             (AggregateState::Count(count), _) => Value::U64(*count),
@@ -285,8 +309,10 @@ impl AggregateState {
             (AggregateState::Sum(sum), _) => sum.finish(errors),
             (AggregateState::Average(sum, count), _) => sum.mean(*count, errors),
             (AggregateState::Moments(moments), _) => deviation(moments, finish, errors),
+
             (AggregateState::Histogram(histogram), FinalFunction::Quantile(q)) => {
-                // Among the values, up to rounding: the conversion keeps it in their range.
+                // A quantile lies among the values, so a duration is in range and the conversion saturates at
+                // most by rounding.
                 histogram.quantile(q).map_or(Value::Null, |x| match histogram.durations {
                     true => Value::Duration(x.round() as i64),
                     false => Value::F64(x),
@@ -294,7 +320,7 @@ impl AggregateState {
             }
             (AggregateState::Histogram(histogram), _) => sketch_text::buckets(histogram),
             (AggregateState::Tally(tally), FinalFunction::Linear { least, step, count, durations }) => {
-                sketch_text::linear(tally, sketch_text::Scale { least, step, count, durations })
+                sketch_text::linear(tally, sketch_text::LinearBuckets { least, step, count, durations })
             }
             (AggregateState::Tally(tally), _) => sketch_text::tally(tally),
             (AggregateState::Top(top), FinalFunction::Top(k)) => sketch_text::top(top, usize::from(k)),
@@ -302,25 +328,23 @@ impl AggregateState {
         }
     }
 
-    /// The list that HIST, LHIST or TOPK would show of all rows, about, if this state has seen a fraction of
-    /// them. None of other values: they are no counts.
+    /// Returns the list that HIST, LHIST or TOPK would show, about, if all rows had been seen instead of a
+    /// fraction of them. Returns `None` for other values: those are no counts that could be scaled.
     pub fn finish_counts(&self, finish: FinalFunction, fraction: f64) -> Option<Value> {
-        let counts = match self {
-            AggregateState::Tally(_) | AggregateState::Top(_) => true,
-            AggregateState::Histogram(_) => finish == FinalFunction::Plain,
-            _ => false,
-        };
-        let mut whole = Some(self).filter(|_| counts)?.clone();
-        match &mut whole {
-            AggregateState::Histogram(histogram) => histogram.divide(fraction),
+        let mut scaled = self.clone();
+        match &mut scaled {
             AggregateState::Tally(tally) => tally.divide(fraction),
             AggregateState::Top(top) => top.divide(fraction),
-            _ => {}
+            // A quantile does not depend on how many values there are.
+            AggregateState::Histogram(histogram) if finish == FinalFunction::Plain => {
+                histogram.divide(fraction)
+            }
+            _ => return None,
         }
-        Some(whole.finish(finish, &mut EvalErrors::default()))
+        Some(scaled.finish(finish, &mut EvalErrors::default()))
     }
 
-    /// How far a finished value may be from the exact one, as a fraction of it: 0 where it is exact.
+    /// Returns how far a finished value may be from the exact one, as a fraction of it; 0 where it is exact.
     pub fn relative_error(&self) -> f64 {
         match self {
             AggregateState::Distinct(HyperLogLog::Registers(_)) => HyperLogLog::ERROR,
@@ -330,7 +354,7 @@ impl AggregateState {
     }
 }
 
-/// A number or a duration as a double, and whether it is a duration.
+/// Returns a number or a duration as a double, and whether it is a duration.
 fn number(value: &Value) -> Option<(f64, bool)> {
     match value {
         Value::Duration(ns) => Some((*ns as f64, true)),
@@ -338,7 +362,7 @@ fn number(value: &Value) -> Option<(f64, bool)> {
     }
 }
 
-/// A double as what it measures.
+/// Returns a double as a value: as a number, or as the duration of so many nanoseconds.
 fn measured(x: f64, durations: bool, errors: &mut EvalErrors) -> Value {
     if !durations {
         return Value::F64(x);
@@ -346,6 +370,7 @@ fn measured(x: f64, durations: bool, errors: &mut EvalErrors) -> Value {
     nearest_integer(x).map_or_else(|| errors.null(), Value::Duration)
 }
 
+/// Returns the variance, or its square root; null of no numbers.
 fn deviation(moments: &Moments, finish: FinalFunction, errors: &mut EvalErrors) -> Value {
     match (moments.variance(), finish) {
         (None, _) => Value::Null,
@@ -354,16 +379,19 @@ fn deviation(moments: &Moments, finish: FinalFunction, errors: &mut EvalErrors) 
     }
 }
 
+/// Replaces the kept value if there is none yet or if the comparison of the new one with it wins.
 fn replace_if(kept: &mut Value, value: &Value, wins: fn(std::cmp::Ordering) -> bool) {
     if kept.is_null() || wins(value.group_cmp(kept)) {
         *kept = value.clone();
     }
 }
 
-/// The type of the values of a state over arguments of a type; none if the argument does not fit.
+/// Returns the type of what `finish` makes of a state over arguments of a type, or `None` if arguments of
+/// that type cannot be aggregated so.
 pub fn finished_type(aggregate: Aggregate, finish: FinalFunction, argument: Type) -> Option<Type> {
     let open = matches!(argument, Type::Any | Type::Null);
     let number = argument.is_number() || argument == Type::Duration;
+
     match (aggregate, finish) {
         (Aggregate::Count | Aggregate::Distinct, _) => Some(Type::U64),
         (Aggregate::Min | Aggregate::Max | Aggregate::Any, _) => Some(argument),
@@ -371,6 +399,8 @@ pub fn finished_type(aggregate: Aggregate, finish: FinalFunction, argument: Type
         (Aggregate::Histogram | Aggregate::Tally, FinalFunction::Plain | FinalFunction::Linear { .. }) => {
             (open || number).then(|| Type::String.list())
         }
+
+        // The rest needs numbers. Whether an argument of no known type is one shows when it runs.
         _ if open => Some(Type::Any),
         (Aggregate::Sum, _) if argument.is_integer() => Some(Type::I64),
         (Aggregate::Moments, FinalFunction::Plain) => argument.is_number().then_some(Type::F64),

@@ -1,6 +1,6 @@
-//! Durations in text, as programs log them: `1.5ms`, `20 ms`, `2m`.
+//! Durations as programs log them: `1.5ms`, `20 ms`, `2m`, `-1.5us`.
 
-/// Units and their nanoseconds.
+/// Units and their nanoseconds. The two signs for micro look alike: the Greek letter and the old micro sign.
 const UNITS: [(&str, i128); 9] = [
     ("ns", 1),
     ("µs", 1_000),
@@ -13,22 +13,27 @@ const UNITS: [(&str, i128); 9] = [
     ("d", 86_400_000_000_000),
 ];
 
-/// Nanoseconds, without what is less than one; None if the text is no duration or a longer one than
-/// 64 bits hold.
+/// Returns the nanoseconds of a duration, rounded towards zero, or `None` if the text is no duration or if 64
+/// bits do not hold it.
 pub(crate) fn parse(text: &str) -> Option<i64> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '-'))?;
+
+    // The unit is all behind the digits.
     let (number, unit) = text.split_at(end);
     let (_, unit_ns) = UNITS.into_iter().find(|(name, _)| *name == unit.trim_start())?;
+
     let (negative, number) = number.strip_prefix('-').map_or((false, number), |number| (true, number));
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() || number.ends_with('.') || ![whole, part].iter().all(|digits| all_digits(digits)) {
         return None;
     }
+
     // What comes after 18 digits is less than a nanosecond of any unit.
     let part = &part[..part.len().min(18)];
     let fraction = if part.is_empty() { 0 } else { part.parse::<i128>().ok()? };
     let fraction_ns = unit_ns.checked_mul(fraction)? / 10_i128.checked_pow(part.len() as u32)?;
+
     let ns = whole.parse::<i128>().ok()?.checked_mul(unit_ns)?.checked_add(fraction_ns)?;
     i64::try_from(if negative { -ns } else { ns }).ok()
 }

@@ -1,4 +1,5 @@
-//! Errors of this crate. Running advice has none: a missing value is null and is counted.
+//! Errors of this crate. Decoding has errors; running advice has none: an expression without a value is null,
+//! and [`EvalErrors`] counts it.
 
 use crate::value::Value;
 use std::fmt;
@@ -11,14 +12,14 @@ pub enum DecodeError {
     Truncated,
     /// A tag byte has no meaning here; the name says what was being read.
     UnknownTag {
-        /// What was being read.
+        /// The kind of item that was being read.
         what: &'static str,
         /// The byte found.
         tag: u8,
     },
     /// A length, count or depth is beyond what the format allows.
     TooLarge {
-        /// What was being read.
+        /// The kind of item that was being read.
         what: &'static str,
     },
     /// A string is not UTF-8.

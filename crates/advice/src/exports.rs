@@ -1,17 +1,17 @@
-//! What a tracepoint exports.
+//! What a tracepoint exports: the fields that queries can use, and where it is in the source.
 
 use crate::Type;
 
-/// One exported field.
+/// The name and type of one exported field.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FieldDescriptor {
     /// The name queries use.
     pub name: String,
-    /// Its type; [`Type::Any`] where the call site does not say.
+    /// The type of its values; [`Type::Any`] where the call site does not say.
     pub ty: Type,
 }
 
-/// One tracepoint of one process: its name, fields and place in the source.
+/// One tracepoint of one process: an entry of the catalogue that agents send to their frontend.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Exports {
     /// Full name, with `@enter`, `@exit` or `@error` for function tracepoints.
@@ -26,7 +26,7 @@ pub struct Exports {
     pub module: String,
 }
 
-/// The fields every tracepoint exports (query language, §1).
+/// Returns the fields that every tracepoint exports, whatever its call site says.
 pub fn default_fields() -> &'static [(&'static str, Type)] {
     &[
         ("host", Type::String),
@@ -39,7 +39,7 @@ pub fn default_fields() -> &'static [(&'static str, Type)] {
     ]
 }
 
-/// The default field that a spelling of the original system means, or the name itself.
+/// Returns the default field that a spelling of the original system (SOSP 2015) means, or the name itself.
 pub fn canonical_field(name: &str) -> &str {
     match name {
         "procName" => "process",

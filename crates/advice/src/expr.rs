@@ -1,4 +1,15 @@
 //! Expressions over the columns of a row.
+//!
+//! `latency > 5ms AND host LIKE 'dn-%'` over the columns (host, latency) is this tree; [`crate::eval`]
+//! evaluates it and [`crate::expr_text`] writes it as text.
+//!
+//! ```text
+//! Binary(And) ─┬─ Binary(Greater) ─┬─ Column(1)
+//!              │                   └─ Literal(5ms)
+//!              └─ Matches(Like "dn-%") ── Column(0)
+//! ```
+//!
+//! Trees come from other processes, so they are at most [`MAX_DEPTH`] deep: recursion over them is safe.
 
 use crate::value::{Type, Value};
 use std::sync::Arc;
@@ -27,7 +38,8 @@ pub enum Expr {
     Matches(Box<Expr>, Pattern),
     /// `CAST(x AS type)`.
     Cast(Box<Expr>, Type),
-    /// `regexp_extract(x, '..', group)`: what the group matched, 0 for the whole; null if nothing did.
+    /// `regexp_extract(x, '..', group)`: the text that the group matched, 0 for the whole; null if nothing
+    /// did.
     Extract(Box<Expr>, Pattern, u16),
 }
 
@@ -123,7 +135,7 @@ pub enum Function {
 }
 
 impl Function {
-    /// All functions with their names and how many arguments they take.
+    /// All functions, each with its name and the fewest and the most arguments that it takes.
     pub const ALL: [(Function, &'static str, usize, usize); 21] = [
         (Function::Lower, "lower", 1, 1),
         (Function::Upper, "upper", 1, 1),
@@ -148,18 +160,18 @@ impl Function {
         (Function::Size, "size", 0, 64),
     ];
 
-    /// The name in query text.
+    /// Returns the name in query text.
     pub fn name(self) -> &'static str {
         self.entry().1
     }
 
-    /// The fewest and the most arguments.
+    /// Returns the fewest and the most arguments.
     pub fn arity(self) -> (usize, usize) {
         let (_, _, least, most) = self.entry();
         (least, most)
     }
 
-    /// The function of that name, in any case.
+    /// Returns the function of that name, in upper or lower case.
     pub fn by_name(name: &str) -> Option<Function> {
         let found = Self::ALL.iter().find(|entry| entry.1.eq_ignore_ascii_case(name));
         found.map(|entry| entry.0)
@@ -181,13 +193,14 @@ pub enum Pattern {
 }
 
 impl Pattern {
-    /// A regular expression; the error says what is wrong with it.
+    /// Compiles a regular expression; the error says what is wrong with it. Its compiled size is limited,
+    /// because patterns come from other processes.
     pub fn regex(source: &str) -> Result<Pattern, String> {
         let built = regex_lite::RegexBuilder::new(source).size_limit(1 << 16).build();
         built.map(|regex| Pattern::Regex(Arc::new(regex))).map_err(|error| error.to_string())
     }
 
-    /// The text that the pattern was made of.
+    /// Returns the text that the pattern was made of.
     pub fn source(&self) -> &str {
         match self {
             Pattern::Like(source) => source,
@@ -195,13 +208,13 @@ impl Pattern {
         }
     }
 
-    /// What a group of a regular expression matched, 0 for the whole.
+    /// Returns the text that a group of a regular expression matched; group 0 is the whole match.
     pub fn extract<'t>(&self, text: &'t str, group: u16) -> Option<&'t str> {
         let Pattern::Regex(regex) = self else { return None };
         regex.captures(text)?.get(usize::from(group)).map(|found| found.as_str())
     }
 
-    /// How many groups a regular expression has, the whole match aside.
+    /// Returns the number of groups of a regular expression, without group 0.
     pub fn groups(&self) -> usize {
         match self {
             Pattern::Like(_) => 0,
@@ -224,11 +237,14 @@ impl PartialEq for Pattern {
     }
 }
 
-/// Greedy matching with one point to fall back to: linear in practice, quadratic at worst.
+/// Matches a LIKE pattern. Each `%` first matches nothing; where the rest does not fit, the last `%` takes
+/// one character more. Earlier ones need not be tried again. Linear in practice, quadratic at worst.
 fn like(pattern: &str, text: &str) -> bool {
     let (mut pattern, mut text) = (pattern.chars(), text.chars());
+    // The pattern behind the last `%`, and the text from which on it was tried.
     let mut fallback: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;
     loop {
+        // `ahead` may read a character that the pattern keeps if it does not match.
         let mut ahead = pattern.clone();
         let matched = match ahead.next() {
             Some('%') => {
@@ -242,10 +258,12 @@ fn like(pattern: &str, text: &str) -> bool {
             Some('\\') => ahead.next().is_some_and(|c| text.next() == Some(c)),
             Some(c) => text.next() == Some(c),
         };
+
         if matched {
             pattern = ahead;
             continue;
         }
+
         let Some((after, from)) = &mut fallback else { return false };
         if from.next().is_none() {
             return false;
@@ -255,12 +273,12 @@ fn like(pattern: &str, text: &str) -> bool {
 }
 
 impl Expr {
-    /// A binary expression.
+    /// Returns a binary expression.
     pub fn binary(op: Binary, left: Expr, right: Expr) -> Expr {
         Expr::Binary(op, Box::new(left), Box::new(right))
     }
 
-    /// The expressions directly inside this one.
+    /// Returns the expressions directly inside this one, in the order of the text.
     pub fn children(&self) -> Vec<&Expr> {
         match self {
             Expr::Column(_) | Expr::Literal(_) => vec![],
@@ -268,6 +286,7 @@ impl Expr {
             Expr::Binary(_, x, y) => vec![x, y],
             Expr::Call(_, arguments) => arguments.iter().collect(),
             Expr::In(x, list) => std::iter::once(&**x).chain(list).collect(),
+
             Expr::Case(arms, otherwise) => {
                 let arms = arms.iter().flat_map(|(when, then)| [when, then]);
                 arms.chain(otherwise.as_deref()).collect()
@@ -275,12 +294,12 @@ impl Expr {
         }
     }
 
-    /// How deeply expressions nest, 1 for a leaf.
+    /// Returns how deeply expressions nest, 1 for a leaf.
     pub fn depth(&self) -> usize {
         1 + self.children().into_iter().map(Expr::depth).max().unwrap_or(0)
     }
 
-    /// How many expressions there are in this one, itself included.
+    /// Returns the number of expressions in the tree, this one included.
     pub fn size(&self) -> usize {
         1 + self.children().into_iter().map(Expr::size).sum::<usize>()
     }

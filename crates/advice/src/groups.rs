@@ -1,7 +1,17 @@
-//! Rows grouped by key, each with its multiplicity and partial aggregates.
+//! Rows grouped by key, each group with its multiplicity and partial aggregates.
 //!
-//! One structure serves three places, because they are the same relation at three moments: the rows
-//! packed in a bag, the rows emitted in a process, and the rows merged in the frontend.
+//! One structure serves three purposes, because they are one relation at three moments: the rows packed in a
+//! bag, the rows emitted in a process, and the rows merged in the frontend.
+//!
+//! ```text
+//! key: (host, path)     n    SUM(bytes)   MAX(latency)
+//! (dn-1, /a)            3    3072         7 ms
+//! (dn-2, /a)            1    1024         2 ms
+//! ```
+//!
+//! A vector of groups in the order of first appearance, and a hash table of their positions (4 bytes each)
+//! with the keys left in the vector: about 100 bytes a group beside its key and states. Looking a key up
+//! costs a hash of its values and, nearly always, one comparison.
 
 use crate::aggregate::{Aggregate, AggregateState};
 use crate::value::Value;
@@ -14,13 +24,37 @@ use std::hash::{BuildHasher, Hash, Hasher};
 pub struct Group {
     /// The values that the rows agree on.
     pub key: Box<[Value]>,
-    /// How many rows there are.
+    /// The multiplicity: how many rows there are.
     pub n: u64,
     /// One state for each aggregate of the table, over all these rows.
     pub states: Box<[AggregateState]>,
 }
 
+/// How much a table may hold when other groups are [absorbed](Groups::absorb).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupLimit {
+    /// The most groups in the table.
+    pub groups: usize,
+    /// The most memory of the groups that are new to the table, in bytes; about.
+    pub new_bytes: usize,
+}
+
+/// The outcome of groups that were [absorbed](Groups::absorb).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Absorbed {
+    /// The memory of the groups that were new to the table, in bytes; about.
+    pub new_bytes: usize,
+    /// Rows that are lost because the two tables have different shapes.
+    pub dropped: u64,
+}
+
 impl Group {
+    /// Returns how much memory a group takes, in bytes: about, and without what sketches grow to.
+    pub fn memory_size(key: &[Value], states: usize) -> usize {
+        // The group and its entry in the table; then 64 for each state, which is what the larger ones take.
+        96 + key.iter().map(Value::memory_size).sum::<usize>() + states * 64
+    }
+
     /// Adds the rows of a group with the same key and aggregates.
     pub fn merge(&mut self, n: u64, states: &[AggregateState]) {
         self.n = self.n.saturating_add(n);
@@ -39,23 +73,23 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// An empty table of rows with `keys` key columns and one state for each aggregate.
+    /// Returns an empty table of rows with `keys` key columns and one state for each aggregate.
     pub fn new(keys: usize, aggregates: &[Aggregate]) -> Groups {
         let hasher = RandomState::default();
         Groups { keys, aggregates: aggregates.into(), groups: Vec::new(), index: HashTable::new(), hasher }
     }
 
-    /// An empty table of the same shape.
+    /// Returns an empty table of this shape.
     pub fn empty_like(&self) -> Groups {
         Groups::new(self.keys, &self.aggregates)
     }
 
-    /// How many key columns a row has.
+    /// Returns the number of key columns of a row.
     pub fn keys(&self) -> usize {
         self.keys
     }
 
-    /// The aggregates whose states a row carries.
+    /// Returns the aggregates whose states a group carries.
     pub fn aggregates(&self) -> &[Aggregate] {
         &self.aggregates
     }
@@ -65,7 +99,7 @@ impl Groups {
         self.keys == other.keys && self.aggregates == other.aggregates
     }
 
-    /// How many groups there are.
+    /// Returns the number of groups.
     pub fn len(&self) -> usize {
         self.groups.len()
     }
@@ -75,25 +109,37 @@ impl Groups {
         self.groups.is_empty()
     }
 
-    /// The groups, in order of first appearance.
+    /// Returns the groups in the order of their first appearance.
     pub fn iter(&self) -> std::slice::Iter<'_, Group> {
         self.groups.iter()
     }
 
-    /// The group of a key, if it is there.
+    /// Returns the number of rows behind all groups.
+    pub fn row_count(&self) -> u64 {
+        self.iter().fold(0, |sum, group| sum.saturating_add(group.n))
+    }
+
+    /// Returns the group of a key, or `None` if there is none.
     pub fn get(&self, key: &[Value]) -> Option<&Group> {
         let found = self.index.find(self.hash(key), |i| *self.groups[*i as usize].key == *key);
         found.map(|i| &self.groups[*i as usize])
     }
 
-    /// The group of a key, made empty if it is not there. The key has [`Groups::keys`] values.
+    /// Returns the group of a key, and adds an empty one if there is none. The key has [`Groups::keys`]
+    /// values.
     pub fn entry(&mut self, key: &[Value]) -> &mut Group {
         debug_assert_eq!(key.len(), self.keys, "a key has one value for each key column");
         let hash = self.hash(key);
+
+        // Borrowed apart from each other: the table asks for the keys in `groups` while it is changed.
         let Groups { groups, index, hasher, .. } = self;
-        let equal = |i: &u32| *groups[*i as usize].key == *key;
-        let rehash = |i: &u32| hash_key(hasher, &groups[*i as usize].key);
-        let place = match index.entry(hash, equal, rehash) {
+        let entry = index.entry(
+            hash,
+            |i| *groups[*i as usize].key == *key,
+            |i| hash_key(hasher, &groups[*i as usize].key),
+        );
+
+        let place = match entry {
             hashbrown::hash_table::Entry::Occupied(found) => *found.get() as usize,
             hashbrown::hash_table::Entry::Vacant(vacant) => {
                 let place = groups.len();
@@ -112,7 +158,34 @@ impl Groups {
         other.iter().for_each(|group| self.entry(&group.key).merge(group.n, &group.states));
     }
 
-    /// Keeps the groups whose key the condition accepts.
+    /// Adds the rows of another table within a limit; rows of groups that find no room are added to `other`,
+    /// which has no key columns. They are missing from their group, then, but not from the result.
+    ///
+    /// Tables of different shapes do not merge: all rows are dropped and counted. Only an agent and a
+    /// frontend that disagree about a query have such.
+    pub fn absorb(&mut self, theirs: &Groups, limit: GroupLimit, other: &mut Groups) -> Absorbed {
+        if !self.same_shape(theirs) {
+            return Absorbed { dropped: theirs.row_count(), ..Absorbed::default() };
+        }
+
+        let mut new_bytes = 0;
+        for group in theirs {
+            let is_known = self.get(&group.key).is_some();
+            let has_room = self.len() < limit.groups && new_bytes < limit.new_bytes;
+            // Rows of known groups always fit; they take no memory but in sketches, which are bounded.
+            if is_known || has_room {
+                self.entry(&group.key).merge(group.n, &group.states);
+            } else {
+                other.entry(&[]).merge(group.n, &group.states);
+            }
+            if !is_known && has_room {
+                new_bytes += Group::memory_size(&group.key, group.states.len());
+            }
+        }
+        Absorbed { new_bytes, dropped: 0 }
+    }
+
+    /// Keeps the groups that the condition accepts.
     pub fn retain(&mut self, mut keep: impl FnMut(&Group) -> bool) {
         let kept = std::mem::take(&mut self.groups).into_iter().filter(|group| keep(group));
         let mut table = self.empty_like();
@@ -131,7 +204,7 @@ fn hash_key(hasher: &RandomState, key: &[Value]) -> u64 {
     state.finish()
 }
 
-/// Equal as relations: the same groups in any order.
+/// Two tables are equal if they are equal as relations: whatever the order of their groups.
 impl PartialEq for Groups {
     fn eq(&self, other: &Groups) -> bool {
         self.same_shape(other)
@@ -180,6 +253,27 @@ mod tests {
         ab.merge(&b);
         ba.merge(&a);
         assert_eq!(ab, ba);
+    }
+
+    #[test]
+    fn groups_beyond_a_limit_become_other_rows() {
+        let (mut mine, mut other) = (table(&[("a", 1)]), Groups::new(0, &[]));
+        let by_number = GroupLimit { groups: 2, new_bytes: usize::MAX };
+        let absorbed = mine.absorb(&table(&[("a", 2), ("b", 3), ("c", 4)]), by_number, &mut other);
+        assert_eq!((mine.clone(), other.row_count()), (table(&[("a", 3), ("b", 3)]), 4));
+        assert_eq!(absorbed.new_bytes, Group::memory_size(&[Value::str("b")], 0));
+
+        let by_memory = GroupLimit { groups: usize::MAX, new_bytes: 1 };
+        mine.absorb(&table(&[("d", 5), ("e", 6)]), by_memory, &mut other);
+        assert_eq!((mine.len(), mine.row_count(), other.row_count()), (3, 11, 10));
+
+        let dropped = Absorbed { new_bytes: 0, dropped: 7 };
+        let two_keys = {
+            let mut groups = Groups::new(2, &[]);
+            groups.entry(&[Value::Null, Value::Null]).n = 7;
+            groups
+        };
+        assert_eq!(mine.absorb(&two_keys, by_number, &mut other), dropped);
     }
 
     #[test]

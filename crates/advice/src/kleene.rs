@@ -42,12 +42,6 @@ impl Connective {
     }
 }
 
-/// Returns the negation of a truth value; that of unknown is unknown.
-#[inline(always)]
-pub fn not(x: Option<bool>) -> Option<bool> {
-    x.map(|x| !x)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,7 +54,6 @@ mod tests {
             let rank = |x: Option<bool>| x.map_or(1, |x| 2 * u8::from(x));
             assert_eq!(rank(Connective::And.combine(x, || y)), rank(x).min(rank(y)), "{x:?} AND {y:?}");
             assert_eq!(rank(Connective::Or.combine(x, || y)), rank(x).max(rank(y)), "{x:?} OR {y:?}");
-            assert_eq!(rank(not(x)), 2 - rank(x), "NOT {x:?}");
         }
     }
 

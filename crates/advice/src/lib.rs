@@ -1,13 +1,13 @@
-//! What compiler and agent agree on: values, expressions, aggregates and advice.
+//! What the compiler and the agents agree on: values, expressions, aggregates, groups and advice.
 //!
 //! ```text
-//! query ─compile─▶ Advice ─weave─▶ event ─Observe Unpack Let Filter─▶ row ─Pack─▶ bag
-//!                                                                        └─Emit─▶ Groups ─report─▶ frontend
+//! query ─compile─▶ Advice ─weave─▶ event ─Observe, Unpack, Let, Filter─▶ rows ─Pack─▶ bag (in baggage)
+//!                                                                           └─Emit─▶ Groups ─report─▶ frontend
 //! ```
 //!
-//! An advice is a straight line of instructions: no loops, no jumps, no calls into user code.
-//! Every row that it produces carries a multiplicity, which is what lets a bag be grouped before
-//! the query is known to need it and still give the same COUNT and SUM.
+//! An advice is a straight line of instructions: no loops, no jumps, no calls into user code. Every row that
+//! it produces carries a multiplicity, which is what lets a bag be grouped before the query is known to need
+//! it, and still give the same COUNT and SUM.
 //!
 //! ```
 //! use pivot_advice::{Advice, AggregateCall, Aggregate, CallArgument, Expr, Instruction, QueryId};
@@ -29,46 +29,52 @@
 //! assert!(advice.to_string().contains("EMIT    query 7 GROUP (host) AGG (SUM(delta))"));
 //! ```
 //!
-//! Reading order: [`value`], [`exports`], [`expr`], `duration_text`, [`eval`], [`aggregate`], [`sketch`],
-//! [`groups`], [`sampled_groups`], [`loss`], [`mod@advice`], [`advice_text`], [`codec`].
+//! Reading order:
+//!
+//! 1. [`value`], [`expr`], [`eval`] and [`kleene`]: what a row holds, and what is computed of it; 2.
+//! [`aggregate`], [`sketch`] and [`groups`]: what is computed of many rows, wherever they are; 3.
+//! [`mod@advice`], [`advice_text`] and [`expr_text`]: the instructions; 4. [`codec`]: the byte form of values
+//! and groups; 5. [`exports`], [`loss`], [`sampled_groups`], [`QueryCost`], [`QueryStatus`] and
+//! [`WithheldMessages`]: what agents report beside groups.
 
 pub mod advice;
 pub mod advice_text;
 pub mod aggregate;
 pub mod codec;
-mod cost;
 mod duration_text;
 pub mod error;
 pub mod eval;
 pub mod exports;
 pub mod expr;
+pub mod expr_text;
 pub mod groups;
 pub mod kleene;
 pub mod loss;
 mod query_budget;
+mod query_cost;
 mod query_status;
 pub mod sampled_groups;
 pub mod sketch;
 mod stable_hash;
 mod sum;
 pub mod value;
-mod withheld;
+mod withheld_messages;
 
 pub use advice::{
     Advice, AggregateCall, BagKey, CallArgument, EmitMode, FinalValue, Instruction, JoinKind, QueryId,
     TemporalFilter, UnpackMode,
 };
 pub use aggregate::{Aggregate, AggregateState, FinalFunction, finished_type};
-pub use cost::Cost;
 pub use error::{DecodeError, EvalErrors};
 pub use exports::{Exports, FieldDescriptor, canonical_field, default_fields};
 pub use expr::{Binary, Expr, Function, Pattern, Unary};
-pub use groups::{Group, Groups};
+pub use groups::{Absorbed, Group, GroupLimit, Groups};
 pub use loss::{LossCounts, LossKind, LossUnit};
 pub use query_budget::QueryBudget;
+pub use query_cost::QueryCost;
 pub use query_status::{QueryState, QueryStatus, WeaveProblem};
-pub use sampled_groups::{SAMPLE_PARTS, SampledGroups};
+pub use sampled_groups::{SAMPLE_STRATA, SampledGroups};
 pub use stable_hash::stable_hash;
 pub use sum::Sum;
 pub use value::{Type, Value};
-pub use withheld::{Withheld, WithheldReason};
+pub use withheld_messages::{WithheldMessages, WithheldReason};

@@ -18,15 +18,15 @@ pub struct QueryStatus {
 /// Whether a query runs in one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum QueryState {
-    /// It runs.
+    /// The query runs.
     Active,
-    /// None of its tracepoints is in this process, or not yet.
+    /// None of the query's tracepoints is in this process, or not yet.
     Pending,
-    /// It goes beyond its processor budget, so it processes only some requests, or none.
+    /// The query goes beyond its processor budget, so it processes only some requests, or none.
     Throttled,
-    /// Its advice panicked and is unwoven.
+    /// The query's advice panicked and is unwoven.
     Quarantined,
-    /// Some of its advice does not fit this process.
+    /// Some of the query's advice does not fit this process.
     Problem,
     /// The process has weaving switched off, or its lease has lapsed.
     Disabled,
@@ -39,6 +39,6 @@ pub struct WeaveProblem {
     pub query: QueryId,
     /// The tracepoint that its advice was to be woven into.
     pub tracepoint: String,
-    /// What is wrong, for people.
+    /// The reason in words for people.
     pub message: String,
 }

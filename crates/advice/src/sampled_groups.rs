@@ -1,7 +1,15 @@
-//! Rows that each stand for several: those of a query that looks at some requests only.
+//! Groups of a query that processes only a sample of all requests.
 //!
-//! A row counts as often as its weight says, so counts and sums are right as they are. How far they may
-//! be off shows in how much the parts differ that requests fall into.
+//! A throttled query processes one request in `weight`, always the same ones in every process, and each of
+//! their rows counts `weight` times (a Horvitz-Thompson estimate): counts and sums are about right as they
+//! are. How far they may be off shows in how much the [`SAMPLE_STRATA`] parts differ that a hash of the
+//! request's id puts it into:
+//!
+//! ```text
+//! key (host)   part     n   SUM(bytes)
+//! dn-1            0    12        4,096       the part is one more key, behind the others
+//! dn-1            1     8        2,048
+//! ```
 
 use crate::groups::Groups;
 
@@ -10,40 +18,42 @@ use crate::groups::Groups;
 ///
 /// Agents, the compiler and the frontend must agree on it: groups of a sample carry the number of their part
 /// as a last key, from 0 up to this.
-pub const SAMPLE_PARTS: u8 = 16;
+pub const SAMPLE_STRATA: u8 = 16;
 
-/// What was found in a sample of all requests.
+/// The result of a query over a sample of all requests.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SampledGroups {
-    /// Groups with one more key, behind the others: which part of all requests the rows are from.
+    /// The groups, with one more key behind the others: the number of the part that the request belongs to.
     pub groups: Option<Groups>,
-    /// The sum over all rows of what they count for.
+    /// The sum of the weights of all rows.
     pub weights: u64,
-    /// The sum of the squares of it.
+    /// The sum of the squares of their weights.
     pub squares: u64,
 }
 
 impl SampledGroups {
-    /// Whether nothing was found.
+    /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.groups.as_ref().is_none_or(Groups::is_empty) && self.squares == 0
     }
 
-    /// Counts rows of one weight.
+    /// Counts rows that all have one weight.
     pub fn count(&mut self, rows: u64, weight: u64) {
         let weights = rows.saturating_mul(weight);
         self.weights = self.weights.saturating_add(weights);
         self.squares = self.squares.saturating_add(weights.saturating_mul(weight));
     }
 
-    /// Adds the counts of another sample. Its groups are left to the caller, who knows how many fit.
+    /// Adds the weights of another sample. Its groups are left to the caller, who knows how many fit.
     pub fn merge_counts(&mut self, other: &SampledGroups) {
         self.weights = self.weights.saturating_add(other.weights);
         self.squares = self.squares.saturating_add(other.squares);
     }
 
-    /// Which fraction of all requests was looked at: of rows of several weights such a mean that the
-    /// error of a sum over them comes out right.
+    /// Returns the fraction of requests that was processed, 1 if there is no row.
+    ///
+    /// Where weights differ it is Σ weight / Σ weight², the mean for which the error of a sum comes out
+    /// right.
     pub fn fraction(&self) -> f64 {
         if self.squares == 0 { 1.0 } else { (self.weights as f64 / self.squares as f64).min(1.0) }
     }

@@ -1,7 +1,17 @@
 //! Values and their types.
 //!
-//! Equality here is the equality of group keys, not of `=` in a query: null equals null, every NaN
-//! equals every NaN, and integers are equal by number whether signed or not.
+//! Equality here is that of group keys, not that of `=` in a query:
+//!
+//! | | group key (`==`, `Hash`, [`Value::group_cmp`]) | `=` in a query ([`crate::eval`]) |
+//! |---|---|---|
+//! | null, null | equal | unknown |
+//! | NaN, NaN | equal | false |
+//! | 0.0, -0.0 | equal | true |
+//! | 5 (i64), 5 (u64) | equal | true |
+//! | 5 (i64), 5.0 (f64) | different | true |
+//!
+//! A value is three words. Text, bytes and lists are shared, so a clone counts a reference up and allocates
+//! nothing.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -81,12 +91,12 @@ impl Type {
         Type::Duration,
     ];
 
-    /// Whether this is `i64` or `u64`.
+    /// Whether the type is `i64` or `u64`.
     pub fn is_integer(self) -> bool {
         matches!(self, Type::I64 | Type::U64)
     }
 
-    /// Whether this is an integer or a double.
+    /// Whether the type is an integer or a double.
     pub fn is_number(self) -> bool {
         self.is_integer() || self == Type::F64
     }
@@ -109,7 +119,7 @@ impl Type {
         }
     }
 
-    /// The type of a wire code; codes that are not known mean [`Type::Any`].
+    /// Returns the type of a code; a code of a later version means [`Type::Any`].
     pub fn from_code(code: u8) -> Type {
         let index = usize::from(code & SCALAR_BITS);
         match (Self::SCALARS.get(index), code & LIST_BIT) {
@@ -119,8 +129,9 @@ impl Type {
         }
     }
 
-    /// A list of this type; a list of lists is a list of [`Type::Any`].
+    /// Returns the type of lists of this type; a list of lists is a list of [`Type::Any`].
     pub fn list(self) -> Type {
+        // Types are copied freely, so the element types are in the program itself.
         const LISTS: [Type; 10] = [
             Type::List(&Type::Any),
             Type::List(&Type::Null),
@@ -133,6 +144,7 @@ impl Type {
             Type::List(&Type::Timestamp),
             Type::List(&Type::Duration),
         ];
+
         let place = Self::SCALARS.iter().position(|t| *t == self);
         LISTS[place.unwrap_or(0)]
     }
@@ -157,18 +169,18 @@ impl fmt::Display for Type {
 }
 
 impl Value {
-    /// Text as a value.
+    /// Returns a text as a value.
     pub fn str(text: impl AsRef<str>) -> Value {
         Value::Str(Arc::from(text.as_ref()))
     }
 
-    /// A double. Zero has no sign and a NaN no bits of its own: values that are one group read alike, and
-    /// nothing that is computed from them differs.
+    /// Returns a double as a value. Zero loses its sign and a NaN its bits, so that values of one group read
+    /// alike and nothing that is computed from them differs.
     pub fn double(x: f64) -> Value {
         Value::F64(canonical(x))
     }
 
-    /// The type of this value.
+    /// Returns the type of the value.
     pub fn type_of(&self) -> Type {
         match self {
             Value::Null => Type::Null,
@@ -184,12 +196,25 @@ impl Value {
         }
     }
 
-    /// Whether this is null.
+    /// Whether the value is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
     }
 
-    /// The number of an integer value.
+    /// Returns how much memory the value takes, in bytes; about.
+    pub fn memory_size(&self) -> usize {
+        // What is shared has two counters before it.
+        const COUNTERS: usize = 16;
+        let shared = match self {
+            Value::Str(text) => text.len() + COUNTERS,
+            Value::Bytes(bytes) => bytes.len() + COUNTERS,
+            Value::List(items) => items.iter().map(Value::memory_size).sum::<usize>() + COUNTERS,
+            _ => 0,
+        };
+        size_of::<Value>() + shared
+    }
+
+    /// Returns the number if the value is an integer.
     pub fn as_integer(&self) -> Option<i128> {
         match self {
             Value::I64(x) => Some(i128::from(*x)),
@@ -198,7 +223,7 @@ impl Value {
         }
     }
 
-    /// Any number as a double.
+    /// Returns the number if the value is one, as a double.
     pub fn as_f64(&self) -> Option<f64> {
         match self {
             Value::I64(x) => Some(*x as f64),
@@ -208,10 +233,10 @@ impl Value {
         }
     }
 
-    /// A total order over all values, for sorting rows that are shown and for MIN and MAX.
+    /// Compares by a total order over all values, for sorting the rows of a result.
     ///
-    /// Numbers compare by number across their types; otherwise values of different types compare
-    /// by type, null first.
+    /// Numbers compare by number across their types, and a NaN is above all of them. Other values of
+    /// different types compare by type, null first.
     pub fn total_cmp(&self, other: &Value) -> Ordering {
         use Value::*;
         match (self, other) {
@@ -220,7 +245,9 @@ impl Value {
             (Bytes(a), Bytes(b)) => a.cmp(b),
             (Timestamp(a), Timestamp(b)) | (Duration(a), Duration(b)) => a.cmp(b),
             (List(a), List(b)) => compare_lists(a, b),
+
             (F64(a), F64(b)) => compare_doubles(*a, *b),
+            // An integer is never converted to a double here: large ones would be equal to their neighbours.
             (F64(a), _) => match other.as_integer() {
                 Some(b) => compare_integer(b, *a).reverse(),
                 None => self.rank().cmp(&other.rank()),
@@ -229,6 +256,7 @@ impl Value {
                 Some(a) => compare_integer(a, *b),
                 None => self.rank().cmp(&other.rank()),
             },
+
             _ => match (self.as_integer(), other.as_integer()) {
                 (Some(a), Some(b)) => a.cmp(&b),
                 _ => self.rank().cmp(&other.rank()),
@@ -236,8 +264,9 @@ impl Value {
         }
     }
 
-    /// The same, but an integer comes before the double that is the same number: equal here are exactly
-    /// the values that are one group.
+    /// Compares by a total order in which exactly the values of one group are equal: like
+    /// [`Value::total_cmp`], but an integer comes before the double that is the same number. MIN and MAX use
+    /// it, so that they do not depend on the order of rows.
     pub fn group_cmp(&self, other: &Value) -> Ordering {
         self.total_cmp(other).then_with(|| match (self, other) {
             (Value::List(a), Value::List(b)) => {
@@ -248,6 +277,7 @@ impl Value {
         })
     }
 
+    /// Returns the place of the type in the order of values of different types.
     fn rank(&self) -> u8 {
         match self {
             Value::Null => 0,
@@ -262,26 +292,29 @@ impl Value {
     }
 }
 
+/// Compares doubles so that NaN is above infinity and zero has no sign.
 fn compare_doubles(a: f64, b: f64) -> Ordering {
     canonical(a).total_cmp(&canonical(b))
 }
 
-/// Exact, where a conversion would round; a NaN is above all integers.
+/// Compares an integer with a double exactly, without rounding either; a NaN is above all integers.
 fn compare_integer(a: i128, b: f64) -> Ordering {
     if b.is_nan() {
         return Ordering::Less;
     }
-    // The conversion saturates far beyond all integers that a value holds.
+
+    // The conversion to i128 saturates far beyond all integers that a value holds.
     let fraction = if b > b.floor() { Ordering::Less } else { Ordering::Equal };
     a.cmp(&(b.floor() as i128)).then(fraction)
 }
 
+/// Compares lists element by element; a list that ends first comes first.
 fn compare_lists(a: &[Value], b: &[Value]) -> Ordering {
     let differing = a.iter().zip(b).map(|(x, y)| x.total_cmp(y)).find(|o| o.is_ne());
     differing.unwrap_or_else(|| a.len().cmp(&b.len()))
 }
 
-/// One NaN and one zero, so that equal group keys have equal bits.
+/// Maps all NaNs to one and both zeros to one, so that equal group keys have equal bits.
 fn canonical(x: f64) -> f64 {
     if x.is_nan() {
         f64::NAN
@@ -311,6 +344,7 @@ impl PartialEq for Value {
             (Bytes(a), Bytes(b)) => a == b,
             (Timestamp(a), Timestamp(b)) | (Duration(a), Duration(b)) => a == b,
             (List(a), List(b)) => a == b,
+
             _ => match (self.as_integer(), other.as_integer()) {
                 (Some(a), Some(b)) => a == b,
                 _ => false,
@@ -321,8 +355,9 @@ impl PartialEq for Value {
 
 impl Eq for Value {}
 
-/// Tells the types apart whose values have the same bits: where hashes are counted, two values that hash
-/// alike are one.
+/// Numbers that tell types apart whose values have the same bits. Without them `0` and `false` would hash
+/// alike, and a sketch that counts different hashes would count one value. They must not change: hashes
+/// travel.
 #[repr(u64)]
 enum Salt {
     Null = 0x9e37_79b9_7f4a_7c15,
@@ -342,6 +377,7 @@ impl Hash for Value {
             Value::I64(x) if *x < 0 => state.write_u64(Salt::Negative as u64 ^ *x as u64),
             Value::I64(x) => state.write_u64(*x as u64),
             Value::U64(x) => state.write_u64(*x),
+
             Value::F64(x) => state.write_u64(Salt::Double as u64 ^ canonical(*x).to_bits()),
             Value::Str(x) => x.hash(state),
             Value::Bytes(x) => x.hash(state),
@@ -360,8 +396,10 @@ impl fmt::Display for Value {
             Value::I64(x) => write!(f, "{x}"),
             Value::U64(x) => write!(f, "{x}"),
             Value::F64(x) => write!(f, "{x:?}"),
+
             Value::Str(x) => f.write_str(x),
             Value::Bytes(x) => x.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            // Seconds since the epoch; a time zone is for those who show it to people.
             Value::Timestamp(x) => {
                 write!(f, "{}.{:09}", x.div_euclid(1_000_000_000), x.rem_euclid(1_000_000_000))
             }
@@ -379,7 +417,7 @@ fn write_list(f: &mut fmt::Formatter<'_>, items: &[Value]) -> fmt::Result {
     f.write_str("]")
 }
 
-/// Exact, in the largest unit that keeps three digits before the point at most.
+/// Writes a duration exactly, in the largest unit of which there is at least one: `1.5ms`.
 fn write_duration(f: &mut fmt::Formatter<'_>, ns: i64) -> fmt::Result {
     let sign = if ns < 0 { "-" } else { "" };
     let ns = ns.unsigned_abs();
@@ -389,6 +427,7 @@ fn write_duration(f: &mut fmt::Formatter<'_>, ns: i64) -> fmt::Result {
         1_000_000..1_000_000_000 => (1_000_000, "ms", 6),
         _ => (1_000_000_000, "s", 9),
     };
+
     let fraction = format!("{:0digits$}", ns % unit);
     let fraction = fraction.trim_end_matches('0');
     let point = if fraction.is_empty() { "" } else { "." };

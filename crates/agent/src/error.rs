@@ -1,18 +1,6 @@
 //! Why an advice is not woven.
 
-use pivot_advice::QueryId;
 use std::fmt;
-
-/// Why an advice is not woven in this process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WeaveProblem {
-    /// Its query.
-    pub query: QueryId,
-    /// The tracepoint it was meant for.
-    pub tracepoint: String,
-    /// What is wrong.
-    pub message: String,
-}
 
 /// What is wrong with an advice, on its own or in this process.
 #[derive(Debug, Clone, PartialEq, Eq)]

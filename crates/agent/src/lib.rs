@@ -30,8 +30,7 @@ pub mod run;
 pub mod site;
 pub mod weave;
 
-pub use error::{AgentError, WeaveProblem};
-pub use report::cost::QueryCost;
+pub use error::AgentError;
 pub use report::drain::drain;
 pub use report::fence::use_fences;
 pub use report::fork::{is_forked, watch_forks};
@@ -47,7 +46,7 @@ pub use site::export::{Bytes, Export, set_hash_key};
 pub use site::identity::{Identity, identity, set_identity};
 pub use site::tracepoint::Tracepoint;
 pub use weave::registration::adopt;
-pub use weave::throttle::{CpuBudget, QueryState, QueryStatus, set_cpu_budget};
+pub use weave::throttle::{CpuBudget, set_cpu_budget};
 pub use weave::verify::verify;
 pub use weave::weaver::{
     disable, enable, govern, is_disabled, is_governed, lapse, on_change, on_govern, sample_one_in, statuses,
@@ -56,7 +55,7 @@ pub use weave::weaver::{
 
 #[doc(hidden)]
 pub use linkme;
-pub use pivot_advice::{Type, Value};
+pub use pivot_advice::{QueryCost, QueryState, QueryStatus, Type, Value, WeaveProblem};
 #[doc(hidden)]
 pub use report::fence::is_fenced;
 #[doc(hidden)]

@@ -1,14 +1,14 @@
 //! How much one query may take in this process, and one event in one advice. Beyond a limit rows are counted as
 //! dropped or merged into one group; nothing fails.
 
-use crate::run::sample::STRATA;
+use pivot_advice::SAMPLE_STRATA;
 
 /// The most groups of one query in this process between two reports. The rows of further groups go
 /// into [`QueryReport::other`](crate::QueryReport::other).
 pub const MAX_GROUPS: usize = 1_000;
 
 /// The most groups of a sample: each may be in every part of the requests.
-pub(crate) const MAX_SAMPLED_GROUPS: usize = MAX_GROUPS * STRATA as usize;
+pub(crate) const MAX_SAMPLED_GROUPS: usize = MAX_GROUPS * SAMPLE_STRATA as usize;
 
 /// The most bytes that the groups of one query take, about, in one thread between two reports.
 pub const MAX_BYTES: usize = 4 << 20;

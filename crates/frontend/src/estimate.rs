@@ -27,12 +27,14 @@
 
 use crate::finished::FinishedGroup;
 use crate::window_groups::WindowGroups;
-use pivot_advice::{Aggregate, AggregateState, Binary, EmitMode, EvalErrors, Expr, Group, Groups, Value};
+use pivot_advice::{
+    Aggregate, AggregateState, Binary, EmitMode, EvalErrors, Expr, Group, Groups, SAMPLE_STRATA, Value,
+};
 use pivot_query::OutputSchema;
 use std::collections::HashMap;
 
 /// The number of parts that requests fall into.
-const PARTS: usize = 16;
+const PARTS: usize = SAMPLE_STRATA as usize;
 
 /// What the values of a column say about all requests if only a sample of them was processed. Ordered from
 /// the most to the least that is known.

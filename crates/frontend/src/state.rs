@@ -24,7 +24,7 @@ use crate::registry::{AgentIdentity, Attachment, Outbox, Presence, Registry, Seq
 use crate::select::ResultColumn;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
 use crate::window_groups::WindowGroups;
-use pivot_advice::{Advice, Exports, Instruction, QueryId};
+use pivot_advice::{Advice, Exports, QueryId};
 use pivot_query::{Catalog, Diagnostics};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -435,20 +435,11 @@ impl FrontendState {
             wanted.since.push((definition.id, definition.advice_generation));
             wanted.advice.extend_from_slice(&definition.advice);
         }
-        wanted.needs_baggage = wanted.advice.iter().any(needs_baggage);
+        wanted.needs_baggage = wanted.advice.iter().any(Advice::needs_carrying);
 
         self.wanted = Arc::new(wanted);
         self.registry.broadcast(&AgentCommand::Weave(self.wanted.clone()));
     }
-}
-
-/// Whether an advice needs requests to carry baggage.
-fn needs_baggage(advice: &Advice) -> bool {
-    advice.instructions.iter().any(|instruction| match instruction {
-        Instruction::Pack { .. } => true,
-        Instruction::Observe { field } => field == "request" || field == "$request",
-        _ => false,
-    })
 }
 
 /// Returns the longest window of which both are multiples.

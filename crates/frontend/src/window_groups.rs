@@ -14,7 +14,7 @@
 //! A row is never lost by that, but every group may then lack some of its rows.
 
 use crate::agent_report::{ReportPart, ReportedGroups};
-use pivot_advice::{Groups, LossCounts, SampledGroups, Value};
+use pivot_advice::{GroupLimit, Groups, LossCounts, SampledGroups, Value};
 use std::collections::HashSet;
 
 /// The most groups of requests that were all processed.
@@ -102,7 +102,7 @@ impl WindowGroups {
 
     /// Returns the number of rows for whose groups there was no room.
     pub(crate) fn rows_in_other(&self) -> u64 {
-        count_rows(&self.other)
+        self.other.row_count()
     }
 
     /// Returns the number of different keys, however many parts of a sample each is in.
@@ -134,7 +134,7 @@ impl WindowGroups {
 /// of another shape.
 fn merge_all(table: &mut Groups, more: &Groups) -> u64 {
     if !table.same_shape(more) {
-        return count_rows(more);
+        return more.row_count();
     }
     table.merge(more);
     0
@@ -143,21 +143,5 @@ fn merge_all(table: &mut Groups, more: &Groups) -> u64 {
 /// Adds groups to a table of at most `limit` groups; rows of further keys go to the one group of `rest`.
 /// Returns how many rows are lost because they are of another shape.
 fn merge_bounded(table: &mut Groups, limit: usize, more: &Groups, rest: &mut Groups) -> u64 {
-    if !table.same_shape(more) {
-        return count_rows(more);
-    }
-
-    for group in more {
-        // A key that is known already always finds its group, so that no key is split.
-        if table.len() < limit || table.get(&group.key).is_some() {
-            table.entry(&group.key).merge(group.n, &group.states);
-        } else {
-            rest.entry(&[]).merge(group.n, &group.states);
-        }
-    }
-    0
-}
-
-fn count_rows(groups: &Groups) -> u64 {
-    groups.iter().fold(0, |sum, group| sum.saturating_add(group.n))
+    table.absorb(more, GroupLimit { groups: limit, new_bytes: usize::MAX }, rest).dropped
 }

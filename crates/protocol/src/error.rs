@@ -12,7 +12,7 @@ pub enum ProtocolError {
     /// A number has no meaning, or is out of range.
     #[error("{what} {number} is not known")]
     Unknown {
-        /// What was being read.
+        /// The kind of thing that was being read.
         what: &'static str,
         /// The number found.
         number: u64,
@@ -20,7 +20,7 @@ pub enum ProtocolError {
     /// A name has no meaning.
     #[error("{what} `{name}` is not known")]
     UnknownName {
-        /// What was being read.
+        /// The kind of thing that was being read.
         what: &'static str,
         /// The name found.
         name: String,
@@ -33,7 +33,7 @@ pub enum ProtocolError {
     Pattern {
         /// Its text.
         pattern: String,
-        /// What is wrong with it.
+        /// The reason that the compiler of patterns gives.
         reason: String,
     },
     /// Encoded groups do not decode.

@@ -1,20 +1,21 @@
-//! From the wire to Pivot's types, checking everything.
+//! Conversions from the wire to Pivot's types, checking everything.
 //!
-//! What is checked here is form: that a message says one thing. Whether an advice makes sense is for
-//! the agent's verifier.
+//! What is checked is form: a message says one thing, numbers are in range, expressions are trees of bounded depth.
+//! Whether an advice makes sense is for the agent's verifier.
 
 use crate::error::ProtocolError;
 use crate::wire;
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
     Advice, Aggregate, AggregateCall, BagKey, Binary, CallArgument, EmitMode, Exports, Expr, FieldDescriptor,
-    FinalFunction, FinalValue, Function, Groups, Instruction, JoinKind, LossCounts, Pattern, QueryId,
-    TemporalFilter, Type, Unary, UnpackMode, Value, codec,
+    FinalFunction, FinalValue, Function, Groups, Instruction, JoinKind, LossCounts, Pattern, QueryCost,
+    QueryId, QueryState, QueryStatus, TemporalFilter, Type, Unary, UnpackMode, Value, WeaveProblem,
+    WithheldMessages, WithheldReason, codec,
 };
 
 type Result<T> = std::result::Result<T, ProtocolError>;
 
-/// A value. Lists of lists are refused.
+/// Returns a value. Lists of lists are refused.
 pub fn value(value: wire::Value) -> Result<Value> {
     use wire::value::Kind;
     Ok(match value.kind {
@@ -25,10 +26,12 @@ pub fn value(value: wire::Value) -> Result<Value> {
             });
             Value::List(items.collect::<Result<_>>()?)
         }
+
         None => Value::Null,
         Some(Kind::Bool(x)) => Value::Bool(x),
         Some(Kind::I64(x)) => Value::I64(x),
         Some(Kind::U64(x)) => Value::U64(x),
+        // Other encoders may send a NaN or a zero that is not the canonical one.
         Some(Kind::F64(x)) => Value::double(x),
         Some(Kind::String(x)) => Value::Str(x.into()),
         Some(Kind::Bytes(x)) => Value::Bytes(x.into()),
@@ -37,42 +40,97 @@ pub fn value(value: wire::Value) -> Result<Value> {
     })
 }
 
-/// A query's id.
+/// Returns the id of a query.
 pub fn query_id(id: Option<wire::QueryId>) -> Result<QueryId> {
     let id = id.ok_or(ProtocolError::Missing("query id"))?;
     Ok(QueryId::new(id.frontend, id.number))
 }
 
-/// What a tracepoint exports.
+/// Returns an entry of a catalogue.
 pub fn exports(exports: wire::Exports) -> Exports {
-    let field = |field: wire::Field| FieldDescriptor { name: field.name, ty: ty(field.r#type) };
     Exports {
         tracepoint: exports.tracepoint,
-        fields: exports.fields.into_iter().map(field).collect(),
+        fields: exports.fields.into_iter().map(field_descriptor).collect(),
         file: exports.file,
         line: exports.line,
         module: exports.module,
     }
 }
 
-/// A type; codes of a later version are [`Type::Any`].
+fn field_descriptor(field: wire::Field) -> FieldDescriptor {
+    FieldDescriptor { name: field.name, ty: ty(field.r#type) }
+}
+
+/// Returns the type of a code; codes of a later version are [`Type::Any`].
 pub fn ty(code: u32) -> Type {
     u8::try_from(code).map_or(Type::Any, Type::from_code)
 }
 
-/// The groups of a report.
+/// Returns the groups of a report.
 pub fn groups(bytes: &[u8]) -> Result<Groups> {
     Ok(codec::ByteReader::new(bytes).groups()?)
 }
 
-/// What is missing; no message means nothing is.
-pub fn loss(loss: Option<wire::Loss>) -> LossCounts {
-    let wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled, away_ns, held_back } =
-        loss.unwrap_or_default();
-    LossCounts { dropped, errors, truncated, uncertain, outside_request, throttled, away_ns, held_back }
+// The table of kinds gives the fields, so that a new kind of loss needs no edit here.
+macro_rules! define_loss_from_wire {
+    ($($(#[$doc:meta])* $kind:ident: $unit:ident $words:tt,)*) => {
+        /// Returns what is missing from a result; no message means nothing is.
+        pub fn loss(loss: Option<wire::Loss>) -> LossCounts {
+            let wire::Loss { $($kind,)* } = loss.unwrap_or_default();
+            LossCounts { $($kind,)* }
+        }
+    };
 }
 
-/// The program of a stage.
+pivot_advice::for_loss_kinds!(define_loss_from_wire);
+
+/// Returns what a query costs; no message means nothing.
+pub fn cost(cost: Option<wire::Cost>) -> QueryCost {
+    let wire::Cost { events, busy_ns, packed, packed_bytes } = cost.unwrap_or_default();
+    QueryCost { events, busy_ns, packed, packed_bytes }
+}
+
+/// Returns how a query stands in a process; a state of a later version is refused.
+pub fn query_status(status: wire::QueryStatus) -> Result<QueryStatus> {
+    use wire::query_status::State as Wire;
+    let state = match status.state() {
+        Wire::Active => QueryState::Active,
+        Wire::Pending => QueryState::Pending,
+        Wire::Throttled => QueryState::Throttled,
+        Wire::Quarantined => QueryState::Quarantined,
+        Wire::Problem => QueryState::Problem,
+        Wire::Disabled => QueryState::Disabled,
+        Wire::Unspecified => return Err(unknown("state of a query", status.state)),
+    };
+
+    Ok(QueryStatus { query: query_id(status.query)?, state, keep: status.keep, detail: status.detail })
+}
+
+/// Returns why an advice is not woven.
+pub fn weave_problem(problem: wire::Problem) -> Result<WeaveProblem> {
+    Ok(WeaveProblem {
+        query: query_id(problem.query)?,
+        tracepoint: problem.tracepoint,
+        message: problem.message,
+    })
+}
+
+/// Returns the messages to one host that went without baggage; a reason of a later version is refused.
+pub fn withheld_messages(withheld: wire::HeldBack) -> Result<WithheldMessages> {
+    use wire::held_back::Reason as Wire;
+    let reason = match withheld.reason() {
+        Wire::NotAllowed => WithheldReason::NotAllowed,
+        Wire::NoRoom => WithheldReason::NoRoom,
+        Wire::Unspecified => return Err(unknown("reason", withheld.reason)),
+    };
+    Ok(WithheldMessages { host: withheld.host, reason, messages: withheld.messages })
+}
+
+fn unknown(what: &'static str, number: i32) -> ProtocolError {
+    ProtocolError::Unknown { what, number: number as u64 }
+}
+
+/// Returns the advice of a stage at a tracepoint.
 pub fn advice(advice: wire::Advice) -> Result<Advice> {
     Ok(Advice {
         query: query_id(advice.query)?,
@@ -97,11 +155,11 @@ fn aggregate(code: u32) -> Result<Aggregate> {
 
 fn instruction(instruction: wire::Instruction) -> Result<Instruction> {
     use wire::instruction::Kind;
-    let expr = |expr: Option<wire::Expr>| self::expr(expr.ok_or(ProtocolError::Missing("expression"))?);
     Ok(match instruction.kind.ok_or(ProtocolError::Missing("instruction"))? {
         Kind::Observe(field) => Instruction::Observe { field },
-        Kind::Let(step) => Instruction::Let { expr: expr(step.expr)?, name: step.name },
-        Kind::Filter(condition) => Instruction::Filter { expr: self::expr(condition)? },
+        Kind::Let(step) => Instruction::Let { expr: required(step.expr)?, name: step.name },
+        Kind::Filter(condition) => Instruction::Filter { expr: expr(condition)? },
+
         Kind::Unpack(step) => Instruction::Unpack {
             bag: bag(step.query, step.stage)?,
             alias: step.alias,
@@ -109,12 +167,14 @@ fn instruction(instruction: wire::Instruction) -> Result<Instruction> {
             aggregates: step.aggregates.into_iter().map(aggregate).collect::<Result<_>>()?,
             rows: step.groups.map_or(Ok(UnpackMode::Rows), unpacked)?,
             matching: matching(step.r#match)?,
-            on: step.on.map(self::expr).transpose()?,
+            on: step.on.map(expr).transpose()?,
         },
+
         Kind::Unnest(step) => Instruction::Unnest { list: narrow("column", step.list)?, name: step.name },
         Kind::Distinct(columns) => Instruction::Distinct { columns: keys(columns.columns)? },
         Kind::Order(columns) => Instruction::Order { columns: keys(columns.columns)? },
         Kind::Choose(wire::Choose {}) => Instruction::Choose,
+
         Kind::Pack(step) => Instruction::Pack {
             bag: bag(step.query, step.stage)?,
             keep: match step.keep {
@@ -131,6 +191,10 @@ fn instruction(instruction: wire::Instruction) -> Result<Instruction> {
             form: if step.rows { EmitMode::Rows } else { EmitMode::Groups },
         },
     })
+}
+
+fn required(expr: Option<wire::Expr>) -> Result<Expr> {
+    self::expr(expr.ok_or(ProtocolError::Missing("expression"))?)
 }
 
 fn matching(number: i32) -> Result<JoinKind> {
@@ -159,10 +223,12 @@ fn finished(finished: wire::Finished) -> Result<FinalValue> {
         Some(Wire::Deviation(_)) => FinalFunction::Deviation,
         Some(Wire::Quantile(q)) => FinalFunction::Quantile(q),
         Some(Wire::Top(k)) => FinalFunction::Top(narrow("count", k)?),
+
         Some(Wire::Linear(wire::Linear { least, step, count, durations })) => {
             FinalFunction::Linear { least, step, count: narrow("count", count)?, durations }
         }
     };
+
     Ok(FinalValue { state: narrow("state", finished.state)?, finish })
 }
 
@@ -178,7 +244,10 @@ fn fold(fold: wire::Fold) -> Result<AggregateCall> {
     Ok(AggregateCall { aggregate: aggregate(fold.aggregate)?, input })
 }
 
-/// An expression, no deeper than [`MAX_DEPTH`].
+/// Returns an expression, no deeper than [`MAX_DEPTH`].
+///
+/// It arrives in postfix order, for a stack machine, so decoding needs no recursion: `a + 1 > b` is
+/// `a 1 + b >`, and the stack holds `a`, then `a 1`, then `(a + 1)`, then `(a + 1) b`, then the whole.
 pub fn expr(expr: wire::Expr) -> Result<Expr> {
     let mut stack = Stack::default();
     for step in expr.steps {
@@ -190,14 +259,14 @@ pub fn expr(expr: wire::Expr) -> Result<Expr> {
     }
 }
 
-/// Partial expressions with their depths, so that depth is known without walking them again.
+/// The stack of partial expressions, each with its depth, so that depth is known without walking them again.
 #[derive(Default)]
 struct Stack {
     values: Vec<(Expr, usize)>,
 }
 
 impl Stack {
-    /// Takes the last `count` expressions, and says how deep one around them is.
+    /// Takes the last `count` expressions off the stack, and returns how deep an expression around them is.
     fn take(&mut self, count: usize) -> Result<(Vec<Expr>, usize)> {
         let from = self.values.len().checked_sub(count);
         let from = from.ok_or(ProtocolError::Expression("a step lacks operands"))?;
@@ -209,17 +278,20 @@ impl Stack {
         Ok((taken.into_iter().map(|(expr, _)| expr).collect(), depth))
     }
 
+    /// Takes one expression off the stack and makes another one around it.
     fn one(&mut self, make: impl FnOnce(Box<Expr>) -> Expr) -> Result<(Expr, usize)> {
         let (mut operands, depth) = self.take(1)?;
         let operand = operands.pop().ok_or(ProtocolError::Expression("a step lacks operands"))?;
         Ok((make(Box::new(operand)), depth))
     }
 
+    /// Carries out one step: takes its operands off the stack and puts its expression there.
     fn apply(&mut self, step: wire::step::Kind) -> Result<()> {
         use wire::step::Kind;
         let made = match step {
             Kind::Column(index) => (Expr::Column(narrow("column", index)?), 1),
             Kind::Literal(literal) => (Expr::Literal(value(literal)?), 1),
+
             Kind::Unary(op) => {
                 let op = unary(op)?;
                 self.one(|x| Expr::Unary(op, x))?
@@ -227,26 +299,26 @@ impl Stack {
             Kind::Binary(op) => self.binary(op)?,
             Kind::Call(call) => self.call(call)?,
             Kind::Case(case) => self.case(case)?,
+            // One more operand than list elements: the item that is looked for.
             Kind::In(count) => {
                 let (mut list, depth) = self.take((count as usize).saturating_add(1))?;
                 let item = list.remove(0);
                 (Expr::In(Box::new(item), list), depth)
             }
+
             Kind::Like(pattern) => self.one(|x| Expr::Matches(x, Pattern::Like(pattern.into())))?,
             Kind::Regex(source) => {
-                let compiled = Pattern::regex(&source);
-                let pattern =
-                    compiled.map_err(|reason| ProtocolError::Pattern { pattern: source, reason })?;
+                let pattern = regex(source)?;
                 self.one(|x| Expr::Matches(x, pattern))?
             }
             Kind::Extract(wire::Extract { regex, group }) => {
-                let compiled = Pattern::regex(&regex);
-                let pattern = compiled.map_err(|reason| ProtocolError::Pattern { pattern: regex, reason })?;
+                let pattern = self::regex(regex)?;
                 let group = narrow("group", group)?;
                 self.one(|x| Expr::Extract(x, pattern, group))?
             }
             Kind::Cast(code) => self.one(|x| Expr::Cast(x, ty(code)))?,
         };
+
         self.values.push(made);
         Ok(())
     }
@@ -275,7 +347,9 @@ impl Stack {
     fn case(&mut self, case: wire::Case) -> Result<(Expr, usize)> {
         let count = (case.arms as usize).saturating_mul(2).saturating_add(usize::from(case.otherwise));
         let (mut operands, depth) = self.take(count)?;
+
         let otherwise = if case.otherwise { operands.pop().map(Box::new) } else { None };
+
         let mut operands = operands.into_iter();
         let mut arms = Vec::new();
         while let (Some(when), Some(then)) = (operands.next(), operands.next()) {
@@ -283,6 +357,10 @@ impl Stack {
         }
         Ok((Expr::Case(arms, otherwise), depth))
     }
+}
+
+fn regex(source: String) -> Result<Pattern> {
+    Pattern::regex(&source).map_err(|reason| ProtocolError::Pattern { pattern: source, reason })
 }
 
 fn unary(op: i32) -> Result<Unary> {
@@ -302,12 +380,14 @@ fn binary(op: i32) -> Result<Binary> {
         Ok(wire::Binary::Divide) => Binary::Divide,
         Ok(wire::Binary::Remainder) => Binary::Remainder,
         Ok(wire::Binary::Concat) => Binary::Concat,
+
         Ok(wire::Binary::Equal) => Binary::Equal,
         Ok(wire::Binary::NotEqual) => Binary::NotEqual,
         Ok(wire::Binary::Less) => Binary::Less,
         Ok(wire::Binary::LessEqual) => Binary::LessEqual,
         Ok(wire::Binary::Greater) => Binary::Greater,
         Ok(wire::Binary::GreaterEqual) => Binary::GreaterEqual,
+
         Ok(wire::Binary::And) => Binary::And,
         Ok(wire::Binary::Or) => Binary::Or,
         _ => return Err(ProtocolError::Unknown { what: "operator", number: op as u64 }),

@@ -1,11 +1,16 @@
-//! The wire: generated types and their conversions to the ones that the rest of Pivot works with.
+//! The wire protocol: types generated of `proto/pivot/v1`, and conversions to those of the rest of Pivot.
 //!
 //! ```text
-//! Advice, Exports, Value ──▶ wire ──gRPC──▶ wire ──checked──▶ Advice, Exports, Value
+//! Advice, Exports, Value, .. ──to_wire──▶ wire ──gRPC──▶ wire ──from_wire──▶ Advice, Exports, Value, ..
+//!                         always succeeds                    checks everything
 //! ```
 //!
-//! Converting to the wire always succeeds. Converting from it checks everything, because the other
-//! side may be of another version, in another language, or hostile.
+//! The other side may be of another version, in another language, or hostile, so everything that arrives is checked
+//! for its form: that a message says one thing. Whether an advice makes sense is for the agent's verifier.
+//!
+//! The proto files have the documentation of the messages: `advice.proto` (values, expressions, instructions),
+//! `agents.proto` (agent and frontend), `frontend.proto` (clients and frontend) and `baggage.proto` (baggage, whose
+//! codec is in `pivot-baggage`).
 //!
 //! ```
 //! use pivot_advice::Value;

@@ -1,12 +1,14 @@
-//! From Pivot's types to the wire.
+//! Conversions from Pivot's types to the wire. They always succeed.
 
 use crate::wire;
 use pivot_advice::{
-    Advice, AggregateCall, Binary, CallArgument, EmitMode, Exports, Expr, FinalFunction, FinalValue, Groups,
-    Instruction, JoinKind, LossCounts, Pattern, QueryId, TemporalFilter, Unary, UnpackMode, Value, codec,
+    Advice, AggregateCall, Binary, CallArgument, EmitMode, Exports, Expr, FieldDescriptor, FinalFunction,
+    FinalValue, Groups, Instruction, JoinKind, LossCounts, Pattern, QueryCost, QueryId, QueryState,
+    QueryStatus, TemporalFilter, Unary, UnpackMode, Value, WeaveProblem, WithheldMessages, WithheldReason,
+    codec,
 };
 
-/// A value.
+/// Returns the message of a value.
 pub fn value(value: &Value) -> wire::Value {
     use wire::value::Kind;
     let kind = match value {
@@ -21,20 +23,17 @@ pub fn value(value: &Value) -> wire::Value {
         Value::Duration(x) => Some(Kind::DurationNs(*x)),
         Value::List(items) => Some(Kind::List(wire::List { items: items.iter().map(self::value).collect() })),
     };
+
     wire::Value { kind }
 }
 
-/// A query's id.
+/// Returns the message of a query's id.
 pub fn query_id(id: QueryId) -> wire::QueryId {
     wire::QueryId { frontend: id.frontend, number: id.number }
 }
 
-/// What a tracepoint exports.
+/// Returns the message of an entry of a catalogue.
 pub fn exports(exports: &Exports) -> wire::Exports {
-    let field = |field: &pivot_advice::FieldDescriptor| wire::Field {
-        name: field.name.clone(),
-        r#type: field.ty.code().into(),
-    };
     wire::Exports {
         tracepoint: exports.tracepoint.clone(),
         fields: exports.fields.iter().map(field).collect(),
@@ -44,21 +43,76 @@ pub fn exports(exports: &Exports) -> wire::Exports {
     }
 }
 
-/// Groups, as the bytes of a report.
+fn field(field: &FieldDescriptor) -> wire::Field {
+    wire::Field { name: field.name.clone(), r#type: field.ty.code().into() }
+}
+
+/// Returns groups as the bytes of a report.
 pub fn groups(groups: &Groups) -> Vec<u8> {
     let mut writer = codec::ByteWriter::new();
     writer.groups(groups);
     writer.into_bytes()
 }
 
-/// What is missing.
-pub fn loss(loss: &LossCounts) -> wire::Loss {
-    let LossCounts { dropped, errors, truncated, uncertain, outside_request, throttled, away_ns, held_back } =
-        *loss;
-    wire::Loss { dropped, errors, truncated, outside_request, uncertain, throttled, away_ns, held_back }
+// The table of kinds gives the fields, so that a new kind of loss needs no edit here.
+macro_rules! define_loss_to_wire {
+    ($($(#[$doc:meta])* $kind:ident: $unit:ident $words:tt,)*) => {
+        /// Returns the message that says what is missing from a result.
+        pub fn loss(loss: &LossCounts) -> wire::Loss {
+            wire::Loss { $($kind: loss.$kind,)* }
+        }
+    };
 }
 
-/// The program of a stage.
+pivot_advice::for_loss_kinds!(define_loss_to_wire);
+
+/// Returns the message that says what a query costs.
+pub fn cost(cost: &QueryCost) -> wire::Cost {
+    let QueryCost { events, busy_ns, packed, packed_bytes } = *cost;
+    wire::Cost { events, busy_ns, packed, packed_bytes }
+}
+
+/// Returns the message that says how a query stands in a process.
+pub fn query_status(status: &QueryStatus) -> wire::QueryStatus {
+    use wire::query_status::State as Wire;
+    let state = match status.state {
+        QueryState::Active => Wire::Active,
+        QueryState::Pending => Wire::Pending,
+        QueryState::Throttled => Wire::Throttled,
+        QueryState::Quarantined => Wire::Quarantined,
+        QueryState::Problem => Wire::Problem,
+        QueryState::Disabled => Wire::Disabled,
+    };
+
+    wire::QueryStatus {
+        query: Some(query_id(status.query)),
+        state: state.into(),
+        keep: status.keep,
+        detail: status.detail.clone(),
+    }
+}
+
+/// Returns the message that says why an advice is not woven.
+pub fn weave_problem(problem: &WeaveProblem) -> wire::Problem {
+    wire::Problem {
+        query: Some(query_id(problem.query)),
+        tracepoint: problem.tracepoint.clone(),
+        message: problem.message.clone(),
+    }
+}
+
+/// Returns the message about messages to one host that went without baggage.
+pub fn withheld_messages(withheld: &WithheldMessages) -> wire::HeldBack {
+    use wire::held_back::Reason as Wire;
+    let reason = match withheld.reason {
+        WithheldReason::NotAllowed => Wire::NotAllowed,
+        WithheldReason::NoRoom => Wire::NoRoom,
+        _ => Wire::Unspecified,
+    };
+    wire::HeldBack { host: withheld.host.clone(), reason: reason.into(), messages: withheld.messages }
+}
+
+/// Returns the message of the advice of a stage at a tracepoint.
 pub fn advice(advice: &Advice) -> wire::Advice {
     wire::Advice {
         query: Some(query_id(advice.query)),
@@ -76,6 +130,7 @@ fn instruction(instruction: &Instruction) -> wire::Instruction {
             Kind::Let(wire::Let { name: name.clone(), expr: Some(self::expr(expr)) })
         }
         Instruction::Filter { expr } => Kind::Filter(self::expr(expr)),
+
         Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on } => {
             Kind::Unpack(wire::Unpack {
                 query: Some(query_id(bag.query)),
@@ -88,12 +143,14 @@ fn instruction(instruction: &Instruction) -> wire::Instruction {
                 on: on.as_ref().map(self::expr),
             })
         }
+
         Instruction::Unnest { list, name } => {
             Kind::Unnest(wire::Unnest { list: (*list).into(), name: name.clone() })
         }
         Instruction::Distinct { columns } => Kind::Distinct(self::columns(columns)),
         Instruction::Order { columns } => Kind::Order(self::columns(columns)),
         Instruction::Choose => Kind::Choose(wire::Choose {}),
+
         Instruction::Pack { bag, keep, keys, folds } => Kind::Pack(wire::Pack {
             query: Some(query_id(bag.query)),
             stage: bag.stage.into(),
@@ -111,6 +168,7 @@ fn instruction(instruction: &Instruction) -> wire::Instruction {
             rows: *form == EmitMode::Rows,
         }),
     };
+
     wire::Instruction { kind: Some(kind) }
 }
 
@@ -148,6 +206,7 @@ fn finished(finished: &FinalValue) -> wire::Finished {
             Some(Wire::Linear(wire::Linear { least, step, count: count.into(), durations }))
         }
     };
+
     wire::Finished { state: finished.state.into(), finish }
 }
 
@@ -159,16 +218,18 @@ fn fold(fold: &AggregateCall) -> wire::Fold {
     wire::Fold { aggregate: fold.aggregate as u32, input: Some(input) }
 }
 
-/// An expression.
+/// Returns the message of an expression: its steps in postfix order.
 pub fn expr(expr: &Expr) -> wire::Expr {
     let mut steps = Vec::with_capacity(expr.size());
     push(&mut steps, expr);
     wire::Expr { steps }
 }
 
+/// Appends the steps of an expression: those of its operands, then its own.
 fn push(steps: &mut Vec<wire::Step>, expr: &Expr) {
     use wire::step::Kind;
     expr.children().into_iter().for_each(|child| push(steps, child));
+
     let kind = match expr {
         Expr::Column(index) => Kind::Column((*index).into()),
         Expr::Literal(literal) => Kind::Literal(value(literal)),
@@ -190,6 +251,7 @@ fn push(steps: &mut Vec<wire::Step>, expr: &Expr) {
         }
         Expr::Cast(_, ty) => Kind::Cast(ty.code().into()),
     };
+
     steps.push(wire::Step { kind: Some(kind) });
 }
 
@@ -209,12 +271,14 @@ fn binary(op: Binary) -> wire::Binary {
         Binary::Divide => wire::Binary::Divide,
         Binary::Remainder => wire::Binary::Remainder,
         Binary::Concat => wire::Binary::Concat,
+
         Binary::Equal => wire::Binary::Equal,
         Binary::NotEqual => wire::Binary::NotEqual,
         Binary::Less => wire::Binary::Less,
         Binary::LessEqual => wire::Binary::LessEqual,
         Binary::Greater => wire::Binary::Greater,
         Binary::GreaterEqual => wire::Binary::GreaterEqual,
+
         Binary::And => wire::Binary::And,
         Binary::Or => wire::Binary::Or,
     }

@@ -17,12 +17,9 @@ use crate::plan::{Plan, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, S
 use crate::plan::{SubqueryGroups, narrow, with_columns};
 use pivot_advice::{
     Advice, Aggregate, BagKey, Binary, EmitMode, Expr, FinalValue, Function, Instruction, JoinKind, QueryId,
-    TemporalFilter, Type, UnpackMode, Value,
+    SAMPLE_STRATA, TemporalFilter, Type, UnpackMode, Value,
 };
 use std::collections::HashMap;
-
-/// Into how many parts the requests of a sample are divided.
-const PARTS: u64 = 16;
 
 /// Returns the advice of every stage at every of its tracepoints.
 pub(crate) fn lower(plan: &Plan, query: QueryId) -> Vec<Advice> {
@@ -166,7 +163,8 @@ impl<'a> AdviceBuilder<'a> {
         // Sums of parts of the requests tell how far the scaled sum may be off.
         let emits_groups = matches!(self.stage.end, StageEnd::Emit { form: EmitMode::Groups, .. });
         if emits_groups && self.output == StageOutput::Tuples {
-            let expr = Expr::binary(Binary::Remainder, hash(1), Expr::Literal(Value::U64(PARTS)));
+            let expr =
+                Expr::binary(Binary::Remainder, hash(1), Expr::Literal(Value::U64(SAMPLE_STRATA.into())));
             self.instructions.push(Instruction::Let { name: "part".into(), expr });
             self.part = Some(narrow(self.width));
             self.width += 1;

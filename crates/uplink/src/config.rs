@@ -1,33 +1,50 @@
-//! Who this process is and where its frontend listens.
+//! Who this process is, where its frontend listens, and what queries may cost.
 
 use crate::error::UplinkError;
-use crate::thread::Uplink;
 use pivot_agent::{CpuBudget, Identity};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Settings of an agent. What is not set comes from the environment: `PIVOT_FRONTEND`, `PIVOT_PROCESS`,
-/// `PIVOT_HOST`, `PIVOT_BUILD`, `PIVOT_DISABLE=1`, which leaves everything idle, `PIVOT_DISABLE_FILE`, a file
-/// that switches weaving off while it exists, `PIVOT_LEASE`, seconds, `PIVOT_CPU_BUDGET` and
-/// `PIVOT_CPU_BUDGET_ALL`, percents of a core, `PIVOT_HASH_KEY`, 32 hexadecimal digits under which
-/// sensitive fields are hashed, `PIVOT_FENCES=1`, which keeps the agent from calling `membarrier`, and
-/// `PIVOT_BAGGAGE_BYTES`, the most bytes of baggage that travel with one message.
+/// Settings of an agent. A setting that the application does not make comes from the environment:
+///
+/// | variable | meaning | unless set |
+/// |---|---|---|
+/// | `PIVOT_FRONTEND` | URL of the frontend | `http://127.0.0.1:7468` |
+/// | `PIVOT_PROCESS` | name of the process in queries | name of the executable |
+/// | `PIVOT_HOST` | name of the host in queries | name of the machine |
+/// | `PIVOT_BUILD` | tells this build of the program from others | a fingerprint of the executable |
+/// | `PIVOT_DISABLE=1` | starts nothing: the agent stays idle | starts |
+/// | `PIVOT_DISABLE_FILE` | a file that switches weaving off while it exists | none |
+/// | `PIVOT_LEASE` | seconds that queries stay woven without a frontend | 600 |
+/// | `PIVOT_CPU_BUDGET` | percent of a core for each query | 0.5 |
+/// | `PIVOT_CPU_BUDGET_ALL` | percent of a core for all queries | 2 |
+/// | `PIVOT_HASH_KEY` | 32 hexadecimal digits, the key of hashes of sensitive fields | random |
+/// | `PIVOT_FENCES=1` | keeps the agent from calling `membarrier` | calls it |
+/// | `PIVOT_BAGGAGE_BYTES` | the most bytes of baggage that travel with one message | 1,024 |
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(crate) process: String,
     pub(crate) host: String,
+    /// URL of the frontend; checked at the start.
     pub(crate) frontend: String,
     pub(crate) labels: BTreeMap<String, String>,
+    /// Whether nothing is started at all.
     pub(crate) disabled: bool,
+    /// How long queries stay woven while no frontend is heard from.
     pub(crate) lease: Duration,
+    /// Tells this build of the program from others.
     pub(crate) build: String,
+    /// Switches weaving off while it exists.
     pub(crate) disable_file: Option<PathBuf>,
+    /// Whether a panic reports what was gathered before it unwinds.
     pub(crate) flush_on_panic: bool,
+    /// Whether events execute fences of their own instead of `membarrier`.
     fences: bool,
     budget: CpuBudget,
-    /// As it was given; checked when the agent starts.
+    /// The most bytes of baggage in one message, as given; checked at the start.
     baggage_bytes: Option<String>,
+    /// The key of hashes of sensitive fields; random if there is none.
     hash_key: Option<[u64; 2]>,
 }
 
@@ -38,10 +55,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The settings of the environment.
+    /// Returns the settings of the environment.
     pub fn new() -> Config {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let percent = |name: &str| variable(name).and_then(|value| value.parse::<f64>().ok());
         Config {
             process: variable("PIVOT_PROCESS").unwrap_or_else(executable),
             host: variable("PIVOT_HOST").unwrap_or_else(host_name),
@@ -50,7 +65,7 @@ impl Config {
             labels: BTreeMap::new(),
             disabled: variable("PIVOT_DISABLE").is_some_and(|value| value != "0"),
             lease: lease(variable("PIVOT_LEASE").as_deref()),
-            build: variable("PIVOT_BUILD").unwrap_or_else(crate::build::id),
+            build: variable("PIVOT_BUILD").unwrap_or_else(crate::build_id::build_id),
             disable_file: variable("PIVOT_DISABLE_FILE").map(PathBuf::from),
             flush_on_panic: cfg!(panic = "abort"),
             fences: variable("PIVOT_FENCES").is_some_and(|value| value != "0"),
@@ -60,65 +75,68 @@ impl Config {
         }
     }
 
-    /// The process name that queries see; the name of the executable unless set.
+    /// Sets the process name that queries see; the name of the executable unless set.
     pub fn process(mut self, name: impl Into<String>) -> Config {
         self.process = name.into();
         self
     }
 
-    /// The host that queries see; the machine's name unless set.
+    /// Sets the host that queries see; the machine's name unless set.
     pub fn host(mut self, name: impl Into<String>) -> Config {
         self.host = name.into();
         self
     }
 
-    /// The frontend's URL, `http://127.0.0.1:7468` unless set.
+    /// Sets the frontend's URL, `http://127.0.0.1:7468` unless set.
     pub fn frontend(mut self, url: impl Into<String>) -> Config {
         self.frontend = url.into();
         self
     }
 
-    /// A label that describes this process to operators.
+    /// Adds a label that describes this process to operators.
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Config {
         self.labels.insert(name.into(), value.into());
         self
     }
 
-    /// How long queries stay woven while no frontend is heard from; ten minutes unless set. Looked at when
-    /// a window ends. What queries miss beyond it is reported when a frontend is back, as time that they
-    /// did not run.
+    /// Sets how long queries stay woven while no frontend is heard from; ten minutes unless set.
+    ///
+    /// It is looked at when a window ends. What queries miss once it has expired is reported, when a frontend
+    /// is back, as time in which they did not run.
     pub fn lease(mut self, lease: Duration) -> Config {
         self.lease = lease;
         self
     }
 
-    /// What tells this build of the program from others; a fingerprint of the executable unless set.
+    /// Sets what tells this build of the program from others; a fingerprint of the executable unless set.
     pub fn build(mut self, id: impl Into<String>) -> Config {
         self.build = id.into();
         self
     }
 
-    /// A file that switches weaving off while it exists.
+    /// Sets a file that switches weaving off while it exists.
     pub fn disable_file(mut self, path: impl Into<PathBuf>) -> Config {
         self.disable_file = Some(path.into());
         self
     }
 
-    /// What queries may use of the processor.
+    /// Sets what queries may use of the processor.
     pub fn cpu_budget(mut self, budget: CpuBudget) -> Config {
         self.budget = budget;
         self
     }
 
-    /// The most bytes of baggage that travel from this process with one message: at most
-    /// [`HARD_LIMIT`](pivot_baggage::HARD_LIMIT), which is 4,096, and 1,024 unless set. What does not fit is
-    /// left behind, newest query first, and results that lack it say so; ids always travel.
+    /// Sets the most bytes of baggage that travel from this process with one message; 1,024 unless set, and
+    /// [`HARD_LIMIT`](pivot_baggage::HARD_LIMIT), which is 4,096, at most.
+    ///
+    /// What does not fit is left behind, newest query first, and results that lack it say so; ids always travel.
     pub fn baggage_bytes(mut self, bytes: usize) -> Config {
         self.baggage_bytes = Some(bytes.to_string());
         self
     }
 
-    /// The key under which sensitive fields are hashed: processes with the same key give the same hashes.
+    /// Sets the key under which sensitive fields are hashed: processes with the same key give the same
+    /// hashes.
     pub fn hash_key(mut self, key: [u64; 2]) -> Config {
         self.hash_key = Some(key);
         self
@@ -132,62 +150,65 @@ impl Config {
         self
     }
 
-    /// Reports what there is whenever a thread panics, before it unwinds; always so in programs that
-    /// abort on panic, which have no other end.
+    /// Makes every panic report what was gathered, before the thread unwinds. Programs that abort on panic
+    /// always do, because they have no other end.
     pub fn flush_on_panic(mut self) -> Config {
         self.flush_on_panic = true;
         self
     }
 
-    /// Starts the agent. There is one in a process: the last one to start decides what is woven.
-    pub fn start(self) -> Result<Uplink, UplinkError> {
-        if pivot_agent::is_forked() {
-            return Err(UplinkError::Forked);
-        }
+    /// Hands the settings to the agent and to baggage that concern them: budgets, identity, fences and the key of
+    /// hashes. Fails, with nothing changed, if a setting makes no sense.
+    pub(crate) fn apply(&self) -> Result<(), UplinkError> {
         if let Some(given) = &self.baggage_bytes {
             pivot_baggage::set_budget_bytes(baggage_bytes(given)?);
         }
-        pivot_agent::watch_forks();
         pivot_agent::set_identity(Identity::new(&self.host, &self.process));
         pivot_agent::set_cpu_budget(self.budget);
         if self.fences {
             pivot_agent::use_fences();
         }
         if let Some(key) = self.hash_key {
-            // An agent that was started before has decided already.
+            // The first key of a process stays; an agent that was started before has set it.
             let _ = pivot_agent::set_hash_key(key);
         }
-        Uplink::start(self)
-    }
-
-    /// [`Config::start`], as the façade's builder calls it.
-    pub fn init(self) -> Result<Uplink, UplinkError> {
-        self.start()
+        Ok(())
     }
 }
 
-/// So many seconds, or the default.
+/// Returns an environment variable that is set and not empty.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Returns an environment variable that is a number.
+fn percent(name: &str) -> Option<f64> {
+    variable(name)?.parse().ok()
+}
+
+/// Returns a lease of so many seconds, or the default of ten minutes.
 fn lease(seconds: Option<&str>) -> Duration {
     let given = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.parse().ok()?).ok());
     given.unwrap_or(Duration::from_secs(600))
 }
 
-/// The default, or percents of a core.
+/// Returns the budget for percents of a core, each of which may be unset or make no sense.
 fn budget(query: Option<f64>, all: Option<f64>) -> CpuBudget {
-    let fraction = |percent: Option<f64>, otherwise: f64| {
-        percent.filter(|percent| *percent > 0.0).map_or(otherwise, |percent| percent / 100.0)
-    };
     let default = CpuBudget::default();
     CpuBudget { query: fraction(query, default.query), all: fraction(all, default.all) }
 }
 
-/// A number of bytes that baggage may take.
+fn fraction(percent: Option<f64>, default: f64) -> f64 {
+    percent.filter(|percent| *percent > 0.0).map_or(default, |percent| percent / 100.0)
+}
+
+/// Returns a budget of baggage in bytes; one beyond the hard limit is refused.
 fn baggage_bytes(given: &str) -> Result<usize, UplinkError> {
     let bytes = given.parse().ok().filter(|bytes| *bytes <= pivot_baggage::HARD_LIMIT);
     bytes.ok_or_else(|| UplinkError::BaggageBytes { given: given.to_owned() })
 }
 
-/// 32 hexadecimal digits.
+/// Returns the key that 32 hexadecimal digits stand for.
 fn hash_key(digits: &str) -> Option<[u64; 2]> {
     let key = u128::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 32)?;
     Some([(key >> 64) as u64, key as u64])

@@ -1,6 +1,6 @@
 //! Why an uplink did not start.
 
-/// What went wrong at the start. Later, an uplink only retries.
+/// The reason why an uplink did not start. Once started, an uplink does not fail: it only retries.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UplinkError {

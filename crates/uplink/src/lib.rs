@@ -1,27 +1,41 @@
 //! Connects the agent of this process to a frontend, on a thread of its own.
 //!
 //! ```text
-//! Hello ──▶ frontend ──Desired──▶ weave ──Woven──▶ frontend
-//! drain ──▶ Reporter ──Report──▶ frontend ──acknowledged──▶ Reporter
+//!  application threads                  thread `pivot-uplink` (single-threaded tokio runtime)
+//! ┌───────────────────┐  UplinkCommand ┌─────────────────────────────────────────────┐   gRPC stream
+//! │ tracepoints, each │ ─Flush, Leave─▶│ UplinkLoop                                  │──Hello────────▶
+//! │ with a table of   │◀── answered ───│   ReportCutter: drain tables, cut a Report  │──Report───────▶
+//! │ its own           │                │     each window, enforce processor budgets  │──Woven────────▶
+//! │ Uplink (a handle) │◀─ WovenSignal ─│   SentState: what the frontend knows        │◀─Desired───────
+//! └───────────────────┘                │   KillSwitch: a file that unweaves all      │◀─acknowledged──
+//!                                      └─────────────────────────────────────────────┘
 //! ```
 //!
-//! The application never waits for it, except where it asks to: in [`Uplink::wait_until_woven`], in
-//! [`Uplink::flush`], and for a bounded time when the [`Uplink`] is dropped.
+//! The application never waits for this thread, except where it asks to: in [`Uplink::wait_until_woven`], in
+//! [`Uplink::flush`], and for two seconds at most when the [`Uplink`] is dropped. The state machine of the
+//! connection is drawn in `uplink_loop`.
 //!
 //! ```
 //! let uplink = pivot_uplink::Config::new().process("reader").frontend("http://127.0.0.1:9").start()?;
 //! drop(uplink);
 //! # Ok::<(), pivot_uplink::UplinkError>(())
 //! ```
+//!
+//! Reading order: [`config`], [`uplink`] (the handle), `uplink_loop`, `report_cutter`, `sent_state`,
+//! `connection`, `agent_messages`.
 
-mod build;
+mod agent_messages;
+mod build_id;
+mod command;
 pub mod config;
+mod connection;
 pub mod error;
-mod link;
-mod message;
-mod switch;
-mod thread;
+mod kill_switch;
+mod report_cutter;
+mod sent_state;
+pub mod uplink;
+mod uplink_loop;
 
 pub use config::Config;
 pub use error::UplinkError;
-pub use thread::Uplink;
+pub use uplink::Uplink;

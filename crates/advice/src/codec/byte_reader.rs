@@ -9,14 +9,14 @@ use crate::sum::Sum;
 use crate::value::Value;
 use std::sync::Arc;
 
-/// Takes items off the front of a slice.
+/// Takes items of the byte form off the front of a slice. After an error its position is unspecified.
 #[derive(Debug, Clone)]
 pub struct ByteReader<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> ByteReader<'a> {
-    /// Reads from the front of `bytes`.
+    /// Returns a reader of these bytes.
     pub fn new(bytes: &'a [u8]) -> ByteReader<'a> {
         ByteReader { bytes }
     }
@@ -26,18 +26,18 @@ impl<'a> ByteReader<'a> {
         self.bytes.is_empty()
     }
 
-    /// The bytes not read yet.
+    /// Returns the bytes that were not read yet.
     pub fn rest(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// One byte.
+    /// Takes one byte.
     #[inline]
     pub fn u8(&mut self) -> Result<u8, DecodeError> {
         Ok(self.raw(1)?[0])
     }
 
-    /// So many bytes as they are.
+    /// Takes `count` bytes as they are.
     #[inline]
     pub fn raw(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
         let (taken, rest) = self.bytes.split_at_checked(count).ok_or(DecodeError::Truncated)?;
@@ -45,9 +45,10 @@ impl<'a> ByteReader<'a> {
         Ok(taken)
     }
 
-    /// An unsigned number.
+    /// Takes a varint.
     #[inline]
     pub fn varint(&mut self) -> Result<u64, DecodeError> {
+        // Most numbers are below 128: one load and one comparison, without a loop.
         if let [first @ 0..0x80, rest @ ..] = self.bytes {
             self.bytes = rest;
             return Ok(u64::from(*first));
@@ -55,10 +56,12 @@ impl<'a> ByteReader<'a> {
         self.long_varint()
     }
 
+    /// Takes a varint of any length that fits 64 bits.
     fn long_varint(&mut self) -> Result<u64, DecodeError> {
         u64::try_from(self.varint128()?).map_err(|_| DecodeError::TooLarge { what: "number" })
     }
 
+    /// Takes a varint of up to 128 bits: sums of integers are that long.
     fn varint128(&mut self) -> Result<u128, DecodeError> {
         // Nearly all numbers are short, and those fit one word.
         if let Some(short) = take_short_varint(&mut self.bytes) {
@@ -69,6 +72,7 @@ impl<'a> ByteReader<'a> {
         for shift in (0..128).step_by(7) {
             let byte = self.u8()?;
             let bits = u128::from(byte & 0x7f);
+            // The last byte may have bits that 128 bits do not hold.
             if bits << shift >> shift != bits {
                 break;
             }
@@ -80,28 +84,32 @@ impl<'a> ByteReader<'a> {
         Err(DecodeError::TooLarge { what: "number" })
     }
 
+    /// Takes a signed number.
     pub(super) fn zigzag(&mut self) -> Result<i128, DecodeError> {
         Ok(unzigzag_wide(self.varint128()?))
     }
 
-    /// A count of items of which each takes at least one byte, so it cannot exceed the bytes left.
+    /// Takes a count of items of which each takes at least one byte. More items than bytes are refused,
+    /// before anybody allocates for them.
     pub fn count(&mut self, what: &'static str) -> Result<usize, DecodeError> {
         let count = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
         if count > self.bytes.len() { Err(DecodeError::TooLarge { what }) } else { Ok(count) }
     }
 
-    /// A length and as many bytes.
+    /// Takes a length and then as many bytes.
     pub fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
         let length = self.count("length")?;
         self.raw(length)
     }
 
-    /// A value with its tag.
+    /// Takes a value with its tag. Lists of lists are refused.
     pub fn value(&mut self) -> Result<Value, DecodeError> {
         let tag = self.u8()?;
         if tag != 10 {
             return self.scalar(tag);
         }
+
+        // A list's memory is a multiple of its bytes, so it grows with what is really there.
         let count = self.count("list")?;
         let mut items = Vec::with_capacity(count.min(64));
         for _ in 0..count {
@@ -111,6 +119,7 @@ impl<'a> ByteReader<'a> {
         Ok(Value::List(items.into()))
     }
 
+    /// Takes the payload of a value that is no list.
     fn scalar(&mut self, tag: u8) -> Result<Value, DecodeError> {
         Ok(match tag {
             0 => Value::Null,
@@ -122,17 +131,20 @@ impl<'a> ByteReader<'a> {
             }
             4 => Value::U64(self.varint()?),
             5 => Value::F64(f64::from_bits(self.fixed()?)),
+
             6 => {
                 let text = std::str::from_utf8(self.bytes()?);
                 Value::str(text.map_err(|_| DecodeError::NotUtf8)?)
             }
             7 => Value::Bytes(Arc::from(self.bytes()?)),
+
             8 => Value::Timestamp(self.fixed()? as i64),
             9 => Value::Duration(self.fixed()? as i64),
             tag => return Err(DecodeError::UnknownTag { what: "value", tag }),
         })
     }
 
+    /// Takes eight bytes, little-endian.
     pub(super) fn fixed(&mut self) -> Result<u64, DecodeError> {
         let mut bits = [0; 8];
         bits.copy_from_slice(self.raw(8)?);
@@ -150,7 +162,7 @@ impl<'a> ByteReader<'a> {
         })
     }
 
-    /// A state of an aggregate.
+    /// Takes a state of an aggregate.
     pub fn state(&mut self, aggregate: Aggregate) -> Result<AggregateState, DecodeError> {
         Ok(match aggregate {
             Aggregate::Count => AggregateState::Count(self.varint()?),
@@ -159,6 +171,7 @@ impl<'a> ByteReader<'a> {
             Aggregate::Max => AggregateState::Max(self.value()?),
             Aggregate::Average => AggregateState::Average(self.sum()?, self.varint()?),
             Aggregate::Any => AggregateState::Any(self.value()?),
+
             Aggregate::Moments => AggregateState::Moments(self.moments()?),
             Aggregate::Distinct => AggregateState::Distinct(self.distinct()?),
             Aggregate::Histogram => AggregateState::Histogram(Box::new(self.histogram()?)),
@@ -167,7 +180,7 @@ impl<'a> ByteReader<'a> {
         })
     }
 
-    /// A table with its shape. Equal keys are merged.
+    /// Takes a table with its shape. Groups with equal keys, which no honest writer makes, are merged.
     pub fn groups(&mut self) -> Result<Groups, DecodeError> {
         let keys = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
         let count = self.count("shape")?;
@@ -175,11 +188,8 @@ impl<'a> ByteReader<'a> {
             return Err(DecodeError::TooLarge { what: "shape" });
         }
         let shape = self.raw(count)?.iter();
-        let aggregates: Vec<Aggregate> = shape
-            .map(|code| {
-                Aggregate::from_code(*code).ok_or(DecodeError::UnknownTag { what: "aggregate", tag: *code })
-            })
-            .collect::<Result<_, _>>()?;
+        let aggregates: Vec<Aggregate> = shape.map(|code| aggregate(*code)).collect::<Result<_, _>>()?;
+
         let mut groups = Groups::new(keys, &aggregates);
         let rows = self.count("rows")?;
         for _ in 0..rows {
@@ -190,4 +200,8 @@ impl<'a> ByteReader<'a> {
         }
         Ok(groups)
     }
+}
+
+fn aggregate(code: u8) -> Result<Aggregate, DecodeError> {
+    Aggregate::from_code(code).ok_or(DecodeError::UnknownTag { what: "aggregate", tag: code })
 }

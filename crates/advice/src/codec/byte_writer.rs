@@ -6,49 +6,49 @@ use crate::groups::Groups;
 use crate::sum::Sum;
 use crate::value::Value;
 
-/// Appends items to a buffer.
+/// Appends items of the byte form to a buffer. Writing cannot fail.
 #[derive(Debug, Default)]
 pub struct ByteWriter {
     bytes: Vec<u8>,
 }
 
 impl ByteWriter {
-    /// An empty buffer.
+    /// Returns a writer with an empty buffer.
     pub fn new() -> ByteWriter {
         ByteWriter::default()
     }
 
-    /// Goes on behind what is there.
+    /// Returns a writer that appends to these bytes.
     pub fn behind(bytes: Vec<u8>) -> ByteWriter {
         ByteWriter { bytes }
     }
 
-    /// What was written.
+    /// Returns all bytes, those included that were there at the beginning.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// How many bytes were written.
+    /// Returns the number of bytes in the buffer.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whether nothing was written.
+    /// Whether the buffer is empty.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// One byte.
+    /// Appends one byte.
     pub fn u8(&mut self, byte: u8) {
         self.bytes.push(byte);
     }
 
-    /// Bytes as they are.
+    /// Appends bytes as they are.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// An unsigned number, 7 bits a byte, low bits first.
+    /// Appends an unsigned number as a varint.
     #[inline]
     pub fn varint(&mut self, x: u64) {
         put_varint(&mut self.bytes, x);
@@ -58,6 +58,7 @@ impl ByteWriter {
         if let Ok(short) = u64::try_from(x) {
             return self.varint(short);
         }
+
         while x >= 0x80 {
             self.bytes.push(x as u8 | 0x80);
             x >>= 7;
@@ -65,17 +66,18 @@ impl ByteWriter {
         self.bytes.push(x as u8);
     }
 
+    /// Appends a signed number.
     pub(super) fn zigzag(&mut self, x: i128) {
         self.varint128(zigzag_wide(x));
     }
 
-    /// A length and as many bytes.
+    /// Appends the length of some bytes and then the bytes.
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.varint(bytes.len() as u64);
         self.raw(bytes);
     }
 
-    /// A value with its tag.
+    /// Appends a value with its tag.
     pub fn value(&mut self, value: &Value) {
         match value {
             Value::Null => self.u8(0),
@@ -90,6 +92,7 @@ impl ByteWriter {
                 self.varint(*x);
             }
             Value::F64(x) => self.fixed(5, x.to_bits()),
+
             Value::Str(x) => {
                 self.u8(6);
                 self.bytes(x.as_bytes());
@@ -98,6 +101,8 @@ impl ByteWriter {
                 self.u8(7);
                 self.bytes(x);
             }
+
+            // Times are near 2^60, where a varint would be longer than eight bytes.
             Value::Timestamp(x) => self.fixed(8, *x as u64),
             Value::Duration(x) => self.fixed(9, *x as u64),
             Value::List(items) => {
@@ -108,6 +113,7 @@ impl ByteWriter {
         }
     }
 
+    /// Appends a tag and eight bytes.
     fn fixed(&mut self, tag: u8, bits: u64) {
         self.u8(tag);
         self.raw(&bits.to_le_bytes());
@@ -129,7 +135,7 @@ impl ByteWriter {
         }
     }
 
-    /// A state, without its aggregate.
+    /// Appends a state, without the number of its aggregate: the shape before the rows has it.
     pub fn state(&mut self, state: &AggregateState) {
         match state {
             AggregateState::Count(count) => self.varint(*count),
@@ -140,6 +146,7 @@ impl ByteWriter {
                 self.varint(*count);
             }
             AggregateState::Any(value) => self.value(value),
+
             AggregateState::Moments(moments) => self.moments(moments),
             AggregateState::Distinct(set) => self.distinct(set),
             AggregateState::Histogram(histogram) => self.histogram(histogram),
@@ -148,11 +155,12 @@ impl ByteWriter {
         }
     }
 
-    /// A table with its shape.
+    /// Appends a table with its shape.
     pub fn groups(&mut self, groups: &Groups) {
         self.varint(groups.keys() as u64);
         self.varint(groups.aggregates().len() as u64);
         groups.aggregates().iter().for_each(|aggregate| self.u8(*aggregate as u8));
+
         self.varint(groups.len() as u64);
         for group in groups {
             group.key.iter().for_each(|value| self.value(value));

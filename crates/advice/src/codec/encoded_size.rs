@@ -4,18 +4,18 @@ use super::varint::varint_size;
 use crate::groups::Groups;
 use crate::value::Value;
 
-/// About how many bytes the rows of groups take, without writing them.
-pub fn size(groups: &Groups) -> usize {
+/// Returns about how many bytes the rows of groups take.
+pub fn groups_size(groups: &Groups) -> usize {
     groups.iter().map(|group| row_size(&group.key, group.n, group.states.len())).sum()
 }
 
-/// The same of one row with so many states.
+/// Returns about how many bytes one row takes, given the number of its states.
 #[inline]
 pub fn row_size(key: &[Value], n: u64, states: usize) -> usize {
     key.iter().map(value_size).sum::<usize>() + varint_size(n) + 4 * states
 }
 
-/// The same of a value.
+/// Returns about how many bytes a value takes: exactly, but for integers at the border of two lengths.
 pub fn value_size(value: &Value) -> usize {
     1 + match value {
         Value::Null | Value::Bool(_) => 0,

@@ -1,4 +1,4 @@
-//! The byte form of sketches.
+//! The byte form of sketches; the other half of [`super`].
 //!
 //! ```text
 //! moments    durations:u8 count:varint mean:8 bytes LE squares:8 bytes LE
@@ -102,6 +102,7 @@ impl ByteReader<'_> {
             let registers = self.raw(crate::sketch::REGISTERS)?;
             return HyperLogLog::from_registers(registers).ok_or(DecodeError::ShapeMismatch);
         }
+
         let count = self.count("set")?;
         let hashes = (0..count).map(|_| self.fixed()).collect::<Result<Vec<_>, _>>()?;
         Ok(HyperLogLog::from_hashes(hashes))
@@ -113,12 +114,16 @@ impl ByteReader<'_> {
         if !SCALES.contains(&scale) {
             return Err(DecodeError::TooLarge { what: "scale" });
         }
+
         let (scale, zeros) = (scale as i8, self.varint()?);
         let bounds = (self.double()?, self.double()?);
         if bounds.0.is_nan() || bounds.1.is_nan() {
             return Err(DecodeError::ShapeMismatch);
         }
         let (positive, negative) = (self.side(scale)?, self.side(scale)?);
+
+        // Only the bounds of a histogram without numbers are the wrong way round: infinity and minus
+        // infinity.
         let empty = zeros == 0 && positive.counts.is_empty() && negative.counts.is_empty();
         if !empty && bounds.0 > bounds.1 {
             return Err(DecodeError::ShapeMismatch);
@@ -126,10 +131,13 @@ impl ByteReader<'_> {
         Ok(ExponentialHistogram { scale, zeros, positive, negative, bounds, durations })
     }
 
-    /// Buckets that doubles can have at a scale, and no more of them than a histogram keeps.
+    /// Takes one side of a histogram. Buckets that no double lies in at this scale are refused, and so are
+    /// more buckets than a histogram keeps.
     fn side(&mut self, scale: i8) -> Result<DenseBuckets, DecodeError> {
         let offset = self.zigzag()?;
         let count = self.count("buckets")?;
+
+        // The exponents of doubles are from -1074 to 1024.
         let reach = (2f64.powi(scale.into()) * 1_076.0).ceil() as i128 + 1;
         if count > MAX_BUCKETS || offset < -reach || offset + count as i128 > reach {
             return Err(DecodeError::TooLarge { what: "buckets" });

@@ -30,7 +30,7 @@ fn sizes_are_those_of_what_would_be_written() {
     }
     let mut groups = Groups::new(1, &[]);
     groups.entry(&[Value::U64(7)]).n = 1;
-    assert_eq!(size(&groups), 3);
+    assert_eq!(groups_size(&groups), 3);
 }
 
 #[test]

@@ -1,9 +1,19 @@
 //! A base-2 exponential histogram, as OpenTelemetry defines it (data model, "ExponentialHistogram").
 //!
-//! At scale s a bucket i counts the numbers in `(b^i, b^(i+1)]` with `b = 2^(2^-s)`. When the numbers
-//! spread over more than [`MAX_BUCKETS`] buckets, neighbours are merged in pairs and the scale falls by
-//! one; so the relative error of a quantile depends on the spread of the numbers and on nothing else,
-//! and merging in any order gives the same histogram.
+//! At scale s a bucket i counts the numbers in `(b^i, b^(i+1)]` with `b = 2^(2^-s)`:
+//!
+//! ```text
+//! scale 1, b = √2    …│ 1 │ 1.41 │ 2 │ 2.83 │ 4 │ 5.66 │ 8 │…      buckets 0, 1, 2, 3, 4, 5
+//! scale 0, b = 2     …│ 1 │        2 │        4 │        8 │…      buckets 0, 1, 2: pairs merged
+//! ```
+//!
+//! A histogram begins at the finest scale. When the numbers spread over more than [`MAX_BUCKETS`] buckets on
+//! one side of zero, neighbours are merged in pairs and the scale falls by one. So the relative error of a
+//! quantile, `(b - 1) / (b + 1)`, depends on the spread of the numbers and on nothing else, and merging in
+//! any order gives the same histogram. Typical latencies, 1 µs to 1 s, have scale 2 or 3 and an error of 4 to
+//! 9 %.
+//!
+//! The buckets of one side are a deque of counters from the lowest bucket to the highest, 8 bytes each.
 
 use super::integer_counts::divided;
 use std::collections::VecDeque;
@@ -15,12 +25,16 @@ const MAX_SCALE: i8 = 20;
 /// The coarsest: all doubles are in one of three buckets.
 const MIN_SCALE: i8 = -10;
 
-/// Counts of numbers by their order of magnitude.
+/// The distribution of numbers over orders of magnitude; see the head of this file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExponentialHistogram {
+    /// Twice as many buckets for each order of magnitude with every step up.
     pub(crate) scale: i8,
+    /// Number of zeros: they have no order of magnitude.
     pub(crate) zeros: u64,
+    /// Buckets of the numbers above zero.
     pub(crate) positive: DenseBuckets,
+    /// Buckets of the numbers below zero, by their absolute value.
     pub(crate) negative: DenseBuckets,
     /// The smallest and the largest number; infinite before the first.
     pub(crate) bounds: (f64, f64),
@@ -28,9 +42,10 @@ pub struct ExponentialHistogram {
     pub(crate) durations: bool,
 }
 
-/// Consecutive buckets, the first with number `offset`.
+/// The counters of consecutive buckets on one side of zero.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DenseBuckets {
+    /// The number of the first bucket.
     pub(crate) offset: i32,
     pub(crate) counts: VecDeque<u64>,
 }
@@ -42,7 +57,7 @@ pub struct HistogramBucket {
     pub lower: f64,
     /// Upper bound.
     pub upper: f64,
-    /// How many numbers.
+    /// Number of numbers in it.
     pub count: u64,
 }
 
@@ -60,7 +75,7 @@ impl Default for ExponentialHistogram {
 }
 
 impl ExponentialHistogram {
-    /// Counts a finite number; others are not counted, which the result says.
+    /// Counts a number `weight` times. Returns false, with nothing counted, if it is infinite or no number.
     pub fn add(&mut self, x: f64, weight: u64) -> bool {
         if !x.is_finite() {
             return false;
@@ -70,6 +85,9 @@ impl ExponentialHistogram {
             self.zeros = self.zeros.saturating_add(weight);
             return true;
         }
+
+        // Each round makes half as many buckets of the numbers, so this ends at the latest at the coarsest
+        // scale, at which all doubles fit.
         loop {
             let index = index(x.abs(), self.scale);
             let side = if x > 0.0 { &mut self.positive } else { &mut self.negative };
@@ -81,8 +99,9 @@ impl ExponentialHistogram {
         }
     }
 
-    /// Adds the numbers behind another one.
+    /// Adds the numbers of another histogram.
     pub fn merge(&mut self, other: &ExponentialHistogram) {
+        // Both have to be of one scale, at which the numbers of both together fit.
         let mut other = other.clone();
         while self.scale > other.scale {
             self.coarsen();
@@ -94,6 +113,7 @@ impl ExponentialHistogram {
             self.coarsen();
             other.coarsen();
         }
+
         self.zeros = self.zeros.saturating_add(other.zeros);
         self.positive.merge(&other.positive);
         self.negative.merge(&other.negative);
@@ -105,13 +125,14 @@ impl ExponentialHistogram {
         self.positive.fits_all(&other.positive) && self.negative.fits_all(&other.negative)
     }
 
+    /// Merges buckets in pairs.
     fn coarsen(&mut self) {
         self.scale -= 1;
         self.positive.halve();
         self.negative.halve();
     }
 
-    /// Repeats the numbers.
+    /// Multiplies all counts: each number counts `by` times from now on.
     pub fn scale_by(&mut self, by: u64) {
         if by == 0 {
             *self = ExponentialHistogram::default();
@@ -120,7 +141,7 @@ impl ExponentialHistogram {
         self.counts_mut().for_each(|count| *count = count.saturating_mul(by));
     }
 
-    /// About the counts of all rows, of which these are of a fraction.
+    /// Scales the counts, which are of a fraction of all rows, to about those of all.
     pub fn divide(&mut self, fraction: f64) {
         self.counts_mut().for_each(|count| *count = divided(*count, fraction));
     }
@@ -130,52 +151,60 @@ impl ExponentialHistogram {
         sides.chain([&mut self.zeros])
     }
 
-    /// How many numbers there are.
+    /// Returns the number of numbers.
     pub fn count(&self) -> u64 {
         self.buckets().iter().fold(0, |sum, bucket| sum.saturating_add(bucket.count))
     }
 
-    /// How far a quantile may be from the number of that rank, as a fraction of that number.
+    /// Returns how far a quantile may be from the number of that rank, as a fraction of that number.
     pub fn relative_error(&self) -> f64 {
         let base = base(self.scale);
         if base.is_infinite() { 1.0 } else { (base - 1.0) / (base + 1.0) }
     }
 
-    /// The number of rank `ceil(q * count)`, within the relative error; none of no numbers.
+    /// Returns the number of rank `ceil(q * count)`, within the relative error, or `None` if there is no
+    /// number.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let buckets = self.buckets();
         let total = buckets.iter().fold(0u64, |sum, bucket| sum.saturating_add(bucket.count));
         let rank = ((q * total as f64).ceil() as u64).clamp(1, total.max(1));
+
         let mut seen = 0u64;
         let found = buckets.iter().find(|bucket| {
             seen = seen.saturating_add(bucket.count);
             seen >= rank
         });
         let bucket = found?;
+
+        // Within the numbers really seen, so that a quantile is never beyond the least or the largest one.
         let (lower, upper) = (bucket.lower.max(self.bounds.0), bucket.upper.min(self.bounds.1));
         // Equally far from both bounds, in relation to the number.
         let middle = 2.0 / (1.0 / lower + 1.0 / upper);
         Some(if middle.is_finite() { middle.clamp(lower, upper.max(lower)) } else { (lower + upper) / 2.0 })
     }
 
-    /// The buckets that are not empty, ascending.
+    /// Returns the buckets that are not empty, ascending.
     pub fn buckets(&self) -> Vec<HistogramBucket> {
+        // The largest absolute value below zero comes first.
         let (offset, scale) = (self.negative.offset, self.scale);
         let negative = self.negative.counts.iter().enumerate().rev().map(|(i, count)| {
             let (lower, upper) = limits(offset.saturating_add(i as i32), scale);
             HistogramBucket { lower: -upper, upper: -lower, count: *count }
         });
+
         let offset = self.positive.offset;
         let positive = self.positive.counts.iter().enumerate().map(|(i, count)| {
             let (lower, upper) = limits(offset.saturating_add(i as i32), scale);
             HistogramBucket { lower, upper, count: *count }
         });
+
         let zero = HistogramBucket { lower: 0.0, upper: 0.0, count: self.zeros };
         negative.chain([zero]).chain(positive).filter(|bucket| bucket.count > 0).collect()
     }
 }
 
 impl DenseBuckets {
+    /// Counts numbers in the bucket of a number, and extends the deque to it.
     fn add(&mut self, index: i32, weight: u64) {
         if self.counts.is_empty() {
             self.offset = index;
@@ -184,6 +213,7 @@ impl DenseBuckets {
             self.counts.push_front(0);
             self.offset -= 1;
         }
+
         let place = (index - self.offset) as usize;
         if place >= self.counts.len() {
             self.counts.resize(place + 1, 0);
@@ -191,16 +221,18 @@ impl DenseBuckets {
         self.counts[place] = self.counts[place].saturating_add(weight);
     }
 
-    /// Whether a number of that index leaves the spread within bounds.
+    /// Whether there are not too many buckets with the one of this number.
     fn fits(&self, index: i32) -> bool {
         self.spread(index, index) <= MAX_BUCKETS as i64
     }
 
+    /// Whether there are not too many buckets with all of another one.
     fn fits_all(&self, other: &DenseBuckets) -> bool {
         let last = other.offset.saturating_add(other.counts.len() as i32 - 1);
         other.counts.is_empty() || self.spread(other.offset, last) <= MAX_BUCKETS as i64
     }
 
+    /// Returns the number of buckets from the lowest to the highest if these are added.
     fn spread(&self, first: i32, last: i32) -> i64 {
         let (mut low, mut high) = (i64::from(first), i64::from(last));
         if !self.counts.is_empty() {
@@ -216,7 +248,7 @@ impl DenseBuckets {
         }
     }
 
-    /// Two neighbours become one: the numbers of both round towards minus infinity to its number.
+    /// Merges neighbours: bucket numbers 2i and 2i + 1 become i, also below zero.
     fn halve(&mut self) {
         let old = std::mem::take(self);
         for (i, count) in old.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
@@ -225,22 +257,26 @@ impl DenseBuckets {
     }
 }
 
-/// The base of a scale; infinite where the double is.
+/// Returns the base b of a scale; it is infinite for scales at which doubles do not hold it.
 fn base(scale: i8) -> f64 {
     2f64.powf(2f64.powi(-i32::from(scale)))
 }
 
-/// The bucket of a positive number.
+/// Returns the number of the bucket of a positive number.
 fn index(x: f64, scale: i8) -> i32 {
     let scaled = x.log2() * 2f64.powi(i32::from(scale));
     let index = scaled.ceil() - 1.0;
     index as i32
 }
 
-/// The bounds of a bucket of positive numbers.
+/// Returns the bounds of a bucket of positive numbers.
 fn limits(index: i32, scale: i8) -> (f64, f64) {
-    let bound = |i: f64| 2f64.powf(i * 2f64.powi(-i32::from(scale)));
-    (bound(f64::from(index)), bound(f64::from(index) + 1.0))
+    (lower_bound(f64::from(index), scale), lower_bound(f64::from(index) + 1.0, scale))
+}
+
+/// Returns b^i at a scale.
+fn lower_bound(i: f64, scale: i8) -> f64 {
+    2f64.powf(i * 2f64.powi(-i32::from(scale)))
 }
 
 #[cfg(test)]

@@ -1,21 +1,24 @@
-//! Counts by whole number, for histograms whose buckets the user has chosen.
+//! Counts by integer, for histograms whose buckets the user has chosen.
+//!
+//! The query computes the number of the bucket (`width_bucket`, `truncate`), and this counts how often each
+//! number occurs: a tree of at most 1,000 counters, and one more for all numbers that find no room.
 
 use std::collections::BTreeMap;
 
-/// The most different numbers; further ones are counted together.
+/// The most numbers that have counters of their own.
 pub(crate) const MAX_NUMBERS: usize = 1_000;
 
-/// How often each number occurred.
+/// The number of occurrences of each integer.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct IntegerCounts {
-    /// Counts by number.
+    /// The count of each number.
     pub counts: BTreeMap<i64, u64>,
     /// Occurrences of numbers that found no room.
     pub other: u64,
 }
 
 impl IntegerCounts {
-    /// Counts a number.
+    /// Counts a number `weight` times.
     pub fn add(&mut self, number: i64, weight: u64) {
         let full = self.counts.len() >= MAX_NUMBERS;
         let count = match self.counts.get_mut(&number) {
@@ -26,7 +29,7 @@ impl IntegerCounts {
         *count = count.saturating_add(weight);
     }
 
-    /// Adds the counts of another one.
+    /// Adds other counts.
     pub fn merge(&mut self, other: &IntegerCounts) {
         other.counts.iter().for_each(|(number, count)| self.add(*number, *count));
         self.other = self.other.saturating_add(other.other);
@@ -38,7 +41,7 @@ impl IntegerCounts {
         self.other = self.other.saturating_mul(by);
     }
 
-    /// About the counts of all rows, of which these are of a fraction.
+    /// Scales the counts, which are of a fraction of all rows, to about those of all.
     pub fn divide(&mut self, fraction: f64) {
         self.counts
             .values_mut()
@@ -47,7 +50,7 @@ impl IntegerCounts {
     }
 }
 
-/// About how many there are in all, where so many are in a fraction.
+/// Returns about how many rows there are in all if `count` are in a fraction of them.
 pub(super) fn divided(count: u64, fraction: f64) -> u64 {
     (count as f64 / fraction).round() as u64
 }

@@ -1,27 +1,35 @@
-//! Mean and variance, merged as Chan, Golub and LeVeque (1983) do: no sum of squares, so nothing cancels.
+//! Mean and variance, merged as Chan, Golub and LeVeque (1983) do.
+//!
+//! A sum of squares would lose all digits where numbers are large and close to each other. What is kept
+//! instead is the sum of squared differences from the mean, often called M2:
+//!
+//! ```text
+//! δ  = mean_b - mean_a
+//! M2 = M2_a + M2_b + δ² · n_a · n_b / (n_a + n_b)          mean = mean_a + δ · n_b / (n_a + n_b)
+//! ```
 
-/// How many numbers, their mean, and the sum of squared differences from it.
+/// The number of numbers, their mean, and the sum of squared differences from it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Moments {
-    /// How many.
+    /// Number of numbers.
     pub count: u64,
-    /// Their mean.
+    /// Mean of the numbers.
     pub mean: f64,
-    /// Sum of squared differences from the mean.
+    /// Sum of squared differences from the mean (M2).
     pub squares: f64,
     /// Whether the numbers are durations in nanoseconds.
     pub durations: bool,
 }
 
 impl Moments {
-    /// So many times one number.
+    /// Returns the moments of one number that counts `weight` times.
     pub fn of(x: f64, weight: u64) -> Moments {
-        // What is not finite differs from itself by no number.
+        // Infinity minus infinity is no number, so neither is the variance.
         let squares = if x.is_finite() { 0.0 } else { f64::NAN };
         Moments { count: weight, mean: x, squares, durations: false }
     }
 
-    /// Adds the numbers behind another one.
+    /// Adds the numbers of other moments.
     pub fn merge(&mut self, other: &Moments) {
         if other.count == 0 {
             return;
@@ -30,15 +38,17 @@ impl Moments {
             *self = *other;
             return;
         }
+
         let (n, m) = (self.count as f64, other.count as f64);
         let difference = other.mean - self.mean;
         self.squares += other.squares + difference * difference * n * m / (n + m);
         self.mean += difference * m / (n + m);
+
         self.count = self.count.saturating_add(other.count);
         self.durations |= other.durations;
     }
 
-    /// Repeats the numbers.
+    /// Multiplies the numbers: each counts `by` times from now on.
     pub fn scale(&mut self, by: u64) {
         if by == 0 {
             *self = Moments::default();
@@ -48,7 +58,7 @@ impl Moments {
         self.squares *= by as f64;
     }
 
-    /// The population variance; none of no numbers.
+    /// Returns the population variance, or `None` if there is no number.
     pub fn variance(&self) -> Option<f64> {
         (self.count > 0).then(|| self.squares / self.count as f64)
     }

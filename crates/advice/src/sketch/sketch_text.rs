@@ -1,21 +1,52 @@
 //! Finished sketches as lists of text, one bucket or value each.
+//!
+//! ```text
+//! HIST(latency)                  ["(1ms, 1.09ms]: 12", "(1.09ms, 1.189ms]: 30"]
+//! LHIST(size, 0, 30, 10)         ["[0, 10): 1", "[10, 20): 2", "[30, ∞): 8"]
+//! TOPK(path, 2)                  ["/index: 40", "/login: 7 (-2)"]          at most 7, at least 5
+//! ```
 
 use crate::sketch::{ExponentialHistogram, IntegerCounts, SpaceSaving};
 use crate::value::Value;
 
-/// Buckets of one width.
-pub(crate) struct Scale {
+/// Buckets of one width, and one more at either end for what lies outside.
+pub(crate) struct LinearBuckets {
+    /// Lower bound of the first bucket.
     pub(crate) least: f64,
+    /// Width of a bucket.
     pub(crate) step: f64,
+    /// Number of buckets.
     pub(crate) count: u16,
+    /// Whether bounds are durations in nanoseconds.
     pub(crate) durations: bool,
+}
+
+impl LinearBuckets {
+    /// Returns the number of the bucket above the last.
+    fn above(&self) -> i64 {
+        i64::from(self.count) + 1
+    }
+
+    fn lower_bound(&self, number: i64) -> f64 {
+        match number {
+            ..=0 => f64::NEG_INFINITY,
+            number => self.least + self.step * (number.min(self.above()) - 1) as f64,
+        }
+    }
+
+    fn upper_bound(&self, number: i64) -> f64 {
+        match number {
+            number if number >= self.above() => f64::INFINITY,
+            number => self.least + self.step * number.max(0) as f64,
+        }
+    }
 }
 
 fn list(texts: impl Iterator<Item = String>) -> Value {
     Value::List(texts.map(Value::str).collect())
 }
 
-/// A bound with as many digits as tell it from its neighbours.
+/// Returns a bound as text; with an exponent if it is very large or small, as a duration if it is one.
 fn bound(x: f64, durations: bool) -> String {
     match x {
         f64::INFINITY => "∞".into(),
@@ -26,7 +57,7 @@ fn bound(x: f64, durations: bool) -> String {
     }
 }
 
-/// Four significant digits.
+/// Rounds to four significant digits.
 fn rounded(x: f64) -> f64 {
     if x == 0.0 || !x.is_finite() {
         return x;
@@ -35,49 +66,55 @@ fn rounded(x: f64) -> f64 {
     if unit == 0.0 || !unit.is_finite() { x } else { (x / unit).round() * unit }
 }
 
-/// `(lower, upper]: count`, the bounds rounded to four digits.
+/// Returns `(lower, upper]: count` for each bucket, the bounds rounded to four digits.
 pub(crate) fn buckets(histogram: &ExponentialHistogram) -> Value {
-    let durations = histogram.durations;
-    let shown = |x: f64| bound(tidied(rounded(x)), durations);
     list(histogram.buckets().into_iter().map(|bucket| match bucket.upper {
-        0.0 if bucket.lower == 0.0 => format!("{}: {}", shown(0.0), bucket.count),
-        upper if upper <= 0.0 => format!("[{}, {}): {}", shown(bucket.lower), shown(upper), bucket.count),
-        upper => format!("({}, {}]: {}", shown(bucket.lower), shown(upper), bucket.count),
+        0.0 if bucket.lower == 0.0 => format!("{}: {}", bucket_bound(0.0, histogram), bucket.count),
+        upper if upper <= 0.0 => format!(
+            "[{}, {}): {}",
+            bucket_bound(bucket.lower, histogram),
+            bucket_bound(upper, histogram),
+            bucket.count
+        ),
+        upper => format!(
+            "({}, {}]: {}",
+            bucket_bound(bucket.lower, histogram),
+            bucket_bound(upper, histogram),
+            bucket.count
+        ),
     }))
 }
 
-/// The nearest double with a short decimal form.
+fn bucket_bound(x: f64, histogram: &ExponentialHistogram) -> String {
+    bound(tidied(rounded(x)), histogram.durations)
+}
+
+/// Returns the nearest double with a short decimal form.
 fn tidied(x: f64) -> f64 {
     format!("{x:.3e}").parse().unwrap_or(x)
 }
 
-/// `[lower, upper): count`, with what lies outside at both ends.
-pub(crate) fn linear(tally: &IntegerCounts, scale: Scale) -> Value {
-    let Scale { least, step, count, durations } = scale;
-    let last = i64::from(count) + 1;
-    let lower = |number: i64| match number {
-        ..=0 => f64::NEG_INFINITY,
-        number => least + step * (number.min(last) - 1) as f64,
-    };
-    let upper = |number: i64| match number {
-        number if number >= last => f64::INFINITY,
-        number => least + step * number.max(0) as f64,
-    };
-    let outside = (tally.other > 0).then(|| format!("other: {}", tally.other));
-    let inside = tally.counts.iter().map(|(number, count)| {
-        let (lower, upper) = (bound(lower(*number), durations), bound(upper(*number), durations));
+/// Returns `[lower, upper): count` for each bucket; those at the ends are unbounded.
+pub(crate) fn linear(counts: &IntegerCounts, buckets: LinearBuckets) -> Value {
+    let inside = counts.counts.iter().map(|(number, count)| {
+        let lower = bound(buckets.lower_bound(*number), buckets.durations);
+        let upper = bound(buckets.upper_bound(*number), buckets.durations);
         format!("[{lower}, {upper}): {count}")
     });
-    list(inside.chain(outside))
+    list(inside.chain(other(counts)))
 }
 
-/// `number: count`
-pub(crate) fn tally(tally: &IntegerCounts) -> Value {
-    let outside = (tally.other > 0).then(|| format!("other: {}", tally.other));
-    list(tally.counts.iter().map(|(number, count)| format!("{number}: {count}")).chain(outside))
+/// Returns `number: count` for each number.
+pub(crate) fn tally(counts: &IntegerCounts) -> Value {
+    list(counts.counts.iter().map(|(number, count)| format!("{number}: {count}")).chain(other(counts)))
 }
 
-/// `value: count`, with how much less it may be.
+/// Returns the line for numbers without a counter of their own, if there are any.
+fn other(counts: &IntegerCounts) -> Option<String> {
+    (counts.other > 0).then(|| format!("other: {}", counts.other))
+}
+
+/// Returns `value: count` of the `k` most frequent values, and in parentheses how much less it may be.
 pub(crate) fn top(top: &SpaceSaving, k: usize) -> Value {
     list(top.ranked().into_iter().take(k).map(|counter| match counter.excess {
         0 => format!("{}: {}", counter.value, counter.count),

@@ -1,14 +1,24 @@
-//! The most frequent values: space-saving (Metwally et al., 2005), merged as Agarwal et al. (2012) do.
+//! The most frequent values: Space-Saving (Metwally, Agrawal, El Abbadi, 2005), merged as Agarwal et al.
+//! (2012) do.
 //!
-//! A count is never too low and at most its `excess` too high; the excess is never more than the
+//! There are `CAPACITY` counters. A value without a counter takes over the smallest one, with its count:
+//!
+//! ```text
+//! a 9, b 5, c 2 (full)  ── d ──▶  a 9, b 5, d 3 (excess 2)      d occurred 1 to 3 times
+//! ```
+//!
+//! So a count is never too low and at most its `excess` too high, and the excess is never more than the
 //! `CAPACITY`th part of all rows. Up to that many different values, all counts are exact.
+//!
+//! The counters are a hash table; the smallest is searched for, which costs a pass over 256 counters for each
+//! row with a value that has none.
 
 use super::integer_counts::divided;
 use crate::value::Value;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-/// How many values are counted at a time.
+/// The number of counters.
 pub(crate) const CAPACITY: usize = 256;
 
 /// The count of one value.
@@ -16,19 +26,20 @@ pub(crate) const CAPACITY: usize = 256;
 pub struct FrequencyCounter {
     /// The value.
     pub value: Value,
-    /// How often it occurred, at most.
+    /// The most often that it may have occurred.
     pub count: u64,
-    /// How much of the count may belong to values that were displaced.
+    /// The part of the count that may belong to values that had the counter before.
     pub excess: u64,
 }
 
 /// Counters of the values that may be frequent.
 #[derive(Debug, Clone, Default)]
 pub struct SpaceSaving {
+    /// Count and excess of each value.
     counters: HashMap<Value, (u64, u64), RandomState>,
 }
 
-/// Equal if they count alike.
+/// Two are equal if they have equal counters.
 impl PartialEq for SpaceSaving {
     fn eq(&self, other: &SpaceSaving) -> bool {
         self.counters == other.counters
@@ -36,7 +47,7 @@ impl PartialEq for SpaceSaving {
 }
 
 impl SpaceSaving {
-    /// Counts a value.
+    /// Counts a value `weight` times.
     pub fn add(&mut self, value: &Value, weight: u64) {
         if weight == 0 {
             return;
@@ -45,6 +56,8 @@ impl SpaceSaving {
             *count = count.saturating_add(weight);
             return;
         }
+
+        // The value takes the smallest counter over, unless one is free.
         let displaced = if self.counters.len() < CAPACITY { None } else { self.rarest() };
         let excess = displaced.as_ref().map_or(0, |rarest| rarest.count);
         if let Some(rarest) = displaced {
@@ -53,17 +66,20 @@ impl SpaceSaving {
         self.counters.insert(value.clone(), (excess.saturating_add(weight), excess));
     }
 
+    /// Returns the smallest counter; of several the one of the smallest value, so that the result does not
+    /// depend on the order in a hash table.
     fn rarest(&self) -> Option<FrequencyCounter> {
         self.iter().min_by(|a, b| a.count.cmp(&b.count).then_with(|| a.value.group_cmp(&b.value)))
     }
 
-    /// What a value that is not counted may have occurred at most.
+    /// Returns the most often that a value without a counter may have occurred.
     fn unseen(&self) -> u64 {
         if self.counters.len() < CAPACITY { 0 } else { self.rarest().map_or(0, |rarest| rarest.count) }
     }
 
-    /// Adds the counts of another one.
+    /// Adds the counters of another one, and keeps the largest.
     pub fn merge(&mut self, other: &SpaceSaving) {
+        // A value that one side has no counter for may have occurred there as often as its smallest one says.
         let (mine, theirs) = (self.unseen(), other.unseen());
         for (value, (count, excess)) in &mut self.counters {
             let (more, more_excess) = other.counters.get(value).copied().unwrap_or((theirs, theirs));
@@ -73,6 +89,7 @@ impl SpaceSaving {
             let of_both = (count.saturating_add(mine), excess.saturating_add(mine));
             self.counters.entry(value.clone()).or_insert(of_both);
         }
+
         let surplus = self.ranked().split_off(self.counters.len().min(CAPACITY));
         surplus.iter().for_each(|counter| {
             self.counters.remove(&counter.value);
@@ -86,21 +103,21 @@ impl SpaceSaving {
         }
     }
 
-    /// About the counts of all rows, of which these are of a fraction.
+    /// Scales the counts, which are of a fraction of all rows, to about those of all.
     pub fn divide(&mut self, fraction: f64) {
         for (count, excess) in self.counters.values_mut() {
             (*count, *excess) = (divided(*count, fraction), divided(*excess, fraction));
         }
     }
 
-    /// All counters, most frequent first.
+    /// Returns all counters, the largest first.
     pub fn ranked(&self) -> Vec<FrequencyCounter> {
         let mut all: Vec<FrequencyCounter> = self.iter().collect();
         all.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.group_cmp(&b.value)));
         all
     }
 
-    /// All counters in no order.
+    /// Returns all counters in no order.
     pub fn iter(&self) -> impl Iterator<Item = FrequencyCounter> {
         self.counters.iter().map(|(value, (count, excess))| FrequencyCounter {
             value: value.clone(),
@@ -109,7 +126,7 @@ impl SpaceSaving {
         })
     }
 
-    /// Takes a counter over as it is; beyond the capacity it is left out.
+    /// Adds a decoded counter as it is, unless all are taken.
     pub(crate) fn restore(&mut self, counter: FrequencyCounter) {
         if self.counters.len() < CAPACITY {
             self.counters.insert(counter.value, (counter.count, counter.excess));

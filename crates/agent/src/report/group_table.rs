@@ -423,7 +423,7 @@ impl Interner {
         }
         let place = u32::try_from(values.len()).ok().filter(|_| room)?;
         values.push(value.unwrap_or_else(Value::str));
-        *bytes += values.last().map_or(0, size);
+        *bytes += values.last().map_or(0, Value::memory_size);
         index.insert_unique(hash, place, |place| {
             values.get(*place as usize).map_or(0, |value| hasher.hash_one(value))
         });
@@ -436,17 +436,6 @@ impl Interner {
             false => value_of(cell),
         }
     }
-}
-
-/// About how much memory a value takes.
-fn size(value: &Value) -> usize {
-    size_of::<Value>()
-        + match value {
-            Value::Str(text) => text.len(),
-            Value::Bytes(bytes) => bytes.len(),
-            Value::List(items) => items.iter().map(size).sum(),
-            _ => 0,
-        }
 }
 
 #[cfg(test)]

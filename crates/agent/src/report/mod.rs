@@ -1,6 +1,5 @@
 //! What advice emits, from a thread's table to numbered reports.
 
-pub mod cost;
 pub mod drain;
 pub(crate) mod fence;
 pub mod fork;

@@ -4,10 +4,11 @@
 //! group finds no room go into `other`: they are missing from their group, not from the result.
 
 use crate::limits::{MAX_BYTES, MAX_GROUPS, MAX_SAMPLED_GROUPS};
-use crate::report::cost::QueryCost;
 use crate::run::interpreter::{Emission, table};
 use crate::run::sample::SampleDecision;
-use pivot_advice::{EmitMode, EvalErrors, Groups, LossCounts, QueryId, SampledGroups, Value};
+use pivot_advice::{
+    EmitMode, EvalErrors, Group, GroupLimit, Groups, LossCounts, QueryCost, QueryId, SampledGroups, Value,
+};
 use std::collections::BTreeMap;
 
 /// One query's part of a report.
@@ -131,7 +132,7 @@ impl QueryReport {
             let before = groups.len();
             row.add_to(groups.entry(&key), emission.folds, &mut errors);
             if groups.len() > before {
-                self.bytes += size(&key, emission.folds.len());
+                self.bytes += Group::memory_size(&key, emission.folds.len());
             }
         }
         if sampled {
@@ -152,7 +153,7 @@ enum Beyond {
 /// Adds groups to others, of which there are at most so many.
 fn absorb(mine: &mut Option<Groups>, bytes: &mut usize, most: usize, theirs: Groups) -> Beyond {
     if mine.is_none() && theirs.len() <= most {
-        let all: usize = theirs.iter().map(|group| size(&group.key, group.states.len())).sum();
+        let all: usize = theirs.iter().map(|group| Group::memory_size(&group.key, group.states.len())).sum();
         if *bytes + all <= MAX_BYTES {
             // There is nothing to add them to.
             *bytes += all;
@@ -165,16 +166,10 @@ fn absorb(mine: &mut Option<Groups>, bytes: &mut usize, most: usize, theirs: Gro
     if !mine.same_shape(&theirs) {
         return Beyond::OtherSchema(theirs);
     }
+
     let mut beyond = Groups::new(0, mine.aggregates());
-    for group in &theirs {
-        let known = mine.get(&group.key).is_some();
-        if known || (mine.len() < most && *bytes < MAX_BYTES) {
-            mine.entry(&group.key).merge(group.n, &group.states);
-            *bytes += if known { 0 } else { size(&group.key, group.states.len()) };
-        } else {
-            beyond.entry(&[]).merge(group.n, &group.states);
-        }
-    }
+    let limit = GroupLimit { groups: most, new_bytes: MAX_BYTES.saturating_sub(*bytes) };
+    *bytes += mine.absorb(&theirs, limit, &mut beyond).new_bytes;
     Beyond::Room(beyond)
 }
 
@@ -182,18 +177,4 @@ fn absorb(mine: &mut Option<Groups>, bytes: &mut usize, most: usize, theirs: Gro
 fn fits(groups: &Groups, columns: usize, emission: &Emission<'_>) -> bool {
     let folds = emission.folds.iter().map(|fold| fold.aggregate);
     groups.keys() == columns && groups.aggregates().iter().copied().eq(folds)
-}
-
-/// About how much memory a group takes.
-fn size(key: &[Value], states: usize) -> usize {
-    fn of(value: &Value) -> usize {
-        let inside = match value {
-            Value::Str(text) => text.len() + 16,
-            Value::Bytes(bytes) => bytes.len() + 16,
-            Value::List(items) => items.iter().map(of).sum::<usize>() + 16,
-            _ => 0,
-        };
-        size_of::<Value>() + inside
-    }
-    96 + key.iter().map(of).sum::<usize>() + states * 64
 }

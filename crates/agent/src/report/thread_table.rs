@@ -1,10 +1,9 @@
 //! What one thread has gathered since the last drain.
 
-use crate::report::cost::QueryCost;
 use crate::report::group_table::GroupTable;
 use crate::report::query_report::QueryReport;
 use crate::run::cells::Cells;
-use pivot_advice::{BagKey, EvalErrors, Groups, QueryId, TemporalFilter};
+use pivot_advice::{BagKey, EvalErrors, Groups, QueryCost, QueryId, TemporalFilter};
 
 /// Packs of an event that come after all its advice.
 pub(crate) type DeferredPacks = Vec<(BagKey, TemporalFilter, Vec<Groups>)>;

@@ -1,6 +1,7 @@
 //! Expressions over cells: what [`Expr::eval`] does, without a value in between where there need not be.
 
 use crate::run::cells::{Cell, Cells};
+use pivot_advice::kleene::Connective;
 use pivot_advice::{Binary, EvalErrors, Expr, Unary, Value, eval};
 
 /// An expression that is ready to run.
@@ -127,8 +128,8 @@ impl CellExpr {
                 let value = eval::unary(*op, cells.value(x), errors);
                 cells.hold(&value)
             }
-            CellExpr::Binary(Binary::And, x, y) => connective(x, y, false, cells, errors),
-            CellExpr::Binary(Binary::Or, x, y) => connective(x, y, true, cells, errors),
+            CellExpr::Binary(Binary::And, x, y) => connective(Connective::And, x, y, cells, errors),
+            CellExpr::Binary(Binary::Or, x, y) => connective(Connective::Or, x, y, cells, errors),
             CellExpr::Binary(op, x, y) => {
                 let (x, y) = (x.eval(cells, errors), y.eval(cells, errors));
                 binary(*op, x, y, cells, errors)
@@ -178,17 +179,17 @@ fn binary(op: Binary, x: Cell, y: Cell, cells: &mut Cells, errors: &mut EvalErro
     cells.hold(&value)
 }
 
-/// AND (`decides` = false) and OR (`decides` = true) with three truth values.
-fn connective(x: &CellExpr, y: &CellExpr, decides: bool, cells: &mut Cells, errors: &mut EvalErrors) -> Cell {
-    let x = truth(x.eval(cells, errors), errors);
-    if x == Some(decides) {
-        return Cell::bool(decides);
-    }
-    match (x, truth(y.eval(cells, errors), errors)) {
-        (_, Some(y)) if y == decides => Cell::bool(decides),
-        (Some(_), Some(_)) => Cell::bool(!decides),
-        _ => Cell::NULL,
-    }
+/// Evaluates `AND` or `OR`; the right operand only if the left one leaves the result open.
+fn connective(
+    op: Connective,
+    x: &CellExpr,
+    y: &CellExpr,
+    cells: &mut Cells,
+    errors: &mut EvalErrors,
+) -> Cell {
+    let left = truth(x.eval(cells, errors), errors);
+    let result = op.combine(left, || truth(y.eval(cells, errors), errors));
+    result.map_or(Cell::NULL, Cell::bool)
 }
 
 fn truth(cell: Cell, errors: &mut EvalErrors) -> Option<bool> {

@@ -4,20 +4,20 @@
 //! Two cells of the same content are the same two words, unless the content lies elsewhere. That makes
 //! them keys that are compared and hashed without looking at bytes.
 
-use pivot_advice::{Sum, Value};
+use pivot_advice::{Sum, Type, Value};
 use pivot_baggage::{Summand, ValueRef};
 
-const NULL: u8 = 0;
-const BOOL: u8 = 1;
-const I64: u8 = 2;
-const U64: u8 = 3;
-const F64: u8 = 4;
-const TIMESTAMP: u8 = 5;
-const DURATION: u8 = 6;
+const NULL: u8 = Type::Null.code();
+const BOOL: u8 = Type::Bool.code();
+const I64: u8 = Type::I64.code();
+const U64: u8 = Type::U64.code();
+const F64: u8 = Type::F64.code();
+const TIMESTAMP: u8 = Type::Timestamp.code();
+const DURATION: u8 = Type::Duration.code();
 /// Text that does not fit: where it begins, and its length.
-const LONG: u8 = 7;
+const LONG: u8 = 10;
 /// Any other value: its place among those.
-const OTHER: u8 = 8;
+const OTHER: u8 = 11;
 /// Text of no bytes; one more for each byte that it has.
 const SHORT: u8 = 16;
 

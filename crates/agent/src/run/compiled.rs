@@ -2,7 +2,6 @@
 //! them to that.
 
 use crate::limits::MAX_ROWS;
-use crate::report::cost::QueryCost;
 use crate::report::group_table::GroupTable;
 use crate::report::query_report::QueryReport;
 use crate::report::thread_table::{DeferredPacks, QueryTable};
@@ -12,7 +11,7 @@ use crate::run::ir::{
 };
 use crate::site::default_field::default_cell;
 use pivot_advice::{
-    AggregateState, BagKey, EvalErrors, Group, Groups, LossCounts, TemporalFilter, Value, codec,
+    AggregateState, BagKey, EvalErrors, Group, Groups, LossCounts, QueryCost, TemporalFilter, Value, codec,
 };
 use pivot_baggage::{self as bag, Baggage, CompleteRows, Summand};
 use std::borrow::Cow;

@@ -5,6 +5,7 @@
 //! them counts so many times. Timing reads the clock at one event in many, and more
 //! often where events take long: a sampled event stands for all since the one before it.
 
+use pivot_advice::SAMPLE_STRATA;
 use pivot_baggage::Baggage;
 use std::cell::Cell;
 use std::time::Instant;
@@ -97,15 +98,12 @@ fn gap(ns: u64) -> u32 {
 /// The least fraction of requests that a rate in baggage may say: one in so many.
 const MOST_WEIGHT: f64 = 65_536.0;
 
-/// Into how many parts the requests of a sample fall.
-pub const STRATA: u8 = 16;
-
 /// That an event is looked at, and what it then stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleDecision {
     /// For how many requests its request stands, itself included: one in so many is looked at.
     pub weight: u32,
-    /// Which part of all requests it belongs to, below [`STRATA`]. How much the parts differ tells how far
+    /// Which part of all requests it belongs to, below [`SAMPLE_STRATA`]. How much the parts differ tells how far
     /// a sum over a sample may be off.
     pub stratum: u8,
 }
@@ -172,7 +170,7 @@ fn alone(weight: u32) -> Option<SampleDecision> {
         return Some(SampleDecision::UNSAMPLED);
     }
     let random = random();
-    SampleDecision::of(weight, (random >> 32) as u32, random as u8 % STRATA)
+    SampleDecision::of(weight, (random >> 32) as u32, random as u8 % SAMPLE_STRATA)
 }
 
 /// The number of requests of which this fraction is one, rounded up; none if nearly none is kept.
@@ -194,7 +192,7 @@ pub fn request_hash(request: u128) -> u32 {
 
 /// The part of all requests that a request belongs to, whether it was chosen or not.
 fn stratum_of(request: u128) -> u8 {
-    (folded(request).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 60) as u8 % STRATA
+    (folded(request).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 60) as u8 % SAMPLE_STRATA
 }
 
 #[cfg(test)]
@@ -228,7 +226,7 @@ mod tests {
 
     #[test]
     fn parts_are_even_among_those_that_are_chosen() {
-        let mut parts = [0_u32; STRATA as usize];
+        let mut parts = [0_u32; SAMPLE_STRATA as usize];
         let mut id = 1_u128;
         for _ in 0..200_000 {
             id = id.wrapping_mul(0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645).wrapping_add(1);

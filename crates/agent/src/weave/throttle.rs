@@ -4,9 +4,7 @@
 //! budget looks at fewer requests, always the same ones in every process, and rests if that does not
 //! help. A state machine without a clock: it is told what passed.
 
-use crate::error::WeaveProblem;
-use crate::report::cost::QueryCost;
-use pivot_advice::{Advice, Instruction, QueryId};
+use pivot_advice::{Advice, Instruction, QueryCost, QueryId, QueryState, QueryStatus, WeaveProblem};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -48,36 +46,6 @@ pub fn set_cpu_budget(budget: CpuBudget) {
 
 fn cpu_budget() -> CpuBudget {
     BUDGET.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default()
-}
-
-/// How a query stands in this process.
-#[derive(Debug, Clone, PartialEq)]
-pub struct QueryStatus {
-    /// The query.
-    pub query: QueryId,
-    /// How it stands.
-    pub state: QueryState,
-    /// The fraction of requests that it looks at.
-    pub keep: f64,
-    /// Why, for people; may be empty.
-    pub detail: String,
-}
-
-/// How a query stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QueryState {
-    /// It runs.
-    Active,
-    /// None of its tracepoints is in this process, or not yet.
-    Pending,
-    /// It goes beyond its budget, and looks at fewer requests or at none.
-    Throttled,
-    /// It panicked and is unwoven.
-    Quarantined,
-    /// Some of its advice does not fit this process.
-    Problem,
-    /// The process has weaving switched off, or its lease has lapsed.
-    Disabled,
 }
 
 /// What events read of a query's gate.

@@ -3,8 +3,7 @@
 //! What is woven at a tracepoint is published with one store of a pointer. What was woven before is
 //! freed when no thread can be reading it any more.
 
-use crate::error::{AgentError, WeaveProblem};
-use crate::report::cost::QueryCost;
+use crate::error::AgentError;
 use crate::report::fork::is_forked;
 use crate::report::thread_slot;
 use crate::run::ir::{CompiledAdvice, GroupSchemas};
@@ -12,10 +11,10 @@ use crate::site::catalogue::tracepoints;
 use crate::site::tracepoint::Tracepoint;
 use crate::weave::name_linker::LinkedAdvice;
 use crate::weave::published::RetiredSets;
-use crate::weave::throttle::{Governor, QueryStatus};
+use crate::weave::throttle::Governor;
 use crate::weave::verify::verify;
 use crate::weave::woven::{Executor, WovenAdvice, WovenSet};
-use pivot_advice::{Advice, QueryId};
+use pivot_advice::{Advice, QueryCost, QueryId, QueryStatus, WeaveProblem};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -273,7 +272,7 @@ impl Weaver {
     /// None while the query may not run here.
     fn knot(&mut self, linked: LinkedAdvice) -> Option<WovenAdvice> {
         let gate = self.governor.running(linked.advice.query).filter(|_| !self.is_off())?;
-        let needs_baggage = linked.advice.packs().chain(linked.advice.unpacks()).next().is_some();
+        let needs_baggage = linked.advice.needs_baggage();
         let program = match CompiledAdvice::of(&linked, &mut self.shapes).map(Box::new) {
             Some(routine) if needs_baggage => Executor::InRequest(routine),
             Some(routine) => Executor::Plain(routine),

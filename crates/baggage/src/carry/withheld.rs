@@ -9,6 +9,7 @@
 use crate::baggage::Baggage;
 use crate::losses;
 use pivot_advice::QueryId;
+pub use pivot_advice::{WithheldMessages, WithheldReason};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -27,27 +28,6 @@ struct WithheldCounts {
     peers: BTreeMap<(String, WithheldReason), u64>,
     /// By query, since they were taken the last time.
     queries: BTreeMap<QueryId, u64>,
-}
-
-/// Why baggage was withheld.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum WithheldReason {
-    /// Baggage must not leave to that host.
-    NotAllowed,
-    /// Headers that the application needs left no room for it.
-    NoRoom,
-}
-
-/// The messages to one host that went without baggage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WithheldMessages {
-    /// The host; empty for all those for which there was no room.
-    pub host: String,
-    /// Why they went without.
-    pub reason: WithheldReason,
-    /// How many there were since the process began.
-    pub messages: u64,
 }
 
 /// Counts a message to a host that goes without the baggage of its request.

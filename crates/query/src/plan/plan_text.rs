@@ -3,7 +3,7 @@
 use super::stage_tree::{
     Plan, PlanColumn, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, StageMember, StageStep,
 };
-use pivot_advice::advice_text::write_expr;
+use pivot_advice::expr_text::write_expr;
 use pivot_advice::{EmitMode, Expr, JoinKind, TemporalFilter};
 use std::fmt::{self, Display, Write};
 

@@ -1,12 +1,13 @@
-//! What an agent says, as messages.
+//! The messages of an agent, made of what the agent and the baggage of this process say of themselves.
+//!
+//! Here the agent's types become wire types, and nothing in this crate stores those.
 
 use crate::config::Config;
 use pivot_advice::{Exports, QueryId};
-use pivot_agent::{QueryState, QueryStatus, Report};
-use pivot_baggage::withheld::{WithheldMessages, WithheldReason};
+use pivot_agent::Report;
 use pivot_protocol::{from_wire, to_wire, wire};
 
-/// Who the agent is.
+/// Returns the introduction of this process, with its catalogue of tracepoints.
 pub(crate) fn hello(config: &Config, incarnation: u64) -> wire::Hello {
     wire::Hello {
         incarnation,
@@ -19,20 +20,22 @@ pub(crate) fn hello(config: &Config, incarnation: u64) -> wire::Hello {
     }
 }
 
-/// The generation that brought a query.
+/// Returns a query and the generation that brought its advice, or `None` if the message names no query.
 pub(crate) fn since(since: wire::Since) -> Option<(QueryId, u64)> {
     Some((from_wire::query_id(since.query).ok()?, since.generation))
 }
 
+/// Returns the message about tracepoints that have registered since the introduction.
 pub(crate) fn exported(new: &[Exports]) -> wire::Exported {
     wire::Exported { catalogue: new.iter().map(to_wire::exports).collect() }
 }
 
-/// What this process has lost so far, whatever the query.
+/// Returns what this process has lost since it began, whatever the query.
 pub(crate) fn lost() -> wire::Lost {
     let found = pivot_baggage::losses();
     wire::Lost {
         skipped: pivot_agent::skipped_events(),
+
         duplicate: found.duplicate,
         foreign: found.foreign,
         mismatched: found.mismatched,
@@ -43,24 +46,7 @@ pub(crate) fn lost() -> wire::Lost {
     }
 }
 
-pub(crate) fn status(status: &QueryStatus) -> wire::QueryStatus {
-    use wire::query_status::State as Wire;
-    let state = match status.state {
-        QueryState::Active => Wire::Active,
-        QueryState::Pending => Wire::Pending,
-        QueryState::Throttled => Wire::Throttled,
-        QueryState::Quarantined => Wire::Quarantined,
-        QueryState::Problem => Wire::Problem,
-        QueryState::Disabled => Wire::Disabled,
-    };
-    wire::QueryStatus {
-        query: Some(to_wire::query_id(status.query)),
-        state: state.into(),
-        keep: status.keep,
-        detail: status.detail.clone(),
-    }
-}
-
+/// Returns a report of one window.
 pub(crate) fn report(report: &Report) -> wire::Report {
     let parts = report.parts.iter().map(|(query, part)| wire::Part {
         query: Some(to_wire::query_id(*query)),
@@ -71,13 +57,9 @@ pub(crate) fn report(report: &Report) -> wire::Report {
         weights: part.sampled.weights,
         squares: part.sampled.squares,
         other: part.other.as_ref().map(to_wire::groups).unwrap_or_default(),
-        cost: Some(wire::Cost {
-            events: part.cost.events,
-            busy_ns: part.cost.busy_ns,
-            packed: part.cost.packed,
-            packed_bytes: part.cost.packed_bytes,
-        }),
+        cost: Some(to_wire::cost(&part.cost)),
     });
+
     wire::Report {
         sequence: report.sequence,
         window_start_ns: report.window_start_ns,
@@ -85,16 +67,6 @@ pub(crate) fn report(report: &Report) -> wire::Report {
         watermark_ns: report.watermark_ns,
         delay_ns: report.delay_ns,
         parts: parts.collect(),
-        held_back: pivot_baggage::withheld_messages().iter().map(held_back).collect(),
+        held_back: pivot_baggage::withheld_messages().iter().map(to_wire::withheld_messages).collect(),
     }
-}
-
-fn held_back(held: &WithheldMessages) -> wire::HeldBack {
-    use wire::held_back::Reason as Wire;
-    let reason = match held.reason {
-        WithheldReason::NotAllowed => Wire::NotAllowed,
-        WithheldReason::NoRoom => Wire::NoRoom,
-        _ => Wire::Unspecified,
-    };
-    wire::HeldBack { host: held.host.clone(), reason: reason.into(), messages: held.messages }
 }

@@ -12,7 +12,7 @@ pub enum WithheldReason {
 
 /// The messages of one process to one host that went without baggage, for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Withheld {
+pub struct WithheldMessages {
     /// The host; empty stands for all hosts that were too many to be told apart.
     pub host: String,
     /// Why.

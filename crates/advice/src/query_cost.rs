@@ -5,7 +5,7 @@ use crate::groups::Groups;
 
 /// Costs of a query over some time, in one process or in several together.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Cost {
+pub struct QueryCost {
     /// Events that ran its advice, those included that sampling then left out.
     pub events: u64,
     /// Processor time spent in its advice, in nanoseconds: an estimate from a sample of the events.
@@ -16,15 +16,15 @@ pub struct Cost {
     pub packed_bytes: u64,
 }
 
-impl Cost {
+impl QueryCost {
     /// Counts groups that are packed into baggage as so many tuples.
     pub fn count_packed(&mut self, groups: &Groups) {
         self.packed = self.packed.saturating_add(groups.len() as u64);
-        self.packed_bytes = self.packed_bytes.saturating_add(codec::size(groups) as u64);
+        self.packed_bytes = self.packed_bytes.saturating_add(codec::groups_size(groups) as u64);
     }
 
     /// Adds another cost.
-    pub fn merge(&mut self, other: &Cost) {
+    pub fn merge(&mut self, other: &QueryCost) {
         self.events = self.events.saturating_add(other.events);
         self.busy_ns = self.busy_ns.saturating_add(other.busy_ns);
         self.packed = self.packed.saturating_add(other.packed);

@@ -1,0 +1,36 @@
+//! What passes between the application's handle and the uplink's thread.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// A request of the application to the uplink's thread, with the channel for the answer.
+#[derive(Debug)]
+pub(crate) enum UplinkCommand {
+    /// Report all that was gathered; answered when the frontend has merged it.
+    Flush(oneshot::Sender<()>),
+    /// Unweave everything, report what is left, and end; answered when the frontend has merged it.
+    Leave(oneshot::Sender<()>),
+}
+
+/// Tells waiting threads that the first `Desired` of a frontend has been woven. Once raised it stays so.
+#[derive(Debug, Default)]
+pub(crate) struct WovenSignal {
+    is_raised: Mutex<bool>,
+    raised: Condvar,
+}
+
+impl WovenSignal {
+    /// Wakes all who wait, now and later.
+    pub(crate) fn raise(&self) {
+        *self.is_raised.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.raised.notify_all();
+    }
+
+    /// Waits for the signal; returns false if it was not raised in time.
+    pub(crate) fn wait(&self, timeout: Duration) -> bool {
+        let is_raised = self.is_raised.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.raised.wait_timeout_while(is_raised, timeout, |is_raised| !*is_raised);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}

@@ -1,0 +1,140 @@
+//! The application's handle on the uplink: starts the thread, flushes, and ends it.
+//!
+//! The handle and the thread share two things: a channel of commands, each with a channel for its answer, and
+//! the signal that something was woven.
+
+use crate::command::{UplinkCommand, WovenSignal};
+use crate::config::Config;
+use crate::error::UplinkError;
+use crate::uplink_loop::UplinkLoop;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// How long a dropped uplink, or a panic, waits for the last reports to be acknowledged.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A running agent. Dropping it reports what is left, for two seconds at most, and unweaves everything.
+#[derive(Debug)]
+pub struct Uplink {
+    /// `None` if the agent is disabled.
+    commands: Option<mpsc::UnboundedSender<UplinkCommand>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    woven: Arc<WovenSignal>,
+}
+
+impl Config {
+    /// Starts the agent. There is one in a process: the last one to start decides what is woven.
+    pub fn start(self) -> Result<Uplink, UplinkError> {
+        if pivot_agent::is_forked() {
+            return Err(UplinkError::Forked);
+        }
+        self.apply()?;
+        pivot_agent::watch_forks();
+        Uplink::start(self)
+    }
+
+    /// Starts the agent, as [`Config::start`] does; the façade's builder calls it by this name.
+    pub fn init(self) -> Result<Uplink, UplinkError> {
+        self.start()
+    }
+}
+
+impl Uplink {
+    /// Starts the thread; a disabled agent has none, and its handle does nothing.
+    fn start(config: Config) -> Result<Uplink, UplinkError> {
+        let woven = Arc::new(WovenSignal::default());
+        if config.disabled {
+            pivot_baggage::generation::set_woven_here(0);
+            return Ok(Uplink { commands: None, thread: None, woven });
+        }
+
+        // All that can fail comes before the thread, so that a caller hears of it.
+        let endpoint = tonic::transport::Endpoint::from_shared(config.frontend.clone())
+            .map_err(|_| UplinkError::Address { address: config.frontend.clone() })?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+
+        let (commands, received) = mpsc::unbounded_channel();
+        if config.flush_on_panic {
+            flush_on_panic(commands.downgrade());
+        }
+
+        let uplink_loop = UplinkLoop::new(config, endpoint, Arc::clone(&woven));
+        let thread = std::thread::Builder::new()
+            .name("pivot-uplink".into())
+            .spawn(move || runtime.block_on(uplink_loop.run(received)))?;
+        Ok(Uplink { commands: Some(commands), thread: Some(thread), woven })
+    }
+
+    /// Waits until the queries that a frontend has installed are woven here. Returns false if no frontend has
+    /// answered in time.
+    pub fn wait_until_woven(&self, timeout: Duration) -> bool {
+        self.woven.wait(timeout)
+    }
+
+    /// Reports all that was gathered and waits until the frontend has merged it. Returns false if it has not
+    /// in time.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.ask(UplinkCommand::Flush, timeout)
+    }
+
+    /// Sends a command and waits for its answer; false in a forked child, whose thread is the parent's.
+    fn ask(&self, command: fn(oneshot::Sender<()>) -> UplinkCommand, timeout: Duration) -> bool {
+        let commands = self.commands.as_ref().filter(|_| !pivot_agent::is_forked());
+        commands.is_some_and(|commands| ask(commands, command, timeout))
+    }
+}
+
+/// Sends a command and waits for its answer; false if the thread has ended or does not answer in time.
+fn ask(
+    commands: &mpsc::UnboundedSender<UplinkCommand>,
+    command: fn(oneshot::Sender<()>) -> UplinkCommand,
+    timeout: Duration,
+) -> bool {
+    let (answer, mut answered) = oneshot::channel();
+    if commands.send(command(answer)).is_err() {
+        return false;
+    }
+
+    let deadline = Instant::now() + timeout;
+    // Polled, because the caller may be inside a runtime that must not be entered twice.
+    while Instant::now() < deadline {
+        match answered.try_recv() {
+            Ok(()) => return true,
+            Err(oneshot::error::TryRecvError::Closed) => return false,
+            Err(oneshot::error::TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(2)),
+        }
+    }
+    false
+}
+
+/// Installs a panic hook that reports all that was gathered, as long as the uplink lives.
+fn flush_on_panic(commands: mpsc::WeakUnboundedSender<UplinkCommand>) {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        before(panic);
+
+        // A panic of the uplink's own thread would wait for itself, one inside an event for its drain.
+        let asks = pivot_agent::takes_events() && !pivot_agent::is_forked();
+        if let Some(commands) = commands.upgrade().filter(|_| asks) {
+            ask(&commands, UplinkCommand::Flush, FLUSH_TIMEOUT);
+        }
+    }));
+}
+
+impl Drop for Uplink {
+    fn drop(&mut self) {
+        if pivot_agent::is_forked() {
+            // The thread is the parent's, and so is what would wake it.
+            std::mem::forget(self.commands.take());
+            return;
+        }
+
+        let has_left = self.ask(UplinkCommand::Leave, FLUSH_TIMEOUT);
+        self.commands = None;
+        if let Some(thread) = self.thread.take().filter(|_| has_left) {
+            // It has answered, so it is about to end.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! The loop of the uplink's thread: one connection after the other, over the same reports.
+//!
+//! ```text
+//!                ┌────────── RETRY_PAUSE ───────────┐
+//!                ▼                                  │
+//!  start ──▶ connecting ──── no answer ─────────────┘
+//!                │  ▲
+//!          Hello │  │ stream ended, or lease expired (reports are kept and sent again)
+//!                ▼  │
+//!             connected ──── Leave, and all reports acknowledged ──▶ Goodbye ──▶ end
+//! ```
+//!
+//! In both states windows go on and the kill switch is looked at. A process that leaves while connecting ends
+//! with the next failed attempt, or at once if the handle is gone.
+//!
+//! A `Desired` of the frontend is applied in this order: weave, then cut and report what unwoven queries had
+//! left, then say what is woven. So when a frontend hears that a query is unwoven, it has all of its rows.
+//!
+//! Installed queries are leases: a frontend that is not heard from for [`Config::lease`] loses them all.
+
+use crate::agent_messages;
+use crate::command::{UplinkCommand, WovenSignal};
+use crate::config::Config;
+use crate::connection::{Connection, with_timeouts};
+use crate::kill_switch::KillSwitch;
+use crate::report_cutter::ReportCutter;
+use crate::sent_state::SentState;
+use pivot_advice::{Advice, WeaveProblem};
+use pivot_baggage::{generation, set_carrying};
+use pivot_protocol::{from_wire, wire};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until};
+use tonic::transport::Endpoint;
+use wire::{from_agent, to_agent};
+
+/// The pause between two attempts to connect.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+
+/// The state of the uplink's thread.
+pub(crate) struct UplinkLoop {
+    config: Config,
+    endpoint: Endpoint,
+    /// Raised when the first `Desired` has been woven.
+    woven: Arc<WovenSignal>,
+    /// Random for each start of the process: with it, sequence numbers of reports are unique.
+    incarnation: u64,
+    reports: ReportCutter,
+    /// Answered when every report has been acknowledged.
+    flushing: Vec<oneshot::Sender<()>>,
+    /// Whether the application has asked to leave.
+    leaving: bool,
+    /// When the frontend was last heard from, or nothing was expected of it.
+    heard_at: Instant,
+    kill_switch: KillSwitch,
+    /// The generation that is woven; `None` if nothing is, or nothing yet.
+    generation: Option<u64>,
+    sent: SentState,
+}
+
+impl UplinkLoop {
+    pub(crate) fn new(config: Config, endpoint: Endpoint, woven: Arc<WovenSignal>) -> UplinkLoop {
+        // Until a frontend says otherwise, requests carry that nothing is woven here: it may want something
+        // woven already.
+        set_carrying(true);
+        generation::set_woven_here(0);
+
+        UplinkLoop {
+            endpoint: with_timeouts(endpoint),
+            woven,
+            // A hasher with random keys is the standard library's source of randomness.
+            incarnation: RandomState::new().build_hasher().finish(),
+            reports: ReportCutter::new(),
+            flushing: Vec::new(),
+            leaving: false,
+            heard_at: Instant::now(),
+            kill_switch: KillSwitch::new(config.disable_file.clone()),
+            generation: None,
+            sent: SentState::default(),
+            config,
+        }
+    }
+
+    /// Connects and serves until the application leaves.
+    pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<UplinkCommand>) {
+        pivot_agent::exempt_this_thread();
+        // Marks the process as governed before the first window: listeners of `on_govern` wait for it.
+        pivot_agent::govern(&BTreeMap::new(), 0);
+
+        while !self.is_done() {
+            match self.connect(&mut commands).await {
+                Some(mut connection) => self.serve(&mut connection, &mut commands).await,
+                None => break,
+            }
+            self.reports.reporter.disconnected();
+            // What the frontend wants from now on is not heard here, so requests have to say so.
+            set_carrying(!self.leaving);
+        }
+
+        pivot_agent::weave(&[]);
+        stop_carrying();
+        pivot_agent::stop_governing();
+        self.flushing.drain(..).for_each(answer);
+    }
+
+    /// Whether the application leaves and the frontend has everything.
+    fn is_done(&self) -> bool {
+        self.leaving && self.reports.reporter.is_settled()
+    }
+
+    /// Connects, however long it takes; windows go on meanwhile. Returns `None` if the process leaves first.
+    async fn connect(&mut self, commands: &mut mpsc::UnboundedReceiver<UplinkCommand>) -> Option<Connection> {
+        loop {
+            self.sent = SentState::after_hello();
+            let hello = agent_messages::hello(&self.config, self.incarnation);
+            let attempt = Connection::open(self.endpoint.clone(), hello);
+            tokio::pin!(attempt);
+
+            loop {
+                tokio::select! {
+                    connection = &mut attempt => match connection {
+                        Some(connection) => return Some(connection),
+                        None => break,
+                    },
+                    () = sleep_until(self.reports.window_end()) => {
+                        self.end_window();
+                        self.expire_lease();
+                    }
+                    command = commands.recv() => if !self.obey(command) { return None },
+                }
+            }
+
+            if self.generation.is_none() {
+                // No frontend is there at the start, so nobody misses anything.
+                set_carrying(false);
+            }
+            // A process that leaves does not wait for a frontend that is not there.
+            if self.leaving {
+                return None;
+            }
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    /// Serves a connection until it ends, the lease expires or the process has left.
+    async fn serve(
+        &mut self,
+        connection: &mut Connection,
+        commands: &mut mpsc::UnboundedReceiver<UplinkCommand>,
+    ) {
+        loop {
+            self.send_reports(connection);
+            if self.is_done() {
+                connection.say_goodbye().await;
+                return;
+            }
+
+            tokio::select! {
+                message = connection.incoming.message() => match message {
+                    Ok(Some(message)) => self.receive(message, connection),
+                    Ok(None) | Err(_) => return,
+                },
+                () = sleep_until(self.reports.window_end()) => {
+                    if self.reports.reporter.is_settled() {
+                        // A frontend that has acknowledged everything has nothing to say, so it is not
+                        // silent.
+                        self.heard_at = Instant::now();
+                    }
+                    self.end_window();
+                    self.sent.send_changes(connection);
+                    if self.expire_lease() {
+                        // A frontend that comes back says anew what is to be woven.
+                        return;
+                    }
+                }
+                command = commands.recv() => if !self.obey(command) { return },
+            }
+        }
+    }
+
+    /// Carries out a command of the application. Returns false if the handle is gone without a `Leave`.
+    fn obey(&mut self, command: Option<UplinkCommand>) -> bool {
+        match command {
+            Some(UplinkCommand::Flush(answer)) => self.flushing.push(answer),
+            Some(UplinkCommand::Leave(answer)) => {
+                pivot_agent::weave(&[]);
+                self.leaving = true;
+                self.flushing.push(answer);
+            }
+            None => {
+                self.leaving = true;
+                return false;
+            }
+        }
+
+        // What was gathered until now has to be in the reports that the answer waits for.
+        self.reports.cut();
+        true
+    }
+
+    /// Acts on a message of the frontend.
+    fn receive(&mut self, message: wire::ToAgent, connection: &Connection) {
+        self.heard_at = Instant::now();
+
+        match message.kind {
+            Some(to_agent::Kind::Acknowledged(sequence)) => {
+                self.reports.reporter.acknowledge(sequence);
+                // A process that leaves is answered only when it has said goodbye.
+                if self.reports.reporter.is_settled() && !self.leaving {
+                    self.flushing.drain(..).for_each(answer);
+                }
+            }
+            // A process that leaves has unwoven everything and must not weave again.
+            Some(to_agent::Kind::Desired(desired)) if !self.leaving => self.weave(desired, connection),
+            Some(to_agent::Kind::Everywhere(generation)) => generation::set_woven_everywhere(generation),
+            Some(to_agent::Kind::Desired(_)) | None => {}
+        }
+    }
+
+    /// Weaves what the frontend desires and reports that it is woven.
+    fn weave(&mut self, desired: wire::Desired, connection: &Connection) {
+        let (advice, mut problems) = decode_advice(desired.advice);
+
+        // A query that was suspended until now is reported as such before its status changes.
+        self.reports.cut();
+        let since = desired.since.into_iter().filter_map(agent_messages::since).collect();
+        set_carrying(desired.carrying);
+        problems.extend(pivot_agent::weave_since(&advice, &since));
+        generation::set_woven_everywhere(desired.everywhere);
+        self.generation = Some(desired.generation);
+        self.publish_generation();
+
+        // The rows of unwoven queries have to be with the frontend before it hears that they are unwoven.
+        self.reports.cut();
+        self.reports.set_window(desired.window_ns);
+        self.send_reports(connection);
+        self.sent.send_woven(connection, desired.generation, problems);
+        self.woven.raise();
+    }
+
+    /// Unweaves everything if no frontend was heard from for the time of the lease; windows say from then on
+    /// that the queries do not run. Returns true if the lease has expired just now.
+    fn expire_lease(&mut self) -> bool {
+        let expires = self.generation.is_some() && self.heard_at.elapsed() > self.config.lease;
+        if expires {
+            self.reports.cut();
+            self.generation = None;
+            pivot_agent::lapse();
+            stop_carrying();
+        }
+        expires
+    }
+
+    /// Tells baggage which generation every query of this process is woven in. Requests that pass here carry
+    /// the smallest such number, so that a join knows whether something may be missing.
+    fn publish_generation(&self) {
+        let woven = self.generation.filter(|_| !pivot_agent::is_disabled()).unwrap_or(0);
+        // A suspended query packs nothing, so this process is as good as before the query came.
+        let complete = match pivot_agent::suspended_since() {
+            Some(since) => woven.min(since.saturating_sub(1)),
+            None => woven,
+        };
+        generation::set_woven_here(complete);
+    }
+
+    /// Ends a window: looks at the kill switch, cuts a report and has budgets enforced.
+    fn end_window(&mut self) {
+        self.kill_switch.apply();
+        self.publish_generation();
+        self.reports.cut();
+        if self.reports.govern() {
+            // Queries may have been suspended, or run again.
+            self.publish_generation();
+        }
+    }
+
+    /// Sends the reports that were not sent on this connection.
+    fn send_reports(&mut self, connection: &Connection) {
+        for report in self.reports.reporter.unsent() {
+            connection.send(from_agent::Kind::Report(agent_messages::report(report)));
+        }
+    }
+}
+
+/// Returns the advice that decodes, and a problem for each that does not.
+fn decode_advice(encoded: Vec<wire::Advice>) -> (Vec<Advice>, Vec<WeaveProblem>) {
+    let (mut advice, mut problems) = (Vec::new(), Vec::new());
+    for encoded in encoded {
+        // Taken before the advice is decoded, to name it if that fails.
+        let (query, tracepoint) = (from_wire::query_id(encoded.query), encoded.tracepoint.clone());
+        match (from_wire::advice(encoded), query) {
+            (Ok(decoded), _) => advice.push(decoded),
+            (Err(error), Ok(query)) => {
+                problems.push(WeaveProblem { query, tracepoint, message: error.to_string() });
+            }
+            // An advice without a query is of nobody who could be told.
+            (Err(_), Err(_)) => {}
+        }
+    }
+
+    (advice, problems)
+}
+
+/// From now on requests of this process carry no baggage, and count as having met no advice here.
+fn stop_carrying() {
+    set_carrying(false);
+    generation::set_woven_here(0);
+}
+
+/// Answers a command; the application may have stopped waiting.
+fn answer(command: oneshot::Sender<()>) {
+    let _ = command.send(());
+}
