@@ -150,8 +150,8 @@ impl RequestRun<'_> {
 
         for (expr, descending) in output.order.iter().rev() {
             rows.sort_by(|(a, _), (b, _)| {
-                let value = |row: &[Value]| expr.eval(row, &mut EvalErrors::default());
-                let order = value(a).total_cmp(&value(b));
+                let mut errors = EvalErrors::default();
+                let order = expr.eval(a, &mut errors).total_cmp(&expr.eval(b, &mut errors));
                 if *descending { order.reverse() } else { order }
             });
         }

@@ -139,6 +139,6 @@ fn is_value(due: &Value, found: &Value) -> bool {
 }
 
 fn is_close(x: f64, y: f64) -> bool {
-    let near = |x: f64, y: f64| (x - y).abs() <= ABSOLUTE.max(RELATIVE * x.abs().max(y.abs()));
-    x == y || x.is_nan() && y.is_nan() || x.is_finite() && y.is_finite() && near(x, y)
+    let near = (x - y).abs() <= ABSOLUTE.max(RELATIVE * x.abs().max(y.abs()));
+    x == y || x.is_nan() && y.is_nan() || x.is_finite() && y.is_finite() && near
 }

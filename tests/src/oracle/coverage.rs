@@ -155,8 +155,8 @@ fn parts_of(case: &Case) -> Vec<String> {
     let query = &case.query;
     let text = query.to_string();
     let outside = case.steps.iter().any(|step| matches!(step, RunStep::Outside(_)));
-    let any = |(name, ty): &(String, Type)| *ty == Type::Any && text.contains(&format!(".{name}"));
-    let any = case.tracepoints.iter().flat_map(|tracepoint| &tracepoint.fields).any(any);
+    let mut fields = case.tracepoints.iter().flat_map(|tracepoint| &tracepoint.fields);
+    let any = fields.any(|(name, ty)| *ty == Type::Any && text.contains(&format!(".{name}")));
 
     for (is, part) in [
         (outside, "event outside of a request"),

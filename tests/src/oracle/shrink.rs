@@ -43,8 +43,10 @@ fn smaller_cases(case: &Case) -> Vec<Case> {
     for at in 0..case.tracepoints.len() {
         let mut smaller = case.clone();
         let removed = smaller.tracepoints.remove(at);
-        let of_removed = |step: &RunStep| matches!(step, RunStep::Event(_, event) | RunStep::Outside(event) if event.tracepoint == removed.name);
-        smaller.steps.retain(|step| !of_removed(step));
+        smaller.steps.retain(|step| match step {
+            RunStep::Event(_, event) | RunStep::Outside(event) => event.tracepoint != removed.name,
+            _ => true,
+        });
         cases.push(smaller);
     }
 

@@ -29,8 +29,8 @@ impl Done {
 
     /// Returns COUNT and SUM(n) of each kind of work that occurred.
     pub fn by_kind(&self) -> Vec<Vec<i128>> {
-        let row = |(count, sum): &(AtomicU64, AtomicU64)| vec![count.load(Relaxed), sum.load(Relaxed)];
-        let rows = self.work.iter().map(row).filter(|row| row[0] > 0);
+        let rows = self.work.iter().map(|(count, sum)| vec![count.load(Relaxed), sum.load(Relaxed)]);
+        let rows = rows.filter(|row| row[0] > 0);
         rows.map(|row| row.into_iter().map(i128::from).collect()).collect()
     }
 

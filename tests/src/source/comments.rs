@@ -22,13 +22,18 @@ impl SourceFile {
 
     /// Returns the lines on which a doc comment (`///`) begins, with its text.
     pub fn doc_beginnings(&self) -> Vec<(usize, &str)> {
-        let text_of = |line: usize| self.comments[line].trim().strip_prefix("///").map(str::trim);
+        let mut found = Vec::new();
+        let mut is_inside = false;
 
-        let begins = |line: usize| line == 0 || text_of(line - 1).is_none();
-        (0..self.comments.len())
-            .filter(|line| begins(*line))
-            .filter_map(|line| Some((line, text_of(line)?)))
-            .collect()
+        for (line, comment) in self.comments.iter().enumerate() {
+            let text = comment.trim().strip_prefix("///");
+            if let (Some(text), false) = (text, is_inside) {
+                found.push((line, text.trim()));
+            }
+            is_inside = text.is_some();
+        }
+
+        found
     }
 }
 

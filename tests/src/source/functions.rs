@@ -137,15 +137,16 @@ fn parameters(tokens: &[SourceToken]) -> Vec<Parameter> {
 }
 
 fn parameter(tokens: &[SourceToken]) -> Option<Parameter> {
-    let joined = |tokens: &[SourceToken]| {
-        let texts: Vec<_> = tokens.iter().map(|token| token.text.as_str()).collect();
-        texts.join(" ")
-    };
-
     if tokens.is_empty() {
         return None;
     }
     let colon = tokens.iter().position(|token| token.is(":")).unwrap_or(tokens.len());
     let behind = (colon + 1).min(tokens.len());
     Some(Parameter { pattern: joined(&tokens[..colon]), type_text: joined(&tokens[behind..]) })
+}
+
+/// Returns the texts of tokens with spaces between them.
+fn joined(tokens: &[SourceToken]) -> String {
+    let texts: Vec<_> = tokens.iter().map(|token| token.text.as_str()).collect();
+    texts.join(" ")
 }

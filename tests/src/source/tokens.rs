@@ -39,16 +39,16 @@ impl SourceToken {
 
 /// Returns the length in bytes of the token at the beginning of a text that is not empty.
 fn token_length(text: &str) -> usize {
-    let word_length = |text: &str| {
-        text.find(|character: char| !character.is_alphanumeric() && character != '_').unwrap_or(text.len())
-    };
-
     match word_length(text) {
         0 if ["::", "->", "=>"].iter().any(|pair| text.starts_with(pair)) => 2,
         0 if text.starts_with('\'') => 1 + word_length(&text[1..]),
         0 => text.chars().next().map_or(1, char::len_utf8),
         length => length,
     }
+}
+
+fn word_length(text: &str) -> usize {
+    text.find(|character: char| !character.is_alphanumeric() && character != '_').unwrap_or(text.len())
 }
 
 /// Returns the index of the bracket that closes the one at `open`, or the number of tokens if none does.

@@ -94,8 +94,9 @@ impl Expressions<'_> {
 
     /// A leaf, of any type if none is asked for.
     pub(crate) fn column(&mut self, wanted: impl Fn(Type) -> bool) -> Option<TypedExpr> {
-        let usable = |leaf: &&TypedExpr| wanted(leaf.ty) && leaf.precision <= self.worst;
-        let usable: Vec<&TypedExpr> = self.leaves.iter().filter(usable).collect();
+        let leaves = self.leaves.iter();
+        let usable: Vec<&TypedExpr> =
+            leaves.filter(|leaf| wanted(leaf.ty) && leaf.precision <= self.worst).collect();
         (!usable.is_empty()).then(|| (*self.random.pick(&usable)).clone())
     }
 
@@ -166,9 +167,8 @@ impl Expressions<'_> {
     /// A field of which nobody knows the type. Where several tracepoints only differ in it, the compiler
     /// may know more.
     fn open(&mut self) -> Option<TypedExpr> {
-        let is_open =
-            |leaf: &TypedExpr| matches!(&leaf.expr, QueryExpr::Column(_, name) if OPEN.contains(&&**name));
-        self.column(|ty| ty == Type::Any).filter(is_open)
+        let open = self.column(|ty| ty == Type::Any);
+        open.filter(|leaf| matches!(&leaf.expr, QueryExpr::Column(_, name) if OPEN.contains(&&**name)))
     }
 
     /// Returns an expression of the type, or now and then a value of which the type shows as it runs.

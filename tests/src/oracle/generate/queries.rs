@@ -292,8 +292,8 @@ impl Generator<'_> {
         let mut fit: Vec<&TracepointSpec> =
             self.tracepoints.iter().filter(|tracepoint| pattern.matches(&tracepoint.name)).collect();
         let fields = fit.iter().flat_map(|tracepoint| &tracepoint.fields);
-        let plain = |ty: Type| matches!(ty, Type::I64 | Type::String);
-        let fields: Vec<(String, Type)> = fields.filter(|(_, ty)| plain(*ty)).cloned().collect();
+        let fields = fields.filter(|(_, ty)| matches!(ty, Type::I64 | Type::String));
+        let fields: Vec<(String, Type)> = fields.cloned().collect();
 
         if !fields.is_empty() && self.random.percent(30) {
             let (field, ty) = self.random.pick(&fields).clone();
@@ -428,8 +428,8 @@ fn unite(union: &mut Relation, source: &mut Source, mut other: Relation) {
     if let Source::Query(query) = source {
         let mut free = union.columns.clone();
         for (item, column) in query.select.iter_mut().zip(&mut other.columns) {
-            let same = |known: &GeneratedColumn| known.ty == column.ty && known.ty != Type::Any;
-            if let Some(place) = free.iter().position(same) {
+            let place = free.iter().position(|known| known.ty == column.ty && known.ty != Type::Any);
+            if let Some(place) = place {
                 column.name = free.swap_remove(place).name;
                 item.name = Some(column.name.clone());
             }

@@ -102,12 +102,15 @@ pub(crate) fn some_value(random: &mut Random, ty: Type) -> Value {
 pub(crate) fn steps(random: &mut Random, tracepoints: &[TracepointSpec], query: &str) -> Vec<RunStep> {
     let spellings =
         [("process", "procName"), ("pid", "procId"), ("thread", "threadId"), ("time", "timestamp")];
-    let spelt = |field: &str| spellings.iter().any(|(name, other)| *name == field && query.contains(other));
-    let mut defaults = DEFAULT_FIELDS.to_vec();
-    // Whether an event is in a sample depends on its request, or on its time.
     let sampled = query.contains("SAMPLE");
-    let decides = |field: &str| sampled && (field == "request" || field == "time");
-    defaults.retain(|(field, _)| query.contains(field) || spelt(field) || decides(field));
+    let mut defaults = DEFAULT_FIELDS.to_vec();
+    defaults.retain(|(field, _)| {
+        let spelt = spellings.iter().any(|(name, other)| name == field && query.contains(other));
+        // Whether an event is in a sample depends on its request, or on its time.
+        let decides = sampled && (*field == "request" || *field == "time");
+        query.contains(field) || spelt || decides
+    });
+
     let (steps, live, request) = (Vec::new(), Vec::new(), Value::Null);
     let mut scenario = Scenario { random, tracepoints, defaults, request, steps, live, next: 0, families: 0 };
     let requests = 1 + scenario.random.below(if sampled { 6 } else { 3 });

@@ -141,8 +141,9 @@ impl Generator<'_> {
 
     /// SUM, AVERAGE and their like, over what adds up.
     fn sum(&mut self, leaves: &[TypedExpr]) -> TypedExpr {
-        let adds_up = |ty: Type| matches!(ty, Type::I64 | Type::U64 | Type::F64 | Type::Duration);
-        let column = self.expressions(leaves, Precision::Rough).column(adds_up);
+        let mut expressions = self.expressions(leaves, Precision::Rough);
+        let column =
+            expressions.column(|ty| matches!(ty, Type::I64 | Type::U64 | Type::F64 | Type::Duration));
 
         let argument = match column {
             Some(leaf) if self.random.percent(70) => leaf,

@@ -103,9 +103,10 @@ pub(crate) fn is_beyond(aggregate: &AggregateFunction, values: &[Value]) -> bool
             values.len() > EXACT && distinct(values).len() > EXACT
         }
         AggregateFunction::Sum | AggregateFunction::Average => {
-            let large = |x: f64| x.is_finite() && x.abs() > LARGE;
             let rounded = values.iter().any(|value| matches!(value, Value::F64(_)));
-            rounded && values.len() > 1 && values.iter().filter_map(double).any(large)
+            let mut numbers = values.iter().filter_map(double);
+
+            rounded && values.len() > 1 && numbers.any(|x| x.is_finite() && x.abs() > LARGE)
         }
         _ => false,
     }
@@ -113,12 +114,16 @@ pub(crate) fn is_beyond(aggregate: &AggregateFunction, values: &[Value]) -> bool
 
 /// The k most frequent values; of equally frequent ones the least.
 fn top(k: usize, some: &[Value], fraction: Fraction) -> Value {
-    let count = |wanted: &Value| some.iter().filter(|value| same(wanted, value)).count();
-    let mut counts: Vec<(&Value, usize)> =
-        distinct(some).into_iter().map(|value| (value, count(value))).collect();
+    let mut counts: Vec<(&Value, usize)> = Vec::new();
+    for wanted in distinct(some) {
+        counts.push((wanted, some.iter().filter(|value| same(wanted, value)).count()));
+    }
     counts.sort_by(|(x, a), (y, b)| b.cmp(a).then_with(|| order(x, y)));
-    let shown = |(value, count): &(&Value, usize)| Value::str(format!("{value}: {}", fraction.whole(*count)));
-    Value::List(counts.iter().take(k).map(shown).collect())
+
+    let chosen = counts.iter().take(k);
+    Value::List(
+        chosen.map(|(value, count)| Value::str(format!("{value}: {}", fraction.whole(*count)))).collect(),
+    )
 }
 
 /// How many values each bucket has that has any.
@@ -127,15 +132,15 @@ fn linear(bounds: &[Value; 3], some: &[Value], fraction: Fraction) -> Value {
     let durations = bounds[0].type_of() == Type::Duration;
     let count = ((most - least) / step).ceil();
     let shown = |x: f64| if durations { Value::Duration(x as i64).to_string() } else { x.to_string() };
-    let counted = |x: &f64| !x.is_nan() || failed() != Value::Null;
-    let numbers: Vec<f64> = some.iter().filter_map(number).filter(counted).collect();
+    // What is no number falls into no bucket, and is an error.
+    let numbers = some.iter().filter_map(number);
+    let numbers: Vec<f64> = numbers.filter(|x| !x.is_nan() || failed() != Value::Null).collect();
 
     let mut buckets = Vec::new();
     for bucket in 0..count as usize + 2 {
         let (lower, upper) = (least + step * (bucket as f64 - 1.0), least + step * bucket as f64);
         let (first, last) = (bucket == 0, bucket == count as usize + 1);
-        let inside = |x: &&f64| (first || lower <= **x) && (last || **x < upper);
-        let inside = numbers.iter().filter(inside).count();
+        let inside = numbers.iter().filter(|x| (first || lower <= **x) && (last || **x < upper)).count();
         let lower = if first { "-∞".to_owned() } else { shown(lower) };
         let upper = if last { "∞".to_owned() } else { shown(upper) };
         if inside > 0 {
@@ -162,8 +167,8 @@ fn is_duration(some: &[Value]) -> bool {
 fn numbers(some: &[Value]) -> Vec<f64> {
     let mut sorted = some.to_vec();
     sorted.sort_by(order);
-    let counted = |x: &f64| x.is_finite() || failed() != Value::Null;
-    sorted.iter().filter_map(number).filter(counted).collect()
+    let numbers = sorted.iter().filter_map(number);
+    numbers.filter(|x| x.is_finite() || failed() != Value::Null).collect()
 }
 
 fn distinct(values: &[Value]) -> Vec<&Value> {

@@ -91,25 +91,17 @@ impl<'q> Evaluator<'q> {
     }
 
     fn results<'r>(&'r self, query: &'q Query, rows: &'r [JoinedRow<'q>]) -> Vec<ResultGroup<'r, 'q>> {
-        let inside = |row: &&JoinedRow<'q>| {
-            let event = row.alias(&query.alias).cloned().flatten().and_then(|tuple| tuple.event);
+        // A row is in the window of its FROM event, wherever the events are that it joins.
+        let rows = rows.iter().filter(|row| {
+            let event = from_event(row, query);
             self.window.events.zip(event).is_none_or(|(events, event)| events[event])
-        };
-        let rows = rows.iter().filter(inside);
+        });
+
         let groups = match query.aggregates() {
             true => self.groups(query, rows),
             false => rows.map(|row| vec![row]).collect(),
         };
-        let fraction = self.window.fraction;
-        let outputs =
-            groups.into_iter().map(|group| ResultGroup { context: &self.context, query, group, fraction });
-        let mut results: Vec<ResultGroup<'r, 'q>> = outputs
-            .filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)))
-            .collect();
-
-        if query.distinct {
-            results = distinct(results);
-        }
+        let mut results = self.kept(query, groups, self.window.fraction);
 
         results.sort_by(|a, b| a.order(b));
         results.truncate(query.limit.unwrap_or(usize::MAX));
@@ -202,7 +194,21 @@ impl<'q> Evaluator<'q> {
         Ok(rows)
     }
 
-    /// The tuples of a source that happened before an event.
+    /// Returns the groups that HAVING and DISTINCT leave.
+    fn kept<'r>(
+        &'r self,
+        query: &'q Query,
+        groups: Vec<Vec<&'r JoinedRow<'q>>>,
+        fraction: Option<f64>,
+    ) -> Vec<ResultGroup<'r, 'q>> {
+        let groups =
+            groups.into_iter().map(|group| ResultGroup { context: &self.context, query, group, fraction });
+        let kept = groups.filter(|group| query.having.as_ref().is_none_or(|having| holds(having, group)));
+
+        if query.distinct { distinct(kept.collect()) } else { kept.collect() }
+    }
+
+    /// Returns the tuples of a source that happened before an event.
     fn before(&self, join: &'q Join, source: &'q Source, after: usize) -> Enumerated<Vec<Rc<Tuple>>> {
         match source {
             Source::Temporal { keep, n, source, condition } => {
@@ -214,6 +220,8 @@ impl<'q> Evaluator<'q> {
                     };
                     condition.as_ref().is_none_or(|condition| holds(condition, &self.context.names(&alone)))
                 });
+
+                // The baggage decides the order of concurrent events; here it is looked up.
                 let place = self.joins.iter().position(|known| std::ptr::eq(*known, join));
                 let place = place.expect("every join has a place");
                 // Tuples of one event stay in their own order.
@@ -221,6 +229,7 @@ impl<'q> Evaluator<'q> {
                     (Some(a), Some(b)) if a != b => self.order.compare(place, a, b),
                     _ => Ordering::Equal,
                 });
+
                 let n = (*n).min(candidates.len());
                 Ok(match keep {
                     TemporalKeep::First => candidates[..n].to_vec(),
@@ -228,31 +237,23 @@ impl<'q> Evaluator<'q> {
                 })
             }
             Source::Query(query) if query.aggregates() => {
+                // It aggregates anew for each event that it is joined to, over what happened before that.
                 let rows = self.rows(query)?;
-                let before = |row: &&JoinedRow<'q>| {
-                    let from = row.alias(&query.alias).cloned().flatten();
-                    from.and_then(|tuple| tuple.event)
-                        .is_some_and(|event| self.context.dag.before(event, after))
-                };
-                let groups = self.groups(query, rows.iter().filter(before)).into_iter();
-                let outputs =
-                    groups.map(|group| ResultGroup { context: &self.context, query, group, fraction: None });
-                let kept =
-                    outputs.filter(|output| query.having.as_ref().is_none_or(|having| holds(having, output)));
-                let kept: Vec<ResultGroup<'_, 'q>> = kept.collect();
-                let kept = if query.distinct { distinct(kept) } else { kept };
-                let tuple = |output: &ResultGroup<'_, 'q>| {
-                    Rc::new(selected_tuple(query, None, vec![], output.values()))
-                };
-                Ok(kept.iter().map(tuple).collect())
+                let before = rows.iter().filter(|row| {
+                    from_event(row, query).is_some_and(|event| self.context.dag.before(event, after))
+                });
+
+                let kept = self.kept(query, self.groups(query, before), None);
+                let tuples = kept.iter().map(|group| selected_tuple(query, None, vec![], group.values()));
+                Ok(tuples.map(Rc::new).collect())
             }
             Source::Unnest(source, field) => Ok(self.elements(&self.before(join, source, after)?, field)),
             _ => {
                 let all = self.tuples(source)?;
-                let before = |tuple: &&Rc<Tuple>| {
-                    tuple.event.is_some_and(|event| self.context.dag.before(event, after))
-                };
-                Ok(all.iter().filter(before).cloned().collect())
+                let before = all
+                    .iter()
+                    .filter(|tuple| tuple.event.is_some_and(|event| self.context.dag.before(event, after)));
+                Ok(before.cloned().collect())
             }
         }
     }
@@ -288,8 +289,9 @@ impl<'q> Evaluator<'q> {
     fn events(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<Rc<Tuple>> {
         let events = self.context.dag.events.iter().enumerate();
         let wanted = events.filter(|(_, recorded)| recorded.seen && wanted(&recorded.event.tracepoint));
-        let tuple = |id| Tuple { event: Some(id), origin: vec![], columns: TupleColumns::Event };
-        wanted.map(|(id, _)| Rc::new(tuple(id))).collect()
+        let tuples =
+            wanted.map(|(id, _)| Tuple { event: Some(id), origin: vec![], columns: TupleColumns::Event });
+        tuples.map(Rc::new).collect()
     }
 
     fn elements(&self, tuples: &[Rc<Tuple>], field: &str) -> Vec<Rc<Tuple>> {
@@ -359,6 +361,11 @@ impl<'q> Evaluator<'q> {
 
         groups.into_iter().map(|(_, group)| group).collect()
     }
+}
+
+/// Returns the event of FROM that a row is about.
+fn from_event(row: &JoinedRow<'_>, query: &Query) -> Option<usize> {
+    row.alias(&query.alias).cloned().flatten().and_then(|tuple| tuple.event)
 }
 
 /// Takes the joins below one out of a list.

@@ -2,7 +2,9 @@
 
 use crate::oracle::language::query::{Negated, Op, QueryExpr, ScalarFunction};
 use crate::oracle::language::regex::Regex;
-use crate::oracle::reference::values::{binary, cast, compare, double, failed, integer, narrow, negated};
+use crate::oracle::reference::values::{
+    binary, cast, compare, double, failed, integer, narrow, negated, order,
+};
 use pivot_advice::Value;
 
 /// The values that the names in an expression stand for.
@@ -45,8 +47,8 @@ pub(crate) fn value(expr: &QueryExpr, names: &dyn NameScope) -> Value {
 
         QueryExpr::Like(negated, x, pattern) => {
             let pattern: Vec<char> = pattern.chars().collect();
-            let like = |text: &str| is_like(&pattern, &text.chars().collect::<Vec<_>>());
-            perhaps_not(*negated, text_of(&of(x)).map(|text| like(&text)))
+            let text = text_of(&of(x)).map(|text| text.chars().collect::<Vec<_>>());
+            perhaps_not(*negated, text.map(|text| is_like(&pattern, &text)))
         }
         QueryExpr::Regex(negated, x, regex) => {
             perhaps_not(*negated, text_of(&of(x)).map(|text| regex.find(&text).is_some()))
@@ -277,9 +279,9 @@ fn below(x: i128, width: i128) -> Option<i128> {
 
 /// The least and the greatest of values in sorting order; null adds nothing.
 pub(crate) fn extremes(values: &[Value]) -> (Value, Value) {
-    let some = || values.iter().filter(|value| **value != Value::Null);
-    let least = some().min_by(|x, y| crate::oracle::reference::values::order(x, y));
-    let greatest = some().max_by(|x, y| crate::oracle::reference::values::order(x, y));
+    let some = values.iter().filter(|value| **value != Value::Null);
+    let least = some.clone().min_by(|x, y| order(x, y));
+    let greatest = some.max_by(|x, y| order(x, y));
     (least.cloned().unwrap_or_default(), greatest.cloned().unwrap_or_default())
 }
 

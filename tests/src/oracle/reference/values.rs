@@ -87,9 +87,9 @@ pub(crate) fn order(x: &Value, y: &Value) -> Ordering {
     }
 
     let by_kind = kind(x).cmp(&kind(y));
-    let double = |value: &Value| matches!(value, Value::F64(_));
-    let by_value = || compare(x, y).unwrap_or_else(|| is_nan(x).cmp(&is_nan(y)));
-    by_kind.then_with(by_value).then(double(x).cmp(&double(y)))
+    // What cannot be compared is a NaN, which comes last.
+    let by_value = by_kind.then_with(|| compare(x, y).unwrap_or_else(|| is_nan(x).cmp(&is_nan(y))));
+    by_value.then(matches!(x, Value::F64(_)).cmp(&matches!(y, Value::F64(_))))
 }
 
 fn is_nan(x: &Value) -> bool {

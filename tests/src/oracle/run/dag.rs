@@ -120,6 +120,11 @@ pub struct Dag<'a> {
     pub events: Vec<RecordedEvent<'a>>,
 }
 
+/// Returns where a branch is among those that live.
+fn position(live: &[(BranchId, LiveBranch)], branch: BranchId) -> Option<usize> {
+    live.iter().position(|(known, _)| *known == branch)
+}
+
 /// A live branch: the events that the next one directly follows, and who it may join with.
 #[derive(Debug, Clone, Default)]
 struct LiveBranch {
@@ -135,23 +140,20 @@ impl<'a> Dag<'a> {
 
         let mut families = 0;
         for step in steps {
-            let at = |live: &[(BranchId, LiveBranch)], branch: BranchId| {
-                live.iter().position(|(b, _)| *b == branch)
-            };
             match step {
                 RunStep::Request => {
                     families += 1;
                     live = vec![(0, LiveBranch { frontier: vec![], family: families })];
                 }
                 RunStep::Event(branch, event) => {
-                    let place = at(&live, *branch)?;
+                    let place = position(&live, *branch)?;
                     let frontier = std::mem::take(&mut live[place].1.frontier);
                     live[place].1.frontier = vec![dag.add(event, frontier)?];
                 }
                 RunStep::Outside(event) => drop(dag.add(event, vec![])?),
                 RunStep::Fork(from, to) | RunStep::Detach(from, to) => {
-                    let mut child = live[at(&live, *from)?].1.clone();
-                    if at(&live, *to).is_some() {
+                    let mut child = live[position(&live, *from)?].1.clone();
+                    if position(&live, *to).is_some() {
                         return None;
                     }
                     if matches!(step, RunStep::Detach(..)) {
@@ -161,8 +163,8 @@ impl<'a> Dag<'a> {
                     live.push((*to, child));
                 }
                 RunStep::Join(to, from) => {
-                    let ended = live.remove(at(&live, *from)?).1;
-                    let place = at(&live, *to)?;
+                    let ended = live.remove(position(&live, *from)?).1;
+                    let place = position(&live, *to)?;
                     let into = &mut live[place].1;
                     if into.family != ended.family {
                         return None;
@@ -171,7 +173,7 @@ impl<'a> Dag<'a> {
                     let new: Vec<usize> = new.collect();
                     into.frontier.extend(new);
                 }
-                RunStep::Hop(branch) | RunStep::Skew(branch, _) => drop(at(&live, *branch)?),
+                RunStep::Hop(branch) | RunStep::Skew(branch, _) => drop(position(&live, *branch)?),
             }
         }
 
@@ -180,8 +182,11 @@ impl<'a> Dag<'a> {
 
     fn add(&mut self, event: &'a Event, directly_before: Vec<usize>) -> Option<usize> {
         let id = self.events.len();
-        let reach = |found: u128, direct: &usize| found | self.events[*direct].before | 1 << direct;
-        let before = directly_before.iter().fold(0, reach);
+        let mut before = 0;
+        for direct in directly_before {
+            before |= self.events[direct].before | 1 << direct;
+        }
+
         self.events.push(RecordedEvent { event, seen: true, before });
         (id < MAX_EVENTS).then_some(id)
     }
