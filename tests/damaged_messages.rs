@@ -90,7 +90,7 @@ fn event(
 ) -> (u64, u64) {
     let observed = linked.sources.iter().map(|_| value(random)).collect();
 
-    match interpret(linked, observed, Some(baggage), 0, &mut Loss::default()) {
+    match interpret(linked, observed, Some(baggage), 0, &mut LossCounts::default()) {
         Some(Effect::Pack(bag, keep, groups)) => {
             baggage.pack(bag, keep, groups);
             (1, 0)
@@ -226,26 +226,29 @@ fn table(random: &mut Random) -> Groups {
             let numbers = random.percent(60);
             let value = if numbers { Value::F64(random.below(1 << 40) as f64 / 1e3) } else { value(random) };
             let weight = *random.pick(&[1, 1, 1, 3, u64::MAX]);
-            group.states.iter_mut().for_each(|state| state.update(&value, weight, &mut Errors::default()));
+            group
+                .states
+                .iter_mut()
+                .for_each(|state| state.update(&value, weight, &mut EvalErrors::default()));
         }
     }
 
     groups
 }
 
-const FINISHES: [Finish; 12] = [
-    Finish::Plain,
-    Finish::Deviation,
-    Finish::Quantile(0.0),
-    Finish::Quantile(0.5),
-    Finish::Quantile(1.0),
-    Finish::Quantile(f64::NAN),
-    Finish::Quantile(-7.0),
-    Finish::Top(0),
-    Finish::Top(u16::MAX),
-    Finish::Linear { least: 0.0, step: 1.0, count: 10, durations: true },
-    Finish::Linear { least: f64::NAN, step: -1.0, count: u16::MAX, durations: false },
-    Finish::Linear { least: -f64::MAX, step: f64::MAX, count: 3, durations: true },
+const FINISHES: [FinalFunction; 12] = [
+    FinalFunction::Plain,
+    FinalFunction::Deviation,
+    FinalFunction::Quantile(0.0),
+    FinalFunction::Quantile(0.5),
+    FinalFunction::Quantile(1.0),
+    FinalFunction::Quantile(f64::NAN),
+    FinalFunction::Quantile(-7.0),
+    FinalFunction::Top(0),
+    FinalFunction::Top(u16::MAX),
+    FinalFunction::Linear { least: 0.0, step: 1.0, count: 10, durations: true },
+    FinalFunction::Linear { least: f64::NAN, step: -1.0, count: u16::MAX, durations: false },
+    FinalFunction::Linear { least: -f64::MAX, step: f64::MAX, count: 3, durations: true },
 ];
 
 /// Uses a table as the frontend does.
@@ -263,7 +266,7 @@ fn consume(mut groups: Groups, others: &[Groups], random: &mut Random) {
             scaled.scale(*random.pick(&[0, 1, 2, 1 << 40, u64::MAX]));
             scaled.merge(state);
             for finish in FINISHES {
-                let value = scaled.finish(finish, &mut Errors::default());
+                let value = scaled.finish(finish, &mut EvalErrors::default());
                 let _ = (value.to_string(), scaled.relative_error());
             }
         }
