@@ -34,7 +34,7 @@ use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// How calls carry baggage, and to which peers.
+/// A layer that sends baggage with calls, and decides to which peers.
 #[derive(Debug, Clone)]
 pub struct ClientLayer {
     mode: Mode,
@@ -144,7 +144,7 @@ impl ClientLayer {
         let kind = HeaderKind::for_request(headers);
         let Some(branch) = current::fork() else { return ReplySlot(None) };
         match kind.insert_request(headers, branch, self.key.as_ref()) {
-            Some(sent) => ReplySlot(Some(ExpectedReply { kind, sent, key: self.key.clone() })),
+            Some(pending) => ReplySlot(Some(ExpectedReply { kind, pending, key: self.key.clone() })),
             None => ReplySlot(None),
         }
     }
@@ -158,15 +158,15 @@ pub(crate) struct ReplySlot(Option<ExpectedReply>);
 #[derive(Debug)]
 struct ExpectedReply {
     kind: HeaderKind,
-    sent: PendingReply,
+    pending: PendingReply,
     key: Option<SigningKey>,
 }
 
 impl ReplySlot {
     /// Joins the branch that the headers or trailers of the reply bring back into the current request.
     pub(crate) fn join(&mut self, headers: &mut HeaderMap) {
-        let Some(ExpectedReply { kind, sent, key }) = &mut self.0 else { return };
-        if let Some(branch) = header::take_reply(headers, *kind, sent, key.as_ref()) {
+        let Some(ExpectedReply { kind, pending, key }) = &mut self.0 else { return };
+        if let Some(branch) = header::take_reply(headers, *kind, pending, key.as_ref()) {
             current::join(branch);
         }
     }

@@ -88,20 +88,20 @@ impl HeaderKind {
         branch: Baggage,
         key: Option<&SigningKey>,
     ) -> Option<PendingReply> {
-        let (bytes, sent) = branch.encode_request()?;
+        let (bytes, pending) = branch.encode_request()?;
         self.insert(headers, bytes, key)?;
-        Some(sent)
+        Some(pending)
     }
 
-    /// Adds a branch to the headers or trailers of a reply. Only its changes since it was `asked` travel.
+    /// Adds a branch to the headers or trailers of a reply. Only its changes since the snapshot travel.
     pub(crate) fn insert_reply(
         self,
         headers: &mut HeaderMap,
         branch: Baggage,
-        asked: Option<&RequestSnapshot>,
+        snapshot: Option<&RequestSnapshot>,
         key: Option<&SigningKey>,
     ) {
-        match branch.encode_reply(asked) {
+        match branch.encode_reply(snapshot) {
             // The commonest reply is a constant: it costs no encoding, and HPACK sends it as an index.
             Cow::Borrowed(UNCHANGED_REPLY) if key.is_none() => {
                 headers.insert(self.name(), HeaderValue::from_static(UNCHANGED_BASE64));
@@ -219,25 +219,25 @@ impl PresentHeaders {
     }
 }
 
-/// Removes the branch from the headers or trailers of a reply and decodes it against what was sent.
+/// Removes the branch from the headers or trailers of a reply and decodes it against the one that was sent.
 /// Returns `None` if there is none, or if an earlier header of this reply was read already.
 pub(crate) fn take_reply(
     headers: &mut HeaderMap,
     kind: HeaderKind,
-    sent: &mut PendingReply,
+    pending: &mut PendingReply,
     key: Option<&SigningKey>,
 ) -> Option<Baggage> {
     let value = headers.remove(kind.name())?;
 
     // A branch joins once: a reply that carries it in headers and in trailers counts as one.
-    if !sent.is_awaited() {
+    if !pending.is_awaited() {
         return None;
     }
 
     if key.is_none() && value == UNCHANGED_BASE64 {
-        return sent.accept_unchanged();
+        return pending.accept_unchanged();
     }
-    decode_value(kind.base64(), value.as_bytes(), key, |length, fill| sent.decode_reply(length, fill))
+    decode_value(kind.base64(), value.as_bytes(), key, |length, fill| pending.decode_reply(length, fill))
 }
 
 /// Decodes a branch of `length` bytes, which `fill` writes.
@@ -282,14 +282,16 @@ fn decode_value(
 mod tests {
     use super::*;
 
+    /// Begins a request and returns its branch and id.
     fn begun() -> (Baggage, u128) {
         let mut baggage = Baggage::new();
         let request = baggage.request_or_begin();
         (baggage, request)
     }
 
-    fn request(arrived: ReceivedBaggage) -> (&'static str, u128) {
-        match arrived {
+    /// Returns how baggage was received, and the id of its request.
+    fn request(received: ReceivedBaggage) -> (&'static str, u128) {
+        match received {
             ReceivedBaggage::None => ("nothing", 0),
             ReceivedBaggage::Branch(_, baggage) => ("branch", baggage.request().unwrap()),
             ReceivedBaggage::Detached(baggage) => ("bridged", baggage.request().unwrap()),
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_branch_that_is_not_born_adds_no_header() {
+    fn a_branch_of_no_request_adds_no_header() {
         let mut headers = HeaderMap::new();
         assert!(HeaderKind::Text.insert_request(&mut headers, Baggage::new(), None).is_none());
         insert_bridge(&mut headers, &Baggage::new(), None);
@@ -316,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_carriers_one_is_read_and_none_is_left() {
+    fn one_of_several_headers_is_read_and_none_is_left() {
         let ((binary, id), (text, _), (bridge, _)) = (begun(), begun(), begun());
         let mut headers = HeaderMap::new();
         headers.insert(w3c::HEADER, HeaderValue::from_static("user=1"));
@@ -328,10 +330,11 @@ mod tests {
     }
 
     #[test]
-    fn a_bridge_may_reach_many_and_each_goes_on_by_itself() {
+    fn a_bridge_may_reach_many_receivers_and_none_joins() {
         let (mut baggage, id) = begun();
         let mut headers = HeaderMap::new();
         insert_bridge(&mut headers, &baggage, None);
+
         for mut headers in [headers.clone(), headers] {
             let ReceivedBaggage::Detached(receiver) = take_request(&mut headers, None) else {
                 panic!("not bridged")
@@ -344,20 +347,24 @@ mod tests {
     #[test]
     fn a_reply_whose_headers_cannot_be_read_brings_the_branch_back_in_its_trailers_and_once() {
         let ((baggage, id), mut request) = (begun(), HeaderMap::new());
-        let mut sent = HeaderKind::Text.insert_request(&mut request, baggage, None).unwrap();
+        let mut pending = HeaderKind::Text.insert_request(&mut request, baggage, None).unwrap();
         let ReceivedBaggage::Branch(_, there) = take_request(&mut request, None) else { panic!("no branch") };
-        let asked = there.snapshot();
+
+        let snapshot = there.snapshot();
         let mut trailers = HeaderMap::new();
-        HeaderKind::Text.insert_reply(&mut trailers, there, asked.as_ref(), None);
+        HeaderKind::Text.insert_reply(&mut trailers, there, snapshot.as_ref(), None);
+
         let headers = HeaderMap::from_iter([(TEXT_HEADER, HeaderValue::from_static("AAAA"))]);
-        let mut back = |mut headers: HeaderMap| take_reply(&mut headers, HeaderKind::Text, &mut sent, None);
+        let mut back =
+            |mut headers: HeaderMap| take_reply(&mut headers, HeaderKind::Text, &mut pending, None);
+
         assert!(back(headers).is_none());
         assert_eq!(back(trailers.clone()).and_then(|baggage| baggage.request()), Some(id));
         assert!(back(trailers).is_none());
     }
 
     #[test]
-    fn nothing_new_is_said_in_one_word() {
+    fn an_unchanged_reply_is_a_constant() {
         assert_eq!(
             [STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|base64| base64.encode_to_string(UNCHANGED_REPLY)),
             [UNCHANGED_BASE64; 2]

@@ -5,10 +5,9 @@
 //!
 //! | arrived in | body of the reply | the branch goes back in |
 //! |---|---|---|
-//! | gRPC metadata | streams, as every body of gRPC | trailers |
+//! | gRPC metadata | any but an empty one | trailers |
 //! | HTTP header, with `TE: trailers` | of unknown length | trailers |
-//! | HTTP header | of known length, or empty | headers |
-//! | HTTP header, without `TE: trailers` | any | headers |
+//! | either | any other | headers |
 //! | W3C `baggage`, or nothing | any | nowhere |
 //!
 //! Trailers come after the last event of the body, so nothing is lost. Headers leave before the body
@@ -28,7 +27,7 @@ use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Decides which baggage a server accepts.
+/// A layer that runs calls in the requests that they arrive with, and decides whose baggage to accept.
 #[derive(Debug, Clone, Default)]
 pub struct ServerLayer {
     trust: Trust,
@@ -123,9 +122,9 @@ impl<S> Server<S> {
             ReceivedBaggage::Branch(kind, baggage) => {
                 // Every gRPC client reads trailers: the status of the call is in them.
                 let trailers = kind == HeaderKind::Binary || accepts_trailers(headers);
-                let asked = baggage.snapshot();
+                let snapshot = baggage.snapshot();
                 let key = self.layer.key.clone();
-                (Some(baggage), Some(Box::new(ReplyRoute { kind, trailers, asked, key })))
+                (Some(baggage), Some(Box::new(ReplyRoute { kind, trailers, snapshot, key })))
             }
         }
     }
@@ -137,14 +136,14 @@ fn accepts_trailers(request: &HeaderMap) -> bool {
     values.any(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
 }
 
-/// How a reply carries the branch back to the client that sent it.
+/// The way of a branch back to the client that sent it.
 #[derive(Debug, Clone)]
 struct ReplyRoute {
     kind: HeaderKind,
     /// Whether the client reads trailers.
     trailers: bool,
     /// The branch as it arrived: the reply leaves out what has not changed since.
-    asked: Option<RequestSnapshot>,
+    snapshot: Option<RequestSnapshot>,
     key: Option<SigningKey>,
 }
 
@@ -158,7 +157,7 @@ impl ReplyRoute {
     }
 
     fn insert(&self, headers: &mut HeaderMap, branch: Baggage) {
-        self.kind.insert_reply(headers, branch, self.asked.as_ref(), self.key.as_ref());
+        self.kind.insert_reply(headers, branch, self.snapshot.as_ref(), self.key.as_ref());
     }
 }
 

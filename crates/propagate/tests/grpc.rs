@@ -120,7 +120,7 @@ impl Agents for Echoes {
     }
 }
 
-/// Sends three messages, packing with each, and reads so many replies.
+/// Sends three messages, packing with each, and reads the first `replies` replies.
 async fn attach(address: SocketAddr, replies: usize) {
     let channel = Endpoint::try_from(format!("http://{address}")).unwrap().connect().await.unwrap();
     let mut calls = AgentsClient::new(ClientLayer::new().layer(channel));

@@ -130,7 +130,7 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
     }
 
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        // Before anything is looked at: what changes from here on has us asked again.
+        // First of all: `tracing` asks again about whatever changes from here on.
         let is_provisional = interest_rebuild::is_provisional();
         let inner = self.ask_inner(metadata);
         let callsite = self.callsites.get_or_insert(metadata);

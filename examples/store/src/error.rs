@@ -56,7 +56,7 @@ pub enum StoreError {
     NotReady {
         /// Host name of the process.
         name: String,
-        /// What happened instead, with the end of its log.
+        /// The reason, with the end of its log.
         reason: String,
     },
     /// The start of a cluster was interrupted.
