@@ -14,7 +14,7 @@ use crate::diagnostic_text;
 use crate::error::CliError;
 use crate::table::Paint;
 use crate::terminal;
-use pivot_query::{Diagnostic, Diagnostics};
+use pivot_query::{Diagnostic, Diagnostics, TokenClass, classify};
 use std::collections::HashSet;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -191,28 +191,12 @@ fn make_names_unique(inputs: &mut [InputText], paths: &[PathBuf]) {
 /// Returns where a text goes on behind a word, or `None` if it does not begin with that word. Comments and blanks
 /// may precede the word.
 fn end_of_leading_word(text: &str, wanted: &str) -> Option<usize> {
-    let start = skip_comments(text);
-    let end = start + wanted.len();
-    let begins_with_word = text.get(start..end).is_some_and(|word| word.eq_ignore_ascii_case(wanted));
-    (begins_with_word && text[end..].starts_with(char::is_whitespace)).then_some(end)
-}
-
-/// Returns where a text begins behind its leading blanks and comments.
-fn skip_comments(text: &str) -> usize {
-    let mut at = 0;
-    loop {
-        let rest = text[at..].trim_start();
-        at = text.len() - rest.len();
-
-        // A comment that does not end takes the rest of the text.
-        if rest.starts_with("--") {
-            at += rest.find('\n').unwrap_or(rest.len());
-        } else if rest.starts_with("/*") {
-            at += rest.find("*/").map_or(rest.len(), |end| end + 2);
-        } else {
-            return at;
-        }
-    }
+    let tokens = classify(text);
+    let first =
+        tokens.iter().find(|token| !matches!(token.class, TokenClass::Whitespace | TokenClass::Comment))?;
+    let word = &text[first.span.clone()];
+    let end = first.span.end;
+    (word.eq_ignore_ascii_case(wanted) && text[end..].starts_with(char::is_whitespace)).then_some(end)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::params;
 use pivot_advice::Value;
+use pivot_query::nearest;
 use std::path::PathBuf;
 
 /// A backslash command with its argument.
@@ -142,31 +143,6 @@ impl<'a> CommandArgument<'a> {
             value => Ok(BackslashCommand::Set(params::parse_name(name)?, params::parse_value(value))),
         }
     }
-}
-
-/// The candidate with the fewest edits, if they are few enough to be a typo.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (name.chars().count() / 3).max(1);
-    let distances = candidates.into_iter().map(|candidate| (distance(name, candidate), candidate));
-    distances
-        .filter(|(edits, _)| *edits <= limit)
-        .min_by_key(|(edits, _)| *edits)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Insertions, deletions and replacements that lead from one to the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

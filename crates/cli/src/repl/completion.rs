@@ -10,9 +10,9 @@
 //! The text is not parsed, as it is unfinished: the words around the cursor decide.
 
 use super::commands::COMMANDS;
-use super::scan::{FUNCTIONS, KEYWORDS, aliases, is_name};
 use crate::client::ListedTracepoint;
 use pivot_advice::default_fields;
+use pivot_query::{FunctionKind, KEYWORDS, TokenClass, classify, functions};
 use reedline::{Completer, CompletionResult, Span, Suggestion};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -69,7 +69,7 @@ struct Completions {
 
 fn completions(line: &str, pos: usize, catalogue: &[ListedTracepoint]) -> Completions {
     let before = line.get(..pos).unwrap_or(line);
-    let word_start = match before.char_indices().rfind(|(_, c)| !is_name(*c)) {
+    let word_start = match before.char_indices().rfind(|(_, c)| !is_name_char(*c)) {
         Some((at, c)) => at + c.len_utf8(),
         None => 0,
     };
@@ -108,7 +108,32 @@ fn expects_source(before: &str) -> bool {
 }
 
 fn is_source_function(word: &str) -> bool {
-    ["first", "mostrecent", "unnest"].iter().any(|name| word.eq_ignore_ascii_case(name))
+    functions()
+        .any(|function| function.kind == FunctionKind::Source && function.name.eq_ignore_ascii_case(word))
+}
+
+/// Returns whether a character may stand in the word at the cursor: a name with its dots, or a command.
+fn is_name_char(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '@' | '$' | '\\')
+}
+
+/// Returns the aliases of a text with the tracepoint that each stands for: `x` of `x IN T` and `x IN First(T)`.
+fn aliases(text: &str) -> Vec<(&str, &str)> {
+    let mut tokens = classify(text);
+    tokens
+        .retain(|token| matches!(token.class, TokenClass::Keyword | TokenClass::Function | TokenClass::Name));
+
+    let mut found = Vec::new();
+    for (i, token) in tokens.iter().enumerate().skip(1) {
+        if !text[token.span.clone()].eq_ignore_ascii_case("IN") {
+            continue;
+        }
+        // Between IN and the name may be the words of temporal sources.
+        if let Some(source) = tokens[i + 1..].iter().find(|token| token.class == TokenClass::Name) {
+            found.push((&text[tokens[i - 1].span.clone()], &text[source.span.clone()]));
+        }
+    }
+    found
 }
 
 /// Returns the names of commands, or what may follow the name of one.
@@ -132,8 +157,8 @@ fn source_candidates(catalogue: &[ListedTracepoint]) -> Vec<Candidate> {
         let fields: Vec<&str> = tracepoint.fields.iter().map(|field| field.name.as_str()).collect();
         candidates.push(Candidate::word(&tracepoint.name, fields.join(", ")));
     }
-    for function in ["First(", "MostRecent(", "UNNEST("] {
-        candidates.push(Candidate::prefix(function, "of a tracepoint"));
+    for function in functions().filter(|function| function.kind == FunctionKind::Source) {
+        candidates.push(Candidate::prefix(format!("{}(", function.name), function.about));
     }
     candidates
 }
@@ -164,14 +189,14 @@ fn word_candidates(line: &str) -> Vec<Candidate> {
         candidates.push(Candidate::prefix(format!("{alias}."), source));
     }
 
-    for keyword in KEYWORDS {
-        candidates.push(Candidate::word(*keyword, ""));
+    for keyword in KEYWORDS.iter().filter(|keyword| keyword.is_preferred()) {
+        candidates.push(Candidate::word(keyword.text, ""));
     }
-    for function in FUNCTIONS {
-        candidates.push(match *function {
+    for function in functions().filter(|function| function.kind != FunctionKind::SourceAlias) {
+        candidates.push(match function.name {
             // COUNT may stand without parentheses.
-            "COUNT" => Candidate::word("COUNT", ""),
-            name => Candidate::prefix(format!("{name}("), ""),
+            "COUNT" => Candidate::word("COUNT", function.about),
+            name => Candidate::prefix(format!("{name}("), function.about),
         });
     }
     candidates
@@ -220,6 +245,13 @@ mod tests {
         check("FROM e IN T sel|", &["SELECT"]);
         check("FROM e IN T SELECT SU|", &["SUM(", "substr("]);
         check("FROM e IN T lef|", &["LEFT JOIN"]);
+    }
+
+    #[test]
+    fn aliases_are_found_in_unfinished_queries() {
+        let text = "FROM e IN DataNode.read JOIN c IN First(Client) ON c -> e WHERE c.";
+        assert_eq!(aliases(text), [("e", "DataNode.read"), ("c", "Client")]);
+        assert_eq!(aliases("FROM e IN"), []);
     }
 
     #[test]

@@ -2,12 +2,15 @@
 //!
 //! Every example is a query on the tracepoints of the demo, or a part of one.
 
+use pivot_query::functions;
+
 /// One thing that `\h` explains.
 #[derive(Debug)]
 pub(super) struct HelpTopic {
     /// The word, and other spellings of it.
     pub(super) names: &'static [&'static str],
-    pub(super) syntax: &'static str,
+    /// How it is written; `None` for functions, of which the language knows.
+    syntax: Option<&'static str>,
     /// A sentence on what it does.
     pub(super) about: &'static str,
     /// A complete query that uses it.
@@ -20,7 +23,28 @@ const fn topic(
     about: &'static str,
     example: &'static str,
 ) -> HelpTopic {
-    HelpTopic { names, syntax, about, example }
+    HelpTopic { names, syntax: Some(syntax), about, example }
+}
+
+const fn functions_topic(
+    names: &'static [&'static str],
+    about: &'static str,
+    example: &'static str,
+) -> HelpTopic {
+    HelpTopic { names, syntax: None, about, example }
+}
+
+impl HelpTopic {
+    /// Returns how it is written.
+    pub(super) fn syntax(&self) -> String {
+        if let Some(syntax) = self.syntax {
+            return syntax.to_owned();
+        }
+        let function_of = |name: &str| functions().find(|function| function.name.eq_ignore_ascii_case(name));
+        let usages: Vec<&str> =
+            self.names.iter().filter_map(|name| function_of(name)).map(|function| function.usage).collect();
+        usages.join(", ")
+    }
 }
 
 /// A query that works on the demo, for people who open the REPL for the first time.
@@ -149,52 +173,40 @@ pub(super) const TOPICS: &[HelpTopic] = &[
         "The plan, the rules that fired and the advice, instead of running it. With ANALYZE it is run for a few seconds, its rows are discarded, and what each stage cost is shown.",
         COUNT,
     ),
-    topic(
-        &["COUNT"],
-        "COUNT, COUNT(x), COUNT(DISTINCT x)",
-        "How many rows; how many with x; how many different x.",
-        COUNT,
-    ),
-    topic(
+    functions_topic(&["COUNT"], "How many rows; how many with x; how many different x.", COUNT),
+    functions_topic(
         &["SUM", "MIN", "MAX"],
-        "SUM(x), MIN(x), MAX(x)",
         "Over all rows of the group.",
         "FROM d IN DN.DataTransferProtocol GROUP BY d.op SELECT d.op, SUM(d.size), MIN(d.size), MAX(d.size)",
     ),
     topic(&["AVERAGE", "AVG"], "AVERAGE(x)", "The mean; also of durations.", LATENCY),
-    topic(
+    functions_topic(
         &["STDDEV", "VARIANCE"],
-        "STDDEV(x), VARIANCE(x)",
         "How far values are from their mean.",
         "FROM d IN DN.DataTransferProtocol GROUP BY d.op SELECT d.op, STDDEV(d.size)",
     ),
-    topic(
+    functions_topic(
         &["QUANTILE", "P50", "P90", "P95", "P99", "P999"],
-        "QUANTILE(x, q), P50(x), P90(x), P95(x), P99(x), P999(x)",
         "The value that a share q of all values does not exceed.",
         LATENCY,
     ),
-    topic(
+    functions_topic(
         &["HIST", "LHIST"],
-        "HIST(x), LHIST(x, min, max, step)",
         "How values are distributed, in exponential or equal steps.",
         "FROM d IN DN.DataTransferProtocol SELECT LHIST(d.size, 0, 8MiB, 1MiB)",
     ),
-    topic(
+    functions_topic(
         &["TOPK"],
-        "TOPK(x, k)",
         "The k most frequent values, with their counts.",
         "FROM g IN NN.GetBlockLocations SELECT TOPK(g.src, 3)",
     ),
-    topic(
+    functions_topic(
         &["RATE"],
-        "RATE(aggregate)",
         "An aggregate per second of the window.",
         "FROM b IN DataNodeMetrics.incrBytesRead GROUP BY b.host SELECT b.host, RATE(SUM(b.delta))",
     ),
-    topic(
+    functions_topic(
         &["ANY"],
-        "ANY(x)",
         "Some value of the group.",
         "FROM d IN DN.DataTransferProtocol GROUP BY d.host SELECT d.host, ANY(d.pid)",
     ),
@@ -204,13 +216,12 @@ pub(super) const TOPICS: &[HelpTopic] = &[
         "One value or another.",
         "FROM d IN DN.DataTransferProtocol GROUP BY if(d.size < 64KiB, 'small', 'large') SELECT if(d.size < 64KiB, 'small', 'large') AS size, COUNT",
     ),
-    topic(
+    functions_topic(
         &["CAST"],
-        "CAST(x AS type)",
         "The value as bool, i64, u64, f64, string, timestamp or duration.",
         "FROM d IN DN.DataTransferProtocol SELECT SUM(CAST(d.size AS f64))",
     ),
-    topic(
+    functions_topic(
         &[
             "LOWER",
             "UPPER",
@@ -222,19 +233,16 @@ pub(super) const TOPICS: &[HelpTopic] = &[
             "REGEXP_EXTRACT",
             "||",
         ],
-        "lower(s), upper(s), length(s), substr(s, from, length), split_part(s, by, n), starts_with(s, t), contains(s, t), regexp_extract(s, regex)",
         "Functions of text; || joins two.",
         "FROM j IN JobComplete GROUP BY split_part(j.id, '-', 1) SELECT split_part(j.id, '-', 1) AS kind, COUNT",
     ),
-    topic(
+    functions_topic(
         &["ABS", "FLOOR", "CEIL", "ROUND", "LN", "LOG2", "POW"],
-        "abs(x), floor(x), ceil(x), round(x), ln(x), log2(x), pow(x, y)",
         "Functions of numbers.",
         "FROM d IN DN.DataTransferProtocol GROUP BY floor(log2(d.size)) SELECT floor(log2(d.size)) AS power, COUNT",
     ),
-    topic(
+    functions_topic(
         &["BUCKET", "TRUNCATE"],
-        "bucket(x, width), truncate(time, unit)",
         "The lower end of the step of that width that x is in.",
         "FROM d IN DN.DataTransferProtocol GROUP BY bucket(d.size, 1MiB) SELECT bucket(d.size, 1MiB) AS size, COUNT",
     ),
@@ -258,6 +266,14 @@ mod tests {
                 panic!("{}: {wrong}", topic.example);
             }
         }
+    }
+
+    #[test]
+    fn functions_are_written_as_the_language_says() {
+        let syntax = |word| find(word).map(HelpTopic::syntax);
+        assert_eq!(syntax("min").as_deref(), Some("SUM(x), MIN(x), MAX(x)"));
+        assert_eq!(syntax("truncate").as_deref(), Some("bucket(x, width), truncate(time, unit)"));
+        assert!(TOPICS.iter().all(|topic| !topic.syntax().is_empty()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! line_editor (reedline) ─ text ─▶ session ─┬─ query ──────▶ install, then live::watch
-//!   completion, highlight, scan             ├─ command ────▶ commands::parse ─▶ stateless_commands ─▶ lists
+//!   completion, highlight                   ├─ command ────▶ commands::parse ─▶ stateless_commands ─▶ lists
 //!   history_path                            └─ \e ─────────▶ text_editor
 //! ```
 //!
@@ -16,7 +16,6 @@ mod highlight;
 mod history_path;
 mod line_editor;
 mod lists;
-mod scan;
 mod session;
 pub(crate) mod stateless_commands;
 mod text_editor;

@@ -1,7 +1,7 @@
 //! Backslash commands that need nothing of a session, answered with lines of text: the REPL, `-c` and a pipe share
 //! them.
 
-use super::commands::{BackslashCommand, nearest};
+use super::commands::BackslashCommand;
 use super::glob::matches_glob;
 use super::help_topics::{EXAMPLE_QUERY, HelpTopic, TOPICS, find};
 use super::lists;
@@ -10,6 +10,7 @@ use crate::error::CliError;
 use crate::humanize::count;
 use crate::table::{Paint, TextStyle, TextTable};
 use crate::terminal_text::{escaped, wrap};
+use pivot_query::nearest;
 
 /// Returns the lines that answer a command, or `None` if only a session can do the command.
 pub(crate) async fn answer(
@@ -124,7 +125,7 @@ fn all_commands(columns: usize, paint: Paint) -> Vec<String> {
 fn all_topics(columns: usize, paint: Paint) -> Vec<String> {
     let mut table = TextTable::with_headings(&["!word", "syntax"]);
     for topic in TOPICS {
-        table.push([topic.names[0].into(), topic.syntax.into()]);
+        table.push([topic.names[0].into(), topic.syntax().into()]);
     }
 
     let mut lines = table.render(columns, paint);
@@ -148,7 +149,7 @@ fn help_on(word: &str, columns: usize, paint: Paint) -> Result<Vec<String>, CliE
 /// Returns syntax, meaning and example of a topic.
 fn topic_lines(topic: &HelpTopic, columns: usize, paint: Paint) -> Vec<String> {
     let mut lines: Vec<String> =
-        wrap(topic.syntax, columns).iter().map(|line| paint.style(TextStyle::Strong, line)).collect();
+        wrap(&topic.syntax(), columns).iter().map(|line| paint.style(TextStyle::Strong, line)).collect();
     lines.extend(wrap(topic.about, columns));
 
     lines.push(paint.style(TextStyle::Quiet, "for example:"));
