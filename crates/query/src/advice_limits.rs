@@ -23,6 +23,7 @@ pub(crate) fn check_plan(plan: &Plan, text: &str, diagnostics: &mut Diagnostics)
     let mut weight = 0usize;
 
     for stage in &plan.stages {
+        // Steps behind all members are copied into the advice of each of their tracepoints.
         let behind: usize = stage.steps.iter().map(weight_of_step).sum();
         for member in &stage.members {
             longest = longest.max(member.observed.len() + member.steps.len() + stage.steps.len());
@@ -48,6 +49,8 @@ pub(crate) fn check_advice(advice: &Advice, text: &str, diagnostics: &mut Diagno
     if advice.instructions.len() > MAX_INSTRUCTIONS {
         diagnostics.push(too_long(text, advice.instructions.len()));
     }
+
+    // A LET that was written out nests deeper than both were, and a join has the columns of two rows.
     for instruction in &advice.instructions {
         if widest(instruction) > MAX_COLUMNS {
             let wrong = format!("more than {MAX_COLUMNS} columns or aggregates in one tuple");
@@ -96,6 +99,8 @@ fn widest(instruction: &Instruction) -> usize {
 fn expressions(instruction: &Instruction) -> Vec<&Expr> {
     match instruction {
         Instruction::Let { expr, .. } | Instruction::Filter { expr } => vec![expr],
+        Instruction::Unpack { rows, on, .. } => on.iter().chain(rows.distinct()).collect(),
+
         Instruction::Pack { folds, .. } | Instruction::Emit { folds, .. } => {
             let inputs = folds.iter().filter_map(|fold| match &fold.input {
                 CallArgument::Expr(expr) => Some(expr),
@@ -103,7 +108,6 @@ fn expressions(instruction: &Instruction) -> Vec<&Expr> {
             });
             inputs.collect()
         }
-        Instruction::Unpack { rows, on, .. } => on.iter().chain(rows.distinct()).collect(),
         _ => vec![],
     }
 }

@@ -21,7 +21,7 @@ pub struct CatalogTracepoint {
     pub name: String,
     /// The exported fields in order of first appearance, without the default fields.
     pub fields: Vec<CatalogField>,
-    /// How many times it was added.
+    /// The number of agents that export it.
     pub exporters: usize,
 }
 
@@ -32,7 +32,7 @@ pub struct CatalogField {
     pub name: String,
     /// Its type; [`Type::Any`] where exporters differ.
     pub ty: Type,
-    /// How many of the tracepoint's exporters have it.
+    /// The number of the tracepoint's exporters that have it.
     pub exporters: usize,
     /// Whether exporters disagree about its type.
     pub differs: bool,
@@ -46,10 +46,12 @@ impl Catalog {
 
     /// Adds all that one agent exports; several places of one name are one exporter.
     pub fn add_agent(&mut self, exports: &[Exports]) {
-        let mut mine: BTreeMap<&str, BTreeMap<&str, Type>> = BTreeMap::new();
+        let mut own: BTreeMap<&str, BTreeMap<&str, Type>> = BTreeMap::new();
         let mut order: Vec<(&str, &str)> = Vec::new();
+
+        // First what the agent's own places say together, which it may say in different types.
         for exports in exports {
-            let fields = mine.entry(&exports.tracepoint).or_default();
+            let fields = own.entry(&exports.tracepoint).or_default();
             for field in &exports.fields {
                 let known = fields.entry(&field.name).or_insert(field.ty);
                 if *known != field.ty {
@@ -58,40 +60,54 @@ impl Catalog {
                 order.push((&exports.tracepoint, &field.name));
             }
         }
-        for tracepoint in mine.keys() {
+        for tracepoint in own.keys() {
             self.entry(tracepoint).exporters += 1;
         }
+
+        // Then each field once, in the order of first appearance.
         for (tracepoint, field) in order {
-            // Each field once, in the order of first appearance.
-            let Some(ty) = mine.get_mut(tracepoint).and_then(|fields| fields.remove(field)) else { continue };
-            self.entry(tracepoint).unite(field, ty);
+            let ty = own.get_mut(tracepoint).and_then(|fields| fields.remove(field));
+            if let Some(ty) = ty {
+                self.entry(tracepoint).unite(field, ty);
+            }
         }
     }
 
     fn entry(&mut self, name: &str) -> &mut CatalogTracepoint {
-        let new = || CatalogTracepoint { name: name.to_owned(), fields: Vec::new(), exporters: 0 };
-        self.tracepoints.entry(name.to_owned()).or_insert_with(new)
+        self.tracepoints.entry(name.to_owned()).or_insert_with(|| CatalogTracepoint {
+            name: name.to_owned(),
+            fields: Vec::new(),
+            exporters: 0,
+        })
     }
 
-    /// The names that a pattern matches; why it is no pattern if it is none.
+    /// Returns the names that a pattern matches. The error says why it is no pattern.
     pub(crate) fn matching(&self, pattern: &NamePattern) -> Result<Vec<&str>, String> {
         let (text, location) = match pattern.text.rsplit_once('@') {
             Some((text, location)) if !pattern.is_regex => (text, Some(location)),
             _ => (pattern.text.as_str(), None),
         };
         let source = if pattern.is_regex { text.to_owned() } else { glob(text) };
-        let whole = pattern.is_regex && text.contains('@');
         let regex = Pattern::regex(&source)?;
-        let matches = |name: &&str| {
-            let (base, at) = name.split_once('@').map_or((*name, None), |(base, at)| (base, Some(at)));
-            let wanted = match location {
-                Some(location) => at == Some(location),
-                // A function's name alone means its entry.
-                None => whole || at.is_none_or(|at| at == "enter"),
+
+        // A regular expression with an @ is meant for names with their location.
+        let sees_location = pattern.is_regex && text.contains('@');
+        let mut names = Vec::new();
+        for name in self.tracepoints.keys() {
+            let (base, at) = match name.split_once('@') {
+                Some((base, at)) => (base, Some(at)),
+                None => (name.as_str(), None),
             };
-            wanted && regex.matches(if whole { name } else { base })
-        };
-        Ok(self.tracepoints.keys().map(String::as_str).filter(matches).collect())
+            let is_wanted = match location {
+                Some(_) => at == location,
+                // A function's name alone means its entry.
+                None => sees_location || at.is_none_or(|at| at == "enter"),
+            };
+            if is_wanted && regex.matches(if sees_location { name } else { base }) {
+                names.push(name.as_str());
+            }
+        }
+        Ok(names)
     }
 
     /// Names a query, so that others can use it as a source; a later text replaces an earlier one.
@@ -99,35 +115,35 @@ impl Catalog {
         self.queries.insert(name.into(), text.into());
     }
 
-    /// All tracepoints, by name.
+    /// Returns all tracepoints, by name.
     pub fn tracepoints(&self) -> impl Iterator<Item = &CatalogTracepoint> {
         self.tracepoints.values()
     }
 
-    /// The tracepoint of that full name.
+    /// Returns the tracepoint of a full name, or `None` if nobody exports it.
     pub fn tracepoint(&self, name: &str) -> Option<&CatalogTracepoint> {
         self.tracepoints.get(name)
     }
 
-    /// All named queries with their text, by name.
+    /// Returns all named queries with their text, by name.
     pub fn queries(&self) -> impl Iterator<Item = (&str, &str)> {
         self.queries.iter().map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
-    /// The text of a named query.
+    /// Returns the text of a named query, or `None` if there is none of that name.
     pub fn query(&self, name: &str) -> Option<&str> {
         self.queries.get(name).map(String::as_str)
     }
 
-    /// The tracepoint that a query means by a name: a function's name alone means its entry.
+    /// Returns the tracepoint that a query means by a name: a function's name alone means its entry.
     pub(crate) fn meant_by(&self, name: &str) -> Option<&CatalogTracepoint> {
-        let entry = || self.tracepoints.get(&format!("{name}@enter"));
-        self.tracepoints.get(name).or_else(entry)
+        self.tracepoints.get(name).or_else(|| self.tracepoints.get(&format!("{name}@enter")))
     }
 }
 
 impl CatalogTracepoint {
-    /// The name and type of a field in any accepted spelling, default fields included.
+    /// Returns the name and type of a field in any accepted spelling, default fields included, or `None` if
+    /// the tracepoint does not have it.
     pub fn field<'a>(&'a self, name: &'a str) -> Option<(&'a str, Type)> {
         if let Some(found) = self.fields.iter().find(|field| field.name == name) {
             return Some((&found.name, found.ty));
@@ -135,7 +151,7 @@ impl CatalogTracepoint {
         default_field(name)
     }
 
-    /// Whether only some exporters have the field.
+    /// Returns whether only some exporters have the field.
     pub fn is_partial(&self, field: &CatalogField) -> bool {
         field.exporters < self.exporters
     }
@@ -155,16 +171,19 @@ impl CatalogTracepoint {
     }
 }
 
-/// A glob as a regular expression: `*` within a segment, `**` across segments.
+/// Returns a glob as a regular expression: `*` within a segment, `**` across segments.
 fn glob(text: &str) -> String {
     let mut out = String::from("^");
     let mut rest = text;
+
     while let Some(first) = rest.chars().next() {
         if let Some(after) = rest.strip_prefix("**") {
             out.push_str(".*");
             rest = after.trim_start_matches('*');
             continue;
         }
+
+        // Signs such as a dot mean themselves.
         match first {
             '*' => out.push_str("[^.:]*"),
             letter if letter.is_alphanumeric() || letter == '_' => out.push(letter),
@@ -179,7 +198,7 @@ fn glob(text: &str) -> String {
     out
 }
 
-/// The default field of that name or alias.
+/// Returns the default field of a name or alias, or `None` if it is not a default field.
 pub(crate) fn default_field(name: &str) -> Option<(&'static str, Type)> {
     let name = canonical_field(name);
     default_fields().iter().find(|(field, _)| *field == name).copied()

@@ -1,11 +1,11 @@
-//! How a query is compiled: which optimiser rules run, and what its parameters stand for.
+//! The options of the compiler: optimiser rules and parameters.
 
 use crate::optimize::rule_names;
 use crate::syntax::Params;
 use pivot_advice::Value;
 
-/// Which optimiser rules run, all by default, and what parameters stand for. A rule changes what a query
-/// costs and nothing else.
+/// The options of the compiler: the optimiser rules that run, all by default, and the values of parameters.
+/// A rule changes the cost of a query and nothing else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CompileOptions {
     off: Vec<String>,

@@ -64,6 +64,7 @@ fn naive_plan(resolved: &ResolvedQuery) -> Plan {
     let mut plan = resolved.plan.clone();
     plan.sample = resolved.shape.sample;
 
+    // Keys of groups may be computed: they become columns of the root, behind everything else.
     let end = match &resolved.result {
         ResolvedResult::Rows { values, .. } => {
             let keys = values.iter().map(|value| value.column).collect();

@@ -1,4 +1,4 @@
-//! What is wrong with a query, and where.
+//! Diagnostics: what is wrong with a query, and where.
 //!
 //! Spans are byte offsets into the query text, never character offsets.
 
@@ -12,7 +12,7 @@ const MAX_DIAGNOSTICS: usize = 64;
 /// A longer text is not drawn: carets under a line of a megabyte help nobody, and take long.
 const MAX_DRAWN: usize = 1 << 16;
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Severity {
     /// The query does not compile.
@@ -33,20 +33,20 @@ pub enum Color {
 /// One finding about a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// The severity of the finding.
     pub severity: Severity,
     /// The bytes of the query text that it is about.
     pub span: Range<usize>,
-    /// What is wrong, naming the object.
+    /// The message, which names the object.
     pub message: String,
-    /// What stands under the caret; may be empty.
+    /// The text under the caret; may be empty.
     pub detail: String,
-    /// What to write instead, where that is known.
+    /// The hint: what to write instead, where that is known.
     pub hint: Option<String>,
 }
 
 impl Diagnostic {
-    /// An error without detail and hint.
+    /// Returns an error without detail and hint.
     pub fn error(span: Range<usize>, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             severity: Severity::Error,
@@ -57,22 +57,22 @@ impl Diagnostic {
         }
     }
 
-    /// A warning without detail and hint.
+    /// Returns a warning without detail and hint.
     pub fn warning(span: Range<usize>, message: impl Into<String>) -> Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(span, message) }
     }
 
-    /// The same with a text under the caret.
+    /// Returns the finding with a text under the caret.
     pub fn detail(self, detail: impl Into<String>) -> Diagnostic {
         Diagnostic { detail: detail.into(), ..self }
     }
 
-    /// The same with a hint.
+    /// Returns the finding with a hint.
     pub fn hint(self, hint: impl Into<String>) -> Diagnostic {
         Diagnostic { hint: Some(hint.into()), ..self }
     }
 
-    /// The same with a suggestion, if there is one.
+    /// Returns the finding with a suggestion, if there is one.
     pub(crate) fn suggest(self, found: Option<String>) -> Diagnostic {
         match found {
             Some(name) => self.hint(format!("did you mean `{name}`?")),
@@ -100,7 +100,7 @@ impl Diagnostics {
         others.list.into_iter().for_each(|diagnostic| self.push(diagnostic));
     }
 
-    /// Whether an error is among them.
+    /// Returns whether an error is among them.
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
@@ -110,38 +110,41 @@ impl Diagnostics {
         self.list.len() >= MAX_DIAGNOSTICS
     }
 
-    /// Whether there is nothing to say.
+    /// Returns whether there is nothing to say.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// How many there are.
+    /// Returns how many there are.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// The findings.
+    /// Returns the findings.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.list.iter()
     }
 
-    /// In the order of the text, errors before warnings at one place.
+    /// Returns the findings in the order of the text, errors before warnings at one place.
     pub(crate) fn sorted(mut self) -> Diagnostics {
         self.list.sort_by_key(|d| (d.span.start, d.severity == Severity::Warning, d.span.end));
         self
     }
 
-    /// The findings with carets under the text. `name` is shown as the origin of the text.
+    /// Renders the findings with carets under the text. `name` is shown as the origin of the text.
     pub fn render(&self, text: &str, name: &str, color: Color) -> String {
         if text.len() > MAX_DRAWN {
             return self.list.iter().map(|diagnostic| diagnostic.line(text, name)).collect();
         }
+
         let mut cache = (name, Source::from(text));
         let mut out = Vec::new();
         for diagnostic in &self.list {
             // Writing to a Vec does not fail.
             let _ = diagnostic.report(text, name, color).write(&mut cache, &mut out);
         }
+
+        // Ariadne fills lines with blanks; golden files and terminals need none.
         let rendered = String::from_utf8_lossy(&out);
         rendered.lines().map(|line| format!("{}\n", line.trim_end())).collect()
     }
@@ -174,7 +177,7 @@ impl fmt::Display for Diagnostics {
 impl std::error::Error for Diagnostics {}
 
 impl Diagnostic {
-    /// The finding on one line, without the text.
+    /// Renders the finding on one line, without the text.
     fn line(&self, text: &str, name: &str) -> String {
         let kind = if self.severity == Severity::Error { "Error" } else { "Warning" };
         let before = &text[..within(&self.span, text).start];
@@ -195,11 +198,13 @@ impl Diagnostic {
             Severity::Error => ReportKind::Error,
             Severity::Warning => ReportKind::Warning,
         };
+        // A span that is not inside of the text would make Ariadne panic.
         let span = (name, within(&self.span, text));
         let config = Config::new()
             .with_index_type(IndexType::Byte)
             .with_color(color == Color::Always)
             .with_compact(false);
+
         let detail = if self.detail.is_empty() { "here" } else { &self.detail };
         let report = Report::build(kind, span.clone())
             .with_config(config)
@@ -212,7 +217,7 @@ impl Diagnostic {
     }
 }
 
-/// The span cut to the text and to whole characters, so that drawing it cannot go wrong.
+/// Returns the span cut to the text and to whole characters, so that drawing it cannot go wrong.
 fn within(span: &Range<usize>, text: &str) -> Range<usize> {
     let start = text.floor_char_boundary(span.start.min(text.len()));
     let end = text.ceil_char_boundary(span.end.clamp(start, text.len()));

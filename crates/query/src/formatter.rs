@@ -116,6 +116,7 @@ impl<'t> QueryFormatter<'t> {
         let mut comments = vec![Vec::new()];
         let mut begins_line = false;
 
+        // Comments belong to the gap before the token that follows them.
         for token in tokens(text) {
             match &token.kind {
                 TokenKind::Whitespace => begins_line |= text[token.span].contains('\n'),
@@ -146,6 +147,7 @@ impl<'t> QueryFormatter<'t> {
     }
 
     fn statement(mut self) -> FormattedStatement {
+        // A clause takes the tokens that name it, which are written as one.
         let mut i = 0;
         while i < self.tokens.len() {
             self.write_comments(i);
@@ -205,6 +207,7 @@ impl<'t> QueryFormatter<'t> {
             let begun = self.out.trim_end_matches(' ').ends_with('\n');
             let own_line = i == 0 || begun || comment.begins_line;
 
+            // A comment on a line of its own stays on one, whatever stands around it now.
             if own_line {
                 self.line();
             } else {
@@ -307,6 +310,7 @@ impl<'t> QueryFormatter<'t> {
         self.trim_blanks();
         self.out.push(',');
 
+        // An item ends at the next comma or clause, wherever its line ended before.
         let rest = &self.tokens[i + 1..];
         let mut item_length = 0;
         for (at, token) in rest.iter().enumerate().take(LOOKAHEAD) {

@@ -34,12 +34,12 @@ pub(crate) fn lower_measured(plan: &Plan, query: QueryId) -> Vec<Advice> {
     advice
 }
 
-/// What the rows of a stage become.
+/// The output of advice for the rows of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StageOutput {
-    /// They are packed or emitted, as the plan says.
+    /// The rows, packed or emitted as the plan says.
     Tuples,
-    /// What they cost is emitted.
+    /// The costs of the rows.
     Costs,
 }
 
@@ -125,8 +125,9 @@ impl<'a> AdviceBuilder<'a> {
 
     /// Observes the fields of a member; what this tracepoint of a union lacks is null.
     fn observe(&mut self, member: &StageMember, tracepoint: usize) {
-        let lacks = |lacking: &[bool]| lacking.get(tracepoint).copied().unwrap_or(false);
-        for observed in member.observed.iter().filter(|observed| !lacks(&observed.lacking)) {
+        let (lacked, exported): (Vec<_>, Vec<_>) =
+            member.observed.iter().partition(|observed| observed.is_lacking(tracepoint));
+        for observed in exported {
             self.instructions.push(Instruction::Observe { field: observed.field.clone() });
             self.append(observed.column);
         }
@@ -140,7 +141,7 @@ impl<'a> AdviceBuilder<'a> {
         }
 
         // Observations come before everything else in advice.
-        for observed in member.observed.iter().filter(|observed| lacks(&observed.lacking)) {
+        for observed in lacked {
             let expr = Expr::Literal(Value::Null);
             self.instructions.push(Instruction::Let { name: observed.field.clone(), expr });
             self.append(observed.column);
@@ -184,11 +185,14 @@ impl<'a> AdviceBuilder<'a> {
                 self.append(*column);
             }
             StageStep::Join(join) => self.unpack(join),
+
             StageStep::Unnest { list, element } => {
                 let (list, name) = (self.position(*list), self.name(*element, self.stage));
                 self.instructions.push(Instruction::Unnest { list, name });
                 self.append(*element);
             }
+
+            // These change which rows there are and in which order, and no column.
             StageStep::Distinct(columns) => {
                 let columns = self.positions(columns);
                 self.instructions.push(Instruction::Distinct { columns });
@@ -281,12 +285,15 @@ impl<'a> AdviceBuilder<'a> {
                 keys: self.positions(keys),
                 folds: folds.iter().map(|fold| self.fold(fold)).collect(),
             },
+
+            // A choice among groups would be one among events: the consumer regroups all of them.
             StageEnd::Groups(groups) => Instruction::Pack {
                 bag,
                 keep: TemporalFilter::All,
                 keys: self.positions(&groups.packed()),
                 folds: groups.packed_folds().map(|fold| self.fold(fold)).collect(),
             },
+
             StageEnd::Emit { keys, folds, form } => {
                 let mut keys = self.positions(keys);
                 keys.extend(self.part);
@@ -335,14 +342,15 @@ impl<'a> AdviceBuilder<'a> {
 /// states are those of the other aggregates.
 fn regrouped(groups: &SubqueryGroups, distinct: Vec<Expr>) -> UnpackMode {
     let packed = groups.packed();
-    let position = |column: u16| packed.iter().position(|known| *known == column).map_or(u16::MAX, narrow);
+    let in_bag = |column: u16| packed.iter().position(|known| *known == column).map_or(u16::MAX, narrow);
 
+    // Sketches are built here of columns, the states of other aggregates are those of the bag in order.
     let mut states = 0..;
     let mut folds = Vec::with_capacity(groups.folds.len());
     for fold in &groups.folds {
         let input = match &fold.input {
             StageFoldInput::Expr(expr) if fold.aggregate.is_sketch() => {
-                let over_bag = with_columns(expr, &mut |column| Expr::Column(position(column)));
+                let over_bag = with_columns(expr, &mut |column| Expr::Column(in_bag(column)));
                 pivot_advice::CallArgument::Expr(over_bag)
             }
             _ => pivot_advice::CallArgument::State(states.next().unwrap_or(u16::MAX)),

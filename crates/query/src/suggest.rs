@@ -38,6 +38,7 @@ fn distance(a: &[char], b: &[char]) -> usize {
     let mut last: Vec<usize> = (0..=b.len()).collect();
 
     for i in 1..=a.len() {
+        // Three rows are enough: a swap of neighbours looks back two.
         let mut row = vec![i; b.len() + 1];
         for j in 1..=b.len() {
             let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);

@@ -37,6 +37,7 @@ impl Program {
     /// Returns a line for each bag: its columns, how many tuples it may hold, and their size.
     fn bags(&self) -> String {
         let mut out = String::new();
+        // Stage 0 emits: it has no bag.
         for (i, stage) in self.plan.stages.iter().enumerate().skip(1).filter(|(i, stage)| stage.bag == *i) {
             let packed = match &stage.end {
                 StageEnd::Groups(groups) => groups.packed(),
@@ -104,7 +105,7 @@ fn stage_name(index: usize, stage: &Stage) -> String {
     format!("{index} {} {}", if stage.end.is_emit() { "emit" } else { "pack" }, stage.alias)
 }
 
-/// What one stage of a measured query cost.
+/// The cost of one stage of a measured query.
 struct StageCost {
     tuples: f64,
     bytes: f64,

@@ -11,9 +11,10 @@ use crate::plan::{PlanColumn, expr_text, map_columns, narrow};
 use crate::resolve::{ResolvedGroups, ResolvedQuery, ResolvedResult, RowValue, SECONDS, SortKey};
 use pivot_advice::{Aggregate, AggregateState, EmitMode, EvalErrors, Expr, FinalValue, Groups, Type, Value};
 
-/// What a result looks like, and how it is made of merged groups. A merged group has the keys, then the multiplicity n (COUNT, [`Type::U64`]),
-/// then the finished aggregates, then the length of the window in seconds; columns are expressions over
-/// these.
+/// The schema of a result, and how the frontend computes it from merged groups.
+///
+/// A merged group has the keys, then the multiplicity n (COUNT, [`Type::U64`]), then the finished
+/// aggregates, then the length of the window in seconds; columns are expressions over these.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutputSchema {
     /// Groups, or the rows themselves.
@@ -24,18 +25,18 @@ pub struct OutputSchema {
     pub states: Vec<Aggregate>,
     /// The values that are wanted of the states.
     pub finished: Vec<OutputAggregate>,
-    /// What the user sees.
+    /// The columns that the user sees.
     pub columns: Vec<OutputColumn>,
-    /// Which groups are shown.
+    /// The condition of the groups that are shown.
     pub having: Option<Expr>,
     /// Whether equal rows are shown once.
     pub distinct: bool,
-    /// By which expressions rows are sorted, and whether each descends.
+    /// The expressions that rows are sorted by, and whether each descends.
     pub order: Vec<(Expr, bool)>,
-    /// How many rows are shown.
+    /// The most rows that are shown.
     pub limit: Option<u64>,
-    /// The fraction of requests that take part. Groups then have one more key, from 0 to 15: which
-    /// part of the requests they are from.
+    /// The fraction of requests that take part. Groups then have one more key, from 0 to 15: the part of
+    /// the requests that they are from.
     pub sample: Option<f64>,
 }
 
@@ -53,7 +54,7 @@ pub struct OutputKey {
 pub struct OutputAggregate {
     /// Its name.
     pub name: String,
-    /// Which state, and which value of it.
+    /// The state, and the value that is wanted of it.
     pub finished: FinalValue,
     /// Its type.
     pub ty: Type,
@@ -80,6 +81,8 @@ impl OutputSchema {
         output.distinct = shape.distinct;
         output.limit = shape.limit;
         output.sample = shape.sample;
+
+        // The order of groups is over the group, that of rows over the columns.
         if output.form == EmitMode::Rows || output.order.is_empty() {
             output.order.extend(shape.order.iter().map(|key| (key.expr.clone(), key.descending)));
         }

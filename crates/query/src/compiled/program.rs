@@ -12,15 +12,15 @@ use pivot_advice::{Advice, Aggregate, EmitMode, Expr, FinalFunction, FinalValue,
 pub struct Program {
     /// The text it was compiled from.
     pub text: String,
-    /// What the result looks like.
+    /// The schema of its result.
     pub output: OutputSchema,
-    /// On which terms it runs.
+    /// The terms on which it runs.
     pub settings: RunSettings,
-    /// What may not be as it was meant.
+    /// Warnings: what may not be as it was meant.
     pub warnings: Diagnostics,
     /// The full names of all tracepoints that it weaves advice into.
     pub tracepoints: Vec<String>,
-    /// Those of them that nobody exports yet.
+    /// The names of those that nobody exports yet.
     pub pending: Vec<String>,
     /// The plan as the language defines it.
     pub(crate) naive: Plan,

@@ -2,25 +2,25 @@
 
 use pivot_advice::{QueryBudget, Value};
 
-/// On which terms a query runs.
+/// The terms on which a query runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunSettings {
     /// The length of a result window in nanoseconds, a multiple of 100 ms.
     pub every_ns: i64,
-    /// After how long it uninstalls itself, in nanoseconds.
+    /// The time after which it uninstalls itself, in nanoseconds; `None` is never.
     pub duration_ns: Option<i64>,
-    /// What it asks to take in each process; what it does not mention is the process's default.
+    /// The cost that it asks for in each process; what it does not mention is the default of the process.
     pub budget: QueryBudget,
-    /// Where its results go, besides the clients that ask for them.
+    /// The place that its results go to, besides the clients that ask for them.
     pub sink: Option<ResultSink>,
 }
 
-/// Where results go.
+/// The place that results go to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResultSink {
-    /// `prometheus`, `otlp` or `parquet`.
+    /// The name of the sink: `prometheus`, `otlp` or `parquet`.
     pub name: String,
-    /// Its options, as they were written.
+    /// The options of the sink, as they were written.
     pub options: Vec<(String, Value)>,
 }
 

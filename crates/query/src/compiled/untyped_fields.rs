@@ -11,6 +11,7 @@ pub(crate) fn untyped_fields(plan: &Plan) -> Vec<String> {
     let mut found = Vec::new();
     let folds = plan.stages.iter().flat_map(|stage| stage.end.folds());
     for fold in folds.filter(|fold| wants_numbers(fold)) {
+        // Every aggregate is looked at once: the plan is the naive one, in which none is split.
         if let StageFoldInput::Expr(expr) = &fold.input {
             columns(expr, &mut found);
         }

@@ -31,7 +31,7 @@ pub enum TokenClass {
 /// A piece of a text and its class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassifiedToken {
-    /// What it is.
+    /// The class of the piece.
     pub class: TokenClass,
     /// The bytes of the text that it covers.
     pub span: Range<usize>,
@@ -56,23 +56,27 @@ pub fn classify(text: &str) -> Vec<ClassifiedToken> {
 /// Returns how many tokens form the name that they begin with; 1 if they do not begin with a longer one.
 /// A separator at the end belongs to the name: its next part is still to be typed.
 fn name_length(tokens: &[Token<'_>]) -> usize {
-    let is_part = |token: &Token<'_>| matches!(token.kind, TokenKind::Word(_) | TokenKind::QuotedName(_));
-    if !tokens.first().is_some_and(is_part) {
+    if !tokens.first().is_some_and(is_name_part) {
         return 1;
     }
-    let follows = |pair: &&[Token<'_>]| match pair {
-        [before, token] => {
-            is_part(before) && token.is_name_separator() || before.is_name_separator() && is_part(token)
-        }
-        _ => false,
-    };
-    1 + tokens.windows(2).take_while(follows).count()
+    // Parts and separators take turns; blanks are tokens of their own and end the name.
+    let takes_turn = tokens.windows(2).take_while(|pair| {
+        is_name_part(&pair[0]) && pair[1].is_name_separator()
+            || pair[0].is_name_separator() && is_name_part(&pair[1])
+    });
+    1 + takes_turn.count()
+}
+
+fn is_name_part(token: &Token<'_>) -> bool {
+    matches!(token.kind, TokenKind::Word(_) | TokenKind::QuotedName(_))
 }
 
 fn class_of(token: &Token<'_>) -> TokenClass {
     match &token.kind {
         TokenKind::Whitespace => TokenClass::Whitespace,
         TokenKind::Comment | TokenKind::Malformed(LexicalError::UnclosedComment) => TokenClass::Comment,
+
+        // A name may be called like a function; which it is cannot be known before the parenthesis.
         TokenKind::Word(word) if is_keyword(word) => TokenClass::Keyword,
         TokenKind::Word(word) if function(word).is_some() => TokenClass::Function,
         TokenKind::Word(_) | TokenKind::Parameter(_) => TokenClass::Name,
@@ -81,6 +85,7 @@ fn class_of(token: &Token<'_>) -> TokenClass {
         }
         TokenKind::Literal(_) => TokenClass::Number,
         TokenKind::Malformed(LexicalError::NumberTooLarge | LexicalError::UnknownUnit) => TokenClass::Number,
+        // A quote that is not closed yet.
         TokenKind::Malformed(_) => TokenClass::Quoted,
         TokenKind::Symbol(_) | TokenKind::Other(_) => TokenClass::Other,
     }

@@ -10,16 +10,16 @@ use pivot_advice::{Aggregate, FinalFunction, Function};
 pub struct FunctionInfo {
     /// The name in its usual spelling; names are found in any case.
     pub name: &'static str,
-    /// How it is called, with the names of its arguments.
+    /// A call of it, with the names of its arguments.
     pub usage: &'static str,
-    /// What it gives, in a few words.
+    /// The result in a few words.
     pub about: &'static str,
-    /// Where it may stand.
+    /// The place where it may stand.
     pub kind: FunctionKind,
     pub(crate) meaning: FunctionMeaning,
 }
 
-/// Where a function may stand.
+/// The places where a function may stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FunctionKind {
     /// In SELECT, HAVING and ORDER BY: it is over all rows of a group.
@@ -32,7 +32,7 @@ pub enum FunctionKind {
     SourceAlias,
 }
 
-/// What a function is compiled to.
+/// The meaning of a function: what it is compiled to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum FunctionMeaning {
     /// An aggregate state over one argument, and the value that is wanted of it.

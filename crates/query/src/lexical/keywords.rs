@@ -8,7 +8,7 @@ pub struct Keyword {
     pub(crate) role: KeywordRole,
 }
 
-/// What a keyword is for, and whether its words can also be names.
+/// The role of a keyword, which decides whether its words can also be names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeywordRole {
     /// Begins a clause; reserved.
@@ -132,8 +132,9 @@ pub(crate) fn is_keyword(word: &str) -> bool {
 
 /// Returns whether a word cannot be a name where an expression or a name is expected.
 pub(crate) fn is_reserved(word: &str) -> bool {
-    let reserves = |role| matches!(role, KeywordRole::Clause(_) | KeywordRole::Reserved);
-    KEYWORDS.iter().any(|keyword| reserves(keyword.role) && keyword.has_word(word))
+    KEYWORDS.iter().any(|keyword| {
+        matches!(keyword.role, KeywordRole::Clause(_) | KeywordRole::Reserved) && keyword.has_word(word)
+    })
 }
 
 /// Returns whether a word is written in capitals by the formatter: every keyword of the language.

@@ -47,7 +47,7 @@ pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
     found
 }
 
-/// What a slash means.
+/// The meaning of a slash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slash {
     /// An operator.
@@ -66,12 +66,15 @@ fn slash_behind(token: &Token<'_>, behind_name_separator: bool) -> Slash {
 /// Reads the token that a text begins with; returns it with its length in bytes.
 fn token(rest: &str, first: char, slash: Slash) -> (TokenKind<'_>, usize) {
     match first {
+        // Layout comes first: a comment begins like an operator, or like a pattern.
         c if c.is_whitespace() => (TokenKind::Whitespace, length_while(rest, char::is_whitespace)),
         '-' if rest.starts_with("--") => (TokenKind::Comment, line_length(rest)),
         '/' if rest.starts_with("/*") => block_comment(rest),
+
         '/' if slash == Slash::BeginsRegex => regex(rest),
         '\'' => enclosed(rest, '\'', LexicalError::UnclosedText, |text| TokenKind::Literal(Value::str(text))),
         '"' => enclosed(rest, '"', LexicalError::UnclosedName, TokenKind::QuotedName),
+
         c if c.is_ascii_digit() => number(rest),
         c if begins_word(c) => {
             let length = length_while(rest, continues_word);
@@ -81,6 +84,7 @@ fn token(rest: &str, first: char, slash: Slash) -> (TokenKind<'_>, usize) {
             let length = 1 + length_while(&rest[1..], continues_word);
             (TokenKind::Parameter(&rest[1..length]), length)
         }
+
         PRINTED_MINUS => (TokenKind::Symbol("-"), first.len_utf8()),
         other => match SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol)) {
             Some(symbol) => (TokenKind::Symbol(symbol), symbol.len()),

@@ -41,8 +41,10 @@ pub(super) fn number(text: &str) -> (TokenKind<'static>, usize) {
     let exponent = exponent(&text[length..]);
     length += exponent;
 
-    let is_unit = |c: char| c.is_alphanumeric() || c == '_';
-    let unit = text[length..].split(|c| !is_unit(c)).next().unwrap_or_default();
+    // Letters that touch the digits are a unit, known or not: `5q` is no number beside a name.
+    let behind = &text[length..];
+    let end_of_unit = behind.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(behind.len());
+    let unit = &behind[..end_of_unit];
 
     let is_integer = fraction == 0 && exponent == 0;
     let amount = &text[..length];

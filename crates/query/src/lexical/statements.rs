@@ -1,7 +1,7 @@
 //! Statements of a file, and whether an input line ends one. Works on any text.
 
 use super::lexer::tokens;
-use super::token::{Token, TokenKind};
+use super::token::TokenKind;
 
 /// One statement of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,12 +20,12 @@ pub fn statements(text: &str) -> Vec<Statement> {
     let mut start = 0;
 
     for part in tokens(text).split_inclusive(|token| token.is(";")) {
+        // The last part ends with the text.
         let end = match part.last() {
             Some(last) if last.is(";") => last.span.start,
             _ => text.len(),
         };
-        let is_content = |token: &Token<'_>| !token.is_trivia() && !token.is(";");
-        if part.iter().any(is_content) {
+        if part.iter().any(|token| !token.is_trivia() && !token.is(";")) {
             found.push(statement(&text[start..end], start));
         }
         start = (end + 1).min(text.len());
@@ -37,6 +37,8 @@ pub fn statements(text: &str) -> Vec<Statement> {
 /// comments, and none of these is left open.
 pub fn is_complete(text: &str) -> bool {
     let tokens = tokens(text);
+
+    // An unclosed pattern ends with its line: no further line would close it.
     let is_open =
         tokens.iter().any(|token| matches!(token.kind, TokenKind::Malformed(wrong) if wrong.is_open_ended()));
     let last = tokens.iter().rfind(|token| !token.is_trivia());

@@ -37,7 +37,7 @@ pub(crate) enum TokenKind<'t> {
     Other(char),
 }
 
-/// What is wrong with a token.
+/// A mistake in one token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LexicalError {
     UnclosedComment,

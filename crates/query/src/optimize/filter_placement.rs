@@ -56,13 +56,13 @@ impl StepList {
     }
 }
 
-/// What became of a condition.
+/// The fate of a condition.
 enum Placement {
-    /// It stands where it stood.
+    /// The condition stands where it stood.
     Stays,
-    /// It moved up in its list.
+    /// The condition moved up in its list.
     Moved,
-    /// It left its list. A stage with one member reads the same when its steps become the member's.
+    /// The condition left its list. A stage with one member reads the same when its steps become the member's.
     Left { reads_differently: bool },
 }
 

@@ -50,6 +50,7 @@ fn movable(plan: &Plan, stage: usize) -> Option<MovableLet> {
             continue;
         }
 
+        // The value travels instead of an input that nothing else reads.
         let inputs = columns_of(expr);
         let Some(child) = source(plan, stage, &inputs) else { continue };
         let wanted = wanted(plan, stage, *column);

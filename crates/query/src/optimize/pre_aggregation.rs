@@ -39,6 +39,7 @@ impl Rule for PreAggregation {
             }
         }
 
+        // A candidate that is raised may save nothing for another any more, so this ends with none to raise.
         let mut candidates = candidates(plan);
         while raise(plan, &mut candidates) {}
         for candidate in &candidates {
@@ -55,6 +56,8 @@ fn write_out_lets(plan: &mut Plan, sink: usize) -> bool {
     let mut changed = false;
     for place in 0..plan.stages[sink].end.folds().len() {
         let StageFoldInput::Expr(expr) = &plan.stages[sink].end.folds()[place].input else { continue };
+
+        // Where the argument is bound at the sink only, its LETs had better stay.
         let Some(expanded) = without_lets(expr, &plan.stages[sink].steps) else { continue };
         let meets_earlier = plan.meeting(&columns_of(&expanded)).is_some_and(|meeting| meeting != sink);
         if meets_earlier && expanded != *expr {
@@ -111,11 +114,14 @@ fn candidates(plan: &Plan) -> Vec<EarlyFold> {
     for (sink, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| stage.end.is_sink()) {
         for fold in stage.end.folds() {
             let StageFoldInput::Expr(expr) = &fold.input else { continue };
+            // The states of sketches are larger than the values that they are made of.
             if fold.aggregate.is_sketch() {
                 continue;
             }
+
             let columns = columns_of(expr);
             let Some(meeting) = plan.meeting(&columns) else { continue };
+
             let target = above_obstacles(plan, meeting, expr);
             if target != sink {
                 found.push(EarlyFold { sink, number: fold.number, target, columns });
@@ -183,6 +189,8 @@ fn fold_early(plan: &mut Plan, candidate: &EarlyFold, needed: &BTreeSet<u16>) {
         if stage == candidate.sink {
             continue;
         }
+
+        // Between target and sink the states of one stage are combined in the next.
         let input = if stage == candidate.target { early.input.clone() } else { StageFoldInput::State };
         let end = &mut plan.stages[stage].end;
         end.folds_mut().push(StageFold { input, ..early.clone() });

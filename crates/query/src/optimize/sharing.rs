@@ -51,7 +51,7 @@ fn observes_same(a: &StageMember, b: &StageMember) -> bool {
         && a.observed.iter().zip(&b.observed).all(|(x, y)| x.field == y.field)
 }
 
-/// What a leaf does, with columns as positions in its row.
+/// The work of a leaf, with columns as positions in its row: equal signatures pack equal bags.
 #[derive(PartialEq)]
 struct StageSignature {
     steps: Vec<StageStep>,

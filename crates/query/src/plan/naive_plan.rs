@@ -47,6 +47,7 @@ fn columns_of_member(plan: &Plan, member: &StageMember, behind: &[StageStep]) ->
         }
     }
 
+    // A column that several steps give a value, as in members of a union, is one.
     let mut seen = BTreeSet::new();
     bound.retain(|column| seen.insert(*column));
     bound

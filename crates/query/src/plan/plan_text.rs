@@ -10,7 +10,7 @@ use std::fmt::{self, Display, Write};
 /// The most tracepoints of a stage that are named.
 const NAMED: usize = 8;
 
-/// An expression over the columns of a plan.
+/// Returns an expression over the columns of a plan as text.
 pub(crate) fn expr_text(expr: &Expr, columns: &[PlanColumn]) -> String {
     let mut out = String::new();
     let name = |index: u16| columns.get(usize::from(index)).map(PlanColumn::shown).unwrap_or_default();
@@ -38,6 +38,8 @@ impl Plan {
             TemporalFilter::MostRecent(n) => format!(", most recent {n}"),
         };
         let inside = format!("{margin}  ");
+
+        // A stage with one member reads like a list of steps, a union like a list of such lists.
         match stage.members.as_slice() {
             [only] => {
                 writeln!(f, "{margin}stage {index}: {} in {}{keep}", stage.alias, names(only))?;
@@ -51,6 +53,7 @@ impl Plan {
                 }
             }
         }
+
         self.write_steps(f, &stage.steps, depth)?;
         writeln!(f, "{inside}{}", self.end_text(index, stage))
     }
@@ -88,6 +91,7 @@ impl Plan {
             JoinKind::Left => "left join",
             JoinKind::Anti => "anti join",
         };
+
         let child = &self.stages[join.child];
         let parent = child.parent.map_or("", |parent| &self.stages[parent].alias);
         write!(f, "{}{kind} {} -> {parent}", "  ".repeat(depth + 1), child.alias)?;
@@ -98,6 +102,8 @@ impl Plan {
             let values = join.distinct.iter().map(|value| expr_text(value, &self.columns));
             write!(f, " distinct ({})", values.collect::<Vec<_>>().join(", "))?;
         }
+
+        // The child stands below its join, and its own joins below it.
         f.write_str("\n")?;
         self.write_stage(f, join.child, depth + 2)
     }
@@ -120,6 +126,7 @@ impl Plan {
             StageEnd::Emit { form: EmitMode::Rows, .. } => "emit rows".to_owned(),
             StageEnd::Emit { form: EmitMode::Groups, .. } => "emit groups".to_owned(),
         };
+
         // Writing to a String does not fail.
         let _ = write!(out, " ({})", self.list(stage.end.keys()));
         if !stage.end.folds().is_empty() {
@@ -137,7 +144,7 @@ impl Plan {
     }
 }
 
-/// The tracepoints of a member, the first few of many.
+/// Returns the tracepoints of a member, the first few of many.
 fn names(member: &StageMember) -> String {
     let mut names: Vec<&str> = member.tracepoints.iter().map(|t| t.name.as_str()).take(NAMED).collect();
     let more = member.tracepoints.len().saturating_sub(NAMED);

@@ -1,13 +1,33 @@
-//! The tree of stages and what the rules ask of it.
-//!
-//! Columns have one number in the whole plan. Where a column begins to exist is not stored: it is the
-//! stage that observes it, computes it, or unpacks it from an aggregating subquery.
+//! The tree of stages, and what the rules ask of it.
 
 use super::columns::columns_of;
 use pivot_advice::{Aggregate, EmitMode, Expr, FinalFunction, JoinKind, TemporalFilter, Type};
 use std::collections::BTreeSet;
 
-/// A whole query. Stage 0 emits; a stage comes after its parent.
+/// A whole query as a tree of stages: what is done at the tracepoints of each alias, and what travels from
+/// one to the other in baggage.
+///
+/// ```text
+/// FROM e IN E                               stage 0: e in E
+/// JOIN x IN X ON x -> e                       observe k
+/// JOIN y IN First(Y) ON y -> x                join x -> e
+/// WHERE x.n > e.k                               stage 1: x in X
+/// SELECT x.n, y.m                                 observe n
+///                                                 join y -> x
+///                                                   stage 2: y in Y, first 1
+///                                                     observe m
+///                                                     pack (y.m)
+///                                                 pack (x.n, y.m)
+///                                             filter x.n > e.k
+///                                             emit rows (x.n, y.m)
+/// ```
+///
+/// Tuples flow from the leaves to the root: an event of Y packs m; an event of X behind it unpacks m and
+/// packs (n, m); an event of E behind both unpacks these, decides and emits. Stage 0 is the root, and a
+/// stage comes after its parent, so rules that move things down go from front to back.
+///
+/// Columns have one number in the whole plan. Where a column begins to exist is not stored: it is the stage
+/// that observes it, computes it, or unpacks it from an aggregating subquery ([`Plan::home`]).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) columns: Vec<PlanColumn>,
@@ -25,14 +45,14 @@ pub(crate) struct PlanColumn {
     pub(crate) ty: Type,
 }
 
-/// What happens at the tracepoints of one alias.
+/// The work at the tracepoints of one alias.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stage {
     pub(crate) alias: String,
     pub(crate) parent: Option<usize>,
-    /// Where its tuples come from: at least one, several for a union.
+    /// The sources of its tuples: at least one, several for a union.
     pub(crate) members: Vec<StageMember>,
-    /// What follows for all members, behind the choice of a temporal source.
+    /// The steps of all members, behind the choice of a temporal source.
     pub(crate) steps: Vec<StageStep>,
     pub(crate) keep: TemporalFilter,
     pub(crate) end: StageEnd,
@@ -87,13 +107,13 @@ pub(crate) enum StageStep {
 pub(crate) struct StageJoin {
     pub(crate) child: usize,
     pub(crate) matching: JoinKind,
-    /// What must hold at once for a match.
+    /// The conditions that must hold at once for a match.
     pub(crate) on: Vec<Expr>,
-    /// What the groups that a row matches must differ in; empty: they are all taken.
+    /// The values that the groups a row matches must differ in; if empty, all groups are taken.
     pub(crate) distinct: Vec<Expr>,
 }
 
-/// What becomes of a stage's rows.
+/// The end of a stage: what becomes of its rows.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum StageEnd {
     /// Packed for the parent, equal rows as one with a multiplicity.
@@ -129,13 +149,20 @@ pub(crate) struct StageFold {
     pub(crate) input: StageFoldInput,
 }
 
-/// Where a fold's rows come from.
+/// The input of a fold.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum StageFoldInput {
     /// A value of each row.
     Expr(Expr),
     /// The fold of that number that a child packed.
     State,
+}
+
+impl ObservedField {
+    /// Returns whether a tracepoint of the member lacks the field, by its place.
+    pub(crate) fn is_lacking(&self, tracepoint: usize) -> bool {
+        self.lacking.get(tracepoint).copied().unwrap_or(false)
+    }
 }
 
 impl PlanColumn {
@@ -181,21 +208,18 @@ impl SubqueryGroups {
         self.folds.iter().filter(|fold| !fold.aggregate.is_sketch())
     }
 
-    /// Returns the columns of the bag: the keys, and arguments of sketches that are not keys.
+    /// Returns the columns of the bag: the keys, then the arguments of sketches that are no keys, in order.
     pub(crate) fn packed(&self) -> Vec<u16> {
-        let mut columns = self.keys.clone();
-        for fold in self.folds.iter().filter(|fold| fold.aggregate.is_sketch()) {
-            columns.extend(fold.reads().into_iter().filter(|column| !self.keys.contains(column)));
+        let sketches = self.folds.iter().filter(|fold| fold.aggregate.is_sketch());
+        let mut arguments: BTreeSet<u16> = sketches.flat_map(StageFold::reads).collect();
+        for key in &self.keys {
+            arguments.remove(key);
         }
-        let keys = self.keys.len();
-        columns[keys..].sort_unstable();
-        let mut seen = BTreeSet::new();
+
+        // Keys stay as they are, even if one is there twice: their places are counted on.
+        let mut columns = self.keys.clone();
+        columns.extend(arguments);
         columns
-            .into_iter()
-            .enumerate()
-            .filter(|(i, c)| *i < keys || seen.insert(*c))
-            .map(|(_, c)| c)
-            .collect()
     }
 }
 
@@ -237,6 +261,11 @@ impl StageEnd {
     /// Returns whether rows end here: what lies above sees results, not rows.
     pub(crate) fn is_sink(&self) -> bool {
         !matches!(self, StageEnd::Rows { .. })
+    }
+
+    /// Returns whether a column is one of the groups that a consumer unpacks.
+    pub(crate) fn unpacks_as_group(&self, column: u16) -> bool {
+        matches!(self, StageEnd::Groups(groups) if groups.unpacked.contains(&column))
     }
 
     /// Returns the columns that the end reads.
@@ -333,13 +362,9 @@ impl Plan {
     /// Returns the stage at which a column begins to exist, or `None` if no stage has it.
     pub(crate) fn home(&self, column: u16) -> Option<usize> {
         self.stages.iter().position(|stage| {
-            let unpacked = |join: &StageJoin| match &self.stages[join.child].end {
-                StageEnd::Groups(groups) => groups.unpacked.contains(&column),
-                _ => false,
-            };
             stage.observes(column)
                 || stage.all_steps().any(|step| step.computes() == Some(column))
-                || stage.joins().any(unpacked)
+                || stage.joins().any(|join| self.stages[join.child].end.unpacks_as_group(column))
         })
     }
 

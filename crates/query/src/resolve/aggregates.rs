@@ -60,12 +60,15 @@ impl Resolver<'_> {
                 let Some(typed) = self.argument(argument, name, scope) else { return TypedExpr::unknown() };
                 self.fold(WantedFold { aggregate, finish }, typed, name, &argument.span)
             }
+
             FunctionMeaning::SpecialFold(SpecialFold::Quantile) => self.quantile(name, arguments, scope),
             FunctionMeaning::SpecialFold(SpecialFold::TopK) => self.top(name, arguments, scope),
             FunctionMeaning::SpecialFold(SpecialFold::LinearHistogram) => {
                 self.linear_histogram(name, arguments, scope)
             }
             FunctionMeaning::SpecialFold(SpecialFold::Rate) => self.rate(name, arguments, scope),
+
+            // Only aggregates come here.
             FunctionMeaning::Scalar(_) | FunctionMeaning::RegexpExtract | FunctionMeaning::Syntax => {
                 TypedExpr::unknown()
             }
@@ -81,6 +84,7 @@ impl Resolver<'_> {
         if let Ok(arguments) = arguments.try_into() {
             return Some(arguments);
         }
+
         let plural = if N == 1 { "" } else { "s" };
         let wrong = format!("`{}` takes {N} argument{plural}", name.text.to_ascii_uppercase());
         let wrong = Diagnostic::error(name.span.clone(), wrong);
@@ -178,6 +182,7 @@ impl Resolver<'_> {
             }
         }
 
+        // The last bucket may reach above the highest bound: all of them are of one width.
         let [lowest, highest, width] = bounds;
         let count = ((highest - lowest) / width).ceil();
         if !(width > 0.0 && (1.0..=MAX_BUCKETS).contains(&count)) {
@@ -205,6 +210,7 @@ impl Resolver<'_> {
 
     /// Returns a bound of LHIST, which must be a constant of the kind of its argument.
     fn bucket_bound(&mut self, written: &AstExpr, argument: Type) -> Option<f64> {
+        // Buckets of durations are bounded by durations; of a type that is not known, by either.
         let durations = argument == Type::Duration;
         let value = constant(written)
             .filter(|value| (value.type_of() == Type::Duration) == durations || typing::open(argument));
@@ -212,6 +218,7 @@ impl Resolver<'_> {
             Value::Duration(ns) => Some(ns as f64),
             other => other.as_f64(),
         });
+
         if bound.is_none() {
             self.not_constant(written, if durations { "a duration" } else { "a number" });
         }
@@ -232,6 +239,7 @@ impl Resolver<'_> {
             return TypedExpr::unknown();
         }
 
+        // Of a value that is no aggregate the rate of its sum is meant.
         let counted = match arguments {
             [] => self.count_rows(&name.span),
             [argument] if argument.has_aggregate() => self.expression(argument, scope),
@@ -261,6 +269,7 @@ impl Resolver<'_> {
             self.misplaced_aggregate(span);
             return TypedExpr::unknown();
         };
+        // Equal placeholders are one column, so that equal expressions stay equal.
         if let Some((column, _)) = collected.placeholders.iter().find(|(_, known)| **known == placeholder) {
             return TypedExpr { expr: Expr::Column(*column), ty };
         }

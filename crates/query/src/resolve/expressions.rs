@@ -81,12 +81,16 @@ impl Resolver<'_> {
                 TypedExpr { expr: Expr::Unary(Unary::Not, Box::new(x.expr)), ty: Type::Bool }
             }
             AstExprKind::Negate(x) => self.negate(x, scope),
+
+            // Operators: chains are lists here and nest in the plan.
             AstExprKind::Connective(op, list) => self.connective(*op, list, scope),
             AstExprKind::Chain(first, rest) => self.chain(first, rest, scope),
             AstExprKind::Compare(op, x, y) => {
                 let (left, right) = (self.expression(x, scope), self.expression(y, scope));
                 self.compare(*op, left, right, span)
             }
+
+            // Tests of one value.
             AstExprKind::In(x, list) => self.is_in(x, list, span, scope),
             AstExprKind::Between(x, low, high) => self.between(x, low, high, span, scope),
             AstExprKind::Like(x, pattern) => self.matches(x, Pattern::Like(pattern.as_str().into()), scope),
@@ -98,6 +102,7 @@ impl Resolver<'_> {
                 let x = self.expression(x, scope);
                 TypedExpr { expr: Expr::Unary(Unary::IsNull, Box::new(x.expr)), ty: Type::Bool }
             }
+
             AstExprKind::Case { operand, arms, otherwise } => {
                 self.case(operand.as_deref(), arms, otherwise.as_deref(), scope)
             }
@@ -106,6 +111,8 @@ impl Resolver<'_> {
                 TypedExpr { expr: Expr::Cast(Box::new(x.expr), *ty), ty: *ty }
             }
             AstExprKind::Call(name, arguments) => self.call(name, arguments, span, scope),
+
+            // Aggregates with a grammar of their own.
             AstExprKind::CountRows => self.count_rows(span),
             AstExprKind::CountDistinct(name, x) => self.count_distinct(name, x, scope),
         }
@@ -166,6 +173,7 @@ impl Resolver<'_> {
 
         for (op, operand) in rest {
             let right = self.expression(operand, scope);
+            // From the left: each operand is typed together with everything before it.
             left = match typing::binary(*op, left.ty, right.ty) {
                 Some(ty) => binary(*op, left, right, ty),
                 None => {
@@ -190,6 +198,7 @@ impl Resolver<'_> {
 
         let wrong = Diagnostic::error(span.clone(), format!("{message} {left} and {right}"));
         let wrong = wrong.detail(format!("{left} {detail} {right}"));
+        // `+` joins text in other languages.
         let texts = left == Type::String && right == Type::String && op == Binary::Add;
         self.report(if texts { wrong.hint("text is joined with `||`") } else { wrong });
     }
@@ -309,9 +318,11 @@ impl Resolver<'_> {
 
     fn call(&mut self, name: &Name, arguments: &[AstExpr], span: &Span, scope: &NameScope) -> TypedExpr {
         let function = function(&name.text);
+
         if function.is_some_and(|function| function.kind == FunctionKind::Aggregate) {
             return self.aggregate(name, arguments, scope);
         }
+        // CAST does not come here, and sources are no values.
         match function.map(|function| function.meaning) {
             Some(FunctionMeaning::Scalar(function)) => self.scalar(function, arguments, span, scope),
             Some(FunctionMeaning::RegexpExtract) => self.extract(name, arguments, scope),
@@ -376,6 +387,7 @@ impl Resolver<'_> {
         };
         let Some(pattern) = self.regex(text, &source.span) else { return TypedExpr::unknown() };
 
+        // Without a number the first group is meant, or everything if there is none.
         let groups = pattern.groups();
         let group = match arguments.get(2).map(|written| (&written.kind, &written.span)) {
             None => groups.min(1),
@@ -393,8 +405,8 @@ impl Resolver<'_> {
     }
 
     fn unknown_function(&mut self, name: &Name) {
-        let in_expressions = |kind| matches!(kind, FunctionKind::Aggregate | FunctionKind::Scalar);
-        let known = functions().filter(|function| in_expressions(function.kind));
+        let known = functions()
+            .filter(|function| matches!(function.kind, FunctionKind::Aggregate | FunctionKind::Scalar));
         let found = nearest(&name.text, known.map(|function| function.name));
         let wrong = Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text));
         self.report(wrong.detail("no function has this name").suggest(found));

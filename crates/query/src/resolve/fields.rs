@@ -22,7 +22,7 @@ use pivot_advice::{Expr, Type, Value, canonical_field, default_fields};
 /// Fields that a function has when it returns, and not before.
 const AT_EXIT: [&str; 3] = ["elapsed", "result", "outcome"];
 
-/// What one member has under a name.
+/// The thing that one member has under a name.
 enum FieldLookup {
     /// A column that it computes.
     Column(u16),
@@ -54,9 +54,12 @@ impl Resolver<'_> {
         span: &Span,
     ) -> TypedExpr {
         let wanted = WantedField { alias, name, span };
+
         match binding {
             AliasBinding::Unknown => TypedExpr::unknown(),
             AliasBinding::Tuples { stage, members } => self.field(*stage, members, wanted),
+
+            // Groups have the columns of their SELECT and nothing else.
             AliasBinding::Groups { columns, .. } => match columns.iter().find(|(column, _)| column == name) {
                 Some((_, typed)) => typed.clone(),
                 None => {
@@ -182,6 +185,7 @@ impl Resolver<'_> {
 
     /// Copies a column as soon as it is there: a step that is there already may read the copy.
     fn copy(&mut self, stage: usize, member: usize, column: u16, of: u16) {
+        // The column is there behind the step that computes it, or behind the join that brings it.
         let home = self.plan.home(of);
         let binds = |step: &StageStep| match step {
             StageStep::Join(join) => {
@@ -200,6 +204,7 @@ impl Resolver<'_> {
 
     /// Warns of a field that only some agents export, or with different types.
     fn check_exporters(&mut self, stage: usize, member: usize, field: &str, span: &Span) {
+        // Reporting needs the resolver, which lends the tracepoints until then.
         let catalog = self.catalog;
         let tracepoints = &self.plan.stages[stage].members[member].tracepoints;
         let mut warnings = Vec::new();

@@ -110,6 +110,7 @@ impl Resolver<'_> {
             return JoinParent { stage: own, hidden: false };
         };
 
+        // A group has no place among the events of a request.
         if let AliasBinding::Groups { .. } = after.binding {
             let wrong = format!("nothing can happen before `{}`", join.after.text);
             let wrong = Diagnostic::error(join.after.span.clone(), wrong).detail("an aggregating query");

@@ -22,7 +22,7 @@ impl TypedExpr {
     }
 }
 
-/// What an alias stands for.
+/// The thing that an alias stands for.
 #[derive(Debug, Clone)]
 pub(super) enum AliasBinding {
     /// The tuples of a stage, from some of its members.
@@ -87,7 +87,7 @@ impl AliasBinding {
     }
 }
 
-/// Where the steps of a query go.
+/// The list that the steps of a query go to.
 #[derive(Debug, Clone)]
 pub(super) enum StepTarget {
     /// Behind all members of a stage, and behind its choice.
@@ -109,7 +109,7 @@ impl StepTarget {
 pub(super) struct ScopeAlias {
     pub(super) name: String,
     pub(super) binding: AliasBinding,
-    /// It is anti-joined, or joined to one that is: only conditions of such joins may use it.
+    /// The alias is anti-joined, or joined to one that is: only conditions of such joins may use it.
     pub(super) hidden: bool,
 }
 
@@ -156,7 +156,7 @@ pub(super) struct CollectedAggregates {
     pub(super) placeholders: HashMap<u16, Placeholder>,
 }
 
-/// What a column stands for while a SELECT is resolved.
+/// The thing that a column stands for while a SELECT is resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Placeholder {
     /// How many rows the group has.
@@ -167,7 +167,7 @@ pub(super) enum Placeholder {
     Seconds,
 }
 
-/// Where a source stands.
+/// The site of a source: the alias and stage that it is resolved for.
 #[derive(Debug, Clone)]
 pub(super) struct SourceSite {
     pub(super) alias: String,
@@ -176,13 +176,13 @@ pub(super) struct SourceSite {
     pub(super) role: SourceRole,
 }
 
-/// What a source is to the query around it.
+/// The role of a source in the query around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SourceRole {
-    /// Its events are the rows.
+    /// The events of the source are the rows.
     From,
-    /// It happened before.
+    /// The events of the source happened before.
     Joined,
-    /// It is inside of First or MostRecent.
+    /// The source is inside of First or MostRecent.
     Kept,
 }

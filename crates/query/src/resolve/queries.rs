@@ -41,11 +41,11 @@ pub(crate) fn resolve(
     ResolvedQuery { plan: resolver.plan, result, shape, pending: resolver.pending }
 }
 
-/// What the row clauses of a query leave behind.
+/// The result of the row clauses of a query.
 struct QueryRows {
     /// The names that may be used after them.
     scope: NameScope,
-    /// Where further steps go.
+    /// The list that further steps go to.
     target: StepTarget,
 }
 
@@ -148,6 +148,7 @@ impl Resolver<'_> {
             return AliasBinding::Unknown;
         }
 
+        // While the name is on the list, whoever uses it uses itself.
         self.naming.push(name.to_owned());
         let binding = match self.with.iter().rposition(|known| known.name == name) {
             Some(at) => self.inline_definition(at, site, span),
@@ -188,6 +189,8 @@ impl Resolver<'_> {
         if let Some(parsed) = self.parsed.get(name) {
             return parsed.clone();
         }
+
+        // Its mistakes are reported where it is first used.
         let mut found = Diagnostics::default();
         let text = self.catalog.query(name).unwrap_or_default();
         let query = crate::syntax::parse(text, self.params, &mut found).map(Rc::new);
@@ -209,6 +212,7 @@ impl Resolver<'_> {
             return AliasBinding::Unknown;
         }
 
+        // Findings that concern the whole are shown at the outermost source.
         let known = self.with.len();
         let outermost = self.inlined_at.is_none();
         if outermost {

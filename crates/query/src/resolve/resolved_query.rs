@@ -9,7 +9,7 @@ use pivot_advice::{Aggregate, Expr, FinalFunction, Type};
 pub(crate) struct ResolvedQuery {
     /// The stages, without the end of the first.
     pub(crate) plan: Plan,
-    /// What the first stage emits.
+    /// The values or groups that the first stage emits.
     pub(crate) result: ResolvedResult,
     pub(crate) shape: ResultShape,
     /// Tracepoints and patterns that nobody exports yet.
@@ -19,7 +19,7 @@ pub(crate) struct ResolvedQuery {
 /// The column of a result that is the length of its window in seconds.
 pub(crate) const SECONDS: u16 = u16::MAX;
 
-/// What a query gives for the rows that reach its end.
+/// The result of a query for the rows that reach its end.
 #[derive(Debug, Clone)]
 pub(crate) enum ResolvedResult {
     /// The rows themselves. The first `shown` values are the user's, the others are sorted by.
@@ -76,7 +76,8 @@ pub(crate) struct FinishedAggregate {
     pub(crate) ty: Type,
 }
 
-/// What happens to the rows of a result before they are shown, and how their query runs.
+/// The shape of a result: the clauses that apply to its rows before they are shown, and the settings of
+/// its query.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ResultShape {
     pub(crate) distinct: bool,

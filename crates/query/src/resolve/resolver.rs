@@ -38,7 +38,7 @@ pub(super) struct Resolver<'a> {
     pub(super) diagnostics: Diagnostics,
     pub(super) work: WorkBudget,
 
-    /// What has come out so far.
+    /// The stages and columns so far.
     pub(super) plan: Plan,
     /// Tracepoints and patterns that nobody exports yet, in the order of the text.
     pub(super) pending: Vec<String>,
@@ -50,11 +50,11 @@ pub(super) struct Resolver<'a> {
     pub(super) parsed: HashMap<String, Option<Rc<AstQuery>>>,
     /// The named queries that are being resolved, outermost first.
     pub(super) naming: Vec<String>,
-    /// Where a query of the catalogue is used: its own spans mean nothing in this text.
+    /// The place where a query of the catalogue is used: its own spans mean nothing in this text.
     pub(super) used_at: Option<Span>,
     /// The source of this text that is being written out.
     pub(super) inlined_at: Option<Span>,
-    /// How many queries there are around the one that is being resolved.
+    /// The number of queries around the one that is being resolved.
     pub(super) depth: usize,
 
     /// The column of each field that was asked for.
@@ -85,6 +85,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// Reports a finding. Inside of a query of the catalogue it stands where that query is used.
     pub(super) fn report(&mut self, mut diagnostic: Diagnostic) {
         if let (Some(used_at), Some(name)) = (&self.used_at, self.naming.last()) {
             diagnostic.span = used_at.clone();
@@ -144,6 +145,7 @@ impl<'a> Resolver<'a> {
 
     /// Adds a column. Returns `None`, which was reported, if there are too many.
     pub(super) fn column(&mut self, column: PlanColumn, span: &Span) -> Option<u16> {
+        // A placeholder of an aggregate is a column too, so this is more than any row has.
         let number = u16::try_from(self.plan.columns.len()).ok().filter(|n| usize::from(*n) < MAX_COLUMNS);
         match number {
             Some(_) => self.plan.columns.push(column),
@@ -168,6 +170,7 @@ impl<'a> Resolver<'a> {
 
     /// Appends a step; a union has it in each member.
     pub(super) fn push(&mut self, target: &StepTarget, step: StageStep) {
+        // The copies are counted before they are made.
         let copies = match target {
             StepTarget::Stage(_) => 1,
             StepTarget::Members(_, members) => members.len(),

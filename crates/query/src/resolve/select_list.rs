@@ -58,19 +58,14 @@ impl Resolver<'_> {
         }
 
         // DISTINCT rows are the groups of all their values.
-        let column_of = |i: usize, value: &RowValue| NamedExpr {
-            name: value.name.clone(),
-            expr: Expr::Column(narrow(i)),
-            ty: value.ty,
-        };
-        let columns = values.iter().take(shown).enumerate().map(|(i, value)| column_of(i, value)).collect();
-        let keys = values.into_iter().map(|value| NamedExpr {
-            name: value.name,
-            expr: Expr::Column(value.column),
-            ty: value.ty,
-        });
-        let keys = keys.collect();
-        let grouped = ResolvedGroups { keys, columns, order: sorted.order, ..ResolvedGroups::default() };
+        let mut grouped = ResolvedGroups { order: sorted.order, ..ResolvedGroups::default() };
+        for (i, RowValue { name, column, ty }) in values.into_iter().enumerate() {
+            if i < shown {
+                let expr = Expr::Column(narrow(i));
+                grouped.columns.push(NamedExpr { name: name.clone(), expr, ty });
+            }
+            grouped.keys.push(NamedExpr { name, expr: Expr::Column(column), ty });
+        }
         (ResolvedResult::Groups(grouped), shape)
     }
 
@@ -137,9 +132,11 @@ impl Resolver<'_> {
             self.push(target, StageStep::Order(numbers));
         }
 
-        let visible =
-            |member: BoundMember| BoundMember { columns: VisibleColumns::Columns(columns.clone()), ..member };
-        AliasBinding::Tuples { stage, members: members.into_iter().map(visible).collect() }
+        // From outside the columns of SELECT are all that can be seen.
+        let members = members
+            .into_iter()
+            .map(|member| BoundMember { columns: VisibleColumns::Columns(columns.clone()), ..member });
+        AliasBinding::Tuples { stage, members: members.collect() }
     }
 
     /// Resolves the SELECT of an aggregating query that is a source. Its columns are expressions over those
@@ -312,6 +309,8 @@ impl Resolver<'_> {
 
         for written in query.result.order.iter().flat_map(|order| &order.body) {
             let typed = self.sort_expression(&written.expr, &named, &selected);
+
+            // What is not selected is computed beside the values and not shown.
             let known = values.iter().chain(&hidden).position(|value| value.expr == typed.expr);
             let place = known.unwrap_or(values.len() + hidden.len());
             if query.distinct.is_some() && place >= values.len() {
@@ -381,7 +380,7 @@ impl Resolver<'_> {
 struct RowOrder {
     /// Over the values, then the hidden ones.
     order: Vec<SortKey>,
-    /// What rows are sorted by and is not selected.
+    /// Values that rows are sorted by and that are not selected.
     hidden: Vec<NamedExpr>,
 }
 
@@ -397,6 +396,7 @@ fn move_over_group(
         return Ok(());
     }
 
+    // A column of the rows that is no key has many values in a group.
     if let Expr::Column(index) = expr {
         *index = match placeholders.get(index) {
             Some(Placeholder::Rows) => narrow(keys.len()),

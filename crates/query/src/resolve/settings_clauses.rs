@@ -19,6 +19,7 @@ impl Resolver<'_> {
     /// Returns the shape of the result as far as it does not depend on the rows.
     pub(super) fn shape(&mut self, query: &AstQuery) -> ResultShape {
         let result = &query.result;
+
         let settings = RunSettings {
             every_ns: match &result.every {
                 Some(every) => self.every(every),
@@ -31,6 +32,8 @@ impl Resolver<'_> {
             },
             sink: result.into.as_ref().and_then(|into| self.sink(into)),
         };
+
+        // DISTINCT and ORDER BY depend on whether the query aggregates.
         ResultShape {
             limit: result.limit.as_ref().map(|limit| limit.body),
             // A sample of all requests is none.
@@ -56,6 +59,7 @@ impl Resolver<'_> {
             let is_count = !item.percent && item.amount.fract() == 0.0 && (1.0..1e15).contains(&item.amount);
             let is_share = item.percent && item.amount > 0.0 && item.amount <= 100.0;
 
+            // The last one wins, as it does not matter: a repeated budget is an error.
             let repeated = match name.as_str() {
                 "bytes" if is_count => budget.bytes.replace(item.amount as u64).is_some(),
                 "groups" if is_count => budget.groups.replace(item.amount as u64).is_some(),
@@ -75,6 +79,7 @@ impl Resolver<'_> {
 
     fn wrong_budget(&mut self, item: &BudgetItem, name: &str) {
         let span = item.name.span.clone();
+
         let expected = match name {
             "bytes" => "a size such as 1KiB",
             "groups" => "a number such as 1000",
@@ -86,6 +91,7 @@ impl Resolver<'_> {
                 return;
             }
         };
+
         self.report(Diagnostic::error(span, format!("the budget `{name}` is {expected}")));
     }
 
@@ -99,6 +105,7 @@ impl Resolver<'_> {
             return None;
         }
 
+        // The clause is accepted, so that queries need not change once there is a sink.
         let warning = Diagnostic::warning(into.span.clone(), format!("nothing is written to {name} yet"));
         self.report(warning.detail("the query runs, and its results are shown"));
         let options = into.body.options.iter().map(|(key, value)| (key.text.clone(), value.clone()));
@@ -108,6 +115,8 @@ impl Resolver<'_> {
     /// Reports clauses that only the query of a statement may have.
     pub(super) fn refuse_result_clauses(&mut self, query: &AstQuery) {
         let result = &query.result;
+
+        // A source is read for one event at a time: it has no windows, no order and no life of its own.
         let clauses = [
             (keyword_span(&result.order), "ORDER BY"),
             (keyword_span(&result.limit), "LIMIT"),
@@ -117,6 +126,7 @@ impl Resolver<'_> {
             (keyword_span(&result.within), "WITHIN"),
             (keyword_span(&result.into), "INTO"),
         ];
+
         for (span, name) in clauses {
             let Some(span) = span else { continue };
             let wrong = Diagnostic::error(span, format!("{name} is misplaced"));

@@ -60,6 +60,7 @@ impl Resolver<'_> {
         if !self.spend(Work::Member, 1, &source.span) {
             return AliasBinding::Unknown;
         }
+
         match &source.kind {
             AstSourceKind::Query(query) => self.inline(query, site, &source.span),
             AstSourceKind::Named(name) if self.is_query(name) => self.inline_named(name, site, &source.span),
@@ -68,6 +69,7 @@ impl Resolver<'_> {
                 let member = self.member(site.stage, vec![tracepoint]);
                 AliasBinding::Tuples { stage: site.stage, members: vec![member] }
             }
+
             AstSourceKind::Pattern(pattern) => self.pattern(pattern, site, &source.span),
             AstSourceKind::Unnest(inner, field) => self.unnest(inner, field, site),
             AstSourceKind::Temporal { which, n, source: inner, condition } => {
@@ -224,10 +226,12 @@ impl Resolver<'_> {
 
     /// Returns the tracepoint, function or query whose name is nearest, or `None` if none is near.
     fn nearest_source(&self, name: &str) -> Option<String> {
-        let known = || self.catalog.tracepoints().map(|known| known.name.as_str());
-        let functions = known().filter_map(|name| name.split_once('@')).map(|(function, _)| function);
+        // A function is named without its location, so both spellings are candidates.
+        let tracepoints = self.catalog.tracepoints().map(|known| known.name.as_str());
+        let locations = self.catalog.tracepoints().filter_map(|known| known.name.split_once('@'));
+        let functions = locations.map(|(function, _)| function);
         let queries = self.catalog.queries().map(|(name, _)| name);
         let with = self.with.iter().map(|known| known.name.as_str());
-        nearest(name, functions.chain(known()).chain(queries).chain(with))
+        nearest(name, functions.chain(tracepoints).chain(queries).chain(with))
     }
 }

@@ -40,9 +40,11 @@ fn arithmetic(op: Binary, a: Type, b: Type) -> Option<Type> {
     use Binary::*;
     use Type::*;
     match (op, a, b) {
+        // A difference of unsigned numbers may be negative.
         (_, U64, U64) if op != Subtract => Some(U64),
         (_, a, b) if a.is_integer() && b.is_integer() => Some(I64),
         (_, a, b) if a.is_number() && b.is_number() => Some(F64),
+
         (Subtract, Timestamp, Timestamp) => Some(Duration),
         (Add, Timestamp, Duration) | (Add, Duration, Timestamp) | (Subtract, Timestamp, Duration) => {
             Some(Timestamp)
@@ -51,6 +53,8 @@ fn arithmetic(op: Binary, a: Type, b: Type) -> Option<Type> {
         (Add | Subtract | Remainder, Duration, Duration) => Some(Duration),
         (Multiply | Divide, Duration, b) if b.is_number() => Some(Duration),
         (Multiply, a, Duration) if a.is_number() => Some(Duration),
+
+        // What is not known may turn out to be a number when the query runs.
         (_, a, b) if (open(a) && adds_up(b)) || (open(b) && adds_up(a)) => Some(Any),
         _ => None,
     }
@@ -77,7 +81,7 @@ pub(super) fn united(a: Type, b: Type) -> Option<Type> {
 pub(super) struct ArgumentMismatch {
     /// The place of the argument.
     pub(super) argument: usize,
-    /// What it should be, for messages.
+    /// The type that it should have, for messages.
     pub(super) wanted: &'static str,
 }
 
@@ -90,6 +94,7 @@ impl Arguments<'_> {
         self.0.get(argument).copied().unwrap_or(Type::Any)
     }
 
+    /// Refuses an argument that does not fit, unless nothing is known of its type.
     fn need(self, argument: usize, fits: bool, wanted: &'static str) -> Result<(), ArgumentMismatch> {
         if fits || open(self.at(argument)) { Ok(()) } else { Err(ArgumentMismatch { argument, wanted }) }
     }
@@ -102,6 +107,11 @@ impl Arguments<'_> {
         self.need(argument, self.at(argument).is_number(), "a number")
     }
 
+    fn number_or_duration(self, argument: usize) -> Result<(), ArgumentMismatch> {
+        let ty = self.at(argument);
+        self.need(argument, ty.is_number() || ty == Type::Duration, "a number or a duration")
+    }
+
     fn integer(self, argument: usize) -> Result<(), ArgumentMismatch> {
         self.need(argument, self.at(argument).is_integer(), "an integer")
     }
@@ -112,63 +122,72 @@ pub(super) fn call(function: Function, arguments: &[Type]) -> Result<Type, Argum
     use Function::*;
     let given = Arguments(arguments);
     match function {
-        Lower | Upper => given.text(0).map(|()| Type::String),
-        Length => {
-            let measured = matches!(given.at(0), Type::String | Type::Bytes | Type::List(_));
-            given.need(0, measured, "text, bytes or a list").map(|()| Type::I64)
-        }
-        Substr => {
-            given.text(0)?;
-            given.integer(1)?;
-            given.integer(2).map(|()| Type::String)
-        }
-        SplitPart => {
-            given.text(0)?;
-            given.text(1)?;
-            given.integer(2).map(|()| Type::String)
-        }
-        StartsWith | Contains => {
-            given.text(0)?;
-            given.text(1).map(|()| Type::Bool)
-        }
-        Abs => given
-            .need(0, given.at(0).is_number() || given.at(0) == Type::Duration, "a number or a duration")
-            .map(|()| given.at(0)),
-        Floor | Ceil | Round => given.number(0).map(|()| given.at(0)),
-        Ln | Log2 => given.number(0).map(|()| Type::F64),
-        Pow => {
-            given.number(0)?;
-            given.number(1).map(|()| Type::F64)
-        }
+        Lower | Upper | Length | Substr | SplitPart | StartsWith | Contains => text_call(function, given),
+        Abs | Floor | Ceil | Round | Ln | Log2 | Pow | WidthBucket => number_call(function, given),
+
         Bucket => bucket(given.at(0), given.at(1)),
         Truncate => {
             given.need(0, given.at(0) == Type::Timestamp, "a timestamp")?;
             given.text(1).map(|()| Type::Timestamp)
         }
-        WidthBucket => {
-            for i in 0..3 {
-                given.need(
-                    i,
-                    given.at(i).is_number() || given.at(i) == Type::Duration,
-                    "a number or a duration",
-                )?;
-            }
-            given.integer(3).map(|()| Type::I64)
-        }
+
+        // The functions that give one of their arguments need a type for all of them.
         Coalesce => {
             let mut all = Type::Null;
             for (argument, ty) in arguments.iter().enumerate() {
-                all = united(all, *ty)
-                    .ok_or(ArgumentMismatch { argument, wanted: "of the type of the others" })?;
+                let mismatch = ArgumentMismatch { argument, wanted: "of the type of the others" };
+                all = united(all, *ty).ok_or(mismatch)?;
             }
             Ok(all)
         }
         If => {
             given.need(0, given.at(0) == Type::Bool, "a condition")?;
-            united(given.at(1), given.at(2))
-                .ok_or(ArgumentMismatch { argument: 2, wanted: "of the type of the other result" })
+            let mismatch = ArgumentMismatch { argument: 2, wanted: "of the type of the other result" };
+            united(given.at(1), given.at(2)).ok_or(mismatch)
         }
+
         Hash | Size => Ok(Type::U64),
+    }
+}
+
+/// Returns the type of a function of text.
+fn text_call(function: Function, given: Arguments<'_>) -> Result<Type, ArgumentMismatch> {
+    if function == Function::Length {
+        let measured = matches!(given.at(0), Type::String | Type::Bytes | Type::List(_));
+        return given.need(0, measured, "text, bytes or a list").map(|()| Type::I64);
+    }
+
+    given.text(0)?;
+    match function {
+        Function::Substr => {
+            given.integer(1)?;
+            given.integer(2).map(|()| Type::String)
+        }
+        Function::SplitPart => {
+            given.text(1)?;
+            given.integer(2).map(|()| Type::String)
+        }
+        Function::StartsWith | Function::Contains => given.text(1).map(|()| Type::Bool),
+        _ => Ok(Type::String),
+    }
+}
+
+/// Returns the type of a function of numbers.
+fn number_call(function: Function, given: Arguments<'_>) -> Result<Type, ArgumentMismatch> {
+    match function {
+        Function::Abs => given.number_or_duration(0).map(|()| given.at(0)),
+        Function::WidthBucket => {
+            for argument in 0..3 {
+                given.number_or_duration(argument)?;
+            }
+            given.integer(3).map(|()| Type::I64)
+        }
+        Function::Pow => {
+            given.number(0)?;
+            given.number(1).map(|()| Type::F64)
+        }
+        Function::Ln | Function::Log2 => given.number(0).map(|()| Type::F64),
+        _ => given.number(0).map(|()| given.at(0)),
     }
 }
 

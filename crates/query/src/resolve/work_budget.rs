@@ -8,7 +8,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::syntax::ast::Span;
 
-/// What the resolver may use up.
+/// The kinds of work of the resolver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
     /// A query written out where it is used.
@@ -44,7 +44,7 @@ impl Work {
     }
 }
 
-/// How much of each kind of work a query has used.
+/// The work that a query has used so far, of each kind.
 #[derive(Debug, Default)]
 pub(super) struct WorkBudget {
     used: [usize; 5],
@@ -62,6 +62,7 @@ impl WorkBudget {
         self.exhausted = true;
 
         let limit = work.limit();
+        // Only the first limit is reported: the others follow from the same cause.
         let wrong = format!("the query holds more than {limit} {} once it is written out", work.noun());
         let wrong = Diagnostic::error(span.clone(), wrong).detail("the limit is reached here");
         Some(wrong.hint("a query is written out each time that it is used as a source: use it less often, or split the statement"))

@@ -24,7 +24,7 @@ pub(crate) struct AstQuery {
     pub(crate) steps: Vec<RowClause>,
     pub(crate) group: Option<Vec<AstExpr>>,
     pub(crate) select: Vec<SelectItem>,
-    /// Where DISTINCT stands.
+    /// The place of DISTINCT.
     pub(crate) distinct: Option<Span>,
     pub(crate) result: ResultClauses,
     pub(crate) span: Span,
@@ -32,7 +32,7 @@ pub(crate) struct AstQuery {
     pub(crate) broken: bool,
 }
 
-/// What may follow SELECT, each with the place of its keyword.
+/// The clauses that may follow SELECT, each with the place of its keyword.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ResultClauses {
     pub(crate) having: Option<Spanned<AstExpr>>,
@@ -103,7 +103,7 @@ pub(crate) struct JoinClause {
     pub(crate) condition: Option<AstExpr>,
 }
 
-/// Where tuples come from.
+/// A source of tuples.
 #[derive(Debug, Clone)]
 pub(crate) struct AstSource {
     pub(crate) kind: AstSourceKind,
@@ -133,7 +133,7 @@ pub(crate) struct NamePattern {
     pub(crate) fields: Vec<(Name, Value)>,
 }
 
-/// Which end of the past a temporal source keeps.
+/// The end of the past that a temporal source keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TemporalChoice {
     First,
@@ -213,15 +213,18 @@ impl AstExpr {
         }
     }
 
-    /// The expressions directly inside this one.
+    /// Returns the expressions directly inside of this one.
     pub(crate) fn children(&self) -> Vec<&AstExpr> {
         use AstExprKind::*;
         match &self.kind {
             Path(_) | Literal(_) | CountRows => vec![],
+
+            // One operand, two, and three.
             CountDistinct(_, x) => vec![x],
             Not(x) | Negate(x) | Like(x, _) | Regex(x, _) | IsNull(x) | Cast(x, _) => vec![x],
             Compare(_, x, y) => vec![x, y],
             Between(x, low, high) => vec![x, low, high],
+
             Connective(_, list) | Call(_, list) => list.iter().collect(),
             In(x, list) => std::iter::once(&**x).chain(list).collect(),
             Chain(x, rest) => std::iter::once(&**x).chain(rest.iter().map(|(_, y)| y)).collect(),

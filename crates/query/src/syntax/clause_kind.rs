@@ -45,6 +45,7 @@ pub(crate) fn clause_at(tokens: &[Token<'_>]) -> Option<(ClauseKind, usize)> {
         if !words.next().is_some_and(|word| word.eq_ignore_ascii_case(first)) {
             continue;
         }
+        // `LEFT` alone may be the name of something, `GROUP` alone may not.
         match words.next() {
             None => return Some((kind, 1)),
             Some(second) if tokens.get(1).is_some_and(|token| token.is_word(second)) => {

@@ -31,7 +31,7 @@ struct RawClause<'a> {
     kind: ClauseKind,
     /// The place of its keyword.
     span: Span,
-    /// What follows the keyword.
+    /// The tokens behind the keyword.
     body: TokenStream<'a>,
 }
 
@@ -129,6 +129,7 @@ impl ClauseParser {
             self.seen.push(clause.kind);
         }
 
+        // A misspelt keyword ends a clause before its time, and is read like the keyword that it means.
         let kind = clause.kind;
         let body = clause.body;
         match self.parse_body(clause) {
@@ -143,6 +144,7 @@ impl ClauseParser {
     }
 
     fn parse_body<'a>(&mut self, clause: RawClause<'a>) -> ClauseOutcome<'a> {
+        // Each arm says where the parsed clause goes; what does not parse leaves no trace in the query.
         let query = &mut self.query;
         let result = &mut query.result;
         match clause.kind {
@@ -241,6 +243,7 @@ impl ClauseParser {
 
     /// Reports the clauses that every query has and this one lacks.
     fn finish(mut self, tokens: TokenStream<'_>, end: usize) -> AstQuery {
+        // Other clauses may be left out.
         for (kind, hint) in [
             (ClauseKind::From, "a query begins with FROM alias IN tracepoint"),
             (ClauseKind::Select, "add SELECT with the columns of the result"),
@@ -253,6 +256,7 @@ impl ClauseParser {
                 tokens.report(wrong.detail("the query ends here").hint(hint));
             }
         }
+
         self.query
     }
 }
@@ -263,7 +267,7 @@ fn last_before<'a>(body: TokenStream<'a>, rest: TokenStream<'a>) -> Option<&'a T
     body.list.get(read.checked_sub(1)?)
 }
 
-/// How the parsing of a clause ended.
+/// The ways in which the parsing of a clause ends.
 enum ClauseOutcome<'a> {
     /// All of its tokens belong to it.
     Complete,
@@ -293,6 +297,8 @@ fn parse<'a, T>(
     match parser(clause.body) {
         Ok((rest, parsed)) => {
             accept(parsed);
+
+            // Parsers stop where they cannot go on: what is left over is for the caller.
             if rest.list.is_empty() { ClauseOutcome::Complete } else { ClauseOutcome::Followed(rest) }
         }
         Err(nom::Err::Error(failure) | nom::Err::Failure(failure)) => broken(clause, &failure),
@@ -302,6 +308,7 @@ fn parse<'a, T>(
 
 /// Reports what was expected where the parser of a clause stopped.
 fn broken<'a>(clause: &RawClause<'a>, failure: &ParseFailure) -> ClauseOutcome<'a> {
+    // The furthest place that any alternative came to explains most.
     let rest = clause.body.skip(clause.body.list.len().saturating_sub(failure.left));
     if rest.first().is_some_and(|token| misspelt_clause(token).is_some()) {
         return ClauseOutcome::BrokenAtMisspelt(rest);

@@ -58,6 +58,8 @@ fn connective<'a>(
     if others.is_empty() {
         return Ok((rest, first));
     }
+
+    // A list, so that the length of a condition costs no depth.
     others.insert(0, first);
     Ok((rest, spanned(input, rest, AstExprKind::Connective(op, others))))
 }
@@ -102,7 +104,7 @@ fn comparison(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
     Ok((rest, repeat(input, rest, usize::from(negated), found, AstExprKind::Not)))
 }
 
-/// What may follow the left side of a comparison.
+/// The test that may follow the left side of a comparison.
 struct ComparisonEnd {
     negated: bool,
     test: ComparisonTest,
@@ -129,6 +131,7 @@ fn comparison_end(input: TokenStream<'_>) -> ParseResult<'_, ComparisonEnd> {
         return Ok((rest, ComparisonEnd { negated: not.is_some(), test: ComparisonTest::IsNull }));
     }
 
+    // The operators of regular expressions are signs, and the only ones with a negation of their own.
     let mut tilde = alt((value(false, symbol("~", "`~`")), value(true, symbol("!~", "`!~`"))));
     if let Ok((rest, negated)) = tilde.parse(input) {
         let (rest, regex) = cut(text("a regular expression in quotes")).parse(rest)?;
@@ -179,6 +182,7 @@ fn chain<'a>(
     if others.is_empty() {
         return Ok((rest, first));
     }
+
     Ok((rest, spanned(input, rest, AstExprKind::Chain(Box::new(first), others))))
 }
 
@@ -208,6 +212,7 @@ fn primary(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
             Ok((rest, AstExpr { span: input.until(&rest), ..inner }))
         }
 
+        // Constants are reserved words, so they are looked for before names.
         TokenKind::Word(word) if word.eq_ignore_ascii_case("CASE") => case(input),
         TokenKind::Word(word) => match constant(word) {
             Some(value) => Ok((input.rest(), spanned(input, input.rest(), AstExprKind::Literal(value)))),
@@ -248,7 +253,7 @@ fn negated(value: &Value) -> Option<Value> {
     })
 }
 
-/// What begins with a word: a call, COUNT alone, or a path.
+/// Parses what begins with a word: a call, COUNT alone, or a path.
 fn named<'a>(input: TokenStream<'a>, word: &str) -> ParseResult<'a, AstExpr> {
     let rest = input.rest();
     let next = rest.first();

@@ -32,6 +32,7 @@ pub(super) fn hint_for(
     clause: Option<ClauseKind>,
 ) -> Option<String> {
     let hint = match &token.kind {
+        // Signs of other languages, and signs that stand elsewhere in this one.
         TokenKind::Symbol("(") if clause.is_some_and(ClauseKind::has_source) => return source(before?),
         TokenKind::Symbol("->") => "happened-before belongs to a join: JOIN x IN source ON x -> y",
         TokenKind::Symbol("==") => "equality is `=`",
@@ -43,6 +44,8 @@ pub(super) fn hint_for(
             "name the columns; `*` stands in COUNT(*) only"
         }
         TokenKind::Symbol(";") => "one statement at a time",
+
+        // A word behind a column is most often meant as its name.
         TokenKind::Word(word) => match foreign_word(word) {
             Some(hint) => hint,
             None if clause == Some(ClauseKind::Select) => {
@@ -64,8 +67,9 @@ fn source(name: &Token<'_>) -> Option<String> {
     let TokenKind::Word(word) = name.kind else { return None };
     let known = FOREIGN_SOURCES.iter().find(|(words, _)| contains(words, word));
 
-    let is_source = |kind| matches!(kind, FunctionKind::Source | FunctionKind::SourceAlias);
-    let sources = functions().filter(|function| is_source(function.kind)).map(|function| function.name);
+    let sources = functions()
+        .filter(|function| matches!(function.kind, FunctionKind::Source | FunctionKind::SourceAlias))
+        .map(|function| function.name);
     let meant = known.map(|(_, source)| (*source).to_owned()).or_else(|| nearest(word, sources));
     meant.map(|source| format!("did you mean {source}?"))
 }

@@ -12,13 +12,13 @@ use pivot_advice::expr::MAX_DEPTH;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// What stands for `$name` in a text.
+/// The values that stand for `$name` in a text.
 pub(crate) type Params = BTreeMap<String, Value>;
 
 /// The longest text of a query in bytes: what is written by a machine and longer is not meant.
 const MAX_TEXT: usize = 1 << 17;
 /// The most tokens of a query. Everything behind the lexer costs more for each of them.
-const MAX_TOKENS: usize = 1 << 15;
+const MAX_TOKENS: usize = 24_000;
 
 /// Parses a text that holds exactly one statement. Returns `None` if nothing of it can be read; what is
 /// wrong is in the diagnostics either way.
@@ -69,6 +69,7 @@ fn significant_tokens<'t>(text: &'t str, diagnostics: &mut Diagnostics) -> Vec<T
         if token.is_trivia() {
             return false;
         }
+
         if let TokenKind::Malformed(_) = token.kind {
             token.kind = TokenKind::Literal(Value::Null);
         }
@@ -98,6 +99,7 @@ fn wrong_as_a_whole(tokens: &[Token<'_>], text: &str) -> Option<Diagnostic> {
     let Some(last) = tokens.last() else {
         return Some(Diagnostic::error(0..text.len(), "the query is empty"));
     };
+
     if let Some(end) = tokens.iter().find(|token| token.is(";")) {
         let wrong = Diagnostic::error(end.span.start..last.span.end, "more than one statement");
         return Some(wrong.detail("a statement ends here").hint("compile one statement at a time"));

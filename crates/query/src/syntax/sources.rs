@@ -53,6 +53,7 @@ fn source(input: TokenStream<'_>) -> ParseResult<'_, AstSource> {
         Some(TokenKind::Symbol("(")) => {
             map(subquery, |query| AstSourceKind::Query(Box::new(query))).parse(input)?
         }
+        // `First` without a parenthesis or a count is the name of a tracepoint.
         Some(TokenKind::Word(word)) => match temporal_word(word) {
             Some((which, CountPlace::Argument)) => counted(input, which)?,
             Some((which, CountPlace::Before)) if opens(input) => temporal(input, which)?,
@@ -62,6 +63,7 @@ fn source(input: TokenStream<'_>) -> ParseResult<'_, AstSource> {
         Some(TokenKind::QuotedName(_) | TokenKind::Regex(_) | TokenKind::Symbol("*")) => named(input)?,
         _ => return input.expected("a tracepoint, a query name, First(..), MostRecent(..) or `(`"),
     };
+
     Ok((rest, AstSource { kind, span: input.until(&rest) }))
 }
 
