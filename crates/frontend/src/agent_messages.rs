@@ -1,7 +1,6 @@
 //! Between the wire and the frontend: messages of agents decoded, commands to agents encoded.
 
 use crate::agent_report::{AgentLosses, AgentReport, ReportPart, ReportedGroups, WovenNotice};
-use crate::agent_report::{Cost, QueryState, QueryStatus, WeaveProblem, Withheld, WithheldReason};
 use crate::interval::Interval;
 use crate::registry::AgentIdentity;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
@@ -25,7 +24,7 @@ pub(crate) fn agent_report(report: wire::Report) -> AgentReport {
         sequence: report.sequence,
         window: Interval { start_ns: report.window_start_ns, end_ns: report.window_end_ns },
         watermark_ns: report.watermark_ns,
-        withheld: report.held_back.into_iter().map(withheld).collect(),
+        withheld: report.held_back.into_iter().map(from_wire::withheld_messages).collect(),
         parts: report.parts.into_iter().filter_map(report_part).collect(),
     }
 }
@@ -36,7 +35,7 @@ fn report_part(part: wire::Part) -> Option<ReportPart> {
         emitted: part.emitted,
         groups: reported_groups(&part).ok(),
         loss: from_wire::loss(part.loss),
-        cost: cost(part.cost.unwrap_or_default()),
+        cost: from_wire::cost(part.cost),
     })
 }
 
@@ -51,46 +50,22 @@ fn groups(bytes: &[u8]) -> Result<Option<Groups>, ProtocolError> {
     if bytes.is_empty() { Ok(None) } else { from_wire::groups(bytes).map(Some) }
 }
 
-/// Decodes what an agent has woven. What is said of no query is left out.
+/// Decodes what an agent has woven. What is said of no query, or in words of
+/// a later version, is left out.
 pub(crate) fn woven_notice(woven: wire::Woven) -> WovenNotice {
     WovenNotice {
         generation: woven.generation,
-        problems: woven.problems.into_iter().filter_map(problem).collect(),
-        statuses: woven.statuses.into_iter().filter_map(status).collect(),
+        problems: woven
+            .problems
+            .into_iter()
+            .filter_map(|problem| from_wire::weave_problem(problem).ok())
+            .collect(),
+        statuses: woven
+            .statuses
+            .into_iter()
+            .filter_map(|status| from_wire::query_status(status).ok())
+            .collect(),
     }
-}
-
-fn problem(problem: wire::Problem) -> Option<WeaveProblem> {
-    let query = from_wire::query_id(problem.query).ok()?;
-    Some(WeaveProblem { query, tracepoint: problem.tracepoint, message: problem.message })
-}
-
-fn status(status: wire::QueryStatus) -> Option<QueryStatus> {
-    use wire::query_status::State;
-    let state = match status.state() {
-        State::Unspecified => return None,
-        State::Active => QueryState::Active,
-        State::Pending => QueryState::Pending,
-        State::Throttled => QueryState::Throttled,
-        State::Quarantined => QueryState::Quarantined,
-        State::Problem => QueryState::Problem,
-        State::Disabled => QueryState::Disabled,
-    };
-    let query = from_wire::query_id(status.query).ok()?;
-    Some(QueryStatus { query, state, keep: status.keep, detail: status.detail })
-}
-
-fn cost(cost: wire::Cost) -> Cost {
-    let wire::Cost { events, busy_ns, packed, packed_bytes } = cost;
-    Cost { events, busy_ns, packed, packed_bytes }
-}
-
-fn withheld(withheld: wire::HeldBack) -> Withheld {
-    let reason = match withheld.reason() {
-        wire::held_back::Reason::NoRoom => WithheldReason::NoRoom,
-        _ => WithheldReason::NotAllowed,
-    };
-    Withheld { host: withheld.host, reason, messages: withheld.messages }
 }
 
 /// Decodes what an agent has lost whatever the query.

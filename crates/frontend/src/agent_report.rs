@@ -3,7 +3,9 @@
 //! Decoding happens before the frontend's lock is taken; it is the larger part of what a report costs.
 
 use crate::interval::Interval;
-use pivot_advice::{Groups, LossCounts, QueryId, SampledGroups};
+use pivot_advice::{
+    Groups, LossCounts, QueryCost, QueryId, QueryStatus, SampledGroups, WeaveProblem, WithheldMessages,
+};
 
 /// What happened in one process in one window.
 #[derive(Debug)]
@@ -14,7 +16,7 @@ pub(crate) struct AgentReport {
     /// No later report has rows of a window that ends here or before.
     pub(crate) watermark_ns: i64,
     /// Messages that the process sent without baggage, since it began.
-    pub(crate) withheld: Vec<Withheld>,
+    pub(crate) withheld: Vec<WithheldMessages>,
     /// One part for each query that has something to say.
     pub(crate) parts: Vec<ReportPart>,
 }
@@ -26,7 +28,7 @@ pub(crate) struct ReportPart {
     /// Rows emitted, lost ones included.
     pub(crate) emitted: u64,
     pub(crate) loss: LossCounts,
-    pub(crate) cost: Cost,
+    pub(crate) cost: QueryCost,
     /// The groups; `None` if they could not be decoded.
     pub(crate) groups: Option<ReportedGroups>,
 }
@@ -71,83 +73,4 @@ pub(crate) struct WovenNotice {
     pub(crate) problems: Vec<WeaveProblem>,
     /// How each query fares in its process.
     pub(crate) statuses: Vec<QueryStatus>,
-}
-
-/// Costs of a query over some time, in one process or in several together.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Cost {
-    /// Events that ran its advice.
-    pub(crate) events: u64,
-    /// Time spent in its advice, in nanoseconds: an estimate from a sample of the events.
-    pub(crate) busy_ns: u64,
-    /// Tuples packed into baggage.
-    pub(crate) packed: u64,
-    /// Encoded bytes of the packed tuples.
-    pub(crate) packed_bytes: u64,
-}
-
-impl Cost {
-    /// Adds another cost.
-    pub(crate) fn merge(&mut self, other: &Cost) {
-        self.events = self.events.saturating_add(other.events);
-        self.busy_ns = self.busy_ns.saturating_add(other.busy_ns);
-        self.packed = self.packed.saturating_add(other.packed);
-        self.packed_bytes = self.packed_bytes.saturating_add(other.packed_bytes);
-    }
-}
-
-/// Whether and how a query runs in one process.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct QueryStatus {
-    pub(crate) query: QueryId,
-    pub(crate) state: QueryState,
-    /// The fraction of requests that it processes, from 0 to 1.
-    pub(crate) keep: f64,
-    /// The reason in words for people; may be empty.
-    pub(crate) detail: String,
-}
-
-/// Whether a query runs in one process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum QueryState {
-    /// It runs.
-    Active,
-    /// None of its tracepoints is in the process, or not yet.
-    Pending,
-    /// It goes beyond its processor budget, so it processes only some requests, or none.
-    Throttled,
-    /// Its advice panicked and is unwoven.
-    Quarantined,
-    /// Some of its advice does not fit the process.
-    Problem,
-    /// The process has weaving switched off, or its lease has lapsed.
-    Disabled,
-}
-
-/// Why a query, or its advice at one tracepoint, is not woven in a process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WeaveProblem {
-    pub(crate) query: QueryId,
-    pub(crate) tracepoint: String,
-    /// What is wrong, for people.
-    pub(crate) message: String,
-}
-
-/// Why a message went without baggage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WithheldReason {
-    /// Baggage must not leave to that host.
-    NotAllowed,
-    /// Headers that the application needs left no room for it.
-    NoRoom,
-}
-
-/// The messages of one process to one host that went without baggage, for one reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Withheld {
-    /// The host; empty for all hosts for which there was no room.
-    pub(crate) host: String,
-    pub(crate) reason: WithheldReason,
-    /// Number of messages since the process began.
-    pub(crate) messages: u64,
 }

@@ -1,7 +1,6 @@
 //! Between the wire and the frontend: what clients ask decoded, what they are shown encoded.
 
 use crate::agent_report::AgentLosses;
-use crate::agent_report::{Cost, QueryState, QueryStatus, Withheld, WithheldReason};
 use crate::column_role::ColumnRole;
 use crate::estimate::ColumnEstimate;
 use crate::frames::{ComputedFrame, ComputedResult, FrameSelection};
@@ -161,7 +160,7 @@ pub(crate) fn query(query: &InstalledQuery, registry: &Registry, now_ns: i64) ->
         groups: cumulative.groups.len() as u64,
         loss: Some(to_wire::loss(&cumulative.loss)),
         readers: query.readers,
-        cost: Some(cost(&query.costs.total)),
+        cost: Some(to_wire::cost(&query.costs.total)),
         agents: agent_statuses(query, registry, now_ns),
         recent_ns: recent_ns(definition.installed_ns, now_ns),
     }
@@ -212,46 +211,15 @@ fn agent_statuses(query: &InstalledQuery, registry: &Registry, now_ns: i64) -> V
 
         statuses.push(wire::AgentStatus {
             agent: agent.name(),
-            status: Some(status(agent_status)),
-            cost: Some(cost(&agent_cost.total)),
-            recent: Some(cost(&agent_cost.recent(now_ns))),
+            status: Some(to_wire::query_status(agent_status)),
+            cost: Some(to_wire::cost(&agent_cost.total)),
+            recent: Some(to_wire::cost(&agent_cost.recent(now_ns))),
             loss: Some(to_wire::loss(&agent_cost.loss)),
             groups: agent_cost.groups,
             other: agent_cost.other,
         });
     }
     statuses
-}
-
-fn status(status: &QueryStatus) -> wire::QueryStatus {
-    use wire::query_status::State;
-    let state = match status.state {
-        QueryState::Active => State::Active,
-        QueryState::Pending => State::Pending,
-        QueryState::Throttled => State::Throttled,
-        QueryState::Quarantined => State::Quarantined,
-        QueryState::Problem => State::Problem,
-        QueryState::Disabled => State::Disabled,
-    };
-    wire::QueryStatus {
-        query: Some(to_wire::query_id(status.query)),
-        state: state.into(),
-        keep: status.keep,
-        detail: status.detail.clone(),
-    }
-}
-
-fn cost(cost: &Cost) -> wire::Cost {
-    let Cost { events, busy_ns, packed, packed_bytes } = *cost;
-    wire::Cost { events, busy_ns, packed, packed_bytes }
-}
-
-fn withheld(withheld: &Withheld) -> wire::HeldBack {
-    let reason = match withheld.reason {
-        WithheldReason::NoRoom => wire::held_back::Reason::NoRoom,
-        _ => wire::held_back::Reason::NotAllowed,
-    };
-    wire::HeldBack { host: withheld.host.clone(), reason: reason.into(), messages: withheld.messages }
 }
 
 /// Encodes an agent as it is listed.
@@ -273,7 +241,7 @@ pub(crate) fn agent(agent: &AgentSession, has_converged: bool) -> wire::Agent {
         connected_ns: agent.connected_ns,
         last_heard_ns: agent.last_heard_ns,
         converged: agent.is_connected() && has_converged,
-        held_back: agent.withheld.iter().map(withheld).collect(),
+        held_back: agent.withheld.iter().map(to_wire::withheld_messages).collect(),
         lost: Some(losses(agent.losses)),
     }
 }

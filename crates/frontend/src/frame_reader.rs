@@ -128,13 +128,12 @@ impl Drop for FrameReader {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::agent_report::Cost;
     use crate::compilation::CompiledQuery;
     use crate::interval::Interval;
     use crate::select::SelectEngine;
     use crate::state::FrontendState;
     use crate::window_groups::WindowGroups;
-    use pivot_advice::Value;
+    use pivot_advice::{QueryCost, Value};
     use pivot_query::{Catalog, CompileOptions};
 
     fn install(shared: &SharedState, text: &str) -> u32 {
@@ -155,7 +154,7 @@ mod tests {
         let mut groups = WindowGroups::new(&found.cumulative().groups);
         groups.groups.entry(&[Value::U64(1)]).n = 1;
         let window = Interval { start_ns: 0, end_ns: 1_000_000_000 };
-        found.merge_report(1, window, &groups, Cost::default(), 1);
+        found.merge_report(1, window, &groups, QueryCost::default(), 1);
         state.tick(i64::MAX);
         drop(state);
 

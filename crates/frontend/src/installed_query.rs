@@ -5,7 +5,6 @@
 //!    └─────▶ CostLedger
 //! ```
 
-use crate::agent_report::Cost;
 use crate::compilation::CompiledQuery;
 use crate::frames::{Frame, FrameQueue, LazyResult};
 use crate::interval::Interval;
@@ -13,7 +12,7 @@ use crate::ledger::CostLedger;
 use crate::registry::{Coverage, Registry};
 use crate::window_groups::WindowGroups;
 use crate::windows::{CloseRules, ClosedWindow, QueryWindows};
-use pivot_advice::{Advice, QueryId};
+use pivot_advice::{Advice, QueryCost, QueryId};
 use pivot_query::{CompileOptions, OutputSchema, Program};
 use std::sync::Arc;
 
@@ -154,7 +153,7 @@ impl InstalledQuery {
         incarnation: u64,
         window: Interval,
         groups: &WindowGroups,
-        cost: Cost,
+        cost: QueryCost,
         now_ns: i64,
     ) {
         self.costs.charge(incarnation, cost, groups, now_ns);

@@ -1,9 +1,8 @@
 //! What one query costs: in all processes together, and in each since it was installed and of late.
 
-use crate::agent_report::Cost;
 use crate::registry::Registry;
 use crate::window_groups::WindowGroups;
-use pivot_advice::LossCounts;
+use pivot_advice::{LossCounts, QueryCost};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How far back the recent costs of a process go.
@@ -13,7 +12,7 @@ const RECENT_NS: i64 = 10_000_000_000;
 #[derive(Debug, Default)]
 pub(crate) struct CostLedger {
     /// In all processes since install, those included that have gone.
-    pub(crate) total: Cost,
+    pub(crate) total: QueryCost,
     /// By incarnation.
     agents: BTreeMap<u64, AgentCost>,
 }
@@ -22,7 +21,7 @@ pub(crate) struct CostLedger {
 #[derive(Debug, Default)]
 pub(crate) struct AgentCost {
     /// Since install.
-    pub(crate) total: Cost,
+    pub(crate) total: QueryCost,
     /// What its reports lack, since install.
     pub(crate) loss: LossCounts,
     /// Number of groups in its newest report that has rows.
@@ -37,7 +36,7 @@ pub(crate) struct AgentCost {
 #[derive(Debug, Clone, Copy)]
 struct RecentCost {
     at_ns: i64,
-    cost: Cost,
+    cost: QueryCost,
 }
 
 impl RecentCost {
@@ -48,7 +47,7 @@ impl RecentCost {
 
 impl CostLedger {
     /// Adds what a report of a process says of the query.
-    pub(crate) fn charge(&mut self, incarnation: u64, cost: Cost, groups: &WindowGroups, now_ns: i64) {
+    pub(crate) fn charge(&mut self, incarnation: u64, cost: QueryCost, groups: &WindowGroups, now_ns: i64) {
         self.total.merge(&cost);
         self.agents.entry(incarnation).or_default().charge(cost, groups, now_ns);
     }
@@ -65,7 +64,7 @@ impl CostLedger {
 }
 
 impl AgentCost {
-    fn charge(&mut self, cost: Cost, groups: &WindowGroups, now_ns: i64) {
+    fn charge(&mut self, cost: QueryCost, groups: &WindowGroups, now_ns: i64) {
         self.total.merge(&cost);
         self.loss.merge(&groups.loss);
         if groups.emitted > 0 {
@@ -80,8 +79,8 @@ impl AgentCost {
     }
 
     /// Returns what the query has cost the process of late.
-    pub(crate) fn recent(&self, now_ns: i64) -> Cost {
-        let mut sum = Cost::default();
+    pub(crate) fn recent(&self, now_ns: i64) -> QueryCost {
+        let mut sum = QueryCost::default();
         for report in self.recent.iter().filter(|report| report.is_recent(now_ns)) {
             sum.merge(&report.cost);
         }
@@ -104,7 +103,7 @@ mod tests {
     fn the_last_seconds_forget_and_the_total_does_not() {
         let second = 1_000_000_000;
         let mut account = AgentCost::default();
-        let cost = Cost { events: 5, busy_ns: 100, packed: 1, packed_bytes: 20 };
+        let cost = QueryCost { events: 5, busy_ns: 100, packed: 1, packed_bytes: 20 };
         (0..30).for_each(|i| account.charge(cost, &WindowGroups::new(&Groups::new(0, &[])), i * second));
         assert_eq!((account.total.events, account.recent(29 * second).events), (150, 50));
         assert_eq!(account.recent(35 * second).packed_bytes, 80);

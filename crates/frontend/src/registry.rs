@@ -9,10 +9,9 @@
 //! once: what is resent after a reconnect is acknowledged again and ignored, and a gap is refused.
 
 use crate::agent_report::AgentLosses;
-use crate::agent_report::{QueryStatus, WeaveProblem, Withheld};
 use crate::interval::Interval;
 use crate::wanted_advice::AgentCommand;
-use pivot_advice::Exports;
+use pivot_advice::{Exports, QueryStatus, WeaveProblem, WithheldMessages};
 use pivot_query::Catalog;
 use std::collections::{BTreeMap, HashMap};
 use tokio::sync::mpsc;
@@ -101,7 +100,7 @@ pub(crate) struct AgentSession {
     /// How each query fares in it.
     pub(crate) statuses: Vec<QueryStatus>,
     /// Messages that it sent without baggage.
-    pub(crate) withheld: Vec<Withheld>,
+    pub(crate) withheld: Vec<WithheldMessages>,
     /// What it has lost whatever the query.
     pub(crate) losses: AgentLosses,
     /// It has reported all rows of the windows that end here or before.

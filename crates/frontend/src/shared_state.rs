@@ -182,14 +182,13 @@ pub(crate) fn now_ns() -> i64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::agent_report::Cost;
     use crate::agent_report::{AgentReport, ReportPart, ReportedGroups, WovenNotice};
     use crate::frame_reader::FrameReader;
     use crate::frames::FrameSelection;
     use crate::interval::Interval;
     use crate::options::FrontendOptions;
     use crate::registry::{AgentIdentity, Attachment, SequenceCheck};
-    use pivot_advice::{Exports, FieldDescriptor, LossCounts, Type, Value};
+    use pivot_advice::{Exports, FieldDescriptor, LossCounts, QueryCost, Type, Value};
     use pivot_query::Catalog;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
@@ -253,7 +252,7 @@ mod tests {
             query: id,
             emitted: 1,
             loss: LossCounts::default(),
-            cost: Cost::default(),
+            cost: QueryCost::default(),
             groups: Some(ReportedGroups { exact: Some(groups), ..Default::default() }),
         };
         let window = Interval { start_ns: SECOND, end_ns: 2 * SECOND };

@@ -115,15 +115,15 @@ pub fn weave_problem(problem: wire::Problem) -> Result<WeaveProblem> {
     })
 }
 
-/// Returns the messages to one host that went without baggage; a reason of a later version is refused.
-pub fn withheld_messages(withheld: wire::HeldBack) -> Result<WithheldMessages> {
+/// Returns the messages to one host that went without baggage. A reason of a later version becomes
+/// [`WithheldReason::NotAllowed`], so that the messages stay counted.
+pub fn withheld_messages(withheld: wire::HeldBack) -> WithheldMessages {
     use wire::held_back::Reason as Wire;
     let reason = match withheld.reason() {
-        Wire::NotAllowed => WithheldReason::NotAllowed,
         Wire::NoRoom => WithheldReason::NoRoom,
-        Wire::Unspecified => return Err(unknown("reason", withheld.reason)),
+        Wire::NotAllowed | Wire::Unspecified => WithheldReason::NotAllowed,
     };
-    Ok(WithheldMessages { host: withheld.host, reason, messages: withheld.messages })
+    WithheldMessages { host: withheld.host, reason, messages: withheld.messages }
 }
 
 fn unknown(what: &'static str, number: i32) -> ProtocolError {
