@@ -2,11 +2,11 @@
 //!
 //! A bag is one stage of one query. What becomes of a tuple depends on how the bag keeps tuples:
 //!
-//! | [`TemporalFilter`]          | the bag                                     | packed into as |
-//! |-------------------|---------------------------------------------|----------------|
-//! | `All`             | groups rows by key, and adds up the rest    | bytes          |
-//! | `First(n)`        | keeps the first n tuples by stamp           | decoded tuples |
-//! | `MostRecent(n)`   | keeps the last n tuples by stamp            | decoded tuples |
+//! | [`TemporalFilter`] | the bag                                  | packed into as |
+//! |--------------------|------------------------------------------|----------------|
+//! | `All`              | groups rows by key, and adds up the rest | bytes          |
+//! | `First(n)`         | keeps the first n tuples by stamp        | decoded tuples |
+//! | `MostRecent(n)`    | keeps the last n tuples by stamp         | decoded tuples |
 //!
 //! Most tuples are of bags that keep all, and of those most change a few bytes of a row that is there
 //! already. The ways to pack one, from the most special to the most general, are [`Baggage::pack_summand`]

@@ -10,7 +10,7 @@
 //! 12 10 <16 bytes>                     the id of the request, big-endian
 //! 19 <8 bytes>                         its clock; left out while nothing was stamped
 //! 2a 02 01 80                          the share of the branch: the right half
-//! 42 0d 11 <query> 01 01 00 06 03 61   a bag that the branch alone holds: the key `a`, once
+//! 42 0f 11 <query> 01 01 00 06 03 61   a bag that the branch alone holds: the key `a`, once
 //! 4a <length> 09 <uid> 12 01 00 22 ..  an instance: its uid, its domain, which is the whole, and a bag
 //! 50 07                                generation 7
 //! ```
@@ -56,7 +56,7 @@ pub(crate) mod instance_field {
 
 /// The values of [`field::REPLY`].
 pub(crate) mod reply_kind {
-    /// The reply leaves out what came with its request and is as it was.
+    /// The reply leaves out what came with its request and did not change.
     pub(crate) const CHANGED: u64 = 1;
     /// The branch comes back as it was sent, and no other field counts.
     pub(crate) const UNCHANGED: u64 = 2;

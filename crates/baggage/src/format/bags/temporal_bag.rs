@@ -68,7 +68,7 @@ fn write_rank(writer: &mut ByteWriter, stamp: Stamp, position: u32) {
 /// Reads how many tuples a temporal bag may keep, and those that it has chosen.
 pub(crate) fn read_temporal(reader: &mut ByteReader<'_>) -> Result<(u32, Vec<ChosenTuple>), BaggageError> {
     let n = u32::try_from(reader.varint()?).unwrap_or(u32::MAX);
-    let count = reader.count("slots")?;
+    let count = reader.count("tuples")?;
     if count == 0 || count > n as usize {
         return Err(malformed("a temporal bag does not fit its bound"));
     }
@@ -111,7 +111,7 @@ pub(crate) fn peek_first_count(bytes: &[u8]) -> Option<usize> {
     match read_key(bytes) {
         Ok((LOST, ..)) => None,
         Ok((FIRST, _, mut content)) => {
-            Some(content.varint().and_then(|_| content.count("slots")).unwrap_or_default())
+            Some(content.varint().and_then(|_| content.count("tuples")).unwrap_or_default())
         }
         _ => Some(0),
     }
