@@ -17,6 +17,17 @@ pub struct QueryCost {
 }
 
 impl QueryCost {
+    /// Adds time spent in its advice.
+    pub fn add_busy(&mut self, busy_ns: u64) {
+        self.busy_ns = self.busy_ns.saturating_add(busy_ns);
+    }
+
+    /// Counts one packed tuple of that many bytes.
+    pub fn add_packed(&mut self, bytes: usize) {
+        self.packed = self.packed.saturating_add(1);
+        self.packed_bytes = self.packed_bytes.saturating_add(bytes as u64);
+    }
+
     /// Counts groups that are packed into baggage as so many tuples.
     pub fn count_packed(&mut self, groups: &Groups) {
         self.packed = self.packed.saturating_add(groups.len() as u64);

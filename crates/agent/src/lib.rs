@@ -45,13 +45,14 @@ pub use site::declaration::{ExportedField, SourceLocation};
 pub use site::export::{Bytes, Export, set_hash_key};
 pub use site::identity::{Identity, identity, set_identity};
 pub use site::tracepoint::Tracepoint;
+pub use weave::control::{
+    disable, enable, govern, is_disabled, is_governed, lapse, sample_one_in, statuses, stop_governing,
+    suspended_queries, suspended_since, weave, weave_since,
+};
+pub use weave::listeners::{on_change, on_govern};
 pub use weave::registration::adopt;
 pub use weave::throttle::{CpuBudget, set_cpu_budget};
 pub use weave::verify::verify;
-pub use weave::weaver::{
-    disable, enable, govern, is_disabled, is_governed, lapse, on_change, on_govern, sample_one_in, statuses,
-    stop_governing, suspended_queries, suspended_since, weave, weave_since,
-};
 
 #[doc(hidden)]
 pub use linkme;
@@ -59,4 +60,4 @@ pub use pivot_advice::{QueryCost, QueryState, QueryStatus, Type, Value, WeavePro
 #[doc(hidden)]
 pub use report::fence::is_fenced;
 #[doc(hidden)]
-pub use run::agreement::agrees;
+pub use weave::woven::ExecutorKind;

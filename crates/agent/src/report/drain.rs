@@ -5,19 +5,21 @@ use crate::report::thread_slot;
 
 /// Takes everything that was emitted since the last drain, in all threads.
 ///
-/// After unweaving, a drain leaves nothing behind that saw the advice: [`weave`](fn@crate::weave::weaver) and
-/// this both wait for the events that are on their way. One whose field expressions take longer than two
-/// seconds is not waited for; its rows come with the drain after it.
+/// A drain after unweaving leaves nothing behind that saw the advice: [`weave`](fn@crate::weave) and `drain` both
+/// wait for events on their way. An event whose field expressions take longer than two seconds is not waited for;
+/// its rows come with the drain after its end.
 pub fn drain() -> QueryReports {
-    let mut all = QueryReports::new();
+    let mut reports = QueryReports::new();
     thread_slot::drain_tables(|table| {
-        for (query, part) in table.into_parts() {
-            all.entry(query).or_insert_with(QueryReport::empty).merge(part);
+        for (query, report) in table.into_reports() {
+            reports.entry(query).or_insert_with(QueryReport::empty).merge(report);
         }
     });
+
+    // Messages that travelled without their baggage are counted by the baggage, for the queries that lack rows.
     for (query, messages) in pivot_baggage::withheld::take_withheld_by_query() {
-        let loss = &mut all.entry(query).or_insert_with(QueryReport::empty).loss;
+        let loss = &mut reports.entry(query).or_insert_with(QueryReport::empty).loss;
         loss.held_back = loss.held_back.saturating_add(messages);
     }
-    all
+    reports
 }

@@ -23,7 +23,7 @@ const FREE: u32 = u32::MAX;
 #[derive(Debug)]
 pub(crate) struct GroupTable {
     /// None before the first row.
-    shape: Option<Arc<GroupSchema>>,
+    schema: Option<Arc<GroupSchema>>,
     /// Its address: as long as it is kept here, no other has that.
     address: usize,
     /// By hash, with linear probing: the row's place. At most a quarter full.
@@ -100,12 +100,6 @@ impl PendingSum {
     }
 }
 
-/// By what rows of a shape are known at once.
-#[inline(always)]
-pub(crate) fn address(shape: &Arc<GroupSchema>) -> usize {
-    Arc::as_ptr(shape).addr()
-}
-
 /// What an event adds to.
 pub(crate) struct GroupMut<'a> {
     pub(crate) n: &'a mut u64,
@@ -116,7 +110,7 @@ impl GroupTable {
     pub(crate) fn new() -> GroupTable {
         let hasher = RandomState::default();
         GroupTable {
-            shape: None,
+            schema: None,
             address: 0,
             index: Vec::new(),
             shift: 0,
@@ -129,26 +123,26 @@ impl GroupTable {
         }
     }
 
-    /// Whether rows of this shape have their place here. Those of the first shape do.
+    /// Whether rows of this schema have their place here. Those of the first schema do.
     #[inline(always)]
-    pub(crate) fn takes(&mut self, shape: &Arc<GroupSchema>) -> bool {
-        self.is_at(address(shape)) || self.begins(shape)
+    pub(crate) fn accepts(&mut self, schema: &Arc<GroupSchema>) -> bool {
+        self.has_schema_at(schema.address()) || self.begins(schema)
     }
 
-    /// The same for a shape of this address. False says nothing.
+    /// The same for a schema of this address. False says nothing.
     #[inline(always)]
-    pub(crate) fn is_at(&self, address: usize) -> bool {
+    pub(crate) fn has_schema_at(&self, address: usize) -> bool {
         self.address == address
     }
 
     #[inline(never)]
-    fn begins(&mut self, shape: &Arc<GroupSchema>) -> bool {
-        if self.shape.is_none() {
-            self.shape = Some(Arc::clone(shape));
-            self.address = address(shape);
+    fn begins(&mut self, schema: &Arc<GroupSchema>) -> bool {
+        if self.schema.is_none() {
+            self.schema = Some(Arc::clone(schema));
+            self.address = schema.address();
             self.index_anew(PLACES);
         }
-        self.shape.as_ref() == Some(shape)
+        self.schema.as_ref() == Some(schema)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -188,7 +182,7 @@ impl GroupTable {
         if let Some(row) = self.rows.get_mut(place).filter(|row| row.pending.n == 0) {
             row.pending.kind = like.int_kind().unwrap_or(IntKind::NONE);
         }
-        self.at(place)
+        self.group_at(place)
     }
 
     /// The same for the key that lies in these columns.
@@ -200,16 +194,16 @@ impl GroupTable {
             [first, second] => self.group_of(&mut [cells.get(first), cells.get(second)], like, cells),
             _ => {
                 let place = self.place_of_many(columns, cells)?;
-                self.at(place)
+                self.group_at(place)
             }
         }
     }
 
     /// The group at a place.
     #[inline(always)]
-    pub(crate) fn at(&mut self, place: usize) -> Option<GroupMut<'_>> {
+    pub(crate) fn group_at(&mut self, place: usize) -> Option<GroupMut<'_>> {
         let row = self.rows.get_mut(place)?;
-        let states = match self.shape.as_ref()?.aggregates.len() {
+        let states = match self.schema.as_ref()?.aggregates.len() {
             1 => std::slice::from_mut(&mut row.state),
             width => self.states.get_mut(place * width..(place + 1) * width)?,
         };
@@ -240,16 +234,22 @@ impl GroupTable {
         place
     }
 
-    /// The row of that hash which is the one.
+    /// Returns the row with this hash that is the one, by linear probing.
     #[inline(always)]
     fn probe(&self, hash: u64, is_it: impl Fn(&GroupRow) -> bool) -> Option<usize> {
         let mut at = (hash >> self.shift) as usize;
+        let mut row = *self.index.get(at)? as usize;
+
+        // The first try is outside the loop: at most a quarter of the index is in use, so it mostly succeeds.
+        if is_it(self.rows.get(row)?) {
+            return Some(row);
+        }
         loop {
-            let place = *self.index.get(at)? as usize;
-            if is_it(self.rows.get(place)?) {
-                return Some(place);
-            }
             at = self.behind(at);
+            row = *self.index.get(at)? as usize;
+            if is_it(self.rows.get(row)?) {
+                return Some(row);
+            }
         }
     }
 
@@ -282,14 +282,14 @@ impl GroupTable {
         if !self.has_room() {
             return None;
         }
-        let shape = Arc::clone(self.shape.as_ref()?);
+        let schema = Arc::clone(self.schema.as_ref()?);
         let place = self.rows.len();
         if 4 * (place + 1) > self.index.len() {
             self.index_anew(2 * self.index.len());
         }
         let cell = |i: usize| key.get(i).copied().unwrap_or(Cell::NULL);
         self.keys.extend(key.iter().skip(2));
-        let mut states = shape.aggregates.iter().map(|aggregate| aggregate.empty());
+        let mut states = schema.aggregates.iter().map(|aggregate| aggregate.empty());
         let state = match states.len() {
             1 => states.next(),
             _ => None,
@@ -313,7 +313,7 @@ impl GroupTable {
 
     /// The cells of a key. That of no columns is one of a null, for which there is one code less.
     fn key(&self, place: usize) -> Option<impl Iterator<Item = Cell>> {
-        let (row, width) = (self.rows.get(place)?, self.shape.as_ref()?.keys);
+        let (row, width) = (self.rows.get(place)?, self.schema.as_ref()?.keys);
         let (width, more) = (width.max(1), width.saturating_sub(2));
         let more = self.keys.get(place * more..(place + 1) * more)?;
         Some(row.key.iter().take(width).chain(more).copied())
@@ -323,10 +323,10 @@ impl GroupTable {
     /// the runs that keys of equal distances would make.
     #[inline(always)]
     fn hash<const N: usize>(&self, key: &[Cell; N]) -> u64 {
-        let product = |(cell, [x, y]): (&Cell, &[u64; 2])| {
-            cell.0.wrapping_mul(*x).wrapping_add(cell.1.wrapping_mul(*y))
-        };
-        let sum = key.iter().zip(&self.factors).map(product).fold(0, u64::wrapping_add);
+        let mut sum = 0_u64;
+        for (cell, [x, y]) in key.iter().zip(&self.factors) {
+            sum = sum.wrapping_add(cell.0.wrapping_mul(*x)).wrapping_add(cell.1.wrapping_mul(*y));
+        }
         (sum ^ sum >> 32).wrapping_mul(self.factors[0][0])
     }
 
@@ -338,7 +338,7 @@ impl GroupTable {
 
     fn hash_of(&self, place: usize) -> Option<u64> {
         let row = self.rows.get(place)?;
-        match self.shape.as_ref()?.keys {
+        match self.schema.as_ref()?.keys {
             0 | 1 => Some(self.hash(row.key.first_chunk::<1>()?)),
             2 => Some(self.hash(&row.key)),
             _ => Some(self.hash_many(&self.key(place)?.collect::<Vec<_>>())),
@@ -362,20 +362,20 @@ impl GroupTable {
     }
 
     /// How many rows were added to it that are counted nowhere else.
-    pub(crate) fn uncounted(&self) -> u64 {
+    pub(crate) fn pending_rows(&self) -> u64 {
         self.rows.iter().fold(0, |sum, row| sum.saturating_add(row.pending.n))
     }
 
     /// The same groups with values as keys, if there are any.
     pub(crate) fn into_groups(mut self) -> Option<Groups> {
-        let shape = self.shape.clone().filter(|_| !self.is_empty())?;
-        let mut groups = Groups::new(shape.keys, &shape.aggregates);
+        let schema = self.schema.clone().filter(|_| !self.is_empty())?;
+        let mut groups = Groups::new(schema.keys, &schema.aggregates);
         for place in 0..self.rows.len() {
-            let key = self.key(place).into_iter().flatten().take(shape.keys);
+            let key = self.key(place).into_iter().flatten().take(schema.keys);
             let key: Vec<Value> = key.map(|cell| self.interner.value(cell)).collect();
             let pending =
                 self.rows.get_mut(place).map(|row| std::mem::replace(&mut row.pending, PendingSum::NONE));
-            let Some((pending, group)) = pending.zip(self.at(place)) else { continue };
+            let Some((pending, group)) = pending.zip(self.group_at(place)) else { continue };
             if pending.n > 0 {
                 group.states.iter_mut().for_each(|state| pending.add_to(state));
             }
@@ -447,12 +447,12 @@ mod tests {
     fn rows(keys: usize, aggregates: &[Aggregate]) -> GroupTable {
         let mut rows = GroupTable::new();
         let (query, aggregates) = (QueryId::new(1, 1), aggregates.to_vec());
-        assert!(rows.takes(&Arc::new(GroupSchema { query, keys, aggregates })));
+        assert!(rows.accepts(&Arc::new(GroupSchema { query, keys, aggregates })));
         rows
     }
 
     fn groups(rows: GroupTable) -> Groups {
-        rows.into_groups().expect("a shape")
+        rows.into_groups().expect("a schema")
     }
 
     /// Adds one to the group of a key.

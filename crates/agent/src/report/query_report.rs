@@ -58,6 +58,14 @@ impl QueryReport {
         self.bytes
     }
 
+    /// Counts evaluation errors.
+    #[inline(always)]
+    pub(crate) fn count_errors(&mut self, errors: u64) {
+        if errors > 0 {
+            self.loss.errors = self.loss.errors.saturating_add(errors);
+        }
+    }
+
     /// Adds another part of the same query. Groups beyond the most that there may be become `other`.
     pub fn merge(&mut self, other: QueryReport) {
         self.emitted = self.emitted.saturating_add(other.emitted);

@@ -119,7 +119,7 @@ impl EventGuard {
 
     /// The table that this event adds to, and the proof that it is inside.
     #[inline(always)]
-    pub(crate) fn table_and_guard(&mut self) -> (&mut ThreadTable, ReadGuard<'_>) {
+    pub(crate) fn table_and_proof(&mut self) -> (&mut ThreadTable, ReadGuard<'_>) {
         // SAFETY: this thread is inside, and `table` was read after it was marked so: a drain that has
         // turned `table` since then waits for the mark to go. It points to one of the slot's tables. There
         // is one `EventGuard` in a thread, and it is borrowed for as long as the table is.
@@ -197,6 +197,14 @@ fn claim_slot() -> Option<&'static ThreadSlot> {
     slots.all.push(slot);
     SLOT.set(Some(slot));
     Some(slot)
+}
+
+/// Leaves so many events of this thread untimed, for counts of instructions: under an emulator every event takes long,
+/// so that all of them would be timed.
+pub fn leave_untimed(events: u32) {
+    if let Some(slot) = SLOT.get().or_else(claim_slot) {
+        slot.left.store(events, Ordering::Relaxed);
+    }
 }
 
 /// Says that this thread works for the agent: its events are no events.

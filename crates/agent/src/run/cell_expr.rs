@@ -10,13 +10,13 @@ pub(crate) enum CellExpr {
     Column(usize),
     Constant(Cell),
     /// A column compared with a whole number.
-    Within(usize, IntRange),
+    InRange(usize, IntRange),
     /// A column compared with short text, for equality.
-    Is(usize, Cell),
+    EqualsText(usize, Cell),
     Unary(Unary, Box<CellExpr>),
     Binary(Binary, Box<CellExpr>, Box<CellExpr>),
     /// Anything else, and the columns that it reads.
-    Other(Expr, Vec<usize>),
+    General(Expr, Vec<usize>),
 }
 
 /// Which integers a comparison accepts: so many from the first one on, around the end if need be.
@@ -86,8 +86,8 @@ impl IntRange {
 }
 
 impl CellExpr {
-    pub(crate) fn of(expr: &Expr) -> CellExpr {
-        let inner = |x: &Expr| Box::new(CellExpr::of(x));
+    pub(crate) fn compile(expr: &Expr) -> CellExpr {
+        let inner = |x: &Expr| Box::new(CellExpr::compile(x));
         match expr {
             Expr::Column(column) => CellExpr::Column(usize::from(*column)),
             Expr::Literal(Value::Str(text)) => {
@@ -114,11 +114,11 @@ impl CellExpr {
         match self {
             CellExpr::Column(column) => cells.get(*column),
             CellExpr::Constant(cell) => *cell,
-            CellExpr::Within(column, range) => match cells.get(*column) {
+            CellExpr::InRange(column, range) => match cells.get(*column) {
                 cell if cell.as_integer().is_some() => Cell::bool(range.holds(cell, cells, errors)),
                 cell => range.compare(cell, cells, errors),
             },
-            CellExpr::Is(column, text) => match cells.get(*column) {
+            CellExpr::EqualsText(column, text) => match cells.get(*column) {
                 Cell::NULL => Cell::NULL,
                 cell if cell.is_text() => Cell::bool(cell == *text),
                 cell => binary(Binary::Equal, cell, *text, cells, errors),
@@ -134,7 +134,7 @@ impl CellExpr {
                 let (x, y) = (x.eval(cells, errors), y.eval(cells, errors));
                 binary(*op, x, y, cells, errors)
             }
-            CellExpr::Other(expr, reads) => {
+            CellExpr::General(expr, reads) => {
                 let mut row = cells.take_row();
                 for column in reads {
                     row.resize(*column, Value::Null);
@@ -153,7 +153,7 @@ fn other(expr: &Expr) -> CellExpr {
     expr.columns(&mut |column| reads.push(usize::from(column)));
     reads.sort_unstable();
     reads.dedup();
-    CellExpr::Other(expr.clone(), reads)
+    CellExpr::General(expr.clone(), reads)
 }
 
 /// A comparison of a column with a literal that takes one step.
@@ -161,10 +161,10 @@ fn fused(op: Binary, x: &Expr, y: &Expr) -> Option<CellExpr> {
     let (Expr::Column(column), Expr::Literal(literal)) = (x, y) else { return None };
     let column = usize::from(*column);
     if let (Binary::Equal, Value::Str(text)) = (op, literal) {
-        return Cell::short(text).map(|text| CellExpr::Is(column, text));
+        return Cell::short(text).map(|text| CellExpr::EqualsText(column, text));
     }
     let limit = i64::try_from(literal.as_integer()?).ok()?;
-    IntRange::new(op, limit).map(|range| CellExpr::Within(column, range))
+    IntRange::new(op, limit).map(|range| CellExpr::InRange(column, range))
 }
 
 /// Any operator but AND and OR.

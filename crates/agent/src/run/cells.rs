@@ -131,7 +131,7 @@ impl Cell {
 
     /// What a sum takes in of a whole number that is at most `i64::MAX`.
     #[inline(always)]
-    pub(crate) fn as_term(self) -> Option<Summand> {
+    pub(crate) fn as_summand(self) -> Option<Summand> {
         match self.kind() {
             DURATION => Some(Summand::Duration(self.0.cast_signed())),
             _ => self.as_integer().map(Summand::Integer),
@@ -304,8 +304,8 @@ impl Cells {
 
     /// A cell for a value of a bag.
     #[inline(always)]
-    pub(crate) fn part(&mut self, part: ValueRef<'_>) -> Cell {
-        match part {
+    pub(crate) fn hold_ref(&mut self, value: ValueRef<'_>) -> Cell {
+        match value {
             ValueRef::I64(x) => Cell::i64(x),
             ValueRef::U64(x) => Cell::u64(x),
             ValueRef::Text(text) => self.text(text),
@@ -315,7 +315,7 @@ impl Cells {
 
     /// What a bag takes in of a cell. The buffer is for short text.
     #[inline(always)]
-    pub(crate) fn as_part<'a>(&'a self, cell: Cell, buffer: &'a mut [u8; 16]) -> ValueRef<'a> {
+    pub(crate) fn as_value_ref<'a>(&'a self, cell: Cell, buffer: &'a mut [u8; 16]) -> ValueRef<'a> {
         match cell.kind() {
             I64 => ValueRef::I64(cell.0.cast_signed()),
             U64 => ValueRef::U64(cell.0),

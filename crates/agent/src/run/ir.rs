@@ -1,39 +1,55 @@
-//! What an advice is compiled to.
+//! What an advice is compiled to: steps that set columns and reject events, at most one join, and where rows go.
+//!
+//! ```text
+//! From e In Store.Write Join r In FirstSent On r -> e Where e.bytes > 0 GroupBy r.user Select r.user, SUM(e.bytes)
+//!
+//! steps      ObserveInRange { column: 0, field: bytes, range: > 0 }
+//! join       BagJoin { bag: r, first: 1, width: 1, .. }         one row per row of the bag
+//! keys       [1]
+//! arguments  [Column(0)]           input: SummableColumn(0)
+//! sink       Emit
+//! ```
+//!
+//! A field is observed when a step first reads it, so a condition that fails early leaves the rest of the event alone.
 
 use crate::run::cell_expr::{CellExpr, IntRange};
+use crate::run::cells::Cells;
 use crate::site::default_field::DefaultField;
-use pivot_advice::{Aggregate, BagKey, QueryId, TemporalFilter};
+use pivot_advice::{Aggregate, BagKey, EvalErrors, QueryId, TemporalFilter};
 use std::sync::Arc;
 
-/// An advice that is ready to run.
+/// An advice as steps over a row of cells.
 #[derive(Debug)]
 pub(crate) struct CompiledAdvice {
-    /// Before the Unpack, or all.
+    /// What comes before the join, or all steps.
     pub(crate) steps: Vec<CompiledStep>,
     pub(crate) join: Option<BagJoin>,
+    /// How many columns a row has at the end.
     pub(crate) columns: usize,
+    /// The columns that rows are grouped by.
     pub(crate) keys: Vec<usize>,
     /// What each aggregate takes in.
     pub(crate) arguments: Vec<AggregateArgument>,
-    pub(crate) shape: Arc<GroupSchema>,
-    pub(crate) takes: AggregateInput,
-    pub(crate) end: RowSink,
+    /// A summary of the arguments, by which fast paths are chosen.
+    pub(crate) input: AggregateInput,
+    pub(crate) schema: Arc<GroupSchema>,
+    pub(crate) sink: RowSink,
 }
 
-/// What all aggregates take in.
+/// What all aggregates together take in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum AggregateInput {
-    /// There are none: rows are only counted.
+    /// There are no aggregates: rows are only counted.
     None,
-    /// One column, of which they are sums, counts and means: it can be added up beside the states of a group.
+    /// One column, of which they are sums, counts and means: a pending sum serves them all.
     SummableColumn(usize),
     /// One column.
     Column(usize),
-    /// More than that.
+    /// Several columns, expressions, or states of unpacked groups.
     Mixed,
 }
 
-/// The columns of a query's table: how many keys, and which aggregates.
+/// The columns of a query's groups: how many keys, and which aggregates.
 #[derive(Debug, PartialEq)]
 pub(crate) struct GroupSchema {
     pub(crate) query: QueryId,
@@ -41,42 +57,27 @@ pub(crate) struct GroupSchema {
     pub(crate) aggregates: Vec<Aggregate>,
 }
 
-/// The shapes in use. Advice of one query at several tracepoints shares one, to be known by its address.
+/// The schemas in use, each once, so that they can be told apart by their addresses. Advice of one query at several
+/// tracepoints shares its schema.
 #[derive(Debug)]
 pub(crate) struct GroupSchemas(Vec<Arc<GroupSchema>>);
 
-impl GroupSchemas {
-    pub(crate) const fn new() -> GroupSchemas {
-        GroupSchemas(Vec::new())
-    }
-
-    /// The one that is equal to this.
-    pub(crate) fn the_one(&mut self, shape: GroupSchema) -> Arc<GroupSchema> {
-        self.0.retain(|known| Arc::strong_count(known) > 1);
-        let known = self.0.iter().find(|known| ***known == shape).cloned();
-        known.unwrap_or_else(|| {
-            let new = Arc::new(shape);
-            self.0.push(Arc::clone(&new));
-            new
-        })
-    }
-}
-
-// Its tag is a byte of its own, to be told apart with one look.
+/// A step over a row, in which columns are cells.
+// The tag is a byte of its own, so that one comparison tells the steps apart.
 #[derive(Debug)]
 #[repr(u8)]
 pub(crate) enum CompiledStep {
     /// Sets a column to an exported field.
-    Observe(usize, usize),
-    /// The same, and rejects the event unless it is in a range.
-    Test(usize, usize, IntRange),
+    Observe { column: usize, field: usize },
+    /// Sets a column to an exported field, and rejects the event unless the field is in a range.
+    ObserveInRange { column: usize, field: usize, range: IntRange },
     /// Sets a column to a default field.
-    Default(usize, DefaultField),
-    /// Sets a column to a value.
-    Let(usize, Box<CellExpr>),
-    /// Rejects the event unless a column is in a range.
-    Within(usize, IntRange),
-    /// Rejects the event unless a condition is true.
+    ObserveDefault { column: usize, field: DefaultField },
+    /// Sets a column to the value of an expression.
+    Let { column: usize, expr: Box<CellExpr> },
+    /// Rejects the row unless a column is in a range.
+    InRange { column: usize, range: IntRange },
+    /// Rejects the row unless a condition is true.
     Filter(Box<CellExpr>),
 }
 
@@ -86,10 +87,12 @@ pub(crate) struct BagJoin {
     pub(crate) bag: BagKey,
     /// The first of the bag's columns.
     pub(crate) first: usize,
+    /// How many columns the bag has.
     pub(crate) width: usize,
     pub(crate) aggregates: Vec<Aggregate>,
     /// What a row of the bag must satisfy to match.
     pub(crate) on: Option<CellExpr>,
+    /// What comes after the join, for every joined row.
     pub(crate) steps: Vec<CompiledStep>,
 }
 
@@ -98,7 +101,7 @@ pub(crate) struct BagJoin {
 #[repr(u8)]
 pub(crate) enum AggregateArgument {
     Column(usize),
-    Code(Box<CellExpr>),
+    Expr(Box<CellExpr>),
     /// A state that came with an unpacked group.
     State(usize),
 }
@@ -108,4 +111,57 @@ pub(crate) enum AggregateArgument {
 pub(crate) enum RowSink {
     Emit,
     Pack(BagKey, TemporalFilter),
+}
+
+impl GroupSchemas {
+    pub(crate) const fn new() -> GroupSchemas {
+        GroupSchemas(Vec::new())
+    }
+
+    /// Returns the one schema that is equal to this.
+    pub(crate) fn intern(&mut self, schema: GroupSchema) -> Arc<GroupSchema> {
+        self.0.retain(|known| Arc::strong_count(known) > 1);
+
+        if let Some(known) = self.0.iter().find(|known| ***known == schema) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(schema);
+        self.0.push(Arc::clone(&new));
+        new
+    }
+}
+
+impl GroupSchema {
+    /// Returns the address by which an interned schema is recognized.
+    #[inline(always)]
+    pub(crate) fn address(self: &Arc<GroupSchema>) -> usize {
+        Arc::as_ptr(self).addr()
+    }
+}
+
+impl CompiledStep {
+    /// Sets a column or evaluates a condition. Returns false if the row is rejected. Steps that observe are not for
+    /// here: they need the event.
+    #[inline(never)]
+    pub(crate) fn passes(&self, cells: &mut Cells, errors: &mut EvalErrors) -> bool {
+        match self {
+            CompiledStep::InRange { column, range } => range.holds(cells.get(*column), cells, errors),
+            CompiledStep::Filter(condition) => condition.holds(cells, errors),
+            CompiledStep::Let { column, expr } => {
+                let cell = expr.eval(cells, errors);
+                cells.set(*column, cell);
+                true
+            }
+            CompiledStep::Observe { .. }
+            | CompiledStep::ObserveDefault { .. }
+            | CompiledStep::ObserveInRange { .. } => true,
+        }
+    }
+}
+
+impl BagJoin {
+    /// Returns which of the bag's columns a column of the row is, or `None` if it is not one of them.
+    pub(crate) fn bag_column(&self, column: usize) -> Option<usize> {
+        column.checked_sub(self.first).filter(|column| *column < self.width)
+    }
 }

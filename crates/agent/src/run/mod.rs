@@ -1,12 +1,51 @@
-//! Running advice over an event.
+//! Runs advice over events: one dispatch, three executors.
+//!
+//! ```text
+//! tracepoint! ── woven? ──▶ fire ── inside an event already? ──▶ skipped, counted
+//!                            │
+//!            load the WovenSet of the tracepoint
+//!                            │
+//!        ┌───────────────────┼──────────────────────┐
+//!     Immediate          Deferring              one event in ~64:
+//!     run_list           run_list, then         run_timed, a lap per advice
+//!        │               the deferred packs         │
+//!        └───────────────────┴──────────────────────┘
+//!                            │ for each advice, with panics contained
+//!                            ▼
+//!        ┌───────────── Executor? ───────────────┐
+//!      Fused                                 Compiled, Interpreted
+//!        │ table prepared, query keeps all       │
+//!        │ requests?        ── no ─────▶  slow_path: decide about sampling
+//!        ▼                                       │
+//!      FusedKernel                    kept alone │           │ stands for several
+//!        │                                       ▼           ▼
+//!        │                               CompiledAdvice   interpreter
+//!        └──────────────────┬────────────────────┴───────────┘
+//!                           ▼
+//!        Emit ─▶ QueryTable of this thread         Pack ─▶ baggage of this request
+//! ```
+//!
+//! The interpreter is the reference: it runs any advice, and the others do to every event what it does. Reading
+//! order: `event`, `slow_path`, [`interpreter`], `ir`, `advice_compiler`, `compiled` with its parts, `fused`;
+//! `cells` and `cell_expr` are the values and expressions of compiled advice.
 
 pub(crate) mod advice_compiler;
-pub(crate) mod agreement;
 pub(crate) mod cell_expr;
 pub mod cells;
+#[doc(hidden)]
+pub mod chosen;
 pub(crate) mod compiled;
+pub(crate) mod compiled_emit;
+pub(crate) mod compiled_join;
+pub(crate) mod compiled_pack;
 pub(crate) mod event;
+#[cfg(test)]
+mod executor_tests;
+pub(crate) mod fold;
 pub(crate) mod fused;
 pub mod interpreter;
 pub(crate) mod ir;
+pub(crate) mod random;
 pub mod sample;
+pub(crate) mod slow_path;
+pub(crate) mod stopwatch;

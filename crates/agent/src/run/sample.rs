@@ -1,136 +1,51 @@
-//! Which events are looked at, and which are timed.
+//! Which requests a throttled query samples, and for how many each of them stands.
 //!
-//! A throttled query looks at one request in a whole number, which is its weight: those whose hash lies
-//! below a threshold, so that every process looks at the same ones and joins stay whole. What it finds in
-//! them counts so many times. Timing reads the clock at one event in many, and more
-//! often where events take long: a sampled event stands for all since the one before it.
+//! A query that samples one request in `weight` takes those whose id hashes below a threshold. Every process takes
+//! the same ones, and one that samples fewer takes a subset of them, so that joins across processes stay whole: this is
+//! consistent hash-based sampling, as in Dapper. What is found in a sampled request counts `weight` times (a
+//! Horvitz-Thompson estimate). Requests also fall into 16 strata by a second hash; how much the strata differ tells the
+//! frontend how far off the estimate may be.
 
+use crate::run::random::random;
 use pivot_advice::SAMPLE_STRATA;
 use pivot_baggage::Baggage;
-use std::cell::Cell;
-use std::time::Instant;
 
-/// The most events that one timed event stands for.
-const MOST: u32 = 64;
+/// The largest weight that a rate in the baggage may mean; of a request with a smaller rate nearly nothing is kept.
+const MAX_WEIGHT: f64 = 65_536.0;
 
-/// An event that takes so long is timed every time: reading the clock does not matter then.
-const LONG_NS: u64 = 20_000;
-
-/// How much longer than usual an event may take before it stands only for itself: its thread was
-/// probably not running.
-const UNUSUAL: u64 = 16;
-
-thread_local! {
-    static WEIGHT: Cell<u32> = const { Cell::new(1) };
-    static USUAL_NS: Cell<u64> = const { Cell::new(0) };
-    static RANDOM: Cell<u64> = const { Cell::new(0) };
-}
-
-/// A number without a pattern, private to the thread.
-fn random() -> u64 {
-    let seed = || RANDOM.with(|at| std::ptr::from_ref(at).addr() as u64 | 1);
-    let mut x = Some(RANDOM.get()).filter(|x| *x != 0).unwrap_or_else(seed);
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    RANDOM.set(x);
-    x.wrapping_mul(0x2545_F491_4F6C_DD1D)
-}
-
-/// Measures an event.
-#[derive(Debug)]
-pub(crate) struct Stopwatch {
-    last: Instant,
-    weight: u32,
-    total_ns: u64,
-}
-
-impl Stopwatch {
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn start() -> Stopwatch {
-        Stopwatch { last: Instant::now(), weight: WEIGHT.get(), total_ns: 0 }
-    }
-
-    /// Time since the last lap, for all the events that this one stands for.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn lap_ns(&mut self) -> u64 {
-        let now = Instant::now();
-        let ns = u64::try_from((now - self.last).as_nanos()).unwrap_or(u64::MAX);
-        self.last = now;
-        self.total_ns += ns;
-        stand_for(ns, self.weight, USUAL_NS.get())
-    }
-
-    /// Ends the measurement of an event. Tells how many are left out until the next one is measured.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn stop(self) -> u32 {
-        let usual_ns = USUAL_NS.get();
-        let usual_ns = if usual_ns == 0 { self.total_ns.max(1) } else { drift(usual_ns, self.total_ns) };
-        USUAL_NS.set(usual_ns);
-        // A short event among long ones does not say that the next is short.
-        let most = gap(self.total_ns.max(usual_ns));
-        // Not every n-th: a program has a rhythm of its own.
-        let weight = most / 2 + 1 + (random() % u64::from(most.max(1))) as u32;
-        WEIGHT.set(weight);
-        weight - 1
-    }
-}
-
-/// What an event that took `ns` adds to the estimate.
-fn stand_for(ns: u64, weight: u32, usual_ns: u64) -> u64 {
-    let usual = if usual_ns == 0 { ns } else { ns.min(usual_ns.saturating_mul(UNUSUAL)) };
-    usual.saturating_mul(weight.into()).saturating_add(ns - usual)
-}
-
-fn drift(usual_ns: u64, ns: u64) -> u64 {
-    (usual_ns * 7 + ns.min(usual_ns.saturating_mul(4))).div_ceil(8).max(1)
-}
-
-/// About how many events the next one stands for.
-fn gap(ns: u64) -> u32 {
-    let fitting = (u64::from(MOST) * 1_000 / ns.max(1_000)) as u32;
-    if ns >= LONG_NS { 0 } else { fitting.clamp(1, MOST) }
-}
-
-/// The least fraction of requests that a rate in baggage may say: one in so many.
-const MOST_WEIGHT: f64 = 65_536.0;
-
-/// That an event is looked at, and what it then stands for.
+/// How many requests a sampled event represents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleDecision {
-    /// For how many requests its request stands, itself included: one in so many is looked at.
+    /// The number of requests that the event's request stands for, itself included.
     pub weight: u32,
-    /// Which part of all requests it belongs to, below [`SAMPLE_STRATA`]. How much the parts differ tells how far
-    /// a sum over a sample may be off.
+    /// The stratum of all requests that it belongs to, below [`SAMPLE_STRATA`].
     pub stratum: u8,
 }
 
 impl SampleDecision {
-    /// Every request is looked at.
+    /// The decision where every request is kept.
     pub const UNSAMPLED: SampleDecision = SampleDecision { weight: 1, stratum: 0 };
 
-    /// Whether it stands for itself alone.
+    /// Returns whether the event stands for itself alone.
     #[inline(always)]
     pub fn is_unsampled(self) -> bool {
         self.weight == 1
     }
 
-    fn of(weight: u32, hash: u32, stratum: u8) -> Option<SampleDecision> {
+    /// Returns the decision for a request of this hash, or `None` if it is not in the sample.
+    fn for_hash(weight: u32, hash: u32, stratum: u8) -> Option<SampleDecision> {
         (hash <= u32::MAX / weight.max(1)).then_some(SampleDecision { weight, stratum })
     }
 }
 
-/// Whether sampling anywhere on a request's way has kept every request.
+/// Returns whether every process on the request's way so far keeps all requests.
 #[inline]
 pub(crate) fn keeps_all(baggage: &Baggage) -> bool {
-    let keep = baggage.sampling_rate();
-    keep >= 1.0 || weight_of(keep) == Some(1)
+    let rate = baggage.sampling_rate();
+    rate >= 1.0 || weight_of(rate) == Some(1)
 }
 
-/// How a query that looks at one request in `weight` looks at this event, if it does.
+/// Decides about an event for a query that samples one request in `weight`. Returns `None` if it is not in the sample.
 #[inline(always)]
 pub(crate) fn decide(weight: u32, needs_baggage: bool) -> Option<SampleDecision> {
     if weight == 1 && !needs_baggage {
@@ -140,17 +55,19 @@ pub(crate) fn decide(weight: u32, needs_baggage: bool) -> Option<SampleDecision>
     }
 }
 
-/// The smallest rate on the request's way decides: a row is there if every event was looked at that it
-/// is made of, so it stands for as many requests as that rate says.
+/// Decides by the smallest rate on the request's way: a joined row is there only if every event that it is made of was
+/// sampled, so it stands for as many requests as that rate says.
 fn decide_by_request(own: u32, needs_baggage: bool) -> Option<SampleDecision> {
     if own == 1 && !pivot_baggage::is_carrying() {
         return Some(SampleDecision::UNSAMPLED);
     }
+
     pivot_baggage::with_current(|baggage| {
-        let Some(baggage) = baggage else { return alone(own) };
+        let Some(baggage) = baggage else { return decide_alone(own) };
+
         let mut weight = own;
         if needs_baggage {
-            // Those who unpack what this query packs have to choose the same requests.
+            // Whoever unpacks what this query packs has to sample the same requests.
             if own > 1 {
                 baggage.lower_sampling_rate(1.0 / f64::from(own));
             }
@@ -159,38 +76,39 @@ fn decide_by_request(own: u32, needs_baggage: bool) -> Option<SampleDecision> {
         if weight == 1 {
             return Some(SampleDecision::UNSAMPLED);
         }
+
         let request = baggage.request_or_begin();
-        SampleDecision::of(weight, request_hash(request), stratum_of(request))
+        SampleDecision::for_hash(weight, request_hash(request), stratum_of(request))
     })
 }
 
-/// Outside a request every event decides for itself.
-fn alone(weight: u32) -> Option<SampleDecision> {
+/// Decides for an event outside any request, independently of all others.
+fn decide_alone(weight: u32) -> Option<SampleDecision> {
     if weight == 1 {
         return Some(SampleDecision::UNSAMPLED);
     }
     let random = random();
-    SampleDecision::of(weight, (random >> 32) as u32, random as u8 % SAMPLE_STRATA)
+    SampleDecision::for_hash(weight, (random >> 32) as u32, random as u8 % SAMPLE_STRATA)
 }
 
-/// The number of requests of which this fraction is one, rounded up; none if nearly none is kept.
-fn weight_of(keep: f64) -> Option<u32> {
+/// Returns the weight for a sampling rate, rounded up, or `None` if nearly no request is kept.
+fn weight_of(rate: f64) -> Option<u32> {
     // Of a third of all requests each stands for three, whatever the last digit of a third is.
-    let weight = (1.0 / keep - 1e-6).ceil().max(1.0);
-    (weight <= MOST_WEIGHT).then_some(weight as u32)
+    let weight = (1.0 / rate - 1e-6).ceil().max(1.0);
+    (weight <= MAX_WEIGHT).then_some(weight as u32)
 }
 
-/// Both halves of a request's id.
+/// Combines both halves of a request's id.
 fn folded(request: u128) -> u64 {
     (request as u64) ^ ((request >> 64) as u64)
 }
 
-/// The number by which a request is chosen, spread evenly over all numbers.
+/// Returns the number by which a request is sampled, spread evenly over all numbers.
 pub fn request_hash(request: u128) -> u32 {
     (folded(request).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }
 
-/// The part of all requests that a request belongs to, whether it was chosen or not.
+/// Returns the stratum of a request, which is independent of whether it is sampled.
 fn stratum_of(request: u128) -> u8 {
     (folded(request).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 60) as u8 % SAMPLE_STRATA
 }
@@ -198,18 +116,6 @@ fn stratum_of(request: u128) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_timed_event_stands_for_those_before_it_but_not_for_an_accident() {
-        assert_eq!(stand_for(100, 64, 100), 6_400);
-        assert_eq!(stand_for(4_000_000, 64, 100), 1_600 * 64 + (4_000_000 - 1_600));
-        assert_eq!(stand_for(5_000, 1, 0), 5_000);
-    }
-
-    #[test]
-    fn long_events_are_timed_every_time_and_short_ones_rarely() {
-        assert_eq!((gap(100), gap(1_000), gap(10_000), gap(1_000_000)), (64, 64, 6, 0));
-    }
 
     #[test]
     fn requests_are_chosen_evenly() {

@@ -84,7 +84,7 @@ impl Tracepoint {
     #[cold]
     #[inline(never)]
     pub fn fire_with(&'static self, field: &dyn Fn(usize, &mut Cells) -> Cell) {
-        fire(&self.declaration, &self.published, field);
+        fire(&self.published, field);
     }
 
     /// What the catalogue says of this call site.
@@ -97,12 +97,12 @@ impl Tracepoint {
     }
 
     /// Says which exported fields are observed. Comes before what is published.
-    pub(crate) fn observe(&self, fields: impl Iterator<Item = usize>) {
+    pub(crate) fn set_observed(&self, fields: impl Iterator<Item = usize>) {
         self.observed.store(fields.fold(0, |bits, index| bits | 1 << index.min(63)), Ordering::Release);
     }
 
     /// Says whether something is woven here. Comes after what is published.
-    pub(crate) fn raise(&self, woven: bool) {
+    pub(crate) fn set_woven(&self, woven: bool) {
         self.flag.store(u8::from(woven), Ordering::Release);
     }
 }

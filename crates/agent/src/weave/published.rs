@@ -1,20 +1,65 @@
-//! Where an event finds the advice of its tracepoint.
+//! Where an event finds the advice of its tracepoint, and where replaced advice goes.
 //!
-//! What is woven at a tracepoint is published with one store of a pointer. What was woven before is
-//! freed when no thread can be reading it any more.
+//! This is read-copy-update. Readers load one pointer and never wait; a writer builds a new [`WovenSet`], swaps
+//! the pointer, and keeps the old set in [`RetiredSets`] until no event can be reading it any more. When that is,
+//! [`quiesce`](crate::report::thread_slot::quiesce) tells: every thread has been seen outside an event since.
 
 use crate::report::thread_slot::ReadGuard;
 use crate::weave::woven::WovenSet;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// What was woven before and may still be read. There is one of these, in the weaver behind its lock: who has it
-/// is the only one to change what is published anywhere.
+/// What is woven where nothing is.
+static EMPTY: WovenSet = WovenSet::Empty;
+
+/// The advice woven at one tracepoint, to be read without a lock.
+#[derive(Debug)]
+pub(crate) struct PublishedAdvice(AtomicPtr<WovenSet>);
+
+/// Sets that were replaced and may still be read.
+///
+/// There is one value of this type, in the weaver behind its lock. Whoever borrows it mutably is therefore the only
+/// one to change what is published, at any tracepoint.
 #[derive(Debug)]
 pub(crate) struct RetiredSets {
-    // Boxed: readers hold its address.
+    // Boxed, because readers hold the address of a set.
     #[allow(clippy::vec_box)]
     sets: Vec<Box<WovenSet>>,
+}
+
+impl PublishedAdvice {
+    pub(crate) const fn empty() -> PublishedAdvice {
+        PublishedAdvice(AtomicPtr::new(ptr::from_ref(&EMPTY).cast_mut()))
+    }
+
+    /// Returns what is woven, for as long as this thread is inside an event.
+    #[inline(always)]
+    pub(crate) fn get<'a>(&self, _inside: ReadGuard<'a>) -> &'a WovenSet {
+        // SAFETY: the pointer is that of `EMPTY` or came from a box that `replace` put into `RetiredSets`, which
+        // `finish` drops only after `quiesce` has seen every thread outside an event since the swap; this
+        // thread is inside one since before the load.
+        unsafe { &*self.0.load(Ordering::Acquire) }
+    }
+
+    /// Returns what is woven, for as long as nobody weaves.
+    pub(crate) fn peek<'a>(&self, _weaving: &'a RetiredSets) -> &'a WovenSet {
+        // SAFETY: as in `get`; and `replace`, the only function that retires a set, needs the one `RetiredSets`
+        // mutably, which is borrowed here for as long as the set is.
+        unsafe { &*self.0.load(Ordering::Acquire) }
+    }
+
+    /// Publishes a set and retires the one before, which events on their way may still read.
+    pub(crate) fn replace(&self, set: WovenSet, retired: &mut RetiredSets) {
+        let empty = ptr::from_ref(&EMPTY).cast_mut();
+        let new = if set.is_empty() { empty } else { Box::into_raw(Box::new(set)) };
+
+        let old = self.0.swap(new, Ordering::AcqRel);
+        if old != empty {
+            // SAFETY: it came from `Box::into_raw` above, and the swap has made it ours alone, but for
+            // readers, for which `finish` waits by `quiesce` before it drops what is in `RetiredSets`.
+            retired.sets.push(unsafe { Box::from_raw(old) });
+        }
+    }
 }
 
 impl RetiredSets {
@@ -26,53 +71,13 @@ impl RetiredSets {
         self.sets.is_empty()
     }
 
-    /// Takes everything out, for nobody to read it any more.
+    /// Moves all sets out, to wait for their readers outside the weaver's lock.
     pub(crate) fn take(&mut self) -> RetiredSets {
         RetiredSets { sets: std::mem::take(&mut self.sets) }
     }
 
-    /// Takes back what may still be read.
+    /// Puts sets back whose readers did not leave in time.
     pub(crate) fn put_back(&mut self, other: RetiredSets) {
         self.sets.extend(other.sets);
-    }
-}
-
-/// What is woven where nothing is.
-static EMPTY: WovenSet = WovenSet { advice: Vec::new(), packs_later: false, fused: None };
-
-/// Where a tracepoint finds what is woven at it.
-#[derive(Debug)]
-pub(crate) struct PublishedAdvice(AtomicPtr<WovenSet>);
-
-impl PublishedAdvice {
-    pub(crate) const fn empty() -> PublishedAdvice {
-        PublishedAdvice(AtomicPtr::new(ptr::from_ref(&EMPTY).cast_mut()))
-    }
-
-    /// What is woven, for as long as this thread is inside an event.
-    #[inline(always)]
-    pub(crate) fn get<'a>(&self, _inside: ReadGuard<'a>) -> &'a WovenSet {
-        // SAFETY: the pointer is that of `EMPTY` or came from a box that `replace` put into `retired`, which
-        // `finish` drops only after `quiesce` has seen every thread outside an event since the swap; this
-        // thread is inside one since before the load.
-        unsafe { &*self.0.load(Ordering::Acquire) }
-    }
-
-    /// What is woven, for as long as nobody else weaves.
-    pub(crate) fn peek<'a>(&self, _weaving: &'a RetiredSets) -> &'a WovenSet {
-        // SAFETY: as in `get`; and who has the one `RetiredSets` is the only one to replace the pointer.
-        unsafe { &*self.0.load(Ordering::Acquire) }
-    }
-
-    /// Replaces what is woven; the former must outlive all events that are on their way.
-    pub(crate) fn replace(&self, woven: Option<WovenSet>, retired: &mut RetiredSets) {
-        let nothing = ptr::from_ref(&EMPTY).cast_mut();
-        let new = woven.map_or(nothing, |woven| Box::into_raw(Box::new(woven)));
-        let old = self.0.swap(new, Ordering::AcqRel);
-        if old != nothing {
-            // SAFETY: it came from `Box::into_raw` above, and the swap has made it ours alone, but for
-            // readers, for which `finish` waits by `quiesce` before it drops what is in `retired`.
-            retired.sets.push(unsafe { Box::from_raw(old) });
-        }
     }
 }

@@ -59,7 +59,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    fn new() -> Gate {
+    pub(crate) fn new() -> Gate {
         Gate { weight: AtomicU32::new(1), since: AtomicU64::new(0), panic: OnceLock::new() }
     }
 
@@ -71,7 +71,7 @@ impl Gate {
 
     /// Whether it may run and looks at every request.
     #[inline(always)]
-    pub(crate) fn looks_at_all(&self) -> bool {
+    pub(crate) fn keeps_all(&self) -> bool {
         self.weight() == 1
     }
 
@@ -234,7 +234,7 @@ impl Governor {
     }
 
     /// One of the query's tracepoints is here now.
-    pub(crate) fn arrived(&mut self, query: QueryId) {
+    pub(crate) fn set_arrived(&mut self, query: QueryId) {
         if let Some(health) = self.0.get_mut(&query) {
             health.pending = false;
         }

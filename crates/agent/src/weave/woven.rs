@@ -1,104 +1,214 @@
-//! The advice at one tracepoint, ready to run.
+//! The advice woven at one tracepoint, ready to run.
+//!
+//! ```text
+//! WovenSet::Immediate ─▶ WovenAdvice ──next──▶ WovenAdvice ──next──▶ WovenAdvice
+//!                        query 1.4              query 1.7, stage 2     query 2.1
+//!                        Fused                  Interpreted            Fused
+//! ```
+//!
+//! There is one list per tracepoint, in the order of queries and stages. Each advice has the fastest executor that
+//! can run it, whatever the others need. The list is intrusive, because an event that walks it then keeps one
+//! pointer in a register instead of the two of a slice.
 
+use crate::run::advice_compiler::compile;
 use crate::run::fused::plan::FusedAdvice;
-use crate::run::ir::CompiledAdvice;
+use crate::run::ir::{CompiledAdvice, GroupSchemas};
 use crate::site::declaration::Declaration;
 use crate::weave::name_linker::{FieldSource, LinkedAdvice};
 use crate::weave::throttle::Gate;
-use pivot_advice::BagKey;
+use pivot_advice::{Advice, BagKey};
 use std::sync::Arc;
 
-/// The advice woven at one tracepoint, in the order of queries and stages.
+/// All advice woven at one tracepoint.
+// The tag is a byte of its own, here and below, so that an event tells the variants apart by one comparison.
 #[derive(Debug)]
-pub(crate) struct WovenSet {
-    pub(crate) advice: Vec<Arc<WovenAdvice>>,
-    /// Whether one advice would see what another one packs at the same event, were it not kept back.
-    pub(crate) packs_later: bool,
-    /// The same advice in its shortest form, if all of it has one.
-    pub(crate) fused: Option<Box<FusedEntry>>,
+#[repr(u8)]
+pub(crate) enum WovenSet {
+    /// Nothing is woven.
+    Empty,
+    /// What an advice packs goes into the baggage at once: no other advice of the set unpacks it.
+    Immediate(Box<WovenAdvice>),
+    /// Packs wait until all advice has run: an event does not happen before itself, so no advice may unpack what
+    /// another one packs at the same event.
+    Deferring(Box<WovenAdvice>),
 }
 
-/// One advice in its shortest form, and those behind it: to go on takes one look.
-#[derive(Debug)]
-pub(crate) struct FusedEntry {
-    pub(crate) fused: FusedAdvice,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) place: usize,
-    pub(crate) tracepoint: &'static Declaration,
-    /// The same in its other form.
-    pub(crate) woven: Arc<WovenAdvice>,
-    pub(crate) next: Option<Box<FusedEntry>>,
-}
-
-/// One advice at one tracepoint.
+/// One advice at one tracepoint, and those after it.
 #[derive(Debug)]
 pub(crate) struct WovenAdvice {
     pub(crate) linked: LinkedAdvice,
+    pub(crate) executor: Executor,
+    /// Whether, and for which requests, the query may run.
     pub(crate) gate: Arc<Gate>,
-    pub(crate) needs_baggage: bool,
-    /// The query's id.
+    /// The tracepoint that it is woven at.
+    pub(crate) tracepoint: &'static Declaration,
+    /// The query's id, as one number.
     pub(crate) query: u64,
-    /// The query's place in the tables of threads.
-    pub(crate) place: usize,
-    pub(crate) program: Executor,
+    /// Where every thread keeps the query's table.
+    pub(crate) table_index: usize,
+    /// Whether it packs or unpacks.
+    pub(crate) needs_baggage: bool,
+    /// Whether its set is [`WovenSet::Deferring`].
+    pub(crate) defers_packs: bool,
+    pub(crate) next: Option<Box<WovenAdvice>>,
 }
 
-/// What runs of an advice.
+/// How an advice is run, fastest first. All three have the same effect on every event.
 #[derive(Debug)]
 #[repr(u8)]
 pub(crate) enum Executor {
-    /// It observes and emits, and that is all.
-    Plain(Box<CompiledAdvice>),
-    /// It reads or writes the baggage too.
-    InRequest(Box<CompiledAdvice>),
-    /// It needs more than a routine can do.
+    /// By a kernel that keeps no columns. The compiled form runs where the kernel cannot: at a thread's first event,
+    /// and for requests of which some are sampled away. It comes first to lie where that of `Compiled` does.
+    Fused(FusedAdvice, Box<CompiledAdvice>),
+    /// By compiled steps over a row of cells.
+    Compiled(Box<CompiledAdvice>),
+    /// Instruction by instruction, by the reference interpreter: LEFT and ANTI joins, several joins, lists,
+    /// temporal choices.
     Interpreted,
 }
 
-impl WovenSet {
-    pub(crate) fn new(tracepoint: &'static Declaration, advice: Vec<Arc<WovenAdvice>>) -> WovenSet {
-        let packs = advice.iter().flat_map(|woven| woven.linked.advice.packs());
-        let packed: Vec<BagKey> = packs.collect();
-        let unpacks =
-            |bag: &BagKey| advice.iter().any(|woven| woven.linked.advice.unpacks().any(|b| b == *bag));
-        let behind =
-            |next, woven: &Arc<WovenAdvice>| Some(Some(Box::new(FusedEntry::of(tracepoint, woven, next)?)));
-        let fused = advice.iter().rev().try_fold(None, behind).flatten();
-        WovenSet { packs_later: packed.iter().any(unpacks), fused, advice }
+/// Names an executor, for tests that choose one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecutorKind {
+    /// The fused kernel.
+    Fused,
+    /// Compiled steps.
+    Compiled,
+    /// The reference interpreter.
+    Interpreted,
+}
+
+impl WovenAdvice {
+    pub(crate) fn new(
+        linked: LinkedAdvice,
+        executor: Executor,
+        gate: Arc<Gate>,
+        tracepoint: &'static Declaration,
+        table_index: usize,
+    ) -> WovenAdvice {
+        let (query, needs_baggage) = (linked.advice.query.to_u64(), uses_baggage(&linked.advice));
+        WovenAdvice {
+            query,
+            needs_baggage,
+            linked,
+            executor,
+            gate,
+            tracepoint,
+            table_index,
+            defers_packs: false,
+            next: None,
+        }
+    }
+}
+
+impl Executor {
+    /// Returns the fastest executor for an advice at a tracepoint of this name.
+    pub(crate) fn fastest(
+        linked: &LinkedAdvice,
+        tracepoint: &'static str,
+        schemas: &mut GroupSchemas,
+    ) -> Executor {
+        let Some(compiled) = compile(linked, schemas).map(Box::new) else { return Executor::Interpreted };
+
+        match FusedAdvice::fuse(&compiled, tracepoint) {
+            Some(fused) => Executor::Fused(fused, compiled),
+            None => Executor::Compiled(compiled),
+        }
     }
 
-    /// The exported fields that are observed.
-    pub(crate) fn observed(&self) -> impl Iterator<Item = usize> {
-        let sources = self.advice.iter().flat_map(|woven| &woven.linked.sources);
-        sources.filter_map(|source| match source {
+    /// Returns this executor, or the one of that kind if this one is faster.
+    pub(crate) fn limited_to(self, kind: ExecutorKind) -> Executor {
+        match (self, kind) {
+            (_, ExecutorKind::Interpreted) => Executor::Interpreted,
+            (Executor::Fused(_, compiled), ExecutorKind::Compiled) => Executor::Compiled(compiled),
+            (executor, _) => executor,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> ExecutorKind {
+        match self {
+            Executor::Fused(..) => ExecutorKind::Fused,
+            Executor::Compiled(_) => ExecutorKind::Compiled,
+            Executor::Interpreted => ExecutorKind::Interpreted,
+        }
+    }
+
+    /// Returns the compiled form, or `None` if the advice is always interpreted.
+    pub(crate) fn compiled(&self) -> Option<&CompiledAdvice> {
+        match self {
+            Executor::Fused(_, compiled) | Executor::Compiled(compiled) => Some(compiled),
+            Executor::Interpreted => None,
+        }
+    }
+}
+
+impl WovenSet {
+    /// Chains advice in the order given.
+    pub(crate) fn new(advice: Vec<WovenAdvice>) -> WovenSet {
+        let defers_packs = unpacks_what_it_packs(&advice);
+
+        let mut first = None;
+        for mut advice in advice.into_iter().rev() {
+            advice.defers_packs = defers_packs;
+            advice.next = first;
+            first = Some(Box::new(advice));
+        }
+
+        match first {
+            None => WovenSet::Empty,
+            Some(first) if defers_packs => WovenSet::Deferring(first),
+            Some(first) => WovenSet::Immediate(first),
+        }
+    }
+
+    /// Returns whether nothing is woven.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, WovenSet::Empty)
+    }
+
+    /// Returns the first advice, or `None` if there is none.
+    pub(crate) fn first(&self) -> Option<&WovenAdvice> {
+        match self {
+            WovenSet::Empty => None,
+            WovenSet::Immediate(first) | WovenSet::Deferring(first) => Some(first),
+        }
+    }
+
+    /// Returns all advice in the order in which it runs.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &WovenAdvice> {
+        std::iter::successors(self.first(), |advice| advice.next.as_deref())
+    }
+
+    /// Returns the indexes of the exported fields that are observed.
+    pub(crate) fn observed_fields(&self) -> impl Iterator<Item = usize> {
+        self.iter().flat_map(|advice| &advice.linked.sources).filter_map(|source| match source {
             FieldSource::Exported(index) => Some(*index),
             FieldSource::Default(_) | FieldSource::Missing => None,
         })
     }
 
-    pub(crate) fn is(&self, advice: &[Arc<WovenAdvice>]) -> bool {
-        let same = |(mine, other): (&Arc<WovenAdvice>, &Arc<WovenAdvice>)| {
-            mine.linked == other.linked && Arc::ptr_eq(&mine.gate, &other.gate)
-        };
-        self.advice.len() == advice.len() && self.advice.iter().zip(advice).all(same)
+    /// Returns whether both run the same advice for the same queries: then publishing the other changes nothing.
+    pub(crate) fn is_equivalent(&self, other: &WovenSet) -> bool {
+        self.iter().count() == other.iter().count()
+            && self
+                .iter()
+                .zip(other.iter())
+                .all(|(mine, theirs)| mine.linked == theirs.linked && Arc::ptr_eq(&mine.gate, &theirs.gate))
     }
 }
 
-impl FusedEntry {
-    fn of(
-        tracepoint: &'static Declaration,
-        woven: &Arc<WovenAdvice>,
-        next: Option<Box<FusedEntry>>,
-    ) -> Option<FusedEntry> {
-        let (Executor::Plain(routine) | Executor::InRequest(routine)) = &woven.program else { return None };
-        let fused = FusedAdvice::of(routine, tracepoint.name)?;
-        let (gate, woven) = (Arc::clone(&woven.gate), Arc::clone(woven));
-        Some(FusedEntry { fused, gate, place: woven.place, tracepoint, woven, next })
-    }
+/// Returns whether one advice unpacks a bag that one of them packs.
+fn unpacks_what_it_packs(advice: &[WovenAdvice]) -> bool {
+    let packed: Vec<BagKey> = advice.iter().flat_map(|advice| advice.linked.advice.packs()).collect();
+    advice.iter().any(|advice| advice.linked.advice.unpacks().any(|bag| packed.contains(&bag)))
 }
 
-/// One after the other: there may be more than the stack has room for.
-impl Drop for FusedEntry {
+fn uses_baggage(advice: &Advice) -> bool {
+    advice.packs().chain(advice.unpacks()).next().is_some()
+}
+
+/// Frees the list one by one: recursion would overflow the stack at a tracepoint with very many advices.
+impl Drop for WovenAdvice {
     fn drop(&mut self) {
         let mut rest = self.next.take();
         while let Some(mut next) = rest {

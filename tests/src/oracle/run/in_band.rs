@@ -6,6 +6,7 @@
 use crate::oracle::language::query::Query;
 use crate::oracle::reference::evaluator::{PackOrder, joins_of};
 use crate::oracle::run::dag::{BranchId, Dag, Event, RunStep, TracepointSpec};
+use crate::oracle::run::executors::{self, ObservingAdvice};
 use pivot_advice::{
     Advice, EmitMode, EvalErrors, Groups, Instruction, LossCounts, QueryId, TemporalFilter, Value,
 };
@@ -252,12 +253,16 @@ impl<'a> InBandRun<'a> {
             self.script.tracepoints.iter().find(|tracepoint| tracepoint.name == event.tracepoint);
         let tracepoint = tracepoint.ok_or("an event has no tracepoint")?;
 
-        let (mut packed, mut lost) = (Vec::new(), Vec::new());
+        let mut here = Vec::new();
         for linked in self.linked.iter().filter(|linked| linked.advice.tracepoint == event.tracepoint) {
-            let observed: Vec<_> =
-                linked.sources.iter().map(|source| observed(event, tracepoint, *source)).collect();
-            // What runs in processes is a routine, wherever there is one.
-            pivot_agent::agrees(linked, &observed, baggage.as_deref_mut())?;
+            let observed = linked.sources.iter().map(|source| observed(event, tracepoint, *source)).collect();
+            here.push(ObservingAdvice { linked, observed });
+        }
+        // Processes run compiled and fused advice, wherever they can.
+        executors::check(&here, baggage.as_deref_mut(), id)?;
+
+        let (mut packed, mut lost) = (Vec::new(), Vec::new());
+        for ObservingAdvice { linked, observed } in here {
             let mut loss = LossCounts::default();
             match interpret(linked, observed, baggage.as_deref(), 0, &mut loss) {
                 Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),

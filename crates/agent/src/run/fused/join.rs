@@ -1,38 +1,47 @@
-//! A straight routine with a happened-before join: the rows of the bag are added one by one, and of each only
-//! the columns that are keys or taken in are looked at.
+//! The happened-before join of fused advice: the rows of the bag are added one by one, and of each only the columns
+//! that are keys or the argument are decoded.
 
 use crate::limits::MAX_ROWS;
 use crate::report::thread_table::QueryTable;
 use crate::run::cells::{Cell, Cells};
-use crate::run::compiled::unpack_merged;
+use crate::run::compiled_join::unpack_merged;
 use crate::run::fused::plan::{FusedAdvice, FusedJoin, FusedKey};
 use crate::run::sample;
 use pivot_advice::Groups;
 use pivot_baggage::{Baggage, CompleteRows, ValueRef, with_current};
 
-/// An event that meets one row of the bag after the other.
-pub(crate) struct FusedEvent<'a, const N: usize> {
-    pub(crate) straight: &'a FusedAdvice,
-    pub(crate) keys: [&'a FusedKey; N],
-    pub(crate) key: [Cell; N],
-    pub(crate) argument: Cell,
-    pub(crate) cells: &'a mut Cells,
-    pub(crate) local: &'a mut QueryTable,
+/// An event whose row is completed by every row of the bag in turn.
+pub(super) struct FusedEvent<'a, const KEYS: usize> {
+    pub(super) advice: &'a FusedAdvice,
+    pub(super) keys: [&'a FusedKey; KEYS],
+    /// The values of the keys, of which the event gave some and each unpacked row gives the others.
+    pub(super) key: [Cell; KEYS],
+    pub(super) argument: Cell,
+    pub(super) cells: &'a mut Cells,
+    pub(super) query_table: &'a mut QueryTable,
+}
+
+/// A join on its way through the rows of a bag.
+struct FusedJoinRows<'a, 'b, const KEYS: usize> {
+    join: &'a FusedJoin,
+    event: &'a mut FusedEvent<'b, KEYS>,
+    added: usize,
 }
 
 impl FusedJoin {
-    /// Adds the rows of an event. False, and nothing was done, if its request is one of a sample.
+    /// Adds the joined rows of an event. Returns false, with nothing done, if its request is one of a sample.
     #[inline(always)]
-    pub(crate) fn run<const N: usize>(&self, mut event: FusedEvent<'_, N>) -> bool {
+    pub(super) fn run<const KEYS: usize>(&self, mut event: FusedEvent<'_, KEYS>) -> bool {
         let is_done = with_current(|baggage| {
             let Some(baggage) = baggage else { return true };
             if !sample::keeps_all(baggage) {
                 return false;
             }
-            let mut joining = FusedJoinRows { joined: self, event: &mut event, rows: 0 };
+
+            let mut rows = FusedJoinRows { join: self, event: &mut event, added: 0 };
             match baggage.unpack_decoded(self.bag) {
-                Some(groups) => joining.groups(groups),
-                None => joining.others(baggage),
+                Some(groups) => rows.add_groups(groups),
+                None => rows.add_encoded_or_merged(baggage),
             }
             true
         });
@@ -41,80 +50,85 @@ impl FusedJoin {
     }
 }
 
-struct FusedJoinRows<'a, 'b, const N: usize> {
-    joined: &'a FusedJoin,
-    event: &'a mut FusedEvent<'b, N>,
-    rows: usize,
-}
-
-impl<const N: usize> FusedJoinRows<'_, '_, N> {
-    /// With rows that nobody has taken apart, or that lie in several places.
+impl<const KEYS: usize> FusedJoinRows<'_, '_, KEYS> {
+    /// Adds the rows of a bag that nobody has decoded yet, or that is in several instances.
     #[inline(never)]
-    fn others(&mut self, baggage: &Baggage) {
-        let FusedJoin { bag, width, aggregates, .. } = self.joined;
+    fn add_encoded_or_merged(&mut self, baggage: &Baggage) {
+        let FusedJoin { bag, width, aggregates, .. } = self.join;
         match baggage.unpack_complete(*bag) {
-            Some(CompleteRows::Decoded(groups)) => self.groups(groups),
+            Some(CompleteRows::Decoded(groups)) => self.add_groups(groups),
             Some(CompleteRows::Encoded(rows)) if rows.fits(*width, aggregates) => {
-                rows.each(self, FusedJoinRows::see, |joining, n, _| joining.end(n));
+                rows.each(self, FusedJoinRows::set_column, |rows, n, _| rows.end_row(n));
             }
-            Some(CompleteRows::Encoded(_)) => self.event.local.errors.0 += 1,
+            Some(CompleteRows::Encoded(_)) => self.event.query_table.errors.0 += 1,
             None => {
-                let merged = unpack_merged(baggage, *bag, &mut self.event.local.part.loss);
-                merged.iter().for_each(|groups| self.groups(groups));
+                let merged = unpack_merged(baggage, *bag, &mut self.event.query_table.report.loss);
+                merged.iter().for_each(|groups| self.add_groups(groups));
             }
         }
     }
 
     #[inline(always)]
-    fn groups(&mut self, groups: &Groups) {
-        let FusedJoin { width, aggregates, argument, .. } = self.joined;
+    fn add_groups(&mut self, groups: &Groups) {
+        let FusedJoin { width, aggregates, argument, .. } = self.join;
         if groups.keys() != *width || groups.aggregates() != &aggregates[..] {
-            self.event.local.errors.0 += 1;
+            self.event.query_table.errors.0 += 1;
             return;
         }
+
+        // By key and not by column, as `set_column` would: these columns can be had in any order.
         for group in groups {
             for (key, cell) in self.event.keys.iter().zip(&mut self.event.key) {
                 if let FusedKey::Unpacked(column) = key
                     && let Some(value) = group.key.get(*column)
                 {
-                    *cell = self.event.cells.part(ValueRef::from(value));
+                    *cell = self.event.cells.hold_ref(ValueRef::from(value));
                 }
             }
             if let Some(value) = argument.and_then(|column| group.key.get(column)) {
-                self.event.argument = self.event.cells.part(ValueRef::from(value));
+                self.event.argument = self.event.cells.hold_ref(ValueRef::from(value));
             }
-            self.end(group.n);
+            self.end_row(group.n);
         }
     }
 
-    /// Looks at one of the columns of a row.
+    /// Takes one of the columns of an encoded row, if it is a key or the argument.
     #[inline(always)]
-    fn see(&mut self, column: usize, part: ValueRef<'_>) {
-        let is_it = |key: &&FusedKey| matches!(key, FusedKey::Unpacked(mine) if *mine == column);
-        if !self.event.keys.iter().any(is_it) && self.joined.argument != Some(column) {
+    fn set_column(&mut self, column: usize, value: ValueRef<'_>) {
+        let is_argument = self.join.argument == Some(column);
+        if !is_argument && !self.event.keys.iter().any(|key| key.is_unpacked(column)) {
             return;
         }
-        let cell = self.event.cells.part(part);
-        for (key, place) in self.event.keys.iter().zip(&mut self.event.key) {
-            if is_it(key) {
-                *place = cell;
+
+        let cell = self.event.cells.hold_ref(value);
+        for (key, key_cell) in self.event.keys.iter().zip(&mut self.event.key) {
+            if key.is_unpacked(column) {
+                *key_cell = cell;
             }
         }
-        if self.joined.argument == Some(column) {
+        if is_argument {
             self.event.argument = cell;
         }
     }
 
-    /// Adds a row of which everything was seen.
+    /// Adds a row of which all columns have been seen.
     #[inline(always)]
-    fn end(&mut self, n: u64) {
-        if self.rows == MAX_ROWS {
-            let dropped = &mut self.event.local.part.loss.dropped;
+    fn end_row(&mut self, n: u64) {
+        if self.added == MAX_ROWS {
+            let dropped = &mut self.event.query_table.report.loss.dropped;
             *dropped = dropped.saturating_add(n);
             return;
         }
-        self.rows += 1;
-        let FusedEvent { straight, key, argument, cells, local, .. } = &mut *self.event;
-        straight.add(*key, *argument, n, cells, local);
+        self.added += 1;
+
+        let FusedEvent { advice, key, argument, cells, query_table, .. } = &mut *self.event;
+        advice.add(*key, *argument, n, cells, query_table);
+    }
+}
+
+impl FusedKey {
+    #[inline(always)]
+    fn is_unpacked(&self, column: usize) -> bool {
+        matches!(self, FusedKey::Unpacked(mine) if *mine == column)
     }
 }

@@ -1,9 +1,4 @@
-//! The commonest routines once more, in the form that takes the fewest steps: one condition on an integer,
-//! groups by at most two fields, and aggregates of one field. No column is written down: each field is asked
-//! for where it is needed, and put away with the event.
-//!
-//! Such a routine may have a happened-before join too, of whose rows no more is asked than that; see
-//! [`joined`](crate::run::fused_join).
+//! Runs fused advice over one event.
 
 use crate::report::thread_table::QueryTable;
 use crate::run::cells::{Cell, Cells, FieldReader};
@@ -11,95 +6,109 @@ use crate::run::fused::join::FusedEvent;
 use crate::run::fused::plan::{FusedAdvice, FusedKernel, FusedKey, FusedKeys, KernelShape};
 use crate::site::default_field::default_cell;
 
-/// What a form takes in.
+/// What a kernel sums: a constant, because a const parameter cannot be an enum.
 const NOTHING: u8 = 0;
-const FIELD: u8 = 1;
-const TESTED: u8 = 2;
+const ARGUMENT: u8 = 1;
+const FILTERED: u8 = 2;
 
 impl FusedAdvice {
-    /// Runs it over one event. False, and nothing was done, if it has a join and the request is one of a sample.
+    /// Runs the advice over one event. Returns false, with nothing done, if it has a join and the request is one of a
+    /// sample.
     #[inline(always)]
-    pub(crate) fn run(&self, fields: FieldReader<'_>, cells: &mut Cells, local: &mut QueryTable) -> bool {
-        match self.kernel.form {
-            KernelShape::Count1 => self.run_as::<false, NOTHING, 1>(fields, cells, local),
-            KernelShape::Count2 => self.run_as::<false, NOTHING, 2>(fields, cells, local),
-            KernelShape::Sum1 => self.run_as::<false, FIELD, 1>(fields, cells, local),
-            KernelShape::Sum2 => self.run_as::<false, FIELD, 2>(fields, cells, local),
-            KernelShape::FilterCount1 => self.run_as::<true, NOTHING, 1>(fields, cells, local),
-            KernelShape::FilterCount2 => self.run_as::<true, NOTHING, 2>(fields, cells, local),
-            KernelShape::FilterSum1 => self.run_as::<true, FIELD, 1>(fields, cells, local),
-            KernelShape::FilterSum2 => self.run_as::<true, FIELD, 2>(fields, cells, local),
-            KernelShape::FilterSumSelf1 => self.run_as::<true, TESTED, 1>(fields, cells, local),
-            KernelShape::FilterSumSelf2 => self.run_as::<true, TESTED, 2>(fields, cells, local),
-            KernelShape::General => return self.run_otherwise(fields, cells, local),
+    pub(crate) fn run(
+        &self,
+        fields: FieldReader<'_>,
+        cells: &mut Cells,
+        query_table: &mut QueryTable,
+    ) -> bool {
+        match self.kernel.shape {
+            KernelShape::Count1 => self.run_kernel::<false, NOTHING, 1>(fields, cells, query_table),
+            KernelShape::Count2 => self.run_kernel::<false, NOTHING, 2>(fields, cells, query_table),
+            KernelShape::Sum1 => self.run_kernel::<false, ARGUMENT, 1>(fields, cells, query_table),
+            KernelShape::Sum2 => self.run_kernel::<false, ARGUMENT, 2>(fields, cells, query_table),
+            KernelShape::FilterCount1 => self.run_kernel::<true, NOTHING, 1>(fields, cells, query_table),
+            KernelShape::FilterCount2 => self.run_kernel::<true, NOTHING, 2>(fields, cells, query_table),
+            KernelShape::FilterSum1 => self.run_kernel::<true, ARGUMENT, 1>(fields, cells, query_table),
+            KernelShape::FilterSum2 => self.run_kernel::<true, ARGUMENT, 2>(fields, cells, query_table),
+            KernelShape::FilterSumSelf1 => self.run_kernel::<true, FILTERED, 1>(fields, cells, query_table),
+            KernelShape::FilterSumSelf2 => self.run_kernel::<true, FILTERED, 2>(fields, cells, query_table),
+            KernelShape::General => return self.run_general(fields, cells, query_table),
         }
         true
     }
 
+    /// Runs one of the shapes that are compiled apart: no part of it is optional at run time.
     #[inline(always)]
-    fn run_as<const TESTS: bool, const TAKES: u8, const N: usize>(
+    fn run_kernel<const FILTERS: bool, const SUMS: u8, const KEYS: usize>(
         &self,
         fields: FieldReader<'_>,
         cells: &mut Cells,
-        local: &mut QueryTable,
+        query_table: &mut QueryTable,
     ) {
-        let FusedKernel { test: (index, range), argument, keys, .. } = &self.kernel;
-        let mut taken = Cell::NULL;
-        if TESTS {
-            let tested = fields(*index, cells);
-            if !range.lets_pass(tested, cells, &mut local.errors) {
+        let FusedKernel { filter, argument, keys, .. } = &self.kernel;
+
+        let mut summed = Cell::NULL;
+        if FILTERS {
+            let filtered = fields(filter.field, cells);
+            if !filter.range.lets_pass(filtered, cells, &mut query_table.errors) {
                 return;
             }
-            taken = tested;
+            summed = filtered;
         }
-        if TAKES == FIELD {
-            taken = fields(*argument, cells);
+        if SUMS == ARGUMENT {
+            summed = fields(*argument, cells);
         }
-        let key: [Cell; N] = std::array::from_fn(|i| fields(keys[i], cells));
-        let plain = local.rows.find(&key).and_then(|place| local.rows.pending(place));
-        if !plain.is_some_and(|plain| if TAKES == NOTHING { plain.count() } else { plain.add(taken) }) {
-            self.add_anew(key, taken, 1, cells, local);
+        let key: [Cell; KEYS] = std::array::from_fn(|i| fields(keys[i], cells));
+
+        // Into the pending sum of a group that is there; whatever is not so simple is a call.
+        let pending = query_table.groups.find(&key).and_then(|row| query_table.groups.pending(row));
+        let is_added = pending
+            .is_some_and(|pending| if SUMS == NOTHING { pending.count() } else { pending.add(summed) });
+        if !is_added {
+            self.add_to_group(key, summed, 1, cells, query_table);
             cells.end();
         }
     }
 
     #[inline(always)]
-    fn run_otherwise(&self, fields: FieldReader<'_>, cells: &mut Cells, local: &mut QueryTable) -> bool {
+    fn run_general(&self, fields: FieldReader<'_>, cells: &mut Cells, query_table: &mut QueryTable) -> bool {
         let mut argument = Cell::NULL;
-        if let Some((index, range)) = &self.test {
-            argument = fields(*index, cells);
-            if !range.lets_pass(argument, cells, &mut local.errors) {
+        if let Some(filter) = &self.filter {
+            argument = fields(filter.field, cells);
+            if !filter.range.lets_pass(argument, cells, &mut query_table.errors) {
                 return true;
             }
         }
-        if let Some(index) = self.argument {
-            argument = fields(index, cells);
+        if let Some(field) = self.argument {
+            argument = fields(field, cells);
         }
+
         match &self.keys {
             FusedKeys::One(only) => {
-                let key = [only.ask(fields, cells)];
-                self.ends([only], key, argument, cells, local)
+                let key = [only.read(fields, cells)];
+                self.finish([only], key, argument, cells, query_table)
             }
             FusedKeys::Two(first, second) => {
-                let key = [first.ask(fields, cells), second.ask(fields, cells)];
-                self.ends([first, second], key, argument, cells, local)
+                let key = [first.read(fields, cells), second.read(fields, cells)];
+                self.finish([first, second], key, argument, cells, query_table)
             }
         }
     }
 
+    /// Adds the row, or what the join makes of it.
     #[inline(always)]
-    fn ends<const N: usize>(
+    fn finish<const KEYS: usize>(
         &self,
-        keys: [&FusedKey; N],
-        key: [Cell; N],
+        keys: [&FusedKey; KEYS],
+        key: [Cell; KEYS],
         argument: Cell,
         cells: &mut Cells,
-        local: &mut QueryTable,
+        query_table: &mut QueryTable,
     ) -> bool {
-        if let Some(joined) = &self.joined {
-            return joined.run(FusedEvent { straight: self, keys, key, argument, cells, local });
+        if let Some(join) = &self.join {
+            return join.run(FusedEvent { advice: self, keys, key, argument, cells, query_table });
         }
-        if !self.add(key, argument, 1, cells, local) {
+        if !self.add(key, argument, 1, cells, query_table) {
             cells.end();
         }
         true
@@ -107,10 +116,11 @@ impl FusedAdvice {
 }
 
 impl FusedKey {
+    /// Returns the key's value, or null if the unpacked row will give it.
     #[inline(always)]
-    pub(crate) fn ask(&self, fields: FieldReader<'_>, cells: &mut Cells) -> Cell {
+    fn read(&self, fields: FieldReader<'_>, cells: &mut Cells) -> Cell {
         match self {
-            FusedKey::Exported(index) => fields(*index, cells),
+            FusedKey::Exported(field) => fields(*field, cells),
             FusedKey::Default(field, tracepoint) => default_cell(*field, tracepoint, cells),
             FusedKey::Unpacked(_) | FusedKey::None => Cell::NULL,
         }

@@ -1,39 +1,45 @@
-//! Which advice runs without a column, and what is left of it then.
+//! Which compiled advice can be fused, and what is left of it then.
 
-use crate::report::group_table::address;
 use crate::run::cell_expr::IntRange;
 use crate::run::ir::{AggregateInput, BagJoin, CompiledAdvice, CompiledStep, GroupSchema, RowSink};
 use crate::site::default_field::DefaultField;
 use pivot_advice::{Aggregate, BagKey};
 use std::sync::Arc;
 
-/// A routine without a column.
+/// An advice without columns: each field is read where it is needed.
 #[derive(Debug)]
 pub(crate) struct FusedAdvice {
     pub(super) kernel: FusedKernel,
-    /// The event is rejected unless this field is in this range.
-    pub(super) test: Option<(usize, IntRange)>,
-    /// What all aggregates are of: this field, or else that which was tested, or that of an unpacked row.
+    pub(super) filter: Option<FieldFilter>,
+    /// The field that all aggregates are of. If there is none, they are of the filtered field, or of a column of the
+    /// unpacked row.
     pub(super) argument: Option<usize>,
-    pub(super) takes: AggregateInput,
+    pub(super) input: AggregateInput,
     pub(super) keys: FusedKeys,
-    pub(super) joined: Option<Box<FusedJoin>>,
-    pub(crate) shape: Arc<GroupSchema>,
-    /// The address of the shape.
-    pub(crate) address: usize,
+    pub(super) join: Option<Box<FusedJoin>>,
+    pub(crate) schema: Arc<GroupSchema>,
+    /// The address of the schema, by which a thread's table is recognized.
+    pub(crate) schema_address: usize,
 }
 
-/// The same once more if it is one of the forms that are compiled apart: all keys are exported fields.
+/// The event is rejected unless a field is in a range.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FieldFilter {
+    pub(super) field: usize,
+    pub(super) range: IntRange,
+}
+
+/// What a compiled-apart shape needs, without options: where the shape has no use for a part, the part is arbitrary.
 #[derive(Debug)]
 pub(super) struct FusedKernel {
-    pub(super) form: KernelShape,
-    pub(super) test: (usize, IntRange),
+    pub(super) shape: KernelShape,
+    pub(super) filter: FieldFilter,
     pub(super) argument: usize,
+    /// The exported fields that are the keys.
     pub(super) keys: [usize; 2],
 }
 
-/// What is done, to be asked once and not part by part: whether there is a test, what is taken in, and how many
-/// keys there are.
+/// Whether there is a filter, what is aggregated, and how many keys there are. Known at once, instead of part by part.
 #[derive(Debug, Clone, Copy)]
 #[repr(u8)]
 pub(super) enum KernelShape {
@@ -45,160 +51,188 @@ pub(super) enum KernelShape {
     FilterCount2,
     FilterSum1,
     FilterSum2,
-    /// What was tested.
+    /// The filtered field is also the summed one.
     FilterSumSelf1,
     FilterSumSelf2,
+    /// Anything else that can be fused: default fields or unpacked columns as keys, other aggregates, joins.
     General,
 }
 
 #[derive(Debug)]
 pub(super) enum FusedKeys {
+    /// One key, or none at all.
     One(FusedKey),
     Two(FusedKey, FusedKey),
 }
 
-/// What the value of a key is asked of.
+/// Where the value of a key comes from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum FusedKey {
+pub(super) enum FusedKey {
     Exported(usize),
     Default(DefaultField, &'static str),
     /// A column of the unpacked row.
     Unpacked(usize),
-    /// There is no such key.
+    /// The key of a result without keys: null.
     None,
 }
 
-/// The join of a straight routine.
+/// The happened-before join of fused advice.
 #[derive(Debug)]
 pub(crate) struct FusedJoin {
     pub(super) bag: BagKey,
     pub(super) width: usize,
     pub(super) aggregates: Vec<Aggregate>,
-    /// The column of the bag that the aggregates are of.
+    /// The column of the bag that the aggregates are of, if they are of one.
     pub(super) argument: Option<usize>,
 }
 
 impl FusedAdvice {
-    /// None of a routine that needs columns.
-    pub(crate) fn of(routine: &CompiledAdvice, tracepoint: &'static str) -> Option<FusedAdvice> {
-        let (RowSink::Emit, join) = (&routine.end, &routine.join) else { return None };
-        let joined = match join {
-            Some(join) => Some(Box::new(FusedJoin::of(join, routine.takes)?)),
+    /// Fuses compiled advice at a tracepoint of this name, or returns `None` if it needs columns.
+    pub(crate) fn fuse(compiled: &CompiledAdvice, tracepoint: &'static str) -> Option<FusedAdvice> {
+        let (RowSink::Emit, join) = (compiled.sink, compiled.join.as_ref()) else { return None };
+        let fused_join = match join {
+            Some(join) => Some(Box::new(FusedJoin::fuse(join, compiled.input)?)),
             None => None,
         };
-        let unpacked = |column: usize| join.as_ref().and_then(|join| join.column(column));
-        let (test, mut observed) = match &routine.steps[..] {
-            [CompiledStep::Test(column, index, range), rest @ ..] => (Some((*column, *index, *range)), rest),
-            all => (None, all),
-        };
+        let unpacked = |column: usize| join.and_then(|join| join.bag_column(column));
+
+        // The steps must be, in this order: a filter, the argument, the keys. Each is optional; nothing else may be.
+        let mut steps = &compiled.steps[..];
+        let (mut filter, mut filtered_column) = (None, None);
+        if let [CompiledStep::ObserveInRange { column, field, range }, rest @ ..] = steps {
+            (filter, filtered_column) = (Some(FieldFilter { field: *field, range: *range }), Some(*column));
+            steps = rest;
+        }
+
         let mut argument = None;
-        match routine.takes {
+        match compiled.input {
             AggregateInput::Mixed => return None,
             AggregateInput::SummableColumn(column) | AggregateInput::Column(column) => {
-                let is_tested = test.is_some_and(|(tested, ..)| tested == column);
-                if !is_tested && unpacked(column).is_none() {
-                    let [CompiledStep::Observe(first, index), rest @ ..] = observed else { return None };
-                    (argument, observed) = ((*first == column).then_some(*index), rest);
-                    argument?;
+                if filtered_column != Some(column) && unpacked(column).is_none() {
+                    let [CompiledStep::Observe { column: observed, field }, rest @ ..] = steps else {
+                        return None;
+                    };
+                    if *observed != column {
+                        return None;
+                    }
+                    (argument, steps) = (Some(*field), rest);
                 }
             }
             AggregateInput::None => {}
         }
-        let mut key = |column: usize| {
-            if let Some(column) = unpacked(column) {
-                return Some(FusedKey::Unpacked(column));
-            }
-            let (first, rest) = observed.split_first()?;
-            observed = rest;
-            FusedKey::of(column, first, tracepoint)
-        };
-        let keys = match routine.keys[..] {
+
+        let mut keys = Vec::with_capacity(2);
+        for column in &compiled.keys {
+            keys.push(match unpacked(*column) {
+                Some(column) => FusedKey::Unpacked(column),
+                None => {
+                    let (first, rest) = steps.split_first()?;
+                    steps = rest;
+                    FusedKey::observed(*column, first, tracepoint)?
+                }
+            });
+        }
+        let keys = match keys[..] {
             [] => FusedKeys::One(FusedKey::None),
-            [only] => FusedKeys::One(key(only)?),
-            [first, second] => FusedKeys::Two(key(first)?, key(second)?),
+            [only] => FusedKeys::One(only),
+            [first, second] => FusedKeys::Two(first, second),
             _ => return None,
         };
-        let takes = if joined.is_some() { AggregateInput::Mixed } else { routine.takes };
-        let kernel = FusedKernel::of(test, argument, takes, &keys);
-        observed.is_empty().then(|| FusedAdvice {
-            kernel,
-            test: test.map(|(_, index, range)| (index, range)),
+        if !steps.is_empty() {
+            return None;
+        }
+
+        Some(FusedAdvice {
+            kernel: match join {
+                Some(_) => FusedKernel::GENERAL,
+                None => FusedKernel::of(filter, argument, compiled.input, &keys),
+            },
+            filter,
             argument,
-            takes: routine.takes,
+            input: compiled.input,
             keys,
-            joined,
-            shape: Arc::clone(&routine.shape),
-            address: address(&routine.shape),
+            join: fused_join,
+            schema: Arc::clone(&compiled.schema),
+            schema_address: compiled.schema.address(),
         })
     }
 }
 
 impl FusedJoin {
-    /// None of a join that asks more of its rows.
-    pub(crate) fn of(join: &BagJoin, takes: AggregateInput) -> Option<FusedJoin> {
-        let argument = match takes {
-            AggregateInput::SummableColumn(column) | AggregateInput::Column(column) => join.column(column),
+    /// Fuses a join, or returns `None` if it has a condition or steps after it.
+    fn fuse(join: &BagJoin, input: AggregateInput) -> Option<FusedJoin> {
+        if join.on.is_some() || !join.steps.is_empty() {
+            return None;
+        }
+
+        let argument = match input {
+            AggregateInput::SummableColumn(column) | AggregateInput::Column(column) => {
+                join.bag_column(column)
+            }
             AggregateInput::None | AggregateInput::Mixed => None,
         };
-        let (bag, width, aggregates) = (join.bag, join.width, join.aggregates.clone());
-        (join.on.is_none() && join.steps.is_empty()).then_some(FusedJoin { bag, width, aggregates, argument })
+        Some(FusedJoin { bag: join.bag, width: join.width, aggregates: join.aggregates.clone(), argument })
     }
 }
 
 impl FusedKernel {
+    const GENERAL: FusedKernel = FusedKernel {
+        shape: KernelShape::General,
+        filter: FieldFilter { field: 0, range: IntRange::NONE },
+        argument: 0,
+        keys: [0; 2],
+    };
+
     fn of(
-        test: Option<(usize, usize, IntRange)>,
+        filter: Option<FieldFilter>,
         argument: Option<usize>,
-        takes: AggregateInput,
+        input: AggregateInput,
         keys: &FusedKeys,
     ) -> FusedKernel {
-        let (form, keys) = match keys {
-            FusedKeys::One(FusedKey::Exported(only)) => {
-                (KernelShape::of(test.is_some(), argument, takes, 1), [*only, 0])
-            }
-            FusedKeys::Two(FusedKey::Exported(first), FusedKey::Exported(second)) => {
-                (KernelShape::of(test.is_some(), argument, takes, 2), [*first, *second])
-            }
-            _ => (KernelShape::General, [0; 2]),
+        let Some([one, two]) = KernelShape::with_one_or_two_keys(filter.is_some(), argument, input) else {
+            return FusedKernel::GENERAL;
         };
-        let test = test.map_or((0, IntRange::NONE), |(_, index, range)| (index, range));
-        FusedKernel { form, test, argument: argument.unwrap_or_default(), keys }
+        let (shape, keys) = match keys {
+            FusedKeys::One(FusedKey::Exported(only)) => (one, [*only, 0]),
+            FusedKeys::Two(FusedKey::Exported(first), FusedKey::Exported(second)) => (two, [*first, *second]),
+            _ => return FusedKernel::GENERAL,
+        };
+
+        let filter = filter.unwrap_or(FusedKernel::GENERAL.filter);
+        FusedKernel { shape, filter, argument: argument.unwrap_or_default(), keys }
     }
 }
 
 impl KernelShape {
-    fn of(tests: bool, argument: Option<usize>, takes: AggregateInput, keys: usize) -> KernelShape {
-        let [one, two] = match (tests, takes, argument) {
-            (false, AggregateInput::None, _) => [KernelShape::Count1, KernelShape::Count2],
-            (false, AggregateInput::SummableColumn(_), Some(_)) => [KernelShape::Sum1, KernelShape::Sum2],
-            (true, AggregateInput::None, _) => [KernelShape::FilterCount1, KernelShape::FilterCount2],
-            (true, AggregateInput::SummableColumn(_), Some(_)) => {
-                [KernelShape::FilterSum1, KernelShape::FilterSum2]
-            }
-            (true, AggregateInput::SummableColumn(_), None) => {
-                [KernelShape::FilterSumSelf1, KernelShape::FilterSumSelf2]
-            }
-            _ => return KernelShape::General,
-        };
-        if keys == 1 { one } else { two }
+    /// Returns the shapes with one key and with two, or `None` if no shape but the general one does this.
+    fn with_one_or_two_keys(
+        has_filter: bool,
+        argument: Option<usize>,
+        input: AggregateInput,
+    ) -> Option<[KernelShape; 2]> {
+        use KernelShape::*;
+        Some(match (has_filter, input, argument) {
+            (false, AggregateInput::None, _) => [Count1, Count2],
+            (false, AggregateInput::SummableColumn(_), Some(_)) => [Sum1, Sum2],
+            (true, AggregateInput::None, _) => [FilterCount1, FilterCount2],
+            (true, AggregateInput::SummableColumn(_), Some(_)) => [FilterSum1, FilterSum2],
+            (true, AggregateInput::SummableColumn(_), None) => [FilterSumSelf1, FilterSumSelf2],
+            _ => return None,
+        })
     }
 }
 
 impl FusedKey {
-    /// None if the step does not observe the column.
-    fn of(column: usize, step: &CompiledStep, tracepoint: &'static str) -> Option<FusedKey> {
-        let (observed, key) = match step {
-            CompiledStep::Observe(observed, index) => (*observed, FusedKey::Exported(*index)),
-            CompiledStep::Default(observed, field) => (*observed, FusedKey::Default(*field, tracepoint)),
-            _ => return None,
-        };
-        (observed == column).then_some(key)
-    }
-}
-
-impl BagJoin {
-    /// Which of the bag's columns this is.
-    pub(crate) fn column(&self, column: usize) -> Option<usize> {
-        column.checked_sub(self.first).filter(|column| *column < self.width)
+    /// Returns the key that a step observes, or `None` if the step does not observe that column.
+    fn observed(column: usize, step: &CompiledStep, tracepoint: &'static str) -> Option<FusedKey> {
+        match step {
+            CompiledStep::Observe { column: observed, field } if *observed == column => {
+                Some(FusedKey::Exported(*field))
+            }
+            CompiledStep::ObserveDefault { column: observed, field } if *observed == column => {
+                Some(FusedKey::Default(*field, tracepoint))
+            }
+            _ => None,
+        }
     }
 }

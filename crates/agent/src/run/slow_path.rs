@@ -1,0 +1,251 @@
+//! Runs advice that is not fused, and fused advice where its kernel cannot run.
+//!
+//! Whether and how an event is sampled is decided here, except for the commonest case, in which the query keeps all
+//! requests and the event asks for no baggage.
+
+use crate::report::thread_table::{DeferredPack, DeferredPacks, QueryTable, ThreadTable};
+use crate::run::cells::{Cell, Cells, FieldReader};
+use crate::run::interpreter::{self, Effect};
+use crate::run::ir::CompiledAdvice;
+use crate::run::sample::{self, SampleDecision};
+use crate::site::default_field::default_cell;
+use crate::weave::name_linker::FieldSource;
+use crate::weave::woven::{Executor, WovenAdvice};
+use pivot_advice::{EvalErrors, LossCounts, Value};
+use pivot_baggage::Baggage;
+
+/// One event as one advice sees it.
+///
+/// The hot path passes its parts separately: a struct in memory would cost it a load for each use.
+struct Event<'a> {
+    advice: &'a WovenAdvice,
+    fields: FieldReader<'a>,
+    /// Space for the columns.
+    cells: &'a mut Cells,
+    /// What this thread has gathered for the query.
+    query_table: &'a mut QueryTable,
+    /// Where packs wait for the end of the event, if they have to.
+    deferred: Option<&'a mut DeferredPacks>,
+}
+
+/// Which requests an advice may still have to leave out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sampling {
+    /// The query keeps all requests; whether others on the request's way did is not known yet.
+    Undecided,
+    /// The event was chosen.
+    Decided,
+}
+
+/// How the second half of compiled advice ended.
+enum Finish {
+    Done,
+    /// Rows are to be packed and there is no request.
+    OutsideRequest,
+    /// Nothing was done: the request is one of a sample.
+    Sampled,
+}
+
+/// Runs advice that has no fused form.
+#[inline(never)]
+pub(crate) fn run_unfused(advice: &WovenAdvice, fields: FieldReader<'_>, table: &mut ThreadTable) {
+    let mut event = Event::new(advice, fields, table);
+    event.query_table.report.cost.events = event.query_table.report.cost.events.wrapping_add(1);
+
+    if advice.gate.keeps_all()
+        && let Some(compiled) = advice.executor.compiled()
+        && event.run_compiled(compiled, Sampling::Undecided)
+    {
+        return;
+    }
+    run_sampled(advice, fields, table);
+}
+
+/// Runs fused advice of a query that is new to this thread, or that does not keep all requests. After it the kernel
+/// finds the query's table prepared.
+#[cold]
+#[inline(never)]
+pub(crate) fn run_unprepared(advice: &WovenAdvice, fields: FieldReader<'_>, table: &mut ThreadTable) {
+    if let Executor::Fused(fused, _) = &advice.executor {
+        table.query_table(advice.table_index, advice.query).groups.accepts(&fused.schema);
+    }
+    run_unfused(advice, fields, table);
+}
+
+/// Runs advice over an event if its request is in the sample.
+#[inline(never)]
+pub(crate) fn run_sampled(advice: &WovenAdvice, fields: FieldReader<'_>, table: &mut ThreadTable) {
+    let mut event = Event::new(advice, fields, table);
+
+    // It may have been quarantined by an event on its way at the same time.
+    let weight = advice.gate.weight();
+    if weight == 0 {
+        return;
+    }
+
+    let Some(decision) = sample::decide(weight, advice.needs_baggage) else {
+        let loss = &mut event.query_table.report.loss;
+        loss.throttled = loss.throttled.saturating_add(1);
+        return;
+    };
+    match advice.executor.compiled() {
+        Some(compiled) if decision.is_unsampled() => {
+            event.run_compiled(compiled, Sampling::Decided);
+        }
+        // What stands for several requests is weighed, which only the interpreter does.
+        _ => event.interpret(decision),
+    }
+}
+
+/// Packs what waited until all advice of an event had run, in the order in which it ran.
+#[cold]
+#[inline(never)]
+pub(crate) fn apply_deferred_packs(table: &mut ThreadTable) {
+    let deferred = std::mem::take(&mut table.deferred);
+    if deferred.is_empty() {
+        return;
+    }
+
+    pivot_baggage::with_current(|baggage| {
+        let Some(baggage) = baggage else { return };
+        for DeferredPack { bag, keep, tuples } in deferred {
+            baggage.pack(bag, keep, tuples);
+        }
+    });
+}
+
+impl<'a> Event<'a> {
+    #[inline(always)]
+    fn new(advice: &'a WovenAdvice, fields: FieldReader<'a>, table: &'a mut ThreadTable) -> Event<'a> {
+        let (query_table, cells, deferred) = table.parts(advice.table_index, advice.query);
+        Event { advice, fields, cells, query_table, deferred: advice.defers_packs.then_some(deferred) }
+    }
+
+    /// Runs compiled advice. Returns false, with nothing done, if sampling is undecided and the request turns out to
+    /// be one of a sample.
+    #[inline(always)]
+    fn run_compiled(&mut self, compiled: &CompiledAdvice, sampling: Sampling) -> bool {
+        let mut errors = EvalErrors::default();
+
+        // The fields come first: their expressions are user code, which may use the baggage.
+        let tracepoint = self.advice.tracepoint.name;
+        if compiled.observe(tracepoint, self.fields, self.cells, &mut errors) {
+            if self.advice.needs_baggage {
+                match self.finish_in_request(compiled, sampling, &mut errors) {
+                    Finish::Done => {}
+                    Finish::OutsideRequest => {
+                        count_outside_request(self.advice, &mut self.query_table.report.loss);
+                    }
+                    Finish::Sampled => return false,
+                }
+            } else {
+                compiled.emit(1, &[], self.cells, self.query_table, &mut errors);
+            }
+        }
+
+        self.query_table.report.count_errors(errors.0);
+        true
+    }
+
+    /// Finishes an event of compiled advice that uses the baggage.
+    #[inline(always)]
+    fn finish_in_request(
+        &mut self,
+        compiled: &CompiledAdvice,
+        sampling: Sampling,
+        errors: &mut EvalErrors,
+    ) -> Finish {
+        // Moved into the closure, so that the event itself need not be in memory.
+        let (cells, query_table, deferred) =
+            (&mut *self.cells, &mut *self.query_table, self.deferred.as_deref_mut());
+
+        pivot_baggage::with_current(move |baggage| match baggage {
+            Some(baggage) if sampling == Sampling::Undecided && !sample::keeps_all(baggage) => {
+                Finish::Sampled
+            }
+            baggage => match compiled.finish(baggage, cells, query_table, deferred, errors) {
+                true => Finish::Done,
+                false => Finish::OutsideRequest,
+            },
+        })
+    }
+
+    /// Runs any advice, by the reference interpreter.
+    #[cold]
+    #[inline(never)]
+    fn interpret(mut self, decision: SampleDecision) {
+        let observed = self.observe();
+        let needs_baggage = self.advice.needs_baggage;
+
+        let ended = if needs_baggage {
+            pivot_baggage::with_current(|baggage| self.interpret_over(observed, baggage, decision))
+        } else {
+            self.interpret_over(observed, None, decision)
+        };
+        if !ended {
+            count_outside_request(self.advice, &mut self.query_table.report.loss);
+        }
+    }
+
+    /// Evaluates what the advice observes.
+    fn observe(&mut self) -> Vec<Value> {
+        let mut observed = Vec::with_capacity(self.advice.linked.sources.len());
+        for source in &self.advice.linked.sources {
+            self.cells.begin(0);
+            let cell = match source {
+                FieldSource::Exported(index) => (self.fields)(*index, self.cells),
+                FieldSource::Default(field) => default_cell(*field, self.advice.tracepoint.name, self.cells),
+                FieldSource::Missing => Cell::NULL,
+            };
+            observed.push(self.cells.value(cell));
+        }
+        observed
+    }
+
+    /// Returns false if it packs and there is no request to pack into.
+    fn interpret_over(
+        &mut self,
+        observed: Vec<Value>,
+        baggage: Option<&mut Baggage>,
+        decision: SampleDecision,
+    ) -> bool {
+        let advice = self.advice;
+        let report = &mut self.query_table.report;
+        let mut loss = LossCounts::default();
+        let effect = interpreter::interpret(
+            &advice.linked,
+            observed,
+            baggage.as_deref(),
+            advice.gate.since(),
+            &mut loss,
+        );
+        report.loss.merge(&loss);
+
+        match (effect, baggage) {
+            (None, _) => {}
+            (Some(Effect::Emit(emission)), _) => report.add(&emission, decision),
+            (Some(Effect::Pack(..) | Effect::Lose(..)), None) => return false,
+            (Some(Effect::Lose(bag, keep)), Some(baggage)) => baggage.mark_lost(bag, keep),
+            (Some(Effect::Pack(bag, keep, tuples)), Some(baggage)) => {
+                tuples.iter().for_each(|groups| report.cost.count_packed(groups));
+                match &mut self.deferred {
+                    Some(deferred) => deferred.push(DeferredPack { bag, keep, tuples }),
+                    None => drop(baggage.pack(bag, keep, tuples)),
+                }
+            }
+        }
+        true
+    }
+}
+
+/// Counts a tuple that was to be packed outside any request, and names its call site while somebody looks for those.
+#[cold]
+#[inline(never)]
+fn count_outside_request(advice: &WovenAdvice, loss: &mut LossCounts) {
+    loss.outside_request = loss.outside_request.saturating_add(1);
+
+    if pivot_baggage::leaks::is_watching() {
+        let exports = advice.tracepoint.exports();
+        pivot_baggage::leaks::outside(&exports.tracepoint, &exports.file, exports.line);
+    }
+}
