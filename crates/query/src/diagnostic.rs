@@ -47,10 +47,10 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// Returns an error without detail and hint.
-    pub fn error(span: Range<usize>, message: impl Into<String>) -> Diagnostic {
+    pub fn error(span: impl Into<Range<usize>>, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             severity: Severity::Error,
-            span,
+            span: span.into(),
             message: message.into(),
             detail: String::new(),
             hint: None,
@@ -58,7 +58,7 @@ impl Diagnostic {
     }
 
     /// Returns a warning without detail and hint.
-    pub fn warning(span: Range<usize>, message: impl Into<String>) -> Diagnostic {
+    pub fn warning(span: impl Into<Range<usize>>, message: impl Into<String>) -> Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(span, message) }
     }
 

@@ -119,9 +119,9 @@ impl<'t> QueryFormatter<'t> {
         // Comments belong to the gap before the token that follows them.
         for token in tokens(text) {
             match &token.kind {
-                TokenKind::Whitespace => begins_line |= text[token.span].contains('\n'),
+                TokenKind::Whitespace => begins_line |= text[token.span.range()].contains('\n'),
                 TokenKind::Comment => {
-                    let comment = Comment { text: text[token.span].trim_end(), begins_line };
+                    let comment = Comment { text: text[token.span.range()].trim_end(), begins_line };
                     if let Some(gap) = comments.last_mut() {
                         gap.push(comment);
                     }
@@ -252,7 +252,7 @@ impl<'t> QueryFormatter<'t> {
             TokenKind::Word(word) if !self.is_behind_separator(i) => self.word(i, word),
             _ => {
                 self.separate(i);
-                self.out.push_str(&self.text[self.tokens[i].span.clone()]);
+                self.out.push_str(&self.text[self.tokens[i].span.range()]);
             }
         }
     }
@@ -340,7 +340,7 @@ impl<'t> QueryFormatter<'t> {
         let bracket = token.is("[") || before.is("[") || token.is("]");
 
         // What would become another token if it touched: a comment, or `::`.
-        let written = &self.text[token.span.clone()];
+        let written = &self.text[token.span.range()];
         let makes_comment = self.out.ends_with('-') && written.starts_with('-')
             || self.out.ends_with('/') && written.starts_with(['*', '/']);
         let makes_separator = !touches && self.out.ends_with(':') && written.starts_with(':');

@@ -13,7 +13,7 @@
 //! character of lookahead, and one bit of context: whether a slash begins a regular expression.
 
 use super::number::number;
-use super::token::{LexicalError, Token, TokenKind};
+use super::token::{LexicalError, TextSpan, Token, TokenKind};
 use pivot_advice::Value;
 
 /// Longer symbols come first, so that the first match is the longest.
@@ -34,7 +34,7 @@ pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
 
     while let Some(first) = text[at..].chars().next() {
         let (kind, length) = token(&text[at..], first, slash);
-        let token = Token { kind, span: at..at + length };
+        let token = Token { kind, span: TextSpan::new(at, at + length) };
         at += length;
 
         // What a slash means is decided by the token before it, whatever layout stands between them.
@@ -213,7 +213,7 @@ mod tests {
             "$p 5q 1e",
             "IN /x",
         ] {
-            let pieces: String = tokens(text).into_iter().map(|token| &text[token.span]).collect();
+            let pieces: String = tokens(text).into_iter().map(|token| &text[token.span.range()]).collect();
             assert_eq!(pieces, text);
         }
     }

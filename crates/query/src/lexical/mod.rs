@@ -22,4 +22,4 @@ pub(crate) use keywords::{ClauseKind, KeywordRole, is_capitalized, is_reserved};
 pub use keywords::{KEYWORDS, Keyword};
 pub(crate) use lexer::tokens;
 pub use statements::{Statement, is_complete, statements};
-pub(crate) use token::{Token, TokenKind};
+pub(crate) use token::{TextSpan, Token, TokenKind};

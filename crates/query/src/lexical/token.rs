@@ -4,12 +4,45 @@ use crate::diagnostic::Diagnostic;
 use pivot_advice::Value;
 use std::ops::Range;
 
+/// A part of a query text, in bytes: from `start` to before `end`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TextSpan {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+impl TextSpan {
+    pub(crate) fn new(start: usize, end: usize) -> TextSpan {
+        TextSpan { start, end }
+    }
+
+    /// Returns the span of a whole text.
+    pub(crate) fn of_text(text: &str) -> TextSpan {
+        TextSpan { start: 0, end: text.len() }
+    }
+
+    /// Returns the span as a range, to index the text with.
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// Returns how many bytes there are.
+    pub(crate) fn len(self) -> usize {
+        self.end.saturating_sub(self.start)
+    }
+}
+
+impl From<TextSpan> for Range<usize> {
+    fn from(span: TextSpan) -> Range<usize> {
+        span.range()
+    }
+}
+
 /// A piece of the text. The spans of all tokens of a text follow one another without a gap.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Token<'t> {
     pub(crate) kind: TokenKind<'t>,
-    /// Byte offsets into the text.
-    pub(crate) span: Range<usize>,
+    pub(crate) span: TextSpan,
 }
 
 /// The kinds of tokens. Every text is a sequence of them: what cannot be read is a token too.
@@ -69,8 +102,8 @@ impl Token<'_> {
         let TokenKind::Malformed(wrong) = self.kind else { return None };
         let span = match wrong {
             // The rest of the text is no help: the caret stands where the comment begins.
-            LexicalError::UnclosedComment => self.span.start..self.span.start + "/*".len(),
-            _ => self.span.clone(),
+            LexicalError::UnclosedComment => TextSpan::new(self.span.start, self.span.start + "/*".len()),
+            _ => self.span,
         };
         let hint = wrong.hint().map(str::to_owned);
         Some(Diagnostic { hint, ..Diagnostic::error(span, wrong.message()) })

@@ -13,7 +13,7 @@ use super::typing;
 use crate::diagnostic::Diagnostic;
 use crate::lexical::{FunctionMeaning, SpecialFold, aggregate_function, count_distinct};
 use crate::plan::PlanColumn;
-use crate::syntax::ast::{AstExpr, AstExprKind, Name, Span};
+use crate::syntax::ast::{AstExpr, AstExprKind, Name, TextSpan};
 use pivot_advice::{Aggregate, Binary, Expr, FinalFunction, Function, Type, Value, finished_type};
 
 /// The most values that TOPK gives.
@@ -29,13 +29,13 @@ struct WantedFold {
 }
 
 impl Resolver<'_> {
-    pub(super) fn count_rows(&mut self, span: &Span) -> TypedExpr {
+    pub(super) fn count_rows(&mut self, span: TextSpan) -> TypedExpr {
         self.placeholder("COUNT".into(), Type::U64, Placeholder::Rows, span)
     }
 
     pub(super) fn count_distinct(&mut self, name: &Name, x: &AstExpr, scope: &NameScope) -> TypedExpr {
         let function = count_distinct();
-        let name = Name { text: function.name.into(), span: name.span.clone() };
+        let name = Name { text: function.name.into(), span: name.span };
         self.meant_aggregate(function.meaning, &name, std::slice::from_ref(x), scope)
     }
 
@@ -58,7 +58,7 @@ impl Resolver<'_> {
             FunctionMeaning::Fold(aggregate, finish) => {
                 let Some([argument]) = self.arguments(name, arguments) else { return TypedExpr::unknown() };
                 let Some(typed) = self.argument(argument, name, scope) else { return TypedExpr::unknown() };
-                self.fold(WantedFold { aggregate, finish }, typed, name, &argument.span)
+                self.fold(WantedFold { aggregate, finish }, typed, name, argument.span)
             }
 
             FunctionMeaning::SpecialFold(SpecialFold::Quantile) => self.quantile(name, arguments, scope),
@@ -87,7 +87,7 @@ impl Resolver<'_> {
 
         let plural = if N == 1 { "" } else { "s" };
         let wrong = format!("`{}` takes {N} argument{plural}", name.text.to_ascii_uppercase());
-        let wrong = Diagnostic::error(name.span.clone(), wrong);
+        let wrong = Diagnostic::error(name.span, wrong);
         self.report(wrong.detail(format!("here are {}", arguments.len())));
         None
     }
@@ -96,7 +96,7 @@ impl Resolver<'_> {
     fn argument(&mut self, written: &AstExpr, name: &Name, scope: &NameScope) -> Option<TypedExpr> {
         let outer = self.aggregates.take();
         if outer.is_none() {
-            self.misplaced_aggregate(&name.span);
+            self.misplaced_aggregate(name.span);
             return None;
         }
         let typed = self.expression(written, scope);
@@ -105,7 +105,7 @@ impl Resolver<'_> {
     }
 
     /// Returns a placeholder for the value of an aggregate; equal ones are computed once.
-    fn fold(&mut self, wanted: WantedFold, typed: TypedExpr, name: &Name, span: &Span) -> TypedExpr {
+    fn fold(&mut self, wanted: WantedFold, typed: TypedExpr, name: &Name, span: TextSpan) -> TypedExpr {
         let WantedFold { aggregate, finish } = wanted;
         let Some(ty) = finished_type(aggregate, finish, typed.ty) else {
             self.meaningless(wanted, typed.ty, name, span);
@@ -127,12 +127,12 @@ impl Resolver<'_> {
         if value == collected.finished.len() {
             collected.finished.push(FinishedAggregate { name: text.clone(), fold, finish, ty });
         }
-        self.placeholder(text, ty, Placeholder::Finished(value), &name.span)
+        self.placeholder(text, ty, Placeholder::Finished(value), name.span)
     }
 
-    fn meaningless(&mut self, wanted: WantedFold, ty: Type, name: &Name, span: &Span) {
+    fn meaningless(&mut self, wanted: WantedFold, ty: Type, name: &Name, span: TextSpan) {
         let wrong = format!("{} of {ty} has no meaning", name.text.to_ascii_uppercase());
-        let wrong = Diagnostic::error(span.clone(), wrong).detail(format!("this is {ty}"));
+        let wrong = Diagnostic::error(span, wrong).detail(format!("this is {ty}"));
         let is_variance = wanted.aggregate == Aggregate::Moments && ty == Type::Duration;
         self.report(match is_variance {
             true => wrong.hint("use STDDEV, which is a duration too"),
@@ -148,7 +148,7 @@ impl Resolver<'_> {
             Some(q) => {
                 let wanted =
                     WantedFold { aggregate: Aggregate::Histogram, finish: FinalFunction::Quantile(q) };
-                self.fold(wanted, typed, name, &argument.span)
+                self.fold(wanted, typed, name, argument.span)
             }
             None => self.not_constant(q, "a number from 0 to 1"),
         }
@@ -161,7 +161,7 @@ impl Resolver<'_> {
         match constant(k).and_then(|k| k.as_integer()).filter(|k| (1..=MAX_TOP).contains(k)) {
             Some(k) => {
                 let wanted = WantedFold { aggregate: Aggregate::Top, finish: FinalFunction::Top(k as u16) };
-                self.fold(wanted, typed, name, &argument.span)
+                self.fold(wanted, typed, name, argument.span)
             }
             None => self.not_constant(k, "a number from 1 to 64"),
         }
@@ -192,8 +192,7 @@ impl Resolver<'_> {
         let durations = typed.ty == Type::Duration;
         if !(typed.ty.is_number() || durations || typing::open(typed.ty)) {
             let wrong = format!("LHIST of {} has no meaning", typed.ty);
-            let wrong =
-                Diagnostic::error(argument.span.clone(), wrong).detail(format!("this is {}", typed.ty));
+            let wrong = Diagnostic::error(argument.span, wrong).detail(format!("this is {}", typed.ty));
             self.report(wrong.hint("use a number or a duration"));
             return TypedExpr::unknown();
         }
@@ -205,7 +204,7 @@ impl Resolver<'_> {
         let bucket = TypedExpr { expr: Expr::Call(Function::WidthBucket, inputs), ty: Type::I64 };
 
         let finish = FinalFunction::Linear { least: lowest, step: width, count: count as u16, durations };
-        self.fold(WantedFold { aggregate: Aggregate::Tally, finish }, bucket, name, &argument.span)
+        self.fold(WantedFold { aggregate: Aggregate::Tally, finish }, bucket, name, argument.span)
     }
 
     /// Returns a bound of LHIST, which must be a constant of the kind of its argument.
@@ -226,7 +225,7 @@ impl Resolver<'_> {
     }
 
     fn not_constant(&mut self, written: &AstExpr, what: &str) -> TypedExpr {
-        let wrong = Diagnostic::error(written.span.clone(), format!("expected {what}"));
+        let wrong = Diagnostic::error(written.span, format!("expected {what}"));
         self.report(wrong.detail("written as a constant"));
         TypedExpr::unknown()
     }
@@ -234,17 +233,17 @@ impl Resolver<'_> {
     /// Resolves RATE: per second of the window, of rows, of an aggregate, or of the sum of a value.
     fn rate(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
         if self.is_inside() {
-            let wrong = Diagnostic::error(name.span.clone(), "RATE is misplaced");
+            let wrong = Diagnostic::error(name.span, "RATE is misplaced");
             self.report(wrong.detail("it is per second of a window, and a joined query has none"));
             return TypedExpr::unknown();
         }
 
         // Of a value that is no aggregate the rate of its sum is meant.
         let counted = match arguments {
-            [] => self.count_rows(&name.span),
+            [] => self.count_rows(name.span),
             [argument] if argument.has_aggregate() => self.expression(argument, scope),
             [argument] => {
-                let sum = Name { text: "SUM".into(), span: name.span.clone() };
+                let sum = Name { text: "SUM".into(), span: name.span };
                 self.aggregate(&sum, std::slice::from_ref(argument), scope)
             }
             _ => {
@@ -253,10 +252,9 @@ impl Resolver<'_> {
             }
         };
 
-        let seconds = self.placeholder("seconds".into(), Type::F64, Placeholder::Seconds, &name.span);
+        let seconds = self.placeholder("seconds".into(), Type::F64, Placeholder::Seconds, name.span);
         let Some(ty) = typing::binary(Binary::Divide, counted.ty, Type::F64) else {
-            let wrong =
-                Diagnostic::error(name.span.clone(), format!("RATE of {} has no meaning", counted.ty));
+            let wrong = Diagnostic::error(name.span, format!("RATE of {} has no meaning", counted.ty));
             self.report(wrong.detail(format!("this is {}", counted.ty)));
             return TypedExpr::unknown();
         };
@@ -264,7 +262,7 @@ impl Resolver<'_> {
     }
 
     /// Returns the column that stands for something of the group.
-    fn placeholder(&mut self, name: String, ty: Type, placeholder: Placeholder, span: &Span) -> TypedExpr {
+    fn placeholder(&mut self, name: String, ty: Type, placeholder: Placeholder, span: TextSpan) -> TypedExpr {
         let Some(collected) = &self.aggregates else {
             self.misplaced_aggregate(span);
             return TypedExpr::unknown();
@@ -281,8 +279,8 @@ impl Resolver<'_> {
         TypedExpr { expr: Expr::Column(column), ty }
     }
 
-    fn misplaced_aggregate(&mut self, span: &Span) {
-        let wrong = Diagnostic::error(span.clone(), "an aggregate is misplaced");
+    fn misplaced_aggregate(&mut self, span: TextSpan) {
+        let wrong = Diagnostic::error(span, "an aggregate is misplaced");
         self.report(
             wrong.detail("aggregates stand in SELECT, HAVING and ORDER BY, outside of other aggregates"),
         );

@@ -8,7 +8,7 @@ use super::typing::{self, fits};
 use crate::diagnostic::Diagnostic;
 use crate::lexical::{FunctionKind, FunctionMeaning, function, functions};
 use crate::suggest::nearest;
-use crate::syntax::ast::{AstExpr, AstExprKind, Name, Span};
+use crate::syntax::ast::{AstExpr, AstExprKind, Name, TextSpan};
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{Binary, Expr, Function, Pattern, Type, Unary, Value};
 
@@ -40,12 +40,12 @@ impl Resolver<'_> {
         // Everything that follows recurses over expressions and copies them.
         if typed.expr.depth() > MAX_DEPTH {
             let wrong = format!("expression is nested deeper than {MAX_DEPTH}");
-            self.report(Diagnostic::error(written.span.clone(), wrong).hint("name parts of it with LET"));
+            self.report(Diagnostic::error(written.span, wrong).hint("name parts of it with LET"));
             return TypedExpr::unknown();
         }
         if typed.expr.size() > MAX_SIZE {
             let wrong = format!("expression has more than {MAX_SIZE} parts");
-            self.report(Diagnostic::error(written.span.clone(), wrong));
+            self.report(Diagnostic::error(written.span, wrong));
             return TypedExpr::unknown();
         }
         typed
@@ -64,13 +64,13 @@ impl Resolver<'_> {
             return typed;
         }
 
-        let wrong = Diagnostic::error(written.span.clone(), format!("{what} must be {ty}"));
+        let wrong = Diagnostic::error(written.span, format!("{what} must be {ty}"));
         self.report(wrong.detail(format!("this is {}", typed.ty)));
         TypedExpr::unknown()
     }
 
     fn node(&mut self, written: &AstExpr, scope: &NameScope) -> TypedExpr {
-        let span = &written.span;
+        let span = written.span;
         match &written.kind {
             AstExprKind::Path(path) => self.path(path, span, scope),
             AstExprKind::Literal(value) => {
@@ -94,7 +94,7 @@ impl Resolver<'_> {
             AstExprKind::In(x, list) => self.is_in(x, list, span, scope),
             AstExprKind::Between(x, low, high) => self.between(x, low, high, span, scope),
             AstExprKind::Like(x, pattern) => self.matches(x, Pattern::Like(pattern.as_str().into()), scope),
-            AstExprKind::Regex(x, source) => match self.regex(&source.text, &source.span) {
+            AstExprKind::Regex(x, source) => match self.regex(&source.text, source.span) {
                 Some(pattern) => self.matches(x, pattern, scope),
                 None => TypedExpr::unknown(),
             },
@@ -124,7 +124,7 @@ impl Resolver<'_> {
             ty if ty.is_integer() => Type::I64,
             ty if ty == Type::F64 || ty == Type::Duration || typing::open(ty) => ty,
             ty => {
-                let wrong = Diagnostic::error(x.span.clone(), format!("{ty} cannot be negated"));
+                let wrong = Diagnostic::error(x.span, format!("{ty} cannot be negated"));
                 self.report(wrong.detail(format!("this is {ty}")));
                 return TypedExpr::unknown();
             }
@@ -167,7 +167,7 @@ impl Resolver<'_> {
         let mut left = self.expression(first, scope);
         if rest.len() >= MAX_DEPTH {
             let wrong = format!("more than {MAX_DEPTH} operands in a row");
-            self.report(Diagnostic::error(first.span.clone(), wrong).hint("name parts of it with LET"));
+            self.report(Diagnostic::error(first.span, wrong).hint("name parts of it with LET"));
             return TypedExpr::unknown();
         }
 
@@ -177,8 +177,8 @@ impl Resolver<'_> {
             left = match typing::binary(*op, left.ty, right.ty) {
                 Some(ty) => binary(*op, left, right, ty),
                 None => {
-                    let span = first.span.start..operand.span.end;
-                    self.mismatch(*op, left.ty, right.ty, &span);
+                    let span = TextSpan::new(first.span.start, operand.span.end);
+                    self.mismatch(*op, left.ty, right.ty, span);
                     TypedExpr::unknown()
                 }
             };
@@ -186,7 +186,7 @@ impl Resolver<'_> {
         left
     }
 
-    fn mismatch(&mut self, op: Binary, left: Type, right: Type, span: &Span) {
+    fn mismatch(&mut self, op: Binary, left: Type, right: Type, span: TextSpan) {
         let (message, detail) = match op {
             Binary::Add => ("cannot add", "+"),
             Binary::Subtract => ("cannot subtract", "-"),
@@ -196,7 +196,7 @@ impl Resolver<'_> {
             _ => ("cannot compare", "with"),
         };
 
-        let wrong = Diagnostic::error(span.clone(), format!("{message} {left} and {right}"));
+        let wrong = Diagnostic::error(span, format!("{message} {left} and {right}"));
         let wrong = wrong.detail(format!("{left} {detail} {right}"));
         // `+` joins text in other languages.
         let texts = left == Type::String && right == Type::String && op == Binary::Add;
@@ -208,7 +208,7 @@ impl Resolver<'_> {
         op: Binary,
         left: TypedExpr,
         right: TypedExpr,
-        span: &Span,
+        span: TextSpan,
     ) -> TypedExpr {
         if !typing::comparable(left.ty, right.ty) {
             self.mismatch(op, left.ty, right.ty, span);
@@ -217,7 +217,7 @@ impl Resolver<'_> {
 
         // Where the text did not lex, null stands in for what was written.
         if (is_null(&left) || is_null(&right)) && !self.has_errors() {
-            let warning = Diagnostic::warning(span.clone(), "a comparison with null is never true");
+            let warning = Diagnostic::warning(span, "a comparison with null is never true");
             self.report(warning.hint("write IS NULL or IS NOT NULL"));
         }
         binary(op, left, right, Type::Bool)
@@ -229,7 +229,7 @@ impl Resolver<'_> {
         x: &AstExpr,
         low: &AstExpr,
         high: &AstExpr,
-        span: &Span,
+        span: TextSpan,
         scope: &NameScope,
     ) -> TypedExpr {
         let x = self.expression(x, scope);
@@ -241,28 +241,28 @@ impl Resolver<'_> {
         binary(Binary::And, above, below, Type::Bool)
     }
 
-    fn is_in(&mut self, x: &AstExpr, list: &[AstExpr], span: &Span, scope: &NameScope) -> TypedExpr {
+    fn is_in(&mut self, x: &AstExpr, list: &[AstExpr], span: TextSpan, scope: &NameScope) -> TypedExpr {
         let x = self.expression(x, scope);
         let mut items = Vec::with_capacity(list.len());
         for written in list {
             let item = self.expression(written, scope);
             if !typing::comparable(x.ty, item.ty) {
-                self.mismatch(Binary::Equal, x.ty, item.ty, &written.span);
+                self.mismatch(Binary::Equal, x.ty, item.ty, written.span);
             }
             items.push(item.expr);
         }
 
         if items.is_empty() {
-            self.report(Diagnostic::error(span.clone(), "the list of IN is empty"));
+            self.report(Diagnostic::error(span, "the list of IN is empty"));
         }
         TypedExpr { expr: Expr::In(Box::new(x.expr), items), ty: Type::Bool }
     }
 
     /// Returns a regular expression, or `None`, which was reported, if it is wrong.
-    fn regex(&mut self, source: &str, span: &Span) -> Option<Pattern> {
+    fn regex(&mut self, source: &str, span: TextSpan) -> Option<Pattern> {
         let pattern = Pattern::regex(source);
         if let Err(why) = &pattern {
-            let wrong = Diagnostic::error(span.clone(), "regular expression is wrong");
+            let wrong = Diagnostic::error(span, "regular expression is wrong");
             self.report(wrong.detail(why.clone()));
         }
         pattern.ok()
@@ -287,7 +287,7 @@ impl Resolver<'_> {
             let condition = match &operand {
                 Some(operand) => {
                     let value = self.expression(when, scope);
-                    self.compare(Binary::Equal, operand.clone(), value, &when.span)
+                    self.compare(Binary::Equal, operand.clone(), value, when.span)
                 }
                 None => self.expression_of(when, scope, Type::Bool, "the condition of WHEN"),
             };
@@ -308,15 +308,14 @@ impl Resolver<'_> {
         match typing::united(*ty, result.ty) {
             Some(both) => *ty = both,
             None => {
-                let wrong =
-                    Diagnostic::error(written.span.clone(), "the results of CASE are of different types");
+                let wrong = Diagnostic::error(written.span, "the results of CASE are of different types");
                 self.report(wrong.detail(format!("this is {}, those before are {ty}", result.ty)));
             }
         }
         result
     }
 
-    fn call(&mut self, name: &Name, arguments: &[AstExpr], span: &Span, scope: &NameScope) -> TypedExpr {
+    fn call(&mut self, name: &Name, arguments: &[AstExpr], span: TextSpan, scope: &NameScope) -> TypedExpr {
         let function = function(&name.text);
 
         if function.is_some_and(|function| function.kind == FunctionKind::Aggregate) {
@@ -337,7 +336,7 @@ impl Resolver<'_> {
         &mut self,
         function: Function,
         arguments: &[AstExpr],
-        span: &Span,
+        span: TextSpan,
         scope: &NameScope,
     ) -> TypedExpr {
         let (least, most) = function.arity();
@@ -345,7 +344,7 @@ impl Resolver<'_> {
             let count = if least == most { format!("{least}") } else { format!("{least} to {most}") };
             let plural = if most == 1 { "" } else { "s" };
             let wrong = format!("`{}` takes {count} argument{plural}", function.name());
-            let wrong = Diagnostic::error(span.clone(), wrong);
+            let wrong = Diagnostic::error(span, wrong);
             self.report(wrong.detail(format!("here are {}", arguments.len())));
             return TypedExpr::unknown();
         }
@@ -359,7 +358,7 @@ impl Resolver<'_> {
         let ty = match typing::call(function, &types) {
             Ok(ty) => ty,
             Err(mismatch) => {
-                let at = arguments.get(mismatch.argument).map_or(span, |argument| &argument.span);
+                let at = arguments.get(mismatch.argument).map_or(span, |argument| argument.span);
                 let found = types.get(mismatch.argument).copied().unwrap_or(Type::Any);
                 let wrong = format!("an argument of `{}` must be {}", function.name(), mismatch.wanted);
                 self.report(Diagnostic::error(at.clone(), wrong).detail(format!("this is {found}")));
@@ -376,24 +375,24 @@ impl Resolver<'_> {
     /// `regexp_extract(x, '..' [, group])`: the first group, or the whole match if there is none.
     fn extract(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
         let ([x, source] | [x, source, _]) = arguments else {
-            let wrong = Diagnostic::error(name.span.clone(), "`regexp_extract` takes 2 to 3 arguments");
+            let wrong = Diagnostic::error(name.span, "`regexp_extract` takes 2 to 3 arguments");
             self.report(wrong.detail(format!("here are {}", arguments.len())));
             return TypedExpr::unknown();
         };
         let AstExprKind::Literal(Value::Str(text)) = &source.kind else {
-            let wrong = Diagnostic::error(source.span.clone(), "expected a regular expression in quotes");
+            let wrong = Diagnostic::error(source.span, "expected a regular expression in quotes");
             self.report(wrong.detail("written as a constant"));
             return TypedExpr::unknown();
         };
-        let Some(pattern) = self.regex(text, &source.span) else { return TypedExpr::unknown() };
+        let Some(pattern) = self.regex(text, source.span) else { return TypedExpr::unknown() };
 
         // Without a number the first group is meant, or everything if there is none.
         let groups = pattern.groups();
-        let group = match arguments.get(2).map(|written| (&written.kind, &written.span)) {
+        let group = match arguments.get(2).map(|written| (&written.kind, written.span)) {
             None => groups.min(1),
             Some((AstExprKind::Literal(Value::I64(n)), _)) if (0..=groups as i64).contains(n) => *n as usize,
             Some((_, span)) => {
-                let wrong = Diagnostic::error(span.clone(), "expected the number of a group");
+                let wrong = Diagnostic::error(span, "expected the number of a group");
                 self.report(wrong.detail(format!("the expression has {groups}")));
                 return TypedExpr::unknown();
             }
@@ -408,12 +407,12 @@ impl Resolver<'_> {
         let known = functions()
             .filter(|function| matches!(function.kind, FunctionKind::Aggregate | FunctionKind::Scalar));
         let found = nearest(&name.text, known.map(|function| function.name));
-        let wrong = Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text));
+        let wrong = Diagnostic::error(name.span, format!("unknown function `{}`", name.text));
         self.report(wrong.detail("no function has this name").suggest(found));
     }
 
     /// Resolves `alias.field`, or a name alone.
-    fn path(&mut self, path: &[String], span: &Span, scope: &NameScope) -> TypedExpr {
+    fn path(&mut self, path: &[String], span: TextSpan, scope: &NameScope) -> TypedExpr {
         let Some((first, rest)) = path.split_first() else { return TypedExpr::unknown() };
         if rest.is_empty() {
             return self.bare(first, span, scope);
@@ -438,7 +437,7 @@ impl Resolver<'_> {
             // The caret stands under the alias alone, which is longer in the text if it is quoted.
             let quoted = self.text[span.start..].starts_with('"');
             let quotes = if quoted { 2 + first.matches('"').count() } else { 0 };
-            let first_span = span.start..span.start + first.len() + quotes;
+            let first_span = TextSpan::new(span.start, span.start + first.len() + quotes);
             let wrong = Diagnostic::error(first_span, format!("unknown alias `{first}`"));
             self.report(wrong.detail("no source has this alias").suggest(found));
         }
@@ -446,7 +445,7 @@ impl Resolver<'_> {
     }
 
     /// Resolves a name alone: a LET, a field of the only source, or an alias with one column.
-    fn bare(&mut self, name: &str, span: &Span, scope: &NameScope) -> TypedExpr {
+    fn bare(&mut self, name: &str, span: TextSpan, scope: &NameScope) -> TypedExpr {
         if let Some(typed) = scope.assigned(name) {
             return typed.clone();
         }
@@ -462,7 +461,7 @@ impl Resolver<'_> {
             let lets = scope.lets.iter().map(|(name, _)| name.as_str());
             let aliases = scope.aliases.iter().map(|alias| alias.name.as_str());
             let owner = scope.aliases.iter().find(|alias| !alias.hidden && self.has(&alias.binding, name));
-            let wrong = Diagnostic::error(span.clone(), format!("unknown name `{name}`"));
+            let wrong = Diagnostic::error(span, format!("unknown name `{name}`"));
             let wrong = wrong.detail("neither an alias nor a LET");
             self.report(match owner {
                 Some(alias) => wrong.suggest(Some(format!("{}.{name}", alias.name))),
@@ -473,15 +472,15 @@ impl Resolver<'_> {
     }
 
     /// Reports that an anti-joined alias was asked for a column.
-    fn hidden(&mut self, alias: &str, span: &Span) -> TypedExpr {
-        let wrong = Diagnostic::error(span.clone(), format!("`{alias}` binds no columns"));
+    fn hidden(&mut self, alias: &str, span: TextSpan) -> TypedExpr {
+        let wrong = Diagnostic::error(span, format!("`{alias}` binds no columns"));
         let wrong = wrong.detail("rows are kept only where nothing of it happened before");
         self.report(wrong.hint(format!("compare it in the join itself: `ON {alias} -> .. AND ..`")));
         TypedExpr::unknown()
     }
 
     /// Resolves an alias alone, which means its column if there is exactly one.
-    fn only_column(&mut self, binding: &AliasBinding, alias: &str, span: &Span) -> TypedExpr {
+    fn only_column(&mut self, binding: &AliasBinding, alias: &str, span: TextSpan) -> TypedExpr {
         let name = match binding {
             AliasBinding::Unknown => return TypedExpr::unknown(),
             AliasBinding::Groups { columns, .. } => match columns.as_slice() {
@@ -494,7 +493,7 @@ impl Resolver<'_> {
         match name {
             Some(name) => self.member_of(binding, alias, &name, span),
             None => {
-                let wrong = Diagnostic::error(span.clone(), format!("`{alias}` is not one column"));
+                let wrong = Diagnostic::error(span, format!("`{alias}` is not one column"));
                 let wrong = wrong.detail("an alias stands alone only if its source has exactly one column");
                 self.report(wrong.hint(format!("name the column: `{alias}.field`")));
                 TypedExpr::unknown()

@@ -16,7 +16,7 @@ use crate::catalog::default_field;
 use crate::diagnostic::Diagnostic;
 use crate::plan::{ObservedField, PlanColumn, StageStep};
 use crate::suggest::nearest;
-use crate::syntax::ast::Span;
+use crate::syntax::ast::TextSpan;
 use pivot_advice::{Expr, Type, Value, canonical_field, default_fields};
 
 /// Fields that a function has when it returns, and not before.
@@ -41,7 +41,7 @@ struct WantedField<'w> {
     /// Empty for the source of a condition inside First or MostRecent.
     alias: &'w str,
     name: &'w str,
-    span: &'w Span,
+    span: TextSpan,
 }
 
 impl Resolver<'_> {
@@ -51,7 +51,7 @@ impl Resolver<'_> {
         binding: &AliasBinding,
         alias: &str,
         name: &str,
-        span: &Span,
+        span: TextSpan,
     ) -> TypedExpr {
         let wanted = WantedField { alias, name, span };
 
@@ -203,7 +203,7 @@ impl Resolver<'_> {
     }
 
     /// Warns of a field that only some agents export, or with different types.
-    fn check_exporters(&mut self, stage: usize, member: usize, field: &str, span: &Span) {
+    fn check_exporters(&mut self, stage: usize, member: usize, field: &str, span: TextSpan) {
         // Reporting needs the resolver, which lends the tracepoints until then.
         let catalog = self.catalog;
         let tracepoints = &self.plan.stages[stage].members[member].tracepoints;
@@ -214,13 +214,12 @@ impl Resolver<'_> {
             if known.is_partial(exported) {
                 let (some, all) = (exported.exporters, known.exporters);
                 let wrong = format!("`{}` exports `{field}` on {some} of {all} agents", known.name);
-                let warning = Diagnostic::warning(span.clone(), wrong);
+                let warning = Diagnostic::warning(span, wrong);
                 warnings.push(warning.detail("the query does not run on the others"));
             }
             if exported.differs {
                 let wrong = format!("agents export `{field}` of `{}` with different types", known.name);
-                let warning =
-                    Diagnostic::warning(span.clone(), wrong).detail("its type is checked as it runs");
+                let warning = Diagnostic::warning(span, wrong).detail("its type is checked as it runs");
                 warnings.push(warning.hint(format!("say which one is meant: `CAST({field} AS ..)`")));
             }
         }
@@ -231,7 +230,7 @@ impl Resolver<'_> {
 
     fn unknown_column(&mut self, names: &[&str], wanted: WantedField<'_>) {
         let found = nearest(wanted.name, names.iter().copied());
-        let wrong = Diagnostic::error(wanted.span.clone(), format!("unknown column `{}`", wanted.name));
+        let wrong = Diagnostic::error(wanted.span, format!("unknown column `{}`", wanted.name));
         let whose = match wanted.alias {
             "" => "the query".to_owned(),
             alias => format!("`{alias}`"),
@@ -252,7 +251,7 @@ impl Resolver<'_> {
 
         let stage = &self.plan.stages[stage];
         let tracepoints: Vec<String> = stage.tracepoints().map(|known| known.name.clone()).collect();
-        let wrong = Diagnostic::error(wanted.span.clone(), format!("unknown field `{}`", wanted.name));
+        let wrong = Diagnostic::error(wanted.span, format!("unknown field `{}`", wanted.name));
 
         // What only exists at the end of a function is most often meant to be asked for there.
         let mut functions = tracepoints

@@ -9,7 +9,7 @@ use super::resolver::Resolver;
 use crate::diagnostic::Diagnostic;
 use crate::plan::{PlanColumn, StageEnd, StageJoin, StageMember, StageStep, columns_of, conjuncts};
 use crate::suggest::nearest;
-use crate::syntax::ast::{JoinClause, Span};
+use crate::syntax::ast::{JoinClause, TextSpan};
 use pivot_advice::{Expr, JoinKind, Type, Unary};
 
 /// The event that a join happens before.
@@ -25,7 +25,7 @@ impl Resolver<'_> {
         self.check_arrow(join);
 
         let parent = self.join_parent(join, target, scope);
-        let Some(child) = self.stage(&join.alias.text, parent.stage, &join.source.span) else {
+        let Some(child) = self.stage(&join.alias.text, parent.stage, join.source.span) else {
             scope.add(&join.alias.text, AliasBinding::Unknown, false);
             return;
         };
@@ -52,7 +52,7 @@ impl Resolver<'_> {
         if let Some(condition) = &join.condition {
             let inside = NameScope { sees_hidden: true, ..scope.clone() };
             let typed = self.expression_of(condition, &inside, Type::Bool, "the condition of a join");
-            self.match_condition(typed.expr, child, target, &condition.span);
+            self.match_condition(typed.expr, child, target, condition.span);
         }
         if join.matching != JoinKind::Anti {
             self.name_groups(join, child, &list, scope);
@@ -84,13 +84,12 @@ impl Resolver<'_> {
     /// Reports an arrow that does not lead from the joined alias to another.
     fn check_arrow(&mut self, join: &JoinClause) {
         if join.before.text != join.alias.text {
-            let wrong =
-                Diagnostic::error(join.before.span.clone(), "the joined alias stands before the arrow");
+            let wrong = Diagnostic::error(join.before.span, "the joined alias stands before the arrow");
             let turned = join.after.text == join.alias.text;
             let other = if turned { &join.before.text } else { &join.after.text };
             self.report(wrong.hint(format!("write `ON {} -> {other}`", join.alias.text)));
         } else if join.after.text == join.alias.text {
-            let wrong = Diagnostic::error(join.after.span.clone(), "an event never happens before itself");
+            let wrong = Diagnostic::error(join.after.span, "an event never happens before itself");
             self.report(wrong.detail("this is the joined alias"));
         }
     }
@@ -104,7 +103,7 @@ impl Resolver<'_> {
                 let known = scope.aliases.iter().map(|alias| alias.name.as_str());
                 let found = nearest(&join.after.text, known);
                 let wrong = format!("unknown alias `{}`", join.after.text);
-                let wrong = Diagnostic::error(join.after.span.clone(), wrong);
+                let wrong = Diagnostic::error(join.after.span, wrong);
                 self.report(wrong.detail("an alias introduced before this join").suggest(found));
             }
             return JoinParent { stage: own, hidden: false };
@@ -113,7 +112,7 @@ impl Resolver<'_> {
         // A group has no place among the events of a request.
         if let AliasBinding::Groups { .. } = after.binding {
             let wrong = format!("nothing can happen before `{}`", join.after.text);
-            let wrong = Diagnostic::error(join.after.span.clone(), wrong).detail("an aggregating query");
+            let wrong = Diagnostic::error(join.after.span, wrong).detail("an aggregating query");
             self.report(wrong.hint("an aggregate is no event: join to the events inside the query"));
         }
         JoinParent { stage: after.binding.stage().unwrap_or(own), hidden: after.hidden }
@@ -121,7 +120,7 @@ impl Resolver<'_> {
 
     /// Puts a condition of a join where it decides: about the match of the LEFT or ANTI join that it belongs
     /// to, or about the rows of the query.
-    fn match_condition(&mut self, condition: Expr, child: usize, target: &StepTarget, span: &Span) {
+    fn match_condition(&mut self, condition: Expr, child: usize, target: &StepTarget, span: TextSpan) {
         let Some(head) = self.optional_join(child, target.stage()) else {
             self.filter(target, condition);
             return;
@@ -134,7 +133,7 @@ impl Resolver<'_> {
             let name = self.plan.columns[usize::from(late)].shown();
             let joined = self.plan.stages[head].alias.clone();
             let wrong = format!("`{name}` is not known where `{joined}` is joined");
-            let wrong = Diagnostic::error(span.clone(), wrong).detail("it decides about the match");
+            let wrong = Diagnostic::error(span, wrong).detail("it decides about the match");
             self.report(wrong.hint("compare aliases that are joined before, or use WHERE"));
             return;
         }

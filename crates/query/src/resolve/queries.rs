@@ -16,7 +16,7 @@ use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::{PlanColumn, Stage};
 use crate::syntax::Params;
-use crate::syntax::ast::{AstExpr, AstQuery, Name, RowClause, Span};
+use crate::syntax::ast::{AstExpr, AstQuery, Name, RowClause, TextSpan};
 use pivot_advice::Type;
 use pivot_advice::advice::MAX_INSTRUCTIONS;
 use std::rc::Rc;
@@ -69,7 +69,7 @@ impl Resolver<'_> {
         for with in &query.with {
             if self.with.iter().any(|known| known.name == with.name.text) {
                 let wrong = format!("query `{}` is defined twice", with.name.text);
-                self.report(Diagnostic::error(with.name.span.clone(), wrong));
+                self.report(Diagnostic::error(with.name.span, wrong));
             }
             self.with.push(NamedQuery { name: with.name.text.clone(), query: Rc::clone(&with.query) });
         }
@@ -81,7 +81,7 @@ impl Resolver<'_> {
         let longest = query.joins.len().max(query.steps.len()).max(keys).max(query.select.len());
         if longest > MAX_CLAUSES {
             let wrong = format!("the query has {longest} clauses or columns of one kind");
-            let wrong = Diagnostic::error(query.span.clone(), wrong);
+            let wrong = Diagnostic::error(query.span, wrong);
             self.report(wrong.detail(format!("at most {MAX_CLAUSES} are allowed")));
         }
         longest <= MAX_CLAUSES
@@ -120,7 +120,7 @@ impl Resolver<'_> {
     /// Reports a name that an alias or a LET has already.
     pub(super) fn check_free(&mut self, name: &Name, scope: &NameScope) {
         if scope.alias(&name.text).is_some() || scope.assigned(&name.text).is_some() {
-            let wrong = Diagnostic::error(name.span.clone(), format!("`{}` is defined twice", name.text));
+            let wrong = Diagnostic::error(name.span, format!("`{}` is defined twice", name.text));
             self.report(wrong.detail("the second definition").hint("choose another name"));
         }
     }
@@ -141,9 +141,9 @@ impl Resolver<'_> {
     }
 
     /// Writes out the query of a name as a source. A query of WITH hides one of the catalogue.
-    pub(super) fn inline_named(&mut self, name: &str, site: &SourceSite, span: &Span) -> AliasBinding {
+    pub(super) fn inline_named(&mut self, name: &str, site: &SourceSite, span: TextSpan) -> AliasBinding {
         if self.naming.iter().any(|known| known == name) {
-            let wrong = Diagnostic::error(span.clone(), format!("query `{name}` uses itself"));
+            let wrong = Diagnostic::error(span, format!("query `{name}` uses itself"));
             self.report(wrong.detail("used inside its own definition"));
             return AliasBinding::Unknown;
         }
@@ -158,7 +158,7 @@ impl Resolver<'_> {
         binding
     }
 
-    fn inline_definition(&mut self, at: usize, site: &SourceSite, span: &Span) -> AliasBinding {
+    fn inline_definition(&mut self, at: usize, site: &SourceSite, span: TextSpan) -> AliasBinding {
         // A definition sees only those before it.
         let hidden = self.with.split_off(at);
         let query = Rc::clone(&hidden[0].query);
@@ -169,11 +169,11 @@ impl Resolver<'_> {
         binding
     }
 
-    fn inline_from_catalog(&mut self, name: &str, site: &SourceSite, span: &Span) -> AliasBinding {
+    fn inline_from_catalog(&mut self, name: &str, site: &SourceSite, span: TextSpan) -> AliasBinding {
         // The definitions of this statement mean nothing in another, nor do its spans here.
         let hidden = std::mem::take(&mut self.with);
-        let outer = self.used_at.clone();
-        self.used_at = Some(outer.clone().unwrap_or_else(|| span.clone()));
+        let outer = self.used_at;
+        self.used_at = Some(outer.unwrap_or(span));
 
         let binding = match self.parsed_query(name) {
             Some(query) => self.inline(&query, site, span),
@@ -202,7 +202,7 @@ impl Resolver<'_> {
     }
 
     /// Writes out a query as a source.
-    pub(super) fn inline(&mut self, query: &AstQuery, site: &SourceSite, span: &Span) -> AliasBinding {
+    pub(super) fn inline(&mut self, query: &AstQuery, site: &SourceSite, span: TextSpan) -> AliasBinding {
         if !self.spend(Work::Query, 1, span) || !self.fits(query) {
             return AliasBinding::Unknown;
         }
@@ -216,7 +216,7 @@ impl Resolver<'_> {
         let known = self.with.len();
         let outermost = self.inlined_at.is_none();
         if outermost {
-            self.inlined_at = Some(span.clone());
+            self.inlined_at = Some(span);
         }
         self.depth += 1;
         self.define(query);
@@ -237,7 +237,7 @@ impl Resolver<'_> {
     }
 
     /// Groups are no events: they cannot be rows of a FROM, nor be first or last.
-    fn misplaced_aggregation(&mut self, role: SourceRole, span: &Span) {
+    fn misplaced_aggregation(&mut self, role: SourceRole, span: TextSpan) {
         let (wrong, hint) = match role {
             SourceRole::Kept => (
                 "an aggregating query cannot be kept by First or MostRecent",
@@ -245,6 +245,6 @@ impl Resolver<'_> {
             ),
             _ => ("an aggregating query cannot stand in FROM", "join it: JOIN x IN (..) ON x -> y"),
         };
-        self.report(Diagnostic::error(span.clone(), wrong).detail("this query aggregates").hint(hint));
+        self.report(Diagnostic::error(span, wrong).detail("this query aggregates").hint(hint));
     }
 }

@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::formatter::format_expression;
 use crate::plan::{Plan, PlanColumn, Stage, StageStep, conjuncts, expr_text};
 use crate::syntax::Params;
-use crate::syntax::ast::{AstQuery, Span};
+use crate::syntax::ast::{AstQuery, TextSpan};
 use pivot_advice::{Expr, Value};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -51,9 +51,9 @@ pub(super) struct Resolver<'a> {
     /// The named queries that are being resolved, outermost first.
     pub(super) naming: Vec<String>,
     /// The place where a query of the catalogue is used: its own spans mean nothing in this text.
-    pub(super) used_at: Option<Span>,
+    pub(super) used_at: Option<TextSpan>,
     /// The source of this text that is being written out.
-    pub(super) inlined_at: Option<Span>,
+    pub(super) inlined_at: Option<TextSpan>,
     /// The number of queries around the one that is being resolved.
     pub(super) depth: usize,
 
@@ -87,15 +87,15 @@ impl<'a> Resolver<'a> {
 
     /// Reports a finding. Inside of a query of the catalogue it stands where that query is used.
     pub(super) fn report(&mut self, mut diagnostic: Diagnostic) {
-        if let (Some(used_at), Some(name)) = (&self.used_at, self.naming.last()) {
-            diagnostic.span = used_at.clone();
+        if let (Some(used_at), Some(name)) = (self.used_at, self.naming.last()) {
+            diagnostic.span = used_at.range();
             diagnostic.message = format!("in query `{name}`: {}", diagnostic.message);
         }
         self.diagnostics.push(diagnostic);
     }
 
     /// Uses up work of the query. Returns false if it is too much: then there is nothing to go on with.
-    pub(super) fn spend(&mut self, work: Work, amount: usize, span: &Span) -> bool {
+    pub(super) fn spend(&mut self, work: Work, amount: usize, span: TextSpan) -> bool {
         if let Some(wrong) = self.work.spend(work, amount, span) {
             self.report(wrong);
         }
@@ -103,8 +103,8 @@ impl<'a> Resolver<'a> {
     }
 
     /// Returns what was written there, on one line, whatever its layout was.
-    pub(super) fn written(&self, span: &Span) -> String {
-        format_expression(self.text.get(span.clone()).unwrap_or_default())
+    pub(super) fn written(&self, span: TextSpan) -> String {
+        format_expression(self.text.get(span.range()).unwrap_or_default())
     }
 
     /// Returns an expression as text, for names and messages.
@@ -132,11 +132,11 @@ impl<'a> Resolver<'a> {
     }
 
     /// Adds a stage for a joined alias. Returns `None`, which was reported, if there are too many.
-    pub(super) fn stage(&mut self, alias: &str, parent: usize, span: &Span) -> Option<usize> {
+    pub(super) fn stage(&mut self, alias: &str, parent: usize, span: TextSpan) -> Option<usize> {
         let number = self.plan.stages.len();
         if number >= MAX_STAGES {
             let wrong = format!("the query has more than {MAX_STAGES} stages");
-            self.report(Diagnostic::error(span.clone(), wrong));
+            self.report(Diagnostic::error(span, wrong));
             return None;
         }
         self.plan.stages.push(Stage::new(alias, Some(parent), number));
@@ -144,12 +144,12 @@ impl<'a> Resolver<'a> {
     }
 
     /// Adds a column. Returns `None`, which was reported, if there are too many.
-    pub(super) fn column(&mut self, column: PlanColumn, span: &Span) -> Option<u16> {
+    pub(super) fn column(&mut self, column: PlanColumn, span: TextSpan) -> Option<u16> {
         // A placeholder of an aggregate is a column too, so this is more than any row has.
         let number = u16::try_from(self.plan.columns.len()).ok().filter(|n| usize::from(*n) < MAX_COLUMNS);
         match number {
             Some(_) => self.plan.columns.push(column),
-            None => self.report(Diagnostic::error(span.clone(), "the query has too many columns")),
+            None => self.report(Diagnostic::error(span, "the query has too many columns")),
         }
         number
     }
@@ -162,8 +162,8 @@ impl<'a> Resolver<'a> {
     /// Adds a column for the value of an expression, computed where the target is.
     pub(super) fn assign(&mut self, column: PlanColumn, expr: Expr, target: &StepTarget) -> TypedExpr {
         let ty = column.ty;
-        let end_of_text = self.text.len()..self.text.len();
-        let Some(number) = self.column(column, &end_of_text) else { return TypedExpr::unknown() };
+        let end_of_text = TextSpan::new(self.text.len(), self.text.len());
+        let Some(number) = self.column(column, end_of_text) else { return TypedExpr::unknown() };
         self.push(target, StageStep::Let(number, expr));
         TypedExpr { expr: Expr::Column(number), ty }
     }
@@ -179,8 +179,8 @@ impl<'a> Resolver<'a> {
             StageStep::Let(_, expr) | StageStep::Filter(expr) => expr.size(),
             _ => 1,
         };
-        let place = self.inlined_at.clone().unwrap_or(0..self.text.len());
-        if !self.spend(Work::Step, copies, &place) || !self.spend(Work::Expression, copies * size, &place) {
+        let place = self.inlined_at.unwrap_or_else(|| TextSpan::of_text(self.text));
+        if !self.spend(Work::Step, copies, place) || !self.spend(Work::Expression, copies * size, place) {
             return;
         }
 

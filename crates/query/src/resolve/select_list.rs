@@ -19,7 +19,7 @@ use super::resolver::Resolver;
 use crate::diagnostic::Diagnostic;
 use crate::plan::{FoldResult, PlanColumn, StageEnd, StageFold, StageFoldInput, StageStep, SubqueryGroups};
 use crate::plan::{children_mut, map_columns, narrow};
-use crate::syntax::ast::{AstExpr, AstExprKind, AstQuery, SelectItem, Span};
+use crate::syntax::ast::{AstExpr, AstExprKind, AstQuery, SelectItem, TextSpan};
 use pivot_advice::{Expr, Type};
 use std::collections::{HashMap, HashSet};
 
@@ -72,7 +72,7 @@ impl Resolver<'_> {
     /// Reports HAVING in a query that does not aggregate.
     fn refuse_having(&mut self, query: &AstQuery) {
         if let Some(having) = &query.result.having {
-            let wrong = Diagnostic::error(having.span.clone(), "HAVING is misplaced");
+            let wrong = Diagnostic::error(having.span, "HAVING is misplaced");
             self.report(wrong.detail("this query does not aggregate").hint("use WHERE"));
         }
     }
@@ -170,7 +170,7 @@ impl Resolver<'_> {
         let mut unpacked = Vec::with_capacity(unpacked_names.len());
         for (name, ty) in unpacked_names {
             let column = PlanColumn { alias: site.alias.clone(), name, ty };
-            unpacked.extend(self.column(column, &query.span));
+            unpacked.extend(self.column(column, query.span));
         }
 
         // From places in the group to the columns that the consumer unpacks.
@@ -237,7 +237,7 @@ impl Resolver<'_> {
             if let Some(key) = keys.iter().position(|key| key.expr == typed.expr) {
                 key_names.entry(key).or_insert_with(|| name.clone());
             }
-            if let Some(expr) = self.over_group(&typed.expr, &keys, query, &item.expr.span) {
+            if let Some(expr) = self.over_group(&typed.expr, &keys, query, item.expr.span) {
                 grouped.columns.push(NamedExpr { name: name.clone(), expr, ty: typed.ty });
             }
             selected.push((name, typed));
@@ -278,12 +278,12 @@ impl Resolver<'_> {
         let named = with_names(scope, query, selected);
         if let Some(having) = &query.result.having {
             let typed = self.expression_of(&having.body, &named, Type::Bool, "HAVING");
-            grouped.having = self.over_group(&typed.expr, keys, query, &having.body.span);
+            grouped.having = self.over_group(&typed.expr, keys, query, having.body.span);
         }
 
         for order in query.result.order.iter().flat_map(|order| &order.body) {
             let typed = self.sort_expression(&order.expr, &named, selected);
-            if let Some(expr) = self.over_group(&typed.expr, keys, query, &order.expr.span) {
+            if let Some(expr) = self.over_group(&typed.expr, keys, query, order.expr.span) {
                 grouped.order.push(SortKey { expr, descending: order.descending });
             }
         }
@@ -314,7 +314,7 @@ impl Resolver<'_> {
             let known = values.iter().chain(&hidden).position(|value| value.expr == typed.expr);
             let place = known.unwrap_or(values.len() + hidden.len());
             if query.distinct.is_some() && place >= values.len() {
-                let wrong = Diagnostic::error(written.expr.span.clone(), "ORDER BY of what is not selected");
+                let wrong = Diagnostic::error(written.expr.span, "ORDER BY of what is not selected");
                 self.report(wrong.detail("rows that differ in it only are one").hint("add it to SELECT"));
             }
             if known.is_none() {
@@ -327,7 +327,13 @@ impl Resolver<'_> {
 
     /// Returns an expression over the columns of a group: keys, n, finished aggregates, seconds. Returns
     /// `None`, which was reported, if it uses a column that is none of these.
-    fn over_group(&mut self, expr: &Expr, keys: &[GroupKey], query: &AstQuery, span: &Span) -> Option<Expr> {
+    fn over_group(
+        &mut self,
+        expr: &Expr,
+        keys: &[GroupKey],
+        query: &AstQuery,
+        span: TextSpan,
+    ) -> Option<Expr> {
         let no_placeholders = HashMap::new();
         let placeholders = self.aggregates.as_ref().map_or(&no_placeholders, |found| &found.placeholders);
         let mut expr = expr.clone();
@@ -340,13 +346,13 @@ impl Resolver<'_> {
         }
     }
 
-    fn ungrouped(&mut self, column: u16, query: &AstQuery, span: &Span) {
+    fn ungrouped(&mut self, column: u16, query: &AstQuery, span: TextSpan) {
         // A column alone is named as it was written: inside a query it has the alias of the query.
         let written = self.written(span);
         let is_path = written.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
         let name = if is_path && !written.is_empty() { written } else { self.text(&Expr::Column(column)) };
 
-        let wrong = Diagnostic::error(span.clone(), format!("`{name}` is neither grouped nor aggregated"));
+        let wrong = Diagnostic::error(span, format!("`{name}` is neither grouped nor aggregated"));
         let hint = match query.group {
             Some(_) => format!("add `{name}` to GROUP BY, or aggregate it"),
             None => format!("add GROUP BY {name}, or aggregate it"),
@@ -359,7 +365,7 @@ impl Resolver<'_> {
         if let Some(name) = &item.name {
             if !taken.insert(name.text.clone()) {
                 let wrong = format!("column `{}` is defined twice", name.text);
-                self.report(Diagnostic::error(name.span.clone(), wrong).hint("choose another name"));
+                self.report(Diagnostic::error(name.span, wrong).hint("choose another name"));
             }
             return name.text.clone();
         }
@@ -367,7 +373,7 @@ impl Resolver<'_> {
         // The result of a statement shows what was written; inside of another query a column goes by its
         // last name, since that is how the query around it can ask for it.
         let name = match &item.expr.kind {
-            _ if !self.is_inside() => self.written(&item.expr.span),
+            _ if !self.is_inside() => self.written(item.expr.span),
             AstExprKind::Path(path) => path.last().cloned().unwrap_or_default(),
             _ if item.expr.has_aggregate() => self.text(expr),
             _ => "value".into(),

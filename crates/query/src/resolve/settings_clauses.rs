@@ -5,7 +5,7 @@ use super::resolver::Resolver;
 use crate::compiled::{ResultSink, RunSettings};
 use crate::diagnostic::Diagnostic;
 use crate::suggest::nearest;
-use crate::syntax::ast::{AstQuery, BudgetItem, SinkClause, Span, Spanned};
+use crate::syntax::ast::{AstQuery, BudgetItem, SinkClause, Spanned, TextSpan};
 use pivot_advice::QueryBudget;
 
 /// The shortest window; longer ones are multiples of it.
@@ -46,7 +46,7 @@ impl Resolver<'_> {
     fn every(&mut self, every: &Spanned<i64>) -> i64 {
         let ns = every.body;
         if ns % SHORTEST_NS != 0 || !(SHORTEST_NS..=LONGEST_NS).contains(&ns) {
-            let wrong = Diagnostic::error(every.span.clone(), "a window cannot have this length");
+            let wrong = Diagnostic::error(every.span, "a window cannot have this length");
             self.report(wrong.detail("EVERY takes multiples of 100ms, up to a day"));
         }
         ns
@@ -71,14 +71,14 @@ impl Resolver<'_> {
             };
             if repeated {
                 let wrong = format!("the budget `{name}` is repeated");
-                self.report(Diagnostic::error(item.name.span.clone(), wrong));
+                self.report(Diagnostic::error(item.name.span, wrong));
             }
         }
         budget
     }
 
     fn wrong_budget(&mut self, item: &BudgetItem, name: &str) {
-        let span = item.name.span.clone();
+        let span = item.name.span;
 
         let expected = match name {
             "bytes" => "a size such as 1KiB",
@@ -99,14 +99,14 @@ impl Resolver<'_> {
         let name = into.body.name.text.to_ascii_lowercase();
         if !SINKS.contains(&name.as_str()) {
             let wrong = format!("unknown sink `{}`", into.body.name.text);
-            let wrong = Diagnostic::error(into.body.name.span.clone(), wrong);
+            let wrong = Diagnostic::error(into.body.name.span, wrong);
             let wrong = wrong.detail("results go to prometheus, otlp or parquet");
             self.report(wrong.suggest(nearest(&name, SINKS)));
             return None;
         }
 
         // The clause is accepted, so that queries need not change once there is a sink.
-        let warning = Diagnostic::warning(into.span.clone(), format!("nothing is written to {name} yet"));
+        let warning = Diagnostic::warning(into.span, format!("nothing is written to {name} yet"));
         self.report(warning.detail("the query runs, and its results are shown"));
         let options = into.body.options.iter().map(|(key, value)| (key.text.clone(), value.clone()));
         Some(ResultSink { name, options: options.collect() })
@@ -136,6 +136,6 @@ impl Resolver<'_> {
     }
 }
 
-fn keyword_span<T>(clause: &Option<Spanned<T>>) -> Option<Span> {
-    clause.as_ref().map(|clause| clause.span.clone())
+fn keyword_span<T>(clause: &Option<Spanned<T>>) -> Option<TextSpan> {
+    clause.as_ref().map(|clause| clause.span)
 }

@@ -16,7 +16,7 @@ use super::work_budget::Work;
 use crate::diagnostic::Diagnostic;
 use crate::plan::{PlanColumn, StageMember, StageStep, StageTracepoint};
 use crate::suggest::nearest;
-use crate::syntax::ast::{AstExpr, AstSource, AstSourceKind, Name, NamePattern, Span, TemporalChoice};
+use crate::syntax::ast::{AstExpr, AstSource, AstSourceKind, Name, NamePattern, TemporalChoice, TextSpan};
 use pivot_advice::{Binary, Expr, TemporalFilter, Type};
 
 /// Why a name may be right that nobody knows.
@@ -30,17 +30,17 @@ impl Resolver<'_> {
     /// Resolves a list of sources; several are a union.
     pub(super) fn sources(&mut self, sources: &[AstSource], site: &SourceSite) -> AliasBinding {
         let mut members: Vec<BoundMember> = Vec::new();
-        let mut names: Vec<(&str, &Span)> = Vec::new();
+        let mut names: Vec<(&str, TextSpan)> = Vec::new();
         let mut known = true;
 
         for source in sources {
             match &source.kind {
                 // Tracepoints of a union are one member: they do the same.
                 AstSourceKind::Named(name) if !self.is_query(name) => {
-                    if !self.spend(Work::Tracepoint, 1, &source.span) {
+                    if !self.spend(Work::Tracepoint, 1, source.span) {
                         return AliasBinding::Unknown;
                     }
-                    names.push((name, &source.span));
+                    names.push((name, source.span));
                 }
                 _ => match self.source(source, site) {
                     AliasBinding::Tuples { members: more, .. } => members.extend(more),
@@ -50,34 +50,34 @@ impl Resolver<'_> {
         }
 
         if !names.is_empty() {
-            let tracepoints = names.iter().map(|(name, span)| self.tracepoint(name, span)).collect();
+            let tracepoints = names.iter().map(|(name, span)| self.tracepoint(name, *span)).collect();
             members.insert(0, self.member(site.stage, tracepoints));
         }
         if known { AliasBinding::Tuples { stage: site.stage, members } } else { AliasBinding::Unknown }
     }
 
     pub(super) fn source(&mut self, source: &AstSource, site: &SourceSite) -> AliasBinding {
-        if !self.spend(Work::Member, 1, &source.span) {
+        if !self.spend(Work::Member, 1, source.span) {
             return AliasBinding::Unknown;
         }
 
         match &source.kind {
-            AstSourceKind::Query(query) => self.inline(query, site, &source.span),
-            AstSourceKind::Named(name) if self.is_query(name) => self.inline_named(name, site, &source.span),
+            AstSourceKind::Query(query) => self.inline(query, site, source.span),
+            AstSourceKind::Named(name) if self.is_query(name) => self.inline_named(name, site, source.span),
             AstSourceKind::Named(name) => {
-                let tracepoint = self.tracepoint(name, &source.span);
+                let tracepoint = self.tracepoint(name, source.span);
                 let member = self.member(site.stage, vec![tracepoint]);
                 AliasBinding::Tuples { stage: site.stage, members: vec![member] }
             }
 
-            AstSourceKind::Pattern(pattern) => self.pattern(pattern, site, &source.span),
+            AstSourceKind::Pattern(pattern) => self.pattern(pattern, site, source.span),
             AstSourceKind::Unnest(inner, field) => self.unnest(inner, field, site),
             AstSourceKind::Temporal { which, n, source: inner, condition } => {
                 let keep = match which {
                     TemporalChoice::First => TemporalFilter::First(*n),
                     TemporalChoice::MostRecent => TemporalFilter::MostRecent(*n),
                 };
-                let binding = self.temporal(keep, inner, site, &source.span);
+                let binding = self.temporal(keep, inner, site, source.span);
                 if let Some(condition) = condition {
                     self.choice(condition, &binding, site);
                 }
@@ -98,10 +98,10 @@ impl Resolver<'_> {
         keep: TemporalFilter,
         inner: &AstSource,
         site: &SourceSite,
-        span: &Span,
+        span: TextSpan,
     ) -> AliasBinding {
         if site.role != SourceRole::Joined {
-            let wrong = Diagnostic::error(span.clone(), "a temporal source is misplaced");
+            let wrong = Diagnostic::error(span, "a temporal source is misplaced");
             let detail = "First and MostRecent keep what happened before another event";
             self.report(wrong.detail(detail).hint("join it: JOIN x IN First(..) ON x -> y"));
             return AliasBinding::Unknown;
@@ -127,17 +127,17 @@ impl Resolver<'_> {
         let AliasBinding::Tuples { stage, members } = &binding else {
             if let AliasBinding::Groups { .. } = binding {
                 let wrong = "an aggregating query cannot be unnested";
-                self.report(Diagnostic::error(inner.span.clone(), wrong).detail("this query aggregates"));
+                self.report(Diagnostic::error(inner.span, wrong).detail("this query aggregates"));
             }
             return AliasBinding::Unknown;
         };
 
-        let list = self.member_of(&binding, &site.alias, &field.text, &field.span);
+        let list = self.member_of(&binding, &site.alias, &field.text, field.span);
         let item = match list.ty {
             Type::List(item) => *item,
             ty if typing::open(ty) => Type::Any,
             ty => {
-                let wrong = Diagnostic::error(field.span.clone(), format!("`{}` is not a list", field.text));
+                let wrong = Diagnostic::error(field.span, format!("`{}` is not a list", field.text));
                 self.report(wrong.detail(format!("this is {ty}")));
                 Type::Any
             }
@@ -145,7 +145,7 @@ impl Resolver<'_> {
 
         let Expr::Column(list) = list.expr else { return AliasBinding::Unknown };
         let column = PlanColumn { alias: site.alias.clone(), name: field.text.clone(), ty: item };
-        let Some(element) = self.column(column, &field.span) else { return AliasBinding::Unknown };
+        let Some(element) = self.column(column, field.span) else { return AliasBinding::Unknown };
 
         // Elements of a chosen tuple do not choose again.
         let target = match inner.kind {
@@ -158,12 +158,12 @@ impl Resolver<'_> {
         AliasBinding::Tuples { stage: *stage, members: members.collect() }
     }
 
-    fn pattern(&mut self, pattern: &NamePattern, site: &SourceSite, span: &Span) -> AliasBinding {
+    fn pattern(&mut self, pattern: &NamePattern, site: &SourceSite, span: TextSpan) -> AliasBinding {
         let catalog = self.catalog;
         let matched = match catalog.matching(pattern) {
             Ok(matched) => matched,
             Err(why) => {
-                self.report(Diagnostic::error(span.clone(), "the pattern is wrong").detail(why));
+                self.report(Diagnostic::error(span, "the pattern is wrong").detail(why));
                 return AliasBinding::Unknown;
             }
         };
@@ -177,7 +177,7 @@ impl Resolver<'_> {
 
         if names.len() > MAX_MATCHES {
             let wrong = format!("the pattern matches {} tracepoints", names.len());
-            let wrong = Diagnostic::error(span.clone(), wrong).detail("too many");
+            let wrong = Diagnostic::error(span, wrong).detail("too many");
             self.report(wrong.hint(format!("narrow it down to {MAX_MATCHES} at most")));
             return AliasBinding::Unknown;
         }
@@ -185,7 +185,7 @@ impl Resolver<'_> {
             return AliasBinding::Unknown;
         }
         if names.is_empty() {
-            let warning = Diagnostic::warning(span.clone(), "no tracepoint matches this pattern yet");
+            let warning = Diagnostic::warning(span, "no tracepoint matches this pattern yet");
             self.report(warning.detail("the query stays pending here"));
             self.note_pending(self.written(span));
         }
@@ -196,21 +196,21 @@ impl Resolver<'_> {
         let binding = AliasBinding::Tuples { stage: site.stage, members: vec![member] };
 
         for (field, value) in &pattern.fields {
-            let typed = self.member_of(&binding, &site.alias, &field.text, &field.span);
+            let typed = self.member_of(&binding, &site.alias, &field.text, field.span);
             let wanted = TypedExpr { expr: Expr::Literal(value.clone()), ty: value.type_of() };
-            let condition = self.compare(Binary::Equal, typed, wanted, &field.span);
+            let condition = self.compare(Binary::Equal, typed, wanted, field.span);
             self.filter(&StepTarget::Members(site.stage, binding.members()), condition.expr);
         }
         binding
     }
 
     /// Resolves the name of a tracepoint. One that nobody exports is pending: an agent may come that does.
-    fn tracepoint(&mut self, name: &str, span: &Span) -> StageTracepoint {
+    fn tracepoint(&mut self, name: &str, span: TextSpan) -> StageTracepoint {
         if let Some(found) = self.catalog.meant_by(name) {
             return StageTracepoint { name: found.name.clone(), pending: false };
         }
 
-        let warning = Diagnostic::warning(span.clone(), format!("nobody exports `{name}` yet"));
+        let warning = Diagnostic::warning(span, format!("nobody exports `{name}` yet"));
         let warning = warning.detail("the query stays pending here");
         // Among many unknown names the first few warnings are kept: those behind need no suggestion.
         let found = if self.diagnostics.is_full() { None } else { self.nearest_source(name) };

@@ -6,7 +6,7 @@
 //! power of these numbers.
 
 use crate::diagnostic::Diagnostic;
-use crate::syntax::ast::Span;
+use crate::syntax::ast::TextSpan;
 
 /// The kinds of work of the resolver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(super) struct WorkBudget {
 
 impl WorkBudget {
     /// Uses up some work. Returns why that is too much, once: afterwards the budget is exhausted.
-    pub(super) fn spend(&mut self, work: Work, amount: usize, span: &Span) -> Option<Diagnostic> {
+    pub(super) fn spend(&mut self, work: Work, amount: usize, span: TextSpan) -> Option<Diagnostic> {
         let used = &mut self.used[work as usize];
         *used = used.saturating_add(amount);
         if self.exhausted || *used <= work.limit() {
@@ -64,7 +64,7 @@ impl WorkBudget {
         let limit = work.limit();
         // Only the first limit is reported: the others follow from the same cause.
         let wrong = format!("the query holds more than {limit} {} once it is written out", work.noun());
-        let wrong = Diagnostic::error(span.clone(), wrong).detail("the limit is reached here");
+        let wrong = Diagnostic::error(span, wrong).detail("the limit is reached here");
         Some(wrong.hint("a query is written out each time that it is used as a source: use it less often, or split the statement"))
     }
 

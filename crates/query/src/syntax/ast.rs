@@ -2,17 +2,15 @@
 
 use crate::lexical::aggregate_function;
 use pivot_advice::{Binary, JoinKind, Type, Value};
-use std::ops::Range;
 use std::rc::Rc;
 
-/// Bytes of the query text.
-pub(crate) type Span = Range<usize>;
+pub(crate) use crate::lexical::TextSpan;
 
 /// A name and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Name {
     pub(crate) text: String,
-    pub(crate) span: Span,
+    pub(crate) span: TextSpan,
 }
 
 /// A whole query. Clauses that did not parse are missing, and `broken` says so.
@@ -25,9 +23,9 @@ pub(crate) struct AstQuery {
     pub(crate) group: Option<Vec<AstExpr>>,
     pub(crate) select: Vec<SelectItem>,
     /// The place of DISTINCT.
-    pub(crate) distinct: Option<Span>,
+    pub(crate) distinct: Option<TextSpan>,
     pub(crate) result: ResultClauses,
-    pub(crate) span: Span,
+    pub(crate) span: TextSpan,
     /// Some clause did not parse: what it would have bound is not known.
     pub(crate) broken: bool,
 }
@@ -51,7 +49,7 @@ pub(crate) struct ResultClauses {
 /// A clause and the place of its keyword.
 #[derive(Debug, Clone)]
 pub(crate) struct Spanned<T> {
-    pub(crate) span: Span,
+    pub(crate) span: TextSpan,
     pub(crate) body: T,
 }
 
@@ -107,7 +105,7 @@ pub(crate) struct JoinClause {
 #[derive(Debug, Clone)]
 pub(crate) struct AstSource {
     pub(crate) kind: AstSourceKind,
-    pub(crate) span: Span,
+    pub(crate) span: TextSpan,
 }
 
 /// The kinds of sources.
@@ -158,7 +156,7 @@ pub(crate) struct SelectItem {
 #[derive(Debug, Clone)]
 pub(crate) struct AstExpr {
     pub(crate) kind: AstExprKind,
-    pub(crate) span: Span,
+    pub(crate) span: TextSpan,
 }
 
 /// The kinds of expressions. Chains of operators are lists, so that their length costs no depth.

@@ -11,7 +11,7 @@
 //! Cutting first is what makes one typo not hide the next: a clause that does not parse is reported
 //! and left out, and the others are read as if nothing had happened.
 
-use super::ast::{AstQuery, RowClause, SelectItem, Span, Spanned};
+use super::ast::{AstQuery, RowClause, SelectItem, Spanned, TextSpan};
 use super::clause_kind::{clause_at, misspelt_clause};
 use super::expressions::{comma_list, expression};
 use super::hints::hint_for;
@@ -30,7 +30,7 @@ use pivot_advice::JoinKind;
 struct RawClause<'a> {
     kind: ClauseKind,
     /// The place of its keyword.
-    span: Span,
+    span: TextSpan,
     /// The tokens behind the keyword.
     body: TokenStream<'a>,
 }
@@ -44,7 +44,7 @@ struct CutQuery<'a> {
 /// Parses all tokens as one query. What is wrong is reported, and missing in the query.
 pub(super) fn parse_query(tokens: TokenStream<'_>) -> AstQuery {
     let end = tokens.list.last().map_or(tokens.end, |token| token.span.end);
-    let query = AstQuery { span: tokens.here().start..end, ..AstQuery::default() };
+    let query = AstQuery { span: TextSpan::new(tokens.here().start, end), ..AstQuery::default() };
     let mut parser = ClauseParser { query, seen: vec![] };
 
     let cut = cut_at_keywords(tokens);
@@ -73,7 +73,7 @@ fn cut_at_keywords(tokens: TokenStream<'_>) -> CutQuery<'_> {
 
     for (i, start) in starts.iter().enumerate() {
         let end = starts.get(i + 1).map_or(tokens.list.len(), |next| next.index);
-        let span = tokens.list[start.index].span.start..tokens.list[start.behind - 1].span.end;
+        let span = TextSpan::new(tokens.list[start.index].span.start, tokens.list[start.behind - 1].span.end);
         clauses.push(RawClause { kind: start.kind, span, body: between(tokens, start.behind, end) });
     }
     CutQuery { before: between(tokens, 0, first), clauses }
@@ -185,7 +185,7 @@ impl ClauseParser {
     fn check_order(&self, clause: &RawClause<'_>) {
         let text = clause.kind.keyword();
         if !clause.kind.may_repeat() && self.seen.contains(&clause.kind) {
-            clause.body.report(Diagnostic::error(clause.span.clone(), format!("{text} is repeated")));
+            clause.body.report(Diagnostic::error(clause.span, format!("{text} is repeated")));
             return;
         }
 
@@ -195,7 +195,7 @@ impl ClauseParser {
         let mut ranked = self.seen.iter().filter(|seen| !(select_first && **seen == ClauseKind::Select));
 
         if let Some(later) = ranked.find(|seen| seen.rank() > clause.kind.rank()) {
-            let wrong = Diagnostic::error(clause.span.clone(), format!("{text} is misplaced"));
+            let wrong = Diagnostic::error(clause.span, format!("{text} is misplaced"));
             clause.body.report(wrong.detail(format!("{text} stands before {}", later.keyword())));
         }
     }
@@ -205,7 +205,7 @@ impl ClauseParser {
         let takes_by = matches!(clause.kind, ClauseKind::GroupBy | ClauseKind::OrderBy);
         if takes_by && clause.span.len() == "GROUP".len() {
             let wrong = format!("BY is missing in {}", clause.kind.keyword());
-            clause.body.report(Diagnostic::error(clause.span.clone(), wrong));
+            clause.body.report(Diagnostic::error(clause.span, wrong));
         }
     }
 
@@ -217,7 +217,7 @@ impl ClauseParser {
         let Some(token) = rest.first() else { return };
         self.query.broken |= clause.is_none();
 
-        let wrong = Diagnostic::error(token.span.clone(), format!("unexpected {}", token.quoted()));
+        let wrong = Diagnostic::error(token.span, format!("unexpected {}", token.quoted()));
         let detail = match clause {
             Some(clause) => format!("{} is complete before this", clause.keyword()),
             None => "a query begins with FROM, SELECT or WITH".into(),
@@ -231,12 +231,12 @@ impl ClauseParser {
         let Some(token) = rest.first() else { return false };
         let Some(kind) = misspelt_clause(token) else { return false };
 
-        let wrong = Diagnostic::error(token.span.clone(), format!("unknown clause {}", token.quoted()));
+        let wrong = Diagnostic::error(token.span, format!("unknown clause {}", token.quoted()));
         rest.report(wrong.detail("no clause begins with this").suggest(Some(kind.keyword().into())));
 
         let by = rest.rest().first().is_some_and(|token| token.is_word("BY"));
         let body = rest.skip(if by { 2 } else { 1 });
-        let span = token.span.start..body.here().start;
+        let span = TextSpan::new(token.span.start, body.here().start);
         self.read(RawClause { kind, span, body });
         true
     }
@@ -285,7 +285,7 @@ fn parse_result_clause<'a, T>(
     parser: impl Fn(TokenStream<'a>) -> ParseResult<'a, T>,
     kept: &mut Option<Spanned<T>>,
 ) -> ClauseOutcome<'a> {
-    let span = clause.span.clone();
+    let span = clause.span;
     parse(clause, parser, |body| *kept = Some(Spanned { span, body }))
 }
 
@@ -326,7 +326,7 @@ fn broken<'a>(clause: &RawClause<'a>, failure: &ParseFailure) -> ClauseOutcome<'
 
 /// The body of a SELECT.
 struct SelectBody {
-    distinct: Option<Span>,
+    distinct: Option<TextSpan>,
     items: Vec<SelectItem>,
 }
 

@@ -6,7 +6,7 @@
 //!
 //! After an operator its operand is required (`cut`), so the caret stands where the operand is missing.
 
-use super::ast::{AstExpr, AstExprKind, Name, Span};
+use super::ast::{AstExpr, AstExprKind, Name, TextSpan};
 use super::token_stream::{ParseResult, TokenStream, keyword, member, operator, symbol};
 use crate::lexical::{Token, TokenKind, is_reserved};
 use nom::Parser;
@@ -165,7 +165,7 @@ fn parenthesised_list(input: TokenStream<'_>) -> ParseResult<'_, Vec<AstExpr>> {
 fn text<'a>(what: &'static str) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, Name> {
     move |input| match input.first() {
         Some(Token { kind: TokenKind::Literal(Value::Str(text)), span }) => {
-            Ok((input.rest(), Name { text: text.to_string(), span: span.clone() }))
+            Ok((input.rest(), Name { text: text.to_string(), span: *span }))
         }
         _ => input.expected(what),
     }
@@ -333,7 +333,7 @@ fn case(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
 
 /// Returns the first token that nests deeper than the limit, or `None` if none does. The parsers here
 /// recurse, and run only if there is none.
-pub(crate) fn deepest(tokens: &[Token<'_>], limit: usize) -> Option<Span> {
+pub(crate) fn deepest(tokens: &[Token<'_>], limit: usize) -> Option<TextSpan> {
     let mut depth = 0usize;
     let mut behind_dot = false;
 
@@ -349,7 +349,7 @@ pub(crate) fn deepest(tokens: &[Token<'_>], limit: usize) -> Option<Span> {
         behind_dot = token.is(".");
 
         if depth > limit {
-            return Some(token.span.clone());
+            return Some(token.span);
         }
     }
     None

@@ -84,7 +84,7 @@ fn substitute(token: &mut Token<'_>, params: &Params, diagnostics: &mut Diagnost
     let value = params.get(name).cloned();
 
     if value.is_none() {
-        let wrong = Diagnostic::error(token.span.clone(), format!("parameter `${name}` has no value"));
+        let wrong = Diagnostic::error(token.span, format!("parameter `${name}` has no value"));
         let known = params.keys().map(String::as_str);
         diagnostics.push(match nearest(name, known) {
             Some(found) => wrong.suggest(Some(format!("${found}"))),
@@ -118,8 +118,8 @@ pub(crate) fn unbalanced(tokens: &[Token<'_>]) -> Option<Diagnostic> {
         if token.is("(") {
             open.push(token);
         } else if token.is(")") && open.pop().is_none() {
-            return Some(Diagnostic::error(token.span.clone(), "`)` was never opened"));
+            return Some(Diagnostic::error(token.span, "`)` was never opened"));
         }
     }
-    open.pop().map(|token| Diagnostic::error(token.span.clone(), "`(` is never closed"))
+    open.pop().map(|token| Diagnostic::error(token.span, "`(` is never closed"))
 }

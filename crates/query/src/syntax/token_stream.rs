@@ -1,6 +1,6 @@
 //! Tokens as nom's input, and the parsers of single tokens.
 
-use super::ast::{AstQuery, Name, Span};
+use super::ast::{AstQuery, Name, TextSpan};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::lexical::{Token, TokenKind, is_reserved};
 use nom::error::{ErrorKind, ParseError};
@@ -50,16 +50,16 @@ impl<'a> TokenStream<'a> {
     }
 
     /// Returns the span of the next token, or the end of the clause.
-    pub(crate) fn here(&self) -> Span {
-        self.first().map_or(self.end..self.end, |token| token.span.clone())
+    pub(crate) fn here(&self) -> TextSpan {
+        self.first().map_or(TextSpan::new(self.end, self.end), |token| token.span)
     }
 
     /// Returns the span from the next token to the last one before `after`.
-    pub(crate) fn until(&self, after: &TokenStream<'_>) -> Span {
+    pub(crate) fn until(&self, after: &TokenStream<'_>) -> TextSpan {
         let taken = self.list.len().saturating_sub(after.list.len());
         let start = self.here().start;
         let end = taken.checked_sub(1).map_or(start, |last| self.list[last].span.end);
-        start..end.max(start)
+        TextSpan::new(start, end.max(start))
     }
 
     /// Returns the failure of something expected here.
@@ -179,7 +179,7 @@ pub(crate) fn name<'a>(what: &'static str) -> impl Fn(TokenStream<'a>) -> ParseR
             TokenKind::QuotedName(text) => text.clone(),
             _ => return input.expected(what),
         };
-        Ok((input.rest(), Name { text, span: token.span.clone() }))
+        Ok((input.rest(), Name { text, span: token.span }))
     }
 }
 
