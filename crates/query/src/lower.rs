@@ -267,12 +267,8 @@ impl<'a> AdviceBuilder<'a> {
         self.instructions.push(Instruction::Let { name: "stage".into(), expr: stage });
         self.width += 1;
 
-        let fold = |aggregate, expr| pivot_advice::AggregateCall {
-            aggregate,
-            input: pivot_advice::CallArgument::Expr(expr),
-        };
-        let request = fold(Aggregate::Distinct, Expr::Column(self.request));
-        let folds = vec![fold(Aggregate::Sum, bytes), request];
+        let request = Expr::Column(self.request);
+        let folds = vec![call(Aggregate::Sum, bytes), call(Aggregate::Distinct, request)];
         Instruction::Emit { keys: vec![narrow(self.width - 1)], folds, form: EmitMode::Groups }
     }
 
@@ -336,6 +332,10 @@ impl<'a> AdviceBuilder<'a> {
         let column = &self.plan.columns[usize::from(column)];
         if column.alias == stage.alias { column.name.clone() } else { column.shown() }
     }
+}
+
+fn call(aggregate: Aggregate, argument: Expr) -> pivot_advice::AggregateCall {
+    pivot_advice::AggregateCall { aggregate, input: pivot_advice::CallArgument::Expr(argument) }
 }
 
 /// Returns how the consumer makes groups of the bag: its columns are keys and arguments of sketches, its

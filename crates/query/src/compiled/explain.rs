@@ -115,13 +115,17 @@ struct StageCost {
 impl StageCost {
     /// Reads the row of a stage; a stage without one cost nothing.
     fn of(stage: usize, rows: &[Vec<Value>]) -> StageCost {
-        let is_stage = |row: &&Vec<Value>| row.first().and_then(Value::as_integer) == Some(stage as i128);
-        let row = rows.iter().find(is_stage);
-        let at = |place: usize| row.and_then(|row| row.get(place)).and_then(Value::as_f64).unwrap_or(0.0);
-        StageCost { tuples: at(1), bytes: at(2), requests: at(3) }
+        let row = rows.iter().find(|row| row.first().and_then(Value::as_integer) == Some(stage as i128));
+        let row = row.map_or(&[][..], Vec::as_slice);
+        StageCost { tuples: number_at(row, 1), bytes: number_at(row, 2), requests: number_at(row, 3) }
     }
 
     fn per_request(&self, amount: f64) -> f64 {
         if self.requests > 0.0 { amount / self.requests } else { 0.0 }
     }
+}
+
+/// Returns a number of a row, or 0 if the row has none at that place.
+fn number_at(row: &[Value], place: usize) -> f64 {
+    row.get(place).and_then(Value::as_f64).unwrap_or(0.0)
 }

@@ -46,11 +46,6 @@ impl Program {
         let mut plan = self.plan.clone();
         plan.sample = (fraction < 1.0).then_some(fraction);
 
-        let value = |name: &str, state, ty| OutputAggregate {
-            name: name.into(),
-            finished: FinalValue { state, finish: FinalFunction::Plain },
-            ty,
-        };
         // A row is the stage, the number of tuples, then the two aggregates.
         let columns = ["stage", "tuples", "bytes", "requests"].into_iter().zip(0..);
         let columns = columns.map(|(name, place)| OutputColumn {
@@ -61,7 +56,7 @@ impl Program {
         let output = OutputSchema {
             keys: vec![OutputKey { name: "stage".into(), ty: Type::U64 }],
             states: vec![Aggregate::Sum, Aggregate::Distinct],
-            finished: vec![value("bytes", 0, Type::I64), value("requests", 1, Type::U64)],
+            finished: vec![plain_value("bytes", 0, Type::I64), plain_value("requests", 1, Type::U64)],
             columns: columns.collect(),
             ..OutputSchema::empty(EmitMode::Groups)
         };
@@ -88,4 +83,10 @@ impl Program {
     pub fn plan(&self) -> String {
         self.plan.to_string()
     }
+}
+
+/// Returns the value of a state as it is.
+fn plain_value(name: &str, state: u16, ty: Type) -> OutputAggregate {
+    let finished = FinalValue { state, finish: FinalFunction::Plain };
+    OutputAggregate { name: name.into(), finished, ty }
 }

@@ -29,7 +29,8 @@ const PRINTED_MINUS: char = '\u{2212}';
 pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut found: Vec<Token<'_>> = Vec::new();
     let mut slash = Slash::Divides;
-    let mut behind_name_separator = false;
+    // The last token that is no layout.
+    let mut before: Option<usize> = None;
     let mut at = 0;
 
     while let Some(first) = text[at..].chars().next() {
@@ -39,8 +40,8 @@ pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
 
         // What a slash means is decided by the token before it, whatever layout stands between them.
         if !token.is_trivia() {
-            slash = slash_behind(&token, behind_name_separator);
-            behind_name_separator = token.is_name_separator();
+            slash = slash_behind(&token, before.map(|before| &found[before]));
+            before = Some(found.len());
         }
         found.push(token);
     }
@@ -56,10 +57,10 @@ enum Slash {
     BeginsRegex,
 }
 
-/// Returns what a slash means behind a token. Sources stand behind IN, an open parenthesis or a comma;
-/// behind a name separator IN is the name of a field.
-fn slash_behind(token: &Token<'_>, behind_name_separator: bool) -> Slash {
-    let is_in = token.is_word("IN") && !behind_name_separator;
+/// Returns what a slash means behind a token that has another one before it. Sources stand behind IN, an
+/// open parenthesis or a comma; behind a name separator IN is the name of a field.
+fn slash_behind(token: &Token<'_>, before: Option<&Token<'_>>) -> Slash {
+    let is_in = token.is_word("IN") && !before.is_some_and(Token::is_name_separator);
     if is_in || token.is("(") || token.is(",") { Slash::BeginsRegex } else { Slash::Divides }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn number(text: &str) -> (TokenKind<'static>, usize) {
         "" if is_integer => integer(amount),
         "" => amount.parse().ok().filter(|x: &f64| x.is_finite()).map(Value::F64),
         _ => match UNITS.iter().find(|(name, ..)| *name == unit) {
-            Some((_, factor, make)) => scaled(amount, is_integer, *factor).map(make),
+            Some((_, factor, make)) => scaled(amount, *factor).map(make),
             None => return (TokenKind::Malformed(LexicalError::UnknownUnit), length + unit.len()),
         },
     };
@@ -81,10 +81,12 @@ fn integer(digits: &str) -> Option<Value> {
     signed.or_else(|_| digits.parse().map(Value::U64)).ok()
 }
 
-fn scaled(amount: &str, is_integer: bool, factor: i64) -> Option<i64> {
-    if is_integer {
-        return amount.parse::<i64>().ok()?.checked_mul(factor);
+/// Returns a number in the smaller unit, or `None` if it does not fit. Integers are scaled exactly.
+fn scaled(amount: &str, factor: i64) -> Option<i64> {
+    if let Ok(integer) = amount.parse::<i64>() {
+        return integer.checked_mul(factor);
     }
+    // What is no integer for i64 may be one that is too large, which is checked below.
     let scaled = (amount.parse::<f64>().ok()? * factor as f64).round();
     // Doubles near i64::MAX do not convert exactly.
     (scaled.abs() < 9.0e18).then_some(scaled as i64)

@@ -13,10 +13,13 @@ const NAMED: usize = 8;
 /// Returns an expression over the columns of a plan as text.
 pub(crate) fn expr_text(expr: &Expr, columns: &[PlanColumn]) -> String {
     let mut out = String::new();
-    let name = |index: u16| columns.get(usize::from(index)).map(PlanColumn::shown).unwrap_or_default();
     // Writing to a String does not fail.
-    let _ = write_expr(&mut out, expr, &name, 0);
+    let _ = write_expr(&mut out, expr, &|index| column_name(columns, index), 0);
     out
+}
+
+fn column_name(columns: &[PlanColumn], column: u16) -> String {
+    columns.get(usize::from(column)).map(PlanColumn::shown).unwrap_or_default()
 }
 
 impl Display for Plan {
@@ -109,7 +112,7 @@ impl Plan {
     }
 
     fn name(&self, column: u16) -> String {
-        self.columns.get(usize::from(column)).map(PlanColumn::shown).unwrap_or_default()
+        column_name(&self.columns, column)
     }
 
     fn list(&self, columns: &[u16]) -> String {

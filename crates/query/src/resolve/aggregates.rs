@@ -200,7 +200,7 @@ impl Resolver<'_> {
         let top = lowest + width * count;
         let bucket_count = Expr::Literal(Value::I64(count as i64));
         let inputs =
-            vec![typed.expr, bound_literal(lowest, durations), bound_literal(top, durations), bucket_count];
+            vec![typed.expr, bound_literal(lowest, typed.ty), bound_literal(top, typed.ty), bucket_count];
         let bucket = TypedExpr { expr: Expr::Call(Function::WidthBucket, inputs), ty: Type::I64 };
 
         let finish = FinalFunction::Linear { least: lowest, step: width, count: count as u16, durations };
@@ -301,7 +301,10 @@ fn constant(written: &AstExpr) -> Option<Value> {
     }
 }
 
-fn bound_literal(bound: f64, durations: bool) -> Expr {
-    let value = if durations { Value::Duration(bound as i64) } else { Value::F64(bound) };
-    Expr::Literal(value)
+/// Returns a bound as a literal of the kind of what is counted.
+fn bound_literal(bound: f64, counted: Type) -> Expr {
+    Expr::Literal(match counted {
+        Type::Duration => Value::Duration(bound as i64),
+        _ => Value::F64(bound),
+    })
 }

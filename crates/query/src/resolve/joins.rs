@@ -26,7 +26,7 @@ impl Resolver<'_> {
 
         let parent = self.join_parent(join, target, scope);
         let Some(child) = self.stage(&join.alias.text, parent.stage, join.source.span) else {
-            scope.add(&join.alias.text, AliasBinding::Unknown, false);
+            scope.add(&join.alias.text, AliasBinding::Unknown);
             return;
         };
 
@@ -47,7 +47,11 @@ impl Resolver<'_> {
         if let AliasBinding::Groups { having: Some(having), .. } = &binding {
             self.decide_match(child, &conjuncts(having.clone()));
         }
-        scope.add(&join.alias.text, binding, parent.hidden || join.matching == JoinKind::Anti);
+        if parent.hidden || join.matching == JoinKind::Anti {
+            scope.add_hidden(&join.alias.text, binding);
+        } else {
+            scope.add(&join.alias.text, binding);
+        }
 
         if let Some(condition) = &join.condition {
             let inside = NameScope { sees_hidden: true, ..scope.clone() };

@@ -138,8 +138,14 @@ impl NameScope {
         self.lets.iter().find(|(assigned, _)| assigned == name).map(|(_, typed)| typed)
     }
 
-    pub(super) fn add(&mut self, name: &str, binding: AliasBinding, hidden: bool) {
-        self.aliases.push(ScopeAlias { name: name.to_owned(), binding, hidden });
+    /// Makes an alias known.
+    pub(super) fn add(&mut self, name: &str, binding: AliasBinding) {
+        self.aliases.push(ScopeAlias { name: name.to_owned(), binding, hidden: false });
+    }
+
+    /// Makes an alias known that only conditions of joins may use.
+    pub(super) fn add_hidden(&mut self, name: &str, binding: AliasBinding) {
+        self.aliases.push(ScopeAlias { name: name.to_owned(), binding, hidden: true });
     }
 }
 

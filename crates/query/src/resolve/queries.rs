@@ -99,7 +99,7 @@ impl Resolver<'_> {
             if self.is_inside() && !query.is_aggregating() {
                 target = StepTarget::Members(site.stage, binding.members());
             }
-            scope.add(&from.alias.text, binding, false);
+            scope.add(&from.alias.text, binding);
         }
 
         for join in &query.joins {

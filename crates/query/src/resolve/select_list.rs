@@ -173,18 +173,12 @@ impl Resolver<'_> {
             unpacked.extend(self.column(column, query.span));
         }
 
-        // From places in the group to the columns that the consumer unpacks.
-        let over_unpacked = |mut expr: Expr| {
-            let unpack = |place: u16| unpacked.get(usize::from(place)).copied().unwrap_or(place);
-            map_columns(&mut expr, &mut |place| Expr::Column(unpack(place)));
-            expr
-        };
-        let columns = grouped
-            .columns
-            .into_iter()
-            .map(|column| (column.name, TypedExpr { expr: over_unpacked(column.expr), ty: column.ty }));
-        let columns = columns.collect();
-        let having = grouped.having.map(over_unpacked);
+        // Columns and HAVING are over places in the group: from here on over what the consumer unpacks.
+        let mut columns = Vec::with_capacity(grouped.columns.len());
+        for NamedExpr { name, expr, ty } in grouped.columns {
+            columns.push((name, TypedExpr { expr: over_unpacked(expr, &unpacked), ty }));
+        }
+        let having = grouped.having.map(|having| over_unpacked(having, &unpacked));
 
         self.plan.stages[site.stage].end =
             StageEnd::Groups(SubqueryGroups { keys, folds, finished, unpacked });
@@ -388,6 +382,14 @@ struct RowOrder {
     order: Vec<SortKey>,
     /// Values that rows are sorted by and that are not selected.
     hidden: Vec<NamedExpr>,
+}
+
+/// Returns an expression over places in a group as one over the columns that a consumer unpacks.
+fn over_unpacked(mut expr: Expr, unpacked: &[u16]) -> Expr {
+    map_columns(&mut expr, &mut |place| {
+        Expr::Column(unpacked.get(usize::from(place)).copied().unwrap_or(place))
+    });
+    expr
 }
 
 /// Replaces keys and placeholders by places in the group; the error is a column that is neither. The count

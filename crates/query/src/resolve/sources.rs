@@ -116,7 +116,7 @@ impl Resolver<'_> {
             return;
         }
         let mut scope = NameScope { bare: Some(binding.clone()), ..NameScope::default() };
-        scope.add(&site.alias, binding.clone(), false);
+        scope.add(&site.alias, binding.clone());
         let condition = self.expression_of(condition, &scope, Type::Bool, "WHERE");
         self.filter(&StepTarget::Members(site.stage, binding.members()), condition.expr);
     }
