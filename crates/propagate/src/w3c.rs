@@ -51,7 +51,6 @@ pub(crate) fn put(headers: &mut HeaderMap, member: &HeaderValue) -> bool {
 
 /// Removes every member of ours and returns the value of the first, without properties.
 pub(crate) fn take(headers: &mut HeaderMap) -> Option<Vec<u8>> {
-    let is_ours = |member: &[u8]| name_of(member) == NAME.as_bytes();
     let values = headers.get_all(HEADER).iter();
     let found = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).find(|m| is_ours(m))?;
     let value = value_of(found);
@@ -78,6 +77,11 @@ fn replace(headers: &mut HeaderMap, values: Vec<HeaderValue>) {
     values.into_iter().for_each(|value| {
         headers.append(HEADER, value);
     });
+}
+
+/// Returns whether a member is the one of ours.
+fn is_ours(member: &[u8]) -> bool {
+    name_of(member) == NAME.as_bytes()
 }
 
 /// Returns the name of a member, without the white space around it.
