@@ -70,7 +70,9 @@ fn a_query_is_kept_within_its_budget_and_no_other_is_cut() {
     // A budget above that of the process makes room.
     grant(4_000);
     let mut many = Baggage::new();
-    (0..100).for_each(|key| drop(many.pack(LIMITED, TemporalFilter::All, [row(key)])));
+    for key in 0..100 {
+        many.pack(LIMITED, TemporalFilter::All, [row(key)]);
+    }
     let bytes = many.encode();
     assert!(bytes.len() > pivot_baggage::DEFAULT_BUDGET, "{}", bytes.len());
     assert_eq!(rows(&Baggage::decode(&bytes).unwrap(), LIMITED), 100);
