@@ -15,6 +15,7 @@ use crate::error::CliError;
 use crate::format::{FrameWriter, choose_writer};
 use crate::humanize::count;
 use crate::input::{InputStatement, InputStep, InputText};
+use crate::listings::ListedQuery;
 use crate::live::waiting;
 use crate::params::QueryParams;
 use crate::repl::commands::{BackslashCommand, parse};
@@ -23,7 +24,7 @@ use crate::result_frame::{FrameColumn, ResultFrame};
 use crate::table::Paint;
 use crate::terminal::stdout_columns;
 use futures::stream::{BoxStream, SelectAll, StreamExt};
-use pivot_protocol::wire::{self, results_request::Wanted};
+use pivot_protocol::wire::results_request::Wanted;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -180,7 +181,7 @@ struct BatchQuery {
     /// Whether the last frame has come.
     ended: bool,
     /// How the frontend saw the query just before it was uninstalled.
-    status: Option<wire::Query>,
+    status: Option<ListedQuery>,
 }
 
 impl<'a> Batch<'a> {

@@ -1,6 +1,7 @@
 //! The connection to a frontend, through the public Frontend service alone. Messages are converted here, once.
 
 use crate::error::CliError;
+use crate::listings::{AgentPresence, ListedAgent, ListedQuery};
 use crate::params::QueryParams;
 use crate::result_frame::{FrameColumn, ResultFrame, columns_from_wire};
 use futures::{Stream, StreamExt};
@@ -162,22 +163,26 @@ impl FrontendConnection {
     }
 
     /// Returns all installed queries by number.
-    pub(crate) async fn queries(&self) -> Result<Vec<wire::Query>, CliError> {
+    pub(crate) async fn queries(&self) -> Result<Vec<ListedQuery>, CliError> {
         let reply = self.client.clone().list_queries(wire::ListQueriesRequest {}).await;
-        let mut found = reply.map_err(|status| refused("list queries", &status))?.into_inner().queries;
+        let reply = reply.map_err(|status| refused("list queries", &status))?.into_inner();
+
+        let mut found: Vec<ListedQuery> = reply.queries.into_iter().map(ListedQuery::from_wire).collect();
         found.sort_by_key(|query| query.number);
         Ok(found)
     }
 
     /// Returns an installed query, or `None` if no query has the number.
-    pub(crate) async fn query(&self, number: u32) -> Result<Option<wire::Query>, CliError> {
+    pub(crate) async fn query(&self, number: u32) -> Result<Option<ListedQuery>, CliError> {
         Ok(self.queries().await?.into_iter().find(|query| query.number == number))
     }
 
     /// Returns all agents that are or were connected, by host and process.
-    pub(crate) async fn agents(&self) -> Result<Vec<wire::Agent>, CliError> {
+    pub(crate) async fn agents(&self) -> Result<Vec<ListedAgent>, CliError> {
         let reply = self.client.clone().list_agents(wire::ListAgentsRequest {}).await;
-        let mut found = reply.map_err(|status| refused("list agents", &status))?.into_inner().agents;
+        let reply = reply.map_err(|status| refused("list agents", &status))?.into_inner();
+
+        let mut found: Vec<ListedAgent> = reply.agents.into_iter().map(ListedAgent::from_wire).collect();
         found.sort_by(|a, b| (&a.host, &a.process, a.pid).cmp(&(&b.host, &b.process, b.pid)));
         Ok(found)
     }
@@ -185,7 +190,7 @@ impl FrontendConnection {
     /// Returns how many agents are connected now.
     pub(crate) async fn connected_agents(&self) -> Result<usize, CliError> {
         let agents = self.agents().await?;
-        Ok(agents.iter().filter(|agent| agent.state() == wire::agent::State::Connected).count())
+        Ok(agents.iter().filter(|agent| agent.presence == AgentPresence::Connected).count())
     }
 }
 

@@ -9,9 +9,9 @@
 //!                                            └─ total() ─▶ one ResultFrame    for the end of a batch run
 //! ```
 
-use crate::humanize;
+use crate::humanize::{self, count, duration};
 use crate::terminal_text;
-use pivot_advice::{Type, Value};
+use pivot_advice::{LossCounts, LossUnit, Type, Value};
 use pivot_protocol::wire::column::{Estimate, Role};
 use pivot_protocol::{ProtocolError, from_wire, wire};
 
@@ -170,19 +170,11 @@ pub(crate) struct ResultFrame {
 /// The known losses of a result, and how many agents contributed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct FrameCompleteness {
+    /// Rows that agents have reported.
     pub(crate) emitted: u64,
-    pub(crate) dropped: u64,
-    pub(crate) errors: u64,
-    pub(crate) truncated: u64,
-    pub(crate) outside_request: u64,
-    pub(crate) uncertain: u64,
-    pub(crate) throttled: u64,
+    pub(crate) loss: LossCounts,
     /// Rows whose groups had no room, and which are in the row of the other groups.
     pub(crate) other: u64,
-    /// For how long the query did not run where it should.
-    pub(crate) away_ns: u64,
-    /// Messages that were sent without the query's tuples.
-    pub(crate) held_back: u64,
     pub(crate) agents_reporting: u32,
     pub(crate) agents_expected: u32,
     /// Whether anything is missing, for whatever reason.
@@ -288,19 +280,10 @@ impl FrameCompleteness {
     /// Converts a message; an absent one means that nothing is known to be missing.
     pub(crate) fn from_wire(completeness: Option<wire::Completeness>) -> FrameCompleteness {
         let found = completeness.unwrap_or_default();
-        let loss = found.loss.unwrap_or_default();
-
         FrameCompleteness {
             emitted: found.emitted,
-            dropped: loss.dropped,
-            errors: loss.errors,
-            truncated: loss.truncated,
-            outside_request: loss.outside_request,
-            uncertain: loss.uncertain,
-            throttled: loss.throttled,
+            loss: from_wire::loss(found.loss),
             other: found.other,
-            away_ns: loss.away_ns,
-            held_back: loss.held_back,
             agents_reporting: found.agents_reporting,
             agents_expected: found.agents_expected,
             partial: found.partial,
@@ -309,29 +292,35 @@ impl FrameCompleteness {
 
     /// Returns what is missing in words (`1 agent silent, 1,200 rows dropped`), empty if nothing is.
     pub(crate) fn missing(&self) -> String {
-        use humanize::count;
         let silent = u64::from(self.agents_expected.saturating_sub(self.agents_reporting));
-        let away_ns = i64::try_from(self.away_ns).unwrap_or(i64::MAX);
+        let mut words = Vec::new();
+        let mut times = Vec::new();
 
-        let counted = [
-            (silent, count(silent, "agent") + " silent"),
-            (self.dropped, count(self.dropped, "row") + " dropped"),
-            (self.errors, count(self.errors, "evaluation error")),
-            (self.truncated, count(self.truncated, "event") + " with cut baggage"),
-            (self.outside_request, count(self.outside_request, "tuple") + " outside any request"),
-            (self.uncertain, count(self.uncertain, "row") + " uncertain"),
-            (self.throttled, count(self.throttled, "event") + " throttled"),
-            (self.other, count(self.other, "row") + " in other groups"),
-            (self.held_back, count(self.held_back, "message") + " without baggage"),
-            (self.away_ns, format!("not run for {}", humanize::duration(away_ns))),
-        ];
-        let words: Vec<String> =
-            counted.into_iter().filter(|(count, _)| *count > 0).map(|(_, words)| words).collect();
+        if silent > 0 {
+            words.push(count(silent, "agent") + " silent");
+        }
+        for (kind, amount) in self.loss.by_kind() {
+            // Rows in other groups are not lost, but stand where people are used to find them.
+            if kind.name == "held_back" && self.other > 0 {
+                words.push(count(self.other, "row") + " in other groups");
+            }
+            match kind.unit {
+                _ if amount == 0 => {}
+                LossUnit::Counted(noun, "") => words.push(count(amount, noun)),
+                LossUnit::Counted(noun, fate) => words.push(format!("{} {fate}", count(amount, noun))),
+                LossUnit::Nanoseconds(fate) => {
+                    let ns = i64::try_from(amount).unwrap_or(i64::MAX);
+                    times.push(format!("{fate} {}", duration(ns)));
+                }
+            }
+        }
+        words.extend(times);
 
         // A result can be partial without any count, as when an agent vanished before its report.
-        match (self.partial, words.is_empty()) {
-            (true, true) => "some reports are missing".to_owned(),
-            _ => words.join(", "),
+        if self.partial && words.is_empty() {
+            "some reports are missing".to_owned()
+        } else {
+            words.join(", ")
         }
     }
 }
@@ -374,15 +363,18 @@ mod tests {
     #[test]
     fn what_is_missing_is_said_in_words() {
         let completeness = FrameCompleteness {
-            dropped: 1_200,
+            loss: LossCounts { dropped: 1_200, ..Default::default() },
             agents_reporting: 7,
             agents_expected: 8,
             partial: true,
             ..Default::default()
         };
         assert_eq!(completeness.missing(), "1 agent silent, 1,200 rows dropped");
-        let away =
-            FrameCompleteness { throttled: 3, away_ns: 10_000_000_000, partial: true, ..Default::default() };
+        let away = FrameCompleteness {
+            loss: LossCounts { throttled: 3, away_ns: 10_000_000_000, ..Default::default() },
+            partial: true,
+            ..Default::default()
+        };
         assert_eq!(away.missing(), "3 events throttled, not run for 10.0 s");
         assert_eq!(FrameCompleteness::default().missing(), "");
     }

@@ -64,19 +64,19 @@ pub(super) fn window(frame: &ResultFrame) -> Map<String, serde_json::Value> {
 
 /// Returns what a window lacks, with all counts, also those that are zero.
 pub(super) fn completeness(found: &FrameCompleteness) -> serde_json::Value {
-    json!({
-        "partial": found.partial,
-        "emitted": found.emitted,
-        "dropped": found.dropped,
-        "errors": found.errors,
-        "truncated": found.truncated,
-        "outside_request": found.outside_request,
-        "uncertain": found.uncertain,
-        "throttled": found.throttled,
-        "other": found.other,
-        "away_ns": found.away_ns,
-        "held_back": found.held_back,
-        "agents_reporting": found.agents_reporting,
-        "agents_expected": found.agents_expected,
-    })
+    let mut object = Map::new();
+    object.insert("partial".into(), json!(found.partial));
+    object.insert("emitted".into(), json!(found.emitted));
+
+    for (kind, amount) in found.loss.by_kind() {
+        // Documents are compared as text, so what was there first keeps its place among the losses.
+        if kind.name == "away_ns" {
+            object.insert("other".into(), json!(found.other));
+        }
+        object.insert(kind.name.into(), json!(amount));
+    }
+
+    object.insert("agents_reporting".into(), json!(found.agents_reporting));
+    object.insert("agents_expected".into(), json!(found.agents_expected));
+    serde_json::Value::Object(object)
 }

@@ -17,12 +17,12 @@ use super::measure::Measure;
 use super::trend::{Trend, WINDOWS};
 use crate::humanize;
 use crate::humanize::{clock, count, elapsed};
+use crate::listings::ListedQuery;
 use crate::result_frame::{FrameColumn, FrameCompleteness, FrameRow, ResultFrame, RowOrder};
 use crate::table::{GAP, Paint, TableCell, TextStyle, TextTable, expanded_rows, result_table};
 use crate::terminal::TerminalSize;
 use crate::terminal_text;
 use crate::terminal_text::{cut, escaped};
-use pivot_protocol::wire;
 use std::cmp::Ordering;
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ pub(crate) struct QueryView {
     pub(crate) scope: RowScope,
     pub(crate) layout: RowLayout,
     /// How the frontend saw the query last; `None` until it was asked, or once the query is gone.
-    pub(crate) status: Option<wire::Query>,
+    pub(crate) status: Option<ListedQuery>,
     /// The column with the bars, known from the first frame on.
     measure: Option<Measure>,
     /// The newest frame. It has the result since install, if need be from the frame before.
@@ -308,7 +308,7 @@ impl QueryView {
 }
 
 /// Returns why a query has no rows yet, as far as the frontend knows.
-pub(crate) fn waiting(status: &wire::Query) -> String {
+pub(crate) fn waiting(status: &ListedQuery) -> String {
     if !status.pending.is_empty() {
         return format!("no connected agent exports {}", status.pending.join(", "));
     }
@@ -434,10 +434,10 @@ mod tests {
 
     #[test]
     fn without_rows_it_says_what_it_is_waiting_for() {
-        let check = |status: wire::Query, expected: &str| assert_eq!(waiting(&status), expected);
-        let query = wire::Query::default();
-        check(wire::Query { pending: vec!["T".into()], ..query.clone() }, "no connected agent exports T");
-        check(wire::Query { agents_woven: 3, ..query.clone() }, "woven in 3 agents, no event yet");
+        let check = |status: ListedQuery, expected: &str| assert_eq!(waiting(&status), expected);
+        let query = ListedQuery::default();
+        check(ListedQuery { pending: vec!["T".into()], ..query.clone() }, "no connected agent exports T");
+        check(ListedQuery { agents_woven: 3, ..query.clone() }, "woven in 3 agents, no event yet");
         check(query, "waiting for an agent to weave it");
     }
 }

@@ -5,12 +5,13 @@ use super::screen::Screen;
 use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::format::WindowFile;
+use crate::listings::ListedQuery;
 use crate::result_frame::ResultFrame;
 use crate::table::Paint;
 use crate::terminal::{self, TerminalSize};
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, poll, read};
 use futures::StreamExt;
-use pivot_protocol::wire::{self, results_request::Wanted};
+use pivot_protocol::wire::results_request::Wanted;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -36,7 +37,7 @@ pub(crate) enum WatchEnd {
 enum FrontendUpdate {
     Frame(Box<ResultFrame>),
     /// How the query stands; `None` if it is not installed any more.
-    Status(Option<Box<wire::Query>>),
+    Status(Option<Box<ListedQuery>>),
     Failed(CliError),
     /// No frame follows.
     StreamEnd,

@@ -1,22 +1,23 @@
 //! The agents that are or were connected (`\l`).
 
 use crate::humanize::{age, grouped};
+use crate::listings::{AgentPresence, ListedAgent, ProcessLosses};
 use crate::table::{TableCell, TextTable};
 use crate::terminal_text::escaped;
-use pivot_protocol::wire;
+use pivot_advice::{WithheldMessages, WithheldReason};
 use std::cmp::Reverse;
 
 /// How many hosts are named to which an agent sent no baggage.
-const MAX_HELD_BACK_HOSTS: usize = 3;
+const MAX_WITHHELD_HOSTS: usize = 3;
 
 /// Returns agents with their state. The columns for withheld baggage and losses are there only if any agent has
 /// some.
-pub(in crate::repl) fn agents(found: &[wire::Agent]) -> TextTable {
-    let any_held_back = found.iter().any(|agent| !agent.held_back.is_empty());
-    let any_lost = found.iter().any(|agent| agent.lost.is_some_and(|lost| lost != wire::Lost::default()));
+pub(in crate::repl) fn agents(found: &[ListedAgent]) -> TextTable {
+    let any_withheld = found.iter().any(|agent| !agent.withheld.is_empty());
+    let any_lost = found.iter().any(|agent| agent.losses != ProcessLosses::default());
     let mut headings =
         vec!["!host", "!process", ">pid", "!state", ">tracepoints", "!connected", "!last heard"];
-    headings.extend(any_held_back.then_some("baggage held back"));
+    headings.extend(any_withheld.then_some("baggage held back"));
     headings.extend(any_lost.then_some("lost"));
 
     let mut table = TextTable::with_headings(&headings);
@@ -25,31 +26,31 @@ pub(in crate::repl) fn agents(found: &[wire::Agent]) -> TextTable {
             escaped(&agent.host).into(),
             escaped(&agent.process).into(),
             agent.pid.to_string().into(),
-            state(agent),
+            presence(agent),
             grouped(&agent.tracepoints.to_string()).into(),
             TableCell::quiet(age(agent.connected_ns)),
             TableCell::quiet(age(agent.last_heard_ns)),
         ];
         // In the same order as their headings above.
-        cells.extend(any_held_back.then(|| held_back(&agent.held_back)));
-        cells.extend(any_lost.then(|| TableCell::warning(lost(&agent.lost.unwrap_or_default()))));
+        cells.extend(any_withheld.then(|| withheld(&agent.withheld)));
+        cells.extend(any_lost.then(|| TableCell::warning(lost(&agent.losses))));
         table.push(cells);
     }
     table
 }
 
-fn state(agent: &wire::Agent) -> TableCell {
-    match (agent.state(), agent.converged) {
-        (wire::agent::State::Connected, true) => "connected".into(),
-        (wire::agent::State::Connected, false) => TableCell::warning("weaving"),
-        (wire::agent::State::Left, _) => TableCell::quiet("left"),
-        (wire::agent::State::Lost, _) => TableCell::warning("lost"),
-        (wire::agent::State::Unspecified, _) => TableCell::quiet("-"),
+fn presence(agent: &ListedAgent) -> TableCell {
+    match (agent.presence, agent.converged) {
+        (AgentPresence::Connected, true) => "connected".into(),
+        (AgentPresence::Connected, false) => TableCell::warning("weaving"),
+        (AgentPresence::Left, _) => TableCell::quiet("left"),
+        (AgentPresence::Lost, _) => TableCell::warning("lost"),
+        (AgentPresence::Unknown, _) => TableCell::quiet("-"),
     }
 }
 
 /// Returns what a process has lost apart from any query, empty if nothing.
-fn lost(found: &wire::Lost) -> String {
+fn lost(found: &ProcessLosses) -> String {
     let counts = [
         (found.skipped, "events skipped"),
         (found.duplicate, "baggage twice"),
@@ -70,24 +71,24 @@ fn lost(found: &wire::Lost) -> String {
 }
 
 /// Returns the hosts to which messages were sent without baggage, those with the most messages first.
-fn held_back(held: &[wire::HeldBack]) -> TableCell {
-    let mut held: Vec<&wire::HeldBack> = held.iter().collect();
-    held.sort_by_key(|held| Reverse(held.messages));
+fn withheld(found: &[WithheldMessages]) -> TableCell {
+    let mut entries: Vec<&WithheldMessages> = found.iter().collect();
+    entries.sort_by_key(|entry| Reverse(entry.messages));
 
     let mut hosts = Vec::new();
-    for entry in held.iter().take(MAX_HELD_BACK_HOSTS) {
+    for entry in entries.iter().take(MAX_WITHHELD_HOSTS) {
         // An agent counts hosts beyond its limit together, without a name.
         let host = if entry.host.is_empty() { "others".to_owned() } else { escaped(&entry.host) };
-        let reason = match entry.reason() {
-            wire::held_back::Reason::NoRoom => " (no room)",
+        let reason = match entry.reason {
+            WithheldReason::NoRoom => " (no room)",
             _ => "",
         };
         hosts.push(format!("{host}{reason} {}", grouped(&entry.messages.to_string())));
     }
 
     let mut text = hosts.join(", ");
-    if held.len() > MAX_HELD_BACK_HOSTS {
-        text += &format!(" + {} more", held.len() - MAX_HELD_BACK_HOSTS);
+    if entries.len() > MAX_WITHHELD_HOSTS {
+        text += &format!(" + {} more", entries.len() - MAX_WITHHELD_HOSTS);
     }
     if text.is_empty() { TableCell::quiet("-") } else { TableCell::warning(text) }
 }
@@ -98,17 +99,14 @@ mod tests {
 
     #[test]
     fn agents_that_hold_baggage_back_say_from_whom() {
-        let held = |host: &str, reason, messages| wire::HeldBack {
-            host: host.to_owned(),
-            reason: i32::from(reason),
-            messages,
-        };
-        use wire::held_back::Reason::{NoRoom, NotAllowed};
+        let held =
+            |host: &str, reason, messages| WithheldMessages { host: host.to_owned(), reason, messages };
+        use WithheldReason::{NoRoom, NotAllowed};
         let all =
             [held("a.example", NotAllowed, 2), held("b.example", NoRoom, 1_200), held("", NotAllowed, 1)];
-        assert_eq!(held_back(&all).text, "b.example (no room) 1,200, a.example 2, others 1");
+        assert_eq!(withheld(&all).text, "b.example (no room) 1,200, a.example 2, others 1");
         let more: Vec<_> = (0..5).map(|i| held(&format!("{i}.example"), NotAllowed, 9 - i)).collect();
-        assert_eq!(held_back(&more).text, "0.example 9, 1.example 8, 2.example 7 + 2 more");
-        assert_eq!(held_back(&[]).text, "-");
+        assert_eq!(withheld(&more).text, "0.example 9, 1.example 8, 2.example 7 + 2 more");
+        assert_eq!(withheld(&[]).text, "-");
     }
 }

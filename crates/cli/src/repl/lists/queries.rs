@@ -8,10 +8,11 @@
 //! ```
 
 use crate::humanize::{age, bytes, count, duration, grouped};
+use crate::listings::{ListedQuery, QueryOnAgent};
 use crate::result_frame::FrameCompleteness;
 use crate::table::{Paint, TableCell, TextStyle, TextTable};
 use crate::terminal_text::{cut, escaped, wrap};
-use pivot_protocol::wire::{self, query_status::State};
+use pivot_advice::{LossCounts, LossUnit, QueryCost, QueryState};
 use std::cmp::Reverse;
 
 /// From this width on, texts stand in a column of their own, and else in a line below the figures.
@@ -19,7 +20,7 @@ const WIDE_COLUMNS: usize = 140;
 
 /// A cost and the time in which it arose.
 struct CostRates {
-    cost: wire::Cost,
+    cost: QueryCost,
     seconds: f64,
 }
 
@@ -30,7 +31,7 @@ impl CostRates {
 
     /// Returns events a second, time for each event, share of a core, and bytes packed a second.
     fn cells(&self) -> [TableCell; 4] {
-        let wire::Cost { events, busy_ns, packed_bytes, .. } = self.cost;
+        let QueryCost { events, busy_ns, packed_bytes, .. } = self.cost;
         // Agents time only some events, so a few events may have taken no time at all.
         let time_per_event = match busy_ns.checked_div(events) {
             Some(ns) if ns > 0 => duration(i64::try_from(ns).unwrap_or(i64::MAX)),
@@ -67,7 +68,7 @@ fn percent(fraction: f64) -> String {
 }
 
 /// Returns all queries: for each a line of figures, and its text beside or below that.
-pub(in crate::repl) fn all_queries(found: &[wire::Query], columns: usize, paint: Paint) -> Vec<String> {
+pub(in crate::repl) fn all_queries(found: &[ListedQuery], columns: usize, paint: Paint) -> Vec<String> {
     let is_wide = columns >= WIDE_COLUMNS;
     let mut headings =
         vec![">#", "!name", "!state", ">events/s", ">each", ">core", ">packed/s", ">groups", ">lost"];
@@ -120,67 +121,60 @@ fn one_line(text: &str) -> String {
 }
 
 /// Returns number, name, worst state, cost in all processes together, groups and losses.
-fn query_figures(query: &wire::Query) -> Vec<TableCell> {
-    let mut cost = wire::Cost::default();
-    for recent in query.agents.iter().filter_map(|agent| agent.recent) {
-        cost.events += recent.events;
-        cost.busy_ns = cost.busy_ns.saturating_add(recent.busy_ns);
-        cost.packed_bytes = cost.packed_bytes.saturating_add(recent.packed_bytes);
-    }
+fn query_figures(query: &ListedQuery) -> Vec<TableCell> {
+    let mut cost = QueryCost::default();
+    query.agents.iter().for_each(|agent| cost.merge(&agent.recent));
 
     let name = if query.name.is_empty() { TableCell::quiet("-") } else { escaped(&query.name).into() };
     let mut row = vec![query.number.to_string().into(), name, worst_state(query)];
     row.extend(CostRates { cost, seconds: recent_seconds(query) }.cells());
     row.push(grouped(&query.groups.to_string()).into());
-    row.push(lost(query.loss.unwrap_or_default()));
+    row.push(lost(&query.loss));
     row
 }
 
 /// Returns the length of the time that the recent costs are about.
-fn recent_seconds(query: &wire::Query) -> f64 {
+fn recent_seconds(query: &ListedQuery) -> f64 {
     query.recent_ns.max(1) as f64 / 1e9
 }
 
 /// Returns how bad a state is, from 0. An agent without any of the tracepoints says nothing about the query.
-fn badness(state: State) -> u8 {
+fn badness(state: Option<QueryState>) -> u8 {
     match state {
-        State::Unspecified | State::Pending => 0,
-        State::Active => 1,
-        State::Throttled => 2,
-        State::Disabled => 3,
-        State::Problem => 4,
-        State::Quarantined => 5,
+        None | Some(QueryState::Pending) => 0,
+        Some(QueryState::Active) => 1,
+        Some(QueryState::Throttled) => 2,
+        Some(QueryState::Disabled) => 3,
+        Some(QueryState::Problem) => 4,
+        Some(QueryState::Quarantined) => 5,
     }
 }
 
-fn state_word(state: State) -> &'static str {
+fn state_word(state: Option<QueryState>) -> &'static str {
     match state {
-        State::Unspecified => "-",
-        State::Pending => "pending",
-        State::Active => "active",
-        State::Throttled => "throttled",
-        State::Disabled => "disabled",
-        State::Problem => "problem",
-        State::Quarantined => "quarantined",
+        None => "-",
+        Some(QueryState::Pending) => "pending",
+        Some(QueryState::Active) => "active",
+        Some(QueryState::Throttled) => "throttled",
+        Some(QueryState::Disabled) => "disabled",
+        Some(QueryState::Problem) => "problem",
+        Some(QueryState::Quarantined) => "quarantined",
     }
 }
 
-fn state_style(state: State) -> TextStyle {
+fn state_style(state: Option<QueryState>) -> TextStyle {
     match state {
-        State::Active => TextStyle::Normal,
-        State::Unspecified | State::Pending => TextStyle::Quiet,
-        State::Throttled | State::Disabled => TextStyle::Warning,
-        State::Problem | State::Quarantined => TextStyle::Error,
+        Some(QueryState::Active) => TextStyle::Normal,
+        None | Some(QueryState::Pending) => TextStyle::Quiet,
+        Some(QueryState::Throttled | QueryState::Disabled) => TextStyle::Warning,
+        Some(QueryState::Problem | QueryState::Quarantined) => TextStyle::Error,
     }
-}
-
-fn state_of(agent: &wire::AgentStatus) -> State {
-    agent.status.as_ref().map_or(State::Unspecified, wire::QueryStatus::state)
 }
 
 /// Returns the worst state, and on how many of the agents that have the query's tracepoints if not on all of them.
-fn worst_state(query: &wire::Query) -> TableCell {
-    let states: Vec<State> = query.agents.iter().map(state_of).filter(|state| badness(*state) > 0).collect();
+fn worst_state(query: &ListedQuery) -> TableCell {
+    let states: Vec<Option<QueryState>> =
+        query.agents.iter().map(|agent| agent.state).filter(|state| badness(*state) > 0).collect();
     let Some(worst) = states.iter().copied().max_by_key(|state| badness(*state)) else {
         return TableCell::warning(if query.agents.is_empty() { "no agent" } else { "pending" });
     };
@@ -195,26 +189,20 @@ fn worst_state(query: &wire::Query) -> TableCell {
 }
 
 /// Returns how many rows, tuples, messages and events are missing, those for which a sample was scaled included.
-fn lost(loss: wire::Loss) -> TableCell {
-    let counts = [
-        loss.throttled,
-        loss.dropped,
-        loss.errors,
-        loss.truncated,
-        loss.outside_request,
-        loss.uncertain,
-        loss.held_back,
-    ];
-
-    // The time that a query was away is no count, and is not added.
-    match counts.into_iter().fold(0, u64::saturating_add) {
-        0 => TableCell::quiet("-"),
-        lost => TableCell::warning(grouped(&lost.to_string())),
+fn lost(loss: &LossCounts) -> TableCell {
+    let mut lost: u64 = 0;
+    for (kind, amount) in loss.by_kind() {
+        match kind.unit {
+            LossUnit::Counted(..) => lost = lost.saturating_add(amount),
+            // A time in which the query was away is no number of anything.
+            LossUnit::Nanoseconds(_) => {}
+        }
     }
+    if lost == 0 { TableCell::quiet("-") } else { TableCell::warning(grouped(&lost.to_string())) }
 }
 
 /// Returns one query: its text, what is wrong, and what it costs each agent.
-pub(in crate::repl) fn one_query(query: &wire::Query, columns: usize, paint: Paint) -> Vec<String> {
+pub(in crate::repl) fn one_query(query: &ListedQuery, columns: usize, paint: Paint) -> Vec<String> {
     let title = match query.name.as_str() {
         "" => format!("query {}", query.number),
         name => format!("query {}, {}", query.number, escaped(name)),
@@ -233,7 +221,7 @@ pub(in crate::repl) fn one_query(query: &wire::Query, columns: usize, paint: Pai
 }
 
 /// Returns what there is to say about a query, each with its style.
-fn query_remarks(query: &wire::Query) -> Vec<(TextStyle, String)> {
+fn query_remarks(query: &ListedQuery) -> Vec<(TextStyle, String)> {
     let facts = format!(
         "installed {} ago, {}, {}, {}",
         age(query.installed_ns),
@@ -251,7 +239,7 @@ fn query_remarks(query: &wire::Query) -> Vec<(TextStyle, String)> {
         remarks.push((TextStyle::Error, text));
     }
     // Empty if nothing is missing.
-    remarks.push((TextStyle::Warning, missing(query.loss.unwrap_or_default())));
+    remarks.push((TextStyle::Warning, missing(query.loss)));
     if query.agents.is_empty() {
         remarks.push((TextStyle::Quiet, "no agent is connected".to_owned()));
     }
@@ -259,9 +247,8 @@ fn query_remarks(query: &wire::Query) -> Vec<(TextStyle, String)> {
 }
 
 /// Returns what is missing since install in words, empty if nothing is.
-fn missing(loss: wire::Loss) -> String {
-    let completeness = wire::Completeness { loss: Some(loss), ..Default::default() };
-    match FrameCompleteness::from_wire(Some(completeness)).missing() {
+fn missing(loss: LossCounts) -> String {
+    match (FrameCompleteness { loss, ..FrameCompleteness::default() }).missing() {
         words if words.is_empty() => words,
         words => format!("missing since install: {words}"),
     }
@@ -269,19 +256,19 @@ fn missing(loss: wire::Loss) -> String {
 
 /// Returns the agents: first those on which something is wrong, then those that the query costs most. The reason
 /// stands beside the figures or below them.
-fn agent_lines(query: &wire::Query, columns: usize, paint: Paint) -> Vec<String> {
+fn agent_lines(query: &ListedQuery, columns: usize, paint: Paint) -> Vec<String> {
     let is_wide = columns >= WIDE_COLUMNS;
     let mut headings =
         vec!["!agent", "!state", ">events/s", ">each", ">core", ">packed/s", ">groups", ">lost"];
     headings.extend(is_wide.then_some("why"));
 
-    let mut agents: Vec<&wire::AgentStatus> = query.agents.iter().collect();
-    agents.sort_by_key(|agent| Reverse((badness(state_of(agent)), agent.recent.unwrap_or_default().busy_ns)));
+    let mut agents: Vec<&QueryOnAgent> = query.agents.iter().collect();
+    agents.sort_by_key(|agent| Reverse((badness(agent.state), agent.recent.busy_ns)));
 
     let mut table = TextTable::with_headings(&headings);
     for agent in &agents {
-        let state = state_of(agent);
-        let rates = CostRates { cost: agent.recent.unwrap_or_default(), seconds: recent_seconds(query) };
+        let state = agent.state;
+        let rates = CostRates { cost: agent.recent, seconds: recent_seconds(query) };
         // Where room is scarce, host and process tell agents apart well enough.
         let name = if is_wide { agent.agent.as_str() } else { without_pid(&agent.agent) };
 
@@ -291,7 +278,7 @@ fn agent_lines(query: &wire::Query, columns: usize, paint: Paint) -> Vec<String>
         ];
         row.extend(rates.cells());
         row.push(grouped(&agent.groups.to_string()).into());
-        row.push(lost(agent.loss.unwrap_or_default()));
+        row.push(lost(&agent.loss));
         row.extend(is_wide.then(|| TableCell::quiet(reason(agent))));
         table.push(row);
     }
@@ -308,8 +295,8 @@ fn agent_lines(query: &wire::Query, columns: usize, paint: Paint) -> Vec<String>
 }
 
 /// Returns why the query stands as it does on an agent, empty if nothing is to be said.
-fn reason(agent: &wire::AgentStatus) -> String {
-    escaped(agent.status.as_ref().map_or("", |status| &status.detail))
+fn reason(agent: &QueryOnAgent) -> String {
+    escaped(&agent.detail)
 }
 
 /// Returns `process@host` of `process@host:pid`.
@@ -323,35 +310,41 @@ mod tests {
     use super::*;
     use crate::terminal_text::width;
 
-    fn agent(name: &str, state: State, events: u64, detail: &str) -> wire::AgentStatus {
-        let status = wire::QueryStatus { state: state.into(), keep: 1.0, detail: detail.into(), query: None };
-        let recent = wire::Cost { events, busy_ns: events * 350, packed: events, packed_bytes: events * 14 };
-        let loss =
-            wire::Loss { throttled: if state == State::Throttled { 4_000 } else { 0 }, ..Default::default() };
-        wire::AgentStatus {
-            agent: name.into(),
-            status: Some(status),
-            recent: Some(recent),
-            loss: Some(loss),
-            groups: 4,
+    fn agent(name: &str, state: QueryState, events: u64, detail: &str) -> QueryOnAgent {
+        let recent = QueryCost { events, busy_ns: events * 350, packed: events, packed_bytes: events * 14 };
+        let loss = LossCounts {
+            throttled: if state == QueryState::Throttled { 4_000 } else { 0 },
             ..Default::default()
+        };
+        QueryOnAgent {
+            agent: name.into(),
+            state: Some(state),
+            detail: detail.into(),
+            recent,
+            loss,
+            groups: 4,
         }
     }
 
-    fn query() -> wire::Query {
-        wire::Query {
+    fn query() -> ListedQuery {
+        ListedQuery {
             number: 3,
             name: "q2".into(),
             text: "FROM incr IN DataNodeMetrics.incrBytesRead\n  GROUP BY incr.host SELECT COUNT".into(),
             agents: vec![
-                agent("get@client-1:4001", State::Pending, 0, "this process has none of its tracepoints"),
-                agent("datanode@dn-1:4002", State::Active, 90_000, ""),
-                agent("datanode@dn-2:4003", State::Throttled, 180_000, "looks at one request in 12"),
+                agent(
+                    "get@client-1:4001",
+                    QueryState::Pending,
+                    0,
+                    "this process has none of its tracepoints",
+                ),
+                agent("datanode@dn-1:4002", QueryState::Active, 90_000, ""),
+                agent("datanode@dn-2:4003", QueryState::Throttled, 180_000, "looks at one request in 12"),
             ],
             rows_emitted: 1_234,
             groups: 4,
             recent_ns: 10_000_000_000,
-            loss: Some(wire::Loss { throttled: 4_000, ..Default::default() }),
+            loss: LossCounts { throttled: 4_000, ..Default::default() },
             ..Default::default()
         }
     }
@@ -395,14 +388,14 @@ mod tests {
 
     #[test]
     fn the_worst_state_is_shown_with_how_many_have_it() {
-        let with = |states: &[State]| {
+        let with = |states: &[QueryState]| {
             let agents = states.iter().map(|state| agent("a", *state, 1, "")).collect();
-            worst_state(&wire::Query { agents, ..Default::default() }).text
+            worst_state(&ListedQuery { agents, ..Default::default() }).text
         };
         assert_eq!(with(&[]), "no agent");
-        assert_eq!(with(&[State::Pending]), "pending");
-        assert_eq!(with(&[State::Pending, State::Active, State::Active]), "active");
-        assert_eq!(with(&[State::Throttled, State::Quarantined]), "quarantined 1/2");
+        assert_eq!(with(&[QueryState::Pending]), "pending");
+        assert_eq!(with(&[QueryState::Pending, QueryState::Active, QueryState::Active]), "active");
+        assert_eq!(with(&[QueryState::Throttled, QueryState::Quarantined]), "quarantined 1/2");
     }
 
     #[test]

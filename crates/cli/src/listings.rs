@@ -1,0 +1,184 @@
+//! What the frontend lists of queries and agents, converted from the wire once.
+
+use pivot_advice::{LossCounts, QueryCost, QueryState, WithheldMessages};
+use pivot_protocol::{from_wire, wire};
+
+/// An installed query, as the frontend saw it when it was asked.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct ListedQuery {
+    pub(crate) number: u32,
+    /// The name under which other queries can join with it; empty for none.
+    pub(crate) name: String,
+    pub(crate) text: String,
+    /// When it was installed, in nanoseconds since the epoch.
+    pub(crate) installed_ns: i64,
+    /// Its tracepoints that no connected agent exports.
+    pub(crate) pending: Vec<String>,
+    /// On how many agents it is woven.
+    pub(crate) agents_woven: u32,
+    pub(crate) problems: Vec<ListedProblem>,
+    /// Rows that agents have reported since install.
+    pub(crate) rows_emitted: u64,
+    /// Groups of the result since install.
+    pub(crate) groups: u64,
+    /// Losses since install.
+    pub(crate) loss: LossCounts,
+    /// Connected clients that read its results.
+    pub(crate) readers: u32,
+    /// The agents that have said how the query stands with them.
+    pub(crate) agents: Vec<QueryOnAgent>,
+    /// The length of the time that the recent costs of its agents are about.
+    pub(crate) recent_ns: i64,
+}
+
+/// Why a query is not woven at one tracepoint of one agent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct ListedProblem {
+    pub(crate) agent: String,
+    pub(crate) tracepoint: String,
+    pub(crate) message: String,
+}
+
+/// How a query stands on one agent, and what it costs there.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct QueryOnAgent {
+    /// `process@host:pid`
+    pub(crate) agent: String,
+    /// `None` if the agent has not said it, or in words of a newer version.
+    pub(crate) state: Option<QueryState>,
+    /// The reason of the state in words; may be empty.
+    pub(crate) detail: String,
+    /// Its cost in the last `recent_ns` of the query.
+    pub(crate) recent: QueryCost,
+    /// Losses since install.
+    pub(crate) loss: LossCounts,
+    /// Groups in the newest report.
+    pub(crate) groups: u64,
+}
+
+/// Whether an agent is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AgentPresence {
+    Connected,
+    /// It said goodbye.
+    Left,
+    /// It vanished without a goodbye.
+    Lost,
+    /// The frontend says it in words of a newer version.
+    Unknown,
+}
+
+/// An agent that is or was connected.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ListedAgent {
+    pub(crate) presence: AgentPresence,
+    pub(crate) process: String,
+    pub(crate) host: String,
+    pub(crate) pid: u32,
+    /// How many tracepoints it exports.
+    pub(crate) tracepoints: u32,
+    /// When it connected, in nanoseconds since the epoch.
+    pub(crate) connected_ns: i64,
+    /// When it was last heard of, in nanoseconds since the epoch.
+    pub(crate) last_heard_ns: i64,
+    /// Whether it has woven everything that it should.
+    pub(crate) converged: bool,
+    /// Messages that it sent without baggage.
+    pub(crate) withheld: Vec<WithheldMessages>,
+    pub(crate) losses: ProcessLosses,
+}
+
+/// What a process has lost whatever the query, by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ProcessLosses {
+    /// Events inside a field expression of another event, or on a thread that was ending.
+    pub(crate) skipped: u64,
+    /// Baggage that a join refused because a copy of it had been joined before.
+    pub(crate) duplicate: u64,
+    /// Baggage that a join refused because it belongs to another request.
+    pub(crate) foreign: u64,
+    /// Bags of one key and two shapes.
+    pub(crate) mismatched: u64,
+    /// Groups and temporal bags beyond the budget of a request.
+    pub(crate) overflowed: u64,
+    /// Encoded baggage that could not be read.
+    pub(crate) malformed: u64,
+    /// Encoded baggage that did not carry the right signature.
+    pub(crate) unsigned: u64,
+    /// Packs, unpacks and joins outside any request.
+    pub(crate) outside: u64,
+}
+
+impl ListedQuery {
+    /// Converts a message.
+    pub(crate) fn from_wire(found: wire::Query) -> ListedQuery {
+        let problems = found.problems.into_iter().map(|problem| ListedProblem {
+            agent: problem.agent,
+            tracepoint: problem.tracepoint,
+            message: problem.message,
+        });
+
+        ListedQuery {
+            number: found.number,
+            name: found.name,
+            text: found.text,
+            installed_ns: found.installed_ns,
+            pending: found.pending,
+            agents_woven: found.agents_woven,
+            problems: problems.collect(),
+            rows_emitted: found.rows_emitted,
+            groups: found.groups,
+            loss: from_wire::loss(found.loss),
+            readers: found.readers,
+            agents: found.agents.into_iter().map(QueryOnAgent::from_wire).collect(),
+            recent_ns: found.recent_ns,
+        }
+    }
+}
+
+impl QueryOnAgent {
+    fn from_wire(found: wire::AgentStatus) -> QueryOnAgent {
+        let status = found.status.and_then(|status| from_wire::query_status(status).ok());
+        QueryOnAgent {
+            agent: found.agent,
+            state: status.as_ref().map(|status| status.state),
+            detail: status.map(|status| status.detail).unwrap_or_default(),
+            recent: from_wire::cost(found.recent),
+            loss: from_wire::loss(found.loss),
+            groups: found.groups,
+        }
+    }
+}
+
+impl ListedAgent {
+    /// Converts a message.
+    pub(crate) fn from_wire(found: wire::Agent) -> ListedAgent {
+        let presence = match found.state() {
+            wire::agent::State::Connected => AgentPresence::Connected,
+            wire::agent::State::Left => AgentPresence::Left,
+            wire::agent::State::Lost => AgentPresence::Lost,
+            wire::agent::State::Unspecified => AgentPresence::Unknown,
+        };
+
+        ListedAgent {
+            presence,
+            process: found.process,
+            host: found.host,
+            pid: found.pid,
+            tracepoints: found.tracepoints,
+            connected_ns: found.connected_ns,
+            last_heard_ns: found.last_heard_ns,
+            converged: found.converged,
+            withheld: found.held_back.into_iter().map(from_wire::withheld_messages).collect(),
+            losses: ProcessLosses::from_wire(found.lost.unwrap_or_default()),
+        }
+    }
+}
+
+impl ProcessLosses {
+    fn from_wire(found: wire::Lost) -> ProcessLosses {
+        let wire::Lost { skipped, duplicate, foreign, mismatched, overflowed, malformed, unsigned, outside } =
+            found;
+        ProcessLosses { skipped, duplicate, foreign, mismatched, overflowed, malformed, unsigned, outside }
+    }
+}
