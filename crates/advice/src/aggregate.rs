@@ -332,6 +332,7 @@ impl AggregateState {
     /// fraction of them. Returns `None` for other values: those are no counts that could be scaled.
     pub fn finish_counts(&self, finish: FinalFunction, fraction: f64) -> Option<Value> {
         let mut scaled = self.clone();
+
         match &mut scaled {
             AggregateState::Tally(tally) => tally.divide(fraction),
             AggregateState::Top(top) => top.divide(fraction),

@@ -24,6 +24,7 @@ impl Expr {
             Expr::Literal(value) => value.clone(),
 
             Expr::Unary(op, x) => unary(*op, x.eval(row, errors), errors),
+            // These two may have a value though an operand has none, and do not always evaluate both.
             Expr::Binary(Binary::And, x, y) => connective(Connective::And, x, y, row, errors),
             Expr::Binary(Binary::Or, x, y) => connective(Connective::Or, x, y, row, errors),
             Expr::Binary(op, x, y) => binary(*op, &x.eval(row, errors), &y.eval(row, errors), errors),

@@ -428,6 +428,7 @@ fn write_duration(f: &mut fmt::Formatter<'_>, ns: i64) -> fmt::Result {
         _ => (1_000_000_000, "s", 9),
     };
 
+    // All digits first, then without the zeros at the end.
     let fraction = format!("{:0digits$}", ns % unit);
     let fraction = fraction.trim_end_matches('0');
     let point = if fraction.is_empty() { "" } else { "." };

@@ -140,6 +140,7 @@ pub fn advice(advice: wire::Advice) -> Result<Advice> {
     })
 }
 
+/// Returns a number that has to fit 16 bits, as positions of columns, states and stages do.
 fn narrow(what: &'static str, number: u32) -> Result<u16> {
     u16::try_from(number).map_err(|_| ProtocolError::Unknown { what, number: number.into() })
 }
@@ -165,6 +166,7 @@ fn instruction(instruction: wire::Instruction) -> Result<Instruction> {
             alias: step.alias,
             columns: step.columns,
             aggregates: step.aggregates.into_iter().map(aggregate).collect::<Result<_>>()?,
+            // A message without a subquery stands for the bag's rows.
             rows: step.groups.map_or(Ok(UnpackMode::Rows), unpacked)?,
             matching: matching(step.r#match)?,
             on: step.on.map(expr).transpose()?,
@@ -177,6 +179,7 @@ fn instruction(instruction: wire::Instruction) -> Result<Instruction> {
 
         Kind::Pack(step) => Instruction::Pack {
             bag: bag(step.query, step.stage)?,
+            // No temporal filter keeps all tuples.
             keep: match step.keep {
                 None => TemporalFilter::All,
                 Some(wire::pack::Keep::First(n)) => TemporalFilter::First(n),
@@ -193,6 +196,7 @@ fn instruction(instruction: wire::Instruction) -> Result<Instruction> {
     })
 }
 
+/// Returns an expression that a message must have.
 fn required(expr: Option<wire::Expr>) -> Result<Expr> {
     self::expr(expr.ok_or(ProtocolError::Missing("expression"))?)
 }
@@ -206,6 +210,7 @@ fn matching(number: i32) -> Result<JoinKind> {
     })
 }
 
+/// Returns how a bag is unpacked whose rows an aggregating subquery groups.
 fn unpacked(groups: wire::Groups) -> Result<UnpackMode> {
     Ok(UnpackMode::Groups {
         width: narrow("column", groups.width)?,
@@ -219,6 +224,7 @@ fn unpacked(groups: wire::Groups) -> Result<UnpackMode> {
 fn finished(finished: wire::Finished) -> Result<FinalValue> {
     use wire::finished::Finish as Wire;
     let finish = match finished.finish {
+        // Most aggregates have one value alone, so that one is not written.
         None => FinalFunction::Plain,
         Some(Wire::Deviation(_)) => FinalFunction::Deviation,
         Some(Wire::Quantile(q)) => FinalFunction::Quantile(q),
@@ -359,6 +365,7 @@ impl Stack {
     }
 }
 
+/// Compiles a regular expression. It fails here and not at an event.
 fn regex(source: String) -> Result<Pattern> {
     Pattern::regex(&source).map_err(|reason| ProtocolError::Pattern { pattern: source, reason })
 }

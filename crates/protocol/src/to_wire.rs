@@ -12,6 +12,7 @@ use pivot_advice::{
 pub fn value(value: &Value) -> wire::Value {
     use wire::value::Kind;
     let kind = match value {
+        // A message without a kind is null.
         Value::Null => None,
         Value::Bool(x) => Some(Kind::Bool(*x)),
         Value::I64(x) => Some(Kind::I64(*x)),
@@ -138,6 +139,7 @@ fn instruction(instruction: &Instruction) -> wire::Instruction {
                 alias: alias.clone(),
                 columns: columns.clone(),
                 aggregates: aggregates.iter().map(|aggregate| *aggregate as u32).collect(),
+                // Absent if the bag's rows are unpacked as they are.
                 groups: unpacked(rows),
                 r#match: self::matching(*matching).into(),
                 on: on.as_ref().map(self::expr),
@@ -235,6 +237,7 @@ fn push(steps: &mut Vec<wire::Step>, expr: &Expr) {
         Expr::Literal(literal) => Kind::Literal(value(literal)),
         Expr::Unary(op, _) => Kind::Unary(unary(*op).into()),
         Expr::Binary(op, ..) => Kind::Binary(binary(*op).into()),
+        // By name, so that a receiver that lacks a function can say which.
         Expr::Call(function, arguments) => Kind::Call(wire::Call {
             function: function.name().into(),
             arguments: u32::try_from(arguments.len()).unwrap_or(u32::MAX),
@@ -243,6 +246,7 @@ fn push(steps: &mut Vec<wire::Step>, expr: &Expr) {
             arms: u32::try_from(arms.len()).unwrap_or(u32::MAX),
             otherwise: otherwise.is_some(),
         }),
+        // The item that is looked for stands before the elements and is not counted.
         Expr::In(_, list) => Kind::In(u32::try_from(list.len()).unwrap_or(u32::MAX)),
         Expr::Matches(_, pattern @ Pattern::Like(_)) => Kind::Like(pattern.source().into()),
         Expr::Matches(_, pattern @ Pattern::Regex(_)) => Kind::Regex(pattern.source().into()),

@@ -60,6 +60,7 @@ pub(crate) fn report(report: &Report) -> wire::Report {
         cost: Some(to_wire::cost(&part.cost)),
     });
 
+    // Messages without baggage are counted since the process began, so the newest report has them all.
     wire::Report {
         sequence: report.sequence,
         window_start_ns: report.window_start_ns,

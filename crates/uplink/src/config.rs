@@ -57,12 +57,15 @@ impl Default for Config {
 impl Config {
     /// Returns the settings of the environment.
     pub fn new() -> Config {
+        // A variable that makes no sense counts as unset: an operator's typing error must not stop a program.
+        // Only the budget of baggage is checked, at the start.
         Config {
             process: variable("PIVOT_PROCESS").unwrap_or_else(executable),
             host: variable("PIVOT_HOST").unwrap_or_else(host_name),
             frontend: variable("PIVOT_FRONTEND")
                 .unwrap_or_else(|| format!("http://127.0.0.1:{}", pivot_protocol::DEFAULT_PORT)),
             labels: BTreeMap::new(),
+
             disabled: variable("PIVOT_DISABLE").is_some_and(|value| value != "0"),
             lease: lease(variable("PIVOT_LEASE").as_deref()),
             build: variable("PIVOT_BUILD").unwrap_or_else(crate::build_id::build_id),
@@ -163,6 +166,7 @@ impl Config {
         if let Some(given) = &self.baggage_bytes {
             pivot_baggage::set_budget_bytes(baggage_bytes(given)?);
         }
+
         pivot_agent::set_identity(Identity::new(&self.host, &self.process));
         pivot_agent::set_cpu_budget(self.budget);
         if self.fences {

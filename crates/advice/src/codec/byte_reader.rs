@@ -125,6 +125,7 @@ impl<'a> ByteReader<'a> {
             0 => Value::Null,
             1 => Value::Bool(false),
             2 => Value::Bool(true),
+            // The zigzag of more than 64 bits is a number that no value holds.
             3 => {
                 let x = i64::try_from(self.zigzag()?);
                 Value::I64(x.map_err(|_| DecodeError::TooLarge { what: "i64" })?)
@@ -190,6 +191,7 @@ impl<'a> ByteReader<'a> {
         let shape = self.raw(count)?.iter();
         let aggregates: Vec<Aggregate> = shape.map(|code| aggregate(*code)).collect::<Result<_, _>>()?;
 
+        // Each row is at least a byte long, so `count` bounds them before any memory is taken.
         let mut groups = Groups::new(keys, &aggregates);
         let rows = self.count("rows")?;
         for _ in 0..rows {

@@ -14,6 +14,7 @@ pub(super) fn cast(x: Value, ty: Type, errors: &mut EvalErrors) -> Value {
         (_, Value::Null) | (Type::Any, _) => return x,
 
         (Type::String, _) => Some(Value::str(x.to_string())),
+        // By way of 128 bits, so that a number out of range is noticed for either type.
         (Type::I64 | Type::U64, _) => cast_integer(&x).and_then(|n| match ty {
             Type::I64 => i64::try_from(n).ok().map(Value::I64),
             _ => u64::try_from(n).ok().map(Value::U64),

@@ -17,6 +17,7 @@ pub fn unary(op: Unary, x: Value, errors: &mut EvalErrors) -> Value {
         (Unary::Not, Value::Bool(x)) => Value::Bool(!x),
         (Unary::Negate, Value::F64(x)) => Value::double(-x),
         (Unary::Negate, Value::Duration(x)) => x.checked_neg().map_or_else(|| errors.null(), Value::Duration),
+        // 128 bits hold the negation of every integer, which then may be too small for 64.
         (Unary::Negate, x) => match x.as_integer() {
             Some(x) => signed(-x, errors),
             None => errors.null(),

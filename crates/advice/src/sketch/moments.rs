@@ -39,6 +39,7 @@ impl Moments {
             return;
         }
 
+        // Neither has no numbers, so the mean is defined and nothing is divided by zero.
         let (n, m) = (self.count as f64, other.count as f64);
         let difference = other.mean - self.mean;
         self.squares += other.squares + difference * difference * n * m / (n + m);

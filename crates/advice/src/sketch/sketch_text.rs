@@ -68,6 +68,7 @@ fn rounded(x: f64) -> f64 {
 
 /// Returns `(lower, upper]: count` for each bucket, the bounds rounded to four digits.
 pub(crate) fn buckets(histogram: &ExponentialHistogram) -> Value {
+    // A bucket is open on the side of zero: the bounds of a negative one are turned round.
     list(histogram.buckets().into_iter().map(|bucket| match bucket.upper {
         0.0 if bucket.lower == 0.0 => format!("{}: {}", bucket_bound(0.0, histogram), bucket.count),
         upper if upper <= 0.0 => format!(
