@@ -1,23 +1,32 @@
-//! A fence between threads of which only the rare side pays.
+//! An asymmetric fence: of two sides that must see each other's stores, only the rare one pays.
 //!
-//! An event marks its thread as inside and then reads what is woven; weaving changes what is woven and
-//! then reads who is inside. Each must see the other's write, which takes a fence on both sides. Linux
-//! can have one side make a fence happen in every thread of the process (`membarrier`); elsewhere, and
-//! where that call is forbidden, both sides use an ordinary one.
+//! ```text
+//! event                                weaving, draining
+//! store  epoch = inside                store  pointer = new set or table
+//! event_fence   (compiler fence)       process_fence   (membarrier)
+//! load   pointer                       load   epoch of every thread
+//! ```
+//!
+//! This is Dekker's pattern: without fences both sides may load the old value, because a processor keeps stores in a
+//! buffer while it loads, and then a set that an event reads would be freed. An ordinary fence costs an event some
+//! nanoseconds each time. Linux can make a fence happen in every running thread of the process at once
+//! (`membarrier`, private expedited), so that events need to stop only the compiler from reordering. Elsewhere, and
+//! where the call is forbidden, both sides use an ordinary fence.
 
 use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// Whether events need a fence of their own. Until it is known that they do not, they do.
+/// Whether events execute a fence of their own. They do until it is known that they need not.
 static EVENTS_FENCE: AtomicBool = AtomicBool::new(true);
 
+/// Decided once, before the first weaving or draining.
 static DECIDED: OnceLock<()> = OnceLock::new();
 
-/// How long stores of other processors may take to be seen, by far, if fences fail us late.
+/// Far longer than the store of another processor takes to be seen.
 const STORE_DELAY: Duration = Duration::from_millis(20);
 
-/// The event's side. Cheap.
+/// The event's side, between its store and its load.
 #[inline(always)]
 pub(crate) fn event_fence() {
     if EVENTS_FENCE.load(Ordering::Relaxed) {
@@ -27,8 +36,8 @@ pub(crate) fn event_fence() {
     }
 }
 
-/// The other side: after it, every thread either shows what it wrote before its own [`event_fence`], or
-/// will see after it what was written here before.
+/// The other side. After it, every thread either shows what it stored before its own [`event_fence`], or will load after
+/// it what was stored here before.
 pub(crate) fn process_fence() {
     static SERIAL: Mutex<()> = Mutex::new(());
     let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,7 +57,7 @@ pub fn use_fences() {
     DECIDED.get_or_init(|| EVENTS_FENCE.store(true, Ordering::SeqCst));
 }
 
-/// Whether events pay for a fence in this process.
+/// Returns whether events execute a fence of their own in this process.
 #[doc(hidden)]
 pub fn is_fenced() -> bool {
     EVENTS_FENCE.load(Ordering::Relaxed)

@@ -1,34 +1,43 @@
-//! Groups as a thread gathers them: keys as cells, found by one hash and one comparison of words, and no
-//! allocation for a group that is there. They become [`Groups`] when they are drained.
+//! The groups of one query as a thread gathers them: an open-addressing hash table with keys of cells.
 //!
-//! Two keys of equal cells are equal values; equal values of different types (`1` signed and
-//! unsigned) may lie in two rows here, and become one group then.
+//! ```text
+//! index (u32, ≤ ¼ full, linear probing)   rows: 112 bytes each, in order of insertion
+//! [ · 2 · · 0 · 1 · ]  ────────────────▶  0 │ key: 2 cells │ pending sum │ n │ state │
+//!                                         1 │ ..
+//! keys    the cells of keys beyond their second, row by row
+//! states  all states, row by row, unless there is one per row
+//! ```
+//!
+//! A group that is there is found by one hash and one comparison of words, without an allocation, and most rows are added
+//! to its [`PendingSum`] alone. Values that do not fit into a cell are interned, so that their cells are equal too. The
+//! table becomes [`Groups`] when it is drained; equal values of different types (`1` signed and unsigned) may be two rows
+//! here and become one group then.
 
 use crate::limits::has_room;
-use crate::run::cells::{Cell, Cells, IntKind, value_of};
+use crate::report::interner::Interner;
+use crate::run::cells::{Cell, Cells, IntKind};
 use crate::run::ir::GroupSchema;
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use pivot_advice::{Aggregate, AggregateState, Groups, Value};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-/// How many places an index has at first.
-const PLACES: usize = 32;
+/// How many slots an index has at first.
+const FIRST_SLOTS: usize = 32;
 
-/// A free place of an index: no row has this number.
+/// A free slot of an index: no row has this number.
 const FREE: u32 = u32::MAX;
 
 /// The groups of one query in one thread.
 #[derive(Debug)]
 pub(crate) struct GroupTable {
-    /// None before the first row.
+    /// `None` before the first row.
     schema: Option<Arc<GroupSchema>>,
-    /// Its address: as long as it is kept here, no other has that.
+    /// The schema's address. As long as the schema is kept here, no other has that address.
     address: usize,
-    /// By hash, with linear probing: the row's place. At most a quarter full.
+    /// The number of a row, by the hash of its key.
     index: Vec<u32>,
-    /// Which bits of a hash say where to look first: those that are left after this shift.
+    /// A hash shifted right by this is the slot to try first.
     shift: u32,
     rows: Vec<GroupRow>,
     /// The cells of all keys beyond their first two, one key after the other.
@@ -36,26 +45,25 @@ pub(crate) struct GroupTable {
     /// The states of all rows, unless each has just one.
     states: Vec<AggregateState>,
     interner: Interner,
-    /// Space for a key.
+    /// Space for a key of more than two cells.
     key: Vec<Cell>,
-    /// Odd, and secret, so that nobody can choose keys that collide.
+    /// The factors of the hash: odd, and secret, so that nobody can choose keys that collide.
     factors: [[u64; 2]; 2],
 }
 
-/// A group: what it is found by lies next to what events add to.
+/// A group: its key lies next to what events add to.
 #[derive(Debug)]
 struct GroupRow {
     /// The first two cells of its key; null beyond its end.
     key: [Cell; 2],
-    /// GroupTable that `n` and the states do not know of.
+    /// Rows that are not in `n` and the states yet.
     pending: PendingSum,
     n: u64,
     /// Its state if it has one. Otherwise a count that nobody reads.
     state: AggregateState,
 }
 
-/// GroupTable of one value each, all whole numbers of one kind: how many, and their sum. Sums, counts and means need to
-/// know no more of them.
+/// Integer rows not yet folded into the states: how many, and their sum. Sums, counts and means need no more.
 #[derive(Debug)]
 pub(crate) struct PendingSum {
     kind: IntKind,
@@ -66,7 +74,7 @@ pub(crate) struct PendingSum {
 impl PendingSum {
     const NONE: PendingSum = PendingSum { kind: IntKind::NONE, n: 0, sum: 0 };
 
-    /// Adds a row of a value. False, and nothing is added, if it does not fit.
+    /// Adds a row with a value. Returns false, with nothing added, if the value is of another kind or the sum overflows.
     #[inline(always)]
     pub(crate) fn add(&mut self, cell: Cell) -> bool {
         let sum = cell.as_int_of(self.kind).and_then(|x| self.sum.checked_add(x));
@@ -76,19 +84,19 @@ impl PendingSum {
         true
     }
 
-    /// Adds a row without a value, which always fits. There are either these or others.
+    /// Adds a row without a value, which always fits: returns true. A query has either such rows or rows with values.
     #[inline(always)]
     pub(crate) fn count(&mut self) -> bool {
         self.n = self.n.wrapping_add(1);
         true
     }
 
-    /// Whether this is all that an aggregate needs.
+    /// Returns whether a pending sum is all that an aggregate needs.
     pub(crate) fn serves(aggregate: Aggregate) -> bool {
         matches!(aggregate, Aggregate::Count | Aggregate::Sum | Aggregate::Average)
     }
 
-    /// Adds them to a state.
+    /// Folds the rows into a state.
     fn add_to(&self, state: &mut AggregateState) {
         let sum = self.kind.sum(self.sum);
         match state {
@@ -100,7 +108,7 @@ impl PendingSum {
     }
 }
 
-/// What an event adds to.
+/// A group, to be added to.
 pub(crate) struct GroupMut<'a> {
     pub(crate) n: &'a mut u64,
     pub(crate) states: &'a mut [AggregateState],
@@ -119,28 +127,29 @@ impl GroupTable {
             states: Vec::new(),
             factors: [[0_u64, 1], [2, 3]].map(|pair| pair.map(|i| hasher.hash_one(i) | 1)),
             key: Vec::new(),
-            interner: Interner { hasher, ..Interner::default() },
+            interner: Interner::new(hasher),
         }
     }
 
-    /// Whether rows of this schema have their place here. Those of the first schema do.
+    /// Returns whether rows of this schema belong into this table. The first schema that asks is the one that does.
     #[inline(always)]
     pub(crate) fn accepts(&mut self, schema: &Arc<GroupSchema>) -> bool {
-        self.has_schema_at(schema.address()) || self.begins(schema)
+        self.has_schema_at(schema.address()) || self.begin(schema)
     }
 
-    /// The same for a schema of this address. False says nothing.
+    /// Returns whether the table is of the schema at this address. False is inconclusive: an equal schema may have
+    /// another address.
     #[inline(always)]
     pub(crate) fn has_schema_at(&self, address: usize) -> bool {
         self.address == address
     }
 
     #[inline(never)]
-    fn begins(&mut self, schema: &Arc<GroupSchema>) -> bool {
+    fn begin(&mut self, schema: &Arc<GroupSchema>) -> bool {
         if self.schema.is_none() {
             self.schema = Some(Arc::clone(schema));
             self.address = schema.address();
-            self.index_anew(PLACES);
+            self.rebuild_index(FIRST_SLOTS);
         }
         self.schema.as_ref() == Some(schema)
     }
@@ -154,10 +163,10 @@ impl GroupTable {
         size_of_val(&self.rows[..])
             + size_of_val(&self.keys[..])
             + self.states.len() * 64
-            + self.interner.bytes
+            + self.interner.bytes()
     }
 
-    /// Where the group of a key is, if it is there and nothing of the key lies interner.
+    /// Returns the row of a key, or `None` if it is not there or a cell of the key is stored out of line.
     #[inline(always)]
     pub(crate) fn find<const N: usize>(&self, key: &[Cell; N]) -> Option<usize> {
         if key.iter().any(|cell| cell.is_out_of_line()) {
@@ -166,18 +175,18 @@ impl GroupTable {
         self.probe(self.hash(key), |row| row.key.first_chunk() == Some(key))
     }
 
-    /// What a row is added to that needs no states.
+    /// Returns the pending sum of a row.
     #[inline(always)]
     pub(crate) fn pending(&mut self, place: usize) -> Option<&mut PendingSum> {
         Some(&mut self.rows.get_mut(place)?.pending)
     }
 
-    /// The group of a key of at most two cells, made empty if it is not there and there is room. Further rows of
-    /// values like this one need not look for its states.
+    /// Returns the group of a key of at most two cells, an empty one if it is new and there is room. Further rows with
+    /// values of the kind of `like` go into its pending sum.
     pub(crate) fn group_of(&mut self, key: &mut [Cell], like: Cell, cells: &Cells) -> Option<GroupMut<'_>> {
         let place = match key {
-            [only] => self.place_of::<1>(std::array::from_mut(only), cells),
-            key => self.place_of::<2>(key.first_chunk_mut()?, cells),
+            [only] => self.row_of::<1>(std::array::from_mut(only), cells),
+            key => self.row_of::<2>(key.first_chunk_mut()?, cells),
         }?;
         if let Some(row) = self.rows.get_mut(place).filter(|row| row.pending.n == 0) {
             row.pending.kind = like.int_kind().unwrap_or(IntKind::NONE);
@@ -185,7 +194,7 @@ impl GroupTable {
         self.group_at(place)
     }
 
-    /// The same for the key that lies in these columns.
+    /// Returns the group of the key in these columns, an empty one if it is new and there is room.
     #[inline(never)]
     pub(crate) fn group(&mut self, columns: &[usize], like: Cell, cells: &Cells) -> Option<GroupMut<'_>> {
         match *columns {
@@ -193,13 +202,13 @@ impl GroupTable {
             [column] => self.group_of(&mut [cells.get(column)], like, cells),
             [first, second] => self.group_of(&mut [cells.get(first), cells.get(second)], like, cells),
             _ => {
-                let place = self.place_of_many(columns, cells)?;
+                let place = self.row_of_many(columns, cells)?;
                 self.group_at(place)
             }
         }
     }
 
-    /// The group at a place.
+    /// Returns the group in a row.
     #[inline(always)]
     pub(crate) fn group_at(&mut self, place: usize) -> Option<GroupMut<'_>> {
         let row = self.rows.get_mut(place)?;
@@ -211,7 +220,7 @@ impl GroupTable {
     }
 
     #[inline(always)]
-    fn place_of<const N: usize>(&mut self, key: &mut [Cell; N], cells: &Cells) -> Option<usize> {
+    fn row_of<const N: usize>(&mut self, key: &mut [Cell; N], cells: &Cells) -> Option<usize> {
         if key.iter().any(|cell| cell.is_out_of_line()) {
             self.intern(key, cells)?;
         }
@@ -222,7 +231,7 @@ impl GroupTable {
     }
 
     #[inline(never)]
-    fn place_of_many(&mut self, columns: &[usize], cells: &Cells) -> Option<usize> {
+    fn row_of_many(&mut self, columns: &[usize], cells: &Cells) -> Option<usize> {
         let mut key = std::mem::take(&mut self.key);
         key.clear();
         key.extend(columns.iter().map(|column| cells.get(*column)));
@@ -245,7 +254,7 @@ impl GroupTable {
             return Some(row);
         }
         loop {
-            at = self.behind(at);
+            at = self.next_slot(at);
             row = *self.index.get(at)? as usize;
             if is_it(self.rows.get(row)?) {
                 return Some(row);
@@ -253,7 +262,7 @@ impl GroupTable {
         }
     }
 
-    /// The row of a key of more than two cells.
+    /// Returns the row of a key of more than two cells.
     fn probe_many(&self, hash: u64, key: &[Cell]) -> Option<usize> {
         let mut at = (hash >> self.shift) as usize;
         loop {
@@ -261,13 +270,13 @@ impl GroupTable {
             if key.iter().copied().eq(self.key(place)?) {
                 return Some(place);
             }
-            at = self.behind(at);
+            at = self.next_slot(at);
         }
     }
 
-    /// The next place of the index.
+    /// Returns the slot of the index after this one.
     #[inline(always)]
-    fn behind(&self, at: usize) -> usize {
+    fn next_slot(&self, at: usize) -> usize {
         (at + 1) & (self.index.len() - 1)
     }
 
@@ -275,18 +284,21 @@ impl GroupTable {
         has_room(self.rows.len(), self.bytes())
     }
 
-    /// Makes a group for a key that is not there.
+    /// Makes a group for a key that is not there. Returns `None` if there is no room.
     #[cold]
     #[inline(never)]
     fn insert(&mut self, key: &[Cell]) -> Option<usize> {
         if !self.has_room() {
             return None;
         }
+
         let schema = Arc::clone(self.schema.as_ref()?);
         let place = self.rows.len();
         if 4 * (place + 1) > self.index.len() {
-            self.index_anew(2 * self.index.len());
+            self.rebuild_index(2 * self.index.len());
         }
+
+        // Two cells and the only state in the row, the rest beside the rows.
         let cell = |i: usize| key.get(i).copied().unwrap_or(Cell::NULL);
         self.keys.extend(key.iter().skip(2));
         let mut states = schema.aggregates.iter().map(|aggregate| aggregate.empty());
@@ -295,13 +307,14 @@ impl GroupTable {
             _ => None,
         };
         self.states.extend(states);
+
         let (key, state) = ([cell(0), cell(1)], state.unwrap_or(AggregateState::Count(0)));
         self.rows.push(GroupRow { key, pending: PendingSum::NONE, n: 0, state });
         self.enter(place);
         Some(place)
     }
 
-    /// Puts what lies elsewhere into this table. None if there is no room for what is not there yet.
+    /// Interns the cells of a key that are stored out of line. Returns `None` if there is no room for a new one.
     #[inline(never)]
     fn intern(&mut self, key: &mut [Cell], cells: &Cells) -> Option<()> {
         let room = self.has_room();
@@ -311,7 +324,7 @@ impl GroupTable {
         })
     }
 
-    /// The cells of a key. That of no columns is one of a null, for which there is one code less.
+    /// Returns the cells of a key. A key of zero columns is stored as one null cell, so that one lookup serves all.
     fn key(&self, place: usize) -> Option<impl Iterator<Item = Cell>> {
         let (row, width) = (self.rows.get(place)?, self.schema.as_ref()?.keys);
         let (width, more) = (width.max(1), width.saturating_sub(2));
@@ -319,8 +332,8 @@ impl GroupTable {
         Some(row.key.iter().take(width).chain(more).copied())
     }
 
-    /// A sum of products: with secret factors, two keys hardly ever share its upper bits. What follows breaks up
-    /// the runs that keys of equal distances would make.
+    /// Hashes a key of one or two cells: a sum of products, a universal hash whose upper bits count. The last step
+    /// breaks up the runs that keys at equal distances would make under linear probing.
     #[inline(always)]
     fn hash<const N: usize>(&self, key: &[Cell; N]) -> u64 {
         let mut sum = 0_u64;
@@ -330,7 +343,7 @@ impl GroupTable {
         (sum ^ sum >> 32).wrapping_mul(self.factors[0][0])
     }
 
-    /// The same for any number of cells.
+    /// Hashes a key of any number of cells.
     fn hash_many(&self, key: &[Cell]) -> u64 {
         let [[x, y], [z, _]] = self.factors;
         key.iter().fold(0, |hash, cell| fold(hash ^ cell.0, x).wrapping_mul(z) ^ fold(cell.1, y))
@@ -345,34 +358,37 @@ impl GroupTable {
         }
     }
 
-    /// Puts a row into the index.
+    /// Enters a row into the index.
     fn enter(&mut self, place: usize) {
         let mut at = (self.hash_of(place).unwrap_or_default() >> self.shift) as usize;
         while self.index[at] != FREE {
-            at = self.behind(at);
+            at = self.next_slot(at);
         }
         self.index[at] = place as u32;
     }
 
-    /// Makes an index of so many places, a power of two.
-    fn index_anew(&mut self, places: usize) {
+    /// Rebuilds the index with so many slots, a power of two.
+    fn rebuild_index(&mut self, places: usize) {
         self.index = vec![FREE; places];
         self.shift = u64::BITS - places.ilog2();
         (0..self.rows.len()).for_each(|place| self.enter(place));
     }
 
-    /// How many rows were added to it that are counted nowhere else.
+    /// Returns how many rows are in pending sums.
     pub(crate) fn pending_rows(&self) -> u64 {
         self.rows.iter().fold(0, |sum, row| sum.saturating_add(row.pending.n))
     }
 
-    /// The same groups with values as keys, if there are any.
+    /// Returns the groups with values as keys, or `None` if there are none.
     pub(crate) fn into_groups(mut self) -> Option<Groups> {
         let schema = self.schema.clone().filter(|_| !self.is_empty())?;
         let mut groups = Groups::new(schema.keys, &schema.aggregates);
+
         for place in 0..self.rows.len() {
             let key = self.key(place).into_iter().flatten().take(schema.keys);
             let key: Vec<Value> = key.map(|cell| self.interner.value(cell)).collect();
+
+            // Taken out of the row, because its group is borrowed below.
             let pending =
                 self.rows.get_mut(place).map(|row| std::mem::replace(&mut row.pending, PendingSum::NONE));
             let Some((pending, group)) = pending.zip(self.group_at(place)) else { continue };
@@ -385,57 +401,11 @@ impl GroupTable {
     }
 }
 
-/// A multiplication whose halves are folded: every bit of both sides moves the result.
+/// Multiplies and folds the halves of the product: every bit of both sides moves the result.
 #[inline(always)]
 fn fold(x: u64, y: u64) -> u64 {
     let product = u128::from(x) * u128::from(y);
     product as u64 ^ (product >> 64) as u64
-}
-
-/// What did not fit into cells, each once.
-#[derive(Debug, Default)]
-struct Interner {
-    values: Vec<Value>,
-    index: HashTable<u32>,
-    bytes: usize,
-    hasher: RandomState,
-}
-
-impl Interner {
-    /// The place of a cell's value; a new one if there is room.
-    fn place(&mut self, cell: Cell, cells: &Cells, room: bool) -> Option<u64> {
-        let (hash, value) = match cells.as_long(cell) {
-            // Hashes like the value that it is, which need not be made.
-            Some(text) => (self.hasher.hash_one(text), Err(text)),
-            None => {
-                let value = cells.value(cell);
-                (self.hasher.hash_one(&value), Ok(value))
-            }
-        };
-        let Interner { values, index, bytes, hasher } = self;
-        let equal = |place: &u32| match (values.get(*place as usize), &value) {
-            (Some(Value::Str(mine)), Err(text)) => **mine == **text,
-            (Some(mine), Ok(value)) => mine == value,
-            _ => false,
-        };
-        if let Some(place) = index.find(hash, equal) {
-            return Some(u64::from(*place));
-        }
-        let place = u32::try_from(values.len()).ok().filter(|_| room)?;
-        values.push(value.unwrap_or_else(Value::str));
-        *bytes += values.last().map_or(0, Value::memory_size);
-        index.insert_unique(hash, place, |place| {
-            values.get(*place as usize).map_or(0, |value| hasher.hash_one(value))
-        });
-        Some(u64::from(place))
-    }
-
-    fn value(&self, cell: Cell) -> Value {
-        match cell.is_out_of_line() {
-            true => self.values.get(cell.0 as usize).cloned().unwrap_or_default(),
-            false => value_of(cell),
-        }
-    }
 }
 
 #[cfg(test)]

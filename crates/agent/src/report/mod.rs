@@ -4,6 +4,7 @@ pub mod drain;
 pub(crate) mod fence;
 pub mod fork;
 pub(crate) mod group_table;
+pub(crate) mod interner;
 pub mod query_report;
 pub mod reporter;
 pub(crate) mod thread_slot;

@@ -1,8 +1,23 @@
-//! A thread's slot in the agent: whether it is inside an event, and the tables that it adds to.
+//! A thread's slot in the agent: whether the thread is inside an event, and the two tables that it adds to.
 //!
-//! The thread writes plainly, without locks and without read-modify-write. Whoever drains turns the
-//! thread to its other table, and takes the one before once the thread has been seen outside: the same
-//! wait that lets woven advice be freed. SlotRegistry are never freed but handed to later threads.
+//! Events take no lock and do no atomic read-modify-write. Two textbook techniques make that possible, and both rest on
+//! the slot's epoch, which is odd while its thread is inside an event:
+//!
+//! * **Quiescent-state-based reclamation.** Woven advice is replaced by a swap of a pointer, and the old set is freed
+//!   when every thread has been seen outside an event since: [`quiesce`].
+//! * **Double-buffered tables.** A drain turns each thread to its other table, and takes the one before once the thread
+//!   has been seen outside an event since: [`drain_tables`].
+//!
+//! ```text
+//! thread    epoch 6   7 ─── event, adds to table A ─── 8   9 ── event, adds to table B ── 10
+//! drain          turn A→B   fence   ..waits while 7..  ▲ takes A
+//! ```
+//!
+//! The thread stores its epoch and then loads a pointer; the other side stores a pointer and then loads the epoch. Each
+//! must see the other's store, which takes a fence on both sides: an asymmetric one, see [`fence`]. An event
+//! that goes on for too long is waited for once; then its table is left to a later drain.
+//!
+//! Slots are leaked, and handed to later threads when theirs end. There are as many as there were threads at once.
 
 use crate::report::fence;
 use crate::report::thread_table::ThreadTable;
@@ -12,26 +27,26 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering}
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long draining and weaving wait for one event to end: far longer than a busy machine keeps a
-/// thread from running. An event whose field expressions take longer is waited for once, and from then
-/// on delays only itself: its rows come with the drain after its end.
+/// How long draining and weaving wait for one event to end: far longer than a busy machine keeps a thread from running.
+/// An event whose field expressions take longer is waited for once, and from then on delays only its own rows.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A slot. No two threads write to one cache line, nor to the one that is fetched along with it.
+/// What the agent keeps for a thread. Aligned so that no two threads write to one cache line, nor to the one that is
+/// fetched along with it.
 #[repr(align(128))]
 pub(crate) struct ThreadSlot {
     /// Odd while the thread is inside an event. Written by the thread alone.
     epoch: AtomicUsize,
     /// The table that events add to. Written by the drain alone.
     table: AtomicPtr<ThreadTable>,
-    /// Events until one is measured. Written by the thread alone.
-    left: AtomicU32,
+    /// How many events are left until one is timed. Written by the thread alone.
+    until_timed: AtomicU32,
     tables: [UnsafeCell<ThreadTable>; 2],
-    /// The thread has ended; nobody will write here until the slot is handed on.
+    /// Whether the thread has ended: then nobody writes here until the slot is handed on.
     ended: AtomicBool,
-    /// Events that a field expression of another event hit.
+    /// How many events were skipped because a field expression of another event hit them.
     skipped: AtomicUsize,
-    /// The turn in which the thread was seen when a drain ran out of patience, plus one.
+    /// The epoch of an event that a drain stopped waiting for, plus one; 0 if there is none. Written by the drain alone.
     late: AtomicUsize,
 }
 
@@ -40,14 +55,14 @@ pub(crate) struct ThreadSlot {
 // `DRAINING` alone, after it has seen the thread outside since it turned `table`.
 unsafe impl Sync for ThreadSlot {}
 
-/// What a thread is that has no slot.
+/// Why a thread has no slot.
 #[derive(Clone, Copy)]
 enum NoSlot {
-    /// It has hit no tracepoint yet.
+    /// The thread has hit no tracepoint yet.
     New,
-    /// Its destructors run.
+    /// The thread is ending: its destructors run.
     Gone,
-    /// It belongs to the agent, whose own events are nobody's.
+    /// The thread works for the agent, whose own events are not to be seen, or runs in a forked child.
     Exempt,
 }
 
@@ -57,7 +72,7 @@ thread_local! {
     static SLOT_GUARD: SlotGuard = const { SlotGuard };
 }
 
-/// Gives the slot back when the thread ends.
+/// Gives the slot back when the thread ends: a thread-local with a destructor.
 struct SlotGuard;
 
 impl Drop for SlotGuard {
@@ -69,20 +84,23 @@ impl Drop for SlotGuard {
     }
 }
 
+/// All slots of the process.
 struct SlotRegistry {
+    /// Those of threads, ended ones included until a drain has taken what they left.
     all: Vec<&'static ThreadSlot>,
+    /// Those that the next new thread may have.
     free: Vec<&'static ThreadSlot>,
 }
 
 static SLOTS: Mutex<SlotRegistry> = Mutex::new(SlotRegistry { all: Vec::new(), free: Vec::new() });
 
-/// Held while tables are taken.
+/// Held while tables are taken: a slot has one drain at a time.
 static DRAINING: Mutex<()> = Mutex::new(());
 
 /// Whether this process was forked from one that had an agent: then no thread gets a slot any more.
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Whether no thread gets a slot any more.
+/// Returns whether no thread gets a slot any more.
 pub(crate) fn is_closed() -> bool {
     CLOSED.load(Ordering::Relaxed)
 }
@@ -101,23 +119,27 @@ pub(crate) struct EventGuard {
 }
 
 impl EventGuard {
-    /// Enters. None, and counted, if the thread is inside already or ends.
+    /// Enters an event. Returns `None`, and counts the event as skipped, if the thread is inside one already or ends.
     #[inline(always)]
     pub(crate) fn enter() -> Option<EventGuard> {
         let slot = match SLOT.get() {
             Some(slot) => slot,
             None => claim_slot()?,
         };
+
+        // A plain load and store: only this thread writes its epoch.
         let epoch = slot.epoch.load(Ordering::Relaxed);
         if epoch % 2 == 1 {
             return skipped_at(&slot.skipped);
         }
         slot.epoch.store(epoch.wrapping_add(1), Ordering::Relaxed);
+
+        // Between the store above and the loads of what is woven and of the table; see the fence's page.
         fence::event_fence();
         Some(EventGuard { slot, thread: PhantomData })
     }
 
-    /// The table that this event adds to, and the proof that it is inside.
+    /// Returns the table that this event adds to, and the proof that the thread is inside an event.
     #[inline(always)]
     pub(crate) fn table_and_proof(&mut self) -> (&mut ThreadTable, ReadGuard<'_>) {
         // SAFETY: this thread is inside, and `table` was read after it was marked so: a drain that has
@@ -127,23 +149,23 @@ impl EventGuard {
         (table, ReadGuard(PhantomData))
     }
 
-    /// Whether this event is to be measured: one in many is. Counts it otherwise.
+    /// Returns whether this event is to be timed, as one in many is, and counts it if not.
     #[inline(always)]
     pub(crate) fn is_timed(&self) -> bool {
-        let left = self.slot.left.load(Ordering::Relaxed);
+        let left = self.slot.until_timed.load(Ordering::Relaxed);
         if left > 0 {
-            self.slot.left.store(left - 1, Ordering::Relaxed);
+            self.slot.until_timed.store(left - 1, Ordering::Relaxed);
         }
         left == 0
     }
 
-    /// Says how many events are not measured until the next one is.
+    /// Sets how many events are left out until the next one is timed.
     pub(crate) fn skip_timing(&self, events: u32) {
-        self.slot.left.store(events, Ordering::Relaxed);
+        self.slot.until_timed.store(events, Ordering::Relaxed);
     }
 }
 
-/// While one of these lives, this thread is inside an event.
+/// Proof that this thread is inside an event, for as long as the value lives.
 #[derive(Clone, Copy)]
 pub(crate) struct ReadGuard<'a>(PhantomData<(&'a (), *const ())>);
 
@@ -161,7 +183,7 @@ fn skipped_at<T>(count: &AtomicUsize) -> Option<T> {
     None
 }
 
-/// Gives this thread a slot, unless it may have none.
+/// Gives this thread a slot, or returns `None` if it may have none.
 #[cold]
 #[inline(never)]
 fn claim_slot() -> Option<&'static ThreadSlot> {
@@ -174,16 +196,19 @@ fn claim_slot() -> Option<&'static ThreadSlot> {
         NoSlot::Gone => return skipped_at(&SKIPPED),
         NoSlot::Exempt => return None,
     }
+
+    // Touched for its destructor, which gives the slot back.
     if SLOT_GUARD.try_with(|_| ()).is_err() {
         NO_SLOT.set(NoSlot::Gone);
         return skipped_at(&SKIPPED);
     }
+
     let mut slots = slots();
     let slot = slots.free.pop().unwrap_or_else(|| {
         let slot: &'static ThreadSlot = Box::leak(Box::new(ThreadSlot {
             epoch: AtomicUsize::new(0),
             table: AtomicPtr::default(),
-            left: AtomicU32::new(0),
+            until_timed: AtomicU32::new(0),
             tables: Default::default(),
             ended: AtomicBool::new(false),
             skipped: AtomicUsize::new(0),
@@ -192,29 +217,30 @@ fn claim_slot() -> Option<&'static ThreadSlot> {
         slot.table.store(slot.tables[0].get(), Ordering::Release);
         slot
     });
-    slot.left.store(0, Ordering::Relaxed);
+
+    slot.until_timed.store(0, Ordering::Relaxed);
     slot.ended.store(false, Ordering::Release);
     slots.all.push(slot);
     SLOT.set(Some(slot));
     Some(slot)
 }
 
-/// Leaves so many events of this thread untimed, for counts of instructions: under an emulator every event takes long,
+/// Leaves the next `events` events of this thread untimed, for counts of instructions: under an emulator every event takes long,
 /// so that all of them would be timed.
 pub fn leave_untimed(events: u32) {
     if let Some(slot) = SLOT.get().or_else(claim_slot) {
-        slot.left.store(events, Ordering::Relaxed);
+        slot.until_timed.store(events, Ordering::Relaxed);
     }
 }
 
-/// Says that this thread works for the agent: its events are no events.
+/// Exempts this thread, which works for the agent: its events run no advice.
 pub fn exempt_this_thread() {
     if SLOT.get().is_none() && matches!(NO_SLOT.get(), NoSlot::New) {
         NO_SLOT.set(NoSlot::Exempt);
     }
 }
 
-/// Gives no thread a slot from now on, and takes this one out, whatever it was. Neither locks nor allocates.
+/// Gives no thread a slot from now on and takes this one's away: the process was forked. Neither locks nor allocates.
 #[cfg(target_os = "linux")]
 pub(crate) fn close() {
     CLOSED.store(true, Ordering::Relaxed);
@@ -222,7 +248,7 @@ pub(crate) fn close() {
     NO_SLOT.set(NoSlot::Exempt);
 }
 
-/// Whether an event that hits a tracepoint on this thread now would run its advice.
+/// Returns whether an event on this thread would now run advice.
 pub fn takes_events() -> bool {
     match SLOT.get() {
         Some(slot) => slot.epoch.load(Ordering::Relaxed).is_multiple_of(2),
@@ -230,16 +256,16 @@ pub fn takes_events() -> bool {
     }
 }
 
-/// Events that were skipped, because a field expression of another event hit them or because their
-/// thread was ending.
+/// Returns how many events were skipped, because a field expression of another event hit them or because their thread
+/// was ending.
 pub fn skipped_events() -> u64 {
     let here: usize = slots().all.iter().map(|slot| slot.skipped.load(Ordering::Relaxed)).sum::<usize>();
     let freed: usize = slots().free.iter().map(|slot| slot.skipped.load(Ordering::Relaxed)).sum::<usize>();
     (here + freed + SKIPPED.load(Ordering::Relaxed)) as u64
 }
 
-/// Waits until every event that may have seen what was changed before has ended. False if one went
-/// on for too long; then what it may have seen must be kept.
+/// Waits until every event has ended that may have seen what was published before the call. Returns false if one went on
+/// for too long: then what it may have seen must be kept.
 pub(crate) fn quiesce() -> bool {
     let all = slots().all.clone();
     fence::process_fence();
@@ -247,13 +273,17 @@ pub(crate) fn quiesce() -> bool {
     all.into_iter().all(|slot| wait_until_outside(slot, deadline).is_ok())
 }
 
-/// Takes every thread's table. What events add from now on is for the next time.
+/// Takes the table of every thread, and calls `each` with it. What events add from now on is for the next drain.
 pub(crate) fn drain_tables(mut each: impl FnMut(ThreadTable)) {
     let _serial = DRAINING.lock().unwrap_or_else(PoisonError::into_inner);
     let all = slots().all.clone();
+
     // Before the tables are turned: a thread that ends later leaves its table to the next drain.
     let ended: Vec<bool> = all.iter().map(|slot| slot.ended.load(Ordering::Acquire)).collect();
+
+    // What earlier drains could not wait for, before the tables it is in come into use again.
     all.iter().filter(|slot| late_event_ended(slot)).for_each(|slot| each(take_inactive(slot)));
+
     all.iter().for_each(|slot| swap_tables(slot));
     fence::process_fence();
     let deadline = Instant::now() + PATIENCE;
@@ -266,6 +296,8 @@ pub(crate) fn drain_tables(mut each: impl FnMut(ThreadTable)) {
             continue;
         }
         each(take_inactive(slot));
+
+        // Its second table too, and then the slot is free: nobody will add to it.
         if ended {
             swap_tables(slot);
             each(take_inactive(slot));
@@ -274,7 +306,7 @@ pub(crate) fn drain_tables(mut each: impl FnMut(ThreadTable)) {
     }
 }
 
-/// Whether the event has ended by now for which an earlier drain had left a table behind.
+/// Returns whether an event has ended that an earlier drain stopped waiting for, and forgets it then.
 fn late_event_ended(slot: &ThreadSlot) -> bool {
     let late = slot.late.load(Ordering::Relaxed);
     let came = late != 0 && slot.epoch.load(Ordering::Acquire) != late.wrapping_sub(1);
@@ -284,20 +316,22 @@ fn late_event_ended(slot: &ThreadSlot) -> bool {
     came
 }
 
-/// Turns a thread to its other table, unless a table still waits behind an event that is late.
+/// Turns a thread to its other table, unless a late event may still add to that.
 fn swap_tables(slot: &ThreadSlot) {
     if slot.late.load(Ordering::Relaxed) == 0 {
         slot.table.store(inactive_table(slot), Ordering::Release);
     }
 }
 
-/// Waits until the thread is outside the event that it was in, if it was in one. The turn of an event
-/// that goes on for too long is an error.
+/// Waits until the thread has left the event that it is in, if it is in one. The epoch of an event that goes on for too
+/// long is the error.
 fn wait_until_outside(slot: &ThreadSlot, deadline: Instant) -> Result<(), usize> {
     let epoch = slot.epoch.load(Ordering::Acquire);
     if epoch % 2 == 1 && slot.late.load(Ordering::Relaxed) == epoch.wrapping_add(1) {
         return Err(epoch);
     }
+
+    // The epoch only has to change: a thread that is inside again is inside another event, which began later.
     let mut spins = 0_u32;
     while epoch % 2 == 1 && slot.epoch.load(Ordering::Acquire) == epoch {
         if Instant::now() > deadline {
@@ -309,7 +343,7 @@ fn wait_until_outside(slot: &ThreadSlot, deadline: Instant) -> Result<(), usize>
     Ok(())
 }
 
-/// The table that the thread does not add to.
+/// Returns the table that the thread does not add to.
 fn inactive_table(slot: &ThreadSlot) -> *mut ThreadTable {
     let [one, two] = slot.tables.each_ref().map(UnsafeCell::get);
     if slot.table.load(Ordering::Relaxed) == one { two } else { one }
@@ -322,6 +356,7 @@ fn take_inactive(slot: &ThreadSlot) -> ThreadTable {
     std::mem::take(unsafe { &mut *inactive_table(slot) })
 }
 
+/// Hands the slot of a thread that has ended to the next new thread.
 fn release_slot(slot: &'static ThreadSlot) {
     let mut slots = slots();
     slots.all.retain(|other| !std::ptr::eq(*other, slot));

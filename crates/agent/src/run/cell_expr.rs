@@ -1,4 +1,7 @@
-//! Expressions over cells: what [`Expr::eval`] does, without a value in between where there need not be.
+//! Expressions over cells: what [`Expr::eval`] does, without making values where cells do.
+//!
+//! The comparisons of a column with a constant, which most conditions are, become one node each: an integer range, or
+//! the equality of words. Whatever is rare is evaluated by [`Expr::eval`] itself.
 
 use crate::run::cells::{Cell, Cells};
 use pivot_advice::kleene::Connective;
@@ -19,7 +22,8 @@ pub(crate) enum CellExpr {
     General(Expr, Vec<usize>),
 }
 
-/// Which integers a comparison accepts: so many from the first one on, around the end if need be.
+/// The integers that a comparison accepts: `first..first + count` modulo 2^64. So every comparison becomes one
+/// subtraction and one unsigned comparison.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct IntRange {
     first: i64,
@@ -32,7 +36,7 @@ impl IntRange {
     /// Accepts nothing.
     pub(crate) const NONE: IntRange = IntRange { first: 0, count: 0, op: Binary::Less, limit: i64::MIN };
 
-    /// None if it is no comparison, or one that is true for all integers.
+    /// Returns the range of a comparison with `limit`, or `None` if the operator is no comparison or accepts all integers.
     fn new(op: Binary, limit: i64) -> Option<IntRange> {
         let (below, above) = (limit.abs_diff(i64::MIN), limit.abs_diff(i64::MAX));
         let next = limit.wrapping_add(1);
@@ -48,7 +52,7 @@ impl IntRange {
         Some(IntRange { first, count, op, limit })
     }
 
-    /// Whether it accepts a value.
+    /// Returns whether a value is in the range.
     #[inline(always)]
     pub(crate) fn holds(&self, cell: Cell, cells: &mut Cells, errors: &mut EvalErrors) -> bool {
         match cell.as_integer() {
@@ -57,7 +61,7 @@ impl IntRange {
         }
     }
 
-    /// The same for an event that is over if it is not accepted.
+    /// Returns whether a value is in the range, and ends the event in `cells` if not.
     #[inline(always)]
     pub(crate) fn lets_pass(&self, cell: Cell, cells: &mut Cells, errors: &mut EvalErrors) -> bool {
         match cell.as_integer() {
@@ -77,7 +81,7 @@ impl IntRange {
         x.wrapping_sub(self.first).cast_unsigned() < self.count
     }
 
-    /// The comparison with anything but a small integer.
+    /// Compares anything but a small integer.
     #[cold]
     #[inline(never)]
     fn compare(&self, cell: Cell, cells: &mut Cells, errors: &mut EvalErrors) -> Cell {
@@ -104,12 +108,12 @@ impl CellExpr {
         }
     }
 
-    /// Whether the condition is true; unknown is not.
+    /// Returns whether the condition is true; unknown is not.
     pub(crate) fn holds(&self, cells: &mut Cells, errors: &mut EvalErrors) -> bool {
         self.eval(cells, errors) == Cell::bool(true)
     }
 
-    /// Its value.
+    /// Evaluates the expression.
     pub(crate) fn eval(&self, cells: &mut Cells, errors: &mut EvalErrors) -> Cell {
         match self {
             CellExpr::Column(column) => cells.get(*column),
@@ -156,7 +160,7 @@ fn other(expr: &Expr) -> CellExpr {
     CellExpr::General(expr.clone(), reads)
 }
 
-/// A comparison of a column with a literal that takes one step.
+/// Returns the one node for a comparison of a column with a literal, or `None` if there is no such node.
 fn fused(op: Binary, x: &Expr, y: &Expr) -> Option<CellExpr> {
     let (Expr::Column(column), Expr::Literal(literal)) = (x, y) else { return None };
     let column = usize::from(*column);

@@ -1,8 +1,15 @@
-//! The columns of one event, without an allocation: numbers and short text lie in their cells, longer
-//! text in one buffer behind them all.
+//! The columns of one event, without an allocation: a cell is two machine words.
 //!
-//! Two cells of the same content are the same two words, unless the content lies elsewhere. That makes
-//! them keys that are compared and hashed without looking at bytes.
+//! ```text
+//! 42_i64     | 42                        | kind I64   0                     |
+//! "host-7"   | 'h' 'o' 's' 't' '-' '7'   | kind SHORT + 6   0               |
+//! 20 bytes   | start in the text buffer  | kind LONG  20                    |   out of line
+//! [1, 2]     | index among the values    | kind OTHER 0                     |   out of line
+//! ```
+//!
+//! The kind is the top byte of the second word. Numbers and text of up to 15 bytes are stored in their cells, longer text
+//! in one buffer that all columns share. Two cells stored in line hold the same value exactly if their words are equal,
+//! so that keys are compared and hashed as words.
 
 use pivot_advice::{Sum, Type, Value};
 use pivot_baggage::{Summand, ValueRef};
@@ -14,11 +21,11 @@ const U64: u8 = Type::U64.code();
 const F64: u8 = Type::F64.code();
 const TIMESTAMP: u8 = Type::Timestamp.code();
 const DURATION: u8 = Type::Duration.code();
-/// Text that does not fit: where it begins, and its length.
+/// Text that is out of line: where it begins, and its length.
 const LONG: u8 = 10;
-/// Any other value: its place among those.
+/// Any other value, out of line: its index.
 const OTHER: u8 = 11;
-/// Text of no bytes; one more for each byte that it has.
+/// Text of no bytes; every byte of the text adds one.
 const SHORT: u8 = 16;
 
 /// The most bytes of text that a cell holds.
@@ -27,9 +34,9 @@ const MOST: usize = 15;
 /// Gives the exported field of an index, as a cell.
 pub(crate) type FieldReader<'a> = &'a dyn Fn(usize, &mut Cells) -> Cell;
 
-/// One value of an event. What does not fit into it lies in the [`Cells`] that it is a cell of.
+/// One value of an event, or where its [`Cells`] store it out of line.
 ///
-/// The number, or the first eight bytes of text; then the other bytes, and on top of them the kind.
+/// The first word is the number or the first eight bytes of text; the second has the other bytes, and the kind on top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cell(pub(crate) u64, pub(crate) u64);
 
@@ -100,7 +107,7 @@ impl Cell {
         Some(Cell(u64::from_le_bytes(*first), others | kind))
     }
 
-    /// The value of a number, a time or the like: nothing but its own word.
+    /// Returns the value of a cell of one word, such as a number or a time, or `None` for text and the like.
     fn scalar(self) -> Option<Value> {
         Some(match self.kind() {
             NULL => Value::Null,
@@ -114,7 +121,7 @@ impl Cell {
         })
     }
 
-    /// An integer that is at most `i64::MAX`.
+    /// Returns an integer that is at most `i64::MAX`, or `None` for anything else.
     #[inline(always)]
     pub(crate) fn as_integer(self) -> Option<i64> {
         let x = self.0.cast_signed();
@@ -124,12 +131,12 @@ impl Cell {
         (self.1 == Cell::u64(0).1 && x >= 0).then_some(x)
     }
 
-    /// What kind of whole number this is, nanoseconds included; none if it is something else.
+    /// Returns the kind of an integer, durations included, or `None` if it is something else.
     pub(crate) fn int_kind(self) -> Option<IntKind> {
         matches!(self.kind(), I64 | U64 | DURATION).then_some(IntKind(self.1))
     }
 
-    /// What a sum takes in of a whole number that is at most `i64::MAX`.
+    /// Returns what a sum adds for an integer or duration that is at most `i64::MAX`, or `None` for anything else.
     #[inline(always)]
     pub(crate) fn as_summand(self) -> Option<Summand> {
         match self.kind() {
@@ -138,7 +145,7 @@ impl Cell {
         }
     }
 
-    /// A whole number of this kind that is at most `i64::MAX`.
+    /// Returns an integer of this kind that is at most `i64::MAX`, or `None` for anything else.
     #[inline(always)]
     pub(crate) fn as_int_of(self, kind: IntKind) -> Option<i64> {
         let x = self.0.cast_signed();
@@ -148,7 +155,7 @@ impl Cell {
         if x < 0 { self.as_negative() } else { Some(x) }
     }
 
-    /// Of numbers that are negative if they are signed: this one.
+    /// Returns a negative integer; `None` if it is an unsigned one beyond `i64::MAX`.
     #[cold]
     fn as_negative(self) -> Option<i64> {
         (self.kind() != U64).then_some(self.0.cast_signed())
@@ -159,36 +166,36 @@ impl Cell {
         (self.kind() == BOOL).then_some(self.0 != 0)
     }
 
-    /// Whether there is no value.
+    /// Returns whether there is no value.
     #[inline(always)]
     pub(crate) fn is_null(self) -> bool {
         self.kind() == NULL
     }
 
-    /// Whether this is text.
+    /// Returns whether this is text.
     pub(crate) fn is_text(self) -> bool {
         self.kind() == LONG || self.kind() >= SHORT
     }
 
-    /// Whether what it stands for lies elsewhere.
+    /// Returns whether the value is stored out of line: then equal values need not have equal cells.
     #[inline(always)]
     pub(crate) fn is_out_of_line(self) -> bool {
         matches!(self.kind(), LONG | OTHER)
     }
 
-    /// The same kind of cell for what lies at another place.
+    /// Returns a cell of this kind for a value that is stored at another place.
     pub(crate) fn moved_to(self, place: u64) -> Cell {
         Cell::of(self.kind(), place)
     }
 
-    /// The bytes of short text.
+    /// Returns the bytes of short text.
     fn bytes(self, buffer: &mut [u8; 16]) -> &[u8] {
         *buffer = (u128::from(self.0) | u128::from(self.1) << 64).to_le_bytes();
         &buffer[..usize::from(self.kind() - SHORT).min(MOST)]
     }
 }
 
-/// A kind of whole numbers: what stands beside them in their cells.
+/// A kind of integers: the second word of their cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct IntKind(u64);
 
@@ -196,7 +203,7 @@ impl IntKind {
     /// No kind. No cell has this in it.
     pub(crate) const NONE: IntKind = IntKind(u64::MAX);
 
-    /// What numbers of this kind add up to.
+    /// Returns the sum of integers of this kind, of which `sum` are the words.
     pub(crate) fn sum(self, sum: i64) -> Sum {
         match Cell(0, self.0).kind() {
             DURATION => Sum::Duration(sum.into()),
@@ -205,7 +212,7 @@ impl IntKind {
     }
 }
 
-/// Less than eight bytes in one word.
+/// Returns less than eight bytes as one word.
 #[inline(always)]
 fn few(bytes: &[u8]) -> u64 {
     if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
@@ -217,21 +224,20 @@ fn few(bytes: &[u8]) -> u64 {
     byte(0) | byte(1) << 8 | byte(2) << 16
 }
 
-/// The columns of one event, and what does not fit into their cells. Events of a thread use one after
-/// the other.
+/// The columns of one event, and the values that are stored out of line. The events of a thread use it in turn.
 #[derive(Debug, Default)]
 pub struct Cells {
     columns: Vec<Cell>,
     text: String,
     values: Vec<Value>,
-    /// Whether anything lies elsewhere.
+    /// Whether anything is stored out of line.
     is_used: bool,
     /// Space for a row of values.
     row: Vec<Value>,
 }
 
 impl Cells {
-    /// Makes room. What an event before has left is never read: steps set what later ones read.
+    /// Makes room for an event. Columns that an earlier event left are never read: steps set what later ones read.
     #[inline(always)]
     pub(crate) fn begin(&mut self, columns: usize) {
         if self.is_used || self.columns.len() < columns {
@@ -239,7 +245,7 @@ impl Cells {
         }
     }
 
-    /// Puts away what lies elsewhere.
+    /// Ends an event: drops what is stored out of line.
     pub(crate) fn end(&mut self) {
         if self.is_used {
             self.clear(0);
@@ -269,7 +275,7 @@ impl Cells {
         }
     }
 
-    /// A cell for text.
+    /// Returns a cell for text.
     #[inline(always)]
     pub fn text(&mut self, text: &str) -> Cell {
         Cell::short(text).unwrap_or_else(|| self.long(text))
@@ -283,7 +289,7 @@ impl Cells {
         Cell(start, Cell::of(LONG, 0).1 | text.len() as u64)
     }
 
-    /// A cell for a value.
+    /// Returns a cell for a value.
     pub fn hold(&mut self, value: &Value) -> Cell {
         match value {
             Value::Null => Cell::NULL,
@@ -302,7 +308,7 @@ impl Cells {
         }
     }
 
-    /// A cell for a value of a bag.
+    /// Returns a cell for a value of a bag.
     #[inline(always)]
     pub(crate) fn hold_ref(&mut self, value: ValueRef<'_>) -> Cell {
         match value {
@@ -313,7 +319,7 @@ impl Cells {
         }
     }
 
-    /// What a bag takes in of a cell. The buffer is for short text.
+    /// Returns a cell's value as a bag takes it. The buffer is for short text.
     #[inline(always)]
     pub(crate) fn as_value_ref<'a>(&'a self, cell: Cell, buffer: &'a mut [u8; 16]) -> ValueRef<'a> {
         match cell.kind() {
@@ -326,7 +332,7 @@ impl Cells {
         }
     }
 
-    /// The value of a cell.
+    /// Returns the value of a cell.
     pub(crate) fn value(&self, cell: Cell) -> Value {
         cell.scalar().unwrap_or_else(|| match self.values.get(cell.0 as usize) {
             Some(value) if cell.kind() == OTHER => value.clone(),
@@ -334,7 +340,7 @@ impl Cells {
         })
     }
 
-    /// An empty row. To be given back.
+    /// Lends an empty row, so that rows of values share one allocation; [`Cells::keep_row`] takes it back.
     pub(crate) fn take_row(&mut self) -> Vec<Value> {
         std::mem::take(&mut self.row)
     }
@@ -345,7 +351,7 @@ impl Cells {
         self.row = row;
     }
 
-    /// The text of a cell.
+    /// Returns the text of a cell, or `None` if it is not text.
     pub(crate) fn as_text<'a>(&'a self, cell: Cell, buffer: &'a mut [u8; 16]) -> Option<&'a str> {
         match cell.kind() {
             SHORT.. => std::str::from_utf8(cell.bytes(buffer)).ok(),
@@ -353,14 +359,14 @@ impl Cells {
         }
     }
 
-    /// The text of a cell that does not fit into it.
+    /// Returns text that is stored out of line, or `None` if the cell is anything else.
     pub(crate) fn as_long(&self, cell: Cell) -> Option<&str> {
         let (start, length) = (cell.0 as usize, (cell.1 & (u64::MAX >> 8)) as usize);
         (cell.kind() == LONG).then(|| self.text.get(start..start + length)).flatten()
     }
 }
 
-/// The value of a cell of which nothing lies elsewhere.
+/// Returns the value of a cell that is stored in line.
 pub(crate) fn value_of(cell: Cell) -> Value {
     Cells::default().value(cell)
 }

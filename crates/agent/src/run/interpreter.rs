@@ -1,4 +1,6 @@
-//! Runs an advice over one event.
+//! The reference interpreter: runs any advice over one event, instruction by instruction.
+//!
+//! It defines what advice means; compiled and fused advice are held to it by tests, event by event.
 //!
 //! A row in flight is a little relation: its columns, how often it counts, and the partial aggregates
 //! that came with unpacked groups. JoinSpec it with a group multiplies the counts, and scales the
@@ -15,7 +17,7 @@ use pivot_baggage::Baggage;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// What an advice did with its rows.
+/// The effect of an advice on the outside.
 #[derive(Debug)]
 pub enum Effect<'a> {
     /// It packed tuples, which go into the baggage after every advice at this event has run. A temporal
@@ -47,11 +49,11 @@ pub struct InterpretedRow {
     columns: Vec<Value>,
     n: u64,
     states: Vec<AggregateState>,
-    /// Which of the tuples of a temporal source it belongs to.
+    /// The index of the tuple of a temporal source that it belongs to.
     slot: usize,
 }
 
-/// Runs an advice over the observed values of an event. No effect: the event contributes nothing.
+/// Runs an advice over the observed values of an event. Returns `None` if the event contributes nothing.
 ///
 /// A request whose generation is smaller than `since`, the one that brought the query, may have gone
 /// through events before the query was woven there: that it lacks something is uncertain.
@@ -62,6 +64,7 @@ pub fn interpret<'a>(
     since: u64,
     loss: &mut LossCounts,
 ) -> Option<Effect<'a>> {
+    // The event itself is the first row: it has no columns yet and counts once.
     let mut errors = EvalErrors::default();
     let row = InterpretedRow { columns: Vec::new(), n: 1, states: Vec::new(), slot: 0 };
     let run = Interpretation {
@@ -73,6 +76,7 @@ pub fn interpret<'a>(
         slots: None,
         incomplete: false,
     };
+
     let effect = run.steps(&linked.advice.instructions, observed);
     loss.errors = loss.errors.saturating_add(errors.0);
     effect
@@ -91,11 +95,11 @@ struct Interpretation<'r> {
     incomplete: bool,
 }
 
-/// What a row is joined with, and how.
+/// How rows are joined with the groups of a bag.
 struct JoinSpec<'j> {
     matching: JoinKind,
     on: Option<&'j Expr>,
-    /// What the groups that a row matches must differ in.
+    /// Expressions in which the groups that a row matches must differ.
     distinct: &'j [Expr],
     columns: usize,
     aggregates: &'j [Aggregate],
@@ -108,6 +112,7 @@ impl Interpretation<'_> {
             _ => None,
         };
         let keep = chooses.map_or(TemporalFilter::All, |(_, keep)| keep);
+
         let mut observed = observed.into_iter();
         for step in instructions {
             match step {
@@ -152,10 +157,13 @@ impl Interpretation<'_> {
                     return (!emission.rows.is_empty()).then_some(Effect::Emit(emission));
                 }
             }
+
+            // No row is left. A tuple that was chosen still holds its slot, so then the Pack is reached.
             if self.rows.is_empty() && self.slots.is_none_or(|slots| slots == 0) {
                 break;
             }
         }
+
         // Which tuples are chosen depends on those that are missing.
         chooses.filter(|_| self.incomplete && self.slots.is_none()).map(|(bag, keep)| Effect::Lose(bag, keep))
     }
@@ -170,6 +178,8 @@ impl Interpretation<'_> {
         if keep != TemporalFilter::All && self.slots.is_none() {
             self.choose(keep);
         }
+
+        // One table for each tuple that was chosen, or one for all rows.
         let count = if keep == TemporalFilter::All { 1 } else { self.slots.unwrap_or(0) };
         let mut slots = vec![table(keys.len(), folds); count];
         for row in &self.rows {
@@ -178,16 +188,19 @@ impl Interpretation<'_> {
                 row.add_to(slot.entry(&row.key(keys)), folds, self.errors);
             }
         }
+
         Some(Effect::Pack(bag, keep, slots))
     }
 
-    /// The tuples of this event that a temporal source keeps: of `n` equal rows each is one.
+    /// Keeps the tuples of this event that a temporal source chooses: of `n` equal rows each is one.
     fn choose(&mut self, keep: TemporalFilter) {
         let (n, recent) = match keep {
             TemporalFilter::All => return,
             TemporalFilter::First(n) => (n as usize, false),
             TemporalFilter::MostRecent(n) => (n as usize, true),
         };
+
+        // The most recent ones are the first ones from the other end.
         let mut rows = std::mem::take(&mut self.rows);
         if recent {
             rows.reverse();
@@ -199,10 +212,12 @@ impl Interpretation<'_> {
         if recent {
             self.rows.reverse();
         }
+
         self.rows.iter_mut().enumerate().for_each(|(slot, row)| row.slot = slot);
         self.slots = Some(self.rows.len());
     }
 
+    /// Replaces every row by one for each item of a list; a row without a list is gone.
     fn unnest(&mut self, list: u16) {
         let mut rows = Vec::new();
         for row in std::mem::take(&mut self.rows) {
@@ -214,6 +229,7 @@ impl Interpretation<'_> {
                     continue;
                 }
             };
+
             for item in items.iter() {
                 if rows.len() >= MAX_ROWS {
                     self.loss.dropped = self.loss.dropped.saturating_add(row.n);
@@ -227,20 +243,23 @@ impl Interpretation<'_> {
         self.rows = rows;
     }
 
+    /// Keeps one row of those that are equal in some columns.
     fn distinct(&mut self, columns: &[u16]) {
         let mut seen = HashSet::new();
         self.rows.retain(|row| seen.insert(row.key(columns)));
         self.rows.iter_mut().for_each(|row| row.n = 1);
     }
 
-    /// The happened-before join of the rows with a bag.
+    /// Joins the rows with what a bag holds: the happened-before join.
     fn unpack(&mut self, bag: BagKey, unpacked: &UnpackMode, joining: &JoinSpec<'_>) {
+        // Asked in this order: bytes that cannot be read are found out when they are unpacked.
         let groups = self.baggage.and_then(|baggage| baggage.unpack(bag));
-        // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
         let incomplete = self.baggage.is_some_and(|baggage| baggage.is_incomplete(bag));
         self.loss.truncated += u64::from(incomplete);
         self.incomplete |= incomplete;
         let uncertain = incomplete || self.baggage.is_some_and(|baggage| baggage.generation() < self.since);
+
+        // A bag of another shape is an error and counts as empty: only a broken frontend has it packed.
         let width = unpacked.width(joining.columns);
         let fits = |groups: &Groups| groups.keys() == width && groups.aggregates() == joining.aggregates;
         let groups = match groups {
@@ -251,6 +270,7 @@ impl Interpretation<'_> {
             }
             None => Cow::Owned(Groups::new(width, joining.aggregates)),
         };
+
         let finished = match unpacked {
             UnpackMode::Rows => None,
             UnpackMode::Groups { keys, folds, finished, .. } => {
@@ -262,6 +282,7 @@ impl Interpretation<'_> {
         self.join(&groups, finished.as_deref(), &JoinSpec { aggregates, ..*joining }, uncertain);
     }
 
+    /// Evaluates expressions over a row.
     fn values(&mut self, exprs: &[Expr], row: &InterpretedRow) -> Vec<Value> {
         exprs.iter().map(|expr| expr.eval(&row.columns, self.errors)).collect()
     }
@@ -277,6 +298,7 @@ impl Interpretation<'_> {
         for row in rows {
             let mut matched = false;
             let mut seen = HashSet::new();
+
             let candidates: Box<dyn Iterator<Item = InterpretedRow>> = match finished {
                 Some(finished) => Box::new(finished.iter().map(|columns| row.with(columns))),
                 None => Box::new(groups.iter().map(|group| row.times(group))),
@@ -298,6 +320,8 @@ impl Interpretation<'_> {
                     self.loss.dropped = self.loss.dropped.saturating_add(candidate.n);
                 }
             }
+
+            // A LEFT or ANTI join keeps a row that matched nothing. That nothing happened before may be wrong.
             if !matched && joining.matching != JoinKind::Inner {
                 if uncertain {
                     self.loss.uncertain = self.loss.uncertain.saturating_add(row.n);
@@ -325,7 +349,7 @@ impl PartialOrd for Ranked {
     }
 }
 
-/// The rows of an aggregating subquery over what a bag holds.
+/// Returns the rows of an aggregating subquery over what a bag holds: keys, count, and finished aggregates.
 fn regrouped(
     bag: &Groups,
     keys: &[u16],
@@ -334,6 +358,7 @@ fn regrouped(
     errors: &mut EvalErrors,
 ) -> Vec<Vec<Value>> {
     let mut groups = table(keys.len(), folds);
+
     for group in bag {
         let row = InterpretedRow {
             columns: group.key.to_vec(),
@@ -343,6 +368,7 @@ fn regrouped(
         };
         row.add_to(groups.entry(&row.key(keys)), folds, errors);
     }
+
     let rows = groups.iter().map(|group| {
         let values = finished.iter().map(|finished| match group.states.get(usize::from(finished.state)) {
             Some(state) => state.finish(finished.finish, errors),
@@ -353,19 +379,19 @@ fn regrouped(
     rows.collect()
 }
 
-/// An empty table for the rows of a Pack or Emit.
+/// Returns an empty table for the rows of a Pack or Emit.
 pub(crate) fn table(keys: usize, folds: &[AggregateCall]) -> Groups {
     let aggregates: Vec<Aggregate> = folds.iter().map(|fold| fold.aggregate).collect();
     Groups::new(keys, &aggregates)
 }
 
 impl InterpretedRow {
-    /// How often the row counts.
+    /// Returns how often the row counts.
     pub(crate) fn n(&self) -> u64 {
         self.n
     }
 
-    /// The row as so many of it.
+    /// Returns the row as one that counts `weight` times as much.
     pub(crate) fn weighted(&self, weight: u64) -> Cow<'_, InterpretedRow> {
         if weight == 1 {
             return Cow::Borrowed(self);
@@ -394,14 +420,15 @@ impl InterpretedRow {
         }
     }
 
-    /// The row with the columns of a subquery's result behind its own.
+    /// Returns the row with the columns of a subquery's result after its own.
     fn with(&self, columns: &[Value]) -> InterpretedRow {
         let mut row = self.clone();
         row.columns.extend_from_slice(columns);
         row
     }
 
-    /// The row with every row of a group.
+    /// Returns the row joined with all rows of a group: counts are multiplied, and the states of each side are scaled by
+    /// the count of the other.
     fn times(&self, group: &Group) -> InterpretedRow {
         let mut row = self.with(&group.key);
         row.states.iter_mut().for_each(|state| state.scale(group.n));
@@ -413,7 +440,7 @@ impl InterpretedRow {
         row
     }
 
-    /// The row when nothing matched it.
+    /// Returns the row as it goes on when nothing matched it.
     fn unmatched(mut self, joining: &JoinSpec<'_>) -> InterpretedRow {
         if joining.matching == JoinKind::Left {
             self.columns.extend(std::iter::repeat_n(Value::Null, joining.columns));

@@ -1,25 +1,36 @@
-//! How a query stands in this process: woven, waiting, held back, or put away.
+//! Keeps queries within their CPU budgets, and away from a process that they made panic.
 //!
-//! A query that panics is put away for as long as it stays installed. One that costs more than its
-//! budget looks at fewer requests, always the same ones in every process, and rests if that does not
-//! help. A state machine without a clock: it is told what passed.
+//! ```text
+//!             over budget twice           at weight 256 and over budget
+//!  weight 1 ───────────────────▶ weight w ─────────────────────────────▶ resting, 10 s
+//!     ▲                            │  ▲                                     │
+//!     └──── under ¾ of the budget ─┘  └────────── tried at weight 256 ──────┘
+//!
+//!  any state ── panic ──▶ quarantined, until the query is uninstalled
+//! ```
+//!
+//! A query of weight `w` samples one request in `w`, the same ones in every process; see
+//! [`sample`](crate::run::sample). Events read a query's [`Gate`], two atomic words, and nothing else. The
+//! [`Governor`] decides once a second, behind the weaver's lock, and has no clock of its own: it is told how much time
+//! has passed and what each query cost.
 
 use pivot_advice::{Advice, Instruction, QueryCost, QueryId, QueryState, QueryStatus, WeaveProblem};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// A throttled query looks at one request in so many at least, before it rests.
-const MOST_WEIGHT: u32 = 256;
+/// The largest weight: a query that is too expensive even then rests.
+const MAX_WEIGHT: u32 = 256;
 
-/// How long a query rests that is beyond its budget whatever it looks at.
+/// How long a query rests that exceeds its budget at the largest weight.
 const REST_NS: u64 = 10_000_000_000;
 
-/// A budget must be exceeded so many times in a row: one long event is an accident.
+/// How many times in a row a budget must be exceeded: one long event is an accident.
 const STRIKES: u32 = 2;
 
-/// How much of the budget a throttled query may use when it looks at more again.
-const ROOM: f64 = 0.75;
+/// The part of the budget that a query may use after its weight was lowered. Lower than the budget, so that the weight
+/// does not swing.
+const HEADROOM: f64 = 0.75;
 
 /// Fractions of one core that queries may use.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,8 +49,8 @@ impl Default for CpuBudget {
 
 static BUDGET: Mutex<Option<CpuBudget>> = Mutex::new(None);
 
-/// Says what queries may use of the processor; half a percent of a core each and two together unless
-/// said.
+/// Sets what queries may use of the processor. Unless set, it is half a percent of a core for each and two percent for
+/// all together.
 pub fn set_cpu_budget(budget: CpuBudget) {
     *BUDGET.lock().unwrap_or_else(PoisonError::into_inner) = Some(budget);
 }
@@ -48,13 +59,14 @@ fn cpu_budget() -> CpuBudget {
     BUDGET.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default()
 }
 
-/// What events read of a query's gate.
+/// The part of a query's state that events read.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    /// Of how many requests one is looked at; 0 once it is put away.
+    /// The query samples one request in this many; 0 once it is quarantined.
     weight: AtomicU32,
-    /// The generation that brought its advice as it is.
+    /// The generation that brought the query's advice.
     since: AtomicU64,
+    /// The message of the panic that quarantined it.
     panic: OnceLock<String>,
 }
 
@@ -63,55 +75,63 @@ impl Gate {
         Gate { weight: AtomicU32::new(1), since: AtomicU64::new(0), panic: OnceLock::new() }
     }
 
-    /// Whether it may run.
+    /// Returns whether the query may run.
     #[inline(always)]
-    pub(crate) fn is_on(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.weight() != 0
     }
 
-    /// Whether it may run and looks at every request.
+    /// Returns whether the query may run and keeps every request.
     #[inline(always)]
     pub(crate) fn keeps_all(&self) -> bool {
         self.weight() == 1
     }
 
-    /// Of how many requests one is to be looked at; 0 if it may not run.
+    /// Returns the number of requests of which the query samples one, or 0 if it may not run.
     #[inline(always)]
     pub(crate) fn weight(&self) -> u32 {
         self.weight.load(Ordering::Relaxed)
     }
 
-    /// The generation that brought its advice as it is.
+    /// Returns the generation that brought the query's advice.
     #[inline(always)]
     pub(crate) fn since(&self) -> u64 {
         self.since.load(Ordering::Relaxed)
     }
 
-    /// Puts the query away: it has panicked.
+    /// Closes the gate for good: the query's advice has panicked.
     #[cold]
     pub(crate) fn quarantine(&self, message: String) {
         let _ = self.panic.set(message);
         self.weight.store(0, Ordering::Relaxed);
     }
 
-    /// What is put away stays so.
+    /// Sets the weight, unless the query is quarantined: that stays so.
     fn sample_one_in(&self, requests: u32) {
         let change = |weight| (weight != 0).then_some(requests);
-        let _away = self.weight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+        let _quarantined = self.weight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 }
 
+/// What the governor knows of one query.
 #[derive(Debug)]
 struct QueryHealth {
     gate: Arc<Gate>,
+    /// The query samples one request in this many, as far as its budget says.
     weight: u32,
+    /// How many times in a row the budget was exceeded.
     strikes: u32,
+    /// How long the query still rests; 0 if it does not.
     rest_ns: u64,
-    is_put_away: bool,
+    /// Whether the query was unwoven because it is quarantined.
+    is_unwoven: bool,
+    /// Why some of its advice is not woven here.
     problems: Vec<String>,
+    /// Whether this process has none of its tracepoints.
     pending: bool,
     /// Whether any of its advice packs.
     packs: bool,
+    /// The fraction of a core that it used last.
     used: f64,
 }
 
@@ -122,7 +142,7 @@ impl QueryHealth {
             weight: 1,
             strikes: 0,
             rest_ns: 0,
-            is_put_away: false,
+            is_unwoven: false,
             problems: Vec::new(),
             pending: false,
             packs: false,
@@ -131,46 +151,52 @@ impl QueryHealth {
     }
 
     fn sample_one_in(&mut self, requests: u32) {
-        self.weight = requests.clamp(1, MOST_WEIGHT);
+        self.weight = requests.clamp(1, MAX_WEIGHT);
         self.gate.sample_one_in(self.weight);
     }
 
-    /// Whether it is suspended, although its tracepoints are here.
+    /// Returns whether the query does not run although its tracepoints are here.
     fn is_suspended(&self, off: bool) -> bool {
-        !self.pending && (off || self.rest_ns > 0 || !self.gate.is_on())
+        !self.pending && (off || self.rest_ns > 0 || !self.gate.is_open())
     }
 
-    /// A rest ends on trial: with the least there is.
+    /// Lets time pass for a resting query. Returns whether its rest has ended; it goes on at the weight it had.
     fn wake(&mut self, elapsed_ns: u64) -> bool {
         let rested = self.rest_ns > 0 && self.rest_ns <= elapsed_ns;
         self.rest_ns = self.rest_ns.saturating_sub(elapsed_ns);
         rested
     }
 
-    /// Adapts to what was used, where `limit` was allowed. True if it has to rest from now on.
+    /// Adapts the weight to what was used, where `limit` was allowed. Returns whether the query rests from now on.
     fn adapt(&mut self, limit: f64) -> bool {
         if self.used > limit {
             self.strikes += 1;
             if self.strikes < STRIKES {
                 return false;
             }
-            if self.weight >= MOST_WEIGHT {
+
+            if self.weight >= MAX_WEIGHT {
                 self.rest_ns = REST_NS;
                 return true;
             }
+
+            // Cost goes with the number of sampled requests, so this weight uses nine tenths of the limit.
             let fitting = f64::from(self.weight) * self.used / limit / 0.9;
             self.sample_one_in(fitting.ceil() as u32);
             return false;
         }
+
+        // Back in small steps, each only if it is likely to stay within the headroom.
         self.strikes = 0;
         let more = (self.weight * 4 / 5).max(1);
-        if self.used * f64::from(self.weight) < ROOM * limit * f64::from(more) {
+        if self.used * f64::from(self.weight) < HEADROOM * limit * f64::from(more) {
             self.sample_one_in(more);
         }
         false
     }
 
     fn status(&self, query: QueryId, off: bool) -> QueryStatus {
+        // In the order of what explains most.
         let (state, detail) = if off {
             (QueryState::Disabled, String::new())
         } else if let Some(message) = self.gate.panic.get() {
@@ -186,13 +212,14 @@ impl QueryHealth {
         } else {
             (QueryState::Active, String::new())
         };
+
         let gone = self.rest_ns > 0 || matches!(state, QueryState::Quarantined | QueryState::Disabled);
         let keep = if gone { 0.0 } else { 1.0 / f64::from(self.weight) };
         QueryStatus { query, state, keep, detail }
     }
 }
 
-/// How all queries stand.
+/// Decides which queries run in this process, and how many requests each samples.
 #[derive(Debug)]
 pub(crate) struct Governor(BTreeMap<QueryId, QueryHealth>);
 
@@ -201,10 +228,11 @@ impl Governor {
         Governor(BTreeMap::new())
     }
 
-    /// Forgets queries that are not wanted any more, and takes new ones in.
+    /// Forgets queries that are not wanted any more, and begins with those that are new.
     pub(crate) fn keep_only(&mut self, desired: &[Advice], since: &BTreeMap<QueryId, u64>) {
         self.0.retain(|query, _| desired.iter().any(|advice| advice.query == *query));
         self.0.values_mut().for_each(|health| health.packs = false);
+
         for advice in desired {
             let health = self.0.entry(advice.query).or_insert_with(QueryHealth::new);
             let since = since.get(&advice.query).copied().unwrap_or_default();
@@ -213,10 +241,10 @@ impl Governor {
         }
     }
 
-    /// What events read, if the query may run.
+    /// Returns the gate of a query, or `None` while the query may not run.
     pub(crate) fn running(&self, query: QueryId) -> Option<Arc<Gate>> {
         let health = self.0.get(&query).filter(|health| health.rest_ns == 0)?;
-        health.gate.is_on().then(|| Arc::clone(&health.gate))
+        health.gate.is_open().then(|| Arc::clone(&health.gate))
     }
 
     pub(crate) fn set_problems(&mut self, problems: &[WeaveProblem]) {
@@ -233,7 +261,7 @@ impl Governor {
         }
     }
 
-    /// One of the query's tracepoints is here now.
+    /// Notes that one of the query's tracepoints is here now.
     pub(crate) fn set_arrived(&mut self, query: QueryId) {
         if let Some(health) = self.0.get_mut(&query) {
             health.pending = false;
@@ -244,43 +272,50 @@ impl Governor {
         self.0.iter().map(|(query, health)| health.status(*query, off)).collect()
     }
 
-    /// The queries that do not run, although their tracepoints are here: nobody sees what they miss.
+    /// Returns the queries that do not run although their tracepoints are here, so that nobody sees what they miss.
     pub(crate) fn suspended_queries(&self, off: bool) -> Vec<QueryId> {
         self.0.iter().filter(|(_, health)| health.is_suspended(off)).map(|(query, _)| *query).collect()
     }
 
-    /// The least generation that brought a query which is away and would pack: no request that comes here
-    /// meets all of the advice of that generation.
+    /// Returns the smallest generation that brought a query which is suspended and would pack. No request that comes
+    /// here meets all of the advice of that generation.
     pub(crate) fn suspended_since(&self, off: bool) -> Option<u64> {
-        let away = self.0.values().filter(|health| health.packs && health.is_suspended(off));
-        away.map(|health| health.gate.since()).min()
+        let suspended = self.0.values().filter(|health| health.packs && health.is_suspended(off));
+        suspended.map(|health| health.gate.since()).min()
     }
 
-    /// Has a query look at one request in so many, until its budget says otherwise.
+    /// Makes a query sample one request in `requests`, until its budget says otherwise.
     pub(crate) fn sample_one_in(&mut self, query: QueryId, requests: u32) {
         if let Some(health) = self.0.get_mut(&query) {
             health.sample_one_in(requests);
         }
     }
 
-    /// Tells the budgets what queries cost. True if another set of them may run from now on.
+    /// Adapts all queries to what they cost in the last `elapsed_ns`. Returns whether another set of queries may run
+    /// from now on, which then has to be woven.
     pub(crate) fn govern(&mut self, costs: &BTreeMap<QueryId, QueryCost>, elapsed_ns: u64) -> bool {
         let budget = cpu_budget();
         let mut changed = false;
+
         for (query, health) in &mut self.0 {
             let busy_ns = costs.get(query).map_or(0, |cost| cost.busy_ns);
             health.used = busy_ns as f64 / elapsed_ns.max(1) as f64;
-            if !health.gate.is_on() && !health.is_put_away {
-                health.is_put_away = true;
+
+            // Quarantined by an event since the last time. It does nothing already, but costs every event a look.
+            if !health.gate.is_open() && !health.is_unwoven {
+                health.is_unwoven = true;
                 changed = true;
             }
+
+            // After a rest it is on probation: exceeding its budget once is enough.
             if health.wake(elapsed_ns) {
                 health.strikes = STRIKES;
                 changed = true;
             }
         }
+
+        // If all together are beyond the common budget, each is held to its share of that.
         let used: f64 = self.0.values().map(|health| health.used).sum();
-        // Together beyond what all may use: each may use its part of it.
         let share = if used > budget.all { budget.all / used } else { 1.0 };
         for health in self.0.values_mut().filter(|health| health.rest_ns == 0) {
             let limit = if share < 1.0 { budget.query.min(health.used * share) } else { budget.query };

@@ -94,54 +94,17 @@ impl FusedAdvice {
             Some(join) => Some(Box::new(FusedJoin::fuse(join, compiled.input)?)),
             None => None,
         };
-        let unpacked = |column: usize| join.and_then(|join| join.bag_column(column));
 
         // The steps must be, in this order: a filter, the argument, the keys. Each is optional; nothing else may be.
-        let mut steps = &compiled.steps[..];
-        let (mut filter, mut filtered_column) = (None, None);
-        if let [CompiledStep::ObserveInRange { column, field, range }, rest @ ..] = steps {
-            (filter, filtered_column) = (Some(FieldFilter { field: *field, range: *range }), Some(*column));
-            steps = rest;
-        }
-
-        let mut argument = None;
-        match compiled.input {
-            AggregateInput::Mixed => return None,
-            AggregateInput::SummableColumn(column) | AggregateInput::Column(column) => {
-                if filtered_column != Some(column) && unpacked(column).is_none() {
-                    let [CompiledStep::Observe { column: observed, field }, rest @ ..] = steps else {
-                        return None;
-                    };
-                    if *observed != column {
-                        return None;
-                    }
-                    (argument, steps) = (Some(*field), rest);
-                }
-            }
-            AggregateInput::None => {}
-        }
-
-        let mut keys = Vec::with_capacity(2);
-        for column in &compiled.keys {
-            keys.push(match unpacked(*column) {
-                Some(column) => FusedKey::Unpacked(column),
-                None => {
-                    let (first, rest) = steps.split_first()?;
-                    steps = rest;
-                    FusedKey::observed(*column, first, tracepoint)?
-                }
-            });
-        }
-        let keys = match keys[..] {
-            [] => FusedKeys::One(FusedKey::None),
-            [only] => FusedKeys::One(only),
-            [first, second] => FusedKeys::Two(first, second),
-            _ => return None,
-        };
-        if !steps.is_empty() {
+        let mut steps = UnfusedSteps { rest: &compiled.steps, join, tracepoint };
+        let filter = steps.take_filter();
+        let argument = steps.take_argument(compiled.input, filter.map(|(column, _)| column))?;
+        let keys = steps.take_keys(&compiled.keys)?;
+        if !steps.rest.is_empty() {
             return None;
         }
 
+        let filter = filter.map(|(_, filter)| filter);
         Some(FusedAdvice {
             kernel: match join {
                 Some(_) => FusedKernel::GENERAL,
@@ -155,6 +118,70 @@ impl FusedAdvice {
             schema: Arc::clone(&compiled.schema),
             schema_address: compiled.schema.address(),
         })
+    }
+}
+
+/// The steps of compiled advice that are not fused yet.
+struct UnfusedSteps<'a> {
+    rest: &'a [CompiledStep],
+    join: Option<&'a BagJoin>,
+    tracepoint: &'static str,
+}
+
+impl UnfusedSteps<'_> {
+    fn unpacked(&self, column: usize) -> Option<usize> {
+        self.join.and_then(|join| join.bag_column(column))
+    }
+
+    /// Takes the filter, and returns it with its column, if there is one.
+    fn take_filter(&mut self) -> Option<(usize, FieldFilter)> {
+        let [CompiledStep::ObserveInRange { column, field, range }, rest @ ..] = self.rest else {
+            return None;
+        };
+        self.rest = rest;
+        Some((*column, FieldFilter { field: *field, range: *range }))
+    }
+
+    /// Takes the field that all aggregates are of. Returns `Some(None)` if they are of nothing, of the filtered column
+    /// or of an unpacked one, and `None` if the advice cannot be fused.
+    fn take_argument(&mut self, input: AggregateInput, filtered: Option<usize>) -> Option<Option<usize>> {
+        let column = match input {
+            AggregateInput::SummableColumn(column) | AggregateInput::Column(column) => column,
+            AggregateInput::None => return Some(None),
+            AggregateInput::Mixed => return None,
+        };
+        if filtered == Some(column) || self.unpacked(column).is_some() {
+            return Some(None);
+        }
+
+        match self.rest {
+            [CompiledStep::Observe { column: observed, field }, rest @ ..] if *observed == column => {
+                self.rest = rest;
+                Some(Some(*field))
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes the keys, or returns `None` if there are more than two or one is computed.
+    fn take_keys(&mut self, columns: &[usize]) -> Option<FusedKeys> {
+        let mut keys = Vec::with_capacity(2);
+        for column in columns {
+            if let Some(column) = self.unpacked(*column) {
+                keys.push(FusedKey::Unpacked(column));
+                continue;
+            }
+            let (first, rest) = self.rest.split_first()?;
+            self.rest = rest;
+            keys.push(FusedKey::observed(*column, first, self.tracepoint)?);
+        }
+
+        match keys[..] {
+            [] => Some(FusedKeys::One(FusedKey::None)),
+            [only] => Some(FusedKeys::One(only)),
+            [first, second] => Some(FusedKeys::Two(first, second)),
+            _ => None,
+        }
     }
 }
 
