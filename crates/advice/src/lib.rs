@@ -31,11 +31,12 @@
 //!
 //! Reading order:
 //!
-//! 1. [`value`], [`expr`], [`eval`] and [`kleene`]: what a row holds, and what is computed of it; 2.
-//! [`aggregate`], [`sketch`] and [`groups`]: what is computed of many rows, wherever they are; 3.
-//! [`mod@advice`], [`advice_text`] and [`expr_text`]: the instructions; 4. [`codec`]: the byte form of values
-//! and groups; 5. [`exports`], [`loss`], [`sampled_groups`], [`QueryCost`], [`QueryStatus`] and
-//! [`WithheldMessages`]: what agents report beside groups.
+//! * [`value`], [`expr`], [`eval`] and [`kleene`]: what a row holds, and what is computed of it;
+//! * [`aggregate`], [`sketch`] and [`groups`]: what is computed of many rows, wherever they are;
+//! * [`mod@advice`], [`advice_text`] and [`expr_text`]: the instructions;
+//! * [`codec`]: the byte form of values and groups;
+//! * [`loss`], [`sampled_groups`], [`QueryCost`], [`QueryStatus`] and [`WithheldMessages`]: reports;
+//! * [`exports`] and [`QueryBudget`]: the catalogue of tracepoints, and what a query may take.
 
 pub mod advice;
 pub mod advice_text;
