@@ -43,6 +43,7 @@ enum StageOutput {
     Costs,
 }
 
+/// Returns the advice of all stages that have a bag of their own, with one kind of output.
 fn lower_as(plan: &Plan, query: QueryId, output: StageOutput) -> Vec<Advice> {
     let mut advice = Vec::new();
     for (index, stage) in plan.stages.iter().enumerate() {

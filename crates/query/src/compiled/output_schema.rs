@@ -193,6 +193,7 @@ impl OutputSchema {
             out.push_str(&format!("{}: {} = {text}\n", column.name, column.ty));
         }
 
+        // Then what happens to the rows, in the order in which it happens.
         if let Some(having) = &self.having {
             out.push_str(&format!("having {}\n", expr_text(having, &columns)));
         }

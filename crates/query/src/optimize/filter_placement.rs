@@ -158,6 +158,7 @@ enum FilterMove {
     Stays,
 }
 
+/// Returns whether a condition may run before a step, and how.
 fn pass(plan: &Plan, step: &StageStep, condition: &Expr) -> FilterMove {
     let columns = columns_of(condition);
     match step {
@@ -173,6 +174,7 @@ fn pass(plan: &Plan, step: &StageStep, condition: &Expr) -> FilterMove {
     }
 }
 
+/// Returns whether a condition may run before a join: below it, beside it, or not at all.
 fn pass_join(plan: &Plan, join: &StageJoin, condition: &Expr) -> FilterMove {
     let columns = columns_of(condition);
     let appended = plan.appended(join.child);

@@ -80,6 +80,8 @@ impl Plan {
                 StageStep::Unnest { list, element } => {
                     writeln!(f, "{margin}unnest {} as {}", self.name(*list), self.name(*element))?;
                 }
+
+                // These and a join are about rows as a whole.
                 StageStep::Distinct(columns) => writeln!(f, "{margin}distinct ({})", self.list(columns))?,
                 StageStep::Order(columns) => writeln!(f, "{margin}order ({})", self.list(columns))?,
                 StageStep::Join(join) => self.write_join(f, join, depth)?,

@@ -60,6 +60,7 @@ impl Resolver<'_> {
         what: &str,
     ) -> TypedExpr {
         let typed = self.expression(written, scope);
+        // A type that is not known fits everywhere, and so does what was reported already.
         if fits(typed.ty, ty) {
             return typed;
         }
@@ -236,6 +237,7 @@ impl Resolver<'_> {
         let low = self.expression(low, scope);
         let high = self.expression(high, scope);
 
+        // Both bounds belong to the range, as in SQL.
         let above = self.compare(Binary::GreaterEqual, x.clone(), low, span);
         let below = self.compare(Binary::LessEqual, x, high, span);
         binary(Binary::And, above, below, Type::Bool)
@@ -243,6 +245,7 @@ impl Resolver<'_> {
 
     fn is_in(&mut self, x: &AstExpr, list: &[AstExpr], span: TextSpan, scope: &NameScope) -> TypedExpr {
         let x = self.expression(x, scope);
+        // Every item is compared by itself: one that does not fit is reported where it stands.
         let mut items = Vec::with_capacity(list.len());
         for written in list {
             let item = self.expression(written, scope);
@@ -446,6 +449,7 @@ impl Resolver<'_> {
 
     /// Resolves a name alone: a LET, a field of the only source, or an alias with one column.
     fn bare(&mut self, name: &str, span: TextSpan, scope: &NameScope) -> TypedExpr {
+        // LET and SELECT give names of their own, so they come first.
         if let Some(typed) = scope.assigned(name) {
             return typed.clone();
         }

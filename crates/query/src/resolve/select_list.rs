@@ -269,6 +269,7 @@ impl Resolver<'_> {
         selected: &Selected,
         grouped: &mut ResolvedGroups,
     ) {
+        // Both are over the same group as SELECT, and may add aggregates to it.
         let named = with_names(scope, query, selected);
         if let Some(having) = &query.result.having {
             let typed = self.expression_of(&having.body, &named, Type::Bool, "HAVING");
@@ -328,6 +329,7 @@ impl Resolver<'_> {
         query: &AstQuery,
         span: TextSpan,
     ) -> Option<Expr> {
+        // Outside of SELECT there are no placeholders, and only keys are left.
         let no_placeholders = HashMap::new();
         let placeholders = self.aggregates.as_ref().map_or(&no_placeholders, |found| &found.placeholders);
         let mut expr = expr.clone();

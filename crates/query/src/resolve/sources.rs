@@ -106,6 +106,8 @@ impl Resolver<'_> {
             self.report(wrong.detail(detail).hint("join it: JOIN x IN First(..) ON x -> y"));
             return AliasBinding::Unknown;
         }
+
+        // The stage chooses; which of its members a tuple is from makes no difference.
         self.plan.stages[site.stage].keep = keep;
         self.source(inner, &SourceSite { role: SourceRole::Kept, ..site.clone() })
     }

@@ -157,6 +157,7 @@ fn text_call(function: Function, given: Arguments<'_>) -> Result<Type, ArgumentM
         return given.need(0, measured, "text, bytes or a list").map(|()| Type::I64);
     }
 
+    // All others take a text first.
     given.text(0)?;
     match function {
         Function::Substr => {
@@ -186,6 +187,8 @@ fn number_call(function: Function, given: Arguments<'_>) -> Result<Type, Argumen
             given.number(0)?;
             given.number(1).map(|()| Type::F64)
         }
+
+        // A logarithm is a fraction, rounding keeps the type.
         Function::Ln | Function::Log2 => given.number(0).map(|()| Type::F64),
         _ => given.number(0).map(|()| given.at(0)),
     }

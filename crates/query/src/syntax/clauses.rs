@@ -217,6 +217,7 @@ impl ClauseParser {
         let Some(token) = rest.first() else { return };
         self.query.broken |= clause.is_none();
 
+        // The clause before is complete as it is, so it is read; only what follows is refused.
         let wrong = Diagnostic::error(token.span, format!("unexpected {}", token.quoted()));
         let detail = match clause {
             Some(clause) => format!("{} is complete before this", clause.keyword()),

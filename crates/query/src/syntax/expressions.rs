@@ -91,6 +91,7 @@ fn comparison(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
     let (rest, end) = opt(comparison_end).parse(rest)?;
     let Some(ComparisonEnd { negated, test }) = end else { return Ok((rest, left)) };
 
+    // NOT IN and the like are the negation of the test, with the span of both.
     let left = Box::new(left);
     let kind = match test {
         ComparisonTest::Compare(op, right) => AstExprKind::Compare(op, left, Box::new(right)),
@@ -321,6 +322,7 @@ fn case(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
         Err(_) => map(cut(expression), |operand| Some(Box::new(operand))).parse(input.rest())?,
     };
 
+    // Behind CASE a keyword can only be the first WHEN.
     let arm =
         pair(preceded(keyword("WHEN"), cut(expression)), preceded(cut(keyword("THEN")), cut(expression)));
     let (rest, arms) = cut(many1(arm)).parse(rest)?;

@@ -25,6 +25,7 @@ pub(super) fn named(input: TokenStream<'_>) -> ParseResult<'_, AstSourceKind> {
         },
     };
 
+    // A plain name with conditions on its fields is a pattern, too.
     let (rest, fields) = opt(fields).parse(rest)?;
     let (text, is_regex) = match written {
         WrittenName::Plain(text) if fields.is_none() => return Ok((rest, AstSourceKind::Named(text))),
@@ -48,6 +49,7 @@ fn glob_length(input: TokenStream<'_>) -> usize {
     let mut has_star = false;
     let mut end = input.here().start;
 
+    // Blanks end a name: `a * b` is a product.
     for token in input.list {
         let is_part = matches!(&token.kind, TokenKind::Word(_) | TokenKind::QuotedName(_))
             || matches!(&token.kind, TokenKind::Symbol("." | "::" | "*"));

@@ -70,6 +70,7 @@ fn significant_tokens<'t>(text: &'t str, diagnostics: &mut Diagnostics) -> Vec<T
             return false;
         }
 
+        // The text is refused anyway; what stands around the mistake is still looked at.
         if let TokenKind::Malformed(_) = token.kind {
             token.kind = TokenKind::Literal(Value::Null);
         }
