@@ -104,6 +104,23 @@ fn a_long_named_query_is_parsed_once() {
 }
 
 #[test]
+fn wide_queries_that_double_are_refused() {
+    let columns: Vec<String> = (0..600).map(|i| format!("x.v AS c{i}")).collect();
+    let passed: Vec<String> = (0..600).map(|i| format!("x.c{i}")).collect();
+    let mut text = format!("WITH a0 AS (FROM x IN T SELECT {})", columns.join(", "));
+    for i in 1..8 {
+        text.push_str(&format!(", a{i} AS (FROM x IN a{p}, a{p} SELECT {})", passed.join(", "), p = i - 1));
+    }
+    refused(&format!("{text} FROM e IN a7 SELECT e.c599"), &catalog(), "once it is written out");
+
+    let calls = "lower(upper(x.k)), ".repeat(900);
+    let mut catalog = catalog();
+    catalog.add_query("calls", format!("FROM x IN T SELECT {calls} x.v"));
+    let uses = vec!["calls"; 200].join(", ");
+    refused(&format!("FROM e IN {uses} SELECT e.v"), &catalog, "once it is written out");
+}
+
+#[test]
 fn chains_of_joins_are_refused() {
     let joins: String = (0..300).map(|i| format!("JOIN j{i} IN X ON j{i} -> e ")).collect();
     refused(&format!("FROM e IN T {joins} SELECT COUNT"), &catalog(), "stages");

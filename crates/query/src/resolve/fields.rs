@@ -12,6 +12,7 @@
 use super::name_scope::{AliasBinding, BoundMember, TypedExpr, VisibleColumns};
 use super::resolver::Resolver;
 use super::typing;
+use super::work_budget::{Work, lookup_cost};
 use crate::catalog::default_field;
 use crate::diagnostic::Diagnostic;
 use crate::plan::{ObservedField, PlanColumn, StageStep};
@@ -72,6 +73,10 @@ impl Resolver<'_> {
     }
 
     fn field(&mut self, stage: usize, members: &[BoundMember], wanted: WantedField<'_>) -> TypedExpr {
+        let columns = members.iter().map(|member| lookup_cost(member.columns.len())).sum();
+        if !self.spend(Work::Expression, columns, wanted.span) {
+            return TypedExpr::unknown();
+        }
         let key = (stage, members.iter().map(|m| m.member).collect::<Vec<_>>(), wanted.name.to_owned());
 
         // Most fields are asked for again and again. A column of the name would hide the field.

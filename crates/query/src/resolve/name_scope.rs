@@ -51,6 +51,12 @@ pub(super) enum VisibleColumns {
 }
 
 impl VisibleColumns {
+    /// Returns how many columns have names of their own.
+    pub(super) fn len(&self) -> usize {
+        let (VisibleColumns::Fields { elements: columns } | VisibleColumns::Columns(columns)) = self;
+        columns.len()
+    }
+
     /// Returns the column of a name, or `None` if only a field could have it.
     pub(super) fn column(&self, name: &str) -> Option<u16> {
         let (VisibleColumns::Fields { elements: columns } | VisibleColumns::Columns(columns)) = self;

@@ -96,7 +96,7 @@ impl Resolver<'_> {
             let role = if site.role == SourceRole::Kept { SourceRole::Kept } else { SourceRole::From };
             let binding = self.sources(&from.sources, &SourceSite { role, ..site.clone() });
             // A query that dissolves shares the stage with others of a union: its steps are its members'.
-            if self.is_inside() && !query.is_aggregating() {
+            if self.is_inside() && !query.is_aggregating {
                 target = StepTarget::Members(site.stage, binding.members());
             }
             scope.add(&from.alias.text, binding);
@@ -206,7 +206,7 @@ impl Resolver<'_> {
         if !self.spend(Work::Query, 1, span) || !self.fits(query) {
             return AliasBinding::Unknown;
         }
-        let aggregating = query.is_aggregating();
+        let aggregating = query.is_aggregating;
         if aggregating && site.role != SourceRole::Joined {
             self.misplaced_aggregation(site.role, span);
             return AliasBinding::Unknown;

@@ -37,7 +37,7 @@ impl Resolver<'_> {
     /// Resolves what the query of a statement gives, and in which shape.
     pub(super) fn finish(&mut self, query: &AstQuery, scope: &NameScope) -> (ResolvedResult, ResultShape) {
         let mut shape = self.shape(query);
-        if query.is_aggregating() {
+        if query.is_aggregating {
             shape.distinct = query.distinct.is_some();
             return (ResolvedResult::Groups(self.groups(query, scope)), shape);
         }
@@ -79,7 +79,7 @@ impl Resolver<'_> {
 
     /// Resolves the values of a SELECT without aggregates.
     fn values(&mut self, query: &AstQuery, scope: &NameScope) -> Vec<NamedExpr> {
-        let mut taken = HashSet::new();
+        let mut taken = UniqueNames::default();
         let mut values = Vec::with_capacity(query.select.len());
         for item in &query.select {
             let typed = self.expression(&item.expr, scope);
@@ -218,7 +218,7 @@ impl Resolver<'_> {
     /// Resolves GROUP BY, SELECT, HAVING and ORDER BY of an aggregating query.
     fn groups(&mut self, query: &AstQuery, scope: &NameScope) -> ResolvedGroups {
         let keys = self.group_keys(query, scope);
-        let mut taken = HashSet::new();
+        let mut taken = UniqueNames::default();
         let mut grouped = ResolvedGroups::default();
         let mut key_names: HashMap<usize, String> = HashMap::new();
         let mut selected: Selected = Vec::with_capacity(query.select.len());
@@ -240,10 +240,10 @@ impl Resolver<'_> {
         let collected = std::mem::replace(&mut self.aggregates, outer).unwrap_or_default();
 
         // A key that is not selected is called by its text.
-        let mut taken = HashSet::new();
+        let mut taken = UniqueNames::default();
         for (i, GroupKey { expr, ty }) in keys.into_iter().enumerate() {
             let name = key_names.remove(&i).unwrap_or_else(|| self.text(&expr));
-            grouped.keys.push(NamedExpr { name: unique(name, &mut taken), expr, ty });
+            grouped.keys.push(NamedExpr { name: taken.unique(name), expr, ty });
         }
         ResolvedGroups { folds: collected.folds, finished: collected.finished, ..grouped }
     }
@@ -357,9 +357,9 @@ impl Resolver<'_> {
     }
 
     /// Returns the name of a column of the result: given, or as the expression reads.
-    fn item_name(&mut self, item: &SelectItem, expr: &Expr, taken: &mut HashSet<String>) -> String {
+    fn item_name(&mut self, item: &SelectItem, expr: &Expr, taken: &mut UniqueNames) -> String {
         if let Some(name) = &item.name {
-            if !taken.insert(name.text.clone()) {
+            if !taken.take(&name.text) {
                 let wrong = format!("column `{}` is defined twice", name.text);
                 self.report(Diagnostic::error(name.span, wrong).hint("choose another name"));
             }
@@ -374,7 +374,7 @@ impl Resolver<'_> {
             _ if item.expr.has_aggregate() => self.text(expr),
             _ => "value".into(),
         };
-        unique(name, taken)
+        taken.unique(name)
     }
 }
 
@@ -442,13 +442,32 @@ fn selected_by_place<'s>(expr: &AstExpr, selected: &'s Selected) -> Option<&'s T
     selected.get(place).map(|(_, typed)| typed)
 }
 
-/// Returns the name, with a number if it is taken: the columns of a result must differ.
-fn unique(name: String, taken: &mut HashSet<String>) -> String {
-    let mut candidate = name.clone();
-    let mut number = 2;
-    while !taken.insert(candidate.clone()) {
-        candidate = format!("{name}_{number}");
-        number += 1;
+/// The names of the columns of a result, which must differ.
+#[derive(Default)]
+struct UniqueNames {
+    taken: HashSet<String>,
+    /// The last number that was put behind a name: thousands of columns may be called `value`.
+    numbers: HashMap<String, usize>,
+}
+
+impl UniqueNames {
+    /// Takes a name. Returns false if it is taken already.
+    fn take(&mut self, name: &str) -> bool {
+        self.taken.insert(name.to_owned())
     }
-    candidate
+
+    /// Returns the name, with a number behind it if it is taken.
+    fn unique(&mut self, name: String) -> String {
+        if self.take(&name) {
+            return name;
+        }
+        loop {
+            let number = self.numbers.entry(name.clone()).or_insert(1);
+            *number += 1;
+            let numbered = format!("{name}_{number}");
+            if self.take(&numbered) {
+                return numbered;
+            }
+        }
+    }
 }

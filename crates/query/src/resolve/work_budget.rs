@@ -19,8 +19,16 @@ pub(super) enum Work {
     Tracepoint,
     /// A step of a member: a LET, a condition, a join.
     Step,
-    /// A part of an expression in such a step.
+    /// A part of an expression that is resolved, or copied into a step; a name costs more among many.
     Expression,
+}
+
+/// Finding a name among this many costs as much as resolving another part of an expression.
+const NAMES_PER_PART: usize = 32;
+
+/// Returns the cost of finding a name among others, one after the other.
+pub(super) fn lookup_cost(names: usize) -> usize {
+    1 + names / NAMES_PER_PART
 }
 
 impl Work {
@@ -29,7 +37,7 @@ impl Work {
         match self {
             Work::Query | Work::Member => 256,
             Work::Tracepoint | Work::Step => 4_096,
-            Work::Expression => 1 << 17,
+            Work::Expression => 1 << 16,
         }
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct AstQuery {
     pub(crate) distinct: Option<TextSpan>,
     pub(crate) result: ResultClauses,
     pub(crate) span: TextSpan,
+    /// It has GROUP BY or an aggregate, so its result is groups and no events.
+    pub(crate) is_aggregating: bool,
     /// Some clause did not parse: what it would have bound is not known.
     pub(crate) broken: bool,
 }
@@ -195,8 +197,9 @@ impl AstQuery {
         self.from.as_ref().map_or("", |from| &from.alias.text)
     }
 
-    /// Returns whether the query has GROUP BY or an aggregate.
-    pub(crate) fn is_aggregating(&self) -> bool {
+    /// Returns whether the query has GROUP BY or an aggregate. It looks at every expression of SELECT: the
+    /// parser asks once, and keeps the answer.
+    pub(crate) fn has_groups(&self) -> bool {
         self.group.is_some() || self.select.iter().any(|item| item.expr.has_aggregate())
     }
 }

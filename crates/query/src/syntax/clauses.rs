@@ -258,6 +258,7 @@ impl ClauseParser {
             }
         }
 
+        self.query.is_aggregating = self.query.has_groups();
         self.query
     }
 }
