@@ -15,6 +15,7 @@ pub fn first_seed() -> u64 {
 
 /// Runs a case for each seed. One that panics is named first.
 pub fn each_seed(usual: u64, mut case: impl FnMut(&mut Random)) {
+    // Dropped also by a panic, which is when its number is wanted.
     struct Named(u64);
     impl Drop for Named {
         fn drop(&mut self) {
@@ -44,6 +45,7 @@ pub fn damage(bytes: &mut Vec<u8>, donor: &[u8], random: &mut Random) {
         }
         let at = random.below(bytes.len());
         let end = (at + 1 + random.below(8)).min(bytes.len());
+        // Flips are the commonest: they keep lengths, and so come past the first checks.
         match random.below(8) {
             0..=2 => bytes[at] ^= 1 << random.below(8),
             3 => bytes[at] = *random.pick(&EDGES),

@@ -60,6 +60,7 @@ impl RequestRun<'_> {
             ["skew", branch, seconds] => {
                 self.hop(branch, seconds.parse().unwrap_or_else(|_| panic!("not seconds: {seconds}")));
             }
+            // Whatever is no keyword is the name of a branch.
             ["outside", tracepoint, ref fields @ ..] => self.event(None, tracepoint, fields),
             [branch, tracepoint, ref fields @ ..] => self.event(Some(branch), tracepoint, fields),
             _ => panic!("not a step of a run: {line}"),
@@ -90,6 +91,7 @@ impl RequestRun<'_> {
         let value = |name: &str, ty: Type| given.get(name).map_or(Value::Null, |text| parse(text, ty));
         let advice = self.program.advice(QueryId::new(0, 7));
 
+        // All advice of a tracepoint sees the baggage as it was before the event.
         let mut packed = Vec::new();
         for advice in advice.iter().filter(|advice| advice.tracepoint == tracepoint) {
             pivot_agent::verify(advice).unwrap_or_else(|error| panic!("{error}\n{advice}"));
@@ -135,6 +137,7 @@ impl RequestRun<'_> {
         for group in self.parts.values().filter_map(|part| part.groups.as_ref()).flatten() {
             let row = output.row(&group.key, group.n, &group.states, 1.0, &mut errors);
             let shown = output.columns.iter().map(|column| column.expr.eval(&row, &mut errors)).collect();
+            // Rows that are equal travel as one with a count.
             let times = if output.form == EmitMode::Rows { group.n } else { 1 };
             rows.extend((0..times).map(|_| (row.clone(), Vec::clone(&shown))));
         }

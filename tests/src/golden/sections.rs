@@ -27,6 +27,7 @@ impl Golden {
         let written = format!("{}\n\n", text[..end].trim_end());
 
         let mut sections: Vec<(String, String)> = Vec::new();
+        // What stands before the first heading belongs to none: a description.
         for line in written.lines() {
             if WRITTEN.contains(&line) {
                 sections.push((line.to_owned(), String::new()));

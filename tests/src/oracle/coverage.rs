@@ -75,8 +75,10 @@ impl Coverage {
         self.cases += 1;
         let mut parts = parts_of(case);
         parts.extend(agreement.fired.iter().map(|rule| format!("rule {rule}")));
+        // Some parts of a case are seen only as it runs.
         let found = [(agreement.partial, "baggage is cut"), (agreement.errors, "evaluation without a value")];
         parts.extend(found.into_iter().filter(|(is, _)| *is).map(|(_, part)| part.to_owned()));
+        // A part that a case uses twice is used by one case.
         parts.sort();
         parts.dedup();
 
@@ -154,6 +156,7 @@ fn parts_of(case: &Case) -> Vec<String> {
     let mut parts: Vec<&str> = Vec::new();
     let query = &case.query;
     let text = query.to_string();
+    // What can only be said of the case as a whole.
     let outside = case.steps.iter().any(|step| matches!(step, RunStep::Outside(_)));
     let mut fields = case.tracepoints.iter().flat_map(|tracepoint| &tracepoint.fields);
     let any = fields.any(|(name, ty)| *ty == Type::Any && text.contains(&format!(".{name}")));
@@ -171,6 +174,7 @@ fn parts_of(case: &Case) -> Vec<String> {
         parts.extend(is.then_some(part));
     }
 
+    // Parts of queries inside count as well, wherever they stand.
     query.each_query(&mut |query| parts.extend(parts_of_query(query)));
     let mut owned: Vec<String> = parts.into_iter().map(str::to_owned).collect();
     query.each_expression(&mut |expr| owned.extend(part_of_expression(expr)));
@@ -203,6 +207,7 @@ fn parts_of_query(query: &Query) -> Vec<&'static str> {
             JoinKind::Left => "LEFT JOIN",
             JoinKind::Anti => "ANTI JOIN",
         });
+        // Where a join hangs decides by which way its tuples travel, so each place is a part of its own.
         let after = query.joins.iter().find(|other| other.alias == join.after);
         let beside = query.joins.iter().filter(|other| other.after == join.after).count();
         for (is, part) in [

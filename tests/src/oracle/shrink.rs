@@ -35,6 +35,7 @@ pub fn shrunk(case: &Case, wrong: &Disagreement) -> (Case, Disagreement) {
 
 fn smaller_cases(case: &Case) -> Vec<Case> {
     let mut cases = Vec::new();
+    // Steps go first: with fewer of them everything else is tried faster.
     cases.extend(smaller_runs(&case.steps).into_iter().map(|steps| Case { steps, ..case.clone() }));
     cases.extend(smaller_queries(&case.query).into_iter().map(|query| Case { query, ..case.clone() }));
     cases.push(Case { rules: vec![], ..case.clone() });
@@ -72,6 +73,7 @@ fn smaller_cases(case: &Case) -> Vec<Case> {
 
 fn smaller_runs(steps: &[RunStep]) -> Vec<Vec<RunStep>> {
     let mut runs = Vec::new();
+    // Large pieces first, as in delta debugging.
     let mut length = steps.len() / 2;
     while length > 0 {
         for start in (0..steps.len()).step_by(length) {
@@ -84,6 +86,7 @@ fn smaller_runs(steps: &[RunStep]) -> Vec<Vec<RunStep>> {
     for (at, step) in steps.iter().enumerate() {
         match step {
             RunStep::Fork(from, to) | RunStep::Detach(from, to) => {
+                // A branch goes with all that it did, or what it did moves to the branch it came from.
                 runs.push(without_branch(steps, at, *to));
                 runs.push(on_one_branch(steps, at, *from, *to));
             }
@@ -202,6 +205,7 @@ fn smaller_clauses(query: &Query) -> Vec<Query> {
 
     for at in 0..query.steps.len() {
         with(&|query| {
+            // What used the name is null from now on.
             if let QueryStep::Let(name, _) = query.steps.remove(at) {
                 forget(query, &|expr| matches!(expr, QueryExpr::Name(known) if *known == name));
             }
@@ -212,6 +216,7 @@ fn smaller_clauses(query: &Query) -> Vec<Query> {
         with(&|query| {
             let Some(keys) = &mut query.group else { return };
             let removed = keys.remove(at);
+            // Without keys a query that aggregates is one group, and one that does not has no GROUP BY.
             if keys.is_empty()
                 && query.select.iter().any(|item| item.expr != removed && item.expr.aggregates())
             {
@@ -337,6 +342,7 @@ fn smaller_expressions(expr: &QueryExpr) -> Vec<QueryExpr> {
 
     let mut smaller: Vec<QueryExpr> = expr.children().into_iter().cloned().collect();
     if expr.size() > 1 {
+        // Constants of several types: one of them compiles.
         smaller.push(QueryExpr::Literal(Value::Null));
         smaller.push(QueryExpr::Literal(Value::Bool(true)));
         smaller.push(QueryExpr::Literal(Value::I64(1)));

@@ -86,6 +86,7 @@ fn request(done: &Done, n: &mut u64) {
     *n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     let draw = *n >> 33;
     pivot::tracepoint!("Soak.begin", user: u64 = draw % 500, path = %(draw % 1_500));
+    // The second half of the work happens in a branch, which joins before the end.
     let branch = pivot::baggage::with_current(|baggage| baggage.map(|baggage| baggage.fork()));
     work(done, draw % KINDS, draw % 97);
 
@@ -99,6 +100,7 @@ fn request(done: &Done, n: &mut u64) {
         pivot::baggage::with_current(|baggage| baggage.map(|baggage| baggage.join(other)));
     }
 
+    // Its field divides by zero for some, which must not reach the request.
     if draw.is_multiple_of(3) {
         let _ = risky(draw % 11);
     }

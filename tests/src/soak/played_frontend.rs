@@ -78,6 +78,7 @@ impl PlayedFrontend {
 
         for part in report.parts {
             let number = from_wire::query_id(part.query).unwrap().number as usize;
+            // Controls have the lowest numbers; of the others only rows are counted.
             let Some(counted) = seen.counted.get_mut(number) else {
                 seen.rows += part.emitted;
                 continue;
@@ -156,6 +157,7 @@ async fn serve(
 
     let mut obeyed = false;
     loop {
+        // The time out lets changes begin while the agent is silent.
         let message = tokio::time::timeout(Duration::from_millis(2), incoming.message()).await;
         match message.map(|message| message.ok().flatten().map(|message| message.kind)) {
             Ok(None) => return,

@@ -44,6 +44,7 @@ pub fn any(random: &mut Random) -> String {
     };
 
     match random.below(8) {
+        // Now and then with an end of its own, so that queries also go by themselves.
         0 => text.push_str(" SAMPLE 0.2"),
         1 => text.push_str(" EVERY 500ms"),
         2 => text.push_str(" FOR 300ms"),

@@ -58,6 +58,7 @@ impl Lexer<'_> {
                 b'/' if rest.get(1) == Some(&b'*') => self.block_comment(),
                 b'"' => self.string(),
                 b'\'' => self.character_or_lifetime(),
+                // `r"` begins a raw string, but not in `for"`, which a macro may hold.
                 b'r' | b'b' | b'c' if !self.is_inside_word() && self.raw_string_hashes().is_some() => {
                     self.raw_string();
                 }

@@ -28,6 +28,7 @@ impl SourceFile {
         }
 
         let equals = self.equals_after(index)?;
+        // What stands between `=` and the bars says how it captures.
         let value = self.skip_words(equals + 1, &["move", "async", "static"]);
         let is_closure = self.text(value) == "|";
         let is_wrapped = !is_closure && self.wraps_closure(value);

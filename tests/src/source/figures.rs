@@ -191,6 +191,7 @@ impl Figures {
         for file in krate.sources.iter().filter(|file| !file.is_only_test()) {
             figures.files += 1;
             figures.add_lines(file);
+            // Tests are read by other rules: one claim after the other.
             for function in file.functions().iter().filter(|function| !function.is_test) {
                 figures.add_function(file, function);
             }
@@ -237,6 +238,7 @@ impl Figures {
         let lines = format!("{length} lines");
         self.functions += 1;
 
+        // A short function is one paragraph.
         if length >= PARAGRAPHS_FROM {
             self.longer_functions += 1;
             if !function.inner_lines().any(|line| file.is_blank_line(line)) {
@@ -269,6 +271,7 @@ impl Figures {
 
         for parameter in &function.parameters {
             let detail = format!("{}: {}", parameter.pattern, parameter.type_text);
+            // A tuple of flags is one finding, not several.
             if parameter.is_tuple() {
                 self.find_detailed(
                     FindingKind::TupleParameter,
@@ -340,6 +343,7 @@ impl Figures {
                         self.find(FindingKind::SharedName, file, definition.line, &definition.name);
                     }
                 }
+                // Tests too: whoever searches for the name finds both.
                 if inside[&definition.name] > 1 {
                     self.find(FindingKind::SharedInCrate, file, definition.line, &definition.name);
                 }

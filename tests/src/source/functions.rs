@@ -63,6 +63,7 @@ impl SourceFile {
             return None;
         }
 
+        // A type `fn(..)` has no name and was left above.
         let open = skip_generics(&self.tokens, index + 2);
         if self.text(open) != "(" {
             return None;

@@ -72,6 +72,7 @@ pub(super) fn uses(krate: &Crate) -> Vec<Use> {
 
     let mut uses = modules.imported();
     uses.extend(modules.mentioned());
+    // A test may use whatever it likes.
     uses.retain(|one| one.from != one.to && !krate.sources[one.to].is_only_test());
     uses.sort_by_key(|one| (one.from, one.to, one.line));
     uses.dedup_by_key(|one| (one.from, one.to));
@@ -81,6 +82,8 @@ pub(super) fn uses(krate: &Crate) -> Vec<Use> {
 /// Returns the sets of files of a crate that use each other in a circle, the largest first.
 pub fn circles(krate: &Crate) -> Vec<Vec<FileIndex>> {
     let uses = uses(krate);
+    // Two files are in one circle if each reaches the other. A crate has few hundred files: squares are
+    // fine.
     let reached: Vec<_> = (0..krate.sources.len()).map(|file| reachable(&uses, file)).collect();
 
     let mut circles = BTreeSet::new();
@@ -118,6 +121,7 @@ fn module_path(path: &Path, krate: &Crate) -> Option<ModulePath> {
     let mut segments: ModulePath =
         inside.components().map(|part| part.as_os_str().to_string_lossy().into()).collect();
 
+    // Beside a library `main.rs` is a crate of its own, which sees only what is public.
     let has_library = krate.sources.iter().any(|file| file.path == krate.folder.join("src/lib.rs"));
     match segments.last().map(String::as_str) {
         Some("lib") if segments.len() == 1 => segments.clear(),
@@ -254,6 +258,7 @@ impl Modules {
                     rest = &rest[1..];
                 }
             }
+            // A name that is no child comes from a crate or from a `use`, which is seen by itself.
             first => {
                 let child: ModulePath = module.iter().cloned().chain([first.to_owned()]).collect();
                 if !self.modules.contains_key(&child) {
@@ -282,6 +287,8 @@ impl Modules {
         }
 
         let found = self.modules.get(&module)?;
+        // What the module imports is not its own: whoever defines it is used. The depth ends circles of
+        // imports.
         if let Some(name) = rest.first()
             && depth < 8
             && let Some(target) = self.re_exported(&module, found, name, depth)
@@ -303,6 +310,7 @@ impl Modules {
             return None;
         }
 
+        // A name that is imported by itself hides one of a glob.
         let named = module.imports.iter().filter(|import| import.name.as_deref() == Some(name));
         if let Some(target) = named.filter_map(|import| self.resolve(path, &import.path, depth + 1)).next() {
             return Some(target);

@@ -65,6 +65,7 @@ impl SourceFile {
         let mut marked = vec![false; self.lines.len()];
         let mut tokens = self.tokens.iter().zip(&self.is_test).peekable();
 
+        // A run of tokens of tests marks all lines from its first to its last.
         while let Some((first, is_test)) = tokens.next() {
             if *is_test {
                 let mut last = first.line;
@@ -143,6 +144,7 @@ fn tests(tokens: &[SourceToken]) -> Vec<bool> {
         }
         let close = matching(tokens, open);
         if is_test_attribute(&tokens[open + 1..close.min(tokens.len())]) {
+            // `#![cfg(test)]` is about the whole file.
             if inner {
                 marked.fill(true);
                 return marked;

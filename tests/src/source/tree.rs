@@ -39,6 +39,7 @@ impl Tree {
             let name = path.strip_prefix(root).unwrap_or(path).to_owned();
             tree.add(SourceFile::parse(name, &std::fs::read_to_string(path)?));
         }
+        // Only when all files are known: the declaration may stand in any of them.
         for krate in &mut tree.crates {
             krate.mark_test_files();
         }
@@ -74,6 +75,7 @@ impl Crate {
             for (index, token) in file.tokens.iter().enumerate() {
                 if file.is_test[index] && token.is("mod") && file.text(index + 2) == ";" {
                     let name = file.text(index + 1);
+                    // Either form of a module may be there.
                     tests.insert(folder.join(format!("{name}.rs")));
                     tests.insert(folder.join(name).join("mod.rs"));
                 }
@@ -100,6 +102,7 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
 
         if path.is_dir() {
+            // What was built is not what was written.
             if name != "target" && name != "node_modules" && !name.starts_with('.') {
                 collect(&path, found)?;
             }

@@ -52,6 +52,7 @@ impl Expressions<'_> {
 
         let depth = depth - 1;
         match self.random.below(10) {
+            // These make a value of any type.
             0 => self.case(ty, depth),
             1 => {
                 let arguments = vec![self.of(ty, depth), self.of(ty, depth)];
@@ -207,6 +208,7 @@ impl Expressions<'_> {
                 QueryExpr::binary(op, self.loose(left, depth), self.loose(right, depth))
             }
             6 | 7 => {
+                // Both operands decide, so neither may be rough.
                 let op = *self.random.pick(&[Op::And, Op::Or]);
                 QueryExpr::binary(op, self.condition(depth), self.condition(depth))
             }
@@ -251,6 +253,8 @@ impl Expressions<'_> {
 
     fn arithmetic(&mut self, ops: &[Op], left: Type, right: Type, depth: usize) -> QueryExpr {
         let op = *self.random.pick(ops);
+        // A duration is scaled in doubles and rounded back: the factor decides the result, as a divisor
+        // does.
         let scales = [left, right].contains(&Type::Duration) && [left, right].contains(&Type::F64);
         let x = match op == Op::Remainder || scales {
             true => self.decisive(left, depth),
@@ -267,8 +271,10 @@ impl Expressions<'_> {
         match self.random.below(10) {
             0..=3 => self.arithmetic(&ALL, Type::I64, Type::I64, depth),
             4 => self.arithmetic(&ALL, Type::U64, Type::I64, depth),
+            // Unsigned numbers may have a signed difference.
             5 => self.arithmetic(&[Op::Subtract], Type::U64, Type::U64, depth),
             6 => QueryExpr::Negate(boxed(self.of(Type::I64, depth))),
+            // What has no type before it runs gets one by a cast.
             7 => match self.open() {
                 Some(leaf) if self.random.percent(50) => {
                     let op = *self.random.pick(&ALL);
@@ -317,6 +323,7 @@ impl Expressions<'_> {
                 let ty = *self.random.pick(&[Type::I64, Type::U64, Type::String, Type::Duration]);
                 QueryExpr::Cast(boxed(self.decisive(ty, depth)), Type::F64)
             }
+            // Rounding is a decision: 0.5 in another order of additions may be 0.4999.
             7 if self.random.percent(30) => {
                 let width = QueryExpr::Literal(Value::F64(*self.random.pick(&[0.5, 2.0, 0.0])));
                 QueryExpr::Call(ScalarFunction::Bucket, vec![self.decisive(Type::F64, depth), width])
@@ -368,6 +375,7 @@ impl Expressions<'_> {
                 QueryExpr::Call(ScalarFunction::Substr, arguments)
             }
             _ => {
+                // The empty separator is an error, and has to be one everywhere.
                 let separator = QueryExpr::Literal(Value::str(self.random.pick(&["a", "_", "b", "é", ""])));
                 QueryExpr::Call(
                     ScalarFunction::SplitPart,
@@ -383,6 +391,7 @@ impl Expressions<'_> {
         match self.random.below(9) {
             7 => QueryExpr::Call(ScalarFunction::Abs, vec![self.of(Type::Duration, depth)]),
             8 => {
+                // A width that is not positive has no buckets.
                 let width = QueryExpr::Literal(Value::Duration(*self.random.pick(&[1000, 250, 0, -1])));
                 QueryExpr::Call(ScalarFunction::Bucket, vec![self.of(Type::Duration, depth), width])
             }
@@ -401,6 +410,7 @@ impl Expressions<'_> {
     fn timestamp(&mut self, depth: usize) -> QueryExpr {
         match self.random.below(4) {
             3 => {
+                // There is no truncation to a year: null, and counted.
                 let unit = *self.random.pick(&["second", "minute", "HOUR", "day", "week", "year"]);
                 let unit = QueryExpr::Literal(Value::str(unit));
                 QueryExpr::Call(ScalarFunction::Truncate, vec![self.of(Type::Timestamp, depth), unit])

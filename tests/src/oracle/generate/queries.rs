@@ -52,6 +52,7 @@ struct KnownAlias {
 pub(crate) fn query(random: &mut Random, tracepoints: &[TracepointSpec]) -> Query {
     let (with, plain, stages) = (vec![], vec![], MAX_STAGES);
     let mut generator = Generator { random, tracepoints, with, plain, stages, names: 0 };
+    // First, because everything behind may use it.
     let with = generator.with();
     let aggregating = generator.random.percent(60);
     let (query, relation) = generator.query(SourceRole::From, aggregating, 0);
@@ -99,11 +100,13 @@ impl Generator<'_> {
             joined = true;
         }
 
+        // What an ANTI JOIN rules out has no columns.
         let visible = known.iter().filter(|known| known.antis.is_empty());
         let mut leaves: Vec<TypedExpr> = visible.flat_map(|known| known.leaves.clone()).collect();
         let steps = self.steps(&mut leaves);
         let SelectClause { group, distinct, select, having, columns } =
             self.select(&leaves, aggregating, depth == 0);
+        // A query that is used twice counts twice, so its price is kept with it.
         let stages = before - self.stages;
         let select_first = self.random.percent(10);
 
@@ -128,6 +131,7 @@ impl Generator<'_> {
             return self.union();
         }
 
+        // Under First and MostRecent a query must not be a union, or the order of its tuples is open.
         let role = if role == SourceRole::Kept { role } else { SourceRole::From };
         let (source, mut relation) = self.source(role, depth);
 
@@ -171,6 +175,7 @@ impl Generator<'_> {
         let mut columns: Vec<GeneratedColumn> = Vec::new();
         for (name, ty) in exported.iter().flat_map(|tracepoint| &tracepoint.fields) {
             match columns.iter_mut().find(|column| column.name == *name) {
+                // One name with two types in a union is of any type.
                 Some(column) if column.ty != *ty => column.ty = Type::Any,
                 Some(_) => {}
                 None => columns.push(GeneratedColumn {
@@ -200,6 +205,7 @@ impl Generator<'_> {
         let deeper = depth < MAX_DEPTH;
 
         match self.random.below(100) {
+            // A choice needs an event that it happened before, which only a join has.
             0..=19 if role == SourceRole::Joined => self.temporal(depth),
             20..=29 => self.unnest(role, depth),
             30..=34 => self.pattern(),
@@ -210,6 +216,7 @@ impl Generator<'_> {
             }
             50..=64 if !self.with.is_empty() => {
                 let (name, relation, aggregating) = self.random.pick(&self.with).clone();
+                // Where a query of WITH stands decides whether it may aggregate.
                 let fits = match role {
                     SourceRole::Joined => true,
                     SourceRole::From => !aggregating,
@@ -363,6 +370,7 @@ impl Generator<'_> {
         }
 
         let (source, relation) = self.source(SourceRole::Joined, depth);
+        // Equal sources share a stage in the plan, which is worth a case.
         let is_plain = match &source {
             Source::Temporal { source, .. } => matches!(**source, Source::Tracepoint(_)),
             other => matches!(other, Source::Tracepoint(_)),
@@ -380,6 +388,7 @@ impl Generator<'_> {
         while self.random.percent(40) && steps.len() < 4 {
             if self.random.percent(50) {
                 let condition = self.expressions(leaves, Precision::Exact).condition(3);
+                // A condition adds no name, so the leaves stay.
                 steps.push(QueryStep::Where(condition));
                 continue;
             }
@@ -426,6 +435,7 @@ fn leaves(alias: &str, columns: &[GeneratedColumn]) -> Vec<TypedExpr> {
 /// union where types agree.
 fn unite(union: &mut Relation, source: &mut Source, mut other: Relation) {
     if let Source::Query(query) = source {
+        // Columns of equal type get one name, so that the union has something in common.
         let mut free = union.columns.clone();
         for (item, column) in query.select.iter_mut().zip(&mut other.columns) {
             let place = free.iter().position(|known| known.ty == column.ty && known.ty != Type::Any);

@@ -46,6 +46,7 @@ pub(crate) fn tracepoints(random: &mut Random) -> Vec<TracepointSpec> {
         let mut all = fields().to_vec();
         let mut fields = Vec::new();
         for _ in 0..2 + random.below(5) {
+            // Names are taken from few, so that tracepoints share them; their types may differ.
             let (field, types) = all.swap_remove(random.below(all.len()));
             fields.push((field.to_owned(), *random.pick(types)));
         }
@@ -188,6 +189,7 @@ impl Scenario<'_> {
         self.next += 1;
         let made = step(from, to);
 
+        // A detached branch never comes back: it begins a family of its own.
         let family = match made {
             RunStep::Detach(..) => {
                 self.families += 1;
@@ -210,6 +212,7 @@ impl Scenario<'_> {
             .map(|(to, _)| *to)
             .collect();
 
+        // The last of a family has nobody to join.
         if !others.is_empty() {
             let to = *self.random.pick(&others);
             self.live.swap_remove(at);
@@ -229,6 +232,7 @@ impl Scenario<'_> {
             values.push(((*name).to_owned(), value));
         }
 
+        // A field that is null is not given, as in a golden file.
         values.retain(|(_, value)| *value != Value::Null);
         Event { tracepoint: tracepoint.name.clone(), values }
     }

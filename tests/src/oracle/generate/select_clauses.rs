@@ -28,6 +28,7 @@ impl Generator<'_> {
         let mut items = Vec::new();
         for _ in 0..1 + self.random.below(3) {
             let column = self.expressions(leaves, Precision::Rough).column(|_| true);
+            // Mostly columns as they are: few queries compute.
             let plain = self.random.percent(65);
             let leaf = match column {
                 Some(leaf) if plain => leaf,
@@ -126,6 +127,7 @@ impl Generator<'_> {
                 .map_or(rows, |leaf| counted(&leaf)),
             2..=5 => self.sum(leaves),
             6 | 7 => self.sketch(leaves, whole).unwrap_or(rows),
+            // RATE depends on the window, so no query inside another may count on it.
             8 if whole => self.rate(leaves),
             _ => {
                 let aggregate = self.random.pick(&[AggregateFunction::Min, AggregateFunction::Max]).clone();
@@ -156,6 +158,7 @@ impl Generator<'_> {
             }
         };
 
+        // Of dyadic fractions sums are exact in any order, so only these may deviate.
         let exact = argument.ty == Type::F64 && argument.precision == Precision::Dyadic;
         let deviates = exact && self.random.percent(40);
 
@@ -229,6 +232,7 @@ impl Generator<'_> {
             _ => true,
         };
 
+        // What a sketch is asked about has to be exact: near a bound it would fall into another bucket.
         let leaf = self.expressions(leaves, Precision::Exact).column(fits)?;
         if let AggregateFunction::Linear(_) = kind {
             kind = linear(Some(leaf.ty));
@@ -256,6 +260,7 @@ impl Generator<'_> {
     /// ORDER BY and LIMIT, over everything that is shown, so that the order is total.
     pub(crate) fn finish(&mut self, query: &mut Query, columns: &[GeneratedColumn]) {
         let rough = columns.iter().any(|column| column.precision == Precision::Rough);
+        // A sample is one of requests: which are in it is known by the hash of their ids.
         query.sample = self.random.percent(6).then(|| *self.random.pick(&[0.5, 0.75]));
 
         if rough || !self.random.percent(25) {
@@ -269,6 +274,7 @@ impl Generator<'_> {
                 .push(OrderKey { expr: QueryExpr::Place(1 + self.random.below(columns.len())), descending });
         }
 
+        // All columns are keys of the order, or rows that are equal in some would come in any order.
         let mut names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         while !names.is_empty() {
             let name = names.swap_remove(self.random.below(names.len()));

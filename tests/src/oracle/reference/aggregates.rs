@@ -82,6 +82,7 @@ pub(crate) fn value(aggregate: &AggregateFunction, values: &[Value], fraction: F
         AggregateFunction::CountDistinct => {
             Value::U64(distinct(&some().cloned().collect::<Vec<_>>()).len() as u64)
         }
+        // The sketches have one value only for few values, see `is_beyond`.
         AggregateFunction::Top(k) => top(*k, &some().cloned().collect::<Vec<_>>(), fraction),
         AggregateFunction::Linear(bounds) => linear(bounds, &some().cloned().collect::<Vec<_>>(), fraction),
         AggregateFunction::Any | AggregateFunction::Quantile(_) | AggregateFunction::Hist => {

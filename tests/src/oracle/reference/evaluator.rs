@@ -116,6 +116,7 @@ impl<'q> Evaluator<'q> {
         }
 
         let mut rows = Vec::new();
+        // An event that several sources of a union name counts once for each of them.
         for (number, source) in query.from.iter().enumerate() {
             for tuple in self.tuples(source)?.iter() {
                 let origin = std::iter::once(number).chain(tuple.origin.iter().copied()).collect();
@@ -127,6 +128,7 @@ impl<'q> Evaluator<'q> {
             }
         }
 
+        // Joins come first: LET and WHERE see all aliases.
         let mut rows = self.joined(rows, &query.joins.iter().collect::<Vec<_>>())?;
         for step in &query.steps {
             match step {
@@ -148,6 +150,7 @@ impl<'q> Evaluator<'q> {
         let mut open: Vec<&'q Join> = joins.to_vec();
         while !open.is_empty() {
             let join = open.remove(0);
+            // Joins below a LEFT or ANTI JOIN are part of what it finds, so they are taken out of the list.
             let below = match join.kind {
                 JoinKind::Inner => vec![],
                 JoinKind::Left | JoinKind::Anti => take_subtree(join, &mut open),
@@ -167,6 +170,7 @@ impl<'q> Evaluator<'q> {
                     JoinKind::Anti if found.is_empty() => extended.push(row),
                     JoinKind::Anti => {}
                 }
+                // Rows multiply with each join: give up before memory does.
                 if extended.len() > MAX_ROWS {
                     return Err(TooManyRows);
                 }
@@ -180,6 +184,7 @@ impl<'q> Evaluator<'q> {
     /// A row with every tuple of a join that happened before.
     fn extended(&self, row: &JoinedRow<'q>, join: &'q Join) -> Enumerated<Vec<JoinedRow<'q>>> {
         let Some(Some(after)) = row.alias(&join.after) else { return Ok(vec![]) };
+        // To the right of an arrow stands an event: of a group there is no before.
         let after = after.event.expect("an aggregating query is not to the right of an arrow");
 
         let mut rows = Vec::new();
@@ -266,6 +271,7 @@ impl<'q> Evaluator<'q> {
         }
 
         let tuples = Rc::new(match source {
+            // A function alone means its entry.
             Source::Tracepoint(name) => self.events(&|tracepoint| {
                 tracepoint == name || tracepoint.strip_suffix("@enter") == Some(name.as_str())
             }),
@@ -353,6 +359,7 @@ impl<'q> Evaluator<'q> {
         for row in rows {
             let keys = query.group.iter().flatten();
             let key: Vec<Value> = keys.map(|key| value(key, &self.context.names(row))).collect();
+            // By comparing with each, which needs no hash that agrees with equality.
             match groups.iter_mut().find(|(known, _)| same_all(known, &key)) {
                 Some((_, group)) => group.push(row),
                 None => groups.push((key, vec![row])),

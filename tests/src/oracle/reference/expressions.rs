@@ -110,6 +110,7 @@ fn chosen_arm<'e>(
     arms: &'e [(QueryExpr, QueryExpr)],
     names: &dyn NameScope,
 ) -> Option<&'e QueryExpr> {
+    // The operand is evaluated once, whatever the number of arms.
     let operand = operand.map(|operand| value(operand, names));
 
     let chosen = arms.iter().find(|(when, _)| {
@@ -208,6 +209,7 @@ fn call(function: ScalarFunction, values: &[Value]) -> Option<Value> {
             ScalarFunction::Abs | ScalarFunction::Floor | ScalarFunction::Ceil | ScalarFunction::Round,
             [x @ (U64(_) | I64(_))],
         ) => Some(x.clone()),
+        // Added to 0.0, because results have no negative zero.
         (ScalarFunction::Floor, [F64(x)]) => Some(F64(0.0 + x.floor())),
         (ScalarFunction::Ceil, [F64(x)]) => Some(F64(0.0 + x.ceil())),
         (ScalarFunction::Round, [F64(x)]) => Some(F64(0.0 + x.round())),
@@ -244,6 +246,7 @@ fn bucket(x: &Value, width: &Value) -> Option<Value> {
             below(i128::from(*x), i128::from(*width)).and_then(narrow).map(Duration)
         }
 
+        // Below zero too the bound is the one below.
         (U64(x), width) => {
             below(i128::from(*x), integer(width)?).and_then(|x| u64::try_from(x).ok()).map(U64)
         }

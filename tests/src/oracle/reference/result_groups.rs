@@ -140,6 +140,7 @@ impl NameScope for ResultGroup<'_, '_> {
                 if is_scaled(aggregate) { self.scaled(value) } else { value }
             }
             QueryExpr::Rate(of) => {
+                // RATE(COUNT) divides an aggregate; of a plain value it takes the sum first.
                 let counted = match of {
                     None => self.aggregate(&QueryExpr::CountRows),
                     Some(x) if x.aggregates() => value(x, self),

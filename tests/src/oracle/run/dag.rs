@@ -147,11 +147,13 @@ impl<'a> Dag<'a> {
                 }
                 RunStep::Event(branch, event) => {
                     let place = position(&live, *branch)?;
+                    // The next event of the branch follows this one alone.
                     let frontier = std::mem::take(&mut live[place].1.frontier);
                     live[place].1.frontier = vec![dag.add(event, frontier)?];
                 }
                 RunStep::Outside(event) => drop(dag.add(event, vec![])?),
                 RunStep::Fork(from, to) | RunStep::Detach(from, to) => {
+                    // Both branches follow what was before the fork.
                     let mut child = live[position(&live, *from)?].1.clone();
                     if position(&live, *to).is_some() {
                         return None;
@@ -169,6 +171,7 @@ impl<'a> Dag<'a> {
                     if into.family != ended.family {
                         return None;
                     }
+                    // The next event follows both ends.
                     let new = ended.frontier.into_iter().filter(|event| !into.frontier.contains(event));
                     let new: Vec<usize> = new.collect();
                     into.frontier.extend(new);

@@ -111,6 +111,7 @@ fn run_of<'a>(
     let mut run = InBandRun::new(linked, stages, script);
     for step in script.steps {
         run.step(step)?;
+        // What follows would be of a request that has lost its baggage.
         if run.too_large {
             break;
         }
@@ -166,6 +167,7 @@ pub struct InBandRun<'a> {
 impl<'a> InBandRun<'a> {
     /// Begins a run of linked advice, of which each join is packed by a stage.
     pub fn new(linked: &'a [LinkedAdvice], stages: Vec<u16>, script: &'a RunScript<'a>) -> InBandRun<'a> {
+        // As a frontend has it while any query packs.
         pivot_baggage::set_carrying(true);
         let stamps = Stamps { given: HashMap::new(), stages };
         let parts = std::iter::repeat_with(QueryReport::empty).take(PROCESSES).collect();
@@ -202,6 +204,7 @@ impl<'a> InBandRun<'a> {
                 self.branches.insert(*from, (baggage, process));
             }
             RunStep::Join(to, from) => {
+                // The branch that ends comes back as a reply, whichever process it has reached.
                 let ((mut baggage, process), (ended, _)) = (self.take(*to), self.take(*from));
                 let joined = baggage.join(ended);
                 if joined != JoinOutcome::Merged {
@@ -298,6 +301,7 @@ impl<'a> InBandRun<'a> {
     pub fn check_stamps(&self, dag: &Dag<'_>) -> Result<(), String> {
         for ((a, stage), first) in &self.stamps.given {
             for ((b, other), second) in &self.stamps.given {
+                // Only tuples of one stage are compared: another has stamps of its own.
                 if let (Some(first), Some(second)) = (first, second)
                     && stage == other
                     && dag.before(*a, *b)
