@@ -15,31 +15,31 @@ struct Ratchet {
 const RATCHETS: [Ratchet; 5] = [
     Ratchet {
         what: "percent of the types share their name with another",
-        limit: 18.0,
+        limit: 5.0,
         slack: 2.0,
         measure: Figures::shared_names,
     },
     Ratchet {
         what: "percent of the functions over 12 lines are without a blank line",
-        limit: 95.0,
+        limit: 19.0,
         slack: 3.0,
         measure: |figures| 100.0 - figures.with_paragraphs(),
     },
     Ratchet {
         what: "closures are bound to a name in a thousand lines of code",
-        limit: 8.0,
+        limit: 3.0,
         slack: 0.5,
         measure: |figures| figures.per_thousand_lines(FindingKind::Closure),
     },
     Ratchet {
         what: "parameters are of type `bool`",
-        limit: 52.0,
+        limit: 40.0,
         slack: 3.0,
         measure: |figures| figures.count(FindingKind::BoolParameter) as f64,
     },
     Ratchet {
         what: "doc comments cannot be understood alone",
-        limit: 400.0,
+        limit: 136.0,
         slack: 5.0,
         measure: |figures| figures.count(FindingKind::BadBeginning) as f64,
     },

@@ -156,32 +156,26 @@ fn on_one_branch(steps: &[RunStep], at: usize, from: BranchId, to: BranchId) -> 
 }
 
 fn smaller_queries(query: &Query) -> Vec<Query> {
-    let mut queries = smaller_clauses(query);
-    let mut with = |change: &dyn Fn(&mut Query)| {
-        let mut smaller = query.clone();
-        change(&mut smaller);
-        queries.push(smaller);
-    };
-
+    let mut queries = [smaller_sources_and_steps(query), smaller_results(query)].concat();
     if !query.with.is_empty() {
-        with(&|query| *query = query.written_out(&[]));
+        queries.push(query.written_out(&[]));
     }
 
     for (at, source) in sources(query).into_iter().enumerate() {
         for smaller in smaller_sources(source) {
-            with(&|query| *sources_mut(query)[at] = smaller.clone());
+            queries.push(changed(query, |query| *sources_mut(query)[at] = smaller));
         }
     }
 
     for (at, expr) in query.expressions().into_iter().enumerate() {
         for smaller in smaller_expressions(expr) {
-            with(&|query| *expressions_mut(query)[at] = smaller.clone());
+            queries.push(changed(query, |query| *expressions_mut(query)[at] = smaller));
         }
     }
 
     for at in 0..query.with.len() {
         for smaller in smaller_queries(&query.with[at].1) {
-            with(&|query| query.with[at].1 = smaller.clone());
+            queries.push(changed(query, |query| query.with[at].1 = smaller));
         }
     }
 
@@ -189,71 +183,83 @@ fn smaller_queries(query: &Query) -> Vec<Query> {
     queries
 }
 
-fn smaller_clauses(query: &Query) -> Vec<Query> {
+/// Returns a query with one change.
+fn changed(query: &Query, change: impl FnOnce(&mut Query)) -> Query {
+    let mut smaller = query.clone();
+    change(&mut smaller);
+    smaller
+}
+
+/// Returns queries without one of the joins, steps or sources of FROM, or with a simpler join.
+fn smaller_sources_and_steps(query: &Query) -> Vec<Query> {
     let mut queries = Vec::new();
-    let mut with = |change: &dyn Fn(&mut Query)| {
-        let mut smaller = query.clone();
-        change(&mut smaller);
-        queries.push(smaller);
-    };
 
     for at in 0..query.joins.len() {
-        with(&|query| remove_join(query, at));
-        with(&|query| query.joins[at].condition = None);
-        with(&|query| query.joins[at].kind = JoinKind::Inner);
+        queries.push(changed(query, |query| remove_join(query, at)));
+        queries.push(changed(query, |query| query.joins[at].condition = None));
+        queries.push(changed(query, |query| query.joins[at].kind = JoinKind::Inner));
     }
 
     for at in 0..query.steps.len() {
-        with(&|query| {
+        queries.push(changed(query, |query| {
             // What used the name is null from now on.
             if let QueryStep::Let(name, _) = query.steps.remove(at) {
                 forget(query, &|expr| matches!(expr, QueryExpr::Name(known) if *known == name));
             }
-        });
+        }));
     }
 
+    for at in 0..query.from.len() {
+        queries.push(changed(query, |query| drop(query.from.remove(at))));
+    }
+
+    queries
+}
+
+/// Returns queries without one of the keys, columns or clauses that make results of rows.
+fn smaller_results(query: &Query) -> Vec<Query> {
+    let mut queries = Vec::new();
+
     for at in 0..query.group.as_ref().map_or(0, Vec::len) {
-        with(&|query| {
-            let Some(keys) = &mut query.group else { return };
-            let removed = keys.remove(at);
-            // Without keys a query that aggregates is one group, and one that does not has no GROUP BY.
-            if keys.is_empty()
-                && query.select.iter().any(|item| item.expr != removed && item.expr.aggregates())
-            {
-                query.group = None;
-            }
-            query.select.retain(|item| item.expr != removed);
-        });
+        queries.push(changed(query, |query| remove_key(query, at)));
     }
 
     for at in 0..query.select.len() {
-        with(&|query| {
+        queries.push(changed(query, |query| {
             let removed = query.select.remove(at);
             query.order.retain(|order| match &order.expr {
                 QueryExpr::Name(name) => Some(name) != removed.name.as_ref(),
                 _ => false,
             });
-        });
-    }
-
-    for at in 0..query.from.len() {
-        with(&|query| drop(query.from.remove(at)));
+        }));
     }
 
     for at in 0..query.order.len() {
-        with(&|query| query.order[at].descending = false);
+        queries.push(changed(query, |query| query.order[at].descending = false));
     }
 
-    with(&|query| query.having = None);
-    with(&|query| query.sample = None);
-    with(&|query| query.select_first = false);
-    with(&|query| query.distinct = false);
-    with(&|query| query.limit = None);
-    with(&|query| {
+    queries.push(changed(query, |query| query.having = None));
+    queries.push(changed(query, |query| query.sample = None));
+    queries.push(changed(query, |query| query.select_first = false));
+    queries.push(changed(query, |query| query.distinct = false));
+    queries.push(changed(query, |query| query.limit = None));
+    queries.push(changed(query, |query| {
         query.order.clear();
         query.limit = None;
-    });
+    }));
     queries
+}
+
+/// Removes a key of GROUP BY, and the columns that show it.
+fn remove_key(query: &mut Query, at: usize) {
+    let Some(keys) = &mut query.group else { return };
+    let removed = keys.remove(at);
+
+    // Without keys a query that aggregates is one group, and one that does not has no GROUP BY.
+    if keys.is_empty() && query.select.iter().any(|item| item.expr != removed && item.expr.aggregates()) {
+        query.group = None;
+    }
+    query.select.retain(|item| item.expr != removed);
 }
 
 /// Removes a join and all below it; what their columns were is null.
