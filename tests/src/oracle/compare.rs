@@ -69,6 +69,8 @@ fn is_cell(due: &ExpectedCell, found: &Value) -> bool {
         ExpectedCell::Value(due) => is_value(due, found),
         ExpectedCell::AnyOf(list) => list.iter().any(|due| is_value(due, found)),
         ExpectedCell::Buckets(due) => are_buckets(due, found),
+
+        // A sketch may be off by its relative error, to either side.
         ExpectedCell::Between(low, high) => {
             let found = match found {
                 Value::Duration(ns) | Value::Timestamp(ns) => Some(*ns as f64),

@@ -242,6 +242,8 @@ fn parts_of_source(source: &Source) -> Vec<&'static str> {
             nested.then_some("query in a query").into_iter().collect()
         }
         Source::Unnest(source, _) => [vec!["UNNEST"], parts_of_source(source)].concat(),
+
+        // A choice is another thing for the plan by what it chooses from.
         Source::Temporal { keep, n, source, condition } => {
             let joins = matches!(&**source, Source::Query(query) if !query.joins.is_empty());
             let mut parts = vec![if *keep == TemporalKeep::First { "First" } else { "MostRecent" }];

@@ -1,7 +1,7 @@
 //! Smaller cases that are wrong in the same way, until none is left to try.
 
 use crate::oracle::case::{Case, CaseOutcome, Disagreement};
-use crate::oracle::language::query::{JoinKind, Query, QueryExpr, QueryStep, Source};
+use crate::oracle::language::query::{JoinKind, Query, QueryExpr, QueryStep, Source, TemporalKeep};
 use crate::oracle::run::dag::{BranchId, RunStep};
 use pivot_advice::Value;
 use std::time::{Duration, Instant};
@@ -293,6 +293,11 @@ fn sources_mut(query: &mut Query) -> Vec<&mut Source> {
     query.from.iter_mut().chain(query.joins.iter_mut().map(|join| &mut join.source)).collect()
 }
 
+/// Returns a choice of the first or most recent tuples of a source.
+fn temporal(keep: TemporalKeep, n: usize, source: &Source, condition: Option<QueryExpr>) -> Source {
+    Source::Temporal { keep, n, source: Box::new(source.clone()), condition }
+}
+
 fn smaller_sources(source: &Source) -> Vec<Source> {
     match source {
         Source::Tracepoint(_) | Source::Named(_) | Source::Pattern(_) => vec![],
@@ -306,19 +311,15 @@ fn smaller_sources(source: &Source) -> Vec<Source> {
             std::iter::once((**inner).clone()).chain(smaller).collect()
         }
         Source::Temporal { keep, n, source: inner, condition } => {
-            let temporal = |n: usize, source: &Source, condition: &Option<QueryExpr>| Source::Temporal {
-                keep: *keep,
-                n,
-                source: Box::new(source.clone()),
-                condition: condition.clone(),
-            };
-            let mut smaller = vec![(**inner).clone(), temporal(*n, inner, &None)];
+            let mut smaller = vec![(**inner).clone(), temporal(*keep, *n, inner, None)];
             if *n > 1 {
-                smaller.push(temporal(*n - 1, inner, condition));
+                smaller.push(temporal(*keep, *n - 1, inner, condition.clone()));
             }
+
             let conditions = condition.iter().flat_map(smaller_expressions);
-            smaller.extend(conditions.map(|condition| temporal(*n, inner, &Some(condition))));
-            smaller.extend(smaller_sources(inner).iter().map(|inner| temporal(*n, inner, condition)));
+            smaller.extend(conditions.map(|condition| temporal(*keep, *n, inner, Some(condition))));
+            let sources = smaller_sources(inner).into_iter();
+            smaller.extend(sources.map(|inner| temporal(*keep, *n, &inner, condition.clone())));
             smaller.retain(|smaller| smaller != source);
             smaller
         }

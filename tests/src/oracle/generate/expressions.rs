@@ -415,6 +415,7 @@ impl Expressions<'_> {
                 let unit = QueryExpr::Literal(Value::str(unit));
                 QueryExpr::Call(ScalarFunction::Truncate, vec![self.of(Type::Timestamp, depth), unit])
             }
+
             0 => self.arithmetic(&[Op::Add, Op::Subtract], Type::Timestamp, Type::Duration, depth),
             1 => self.arithmetic(&[Op::Add], Type::Duration, Type::Timestamp, depth),
             _ => {

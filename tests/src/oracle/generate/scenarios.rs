@@ -31,7 +31,7 @@ fn fields() -> [(&'static str, &'static [Type]); 15] {
         ("m", &[Type::List(&Type::String)]),
         ("z", &[Type::Any]),
         ("y", &[Type::Any]),
-        // NameScope that have to be quoted.
+        // Names that have to be quoted.
         ("x-y", &[Type::I64, Type::String]),
         ("select", &[Type::F64, Type::U64]),
     ]

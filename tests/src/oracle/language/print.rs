@@ -105,6 +105,8 @@ impl Display for Source {
             }
             Source::Query(query) => write!(f, "({query:#})"),
             Source::Unnest(source, field) => write!(f, "UNNEST({source}, {})", Ident(field)),
+
+            // The three spellings of the number of tuples mean one thing, and each is to be read.
             Source::Temporal { keep, n, source, condition } => {
                 let name = if *keep == TemporalKeep::First { "First" } else { "MostRecent" };
                 match n {
@@ -136,6 +138,7 @@ fn strength(expr: &QueryExpr) -> u8 {
         | QueryExpr::Like(..)
         | QueryExpr::Regex(..)
         | QueryExpr::IsNull(..) => 4,
+
         QueryExpr::Negate(_) => 8,
         QueryExpr::Literal(value) if is_negative(value) => 8,
         _ => 9,
@@ -154,12 +157,14 @@ fn symbol(op: Op) -> (&'static str, u8) {
     match op {
         Op::Or => ("OR", 1),
         Op::And => ("AND", 2),
+
         Op::Equal => ("=", 4),
         Op::NotEqual => ("!=", 4),
         Op::Less => ("<", 4),
         Op::LessEqual => ("<=", 4),
         Op::Greater => (">", 4),
         Op::GreaterEqual => (">=", 4),
+
         Op::Concat => ("||", 5),
         Op::Add => ("+", 6),
         Op::Subtract => ("-", 6),
@@ -197,6 +202,7 @@ impl Display for QueryExpr {
             }
             QueryExpr::Rate(None) => f.write_str("RATE(*)"),
             QueryExpr::Rate(Some(x)) => write!(f, "RATE({x})"),
+
             QueryExpr::Not(x) => write!(f, "NOT {}", operand(x, 4)),
             QueryExpr::Negate(x) => write!(f, "-{}", operand(x, 9)),
             QueryExpr::Binary(op, x, y) => {
@@ -205,6 +211,8 @@ impl Display for QueryExpr {
                 let left = if strength <= 4 { strength + 1 } else { strength };
                 write!(f, "{} {symbol} {}", operand(x, left), operand(y, strength + 1))
             }
+
+            // What is asked of a value: the operand has to hold together more than a comparison.
             QueryExpr::In(negated, x, items) => {
                 write!(f, "{} {}IN ({})", operand(x, 5), not(*negated), list(items))
             }
@@ -220,6 +228,7 @@ impl Display for QueryExpr {
                 write!(f, "{} {symbol} {}", operand(x, 5), quoted(&regex.to_string()))
             }
             QueryExpr::IsNull(negated, x) => write!(f, "{} IS {}NULL", operand(x, 5), not(*negated)),
+
             QueryExpr::Case { operand, arms, otherwise } => {
                 f.write_str("CASE")?;
                 operand.as_ref().map_or(Ok(()), |operand| write!(f, " {operand}"))?;
@@ -229,6 +238,7 @@ impl Display for QueryExpr {
             }
             QueryExpr::Cast(x, ty) => write!(f, "CAST({x} AS {ty})"),
             QueryExpr::Call(function, arguments) => write!(f, "{function}({})", list(arguments)),
+
             QueryExpr::CountRows => f.write_str("COUNT"),
             QueryExpr::Aggregate(AggregateFunction::CountDistinct, x) => write!(f, "COUNT(DISTINCT {x})"),
             QueryExpr::Aggregate(AggregateFunction::Quantile(q), x) => match named_quantile(*q) {
@@ -259,6 +269,8 @@ pub(crate) fn aggregate_name(aggregate: &AggregateFunction) -> &'static str {
         AggregateFunction::Average => "AVERAGE",
         AggregateFunction::StdDev => "STDDEV",
         AggregateFunction::Variance => "VARIANCE",
+
+        // Sketches, and what may be any of several values.
         AggregateFunction::Any => "ANY",
         AggregateFunction::Quantile(_) => "QUANTILE",
         AggregateFunction::Hist => "HIST",
@@ -285,6 +297,7 @@ impl Display for ScalarFunction {
             ScalarFunction::SplitPart => "split_part",
             ScalarFunction::StartsWith => "starts_with",
             ScalarFunction::Contains => "contains",
+
             ScalarFunction::Abs => "abs",
             ScalarFunction::Floor => "floor",
             ScalarFunction::Ceil => "ceil",
@@ -294,6 +307,7 @@ impl Display for ScalarFunction {
             ScalarFunction::Pow => "pow",
             ScalarFunction::Bucket => "bucket",
             ScalarFunction::Truncate => "truncate",
+
             ScalarFunction::Coalesce => "coalesce",
             ScalarFunction::If => "if",
         })

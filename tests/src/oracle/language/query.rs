@@ -364,11 +364,13 @@ impl QueryExpr {
         match self {
             QueryExpr::Literal(_) | QueryExpr::Param(..) | QueryExpr::Column(..) => vec![],
             QueryExpr::Name(_) | QueryExpr::Place(_) | QueryExpr::CountRows | QueryExpr::Rate(None) => vec![],
+
             QueryExpr::Not(x) | QueryExpr::Negate(x) | QueryExpr::Cast(x, _) | QueryExpr::Aggregate(_, x) => {
                 vec![x]
             }
             QueryExpr::Like(_, x, _) | QueryExpr::Regex(_, x, _) | QueryExpr::IsNull(_, x) => vec![x],
             QueryExpr::Extract(x, ..) | QueryExpr::Rate(Some(x)) => vec![x],
+
             QueryExpr::Binary(_, x, y) => vec![x, y],
             QueryExpr::Between(_, x, low, high) => vec![x, low, high],
             QueryExpr::In(_, x, list) => std::iter::once(&**x).chain(list).collect(),
@@ -385,11 +387,13 @@ impl QueryExpr {
         match self {
             QueryExpr::Literal(_) | QueryExpr::Param(..) | QueryExpr::Column(..) => vec![],
             QueryExpr::Name(_) | QueryExpr::Place(_) | QueryExpr::CountRows | QueryExpr::Rate(None) => vec![],
+
             QueryExpr::Not(x) | QueryExpr::Negate(x) | QueryExpr::Cast(x, _) | QueryExpr::Aggregate(_, x) => {
                 vec![x]
             }
             QueryExpr::Like(_, x, _) | QueryExpr::Regex(_, x, _) | QueryExpr::IsNull(_, x) => vec![x],
             QueryExpr::Extract(x, ..) | QueryExpr::Rate(Some(x)) => vec![x],
+
             QueryExpr::Binary(_, x, y) => vec![x, y],
             QueryExpr::Between(_, x, low, high) => vec![x, low, high],
             QueryExpr::In(_, x, list) => std::iter::once(&mut **x).chain(list).collect(),

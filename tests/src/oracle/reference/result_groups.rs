@@ -151,6 +151,7 @@ impl NameScope for ResultGroup<'_, '_> {
                 };
                 binary(Op::Divide, &counted, &Value::F64(self.context.seconds))
             }
+
             _ => self.scaled(Value::U64(self.group.len() as u64)),
         }
     }

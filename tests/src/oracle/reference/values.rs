@@ -43,9 +43,11 @@ pub(crate) fn double(x: &Value) -> Option<f64> {
 pub(crate) fn compare(x: &Value, y: &Value) -> Option<Ordering> {
     match (x, y) {
         (Value::F64(x), Value::F64(y)) => x.partial_cmp(y),
+        // An integer is not made a double, which would round it.
         (Value::F64(x), y) => integer(y).and_then(|y| against_double(y, *x)).map(Ordering::reverse),
         (x, Value::F64(y)) => integer(x).and_then(|x| against_double(x, *y)),
         _ if integer(x).is_some() && integer(y).is_some() => Some(integer(x).cmp(&integer(y))),
+
         (Value::Bool(x), Value::Bool(y)) => Some(x.cmp(y)),
         (Value::Str(x), Value::Str(y)) => Some(x.cmp(y)),
         (Value::Bytes(x), Value::Bytes(y)) => Some(x.cmp(y)),
