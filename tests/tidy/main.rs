@@ -1,6 +1,7 @@
 //! The laws of the house, held by reading the manifests and the sources.
 //!
-//! A law with exceptions lists them, and fails for one that is no longer needed, so that a list only becomes shorter.
+//! A law with exceptions lists them, and fails for one that is no longer needed, so that a list only becomes
+//! shorter.
 //! What `readability` counts is printed by `cargo run -p pivot-tests --bin readability -- --list KIND .`
 #![allow(missing_docs, clippy::unwrap_used)]
 

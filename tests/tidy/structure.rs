@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 /// The most lines of a file, its inline tests aside.
 const FILE_LINES: usize = 500;
 
-/// The most lines of code in a `mod.rs`, in which comments may draw and explain as they like.
+/// The most lines of code in a `mod.rs` beside the declarations of its files. Comments may draw and explain as they
+/// like.
 const MOD_LINES: usize = 15;
 
 /// Files that use each other in a circle.
@@ -27,7 +28,10 @@ const SHARED_IN_CRATE: &[(&str, &str)] = &[
 ];
 
 /// Functions over 60 lines, each with a reason.
-const LONG_FUNCTIONS: &[(&str, &str)] = &[("crates/agent/src/run/fused/plan.rs", "fuse")];
+const LONG_FUNCTIONS: &[(&str, &str)] = &[
+    // One arm for each instruction: the reference for all other executors is read from top to bottom.
+    ("crates/agent/src/run/interpreter.rs", "steps"),
+];
 
 #[test]
 fn no_modules_of_a_crate_use_each_other_in_a_circle() {
@@ -62,11 +66,20 @@ fn files_are_short() {
         assert!(lines <= FILE_LINES, "{name} has {lines} lines");
 
         if file.path.ends_with("mod.rs") && !file.path.components().any(|part| part.as_os_str() == "tests") {
-            let is_code = |line: &usize| !file.is_blank_line(*line) && !file.is_comment_line(*line);
-            let code = (0..file.lines.len()).filter(is_code).count();
+            let lines = (0..file.lines.len()).map(|line| file.lines[line].trim());
+            // A folder has as many files as it has: what counts is everything but their declarations.
+            let code =
+                lines.filter(|line| !line.is_empty() && !line.starts_with("//") && !is_declaration(line));
+            let code = code.count();
             assert!(code <= MOD_LINES, "{name} has {code} lines of code");
         }
     }
+}
+
+/// Returns whether a line is `mod name;`, with its visibility.
+fn is_declaration(line: &str) -> bool {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    matches!(words[..], ["mod", name] | [_, "mod", name] if name.ends_with(';'))
 }
 
 /// Checks that what is found of a kind is what is listed as path and name.

@@ -240,18 +240,25 @@ impl Display for QueryExpr {
             QueryExpr::Call(function, arguments) => write!(f, "{function}({})", list(arguments)),
 
             QueryExpr::CountRows => f.write_str("COUNT"),
-            QueryExpr::Aggregate(AggregateFunction::CountDistinct, x) => write!(f, "COUNT(DISTINCT {x})"),
-            QueryExpr::Aggregate(AggregateFunction::Quantile(q), x) => match named_quantile(*q) {
-                Some(name) => write!(f, "{name}({x})"),
-                None => write!(f, "QUANTILE({x}, {q:?})"),
-            },
-            QueryExpr::Aggregate(AggregateFunction::Linear(bounds), x) => {
-                let bounds = bounds.each_ref().map(|bound| QueryExpr::Literal(bound.clone()));
-                write!(f, "LHIST({x}, {})", list(&bounds))
-            }
-            QueryExpr::Aggregate(AggregateFunction::Top(k), x) => write!(f, "TOPK({x}, {k})"),
-            QueryExpr::Aggregate(aggregate, x) => write!(f, "{}({x})", aggregate_name(aggregate)),
+            QueryExpr::Aggregate(aggregate, x) => write_aggregate(f, aggregate, x),
         }
+    }
+}
+
+fn write_aggregate(f: &mut Formatter<'_>, aggregate: &AggregateFunction, x: &QueryExpr) -> fmt::Result {
+    match aggregate {
+        AggregateFunction::CountDistinct => write!(f, "COUNT(DISTINCT {x})"),
+        AggregateFunction::Quantile(q) => match named_quantile(*q) {
+            Some(name) => write!(f, "{name}({x})"),
+            None => write!(f, "QUANTILE({x}, {q:?})"),
+        },
+
+        AggregateFunction::Linear(bounds) => {
+            let bounds = bounds.each_ref().map(|bound| QueryExpr::Literal(bound.clone()));
+            write!(f, "LHIST({x}, {})", list(&bounds))
+        }
+        AggregateFunction::Top(k) => write!(f, "TOPK({x}, {k})"),
+        _ => write!(f, "{}({x})", aggregate_name(aggregate)),
     }
 }
 
