@@ -3,27 +3,44 @@
 use super::token::{LexicalError, TokenKind};
 use pivot_advice::Value;
 
-/// Units, what one of them is in nanoseconds or bytes, and the value that a number with it is.
-const UNITS: [(&str, i64, fn(i64) -> Value); 19] = [
-    ("ns", 1, Value::Duration),
-    ("us", 1_000, Value::Duration),
-    ("µs", 1_000, Value::Duration),
-    ("μs", 1_000, Value::Duration),
-    ("ms", 1_000_000, Value::Duration),
-    ("s", 1_000_000_000, Value::Duration),
-    ("m", 60_000_000_000, Value::Duration),
-    ("h", 3_600_000_000_000, Value::Duration),
-    ("d", 86_400_000_000_000, Value::Duration),
-    ("B", 1, Value::I64),
-    ("KiB", 1 << 10, Value::I64),
-    ("MiB", 1 << 20, Value::I64),
-    ("GiB", 1 << 30, Value::I64),
-    ("TiB", 1 << 40, Value::I64),
-    ("kB", 1_000, Value::I64),
-    ("KB", 1_000, Value::I64),
-    ("MB", 1_000_000, Value::I64),
-    ("GB", 1_000_000_000, Value::I64),
-    ("TB", 1_000_000_000_000, Value::I64),
+/// A unit of numbers.
+struct Unit {
+    name: &'static str,
+    /// How many nanoseconds or bytes one of it is.
+    size: i64,
+    /// What a number of nanoseconds or bytes is as a value.
+    value: fn(i64) -> Value,
+}
+
+const fn duration(name: &'static str, nanoseconds: i64) -> Unit {
+    Unit { name, size: nanoseconds, value: Value::Duration }
+}
+
+const fn size(name: &'static str, bytes: i64) -> Unit {
+    Unit { name, size: bytes, value: Value::I64 }
+}
+
+const UNITS: [Unit; 19] = [
+    duration("ns", 1),
+    duration("us", 1_000),
+    // The micro sign and the Greek letter look alike.
+    duration("µs", 1_000),
+    duration("μs", 1_000),
+    duration("ms", 1_000_000),
+    duration("s", 1_000_000_000),
+    duration("m", 60_000_000_000),
+    duration("h", 3_600_000_000_000),
+    duration("d", 86_400_000_000_000),
+    size("B", 1),
+    size("KiB", 1 << 10),
+    size("MiB", 1 << 20),
+    size("GiB", 1 << 30),
+    size("TiB", 1 << 40),
+    size("kB", 1_000),
+    size("KB", 1_000),
+    size("MB", 1_000_000),
+    size("GB", 1_000_000_000),
+    size("TB", 1_000_000_000_000),
 ];
 
 /// Reads the number that a text begins with, `digits [. digits] [e [+-] digits] [unit]`; returns it with
@@ -51,8 +68,8 @@ pub(super) fn number(text: &str) -> (TokenKind<'static>, usize) {
     let value = match unit {
         "" if is_integer => integer(amount),
         "" => amount.parse().ok().filter(|x: &f64| x.is_finite()).map(Value::F64),
-        _ => match UNITS.iter().find(|(name, ..)| *name == unit) {
-            Some((_, factor, make)) => scaled(amount, *factor).map(make),
+        _ => match UNITS.iter().find(|known| known.name == unit) {
+            Some(known) => scaled(amount, known.size).map(known.value),
             None => return (TokenKind::Malformed(LexicalError::UnknownUnit), length + unit.len()),
         },
     };

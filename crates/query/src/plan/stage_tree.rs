@@ -30,7 +30,9 @@ use std::collections::BTreeSet;
 /// that observes it, computes it, or unpacks it from an aggregating subquery ([`Plan::home`]).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Plan {
+    /// All columns, by their numbers.
     pub(crate) columns: Vec<PlanColumn>,
+    /// The stages, parents before their children.
     pub(crate) stages: Vec<Stage>,
     /// The fraction of requests that take part.
     pub(crate) sample: Option<f64>,
@@ -48,13 +50,17 @@ pub(crate) struct PlanColumn {
 /// The work at the tracepoints of one alias.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stage {
+    /// The alias that queries call it by.
     pub(crate) alias: String,
+    /// The stage that joins it; `None` for the root.
     pub(crate) parent: Option<usize>,
     /// The sources of its tuples: at least one, several for a union.
     pub(crate) members: Vec<StageMember>,
     /// The steps of all members, behind the choice of a temporal source.
     pub(crate) steps: Vec<StageStep>,
+    /// The tuples of a request that it packs: all, the first few, or the most recent few.
     pub(crate) keep: TemporalFilter,
+    /// What becomes of its rows.
     pub(crate) end: StageEnd,
     /// The stage whose bag holds this stage's tuples: itself, or one that packs the same.
     pub(crate) bag: usize,
@@ -64,7 +70,9 @@ pub(crate) struct Stage {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct StageMember {
     pub(crate) tracepoints: Vec<StageTracepoint>,
+    /// The fields that its advice observes.
     pub(crate) observed: Vec<ObservedField>,
+    /// Its own steps, before those of the stage.
     pub(crate) steps: Vec<StageStep>,
 }
 
@@ -79,7 +87,9 @@ pub(crate) struct StageTracepoint {
 /// A field that is observed.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ObservedField {
+    /// The name under which it is exported.
     pub(crate) field: String,
+    /// The column that its value becomes.
     pub(crate) column: u16,
     /// For each tracepoint of the member, whether it lacks the field.
     pub(crate) lacking: Vec<bool>,
@@ -105,7 +115,9 @@ pub(crate) enum StageStep {
 /// A happened-before join with the bag of a child stage.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StageJoin {
+    /// The stage whose bag is unpacked.
     pub(crate) child: usize,
+    /// What happens to a row without a match, or with one.
     pub(crate) matching: JoinKind,
     /// The conditions that must hold at once for a match.
     pub(crate) on: Vec<Expr>,

@@ -369,7 +369,7 @@ impl Resolver<'_> {
                 let at = arguments.get(mismatch.argument).map_or(span, |argument| argument.span);
                 let found = types.get(mismatch.argument).copied().unwrap_or(Type::Any);
                 let wrong = format!("an argument of `{}` must be {}", function.name(), mismatch.wanted);
-                self.report(Diagnostic::error(at.clone(), wrong).detail(format!("this is {found}")));
+                self.report(Diagnostic::error(at, wrong).detail(format!("this is {found}")));
                 return TypedExpr::unknown();
             }
         };

@@ -16,14 +16,19 @@ pub(crate) struct Name {
 /// A whole query. Clauses that did not parse are missing, and `broken` says so.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AstQuery {
+    /// Definitions of queries that this one uses.
     pub(crate) with: Vec<WithClause>,
     pub(crate) from: Option<FromClause>,
     pub(crate) joins: Vec<JoinClause>,
+    /// LET and WHERE, in the order of the text.
     pub(crate) steps: Vec<RowClause>,
+    /// The keys of GROUP BY; `None` without that clause.
     pub(crate) group: Option<Vec<AstExpr>>,
+    /// The columns of SELECT.
     pub(crate) select: Vec<SelectItem>,
     /// The place of DISTINCT.
     pub(crate) distinct: Option<TextSpan>,
+    /// The clauses behind SELECT.
     pub(crate) result: ResultClauses,
     pub(crate) span: TextSpan,
     /// It has GROUP BY or an aggregate, so its result is groups and no events.
@@ -98,7 +103,9 @@ pub(crate) struct JoinClause {
     pub(crate) matching: JoinKind,
     pub(crate) alias: Name,
     pub(crate) source: AstSource,
+    /// The alias left of the arrow, which should be that of the join.
     pub(crate) before: Name,
+    /// The alias right of the arrow.
     pub(crate) after: Name,
     pub(crate) condition: Option<AstExpr>,
 }
