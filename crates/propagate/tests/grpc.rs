@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use pivot_advice::{BagKey, Groups, QueryId, TemporalFilter, Value};
+mod harness;
+
+use harness::{pack, seen_count};
 use pivot_baggage::with_current;
 use pivot_propagate::{
     BINARY_HEADER, Client, ClientLayer, ServerLayer, carried_stream, forked, request, spawn,
@@ -24,21 +26,6 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 use tower_layer::Layer;
 
-const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
-
-/// Packs a value into the current request.
-fn pack(value: u64) {
-    let mut rows = Groups::new(1, &[]);
-    rows.entry(&[Value::U64(value)]).n = 1;
-    with_current(|current| current.unwrap().pack(KEY, TemporalFilter::All, [rows]));
-}
-
-/// Returns how many packs happened before.
-fn seen() -> u64 {
-    with_current(|current| current.and_then(|baggage| baggage.unpack(KEY).map(|rows| rows.len() as u64)))
-        .unwrap_or(0)
-}
-
 /// A service that packs, and remembers what it saw.
 #[derive(Default)]
 struct Packs {
@@ -47,7 +34,7 @@ struct Packs {
 
 impl Packs {
     fn arrived<T>(&self, request: &Request<T>) {
-        self.seen.store(seen(), Relaxed);
+        self.seen.store(seen_count(), Relaxed);
         // The layer removes its header, so that no service passes it on.
         assert!(request.metadata().get_bin(BINARY_HEADER.as_str()).is_none());
     }
@@ -111,9 +98,9 @@ impl Agents for Echoes {
     type AttachStream = Pin<Box<dyn Stream<Item = Result<ToAgent, Status>> + Send>>;
 
     async fn attach(&self, request: Request<tonic::Streaming<FromAgent>>) -> Reply<Self::AttachStream> {
-        assert_eq!(seen(), 1);
+        assert_eq!(seen_count(), 1);
         let replies = request.into_inner().map(|message| {
-            pack(500 + seen());
+            pack(500 + seen_count());
             message.map(|_| ToAgent::default())
         });
         Ok(Response::new(Box::pin(replies)))
@@ -161,7 +148,7 @@ async fn both_directions_of_a_stream_pack_and_all_comes_back_with_its_end() {
     request(async {
         pack(1);
         attach(address, 3).await;
-        assert_eq!(seen(), 7);
+        assert_eq!(seen_count(), 7);
         let instances = with_current(|current| current.unwrap().instance_count());
         assert_eq!(instances, 0);
     })
@@ -174,7 +161,7 @@ async fn a_stream_that_is_given_up_loses_what_the_server_packed_and_nothing_else
     request(async {
         pack(1);
         attach(address, 1).await;
-        assert!((1..=4).contains(&seen()));
+        assert!((1..=4).contains(&seen_count()));
         assert!(!with_current(|current| current.unwrap().is_partial()));
     })
     .await;
@@ -216,9 +203,9 @@ async fn a_call_sees_what_its_caller_packed_and_its_caller_sees_what_it_packed()
         pack(1);
         pack(2);
         uninstall(calls.clone(), 0).await;
-        assert_eq!((packs.seen.load(Relaxed), seen()), (2, 3));
+        assert_eq!((packs.seen.load(Relaxed), seen_count()), (2, 3));
         uninstall(calls, 1).await;
-        assert_eq!((packs.seen.load(Relaxed), seen()), (3, 4));
+        assert_eq!((packs.seen.load(Relaxed), seen_count()), (3, 4));
     })
     .await;
 }
@@ -228,7 +215,7 @@ async fn a_client_that_sends_no_baggage_is_sent_none() {
     let (calls, packs) = connected().await;
     request(async {
         uninstall(calls, 0).await;
-        assert_eq!((packs.seen.load(Relaxed), seen()), (0, 0));
+        assert_eq!((packs.seen.load(Relaxed), seen_count()), (0, 0));
     })
     .await;
 }
@@ -241,7 +228,7 @@ async fn a_failed_call_brings_back_what_it_packed() {
         let status = calls.explain(ExplainRequest::default()).await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::NotFound);
         assert!(status.metadata().get_bin(BINARY_HEADER.as_str()).is_none());
-        assert_eq!((packs.seen.load(Relaxed), seen()), (1, 2));
+        assert_eq!((packs.seen.load(Relaxed), seen_count()), (1, 2));
     })
     .await;
 }
@@ -252,7 +239,7 @@ async fn a_stream_brings_back_what_it_packed_while_it_ran() {
     request(async {
         pack(1);
         assert_eq!(drain(calls, 0).await.unwrap(), 4);
-        assert_eq!((packs.seen.load(Relaxed), seen()), (1, 4));
+        assert_eq!((packs.seen.load(Relaxed), seen_count()), (1, 4));
     })
     .await;
 }
@@ -263,7 +250,7 @@ async fn a_stream_that_fails_half_way_brings_back_what_it_packed() {
     request(async {
         pack(1);
         assert_eq!(drain(calls, 1).await.unwrap_err().code(), tonic::Code::Aborted);
-        assert_eq!(seen(), 4);
+        assert_eq!(seen_count(), 4);
     })
     .await;
 }
@@ -275,9 +262,9 @@ async fn concurrent_calls_do_not_see_each_other_and_all_come_back() {
         pack(1);
         let task = spawn(uninstall(calls.clone(), 0));
         tokio::join!(forked(uninstall(calls.clone(), 1)), forked(drain(calls, 0))).1.unwrap();
-        assert_eq!(seen(), 5);
+        assert_eq!(seen_count(), 5);
         task.await.unwrap();
-        assert_eq!(seen(), 6);
+        assert_eq!(seen_count(), 6);
     })
     .await;
 }

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use pivot_advice::{BagKey, QueryId, TemporalFilter, Value};
+mod harness;
+
+use harness::{KEY, pack, seen};
+use pivot_advice::{TemporalFilter, Value};
 use pivot_baggage::with_current;
 use pivot_propagate::{Traced, WithBaggage, request};
 use prost::Message;
@@ -21,34 +24,10 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower_service::Service;
 
-const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
-
 #[derive(Clone, PartialEq, prost::Message)]
 struct Number {
     #[prost(uint64, tag = "1")]
     number: u64,
-}
-
-/// Packs a value into the current request.
-fn pack(value: u64) {
-    with_current(|current| {
-        current.unwrap().pack_row(KEY, &[], &[Value::U64(value)], 1, &[]);
-    });
-}
-
-/// Returns the values that were packed before in the current request.
-fn seen() -> Vec<u64> {
-    with_current(|current| {
-        let mut seen = Vec::new();
-        for group in current.unwrap().unpack(KEY).iter().flat_map(|rows| rows.iter()) {
-            match &group.key[..] {
-                [Value::U64(value)] => seen.extend(std::iter::repeat_n(*value, group.n as usize)),
-                key => panic!("{key:?}"),
-            }
-        }
-        seen.sort_unstable();
-        seen
-    })
 }
 
 type Codec = ProstCodec<WithBaggage<Number>, WithBaggage<Number>>;

@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod harness;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::routing::get;
 use futures::StreamExt;
+use harness::{pack, seen_count};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client as Hyper;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use pivot_advice::{BagKey, Groups, QueryId, TemporalFilter, Value};
 use pivot_baggage::{Share, with_current};
 use pivot_propagate::{ClientLayer, ServerLayer, forked, request};
 use std::net::SocketAddr;
@@ -20,24 +22,9 @@ use tokio::net::TcpListener;
 use tower_layer::Layer;
 use tower_service::Service;
 
-const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
-
-/// Packs a value into the current request.
-fn pack(value: u64) {
-    let mut rows = Groups::new(1, &[]);
-    rows.entry(&[Value::U64(value)]).n = 1;
-    with_current(|current| current.unwrap().pack(KEY, TemporalFilter::All, [rows]));
-}
-
-/// Returns how many packs happened before.
-fn seen() -> u64 {
-    with_current(|current| current.and_then(|b| b.unpack(KEY).map(|rows| rows.iter().map(|g| g.n).sum())))
-        .unwrap_or(0)
-}
-
 /// Packs a value. Replies with how many packs it saw before, and the application's own `baggage`.
 async fn plain(Path(value): Path<u64>, headers: HeaderMap) -> (StatusCode, String) {
-    let before = seen();
+    let before = seen_count();
     pack(value);
     let own = headers.get("baggage").map_or("", |own| own.to_str().unwrap());
     let status = if value == 500 { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
@@ -48,7 +35,7 @@ async fn plain(Path(value): Path<u64>, headers: HeaderMap) -> (StatusCode, Strin
 async fn streaming() -> Body {
     Body::from_stream(futures::stream::iter(0..3).map(|index| {
         pack(300 + index);
-        Ok::<_, std::io::Error>(format!("{} ", seen()))
+        Ok::<_, std::io::Error>(format!("{} ", seen_count()))
     }))
 }
 
@@ -96,15 +83,15 @@ async fn check_calls(address: SocketAddr) {
     request(async {
         pack(1);
         assert_eq!(call(ClientLayer::new(), address, "/plain/10").await, "1 user=al%20ice;p");
-        assert_eq!(seen(), 2);
+        assert_eq!(seen_count(), 2);
 
         assert_eq!(call(ClientLayer::new(), address, "/plain/500").await, "2 user=al%20ice;p");
-        assert_eq!(seen(), 3);
+        assert_eq!(seen_count(), 3);
 
         let both = ["/plain/11", "/plain/12"].map(|path| forked(call(ClientLayer::new(), address, path)));
         let [a, b] = both;
         let (a, b) = tokio::join!(a, b);
-        assert_eq!((a.as_str(), b.as_str(), seen()), ("3 user=al%20ice;p", "3 user=al%20ice;p", 5));
+        assert_eq!((a.as_str(), b.as_str(), seen_count()), ("3 user=al%20ice;p", "3 user=al%20ice;p", 5));
         with_current(|current| assert_eq!(current.unwrap().share(), Share::whole()));
     })
     .await;
@@ -126,7 +113,7 @@ async fn a_reply_that_streams_brings_back_in_its_trailers_what_it_packed() {
     request(async {
         pack(1);
         assert_eq!(call(ClientLayer::new(), address, "/streaming").await, "2 3 4 ");
-        assert_eq!(seen(), 4);
+        assert_eq!(seen_count(), 4);
     })
     .await;
 }
@@ -137,7 +124,7 @@ async fn the_bridge_shows_what_happened_before_and_brings_nothing_back() {
     request(async {
         pack(1);
         assert_eq!(call(ClientLayer::bridge(), address, "/plain/10").await, "1 user=al%20ice;p");
-        assert_eq!(seen(), 1);
+        assert_eq!(seen_count(), 1);
         with_current(|current| {
             let current = current.unwrap();
             assert_eq!((current.share(), current.is_partial()), (Share::whole(), false));
@@ -154,7 +141,7 @@ async fn at_the_edge_every_call_begins_a_request() {
         for layer in [ClientLayer::new(), ClientLayer::bridge()] {
             assert_eq!(call(layer, address, "/plain/10").await, "0 user=al%20ice;p");
         }
-        assert_eq!(seen(), 1);
+        assert_eq!(seen_count(), 1);
     })
     .await;
 }
@@ -178,7 +165,7 @@ async fn only_baggage_signed_with_the_key_is_accepted() {
             let reply = call(layer, address, "/plain/10").await;
             assert_eq!(reply.split(' ').next(), Some(before));
         }
-        assert_eq!(seen(), 2);
+        assert_eq!(seen_count(), 2);
     })
     .await;
 
@@ -187,7 +174,7 @@ async fn only_baggage_signed_with_the_key_is_accepted() {
     request(async {
         pack(1);
         assert!(call(ClientLayer::new().key(key), address, "/plain/10").await.starts_with('1'));
-        assert_eq!(seen(), 1, "the reply is not signed");
+        assert_eq!(seen_count(), 1, "the reply is not signed");
     })
     .await;
 }
@@ -208,7 +195,7 @@ async fn a_call_with_reqwest_brings_baggage_there_and_back() {
         assert_eq!(get("/streaming").await, "3 4 5 ");
 
         // reqwest does not accept trailers: a stream brings back what was packed before it.
-        assert_eq!(seen(), 2);
+        assert_eq!(seen_count(), 2);
     })
     .await;
 }

@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod harness;
+
 use futures::stream::{FuturesUnordered, StreamExt, iter};
-use pivot_advice::{BagKey, Group, Groups, QueryId, TemporalFilter, Value};
-use pivot_baggage::{Baggage, FutureExt, in_request, with_current};
+use harness::{pack, seen};
+use pivot_baggage::{Baggage, FutureExt, in_request};
 use pivot_propagate::{JoinSet, Traced, carried_stream, forked, spawn, spawn_blocking, spawn_detached};
 use std::future::{pending, poll_fn};
 use std::panic::resume_unwind;
@@ -13,24 +15,6 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::yield_now;
-
-const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
-
-/// Packs a value into the current request.
-fn pack(value: u64) {
-    let mut rows = Groups::new(1, &[]);
-    rows.entry(&[Value::U64(value)]).n = 1;
-    with_current(|current| current.unwrap().pack(KEY, TemporalFilter::All, [rows]));
-}
-
-/// Returns all values that were packed before, each as often as it counts.
-fn seen() -> Vec<u64> {
-    let rows = with_current(|current| current.and_then(|b| b.unpack(KEY).map(|rows| rows.into_owned())));
-    let each = |group: &Group| vec![group.key[0].as_integer().unwrap() as u64; group.n as usize];
-    let mut values: Vec<u64> = rows.iter().flat_map(|rows| rows.iter()).flat_map(each).collect();
-    values.sort_unstable();
-    values
-}
 
 /// Packs 0, runs `work`, and checks what is seen after it, and that all branches joined and folded.
 async fn check(work: impl Future<Output = ()>, after: &[u64]) {
