@@ -8,7 +8,7 @@ struct Unit {
     name: &'static str,
     /// How many nanoseconds or bytes one of it is.
     size: i64,
-    /// What a number of nanoseconds or bytes is as a value.
+    /// The value of a number of nanoseconds or bytes.
     value: fn(i64) -> Value,
 }
 

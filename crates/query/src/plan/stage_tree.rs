@@ -60,7 +60,7 @@ pub(crate) struct Stage {
     pub(crate) steps: Vec<StageStep>,
     /// The tuples of a request that it packs: all, the first few, or the most recent few.
     pub(crate) keep: TemporalFilter,
-    /// What becomes of its rows.
+    /// The end that its rows come to.
     pub(crate) end: StageEnd,
     /// The stage whose bag holds this stage's tuples: itself, or one that packs the same.
     pub(crate) bag: usize,
@@ -117,7 +117,7 @@ pub(crate) enum StageStep {
 pub(crate) struct StageJoin {
     /// The stage whose bag is unpacked.
     pub(crate) child: usize,
-    /// What happens to a row without a match, or with one.
+    /// The kind of the join: whether a row without a match goes, stays, or is all that stays.
     pub(crate) matching: JoinKind,
     /// The conditions that must hold at once for a match.
     pub(crate) on: Vec<Expr>,

@@ -31,7 +31,7 @@ pub(crate) struct AstQuery {
     /// The clauses behind SELECT.
     pub(crate) result: ResultClauses,
     pub(crate) span: TextSpan,
-    /// It has GROUP BY or an aggregate, so its result is groups and no events.
+    /// Whether the query has GROUP BY or an aggregate, so that its result is groups and no events.
     pub(crate) is_aggregating: bool,
     /// Some clause did not parse: what it would have bound is not known.
     pub(crate) broken: bool,
