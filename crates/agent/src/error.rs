@@ -1,38 +1,38 @@
-//! Why an advice is not woven.
+//! Why an advice is not woven: reported to the frontend that sent it, never to the application.
 
 use std::fmt;
 
-/// What is wrong with an advice, on its own or in this process.
+/// A defect of an advice, either by itself or together with the tracepoints of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AgentError {
-    /// It has no instructions, too many, or they do not end in the one Pack or Emit.
+    /// The advice has no instructions, or too many, or they do not end in the one Pack or Emit.
     Malformed(&'static str),
-    /// It reads a column or state that no earlier instruction appends.
+    /// The advice reads a column or state that no earlier instruction appends.
     Unbound {
-        /// `column` or `state`.
+        /// The kind of operand: `column` or `state`.
         what: &'static str,
-        /// Its number.
+        /// The number of the column or state.
         index: u16,
     },
-    /// A number is beyond its limit.
+    /// The advice has more of something than is allowed.
     Limit {
-        /// What is limited.
+        /// The things that are limited, in the plural.
         what: &'static str,
-        /// The limit.
+        /// The most that are allowed.
         limit: usize,
     },
-    /// It touches a bag of another query.
+    /// The advice packs or unpacks a bag of another query.
     ForeignBag,
-    /// A state is folded by another aggregate than its own.
+    /// An unpacked state is folded by another aggregate than its own.
     AggregateMismatch,
-    /// The tracepoint in this process has no such field.
+    /// The tracepoint has no such field in this process.
     NoField {
-        /// The tracepoint.
+        /// The name of the tracepoint.
         tracepoint: String,
-        /// The field.
+        /// The name of the field.
         field: String,
-        /// The fields that it has.
+        /// The names of the fields that the tracepoint has.
         known: String,
     },
 }

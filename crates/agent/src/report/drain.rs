@@ -1,4 +1,4 @@
-//! Takes what all threads have gathered.
+//! Takes what all threads have gathered, and merges it into one report per query.
 
 use crate::report::query_report::{QueryReport, QueryReports};
 use crate::report::thread_slot;

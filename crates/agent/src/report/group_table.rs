@@ -1,17 +1,36 @@
-//! The groups of one query as a thread gathers them: an open-addressing hash table with keys of cells.
+//! The groups of one query in one thread: an open-addressing hash table whose keys are cells.
 //!
 //! ```text
-//! index (u32, ≤ ¼ full, linear probing)   rows: 112 bytes each, in order of insertion
-//! [ · 2 · · 0 · 1 · ]  ────────────────▶  0 │ key: 2 cells │ pending sum │ n │ state │
-//!                                         1 │ ..
-//! keys    the cells of keys beyond their second, row by row
-//! states  all states, row by row, unless there is one per row
+//!   GroupBy e.user Select e.user, SUM(e.bytes)
+//!
+//!   key ─hash─▶ index            rows
+//!               ┌───┐            ┌──────────────────┬────────────────────┬──────┬──────────┐
+//!               │ · │     ┌────▶ │ key "ann", null  │ pending n=7 sum=91 │ n=2  │ SUM = 40 │  row 0
+//!               │ 0 │─────┘      ├──────────────────┼────────────────────┼──────┼──────────┤
+//!               │ · │   ┌──────▶ │ key #0,    null  │ pending n=0        │ n=1  │ SUM = 5  │  row 1
+//!               │ 1 │───┘        └──────│───────────┴────────────────────┴──────┴──────────┘
+//!               │ · │ ≤ ¼ full          └─▶ interner: #0 "a user name that does not fit"
+//!               └───┘
 //! ```
 //!
-//! A group that is there is found by one hash and one comparison of words, without an allocation, and most rows are added
-//! to its [`PendingSum`] alone. Values that do not fit into a cell are interned, so that their cells are equal too. The
-//! table becomes [`Groups`] when it is drained; equal values of different types (`1` signed and unsigned) may be two rows
-//! here and become one group then.
+//! **Keys.** A key is an array of [`Cell`]s, so it is hashed and compared as machine words. The first two cells lie
+//! in the row itself, next to what an event adds to: a hit touches one line of the index and one or two of the row.
+//! Further cells lie in `keys`. A query without GROUP BY has a key of one null cell, so that one lookup path serves
+//! all.
+//!
+//! **Interning.** Long text, bytes and lists do not fit into a cell. The [`Interner`] keeps each such value once,
+//! and the key's cell has its number in place of the value. Equal cells then mean equal values. The converse fails
+//! for `1` signed and `1` unsigned: these are two rows here, and one group once [`Groups`] compares the values.
+//!
+//! **Pending sums.** Sums, counts and means over one column of integers need to know no more of the rows than how
+//! many there were and their total. Such rows go to the row's [`PendingSum`], which is one checked addition; rows
+//! that do not fit there go to `n` and the aggregate states. A drain adds both up, so each row is counted in
+//! exactly one.
+//!
+//! **Cost.** A hit on a group that exists allocates nothing. A new group appends a row, and doubles the index when
+//! a quarter of it is in use: sparse, so that linear probing mostly ends at the first try. Nothing is ever removed;
+//! the whole table is taken at the next drain. [`has_room`] bounds groups and bytes: a new group beyond the bounds
+//! is `None`, and its rows go to the query's `other` group.
 
 use crate::limits::has_room;
 use crate::report::interner::Interner;
@@ -22,59 +41,67 @@ use pivot_advice::{Aggregate, AggregateState, Groups, Value};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-/// How many slots an index has at first.
-const FIRST_SLOTS: usize = 32;
+/// How many slots a new index has.
+const INITIAL_SLOTS: usize = 32;
 
-/// A free slot of an index: no row has this number.
+/// An unused slot of an index. No row has this number, so looking the row up ends a probe.
 const FREE: u32 = u32::MAX;
 
-/// The groups of one query in one thread.
+/// The groups of one query in one thread, for rows of one schema.
 #[derive(Debug)]
 pub(crate) struct GroupTable {
-    /// `None` before the first row.
+    /// The number of keys and the aggregates; `None` before the first row.
     schema: Option<Arc<GroupSchema>>,
-    /// The schema's address. As long as the schema is kept here, no other has that address.
-    address: usize,
-    /// The number of a row, by the hash of its key.
+    /// The address of the schema, or 0. As long as the schema is kept here, no other one has this address.
+    schema_address: usize,
+    /// Row numbers by hash, with linear probing. The length is a power of two; at most a quarter is in use.
     index: Vec<u32>,
-    /// A hash shifted right by this is the slot to try first.
+    /// How far a hash is shifted right to give the first slot of its probe: the upper bits are the good ones.
     shift: u32,
+    /// The groups, in the order in which they were first seen.
     rows: Vec<GroupRow>,
     /// The cells of all keys beyond their first two, one key after the other.
     keys: Vec<Cell>,
-    /// The states of all rows, unless each has just one.
+    /// The states of all rows, one row after the other, unless each row has exactly one.
     states: Vec<AggregateState>,
+    /// The values behind key cells that are out of line.
     interner: Interner,
-    /// Space for a key of more than two cells.
-    key: Vec<Cell>,
-    /// The factors of the hash: odd, and secret, so that nobody can choose keys that collide.
+    /// A buffer for keys of more than two columns.
+    wide_key: Vec<Cell>,
+    /// Random odd factors of the hash function. They are secret, so that nobody can choose keys that collide.
     factors: [[u64; 2]; 2],
 }
 
-/// A group: its key lies next to what events add to.
+/// One group. What it is found by lies next to what events add to.
 #[derive(Debug)]
 struct GroupRow {
-    /// The first two cells of its key; null beyond its end.
+    /// The first two cells of the key, padded with null.
     key: [Cell; 2],
-    /// Rows that are not in `n` and the states yet.
+    /// Rows that are not yet part of `n` and of the states.
     pending: PendingSum,
+    /// How many rows the states have taken in.
     n: u64,
-    /// Its state if it has one. Otherwise a count that nobody reads.
+    /// The state of the only aggregate. Unused if there are none or several.
     state: AggregateState,
 }
 
-/// Integer rows not yet folded into the states: how many, and their sum. Sums, counts and means need no more.
+/// The number and the total of rows whose values are integers of one kind. Sums, counts and means need to know no
+/// more of such rows, so the states are updated once per drain instead of once per row.
 #[derive(Debug)]
 pub(crate) struct PendingSum {
+    /// The kind of integers that are taken; [`IntKind::NONE`] takes none.
     kind: IntKind,
+    /// How many rows were taken.
     n: u64,
+    /// The total of their values.
     sum: i64,
 }
 
 impl PendingSum {
     const NONE: PendingSum = PendingSum { kind: IntKind::NONE, n: 0, sum: 0 };
 
-    /// Adds a row with a value. Returns false, with nothing added, if the value is of another kind or the sum overflows.
+    /// Adds a row with a value. Returns false, with nothing added, if the value is no integer of this kind or the
+    /// total would overflow: then the row belongs into the states.
     #[inline(always)]
     pub(crate) fn add(&mut self, cell: Cell) -> bool {
         let sum = cell.as_int_of(self.kind).and_then(|x| self.sum.checked_add(x));
@@ -84,19 +111,20 @@ impl PendingSum {
         true
     }
 
-    /// Adds a row without a value, which always fits: returns true. A query has either such rows or rows with values.
+    /// Adds a row of a query without aggregates, in which every row of a group is one without a value. Always
+    /// succeeds.
     #[inline(always)]
     pub(crate) fn count(&mut self) -> bool {
         self.n = self.n.wrapping_add(1);
         true
     }
 
-    /// Returns whether a pending sum is all that an aggregate needs.
+    /// Returns whether the number and total of rows are all that an aggregate needs.
     pub(crate) fn serves(aggregate: Aggregate) -> bool {
         matches!(aggregate, Aggregate::Count | Aggregate::Sum | Aggregate::Average)
     }
 
-    /// Folds the rows into a state.
+    /// Adds the rows to the state of an aggregate that [`PendingSum::serves`].
     fn add_to(&self, state: &mut AggregateState) {
         let sum = self.kind.sum(self.sum);
         match state {
@@ -108,57 +136,66 @@ impl PendingSum {
     }
 }
 
-/// A group, to be added to.
+/// A group to which an event adds a row.
 pub(crate) struct GroupMut<'a> {
+    /// How many rows the states have taken in.
     pub(crate) n: &'a mut u64,
+    /// The states, in the order of the schema's aggregates.
     pub(crate) states: &'a mut [AggregateState],
 }
 
 impl GroupTable {
+    /// Returns a table for rows of the schema that comes first. It allocates nothing yet.
     pub(crate) fn new() -> GroupTable {
         let hasher = RandomState::default();
+        // Only an odd factor maps different words to different products.
+        let factors = [[0_u64, 1], [2, 3]].map(|pair| pair.map(|i| hasher.hash_one(i) | 1));
+
         GroupTable {
             schema: None,
-            address: 0,
+            schema_address: 0,
             index: Vec::new(),
             shift: 0,
             rows: Vec::new(),
             keys: Vec::new(),
             states: Vec::new(),
-            factors: [[0_u64, 1], [2, 3]].map(|pair| pair.map(|i| hasher.hash_one(i) | 1)),
-            key: Vec::new(),
+            factors,
+            wide_key: Vec::new(),
             interner: Interner::new(hasher),
         }
     }
 
-    /// Returns whether rows of this schema belong into this table. The first schema that asks is the one that does.
+    /// Returns whether rows of this schema may be added. The first schema that is asked for becomes the table's
+    /// own.
     #[inline(always)]
     pub(crate) fn accepts(&mut self, schema: &Arc<GroupSchema>) -> bool {
-        self.has_schema_at(schema.address()) || self.begin(schema)
+        self.has_schema_at(schema.address()) || self.adopt_schema(schema)
     }
 
-    /// Returns whether the table is of the schema at this address. False is inconclusive: an equal schema may have
-    /// another address.
+    /// Returns whether the table's schema lies at this address. If not, call [`GroupTable::accepts`]: the schema
+    /// may be equal all the same.
     #[inline(always)]
     pub(crate) fn has_schema_at(&self, address: usize) -> bool {
-        self.address == address
+        self.schema_address == address
     }
 
+    /// Takes over a schema if there is none yet. Returns whether the table's schema equals it.
     #[inline(never)]
-    fn begin(&mut self, schema: &Arc<GroupSchema>) -> bool {
+    fn adopt_schema(&mut self, schema: &Arc<GroupSchema>) -> bool {
         if self.schema.is_none() {
             self.schema = Some(Arc::clone(schema));
-            self.address = schema.address();
-            self.rebuild_index(FIRST_SLOTS);
+            self.schema_address = schema.address();
+            self.rebuild_index(INITIAL_SLOTS);
         }
         self.schema.as_ref() == Some(schema)
     }
 
+    /// Returns whether there is no group.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// About how much memory the groups take.
+    /// Returns about how many bytes the groups take. A state counts as 64, which sketches exceed.
     fn bytes(&self) -> usize {
         size_of_val(&self.rows[..])
             + size_of_val(&self.keys[..])
@@ -166,7 +203,8 @@ impl GroupTable {
             + self.interner.bytes()
     }
 
-    /// Returns the row of a key, or `None` if it is not there or a cell of the key is stored out of line.
+    /// Returns the row number of a key, or `None` if there is no such group or a cell of the key is out of line:
+    /// then [`GroupTable::group_of`] interns it first.
     #[inline(always)]
     pub(crate) fn find<const N: usize>(&self, key: &[Cell; N]) -> Option<usize> {
         if key.iter().any(|cell| cell.is_out_of_line()) {
@@ -177,24 +215,28 @@ impl GroupTable {
 
     /// Returns the pending sum of a row.
     #[inline(always)]
-    pub(crate) fn pending(&mut self, place: usize) -> Option<&mut PendingSum> {
-        Some(&mut self.rows.get_mut(place)?.pending)
+    pub(crate) fn pending(&mut self, row: usize) -> Option<&mut PendingSum> {
+        Some(&mut self.rows.get_mut(row)?.pending)
     }
 
-    /// Returns the group of a key of at most two cells, an empty one if it is new and there is room. Further rows with
-    /// values of the kind of `like` go into its pending sum.
+    /// Returns the group of a key of one or two cells, a new one if need be, or `None` if there is no room for it.
+    ///
+    /// `like` is the value of the row. If it is an integer, the group's pending sum takes integers of its kind from
+    /// now on, so that the next such row takes the fast path.
     pub(crate) fn group_of(&mut self, key: &mut [Cell], like: Cell, cells: &Cells) -> Option<GroupMut<'_>> {
-        let place = match key {
+        let row_number = match key {
             [only] => self.row_of::<1>(std::array::from_mut(only), cells),
             key => self.row_of::<2>(key.first_chunk_mut()?, cells),
         }?;
-        if let Some(row) = self.rows.get_mut(place).filter(|row| row.pending.n == 0) {
+
+        // While rows are pending the kind is fixed: their total would change its meaning with it.
+        if let Some(row) = self.rows.get_mut(row_number).filter(|row| row.pending.n == 0) {
             row.pending.kind = like.int_kind().unwrap_or(IntKind::NONE);
         }
-        self.group_at(place)
+        self.group_at(row_number)
     }
 
-    /// Returns the group of the key in these columns, an empty one if it is new and there is room.
+    /// Returns the group whose key lies in these columns, like [`GroupTable::group_of`].
     #[inline(never)]
     pub(crate) fn group(&mut self, columns: &[usize], like: Cell, cells: &Cells) -> Option<GroupMut<'_>> {
         match *columns {
@@ -202,48 +244,53 @@ impl GroupTable {
             [column] => self.group_of(&mut [cells.get(column)], like, cells),
             [first, second] => self.group_of(&mut [cells.get(first), cells.get(second)], like, cells),
             _ => {
-                let place = self.row_of_many(columns, cells)?;
-                self.group_at(place)
+                let row = self.row_of_wide(columns, cells)?;
+                self.group_at(row)
             }
         }
     }
 
-    /// Returns the group in a row.
+    /// Returns the group with this row number.
     #[inline(always)]
-    pub(crate) fn group_at(&mut self, place: usize) -> Option<GroupMut<'_>> {
-        let row = self.rows.get_mut(place)?;
+    pub(crate) fn group_at(&mut self, row_number: usize) -> Option<GroupMut<'_>> {
+        let row = self.rows.get_mut(row_number)?;
         let states = match self.schema.as_ref()?.aggregates.len() {
             1 => std::slice::from_mut(&mut row.state),
-            width => self.states.get_mut(place * width..(place + 1) * width)?,
+            width => self.states.get_mut(row_number * width..(row_number + 1) * width)?,
         };
         Some(GroupMut { n: &mut row.n, states })
     }
 
+    /// Returns the row number of a key, after interning it, or that of a new group.
     #[inline(always)]
     fn row_of<const N: usize>(&mut self, key: &mut [Cell; N], cells: &Cells) -> Option<usize> {
         if key.iter().any(|cell| cell.is_out_of_line()) {
             self.intern(key, cells)?;
         }
         match self.probe(self.hash(key), |row| row.key.first_chunk() == Some(&*key)) {
-            Some(place) => Some(place),
+            Some(row) => Some(row),
             None => self.insert(key),
         }
     }
 
+    /// Returns the row number of a key of more than two columns, or that of a new group.
     #[inline(never)]
-    fn row_of_many(&mut self, columns: &[usize], cells: &Cells) -> Option<usize> {
-        let mut key = std::mem::take(&mut self.key);
+    fn row_of_wide(&mut self, columns: &[usize], cells: &Cells) -> Option<usize> {
+        let mut key = std::mem::take(&mut self.wide_key);
         key.clear();
         key.extend(columns.iter().map(|column| cells.get(*column)));
-        let place = self.intern(&mut key, cells).and_then(|()| {
-            let found = self.probe_many(self.hash_many(&key), &key);
+
+        let row = self.intern(&mut key, cells).and_then(|()| {
+            let found = self.probe_wide(self.hash_wide(&key), &key);
             found.or_else(|| self.insert(&key))
         });
-        self.key = key;
-        place
+
+        // The buffer goes back even if there was no room.
+        self.wide_key = key;
+        row
     }
 
-    /// Returns the row with this hash that is the one, by linear probing.
+    /// Returns the number of the row with this hash that `is_it` accepts, by linear probing.
     #[inline(always)]
     fn probe(&self, hash: u64, is_it: impl Fn(&GroupRow) -> bool) -> Option<usize> {
         let mut at = (hash >> self.shift) as usize;
@@ -262,78 +309,87 @@ impl GroupTable {
         }
     }
 
-    /// Returns the row of a key of more than two cells.
-    fn probe_many(&self, hash: u64, key: &[Cell]) -> Option<usize> {
+    /// Returns the row number of a key of more than two cells, by linear probing.
+    fn probe_wide(&self, hash: u64, key: &[Cell]) -> Option<usize> {
         let mut at = (hash >> self.shift) as usize;
         loop {
-            let place = *self.index.get(at)? as usize;
-            if key.iter().copied().eq(self.key(place)?) {
-                return Some(place);
+            let row = *self.index.get(at)? as usize;
+            if key.iter().copied().eq(self.key(row)?) {
+                return Some(row);
             }
             at = self.next_slot(at);
         }
     }
 
-    /// Returns the slot of the index after this one.
+    /// Returns the slot of the index after this one, which is the first after the last.
     #[inline(always)]
     fn next_slot(&self, at: usize) -> usize {
         (at + 1) & (self.index.len() - 1)
     }
 
+    /// Returns whether one more group fits.
     fn has_room(&self) -> bool {
         has_room(self.rows.len(), self.bytes())
     }
 
-    /// Makes a group for a key that is not there. Returns `None` if there is no room.
+    /// Appends a group for a key that is not there. Returns its row number, or `None` if there is no room.
     #[cold]
     #[inline(never)]
     fn insert(&mut self, key: &[Cell]) -> Option<usize> {
         if !self.has_room() {
             return None;
         }
-
         let schema = Arc::clone(self.schema.as_ref()?);
-        let place = self.rows.len();
-        if 4 * (place + 1) > self.index.len() {
+        let row = self.rows.len();
+
+        // At most a quarter full: a probe of a key that is there mostly ends at its first slot.
+        if 4 * (row + 1) > self.index.len() {
             self.rebuild_index(2 * self.index.len());
         }
 
-        // Two cells and the only state in the row, the rest beside the rows.
-        let cell = |i: usize| key.get(i).copied().unwrap_or(Cell::NULL);
-        self.keys.extend(key.iter().skip(2));
+        // A single state lies in the row itself, so that updating it touches no other memory.
         let mut states = schema.aggregates.iter().map(|aggregate| aggregate.empty());
         let state = match states.len() {
             1 => states.next(),
             _ => None,
         };
         self.states.extend(states);
+        self.keys.extend(key.iter().skip(2));
 
-        let (key, state) = ([cell(0), cell(1)], state.unwrap_or(AggregateState::Count(0)));
-        self.rows.push(GroupRow { key, pending: PendingSum::NONE, n: 0, state });
-        self.enter(place);
-        Some(place)
+        let [first, second] = [0, 1].map(|i| key.get(i).copied().unwrap_or(Cell::NULL));
+        self.rows.push(GroupRow {
+            key: [first, second],
+            pending: PendingSum::NONE,
+            n: 0,
+            state: state.unwrap_or(AggregateState::Count(0)),
+        });
+        self.enter(row);
+        Some(row)
     }
 
-    /// Interns the cells of a key that are stored out of line. Returns `None` if there is no room for a new one.
+    /// Replaces the out-of-line cells of a key by those of interned values. Returns `None` if there is no room for
+    /// a value that is not interned yet.
     #[inline(never)]
     fn intern(&mut self, key: &mut [Cell], cells: &Cells) -> Option<()> {
         let room = self.has_room();
         key.iter_mut().filter(|cell| cell.is_out_of_line()).try_for_each(|cell| {
-            *cell = cell.moved_to(self.interner.place(*cell, cells, room)?);
+            *cell = cell.moved_to(self.interner.intern(*cell, cells, room)?);
             Some(())
         })
     }
 
-    /// Returns the cells of a key. A key of zero columns is stored as one null cell, so that one lookup serves all.
-    fn key(&self, place: usize) -> Option<impl Iterator<Item = Cell>> {
-        let (row, width) = (self.rows.get(place)?, self.schema.as_ref()?.keys);
+    /// Returns the cells of a row's key. A key of zero columns is stored as one null cell, so that one lookup path
+    /// serves all.
+    fn key(&self, row_number: usize) -> Option<impl Iterator<Item = Cell>> {
+        let (row, width) = (self.rows.get(row_number)?, self.schema.as_ref()?.keys);
         let (width, more) = (width.max(1), width.saturating_sub(2));
-        let more = self.keys.get(place * more..(place + 1) * more)?;
+        let more = self.keys.get(row_number * more..(row_number + 1) * more)?;
         Some(row.key.iter().take(width).chain(more).copied())
     }
 
-    /// Hashes a key of one or two cells: a sum of products, a universal hash whose upper bits count. The last step
-    /// breaks up the runs that keys at equal distances would make under linear probing.
+    /// Hashes a key of one or two cells by multilinear hashing: a sum of products with secret factors, of which two
+    /// keys hardly ever share the upper bits. The last line breaks up the runs that keys in arithmetic progression
+    /// would make in the index.
     #[inline(always)]
     fn hash<const N: usize>(&self, key: &[Cell; N]) -> u64 {
         let mut sum = 0_u64;
@@ -343,65 +399,68 @@ impl GroupTable {
         (sum ^ sum >> 32).wrapping_mul(self.factors[0][0])
     }
 
-    /// Hashes a key of any number of cells.
-    fn hash_many(&self, key: &[Cell]) -> u64 {
+    /// Hashes a key of more than two cells, by folded multiplications one after the other.
+    fn hash_wide(&self, key: &[Cell]) -> u64 {
         let [[x, y], [z, _]] = self.factors;
         key.iter().fold(0, |hash, cell| fold(hash ^ cell.0, x).wrapping_mul(z) ^ fold(cell.1, y))
     }
 
-    fn hash_of(&self, place: usize) -> Option<u64> {
-        let row = self.rows.get(place)?;
+    /// Returns the hash of a row's key, by the function by which keys of its width are looked up.
+    fn hash_of(&self, row_number: usize) -> Option<u64> {
+        let row = self.rows.get(row_number)?;
         match self.schema.as_ref()?.keys {
             0 | 1 => Some(self.hash(row.key.first_chunk::<1>()?)),
             2 => Some(self.hash(&row.key)),
-            _ => Some(self.hash_many(&self.key(place)?.collect::<Vec<_>>())),
+            _ => Some(self.hash_wide(&self.key(row_number)?.collect::<Vec<_>>())),
         }
     }
 
-    /// Enters a row into the index.
-    fn enter(&mut self, place: usize) {
-        let mut at = (self.hash_of(place).unwrap_or_default() >> self.shift) as usize;
+    /// Puts a row into the first free slot of its probe.
+    fn enter(&mut self, row: usize) {
+        let mut at = (self.hash_of(row).unwrap_or_default() >> self.shift) as usize;
         while self.index[at] != FREE {
             at = self.next_slot(at);
         }
-        self.index[at] = place as u32;
+        self.index[at] = row as u32;
     }
 
-    /// Rebuilds the index with so many slots, a power of two.
-    fn rebuild_index(&mut self, places: usize) {
-        self.index = vec![FREE; places];
-        self.shift = u64::BITS - places.ilog2();
-        (0..self.rows.len()).for_each(|place| self.enter(place));
+    /// Makes a new index of `slots` slots, a power of two, and enters all rows.
+    fn rebuild_index(&mut self, slots: usize) {
+        self.index = vec![FREE; slots];
+        self.shift = u64::BITS - slots.ilog2();
+        (0..self.rows.len()).for_each(|row| self.enter(row));
     }
 
-    /// Returns how many rows are in pending sums.
+    /// Returns how many rows are in pending sums. The query's report has not counted them as emitted.
     pub(crate) fn pending_rows(&self) -> u64 {
         self.rows.iter().fold(0, |sum, row| sum.saturating_add(row.pending.n))
     }
 
-    /// Returns the groups with values as keys, or `None` if there are none.
+    /// Converts all rows to groups with values as keys. Returns `None` if there are no rows.
     pub(crate) fn into_groups(mut self) -> Option<Groups> {
         let schema = self.schema.clone().filter(|_| !self.is_empty())?;
         let mut groups = Groups::new(schema.keys, &schema.aggregates);
 
-        for place in 0..self.rows.len() {
-            let key = self.key(place).into_iter().flatten().take(schema.keys);
+        for row_number in 0..self.rows.len() {
+            let key = self.key(row_number).into_iter().flatten().take(schema.keys);
             let key: Vec<Value> = key.map(|cell| self.interner.value(cell)).collect();
 
-            // Taken out of the row, because its group is borrowed below.
-            let pending =
-                self.rows.get_mut(place).map(|row| std::mem::replace(&mut row.pending, PendingSum::NONE));
-            let Some((pending, group)) = pending.zip(self.group_at(place)) else { continue };
+            let Some(row) = self.rows.get_mut(row_number) else { continue };
+            let pending = std::mem::replace(&mut row.pending, PendingSum::NONE);
+
+            let Some(group) = self.group_at(row_number) else { continue };
             if pending.n > 0 {
                 group.states.iter_mut().for_each(|state| pending.add_to(state));
             }
+
+            // Merged, not inserted: keys of different cells may be equal values.
             groups.entry(&key).merge(group.n.saturating_add(pending.n), group.states);
         }
         Some(groups)
     }
 }
 
-/// Multiplies and folds the halves of the product: every bit of both sides moves the result.
+/// Multiplies and folds the halves of the product, so that every bit of both factors affects the result.
 #[inline(always)]
 fn fold(x: u64, y: u64) -> u64 {
     let product = u128::from(x) * u128::from(y);

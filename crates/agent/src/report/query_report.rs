@@ -1,7 +1,16 @@
-//! The process's part of every result, between two reports.
+//! One query's part of a report: its groups from all threads of this process, what is missing, and what it cost.
 //!
-//! Each thread adds to a table of its own; see `thread` for how it is taken without a lock. Rows whose
-//! group finds no room go into `other`: they are missing from their group, not from the result.
+//! ```text
+//!   thread 1  ann 3, bob 1      merge      groups   ann 5, bob 1, …     at most 1,000
+//!   thread 2  ann 2, eve 4   ──────────▶   sampled  ann in stratum 7    each row weighted
+//!                                          other    4                   rows of groups without room
+//!                                          emitted  10                  all of them
+//! ```
+//!
+//! Memory is bounded without failing anything: when a new group finds no room, its rows are added to `other`, one
+//! group without a key. They are missing from their group, but not from the result, whose total stays right.
+//! Interpreted advice adds rows here directly; compiled and fused advice adds to a
+//! [`GroupTable`](crate::report::group_table::GroupTable), which is merged into this at the drain.
 
 use crate::limits::{MAX_BYTES, MAX_GROUPS, MAX_SAMPLED_GROUPS};
 use crate::run::interpreter::{Emission, table};
@@ -14,18 +23,19 @@ use std::collections::BTreeMap;
 /// One query's part of a report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueryReport {
-    /// The groups; none if rows were only lost.
+    /// The groups, or `None` if no row was kept in one.
     pub groups: Option<Groups>,
-    /// The groups of requests of which each stands for several.
+    /// The groups of sampled requests: each request stands for several.
     pub sampled: SampledGroups,
     /// One group without a key: the rows for whose groups there was no room.
     pub other: Option<Groups>,
     /// Rows emitted, dropped ones included.
     pub emitted: u64,
-    /// What is missing.
+    /// Counts of all that is missing from the result.
     pub loss: LossCounts,
-    /// What the query cost this process.
+    /// Events and time that the query cost this process.
     pub cost: QueryCost,
+    /// About how much memory the groups take.
     bytes: usize,
 }
 
@@ -33,7 +43,7 @@ pub struct QueryReport {
 pub type QueryReports = BTreeMap<QueryId, QueryReport>;
 
 impl QueryReport {
-    /// A part with nothing in it.
+    /// Returns a part with nothing in it.
     pub fn empty() -> QueryReport {
         let (loss, cost) = (LossCounts::default(), QueryCost::default());
         QueryReport {
@@ -47,13 +57,13 @@ impl QueryReport {
         }
     }
 
-    /// Whether it tells of nothing but what it cost.
+    /// Returns whether there are neither rows nor losses; there may be costs.
     pub fn is_empty(&self) -> bool {
         let none = self.groups.is_none() && self.sampled.is_empty() && self.other.is_none();
         none && self.emitted == 0 && self.loss.is_zero()
     }
 
-    /// About how much memory it takes.
+    /// Returns about how many bytes the groups take.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -72,24 +82,28 @@ impl QueryReport {
         self.loss.merge(&other.loss);
         self.cost.merge(&other.cost);
         self.sampled.merge_counts(&other.sampled);
+
         if let Some(groups) = other.groups {
             self.merge_groups(groups);
         }
         if let Some(groups) = other.sampled.groups {
             let beyond = absorb(&mut self.sampled.groups, &mut self.bytes, MAX_SAMPLED_GROUPS, groups);
-            self.beyond(beyond);
+            self.merge_beyond(beyond);
         }
+
         if let Some(rows) = other.other {
             self.merge_other(rows);
         }
     }
 
+    /// Adds groups of unsampled requests.
     pub(crate) fn merge_groups(&mut self, theirs: Groups) {
         let beyond = absorb(&mut self.groups, &mut self.bytes, MAX_GROUPS, theirs);
-        self.beyond(beyond);
+        self.merge_beyond(beyond);
     }
 
-    fn beyond(&mut self, beyond: Beyond) {
+    /// Accounts for what a table of groups did not take.
+    fn merge_beyond(&mut self, beyond: Beyond) {
         match beyond {
             Beyond::Room(rows) if rows.is_empty() => {}
             Beyond::Room(rows) => self.merge_other(rows),
@@ -97,28 +111,34 @@ impl QueryReport {
         }
     }
 
+    /// Adds rows whose groups found no room in another part.
     fn merge_other(&mut self, theirs: Groups) {
         let mine = self.other.get_or_insert_with(|| theirs.empty_like());
         if mine.same_shape(&theirs) { mine.merge(&theirs) } else { self.drop_rows(&theirs) }
     }
 
+    /// Counts rows as dropped.
     fn drop_rows(&mut self, rows: &Groups) {
         let dropped = rows.iter().fold(0_u64, |sum, group| sum.saturating_add(group.n));
         self.loss.dropped = self.loss.dropped.saturating_add(dropped);
     }
 
-    /// Adds the rows of one event. Of a sample each counts for several, unless the rows themselves are
-    /// the result.
+    /// Adds the rows that interpreted advice has made of one event. Rows of a sampled request count for all the
+    /// requests that it stands for, unless the rows themselves are the result.
     pub fn add(&mut self, emission: &Emission<'_>, decision: SampleDecision) {
         let sampled = !decision.is_unsampled() && emission.form == EmitMode::Groups;
         let (weight, stratum) =
             if sampled { (u64::from(decision.weight), Some(decision.stratum)) } else { (1, None) };
+
+        // Groups of a sample have the stratum as one more key: from how much the strata differ, the frontend
+        // estimates the error.
         let columns = emission.keys.len() + usize::from(sampled);
         let (groups, most) = match sampled {
             true => (&mut self.sampled.groups, MAX_SAMPLED_GROUPS),
             false => (&mut self.groups, MAX_GROUPS),
         };
         let groups = groups.get_or_insert_with(|| table(columns, emission.folds));
+
         let rows = emission.rows.iter().fold(0_u64, |sum, row| sum.saturating_add(row.n()));
         self.emitted = self.emitted.saturating_add(rows);
         if !fits(groups, columns, emission) {
@@ -126,23 +146,28 @@ impl QueryReport {
             self.loss.dropped = self.loss.dropped.saturating_add(rows);
             return;
         }
+
         let mut errors = EvalErrors::default();
         for row in &emission.rows {
             let row = row.weighted(weight);
             let mut key = row.key(emission.keys);
             key.extend(stratum.map(|stratum| Value::U64(stratum.into())));
-            let room = groups.len() < most && self.bytes < MAX_BYTES;
-            if !room && groups.get(&key).is_none() {
+
+            // A full table still takes rows of the groups that it has.
+            let has_room = groups.len() < most && self.bytes < MAX_BYTES;
+            if !has_room && groups.get(&key).is_none() {
                 let other = self.other.get_or_insert_with(|| table(0, emission.folds));
                 row.add_to(other.entry(&[]), emission.folds, &mut errors);
                 continue;
             }
+
             let before = groups.len();
             row.add_to(groups.entry(&key), emission.folds, &mut errors);
             if groups.len() > before {
                 self.bytes += Group::memory_size(&key, emission.folds.len());
             }
         }
+
         if sampled {
             self.sampled.count(rows, weight);
         }
@@ -150,26 +175,28 @@ impl QueryReport {
     }
 }
 
-/// What found no place in groups.
+/// The rows that a table of groups did not take.
 enum Beyond {
-    /// There was no room, so their keys are gone.
+    /// Rows of new groups without room, as one group without a key; possibly none.
     Room(Groups),
-    /// They are of another shape.
+    /// All rows: their number of keys or their aggregates differ from those of the table.
     OtherSchema(Groups),
 }
 
-/// Adds groups to others, of which there are at most so many.
+/// Adds groups to `mine`, which holds at most `most` groups and counts their memory in `bytes`. Returns what did
+/// not fit.
 fn absorb(mine: &mut Option<Groups>, bytes: &mut usize, most: usize, theirs: Groups) -> Beyond {
+    // Mostly only one thread has groups of the query: moving a table that fits saves copying it group by group.
     if mine.is_none() && theirs.len() <= most {
         let all: usize = theirs.iter().map(|group| Group::memory_size(&group.key, group.states.len())).sum();
         if *bytes + all <= MAX_BYTES {
-            // There is nothing to add them to.
             *bytes += all;
             let beyond = Groups::new(0, theirs.aggregates());
             *mine = Some(theirs);
             return Beyond::Room(beyond);
         }
     }
+
     let mine = mine.get_or_insert_with(|| theirs.empty_like());
     if !mine.same_shape(&theirs) {
         return Beyond::OtherSchema(theirs);
@@ -181,7 +208,7 @@ fn absorb(mine: &mut Option<Groups>, bytes: &mut usize, most: usize, theirs: Gro
     Beyond::Room(beyond)
 }
 
-/// Whether the rows of an event have the shape of the groups.
+/// Returns whether the rows of an event have as many keys and the same aggregates as the groups.
 fn fits(groups: &Groups, columns: usize, emission: &Emission<'_>) -> bool {
     let folds = emission.folds.iter().map(|fold| fold.aggregate);
     groups.keys() == columns && groups.aggregates().iter().copied().eq(folds)

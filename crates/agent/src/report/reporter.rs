@@ -1,55 +1,75 @@
-//! Reports: numbered, immutable once sent, kept until acknowledged.
+//! Reports: numbered from 1, immutable once sent, kept until the frontend acknowledges them.
 //!
-//! A state machine without clock or connection. `cut` is called at every window boundary and at every
-//! flush, `unsent` when there is a connection, `acknowledge` when the frontend has merged, and
-//! `disconnected` when what was sent may not have arrived. While a frontend is away its reports grow
-//! coarser instead of more: those that nobody has seen are merged into longer windows.
+//! ```text
+//!                  fixed: may have been seen            nobody has seen these
+//!            ┌──────────────────┴──────────────────┐┌────────────┴─────────────┐
+//!   kept       report 5    report 6    report 7      report 8    report 9        ◀─ cut (each window or flush)
+//!            └─────────┬──────────┘
+//!             sent on this connection
+//!
+//!   unsent         hands out reports behind those sent, at most 32 on their way at once
+//!   acknowledge 5  removes report 5 from the front
+//!   disconnected   nothing is sent any more, but the same reports stay fixed
+//! ```
+//!
+//! This is a state machine without clock or connection; `uplink` drives it. It gives **at-least-once delivery**:
+//! what was not acknowledged is sent again on the next connection. A frontend that has merged a report already
+//! knows so by its sequence number, because a report that was sent once is never changed: the same number always
+//! means the same rows. So in effect each report is merged exactly once.
+//!
+//! While the frontend is away, reports are **coalesced** instead of dropped: beyond a number or a size, the two
+//! neighbours that together cover the shortest time become one report of a longer window. No row is lost, only the
+//! time resolution of the outage. Only reports that nobody has seen are coalesced; the later ones move up by one
+//! number, so that the sequence stays without gaps.
 
 use crate::report::query_report::{QueryReport, QueryReports};
 use std::collections::VecDeque;
 
-/// The most reports that are kept. Beyond, two become one.
+/// The most reports that are kept. Beyond this number two become one.
 pub const MAX_REPORTS: usize = 600;
 
-/// The most bytes, about, that kept reports take. Beyond, two become one.
+/// The most bytes, about, that kept reports take. Beyond this size two become one.
 pub const MAX_KEPT_BYTES: usize = 32 << 20;
 
-/// The most reports that are on their way at once: later ones may still be merged.
+/// The most reports that are on their way at once. Later ones stay unseen, and so may still be coalesced.
 pub const MAX_IN_FLIGHT: usize = 32;
 
-/// What happened in this process in one window, or a part of it.
+/// All that this process has to report about one window, or about a part of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// From 1, without gaps.
+    /// The number of the report: from 1, without gaps.
     pub sequence: u64,
     /// Start of the window, in nanoseconds since the epoch.
     pub window_start_ns: i64,
     /// End of the window.
     pub window_end_ns: i64,
-    /// No later report has rows of a window that ends here or before.
+    /// A promise: no later report has rows of a window that ends here or before. Never falls.
     pub watermark_ns: i64,
-    /// How long after the window's end it was cut; 0 if before.
+    /// How long after the window's end the report was cut; 0 if before.
     pub delay_ns: i64,
-    /// The queries' parts.
+    /// The parts of all queries.
     pub parts: QueryReports,
 }
 
-/// Turns what is drained into reports.
+/// Makes numbered reports of what is drained, and keeps them until they are acknowledged.
 #[derive(Debug)]
 pub struct Reporter {
+    /// The length of windows.
     window_ns: i64,
     /// Start of the window that is current.
     current_ns: i64,
+    /// The sequence number of the next new report.
     next_sequence: u64,
+    /// Reports that were not acknowledged, in the order of their numbers.
     kept: VecDeque<Report>,
     /// How many of the kept reports, from the front, were sent on this connection.
     sent: usize,
-    /// How many of them, from the front, were sent on any connection: these never change.
+    /// How many of the kept reports, from the front, were sent on an earlier connection and must not change either.
     resend_until: usize,
 }
 
 impl Report {
-    /// Covers the windows of both.
+    /// Merges the next report into this one, which then covers the windows of both.
     fn absorb(&mut self, later: Report) {
         self.window_start_ns = self.window_start_ns.min(later.window_start_ns);
         self.window_end_ns = self.window_end_ns.max(later.window_end_ns);
@@ -62,7 +82,8 @@ impl Report {
 }
 
 impl Reporter {
-    /// A reporter of windows of that length, beginning with the window that is current now.
+    /// Returns a reporter for windows of this length, beginning with the window that is current now. Windows are
+    /// aligned to multiples of their length since the epoch, so that those of all processes agree.
     pub fn new(window_ns: i64, now_ns: i64) -> Reporter {
         let window_ns = window_ns.max(1);
         Reporter {
@@ -75,8 +96,8 @@ impl Reporter {
         }
     }
 
-    /// Changes the length of windows from now on. To be called behind a cut, when nothing waits that
-    /// belongs to the window so far.
+    /// Changes the length of windows from now on. Call it right after a cut, when nothing is waiting that belongs
+    /// to the window so far.
     pub fn set_window(&mut self, window_ns: i64, now_ns: i64) {
         if window_ns > 0 && window_ns != self.window_ns {
             self.window_ns = window_ns;
@@ -84,21 +105,23 @@ impl Reporter {
         }
     }
 
-    /// When the current window ends.
+    /// Returns when the current window ends.
     pub fn boundary_ns(&self) -> i64 {
         self.current_ns.saturating_add(self.window_ns)
     }
 
-    /// Makes a report of what was drained just now. It belongs to the current window, which is over if
-    /// its end has come.
+    /// Makes a report of what was drained just now. It belongs to the current window, which is over if `now_ns` has
+    /// reached its end.
     pub fn cut(&mut self, now_ns: i64, drained: QueryReports) {
         let (start, end) = (self.current_ns, self.boundary_ns());
         let over = now_ns >= end;
         if over {
             self.current_ns = now_ns - now_ns.rem_euclid(self.window_ns);
         }
+
         // A clock that was set back must not make a watermark fall behind what was promised.
         let promised = self.kept.back().map_or(i64::MIN, |report| report.watermark_ns);
+
         self.keep(Report {
             sequence: self.next_sequence,
             window_start_ns: start,
@@ -109,15 +132,17 @@ impl Reporter {
         });
     }
 
-    /// How many reports, from the front, a frontend may have seen.
+    /// Returns how many reports, from the front, a frontend may have seen. These must not change.
     fn fixed(&self) -> usize {
         self.sent.max(self.resend_until)
     }
 
+    /// Appends a report, and coalesces others if there are too many or they are too large.
     fn keep(&mut self, report: Report) {
         let never_sent = self.kept.len() > self.fixed();
         match self.kept.back_mut() {
-            // Nothing to tell since the last one, which nobody has seen: only time has passed.
+            // Nobody has seen the last report, and it has no rows: the new one takes its place and number, and with
+            // its watermark says all that the last one said. An idle process keeps one report, not one per window.
             Some(last) if never_sent && last.parts.is_empty() => {
                 let sequence = last.sequence;
                 *last = Report { sequence, ..report };
@@ -127,40 +152,44 @@ impl Reporter {
                 self.kept.push_back(report);
             }
         }
+
         while (self.kept.len() > MAX_REPORTS || self.bytes() > MAX_KEPT_BYTES) && self.merge_two() {}
     }
 
+    /// Returns about how many bytes all kept reports take.
     fn bytes(&self) -> usize {
         self.kept.iter().flat_map(|report| report.parts.values()).map(QueryReport::bytes).sum()
     }
 
-    /// Merges the two neighbours that together cover the shortest time, of those that nobody has seen.
-    /// Later ones take over the numbers, so no gap is left. False if there are no two.
+    /// Merges the two neighbours that together cover the shortest time, among the reports that nobody has seen.
+    /// Returns false if there are no two of these.
     fn merge_two(&mut self) -> bool {
-        let fixed = self.fixed();
-        let covers = |first: usize| self.kept[first + 1].window_end_ns - self.kept[first].window_start_ns;
-        let Some(first) = (fixed..self.kept.len().saturating_sub(1)).min_by_key(|first| covers(*first))
-        else {
-            return false;
-        };
+        // The shortest, so that repeated merging lengthens all windows evenly instead of one without end.
+        let pairs = self.fixed()..self.kept.len().saturating_sub(1);
+        let shortest =
+            pairs.min_by_key(|first| self.kept[first + 1].window_end_ns - self.kept[*first].window_start_ns);
+        let Some(first) = shortest else { return false };
+
         let Some(later) = self.kept.remove(first + 1) else { return false };
         if let Some(earlier) = self.kept.get_mut(first) {
             earlier.absorb(later);
         }
+
+        // Later reports move up, so that no gap is left in the sequence. Nobody has seen their numbers either.
         self.kept.iter_mut().skip(first + 1).for_each(|report| report.sequence -= 1);
         self.next_sequence -= 1;
         true
     }
 
-    /// The reports to send now. They count as sent, and stay until they are acknowledged; call again
-    /// when some have been.
+    /// Returns the reports to send now, and counts them as sent. They are kept until they are acknowledged; call
+    /// this again after each acknowledgement.
     pub fn unsent(&mut self) -> impl Iterator<Item = &Report> {
         let until = self.kept.len().min(MAX_IN_FLIGHT).max(self.sent);
         let from = std::mem::replace(&mut self.sent, until);
         self.kept.iter().skip(from).take(until - from)
     }
 
-    /// The frontend has merged all reports up to this sequence.
+    /// Removes all reports up to this sequence number: the frontend has merged them.
     pub fn acknowledge(&mut self, sequence: u64) {
         while self.kept.front().is_some_and(|report| report.sequence <= sequence) {
             self.kept.pop_front();
@@ -169,12 +198,13 @@ impl Reporter {
         }
     }
 
-    /// Whether every report has been acknowledged.
+    /// Returns whether every report has been acknowledged.
     pub fn is_settled(&self) -> bool {
         self.kept.is_empty()
     }
 
-    /// The connection is gone: what was not acknowledged is sent again, the same, on the next one.
+    /// Notes that the connection is gone: reports that were not acknowledged are sent again, unchanged, on the next
+    /// one.
     pub fn disconnected(&mut self) {
         self.resend_until = self.resend_until.max(self.sent);
         self.sent = 0;

@@ -1,23 +1,43 @@
-//! A thread's slot in the agent: whether the thread is inside an event, and the two tables that it adds to.
+//! A thread's slot in the agent: whether the thread is inside an event, and the two tables that its events add to.
 //!
-//! Events take no lock and do no atomic read-modify-write. Two textbook techniques make that possible, and both rest on
-//! the slot's epoch, which is odd while its thread is inside an event:
-//!
-//! * **Quiescent-state-based reclamation.** Woven advice is replaced by a swap of a pointer, and the old set is freed
-//!   when every thread has been seen outside an event since: [`quiesce`].
-//! * **Double-buffered tables.** A drain turns each thread to its other table, and takes the one before once the thread
-//!   has been seen outside an event since: [`drain_tables`].
+//! Two things must not be taken from a running event: the advice that it runs, and the table that it adds to. Both
+//! are protected by **quiescent-state reclamation**, as in userspace RCU. Whoever wants to free or take something
+//! first makes it unreachable, then waits until every thread has been outside an event once. A thread tells by the
+//! `epoch` of its slot, which is odd while it is inside.
 //!
 //! ```text
-//! thread    epoch 6   7 ─── event, adds to table A ─── 8   9 ── event, adds to table B ── 10
-//! drain          turn A→B   fence   ..waits while 7..  ▲ takes A
+//!   event (the thread that owns the slot)       weaver or drain (any other thread)
+//!   1  epoch += 1, now odd                      1  publish new advice, or point `table` to the other table
+//!   2  event_fence                              2  process_fence
+//!   3  read the woven advice and `table`        3  read the `epoch` of every slot
+//!   4  run the advice, add rows                 4  where it is odd, wait until it changes
+//!   5  epoch += 1, now even (release)           5  free the old advice, or take the old table (acquire)
 //! ```
 //!
-//! The thread stores its epoch and then loads a pointer; the other side stores a pointer and then loads the epoch. Each
-//! must see the other's store, which takes a fence on both sides: an asymmetric one, see [`fence`]. An event
-//! that goes on for too long is waited for once; then its table is left to a later drain.
+//! Each side writes, fences, and then reads what the other side writes. So at least one of them sees the other's
+//! write: either the event reads the new pointer in step 3, or the waiter reads the odd epoch and waits. Release
+//! and acquire in the last step hand over what the event wrote. [`fence`] makes step 2 free of cost for events.
 //!
-//! Slots are leaked, and handed to later threads when theirs end. There are as many as there were threads at once.
+//! Only the owning thread writes `epoch`, so a load and a store are enough: an event executes no locked
+//! read-modify-write instruction, which would cost more than a whole fused advice. The epoch counts, instead of
+//! being a flag, so that a waiter which finds a busy thread inside a *later* event knows that the one it waits for
+//! has ended.
+//!
+//! The tables are **double-buffered**, so that events never wait for a drain:
+//!
+//! ```text
+//!   before     table ──▶ tables[0]   events add here
+//!                        tables[1]   empty
+//!   swap                 tables[0]   an event that began before may still add: wait for it, then take the rows
+//!              table ──▶ tables[1]   events add here
+//! ```
+//!
+//! A field expression may run for longer than a drain is willing to wait. Then the drain notes the epoch in `late`
+//! and leaves the thread with the table that it has, and the rows behind the event come with a later drain.
+//!
+//! Slots are never freed. A thread claims one at its first event; when the thread has ended, and a drain has taken
+//! both of its tables, the slot goes to the next new thread. So there are as many slots as there ever were threads
+//! at once, and a reference to a slot is always valid.
 
 use crate::report::fence;
 use crate::report::thread_table::ThreadTable;
@@ -27,52 +47,58 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering}
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long draining and weaving wait for one event to end: far longer than a busy machine keeps a thread from running.
-/// An event whose field expressions take longer is waited for once, and from then on delays only its own rows.
+/// How long draining and weaving wait for one event to end: far longer than a busy machine keeps a thread from
+/// running. An event that takes longer is waited for once, and from then on delays only its own rows.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the agent keeps for a thread. Aligned so that no two threads write to one cache line, nor to the one that is
-/// fetched along with it.
+/// The state of one thread, written by that thread and read by whoever weaves or drains.
+///
+/// The alignment keeps two threads from writing to one cache line, or to the neighbour that processors fetch along
+/// with it.
 #[repr(align(128))]
 pub(crate) struct ThreadSlot {
-    /// Odd while the thread is inside an event. Written by the thread alone.
+    /// Counts entries and exits: odd while the thread is inside an event. Written by the thread alone.
     epoch: AtomicUsize,
     /// The table that events add to. Written by the drain alone.
     table: AtomicPtr<ThreadTable>,
-    /// How many events are left until one is timed. Written by the thread alone.
+    /// How many events go by until one is timed. Written by the thread alone.
     until_timed: AtomicU32,
+    /// The table that events add to, and the one that a drain takes.
     tables: [UnsafeCell<ThreadTable>; 2],
-    /// Whether the thread has ended: then nobody writes here until the slot is handed on.
+    /// Whether the thread has ended: nobody adds to its tables until the slot is handed on.
     ended: AtomicBool,
     /// How many events were skipped because a field expression of another event hit them.
     skipped: AtomicUsize,
-    /// The epoch of an event that a drain stopped waiting for, plus one; 0 if there is none. Written by the drain alone.
+    /// One more than the epoch of the event for which a drain ran out of patience; 0 if there is none. Written by
+    /// the drain alone.
     late: AtomicUsize,
 }
 
 // SAFETY: the tables are the only part that is not atomic. The one that `table` points to is touched
 // by the owning thread alone, between its two writes of `epoch`; the other one by the holder of
-// `DRAINING` alone, after it has seen the thread outside since it turned `table`.
+// `DRAINING` alone, after it has seen the thread outside since it swapped `table`.
 unsafe impl Sync for ThreadSlot {}
 
-/// Why a thread has no slot.
+/// The reason why a thread has no slot.
 #[derive(Clone, Copy)]
 enum NoSlot {
-    /// The thread has hit no tracepoint yet.
+    /// The thread has hit no tracepoint yet; it gets a slot at the first one.
     New,
-    /// The thread is ending: its destructors run.
+    /// The thread is ending, and its thread-local destructors run.
     Gone,
-    /// The thread works for the agent, whose own events are not to be seen, or runs in a forked child.
+    /// The thread works for the agent, whose own events are not observed, or runs in a forked child.
     Exempt,
 }
 
 thread_local! {
+    // The slot lies in a cell without a destructor, so that the hot path need not ask whether it was destroyed. The
+    // guard has the destructor instead; it is touched once, when the slot is claimed.
     static SLOT: Cell<Option<&'static ThreadSlot>> = const { Cell::new(None) };
     static NO_SLOT: Cell<NoSlot> = const { Cell::new(NoSlot::New) };
     static SLOT_GUARD: SlotGuard = const { SlotGuard };
 }
 
-/// Gives the slot back when the thread ends: a thread-local with a destructor.
+/// Marks the thread's slot as ended when the thread ends.
 struct SlotGuard;
 
 impl Drop for SlotGuard {
@@ -84,42 +110,44 @@ impl Drop for SlotGuard {
     }
 }
 
-/// All slots of the process.
+/// The slots of all threads.
 struct SlotRegistry {
-    /// Those of threads, ended ones included until a drain has taken what they left.
+    /// Slots of threads that live, or have ended since the last drain.
     all: Vec<&'static ThreadSlot>,
-    /// Those that the next new thread may have.
+    /// Slots to be handed to new threads; their tables are empty.
     free: Vec<&'static ThreadSlot>,
 }
 
 static SLOTS: Mutex<SlotRegistry> = Mutex::new(SlotRegistry { all: Vec::new(), free: Vec::new() });
 
-/// Held while tables are taken: a slot has one drain at a time.
+/// Held while tables are taken, so that one drain at a time owns the inactive tables.
 static DRAINING: Mutex<()> = Mutex::new(());
 
 /// Whether this process was forked from one that had an agent: then no thread gets a slot any more.
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Returns whether no thread gets a slot any more.
+/// Returns whether this process was forked from one that had an agent, so that no thread gets a slot any more.
 pub(crate) fn is_closed() -> bool {
     CLOSED.load(Ordering::Relaxed)
 }
 
-/// Events that no slot has counted, because their threads were ending.
+/// How many events were skipped in threads without a slot, because they were ending.
 static SKIPPED: AtomicUsize = AtomicUsize::new(0);
 
 fn slots() -> std::sync::MutexGuard<'static, SlotRegistry> {
     SLOTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The thread is inside an event until this is dropped.
+/// Marks this thread as inside an event until it is dropped. There is at most one per thread.
 pub(crate) struct EventGuard {
     slot: &'static ThreadSlot,
+    // Not `Send`: only the owning thread may write to its slot.
     thread: PhantomData<*const ()>,
 }
 
 impl EventGuard {
-    /// Enters an event. Returns `None`, and counts the event as skipped, if the thread is inside one already or ends.
+    /// Marks this thread as inside an event. Returns `None`, and counts the event as skipped, if the thread is
+    /// inside one already or is ending; `None` alone if the thread takes no events.
     #[inline(always)]
     pub(crate) fn enter() -> Option<EventGuard> {
         let slot = match SLOT.get() {
@@ -127,29 +155,29 @@ impl EventGuard {
             None => claim_slot()?,
         };
 
-        // A plain load and store: only this thread writes its epoch.
+        // Inside already: a field expression has hit a tracepoint. Its advice would borrow the table a second time.
         let epoch = slot.epoch.load(Ordering::Relaxed);
         if epoch % 2 == 1 {
             return skipped_at(&slot.skipped);
         }
-        slot.epoch.store(epoch.wrapping_add(1), Ordering::Relaxed);
 
-        // Between the store above and the loads of what is woven and of the table; see the fence's page.
+        // The mark comes before anything that weaving or draining may take away is read.
+        slot.epoch.store(epoch.wrapping_add(1), Ordering::Relaxed);
         fence::event_fence();
         Some(EventGuard { slot, thread: PhantomData })
     }
 
-    /// Returns the table that this event adds to, and the proof that the thread is inside an event.
+    /// Returns the table that this event adds to, and a proof that the thread is inside an event.
     #[inline(always)]
     pub(crate) fn table_and_proof(&mut self) -> (&mut ThreadTable, ReadGuard<'_>) {
         // SAFETY: this thread is inside, and `table` was read after it was marked so: a drain that has
-        // turned `table` since then waits for the mark to go. It points to one of the slot's tables. There
+        // swapped `table` since then waits for the mark to go. It points to one of the slot's tables. There
         // is one `EventGuard` in a thread, and it is borrowed for as long as the table is.
         let table = unsafe { &mut *self.slot.table.load(Ordering::Acquire) };
         (table, ReadGuard(PhantomData))
     }
 
-    /// Returns whether this event is to be timed, as one in many is, and counts it if not.
+    /// Returns whether this event is to be timed. Otherwise counts it as one of those that are left out.
     #[inline(always)]
     pub(crate) fn is_timed(&self) -> bool {
         let left = self.slot.until_timed.load(Ordering::Relaxed);
@@ -165,7 +193,7 @@ impl EventGuard {
     }
 }
 
-/// Proof that this thread is inside an event, for as long as the value lives.
+/// A proof that this thread is inside an event: what is read with it stays valid for `'a`.
 #[derive(Clone, Copy)]
 pub(crate) struct ReadGuard<'a>(PhantomData<(&'a (), *const ())>);
 
@@ -177,13 +205,14 @@ impl Drop for EventGuard {
     }
 }
 
+/// Counts a skipped event. Returns `None`, so that the hot path can return the call.
 #[cold]
 fn skipped_at<T>(count: &AtomicUsize) -> Option<T> {
     count.fetch_add(1, Ordering::Relaxed);
     None
 }
 
-/// Gives this thread a slot, or returns `None` if it may have none.
+/// Gives this thread a slot. Returns `None` if it may have none, and counts the event if the thread is ending.
 #[cold]
 #[inline(never)]
 fn claim_slot() -> Option<&'static ThreadSlot> {
@@ -197,50 +226,59 @@ fn claim_slot() -> Option<&'static ThreadSlot> {
         NoSlot::Exempt => return None,
     }
 
-    // Touched for its destructor, which gives the slot back.
+    // Touching the guard registers its destructor. That fails while the thread's other destructors run: a slot
+    // claimed then would never be marked as ended.
     if SLOT_GUARD.try_with(|_| ()).is_err() {
         NO_SLOT.set(NoSlot::Gone);
         return skipped_at(&SKIPPED);
     }
 
     let mut slots = slots();
-    let slot = slots.free.pop().unwrap_or_else(|| {
-        let slot: &'static ThreadSlot = Box::leak(Box::new(ThreadSlot {
-            epoch: AtomicUsize::new(0),
-            table: AtomicPtr::default(),
-            until_timed: AtomicU32::new(0),
-            tables: Default::default(),
-            ended: AtomicBool::new(false),
-            skipped: AtomicUsize::new(0),
-            late: AtomicUsize::new(0),
-        }));
-        slot.table.store(slot.tables[0].get(), Ordering::Release);
-        slot
-    });
-
+    let slot = slots.free.pop().unwrap_or_else(new_slot);
     slot.until_timed.store(0, Ordering::Relaxed);
     slot.ended.store(false, Ordering::Release);
+
+    // Registered before the first event can use it, or a drain and a weaver would not wait for that event.
     slots.all.push(slot);
     SLOT.set(Some(slot));
     Some(slot)
 }
 
-/// Leaves the next `events` events of this thread untimed, for counts of instructions: under an emulator every event takes long,
-/// so that all of them would be timed.
+/// Makes a slot that lives as long as the program.
+fn new_slot() -> &'static ThreadSlot {
+    let slot: &'static ThreadSlot = Box::leak(Box::new(ThreadSlot {
+        epoch: AtomicUsize::new(0),
+        table: AtomicPtr::default(),
+        until_timed: AtomicU32::new(0),
+        tables: Default::default(),
+        ended: AtomicBool::new(false),
+        skipped: AtomicUsize::new(0),
+        late: AtomicUsize::new(0),
+    }));
+
+    // It points into the slot itself, whose address is known only now.
+    slot.table.store(slot.tables[0].get(), Ordering::Release);
+    slot
+}
+
+/// Leaves the next `events` events of this thread untimed, for counts of instructions: under an emulator every
+/// event takes long, so that all of them would be timed.
 pub fn leave_untimed(events: u32) {
     if let Some(slot) = SLOT.get().or_else(claim_slot) {
         slot.until_timed.store(events, Ordering::Relaxed);
     }
 }
 
-/// Exempts this thread, which works for the agent: its events run no advice.
+/// Exempts this thread, which works for the agent: tracepoints that it hits run no advice. Without effect if the
+/// thread has hit a woven tracepoint already.
 pub fn exempt_this_thread() {
     if SLOT.get().is_none() && matches!(NO_SLOT.get(), NoSlot::New) {
         NO_SLOT.set(NoSlot::Exempt);
     }
 }
 
-/// Gives no thread a slot from now on and takes this one's away: the process was forked. Neither locks nor allocates.
+/// Gives no thread a slot from now on, and takes this thread's slot away. Neither locks nor allocates, because it
+/// runs in a child that was just forked.
 #[cfg(target_os = "linux")]
 pub(crate) fn close() {
     CLOSED.store(true, Ordering::Relaxed);
@@ -248,7 +286,7 @@ pub(crate) fn close() {
     NO_SLOT.set(NoSlot::Exempt);
 }
 
-/// Returns whether an event on this thread would now run advice.
+/// Returns whether a woven tracepoint that this thread hits now would run its advice.
 pub fn takes_events() -> bool {
     match SLOT.get() {
         Some(slot) => slot.epoch.load(Ordering::Relaxed).is_multiple_of(2),
@@ -256,48 +294,62 @@ pub fn takes_events() -> bool {
     }
 }
 
-/// Returns how many events were skipped, because a field expression of another event hit them or because their thread
-/// was ending.
+/// Returns how many events were skipped, because a field expression of another event hit them or because their
+/// thread was ending.
 pub fn skipped_events() -> u64 {
-    let here: usize = slots().all.iter().map(|slot| slot.skipped.load(Ordering::Relaxed)).sum::<usize>();
-    let freed: usize = slots().free.iter().map(|slot| slot.skipped.load(Ordering::Relaxed)).sum::<usize>();
-    (here + freed + SKIPPED.load(Ordering::Relaxed)) as u64
+    let slots = slots();
+    let in_slots: usize =
+        slots.all.iter().chain(&slots.free).map(|slot| slot.skipped.load(Ordering::Relaxed)).sum();
+    (in_slots + SKIPPED.load(Ordering::Relaxed)) as u64
 }
 
-/// Waits until every event has ended that may have seen what was published before the call. Returns false if one went on
-/// for too long: then what it may have seen must be kept.
+/// Waits until every event that may have read what the caller replaced has ended: a grace period, in the words of
+/// RCU. Returns false if an event went on for too long; then what was replaced must be kept.
 pub(crate) fn quiesce() -> bool {
+    // Cloned, so that threads can claim slots meanwhile. A thread that claims one later reads what is new.
     let all = slots().all.clone();
     fence::process_fence();
+
     let deadline = Instant::now() + PATIENCE;
     all.into_iter().all(|slot| wait_until_outside(slot, deadline).is_ok())
 }
 
-/// Takes the table of every thread, and calls `each` with it. What events add from now on is for the next drain.
+/// Passes the rows that each thread has gathered to `each`. What events add from now on is for the next drain.
 pub(crate) fn drain_tables(mut each: impl FnMut(ThreadTable)) {
     let _serial = DRAINING.lock().unwrap_or_else(PoisonError::into_inner);
     let all = slots().all.clone();
 
-    // Before the tables are turned: a thread that ends later leaves its table to the next drain.
+    // Read before the tables are swapped: a thread that ends later has added to both, and is left to the next
+    // drain.
     let ended: Vec<bool> = all.iter().map(|slot| slot.ended.load(Ordering::Acquire)).collect();
 
-    // What earlier drains could not wait for, before the tables it is in come into use again.
-    all.iter().filter(|slot| late_event_ended(slot)).for_each(|slot| each(take_inactive(slot)));
+    // Tables that earlier drains left behind, before the swap makes them the active ones.
+    for slot in &all {
+        if late_event_ended(slot) {
+            each(take_inactive(slot));
+        }
+    }
 
-    all.iter().for_each(|slot| swap_tables(slot));
+    // All threads are swapped before the first wait, so one fence and one wait serve them all.
+    for slot in &all {
+        swap_tables(slot);
+    }
     fence::process_fence();
+
     let deadline = Instant::now() + PATIENCE;
     for (slot, ended) in all.into_iter().zip(ended) {
         if slot.late.load(Ordering::Relaxed) != 0 {
             continue;
         }
+
+        // The event may add to the inactive table for as long as it goes on: nobody touches that before.
         if let Err(epoch) = wait_until_outside(slot, deadline) {
             slot.late.store(epoch.wrapping_add(1), Ordering::Relaxed);
             continue;
         }
         each(take_inactive(slot));
 
-        // Its second table too, and then the slot is free: nobody will add to it.
+        // Nobody adds to either table any more. Both must be empty before another thread gets the slot.
         if ended {
             swap_tables(slot);
             each(take_inactive(slot));
@@ -306,32 +358,34 @@ pub(crate) fn drain_tables(mut each: impl FnMut(ThreadTable)) {
     }
 }
 
-/// Returns whether an event has ended that an earlier drain stopped waiting for, and forgets it then.
+/// Returns whether an event that was late for an earlier drain has ended since, and forgets it if so.
 fn late_event_ended(slot: &ThreadSlot) -> bool {
     let late = slot.late.load(Ordering::Relaxed);
-    let came = late != 0 && slot.epoch.load(Ordering::Acquire) != late.wrapping_sub(1);
-    if came {
+    let has_ended = late != 0 && slot.epoch.load(Ordering::Acquire) != late.wrapping_sub(1);
+    if has_ended {
         slot.late.store(0, Ordering::Relaxed);
     }
-    came
+    has_ended
 }
 
-/// Turns a thread to its other table, unless a late event may still add to that.
+/// Points a thread to its other table, unless a late event may still add to that one.
 fn swap_tables(slot: &ThreadSlot) {
     if slot.late.load(Ordering::Relaxed) == 0 {
         slot.table.store(inactive_table(slot), Ordering::Release);
     }
 }
 
-/// Waits until the thread has left the event that it is in, if it is in one. The epoch of an event that goes on for too
-/// long is the error.
+/// Waits until the event that the thread is in, if any, has ended. Fails with the epoch of an event that goes on
+/// for too long.
 fn wait_until_outside(slot: &ThreadSlot, deadline: Instant) -> Result<(), usize> {
     let epoch = slot.epoch.load(Ordering::Acquire);
     if epoch % 2 == 1 && slot.late.load(Ordering::Relaxed) == epoch.wrapping_add(1) {
+        // An earlier drain has waited for this event in vain.
         return Err(epoch);
     }
 
-    // The epoch only has to change: a thread that is inside again is inside another event, which began later.
+    // The epoch only has to change: a thread that is inside again is inside another event, which began later. Most
+    // events take less than a microsecond; a thread that was descheduled inside one takes far longer.
     let mut spins = 0_u32;
     while epoch % 2 == 1 && slot.epoch.load(Ordering::Acquire) == epoch {
         if Instant::now() > deadline {
@@ -343,20 +397,20 @@ fn wait_until_outside(slot: &ThreadSlot, deadline: Instant) -> Result<(), usize>
     Ok(())
 }
 
-/// Returns the table that the thread does not add to.
+/// Returns the table that the thread's new events do not add to.
 fn inactive_table(slot: &ThreadSlot) -> *mut ThreadTable {
     let [one, two] = slot.tables.each_ref().map(UnsafeCell::get);
     if slot.table.load(Ordering::Relaxed) == one { two } else { one }
 }
 
-/// Takes the table that the thread does not add to.
+/// Takes the rows of the inactive table, and leaves it empty.
 fn take_inactive(slot: &ThreadSlot) -> ThreadTable {
-    // SAFETY: `DRAINING` is held, and the thread has been outside since it was turned to the other
-    // table, or has ended; see `Sync`.
+    // SAFETY: `DRAINING` is held, and the thread has been outside an event since it was pointed to the other table,
+    // or has ended; see `Sync`.
     std::mem::take(unsafe { &mut *inactive_table(slot) })
 }
 
-/// Hands the slot of a thread that has ended to the next new thread.
+/// Makes the slot of an ended thread free for a new one.
 fn release_slot(slot: &'static ThreadSlot) {
     let mut slots = slots();
     slots.all.retain(|other| !std::ptr::eq(*other, slot));
