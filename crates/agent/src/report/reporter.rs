@@ -9,7 +9,7 @@
 //!
 //!   unsent         hands out reports behind those sent, at most 32 on their way at once
 //!   acknowledge 5  removes report 5 from the front
-//!   disconnected   nothing is sent any more, but the same reports stay fixed
+//!   disconnected   all are unsent again, but the same reports stay fixed
 //! ```
 //!
 //! This is a state machine without clock or connection; `uplink` drives it. It gives **at-least-once delivery**:
