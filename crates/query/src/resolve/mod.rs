@@ -14,6 +14,7 @@
 mod aggregates;
 mod expressions;
 mod fields;
+mod function_calls;
 mod joins;
 mod name_scope;
 mod queries;
