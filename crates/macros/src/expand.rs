@@ -180,9 +180,9 @@ fn value(field: &FieldArgument) -> TokenStream {
 /// Names the wrapper that lets queries see the value of a field, or a hash of it.
 fn shown(field: &FieldArgument) -> TokenStream {
     if field.sensitive {
-        quote!(::pivot::__private::site::export::Hidden)
+        quote!(::pivot::__private::site::fields::Hidden)
     } else {
-        quote!(::pivot::__private::site::export::Shown)
+        quote!(::pivot::__private::site::fields::Shown)
     }
 }
 

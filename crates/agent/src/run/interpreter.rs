@@ -20,13 +20,13 @@ use std::collections::HashSet;
 /// The effect of an advice on the outside.
 #[derive(Debug)]
 pub enum Effect<'a> {
-    /// It packed tuples, which go into the baggage after every advice at this event has run. A temporal
+    /// The advice packed tuples, which go into the baggage after every advice at this event has run. A temporal
     /// bag takes one table for each tuple, any other exactly one.
     Pack(BagKey, TemporalFilter, Vec<Groups>),
-    /// It cannot tell which tuples a temporal bag has to choose, since rows may be missing among which it
+    /// The advice cannot tell which tuples a temporal bag has to choose, since rows may be missing among which it
     /// would: the bag is lost.
     Lose(BagKey, TemporalFilter),
-    /// It emitted rows.
+    /// The advice emitted rows.
     Emit(Emission<'a>),
 }
 
@@ -126,24 +126,16 @@ impl Interpretation<'_> {
                 }),
                 Instruction::Filter { expr } => self.rows.retain(|row| expr.holds(&row.columns, self.errors)),
                 Instruction::Unpack { bag, columns, aggregates, rows, matching, on, .. } => {
-                    let (matching, on) = (*matching, on.as_ref());
-                    self.unpack(
-                        *bag,
-                        rows,
-                        &JoinSpec {
-                            matching,
-                            on,
-                            distinct: rows.distinct(),
-                            columns: columns.len(),
-                            aggregates,
-                        },
-                    );
+                    let (matching, on, distinct) = (*matching, on.as_ref(), rows.distinct());
+                    let join = JoinSpec { matching, on, distinct, columns: columns.len(), aggregates };
+                    self.unpack(*bag, rows, &join);
                 }
                 Instruction::Unnest { list, .. } => self.unnest(*list),
                 Instruction::Distinct { columns } => self.distinct(columns),
                 Instruction::Order { columns } => {
                     self.rows.sort_by_cached_key(|row| Ranked(row.key(columns)))
                 }
+                // A choice among rows of which some may be missing would be a wrong one.
                 Instruction::Choose if self.incomplete => break,
                 Instruction::Choose => self.choose(keep),
                 Instruction::Pack { .. }

@@ -21,14 +21,14 @@ use std::sync::Arc;
 /// An advice as steps over a row of cells.
 #[derive(Debug)]
 pub(crate) struct CompiledAdvice {
-    /// What comes before the join, or all steps.
+    /// The steps before the join, or all steps.
     pub(crate) steps: Vec<CompiledStep>,
     pub(crate) join: Option<BagJoin>,
     /// How many columns a row has at the end.
     pub(crate) columns: usize,
     /// The columns that rows are grouped by.
     pub(crate) keys: Vec<usize>,
-    /// What each aggregate takes in.
+    /// The input of each aggregate.
     pub(crate) arguments: Vec<AggregateArgument>,
     /// A summary of the arguments, by which fast paths are chosen.
     pub(crate) input: AggregateInput,
@@ -36,7 +36,7 @@ pub(crate) struct CompiledAdvice {
     pub(crate) sink: RowSink,
 }
 
-/// What all aggregates together take in.
+/// The input of all aggregates together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum AggregateInput {
     /// There are no aggregates: rows are only counted.
@@ -90,13 +90,13 @@ pub(crate) struct BagJoin {
     /// How many columns the bag has.
     pub(crate) width: usize,
     pub(crate) aggregates: Vec<Aggregate>,
-    /// What a row of the bag must satisfy to match.
+    /// The condition under which a row of the bag matches.
     pub(crate) on: Option<CellExpr>,
-    /// What comes after the join, for every joined row.
+    /// The steps after the join, for every joined row.
     pub(crate) steps: Vec<CompiledStep>,
 }
 
-/// What an aggregate takes in.
+/// The input of one aggregate.
 #[derive(Debug)]
 #[repr(u8)]
 pub(crate) enum AggregateArgument {

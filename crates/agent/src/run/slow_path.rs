@@ -22,13 +22,13 @@ struct Event<'a> {
     fields: FieldReader<'a>,
     /// Space for the columns.
     cells: &'a mut Cells,
-    /// What this thread has gathered for the query.
+    /// The query's table of this thread.
     query_table: &'a mut QueryTable,
     /// Where packs wait for the end of the event, if they have to.
     deferred: Option<&'a mut DeferredPacks>,
 }
 
-/// Which requests an advice may still have to leave out.
+/// Whether the event's request has been found to be in the sample.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sampling {
     /// The query keeps all requests; whether others on the request's way did is not known yet.

@@ -24,12 +24,12 @@ fn registered_tracepoints() -> MutexGuard<'static, Vec<&'static Tracepoint>> {
     REGISTERED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Adds a tracepoint that became known just now.
+/// Adds a tracepoint that was registered just now.
 pub(crate) fn add(tracepoint: &'static Tracepoint) {
     registered_tracepoints().push(tracepoint);
 }
 
-/// Adds those tracepoints that were not known so far, and gives them.
+/// Adds those tracepoints that were not known so far, and returns them.
 pub(crate) fn add_unknown(tracepoints: &[&'static Tracepoint]) -> Vec<&'static Tracepoint> {
     let mut registered = registered_tracepoints();
     let linked = TRACEPOINTS_V0.iter().copied();
@@ -40,13 +40,13 @@ pub(crate) fn add_unknown(tracepoints: &[&'static Tracepoint]) -> Vec<&'static T
     new
 }
 
-/// How many tracepoints became known as the program ran; it only rises.
+/// Returns how many tracepoints were registered as the program ran. The number only rises.
 pub fn registered_count() -> usize {
     registered_tracepoints().len()
 }
 
-/// All tracepoints of this program: call sites in the order of their places in the source, then
-/// those that became known later, in the order in which they did.
+/// Returns all tracepoints of this program: call sites in the order of the source, then those that were registered, in
+/// the order in which they were.
 pub fn tracepoints() -> Vec<&'static Tracepoint> {
     let mut all: Vec<_> = TRACEPOINTS_V0.iter().copied().collect();
     all.sort_by_key(|tracepoint| (tracepoint.declaration.location, tracepoint.name()));
@@ -54,12 +54,12 @@ pub fn tracepoints() -> Vec<&'static Tracepoint> {
     all
 }
 
-/// What all tracepoints of this program export.
+/// Returns what all tracepoints of this program export.
 pub fn catalogue() -> Vec<Exports> {
     tracepoints().into_iter().map(Tracepoint::exports).collect()
 }
 
-/// What tracepoints export that became known after so many others had.
+/// Returns what the tracepoints export that were registered after the first `registered` ones.
 pub fn catalogue_since(registered: usize) -> Vec<Exports> {
     registered_tracepoints().iter().skip(registered).map(|tracepoint| tracepoint.exports()).collect()
 }

@@ -34,7 +34,7 @@ pub struct SourceLocation {
 }
 
 impl Declaration {
-    /// What the catalogue says of this call site.
+    /// Returns what the catalogue says of this call site.
     pub(crate) fn exports(&self) -> Exports {
         let field = |(name, ty): &ExportedField| FieldDescriptor { name: (*name).into(), ty: *ty };
         Exports {
@@ -46,7 +46,7 @@ impl Declaration {
         }
     }
 
-    /// What an observed value is here whatever happens, if it is always the same.
+    /// Returns an observed value that is always the same here, or `None` if it depends on the event.
     pub(crate) fn constant(&self, source: FieldSource) -> Option<Value> {
         match source {
             FieldSource::Exported(index) => self.constants?(self.fields.get(index)?.0),
@@ -63,7 +63,7 @@ impl fmt::Debug for Declaration {
     }
 }
 
-/// Whether no two fields have the same name.
+/// Returns whether no two fields have the same name. In a constant, where no iterators are to be had.
 pub(crate) const fn are_different(fields: &[ExportedField]) -> bool {
     let mut i = 0;
     while i < fields.len() {

@@ -22,7 +22,7 @@ pub trait Export {
     /// The value queries see. Called only while the field is observed.
     fn export(&self) -> Value;
 
-    /// The same in a cell, without an allocation where it is text or a number.
+    /// Returns the value as a cell, without an allocation if it is text or a number.
     #[inline(always)]
     fn cell(&self, cells: &mut Cells) -> Cell {
         cells.hold(&self.export())
@@ -314,41 +314,6 @@ impl<'a, T> ByReference for &Variable<'a, T> {
     #[inline(always)]
     fn take(&self) -> &'a T {
         self.0
-    }
-}
-
-/// An ordinary field.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Shown;
-
-impl Shown {
-    /// The type queries see.
-    pub const fn ty(ty: Type) -> Type {
-        ty
-    }
-
-    /// The value queries see.
-    #[inline(always)]
-    pub fn value(value: Value) -> Value {
-        value
-    }
-}
-
-/// A sensitive field: queries see a hash of it.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Hidden;
-
-impl Hidden {
-    /// The type queries see.
-    pub const fn ty(_: Type) -> Type {
-        Type::String
-    }
-
-    /// The value queries see.
-    pub fn value(value: Value) -> Value {
-        hash(&value)
     }
 }
 

@@ -1,21 +1,21 @@
-//! A field as a tracepoint shows it to whoever observes it.
+//! Fields as the macros write them: what of a field queries see, its value or a hash of it.
 
 use crate::run::cells::{Cell, Cells};
 use crate::site::export::{Export, hash};
 use crate::site::formatted::{formatted, with_text};
-use pivot_advice::Value;
+use pivot_advice::{Type, Value};
 use std::fmt;
 
-/// A field as the macros write it down.
+/// The value of a field, in the form that its observer wants.
 #[doc(hidden)]
 pub trait Field {
-    /// Puts the value into a cell.
+    /// Returns the value as a cell.
     fn cell(&self, cells: &mut Cells) -> Cell;
-    /// Gives the value.
+    /// Returns the value.
     fn value(&self) -> Value;
 }
 
-/// An exported field.
+/// A field of a type that can be exported.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Exported<T>(pub T);
@@ -31,7 +31,7 @@ impl<T: Export> Field for Exported<T> {
     }
 }
 
-/// A field that is formatted.
+/// A field that is formatted, by `%` or `?`.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Formatted<'a>(pub fmt::Arguments<'a>);
@@ -46,14 +46,14 @@ impl Field for Formatted<'_> {
     }
 }
 
-/// An ordinary field.
+/// An ordinary field: queries see its value.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Shown<F>(pub F);
 
-// The condition stands at the methods: so the compiler names the type that cannot be exported.
+// The bound is on the methods, so that the compiler names the type that cannot be exported.
 impl<F> Shown<F> {
-    /// Puts the value into a cell.
+    /// Returns the value as a cell.
     #[inline(always)]
     pub fn cell(&self, cells: &mut Cells) -> Cell
     where
@@ -63,17 +63,46 @@ impl<F> Shown<F> {
     }
 }
 
-/// A sensitive field: its hash is shown.
+impl Shown<()> {
+    /// Returns the type that queries see of a field of this type.
+    pub const fn ty(ty: Type) -> Type {
+        ty
+    }
+}
+
+impl Shown<Value> {
+    /// Returns what queries see of a value.
+    #[inline(always)]
+    pub fn value(value: Value) -> Value {
+        value
+    }
+}
+
+/// A sensitive field: queries see a hash of it.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Hidden<F>(pub F);
 
 impl<F> Hidden<F> {
-    /// Puts the value's hash into a cell.
+    /// Returns the value's hash as a cell.
     pub fn cell(&self, cells: &mut Cells) -> Cell
     where
         F: Field,
     {
         cells.hold(&hash(&self.0.value()))
+    }
+}
+
+impl Hidden<()> {
+    /// Returns the type that queries see of a field of any type.
+    pub const fn ty(_: Type) -> Type {
+        Type::String
+    }
+}
+
+impl Hidden<Value> {
+    /// Returns what queries see of a value.
+    pub fn value(value: Value) -> Value {
+        hash(&value)
     }
 }

@@ -36,16 +36,16 @@ impl Site {
     }
 }
 
-/// What a function returned.
+/// The result or error of a function that has returned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// The error's text; None if it succeeded.
     pub error: Option<Value>,
-    /// What it returned; Null if it failed, is not observed, or its type cannot be exported.
+    /// The result; null if the function failed, nobody observes it, or its type cannot be exported.
     pub result: Value,
 }
 
-/// Which parts of an outcome somebody observes.
+/// The parts of an outcome that somebody observes.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
     /// The result.
@@ -67,14 +67,14 @@ struct Observed {
     exit: Site,
     error: Site,
     /// The fields that were evaluated, by index.
-    fields: Vec<Field>,
+    fields: Vec<EvaluatedField>,
     began: Option<Instant>,
     // A function that a destructor calls during a panic is not itself panicking.
     began_panicking: bool,
 }
 
 #[derive(Debug, Clone)]
-enum Field {
+enum EvaluatedField {
     /// Nobody observed it.
     Not,
     Value(Value),
@@ -120,12 +120,13 @@ impl Observed {
     ) -> Option<Box<Observed>> {
         // EventGuard, like every evaluation: events that an expression hits are skipped.
         let _inside = EventGuard::enter()?;
+
         let observes = |index| exit.tracepoint.observes(index) || error.tracepoint.observes(index);
         let evaluate = |index| match catch_unwind(AssertUnwindSafe(|| field(index))) {
-            Ok(value) => Field::Value(value),
-            Err(_) => Field::Panicked,
+            Ok(value) => EvaluatedField::Value(value),
+            Err(_) => EvaluatedField::Panicked,
         };
-        let evaluated = |index| if observes(index) { evaluate(index) } else { Field::Not };
+        let evaluated = |index| if observes(index) { evaluate(index) } else { EvaluatedField::Not };
         Some(Box::new(Observed {
             exit,
             error,
@@ -147,13 +148,14 @@ impl Observed {
             catch_unwind(AssertUnwindSafe(|| outcome(wanted)))
         };
         let Ok(Outcome { error, result }) = evaluated else {
-            return self.fire(self.exit, &[self.elapsed(), Field::Panicked, Field::Panicked]);
+            return self
+                .fire(self.exit, &[self.elapsed(), EvaluatedField::Panicked, EvaluatedField::Panicked]);
         };
         match error {
-            None => self.fire_exit("ok", Field::Value(result)),
+            None => self.fire_exit("ok", EvaluatedField::Value(result)),
             Some(error) => {
-                self.fire(self.error, &[self.elapsed(), Field::Value(error)]);
-                self.fire_exit("err", Field::Value(result));
+                self.fire(self.error, &[self.elapsed(), EvaluatedField::Value(error)]);
+                self.fire_exit("err", EvaluatedField::Value(result));
             }
         }
     }
@@ -161,28 +163,29 @@ impl Observed {
     #[cold]
     fn abandoned(&self) {
         let panics = std::thread::panicking() && !self.began_panicking;
-        self.fire_exit(if panics { "panic" } else { "cancelled" }, Field::Value(Value::Null));
+        self.fire_exit(if panics { "panic" } else { "cancelled" }, EvaluatedField::Value(Value::Null));
     }
 
-    fn elapsed(&self) -> Field {
-        self.began.map_or(Field::Not, |began| Field::Value(began.elapsed().export()))
+    fn elapsed(&self) -> EvaluatedField {
+        self.began.map_or(EvaluatedField::Not, |began| EvaluatedField::Value(began.elapsed().export()))
     }
 
-    fn fire_exit(&self, outcome: &str, result: Field) {
-        self.fire(self.exit, &[self.elapsed(), Field::Value(Value::str(outcome)), result]);
+    fn fire_exit(&self, outcome: &str, result: EvaluatedField) {
+        self.fire(self.exit, &[self.elapsed(), EvaluatedField::Value(Value::str(outcome)), result]);
     }
 
     /// Fires with the function's own fields and those that every function has after them. Advice that
     /// was woven since the function began and observes more than was evaluated then has missed it.
-    fn fire(&self, site: Site, last: &[Field]) {
-        let all: Vec<&Field> = self.fields.iter().chain(last).collect();
-        let missed =
-            |(index, field): (usize, &&Field)| matches!(field, Field::Not) && site.tracepoint.observes(index);
+    fn fire(&self, site: Site, last: &[EvaluatedField]) {
+        let all: Vec<&EvaluatedField> = self.fields.iter().chain(last).collect();
+        let missed = |(index, field): (usize, &&EvaluatedField)| {
+            matches!(field, EvaluatedField::Not) && site.tracepoint.observes(index)
+        };
         if site.is_woven() && !all.iter().enumerate().any(missed) {
             site.tracepoint.fire(&|index| match all.get(index) {
-                Some(Field::Value(value)) => value.clone(),
-                Some(Field::Panicked) => resume_unwind(Box::new("a field's expression panicked")),
-                Some(Field::Not) | None => Value::Null,
+                Some(EvaluatedField::Value(value)) => value.clone(),
+                Some(EvaluatedField::Panicked) => resume_unwind(Box::new("a field's expression panicked")),
+                Some(EvaluatedField::Not) | None => Value::Null,
             });
         }
     }
@@ -199,7 +202,7 @@ macro_rules! outcomes {
     ($($doc:literal $of:ident [$($generics:tt)*] $self:ty, |$value:ident, $wanted:ident| $outcome:expr;)*) => {$(
         #[doc = $doc]
         pub trait $of {
-            /// What is known of the returned value.
+            /// Returns what is known of the returned value.
             fn outcome(&self, wanted: Wanted) -> Outcome;
         }
 

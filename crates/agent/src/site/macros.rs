@@ -46,7 +46,7 @@ macro_rules! __tracepoint {
         $crate::__field!([$name] [$($copy)*] [$($done)*] [$field, Shown] $($rest)+)
     };
     ([$name:expr] [$($copy:tt)*] [$({ $field:ident, $show:ident, $ty:expr, $held:ident $value:expr })*]) => {{
-        $crate::__declare!($name, [$((::core::stringify!($field), $crate::site::export::$show::ty($ty))),*]);
+        $crate::__declare!($name, [$((::core::stringify!($field), $crate::site::fields::$show::ty($ty))),*]);
         if FLAG.load(::core::sync::atomic::Ordering::Relaxed) != 0 {
             $($copy)*
             let _computed = |_index: usize, _cells: &mut $crate::Cells| -> $crate::Cell {
@@ -142,7 +142,7 @@ macro_rules! __field {
     };
 }
 
-/// What concerns a field that is copied before the closures are made.
+/// Expands to its code for a field that is copied before the closures are made.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __if_copied {
@@ -150,7 +150,7 @@ macro_rules! __if_copied {
     (computed $($then:tt)*) => {};
 }
 
-/// What concerns any other field.
+/// Expands to its code for any other field.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __if_computed {

@@ -61,13 +61,13 @@ impl Tracepoint {
         self.declaration.fields
     }
 
-    /// Whether advice is woven here. One relaxed load.
+    /// Returns whether advice is woven here: one relaxed load.
     #[inline(always)]
     pub fn is_woven(&self) -> bool {
         self.flag.load(Ordering::Relaxed) != 0
     }
 
-    /// Whether woven advice observes the exported field of that index.
+    /// Returns whether woven advice observes the exported field of that index.
     pub fn observes(&self, index: usize) -> bool {
         self.observed.load(Ordering::Relaxed) >> index.min(63) & 1 == 1
     }
@@ -80,14 +80,14 @@ impl Tracepoint {
         self.fire_with(&|index, cells| cells.hold(&field(index)));
     }
 
-    /// The same where values need not be made: `field` puts one into a cell.
+    /// Runs the woven advice without making values: `field` returns the exported field of an index as a cell.
     #[cold]
     #[inline(never)]
     pub fn fire_with(&'static self, field: &dyn Fn(usize, &mut Cells) -> Cell) {
         fire(&self.published, field);
     }
 
-    /// What the catalogue says of this call site.
+    /// Returns what the catalogue says of this call site.
     pub fn exports(&self) -> Exports {
         self.declaration.exports()
     }
@@ -96,12 +96,12 @@ impl Tracepoint {
         &self.published
     }
 
-    /// Says which exported fields are observed. Comes before what is published.
+    /// Sets which exported fields are observed. Comes before the advice is published.
     pub(crate) fn set_observed(&self, fields: impl Iterator<Item = usize>) {
         self.observed.store(fields.fold(0, |bits, index| bits | 1 << index.min(63)), Ordering::Release);
     }
 
-    /// Says whether something is woven here. Comes after what is published.
+    /// Sets whether anything is woven here. Comes after the advice is published.
     pub(crate) fn set_woven(&self, woven: bool) {
         self.flag.store(u8::from(woven), Ordering::Release);
     }

@@ -32,7 +32,7 @@ impl LinkedAdvice {
         LinkedAdvice::link_or(advice, fields, |field| Err(missing(field)))
     }
 
-    /// The same for one of several call sites of a name: what others may export is null here.
+    /// Links an advice to one of several call sites of a name: a field that only others export is null here.
     pub fn link_one_of_several(advice: &Advice, fields: &[&str]) -> Result<LinkedAdvice, AgentError> {
         LinkedAdvice::link_or(advice, fields, |_| Ok(FieldSource::Missing))
     }

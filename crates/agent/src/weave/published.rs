@@ -9,7 +9,7 @@ use crate::weave::woven::WovenSet;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// What is woven where nothing is.
+/// The set of every tracepoint at which nothing is woven.
 static EMPTY: WovenSet = WovenSet::Empty;
 
 /// The advice woven at one tracepoint, to be read without a lock.

@@ -18,8 +18,8 @@ impl Tracepoint {
         Tracepoint::register_with(name, fields, |_| None, location)
     }
 
-    /// The same with fields that have one value here whatever happens, which `constants` gives: advice with
-    /// a condition that rules it out is not woven here at all.
+    /// Registers a tracepoint some fields of which always have the same value, which `constants` returns. Advice with a
+    /// condition that such a value rules out is not woven here at all.
     pub fn register_with(
         name: &str,
         fields: &[ExportedField],

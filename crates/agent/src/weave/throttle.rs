@@ -113,7 +113,7 @@ impl Gate {
     }
 }
 
-/// What the governor knows of one query.
+/// The governor's account of one query.
 #[derive(Debug)]
 struct QueryHealth {
     gate: Arc<Gate>,

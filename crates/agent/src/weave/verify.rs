@@ -16,7 +16,7 @@ const MAX_EXPRESSIONS: usize = 1 << 16;
 /// The most tuples that First or MostRecent may keep.
 const MAX_KEPT: u32 = 10_000;
 
-/// Accepts an advice that can be woven.
+/// Checks an advice. Returns what is wrong with it, if it cannot be woven anywhere.
 pub fn verify(advice: &Advice) -> Result<(), AgentError> {
     let (last, steps) =
         advice.instructions.split_last().ok_or(AgentError::Malformed("it has no instructions"))?;
@@ -28,7 +28,7 @@ pub fn verify(advice: &Advice) -> Result<(), AgentError> {
     bound.end(advice, last)
 }
 
-/// What earlier instructions have bound.
+/// Columns and states that earlier instructions have bound.
 #[derive(Default)]
 struct Bound {
     columns: usize,
@@ -103,6 +103,7 @@ impl Bound {
             Instruction::Emit { keys, folds, .. } => (keys, folds),
             _ => return Err(AgentError::Malformed("it does not end in a Pack or Emit")),
         };
+
         limit("keys", keys.len(), MAX_COLUMNS)?;
         limit("aggregates", folds.len(), MAX_COLUMNS)?;
         keys.iter().try_for_each(|key| self.column(*key))?;

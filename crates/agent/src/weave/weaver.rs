@@ -24,13 +24,13 @@ use pivot_advice::{Advice, QueryCost, QueryId, QueryStatus, WeaveProblem};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a frontend wants woven, and what became of it.
+/// The advice that a frontend wants woven, and what became of it.
 #[derive(Debug)]
 pub(crate) struct Weaver {
     /// In the order of queries and stages, in which advice runs.
     desired: Vec<Advice>,
     governor: Governor,
-    /// Which query has which index in every thread's table.
+    /// The query that has an index in every thread's table, by index.
     table_indexes: Vec<Option<QueryId>>,
     schemas: GroupSchemas,
     /// Whether the operator or the application has switched weaving off.

@@ -26,7 +26,7 @@ use std::sync::Arc;
 pub(crate) enum WovenSet {
     /// Nothing is woven.
     Empty,
-    /// What an advice packs goes into the baggage at once: no other advice of the set unpacks it.
+    /// Packs go into the baggage at once: no advice of the set unpacks what another one packs.
     Immediate(Box<WovenAdvice>),
     /// Packs wait until all advice has run: an event does not happen before itself, so no advice may unpack what
     /// another one packs at the same event.

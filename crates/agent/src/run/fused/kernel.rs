@@ -6,9 +6,11 @@ use crate::run::fused::join::FusedEvent;
 use crate::run::fused::plan::{FusedAdvice, FusedKernel, FusedKey, FusedKeys, KernelShape};
 use crate::site::default_field::default_cell;
 
-/// What a kernel sums: a constant, because a const parameter cannot be an enum.
+/// A kernel sums nothing. Numbers, because a const parameter cannot be an enum.
 const NOTHING: u8 = 0;
+/// A kernel sums the argument.
 const ARGUMENT: u8 = 1;
+/// A kernel sums the filtered field.
 const FILTERED: u8 = 2;
 
 impl FusedAdvice {

@@ -29,7 +29,8 @@ pub(super) struct FieldFilter {
     pub(super) range: IntRange,
 }
 
-/// What a compiled-apart shape needs, without options: where the shape has no use for a part, the part is arbitrary.
+/// The parts of an advice without options, for the shapes that are compiled apart. A part that the shape does not use is
+/// arbitrary.
 #[derive(Debug)]
 pub(super) struct FusedKernel {
     pub(super) shape: KernelShape,
