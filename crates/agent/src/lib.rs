@@ -1,9 +1,11 @@
 //! Runs advice where the event happens. Performs no I/O, starts no thread, never fails a request.
 //!
 //! ```text
-//! tracepoint! ─woven?─▶ fire ─observe─▶ routine ─Pack─▶ baggage
-//!      ▲                                   └────Emit─▶ thread's table ─drain─▶ Reporter ─▶ uplink
-//!      └─ weave ◀─ compile ◀─ link ◀─ verify ◀─ advice from a frontend
+//! tracepoint! ─ woven? ─▶ fused, compiled or interpreted advice ─ Pack ─▶ baggage of the request
+//!   (site)    ▲              (run)                              └ Emit ─▶ thread's table ─ drain ─▶ Reporter ─▶ uplink
+//!             │                                                              (report)
+//!             └─ publish ◀─ compile ◀─ link ◀─ verify ◀─ advice from a frontend
+//!                              (weave)
 //! ```
 //!
 //! ```

@@ -10,7 +10,7 @@
 //! Memory is bounded without failing anything: when a new group finds no room, its rows are added to `other`, one
 //! group without a key. They are missing from their group, but not from the result, whose total stays right.
 //! Interpreted advice adds rows here directly; compiled and fused advice adds to a
-//! [`GroupTable`](crate::report::group_table::GroupTable), which is merged into this at the drain.
+//! `GroupTable`, which is merged into this at the drain.
 
 use crate::limits::{MAX_BYTES, MAX_GROUPS, MAX_SAMPLED_GROUPS};
 use crate::run::interpreter::{Emission, table};

@@ -164,6 +164,7 @@ impl Schedule {
             }
             _ => return None,
         }
+
         Some(())
     }
 

@@ -40,6 +40,7 @@ impl IntRange {
     fn new(op: Binary, limit: i64) -> Option<IntRange> {
         let (below, above) = (limit.abs_diff(i64::MIN), limit.abs_diff(i64::MAX));
         let next = limit.wrapping_add(1);
+
         let (first, count) = match op {
             Binary::Equal => (limit, 1),
             Binary::NotEqual => (next, u64::MAX),
@@ -49,6 +50,7 @@ impl IntRange {
             Binary::Less => (i64::MIN, below),
             _ => return None,
         };
+
         Some(IntRange { first, count, op, limit })
     }
 
@@ -139,11 +141,13 @@ impl CellExpr {
                 binary(*op, x, y, cells, errors)
             }
             CellExpr::General(expr, reads) => {
+                // Only the columns that the expression reads become values; the gaps between them are null.
                 let mut row = cells.take_row();
                 for column in reads {
                     row.resize(*column, Value::Null);
                     row.push(cells.value(cells.get(*column)));
                 }
+
                 let value = expr.eval(&row, errors);
                 cells.keep_row(row);
                 cells.hold(&value)

@@ -98,9 +98,11 @@ impl Cell {
         let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) else {
             return Some(Cell(few(bytes), kind));
         };
+
         if bytes.len() > MOST {
             return None;
         }
+
         // The last eight bytes begin among the first, which are shifted out; in two steps, as it may be
         // all of them.
         let others = u64::from_le_bytes(*last) >> 8 >> (8 * (MOST - bytes.len()));

@@ -21,6 +21,7 @@ impl CompiledAdvice {
         errors: &mut EvalErrors,
     ) -> bool {
         cells.begin(self.columns);
+
         for step in &self.steps {
             match step {
                 CompiledStep::Observe { column, field } => {
@@ -121,6 +122,7 @@ impl CompiledAdvice {
         errors: &mut EvalErrors,
     ) -> Option<Groups> {
         let mut rows = None;
+
         join.for_each_row(Some(baggage), cells, query_table, errors, |row| {
             let group = rows.get_or_insert_with(|| self.empty_groups()).entry(&self.key(row.cells));
             group.n = group.n.saturating_add(row.n);

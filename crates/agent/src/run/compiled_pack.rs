@@ -22,6 +22,7 @@ impl CompiledAdvice {
         deferred: Option<&mut DeferredPacks>,
     ) {
         cost.count_packed(&rows);
+
         match deferred {
             Some(deferred) => deferred.push(DeferredPack { bag, keep, tuples: vec![rows] }),
             None => drop(baggage.pack(bag, keep, [rows])),

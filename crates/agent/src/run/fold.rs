@@ -42,6 +42,7 @@ impl AggregateArgument {
                 return;
             }
         };
+
         add_cell(state, cell, n, cells, errors);
     }
 }

@@ -191,6 +191,7 @@ impl<'a> Event<'a> {
     fn observe(&mut self) -> Vec<Value> {
         let mut observed = Vec::with_capacity(self.advice.linked.sources.len());
         for source in &self.advice.linked.sources {
+            // One value at a time, which leaves the cells: nothing out of line is kept for the next.
             self.cells.begin(0);
             let cell = match source {
                 FieldSource::Exported(index) => (self.fields)(*index, self.cells),
@@ -199,6 +200,7 @@ impl<'a> Event<'a> {
             };
             observed.push(self.cells.value(cell));
         }
+
         observed
     }
 

@@ -71,8 +71,10 @@ fn copied<R>(read: impl FnOnce(&Identity) -> R) -> R {
         let identity = identity();
         (version, Identity::new(&identity.host, &identity.process))
     };
+
     let copied = COPIED.try_with(|slot| slot.take().filter(|(of, _)| *of == version));
     let copied = copied.ok().flatten().unwrap_or_else(copy);
+
     let result = read(&copied.1);
     // A thread that ends makes its copies anew.
     let _ = COPIED.try_with(|slot| slot.set(Some(copied)));

@@ -1,4 +1,13 @@
 //! Weaving: from the advice that a frontend wants to what runs at each tracepoint.
+//!
+//! ```text
+//! weave(advice) ─▶ Weaver ── for every tracepoint ──▶ verify ─▶ LinkedAdvice ─▶ WovenAdvice ─▶ WovenSet ─▶ published
+//!                    │
+//!                 Governor: which queries run, and for how many requests ──▶ Gate, which events read
+//! ```
+//!
+//! Reading order: [`control`] (what may be asked of weaving), `weaver`, [`verify`](mod@verify), [`name_linker`], `woven`,
+//! `published` (how events read it without a lock), [`throttle`], `registration` and `listeners`.
 
 pub mod control;
 pub(crate) mod listeners;

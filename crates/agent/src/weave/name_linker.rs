@@ -57,6 +57,7 @@ impl LinkedAdvice {
     pub fn is_idle(&self, constant: impl Fn(FieldSource) -> Option<Value>) -> bool {
         let mut sources = self.sources.iter();
         let mut columns: Vec<Option<Value>> = Vec::new();
+
         for step in &self.advice.instructions {
             match step {
                 Instruction::Observe { .. } => {

@@ -26,12 +26,15 @@ impl Tracepoint {
         constants: impl Fn(&str) -> Option<Value> + Send + Sync + 'static,
         location: SourceLocation,
     ) -> &'static Tracepoint {
+        // Leaked: it is known for as long as the process lives, and advice refers to it.
         let name: &'static str = Box::leak(Box::<str>::from(name));
         let fields: &'static [ExportedField] = Box::leak(Box::<[ExportedField]>::from(fields));
         let flag: &'static AtomicU8 = Box::leak(Box::new(AtomicU8::new(0)));
         let constants: Constants = Box::leak(Box::new(constants));
         let tracepoint = Tracepoint::late(name, fields, constants, location, flag);
         let tracepoint: &'static Tracepoint = Box::leak(Box::new(tracepoint));
+
+        // Known first, woven then: a weaving in between finds it in the catalogue.
         catalogue::add(tracepoint);
         weave_new(tracepoint);
         tracepoint

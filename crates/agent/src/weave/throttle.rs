@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A query of weight `w` samples one request in `w`, the same ones in every process; see
-//! [`sample`](crate::run::sample). Events read a query's [`Gate`], two atomic words, and nothing else. The
-//! [`Governor`] decides once a second, behind the weaver's lock, and has no clock of its own: it is told how much time
+//! [`sample`](crate::run::sample). Events read a query's `Gate`, two atomic words, and nothing else. The
+//! `Governor` decides once a second, behind the weaver's lock, and has no clock of its own: it is told how much time
 //! has passed and what each query cost.
 
 use pivot_advice::{Advice, Instruction, QueryCost, QueryId, QueryState, QueryStatus, WeaveProblem};

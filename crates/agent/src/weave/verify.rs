@@ -84,6 +84,7 @@ impl Bound {
                 return Err(AgentError::Malformed("a Pack or Emit is not the last instruction"));
             }
         }
+
         limit("columns", self.columns, 4 * MAX_COLUMNS)
     }
 
@@ -127,6 +128,8 @@ impl Bound {
             limit("columns", distinct.len(), MAX_COLUMNS)?;
             limit("keys", keys.len(), MAX_COLUMNS)?;
             limit("aggregates", folds.len().max(finished.len()), MAX_COLUMNS)?;
+
+            // The subquery reads the columns and states of the bag, and nothing of the row that it is joined with.
             let states = bag.iter().copied().map(Some).collect();
             let mut inside = Bound { columns: usize::from(*width), states, ..Bound::default() };
             keys.iter().try_for_each(|key| inside.column(*key))?;
@@ -135,6 +138,8 @@ impl Bound {
             if let Some(FinalValue { state, .. }) = finished.iter().find(missing) {
                 return Err(AgentError::Unbound { what: "state", index: *state });
             }
+
+            // The keys, the count of rows, and the finished aggregates.
             if columns != keys.len() + 1 + finished.len() {
                 return Err(AgentError::Malformed("unpacked groups have another number of columns"));
             }

@@ -86,6 +86,7 @@ impl WovenAdvice {
         tracepoint: &'static Declaration,
         table_index: usize,
     ) -> WovenAdvice {
+        // Asked of the advice once, here, because events ask for it.
         let (query, needs_baggage) = (linked.advice.query.to_u64(), uses_baggage(&linked.advice));
         WovenAdvice {
             query,

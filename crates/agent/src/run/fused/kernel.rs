@@ -110,6 +110,7 @@ impl FusedAdvice {
         if let Some(join) = &self.join {
             return join.run(FusedEvent { advice: self, keys, key, argument, cells, query_table });
         }
+
         if !self.add(key, argument, 1, cells, query_table) {
             cells.end();
         }

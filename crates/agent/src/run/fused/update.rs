@@ -54,6 +54,8 @@ impl FusedAdvice {
             report.emitted = report.emitted.saturating_add(n);
             fold_into(group, argument, n, cells, errors);
         }
+
+        // The key is in line, or the row would not have been found.
         !argument.is_out_of_line()
     }
 
