@@ -56,6 +56,10 @@ pub(crate) struct WovenAdvice {
 /// How an advice is run, fastest first. All three have the same effect on every event.
 #[derive(Debug)]
 #[repr(u8)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "boxed, an event would follow one more pointer; there are few of these"
+)]
 pub(crate) enum Executor {
     /// By a kernel that keeps no columns. The compiled form runs where the kernel cannot: at a thread's first event,
     /// and for requests of which some are sampled away. It comes first to lie where that of `Compiled` does.
