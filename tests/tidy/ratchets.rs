@@ -16,17 +16,17 @@ struct Ratchet {
 const RATCHETS: [Ratchet; 5] = [
     Ratchet {
         what: "percent of the types share their name with another",
-        limit: 5.5,
+        limit: 5.0,
         measure: Figures::shared_names,
     },
     Ratchet {
         what: "percent of the functions over 12 lines are without a blank line",
-        limit: 15.0,
+        limit: 11.0,
         measure: |figures| 100.0 - figures.with_paragraphs(),
     },
     Ratchet {
         what: "closures are bound to a name in a thousand lines of code",
-        limit: 2.2,
+        limit: 2.0,
         measure: |figures| figures.per_thousand_lines(FindingKind::Closure),
     },
     Ratchet {
@@ -36,7 +36,7 @@ const RATCHETS: [Ratchet; 5] = [
     },
     Ratchet {
         what: "doc comments cannot be understood alone",
-        limit: 117.0,
+        limit: 103.0,
         measure: |figures| figures.count(FindingKind::BadBeginning) as f64,
     },
 ];
