@@ -1,7 +1,7 @@
 //! The places where threads meet, under a scheduler that tries many orders.
 //!
-//! `RUSTFLAGS="--cfg pivot_shuttle" cargo test -p pivot-baggage --test threads` compiles the crate with the
-//! scheduler's mutexes and thread-locals (see `src/sync.rs`), best into a target directory of its own.
+//! `RUSTFLAGS="--cfg pivot_shuttle" cargo test -p pivot-baggage --features shuttle --test threads` compiles the crate
+//! with the scheduler's mutexes and thread-locals (see `src/sync.rs`), best into a target directory of its own.
 
 #![cfg(pivot_shuttle)]
 #![allow(clippy::unwrap_used, missing_docs)]
