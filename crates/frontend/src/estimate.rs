@@ -40,7 +40,7 @@ const PARTS: usize = SAMPLE_STRATA as usize;
 /// the most to the least that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ColumnEstimate {
-    /// The same as for all requests: a key.
+    /// A key, which is equal for all requests of the group.
     None,
     /// Scaled to all requests, with a standard error.
     Scaled,
