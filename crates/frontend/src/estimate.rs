@@ -40,7 +40,7 @@ const PARTS: usize = SAMPLE_STRATA as usize;
 /// the most to the least that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ColumnEstimate {
-    /// A key, which is equal for all requests of the group.
+    /// A key: a sample shows it as all requests would.
     None,
     /// Scaled to all requests, with a standard error.
     Scaled,
