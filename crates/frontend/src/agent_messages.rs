@@ -1,4 +1,7 @@
-//! Between the wire and the frontend: messages of agents decoded, commands to agents encoded.
+//! Messages of agents decoded, and commands to them encoded.
+//!
+//! Decoding checks form alone. What cannot be read is left out or marked, and never ends a connection: an
+//! agent of another version may say more than this frontend knows.
 
 use crate::agent_report::{AgentLosses, AgentReport, ReportPart, ReportedGroups, WovenNotice};
 use crate::interval::Interval;
@@ -91,6 +94,7 @@ fn desired(wanted: &WantedAdvice) -> wire::Desired {
     for (query, generation) in &wanted.since {
         since.push(wire::Since { query: Some(to_wire::query_id(*query)), generation: *generation });
     }
+
     wire::Desired {
         generation: wanted.generation,
         advice: wanted.advice.iter().map(to_wire::advice).collect(),
