@@ -34,7 +34,7 @@ macro_rules! tracepoint {
 #[macro_export]
 macro_rules! __tracepoint {
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] sensitive($field:ident) $($rest:tt)+) => {
-        $crate::__field!([$name] [$($copy)*] [$($done)*] [$field, Hidden] $($rest)+)
+        $crate::__field!([$name] [$($copy)*] [$($done)*] [$field, SensitiveField] $($rest)+)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] sensitive($($fields:tt)*) $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
@@ -43,17 +43,17 @@ macro_rules! __tracepoint {
         ))
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] $field:ident $($rest:tt)+) => {
-        $crate::__field!([$name] [$($copy)*] [$($done)*] [$field, Shown] $($rest)+)
+        $crate::__field!([$name] [$($copy)*] [$($done)*] [$field, OrdinaryField] $($rest)+)
     };
-    ([$name:expr] [$($copy:tt)*] [$({ $field:ident, $show:ident, $ty:expr, $held:ident $value:expr })*]) => {{
-        $crate::__declare!($name, [$((::core::stringify!($field), $crate::site::fields::$show::ty($ty))),*]);
+    ([$name:expr] [$($copy:tt)*] [$({ $field:ident, $kind:ident, $ty:expr, $held:ident $value:expr })*]) => {{
+        $crate::__declare!($name, [$((::core::stringify!($field), $crate::site::fields::$kind::ty($ty))),*]);
         if FLAG.load(::core::sync::atomic::Ordering::Relaxed) != 0 {
             $($copy)*
             let _computed = |_index: usize, _cells: &mut $crate::Cells| -> $crate::Cell {
                 let mut _next = 0;
                 $(
                     $crate::__if_computed!($held if _index == _next {
-                        return $crate::site::fields::$show($value).cell(_cells);
+                        return $crate::site::fields::$kind($value).cell(_cells);
                     });
                     _next += 1;
                 )*
@@ -63,7 +63,7 @@ macro_rules! __tracepoint {
                 let mut _next = 0;
                 $(
                     $crate::__if_copied!($held if _index == _next {
-                        return $crate::site::fields::$show($value).cell(_cells);
+                        return $crate::site::fields::$kind($value).cell(_cells);
                     });
                     _next += 1;
                 )*
@@ -85,56 +85,56 @@ macro_rules! __tracepoint {
 macro_rules! __field {
     // Plain variables are copied before the closure is made. Each copy is a `value` of its own: a
     // name that a macro makes is another one in every expansion.
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] : $ty:ty = $value:ident $(, $($rest:tt)*)?) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] : $ty:ty = $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)* let value: $ty = $value;] [$($done)* {
-            $field, $show, <$ty as $crate::Export>::TYPE, copied $crate::site::fields::Exported(&value)
+            $field, $kind, <$ty as $crate::Export>::TYPE, copied $crate::site::fields::Exported(&value)
         }] $($($rest)*)?)
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] : $ty:ty = $value:expr $(, $($rest:tt)*)?) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] : $ty:ty = $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, <$ty as $crate::Export>::TYPE, computed $crate::site::fields::Exported::<$ty>($value)
+            $field, $kind, <$ty as $crate::Export>::TYPE, computed $crate::site::fields::Exported::<$ty>($value)
         }] $($($rest)*)?)
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = % $value:ident $(, $($rest:tt)*)?) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = % $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
             [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::Variable(&$value)).take();]
-            [$($done)* { $field, $show, $crate::Type::String, copied $crate::site::fields::Formatted(::core::format_args!("{}", value)) }]
+            [$($done)* { $field, $kind, $crate::Type::String, copied $crate::site::fields::Formatted(::core::format_args!("{}", value)) }]
             $($($rest)*)?
         )
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = % $value:expr $(, $($rest:tt)*)?) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = % $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, $crate::Type::String, computed $crate::site::fields::Formatted(::core::format_args!("{}", $value))
+            $field, $kind, $crate::Type::String, computed $crate::site::fields::Formatted(::core::format_args!("{}", $value))
         }] $($($rest)*)?)
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = ? $value:ident $(, $($rest:tt)*)?) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = ? $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
             [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::Variable(&$value)).take();]
-            [$($done)* { $field, $show, $crate::Type::String, copied $crate::site::fields::Formatted(::core::format_args!("{:?}", value)) }]
+            [$($done)* { $field, $kind, $crate::Type::String, copied $crate::site::fields::Formatted(::core::format_args!("{:?}", value)) }]
             $($($rest)*)?
         )
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = ? $value:expr $(, $($rest:tt)*)?) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = ? $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, $crate::Type::String, computed $crate::site::fields::Formatted(::core::format_args!("{:?}", $value))
+            $field, $kind, $crate::Type::String, computed $crate::site::fields::Formatted(::core::format_args!("{:?}", $value))
         }] $($($rest)*)?)
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = $value:ident $(, $($rest:tt)*)?) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
             [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::Variable(&$value)).take();]
-            [$($done)* { $field, $show, $crate::Type::Any, copied $crate::site::fields::Exported(&value) }]
+            [$($done)* { $field, $kind, $crate::Type::Any, copied $crate::site::fields::Exported(&value) }]
             $($($rest)*)?
         )
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = $value:expr $(, $($rest:tt)*)?) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, $crate::Type::Any, computed $crate::site::fields::Exported(&$value)
+            $field, $kind, $crate::Type::Any, computed $crate::site::fields::Exported(&$value)
         }] $($($rest)*)?)
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] $($rest:tt)*) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
             "expected `= expr`, the value of field `", ::core::stringify!($field),
             "`, and a comma before the next field"
