@@ -8,10 +8,10 @@
 //!   sensitive(user) = name    Exported(&name)        SensitiveField   .cell(cells)   ──▶  Cell  "3f…" (a hash)
 //! ```
 //!
-//! The macros write each field as a [`FieldValue`] in one of two wrappers. Advice runs over cells, so an ordinary field
-//! is put into a [`Cell`] directly: a number or short text makes no [`Value`] and allocates nothing. A sensitive field
-//! is the exception. Its value is made, hashed, and dropped: only the hash gets into a cell, so that no executor, bag or
-//! report can hold the text itself.
+//! The macros write each field as a [`FieldValue`] in one of two wrappers. Advice runs over cells, so an ordinary
+//! field is put into a [`Cell`] directly: a number or short text makes no [`Value`] and allocates nothing. A
+//! sensitive field is the exception. Its value is made, hashed, and dropped: only the hash gets into a cell, so
+//! that no executor, bag or report can hold the text itself.
 //!
 //! Nothing here is called for a field that no woven advice observes.
 
