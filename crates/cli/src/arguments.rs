@@ -34,7 +34,7 @@ Exit codes:
 #[command(name = "pivot", bin_name = "pivot", version, verbatim_doc_comment)]
 #[command(after_help = CLIENT_HELP, args_conflicts_with_subcommands = true)]
 pub struct CliArguments {
-    /// What to do other than being a client.
+    /// The task, if it is another than being a client.
     #[command(subcommand)]
     pub command: Option<CommandArguments>,
     /// Address of the frontend.
@@ -45,7 +45,7 @@ pub struct CliArguments {
     pub batch: BatchArguments,
 }
 
-/// What to do other than being a client.
+/// The tasks other than being a client.
 #[derive(Debug, Subcommand)]
 pub enum CommandArguments {
     /// Serves agents and clients until Ctrl-C.

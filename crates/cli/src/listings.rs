@@ -1,4 +1,4 @@
-//! What the frontend lists of queries and agents, converted from the wire once.
+//! Queries and agents as the frontend lists them, converted from the wire once.
 
 use pivot_advice::{LossCounts, QueryCost, QueryState, WithheldMessages};
 use pivot_protocol::{from_wire, wire};
@@ -44,7 +44,7 @@ pub(crate) struct ListedProblem {
 pub(crate) struct QueryOnAgent {
     /// `process@host:pid`
     pub(crate) agent: String,
-    /// `None` if the agent has not said it, or in words of a newer version.
+    /// `None` if the agent has not said it, or if this version does not know it.
     pub(crate) state: Option<QueryState>,
     /// The reason of the state in words; may be empty.
     pub(crate) detail: String,
@@ -60,11 +60,11 @@ pub(crate) struct QueryOnAgent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AgentPresence {
     Connected,
-    /// It said goodbye.
+    /// The agent said goodbye.
     Left,
-    /// It vanished without a goodbye.
+    /// The agent vanished without a goodbye.
     Lost,
-    /// The frontend says it in words of a newer version.
+    /// The frontend says something that this version does not know.
     Unknown,
 }
 
@@ -88,7 +88,7 @@ pub(crate) struct ListedAgent {
     pub(crate) losses: ProcessLosses,
 }
 
-/// What a process has lost whatever the query, by kind.
+/// The losses of a process apart from any query, by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ProcessLosses {
     /// Events inside a field expression of another event, or on a thread that was ending.

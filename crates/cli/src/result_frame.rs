@@ -124,7 +124,7 @@ impl FrameRow {
 
 /// The meaning of the order of a frame's rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum RowOrder {
+pub(crate) enum FrameOrder {
     /// Nothing: the query has no ORDER BY, and whoever draws the rows may sort them.
     #[default]
     Unspecified,
@@ -148,7 +148,7 @@ pub(crate) struct ResultFrame {
     /// 0 for a new window, then one more for each time that late data changed it.
     pub(crate) revision: u32,
     pub(crate) columns: Vec<FrameColumn>,
-    pub(crate) order: RowOrder,
+    pub(crate) order: FrameOrder,
     /// Rows of this window.
     pub(crate) rows: Vec<FrameRow>,
     /// Rows since install.
@@ -196,7 +196,7 @@ impl ResultFrame {
             end_ns: frame.window_end_ns,
             revision: frame.revision,
             columns,
-            order: if frame.ordered { RowOrder::ByQuery } else { RowOrder::Unspecified },
+            order: if frame.ordered { FrameOrder::ByQuery } else { FrameOrder::Unspecified },
             rows: rows_from_wire(frame.rows, width)?,
             cumulative: rows_from_wire(frame.cumulative, width)?,
             other: frame.other.map(|row| FrameRow::from_wire(row, width)).transpose()?,

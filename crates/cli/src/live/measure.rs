@@ -4,7 +4,7 @@
 //! The frontend sends with each column whether an aggregate goes into it ([`Role`]). Results of a frontend that
 //! does not say so have no measure: rows keep the order in which they come, without bars.
 
-use crate::result_frame::{FrameColumn, RowOrder};
+use crate::result_frame::{FrameColumn, FrameOrder};
 use pivot_advice::Type;
 use pivot_protocol::wire::column::Role;
 
@@ -16,13 +16,13 @@ pub(crate) struct Measure {
     /// Positions of the columns that no aggregate goes into.
     pub(crate) keys: Vec<usize>,
     /// Whether the query sorts its rows. If it does not, those with the largest measure stand first.
-    pub(crate) order: RowOrder,
+    pub(crate) order: FrameOrder,
 }
 
 impl Measure {
     /// Returns the measure of a result: the column that ORDER BY begins with if it is a number with an aggregate
     /// in it, else the first such column. `None` if there is none, as in a result of rows that are not grouped.
-    pub(crate) fn find(columns: &[FrameColumn], order: RowOrder) -> Option<Measure> {
+    pub(crate) fn find(columns: &[FrameColumn], order: FrameOrder) -> Option<Measure> {
         let candidates: Vec<usize> = (0..columns.len()).filter(|i| is_candidate(&columns[*i])).collect();
 
         // What a query is ordered by matters most in it.
@@ -56,7 +56,7 @@ mod tests {
             let connection = FrontendConnection::open(&address).await.unwrap();
 
             let reply = connection.install(text, "", &QueryParams::default()).await.unwrap();
-            let found = Measure::find(&reply.columns, RowOrder::Unspecified).map(|found| found.column);
+            let found = Measure::find(&reply.columns, FrameOrder::Unspecified).map(|found| found.column);
             assert_eq!(found, expected, "{text}");
 
             drop(connection);
@@ -76,6 +76,6 @@ mod tests {
     #[test]
     fn without_roles_there_is_no_measure() {
         let columns = [FrameColumn::exact("port", Type::I64), FrameColumn::exact("COUNT", Type::U64)];
-        assert_eq!(Measure::find(&columns, RowOrder::Unspecified), None);
+        assert_eq!(Measure::find(&columns, FrameOrder::Unspecified), None);
     }
 }

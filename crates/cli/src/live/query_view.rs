@@ -18,7 +18,7 @@ use super::trend::{Trend, WINDOWS};
 use crate::humanize;
 use crate::humanize::{clock, count, elapsed};
 use crate::listings::ListedQuery;
-use crate::result_frame::{FrameColumn, FrameCompleteness, FrameRow, ResultFrame, RowOrder};
+use crate::result_frame::{FrameColumn, FrameCompleteness, FrameOrder, FrameRow, ResultFrame};
 use crate::table::{GAP, Paint, TableCell, TextStyle, TextTable, expanded_rows, result_table};
 use crate::terminal::TerminalSize;
 use crate::terminal_text;
@@ -31,7 +31,7 @@ const MAX_PROBLEMS: usize = 3;
 
 /// The rows that are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RowScope {
+pub(crate) enum ResultScope {
     SinceInstall,
     LastWindow,
 }
@@ -65,7 +65,7 @@ pub(crate) struct QueryView {
     /// The warnings of the compiler.
     pub(crate) warnings: Vec<String>,
     pub(crate) columns: Vec<FrameColumn>,
-    pub(crate) scope: RowScope,
+    pub(crate) scope: ResultScope,
     pub(crate) layout: RowLayout,
     /// How the frontend saw the query last; `None` until it was asked, or once the query is gone.
     pub(crate) status: Option<ListedQuery>,
@@ -88,7 +88,7 @@ impl QueryView {
             text: text.to_owned(),
             warnings: Vec::new(),
             columns: Vec::new(),
-            scope: RowScope::SinceInstall,
+            scope: ResultScope::SinceInstall,
             layout: RowLayout::Table,
             status: None,
             measure: None,
@@ -126,8 +126,8 @@ impl QueryView {
     /// Switches between the rows since install and those of the last window.
     pub(crate) fn toggle_scope(&mut self) {
         self.scope = match self.scope {
-            RowScope::SinceInstall => RowScope::LastWindow,
-            RowScope::LastWindow => RowScope::SinceInstall,
+            ResultScope::SinceInstall => ResultScope::LastWindow,
+            ResultScope::LastWindow => ResultScope::SinceInstall,
         };
     }
 
@@ -185,11 +185,11 @@ impl QueryView {
         };
 
         let scope = match (self.scope, &self.window) {
-            (RowScope::SinceInstall, _) => ", since install".to_owned(),
-            (RowScope::LastWindow, Some(window)) => {
+            (ResultScope::SinceInstall, _) => ", since install".to_owned(),
+            (ResultScope::LastWindow, Some(window)) => {
                 format!(", window {} to {} UTC", clock(window.start_ns), clock(window.end_ns))
             }
-            (RowScope::LastWindow, None) => ", last window".to_owned(),
+            (ResultScope::LastWindow, None) => ", last window".to_owned(),
         };
 
         // Skipped windows are in the result since install, but neither in the sparklines nor on any screen.
@@ -203,8 +203,8 @@ impl QueryView {
     /// Returns the keys and what they do now.
     fn footer(&self) -> String {
         let scope = match self.scope {
-            RowScope::SinceInstall => "w last window",
-            RowScope::LastWindow => "w since install",
+            ResultScope::SinceInstall => "w last window",
+            ResultScope::LastWindow => "w since install",
         };
         let layout = match self.layout {
             RowLayout::Table => "x expanded",
@@ -216,8 +216,8 @@ impl QueryView {
     /// Returns what the rows in scope lack, or `None` before the first frame.
     fn completeness(&self) -> Option<FrameCompleteness> {
         match self.scope {
-            RowScope::SinceInstall => self.newest.as_ref().map(|frame| frame.cumulative_completeness),
-            RowScope::LastWindow => self.window.as_ref().map(|frame| frame.completeness),
+            ResultScope::SinceInstall => self.newest.as_ref().map(|frame| frame.cumulative_completeness),
+            ResultScope::LastWindow => self.window.as_ref().map(|frame| frame.completeness),
         }
     }
 
@@ -225,13 +225,13 @@ impl QueryView {
     /// first.
     fn rows_in_order(&self) -> Vec<&FrameRow> {
         let rows = match self.scope {
-            RowScope::SinceInstall => self.newest.as_ref().map(|frame| &frame.cumulative),
-            RowScope::LastWindow => self.window.as_ref().map(|frame| &frame.rows),
+            ResultScope::SinceInstall => self.newest.as_ref().map(|frame| &frame.cumulative),
+            ResultScope::LastWindow => self.window.as_ref().map(|frame| &frame.rows),
         };
         let mut rows: Vec<&FrameRow> = rows.into_iter().flatten().collect();
 
         // The sort is stable: groups of one size stay in the order of the frontend.
-        if let Some(Measure { column, order: RowOrder::Unspecified, .. }) = self.measure {
+        if let Some(Measure { column, order: FrameOrder::Unspecified, .. }) = self.measure {
             rows.sort_by(|a, b| match (b.get(column), a.get(column)) {
                 (Some(b), Some(a)) => b.total_cmp(a),
                 _ => Ordering::Equal,
@@ -243,8 +243,8 @@ impl QueryView {
     /// Returns the row of the groups for which there was no room, if the rows in scope have one.
     fn other_row(&self) -> Option<&FrameRow> {
         match self.scope {
-            RowScope::SinceInstall => self.newest.as_ref()?.cumulative_other.as_ref(),
-            RowScope::LastWindow => self.window.as_ref()?.other.as_ref(),
+            ResultScope::SinceInstall => self.newest.as_ref()?.cumulative_other.as_ref(),
+            ResultScope::LastWindow => self.window.as_ref()?.other.as_ref(),
         }
     }
 
@@ -426,7 +426,7 @@ mod tests {
     #[test]
     fn rows_that_the_query_orders_keep_their_order() {
         let mut view = view(3);
-        view.add_frame(ResultFrame { order: RowOrder::ByQuery, ..frame(3) });
+        view.add_frame(ResultFrame { order: FrameOrder::ByQuery, ..frame(3) });
         let body = view.body(30, 9, Paint::Plain);
         let hosts: Vec<&str> = body[2..].iter().map(|line| &line[..6]).collect();
         assert_eq!(hosts, ["host-0", "host-1", "host-2"]);

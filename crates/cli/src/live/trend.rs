@@ -68,7 +68,7 @@ fn level(size: f64, largest: f64) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result_frame::RowOrder;
+    use crate::result_frame::FrameOrder;
     use pivot_advice::Value;
 
     fn frame(second: i64, rows: &[(&str, i64)]) -> ResultFrame {
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_row_is_followed_through_the_windows_also_when_they_are_revised() {
-        let measure = Measure { column: 1, keys: vec![0], order: RowOrder::Unspecified };
+        let measure = Measure { column: 1, keys: vec![0], order: FrameOrder::Unspecified };
         let mut trend = Trend::default();
         trend.record(&frame(1, &[("a", 8), ("b", 1)]), &measure);
         trend.record(&frame(2, &[("b", 1)]), &measure);
@@ -106,7 +106,7 @@ mod tests {
         (0..100).for_each(|second| {
             trend.record(
                 &frame(second, &[]),
-                &Measure { column: 1, keys: vec![0], order: RowOrder::Unspecified },
+                &Measure { column: 1, keys: vec![0], order: FrameOrder::Unspecified },
             )
         });
         assert_eq!(trend.windows(), WINDOWS);

@@ -42,29 +42,29 @@ impl Completer for QueryCompleter {
 
 /// One text that could stand at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Candidate {
+struct CompletionCandidate {
     text: String,
     description: String,
     /// Whether a blank follows.
     ends_word: bool,
 }
 
-impl Candidate {
+impl CompletionCandidate {
     /// Returns a candidate that is a whole word.
-    fn word(text: impl Into<String>, description: impl Into<String>) -> Candidate {
-        Candidate { text: text.into(), description: description.into(), ends_word: true }
+    fn word(text: impl Into<String>, description: impl Into<String>) -> CompletionCandidate {
+        CompletionCandidate { text: text.into(), description: description.into(), ends_word: true }
     }
 
     /// Returns a candidate that something follows without a blank, as behind `alias.` and `SUM(`.
-    fn prefix(text: impl Into<String>, description: impl Into<String>) -> Candidate {
-        Candidate { text: text.into(), description: description.into(), ends_word: false }
+    fn prefix(text: impl Into<String>, description: impl Into<String>) -> CompletionCandidate {
+        CompletionCandidate { text: text.into(), description: description.into(), ends_word: false }
     }
 }
 
 /// The candidates for the word before the cursor, and where that word begins.
 struct Completions {
     word_start: usize,
-    candidates: Vec<Candidate>,
+    candidates: Vec<CompletionCandidate>,
 }
 
 fn completions(line: &str, pos: usize, catalogue: &[ListedTracepoint]) -> Completions {
@@ -137,34 +137,36 @@ fn aliases(text: &str) -> Vec<(&str, &str)> {
 }
 
 /// Returns the names of commands, or what may follow the name of one.
-fn command_candidates(before: &str, catalogue: &[ListedTracepoint]) -> Vec<Candidate> {
+fn command_candidates(before: &str, catalogue: &[ListedTracepoint]) -> Vec<CompletionCandidate> {
     match before.split_once(char::is_whitespace) {
-        Some(("\\d" | "\\dt", _)) => catalogue.iter().map(|found| Candidate::word(&found.name, "")).collect(),
+        Some(("\\d" | "\\dt", _)) => {
+            catalogue.iter().map(|found| CompletionCandidate::word(&found.name, "")).collect()
+        }
         Some(_) => Vec::new(),
         None => COMMANDS
             .iter()
             .map(|command| {
                 let description = format!("{} {}", command.argument, command.meaning);
-                Candidate::word(command.name, description.trim())
+                CompletionCandidate::word(command.name, description.trim())
             })
             .collect(),
     }
 }
 
-fn source_candidates(catalogue: &[ListedTracepoint]) -> Vec<Candidate> {
+fn source_candidates(catalogue: &[ListedTracepoint]) -> Vec<CompletionCandidate> {
     let mut candidates = Vec::new();
     for tracepoint in catalogue {
         let fields: Vec<&str> = tracepoint.fields.iter().map(|field| field.name.as_str()).collect();
-        candidates.push(Candidate::word(&tracepoint.name, fields.join(", ")));
+        candidates.push(CompletionCandidate::word(&tracepoint.name, fields.join(", ")));
     }
     for function in functions().filter(|function| function.kind == FunctionKind::Source) {
-        candidates.push(Candidate::prefix(format!("{}(", function.name), function.about));
+        candidates.push(CompletionCandidate::prefix(format!("{}(", function.name), function.about));
     }
     candidates
 }
 
 /// Returns the fields that an alias of the text has: those that its tracepoint exports, then the default ones.
-fn field_candidates(line: &str, alias: &str, catalogue: &[ListedTracepoint]) -> Vec<Candidate> {
+fn field_candidates(line: &str, alias: &str, catalogue: &[ListedTracepoint]) -> Vec<CompletionCandidate> {
     let Some((_, source)) = aliases(line).into_iter().find(|(name, _)| *name == alias) else {
         return Vec::new();
     };
@@ -175,28 +177,28 @@ fn field_candidates(line: &str, alias: &str, catalogue: &[ListedTracepoint]) -> 
 
     let mut candidates = Vec::new();
     for field in tracepoint.into_iter().flat_map(|found| &found.fields) {
-        candidates.push(Candidate::prefix(format!("{alias}.{}", field.name), field.ty.to_string()));
+        candidates.push(CompletionCandidate::prefix(format!("{alias}.{}", field.name), field.ty.to_string()));
     }
     for (name, ty) in default_fields() {
-        candidates.push(Candidate::prefix(format!("{alias}.{name}"), ty.to_string()));
+        candidates.push(CompletionCandidate::prefix(format!("{alias}.{name}"), ty.to_string()));
     }
     candidates
 }
 
-fn word_candidates(line: &str) -> Vec<Candidate> {
+fn word_candidates(line: &str) -> Vec<CompletionCandidate> {
     let mut candidates = Vec::new();
     for (alias, source) in aliases(line) {
-        candidates.push(Candidate::prefix(format!("{alias}."), source));
+        candidates.push(CompletionCandidate::prefix(format!("{alias}."), source));
     }
 
     for keyword in KEYWORDS.iter().filter(|keyword| keyword.is_preferred()) {
-        candidates.push(Candidate::word(keyword.text, ""));
+        candidates.push(CompletionCandidate::word(keyword.text, ""));
     }
     for function in functions().filter(|function| function.kind != FunctionKind::SourceAlias) {
         candidates.push(match function.name {
             // COUNT may stand without parentheses.
-            "COUNT" => Candidate::word("COUNT", function.about),
-            name => Candidate::prefix(format!("{name}("), function.about),
+            "COUNT" => CompletionCandidate::word("COUNT", function.about),
+            name => CompletionCandidate::prefix(format!("{name}("), function.about),
         });
     }
     candidates
