@@ -1,6 +1,7 @@
 //! What an agent tells its frontend about a query: how it stands in the process, and what is wrong.
 
 use crate::advice::QueryId;
+use crate::query_budget::QueryBudget;
 
 /// Whether and how a query runs in one process.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +14,8 @@ pub struct QueryStatus {
     pub keep: f64,
     /// The reason in words for people; may be empty.
     pub detail: String,
+    /// What the process grants the query of what it asked for; `None` if the agent does not know budgets.
+    pub granted: Option<QueryBudget>,
 }
 
 /// Whether a query runs in one process.

@@ -3,22 +3,12 @@
 //! Nothing fails at a limit: rows of further groups are merged into one group, and rows of an event beyond
 //! the limit are dropped and counted.
 
-use pivot_advice::SAMPLE_STRATA;
-
-/// The most groups of one query in this process between two reports. The rows of further groups go into
-/// [`QueryReport::other`](crate::QueryReport::other).
+/// The most groups of one query in this process between two reports, unless the query asks for another number with
+/// `WITHIN`. The rows of further groups go into [`QueryReport::other`](crate::QueryReport::other).
 pub const MAX_GROUPS: usize = 1_000;
-
-/// The most groups of sampled requests: each group may occur once in every stratum.
-pub(crate) const MAX_SAMPLED_GROUPS: usize = MAX_GROUPS * SAMPLE_STRATA as usize;
 
 /// The most bytes that the groups of one query take, about, in one thread between two reports.
 pub const MAX_BYTES: usize = 4 << 20;
 
 /// The most rows that one event may make in one advice, by joins. Further rows are dropped and counted.
 pub const MAX_ROWS: usize = 4096;
-
-/// Returns whether one more group fits into a table that has this many groups and takes this many bytes.
-pub(crate) fn has_room(groups: usize, bytes: usize) -> bool {
-    groups < MAX_GROUPS && bytes < MAX_BYTES
-}

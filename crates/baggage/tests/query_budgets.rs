@@ -29,7 +29,7 @@ fn rows(baggage: &Baggage, key: BagKey) -> usize {
 }
 
 fn grant(bytes: usize) {
-    set_query_budgets(BTreeMap::from([(LIMITED.query, bytes)]));
+    set_query_budgets(&BTreeMap::from([(LIMITED.query, bytes)]));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_query_is_kept_within_its_budget_and_no_other_is_cut() {
     let bytes = many.encode();
     assert!(bytes.len() > pivot_baggage::DEFAULT_BUDGET, "{}", bytes.len());
     assert_eq!(rows(&Baggage::decode(&bytes).unwrap(), LIMITED), 100);
-    set_query_budgets(BTreeMap::new());
+    set_query_budgets(&BTreeMap::new());
     let fewer = Baggage::decode(&Baggage::decode(&bytes).unwrap().encode()).unwrap();
     assert!(rows(&fewer, LIMITED) < 100);
 }

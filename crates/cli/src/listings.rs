@@ -1,6 +1,6 @@
 //! Queries and agents as the frontend lists them, converted from the wire once.
 
-use pivot_advice::{LossCounts, QueryCost, QueryState, WithheldMessages};
+use pivot_advice::{LossCounts, QueryBudget, QueryCost, QueryState, WithheldMessages};
 use pivot_protocol::{from_wire, wire};
 
 /// An installed query, as the frontend saw it when it was asked.
@@ -29,6 +29,8 @@ pub(crate) struct ListedQuery {
     pub(crate) agents: Vec<QueryOnAgent>,
     /// The length of the time that the recent costs of its agents are about.
     pub(crate) recent_ns: i64,
+    /// What it asks for with `WITHIN`; empty if it asks for nothing.
+    pub(crate) asked: QueryBudget,
 }
 
 /// Why a query is not woven at one tracepoint of one agent.
@@ -48,6 +50,8 @@ pub(crate) struct QueryOnAgent {
     pub(crate) state: Option<QueryState>,
     /// The reason of the state in words; may be empty.
     pub(crate) detail: String,
+    /// What the agent grants of what the query asks for; `None` if the agent is too old to know budgets.
+    pub(crate) granted: Option<QueryBudget>,
     /// Its cost in the last `recent_ns` of the query.
     pub(crate) recent: QueryCost,
     /// Losses since install.
@@ -132,6 +136,7 @@ impl ListedQuery {
             readers: found.readers,
             agents: found.agents.into_iter().map(QueryOnAgent::from_wire).collect(),
             recent_ns: found.recent_ns,
+            asked: found.asked.as_ref().map(from_wire::query_budget).unwrap_or_default(),
         }
     }
 }
@@ -142,6 +147,7 @@ impl QueryOnAgent {
         QueryOnAgent {
             agent: found.agent,
             state: status.as_ref().map(|status| status.state),
+            granted: status.as_ref().and_then(|status| status.granted),
             detail: status.map(|status| status.detail).unwrap_or_default(),
             recent: from_wire::cost(found.recent),
             loss: from_wire::loss(found.loss),

@@ -1,7 +1,4 @@
-//! Messages of agents decoded, and commands to them encoded.
-//!
-//! Decoding checks form alone. What cannot be read is left out or marked, and never ends a connection: an
-//! agent of another version may say more than this frontend knows.
+//! Between the wire and the frontend: messages of agents decoded, commands to agents encoded.
 
 use crate::agent_report::{AgentLosses, AgentReport, ReportPart, ReportedGroups, WovenNotice};
 use crate::interval::Interval;
@@ -94,13 +91,18 @@ fn desired(wanted: &WantedAdvice) -> wire::Desired {
     for (query, generation) in &wanted.since {
         since.push(wire::Since { query: Some(to_wire::query_id(*query)), generation: *generation });
     }
-
+    let mut budgets = Vec::with_capacity(wanted.budgets.len());
+    for (query, budget) in &wanted.budgets {
+        let budget = Some(to_wire::query_budget(budget));
+        budgets.push(wire::WantedBudget { query: Some(to_wire::query_id(*query)), budget });
+    }
     wire::Desired {
         generation: wanted.generation,
         advice: wanted.advice.iter().map(to_wire::advice).collect(),
         carrying: wanted.needs_baggage,
         everywhere: wanted.woven_everywhere,
         since,
+        budgets,
         window_ns: wanted.window_ns,
     }
 }

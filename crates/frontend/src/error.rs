@@ -11,7 +11,7 @@ pub enum FrontendError {
     Listen {
         /// The address that it should listen on.
         address: SocketAddr,
-        /// The error of the system.
+        /// What the system says.
         source: std::io::Error,
     },
 }

@@ -38,49 +38,40 @@ pub(crate) struct Attachment {
 /// Whether an agent is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// The agent's stream is open.
+    /// Its stream is open.
     Connected,
-    /// The agent said goodbye, after it had reported everything.
+    /// It said goodbye, after it had reported everything.
     Left,
-    /// The stream broke, at this time in nanoseconds since the epoch.
+    /// Its stream broke, at this time in nanoseconds since the epoch.
     Lost(i64),
 }
 
-/// The verdict on a report, by its sequence.
+/// What becomes of a report, by its sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SequenceCheck {
-    /// The next one: the report is merged.
+    /// The next one: it is merged.
     Next,
-    /// Merged before: the report is acknowledged again.
+    /// It was merged before: it is acknowledged again.
     Duplicate,
-    /// Reports before it are missing: the report is refused.
+    /// Reports before it are missing: it is refused.
     Gap,
 }
 
-/// Numbers of agents: those that have reported a window, and those that should.
+/// How many agents a window has heard, and how many it should hear.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Coverage {
     pub(crate) reporting: u32,
     pub(crate) expected: u32,
 }
 
-/// Whether a result has heard all agents that it should.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AgentsHeard {
-    /// Every expected agent has reported.
-    All,
-    /// Some expected agents have not reported.
-    SomeMissing,
-}
-
 impl Coverage {
-    /// Returns whether every expected agent has reported.
-    pub(crate) fn agents_heard(self) -> AgentsHeard {
-        if self.reporting >= self.expected { AgentsHeard::All } else { AgentsHeard::SomeMissing }
+    /// Whether every expected agent has reported.
+    pub(crate) fn is_complete(self) -> bool {
+        self.reporting >= self.expected
     }
 }
 
-/// The process of an agent, as the agent describes it when it connects.
+/// What an agent says of its process when it connects.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct AgentIdentity {
     pub(crate) process: String,
@@ -110,9 +101,9 @@ pub(crate) struct AgentSession {
     pub(crate) statuses: Vec<QueryStatus>,
     /// Messages that it sent without baggage.
     pub(crate) withheld: Vec<WithheldMessages>,
-    /// Losses that belong to no query.
+    /// What it has lost whatever the query.
     pub(crate) losses: AgentLosses,
-    /// The end of the windows whose rows it has all reported.
+    /// It has reported all rows of the windows that end here or before.
     pub(crate) watermark_ns: i64,
     /// The highest sequence that was merged.
     highest: Option<u64>,
@@ -187,7 +178,7 @@ pub(crate) struct Registry {
     connections: u64,
 }
 
-/// The outcome of [`Registry::connect`].
+/// What [`Registry::connect`] found.
 pub(crate) struct Connected {
     pub(crate) attachment: Attachment,
     /// Whether the agent exports other tracepoints than when it was last connected.

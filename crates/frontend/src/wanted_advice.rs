@@ -1,6 +1,6 @@
 //! What the frontend tells agents: the set of advice that should be woven, and what has become of it.
 
-use pivot_advice::{Advice, QueryId};
+use pivot_advice::{Advice, QueryBudget, QueryId};
 use std::sync::Arc;
 
 /// A message to an agent.
@@ -27,6 +27,8 @@ pub(crate) struct WantedAdvice {
     /// For each query the generation that brought its advice as it is. In a request of an earlier one,
     /// events may have passed before the query was woven.
     pub(crate) since: Vec<(QueryId, u64)>,
+    /// What queries ask to take in each process; those that ask for nothing are left out.
+    pub(crate) budgets: Vec<(QueryId, QueryBudget)>,
     /// The length of the windows to report: those of all queries are multiples of it.
     pub(crate) window_ns: i64,
 }

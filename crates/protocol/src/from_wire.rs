@@ -8,9 +8,9 @@ use crate::wire;
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
     Advice, Aggregate, AggregateCall, BagKey, Binary, CallArgument, EmitMode, Exports, Expr, FieldDescriptor,
-    FinalFunction, FinalValue, Function, Groups, Instruction, JoinKind, LossCounts, Pattern, QueryCost,
-    QueryId, QueryState, QueryStatus, TemporalFilter, Type, Unary, UnpackMode, Value, WeaveProblem,
-    WithheldMessages, WithheldReason, codec,
+    FinalFunction, FinalValue, Function, Groups, Instruction, JoinKind, LossCounts, Pattern, QueryBudget,
+    QueryCost, QueryId, QueryState, QueryStatus, TemporalFilter, Type, Unary, UnpackMode, Value,
+    WeaveProblem, WithheldMessages, WithheldReason, codec,
 };
 
 type Result<T> = std::result::Result<T, ProtocolError>;
@@ -103,7 +103,19 @@ pub fn query_status(status: wire::QueryStatus) -> Result<QueryStatus> {
         Wire::Unspecified => return Err(unknown("state of a query", status.state)),
     };
 
-    Ok(QueryStatus { query: query_id(status.query)?, state, keep: status.keep, detail: status.detail })
+    Ok(QueryStatus {
+        query: query_id(status.query)?,
+        state,
+        keep: status.keep,
+        detail: status.detail,
+        granted: status.granted.as_ref().map(query_budget),
+    })
+}
+
+/// Returns what a query asks for or is granted. A share of the processor that is no positive number limits nothing.
+pub fn query_budget(budget: &wire::QueryBudget) -> QueryBudget {
+    let cpu = budget.cpu.filter(|cpu| *cpu > 0.0 && cpu.is_finite());
+    QueryBudget { bytes: budget.bytes, groups: budget.groups, cpu }
 }
 
 /// Returns why an advice is not woven.

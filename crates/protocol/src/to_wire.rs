@@ -3,9 +3,9 @@
 use crate::wire;
 use pivot_advice::{
     Advice, AggregateCall, Binary, CallArgument, EmitMode, Exports, Expr, FieldDescriptor, FinalFunction,
-    FinalValue, Groups, Instruction, JoinKind, LossCounts, Pattern, QueryCost, QueryId, QueryState,
-    QueryStatus, TemporalFilter, Unary, UnpackMode, Value, WeaveProblem, WithheldMessages, WithheldReason,
-    codec,
+    FinalValue, Groups, Instruction, JoinKind, LossCounts, Pattern, QueryBudget, QueryCost, QueryId,
+    QueryState, QueryStatus, TemporalFilter, Unary, UnpackMode, Value, WeaveProblem, WithheldMessages,
+    WithheldReason, codec,
 };
 
 /// Returns the message of a value.
@@ -90,7 +90,14 @@ pub fn query_status(status: &QueryStatus) -> wire::QueryStatus {
         state: state.into(),
         keep: status.keep,
         detail: status.detail.clone(),
+        granted: status.granted.as_ref().map(query_budget),
     }
+}
+
+/// Returns the message of what a query asks for or is granted.
+pub fn query_budget(budget: &QueryBudget) -> wire::QueryBudget {
+    let QueryBudget { bytes, groups, cpu } = *budget;
+    wire::QueryBudget { bytes, groups, cpu }
 }
 
 /// Returns the message that says why an advice is not woven.

@@ -3,7 +3,7 @@
 //! Here the agent's types become wire types, and nothing in this crate stores those.
 
 use crate::config::Config;
-use pivot_advice::{Exports, QueryId};
+use pivot_advice::{Exports, QueryBudget, QueryId};
 use pivot_agent::Report;
 use pivot_protocol::{from_wire, to_wire, wire};
 
@@ -23,6 +23,11 @@ pub(crate) fn hello(config: &Config, incarnation: u64) -> wire::Hello {
 /// Returns a query and the generation that brought its advice, or `None` if the message names no query.
 pub(crate) fn since(since: wire::Since) -> Option<(QueryId, u64)> {
     Some((from_wire::query_id(since.query).ok()?, since.generation))
+}
+
+/// Returns a query and what it asks to take in each process, or `None` if the message lacks one of them.
+pub(crate) fn wanted_budget(wanted: wire::WantedBudget) -> Option<(QueryId, QueryBudget)> {
+    Some((from_wire::query_id(wanted.query).ok()?, from_wire::query_budget(wanted.budget.as_ref()?)))
 }
 
 /// Returns the message about tracepoints that have registered since the introduction.

@@ -1,6 +1,7 @@
 //! Who this process is, where its frontend listens, and what queries may cost.
 
 use crate::error::UplinkError;
+use pivot_advice::QueryBudget;
 use pivot_agent::{CpuBudget, Identity};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use std::time::Duration;
 /// | `PIVOT_HASH_KEY` | 32 hexadecimal digits, the key of hashes of sensitive fields | random |
 /// | `PIVOT_FENCES=1` | keeps the agent from calling `membarrier` | calls it |
 /// | `PIVOT_BAGGAGE_BYTES` | the most bytes of baggage that travel with one message | 1,024 |
+/// | `PIVOT_WITHIN_MAX` | the most that a query may ask for with `WITHIN`, as `bytes 4KiB, groups 10000, cpu 5%` | the limits of queries that ask for nothing |
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(crate) process: String,
@@ -44,6 +46,8 @@ pub struct Config {
     budget: CpuBudget,
     /// The most bytes of baggage in one message, as given; checked at the start.
     baggage_bytes: Option<String>,
+    /// The most that queries may ask for, as given; checked at the start.
+    within_max: Option<String>,
     /// The key of hashes of sensitive fields; random if there is none.
     hash_key: Option<[u64; 2]>,
 }
@@ -74,6 +78,7 @@ impl Config {
             fences: variable("PIVOT_FENCES").is_some_and(|value| value != "0"),
             budget: budget(percent("PIVOT_CPU_BUDGET"), percent("PIVOT_CPU_BUDGET_ALL")),
             baggage_bytes: variable("PIVOT_BAGGAGE_BYTES"),
+            within_max: variable("PIVOT_WITHIN_MAX"),
             hash_key: variable("PIVOT_HASH_KEY").as_deref().and_then(hash_key),
         }
     }
@@ -138,6 +143,13 @@ impl Config {
         self
     }
 
+    /// Sets the most that a query may ask for with `WITHIN` in this process. Where the ceiling is silent, a query may
+    /// ask for less than the process's default and not for more.
+    pub fn within_max(mut self, ceiling: QueryBudget) -> Config {
+        self.within_max = Some(ceiling.to_string());
+        self
+    }
+
     /// Sets the key under which sensitive fields are hashed: processes with the same key give the same
     /// hashes.
     pub fn hash_key(mut self, key: [u64; 2]) -> Config {
@@ -163,9 +175,12 @@ impl Config {
     /// Hands the settings to the agent and to baggage that concern them: budgets, identity, fences and the key of
     /// hashes. Fails, with nothing changed, if a setting makes no sense.
     pub(crate) fn apply(&self) -> Result<(), UplinkError> {
+        // Both are read before any is set, so that a mistake changes nothing.
+        let ceiling = within_max(self.within_max.as_deref().unwrap_or_default())?;
         if let Some(given) = &self.baggage_bytes {
             pivot_baggage::set_budget_bytes(baggage_bytes(given)?);
         }
+        pivot_agent::set_budget_ceiling(ceiling);
 
         pivot_agent::set_identity(Identity::new(&self.host, &self.process));
         pivot_agent::set_cpu_budget(self.budget);
@@ -212,6 +227,11 @@ fn baggage_bytes(given: &str) -> Result<usize, UplinkError> {
     bytes.ok_or_else(|| UplinkError::BaggageBytes { given: given.to_owned() })
 }
 
+/// Returns the ceiling of budgets that a text says.
+fn within_max(given: &str) -> Result<QueryBudget, UplinkError> {
+    given.parse().map_err(|reason| UplinkError::WithinMax { given: given.to_owned(), reason })
+}
+
 /// Returns the key that 32 hexadecimal digits stand for.
 fn hash_key(digits: &str) -> Option<[u64; 2]> {
     let key = u128::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 32)?;
@@ -253,6 +273,20 @@ mod tests {
             let due = "is not a number of bytes from 0 to 4096, as PIVOT_BAGGAGE_BYTES has to be";
             assert_eq!(wrong, format!("baggage budget `{given}` {due}"));
         }
+    }
+
+    #[test]
+    fn a_ceiling_of_budgets_is_written_as_in_a_query() {
+        let read = |given: &str| {
+            within_max(given).map_or_else(|error| error.to_string(), |ceiling| ceiling.to_string())
+        };
+        assert_eq!(read("groups 5000, cpu 5%"), "groups 5000, cpu 5%");
+        assert_eq!(read(""), "");
+        assert_eq!(
+            read("group 5"),
+            "ceiling `group 5` of budgets: unknown budget `group`: budgets are bytes, groups and cpu; \
+             PIVOT_WITHIN_MAX is written as `bytes 4KiB, groups 10000, cpu 5%`"
+        );
     }
 
     #[test]

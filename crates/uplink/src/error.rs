@@ -19,6 +19,16 @@ pub enum UplinkError {
         /// The budget, as it was given.
         given: String,
     },
+    /// The ceiling of what queries may ask for with `WITHIN` cannot be read.
+    #[error(
+        "ceiling `{given}` of budgets: {reason}; PIVOT_WITHIN_MAX is written as `bytes 4KiB, groups 10000, cpu 5%`"
+    )]
+    WithinMax {
+        /// The ceiling, as it was given.
+        given: String,
+        /// The part that cannot be read, and why.
+        reason: String,
+    },
     /// The process was forked from one that has an agent, and did not execute another program since.
     #[error("a process that was forked from one with an agent cannot have its own: start it after forking")]
     Forked,

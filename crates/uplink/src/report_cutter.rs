@@ -63,7 +63,7 @@ impl ReportCutter {
         // A suspended query misses events that nobody counts, so the time is reported instead.
         let since_cut = std::mem::replace(&mut self.cut_at, Instant::now()).elapsed();
         for query in pivot_agent::suspended_queries() {
-            let part = drained.entry(query).or_insert_with(QueryReport::empty);
+            let part = drained.entry(query).or_insert_with(|| QueryReport::of_query(query));
             part.loss.away_ns += whole_ns(since_cut);
         }
 

@@ -227,6 +227,9 @@ impl UplinkLoop {
         // A query that was suspended until now is reported as such before its status changes.
         self.reports.cut();
         let since = desired.since.into_iter().filter_map(agent_messages::since).collect();
+        let budgets = desired.budgets.into_iter().filter_map(agent_messages::wanted_budget).collect();
+        // Before weaving, so that no event of a new query runs without its limits.
+        pivot_agent::set_query_budgets(&budgets);
         set_carrying(desired.carrying);
         problems.extend(pivot_agent::weave_since(&advice, &since));
         generation::set_woven_everywhere(desired.everywhere);

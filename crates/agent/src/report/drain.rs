@@ -12,13 +12,13 @@ pub fn drain() -> QueryReports {
     let mut reports = QueryReports::new();
     thread_slot::drain_tables(|table| {
         for (query, report) in table.into_reports() {
-            reports.entry(query).or_insert_with(QueryReport::empty).merge(report);
+            reports.entry(query).or_insert_with(|| QueryReport::of_query(query)).merge(report);
         }
     });
 
     // Messages that travelled without their baggage are counted by the baggage, for the queries that lack rows.
     for (query, messages) in pivot_baggage::withheld::take_withheld_by_query() {
-        let loss = &mut reports.entry(query).or_insert_with(QueryReport::empty).loss;
+        let loss = &mut reports.entry(query).or_insert_with(|| QueryReport::of_query(query)).loss;
         loss.held_back = loss.held_back.saturating_add(messages);
     }
     reports

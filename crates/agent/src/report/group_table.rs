@@ -29,10 +29,10 @@
 //!
 //! **Cost.** A hit on a group that exists allocates nothing. A new group appends a row, and doubles the index when
 //! a quarter of it is in use: sparse, so that linear probing mostly ends at the first try. Nothing is ever removed;
-//! the whole table is taken at the next drain. [`has_room`] bounds groups and bytes: a new group beyond the bounds
+//! the whole table is taken at the next drain. `has_room` bounds groups and bytes: a new group beyond the bounds
 //! is `None`, and its rows go to the query's `other` group.
 
-use crate::limits::has_room;
+use crate::limits::MAX_BYTES;
 use crate::report::interner::Interner;
 use crate::run::cells::{Cell, Cells, IntKind};
 use crate::run::ir::GroupSchema;
@@ -329,7 +329,8 @@ impl GroupTable {
 
     /// Returns whether one more group fits.
     fn has_room(&self) -> bool {
-        has_room(self.rows.len(), self.bytes())
+        let max_groups = self.schema.as_ref().map_or(0, |schema| schema.max_groups);
+        self.rows.len() < max_groups && self.bytes() < MAX_BYTES
     }
 
     /// Appends a group for a key that is not there. Returns its row number, or `None` if there is no room.
@@ -476,7 +477,7 @@ mod tests {
     fn rows(keys: usize, aggregates: &[Aggregate]) -> GroupTable {
         let mut rows = GroupTable::new();
         let (query, aggregates) = (QueryId::new(1, 1), aggregates.to_vec());
-        assert!(rows.accepts(&Arc::new(GroupSchema { query, keys, aggregates })));
+        assert!(rows.accepts(&Arc::new(GroupSchema { query, keys, aggregates, max_groups: MAX_GROUPS })));
         rows
     }
 

@@ -12,11 +12,13 @@
 //! Interpreted advice adds rows here directly; compiled and fused advice adds to a
 //! `GroupTable`, which is merged into this at the drain.
 
-use crate::limits::{MAX_BYTES, MAX_GROUPS, MAX_SAMPLED_GROUPS};
+use crate::limits::{MAX_BYTES, MAX_GROUPS};
 use crate::run::interpreter::{Emission, table};
 use crate::run::sample::SampleDecision;
+use crate::weave::query_budgets;
 use pivot_advice::{
-    EmitMode, EvalErrors, Group, GroupLimit, Groups, LossCounts, QueryCost, QueryId, SampledGroups, Value,
+    EmitMode, EvalErrors, Group, GroupLimit, Groups, LossCounts, QueryCost, QueryId, SAMPLE_STRATA,
+    SampledGroups, Value,
 };
 use std::collections::BTreeMap;
 
@@ -37,6 +39,8 @@ pub struct QueryReport {
     pub cost: QueryCost,
     /// About how much memory the groups take.
     bytes: usize,
+    /// The most groups that it may have; of a sample, so many for each stratum.
+    max_groups: usize,
 }
 
 /// All queries' parts, in the order of their ids.
@@ -54,7 +58,23 @@ impl QueryReport {
             loss,
             cost,
             bytes: 0,
+            max_groups: MAX_GROUPS,
         }
+    }
+
+    /// Returns an empty report of a query, with room for as many groups as the query may have in this process.
+    pub fn of_query(query: QueryId) -> QueryReport {
+        QueryReport { max_groups: query_budgets::max_groups(query), ..QueryReport::empty() }
+    }
+
+    /// Sets how many groups there may be from now on; those that are there stay.
+    pub(crate) fn limit_groups(&mut self, max_groups: usize) {
+        self.max_groups = max_groups;
+    }
+
+    /// Returns the most groups of sampled requests: each may be in every stratum.
+    fn max_sampled_groups(&self) -> usize {
+        self.max_groups.saturating_mul(SAMPLE_STRATA as usize)
     }
 
     /// Returns whether there are neither rows nor losses; there may be costs.
@@ -87,7 +107,8 @@ impl QueryReport {
             self.merge_groups(groups);
         }
         if let Some(groups) = other.sampled.groups {
-            let beyond = absorb(&mut self.sampled.groups, &mut self.bytes, MAX_SAMPLED_GROUPS, groups);
+            let most = self.max_sampled_groups();
+            let beyond = absorb(&mut self.sampled.groups, &mut self.bytes, most, groups);
             self.merge_beyond(beyond);
         }
 
@@ -98,7 +119,7 @@ impl QueryReport {
 
     /// Adds groups of unsampled requests.
     pub(crate) fn merge_groups(&mut self, theirs: Groups) {
-        let beyond = absorb(&mut self.groups, &mut self.bytes, MAX_GROUPS, theirs);
+        let beyond = absorb(&mut self.groups, &mut self.bytes, self.max_groups, theirs);
         self.merge_beyond(beyond);
     }
 
@@ -134,8 +155,8 @@ impl QueryReport {
         // estimates the error.
         let columns = emission.keys.len() + usize::from(sampled);
         let (groups, most) = match sampled {
-            true => (&mut self.sampled.groups, MAX_SAMPLED_GROUPS),
-            false => (&mut self.groups, MAX_GROUPS),
+            true => (&mut self.sampled.groups, self.max_groups.saturating_mul(SAMPLE_STRATA as usize)),
+            false => (&mut self.groups, self.max_groups),
         };
         let groups = groups.get_or_insert_with(|| table(columns, emission.folds));
 

@@ -76,7 +76,7 @@ impl Report {
         self.watermark_ns = self.watermark_ns.max(later.watermark_ns);
         self.delay_ns = self.delay_ns.max(later.delay_ns);
         for (query, part) in later.parts {
-            self.parts.entry(query).or_insert_with(QueryReport::empty).merge(part);
+            self.parts.entry(query).or_insert_with(|| QueryReport::of_query(query)).merge(part);
         }
     }
 }

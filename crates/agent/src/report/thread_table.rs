@@ -21,6 +21,7 @@
 use crate::report::group_table::GroupTable;
 use crate::report::query_report::QueryReport;
 use crate::run::cells::Cells;
+use crate::weave::query_budgets;
 use pivot_advice::{BagKey, EvalErrors, Groups, QueryCost, QueryId, TemporalFilter};
 
 /// A pack that waits until all advice of its event has run.
@@ -137,6 +138,7 @@ impl QueryTable {
     /// Merges what the executors have gathered in their different forms into one report.
     pub(crate) fn into_report(self) -> QueryReport {
         let mut report = self.report;
+        report.limit_groups(query_budgets::max_groups(QueryId::from_u64(self.query)));
         report.count_errors(self.errors.0);
 
         // Rows in pending sums were counted only there, to spare the fast path a second counter.

@@ -12,6 +12,7 @@ use crate::run::ir::{
     RowSink,
 };
 use crate::weave::name_linker::{FieldSource, LinkedAdvice};
+use crate::weave::query_budgets;
 use pivot_advice::{AggregateCall, CallArgument, Expr, Instruction, JoinKind, TemporalFilter, UnpackMode};
 
 /// Compiles an advice, or returns `None` if only the interpreter can run it.
@@ -44,6 +45,7 @@ pub(crate) fn compile(linked: &LinkedAdvice, schemas: &mut GroupSchemas) -> Opti
         query: linked.advice.query,
         keys: keys.len(),
         aggregates: folds.iter().map(|fold| fold.aggregate).collect(),
+        max_groups: query_budgets::max_groups(linked.advice.query),
     };
     Some(CompiledAdvice {
         steps: schedule.steps,

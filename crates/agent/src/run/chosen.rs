@@ -79,7 +79,7 @@ impl ChosenExecutors {
     pub fn into_reports(self) -> QueryReports {
         let mut reports = QueryReports::new();
         for (query, report) in self.table.into_reports() {
-            reports.entry(query).or_insert_with(QueryReport::empty).merge(report);
+            reports.entry(query).or_insert_with(|| QueryReport::of_query(query)).merge(report);
         }
         reports
     }

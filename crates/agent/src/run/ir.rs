@@ -55,6 +55,8 @@ pub(crate) struct GroupSchema {
     pub(crate) query: QueryId,
     pub(crate) keys: usize,
     pub(crate) aggregates: Vec<Aggregate>,
+    /// The most groups that the query may have in one table.
+    pub(crate) max_groups: usize,
 }
 
 /// The schemas in use, each once, so that they can be told apart by their addresses. Advice of one query at several

@@ -225,7 +225,10 @@ impl<'a> Event<'a> {
 
         match (effect, baggage) {
             (None, _) => {}
-            (Some(Effect::Emit(emission)), _) => report.add(&emission, decision),
+            (Some(Effect::Emit(emission)), _) => {
+                report.limit_groups(advice.gate.max_groups());
+                report.add(&emission, decision);
+            }
             (Some(Effect::Pack(..) | Effect::Lose(..)), None) => return false,
             (Some(Effect::Lose(bag, keep)), Some(baggage)) => baggage.mark_lost(bag, keep),
             (Some(Effect::Pack(bag, keep, tuples)), Some(baggage)) => {

@@ -10,23 +10,23 @@ use std::time::SystemTime;
 /// The fields that every tracepoint exports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DefaultField {
-    /// `host`: the name of the logical host.
+    /// Logical host.
     Host,
-    /// `process`: the name of the process.
+    /// Process name.
     Process,
-    /// `pid`: the id of the process.
+    /// Process id.
     Pid,
-    /// `thread`: the name of the thread.
+    /// Thread name.
     Thread,
-    /// `tracepoint`: the full name of the tracepoint.
+    /// Full name of the tracepoint.
     Tracepoint,
-    /// `time`: the wall clock at the event.
+    /// Wall clock.
     Time,
-    /// `request`: the id of the request, 32 hexadecimal digits.
+    /// Request id, 32 hexadecimal digits.
     Request,
 }
 
-/// Puts the value of a default field into a cell.
+/// The value of a default field.
 #[inline(never)]
 pub(crate) fn default_cell(field: DefaultField, tracepoint: &'static str, cells: &mut Cells) -> Cell {
     match field {
@@ -40,13 +40,12 @@ pub(crate) fn default_cell(field: DefaultField, tracepoint: &'static str, cells:
     }
 }
 
-/// Returns the id of the current request, or null outside a request.
 fn request() -> Value {
     pivot_baggage::with_current(|baggage| baggage.map(Baggage::request_or_begin))
         .map_or(Value::Null, request_id)
 }
 
-/// Returns a request's id as queries see it.
+/// A request's id as queries see it.
 pub fn request_id(id: u128) -> Value {
     Value::str(format!("{id:032x}"))
 }

@@ -13,6 +13,7 @@ pub mod control;
 pub(crate) mod listeners;
 pub mod name_linker;
 pub(crate) mod published;
+pub mod query_budgets;
 pub(crate) mod registration;
 pub mod throttle;
 pub mod verify;

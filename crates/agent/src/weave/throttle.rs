@@ -14,10 +14,12 @@
 //! `Governor` decides once a second, behind the weaver's lock, and has no clock of its own: it is told how much time
 //! has passed and what each query cost.
 
+use crate::limits::MAX_GROUPS;
+use crate::weave::query_budgets::{self, cpu_budget};
 use pivot_advice::{Advice, Instruction, QueryCost, QueryId, QueryState, QueryStatus, WeaveProblem};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// The largest weight: a query that is too expensive even then rests.
 const MAX_WEIGHT: u32 = 256;
@@ -32,33 +34,6 @@ const STRIKES: u32 = 2;
 /// does not swing.
 const HEADROOM: f64 = 0.75;
 
-/// Fractions of one core that queries may use.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct CpuBudget {
-    /// Each query.
-    pub query: f64,
-    /// All together.
-    pub all: f64,
-}
-
-impl Default for CpuBudget {
-    fn default() -> CpuBudget {
-        CpuBudget { query: 0.005, all: 0.02 }
-    }
-}
-
-static BUDGET: Mutex<Option<CpuBudget>> = Mutex::new(None);
-
-/// Sets what queries may use of the processor. Unless set, it is half a percent of a core for each and two percent for
-/// all together.
-pub fn set_cpu_budget(budget: CpuBudget) {
-    *BUDGET.lock().unwrap_or_else(PoisonError::into_inner) = Some(budget);
-}
-
-fn cpu_budget() -> CpuBudget {
-    BUDGET.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default()
-}
-
 /// The part of a query's state that events read.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -66,13 +41,20 @@ pub(crate) struct Gate {
     weight: AtomicU32,
     /// The generation that brought the query's advice.
     since: AtomicU64,
+    /// The most groups that it may have in one thread between two reports.
+    max_groups: AtomicUsize,
     /// The message of the panic that quarantined it.
     panic: OnceLock<String>,
 }
 
 impl Gate {
     pub(crate) fn new() -> Gate {
-        Gate { weight: AtomicU32::new(1), since: AtomicU64::new(0), panic: OnceLock::new() }
+        Gate {
+            weight: AtomicU32::new(1),
+            since: AtomicU64::new(0),
+            max_groups: AtomicUsize::new(MAX_GROUPS),
+            panic: OnceLock::new(),
+        }
     }
 
     /// Returns whether the query may run.
@@ -97,6 +79,11 @@ impl Gate {
     #[inline(always)]
     pub(crate) fn since(&self) -> u64 {
         self.since.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many groups the query may have in one thread between two reports.
+    pub(crate) fn max_groups(&self) -> usize {
+        self.max_groups.load(Ordering::Relaxed)
     }
 
     /// Closes the gate for good: the query's advice has panicked.
@@ -215,7 +202,7 @@ impl QueryHealth {
 
         let gone = self.rest_ns > 0 || matches!(state, QueryState::Quarantined | QueryState::Disabled);
         let keep = if gone { 0.0 } else { 1.0 / f64::from(self.weight) };
-        QueryStatus { query, state, keep, detail }
+        QueryStatus { query, state, keep, detail, granted: Some(query_budgets::granted(query)) }
     }
 }
 
@@ -237,6 +224,7 @@ impl Governor {
             let health = self.0.entry(advice.query).or_insert_with(QueryHealth::new);
             let since = since.get(&advice.query).copied().unwrap_or_default();
             health.gate.since.store(since, Ordering::Relaxed);
+            health.gate.max_groups.store(query_budgets::max_groups(advice.query), Ordering::Relaxed);
             health.packs |= matches!(advice.instructions.last(), Some(Instruction::Pack { .. }));
         }
     }
@@ -317,8 +305,9 @@ impl Governor {
         // If all together are beyond the common budget, each is held to its share of that.
         let used: f64 = self.0.values().map(|health| health.used).sum();
         let share = if used > budget.all { budget.all / used } else { 1.0 };
-        for health in self.0.values_mut().filter(|health| health.rest_ns == 0) {
-            let limit = if share < 1.0 { budget.query.min(health.used * share) } else { budget.query };
+        for (query, health) in self.0.iter_mut().filter(|(_, health)| health.rest_ns == 0) {
+            let own = query_budgets::granted(*query).cpu.unwrap_or(budget.query);
+            let limit = if share < 1.0 { own.min(health.used * share) } else { own };
             changed |= health.adapt(limit);
         }
         changed
@@ -328,6 +317,7 @@ impl Governor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weave::query_budgets::CpuBudget;
 
     const SECOND: u64 = 1_000_000_000;
 

@@ -8,7 +8,10 @@
 //! A budget above that of the whole process, [`budget_bytes`], also makes room for it: baggage with bags of that
 //! query may travel in as many bytes as the largest budget among its queries, at most [`HARD_LIMIT`].
 //!
-//! Without any such query, which is the usual case, the cost is one relaxed load where baggage is packed or leaves.
+//! The budgets lie in a fixed hash table of atomic words, with linear probing, which whoever packs or sends reads
+//! without a lock. While the table is written anew, a budget may be missed for a moment: the tuples are then cut at
+//! the next pack, or where they leave next. Without any such query, which is the usual case, the cost is one relaxed
+//! load.
 
 use crate::baggage::Baggage;
 use crate::causality::branch::Branch;
@@ -17,20 +20,38 @@ use crate::format::cut::cut_newest_of;
 use crate::losses;
 use pivot_advice::QueryId;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
-/// Whether any query has a budget, so that everybody else need not take the lock.
+/// The places of the table: twice as many as a frontend has queries.
+const PLACES: usize = 2048;
+
+/// How many bits of an entry are the budget. It is capped at [`HARD_LIMIT`], which needs 13.
+const BUDGET_BITS: u32 = 16;
+
+/// Whether any query has a budget.
 static ARE_SET: AtomicBool = AtomicBool::new(false);
 
-/// The budget in bytes of each query that has one.
-static BUDGETS: RwLock<BTreeMap<QueryId, usize>> = RwLock::new(BTreeMap::new());
+/// An entry is the upper 48 bits of a query's hash and its budget in bytes; 0 is a free place.
+static ENTRIES: [AtomicU64; PLACES] = [const { AtomicU64::new(0) }; PLACES];
+
+/// Held by whoever writes the table.
+static WRITING: Mutex<()> = Mutex::new(());
 
 /// Replaces the byte budgets of queries in this process. A query that is not named has no budget of its own.
-pub fn set_query_budgets(budgets: BTreeMap<QueryId, usize>) {
-    let are_set = !budgets.is_empty();
-    *BUDGETS.write().unwrap_or_else(PoisonError::into_inner) = budgets;
-    ARE_SET.store(are_set, Relaxed);
+pub fn set_query_budgets(budgets: &BTreeMap<QueryId, usize>) {
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    ARE_SET.store(false, Relaxed);
+    ENTRIES.iter().for_each(|entry| entry.store(0, Relaxed));
+
+    // Half of the places stay free, so that a search for a query that has no budget ends soon.
+    for (query, bytes) in budgets.iter().take(PLACES / 2) {
+        let hash = hash_of(*query);
+        let free = probe(hash).find(|place| ENTRIES[*place].load(Relaxed) == 0);
+        let budget = (*bytes).min(HARD_LIMIT) as u64;
+        free.iter().for_each(|place| ENTRIES[*place].store(hash << BUDGET_BITS | budget, Relaxed));
+    }
+    ARE_SET.store(!budgets.is_empty(), Relaxed);
 }
 
 /// Returns whether any query has a byte budget of its own in this process.
@@ -39,8 +60,22 @@ pub(crate) fn are_set() -> bool {
     ARE_SET.load(Relaxed)
 }
 
-fn budgets() -> RwLockReadGuard<'static, BTreeMap<QueryId, usize>> {
-    BUDGETS.read().unwrap_or_else(PoisonError::into_inner)
+/// Returns the byte budget of a query, or `None` if it has none of its own.
+fn query_budget(query: QueryId) -> Option<usize> {
+    let hash = hash_of(query);
+    let entries = probe(hash).map(|place| ENTRIES[place].load(Relaxed)).take_while(|entry| *entry != 0);
+    let mut own = entries.filter(|entry| entry >> BUDGET_BITS == hash);
+    own.next().map(|entry| (entry & ((1 << BUDGET_BITS) - 1)) as usize)
+}
+
+/// Returns 48 bits by which queries differ: multiplying by an odd constant spreads neighbouring numbers.
+fn hash_of(query: QueryId) -> u64 {
+    query.to_u64().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> BUDGET_BITS
+}
+
+/// Returns the places where an entry may be, in the order in which they are tried.
+fn probe(hash: u64) -> impl Iterator<Item = usize> {
+    (0..PLACES).map(move |step| (hash as usize + step) % PLACES)
 }
 
 /// Returns how many bytes of this branch may travel with one message: the budget of the process, or that of a
@@ -51,9 +86,8 @@ pub(crate) fn travel_budget_bytes(branch: &Branch) -> usize {
         return process;
     }
 
-    let budgets = budgets();
-    let granted = branch.bags().filter_map(|(key, _)| budgets.get(&key.query)).max();
-    granted.map_or(process, |granted| process.max((*granted).min(HARD_LIMIT)))
+    let granted = branch.bags().filter_map(|(key, _)| query_budget(key.query)).max();
+    granted.map_or(process, |granted| process.max(granted))
 }
 
 impl Baggage {
@@ -79,7 +113,7 @@ impl Branch {
     /// Cuts the bags of one query until they are within its byte budget, or have nothing left that can be cut.
     #[cold]
     pub(crate) fn cut_to_query_budget(&mut self, query: QueryId) {
-        let Some(budget) = budgets().get(&query).copied() else { return };
+        let Some(budget) = query_budget(query) else { return };
 
         // A cut leaves a mark behind, which takes bytes too, so the bags are measured again after each.
         loop {

@@ -14,6 +14,7 @@ use crate::table::{Paint, TableCell, TextStyle, TextTable};
 use crate::terminal_text::{cut, escaped, wrap};
 use pivot_advice::{LossCounts, LossUnit, QueryCost, QueryState};
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// From this width on, texts stand in a column of their own, and else in a line below the figures.
 const WIDE_COLUMNS: usize = 140;
@@ -231,6 +232,7 @@ fn query_remarks(query: &ListedQuery) -> Vec<(TextStyle, String)> {
     );
     let mut remarks = vec![(TextStyle::Quiet, query.text.clone()), (TextStyle::Normal, facts)];
 
+    remarks.extend(budget_remarks(query));
     for name in &query.pending {
         remarks.push((TextStyle::Warning, format!("no agent exports {name}")));
     }
@@ -242,6 +244,36 @@ fn query_remarks(query: &ListedQuery) -> Vec<(TextStyle, String)> {
     remarks.push((TextStyle::Warning, missing(query.loss)));
     if query.agents.is_empty() {
         remarks.push((TextStyle::Quiet, "no agent is connected".to_owned()));
+    }
+    remarks
+}
+
+/// Returns what a query asks for with `WITHIN`, and what its agents grant if that is anything else.
+fn budget_remarks(query: &ListedQuery) -> Vec<(TextStyle, String)> {
+    let asked = query.asked;
+    if asked.is_empty() {
+        return Vec::new();
+    }
+
+    let mut agents_by_grant: BTreeMap<String, u64> = BTreeMap::new();
+    let mut too_old = 0;
+    for agent in query.agents.iter().filter(|agent| agent.state.is_some()) {
+        match agent.granted {
+            Some(granted) if granted == asked => {}
+            Some(granted) => *agents_by_grant.entry(granted.to_string()).or_default() += 1,
+            None => too_old += 1,
+        }
+    }
+
+    let mut remarks = vec![(TextStyle::Normal, format!("asks for {asked}"))];
+    for (granted, agents) in agents_by_grant {
+        let agents = count(agents, "agent");
+        let text = format!("granted {granted} by {agents}: PIVOT_WITHIN_MAX limits it there");
+        remarks.push((TextStyle::Warning, text));
+    }
+    if too_old > 0 {
+        let agents = count(too_old, "agent");
+        remarks.push((TextStyle::Warning, format!("not limited by {agents}, too old to know WITHIN")));
     }
     remarks
 }
@@ -309,6 +341,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::terminal_text::width;
+    use pivot_advice::QueryBudget;
 
     fn agent(name: &str, state: QueryState, events: u64, detail: &str) -> QueryOnAgent {
         let recent = QueryCost { events, busy_ns: events * 350, packed: events, packed_bytes: events * 14 };
@@ -320,6 +353,7 @@ mod tests {
             agent: name.into(),
             state: Some(state),
             detail: detail.into(),
+            granted: None,
             recent,
             loss,
             groups: 4,
@@ -402,5 +436,26 @@ mod tests {
     fn figures_are_short() {
         assert_eq!([0.0, 0.25, 9.96, 1_234.4].map(rate), ["0", "0.2", "10", "1,234"]);
         assert_eq!([0.0, 0.000_05, 0.004_2, 1.5].map(percent), ["0 %", "<0.01 %", "0.42 %", "150.00 %"]);
+    }
+
+    #[test]
+    fn a_query_shows_what_it_asks_for_and_which_agents_grant_less() {
+        let budget = |groups| QueryBudget { groups: Some(groups), ..Default::default() };
+        let granting = |granted| QueryOnAgent { granted, ..agent("reader@h:1", QueryState::Active, 1, "") };
+        let remarks = |agents: Vec<QueryOnAgent>| -> Vec<String> {
+            let query = ListedQuery { asked: budget(5_000), agents, ..query() };
+            budget_remarks(&query).into_iter().map(|(_, text)| text).collect()
+        };
+
+        assert!(budget_remarks(&query()).is_empty());
+        assert_eq!(remarks(vec![granting(Some(budget(5_000)))]), ["asks for groups 5000"]);
+        assert_eq!(
+            remarks(vec![granting(Some(budget(1_000))), granting(None), granting(Some(budget(1_000)))]),
+            [
+                "asks for groups 5000",
+                "granted groups 1000 by 2 agents: PIVOT_WITHIN_MAX limits it there",
+                "not limited by 1 agent, too old to know WITHIN",
+            ]
+        );
     }
 }
