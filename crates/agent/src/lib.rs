@@ -1,12 +1,21 @@
 //! Runs advice where the event happens. Performs no I/O, starts no thread, never fails a request.
 //!
+//! An application declares tracepoints; a frontend sends advice, the compiled parts of its queries. This crate
+//! weaves the advice at the tracepoints, runs it at every event, and gathers what it emits until the next report.
+//!
 //! ```text
-//! tracepoint! ─ woven? ─▶ fused, compiled or interpreted advice ─ Pack ─▶ baggage of the request
-//!   (site)    ▲              (run)                              └ Emit ─▶ thread's table ─ drain ─▶ Reporter ─▶ uplink
-//!             │                                                              (report)
-//!             └─ publish ◀─ compile ◀─ link ◀─ verify ◀─ advice from a frontend
-//!                              (weave)
+//!   site                       run                                       report
+//!   ────                       ───                                       ──────
+//!   tracepoint! ─ woven? ────▶ event ─▶ executor ─ Emit ───────────────▶ table of this thread
+//!        ▲        no: done                  ▲ │                               │ drain, once per window
+//!        │                             Unpack Pack                            ▼
+//!        │                                  │ ▼                          Reporter ─▶ Report ─▶ uplink ─▶ frontend
+//!        │                           baggage of the request
+//!   weave │
+//!   ───── publish ◀─ choose an executor ◀─ link names ◀─ verify ◀─ Advice ◀─ uplink ◀─ frontend
 //! ```
+//!
+//! The way of one event, with its result read back by the process itself:
 //!
 //! ```
 //! use pivot_advice::{Advice, EmitMode, Instruction, QueryId};
@@ -22,8 +31,14 @@
 //! assert_eq!(pivot_agent::drain()[&query].emitted, 1);
 //! ```
 //!
-//! Reading order: [`site`] (what an application writes), [`mod@weave`] (what a frontend wants is made to run
-//! there), [`run`] (an event runs it), [`report`] (what it emitted leaves the process).
+//! Reading order, each with a drawing:
+//!
+//! 1. [`site`]: what an application writes, and what a hit costs.
+//! 2. [`mod@weave`]: how what a frontend wants is made to run there.
+//! 3. [`run`]: how an event runs it, by one of three executors.
+//! 4. [`report`]: how what was emitted is gathered without locks, and leaves the process.
+//!
+//! [`limits`] has the bounds on memory, and [`error`](mod@error) why an advice is not woven.
 
 pub mod error;
 pub mod limits;

@@ -147,18 +147,18 @@ fn site(name: &LitStr, fields: &[TokenStream], last: &[TokenStream]) -> TokenStr
 
 /// Writes the name and the type of a field.
 fn declaration(field: &FieldArgument) -> TokenStream {
-    let (name, shown) = (field.name.unraw().to_string(), shown(field));
+    let (name, kind) = (field.name.unraw().to_string(), field_kind(field));
     let ty = match &field.capture {
         FieldCapture::Typed(ty) => quote!(<#ty as ::pivot::__private::Export>::TYPE),
         FieldCapture::Display | FieldCapture::Debug => quote!(::pivot::__private::Type::String),
         FieldCapture::Any => quote!(::pivot::__private::Type::Any),
     };
-    quote!((#name, #shown::ty(#ty)))
+    quote!((#name, #kind::ty(#ty)))
 }
 
 /// Writes the value of a field.
 fn value(field: &FieldArgument) -> TokenStream {
-    let (value, own, shown) = (&field.value, hygienic("value"), shown(field));
+    let (value, own, kind) = (&field.value, hygienic("value"), field_kind(field));
     // Bound to a variable of the declared type, so that a wrong type is an error at the field.
     let exported = match &field.capture {
         FieldCapture::Typed(ty) => quote!({
@@ -174,15 +174,15 @@ fn value(field: &FieldArgument) -> TokenStream {
         FieldCapture::Any => quote!(::pivot::__private::Export::export(&#value)),
     };
 
-    quote!(#shown::value(#exported))
+    quote!(#kind::value(#exported))
 }
 
 /// Names the wrapper that lets queries see the value of a field, or a hash of it.
-fn shown(field: &FieldArgument) -> TokenStream {
+fn field_kind(field: &FieldArgument) -> TokenStream {
     if field.sensitive {
-        quote!(::pivot::__private::site::fields::Hidden)
+        quote!(::pivot::__private::site::fields::SensitiveField)
     } else {
-        quote!(::pivot::__private::site::fields::Shown)
+        quote!(::pivot::__private::site::fields::OrdinaryField)
     }
 }
 

@@ -39,7 +39,7 @@ pub struct QueryReport {
     pub cost: QueryCost,
     /// About how much memory the groups take.
     bytes: usize,
-    /// The most groups that it may have; of a sample, so many for each stratum.
+    /// The most groups that the report may have; of sampled requests, as many in each stratum.
     max_groups: usize,
 }
 

@@ -19,9 +19,9 @@
 //! and acquire in the last step hand over what the event wrote. [`fence`] makes step 2 free of cost for events.
 //!
 //! Only the owning thread writes `epoch`, so a load and a store are enough: an event executes no locked
-//! read-modify-write instruction, which would cost more than a whole fused advice. The epoch counts, instead of
-//! being a flag, so that a waiter which finds a busy thread inside a *later* event knows that the one it waits for
-//! has ended.
+//! read-modify-write instruction, which would cost it some 20 cycles, twice. The epoch counts, instead of being a
+//! flag, so that a waiter which finds a busy thread inside a *later* event knows that the one it waits for has
+//! ended.
 //!
 //! The tables are **double-buffered**, so that events never wait for a drain:
 //!
@@ -35,9 +35,9 @@
 //! A field expression may run for longer than a drain is willing to wait. Then the drain notes the epoch in `late`
 //! and leaves the thread with the table that it has, and the rows behind the event come with a later drain.
 //!
-//! Slots are never freed. A thread claims one at its first event; when the thread has ended, and a drain has taken
-//! both of its tables, the slot goes to the next new thread. So there are as many slots as there ever were threads
-//! at once, and a reference to a slot is always valid.
+//! Slots are never freed. A thread claims one at its first woven event; when the thread has ended, and a drain has
+//! taken both of its tables, the slot goes to the next new thread. So there are as many slots as there ever were
+//! threads at once, and a reference to a slot is always valid.
 
 use crate::report::fence;
 use crate::report::thread_table::ThreadTable;
@@ -82,7 +82,7 @@ unsafe impl Sync for ThreadSlot {}
 /// The reason why a thread has no slot.
 #[derive(Clone, Copy)]
 enum NoSlot {
-    /// The thread has hit no tracepoint yet; it gets a slot at the first one.
+    /// The thread has hit no woven tracepoint yet; it gets a slot at the first one.
     New,
     /// The thread is ending, and its thread-local destructors run.
     Gone,
@@ -134,6 +134,7 @@ pub(crate) fn is_closed() -> bool {
 /// How many events were skipped in threads without a slot, because they were ending.
 static SKIPPED: AtomicUsize = AtomicUsize::new(0);
 
+/// Locks the registry of slots.
 fn slots() -> std::sync::MutexGuard<'static, SlotRegistry> {
     SLOTS.lock().unwrap_or_else(PoisonError::into_inner)
 }

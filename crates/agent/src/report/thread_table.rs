@@ -29,7 +29,7 @@ use pivot_advice::{BagKey, EvalErrors, Groups, QueryCost, QueryId, TemporalFilte
 pub(crate) struct DeferredPack {
     /// The bag to pack into.
     pub(crate) bag: BagKey,
-    /// Which tuples the bag keeps.
+    /// The choice of tuples that the bag keeps.
     pub(crate) keep: TemporalFilter,
     /// One table for each tuple if the bag keeps the first or last ones, otherwise one table of all.
     pub(crate) tuples: Vec<Groups>,

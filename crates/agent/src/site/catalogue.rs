@@ -1,4 +1,8 @@
-//! All tracepoints of a process: those that were linked into the program, and those that became known as it ran.
+//! The catalogue: all tracepoints of a process.
+//!
+//! Call sites of the macros need no registration at start-up. Each puts a reference to itself into a section of the
+//! program (`linkme`'s distributed slice), and the linker concatenates these to one array. Tracepoints that are
+//! made while the program runs are in a list behind a lock.
 
 use crate::site::tracepoint::Tracepoint;
 use linkme::distributed_slice;
@@ -8,8 +12,8 @@ use std::ptr;
 use std::sync::atomic::AtomicU8;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// One byte per call site: not zero while advice is woven there. The number is this crate's major
-/// version: two versions in one program have slices of their own, where one name would be an error.
+/// One byte per call site: not zero while advice is woven there. The number in the name is this crate's major
+/// version: two versions in one program then have slices of their own, where a common name would be an error.
 #[distributed_slice]
 pub static FLAGS_V0: [AtomicU8];
 
@@ -17,36 +21,38 @@ pub static FLAGS_V0: [AtomicU8];
 #[distributed_slice]
 pub static TRACEPOINTS_V0: [&'static Tracepoint];
 
-/// Tracepoints that became known as the program ran.
+/// Tracepoints that were registered while the program ran, in that order.
 static REGISTERED: Mutex<Vec<&'static Tracepoint>> = Mutex::new(Vec::new());
 
+/// Locks the list of registered tracepoints.
 fn registered_tracepoints() -> MutexGuard<'static, Vec<&'static Tracepoint>> {
     REGISTERED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Adds a tracepoint that was registered just now.
+/// Registers a tracepoint.
 pub(crate) fn add(tracepoint: &'static Tracepoint) {
     registered_tracepoints().push(tracepoint);
 }
 
-/// Adds those tracepoints that were not known so far, and returns them.
+/// Registers those of the tracepoints that are not known yet, and returns them.
 pub(crate) fn add_unknown(tracepoints: &[&'static Tracepoint]) -> Vec<&'static Tracepoint> {
     let mut registered = registered_tracepoints();
     let linked = TRACEPOINTS_V0.iter().copied();
     let known: HashSet<_> = linked.chain(registered.iter().copied()).map(ptr::from_ref).collect();
     let new = tracepoints.iter().copied().filter(|tracepoint| !known.contains(&ptr::from_ref(*tracepoint)));
     let new: Vec<&'static Tracepoint> = new.collect();
+
     registered.extend(&new);
     new
 }
 
-/// Returns how many tracepoints were registered as the program ran. The number only rises.
+/// Returns how many tracepoints were registered while the program ran. The number only rises.
 pub fn registered_count() -> usize {
     registered_tracepoints().len()
 }
 
-/// Returns all tracepoints of this program: call sites in the order of the source, then those that were registered, in
-/// the order in which they were.
+/// Returns all tracepoints of this process: those linked into the program by their locations in the source, then
+/// those registered later in that order.
 pub fn tracepoints() -> Vec<&'static Tracepoint> {
     let mut all: Vec<_> = TRACEPOINTS_V0.iter().copied().collect();
     all.sort_by_key(|tracepoint| (tracepoint.declaration.location, tracepoint.name()));
@@ -54,12 +60,12 @@ pub fn tracepoints() -> Vec<&'static Tracepoint> {
     all
 }
 
-/// Returns what all tracepoints of this program export.
+/// Returns the catalogue: the name, fields and location of every tracepoint of this process.
 pub fn catalogue() -> Vec<Exports> {
     tracepoints().into_iter().map(Tracepoint::exports).collect()
 }
 
-/// Returns what the tracepoints export that were registered after the first `registered` ones.
+/// Returns the entries of tracepoints that were registered after the first `registered` ones.
 pub fn catalogue_since(registered: usize) -> Vec<Exports> {
     registered_tracepoints().iter().skip(registered).map(|tracepoint| tracepoint.exports()).collect()
 }

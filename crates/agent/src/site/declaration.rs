@@ -1,4 +1,4 @@
-//! What a call site says of itself: its name, the fields that it exports, and where it stands.
+//! The part of a call site that never changes: its name, its fields, and its location in the source.
 
 use crate::site::default_field::DefaultField;
 use crate::weave::name_linker::FieldSource;
@@ -8,45 +8,49 @@ use std::fmt;
 /// Name and type of an exported field.
 pub type ExportedField = (&'static str, Type);
 
-/// Gives the value of an exported field if it is always the same.
+/// Returns the value of the exported field of a name if this call site always exports the same, else `None`.
 pub(crate) type Constants = &'static (dyn Fn(&str) -> Option<Value> + Send + Sync);
 
-/// The part of a tracepoint that never changes.
+/// The part of a call site that never changes.
 pub(crate) struct Declaration {
+    /// The full name of the tracepoint.
     pub(crate) name: &'static str,
+    /// Names and types of the exported fields, by index.
     pub(crate) fields: &'static [ExportedField],
-    /// Gives the exported fields that have one value here whatever happens.
+    /// The exported fields whose values are constants here. Advice whose condition they rule out is not woven.
     pub(crate) constants: Option<Constants>,
+    /// Where the call site is in the source.
     pub(crate) location: SourceLocation,
-    /// Whether call sites of the same name with other fields may become known.
+    /// Whether call sites of the same name with other fields may be registered: then a field that this one lacks is
+    /// null, and otherwise it is an error.
     pub(crate) is_one_of_several: bool,
 }
 
-/// Where a call site stands in the source.
+/// Where a call site is in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SourceLocation {
-    /// Module path.
+    /// The path of the module.
     pub module: &'static str,
-    /// FieldSource file.
+    /// The path of the file.
     pub file: &'static str,
-    /// FieldSource line, from 1.
+    /// The line in the file, from 1.
     pub line: u32,
 }
 
 impl Declaration {
-    /// Returns what the catalogue says of this call site.
+    /// Returns the entry of this call site in the catalogue.
     pub(crate) fn exports(&self) -> Exports {
-        let field = |(name, ty): &ExportedField| FieldDescriptor { name: (*name).into(), ty: *ty };
+        let fields = self.fields.iter();
         Exports {
             tracepoint: self.name.into(),
-            fields: self.fields.iter().map(field).collect(),
+            fields: fields.map(|(name, ty)| FieldDescriptor { name: (*name).into(), ty: *ty }).collect(),
             file: self.location.file.into(),
             line: self.location.line,
             module: self.location.module.into(),
         }
     }
 
-    /// Returns an observed value that is always the same here, or `None` if it depends on the event.
+    /// Returns the value of an observed field if it is the same at every event here, else `None`.
     pub(crate) fn constant(&self, source: FieldSource) -> Option<Value> {
         match source {
             FieldSource::Exported(index) => self.constants?(self.fields.get(index)?.0),
@@ -63,10 +67,13 @@ impl fmt::Debug for Declaration {
     }
 }
 
-/// Returns whether no two fields have the same name. In a constant, where no iterators are to be had.
+/// Returns whether no two fields have the same name. It is run by the compiler, in the static of a call site, where
+/// there are neither iterators nor comparisons of strings.
 pub(crate) const fn are_different(fields: &[ExportedField]) -> bool {
     let mut i = 0;
+
     while i < fields.len() {
+        // Each field against all before it.
         let mut j = 0;
         while j < i {
             if are_equal(fields[i].0.as_bytes(), fields[j].0.as_bytes()) {
@@ -79,6 +86,7 @@ pub(crate) const fn are_different(fields: &[ExportedField]) -> bool {
     true
 }
 
+/// Returns whether two names are equal.
 const fn are_equal(a: &[u8], b: &[u8]) -> bool {
     let mut i = 0;
     while i < a.len() && i < b.len() && a[i] == b[i] {

@@ -10,23 +10,23 @@ use std::time::SystemTime;
 /// The fields that every tracepoint exports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DefaultField {
-    /// Logical host.
+    /// `host`: the name of the logical host.
     Host,
-    /// Process name.
+    /// `process`: the name of the process.
     Process,
-    /// Process id.
+    /// `pid`: the id of the process.
     Pid,
-    /// Thread name.
+    /// `thread`: the name of the thread.
     Thread,
-    /// Full name of the tracepoint.
+    /// `tracepoint`: the full name of the tracepoint.
     Tracepoint,
-    /// Wall clock.
+    /// `time`: the wall clock at the event.
     Time,
-    /// Request id, 32 hexadecimal digits.
+    /// `request`: the id of the request, 32 hexadecimal digits.
     Request,
 }
 
-/// The value of a default field.
+/// Puts the value of a default field into a cell.
 #[inline(never)]
 pub(crate) fn default_cell(field: DefaultField, tracepoint: &'static str, cells: &mut Cells) -> Cell {
     match field {
@@ -40,12 +40,13 @@ pub(crate) fn default_cell(field: DefaultField, tracepoint: &'static str, cells:
     }
 }
 
+/// Returns the id of the current request, or null outside a request.
 fn request() -> Value {
     pivot_baggage::with_current(|baggage| baggage.map(Baggage::request_or_begin))
         .map_or(Value::Null, request_id)
 }
 
-/// A request's id as queries see it.
+/// Returns a request's id as queries see it.
 pub fn request_id(id: u128) -> Value {
     Value::str(format!("{id:032x}"))
 }

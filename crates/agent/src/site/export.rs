@@ -1,4 +1,26 @@
-//! Which Rust types a field may have, and what the macros make of a field.
+//! The Rust types whose values a tracepoint can export, and how each is seen by queries.
+//!
+//! ```text
+//!   Rust                                           Export::TYPE   export() makes a Value, cell() a Cell
+//!   u8 … u64, usize, NonZero…                      U64            in the cell
+//!   i8 … i64, isize                                I64            in the cell
+//!   u128, i128                                     U64, I64       null beyond 64 bits
+//!   f32, f64                                       F64            in the cell
+//!   bool                                           Bool           in the cell
+//!   str, String, Cow, Box<str>, Arc<str>, char     String         up to 15 bytes in the cell, else in `Cells`
+//!   Duration, SystemTime                           Duration, Timestamp, in nanoseconds
+//!   Bytes(&[u8])                                   Bytes          in `Cells`
+//!   [T], Vec<T>, [T; N]                            List of T      in `Cells`
+//!   Option<T>                                      that of T      null if None
+//!   &T, &mut T, Box<T>, Rc<T>, Arc<T>              that of T
+//! ```
+//!
+//! Every type has [`Export::export`]. Those that occur in hot code also have a [`Export::cell`] of their own, which
+//! puts the value where advice reads it without making a [`Value`], and so without an allocation.
+//!
+//! A `sensitive` field exports [`hash`] of its value instead. The hash is keyed, so that nobody outside can find a
+//! name by hashing all names. Processes that are given one key by [`set_hash_key`] agree on hashes, which joins
+//! need.
 
 use crate::run::cells::{Cell, Cells};
 use pivot_advice::{Type, Value};
@@ -16,13 +38,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
     note = "or a field or method of it, or implement `pivot::Export` for it"
 )]
 pub trait Export {
-    /// The type queries see.
+    /// The type that queries see.
     const TYPE: Type;
 
-    /// The value queries see. Called only while the field is observed.
+    /// Returns the value that queries see. Called only while the field is observed.
     fn export(&self) -> Value;
 
-    /// Returns the value as a cell, without an allocation if it is text or a number.
+    /// Puts the value that queries see into a cell. Types that occur in hot code override this, to make no
+    /// [`Value`].
     #[inline(always)]
     fn cell(&self, cells: &mut Cells) -> Cell {
         cells.hold(&self.export())
@@ -139,7 +162,7 @@ impl Export for () {
     }
 }
 
-/// Bytes, where a `[u8]` would be a list of numbers.
+/// Bytes that are exported as such, where a `[u8]` would be a list of numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Bytes<'a>(pub &'a [u8]);
 
@@ -274,19 +297,21 @@ impl<T: Export, const N: usize> Export for [T; N] {
     }
 }
 
-/// A variable that a tracepoint exports as it is.
+/// A variable that a tracepoint exports without a declared type.
 ///
-/// `(&Variable(&x)).take()` copies it if it can be copied and borrows it otherwise.
+/// `(&Variable(&x)).take()` copies `x` if its type is `Copy`, and borrows it otherwise. This is *autoref
+/// specialization*: method lookup first tries the receiver `&Variable` as [`ByCopy`], whose bound may fail, and
+/// then `&&Variable` as [`ByReference`].
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Variable<'a, T>(pub &'a T);
 
-/// Takes a copy.
+/// Takes a variable by copying it.
 #[doc(hidden)]
 pub trait ByCopy {
     /// The variable's type.
     type Taken;
-    /// A copy of the variable.
+    /// Returns a copy of the variable.
     fn take(&self) -> Self::Taken;
 }
 
@@ -299,12 +324,12 @@ impl<T: Copy> ByCopy for Variable<'_, T> {
     }
 }
 
-/// Takes a reference.
+/// Takes a variable by borrowing it.
 #[doc(hidden)]
 pub trait ByReference {
     /// A reference to the variable's type.
     type Taken;
-    /// The variable.
+    /// Returns a reference to the variable.
     fn take(&self) -> Self::Taken;
 }
 
@@ -317,29 +342,33 @@ impl<'a, T> ByReference for &Variable<'a, T> {
     }
 }
 
+/// The key of [`hash`]: random unless it was set before the first hash.
 static HASH_KEY: OnceLock<[u64; 2]> = OnceLock::new();
 
-/// The key under which sensitive values are hashed, to be told before the first event. Processes with
-/// the same key give the same hashes; one that was told nothing has a random key. False if it is too late.
+/// Sets the key under which sensitive values are hashed. Processes with the same key make the same hashes; a
+/// process without one has a random key. Returns false, without effect, if a key is set or a value was hashed
+/// already.
 pub fn set_hash_key(key: [u64; 2]) -> bool {
     HASH_KEY.set(key).is_ok()
 }
 
-/// The value's hash under this process's key, 16 hexadecimal digits; null of null.
+/// Returns the hash of a value under this process's key: 16 hexadecimal digits, or null for null.
 pub fn hash(value: &Value) -> Value {
     if value.is_null() {
         return Value::Null;
     }
-    let random = || RandomState::new().build_hasher().finish();
-    let key = HASH_KEY.get_or_init(|| [random(), random()]);
+
+    // The standard library's hasher state is the source of randomness: no dependency is needed for it.
+    let key = HASH_KEY.get_or_init(|| [(); 2].map(|()| RandomState::new().build_hasher().finish()));
     let mut hasher = std::hash::DefaultHasher::new();
     (key, value).hash(&mut hasher);
     Value::str(format!("{:016x}", hasher.finish()))
 }
 
-/// `Type::list` for constants, where types cannot be compared.
+/// Returns the type of lists of `element`, like `Type::list` but in a constant, where types cannot be compared.
 const fn list_of(element: Type) -> Type {
     match element {
+        // A list type borrows its element type, which must be a constant too: hence an arm for each.
         Type::Null => Type::List(&Type::Null),
         Type::Bool => Type::List(&Type::Bool),
         Type::I64 => Type::List(&Type::I64),
@@ -349,6 +378,8 @@ const fn list_of(element: Type) -> Type {
         Type::Bytes => Type::List(&Type::Bytes),
         Type::Timestamp => Type::List(&Type::Timestamp),
         Type::Duration => Type::List(&Type::Duration),
+
+        // Types nest one level deep.
         Type::Any | Type::List(_) => Type::List(&Type::Any),
     }
 }

@@ -1,4 +1,19 @@
-//! Fields as the macros write them: what of a field queries see, its value or a hash of it.
+//! How the value of a field gets from the expression at a call site to whoever observes it.
+//!
+//! ```text
+//!   at the call site          FieldValue             kind             in the macros       in the executor
+//!   delta: u64 = n            Exported(&n)           OrdinaryField    .cell(cells)   ──▶  Cell  U64 42
+//!   user = name               Exported(&name)        OrdinaryField    .cell(cells)   ──▶  Cell  "ann"
+//!   block = %id               Formatted("{}", id)    OrdinaryField    .cell(cells)   ──▶  Cell  "b-1"
+//!   sensitive(user) = name    Exported(&name)        SensitiveField   .cell(cells)   ──▶  Cell  "3f…" (a hash)
+//! ```
+//!
+//! The macros write each field as a [`FieldValue`] in one of two wrappers. Advice runs over cells, so an ordinary
+//! field is put into a [`Cell`] directly: a number or short text makes no [`Value`] and allocates nothing. A
+//! sensitive field is the exception. Its value is made, hashed, and dropped: only the hash gets into a cell, so
+//! that no executor, bag or report can hold the text itself.
+//!
+//! Nothing here is called for a field that no woven advice observes.
 
 use crate::run::cells::{Cell, Cells};
 use crate::site::export::{Export, hash};
@@ -6,21 +21,21 @@ use crate::site::formatted::{formatted, with_text};
 use pivot_advice::{Type, Value};
 use std::fmt;
 
-/// The value of a field, in the form that its observer wants.
+/// The expression of a field, to be read when the field is observed.
 #[doc(hidden)]
-pub trait Field {
-    /// Returns the value as a cell.
+pub trait FieldValue {
+    /// Puts the value into a cell.
     fn cell(&self, cells: &mut Cells) -> Cell;
     /// Returns the value.
     fn value(&self) -> Value;
 }
 
-/// A field of a type that can be exported.
+/// A field whose type implements [`Export`].
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Exported<T>(pub T);
 
-impl<T: Export> Field for Exported<T> {
+impl<T: Export> FieldValue for Exported<T> {
     #[inline(always)]
     fn cell(&self, cells: &mut Cells) -> Cell {
         self.0.cell(cells)
@@ -31,12 +46,12 @@ impl<T: Export> Field for Exported<T> {
     }
 }
 
-/// A field that is formatted, by `%` or `?`.
+/// A field that is exported as formatted text, cut after some hundred bytes.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Formatted<'a>(pub fmt::Arguments<'a>);
 
-impl Field for Formatted<'_> {
+impl FieldValue for Formatted<'_> {
     fn cell(&self, cells: &mut Cells) -> Cell {
         with_text(self.0, |text| cells.text(text))
     }
@@ -46,31 +61,29 @@ impl Field for Formatted<'_> {
     }
 }
 
-/// An ordinary field: queries see its value.
+/// A field that queries see as it is.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Shown<F>(pub F);
+pub struct OrdinaryField<F>(pub F);
 
-// The bound is on the methods, so that the compiler names the type that cannot be exported.
-impl<F> Shown<F> {
-    /// Returns the value as a cell.
+// The bound stands at the method and not at the impl: an error then names the type that cannot be exported.
+impl<F> OrdinaryField<F> {
+    /// Puts the value into a cell.
     #[inline(always)]
     pub fn cell(&self, cells: &mut Cells) -> Cell
     where
-        F: Field,
+        F: FieldValue,
     {
         self.0.cell(cells)
     }
 }
 
-impl Shown<()> {
-    /// Returns the type that queries see of a field of this type.
+impl OrdinaryField<()> {
+    /// Returns the type that queries see of a field of type `ty`.
     pub const fn ty(ty: Type) -> Type {
         ty
     }
-}
 
-impl Shown<Value> {
     /// Returns what queries see of a value.
     #[inline(always)]
     pub fn value(value: Value) -> Value {
@@ -78,30 +91,28 @@ impl Shown<Value> {
     }
 }
 
-/// A sensitive field: queries see a hash of it.
+/// A field in `sensitive(..)`: queries see a keyed hash of its value.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Hidden<F>(pub F);
+pub struct SensitiveField<F>(pub F);
 
-impl<F> Hidden<F> {
-    /// Returns the value's hash as a cell.
+impl<F> SensitiveField<F> {
+    /// Puts the hash of the value into a cell.
     pub fn cell(&self, cells: &mut Cells) -> Cell
     where
-        F: Field,
+        F: FieldValue,
     {
         cells.hold(&hash(&self.0.value()))
     }
 }
 
-impl Hidden<()> {
-    /// Returns the type that queries see of a field of any type.
+impl SensitiveField<()> {
+    /// Returns the type that queries see of a field of any type: that of a hash.
     pub const fn ty(_: Type) -> Type {
         Type::String
     }
-}
 
-impl Hidden<Value> {
-    /// Returns what queries see of a value.
+    /// Returns what queries see of a value: its hash.
     pub fn value(value: Value) -> Value {
         hash(&value)
     }

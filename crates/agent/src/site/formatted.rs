@@ -1,24 +1,30 @@
 //! Text of a bounded length from a value's `Display` or `Debug`.
+//!
+//! The text is written into a buffer on the stack. When the buffer is full, the writer fails, which ends the
+//! formatting: a huge value costs no more than the part of it that is exported.
 
 use pivot_advice::Value;
 use std::fmt::{self, Write};
 
-/// The most bytes of formatted text that a field exports. What is cut ends in `…`.
+/// The most bytes of formatted text that a field exports. Longer text is cut and ends in `…`.
 pub const MAX_FORMATTED_BYTES: usize = 512;
 
+/// The mark at the end of text that was cut.
 const CUT: &str = "…";
 
-/// Formats into a buffer on the stack; formatting stops when it is full.
+/// Returns the formatted text as a value, cut if it is too long.
 #[doc(hidden)]
 pub fn formatted(arguments: fmt::Arguments<'_>) -> Value {
     with_text(arguments, |text| Value::str(text))
 }
 
-/// Formats, and calls with the text.
+/// Formats on the stack, and returns what `see` makes of the text.
 pub(crate) fn with_text<R>(arguments: fmt::Arguments<'_>, see: impl FnOnce(&str) -> R) -> R {
+    // A literal without arguments is its own text.
     if let Some(text) = arguments.as_str().filter(|text| text.len() <= MAX_FORMATTED_BYTES) {
         return see(text);
     }
+
     let mut text = Text { buffer: [0; MAX_FORMATTED_BYTES], length: 0 };
     // An error means that it is full, or that there is no more text.
     let _ = text.write_fmt(arguments);
@@ -26,12 +32,14 @@ pub(crate) fn with_text<R>(arguments: fmt::Arguments<'_>, see: impl FnOnce(&str)
     see(std::str::from_utf8(bytes).unwrap_or_default())
 }
 
+/// A buffer for text that refuses what does not fit.
 struct Text {
     buffer: [u8; MAX_FORMATTED_BYTES],
     length: usize,
 }
 
 impl Text {
+    /// Appends text, or nothing if it does not fit.
     fn push(&mut self, text: &str) {
         if let Some(free) = self.buffer.get_mut(self.length..self.length + text.len()) {
             free.copy_from_slice(text.as_bytes());
@@ -39,7 +47,7 @@ impl Text {
         }
     }
 
-    /// Ends the text before the first character that leaves no room for the mark.
+    /// Replaces as many characters at the end by the mark as it needs room.
     fn cut(&mut self) {
         let text = self.buffer.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok());
         let room = MAX_FORMATTED_BYTES - CUT.len();

@@ -1,7 +1,20 @@
-//! What leaves a function: its result, its error, its panic, or its cancellation.
+//! How a function ends: with a result, an error, a panic, or a cancellation. `#[tracepoints]` expands to these.
 //!
-//! The attribute for functions expands to these. Whatever a function returns is accepted; how much
-//! of it queries see depends on which traits it has.
+//! ```text
+//!   #[tracepoints] fn read(n: u64) -> Result<Vec<u8>, io::Error>
+//!
+//!   read@enter    n                              when it begins
+//!   read@error    n, elapsed, error              if it returns Err
+//!   read@exit     n, elapsed, outcome, result    always: outcome is ok, err, panic or cancelled
+//! ```
+//!
+//! An [`Exit`] guard is made when the function begins. If nothing is woven, it is one null pointer, tested once at
+//! the end. Otherwise it holds the fields, evaluated at the beginning, because the body may consume the arguments.
+//! The body reaches [`Exit::finish`] when it returns. If the guard is dropped before, the function has panicked, or
+//! it is an async function whose future was dropped: it was cancelled.
+//!
+//! A function may return anything. How much of the returned value queries see depends on the traits that its type
+//! has; [`Returned`] makes the compiler choose.
 
 use crate::report::thread_slot::EventGuard;
 use crate::site::export::Export;
@@ -13,85 +26,91 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
-/// Runs a body once. A closure that is passed here may return what it borrows from its captures.
+/// Calls the body of a function. Passed as an argument, the closure is known to be called once, and so may return
+/// what it borrows from its captures.
 #[inline(always)]
 pub fn run<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
-/// A call site with its flag beside it, so that looking at the flag is one load.
+/// A call site with the address of its flag beside it, so that reading the flag is one load.
 #[derive(Debug, Clone, Copy)]
 pub struct Site {
-    /// Its flag.
+    /// The byte that is not zero while advice is woven.
     pub flag: &'static AtomicU8,
-    /// Everything else.
+    /// The call site itself.
     pub tracepoint: &'static Tracepoint,
 }
 
 impl Site {
-    /// Whether advice is woven there.
+    /// Returns whether advice is woven at the call site.
     #[inline(always)]
     pub fn is_woven(&self) -> bool {
         self.flag.load(Ordering::Relaxed) != 0
     }
 }
 
-/// The result or error of a function that has returned.
+/// The returned value of a function as queries see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// The error's text; None if it succeeded.
+    /// The text of the error, or `None` if the function succeeded.
     pub error: Option<Value>,
-    /// The result; null if the function failed, nobody observes it, or its type cannot be exported.
+    /// The result; null if the function failed, the result is not observed, or its type cannot be exported.
     pub result: Value,
 }
 
-/// The parts of an outcome that somebody observes.
+/// The parts of an outcome that woven advice observes; the others are not evaluated.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
-    /// The result.
+    /// Whether the result is observed.
     pub result: bool,
-    /// The error's text.
+    /// Whether the text of the error is observed.
     pub error: bool,
 }
 
-/// Fires the exit of a function, however it is left.
+/// A guard that fires the exit of a function, however the function ends.
 #[derive(Debug)]
 #[must_use = "the function is left when this is dropped"]
 pub struct Exit {
-    // Boxed: it is moved around at every exit, and is there at few.
+    // Boxed, because the guard is moved at every exit, and few exits are woven.
     observed: Option<Box<Observed>>,
 }
 
+/// A function that began while its exit or its error was woven.
 #[derive(Debug)]
 struct Observed {
     exit: Site,
     error: Site,
-    /// The fields that were evaluated, by index.
+    /// The fields of the function, by index, as they were when it began.
     fields: Vec<EvaluatedField>,
+    /// When the function began, if its duration is observed.
     began: Option<Instant>,
-    // A function that a destructor calls during a panic is not itself panicking.
+    /// Whether the thread was panicking already: a function that a destructor calls then does not panic itself.
     began_panicking: bool,
 }
 
+/// The value of a field, taken before its tracepoint fires.
 #[derive(Debug, Clone)]
 enum EvaluatedField {
-    /// Nobody observed it.
-    Not,
+    /// The field was not evaluated, because no advice observed it then.
+    Unobserved,
+    /// The value of the field.
     Value(Value),
-    /// Its expression panicked.
+    /// The expression of the field panicked. The panic goes on in the advice that reads the field.
     Panicked,
 }
 
 impl Exit {
-    /// Begins a function with so many fields. Those that are observed are evaluated, and its time
-    /// taken, if something is woven.
+    /// Begins a function with `fields` fields. If its exit or error is woven, evaluates those that are observed,
+    /// and takes the time.
     #[inline(always)]
     pub fn begin(exit: Site, error: Site, fields: usize, field: impl Fn(usize) -> Value) -> Exit {
         let woven = exit.is_woven() || error.is_woven();
         Exit { observed: if woven { Observed::begin(exit, error, fields, &field) } else { None } }
     }
 
-    /// The function returned. The outcome is evaluated only if something was woven.
+    /// Fires the exit of a function that returned, after its error if it failed. `outcome` is called only if the
+    /// exit or error was woven when the function began.
     #[inline(always)]
     pub fn finish(mut self, outcome: impl FnOnce(Wanted) -> Outcome) {
         if let Some(observed) = self.observed.take() {
@@ -110,6 +129,7 @@ impl Drop for Exit {
 }
 
 impl Observed {
+    /// Evaluates the fields that are observed. Returns `None` if this thread takes no events now.
     #[cold]
     #[inline(never)]
     fn begin(
@@ -118,24 +138,28 @@ impl Observed {
         fields: usize,
         field: &dyn Fn(usize) -> Value,
     ) -> Option<Box<Observed>> {
-        // EventGuard, like every evaluation: events that an expression hits are skipped.
+        // As at every evaluation: tracepoints that a field expression hits are skipped.
         let _inside = EventGuard::enter()?;
 
-        let observes = |index| exit.tracepoint.observes(index) || error.tracepoint.observes(index);
-        let evaluate = |index| match catch_unwind(AssertUnwindSafe(|| field(index))) {
-            Ok(value) => EvaluatedField::Value(value),
-            Err(_) => EvaluatedField::Panicked,
-        };
-        let evaluated = |index| if observes(index) { evaluate(index) } else { EvaluatedField::Not };
+        let mut evaluated = Vec::with_capacity(fields);
+        for index in 0..fields {
+            evaluated.push(match is_observed(exit, error, index) {
+                true => evaluate(field, index),
+                false => EvaluatedField::Unobserved,
+            });
+        }
+
         Some(Box::new(Observed {
             exit,
             error,
-            fields: (0..fields).map(evaluated).collect(),
-            began: observes(fields).then(Instant::now),
+            fields: evaluated,
+            // The duration comes first after the function's own fields, at the exit and at the error.
+            began: is_observed(exit, error, fields).then(Instant::now),
             began_panicking: std::thread::panicking(),
         }))
     }
 
+    /// Fires the tracepoints of a function that returned.
     #[cold]
     fn returned(&self, outcome: impl FnOnce(Wanted) -> Outcome) {
         let fields = self.fields.len();
@@ -143,6 +167,9 @@ impl Observed {
             result: self.exit.tracepoint.observes(fields + 2),
             error: self.error.tracepoint.observes(fields + 1),
         };
+
+        // Formatting an error is user code, like a field expression. The guard ends before the tracepoints fire, or
+        // they would be skipped.
         let evaluated = {
             let Some(_inside) = EventGuard::enter() else { return };
             catch_unwind(AssertUnwindSafe(|| outcome(wanted)))
@@ -151,6 +178,7 @@ impl Observed {
             return self
                 .fire(self.exit, &[self.elapsed(), EvaluatedField::Panicked, EvaluatedField::Panicked]);
         };
+
         match error {
             None => self.fire_exit("ok", EvaluatedField::Value(result)),
             Some(error) => {
@@ -160,41 +188,64 @@ impl Observed {
         }
     }
 
+    /// Fires the exit of a function that was left without returning.
     #[cold]
     fn abandoned(&self) {
         let panics = std::thread::panicking() && !self.began_panicking;
         self.fire_exit(if panics { "panic" } else { "cancelled" }, EvaluatedField::Value(Value::Null));
     }
 
+    /// Returns the time since the function began, if it is observed.
     fn elapsed(&self) -> EvaluatedField {
-        self.began.map_or(EvaluatedField::Not, |began| EvaluatedField::Value(began.elapsed().export()))
+        self.began.map_or(EvaluatedField::Unobserved, |began| EvaluatedField::Value(began.elapsed().export()))
     }
 
+    /// Fires the exit with its outcome (`ok`, `err`, `panic` or `cancelled`) and result.
     fn fire_exit(&self, outcome: &str, result: EvaluatedField) {
         self.fire(self.exit, &[self.elapsed(), EvaluatedField::Value(Value::str(outcome)), result]);
     }
 
-    /// Fires with the function's own fields and those that every function has after them. Advice that
-    /// was woven since the function began and observes more than was evaluated then has missed it.
+    /// Fires a tracepoint with the function's own fields, and then the `last` ones, which every function has.
     fn fire(&self, site: Site, last: &[EvaluatedField]) {
-        let all: Vec<&EvaluatedField> = self.fields.iter().chain(last).collect();
-        let missed = |(index, field): (usize, &&EvaluatedField)| {
-            matches!(field, EvaluatedField::Not) && site.tracepoint.observes(index)
-        };
-        if site.is_woven() && !all.iter().enumerate().any(missed) {
-            site.tracepoint.fire(&|index| match all.get(index) {
-                Some(EvaluatedField::Value(value)) => value.clone(),
-                Some(EvaluatedField::Panicked) => resume_unwind(Box::new("a field's expression panicked")),
-                Some(EvaluatedField::Not) | None => Value::Null,
-            });
+        if !site.is_woven() {
+            return;
         }
+
+        // Advice that was woven since the function began may observe a field that was not evaluated then. It has
+        // missed the beginning of this call, and so it misses the end.
+        let all: Vec<&EvaluatedField> = self.fields.iter().chain(last).collect();
+        for (index, field) in all.iter().enumerate() {
+            if matches!(field, EvaluatedField::Unobserved) && site.tracepoint.observes(index) {
+                return;
+            }
+        }
+
+        site.tracepoint.fire(&|index| match all.get(index) {
+            Some(EvaluatedField::Value(value)) => value.clone(),
+            Some(EvaluatedField::Panicked) => resume_unwind(Box::new("a field's expression panicked")),
+            Some(EvaluatedField::Unobserved) | None => Value::Null,
+        });
     }
 }
 
-/// A returned value of which the compiler finds the most telling outcome.
+/// Returns whether advice at the exit or at the error observes a field, which has the same index at both.
+fn is_observed(exit: Site, error: Site, index: usize) -> bool {
+    exit.tracepoint.observes(index) || error.tracepoint.observes(index)
+}
+
+/// Evaluates the expression of a field. A panic is kept for the advice that will read the field.
+fn evaluate(field: &dyn Fn(usize) -> Value, index: usize) -> EvaluatedField {
+    match catch_unwind(AssertUnwindSafe(|| field(index))) {
+        Ok(value) => EvaluatedField::Value(value),
+        Err(_) => EvaluatedField::Panicked,
+    }
+}
+
+/// A returned value, of which the compiler chooses the most telling outcome.
 ///
-/// `(&&&&&&&Returned(&value)).outcome(wanted)` takes the trait that is implemented for the most
-/// references and whose bounds hold, so each trait below is tried before the one after it.
+/// This is *autoref specialization*. Every trait below has a method `outcome` and is implemented for another number
+/// of references. `(&&&&&&&Returned(&value)).outcome(wanted)` removes one reference after the other until a trait's
+/// bounds hold, so each trait is tried before the one after it.
 #[derive(Debug)]
 pub struct Returned<'a, T>(pub &'a T);
 
@@ -202,7 +253,7 @@ macro_rules! outcomes {
     ($($doc:literal $of:ident [$($generics:tt)*] $self:ty, |$value:ident, $wanted:ident| $outcome:expr;)*) => {$(
         #[doc = $doc]
         pub trait $of {
-            /// Returns what is known of the returned value.
+            /// Returns the wanted parts of the returned value.
             fn outcome(&self, wanted: Wanted) -> Outcome;
         }
 
@@ -242,6 +293,7 @@ outcomes! {
         |_value, _wanted| Outcome { error: None, result: Value::Null };
 }
 
+/// Returns the outcome of a `Result`, of which `result` and `error` export the parts.
 fn of_result<T, E>(
     returned: &Result<T, E>,
     wanted: Wanted,
@@ -250,6 +302,8 @@ fn of_result<T, E>(
 ) -> Outcome {
     match returned {
         Ok(value) => Outcome { error: None, result: if wanted.result { result(value) } else { Value::Null } },
+
+        // There is an error, observed or not: its presence decides between `ok` and `err`.
         Err(failed) => Outcome {
             error: Some(if wanted.error { error(failed) } else { Value::Null }),
             result: Value::Null,
@@ -257,10 +311,12 @@ fn of_result<T, E>(
     }
 }
 
+/// Exports the message of an error.
 fn display<E: Display>(error: &E) -> Value {
     formatted(format_args!("{error}"))
 }
 
+/// Exports the debug form of an error.
 fn debug<E: Debug>(error: &E) -> Value {
     formatted(format_args!("{error:?}"))
 }

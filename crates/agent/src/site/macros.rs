@@ -1,8 +1,24 @@
 //! The macro that declares a tracepoint and hits it.
 //!
-//! What it leaves in the hot code is one load and one branch. A field that is a plain variable is
-//! copied in the cold block before the closure is made: a closure that took its address would force
-//! the variable out of its register for the whole function, woven or not.
+//! `__tracepoint!` takes the fields apart one by one (a *tt-muncher*): it carries the name, the copies to make, and
+//! the fields done so far along, in square brackets, until no field is left. Then it writes the code.
+//!
+//! ```text
+//! tracepoint!("Disk.read", bytes: u64 = n, path = %file.path());
+//!
+//! becomes   static FLAG, static TRACEPOINT, static ENTRY               __declare!: linked into the catalogue
+//!           if FLAG.load(Relaxed) != 0 {                               all that runs while idle
+//!               let value: u64 = n;                                    a plain variable: copied
+//!               let _computed = |_index, _cells| …                     1 => file.path(), formatted
+//!               TRACEPOINT.fire_with(&move |_index, _cells| …)         0 => value, into a cell; else _computed
+//!           }
+//! ```
+//!
+//! A field that is a plain variable is copied in the cold block before the closure is made, and the closure takes
+//! the copy. A closure that borrowed the variable would force it out of its register for the whole function, woven
+//! or not. Any other expression is evaluated inside `_computed`, and only when an advice reads its field.
+//!
+//! Fields are found by counting up to `_index`; the compiler turns the comparisons with constants into a jump.
 
 /// Declares a tracepoint and hits it.
 ///
@@ -12,11 +28,18 @@
 /// tracepoint!("DataNodeMetrics.incrBytesRead", delta: u64 = n, block = %block, sensitive(user) = user);
 /// ```
 ///
-/// A field is `name: type = expr`, `name = %expr` (its `Display`), `name = ?expr` (its `Debug`), or
-/// `name = expr` with a type that queries learn only as it runs. Expressions are evaluated while a
-/// woven query observes the field, and not otherwise. Formatted text ends after
-/// [`MAX_FORMATTED_BYTES`](crate::site::formatted::MAX_FORMATTED_BYTES). Of a field in `sensitive(..)` queries
-/// see a hash: equal for equal values in this process, and nothing else.
+/// A field has one of these forms:
+///
+/// | form | queries see |
+/// |---|---|
+/// | `name: type = expr` | the value, of a type that is known before the program runs |
+/// | `name = expr` | the value, of a type that is known when it is seen |
+/// | `name = %expr` | the text of its `Display` |
+/// | `name = ?expr` | the text of its `Debug` |
+/// | `sensitive(name)` in place of `name` | a hash: equal for equal values in this process, and nothing else |
+///
+/// An expression is evaluated only while a woven query observes its field. Formatted text ends after
+/// [`MAX_FORMATTED_BYTES`](crate::site::formatted::MAX_FORMATTED_BYTES).
 #[macro_export]
 macro_rules! tracepoint {
     () => {
@@ -27,14 +50,15 @@ macro_rules! tracepoint {
     };
 }
 
-/// Takes one field after the other off the front, then declares the statics and the branch.
+/// Takes one field after the other off the front, then writes the statics and the branch.
 ///
-/// The second group gathers what the cold block copies, the third the fields.
+/// The first group holds the name of the tracepoint. The second gathers what the cold block copies, the third the
+/// fields done so far. The rest are the fields to come.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __tracepoint {
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] sensitive($field:ident) $($rest:tt)+) => {
-        $crate::__field!([$name] [$($copy)*] [$($done)*] [$field, Hidden] $($rest)+)
+        $crate::__field!([$name] [$($copy)*] [$($done)*] [$field, SensitiveField] $($rest)+)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] sensitive($($fields:tt)*) $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
@@ -43,17 +67,17 @@ macro_rules! __tracepoint {
         ))
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] $field:ident $($rest:tt)+) => {
-        $crate::__field!([$name] [$($copy)*] [$($done)*] [$field, Shown] $($rest)+)
+        $crate::__field!([$name] [$($copy)*] [$($done)*] [$field, OrdinaryField] $($rest)+)
     };
-    ([$name:expr] [$($copy:tt)*] [$({ $field:ident, $show:ident, $ty:expr, $held:ident $value:expr })*]) => {{
-        $crate::__declare!($name, [$((::core::stringify!($field), $crate::site::fields::$show::ty($ty))),*]);
+    ([$name:expr] [$($copy:tt)*] [$({ $field:ident, $kind:ident, $ty:expr, $held:ident $value:expr })*]) => {{
+        $crate::__declare!($name, [$((::core::stringify!($field), $crate::site::fields::$kind::ty($ty))),*]);
         if FLAG.load(::core::sync::atomic::Ordering::Relaxed) != 0 {
             $($copy)*
             let _computed = |_index: usize, _cells: &mut $crate::Cells| -> $crate::Cell {
                 let mut _next = 0;
                 $(
                     $crate::__if_computed!($held if _index == _next {
-                        return $crate::site::fields::$show($value).cell(_cells);
+                        return $crate::site::fields::$kind($value).cell(_cells);
                     });
                     _next += 1;
                 )*
@@ -63,7 +87,7 @@ macro_rules! __tracepoint {
                 let mut _next = 0;
                 $(
                     $crate::__if_copied!($held if _index == _next {
-                        return $crate::site::fields::$show($value).cell(_cells);
+                        return $crate::site::fields::$kind($value).cell(_cells);
                     });
                     _next += 1;
                 )*
@@ -79,62 +103,63 @@ macro_rules! __tracepoint {
     };
 }
 
-/// One field: its name and whether it is shown are known, its type and value follow.
+/// Takes the type and the value of one field whose name and kind (ordinary or sensitive) are known.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __field {
-    // Plain variables are copied before the closure is made. Each copy is a `value` of its own: a
-    // name that a macro makes is another one in every expansion.
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] : $ty:ty = $value:ident $(, $($rest:tt)*)?) => {
+    // Each form comes twice: for a plain variable, which is copied before the closure is made, and for any other
+    // expression. The copies do not meet although all are named `value`: by hygiene, a name that a macro writes is
+    // a different one in every expansion.
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] : $ty:ty = $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)* let value: $ty = $value;] [$($done)* {
-            $field, $show, <$ty as $crate::Export>::TYPE, copied $crate::site::fields::Exported(&value)
+            $field, $kind, <$ty as $crate::Export>::TYPE, copied $crate::site::fields::Exported(&value)
         }] $($($rest)*)?)
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] : $ty:ty = $value:expr $(, $($rest:tt)*)?) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] : $ty:ty = $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, <$ty as $crate::Export>::TYPE, computed $crate::site::fields::Exported::<$ty>($value)
+            $field, $kind, <$ty as $crate::Export>::TYPE, computed $crate::site::fields::Exported::<$ty>($value)
         }] $($($rest)*)?)
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = % $value:ident $(, $($rest:tt)*)?) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = % $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
             [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::Variable(&$value)).take();]
-            [$($done)* { $field, $show, $crate::Type::String, copied $crate::site::fields::Formatted(::core::format_args!("{}", value)) }]
+            [$($done)* { $field, $kind, $crate::Type::String, copied $crate::site::fields::Formatted(::core::format_args!("{}", value)) }]
             $($($rest)*)?
         )
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = % $value:expr $(, $($rest:tt)*)?) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = % $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, $crate::Type::String, computed $crate::site::fields::Formatted(::core::format_args!("{}", $value))
+            $field, $kind, $crate::Type::String, computed $crate::site::fields::Formatted(::core::format_args!("{}", $value))
         }] $($($rest)*)?)
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = ? $value:ident $(, $($rest:tt)*)?) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = ? $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
             [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::Variable(&$value)).take();]
-            [$($done)* { $field, $show, $crate::Type::String, copied $crate::site::fields::Formatted(::core::format_args!("{:?}", value)) }]
+            [$($done)* { $field, $kind, $crate::Type::String, copied $crate::site::fields::Formatted(::core::format_args!("{:?}", value)) }]
             $($($rest)*)?
         )
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = ? $value:expr $(, $($rest:tt)*)?) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = ? $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, $crate::Type::String, computed $crate::site::fields::Formatted(::core::format_args!("{:?}", $value))
+            $field, $kind, $crate::Type::String, computed $crate::site::fields::Formatted(::core::format_args!("{:?}", $value))
         }] $($($rest)*)?)
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = $value:ident $(, $($rest:tt)*)?) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
             [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::Variable(&$value)).take();]
-            [$($done)* { $field, $show, $crate::Type::Any, copied $crate::site::fields::Exported(&value) }]
+            [$($done)* { $field, $kind, $crate::Type::Any, copied $crate::site::fields::Exported(&value) }]
             $($($rest)*)?
         )
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] = $value:expr $(, $($rest:tt)*)?) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $show, $crate::Type::Any, computed $crate::site::fields::Exported(&$value)
+            $field, $kind, $crate::Type::Any, computed $crate::site::fields::Exported(&$value)
         }] $($($rest)*)?)
     };
-    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $show:ident] $($rest:tt)*) => {
+    ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
             "expected `= expr`, the value of field `", ::core::stringify!($field),
             "`, and a comma before the next field"
@@ -142,7 +167,7 @@ macro_rules! __field {
     };
 }
 
-/// Expands to its code for a field that is copied before the closures are made.
+/// Expands to its argument for a field that is copied before the closures are made.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __if_copied {
@@ -150,7 +175,7 @@ macro_rules! __if_copied {
     (computed $($then:tt)*) => {};
 }
 
-/// Expands to its code for any other field.
+/// Expands to its argument for a field that is computed when it is observed.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __if_computed {
@@ -158,7 +183,8 @@ macro_rules! __if_computed {
     (computed $($then:tt)*) => { $($then)* };
 }
 
-/// The statics of a call site: `TRACEPOINT`, its flag, and its place in the catalogue.
+/// Declares the statics of a call site: `FLAG` and `TRACEPOINT`, which the code refers to, and the entry in the
+/// catalogue.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __declare {

@@ -31,7 +31,7 @@ impl Tracepoint {
         let fields: &'static [ExportedField] = Box::leak(Box::<[ExportedField]>::from(fields));
         let flag: &'static AtomicU8 = Box::leak(Box::new(AtomicU8::new(0)));
         let constants: Constants = Box::leak(Box::new(constants));
-        let tracepoint = Tracepoint::late(name, fields, constants, location, flag);
+        let tracepoint = Tracepoint::registered(name, fields, constants, location, flag);
         let tracepoint: &'static Tracepoint = Box::leak(Box::new(tracepoint));
 
         // Known first, woven then: a weaving in between finds it in the catalogue.
