@@ -49,14 +49,13 @@ pub type QueryReports = BTreeMap<QueryId, QueryReport>;
 impl QueryReport {
     /// Returns a part with nothing in it.
     pub fn empty() -> QueryReport {
-        let (loss, cost) = (LossCounts::default(), QueryCost::default());
         QueryReport {
             groups: None,
             sampled: SampledGroups::default(),
             other: None,
             emitted: 0,
-            loss,
-            cost,
+            loss: LossCounts::default(),
+            cost: QueryCost::default(),
             bytes: 0,
             max_groups: MAX_GROUPS,
         }
