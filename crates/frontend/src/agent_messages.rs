@@ -1,4 +1,7 @@
-//! Between the wire and the frontend: messages of agents decoded, commands to agents encoded.
+//! Messages of agents decoded, and commands to them encoded.
+//!
+//! Decoding checks form alone. What cannot be read is left out or marked, and never ends a connection: an
+//! agent of another version may say more than this frontend knows.
 
 use crate::agent_report::{AgentLosses, AgentReport, ReportPart, ReportedGroups, WovenNotice};
 use crate::interval::Interval;
@@ -96,6 +99,7 @@ fn desired(wanted: &WantedAdvice) -> wire::Desired {
         let budget = Some(to_wire::query_budget(budget));
         budgets.push(wire::WantedBudget { query: Some(to_wire::query_id(*query)), budget });
     }
+
     wire::Desired {
         generation: wanted.generation,
         advice: wanted.advice.iter().map(to_wire::advice).collect(),

@@ -1,4 +1,4 @@
-//! What agents say, decoded: reports, and what has become of the advice that they were sent.
+//! Messages of agents, decoded: reports, and what has become of the advice that they were sent.
 //!
 //! Decoding happens before the frontend's lock is taken; it is the larger part of what a report costs.
 
@@ -7,7 +7,7 @@ use pivot_advice::{
     Groups, LossCounts, QueryCost, QueryId, QueryStatus, SampledGroups, WeaveProblem, WithheldMessages,
 };
 
-/// What happened in one process in one window.
+/// The events of one process in one window.
 #[derive(Debug)]
 pub(crate) struct AgentReport {
     /// From 1, without gaps, per incarnation.
@@ -44,7 +44,7 @@ pub(crate) struct ReportedGroups {
     pub(crate) other: Option<Groups>,
 }
 
-/// What a process has lost since it began, whatever the query.
+/// Losses of a process since it began that belong to no query.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AgentLosses {
     /// Events inside a field expression of another event, or on a thread that was ending.
@@ -65,7 +65,7 @@ pub(crate) struct AgentLosses {
     pub(crate) outside: u64,
 }
 
-/// What an agent has woven.
+/// The answer of an agent to the advice that it was sent.
 #[derive(Debug, Default)]
 pub(crate) struct WovenNotice {
     pub(crate) generation: u64,

@@ -101,6 +101,7 @@ async fn receive(
             _ = stopping.wait_for(|stop| *stop) => None,
         };
         let kind = message?.kind;
+
         // The registry has dropped the outbox of an agent that does not read.
         let outbox = open.upgrade()?;
         if let Err(status) = apply(shared, attachment, kind) {
@@ -120,14 +121,17 @@ fn apply(shared: &SharedState, attachment: Attachment, kind: Option<Kind>) -> Re
                 return Err(Status::failed_precondition(gap));
             }
         }
+
         Some(Kind::Woven(woven)) => {
             let woven = woven_notice(woven);
             shared.lock().note_woven(attachment, woven, now_ns());
         }
+
         Some(Kind::Exported(exported)) => {
             let exports = exports(exported.catalogue);
             shared.lock().add_exports(attachment, exports, now_ns());
         }
+
         Some(Kind::Lost(lost)) => shared.lock().note_losses(attachment, losses(lost), now_ns()),
         Some(Kind::Goodbye(_)) => shared.lock().note_goodbye(attachment, now_ns()),
         Some(Kind::Hello(_)) => return Err(Status::invalid_argument("hello was said before")),

@@ -1,4 +1,4 @@
-//! Between the wire and the frontend: what clients ask decoded, what they are shown encoded.
+//! Messages of clients decoded, and answers to them encoded.
 
 use crate::agent_report::AgentLosses;
 use crate::column_role::ColumnRole;
@@ -8,6 +8,7 @@ use crate::installed_query::InstalledQuery;
 use crate::ledger::{AgentCost, recent_ns};
 use crate::registry::{AgentSession, Coverage, Presence, Registry};
 use crate::select::{ResultColumn, ResultRow, other_row};
+use crate::state::FrontendState;
 use pivot_advice::{QueryBudget, QueryId};
 use pivot_protocol::wire::{self, results_request::Wanted};
 use pivot_protocol::{ProtocolError, from_wire, to_wire};
@@ -55,6 +56,7 @@ fn diagnostic(found: &Diagnostic) -> wire::Diagnostic {
         Severity::Error => wire::diagnostic::Severity::Error,
         Severity::Warning => wire::diagnostic::Severity::Warning,
     };
+
     wire::Diagnostic {
         severity: severity.into(),
         start: u32::try_from(found.span.start).unwrap_or(u32::MAX),
@@ -78,11 +80,13 @@ fn column(column: &ResultColumn) -> wire::Column {
         ColumnEstimate::Approximate => Estimate::Approximate,
         ColumnEstimate::OfSample => Estimate::OfSample,
     };
+
     let role = match column.role {
         ColumnRole::Key => Role::Key,
         ColumnRole::Measure => Role::Measure,
         ColumnRole::Value => Role::Value,
     };
+
     wire::Column {
         name: column.name.clone(),
         r#type: column.ty.code().into(),
@@ -97,6 +101,7 @@ fn column(column: &ResultColumn) -> wire::Column {
 pub(crate) fn frame(computed: &ComputedFrame<'_>) -> wire::Frame {
     let ComputedFrame { frame, window, cumulative } = computed;
     let output = &*frame.output;
+
     wire::Frame {
         query: frame.query,
         sequence: frame.sequence,
@@ -148,6 +153,7 @@ fn completeness(computed: ComputedResult<'_>, coverage: Coverage) -> wire::Compl
 pub(crate) fn query(query: &InstalledQuery, registry: &Registry, now_ns: i64) -> wire::Query {
     let definition = &query.definition;
     let cumulative = query.cumulative();
+
     wire::Query {
         number: definition.id.number,
         name: definition.name.clone(),
@@ -193,6 +199,7 @@ fn count_woven(query: &InstalledQuery, registry: &Registry) -> u32 {
 
 fn problems(id: QueryId, registry: &Registry) -> Vec<wire::AgentProblem> {
     let mut problems = Vec::new();
+
     for agent in registry.connected() {
         for problem in agent.problems.iter().filter(|problem| problem.query == id) {
             problems.push(wire::AgentProblem {
@@ -211,6 +218,7 @@ fn agent_statuses(query: &InstalledQuery, registry: &Registry, now_ns: i64) -> V
     let mut statuses = Vec::new();
     for (incarnation, agent) in registry.iter().filter(|(_, agent)| agent.is_connected()) {
         let id = query.definition.id;
+        // An agent that has not answered yet since the query was installed is not listed.
         let found = agent.statuses.iter().find(|status| status.query == id);
         let Some(agent_status) = found else { continue };
         let agent_cost = query.costs.of_agent(incarnation).unwrap_or(&nothing);
@@ -229,15 +237,16 @@ fn agent_statuses(query: &InstalledQuery, registry: &Registry, now_ns: i64) -> V
 }
 
 /// Encodes an agent as it is listed.
-pub(crate) fn agent(agent: &AgentSession, has_converged: bool) -> wire::Agent {
+pub(crate) fn agent(agent: &AgentSession, state: &FrontendState) -> wire::Agent {
     let identity = &agent.identity;
-    let state = match agent.presence {
+    let presence = match agent.presence {
         Presence::Connected => wire::agent::State::Connected,
         Presence::Left => wire::agent::State::Left,
         Presence::Lost(_) => wire::agent::State::Lost,
     };
+
     wire::Agent {
-        state: state.into(),
+        state: presence.into(),
         process: identity.process.clone(),
         host: identity.host.clone(),
         pid: identity.pid,
@@ -246,7 +255,8 @@ pub(crate) fn agent(agent: &AgentSession, has_converged: bool) -> wire::Agent {
         tracepoints: agent.exports.len() as u32,
         connected_ns: agent.connected_ns,
         last_heard_ns: agent.last_heard_ns,
-        converged: agent.is_connected() && has_converged,
+        // An agent that has gone weaves nothing, whatever it said last.
+        converged: agent.is_connected() && state.has_converged(agent.woven),
         held_back: agent.withheld.iter().map(to_wire::withheld_messages).collect(),
         lost: Some(losses(agent.losses)),
     }
@@ -258,7 +268,7 @@ fn losses(losses: AgentLosses) -> wire::Lost {
     wire::Lost { skipped, duplicate, foreign, mismatched, overflowed, malformed, unsigned, outside }
 }
 
-/// What connected agents say of one tracepoint.
+/// The connected agents that export one tracepoint.
 #[derive(Default)]
 struct TracepointExporters<'a> {
     agents: u32,
@@ -273,6 +283,7 @@ pub(crate) fn tracepoints(catalog: &Catalog, registry: &Registry) -> Vec<wire::T
     let mut exporters = tracepoint_exporters(registry);
     let mut tracepoints = Vec::new();
     for tracepoint in catalog.tracepoints() {
+        // The catalogue also has tracepoints of agents that have gone: nobody exports them now.
         let found = exporters.remove(tracepoint.name.as_str()).unwrap_or_default();
 
         let mut fields = Vec::with_capacity(tracepoint.fields.len());

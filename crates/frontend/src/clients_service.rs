@@ -86,6 +86,7 @@ impl Frontend for ClientsService {
                 columns: client_messages::columns(&installed.columns),
                 agents_expected: installed.agents_expected as u32,
             })),
+            // A query that does not compile is an answer, and not a failed call.
             Err(failure) => {
                 let diagnostics = client_messages::diagnostics(&invalid(failure)?);
                 Ok(Response::new(wire::InstallResponse { diagnostics, ..Default::default() }))
@@ -104,7 +105,9 @@ impl Frontend for ClientsService {
                 return Ok(Response::new(wire::ExplainResponse { diagnostics, explanation: String::new() }));
             }
         };
+
         let diagnostics = client_messages::diagnostics(&compiled.program.warnings);
+        // Measuring takes as long as the client asks for, within bounds; nothing is locked meanwhile.
         let explanation = if analyze_ns > 0 {
             self.analyze(compiled, analyze_ns.min(LONGEST_ANALYSIS_NS), fraction).await?
         } else {
@@ -131,7 +134,7 @@ impl Frontend for ClientsService {
     async fn list_agents(&self, _: Request<wire::ListAgentsRequest>) -> Reply<wire::ListAgentsResponse> {
         let state = self.shared.lock();
         let agents = state.registry.iter();
-        let agents = agents.map(|(_, agent)| client_messages::agent(agent, state.has_converged(agent.woven)));
+        let agents = agents.map(|(_, agent)| client_messages::agent(agent, &state));
         Ok(Response::new(wire::ListAgentsResponse { agents: agents.collect() }))
     }
 

@@ -1,12 +1,12 @@
 //! What each column of a result says about its row, for clients that draw results.
 //!
-//! A client marks the measure of a group with a bar and keeps the rows in the order of the query. It cannot tell
-//! either from names and types, and it has no compiler: the roles travel with the columns.
+//! A client marks the measure of a group with a bar and keeps the rows in the order of the query. It
+//! cannot tell either from names and types, and it has no compiler: the roles travel with the columns.
 
 use pivot_advice::EmitMode;
 use pivot_query::{OutputColumn, OutputSchema};
 
-/// What a column says about its row.
+/// The role of a column in its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ColumnRole {
     /// A key of a group, or computed from keys alone.
@@ -23,7 +23,8 @@ pub(crate) fn role(column: &OutputColumn, output: &OutputSchema) -> ColumnRole {
         return ColumnRole::Value;
     }
 
-    // A group's row begins with its keys. Behind them stand the count, the aggregates and the window's length.
+    // A group's row begins with its keys. Behind them stand the count, the aggregates and the window's
+    // length.
     let mut is_measure = false;
     column.expr.columns(&mut |place| is_measure |= usize::from(place) >= output.keys.len());
 

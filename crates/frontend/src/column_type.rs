@@ -15,7 +15,7 @@
 use pivot_advice::Value;
 use std::mem::discriminant;
 
-/// What the values of a mixed column become.
+/// The type that the values of a mixed column get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CommonType {
     I64,
@@ -29,12 +29,14 @@ pub(crate) fn unify(column: &mut [Value]) {
     let mut values = column.iter().filter(|value| !value.is_null());
     let Some(first) = values.next() else { return };
 
+    // Nearly all columns have one type already, and are left alone.
     if values.all(|value| discriminant(value) == discriminant(first)) {
         if matches!(first, Value::List(_)) {
             unify_items(column);
         }
         return;
     }
+
     let common = common_type(column);
     for value in column.iter_mut().filter(|value| !value.is_null()) {
         *value = convert(value, common);
@@ -51,6 +53,7 @@ fn unify_items(column: &mut [Value]) {
     }
     unify(&mut items);
 
+    // Each list takes its items back, as many as it had.
     let mut rest = items.as_slice();
     for value in column.iter_mut() {
         if let Value::List(list) = value {
@@ -63,9 +66,7 @@ fn unify_items(column: &mut [Value]) {
 
 /// Returns the type that holds all values of a mixed column.
 fn common_type(column: &[Value]) -> CommonType {
-    let is_number =
-        |value: &Value| matches!(value, Value::Null | Value::I64(_) | Value::U64(_) | Value::F64(_));
-    if !column.iter().all(is_number) {
+    if !column.iter().all(|value| value.is_null() || value.type_of().is_number()) {
         return CommonType::Text;
     }
 

@@ -26,7 +26,7 @@ pub(crate) const MAX_ATTEMPTS: usize = 3;
 pub(crate) type Compiler =
     Arc<dyn Fn(&str, &Catalog, &CompileOptions) -> Result<Program, Diagnostics> + Send + Sync>;
 
-/// What a compilation rests on.
+/// The input of a compilation, as it was at one time.
 #[derive(Debug, Clone)]
 pub(crate) struct CompileSnapshot {
     pub(crate) catalog: Arc<Catalog>,
@@ -42,7 +42,7 @@ pub(crate) struct CompiledQuery {
     /// The id that its advice is for.
     pub(crate) id: QueryId,
     pub(crate) program: Program,
-    /// What its parameters stand for.
+    /// The values of its parameters.
     pub(crate) options: CompileOptions,
     pub(crate) advice: Vec<Advice>,
     /// The version of the tracepoints that it was compiled against.
@@ -79,7 +79,7 @@ pub(crate) struct Recompilation {
     pub(crate) queries: Vec<OutdatedQuery>,
 }
 
-/// What it takes to compile an installed query again.
+/// An installed query that is to be compiled again.
 #[derive(Debug)]
 pub(crate) struct OutdatedQuery {
     pub(crate) id: QueryId,

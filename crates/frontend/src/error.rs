@@ -11,7 +11,7 @@ pub enum FrontendError {
     Listen {
         /// The address that it should listen on.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
 }

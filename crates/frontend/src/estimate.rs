@@ -7,8 +7,8 @@
 //! # How far a sum may be off
 //!
 //! This is the method of *random groups* of survey sampling. A hash of the request puts it into one of
-//! [`PARTS`] parts, which travels as one more key of each group. Each part is a small sample of its own,
-//! so how much the parts differ tells how much another sample would differ from this one:
+//! [`SAMPLE_STRATA`] parts, which travels as one more key of each group. Each part is a small sample of
+//! its own, so how much the parts differ tells how much another sample would differ from this one:
 //!
 //! ```text
 //! part              0    1    2    3   ..  15
@@ -17,13 +17,13 @@
 //! variance of the sum of all parts = K/(K-1) * Σ (share - m)²
 //! ```
 //!
-//! That variance is what remains of a sample without replacement only if the sample is a small fraction `f` of
-//! all requests, so it is multiplied by the *finite population correction* `1 - f`: a sample of all requests
-//! is not off at all. Scaling a sum by `1/f` scales its standard error likewise. The two kinds of samples are
-//! *strata*: each has its own fraction, and their variances add up.
+//! That variance is what remains of a sample without replacement only if the sample is a small fraction
+//! `f` of all requests, so it is multiplied by the *finite population correction* `1 - f`: a sample of
+//! all requests is not off at all. Scaling a sum by `1/f` scales its standard error likewise. The two
+//! kinds of samples are independent: each has its own fraction, and their variances add up.
 //!
-//! Only COUNT and SUM, and constant multiples of them, have a standard error. The counts in the lists of HIST,
-//! LHIST and TOPK are scaled without one. MIN, MAX and COUNT(DISTINCT) stay those of the sample.
+//! Only COUNT and SUM, and constant multiples of them, have a standard error. The counts in the lists of
+//! HIST, LHIST and TOPK are scaled without one. MIN, MAX and COUNT(DISTINCT) stay those of the sample.
 
 use crate::finished::FinishedGroup;
 use crate::window_groups::WindowGroups;
@@ -36,8 +36,8 @@ use std::collections::HashMap;
 /// The number of parts that requests fall into.
 const PARTS: usize = SAMPLE_STRATA as usize;
 
-/// What the values of a column say about all requests if only a sample of them was processed. Ordered from
-/// the most to the least that is known.
+/// How much a column tells about all requests if only a sample of them was processed. Ordered from the
+/// most to the least that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ColumnEstimate {
     /// A key: a sample shows it as all requests would.
@@ -46,13 +46,13 @@ pub(crate) enum ColumnEstimate {
     Scaled,
     /// About what it is for all requests: a quantile, an average, the counts in a list.
     Approximate,
-    /// That of the sample alone: the least, the largest, the number of different values.
+    /// True of the sample alone: the least, the largest, the number of different values.
     OfSample,
 }
 
 /// The parts of one group, by the kind of sample that they come from.
 #[derive(Default)]
-struct Strata<'a> {
+struct GroupSamples<'a> {
     /// Of requests that the SAMPLE clause chose, or of all requests if there is none.
     chosen: Vec<&'a Group>,
     /// Of requests that stand for several because the query was throttled.
@@ -74,24 +74,26 @@ pub(crate) fn estimated_groups(
 ) -> Vec<FinishedGroup> {
     let keys = output.keys.len();
     let mut merged = Groups::new(keys, groups.groups.aggregates());
-    let mut strata: HashMap<&[Value], Strata<'_>> = HashMap::new();
+    let mut samples: HashMap<&[Value], GroupSamples<'_>> = HashMap::new();
+
     for group in &groups.groups {
         let key = key_without_part(group, keys);
         merged.entry(key).merge(group.n, &group.states);
-        strata.entry(key).or_default().chosen.push(group);
+        samples.entry(key).or_default().chosen.push(group);
     }
     for group in groups.sampled.groups.iter().flatten() {
         let key = key_without_part(group, keys);
         merged.entry(key).merge(group.n, &group.states);
-        strata.entry(key).or_default().throttled.push(group);
+        samples.entry(key).or_default().throttled.push(group);
     }
 
+    // A throttled query still obeys its SAMPLE clause: it processes a fraction of a fraction.
     let throttled_fraction = sample_fraction(output) * groups.sampled.fraction();
     let mut estimated = Vec::with_capacity(merged.len());
     for group in &merged {
         let mut values = output.row(&group.key, group.n, &group.states, seconds, errors);
-        let standard_errors = match strata.get(&*group.key) {
-            Some(strata) => group_errors(strata, values.len(), output, throttled_fraction),
+        let standard_errors = match samples.get(&*group.key) {
+            Some(samples) => group_errors(samples, values.len(), output, throttled_fraction),
             None => vec![0.0; values.len()],
         };
         scale_to_all_requests(&mut values, &group.states, output);
@@ -107,19 +109,20 @@ fn key_without_part(group: &Group, keys: usize) -> &[Value] {
 
 /// Returns the standard error of each value of a group's row, 0 for those that have none.
 fn group_errors(
-    strata: &Strata<'_>,
+    samples: &GroupSamples<'_>,
     values: usize,
     output: &OutputSchema,
     throttled_fraction: f64,
 ) -> Vec<f64> {
     let chosen_fraction = sample_fraction(output);
     let mut standard_errors = vec![0.0; values];
+
     for (index, error) in standard_errors.iter_mut().enumerate().skip(output.keys.len()) {
         if value_estimate(index, output) != ColumnEstimate::Scaled {
             continue;
         }
-        let variance = variance_of_sum(&strata.chosen, output, index) * (1.0 - chosen_fraction)
-            + variance_of_sum(&strata.throttled, output, index) * (1.0 - throttled_fraction);
+        let variance = variance_of_sum(&samples.chosen, output, index) * (1.0 - chosen_fraction)
+            + variance_of_sum(&samples.throttled, output, index) * (1.0 - throttled_fraction);
         // Throttled rows were scaled by the agent; what the SAMPLE clause left out is scaled here.
         *error = variance.max(0.0).sqrt() / chosen_fraction;
     }
@@ -189,7 +192,7 @@ pub(crate) fn column_estimate(expr: &Expr, output: &OutputSchema) -> ColumnEstim
 struct MultipleOf<'e> {
     /// The index of the value in a group's row.
     index: usize,
-    /// By what it is multiplied or divided.
+    /// The exact factor or divisor, if there is one.
     factor: Option<(Binary, &'e Expr)>,
 }
 
@@ -230,15 +233,15 @@ pub(crate) fn standard_error(expr: &Expr, group: &FinishedGroup, output: &Output
     if multiple.is_finite() { multiple } else { 0.0 }
 }
 
-/// Returns the variance of the sum of a value over all parts of a stratum, from how much the parts differ.
-fn variance_of_sum(stratum: &[&Group], output: &OutputSchema, index: usize) -> f64 {
-    if stratum.is_empty() {
+/// Returns the variance of the sum of a value over all parts of a sample, from how much the parts differ.
+fn variance_of_sum(sample: &[&Group], output: &OutputSchema, index: usize) -> f64 {
+    if sample.is_empty() {
         return 0.0;
     }
 
     // A part that has no group of this key has a share of zero, which counts.
     let mut shares = [0.0; PARTS];
-    for group in stratum {
+    for group in sample {
         let part = group.key.last().and_then(Value::as_integer).unwrap_or(0).rem_euclid(PARTS as i128);
         shares[part as usize] += share(group, output, index - output.keys.len());
     }
@@ -298,7 +301,7 @@ mod tests {
     fn sampled(seed: u64, many: u64, fraction: f64, weight: impl Fn(u64) -> u64) -> FinishedGroup {
         let tail = if fraction < 1.0 { format!("SAMPLE {fraction}") } else { String::new() };
         let output = output(&tail);
-        let mut tally = WindowGroups::new(&output.table());
+        let mut window = WindowGroups::new(&output.table());
         for request in seed * many..(seed + 1) * many {
             let weight = weight(request);
             if !is_in(hash(request, 0), fraction) || !is_in(hash(request, 2), 1.0 / weight as f64) {
@@ -307,19 +310,22 @@ mod tests {
             let mut key = vec![Value::str("a")];
             key.extend((fraction < 1.0).then(|| Value::U64(hash(request, 1) % 16)));
             let group = if weight == 1 {
-                tally.groups.entry(&key)
+                window.groups.entry(&key)
             } else {
                 key.push(Value::U64(hash(request, 3) % 16));
-                tally.sampled.count(1, weight);
+                window.sampled.count(1, weight);
                 let empty = || Groups::new(key.len(), output.table().aggregates());
-                tally.sampled.groups.get_or_insert_with(empty).entry(&key)
+                window.sampled.groups.get_or_insert_with(empty).entry(&key)
             };
             group.n += weight;
             group.states[0].update(&Value::I64(3), weight, &mut EvalErrors::default());
         }
-        assert!(is_sampled(&tally, &output));
-        let mut rows = estimated_groups(&tally, &output, 2.0, &mut EvalErrors::default());
+
+        assert!(is_sampled(&window, &output));
+
+        let mut rows = estimated_groups(&window, &output, 2.0, &mut EvalErrors::default());
         assert_eq!(rows.len(), 1);
+
         rows.swap_remove(0)
     }
 
@@ -362,15 +368,17 @@ mod tests {
     #[test]
     fn an_exact_group_beside_an_estimated_one_has_no_error() {
         let output = output("");
-        let mut tally = WindowGroups::new(&output.table());
-        tally.groups.entry(&[Value::str("exact")]).n = 7;
+        let mut window = WindowGroups::new(&output.table());
+        window.groups.entry(&[Value::str("exact")]).n = 7;
         let mut weighted = Groups::new(2, output.table().aggregates());
         weighted.entry(&[Value::str("estimated"), Value::U64(3)]).n = 8;
-        tally.sampled.groups = Some(weighted);
-        tally.sampled.count(2, 4);
-        let found = estimated_groups(&tally, &output, 1.0, &mut EvalErrors::default());
+        window.sampled.groups = Some(weighted);
+        window.sampled.count(2, 4);
+        let found = estimated_groups(&window, &output, 1.0, &mut EvalErrors::default());
         let errors: Vec<f64> = found.iter().map(|row| row.standard_errors[1]).collect();
+
         assert_eq!(errors[0], 0.0);
+
         // One part has all: two requests that count four times each, of which a quarter is looked at.
         assert!((errors[1] - (64.0_f64 * 0.75).sqrt()).abs() < 1e-9, "{errors:?}");
     }
@@ -395,6 +403,7 @@ mod tests {
             OfSample,
             OfSample,
         ];
+
         assert_eq!(found, expected);
     }
 
@@ -403,10 +412,10 @@ mod tests {
         let text =
             format!("FROM t IN T SELECT TOPK(t.x, 2), LHIST(t.x, 0, 4, 2), HIST(t.x), P50(t.x) {tail}");
         let output = compile(&text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
-        let mut tally = WindowGroups::new(&output.table());
+        let mut window = WindowGroups::new(&output.table());
         for x in 1..=4 {
             let key: Vec<Value> = output.is_scaled().then_some(Value::U64(x % 2)).into_iter().collect();
-            let group = tally.groups.entry(&key);
+            let group = window.groups.entry(&key);
             group.n += x;
             for (state, aggregate) in group.states.iter_mut().zip(&output.states) {
                 // What LHIST counts are the numbers of its buckets.
@@ -414,10 +423,10 @@ mod tests {
                 state.update(&Value::U64(value), x, &mut EvalErrors::default());
             }
         }
-        let found = if is_sampled(&tally, &output) {
-            estimated_groups(&tally, &output, 1.0, &mut EvalErrors::default()).swap_remove(0).values
+        let found = if is_sampled(&window, &output) {
+            estimated_groups(&window, &output, 1.0, &mut EvalErrors::default()).swap_remove(0).values
         } else {
-            let group = tally.groups.iter().next().unwrap();
+            let group = window.groups.iter().next().unwrap();
             output.row(&group.key, group.n, &group.states, 1.0, &mut EvalErrors::default())
         };
         output.columns.iter().map(|c| c.expr.eval(&found, &mut EvalErrors::default()).to_string()).collect()

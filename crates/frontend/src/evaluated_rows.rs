@@ -30,12 +30,12 @@ pub(crate) fn order_column(index: usize) -> String {
     format!("order{index}")
 }
 
-/// What the expressions of a query give for each group, by row number.
+/// The values of a query's expressions for each group, by row number.
 #[derive(Debug)]
 pub(crate) struct EvaluatedRows {
     /// The selected values, column by column, each of one type.
     columns: Vec<Vec<Value>>,
-    /// What DataFusion needs to know of the rows.
+    /// Conditions, ranks and numbers of the rows, for DataFusion.
     batch: RecordBatch,
 }
 
@@ -54,7 +54,8 @@ impl EvaluatedRows {
         let mut columns = Vec::new();
         for (i, column) in output.columns.iter().enumerate() {
             let mut values = evaluate(&column.expr, groups, errors);
-            // Before the column gets one type: 1 and "1" are different values, even if both are shown as text.
+            // Before the column gets one type: 1 and "1" are different values, even if both are shown as
+            // text.
             if output.distinct {
                 batch.push((distinct_column(i), ranks(&values)));
             }
@@ -63,7 +64,8 @@ impl EvaluatedRows {
         }
 
         for (i, (expr, _)) in output.order.iter().enumerate() {
-            // What ORDER BY cannot evaluate sorts as null and is missing from no result, so it is not counted.
+            // What ORDER BY cannot evaluate sorts as null and is missing from no result, so it is not
+            // counted.
             let values = evaluate(expr, groups, &mut EvalErrors::default());
             batch.push((order_column(i), ranks(&values)));
         }
@@ -95,6 +97,7 @@ fn evaluate(expr: &Expr, groups: &[FinishedGroup], errors: &mut EvalErrors) -> V
 /// Evaluates a condition; what is neither true nor false is unknown, and counted unless it is null.
 fn conditions(expr: &Expr, groups: &[FinishedGroup], errors: &mut EvalErrors) -> ArrayRef {
     let mut found = Vec::with_capacity(groups.len());
+
     for group in groups {
         found.push(match expr.eval(&group.values, errors) {
             Value::Bool(holds) => Some(holds),
@@ -105,6 +108,7 @@ fn conditions(expr: &Expr, groups: &[FinishedGroup], errors: &mut EvalErrors) ->
             }
         });
     }
+
     Arc::new(BooleanArray::from(found))
 }
 

@@ -28,14 +28,15 @@ pub(crate) struct FrameReader {
     ended: bool,
 }
 
-/// What a reader finds in a query's frames.
+/// The next step of a reader.
 enum NextFrame {
+    /// A frame is kept that the reader has not read.
     Ready(Frame),
-    /// It has read all frames so far.
+    /// All frames so far are read.
     NotYet,
-    /// It has read all frames there will be.
+    /// All frames that there will be are read.
     End,
-    /// The query is forgotten.
+    /// The query is forgotten, and frames that were not read with it.
     Forgotten,
 }
 
@@ -50,6 +51,7 @@ impl FrameReader {
         let mut state = shared.lock();
         let found = state.query_mut(query)?;
         found.readers += 1;
+
         Some(FrameReader {
             shared: shared.clone(),
             query,
@@ -61,8 +63,8 @@ impl FrameReader {
         })
     }
 
-    /// Waits for the next frame. Returns `None` behind the last frame and when the frontend stops; an error is
-    /// the last thing that the stream gives.
+    /// Waits for the next frame. Returns `None` behind the last frame and when the frontend stops; an
+    /// error is the last thing that the stream gives.
     pub(crate) async fn next(&mut self) -> Option<Result<wire::Frame, Status>> {
         while !self.ended {
             match self.look_up() {
@@ -72,13 +74,16 @@ impl FrameReader {
                     self.ended = computed.as_ref().map_or(true, |frame| frame.last);
                     return Some(computed);
                 }
+
                 NextFrame::End => return None,
+
                 NextFrame::Forgotten => {
                     self.ended = true;
                     let gone =
                         format!("query {} is gone, and its last frames are no longer kept", self.query);
                     return Some(Err(Status::data_loss(gone)));
                 }
+
                 NextFrame::NotYet => tokio::select! {
                     changed = self.changed.changed() => changed.ok()?,
                     _ = self.stopping.wait_for(|stop| *stop) => return None,
@@ -107,6 +112,7 @@ impl FrameReader {
             Ok::<_, DataFusionError>(client_messages::frame(&computed))
         });
 
+        // A panic of the computation ends this stream alone, and is told like any other failure.
         let why = match computation.await {
             Ok(Ok(frame)) => return Ok(frame),
             Ok(Err(error)) => error.to_string(),

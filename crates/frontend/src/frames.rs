@@ -21,7 +21,7 @@
 
 use crate::estimate::{column_estimate, is_sampled};
 use crate::interval::Interval;
-use crate::registry::Coverage;
+use crate::registry::{AgentsHeard, Coverage};
 use crate::select::{ResultColumn, ResultTable, SelectEngine};
 use crate::window_groups::WindowGroups;
 use datafusion::error::DataFusionError;
@@ -36,7 +36,7 @@ const MAX_KEPT_GROUPS: usize = 3_000_000;
 /// The most groups in the windows that a [`FrameSelection::Newest`] reader gets before the newest.
 const MAX_HISTORY_GROUPS: usize = 10_000;
 
-/// Which frames a reader wants, and with how much in them.
+/// The frames that a reader wants, and how much of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FrameSelection {
     /// Every window; the newest comes with the cumulative result.
@@ -52,15 +52,14 @@ pub(crate) enum FrameSelection {
 pub(crate) struct LazyResult {
     pub(crate) groups: Arc<WindowGroups>,
     interval: Interval,
-    /// Whether an agent was missing.
-    lacks_agents: bool,
+    heard: AgentsHeard,
     table: OnceCell<ResultTable>,
 }
 
 impl LazyResult {
     /// Makes a result that nobody has asked for yet.
-    pub(crate) fn new(groups: Arc<WindowGroups>, interval: Interval, lacks_agents: bool) -> Arc<LazyResult> {
-        Arc::new(LazyResult { groups, interval, lacks_agents, table: OnceCell::new() })
+    pub(crate) fn new(groups: Arc<WindowGroups>, interval: Interval, heard: AgentsHeard) -> Arc<LazyResult> {
+        Arc::new(LazyResult { groups, interval, heard, table: OnceCell::new() })
     }
 
     /// Returns the length of the time that the result is about, in seconds.
@@ -70,7 +69,7 @@ impl LazyResult {
 
     /// Whether anything is missing from the result: agents, rows, or groups of their own for some rows.
     pub(crate) fn is_partial(&self, table: &ResultTable) -> bool {
-        self.lacks_agents || !table.loss.is_zero() || self.groups.rows_in_other() > 0
+        self.heard == AgentsHeard::SomeMissing || !table.loss.is_zero() || self.groups.rows_in_other() > 0
     }
 
     /// Returns the rows, which the first caller computes. An error is not kept: the next caller tries again.
@@ -134,8 +133,8 @@ impl Frame {
         Ok(ComputedFrame { frame: self, window, cumulative })
     }
 
-    /// Returns about how many groups the frame alone keeps in memory; the cumulative result is not counted, since the
-    /// query holds it anyway.
+    /// Returns about how many groups the frame alone keeps in memory; the cumulative result is not
+    /// counted, since the query holds it anyway.
     fn size_in_groups(&self) -> usize {
         self.result.groups.size_in_groups()
     }
@@ -154,6 +153,7 @@ impl ComputedFrame<'_> {
             let mut column = ResultColumn::declared(declared, output);
             let errors = parts.iter().filter_map(|part| part.table.relative_errors.get(i).copied());
             column.relative_error = errors.fold(0.0, f64::max);
+            // Without a sample every value is exact, whatever its expression.
             if is_sampled {
                 column.estimate = column_estimate(&declared.expr, output);
             }
@@ -181,8 +181,9 @@ impl FrameQueue {
         FrameQueue { kept: VecDeque::new(), groups: 0, sequence: 0, changed: watch::channel(0).0 }
     }
 
-    /// Takes the cumulative result out of the newest frame. To be called before the cumulative result changes: the frame must not
-    /// show groups that its window does not cover, and what nobody shares need not be copied.
+    /// Takes the cumulative result out of the newest frame. To be called before the cumulative result
+    /// changes: the frame must not show groups that its window does not cover, and what nobody shares
+    /// need not be copied.
     pub(crate) fn drop_cumulative(&mut self) {
         if let Some(newest) = self.kept.back_mut() {
             newest.cumulative = None;
@@ -271,9 +272,9 @@ mod tests {
     fn part(groups: u64) -> Arc<LazyResult> {
         let mut table = Groups::new(1, &[]);
         (0..groups).for_each(|group| table.entry(&[Value::U64(group)]).n = 1);
-        let mut tally = WindowGroups::new(&table);
-        tally.groups = table;
-        LazyResult::new(Arc::new(tally), Interval { start_ns: 0, end_ns: 1_000_000_000 }, false)
+        let mut window = WindowGroups::new(&table);
+        window.groups = table;
+        LazyResult::new(Arc::new(window), Interval { start_ns: 0, end_ns: 1_000_000_000 }, AgentsHeard::All)
     }
 
     fn push(frames: &mut FrameQueue, window: Arc<LazyResult>, keep: usize) {
@@ -314,10 +315,12 @@ mod tests {
         let newest = frames.next_after(1, FrameSelection::All).unwrap();
         assert!(frames.kept.iter().all(|frame| frame.result.table.get().is_none()));
         assert!(newest.cumulative.as_ref().unwrap().table.get().is_none());
+
         let engine = SelectEngine::new();
         let made = newest.compute(&engine).await.unwrap();
         let cumulative = made.cumulative.map(|cumulative| cumulative.table.rows.len());
         assert_eq!((made.window.table.rows.len(), cumulative), (6, Some(3)));
+
         let made: Vec<bool> = frames.kept.iter().map(|frame| frame.result.table.get().is_some()).collect();
         assert_eq!(made, [false, true]);
         assert!(frames.kept[1].cumulative.as_ref().unwrap().table.get().is_some());

@@ -9,7 +9,7 @@ use crate::compilation::CompiledQuery;
 use crate::frames::{Frame, FrameQueue, LazyResult};
 use crate::interval::Interval;
 use crate::ledger::CostLedger;
-use crate::registry::{Coverage, Registry};
+use crate::registry::{AgentsHeard, Coverage, Registry};
 use crate::window_groups::WindowGroups;
 use crate::windows::{CloseRules, ClosedWindow, QueryWindows};
 use pivot_advice::{Advice, QueryCost, QueryId};
@@ -27,18 +27,18 @@ pub(crate) struct Removal {
     at_ns: i64,
 }
 
-/// What a query is, and which generations brought it.
+/// The definition of a query, and the generations that brought it.
 #[derive(Debug)]
 pub(crate) struct QueryDefinition {
     pub(crate) id: QueryId,
     /// The name under which other queries can join with it; may be empty.
     pub(crate) name: String,
     pub(crate) program: Program,
-    /// What its parameters stand for.
+    /// The values of its parameters.
     pub(crate) options: CompileOptions,
     /// Its advice, lowered when it was compiled: weaving takes it as it is.
     pub(crate) advice: Vec<Advice>,
-    /// What a result looks like; shared with frames, which may outlive a recompilation.
+    /// The form of a result; shared with frames, which may outlive a recompilation.
     pub(crate) output: Arc<OutputSchema>,
     pub(crate) installed_ns: i64,
     /// The generation that installed it: agents that have woven it report, whatever came later.
@@ -128,6 +128,7 @@ impl InstalledQuery {
         }
 
         let has_changed = compiled.advice != definition.advice;
+        // Requests that began before this generation may have missed what the new advice packs.
         if has_changed {
             definition.advice_generation = generation;
         }
@@ -203,7 +204,7 @@ impl InstalledQuery {
 
     fn window_frame(&self, window: ClosedWindow) -> Frame {
         let ClosedWindow { interval, groups, revision, coverage } = window;
-        let result = LazyResult::new(groups, interval, !coverage.is_complete());
+        let result = LazyResult::new(groups, interval, coverage.agents_heard());
         Frame { revision, ..self.frame(interval, coverage, result) }
     }
 
@@ -212,13 +213,14 @@ impl InstalledQuery {
         let end_ns = self.windows.latest_end_ns();
         let interval = Interval { start_ns: end_ns, end_ns };
         let nothing = Arc::new(WindowGroups::new(&self.cumulative().groups));
-        let result = LazyResult::new(nothing, interval, false);
+        let result = LazyResult::new(nothing, interval, AgentsHeard::All);
         Frame { last: true, ..self.frame(interval, self.windows.coverage(), result) }
     }
 
     fn frame(&self, window: Interval, coverage: Coverage, result: Arc<LazyResult>) -> Frame {
         Frame {
             query: self.definition.id.number,
+            // The queue numbers it.
             sequence: 0,
             window,
             revision: 0,
@@ -233,6 +235,6 @@ impl InstalledQuery {
     /// Returns the result since install, up to the end of a window.
     fn cumulative_result(&self, end_ns: i64) -> Arc<LazyResult> {
         let interval = self.windows.cumulative_interval(end_ns);
-        LazyResult::new(self.windows.cumulative().clone(), interval, self.windows.is_cumulative_partial())
+        LazyResult::new(self.windows.cumulative().clone(), interval, self.windows.cumulative_heard())
     }
 }

@@ -1,4 +1,4 @@
-//! What one query costs: in all processes together, and in each since it was installed and of late.
+//! The costs of one query: in all processes together, and in each since it was installed and of late.
 
 use crate::registry::Registry;
 use crate::window_groups::WindowGroups;
@@ -17,12 +17,12 @@ pub(crate) struct CostLedger {
     agents: BTreeMap<u64, AgentCost>,
 }
 
-/// What a query costs in one process.
+/// The costs of a query in one process.
 #[derive(Debug, Default)]
 pub(crate) struct AgentCost {
     /// Since install.
     pub(crate) total: QueryCost,
-    /// What its reports lack, since install.
+    /// Losses in its reports, since install.
     pub(crate) loss: LossCounts,
     /// Number of groups in its newest report that has rows.
     pub(crate) groups: u64,

@@ -16,9 +16,10 @@
 //!  for each client  outside the lock, once a frame       kept for readers
 //! ```
 //!
-//! Three clocks drive it. Agents report about once a second, and merging a report is all that happens then. The
-//! tick, ten times a second, closes the windows that everybody has reported and makes frames of them. Readers
-//! ask for frames at their own pace, and only then are rows computed. Nothing is kept on disk.
+//! Three clocks drive it. Agents report about once a second, and merging a report is all that happens
+//! then. The tick, ten times a second, closes the windows that everybody has reported and makes frames of
+//! them. Readers ask for frames at their own pace, and only then are rows computed. Nothing is kept on
+//! disk.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -38,7 +39,8 @@
 //! * agents: `agents_service`, `agent_messages` (wire form), `agent_report`, `registry`, `wanted_advice`
 //! * queries: `state`, `compilation`, `convergence`, `installed_query`, `ledger`
 //! * merging: `window_groups`, `windows`, `interval`
-//! * results: `frames`, `select`, `finished`, `estimate` (samples), `evaluated_rows`, `column_role`, `column_type`
+//! * results: `frames`, `select`, `finished`, `estimate` (samples), `evaluated_rows`, `column_role`,
+//!   `column_type`
 //! * clients: `clients_service`, `client_messages` (wire form), `frame_reader`
 
 mod agent_messages;

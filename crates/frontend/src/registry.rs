@@ -38,40 +38,49 @@ pub(crate) struct Attachment {
 /// Whether an agent is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// Its stream is open.
+    /// The agent's stream is open.
     Connected,
-    /// It said goodbye, after it had reported everything.
+    /// The agent said goodbye, after it had reported everything.
     Left,
-    /// Its stream broke, at this time in nanoseconds since the epoch.
+    /// The stream broke, at this time in nanoseconds since the epoch.
     Lost(i64),
 }
 
-/// What becomes of a report, by its sequence.
+/// The verdict on a report, by its sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SequenceCheck {
-    /// The next one: it is merged.
+    /// The next one: the report is merged.
     Next,
-    /// It was merged before: it is acknowledged again.
+    /// Merged before: the report is acknowledged again.
     Duplicate,
-    /// Reports before it are missing: it is refused.
+    /// Reports before it are missing: the report is refused.
     Gap,
 }
 
-/// How many agents a window has heard, and how many it should hear.
+/// Numbers of agents: those that have reported a window, and those that should.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Coverage {
     pub(crate) reporting: u32,
     pub(crate) expected: u32,
 }
 
+/// Whether a result has heard all agents that it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AgentsHeard {
+    /// Every expected agent has reported.
+    All,
+    /// Some expected agents have not reported.
+    SomeMissing,
+}
+
 impl Coverage {
-    /// Whether every expected agent has reported.
-    pub(crate) fn is_complete(self) -> bool {
-        self.reporting >= self.expected
+    /// Returns whether every expected agent has reported.
+    pub(crate) fn agents_heard(self) -> AgentsHeard {
+        if self.reporting >= self.expected { AgentsHeard::All } else { AgentsHeard::SomeMissing }
     }
 }
 
-/// What an agent says of its process when it connects.
+/// The process of an agent, as the agent describes it when it connects.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct AgentIdentity {
     pub(crate) process: String,
@@ -101,9 +110,9 @@ pub(crate) struct AgentSession {
     pub(crate) statuses: Vec<QueryStatus>,
     /// Messages that it sent without baggage.
     pub(crate) withheld: Vec<WithheldMessages>,
-    /// What it has lost whatever the query.
+    /// Losses that belong to no query.
     pub(crate) losses: AgentLosses,
-    /// It has reported all rows of the windows that end here or before.
+    /// The end of the windows whose rows it has all reported.
     pub(crate) watermark_ns: i64,
     /// The highest sequence that was merged.
     highest: Option<u64>,
@@ -178,7 +187,7 @@ pub(crate) struct Registry {
     connections: u64,
 }
 
-/// What [`Registry::connect`] found.
+/// The outcome of [`Registry::connect`].
 pub(crate) struct Connected {
     pub(crate) attachment: Attachment,
     /// Whether the agent exports other tracepoints than when it was last connected.

@@ -40,7 +40,7 @@ pub(crate) struct ResultColumn {
     pub(crate) ty: Type,
     /// How far values of sketches may be off, as a fraction of them; 0 if they are exact.
     pub(crate) relative_error: f64,
-    /// What its values say about all requests if only a sample of them was processed.
+    /// How much its values tell about all requests if only a sample of them was processed.
     pub(crate) estimate: ColumnEstimate,
     /// Whether it is a key, a measure or a value of a row.
     pub(crate) role: ColumnRole,
@@ -76,7 +76,7 @@ pub(crate) struct ResultTable {
     pub(crate) rows: Vec<ResultRow>,
     /// For each column how far values of sketches may be off, as a fraction of them.
     pub(crate) relative_errors: Vec<f64>,
-    /// What the result lacks: what its groups lack, and what was lost here.
+    /// Losses of its groups, and those added here.
     pub(crate) loss: LossCounts,
 }
 
@@ -144,6 +144,7 @@ impl SelectEngine {
         let finished = finish(groups, output, seconds, &mut errors);
         let mut rows = self.shaped_rows(&finished, output, &mut errors).await?;
 
+        // Evaluations without a value are a loss of this result, in addition to those of the agents.
         let mut loss = groups.loss;
         loss.errors = loss.errors.saturating_add(errors.0);
         if output.order.is_empty() {
@@ -168,6 +169,7 @@ impl SelectEngine {
             return Ok(Vec::new());
         }
 
+        // Every value is computed once, here; what DataFusion returns are numbers of rows.
         let evaluated = EvaluatedRows::new(groups, output, errors)?;
         let frame = shaped(self.context.read_batch(evaluated.batch())?, output)?;
 
@@ -315,12 +317,14 @@ mod tests {
             state.update(summed, 1, &mut EvalErrors::default());
             groups.entry(std::slice::from_ref(key)).merge(*n, &[state]);
         }
-        let mut tally = WindowGroups::new(&groups);
-        tally.groups = groups;
-        let found = SelectEngine::new().select(&tally, &output, 1.0).await.unwrap().rows;
+        let mut window = WindowGroups::new(&groups);
+        window.groups = groups;
+        let found = SelectEngine::new().select(&window, &output, 1.0).await.unwrap().rows;
         let found: Vec<Vec<Value>> = found.into_iter().map(|row| row.values).collect();
         let expected: Vec<Vec<Value>> = expected.iter().map(|value| vec![value.clone()]).collect();
+
         assert_eq!(found, expected);
+
         let kinds = |rows: &[Vec<Value>]| rows.iter().map(|row| row[0].type_of()).collect::<Vec<_>>();
         assert_eq!(kinds(&found), kinds(&expected));
     }
@@ -372,9 +376,9 @@ mod tests {
         let output = compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
         let mut table = output.table();
         [("a", 1), ("b", 2)].iter().for_each(|(s, n)| table.entry(&[Value::str(s)]).merge(*n, &[]));
-        let mut tally = WindowGroups::new(&table);
-        tally.groups = table;
-        assert_eq!(SelectEngine::new().select(&tally, &output, 2.0).await.unwrap().loss.errors, 1);
+        let mut window = WindowGroups::new(&table);
+        window.groups = table;
+        assert_eq!(SelectEngine::new().select(&window, &output, 2.0).await.unwrap().loss.errors, 1);
     }
 
     #[tokio::test]
@@ -410,9 +414,9 @@ mod tests {
             state.update(&Value::I64(*x), *n, &mut EvalErrors::default());
             table.entry(&[Value::str(s)]).merge(*n, &[state]);
         }
-        let mut tally = WindowGroups::new(&table);
-        tally.groups = table;
-        let rows = SelectEngine::new().select(&tally, &output, 2.0).await.unwrap().rows;
+        let mut window = WindowGroups::new(&table);
+        window.groups = table;
+        let rows = SelectEngine::new().select(&window, &output, 2.0).await.unwrap().rows;
         let shown = |row: ResultRow| row.values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         rows.into_iter().map(shown).collect()
     }
@@ -432,11 +436,12 @@ mod tests {
         let output = compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
         let mut table = output.table();
         ["a", "b", "cc"].iter().for_each(|s| table.entry(&[Value::str(s)]).merge(4, &[]));
-        let mut tally = WindowGroups::new(&table);
-        tally.groups = table;
-        let rows = SelectEngine::new().select(&tally, &output, 2.0).await.unwrap().rows;
+        let mut window = WindowGroups::new(&table);
+        window.groups = table;
+        let rows = SelectEngine::new().select(&window, &output, 2.0).await.unwrap().rows;
         let values: Vec<Vec<Value>> = rows.into_iter().map(|row| row.values).collect();
         let row = |length| vec![Value::I64(length), Value::U64(4), Value::F64(2.0)];
+
         assert_eq!(values, [row(2), row(1)]);
     }
 

@@ -158,8 +158,8 @@ impl SharedState {
 
     /// Compiles the installed queries that are outdated, and weaves what has changed.
     ///
-    /// What was compiled is used even if the tracepoints have changed once more, since it is newer than what is
-    /// woven; the query then stays outdated, and the change has already asked for another round.
+    /// What was compiled is used even if the tracepoints have changed once more, since it is newer than
+    /// what is woven; the query then stays outdated, and the change has already asked for another round.
     async fn recompile_outdated(&self) {
         let Some(recompilation) = self.lock().recompilation() else { return };
         let exports_version = recompilation.exports_version;
@@ -328,8 +328,8 @@ mod tests {
         recompiler.abort();
     }
 
-    /// Installs a query while the catalogue changes in each of the first compilations. Returns how often it was
-    /// compiled.
+    /// Installs a query while the catalogue changes in each of the first compilations. Returns how often
+    /// it was compiled.
     async fn compilations(changes: usize) -> usize {
         let shared: Arc<Mutex<Option<Arc<SharedState>>>> = Arc::default();
         let compilations = Arc::new(AtomicUsize::new(0));

@@ -46,8 +46,8 @@ const KEEP_FACTOR_WITH_READERS: i64 = 10;
 #[derive(Debug)]
 pub(crate) struct FrontendState {
     pub(crate) registry: Registry,
-    /// What queries are compiled against: tracepoints of all agents, and named queries. Every change makes a
-    /// new one.
+    /// The tracepoints of all agents and the named queries, against which queries are compiled. Every change
+    /// makes a new catalogue.
     pub(crate) catalog: Arc<Catalog>,
     /// Rises when the tracepoints of agents change.
     exports_version: u64,
@@ -73,13 +73,13 @@ pub(crate) struct FrontendState {
 /// Why the frontend does not take a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum InstallRefusal {
-    /// As many queries are installed as there may be.
+    /// The frontend has as many queries as it may have.
     TooMany,
     /// An active query has this name.
     NameTaken(String),
 }
 
-/// What a client is told of a query that it has installed.
+/// The outcome of an install, as the client is told.
 #[derive(Debug)]
 pub(crate) struct Installation {
     pub(crate) number: u32,
@@ -111,6 +111,8 @@ impl FrontendState {
             keep_frames: options.keep_frames,
             keep_finished_ns: i64::try_from(options.keep_finished.as_nanos()).unwrap_or(i64::MAX),
         };
+
+        // Agents that connect before any query is installed are told to weave nothing.
         state.weave();
         state
     }
@@ -320,8 +322,8 @@ impl FrontendState {
         self.wanted.generation
     }
 
-    /// Whether an agent that has woven a generation has woven all that it should. Not while queries are compiled
-    /// again: tracepoints that an agent brings may lead to other advice.
+    /// Whether an agent that has woven a generation has woven all that it should. Not while queries are
+    /// compiled again: tracepoints that an agent brings may lead to other advice.
     pub(crate) fn has_converged(&self, woven: u64) -> bool {
         woven >= self.generation()
             && !self.queries.values().any(|query| query.is_outdated(self.exports_version))
@@ -329,6 +331,7 @@ impl FrontendState {
 
     /// Makes all frames that are due now, and removes queries whose time is over.
     pub(crate) fn tick(&mut self, now_ns: i64) {
+        // Before frames are made, so that a query ends at the first tick after its time.
         let expired: Vec<u32> = self
             .queries
             .iter()
@@ -402,11 +405,12 @@ impl FrontendState {
         (!queries.is_empty()).then_some(Recompilation { catalog, exports_version, queries })
     }
 
-    /// Takes over what outdated queries were compiled to, and weaves it if any advice has changed. A query that
-    /// no longer compiles runs on as it was.
+    /// Takes over what outdated queries were compiled to, and weaves it if any advice has changed. A
+    /// query that no longer compiles runs on as it was.
     pub(crate) fn replace_outdated(&mut self, exports_version: u64, recompiled: Vec<Recompiled>) {
         let generation = self.generation() + 1;
         let mut has_changed = false;
+
         for Recompiled { id, compiled } in recompiled {
             // It may have been removed meanwhile.
             let query = self.queries.get_mut(&id.number).filter(|query| query.is_active());
@@ -439,6 +443,8 @@ impl FrontendState {
                 wanted.budgets.push((definition.id, budget));
             }
         }
+
+        // Requests carry baggage only while some query anywhere packs: otherwise it costs them nothing.
         wanted.needs_baggage = wanted.advice.iter().any(Advice::needs_carrying);
 
         self.wanted = Arc::new(wanted);
@@ -486,7 +492,7 @@ mod tests {
     }
 
     /// A frontend with one agent, incarnation 1, that has woven one query counting by host.
-    fn bench() -> StateFixture {
+    fn fixture() -> StateFixture {
         let mut state = FrontendState::new(&FrontendOptions::default(), 1);
         let exports = Exports {
             tracepoint: "T".into(),
@@ -500,10 +506,10 @@ mod tests {
         let query = compiled(&state, "FROM t IN T GROUP BY t.host SELECT t.host, COUNT");
         let query = state.install("", query, 1).number;
 
-        let mut bench =
+        let mut fixture =
             StateFixture { state, attachment, inbox, query, engine: SelectEngine::new(), read: 0 };
-        bench.weave();
-        bench
+        fixture.weave();
+        fixture
     }
 
     impl StateFixture {
@@ -576,51 +582,54 @@ mod tests {
 
     #[tokio::test]
     async fn a_report_sent_twice_counts_once_and_is_acknowledged_twice() {
-        let mut bench = bench();
-        assert_eq!(bench.report(4, SECOND, 2), SequenceCheck::Next);
-        assert_eq!(bench.report(4, SECOND, 2), SequenceCheck::Duplicate);
-        assert_eq!(bench.acknowledged(), [4, 4]);
-        let frames = bench.frames(2 * SECOND).await;
+        let mut fixture = fixture();
+        assert_eq!(fixture.report(4, SECOND, 2), SequenceCheck::Next);
+        assert_eq!(fixture.report(4, SECOND, 2), SequenceCheck::Duplicate);
+        assert_eq!(fixture.acknowledged(), [4, 4]);
+        let frames = fixture.frames(2 * SECOND).await;
         assert_eq!((frames.len(), count(&frames[0].rows)), (1, Value::U64(2)));
         assert!(!frames[0].completeness.unwrap().partial);
     }
 
     #[test]
     fn frames_of_finished_queries_make_room_for_new_ones() {
-        let mut bench = bench();
-        let query = compiled(&bench.state, "FROM t IN T SELECT COUNT");
-        while bench.state.queries.len() < MAX_QUERIES {
-            bench.state.install("", query.clone(), 1);
+        let mut fixture = fixture();
+        let query = compiled(&fixture.state, "FROM t IN T SELECT COUNT");
+        while fixture.state.queries.len() < MAX_QUERIES {
+            fixture.state.install("", query.clone(), 1);
         }
-        assert!(!bench.state.make_room());
-        let numbers: Vec<u32> = bench.state.queries.keys().copied().skip(5).take(2).collect();
+        assert!(!fixture.state.make_room());
+
+        let numbers: Vec<u32> = fixture.state.queries.keys().copied().skip(5).take(2).collect();
         for (number, at) in numbers.iter().zip([9, 4]) {
-            bench.state.queries.get_mut(number).unwrap().finished_ns = Some(at);
+            fixture.state.queries.get_mut(number).unwrap().finished_ns = Some(at);
         }
-        assert!(bench.state.make_room());
-        assert!(bench.state.query(numbers[0]).is_some() && bench.state.query(numbers[1]).is_none());
+        assert!(fixture.state.make_room());
+        assert!(fixture.state.query(numbers[0]).is_some() && fixture.state.query(numbers[1]).is_none());
     }
 
     #[tokio::test]
     async fn rows_without_a_group_come_beside_the_others_and_make_the_result_partial() {
-        let mut bench = bench();
+        let mut fixture = fixture();
         let own = to_wire::groups(&groups(&[(&[Value::str("a")], 2)]));
         let other = to_wire::groups(&groups(&[(&[] as &[Value], 40)]));
         let part = wire::Part { groups: own, other, emitted: 42, ..Default::default() };
-        bench.report_part(1, SECOND, part);
-        bench.report(2, SECOND, 1);
-        let frame = bench.frames(2 * SECOND).await.remove(0);
+        fixture.report_part(1, SECOND, part);
+        fixture.report(2, SECOND, 1);
+        let frame = fixture.frames(2 * SECOND).await.remove(0);
         let other = frame.other.clone().unwrap();
+
         assert_eq!((frame.rows.len(), count(&frame.rows)), (1, Value::U64(3)));
         assert_eq!(from_wire::value(other.values[0].clone()).unwrap(), Value::Null);
         assert_eq!((count(&[other]), frame.cumulative_other.is_some()), (Value::U64(40), true));
+
         let found = frame.completeness.unwrap();
         assert_eq!((found.other, found.partial, found.emitted), (40, true, 43));
     }
 
     #[tokio::test]
     async fn a_sample_is_added_to_what_is_exact_and_says_so() {
-        let mut bench = bench();
+        let mut fixture = fixture();
         let part = |i: u64| [Value::str("a"), Value::U64(i)];
         let sampled = groups(&[(&part(3), 8), (&part(9), 16)]);
         let (own, sampled) =
@@ -629,10 +638,12 @@ mod tests {
         let (weights, squares) = (24, 192);
         let part =
             wire::Part { groups: own, sampled, weights, squares, emitted: 5, loss, ..Default::default() };
-        bench.report_part(1, SECOND, part);
-        let frame = bench.frames(2 * SECOND).await.remove(0);
+        fixture.report_part(1, SECOND, part);
+        let frame = fixture.frames(2 * SECOND).await.remove(0);
+
         assert_eq!((frame.rows.len(), count(&frame.rows)), (1, Value::U64(26)));
         assert!(frame.rows[0].standard_errors[1] > 10.0, "{:?}", frame.rows);
+
         let estimates: Vec<_> = frame.columns.iter().map(|column| column.estimate()).collect();
         use wire::column::Estimate::{None, Scaled};
         assert_eq!((estimates, frame.completeness.unwrap().partial), (vec![None, Scaled], true));
@@ -640,74 +651,74 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_read_is_dropped_and_counted() {
-        let mut bench = bench();
+        let mut fixture = fixture();
         for (sequence, field) in (1..).zip(0..3) {
             let mut part = wire::Part { emitted: 5, ..Default::default() };
             *[&mut part.groups, &mut part.sampled, &mut part.other][field] = vec![255; 9];
-            bench.report_part(sequence, SECOND, part);
+            fixture.report_part(sequence, SECOND, part);
         }
-        let found = bench.frames(2 * SECOND).await.remove(0).completeness.unwrap();
+        let found = fixture.frames(2 * SECOND).await.remove(0).completeness.unwrap();
         assert_eq!((found.emitted, found.loss.unwrap().dropped, found.partial), (15, 15, true));
     }
 
     #[test]
     fn a_gap_is_not_acknowledged() {
-        let mut bench = bench();
-        bench.report(1, SECOND, 1);
-        assert_eq!(bench.report(3, SECOND, 1), SequenceCheck::Gap);
-        assert_eq!(bench.acknowledged(), [1]);
-        assert_eq!(bench.report(2, SECOND, 1), SequenceCheck::Next);
+        let mut fixture = fixture();
+        fixture.report(1, SECOND, 1);
+        assert_eq!(fixture.report(3, SECOND, 1), SequenceCheck::Gap);
+        assert_eq!(fixture.acknowledged(), [1]);
+        assert_eq!(fixture.report(2, SECOND, 1), SequenceCheck::Next);
     }
 
     #[test]
     fn a_query_that_is_gone_is_kept_longer_while_somebody_reads_it() {
         for (readers, keeps) in [(0, 1), (1, KEEP_FACTOR_WITH_READERS)] {
-            let mut bench = bench();
-            let keep_ns = bench.state.keep_finished_ns;
-            bench.state.uninstall(bench.query, SECOND);
-            bench.state.tick(60 * SECOND);
-            let finished_ns = bench.state.query(bench.query).unwrap().finished_ns.unwrap();
-            bench.state.query_mut(bench.query).unwrap().readers = readers;
-            bench.state.tick(finished_ns + keeps * keep_ns);
-            assert!(bench.state.query(bench.query).is_some());
-            bench.state.tick(finished_ns + keeps * keep_ns + 1);
-            assert!(bench.state.query(bench.query).is_none());
+            let mut fixture = fixture();
+            let keep_ns = fixture.state.keep_finished_ns;
+            fixture.state.uninstall(fixture.query, SECOND);
+            fixture.state.tick(60 * SECOND);
+            let finished_ns = fixture.state.query(fixture.query).unwrap().finished_ns.unwrap();
+            fixture.state.query_mut(fixture.query).unwrap().readers = readers;
+            fixture.state.tick(finished_ns + keeps * keep_ns);
+            assert!(fixture.state.query(fixture.query).is_some());
+            fixture.state.tick(finished_ns + keeps * keep_ns + 1);
+            assert!(fixture.state.query(fixture.query).is_none());
         }
     }
 
     #[tokio::test]
     async fn what_comes_for_a_forgotten_window_is_in_the_newest_result() {
-        let mut bench = bench();
+        let mut fixture = fixture();
         for number in 1..=100 {
-            bench.report(number, number as i64 * SECOND, 1);
-            bench.state.tick((number as i64 + 1) * SECOND);
+            fixture.report(number, number as i64 * SECOND, 1);
+            fixture.state.tick((number as i64 + 1) * SECOND);
         }
-        bench.report(101, SECOND, 5);
-        bench.state.tick(102 * SECOND);
-        let frames = bench.read(FrameSelection::Newest).await;
+        fixture.report(101, SECOND, 5);
+        fixture.state.tick(102 * SECOND);
+        let frames = fixture.read(FrameSelection::Newest).await;
         assert_eq!(count(&frames.last().unwrap().cumulative), Value::U64(105));
     }
 
     #[tokio::test]
     async fn late_data_is_a_revision_of_its_window() {
-        let mut bench = bench();
-        bench.report(1, SECOND, 2);
-        bench.frames(2 * SECOND).await;
-        bench.report(2, SECOND, 3);
-        let frames = bench.frames(3 * SECOND).await;
+        let mut fixture = fixture();
+        fixture.report(1, SECOND, 2);
+        fixture.frames(2 * SECOND).await;
+        fixture.report(2, SECOND, 3);
+        let frames = fixture.frames(3 * SECOND).await;
         assert_eq!((frames.len(), frames[0].revision), (1, 1));
         assert_eq!((count(&frames[0].rows), count(&frames[0].cumulative)), (Value::U64(5), Value::U64(5)));
-        assert!(bench.frames(4 * SECOND).await.is_empty());
+        assert!(fixture.frames(4 * SECOND).await.is_empty());
     }
 
     #[tokio::test]
     async fn a_window_waits_for_an_agent_no_longer_than_its_grace() {
-        let mut bench = bench();
-        bench.report(1, 3 * SECOND, 2);
-        let attachment = bench.attachment;
-        bench.state.registry.attached(attachment).unwrap().watermark_ns = 0;
-        assert!(bench.frames(5 * SECOND).await.is_empty());
-        let frames = bench.frames(6 * SECOND).await;
+        let mut fixture = fixture();
+        fixture.report(1, 3 * SECOND, 2);
+        let attachment = fixture.attachment;
+        fixture.state.registry.attached(attachment).unwrap().watermark_ns = 0;
+        assert!(fixture.frames(5 * SECOND).await.is_empty());
+        let frames = fixture.frames(6 * SECOND).await;
         let completeness = frames[0].completeness.unwrap();
         assert_eq!((completeness.agents_reporting, completeness.agents_expected), (0, 1));
         assert!(completeness.partial);
@@ -715,28 +726,31 @@ mod tests {
 
     #[tokio::test]
     async fn uninstall_ends_with_the_cumulative_result_after_the_flush() {
-        let mut bench = bench();
-        bench.report(1, SECOND, 2);
-        bench.frames(2 * SECOND).await;
-        assert!(bench.state.uninstall(bench.query, 2 * SECOND));
-        assert!(bench.frames(2 * SECOND).await.is_empty());
-        bench.report(2, 2 * SECOND, 1);
+        let mut fixture = fixture();
+        fixture.report(1, SECOND, 2);
+        fixture.frames(2 * SECOND).await;
+        assert!(fixture.state.uninstall(fixture.query, 2 * SECOND));
+        assert!(fixture.frames(2 * SECOND).await.is_empty());
+
+        fixture.report(2, 2 * SECOND, 1);
         // An agent cuts the window in which it unweaves, so its watermark stays behind that window.
-        let attachment = bench.attachment;
-        bench.state.registry.attached(attachment).unwrap().watermark_ns = 2 * SECOND;
-        bench.weave();
-        let frames = bench.frames(2 * SECOND + 1).await;
+        let attachment = fixture.attachment;
+        fixture.state.registry.attached(attachment).unwrap().watermark_ns = 2 * SECOND;
+        fixture.weave();
+        let frames = fixture.frames(2 * SECOND + 1).await;
         let last: Vec<bool> = frames.iter().map(|frame| frame.last).collect();
+
         assert_eq!(last, [false, true]);
         assert!(!frames[0].completeness.unwrap().partial);
+
         let whole = frames[1].cumulative_completeness.unwrap();
         assert_eq!((whole.partial, whole.agents_reporting, whole.agents_expected), (false, 1, 1));
         assert_eq!(count(&frames[1].cumulative), Value::U64(3));
-        assert!(bench.frames(9 * SECOND).await.is_empty());
+        assert!(fixture.frames(9 * SECOND).await.is_empty());
         assert_eq!(
-            bench
+            fixture
                 .state
-                .query(bench.query)
+                .query(fixture.query)
                 .unwrap()
                 .frames
                 .next_after(2, FrameSelection::All)

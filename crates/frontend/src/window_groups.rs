@@ -30,7 +30,7 @@ pub(crate) struct WindowGroups {
     pub(crate) groups: Groups,
     /// Rows emitted, lost ones included.
     pub(crate) emitted: u64,
-    /// What is missing.
+    /// Rows and events that are missing, by kind.
     pub(crate) loss: LossCounts,
     /// Groups of requests of which only some were processed.
     pub(crate) sampled: SampledGroups,
@@ -86,9 +86,10 @@ impl WindowGroups {
         }
         if let Some(more) = &sampled.groups {
             // A sample has one more key than the exact groups: the part of the requests.
-            let shape = &self.groups;
-            let empty = || Groups::new(shape.keys() + 1, shape.aggregates());
-            let mine = self.sampled.groups.get_or_insert_with(empty);
+            let mine = self
+                .sampled
+                .groups
+                .get_or_insert_with(|| Groups::new(self.groups.keys() + 1, self.groups.aggregates()));
             dropped += merge_bounded(mine, MAX_SAMPLED, more, &mut self.other);
         }
 

@@ -17,13 +17,14 @@
 //! cumulative since install, so that no frame tells of rows whose window is still open.
 //!
 //! A window is **partial** if an agent was missing when its frame was made, if anything was lost on the
-//! way, or if rows found no group of their own. A cumulative result is partial if any of its windows ever was.
+//! way, or if rows found no group of their own. A cumulative result is partial if any of its windows ever
+//! was.
 //!
 //! Windows hold their groups behind an `Arc`: a frame shares them, and late data copies them only if a
 //! frame that somebody may still read holds them.
 
 use crate::interval::Interval;
-use crate::registry::{Coverage, Registry};
+use crate::registry::{AgentsHeard, Coverage, Registry};
 use crate::window_groups::WindowGroups;
 use pivot_advice::Groups;
 use std::collections::BTreeMap;
@@ -56,8 +57,8 @@ pub(crate) struct QueryWindows {
     windows: BTreeMap<i64, Window>,
     /// The sum of all windows that were shown, and of what came for forgotten ones.
     cumulative: Arc<WindowGroups>,
-    /// Whether any shown window lacked an agent.
-    cumulative_is_partial: bool,
+    /// Whether all agents were heard in all windows that were shown.
+    cumulative_heard: AgentsHeard,
     /// The start of the first window that anything was reported for.
     first_start_ns: i64,
     /// The start of the newest window that was forgotten.
@@ -95,7 +96,7 @@ impl QueryWindows {
         QueryWindows {
             windows: BTreeMap::new(),
             cumulative: Arc::new(WindowGroups::new(shape)),
-            cumulative_is_partial: false,
+            cumulative_heard: AgentsHeard::All,
             first_start_ns: i64::MAX,
             forgotten_ns: i64::MIN,
             coverage: Coverage::default(),
@@ -107,9 +108,9 @@ impl QueryWindows {
         &self.cumulative
     }
 
-    /// Whether an agent was missing in any window that was shown.
-    pub(crate) fn is_cumulative_partial(&self) -> bool {
-        self.cumulative_is_partial
+    /// Returns whether all agents were heard in all windows that were shown.
+    pub(crate) fn cumulative_heard(&self) -> AgentsHeard {
+        self.cumulative_heard
     }
 
     /// Returns the time from the first window of the query to an end.
@@ -187,7 +188,7 @@ impl QueryWindows {
 
             if !window.closed {
                 // Before its end a window is not complete, even if nobody is expected to report it.
-                let is_complete = coverage.is_complete() && now_ns >= window.end_ns;
+                let is_complete = coverage.agents_heard() == AgentsHeard::All && now_ns >= window.end_ns;
                 let has_waited = now_ns >= window.end_ns.saturating_add(rules.grace_ns);
                 if !(is_complete || has_waited || rules.close_all || surplus > 0) {
                     continue;
@@ -198,7 +199,9 @@ impl QueryWindows {
                 Arc::make_mut(&mut self.cumulative).merge(&window.groups);
             }
 
-            self.cumulative_is_partial |= !coverage.is_complete();
+            if coverage.agents_heard() == AgentsHeard::SomeMissing {
+                self.cumulative_heard = AgentsHeard::SomeMissing;
+            }
             self.coverage = coverage;
             due.push(ClosedWindow {
                 interval,

@@ -1,10 +1,10 @@
 //! What each query may take in this process: what it asks for with `WITHIN`, up to the process's ceiling.
 //!
-//! | limit  | of                                           | enforced by                                        |
-//! |--------|----------------------------------------------|----------------------------------------------------|
-//! | bytes  | its bags in the baggage of one request       | `pivot_baggage`, where this process packs or sends |
-//! | groups | its groups between two reports               | the tables of threads and the query's report       |
-//! | cpu    | the fraction of one core that its advice uses | the [`Governor`](crate::weave::throttle::Governor)  |
+//! | limit  | of                                            | enforced by                                        |
+//! |--------|-----------------------------------------------|----------------------------------------------------|
+//! | bytes  | its bags in the baggage of one request        | `pivot_baggage`, where this process packs or sends |
+//! | groups | its groups between two reports                | the tables of threads and the query's report       |
+//! | cpu    | the fraction of one core that its advice uses | the `Governor` of `throttle.rs`                    |
 //!
 //! Limits are looked up when a table is made or a second ends, never at an event.
 
@@ -40,7 +40,7 @@ pub(crate) fn cpu_budget() -> CpuBudget {
     BUDGET.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default()
 }
 
-/// What queries ask for, and the most that they are granted.
+/// The budgets that queries ask for, and the most that they are granted.
 #[derive(Debug)]
 struct QueryBudgets {
     asked: BTreeMap<QueryId, QueryBudget>,
@@ -78,7 +78,7 @@ pub(crate) fn max_groups(query: QueryId) -> usize {
     groups.unwrap_or(MAX_GROUPS)
 }
 
-/// What queries may take that ask for nothing.
+/// Returns the limits of queries that ask for nothing.
 fn process_default() -> QueryBudget {
     QueryBudget {
         bytes: Some(pivot_baggage::budget_bytes() as u64),
@@ -87,7 +87,7 @@ fn process_default() -> QueryBudget {
     }
 }
 
-/// Has baggage keep the bags of queries within the bytes that they are granted.
+/// Tells baggage to keep the bags of queries within the bytes that they are granted.
 fn grant_bytes() {
     let queries: Vec<QueryId> = {
         let budgets = BUDGETS.read().unwrap_or_else(PoisonError::into_inner);
