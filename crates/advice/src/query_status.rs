@@ -14,7 +14,7 @@ pub struct QueryStatus {
     pub keep: f64,
     /// The reason in words for people; may be empty.
     pub detail: String,
-    /// What the process grants the query of what it asked for; `None` if the agent does not know budgets.
+    /// The part of what the query asked for that the process grants; `None` if the agent does not know budgets.
     pub granted: Option<QueryBudget>,
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct ListedQuery {
     pub(crate) agents: Vec<QueryOnAgent>,
     /// The length of the time that the recent costs of its agents are about.
     pub(crate) recent_ns: i64,
-    /// What it asks for with `WITHIN`; empty if it asks for nothing.
+    /// The budget that it asks for with `WITHIN`; empty if it asks for nothing.
     pub(crate) asked: QueryBudget,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct QueryOnAgent {
     pub(crate) state: Option<QueryState>,
     /// The reason of the state in words; may be empty.
     pub(crate) detail: String,
-    /// What the agent grants of what the query asks for; `None` if the agent is too old to know budgets.
+    /// The part of what the query asks for that the agent grants; `None` if the agent is too old to know budgets.
     pub(crate) granted: Option<QueryBudget>,
     /// Its cost in the last `recent_ns` of the query.
     pub(crate) recent: QueryCost,

@@ -27,7 +27,7 @@ pub(crate) struct WantedAdvice {
     /// For each query the generation that brought its advice as it is. In a request of an earlier one,
     /// events may have passed before the query was woven.
     pub(crate) since: Vec<(QueryId, u64)>,
-    /// What queries ask to take in each process; those that ask for nothing are left out.
+    /// The budgets that queries ask for in each process; those that ask for nothing are left out.
     pub(crate) budgets: Vec<(QueryId, QueryBudget)>,
     /// The length of the windows to report: those of all queries are multiples of it.
     pub(crate) window_ns: i64,
