@@ -206,11 +206,20 @@ impl GroupTable {
     /// Returns the row number of a key, or `None` if there is no such group or a cell of the key is out of line:
     /// then [`GroupTable::group_of`] interns it first.
     #[inline(always)]
-    pub(crate) fn find<const N: usize>(&self, key: &[Cell; N]) -> Option<usize> {
+    pub(crate) fn find<const N: usize>(&mut self, key: &[Cell; N]) -> Option<usize> {
         if key.iter().any(|cell| cell.is_out_of_line()) {
             return None;
         }
-        self.probe(self.hash(key), |row| row.key.first_chunk() == Some(key))
+        self.probe(self.hash(key), |row| row.key.first_chunk() == Some(key), |_, row| row)
+    }
+
+    /// Returns the pending sum of the group of a key, or `None` where [`GroupTable::find`] does.
+    #[inline(always)]
+    pub(crate) fn find_pending<const N: usize>(&mut self, key: &[Cell; N]) -> Option<&mut PendingSum> {
+        if key.iter().any(|cell| cell.is_out_of_line()) {
+            return None;
+        }
+        self.probe(self.hash(key), |row| row.key.first_chunk() == Some(key), GroupTable::pending)?
     }
 
     /// Returns the pending sum of a row.
@@ -267,7 +276,7 @@ impl GroupTable {
         if key.iter().any(|cell| cell.is_out_of_line()) {
             self.intern(key, cells)?;
         }
-        match self.probe(self.hash(key), |row| row.key.first_chunk() == Some(&*key)) {
+        match self.probe(self.hash(key), |row| row.key.first_chunk() == Some(&*key), |_, row| row) {
             Some(row) => Some(row),
             None => self.insert(key),
         }
@@ -290,21 +299,30 @@ impl GroupTable {
         row
     }
 
-    /// Returns the number of the row with this hash that `is_it` accepts, by linear probing.
+    /// Looks for the row with this hash that `is_it` accepts, by linear probing. Returns what `found` makes of its
+    /// number, or `None` if there is no such row.
+    ///
+    /// `found` is called right after the row was read, so the compiler knows the number to be in bounds. A caller that
+    /// got the number back would check it once more.
     #[inline(always)]
-    fn probe(&self, hash: u64, is_it: impl Fn(&GroupRow) -> bool) -> Option<usize> {
+    fn probe<'a, R>(
+        &'a mut self,
+        hash: u64,
+        is_it: impl Fn(&GroupRow) -> bool,
+        found: impl FnOnce(&'a mut GroupTable, usize) -> R,
+    ) -> Option<R> {
         let mut at = (hash >> self.shift) as usize;
         let mut row = *self.index.get(at)? as usize;
 
         // The first try is outside the loop: at most a quarter of the index is in use, so it mostly succeeds.
         if is_it(self.rows.get(row)?) {
-            return Some(row);
+            return Some(found(self, row));
         }
         loop {
             at = self.next_slot(at);
             row = *self.index.get(at)? as usize;
             if is_it(self.rows.get(row)?) {
-                return Some(row);
+                return Some(found(self, row));
             }
         }
     }

@@ -50,13 +50,12 @@ impl CompiledAdvice {
             return false;
         }
 
-        let row = match self.keys[..] {
-            [] => groups.find(&[Cell::NULL]),
-            [only] => groups.find(&[cells.get(only)]),
-            [first, second] => groups.find(&[cells.get(first), cells.get(second)]),
+        let pending = match self.keys[..] {
+            [] => groups.find_pending(&[Cell::NULL]),
+            [only] => groups.find_pending(&[cells.get(only)]),
+            [first, second] => groups.find_pending(&[cells.get(first), cells.get(second)]),
             _ => None,
         };
-        let pending = row.and_then(|row| groups.pending(row));
         pending.is_some_and(|pending| match self.input {
             AggregateInput::SummableColumn(_) => pending.add(argument),
             _ => pending.count(),

@@ -63,7 +63,7 @@ impl FusedAdvice {
         let key: [Cell; KEYS] = std::array::from_fn(|i| fields(keys[i], cells));
 
         // Into the pending sum of a group that is there; whatever is not so simple is a call.
-        let pending = query_table.groups.find(&key).and_then(|row| query_table.groups.pending(row));
+        let pending = query_table.groups.find_pending(&key);
         let is_added = pending
             .is_some_and(|pending| if SUMS == NOTHING { pending.count() } else { pending.add(summed) });
         if !is_added {
