@@ -66,6 +66,8 @@ pub(crate) fn write_grouped_head(
 }
 
 /// Reads the first byte and the key, and returns them with a reader of what follows.
+// Every event that packs into a temporal bag reads the bag's header: as a call, it would return all this in memory.
+#[inline]
 pub(crate) fn read_key(bytes: &[u8]) -> Result<(u8, BagKey, ByteReader<'_>), BaggageError> {
     let mut reader = ByteReader::new(bytes);
     let first = reader.u8()?;
