@@ -13,7 +13,7 @@
 //! query                           the text, or `file queries/..`
 //! FROM e IN T SELECT e.delta
 //!
-//! run                             requests with forks and joins (optional, see `src/golden/requests.rs`)
+//! run                             requests with forks and joins (optional, see `src/golden/run_section.rs`)
 //!
 //! ---- plan                       the plan as it runs, and the rules that fired
 //! ---- advice                     inner stages first

@@ -16,7 +16,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod binary;
-mod clock;
 mod environment;
 mod frontend;
 pub mod fuzz;
@@ -26,9 +25,10 @@ mod played_agent;
 pub mod random;
 pub mod soak;
 pub mod source;
+mod time;
 
 pub use binary::pivot_binary;
-pub use clock::{PATIENCE, SECOND_NS, now_ns};
 pub use environment::number_setting;
 pub use frontend::TestFrontend;
 pub use played_agent::{PlayedAgent, ReportWindow};
+pub use time::{PATIENCE, SECOND_NS, now_ns};

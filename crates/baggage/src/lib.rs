@@ -45,7 +45,7 @@
 //!   left behind), `reply.rs` (calls).
 //! - `carry/`: the baggage of the request that runs here. `current.rs` (of a thread), `future.rs`,
 //!   `ending.rs` (of a branch that ends elsewhere), `thread.rs`, `fan.rs`, `traced.rs` (messages),
-//!   `leaks.rs`, `withheld.rs`.
+//!   `leaks.rs`, `withheld_counts.rs`.
 //! - `losses.rs` (what was lost, by cause), `error.rs` (why bytes were refused).
 
 pub mod baggage;
@@ -66,15 +66,15 @@ pub use carry::future::{self, CarriedFuture, Forked, FutureExt, InBaggage, carri
 pub use carry::leaks::{self, Leak, LeakKind, leaks};
 pub use carry::thread;
 pub use carry::traced::{self, Traced};
-pub use carry::withheld::{self, WithheldMessages, withheld_messages};
+pub use carry::withheld_counts::{self, WithheldMessages, withheld_messages};
 pub use causality::budget::{DEFAULT_BUDGET, HARD_LIMIT, budget_bytes, set_budget_bytes};
 pub use causality::clock::{self, Hlc, Stamp};
 pub use causality::generation::{self, is_carrying, set_carrying};
 pub use causality::share::{self, Share};
 pub use error::BaggageError;
 pub use format::bags::bag::{self, Bag, ChosenTuple, MergeOutcome};
-pub use format::bags::complete_rows::{CheckedRows, CompleteRows};
 pub use format::bags::encoded_states::Summand;
+pub use format::bags::unmerged_rows::{CheckedRows, UnmergedRows};
 pub use format::bags::value::ValueRef;
 pub use format::envelope::{self, MAX_BYTES};
 pub use format::query_budgets::set_query_budgets;

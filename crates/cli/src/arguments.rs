@@ -92,8 +92,8 @@ pub struct ServerArguments {
 #[derive(Debug, Args)]
 pub struct DemoArguments {
     /// The system to start.
-    #[arg(value_enum, default_value_t = DemoSystem::Store)]
-    pub system: DemoSystem,
+    #[arg(value_enum, default_value_t = DemoChoice::Store)]
+    pub system: DemoChoice,
     /// Queries to run without a REPL.
     #[command(flatten)]
     pub batch: BatchArguments,
@@ -110,7 +110,7 @@ pub struct DemoArguments {
 
 /// A system that comes with Pivot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DemoSystem {
+pub enum DemoChoice {
     /// A distributed file store: a name node, data nodes, and clients that read, scan and sort.
     Store,
 }

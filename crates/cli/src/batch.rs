@@ -13,9 +13,9 @@ use crate::arguments::{ANALYZE_DURATION, BatchArguments, OutputFormat};
 use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::format::{FrameWriter, choose_writer};
+use crate::frontend_lists::ListedQuery;
 use crate::humanize::count;
-use crate::input::{InputStatement, InputStep, InputText};
-use crate::listings::ListedQuery;
+use crate::input::{InputSource, InputStatement, InputStep};
 use crate::live::waiting;
 use crate::params::QueryParams;
 use crate::repl::commands::{BackslashCommand, parse};
@@ -32,7 +32,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// A query to install, with the text that its diagnostics point into.
 struct BatchStatement<'a> {
-    input: &'a InputText,
+    input: &'a InputSource,
     statement: InputStatement,
 }
 
@@ -41,7 +41,7 @@ struct BatchStatement<'a> {
 pub(crate) async fn run(
     connection: &FrontendConnection,
     options: &BatchArguments,
-    inputs: &[InputText],
+    inputs: &[InputSource],
 ) -> Result<(), CliError> {
     let mut queries: Vec<BatchStatement<'_>> = Vec::new();
     for input in inputs {
@@ -65,7 +65,7 @@ pub(crate) async fn run(
 async fn run_other_step(
     connection: &FrontendConnection,
     options: &BatchArguments,
-    input: &InputText,
+    input: &InputSource,
     step: InputStep,
 ) -> Result<ControlFlow<()>, CliError> {
     match step {
@@ -100,7 +100,7 @@ async fn run_command(connection: &FrontendConnection, line: &str) -> Result<Cont
 
 async fn explain(
     connection: &FrontendConnection,
-    input: &InputText,
+    input: &InputSource,
     statement: &InputStatement,
     params: &QueryParams,
     analyze: Option<Duration>,

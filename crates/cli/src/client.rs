@@ -1,7 +1,7 @@
 //! The connection to a frontend, through the public Frontend service alone. Messages are converted here, once.
 
 use crate::error::CliError;
-use crate::listings::{AgentPresence, ListedAgent, ListedQuery};
+use crate::frontend_lists::{AgentPresence, ListedAgent, ListedQuery};
 use crate::params::QueryParams;
 use crate::result_frame::{FrameColumn, ResultFrame, columns_from_wire};
 use futures::{Stream, StreamExt};

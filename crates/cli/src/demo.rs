@@ -12,7 +12,7 @@ use crate::batch;
 use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::humanize::count;
-use crate::input::{InputStep, InputText};
+use crate::input::{InputSource, InputStep};
 use crate::params::{self, QueryParams};
 use crate::repl::{EXAMPLE_QUERY, ReplSession};
 use crate::server::frontend_options;
@@ -59,7 +59,7 @@ pub(crate) fn run(runtime: &Runtime, options: &DemoArguments) -> Result<(), CliE
 }
 
 /// Refuses queries that no catalogue could make right: the tracepoints of the store are not known yet.
-fn check_queries(input: &InputText, params: &QueryParams) -> Result<(), CliError> {
+fn check_queries(input: &InputSource, params: &QueryParams) -> Result<(), CliError> {
     let options = params::compile_options(params);
     for step in input.steps()? {
         // Commands are checked when they run; most of them need the frontend.
@@ -78,12 +78,12 @@ fn check_queries(input: &InputText, params: &QueryParams) -> Result<(), CliError
 }
 
 /// Returns the queries to run as a batch, or `None` for the REPL.
-fn batch_inputs(options: &DemoArguments) -> Result<Option<Vec<InputText>>, CliError> {
+fn batch_inputs(options: &DemoArguments) -> Result<Option<Vec<InputSource>>, CliError> {
     if options.batch.has_text() {
-        return InputText::read(&options.batch).map(Some);
+        return InputSource::read(&options.batch).map(Some);
     }
     if options.batch.is_given() || !is_interactive() {
-        return Ok(Some(vec![InputText::unnamed("demo", DEFAULT_QUERY)]));
+        return Ok(Some(vec![InputSource::unnamed("demo", DEFAULT_QUERY)]));
     }
     Ok(None)
 }
@@ -103,7 +103,7 @@ fn run_with_store(
     runtime: &Runtime,
     options: &DemoArguments,
     address: &str,
-    inputs: Option<&[InputText]>,
+    inputs: Option<&[InputSource]>,
 ) -> Result<(), CliError> {
     let data_nodes = count(options.data_nodes.into(), "data node");
     report_progress(&format!("starting a frontend on {address} and a store with {data_nodes}"));

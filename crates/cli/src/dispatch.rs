@@ -3,7 +3,7 @@
 use crate::arguments::{CliArguments, CommandArguments};
 use crate::client::FrontendConnection;
 use crate::error::CliError;
-use crate::input::InputText;
+use crate::input::InputSource;
 use crate::repl::ReplSession;
 use crate::terminal::is_interactive;
 use crate::{batch, demo, fmt, server};
@@ -34,7 +34,7 @@ fn run_client(runtime: &Runtime, arguments: &CliArguments) -> Result<(), CliErro
         return ReplSession::new(runtime.handle().clone(), connection).run();
     }
 
-    let inputs = InputText::read(options)?;
+    let inputs = InputSource::read(options)?;
     runtime.block_on(async {
         let connection = FrontendConnection::open(&arguments.frontend).await?;
         batch::run(&connection, options, &inputs).await

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 /// A text with statements and commands in it.
 #[derive(Debug, Clone)]
-pub(crate) struct InputText {
+pub(crate) struct InputSource {
     /// Where the text came from, for diagnostics: a path, `-c`, `stdin`.
     pub(crate) origin: String,
     /// The name of its first query; empty for none.
@@ -53,35 +53,39 @@ pub(crate) enum InputStep {
     Analyze(InputStatement),
 }
 
-impl InputText {
+impl InputSource {
     /// Reads the text of `-c`, the files of `-f`, or else standard input.
-    pub(crate) fn read(options: &BatchArguments) -> Result<Vec<InputText>, CliError> {
+    pub(crate) fn read(options: &BatchArguments) -> Result<Vec<InputSource>, CliError> {
         if let Some(text) = &options.text {
-            return Ok(vec![InputText::unnamed("-c", text)]);
+            return Ok(vec![InputSource::unnamed("-c", text)]);
         }
         if options.files.is_empty() {
             let mut text = String::new();
             io::stdin().lock().read_to_string(&mut text)?;
-            return Ok(vec![InputText::unnamed("stdin", &text)]);
+            return Ok(vec![InputSource::unnamed("stdin", &text)]);
         }
 
         let paths = options.files.as_slice();
-        let mut inputs = paths.iter().map(|path| InputText::file(path)).collect::<Result<Vec<_>, _>>()?;
+        let mut inputs = paths.iter().map(|path| InputSource::file(path)).collect::<Result<Vec<_>, _>>()?;
         make_names_unique(&mut inputs, paths);
         Ok(inputs)
     }
 
     /// Returns a text whose queries have no name.
-    pub(crate) fn unnamed(origin: &str, text: &str) -> InputText {
-        InputText { origin: origin.to_owned(), name: String::new(), text: text.to_owned() }
+    pub(crate) fn unnamed(origin: &str, text: &str) -> InputSource {
+        InputSource { origin: origin.to_owned(), name: String::new(), text: text.to_owned() }
     }
 
     /// Reads a file. Its stem is the name of its first query.
-    pub(crate) fn file(path: &Path) -> Result<InputText, CliError> {
+    pub(crate) fn file(path: &Path) -> Result<InputSource, CliError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| CliError::ReadFile { path: path.to_owned(), source })?;
         let stem = path.file_stem().unwrap_or_default();
-        Ok(InputText { origin: path.display().to_string(), name: stem.to_string_lossy().into_owned(), text })
+        Ok(InputSource {
+            origin: path.display().to_string(),
+            name: stem.to_string_lossy().into_owned(),
+            text,
+        })
     }
 
     /// Returns everything that the text asks for, in its order. It is an error if that is nothing.
@@ -168,7 +172,7 @@ impl InputText {
 }
 
 /// Gives files of one stem the name of their folder before it, and a number if that does not tell them apart.
-fn make_names_unique(inputs: &mut [InputText], paths: &[PathBuf]) {
+fn make_names_unique(inputs: &mut [InputSource], paths: &[PathBuf]) {
     let stems: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
     let mut taken = HashSet::new();
 
@@ -205,7 +209,7 @@ mod tests {
     use super::*;
 
     fn steps(text: &str) -> Vec<InputStep> {
-        InputText { origin: "q.pivot".into(), name: "q".into(), text: text.into() }.steps().unwrap()
+        InputSource { origin: "q.pivot".into(), name: "q".into(), text: text.into() }.steps().unwrap()
     }
 
     fn query(name: &str, text: &str, offset: usize) -> InputStep {
@@ -220,11 +224,11 @@ mod tests {
     #[test]
     fn files_of_one_stem_have_names_that_differ() {
         let paths = ["a/x.pivot", "b/x.pivot", "y.pivot", "b/x.pivot"].map(PathBuf::from);
-        let input = |path: &PathBuf| InputText {
+        let input = |path: &PathBuf| InputSource {
             name: path.file_stem().unwrap().to_string_lossy().into_owned(),
-            ..InputText::unnamed("", "")
+            ..InputSource::unnamed("", "")
         };
-        let mut inputs: Vec<InputText> = paths.iter().map(input).collect();
+        let mut inputs: Vec<InputSource> = paths.iter().map(input).collect();
         make_names_unique(&mut inputs, &paths);
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
         assert_eq!(names, ["a_x", "b_x", "y", "b_x_2"]);
@@ -256,7 +260,7 @@ mod tests {
 
     #[test]
     fn diagnostics_point_into_the_whole_input() {
-        let input = InputText::unnamed("-c", "FROM a;\nFROM b;");
+        let input = InputSource::unnamed("-c", "FROM a;\nFROM b;");
         let InputStep::Query(second) = input.steps().unwrap().remove(1) else { panic!("a query") };
         let found = Diagnostics::from(Diagnostic::error(5..6, "`b` is not known"));
         assert!(input.render_diagnostics(&second, &found, 80, Paint::Plain)[1].ends_with("-c:2:6"));
@@ -264,6 +268,9 @@ mod tests {
 
     #[test]
     fn a_text_without_a_statement_is_an_error() {
-        assert!(matches!(InputText::unnamed("-c", " -- nothing\n;").steps(), Err(CliError::NoStatement(_))));
+        assert!(matches!(
+            InputSource::unnamed("-c", " -- nothing\n;").steps(),
+            Err(CliError::NoStatement(_))
+        ));
     }
 }

@@ -29,7 +29,7 @@
 //!
 //! **Front door:** [`run`] does what [`arguments::CliArguments`] say.
 //!
-//! **Reading order:** [`arguments`] and `dispatch`; `client`, `result_frame` and `listings`, which everything is about;
+//! **Reading order:** [`arguments`] and `dispatch`; `client`, `result_frame` and `frontend_lists`, which everything is about;
 //! `humanize`, `terminal_text` and `table`, which make text; `input` and `params`, which read text; `format` and
 //! `batch`; `live`; `repl`; `server`, `demo` and `fmt`.
 
@@ -42,9 +42,9 @@ mod dispatch;
 pub mod error;
 mod fmt;
 mod format;
+mod frontend_lists;
 mod humanize;
 mod input;
-mod listings;
 mod live;
 mod params;
 mod repl;

@@ -9,8 +9,8 @@
 //!
 //! [`FrontendState`]: crate::state::FrontendState
 
-use crate::agent_messages::{agent_report, command, exports, identity, losses, woven_notice};
-use crate::registry::{Attachment, Outbox, SequenceCheck};
+use crate::agent_codec::{agent_report, command, exports, identity, losses, woven_notice};
+use crate::registry::{AgentConnection, Outbox, SequenceCheck};
 use crate::shared_state::{SharedState, now_ns};
 use crate::wanted_advice::AgentCommand;
 use futures::stream::{BoxStream, StreamExt};
@@ -74,14 +74,14 @@ async fn serve(shared: Arc<SharedState>, mut stream: Streaming<wire::FromAgent>,
 
     let outcome = receive(&shared, &mut stream, &open, attachment).await;
     shared.lock().registry.disconnect(attachment, now_ns());
-    if let Some(Rejection { outbox, status }) = outcome {
+    if let Some(StreamEnd { outbox, status }) = outcome {
         // An agent that has gone already does not hear it.
         let _ = outbox.try_send(Err(status));
     }
 }
 
 /// Why the frontend ends a stream, and where to say so.
-struct Rejection {
+struct StreamEnd {
     outbox: Outbox,
     status: Status,
 }
@@ -92,8 +92,8 @@ async fn receive(
     shared: &SharedState,
     stream: &mut Streaming<wire::FromAgent>,
     open: &mpsc::WeakSender<Result<AgentCommand, Status>>,
-    attachment: Attachment,
-) -> Option<Rejection> {
+    attachment: AgentConnection,
+) -> Option<StreamEnd> {
     let mut stopping = shared.stopping();
     loop {
         let message = tokio::select! {
@@ -105,13 +105,13 @@ async fn receive(
         // The registry has dropped the outbox of an agent that does not read.
         let outbox = open.upgrade()?;
         if let Err(status) = apply(shared, attachment, kind) {
-            return Some(Rejection { outbox, status });
+            return Some(StreamEnd { outbox, status });
         }
     }
 }
 
 /// Applies one message. Fails if the agent has to connect anew.
-fn apply(shared: &SharedState, attachment: Attachment, kind: Option<Kind>) -> Result<(), Status> {
+fn apply(shared: &SharedState, attachment: AgentConnection, kind: Option<Kind>) -> Result<(), Status> {
     match kind {
         Some(Kind::Report(report)) => {
             let sequence = report.sequence;

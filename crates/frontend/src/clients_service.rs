@@ -1,9 +1,9 @@
 //! The gRPC service that clients talk to: the REPL, the page, programs.
 
-use crate::client_messages;
+use crate::client_codec;
 use crate::compilation::CompiledQuery;
-use crate::frame_reader::FrameReader;
-use crate::frames::FrameSelection;
+use crate::frame_queue::FrameSelection;
+use crate::frame_stream::FrameStream;
 use crate::shared_state::{CompileFailure, SharedState, now_ns};
 use crate::state::InstallRefusal;
 use futures::stream::{BoxStream, StreamExt, unfold};
@@ -58,7 +58,7 @@ impl ClientsService {
         self.shared.lock().uninstall(number, now_ns());
 
         // The last frame has everything, so those before it are read and discarded.
-        let reader = FrameReader::open(&self.shared, number, 0, FrameSelection::Newest);
+        let reader = FrameStream::open(&self.shared, number, 0, FrameSelection::Newest);
         let mut reader = reader.ok_or_else(|| unknown(number))?;
         let mut last = Vec::new();
         while let Some(frame) = reader.next().await {
@@ -82,13 +82,13 @@ impl Frontend for ClientsService {
         match self.shared.install(&name, &text, &options).await {
             Ok(installed) => Ok(Response::new(wire::InstallResponse {
                 query: Some(installed.number),
-                diagnostics: client_messages::diagnostics(&installed.warnings),
-                columns: client_messages::columns(&installed.columns),
+                diagnostics: client_codec::diagnostics(&installed.warnings),
+                columns: client_codec::columns(&installed.columns),
                 agents_expected: installed.agents_expected as u32,
             })),
             // A query that does not compile is an answer, and not a failed call.
             Err(failure) => {
-                let diagnostics = client_messages::diagnostics(&invalid(failure)?);
+                let diagnostics = client_codec::diagnostics(&invalid(failure)?);
                 Ok(Response::new(wire::InstallResponse { diagnostics, ..Default::default() }))
             }
         }
@@ -101,12 +101,12 @@ impl Frontend for ClientsService {
         let compiled = match self.shared.compile(&text, &options).await {
             Ok(compiled) => compiled,
             Err(failure) => {
-                let diagnostics = client_messages::diagnostics(&invalid(failure)?);
+                let diagnostics = client_codec::diagnostics(&invalid(failure)?);
                 return Ok(Response::new(wire::ExplainResponse { diagnostics, explanation: String::new() }));
             }
         };
 
-        let diagnostics = client_messages::diagnostics(&compiled.program.warnings);
+        let diagnostics = client_codec::diagnostics(&compiled.program.warnings);
         // Measuring takes as long as the client asks for, within bounds; nothing is locked meanwhile.
         let explanation = if analyze_ns > 0 {
             self.analyze(compiled, analyze_ns.min(LONGEST_ANALYSIS_NS), fraction).await?
@@ -127,14 +127,14 @@ impl Frontend for ClientsService {
     async fn list_queries(&self, _: Request<wire::ListQueriesRequest>) -> Reply<wire::ListQueriesResponse> {
         let state = self.shared.lock();
         let now_ns = now_ns();
-        let queries = state.active().map(|query| client_messages::query(query, &state.registry, now_ns));
+        let queries = state.active().map(|query| client_codec::query(query, &state.registry, now_ns));
         Ok(Response::new(wire::ListQueriesResponse { queries: queries.collect() }))
     }
 
     async fn list_agents(&self, _: Request<wire::ListAgentsRequest>) -> Reply<wire::ListAgentsResponse> {
         let state = self.shared.lock();
         let agents = state.registry.iter();
-        let agents = agents.map(|(_, agent)| client_messages::agent(agent, &state));
+        let agents = agents.map(|(_, agent)| client_codec::agent(agent, &state));
         Ok(Response::new(wire::ListAgentsResponse { agents: agents.collect() }))
     }
 
@@ -143,7 +143,7 @@ impl Frontend for ClientsService {
         _: Request<wire::ListTracepointsRequest>,
     ) -> Reply<wire::ListTracepointsResponse> {
         let state = self.shared.lock();
-        let tracepoints = client_messages::tracepoints(&state.catalog, &state.registry);
+        let tracepoints = client_codec::tracepoints(&state.catalog, &state.registry);
         let agents = state.registry.iter().count() as u32;
         Ok(Response::new(wire::ListTracepointsResponse { tracepoints, agents }))
     }
@@ -152,8 +152,8 @@ impl Frontend for ClientsService {
 
     async fn results(&self, request: Request<wire::ResultsRequest>) -> Reply<Self::ResultsStream> {
         let request = request.into_inner();
-        let selection = client_messages::frame_selection(request.wanted());
-        let reader = FrameReader::open(&self.shared, request.query, request.after_sequence, selection);
+        let selection = client_codec::frame_selection(request.wanted());
+        let reader = FrameStream::open(&self.shared, request.query, request.after_sequence, selection);
         let reader = reader.ok_or_else(|| unknown(request.query))?;
 
         let frames = unfold(reader, |mut reader| async { Some((reader.next().await?, reader)) });
@@ -162,7 +162,7 @@ impl Frontend for ClientsService {
 }
 
 fn compile_options(params: HashMap<String, wire::Value>) -> Result<CompileOptions, Status> {
-    client_messages::compile_options(params).map_err(|wrong| Status::invalid_argument(wrong.to_string()))
+    client_codec::compile_options(params).map_err(|wrong| Status::invalid_argument(wrong.to_string()))
 }
 
 /// Returns what is wrong with a text, which is an answer, or the status of any other failure.

@@ -6,9 +6,9 @@
 //! ```
 
 use crate::compilation::CompiledQuery;
-use crate::frames::{Frame, FrameQueue, LazyResult};
+use crate::cost_ledger::CostLedger;
+use crate::frame_queue::{Frame, FrameQueue, LazyResult};
 use crate::interval::Interval;
-use crate::ledger::CostLedger;
 use crate::registry::{AgentsHeard, Coverage, Registry};
 use crate::window_groups::WindowGroups;
 use crate::windows::{CloseRules, ClosedWindow, QueryWindows};

@@ -36,31 +36,31 @@
 //!
 //! Reading order, from the doors inwards:
 //! * running: `options`, `server`, `shared_state` (the lock, and what happens outside it)
-//! * agents: `agents_service`, `agent_messages` (wire form), `agent_report`, `registry`, `wanted_advice`
-//! * queries: `state`, `compilation`, `convergence`, `installed_query`, `ledger`
+//! * agents: `agents_service`, `agent_codec` (wire form), `agent_report`, `registry`, `wanted_advice`
+//! * queries: `state`, `compilation`, `convergence`, `installed_query`, `cost_ledger`
 //! * merging: `window_groups`, `windows`, `interval`
-//! * results: `frames`, `select`, `finished`, `estimate` (samples), `evaluated_rows`, `column_role`,
+//! * results: `frame_queue`, `select`, `finished`, `estimate` (samples), `evaluated_rows`, `column_role`,
 //!   `column_type`
-//! * clients: `clients_service`, `client_messages` (wire form), `frame_reader`
+//! * clients: `clients_service`, `client_codec` (wire form), `frame_stream`
 
-mod agent_messages;
+mod agent_codec;
 mod agent_report;
 mod agents_service;
-mod client_messages;
+mod client_codec;
 mod clients_service;
 mod column_role;
 mod column_type;
 mod compilation;
 mod convergence;
+mod cost_ledger;
 mod error;
 mod estimate;
 mod evaluated_rows;
 mod finished;
-mod frame_reader;
-mod frames;
+mod frame_queue;
+mod frame_stream;
 mod installed_query;
 mod interval;
-mod ledger;
 mod options;
 mod registry;
 mod select;

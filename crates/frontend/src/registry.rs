@@ -3,7 +3,7 @@
 //! An agent is known by its *incarnation*, a random number drawn when its process starts, so that a
 //! process which reconnects goes on where it was. Each connection has a number too, since a broken stream
 //! may linger while its successor is open: messages count only on the newest connection. Both numbers
-//! together are an [`Attachment`].
+//! together are an [`AgentConnection`].
 //!
 //! Reports carry a sequence per incarnation, from 1 without gaps. [`AgentSession::accept`] merges each
 //! once: what is resent after a reconnect is acknowledged again and ignored, and a gap is refused.
@@ -28,7 +28,7 @@ const MAX_EXPORTS: usize = 100_000;
 
 /// One connection of one agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Attachment {
+pub(crate) struct AgentConnection {
     /// The random number of the agent's process.
     pub(crate) incarnation: u64,
     /// The number of the connection, unique in this frontend.
@@ -189,7 +189,7 @@ pub(crate) struct Registry {
 
 /// The outcome of [`Registry::connect`].
 pub(crate) struct Connected {
-    pub(crate) attachment: Attachment,
+    pub(crate) attachment: AgentConnection,
     /// Whether the agent exports other tracepoints than when it was last connected.
     pub(crate) exports_changed: bool,
 }
@@ -231,11 +231,11 @@ impl Registry {
         };
         self.agents.insert(incarnation, session);
 
-        Connected { attachment: Attachment { incarnation, connection }, exports_changed }
+        Connected { attachment: AgentConnection { incarnation, connection }, exports_changed }
     }
 
     /// Notes that a connection has ended; one that was replaced does not count.
-    pub(crate) fn disconnect(&mut self, attachment: Attachment, now_ns: i64) {
+    pub(crate) fn disconnect(&mut self, attachment: AgentConnection, now_ns: i64) {
         if let Some(agent) = self.attached(attachment) {
             agent.outbox = None;
             if agent.is_connected() {
@@ -262,13 +262,17 @@ impl Registry {
     }
 
     /// Returns the agent of a connection, or `None` if the agent has a newer one or is forgotten.
-    pub(crate) fn attached(&mut self, attachment: Attachment) -> Option<&mut AgentSession> {
+    pub(crate) fn attached(&mut self, attachment: AgentConnection) -> Option<&mut AgentSession> {
         let agent = self.agents.get_mut(&attachment.incarnation)?;
         Some(agent).filter(|agent| agent.connection == attachment.connection)
     }
 
     /// Returns the agent that has sent a message, and notes when; see [`Registry::attached`].
-    pub(crate) fn heard_from(&mut self, attachment: Attachment, now_ns: i64) -> Option<&mut AgentSession> {
+    pub(crate) fn heard_from(
+        &mut self,
+        attachment: AgentConnection,
+        now_ns: i64,
+    ) -> Option<&mut AgentSession> {
         let agent = self.attached(attachment)?;
         agent.last_heard_ns = now_ns;
         Some(agent)

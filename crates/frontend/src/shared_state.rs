@@ -183,11 +183,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::agent_report::{AgentReport, ReportPart, ReportedGroups, WovenNotice};
-    use crate::frame_reader::FrameReader;
-    use crate::frames::FrameSelection;
+    use crate::frame_queue::FrameSelection;
+    use crate::frame_stream::FrameStream;
     use crate::interval::Interval;
     use crate::options::FrontendOptions;
-    use crate::registry::{AgentIdentity, Attachment, SequenceCheck};
+    use crate::registry::{AgentConnection, AgentIdentity, SequenceCheck};
     use pivot_advice::{Exports, FieldDescriptor, LossCounts, QueryCost, Type, Value};
     use pivot_query::Catalog;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -209,7 +209,7 @@ mod tests {
     }
 
     /// Connects an agent that exports one field; commands to it go nowhere.
-    fn connect(shared: &SharedState, incarnation: u64, field: &str, ty: Type) -> Attachment {
+    fn connect(shared: &SharedState, incarnation: u64, field: &str, ty: Type) -> AgentConnection {
         let outbox = tokio::sync::mpsc::channel(100).0;
         shared.lock().connect(incarnation, AgentIdentity::default(), exports(field, ty), outbox, 1)
     }
@@ -237,7 +237,7 @@ mod tests {
     }
 
     /// Reports one row of a query and reads the frame that it leads to.
-    async fn report_and_read(shared: &Arc<SharedState>, attachment: Attachment, query: u32) -> usize {
+    async fn report_and_read(shared: &Arc<SharedState>, attachment: AgentConnection, query: u32) -> usize {
         let (id, generation) = {
             let state = shared.lock();
             let definition = &state.query(query).unwrap().definition;
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(shared.lock().merge_report(attachment, report, window.end_ns), SequenceCheck::Next);
 
         shared.lock().tick(window.end_ns);
-        let mut reader = FrameReader::open(shared, query, 0, FrameSelection::All).unwrap();
+        let mut reader = FrameStream::open(shared, query, 0, FrameSelection::All).unwrap();
         reader.next().await.unwrap().unwrap().rows.len()
     }
 

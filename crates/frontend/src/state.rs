@@ -20,7 +20,7 @@ use crate::convergence::Convergence;
 use crate::installed_query::InstalledQuery;
 use crate::interval::Interval;
 use crate::options::FrontendOptions;
-use crate::registry::{AgentIdentity, Attachment, Outbox, Presence, Registry, SequenceCheck};
+use crate::registry::{AgentConnection, AgentIdentity, Outbox, Presence, Registry, SequenceCheck};
 use crate::select::ResultColumn;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
 use crate::window_groups::WindowGroups;
@@ -125,7 +125,7 @@ impl FrontendState {
         exports: Vec<Exports>,
         outbox: Outbox,
         now_ns: i64,
-    ) -> Attachment {
+    ) -> AgentConnection {
         let connected = self.registry.connect(incarnation, identity, exports, outbox, now_ns);
         let wanted = AgentCommand::Weave(self.wanted.clone());
         if let Some(agent) = self.registry.attached(connected.attachment) {
@@ -140,7 +140,7 @@ impl FrontendState {
     }
 
     /// Notes what an agent has woven.
-    pub(crate) fn note_woven(&mut self, attachment: Attachment, woven: WovenNotice, now_ns: i64) {
+    pub(crate) fn note_woven(&mut self, attachment: AgentConnection, woven: WovenNotice, now_ns: i64) {
         if let Some(agent) = self.registry.heard_from(attachment, now_ns) {
             if agent.woven_ns == 0 {
                 agent.woven_ns = now_ns;
@@ -152,7 +152,7 @@ impl FrontendState {
     }
 
     /// Adds tracepoints that became known after an agent's hello.
-    pub(crate) fn add_exports(&mut self, attachment: Attachment, exports: Vec<Exports>, now_ns: i64) {
+    pub(crate) fn add_exports(&mut self, attachment: AgentConnection, exports: Vec<Exports>, now_ns: i64) {
         let Some(agent) = self.registry.heard_from(attachment, now_ns) else { return };
         if agent.add_exports(exports) {
             self.refresh_tracepoints();
@@ -160,14 +160,14 @@ impl FrontendState {
     }
 
     /// Notes what an agent has lost so far.
-    pub(crate) fn note_losses(&mut self, attachment: Attachment, losses: AgentLosses, now_ns: i64) {
+    pub(crate) fn note_losses(&mut self, attachment: AgentConnection, losses: AgentLosses, now_ns: i64) {
         if let Some(agent) = self.registry.heard_from(attachment, now_ns) {
             agent.losses = losses;
         }
     }
 
     /// Notes that an agent leaves.
-    pub(crate) fn note_goodbye(&mut self, attachment: Attachment, now_ns: i64) {
+    pub(crate) fn note_goodbye(&mut self, attachment: AgentConnection, now_ns: i64) {
         if let Some(agent) = self.registry.heard_from(attachment, now_ns) {
             agent.presence = Presence::Left;
         }
@@ -176,7 +176,7 @@ impl FrontendState {
     /// Merges and acknowledges a report, each sequence once. A gap is refused: the agent sends again.
     pub(crate) fn merge_report(
         &mut self,
-        attachment: Attachment,
+        attachment: AgentConnection,
         report: AgentReport,
         now_ns: i64,
     ) -> SequenceCheck {
@@ -461,9 +461,9 @@ fn common_divisor(a_ns: i64, b_ns: i64) -> i64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::agent_messages::agent_report;
-    use crate::client_messages;
-    use crate::frames::FrameSelection;
+    use crate::agent_codec::agent_report;
+    use crate::client_codec;
+    use crate::frame_queue::FrameSelection;
     use crate::select::SelectEngine;
     use pivot_advice::{FieldDescriptor, Groups, Type, Value};
     use pivot_protocol::{from_wire, to_wire, wire};
@@ -475,7 +475,7 @@ mod tests {
     /// A frontend with one agent that has woven one query.
     struct StateFixture {
         state: FrontendState,
-        attachment: Attachment,
+        attachment: AgentConnection,
         inbox: mpsc::Receiver<Result<AgentCommand, tonic::Status>>,
         query: u32,
         engine: SelectEngine,
@@ -553,7 +553,7 @@ mod tests {
                 let Some(frame) = kept.next_after(self.read, selection) else { break };
                 self.read = frame.sequence;
                 let computed = frame.compute(&self.engine).await.unwrap();
-                frames.push(client_messages::frame(&computed));
+                frames.push(client_codec::frame(&computed));
             }
             frames
         }

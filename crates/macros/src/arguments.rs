@@ -25,12 +25,12 @@ pub(crate) struct FieldArgument {
     pub(crate) name: Ident,
     /// Whether queries see only a hash of the value.
     pub(crate) sensitive: bool,
-    pub(crate) capture: FieldCapture,
+    pub(crate) capture: FieldConversion,
     pub(crate) value: Expr,
 }
 
 /// How a field's value becomes one that queries see.
-pub(crate) enum FieldCapture {
+pub(crate) enum FieldConversion {
     /// `name: type = expr`: exported as that type.
     Typed(Box<Type>),
     /// `name = %expr`: text.
@@ -126,10 +126,10 @@ impl Parse for FieldArgument {
 
         // `%` and `?` are no operators that an expression could begin with, so they are not ambiguous.
         let capture = match ty {
-            Some(ty) => FieldCapture::Typed(Box::new(ty)),
-            None if input.parse::<Option<Token![%]>>()?.is_some() => FieldCapture::Display,
-            None if input.parse::<Option<Token![?]>>()?.is_some() => FieldCapture::Debug,
-            None => FieldCapture::Any,
+            Some(ty) => FieldConversion::Typed(Box::new(ty)),
+            None if input.parse::<Option<Token![%]>>()?.is_some() => FieldConversion::Display,
+            None if input.parse::<Option<Token![?]>>()?.is_some() => FieldConversion::Debug,
+            None => FieldConversion::Any,
         };
         Ok(FieldArgument { name, sensitive, capture, value: input.parse()? })
     }

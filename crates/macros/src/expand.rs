@@ -18,7 +18,7 @@
 //! `exit` is a guard: dropped without `finish`, it reports a panic or a cancelled future. Names made here
 //! are hygienic: the body does not see them.
 
-use crate::arguments::{FieldArgument, FieldCapture, TracepointArguments};
+use crate::arguments::{FieldArgument, FieldConversion, TracepointArguments};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
@@ -149,9 +149,9 @@ fn site(name: &LitStr, fields: &[TokenStream], last: &[TokenStream]) -> TokenStr
 fn declaration(field: &FieldArgument) -> TokenStream {
     let (name, kind) = (field.name.unraw().to_string(), field_kind(field));
     let ty = match &field.capture {
-        FieldCapture::Typed(ty) => quote!(<#ty as ::pivot::__private::Export>::TYPE),
-        FieldCapture::Display | FieldCapture::Debug => quote!(::pivot::__private::Type::String),
-        FieldCapture::Any => quote!(::pivot::__private::Type::Any),
+        FieldConversion::Typed(ty) => quote!(<#ty as ::pivot::__private::Export>::TYPE),
+        FieldConversion::Display | FieldConversion::Debug => quote!(::pivot::__private::Type::String),
+        FieldConversion::Any => quote!(::pivot::__private::Type::Any),
     };
     quote!((#name, #kind::ty(#ty)))
 }
@@ -161,17 +161,17 @@ fn value(field: &FieldArgument) -> TokenStream {
     let (value, own, kind) = (&field.value, hygienic("value"), field_kind(field));
     // Bound to a variable of the declared type, so that a wrong type is an error at the field.
     let exported = match &field.capture {
-        FieldCapture::Typed(ty) => quote!({
+        FieldConversion::Typed(ty) => quote!({
             let #own: #ty = #value;
             ::pivot::__private::Export::export(&#own)
         }),
-        FieldCapture::Display => {
+        FieldConversion::Display => {
             quote!(::pivot::__private::site::formatted::formatted(::core::format_args!("{}", #value)))
         }
-        FieldCapture::Debug => {
+        FieldConversion::Debug => {
             quote!(::pivot::__private::site::formatted::formatted(::core::format_args!("{:?}", #value)))
         }
-        FieldCapture::Any => quote!(::pivot::__private::Export::export(&#value)),
+        FieldConversion::Any => quote!(::pivot::__private::Export::export(&#value)),
     };
 
     quote!(#kind::value(#exported))

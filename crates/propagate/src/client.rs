@@ -20,12 +20,12 @@
 
 use crate::egress::Egress;
 use crate::header::{self, HeaderKind};
-use crate::key::SigningKey;
+use crate::signing_key::SigningKey;
 use http::header::TE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use pivot_baggage::withheld::{WithheldReason, note_withheld};
+use pivot_baggage::withheld_counts::{WithheldReason, note_withheld};
 use pivot_baggage::{PendingReply, current};
 use std::future::Future;
 use std::pin::Pin;
@@ -91,7 +91,7 @@ impl ClientLayer {
     }
 
     /// Adds baggage to a request whose reply may bring it back in headers or trailers.
-    fn send(&self, headers: &mut HeaderMap, host: Option<&str>) -> ReplySlot {
+    fn send(&self, headers: &mut HeaderMap, host: Option<&str>) -> AwaitedReply {
         let reply = self.send_without_trailers(headers, host);
 
         // HTTP servers send trailers only to clients that ask for them, and a reply that streams has
@@ -104,10 +104,10 @@ impl ClientLayer {
     }
 
     /// Adds baggage to a request whose reply may bring it back in headers, if this host may have it.
-    pub(crate) fn send_without_trailers(&self, headers: &mut HeaderMap, host: Option<&str>) -> ReplySlot {
+    pub(crate) fn send_without_trailers(&self, headers: &mut HeaderMap, host: Option<&str>) -> AwaitedReply {
         // While no query packs anything, a call costs one load here.
         if !current::fork_would_carry() {
-            return ReplySlot(None);
+            return AwaitedReply(None);
         }
 
         let host = host.or(self.peer.as_deref());
@@ -117,13 +117,13 @@ impl ClientLayer {
             current::with_current(|baggage| {
                 note_withheld(host, WithheldReason::NotAllowed, baggage.as_deref())
             });
-            return ReplySlot(None);
+            return AwaitedReply(None);
         }
 
         match self.mode {
             Mode::Bridge => {
                 self.send_bridge(headers, host);
-                ReplySlot(None)
+                AwaitedReply(None)
             }
             Mode::RoundTrip => self.send_branch(headers),
         }
@@ -140,19 +140,19 @@ impl ClientLayer {
     }
 
     /// Forks the current request and adds the branch to the headers.
-    fn send_branch(&self, headers: &mut HeaderMap) -> ReplySlot {
+    fn send_branch(&self, headers: &mut HeaderMap) -> AwaitedReply {
         let kind = HeaderKind::for_request(headers);
-        let Some(branch) = current::fork() else { return ReplySlot(None) };
+        let Some(branch) = current::fork() else { return AwaitedReply(None) };
         match kind.insert_request(headers, branch, self.key.as_ref()) {
-            Some(pending) => ReplySlot(Some(ExpectedReply { kind, pending, key: self.key.clone() })),
-            None => ReplySlot(None),
+            Some(pending) => AwaitedReply(Some(ExpectedReply { kind, pending, key: self.key.clone() })),
+            None => AwaitedReply(None),
         }
     }
 }
 
 /// The place for the branch that a reply brings back. Empty if the request carried none.
 #[derive(Debug, Default)]
-pub(crate) struct ReplySlot(Option<ExpectedReply>);
+pub(crate) struct AwaitedReply(Option<ExpectedReply>);
 
 /// The state with which a reply's branch is decoded.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ struct ExpectedReply {
     key: Option<SigningKey>,
 }
 
-impl ReplySlot {
+impl AwaitedReply {
     /// Joins the branch that the headers or trailers of the reply bring back into the current request.
     pub(crate) fn join(&mut self, headers: &mut HeaderMap) {
         let Some(ExpectedReply { kind, pending, key }) = &mut self.0 else { return };
@@ -213,7 +213,7 @@ pin_project! {
     pub struct ClientFuture<F> {
         #[pin]
         inner: F,
-        reply: ReplySlot,
+        reply: AwaitedReply,
     }
 }
 
@@ -240,7 +240,7 @@ pin_project! {
     pub struct ClientBody<B> {
         #[pin]
         inner: B,
-        reply: ReplySlot,
+        reply: AwaitedReply,
     }
 }
 

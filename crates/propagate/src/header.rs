@@ -13,7 +13,7 @@
 //! that copies headers neither echoes baggage nor has it read twice. Whatever cannot be read is left
 //! out and counted in [`losses`](fn@pivot_baggage::losses): a header never fails a request.
 
-use crate::key::SigningKey;
+use crate::signing_key::SigningKey;
 use crate::w3c;
 use base64_simd::{AsOut, Base64, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use http::header::CONTENT_TYPE;

@@ -27,15 +27,15 @@
 //! | calls | [`ClientLayer`] around the client, [`ServerLayer`] around the server |
 //! | tasks | [`spawn`], [`spawn_blocking`], [`JoinSet`]; [`spawn_detached`] if nobody awaits it |
 //! | futures of one task | [`join!`], [`try_join!`], [`select!`]; [`forked`] for any other |
-//! | threads | [`thread`], and [`Fan`] or the module `pool` (feature `rayon`) for thread pools |
+//! | threads | [`thread`], and [`Fan`] or the module `rayon_pool` (feature `rayon`) for thread pools |
 //! | channels | [`Traced`] |
 //! | messages of one gRPC stream | `WithBaggage` (feature `prost`), [`carried_stream`] |
 //!
 //! `lints/clippy.toml` in this crate's folder names the raw calls that these replace, to be copied into
 //! an application.
 //!
-//! Reading order: [`header`], `w3c`, [`egress`], [`key`], [`client`], [`server`], [`task`], [`join_set`],
-//! [`stream`], `grpc_message`, `pool`.
+//! Reading order: [`header`], `w3c`, [`egress`], [`signing_key`], [`client`], [`server`], [`task`], [`join_set`],
+//! [`stream`], `grpc_message`, `rayon_pool`.
 
 pub mod client;
 pub mod egress;
@@ -43,13 +43,13 @@ pub mod egress;
 pub mod grpc_message;
 pub mod header;
 pub mod join_set;
-pub mod key;
 mod macros;
 #[cfg(feature = "rayon")]
-pub mod pool;
+pub mod rayon_pool;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 pub mod server;
+pub mod signing_key;
 pub mod stream;
 pub mod task;
 mod w3c;
@@ -60,9 +60,9 @@ pub use egress::Egress;
 pub use grpc_message::WithBaggage;
 pub use header::{BINARY_HEADER, TEXT_HEADER};
 pub use join_set::JoinSet;
-pub use key::SigningKey;
 pub use pivot_baggage::{Fan, Traced, forked, thread};
 pub use server::{Server, ServerBody, ServerLayer};
+pub use signing_key::SigningKey;
 pub use stream::carried_stream;
 pub use task::{JoinHandle, request, spawn, spawn_blocking, spawn_detached};
 

@@ -14,7 +14,7 @@
 //! runs: what the body packs then stays in this process and is lost to the client.
 
 use crate::header::{self, HeaderKind, ReceivedBaggage};
-use crate::key::SigningKey;
+use crate::signing_key::SigningKey;
 use http::header::{TE, TRAILER};
 use http::{HeaderMap, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};

@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use pivot_baggage::withheld::WithheldReason;
+use pivot_baggage::withheld_counts::WithheldReason;
 use pivot_baggage::{Baggage, FutureExt, Share, with_current};
 use pivot_propagate::{BINARY_HEADER, ClientLayer, Egress, ServerBody, ServerLayer, TEXT_HEADER, request};
 use std::collections::VecDeque;

@@ -7,7 +7,7 @@ mod harness;
 
 use harness::{pack, seen_count};
 use pivot_baggage::{Baggage, Fan, enter_request};
-use pivot_propagate::pool;
+use pivot_propagate::rayon_pool;
 use rayon::prelude::*;
 
 /// Packs a value; returns how many packs were seen before.
@@ -28,13 +28,13 @@ fn check(work: impl FnOnce(), after: u64) {
 
 #[test]
 fn both_sides_of_a_join_are_branches() {
-    check(|| assert_eq!(pool::join(|| pack_counting(1), || pack_counting(2)), (1, 1)), 3);
+    check(|| assert_eq!(rayon_pool::join(|| pack_counting(1), || pack_counting(2)), (1, 1)), 3);
 }
 
 #[test]
 fn work_of_a_scope_sees_what_happened_before_it_was_spawned() {
     let work = || {
-        pool::scope(|scope| {
+        rayon_pool::scope(|scope| {
             (1..50).for_each(|i| scope.spawn(move || assert_eq!(pack_counting(i), 1)));
             pack_counting(50);
             scope.spawn(|| assert_eq!(pack_counting(51), 2));

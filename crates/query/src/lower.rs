@@ -13,7 +13,7 @@
 //! Advice comes out in the order of stages, consumers before producers: where both are woven into one
 //! tracepoint, an event must not see what it packs itself.
 
-use crate::plan::{Plan, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, StageMember, StageStep};
+use crate::plan::{Plan, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, StageSource, StageStep};
 use crate::plan::{SubqueryGroups, narrow, with_columns};
 use pivot_advice::{
     Advice, Aggregate, BagKey, Binary, EmitMode, Expr, FinalValue, Function, Instruction, JoinKind, QueryId,
@@ -97,7 +97,7 @@ impl<'a> AdviceBuilder<'a> {
         }
     }
 
-    fn advice(mut self, member: &StageMember, tracepoint: usize) -> Advice {
+    fn advice(mut self, member: &StageSource, tracepoint: usize) -> Advice {
         self.observe(member, tracepoint);
         self.sample();
 
@@ -125,7 +125,7 @@ impl<'a> AdviceBuilder<'a> {
     }
 
     /// Observes the fields of a member; what this tracepoint of a union lacks is null.
-    fn observe(&mut self, member: &StageMember, tracepoint: usize) {
+    fn observe(&mut self, member: &StageSource, tracepoint: usize) {
         let (lacked, exported): (Vec<_>, Vec<_>) =
             member.observed.iter().partition(|observed| observed.is_lacking(tracepoint));
         for observed in exported {

@@ -16,11 +16,11 @@
 //! event of callsites that they enable for good, about 20 ns. And a filter in front of all layers hides from
 //! this one what it hides from the others.
 
-use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteKind, IsCarrier};
+use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteRole, IsCarrier};
 use crate::callsite::interest_rebuild;
 use crate::span::carried_request::CarriedRequest;
-use crate::span::open_spans::OpenSpans;
-use crate::span::request_spans::is_request_span;
+use crate::span::open_spans::AwaitedSpans;
+use crate::span::server_spans::is_request_span;
 use std::sync::Arc;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber};
@@ -45,7 +45,7 @@ where
 {
     interest_rebuild::listen();
     let callsites = Arc::new(CallsiteCache::new(is_carrier));
-    let spans = OpenSpans::new(callsites.number);
+    let spans = AwaitedSpans::new(callsites.number);
     let filter = TracepointFilter { callsites: Arc::clone(&callsites) };
     TracepointLayer { callsites, spans }.with_filter(filter)
 }
@@ -54,7 +54,7 @@ where
 #[derive(Debug)]
 pub struct TracepointLayer {
     callsites: Arc<CallsiteCache>,
-    spans: OpenSpans,
+    spans: AwaitedSpans,
 }
 
 /// The filter of [`fn@layer`]: passes callsites at which advice is woven, and carriers.
@@ -72,7 +72,7 @@ impl<S> Filter<S> for TracepointFilter {
         let is_provisional = interest_rebuild::is_provisional();
         let callsite = self.callsites.get_or_insert(metadata);
         let may_be_wanted = match &callsite.kind {
-            CallsiteKind::EnabledCheck(check) => check.refresh(metadata.target()),
+            CallsiteRole::EnabledMacro(check) => check.refresh(metadata.target()),
             _ => is_wanted(callsite),
         };
 
@@ -83,7 +83,7 @@ impl<S> Filter<S> for TracepointFilter {
 
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         self.callsites.get(metadata).is_some_and(|callsite| match &callsite.kind {
-            CallsiteKind::EnabledCheck(check) => check.is_enabled(),
+            CallsiteRole::EnabledMacro(check) => check.is_enabled(),
             _ => is_wanted(callsite),
         })
     }

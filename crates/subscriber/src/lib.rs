@@ -63,22 +63,22 @@
 //!   before happened before. Tasks that must not see each other need a carrier each, or `pivot::spawn`.
 //! * `hyper` has callsites under `--cfg hyper_unstable_tracing` only; `hyper-util` and `h2` always.
 //!
-//! Reading order: `callsite` (begin with `interest_rebuild`), `field_visitor`, `fire`, `span`, [`bridge`],
+//! Reading order: `callsite` (begin with `interest_rebuild`), `field_visitor`, `fire`, `span`, [`subscriber_bridge`],
 //! [`layer`](mod@layer), [`log`](mod@log).
 
-pub mod bridge;
 mod callsite;
 mod field_visitor;
 mod fire;
 pub mod layer;
 pub mod log;
 mod span;
+pub mod subscriber_bridge;
 
-pub use bridge::{AlreadySet, Bridge};
 pub use callsite::cache::IsCarrier;
 pub use callsite::tracepoints::CallsiteTracepoints;
 pub use layer::layer;
-pub use span::request_spans::is_request_span;
+pub use span::server_spans::is_request_span;
+pub use subscriber_bridge::{AlreadySet, Bridge};
 
 /// Wraps the application's subscriber and makes it the global one: [`Bridge::install`].
 pub fn install<S: tracing_core::Subscriber + Send + Sync>(own: S) -> Result<(), AlreadySet> {

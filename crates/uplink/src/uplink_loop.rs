@@ -23,8 +23,8 @@ use crate::command::{UplinkCommand, WovenSignal};
 use crate::config::Config;
 use crate::connection::{Connection, with_timeouts};
 use crate::kill_switch::KillSwitch;
-use crate::report_cutter::ReportCutter;
 use crate::sent_state::SentState;
+use crate::window_reports::WindowReports;
 use pivot_advice::{Advice, WeaveProblem};
 use pivot_baggage::{generation, set_carrying};
 use pivot_protocol::{from_wire, wire};
@@ -48,7 +48,7 @@ pub(crate) struct UplinkLoop {
     woven: Arc<WovenSignal>,
     /// Random for each start of the process: with it, sequence numbers of reports are unique.
     incarnation: u64,
-    reports: ReportCutter,
+    reports: WindowReports,
     /// Answered when every report has been acknowledged.
     flushing: Vec<oneshot::Sender<()>>,
     /// Whether the application has asked to leave.
@@ -73,7 +73,7 @@ impl UplinkLoop {
             woven,
             // A hasher with random keys is the standard library's source of randomness.
             incarnation: RandomState::new().build_hasher().finish(),
-            reports: ReportCutter::new(),
+            reports: WindowReports::new(),
             flushing: Vec::new(),
             leaving: false,
             heard_at: Instant::now(),

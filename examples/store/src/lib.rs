@@ -28,7 +28,7 @@
 //!
 //! Reading order: [`Role`] and [`ProcessOptions`], [`run`], the name node (`namespace`, `name_node`), the
 //! data node (`block_files`, `page_cache`, `data_node`), [`StoreClient`], the work of clients (`workload`,
-//! `timed_operations`), [`Cluster`], and what the store uses of Pivot (`pivot_runtime`).
+//! `measure_role`), [`Cluster`], and what the store uses of Pivot (`pivot_runtime`).
 
 mod block_files;
 mod client;
@@ -40,6 +40,7 @@ mod dataset;
 mod error;
 mod generated;
 mod heartbeat;
+mod measure_role;
 mod name_node;
 mod namespace;
 mod page_cache;
@@ -49,7 +50,6 @@ mod process_options;
 mod rpc;
 mod shutdown;
 mod statistics;
-mod timed_operations;
 mod workload;
 
 pub use client::{BlockLocation, FileStatus, StoreClient};

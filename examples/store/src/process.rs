@@ -21,11 +21,11 @@ use crate::generated::Node;
 use crate::generated::data_node_server::DataNodeServer;
 use crate::generated::name_node_server::NameNodeServer;
 use crate::heartbeat::Heartbeat;
+use crate::measure_role;
 use crate::name_node::NameNode;
 use crate::pivot_runtime::{ServerLayer, start_agent};
 use crate::shutdown::Shutdown;
 use crate::statistics::ProcessCounters;
-use crate::timed_operations;
 use crate::{ProcessOptions, ProcessSummary, Role, StoreError, workload};
 
 /// How often the statistics on disk are written.
@@ -69,7 +69,7 @@ async fn work(
     match options.role {
         Role::NameNode => name_node(options, stop, counters).await,
         Role::DataNode => data_node(options, stop, counters).await,
-        Role::Measure => timed_operations::run(options).await,
+        Role::Measure => measure_role::run(options).await,
         _ => workload::run(options, stop, counters).await,
     }
 }

@@ -1,7 +1,7 @@
 //! Golden files: queries with what the compiler makes of them.
 
-mod requests;
+mod run_section;
 mod sections;
 
-pub use requests::results;
+pub use run_section::results;
 pub use sections::{Golden, Section};

@@ -17,7 +17,7 @@ pub fn drain() -> QueryReports {
     });
 
     // Messages that travelled without their baggage are counted by the baggage, for the queries that lack rows.
-    for (query, messages) in pivot_baggage::withheld::take_withheld_by_query() {
+    for (query, messages) in pivot_baggage::withheld_counts::take_withheld_by_query() {
         let loss = &mut reports.entry(query).or_insert_with(|| QueryReport::of_query(query)).loss;
         loss.held_back = loss.held_back.saturating_add(messages);
     }

@@ -8,15 +8,15 @@ use crate::report::group_table::PendingSum;
 use crate::run::cell_expr::CellExpr;
 use crate::run::cells::Cell;
 use crate::run::ir::{
-    AggregateArgument, AggregateInput, BagJoin, CompiledAdvice, CompiledStep, GroupSchema, GroupSchemas,
-    RowSink,
+    AggregateArgument, AggregateInput, BagJoin, CompiledAdvice, CompiledStep, GroupSchema, RowSink,
+    SchemaInterner,
 };
 use crate::weave::name_linker::{FieldSource, LinkedAdvice};
 use crate::weave::query_budgets;
 use pivot_advice::{AggregateCall, CallArgument, Expr, Instruction, JoinKind, TemporalFilter, UnpackMode};
 
 /// Compiles an advice, or returns `None` if only the interpreter can run it.
-pub(crate) fn compile(linked: &LinkedAdvice, schemas: &mut GroupSchemas) -> Option<CompiledAdvice> {
+pub(crate) fn compile(linked: &LinkedAdvice, schemas: &mut SchemaInterner) -> Option<CompiledAdvice> {
     let (last, steps) = linked.advice.instructions.split_last()?;
     let (sink, keys, folds) = match last {
         Instruction::Emit { keys, folds, .. } => (RowSink::Emit, keys, folds),
@@ -24,7 +24,7 @@ pub(crate) fn compile(linked: &LinkedAdvice, schemas: &mut GroupSchemas) -> Opti
         _ => return None,
     };
 
-    let mut schedule = Schedule::default();
+    let mut schedule = StepOrder::default();
     let mut sources = linked.sources.iter();
     for (at, step) in steps.iter().enumerate() {
         if let Instruction::Unpack { .. } = step {
@@ -122,14 +122,14 @@ struct PendingObserve {
 
 /// Puts steps in an order in which each finds what it reads, and fields are observed as late as can be.
 #[derive(Default)]
-struct Schedule {
+struct StepOrder {
     pending: Vec<PendingObserve>,
     steps: Vec<CompiledStep>,
     join: Option<BagJoin>,
     columns: usize,
 }
 
-impl Schedule {
+impl StepOrder {
     /// Appends one instruction. Returns `None` if only the interpreter can run it.
     fn step<'a>(
         &mut self,

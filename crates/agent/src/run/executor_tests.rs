@@ -5,10 +5,10 @@ use crate::report::query_report::QueryReport;
 use crate::report::thread_table::QueryTable;
 use crate::run::advice_compiler::compile;
 use crate::run::cells::Cells;
-use crate::run::chosen::ChosenExecutors;
+use crate::run::forced_executors::ForcedExecutors;
 use crate::run::fused::plan::FusedAdvice;
 use crate::run::interpreter::{Effect, interpret};
-use crate::run::ir::GroupSchemas;
+use crate::run::ir::SchemaInterner;
 use crate::run::sample::SampleDecision;
 use crate::weave::name_linker::{FieldSource, LinkedAdvice};
 use crate::weave::woven::ExecutorKind;
@@ -69,7 +69,7 @@ fn linked(fields: usize, steps: Vec<Instruction>) -> LinkedAdvice {
 /// Both ways give the same part and leave the same baggage, for every event.
 fn check_in(fields: usize, steps: Vec<Instruction>, events: &[Vec<Value>], begin: fn() -> Baggage) {
     let linked = linked(fields, steps);
-    let compiled = compile(&linked, &mut GroupSchemas::new()).expect("an advice that is a compiled");
+    let compiled = compile(&linked, &mut SchemaInterner::new()).expect("an advice that is a compiled");
     let mut short = QueryTable::new(0);
     let (mut long, mut cells) = (QueryReport::empty(), Cells::default());
     let (mut mine, mut theirs) = (begin(), begin());
@@ -202,7 +202,7 @@ fn the_commonest_routines_have_a_shorter_form() {
     let above = || Instruction::Filter { expr: expr.clone() };
     let sum = |column| (Aggregate::Sum, Expr::Column(column));
     let is_fused = |steps: Vec<Instruction>| {
-        let compiled = compile(&linked(3, steps), &mut GroupSchemas::new());
+        let compiled = compile(&linked(3, steps), &mut SchemaInterner::new());
         compiled.is_some_and(|compiled| FusedAdvice::fuse(&compiled, "T").is_some())
     };
     assert!(is_fused(vec![emit(&[], vec![])]));
@@ -491,7 +491,7 @@ fn what_needs_more_than_a_routine_is_interpreted() {
         other => other,
     };
     let first = Instruction::Pack { bag: BAG, keep: TemporalFilter::First(1), keys: vec![], folds: vec![] };
-    let is_none = |steps| compile(&linked(0, steps), &mut GroupSchemas::new()).is_none();
+    let is_none = |steps| compile(&linked(0, steps), &mut SchemaInterner::new()).is_none();
     assert!(is_none(vec![left, emit(&[], vec![])]));
     assert!(is_none(vec![unpack(None), unpack(None), emit(&[], vec![])]));
     assert!(is_none(vec![unpack(None), first]));
@@ -514,7 +514,7 @@ fn left_join() -> LinkedAdvice {
 #[test]
 fn a_query_that_must_be_interpreted_slows_no_other_at_its_tracepoint() {
     let count = || of_query(2, linked(2, vec![emit(&[0], vec![])]));
-    let executors = ChosenExecutors::new(vec![
+    let executors = ForcedExecutors::new(vec![
         (left_join(), ExecutorKind::Fused),
         (count(), ExecutorKind::Fused),
         (of_query(3, linked(3, vec![emit(&[0, 1, 2], vec![])])), ExecutorKind::Fused),
@@ -543,7 +543,7 @@ fn packs_of_an_event_are_not_seen_by_its_own_advice_whatever_runs_it() {
 
     for packs in [Compiled, Interpreted] {
         for joins in [Fused, Compiled, Interpreted] {
-            let mut executors = ChosenExecutors::new(vec![(pack(), packs), (join(), joins)]);
+            let mut executors = ForcedExecutors::new(vec![(pack(), packs), (join(), joins)]);
             let mut baggage = Some(Baggage::begin());
             for _ in 0..3 {
                 baggage = executors.run(&[event.clone(), event.clone()], baggage);

@@ -62,7 +62,7 @@ pub(crate) struct GroupSchema {
 /// The schemas in use, each once, so that they can be told apart by their addresses. Advice of one query at several
 /// tracepoints shares its schema.
 #[derive(Debug)]
-pub(crate) struct GroupSchemas(Vec<Arc<GroupSchema>>);
+pub(crate) struct SchemaInterner(Vec<Arc<GroupSchema>>);
 
 /// A step over a row, in which columns are cells.
 // The tag is a byte of its own, so that one comparison tells the steps apart.
@@ -115,9 +115,9 @@ pub(crate) enum RowSink {
     Pack(BagKey, TemporalFilter),
 }
 
-impl GroupSchemas {
-    pub(crate) const fn new() -> GroupSchemas {
-        GroupSchemas(Vec::new())
+impl SchemaInterner {
+    pub(crate) const fn new() -> SchemaInterner {
+        SchemaInterner(Vec::new())
     }
 
     /// Returns the one schema that is equal to this.

@@ -32,8 +32,6 @@
 pub(crate) mod advice_compiler;
 pub(crate) mod cell_expr;
 pub mod cells;
-#[doc(hidden)]
-pub mod chosen;
 pub(crate) mod compiled;
 pub(crate) mod compiled_emit;
 pub(crate) mod compiled_join;
@@ -42,6 +40,8 @@ pub(crate) mod event;
 #[cfg(test)]
 mod executor_tests;
 pub(crate) mod fold;
+#[doc(hidden)]
+pub mod forced_executors;
 pub(crate) mod fused;
 pub mod interpreter;
 pub(crate) mod ir;

@@ -299,12 +299,12 @@ impl<T: Export, const N: usize> Export for [T; N] {
 
 /// A variable that a tracepoint exports without a declared type.
 ///
-/// `(&Variable(&x)).take()` copies `x` if its type is `Copy`, and borrows it otherwise. This is *autoref
-/// specialization*: method lookup first tries the receiver `&Variable` as [`ByCopy`], whose bound may fail, and
-/// then `&&Variable` as [`ByReference`].
+/// `(&CapturedVariable(&x)).take()` copies `x` if its type is `Copy`, and borrows it otherwise. This is *autoref
+/// specialization*: method lookup first tries the receiver `&CapturedVariable` as [`ByCopy`], whose bound may fail, and
+/// then `&&CapturedVariable` as [`ByReference`].
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Variable<'a, T>(pub &'a T);
+pub struct CapturedVariable<'a, T>(pub &'a T);
 
 /// Takes a variable by copying it.
 #[doc(hidden)]
@@ -315,7 +315,7 @@ pub trait ByCopy {
     fn take(&self) -> Self::Taken;
 }
 
-impl<T: Copy> ByCopy for Variable<'_, T> {
+impl<T: Copy> ByCopy for CapturedVariable<'_, T> {
     type Taken = T;
 
     #[inline(always)]
@@ -333,7 +333,7 @@ pub trait ByReference {
     fn take(&self) -> Self::Taken;
 }
 
-impl<'a, T> ByReference for &Variable<'a, T> {
+impl<'a, T> ByReference for &CapturedVariable<'a, T> {
     type Taken = &'a T;
 
     #[inline(always)]
@@ -410,7 +410,7 @@ mod tests {
     #[allow(clippy::needless_borrow)]
     fn what_can_be_copied_is_copied_and_anything_else_borrowed() {
         let (number, text) = (4_u64, String::from("x"));
-        let (taken, borrowed) = ((&Variable(&number)).take(), (&Variable(&text)).take());
+        let (taken, borrowed) = ((&CapturedVariable(&number)).take(), (&CapturedVariable(&text)).take());
         let _: (u64, &String) = (taken, borrowed);
         assert!(std::ptr::eq(borrowed, &text) && taken == 4);
     }

@@ -123,7 +123,7 @@ macro_rules! __field {
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = % $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
-            [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::Variable(&$value)).take();]
+            [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::CapturedVariable(&$value)).take();]
             [$($done)* { $field, $kind, $crate::Type::String, copied $crate::site::fields::Formatted(::core::format_args!("{}", value)) }]
             $($($rest)*)?
         )
@@ -136,7 +136,7 @@ macro_rules! __field {
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = ? $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
-            [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::Variable(&$value)).take();]
+            [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::CapturedVariable(&$value)).take();]
             [$($done)* { $field, $kind, $crate::Type::String, copied $crate::site::fields::Formatted(::core::format_args!("{:?}", value)) }]
             $($($rest)*)?
         )
@@ -149,7 +149,7 @@ macro_rules! __field {
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
-            [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::Variable(&$value)).take();]
+            [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::CapturedVariable(&$value)).take();]
             [$($done)* { $field, $kind, $crate::Type::Any, copied $crate::site::fields::Exported(&value) }]
             $($($rest)*)?
         )

@@ -42,12 +42,12 @@ pub(crate) fn cpu_budget() -> CpuBudget {
 
 /// The budgets that queries ask for, and the most that they are granted.
 #[derive(Debug)]
-struct QueryBudgets {
+struct AskedBudgets {
     asked: BTreeMap<QueryId, QueryBudget>,
     ceiling: QueryBudget,
 }
 
-static BUDGETS: RwLock<QueryBudgets> = RwLock::new(QueryBudgets {
+static BUDGETS: RwLock<AskedBudgets> = RwLock::new(AskedBudgets {
     asked: BTreeMap::new(),
     ceiling: QueryBudget { bytes: None, groups: None, cpu: None },
 });

@@ -11,7 +11,7 @@
 
 use crate::error::AgentError;
 use crate::report::thread_slot;
-use crate::run::ir::GroupSchemas;
+use crate::run::ir::SchemaInterner;
 use crate::site::catalogue::tracepoints;
 use crate::site::tracepoint::Tracepoint;
 use crate::weave::listeners;
@@ -32,7 +32,7 @@ pub(crate) struct Weaver {
     governor: Governor,
     /// The query that has an index in every thread's table, by index.
     table_indexes: Vec<Option<QueryId>>,
-    schemas: GroupSchemas,
+    schemas: SchemaInterner,
     /// Whether the operator or the application has switched weaving off.
     disabled: bool,
     /// Whether no frontend was heard from for too long.
@@ -46,7 +46,7 @@ static WEAVER: Mutex<Weaver> = Mutex::new(Weaver {
     desired: Vec::new(),
     governor: Governor::new(),
     table_indexes: Vec::new(),
-    schemas: GroupSchemas::new(),
+    schemas: SchemaInterner::new(),
     disabled: false,
     lapsed: false,
     changed: false,

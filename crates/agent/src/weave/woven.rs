@@ -12,7 +12,7 @@
 
 use crate::run::advice_compiler::compile;
 use crate::run::fused::plan::FusedAdvice;
-use crate::run::ir::{CompiledAdvice, GroupSchemas};
+use crate::run::ir::{CompiledAdvice, SchemaInterner};
 use crate::site::declaration::Declaration;
 use crate::weave::name_linker::{FieldSource, LinkedAdvice};
 use crate::weave::throttle::Gate;
@@ -111,7 +111,7 @@ impl Executor {
     pub(crate) fn fastest(
         linked: &LinkedAdvice,
         tracepoint: &'static str,
-        schemas: &mut GroupSchemas,
+        schemas: &mut SchemaInterner,
     ) -> Executor {
         let Some(compiled) = compile(linked, schemas).map(Box::new) else { return Executor::Interpreted };
 

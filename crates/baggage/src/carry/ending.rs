@@ -43,9 +43,9 @@ impl Ending {
 }
 
 /// Leaves a baggage when it is dropped, thus also when the code between panics.
-struct LeaveOnDrop<'a>(Option<Baggage>, &'a Ending);
+struct HandOverOnDrop<'a>(Option<Baggage>, &'a Ending);
 
-impl Drop for LeaveOnDrop<'_> {
+impl Drop for HandOverOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(baggage) = self.0.take() {
             self.1.leave(baggage);
@@ -65,7 +65,7 @@ pub fn carried<T>(work: impl FnOnce() -> T) -> (impl FnOnce() -> T, Ending) {
         if branch.is_none() {
             return work();
         }
-        let mut leave = LeaveOnDrop(branch, &left);
+        let mut leave = HandOverOnDrop(branch, &left);
         run_in(&mut leave.0, work)
     };
 

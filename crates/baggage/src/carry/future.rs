@@ -27,7 +27,7 @@ use std::task::{Context, Poll, ready};
 
 /// The fate of the baggage of a future that is dropped before it is ready.
 #[derive(Debug)]
-enum DropAction {
+enum OnFutureDrop {
     /// The baggage ends with the future.
     End,
     /// The baggage joins the request in which the future is dropped, if it is a branch of that.
@@ -45,7 +45,7 @@ pin_project! {
         #[pin]
         future: Option<F>,
         baggage: Option<Baggage>,
-        on_drop: DropAction,
+        on_drop: OnFutureDrop,
     }
 
     impl<F> PinnedDrop for InBaggage<F> {
@@ -57,26 +57,26 @@ pin_project! {
 
             if this.future.is_some() {
                 // Even if a destructor panics, the baggage goes where it belongs.
-                let end = EndOnDrop(this.baggage, this.on_drop);
+                let end = SettleOnDrop(this.baggage, this.on_drop);
                 run_in(&mut *end.0, || this.future.set(None));
                 drop(end);
             } else {
-                drop(EndOnDrop(this.baggage, this.on_drop));
+                drop(SettleOnDrop(this.baggage, this.on_drop));
             }
         }
     }
 }
 
 /// Does with a baggage what is said, when it is dropped, if the baggage is still there.
-struct EndOnDrop<'a>(&'a mut Option<Baggage>, &'a DropAction);
+struct SettleOnDrop<'a>(&'a mut Option<Baggage>, &'a OnFutureDrop);
 
-impl Drop for EndOnDrop<'_> {
+impl Drop for SettleOnDrop<'_> {
     fn drop(&mut self) {
         let Some(baggage) = self.0.take() else { return };
         match self.1 {
-            DropAction::End => drop(baggage),
-            DropAction::Rejoin => rejoin(baggage),
-            DropAction::Leave(ending) => ending.leave(baggage),
+            OnFutureDrop::End => drop(baggage),
+            OnFutureDrop::Rejoin => rejoin(baggage),
+            OnFutureDrop::Leave(ending) => ending.leave(baggage),
         }
     }
 }
@@ -114,7 +114,7 @@ impl<F: Future> Future for InBaggage<F> {
 pub trait FutureExt: Future + Sized {
     /// Runs the future in the request of this baggage; resolves to the output and the baggage.
     fn in_baggage(self, baggage: Baggage) -> InBaggage<Self> {
-        InBaggage { future: Some(self), baggage: Some(baggage), on_drop: DropAction::End }
+        InBaggage { future: Some(self), baggage: Some(baggage), on_drop: OnFutureDrop::End }
     }
 }
 
@@ -140,7 +140,7 @@ pin_project! {
 /// future runs as it is.
 #[track_caller]
 pub fn forked<F: Future>(future: F) -> Forked<F> {
-    Forked { inside: InBaggage { future: Some(future), baggage: fork(), on_drop: DropAction::Rejoin } }
+    Forked { inside: InBaggage { future: Some(future), baggage: fork(), on_drop: OnFutureDrop::Rejoin } }
 }
 
 impl<F: Future> Future for Forked<F> {
@@ -170,7 +170,7 @@ pin_project! {
 #[track_caller]
 pub fn carried_future<F: Future>(future: F) -> (CarriedFuture<F>, Ending) {
     let ending = Ending::new();
-    let on_drop = DropAction::Leave(ending.clone());
+    let on_drop = OnFutureDrop::Leave(ending.clone());
     let inside = InBaggage { future: Some(future), baggage: fork(), on_drop };
     (CarriedFuture { inside, ending: ending.clone() }, ending)
 }

@@ -15,4 +15,4 @@ pub mod future;
 pub mod leaks;
 pub mod thread;
 pub mod traced;
-pub mod withheld;
+pub mod withheld_counts;

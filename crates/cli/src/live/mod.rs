@@ -18,15 +18,15 @@
 //! compare whole screens. When watching ends, the terminal returns to the prompt and the last state of the table is
 //! printed above it.
 //!
-//! Files: `measure` finds the column that gets bars, `trend` keeps the last windows for sparklines,
+//! Files: `measure_column` finds the column that gets bars, `trend` keeps the last windows for sparklines,
 //! `query_view` lays the screen out, `screen` draws it, `watch` is the loop.
 
-mod measure;
+mod measure_column;
 mod query_view;
 mod screen;
 mod trend;
 mod watch;
 
-pub(crate) use query_view::{QueryView, RowLayout, waiting};
+pub(crate) use query_view::{DisplayMode, QueryView, waiting};
 pub(crate) use screen::{read_key, restore_terminal};
 pub(crate) use watch::{WatchEnd, watch};

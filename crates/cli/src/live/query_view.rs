@@ -13,11 +13,11 @@
 //! q stop   w last window   x expanded                               footer: the keys
 //! ```
 
-use super::measure::Measure;
+use super::measure_column::Measure;
 use super::trend::{Trend, WINDOWS};
+use crate::frontend_lists::ListedQuery;
 use crate::humanize;
 use crate::humanize::{clock, count, elapsed};
-use crate::listings::ListedQuery;
 use crate::result_frame::{FrameColumn, FrameCompleteness, FrameOrder, FrameRow, ResultFrame};
 use crate::table::{GAP, Paint, TableCell, TextStyle, TextTable, expanded_rows, result_table};
 use crate::terminal::TerminalSize;
@@ -38,19 +38,19 @@ pub(crate) enum ResultScope {
 
 /// How rows are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RowLayout {
+pub(crate) enum DisplayMode {
     /// A line per row.
     Table,
     /// A line per value, in a block per row.
     Expanded,
 }
 
-impl RowLayout {
+impl DisplayMode {
     /// Returns the other layout.
-    pub(crate) fn toggled(self) -> RowLayout {
+    pub(crate) fn toggled(self) -> DisplayMode {
         match self {
-            RowLayout::Table => RowLayout::Expanded,
-            RowLayout::Expanded => RowLayout::Table,
+            DisplayMode::Table => DisplayMode::Expanded,
+            DisplayMode::Expanded => DisplayMode::Table,
         }
     }
 }
@@ -66,7 +66,7 @@ pub(crate) struct QueryView {
     pub(crate) warnings: Vec<String>,
     pub(crate) columns: Vec<FrameColumn>,
     pub(crate) scope: ResultScope,
-    pub(crate) layout: RowLayout,
+    pub(crate) layout: DisplayMode,
     /// How the frontend saw the query last; `None` until it was asked, or once the query is gone.
     pub(crate) status: Option<ListedQuery>,
     /// The column with the bars, known from the first frame on.
@@ -89,7 +89,7 @@ impl QueryView {
             warnings: Vec::new(),
             columns: Vec::new(),
             scope: ResultScope::SinceInstall,
-            layout: RowLayout::Table,
+            layout: DisplayMode::Table,
             status: None,
             measure: None,
             newest: None,
@@ -207,8 +207,8 @@ impl QueryView {
             ResultScope::LastWindow => "w since install",
         };
         let layout = match self.layout {
-            RowLayout::Table => "x expanded",
-            RowLayout::Expanded => "x table",
+            DisplayMode::Table => "x expanded",
+            DisplayMode::Expanded => "x table",
         };
         format!("q stop   {scope}   {layout}")
     }
@@ -261,8 +261,8 @@ impl QueryView {
         }
 
         let (heading_lines, lines_per_row) = match self.layout {
-            RowLayout::Table => (2, 1),
-            RowLayout::Expanded => (0, self.columns.len() + 1),
+            DisplayMode::Table => (2, 1),
+            DisplayMode::Expanded => (0, self.columns.len() + 1),
         };
         let other_lines = if other.is_some() { lines_per_row } else { 0 };
 
@@ -275,8 +275,8 @@ impl QueryView {
         let shown: Vec<FrameRow> = rows.iter().take(fitting).map(|row| (*row).clone()).collect();
 
         let mut out = match self.layout {
-            RowLayout::Table => self.table(&shown, other, columns).render(columns, paint),
-            RowLayout::Expanded => expanded_rows(&self.columns, &shown, other, columns, paint),
+            DisplayMode::Table => self.table(&shown, other, columns).render(columns, paint),
+            DisplayMode::Expanded => expanded_rows(&self.columns, &shown, other, columns, paint),
         };
 
         // The other groups stay last: "more" counts rows that have a group of their own.
@@ -358,7 +358,7 @@ mod tests {
     fn the_screen_fits_any_terminal() {
         for columns in [1, 10, 40, 80, 300] {
             for rows in [1, 3, 8, 24] {
-                for layout in [RowLayout::Table, RowLayout::Expanded] {
+                for layout in [DisplayMode::Table, DisplayMode::Expanded] {
                     let view = QueryView { layout, ..view(50) };
                     let lines =
                         view.screen(Duration::from_secs(65), TerminalSize { columns, rows }, Paint::Plain);

@@ -3,7 +3,7 @@
 //! Groups are matched from window to window by the text of their keys. Memory is bounded by [`WINDOWS`] times the
 //! rows of a frame.
 
-use super::measure::Measure;
+use super::measure_column::Measure;
 use crate::result_frame::{FrameRow, ResultFrame};
 use std::collections::{BTreeMap, HashMap};
 

@@ -5,7 +5,7 @@ use super::screen::Screen;
 use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::format::WindowFile;
-use crate::listings::ListedQuery;
+use crate::frontend_lists::ListedQuery;
 use crate::result_frame::ResultFrame;
 use crate::table::Paint;
 use crate::terminal::{self, TerminalSize};

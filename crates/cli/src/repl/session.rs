@@ -13,8 +13,8 @@ use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::format::WindowFile;
 use crate::humanize::{duration, time_since};
-use crate::input::{InputStatement, InputStep, InputText};
-use crate::live::{QueryView, RowLayout, WatchEnd, read_key, restore_terminal, watch};
+use crate::input::{InputSource, InputStatement, InputStep};
+use crate::live::{DisplayMode, QueryView, WatchEnd, read_key, restore_terminal, watch};
 use crate::params::QueryParams;
 use crate::table::{Paint, TextStyle};
 use crate::terminal;
@@ -39,7 +39,7 @@ pub(crate) struct ReplSession {
     /// The tracepoints that Tab offers; renewed before each prompt.
     catalogue: CompletionCatalogue,
     paint: Paint,
-    layout: RowLayout,
+    layout: DisplayMode,
     timing: Timing,
     /// Values of `$name`, set by `\set`.
     params: QueryParams,
@@ -50,7 +50,7 @@ pub(crate) struct ReplSession {
 /// The statement that was run last, with the text that its diagnostics point into.
 #[derive(Debug, Clone)]
 struct LastStatement {
-    input: InputText,
+    input: InputSource,
     statement: InputStatement,
 }
 
@@ -76,7 +76,7 @@ impl ReplSession {
             connection,
             catalogue: CompletionCatalogue::default(),
             paint: Paint::for_stream(&io::stdout()),
-            layout: RowLayout::Table,
+            layout: DisplayMode::Table,
             timing: Timing::Off,
             params: QueryParams::default(),
             last: None,
@@ -126,7 +126,7 @@ impl ReplSession {
             "" => return Ok(AfterLine::Prompt),
             "quit" | "exit" => Ok(AfterLine::Quit),
             "help" => self.do_command(BackslashCommand::Commands),
-            text => self.do_steps(&InputText::unnamed("query", text)),
+            text => self.do_steps(&InputSource::unnamed("query", text)),
         };
 
         // A statement that failed took its time too.
@@ -137,7 +137,7 @@ impl ReplSession {
         after
     }
 
-    fn do_steps(&mut self, input: &InputText) -> Result<AfterLine, CliError> {
+    fn do_steps(&mut self, input: &InputSource) -> Result<AfterLine, CliError> {
         for step in input.steps()? {
             match step {
                 // A command may include a file with steps of its own, down to a `\q` that ends everything.
@@ -164,11 +164,11 @@ impl ReplSession {
     fn do_command(&mut self, command: BackslashCommand) -> Result<AfterLine, CliError> {
         match command {
             BackslashCommand::Quit => return Ok(AfterLine::Quit),
-            BackslashCommand::Include(path) => return self.do_steps(&InputText::file(&path)?),
+            BackslashCommand::Include(path) => return self.do_steps(&InputSource::file(&path)?),
             BackslashCommand::Edit(None) => return self.edit_last(),
             BackslashCommand::Edit(Some(path)) => {
                 edit_file(&path)?;
-                return self.do_steps(&InputText::file(&path)?);
+                return self.do_steps(&InputSource::file(&path)?);
             }
 
             BackslashCommand::Watch(number) => self.watch_installed(number)?,
@@ -200,8 +200,8 @@ impl ReplSession {
     fn toggle_layout(&mut self) -> Result<(), CliError> {
         self.layout = self.layout.toggled();
         let layout = match self.layout {
-            RowLayout::Table => "as tables",
-            RowLayout::Expanded => "expanded",
+            DisplayMode::Table => "as tables",
+            DisplayMode::Expanded => "expanded",
         };
         self.print_line(TextStyle::Quiet, &format!("rows are shown {layout}"))
     }
@@ -223,7 +223,7 @@ impl ReplSession {
         match edit_text(&text.unwrap_or_default())? {
             Some(text) => {
                 self.print_line(TextStyle::Quiet, text.trim_end())?;
-                self.do_steps(&InputText::unnamed("query", &text))
+                self.do_steps(&InputSource::unnamed("query", &text))
             }
             None => {
                 self.print_line(TextStyle::Quiet, "nothing was changed, and nothing is run")?;
@@ -248,7 +248,7 @@ impl ReplSession {
 
     fn explain(
         &self,
-        input: &InputText,
+        input: &InputSource,
         statement: &InputStatement,
         analyze: Option<Duration>,
     ) -> Result<(), CliError> {
@@ -260,7 +260,7 @@ impl ReplSession {
     /// Installs a query and shows it until a person stops it, who then says whether it stays installed.
     fn install(
         &mut self,
-        input: &InputText,
+        input: &InputSource,
         statement: &InputStatement,
         file: Option<&mut WindowFile>,
     ) -> Result<(), CliError> {

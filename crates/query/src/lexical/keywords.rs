@@ -5,12 +5,12 @@
 pub struct Keyword {
     /// The keyword in capitals.
     pub text: &'static str,
-    pub(crate) role: KeywordRole,
+    pub(crate) role: Reservation,
 }
 
 /// The role of a keyword, which decides whether its words can also be names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum KeywordRole {
+pub(crate) enum Reservation {
     /// Begins a clause; reserved.
     Clause(ClauseKind),
     /// Stands inside of clauses and expressions; reserved.
@@ -44,19 +44,19 @@ pub(crate) enum ClauseKind {
 }
 
 const fn clause(text: &'static str, kind: ClauseKind) -> Keyword {
-    Keyword { text, role: KeywordRole::Clause(kind) }
+    Keyword { text, role: Reservation::Clause(kind) }
 }
 
 const fn reserved(text: &'static str) -> Keyword {
-    Keyword { text, role: KeywordRole::Reserved }
+    Keyword { text, role: Reservation::Reserved }
 }
 
 const fn contextual(text: &'static str) -> Keyword {
-    Keyword { text, role: KeywordRole::Contextual }
+    Keyword { text, role: Reservation::Contextual }
 }
 
 const fn statement(text: &'static str) -> Keyword {
-    Keyword { text, role: KeywordRole::Statement }
+    Keyword { text, role: Reservation::Statement }
 }
 
 /// All keywords, in the order in which they are offered for completion.
@@ -120,7 +120,7 @@ impl Keyword {
 impl ClauseKind {
     /// Returns the keyword that begins the clause.
     pub(crate) fn keyword(self) -> &'static str {
-        let found = KEYWORDS.iter().find(|keyword| keyword.role == KeywordRole::Clause(self));
+        let found = KEYWORDS.iter().find(|keyword| keyword.role == Reservation::Clause(self));
         found.map_or("", |keyword| keyword.text)
     }
 }
@@ -133,11 +133,11 @@ pub(crate) fn is_keyword(word: &str) -> bool {
 /// Returns whether a word cannot be a name where an expression or a name is expected.
 pub(crate) fn is_reserved(word: &str) -> bool {
     KEYWORDS.iter().any(|keyword| {
-        matches!(keyword.role, KeywordRole::Clause(_) | KeywordRole::Reserved) && keyword.has_word(word)
+        matches!(keyword.role, Reservation::Clause(_) | Reservation::Reserved) && keyword.has_word(word)
     })
 }
 
 /// Returns whether a word is written in capitals by the formatter: every keyword of the language.
 pub(crate) fn is_capitalized(word: &str) -> bool {
-    KEYWORDS.iter().any(|keyword| keyword.role != KeywordRole::Statement && keyword.has_word(word))
+    KEYWORDS.iter().any(|keyword| keyword.role != Reservation::Statement && keyword.has_word(word))
 }

@@ -5,7 +5,7 @@
 //! ```
 
 use super::rule::Rule;
-use crate::plan::{Plan, Stage, StageEnd, StageFoldInput, StageMember, StageStep, narrow, with_columns};
+use crate::plan::{Plan, Stage, StageEnd, StageFoldInput, StageSource, StageStep, narrow, with_columns};
 use pivot_advice::{Aggregate, Expr, Value};
 
 pub(super) struct Sharing;
@@ -45,7 +45,7 @@ fn is_leaf(stage: &Stage) -> bool {
     matches!(stage.end, StageEnd::Rows { .. }) && stage.joins().next().is_none()
 }
 
-fn observes_same(a: &StageMember, b: &StageMember) -> bool {
+fn observes_same(a: &StageSource, b: &StageSource) -> bool {
     a.tracepoints == b.tracepoints
         && a.observed.len() == b.observed.len()
         && a.observed.iter().zip(&b.observed).all(|(x, y)| x.field == y.field)
@@ -61,7 +61,7 @@ struct StageSignature {
     folds: Vec<(Aggregate, Expr)>,
 }
 
-fn signature(stage: &Stage, member: &StageMember) -> StageSignature {
+fn signature(stage: &Stage, member: &StageSource) -> StageSignature {
     let mut row: Vec<u16> = member.observed.iter().map(|observed| observed.column).collect();
     let mut steps = Vec::new();
     for step in member.steps.iter().chain(&stage.steps) {

@@ -1,14 +1,16 @@
 //! The logical plan: a tree of stages, each with what it observes, joins, computes, and passes on.
 
-mod columns;
+mod expr_columns;
 mod naive_plan;
 mod plan_text;
 mod stage_tree;
 
-pub(crate) use columns::{children_mut, columns_of, conjuncts, inlined, map_columns, narrow, with_columns};
+pub(crate) use expr_columns::{
+    children_mut, columns_of, conjuncts, inlined, map_columns, narrow, with_columns,
+};
 pub(crate) use naive_plan::complete;
 pub(crate) use plan_text::expr_text;
 pub(crate) use stage_tree::{
     FoldResult, ObservedField, Plan, PlanColumn, Stage, StageEnd, StageFold, StageFoldInput, StageJoin,
-    StageMember, StageStep, StageTracepoint, SubqueryGroups,
+    StageSource, StageStep, StageTracepoint, SubqueryGroups,
 };

@@ -2,7 +2,7 @@
 //!
 //! It is what the query means, step by step; the rules change its cost only.
 
-use super::stage_tree::{Plan, Stage, StageMember, StageStep};
+use super::stage_tree::{Plan, Stage, StageSource, StageStep};
 use pivot_advice::JoinKind;
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ fn columns(plan: &Plan, stage: &Stage) -> Vec<u16> {
 }
 
 /// Returns the columns that the rows of one member have in the end, each once.
-fn columns_of_member(plan: &Plan, member: &StageMember, behind: &[StageStep]) -> Vec<u16> {
+fn columns_of_member(plan: &Plan, member: &StageSource, behind: &[StageStep]) -> Vec<u16> {
     let mut bound: Vec<u16> = member.observed.iter().map(|observed| observed.column).collect();
     for step in member.steps.iter().chain(behind) {
         match step {

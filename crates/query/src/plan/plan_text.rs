@@ -1,7 +1,7 @@
 //! The plan as text.
 
 use super::stage_tree::{
-    Plan, PlanColumn, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, StageMember, StageStep,
+    Plan, PlanColumn, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, StageSource, StageStep,
 };
 use pivot_advice::expr_text::write_expr;
 use pivot_advice::{EmitMode, Expr, JoinKind, TemporalFilter};
@@ -61,7 +61,7 @@ impl Plan {
         writeln!(f, "{inside}{}", self.end_text(index, stage))
     }
 
-    fn write_member(&self, f: &mut fmt::Formatter<'_>, member: &StageMember, depth: usize) -> fmt::Result {
+    fn write_member(&self, f: &mut fmt::Formatter<'_>, member: &StageSource, depth: usize) -> fmt::Result {
         if !member.observed.is_empty() {
             let fields: Vec<&str> = member.observed.iter().map(|observed| observed.field.as_str()).collect();
             writeln!(f, "{}observe {}", "  ".repeat(depth + 1), fields.join(", "))?;
@@ -150,7 +150,7 @@ impl Plan {
 }
 
 /// Returns the tracepoints of a member, the first few of many.
-fn names(member: &StageMember) -> String {
+fn names(member: &StageSource) -> String {
     let mut names: Vec<&str> = member.tracepoints.iter().map(|t| t.name.as_str()).take(NAMED).collect();
     let more = member.tracepoints.len().saturating_sub(NAMED);
     let rest = format!("{more} more");

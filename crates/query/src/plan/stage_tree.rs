@@ -1,6 +1,6 @@
 //! The tree of stages, and what the rules ask of it.
 
-use super::columns::columns_of;
+use super::expr_columns::columns_of;
 use pivot_advice::{Aggregate, EmitMode, Expr, FinalFunction, JoinKind, TemporalFilter, Type};
 use std::collections::BTreeSet;
 
@@ -55,7 +55,7 @@ pub(crate) struct Stage {
     /// The stage that joins it; `None` for the root.
     pub(crate) parent: Option<usize>,
     /// The sources of its tuples: at least one, several for a union.
-    pub(crate) members: Vec<StageMember>,
+    pub(crate) members: Vec<StageSource>,
     /// The steps of all members, behind the choice of a temporal source.
     pub(crate) steps: Vec<StageStep>,
     /// The tuples of a request that it packs: all, the first few, or the most recent few.
@@ -68,7 +68,7 @@ pub(crate) struct Stage {
 
 /// Some tracepoints at which a stage does the same. A subquery that has dissolved left its steps here.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct StageMember {
+pub(crate) struct StageSource {
     pub(crate) tracepoints: Vec<StageTracepoint>,
     /// The fields that its advice observes.
     pub(crate) observed: Vec<ObservedField>,

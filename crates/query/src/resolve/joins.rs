@@ -4,10 +4,10 @@
 //! of joins below it, decide whether there is a match; so they must be known where the match is made:
 //! at the event of the alias that it is joined to.
 
-use super::name_scope::{AliasBinding, NameScope, SourceRole, SourceSite, StepTarget};
+use super::name_scope::{AliasBinding, NameScope, SourceRole, SourceSite, StepDestination};
 use super::resolver::Resolver;
 use crate::diagnostic::Diagnostic;
-use crate::plan::{PlanColumn, StageEnd, StageJoin, StageMember, StageStep, columns_of, conjuncts};
+use crate::plan::{PlanColumn, StageEnd, StageJoin, StageSource, StageStep, columns_of, conjuncts};
 use crate::suggest::nearest;
 use crate::syntax::ast::{JoinClause, TextSpan};
 use pivot_advice::{Expr, JoinKind, Type, Unary};
@@ -20,7 +20,7 @@ struct JoinParent {
 }
 
 impl Resolver<'_> {
-    pub(super) fn join(&mut self, join: &JoinClause, target: &StepTarget, scope: &mut NameScope) {
+    pub(super) fn join(&mut self, join: &JoinClause, target: &StepDestination, scope: &mut NameScope) {
         self.check_free(&join.alias, scope);
         self.check_arrow(join);
 
@@ -34,12 +34,12 @@ impl Resolver<'_> {
         let binding = self.source(&join.source, &site);
         if self.plan.stages[child].members.is_empty() {
             // It did not resolve; the plan is well formed all the same.
-            self.plan.stages[child].members.push(StageMember::default());
+            self.plan.stages[child].members.push(StageSource::default());
         }
 
         // A join to the query's own event is one of its steps, one further down is a step of that stage.
         let own = target.stage() == parent.stage;
-        let list = if own { target.clone() } else { StepTarget::Stage(parent.stage) };
+        let list = if own { target.clone() } else { StepDestination::Stage(parent.stage) };
         let distinct = distinct_columns(&binding);
         let step = StageJoin { child, matching: join.matching, on: vec![], distinct };
         self.push(&list, StageStep::Join(step));
@@ -65,7 +65,13 @@ impl Resolver<'_> {
 
     /// Gives columns that an aggregating query computes names of their own behind the join: there they
     /// are null where nothing matched, whatever the expression.
-    fn name_groups(&mut self, join: &JoinClause, child: usize, target: &StepTarget, scope: &mut NameScope) {
+    fn name_groups(
+        &mut self,
+        join: &JoinClause,
+        child: usize,
+        target: &StepDestination,
+        scope: &mut NameScope,
+    ) {
         let StageEnd::Groups(groups) = &self.plan.stages[child].end else { return };
         let rows = groups.unpacked.get(groups.keys.len()).copied();
         let Some(alias) = scope.aliases.last_mut() else { return };
@@ -100,7 +106,7 @@ impl Resolver<'_> {
 
     /// Returns what the join happens before. Where that is not known the join is resolved for its own
     /// mistakes; the query does not compile anyway.
-    fn join_parent(&mut self, join: &JoinClause, target: &StepTarget, scope: &NameScope) -> JoinParent {
+    fn join_parent(&mut self, join: &JoinClause, target: &StepDestination, scope: &NameScope) -> JoinParent {
         let own = target.stage();
         let Some(after) = scope.alias(&join.after.text) else {
             if !scope.broken && join.after.text != join.alias.text {
@@ -124,7 +130,7 @@ impl Resolver<'_> {
 
     /// Puts a condition of a join where it decides: about the match of the LEFT or ANTI join that it belongs
     /// to, or about the rows of the query.
-    fn match_condition(&mut self, condition: Expr, child: usize, target: &StepTarget, span: TextSpan) {
+    fn match_condition(&mut self, condition: Expr, child: usize, target: &StepDestination, span: TextSpan) {
         let Some(head) = self.optional_join(child, target.stage()) else {
             self.filter(target, condition);
             return;

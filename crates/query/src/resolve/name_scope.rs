@@ -95,17 +95,17 @@ impl AliasBinding {
 
 /// The list that the steps of a query go to.
 #[derive(Debug, Clone)]
-pub(super) enum StepTarget {
+pub(super) enum StepDestination {
     /// Behind all members of a stage, and behind its choice.
     Stage(usize),
     /// To the end of these members of a stage.
     Members(usize, Vec<usize>),
 }
 
-impl StepTarget {
+impl StepDestination {
     /// Returns the stage that the steps belong to.
     pub(super) fn stage(&self) -> usize {
-        let (StepTarget::Stage(stage) | StepTarget::Members(stage, _)) = self;
+        let (StepDestination::Stage(stage) | StepDestination::Members(stage, _)) = self;
         *stage
     }
 }

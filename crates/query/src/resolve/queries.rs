@@ -8,7 +8,7 @@
 //! JOIN b IN (FROM x IN X GROUP BY x.k SELECT COUNT) ON ..    stage b: in X, pack groups (k)
 //! ```
 
-use super::name_scope::{AliasBinding, NameScope, SourceRole, SourceSite, StepTarget};
+use super::name_scope::{AliasBinding, NameScope, SourceRole, SourceSite, StepDestination};
 use super::resolved_query::{ResolvedQuery, ResolvedResult, ResultShape};
 use super::resolver::{NamedQuery, Resolver};
 use super::work_budget::Work;
@@ -46,7 +46,7 @@ struct QueryRows {
     /// The names that may be used after them.
     scope: NameScope,
     /// The list that further steps go to.
-    target: StepTarget,
+    target: StepDestination,
 }
 
 impl Resolver<'_> {
@@ -90,14 +90,14 @@ impl Resolver<'_> {
     /// Resolves FROM, joins, LET and WHERE.
     fn rows(&mut self, query: &AstQuery, site: &SourceSite) -> QueryRows {
         let mut scope = NameScope { broken: query.broken, ..NameScope::default() };
-        let mut target = StepTarget::Stage(site.stage);
+        let mut target = StepDestination::Stage(site.stage);
 
         if let Some(from) = &query.from {
             let role = if site.role == SourceRole::Kept { SourceRole::Kept } else { SourceRole::From };
             let binding = self.sources(&from.sources, &SourceSite { role, ..site.clone() });
             // A query that dissolves shares the stage with others of a union: its steps are its members'.
             if self.is_inside() && !query.is_aggregating {
-                target = StepTarget::Members(site.stage, binding.members());
+                target = StepDestination::Members(site.stage, binding.members());
             }
             scope.add(&from.alias.text, binding);
         }
@@ -125,7 +125,13 @@ impl Resolver<'_> {
         }
     }
 
-    fn assignment(&mut self, name: &Name, written: &AstExpr, target: &StepTarget, scope: &mut NameScope) {
+    fn assignment(
+        &mut self,
+        name: &Name,
+        written: &AstExpr,
+        target: &StepDestination,
+        scope: &mut NameScope,
+    ) {
         self.check_free(name, scope);
         let typed = self.expression(written, scope);
         let column = PlanColumn { alias: String::new(), name: name.text.clone(), ty: typed.ty };

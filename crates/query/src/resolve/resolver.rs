@@ -3,7 +3,7 @@
 //! The plan grows while names are resolved: a source adds members to a stage, a field a column, a clause
 //! steps. Each file of this folder adds the methods for one part of the language.
 
-use super::name_scope::{CollectedAggregates, StepTarget, TypedExpr};
+use super::name_scope::{CollectedAggregates, StepDestination, TypedExpr};
 use super::work_budget::{Work, WorkBudget};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -160,7 +160,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Adds a column for the value of an expression, computed where the target is.
-    pub(super) fn assign(&mut self, column: PlanColumn, expr: Expr, target: &StepTarget) -> TypedExpr {
+    pub(super) fn assign(&mut self, column: PlanColumn, expr: Expr, target: &StepDestination) -> TypedExpr {
         let ty = column.ty;
         let end_of_text = TextSpan::new(self.text.len(), self.text.len());
         let Some(number) = self.column(column, end_of_text) else { return TypedExpr::unknown() };
@@ -169,11 +169,11 @@ impl<'a> Resolver<'a> {
     }
 
     /// Appends a step; a union has it in each member.
-    pub(super) fn push(&mut self, target: &StepTarget, step: StageStep) {
+    pub(super) fn push(&mut self, target: &StepDestination, step: StageStep) {
         // The copies are counted before they are made.
         let copies = match target {
-            StepTarget::Stage(_) => 1,
-            StepTarget::Members(_, members) => members.len(),
+            StepDestination::Stage(_) => 1,
+            StepDestination::Members(_, members) => members.len(),
         };
         let size = match &step {
             StageStep::Let(_, expr) | StageStep::Filter(expr) => expr.size(),
@@ -185,8 +185,8 @@ impl<'a> Resolver<'a> {
         }
 
         match target {
-            StepTarget::Stage(stage) => self.plan.stages[*stage].steps.push(step),
-            StepTarget::Members(stage, members) => {
+            StepDestination::Stage(stage) => self.plan.stages[*stage].steps.push(step),
+            StepDestination::Members(stage, members) => {
                 for member in members {
                     self.plan.stages[*stage].members[*member].steps.push(step.clone());
                 }
@@ -195,7 +195,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Appends a condition, cut at the ANDs at its top so that each part finds its own place.
-    pub(super) fn filter(&mut self, target: &StepTarget, condition: Expr) {
+    pub(super) fn filter(&mut self, target: &StepDestination, condition: Expr) {
         for condition in conjuncts(condition) {
             self.push(target, StageStep::Filter(condition));
         }

@@ -10,7 +10,7 @@
 
 use super::name_scope::{
     AliasBinding, BoundMember, CollectedAggregates, NameScope, Placeholder, SourceRole, SourceSite,
-    StepTarget, TypedExpr, VisibleColumns,
+    StepDestination, TypedExpr, VisibleColumns,
 };
 use super::resolved_query::{
     NamedExpr, ResolvedGroups, ResolvedResult, ResultShape, RowValue, SECONDS, SortKey,
@@ -47,7 +47,7 @@ impl Resolver<'_> {
         let shown = selected.len();
         let sorted = self.order_of_rows(query, scope, &selected);
 
-        let target = StepTarget::Stage(0);
+        let target = StepDestination::Stage(0);
         let mut values = Vec::with_capacity(shown + sorted.hidden.len());
         for value in selected.into_iter().chain(sorted.hidden) {
             values.push(self.as_column(value, "", &target));
@@ -90,7 +90,7 @@ impl Resolver<'_> {
     }
 
     /// Returns a value as a column, computed where steps go unless it is one already.
-    fn as_column(&mut self, value: NamedExpr, alias: &str, target: &StepTarget) -> RowValue {
+    fn as_column(&mut self, value: NamedExpr, alias: &str, target: &StepDestination) -> RowValue {
         let NamedExpr { name, expr, ty } = value;
         if let Expr::Column(column) = expr {
             return RowValue { name, column, ty };
@@ -109,7 +109,7 @@ impl Resolver<'_> {
         &mut self,
         query: &AstQuery,
         scope: &NameScope,
-        target: &StepTarget,
+        target: &StepDestination,
         site: &SourceSite,
     ) -> AliasBinding {
         let values = self.values(query, scope);
@@ -149,7 +149,7 @@ impl Resolver<'_> {
     ) -> AliasBinding {
         let grouped = self.groups(query, scope);
         let unpacked_names = self.unpacked_names(&grouped, &site.alias);
-        let target = StepTarget::Stage(site.stage);
+        let target = StepDestination::Stage(site.stage);
 
         let mut keys = Vec::with_capacity(grouped.keys.len());
         for key in grouped.keys {

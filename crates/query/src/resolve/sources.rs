@@ -8,13 +8,13 @@
 //! ```
 
 use super::name_scope::{
-    AliasBinding, BoundMember, NameScope, SourceRole, SourceSite, StepTarget, TypedExpr, VisibleColumns,
+    AliasBinding, BoundMember, NameScope, SourceRole, SourceSite, StepDestination, TypedExpr, VisibleColumns,
 };
 use super::resolver::Resolver;
 use super::typing;
 use super::work_budget::Work;
 use crate::diagnostic::Diagnostic;
-use crate::plan::{PlanColumn, StageMember, StageStep, StageTracepoint};
+use crate::plan::{PlanColumn, StageSource, StageStep, StageTracepoint};
 use crate::suggest::nearest;
 use crate::syntax::ast::{AstExpr, AstSource, AstSourceKind, Name, NamePattern, TemporalChoice, TextSpan};
 use pivot_advice::{Binary, Expr, TemporalFilter, Type};
@@ -88,7 +88,7 @@ impl Resolver<'_> {
 
     fn member(&mut self, stage: usize, tracepoints: Vec<StageTracepoint>) -> BoundMember {
         let members = &mut self.plan.stages[stage].members;
-        members.push(StageMember { tracepoints, ..StageMember::default() });
+        members.push(StageSource { tracepoints, ..StageSource::default() });
         BoundMember { member: members.len() - 1, columns: VisibleColumns::Fields { elements: vec![] } }
     }
 
@@ -120,7 +120,7 @@ impl Resolver<'_> {
         let mut scope = NameScope { bare: Some(binding.clone()), ..NameScope::default() };
         scope.add(&site.alias, binding.clone());
         let condition = self.expression_of(condition, &scope, Type::Bool, "WHERE");
-        self.filter(&StepTarget::Members(site.stage, binding.members()), condition.expr);
+        self.filter(&StepDestination::Members(site.stage, binding.members()), condition.expr);
     }
 
     /// Resolves UNNEST: behind it the field is one element of the list.
@@ -151,8 +151,8 @@ impl Resolver<'_> {
 
         // Elements of a chosen tuple do not choose again.
         let target = match inner.kind {
-            AstSourceKind::Temporal { .. } => StepTarget::Stage(*stage),
-            _ => StepTarget::Members(*stage, binding.members()),
+            AstSourceKind::Temporal { .. } => StepDestination::Stage(*stage),
+            _ => StepDestination::Members(*stage, binding.members()),
         };
         self.push(&target, StageStep::Unnest { list, element });
 
@@ -201,7 +201,7 @@ impl Resolver<'_> {
             let typed = self.member_of(&binding, &site.alias, &field.text, field.span);
             let wanted = TypedExpr { expr: Expr::Literal(value.clone()), ty: value.type_of() };
             let condition = self.compare(Binary::Equal, typed, wanted, field.span);
-            self.filter(&StepTarget::Members(site.stage, binding.members()), condition.expr);
+            self.filter(&StepDestination::Members(site.stage, binding.members()), condition.expr);
         }
         binding
     }

@@ -327,19 +327,19 @@ fn broken<'a>(clause: &RawClause<'a>, failure: &ParseFailure) -> ClauseOutcome<'
 }
 
 /// The body of a SELECT.
-struct SelectBody {
+struct SelectList {
     distinct: Option<TextSpan>,
     items: Vec<SelectItem>,
 }
 
 /// `[DISTINCT] item {, ..}`
-fn select(input: TokenStream<'_>) -> ParseResult<'_, SelectBody> {
+fn select(input: TokenStream<'_>) -> ParseResult<'_, SelectList> {
     let (rest, distinct) = match keyword("DISTINCT")(input) {
         Ok((rest, ())) => (rest, Some(input.here())),
         Err(_) => (input, None),
     };
     let (rest, items) = comma_list(item)(rest)?;
-    Ok((rest, SelectBody { distinct, items }))
+    Ok((rest, SelectList { distinct, items }))
 }
 
 /// `name = expr`

@@ -8,9 +8,9 @@
 //!
 //! Entries are leaked: a program has a bounded number of callsites, and `tracing` keeps them for ever, too.
 
-use crate::callsite::enabled_check::{EnabledCheck, is_enabled_check};
+use crate::callsite::enabled_macro::{EnabledMacro, is_enabled_check};
 use crate::callsite::tracepoints::CallsiteTracepoints;
-use crate::log::forwarder;
+use crate::log::to_tracing;
 use foldhash::fast::RandomState;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ pub type IsCarrier = fn(&Metadata<'_>) -> bool;
 /// A callsite as one subscriber knows it.
 #[derive(Debug)]
 pub(crate) struct CachedCallsite {
-    pub(crate) kind: CallsiteKind,
+    pub(crate) kind: CallsiteRole,
     /// Whether it is a span that carries a request.
     pub(crate) is_carrier: bool,
     /// The [`InnerInterest`], as its number.
@@ -33,11 +33,11 @@ pub(crate) struct CachedCallsite {
 
 /// The kinds of callsites that the bridge tells apart.
 #[derive(Debug)]
-pub(crate) enum CallsiteKind {
+pub(crate) enum CallsiteRole {
     /// A span or an event.
     Tracepoint(&'static CallsiteTracepoints),
     /// A check whether there would be an event.
-    EnabledCheck(EnabledCheck),
+    EnabledMacro(EnabledMacro),
     /// A record of the `log` crate on its way to the application's subscriber, where it is a tracepoint
     /// already.
     LogRecord,
@@ -55,11 +55,11 @@ impl CachedCallsite {
     fn new(metadata: &'static Metadata<'static>, is_carrier: IsCarrier) -> CachedCallsite {
         // Checks first: their metadata may pass for an event's.
         let kind = if is_enabled_check(metadata) {
-            CallsiteKind::EnabledCheck(EnabledCheck::for_target(metadata.target()))
-        } else if metadata.target() == forwarder::TARGET && metadata.name() == forwarder::NAME {
-            CallsiteKind::LogRecord
+            CallsiteRole::EnabledMacro(EnabledMacro::for_target(metadata.target()))
+        } else if metadata.target() == to_tracing::TARGET && metadata.name() == to_tracing::NAME {
+            CallsiteRole::LogRecord
         } else {
-            CallsiteKind::Tracepoint(CallsiteTracepoints::of(metadata))
+            CallsiteRole::Tracepoint(CallsiteTracepoints::of(metadata))
         };
 
         CachedCallsite {
@@ -72,7 +72,7 @@ impl CachedCallsite {
     /// Returns the tracepoints of a span or event, `None` of any other callsite.
     pub(crate) fn site(&self) -> Option<&'static CallsiteTracepoints> {
         match self.kind {
-            CallsiteKind::Tracepoint(site) => Some(site),
+            CallsiteRole::Tracepoint(site) => Some(site),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod compiled_out;
-pub(crate) mod enabled_check;
+pub(crate) mod enabled_macro;
 pub(crate) mod interest_rebuild;
 pub(crate) mod tracepoints;
 pub(crate) mod woven_targets;

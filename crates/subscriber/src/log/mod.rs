@@ -6,6 +6,6 @@
 //! ```
 
 pub(crate) mod bridge;
-pub(crate) mod forwarder;
+pub(crate) mod to_tracing;
 
 pub use bridge::{LogBridge, install};

@@ -96,17 +96,17 @@ pub(crate) fn exit(entered: SpanKey) -> Option<LeftCarrier> {
 
 /// The carrier that a thread entered last and has not left.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct InnermostCarrier {
+pub(crate) struct ThreadCarrier {
     pub(crate) carrier: u64,
     /// The application's current span when it was entered.
     pub(crate) app_span: Option<u64>,
 }
 
 /// Returns the carrier that this thread is innermost inside of, if it is one of this subscriber's.
-pub(crate) fn innermost(subscriber: usize) -> Option<InnermostCarrier> {
+pub(crate) fn innermost(subscriber: usize) -> Option<ThreadCarrier> {
     let innermost = with_entered(|stack| {
         let last = stack.last().filter(|last| last.carrier.0 == subscriber)?;
-        Some(InnermostCarrier { carrier: last.carrier.1, app_span: last.app_span })
+        Some(ThreadCarrier { carrier: last.carrier.1, app_span: last.app_span })
     });
     innermost.flatten()
 }

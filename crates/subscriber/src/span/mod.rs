@@ -8,4 +8,4 @@
 pub(crate) mod carried_request;
 pub(crate) mod entered_carriers;
 pub(crate) mod open_spans;
-pub(crate) mod request_spans;
+pub(crate) mod server_spans;

@@ -28,7 +28,7 @@ const OTHER_FIELDS: [(&str, Type); 4] = [
 
 /// Where a source stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SourceRole {
+enum SourcePosition {
     From,
     Joined,
     /// Inside First or MostRecent.
@@ -55,7 +55,7 @@ pub(crate) fn query(random: &mut Random, tracepoints: &[TracepointSpec]) -> Quer
     // First, because everything behind may use it.
     let with = generator.with();
     let aggregating = generator.random.percent(60);
-    let (query, relation) = generator.query(SourceRole::From, aggregating, 0);
+    let (query, relation) = generator.query(SourcePosition::From, aggregating, 0);
     let mut query = Query { with, ..query };
     generator.finish(&mut query, &relation.columns);
     query
@@ -69,7 +69,7 @@ impl Generator<'_> {
             let name = self.name("q");
             let aggregating = self.random.percent(40);
             let before = self.stages;
-            let (query, relation) = self.query(SourceRole::Joined, aggregating, 1);
+            let (query, relation) = self.query(SourcePosition::Joined, aggregating, 1);
             // They count where they are used.
             self.stages = before;
             self.with.push((name.clone(), relation, aggregating));
@@ -79,7 +79,7 @@ impl Generator<'_> {
         with
     }
 
-    fn query(&mut self, role: SourceRole, aggregating: bool, depth: usize) -> (Query, Relation) {
+    fn query(&mut self, role: SourcePosition, aggregating: bool, depth: usize) -> (Query, Relation) {
         let before = self.stages;
         let alias = self.name("e");
         let (from, relation) = self.from(role, depth);
@@ -126,17 +126,17 @@ impl Generator<'_> {
         (query, Relation { columns, events: !aggregating, joins: joined, mixed, stages })
     }
 
-    fn from(&mut self, role: SourceRole, depth: usize) -> (Vec<Source>, Relation) {
+    fn from(&mut self, role: SourcePosition, depth: usize) -> (Vec<Source>, Relation) {
         if self.random.percent(80) || depth >= MAX_DEPTH {
             return self.union();
         }
 
         // Under First and MostRecent a query must not be a union, or the order of its tuples is open.
-        let role = if role == SourceRole::Kept { role } else { SourceRole::From };
+        let role = if role == SourcePosition::Kept { role } else { SourcePosition::From };
         let (source, mut relation) = self.source(role, depth);
 
         let mut sources = vec![source];
-        while role != SourceRole::Kept && sources.len() < 3 && self.random.percent(30) {
+        while role != SourcePosition::Kept && sources.len() < 3 && self.random.percent(30) {
             relation.mixed = true;
             let (mut source, other) = self.source(role, depth);
             unite(&mut relation, &mut source, other);
@@ -201,16 +201,16 @@ impl Generator<'_> {
         Relation { columns, events: true, joins: false, mixed: false, stages: 1 }
     }
 
-    fn source(&mut self, role: SourceRole, depth: usize) -> (Source, Relation) {
+    fn source(&mut self, role: SourcePosition, depth: usize) -> (Source, Relation) {
         let deeper = depth < MAX_DEPTH;
 
         match self.random.below(100) {
             // A choice needs an event that it happened before, which only a join has.
-            0..=19 if role == SourceRole::Joined => self.temporal(depth),
+            0..=19 if role == SourcePosition::Joined => self.temporal(depth),
             20..=29 => self.unnest(role, depth),
             30..=34 => self.pattern(),
             35..=49 if deeper && self.stages > 0 => {
-                let aggregating = role == SourceRole::Joined && self.random.percent(50);
+                let aggregating = role == SourcePosition::Joined && self.random.percent(50);
                 let (query, relation) = self.query(role, aggregating, depth + 1);
                 (Source::Query(Box::new(query)), relation)
             }
@@ -218,9 +218,9 @@ impl Generator<'_> {
                 let (name, relation, aggregating) = self.random.pick(&self.with).clone();
                 // Where a query of WITH stands decides whether it may aggregate.
                 let fits = match role {
-                    SourceRole::Joined => true,
-                    SourceRole::From => !aggregating,
-                    SourceRole::Kept => !aggregating && !relation.mixed,
+                    SourcePosition::Joined => true,
+                    SourcePosition::From => !aggregating,
+                    SourcePosition::Kept => !aggregating && !relation.mixed,
                 };
                 if !fits || relation.stages > self.stages {
                     return self.tracepoint();
@@ -241,7 +241,7 @@ impl Generator<'_> {
     fn temporal(&mut self, depth: usize) -> (Source, Relation) {
         let keep = *self.random.pick(&[TemporalKeep::First, TemporalKeep::MostRecent]);
         let n = *self.random.pick(&[1, 1, 1, 2, 3]);
-        let (source, relation) = self.source(SourceRole::Kept, depth);
+        let (source, relation) = self.source(SourcePosition::Kept, depth);
 
         let condition = self.random.percent(35).then(|| {
             // Inside, the columns stand alone.
@@ -257,12 +257,14 @@ impl Generator<'_> {
         (Source::Temporal { keep, n, source: Box::new(source), condition }, relation)
     }
 
-    fn unnest(&mut self, role: SourceRole, depth: usize) -> (Source, Relation) {
+    fn unnest(&mut self, role: SourcePosition, depth: usize) -> (Source, Relation) {
         let (source, mut relation) = match self.random.percent(70) || depth >= MAX_DEPTH {
             true => self.tracepoint(),
             // Not the elements of a choice inside another choice.
-            false if role == SourceRole::Joined && self.random.percent(30) => self.temporal(depth + 1),
-            false => self.source(if role == SourceRole::Kept { role } else { SourceRole::From }, depth + 1),
+            false if role == SourcePosition::Joined && self.random.percent(30) => self.temporal(depth + 1),
+            false => {
+                self.source(if role == SourcePosition::Kept { role } else { SourcePosition::From }, depth + 1)
+            }
         };
 
         let lists = relation.columns.iter_mut().filter(|column| matches!(column.ty, Type::List(_)));
@@ -369,7 +371,7 @@ impl Generator<'_> {
             return (source, relation);
         }
 
-        let (source, relation) = self.source(SourceRole::Joined, depth);
+        let (source, relation) = self.source(SourcePosition::Joined, depth);
         // Equal sources share a stage in the plan, which is worth a case.
         let is_plain = match &source {
             Source::Temporal { source, .. } => matches!(**source, Source::Tracepoint(_)),

@@ -9,7 +9,7 @@ use std::ops::Range;
 pub struct Regex {
     begins: bool,
     ends: bool,
-    pieces: Vec<(Atom, Times)>,
+    pieces: Vec<(Atom, Quantifier)>,
     group: Option<Range<usize>>,
 }
 
@@ -22,7 +22,7 @@ enum Atom {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Times {
+enum Quantifier {
     Once,
     Perhaps,
     Often,
@@ -49,7 +49,13 @@ impl Regex {
                 2 => Atom::NoneOf(vec![letter(random)]),
                 _ => Atom::Char(*random.pick(&['a', 'b', '1', 'a', 'é', '.'])),
             };
-            let times = [Times::Once, Times::Once, Times::Perhaps, Times::Often, Times::OnceOrMore];
+            let times = [
+                Quantifier::Once,
+                Quantifier::Once,
+                Quantifier::Perhaps,
+                Quantifier::Often,
+                Quantifier::OnceOrMore,
+            ];
             pieces.push((atom, *random.pick(&times)));
         }
 
@@ -86,10 +92,10 @@ impl Regex {
         let fitting = text[at..].iter().take_while(|c| atom.fits(**c)).count();
 
         let (least, most) = match times {
-            Times::Once => (1, 1),
-            Times::Perhaps => (0, 1),
-            Times::Often => (0, usize::MAX),
-            Times::OnceOrMore => (1, usize::MAX),
+            Quantifier::Once => (1, 1),
+            Quantifier::Perhaps => (0, 1),
+            Quantifier::Often => (0, usize::MAX),
+            Quantifier::OnceOrMore => (1, usize::MAX),
         };
 
         (least..=fitting.min(most)).rev().find_map(|length| {
@@ -125,10 +131,10 @@ impl Display for Regex {
                 Atom::NoneOf(list) => write!(f, "[^{}]", list.iter().collect::<String>())?,
             }
             f.write_str(match times {
-                Times::Once => "",
-                Times::Perhaps => "?",
-                Times::Often => "*",
-                Times::OnceOrMore => "+",
+                Quantifier::Once => "",
+                Quantifier::Perhaps => "?",
+                Quantifier::Often => "*",
+                Quantifier::OnceOrMore => "+",
             })?;
             f.write_str(if group.end == place + 1 { ")" } else { "" })?;
         }
@@ -140,7 +146,11 @@ impl Display for Regex {
 #[test]
 fn a_piece_takes_as_much_as_the_others_allow() {
     let piece = |c, times| (Atom::Char(c), times);
-    let pieces = vec![(Atom::Any, Times::Often), piece('b', Times::OnceOrMore), piece('c', Times::Perhaps)];
+    let pieces = vec![
+        (Atom::Any, Quantifier::Often),
+        piece('b', Quantifier::OnceOrMore),
+        piece('c', Quantifier::Perhaps),
+    ];
     let regex = Regex { begins: false, ends: false, pieces, group: Some(1..3) };
     assert_eq!(regex.to_string(), ".*(b+c?)");
     assert_eq!(regex.find("abbbcab").map(|found| (found.whole, found.group)), Some((0..7, Some(6..7))));

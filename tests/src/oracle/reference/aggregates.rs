@@ -27,21 +27,25 @@ pub struct ExpectedBuckets {
     /// Whether they are durations.
     pub durations: bool,
     /// The fraction of all numbers that they are.
-    pub fraction: Fraction,
+    pub fraction: SampleFraction,
 }
 
 /// The fraction of all rows that the values are of: counts are those of all.
 #[derive(Debug, Clone, Copy)]
-pub struct Fraction(pub(crate) Option<f64>);
+pub struct SampleFraction(pub(crate) Option<f64>);
 
-impl Fraction {
+impl SampleFraction {
     pub fn whole(self, count: usize) -> usize {
         self.0.map_or(count, |fraction| (count as f64 / fraction).round() as usize)
     }
 }
 
 /// Returns the values that an aggregate may give where it stands alone in SELECT.
-pub(crate) fn cell(aggregate: &AggregateFunction, values: &[Value], fraction: Fraction) -> ExpectedCell {
+pub(crate) fn cell(
+    aggregate: &AggregateFunction,
+    values: &[Value],
+    fraction: SampleFraction,
+) -> ExpectedCell {
     let some: Vec<Value> = values.iter().filter(|value| **value != Value::Null).cloned().collect();
 
     match aggregate {
@@ -66,7 +70,7 @@ pub(crate) fn cell(aggregate: &AggregateFunction, values: &[Value], fraction: Fr
 
 /// The value of an aggregate that has exactly one. Of nothing all but COUNT are null. In lists, counts are those of
 /// all rows.
-pub(crate) fn value(aggregate: &AggregateFunction, values: &[Value], fraction: Fraction) -> Value {
+pub(crate) fn value(aggregate: &AggregateFunction, values: &[Value], fraction: SampleFraction) -> Value {
     let some = || values.iter().filter(|value| **value != Value::Null);
 
     match aggregate {
@@ -114,7 +118,7 @@ pub(crate) fn is_beyond(aggregate: &AggregateFunction, values: &[Value]) -> bool
 }
 
 /// The k most frequent values; of equally frequent ones the least.
-fn top(k: usize, some: &[Value], fraction: Fraction) -> Value {
+fn top(k: usize, some: &[Value], fraction: SampleFraction) -> Value {
     let mut counts: Vec<(&Value, usize)> = Vec::new();
     for wanted in distinct(some) {
         counts.push((wanted, some.iter().filter(|value| same(wanted, value)).count()));
@@ -128,7 +132,7 @@ fn top(k: usize, some: &[Value], fraction: Fraction) -> Value {
 }
 
 /// How many values each bucket has that has any.
-fn linear(bounds: &[Value; 3], some: &[Value], fraction: Fraction) -> Value {
+fn linear(bounds: &[Value; 3], some: &[Value], fraction: SampleFraction) -> Value {
     let [least, most, step] = bounds.each_ref().map(|bound| number(bound).expect("bounds are numbers"));
     let durations = bounds[0].type_of() == Type::Duration;
     let count = ((most - least) / step).ceil();
@@ -248,7 +252,7 @@ fn variance(values: &[Value]) -> Option<f64> {
 
 /// Within what the rounding of the largest number makes of it.
 fn deviation(aggregate: &AggregateFunction, some: &[Value]) -> ExpectedCell {
-    let exact = value(aggregate, some, Fraction(None));
+    let exact = value(aggregate, some, SampleFraction(None));
     let Value::F64(found) = exact else { return ExpectedCell::Value(exact) };
     let largest = some.iter().filter_map(double).fold(0.0f64, |most, x| most.max(x.abs()));
     let rounding = largest * f64::EPSILON * some.len() as f64;

@@ -1,7 +1,7 @@
 //! The rows of a result: what SELECT, HAVING and ORDER BY make of rows, or of groups of them.
 
 use crate::oracle::language::query::{AggregateFunction, Item, Op, Query, QueryExpr};
-use crate::oracle::reference::aggregates::{self, ExpectedCell, Fraction};
+use crate::oracle::reference::aggregates::{self, ExpectedCell, SampleFraction};
 use crate::oracle::reference::expressions::{NameScope, value};
 use crate::oracle::reference::joined_rows::{JoinedRow, RowScope};
 use crate::oracle::reference::values::{binary, double, order, same_all};
@@ -77,7 +77,7 @@ impl ResultGroup<'_, '_> {
     fn cell(&self, item: &Item) -> ExpectedCell {
         match &item.expr {
             QueryExpr::Aggregate(aggregate, argument) if !is_scaled(aggregate) => {
-                aggregates::cell(aggregate, &self.checked(aggregate, argument), Fraction(self.fraction))
+                aggregates::cell(aggregate, &self.checked(aggregate, argument), SampleFraction(self.fraction))
             }
             expr => ExpectedCell::Value(value(expr, self)),
         }
@@ -135,7 +135,7 @@ impl NameScope for ResultGroup<'_, '_> {
     fn aggregate(&self, expr: &QueryExpr) -> Value {
         match expr {
             QueryExpr::Aggregate(aggregate, argument) => {
-                let fraction = Fraction(self.fraction);
+                let fraction = SampleFraction(self.fraction);
                 let value = aggregates::value(aggregate, &self.checked(aggregate, argument), fraction);
                 if is_scaled(aggregate) { self.scaled(value) } else { value }
             }
@@ -146,7 +146,7 @@ impl NameScope for ResultGroup<'_, '_> {
                     Some(x) if x.aggregates() => value(x, self),
                     Some(x) => {
                         let summed = self.checked(&AggregateFunction::Sum, x);
-                        self.scaled(aggregates::value(&AggregateFunction::Sum, &summed, Fraction(None)))
+                        self.scaled(aggregates::value(&AggregateFunction::Sum, &summed, SampleFraction(None)))
                     }
                 };
                 binary(Op::Divide, &counted, &Value::F64(self.context.seconds))

@@ -3,7 +3,7 @@
 
 use crate::random::Random;
 use pivot_advice::{AggregateState, BagKey, Groups, LossCounts, TemporalFilter, Value};
-use pivot_agent::run::chosen::ChosenExecutors;
+use pivot_agent::run::forced_executors::ForcedExecutors;
 use pivot_agent::weave::name_linker::LinkedAdvice;
 use pivot_agent::{ExecutorKind, QueryReport, QueryReports};
 use pivot_baggage::Baggage;
@@ -76,7 +76,7 @@ fn run(
     let chosen = advice.iter().zip(kinds).map(|(advice, kind)| (advice.linked.clone(), *kind)).collect();
     let observed: Vec<Vec<Value>> = advice.iter().map(|advice| advice.observed.clone()).collect();
 
-    let mut executors = ChosenExecutors::new(chosen);
+    let mut executors = ForcedExecutors::new(chosen);
     let mut after = None;
     for _ in 0..TIMES {
         match source {

@@ -8,7 +8,7 @@ use crate::run::compiled_join::unpack_merged;
 use crate::run::fused::plan::{FusedAdvice, FusedJoin, FusedKey};
 use crate::run::sample;
 use pivot_advice::Groups;
-use pivot_baggage::{Baggage, CompleteRows, ValueRef, with_current};
+use pivot_baggage::{Baggage, UnmergedRows, ValueRef, with_current};
 
 /// An event whose row is completed by every row of the bag in turn.
 pub(super) struct FusedEvent<'a, const KEYS: usize> {
@@ -56,11 +56,11 @@ impl<const KEYS: usize> FusedJoinRows<'_, '_, KEYS> {
     fn add_encoded_or_merged(&mut self, baggage: &Baggage) {
         let FusedJoin { bag, width, aggregates, .. } = self.join;
         match baggage.unpack_complete(*bag) {
-            Some(CompleteRows::Decoded(groups)) => self.add_groups(groups),
-            Some(CompleteRows::Encoded(rows)) if rows.fits(*width, aggregates) => {
+            Some(UnmergedRows::Decoded(groups)) => self.add_groups(groups),
+            Some(UnmergedRows::Encoded(rows)) if rows.fits(*width, aggregates) => {
                 rows.each(self, FusedJoinRows::set_column, |rows, n, _| rows.end_row(n));
             }
-            Some(CompleteRows::Encoded(_)) => self.event.query_table.errors.0 += 1,
+            Some(UnmergedRows::Encoded(_)) => self.event.query_table.errors.0 += 1,
             None => {
                 let merged = unpack_merged(baggage, *bag, &mut self.event.query_table.report.loss);
                 merged.iter().for_each(|groups| self.add_groups(groups));

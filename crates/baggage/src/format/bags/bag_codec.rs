@@ -14,7 +14,7 @@
 //! 16 + 1, 16 + 2         as 1 and 2, of rows that count once each and do not say so
 //!
 //! table   keys:varint count:varint aggregate:u8*count type:u8*keys row*      see `grouped_bag.rs`
-//! row     value*keys [n:number] state*count                                  see `column.rs`, `number.rs`
+//! row     value*keys [n:number] state*count                                  see `key_column.rs`, `number.rs`
 //! chosen  count:varint { clock:u64 LE nonce:u32 LE position:varint groups }*count
 //! ```
 //!
@@ -36,9 +36,9 @@ use crate::format::bags::bag::Bag;
 use crate::format::bags::bag_header::{
     FIRST, GROUPED, GROUPED_CUT, LOST, MOST_RECENT, kind_of, peek_cut, read_key, write_key,
 };
-use crate::format::bags::column;
 use crate::format::bags::encoded_rows::EncodedRows;
 use crate::format::bags::grouped_bag::GroupedBag;
+use crate::format::bags::key_column;
 use crate::format::bags::temporal_bag::{read_temporal, write_temporal};
 use pivot_advice::codec::ByteWriter;
 use pivot_advice::{BagKey, DecodeError, Group};
@@ -83,7 +83,7 @@ pub(crate) fn read_bag(bytes: &[u8]) -> Result<Bag, BaggageError> {
 /// Returns how many bytes a group takes in a bag, at most.
 pub(crate) fn group_bytes(group: &Group) -> usize {
     let mut key = Vec::new();
-    group.key.iter().for_each(|value| column::put(&mut key, column::code(value), value));
+    group.key.iter().for_each(|value| key_column::put(&mut key, key_column::code(value), value));
 
     let mut writer = ByteWriter::new();
     writer.varint(group.n);

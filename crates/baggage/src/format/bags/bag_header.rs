@@ -5,7 +5,7 @@
 //! can keep bags apart, merge those of one key, and cut them, whether or not it knows the query.
 
 use crate::error::{BaggageError, malformed};
-use crate::format::bags::column;
+use crate::format::bags::key_column;
 use crate::format::protobuf::{ProtoWriter, fixed64};
 use pivot_advice::codec::ByteReader;
 use pivot_advice::{Aggregate, BagKey, QueryId};
@@ -62,7 +62,7 @@ pub(crate) fn write_grouped_head(
     bytes.varint(keys as u64);
     bytes.varint(aggregates.len() as u64);
     bytes.extend(aggregates.iter().map(|aggregate| *aggregate as u8));
-    bytes.resize(bytes.len() + keys, column::ANY);
+    bytes.resize(bytes.len() + keys, key_column::ANY);
 }
 
 /// Reads the first byte and the key, and returns them with a reader of what follows.

@@ -6,7 +6,7 @@
 
 use crate::error::{BaggageError, malformed};
 use crate::format::bags::bag_header::{EACH_ONCE, GROUPED, GROUPED_CUT, kind_of, read_key};
-use crate::format::bags::column;
+use crate::format::bags::key_column;
 use crate::format::bags::number;
 use crate::format::bags::value::ValueRef;
 use crate::format::protobuf::fixed64;
@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 pub(crate) struct EncodedRows<'a> {
     /// The codes of the aggregates.
     pub(crate) aggregates: &'a [u8],
-    /// The codes of the key columns; see [`column`].
+    /// The codes of the key columns; see [`key_column`].
     pub(crate) types: &'a [u8],
     /// Whether each row says how often it counts. Otherwise each counts once.
     pub(crate) has_counts: bool,
@@ -64,7 +64,7 @@ impl<'a> EncodedRows<'a> {
         // A row of no bytes would let a walk over the rows go on for ever.
         let types = reader.raw(keys)?;
         let has_counts = first & EACH_ONCE == 0;
-        if !types.iter().all(|code| column::is_code(*code)) || types.is_empty() && !has_counts {
+        if !types.iter().all(|code| key_column::is_code(*code)) || types.is_empty() && !has_counts {
             return Err(malformed("the columns of a table are of an unknown form"));
         }
 
@@ -105,7 +105,7 @@ impl<'a> EncodedRows<'a> {
     pub(crate) fn take(&self, rest: &mut &'a [u8]) -> Result<EncodedRow<'a>, DecodeError> {
         let row = *rest;
         for column in self.types {
-            column::skip(rest, *column)?;
+            key_column::skip(rest, *column)?;
         }
         let key = &row[..row.len() - rest.len()];
         let (n, states) = self.take_behind_key(rest)?;
@@ -139,7 +139,7 @@ impl<'a> EncodedRows<'a> {
     /// Returns the values of the key of a row.
     pub(crate) fn key_of(&self, row: &EncodedRow<'a>) -> impl Iterator<Item = Value> + use<'a> {
         let mut rest = row.key;
-        self.types.iter().map(move |column| column::take(&mut rest, *column).unwrap_or_default())
+        self.types.iter().map(move |column| key_column::take(&mut rest, *column).unwrap_or_default())
     }
 
     /// Returns the states that lie in the bytes of a row.
@@ -166,7 +166,7 @@ impl<'a> EncodedRows<'a> {
         let mut rest = self.bytes;
         if let Some(column) = self.single_column() {
             while !rest.is_empty() {
-                each(&[column::take(&mut rest, column)?], 1, &[]);
+                each(&[key_column::take(&mut rest, column)?], 1, &[]);
             }
             return Ok(());
         }
@@ -176,7 +176,7 @@ impl<'a> EncodedRows<'a> {
         let mut states = Vec::new();
         while !rest.is_empty() {
             for (value, column) in key.iter_mut().zip(self.types) {
-                *value = column::take(&mut rest, *column)?;
+                *value = key_column::take(&mut rest, *column)?;
             }
 
             let (n, encoded) = self.take_behind_key(&mut rest)?;
@@ -202,7 +202,7 @@ impl<'a> EncodedRows<'a> {
         let mut rest = self.bytes;
         if let Some(column) = self.single_column() {
             while !rest.is_empty() {
-                see(context, 0, column::take_ref(&mut rest, column)?);
+                see(context, 0, key_column::take_ref(&mut rest, column)?);
                 end(context, 1, &[]);
             }
             return Ok(());
@@ -211,7 +211,7 @@ impl<'a> EncodedRows<'a> {
         let mut states = Vec::new();
         while !rest.is_empty() {
             for (i, column) in self.types.iter().enumerate() {
-                see(context, i, column::take_ref(&mut rest, *column)?);
+                see(context, i, key_column::take_ref(&mut rest, *column)?);
             }
 
             let (n, encoded) = self.take_behind_key(&mut rest)?;
@@ -230,7 +230,7 @@ impl<'a> EncodedRows<'a> {
         let (mut rest, mut len) = (self.bytes, 0);
         if let Some(column) = self.single_column() {
             while !rest.is_empty() {
-                column::check(&mut rest, column)?;
+                key_column::check(&mut rest, column)?;
                 len += 1;
             }
             return Ok(len);
@@ -238,7 +238,7 @@ impl<'a> EncodedRows<'a> {
 
         while !rest.is_empty() {
             for column in self.types {
-                column::check(&mut rest, *column)?;
+                key_column::check(&mut rest, *column)?;
             }
             self.take_behind_key(&mut rest)?;
             len += 1;

@@ -3,7 +3,7 @@
 //! ```text
 //! head    kind:u8 query:u64 LE stage:varint [threshold:u64 LE] keys:varint count:varint
 //! aggregates   u8*count                       which aggregates, by their codes
-//! types        u8*keys                        the types of the key columns, see `column.rs`
+//! types        u8*keys                        the types of the key columns, see `key_column.rs`
 //! rows         { value*keys [n:number] state*count }*
 //! ```
 //!
@@ -22,9 +22,9 @@
 
 use crate::error::BaggageError;
 use crate::format::bags::bag_header::{EACH_ONCE, write_grouped_head};
-use crate::format::bags::column;
 use crate::format::bags::encoded_rows::EncodedRows;
 use crate::format::bags::encoded_states::{EncodedStates, Summand};
+use crate::format::bags::key_column;
 use crate::format::bags::number;
 use crate::format::bags::row_index::{FreeSlot, RowIndex};
 use crate::format::bags::value::ValueRef;
@@ -124,9 +124,10 @@ impl GroupedBag {
     pub(crate) fn add(&mut self, key: &[Value], n: u64, states: &[AggregateState]) {
         debug_assert_eq!(key.len(), self.rows - self.types, "a key has one value for each column");
         let types = &self.bytes[self.types..self.rows];
-        let other = |(value, column): (&Value, &u8)| column::code(value) != *column && *column != column::ANY;
+        let other =
+            |(value, column): (&Value, &u8)| key_column::code(value) != *column && *column != key_column::ANY;
         if self.len == 0 || key.iter().zip(types).any(other) {
-            self.widen(|i| key.get(i).map_or(column::ANY, column::code));
+            self.widen(|i| key.get(i).map_or(key_column::ANY, key_column::code));
         }
 
         let begin = self.bytes.len();
@@ -141,7 +142,7 @@ impl GroupedBag {
     pub(crate) fn add_summand(&mut self, key: &[ValueRef<'_>], summand: Summand) -> bool {
         let types = &self.bytes[self.types..self.rows];
         let other = |(value, column): (&ValueRef<'_>, &u8)| {
-            column::code_of_ref(value) != *column && *column != column::ANY
+            key_column::code_of_ref(value) != *column && *column != key_column::ANY
         };
         if self.len == 0 || key.len() != types.len() || key.iter().zip(types).any(other) {
             return false;
@@ -150,7 +151,7 @@ impl GroupedBag {
         let begin = self.bytes.len();
         for (i, value) in key.iter().enumerate() {
             let column = self.bytes[self.types + i];
-            column::put_ref(&mut self.bytes, column, value);
+            key_column::put_ref(&mut self.bytes, column, value);
         }
 
         // The key was appended to be compared. If a row has it, it is taken away again.
@@ -205,7 +206,7 @@ impl GroupedBag {
 
     /// Adds the rows of another bag with as many columns and the same aggregates.
     pub(crate) fn add_all(&mut self, other: &EncodedRows<'_>) {
-        self.widen(|i| other.types.get(i).copied().unwrap_or(column::ANY));
+        self.widen(|i| other.types.get(i).copied().unwrap_or(key_column::ANY));
         let same_types = self.rows().types == other.types;
 
         other.each(|row| {
@@ -224,7 +225,7 @@ impl GroupedBag {
     fn put_key<V: std::borrow::Borrow<Value>>(&mut self, key: impl IntoIterator<Item = V>) {
         for (i, value) in key.into_iter().enumerate() {
             let column = self.bytes[self.types + i];
-            column::put(&mut self.bytes, column, value.borrow());
+            key_column::put(&mut self.bytes, column, value.borrow());
         }
     }
 
@@ -344,7 +345,7 @@ impl GroupedBag {
     /// Makes columns take values of these types too.
     fn widen(&mut self, code: impl Fn(usize) -> u8) {
         let is_new = self.len == 0;
-        let wider = |i, column| if is_new || code(i) == column { code(i) } else { column::ANY };
+        let wider = |i, column| if is_new || code(i) == column { code(i) } else { key_column::ANY };
         if self.rows().types.iter().enumerate().any(|(i, column)| wider(i, *column) != *column) {
             self.rewrite(self.bytes[0], wider);
         }

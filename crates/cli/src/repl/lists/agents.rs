@@ -1,7 +1,7 @@
 //! The agents that are or were connected (`\l`).
 
+use crate::frontend_lists::{AgentPresence, ListedAgent, ProcessLosses};
 use crate::humanize::{age, grouped};
-use crate::listings::{AgentPresence, ListedAgent, ProcessLosses};
 use crate::table::{TableCell, TextTable};
 use crate::terminal_text::escaped;
 use pivot_advice::{WithheldMessages, WithheldReason};

@@ -7,8 +7,8 @@
 //!    FROM incr IN DataNodeMetrics.incrBytesRead GROUP BY incr.host SELECT COUNT
 //! ```
 
+use crate::frontend_lists::{ListedQuery, QueryOnAgent};
 use crate::humanize::{age, bytes, count, duration, grouped};
-use crate::listings::{ListedQuery, QueryOnAgent};
 use crate::result_frame::FrameCompleteness;
 use crate::table::{Paint, TableCell, TextStyle, TextTable};
 use crate::terminal_text::{cut, escaped, wrap};

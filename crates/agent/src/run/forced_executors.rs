@@ -4,7 +4,7 @@ use crate::report::query_report::{QueryReport, QueryReports};
 use crate::report::thread_table::ThreadTable;
 use crate::run::cells::Cells;
 use crate::run::event::run_set;
-use crate::run::ir::GroupSchemas;
+use crate::run::ir::SchemaInterner;
 use crate::site::declaration::{Declaration, SourceLocation};
 use crate::weave::name_linker::{FieldSource, LinkedAdvice};
 use crate::weave::throttle::Gate;
@@ -25,15 +25,15 @@ static TRACEPOINT: Declaration = Declaration {
 
 /// All advice of one tracepoint, each with its executor, and what a thread gathers that runs it.
 #[derive(Debug)]
-pub struct ChosenExecutors {
+pub struct ForcedExecutors {
     set: WovenSet,
     table: ThreadTable,
 }
 
-impl ChosenExecutors {
+impl ForcedExecutors {
     /// Weaves advice with the executors chosen, or with the next slower one where an advice has no such executor.
-    pub fn new(advice: Vec<(LinkedAdvice, ExecutorKind)>) -> ChosenExecutors {
-        let mut schemas = GroupSchemas::new();
+    pub fn new(advice: Vec<(LinkedAdvice, ExecutorKind)>) -> ForcedExecutors {
+        let mut schemas = SchemaInterner::new();
         let mut queries: Vec<QueryId> = Vec::new();
         let mut table = ThreadTable::default();
         let mut woven = Vec::new();
@@ -57,7 +57,7 @@ impl ChosenExecutors {
             }
             woven.push(WovenAdvice::new(linked, executor, Arc::new(Gate::new()), &TRACEPOINT, index));
         }
-        ChosenExecutors { set: WovenSet::new(woven), table }
+        ForcedExecutors { set: WovenSet::new(woven), table }
     }
 
     /// Returns the executor that each advice got.

@@ -2,10 +2,10 @@
 
 use crate::agent_report::AgentLosses;
 use crate::column_role::ColumnRole;
+use crate::cost_ledger::{AgentCost, recent_ns};
 use crate::estimate::ColumnEstimate;
-use crate::frames::{ComputedFrame, ComputedResult, FrameSelection};
+use crate::frame_queue::{ComputedFrame, ComputedResult, FrameSelection};
 use crate::installed_query::InstalledQuery;
-use crate::ledger::{AgentCost, recent_ns};
 use crate::registry::{AgentSession, Coverage, Presence, Registry};
 use crate::select::{ResultColumn, ResultRow, other_row};
 use crate::state::FrontendState;

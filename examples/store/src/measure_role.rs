@@ -20,8 +20,7 @@ const TUPLES: u64 = 60;
 
 /// Serves the lines until there are no more.
 pub(crate) async fn run(options: &ProcessOptions) -> Result<(), StoreError> {
-    let timed =
-        TimedOperations { options, client: StoreClient::new(&options.name_node, options.role.as_str()) };
+    let timed = MeasureRole { options, client: StoreClient::new(&options.name_node, options.role.as_str()) };
     let (sender, mut lines) = mpsc::unbounded_channel();
 
     // A thread of its own: reading standard input blocks, and may never return.
@@ -52,12 +51,12 @@ pub(crate) async fn run(options: &ProcessOptions) -> Result<(), StoreError> {
 }
 
 /// The operations of one process.
-struct TimedOperations<'a> {
+struct MeasureRole<'a> {
     options: &'a ProcessOptions,
     client: StoreClient,
 }
 
-impl TimedOperations<'_> {
+impl MeasureRole<'_> {
     /// Returns the path of the file that an operation creates.
     fn created_path(&self, number: u64) -> String {
         format!("/measured/{}/{number}", self.options.name)
@@ -68,7 +67,7 @@ impl TimedOperations<'_> {
         pivot::tracepoint!("ClientProtocols");
         // What a query packs at these, the operation carries along.
         for i in 0..TUPLES {
-            pivot::tracepoint!("TimedOperations.tuple", i: u64 = i);
+            pivot::tracepoint!("MeasureRole.tuple", i: u64 = i);
         }
 
         let path = get_path(mix(number) % self.options.dataset.get_files.max(1));

@@ -28,12 +28,12 @@
 //!
 //! [tracing#2519]: https://github.com/tokio-rs/tracing/issues/2519
 
-use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteKind, InnerInterest, IsCarrier};
+use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteRole, InnerInterest, IsCarrier};
 use crate::callsite::{compiled_out, interest_rebuild};
 use crate::span::carried_request::CarriedRequest;
 use crate::span::entered_carriers;
-use crate::span::open_spans::{OpenSpans, is_own, own_id};
-use crate::span::request_spans::is_request_span;
+use crate::span::open_spans::{AwaitedSpans, is_own, own_id};
+use crate::span::server_spans::is_request_span;
 use std::any::TypeId;
 use std::fmt;
 use tracing_core::span::{Attributes, Current, Id, Record};
@@ -43,7 +43,7 @@ use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber,
 pub struct Bridge<S> {
     inner: S,
     callsites: CallsiteCache,
-    spans: OpenSpans,
+    spans: AwaitedSpans,
 }
 
 /// The error of installing a global subscriber where there is one already.
@@ -69,7 +69,7 @@ impl<S: Subscriber> Bridge<S> {
     pub fn new(inner: S) -> Bridge<S> {
         interest_rebuild::listen();
         let callsites = CallsiteCache::new(is_request_span);
-        Bridge { inner, spans: OpenSpans::new(callsites.number), callsites }
+        Bridge { inner, spans: AwaitedSpans::new(callsites.number), callsites }
     }
 
     /// Sets which spans carry a request to wherever they are entered, as `.instrument(span)` does with a
@@ -137,7 +137,7 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
         callsite.set_inner_interest(inner);
 
         match &callsite.kind {
-            CallsiteKind::EnabledCheck(check) if check.refresh(metadata.target()) => Interest::sometimes(),
+            CallsiteRole::EnabledMacro(check) if check.refresh(metadata.target()) => Interest::sometimes(),
             _ if callsite.is_woven() || callsite.is_carrier => Interest::always(),
             _ if inner == InnerInterest::Never && is_provisional => Interest::sometimes(),
             _ => inner.interest(),
@@ -148,12 +148,12 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
         let Some(callsite) = self.callsites.get(metadata) else { return self.inner.enabled(metadata) };
 
         match &callsite.kind {
-            CallsiteKind::EnabledCheck(check) if check.is_enabled() => true,
+            CallsiteRole::EnabledMacro(check) if check.is_enabled() => true,
             // Although we have said *always*, `tracing` asks while there is another dispatcher.
-            CallsiteKind::Tracepoint(_) if callsite.is_woven() || callsite.is_carrier => true,
+            CallsiteRole::Tracepoint(_) if callsite.is_woven() || callsite.is_carrier => true,
             // The application's filters are not asked about what they never wanted: they would keep the
             // answer for the next call.
-            CallsiteKind::EnabledCheck(_) | CallsiteKind::Tracepoint(_)
+            CallsiteRole::EnabledMacro(_) | CallsiteRole::Tracepoint(_)
                 if callsite.inner_interest() == InnerInterest::Never =>
             {
                 false
@@ -215,7 +215,7 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
 
         // A record of `log` fired its tracepoint already, and its forwarder has asked the application's
         // subscriber about the record's own target.
-        if let CallsiteKind::LogRecord = callsite.kind {
+        if let CallsiteRole::LogRecord = callsite.kind {
             return self.pass_to_inner(event);
         }
 

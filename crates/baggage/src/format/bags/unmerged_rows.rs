@@ -9,7 +9,7 @@ use pivot_advice::{Aggregate, AggregateState, Groups};
 
 /// All rows of a bag.
 #[derive(Debug, Clone, Copy)]
-pub enum CompleteRows<'a> {
+pub enum UnmergedRows<'a> {
     /// Decoded rows, one for each key.
     Decoded(&'a Groups),
     /// Rows as they travel. Several may have equal keys.
@@ -68,7 +68,7 @@ mod tests {
 
     /// What a walk over the rows of a baggage shows.
     fn walked(baggage: &Baggage) -> Option<Groups> {
-        let Some(CompleteRows::Encoded(rows)) = baggage.unpack_complete(KEY) else { return None };
+        let Some(UnmergedRows::Encoded(rows)) = baggage.unpack_complete(KEY) else { return None };
         assert!(rows.fits(2, &[Aggregate::Sum]) && !rows.fits(2, &[]) && !rows.fits(1, &[Aggregate::Sum]));
         let mut seen = (vec![Value::Null; 2], Groups::new(2, &[Aggregate::Sum]));
         let see = |(key, _): &mut (Vec<Value>, Groups), column: usize, part: ValueRef<'_>| {
@@ -126,7 +126,7 @@ mod tests {
                 }
             }
             for baggage in &branches {
-                let Some(CompleteRows::Decoded(found)) = baggage.unpack_complete(KEY) else { continue };
+                let Some(UnmergedRows::Decoded(found)) = baggage.unpack_complete(KEY) else { continue };
                 assert_eq!(Some(found), baggage.unpack(KEY).as_deref(), "{keep:?} {steps:?}");
                 let places = baggage.branch().map_or(0, |branch| branch.visible(KEY).count());
                 at_once += usize::from(places > 1);

@@ -3,8 +3,8 @@
 //! The stream holds a position and no frames, so a slow client waits in front of the query's queue and not in
 //! a buffer of its own; and nothing is computed that nobody reads.
 
-use crate::client_messages;
-use crate::frames::{Frame, FrameSelection};
+use crate::client_codec;
+use crate::frame_queue::{Frame, FrameSelection};
 use crate::shared_state::SharedState;
 use datafusion::error::DataFusionError;
 use pivot_protocol::wire;
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tonic::Status;
 
 /// A client's position in the frames of a query. Counts as a reader of the query until it is dropped.
-pub(crate) struct FrameReader {
+pub(crate) struct FrameStream {
     shared: Arc<SharedState>,
     /// The number of the query.
     query: u32,
@@ -40,19 +40,19 @@ enum NextFrame {
     Forgotten,
 }
 
-impl FrameReader {
+impl FrameStream {
     /// Opens a stream of a query's frames behind a sequence, or returns `None` if there is no such query.
     pub(crate) fn open(
         shared: &Arc<SharedState>,
         query: u32,
         after_sequence: u64,
         selection: FrameSelection,
-    ) -> Option<FrameReader> {
+    ) -> Option<FrameStream> {
         let mut state = shared.lock();
         let found = state.query_mut(query)?;
         found.readers += 1;
 
-        Some(FrameReader {
+        Some(FrameStream {
             shared: shared.clone(),
             query,
             sequence: after_sequence,
@@ -109,7 +109,7 @@ impl FrameReader {
         let (query, sequence) = (frame.query, frame.sequence);
         let computation = tokio::task::spawn_blocking(move || {
             let computed = runtime.block_on(frame.compute(&engine))?;
-            Ok::<_, DataFusionError>(client_messages::frame(&computed))
+            Ok::<_, DataFusionError>(client_codec::frame(&computed))
         });
 
         // A panic of the computation ends this stream alone, and is told like any other failure.
@@ -122,7 +122,7 @@ impl FrameReader {
     }
 }
 
-impl Drop for FrameReader {
+impl Drop for FrameStream {
     fn drop(&mut self) {
         if let Some(query) = self.shared.lock().query_mut(self.query) {
             query.readers = query.readers.saturating_sub(1);
@@ -164,7 +164,7 @@ mod tests {
         state.tick(i64::MAX);
         drop(state);
 
-        let mut reader = FrameReader::open(&shared, query, 0, FrameSelection::All).unwrap();
+        let mut reader = FrameStream::open(&shared, query, 0, FrameSelection::All).unwrap();
         let error = reader.next().await.unwrap().unwrap_err();
         assert_eq!(error.code(), tonic::Code::Internal);
         assert!(error.message().contains("frame 1 of query 1 cannot be computed"), "{error}");
@@ -176,7 +176,7 @@ mod tests {
         const HOUR: i64 = 3_600_000_000_000;
         let shared = Arc::new(SharedState::new(FrontendState::new(&crate::FrontendOptions::default(), 1)));
         let query = install(&shared, "FROM t IN T SELECT COUNT");
-        let mut reader = FrameReader::open(&shared, query, 0, FrameSelection::All).unwrap();
+        let mut reader = FrameStream::open(&shared, query, 0, FrameSelection::All).unwrap();
         assert!(shared.lock().uninstall(query, HOUR));
         [HOUR + HOUR, HOUR + HOUR + HOUR].into_iter().for_each(|now_ns| shared.lock().tick(now_ns));
         assert_eq!(reader.next().await.unwrap().unwrap_err().code(), tonic::Code::DataLoss);
