@@ -170,7 +170,6 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
         let metadata = attributes.metadata();
         let callsite = self.callsites.get_or_insert(metadata);
-        let is_wanted = self.inner_wants(callsite, metadata);
 
         // The beginning of a carrier is an event of the request that it carries.
         let carried = if callsite.is_carrier {
@@ -180,6 +179,8 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
             None
         };
 
+        // Not before: advice formats fields, and an event emitted there would replace the filters' answer.
+        let is_wanted = self.inner_wants(callsite, metadata);
         let id = if is_wanted { self.inner.new_span(attributes) } else { own_id() };
 
         // A span that the application wants and nobody here waits for costs nothing from now on.
