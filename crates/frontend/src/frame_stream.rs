@@ -150,19 +150,24 @@ mod tests {
         state.install("", compiled, 1).number
     }
 
-    #[tokio::test]
-    async fn a_frame_that_cannot_be_computed_is_an_error_that_the_reader_sees() {
-        let shared = SharedState::new(FrontendState::new(&crate::FrontendOptions::default(), 1));
-        let shared = Arc::new(shared.with_engine(SelectEngine::without_memory()));
-        let query = install(&shared, "FROM t IN T GROUP BY t.x SELECT t.x ORDER BY COUNT");
+    /// Merges a report with one group into the first window of a query, and closes the window.
+    fn close_a_window(shared: &SharedState, query: u32) {
         let mut state = shared.lock();
         let found = state.query_mut(query).unwrap();
+
         let mut groups = WindowGroups::new(&found.cumulative().groups);
         groups.groups.entry(&[Value::U64(1)]).n = 1;
         let window = Interval { start_ns: 0, end_ns: 1_000_000_000 };
         found.merge_report(1, window, &groups, QueryCost::default(), 1);
         state.tick(i64::MAX);
-        drop(state);
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_cannot_be_computed_is_an_error_that_the_reader_sees() {
+        let shared = SharedState::new(FrontendState::new(&crate::FrontendOptions::default(), 1));
+        let shared = Arc::new(shared.with_engine(SelectEngine::without_memory()));
+        let query = install(&shared, "FROM t IN T GROUP BY t.x SELECT t.x ORDER BY COUNT");
+        close_a_window(&shared, query);
 
         let mut reader = FrameStream::open(&shared, query, 0, FrameSelection::All).unwrap();
         let error = reader.next().await.unwrap().unwrap_err();

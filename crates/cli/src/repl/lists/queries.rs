@@ -268,7 +268,7 @@ fn budget_remarks(query: &ListedQuery) -> Vec<(TextStyle, String)> {
     let mut remarks = vec![(TextStyle::Normal, format!("asks for {asked}"))];
     for (granted, agents) in agents_by_grant {
         let agents = count(agents, "agent");
-        let text = format!("granted {granted} by {agents}: PIVOT_WITHIN_MAX limits it there");
+        let text = format!("granted {granted} by {agents}: PIVOT_WITHIN_MAX allows no more there");
         remarks.push((TextStyle::Warning, text));
     }
     if too_old > 0 {
@@ -453,7 +453,7 @@ mod tests {
             remarks(vec![granting(Some(budget(1_000))), granting(None), granting(Some(budget(1_000)))]),
             [
                 "asks for groups 5000",
-                "granted groups 1000 by 2 agents: PIVOT_WITHIN_MAX limits it there",
+                "granted groups 1000 by 2 agents: PIVOT_WITHIN_MAX allows no more there",
                 "not limited by 1 agent, too old to know WITHIN",
             ]
         );
