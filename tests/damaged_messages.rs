@@ -211,9 +211,9 @@ fn table(random: &mut Random) -> Groups {
     let keys = random.below(3);
     let count = 1 + random.below(5);
 
-    let mut aggregates: Vec<Aggregate> = (0..count).map(|_| *random.pick(&Aggregate::ALL)).collect();
+    let mut aggregates: Vec<AggregateKind> = (0..count).map(|_| *random.pick(&AggregateKind::ALL)).collect();
     if random.percent(10) {
-        aggregates = Aggregate::ALL.to_vec();
+        aggregates = AggregateKind::ALL.to_vec();
     }
 
     let mut groups = Groups::new(keys, &aggregates);

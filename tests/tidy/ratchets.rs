@@ -1,20 +1,20 @@
-//! Figures that may only become better: a limit is lowered when it can be, and never raised.
+//! ReadabilityFigures that may only become better: a limit is lowered when it can be, and never raised.
 
 use super::TREE;
-use pivot_tests::source::{Figures, FindingKind};
+use pivot_tests::source::{FindingKind, ReadabilityFigures};
 
 /// A figure of the whole tree with the most that it may be.
 struct Ratchet {
     what: &'static str,
     limit: f64,
-    measure: fn(&Figures) -> f64,
+    measure: fn(&ReadabilityFigures) -> f64,
 }
 
 const RATCHETS: [Ratchet; 5] = [
     Ratchet {
         what: "percent of the types share their name with another",
         limit: 4.0,
-        measure: Figures::shared_names,
+        measure: ReadabilityFigures::shared_names,
     },
     Ratchet {
         what: "percent of the functions over 12 lines are without a blank line",
@@ -40,8 +40,8 @@ const RATCHETS: [Ratchet; 5] = [
 
 #[test]
 fn the_tree_becomes_easier_to_read() {
-    let mut total = Figures::default();
-    Figures::of_crates(&TREE).into_iter().for_each(|figures| total.add(figures));
+    let mut total = ReadabilityFigures::default();
+    ReadabilityFigures::of_crates(&TREE).into_iter().for_each(|figures| total.add(figures));
 
     for ratchet in RATCHETS {
         let value = (ratchet.measure)(&total);

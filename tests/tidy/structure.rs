@@ -1,7 +1,7 @@
 //! How files, modules, types and functions are made.
 
 use super::TREE;
-use pivot_tests::source::{Figures, Finding, FindingKind};
+use pivot_tests::source::{Finding, FindingKind, ReadabilityFigures};
 use std::collections::BTreeSet;
 
 /// The most lines of a file, its inline tests aside.
@@ -85,9 +85,9 @@ fn is_declaration(line: &str) -> bool {
 }
 
 /// Returns what is found in all files.
-fn all_figures() -> Figures {
-    let mut figures = Figures::of_loose(&TREE);
-    Figures::of_crates(&TREE).into_iter().for_each(|crate_figures| figures.add(crate_figures));
+fn all_figures() -> ReadabilityFigures {
+    let mut figures = ReadabilityFigures::of_loose(&TREE);
+    ReadabilityFigures::of_crates(&TREE).into_iter().for_each(|crate_figures| figures.add(crate_figures));
     figures
 }
 

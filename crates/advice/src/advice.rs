@@ -1,12 +1,12 @@
 //! Advice: what one stage of a query does at one tracepoint, as a straight line of instructions.
 //!
-//! The query of the paper's figure 1 compiles to two advices, one for each tracepoint. Their text form
-//! ([`crate::advice_text`]) is what `EXPLAIN` shows:
+//! The query of the paper's figure 1 (where the field `process` is called `procName`) compiles to two advices, one
+//! for each tracepoint. Their text form ([`crate::advice_text`]) is what `EXPLAIN` shows:
 //!
 //! ```text
 //! FROM incr IN DataNodeMetrics.incrBytesRead
 //! JOIN cl IN First(ClientProtocols) ON cl -> incr
-//! GROUP BY cl.procName SELECT cl.procName, SUM(incr.delta)
+//! GROUP BY cl.process SELECT cl.process, SUM(incr.delta)
 //!
 //! A1 at ClientProtocols                       A0 at DataNodeMetrics.incrBytesRead
 //!   OBSERVE process                             OBSERVE delta
@@ -37,7 +37,7 @@
 //! message for each instruction and expressions in postfix order. `pivot-protocol` converts it. Only bags and
 //! groups have a byte form of their own, in [`crate::codec`].
 
-use crate::aggregate::{Aggregate, FinalFunction};
+use crate::aggregate::{AggregateKind, FinalFunction};
 use crate::expr::Expr;
 use std::fmt;
 
@@ -158,7 +158,7 @@ pub enum Instruction {
         /// Names of the columns that it appends; an anti join appends none after its condition.
         columns: Vec<String>,
         /// The bag's aggregates.
-        aggregates: Vec<Aggregate>,
+        aggregates: Vec<AggregateKind>,
         /// The result that the bag stands for: its rows, or the groups of a subquery over them.
         rows: UnpackMode,
         /// The kind of join.
@@ -306,7 +306,7 @@ pub enum EmitMode {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AggregateCall {
     /// The aggregate.
-    pub aggregate: Aggregate,
+    pub aggregate: AggregateKind,
     /// The argument of the aggregate.
     pub input: CallArgument,
 }

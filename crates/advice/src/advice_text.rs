@@ -14,7 +14,7 @@ use crate::advice::{
     Advice, AggregateCall, CallArgument, EmitMode, FinalValue, Instruction, JoinKind, TemporalFilter,
     UnpackMode,
 };
-use crate::aggregate::{Aggregate, FinalFunction};
+use crate::aggregate::{AggregateKind, FinalFunction};
 use crate::expr::Expr;
 use crate::expr_text::write_expr;
 use std::fmt;
@@ -174,7 +174,11 @@ fn write_unpack(f: &mut fmt::Formatter<'_>, step: &Instruction, names: &ColumnNa
 }
 
 /// Writes the columns of a bag whose rows are unpacked, and its aggregates.
-fn write_columns(f: &mut fmt::Formatter<'_>, columns: &[String], aggregates: &[Aggregate]) -> fmt::Result {
+fn write_columns(
+    f: &mut fmt::Formatter<'_>,
+    columns: &[String],
+    aggregates: &[AggregateKind],
+) -> fmt::Result {
     write!(f, " ({})", columns.join(", "))?;
     if aggregates.is_empty() {
         return Ok(());
@@ -250,7 +254,7 @@ mod tests {
                 Instruction::Emit {
                     keys: vec![1],
                     folds: vec![AggregateCall {
-                        aggregate: crate::Aggregate::Sum,
+                        aggregate: crate::AggregateKind::Sum,
                         input: CallArgument::Expr(column(0)),
                     }],
                     form: EmitMode::Groups,

@@ -19,15 +19,16 @@
 
 use crate::error::EvalErrors;
 use crate::sketch::sketch_text;
-use crate::sketch::{ExponentialHistogram, HyperLogLog, IntegerCounts, Moments, SpaceSaving};
+use crate::sketch::{BucketCounts, ExponentialHistogram, HyperLogLog, Moments, SpaceSaving};
 use crate::sum::Sum;
 use crate::value::{Type, Value, nearest_integer};
 use std::fmt;
 
-/// The kinds of aggregate states. Their numbers travel in baggage, in reports and in advice.
+/// The kind of an aggregate state: what it keeps of the values, apart from any value. The numbers of kinds travel
+/// in baggage, in reports and in advice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum Aggregate {
+pub enum AggregateKind {
     /// The number of values that are not null.
     Count = 1,
     /// The sum of the values, exact for integers and durations.
@@ -52,69 +53,72 @@ pub enum Aggregate {
     Any = 11,
 }
 
-impl Aggregate {
-    /// All aggregates.
-    pub const ALL: [Aggregate; 11] = [
-        Aggregate::Count,
-        Aggregate::Sum,
-        Aggregate::Min,
-        Aggregate::Max,
-        Aggregate::Average,
-        Aggregate::Moments,
-        Aggregate::Distinct,
-        Aggregate::Histogram,
-        Aggregate::Tally,
-        Aggregate::Top,
-        Aggregate::Any,
+impl AggregateKind {
+    /// All kinds.
+    pub const ALL: [AggregateKind; 11] = [
+        AggregateKind::Count,
+        AggregateKind::Sum,
+        AggregateKind::Min,
+        AggregateKind::Max,
+        AggregateKind::Average,
+        AggregateKind::Moments,
+        AggregateKind::Distinct,
+        AggregateKind::Histogram,
+        AggregateKind::Tally,
+        AggregateKind::Top,
+        AggregateKind::Any,
     ];
 
     /// Returns the name in the text form of advice; for COUNT, SUM, MIN, MAX and AVERAGE it is the name in
     /// query text too.
     pub fn name(self) -> &'static str {
         match self {
-            Aggregate::Count => "COUNT",
-            Aggregate::Sum => "SUM",
-            Aggregate::Min => "MIN",
-            Aggregate::Max => "MAX",
-            Aggregate::Average => "AVERAGE",
-            Aggregate::Moments => "MOMENTS",
-            Aggregate::Distinct => "DISTINCT",
-            Aggregate::Histogram => "HIST",
-            Aggregate::Tally => "TALLY",
-            Aggregate::Top => "TOP",
-            Aggregate::Any => "ANY",
+            AggregateKind::Count => "COUNT",
+            AggregateKind::Sum => "SUM",
+            AggregateKind::Min => "MIN",
+            AggregateKind::Max => "MAX",
+            AggregateKind::Average => "AVERAGE",
+            AggregateKind::Moments => "MOMENTS",
+            AggregateKind::Distinct => "DISTINCT",
+            AggregateKind::Histogram => "HIST",
+            AggregateKind::Tally => "TALLY",
+            AggregateKind::Top => "TOP",
+            AggregateKind::Any => "ANY",
         }
     }
 
     /// Returns the aggregate of a number, or `None` if a later version may know it.
-    pub fn from_code(code: u8) -> Option<Aggregate> {
+    pub fn from_code(code: u8) -> Option<AggregateKind> {
         Self::ALL.into_iter().find(|aggregate| *aggregate as u8 == code)
     }
 
     /// Whether the states are too large for baggage. There the values travel instead, each with its count.
     pub fn is_sketch(self) -> bool {
-        matches!(self, Aggregate::Distinct | Aggregate::Histogram | Aggregate::Tally | Aggregate::Top)
+        matches!(
+            self,
+            AggregateKind::Distinct | AggregateKind::Histogram | AggregateKind::Tally | AggregateKind::Top
+        )
     }
 
     /// Returns the state of no rows.
     pub fn empty(self) -> AggregateState {
         match self {
-            Aggregate::Count => AggregateState::Count(0),
-            Aggregate::Sum => AggregateState::Sum(Sum::Empty),
-            Aggregate::Min => AggregateState::Min(Value::Null),
-            Aggregate::Max => AggregateState::Max(Value::Null),
-            Aggregate::Average => AggregateState::Average(Sum::Empty, 0),
-            Aggregate::Moments => AggregateState::Moments(Moments::default()),
-            Aggregate::Distinct => AggregateState::Distinct(HyperLogLog::default()),
-            Aggregate::Histogram => AggregateState::Histogram(Box::default()),
-            Aggregate::Tally => AggregateState::Tally(IntegerCounts::default()),
-            Aggregate::Top => AggregateState::Top(SpaceSaving::default()),
-            Aggregate::Any => AggregateState::Any(Value::Null),
+            AggregateKind::Count => AggregateState::Count(0),
+            AggregateKind::Sum => AggregateState::Sum(Sum::Empty),
+            AggregateKind::Min => AggregateState::Min(Value::Null),
+            AggregateKind::Max => AggregateState::Max(Value::Null),
+            AggregateKind::Average => AggregateState::Average(Sum::Empty, 0),
+            AggregateKind::Moments => AggregateState::Moments(Moments::default()),
+            AggregateKind::Distinct => AggregateState::Distinct(HyperLogLog::default()),
+            AggregateKind::Histogram => AggregateState::Histogram(Box::default()),
+            AggregateKind::Tally => AggregateState::Tally(BucketCounts::default()),
+            AggregateKind::Top => AggregateState::Top(SpaceSaving::default()),
+            AggregateKind::Any => AggregateState::Any(Value::Null),
         }
     }
 }
 
-impl fmt::Display for Aggregate {
+impl fmt::Display for AggregateKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -140,7 +144,7 @@ pub enum AggregateState {
     /// The distribution of the values over orders of magnitude.
     Histogram(Box<ExponentialHistogram>),
     /// The number of occurrences of each integer.
-    Tally(IntegerCounts),
+    Tally(BucketCounts),
     /// The most frequent values with their counts.
     Top(SpaceSaving),
     /// One of the values, null before the first.
@@ -175,19 +179,19 @@ pub enum FinalFunction {
 
 impl AggregateState {
     /// Returns the aggregate that this is a state of.
-    pub fn aggregate(&self) -> Aggregate {
+    pub fn aggregate(&self) -> AggregateKind {
         match self {
-            AggregateState::Count(_) => Aggregate::Count,
-            AggregateState::Sum(_) => Aggregate::Sum,
-            AggregateState::Min(_) => Aggregate::Min,
-            AggregateState::Max(_) => Aggregate::Max,
-            AggregateState::Average(..) => Aggregate::Average,
-            AggregateState::Moments(_) => Aggregate::Moments,
-            AggregateState::Distinct(_) => Aggregate::Distinct,
-            AggregateState::Histogram(_) => Aggregate::Histogram,
-            AggregateState::Tally(_) => Aggregate::Tally,
-            AggregateState::Top(_) => Aggregate::Top,
-            AggregateState::Any(_) => Aggregate::Any,
+            AggregateState::Count(_) => AggregateKind::Count,
+            AggregateState::Sum(_) => AggregateKind::Sum,
+            AggregateState::Min(_) => AggregateKind::Min,
+            AggregateState::Max(_) => AggregateKind::Max,
+            AggregateState::Average(..) => AggregateKind::Average,
+            AggregateState::Moments(_) => AggregateKind::Moments,
+            AggregateState::Distinct(_) => AggregateKind::Distinct,
+            AggregateState::Histogram(_) => AggregateKind::Histogram,
+            AggregateState::Tally(_) => AggregateKind::Tally,
+            AggregateState::Top(_) => AggregateKind::Top,
+            AggregateState::Any(_) => AggregateKind::Any,
         }
     }
 
@@ -389,22 +393,23 @@ fn replace_if(kept: &mut Value, value: &Value, wins: fn(std::cmp::Ordering) -> b
 
 /// Returns the type of what `finish` makes of a state over arguments of a type, or `None` if arguments of
 /// that type cannot be aggregated so.
-pub fn finished_type(aggregate: Aggregate, finish: FinalFunction, argument: Type) -> Option<Type> {
+pub fn finished_type(aggregate: AggregateKind, finish: FinalFunction, argument: Type) -> Option<Type> {
     let open = matches!(argument, Type::Any | Type::Null);
     let number = argument.is_number() || argument == Type::Duration;
 
     match (aggregate, finish) {
-        (Aggregate::Count | Aggregate::Distinct, _) => Some(Type::U64),
-        (Aggregate::Min | Aggregate::Max | Aggregate::Any, _) => Some(argument),
-        (Aggregate::Top, _) => Some(Type::String.list()),
-        (Aggregate::Histogram | Aggregate::Tally, FinalFunction::Plain | FinalFunction::Linear { .. }) => {
-            (open || number).then(|| Type::String.list())
-        }
+        (AggregateKind::Count | AggregateKind::Distinct, _) => Some(Type::U64),
+        (AggregateKind::Min | AggregateKind::Max | AggregateKind::Any, _) => Some(argument),
+        (AggregateKind::Top, _) => Some(Type::String.list()),
+        (
+            AggregateKind::Histogram | AggregateKind::Tally,
+            FinalFunction::Plain | FinalFunction::Linear { .. },
+        ) => (open || number).then(|| Type::String.list()),
 
         // The rest needs numbers. Whether an argument of no known type is one shows when it runs.
         _ if open => Some(Type::Any),
-        (Aggregate::Sum, _) if argument.is_integer() => Some(Type::I64),
-        (Aggregate::Moments, FinalFunction::Plain) => argument.is_number().then_some(Type::F64),
+        (AggregateKind::Sum, _) if argument.is_integer() => Some(Type::I64),
+        (AggregateKind::Moments, FinalFunction::Plain) => argument.is_number().then_some(Type::F64),
         _ if argument == Type::Duration => Some(Type::Duration),
         _ => number.then_some(Type::F64),
     }
@@ -414,7 +419,7 @@ pub fn finished_type(aggregate: Aggregate, finish: FinalFunction, argument: Type
 mod tests {
     use super::*;
 
-    fn state_of(aggregate: Aggregate, values: &[(Value, u64)]) -> AggregateState {
+    fn state_of(aggregate: AggregateKind, values: &[(Value, u64)]) -> AggregateState {
         let mut state = aggregate.empty();
         values.iter().for_each(|(value, weight)| state.update(value, *weight, &mut EvalErrors::default()));
         state
@@ -427,16 +432,16 @@ mod tests {
     #[test]
     fn weight_counts_a_row_many_times() {
         let rows = [(Value::U64(10), 3), (Value::U64(1), 1), (Value::Null, 7)];
-        assert_eq!(finished(&state_of(Aggregate::Sum, &rows)), Value::I64(31));
-        assert_eq!(finished(&state_of(Aggregate::Count, &rows)), Value::U64(4));
-        assert_eq!(finished(&state_of(Aggregate::Average, &rows)), Value::F64(7.75));
-        assert_eq!(finished(&state_of(Aggregate::Min, &rows)), Value::U64(1));
-        assert_eq!(finished(&state_of(Aggregate::Max, &rows)), Value::U64(10));
+        assert_eq!(finished(&state_of(AggregateKind::Sum, &rows)), Value::I64(31));
+        assert_eq!(finished(&state_of(AggregateKind::Count, &rows)), Value::U64(4));
+        assert_eq!(finished(&state_of(AggregateKind::Average, &rows)), Value::F64(7.75));
+        assert_eq!(finished(&state_of(AggregateKind::Min, &rows)), Value::U64(1));
+        assert_eq!(finished(&state_of(AggregateKind::Max, &rows)), Value::U64(10));
     }
 
     #[test]
     fn merging_equals_updating_with_all() {
-        for aggregate in Aggregate::ALL {
+        for aggregate in AggregateKind::ALL {
             let (a, b) = ([(Value::I64(4), 2)], [(Value::I64(-9), 1), (Value::I64(5), 5)]);
             let mut merged = state_of(aggregate, &a);
             merged.merge(&state_of(aggregate, &b));
@@ -451,7 +456,7 @@ mod tests {
 
     #[test]
     fn scaling_equals_repeating() {
-        for aggregate in Aggregate::ALL {
+        for aggregate in AggregateKind::ALL {
             let mut scaled = state_of(aggregate, &[(Value::I64(4), 2)]);
             scaled.scale(3);
             assert_eq!(scaled, state_of(aggregate, &[(Value::I64(4), 6)]));
@@ -461,9 +466,9 @@ mod tests {
     #[test]
     fn a_sum_may_pass_64_bits_on_its_way() {
         let rows = [(Value::U64(u64::MAX), 4), (Value::I64(i64::MIN), 8)];
-        assert_eq!(finished(&state_of(Aggregate::Sum, &rows)), Value::I64(-4));
+        assert_eq!(finished(&state_of(AggregateKind::Sum, &rows)), Value::I64(-4));
         let mut errors = EvalErrors::default();
-        let beyond = state_of(Aggregate::Sum, &rows[..1]).finish(FinalFunction::Plain, &mut errors);
+        let beyond = state_of(AggregateKind::Sum, &rows[..1]).finish(FinalFunction::Plain, &mut errors);
         assert_eq!((beyond, errors.0), (Value::Null, 1));
     }
 
@@ -471,7 +476,7 @@ mod tests {
     fn the_least_and_the_largest_do_not_depend_on_the_order() {
         let rows = [(Value::F64(5.0), 1), (Value::I64(5), 1)];
         let turned = [rows[1].clone(), rows[0].clone()];
-        for (aggregate, shown) in [(Aggregate::Min, "5"), (Aggregate::Max, "5.0")] {
+        for (aggregate, shown) in [(AggregateKind::Min, "5"), (AggregateKind::Max, "5.0")] {
             for rows in [&rows, &turned] {
                 assert_eq!(finished(&state_of(aggregate, rows)).to_string(), shown);
             }
@@ -480,10 +485,12 @@ mod tests {
 
     #[test]
     fn aggregates_of_nothing_are_null_and_counts_are_zero() {
-        for aggregate in Aggregate::ALL {
+        for aggregate in AggregateKind::ALL {
             let expected = match aggregate {
-                Aggregate::Count | Aggregate::Distinct => Value::U64(0),
-                Aggregate::Histogram | Aggregate::Tally | Aggregate::Top => Value::List([].into()),
+                AggregateKind::Count | AggregateKind::Distinct => Value::U64(0),
+                AggregateKind::Histogram | AggregateKind::Tally | AggregateKind::Top => {
+                    Value::List([].into())
+                }
                 _ => Value::Null,
             };
             assert_eq!(finished(&aggregate.empty()), expected);
@@ -493,7 +500,7 @@ mod tests {
     #[test]
     fn one_histogram_gives_every_quantile() {
         let rows: Vec<(Value, u64)> = (1..=100).map(|i| (Value::Duration(i * 1_000_000), 2)).collect();
-        let state = state_of(Aggregate::Histogram, &rows);
+        let state = state_of(AggregateKind::Histogram, &rows);
         for (q, truth) in [(0.5, 50e6), (0.9, 90e6), (0.99, 99e6)] {
             let Value::Duration(found) = state.finish(FinalFunction::Quantile(q), &mut EvalErrors::default())
             else {
@@ -509,11 +516,11 @@ mod tests {
         let list = |texts: &[&str]| Value::List(texts.iter().map(Value::str).collect());
         let rows: Vec<(Value, u64)> = [0, 12, 13, 25, 30].map(|i| (Value::I64(i / 10 + 1), 1)).into();
         let linear = FinalFunction::Linear { least: 0.0, step: 10.0, count: 3, durations: false };
-        let tally = state_of(Aggregate::Tally, &[rows, vec![(Value::I64(4), 7)]].concat());
+        let tally = state_of(AggregateKind::Tally, &[rows, vec![(Value::I64(4), 7)]].concat());
         let shown = tally.finish(linear, &mut EvalErrors::default());
         assert_eq!(shown, list(&["[0, 10): 1", "[10, 20): 2", "[20, 30): 1", "[30, ∞): 8"]));
         let top =
-            state_of(Aggregate::Top, &[(Value::str("a"), 1), (Value::str("b"), 4), (Value::str("c"), 2)]);
+            state_of(AggregateKind::Top, &[(Value::str("a"), 1), (Value::str("b"), 4), (Value::str("c"), 2)]);
         assert_eq!(top.finish(FinalFunction::Top(2), &mut EvalErrors::default()), list(&["b: 4", "c: 2"]));
     }
 
@@ -523,14 +530,14 @@ mod tests {
         let rows = [(Value::I64(0), 1), (Value::I64(1), 3), (Value::I64(-1), 2)];
         let counts = |aggregate, finish| state_of(aggregate, &rows).finish_counts(finish, 0.3);
         let linear = FinalFunction::Linear { least: 0.0, step: 10.0, count: 1, durations: false };
-        assert_eq!(counts(Aggregate::Top, FinalFunction::Top(2)), list(&["1: 10", "-1: 7"]));
+        assert_eq!(counts(AggregateKind::Top, FinalFunction::Top(2)), list(&["1: 10", "-1: 7"]));
         let shown = list(&["[-∞, 0): 7", "[-∞, 0): 3", "[0, 10): 10"]);
-        assert_eq!(counts(Aggregate::Tally, linear), shown);
+        assert_eq!(counts(AggregateKind::Tally, linear), shown);
         let shown = list(&["[-1, -1): 7", "0: 3", "(1, 1]: 10"]);
-        assert_eq!(counts(Aggregate::Histogram, FinalFunction::Plain), shown);
-        assert_eq!(counts(Aggregate::Histogram, FinalFunction::Quantile(0.5)), None);
-        assert_eq!(counts(Aggregate::Sum, FinalFunction::Plain), None);
-        let mut tally = state_of(Aggregate::Tally, &[]);
+        assert_eq!(counts(AggregateKind::Histogram, FinalFunction::Plain), shown);
+        assert_eq!(counts(AggregateKind::Histogram, FinalFunction::Quantile(0.5)), None);
+        assert_eq!(counts(AggregateKind::Sum, FinalFunction::Plain), None);
+        let mut tally = state_of(AggregateKind::Tally, &[]);
         if let AggregateState::Tally(tally) = &mut tally {
             tally.other = 5;
         }
@@ -540,7 +547,7 @@ mod tests {
     #[test]
     fn a_value_that_does_not_add_up_is_counted_and_left_out() {
         let mut errors = EvalErrors::default();
-        let mut state = Aggregate::Average.empty();
+        let mut state = AggregateKind::Average.empty();
         state.update(&Value::str("x"), 1, &mut errors);
         state.update(&Value::I64(2), 1, &mut errors);
         assert_eq!((state.finish(FinalFunction::Plain, &mut errors), errors.0), (Value::F64(2.0), 1));

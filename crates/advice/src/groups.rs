@@ -13,7 +13,7 @@
 //! with the keys left in the vector: about 100 bytes a group beside its key and states. Looking a key up
 //! costs a hash of its values and, nearly always, one comparison.
 
-use crate::aggregate::{Aggregate, AggregateState};
+use crate::aggregate::{AggregateKind, AggregateState};
 use crate::value::Value;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -66,7 +66,7 @@ impl Group {
 #[derive(Clone)]
 pub struct Groups {
     keys: usize,
-    aggregates: Box<[Aggregate]>,
+    aggregates: Box<[AggregateKind]>,
     groups: Vec<Group>,
     index: HashTable<u32>,
     hasher: RandomState,
@@ -74,7 +74,7 @@ pub struct Groups {
 
 impl Groups {
     /// Returns an empty table of rows with `keys` key columns and one state for each aggregate.
-    pub fn new(keys: usize, aggregates: &[Aggregate]) -> Groups {
+    pub fn new(keys: usize, aggregates: &[AggregateKind]) -> Groups {
         let hasher = RandomState::default();
         Groups { keys, aggregates: aggregates.into(), groups: Vec::new(), index: HashTable::new(), hasher }
     }
@@ -90,7 +90,7 @@ impl Groups {
     }
 
     /// Returns the aggregates whose states a group carries.
-    pub fn aggregates(&self) -> &[Aggregate] {
+    pub fn aggregates(&self) -> &[AggregateKind] {
         &self.aggregates
     }
 

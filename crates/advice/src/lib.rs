@@ -10,7 +10,7 @@
 //! it, and still give the same COUNT and SUM.
 //!
 //! ```
-//! use pivot_advice::{Advice, AggregateCall, Aggregate, CallArgument, Expr, Instruction, QueryId};
+//! use pivot_advice::{Advice, AggregateCall, AggregateKind, CallArgument, Expr, Instruction, QueryId};
 //!
 //! let advice = Advice {
 //!     query: QueryId::new(0, 7),
@@ -21,7 +21,7 @@
 //!         Instruction::Observe { field: "delta".into() },
 //!         Instruction::Emit {
 //!             keys: vec![0],
-//!             folds: vec![AggregateCall { aggregate: Aggregate::Sum, input: CallArgument::Expr(Expr::Column(1)) }],
+//!             folds: vec![AggregateCall { aggregate: AggregateKind::Sum, input: CallArgument::Expr(Expr::Column(1)) }],
 //!             form: pivot_advice::EmitMode::Groups,
 //!         },
 //!     ],
@@ -65,7 +65,7 @@ pub use advice::{
     Advice, AggregateCall, BagKey, CallArgument, EmitMode, FinalValue, Instruction, JoinKind, QueryId,
     TemporalFilter, UnpackMode,
 };
-pub use aggregate::{Aggregate, AggregateState, FinalFunction, finished_type};
+pub use aggregate::{AggregateKind, AggregateState, FinalFunction, finished_type};
 pub use error::{DecodeError, EvalErrors};
 pub use exports::{Exports, FieldDescriptor, canonical_field, default_fields};
 pub use expr::{Binary, Expr, Function, Pattern, Unary};

@@ -2,28 +2,28 @@
 //!
 //! A throttled query processes one request in `weight`, always the same ones in every process, and each of
 //! their rows counts `weight` times (a Horvitz-Thompson estimate): counts and sums are about right as they
-//! are. How far they may be off shows in how much the [`SAMPLE_STRATA`] parts differ that a hash of the
-//! request's id puts it into:
+//! are. How far they may be off shows in how much the [`SAMPLE_STRATA`] strata differ that a hash of
+//! the request's id puts it into:
 //!
 //! ```text
-//! key (host)   part     n   SUM(bytes)
-//! dn-1            0    12        4,096       the part is one more key, behind the others
+//! key (host)   stratum  n   SUM(bytes)
+//! dn-1            0    12        4,096       the stratum is one more key, behind the others
 //! dn-1            1     8        2,048
 //! ```
 
 use crate::groups::Groups;
 
-/// The number of parts that all requests are divided into by a hash of their id. How much the parts of a
-/// sample differ gives the standard error of a sum over it.
+/// The number of strata: parts that all requests are divided into by a hash of their id. How much the strata of
+/// a sample differ gives the standard error of a sum over it.
 ///
-/// Agents, the compiler and the frontend must agree on it: groups of a sample carry the number of their part
+/// Agents, the compiler and the frontend must agree on it: groups of a sample carry the number of their stratum
 /// as a last key, from 0 up to this.
 pub const SAMPLE_STRATA: u8 = 16;
 
 /// The result of a query over a sample of all requests.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SampledGroups {
-    /// The groups, with one more key behind the others: the number of the part that the request belongs to.
+    /// The groups, with one more key behind the others: the number of the stratum that the request belongs to.
     pub groups: Option<Groups>,
     /// The sum of the weights of all rows.
     pub weights: u64,

@@ -7,7 +7,7 @@
 #![allow(missing_docs)]
 
 use pivot_advice::{
-    Advice, Aggregate, AggregateCall, BagKey, Binary, CallArgument, EmitMode, Expr, Groups, Instruction,
+    Advice, AggregateCall, AggregateKind, BagKey, Binary, CallArgument, EmitMode, Expr, Groups, Instruction,
     JoinKind, QueryId, TemporalFilter, UnpackMode, Value,
 };
 use pivot_baggage::Baggage;
@@ -29,8 +29,8 @@ fn filter(limit: i64) -> Instruction {
     Instruction::Filter { expr: Expr::binary(Binary::Greater, Expr::Column(1), limit) }
 }
 
-fn emit(keys: &[u16], folds: &[Aggregate]) -> Instruction {
-    let fold = |aggregate: &Aggregate| AggregateCall {
+fn emit(keys: &[u16], folds: &[AggregateKind]) -> Instruction {
+    let fold = |aggregate: &AggregateKind| AggregateCall {
         aggregate: *aggregate,
         input: CallArgument::Expr(Expr::Column(1)),
     };
@@ -67,7 +67,10 @@ fn pack(keep: TemporalFilter) -> Instruction {
         bag,
         keep,
         keys: vec![2],
-        folds: vec![AggregateCall { aggregate: Aggregate::Sum, input: CallArgument::Expr(Expr::Column(1)) }],
+        folds: vec![AggregateCall {
+            aggregate: AggregateKind::Sum,
+            input: CallArgument::Expr(Expr::Column(1)),
+        }],
     }
 }
 
@@ -81,15 +84,17 @@ fn request() -> Baggage {
 }
 
 fn queries(name: &str) -> Vec<Advice> {
-    let sums = || emit(&[0], &[Aggregate::Sum]);
+    let sums = || emit(&[0], &[AggregateKind::Sum]);
     match name {
         "rejects" => vec![query(1, vec![filter(i64::MAX), sums()])],
         "count" => vec![query(1, vec![emit(&[0], &[])])],
         "sum" => vec![query(1, vec![sums()])],
         "filtered_sum" => vec![query(1, vec![filter(-1), sums()])],
-        "sum_by_two" => vec![query(1, vec![emit(&[0, 2], &[Aggregate::Sum])])],
-        "quantile" => vec![query(1, vec![emit(&[0], &[Aggregate::Histogram])])],
-        "join" => vec![query(1, vec![filter(-1), unpack(JoinKind::Inner), emit(&[3], &[Aggregate::Sum])])],
+        "sum_by_two" => vec![query(1, vec![emit(&[0, 2], &[AggregateKind::Sum])])],
+        "quantile" => vec![query(1, vec![emit(&[0], &[AggregateKind::Histogram])])],
+        "join" => {
+            vec![query(1, vec![filter(-1), unpack(JoinKind::Inner), emit(&[3], &[AggregateKind::Sum])])]
+        }
         "pack" => vec![query(1, vec![pack(TemporalFilter::All)])],
         "pack_first" => vec![query(1, vec![pack(TemporalFilter::First(1))])],
         "two_queries" => vec![query(1, vec![filter(-1), sums()]), query(2, vec![filter(-1), sums()])],

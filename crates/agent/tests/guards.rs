@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::{emit, keys, part, query, serial, woven};
-use pivot_advice::{Aggregate, AggregateCall, CallArgument, EmitMode, Expr, Instruction};
+use pivot_advice::{AggregateCall, AggregateKind, CallArgument, EmitMode, Expr, Instruction};
 use pivot_agent::limits::{MAX_BYTES, MAX_GROUPS};
 use pivot_agent::{CpuBudget, Export, QueryState};
 use std::collections::BTreeMap;
@@ -209,7 +209,7 @@ fn throttling_looks_at_whole_requests() {
 /// COUNT and SUM of `n`, grouped by it or by a text of that many bytes.
 fn summed(bytes: Option<usize>, events: u64) -> pivot_agent::QueryReport {
     let field = if bytes.is_some() { "text" } else { "n" };
-    let fold = AggregateCall { aggregate: Aggregate::Sum, input: CallArgument::Expr(Expr::Column(1)) };
+    let fold = AggregateCall { aggregate: AggregateKind::Sum, input: CallArgument::Expr(Expr::Column(1)) };
     let instructions = vec![
         Instruction::Observe { field: field.into() },
         Instruction::Observe { field: "n".into() },

@@ -5,13 +5,13 @@ mod harness;
 
 use harness::{part, query, serial};
 use pivot_advice::{
-    Advice, Aggregate, AggregateCall, AggregateState, BagKey, CallArgument, EmitMode, EvalErrors, Expr,
+    Advice, AggregateCall, AggregateKind, AggregateState, BagKey, CallArgument, EmitMode, EvalErrors, Expr,
     FinalFunction, Instruction, JoinKind, TemporalFilter, UnpackMode,
 };
 use pivot_agent::{CpuBudget, QueryReport};
 use std::time::Duration;
 
-fn fold(aggregate: Aggregate, column: u16) -> AggregateCall {
+fn fold(aggregate: AggregateKind, column: u16) -> AggregateCall {
     AggregateCall { aggregate, input: CallArgument::Expr(Expr::Column(column)) }
 }
 
@@ -28,7 +28,7 @@ const BAG: BagKey = BagKey { query: pivot_advice::QueryId { frontend: 1, number:
 /// COUNT and SUM(n) by `class`.
 fn counting() -> Advice {
     let emit =
-        Instruction::Emit { keys: vec![0], folds: vec![fold(Aggregate::Sum, 1)], form: EmitMode::Groups };
+        Instruction::Emit { keys: vec![0], folds: vec![fold(AggregateKind::Sum, 1)], form: EmitMode::Groups };
     advice(0, "Throttled.event", vec![observe("class"), observe("n"), emit])
 }
 
@@ -46,7 +46,7 @@ fn joined(matching: JoinKind) -> [Advice; 2] {
         matching,
         on: None,
     };
-    let folds = if matching == JoinKind::Anti { vec![] } else { vec![fold(Aggregate::Sum, 0)] };
+    let folds = if matching == JoinKind::Anti { vec![] } else { vec![fold(AggregateKind::Sum, 0)] };
     let emit = Instruction::Emit { keys: vec![], folds, form: EmitMode::Groups };
     [
         advice(1, "Throttled.packed", vec![observe("n"), pack]),
@@ -143,7 +143,8 @@ fn counts_and_sums_are_those_of_all_requests() {
 #[test]
 fn counts_in_lists_are_those_of_all_requests_too() {
     let _serial = serial();
-    let folds = vec![fold(Aggregate::Histogram, 1), fold(Aggregate::Tally, 1), fold(Aggregate::Top, 1)];
+    let folds =
+        vec![fold(AggregateKind::Histogram, 1), fold(AggregateKind::Tally, 1), fold(AggregateKind::Top, 1)];
     let emit = Instruction::Emit { keys: vec![0], folds, form: EmitMode::Groups };
     let advice = advice(0, "Throttled.event", vec![observe("class"), observe("n"), emit]);
     let part = woven(&[advice], || {

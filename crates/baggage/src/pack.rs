@@ -24,7 +24,7 @@ use crate::format::bags::temporal_bag;
 use crate::format::bags::value::ValueRef;
 use crate::format::shared_bytes::SharedBytes;
 use crate::losses;
-use pivot_advice::{Aggregate, AggregateState, BagKey, Groups, TemporalFilter, Value};
+use pivot_advice::{AggregateKind, AggregateState, BagKey, Groups, TemporalFilter, Value};
 
 impl Baggage {
     /// Packs the tuples of one event, each given by its rows. A grouped bag adds the rows up. A temporal bag
@@ -60,7 +60,7 @@ impl Baggage {
         &mut self,
         key: BagKey,
         keep: TemporalFilter,
-        aggregates: &[Aggregate],
+        aggregates: &[AggregateKind],
         row: &[Value],
         states: &[AggregateState],
     ) -> Option<Stamp> {
@@ -134,7 +134,7 @@ impl Baggage {
     pub fn pack_row(
         &mut self,
         key: BagKey,
-        aggregates: &[Aggregate],
+        aggregates: &[AggregateKind],
         row: &[Value],
         n: u64,
         states: &[AggregateState],
@@ -160,7 +160,7 @@ impl Baggage {
     pub fn pack_summand(
         &mut self,
         key: BagKey,
-        aggregates: &[Aggregate],
+        aggregates: &[AggregateKind],
         row: &[ValueRef<'_>],
         summand: Summand,
     ) -> bool {

@@ -1,4 +1,4 @@
-//! Queries and agents as the frontend lists them, converted from the wire once.
+//! The lists of queries and of agents that the frontend keeps, as data: converted from the wire, not yet drawn.
 
 use pivot_advice::{LossCounts, QueryBudget, QueryCost, QueryState, WithheldMessages};
 use pivot_protocol::{from_wire, wire};
@@ -60,7 +60,7 @@ pub(crate) struct QueryOnAgent {
     pub(crate) groups: u64,
 }
 
-/// Whether an agent is connected.
+/// Whether one listed agent is connected, has left, or was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AgentPresence {
     Connected,

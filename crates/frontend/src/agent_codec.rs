@@ -4,8 +4,8 @@
 //! agent of another version may say more than this frontend knows.
 
 use crate::agent_report::{AgentLosses, AgentReport, ReportPart, ReportedGroups, WovenNotice};
-use crate::interval::Interval;
 use crate::registry::AgentIdentity;
+use crate::time_range::TimeRange;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
 use pivot_advice::{Exports, Groups, SampledGroups};
 use pivot_protocol::{ProtocolError, from_wire, to_wire, wire};
@@ -25,7 +25,7 @@ pub(crate) fn exports(catalogue: Vec<wire::Exports>) -> Vec<Exports> {
 pub(crate) fn agent_report(report: wire::Report) -> AgentReport {
     AgentReport {
         sequence: report.sequence,
-        window: Interval { start_ns: report.window_start_ns, end_ns: report.window_end_ns },
+        window: TimeRange { start_ns: report.window_start_ns, end_ns: report.window_end_ns },
         watermark_ns: report.watermark_ns,
         withheld: report.held_back.into_iter().map(from_wire::withheld_messages).collect(),
         parts: report.parts.into_iter().filter_map(report_part).collect(),

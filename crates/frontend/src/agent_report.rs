@@ -2,7 +2,7 @@
 //!
 //! Decoding happens before the frontend's lock is taken; it is the larger part of what a report costs.
 
-use crate::interval::Interval;
+use crate::time_range::TimeRange;
 use pivot_advice::{
     Groups, LossCounts, QueryCost, QueryId, QueryStatus, SampledGroups, WeaveProblem, WithheldMessages,
 };
@@ -12,7 +12,7 @@ use pivot_advice::{
 pub(crate) struct AgentReport {
     /// From 1, without gaps, per incarnation.
     pub(crate) sequence: u64,
-    pub(crate) window: Interval,
+    pub(crate) window: TimeRange,
     /// No later report has rows of a window that ends here or before.
     pub(crate) watermark_ns: i64,
     /// Messages that the process sent without baggage, since it began.

@@ -70,10 +70,10 @@ async fn serve(shared: Arc<SharedState>, mut stream: Streaming<wire::FromAgent>,
     let catalogue = exports(std::mem::take(&mut hello.catalogue));
     let open = outbox.downgrade();
     // From here on the registry alone keeps the stream open: it closes it by dropping the outbox.
-    let attachment = shared.lock().connect(incarnation, identity(hello), catalogue, outbox, now_ns());
+    let connection = shared.lock().connect(incarnation, identity(hello), catalogue, outbox, now_ns());
 
-    let outcome = receive(&shared, &mut stream, &open, attachment).await;
-    shared.lock().registry.disconnect(attachment, now_ns());
+    let outcome = receive(&shared, &mut stream, &open, connection).await;
+    shared.lock().registry.disconnect(connection, now_ns());
     if let Some(StreamEnd { outbox, status }) = outcome {
         // An agent that has gone already does not hear it.
         let _ = outbox.try_send(Err(status));
@@ -92,7 +92,7 @@ async fn receive(
     shared: &SharedState,
     stream: &mut Streaming<wire::FromAgent>,
     open: &mpsc::WeakSender<Result<AgentCommand, Status>>,
-    attachment: AgentConnection,
+    connection: AgentConnection,
 ) -> Option<StreamEnd> {
     let mut stopping = shared.stopping();
     loop {
@@ -104,19 +104,19 @@ async fn receive(
 
         // The registry has dropped the outbox of an agent that does not read.
         let outbox = open.upgrade()?;
-        if let Err(status) = apply(shared, attachment, kind) {
+        if let Err(status) = apply(shared, connection, kind) {
             return Some(StreamEnd { outbox, status });
         }
     }
 }
 
 /// Applies one message. Fails if the agent has to connect anew.
-fn apply(shared: &SharedState, attachment: AgentConnection, kind: Option<Kind>) -> Result<(), Status> {
+fn apply(shared: &SharedState, connection: AgentConnection, kind: Option<Kind>) -> Result<(), Status> {
     match kind {
         Some(Kind::Report(report)) => {
             let sequence = report.sequence;
             let report = agent_report(report);
-            if shared.lock().merge_report(attachment, report, now_ns()) == SequenceCheck::Gap {
+            if shared.lock().merge_report(connection, report, now_ns()) == SequenceCheck::Gap {
                 let gap = format!("reports before {sequence} are missing");
                 return Err(Status::failed_precondition(gap));
             }
@@ -124,16 +124,16 @@ fn apply(shared: &SharedState, attachment: AgentConnection, kind: Option<Kind>) 
 
         Some(Kind::Woven(woven)) => {
             let woven = woven_notice(woven);
-            shared.lock().note_woven(attachment, woven, now_ns());
+            shared.lock().note_woven(connection, woven, now_ns());
         }
 
         Some(Kind::Exported(exported)) => {
             let exports = exports(exported.catalogue);
-            shared.lock().add_exports(attachment, exports, now_ns());
+            shared.lock().add_exports(connection, exports, now_ns());
         }
 
-        Some(Kind::Lost(lost)) => shared.lock().note_losses(attachment, losses(lost), now_ns()),
-        Some(Kind::Goodbye(_)) => shared.lock().note_goodbye(attachment, now_ns()),
+        Some(Kind::Lost(lost)) => shared.lock().note_losses(connection, losses(lost), now_ns()),
+        Some(Kind::Goodbye(_)) => shared.lock().note_goodbye(connection, now_ns()),
         Some(Kind::Hello(_)) => return Err(Status::invalid_argument("hello was said before")),
         // A message of a later version.
         None => {}

@@ -4,15 +4,15 @@ use crate::agent_report::AgentLosses;
 use crate::column_role::ColumnRole;
 use crate::cost_ledger::{AgentCost, recent_ns};
 use crate::estimate::ColumnEstimate;
-use crate::frame_queue::{ComputedFrame, ComputedResult, FrameSelection};
 use crate::installed_query::InstalledQuery;
+use crate::kept_frames::{ComputedFrame, ComputedResult, FrameSelection};
 use crate::registry::{AgentSession, Coverage, Presence, Registry};
 use crate::select::{ResultColumn, ResultRow, other_row};
 use crate::state::FrontendState;
 use pivot_advice::{QueryBudget, QueryId};
 use pivot_protocol::wire::{self, results_request::Wanted};
 use pivot_protocol::{ProtocolError, from_wire, to_wire};
-use pivot_query::{Catalog, CompileOptions, Diagnostic, Diagnostics, OutputSchema, Severity};
+use pivot_query::{Catalog, CompileOptions, Diagnostic, Diagnostics, OutputPlan, Severity};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A parameter of a query whose value cannot be read.
@@ -132,7 +132,7 @@ fn row(row: &ResultRow) -> wire::Row {
     }
 }
 
-fn other(computed: ComputedResult<'_>, output: &OutputSchema) -> Option<wire::Row> {
+fn other(computed: ComputedResult<'_>, output: &OutputPlan) -> Option<wire::Row> {
     let result = computed.result;
     other_row(&result.groups, output, result.seconds()).as_ref().map(row)
 }

@@ -2,8 +2,8 @@
 
 use crate::client_codec;
 use crate::compilation::CompiledQuery;
-use crate::frame_queue::FrameSelection;
 use crate::frame_stream::FrameStream;
+use crate::kept_frames::FrameSelection;
 use crate::shared_state::{CompileFailure, SharedState, now_ns};
 use crate::state::InstallRefusal;
 use futures::stream::{BoxStream, StreamExt, unfold};

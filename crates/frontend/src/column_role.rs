@@ -4,7 +4,7 @@
 //! cannot tell either from names and types, and it has no compiler: the roles travel with the columns.
 
 use pivot_advice::EmitMode;
-use pivot_query::{OutputColumn, OutputSchema};
+use pivot_query::{OutputColumn, OutputPlan};
 
 /// The role of a column in its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) enum ColumnRole {
 }
 
 /// Returns whether the column is a key of a group, a measure of it, or a value of a row that is not grouped.
-pub(crate) fn role(column: &OutputColumn, output: &OutputSchema) -> ColumnRole {
+pub(crate) fn role(column: &OutputColumn, output: &OutputPlan) -> ColumnRole {
     if output.form == EmitMode::Rows {
         return ColumnRole::Value;
     }
@@ -32,7 +32,7 @@ pub(crate) fn role(column: &OutputColumn, output: &OutputSchema) -> ColumnRole {
 }
 
 /// Returns the place of the column in ORDER BY, from 1, or 0 if rows are not sorted by it.
-pub(crate) fn order_position(column: &OutputColumn, output: &OutputSchema) -> u32 {
+pub(crate) fn order_position(column: &OutputColumn, output: &OutputPlan) -> u32 {
     let position = output.order.iter().position(|(expr, _)| *expr == column.expr);
     position.map_or(0, |position| u32::try_from(position + 1).unwrap_or(u32::MAX))
 }

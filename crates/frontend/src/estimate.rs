@@ -7,14 +7,14 @@
 //! # How far a sum may be off
 //!
 //! This is the method of *random groups* of survey sampling. A hash of the request puts it into one of
-//! [`SAMPLE_STRATA`] parts, which travels as one more key of each group. Each part is a small sample of
-//! its own, so how much the parts differ tells how much another sample would differ from this one:
+//! [`SAMPLE_STRATA`] strata, whose number travels as one more key of each group. Each stratum is a small sample
+//! of its own, so how much they differ tells how much another sample would differ from this one:
 //!
 //! ```text
-//! part              0    1    2    3   ..  15
-//! its share of SUM  12   9    14   10  ..  11        K parts, mean m
+//! stratum           0    1    2    3   ..  15
+//! its share of SUM  12   9    14   10  ..  11        K strata, mean m
 //!
-//! variance of the sum of all parts = K/(K-1) * Σ (share - m)²
+//! variance of the sum of all strata = K/(K-1) * Σ (share - m)²
 //! ```
 //!
 //! That variance is what remains of a sample without replacement only if the sample is a small fraction
@@ -28,13 +28,10 @@
 use crate::finished::FinishedGroup;
 use crate::window_groups::WindowGroups;
 use pivot_advice::{
-    Aggregate, AggregateState, Binary, EmitMode, EvalErrors, Expr, Group, Groups, SAMPLE_STRATA, Value,
+    AggregateKind, AggregateState, Binary, EmitMode, EvalErrors, Expr, Group, Groups, SAMPLE_STRATA, Value,
 };
-use pivot_query::OutputSchema;
+use pivot_query::OutputPlan;
 use std::collections::HashMap;
-
-/// The number of parts that requests fall into.
-const PARTS: usize = SAMPLE_STRATA as usize;
 
 /// How much a column tells about all requests if only a sample of them was processed. Ordered from the
 /// most to the least that is known.
@@ -50,7 +47,7 @@ pub(crate) enum ColumnEstimate {
     OfSample,
 }
 
-/// The parts of one group, by the kind of sample that they come from.
+/// The strata of one group, by the kind of sample that they come from.
 #[derive(Default)]
 struct GroupSamples<'a> {
     /// Of requests that the SAMPLE clause chose, or of all requests if there is none.
@@ -60,15 +57,15 @@ struct GroupSamples<'a> {
 }
 
 /// Whether any rows come from a sample of the requests.
-pub(crate) fn is_sampled(groups: &WindowGroups, output: &OutputSchema) -> bool {
+pub(crate) fn is_sampled(groups: &WindowGroups, output: &OutputPlan) -> bool {
     output.is_scaled() || groups.is_sampled()
 }
 
-/// Finishes groups that come from samples: merges the parts of each, scales it to all requests, and computes
+/// Finishes groups that come from samples: merges the strata of each, scales it to all requests, and computes
 /// standard errors.
 pub(crate) fn estimated_groups(
     groups: &WindowGroups,
-    output: &OutputSchema,
+    output: &OutputPlan,
     seconds: f64,
     errors: &mut EvalErrors,
 ) -> Vec<FinishedGroup> {
@@ -77,12 +74,12 @@ pub(crate) fn estimated_groups(
     let mut samples: HashMap<&[Value], GroupSamples<'_>> = HashMap::new();
 
     for group in &groups.groups {
-        let key = key_without_part(group, keys);
+        let key = key_without_stratum(group, keys);
         merged.entry(key).merge(group.n, &group.states);
         samples.entry(key).or_default().chosen.push(group);
     }
     for group in groups.sampled.groups.iter().flatten() {
-        let key = key_without_part(group, keys);
+        let key = key_without_stratum(group, keys);
         merged.entry(key).merge(group.n, &group.states);
         samples.entry(key).or_default().throttled.push(group);
     }
@@ -102,8 +99,8 @@ pub(crate) fn estimated_groups(
     estimated
 }
 
-/// Returns the key of a group without the part of the requests, which is its last value in a sample.
-fn key_without_part(group: &Group, keys: usize) -> &[Value] {
+/// Returns the key of a group without the number of the stratum, which is its last value in a sample.
+fn key_without_stratum(group: &Group, keys: usize) -> &[Value] {
     &group.key[..keys.min(group.key.len())]
 }
 
@@ -111,7 +108,7 @@ fn key_without_part(group: &Group, keys: usize) -> &[Value] {
 fn group_errors(
     samples: &GroupSamples<'_>,
     values: usize,
-    output: &OutputSchema,
+    output: &OutputPlan,
     throttled_fraction: f64,
 ) -> Vec<f64> {
     let chosen_fraction = sample_fraction(output);
@@ -130,7 +127,7 @@ fn group_errors(
 }
 
 /// Scales the values of a group to all requests, if a SAMPLE clause chose a fraction of them.
-pub(crate) fn scale_to_all_requests(values: &mut [Value], states: &[AggregateState], output: &OutputSchema) {
+pub(crate) fn scale_to_all_requests(values: &mut [Value], states: &[AggregateState], output: &OutputPlan) {
     let fraction = sample_fraction(output);
     if fraction >= 1.0 {
         return;
@@ -154,21 +151,21 @@ pub(crate) fn scale_to_all_requests(values: &mut [Value], states: &[AggregateSta
 }
 
 /// Returns the fraction of all requests that the SAMPLE clause chooses; 1 without one.
-fn sample_fraction(output: &OutputSchema) -> f64 {
+fn sample_fraction(output: &OutputPlan) -> f64 {
     output.sample.filter(|_| output.is_scaled()).unwrap_or(1.0)
 }
 
 /// Returns what a value of a group's row says about all requests, by its index: keys, n, finished aggregates,
 /// seconds.
-fn value_estimate(index: usize, output: &OutputSchema) -> ColumnEstimate {
+fn value_estimate(index: usize, output: &OutputPlan) -> ColumnEstimate {
     let Some(behind_keys) = index.checked_sub(output.keys.len()) else { return ColumnEstimate::None };
     let Some(aggregate) = behind_keys.checked_sub(1) else { return ColumnEstimate::Scaled };
 
     let state = output.finished.get(aggregate).map(|value| usize::from(value.finished.state));
     match state.and_then(|state| output.states.get(state)) {
         None => ColumnEstimate::None,
-        Some(Aggregate::Count | Aggregate::Sum) => ColumnEstimate::Scaled,
-        Some(Aggregate::Min | Aggregate::Max | Aggregate::Distinct | Aggregate::Any) => {
+        Some(AggregateKind::Count | AggregateKind::Sum) => ColumnEstimate::Scaled,
+        Some(AggregateKind::Min | AggregateKind::Max | AggregateKind::Distinct | AggregateKind::Any) => {
             ColumnEstimate::OfSample
         }
         Some(_) => ColumnEstimate::Approximate,
@@ -176,7 +173,7 @@ fn value_estimate(index: usize, output: &OutputSchema) -> ColumnEstimate {
 }
 
 /// Returns what a column says about all requests: the least that is known of any value in its expression.
-pub(crate) fn column_estimate(expr: &Expr, output: &OutputSchema) -> ColumnEstimate {
+pub(crate) fn column_estimate(expr: &Expr, output: &OutputPlan) -> ColumnEstimate {
     // Rows are shown as they are, and not scaled.
     if output.form == EmitMode::Rows {
         return ColumnEstimate::None;
@@ -198,7 +195,7 @@ struct MultipleOf<'e> {
 
 /// Returns the scaled value that an expression is a multiple of, or `None` if its error does not follow from
 /// that of one value.
-fn multiple_of<'e>(expr: &'e Expr, output: &OutputSchema) -> Option<MultipleOf<'e>> {
+fn multiple_of<'e>(expr: &'e Expr, output: &OutputPlan) -> Option<MultipleOf<'e>> {
     match expr {
         Expr::Binary(op @ (Binary::Divide | Binary::Multiply), x, factor) if is_exact(factor, output) => {
             Some(MultipleOf { index: scaled_index(x, output)?, factor: Some((*op, factor)) })
@@ -208,13 +205,13 @@ fn multiple_of<'e>(expr: &'e Expr, output: &OutputSchema) -> Option<MultipleOf<'
 }
 
 /// Returns the index of a value that an expression is, if the value is scaled.
-fn scaled_index(expr: &Expr, output: &OutputSchema) -> Option<usize> {
+fn scaled_index(expr: &Expr, output: &OutputPlan) -> Option<usize> {
     let Expr::Column(column) = expr else { return None };
     Some(usize::from(*column)).filter(|index| value_estimate(*index, output) == ColumnEstimate::Scaled)
 }
 
 /// Whether an expression is the same for a sample as for all requests.
-fn is_exact(expr: &Expr, output: &OutputSchema) -> bool {
+fn is_exact(expr: &Expr, output: &OutputPlan) -> bool {
     let mut is_exact = true;
     expr.columns(&mut |column| {
         is_exact &= value_estimate(usize::from(column), output) == ColumnEstimate::None;
@@ -223,7 +220,7 @@ fn is_exact(expr: &Expr, output: &OutputSchema) -> bool {
 }
 
 /// Returns the standard error of a column of a group, or 0 if it has none.
-pub(crate) fn standard_error(expr: &Expr, group: &FinishedGroup, output: &OutputSchema) -> f64 {
+pub(crate) fn standard_error(expr: &Expr, group: &FinishedGroup, output: &OutputPlan) -> f64 {
     let Some(MultipleOf { index, factor }) = multiple_of(expr, output) else { return 0.0 };
     let error = group.standard_errors.get(index).copied().unwrap_or(0.0);
     let Some((op, factor)) = factor else { return error };
@@ -233,26 +230,27 @@ pub(crate) fn standard_error(expr: &Expr, group: &FinishedGroup, output: &Output
     if multiple.is_finite() { multiple } else { 0.0 }
 }
 
-/// Returns the variance of the sum of a value over all parts of a sample, from how much the parts differ.
-fn variance_of_sum(sample: &[&Group], output: &OutputSchema, index: usize) -> f64 {
+/// Returns the variance of the sum of a value over all strata of a sample, from how much the strata differ.
+fn variance_of_sum(sample: &[&Group], output: &OutputPlan, index: usize) -> f64 {
     if sample.is_empty() {
         return 0.0;
     }
 
-    // A part that has no group of this key has a share of zero, which counts.
-    let mut shares = [0.0; PARTS];
+    // A stratum that has no group of this key has a share of zero, which counts.
+    let mut shares = [0.0; SAMPLE_STRATA as usize];
     for group in sample {
-        let part = group.key.last().and_then(Value::as_integer).unwrap_or(0).rem_euclid(PARTS as i128);
-        shares[part as usize] += share(group, output, index - output.keys.len());
+        let number = group.key.last().and_then(Value::as_integer).unwrap_or(0);
+        let stratum = number.rem_euclid(SAMPLE_STRATA.into());
+        shares[stratum as usize] += share(group, output, index - output.keys.len());
     }
 
-    let parts = PARTS as f64;
-    let mean = shares.iter().sum::<f64>() / parts;
-    shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() * parts / (parts - 1.0)
+    let strata = f64::from(SAMPLE_STRATA);
+    let mean = shares.iter().sum::<f64>() / strata;
+    shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() * strata / (strata - 1.0)
 }
 
 /// Returns what a group adds to a value, by the value's index behind the keys: 0 is n, then come aggregates.
-fn share(group: &Group, output: &OutputSchema, behind_keys: usize) -> f64 {
+fn share(group: &Group, output: &OutputPlan, behind_keys: usize) -> f64 {
     let Some(aggregate) = behind_keys.checked_sub(1) else { return group.n as f64 };
     let Some(value) = output.finished.get(aggregate) else { return 0.0 };
     let state = group.states.get(usize::from(value.finished.state));
@@ -283,7 +281,7 @@ mod tests {
     use super::*;
     use pivot_query::{Catalog, compile};
 
-    fn output(tail: &str) -> OutputSchema {
+    fn output(tail: &str) -> OutputPlan {
         let text = format!("FROM t IN T GROUP BY t.host SELECT t.host, COUNT, SUM(t.x), RATE(COUNT) {tail}");
         compile(&text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output
     }
@@ -379,7 +377,7 @@ mod tests {
 
         assert_eq!(errors[0], 0.0);
 
-        // One part has all: two requests that count four times each, of which a quarter is looked at.
+        // One stratum has all: two requests that count four times each, of which a quarter is looked at.
         assert!((errors[1] - (64.0_f64 * 0.75).sqrt()).abs() < 1e-9, "{errors:?}");
     }
 
@@ -419,7 +417,7 @@ mod tests {
             group.n += x;
             for (state, aggregate) in group.states.iter_mut().zip(&output.states) {
                 // What LHIST counts are the numbers of its buckets.
-                let value = if *aggregate == Aggregate::Tally { x / 2 + 1 } else { x };
+                let value = if *aggregate == AggregateKind::Tally { x / 2 + 1 } else { x };
                 state.update(&Value::U64(value), x, &mut EvalErrors::default());
             }
         }

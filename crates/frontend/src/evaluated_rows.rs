@@ -11,7 +11,7 @@ use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::Result;
 use pivot_advice::{EvalErrors, Expr, Value};
-use pivot_query::OutputSchema;
+use pivot_query::OutputPlan;
 use std::sync::Arc;
 
 /// The column of a batch that says which rows HAVING keeps.
@@ -43,7 +43,7 @@ impl EvaluatedRows {
     /// Evaluates all expressions of a query over its groups, and counts those that had no value.
     pub(crate) fn new(
         groups: &[FinishedGroup],
-        output: &OutputSchema,
+        output: &OutputPlan,
         errors: &mut EvalErrors,
     ) -> Result<EvaluatedRows> {
         let mut batch: Vec<(String, ArrayRef)> = Vec::new();

@@ -14,7 +14,7 @@
 
 use crate::window_groups::WindowGroups;
 use pivot_advice::{EvalErrors, Group, Value};
-use pivot_query::OutputSchema;
+use pivot_query::OutputPlan;
 use std::cmp::Ordering;
 
 /// One group as a row of values.
@@ -32,7 +32,7 @@ impl FinishedGroup {
     /// Finishes a group that is exact, in a window of so many seconds.
     pub(crate) fn exact(
         group: &Group,
-        output: &OutputSchema,
+        output: &OutputPlan,
         seconds: f64,
         errors: &mut EvalErrors,
     ) -> FinishedGroup {
@@ -49,7 +49,7 @@ pub(crate) fn compare_rows(a: &[Value], b: &[Value]) -> Ordering {
 
 /// Returns for each value of a row how far a sketch may be off, as a fraction of the value: the largest
 /// such error of any group.
-pub(crate) fn sketch_errors(groups: &WindowGroups, output: &OutputSchema) -> Vec<f64> {
+pub(crate) fn sketch_errors(groups: &WindowGroups, output: &OutputPlan) -> Vec<f64> {
     let first_aggregate = output.keys.len() + 1;
     let mut largest = vec![0.0; first_aggregate + output.finished.len() + 1];
 

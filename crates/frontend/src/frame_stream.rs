@@ -4,7 +4,7 @@
 //! a buffer of its own; and nothing is computed that nobody reads.
 
 use crate::client_codec;
-use crate::frame_queue::{Frame, FrameSelection};
+use crate::kept_frames::{Frame, FrameSelection};
 use crate::shared_state::SharedState;
 use datafusion::error::DataFusionError;
 use pivot_protocol::wire;
@@ -135,9 +135,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::compilation::CompiledQuery;
-    use crate::interval::Interval;
     use crate::select::SelectEngine;
     use crate::state::FrontendState;
+    use crate::time_range::TimeRange;
     use crate::window_groups::WindowGroups;
     use pivot_advice::{QueryCost, Value};
     use pivot_query::{Catalog, CompileOptions};
@@ -157,7 +157,7 @@ mod tests {
 
         let mut groups = WindowGroups::new(&found.cumulative().groups);
         groups.groups.entry(&[Value::U64(1)]).n = 1;
-        let window = Interval { start_ns: 0, end_ns: 1_000_000_000 };
+        let window = TimeRange { start_ns: 0, end_ns: 1_000_000_000 };
         found.merge_report(1, window, &groups, QueryCost::default(), 1);
         state.tick(i64::MAX);
     }

@@ -1,19 +1,19 @@
 //! One installed query: what it is, its windows, its costs, and the frames that are kept for its readers.
 //!
 //! ```text
-//! report ──▶ QueryWindows ──tick──▶ closed windows ──▶ FrameQueue ──▶ readers
+//! report ──▶ QueryWindows ──tick──▶ closed windows ──▶ KeptFrames ──▶ readers
 //!    └─────▶ CostLedger
 //! ```
 
 use crate::compilation::CompiledQuery;
 use crate::cost_ledger::CostLedger;
-use crate::frame_queue::{Frame, FrameQueue, LazyResult};
-use crate::interval::Interval;
+use crate::kept_frames::{Frame, KeptFrames, LazyResult};
 use crate::registry::{AgentsHeard, Coverage, Registry};
+use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
 use crate::windows::{CloseRules, ClosedWindow, QueryWindows};
 use pivot_advice::{Advice, QueryCost, QueryId};
-use pivot_query::{CompileOptions, OutputSchema, Program};
+use pivot_query::{CompileOptions, OutputPlan, Program};
 use std::sync::Arc;
 
 /// How much longer than a window's grace a removed query waits for its agents.
@@ -39,7 +39,7 @@ pub(crate) struct QueryDefinition {
     /// Its advice, lowered when it was compiled: weaving takes it as it is.
     pub(crate) advice: Vec<Advice>,
     /// The form of a result; shared with frames, which may outlive a recompilation.
-    pub(crate) output: Arc<OutputSchema>,
+    pub(crate) output: Arc<OutputPlan>,
     pub(crate) installed_ns: i64,
     /// The generation that installed it: agents that have woven it report, whatever came later.
     pub(crate) generation: u64,
@@ -55,7 +55,7 @@ pub(crate) struct InstalledQuery {
     pub(crate) definition: QueryDefinition,
     windows: QueryWindows,
     pub(crate) costs: CostLedger,
-    pub(crate) frames: FrameQueue,
+    pub(crate) frames: KeptFrames,
     /// Number of clients that read its frames.
     pub(crate) readers: u32,
     /// When it was removed; `None` while it is to be woven.
@@ -86,7 +86,7 @@ impl InstalledQuery {
             definition,
             windows: QueryWindows::new(&shape),
             costs: CostLedger::default(),
-            frames: FrameQueue::new(),
+            frames: KeptFrames::new(),
             readers: 0,
             removed: None,
             finished_ns: None,
@@ -152,7 +152,7 @@ impl InstalledQuery {
     pub(crate) fn merge_report(
         &mut self,
         incarnation: u64,
-        window: Interval,
+        window: TimeRange,
         groups: &WindowGroups,
         cost: QueryCost,
         now_ns: i64,
@@ -203,21 +203,21 @@ impl InstalledQuery {
     }
 
     fn window_frame(&self, window: ClosedWindow) -> Frame {
-        let ClosedWindow { interval, groups, revision, coverage } = window;
-        let result = LazyResult::new(groups, interval, coverage.agents_heard());
-        Frame { revision, ..self.frame(interval, coverage, result) }
+        let ClosedWindow { time_range, groups, revision, coverage } = window;
+        let result = LazyResult::new(groups, time_range, coverage.agents_heard());
+        Frame { revision, ..self.frame(time_range, coverage, result) }
     }
 
     /// Makes the frame that no other follows: an empty window at the end, and the final cumulative result.
     fn last_frame(&self) -> Frame {
         let end_ns = self.windows.latest_end_ns();
-        let interval = Interval { start_ns: end_ns, end_ns };
+        let time_range = TimeRange { start_ns: end_ns, end_ns };
         let nothing = Arc::new(WindowGroups::new(&self.cumulative().groups));
-        let result = LazyResult::new(nothing, interval, AgentsHeard::All);
-        Frame { last: true, ..self.frame(interval, self.windows.coverage(), result) }
+        let result = LazyResult::new(nothing, time_range, AgentsHeard::All);
+        Frame { last: true, ..self.frame(time_range, self.windows.coverage(), result) }
     }
 
-    fn frame(&self, window: Interval, coverage: Coverage, result: Arc<LazyResult>) -> Frame {
+    fn frame(&self, window: TimeRange, coverage: Coverage, result: Arc<LazyResult>) -> Frame {
         Frame {
             query: self.definition.id.number,
             // The queue numbers it.
@@ -234,7 +234,7 @@ impl InstalledQuery {
 
     /// Returns the result since install, up to the end of a window.
     fn cumulative_result(&self, end_ns: i64) -> Arc<LazyResult> {
-        let interval = self.windows.cumulative_interval(end_ns);
-        LazyResult::new(self.windows.cumulative().clone(), interval, self.windows.cumulative_heard())
+        let time_range = self.windows.cumulative_time_range(end_ns);
+        LazyResult::new(self.windows.cumulative().clone(), time_range, self.windows.cumulative_heard())
     }
 }

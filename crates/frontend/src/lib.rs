@@ -38,8 +38,8 @@
 //! * running: `options`, `server`, `shared_state` (the lock, and what happens outside it)
 //! * agents: `agents_service`, `agent_codec` (wire form), `agent_report`, `registry`, `wanted_advice`
 //! * queries: `state`, `compilation`, `convergence`, `installed_query`, `cost_ledger`
-//! * merging: `window_groups`, `windows`, `interval`
-//! * results: `frame_queue`, `select`, `finished`, `estimate` (samples), `evaluated_rows`, `column_role`,
+//! * merging: `window_groups`, `windows`, `time_range`
+//! * results: `kept_frames`, `select`, `finished`, `estimate` (samples), `evaluated_rows`, `column_role`,
 //!   `column_type`
 //! * clients: `clients_service`, `client_codec` (wire form), `frame_stream`
 
@@ -57,16 +57,16 @@ mod error;
 mod estimate;
 mod evaluated_rows;
 mod finished;
-mod frame_queue;
 mod frame_stream;
 mod installed_query;
-mod interval;
+mod kept_frames;
 mod options;
 mod registry;
 mod select;
 mod server;
 mod shared_state;
 mod state;
+mod time_range;
 mod wanted_advice;
 mod window_groups;
 mod windows;

@@ -9,7 +9,7 @@
 //! once: what is resent after a reconnect is acknowledged again and ignored, and a gap is refused.
 
 use crate::agent_report::AgentLosses;
-use crate::interval::Interval;
+use crate::time_range::TimeRange;
 use crate::wanted_advice::AgentCommand;
 use pivot_advice::{Exports, QueryStatus, WeaveProblem, WithheldMessages};
 use pivot_query::Catalog;
@@ -26,16 +26,16 @@ const MAX_GONE: usize = 1000;
 /// The most exports that are kept of one agent.
 const MAX_EXPORTS: usize = 100_000;
 
-/// One connection of one agent.
+/// Names one connection of one agent, so that a message from a connection that was replaced is told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AgentConnection {
     /// The random number of the agent's process.
     pub(crate) incarnation: u64,
     /// The number of the connection, unique in this frontend.
-    pub(crate) connection: u64,
+    pub(crate) number: u64,
 }
 
-/// Whether an agent is there.
+/// Whether one agent is connected, has left, or was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
     /// The agent's stream is open.
@@ -189,7 +189,7 @@ pub(crate) struct Registry {
 
 /// The outcome of [`Registry::connect`].
 pub(crate) struct Connected {
-    pub(crate) attachment: AgentConnection,
+    pub(crate) connection: AgentConnection,
     /// Whether the agent exports other tracepoints than when it was last connected.
     pub(crate) exports_changed: bool,
 }
@@ -205,7 +205,7 @@ impl Registry {
         now_ns: i64,
     ) -> Connected {
         self.connections += 1;
-        let connection = self.connections;
+        let number = self.connections;
         let known = self.agents.remove(&incarnation);
         let exports_changed = known.as_ref().is_none_or(|known| known.exports != exports);
 
@@ -226,17 +226,17 @@ impl Registry {
             watermark_ns: known.as_ref().map_or(0, |known| known.watermark_ns),
             highest: known.and_then(|known| known.highest),
             resumed: false,
-            connection,
+            connection: number,
             outbox: Some(outbox),
         };
         self.agents.insert(incarnation, session);
 
-        Connected { attachment: AgentConnection { incarnation, connection }, exports_changed }
+        Connected { connection: AgentConnection { incarnation, number }, exports_changed }
     }
 
     /// Notes that a connection has ended; one that was replaced does not count.
-    pub(crate) fn disconnect(&mut self, attachment: AgentConnection, now_ns: i64) {
-        if let Some(agent) = self.attached(attachment) {
+    pub(crate) fn disconnect(&mut self, connection: AgentConnection, now_ns: i64) {
+        if let Some(agent) = self.agent_of(connection) {
             agent.outbox = None;
             if agent.is_connected() {
                 agent.presence = Presence::Lost(now_ns);
@@ -262,18 +262,18 @@ impl Registry {
     }
 
     /// Returns the agent of a connection, or `None` if the agent has a newer one or is forgotten.
-    pub(crate) fn attached(&mut self, attachment: AgentConnection) -> Option<&mut AgentSession> {
-        let agent = self.agents.get_mut(&attachment.incarnation)?;
-        Some(agent).filter(|agent| agent.connection == attachment.connection)
+    pub(crate) fn agent_of(&mut self, connection: AgentConnection) -> Option<&mut AgentSession> {
+        let agent = self.agents.get_mut(&connection.incarnation)?;
+        Some(agent).filter(|agent| agent.connection == connection.number)
     }
 
-    /// Returns the agent that has sent a message, and notes when; see [`Registry::attached`].
+    /// Returns the agent that has sent a message, and notes when; see [`Registry::agent_of`].
     pub(crate) fn heard_from(
         &mut self,
-        attachment: AgentConnection,
+        connection: AgentConnection,
         now_ns: i64,
     ) -> Option<&mut AgentSession> {
-        let agent = self.attached(attachment)?;
+        let agent = self.agent_of(connection)?;
         agent.last_heard_ns = now_ns;
         Some(agent)
     }
@@ -317,7 +317,7 @@ impl Registry {
     /// Counts the agents that have reported a window of a query and those that should have.
     ///
     /// `installed` is the generation that brought the query, `removed` the one that took it away again.
-    pub(crate) fn coverage(&self, installed: u64, removed: Option<u64>, window: Interval) -> Coverage {
+    pub(crate) fn coverage(&self, installed: u64, removed: Option<u64>, window: TimeRange) -> Coverage {
         let mut coverage = Coverage::default();
         for agent in self.agents.values() {
             // An agent that began to weave after the window has nothing to say about it.

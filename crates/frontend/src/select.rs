@@ -28,7 +28,7 @@ use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::logical_expr as df;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col};
 use pivot_advice::{EmitMode, EvalErrors, Expr, LossCounts, Type, Value};
-use pivot_query::{OutputColumn, OutputSchema};
+use pivot_query::{OutputColumn, OutputPlan};
 
 /// The most rows of one result; further ones count as dropped.
 const MAX_ROWS: usize = 10_000;
@@ -50,7 +50,7 @@ pub(crate) struct ResultColumn {
 
 impl ResultColumn {
     /// Makes a column as the query declares it, before there are values.
-    pub(crate) fn declared(column: &OutputColumn, output: &OutputSchema) -> ResultColumn {
+    pub(crate) fn declared(column: &OutputColumn, output: &OutputPlan) -> ResultColumn {
         ResultColumn {
             name: column.name.clone(),
             ty: column.ty,
@@ -89,7 +89,7 @@ struct CountedRow {
 
 /// Makes the one row of all rows that found no group of their own; its keys are null, since it is of many
 /// keys. Returns `None` if there are no such rows.
-pub(crate) fn other_row(groups: &WindowGroups, output: &OutputSchema, seconds: f64) -> Option<ResultRow> {
+pub(crate) fn other_row(groups: &WindowGroups, output: &OutputPlan, seconds: f64) -> Option<ResultRow> {
     if output.form != EmitMode::Groups {
         return None;
     }
@@ -137,7 +137,7 @@ impl SelectEngine {
     pub(crate) async fn select(
         &self,
         groups: &WindowGroups,
-        output: &OutputSchema,
+        output: &OutputPlan,
         seconds: f64,
     ) -> Result<ResultTable> {
         let mut errors = EvalErrors::default();
@@ -162,7 +162,7 @@ impl SelectEngine {
     async fn shaped_rows(
         &self,
         groups: &[FinishedGroup],
-        output: &OutputSchema,
+        output: &OutputPlan,
         errors: &mut EvalErrors,
     ) -> Result<Vec<CountedRow>> {
         if groups.is_empty() {
@@ -195,7 +195,7 @@ impl SelectEngine {
 /// and what ORDER BY does not tell apart must not change places from frame to frame.
 fn finish(
     groups: &WindowGroups,
-    output: &OutputSchema,
+    output: &OutputPlan,
     seconds: f64,
     errors: &mut EvalErrors,
 ) -> Vec<FinishedGroup> {
@@ -210,7 +210,7 @@ fn finish(
 }
 
 /// Applies HAVING, DISTINCT, ORDER BY and LIMIT to a batch of [`EvaluatedRows`].
-fn shaped(mut frame: DataFrame, output: &OutputSchema) -> Result<DataFrame> {
+fn shaped(mut frame: DataFrame, output: &OutputPlan) -> Result<DataFrame> {
     if output.having.is_some() {
         frame = frame.filter(col(HAVING))?;
     }
@@ -248,7 +248,7 @@ fn relative_error(expr: &Expr, sketch_errors: &[f64]) -> f64 {
 }
 
 /// Returns the standard errors of the columns of a group, or nothing if the group is exact.
-fn standard_errors(group: &FinishedGroup, output: &OutputSchema) -> Vec<f64> {
+fn standard_errors(group: &FinishedGroup, output: &OutputPlan) -> Vec<f64> {
     if group.standard_errors.is_empty() {
         return vec![];
     }
@@ -284,7 +284,7 @@ fn repeat_rows(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use pivot_advice::Aggregate;
+    use pivot_advice::AggregateKind;
     use pivot_advice::{Binary, Expr, FinalFunction, FinalValue, Groups};
     use pivot_query::{Catalog, OutputAggregate, OutputKey, compile};
 
@@ -299,10 +299,10 @@ mod tests {
 
     async fn check_form(rows: &[(Value, u64, Value)], expr: Expr, form: EmitMode, expected: &[Value]) {
         let finished = FinalValue { state: 0, finish: FinalFunction::Plain };
-        let output = OutputSchema {
+        let output = OutputPlan {
             form,
             keys: vec![OutputKey { name: "key".into(), ty: Type::Any }],
-            states: vec![Aggregate::Sum],
+            states: vec![AggregateKind::Sum],
             finished: vec![OutputAggregate { name: "SUM".into(), finished, ty: Type::Any }],
             columns: vec![OutputColumn { name: "x".into(), ty: Type::Any, expr }],
             having: None,
@@ -311,9 +311,9 @@ mod tests {
             limit: None,
             sample: None,
         };
-        let mut groups = Groups::new(1, &[Aggregate::Sum]);
+        let mut groups = Groups::new(1, &[AggregateKind::Sum]);
         for (key, n, summed) in rows {
-            let mut state = Aggregate::Sum.empty();
+            let mut state = AggregateKind::Sum.empty();
             state.update(summed, 1, &mut EvalErrors::default());
             groups.entry(std::slice::from_ref(key)).merge(*n, &[state]);
         }
@@ -410,7 +410,7 @@ mod tests {
         let output = compile(&text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
         let mut table = output.table();
         for (s, x, n) in groups {
-            let mut state = Aggregate::Sum.empty();
+            let mut state = AggregateKind::Sum.empty();
             state.update(&Value::I64(*x), *n, &mut EvalErrors::default());
             table.entry(&[Value::str(s)]).merge(*n, &[state]);
         }

@@ -183,11 +183,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::agent_report::{AgentReport, ReportPart, ReportedGroups, WovenNotice};
-    use crate::frame_queue::FrameSelection;
     use crate::frame_stream::FrameStream;
-    use crate::interval::Interval;
+    use crate::kept_frames::FrameSelection;
     use crate::options::FrontendOptions;
     use crate::registry::{AgentConnection, AgentIdentity, SequenceCheck};
+    use crate::time_range::TimeRange;
     use pivot_advice::{Exports, FieldDescriptor, LossCounts, QueryCost, Type, Value};
     use pivot_query::Catalog;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -237,14 +237,14 @@ mod tests {
     }
 
     /// Reports one row of a query and reads the frame that it leads to.
-    async fn report_and_read(shared: &Arc<SharedState>, attachment: AgentConnection, query: u32) -> usize {
+    async fn report_and_read(shared: &Arc<SharedState>, connection: AgentConnection, query: u32) -> usize {
         let (id, generation) = {
             let state = shared.lock();
             let definition = &state.query(query).unwrap().definition;
             (definition.id, definition.generation)
         };
         let woven = WovenNotice { generation, ..Default::default() };
-        shared.lock().note_woven(attachment, woven, 2);
+        shared.lock().note_woven(connection, woven, 2);
 
         let mut groups = shared.lock().query(query).unwrap().cumulative().groups.empty_like();
         groups.entry(&[Value::str("a")]).n = 1;
@@ -255,10 +255,10 @@ mod tests {
             cost: QueryCost::default(),
             groups: Some(ReportedGroups { exact: Some(groups), ..Default::default() }),
         };
-        let window = Interval { start_ns: SECOND, end_ns: 2 * SECOND };
+        let window = TimeRange { start_ns: SECOND, end_ns: 2 * SECOND };
         let watermark_ns = window.end_ns;
         let report = AgentReport { sequence: 1, window, watermark_ns, withheld: vec![], parts: vec![part] };
-        assert_eq!(shared.lock().merge_report(attachment, report, window.end_ns), SequenceCheck::Next);
+        assert_eq!(shared.lock().merge_report(connection, report, window.end_ns), SequenceCheck::Next);
 
         shared.lock().tick(window.end_ns);
         let mut reader = FrameStream::open(shared, query, 0, FrameSelection::All).unwrap();
@@ -274,7 +274,7 @@ mod tests {
     async fn reports_frames_and_calls_go_on_while_a_query_compiles() {
         let GatedCompiler { compiler, mut started, permits } = gated_compiler();
         let shared = Arc::new(SharedState::with_compiler(state(), compiler));
-        let attachment = connect(&shared, 1, "x", Type::I64);
+        let connection = connect(&shared, 1, "x", Type::I64);
         let options = CompileOptions::default();
         let quick = soon(shared.install("", QUICK, &options)).await.unwrap().number;
 
@@ -284,7 +284,7 @@ mod tests {
         });
         soon(started.recv()).await.unwrap();
 
-        assert_eq!(soon(report_and_read(&shared, attachment, quick)).await, 1);
+        assert_eq!(soon(report_and_read(&shared, connection, quick)).await, 1);
         assert!(soon(shared.compile(QUICK, &options)).await.is_ok());
         let other = soon(shared.install("", QUICK, &options)).await.unwrap().number;
         assert!(shared.lock().uninstall(other, 3 * SECOND));
@@ -299,7 +299,7 @@ mod tests {
     async fn reports_go_on_while_installed_queries_are_compiled_again() {
         let GatedCompiler { compiler, mut started, permits } = gated_compiler();
         let shared = Arc::new(SharedState::with_compiler(state(), compiler));
-        let attachment = connect(&shared, 1, "x", Type::I64);
+        let connection = connect(&shared, 1, "x", Type::I64);
         let options = CompileOptions::default();
         permits.send(()).unwrap();
         let slow = soon(shared.install("", SLOW, &options)).await.unwrap().number;
@@ -313,7 +313,7 @@ mod tests {
         soon(started.recv()).await.unwrap();
         assert_eq!(shared.lock().compile_snapshot().exports_version, version + 1);
         assert!(!shared.lock().has_converged(u64::MAX), "what is to be woven is not known yet");
-        assert_eq!(soon(report_and_read(&shared, attachment, quick)).await, 1);
+        assert_eq!(soon(report_and_read(&shared, connection, quick)).await, 1);
 
         permits.send(()).unwrap();
         soon(async {

@@ -18,10 +18,10 @@ use crate::agent_report::{AgentLosses, AgentReport, ReportPart, WovenNotice};
 use crate::compilation::{CompileSnapshot, CompiledQuery, OutdatedQuery, Recompilation, Recompiled};
 use crate::convergence::Convergence;
 use crate::installed_query::InstalledQuery;
-use crate::interval::Interval;
 use crate::options::FrontendOptions;
 use crate::registry::{AgentConnection, AgentIdentity, Outbox, Presence, Registry, SequenceCheck};
 use crate::select::ResultColumn;
+use crate::time_range::TimeRange;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
 use crate::window_groups::WindowGroups;
 use pivot_advice::{Advice, Exports, QueryId};
@@ -33,7 +33,7 @@ use tokio::sync::Notify;
 /// The longest window that agents report.
 const LONGEST_WINDOW_NS: i64 = 1_000_000_000;
 
-/// The most peers of an agent that are kept, of those to which it sends no baggage.
+/// The most entries kept of an agent's list of hosts that it sent messages without baggage to.
 const MAX_WITHHELD: usize = 100;
 
 /// The most queries at once, those included whose frames are still kept; these make room for new queries.
@@ -128,7 +128,7 @@ impl FrontendState {
     ) -> AgentConnection {
         let connected = self.registry.connect(incarnation, identity, exports, outbox, now_ns);
         let wanted = AgentCommand::Weave(self.wanted.clone());
-        if let Some(agent) = self.registry.attached(connected.attachment) {
+        if let Some(agent) = self.registry.agent_of(connected.connection) {
             agent.send(wanted);
         }
 
@@ -136,12 +136,12 @@ impl FrontendState {
         if connected.exports_changed {
             self.refresh_tracepoints();
         }
-        connected.attachment
+        connected.connection
     }
 
     /// Notes what an agent has woven.
-    pub(crate) fn note_woven(&mut self, attachment: AgentConnection, woven: WovenNotice, now_ns: i64) {
-        if let Some(agent) = self.registry.heard_from(attachment, now_ns) {
+    pub(crate) fn note_woven(&mut self, connection: AgentConnection, woven: WovenNotice, now_ns: i64) {
+        if let Some(agent) = self.registry.heard_from(connection, now_ns) {
             if agent.woven_ns == 0 {
                 agent.woven_ns = now_ns;
             }
@@ -152,35 +152,37 @@ impl FrontendState {
     }
 
     /// Adds tracepoints that became known after an agent's hello.
-    pub(crate) fn add_exports(&mut self, attachment: AgentConnection, exports: Vec<Exports>, now_ns: i64) {
-        let Some(agent) = self.registry.heard_from(attachment, now_ns) else { return };
+    pub(crate) fn add_exports(&mut self, connection: AgentConnection, exports: Vec<Exports>, now_ns: i64) {
+        let Some(agent) = self.registry.heard_from(connection, now_ns) else { return };
         if agent.add_exports(exports) {
             self.refresh_tracepoints();
         }
     }
 
     /// Notes what an agent has lost so far.
-    pub(crate) fn note_losses(&mut self, attachment: AgentConnection, losses: AgentLosses, now_ns: i64) {
-        if let Some(agent) = self.registry.heard_from(attachment, now_ns) {
+    pub(crate) fn note_losses(&mut self, connection: AgentConnection, losses: AgentLosses, now_ns: i64) {
+        if let Some(agent) = self.registry.heard_from(connection, now_ns) {
             agent.losses = losses;
         }
     }
 
     /// Notes that an agent leaves.
-    pub(crate) fn note_goodbye(&mut self, attachment: AgentConnection, now_ns: i64) {
-        if let Some(agent) = self.registry.heard_from(attachment, now_ns) {
+    pub(crate) fn note_goodbye(&mut self, connection: AgentConnection, now_ns: i64) {
+        if let Some(agent) = self.registry.heard_from(connection, now_ns) {
             agent.presence = Presence::Left;
         }
     }
 
-    /// Merges and acknowledges a report, each sequence once. A gap is refused: the agent sends again.
+    /// Merges a report when it comes for the first time, and acknowledges it every time. If reports before it
+    /// are missing, it does neither and returns [`SequenceCheck::Gap`]: the caller ends the stream, and the
+    /// agent connects anew and sends again whatever was not acknowledged.
     pub(crate) fn merge_report(
         &mut self,
-        attachment: AgentConnection,
+        connection: AgentConnection,
         report: AgentReport,
         now_ns: i64,
     ) -> SequenceCheck {
-        let Some(agent) = self.registry.heard_from(attachment, now_ns) else { return SequenceCheck::Gap };
+        let Some(agent) = self.registry.heard_from(connection, now_ns) else { return SequenceCheck::Gap };
         let check = agent.accept(report.sequence);
         if check == SequenceCheck::Gap {
             return check;
@@ -191,20 +193,20 @@ impl FrontendState {
             agent.withheld = report.withheld;
             agent.withheld.truncate(MAX_WITHHELD);
             for part in &report.parts {
-                self.merge_part(attachment.incarnation, report.window, part, now_ns);
+                self.merge_part(connection.incarnation, report.window, part, now_ns);
             }
         }
 
         // Behind the merge, since the agent forgets what is acknowledged. A duplicate is acknowledged too: it
         // was sent again because its acknowledgement was lost.
-        if let Some(agent) = self.registry.attached(attachment) {
+        if let Some(agent) = self.registry.agent_of(connection) {
             agent.send(AgentCommand::Acknowledge(report.sequence));
         }
         check
     }
 
     /// Merges one query's part of a report, and charges the query with what it cost.
-    fn merge_part(&mut self, incarnation: u64, window: Interval, part: &ReportPart, now_ns: i64) {
+    fn merge_part(&mut self, incarnation: u64, window: TimeRange, part: &ReportPart, now_ns: i64) {
         // Agents may still report queries that are gone, or those of another frontend.
         let query = self.queries.get_mut(&part.query.number);
         let Some(query) = query.filter(|query| query.definition.id == part.query) else { return };
@@ -231,7 +233,8 @@ impl FrontendState {
         QueryId::new(self.frontend, self.last_number.wrapping_add(1))
     }
 
-    /// Checks whether a query of a name, which may be empty, can be installed.
+    /// Checks whether a query can be installed under a name; an empty name is none. A frontend that has as many
+    /// queries as it may have forgets the one that finished first, with its frames, to make room.
     pub(crate) fn check_installable(&mut self, name: &str) -> Result<(), InstallRefusal> {
         if !self.make_room() {
             return Err(InstallRefusal::TooMany);
@@ -302,12 +305,12 @@ impl FrontendState {
         true
     }
 
-    /// Returns the query of a number, active or not.
+    /// Returns the query of a number, active or finished, or `None` if there is none or it is forgotten.
     pub(crate) fn query(&self, number: u32) -> Option<&InstalledQuery> {
         self.queries.get(&number)
     }
 
-    /// Returns the query of a number, to change it.
+    /// Returns the query of a number for a change to it, active or finished; `None` as [`FrontendState::query`].
     pub(crate) fn query_mut(&mut self, number: u32) -> Option<&mut InstalledQuery> {
         self.queries.get_mut(&number)
     }
@@ -390,7 +393,8 @@ impl FrontendState {
         self.tracepoints_changed.clone()
     }
 
-    /// Takes what it takes to compile all outdated queries again, or `None` if there are none.
+    /// Returns copies of all outdated queries and of the catalogue, from which they can be compiled again
+    /// without the lock; `None` if no query is outdated.
     pub(crate) fn recompilation(&self) -> Option<Recompilation> {
         let outdated = self.queries.values().filter(|query| query.is_outdated(self.exports_version));
         let queries: Vec<OutdatedQuery> = outdated
@@ -463,7 +467,7 @@ mod tests {
     use super::*;
     use crate::agent_codec::agent_report;
     use crate::client_codec;
-    use crate::frame_queue::FrameSelection;
+    use crate::kept_frames::FrameSelection;
     use crate::select::SelectEngine;
     use pivot_advice::{FieldDescriptor, Groups, Type, Value};
     use pivot_protocol::{from_wire, to_wire, wire};
@@ -472,10 +476,10 @@ mod tests {
 
     const SECOND: i64 = 1_000_000_000;
 
-    /// A frontend with one agent that has woven one query.
+    /// A frontend, its one agent, and the one query that the agent has woven; made by [`fixture`].
     struct StateFixture {
         state: FrontendState,
-        attachment: AgentConnection,
+        connection: AgentConnection,
         inbox: mpsc::Receiver<Result<AgentCommand, tonic::Status>>,
         query: u32,
         engine: SelectEngine,
@@ -491,7 +495,7 @@ mod tests {
         CompiledQuery::new(snapshot.next_id, program, options, snapshot.exports_version)
     }
 
-    /// A frontend with one agent, incarnation 1, that has woven one query counting by host.
+    /// Installs a query that counts by host, in a new frontend with one agent of incarnation 1, which weaves it.
     fn fixture() -> StateFixture {
         let mut state = FrontendState::new(&FrontendOptions::default(), 1);
         let exports = Exports {
@@ -502,12 +506,12 @@ mod tests {
             module: "a".into(),
         };
         let (outbox, inbox) = mpsc::channel(100);
-        let attachment = state.connect(1, AgentIdentity::default(), vec![exports], outbox, 1);
+        let connection = state.connect(1, AgentIdentity::default(), vec![exports], outbox, 1);
         let query = compiled(&state, "FROM t IN T GROUP BY t.host SELECT t.host, COUNT");
         let query = state.install("", query, 1).number;
 
         let mut fixture =
-            StateFixture { state, attachment, inbox, query, engine: SelectEngine::new(), read: 0 };
+            StateFixture { state, connection, inbox, query, engine: SelectEngine::new(), read: 0 };
         fixture.weave();
         fixture
     }
@@ -516,7 +520,7 @@ mod tests {
         fn weave(&mut self) {
             let generation = self.state.generation();
             let woven = WovenNotice { generation, ..Default::default() };
-            self.state.note_woven(self.attachment, woven, 2);
+            self.state.note_woven(self.connection, woven, 2);
         }
 
         fn report(&mut self, sequence: u64, start_ns: i64, n: u64) -> SequenceCheck {
@@ -537,7 +541,7 @@ mod tests {
                 watermark_ns: start_ns + SECOND,
                 held_back: vec![],
             };
-            self.state.merge_report(self.attachment, agent_report(report), start_ns + SECOND)
+            self.state.merge_report(self.connection, agent_report(report), start_ns + SECOND)
         }
 
         async fn frames(&mut self, now_ns: i64) -> Vec<wire::Frame> {
@@ -715,8 +719,8 @@ mod tests {
     async fn a_window_waits_for_an_agent_no_longer_than_its_grace() {
         let mut fixture = fixture();
         fixture.report(1, 3 * SECOND, 2);
-        let attachment = fixture.attachment;
-        fixture.state.registry.attached(attachment).unwrap().watermark_ns = 0;
+        let connection = fixture.connection;
+        fixture.state.registry.agent_of(connection).unwrap().watermark_ns = 0;
         assert!(fixture.frames(5 * SECOND).await.is_empty());
         let frames = fixture.frames(6 * SECOND).await;
         let completeness = frames[0].completeness.unwrap();
@@ -734,8 +738,8 @@ mod tests {
 
         fixture.report(2, 2 * SECOND, 1);
         // An agent cuts the window in which it unweaves, so its watermark stays behind that window.
-        let attachment = fixture.attachment;
-        fixture.state.registry.attached(attachment).unwrap().watermark_ns = 2 * SECOND;
+        let connection = fixture.connection;
+        fixture.state.registry.agent_of(connection).unwrap().watermark_ns = 2 * SECOND;
         fixture.weave();
         let frames = fixture.frames(2 * SECOND + 1).await;
         let last: Vec<bool> = frames.iter().map(|frame| frame.last).collect();

@@ -23,8 +23,8 @@
 //! Windows hold their groups behind an `Arc`: a frame shares them, and late data copies them only if a
 //! frame that somebody may still read holds them.
 
-use crate::interval::Interval;
 use crate::registry::{AgentsHeard, Coverage, Registry};
+use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
 use pivot_advice::Groups;
 use std::collections::BTreeMap;
@@ -70,7 +70,7 @@ pub(crate) struct QueryWindows {
 /// A window that is due to be shown.
 #[derive(Debug)]
 pub(crate) struct ClosedWindow {
-    pub(crate) interval: Interval,
+    pub(crate) time_range: TimeRange,
     pub(crate) groups: Arc<WindowGroups>,
     /// 0 for its first frame, then one more for each.
     pub(crate) revision: u32,
@@ -114,8 +114,8 @@ impl QueryWindows {
     }
 
     /// Returns the time from the first window of the query to an end.
-    pub(crate) fn cumulative_interval(&self, end_ns: i64) -> Interval {
-        Interval { start_ns: self.first_start_ns, end_ns }
+    pub(crate) fn cumulative_time_range(&self, end_ns: i64) -> TimeRange {
+        TimeRange { start_ns: self.first_start_ns, end_ns }
     }
 
     /// Returns the agents of the window that was shown last.
@@ -128,35 +128,35 @@ impl QueryWindows {
         self.windows.values().map(|window| window.end_ns).max().unwrap_or(0)
     }
 
-    /// Merges what an agent reports for an interval, which lies between multiples of the query's window
+    /// Merges what an agent reports for a time range, which lies between multiples of the query's window
     /// length.
     ///
     /// `before_cumulative_changes` is called before the cumulative result changes: whoever else holds it and
     /// lets go of it then spares a copy of all its groups.
     pub(crate) fn add(
         &mut self,
-        interval: Interval,
+        time_range: TimeRange,
         groups: &WindowGroups,
         before_cumulative_changes: impl FnOnce(),
     ) {
-        self.first_start_ns = self.first_start_ns.min(interval.start_ns);
+        self.first_start_ns = self.first_start_ns.min(time_range.start_ns);
 
         // The rows of a forgotten window are no longer known, so no revision of it could be right.
-        if interval.start_ns <= self.forgotten_ns {
+        if time_range.start_ns <= self.forgotten_ns {
             before_cumulative_changes();
             Arc::make_mut(&mut self.cumulative).merge(groups);
             return;
         }
 
         let shape = &self.cumulative.groups;
-        let window = self.windows.entry(interval.start_ns).or_insert_with(|| Window {
-            end_ns: interval.end_ns,
+        let window = self.windows.entry(time_range.start_ns).or_insert_with(|| Window {
+            end_ns: time_range.end_ns,
             groups: Arc::new(WindowGroups::new(shape)),
             closed: false,
             late: false,
             revision: 0,
         });
-        window.end_ns = window.end_ns.max(interval.end_ns);
+        window.end_ns = window.end_ns.max(time_range.end_ns);
         Arc::make_mut(&mut window.groups).merge(groups);
 
         if window.closed {
@@ -183,8 +183,8 @@ impl QueryWindows {
             if window.closed && !window.late {
                 continue;
             }
-            let interval = Interval { start_ns, end_ns: window.end_ns };
-            let coverage = registry.coverage(rules.installed, rules.removed, interval);
+            let time_range = TimeRange { start_ns, end_ns: window.end_ns };
+            let coverage = registry.coverage(rules.installed, rules.removed, time_range);
 
             if !window.closed {
                 // Before its end a window is not complete, even if nobody is expected to report it.
@@ -204,7 +204,7 @@ impl QueryWindows {
             }
             self.coverage = coverage;
             due.push(ClosedWindow {
-                interval,
+                time_range,
                 groups: window.groups.clone(),
                 revision: window.revision,
                 coverage,

@@ -43,15 +43,15 @@
 //! A library depends on this crate with `default-features = false`. Its tracepoints then compile to
 //! nothing, unless the application that it ends up in turns the runtime on by depending on it too.
 
-#[cfg(not(feature = "runtime"))]
-mod no_op;
 #[cfg(feature = "runtime")]
-mod runtime;
+mod with_runtime;
+#[cfg(not(feature = "runtime"))]
+mod without_runtime;
 
-#[cfg(not(feature = "runtime"))]
-pub use no_op::*;
 #[cfg(feature = "runtime")]
-pub use runtime::*;
+pub use with_runtime::*;
+#[cfg(not(feature = "runtime"))]
+pub use without_runtime::*;
 
 #[cfg(feature = "runtime")]
 #[doc(hidden)]

@@ -7,9 +7,9 @@ use crate::error::ProtocolError;
 use crate::wire;
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
-    Advice, Aggregate, AggregateCall, BagKey, Binary, CallArgument, EmitMode, Exports, Expr, FieldDescriptor,
-    FinalFunction, FinalValue, Function, Groups, Instruction, JoinKind, LossCounts, Pattern, QueryBudget,
-    QueryCost, QueryId, QueryState, QueryStatus, TemporalFilter, Type, Unary, UnpackMode, Value,
+    Advice, AggregateCall, AggregateKind, BagKey, Binary, CallArgument, EmitMode, Exports, Expr,
+    FieldDescriptor, FinalFunction, FinalValue, Function, Groups, Instruction, JoinKind, LossCounts, Pattern,
+    QueryBudget, QueryCost, QueryId, QueryState, QueryStatus, TemporalFilter, Type, Unary, UnpackMode, Value,
     WeaveProblem, WithheldMessages, WithheldReason, codec,
 };
 
@@ -161,8 +161,8 @@ fn bag(query: Option<wire::QueryId>, stage: u32) -> Result<BagKey> {
     Ok(BagKey { query: query_id(query)?, stage: narrow("stage", stage)? })
 }
 
-fn aggregate(code: u32) -> Result<Aggregate> {
-    let known = u8::try_from(code).ok().and_then(Aggregate::from_code);
+fn aggregate(code: u32) -> Result<AggregateKind> {
+    let known = u8::try_from(code).ok().and_then(AggregateKind::from_code);
     known.ok_or(ProtocolError::Unknown { what: "aggregate", number: code.into() })
 }
 

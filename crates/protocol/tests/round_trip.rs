@@ -54,8 +54,8 @@ fn advice(expr: Expr) -> Advice {
     let query = QueryId::new(9, 7);
     let bag = BagKey { query, stage: 1 };
     let folds = vec![
-        AggregateCall { aggregate: Aggregate::Sum, input: CallArgument::Expr(expr.clone()) },
-        AggregateCall { aggregate: Aggregate::Average, input: CallArgument::State(0) },
+        AggregateCall { aggregate: AggregateKind::Sum, input: CallArgument::Expr(expr.clone()) },
+        AggregateCall { aggregate: AggregateKind::Average, input: CallArgument::State(0) },
     ];
     Advice {
         query,
@@ -82,7 +82,7 @@ fn advice(expr: Expr) -> Advice {
                 bag,
                 alias: "cl".into(),
                 columns: vec!["process".into()],
-                aggregates: vec![Aggregate::Average],
+                aggregates: vec![AggregateKind::Average],
                 rows: UnpackMode::Groups {
                     width: 1,
                     keys: vec![0],

@@ -3,7 +3,7 @@
 use crate::advice_limits::{check_advice, check_plan};
 use crate::catalog::Catalog;
 use crate::compile_options::CompileOptions;
-use crate::compiled::{OutputSchema, Program};
+use crate::compiled::{OutputPlan, Program};
 use crate::diagnostic::Diagnostics;
 use crate::lower::lower;
 use crate::optimize::optimize;
@@ -47,7 +47,7 @@ pub fn compile_with(text: &str, catalog: &Catalog, options: &CompileOptions) -> 
 
     Ok(Program {
         text: text.to_owned(),
-        output: OutputSchema::of(&resolved),
+        output: OutputPlan::of(&resolved),
         settings: resolved.shape.settings.clone(),
         warnings: diagnostics.sorted(),
         tracepoints: tracepoints(&resolved.plan),

@@ -84,13 +84,11 @@ mod syntax;
 
 pub use catalog::{Catalog, CatalogField, CatalogTracepoint};
 pub use compile_options::CompileOptions;
-pub use compiled::{
-    OutputAggregate, OutputColumn, OutputKey, OutputSchema, Program, ResultSink, RunSettings,
-};
+pub use compiled::{OutputAggregate, OutputColumn, OutputKey, OutputPlan, Program, ResultSink, RunSettings};
 pub use compiler::{compile, compile_with};
 pub use diagnostic::{Color, Diagnostic, Diagnostics, Severity};
 pub use formatter::format;
 pub use lexical::{ClassifiedToken, TokenClass, classify};
 pub use lexical::{FunctionInfo, FunctionKind, KEYWORDS, Keyword, functions};
-pub use lexical::{Statement, is_complete, statements};
+pub use lexical::{StatementText, is_complete, statements};
 pub use suggest::nearest;

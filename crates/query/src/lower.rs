@@ -16,8 +16,8 @@
 use crate::plan::{Plan, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, StageSource, StageStep};
 use crate::plan::{SubqueryGroups, narrow, with_columns};
 use pivot_advice::{
-    Advice, Aggregate, BagKey, Binary, EmitMode, Expr, FinalValue, Function, Instruction, JoinKind, QueryId,
-    SAMPLE_STRATA, TemporalFilter, Type, UnpackMode, Value,
+    Advice, AggregateKind, BagKey, Binary, EmitMode, Expr, FinalValue, Function, Instruction, JoinKind,
+    QueryId, SAMPLE_STRATA, TemporalFilter, Type, UnpackMode, Value,
 };
 use std::collections::HashMap;
 
@@ -269,7 +269,7 @@ impl<'a> AdviceBuilder<'a> {
         self.width += 1;
 
         let request = Expr::Column(self.request);
-        let folds = vec![call(Aggregate::Sum, bytes), call(Aggregate::Distinct, request)];
+        let folds = vec![call(AggregateKind::Sum, bytes), call(AggregateKind::Distinct, request)];
         Instruction::Emit { keys: vec![narrow(self.width - 1)], folds, form: EmitMode::Groups }
     }
 
@@ -335,7 +335,7 @@ impl<'a> AdviceBuilder<'a> {
     }
 }
 
-fn call(aggregate: Aggregate, argument: Expr) -> pivot_advice::AggregateCall {
+fn call(aggregate: AggregateKind, argument: Expr) -> pivot_advice::AggregateCall {
     pivot_advice::AggregateCall { aggregate, input: pivot_advice::CallArgument::Expr(argument) }
 }
 

@@ -1,7 +1,7 @@
 //! A tracepoint of four fields and the queries that are woven at it.
 
 use pivot_advice::{
-    Advice, Aggregate, BagKey, Binary, Expr, AggregateCall, EmitMode, Groups, CallArgument, Instruction, TemporalFilter, JoinKind, QueryId,
+    Advice, AggregateKind, BagKey, Binary, Expr, AggregateCall, EmitMode, Groups, CallArgument, Instruction, TemporalFilter, JoinKind, QueryId,
     UnpackMode, Value,
 };
 use pivot_baggage::Baggage;
@@ -56,12 +56,12 @@ fn filter(limit: i64) -> Instruction {
     Instruction::Filter { expr }
 }
 
-fn folds(aggregates: &[Aggregate]) -> Vec<AggregateCall> {
-    let fold = |aggregate: &Aggregate| AggregateCall { aggregate: *aggregate, input: CallArgument::Expr(Expr::Column(1)) };
+fn folds(aggregates: &[AggregateKind]) -> Vec<AggregateCall> {
+    let fold = |aggregate: &AggregateKind| AggregateCall { aggregate: *aggregate, input: CallArgument::Expr(Expr::Column(1)) };
     aggregates.iter().map(fold).collect()
 }
 
-fn emit(keys: &[u16], aggregates: &[Aggregate]) -> Instruction {
+fn emit(keys: &[u16], aggregates: &[AggregateKind]) -> Instruction {
     Instruction::Emit { keys: keys.to_vec(), folds: folds(aggregates), form: EmitMode::Groups }
 }
 
@@ -79,7 +79,7 @@ fn unpack() -> Instruction {
 
 fn pack(keep: TemporalFilter) -> Instruction {
     let bag = BagKey { stage: 2, ..BAG };
-    Instruction::Pack { bag, keep, keys: vec![2], folds: folds(&[Aggregate::Sum]) }
+    Instruction::Pack { bag, keep, keys: vec![2], folds: folds(&[AggregateKind::Sum]) }
 }
 
 /// A request that carries one tuple.
@@ -100,7 +100,7 @@ pub(crate) fn hop(i: u64) {
 }
 
 pub(crate) fn weave(query: Query) {
-    let sum = || emit(&[0], &[Aggregate::Sum]);
+    let sum = || emit(&[0], &[AggregateKind::Sum]);
     let one = |steps| vec![advice(1, steps)];
 
     let advice = match query {
@@ -108,9 +108,9 @@ pub(crate) fn weave(query: Query) {
         Query::Rejects => one(vec![filter(i64::MAX), sum()]),
         Query::Count => one(vec![emit(&[0], &[])]),
         Query::FilteredSum => one(vec![filter(-1), sum()]),
-        Query::SumByTwo => one(vec![emit(&[0, 2], &[Aggregate::Sum])]),
-        Query::Histogram => one(vec![emit(&[0], &[Aggregate::Histogram])]),
-        Query::Join => one(vec![filter(-1), unpack(), emit(&[3], &[Aggregate::Sum])]),
+        Query::SumByTwo => one(vec![emit(&[0, 2], &[AggregateKind::Sum])]),
+        Query::Histogram => one(vec![emit(&[0], &[AggregateKind::Histogram])]),
+        Query::Join => one(vec![filter(-1), unpack(), emit(&[3], &[AggregateKind::Sum])]),
         Query::Pack => one(vec![pack(TemporalFilter::All)]),
         Query::PackFirst => one(vec![pack(TemporalFilter::First(1))]),
         Query::Two => [1, 2].map(|n| advice(n, vec![filter(-1), sum()])).to_vec(),

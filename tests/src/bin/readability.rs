@@ -6,7 +6,7 @@
 //!
 //! `PATH` is a checkout or a part of it. With `--list` every finding of a kind is printed with its file and line.
 
-use pivot_tests::source::{Figures, FindingKind, Tree};
+use pivot_tests::source::{FindingKind, ReadabilityFigures, Tree};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,10 +56,11 @@ fn run(request: &Arguments) -> Result<(), String> {
     let path = request.path.clone().unwrap_or_else(|| ".".into());
     let tree = Tree::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let names = tree.crates.iter().map(|krate| krate.name.clone()).chain(["(no crate)".to_owned()]);
-    let figures = Figures::of_crates(&tree).into_iter().chain([Figures::of_loose(&tree)]);
+    let figures =
+        ReadabilityFigures::of_crates(&tree).into_iter().chain([ReadabilityFigures::of_loose(&tree)]);
 
     let mut lines = Vec::new();
-    let mut total = Figures::default();
+    let mut total = ReadabilityFigures::default();
     for (name, figures) in names.zip(figures) {
         let is_asked_for = request.only.as_ref().is_none_or(|only| *only == name);
         let is_empty = figures.files == 0 && figures.findings.is_empty();
@@ -109,7 +110,7 @@ fn header() -> String {
     )
 }
 
-fn row(name: &str, figures: &Figures) -> String {
+fn row(name: &str, figures: &ReadabilityFigures) -> String {
     let circles =
         format!("{} ({:.0}%, {})", figures.files_in_circles, figures.in_circles(), figures.largest_circle);
     let longer = format!(

@@ -11,18 +11,18 @@
 mod blank;
 mod closures;
 mod comments;
-mod figures;
 mod functions;
 mod graph;
 mod items;
+mod readability_figures;
 mod tokens;
 mod tree;
 
 pub use blank::Blanked;
 pub use closures::Closure;
-pub use figures::{Figures, Finding, FindingKind};
 pub use functions::{FunctionSpan, Parameter};
 pub use graph::circles;
 pub use items::{SourceFile, TypeDefinition};
+pub use readability_figures::{Finding, FindingKind, ReadabilityFigures};
 pub use tokens::{SourceToken, matching};
 pub use tree::{Crate, Tree};

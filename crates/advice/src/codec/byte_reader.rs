@@ -2,7 +2,7 @@
 
 use super::MAX_COLUMNS;
 use super::varint::{take_short_varint, unzigzag_wide};
-use crate::aggregate::{Aggregate, AggregateState};
+use crate::aggregate::{AggregateKind, AggregateState};
 use crate::error::DecodeError;
 use crate::groups::Groups;
 use crate::sum::Sum;
@@ -164,20 +164,20 @@ impl<'a> ByteReader<'a> {
     }
 
     /// Takes a state of an aggregate.
-    pub fn state(&mut self, aggregate: Aggregate) -> Result<AggregateState, DecodeError> {
+    pub fn state(&mut self, aggregate: AggregateKind) -> Result<AggregateState, DecodeError> {
         Ok(match aggregate {
-            Aggregate::Count => AggregateState::Count(self.varint()?),
-            Aggregate::Sum => AggregateState::Sum(self.sum()?),
-            Aggregate::Min => AggregateState::Min(self.value()?),
-            Aggregate::Max => AggregateState::Max(self.value()?),
-            Aggregate::Average => AggregateState::Average(self.sum()?, self.varint()?),
-            Aggregate::Any => AggregateState::Any(self.value()?),
+            AggregateKind::Count => AggregateState::Count(self.varint()?),
+            AggregateKind::Sum => AggregateState::Sum(self.sum()?),
+            AggregateKind::Min => AggregateState::Min(self.value()?),
+            AggregateKind::Max => AggregateState::Max(self.value()?),
+            AggregateKind::Average => AggregateState::Average(self.sum()?, self.varint()?),
+            AggregateKind::Any => AggregateState::Any(self.value()?),
 
-            Aggregate::Moments => AggregateState::Moments(self.moments()?),
-            Aggregate::Distinct => AggregateState::Distinct(self.distinct()?),
-            Aggregate::Histogram => AggregateState::Histogram(Box::new(self.histogram()?)),
-            Aggregate::Tally => AggregateState::Tally(self.tally()?),
-            Aggregate::Top => AggregateState::Top(self.top()?),
+            AggregateKind::Moments => AggregateState::Moments(self.moments()?),
+            AggregateKind::Distinct => AggregateState::Distinct(self.distinct()?),
+            AggregateKind::Histogram => AggregateState::Histogram(Box::new(self.histogram()?)),
+            AggregateKind::Tally => AggregateState::Tally(self.tally()?),
+            AggregateKind::Top => AggregateState::Top(self.top()?),
         })
     }
 
@@ -189,7 +189,7 @@ impl<'a> ByteReader<'a> {
             return Err(DecodeError::TooLarge { what: "shape" });
         }
         let shape = self.raw(count)?.iter();
-        let aggregates: Vec<Aggregate> = shape.map(|code| aggregate(*code)).collect::<Result<_, _>>()?;
+        let aggregates: Vec<AggregateKind> = shape.map(|code| aggregate(*code)).collect::<Result<_, _>>()?;
 
         // Each row is at least a byte long, so `count` bounds them before any memory is taken.
         let mut groups = Groups::new(keys, &aggregates);
@@ -204,6 +204,6 @@ impl<'a> ByteReader<'a> {
     }
 }
 
-fn aggregate(code: u8) -> Result<Aggregate, DecodeError> {
-    Aggregate::from_code(code).ok_or(DecodeError::UnknownTag { what: "aggregate", tag: code })
+fn aggregate(code: u8) -> Result<AggregateKind, DecodeError> {
+    AggregateKind::from_code(code).ok_or(DecodeError::UnknownTag { what: "aggregate", tag: code })
 }

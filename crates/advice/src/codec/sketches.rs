@@ -13,7 +13,7 @@
 use super::{ByteReader, ByteWriter};
 use crate::error::DecodeError;
 use crate::sketch::{
-    DenseBuckets, ExponentialHistogram, FrequencyCounter, HyperLogLog, IntegerCounts, MAX_BUCKETS, Moments,
+    BucketCounts, DenseBuckets, ExponentialHistogram, FrequencyCounter, HyperLogLog, MAX_BUCKETS, Moments,
     SpaceSaving,
 };
 
@@ -59,7 +59,7 @@ impl ByteWriter {
         }
     }
 
-    pub(super) fn tally(&mut self, tally: &IntegerCounts) {
+    pub(super) fn tally(&mut self, tally: &BucketCounts) {
         self.varint(tally.other);
         self.varint(tally.counts.len() as u64);
         for (number, count) in &tally.counts {
@@ -146,8 +146,8 @@ impl ByteReader<'_> {
         Ok(DenseBuckets { offset: offset as i32, counts })
     }
 
-    pub(super) fn tally(&mut self) -> Result<IntegerCounts, DecodeError> {
-        let mut tally = IntegerCounts { other: self.varint()?, ..IntegerCounts::default() };
+    pub(super) fn tally(&mut self) -> Result<BucketCounts, DecodeError> {
+        let mut tally = BucketCounts { other: self.varint()?, ..BucketCounts::default() };
         for _ in 0..self.count("tally")? {
             let number = i64::try_from(self.zigzag()?);
             let number = number.map_err(|_| DecodeError::TooLarge { what: "number" })?;

@@ -1,13 +1,13 @@
 //! The byte form round trips, and refuses what is cut or too long.
 
 use super::*;
-use crate::aggregate::Aggregate;
+use crate::aggregate::AggregateKind;
 use crate::error::{DecodeError, EvalErrors};
 use crate::groups::Groups;
 use crate::value::Value;
 
 fn sample() -> Groups {
-    let mut groups = Groups::new(2, &Aggregate::ALL);
+    let mut groups = Groups::new(2, &AggregateKind::ALL);
     let inputs = [Value::I64(-5), Value::U64(u64::MAX), Value::Duration(7), Value::F64(0.5), Value::Null];
     for (i, input) in inputs.iter().enumerate() {
         let list = Value::List([Value::str("a"), Value::Null].into());

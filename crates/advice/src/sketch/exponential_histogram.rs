@@ -15,7 +15,7 @@
 //!
 //! The buckets of one side are a deque of counters from the lowest bucket to the highest, 8 bytes each.
 
-use super::integer_counts::divided;
+use super::bucket_counts::divided;
 use std::collections::VecDeque;
 
 /// The most buckets on either side of zero.

@@ -6,7 +6,7 @@
 //! TOPK(path, 2)                  ["/index: 40", "/login: 7 (-2)"]          at most 7, at least 5
 //! ```
 
-use crate::sketch::{ExponentialHistogram, IntegerCounts, SpaceSaving};
+use crate::sketch::{BucketCounts, ExponentialHistogram, SpaceSaving};
 use crate::value::Value;
 
 /// Buckets of one width, and one more at either end for what lies outside.
@@ -96,7 +96,7 @@ fn tidied(x: f64) -> f64 {
 }
 
 /// Returns `[lower, upper): count` for each bucket; those at the ends are unbounded.
-pub(crate) fn linear(counts: &IntegerCounts, buckets: LinearBuckets) -> Value {
+pub(crate) fn linear(counts: &BucketCounts, buckets: LinearBuckets) -> Value {
     let inside = counts.counts.iter().map(|(number, count)| {
         let lower = bound(buckets.lower_bound(*number), buckets.durations);
         let upper = bound(buckets.upper_bound(*number), buckets.durations);
@@ -106,12 +106,12 @@ pub(crate) fn linear(counts: &IntegerCounts, buckets: LinearBuckets) -> Value {
 }
 
 /// Returns `number: count` for each number.
-pub(crate) fn tally(counts: &IntegerCounts) -> Value {
+pub(crate) fn tally(counts: &BucketCounts) -> Value {
     list(counts.counts.iter().map(|(number, count)| format!("{number}: {count}")).chain(other(counts)))
 }
 
 /// Returns the line for numbers without a counter of their own, if there are any.
-fn other(counts: &IntegerCounts) -> Option<String> {
+fn other(counts: &BucketCounts) -> Option<String> {
     (counts.other > 0).then(|| format!("other: {}", counts.other))
 }
 

@@ -13,7 +13,7 @@
 //! The counters are a hash table; the smallest is searched for, which costs a pass over 256 counters for each
 //! row with a value that has none.
 
-use super::integer_counts::divided;
+use super::bucket_counts::divided;
 use crate::value::Value;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;

@@ -37,7 +37,7 @@ use crate::report::interner::{Interner, NewValues};
 use crate::run::cells::{Cell, Cells, IntKind};
 use crate::run::ir::GroupSchema;
 use foldhash::fast::RandomState;
-use pivot_advice::{Aggregate, AggregateState, Groups, Value};
+use pivot_advice::{AggregateKind, AggregateState, Groups, Value};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -120,8 +120,8 @@ impl PendingSum {
     }
 
     /// Returns whether the number and total of rows are all that an aggregate needs.
-    pub(crate) fn serves(aggregate: Aggregate) -> bool {
-        matches!(aggregate, Aggregate::Count | Aggregate::Sum | Aggregate::Average)
+    pub(crate) fn serves(aggregate: AggregateKind) -> bool {
+        matches!(aggregate, AggregateKind::Count | AggregateKind::Sum | AggregateKind::Average)
     }
 
     /// Adds the rows to the state of an aggregate that [`PendingSum::serves`].
@@ -492,7 +492,7 @@ mod tests {
     use crate::limits::MAX_GROUPS;
     use pivot_advice::{EvalErrors, QueryId};
 
-    fn rows(keys: usize, aggregates: &[Aggregate]) -> GroupTable {
+    fn rows(keys: usize, aggregates: &[AggregateKind]) -> GroupTable {
         let mut rows = GroupTable::new();
         let (query, aggregates) = (QueryId::new(1, 1), aggregates.to_vec());
         assert!(rows.accepts(&Arc::new(GroupSchema { query, keys, aggregates, max_groups: MAX_GROUPS })));
@@ -562,7 +562,7 @@ mod tests {
 
     #[test]
     fn states_stay_with_their_groups_as_the_table_grows() {
-        let mut rows = rows(1, &[Aggregate::Sum, Aggregate::Count]);
+        let mut rows = rows(1, &[AggregateKind::Sum, AggregateKind::Count]);
         let mut cells = Cells::default();
         cells.begin(1);
         for i in (0..500).chain(0..500) {

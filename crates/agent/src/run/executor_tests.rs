@@ -13,7 +13,7 @@ use crate::run::sample::SampleDecision;
 use crate::weave::name_linker::{FieldSource, LinkedAdvice};
 use crate::weave::woven::ExecutorKind;
 use pivot_advice::{
-    Advice, Aggregate, AggregateCall, AggregateState, BagKey, Binary, CallArgument, EmitMode, EvalErrors,
+    Advice, AggregateCall, AggregateKind, AggregateState, BagKey, Binary, CallArgument, EmitMode, EvalErrors,
     Expr, Function, Group, Groups, Instruction, JoinKind, LossCounts, QueryId, TemporalFilter, Unary,
     UnpackMode, Value,
 };
@@ -144,7 +144,7 @@ fn numbers() -> Vec<Vec<Value>> {
     numbers
 }
 
-fn emit(keys: &[u16], folds: Vec<(Aggregate, Expr)>) -> Instruction {
+fn emit(keys: &[u16], folds: Vec<(AggregateKind, Expr)>) -> Instruction {
     let fold = |(aggregate, expr)| AggregateCall { aggregate, input: CallArgument::Expr(expr) };
     Instruction::Emit {
         keys: keys.to_vec(),
@@ -156,11 +156,15 @@ fn emit(keys: &[u16], folds: Vec<(Aggregate, Expr)>) -> Instruction {
 #[test]
 fn every_aggregate_over_every_value_is_the_same() {
     let numbers = numbers();
-    for aggregate in Aggregate::ALL {
+    for aggregate in AggregateKind::ALL {
         check(2, vec![emit(&[0], vec![(aggregate, column(1))])], &numbers);
     }
     check(2, vec![emit(&[1, 0], vec![])], &events());
-    check(2, vec![emit(&[], vec![(Aggregate::Count, column(0)), (Aggregate::Sum, column(1))])], &events());
+    check(
+        2,
+        vec![emit(&[], vec![(AggregateKind::Count, column(0)), (AggregateKind::Sum, column(1))])],
+        &events(),
+    );
 }
 
 #[test]
@@ -181,7 +185,9 @@ fn comparisons_and_sums_at_the_ends_of_numbers_are_the_same() {
     let unsigned = [0, 1, i64::MAX.cast_unsigned(), u64::MAX / 2 + 1, u64::MAX].map(Value::U64);
     let durations = ends.map(Value::Duration);
     let kinds = [ends.map(Value::I64).to_vec(), unsigned.to_vec(), durations.to_vec()];
-    let folds = || [Aggregate::Sum, Aggregate::Count, Aggregate::Average].map(|x| (x, column(1))).to_vec();
+    let folds = || {
+        [AggregateKind::Sum, AggregateKind::Count, AggregateKind::Average].map(|x| (x, column(1))).to_vec()
+    };
     for values in &kinds {
         let events: Vec<_> = values.iter().chain(values).map(|x| vec![Value::str("a"), x.clone()]).collect();
         check(2, vec![emit(&[0], folds())], &events);
@@ -200,20 +206,20 @@ fn comparisons_and_sums_at_the_ends_of_numbers_are_the_same() {
 fn the_commonest_routines_have_a_shorter_form() {
     let expr = Expr::binary(Binary::Greater, column(1), literal(Value::I64(7)));
     let above = || Instruction::Filter { expr: expr.clone() };
-    let sum = |column| (Aggregate::Sum, Expr::Column(column));
+    let sum = |column| (AggregateKind::Sum, Expr::Column(column));
     let is_fused = |steps: Vec<Instruction>| {
         let compiled = compile(&linked(3, steps), &mut SchemaInterner::new());
         compiled.is_some_and(|compiled| FusedAdvice::fuse(&compiled, "T").is_some())
     };
     assert!(is_fused(vec![emit(&[], vec![])]));
     assert!(is_fused(vec![emit(&[0], vec![sum(1), sum(1)])]));
-    assert!(is_fused(vec![above(), emit(&[0, 2], vec![sum(1), (Aggregate::Count, column(1))])]));
+    assert!(is_fused(vec![above(), emit(&[0, 2], vec![sum(1), (AggregateKind::Count, column(1))])]));
     assert!(is_fused(vec![above(), emit(&[2], vec![sum(0)])]));
     assert!(!is_fused(vec![above(), emit(&[1], vec![sum(0)])]));
     assert!(!is_fused(vec![emit(&[2], vec![sum(0), sum(1)])]));
-    assert!(is_fused(vec![emit(&[0], vec![(Aggregate::Max, column(1)), sum(1)])]));
+    assert!(is_fused(vec![emit(&[0], vec![(AggregateKind::Max, column(1)), sum(1)])]));
     let larger = Expr::binary(Binary::Add, column(1), literal(Value::I64(1)));
-    assert!(!is_fused(vec![emit(&[0], vec![(Aggregate::Sum, larger)])]));
+    assert!(!is_fused(vec![emit(&[0], vec![(AggregateKind::Sum, larger)])]));
     assert!(!is_fused(vec![emit(&[0, 1, 2], vec![])]));
     assert!(is_fused(vec![unpack(None), emit(&[3, 0], vec![sum(4)])]));
     assert!(is_fused(vec![above(), unpack(None), emit(&[0, 4], vec![sum(1)])]));
@@ -227,7 +233,7 @@ fn columns_that_are_computed_are_the_same() {
     let steps = vec![
         Instruction::Let { name: "sum".into(), expr: sum.clone() },
         Instruction::Filter { expr: larger },
-        emit(&[2], vec![(Aggregate::Max, sum)]),
+        emit(&[2], vec![(AggregateKind::Max, sum)]),
     ];
     check(2, steps, &events());
 }
@@ -235,7 +241,7 @@ fn columns_that_are_computed_are_the_same() {
 #[test]
 fn groups_beyond_the_budget_are_the_same() {
     let events: Vec<_> = (0..2_500_u64).map(|i| vec![Value::U64(i), Value::U64(1)]).collect();
-    check(2, vec![emit(&[0], vec![(Aggregate::Sum, column(1))])], &events);
+    check(2, vec![emit(&[0], vec![(AggregateKind::Sum, column(1))])], &events);
 }
 
 #[test]
@@ -270,9 +276,9 @@ fn expressions_over_every_value_are_the_same() {
 fn texts_of_every_length_are_the_same() {
     let text = |i: usize| Value::str("0123456789abcdefghi".repeat(2).split_at(i).0);
     let events: Vec<_> = (0..30).chain(10..20).map(|i| vec![text(i), text(i / 2)]).collect();
-    check(2, vec![emit(&[0, 1], vec![(Aggregate::Count, column(0))])], &events);
-    check(2, vec![emit(&[1], vec![(Aggregate::Max, column(0))])], &events);
-    check(2, vec![emit(&[1, 0, 1], vec![(Aggregate::Top, column(1))])], &events);
+    check(2, vec![emit(&[0, 1], vec![(AggregateKind::Count, column(0))])], &events);
+    check(2, vec![emit(&[1], vec![(AggregateKind::Max, column(0))])], &events);
+    check(2, vec![emit(&[1, 0, 1], vec![(AggregateKind::Top, column(1))])], &events);
     for limit in [0, 7, 15, 16, 25] {
         let expr = Expr::binary(Binary::Equal, column(0), literal(text(limit)));
         check(2, vec![Instruction::Filter { expr }, emit(&[1], vec![])], &events);
@@ -290,7 +296,7 @@ fn only_doubles_may_be_rounded_otherwise() {
 
 /// A request in which groups were packed whose keys are pairs of the events' values.
 fn packed() -> Baggage {
-    let mut groups = Groups::new(2, &[Aggregate::Sum, Aggregate::Any]);
+    let mut groups = Groups::new(2, &[AggregateKind::Sum, AggregateKind::Any]);
     for (i, event) in events().iter().enumerate() {
         let group = groups.entry(event);
         group.n += i as u64 % 3 + 1;
@@ -307,7 +313,7 @@ fn unpack(on: Option<Expr>) -> Instruction {
         bag: BAG,
         alias: "b".into(),
         columns: vec!["x".into(), "y".into()],
-        aggregates: vec![Aggregate::Sum, Aggregate::Any],
+        aggregates: vec![AggregateKind::Sum, AggregateKind::Any],
         rows: UnpackMode::Rows,
         matching: JoinKind::Inner,
         on,
@@ -318,10 +324,10 @@ fn unpack(on: Option<Expr>) -> Instruction {
 fn ends() -> Vec<Instruction> {
     let fold = |aggregate, input| AggregateCall { aggregate, input };
     let folds = vec![
-        fold(Aggregate::Count, CallArgument::Expr(column(2))),
-        fold(Aggregate::Any, CallArgument::State(1)),
-        fold(Aggregate::Sum, CallArgument::State(0)),
-        fold(Aggregate::Sum, CallArgument::Expr(column(1))),
+        fold(AggregateKind::Count, CallArgument::Expr(column(2))),
+        fold(AggregateKind::Any, CallArgument::State(1)),
+        fold(AggregateKind::Sum, CallArgument::State(0)),
+        fold(AggregateKind::Sum, CallArgument::Expr(column(1))),
     ];
     let (keys, bag) = (vec![0, 3], BagKey { stage: 0, ..BAG });
     vec![
@@ -347,8 +353,8 @@ fn joins_are_the_same() {
 
 #[test]
 fn joins_of_which_nothing_more_is_asked_are_the_same() {
-    let sum = |column| (Aggregate::Sum, Expr::Column(column));
-    let count = |column| (Aggregate::Count, Expr::Column(column));
+    let sum = |column| (AggregateKind::Sum, Expr::Column(column));
+    let count = |column| (AggregateKind::Count, Expr::Column(column));
     let ends = [
         emit(&[2], vec![sum(1)]),
         emit(&[0, 3], vec![count(1)]),
@@ -358,7 +364,7 @@ fn joins_of_which_nothing_more_is_asked_are_the_same() {
     ];
     // Without NaN: what has met it does not equal itself.
     let several = || {
-        let mut groups = Groups::new(2, &[Aggregate::Sum, Aggregate::Any]);
+        let mut groups = Groups::new(2, &[AggregateKind::Sum, AggregateKind::Any]);
         let is_nan = |value: &Value| matches!(value, Value::F64(x) if x.is_nan());
         let keys = events().into_iter().filter(|event| !event.iter().any(is_nan));
         keys.enumerate().for_each(|(i, key)| groups.entry(&key).n = i as u64 % 3 + 1);
@@ -367,7 +373,7 @@ fn joins_of_which_nothing_more_is_asked_are_the_same() {
         baggage
     };
     let texts = || {
-        let mut groups = Groups::new(2, &[Aggregate::Sum, Aggregate::Any]);
+        let mut groups = Groups::new(2, &[AggregateKind::Sum, AggregateKind::Any]);
         let key = |i| [Value::str(format!("a text of number {}, long", i % 7)), Value::I64(i)];
         (0..20).for_each(|i| groups.entry(&key(i)).n = 1);
         let mut baggage = Baggage::new();
@@ -375,7 +381,7 @@ fn joins_of_which_nothing_more_is_asked_are_the_same() {
         baggage
     };
     let chosen = || {
-        let mut groups = Groups::new(2, &[Aggregate::Sum, Aggregate::Any]);
+        let mut groups = Groups::new(2, &[AggregateKind::Sum, AggregateKind::Any]);
         groups.entry(&[Value::str("x"), Value::U64(u64::MAX)]).n = 3;
         groups.entry(&[Value::str("y"), Value::Duration(5)]).n = 1;
         let mut baggage = Baggage::new();
@@ -404,7 +410,7 @@ fn a_bag_of_another_shape_and_too_many_rows_are_the_same() {
         baggage
     };
     let large = || {
-        let mut groups = Groups::new(2, &[Aggregate::Sum, Aggregate::Any]);
+        let mut groups = Groups::new(2, &[AggregateKind::Sum, AggregateKind::Any]);
         let key = |i| [Value::U64(i), Value::str("a text that does not fit into a cell")];
         (0..5_000).for_each(|i| groups.entry(&key(i)).n = 2);
         let mut baggage = Baggage::new();
@@ -420,7 +426,7 @@ fn a_bag_of_another_shape_and_too_many_rows_are_the_same() {
 #[test]
 fn rows_that_claim_to_count_for_all_numbers_are_the_same() {
     let beyond = || {
-        let mut groups = Groups::new(2, &[Aggregate::Sum, Aggregate::Any]);
+        let mut groups = Groups::new(2, &[AggregateKind::Sum, AggregateKind::Any]);
         for (i, n) in [u64::MAX, 2, 1, 1].into_iter().enumerate() {
             groups.entry(&[Value::str("x"), Value::U64(i as u64)]).n = n;
         }
@@ -430,7 +436,7 @@ fn rows_that_claim_to_count_for_all_numbers_are_the_same() {
     };
     let is_any = || Expr::binary(Binary::GreaterEqual, column(3), literal(Value::I64(0)));
     let any = Instruction::Filter { expr: is_any() };
-    for end in [emit(&[2], vec![]), emit(&[2], vec![(Aggregate::Count, column(1))])] {
+    for end in [emit(&[2], vec![]), emit(&[2], vec![(AggregateKind::Count, column(1))])] {
         check_in(2, vec![unpack(None), end.clone()], &numbers()[..20], beyond);
         check_in(2, vec![unpack(None), any.clone(), end], &numbers()[..20], beyond);
     }
@@ -445,7 +451,7 @@ fn packs_are_the_same() {
         TemporalFilter::First(30),
         TemporalFilter::MostRecent(2),
     ] {
-        let fold = AggregateCall { aggregate: Aggregate::Sum, input: CallArgument::Expr(column(1)) };
+        let fold = AggregateCall { aggregate: AggregateKind::Sum, input: CallArgument::Expr(column(1)) };
         let pack = Instruction::Pack { bag, keep, keys: vec![0], folds: vec![fold] };
         // Integers: a sum without a value is an error, which a tuple that is not kept does not count.
         let integers: Vec<_> = (0..60).map(|i| vec![Value::I64(i % 7), Value::I64(i)]).collect();
@@ -457,7 +463,8 @@ fn packs_are_the_same() {
 fn packs_of_every_value_under_every_key_are_the_same() {
     let bag = BagKey { stage: 0, ..BAG };
     let fold = |aggregate| AggregateCall { aggregate, input: CallArgument::Expr(column(1)) };
-    let folds = [Aggregate::Sum, Aggregate::Count, Aggregate::Average, Aggregate::Max].map(fold);
+    let folds =
+        [AggregateKind::Sum, AggregateKind::Count, AggregateKind::Average, AggregateKind::Max].map(fold);
     let ends = [i64::MIN, i64::MIN / 2, -70, -1, 0, 1, 70, i64::MAX / 2, i64::MAX];
     let sums = ends.iter().flat_map(|x| {
         let of = |value: Value| vec![Value::str("a text that does not fit into a cell"), value];

@@ -10,8 +10,8 @@
 use crate::limits::MAX_ROWS;
 use crate::weave::name_linker::LinkedAdvice;
 use pivot_advice::{
-    Aggregate, AggregateCall, AggregateState, BagKey, CallArgument, EmitMode, EvalErrors, Expr, FinalValue,
-    Group, Groups, Instruction, JoinKind, LossCounts, TemporalFilter, UnpackMode, Value,
+    AggregateCall, AggregateKind, AggregateState, BagKey, CallArgument, EmitMode, EvalErrors, Expr,
+    FinalValue, Group, Groups, Instruction, JoinKind, LossCounts, TemporalFilter, UnpackMode, Value,
 };
 use pivot_baggage::Baggage;
 use std::borrow::Cow;
@@ -102,7 +102,7 @@ struct JoinSpec<'j> {
     /// Expressions in which the groups that a row matches must differ.
     distinct: &'j [Expr],
     columns: usize,
-    aggregates: &'j [Aggregate],
+    aggregates: &'j [AggregateKind],
 }
 
 impl Interpretation<'_> {
@@ -373,7 +373,7 @@ fn regrouped(
 
 /// Returns an empty table for the rows of a Pack or Emit.
 pub(crate) fn table(keys: usize, folds: &[AggregateCall]) -> Groups {
-    let aggregates: Vec<Aggregate> = folds.iter().map(|fold| fold.aggregate).collect();
+    let aggregates: Vec<AggregateKind> = folds.iter().map(|fold| fold.aggregate).collect();
     Groups::new(keys, &aggregates)
 }
 

@@ -15,7 +15,7 @@
 use crate::run::cell_expr::{CellExpr, IntRange};
 use crate::run::cells::Cells;
 use crate::site::default_field::DefaultField;
-use pivot_advice::{Aggregate, BagKey, EvalErrors, QueryId, TemporalFilter};
+use pivot_advice::{AggregateKind, BagKey, EvalErrors, QueryId, TemporalFilter};
 use std::sync::Arc;
 
 /// An advice as steps over a row of cells.
@@ -54,7 +54,7 @@ pub(crate) enum AggregateInput {
 pub(crate) struct GroupSchema {
     pub(crate) query: QueryId,
     pub(crate) keys: usize,
-    pub(crate) aggregates: Vec<Aggregate>,
+    pub(crate) aggregates: Vec<AggregateKind>,
     /// The most groups that the query may have in one table.
     pub(crate) max_groups: usize,
 }
@@ -91,7 +91,7 @@ pub(crate) struct BagJoin {
     pub(crate) first: usize,
     /// How many columns the bag has.
     pub(crate) width: usize,
-    pub(crate) aggregates: Vec<Aggregate>,
+    pub(crate) aggregates: Vec<AggregateKind>,
     /// The condition under which a row of the bag matches.
     pub(crate) on: Option<CellExpr>,
     /// The steps after the join, for every joined row.

@@ -6,7 +6,7 @@ use pivot_advice::advice::MAX_INSTRUCTIONS;
 use pivot_advice::codec::MAX_COLUMNS;
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
-    Advice, Aggregate, AggregateCall, BagKey, CallArgument, Expr, FinalValue, Instruction, JoinKind,
+    Advice, AggregateCall, AggregateKind, BagKey, CallArgument, Expr, FinalValue, Instruction, JoinKind,
     TemporalFilter, UnpackMode,
 };
 
@@ -33,7 +33,7 @@ pub fn verify(advice: &Advice) -> Result<(), AgentError> {
 struct Bound {
     columns: usize,
     /// The states of the row; none where a Distinct lost it.
-    states: Vec<Option<Aggregate>>,
+    states: Vec<Option<AggregateKind>>,
     unpacked: bool,
     chosen: bool,
     expressions: usize,
@@ -123,7 +123,7 @@ impl Bound {
     }
 
     /// Appends the columns of a bag, or of a subquery over it, whose own row is checked like any other.
-    fn unpack(&mut self, columns: usize, bag: &[Aggregate], rows: &UnpackMode) -> Result<(), AgentError> {
+    fn unpack(&mut self, columns: usize, bag: &[AggregateKind], rows: &UnpackMode) -> Result<(), AgentError> {
         if let UnpackMode::Groups { width, keys, folds, finished, distinct } = rows {
             limit("columns", distinct.len(), MAX_COLUMNS)?;
             limit("keys", keys.len(), MAX_COLUMNS)?;
@@ -207,7 +207,7 @@ mod tests {
             bag,
             alias: "a".into(),
             columns: vec!["k".into()],
-            aggregates: vec![Aggregate::Sum],
+            aggregates: vec![AggregateKind::Sum],
             rows: UnpackMode::Rows,
             matching: JoinKind::Inner,
             on: None,
@@ -251,9 +251,9 @@ mod tests {
             form: EmitMode::Groups,
         };
         let with = |last| vec![unpack(QueryId::new(1, 1)), last];
-        check(with(fold(Aggregate::Sum, 0)), Ok(()));
-        check(with(fold(Aggregate::Max, 0)), Err(AgentError::AggregateMismatch));
-        check(with(fold(Aggregate::Sum, 1)), Err(AgentError::Unbound { what: "state", index: 1 }));
+        check(with(fold(AggregateKind::Sum, 0)), Ok(()));
+        check(with(fold(AggregateKind::Max, 0)), Err(AgentError::AggregateMismatch));
+        check(with(fold(AggregateKind::Sum, 1)), Err(AgentError::Unbound { what: "state", index: 1 }));
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
         check(vec![observe(), Instruction::Choose, emit(vec![0])], shape("it chooses and emits"));
         let among = vec![unpack(QueryId::new(1, 1)), Instruction::Choose, emit(vec![])];
         check(among, shape("it chooses among aggregates"));
-        let fold = AggregateCall { aggregate: Aggregate::Sum, input: CallArgument::State(0) };
+        let fold = AggregateCall { aggregate: AggregateKind::Sum, input: CallArgument::State(0) };
         let last = Instruction::Emit { keys: vec![], folds: vec![fold], form: EmitMode::Groups };
         let lost = vec![unpack(QueryId::new(1, 1)), Instruction::Distinct { columns: vec![0] }, last];
         check(lost, Err(AgentError::Unbound { what: "state", index: 0 }));
@@ -286,7 +286,8 @@ mod tests {
     fn groups_of_a_subquery_are_over_the_columns_of_their_bag() {
         let groups = |keys: Vec<u16>, columns: usize| match unpack(QueryId::new(1, 1)) {
             Instruction::Unpack { bag, alias, aggregates, matching, on, .. } => {
-                let folds = vec![AggregateCall { aggregate: Aggregate::Sum, input: CallArgument::State(0) }];
+                let folds =
+                    vec![AggregateCall { aggregate: AggregateKind::Sum, input: CallArgument::State(0) }];
                 let finished = vec![FinalValue { state: 0, finish: pivot_advice::FinalFunction::Plain }];
                 let rows = UnpackMode::Groups { width: 1, keys, folds, finished, distinct: vec![] };
                 let columns = vec!["c".into(); columns];

@@ -70,7 +70,9 @@ mod tests {
     use crate::causality::branch::Branch;
     use crate::error::{BaggageError, malformed};
     use crate::losses;
-    use pivot_advice::{Aggregate, BagKey, DecodeError, EvalErrors, Groups, QueryId, TemporalFilter, Value};
+    use pivot_advice::{
+        AggregateKind, BagKey, DecodeError, EvalErrors, Groups, QueryId, TemporalFilter, Value,
+    };
     use proptest::prelude::*;
     use prost::Message;
 
@@ -121,7 +123,7 @@ mod tests {
     fn pack(baggage: &mut Baggage, times: u64) {
         for i in 0..times {
             for (number, keep) in KEEPS.into_iter().enumerate() {
-                let mut rows = Groups::new(2, &[Aggregate::Sum, Aggregate::Max]);
+                let mut rows = Groups::new(2, &[AggregateKind::Sum, AggregateKind::Max]);
                 let group = rows.entry(&[Value::str("host"), Value::U64(i)]);
                 group.n = 1;
                 let update = |state: &mut pivot_advice::AggregateState| {

@@ -1,6 +1,6 @@
 //! The bags of the model query, one for each way of keeping tuples.
 
-use pivot_advice::{Aggregate, BagKey, EvalErrors, Groups, QueryId, TemporalFilter, Value};
+use pivot_advice::{AggregateKind, BagKey, EvalErrors, Groups, QueryId, TemporalFilter, Value};
 
 pub(crate) const FIRST: u32 = 2;
 pub(crate) const RECENT: u32 = 3;
@@ -33,7 +33,7 @@ impl Kind {
     pub(crate) fn rows(self, id: usize) -> Groups {
         let value = Value::U64(id as u64);
         if self == Kind::Sum {
-            let mut rows = Groups::new(0, &[Aggregate::Sum]);
+            let mut rows = Groups::new(0, &[AggregateKind::Sum]);
             let group = rows.entry(&[]);
             group.n = 1;
             group.states[0].update(&value, 1, &mut EvalErrors::default());

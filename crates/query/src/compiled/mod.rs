@@ -1,11 +1,11 @@
 //! What a compiled query is: its advice, what its result looks like, how it runs, and its explanation.
 
 mod explain;
-mod output_schema;
+mod output_plan;
 mod program;
 mod run_settings;
 mod untyped_fields;
 
-pub use output_schema::{OutputAggregate, OutputColumn, OutputKey, OutputSchema};
+pub use output_plan::{OutputAggregate, OutputColumn, OutputKey, OutputPlan};
 pub use program::Program;
 pub use run_settings::{ResultSink, RunSettings};

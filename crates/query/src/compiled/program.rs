@@ -1,19 +1,19 @@
 //! A compiled query: its advice under any id, and what the frontend makes of the merged groups.
 
-use super::output_schema::{OutputAggregate, OutputColumn, OutputKey, OutputSchema};
+use super::output_plan::{OutputAggregate, OutputColumn, OutputKey, OutputPlan};
 use super::run_settings::RunSettings;
 use crate::diagnostic::Diagnostics;
 use crate::lower::{lower, lower_measured};
 use crate::plan::Plan;
-use pivot_advice::{Advice, Aggregate, EmitMode, Expr, FinalFunction, FinalValue, QueryId, Type};
+use pivot_advice::{Advice, AggregateKind, EmitMode, Expr, FinalFunction, FinalValue, QueryId, Type};
 
 /// A query that can be installed.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// The text it was compiled from.
     pub text: String,
-    /// The schema of its result.
-    pub output: OutputSchema,
+    /// How its result is computed from merged groups.
+    pub output: OutputPlan,
     /// The terms on which it runs.
     pub settings: RunSettings,
     /// Warnings: what may not be as it was meant.
@@ -53,12 +53,12 @@ impl Program {
             ty: Type::U64,
             expr: Expr::Column(place),
         });
-        let output = OutputSchema {
+        let output = OutputPlan {
             keys: vec![OutputKey { name: "stage".into(), ty: Type::U64 }],
-            states: vec![Aggregate::Sum, Aggregate::Distinct],
+            states: vec![AggregateKind::Sum, AggregateKind::Distinct],
             finished: vec![plain_value("bytes", 0, Type::I64), plain_value("requests", 1, Type::U64)],
             columns: columns.collect(),
-            ..OutputSchema::empty(EmitMode::Groups)
+            ..OutputPlan::empty(EmitMode::Groups)
         };
 
         let settings = RunSettings {

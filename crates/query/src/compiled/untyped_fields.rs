@@ -3,7 +3,7 @@
 //! What a program logs with `?` or `%` is text: SUM of it is null, which EXPLAIN says beforehand.
 
 use crate::plan::{Plan, StageFold, StageFoldInput};
-use pivot_advice::{Aggregate, Expr, Type};
+use pivot_advice::{AggregateKind, Expr, Type};
 
 /// Returns the names of fields and variables without a type that are added up, averaged or put into a
 /// histogram.
@@ -25,7 +25,7 @@ pub(crate) fn untyped_fields(plan: &Plan) -> Vec<String> {
 }
 
 fn wants_numbers(fold: &StageFold) -> bool {
-    use Aggregate::{Average, Histogram, Moments, Sum, Tally};
+    use AggregateKind::{Average, Histogram, Moments, Sum, Tally};
     matches!(fold.aggregate, Sum | Average | Moments | Histogram | Tally)
 }
 

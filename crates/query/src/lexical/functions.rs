@@ -3,7 +3,7 @@
 //! Names and arities of scalar functions are those of [`Function`], since advice carries them; what they
 //! are for stands here, beside the aggregates and the words that look like functions.
 
-use pivot_advice::{Aggregate, FinalFunction, Function};
+use pivot_advice::{AggregateKind, FinalFunction, Function};
 
 /// A function, or a word that is written like one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,7 +36,7 @@ pub enum FunctionKind {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum FunctionMeaning {
     /// An aggregate state over one argument, and the value that is wanted of it.
-    Fold(Aggregate, FinalFunction),
+    Fold(AggregateKind, FinalFunction),
     /// An aggregate with rules of its own.
     SpecialFold(SpecialFold),
     /// A scalar function of the advice.
@@ -60,7 +60,7 @@ const fn aggregate(
     name: &'static str,
     usage: &'static str,
     about: &'static str,
-    aggregate: Aggregate,
+    aggregate: AggregateKind,
     finish: FinalFunction,
 ) -> FunctionInfo {
     let meaning = FunctionMeaning::Fold(aggregate, finish);
@@ -90,7 +90,7 @@ const DIFFERENT: FunctionInfo = aggregate(
     "DISTINCT",
     "COUNT(DISTINCT x)",
     "how many different values",
-    Aggregate::Distinct,
+    AggregateKind::Distinct,
     FinalFunction::Plain,
 );
 
@@ -102,23 +102,35 @@ const FUNCTIONS: [FunctionInfo; 25] = [
         "COUNT",
         "COUNT, COUNT(x), COUNT(DISTINCT x)",
         "how many rows",
-        Aggregate::Count,
+        AggregateKind::Count,
         FinalFunction::Plain,
     ),
-    aggregate("SUM", "SUM(x)", "the sum of all values", Aggregate::Sum, FinalFunction::Plain),
-    aggregate("MIN", "MIN(x)", "the least value", Aggregate::Min, FinalFunction::Plain),
-    aggregate("MAX", "MAX(x)", "the greatest value", Aggregate::Max, FinalFunction::Plain),
-    aggregate("AVERAGE", "AVERAGE(x)", "the mean", Aggregate::Average, FinalFunction::Plain),
-    aggregate("AVG", "AVG(x)", "the mean", Aggregate::Average, FinalFunction::Plain),
-    aggregate("STDDEV", "STDDEV(x)", "the standard deviation", Aggregate::Moments, FinalFunction::Deviation),
-    aggregate("VARIANCE", "VARIANCE(x)", "the variance", Aggregate::Moments, FinalFunction::Plain),
+    aggregate("SUM", "SUM(x)", "the sum of all values", AggregateKind::Sum, FinalFunction::Plain),
+    aggregate("MIN", "MIN(x)", "the least value", AggregateKind::Min, FinalFunction::Plain),
+    aggregate("MAX", "MAX(x)", "the greatest value", AggregateKind::Max, FinalFunction::Plain),
+    aggregate("AVERAGE", "AVERAGE(x)", "the mean", AggregateKind::Average, FinalFunction::Plain),
+    aggregate("AVG", "AVG(x)", "the mean", AggregateKind::Average, FinalFunction::Plain),
+    aggregate(
+        "STDDEV",
+        "STDDEV(x)",
+        "the standard deviation",
+        AggregateKind::Moments,
+        FinalFunction::Deviation,
+    ),
+    aggregate("VARIANCE", "VARIANCE(x)", "the variance", AggregateKind::Moments, FinalFunction::Plain),
     special("QUANTILE", "QUANTILE(x, q)", QUANTILE, SpecialFold::Quantile),
-    aggregate("P50", "P50(x)", "the median", Aggregate::Histogram, FinalFunction::Quantile(0.5)),
-    aggregate("P90", "P90(x)", QUANTILE, Aggregate::Histogram, FinalFunction::Quantile(0.9)),
-    aggregate("P95", "P95(x)", QUANTILE, Aggregate::Histogram, FinalFunction::Quantile(0.95)),
-    aggregate("P99", "P99(x)", QUANTILE, Aggregate::Histogram, FinalFunction::Quantile(0.99)),
-    aggregate("P999", "P999(x)", QUANTILE, Aggregate::Histogram, FinalFunction::Quantile(0.999)),
-    aggregate("HIST", "HIST(x)", "how values are distributed", Aggregate::Histogram, FinalFunction::Plain),
+    aggregate("P50", "P50(x)", "the median", AggregateKind::Histogram, FinalFunction::Quantile(0.5)),
+    aggregate("P90", "P90(x)", QUANTILE, AggregateKind::Histogram, FinalFunction::Quantile(0.9)),
+    aggregate("P95", "P95(x)", QUANTILE, AggregateKind::Histogram, FinalFunction::Quantile(0.95)),
+    aggregate("P99", "P99(x)", QUANTILE, AggregateKind::Histogram, FinalFunction::Quantile(0.99)),
+    aggregate("P999", "P999(x)", QUANTILE, AggregateKind::Histogram, FinalFunction::Quantile(0.999)),
+    aggregate(
+        "HIST",
+        "HIST(x)",
+        "how values are distributed",
+        AggregateKind::Histogram,
+        FinalFunction::Plain,
+    ),
     special(
         "LHIST",
         "LHIST(x, min, max, step)",
@@ -127,7 +139,7 @@ const FUNCTIONS: [FunctionInfo; 25] = [
     ),
     special("TOPK", "TOPK(x, k)", "the k most frequent values", SpecialFold::TopK),
     special("RATE", "RATE(aggregate)", "per second of the window", SpecialFold::Rate),
-    aggregate("ANY", "ANY(x)", "some value of the group", Aggregate::Any, FinalFunction::Plain),
+    aggregate("ANY", "ANY(x)", "some value of the group", AggregateKind::Any, FinalFunction::Plain),
     syntax("CAST", "CAST(x AS type)", "the value as another type", FunctionKind::Scalar),
     syntax("First", "First(source)", "the earliest tuple that happened before", FunctionKind::Source),
     syntax("MostRecent", "MostRecent(source)", "the latest tuple that happened before", FunctionKind::Source),
@@ -202,7 +214,7 @@ fn percentile(name: &str) -> Option<FunctionInfo> {
     let digits = name.strip_prefix(['P', 'p'])?;
     let is_percentile = (2..=4).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
     let quantile = is_percentile.then(|| format!("0.{digits}").parse().ok()).flatten()?;
-    Some(aggregate("P..", "P75(x)", QUANTILE, Aggregate::Histogram, FinalFunction::Quantile(quantile)))
+    Some(aggregate("P..", "P75(x)", QUANTILE, AggregateKind::Histogram, FinalFunction::Quantile(quantile)))
 }
 
 #[cfg(test)]

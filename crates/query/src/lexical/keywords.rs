@@ -8,7 +8,7 @@ pub struct Keyword {
     pub(crate) role: Reservation,
 }
 
-/// The role of a keyword, which decides whether its words can also be names.
+/// Whether the words of a keyword are reserved, or may also be names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reservation {
     /// Begins a clause; reserved.

@@ -21,5 +21,5 @@ pub(crate) use functions::{FunctionMeaning, SpecialFold, aggregate_function, cou
 pub(crate) use keywords::{ClauseKind, Reservation, is_capitalized, is_reserved};
 pub use keywords::{KEYWORDS, Keyword};
 pub(crate) use lexer::tokens;
-pub use statements::{Statement, is_complete, statements};
+pub use statements::{StatementText, is_complete, statements};
 pub(crate) use token::{TextSpan, Token, TokenKind};

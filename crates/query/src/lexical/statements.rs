@@ -1,21 +1,21 @@
-//! Statements of a file, and whether an input line ends one. Works on any text.
+//! Splits a text into its statements, and tells whether a line of input ends one. Works on any text.
 
 use super::lexer::tokens;
 use super::token::TokenKind;
 
-/// One statement of a text.
+/// The text of one statement, cut out of a larger text such as a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statement {
+pub struct StatementText {
     /// The statement with its comments, without the `;` and blanks around it.
     pub text: String,
-    /// Where it begins in the whole text, in bytes.
+    /// Where it begins in the larger text, in bytes.
     pub offset: usize,
     /// Its first line, if that is a comment: what the statement is for.
     pub purpose: Option<String>,
 }
 
 /// Splits a text at `;` outside of strings, quoted names, patterns and comments; leaves out empty statements.
-pub fn statements(text: &str) -> Vec<Statement> {
+pub fn statements(text: &str) -> Vec<StatementText> {
     let mut found = Vec::new();
     let mut start = 0;
 
@@ -45,11 +45,11 @@ pub fn is_complete(text: &str) -> bool {
     !is_open && last.is_some_and(|token| token.is(";"))
 }
 
-fn statement(text: &str, start: usize) -> Statement {
+fn statement(text: &str, start: usize) -> StatementText {
     let trimmed = text.trim_start();
     let first_line = trimmed.lines().next().unwrap_or_default();
     let purpose = first_line.strip_prefix("--").map(|comment| comment.trim().to_owned());
-    Statement {
+    StatementText {
         text: trimmed.trim_end().to_owned(),
         offset: start + text.len() - trimmed.len(),
         purpose: purpose.filter(|text| !text.is_empty()),

@@ -13,9 +13,10 @@ use super::rule::Rule;
 use crate::plan::{Plan, StageEnd, StageJoin, StageStep, columns_of, inlined};
 use pivot_advice::{Expr, JoinKind};
 
-pub(super) struct FilterPlacement;
+/// The rule that moves conditions to the earliest stage where they can be decided.
+pub(super) struct FilterPlacementRule;
 
-impl Rule for FilterPlacement {
+impl Rule for FilterPlacementRule {
     fn name(&self) -> &'static str {
         "filter placement"
     }

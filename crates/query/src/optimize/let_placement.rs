@@ -9,9 +9,10 @@ use crate::plan::{Plan, StageEnd, StageJoin, StageStep, columns_of};
 use pivot_advice::{Expr, JoinKind};
 use std::collections::BTreeSet;
 
-pub(super) struct LetPlacement;
+/// The rule that computes the value of a LET at an earlier stage if fewer columns travel from there.
+pub(super) struct LetPlacementRule;
 
-impl Rule for LetPlacement {
+impl Rule for LetPlacementRule {
     fn name(&self) -> &'static str {
         "let placement"
     }

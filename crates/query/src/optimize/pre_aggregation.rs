@@ -12,7 +12,8 @@ use crate::plan::{Plan, StageFold, StageFoldInput, StageStep, columns_of, inline
 use pivot_advice::{Expr, JoinKind};
 use std::collections::BTreeSet;
 
-pub(super) struct PreAggregation;
+/// The rule that computes aggregates where their arguments are bound, before rows are packed.
+pub(super) struct PreAggregationRule;
 
 /// One aggregate that could be computed earlier.
 struct EarlyFold {
@@ -26,7 +27,7 @@ struct EarlyFold {
     columns: BTreeSet<u16>,
 }
 
-impl Rule for PreAggregation {
+impl Rule for PreAggregationRule {
     fn name(&self) -> &'static str {
         "pre-aggregation"
     }

@@ -8,9 +8,10 @@ use super::rule::Rule;
 use crate::plan::{Plan, Stage, StageEnd, StageFoldInput, StageStep, SubqueryGroups};
 use std::collections::BTreeSet;
 
-pub(super) struct Projection;
+/// The rule that drops the columns that nothing downstream reads.
+pub(super) struct ProjectionRule;
 
-impl Rule for Projection {
+impl Rule for ProjectionRule {
     fn name(&self) -> &'static str {
         "projection"
     }

@@ -1,15 +1,16 @@
 //! All rules, in the order in which they run.
 
-use super::filter_placement::FilterPlacement;
-use super::let_placement::LetPlacement;
-use super::pre_aggregation::PreAggregation;
-use super::projection::Projection;
+use super::filter_placement::FilterPlacementRule;
+use super::let_placement::LetPlacementRule;
+use super::pre_aggregation::PreAggregationRule;
+use super::projection::ProjectionRule;
 use super::rule::Rule;
-use super::sharing::Sharing;
+use super::sharing::SharingRule;
 use crate::plan::Plan;
 
 /// Values move first, conditions follow them, and what is left unused then goes.
-const RULES: &[&dyn Rule] = &[&LetPlacement, &FilterPlacement, &PreAggregation, &Projection, &Sharing];
+const RULES: &[&dyn Rule] =
+    &[&LetPlacementRule, &FilterPlacementRule, &PreAggregationRule, &ProjectionRule, &SharingRule];
 
 /// Returns the names of all rules, in the order in which they run.
 pub(crate) fn rule_names() -> impl Iterator<Item = &'static str> {

@@ -6,11 +6,12 @@
 
 use super::rule::Rule;
 use crate::plan::{Plan, Stage, StageEnd, StageFoldInput, StageSource, StageStep, narrow, with_columns};
-use pivot_advice::{Aggregate, Expr, Value};
+use pivot_advice::{AggregateKind, Expr, Value};
 
-pub(super) struct Sharing;
+/// The rule that lets aliases which need the same bag share one pack.
+pub(super) struct SharingRule;
 
-impl Rule for Sharing {
+impl Rule for SharingRule {
     fn name(&self) -> &'static str {
         "sharing"
     }
@@ -58,7 +59,7 @@ struct StageSignature {
     /// How many of the steps are the member's own: a choice comes behind them.
     own: usize,
     keys: Vec<u16>,
-    folds: Vec<(Aggregate, Expr)>,
+    folds: Vec<(AggregateKind, Expr)>,
 }
 
 fn signature(stage: &Stage, member: &StageSource) -> StageSignature {

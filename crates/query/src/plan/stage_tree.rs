@@ -1,7 +1,7 @@
 //! The tree of stages, and what the rules ask of it.
 
 use super::expr_columns::columns_of;
-use pivot_advice::{Aggregate, EmitMode, Expr, FinalFunction, JoinKind, TemporalFilter, Type};
+use pivot_advice::{AggregateKind, EmitMode, Expr, FinalFunction, JoinKind, TemporalFilter, Type};
 use std::collections::BTreeSet;
 
 /// A whole query as a tree of stages: what is done at the tracepoints of each alias, and what travels from
@@ -66,7 +66,8 @@ pub(crate) struct Stage {
     pub(crate) bag: usize,
 }
 
-/// Some tracepoints at which a stage does the same. A subquery that has dissolved left its steps here.
+/// One source of a stage, a member of the union if there are several: tracepoints at which the stage does the same.
+/// A subquery that has dissolved left its steps here.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct StageSource {
     pub(crate) tracepoints: Vec<StageTracepoint>,
@@ -157,7 +158,7 @@ pub(crate) struct FoldResult {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StageFold {
     pub(crate) number: usize,
-    pub(crate) aggregate: Aggregate,
+    pub(crate) aggregate: AggregateKind,
     pub(crate) input: StageFoldInput,
 }
 

@@ -14,7 +14,7 @@ use crate::diagnostic::Diagnostic;
 use crate::lexical::{FunctionMeaning, SpecialFold, aggregate_function, count_distinct};
 use crate::plan::PlanColumn;
 use crate::syntax::ast::{AstExpr, AstExprKind, Name, TextSpan};
-use pivot_advice::{Aggregate, Binary, Expr, FinalFunction, Function, Type, Value, finished_type};
+use pivot_advice::{AggregateKind, Binary, Expr, FinalFunction, Function, Type, Value, finished_type};
 
 /// The most values that TOPK gives.
 const MAX_TOP: i128 = 64;
@@ -24,7 +24,7 @@ const MAX_BUCKETS: f64 = 900.0;
 /// An aggregate state, and the value that is wanted of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct WantedFold {
-    aggregate: Aggregate,
+    aggregate: AggregateKind,
     finish: FinalFunction,
 }
 
@@ -116,7 +116,7 @@ impl Resolver<'_> {
         let collected = self.aggregates.get_or_insert_default();
 
         // Several values may be wanted of one state, as P50 and P99 of one histogram.
-        let is_fold = |(known, expr): &(Aggregate, Expr)| *known == aggregate && *expr == typed.expr;
+        let is_fold = |(known, expr): &(AggregateKind, Expr)| *known == aggregate && *expr == typed.expr;
         let fold = collected.folds.iter().position(is_fold).unwrap_or(collected.folds.len());
         if fold == collected.folds.len() {
             collected.folds.push((aggregate, typed.expr));
@@ -133,7 +133,7 @@ impl Resolver<'_> {
     fn meaningless(&mut self, wanted: WantedFold, ty: Type, name: &Name, span: TextSpan) {
         let wrong = format!("{} of {ty} has no meaning", name.text.to_ascii_uppercase());
         let wrong = Diagnostic::error(span, wrong).detail(format!("this is {ty}"));
-        let is_variance = wanted.aggregate == Aggregate::Moments && ty == Type::Duration;
+        let is_variance = wanted.aggregate == AggregateKind::Moments && ty == Type::Duration;
         self.report(match is_variance {
             true => wrong.hint("use STDDEV, which is a duration too"),
             false => wrong.hint("use a number, or COUNT, MIN, MAX, ANY or TOPK"),
@@ -147,7 +147,7 @@ impl Resolver<'_> {
         match constant(q).and_then(|q| q.as_f64()).filter(|q| (0.0..=1.0).contains(q)) {
             Some(q) => {
                 let wanted =
-                    WantedFold { aggregate: Aggregate::Histogram, finish: FinalFunction::Quantile(q) };
+                    WantedFold { aggregate: AggregateKind::Histogram, finish: FinalFunction::Quantile(q) };
                 self.fold(wanted, typed, name, argument.span)
             }
             None => self.not_constant(q, "a number from 0 to 1"),
@@ -160,7 +160,8 @@ impl Resolver<'_> {
 
         match constant(k).and_then(|k| k.as_integer()).filter(|k| (1..=MAX_TOP).contains(k)) {
             Some(k) => {
-                let wanted = WantedFold { aggregate: Aggregate::Top, finish: FinalFunction::Top(k as u16) };
+                let wanted =
+                    WantedFold { aggregate: AggregateKind::Top, finish: FinalFunction::Top(k as u16) };
                 self.fold(wanted, typed, name, argument.span)
             }
             None => self.not_constant(k, "a number from 1 to 64"),
@@ -204,7 +205,7 @@ impl Resolver<'_> {
         let bucket = TypedExpr { expr: Expr::Call(Function::WidthBucket, inputs), ty: Type::I64 };
 
         let finish = FinalFunction::Linear { least: lowest, step: width, count: count as u16, durations };
-        self.fold(WantedFold { aggregate: Aggregate::Tally, finish }, bucket, name, argument.span)
+        self.fold(WantedFold { aggregate: AggregateKind::Tally, finish }, bucket, name, argument.span)
     }
 
     /// Returns a bound of LHIST, which must be a constant of the kind of its argument.

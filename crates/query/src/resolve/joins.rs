@@ -12,14 +12,17 @@ use crate::suggest::nearest;
 use crate::syntax::ast::{JoinClause, TextSpan};
 use pivot_advice::{Expr, JoinKind, Type, Unary};
 
-/// The event that a join happens before.
+/// The alias behind the arrow of `ON child -> parent`, whose events the joined tuples happen before.
 struct JoinParent {
+    /// The stage of its events, where the join is made.
     stage: usize,
-    /// Its alias is anti-joined, or joined to one that is.
+    /// Whether the alias is anti-joined, or joined to one that is.
     hidden: bool,
 }
 
 impl Resolver<'_> {
+    /// Resolves a join: adds a stage for the joined alias, a step that joins it at the parent's events, and the
+    /// alias to the scope. `target` is where the steps of the query around the join go.
     pub(super) fn join(&mut self, join: &JoinClause, target: &StepDestination, scope: &mut NameScope) {
         self.check_free(&join.alias, scope);
         self.check_arrow(join);
@@ -33,7 +36,7 @@ impl Resolver<'_> {
         let site = SourceSite { alias: join.alias.text.clone(), stage: child, role: SourceRole::Joined };
         let binding = self.source(&join.source, &site);
         if self.plan.stages[child].members.is_empty() {
-            // It did not resolve; the plan is well formed all the same.
+            // The source did not resolve, which was reported. What follows still finds a stage with a source.
             self.plan.stages[child].members.push(StageSource::default());
         }
 
@@ -44,6 +47,7 @@ impl Resolver<'_> {
         let step = StageJoin { child, matching: join.matching, on: vec![], distinct };
         self.push(&list, StageStep::Join(step));
 
+        // A group that HAVING rejects is no match: a LEFT JOIN then gives nulls, and an ANTI JOIN keeps the row.
         if let AliasBinding::Groups { having: Some(having), .. } = &binding {
             self.decide_match(child, &conjuncts(having.clone()));
         }
@@ -204,7 +208,8 @@ fn distinct_columns(binding: &AliasBinding) -> Vec<Expr> {
     }
 }
 
-/// Returns the expression, or null in a row that nothing matched: a group always has a number of rows.
+/// Returns an expression that is null in rows for which a LEFT JOIN found no group, and `expr` in all others.
+/// `rows` is the column with the group's number of rows: every group has one, so null means that there was none.
 fn if_matched(rows: u16, expr: Expr) -> Expr {
     let missing = Expr::Unary(Unary::IsNull, Box::new(Expr::Column(rows)));
     Expr::Case(vec![(Expr::Unary(Unary::Not, Box::new(missing)), expr)], None)

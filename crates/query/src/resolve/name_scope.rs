@@ -4,7 +4,7 @@
 //! columns; only lowering knows the positions in a row.
 
 use super::resolved_query::FinishedAggregate;
-use pivot_advice::{Aggregate, Expr, Type, Value};
+use pivot_advice::{AggregateKind, Expr, Type, Value};
 use std::collections::HashMap;
 
 /// An expression and its type.
@@ -93,7 +93,7 @@ impl AliasBinding {
     }
 }
 
-/// The list that the steps of a query go to.
+/// The place where the resolver appends the steps of a query: a stage, or some members of a stage.
 #[derive(Debug, Clone)]
 pub(super) enum StepDestination {
     /// Behind all members of a stage, and behind its choice.
@@ -161,7 +161,7 @@ impl NameScope {
 #[derive(Debug, Default)]
 pub(super) struct CollectedAggregates {
     /// Aggregate states with their arguments, each once.
-    pub(super) folds: Vec<(Aggregate, Expr)>,
+    pub(super) folds: Vec<(AggregateKind, Expr)>,
     /// The values that are wanted of the states, each once.
     pub(super) finished: Vec<FinishedAggregate>,
     /// The columns that stand for something else.

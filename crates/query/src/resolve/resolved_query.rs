@@ -2,7 +2,7 @@
 
 use crate::compiled::RunSettings;
 use crate::plan::Plan;
-use pivot_advice::{Aggregate, Expr, FinalFunction, Type};
+use pivot_advice::{AggregateKind, Expr, FinalFunction, Type};
 
 /// A query whose names and types are known.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub(crate) struct ResolvedGroups {
     /// Over the rows that are grouped.
     pub(crate) keys: Vec<NamedExpr>,
     /// The aggregate states of a group, each with its argument over the rows.
-    pub(crate) folds: Vec<(Aggregate, Expr)>,
+    pub(crate) folds: Vec<(AggregateKind, Expr)>,
     /// The values that are wanted of the states.
     pub(crate) finished: Vec<FinishedAggregate>,
     /// Over the group.

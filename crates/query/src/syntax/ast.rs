@@ -28,8 +28,8 @@ pub(crate) struct AstQuery {
     pub(crate) select: Vec<SelectItem>,
     /// The place of DISTINCT.
     pub(crate) distinct: Option<TextSpan>,
-    /// The clauses behind SELECT.
-    pub(crate) result: ResultClauses,
+    /// The clauses that come after SELECT.
+    pub(crate) result: TrailingClauses,
     pub(crate) span: TextSpan,
     /// Whether the query has GROUP BY or an aggregate, so that its result is groups and no events.
     pub(crate) is_aggregating: bool,
@@ -37,19 +37,21 @@ pub(crate) struct AstQuery {
     pub(crate) broken: bool,
 }
 
-/// The clauses that may follow SELECT, each with the place of its keyword.
+/// All the clauses that may come after SELECT, HAVING to INTO, each with the place of its keyword.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ResultClauses {
+pub(crate) struct TrailingClauses {
     pub(crate) having: Option<Spanned<AstExpr>>,
     pub(crate) order: Option<Spanned<Vec<OrderItem>>>,
     pub(crate) limit: Option<Spanned<u64>>,
     /// The fraction of requests.
     pub(crate) sample: Option<Spanned<f64>>,
-    /// Nanoseconds.
+    /// The length of a window, in nanoseconds.
     pub(crate) every: Option<Spanned<i64>>,
-    /// Nanoseconds.
+    /// FOR: how long the query runs, in nanoseconds.
     pub(crate) duration: Option<Spanned<i64>>,
+    /// The budgets that the query asks for.
     pub(crate) within: Option<Spanned<Vec<BudgetItem>>>,
+    /// Where each closed window is written.
     pub(crate) into: Option<Spanned<SinkClause>>,
 }
 

@@ -15,9 +15,9 @@ use super::ast::{AstQuery, RowClause, SelectItem, Spanned, TextSpan};
 use super::clause_kind::{clause_at, misspelt_clause};
 use super::expressions::{comma_list, expression};
 use super::hints::hint_for;
-use super::result_clauses;
 use super::sources::{from, join, with};
 use super::token_stream::{ParseFailure, ParseResult, TokenStream, keyword, name, symbol};
+use super::trailing_clauses;
 use crate::diagnostic::Diagnostic;
 use crate::lexical::{ClauseKind, Token, TokenKind};
 use nom::Parser;
@@ -170,14 +170,22 @@ impl ClauseParser {
                 query.select = select.items;
             }),
 
-            ClauseKind::Having => parse_result_clause(&clause, expression, &mut result.having),
-            ClauseKind::OrderBy => parse_result_clause(&clause, result_clauses::order, &mut result.order),
-            ClauseKind::Limit => parse_result_clause(&clause, result_clauses::limit, &mut result.limit),
-            ClauseKind::Sample => parse_result_clause(&clause, result_clauses::sample, &mut result.sample),
-            ClauseKind::Every => parse_result_clause(&clause, result_clauses::duration, &mut result.every),
-            ClauseKind::For => parse_result_clause(&clause, result_clauses::duration, &mut result.duration),
-            ClauseKind::Within => parse_result_clause(&clause, result_clauses::within, &mut result.within),
-            ClauseKind::Into => parse_result_clause(&clause, result_clauses::sink, &mut result.into),
+            ClauseKind::Having => parse_trailing_clause(&clause, expression, &mut result.having),
+            ClauseKind::OrderBy => parse_trailing_clause(&clause, trailing_clauses::order, &mut result.order),
+            ClauseKind::Limit => parse_trailing_clause(&clause, trailing_clauses::limit, &mut result.limit),
+            ClauseKind::Sample => {
+                parse_trailing_clause(&clause, trailing_clauses::sample, &mut result.sample)
+            }
+            ClauseKind::Every => {
+                parse_trailing_clause(&clause, trailing_clauses::duration, &mut result.every)
+            }
+            ClauseKind::For => {
+                parse_trailing_clause(&clause, trailing_clauses::duration, &mut result.duration)
+            }
+            ClauseKind::Within => {
+                parse_trailing_clause(&clause, trailing_clauses::within, &mut result.within)
+            }
+            ClauseKind::Into => parse_trailing_clause(&clause, trailing_clauses::sink, &mut result.into),
         }
     }
 
@@ -282,7 +290,7 @@ enum ClauseOutcome<'a> {
 }
 
 /// Parses a clause behind SELECT and keeps it with the place of its keyword.
-fn parse_result_clause<'a, T>(
+fn parse_trailing_clause<'a, T>(
     clause: &RawClause<'a>,
     parser: impl Fn(TokenStream<'a>) -> ParseResult<'a, T>,
     kept: &mut Option<Spanned<T>>,

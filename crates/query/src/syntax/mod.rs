@@ -3,7 +3,7 @@
 //! ```text
 //! tokens ─parser─▶ clause by clause ─┬─ sources, name_pattern   FROM, JOIN, WITH
 //!          (clauses)                 ├─ expressions             LET, WHERE, GROUP BY, SELECT, HAVING
-//!                                    └─ result_clauses          ORDER BY to INTO
+//!                                    └─ trailing_clauses        ORDER BY to INTO
 //! ```
 
 pub(crate) mod ast;
@@ -13,9 +13,9 @@ mod expressions;
 mod hints;
 mod name_pattern;
 mod parser;
-mod result_clauses;
 mod sources;
 mod token_stream;
+mod trailing_clauses;
 
 pub(crate) use clause_kind::clause_at;
 pub(crate) use parser::{Params, parse, unbalanced};

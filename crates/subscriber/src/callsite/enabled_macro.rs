@@ -17,7 +17,7 @@ use tracing_core::Metadata;
 /// How many questions of a new check are answered yes: the macro asks twice for one answer.
 const FIRST_ANSWERS: u8 = 2;
 
-/// A check: the callsite of an `enabled!`, or a target of the `log` crate.
+/// How one `enabled!` of the application, or `log_enabled!` of one target, is to be answered.
 #[derive(Debug)]
 pub(crate) struct EnabledMacro {
     /// How many questions were asked, up to [`FIRST_ANSWERS`].

@@ -3,7 +3,7 @@
 use crate::oracle::generate::expressions::{Precision, TypedExpr};
 use crate::oracle::generate::generator::{GeneratedColumn, Generator, Relation};
 use crate::oracle::generate::scenarios::some_value;
-use crate::oracle::generate::select_clauses::SelectClause;
+use crate::oracle::generate::select_clauses::GeneratedSelect;
 use crate::oracle::language::query::{
     Join, JoinKind, Query, QueryExpr, QueryStep, Source, TemporalKeep, TracepointPattern,
 };
@@ -104,7 +104,7 @@ impl Generator<'_> {
         let visible = known.iter().filter(|known| known.antis.is_empty());
         let mut leaves: Vec<TypedExpr> = visible.flat_map(|known| known.leaves.clone()).collect();
         let steps = self.steps(&mut leaves);
-        let SelectClause { group, distinct, select, having, columns } =
+        let GeneratedSelect { group, distinct, select, having, columns } =
             self.select(&leaves, aggregating, depth == 0);
         // A query that is used twice counts twice, so its price is kept with it.
         let stages = before - self.stages;

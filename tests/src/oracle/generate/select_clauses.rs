@@ -5,8 +5,8 @@ use crate::oracle::generate::generator::{GeneratedColumn, Generator, named};
 use crate::oracle::language::query::{AggregateFunction, Item, OrderKey, Query, QueryExpr};
 use pivot_advice::{Type, Value};
 
-/// The clauses by which a query makes columns of its rows.
-pub(crate) struct SelectClause {
+/// GROUP BY, DISTINCT, SELECT and HAVING of a random query, and the columns that they make.
+pub(crate) struct GeneratedSelect {
     pub group: Option<Vec<QueryExpr>>,
     pub distinct: bool,
     pub select: Vec<Item>,
@@ -16,7 +16,7 @@ pub(crate) struct SelectClause {
 
 impl Generator<'_> {
     /// SELECT over leaves. Only of the whole query may values be what no other query can count on.
-    pub(crate) fn select(&mut self, leaves: &[TypedExpr], aggregating: bool, whole: bool) -> SelectClause {
+    pub(crate) fn select(&mut self, leaves: &[TypedExpr], aggregating: bool, whole: bool) -> GeneratedSelect {
         let mut selected = if aggregating { self.groups(leaves, whole) } else { self.values(leaves) };
         let exact = selected.columns.iter().all(|column| column.precision != Precision::Rough);
         selected.distinct = exact && self.random.percent(15);
@@ -24,7 +24,7 @@ impl Generator<'_> {
     }
 
     /// Rows as they are.
-    fn values(&mut self, leaves: &[TypedExpr]) -> SelectClause {
+    fn values(&mut self, leaves: &[TypedExpr]) -> GeneratedSelect {
         let mut items = Vec::new();
         for _ in 0..1 + self.random.below(3) {
             let column = self.expressions(leaves, Precision::Rough).column(|_| true);
@@ -38,7 +38,7 @@ impl Generator<'_> {
         }
 
         let (select, columns) = items.into_iter().unzip();
-        SelectClause { group: None, distinct: false, select, having: None, columns }
+        GeneratedSelect { group: None, distinct: false, select, having: None, columns }
     }
 
     fn computed(&mut self, leaves: &[TypedExpr], depth: usize) -> TypedExpr {
@@ -54,7 +54,7 @@ impl Generator<'_> {
     }
 
     /// Groups with aggregates.
-    fn groups(&mut self, leaves: &[TypedExpr], whole: bool) -> SelectClause {
+    fn groups(&mut self, leaves: &[TypedExpr], whole: bool) -> GeneratedSelect {
         let mut keys: Vec<TypedExpr> = Vec::new();
         while self.random.percent(55) && keys.len() < 3 {
             let column = self.expressions(leaves, Precision::Exact).column(|_| true);
@@ -102,7 +102,7 @@ impl Generator<'_> {
         let grouped = !keys.is_empty() || !select.iter().any(|item| item.expr.aggregates());
         let keys: Vec<QueryExpr> = keys.into_iter().map(|key| key.expr).collect();
 
-        SelectClause {
+        GeneratedSelect {
             group: (grouped && !keys.is_empty()).then_some(keys),
             distinct: false,
             select,

@@ -6,8 +6,8 @@
 use crate::oracle::language::query::{Join, JoinKind, Query, QueryStep, Source, TemporalKeep};
 use crate::oracle::reference::aggregates::ExpectedCell;
 use crate::oracle::reference::expressions::{equal, holds, value};
-use crate::oracle::reference::joined_rows::{JoinedRow, Tuple, TupleColumns, field_of, selected_tuple};
 use crate::oracle::reference::result_groups::{ResultContext, ResultGroup, distinct};
+use crate::oracle::reference::ungrouped_rows::{Tuple, TupleColumns, UngroupedRow, field_of, selected_tuple};
 use crate::oracle::reference::values::{counting_errors, order, same_all};
 use crate::oracle::run::dag::Dag;
 use pivot_advice::Value;
@@ -55,7 +55,7 @@ pub struct Evaluator<'q> {
     window: EvaluationWindow<'q>,
     /// All joins of the query, in the order of the text.
     joins: Vec<*const Join>,
-    rows: RefCell<HashMap<*const Query, Rc<Vec<JoinedRow<'q>>>>>,
+    rows: RefCell<HashMap<*const Query, Rc<Vec<UngroupedRow<'q>>>>>,
     tuples: RefCell<HashMap<*const Source, Rc<Vec<Rc<Tuple>>>>>,
 }
 
@@ -90,7 +90,7 @@ impl<'q> Evaluator<'q> {
         Some(Answer { rows, errors, all_errors })
     }
 
-    fn results<'r>(&'r self, query: &'q Query, rows: &'r [JoinedRow<'q>]) -> Vec<ResultGroup<'r, 'q>> {
+    fn results<'r>(&'r self, query: &'q Query, rows: &'r [UngroupedRow<'q>]) -> Vec<ResultGroup<'r, 'q>> {
         // A row is in the window of its FROM event, wherever the events are that it joins.
         let rows = rows.iter().filter(|row| {
             let event = from_event(row, query);
@@ -109,7 +109,7 @@ impl<'q> Evaluator<'q> {
     }
 
     /// Returns all rows of a query, before it groups or selects.
-    fn rows(&self, query: &'q Query) -> Enumerated<Rc<Vec<JoinedRow<'q>>>> {
+    fn rows(&self, query: &'q Query) -> Enumerated<Rc<Vec<UngroupedRow<'q>>>> {
         let key = std::ptr::from_ref(query);
         if let Some(known) = self.rows.borrow().get(&key) {
             return Ok(known.clone());
@@ -120,7 +120,7 @@ impl<'q> Evaluator<'q> {
         for (number, source) in query.from.iter().enumerate() {
             for tuple in self.tuples(source)?.iter() {
                 let origin = std::iter::once(number).chain(tuple.origin.iter().copied()).collect();
-                rows.push(JoinedRow {
+                rows.push(UngroupedRow {
                     aliases: vec![(&query.alias, Some(tuple.clone()))],
                     lets: vec![],
                     origin,
@@ -146,7 +146,11 @@ impl<'q> Evaluator<'q> {
     }
 
     /// Rows extended by joins. The kind of a join governs the whole subtree under its alias.
-    fn joined(&self, mut rows: Vec<JoinedRow<'q>>, joins: &[&'q Join]) -> Enumerated<Vec<JoinedRow<'q>>> {
+    fn joined(
+        &self,
+        mut rows: Vec<UngroupedRow<'q>>,
+        joins: &[&'q Join],
+    ) -> Enumerated<Vec<UngroupedRow<'q>>> {
         let mut open: Vec<&'q Join> = joins.to_vec();
         while !open.is_empty() {
             let join = open.remove(0);
@@ -182,7 +186,7 @@ impl<'q> Evaluator<'q> {
     }
 
     /// A row with every tuple of a join that happened before.
-    fn extended(&self, row: &JoinedRow<'q>, join: &'q Join) -> Enumerated<Vec<JoinedRow<'q>>> {
+    fn extended(&self, row: &UngroupedRow<'q>, join: &'q Join) -> Enumerated<Vec<UngroupedRow<'q>>> {
         let Some(Some(after)) = row.alias(&join.after) else { return Ok(vec![]) };
         // To the right of an arrow stands an event: of a group there is no before.
         let after = after.event.expect("an aggregating query is not to the right of an arrow");
@@ -203,7 +207,7 @@ impl<'q> Evaluator<'q> {
     fn kept<'r>(
         &'r self,
         query: &'q Query,
-        groups: Vec<Vec<&'r JoinedRow<'q>>>,
+        groups: Vec<Vec<&'r UngroupedRow<'q>>>,
         fraction: Option<f64>,
     ) -> Vec<ResultGroup<'r, 'q>> {
         let groups =
@@ -219,9 +223,9 @@ impl<'q> Evaluator<'q> {
             Source::Temporal { keep, n, source, condition } => {
                 let mut candidates = self.before(join, source, after)?;
                 candidates.retain(|tuple| {
-                    let alone = JoinedRow {
+                    let alone = UngroupedRow {
                         aliases: vec![(&join.alias, Some(tuple.clone()))],
-                        ..JoinedRow::default()
+                        ..UngroupedRow::default()
                     };
                     condition.as_ref().is_none_or(|condition| holds(condition, &self.context.names(&alone)))
                 });
@@ -350,12 +354,12 @@ impl<'q> Evaluator<'q> {
     fn groups<'r>(
         &self,
         query: &'q Query,
-        rows: impl Iterator<Item = &'r JoinedRow<'q>>,
-    ) -> Vec<Vec<&'r JoinedRow<'q>>>
+        rows: impl Iterator<Item = &'r UngroupedRow<'q>>,
+    ) -> Vec<Vec<&'r UngroupedRow<'q>>>
     where
         'q: 'r,
     {
-        let mut groups: Vec<(Vec<Value>, Vec<&JoinedRow<'q>>)> = Vec::new();
+        let mut groups: Vec<(Vec<Value>, Vec<&UngroupedRow<'q>>)> = Vec::new();
         for row in rows {
             let keys = query.group.iter().flatten();
             let key: Vec<Value> = keys.map(|key| value(key, &self.context.names(row))).collect();
@@ -371,7 +375,7 @@ impl<'q> Evaluator<'q> {
 }
 
 /// Returns the event of FROM that a row is about.
-fn from_event(row: &JoinedRow<'_>, query: &Query) -> Option<usize> {
+fn from_event(row: &UngroupedRow<'_>, query: &Query) -> Option<usize> {
     row.alias(&query.alias).cloned().flatten().and_then(|tuple| tuple.event)
 }
 

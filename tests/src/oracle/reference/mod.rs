@@ -1,8 +1,8 @@
 //! The reference evaluator: what a query means, by enumeration.
 //!
 //! ```text
-//! DAG ─ tuples of each source ─▶ JoinedRow ─ GROUP BY ─▶ ResultGroup ─ SELECT ─▶ ExpectedCell
-//!       (evaluator)              (joined_rows)           (result_groups)         (aggregates)
+//! DAG ─ tuples of each source ─▶ UngroupedRow ─ GROUP BY ─▶ ResultGroup ─ SELECT ─▶ ExpectedCell
+//!       (evaluator)              (ungrouped_rows)           (result_groups)         (aggregates)
 //!                                        expressions and values of them at every step
 //! ```
 //!
@@ -12,6 +12,6 @@
 pub(crate) mod aggregates;
 pub(crate) mod evaluator;
 pub(crate) mod expressions;
-pub(crate) mod joined_rows;
 pub(crate) mod result_groups;
+pub(crate) mod ungrouped_rows;
 pub(crate) mod values;

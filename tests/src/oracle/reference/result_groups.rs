@@ -3,7 +3,7 @@
 use crate::oracle::language::query::{AggregateFunction, Item, Op, Query, QueryExpr};
 use crate::oracle::reference::aggregates::{self, ExpectedCell, SampleFraction};
 use crate::oracle::reference::expressions::{NameScope, value};
-use crate::oracle::reference::joined_rows::{JoinedRow, RowScope};
+use crate::oracle::reference::ungrouped_rows::{RowScope, UngroupedRow};
 use crate::oracle::reference::values::{binary, double, order, same_all};
 use crate::oracle::run::dag::Dag;
 use pivot_advice::Value;
@@ -25,7 +25,7 @@ impl<'q> ResultContext<'q> {
     }
 
     /// Returns the names of a row.
-    pub(crate) fn names<'r>(&'r self, row: &'r JoinedRow<'q>) -> RowScope<'r, 'q> {
+    pub(crate) fn names<'r>(&'r self, row: &'r UngroupedRow<'q>) -> RowScope<'r, 'q> {
         RowScope { dag: self.dag, row }
     }
 
@@ -55,7 +55,7 @@ pub(crate) fn distinct<'r, 'q>(outputs: Vec<ResultGroup<'r, 'q>>) -> Vec<ResultG
 pub(crate) struct ResultGroup<'r, 'q> {
     pub context: &'r ResultContext<'q>,
     pub query: &'q Query,
-    pub group: Vec<&'r JoinedRow<'q>>,
+    pub group: Vec<&'r UngroupedRow<'q>>,
     /// Of a sample, the fraction by which counts and sums are scaled.
     pub fraction: Option<f64>,
 }

@@ -16,7 +16,7 @@ use pivot_agent::run::sample::SampleDecision;
 use pivot_agent::site::default_field::DefaultField;
 use pivot_agent::weave::name_linker::{FieldSource, LinkedAdvice};
 use pivot_baggage::{Baggage, JoinOutcome, MAX_BYTES, Stamp};
-use pivot_query::{OutputSchema, Program};
+use pivot_query::{OutputPlan, Program};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
@@ -331,7 +331,7 @@ impl<'a> InBandRun<'a> {
 }
 
 /// Returns the rows of a result, as the frontend makes them of merged groups.
-fn finished(groups: &Groups, output: &OutputSchema, errors: &mut EvalErrors) -> Vec<Vec<Value>> {
+fn finished(groups: &Groups, output: &OutputPlan, errors: &mut EvalErrors) -> Vec<Vec<Value>> {
     // Which part of the requests a group of a sample is from matters for its error alone.
     let keys = output.keys.len();
     let mut whole = Groups::new(keys, groups.aggregates());

@@ -3,7 +3,7 @@
 use crate::run::cell_expr::IntRange;
 use crate::run::ir::{AggregateInput, BagJoin, CompiledAdvice, CompiledStep, GroupSchema, RowSink};
 use crate::site::default_field::DefaultField;
-use pivot_advice::{Aggregate, BagKey};
+use pivot_advice::{AggregateKind, BagKey};
 use std::sync::Arc;
 
 /// An advice without columns: each field is read where it is needed.
@@ -82,7 +82,7 @@ pub(super) enum FusedKey {
 pub(crate) struct FusedJoin {
     pub(super) bag: BagKey,
     pub(super) width: usize,
-    pub(super) aggregates: Vec<Aggregate>,
+    pub(super) aggregates: Vec<AggregateKind>,
     /// The column of the bag that the aggregates are of, if they are of one.
     pub(super) argument: Option<usize>,
 }

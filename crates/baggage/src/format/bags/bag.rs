@@ -6,7 +6,7 @@
 
 use crate::causality::clock::Stamp;
 use pivot_advice::stable_hash;
-use pivot_advice::{Aggregate, Groups, TemporalFilter};
+use pivot_advice::{AggregateKind, Groups, TemporalFilter};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
@@ -210,7 +210,7 @@ struct Columns<'a>(&'a Groups);
 
 impl Columns<'_> {
     fn codes(&self) -> impl Iterator<Item = u8> {
-        self.0.aggregates().iter().map(|aggregate: &Aggregate| *aggregate as u8)
+        self.0.aggregates().iter().map(|aggregate: &AggregateKind| *aggregate as u8)
     }
 }
 
@@ -332,9 +332,9 @@ mod tests {
 
     #[test]
     fn bags_of_different_shapes_leave_the_same_one_in_any_order() {
-        let wide = Bag::packed(TemporalFilter::All, [Groups::new(1, &[Aggregate::Sum])], stamp(0));
+        let wide = Bag::packed(TemporalFilter::All, [Groups::new(1, &[AggregateKind::Sum])], stamp(0));
         assert_eq!(wide, None);
-        let mut summed = Groups::new(1, &[Aggregate::Sum]);
+        let mut summed = Groups::new(1, &[AggregateKind::Sum]);
         summed.entry(&[Value::I64(1)]).n = 1;
         let bags = [
             bag(TemporalFilter::All, &[1]),

@@ -95,11 +95,11 @@ pub(crate) fn group_bytes(group: &Group) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pivot_advice::{Aggregate, EvalErrors, Groups, QueryId, Value};
+    use pivot_advice::{AggregateKind, EvalErrors, Groups, QueryId, Value};
 
     #[test]
     fn the_example_at_the_top_is_what_is_written() {
-        let mut rows = Groups::new(1, &[Aggregate::Sum]);
+        let mut rows = Groups::new(1, &[AggregateKind::Sum]);
         let group = rows.entry(&[Value::str("a")]);
         group.n = 2;
         group.states.iter_mut().for_each(|sum| sum.update(&Value::I64(5), 1, &mut EvalErrors::default()));

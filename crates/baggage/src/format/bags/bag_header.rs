@@ -8,7 +8,7 @@ use crate::error::{BaggageError, malformed};
 use crate::format::bags::key_column;
 use crate::format::protobuf::{ProtoWriter, fixed64};
 use pivot_advice::codec::ByteReader;
-use pivot_advice::{Aggregate, BagKey, QueryId};
+use pivot_advice::{AggregateKind, BagKey, QueryId};
 
 /// The kind of a grouped bag that has all its groups.
 pub(crate) const GROUPED: u8 = 1;
@@ -51,7 +51,7 @@ pub(crate) fn write_grouped_head(
     key: BagKey,
     cut: Option<u64>,
     keys: usize,
-    aggregates: &[Aggregate],
+    aggregates: &[AggregateKind],
 ) {
     // Without key columns, a row that does not even say how often it counts would be no bytes.
     let each_once = if keys > 0 { EACH_ONCE } else { 0 };

@@ -6,7 +6,7 @@
 use crate::format::bags::bag::{Bag, MergeOutcome};
 use crate::format::bags::grouped_bag::GroupedBag;
 use crate::format::bags::lazy_bag::LazyBag;
-use pivot_advice::{Aggregate, BagKey};
+use pivot_advice::{AggregateKind, BagKey};
 use smallvec::SmallVec;
 
 /// How many bags are looked at one by one. To compare two keys for equality is less than to tell which is
@@ -85,7 +85,7 @@ impl BagMap {
         &mut self,
         key: BagKey,
         keys: usize,
-        aggregates: &[Aggregate],
+        aggregates: &[AggregateKind],
     ) -> Option<&mut GroupedBag> {
         let position = match self.find(key) {
             Ok(found) => found,

@@ -11,7 +11,7 @@ use crate::format::bags::number;
 use crate::format::bags::value::ValueRef;
 use crate::format::protobuf::fixed64;
 use pivot_advice::codec::{ByteReader, MAX_COLUMNS};
-use pivot_advice::{Aggregate, AggregateState, DecodeError, Groups, Value};
+use pivot_advice::{AggregateKind, AggregateState, DecodeError, Groups, Value};
 use smallvec::SmallVec;
 
 /// Rows of a grouped bag, with what its head says of their columns.
@@ -57,7 +57,7 @@ impl<'a> EncodedRows<'a> {
         }
 
         let aggregates = reader.raw(count)?;
-        if let Some(tag) = aggregates.iter().find(|code| Aggregate::from_code(**code).is_none()) {
+        if let Some(tag) = aggregates.iter().find(|code| AggregateKind::from_code(**code).is_none()) {
             return Err(DecodeError::UnknownTag { what: "aggregate", tag: *tag }.into());
         }
 
@@ -73,7 +73,7 @@ impl<'a> EncodedRows<'a> {
 
     /// Whether the rows have so many key columns and these aggregates.
     #[inline]
-    pub(crate) fn has_columns(&self, keys: usize, aggregates: &[Aggregate]) -> bool {
+    pub(crate) fn has_columns(&self, keys: usize, aggregates: &[AggregateKind]) -> bool {
         self.types.len() == keys
             && self.aggregates.len() == aggregates.len()
             && self.aggregates.iter().zip(aggregates).all(|(code, aggregate)| *code == *aggregate as u8)
@@ -85,8 +85,8 @@ impl<'a> EncodedRows<'a> {
         self.types.len() == other.types.len() && self.aggregates == other.aggregates
     }
 
-    fn kinds(&self) -> impl Iterator<Item = Aggregate> + use<'a> {
-        self.aggregates.iter().filter_map(|code| Aggregate::from_code(*code))
+    fn kinds(&self) -> impl Iterator<Item = AggregateKind> + use<'a> {
+        self.aggregates.iter().filter_map(|code| AggregateKind::from_code(*code))
     }
 
     /// Whether a row is a single value that counts once. Most bags are like this, and are read without the
@@ -259,7 +259,7 @@ fn skip_states<'a>(bytes: &'a [u8], aggregates: &[u8]) -> Result<&'a [u8], Decod
     let mut reader = ByteReader::new(bytes);
     for code in aggregates {
         let unknown = DecodeError::UnknownTag { what: "aggregate", tag: *code };
-        reader.state(Aggregate::from_code(*code).ok_or(unknown)?)?;
+        reader.state(AggregateKind::from_code(*code).ok_or(unknown)?)?;
     }
     Ok(reader.rest())
 }

@@ -15,7 +15,7 @@
 //! aggregates of whole numbers or durations, and whatever overflows, is left to those who decode the states.
 
 use crate::format::bags::number;
-use pivot_advice::Aggregate;
+use pivot_advice::AggregateKind;
 use pivot_advice::codec::{take_short_varint, unzigzag, write_varint, zigzag};
 
 /// A number that all aggregates of a row take in.
@@ -39,7 +39,9 @@ pub(crate) struct EncodedStates {
 
 /// Whether a number can be added to the encoded states of this aggregate.
 fn is_supported(code: u8) -> bool {
-    code == Aggregate::Count as u8 || code == Aggregate::Sum as u8 || code == Aggregate::Average as u8
+    code == AggregateKind::Count as u8
+        || code == AggregateKind::Sum as u8
+        || code == AggregateKind::Average as u8
 }
 
 impl Summand {
@@ -91,7 +93,7 @@ impl EncodedStates {
             let (mut sum, mut count) = (0, 0);
 
             // A sum and a mean begin with the tag of the sum: integers and durations are not added up.
-            if *code != Aggregate::Count as u8 {
+            if *code != AggregateKind::Count as u8 {
                 let (tag, behind) = old.split_first()?;
                 if *tag != summand.tag() {
                     return None;
@@ -102,7 +104,7 @@ impl EncodedStates {
             }
 
             // A count and a mean end with how many there were.
-            if *code != Aggregate::Sum as u8 {
+            if *code != AggregateKind::Sum as u8 {
                 count = take_short_varint(old)?.checked_add(1)?;
             }
 
@@ -118,11 +120,11 @@ impl EncodedStates {
     /// Appends one state, or returns `None` if it is of another aggregate, or if there is no room.
     #[inline(always)]
     fn state(&mut self, code: u8, summand: Summand, sum: u64, count: u64) -> Option<()> {
-        if code != Aggregate::Count as u8 {
+        if code != AggregateKind::Count as u8 {
             self.byte(summand.tag())?;
             self.varint(sum)?;
         }
-        if code != Aggregate::Sum as u8 {
+        if code != AggregateKind::Sum as u8 {
             self.varint(count)?;
         }
         is_supported(code).then_some(())

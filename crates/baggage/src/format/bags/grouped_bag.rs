@@ -29,7 +29,7 @@ use crate::format::bags::number;
 use crate::format::bags::row_index::{FreeSlot, RowIndex};
 use crate::format::bags::value::ValueRef;
 use pivot_advice::codec::ByteWriter;
-use pivot_advice::{Aggregate, AggregateState, BagKey, Groups, Value};
+use pivot_advice::{AggregateKind, AggregateState, BagKey, Groups, Value};
 use std::ops::Range;
 
 /// Up to so many rows are looked through one by one.
@@ -62,7 +62,12 @@ pub(crate) enum RowStates<'a> {
 
 impl GroupedBag {
     /// Returns a bag without rows.
-    pub(crate) fn new(key: BagKey, cut: Option<u64>, keys: usize, aggregates: &[Aggregate]) -> GroupedBag {
+    pub(crate) fn new(
+        key: BagKey,
+        cut: Option<u64>,
+        keys: usize,
+        aggregates: &[AggregateKind],
+    ) -> GroupedBag {
         let mut bytes = Vec::with_capacity(64);
         write_grouped_head(&mut bytes, key, cut, keys, aggregates);
         let rows = bytes.len();
@@ -110,7 +115,7 @@ impl GroupedBag {
 
     /// Whether the rows have so many key columns and these aggregates.
     #[inline]
-    pub(crate) fn fits(&self, keys: usize, aggregates: &[Aggregate]) -> bool {
+    pub(crate) fn fits(&self, keys: usize, aggregates: &[AggregateKind]) -> bool {
         self.rows().has_columns(keys, aggregates)
     }
 
@@ -418,7 +423,8 @@ mod tests {
     use proptest::prelude::*;
 
     const KEY: BagKey = BagKey { query: QueryId { frontend: 9, number: 7 }, stage: 300 };
-    const SHAPES: [&[Aggregate]; 3] = [&[], &[Aggregate::Sum], &[Aggregate::Count, Aggregate::Max]];
+    const SHAPES: [&[AggregateKind]; 3] =
+        [&[], &[AggregateKind::Sum], &[AggregateKind::Count, AggregateKind::Max]];
 
     fn value(kind: u8, x: i64) -> Value {
         match kind {
@@ -440,7 +446,7 @@ mod tests {
         proptest::collection::vec((kind, 0i64..40, n), 0..60)
     }
 
-    fn added(rows: &[(u8, i64, u64)], keys: usize, shape: &[Aggregate]) -> (GroupedBag, Groups) {
+    fn added(rows: &[(u8, i64, u64)], keys: usize, shape: &[AggregateKind]) -> (GroupedBag, Groups) {
         let (mut table, mut groups) = (GroupedBag::new(KEY, None, keys, shape), Groups::new(keys, shape));
         for (kind, x, n) in rows {
             let key: Vec<Value> = (0..keys).map(|i| value(*kind, x >> i)).collect();
@@ -509,8 +515,8 @@ mod tests {
         fn a_summand_that_is_added_as_bytes_is_added_as_states_are(
             rows in proptest::collection::vec((0i64..6, 0u8..8, any::<i64>(), 0u32..64), 1..60), shape in 0usize..5
         ) {
-            use Aggregate::{Average, Count, Max, Sum};
-            let shape: &[Aggregate] = [&[][..], &[Sum], &[Count, Sum], &[Sum, Average, Count], &[Max]][shape];
+            use AggregateKind::{Average, Count, Max, Sum};
+            let shape: &[AggregateKind] = [&[][..], &[Sum], &[Count, Sum], &[Sum, Average, Count], &[Max]][shape];
             let mut mine = GroupedBag::new(KEY, None, 2, shape);
             let mut theirs = mine.clone();
             let mut as_bytes = 0;

@@ -9,7 +9,7 @@ use crate::format::bags::bag::{Bag, ChosenTuple};
 use crate::format::bags::bag_header::{FIRST, LOST, MOST_RECENT, read_key, write_key};
 use crate::format::protobuf::{ProtoWriter, fixed64};
 use pivot_advice::codec::{ByteReader, ByteWriter};
-use pivot_advice::{Aggregate, AggregateState, BagKey, DecodeError, Value};
+use pivot_advice::{AggregateKind, AggregateState, BagKey, DecodeError, Value};
 use smallvec::SmallVec;
 
 /// Returns the bytes of a temporal bag.
@@ -29,7 +29,7 @@ pub(crate) fn write_sole(
     n: u32,
     key: BagKey,
     stamp: Stamp,
-    aggregates: &[Aggregate],
+    aggregates: &[AggregateKind],
     row: &[Value],
     states: &[AggregateState],
 ) -> Vec<u8> {

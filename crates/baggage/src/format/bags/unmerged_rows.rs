@@ -5,7 +5,7 @@
 
 use crate::format::bags::encoded_rows::EncodedRows;
 use crate::format::bags::value::ValueRef;
-use pivot_advice::{Aggregate, AggregateState, Groups};
+use pivot_advice::{AggregateKind, AggregateState, Groups};
 
 /// All rows of a bag.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub struct CheckedRows<'a>(pub(crate) EncodedRows<'a>);
 impl CheckedRows<'_> {
     /// Whether the rows have so many key columns and these aggregates.
     #[inline]
-    pub fn fits(&self, keys: usize, aggregates: &[Aggregate]) -> bool {
+    pub fn fits(&self, keys: usize, aggregates: &[AggregateKind]) -> bool {
         self.0.has_columns(keys, aggregates)
     }
 
@@ -53,7 +53,7 @@ mod tests {
     const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 7 }, stage: 1 };
 
     fn packed() -> Groups {
-        let mut groups = Groups::new(2, &[Aggregate::Sum]);
+        let mut groups = Groups::new(2, &[AggregateKind::Sum]);
         for i in 0..9_i64 {
             let text = if i < 5 { Value::str(format!("row {i}")) } else { Value::Bool(i % 2 == 0) };
             let group = groups.entry(&[text, Value::I64(i / 2)]);
@@ -69,8 +69,10 @@ mod tests {
     /// What a walk over the rows of a baggage shows.
     fn walked(baggage: &Baggage) -> Option<Groups> {
         let Some(UnmergedRows::Encoded(rows)) = baggage.unpack_complete(KEY) else { return None };
-        assert!(rows.fits(2, &[Aggregate::Sum]) && !rows.fits(2, &[]) && !rows.fits(1, &[Aggregate::Sum]));
-        let mut seen = (vec![Value::Null; 2], Groups::new(2, &[Aggregate::Sum]));
+        assert!(
+            rows.fits(2, &[AggregateKind::Sum]) && !rows.fits(2, &[]) && !rows.fits(1, &[AggregateKind::Sum])
+        );
+        let mut seen = (vec![Value::Null; 2], Groups::new(2, &[AggregateKind::Sum]));
         let see = |(key, _): &mut (Vec<Value>, Groups), column: usize, part: ValueRef<'_>| {
             key[column] = part.into()
         };

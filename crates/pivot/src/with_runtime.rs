@@ -1,4 +1,5 @@
-//! The interface with the runtime: the agent, baggage, its propagation, and the connection to a frontend.
+//! The interface of this crate when the runtime is on: re-exports of the agent, baggage, its propagation and the
+//! uplink, and [`init`], which starts them.
 
 pub use pivot_agent::{Bytes, CpuBudget, Export, disable, enable, tracepoint};
 pub use pivot_baggage as baggage;

@@ -1,4 +1,4 @@
-//! What a result looks like, and how the frontend makes it of merged groups.
+//! The plan of the output: the columns of a result, and how the frontend computes them from merged groups.
 //!
 //! ```text
 //! GROUP BY e.k SELECT e.k, AVG(e.v) AS mean        keys k, states Average(v)
@@ -9,20 +9,22 @@
 
 use crate::plan::{PlanColumn, expr_text, map_columns, narrow};
 use crate::resolve::{ResolvedGroups, ResolvedQuery, ResolvedResult, RowValue, SECONDS, SortKey};
-use pivot_advice::{Aggregate, AggregateState, EmitMode, EvalErrors, Expr, FinalValue, Groups, Type, Value};
+use pivot_advice::{
+    AggregateKind, AggregateState, EmitMode, EvalErrors, Expr, FinalValue, Groups, Type, Value,
+};
 
-/// The schema of a result, and how the frontend computes it from merged groups.
+/// How the frontend computes a query's result from merged groups: its columns, HAVING, ORDER BY, LIMIT.
 ///
 /// A merged group has the keys, then the multiplicity n (COUNT, [`Type::U64`]), then the finished
 /// aggregates, then the length of the window in seconds; columns are expressions over these.
 #[derive(Debug, Clone, PartialEq)]
-pub struct OutputSchema {
+pub struct OutputPlan {
     /// Groups, or the rows themselves.
     pub form: EmitMode,
     /// The key columns of a group.
     pub keys: Vec<OutputKey>,
     /// The states of a group.
-    pub states: Vec<Aggregate>,
+    pub states: Vec<AggregateKind>,
     /// The values that are wanted of the states.
     pub finished: Vec<OutputAggregate>,
     /// The columns that the user sees.
@@ -35,7 +37,7 @@ pub struct OutputSchema {
     pub order: Vec<(Expr, bool)>,
     /// The most rows that are shown.
     pub limit: Option<u64>,
-    /// The fraction of requests that take part. Groups then have one more key, from 0 to 15: the part of
+    /// The fraction of requests that take part. Groups then have one more key, from 0 to 15: the stratum of
     /// the requests that they are from.
     pub sample: Option<f64>,
 }
@@ -71,12 +73,12 @@ pub struct OutputColumn {
     pub expr: Expr,
 }
 
-impl OutputSchema {
-    pub(crate) fn of(resolved: &ResolvedQuery) -> OutputSchema {
+impl OutputPlan {
+    pub(crate) fn of(resolved: &ResolvedQuery) -> OutputPlan {
         let shape = &resolved.shape;
         let mut output = match &resolved.result {
-            ResolvedResult::Groups(grouped) => OutputSchema::groups(grouped),
-            ResolvedResult::Rows { values, shown } => OutputSchema::rows(values, *shown),
+            ResolvedResult::Groups(grouped) => OutputPlan::groups(grouped),
+            ResolvedResult::Rows { values, shown } => OutputPlan::rows(values, *shown),
         };
         output.distinct = shape.distinct;
         output.limit = shape.limit;
@@ -89,9 +91,9 @@ impl OutputSchema {
         output
     }
 
-    /// Returns the schema of a form without any column.
-    pub(super) fn empty(form: EmitMode) -> OutputSchema {
-        OutputSchema {
+    /// Returns the plan of a form without any column.
+    pub(super) fn empty(form: EmitMode) -> OutputPlan {
+        OutputPlan {
             form,
             keys: vec![],
             states: vec![],
@@ -105,7 +107,7 @@ impl OutputSchema {
         }
     }
 
-    fn groups(grouped: &ResolvedGroups) -> OutputSchema {
+    fn groups(grouped: &ResolvedGroups) -> OutputPlan {
         // The length of the window comes behind everything else, wherever that is.
         let seconds = narrow(grouped.keys.len() + 1 + grouped.finished.len());
         let over_row = |expr: &Expr| {
@@ -126,29 +128,25 @@ impl OutputSchema {
             expr: over_row(&column.expr),
         });
         let order = grouped.order.iter().map(|SortKey { expr, descending }| (over_row(expr), *descending));
-        OutputSchema {
+        OutputPlan {
             keys: keys.collect(),
             states: grouped.folds.iter().map(|(aggregate, _)| *aggregate).collect(),
             finished: finished.collect(),
             columns: columns.collect(),
             having: grouped.having.as_ref().map(over_row),
             order: order.collect(),
-            ..OutputSchema::empty(EmitMode::Groups)
+            ..OutputPlan::empty(EmitMode::Groups)
         }
     }
 
-    fn rows(values: &[RowValue], shown: usize) -> OutputSchema {
+    fn rows(values: &[RowValue], shown: usize) -> OutputPlan {
         let keys = values.iter().map(|value| OutputKey { name: value.name.clone(), ty: value.ty });
         let columns = values.iter().take(shown).enumerate().map(|(i, value)| OutputColumn {
             name: value.name.clone(),
             ty: value.ty,
             expr: Expr::Column(narrow(i)),
         });
-        OutputSchema {
-            keys: keys.collect(),
-            columns: columns.collect(),
-            ..OutputSchema::empty(EmitMode::Rows)
-        }
+        OutputPlan { keys: keys.collect(), columns: columns.collect(), ..OutputPlan::empty(EmitMode::Rows) }
     }
 
     /// Returns an empty table of the groups that agents report.
@@ -156,7 +154,7 @@ impl OutputSchema {
         Groups::new(self.keys.len() + usize::from(self.is_scaled()), &self.states)
     }
 
-    /// Returns whether groups are from parts of the requests, and are to be scaled.
+    /// Returns whether groups are from a sample of the requests, by strata, and are to be scaled.
     pub fn is_scaled(&self) -> bool {
         self.sample.is_some() && self.form == EmitMode::Groups
     }

@@ -1,4 +1,4 @@
-//! Counts what makes a tree easy or hard to read.
+//! The figures of the readability report: counts, for each crate, what makes it easy or hard to read.
 
 use super::comments::begins_badly;
 use super::functions::FunctionSpan;
@@ -90,7 +90,7 @@ impl fmt::Display for Finding {
 
 /// The figures of a crate, or the sum of several.
 #[derive(Debug, Clone, Default)]
-pub struct Figures {
+pub struct ReadabilityFigures {
     /// The files with code outside of tests.
     pub files: usize,
     /// The lines of these files, tests aside.
@@ -119,7 +119,7 @@ pub struct Figures {
     pub findings: Vec<Finding>,
 }
 
-impl Figures {
+impl ReadabilityFigures {
     /// Measures every crate of a tree; a name that two crates share is a finding of both.
     pub fn of_crates(tree: &Tree) -> Vec<Self> {
         let mut names: BTreeMap<String, usize> = BTreeMap::new();

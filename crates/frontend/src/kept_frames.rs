@@ -1,4 +1,4 @@
-//! The frames of one query: results of windows, kept for its readers.
+//! The kept frames of one query: its newest results, window by window, for all its readers.
 //!
 //! ```text
 //! sequence     1     2     3     4     5        kept: at most `keep_frames`, and MAX_KEPT_GROUPS groups
@@ -20,12 +20,12 @@
 //! it has not read are discarded, it sees the sequence leap.
 
 use crate::estimate::{column_estimate, is_sampled};
-use crate::interval::Interval;
 use crate::registry::{AgentsHeard, Coverage};
 use crate::select::{ResultColumn, ResultTable, SelectEngine};
+use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
 use datafusion::error::DataFusionError;
-use pivot_query::OutputSchema;
+use pivot_query::OutputPlan;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{OnceCell, watch};
@@ -51,20 +51,24 @@ pub(crate) enum FrameSelection {
 #[derive(Debug)]
 pub(crate) struct LazyResult {
     pub(crate) groups: Arc<WindowGroups>,
-    interval: Interval,
+    time_range: TimeRange,
     heard: AgentsHeard,
     table: OnceCell<ResultTable>,
 }
 
 impl LazyResult {
     /// Makes a result that nobody has asked for yet.
-    pub(crate) fn new(groups: Arc<WindowGroups>, interval: Interval, heard: AgentsHeard) -> Arc<LazyResult> {
-        Arc::new(LazyResult { groups, interval, heard, table: OnceCell::new() })
+    pub(crate) fn new(
+        groups: Arc<WindowGroups>,
+        time_range: TimeRange,
+        heard: AgentsHeard,
+    ) -> Arc<LazyResult> {
+        Arc::new(LazyResult { groups, time_range, heard, table: OnceCell::new() })
     }
 
     /// Returns the length of the time that the result is about, in seconds.
     pub(crate) fn seconds(&self) -> f64 {
-        self.interval.length_ns() as f64 / 1e9
+        self.time_range.length_ns() as f64 / 1e9
     }
 
     /// Whether anything is missing from the result: agents, rows, or groups of their own for some rows.
@@ -76,7 +80,7 @@ impl LazyResult {
     async fn table(
         &self,
         engine: &SelectEngine,
-        output: &OutputSchema,
+        output: &OutputPlan,
     ) -> Result<&ResultTable, DataFusionError> {
         self.table.get_or_try_init(|| engine.select(&self.groups, output, self.seconds())).await
     }
@@ -89,10 +93,10 @@ pub(crate) struct Frame {
     pub(crate) query: u32,
     /// One more for every frame of the query, from 1.
     pub(crate) sequence: u64,
-    pub(crate) window: Interval,
+    pub(crate) window: TimeRange,
     /// 0, then one more for each revision because of late data.
     pub(crate) revision: u32,
-    pub(crate) output: Arc<OutputSchema>,
+    pub(crate) output: Arc<OutputPlan>,
     pub(crate) coverage: Coverage,
     /// Whether no frame follows.
     pub(crate) last: bool,
@@ -163,9 +167,9 @@ impl ComputedFrame<'_> {
     }
 }
 
-/// Kept frames, in the order of their sequences.
+/// The frames of one query that are kept for all its readers, in the order of their sequences.
 #[derive(Debug)]
-pub(crate) struct FrameQueue {
+pub(crate) struct KeptFrames {
     kept: VecDeque<Frame>,
     /// The sum of the sizes of the kept frames.
     groups: usize,
@@ -175,10 +179,10 @@ pub(crate) struct FrameQueue {
     changed: watch::Sender<u64>,
 }
 
-impl FrameQueue {
-    /// Makes a queue without frames.
-    pub(crate) fn new() -> FrameQueue {
-        FrameQueue { kept: VecDeque::new(), groups: 0, sequence: 0, changed: watch::channel(0).0 }
+impl KeptFrames {
+    /// Makes an empty collection of frames.
+    pub(crate) fn new() -> KeptFrames {
+        KeptFrames { kept: VecDeque::new(), groups: 0, sequence: 0, changed: watch::channel(0).0 }
     }
 
     /// Takes the cumulative result out of the newest frame. To be called before the cumulative result
@@ -264,7 +268,7 @@ mod tests {
     use pivot_advice::{Groups, Value};
     use pivot_query::{Catalog, compile};
 
-    fn output() -> Arc<OutputSchema> {
+    fn output() -> Arc<OutputPlan> {
         let text = "FROM t IN T GROUP BY t.x SELECT t.x, COUNT";
         Arc::new(compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output)
     }
@@ -274,14 +278,14 @@ mod tests {
         (0..groups).for_each(|group| table.entry(&[Value::U64(group)]).n = 1);
         let mut window = WindowGroups::new(&table);
         window.groups = table;
-        LazyResult::new(Arc::new(window), Interval { start_ns: 0, end_ns: 1_000_000_000 }, AgentsHeard::All)
+        LazyResult::new(Arc::new(window), TimeRange { start_ns: 0, end_ns: 1_000_000_000 }, AgentsHeard::All)
     }
 
-    fn push(frames: &mut FrameQueue, window: Arc<LazyResult>, keep: usize) {
+    fn push(frames: &mut KeptFrames, window: Arc<LazyResult>, keep: usize) {
         let frame = Frame {
             query: 1,
             sequence: 0,
-            window: Interval { start_ns: 0, end_ns: 1 },
+            window: TimeRange { start_ns: 0, end_ns: 1 },
             revision: 0,
             output: output(),
             coverage: Coverage { reporting: 1, expected: 1 },
@@ -293,14 +297,14 @@ mod tests {
     }
 
     /// Frames of windows with so many groups.
-    fn frames(groups: &[u64]) -> FrameQueue {
-        let mut frames = FrameQueue::new();
+    fn frames(groups: &[u64]) -> KeptFrames {
+        let mut frames = KeptFrames::new();
         groups.iter().for_each(|groups| push(&mut frames, part(*groups), 300));
         frames
     }
 
     /// What a reader of frames gets from the beginning: sequences, and whether with the result since install.
-    fn check(frames: &FrameQueue, selection: FrameSelection, expected: &[(u64, bool)]) {
+    fn check(frames: &KeptFrames, selection: FrameSelection, expected: &[(u64, bool)]) {
         let (mut found, mut read) = (Vec::new(), 0);
         while let Some(frame) = frames.next_after(read, selection) {
             read = frame.sequence;
@@ -350,7 +354,7 @@ mod tests {
 
     #[test]
     fn what_nobody_reads_is_bounded_by_frames_and_by_groups() {
-        let mut frames = FrameQueue::new();
+        let mut frames = KeptFrames::new();
         (0..10).for_each(|_| push(&mut frames, part(2), 4));
         assert_eq!((frames.kept.len(), frames.groups, frames.kept[0].sequence), (4, 8, 7));
         let large = part(MAX_KEPT_GROUPS as u64 / 20);

@@ -1,22 +1,22 @@
-//! Stretches of wall-clock time, such as the window of a result.
+//! Ranges of wall-clock time, such as the window of a result.
 
-/// A stretch of time in nanoseconds since the Unix epoch: from `start_ns` up to, and without, `end_ns`.
+/// A range of time in nanoseconds since the Unix epoch: from `start_ns` up to, and without, `end_ns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Interval {
+pub(crate) struct TimeRange {
     pub(crate) start_ns: i64,
     pub(crate) end_ns: i64,
 }
 
-impl Interval {
-    /// Returns the smallest interval around this one that begins and ends at multiples of `every_ns`.
-    pub(crate) fn aligned_to(self, every_ns: i64) -> Interval {
+impl TimeRange {
+    /// Returns the smallest range around this one that begins and ends at multiples of `every_ns`.
+    pub(crate) fn aligned_to(self, every_ns: i64) -> TimeRange {
         let every_ns = every_ns.max(1);
         // Agents send these numbers, so no number may overflow, however far away it is.
         let before_start = self.start_ns.rem_euclid(every_ns);
         let past_multiple = self.end_ns.rem_euclid(every_ns);
         let until_end = if past_multiple == 0 { 0 } else { every_ns - past_multiple };
 
-        Interval {
+        TimeRange {
             start_ns: self.start_ns.saturating_sub(before_start),
             end_ns: self.end_ns.saturating_add(until_end),
         }
@@ -33,16 +33,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interval_grows_to_the_multiples_around_it() {
-        let aligned = |start_ns, end_ns, every_ns| Interval { start_ns, end_ns }.aligned_to(every_ns);
-        assert_eq!(aligned(12, 18, 5), Interval { start_ns: 10, end_ns: 20 });
-        assert_eq!(aligned(10, 20, 5), Interval { start_ns: 10, end_ns: 20 });
-        assert_eq!(aligned(-3, 3, 5), Interval { start_ns: -5, end_ns: 5 });
+    fn a_time_range_grows_to_the_multiples_around_it() {
+        let aligned = |start_ns, end_ns, every_ns| TimeRange { start_ns, end_ns }.aligned_to(every_ns);
+        assert_eq!(aligned(12, 18, 5), TimeRange { start_ns: 10, end_ns: 20 });
+        assert_eq!(aligned(10, 20, 5), TimeRange { start_ns: 10, end_ns: 20 });
+        assert_eq!(aligned(-3, 3, 5), TimeRange { start_ns: -5, end_ns: 5 });
     }
 
     #[test]
     fn times_at_the_ends_of_the_range_do_not_overflow() {
-        let whole = Interval { start_ns: i64::MIN, end_ns: i64::MAX };
+        let whole = TimeRange { start_ns: i64::MIN, end_ns: i64::MAX };
         assert_eq!(whole.aligned_to(1_000_000_000), whole);
         assert_eq!(whole.length_ns(), i64::MAX);
     }

@@ -1,4 +1,4 @@
-//! Rows before they are grouped: what each alias stands for, and the names by which expressions see it.
+//! The data of rows before they are grouped: what each alias stands for, and the names by which expressions see it.
 
 use crate::oracle::language::query::{Query, QueryExpr};
 use crate::oracle::reference::expressions::NameScope;
@@ -27,16 +27,16 @@ pub(crate) enum TupleColumns {
     Element(Rc<Tuple>, String, Value),
 }
 
-/// A row: what each alias stands for, and the values of LET.
+/// A row before GROUP BY: what each alias stands for, and the values of LET.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct JoinedRow<'q> {
+pub(crate) struct UngroupedRow<'q> {
     /// None where a LEFT JOIN found nothing.
     pub aliases: Vec<(&'q str, Option<Rc<Tuple>>)>,
     pub lets: Vec<(&'q str, Value)>,
     pub origin: Vec<usize>,
 }
 
-impl JoinedRow<'_> {
+impl UngroupedRow<'_> {
     /// Returns the tuple of an alias: `None` if there is no such alias, `Some(None)` if a LEFT JOIN found nothing.
     pub(crate) fn alias(&self, alias: &str) -> Option<&Option<Rc<Tuple>>> {
         self.aliases.iter().find(|(known, _)| *known == alias).map(|(_, tuple)| tuple)
@@ -46,7 +46,7 @@ impl JoinedRow<'_> {
 /// The names of one row.
 pub(crate) struct RowScope<'r, 'q> {
     pub dag: &'r Dag<'q>,
-    pub row: &'r JoinedRow<'q>,
+    pub row: &'r UngroupedRow<'q>,
 }
 
 impl NameScope for RowScope<'_, '_> {

@@ -1,4 +1,4 @@
-//! The interface without the runtime: every name that a library uses, and no effect.
+//! The interface of this crate when the runtime is off: every name that a library uses, and no effect.
 
 pub use pivot_macros::tracepoints_no_op as tracepoints;
 

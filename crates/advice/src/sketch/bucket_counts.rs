@@ -1,4 +1,4 @@
-//! Counts by integer, for histograms whose buckets the user has chosen.
+//! Counts of each bucket of a histogram whose buckets the user has chosen (LHIST, `width_bucket`).
 //!
 //! The query computes the number of the bucket (`width_bucket`, `truncate`), and this counts how often each
 //! number occurs: a tree of at most 1,000 counters, and one more for all numbers that find no room.
@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 /// The most numbers that have counters of their own.
 pub(crate) const MAX_NUMBERS: usize = 1_000;
 
-/// The number of occurrences of each integer.
+/// How often each bucket of a histogram occurred, by the bucket's number.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct IntegerCounts {
+pub struct BucketCounts {
     /// The count of each number.
     pub counts: BTreeMap<i64, u64>,
     /// Occurrences of numbers that found no room.
     pub other: u64,
 }
 
-impl IntegerCounts {
+impl BucketCounts {
     /// Counts a number `weight` times.
     pub fn add(&mut self, number: i64, weight: u64) {
         let full = self.counts.len() >= MAX_NUMBERS;
@@ -30,7 +30,7 @@ impl IntegerCounts {
     }
 
     /// Adds other counts.
-    pub fn merge(&mut self, other: &IntegerCounts) {
+    pub fn merge(&mut self, other: &BucketCounts) {
         other.counts.iter().for_each(|(number, count)| self.add(*number, *count));
         self.other = self.other.saturating_add(other.other);
     }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn numbers_beyond_the_bound_are_counted_together() {
-        let mut tally = IntegerCounts::default();
+        let mut tally = BucketCounts::default();
         (0..MAX_NUMBERS as i64 + 5).for_each(|number| tally.add(number, 2));
         tally.add(0, 1);
         assert_eq!((tally.counts.len(), tally.other, tally.counts[&0]), (MAX_NUMBERS, 10, 3));
