@@ -14,7 +14,7 @@
 
 use crate::diagnostic::Diagnostics;
 use crate::lexical::{ClauseKind, FunctionKind, Token, TokenKind};
-use crate::lexical::{function, is_capitalized, statements, tokens};
+use crate::lexical::{function, is_contextual, is_reserved, statements, tokens};
 use crate::syntax::{clause_at, unbalanced};
 use std::fmt::Write;
 
@@ -106,6 +106,8 @@ struct QueryFormatter<'t> {
     in_source: bool,
     /// Whether the clause has a source.
     has_source: bool,
+    /// Whether the clause is ORDER BY, in which ASC and DESC are keywords.
+    in_order: bool,
     /// A line that would be longer is broken.
     width: usize,
 }
@@ -142,6 +144,7 @@ impl<'t> QueryFormatter<'t> {
             open: Vec::new(),
             in_source: false,
             has_source: false,
+            in_order: false,
             width,
         }
     }
@@ -240,6 +243,7 @@ impl<'t> QueryFormatter<'t> {
         self.line();
         self.out.push_str(kind.keyword());
         self.has_source = kind.has_source();
+        self.in_order = kind == ClauseKind::OrderBy;
         self.in_source = false;
     }
 
@@ -258,7 +262,10 @@ impl<'t> QueryFormatter<'t> {
     }
 
     fn word(&mut self, i: usize, word: &str) {
-        let written = canonical(word, self.tokens.get(i + 1));
+        let written = match is_reserved(word) || is_contextual(word) && self.is_direction(i) {
+            true => word.to_ascii_uppercase(),
+            false => canonical_name(word, self.tokens.get(i + 1)),
+        };
 
         // Conditions are broken before they are too long, so that the next one still fits.
         let connects = written == "AND" || written == "OR";
@@ -275,11 +282,26 @@ impl<'t> QueryFormatter<'t> {
         };
     }
 
+    /// Returns whether ASC or DESC at this token is the direction of an ORDER BY item, and no name: a direction
+    /// comes behind a complete expression, where no name can.
+    fn is_direction(&self, i: usize) -> bool {
+        let ends_expression = i > 0
+            && match &self.tokens[i - 1].kind {
+                TokenKind::Symbol(symbol) => matches!(*symbol, ")" | "]"),
+                // A field may have the name of a keyword.
+                TokenKind::Word(word) => {
+                    !is_reserved(word) || ends_operand(word) || self.is_behind_separator(i - 1)
+                }
+                _ => true,
+            };
+        self.in_order && ends_expression
+    }
+
     fn open_parenthesis(&mut self, i: usize) {
         // A call stands close to its parenthesis, a keyword or an operator does not.
         let is_call = i > 0
             && match &self.tokens[i - 1].kind {
-                TokenKind::Word(word) => !is_capitalized(word),
+                TokenKind::Word(word) => !is_reserved(word),
                 TokenKind::QuotedName(_) => true,
                 _ => false,
             };
@@ -299,6 +321,7 @@ impl<'t> QueryFormatter<'t> {
     fn close_parenthesis(&mut self) {
         if self.open.pop() == Some(true) {
             self.line();
+            self.in_order = false;
         }
         self.out.push(')');
         // Behind a subquery the clause goes on.
@@ -355,16 +378,18 @@ impl<'t> QueryFormatter<'t> {
 fn is_operator(token: &Token<'_>) -> bool {
     match &token.kind {
         TokenKind::Symbol(symbol) => !matches!(*symbol, ")" | "]"),
-        TokenKind::Word(word) => is_capitalized(word),
+        TokenKind::Word(word) => is_reserved(word),
         _ => false,
     }
 }
 
-/// Returns a word as it is written: keywords and functions in their usual spelling, names as they are.
-fn canonical(word: &str, next: Option<&Token<'_>>) -> String {
-    if is_capitalized(word) {
-        return word.to_ascii_uppercase();
-    }
+/// Returns whether a keyword is the last word of an expression, or a value.
+fn ends_operand(word: &str) -> bool {
+    ["END", "NULL", "TRUE", "FALSE"].iter().any(|keyword| keyword.eq_ignore_ascii_case(word))
+}
+
+/// Returns a word that is no keyword as it is written: functions in their usual spelling, names as they are.
+fn canonical_name(word: &str, next: Option<&Token<'_>>) -> String {
     let Some(function) = function(word) else { return word.to_owned() };
 
     // A function without its arguments is a name, but for COUNT.

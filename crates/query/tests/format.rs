@@ -59,6 +59,20 @@ fn patterns_and_names_keep_their_form() {
 }
 
 #[test]
+fn asc_and_desc_are_in_capitals_only_where_they_are_directions() {
+    check(
+        "from asc in E join Desc in First(X) on Desc->asc let Asc = 2 - asc.x select Asc - 1, asc.desc as desc \
+         order by desc desc, Asc, asc.end asc, not asc.y is null Desc, (Asc + asc.x) desc",
+        "FROM asc IN E\nJOIN Desc IN First(X) ON Desc -> asc\nLET Asc = 2 - asc.x\nSELECT Asc - 1, asc.desc AS desc\n\
+         ORDER BY desc DESC, Asc, asc.end ASC, NOT asc.y IS NULL DESC, (Asc + asc.x) DESC;\n",
+    );
+    check(
+        "FROM e IN E JOIN q IN (FROM x IN X SELECT x.a AS asc ORDER BY asc asc LIMIT 1) ON q -> e SELECT q.asc",
+        "FROM e IN E\nJOIN q IN (\n  FROM x IN X\n  SELECT x.a AS asc\n  ORDER BY asc ASC\n  LIMIT 1\n) ON q -> e\nSELECT q.asc;\n",
+    );
+}
+
+#[test]
 fn what_is_not_closed_is_not_laid_out() {
     assert!(format("FROM e IN (E SELECT 'a").is_err());
 }

@@ -137,7 +137,7 @@ pub(crate) fn is_reserved(word: &str) -> bool {
     })
 }
 
-/// Returns whether a word is written in capitals by the formatter: every keyword of the language.
-pub(crate) fn is_capitalized(word: &str) -> bool {
-    KEYWORDS.iter().any(|keyword| keyword.role != Reservation::Statement && keyword.has_word(word))
+/// Returns whether a word is a keyword in one place of the grammar, and may be a name everywhere else.
+pub(crate) fn is_contextual(word: &str) -> bool {
+    KEYWORDS.iter().any(|keyword| keyword.role == Reservation::Contextual && keyword.has_word(word))
 }
