@@ -58,6 +58,8 @@ pub(crate) struct UplinkLoop {
     kill_switch: KillSwitch,
     /// The generation that is woven; `None` if nothing is, or nothing yet.
     generation: Option<u64>,
+    /// Why advice of that generation is not woven, while the frontend has still to be told that the rest is.
+    untold_problems: Option<Vec<WeaveProblem>>,
     sent: SentState,
 }
 
@@ -79,6 +81,7 @@ impl UplinkLoop {
             heard_at: Instant::now(),
             kill_switch: KillSwitch::new(config.disable_file.clone()),
             generation: None,
+            untold_problems: None,
             sent: SentState::default(),
             config,
         }
@@ -96,6 +99,8 @@ impl UplinkLoop {
                 None => break,
             }
             self.reports.reporter.disconnected();
+            // The next connection begins with what the frontend wants then.
+            self.untold_problems = None;
             // What the frontend wants from now on is not heard here, so requests have to say so.
             set_carrying(!self.leaving);
         }
@@ -239,8 +244,8 @@ impl UplinkLoop {
         // The rows of unwoven queries have to be with the frontend before it hears that they are unwoven.
         self.reports.cut();
         self.reports.set_window(desired.window_ns);
+        self.untold_problems = Some(problems);
         self.send_reports(connection);
-        self.sent.send_woven(connection, desired.generation, problems);
         self.woven.raise();
     }
 
@@ -280,10 +285,18 @@ impl UplinkLoop {
         }
     }
 
-    /// Sends the reports that were not sent on this connection.
+    /// Sends reports that were not sent on this connection, as many as may be on their way; and, behind the last one
+    /// of them, that a generation is woven.
     fn send_reports(&mut self, connection: &Connection) {
         for report in self.reports.reporter.unsent() {
             connection.send(from_agent::Kind::Report(agent_messages::report(report)));
+        }
+
+        // After a long outage there are more reports than may be on their way: the rest follows acknowledgements.
+        if self.reports.reporter.is_all_sent()
+            && let (Some(generation), Some(problems)) = (self.generation, self.untold_problems.take())
+        {
+            self.sent.send_woven(connection, generation, problems);
         }
     }
 }

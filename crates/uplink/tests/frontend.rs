@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use pivot_advice::{Advice, EmitMode, Instruction, QueryId, Type};
+use pivot_agent::report::reporter::MAX_IN_FLIGHT;
 use pivot_protocol::{to_wire, wire};
 use pivot_uplink::{Config, Uplink};
 use std::pin::Pin;
@@ -27,6 +28,8 @@ struct Played {
     desired: wire::Desired,
     heard: channel::Sender<Kind>,
     hangs: watch::Receiver<bool>,
+    /// Ends all connections whenever it changes.
+    cuts: watch::Receiver<u32>,
 }
 
 #[tonic::async_trait]
@@ -43,8 +46,15 @@ impl Agents for Played {
         let send = move |kind| out.send(wire::ToAgent { kind: Some(kind) }).is_ok();
         send(wire::to_agent::Kind::Desired(self.desired.clone()));
         let (mut incoming, heard) = (request.into_inner(), self.heard.clone());
+        let mut cuts = self.cuts.clone();
+        cuts.mark_unchanged();
         tokio::spawn(async move {
-            while let Ok(Some(message)) = incoming.message().await {
+            loop {
+                let message = tokio::select! {
+                    message = incoming.message() => message,
+                    _ = cuts.changed() => return,
+                };
+                let Ok(Some(message)) = message else { return };
                 if hangs.wait_for(|hangs| !hangs).await.is_err() {
                     return;
                 }
@@ -62,6 +72,7 @@ impl Agents for Played {
 struct Bench {
     heard: channel::Receiver<Kind>,
     hangs: watch::Sender<bool>,
+    cuts: watch::Sender<u32>,
     uplink: Option<Uplink>,
     _runtime: tokio::runtime::Runtime,
     _serial: MutexGuard<'static, ()>,
@@ -71,6 +82,15 @@ const QUERY: QueryId = QueryId { frontend: 1, number: 1 };
 
 impl Bench {
     fn start(tracepoint: &str, configure: impl FnOnce(Config) -> Config) -> Bench {
+        Bench::start_with_windows(0, tracepoint, configure)
+    }
+
+    /// Starts a frontend that asks for windows of this length; 0 means a second.
+    fn start_with_windows(
+        window_ns: i64,
+        tracepoint: &str,
+        configure: impl FnOnce(Config) -> Config,
+    ) -> Bench {
         let serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
         let instructions = vec![
             Instruction::Observe { field: "n".into() },
@@ -78,23 +98,24 @@ impl Bench {
         ];
         let advice = Advice { query: QUERY, stage: 0, tracepoint: tracepoint.into(), instructions };
         let advice = vec![to_wire::advice(&advice)];
-        let desired = wire::Desired { generation: 1, advice, ..Default::default() };
+        let desired = wire::Desired { generation: 1, advice, window_ns, ..Default::default() };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (tell, heard) = channel::channel();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (hangs, observed) = watch::channel(false);
-        let service = AgentsServer::new(Played { desired, heard: tell, hangs: observed });
+        let (cuts, cut) = watch::channel(0);
+        let service = AgentsServer::new(Played { desired, heard: tell, hangs: observed, cuts: cut });
         let incoming = TcpListenerStream::new(listener);
         runtime.spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
         let uplink = configure(Config::new().process("tested").frontend(url)).start().unwrap();
         assert!(uplink.wait_until_woven(PATIENCE));
-        Bench { heard, hangs, uplink: Some(uplink), _runtime: runtime, _serial: serial }
+        Bench { heard, hangs, cuts, uplink: Some(uplink), _runtime: runtime, _serial: serial }
     }
 
     /// The first message that is looked for; others before it are passed over.
-    fn hear<T>(&self, look: impl Fn(Kind) -> Option<T>) -> T {
+    fn hear<T>(&self, mut look: impl FnMut(Kind) -> Option<T>) -> T {
         let until = Instant::now() + PATIENCE;
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -284,6 +305,36 @@ fn queries_of_a_silent_frontend_are_unwoven_and_their_absence_is_reported_when_i
     let windows = away_ns.range(unwoven..back - 1_000_000_000);
     assert!(windows.clone().count() >= 1 && windows.clone().all(|(_, away)| *away > 0), "{away_ns:?}");
     assert!(i64::try_from(away_ns.values().sum::<u64>()).unwrap() >= back - unwoven, "{away_ns:?}");
+}
+
+/// A generation that is woven means that all rows from before are with the frontend. After a long outage there are
+/// more reports than may be on their way at once.
+#[test]
+fn a_generation_is_woven_only_after_every_report_from_before_it() {
+    let bench = Bench::start_with_windows(20_000_000, "Uplink.hit", |config| config);
+    bench.hear_state(State::Active);
+    bench.hangs.send_replace(true);
+    bench.cuts.send_modify(|cuts| *cuts += 1);
+    let hits = 3 * MAX_IN_FLIGHT as u64;
+    for n in 0..hits {
+        hit(n);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    bench.hangs.send_replace(false);
+
+    // A report that was on its way when the connection ended comes twice.
+    let mut rows_by_sequence = std::collections::BTreeMap::new();
+    let mut is_back = false;
+    bench.hear(|kind| {
+        match &kind {
+            Kind::Hello(_) => is_back = true,
+            Kind::Report(report) => drop(rows_by_sequence.insert(report.sequence, rows(&kind))),
+            _ => {}
+        }
+        (is_back && matches!(kind, Kind::Woven(_))).then_some(())
+    });
+    assert!(rows_by_sequence.len() > MAX_IN_FLIGHT, "{} reports", rows_by_sequence.len());
+    assert_eq!(rows_by_sequence.values().sum::<u64>(), hits);
 }
 
 fn now_ns() -> i64 {

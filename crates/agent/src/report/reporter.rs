@@ -198,6 +198,11 @@ impl Reporter {
         }
     }
 
+    /// Returns whether every report is on its way or has been acknowledged.
+    pub fn is_all_sent(&self) -> bool {
+        self.sent == self.kept.len()
+    }
+
     /// Returns whether every report has been acknowledged.
     pub fn is_settled(&self) -> bool {
         self.kept.is_empty()
