@@ -30,7 +30,7 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::propagation::BaggagePropagator;
 use pivot_advice::{BagKey, QueryId, Value};
-use pivot_baggage::{Baggage, UnmergedRows, MAX_BYTES, ValueRef};
+use pivot_baggage::{Baggage, MAX_BYTES, UnmergedRows, ValueRef};
 use prost::Message;
 use std::hint::black_box;
 use std::time::Instant;

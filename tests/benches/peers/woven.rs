@@ -1,8 +1,8 @@
 //! A tracepoint of four fields and the queries that are woven at it.
 
 use pivot_advice::{
-    Advice, AggregateKind, BagKey, Binary, Expr, AggregateCall, EmitMode, Groups, CallArgument, Instruction, TemporalFilter, JoinKind, QueryId,
-    UnpackMode, Value,
+    Advice, AggregateCall, AggregateKind, BagKey, Binary, CallArgument, EmitMode, Expr, Groups, Instruction,
+    JoinKind, QueryId, TemporalFilter, UnpackMode, Value,
 };
 use pivot_baggage::Baggage;
 use std::sync::OnceLock;
@@ -57,7 +57,10 @@ fn filter(limit: i64) -> Instruction {
 }
 
 fn folds(aggregates: &[AggregateKind]) -> Vec<AggregateCall> {
-    let fold = |aggregate: &AggregateKind| AggregateCall { aggregate: *aggregate, input: CallArgument::Expr(Expr::Column(1)) };
+    let fold = |aggregate: &AggregateKind| AggregateCall {
+        aggregate: *aggregate,
+        input: CallArgument::Expr(Expr::Column(1)),
+    };
     aggregates.iter().map(fold).collect()
 }
 
