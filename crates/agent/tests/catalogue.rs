@@ -202,6 +202,38 @@ fn a_library_that_is_loaded_later_hands_its_own_slice_over() {
 }
 
 #[test]
+fn a_library_that_is_loaded_later_without_a_field_that_is_asked_for_shows_as_a_problem() {
+    use pivot_agent::QueryState::{Active, Problem};
+    static FLAGS: [std::sync::atomic::AtomicU8; 2] = [const { std::sync::atomic::AtomicU8::new(0) }; 2];
+    static FIRST: Tracepoint = Tracepoint::new("Catalogue.older", &[("n", Type::U64)], HERE, &FLAGS[0]);
+    static OLDER: Tracepoint = Tracepoint::new("Catalogue.older", &[], HERE, &FLAGS[1]);
+    let _serial = serial();
+    let status = || pivot_agent::statuses().remove(0);
+    pivot_agent::weave(&[emit(1, "Catalogue.older", &["n"])]);
+
+    pivot_agent::adopt(&[&FIRST]);
+    assert_eq!(status().state, Active);
+    pivot_agent::adopt(&[&OLDER]);
+    assert_eq!((FIRST.is_woven(), OLDER.is_woven()), (true, false));
+    assert_eq!(status().state, Problem);
+    assert!(status().detail.contains("exports no field `n`"), "{:?}", status());
+    pivot_agent::weave(&[]);
+}
+
+#[test]
+fn an_identity_is_seen_by_queries_as_it_was_set() {
+    let _serial = serial();
+    let before = pivot_agent::identity();
+    let set = pivot_agent::Identity { host: "h".into(), process: "p".into(), pid: 7 };
+    let parts = woven(&[emit(1, "Catalogue.whose", &["host", "process", "pid"])], || {
+        pivot_agent::set_identity(set);
+        pivot_agent::tracepoint!("Catalogue.whose");
+    });
+    pivot_agent::set_identity(before);
+    assert_eq!(keys(&part(&parts, 1)), ["h p 7"]);
+}
+
+#[test]
 fn the_slices_are_named_after_the_major_version() {
     let expected = concat!("FLAGS_V", env!("CARGO_PKG_VERSION_MAJOR"));
     assert_eq!(stringify!(FLAGS_V0), expected, "two major versions in one program need two slices");

@@ -9,7 +9,7 @@ use std::cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
 
-/// Host, process name and process id as queries see them.
+/// The values of the default fields `host`, `process` and `pid`.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The host.
@@ -87,7 +87,7 @@ fn copied<R>(read: impl FnOnce(&Identity) -> R) -> R {
 
 /// Copies an identity with its texts, so that no two threads count references to the same text.
 fn private_copy(identity: &Identity) -> Identity {
-    Identity::new(&identity.host, &identity.process)
+    Identity { pid: identity.pid, ..Identity::new(&identity.host, &identity.process) }
 }
 
 /// Returns the name of this thread, or its id if it has none; null while the thread ends.

@@ -235,10 +235,20 @@ impl Governor {
         health.gate.is_open().then(|| Arc::clone(&health.gate))
     }
 
+    /// Sets the problems of all queries. Those from before are forgotten.
     pub(crate) fn set_problems(&mut self, problems: &[WeaveProblem]) {
         for (query, health) in &mut self.0 {
             let mine = problems.iter().filter(|problem| problem.query == *query);
             health.problems = mine.map(|problem| problem.message.clone()).collect();
+        }
+    }
+
+    /// Adds the problems of a tracepoint that was registered after the last [`set_problems`](Self::set_problems).
+    pub(crate) fn add_problems(&mut self, problems: Vec<WeaveProblem>) {
+        for problem in problems {
+            if let Some(health) = self.0.get_mut(&problem.query) {
+                health.problems.push(problem.message);
+            }
         }
     }
 

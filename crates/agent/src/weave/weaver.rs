@@ -78,14 +78,18 @@ pub(crate) fn finish(mut weaver: MutexGuard<'_, Weaver>) {
 
 /// Weaves what is wanted at a tracepoint that was registered just now.
 ///
-/// The lock is not followed by [`finish`]: nothing was woven there before, so nothing is retired.
+/// It does without [`finish`]. Nothing was woven there before, so no set is retired. The listeners hear of it with the
+/// next change: whoever registers may hold locks that a listener takes, as the bridge for `tracing` does. Advice that
+/// cannot be linked shows in the status of its query.
 pub(crate) fn weave_new(tracepoint: &'static Tracepoint) {
     let mut weaver = weaver();
     let is_wanted = |advice: &&Advice| advice.tracepoint == tracepoint.name() && verify(advice).is_ok();
     let wanted: Vec<Advice> = weaver.desired.iter().filter(is_wanted).cloned().collect();
 
     if !wanted.is_empty() {
-        weaver.weave_at(tracepoint, &wanted.iter().collect::<Vec<_>>(), &mut Vec::new());
+        let mut problems = Vec::new();
+        weaver.weave_at(tracepoint, &wanted.iter().collect::<Vec<_>>(), &mut problems);
+        weaver.governor.add_problems(problems);
         wanted.iter().for_each(|advice| weaver.governor.set_arrived(advice.query));
     }
 }
