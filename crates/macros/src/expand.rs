@@ -141,7 +141,7 @@ fn guarded_body(function: &ItemFn, guard: &Ident) -> TokenStream {
 fn site(name: &LitStr, fields: &[TokenStream], last: &[TokenStream]) -> TokenStream {
     quote! {{
         ::pivot::__private::__declare!(#name, [#(#fields,)* #(#last),*]);
-        ::pivot::__private::site::function::Site { flag: &FLAG, tracepoint: &TRACEPOINT }
+        ::pivot::__private::site::function::FunctionTracepoint { flag: &FLAG, tracepoint: &TRACEPOINT }
     }}
 }
 

@@ -133,7 +133,7 @@ impl Interpretation<'_> {
                 Instruction::Unnest { list, .. } => self.unnest(*list),
                 Instruction::Distinct { columns } => self.distinct(columns),
                 Instruction::Order { columns } => {
-                    self.rows.sort_by_cached_key(|row| Ranked(row.key(columns)))
+                    self.rows.sort_by_cached_key(|row| RowSortKey(row.key(columns)))
                 }
                 // A choice among rows of which some may be missing would be a wrong one.
                 Instruction::Choose if self.incomplete => break,
@@ -324,18 +324,18 @@ impl Interpretation<'_> {
     }
 }
 
-/// Values in the order in which rows are sorted.
+/// The values that a row is sorted by, compared one after the other.
 #[derive(PartialEq, Eq)]
-struct Ranked(Vec<Value>);
+struct RowSortKey(Vec<Value>);
 
-impl Ord for Ranked {
+impl Ord for RowSortKey {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         let differing = self.0.iter().zip(&other.0).map(|(x, y)| x.group_cmp(y)).find(|order| order.is_ne());
         differing.unwrap_or(std::cmp::Ordering::Equal)
     }
 }
 
-impl PartialOrd for Ranked {
+impl PartialOrd for RowSortKey {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }

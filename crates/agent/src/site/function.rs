@@ -33,16 +33,17 @@ pub fn run<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
-/// A call site with the address of its flag beside it, so that reading the flag is one load.
+/// One of the tracepoints of a function, with the address of its flag beside it, so that reading the flag is one
+/// load.
 #[derive(Debug, Clone, Copy)]
-pub struct Site {
+pub struct FunctionTracepoint {
     /// The byte that is not zero while advice is woven.
     pub flag: &'static AtomicU8,
     /// The call site itself.
     pub tracepoint: &'static Tracepoint,
 }
 
-impl Site {
+impl FunctionTracepoint {
     /// Returns whether advice is woven at the call site.
     #[inline(always)]
     pub fn is_woven(&self) -> bool {
@@ -79,8 +80,8 @@ pub struct Exit {
 /// A function that began while its exit or its error was woven.
 #[derive(Debug)]
 struct Observed {
-    exit: Site,
-    error: Site,
+    exit: FunctionTracepoint,
+    error: FunctionTracepoint,
     /// The fields of the function, by index, as they were when it began.
     fields: Vec<EvaluatedField>,
     /// When the function began, if its duration is observed.
@@ -104,7 +105,12 @@ impl Exit {
     /// Begins a function with `fields` fields. If its exit or error is woven, evaluates those that are observed,
     /// and takes the time.
     #[inline(always)]
-    pub fn begin(exit: Site, error: Site, fields: usize, field: impl Fn(usize) -> Value) -> Exit {
+    pub fn begin(
+        exit: FunctionTracepoint,
+        error: FunctionTracepoint,
+        fields: usize,
+        field: impl Fn(usize) -> Value,
+    ) -> Exit {
         let woven = exit.is_woven() || error.is_woven();
         Exit { observed: if woven { Observed::begin(exit, error, fields, &field) } else { None } }
     }
@@ -133,8 +139,8 @@ impl Observed {
     #[cold]
     #[inline(never)]
     fn begin(
-        exit: Site,
-        error: Site,
+        exit: FunctionTracepoint,
+        error: FunctionTracepoint,
         fields: usize,
         field: &dyn Fn(usize) -> Value,
     ) -> Option<Box<Observed>> {
@@ -206,7 +212,7 @@ impl Observed {
     }
 
     /// Fires a tracepoint with the function's own fields, and then the `last` ones, which every function has.
-    fn fire(&self, site: Site, last: &[EvaluatedField]) {
+    fn fire(&self, site: FunctionTracepoint, last: &[EvaluatedField]) {
         if !site.is_woven() {
             return;
         }
@@ -229,7 +235,7 @@ impl Observed {
 }
 
 /// Returns whether advice at the exit or at the error observes a field, which has the same index at both.
-fn is_observed(exit: Site, error: Site, index: usize) -> bool {
+fn is_observed(exit: FunctionTracepoint, error: FunctionTracepoint, index: usize) -> bool {
     exit.tracepoint.observes(index) || error.tracepoint.observes(index)
 }
 
