@@ -9,14 +9,22 @@
 //! ─────────────────────────   ──────────────────────────────────────────   ────────────────────────────
 //! max_level_hint              every level: callsites beyond a level         asked for its own, remembered
 //!                             would never become known                      per callsite
-//! register_callsite           woven, or a carrier?      always              asked; its interest is kept
-//!                             a check of `enabled!`?    sometimes
-//!                             otherwise: the application's interest
-//! enabled                     woven, or a carrier?      yes                 asked unless it said never
-//!                             otherwise: the application's answer
-//! event, new_span, ...        1. fire the tracepoint, if woven              2. called, if its interest and
+//! register_callsite           a check of `enabled!`                         asked; its interest is kept
+//!                             that may be yes?          sometimes
+//!                             woven, or a carrier?      always
+//!                             otherwise: the application's interest,
+//!                             but while answers are provisional
+//!                             never becomes             sometimes
+//! enabled                     a check, the first time
+//!                             or woven at its target?   yes
+//!                             woven, or a carrier?      yes
+//!                             otherwise: the application's answer           asked unless it said never
+//! event, new_span             1. fire the tracepoint, if woven              2. called, if its interest and
 //!                                                                           its `enabled` want it
 //! ```
+//!
+//! `callsite/interest_rebuild.rs` says when answers are provisional. Calls about spans are passed on,
+//! unless the span is one of ours.
 //!
 //! Step 2 needs care: `Filtered` layers keep the answer to `enabled` in thread-local state for the call that
 //! follows. A question without its call, or a call without its question, would leave one layer's answer to
@@ -75,9 +83,10 @@ impl<S: Subscriber> Bridge<S> {
     /// Sets which spans carry a request to wherever they are entered, as `.instrument(span)` does with a
     /// task; no others do.
     ///
-    /// A carrier that is made outside any request begins one. One that is made inside carries a branch,
-    /// which joins where the span is closed, or left for good, inside that request. Whoever enters a
-    /// carrier comes after everybody who has left it before.
+    /// A carrier that is made outside any request begins one. A carrier that is made inside a request carries
+    /// a branch of it. The branch joins the request again where the span is closed, or where a thread leaves
+    /// the span and then drops its handle, if that is inside the same request. What a thread does inside a
+    /// carrier happened before what others do who enter after it has left.
     pub fn carriers(mut self, is_carrier: IsCarrier) -> Bridge<S> {
         self.callsites.is_carrier = is_carrier;
         self
@@ -95,7 +104,8 @@ impl<S: Subscriber> Bridge<S> {
         Ok(())
     }
 
-    /// Asks the application's subscriber about a callsite.
+    /// Asks the application's subscriber for its interest in a callsite, and returns it: *never* also if the
+    /// callsite is beyond the subscriber's level, since `tracing` would not pass it on then.
     fn ask_inner(&self, metadata: &'static Metadata<'static>) -> InnerInterest {
         let is_beyond_level = self.inner.max_level_hint().is_some_and(|max| *metadata.level() > max);
         InnerInterest::new(&self.inner.register_callsite(metadata), is_beyond_level)
@@ -130,7 +140,8 @@ impl<S: Subscriber> Subscriber for Bridge<S> {
     }
 
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        // First of all: `tracing` asks again about whatever changes from here on.
+        // Noted before it is read what is woven. A change from before this is seen below; after a later one
+        // `tracing` is made to ask again.
         let is_provisional = interest_rebuild::is_provisional();
         let inner = self.ask_inner(metadata);
         let callsite = self.callsites.get_or_insert(metadata);

@@ -1,7 +1,7 @@
 //! The groups of one query in one thread: an open-addressing hash table whose keys are cells.
 //!
 //! ```text
-//!   GroupBy e.user Select e.user, SUM(e.bytes)
+//!   FROM e IN Store.Write GROUP BY e.user SELECT e.user, SUM(e.bytes)
 //!
 //!   key ─hash─▶ index            rows
 //!               ┌───┐            ┌──────────────────┬────────────────────┬──────┬──────────┐

@@ -23,7 +23,8 @@ pub(crate) fn fire(published: &'static PublishedAdvice, fields: FieldReader<'_>)
     let is_timed = guard.is_timed();
     let (table, proof) = guard.table_and_proof();
 
-    // Not before: only what is loaded while this thread is marked as inside an event outlives the event.
+    // Loaded after the guard has marked this thread as inside an event. Weaving waits for marked threads only, so a
+    // set that was loaded before the mark could be freed while it runs.
     let set = published.get(proof);
 
     if is_timed {
@@ -34,7 +35,8 @@ pub(crate) fn fire(published: &'static PublishedAdvice, fields: FieldReader<'_>)
     run_set(set, fields, table);
 }
 
-/// Runs all advice of a tracepoint.
+/// Runs all advice of a set over one event, without timing it. The caller has marked the thread as inside an event, as
+/// [`fire`] does, or owns the set and the table, as tests and benches do.
 #[inline(always)]
 pub(crate) fn run_set(set: &WovenSet, fields: FieldReader<'_>, table: &mut ThreadTable) {
     // One comparison for the common case; a `match` over all three would cost it two.
@@ -63,7 +65,8 @@ fn run_list(first: &WovenAdvice, fields: FieldReader<'_>, table: &mut ThreadTabl
     }
 }
 
-/// Runs a set of which one advice unpacks what another one packs: the packs wait until all of it has run.
+/// Runs a set of which one advice unpacks what another one packs: the packs wait until all of it has run. An empty set
+/// comes here too, if its last advice was unwoven just now; it runs nothing.
 #[cold]
 #[inline(never)]
 fn run_deferring(set: &WovenSet, fields: FieldReader<'_>, table: &mut ThreadTable) {
@@ -85,7 +88,8 @@ fn run_timed(set: &WovenSet, fields: FieldReader<'_>, table: &mut ThreadTable) -
         charge_lap(&mut stopwatch, advice, table);
     }
 
-    // Packing is charged to nobody: it is little, and the bags are of several queries.
+    // Deferred packs come after the laps and are charged to nobody. They are little, and few sets defer them: other
+    // advice packs while it runs, inside its lap.
     slow_path::apply_deferred_packs(table);
     stopwatch.stop()
 }
@@ -107,6 +111,9 @@ fn run_contained(advice: &WovenAdvice, fields: FieldReader<'_>, table: &mut Thre
     }
 }
 
+/// Runs one advice: by its fused kernel, if this thread's table is ready for that and the query keeps all requests,
+/// otherwise by the slow path. There too goes an event that the kernel refuses, because it has to be decided whether
+/// the event's request is in the sample.
 #[inline(always)]
 fn run_one(advice: &WovenAdvice, fields: FieldReader<'_>, table: &mut ThreadTable) {
     let Executor::Fused(fused, _) = &advice.executor else {

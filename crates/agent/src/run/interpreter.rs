@@ -3,7 +3,7 @@
 //! It defines what advice means; compiled and fused advice are held to it by tests, event by event.
 //!
 //! A row in flight is a little relation: its columns, how often it counts, and the partial aggregates
-//! that came with unpacked groups. JoinSpec it with a group multiplies the counts, and scales the
+//! that came with unpacked groups. Joining a row with a group multiplies their counts, and scales the
 //! aggregates of each side by the count of the other; that keeps COUNT and SUM right whatever was
 //! grouped before.
 
@@ -20,17 +20,18 @@ use std::collections::HashSet;
 /// The effect of an advice on the outside.
 #[derive(Debug)]
 pub enum Effect<'a> {
-    /// The advice packed tuples, which go into the baggage after every advice at this event has run. A temporal
-    /// bag takes one table for each tuple, any other exactly one.
+    /// The advice packs tuples, and the caller puts them into the baggage: after all advice at this event has run if
+    /// any of it unpacks what another one packs, otherwise at once. A temporal bag takes one table for each tuple,
+    /// any other exactly one.
     Pack(BagKey, TemporalFilter, Vec<Groups>),
-    /// The advice cannot tell which tuples a temporal bag has to choose, since rows may be missing among which it
-    /// would: the bag is lost.
+    /// The advice packs into a temporal bag, but rows that it would choose from may be missing, so the choice could
+    /// be wrong. The caller marks the bag as lost.
     Lose(BagKey, TemporalFilter),
     /// The advice emitted rows.
     Emit(Emission<'a>),
 }
 
-/// GroupTable for the process's part of a result.
+/// Rows for the process's part of a result.
 #[derive(Debug)]
 pub struct Emission<'a> {
     /// The columns that they are grouped by.
@@ -55,8 +56,9 @@ pub struct InterpretedRow {
 
 /// Runs an advice over the observed values of an event. Returns `None` if the event contributes nothing.
 ///
-/// A request whose generation is smaller than `since`, the one that brought the query, may have gone
-/// through events before the query was woven there: that it lacks something is uncertain.
+/// `since` is the generation of advice that brought the query. A request of a smaller generation may have passed
+/// tracepoints before the query was woven there. So a row of it that a LEFT or ANTI join keeps, because nothing
+/// matching was packed, is counted as uncertain.
 pub fn interpret<'a>(
     linked: &'a LinkedAdvice,
     observed: Vec<Value>,
@@ -82,14 +84,15 @@ pub fn interpret<'a>(
     effect
 }
 
+/// One run of an advice: the rows that the instructions so far have made of the event, and what they read and count.
 struct Interpretation<'r> {
     baggage: Option<&'r Baggage>,
     since: u64,
     loss: &'r mut LossCounts,
     errors: &'r mut EvalErrors,
     rows: Vec<InterpretedRow>,
-    /// How many tuples of a temporal source were chosen. From then on a tuple without rows still holds
-    /// its slot.
+    /// The number of tuples that were chosen for a temporal bag, or `None` before the choice. A chosen tuple is
+    /// packed even if all of its rows are dropped later, because it keeps others out of the bag.
     slots: Option<usize>,
     /// Whether a bag that was unpacked may lack rows.
     incomplete: bool,
@@ -135,9 +138,10 @@ impl Interpretation<'_> {
                 Instruction::Order { columns } => {
                     self.rows.sort_by_cached_key(|row| RowSortKey(row.key(columns)))
                 }
-                // A choice among rows of which some may be missing would be a wrong one.
+                // Rows may be missing, so a choice could be wrong: the temporal bag is lost, see below.
                 Instruction::Choose if self.incomplete => break,
                 Instruction::Choose => self.choose(keep),
+                // Without a Choose before it, this Pack would choose.
                 Instruction::Pack { .. }
                     if self.incomplete && self.slots.is_none() && keep != TemporalFilter::All =>
                 {
@@ -156,7 +160,7 @@ impl Interpretation<'_> {
             }
         }
 
-        // Which tuples are chosen depends on those that are missing.
+        // No row is left, or none may be chosen. If rows are missing, the choice could have been among them.
         chooses.filter(|_| self.incomplete && self.slots.is_none()).map(|(bag, keep)| Effect::Lose(bag, keep))
     }
 
@@ -184,7 +188,8 @@ impl Interpretation<'_> {
         Some(Effect::Pack(bag, keep, slots))
     }
 
-    /// Keeps the tuples of this event that a temporal source chooses: of `n` equal rows each is one.
+    /// Keeps the first or the last few rows of this event, for a temporal bag, and numbers them. A row that counts `n`
+    /// times is `n` tuples here.
     fn choose(&mut self, keep: TemporalFilter) {
         let (n, recent) = match keep {
             TemporalFilter::All => return,
@@ -244,7 +249,7 @@ impl Interpretation<'_> {
 
     /// Joins the rows with what a bag holds: the happened-before join.
     fn unpack(&mut self, bag: BagKey, unpacked: &UnpackMode, joining: &JoinSpec<'_>) {
-        // Asked in this order: bytes that cannot be read are found out when they are unpacked.
+        // Unpacked before `is_incomplete` is asked: only reading the bag's bytes shows whether they can be read.
         let groups = self.baggage.and_then(|baggage| baggage.unpack(bag));
         let incomplete = self.baggage.is_some_and(|baggage| baggage.is_incomplete(bag));
         self.loss.truncated += u64::from(incomplete);
@@ -279,6 +284,8 @@ impl Interpretation<'_> {
         exprs.iter().map(|expr| expr.eval(&row.columns, self.errors)).collect()
     }
 
+    /// Replaces every row by its pairs with the groups that match it, or with the rows of `finished` if the bag is
+    /// that of an aggregating subquery. If `uncertain`, rows without a match are counted as uncertain.
     fn join(
         &mut self,
         groups: &Groups,
@@ -313,7 +320,7 @@ impl Interpretation<'_> {
                 }
             }
 
-            // A LEFT or ANTI join keeps a row that matched nothing. That nothing happened before may be wrong.
+            // A LEFT or ANTI join keeps a row that nothing matched. If the bag may lack groups, that could be wrong.
             if !matched && joining.matching != JoinKind::Inner {
                 if uncertain {
                     self.loss.uncertain = self.loss.uncertain.saturating_add(row.n);
@@ -432,7 +439,8 @@ impl InterpretedRow {
         row
     }
 
-    /// Returns the row as it goes on when nothing matched it.
+    /// Returns the row that goes on when nothing matched it: of a LEFT join with nulls and empty states in place of
+    /// the bag's, of an ANTI join as it is.
     fn unmatched(mut self, joining: &JoinSpec<'_>) -> InterpretedRow {
         if joining.matching == JoinKind::Left {
             self.columns.extend(std::iter::repeat_n(Value::Null, joining.columns));

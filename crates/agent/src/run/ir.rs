@@ -1,7 +1,7 @@
 //! What an advice is compiled to: steps that set columns and reject events, at most one join, and where rows go.
 //!
 //! ```text
-//! From e In Store.Write Join r In FirstSent On r -> e Where e.bytes > 0 GroupBy r.user Select r.user, SUM(e.bytes)
+//! FROM e IN Store.Write JOIN r IN Api.Request ON r -> e WHERE e.bytes > 0 GROUP BY r.user SELECT r.user, SUM(e.bytes)
 //!
 //! steps      ObserveInRange { column: 0, field: bytes, range: > 0 }
 //! join       BagJoin { bag: r, first: 1, width: 1, .. }         one row per row of the bag

@@ -1,7 +1,8 @@
 //! Runs advice that is not fused, and fused advice where its kernel cannot run.
 //!
-//! Whether and how an event is sampled is decided here, except for the commonest case, in which the query keeps all
-//! requests and the event asks for no baggage.
+//! Sampling is decided in [`run_sampled`]. Events of a query that keeps all requests mostly need no decision. If the
+//! advice uses the baggage, then the compiled steps, or a fused kernel with a join, first read the rate that others
+//! have left there: unless that keeps all requests too, the event is left to `run_sampled`.
 
 use crate::report::thread_table::{DeferredPack, DeferredPacks, QueryTable, ThreadTable};
 use crate::run::cells::{Cell, Cells, FieldReader};
@@ -28,12 +29,12 @@ struct Event<'a> {
     deferred: Option<&'a mut DeferredPacks>,
 }
 
-/// Whether the event's request has been found to be in the sample.
+/// Whether it has been decided if the event's request is in the sample.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sampling {
-    /// The query keeps all requests; whether others on the request's way did is not known yet.
+    /// Not yet. The query keeps all requests here, but the baggage may say that fewer were kept before.
     Undecided,
-    /// The event was chosen.
+    /// It is, and the event counts once.
     Decided,
 }
 
@@ -42,11 +43,12 @@ enum Finish {
     Done,
     /// Rows are to be packed and there is no request.
     OutsideRequest,
-    /// Nothing was done: the request is one of a sample.
-    Sampled,
+    /// Nothing was recorded: not all requests are kept, so it has to be decided whether this one is in the sample.
+    NeedsSampleDecision,
 }
 
-/// Runs advice that has no fused form.
+/// Runs advice that is not fused, and fused advice while its kernel cannot run: by compiled steps if it has them and
+/// all requests are kept, otherwise by [`run_sampled`].
 #[inline(never)]
 pub(crate) fn run_unfused(advice: &WovenAdvice, fields: FieldReader<'_>, table: &mut ThreadTable) {
     let mut event = Event::new(advice, fields, table);
@@ -77,7 +79,7 @@ pub(crate) fn run_unprepared(advice: &WovenAdvice, fields: FieldReader<'_>, tabl
 pub(crate) fn run_sampled(advice: &WovenAdvice, fields: FieldReader<'_>, table: &mut ThreadTable) {
     let mut event = Event::new(advice, fields, table);
 
-    // It may have been quarantined by an event on its way at the same time.
+    // Quarantined. Events come here with a weight of 0 until the governor unweaves the query, about a second later.
     let weight = advice.gate.weight();
     if weight == 0 {
         return;
@@ -121,8 +123,8 @@ impl<'a> Event<'a> {
         Event { advice, fields, cells, query_table, deferred: advice.defers_packs.then_some(deferred) }
     }
 
-    /// Runs compiled advice. Returns false, with nothing done, if sampling is undecided and the request turns out to
-    /// be one of a sample.
+    /// Runs compiled advice. Returns false, with nothing recorded, if sampling is undecided and the request turns out
+    /// to need a decision. The event must then run again, which evaluates its fields a second time.
     #[inline(always)]
     fn run_compiled(&mut self, compiled: &CompiledAdvice, sampling: Sampling) -> bool {
         let mut errors = EvalErrors::default();
@@ -136,7 +138,7 @@ impl<'a> Event<'a> {
                     Finish::OutsideRequest => {
                         count_outside_request(self.advice, &mut self.query_table.report.loss);
                     }
-                    Finish::Sampled => return false,
+                    Finish::NeedsSampleDecision => return false,
                 }
             } else {
                 compiled.emit(1, &[], self.cells, self.query_table, &mut errors);
@@ -161,7 +163,7 @@ impl<'a> Event<'a> {
 
         pivot_baggage::with_current(move |baggage| match baggage {
             Some(baggage) if sampling == Sampling::Undecided && !sample::keeps_all(baggage) => {
-                Finish::Sampled
+                Finish::NeedsSampleDecision
             }
             baggage => match compiled.finish(baggage, cells, query_table, deferred, errors) {
                 true => Finish::Done,
@@ -191,7 +193,7 @@ impl<'a> Event<'a> {
     fn observe(&mut self) -> Vec<Value> {
         let mut observed = Vec::with_capacity(self.advice.linked.sources.len());
         for source in &self.advice.linked.sources {
-            // One value at a time, which leaves the cells: nothing out of line is kept for the next.
+            // The value of the field before this one was copied out of the cells, so its text need not be kept there.
             self.cells.begin(0);
             let cell = match source {
                 FieldSource::Exported(index) => (self.fields)(*index, self.cells),
@@ -204,7 +206,8 @@ impl<'a> Event<'a> {
         observed
     }
 
-    /// Returns false if it packs and there is no request to pack into.
+    /// Interprets the advice over an event whose fields were evaluated, and emits or packs what comes of it. Returns
+    /// false, with nothing packed, if it packs and there is no request.
     fn interpret_over(
         &mut self,
         observed: Vec<Value>,

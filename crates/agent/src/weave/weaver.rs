@@ -30,7 +30,7 @@ pub(crate) struct Weaver {
     /// In the order of queries and stages, in which advice runs.
     desired: Vec<Advice>,
     governor: Governor,
-    /// The query that has an index in every thread's table, by index.
+    /// For each index in the tables of threads, the query that it was given to; `None` if it is free.
     table_indexes: Vec<Option<QueryId>>,
     schemas: SchemaInterner,
     /// Whether the operator or the application has switched weaving off.
@@ -53,7 +53,7 @@ static WEAVER: Mutex<Weaver> = Mutex::new(Weaver {
     retired: RetiredSets::new(),
 });
 
-/// Locks the weaver. What is changed under the lock is ended by [`finish`].
+/// Locks the weaver. Whoever changes what is woven passes the lock to [`finish`] afterwards, which releases it.
 pub(crate) fn weaver() -> MutexGuard<'static, Weaver> {
     WEAVER.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -95,7 +95,8 @@ pub(crate) fn weave_new(tracepoint: &'static Tracepoint) {
 }
 
 impl Weaver {
-    /// Weaves exactly these advices, of queries that came with these generations.
+    /// Weaves exactly these advices. `since` has the generation that brought each query. Returns the advices that
+    /// cannot be woven in this process, and why.
     pub(crate) fn set_desired(
         &mut self,
         desired: &[Advice],
@@ -114,7 +115,7 @@ impl Weaver {
         self.apply()
     }
 
-    /// Returns whether this changed anything.
+    /// Switches weaving off or on again. Returns whether that is a change.
     pub(crate) fn set_disabled(&mut self, disabled: bool) -> bool {
         let changed = self.disabled != disabled;
         if changed {
@@ -149,7 +150,8 @@ impl Weaver {
         self.governor.sample_one_in(query, requests);
     }
 
-    /// Returns whether another set of queries may run from now on.
+    /// Adapts queries to their CPU budgets, given what they cost in the last `elapsed_ns`, and weaves anew if another
+    /// set of queries may run from now on. Returns whether it does.
     pub(crate) fn govern(&mut self, costs: &BTreeMap<QueryId, QueryCost>, elapsed_ns: u64) -> bool {
         let changed = self.governor.govern(costs, elapsed_ns);
         if changed {
@@ -219,7 +221,8 @@ impl Weaver {
             return;
         }
 
-        // In this order: whoever sees the flag must find the set, and whoever runs the set may ask for its fields.
+        // In this order. An event that sees the flag expects to find the set, and one that runs the set may ask which
+        // fields are observed.
         let is_woven = !set.is_empty();
         tracepoint.set_observed(set.observed_fields());
         published.replace(set, &mut self.retired);

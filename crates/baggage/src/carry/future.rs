@@ -67,7 +67,8 @@ pin_project! {
     }
 }
 
-/// Does with a baggage what is said, when it is dropped, if the baggage is still there.
+/// A guard that does with the baggage of a future what its [`OnFutureDrop`] says, also in a panic, and nothing
+/// if the baggage was taken out before.
 struct SettleOnDrop<'a>(&'a mut Option<Baggage>, &'a OnFutureDrop);
 
 impl Drop for SettleOnDrop<'_> {

@@ -144,8 +144,9 @@ impl Branch {
         child
     }
 
-    /// Returns a new branch that sees what this one sees, and that will be refused if it is ever joined. It
-    /// has a root of its own, so that nothing of it is confused with shares of ours.
+    /// Returns a new branch that sees what this one sees and is refused if it is ever joined, and how many
+    /// bags were lost because their shapes did not fit. The branch has a root of its own, so that its shares
+    /// are not taken for parts of ours.
     pub(crate) fn detach(&self) -> (Branch, Mismatches) {
         let mut child = self.sibling(random(), Share::whole());
         child.active = self.active.clone();
@@ -154,8 +155,9 @@ impl Branch {
         (child, mismatches)
     }
 
-    /// Gives what an anonymous branch gathered a uid, so that copies of it can be recognised without a share.
-    /// Other branches are recognised by their share.
+    /// Freezes what an anonymous branch has gathered, before the branch is encoded. A message may arrive twice,
+    /// and the second copy of a branch is recognised by its share; this one has none, so the uid of an instance
+    /// has to tell. Leaves branches with a share as they are.
     pub(crate) fn seal(&mut self) {
         if self.share.is_empty()
             && let Some(instance) = self.freeze(Share::default())
@@ -199,7 +201,8 @@ impl Branch {
         let mismatches = self.active.merge(other.active);
         instance::unite(&mut self.frozen, other.frozen);
 
-        // Grow, then fold. In this order: a branch from outside the domain brings its own share into it.
+        // Grow, then fold. The other order would give the same: growing adds our share to a domain, so a domain
+        // lies inside our share after it exactly if it did before.
         self.frozen.iter_mut().for_each(|instance| instance.domain.unite(&self.share));
         let mismatches = mismatches + self.fold();
         self.partial |= other.partial || mismatches > 0;
@@ -219,7 +222,8 @@ impl Branch {
         duplicate.then_some(JoinRefusal::Duplicate)
     }
 
-    /// Returns the share, with the domains of the instances that the other branch does not hold.
+    /// Returns the territory of the branch as seen from another one: its share, united with the domains of the
+    /// instances that the other does not hold.
     fn territory(&self, other: &Branch) -> Share {
         let mut territory = self.share.clone();
         let apart = self.frozen.iter().filter(|instance| !other.holds(instance.uid));
@@ -252,7 +256,8 @@ impl Branch {
             }
         }
 
-        // Parts that were lost and given away again are no longer counted as being out.
+        // Nothing is out. The count may still be above 0: of two parts that joined each other before they came
+        // back together, only one was subtracted.
         if self.share == Share::whole() {
             self.outstanding = 0;
         }
@@ -311,7 +316,7 @@ mod tests {
         branch.active.add(KEY, Bag::packed(TemporalFilter::All, [rows], stamp).unwrap());
     }
 
-    /// Returns a branch that was delivered twice.
+    /// Returns a copy of a branch, as if the message with it arrived twice.
     fn copy_of(branch: &Branch) -> Branch {
         let Branch { outstanding, nonce, .. } = *branch;
         let (active, frozen) = (branch.active.clone(), branch.frozen.clone());

@@ -29,7 +29,8 @@ struct FusedJoinRows<'a, 'b, const KEYS: usize> {
 }
 
 impl FusedJoin {
-    /// Adds the joined rows of an event. Returns false, with nothing done, if its request is one of a sample.
+    /// Adds the joined rows of an event. Returns false, with nothing recorded, if the baggage says that not all
+    /// requests are kept.
     #[inline(always)]
     pub(super) fn run<const KEYS: usize>(&self, mut event: FusedEvent<'_, KEYS>) -> bool {
         let is_done = with_current(|baggage| {

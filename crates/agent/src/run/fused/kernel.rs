@@ -14,8 +14,8 @@ const ARGUMENT: u8 = 1;
 const FILTERED: u8 = 2;
 
 impl FusedAdvice {
-    /// Runs the advice over one event. Returns false, with nothing done, if it has a join and the request is one of a
-    /// sample.
+    /// Runs the advice over one event. Returns false, with nothing recorded, if it has a join and the baggage says that
+    /// not all requests are kept: then it has to be decided whether this one is in the sample.
     #[inline(always)]
     pub(crate) fn run(
         &self,
@@ -72,6 +72,7 @@ impl FusedAdvice {
         }
     }
 
+    /// Runs any other shape, whose parts are optional. Returns false as [`run`](FusedAdvice::run) does.
     #[inline(always)]
     fn run_general(&self, fields: FieldReader<'_>, cells: &mut Cells, query_table: &mut QueryTable) -> bool {
         let mut argument = Cell::NULL;
@@ -97,7 +98,7 @@ impl FusedAdvice {
         }
     }
 
-    /// Adds the row, or what the join makes of it.
+    /// Adds the row, or what the join makes of it. Returns false as [`run`](FusedAdvice::run) does.
     #[inline(always)]
     fn finish<const KEYS: usize>(
         &self,

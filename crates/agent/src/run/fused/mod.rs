@@ -1,9 +1,9 @@
 //! Fused advice: filter, group by at most two keys, and aggregate one field, in one pass that keeps no columns.
 //!
 //! ```text
-//! Where delta > 0 GroupBy host Select host, SUM(delta)
+//! FROM e IN Store.Read WHERE e.delta > 0 GROUP BY e.user SELECT e.user, SUM(e.delta)
 //!
-//! compiled   ObserveInRange(delta, > 0)   Observe(host)   find group of column 0   add column 1
+//! compiled   ObserveInRange(delta, > 0)   Observe(user)   find group of column 0   add column 1
 //! fused      delta = fields(1); if delta <= 0 { return }
 //!            group of [fields(0)] += delta                        (kernel FilterSumSelf1)
 //! ```
