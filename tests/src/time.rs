@@ -1,4 +1,4 @@
-//! Time, as tests see it.
+//! The time of day, and how long tests wait.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -108,7 +108,7 @@ pub struct DemoArguments {
     pub listen: Option<SocketAddr>,
 }
 
-/// A system that comes with Pivot.
+/// The demo system that `pivot demo` runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DemoChoice {
     /// A distributed file store: a name node, data nodes, and clients that read, scan and sort.

@@ -20,7 +20,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// A text with statements and commands in it.
+/// A text with statements and commands in it, such as a file, and where it came from.
 #[derive(Debug, Clone)]
 pub(crate) struct InputSource {
     /// Where the text came from, for diagnostics: a path, `-c`, `stdin`.

@@ -80,7 +80,7 @@ async fn serve(shared: Arc<SharedState>, mut stream: Streaming<wire::FromAgent>,
     }
 }
 
-/// Why the frontend ends a stream, and where to say so.
+/// The end of an agent's stream by the frontend: the reason, and the stream on which to give it.
 struct StreamEnd {
     outbox: Outbox,
     status: Status,

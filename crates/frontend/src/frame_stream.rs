@@ -1,7 +1,7 @@
 //! A client's stream of frames: it pulls kept frames by sequence and computes their rows.
 //!
-//! The stream holds a position and no frames, so a slow client waits in front of the query's queue and not in
-//! a buffer of its own; and nothing is computed that nobody reads.
+//! The stream holds a position and no frames, so a slow client waits at the query's kept frames and has no
+//! buffer of its own; and nothing is computed that nobody reads.
 
 use crate::client_codec;
 use crate::kept_frames::{Frame, FrameSelection};
@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tonic::Status;
 
-/// A client's position in the frames of a query. Counts as a reader of the query until it is dropped.
+/// The stream of a query's frames to one client, as a position among the kept frames. Counts as a reader of the query until it is dropped.
 pub(crate) struct FrameStream {
     shared: Arc<SharedState>,
     /// The number of the query.

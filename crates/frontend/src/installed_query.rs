@@ -220,7 +220,7 @@ impl InstalledQuery {
     fn frame(&self, window: TimeRange, coverage: Coverage, result: Arc<LazyResult>) -> Frame {
         Frame {
             query: self.definition.id.number,
-            // The queue numbers it.
+            // [`KeptFrames::push`] numbers it.
             sequence: 0,
             window,
             revision: 0,

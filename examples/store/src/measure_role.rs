@@ -15,12 +15,12 @@ use crate::{ProcessOptions, StoreClient, StoreError};
 
 const READ_BYTES: u64 = 8 << 10;
 
-/// The events before each operation, for queries that pack a tuple at each.
+/// The events before each operation: `tests/benches/paper` packs a tuple at each, and names them by `Measure.tuple`.
 const TUPLES: u64 = 60;
 
 /// Serves the lines until there are no more.
 pub(crate) async fn run(options: &ProcessOptions) -> Result<(), StoreError> {
-    let timed = MeasureRole { options, client: StoreClient::new(&options.name_node, options.role.as_str()) };
+    let role = MeasureRole { options, client: StoreClient::new(&options.name_node, options.role.as_str()) };
     let (sender, mut lines) = mpsc::unbounded_channel();
 
     // A thread of its own: reading standard input blocks, and may never return.
@@ -36,12 +36,12 @@ pub(crate) async fn run(options: &ProcessOptions) -> Result<(), StoreError> {
         let mut latencies = Vec::new();
         for _ in 0..count.parse().unwrap_or(0_u64) {
             let begun = Instant::now();
-            pivot::request(timed.operation(operation, number)).await?;
+            pivot::request(role.operation(operation, number)).await?;
             latencies.push(begun.elapsed().as_nanos().to_string());
 
             // Outside the measured time. The image of the name space would grow otherwise.
             if operation == "CREATE" {
-                timed.client.delete(&timed.created_path(number)).await?;
+                role.client.delete(&role.created_path(number)).await?;
             }
             number += 1;
         }
@@ -50,7 +50,7 @@ pub(crate) async fn run(options: &ProcessOptions) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The operations of one process.
+/// A process in the role `measure`, which does the operations that it is asked for.
 struct MeasureRole<'a> {
     options: &'a ProcessOptions,
     client: StoreClient,
@@ -67,7 +67,7 @@ impl MeasureRole<'_> {
         pivot::tracepoint!("ClientProtocols");
         // What a query packs at these, the operation carries along.
         for i in 0..TUPLES {
-            pivot::tracepoint!("MeasureRole.tuple", i: u64 = i);
+            pivot::tracepoint!("Measure.tuple", i: u64 = i);
         }
 
         let path = get_path(mix(number) % self.options.dataset.get_files.max(1));

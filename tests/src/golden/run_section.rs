@@ -1,4 +1,5 @@
-//! The `run` section: requests as a person would draw them, evaluated by the advice and the baggage.
+//! Parses and runs the `run` section of a golden file: a script of requests and their branches, evaluated by the
+//! advice and the baggage.
 //!
 //! ```text
 //! request                 begins a request with the branch `main`

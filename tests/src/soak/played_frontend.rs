@@ -25,7 +25,7 @@ const CONTROLS: [&str; 2] = [
 /// The most queries at once, controls aside.
 const MOST: usize = 24;
 
-/// Counts of what a played frontend wanted and heard.
+/// Counts of what a played frontend wanted, and of what it heard from its agent.
 #[derive(Debug, Default)]
 pub struct HeardCounts {
     /// The queries that came.

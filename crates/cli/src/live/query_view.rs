@@ -36,7 +36,7 @@ pub(crate) enum ResultScope {
     LastWindow,
 }
 
-/// How rows are laid out.
+/// Whether the rows of a result are drawn as a table, or expanded to one line for each value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DisplayMode {
     /// A line per row.
@@ -46,7 +46,7 @@ pub(crate) enum DisplayMode {
 }
 
 impl DisplayMode {
-    /// Returns the other layout.
+    /// Returns the other mode.
     pub(crate) fn toggled(self) -> DisplayMode {
         match self {
             DisplayMode::Table => DisplayMode::Expanded,

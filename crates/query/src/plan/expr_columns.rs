@@ -1,4 +1,4 @@
-//! Columns in expressions: which there are, and others in their place.
+//! The columns in an expression: finds them, and puts other columns or expressions in their place.
 
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{Binary, Expr};

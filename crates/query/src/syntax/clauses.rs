@@ -334,7 +334,7 @@ fn broken<'a>(clause: &RawClause<'a>, failure: &ParseFailure) -> ClauseOutcome<'
     ClauseOutcome::Broken
 }
 
-/// The body of a SELECT.
+/// What stands behind the word SELECT: whether DISTINCT does, and the items.
 struct SelectList {
     distinct: Option<TextSpan>,
     items: Vec<SelectItem>,

@@ -26,7 +26,7 @@ const OTHER_FIELDS: [(&str, Type); 4] = [
     ("timestamp", Type::Timestamp),
 ];
 
-/// Where a source stands.
+/// Where a source stands in its query: in FROM, in a JOIN, or inside First or MostRecent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SourcePosition {
     From,

@@ -21,6 +21,7 @@ enum Atom {
     NoneOf(Vec<char>),
 }
 
+/// How often an atom of a regular expression may occur: nothing, `?`, `*` or `+` behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Quantifier {
     Once,

@@ -30,7 +30,7 @@ pub struct ExpectedBuckets {
     pub fraction: SampleFraction,
 }
 
-/// The fraction of all rows that the values are of: counts are those of all.
+/// The fraction of all rows that a sample holds, or `None` if there is no sample: counts are scaled by it.
 #[derive(Debug, Clone, Copy)]
 pub struct SampleFraction(pub(crate) Option<f64>);
 
