@@ -6,7 +6,7 @@
 //! | a filter for all hides them from layers | `bridge`: a global filter; here: every subscriber |
 //! | *never* of one layer is *never* for all | `layer`: the layer sees what is woven |
 //! | a layer without a filter makes disabled callsites slow | `layer`: callsites that others disabled |
-//! | filters keep their answer for the next question (#2519) | `bridge`, `layer`, here: every subscriber |
+//! | filters keep their answer for the next question (#2519) | `bridge`, `layer`, `global_filters`, here: every subscriber |
 //! | callsites register while others ask again (#3269) | `global_subscriber`: callsites register while weaving |
 //! | the thread that asks again has another subscriber (#3614) | here and `layer`: weaving on a thread |
 //! | a global subscriber is not guarded against itself | `global_subscriber`: an event that a field causes |
