@@ -160,7 +160,7 @@ pub enum Instruction {
         /// The bag's aggregates.
         aggregates: Vec<AggregateKind>,
         /// The result that the bag stands for: its rows, or the groups of a subquery over them.
-        rows: UnpackMode,
+        rows: UnpackedForm,
         /// The kind of join.
         matching: JoinKind,
         /// The condition of the join, over the row's columns and those of the bag; none matches all.
@@ -245,7 +245,7 @@ pub enum JoinKind {
 
 /// The result that unpacking makes of a bag.
 #[derive(Debug, Clone, PartialEq)]
-pub enum UnpackMode {
+pub enum UnpackedForm {
     /// The bag's rows. Their columns are the keys of its groups; a group's multiplicity and states carry on.
     Rows,
     /// The result of an aggregating subquery: the bag's rows are grouped, and each group is one row
@@ -265,21 +265,21 @@ pub enum UnpackMode {
     },
 }
 
-impl UnpackMode {
+impl UnpackedForm {
     /// Returns the number of key columns of the bag, given the number of columns that the instruction
     /// appends.
     pub fn width(&self, columns: usize) -> usize {
         match self {
-            UnpackMode::Rows => columns,
-            UnpackMode::Groups { width, .. } => usize::from(*width),
+            UnpackedForm::Rows => columns,
+            UnpackedForm::Groups { width, .. } => usize::from(*width),
         }
     }
 
     /// Returns the expressions in which the groups that one row matches must differ; empty if in nothing.
     pub fn distinct(&self) -> &[Expr] {
         match self {
-            UnpackMode::Rows => &[],
-            UnpackMode::Groups { distinct, .. } => distinct,
+            UnpackedForm::Rows => &[],
+            UnpackedForm::Groups { distinct, .. } => distinct,
         }
     }
 }

@@ -12,7 +12,7 @@
 
 use crate::advice::{
     Advice, AggregateCall, CallArgument, EmitMode, FinalValue, Instruction, JoinKind, TemporalFilter,
-    UnpackMode,
+    UnpackedForm,
 };
 use crate::aggregate::{AggregateKind, FinalFunction};
 use crate::expr::Expr;
@@ -52,7 +52,7 @@ impl ColumnNames {
             Instruction::Unpack { alias, columns, aggregates, rows, .. } => {
                 self.unpacked(alias, columns);
                 // Groups of a subquery are finished: their states do not carry on.
-                if *rows == UnpackMode::Rows {
+                if *rows == UnpackedForm::Rows {
                     self.states.extend(aggregates.iter().map(|aggregate| format!("{aggregate} of {alias}")));
                 }
             }
@@ -154,8 +154,8 @@ fn write_unpack(f: &mut fmt::Formatter<'_>, step: &Instruction, names: &ColumnNa
     };
     write!(f, "UNPACK  bag {bag} as {alias}{kind}")?;
     match rows {
-        UnpackMode::Rows => write_columns(f, columns, aggregates)?,
-        UnpackMode::Groups { .. } => write_groups(f, columns, rows)?,
+        UnpackedForm::Rows => write_columns(f, columns, aggregates)?,
+        UnpackedForm::Groups { .. } => write_groups(f, columns, rows)?,
     }
 
     // The condition is over the columns so far and those of the bag.
@@ -188,8 +188,8 @@ fn write_columns(
 }
 
 /// Writes the groups of a subquery over a bag. The bag's own columns have no names, so they go by number.
-fn write_groups(f: &mut fmt::Formatter<'_>, columns: &[String], rows: &UnpackMode) -> fmt::Result {
-    let UnpackMode::Groups { keys, folds, finished, .. } = rows else { return Ok(()) };
+fn write_groups(f: &mut fmt::Formatter<'_>, columns: &[String], rows: &UnpackedForm) -> fmt::Result {
+    let UnpackedForm::Groups { keys, folds, finished, .. } = rows else { return Ok(()) };
     write!(f, " GROUPS ({})", columns.join(", "))?;
     let bag = ColumnNames::default();
     let values: Vec<String> = finished.iter().map(|value| final_value(value, folds, &bag)).collect();
@@ -247,7 +247,7 @@ mod tests {
                     alias: "cl".into(),
                     columns: vec!["process".into()],
                     aggregates: vec![],
-                    rows: UnpackMode::Rows,
+                    rows: UnpackedForm::Rows,
                     matching: JoinKind::Inner,
                     on: None,
                 },

@@ -63,7 +63,7 @@ mod withheld_messages;
 
 pub use advice::{
     Advice, AggregateCall, BagKey, CallArgument, EmitMode, FinalValue, Instruction, JoinKind, QueryId,
-    TemporalFilter, UnpackMode,
+    TemporalFilter, UnpackedForm,
 };
 pub use aggregate::{AggregateKind, AggregateState, FinalFunction, finished_type};
 pub use error::{DecodeError, EvalErrors};

@@ -8,7 +8,7 @@
 
 use pivot_advice::{
     Advice, AggregateCall, AggregateKind, BagKey, Binary, CallArgument, EmitMode, Expr, Groups, Instruction,
-    JoinKind, QueryId, TemporalFilter, UnpackMode, Value,
+    JoinKind, QueryId, TemporalFilter, UnpackedForm, Value,
 };
 use pivot_baggage::Baggage;
 use std::collections::HashMap;
@@ -54,7 +54,7 @@ fn unpack(matching: JoinKind) -> Instruction {
         alias: "b".into(),
         columns: vec!["b.process".into()],
         aggregates: vec![],
-        rows: UnpackMode::Rows,
+        rows: UnpackedForm::Rows,
         matching,
         on: None,
     }

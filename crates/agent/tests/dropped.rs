@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::{emit, part, query, serial, woven};
-use pivot_advice::{Advice, BagKey, EmitMode, Instruction, JoinKind, TemporalFilter, UnpackMode};
+use pivot_advice::{Advice, BagKey, EmitMode, Instruction, JoinKind, TemporalFilter, UnpackedForm};
 use pivot_agent::limits::MAX_GROUPS;
 use pivot_agent::limits::MAX_ROWS;
 
@@ -25,7 +25,7 @@ fn unpack(bag: BagKey, alias: &str) -> Instruction {
         alias: alias.into(),
         columns: vec!["n".into()],
         aggregates: vec![],
-        rows: UnpackMode::Rows,
+        rows: UnpackedForm::Rows,
         matching: JoinKind::Inner,
         on: None,
     }

@@ -6,7 +6,7 @@ mod harness;
 use harness::{part, query, serial};
 use pivot_advice::{
     Advice, AggregateCall, AggregateKind, AggregateState, BagKey, CallArgument, EmitMode, EvalErrors, Expr,
-    FinalFunction, Instruction, JoinKind, TemporalFilter, UnpackMode,
+    FinalFunction, Instruction, JoinKind, TemporalFilter, UnpackedForm,
 };
 use pivot_agent::{CpuBudget, QueryReport};
 use std::time::Duration;
@@ -42,7 +42,7 @@ fn joined(matching: JoinKind) -> [Advice; 2] {
         alias: "p".into(),
         columns: if matching == JoinKind::Anti { vec![] } else { vec!["n".into()] },
         aggregates: vec![],
-        rows: UnpackMode::Rows,
+        rows: UnpackedForm::Rows,
         matching,
         on: None,
     };

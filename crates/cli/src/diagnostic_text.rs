@@ -9,7 +9,7 @@
 //!   ╰ help: did you mean `food`?
 //! ```
 
-use crate::table::{Paint, TextStyle};
+use crate::table::{Paint, TextRole};
 use crate::terminal_text::{cut, width, wrap};
 use pivot_query::{Diagnostic, Diagnostics, Severity};
 use std::ops::Range;
@@ -36,8 +36,8 @@ pub(crate) fn render(
 fn render_one(found: &Diagnostic, text: &str, origin: &str, columns: usize, paint: Paint) -> Vec<String> {
     let marked = MarkedLine::find(&found.span, text);
     let (kind, style) = match found.severity {
-        Severity::Error => ("error", TextStyle::Error),
-        Severity::Warning => ("warning", TextStyle::Warning),
+        Severity::Error => ("error", TextRole::Error),
+        Severity::Warning => ("warning", TextRole::Warning),
     };
 
     let message = wrap(&format!("{kind}: {}", found.message), columns);
@@ -46,15 +46,15 @@ fn render_one(found: &Diagnostic, text: &str, origin: &str, columns: usize, pain
     // Left of everything below stands a gutter as wide as the number of the line.
     let gutter = " ".repeat(marked.number.to_string().len());
     let location = format!("{gutter} ╭─ {origin}:{}:{}", marked.number, marked.column);
-    lines.push(paint.style(TextStyle::Quiet, &cut(&location, columns)));
+    lines.push(paint.style(TextRole::Quiet, &cut(&location, columns)));
 
     let available = columns - gutter.len() - 3;
     let excerpt = marked.excerpt(available);
-    let number = paint.style(TextStyle::Quiet, &format!("{} │", marked.number));
+    let number = paint.style(TextRole::Quiet, &format!("{} │", marked.number));
     lines.push(format!("{number} {}", excerpt.text));
 
     // The detail stands beside the carets if there is room, else below them.
-    let side = paint.style(TextStyle::Quiet, &format!("{gutter} │"));
+    let side = paint.style(TextRole::Quiet, &format!("{gutter} │"));
     let carets = paint.style(style, &"^".repeat(excerpt.caret_width));
     let caret_line = format!("{side} {}{carets}", " ".repeat(excerpt.caret_column));
     if excerpt.caret_column + excerpt.caret_width + 1 + width(&found.detail) <= available {
@@ -66,11 +66,11 @@ fn render_one(found: &Diagnostic, text: &str, origin: &str, columns: usize, pain
         lines.extend(details.iter().map(|line| format!("{side} {}", paint.style(style, line))));
     }
 
-    let corner = paint.style(TextStyle::Quiet, &format!("{gutter} ╰"));
+    let corner = paint.style(TextRole::Quiet, &format!("{gutter} ╰"));
     let hint = found.hint.iter().flat_map(|hint| wrap(hint, available.saturating_sub(6)));
     for (i, line) in hint.enumerate() {
         let label = if i == 0 { "help: " } else { "      " };
-        lines.push(format!("{corner} {}{line}", paint.style(TextStyle::Accent, label)));
+        lines.push(format!("{corner} {}{line}", paint.style(TextRole::Accent, label)));
     }
 
     lines.push(String::new());

@@ -9,8 +9,8 @@
 //!
 //! [`FrontendState`]: crate::state::FrontendState
 
-use crate::agent_codec::{agent_report, command, exports, identity, losses, woven_notice};
-use crate::registry::{AgentConnection, Outbox, SequenceCheck};
+use crate::agent_registry::{AgentConnection, Outbox, SequenceCheck};
+use crate::agent_wire::{agent_report, command, exports, identity, losses, woven_notice};
 use crate::shared_state::{SharedState, now_ns};
 use crate::wanted_advice::AgentCommand;
 use futures::stream::{BoxStream, StreamExt};

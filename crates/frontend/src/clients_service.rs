@@ -1,6 +1,6 @@
 //! The gRPC service that clients talk to: the REPL, the page, programs.
 
-use crate::client_codec;
+use crate::client_wire;
 use crate::compilation::CompiledQuery;
 use crate::frame_stream::FrameStream;
 use crate::kept_frames::FrameSelection;
@@ -82,13 +82,13 @@ impl Frontend for ClientsService {
         match self.shared.install(&name, &text, &options).await {
             Ok(installed) => Ok(Response::new(wire::InstallResponse {
                 query: Some(installed.number),
-                diagnostics: client_codec::diagnostics(&installed.warnings),
-                columns: client_codec::columns(&installed.columns),
+                diagnostics: client_wire::diagnostics(&installed.warnings),
+                columns: client_wire::columns(&installed.columns),
                 agents_expected: installed.agents_expected as u32,
             })),
             // A query that does not compile is an answer, and not a failed call.
             Err(failure) => {
-                let diagnostics = client_codec::diagnostics(&invalid(failure)?);
+                let diagnostics = client_wire::diagnostics(&invalid(failure)?);
                 Ok(Response::new(wire::InstallResponse { diagnostics, ..Default::default() }))
             }
         }
@@ -101,12 +101,12 @@ impl Frontend for ClientsService {
         let compiled = match self.shared.compile(&text, &options).await {
             Ok(compiled) => compiled,
             Err(failure) => {
-                let diagnostics = client_codec::diagnostics(&invalid(failure)?);
+                let diagnostics = client_wire::diagnostics(&invalid(failure)?);
                 return Ok(Response::new(wire::ExplainResponse { diagnostics, explanation: String::new() }));
             }
         };
 
-        let diagnostics = client_codec::diagnostics(&compiled.program.warnings);
+        let diagnostics = client_wire::diagnostics(&compiled.program.warnings);
         // Measuring takes as long as the client asks for, within bounds; nothing is locked meanwhile.
         let explanation = if analyze_ns > 0 {
             self.analyze(compiled, analyze_ns.min(LONGEST_ANALYSIS_NS), fraction).await?
@@ -127,14 +127,14 @@ impl Frontend for ClientsService {
     async fn list_queries(&self, _: Request<wire::ListQueriesRequest>) -> Reply<wire::ListQueriesResponse> {
         let state = self.shared.lock();
         let now_ns = now_ns();
-        let queries = state.active().map(|query| client_codec::query(query, &state.registry, now_ns));
+        let queries = state.active().map(|query| client_wire::query(query, &state.registry, now_ns));
         Ok(Response::new(wire::ListQueriesResponse { queries: queries.collect() }))
     }
 
     async fn list_agents(&self, _: Request<wire::ListAgentsRequest>) -> Reply<wire::ListAgentsResponse> {
         let state = self.shared.lock();
         let agents = state.registry.iter();
-        let agents = agents.map(|(_, agent)| client_codec::agent(agent, &state));
+        let agents = agents.map(|(_, agent)| client_wire::agent(agent, &state));
         Ok(Response::new(wire::ListAgentsResponse { agents: agents.collect() }))
     }
 
@@ -143,7 +143,7 @@ impl Frontend for ClientsService {
         _: Request<wire::ListTracepointsRequest>,
     ) -> Reply<wire::ListTracepointsResponse> {
         let state = self.shared.lock();
-        let tracepoints = client_codec::tracepoints(&state.catalog, &state.registry);
+        let tracepoints = client_wire::tracepoints(&state.catalog, &state.registry);
         let agents = state.registry.iter().count() as u32;
         Ok(Response::new(wire::ListTracepointsResponse { tracepoints, agents }))
     }
@@ -152,7 +152,7 @@ impl Frontend for ClientsService {
 
     async fn results(&self, request: Request<wire::ResultsRequest>) -> Reply<Self::ResultsStream> {
         let request = request.into_inner();
-        let selection = client_codec::frame_selection(request.wanted());
+        let selection = client_wire::frame_selection(request.wanted());
         let reader = FrameStream::open(&self.shared, request.query, request.after_sequence, selection);
         let reader = reader.ok_or_else(|| unknown(request.query))?;
 
@@ -162,7 +162,7 @@ impl Frontend for ClientsService {
 }
 
 fn compile_options(params: HashMap<String, wire::Value>) -> Result<CompileOptions, Status> {
-    client_codec::compile_options(params).map_err(|wrong| Status::invalid_argument(wrong.to_string()))
+    client_wire::compile_options(params).map_err(|wrong| Status::invalid_argument(wrong.to_string()))
 }
 
 /// Returns what is wrong with a text, which is an answer, or the status of any other failure.

@@ -25,7 +25,7 @@
 //! Only COUNT and SUM, and constant multiples of them, have a standard error. The counts in the lists of
 //! HIST, LHIST and TOPK are scaled without one. MIN, MAX and COUNT(DISTINCT) stay those of the sample.
 
-use crate::finished::FinishedGroup;
+use crate::finished_groups::FinishedGroup;
 use crate::window_groups::WindowGroups;
 use pivot_advice::{
     AggregateKind, AggregateState, Binary, EmitMode, EvalErrors, Expr, Group, Groups, SAMPLE_STRATA, Value,

@@ -5,7 +5,7 @@
 //! and never computes a value; what it sorts by are *ranks*, the places of the values in our order.
 
 use crate::column_type::unify;
-use crate::finished::FinishedGroup;
+use crate::finished_groups::FinishedGroup;
 use datafusion::arrow::array::{ArrayRef, BooleanArray, UInt64Array};
 use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::arrow::record_batch::RecordBatch;

@@ -3,7 +3,7 @@
 //! The stream holds a position and no frames, so a slow client waits at the query's kept frames and has no
 //! buffer of its own; and nothing is computed that nobody reads.
 
-use crate::client_codec;
+use crate::client_wire;
 use crate::kept_frames::{Frame, FrameSelection};
 use crate::shared_state::SharedState;
 use datafusion::error::DataFusionError;
@@ -109,7 +109,7 @@ impl FrameStream {
         let (query, sequence) = (frame.query, frame.sequence);
         let computation = tokio::task::spawn_blocking(move || {
             let computed = runtime.block_on(frame.compute(&engine))?;
-            Ok::<_, DataFusionError>(client_codec::frame(&computed))
+            Ok::<_, DataFusionError>(client_wire::frame(&computed))
         });
 
         // A panic of the computation ends this stream alone, and is told like any other failure.

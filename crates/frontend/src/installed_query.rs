@@ -5,10 +5,10 @@
 //!    └─────▶ CostLedger
 //! ```
 
+use crate::agent_registry::{AgentRegistry, AgentsHeard, Coverage};
 use crate::compilation::CompiledQuery;
 use crate::cost_ledger::CostLedger;
 use crate::kept_frames::{Frame, KeptFrames, LazyResult};
-use crate::registry::{AgentsHeard, Coverage, Registry};
 use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
 use crate::windows::{CloseRules, ClosedWindow, QueryWindows};
@@ -168,7 +168,7 @@ impl InstalledQuery {
     }
 
     /// Makes the frames that are due: of the windows that close now, and the last one.
-    pub(crate) fn tick(&mut self, registry: &Registry, grace_ns: i64, now_ns: i64, keep_frames: usize) {
+    pub(crate) fn tick(&mut self, registry: &AgentRegistry, grace_ns: i64, now_ns: i64, keep_frames: usize) {
         let ends = self.finished_ns.is_none() && self.has_been_flushed(registry, grace_ns, now_ns);
         let rules = CloseRules {
             installed: self.definition.generation,
@@ -196,7 +196,7 @@ impl InstalledQuery {
 
     /// Whether it is removed, and all agents have unwoven it and so have reported all they had, or had
     /// their time to do so.
-    fn has_been_flushed(&self, registry: &Registry, grace_ns: i64, now_ns: i64) -> bool {
+    fn has_been_flushed(&self, registry: &AgentRegistry, grace_ns: i64, now_ns: i64) -> bool {
         let Some(removed) = self.removed else { return false };
         let has_waited = now_ns >= removed.at_ns.saturating_add(grace_ns).saturating_add(FLUSH_NS);
         has_waited || registry.connected().all(|agent| agent.woven >= removed.generation)

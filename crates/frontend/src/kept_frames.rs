@@ -19,8 +19,8 @@
 //! Readers pull frames by sequence. So a slow reader costs a number and not a buffer, and when the frames
 //! it has not read are discarded, it sees the sequence leap.
 
+use crate::agent_registry::{AgentsHeard, Coverage};
 use crate::estimate::{column_estimate, is_sampled};
-use crate::registry::{AgentsHeard, Coverage};
 use crate::select::{ResultColumn, ResultTable, SelectEngine};
 use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
@@ -110,13 +110,13 @@ pub(crate) struct Frame {
 #[derive(Debug)]
 pub(crate) struct ComputedFrame<'f> {
     pub(crate) frame: &'f Frame,
-    pub(crate) window: ComputedResult<'f>,
-    pub(crate) cumulative: Option<ComputedResult<'f>>,
+    pub(crate) window: ResultWithTable<'f>,
+    pub(crate) cumulative: Option<ResultWithTable<'f>>,
 }
 
 /// Groups together with the rows that were made of them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ComputedResult<'f> {
+pub(crate) struct ResultWithTable<'f> {
     pub(crate) result: &'f LazyResult,
     pub(crate) table: &'f ResultTable,
 }
@@ -125,12 +125,12 @@ impl Frame {
     /// Computes the rows of the frame, or waits for another reader that computes them.
     pub(crate) async fn compute(&self, engine: &SelectEngine) -> Result<ComputedFrame<'_>, DataFusionError> {
         let table = self.result.table(engine, &self.output).await?;
-        let window = ComputedResult { result: &self.result, table };
+        let window = ResultWithTable { result: &self.result, table };
 
         let cumulative = match &self.cumulative {
             Some(result) => {
                 let table = result.table(engine, &self.output).await?;
-                Some(ComputedResult { result, table })
+                Some(ResultWithTable { result, table })
             }
             None => None,
         };
@@ -149,7 +149,7 @@ impl ComputedFrame<'_> {
     /// all requests if any of it comes from a sample.
     pub(crate) fn columns(&self) -> Vec<ResultColumn> {
         let output = &*self.frame.output;
-        let parts: Vec<ComputedResult<'_>> = [self.window].into_iter().chain(self.cumulative).collect();
+        let parts: Vec<ResultWithTable<'_>> = [self.window].into_iter().chain(self.cumulative).collect();
         let is_sampled = parts.iter().any(|part| is_sampled(&part.result.groups, output));
 
         let mut columns = Vec::with_capacity(output.columns.len());

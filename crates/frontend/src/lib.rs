@@ -36,17 +36,18 @@
 //!
 //! Reading order, from the doors inwards:
 //! * running: `options`, `server`, `shared_state` (the lock, and what happens outside it)
-//! * agents: `agents_service`, `agent_codec` (wire form), `agent_report`, `registry`, `wanted_advice`
+//! * agents: `agents_service`, `agent_wire` (wire form), `agent_report`, `agent_registry`, `wanted_advice`
 //! * queries: `state`, `compilation`, `convergence`, `installed_query`, `cost_ledger`
 //! * merging: `window_groups`, `windows`, `time_range`
-//! * results: `kept_frames`, `select`, `finished`, `estimate` (samples), `evaluated_rows`, `column_role`,
+//! * results: `kept_frames`, `select`, `finished_groups`, `estimate` (samples), `evaluated_rows`, `column_role`,
 //!   `column_type`
-//! * clients: `clients_service`, `client_codec` (wire form), `frame_stream`
+//! * clients: `clients_service`, `client_wire` (wire form), `frame_stream`
 
-mod agent_codec;
+mod agent_registry;
 mod agent_report;
+mod agent_wire;
 mod agents_service;
-mod client_codec;
+mod client_wire;
 mod clients_service;
 mod column_role;
 mod column_type;
@@ -56,12 +57,11 @@ mod cost_ledger;
 mod error;
 mod estimate;
 mod evaluated_rows;
-mod finished;
+mod finished_groups;
 mod frame_stream;
 mod installed_query;
 mod kept_frames;
 mod options;
-mod registry;
 mod select;
 mod server;
 mod shared_state;

@@ -1,7 +1,7 @@
 //! From merged groups to the rows of a result: SELECT, HAVING, DISTINCT, ORDER BY and LIMIT.
 //!
 //! ```text
-//! WindowGroups ──finish──▶ FinishedGroup: keys, n, aggregates, seconds      `finished`, `estimate`
+//! WindowGroups ──finish──▶ FinishedGroup: keys, n, aggregates, seconds      `finished_groups`, `estimate`
 //!                               │
 //!                               ▼  every expression once per group          `evaluated_rows`
 //!              ┌─────────────────────────────────┐
@@ -21,7 +21,7 @@
 use crate::column_role::{self, ColumnRole};
 use crate::estimate::{ColumnEstimate, estimated_groups, is_sampled, scale_to_all_requests, standard_error};
 use crate::evaluated_rows::{EvaluatedRows, HAVING, ROW, distinct_column, order_column};
-use crate::finished::{FinishedGroup, compare_rows, sketch_errors};
+use crate::finished_groups::{FinishedGroup, compare_rows, sketch_errors};
 use crate::window_groups::WindowGroups;
 use datafusion::arrow::array::UInt64Array;
 use datafusion::common::{Result, exec_datafusion_err};

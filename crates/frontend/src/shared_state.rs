@@ -182,11 +182,11 @@ pub(crate) fn now_ns() -> i64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::agent_registry::{AgentConnection, AgentIdentity, SequenceCheck};
     use crate::agent_report::{AgentReport, ReportPart, ReportedGroups, WovenNotice};
     use crate::frame_stream::FrameStream;
     use crate::kept_frames::FrameSelection;
     use crate::options::FrontendOptions;
-    use crate::registry::{AgentConnection, AgentIdentity, SequenceCheck};
     use crate::time_range::TimeRange;
     use pivot_advice::{Exports, FieldDescriptor, LossCounts, QueryCost, Type, Value};
     use pivot_query::Catalog;

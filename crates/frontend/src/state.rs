@@ -14,12 +14,12 @@
 //! whole set with its generation and answer with the generation they have woven, so that neither side has to
 //! know which messages the other has seen.
 
+use crate::agent_registry::{AgentConnection, AgentIdentity, AgentRegistry, Outbox, Presence, SequenceCheck};
 use crate::agent_report::{AgentLosses, AgentReport, ReportPart, WovenNotice};
 use crate::compilation::{CompileSnapshot, CompiledQuery, OutdatedQuery, Recompilation, Recompiled};
 use crate::convergence::Convergence;
 use crate::installed_query::InstalledQuery;
 use crate::options::FrontendOptions;
-use crate::registry::{AgentConnection, AgentIdentity, Outbox, Presence, Registry, SequenceCheck};
 use crate::select::ResultColumn;
 use crate::time_range::TimeRange;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
@@ -45,7 +45,7 @@ const KEEP_FACTOR_WITH_READERS: i64 = 10;
 /// Agents, queries, and the advice that should be woven.
 #[derive(Debug)]
 pub(crate) struct FrontendState {
-    pub(crate) registry: Registry,
+    pub(crate) registry: AgentRegistry,
     /// The tracepoints of all agents and the named queries, against which queries are compiled. Every change
     /// makes a new catalogue.
     pub(crate) catalog: Arc<Catalog>,
@@ -93,7 +93,7 @@ impl FrontendState {
     /// Makes the state of a frontend without agents and queries, which begins at this time.
     pub(crate) fn new(options: &FrontendOptions, now_ns: i64) -> FrontendState {
         let mut state = FrontendState {
-            registry: Registry::default(),
+            registry: AgentRegistry::default(),
             catalog: Arc::default(),
             exports_version: 0,
             tracepoints_changed: Arc::default(),
@@ -465,8 +465,8 @@ fn common_divisor(a_ns: i64, b_ns: i64) -> i64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::agent_codec::agent_report;
-    use crate::client_codec;
+    use crate::agent_wire::agent_report;
+    use crate::client_wire;
     use crate::kept_frames::FrameSelection;
     use crate::select::SelectEngine;
     use pivot_advice::{FieldDescriptor, Groups, Type, Value};
@@ -557,7 +557,7 @@ mod tests {
                 let Some(frame) = kept.next_after(self.read, selection) else { break };
                 self.read = frame.sequence;
                 let computed = frame.compute(&self.engine).await.unwrap();
-                frames.push(client_codec::frame(&computed));
+                frames.push(client_wire::frame(&computed));
             }
             frames
         }

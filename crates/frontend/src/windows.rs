@@ -23,7 +23,7 @@
 //! Windows hold their groups behind an `Arc`: a frame shares them, and late data copies them only if a
 //! frame that somebody may still read holds them.
 
-use crate::registry::{AgentsHeard, Coverage, Registry};
+use crate::agent_registry::{AgentRegistry, AgentsHeard, Coverage};
 use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
 use pivot_advice::Groups;
@@ -171,7 +171,7 @@ impl QueryWindows {
     pub(crate) fn close_due(
         &mut self,
         rules: CloseRules,
-        registry: &Registry,
+        registry: &AgentRegistry,
         now_ns: i64,
         mut before_cumulative_changes: impl FnMut(),
     ) -> Vec<ClosedWindow> {

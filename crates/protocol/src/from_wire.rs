@@ -9,8 +9,8 @@ use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
     Advice, AggregateCall, AggregateKind, BagKey, Binary, CallArgument, EmitMode, Exports, Expr,
     FieldDescriptor, FinalFunction, FinalValue, Function, Groups, Instruction, JoinKind, LossCounts, Pattern,
-    QueryBudget, QueryCost, QueryId, QueryState, QueryStatus, TemporalFilter, Type, Unary, UnpackMode, Value,
-    WeaveProblem, WithheldMessages, WithheldReason, codec,
+    QueryBudget, QueryCost, QueryId, QueryState, QueryStatus, TemporalFilter, Type, Unary, UnpackedForm,
+    Value, WeaveProblem, WithheldMessages, WithheldReason, codec,
 };
 
 type Result<T> = std::result::Result<T, ProtocolError>;
@@ -179,7 +179,7 @@ fn instruction(instruction: wire::Instruction) -> Result<Instruction> {
             columns: step.columns,
             aggregates: step.aggregates.into_iter().map(aggregate).collect::<Result<_>>()?,
             // A message without a subquery stands for the bag's rows.
-            rows: step.groups.map_or(Ok(UnpackMode::Rows), unpacked)?,
+            rows: step.groups.map_or(Ok(UnpackedForm::Rows), unpacked)?,
             matching: matching(step.r#match)?,
             on: step.on.map(expr).transpose()?,
         },
@@ -223,8 +223,8 @@ fn matching(number: i32) -> Result<JoinKind> {
 }
 
 /// Returns how a bag is unpacked whose rows an aggregating subquery groups.
-fn unpacked(groups: wire::Groups) -> Result<UnpackMode> {
-    Ok(UnpackMode::Groups {
+fn unpacked(groups: wire::Groups) -> Result<UnpackedForm> {
+    Ok(UnpackedForm::Groups {
         width: narrow("column", groups.width)?,
         keys: keys(groups.keys)?,
         folds: groups.folds.into_iter().map(fold).collect::<Result<_>>()?,

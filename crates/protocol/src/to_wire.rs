@@ -4,7 +4,7 @@ use crate::wire;
 use pivot_advice::{
     Advice, AggregateCall, Binary, CallArgument, EmitMode, Exports, Expr, FieldDescriptor, FinalFunction,
     FinalValue, Groups, Instruction, JoinKind, LossCounts, Pattern, QueryBudget, QueryCost, QueryId,
-    QueryState, QueryStatus, TemporalFilter, Unary, UnpackMode, Value, WeaveProblem, WithheldMessages,
+    QueryState, QueryStatus, TemporalFilter, Unary, UnpackedForm, Value, WeaveProblem, WithheldMessages,
     WithheldReason, codec,
 };
 
@@ -193,8 +193,8 @@ fn matching(matching: JoinKind) -> wire::Match {
     }
 }
 
-fn unpacked(rows: &UnpackMode) -> Option<wire::Groups> {
-    let UnpackMode::Groups { width, keys, folds, finished, distinct } = rows else { return None };
+fn unpacked(rows: &UnpackedForm) -> Option<wire::Groups> {
+    let UnpackedForm::Groups { width, keys, folds, finished, distinct } = rows else { return None };
     Some(wire::Groups {
         width: (*width).into(),
         keys: columns(keys).columns,

@@ -74,7 +74,7 @@ fn advice(expr: Expr) -> Advice {
                 alias: "b".into(),
                 columns: vec!["x".into()],
                 aggregates: vec![],
-                rows: UnpackMode::Rows,
+                rows: UnpackedForm::Rows,
                 matching: JoinKind::Anti,
                 on: None,
             },
@@ -83,7 +83,7 @@ fn advice(expr: Expr) -> Advice {
                 alias: "cl".into(),
                 columns: vec!["process".into()],
                 aggregates: vec![AggregateKind::Average],
-                rows: UnpackMode::Groups {
+                rows: UnpackedForm::Groups {
                     width: 1,
                     keys: vec![0],
                     folds: folds.clone(),

@@ -17,7 +17,7 @@ use crate::plan::{Plan, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, S
 use crate::plan::{SubqueryGroups, narrow, with_columns};
 use pivot_advice::{
     Advice, AggregateKind, BagKey, Binary, EmitMode, Expr, FinalValue, Function, Instruction, JoinKind,
-    QueryId, SAMPLE_STRATA, TemporalFilter, Type, UnpackMode, Value,
+    QueryId, SAMPLE_STRATA, TemporalFilter, Type, UnpackedForm, Value,
 };
 use std::collections::HashMap;
 
@@ -227,14 +227,14 @@ impl<'a> AdviceBuilder<'a> {
         let distinct = join.distinct.iter().map(|value| self.positioned(value)).collect();
         let rows = match &packed.end {
             StageEnd::Groups(groups) => regrouped(groups, distinct),
-            _ => UnpackMode::Rows,
+            _ => UnpackedForm::Rows,
         };
 
         if let Some((columns, width)) = outside {
             // An ANTI join leaves nothing of the child.
             self.columns = columns;
             self.width = width;
-        } else if rows == UnpackMode::Rows {
+        } else if rows == UnpackedForm::Rows {
             for fold in packed.end.folds() {
                 let position = narrow(self.states.len());
                 self.states.insert(fold.number, position);
@@ -341,7 +341,7 @@ fn call(aggregate: AggregateKind, argument: Expr) -> pivot_advice::AggregateCall
 
 /// Returns how the consumer makes groups of the bag: its columns are keys and arguments of sketches, its
 /// states are those of the other aggregates.
-fn regrouped(groups: &SubqueryGroups, distinct: Vec<Expr>) -> UnpackMode {
+fn regrouped(groups: &SubqueryGroups, distinct: Vec<Expr>) -> UnpackedForm {
     let packed = groups.packed();
     let in_bag = |column: u16| packed.iter().position(|known| *known == column).map_or(u16::MAX, narrow);
 
@@ -361,7 +361,7 @@ fn regrouped(groups: &SubqueryGroups, distinct: Vec<Expr>) -> UnpackMode {
 
     let finished =
         groups.finished.iter().map(|value| FinalValue { state: narrow(value.fold), finish: value.finish });
-    UnpackMode::Groups {
+    UnpackedForm::Groups {
         width: narrow(packed.len()),
         keys: (0..narrow(groups.keys.len())).collect(),
         folds,

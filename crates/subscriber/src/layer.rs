@@ -31,7 +31,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Returns a layer that makes every callsite a tracepoint. Spans that the usual servers open for a
 /// [request](is_request_span) carry it.
-pub fn layer<S>() -> Filtered<TracepointLayer, TracepointFilter, S>
+pub fn layer<S>() -> Filtered<TracepointLayer, WovenFilter, S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -40,14 +40,14 @@ where
 
 /// Returns a layer that makes every callsite a tracepoint, with these
 /// [carriers](crate::Bridge::carriers).
-pub fn layer_with<S>(is_carrier: IsCarrier) -> Filtered<TracepointLayer, TracepointFilter, S>
+pub fn layer_with<S>(is_carrier: IsCarrier) -> Filtered<TracepointLayer, WovenFilter, S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     interest_rebuild::listen();
     let callsites = Arc::new(CallsiteCache::new(is_carrier));
     let spans = AwaitedSpans::new(callsites.number);
-    let filter = TracepointFilter { callsites: Arc::clone(&callsites) };
+    let filter = WovenFilter { callsites: Arc::clone(&callsites) };
     TracepointLayer { callsites, spans }.with_filter(filter)
 }
 
@@ -60,7 +60,7 @@ pub struct TracepointLayer {
 
 /// The filter of [`fn@layer`]: passes callsites at which advice is woven, and carriers.
 #[derive(Debug)]
-pub struct TracepointFilter {
+pub struct WovenFilter {
     callsites: Arc<CallsiteCache>,
 }
 
@@ -68,7 +68,7 @@ fn is_wanted(callsite: &CachedCallsite) -> bool {
     callsite.is_woven() || callsite.is_carrier
 }
 
-impl<S> Filter<S> for TracepointFilter {
+impl<S> Filter<S> for WovenFilter {
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         let is_provisional = interest_rebuild::is_provisional();
         let callsite = self.callsites.get_or_insert(metadata);

@@ -26,13 +26,13 @@
 
 mod agent_messages;
 mod build_id;
-mod command;
 pub mod config;
 mod connection;
 pub mod error;
 mod kill_switch;
 mod sent_state;
 pub mod uplink;
+mod uplink_command;
 mod uplink_loop;
 mod window_reports;
 

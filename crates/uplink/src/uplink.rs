@@ -3,9 +3,9 @@
 //! The handle and the thread share two things: a channel of commands, each with a channel for its answer, and
 //! the signal that something was woven.
 
-use crate::command::{UplinkCommand, WovenSignal};
 use crate::config::Config;
 use crate::error::UplinkError;
+use crate::uplink_command::{UplinkCommand, WovenSignal};
 use crate::uplink_loop::UplinkLoop;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -19,11 +19,11 @@
 //! Installed queries are leases: a frontend that is not heard from for [`Config::lease`] loses them all.
 
 use crate::agent_messages;
-use crate::command::{UplinkCommand, WovenSignal};
 use crate::config::Config;
 use crate::connection::{Connection, with_timeouts};
 use crate::kill_switch::KillSwitch;
 use crate::sent_state::SentState;
+use crate::uplink_command::{UplinkCommand, WovenSignal};
 use crate::window_reports::WindowReports;
 use pivot_advice::{Advice, WeaveProblem};
 use pivot_baggage::{generation, set_carrying};

@@ -2,7 +2,7 @@
 
 use pivot_advice::{
     Advice, AggregateCall, AggregateKind, BagKey, Binary, CallArgument, EmitMode, Expr, Groups, Instruction,
-    JoinKind, QueryId, TemporalFilter, UnpackMode, Value,
+    JoinKind, QueryId, TemporalFilter, UnpackedForm, Value,
 };
 use pivot_baggage::Baggage;
 use std::sync::OnceLock;
@@ -74,7 +74,7 @@ fn unpack() -> Instruction {
         alias: "cl".into(),
         columns: vec!["process".into()],
         aggregates: vec![],
-        rows: UnpackMode::Rows,
+        rows: UnpackedForm::Rows,
         matching: JoinKind::Inner,
         on: None,
     }

@@ -7,5 +7,5 @@ mod queries;
 
 pub use load::{Done, Load};
 pub use memory::{Memory, quiet_about, seconds};
-pub use played_frontend::{HeardCounts, PlayedFrontend};
+pub use played_frontend::{PlayedFrontend, PlayedFrontendCounts};
 pub use queries::any;

@@ -27,7 +27,7 @@ const MOST: usize = 24;
 
 /// Counts of what a played frontend wanted, and of what it heard from its agent.
 #[derive(Debug, Default)]
-pub struct HeardCounts {
+pub struct PlayedFrontendCounts {
     /// The queries that came.
     pub queries: u64,
     /// How often the set of queries changed.
@@ -46,7 +46,7 @@ pub struct HeardCounts {
 /// queries report meanwhile.
 #[derive(Debug, Clone)]
 pub struct PlayedFrontend {
-    seen: Arc<Mutex<HeardCounts>>,
+    seen: Arc<Mutex<PlayedFrontendCounts>>,
     changes: Arc<AtomicBool>,
 }
 
@@ -68,7 +68,7 @@ impl PlayedFrontend {
     }
 
     /// Returns what was counted since the last call.
-    pub fn seen(&self) -> HeardCounts {
+    pub fn seen(&self) -> PlayedFrontendCounts {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
 
@@ -103,7 +103,7 @@ struct DesiredQueries {
 }
 
 impl DesiredQueries {
-    fn new(seen: &mut HeardCounts) -> DesiredQueries {
+    fn new(seen: &mut PlayedFrontendCounts) -> DesiredQueries {
         let mut catalog = Catalog::default();
         catalog.add_agent(&pivot::__private::catalogue());
         let mut controls = Vec::new();

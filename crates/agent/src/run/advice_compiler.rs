@@ -13,7 +13,7 @@ use crate::run::ir::{
 };
 use crate::weave::name_linker::{FieldSource, LinkedAdvice};
 use crate::weave::query_budgets;
-use pivot_advice::{AggregateCall, CallArgument, Expr, Instruction, JoinKind, TemporalFilter, UnpackMode};
+use pivot_advice::{AggregateCall, CallArgument, Expr, Instruction, JoinKind, TemporalFilter, UnpackedForm};
 
 /// Compiles an advice, or returns `None` if only the interpreter can run it.
 pub(crate) fn compile(linked: &LinkedAdvice, schemas: &mut SchemaInterner) -> Option<CompiledAdvice> {
@@ -151,7 +151,7 @@ impl StepOrder {
                 self.filter(condition);
             }
             Instruction::Unpack { bag, columns, aggregates, rows, matching, on, .. } => {
-                if *rows != UnpackMode::Rows || *matching != JoinKind::Inner || self.join.is_some() {
+                if *rows != UnpackedForm::Rows || *matching != JoinKind::Inner || self.join.is_some() {
                     return None;
                 }
                 self.join = Some(BagJoin {

@@ -15,7 +15,7 @@ use crate::weave::woven::ExecutorKind;
 use pivot_advice::{
     Advice, AggregateCall, AggregateKind, AggregateState, BagKey, Binary, CallArgument, EmitMode, EvalErrors,
     Expr, Function, Group, Groups, Instruction, JoinKind, LossCounts, QueryId, TemporalFilter, Unary,
-    UnpackMode, Value,
+    UnpackedForm, Value,
 };
 use pivot_baggage::Baggage;
 
@@ -314,7 +314,7 @@ fn unpack(on: Option<Expr>) -> Instruction {
         alias: "b".into(),
         columns: vec!["x".into(), "y".into()],
         aggregates: vec![AggregateKind::Sum, AggregateKind::Any],
-        rows: UnpackMode::Rows,
+        rows: UnpackedForm::Rows,
         matching: JoinKind::Inner,
         on,
     }

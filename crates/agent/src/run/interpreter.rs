@@ -11,7 +11,7 @@ use crate::limits::MAX_ROWS;
 use crate::weave::name_linker::LinkedAdvice;
 use pivot_advice::{
     AggregateCall, AggregateKind, AggregateState, BagKey, CallArgument, EmitMode, EvalErrors, Expr,
-    FinalValue, Group, Groups, Instruction, JoinKind, LossCounts, TemporalFilter, UnpackMode, Value,
+    FinalValue, Group, Groups, Instruction, JoinKind, LossCounts, TemporalFilter, UnpackedForm, Value,
 };
 use pivot_baggage::Baggage;
 use std::borrow::Cow;
@@ -248,7 +248,7 @@ impl Interpretation<'_> {
     }
 
     /// Joins the rows with what a bag holds: the happened-before join.
-    fn unpack(&mut self, bag: BagKey, unpacked: &UnpackMode, joining: &JoinSpec<'_>) {
+    fn unpack(&mut self, bag: BagKey, unpacked: &UnpackedForm, joining: &JoinSpec<'_>) {
         // Unpacked before `is_incomplete` is asked: only reading the bag's bytes shows whether they can be read.
         let groups = self.baggage.and_then(|baggage| baggage.unpack(bag));
         let incomplete = self.baggage.is_some_and(|baggage| baggage.is_incomplete(bag));
@@ -269,8 +269,8 @@ impl Interpretation<'_> {
         };
 
         let finished = match unpacked {
-            UnpackMode::Rows => None,
-            UnpackMode::Groups { keys, folds, finished, .. } => {
+            UnpackedForm::Rows => None,
+            UnpackedForm::Groups { keys, folds, finished, .. } => {
                 Some(regrouped(&groups, keys, folds, finished, self.errors))
             }
         };

@@ -74,12 +74,12 @@ pub struct Wanted {
 #[must_use = "the function is left when this is dropped"]
 pub struct Exit {
     // Boxed, because the guard is moved at every exit, and few exits are woven.
-    observed: Option<Box<Observed>>,
+    observed: Option<Box<BegunCall>>,
 }
 
 /// A function that began while its exit or its error was woven.
 #[derive(Debug)]
-struct Observed {
+struct BegunCall {
     exit: FunctionTracepoint,
     error: FunctionTracepoint,
     /// The fields of the function, by index, as they were when it began.
@@ -112,7 +112,7 @@ impl Exit {
         field: impl Fn(usize) -> Value,
     ) -> Exit {
         let woven = exit.is_woven() || error.is_woven();
-        Exit { observed: if woven { Observed::begin(exit, error, fields, &field) } else { None } }
+        Exit { observed: if woven { BegunCall::begin(exit, error, fields, &field) } else { None } }
     }
 
     /// Fires the exit of a function that returned, after its error if it failed. `outcome` is called only if the
@@ -134,7 +134,7 @@ impl Drop for Exit {
     }
 }
 
-impl Observed {
+impl BegunCall {
     /// Evaluates the fields that are observed. Returns `None` if this thread takes no events now.
     #[cold]
     #[inline(never)]
@@ -143,7 +143,7 @@ impl Observed {
         error: FunctionTracepoint,
         fields: usize,
         field: &dyn Fn(usize) -> Value,
-    ) -> Option<Box<Observed>> {
+    ) -> Option<Box<BegunCall>> {
         // As at every evaluation: tracepoints that a field expression hits are skipped.
         let _inside = EventGuard::enter()?;
 
@@ -155,7 +155,7 @@ impl Observed {
             });
         }
 
-        Some(Box::new(Observed {
+        Some(Box::new(BegunCall {
             exit,
             error,
             fields: evaluated,

@@ -7,7 +7,7 @@ use pivot_advice::codec::MAX_COLUMNS;
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
     Advice, AggregateCall, AggregateKind, BagKey, CallArgument, Expr, FinalValue, Instruction, JoinKind,
-    TemporalFilter, UnpackMode,
+    TemporalFilter, UnpackedForm,
 };
 
 /// The most expressions, counting inner ones, that an advice may have.
@@ -59,8 +59,8 @@ impl Bound {
                 on.iter().chain(rows.distinct()).try_for_each(|over| self.expr(over))?;
                 match (matching, rows) {
                     (JoinKind::Anti, _) => self.columns -= columns.len(),
-                    (_, UnpackMode::Rows) => self.states.extend(aggregates.iter().copied().map(Some)),
-                    (_, UnpackMode::Groups { .. }) => {}
+                    (_, UnpackedForm::Rows) => self.states.extend(aggregates.iter().copied().map(Some)),
+                    (_, UnpackedForm::Groups { .. }) => {}
                 }
             }
             Instruction::Unnest { list, .. } => {
@@ -123,8 +123,13 @@ impl Bound {
     }
 
     /// Appends the columns of a bag, or of a subquery over it, whose own row is checked like any other.
-    fn unpack(&mut self, columns: usize, bag: &[AggregateKind], rows: &UnpackMode) -> Result<(), AgentError> {
-        if let UnpackMode::Groups { width, keys, folds, finished, distinct } = rows {
+    fn unpack(
+        &mut self,
+        columns: usize,
+        bag: &[AggregateKind],
+        rows: &UnpackedForm,
+    ) -> Result<(), AgentError> {
+        if let UnpackedForm::Groups { width, keys, folds, finished, distinct } = rows {
             limit("columns", distinct.len(), MAX_COLUMNS)?;
             limit("keys", keys.len(), MAX_COLUMNS)?;
             limit("aggregates", folds.len().max(finished.len()), MAX_COLUMNS)?;
@@ -208,7 +213,7 @@ mod tests {
             alias: "a".into(),
             columns: vec!["k".into()],
             aggregates: vec![AggregateKind::Sum],
-            rows: UnpackMode::Rows,
+            rows: UnpackedForm::Rows,
             matching: JoinKind::Inner,
             on: None,
         }
@@ -289,7 +294,7 @@ mod tests {
                 let folds =
                     vec![AggregateCall { aggregate: AggregateKind::Sum, input: CallArgument::State(0) }];
                 let finished = vec![FinalValue { state: 0, finish: pivot_advice::FinalFunction::Plain }];
-                let rows = UnpackMode::Groups { width: 1, keys, folds, finished, distinct: vec![] };
+                let rows = UnpackedForm::Groups { width: 1, keys, folds, finished, distinct: vec![] };
                 let columns = vec!["c".into(); columns];
                 Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on }
             }

@@ -3,7 +3,7 @@
 use super::frame_writer::FrameWriter;
 use super::window_title::{is_printed, missing_text, window_title};
 use crate::result_frame::ResultFrame;
-use crate::table::{Paint, TextStyle, result_table};
+use crate::table::{Paint, TextRole, result_table};
 use std::io::{self, Write};
 
 pub(super) struct PlainTableWriter {
@@ -18,8 +18,8 @@ impl FrameWriter for PlainTableWriter {
             return Ok(());
         }
 
-        let title = self.paint.style(TextStyle::Strong, &window_title(frame));
-        let missing = self.paint.style(TextStyle::Warning, &missing_text(frame));
+        let title = self.paint.style(TextRole::Strong, &window_title(frame));
+        let missing = self.paint.style(TextRole::Warning, &missing_text(frame));
         writeln!(out, "{title}{missing}")?;
         if !frame.has_rows() {
             return Ok(());

@@ -14,12 +14,12 @@
 //! ```
 
 use super::measure_column::Measure;
-use super::trend::{Trend, WINDOWS};
+use super::trend::{MeasureHistory, WINDOWS};
 use crate::frontend_lists::ListedQuery;
 use crate::humanize;
 use crate::humanize::{clock, count, elapsed};
 use crate::result_frame::{FrameColumn, FrameCompleteness, FrameOrder, FrameRow, ResultFrame};
-use crate::table::{GAP, Paint, TableCell, TextStyle, TextTable, expanded_rows, result_table};
+use crate::table::{GAP, Paint, TableCell, TextRole, TextTable, expanded_rows, result_table};
 use crate::terminal::TerminalSize;
 use crate::terminal_text;
 use crate::terminal_text::{cut, escaped};
@@ -75,7 +75,7 @@ pub(crate) struct QueryView {
     newest: Option<ResultFrame>,
     /// The frame with the newest window; a revision of an older window is not one.
     window: Option<ResultFrame>,
-    trend: Trend,
+    trend: MeasureHistory,
     /// How many windows the frontend left out because they are large and newer ones were there.
     skipped_windows: u64,
 }
@@ -94,7 +94,7 @@ impl QueryView {
             measure: None,
             newest: None,
             window: None,
-            trend: Trend::default(),
+            trend: MeasureHistory::default(),
             skipped_windows: 0,
         }
     }
@@ -141,7 +141,7 @@ impl QueryView {
         lines.extend(self.body(size.columns, body_lines, paint));
 
         lines.push(String::new());
-        lines.push(paint.style(TextStyle::Quiet, &cut(&self.footer(), size.columns)));
+        lines.push(paint.style(TextRole::Quiet, &cut(&self.footer(), size.columns)));
 
         // On a screen too low for everything, the title and the first rows matter most.
         lines.truncate(size.rows);
@@ -153,10 +153,10 @@ impl QueryView {
         let title = format!("query {}", self.query);
         let facts = format!("  {}{}", elapsed(running), self.facts());
         let facts = cut(&facts, columns.saturating_sub(title.len()));
-        let mut lines = vec![format!("{}{facts}", paint.style(TextStyle::Strong, &title))];
+        let mut lines = vec![format!("{}{facts}", paint.style(TextRole::Strong, &title))];
 
         let one_line = self.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        lines.push(paint.style(TextStyle::Quiet, &cut(&escaped(&one_line), columns)));
+        lines.push(paint.style(TextRole::Quiet, &cut(&escaped(&one_line), columns)));
 
         let mut remarks: Vec<String> = self.warnings.iter().map(|text| format!("warning: {text}")).collect();
         let problems = self.status.iter().flat_map(|status| &status.problems).take(MAX_PROBLEMS);
@@ -166,9 +166,8 @@ impl QueryView {
             remarks.push(format!("partial: {missing}"));
         }
         // Messages of agents may hold anything, also control characters.
-        lines.extend(
-            remarks.iter().map(|text| paint.style(TextStyle::Warning, &cut(&escaped(text), columns))),
-        );
+        lines
+            .extend(remarks.iter().map(|text| paint.style(TextRole::Warning, &cut(&escaped(text), columns))));
 
         lines.push(String::new());
         lines
@@ -283,7 +282,7 @@ impl QueryView {
         if rows.len() > fitting {
             let more = format!("+ {} more", humanize::grouped(&(rows.len() - fitting).to_string()));
             let position = out.len() - other_lines;
-            out.insert(position, paint.style(TextStyle::Quiet, &cut(&more, columns)));
+            out.insert(position, paint.style(TextRole::Quiet, &cut(&more, columns)));
         }
         out
     }
@@ -301,7 +300,7 @@ impl QueryView {
         let sparkline_width = terminal_text::width(&heading).max(WINDOWS);
         if table.width_with_bar() + GAP + sparkline_width <= columns {
             let sparklines = rows.iter().map(|row| self.trend.sparkline(row, measure));
-            table.append(&heading, sparklines.map(|text| TableCell { text, style: TextStyle::Accent }));
+            table.append(&heading, sparklines.map(|text| TableCell { text, style: TextRole::Accent }));
         }
         table
     }

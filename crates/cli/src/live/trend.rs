@@ -12,12 +12,12 @@ pub(super) const WINDOWS: usize = 20;
 
 /// The measure of every group in the last windows.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Trend {
+pub(super) struct MeasureHistory {
     /// By the begin of the window, then by the keys of the group.
     windows: BTreeMap<i64, HashMap<String, f64>>,
 }
 
-impl Trend {
+impl MeasureHistory {
     /// Records a window. A revision replaces what was recorded of its window.
     pub(super) fn record(&mut self, frame: &ResultFrame, measure: &Measure) {
         let sizes =
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_row_is_followed_through_the_windows_also_when_they_are_revised() {
         let measure = Measure { column: 1, keys: vec![0], order: FrameOrder::Unspecified };
-        let mut trend = Trend::default();
+        let mut trend = MeasureHistory::default();
         trend.record(&frame(1, &[("a", 8), ("b", 1)]), &measure);
         trend.record(&frame(2, &[("b", 1)]), &measure);
         trend.record(&frame(3, &[("a", 1)]), &measure);
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn old_windows_are_forgotten() {
-        let mut trend = Trend::default();
+        let mut trend = MeasureHistory::default();
         (0..100).for_each(|second| {
             trend.record(
                 &frame(second, &[]),

@@ -16,7 +16,7 @@ use crate::humanize::{duration, time_since};
 use crate::input::{InputSource, InputStatement, InputStep};
 use crate::live::{DisplayMode, QueryView, WatchEnd, read_key, restore_terminal, watch};
 use crate::params::QueryParams;
-use crate::table::{Paint, TextStyle};
+use crate::table::{Paint, TextRole};
 use crate::terminal;
 use reedline::Signal;
 use std::io::{self, Write};
@@ -108,7 +108,7 @@ impl ReplSession {
                 Ok(AfterLine::Prompt) => {}
                 Ok(AfterLine::Quit) => return Ok(()),
                 // One thing that fails does not end the session.
-                Err(error) => eprintln!("{}", self.paint.style(TextStyle::Error, &error.to_string())),
+                Err(error) => eprintln!("{}", self.paint.style(TextRole::Error, &error.to_string())),
             }
         }
     }
@@ -132,7 +132,7 @@ impl ReplSession {
         // A statement that failed took its time too.
         if self.timing == Timing::On {
             let taken_ns = i64::try_from(begun.elapsed().as_nanos()).unwrap_or(i64::MAX);
-            self.print_line(TextStyle::Quiet, &format!("time: {}", duration(taken_ns)))?;
+            self.print_line(TextRole::Quiet, &format!("time: {}", duration(taken_ns)))?;
         }
         after
     }
@@ -192,7 +192,7 @@ impl ReplSession {
 
     fn list_params(&self) -> Result<(), CliError> {
         if self.params.is_empty() {
-            return self.print_line(TextStyle::Quiet, "no value is set; \\set name value sets one");
+            return self.print_line(TextRole::Quiet, "no value is set; \\set name value sets one");
         }
         self.print_lines(&lists::params(&self.params).render(terminal::size().columns, self.paint))
     }
@@ -203,7 +203,7 @@ impl ReplSession {
             DisplayMode::Table => "as tables",
             DisplayMode::Expanded => "expanded",
         };
-        self.print_line(TextStyle::Quiet, &format!("rows are shown {layout}"))
+        self.print_line(TextRole::Quiet, &format!("rows are shown {layout}"))
     }
 
     fn toggle_timing(&mut self) -> Result<(), CliError> {
@@ -212,7 +212,7 @@ impl ReplSession {
             Timing::Off => (Timing::On, "on"),
         };
         self.timing = timing;
-        self.print_line(TextStyle::Quiet, &format!("timing is {word}"))
+        self.print_line(TextRole::Quiet, &format!("timing is {word}"))
     }
 
     /// Opens the last statement in the person's editor, and runs what comes back if it was changed.
@@ -222,11 +222,11 @@ impl ReplSession {
 
         match edit_text(&text.unwrap_or_default())? {
             Some(text) => {
-                self.print_line(TextStyle::Quiet, text.trim_end())?;
+                self.print_line(TextRole::Quiet, text.trim_end())?;
                 self.do_steps(&InputSource::unnamed("query", &text))
             }
             None => {
-                self.print_line(TextStyle::Quiet, "nothing was changed, and nothing is run")?;
+                self.print_line(TextRole::Quiet, "nothing was changed, and nothing is run")?;
                 Ok(AfterLine::Prompt)
             }
         }
@@ -241,7 +241,7 @@ impl ReplSession {
         let mut file = path.map(WindowFile::create).transpose()?;
         self.install(&input, &statement, file.as_mut())?;
         match file {
-            Some(file) => self.print_line(TextStyle::Quiet, &file.summary()),
+            Some(file) => self.print_line(TextRole::Quiet, &file.summary()),
             None => Ok(()),
         }
     }
@@ -280,7 +280,7 @@ impl ReplSession {
         if self.ask("keep the query running? [y/N] ")? {
             let runs_on =
                 format!("query {number} runs on; \\watch {number} shows it, \\drop {number} ends it");
-            return self.print_line(TextStyle::Quiet, &runs_on);
+            return self.print_line(TextRole::Quiet, &runs_on);
         }
         self.do_command(BackslashCommand::Drop(number)).map(drop)
     }
@@ -308,7 +308,7 @@ impl ReplSession {
             WatchEnd::Finished => format!("query {number} has ended"),
             WatchEnd::Stopped => format!("query {number} runs on; \\drop {number} ends it"),
         };
-        self.print_line(TextStyle::Quiet, &end)
+        self.print_line(TextRole::Quiet, &end)
     }
 
     /// Shows the live table, and leaves its last state above the next prompt.
@@ -347,11 +347,11 @@ impl ReplSession {
         io::stdout().flush()?;
 
         let is_yes = read_key()? == Some('y');
-        self.print_line(TextStyle::Normal, if is_yes { "yes" } else { "no" })?;
+        self.print_line(TextRole::Normal, if is_yes { "yes" } else { "no" })?;
         Ok(is_yes)
     }
 
-    fn print_line(&self, style: TextStyle, text: &str) -> Result<(), CliError> {
+    fn print_line(&self, style: TextRole, text: &str) -> Result<(), CliError> {
         self.print_lines(&[self.paint.style(style, text)])
     }
 

@@ -8,7 +8,7 @@ use super::lists;
 use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::humanize::count;
-use crate::table::{Paint, TextStyle, TextTable};
+use crate::table::{Paint, TextRole, TextTable};
 use crate::terminal_text::{escaped, wrap};
 use pivot_query::nearest;
 
@@ -25,7 +25,7 @@ pub(crate) async fn answer(
         BackslashCommand::Help(Some(word)) => help_on(word, columns, paint)?,
 
         BackslashCommand::Queries(None) => match connection.queries().await?.as_slice() {
-            [] => vec![paint.style(TextStyle::Quiet, "no query is installed")],
+            [] => vec![paint.style(TextRole::Quiet, "no query is installed")],
             found => lists::all_queries(found, columns, paint),
         },
         BackslashCommand::Queries(Some(number)) => match connection.query(*number).await? {
@@ -47,7 +47,7 @@ pub(crate) async fn answer(
 
         BackslashCommand::Drop(number) => {
             connection.uninstall(*number).await?;
-            vec![paint.style(TextStyle::Quiet, &format!("query {number} is uninstalled"))]
+            vec![paint.style(TextRole::Quiet, &format!("query {number} is uninstalled"))]
         }
 
         // All others need a session: its terminal, its parameters or its last statement.
@@ -59,7 +59,7 @@ pub(crate) async fn answer(
 /// Returns the lines of a table, or a sentence if the table has no rows.
 fn render_list(table: &TextTable, if_empty: &str, columns: usize, paint: Paint) -> Vec<String> {
     match table.len() {
-        0 => vec![paint.style(TextStyle::Quiet, if_empty)],
+        0 => vec![paint.style(TextRole::Quiet, if_empty)],
         _ => table.render(columns, paint),
     }
 }
@@ -103,9 +103,9 @@ async fn one_tracepoint(
         vec![format!("on {} of {}", tracepoint.agents, count(connected as u64, "connected agent"))];
     facts.extend(tracepoint.places.iter().map(|place| format!("at {place}")));
 
-    let mut lines = vec![paint.style(TextStyle::Strong, &escaped(&tracepoint.name))];
+    let mut lines = vec![paint.style(TextRole::Strong, &escaped(&tracepoint.name))];
     for line in facts.iter().flat_map(|fact| wrap(fact, columns)) {
-        lines.push(paint.style(TextStyle::Quiet, &line));
+        lines.push(paint.style(TextRole::Quiet, &line));
     }
     lines.extend(lists::fields(tracepoint).render(columns, paint));
     Ok(lines)
@@ -116,7 +116,7 @@ fn all_commands(columns: usize, paint: Paint) -> Vec<String> {
     lines.push(String::new());
 
     lines.extend(wrap("A statement ends with `;`. It is installed and its result shown live:", columns));
-    lines.extend(EXAMPLE_QUERY.lines().map(|line| paint.style(TextStyle::Accent, line)));
+    lines.extend(EXAMPLE_QUERY.lines().map(|line| paint.style(TextRole::Accent, line)));
     lines.extend(wrap("EXPLAIN before a query shows its plan and advice instead.", columns));
     lines
 }
@@ -129,7 +129,7 @@ fn all_topics(columns: usize, paint: Paint) -> Vec<String> {
     }
 
     let mut lines = table.render(columns, paint);
-    lines.push(paint.style(TextStyle::Quiet, "\\h and a word shows more and an example"));
+    lines.push(paint.style(TextRole::Quiet, "\\h and a word shows more and an example"));
     lines
 }
 
@@ -149,13 +149,13 @@ fn help_on(word: &str, columns: usize, paint: Paint) -> Result<Vec<String>, CliE
 /// Returns syntax, meaning and example of a topic.
 fn topic_lines(topic: &HelpTopic, columns: usize, paint: Paint) -> Vec<String> {
     let mut lines: Vec<String> =
-        wrap(&topic.syntax(), columns).iter().map(|line| paint.style(TextStyle::Strong, line)).collect();
+        wrap(&topic.syntax(), columns).iter().map(|line| paint.style(TextRole::Strong, line)).collect();
     lines.extend(wrap(topic.about, columns));
 
-    lines.push(paint.style(TextStyle::Quiet, "for example:"));
+    lines.push(paint.style(TextRole::Quiet, "for example:"));
     // All examples are queries that a test compiles; EXPLAIN is no part of the query behind it.
     let prefix = if topic.names.contains(&"EXPLAIN") { "EXPLAIN " } else { "" };
     let example = wrap(&format!("{prefix}{};", topic.example), columns.saturating_sub(2));
-    lines.extend(example.iter().map(|line| paint.style(TextStyle::Accent, &format!("  {line}"))));
+    lines.extend(example.iter().map(|line| paint.style(TextRole::Accent, &format!("  {line}"))));
     lines
 }

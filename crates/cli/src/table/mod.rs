@@ -11,6 +11,6 @@ mod result_table;
 mod text_table;
 
 pub(crate) use column_widths::GAP;
-pub(crate) use paint::{Paint, TextStyle};
+pub(crate) use paint::{Paint, TextRole};
 pub(crate) use result_table::{expanded_rows, other_row_texts, result_table};
 pub(crate) use text_table::{TableCell, TextTable};

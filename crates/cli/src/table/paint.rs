@@ -13,7 +13,7 @@ pub(crate) enum Paint {
 
 /// The meaning of a piece of text, which decides how it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TextStyle {
+pub(crate) enum TextRole {
     Normal,
     /// Titles and headings.
     Strong,
@@ -36,15 +36,15 @@ impl Paint {
     }
 
     /// Returns the text in its style. Text from outside must be escaped before.
-    pub(crate) fn style(self, style: TextStyle, text: &str) -> String {
+    pub(crate) fn style(self, style: TextRole, text: &str) -> String {
         let code = match style {
             _ if self == Paint::Plain || text.is_empty() => return text.to_owned(),
-            TextStyle::Normal => return text.to_owned(),
-            TextStyle::Strong => "1",
-            TextStyle::Quiet => "2",
-            TextStyle::Accent => "36",
-            TextStyle::Warning => "33",
-            TextStyle::Error => "31",
+            TextRole::Normal => return text.to_owned(),
+            TextRole::Strong => "1",
+            TextRole::Quiet => "2",
+            TextRole::Accent => "36",
+            TextRole::Warning => "33",
+            TextRole::Error => "31",
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }

@@ -1,6 +1,6 @@
 //! Rows of a result as a table, or as blocks of lines where a table would be too wide.
 
-use super::paint::{Paint, TextStyle};
+use super::paint::{Paint, TextRole};
 use super::text_table::{Alignment, TableCell, TextTable};
 use crate::result_frame::{FrameColumn, FrameRow};
 use crate::terminal_text;
@@ -57,7 +57,7 @@ pub(crate) fn expanded_rows(
     for (title, cells) in blocks {
         let title = format!("── {title} ");
         let rule = "─".repeat(available.min(MAX_RULE).saturating_sub(terminal_text::width(&title)));
-        lines.push(paint.style(TextStyle::Quiet, &terminal_text::cut(&format!("{title}{rule}"), available)));
+        lines.push(paint.style(TextRole::Quiet, &terminal_text::cut(&format!("{title}{rule}"), available)));
 
         for (name, cell) in names.iter().zip(cells) {
             let name = terminal_text::cut(name, widest_name);
@@ -65,7 +65,7 @@ pub(crate) fn expanded_rows(
             let value = terminal_text::cut(&cell.text, available.saturating_sub(widest_name + 2));
             lines.push(format!(
                 "{}{blanks}{}",
-                paint.style(TextStyle::Strong, &name),
+                paint.style(TextRole::Strong, &name),
                 paint.style(cell.style, &value)
             ));
         }
@@ -82,7 +82,7 @@ fn alignment(ty: Type) -> Alignment {
 
 fn cells(row: &FrameRow) -> impl Iterator<Item = TableCell> {
     row.iter().zip(row.texts()).map(|(value, text)| {
-        let style = if value.is_null() { TextStyle::Quiet } else { TextStyle::Normal };
+        let style = if value.is_null() { TextRole::Quiet } else { TextRole::Normal };
         TableCell { text, style }
     })
 }

@@ -10,7 +10,7 @@
 //! Bars are what is left out first when the table is too wide, then texts are cut, then columns are left out.
 
 use super::column_widths::{ColumnNeeds, GAP, column_widths, line_width};
-use super::paint::{Paint, TextStyle};
+use super::paint::{Paint, TextRole};
 use crate::terminal_text::{cut, width};
 use std::ops::RangeInclusive;
 
@@ -35,24 +35,24 @@ pub(crate) enum Alignment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TableCell {
     pub(crate) text: String,
-    pub(crate) style: TextStyle,
+    pub(crate) style: TextRole,
 }
 
 impl TableCell {
     /// Returns a cell with secondary text.
     pub(crate) fn quiet(text: impl Into<String>) -> TableCell {
-        TableCell { text: text.into(), style: TextStyle::Quiet }
+        TableCell { text: text.into(), style: TextRole::Quiet }
     }
 
     /// Returns a cell that a person should notice.
     pub(crate) fn warning(text: impl Into<String>) -> TableCell {
-        TableCell { text: text.into(), style: TextStyle::Warning }
+        TableCell { text: text.into(), style: TextRole::Warning }
     }
 }
 
 impl From<String> for TableCell {
     fn from(text: String) -> TableCell {
-        TableCell { text, style: TextStyle::Normal }
+        TableCell { text, style: TextRole::Normal }
     }
 }
 
@@ -141,12 +141,12 @@ impl TextTable {
         let titles: Vec<TableCell> = self
             .headings
             .iter()
-            .map(|heading| TableCell { text: heading.title.clone(), style: TextStyle::Strong })
+            .map(|heading| TableCell { text: heading.title.clone(), style: TextRole::Strong })
             .collect();
         // The mark stands behind the last column that is drawn; the widths have left room for it.
         let mut first = row_lines.line(&titles, None);
         if widths.len() < needs.len() {
-            first += &paint.style(TextStyle::Quiet, "  …");
+            first += &paint.style(TextRole::Quiet, "  …");
         }
         lines.push(first);
 
@@ -214,7 +214,7 @@ impl RowLines<'_> {
             {
                 let bar = share.map(|share| bar_text(share, columns)).unwrap_or_default();
                 pending_blanks += GAP;
-                self.push_text(&mut line, &mut pending_blanks, &bar, TextStyle::Accent);
+                self.push_text(&mut line, &mut pending_blanks, &bar, TextRole::Accent);
                 pending_blanks += columns - width(&bar);
             }
             pending_blanks += GAP;
@@ -223,7 +223,7 @@ impl RowLines<'_> {
     }
 
     /// Appends the blanks and the text. An empty text leaves the blanks waiting.
-    fn push_text(&self, line: &mut String, pending_blanks: &mut usize, text: &str, style: TextStyle) {
+    fn push_text(&self, line: &mut String, pending_blanks: &mut usize, text: &str, style: TextRole) {
         if !text.is_empty() {
             line.push_str(&" ".repeat(std::mem::take(pending_blanks)));
             line.push_str(&self.paint.style(style, text));
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn colour_does_not_count_as_width() {
         let mut table = TextTable::with_headings(&["a", "b"]);
-        table.push([TableCell { text: "x".into(), style: TextStyle::Warning }, "y".into()]);
+        table.push([TableCell { text: "x".into(), style: TextRole::Warning }, "y".into()]);
         assert_eq!(table.render(80, Paint::Ansi)[2], "\x1b[33mx\x1b[0m  y");
     }
 }

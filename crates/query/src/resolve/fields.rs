@@ -9,7 +9,7 @@
 //!   member in X    observe n as #1, let #2 = #1 * 2, let #3 = #2
 //! ```
 
-use super::name_scope::{AliasBinding, BoundMember, TypedExpr, VisibleColumns};
+use super::name_scope::{AliasBinding, TypedExpr, VisibleColumns, VisibleMember};
 use super::resolver::Resolver;
 use super::typing;
 use super::work_budget::{Work, lookup_cost};
@@ -72,7 +72,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn field(&mut self, stage: usize, members: &[BoundMember], wanted: WantedField<'_>) -> TypedExpr {
+    fn field(&mut self, stage: usize, members: &[VisibleMember], wanted: WantedField<'_>) -> TypedExpr {
         let columns = members.iter().map(|member| lookup_cost(member.columns.len())).sum();
         if !self.spend(Work::Expression, columns, wanted.span) {
             return TypedExpr::unknown();
@@ -110,7 +110,7 @@ impl Resolver<'_> {
         united.map_or_else(TypedExpr::unknown, |column| self.typed(column))
     }
 
-    fn find(&self, stage: usize, member: &BoundMember, name: &str) -> FieldLookup {
+    fn find(&self, stage: usize, member: &VisibleMember, name: &str) -> FieldLookup {
         if let Some(column) = member.columns.column(name) {
             return FieldLookup::Column(column);
         }
@@ -150,7 +150,7 @@ impl Resolver<'_> {
     fn united(
         &mut self,
         stage: usize,
-        members: &[BoundMember],
+        members: &[VisibleMember],
         found: Vec<FieldLookup>,
         wanted: WantedField<'_>,
     ) -> Option<u16> {
@@ -243,7 +243,7 @@ impl Resolver<'_> {
         self.report(wrong.detail(format!("{whose} has {}", names.join(", "))).suggest(found));
     }
 
-    fn unknown_field(&mut self, stage: usize, members: &[BoundMember], wanted: WantedField<'_>) {
+    fn unknown_field(&mut self, stage: usize, members: &[VisibleMember], wanted: WantedField<'_>) {
         let columns = members.iter().find_map(|member| match &member.columns {
             VisibleColumns::Columns(columns) => Some(columns),
             VisibleColumns::Fields { .. } => None,
@@ -281,7 +281,7 @@ impl Resolver<'_> {
     /// Returns the exported field of a source, or `None` if there is not exactly one.
     pub(super) fn only_field(&self, binding: &AliasBinding) -> Option<String> {
         let AliasBinding::Tuples { stage, members } = binding else { return None };
-        let [BoundMember { member, columns }] = members.as_slice() else { return None };
+        let [VisibleMember { member, columns }] = members.as_slice() else { return None };
         if let VisibleColumns::Columns(columns) = columns {
             return if let [(only, _)] = columns.as_slice() { Some(only.clone()) } else { None };
         }

@@ -26,7 +26,7 @@ impl TypedExpr {
 #[derive(Debug, Clone)]
 pub(super) enum AliasBinding {
     /// The tuples of a stage, from some of its members.
-    Tuples { stage: usize, members: Vec<BoundMember> },
+    Tuples { stage: usize, members: Vec<VisibleMember> },
     /// The result of an aggregating query, which is no event.
     Groups { columns: Vec<(String, TypedExpr)>, having: Option<Expr>, distinct: bool },
     /// Something that did not resolve: whatever it is asked for is accepted.
@@ -35,7 +35,7 @@ pub(super) enum AliasBinding {
 
 /// One member of a stage, and which columns an alias sees of it.
 #[derive(Debug, Clone)]
-pub(super) struct BoundMember {
+pub(super) struct VisibleMember {
     /// Its place in the stage.
     pub(super) member: usize,
     pub(super) columns: VisibleColumns,
@@ -64,9 +64,9 @@ impl VisibleColumns {
     }
 }
 
-impl BoundMember {
+impl VisibleMember {
     /// Returns the member with one field or column replaced by its elements.
-    pub(super) fn with_element(mut self, name: &str, element: u16) -> BoundMember {
+    pub(super) fn with_element(mut self, name: &str, element: u16) -> VisibleMember {
         let (VisibleColumns::Fields { elements: columns } | VisibleColumns::Columns(columns)) =
             &mut self.columns;
         columns.retain(|(known, _)| known != name);

@@ -8,7 +8,8 @@
 //! ```
 
 use super::name_scope::{
-    AliasBinding, BoundMember, NameScope, SourceRole, SourceSite, StepDestination, TypedExpr, VisibleColumns,
+    AliasBinding, NameScope, SourceRole, SourceSite, StepDestination, TypedExpr, VisibleColumns,
+    VisibleMember,
 };
 use super::resolver::Resolver;
 use super::typing;
@@ -29,7 +30,7 @@ const MAX_MATCHES: usize = 1_000;
 impl Resolver<'_> {
     /// Resolves a list of sources; several are a union.
     pub(super) fn sources(&mut self, sources: &[AstSource], site: &SourceSite) -> AliasBinding {
-        let mut members: Vec<BoundMember> = Vec::new();
+        let mut members: Vec<VisibleMember> = Vec::new();
         let mut names: Vec<(&str, TextSpan)> = Vec::new();
         let mut known = true;
 
@@ -86,10 +87,10 @@ impl Resolver<'_> {
         }
     }
 
-    fn member(&mut self, stage: usize, tracepoints: Vec<StageTracepoint>) -> BoundMember {
+    fn member(&mut self, stage: usize, tracepoints: Vec<StageTracepoint>) -> VisibleMember {
         let members = &mut self.plan.stages[stage].members;
         members.push(StageSource { tracepoints, ..StageSource::default() });
-        BoundMember { member: members.len() - 1, columns: VisibleColumns::Fields { elements: vec![] } }
+        VisibleMember { member: members.len() - 1, columns: VisibleColumns::Fields { elements: vec![] } }
     }
 
     /// Resolves First and MostRecent: the stage keeps some of its tuples.

@@ -89,7 +89,7 @@ fn repeat(
 fn comparison(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
     let (rest, left) = concatenation(input)?;
     let (rest, end) = opt(comparison_end).parse(rest)?;
-    let Some(ComparisonEnd { negated, test }) = end else { return Ok((rest, left)) };
+    let Some(ComparisonTail { negated, test }) = end else { return Ok((rest, left)) };
 
     // NOT IN and the like are the negation of the test, with the span of both.
     let left = Box::new(left);
@@ -106,7 +106,7 @@ fn comparison(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
 }
 
 /// The test that may follow the left side of a comparison.
-struct ComparisonEnd {
+struct ComparisonTail {
     negated: bool,
     test: ComparisonTest,
 }
@@ -120,28 +120,28 @@ enum ComparisonTest {
     Regex(Name),
 }
 
-fn comparison_end(input: TokenStream<'_>) -> ParseResult<'_, ComparisonEnd> {
+fn comparison_end(input: TokenStream<'_>) -> ParseResult<'_, ComparisonTail> {
     if let Ok((rest, op)) = operator(&COMPARISONS, "a comparison")(input) {
         let (rest, right) = cut(concatenation).parse(rest)?;
-        return Ok((rest, ComparisonEnd { negated: false, test: ComparisonTest::Compare(op, right) }));
+        return Ok((rest, ComparisonTail { negated: false, test: ComparisonTest::Compare(op, right) }));
     }
 
     if let Ok((rest, ())) = keyword("IS")(input) {
         let (rest, not) = opt(keyword("NOT")).parse(rest)?;
         let (rest, ()) = cut(keyword("NULL")).parse(rest)?;
-        return Ok((rest, ComparisonEnd { negated: not.is_some(), test: ComparisonTest::IsNull }));
+        return Ok((rest, ComparisonTail { negated: not.is_some(), test: ComparisonTest::IsNull }));
     }
 
     // The operators of regular expressions are signs, and the only ones with a negation of their own.
     let mut tilde = alt((value(false, symbol("~", "`~`")), value(true, symbol("!~", "`!~`"))));
     if let Ok((rest, negated)) = tilde.parse(input) {
         let (rest, regex) = cut(text("a regular expression in quotes")).parse(rest)?;
-        return Ok((rest, ComparisonEnd { negated, test: ComparisonTest::Regex(regex) }));
+        return Ok((rest, ComparisonTail { negated, test: ComparisonTest::Regex(regex) }));
     }
 
     let (rest, not) = opt(keyword("NOT")).parse(input)?;
     let (rest, test) = word_test(rest)?;
-    Ok((rest, ComparisonEnd { negated: not.is_some(), test }))
+    Ok((rest, ComparisonTail { negated: not.is_some(), test }))
 }
 
 /// The comparisons that NOT may stand before: IN, LIKE and BETWEEN.

@@ -32,7 +32,7 @@ enum Quantifier {
 
 /// Where a regular expression and its group were found, in characters.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct RegexMatch {
     pub whole: Range<usize>,
     pub group: Option<Range<usize>>,
 }
@@ -72,7 +72,7 @@ impl Regex {
     }
 
     /// The leftmost match, in which each piece takes as much as the ones behind it allow.
-    pub fn find(&self, text: &str) -> Option<Found> {
+    pub fn find(&self, text: &str) -> Option<RegexMatch> {
         let text: Vec<char> = text.chars().collect();
         let starts = if self.begins { 0..1 } else { 0..text.len() + 1 };
         starts.into_iter().find_map(|start| {
@@ -81,7 +81,7 @@ impl Regex {
                 let at = |piece: usize| if piece == 0 { start } else { bounds[piece - 1] };
                 at(group.start)..at(group.end)
             });
-            Some(Found { whole: start..bounds.last().copied().unwrap_or(start), group })
+            Some(RegexMatch { whole: start..bounds.last().copied().unwrap_or(start), group })
         })
     }
 

@@ -75,8 +75,8 @@ pub(crate) fn value(aggregate: &AggregateFunction, values: &[Value], fraction: S
 
     match aggregate {
         AggregateFunction::Count => Value::U64(some().count() as u64),
-        AggregateFunction::Sum => ExactSum::of(some()).map_or(Value::Null, ExactSum::value),
-        AggregateFunction::Average => ExactSum::of(some()).map_or(Value::Null, ExactSum::mean),
+        AggregateFunction::Sum => ReferenceSum::of(some()).map_or(Value::Null, ReferenceSum::value),
+        AggregateFunction::Average => ReferenceSum::of(some()).map_or(Value::Null, ReferenceSum::mean),
         AggregateFunction::Min => extremes(values).0,
         AggregateFunction::Max => extremes(values).1,
         AggregateFunction::Variance => variance(values).map_or(Value::Null, Value::F64),
@@ -187,7 +187,7 @@ fn distinct(values: &[Value]) -> Vec<&Value> {
 }
 
 /// A sum of one kind. Values that do not add up are left out; different kinds have no sum.
-struct ExactSum {
+struct ReferenceSum {
     integers: i128,
     doubles: f64,
     durations: i128,
@@ -195,9 +195,9 @@ struct ExactSum {
     counts: (u64, u64, u64),
 }
 
-impl ExactSum {
-    fn of<'a>(values: impl Iterator<Item = &'a Value>) -> Option<ExactSum> {
-        let mut sum = ExactSum { integers: 0, doubles: 0.0, durations: 0, counts: (0, 0, 0) };
+impl ReferenceSum {
+    fn of<'a>(values: impl Iterator<Item = &'a Value>) -> Option<ReferenceSum> {
+        let mut sum = ReferenceSum { integers: 0, doubles: 0.0, durations: 0, counts: (0, 0, 0) };
         for value in values {
             if let Some(x) = integer(value) {
                 sum.integers += x;

@@ -194,11 +194,11 @@ impl Bag {
     }
 
     /// Returns what two bags must agree on to be merged, in an order: kind, bound, columns.
-    fn shape(&self) -> (u8, u32, Option<Columns<'_>>) {
+    fn shape(&self) -> (u8, u32, Option<RowShape<'_>>) {
         match self {
-            Bag::Grouped { rows, .. } => (0, 0, Some(Columns(rows))),
-            Bag::First { n, tuples } => (1, *n, tuples.first().map(|tuple| Columns(&tuple.rows))),
-            Bag::MostRecent { n, tuples } => (2, *n, tuples.first().map(|tuple| Columns(&tuple.rows))),
+            Bag::Grouped { rows, .. } => (0, 0, Some(RowShape(rows))),
+            Bag::First { n, tuples } => (1, *n, tuples.first().map(|tuple| RowShape(&tuple.rows))),
+            Bag::MostRecent { n, tuples } => (2, *n, tuples.first().map(|tuple| RowShape(&tuple.rows))),
             Bag::Lost => (3, 0, None),
         }
     }
@@ -206,33 +206,33 @@ impl Bag {
 
 /// The columns of rows, in an order: how many keys, and then which aggregates.
 #[derive(Clone, Copy)]
-struct Columns<'a>(&'a Groups);
+struct RowShape<'a>(&'a Groups);
 
-impl Columns<'_> {
+impl RowShape<'_> {
     fn codes(&self) -> impl Iterator<Item = u8> {
         self.0.aggregates().iter().map(|aggregate: &AggregateKind| *aggregate as u8)
     }
 }
 
-impl Ord for Columns<'_> {
+impl Ord for RowShape<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
         self.0.keys().cmp(&other.0.keys()).then_with(|| self.codes().cmp(other.codes()))
     }
 }
 
-impl PartialOrd for Columns<'_> {
+impl PartialOrd for RowShape<'_> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Columns<'_> {
+impl PartialEq for RowShape<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Columns<'_> {}
+impl Eq for RowShape<'_> {}
 
 /// Adds tuples to others. Of copies of one tuple one is left.
 fn unite(tuples: &mut Vec<ChosenTuple>, more: Vec<ChosenTuple>) {

@@ -10,7 +10,7 @@
 use crate::frontend_lists::{ListedQuery, QueryOnAgent};
 use crate::humanize::{age, bytes, count, duration, grouped};
 use crate::result_frame::FrameCompleteness;
-use crate::table::{Paint, TableCell, TextStyle, TextTable};
+use crate::table::{Paint, TableCell, TextRole, TextTable};
 use crate::terminal_text::{cut, escaped, wrap};
 use pivot_advice::{LossCounts, LossUnit, QueryCost, QueryState};
 use std::cmp::Reverse;
@@ -112,7 +112,7 @@ fn with_remarks(
 
     for (row, remark) in rows.iter().zip(remarks) {
         lines.push(row.clone());
-        lines.extend(remark.map(|remark| paint.style(TextStyle::Quiet, &cut(&remark, columns))));
+        lines.extend(remark.map(|remark| paint.style(TextRole::Quiet, &cut(&remark, columns))));
     }
     lines
 }
@@ -163,12 +163,12 @@ fn state_word(state: Option<QueryState>) -> &'static str {
     }
 }
 
-fn state_style(state: Option<QueryState>) -> TextStyle {
+fn state_style(state: Option<QueryState>) -> TextRole {
     match state {
-        Some(QueryState::Active) => TextStyle::Normal,
-        None | Some(QueryState::Pending) => TextStyle::Quiet,
-        Some(QueryState::Throttled | QueryState::Disabled) => TextStyle::Warning,
-        Some(QueryState::Problem | QueryState::Quarantined) => TextStyle::Error,
+        Some(QueryState::Active) => TextRole::Normal,
+        None | Some(QueryState::Pending) => TextRole::Quiet,
+        Some(QueryState::Throttled | QueryState::Disabled) => TextRole::Warning,
+        Some(QueryState::Problem | QueryState::Quarantined) => TextRole::Error,
     }
 }
 
@@ -208,7 +208,7 @@ pub(in crate::repl) fn one_query(query: &ListedQuery, columns: usize, paint: Pai
         "" => format!("query {}", query.number),
         name => format!("query {}, {}", query.number, escaped(name)),
     };
-    let mut lines = vec![paint.style(TextStyle::Strong, &cut(&title, columns))];
+    let mut lines = vec![paint.style(TextRole::Strong, &cut(&title, columns))];
 
     // An empty remark wraps to no line.
     for (style, text) in query_remarks(query) {
@@ -222,7 +222,7 @@ pub(in crate::repl) fn one_query(query: &ListedQuery, columns: usize, paint: Pai
 }
 
 /// Returns what there is to say about a query, each with its style.
-fn query_remarks(query: &ListedQuery) -> Vec<(TextStyle, String)> {
+fn query_remarks(query: &ListedQuery) -> Vec<(TextRole, String)> {
     let facts = format!(
         "installed {} ago, {}, {}, {}",
         age(query.installed_ns),
@@ -230,26 +230,26 @@ fn query_remarks(query: &ListedQuery) -> Vec<(TextStyle, String)> {
         count(query.groups, "group"),
         count(query.readers.into(), "reader")
     );
-    let mut remarks = vec![(TextStyle::Quiet, query.text.clone()), (TextStyle::Normal, facts)];
+    let mut remarks = vec![(TextRole::Quiet, query.text.clone()), (TextRole::Normal, facts)];
 
     remarks.extend(budget_remarks(query));
     for name in &query.pending {
-        remarks.push((TextStyle::Warning, format!("no agent exports {name}")));
+        remarks.push((TextRole::Warning, format!("no agent exports {name}")));
     }
     for problem in &query.problems {
         let text = format!("{}: {}: {}", problem.agent, problem.tracepoint, problem.message);
-        remarks.push((TextStyle::Error, text));
+        remarks.push((TextRole::Error, text));
     }
     // Empty if nothing is missing.
-    remarks.push((TextStyle::Warning, missing(query.loss)));
+    remarks.push((TextRole::Warning, missing(query.loss)));
     if query.agents.is_empty() {
-        remarks.push((TextStyle::Quiet, "no agent is connected".to_owned()));
+        remarks.push((TextRole::Quiet, "no agent is connected".to_owned()));
     }
     remarks
 }
 
 /// Returns what a query asks for with `WITHIN`, and what its agents grant if that is anything else.
-fn budget_remarks(query: &ListedQuery) -> Vec<(TextStyle, String)> {
+fn budget_remarks(query: &ListedQuery) -> Vec<(TextRole, String)> {
     let asked = query.asked;
     if asked.is_empty() {
         return Vec::new();
@@ -265,15 +265,15 @@ fn budget_remarks(query: &ListedQuery) -> Vec<(TextStyle, String)> {
         }
     }
 
-    let mut remarks = vec![(TextStyle::Normal, format!("asks for {asked}"))];
+    let mut remarks = vec![(TextRole::Normal, format!("asks for {asked}"))];
     for (granted, agents) in agents_by_grant {
         let agents = count(agents, "agent");
         let text = format!("granted {granted} by {agents}: PIVOT_WITHIN_MAX allows no more there");
-        remarks.push((TextStyle::Warning, text));
+        remarks.push((TextRole::Warning, text));
     }
     if too_old > 0 {
         let agents = count(too_old, "agent");
-        remarks.push((TextStyle::Warning, format!("not limited by {agents}, too old to know WITHIN")));
+        remarks.push((TextRole::Warning, format!("not limited by {agents}, too old to know WITHIN")));
     }
     remarks
 }

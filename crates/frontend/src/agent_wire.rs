@@ -3,8 +3,8 @@
 //! Decoding checks form alone. What cannot be read is left out or marked, and never ends a connection: an
 //! agent of another version may say more than this frontend knows.
 
+use crate::agent_registry::AgentIdentity;
 use crate::agent_report::{AgentLosses, AgentReport, ReportPart, ReportedGroups, WovenNotice};
-use crate::registry::AgentIdentity;
 use crate::time_range::TimeRange;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
 use pivot_advice::{Exports, Groups, SampledGroups};

@@ -1,12 +1,12 @@
 //! Messages of clients decoded, and answers to them encoded.
 
+use crate::agent_registry::{AgentRegistry, AgentSession, Coverage, Presence};
 use crate::agent_report::AgentLosses;
 use crate::column_role::ColumnRole;
 use crate::cost_ledger::{AgentCost, recent_ns};
 use crate::estimate::ColumnEstimate;
 use crate::installed_query::InstalledQuery;
-use crate::kept_frames::{ComputedFrame, ComputedResult, FrameSelection};
-use crate::registry::{AgentSession, Coverage, Presence, Registry};
+use crate::kept_frames::{ComputedFrame, FrameSelection, ResultWithTable};
 use crate::select::{ResultColumn, ResultRow, other_row};
 use crate::state::FrontendState;
 use pivot_advice::{QueryBudget, QueryId};
@@ -121,7 +121,7 @@ pub(crate) fn frame(computed: &ComputedFrame<'_>) -> wire::Frame {
     }
 }
 
-fn rows(computed: ComputedResult<'_>) -> Vec<wire::Row> {
+fn rows(computed: ResultWithTable<'_>) -> Vec<wire::Row> {
     computed.table.rows.iter().map(row).collect()
 }
 
@@ -132,13 +132,13 @@ fn row(row: &ResultRow) -> wire::Row {
     }
 }
 
-fn other(computed: ComputedResult<'_>, output: &OutputPlan) -> Option<wire::Row> {
+fn other(computed: ResultWithTable<'_>, output: &OutputPlan) -> Option<wire::Row> {
     let result = computed.result;
     other_row(&result.groups, output, result.seconds()).as_ref().map(row)
 }
 
-fn completeness(computed: ComputedResult<'_>, coverage: Coverage) -> wire::Completeness {
-    let ComputedResult { result, table } = computed;
+fn completeness(computed: ResultWithTable<'_>, coverage: Coverage) -> wire::Completeness {
+    let ResultWithTable { result, table } = computed;
     wire::Completeness {
         emitted: result.groups.emitted,
         loss: Some(to_wire::loss(&table.loss)),
@@ -150,7 +150,7 @@ fn completeness(computed: ComputedResult<'_>, coverage: Coverage) -> wire::Compl
 }
 
 /// Encodes a query as it is listed.
-pub(crate) fn query(query: &InstalledQuery, registry: &Registry, now_ns: i64) -> wire::Query {
+pub(crate) fn query(query: &InstalledQuery, registry: &AgentRegistry, now_ns: i64) -> wire::Query {
     let definition = &query.definition;
     let cumulative = query.cumulative();
 
@@ -179,7 +179,7 @@ fn asked_budget(budget: QueryBudget) -> Option<wire::QueryBudget> {
 }
 
 /// Returns the tracepoints that no connected agent exports.
-fn pending(tracepoints: &[String], registry: &Registry) -> Vec<String> {
+fn pending(tracepoints: &[String], registry: &AgentRegistry) -> Vec<String> {
     let exported: BTreeSet<&str> = registry
         .connected()
         .flat_map(|agent| &agent.exports)
@@ -189,7 +189,7 @@ fn pending(tracepoints: &[String], registry: &Registry) -> Vec<String> {
 }
 
 /// Returns the number of connected agents that have woven a query somewhere.
-fn count_woven(query: &InstalledQuery, registry: &Registry) -> u32 {
+fn count_woven(query: &InstalledQuery, registry: &AgentRegistry) -> u32 {
     let definition = &query.definition;
     let woven = registry.connected().filter(|agent| {
         agent.woven >= definition.generation && agent.exports_any(&definition.program.tracepoints)
@@ -197,7 +197,7 @@ fn count_woven(query: &InstalledQuery, registry: &Registry) -> u32 {
     woven.count() as u32
 }
 
-fn problems(id: QueryId, registry: &Registry) -> Vec<wire::AgentProblem> {
+fn problems(id: QueryId, registry: &AgentRegistry) -> Vec<wire::AgentProblem> {
     let mut problems = Vec::new();
 
     for agent in registry.connected() {
@@ -213,7 +213,7 @@ fn problems(id: QueryId, registry: &Registry) -> Vec<wire::AgentProblem> {
 }
 
 /// Returns how a query fares in each connected agent that has said so.
-fn agent_statuses(query: &InstalledQuery, registry: &Registry, now_ns: i64) -> Vec<wire::AgentStatus> {
+fn agent_statuses(query: &InstalledQuery, registry: &AgentRegistry, now_ns: i64) -> Vec<wire::AgentStatus> {
     let nothing = AgentCost::default();
     let mut statuses = Vec::new();
     for (incarnation, agent) in registry.iter().filter(|(_, agent)| agent.is_connected()) {
@@ -279,7 +279,7 @@ struct TracepointExporters<'a> {
 }
 
 /// Encodes all tracepoints of the catalogue, with the connected agents that export them.
-pub(crate) fn tracepoints(catalog: &Catalog, registry: &Registry) -> Vec<wire::Tracepoint> {
+pub(crate) fn tracepoints(catalog: &Catalog, registry: &AgentRegistry) -> Vec<wire::Tracepoint> {
     let mut exporters = tracepoint_exporters(registry);
     let mut tracepoints = Vec::new();
     for tracepoint in catalog.tracepoints() {
@@ -304,7 +304,7 @@ pub(crate) fn tracepoints(catalog: &Catalog, registry: &Registry) -> Vec<wire::T
     tracepoints
 }
 
-fn tracepoint_exporters(registry: &Registry) -> BTreeMap<&str, TracepointExporters<'_>> {
+fn tracepoint_exporters(registry: &AgentRegistry) -> BTreeMap<&str, TracepointExporters<'_>> {
     let mut exporters: BTreeMap<&str, TracepointExporters<'_>> = BTreeMap::new();
     for agent in registry.connected() {
         // An agent may export one tracepoint at several places, and counts once.

@@ -180,21 +180,21 @@ impl AgentSession {
 
 /// All agents.
 #[derive(Debug, Default)]
-pub(crate) struct Registry {
+pub(crate) struct AgentRegistry {
     /// By incarnation.
     agents: BTreeMap<u64, AgentSession>,
     /// How many connections there were, which is also the number of the newest.
     connections: u64,
 }
 
-/// The outcome of [`Registry::connect`].
+/// The outcome of [`AgentRegistry::connect`].
 pub(crate) struct Connected {
     pub(crate) connection: AgentConnection,
     /// Whether the agent exports other tracepoints than when it was last connected.
     pub(crate) exports_changed: bool,
 }
 
-impl Registry {
+impl AgentRegistry {
     /// Takes an agent in, or takes it in again.
     pub(crate) fn connect(
         &mut self,
@@ -267,7 +267,7 @@ impl Registry {
         Some(agent).filter(|agent| agent.connection == connection.number)
     }
 
-    /// Returns the agent that has sent a message, and notes when; see [`Registry::agent_of`].
+    /// Returns the agent that has sent a message, and notes when; see [`AgentRegistry::agent_of`].
     pub(crate) fn heard_from(
         &mut self,
         connection: AgentConnection,
