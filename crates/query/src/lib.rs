@@ -89,6 +89,6 @@ pub use compiler::{compile, compile_with};
 pub use diagnostic::{Color, Diagnostic, Diagnostics, Severity};
 pub use formatter::format;
 pub use lexical::{ClassifiedToken, TokenClass, classify};
-pub use lexical::{FunctionInfo, FunctionKind, KEYWORDS, Keyword, functions};
+pub use lexical::{FunctionEntry, FunctionKind, KEYWORDS, Keyword, functions};
 pub use lexical::{StatementText, is_complete, statements};
 pub use suggest::nearest;

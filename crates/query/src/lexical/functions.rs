@@ -7,7 +7,7 @@ use pivot_advice::{AggregateKind, FinalFunction, Function};
 
 /// A function, or a word that is written like one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct FunctionInfo {
+pub struct FunctionEntry {
     /// The name in its usual spelling; names are found in any case.
     pub name: &'static str,
     /// A call of it, with the names of its arguments.
@@ -62,9 +62,9 @@ const fn aggregate(
     about: &'static str,
     aggregate: AggregateKind,
     finish: FinalFunction,
-) -> FunctionInfo {
+) -> FunctionEntry {
     let meaning = FunctionMeaning::Fold(aggregate, finish);
-    FunctionInfo { name, usage, about, kind: FunctionKind::Aggregate, meaning }
+    FunctionEntry { name, usage, about, kind: FunctionKind::Aggregate, meaning }
 }
 
 const fn special(
@@ -72,9 +72,9 @@ const fn special(
     usage: &'static str,
     about: &'static str,
     fold: SpecialFold,
-) -> FunctionInfo {
+) -> FunctionEntry {
     let meaning = FunctionMeaning::SpecialFold(fold);
-    FunctionInfo { name, usage, about, kind: FunctionKind::Aggregate, meaning }
+    FunctionEntry { name, usage, about, kind: FunctionKind::Aggregate, meaning }
 }
 
 const fn syntax(
@@ -82,11 +82,11 @@ const fn syntax(
     usage: &'static str,
     about: &'static str,
     kind: FunctionKind,
-) -> FunctionInfo {
-    FunctionInfo { name, usage, about, kind, meaning: FunctionMeaning::Syntax }
+) -> FunctionEntry {
+    FunctionEntry { name, usage, about, kind, meaning: FunctionMeaning::Syntax }
 }
 
-const DIFFERENT: FunctionInfo = aggregate(
+const DIFFERENT: FunctionEntry = aggregate(
     "DISTINCT",
     "COUNT(DISTINCT x)",
     "how many different values",
@@ -97,7 +97,7 @@ const DIFFERENT: FunctionInfo = aggregate(
 const QUANTILE: &str = "the value that a share of all values does not exceed";
 
 /// Aggregates, and what only looks like a function.
-const FUNCTIONS: [FunctionInfo; 25] = [
+const FUNCTIONS: [FunctionEntry; 25] = [
     aggregate(
         "COUNT",
         "COUNT, COUNT(x), COUNT(DISTINCT x)",
@@ -173,7 +173,7 @@ const SCALARS: [(Function, &str, &str); 21] = [
     (Function::Size, "size(x, ...)", "how many bytes values take in baggage"),
 ];
 
-const REGEXP_EXTRACT: FunctionInfo = FunctionInfo {
+const REGEXP_EXTRACT: FunctionEntry = FunctionEntry {
     name: "regexp_extract",
     usage: "regexp_extract(s, regex)",
     about: "what a group of a regular expression matched",
@@ -182,8 +182,8 @@ const REGEXP_EXTRACT: FunctionInfo = FunctionInfo {
 };
 
 /// Returns all functions: aggregates, sources, then scalar functions.
-pub fn functions() -> impl Iterator<Item = FunctionInfo> {
-    let scalars = SCALARS.iter().map(|&(function, usage, about)| FunctionInfo {
+pub fn functions() -> impl Iterator<Item = FunctionEntry> {
+    let scalars = SCALARS.iter().map(|&(function, usage, about)| FunctionEntry {
         name: function.name(),
         usage,
         about,
@@ -196,21 +196,21 @@ pub fn functions() -> impl Iterator<Item = FunctionInfo> {
 /// Returns the function of a name in any case, or `None` if there is none.
 ///
 /// Besides the percentiles of the table any `P` with two to four digits is one: `P75` is 0.75.
-pub(crate) fn function(name: &str) -> Option<FunctionInfo> {
+pub(crate) fn function(name: &str) -> Option<FunctionEntry> {
     functions().find(|function| function.name.eq_ignore_ascii_case(name)).or_else(|| percentile(name))
 }
 
 /// Returns the aggregate of a name, or `None` if no aggregate has it.
-pub(crate) fn aggregate_function(name: &str) -> Option<FunctionInfo> {
+pub(crate) fn aggregate_function(name: &str) -> Option<FunctionEntry> {
     function(name).filter(|function| function.kind == FunctionKind::Aggregate)
 }
 
 /// Returns the aggregate of `COUNT(DISTINCT x)`.
-pub(crate) fn count_distinct() -> FunctionInfo {
+pub(crate) fn count_distinct() -> FunctionEntry {
     DIFFERENT
 }
 
-fn percentile(name: &str) -> Option<FunctionInfo> {
+fn percentile(name: &str) -> Option<FunctionEntry> {
     let digits = name.strip_prefix(['P', 'p'])?;
     let is_percentile = (2..=4).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
     let quantile = is_percentile.then(|| format!("0.{digits}").parse().ok()).flatten()?;
