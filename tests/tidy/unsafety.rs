@@ -13,7 +13,7 @@ const UNSAFE: [&str; 8] = [
     "crates/agent/src/weave/published.rs",
     // A function that is unsafe to call takes the attribute too.
     "crates/pivot/tests/function_shapes.rs",
-    "crates/subscriber/src/bridge.rs",
+    "crates/subscriber/src/subscriber_bridge.rs",
     "crates/uplink/tests/fork.rs",
 ];
 

@@ -359,7 +359,7 @@ impl Eq for Value {}
 /// alike, and a sketch that counts different hashes would count one value. They must not change: hashes
 /// travel.
 #[repr(u64)]
-enum Salt {
+enum TypeSalt {
     Null = 0x9e37_79b9_7f4a_7c15,
     Negative = 0x2545_f491_4f6c_dd1d,
     Bool = 0xc2b2_ae3d_27d4_eb4f,
@@ -371,18 +371,18 @@ enum Salt {
 impl Hash for Value {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
-            Value::Null => state.write_u64(Salt::Null as u64),
-            Value::Bool(x) => state.write_u64(Salt::Bool as u64 ^ u64::from(*x)),
+            Value::Null => state.write_u64(TypeSalt::Null as u64),
+            Value::Bool(x) => state.write_u64(TypeSalt::Bool as u64 ^ u64::from(*x)),
             // Equal integers hash alike whatever their type; those below zero equal no unsigned one.
-            Value::I64(x) if *x < 0 => state.write_u64(Salt::Negative as u64 ^ *x as u64),
+            Value::I64(x) if *x < 0 => state.write_u64(TypeSalt::Negative as u64 ^ *x as u64),
             Value::I64(x) => state.write_u64(*x as u64),
             Value::U64(x) => state.write_u64(*x),
 
-            Value::F64(x) => state.write_u64(Salt::Double as u64 ^ canonical(*x).to_bits()),
+            Value::F64(x) => state.write_u64(TypeSalt::Double as u64 ^ canonical(*x).to_bits()),
             Value::Str(x) => x.hash(state),
             Value::Bytes(x) => x.hash(state),
-            Value::Timestamp(x) => state.write_u64(Salt::Timestamp as u64 ^ *x as u64),
-            Value::Duration(x) => state.write_u64(Salt::Duration as u64 ^ *x as u64),
+            Value::Timestamp(x) => state.write_u64(TypeSalt::Timestamp as u64 ^ *x as u64),
+            Value::Duration(x) => state.write_u64(TypeSalt::Duration as u64 ^ *x as u64),
             Value::List(x) => x.hash(state),
         }
     }

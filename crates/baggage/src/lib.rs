@@ -39,9 +39,10 @@
 //! - `baggage.rs`, `pack.rs`, `unpack.rs`: what can be done with the baggage of a branch.
 //! - `causality/`: who has seen what. `share.rs` (the part of the request that a branch owns), `branch.rs`
 //!   (fork, join, and why each contribution counts once), `instance.rs` (what branches hold in common),
-//!   `clock.rs`, `generation.rs`, `budget.rs`.
+//!   `clock.rs`, `generation.rs`.
 //! - `format/`: bytes. In `bags/`: `bag_codec.rs` (the bytes of a bag), `grouped_bag.rs` (rows are added to
-//!   bytes), `lazy_bag.rs` (decoded when needed). `envelope.rs` (the bytes of a branch), `cut.rs` (what is
+//!   bytes), `lazy_bag.rs` (decoded when needed). `envelope.rs` (the bytes of a branch), `message_budget.rs`,
+//!   `cut.rs` (what is
 //!   left behind), `reply.rs` (calls).
 //! - `carry/`: the baggage of the request that runs here. `current.rs` (of a thread), `future.rs`,
 //!   `ending.rs` (of a branch that ends elsewhere), `thread.rs`, `fan.rs`, `traced.rs` (messages),
@@ -67,17 +68,17 @@ pub use carry::leaks::{self, Leak, LeakKind, leaks};
 pub use carry::thread;
 pub use carry::traced::{self, Traced};
 pub use carry::withheld_counts::{self, WithheldMessages, withheld_messages};
-pub use causality::budget::{DEFAULT_BUDGET, HARD_LIMIT, budget_bytes, set_budget_bytes};
 pub use causality::clock::{self, Hlc, Stamp};
 pub use causality::generation::{self, is_carrying, set_carrying};
 pub use causality::share::{self, Share};
 pub use error::BaggageError;
 pub use format::bags::bag::{self, Bag, ChosenTuple, MergeOutcome};
-pub use format::bags::encoded_states::Summand;
+pub use format::bags::encoded_states::AddedNumber;
 pub use format::bags::unmerged_rows::{CheckedRows, UnmergedRows};
 pub use format::bags::value::ValueRef;
 pub use format::envelope::{self, MAX_BYTES};
-pub use format::query_budgets::set_query_budgets;
+pub use format::message_budget::{DEFAULT_BUDGET, HARD_LIMIT, budget_bytes, set_budget_bytes};
+pub use format::query_byte_budgets::set_query_budgets;
 pub use format::reply::{self, PendingReply, UNCHANGED_REPLY};
 pub use format::request_snapshot::RequestSnapshot;
 pub use losses::{Losses, losses};

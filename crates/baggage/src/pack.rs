@@ -18,7 +18,7 @@ use crate::baggage::Baggage;
 use crate::causality::clock::Stamp;
 use crate::format::bags::bag::Bag;
 use crate::format::bags::bag_header;
-use crate::format::bags::encoded_states::Summand;
+use crate::format::bags::encoded_states::AddedNumber;
 use crate::format::bags::lazy_bag::LazyBag;
 use crate::format::bags::temporal_bag;
 use crate::format::bags::value::ValueRef;
@@ -162,7 +162,7 @@ impl Baggage {
         key: BagKey,
         aggregates: &[AggregateKind],
         row: &[ValueRef<'_>],
-        summand: Summand,
+        summand: AddedNumber,
     ) -> bool {
         let branch = self.branch_mut();
         if branch.is_cut(key) {

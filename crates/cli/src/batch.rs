@@ -15,7 +15,7 @@ use crate::error::CliError;
 use crate::format::{FrameWriter, choose_writer};
 use crate::frontend_lists::ListedQuery;
 use crate::humanize::count;
-use crate::input::{InputSource, InputStatement, InputStep};
+use crate::input::{InputItem, InputQuery, InputSource};
 use crate::live::waiting;
 use crate::params::QueryParams;
 use crate::repl::commands::{BackslashCommand, parse};
@@ -33,7 +33,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// A query to install, with the text that its diagnostics point into.
 struct BatchStatement<'a> {
     input: &'a InputSource,
-    statement: InputStatement,
+    statement: InputQuery,
 }
 
 /// Does what the inputs ask for, in their order. Queries run until `--for` has passed, until Ctrl-C, or until all
@@ -46,7 +46,7 @@ pub(crate) async fn run(
     let mut queries: Vec<BatchStatement<'_>> = Vec::new();
     for input in inputs {
         for step in input.steps()? {
-            if let InputStep::Query(statement) = step {
+            if let InputItem::Query(statement) = step {
                 queries.push(BatchStatement { input, statement });
                 continue;
             }
@@ -66,21 +66,21 @@ async fn run_other_step(
     connection: &FrontendConnection,
     options: &BatchArguments,
     input: &InputSource,
-    step: InputStep,
+    step: InputItem,
 ) -> Result<ControlFlow<()>, CliError> {
     match step {
-        InputStep::Command(line) => return run_command(connection, &line).await,
+        InputItem::Command(line) => return run_command(connection, &line).await,
 
-        InputStep::Explain(statement) => {
+        InputItem::Explain(statement) => {
             explain(connection, input, &statement, &options.params(), None).await?;
         }
-        InputStep::Analyze(statement) => {
+        InputItem::Analyze(statement) => {
             let duration = options.duration.unwrap_or(ANALYZE_DURATION);
             explain(connection, input, &statement, &options.params(), Some(duration)).await?;
         }
 
         // The caller collects queries, to run them together.
-        InputStep::Query(_) => {}
+        InputItem::Query(_) => {}
     }
     Ok(ControlFlow::Continue(()))
 }
@@ -101,7 +101,7 @@ async fn run_command(connection: &FrontendConnection, line: &str) -> Result<Cont
 async fn explain(
     connection: &FrontendConnection,
     input: &InputSource,
-    statement: &InputStatement,
+    statement: &InputQuery,
     params: &QueryParams,
     analyze: Option<Duration>,
 ) -> Result<(), CliError> {

@@ -12,7 +12,7 @@ use crate::batch;
 use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::humanize::count;
-use crate::input::{InputSource, InputStep};
+use crate::input::{InputItem, InputSource};
 use crate::params::{self, QueryParams};
 use crate::repl::{EXAMPLE_QUERY, ReplSession};
 use crate::server::frontend_options;
@@ -63,7 +63,7 @@ fn check_queries(input: &InputSource, params: &QueryParams) -> Result<(), CliErr
     let options = params::compile_options(params);
     for step in input.steps()? {
         // Commands are checked when they run; most of them need the frontend.
-        let (InputStep::Query(statement) | InputStep::Explain(statement) | InputStep::Analyze(statement)) =
+        let (InputItem::Query(statement) | InputItem::Explain(statement) | InputItem::Analyze(statement)) =
             step
         else {
             continue;

@@ -32,7 +32,7 @@ pub(crate) struct InputSource {
 
 /// A statement, ready to be installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct InputStatement {
+pub(crate) struct InputQuery {
     /// The name under which it is installed; empty for none.
     pub(crate) name: String,
     pub(crate) text: String,
@@ -42,15 +42,15 @@ pub(crate) struct InputStatement {
 
 /// One thing that a text asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum InputStep {
+pub(crate) enum InputItem {
     /// A backslash command; it has a line of its own.
     Command(String),
     /// A query to install.
-    Query(InputStatement),
+    Query(InputQuery),
     /// A query to explain (EXPLAIN).
-    Explain(InputStatement),
+    Explain(InputQuery),
     /// A query to run for a while and to explain with what it cost (EXPLAIN ANALYZE).
-    Analyze(InputStatement),
+    Analyze(InputQuery),
 }
 
 impl InputSource {
@@ -89,7 +89,7 @@ impl InputSource {
     }
 
     /// Returns everything that the text asks for, in its order. It is an error if that is nothing.
-    pub(crate) fn steps(&self) -> Result<Vec<InputStep>, CliError> {
+    pub(crate) fn steps(&self) -> Result<Vec<InputItem>, CliError> {
         let mut steps = Vec::new();
         // The statements from `begun` to `at` have not been pushed yet.
         let (mut begun, mut at) = (0, 0);
@@ -100,7 +100,7 @@ impl InputSource {
             let is_between = pivot_query::is_complete(before) || pivot_query::statements(before).is_empty();
             if is_between && line.trim_start().starts_with('\\') {
                 self.push_statements(begun..at, &mut steps);
-                steps.push(InputStep::Command(line.trim().to_owned()));
+                steps.push(InputItem::Command(line.trim().to_owned()));
                 begun = at + line.len();
             }
             at += line.len();
@@ -112,30 +112,30 @@ impl InputSource {
 
     /// Pushes the statements of a part of the text. Of several queries in one named text, all but the first get
     /// their number behind the name.
-    fn push_statements(&self, range: Range<usize>, steps: &mut Vec<InputStep>) {
+    fn push_statements(&self, range: Range<usize>, steps: &mut Vec<InputItem>) {
         for found in pivot_query::statements(&self.text[range.clone()]) {
             let offset = range.start + found.offset;
 
             let Some(after_explain) = end_of_leading_word(&found.text, "explain") else {
                 // Queries before a command of the same text count too.
-                let earlier = steps.iter().filter(|step| matches!(step, InputStep::Query(_))).count();
+                let earlier = steps.iter().filter(|step| matches!(step, InputItem::Query(_))).count();
                 let name = match (self.name.as_str(), earlier) {
                     ("", _) | (_, 0) => self.name.clone(),
                     (name, earlier) => format!("{name}_{}", earlier + 1),
                 };
-                steps.push(InputStep::Query(InputStatement { name, text: found.text, offset }));
+                steps.push(InputItem::Query(InputQuery { name, text: found.text, offset }));
                 continue;
             };
 
             // An explained query is not installed, so it needs no name.
             let rest = &found.text[after_explain..];
             steps.push(match end_of_leading_word(rest, "analyze") {
-                Some(after_analyze) => InputStep::Analyze(InputStatement {
+                Some(after_analyze) => InputItem::Analyze(InputQuery {
                     name: String::new(),
                     text: rest[after_analyze..].to_owned(),
                     offset: offset + after_explain + after_analyze,
                 }),
-                None => InputStep::Explain(InputStatement {
+                None => InputItem::Explain(InputQuery {
                     name: String::new(),
                     text: rest.to_owned(),
                     offset: offset + after_explain,
@@ -147,7 +147,7 @@ impl InputSource {
     /// Returns the diagnostics of one of the statements as lines, with carets under the text as a whole.
     pub(crate) fn render_diagnostics(
         &self,
-        statement: &InputStatement,
+        statement: &InputQuery,
         found: &Diagnostics,
         columns: usize,
         paint: Paint,
@@ -163,7 +163,7 @@ impl InputSource {
     }
 
     /// Prints the diagnostics of one of the statements to standard error.
-    pub(crate) fn print_diagnostics(&self, statement: &InputStatement, found: &Diagnostics) {
+    pub(crate) fn print_diagnostics(&self, statement: &InputQuery, found: &Diagnostics) {
         let paint = Paint::for_stream(&io::stderr());
         for line in self.render_diagnostics(statement, found, terminal::stderr_columns(), paint) {
             eprintln!("{line}");
@@ -208,12 +208,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn steps(text: &str) -> Vec<InputStep> {
+    fn steps(text: &str) -> Vec<InputItem> {
         InputSource { origin: "q.pivot".into(), name: "q".into(), text: text.into() }.steps().unwrap()
     }
 
-    fn query(name: &str, text: &str, offset: usize) -> InputStep {
-        InputStep::Query(InputStatement { name: name.into(), text: text.into(), offset })
+    fn query(name: &str, text: &str, offset: usize) -> InputItem {
+        InputItem::Query(InputQuery { name: name.into(), text: text.into(), offset })
     }
 
     #[test]
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_backslash_command_is_a_line_between_statements() {
-        let command = |text: &str| InputStep::Command(text.into());
+        let command = |text: &str| InputItem::Command(text.into());
         assert_eq!(
             steps("\\dt D*\n-- why\nFROM a\n  SELECT 1;\n  \\l\n\\dq"),
             [
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn explain_is_no_query_to_install() {
         let explain = |text: &str, offset| {
-            InputStep::Explain(InputStatement { name: String::new(), text: text.into(), offset })
+            InputItem::Explain(InputQuery { name: String::new(), text: text.into(), offset })
         };
         assert_eq!(steps("-- a\nexplain FROM a; FROM b"), [explain(" FROM a", 12), query("q", "FROM b", 21)]);
         assert_eq!(steps("explained IN a"), [query("q", "explained IN a", 0)]);
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn diagnostics_point_into_the_whole_input() {
         let input = InputSource::unnamed("-c", "FROM a;\nFROM b;");
-        let InputStep::Query(second) = input.steps().unwrap().remove(1) else { panic!("a query") };
+        let InputItem::Query(second) = input.steps().unwrap().remove(1) else { panic!("a query") };
         let found = Diagnostics::from(Diagnostic::error(5..6, "`b` is not known"));
         assert!(input.render_diagnostics(&second, &found, 80, Paint::Plain)[1].ends_with("-c:2:6"));
     }

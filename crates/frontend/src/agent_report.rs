@@ -18,12 +18,12 @@ pub(crate) struct AgentReport {
     /// Messages that the process sent without baggage, since it began.
     pub(crate) withheld: Vec<WithheldMessages>,
     /// One part for each query that has something to say.
-    pub(crate) parts: Vec<ReportPart>,
+    pub(crate) parts: Vec<DecodedQueryReport>,
 }
 
 /// One query's part of a report.
 #[derive(Debug)]
-pub(crate) struct ReportPart {
+pub(crate) struct DecodedQueryReport {
     pub(crate) query: QueryId,
     /// Rows emitted, lost ones included.
     pub(crate) emitted: u64,

@@ -4,7 +4,7 @@
 //! agent of another version may say more than this frontend knows.
 
 use crate::agent_registry::AgentIdentity;
-use crate::agent_report::{AgentLosses, AgentReport, ReportPart, ReportedGroups, WovenNotice};
+use crate::agent_report::{AgentLosses, AgentReport, DecodedQueryReport, ReportedGroups, WovenNotice};
 use crate::time_range::TimeRange;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
 use pivot_advice::{Exports, Groups, SampledGroups};
@@ -32,8 +32,8 @@ pub(crate) fn agent_report(report: wire::Report) -> AgentReport {
     }
 }
 
-fn report_part(part: wire::Part) -> Option<ReportPart> {
-    Some(ReportPart {
+fn report_part(part: wire::Part) -> Option<DecodedQueryReport> {
+    Some(DecodedQueryReport {
         query: from_wire::query_id(part.query).ok()?,
         emitted: part.emitted,
         groups: reported_groups(&part).ok(),

@@ -17,7 +17,7 @@ use std::mem::discriminant;
 
 /// The type that the values of a mixed column get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CommonType {
+enum UnifiedType {
     I64,
     U64,
     F64,
@@ -65,20 +65,20 @@ fn unify_items(column: &mut [Value]) {
 }
 
 /// Returns the type that holds all values of a mixed column.
-fn common_type(column: &[Value]) -> CommonType {
+fn common_type(column: &[Value]) -> UnifiedType {
     if !column.iter().all(|value| value.is_null() || value.type_of().is_number()) {
-        return CommonType::Text;
+        return UnifiedType::Text;
     }
 
     if column.iter().any(|value| matches!(value, Value::F64(_))) {
-        CommonType::F64
+        UnifiedType::F64
     } else if column.iter().all(is_within::<i64>) {
-        CommonType::I64
+        UnifiedType::I64
     } else if column.iter().all(is_within::<u64>) {
-        CommonType::U64
+        UnifiedType::U64
     } else {
         // Negative numbers beside numbers beyond the signed ones.
-        CommonType::Text
+        UnifiedType::Text
     }
 }
 
@@ -86,13 +86,13 @@ fn is_within<T: TryFrom<i128>>(value: &Value) -> bool {
     value.as_integer().is_none_or(|x| T::try_from(x).is_ok())
 }
 
-fn convert(value: &Value, common: CommonType) -> Value {
+fn convert(value: &Value, common: UnifiedType) -> Value {
     let integer = value.as_integer();
     match common {
-        CommonType::I64 => integer.and_then(|x| i64::try_from(x).ok()).map_or(Value::Null, Value::I64),
-        CommonType::U64 => integer.and_then(|x| u64::try_from(x).ok()).map_or(Value::Null, Value::U64),
-        CommonType::F64 => value.as_f64().map_or(Value::Null, Value::double),
-        CommonType::Text => match value {
+        UnifiedType::I64 => integer.and_then(|x| i64::try_from(x).ok()).map_or(Value::Null, Value::I64),
+        UnifiedType::U64 => integer.and_then(|x| u64::try_from(x).ok()).map_or(Value::Null, Value::U64),
+        UnifiedType::F64 => value.as_f64().map_or(Value::Null, Value::double),
+        UnifiedType::Text => match value {
             Value::Str(_) => value.clone(),
             other => Value::str(other.to_string()),
         },

@@ -29,7 +29,7 @@ pub(crate) struct FrameStream {
 }
 
 /// The next step of a reader.
-enum NextFrame {
+enum FramePoll {
     /// A frame is kept that the reader has not read.
     Ready(Frame),
     /// All frames so far are read.
@@ -68,23 +68,23 @@ impl FrameStream {
     pub(crate) async fn next(&mut self) -> Option<Result<wire::Frame, Status>> {
         while !self.ended {
             match self.look_up() {
-                NextFrame::Ready(frame) => {
+                FramePoll::Ready(frame) => {
                     self.sequence = frame.sequence;
                     let computed = self.compute(frame).await;
                     self.ended = computed.as_ref().map_or(true, |frame| frame.last);
                     return Some(computed);
                 }
 
-                NextFrame::End => return None,
+                FramePoll::End => return None,
 
-                NextFrame::Forgotten => {
+                FramePoll::Forgotten => {
                     self.ended = true;
                     let gone =
                         format!("query {} is gone, and its last frames are no longer kept", self.query);
                     return Some(Err(Status::data_loss(gone)));
                 }
 
-                NextFrame::NotYet => tokio::select! {
+                FramePoll::NotYet => tokio::select! {
                     changed = self.changed.changed() => changed.ok()?,
                     _ = self.stopping.wait_for(|stop| *stop) => return None,
                 },
@@ -93,13 +93,13 @@ impl FrameStream {
         None
     }
 
-    fn look_up(&self) -> NextFrame {
+    fn look_up(&self) -> FramePoll {
         let state = self.shared.lock();
-        let Some(query) = state.query(self.query) else { return NextFrame::Forgotten };
+        let Some(query) = state.query(self.query) else { return FramePoll::Forgotten };
         match query.frames.next_after(self.sequence, self.selection) {
-            Some(frame) => NextFrame::Ready(frame),
-            None if query.finished_ns.is_some() => NextFrame::End,
-            None => NextFrame::NotYet,
+            Some(frame) => FramePoll::Ready(frame),
+            None if query.finished_ns.is_some() => FramePoll::End,
+            None => FramePoll::NotYet,
         }
     }
 

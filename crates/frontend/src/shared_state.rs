@@ -6,7 +6,7 @@
 
 use crate::compilation::{CompileSnapshot, CompiledQuery, Compiler, MAX_ATTEMPTS};
 use crate::select::SelectEngine;
-use crate::state::{FrontendState, InstallRefusal, Installation};
+use crate::state::{FrontendState, InstallOutcome, InstallRefusal};
 use pivot_query::{CompileOptions, Diagnostics, compile_with};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -103,7 +103,7 @@ impl SharedState {
         name: &str,
         text: &str,
         options: &CompileOptions,
-    ) -> Result<Installation, CompileFailure> {
+    ) -> Result<InstallOutcome, CompileFailure> {
         let mut attempt = 1;
         loop {
             // Refused before it is compiled if possible, and asked again below: others may come first.
@@ -183,7 +183,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::agent_registry::{AgentConnection, AgentIdentity, SequenceCheck};
-    use crate::agent_report::{AgentReport, ReportPart, ReportedGroups, WovenNotice};
+    use crate::agent_report::{AgentReport, DecodedQueryReport, ReportedGroups, WovenNotice};
     use crate::frame_stream::FrameStream;
     use crate::kept_frames::FrameSelection;
     use crate::options::FrontendOptions;
@@ -248,7 +248,7 @@ mod tests {
 
         let mut groups = shared.lock().query(query).unwrap().cumulative().groups.empty_like();
         groups.entry(&[Value::str("a")]).n = 1;
-        let part = ReportPart {
+        let part = DecodedQueryReport {
             query: id,
             emitted: 1,
             loss: LossCounts::default(),

@@ -15,7 +15,7 @@
 //! know which messages the other has seen.
 
 use crate::agent_registry::{AgentConnection, AgentIdentity, AgentRegistry, Outbox, Presence, SequenceCheck};
-use crate::agent_report::{AgentLosses, AgentReport, ReportPart, WovenNotice};
+use crate::agent_report::{AgentLosses, AgentReport, DecodedQueryReport, WovenNotice};
 use crate::compilation::{CompileSnapshot, CompiledQuery, OutdatedQuery, Recompilation, Recompiled};
 use crate::convergence::Convergence;
 use crate::installed_query::InstalledQuery;
@@ -81,7 +81,7 @@ pub(crate) enum InstallRefusal {
 
 /// The outcome of an install, as the client is told.
 #[derive(Debug)]
-pub(crate) struct Installation {
+pub(crate) struct InstallOutcome {
     pub(crate) number: u32,
     pub(crate) warnings: Diagnostics,
     pub(crate) columns: Vec<ResultColumn>,
@@ -206,7 +206,7 @@ impl FrontendState {
     }
 
     /// Merges one query's part of a report, and charges the query with what it cost.
-    fn merge_part(&mut self, incarnation: u64, window: TimeRange, part: &ReportPart, now_ns: i64) {
+    fn merge_part(&mut self, incarnation: u64, window: TimeRange, part: &DecodedQueryReport, now_ns: i64) {
         // Agents may still report queries that are gone, or those of another frontend.
         let query = self.queries.get_mut(&part.query.number);
         let Some(query) = query.filter(|query| query.definition.id == part.query) else { return };
@@ -260,12 +260,12 @@ impl FrontendState {
     }
 
     /// Installs a compiled query under the next number.
-    pub(crate) fn install(&mut self, name: &str, compiled: CompiledQuery, now_ns: i64) -> Installation {
+    pub(crate) fn install(&mut self, name: &str, compiled: CompiledQuery, now_ns: i64) -> InstallOutcome {
         let id = self.next_id();
         self.last_number = id.number;
         let compiled = compiled.with_id(id);
         let output = &compiled.program.output;
-        let installation = Installation {
+        let installation = InstallOutcome {
             number: id.number,
             warnings: compiled.program.warnings.clone(),
             columns: output.columns.iter().map(|column| ResultColumn::declared(column, output)).collect(),

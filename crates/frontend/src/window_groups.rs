@@ -13,7 +13,7 @@
 //! Memory is bounded: beyond [`MAX_GROUPS`] keys, rows of new keys are merged into the one group `other`.
 //! A row is never lost by that, but every group may then lack some of its rows.
 
-use crate::agent_report::{ReportPart, ReportedGroups};
+use crate::agent_report::{DecodedQueryReport, ReportedGroups};
 use pivot_advice::{GroupLimit, Groups, LossCounts, SampledGroups, Value};
 use std::collections::HashSet;
 
@@ -53,7 +53,7 @@ impl WindowGroups {
 
     /// Makes a table of one agent's part of a report, for groups of the given shape. Rows that could not
     /// be decoded, and those of another shape, count as dropped.
-    pub(crate) fn from_report(shape: &Groups, part: &ReportPart) -> WindowGroups {
+    pub(crate) fn from_report(shape: &Groups, part: &DecodedQueryReport) -> WindowGroups {
         let mut merged = WindowGroups::new(shape);
         merged.emitted = part.emitted;
         merged.loss = part.loss;

@@ -182,7 +182,7 @@ fn field_kind(field: &FieldArgument) -> TokenStream {
     if field.sensitive {
         quote!(::pivot::__private::site::fields::SensitiveField)
     } else {
-        quote!(::pivot::__private::site::fields::OrdinaryField)
+        quote!(::pivot::__private::site::fields::PlainField)
     }
 }
 

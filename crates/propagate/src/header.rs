@@ -14,7 +14,7 @@
 //! out and counted in [`losses`](fn@pivot_baggage::losses): a header never fails a request.
 
 use crate::signing_key::SigningKey;
-use crate::w3c;
+use crate::w3c_baggage;
 use base64_simd::{AsOut, Base64, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -33,7 +33,7 @@ pub const TEXT_HEADER: HeaderName = HeaderName::from_static("pivot-baggage");
 const UNCHANGED_BASE64: &str = "CAFYAg";
 
 /// The bytes of baggage that, in base64 and with the member's name, fit into the W3C member's 2 KB.
-const BRIDGE_BYTES: usize = (w3c::MAX_MEMBER - w3c::NAME.len() - 1) / 4 * 3;
+const BRIDGE_BYTES: usize = (w3c_baggage::MAX_MEMBER - w3c_baggage::NAME.len() - 1) / 4 * 3;
 
 /// The header in which a request carries a branch there, and its reply the branch back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,8 +152,8 @@ pub(crate) fn insert_bridge(headers: &mut HeaderMap, baggage: &Baggage, key: Opt
     }
 
     let text = URL_SAFE_NO_PAD.encode_to_string(with_signature(bytes, key));
-    let member = format!("{}={text}", w3c::NAME);
-    header_value(member).is_some_and(|member| w3c::put(headers, &member))
+    let member = format!("{}={text}", w3c_baggage::NAME);
+    header_value(member).is_some_and(|member| w3c_baggage::put(headers, &member))
 }
 
 /// Removes every header of ours from a request and decodes the first that is there.
@@ -161,7 +161,7 @@ pub(crate) fn take_request(headers: &mut HeaderMap, key: Option<&SigningKey>) ->
     let present = PresentHeaders::of(headers);
 
     // All of them are removed before any is read, so that none is left whichever is read.
-    let member = if present.bridge { w3c::take(headers) } else { None };
+    let member = if present.bridge { w3c_baggage::take(headers) } else { None };
     let binary = if present.binary { headers.remove(BINARY_HEADER) } else { None };
     let text = if present.text { headers.remove(TEXT_HEADER) } else { None };
 
@@ -187,7 +187,7 @@ pub(crate) fn take_request(headers: &mut HeaderMap, key: Option<&SigningKey>) ->
 pub(crate) fn strip(headers: &mut HeaderMap) {
     let present = PresentHeaders::of(headers);
     if present.bridge {
-        w3c::take(headers);
+        w3c_baggage::take(headers);
     }
     if present.binary || present.text {
         headers.remove(BINARY_HEADER);
@@ -321,12 +321,12 @@ mod tests {
     fn one_of_several_headers_is_read_and_none_is_left() {
         let ((binary, id), (text, _), (bridge, _)) = (begun(), begun(), begun());
         let mut headers = HeaderMap::new();
-        headers.insert(w3c::HEADER, HeaderValue::from_static("user=1"));
+        headers.insert(w3c_baggage::HEADER, HeaderValue::from_static("user=1"));
         HeaderKind::Binary.insert_request(&mut headers, binary, None);
         HeaderKind::Text.insert_request(&mut headers, text, None);
         insert_bridge(&mut headers, &bridge, None);
         assert_eq!(request(take_request(&mut headers, None)), ("branch", id));
-        assert_eq!((headers.len(), &headers[w3c::HEADER]), (1, &HeaderValue::from_static("user=1")));
+        assert_eq!((headers.len(), &headers[w3c_baggage::HEADER]), (1, &HeaderValue::from_static("user=1")));
     }
 
     #[test]
@@ -377,8 +377,8 @@ mod tests {
             (BINARY_HEADER, "not base64!"),
             (BINARY_HEADER, "/////w"),
             (TEXT_HEADER, "AAAA"),
-            (w3c::HEADER, "pivot=AAAA"),
-            (w3c::HEADER, "pivot"),
+            (w3c_baggage::HEADER, "pivot=AAAA"),
+            (w3c_baggage::HEADER, "pivot"),
         ] {
             let before = losses().malformed;
             let mut headers = HeaderMap::from_iter([(name, HeaderValue::from_static(text))]);

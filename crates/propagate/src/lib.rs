@@ -34,7 +34,7 @@
 //! `lints/clippy.toml` in this crate's folder names the raw calls that these replace, to be copied into
 //! an application.
 //!
-//! Reading order: [`header`], `w3c`, [`egress`], [`signing_key`], [`client`], [`server`], [`task`], [`join_set`],
+//! Reading order: [`header`], `w3c_baggage`, [`egress`], [`signing_key`], [`client`], [`server`], [`task`], [`join_set`],
 //! [`stream`], `grpc_message`, `rayon_pool`.
 
 pub mod client;
@@ -52,7 +52,7 @@ pub mod server;
 pub mod signing_key;
 pub mod stream;
 pub mod task;
-mod w3c;
+mod w3c_baggage;
 
 pub use client::{Client, ClientBody, ClientLayer};
 pub use egress::Egress;

@@ -20,8 +20,8 @@
 use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteRole, IsCarrier};
 use crate::callsite::interest_rebuild;
 use crate::span::carried_request::CarriedRequest;
-use crate::span::open_spans::AwaitedSpans;
 use crate::span::server_spans::is_request_span;
+use crate::span::tracked_spans::TrackedSpans;
 use std::sync::Arc;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber};
@@ -46,7 +46,7 @@ where
 {
     interest_rebuild::listen();
     let callsites = Arc::new(CallsiteCache::new(is_carrier));
-    let spans = AwaitedSpans::new(callsites.number);
+    let spans = TrackedSpans::new(callsites.number);
     let filter = WovenFilter { callsites: Arc::clone(&callsites) };
     TracepointLayer { callsites, spans }.with_filter(filter)
 }
@@ -55,7 +55,7 @@ where
 #[derive(Debug)]
 pub struct TracepointLayer {
     callsites: Arc<CallsiteCache>,
-    spans: AwaitedSpans,
+    spans: TrackedSpans,
 }
 
 /// The filter of [`fn@layer`]: passes callsites at which advice is woven, and carriers.

@@ -32,7 +32,7 @@
 //! asked about what it has never wanted.
 //!
 //! Spans that the application does not want but somebody here waits for get ids of ours; see
-//! `span/open_spans.rs`.
+//! `span/tracked_spans.rs`.
 //!
 //! [tracing#2519]: https://github.com/tokio-rs/tracing/issues/2519
 
@@ -40,8 +40,8 @@ use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteRole, InnerI
 use crate::callsite::{compiled_out, interest_rebuild};
 use crate::span::carried_request::CarriedRequest;
 use crate::span::entered_carriers;
-use crate::span::open_spans::{AwaitedSpans, is_own, own_id};
 use crate::span::server_spans::is_request_span;
+use crate::span::tracked_spans::{TrackedSpans, is_own, own_id};
 use std::any::TypeId;
 use std::fmt;
 use tracing_core::span::{Attributes, Current, Id, Record};
@@ -51,7 +51,7 @@ use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber,
 pub struct Bridge<S> {
     inner: S,
     callsites: CallsiteCache,
-    spans: AwaitedSpans,
+    spans: TrackedSpans,
 }
 
 /// The error of installing a global subscriber where there is one already.
@@ -77,7 +77,7 @@ impl<S: Subscriber> Bridge<S> {
     pub fn new(inner: S) -> Bridge<S> {
         interest_rebuild::listen();
         let callsites = CallsiteCache::new(is_request_span);
-        Bridge { inner, spans: AwaitedSpans::new(callsites.number), callsites }
+        Bridge { inner, spans: TrackedSpans::new(callsites.number), callsites }
     }
 
     /// Sets which spans carry a request to wherever they are entered, as `.instrument(span)` does with a

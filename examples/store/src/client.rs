@@ -26,9 +26,9 @@ use crate::generated::{
     ListRequest, LocatedBlock, Node, OpenRequest, ReadBlockRequest, RenameRequest, StatsRequest, WriteHead,
     WritePacket, WrittenBlock,
 };
-use crate::rpc::request_of;
+use crate::rpc_tracepoints::request_of;
 use crate::statistics::AppCounters;
-use crate::{AppSummary, StoreError, generated};
+use crate::{AppCounts, StoreError, generated};
 
 /// Pauses between the attempts of one call.
 const PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 800];
@@ -87,7 +87,7 @@ impl StoreClient {
     }
 
     /// Returns the bytes received and written so far.
-    pub fn summary(&self) -> AppSummary {
+    pub fn summary(&self) -> AppCounts {
         self.counters.summary()
     }
 
@@ -374,13 +374,13 @@ impl StoreClient {
     }
 
     /// Returns what the data node at an address really read and wrote, per application.
-    pub async fn stats(&self, data_node: &str) -> Result<BTreeMap<String, AppSummary>, StoreError> {
+    pub async fn stats(&self, data_node: &str) -> Result<BTreeMap<String, AppCounts>, StoreError> {
         let reply = self.connections.data_node(data_node)?.stats(self.request(StatsRequest {})).await;
         let apps = reply.map_err(|status| StoreError::rpc(data_node, status))?.into_inner().apps;
 
         let mut by_app = BTreeMap::new();
         for app in apps {
-            let summary = AppSummary {
+            let summary = AppCounts {
                 operations: app.operations,
                 bytes_read: app.bytes_read,
                 bytes_written: app.bytes_written,

@@ -31,7 +31,7 @@ use crate::generated::{
 };
 use crate::page_cache::PageCache;
 use crate::pivot_runtime::{JoinHandle, spawn};
-use crate::rpc::{answer, app_of, received, request_of, responding};
+use crate::rpc_tracepoints::{answer, app_of, received, request_of, responding};
 use crate::statistics::{AppCounters, ProcessCounters};
 
 /// The longest piece of a block in one packet, and the size of a page.

@@ -22,7 +22,7 @@ use crate::generated::{
     RenameRequest,
 };
 use crate::namespace::{CompletedBlock, FileBlock, Namespace, NamespaceError, pipeline};
-use crate::rpc::{answer, app_of};
+use crate::rpc_tracepoints::{answer, app_of};
 use crate::statistics::ProcessCounters;
 use crate::{ProcessOptions, StoreError};
 
@@ -32,7 +32,7 @@ const EXPIRY: Duration = Duration::from_secs(2);
 /// The name node of one cluster.
 #[derive(Debug)]
 pub(crate) struct NameNode {
-    state: Mutex<ClusterState>,
+    state: Mutex<NameNodeState>,
     image: PathBuf,
     /// Whether the name node records when files were opened or located.
     access_times: bool,
@@ -40,7 +40,7 @@ pub(crate) struct NameNode {
 }
 
 #[derive(Debug, Default)]
-struct ClusterState {
+struct NameNodeState {
     namespace: Namespace,
     /// Data nodes by host.
     nodes: BTreeMap<String, RegisteredNode>,
@@ -76,12 +76,12 @@ impl NameNode {
         // Blocks that were never published have numbers that are not in the image. The clock is above
         // them, so that no number is given twice.
         namespace.number_from(since_epoch().as_micros() as u64);
-        let state = Mutex::new(ClusterState { namespace, ..ClusterState::default() });
+        let state = Mutex::new(NameNodeState { namespace, ..NameNodeState::default() });
         Ok(NameNode { state, image, access_times: options.access_times, counters })
     }
 
     /// Locks the state for an operation, whose name goes into the tracepoint.
-    fn lock(&self, op: &'static str) -> MutexGuard<'_, ClusterState> {
+    fn lock(&self, op: &'static str) -> MutexGuard<'_, NameNodeState> {
         let begun = Instant::now();
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         pivot::tracepoint!("NameNode.lock", op: String = op.to_owned(), waited: Duration = begun.elapsed());
@@ -220,7 +220,7 @@ impl NameNode {
     }
 }
 
-impl ClusterState {
+impl NameNodeState {
     fn live_hosts(&self) -> impl Iterator<Item = &str> {
         self.nodes.iter().filter(|(_, node)| node.is_live()).map(|(host, _)| host.as_str())
     }

@@ -30,12 +30,12 @@ pub struct ProcessSummary {
     /// Bytes of file content that a data node put on its disk, or that a client wrote (once, not per replica).
     pub bytes_written: u64,
     /// The counts per client application.
-    pub apps: BTreeMap<String, AppSummary>,
+    pub apps: BTreeMap<String, AppCounts>,
 }
 
 /// The counts of one process for one client application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AppSummary {
+pub struct AppCounts {
     /// Operations done.
     pub operations: u64,
     /// Bytes of file content sent or received.
@@ -90,7 +90,7 @@ impl ProcessCounters {
     }
 
     /// Returns what the process did so far per application.
-    pub(crate) fn by_app(&self) -> BTreeMap<String, AppSummary> {
+    pub(crate) fn by_app(&self) -> BTreeMap<String, AppCounts> {
         let apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
         apps.iter().map(|(name, counters)| (name.clone(), counters.summary())).collect()
     }
@@ -114,8 +114,8 @@ impl ProcessCounters {
 
 impl AppCounters {
     /// Returns what the process did so far for this application.
-    pub(crate) fn summary(&self) -> AppSummary {
-        AppSummary {
+    pub(crate) fn summary(&self) -> AppCounts {
+        AppCounts {
             operations: self.operations.load(Ordering::Relaxed),
             bytes_read: self.read.load(Ordering::Relaxed),
             bytes_written: self.written.load(Ordering::Relaxed),

@@ -6,13 +6,13 @@ mod harness;
 use std::collections::BTreeMap;
 
 use harness::{plan, start, wait_until};
-use pivot_store::{AppSummary, ClusterPlan, ProcessSummary, Role};
+use pivot_store::{AppCounts, ClusterPlan, ProcessSummary, Role};
 
 const CLIENTS: [Role; 4] = [Role::Get, Role::Scan, Role::Sort, Role::Stress];
 
 /// Returns the counts of all data nodes together, per application.
-fn served(summaries: &[ProcessSummary]) -> BTreeMap<String, AppSummary> {
-    let mut served: BTreeMap<String, AppSummary> = BTreeMap::new();
+fn served(summaries: &[ProcessSummary]) -> BTreeMap<String, AppCounts> {
+    let mut served: BTreeMap<String, AppCounts> = BTreeMap::new();
     let of_data_nodes = summaries.iter().filter(|summary| summary.process == "datanode");
     for (app, counts) in of_data_nodes.flat_map(|summary| &summary.apps) {
         let sum = served.entry(app.clone()).or_default();

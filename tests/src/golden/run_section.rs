@@ -25,21 +25,21 @@ use std::collections::BTreeMap;
 /// Runs requests, and returns the rows of the result, one a line, in order.
 pub fn results(program: &Program, catalog: &Catalog, script: &str) -> String {
     pivot_baggage::set_carrying(true);
-    let mut run = RequestRun { program, catalog, branches: BTreeMap::new(), parts: QueryReports::new() };
+    let mut run = ScriptRun { program, catalog, branches: BTreeMap::new(), parts: QueryReports::new() };
     script.lines().map(str::trim).filter(|line| !line.is_empty()).for_each(|line| run.line(line));
     let header =
         program.output.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>().join(" | ");
     std::iter::once(header).chain(run.rows()).collect::<Vec<_>>().join("\n")
 }
 
-struct RequestRun<'a> {
+struct ScriptRun<'a> {
     program: &'a Program,
     catalog: &'a Catalog,
     branches: BTreeMap<String, Baggage>,
     parts: QueryReports,
 }
 
-impl RequestRun<'_> {
+impl ScriptRun<'_> {
     fn line(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
 

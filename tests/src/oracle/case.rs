@@ -5,7 +5,7 @@ use crate::oracle::generate::{queries, scenarios};
 use crate::oracle::language::query::{JoinKind, Query, QueryExpr, QueryStep, Source};
 use crate::oracle::reference::evaluator::{Answer, EvaluationWindow, Evaluator};
 use crate::oracle::reference::values::text;
-use crate::oracle::run::dag::{Dag, Event, RunStep, TracepointSpec};
+use crate::oracle::run::event_dag::{Dag, Event, RunStep, TracepointSpec};
 use crate::oracle::run::in_band::{InBandResult, RunScript, SECONDS, query_id, ran};
 use crate::random::Random;
 use pivot_advice::stable_hash;

@@ -4,7 +4,7 @@ use crate::oracle::case::{Agreement, Case};
 use crate::oracle::language::query::{
     AggregateFunction, JoinKind, Op, Query, QueryExpr, QueryStep, Source, TemporalKeep,
 };
-use crate::oracle::run::dag::RunStep;
+use crate::oracle::run::event_dag::RunStep;
 use pivot_advice::{Type, Value};
 use pivot_query::CompileOptions;
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@
 //! seed ─▶ tracepoints, query, steps ─┬─ print ─ compile ─ advice over real baggage ─▶ rows ─┬─ equal?
 //!         (generate)                 │  (language)        (run::in_band)                    │ (compare)
 //!                                    └─ record ─ DAG ─ enumerate all tuples ────────▶ rows ─┘
-//!                                       (run::dag)     (reference)
+//!                                       (run::event_dag)     (reference)
 //! ```
 //!
 //! In band the real compiler, the real advice and the real baggage run, with all rules of the optimizer, with none,
@@ -43,9 +43,9 @@ mod case;
 mod compare;
 mod coverage;
 mod generate;
-mod language;
 #[cfg(test)]
-mod meaning;
+mod known_answers;
+mod language;
 mod reference;
 mod run;
 mod shrink;
@@ -56,6 +56,6 @@ pub use coverage::Coverage;
 pub use language::query::Query;
 pub use reference::aggregates::ExpectedCell;
 pub use reference::evaluator::{Answer, EvaluationWindow, Evaluator};
-pub use run::dag::{Dag, RunStep};
+pub use run::event_dag::{Dag, RunStep};
 pub use run::in_band::{InBandRun, PROCESSES, linked, stages};
 pub use shrink::shrunk;

@@ -2,7 +2,7 @@
 
 use crate::oracle::case::{Case, CaseOutcome, Disagreement};
 use crate::oracle::language::query::{JoinKind, Query, QueryExpr, QueryStep, Source, TemporalKeep};
-use crate::oracle::run::dag::{BranchId, RunStep};
+use crate::oracle::run::event_dag::{BranchId, RunStep};
 use pivot_advice::Value;
 use std::time::{Duration, Instant};
 

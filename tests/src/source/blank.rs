@@ -12,7 +12,7 @@ pub struct Blanked {
 
 /// The class of a byte of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
+enum ByteClass {
     Code,
     Comment,
     Literal,
@@ -23,12 +23,15 @@ impl Blanked {
     pub fn new(text: &str) -> Self {
         let classes = Lexer { bytes: text.as_bytes(), at: 0, classes: Vec::new() }.classify();
 
-        Self { code: kept(text, &classes, Class::Code), comments: kept(text, &classes, Class::Comment) }
+        Self {
+            code: kept(text, &classes, ByteClass::Code),
+            comments: kept(text, &classes, ByteClass::Comment),
+        }
     }
 }
 
 /// Returns the text with the bytes of all other classes replaced by spaces, newlines aside.
-fn kept(text: &str, classes: &[Class], class: Class) -> String {
+fn kept(text: &str, classes: &[ByteClass], class: ByteClass) -> String {
     let mut kept = String::with_capacity(text.len());
 
     for (offset, character) in text.char_indices() {
@@ -46,11 +49,11 @@ fn kept(text: &str, classes: &[Class], class: Class) -> String {
 struct Lexer<'a> {
     bytes: &'a [u8],
     at: usize,
-    classes: Vec<Class>,
+    classes: Vec<ByteClass>,
 }
 
 impl Lexer<'_> {
-    fn classify(mut self) -> Vec<Class> {
+    fn classify(mut self) -> Vec<ByteClass> {
         while self.at < self.bytes.len() {
             let rest = &self.bytes[self.at..];
             match rest[0] {
@@ -62,14 +65,14 @@ impl Lexer<'_> {
                 b'r' | b'b' | b'c' if !self.is_inside_word() && self.raw_string_hashes().is_some() => {
                     self.raw_string();
                 }
-                _ => self.push(1, Class::Code),
+                _ => self.push(1, ByteClass::Code),
             }
         }
 
         self.classes
     }
 
-    fn push(&mut self, count: usize, class: Class) {
+    fn push(&mut self, count: usize, class: ByteClass) {
         let count = count.min(self.bytes.len() - self.at);
         self.classes.extend(std::iter::repeat_n(class, count));
         self.at += count;
@@ -83,7 +86,7 @@ impl Lexer<'_> {
     fn line_comment(&mut self) {
         let rest = &self.bytes[self.at..];
         let length = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-        self.push(length, Class::Comment);
+        self.push(length, ByteClass::Comment);
     }
 
     /// Block comments nest.
@@ -106,7 +109,7 @@ impl Lexer<'_> {
             }
         }
 
-        self.push(length, Class::Comment);
+        self.push(length, ByteClass::Comment);
     }
 
     fn string(&mut self) {
@@ -117,9 +120,9 @@ impl Lexer<'_> {
             length += if rest[length] == b'\\' { 2 } else { 1 };
         }
 
-        self.push(1, Class::Code);
-        self.push(length - 1, Class::Literal);
-        self.push(1, Class::Code);
+        self.push(1, ByteClass::Code);
+        self.push(length - 1, ByteClass::Literal);
+        self.push(1, ByteClass::Code);
     }
 
     /// `'x'` and `'\n'` are literals, `'static` is code.
@@ -138,11 +141,11 @@ impl Lexer<'_> {
 
         match length {
             Some(length) => {
-                self.push(1, Class::Code);
-                self.push(length - 1, Class::Literal);
-                self.push(1, Class::Code);
+                self.push(1, ByteClass::Code);
+                self.push(length - 1, ByteClass::Literal);
+                self.push(1, ByteClass::Code);
             }
-            None => self.push(1, Class::Code),
+            None => self.push(1, ByteClass::Code),
         }
     }
 
@@ -168,11 +171,11 @@ impl Lexer<'_> {
         let body = &rest[head + 1..];
         let length = body.windows(end.len()).position(|window| window == end).unwrap_or(body.len());
 
-        self.push(head, Class::Literal);
-        self.push(1, Class::Code);
-        self.push(length, Class::Literal);
-        self.push(1, Class::Code);
-        self.push(hashes, Class::Literal);
+        self.push(head, ByteClass::Literal);
+        self.push(1, ByteClass::Code);
+        self.push(length, ByteClass::Literal);
+        self.push(1, ByteClass::Code);
+        self.push(hashes, ByteClass::Literal);
     }
 }
 

@@ -48,7 +48,7 @@ struct Import {
 
 /// A path in code.
 #[derive(Debug)]
-struct Mention {
+struct PathMention {
     module: ModulePath,
     line: usize,
     path: Vec<String>,
@@ -58,7 +58,7 @@ struct Mention {
 #[derive(Debug, Default)]
 struct Modules {
     modules: BTreeMap<ModulePath, Module>,
-    mentions: Vec<Mention>,
+    mentions: Vec<PathMention>,
 }
 
 /// Returns the uses between the files of a crate, each pair of files once, on its first line.
@@ -207,7 +207,7 @@ impl Modules {
         }
 
         if !file.is_test[start] {
-            self.mentions.push(Mention { module, line: file.tokens[start].line, path });
+            self.mentions.push(PathMention { module, line: file.tokens[start].line, path });
         }
         at
     }

@@ -13,7 +13,7 @@
 //! `GroupTable`, which is merged into this at the drain.
 
 use crate::limits::{MAX_BYTES, MAX_GROUPS};
-use crate::run::interpreter::{Emission, table};
+use crate::run::interpreter::{EmittedRows, table};
 use crate::run::sample::SampleDecision;
 use crate::weave::query_budgets;
 use pivot_advice::{
@@ -123,11 +123,11 @@ impl QueryReport {
     }
 
     /// Accounts for what a table of groups did not take.
-    fn merge_beyond(&mut self, beyond: Beyond) {
+    fn merge_beyond(&mut self, beyond: RefusedRows) {
         match beyond {
-            Beyond::Room(rows) if rows.is_empty() => {}
-            Beyond::Room(rows) => self.merge_other(rows),
-            Beyond::OtherSchema(rows) => self.drop_rows(&rows),
+            RefusedRows::Room(rows) if rows.is_empty() => {}
+            RefusedRows::Room(rows) => self.merge_other(rows),
+            RefusedRows::OtherSchema(rows) => self.drop_rows(&rows),
         }
     }
 
@@ -145,7 +145,7 @@ impl QueryReport {
 
     /// Adds the rows that interpreted advice has made of one event. Rows of a sampled request count for all the
     /// requests that it stands for, unless the rows themselves are the result.
-    pub fn add(&mut self, emission: &Emission<'_>, decision: SampleDecision) {
+    pub fn add(&mut self, emission: &EmittedRows<'_>, decision: SampleDecision) {
         let sampled = !decision.is_unsampled() && emission.form == EmitMode::Groups;
         let (weight, stratum) =
             if sampled { (u64::from(decision.weight), Some(decision.stratum)) } else { (1, None) };
@@ -196,7 +196,7 @@ impl QueryReport {
 }
 
 /// The rows that a table of groups did not take.
-enum Beyond {
+enum RefusedRows {
     /// Rows of new groups without room, as one group without a key; possibly none.
     Room(Groups),
     /// All rows: their number of keys or their aggregates differ from those of the table.
@@ -205,7 +205,7 @@ enum Beyond {
 
 /// Adds groups to `mine`, which holds at most `most` groups and counts their memory in `bytes`. Returns what did
 /// not fit.
-fn absorb(mine: &mut Option<Groups>, bytes: &mut usize, most: usize, theirs: Groups) -> Beyond {
+fn absorb(mine: &mut Option<Groups>, bytes: &mut usize, most: usize, theirs: Groups) -> RefusedRows {
     // Mostly only one thread has groups of the query: moving a table that fits saves copying it group by group.
     if mine.is_none() && theirs.len() <= most {
         let all: usize = theirs.iter().map(|group| Group::memory_size(&group.key, group.states.len())).sum();
@@ -213,23 +213,23 @@ fn absorb(mine: &mut Option<Groups>, bytes: &mut usize, most: usize, theirs: Gro
             *bytes += all;
             let beyond = Groups::new(0, theirs.aggregates());
             *mine = Some(theirs);
-            return Beyond::Room(beyond);
+            return RefusedRows::Room(beyond);
         }
     }
 
     let mine = mine.get_or_insert_with(|| theirs.empty_like());
     if !mine.same_shape(&theirs) {
-        return Beyond::OtherSchema(theirs);
+        return RefusedRows::OtherSchema(theirs);
     }
 
     let mut beyond = Groups::new(0, mine.aggregates());
     let limit = GroupLimit { groups: most, new_bytes: MAX_BYTES.saturating_sub(*bytes) };
     *bytes += mine.absorb(&theirs, limit, &mut beyond).new_bytes;
-    Beyond::Room(beyond)
+    RefusedRows::Room(beyond)
 }
 
 /// Returns whether the rows of an event have as many keys and the same aggregates as the groups.
-fn fits(groups: &Groups, columns: usize, emission: &Emission<'_>) -> bool {
+fn fits(groups: &Groups, columns: usize, emission: &EmittedRows<'_>) -> bool {
     let folds = emission.folds.iter().map(|fold| fold.aggregate);
     groups.keys() == columns && groups.aggregates().iter().copied().eq(folds)
 }

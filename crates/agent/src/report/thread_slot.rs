@@ -95,13 +95,13 @@ thread_local! {
     // guard has the destructor instead; it is touched once, when the slot is claimed.
     static SLOT: Cell<Option<&'static ThreadSlot>> = const { Cell::new(None) };
     static NO_SLOT: Cell<NoSlot> = const { Cell::new(NoSlot::New) };
-    static SLOT_GUARD: SlotGuard = const { SlotGuard };
+    static SLOT_GUARD: ThreadEndMarker = const { ThreadEndMarker };
 }
 
 /// Marks the thread's slot as ended when the thread ends.
-struct SlotGuard;
+struct ThreadEndMarker;
 
-impl Drop for SlotGuard {
+impl Drop for ThreadEndMarker {
     fn drop(&mut self) {
         NO_SLOT.set(NoSlot::Gone);
         if let Some(slot) = SLOT.take() {

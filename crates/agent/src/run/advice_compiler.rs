@@ -24,7 +24,7 @@ pub(crate) fn compile(linked: &LinkedAdvice, schemas: &mut SchemaInterner) -> Op
         _ => return None,
     };
 
-    let mut schedule = StepOrder::default();
+    let mut schedule = StepScheduler::default();
     let mut sources = linked.sources.iter();
     for (at, step) in steps.iter().enumerate() {
         if let Instruction::Unpack { .. } = step {
@@ -122,14 +122,14 @@ struct PendingObserve {
 
 /// Puts steps in an order in which each finds what it reads, and fields are observed as late as can be.
 #[derive(Default)]
-struct StepOrder {
+struct StepScheduler {
     pending: Vec<PendingObserve>,
     steps: Vec<CompiledStep>,
     join: Option<BagJoin>,
     columns: usize,
 }
 
-impl StepOrder {
+impl StepScheduler {
     /// Appends one instruction. Returns `None` if only the interpreter can run it.
     fn step<'a>(
         &mut self,

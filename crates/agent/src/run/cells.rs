@@ -12,7 +12,7 @@
 //! so that keys are compared and hashed as words.
 
 use pivot_advice::{Sum, Type, Value};
-use pivot_baggage::{Summand, ValueRef};
+use pivot_baggage::{AddedNumber, ValueRef};
 
 const NULL: u8 = Type::Null.code();
 const BOOL: u8 = Type::Bool.code();
@@ -140,10 +140,10 @@ impl Cell {
 
     /// Returns what a sum adds for an integer or duration that is at most `i64::MAX`, or `None` for anything else.
     #[inline(always)]
-    pub(crate) fn as_summand(self) -> Option<Summand> {
+    pub(crate) fn as_summand(self) -> Option<AddedNumber> {
         match self.kind() {
-            DURATION => Some(Summand::Duration(self.0.cast_signed())),
-            _ => self.as_integer().map(Summand::Integer),
+            DURATION => Some(AddedNumber::Duration(self.0.cast_signed())),
+            _ => self.as_integer().map(AddedNumber::Integer),
         }
     }
 

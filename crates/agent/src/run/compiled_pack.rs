@@ -4,7 +4,7 @@ use crate::report::thread_table::{DeferredPack, DeferredPacks};
 use crate::run::cells::Cells;
 use crate::run::ir::{AggregateInput, CompiledAdvice};
 use pivot_advice::{AggregateState, BagKey, EvalErrors, Groups, QueryCost, TemporalFilter, Value, codec};
-use pivot_baggage::{Baggage, Summand, ValueRef};
+use pivot_baggage::{AddedNumber, Baggage, ValueRef};
 
 /// Up to this many keys a row is packed without a list of them on the heap.
 const FEW_KEYS: usize = 4;
@@ -66,7 +66,7 @@ impl CompiledAdvice {
     fn pack_in_place(&self, baggage: &mut Baggage, bag: BagKey, cells: &Cells, cost: &mut QueryCost) -> bool {
         let summand = match self.input {
             AggregateInput::SummableColumn(column) => cells.get(column).as_summand(),
-            AggregateInput::None => Some(Summand::Integer(0)),
+            AggregateInput::None => Some(AddedNumber::Integer(0)),
             AggregateInput::Column(_) | AggregateInput::Mixed => None,
         };
         let Some(summand) = summand.filter(|_| self.keys.len() <= FEW_KEYS) else { return false };

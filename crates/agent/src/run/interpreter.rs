@@ -28,12 +28,12 @@ pub enum Effect<'a> {
     /// be wrong. The caller marks the bag as lost.
     Lose(BagKey, TemporalFilter),
     /// The advice emitted rows.
-    Emit(Emission<'a>),
+    Emit(EmittedRows<'a>),
 }
 
 /// Rows for the process's part of a result.
 #[derive(Debug)]
-pub struct Emission<'a> {
+pub struct EmittedRows<'a> {
     /// The columns that they are grouped by.
     pub keys: &'a [u16],
     /// The aggregates over each group.
@@ -149,7 +149,7 @@ impl Interpretation<'_> {
                 }
                 Instruction::Pack { bag, keep, keys, folds } => return self.pack(*bag, *keep, keys, folds),
                 Instruction::Emit { keys, folds, form } => {
-                    let emission = Emission { keys, folds, form: *form, rows: self.rows };
+                    let emission = EmittedRows { keys, folds, form: *form, rows: self.rows };
                     return (!emission.rows.is_empty()).then_some(Effect::Emit(emission));
                 }
             }

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!   at the call site          FieldValue             kind             in the macros       in the executor
-//!   delta: u64 = n            Exported(&n)           OrdinaryField    .cell(cells)   ──▶  Cell  U64 42
-//!   user = name               Exported(&name)        OrdinaryField    .cell(cells)   ──▶  Cell  "ann"
-//!   block = %id               Formatted("{}", id)    OrdinaryField    .cell(cells)   ──▶  Cell  "b-1"
+//!   delta: u64 = n            Exported(&n)           PlainField    .cell(cells)   ──▶  Cell  U64 42
+//!   user = name               Exported(&name)        PlainField    .cell(cells)   ──▶  Cell  "ann"
+//!   block = %id               Formatted("{}", id)    PlainField    .cell(cells)   ──▶  Cell  "b-1"
 //!   sensitive(user) = name    Exported(&name)        SensitiveField   .cell(cells)   ──▶  Cell  "3f…" (a hash)
 //! ```
 //!
@@ -64,10 +64,10 @@ impl FieldValue for Formatted<'_> {
 /// A field that queries see as it is.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct OrdinaryField<F>(pub F);
+pub struct PlainField<F>(pub F);
 
 // The bound stands at the method and not at the impl: an error then names the type that cannot be exported.
-impl<F> OrdinaryField<F> {
+impl<F> PlainField<F> {
     /// Puts the value into a cell.
     #[inline(always)]
     pub fn cell(&self, cells: &mut Cells) -> Cell
@@ -78,7 +78,7 @@ impl<F> OrdinaryField<F> {
     }
 }
 
-impl OrdinaryField<()> {
+impl PlainField<()> {
     /// Returns the type that queries see of a field of type `ty`.
     pub const fn ty(ty: Type) -> Type {
         ty

@@ -53,7 +53,7 @@ impl FunctionTracepoint {
 
 /// The returned value of a function as queries see it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub struct FunctionOutcome {
     /// The text of the error, or `None` if the function succeeded.
     pub error: Option<Value>,
     /// The result; null if the function failed, the result is not observed, or its type cannot be exported.
@@ -62,7 +62,7 @@ pub struct Outcome {
 
 /// The parts of an outcome that woven advice observes; the others are not evaluated.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted {
+pub struct ObservedOutcome {
     /// Whether the result is observed.
     pub result: bool,
     /// Whether the text of the error is observed.
@@ -118,7 +118,7 @@ impl Exit {
     /// Fires the exit of a function that returned, after its error if it failed. `outcome` is called only if the
     /// exit or error was woven when the function began.
     #[inline(always)]
-    pub fn finish(mut self, outcome: impl FnOnce(Wanted) -> Outcome) {
+    pub fn finish(mut self, outcome: impl FnOnce(ObservedOutcome) -> FunctionOutcome) {
         if let Some(observed) = self.observed.take() {
             observed.returned(outcome);
         }
@@ -167,9 +167,9 @@ impl BegunCall {
 
     /// Fires the tracepoints of a function that returned.
     #[cold]
-    fn returned(&self, outcome: impl FnOnce(Wanted) -> Outcome) {
+    fn returned(&self, outcome: impl FnOnce(ObservedOutcome) -> FunctionOutcome) {
         let fields = self.fields.len();
-        let wanted = Wanted {
+        let wanted = ObservedOutcome {
             result: self.exit.tracepoint.observes(fields + 2),
             error: self.error.tracepoint.observes(fields + 1),
         };
@@ -180,7 +180,7 @@ impl BegunCall {
             let Some(_inside) = EventGuard::enter() else { return };
             catch_unwind(AssertUnwindSafe(|| outcome(wanted)))
         };
-        let Ok(Outcome { error, result }) = evaluated else {
+        let Ok(FunctionOutcome { error, result }) = evaluated else {
             return self
                 .fire(self.exit, &[self.elapsed(), EvaluatedField::Panicked, EvaluatedField::Panicked]);
         };
@@ -260,11 +260,11 @@ macro_rules! outcomes {
         #[doc = $doc]
         pub trait $of {
             /// Returns the wanted parts of the returned value.
-            fn outcome(&self, wanted: Wanted) -> Outcome;
+            fn outcome(&self, wanted: ObservedOutcome) -> FunctionOutcome;
         }
 
         impl<$($generics)*> $of for $self {
-            fn outcome(&self, $wanted: Wanted) -> Outcome {
+            fn outcome(&self, $wanted: ObservedOutcome) -> FunctionOutcome {
                 let $value = self.0;
                 $outcome
             }
@@ -290,27 +290,29 @@ outcomes! {
         |value, wanted| of_result(value, wanted, |_| Value::Null, |_| Value::str(std::any::type_name::<E>()));
     "A value that cannot fail."
     OfExport [T: Export] &Returned<'_, T>,
-        |value, wanted| Outcome {
+        |value, wanted| FunctionOutcome {
             error: None,
             result: if wanted.result { value.export() } else { Value::Null },
         };
     "Anything else."
     OfAny [T] Returned<'_, T>,
-        |_value, _wanted| Outcome { error: None, result: Value::Null };
+        |_value, _wanted| FunctionOutcome { error: None, result: Value::Null };
 }
 
 /// Returns the outcome of a `Result`, of which `result` and `error` export the parts.
 fn of_result<T, E>(
     returned: &Result<T, E>,
-    wanted: Wanted,
+    wanted: ObservedOutcome,
     result: impl FnOnce(&T) -> Value,
     error: impl FnOnce(&E) -> Value,
-) -> Outcome {
+) -> FunctionOutcome {
     match returned {
-        Ok(value) => Outcome { error: None, result: if wanted.result { result(value) } else { Value::Null } },
+        Ok(value) => {
+            FunctionOutcome { error: None, result: if wanted.result { result(value) } else { Value::Null } }
+        }
 
         // There is an error, observed or not: its presence decides between `ok` and `err`.
-        Err(failed) => Outcome {
+        Err(failed) => FunctionOutcome {
             error: Some(if wanted.error { error(failed) } else { Value::Null }),
             result: Value::Null,
         },
@@ -334,14 +336,14 @@ mod tests {
     #[derive(Debug)]
     struct Opaque;
 
-    fn text(outcome: Outcome) -> (Option<Value>, Value) {
+    fn text(outcome: FunctionOutcome) -> (Option<Value>, Value) {
         (outcome.error, outcome.result)
     }
 
     macro_rules! outcome {
         ($ty:ty, $value:expr) => {{
             let value: $ty = $value;
-            text((&&&&&&&Returned(&value)).outcome(Wanted { result: true, error: true }))
+            text((&&&&&&&Returned(&value)).outcome(ObservedOutcome { result: true, error: true }))
         }};
     }
 

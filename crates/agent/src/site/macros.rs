@@ -67,7 +67,7 @@ macro_rules! __tracepoint {
         ))
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] $field:ident $($rest:tt)+) => {
-        $crate::__field!([$name] [$($copy)*] [$($done)*] [$field, OrdinaryField] $($rest)+)
+        $crate::__field!([$name] [$($copy)*] [$($done)*] [$field, PlainField] $($rest)+)
     };
     ([$name:expr] [$($copy:tt)*] [$({ $field:ident, $kind:ident, $ty:expr, $held:ident $value:expr })*]) => {{
         $crate::__declare!($name, [$((::core::stringify!($field), $crate::site::fields::$kind::ty($ty))),*]);

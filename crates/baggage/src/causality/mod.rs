@@ -1,7 +1,6 @@
 //! Who has seen what: the share of a branch, its clock, and what branches hold in common.
 
 pub(crate) mod branch;
-pub(crate) mod budget;
 pub mod clock;
 pub mod generation;
 pub(crate) mod instance;

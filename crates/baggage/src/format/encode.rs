@@ -7,7 +7,7 @@ use crate::causality::share::Share;
 use crate::format::cut::cut_newest;
 use crate::format::envelope::{VERSION, field, instance_field, reply_kind};
 use crate::format::protobuf::ProtoWriter;
-use crate::format::query_budgets::{self, travel_budget_bytes};
+use crate::format::query_byte_budgets::{self, travel_budget_bytes};
 use crate::format::request_snapshot::RequestSnapshot;
 use crate::losses;
 
@@ -33,7 +33,7 @@ impl Baggage {
     /// newest query first; the ids always travel.
     pub fn encode_within(self, limit_bytes: usize) -> Vec<u8> {
         let Some(mut branch) = self.into_branch() else { return Vec::new() };
-        if query_budgets::are_set() {
+        if query_byte_budgets::are_set() {
             branch.cut_to_query_budgets();
         }
         if let Some(arrived) = branch.arrived.as_ref().filter(|arrived| arrived.len() <= limit_bytes) {
@@ -59,7 +59,7 @@ pub(crate) fn write_within(
     request: Option<&RequestSnapshot>,
 ) -> Vec<u8> {
     branch.seal();
-    if query_budgets::are_set() {
+    if query_byte_budgets::are_set() {
         branch.cut_to_query_budgets();
     }
 

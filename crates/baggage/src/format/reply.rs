@@ -22,7 +22,7 @@ use crate::causality::branch::Branch;
 use crate::error::BaggageError;
 use crate::format::encode::write_within;
 use crate::format::envelope::{VERSION, field, reply_kind};
-use crate::format::query_budgets::travel_budget_bytes;
+use crate::format::query_byte_budgets::travel_budget_bytes;
 use crate::format::request_snapshot::RequestSnapshot;
 use std::borrow::Cow;
 

@@ -5,7 +5,7 @@ use super::frame_writer::FrameWriter;
 use super::json::JsonWriter;
 use super::markdown::MarkdownWriter;
 use super::ndjson::NdjsonWriter;
-use super::plain_table::PlainTableWriter;
+use super::plain_table::TableWriter;
 use crate::arguments::OutputFormat;
 use crate::table::Paint;
 
@@ -16,7 +16,7 @@ pub(crate) fn choose_writer(
     paint: Paint,
 ) -> Box<dyn FrameWriter> {
     match format {
-        OutputFormat::Table => Box::new(PlainTableWriter { columns, paint }),
+        OutputFormat::Table => Box::new(TableWriter { columns, paint }),
         OutputFormat::Json => Box::new(JsonWriter),
         OutputFormat::Ndjson => Box::new(NdjsonWriter),
         OutputFormat::Csv => Box::new(CsvWriter::default()),

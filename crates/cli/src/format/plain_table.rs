@@ -6,13 +6,13 @@ use crate::result_frame::ResultFrame;
 use crate::table::{Paint, TextRole, result_table};
 use std::io::{self, Write};
 
-pub(super) struct PlainTableWriter {
+pub(super) struct TableWriter {
     /// The width of the terminal; `None` if the output is none, and nothing is cut.
     pub(super) columns: Option<usize>,
     pub(super) paint: Paint,
 }
 
-impl FrameWriter for PlainTableWriter {
+impl FrameWriter for TableWriter {
     fn write_frame(&mut self, out: &mut dyn Write, frame: &ResultFrame) -> io::Result<()> {
         if !is_printed(frame) {
             return Ok(());

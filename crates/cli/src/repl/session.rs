@@ -13,7 +13,7 @@ use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::format::WindowFile;
 use crate::humanize::{duration, time_since};
-use crate::input::{InputSource, InputStatement, InputStep};
+use crate::input::{InputItem, InputQuery, InputSource};
 use crate::live::{DisplayMode, QueryView, WatchEnd, read_key, restore_terminal, watch};
 use crate::params::QueryParams;
 use crate::table::{Paint, TextRole};
@@ -51,7 +51,7 @@ pub(crate) struct ReplSession {
 #[derive(Debug, Clone)]
 struct LastStatement {
     input: InputSource,
-    statement: InputStatement,
+    statement: InputQuery,
 }
 
 /// Whether the time of each statement is shown.
@@ -141,17 +141,17 @@ impl ReplSession {
         for step in input.steps()? {
             match step {
                 // A command may include a file with steps of its own, down to a `\q` that ends everything.
-                InputStep::Command(line) => {
+                InputItem::Command(line) => {
                     let command = parse(&line).map_err(CliError::Command)?;
                     if self.do_command(command)? == AfterLine::Quit {
                         return Ok(AfterLine::Quit);
                     }
                 }
 
-                InputStep::Explain(statement) => self.explain(input, &statement, None)?,
-                InputStep::Analyze(statement) => self.explain(input, &statement, Some(ANALYZE_DURATION))?,
+                InputItem::Explain(statement) => self.explain(input, &statement, None)?,
+                InputItem::Analyze(statement) => self.explain(input, &statement, Some(ANALYZE_DURATION))?,
 
-                InputStep::Query(statement) => {
+                InputItem::Query(statement) => {
                     // Noted before it is run: a statement that does not compile is the one to edit.
                     self.last = Some(LastStatement { input: input.clone(), statement: statement.clone() });
                     self.install(input, &statement, None)?;
@@ -249,7 +249,7 @@ impl ReplSession {
     fn explain(
         &self,
         input: &InputSource,
-        statement: &InputStatement,
+        statement: &InputQuery,
         analyze: Option<Duration>,
     ) -> Result<(), CliError> {
         let reply = self.wait(self.connection.explain(&statement.text, &self.params, analyze))?;
@@ -261,7 +261,7 @@ impl ReplSession {
     fn install(
         &mut self,
         input: &InputSource,
-        statement: &InputStatement,
+        statement: &InputQuery,
         file: Option<&mut WindowFile>,
     ) -> Result<(), CliError> {
         let installed_at = Instant::now();

@@ -38,7 +38,7 @@ pub(crate) enum FunctionMeaning {
     /// An aggregate state over one argument, and the value that is wanted of it.
     Fold(AggregateKind, FinalFunction),
     /// An aggregate with rules of its own.
-    SpecialFold(SpecialFold),
+    SpecialAggregate(SpecialAggregate),
     /// A scalar function of the advice.
     Scalar(Function),
     /// `regexp_extract`, whose pattern is a constant.
@@ -49,7 +49,7 @@ pub(crate) enum FunctionMeaning {
 
 /// Aggregates that are no state over one argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SpecialFold {
+pub(crate) enum SpecialAggregate {
     Quantile,
     LinearHistogram,
     TopK,
@@ -71,9 +71,9 @@ const fn special(
     name: &'static str,
     usage: &'static str,
     about: &'static str,
-    fold: SpecialFold,
+    fold: SpecialAggregate,
 ) -> FunctionEntry {
-    let meaning = FunctionMeaning::SpecialFold(fold);
+    let meaning = FunctionMeaning::SpecialAggregate(fold);
     FunctionEntry { name, usage, about, kind: FunctionKind::Aggregate, meaning }
 }
 
@@ -118,7 +118,7 @@ const FUNCTIONS: [FunctionEntry; 25] = [
         FinalFunction::Deviation,
     ),
     aggregate("VARIANCE", "VARIANCE(x)", "the variance", AggregateKind::Moments, FinalFunction::Plain),
-    special("QUANTILE", "QUANTILE(x, q)", QUANTILE, SpecialFold::Quantile),
+    special("QUANTILE", "QUANTILE(x, q)", QUANTILE, SpecialAggregate::Quantile),
     aggregate("P50", "P50(x)", "the median", AggregateKind::Histogram, FinalFunction::Quantile(0.5)),
     aggregate("P90", "P90(x)", QUANTILE, AggregateKind::Histogram, FinalFunction::Quantile(0.9)),
     aggregate("P95", "P95(x)", QUANTILE, AggregateKind::Histogram, FinalFunction::Quantile(0.95)),
@@ -135,10 +135,10 @@ const FUNCTIONS: [FunctionEntry; 25] = [
         "LHIST",
         "LHIST(x, min, max, step)",
         "how values are distributed, in equal steps",
-        SpecialFold::LinearHistogram,
+        SpecialAggregate::LinearHistogram,
     ),
-    special("TOPK", "TOPK(x, k)", "the k most frequent values", SpecialFold::TopK),
-    special("RATE", "RATE(aggregate)", "per second of the window", SpecialFold::Rate),
+    special("TOPK", "TOPK(x, k)", "the k most frequent values", SpecialAggregate::TopK),
+    special("RATE", "RATE(aggregate)", "per second of the window", SpecialAggregate::Rate),
     aggregate("ANY", "ANY(x)", "some value of the group", AggregateKind::Any, FinalFunction::Plain),
     syntax("CAST", "CAST(x AS type)", "the value as another type", FunctionKind::Scalar),
     syntax("First", "First(source)", "the earliest tuple that happened before", FunctionKind::Source),

@@ -17,7 +17,7 @@ mod token;
 
 pub use classes::{ClassifiedToken, TokenClass, classify};
 pub use functions::{FunctionEntry, FunctionKind, functions};
-pub(crate) use functions::{FunctionMeaning, SpecialFold, aggregate_function, count_distinct, function};
+pub(crate) use functions::{FunctionMeaning, SpecialAggregate, aggregate_function, count_distinct, function};
 pub(crate) use keywords::{ClauseKind, Reservation, is_contextual, is_reserved};
 pub use keywords::{KEYWORDS, Keyword};
 pub(crate) use lexer::tokens;

@@ -7,10 +7,10 @@
 
 mod filter_placement;
 mod let_placement;
+mod pack_sharing;
 mod pre_aggregation;
 mod projection;
 mod rule;
 mod rules;
-mod sharing;
 
 pub(crate) use rules::{optimize, rule_names};

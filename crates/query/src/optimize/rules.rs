@@ -2,10 +2,10 @@
 
 use super::filter_placement::FilterPlacementRule;
 use super::let_placement::LetPlacementRule;
+use super::pack_sharing::SharingRule;
 use super::pre_aggregation::PreAggregationRule;
 use super::projection::ProjectionRule;
 use super::rule::Rule;
-use super::sharing::SharingRule;
 use crate::plan::Plan;
 
 /// Values move first, conditions follow them, and what is left unused then goes.

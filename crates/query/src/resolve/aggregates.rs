@@ -11,7 +11,7 @@ use super::resolved_query::FinishedAggregate;
 use super::resolver::Resolver;
 use super::typing;
 use crate::diagnostic::Diagnostic;
-use crate::lexical::{FunctionMeaning, SpecialFold, aggregate_function, count_distinct};
+use crate::lexical::{FunctionMeaning, SpecialAggregate, aggregate_function, count_distinct};
 use crate::plan::PlanColumn;
 use crate::syntax::ast::{AstExpr, AstExprKind, Name, TextSpan};
 use pivot_advice::{AggregateKind, Binary, Expr, FinalFunction, Function, Type, Value, finished_type};
@@ -61,12 +61,14 @@ impl Resolver<'_> {
                 self.fold(WantedFold { aggregate, finish }, typed, name, argument.span)
             }
 
-            FunctionMeaning::SpecialFold(SpecialFold::Quantile) => self.quantile(name, arguments, scope),
-            FunctionMeaning::SpecialFold(SpecialFold::TopK) => self.top(name, arguments, scope),
-            FunctionMeaning::SpecialFold(SpecialFold::LinearHistogram) => {
+            FunctionMeaning::SpecialAggregate(SpecialAggregate::Quantile) => {
+                self.quantile(name, arguments, scope)
+            }
+            FunctionMeaning::SpecialAggregate(SpecialAggregate::TopK) => self.top(name, arguments, scope),
+            FunctionMeaning::SpecialAggregate(SpecialAggregate::LinearHistogram) => {
                 self.linear_histogram(name, arguments, scope)
             }
-            FunctionMeaning::SpecialFold(SpecialFold::Rate) => self.rate(name, arguments, scope),
+            FunctionMeaning::SpecialAggregate(SpecialAggregate::Rate) => self.rate(name, arguments, scope),
 
             // Only aggregates come here.
             FunctionMeaning::Scalar(_) | FunctionMeaning::RegexpExtract | FunctionMeaning::Syntax => {

@@ -9,7 +9,7 @@
 //!   member in X    observe n as #1, let #2 = #1 * 2, let #3 = #2
 //! ```
 
-use super::name_scope::{AliasBinding, TypedExpr, VisibleColumns, VisibleMember};
+use super::name_scope::{AliasBinding, MemberColumns, TypedExpr, VisibleMember};
 use super::resolver::Resolver;
 use super::typing;
 use super::work_budget::{Work, lookup_cost};
@@ -81,7 +81,7 @@ impl Resolver<'_> {
 
         // Most fields are asked for again and again. A column of the name would hide the field.
         let are_fields = members.iter().all(|member| {
-            matches!(member.columns, VisibleColumns::Fields { .. })
+            matches!(member.columns, MemberColumns::Fields { .. })
                 && member.columns.column(wanted.name).is_none()
         });
         if are_fields && let Some(column) = self.observed.get(&key) {
@@ -114,7 +114,7 @@ impl Resolver<'_> {
         if let Some(column) = member.columns.column(name) {
             return FieldLookup::Column(column);
         }
-        if let VisibleColumns::Columns(_) = member.columns {
+        if let MemberColumns::Columns(_) = member.columns {
             return FieldLookup::Nothing;
         }
 
@@ -245,8 +245,8 @@ impl Resolver<'_> {
 
     fn unknown_field(&mut self, stage: usize, members: &[VisibleMember], wanted: WantedField<'_>) {
         let columns = members.iter().find_map(|member| match &member.columns {
-            VisibleColumns::Columns(columns) => Some(columns),
-            VisibleColumns::Fields { .. } => None,
+            MemberColumns::Columns(columns) => Some(columns),
+            MemberColumns::Fields { .. } => None,
         });
         if let Some(columns) = columns {
             let names: Vec<&str> = columns.iter().map(|(column, _)| column.as_str()).collect();
@@ -282,7 +282,7 @@ impl Resolver<'_> {
     pub(super) fn only_field(&self, binding: &AliasBinding) -> Option<String> {
         let AliasBinding::Tuples { stage, members } = binding else { return None };
         let [VisibleMember { member, columns }] = members.as_slice() else { return None };
-        if let VisibleColumns::Columns(columns) = columns {
+        if let MemberColumns::Columns(columns) = columns {
             return if let [(only, _)] = columns.as_slice() { Some(only.clone()) } else { None };
         }
 
@@ -300,8 +300,8 @@ impl Resolver<'_> {
             AliasBinding::Unknown => false,
             AliasBinding::Groups { columns, .. } => columns.iter().any(|(column, _)| column == name),
             AliasBinding::Tuples { stage, members } => members.iter().any(|member| match &member.columns {
-                VisibleColumns::Columns(columns) => columns.iter().any(|(column, _)| column == name),
-                VisibleColumns::Fields { .. } => self.plan.stages[*stage].members[member.member]
+                MemberColumns::Columns(columns) => columns.iter().any(|(column, _)| column == name),
+                MemberColumns::Fields { .. } => self.plan.stages[*stage].members[member.member]
                     .tracepoints
                     .iter()
                     .filter_map(|tracepoint| self.catalog.tracepoint(&tracepoint.name))

@@ -38,28 +38,28 @@ pub(super) enum AliasBinding {
 pub(super) struct VisibleMember {
     /// Its place in the stage.
     pub(super) member: usize,
-    pub(super) columns: VisibleColumns,
+    pub(super) columns: MemberColumns,
 }
 
 /// The columns that an alias sees of a member.
 #[derive(Debug, Clone)]
-pub(super) enum VisibleColumns {
+pub(super) enum MemberColumns {
     /// The fields of its tracepoints, but for lists that were taken apart: these are their elements.
     Fields { elements: Vec<(String, u16)> },
     /// The columns of a query, and nothing else.
     Columns(Vec<(String, u16)>),
 }
 
-impl VisibleColumns {
+impl MemberColumns {
     /// Returns how many columns have names of their own.
     pub(super) fn len(&self) -> usize {
-        let (VisibleColumns::Fields { elements: columns } | VisibleColumns::Columns(columns)) = self;
+        let (MemberColumns::Fields { elements: columns } | MemberColumns::Columns(columns)) = self;
         columns.len()
     }
 
     /// Returns the column of a name, or `None` if only a field could have it.
     pub(super) fn column(&self, name: &str) -> Option<u16> {
-        let (VisibleColumns::Fields { elements: columns } | VisibleColumns::Columns(columns)) = self;
+        let (MemberColumns::Fields { elements: columns } | MemberColumns::Columns(columns)) = self;
         columns.iter().find(|(known, _)| known == name).map(|(_, column)| *column)
     }
 }
@@ -67,7 +67,7 @@ impl VisibleColumns {
 impl VisibleMember {
     /// Returns the member with one field or column replaced by its elements.
     pub(super) fn with_element(mut self, name: &str, element: u16) -> VisibleMember {
-        let (VisibleColumns::Fields { elements: columns } | VisibleColumns::Columns(columns)) =
+        let (MemberColumns::Fields { elements: columns } | MemberColumns::Columns(columns)) =
             &mut self.columns;
         columns.retain(|(known, _)| known != name);
         columns.push((name.to_owned(), element));

@@ -9,8 +9,8 @@
 //! ```
 
 use super::name_scope::{
-    AliasBinding, CollectedAggregates, NameScope, Placeholder, SourceRole, SourceSite, StepDestination,
-    TypedExpr, VisibleColumns, VisibleMember,
+    AliasBinding, CollectedAggregates, MemberColumns, NameScope, Placeholder, SourceRole, SourceSite,
+    StepDestination, TypedExpr, VisibleMember,
 };
 use super::resolved_query::{
     NamedExpr, ResolvedGroups, ResolvedResult, ResultShape, RowValue, SECONDS, SortKey,
@@ -135,7 +135,7 @@ impl Resolver<'_> {
         // From outside the columns of SELECT are all that can be seen.
         let members = members
             .into_iter()
-            .map(|member| VisibleMember { columns: VisibleColumns::Columns(columns.clone()), ..member });
+            .map(|member| VisibleMember { columns: MemberColumns::Columns(columns.clone()), ..member });
         AliasBinding::Tuples { stage, members: members.collect() }
     }
 

@@ -8,8 +8,7 @@
 //! ```
 
 use super::name_scope::{
-    AliasBinding, NameScope, SourceRole, SourceSite, StepDestination, TypedExpr, VisibleColumns,
-    VisibleMember,
+    AliasBinding, MemberColumns, NameScope, SourceRole, SourceSite, StepDestination, TypedExpr, VisibleMember,
 };
 use super::resolver::Resolver;
 use super::typing;
@@ -90,7 +89,7 @@ impl Resolver<'_> {
     fn member(&mut self, stage: usize, tracepoints: Vec<StageTracepoint>) -> VisibleMember {
         let members = &mut self.plan.stages[stage].members;
         members.push(StageSource { tracepoints, ..StageSource::default() });
-        VisibleMember { member: members.len() - 1, columns: VisibleColumns::Fields { elements: vec![] } }
+        VisibleMember { member: members.len() - 1, columns: MemberColumns::Fields { elements: vec![] } }
     }
 
     /// Resolves First and MostRecent: the stage keeps some of its tuples.

@@ -17,7 +17,7 @@ pub(crate) struct Name {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AstQuery {
     /// Definitions of queries that this one uses.
-    pub(crate) with: Vec<WithClause>,
+    pub(crate) with: Vec<NamedSubquery>,
     pub(crate) from: Option<FromClause>,
     pub(crate) joins: Vec<JoinClause>,
     /// LET and WHERE, in the order of the text.
@@ -86,7 +86,7 @@ pub(crate) struct SinkClause {
 
 /// `name AS (query)`
 #[derive(Debug, Clone)]
-pub(crate) struct WithClause {
+pub(crate) struct NamedSubquery {
     pub(crate) name: Name,
     /// Shared by all places that it is written out in.
     pub(crate) query: Rc<AstQuery>,

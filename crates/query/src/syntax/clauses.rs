@@ -36,7 +36,7 @@ struct RawClause<'a> {
 }
 
 /// A query as raw clauses, and what stands before the first.
-struct CutQuery<'a> {
+struct RawClauses<'a> {
     before: TokenStream<'a>,
     clauses: Vec<RawClause<'a>>,
 }
@@ -66,7 +66,7 @@ struct ClauseStart {
     behind: usize,
 }
 
-fn cut_at_keywords(tokens: TokenStream<'_>) -> CutQuery<'_> {
+fn cut_at_keywords(tokens: TokenStream<'_>) -> RawClauses<'_> {
     let starts = clause_starts(tokens.list);
     let first = starts.first().map_or(tokens.list.len(), |start| start.index);
     let mut clauses = Vec::with_capacity(starts.len());
@@ -76,7 +76,7 @@ fn cut_at_keywords(tokens: TokenStream<'_>) -> CutQuery<'_> {
         let span = TextSpan::new(tokens.list[start.index].span.start, tokens.list[start.behind - 1].span.end);
         clauses.push(RawClause { kind: start.kind, span, body: between(tokens, start.behind, end) });
     }
-    CutQuery { before: between(tokens, 0, first), clauses }
+    RawClauses { before: between(tokens, 0, first), clauses }
 }
 
 /// Finds the keywords that stand outside of parentheses and are not parts of names.

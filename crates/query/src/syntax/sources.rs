@@ -6,7 +6,7 @@
 //! JOIN y IN (FROM z IN Z SELECT z.k) ON ..   a query
 //! ```
 
-use super::ast::{AstQuery, AstSource, AstSourceKind, FromClause, JoinClause, TemporalChoice, WithClause};
+use super::ast::{AstQuery, AstSource, AstSourceKind, FromClause, JoinClause, NamedSubquery, TemporalChoice};
 use super::expressions::{comma_list, expression};
 use super::name_pattern::named;
 use super::token_stream::{ParseResult, TokenStream, keyword, name, symbol};
@@ -38,14 +38,14 @@ pub(super) fn join(input: TokenStream<'_>, matching: JoinKind) -> ParseResult<'_
 }
 
 /// `name AS (query) {, ..}`
-pub(super) fn with(input: TokenStream<'_>) -> ParseResult<'_, Vec<WithClause>> {
+pub(super) fn with(input: TokenStream<'_>) -> ParseResult<'_, Vec<NamedSubquery>> {
     comma_list(definition)(input)
 }
 
-fn definition(input: TokenStream<'_>) -> ParseResult<'_, WithClause> {
+fn definition(input: TokenStream<'_>) -> ParseResult<'_, NamedSubquery> {
     let (rest, (name, ())) = (name("a name"), keyword("AS")).parse(input)?;
     let (rest, query) = subquery(rest)?;
-    Ok((rest, WithClause { name, query: Rc::new(query) }))
+    Ok((rest, NamedSubquery { name, query: Rc::new(query) }))
 }
 
 fn source(input: TokenStream<'_>) -> ParseResult<'_, AstSource> {

@@ -62,19 +62,19 @@ fn budget_item(input: TokenStream<'_>) -> ParseResult<'_, BudgetItem> {
 
 /// A number, and whether a `%` follows it.
 #[derive(Clone, Copy)]
-struct Amount {
+struct NumberOrPercent {
     number: f64,
     percent: bool,
 }
 
-fn amount(input: TokenStream<'_>) -> ParseResult<'_, Amount> {
+fn amount(input: TokenStream<'_>) -> ParseResult<'_, NumberOrPercent> {
     let number = match input.first().map(|token| &token.kind) {
         Some(TokenKind::Literal(value)) => value.as_f64(),
         _ => None,
     };
     let Some(number) = number else { return input.expected("a number") };
     let (rest, percent) = opt(symbol("%", "`%`")).parse(input.rest())?;
-    Ok((rest, Amount { number, percent: percent.is_some() }))
+    Ok((rest, NumberOrPercent { number, percent: percent.is_some() }))
 }
 
 /// `name [(key = value, ..)]`

@@ -7,5 +7,5 @@
 
 pub(crate) mod carried_request;
 pub(crate) mod entered_carriers;
-pub(crate) mod open_spans;
 pub(crate) mod server_spans;
+pub(crate) mod tracked_spans;

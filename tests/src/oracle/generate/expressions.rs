@@ -1,7 +1,7 @@
 //! Random expressions, well-typed by construction.
 
 use crate::oracle::generate::scenarios::{OPEN, some_value};
-use crate::oracle::language::query::{Negated, Op, QueryExpr, ScalarFunction};
+use crate::oracle::language::query::{Op, OperatorNegation, QueryExpr, ScalarFunction};
 use crate::oracle::language::regex::Regex;
 use crate::random::Random;
 use pivot_advice::{Type, Value};
@@ -151,8 +151,8 @@ impl Expressions<'_> {
         QueryExpr::Case { operand, arms, otherwise }
     }
 
-    fn negation(&mut self) -> Negated {
-        if self.random.percent(30) { Negated::Yes } else { Negated::No }
+    fn negation(&mut self) -> OperatorNegation {
+        if self.random.percent(30) { OperatorNegation::Yes } else { OperatorNegation::No }
     }
 
     /// Mostly a type that some leaf has, so that expressions are about something.

@@ -2,7 +2,7 @@
 
 use crate::oracle::generate::expressions::{Expressions, Precision, TypedExpr};
 use crate::oracle::language::query::{Item, QueryExpr, Source};
-use crate::oracle::run::dag::TracepointSpec;
+use crate::oracle::run::event_dag::TracepointSpec;
 use crate::random::Random;
 use pivot_advice::Type;
 

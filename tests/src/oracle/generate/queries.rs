@@ -7,7 +7,7 @@ use crate::oracle::generate::select_clauses::GeneratedSelect;
 use crate::oracle::language::query::{
     Join, JoinKind, Query, QueryExpr, QueryStep, Source, TemporalKeep, TracepointPattern,
 };
-use crate::oracle::run::dag::{DEFAULT_FIELDS, TracepointSpec};
+use crate::oracle::run::event_dag::{DEFAULT_FIELDS, TracepointSpec};
 use crate::random::Random;
 use pivot_advice::{Type, Value};
 

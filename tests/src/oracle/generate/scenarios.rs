@@ -1,6 +1,6 @@
 //! Random catalogues and random runs: what applications could be, and what could happen in them.
 
-use crate::oracle::run::dag::{BranchId, DEFAULT_FIELDS, Event, MAX_EVENTS, RunStep, TracepointSpec};
+use crate::oracle::run::event_dag::{BranchId, DEFAULT_FIELDS, Event, MAX_EVENTS, RunStep, TracepointSpec};
 use crate::random::Random;
 use pivot_advice::{Type, Value};
 

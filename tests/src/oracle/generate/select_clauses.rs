@@ -2,7 +2,7 @@
 
 use crate::oracle::generate::expressions::{Precision, TypedExpr};
 use crate::oracle::generate::generator::{GeneratedColumn, Generator, named};
-use crate::oracle::language::query::{AggregateFunction, Item, OrderKey, Query, QueryExpr};
+use crate::oracle::language::query::{AggregateFunction, Item, OrderByKey, Query, QueryExpr};
 use pivot_advice::{Type, Value};
 
 /// GROUP BY, DISTINCT, SELECT and HAVING of a random query, and the columns that they make.
@@ -269,9 +269,10 @@ impl Generator<'_> {
 
         if self.random.percent(25) {
             let descending = self.random.percent(40);
-            query
-                .order
-                .push(OrderKey { expr: QueryExpr::Place(1 + self.random.below(columns.len())), descending });
+            query.order.push(OrderByKey {
+                expr: QueryExpr::Place(1 + self.random.below(columns.len())),
+                descending,
+            });
         }
 
         // All columns are keys of the order, or rows that are equal in some would come in any order.
@@ -279,7 +280,7 @@ impl Generator<'_> {
         while !names.is_empty() {
             let name = names.swap_remove(self.random.below(names.len()));
             let descending = self.random.percent(40);
-            query.order.push(OrderKey { expr: QueryExpr::Name(name), descending });
+            query.order.push(OrderByKey { expr: QueryExpr::Name(name), descending });
         }
 
         query.limit = self.random.percent(60).then(|| 1 + self.random.below(5));

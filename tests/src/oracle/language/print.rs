@@ -1,8 +1,8 @@
 //! Queries as text for the compiler, with parentheses only where they are needed.
 
 use crate::oracle::language::query::{
-    AggregateFunction, Item, Join, JoinKind, Negated, Op, Query, QueryExpr, QueryStep, ScalarFunction,
-    Source, TemporalKeep, TracepointPattern,
+    AggregateFunction, Item, Join, JoinKind, Op, OperatorNegation, Query, QueryExpr, QueryStep,
+    ScalarFunction, Source, TemporalKeep, TracepointPattern,
 };
 use pivot_advice::Value;
 use std::fmt::{self, Display, Formatter};
@@ -179,8 +179,8 @@ fn operand(expr: &QueryExpr, least: u8) -> String {
     if strength(expr) < least { format!("({expr})") } else { expr.to_string() }
 }
 
-fn not(negated: Negated) -> &'static str {
-    if negated == Negated::Yes { "NOT " } else { "" }
+fn not(negated: OperatorNegation) -> &'static str {
+    if negated == OperatorNegation::Yes { "NOT " } else { "" }
 }
 
 fn quoted(text: &str) -> String {
@@ -224,7 +224,7 @@ impl Display for QueryExpr {
                 write!(f, "{} {}LIKE {}", operand(x, 5), not(*negated), quoted(pattern))
             }
             QueryExpr::Regex(negated, x, regex) => {
-                let symbol = if *negated == Negated::Yes { "!~" } else { "~" };
+                let symbol = if *negated == OperatorNegation::Yes { "!~" } else { "~" };
                 write!(f, "{} {symbol} {}", operand(x, 5), quoted(&regex.to_string()))
             }
             QueryExpr::IsNull(negated, x) => write!(f, "{} IS {}NULL", operand(x, 5), not(*negated)),

@@ -25,7 +25,7 @@ pub struct Query {
     /// HAVING.
     pub having: Option<QueryExpr>,
     /// ORDER BY.
-    pub order: Vec<OrderKey>,
+    pub order: Vec<OrderByKey>,
     /// LIMIT.
     pub limit: Option<usize>,
     /// SAMPLE: the fraction of requests that take part.
@@ -98,7 +98,7 @@ pub struct Item {
 
 /// `expr DESC`
 #[derive(Debug, Clone, PartialEq)]
-pub struct OrderKey {
+pub struct OrderByKey {
     pub expr: QueryExpr,
     pub descending: bool,
 }
@@ -119,13 +119,13 @@ pub enum QueryExpr {
     /// Any operator with two operands, AND and OR included.
     Binary(Op, Box<QueryExpr>, Box<QueryExpr>),
     /// `x [NOT] IN (..)`
-    In(Negated, Box<QueryExpr>, Vec<QueryExpr>),
-    Between(Negated, Box<QueryExpr>, Box<QueryExpr>, Box<QueryExpr>),
-    Like(Negated, Box<QueryExpr>, String),
-    Regex(Negated, Box<QueryExpr>, Regex),
+    In(OperatorNegation, Box<QueryExpr>, Vec<QueryExpr>),
+    Between(OperatorNegation, Box<QueryExpr>, Box<QueryExpr>, Box<QueryExpr>),
+    Like(OperatorNegation, Box<QueryExpr>, String),
+    Regex(OperatorNegation, Box<QueryExpr>, Regex),
     /// `regexp_extract(x, '..' [, group])`
     Extract(Box<QueryExpr>, Regex, Option<usize>),
-    IsNull(Negated, Box<QueryExpr>),
+    IsNull(OperatorNegation, Box<QueryExpr>),
     Case {
         operand: Option<Box<QueryExpr>>,
         arms: Vec<(QueryExpr, QueryExpr)>,
@@ -142,7 +142,7 @@ pub enum QueryExpr {
 
 /// Whether NOT stands inside the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Negated {
+pub enum OperatorNegation {
     No,
     Yes,
 }

@@ -6,10 +6,10 @@
 use crate::oracle::language::query::{Join, JoinKind, Query, QueryStep, Source, TemporalKeep};
 use crate::oracle::reference::aggregates::ExpectedCell;
 use crate::oracle::reference::expressions::{equal, holds, value};
-use crate::oracle::reference::result_groups::{ResultContext, ResultGroup, distinct};
+use crate::oracle::reference::result_groups::{GroupsContext, ResultGroup, distinct};
 use crate::oracle::reference::ungrouped_rows::{Tuple, TupleColumns, UngroupedRow, field_of, selected_tuple};
 use crate::oracle::reference::values::{counting_errors, order, same_all};
-use crate::oracle::run::dag::Dag;
+use crate::oracle::run::event_dag::Dag;
 use pivot_advice::Value;
 use std::cell::RefCell;
 use std::cmp::Ordering;
@@ -50,7 +50,7 @@ pub struct EvaluationWindow<'w> {
 /// Evaluates one query over one DAG.
 #[expect(missing_debug_implementations, reason = "it would print the whole evaluation")]
 pub struct Evaluator<'q> {
-    context: ResultContext<'q>,
+    context: GroupsContext<'q>,
     order: &'q dyn PackOrder,
     window: EvaluationWindow<'q>,
     /// All joins of the query, in the order of the text.
@@ -75,7 +75,7 @@ impl<'q> Evaluator<'q> {
     ) -> Evaluator<'q> {
         let joins = joins_of(query).into_iter().map(std::ptr::from_ref).collect();
         let (rows, tuples) = (RefCell::default(), RefCell::default());
-        let context = ResultContext::new(dag, window.seconds);
+        let context = GroupsContext::new(dag, window.seconds);
         Evaluator { context, order, window, joins, rows, tuples }
     }
 

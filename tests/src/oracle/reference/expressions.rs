@@ -1,6 +1,6 @@
 //! The value of an expression. Nothing fails: what has no value is null.
 
-use crate::oracle::language::query::{Negated, Op, QueryExpr, ScalarFunction};
+use crate::oracle::language::query::{Op, OperatorNegation, QueryExpr, ScalarFunction};
 use crate::oracle::language::regex::Regex;
 use crate::oracle::reference::values::{
     binary, cast, compare, double, failed, integer, narrow, negated, order,
@@ -8,7 +8,7 @@ use crate::oracle::reference::values::{
 use pivot_advice::Value;
 
 /// The values that the names in an expression stand for.
-pub(crate) trait NameScope {
+pub(crate) trait NameValues {
     /// `alias.field`
     fn column(&self, alias: &str, field: &str) -> Value;
     /// A name alone.
@@ -20,7 +20,7 @@ pub(crate) trait NameScope {
 }
 
 /// Returns the value of an expression.
-pub(crate) fn value(expr: &QueryExpr, names: &dyn NameScope) -> Value {
+pub(crate) fn value(expr: &QueryExpr, names: &dyn NameValues) -> Value {
     let of = |expr: &QueryExpr| value(expr, names);
 
     match expr {
@@ -81,7 +81,7 @@ pub(crate) fn value(expr: &QueryExpr, names: &dyn NameScope) -> Value {
 }
 
 /// Returns whether a value is among others: unknown if it is not and one of them is null.
-fn is_in(x: &Value, items: &[QueryExpr], names: &dyn NameScope) -> Option<bool> {
+fn is_in(x: &Value, items: &[QueryExpr], names: &dyn NameValues) -> Option<bool> {
     let mut found = Some(false);
 
     for item in items {
@@ -108,7 +108,7 @@ fn extracted(x: &Value, regex: &Regex, group: Option<usize>) -> Value {
 fn chosen_arm<'e>(
     operand: Option<&QueryExpr>,
     arms: &'e [(QueryExpr, QueryExpr)],
-    names: &dyn NameScope,
+    names: &dyn NameValues,
 ) -> Option<&'e QueryExpr> {
     // The operand is evaluated once, whatever the number of arms.
     let operand = operand.map(|operand| value(operand, names));
@@ -123,7 +123,7 @@ fn chosen_arm<'e>(
 }
 
 /// Returns whether a condition is true; unknown is not.
-pub(crate) fn holds(expr: &QueryExpr, names: &dyn NameScope) -> bool {
+pub(crate) fn holds(expr: &QueryExpr, names: &dyn NameValues) -> bool {
     truth(&value(expr, names)) == Some(true)
 }
 
@@ -158,8 +158,8 @@ fn both(x: Option<bool>, y: impl FnOnce() -> Option<bool>) -> Value {
     }
 }
 
-fn perhaps_not(negated: Negated, x: Option<bool>) -> Value {
-    let x = if negated == Negated::Yes { not(x) } else { x };
+fn perhaps_not(negated: OperatorNegation, x: Option<bool>) -> Value {
+    let x = if negated == OperatorNegation::Yes { not(x) } else { x };
     x.map_or(Value::Null, Value::Bool)
 }
 

@@ -2,16 +2,16 @@
 
 use crate::oracle::language::query::{AggregateFunction, Item, Op, Query, QueryExpr};
 use crate::oracle::reference::aggregates::{self, ExpectedCell, SampleFraction};
-use crate::oracle::reference::expressions::{NameScope, value};
+use crate::oracle::reference::expressions::{NameValues, value};
 use crate::oracle::reference::ungrouped_rows::{RowScope, UngroupedRow};
 use crate::oracle::reference::values::{binary, double, order, same_all};
-use crate::oracle::run::dag::Dag;
+use crate::oracle::run::event_dag::Dag;
 use pivot_advice::Value;
 use std::cell::Cell;
 use std::cmp::Ordering;
 
 /// What all groups of an evaluation share.
-pub(crate) struct ResultContext<'q> {
+pub(crate) struct GroupsContext<'q> {
     pub dag: &'q Dag<'q>,
     /// The length of the window.
     pub seconds: f64,
@@ -19,7 +19,7 @@ pub(crate) struct ResultContext<'q> {
     beyond: Cell<bool>,
 }
 
-impl<'q> ResultContext<'q> {
+impl<'q> GroupsContext<'q> {
     pub(crate) fn new(dag: &'q Dag<'q>, seconds: f64) -> Self {
         Self { dag, seconds, beyond: Cell::new(false) }
     }
@@ -53,7 +53,7 @@ pub(crate) fn distinct<'r, 'q>(outputs: Vec<ResultGroup<'r, 'q>>) -> Vec<ResultG
 
 /// One row of a result: one row, or a group of them. All rows of a group agree on what is no aggregate.
 pub(crate) struct ResultGroup<'r, 'q> {
-    pub context: &'r ResultContext<'q>,
+    pub context: &'r GroupsContext<'q>,
     pub query: &'q Query,
     pub group: Vec<&'r UngroupedRow<'q>>,
     /// Of a sample, the fraction by which counts and sums are scaled.
@@ -117,7 +117,7 @@ impl ResultGroup<'_, '_> {
     }
 }
 
-impl NameScope for ResultGroup<'_, '_> {
+impl NameValues for ResultGroup<'_, '_> {
     fn column(&self, alias: &str, field: &str) -> Value {
         self.context.names(self.group[0]).column(alias, field)
     }

@@ -1,8 +1,8 @@
 //! The data of rows before they are grouped: what each alias stands for, and the names by which expressions see it.
 
 use crate::oracle::language::query::{Query, QueryExpr};
-use crate::oracle::reference::expressions::NameScope;
-use crate::oracle::run::dag::Dag;
+use crate::oracle::reference::expressions::NameValues;
+use crate::oracle::run::event_dag::Dag;
 use pivot_advice::Value;
 use std::rc::Rc;
 
@@ -49,7 +49,7 @@ pub(crate) struct RowScope<'r, 'q> {
     pub row: &'r UngroupedRow<'q>,
 }
 
-impl NameScope for RowScope<'_, '_> {
+impl NameValues for RowScope<'_, '_> {
     fn column(&self, alias: &str, field: &str) -> Value {
         let found = self.row.alias(alias).unwrap_or_else(|| panic!("no alias {alias}"));
         found.as_ref().map_or(Value::Null, |tuple| field_of(self.dag, tuple, field))

@@ -5,7 +5,7 @@
 
 use crate::oracle::language::query::Query;
 use crate::oracle::reference::evaluator::{PackOrder, joins_of};
-use crate::oracle::run::dag::{BranchId, Dag, Event, RunStep, TracepointSpec};
+use crate::oracle::run::event_dag::{BranchId, Dag, Event, RunStep, TracepointSpec};
 use crate::oracle::run::executors::{self, ObservingAdvice};
 use pivot_advice::{
     Advice, EmitMode, EvalErrors, Groups, Instruction, LossCounts, QueryId, TemporalFilter, Value,

@@ -20,7 +20,7 @@ use pivot_advice::codec::{take_short_varint, unzigzag, write_varint, zigzag};
 
 /// A number that all aggregates of a row take in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Summand {
+pub enum AddedNumber {
     /// A whole number.
     Integer(i64),
     /// A duration, in nanoseconds.
@@ -44,18 +44,18 @@ fn is_supported(code: u8) -> bool {
         || code == AggregateKind::Average as u8
 }
 
-impl Summand {
+impl AddedNumber {
     /// Returns the tag of sums of such numbers, see [`pivot_advice::codec`].
     fn tag(self) -> u8 {
         match self {
-            Summand::Integer(_) => 1,
-            Summand::Duration(_) => 2,
+            AddedNumber::Integer(_) => 1,
+            AddedNumber::Duration(_) => 2,
         }
     }
 
     fn value(self) -> i64 {
         match self {
-            Summand::Integer(x) | Summand::Duration(x) => x,
+            AddedNumber::Integer(x) | AddedNumber::Duration(x) => x,
         }
     }
 }
@@ -67,7 +67,7 @@ impl EncodedStates {
 
     /// Returns what stands behind the key of a row that has taken in one number, and counts `n` times if rows
     /// of its bag say so; `None` if its states have to be made in another way.
-    pub(crate) fn first(n: Option<u64>, aggregates: &[u8], summand: Summand) -> Option<EncodedStates> {
+    pub(crate) fn first(n: Option<u64>, aggregates: &[u8], summand: AddedNumber) -> Option<EncodedStates> {
         let mut states = EncodedStates::empty();
         if let Some(n) = n {
             states.number(n)?;
@@ -85,7 +85,7 @@ impl EncodedStates {
     /// `old` behind them. Returns `None`, with `old` somewhere in between, unless all are counts, sums or
     /// means of numbers like this.
     #[inline(always)]
-    pub(crate) fn added(old: &mut &[u8], aggregates: &[u8], summand: Summand) -> Option<EncodedStates> {
+    pub(crate) fn added(old: &mut &[u8], aggregates: &[u8], summand: AddedNumber) -> Option<EncodedStates> {
         let mut states = EncodedStates::empty();
         states.number(number::take(old)?.checked_add(1)?)?;
 
@@ -119,7 +119,7 @@ impl EncodedStates {
 
     /// Appends one state, or returns `None` if it is of another aggregate, or if there is no room.
     #[inline(always)]
-    fn state(&mut self, code: u8, summand: Summand, sum: u64, count: u64) -> Option<()> {
+    fn state(&mut self, code: u8, summand: AddedNumber, sum: u64, count: u64) -> Option<()> {
         if code != AggregateKind::Count as u8 {
             self.byte(summand.tag())?;
             self.varint(sum)?;

@@ -23,10 +23,10 @@
 use crate::error::BaggageError;
 use crate::format::bags::bag_header::{EACH_ONCE, write_grouped_head};
 use crate::format::bags::encoded_rows::EncodedRows;
-use crate::format::bags::encoded_states::{EncodedStates, Summand};
+use crate::format::bags::encoded_states::{AddedNumber, EncodedStates};
 use crate::format::bags::key_column;
 use crate::format::bags::number;
-use crate::format::bags::row_index::{FreeSlot, RowIndex};
+use crate::format::bags::row_index::{RowIndex, VacantRowSlot};
 use crate::format::bags::value::ValueRef;
 use pivot_advice::codec::ByteWriter;
 use pivot_advice::{AggregateKind, AggregateState, BagKey, Groups, Value};
@@ -144,7 +144,7 @@ impl GroupedBag {
     /// nothing added, if that takes more than to change bytes: if it is the first row, if a value is of
     /// another type than its column, or if the states have to be decoded.
     #[inline]
-    pub(crate) fn add_summand(&mut self, key: &[ValueRef<'_>], summand: Summand) -> bool {
+    pub(crate) fn add_summand(&mut self, key: &[ValueRef<'_>], summand: AddedNumber) -> bool {
         let types = &self.bytes[self.types..self.rows];
         let other = |(value, column): (&ValueRef<'_>, &u8)| {
             key_column::code_of_ref(value) != *column && *column != key_column::ANY
@@ -185,7 +185,7 @@ impl GroupedBag {
     }
 
     /// Adds a number to the states that begin behind the key of a row.
-    fn add_summand_behind(&mut self, at: usize, summand: Summand) -> bool {
+    fn add_summand_behind(&mut self, at: usize, summand: AddedNumber) -> bool {
         if !self.has_counts() {
             return false;
         }
@@ -250,7 +250,7 @@ impl GroupedBag {
 
     /// Returns where the row begins that has the key which was appended at `begin`, or where to note it.
     #[inline]
-    fn find(&self, begin: usize) -> Result<usize, FreeSlot> {
+    fn find(&self, begin: usize) -> Result<usize, VacantRowSlot> {
         match &self.index {
             None => self.look_through(begin),
             Some(index) => index.find(&self.bytes, &self.bytes[begin..]),
@@ -259,7 +259,7 @@ impl GroupedBag {
 
     /// Compares the key which was appended at `begin` with those of a few rows.
     #[inline]
-    fn look_through(&self, begin: usize) -> Result<usize, FreeSlot> {
+    fn look_through(&self, begin: usize) -> Result<usize, VacantRowSlot> {
         let (rows, key) = (self.rows(), &self.bytes[begin..]);
         let mut rest = &self.bytes[self.rows..begin];
 
@@ -273,12 +273,12 @@ impl GroupedBag {
                 break;
             }
         }
-        Err(FreeSlot::default())
+        Err(VacantRowSlot::default())
     }
 
     /// Appends what stands behind the key of a new row.
     #[inline]
-    fn append(&mut self, begin: usize, n: u64, states: RowStates<'_>, free: FreeSlot) {
+    fn append(&mut self, begin: usize, n: u64, states: RowStates<'_>, free: VacantRowSlot) {
         // The first row that does not count once makes all of them say how often they count.
         if n != 1 && !self.has_counts() {
             let key = self.bytes.split_off(begin);
@@ -298,7 +298,7 @@ impl GroupedBag {
 
     /// Notes a row that was appended, in the slot that the index has for it.
     #[inline]
-    fn note_row(&mut self, begin: usize, free: FreeSlot) {
+    fn note_row(&mut self, begin: usize, free: VacantRowSlot) {
         self.len += 1;
         match &mut self.index {
             Some(index) => {
@@ -476,7 +476,7 @@ mod tests {
                 groups.aggregates().iter().map(|kind| kind.empty()).collect();
             states.iter_mut().for_each(|state| state.update(&Value::I64(5), 1, &mut EvalErrors::default()));
             let values: Vec<ValueRef<'_>> = key.iter().map(ValueRef::from).collect();
-            if !table.add_summand(&values, Summand::Integer(5)) {
+            if !table.add_summand(&values, AddedNumber::Integer(5)) {
                 table.add(&key, 1, &states);
             }
             groups.entry(&key).merge(1, &states);
@@ -523,8 +523,8 @@ mod tests {
             for (key, kind, x, shift) in rows {
                 let x = x >> shift;
                 let (summand, value) = match kind {
-                    0 => (Summand::Duration(x), Value::Duration(x)),
-                    _ => (Summand::Integer(x), Value::I64(x)),
+                    0 => (AddedNumber::Duration(x), Value::Duration(x)),
+                    _ => (AddedNumber::Integer(x), Value::I64(x)),
                 };
                 let key = [Value::str(format!("host-{key}")), if kind < 7 { Value::U64(5) } else { Value::Null }];
                 let mut states: Vec<AggregateState> = shape.iter().map(|aggregate| aggregate.empty()).collect();

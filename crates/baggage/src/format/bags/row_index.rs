@@ -26,7 +26,7 @@ struct RowSlot {
 
 /// A free slot of an index, and the hash of the key that belongs there.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct FreeSlot {
+pub(crate) struct VacantRowSlot {
     slot: usize,
     hash: u32,
 }
@@ -40,7 +40,7 @@ impl RowIndex {
 
     /// Returns where the row begins that has this key, or the free slot for it. There always is one.
     #[inline]
-    pub(crate) fn find(&self, bytes: &[u8], key: &[u8]) -> Result<usize, FreeSlot> {
+    pub(crate) fn find(&self, bytes: &[u8], key: &[u8]) -> Result<usize, VacantRowSlot> {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(key);
         let (mask, hash) = (self.slots.len() - 1, hasher.finish() as u32);
@@ -48,7 +48,7 @@ impl RowIndex {
 
         loop {
             match self.slots[slot] {
-                RowSlot { offset: 0, .. } => return Err(FreeSlot { slot, hash }),
+                RowSlot { offset: 0, .. } => return Err(VacantRowSlot { slot, hash }),
                 // Keys tell their own length, so a row that starts with the key has that key.
                 RowSlot { hash: other, offset }
                     if other == hash && bytes[offset as usize..].starts_with(key) =>
@@ -62,7 +62,7 @@ impl RowIndex {
 
     /// Notes where a row begins, in the slot that was found for it.
     #[inline]
-    pub(crate) fn insert(&mut self, FreeSlot { slot, hash }: FreeSlot, begin: usize) {
+    pub(crate) fn insert(&mut self, VacantRowSlot { slot, hash }: VacantRowSlot, begin: usize) {
         // A row beyond what an offset can tell is not found again: it stands in the bag more than once, and
         // is one group where the rows are grouped.
         self.slots[slot] = RowSlot { hash, offset: u32::try_from(begin).unwrap_or(0) };

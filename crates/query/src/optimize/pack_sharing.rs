@@ -54,7 +54,7 @@ fn observes_same(a: &StageSource, b: &StageSource) -> bool {
 
 /// The work of a leaf, with columns as positions in its row: equal signatures pack equal bags.
 #[derive(PartialEq)]
-struct StageSignature {
+struct SharingKey {
     steps: Vec<StageStep>,
     /// How many of the steps are the member's own: a choice comes behind them.
     own: usize,
@@ -62,7 +62,7 @@ struct StageSignature {
     folds: Vec<(AggregateKind, Expr)>,
 }
 
-fn signature(stage: &Stage, member: &StageSource) -> StageSignature {
+fn signature(stage: &Stage, member: &StageSource) -> SharingKey {
     let mut row: Vec<u16> = member.observed.iter().map(|observed| observed.column).collect();
     let mut steps = Vec::new();
     for step in member.steps.iter().chain(&stage.steps) {
@@ -75,7 +75,7 @@ fn signature(stage: &Stage, member: &StageSource) -> StageSignature {
         // A leaf unpacks no states.
         StageFoldInput::State => (fold.aggregate, Expr::Literal(Value::Null)),
     });
-    StageSignature {
+    SharingKey {
         steps,
         own: member.steps.len(),
         keys: positions(stage.end.keys(), &row),

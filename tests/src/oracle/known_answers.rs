@@ -6,7 +6,7 @@ use crate::oracle::language::query::{
 };
 use crate::oracle::reference::aggregates::ExpectedCell;
 use crate::oracle::reference::evaluator::{EvaluationWindow, Evaluator, PackOrder};
-use crate::oracle::run::dag::{Dag, Event, RunStep};
+use crate::oracle::run::event_dag::{Dag, Event, RunStep};
 use pivot_advice::Value;
 use std::cmp::Ordering;
 

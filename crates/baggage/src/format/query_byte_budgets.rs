@@ -15,8 +15,8 @@
 
 use crate::baggage::Baggage;
 use crate::causality::branch::Branch;
-use crate::causality::budget::{HARD_LIMIT, budget_bytes};
 use crate::format::cut::cut_newest_of;
+use crate::format::message_budget::{HARD_LIMIT, budget_bytes};
 use crate::losses;
 use pivot_advice::QueryId;
 use std::collections::{BTreeMap, BTreeSet};

@@ -16,7 +16,7 @@
 //! # Aliases
 //!
 //! A worker may be handed a span of the application's that was current *inside* a carrier, in place of the
-//! carrier. [`AwaitedSpans::alias`] notes that such a span leads to its carrier, until it is handed on inside
+//! carrier. [`TrackedSpans::alias`] notes that such a span leads to its carrier, until it is handed on inside
 //! a second one: then nobody can tell whose it is, and it leads nowhere.
 //!
 //! # Locks
@@ -82,7 +82,7 @@ type Shard = HashMap<u64, OpenSpan, RandomState>;
 
 /// All spans of one subscriber that somebody waits for.
 #[derive(Debug, Default)]
-pub(crate) struct AwaitedSpans {
+pub(crate) struct TrackedSpans {
     /// The subscriber's number.
     number: usize,
     /// How many spans there are in all shards.
@@ -95,10 +95,10 @@ pub(crate) struct AwaitedSpans {
     aliases: Mutex<HashMap<u64, Option<u64>>>,
 }
 
-impl AwaitedSpans {
+impl TrackedSpans {
     /// Makes the empty set of a subscriber.
-    pub(crate) fn new(number: usize) -> AwaitedSpans {
-        AwaitedSpans { number, ..AwaitedSpans::default() }
+    pub(crate) fn new(number: usize) -> TrackedSpans {
+        TrackedSpans { number, ..TrackedSpans::default() }
     }
 
     fn key(&self, id: &Id) -> SpanKey {
