@@ -12,7 +12,7 @@
 //!      │            installed_query: window_groups ──▶ windows ◀──────────────┘
 //!      │ rows                                             │ closed
 //!      │                                                  ▼
-//!  frame_reader ◀── select: SELECT, HAVING, ORDER BY ◀── frames
+//!  frame_stream ◀── select: SELECT, HAVING, ORDER BY ◀── kept_frames
 //!  for each client  outside the lock, once a frame       kept for readers
 //! ```
 //!

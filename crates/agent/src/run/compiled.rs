@@ -1,7 +1,7 @@
 //! Runs compiled advice over one event, in two halves: [`observe`](CompiledAdvice::observe) evaluates fields, which
 //! are user code, and [`finish`](CompiledAdvice::finish) uses the baggage, which user code must not meet borrowed.
 //!
-//! What it does to an event is what the [interpreter](crate::run::interpreter) does; tests hold both to that.
+//! It does to every event exactly what the [interpreter](crate::run::interpreter) does; tests hold both to that.
 
 use crate::report::thread_table::{DeferredPacks, QueryTable};
 use crate::run::cells::{Cells, FieldReader};

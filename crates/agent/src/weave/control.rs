@@ -59,7 +59,7 @@ fn set_disabled(disabled: bool) {
 }
 
 /// Unweaves everything until the next [`weave`](fn@crate::weave), because no frontend was heard from for too long.
-/// What was wanted is among the [`suspended_queries`] meanwhile.
+/// Meanwhile the queries that were woven are among the [`suspended_queries`].
 pub fn lapse() {
     let mut weaver = weaver();
     weaver.lapse();

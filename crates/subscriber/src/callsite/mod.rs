@@ -2,7 +2,7 @@
 //! them `tracing` calls.
 //!
 //! ```text
-//! tracepoints ─▶ enabled_check ─▶ cache ─▶ bridge, layer
+//! tracepoints ─▶ enabled_macro ─▶ cache ─▶ bridge, layer
 //!       └──▶ woven_targets ◀─┘             interest_rebuild ──▶ tracing
 //! ```
 

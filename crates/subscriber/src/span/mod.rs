@@ -1,8 +1,8 @@
 //! Spans that are open, and the requests that some of them carry.
 //!
 //! ```text
-//! bridge, layer ─▶ open_spans ─▶ carried_request      the request of one span
-//!                      └───────▶ entered_carriers     what one thread is inside of
+//! subscriber_bridge, layer ─▶ tracked_spans ─▶ carried_request      the request of one span
+//!                                  └─────────▶ entered_carriers     what one thread is inside of
 //! ```
 
 pub(crate) mod carried_request;
