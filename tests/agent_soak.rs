@@ -7,7 +7,7 @@
 use pivot::CpuBudget;
 use pivot_advice::{EvalErrors, FinalFunction, Groups};
 use pivot_tests::PATIENCE;
-use pivot_tests::soak::{Load, Memory, PlayedFrontend, quiet_about, seconds};
+use pivot_tests::soak::{MemorySamples, PlayedFrontend, RequestLoad, quiet_about, seconds};
 
 /// What each group says: how many rows, and the sum.
 fn numbers(groups: &Groups) -> Vec<Vec<i128>> {
@@ -30,9 +30,9 @@ fn queries_come_and_go_and_nothing_grows_or_is_counted_wrong() {
     let agent = pivot::builder().process("soak").frontend(url).cpu_budget(budget).init().unwrap();
     assert!(agent.wait_until_woven(PATIENCE));
 
-    let load = Load::start(2);
+    let load = RequestLoad::start(2);
     played.come_and_go(true);
-    let memory = Memory::watch(seconds(40));
+    let memory = MemorySamples::watch(seconds(40));
     played.come_and_go(false);
     let done = load.stop();
     assert!(agent.flush(PATIENCE), "reports were not acknowledged");

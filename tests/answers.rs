@@ -15,8 +15,8 @@ use pivot_advice::{Advice, Type, Value};
 use pivot_agent::QueryReport;
 use pivot_protocol::{from_wire, to_wire, wire};
 use pivot_tests::oracle::{
-    Answer, Case, Dag, EvaluationWindow, Evaluator, ExpectedCell, InBandRun, PROCESSES, Query, differences,
-    in_order, linked, params, stages,
+    Case, EvaluationWindow, Evaluator, EventDag, ExpectedCell, InBandRun, PROCESSES, Query, ReferenceAnswer,
+    differences, in_order, linked, params, stages,
 };
 use pivot_tests::random::Random;
 use pivot_tests::{PATIENCE, PlayedAgent, ReportWindow, SECOND_NS, TestFrontend, now_ns, number_setting};
@@ -141,7 +141,7 @@ async fn compare(seed: u64) -> Result<usize, String> {
 
     // The advice that came over the wire runs here, in this process, for all that are played.
     let id = advice.first().map_or_else(wire::QueryId::default, |advice| to_wire::query_id(advice.query));
-    let dag = Dag::record(&case.steps).ok_or("not a run")?;
+    let dag = EventDag::record(&case.steps).ok_or("not a run")?;
     let dag = dag.seen(|id, event| case.is_in_sample(id, event));
     let query = case.query.written_out(&[]);
     let (linked, script) = (linked(&advice, &case.tracepoints)?, case.script());
@@ -213,7 +213,7 @@ async fn frames(frontend: &mut TestFrontend, query: u32) -> Frames {
 
 struct Expected<'e> {
     query: &'e Query,
-    dag: &'e Dag<'e>,
+    dag: &'e EventDag<'e>,
     run: &'e InBandRun<'e>,
     of_events: &'e [i64],
     mixed: bool,
@@ -270,7 +270,7 @@ impl Expected<'_> {
         let scaled = self.query.aggregates();
         let window = EvaluationWindow { seconds, fraction: self.query.sample.filter(|_| scaled), events };
         let due = Evaluator::new(self.query, self.dag, &self.run.stamps, window).answer(self.query);
-        let Some(Answer { rows: due, errors, .. }) = due else { return Ok((0, 0)) };
+        let Some(ReferenceAnswer { rows: due, errors, .. }) = due else { return Ok((0, 0)) };
         let value = |value: &wire::Value| from_wire::value(value.clone()).expect("a value");
         let found: Vec<Vec<Value>> = rows.iter().map(|row| row.values.iter().map(value).collect()).collect();
         let as_shown = |row: Vec<ExpectedCell>| row.into_iter().map(shown).collect();

@@ -4,7 +4,7 @@
 
 use pivot_advice::Value;
 use pivot_protocol::{from_wire, wire};
-use pivot_store::{Cluster, ClusterPlan, Dataset, ProcessSummary, Role};
+use pivot_store::{Cluster, ClusterPlan, FileSizes, ProcessRole, ProcessSummary};
 use pivot_tests::{PATIENCE, TestFrontend, pivot_binary};
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -18,7 +18,7 @@ fn cluster(frontend: &str, plan: ClusterPlan) -> Cluster {
         frontend: Some(frontend.to_owned()),
         wait_for_go: true,
         pace_ms: Some(1),
-        dataset: Dataset::small(),
+        dataset: FileSizes::small(),
         ..plan
     };
 
@@ -113,7 +113,7 @@ async fn a_data_node_that_was_killed_takes_part_again_and_the_frontend_keeps_ser
     let query =
         frontend.install("From r In DataNodeMetrics.incrBytesRead GroupBy r.pid Select r.pid, COUNT").await;
     let url = frontend.url();
-    let plan = ClusterPlan { clients: vec![Role::Stress], ..ClusterPlan::default() };
+    let plan = ClusterPlan { clients: vec![ProcessRole::Stress], ..ClusterPlan::default() };
     let store = tokio::task::spawn_blocking(move || cluster(&url, plan)).await.unwrap();
     converged(&mut frontend, store.members().len()).await;
     store.go().unwrap();

@@ -3,7 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use pivot_advice::*;
-use pivot_agent::run::interpreter::{Effect, interpret};
+use pivot_agent::run::interpreter::{AdviceEffect, interpret};
 use pivot_agent::run::sample::SampleDecision;
 use pivot_agent::weave::name_linker::LinkedAdvice;
 use pivot_agent::{QueryReport, QueryState, Tracepoint};
@@ -17,15 +17,15 @@ use prost::Message;
 const CASES: u64 = 3_000;
 
 /// The advice of a query.
-type Program = Vec<Advice>;
+type QueryProgram = Vec<Advice>;
 
 /// The advice of all queries of the repository, and all fields that it observes.
-fn programs() -> (Vec<Program>, Vec<String>) {
+fn programs() -> (Vec<QueryProgram>, Vec<String>) {
     let (texts, catalog) = corpus();
     let compiled = texts.iter().filter_map(|text| pivot_query::compile(text, &catalog).ok());
     let programs = compiled.map(|program| program.advice(QueryId::new(3, 7)));
     // A pattern that nothing matches yet has no advice.
-    let programs: Vec<Program> = programs.filter(|advice| !advice.is_empty()).collect();
+    let programs: Vec<QueryProgram> = programs.filter(|advice| !advice.is_empty()).collect();
 
     let mut fields: Vec<String> = Vec::new();
     for step in programs.iter().flatten().flat_map(|advice| &advice.instructions) {
@@ -91,16 +91,16 @@ fn event(
     let observed = linked.sources.iter().map(|_| value(random)).collect();
 
     match interpret(linked, observed, Some(baggage), 0, &mut LossCounts::default()) {
-        Some(Effect::Pack(bag, keep, groups)) => {
+        Some(AdviceEffect::Pack(bag, keep, groups)) => {
             baggage.pack(bag, keep, groups);
             (1, 0)
         }
-        Some(Effect::Emit(emission)) => {
+        Some(AdviceEffect::Emit(emission)) => {
             let weight = 1 + random.below(3) as u32;
             part.add(&emission, SampleDecision { weight, stratum: random.below(16) as u8 });
             (0, 1)
         }
-        Some(Effect::Lose(bag, keep)) => {
+        Some(AdviceEffect::Lose(bag, keep)) => {
             baggage.mark_lost(bag, keep);
             (1, 0)
         }

@@ -1,4 +1,4 @@
-//! Golden files: a person writes what stands above the first `----`, the machine what stands below.
+//! GoldenFile files: a person writes what stands above the first `----`, the machine what stands below.
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p pivot-tests --test golden` rewrites the lower part.
 //!
@@ -23,8 +23,8 @@
 //! ```
 
 use pivot_advice::{Exports, FieldDescriptor, QueryId, Type};
-use pivot_query::{Catalog, Color, CompileOptions, Diagnostics, Program, compile_with};
-use pivot_tests::golden::{Golden, Section, results};
+use pivot_query::{Catalog, Color, CompileOptions, Diagnostics, QueryProgram, compile_with};
+use pivot_tests::golden::{GoldenFile, GoldenSection, results};
 use std::path::{Path, PathBuf};
 
 #[test]
@@ -33,7 +33,7 @@ fn every_golden_file_says_what_the_compiler_does() {
     for path in files(&root().join("tests/golden"), "golden") {
         let text =
             std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let golden = Golden::parse(&text);
+        let golden = GoldenFile::parse(&text);
         let expected = format!("{}{}", golden.written, answer(&golden));
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&path, expected).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -81,30 +81,30 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 /// What the machine says to what a person wrote.
-fn answer(golden: &Golden) -> String {
+fn answer(golden: &GoldenFile) -> String {
     let query = query_of(golden);
     let result = compile_with(&query, &catalog_of(golden), &options_of(golden));
     let sections = match result {
         Ok(program) => compiled(&program, golden),
         Err(wrong) => vec![errors(&wrong, &query)],
     };
-    sections.iter().map(Section::to_string).collect()
+    sections.iter().map(GoldenSection::to_string).collect()
 }
 
-fn compiled(program: &Program, golden: &Golden) -> Vec<Section> {
+fn compiled(program: &QueryProgram, golden: &GoldenFile) -> Vec<GoldenSection> {
     let id = QueryId::new(0, 7);
     let advice = program.advice(id);
     let advice: Vec<String> = advice.iter().rev().map(ToString::to_string).collect();
 
     let mut sections = vec![
-        Section::new("plan", format!("{}{}", program.plan(), fired(program))),
-        Section::new("advice", advice.join("\n")),
-        Section::new("result", program.output.describe()),
+        GoldenSection::new("plan", format!("{}{}", program.plan(), fired(program))),
+        GoldenSection::new("advice", advice.join("\n")),
+        GoldenSection::new("result", program.output.describe()),
     ];
 
     let script = golden.section("run");
     if !script.is_empty() {
-        sections.push(Section::new("results", results(program, &catalog_of(golden), script)));
+        sections.push(GoldenSection::new("results", results(program, &catalog_of(golden), script)));
     }
 
     if !program.warnings.is_empty() {
@@ -114,18 +114,18 @@ fn compiled(program: &Program, golden: &Golden) -> Vec<Section> {
     sections
 }
 
-fn fired(program: &Program) -> String {
+fn fired(program: &QueryProgram) -> String {
     let explained = program.explain();
     let line = explained.lines().find(|line| line.starts_with("rules fired"));
     line.unwrap_or_default().to_owned()
 }
 
-fn errors(diagnostics: &Diagnostics, query: &str) -> Section {
-    Section::new("errors", diagnostics.render(query, "query", Color::Never))
+fn errors(diagnostics: &Diagnostics, query: &str) -> GoldenSection {
+    GoldenSection::new("errors", diagnostics.render(query, "query", Color::Never))
 }
 
 /// The text of the query; `file` names a file of the repository.
-fn query_of(golden: &Golden) -> String {
+fn query_of(golden: &GoldenFile) -> String {
     let text = golden.section("query");
     match text.strip_prefix("file ") {
         Some(path) => {
@@ -136,7 +136,7 @@ fn query_of(golden: &Golden) -> String {
     }
 }
 
-fn catalog_of(golden: &Golden) -> Catalog {
+fn catalog_of(golden: &GoldenFile) -> Catalog {
     let mut catalog = Catalog::default();
     for line in golden.section("tracepoints").lines().filter(|line| !line.is_empty()) {
         catalog.add(&exports_of(line));
@@ -165,7 +165,7 @@ fn type_of(name: &str) -> Type {
     found.unwrap_or_else(|| panic!("unknown type {name}"))
 }
 
-fn options_of(golden: &Golden) -> CompileOptions {
+fn options_of(golden: &GoldenFile) -> CompileOptions {
     let mut options = CompileOptions::default();
     for line in golden.section("options").lines() {
         options = match line.strip_prefix("without ") {

@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use pivot_advice::{Exports, FieldDescriptor, Type};
-use pivot_query::{Catalog, CompileOptions, Program, compile_with};
+use pivot_query::{Catalog, CompileOptions, QueryProgram, compile_with};
 use pivot_tests::golden::results;
 use proptest::prelude::*;
 
@@ -61,12 +61,12 @@ fn catalog() -> Catalog {
     catalog
 }
 
-fn compiled(query: &str, options: &CompileOptions) -> Program {
+fn compiled(query: &str, options: &CompileOptions) -> QueryProgram {
     compile_with(query, &catalog(), options).unwrap_or_else(|wrong| panic!("{query}: {wrong}"))
 }
 
 /// The rows of the result over one request whose events happen one after the other.
-fn result(program: &Program, events: &[Event]) -> Vec<String> {
+fn result(program: &QueryProgram, events: &[Event]) -> Vec<String> {
     let lines = events.iter().map(|(name, a, b, s)| format!("main {name} a={a} b={b} s={s} l={a},{b}\n"));
     let script: String = std::iter::once("request\n".to_owned()).chain(lines).collect();
     results(program, &catalog(), &script).lines().skip(1).map(str::to_owned).collect()

@@ -6,7 +6,7 @@ use pivot::CpuBudget;
 use pivot_frontend::FrontendOptions;
 use pivot_protocol::{from_wire, wire};
 use pivot_tests::random::Random;
-use pivot_tests::soak::{Load, Memory, any, quiet_about, seconds};
+use pivot_tests::soak::{MemorySamples, RequestLoad, any, quiet_about, seconds};
 use pivot_tests::{PATIENCE, TestFrontend};
 use std::time::{Duration, Instant};
 
@@ -78,7 +78,7 @@ async fn queries_come_and_go_and_nothing_grows_or_is_counted_wrong() {
         controls.push(query);
     }
 
-    let load = Load::start(2);
+    let load = RequestLoad::start(2);
     let memory = come_and_go(&mut frontend, &mut counts, seconds(20)).await;
     let done = load.stop();
     let by_kind = finish(&mut frontend, controls[0]).await;
@@ -108,9 +108,13 @@ async fn queries_come_and_go_and_nothing_grows_or_is_counted_wrong() {
 }
 
 /// Installs and uninstalls random queries for a time; returns the memory of every second.
-async fn come_and_go(frontend: &mut TestFrontend, counts: &mut InstallCounts, time: Duration) -> Memory {
+async fn come_and_go(
+    frontend: &mut TestFrontend,
+    counts: &mut InstallCounts,
+    time: Duration,
+) -> MemorySamples {
     let mut random = Random::new(std::process::id().into());
-    let (begun, mut memory, mut installed) = (Instant::now(), Memory::default(), Vec::new());
+    let (begun, mut memory, mut installed) = (Instant::now(), MemorySamples::default(), Vec::new());
 
     let mut noted = begun;
     while begun.elapsed() < time {

@@ -10,12 +10,12 @@ mod ratchets;
 mod structure;
 mod unsafety;
 
-use pivot_tests::source::Tree;
+use pivot_tests::source::SourceTree;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 /// The sources of the repository.
-static TREE: LazyLock<Tree> = LazyLock::new(|| Tree::read(&root()).unwrap());
+static TREE: LazyLock<SourceTree> = LazyLock::new(|| SourceTree::read(&root()).unwrap());
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()

@@ -18,7 +18,7 @@
 //! `COUNT` of rows needs no state: it is the multiplicity that every group carries.
 
 use crate::error::EvalErrors;
-use crate::sketch::sketch_text;
+use crate::sketch::finished_sketches;
 use crate::sketch::{BucketCounts, ExponentialHistogram, HyperLogLog, Moments, SpaceSaving};
 use crate::sum::Sum;
 use crate::value::{Type, Value, nearest_integer};
@@ -322,13 +322,16 @@ impl AggregateState {
                     false => Value::F64(x),
                 })
             }
-            (AggregateState::Histogram(histogram), _) => sketch_text::buckets(histogram),
+            (AggregateState::Histogram(histogram), _) => finished_sketches::buckets(histogram),
             (AggregateState::Tally(tally), FinalFunction::Linear { least, step, count, durations }) => {
-                sketch_text::linear(tally, sketch_text::LinearBuckets { least, step, count, durations })
+                finished_sketches::linear(
+                    tally,
+                    finished_sketches::LinearBuckets { least, step, count, durations },
+                )
             }
-            (AggregateState::Tally(tally), _) => sketch_text::tally(tally),
-            (AggregateState::Top(top), FinalFunction::Top(k)) => sketch_text::top(top, usize::from(k)),
-            (AggregateState::Top(top), _) => sketch_text::top(top, usize::MAX),
+            (AggregateState::Tally(tally), _) => finished_sketches::tally(tally),
+            (AggregateState::Top(top), FinalFunction::Top(k)) => finished_sketches::top(top, usize::from(k)),
+            (AggregateState::Top(top), _) => finished_sketches::top(top, usize::MAX),
         }
     }
 

@@ -41,7 +41,7 @@ pub struct GroupLimit {
 
 /// The outcome of groups that were [absorbed](Groups::absorb).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Absorbed {
+pub struct AbsorbOutcome {
     /// The memory of the groups that were new to the table, in bytes; about.
     pub new_bytes: usize,
     /// Rows that are lost because the two tables have different shapes.
@@ -163,9 +163,9 @@ impl Groups {
     ///
     /// Tables of different shapes do not merge: all rows are dropped and counted. Only an agent and a
     /// frontend that disagree about a query have such.
-    pub fn absorb(&mut self, theirs: &Groups, limit: GroupLimit, other: &mut Groups) -> Absorbed {
+    pub fn absorb(&mut self, theirs: &Groups, limit: GroupLimit, other: &mut Groups) -> AbsorbOutcome {
         if !self.same_shape(theirs) {
-            return Absorbed { dropped: theirs.row_count(), ..Absorbed::default() };
+            return AbsorbOutcome { dropped: theirs.row_count(), ..AbsorbOutcome::default() };
         }
 
         let mut new_bytes = 0;
@@ -182,7 +182,7 @@ impl Groups {
                 new_bytes += Group::memory_size(&group.key, group.states.len());
             }
         }
-        Absorbed { new_bytes, dropped: 0 }
+        AbsorbOutcome { new_bytes, dropped: 0 }
     }
 
     /// Keeps the groups that the condition accepts.
@@ -267,7 +267,7 @@ mod tests {
         mine.absorb(&table(&[("d", 5), ("e", 6)]), by_memory, &mut other);
         assert_eq!((mine.len(), mine.row_count(), other.row_count()), (3, 11, 10));
 
-        let dropped = Absorbed { new_bytes: 0, dropped: 7 };
+        let dropped = AbsorbOutcome { new_bytes: 0, dropped: 7 };
         let two_keys = {
             let mut groups = Groups::new(2, &[]);
             groups.entry(&[Value::Null, Value::Null]).n = 7;

@@ -69,7 +69,7 @@ pub use aggregate::{AggregateKind, AggregateState, FinalFunction, finished_type}
 pub use error::{DecodeError, EvalErrors};
 pub use exports::{Exports, FieldDescriptor, canonical_field, default_fields};
 pub use expr::{Binary, Expr, Function, Pattern, Unary};
-pub use groups::{Absorbed, Group, GroupLimit, Groups};
+pub use groups::{AbsorbOutcome, Group, GroupLimit, Groups};
 pub use loss::{LossCounts, LossKind, LossUnit};
 pub use query_budget::QueryBudget;
 pub use query_cost::QueryCost;

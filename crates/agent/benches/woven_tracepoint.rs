@@ -198,7 +198,7 @@ fn main() {
         hit(&events, 5_000);
         // An interpreted event takes so long under valgrind that each would be timed: clocks are not what is counted.
         if name.starts_with("left_join") {
-            pivot_agent::run::forced_executors::leave_untimed(u32::MAX);
+            pivot_agent::run::chosen_executors::leave_untimed(u32::MAX);
         }
         return counted_turns(&events, n.parse().expect("a number of events"));
     }

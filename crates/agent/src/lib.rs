@@ -59,8 +59,8 @@ pub use site::catalogue::{
     FLAGS_V0, TRACEPOINTS_V0, catalogue, catalogue_since, registered_count, tracepoints,
 };
 pub use site::declaration::{ExportedField, SourceLocation};
-pub use site::export::{Bytes, Export, set_hash_key};
-pub use site::identity::{Identity, identity, set_identity};
+pub use site::export::{Export, ExportedBytes, set_hash_key};
+pub use site::identity::{ProcessIdentity, identity, set_identity};
 pub use site::tracepoint::Tracepoint;
 pub use weave::control::{
     disable, enable, govern, is_disabled, is_governed, lapse, sample_one_in, statuses, stop_governing,

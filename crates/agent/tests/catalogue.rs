@@ -224,7 +224,7 @@ fn a_library_that_is_loaded_later_without_a_field_that_is_asked_for_shows_as_a_p
 fn an_identity_is_seen_by_queries_as_it_was_set() {
     let _serial = serial();
     let before = pivot_agent::identity();
-    let set = pivot_agent::Identity { host: "h".into(), process: "p".into(), pid: 7 };
+    let set = pivot_agent::ProcessIdentity { host: "h".into(), process: "p".into(), pid: 7 };
     let parts = woven(&[emit(1, "Catalogue.whose", &["host", "process", "pid"])], || {
         pivot_agent::set_identity(set);
         pivot_agent::tracepoint!("Catalogue.whose");

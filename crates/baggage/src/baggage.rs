@@ -11,7 +11,7 @@
 
 use crate::carry::leaks;
 use crate::causality::branch::{Branch, JoinRefusal};
-use crate::causality::generation::{self, is_carrying};
+use crate::causality::request_generation::{self, is_carrying};
 use crate::causality::share::Share;
 use crate::losses;
 
@@ -53,7 +53,7 @@ impl Baggage {
         }
 
         let mut branch = Branch::root();
-        branch.generation = generation::at_begin();
+        branch.generation = request_generation::at_begin();
         Baggage::from_branch(branch)
     }
 

@@ -61,7 +61,7 @@ mod unpack;
 
 pub use baggage::{Baggage, JoinOutcome};
 pub use carry::current::{self, RequestScope, enter_request, in_request, with_current};
-pub use carry::ending::{self, Ending, carried};
+pub use carry::ending::{self, BranchEnding, carried};
 pub use carry::fan::{self, Fan};
 pub use carry::future::{self, CarriedFuture, Forked, FutureExt, InBaggage, carried_future, forked};
 pub use carry::leaks::{self, Leak, LeakKind, leaks};
@@ -69,7 +69,7 @@ pub use carry::thread;
 pub use carry::traced::{self, Traced};
 pub use carry::withheld_counts::{self, WithheldMessages, withheld_messages};
 pub use causality::clock::{self, Hlc, Stamp};
-pub use causality::generation::{self, is_carrying, set_carrying};
+pub use causality::request_generation::{self, is_carrying, set_carrying};
 pub use causality::share::{self, Share};
 pub use error::BaggageError;
 pub use format::bags::bag::{self, Bag, ChosenTuple, MergeOutcome};

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use pivot_advice::{BagKey, Groups, QueryId, TemporalFilter};
-use pivot_baggage::generation::{set_woven_everywhere, set_woven_here};
+use pivot_baggage::request_generation::{set_woven_everywhere, set_woven_here};
 use pivot_baggage::{Baggage, current, enter_request, set_carrying};
 
 #[test]

@@ -21,7 +21,7 @@ use crate::params::QueryParams;
 use crate::repl::commands::{BackslashCommand, parse};
 use crate::repl::stateless_commands;
 use crate::result_frame::{FrameColumn, ResultFrame};
-use crate::table::Paint;
+use crate::table::StyleMode;
 use crate::terminal::stdout_columns;
 use futures::stream::{BoxStream, SelectAll, StreamExt};
 use pivot_protocol::wire::results_request::Wanted;
@@ -92,7 +92,7 @@ async fn run_command(connection: &FrontendConnection, line: &str) -> Result<Cont
     }
 
     let columns = stdout_columns().unwrap_or(usize::MAX);
-    let paint = Paint::for_stream(&io::stdout());
+    let paint = StyleMode::for_stream(&io::stdout());
     let lines = stateless_commands::answer(connection, &command, columns, paint).await?;
     print_lines(&lines.ok_or_else(|| CliError::Command(format!("`{line}` needs the REPL")))?)?;
     Ok(ControlFlow::Continue(()))
@@ -137,8 +137,8 @@ async fn run_queries(
         return Err(CliError::CsvOfSeveralQueries(statements.len()));
     }
 
-    let mut batch = Batch::install(connection, options.params(), statements).await?;
-    let writer = choose_writer(options.format, stdout_columns(), Paint::for_stream(&io::stdout()));
+    let mut batch = QueryBatch::install(connection, options.params(), statements).await?;
+    let writer = choose_writer(options.format, stdout_columns(), StyleMode::for_stream(&io::stdout()));
     let printed = batch.print_until_end(writer, options.duration).await;
 
     // Nobody reads the queries any more, and they would go on costing the agents.
@@ -158,7 +158,7 @@ async fn run_queries(
 }
 
 /// Queries that run together.
-struct Batch<'a> {
+struct QueryBatch<'a> {
     connection: &'a FrontendConnection,
     params: QueryParams,
     queries: Vec<BatchQuery>,
@@ -184,14 +184,14 @@ struct BatchQuery {
     status: Option<ListedQuery>,
 }
 
-impl<'a> Batch<'a> {
+impl<'a> QueryBatch<'a> {
     /// Installs all statements or, if one does not compile, none.
     async fn install(
         connection: &'a FrontendConnection,
         params: QueryParams,
         statements: &[BatchStatement<'_>],
-    ) -> Result<Batch<'a>, CliError> {
-        let mut batch = Batch { connection, params, queries: Vec::new(), frames: SelectAll::new() };
+    ) -> Result<QueryBatch<'a>, CliError> {
+        let mut batch = QueryBatch { connection, params, queries: Vec::new(), frames: SelectAll::new() };
 
         for statement in statements {
             if let Err(error) = batch.install_one(statement).await {

@@ -16,7 +16,7 @@ use crate::input::{InputItem, InputSource};
 use crate::params::{self, QueryParams};
 use crate::repl::{EXAMPLE_QUERY, ReplSession};
 use crate::server::frontend_options;
-use crate::table::{Paint, TextRole};
+use crate::table::{StyleMode, TextRole};
 use crate::terminal::is_interactive;
 use pivot_query::Catalog;
 use pivot_store::{Cluster, ClusterPlan, StoreError};
@@ -129,7 +129,7 @@ fn run_with_store(
         Some(inputs) => runtime.block_on(batch::run(&connection, &options.batch, inputs)),
         None => {
             println!("Type \\dt for tracepoints, \\? for help, or a query such as");
-            println!("{}", Paint::for_stream(&io::stdout()).style(TextRole::Accent, EXAMPLE_QUERY));
+            println!("{}", StyleMode::for_stream(&io::stdout()).style(TextRole::Accent, EXAMPLE_QUERY));
             ReplSession::new(runtime.handle().clone(), connection).run()
         }
     }
@@ -137,7 +137,7 @@ fn run_with_store(
 
 /// Prints to standard error, as standard output is for results.
 fn report_progress(text: &str) {
-    eprintln!("{}", Paint::for_stream(&io::stderr()).style(TextRole::Quiet, text));
+    eprintln!("{}", StyleMode::for_stream(&io::stderr()).style(TextRole::Quiet, text));
 }
 
 /// Notes Ctrl-C and SIGTERM. Once this runs, neither ends the process by itself, also after the task was aborted.

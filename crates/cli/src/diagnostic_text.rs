@@ -9,7 +9,7 @@
 //!   ╰ help: did you mean `food`?
 //! ```
 
-use crate::table::{Paint, TextRole};
+use crate::table::{StyleMode, TextRole};
 use crate::terminal_text::{cut, width, wrap};
 use pivot_query::{Diagnostic, Diagnostics, Severity};
 use std::ops::Range;
@@ -27,13 +27,13 @@ pub(crate) fn render(
     text: &str,
     origin: &str,
     columns: usize,
-    paint: Paint,
+    paint: StyleMode,
 ) -> Vec<String> {
     let columns = columns.max(LEAST_COLUMNS);
     found.iter().flat_map(|diagnostic| render_one(diagnostic, text, origin, columns, paint)).collect()
 }
 
-fn render_one(found: &Diagnostic, text: &str, origin: &str, columns: usize, paint: Paint) -> Vec<String> {
+fn render_one(found: &Diagnostic, text: &str, origin: &str, columns: usize, paint: StyleMode) -> Vec<String> {
     let marked = MarkedLine::find(&found.span, text);
     let (kind, style) = match found.severity {
         Severity::Error => ("error", TextRole::Error),
@@ -89,7 +89,7 @@ struct MarkedLine<'a> {
 }
 
 /// As much of a line as fits, with the place for the carets below it.
-struct Excerpt {
+struct LineExcerpt {
     text: String,
     /// Columns before the first caret.
     caret_column: usize,
@@ -114,7 +114,7 @@ impl<'a> MarkedLine<'a> {
     }
 
     /// Returns the part of the line around the span, in at most so many columns.
-    fn excerpt(&self, available: usize) -> Excerpt {
+    fn excerpt(&self, available: usize) -> LineExcerpt {
         // A tab would move the carets, so control characters are drawn as blanks.
         let line: Vec<char> = self.line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let before = self.line[..self.span.start].chars().count();
@@ -122,7 +122,7 @@ impl<'a> MarkedLine<'a> {
         let marked_width = chars_width(&line[before..][..marked]);
 
         if chars_width(&line) <= available {
-            return Excerpt {
+            return LineExcerpt {
                 text: line.iter().collect(),
                 caret_column: chars_width(&line[..before]),
                 caret_width: marked_width.max(1),
@@ -138,7 +138,7 @@ impl<'a> MarkedLine<'a> {
         let rest: String = line[from..].iter().collect();
 
         let caret_column = chars_width(&line[from..before]) + width(ellipsis);
-        Excerpt {
+        LineExcerpt {
             text: format!("{ellipsis}{}", cut(&rest, available - width(ellipsis))),
             caret_column,
             caret_width: marked_width.min(available.saturating_sub(caret_column)).max(1),
@@ -158,7 +158,7 @@ mod tests {
         let found = Diagnostic::error(span, "unknown field `foo`")
             .detail("`Store.read` does not export it")
             .hint("did you mean `food`?");
-        let lines = render(&found.into(), text, "q", columns, Paint::Plain);
+        let lines = render(&found.into(), text, "q", columns, StyleMode::Plain);
         assert_eq!(lines, expected);
         assert!(lines.iter().all(|line| width(line) <= columns.max(LEAST_COLUMNS)), "{lines:#?}");
     }
@@ -204,7 +204,7 @@ mod tests {
             for start in 0..text.len() + 2 {
                 for columns in [0, 20, 21, 40, 200] {
                     let found = Diagnostic::error(start..start + 3, "m").into();
-                    let lines = render(&found, text, "q", columns, Paint::Plain);
+                    let lines = render(&found, text, "q", columns, StyleMode::Plain);
                     assert!(lines.iter().all(|line| width(line) <= columns.max(LEAST_COLUMNS)), "{lines:#?}");
                 }
             }

@@ -3,7 +3,7 @@
 use crate::arguments::FmtArguments;
 use crate::diagnostic_text;
 use crate::error::CliError;
-use crate::table::Paint;
+use crate::table::StyleMode;
 use crate::terminal::UNCUT_COLUMNS;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -44,7 +44,7 @@ fn changed(path: &Path) -> Result<Option<String>, CliError> {
 /// Returns the canonical text. Diagnostics of a text that cannot be parsed go to standard error.
 fn formatted(text: &str, origin: &str) -> Result<String, CliError> {
     pivot_query::format(text).map_err(|found| {
-        let paint = Paint::for_stream(&io::stderr());
+        let paint = StyleMode::for_stream(&io::stderr());
         for line in diagnostic_text::render(&found, text, origin, UNCUT_COLUMNS, paint) {
             eprintln!("{line}");
         }

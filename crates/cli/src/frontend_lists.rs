@@ -16,7 +16,7 @@ pub(crate) struct ListedQuery {
     pub(crate) pending: Vec<String>,
     /// On how many agents it is woven.
     pub(crate) agents_woven: u32,
-    pub(crate) problems: Vec<ListedProblem>,
+    pub(crate) problems: Vec<ListedWeaveProblem>,
     /// Rows that agents have reported since install.
     pub(crate) rows_emitted: u64,
     /// Groups of the result since install.
@@ -35,7 +35,7 @@ pub(crate) struct ListedQuery {
 
 /// Why a query is not woven at one tracepoint of one agent.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct ListedProblem {
+pub(crate) struct ListedWeaveProblem {
     pub(crate) agent: String,
     pub(crate) tracepoint: String,
     pub(crate) message: String,
@@ -116,7 +116,7 @@ pub(crate) struct ProcessLosses {
 impl ListedQuery {
     /// Converts a message.
     pub(crate) fn from_wire(found: wire::Query) -> ListedQuery {
-        let problems = found.problems.into_iter().map(|problem| ListedProblem {
+        let problems = found.problems.into_iter().map(|problem| ListedWeaveProblem {
             agent: problem.agent,
             tracepoint: problem.tracepoint,
             message: problem.message,

@@ -12,7 +12,7 @@
 use crate::arguments::BatchArguments;
 use crate::diagnostic_text;
 use crate::error::CliError;
-use crate::table::Paint;
+use crate::table::StyleMode;
 use crate::terminal;
 use pivot_query::{Diagnostic, Diagnostics, TokenClass, classify};
 use std::collections::HashSet;
@@ -150,7 +150,7 @@ impl InputSource {
         statement: &InputQuery,
         found: &Diagnostics,
         columns: usize,
-        paint: Paint,
+        paint: StyleMode,
     ) -> Vec<String> {
         let mut moved = Diagnostics::default();
         // The compiler saw the statement alone, so its spans begin with that.
@@ -164,7 +164,7 @@ impl InputSource {
 
     /// Prints the diagnostics of one of the statements to standard error.
     pub(crate) fn print_diagnostics(&self, statement: &InputQuery, found: &Diagnostics) {
-        let paint = Paint::for_stream(&io::stderr());
+        let paint = StyleMode::for_stream(&io::stderr());
         for line in self.render_diagnostics(statement, found, terminal::stderr_columns(), paint) {
             eprintln!("{line}");
         }
@@ -263,7 +263,7 @@ mod tests {
         let input = InputSource::unnamed("-c", "FROM a;\nFROM b;");
         let InputItem::Query(second) = input.steps().unwrap().remove(1) else { panic!("a query") };
         let found = Diagnostics::from(Diagnostic::error(5..6, "`b` is not known"));
-        assert!(input.render_diagnostics(&second, &found, 80, Paint::Plain)[1].ends_with("-c:2:6"));
+        assert!(input.render_diagnostics(&second, &found, 80, StyleMode::Plain)[1].ends_with("-c:2:6"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! An agent is known by its *incarnation*, a random number drawn when its process starts, so that a
 //! process which reconnects goes on where it was. Each connection has a number too, since a broken stream
 //! may linger while its successor is open: messages count only on the newest connection. Both numbers
-//! together are an [`AgentConnection`].
+//! together are an [`AgentConnectionId`].
 //!
 //! Reports carry a sequence per incarnation, from 1 without gaps. [`AgentSession::accept`] merges each
 //! once: what is resent after a reconnect is acknowledged again and ignored, and a gap is refused.
@@ -28,7 +28,7 @@ const MAX_EXPORTS: usize = 100_000;
 
 /// Names one connection of one agent, so that a message from a connection that was replaced is told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct AgentConnection {
+pub(crate) struct AgentConnectionId {
     /// The random number of the agent's process.
     pub(crate) incarnation: u64,
     /// The number of the connection, unique in this frontend.
@@ -37,7 +37,7 @@ pub(crate) struct AgentConnection {
 
 /// Whether one agent is connected, has left, or was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Presence {
+pub(crate) enum AgentPresence {
     /// The agent's stream is open.
     Connected,
     /// The agent said goodbye, after it had reported everything.
@@ -59,24 +59,24 @@ pub(crate) enum SequenceCheck {
 
 /// Numbers of agents: those that have reported a window, and those that should.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Coverage {
+pub(crate) struct AgentCoverage {
     pub(crate) reporting: u32,
     pub(crate) expected: u32,
 }
 
 /// Whether a result has heard all agents that it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AgentsHeard {
+pub(crate) enum AllAgentsReported {
     /// Every expected agent has reported.
     All,
     /// Some expected agents have not reported.
     SomeMissing,
 }
 
-impl Coverage {
+impl AgentCoverage {
     /// Returns whether every expected agent has reported.
-    pub(crate) fn agents_heard(self) -> AgentsHeard {
-        if self.reporting >= self.expected { AgentsHeard::All } else { AgentsHeard::SomeMissing }
+    pub(crate) fn agents_heard(self) -> AllAgentsReported {
+        if self.reporting >= self.expected { AllAgentsReported::All } else { AllAgentsReported::SomeMissing }
     }
 }
 
@@ -96,7 +96,7 @@ pub(crate) struct AgentSession {
     pub(crate) identity: AgentIdentity,
     /// All tracepoints that it has announced.
     pub(crate) exports: Vec<Exports>,
-    pub(crate) presence: Presence,
+    pub(crate) presence: AgentPresence,
     pub(crate) connected_ns: i64,
     /// When its latest message came.
     pub(crate) last_heard_ns: i64,
@@ -127,7 +127,7 @@ pub(crate) struct AgentSession {
 impl AgentSession {
     /// Whether its stream is open.
     pub(crate) fn is_connected(&self) -> bool {
-        self.presence == Presence::Connected
+        self.presence == AgentPresence::Connected
     }
 
     /// Returns the name under which people know the process.
@@ -188,8 +188,8 @@ pub(crate) struct AgentRegistry {
 }
 
 /// The outcome of [`AgentRegistry::connect`].
-pub(crate) struct Connected {
-    pub(crate) connection: AgentConnection,
+pub(crate) struct ConnectOutcome {
+    pub(crate) connection: AgentConnectionId,
     /// Whether the agent exports other tracepoints than when it was last connected.
     pub(crate) exports_changed: bool,
 }
@@ -203,7 +203,7 @@ impl AgentRegistry {
         exports: Vec<Exports>,
         outbox: Outbox,
         now_ns: i64,
-    ) -> Connected {
+    ) -> ConnectOutcome {
         self.connections += 1;
         let number = self.connections;
         let known = self.agents.remove(&incarnation);
@@ -214,7 +214,7 @@ impl AgentRegistry {
         let session = AgentSession {
             identity,
             exports,
-            presence: Presence::Connected,
+            presence: AgentPresence::Connected,
             connected_ns: now_ns,
             last_heard_ns: now_ns,
             woven: 0,
@@ -231,15 +231,15 @@ impl AgentRegistry {
         };
         self.agents.insert(incarnation, session);
 
-        Connected { connection: AgentConnection { incarnation, number }, exports_changed }
+        ConnectOutcome { connection: AgentConnectionId { incarnation, number }, exports_changed }
     }
 
     /// Notes that a connection has ended; one that was replaced does not count.
-    pub(crate) fn disconnect(&mut self, connection: AgentConnection, now_ns: i64) {
+    pub(crate) fn disconnect(&mut self, connection: AgentConnectionId, now_ns: i64) {
         if let Some(agent) = self.agent_of(connection) {
             agent.outbox = None;
             if agent.is_connected() {
-                agent.presence = Presence::Lost(now_ns);
+                agent.presence = AgentPresence::Lost(now_ns);
             }
         }
         self.forget_oldest_gone();
@@ -262,7 +262,7 @@ impl AgentRegistry {
     }
 
     /// Returns the agent of a connection, or `None` if the agent has a newer one or is forgotten.
-    pub(crate) fn agent_of(&mut self, connection: AgentConnection) -> Option<&mut AgentSession> {
+    pub(crate) fn agent_of(&mut self, connection: AgentConnectionId) -> Option<&mut AgentSession> {
         let agent = self.agents.get_mut(&connection.incarnation)?;
         Some(agent).filter(|agent| agent.connection == connection.number)
     }
@@ -270,7 +270,7 @@ impl AgentRegistry {
     /// Returns the agent that has sent a message, and notes when; see [`AgentRegistry::agent_of`].
     pub(crate) fn heard_from(
         &mut self,
-        connection: AgentConnection,
+        connection: AgentConnectionId,
         now_ns: i64,
     ) -> Option<&mut AgentSession> {
         let agent = self.agent_of(connection)?;
@@ -317,8 +317,8 @@ impl AgentRegistry {
     /// Counts the agents that have reported a window of a query and those that should have.
     ///
     /// `installed` is the generation that brought the query, `removed` the one that took it away again.
-    pub(crate) fn coverage(&self, installed: u64, removed: Option<u64>, window: TimeRange) -> Coverage {
-        let mut coverage = Coverage::default();
+    pub(crate) fn coverage(&self, installed: u64, removed: Option<u64>, window: TimeRange) -> AgentCoverage {
+        let mut coverage = AgentCoverage::default();
         for agent in self.agents.values() {
             // An agent that began to weave after the window has nothing to say about it.
             if agent.woven < installed || agent.woven_ns >= window.end_ns {
@@ -330,10 +330,10 @@ impl AgentRegistry {
             let has_reported = has_flushed || agent.watermark_ns >= window.end_ns;
 
             let is_awaited = match agent.presence {
-                Presence::Connected => true,
-                Presence::Left => false,
+                AgentPresence::Connected => true,
+                AgentPresence::Left => false,
                 // It is missed in the window in which it vanished, and not for ever after.
-                Presence::Lost(at_ns) => at_ns > window.start_ns,
+                AgentPresence::Lost(at_ns) => at_ns > window.start_ns,
             };
 
             coverage.reporting += u32::from(has_reported);

@@ -9,7 +9,7 @@
 //!
 //! [`FrontendState`]: crate::state::FrontendState
 
-use crate::agent_registry::{AgentConnection, Outbox, SequenceCheck};
+use crate::agent_registry::{AgentConnectionId, Outbox, SequenceCheck};
 use crate::agent_wire::{agent_report, command, exports, identity, losses, woven_notice};
 use crate::shared_state::{SharedState, now_ns};
 use crate::wanted_advice::AgentCommand;
@@ -74,14 +74,14 @@ async fn serve(shared: Arc<SharedState>, mut stream: Streaming<wire::FromAgent>,
 
     let outcome = receive(&shared, &mut stream, &open, connection).await;
     shared.lock().registry.disconnect(connection, now_ns());
-    if let Some(StreamEnd { outbox, status }) = outcome {
+    if let Some(StreamRefusal { outbox, status }) = outcome {
         // An agent that has gone already does not hear it.
         let _ = outbox.try_send(Err(status));
     }
 }
 
 /// The end of an agent's stream by the frontend: the reason, and the stream on which to give it.
-struct StreamEnd {
+struct StreamRefusal {
     outbox: Outbox,
     status: Status,
 }
@@ -92,8 +92,8 @@ async fn receive(
     shared: &SharedState,
     stream: &mut Streaming<wire::FromAgent>,
     open: &mpsc::WeakSender<Result<AgentCommand, Status>>,
-    connection: AgentConnection,
-) -> Option<StreamEnd> {
+    connection: AgentConnectionId,
+) -> Option<StreamRefusal> {
     let mut stopping = shared.stopping();
     loop {
         let message = tokio::select! {
@@ -105,13 +105,13 @@ async fn receive(
         // The registry has dropped the outbox of an agent that does not read.
         let outbox = open.upgrade()?;
         if let Err(status) = apply(shared, connection, kind) {
-            return Some(StreamEnd { outbox, status });
+            return Some(StreamRefusal { outbox, status });
         }
     }
 }
 
 /// Applies one message. Fails if the agent has to connect anew.
-fn apply(shared: &SharedState, connection: AgentConnection, kind: Option<Kind>) -> Result<(), Status> {
+fn apply(shared: &SharedState, connection: AgentConnectionId, kind: Option<Kind>) -> Result<(), Status> {
     match kind {
         Some(Kind::Report(report)) => {
             let sequence = report.sequence;

@@ -1,10 +1,10 @@
 //! Messages of clients decoded, and answers to them encoded.
 
-use crate::agent_registry::{AgentRegistry, AgentSession, Coverage, Presence};
+use crate::agent_registry::{AgentCoverage, AgentPresence, AgentRegistry, AgentSession};
 use crate::agent_report::AgentLosses;
 use crate::column_role::ColumnRole;
 use crate::cost_ledger::{AgentCost, recent_ns};
-use crate::estimate::ColumnEstimate;
+use crate::estimate::SampledMeaning;
 use crate::installed_query::InstalledQuery;
 use crate::kept_frames::{ComputedFrame, FrameSelection, ResultWithTable};
 use crate::select::{ResultColumn, ResultRow, other_row};
@@ -75,10 +75,10 @@ pub(crate) fn columns(columns: &[ResultColumn]) -> Vec<wire::Column> {
 fn column(column: &ResultColumn) -> wire::Column {
     use wire::column::{Estimate, Role};
     let estimate = match column.estimate {
-        ColumnEstimate::None => Estimate::None,
-        ColumnEstimate::Scaled => Estimate::Scaled,
-        ColumnEstimate::Approximate => Estimate::Approximate,
-        ColumnEstimate::OfSample => Estimate::OfSample,
+        SampledMeaning::None => Estimate::None,
+        SampledMeaning::Scaled => Estimate::Scaled,
+        SampledMeaning::Approximate => Estimate::Approximate,
+        SampledMeaning::OfSample => Estimate::OfSample,
     };
 
     let role = match column.role {
@@ -137,7 +137,7 @@ fn other(computed: ResultWithTable<'_>, output: &OutputPlan) -> Option<wire::Row
     other_row(&result.groups, output, result.seconds()).as_ref().map(row)
 }
 
-fn completeness(computed: ResultWithTable<'_>, coverage: Coverage) -> wire::Completeness {
+fn completeness(computed: ResultWithTable<'_>, coverage: AgentCoverage) -> wire::Completeness {
     let ResultWithTable { result, table } = computed;
     wire::Completeness {
         emitted: result.groups.emitted,
@@ -240,9 +240,9 @@ fn agent_statuses(query: &InstalledQuery, registry: &AgentRegistry, now_ns: i64)
 pub(crate) fn agent(agent: &AgentSession, state: &FrontendState) -> wire::Agent {
     let identity = &agent.identity;
     let presence = match agent.presence {
-        Presence::Connected => wire::agent::State::Connected,
-        Presence::Left => wire::agent::State::Left,
-        Presence::Lost(_) => wire::agent::State::Lost,
+        AgentPresence::Connected => wire::agent::State::Connected,
+        AgentPresence::Left => wire::agent::State::Left,
+        AgentPresence::Lost(_) => wire::agent::State::Lost,
     };
 
     wire::Agent {

@@ -16,7 +16,7 @@
 //! Installed queries are compiled again when the tracepoints of agents change, in the same way, by one task.
 
 use pivot_advice::{Advice, QueryId};
-use pivot_query::{Catalog, CompileOptions, Diagnostics, Program};
+use pivot_query::{Catalog, CompileOptions, Diagnostics, QueryProgram};
 use std::sync::Arc;
 
 /// How often a query is compiled because the catalogue has changed meanwhile, before it is installed anyway.
@@ -24,7 +24,7 @@ pub(crate) const MAX_ATTEMPTS: usize = 3;
 
 /// Compiles a text against a catalogue; tests put another one in its place.
 pub(crate) type Compiler =
-    Arc<dyn Fn(&str, &Catalog, &CompileOptions) -> Result<Program, Diagnostics> + Send + Sync>;
+    Arc<dyn Fn(&str, &Catalog, &CompileOptions) -> Result<QueryProgram, Diagnostics> + Send + Sync>;
 
 /// The input of a compilation, as it was at one time.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub(crate) struct CompileSnapshot {
 pub(crate) struct CompiledQuery {
     /// The id that its advice is for.
     pub(crate) id: QueryId,
-    pub(crate) program: Program,
+    pub(crate) program: QueryProgram,
     /// The values of its parameters.
     pub(crate) options: CompileOptions,
     pub(crate) advice: Vec<Advice>,
@@ -53,7 +53,7 @@ impl CompiledQuery {
     /// Lowers a program to advice under an id.
     pub(crate) fn new(
         id: QueryId,
-        program: Program,
+        program: QueryProgram,
         options: CompileOptions,
         exports_version: u64,
     ) -> CompiledQuery {
@@ -73,7 +73,7 @@ impl CompiledQuery {
 
 /// Installed queries that were compiled against older tracepoints.
 #[derive(Debug)]
-pub(crate) struct Recompilation {
+pub(crate) struct RecompileJob {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) exports_version: u64,
     pub(crate) queries: Vec<OutdatedQuery>,
@@ -89,25 +89,25 @@ pub(crate) struct OutdatedQuery {
 
 /// The outcome for one installed query: `None` if it no longer compiles.
 #[derive(Debug)]
-pub(crate) struct Recompiled {
+pub(crate) struct RecompiledQuery {
     pub(crate) id: QueryId,
     pub(crate) compiled: Option<CompiledQuery>,
 }
 
-impl Recompilation {
+impl RecompileJob {
     /// Returns the outcome that leaves all queries as they are.
-    pub(crate) fn unchanged(&self) -> Vec<Recompiled> {
-        self.queries.iter().map(|query| Recompiled { id: query.id, compiled: None }).collect()
+    pub(crate) fn unchanged(&self) -> Vec<RecompiledQuery> {
+        self.queries.iter().map(|query| RecompiledQuery { id: query.id, compiled: None }).collect()
     }
 
     /// Compiles all queries.
-    pub(crate) fn run(&self, compiler: &Compiler) -> Vec<Recompiled> {
+    pub(crate) fn run(&self, compiler: &Compiler) -> Vec<RecompiledQuery> {
         let mut outcome = Vec::with_capacity(self.queries.len());
         for OutdatedQuery { id, text, options } in &self.queries {
             let program = compiler(text, &self.catalog, options).ok();
             let compiled = program
                 .map(|program| CompiledQuery::new(*id, program, options.clone(), self.exports_version));
-            outcome.push(Recompiled { id: *id, compiled });
+            outcome.push(RecompiledQuery { id: *id, compiled });
         }
         outcome
     }

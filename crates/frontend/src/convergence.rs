@@ -19,12 +19,12 @@ const DELIVERY_NS: i64 = 1_000_000_000;
 pub(crate) struct Convergence {
     everywhere: u64,
     /// A newer one that has not been woven for long enough yet.
-    candidate: Option<WovenGeneration>,
+    candidate: Option<ConvergedGeneration>,
 }
 
 /// A generation that all agents have woven.
 #[derive(Debug, Clone, Copy)]
-struct WovenGeneration {
+struct ConvergedGeneration {
     generation: u64,
     since_ns: i64,
 }
@@ -40,12 +40,12 @@ impl Convergence {
     pub(crate) fn observe(&mut self, woven_by_all: Option<u64>, now_ns: i64) -> Option<u64> {
         if self.candidate.is_none() {
             let newer = woven_by_all.filter(|generation| *generation > self.everywhere);
-            self.candidate = newer.map(|generation| WovenGeneration { generation, since_ns: now_ns });
+            self.candidate = newer.map(|generation| ConvergedGeneration { generation, since_ns: now_ns });
         }
 
         // A candidate waits out its time even if a newer generation comes meanwhile: otherwise frequent
         // installs would put off convergence for ever.
-        let WovenGeneration { generation, since_ns } = self.candidate?;
+        let ConvergedGeneration { generation, since_ns } = self.candidate?;
         if now_ns < since_ns.saturating_add(DELIVERY_NS) {
             return None;
         }

@@ -36,7 +36,7 @@ use std::collections::HashMap;
 /// How much a column tells about all requests if only a sample of them was processed. Ordered from the
 /// most to the least that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum ColumnEstimate {
+pub(crate) enum SampledMeaning {
     /// A key: a sample shows it as all requests would.
     None,
     /// Scaled to all requests, with a standard error.
@@ -115,7 +115,7 @@ fn group_errors(
     let mut standard_errors = vec![0.0; values];
 
     for (index, error) in standard_errors.iter_mut().enumerate().skip(output.keys.len()) {
-        if value_estimate(index, output) != ColumnEstimate::Scaled {
+        if value_estimate(index, output) != SampledMeaning::Scaled {
             continue;
         }
         let variance = variance_of_sum(&samples.chosen, output, index) * (1.0 - chosen_fraction)
@@ -134,7 +134,7 @@ pub(crate) fn scale_to_all_requests(values: &mut [Value], states: &[AggregateSta
     }
 
     for (index, value) in values.iter_mut().enumerate() {
-        if value_estimate(index, output) == ColumnEstimate::Scaled {
+        if value_estimate(index, output) == SampledMeaning::Scaled {
             *value = scale(value, fraction);
         }
     }
@@ -157,36 +157,36 @@ fn sample_fraction(output: &OutputPlan) -> f64 {
 
 /// Returns what a value of a group's row says about all requests, by its index: keys, n, finished aggregates,
 /// seconds.
-fn value_estimate(index: usize, output: &OutputPlan) -> ColumnEstimate {
-    let Some(behind_keys) = index.checked_sub(output.keys.len()) else { return ColumnEstimate::None };
-    let Some(aggregate) = behind_keys.checked_sub(1) else { return ColumnEstimate::Scaled };
+fn value_estimate(index: usize, output: &OutputPlan) -> SampledMeaning {
+    let Some(behind_keys) = index.checked_sub(output.keys.len()) else { return SampledMeaning::None };
+    let Some(aggregate) = behind_keys.checked_sub(1) else { return SampledMeaning::Scaled };
 
     let state = output.finished.get(aggregate).map(|value| usize::from(value.finished.state));
     match state.and_then(|state| output.states.get(state)) {
-        None => ColumnEstimate::None,
-        Some(AggregateKind::Count | AggregateKind::Sum) => ColumnEstimate::Scaled,
+        None => SampledMeaning::None,
+        Some(AggregateKind::Count | AggregateKind::Sum) => SampledMeaning::Scaled,
         Some(AggregateKind::Min | AggregateKind::Max | AggregateKind::Distinct | AggregateKind::Any) => {
-            ColumnEstimate::OfSample
+            SampledMeaning::OfSample
         }
-        Some(_) => ColumnEstimate::Approximate,
+        Some(_) => SampledMeaning::Approximate,
     }
 }
 
 /// Returns what a column says about all requests: the least that is known of any value in its expression.
-pub(crate) fn column_estimate(expr: &Expr, output: &OutputPlan) -> ColumnEstimate {
+pub(crate) fn column_estimate(expr: &Expr, output: &OutputPlan) -> SampledMeaning {
     // Rows are shown as they are, and not scaled.
     if output.form == EmitMode::Rows {
-        return ColumnEstimate::None;
+        return SampledMeaning::None;
     }
 
-    let mut worst = ColumnEstimate::None;
+    let mut worst = SampledMeaning::None;
     expr.columns(&mut |column| worst = worst.max(value_estimate(usize::from(column), output)));
-    let has_error = worst != ColumnEstimate::Scaled || multiple_of(expr, output).is_some();
-    if has_error { worst } else { ColumnEstimate::Approximate }
+    let has_error = worst != SampledMeaning::Scaled || multiple_of(expr, output).is_some();
+    if has_error { worst } else { SampledMeaning::Approximate }
 }
 
 /// An expression that is a scaled value, or a constant multiple of one.
-struct MultipleOf<'e> {
+struct ScaledExpr<'e> {
     /// The index of the value in a group's row.
     index: usize,
     /// The exact factor or divisor, if there is one.
@@ -195,33 +195,33 @@ struct MultipleOf<'e> {
 
 /// Returns the scaled value that an expression is a multiple of, or `None` if its error does not follow from
 /// that of one value.
-fn multiple_of<'e>(expr: &'e Expr, output: &OutputPlan) -> Option<MultipleOf<'e>> {
+fn multiple_of<'e>(expr: &'e Expr, output: &OutputPlan) -> Option<ScaledExpr<'e>> {
     match expr {
         Expr::Binary(op @ (Binary::Divide | Binary::Multiply), x, factor) if is_exact(factor, output) => {
-            Some(MultipleOf { index: scaled_index(x, output)?, factor: Some((*op, factor)) })
+            Some(ScaledExpr { index: scaled_index(x, output)?, factor: Some((*op, factor)) })
         }
-        other => Some(MultipleOf { index: scaled_index(other, output)?, factor: None }),
+        other => Some(ScaledExpr { index: scaled_index(other, output)?, factor: None }),
     }
 }
 
 /// Returns the index of a value that an expression is, if the value is scaled.
 fn scaled_index(expr: &Expr, output: &OutputPlan) -> Option<usize> {
     let Expr::Column(column) = expr else { return None };
-    Some(usize::from(*column)).filter(|index| value_estimate(*index, output) == ColumnEstimate::Scaled)
+    Some(usize::from(*column)).filter(|index| value_estimate(*index, output) == SampledMeaning::Scaled)
 }
 
 /// Whether an expression is the same for a sample as for all requests.
 fn is_exact(expr: &Expr, output: &OutputPlan) -> bool {
     let mut is_exact = true;
     expr.columns(&mut |column| {
-        is_exact &= value_estimate(usize::from(column), output) == ColumnEstimate::None;
+        is_exact &= value_estimate(usize::from(column), output) == SampledMeaning::None;
     });
     is_exact
 }
 
 /// Returns the standard error of a column of a group, or 0 if it has none.
 pub(crate) fn standard_error(expr: &Expr, group: &FinishedGroup, output: &OutputPlan) -> f64 {
-    let Some(MultipleOf { index, factor }) = multiple_of(expr, output) else { return 0.0 };
+    let Some(ScaledExpr { index, factor }) = multiple_of(expr, output) else { return 0.0 };
     let error = group.standard_errors.get(index).copied().unwrap_or(0.0);
     let Some((op, factor)) = factor else { return error };
 
@@ -386,9 +386,9 @@ mod tests {
         let text = "FROM t IN T GROUP BY t.host SELECT t.host, COUNT, SUM(t.x), RATE(COUNT), SUM(t.x) / COUNT, \
                     AVG(t.x), P99(t.x), MAX(t.x), COUNT(DISTINCT t.x), MAX(t.x) - MIN(t.x)";
         let output = compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
-        let found: Vec<ColumnEstimate> =
+        let found: Vec<SampledMeaning> =
             output.columns.iter().map(|column| column_estimate(&column.expr, &output)).collect();
-        use ColumnEstimate::{Approximate, None, OfSample, Scaled};
+        use SampledMeaning::{Approximate, None, OfSample, Scaled};
         let expected = [
             None,
             Scaled,

@@ -29,7 +29,7 @@ pub(crate) struct FrameStream {
 }
 
 /// The next step of a reader.
-enum FramePoll {
+enum FramePollOutcome {
     /// A frame is kept that the reader has not read.
     Ready(Frame),
     /// All frames so far are read.
@@ -68,23 +68,23 @@ impl FrameStream {
     pub(crate) async fn next(&mut self) -> Option<Result<wire::Frame, Status>> {
         while !self.ended {
             match self.look_up() {
-                FramePoll::Ready(frame) => {
+                FramePollOutcome::Ready(frame) => {
                     self.sequence = frame.sequence;
                     let computed = self.compute(frame).await;
                     self.ended = computed.as_ref().map_or(true, |frame| frame.last);
                     return Some(computed);
                 }
 
-                FramePoll::End => return None,
+                FramePollOutcome::End => return None,
 
-                FramePoll::Forgotten => {
+                FramePollOutcome::Forgotten => {
                     self.ended = true;
                     let gone =
                         format!("query {} is gone, and its last frames are no longer kept", self.query);
                     return Some(Err(Status::data_loss(gone)));
                 }
 
-                FramePoll::NotYet => tokio::select! {
+                FramePollOutcome::NotYet => tokio::select! {
                     changed = self.changed.changed() => changed.ok()?,
                     _ = self.stopping.wait_for(|stop| *stop) => return None,
                 },
@@ -93,13 +93,13 @@ impl FrameStream {
         None
     }
 
-    fn look_up(&self) -> FramePoll {
+    fn look_up(&self) -> FramePollOutcome {
         let state = self.shared.lock();
-        let Some(query) = state.query(self.query) else { return FramePoll::Forgotten };
+        let Some(query) = state.query(self.query) else { return FramePollOutcome::Forgotten };
         match query.frames.next_after(self.sequence, self.selection) {
-            Some(frame) => FramePoll::Ready(frame),
-            None if query.finished_ns.is_some() => FramePoll::End,
-            None => FramePoll::NotYet,
+            Some(frame) => FramePollOutcome::Ready(frame),
+            None if query.finished_ns.is_some() => FramePollOutcome::End,
+            None => FramePollOutcome::NotYet,
         }
     }
 

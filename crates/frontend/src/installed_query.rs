@@ -5,15 +5,15 @@
 //!    └─────▶ CostLedger
 //! ```
 
-use crate::agent_registry::{AgentRegistry, AgentsHeard, Coverage};
+use crate::agent_registry::{AgentCoverage, AgentRegistry, AllAgentsReported};
 use crate::compilation::CompiledQuery;
 use crate::cost_ledger::CostLedger;
-use crate::kept_frames::{Frame, KeptFrames, LazyResult};
+use crate::kept_frames::{Frame, KeptFrames, ResultOnDemand};
 use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
-use crate::windows::{CloseRules, ClosedWindow, QueryWindows};
+use crate::windows::{ClosedWindow, QueryWindows, WindowCloseRules};
 use pivot_advice::{Advice, QueryCost, QueryId};
-use pivot_query::{CompileOptions, OutputPlan, Program};
+use pivot_query::{CompileOptions, OutputPlan, QueryProgram};
 use std::sync::Arc;
 
 /// How much longer than a window's grace a removed query waits for its agents.
@@ -21,7 +21,7 @@ const FLUSH_NS: i64 = 3_000_000_000;
 
 /// When a query was removed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Removal {
+pub(crate) struct QueryRemoval {
     /// The first generation without it.
     generation: u64,
     at_ns: i64,
@@ -33,7 +33,7 @@ pub(crate) struct QueryDefinition {
     pub(crate) id: QueryId,
     /// The name under which other queries can join with it; may be empty.
     pub(crate) name: String,
-    pub(crate) program: Program,
+    pub(crate) program: QueryProgram,
     /// The values of its parameters.
     pub(crate) options: CompileOptions,
     /// Its advice, lowered when it was compiled: weaving takes it as it is.
@@ -59,7 +59,7 @@ pub(crate) struct InstalledQuery {
     /// Number of clients that read its frames.
     pub(crate) readers: u32,
     /// When it was removed; `None` while it is to be woven.
-    removed: Option<Removal>,
+    removed: Option<QueryRemoval>,
     /// When its last frame was stored. From then on nothing is merged any more.
     pub(crate) finished_ns: Option<i64>,
 }
@@ -140,7 +140,7 @@ impl InstalledQuery {
 
     /// Removes it with a generation; frames of what was reported until then are still to come.
     pub(crate) fn remove(&mut self, generation: u64, now_ns: i64) {
-        self.removed.get_or_insert(Removal { generation, at_ns: now_ns });
+        self.removed.get_or_insert(QueryRemoval { generation, at_ns: now_ns });
     }
 
     /// Returns the groups of all windows that were shown.
@@ -170,7 +170,7 @@ impl InstalledQuery {
     /// Makes the frames that are due: of the windows that close now, and the last one.
     pub(crate) fn tick(&mut self, registry: &AgentRegistry, grace_ns: i64, now_ns: i64, keep_frames: usize) {
         let ends = self.finished_ns.is_none() && self.has_been_flushed(registry, grace_ns, now_ns);
-        let rules = CloseRules {
+        let rules = WindowCloseRules {
             installed: self.definition.generation,
             removed: self.removed.map(|removed| removed.generation),
             grace_ns,
@@ -204,7 +204,7 @@ impl InstalledQuery {
 
     fn window_frame(&self, window: ClosedWindow) -> Frame {
         let ClosedWindow { time_range, groups, revision, coverage } = window;
-        let result = LazyResult::new(groups, time_range, coverage.agents_heard());
+        let result = ResultOnDemand::new(groups, time_range, coverage.agents_heard());
         Frame { revision, ..self.frame(time_range, coverage, result) }
     }
 
@@ -213,11 +213,11 @@ impl InstalledQuery {
         let end_ns = self.windows.latest_end_ns();
         let time_range = TimeRange { start_ns: end_ns, end_ns };
         let nothing = Arc::new(WindowGroups::new(&self.cumulative().groups));
-        let result = LazyResult::new(nothing, time_range, AgentsHeard::All);
+        let result = ResultOnDemand::new(nothing, time_range, AllAgentsReported::All);
         Frame { last: true, ..self.frame(time_range, self.windows.coverage(), result) }
     }
 
-    fn frame(&self, window: TimeRange, coverage: Coverage, result: Arc<LazyResult>) -> Frame {
+    fn frame(&self, window: TimeRange, coverage: AgentCoverage, result: Arc<ResultOnDemand>) -> Frame {
         Frame {
             query: self.definition.id.number,
             // [`KeptFrames::push`] numbers it.
@@ -233,8 +233,8 @@ impl InstalledQuery {
     }
 
     /// Returns the result since install, up to the end of a window.
-    fn cumulative_result(&self, end_ns: i64) -> Arc<LazyResult> {
+    fn cumulative_result(&self, end_ns: i64) -> Arc<ResultOnDemand> {
         let time_range = self.windows.cumulative_time_range(end_ns);
-        LazyResult::new(self.windows.cumulative().clone(), time_range, self.windows.cumulative_heard())
+        ResultOnDemand::new(self.windows.cumulative().clone(), time_range, self.windows.cumulative_heard())
     }
 }

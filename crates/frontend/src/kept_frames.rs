@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A frame holds merged groups and not rows. Rows are computed when the first reader asks for them, once
-//! for all readers, and outside every lock ([`LazyResult`]).
+//! for all readers, and outside every lock ([`ResultOnDemand`]).
 //!
 //! Only the newest frame has the cumulative result, which is one table to which later windows are added: for
 //! each older frame it would be a copy. A reader that is behind gets windows alone, and catches up.
@@ -19,7 +19,7 @@
 //! Readers pull frames by sequence. So a slow reader costs a number and not a buffer, and when the frames
 //! it has not read are discarded, it sees the sequence leap.
 
-use crate::agent_registry::{AgentsHeard, Coverage};
+use crate::agent_registry::{AgentCoverage, AllAgentsReported};
 use crate::estimate::{column_estimate, is_sampled};
 use crate::select::{ResultColumn, ResultTable, SelectEngine};
 use crate::time_range::TimeRange;
@@ -49,21 +49,21 @@ pub(crate) enum FrameSelection {
 
 /// Merged groups of some time, and the rows that SELECT makes of them once somebody asks.
 #[derive(Debug)]
-pub(crate) struct LazyResult {
+pub(crate) struct ResultOnDemand {
     pub(crate) groups: Arc<WindowGroups>,
     time_range: TimeRange,
-    heard: AgentsHeard,
+    heard: AllAgentsReported,
     table: OnceCell<ResultTable>,
 }
 
-impl LazyResult {
+impl ResultOnDemand {
     /// Makes a result that nobody has asked for yet.
     pub(crate) fn new(
         groups: Arc<WindowGroups>,
         time_range: TimeRange,
-        heard: AgentsHeard,
-    ) -> Arc<LazyResult> {
-        Arc::new(LazyResult { groups, time_range, heard, table: OnceCell::new() })
+        heard: AllAgentsReported,
+    ) -> Arc<ResultOnDemand> {
+        Arc::new(ResultOnDemand { groups, time_range, heard, table: OnceCell::new() })
     }
 
     /// Returns the length of the time that the result is about, in seconds.
@@ -73,7 +73,9 @@ impl LazyResult {
 
     /// Whether anything is missing from the result: agents, rows, or groups of their own for some rows.
     pub(crate) fn is_partial(&self, table: &ResultTable) -> bool {
-        self.heard == AgentsHeard::SomeMissing || !table.loss.is_zero() || self.groups.rows_in_other() > 0
+        self.heard == AllAgentsReported::SomeMissing
+            || !table.loss.is_zero()
+            || self.groups.rows_in_other() > 0
     }
 
     /// Returns the rows, which the first caller computes. An error is not kept: the next caller tries again.
@@ -97,13 +99,13 @@ pub(crate) struct Frame {
     /// 0, then one more for each revision because of late data.
     pub(crate) revision: u32,
     pub(crate) output: Arc<OutputPlan>,
-    pub(crate) coverage: Coverage,
+    pub(crate) coverage: AgentCoverage,
     /// Whether no frame follows.
     pub(crate) last: bool,
     /// The groups of the window.
-    pub(crate) result: Arc<LazyResult>,
+    pub(crate) result: Arc<ResultOnDemand>,
     /// The groups since install; `None` if a later frame has them, or the reader does not want them.
-    pub(crate) cumulative: Option<Arc<LazyResult>>,
+    pub(crate) cumulative: Option<Arc<ResultOnDemand>>,
 }
 
 /// A frame whose rows are computed.
@@ -117,7 +119,7 @@ pub(crate) struct ComputedFrame<'f> {
 /// Groups together with the rows that were made of them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ResultWithTable<'f> {
-    pub(crate) result: &'f LazyResult,
+    pub(crate) result: &'f ResultOnDemand,
     pub(crate) table: &'f ResultTable,
 }
 
@@ -201,7 +203,7 @@ impl KeptFrames {
     }
 
     /// Gives the newest frame the cumulative result as it is now, for readers that have not read it yet.
-    pub(crate) fn set_cumulative(&mut self, cumulative: Arc<LazyResult>) {
+    pub(crate) fn set_cumulative(&mut self, cumulative: Arc<ResultOnDemand>) {
         if let Some(newest) = self.kept.back_mut() {
             newest.cumulative = Some(cumulative);
         }
@@ -273,22 +275,26 @@ mod tests {
         Arc::new(compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output)
     }
 
-    fn part(groups: u64) -> Arc<LazyResult> {
+    fn part(groups: u64) -> Arc<ResultOnDemand> {
         let mut table = Groups::new(1, &[]);
         (0..groups).for_each(|group| table.entry(&[Value::U64(group)]).n = 1);
         let mut window = WindowGroups::new(&table);
         window.groups = table;
-        LazyResult::new(Arc::new(window), TimeRange { start_ns: 0, end_ns: 1_000_000_000 }, AgentsHeard::All)
+        ResultOnDemand::new(
+            Arc::new(window),
+            TimeRange { start_ns: 0, end_ns: 1_000_000_000 },
+            AllAgentsReported::All,
+        )
     }
 
-    fn push(frames: &mut KeptFrames, window: Arc<LazyResult>, keep: usize) {
+    fn push(frames: &mut KeptFrames, window: Arc<ResultOnDemand>, keep: usize) {
         let frame = Frame {
             query: 1,
             sequence: 0,
             window: TimeRange { start_ns: 0, end_ns: 1 },
             revision: 0,
             output: output(),
-            coverage: Coverage { reporting: 1, expected: 1 },
+            coverage: AgentCoverage { reporting: 1, expected: 1 },
             last: false,
             result: window,
             cumulative: Some(part(3)),

@@ -19,7 +19,7 @@
 //! arithmetic in Pivot, and it is not Arrow's, which wraps or fails where ours gives null.
 
 use crate::column_role::{self, ColumnRole};
-use crate::estimate::{ColumnEstimate, estimated_groups, is_sampled, scale_to_all_requests, standard_error};
+use crate::estimate::{SampledMeaning, estimated_groups, is_sampled, scale_to_all_requests, standard_error};
 use crate::evaluated_rows::{EvaluatedRows, HAVING, ROW, distinct_column, order_column};
 use crate::finished_groups::{FinishedGroup, compare_rows, sketch_errors};
 use crate::window_groups::WindowGroups;
@@ -41,7 +41,7 @@ pub(crate) struct ResultColumn {
     /// How far values of sketches may be off, as a fraction of them; 0 if they are exact.
     pub(crate) relative_error: f64,
     /// How much its values tell about all requests if only a sample of them was processed.
-    pub(crate) estimate: ColumnEstimate,
+    pub(crate) estimate: SampledMeaning,
     /// Whether it is a key, a measure or a value of a row.
     pub(crate) role: ColumnRole,
     /// Its place in ORDER BY, from 1; 0 if rows are not sorted by it.
@@ -55,7 +55,7 @@ impl ResultColumn {
             name: column.name.clone(),
             ty: column.ty,
             relative_error: 0.0,
-            estimate: ColumnEstimate::None,
+            estimate: SampledMeaning::None,
             role: column_role::role(column, output),
             order_position: column_role::order_position(column, output),
         }

@@ -182,7 +182,7 @@ pub(crate) fn now_ns() -> i64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::agent_registry::{AgentConnection, AgentIdentity, SequenceCheck};
+    use crate::agent_registry::{AgentConnectionId, AgentIdentity, SequenceCheck};
     use crate::agent_report::{AgentReport, DecodedQueryReport, ReportedGroups, WovenNotice};
     use crate::frame_stream::FrameStream;
     use crate::kept_frames::FrameSelection;
@@ -209,7 +209,7 @@ mod tests {
     }
 
     /// Connects an agent that exports one field; commands to it go nowhere.
-    fn connect(shared: &SharedState, incarnation: u64, field: &str, ty: Type) -> AgentConnection {
+    fn connect(shared: &SharedState, incarnation: u64, field: &str, ty: Type) -> AgentConnectionId {
         let outbox = tokio::sync::mpsc::channel(100).0;
         shared.lock().connect(incarnation, AgentIdentity::default(), exports(field, ty), outbox, 1)
     }
@@ -237,7 +237,7 @@ mod tests {
     }
 
     /// Reports one row of a query and reads the frame that it leads to.
-    async fn report_and_read(shared: &Arc<SharedState>, connection: AgentConnection, query: u32) -> usize {
+    async fn report_and_read(shared: &Arc<SharedState>, connection: AgentConnectionId, query: u32) -> usize {
         let (id, generation) = {
             let state = shared.lock();
             let definition = &state.query(query).unwrap().definition;

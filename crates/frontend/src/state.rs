@@ -14,9 +14,11 @@
 //! whole set with its generation and answer with the generation they have woven, so that neither side has to
 //! know which messages the other has seen.
 
-use crate::agent_registry::{AgentConnection, AgentIdentity, AgentRegistry, Outbox, Presence, SequenceCheck};
+use crate::agent_registry::{
+    AgentConnectionId, AgentIdentity, AgentPresence, AgentRegistry, Outbox, SequenceCheck,
+};
 use crate::agent_report::{AgentLosses, AgentReport, DecodedQueryReport, WovenNotice};
-use crate::compilation::{CompileSnapshot, CompiledQuery, OutdatedQuery, Recompilation, Recompiled};
+use crate::compilation::{CompileSnapshot, CompiledQuery, OutdatedQuery, RecompileJob, RecompiledQuery};
 use crate::convergence::Convergence;
 use crate::installed_query::InstalledQuery;
 use crate::options::FrontendOptions;
@@ -125,7 +127,7 @@ impl FrontendState {
         exports: Vec<Exports>,
         outbox: Outbox,
         now_ns: i64,
-    ) -> AgentConnection {
+    ) -> AgentConnectionId {
         let connected = self.registry.connect(incarnation, identity, exports, outbox, now_ns);
         let wanted = AgentCommand::Weave(self.wanted.clone());
         if let Some(agent) = self.registry.agent_of(connected.connection) {
@@ -140,7 +142,7 @@ impl FrontendState {
     }
 
     /// Notes what an agent has woven.
-    pub(crate) fn note_woven(&mut self, connection: AgentConnection, woven: WovenNotice, now_ns: i64) {
+    pub(crate) fn note_woven(&mut self, connection: AgentConnectionId, woven: WovenNotice, now_ns: i64) {
         if let Some(agent) = self.registry.heard_from(connection, now_ns) {
             if agent.woven_ns == 0 {
                 agent.woven_ns = now_ns;
@@ -152,7 +154,7 @@ impl FrontendState {
     }
 
     /// Adds tracepoints that became known after an agent's hello.
-    pub(crate) fn add_exports(&mut self, connection: AgentConnection, exports: Vec<Exports>, now_ns: i64) {
+    pub(crate) fn add_exports(&mut self, connection: AgentConnectionId, exports: Vec<Exports>, now_ns: i64) {
         let Some(agent) = self.registry.heard_from(connection, now_ns) else { return };
         if agent.add_exports(exports) {
             self.refresh_tracepoints();
@@ -160,16 +162,16 @@ impl FrontendState {
     }
 
     /// Notes what an agent has lost so far.
-    pub(crate) fn note_losses(&mut self, connection: AgentConnection, losses: AgentLosses, now_ns: i64) {
+    pub(crate) fn note_losses(&mut self, connection: AgentConnectionId, losses: AgentLosses, now_ns: i64) {
         if let Some(agent) = self.registry.heard_from(connection, now_ns) {
             agent.losses = losses;
         }
     }
 
     /// Notes that an agent leaves.
-    pub(crate) fn note_goodbye(&mut self, connection: AgentConnection, now_ns: i64) {
+    pub(crate) fn note_goodbye(&mut self, connection: AgentConnectionId, now_ns: i64) {
         if let Some(agent) = self.registry.heard_from(connection, now_ns) {
-            agent.presence = Presence::Left;
+            agent.presence = AgentPresence::Left;
         }
     }
 
@@ -178,7 +180,7 @@ impl FrontendState {
     /// agent connects anew and sends again whatever was not acknowledged.
     pub(crate) fn merge_report(
         &mut self,
-        connection: AgentConnection,
+        connection: AgentConnectionId,
         report: AgentReport,
         now_ns: i64,
     ) -> SequenceCheck {
@@ -395,7 +397,7 @@ impl FrontendState {
 
     /// Returns copies of all outdated queries and of the catalogue, from which they can be compiled again
     /// without the lock; `None` if no query is outdated.
-    pub(crate) fn recompilation(&self) -> Option<Recompilation> {
+    pub(crate) fn recompilation(&self) -> Option<RecompileJob> {
         let outdated = self.queries.values().filter(|query| query.is_outdated(self.exports_version));
         let queries: Vec<OutdatedQuery> = outdated
             .map(|query| OutdatedQuery {
@@ -406,16 +408,16 @@ impl FrontendState {
             .collect();
 
         let (catalog, exports_version) = (self.catalog.clone(), self.exports_version);
-        (!queries.is_empty()).then_some(Recompilation { catalog, exports_version, queries })
+        (!queries.is_empty()).then_some(RecompileJob { catalog, exports_version, queries })
     }
 
     /// Takes over what outdated queries were compiled to, and weaves it if any advice has changed. A
     /// query that no longer compiles runs on as it was.
-    pub(crate) fn replace_outdated(&mut self, exports_version: u64, recompiled: Vec<Recompiled>) {
+    pub(crate) fn replace_outdated(&mut self, exports_version: u64, recompiled: Vec<RecompiledQuery>) {
         let generation = self.generation() + 1;
         let mut has_changed = false;
 
-        for Recompiled { id, compiled } in recompiled {
+        for RecompiledQuery { id, compiled } in recompiled {
             // It may have been removed meanwhile.
             let query = self.queries.get_mut(&id.number).filter(|query| query.is_active());
             match (query, compiled) {
@@ -479,7 +481,7 @@ mod tests {
     /// A frontend, its one agent, and the one query that the agent has woven; made by [`fixture`].
     struct StateFixture {
         state: FrontendState,
-        connection: AgentConnection,
+        connection: AgentConnectionId,
         inbox: mpsc::Receiver<Result<AgentCommand, tonic::Status>>,
         query: u32,
         engine: SelectEngine,

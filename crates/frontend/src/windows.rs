@@ -23,7 +23,7 @@
 //! Windows hold their groups behind an `Arc`: a frame shares them, and late data copies them only if a
 //! frame that somebody may still read holds them.
 
-use crate::agent_registry::{AgentRegistry, AgentsHeard, Coverage};
+use crate::agent_registry::{AgentCoverage, AgentRegistry, AllAgentsReported};
 use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
 use pivot_advice::Groups;
@@ -58,13 +58,13 @@ pub(crate) struct QueryWindows {
     /// The sum of all windows that were shown, and of what came for forgotten ones.
     cumulative: Arc<WindowGroups>,
     /// Whether all agents were heard in all windows that were shown.
-    cumulative_heard: AgentsHeard,
+    cumulative_heard: AllAgentsReported,
     /// The start of the first window that anything was reported for.
     first_start_ns: i64,
     /// The start of the newest window that was forgotten.
     forgotten_ns: i64,
     /// The agents of the window that was shown last.
-    coverage: Coverage,
+    coverage: AgentCoverage,
 }
 
 /// A window that is due to be shown.
@@ -74,12 +74,12 @@ pub(crate) struct ClosedWindow {
     pub(crate) groups: Arc<WindowGroups>,
     /// 0 for its first frame, then one more for each.
     pub(crate) revision: u32,
-    pub(crate) coverage: Coverage,
+    pub(crate) coverage: AgentCoverage,
 }
 
 /// When windows close.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CloseRules {
+pub(crate) struct WindowCloseRules {
     /// The generation that installed the query.
     pub(crate) installed: u64,
     /// The generation that removed the query, if it is removed.
@@ -96,10 +96,10 @@ impl QueryWindows {
         QueryWindows {
             windows: BTreeMap::new(),
             cumulative: Arc::new(WindowGroups::new(shape)),
-            cumulative_heard: AgentsHeard::All,
+            cumulative_heard: AllAgentsReported::All,
             first_start_ns: i64::MAX,
             forgotten_ns: i64::MIN,
-            coverage: Coverage::default(),
+            coverage: AgentCoverage::default(),
         }
     }
 
@@ -109,7 +109,7 @@ impl QueryWindows {
     }
 
     /// Returns whether all agents were heard in all windows that were shown.
-    pub(crate) fn cumulative_heard(&self) -> AgentsHeard {
+    pub(crate) fn cumulative_heard(&self) -> AllAgentsReported {
         self.cumulative_heard
     }
 
@@ -119,7 +119,7 @@ impl QueryWindows {
     }
 
     /// Returns the agents of the window that was shown last.
-    pub(crate) fn coverage(&self) -> Coverage {
+    pub(crate) fn coverage(&self) -> AgentCoverage {
         self.coverage
     }
 
@@ -170,7 +170,7 @@ impl QueryWindows {
     /// order of their starts. About `before_cumulative_changes` see [`QueryWindows::add`].
     pub(crate) fn close_due(
         &mut self,
-        rules: CloseRules,
+        rules: WindowCloseRules,
         registry: &AgentRegistry,
         now_ns: i64,
         mut before_cumulative_changes: impl FnMut(),
@@ -188,7 +188,8 @@ impl QueryWindows {
 
             if !window.closed {
                 // Before its end a window is not complete, even if nobody is expected to report it.
-                let is_complete = coverage.agents_heard() == AgentsHeard::All && now_ns >= window.end_ns;
+                let is_complete =
+                    coverage.agents_heard() == AllAgentsReported::All && now_ns >= window.end_ns;
                 let has_waited = now_ns >= window.end_ns.saturating_add(rules.grace_ns);
                 if !(is_complete || has_waited || rules.close_all || surplus > 0) {
                     continue;
@@ -199,8 +200,8 @@ impl QueryWindows {
                 Arc::make_mut(&mut self.cumulative).merge(&window.groups);
             }
 
-            if coverage.agents_heard() == AgentsHeard::SomeMissing {
-                self.cumulative_heard = AgentsHeard::SomeMissing;
+            if coverage.agents_heard() == AllAgentsReported::SomeMissing {
+                self.cumulative_heard = AllAgentsReported::SomeMissing;
             }
             self.coverage = coverage;
             due.push(ClosedWindow {

@@ -4,7 +4,7 @@
 //! #[tracepoints("read", fields(n: u64 = n))]           fn read(n: u64) -> io::Result<u64> {
 //! fn read(n: u64) -> io::Result<u64> {                     let enter = { declare read@enter };
 //!     open(n)?;                                  ──▶       if enter.is_woven() { fire(n) }
-//!     Ok(n)                                                let exit = Exit::begin(read@exit, read@error, n);
+//!     Ok(n)                                                let exit = FunctionExitGuard::begin(…);
 //! }                                                        let result: io::Result<u64> = run(move || -> io::Result<u64> {
 //!                                                              open(n)?;
 //!                                                              Ok(n)
@@ -80,7 +80,7 @@ fn instrumented(arguments: &TracepointArguments, function: &ItemFn) -> TokenStre
                     _ => ::pivot::__private::Value::Null,
                 });
             }
-            let #guard = ::pivot::__private::site::function::Exit::begin(#exit, #error, #count, |#at: usize| match #at {
+            let #guard = ::pivot::__private::site::function::FunctionExitGuard::begin(#exit, #error, #count, |#at: usize| match #at {
                 #(#exit_index => #values,)*
                 _ => ::pivot::__private::Value::Null,
             });
@@ -131,7 +131,7 @@ fn guarded_body(function: &ItemFn, guard: &Ident) -> TokenStream {
                 OfResultDebug as _, OfResultDisplay as _,
             };
             #[allow(clippy::needless_borrow)]
-            (&&&&&&&::pivot::__private::site::function::Returned(&#returned)).outcome(wanted)
+            (&&&&&&&::pivot::__private::site::function::ReturnedValue(&#returned)).outcome(wanted)
         });
         #returned
     }

@@ -1,7 +1,7 @@
 //! The interface of this crate when the runtime is on: re-exports of the agent, baggage, its propagation and the
 //! uplink, and [`init`], which starts them.
 
-pub use pivot_agent::{Bytes, CpuBudget, Export, disable, enable, tracepoint};
+pub use pivot_agent::{CpuBudget, Export, ExportedBytes, disable, enable, tracepoint};
 pub use pivot_baggage as baggage;
 pub use pivot_macros::tracepoints;
 pub use pivot_propagate as propagate;

@@ -37,7 +37,7 @@ use tower_service::Service;
 /// A layer that sends baggage with calls, and decides to which peers.
 #[derive(Debug, Clone)]
 pub struct ClientLayer {
-    mode: Mode,
+    mode: CallDirection,
     egress: Arc<Egress>,
     /// The host of requests that do not name theirs.
     peer: Option<Arc<str>>,
@@ -46,7 +46,7 @@ pub struct ClientLayer {
 
 /// Whether a call's baggage goes both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+enum CallDirection {
     /// In a header of ours, and back with the reply.
     RoundTrip,
     /// In W3C `baggage`, which any hop forwards and no reply brings back.
@@ -55,7 +55,7 @@ enum Mode {
 
 impl Default for ClientLayer {
     fn default() -> ClientLayer {
-        ClientLayer { mode: Mode::RoundTrip, egress: Egress::from_env(), peer: None, key: None }
+        ClientLayer { mode: CallDirection::RoundTrip, egress: Egress::from_env(), peer: None, key: None }
     }
 }
 
@@ -72,7 +72,7 @@ impl ClientLayer {
     /// Returns a layer for peers in other languages, which forward nothing but W3C `baggage`. What they
     /// call in turn sees what happened before; nothing comes back.
     pub fn bridge() -> ClientLayer {
-        ClientLayer { mode: Mode::Bridge, ..ClientLayer::default() }
+        ClientLayer { mode: CallDirection::Bridge, ..ClientLayer::default() }
     }
 
     /// Sets to which hosts baggage may leave.
@@ -91,7 +91,7 @@ impl ClientLayer {
     }
 
     /// Adds baggage to a request whose reply may bring it back in headers or trailers.
-    fn send(&self, headers: &mut HeaderMap, host: Option<&str>) -> AwaitedReply {
+    fn send(&self, headers: &mut HeaderMap, host: Option<&str>) -> ReplySlot {
         let reply = self.send_without_trailers(headers, host);
 
         // HTTP servers send trailers only to clients that ask for them, and a reply that streams has
@@ -104,10 +104,10 @@ impl ClientLayer {
     }
 
     /// Adds baggage to a request whose reply may bring it back in headers, if this host may have it.
-    pub(crate) fn send_without_trailers(&self, headers: &mut HeaderMap, host: Option<&str>) -> AwaitedReply {
+    pub(crate) fn send_without_trailers(&self, headers: &mut HeaderMap, host: Option<&str>) -> ReplySlot {
         // While no query packs anything, a call costs one load here.
         if !current::fork_would_carry() {
-            return AwaitedReply(None);
+            return ReplySlot(None);
         }
 
         let host = host.or(self.peer.as_deref());
@@ -117,15 +117,15 @@ impl ClientLayer {
             current::with_current(|baggage| {
                 note_withheld(host, WithheldReason::NotAllowed, baggage.as_deref())
             });
-            return AwaitedReply(None);
+            return ReplySlot(None);
         }
 
         match self.mode {
-            Mode::Bridge => {
+            CallDirection::Bridge => {
                 self.send_bridge(headers, host);
-                AwaitedReply(None)
+                ReplySlot(None)
             }
-            Mode::RoundTrip => self.send_branch(headers),
+            CallDirection::RoundTrip => self.send_branch(headers),
         }
     }
 
@@ -140,19 +140,19 @@ impl ClientLayer {
     }
 
     /// Forks the current request and adds the branch to the headers.
-    fn send_branch(&self, headers: &mut HeaderMap) -> AwaitedReply {
+    fn send_branch(&self, headers: &mut HeaderMap) -> ReplySlot {
         let kind = HeaderKind::for_request(headers);
-        let Some(branch) = current::fork() else { return AwaitedReply(None) };
+        let Some(branch) = current::fork() else { return ReplySlot(None) };
         match kind.insert_request(headers, branch, self.key.as_ref()) {
-            Some(pending) => AwaitedReply(Some(ExpectedReply { kind, pending, key: self.key.clone() })),
-            None => AwaitedReply(None),
+            Some(pending) => ReplySlot(Some(ExpectedReply { kind, pending, key: self.key.clone() })),
+            None => ReplySlot(None),
         }
     }
 }
 
 /// The place for the branch that a reply brings back. Empty if the request carried none.
 #[derive(Debug, Default)]
-pub(crate) struct AwaitedReply(Option<ExpectedReply>);
+pub(crate) struct ReplySlot(Option<ExpectedReply>);
 
 /// The state with which a reply's branch is decoded.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ struct ExpectedReply {
     key: Option<SigningKey>,
 }
 
-impl AwaitedReply {
+impl ReplySlot {
     /// Joins the branch that the headers or trailers of the reply bring back into the current request.
     pub(crate) fn join(&mut self, headers: &mut HeaderMap) {
         let Some(ExpectedReply { kind, pending, key }) = &mut self.0 else { return };
@@ -173,21 +173,21 @@ impl AwaitedReply {
 }
 
 impl<S> Layer<S> for ClientLayer {
-    type Service = Client<S>;
+    type Service = ClientService<S>;
 
-    fn layer(&self, inner: S) -> Client<S> {
-        Client { inner, layer: self.clone() }
+    fn layer(&self, inner: S) -> ClientService<S> {
+        ClientService { inner, layer: self.clone() }
     }
 }
 
 /// A service that sends baggage with its requests and joins what their replies bring back.
 #[derive(Debug, Clone)]
-pub struct Client<S> {
+pub struct ClientService<S> {
     inner: S,
     layer: ClientLayer,
 }
 
-impl<S, B, R> Service<Request<B>> for Client<S>
+impl<S, B, R> Service<Request<B>> for ClientService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
 {
@@ -213,7 +213,7 @@ pin_project! {
     pub struct ClientFuture<F> {
         #[pin]
         inner: F,
-        reply: AwaitedReply,
+        reply: ReplySlot,
     }
 }
 
@@ -240,7 +240,7 @@ pin_project! {
     pub struct ClientBody<B> {
         #[pin]
         inner: B,
-        reply: AwaitedReply,
+        reply: ReplySlot,
     }
 }
 

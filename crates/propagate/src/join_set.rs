@@ -1,6 +1,6 @@
 //! [`JoinSet`]: a set of tasks, each in a branch of the request that spawned it.
 
-use pivot_baggage::{Ending, carried, carried_future};
+use pivot_baggage::{BranchEnding, carried, carried_future};
 use std::collections::HashMap;
 use std::future::Future;
 use tokio::task::{self, AbortHandle, Id, JoinError};
@@ -11,7 +11,7 @@ use tokio::task::{self, AbortHandle, Id, JoinError};
 pub struct JoinSet<T> {
     inner: task::JoinSet<T>,
     /// Where the branch of each task is left when the task ends.
-    endings: HashMap<Id, Ending>,
+    endings: HashMap<Id, BranchEnding>,
 }
 
 impl<T> Default for JoinSet<T> {

@@ -54,14 +54,14 @@ pub mod stream;
 pub mod task;
 mod w3c_baggage;
 
-pub use client::{Client, ClientBody, ClientLayer};
+pub use client::{ClientBody, ClientLayer, ClientService};
 pub use egress::Egress;
 #[cfg(feature = "prost")]
 pub use grpc_message::WithBaggage;
 pub use header::{BINARY_HEADER, TEXT_HEADER};
 pub use join_set::JoinSet;
 pub use pivot_baggage::{Fan, Traced, forked, thread};
-pub use server::{Server, ServerBody, ServerLayer};
+pub use server::{ServerBody, ServerLayer, ServerService};
 pub use signing_key::SigningKey;
 pub use stream::carried_stream;
 pub use task::{JoinHandle, request, spawn, spawn_blocking, spawn_detached};

@@ -30,13 +30,13 @@ use tower_service::Service;
 /// A layer that runs calls in the requests that they arrive with, and decides whose baggage to accept.
 #[derive(Debug, Clone, Default)]
 pub struct ServerLayer {
-    trust: Trust,
+    trust: ClientTrust,
     key: Option<SigningKey>,
 }
 
 /// Whether clients are part of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Trust {
+enum ClientTrust {
     /// Clients are part of the system: their baggage is accepted.
     #[default]
     Internal,
@@ -53,7 +53,7 @@ impl ServerLayer {
     /// Returns a layer for the edge of the system, where anybody may call: every call begins a new
     /// request, baggage that arrives is removed unread, and none is sent back.
     pub fn edge() -> ServerLayer {
-        ServerLayer { trust: Trust::Edge, key: None }
+        ServerLayer { trust: ClientTrust::Edge, key: None }
     }
 
     /// Accepts only signed baggage, and signs what is sent back.
@@ -63,21 +63,21 @@ impl ServerLayer {
 }
 
 impl<S> Layer<S> for ServerLayer {
-    type Service = Server<S>;
+    type Service = ServerService<S>;
 
-    fn layer(&self, inner: S) -> Server<S> {
-        Server { inner, layer: self.clone() }
+    fn layer(&self, inner: S) -> ServerService<S> {
+        ServerService { inner, layer: self.clone() }
     }
 }
 
 /// A service that runs each call in a request: the one that arrived with it, or a new one.
 #[derive(Debug, Clone)]
-pub struct Server<S> {
+pub struct ServerService<S> {
     inner: S,
     layer: ServerLayer,
 }
 
-impl<S, B, R> Service<Request<B>> for Server<S>
+impl<S, B, R> Service<Request<B>> for ServerService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
     R: Body,
@@ -105,12 +105,12 @@ where
     }
 }
 
-impl<S> Server<S> {
+impl<S> ServerService<S> {
     /// Takes the baggage out of a request's headers. Returns it, and how the reply carries it back.
     fn accept(&self, headers: &mut HeaderMap) -> (Option<Baggage>, Option<Box<ReplyRoute>>) {
         let received = match self.layer.trust {
-            Trust::Internal => header::take_request(headers, self.layer.key.as_ref()),
-            Trust::Edge => {
+            ClientTrust::Internal => header::take_request(headers, self.layer.key.as_ref()),
+            ClientTrust::Edge => {
                 header::strip(headers);
                 ReceivedBaggage::None
             }

@@ -4,7 +4,7 @@
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use pivot_baggage::current::run_in;
-use pivot_baggage::{Baggage, Ending, current};
+use pivot_baggage::{Baggage, BranchEnding, current};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -17,7 +17,7 @@ pin_project! {
         #[pin]
         stream: Option<S>,
         baggage: Option<Baggage>,
-        ending: Ending,
+        ending: BranchEnding,
     }
 
     impl<S> PinnedDrop for CarriedStream<S> {
@@ -28,7 +28,7 @@ pin_project! {
 }
 
 /// Forks a branch of the current request for a stream. Returns the stream, which runs in the branch
-/// wherever it is polled, and the [`Ending`] that receives the branch when the stream ends or is dropped.
+/// wherever it is polled, and the [`BranchEnding`] that receives the branch when the stream ends or is dropped.
 ///
 /// ```
 /// # use pivot_propagate::carried_stream;
@@ -42,8 +42,8 @@ pin_project! {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[track_caller]
-pub fn carried_stream<S: Stream>(stream: S) -> (CarriedStream<S>, Ending) {
-    let ending = Ending::new();
+pub fn carried_stream<S: Stream>(stream: S) -> (CarriedStream<S>, BranchEnding) {
+    let ending = BranchEnding::new();
     let carried = CarriedStream { stream: Some(stream), baggage: current::fork(), ending: ending.clone() };
     (carried, ending)
 }

@@ -4,7 +4,7 @@
 //! sees what a task packed once it has awaited the task, however that ended, and never if it does not.
 
 use pin_project_lite::pin_project;
-use pivot_baggage::{Baggage, Ending, FutureExt, carried, carried_future, current};
+use pivot_baggage::{Baggage, BranchEnding, FutureExt, carried, carried_future, current};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -57,7 +57,7 @@ pin_project! {
     pub struct JoinHandle<T> {
         #[pin]
         inner: tokio::task::JoinHandle<T>,
-        ending: Ending,
+        ending: BranchEnding,
     }
 }
 

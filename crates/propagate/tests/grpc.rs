@@ -7,7 +7,7 @@ mod harness;
 use harness::{pack, seen_count};
 use pivot_baggage::with_current;
 use pivot_propagate::{
-    BINARY_HEADER, Client, ClientLayer, ServerLayer, carried_stream, forked, request, spawn,
+    BINARY_HEADER, ClientLayer, ClientService, ServerLayer, carried_stream, forked, request, spawn,
 };
 use pivot_protocol::wire::agents_client::AgentsClient;
 use pivot_protocol::wire::agents_server::{Agents, AgentsServer};
@@ -167,7 +167,7 @@ async fn a_stream_that_is_given_up_loses_what_the_server_packed_and_nothing_else
     .await;
 }
 
-type Calls = FrontendClient<Client<Channel>>;
+type Calls = FrontendClient<ClientService<Channel>>;
 
 /// Connects to a server of its own, with layers on both sides.
 async fn connected() -> (Calls, Arc<Packs>) {

@@ -3,7 +3,7 @@
 //! One tracepoint is exported by many agents, and by several places of one program; the catalogue
 //! unites what they say: fields by name, differing types to [`Type::Any`].
 
-use crate::syntax::ast::NamePattern;
+use crate::syntax::ast::TracepointPattern;
 use pivot_advice::{Exports, Pattern, Type, canonical_field, default_fields};
 use std::collections::BTreeMap;
 
@@ -82,7 +82,7 @@ impl Catalog {
     }
 
     /// Returns the names that a pattern matches. The error says why it is no pattern.
-    pub(crate) fn matching(&self, pattern: &NamePattern) -> Result<Vec<&str>, String> {
+    pub(crate) fn matching(&self, pattern: &TracepointPattern) -> Result<Vec<&str>, String> {
         let (text, location) = match pattern.text.rsplit_once('@') {
             Some((text, location)) if !pattern.is_regex => (text, Some(location)),
             _ => (pattern.text.as_str(), None),
@@ -222,7 +222,7 @@ mod tests {
             catalog.add(&Exports { tracepoint: name.into(), ..exports(&[]) });
         }
         let matched = |text: &str, is_regex| {
-            let pattern = NamePattern { text: text.into(), is_regex, fields: vec![] };
+            let pattern = TracepointPattern { text: text.into(), is_regex, fields: vec![] };
             catalog.matching(&pattern).map(|names| names.join(" ")).unwrap_or_else(|why| why)
         };
         assert_eq!(matched("rpc::*", false), "rpc::get");

@@ -3,23 +3,27 @@
 use crate::advice_limits::{check_advice, check_plan};
 use crate::catalog::Catalog;
 use crate::compile_options::CompileOptions;
-use crate::compiled::{OutputPlan, Program};
+use crate::compiled::{OutputPlan, QueryProgram};
 use crate::diagnostic::Diagnostics;
 use crate::lower::lower;
 use crate::optimize::optimize;
-use crate::plan::{Plan, StageEnd, StageFold, StageFoldInput, complete};
+use crate::plan::{Plan, StageAggregate, StageAggregateInput, StageEnd, complete};
 use crate::resolve::{ResolvedQuery, ResolvedResult, resolve};
 use crate::syntax::parse;
 use pivot_advice::{EmitMode, QueryId};
 use std::collections::HashSet;
 
 /// Compiles exactly one statement with all optimiser rules. Fails with everything that is wrong.
-pub fn compile(text: &str, catalog: &Catalog) -> Result<Program, Diagnostics> {
+pub fn compile(text: &str, catalog: &Catalog) -> Result<QueryProgram, Diagnostics> {
     compile_with(text, catalog, &CompileOptions::default())
 }
 
 /// Compiles exactly one statement with the optimiser rules of the options.
-pub fn compile_with(text: &str, catalog: &Catalog, options: &CompileOptions) -> Result<Program, Diagnostics> {
+pub fn compile_with(
+    text: &str,
+    catalog: &Catalog,
+    options: &CompileOptions,
+) -> Result<QueryProgram, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
     let Some(query) = parse(text, options.params(), &mut diagnostics) else {
         return Err(diagnostics.sorted());
@@ -45,7 +49,7 @@ pub fn compile_with(text: &str, catalog: &Catalog, options: &CompileOptions) -> 
         return Err(diagnostics.sorted());
     }
 
-    Ok(Program {
+    Ok(QueryProgram {
         text: text.to_owned(),
         output: OutputPlan::of(&resolved),
         settings: resolved.shape.settings.clone(),
@@ -73,10 +77,10 @@ fn naive_plan(resolved: &ResolvedQuery) -> Plan {
         ResolvedResult::Groups(grouped) => {
             let keys =
                 grouped.keys.iter().map(|key| plan.root_column(&key.name, &key.expr, key.ty)).collect();
-            let folds = grouped.folds.iter().map(|(aggregate, expr)| StageFold {
+            let folds = grouped.folds.iter().map(|(aggregate, expr)| StageAggregate {
                 number: 0,
                 aggregate: *aggregate,
-                input: StageFoldInput::Expr(expr.clone()),
+                input: StageAggregateInput::Expr(expr.clone()),
             });
             StageEnd::Emit { keys, folds: folds.collect(), form: EmitMode::Groups }
         }

@@ -84,7 +84,9 @@ mod syntax;
 
 pub use catalog::{Catalog, CatalogField, CatalogTracepoint};
 pub use compile_options::CompileOptions;
-pub use compiled::{OutputAggregate, OutputColumn, OutputKey, OutputPlan, Program, ResultSink, RunSettings};
+pub use compiled::{
+    OutputAggregate, OutputColumn, OutputKey, OutputPlan, QueryProgram, ResultSink, RunSettings,
+};
 pub use compiler::{compile, compile_with};
 pub use diagnostic::{Color, Diagnostic, Diagnostics, Severity};
 pub use formatter::format;

@@ -13,7 +13,9 @@
 //! Advice comes out in the order of stages, consumers before producers: where both are woven into one
 //! tracepoint, an event must not see what it packs itself.
 
-use crate::plan::{Plan, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, StageSource, StageStep};
+use crate::plan::{
+    Plan, Stage, StageAggregate, StageAggregateInput, StageEnd, StageJoin, StageSource, StageStep,
+};
 use crate::plan::{SubqueryGroups, narrow, with_columns};
 use pivot_advice::{
     Advice, AggregateKind, BagKey, Binary, EmitMode, Expr, FinalValue, Function, Instruction, JoinKind,
@@ -209,7 +211,7 @@ impl<'a> AdviceBuilder<'a> {
     fn unpack(&mut self, join: &StageJoin) {
         let packed = &self.plan.stages[join.child];
         let appended = self.plan.appended(join.child);
-        let states: Vec<&StageFold> = match &packed.end {
+        let states: Vec<&StageAggregate> = match &packed.end {
             StageEnd::Groups(groups) => groups.packed_folds().collect(),
             other => other.folds().iter().collect(),
         };
@@ -300,10 +302,10 @@ impl<'a> AdviceBuilder<'a> {
         }
     }
 
-    fn fold(&self, fold: &StageFold) -> pivot_advice::AggregateCall {
+    fn fold(&self, fold: &StageAggregate) -> pivot_advice::AggregateCall {
         let input = match &fold.input {
-            StageFoldInput::Expr(expr) => pivot_advice::CallArgument::Expr(self.positioned(expr)),
-            StageFoldInput::State => {
+            StageAggregateInput::Expr(expr) => pivot_advice::CallArgument::Expr(self.positioned(expr)),
+            StageAggregateInput::State => {
                 let position = self.states.get(&fold.number).copied();
                 pivot_advice::CallArgument::State(position.unwrap_or(u16::MAX))
             }
@@ -350,7 +352,7 @@ fn regrouped(groups: &SubqueryGroups, distinct: Vec<Expr>) -> UnpackedForm {
     let mut folds = Vec::with_capacity(groups.folds.len());
     for fold in &groups.folds {
         let input = match &fold.input {
-            StageFoldInput::Expr(expr) if fold.aggregate.is_sketch() => {
+            StageAggregateInput::Expr(expr) if fold.aggregate.is_sketch() => {
                 let over_bag = with_columns(expr, &mut |column| Expr::Column(in_bag(column)));
                 pivot_advice::CallArgument::Expr(over_bag)
             }

@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use pivot_advice::{Exports, FieldDescriptor, QueryId, Type};
-use pivot_query::{Catalog, Diagnostics, Program, compile};
+use pivot_query::{Catalog, Diagnostics, QueryProgram, compile};
 use std::time::{Duration, Instant};
 
 /// Without a limit the texts here take minutes or never end; with it a debug build takes milliseconds. The
@@ -20,7 +20,7 @@ fn catalog() -> Catalog {
     catalog
 }
 
-fn compiled(text: &str, catalog: &Catalog) -> Result<Program, Diagnostics> {
+fn compiled(text: &str, catalog: &Catalog) -> Result<QueryProgram, Diagnostics> {
     let began = Instant::now();
     let compiled = compile(text, catalog);
     let took = began.elapsed();

@@ -6,12 +6,12 @@
 
 use pivot_advice::{EvalErrors, Exports, FieldDescriptor, LossCounts, QueryId, Type, Value};
 use pivot_agent::QueryReport;
-use pivot_agent::run::interpreter::{Effect, interpret};
+use pivot_agent::run::interpreter::{AdviceEffect, interpret};
 use pivot_agent::run::sample::SampleDecision;
 use pivot_agent::site::default_field::DefaultField;
 use pivot_agent::weave::name_linker::{FieldSource, LinkedAdvice};
 use pivot_baggage::Baggage;
-use pivot_query::{Catalog, CompileOptions, Program, compile_with};
+use pivot_query::{Catalog, CompileOptions, QueryProgram, compile_with};
 
 /// The store's tracepoints that the two queries are over.
 const TRACEPOINTS: [(&str, &[(&str, Type)]); 6] = [
@@ -57,7 +57,7 @@ fn cost(text: &str, options: &CompileOptions) -> Cost {
     ran(&compile_with(text, &catalog(), options).unwrap()).0
 }
 
-fn ran(program: &Program) -> (Cost, QueryReport) {
+fn ran(program: &QueryProgram) -> (Cost, QueryReport) {
     let advice = program.advice(QueryId::new(0, 7));
     let mut cost = Cost::default();
     let mut part = QueryReport::empty();
@@ -116,9 +116,9 @@ fn fire(
         let linked = LinkedAdvice::link(advice, &names).unwrap();
         let observed = linked.sources.iter().map(value).collect();
         match interpret(&linked, observed, Some(baggage), 0, &mut LossCounts::default()) {
-            Some(Effect::Pack(bag, keep, slots)) => packed.push((bag, keep, slots)),
-            Some(Effect::Emit(emission)) => part.add(&emission, SampleDecision::UNSAMPLED),
-            Some(Effect::Lose(..)) | None => {}
+            Some(AdviceEffect::Pack(bag, keep, slots)) => packed.push((bag, keep, slots)),
+            Some(AdviceEffect::Emit(emission)) => part.add(&emission, SampleDecision::UNSAMPLED),
+            Some(AdviceEffect::Lose(..)) | None => {}
         }
     }
     for (bag, keep, slots) in packed {

@@ -8,7 +8,7 @@
 //! itself does not count.
 #![allow(missing_docs)]
 
-use pivot_subscriber::{Bridge, layer};
+use pivot_subscriber::{SubscriberBridge, layer};
 use std::hint::black_box;
 use std::time::Instant;
 use tracing_core::subscriber::NoSubscriber;
@@ -86,7 +86,7 @@ type Stack = (&'static str, fn() -> Dispatch);
 const STACKS: [Stack; 5] = [
     ("nobody", || Dispatch::new(NoSubscriber::default())),
     ("level", || Dispatch::new(at_info())),
-    ("level_bridge", || Dispatch::new(Bridge::new(at_info()))),
+    ("level_bridge", || Dispatch::new(SubscriberBridge::new(at_info()))),
     ("filter", || Dispatch::new(filtered())),
     ("filter_layer", || {
         Dispatch::new(Registry::default().with(Nothing.with_filter(LevelFilter::INFO)).with(layer()))

@@ -12,15 +12,15 @@ use tracing_core::field::{Field, Visit};
 
 /// Keeps the value of the field with one index.
 #[derive(Debug)]
-pub(crate) struct FieldVisitor {
+pub(crate) struct SingleFieldVisitor {
     index: usize,
     value: Value,
 }
 
-impl FieldVisitor {
+impl SingleFieldVisitor {
     /// Returns the value of the field with this index, or null if it was not recorded.
-    pub(crate) fn value_of(index: usize, record: impl FnOnce(&mut FieldVisitor)) -> Value {
-        let mut visitor = FieldVisitor { index, value: Value::Null };
+    pub(crate) fn value_of(index: usize, record: impl FnOnce(&mut SingleFieldVisitor)) -> Value {
+        let mut visitor = SingleFieldVisitor { index, value: Value::Null };
         record(&mut visitor);
         visitor.value
     }
@@ -33,7 +33,7 @@ impl FieldVisitor {
     }
 }
 
-impl Visit for FieldVisitor {
+impl Visit for SingleFieldVisitor {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.keep(field, || value.export());
     }

@@ -1,7 +1,7 @@
 //! Turns what passes at a callsite into an event of its tracepoint.
 
 use crate::callsite::tracepoints::CallsiteTracepoints;
-use crate::field_visitor::FieldVisitor;
+use crate::field_visitor::SingleFieldVisitor;
 use pivot_advice::Value;
 use tracing_core::Event;
 use tracing_core::span::Attributes;
@@ -18,11 +18,11 @@ pub(crate) fn fire_event(site: &'static CallsiteTracepoints, event: &Event<'_>) 
 
 /// Fires the `enter` tracepoint. `record` shows a visitor the callsite's own fields; it runs once for each
 /// field that advice observes, and not at all if advice observes none.
-fn fire(site: &'static CallsiteTracepoints, record: impl Fn(&mut FieldVisitor)) {
+fn fire(site: &'static CallsiteTracepoints, record: impl Fn(&mut SingleFieldVisitor)) {
     let (tracepoint, own) = (site.enter, site.own_fields());
     tracepoint.fire(&|index| {
         if index < own {
-            return FieldVisitor::value_of(index, &record);
+            return SingleFieldVisitor::value_of(index, &record);
         }
         tracepoint.fields().get(index).map_or(Value::Null, |(name, _)| site.common_value(name))
     });

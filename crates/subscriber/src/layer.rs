@@ -1,5 +1,5 @@
 //! [`fn@layer`]: for applications that compose layers by hand and cannot wrap their subscriber in
-//! [`Bridge`](crate::Bridge).
+//! [`SubscriberBridge`](crate::SubscriberBridge).
 //!
 //! ```
 //! use tracing_subscriber::layer::SubscriberExt;
@@ -39,7 +39,7 @@ where
 }
 
 /// Returns a layer that makes every callsite a tracepoint, with these
-/// [carriers](crate::Bridge::carriers).
+/// [carriers](crate::SubscriberBridge::carriers).
 pub fn layer_with<S>(is_carrier: IsCarrier) -> Filtered<TracepointLayer, WovenFilter, S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,

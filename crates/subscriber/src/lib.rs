@@ -11,15 +11,15 @@
 //!  interest_rebuild ◀─ weaving has changed
 //! ```
 //!
-//! Wrap the subscriber that the application has in [`Bridge`]; [`install`] makes it the global one. What
+//! Wrap the subscriber that the application has in [`SubscriberBridge`]; [`install`] makes it the global one. What
 //! that subscriber sees, and what its disabled callsites cost, stays as it was. Applications that compose
 //! layers by hand and cannot wrap add [`fn@layer`], which costs other layers a little.
 //!
 //! ```
-//! use pivot_subscriber::Bridge;
+//! use pivot_subscriber::SubscriberBridge;
 //!
 //! let own = tracing_core::subscriber::NoSubscriber::default();
-//! let dispatch = tracing_core::Dispatch::new(Bridge::new(own));
+//! let dispatch = tracing_core::Dispatch::new(SubscriberBridge::new(own));
 //! tracing_core::dispatcher::with_default(&dispatch, || {
 //!     tracing::info!(target: "doc", bytes = 42, "read");
 //! });
@@ -44,7 +44,7 @@
 //!
 //! A span that is a *carrier* takes its request along wherever it is entered: over `.instrument(span)` into
 //! tasks, over `Span::current()` into the threads of a pool. The spans that the usual servers open for a
-//! request are carriers, see [`is_request_span`]; [`Bridge::carriers`] sets others. To follow requests into
+//! request are carriers, see [`is_request_span`]; [`SubscriberBridge::carriers`] sets others. To follow requests into
 //! other processes, add `pivot::propagate`.
 //!
 //! # What cannot be seen
@@ -78,9 +78,9 @@ pub use callsite::cache::IsCarrier;
 pub use callsite::tracepoints::CallsiteTracepoints;
 pub use layer::layer;
 pub use span::server_spans::is_request_span;
-pub use subscriber_bridge::{AlreadySet, Bridge};
+pub use subscriber_bridge::{AlreadySet, SubscriberBridge};
 
-/// Wraps the application's subscriber and makes it the global one: [`Bridge::install`].
+/// Wraps the application's subscriber and makes it the global one: [`SubscriberBridge::install`].
 pub fn install<S: tracing_core::Subscriber + Send + Sync>(own: S) -> Result<(), AlreadySet> {
-    Bridge::new(own).install()
+    SubscriberBridge::new(own).install()
 }

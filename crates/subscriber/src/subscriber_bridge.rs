@@ -1,4 +1,4 @@
-//! [`Bridge`]: the wrapper around the application's own subscriber.
+//! [`SubscriberBridge`]: the wrapper around the application's own subscriber.
 //!
 //! Two audiences want different things of the same callsites. The application's subscriber must get exactly
 //! the calls that it would get without us, whether advice is woven or not. Advice must see callsites that
@@ -48,7 +48,7 @@ use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber, dispatcher};
 
 /// A subscriber that makes every callsite a tracepoint and passes on to `S` what `S` wants.
-pub struct Bridge<S> {
+pub struct SubscriberBridge<S> {
     inner: S,
     callsites: CallsiteCache,
     spans: TrackedSpans,
@@ -66,18 +66,18 @@ impl fmt::Display for AlreadySet {
 
 impl std::error::Error for AlreadySet {}
 
-impl<S> fmt::Debug for Bridge<S> {
+impl<S> fmt::Debug for SubscriberBridge<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bridge").field("number", &self.callsites.number).finish_non_exhaustive()
     }
 }
 
-impl<S: Subscriber> Bridge<S> {
+impl<S: Subscriber> SubscriberBridge<S> {
     /// Wraps a subscriber. Spans that the usual servers open for a [request](is_request_span) carry it.
-    pub fn new(inner: S) -> Bridge<S> {
+    pub fn new(inner: S) -> SubscriberBridge<S> {
         interest_rebuild::listen();
         let callsites = CallsiteCache::new(is_request_span);
-        Bridge { inner, spans: TrackedSpans::new(callsites.number), callsites }
+        SubscriberBridge { inner, spans: TrackedSpans::new(callsites.number), callsites }
     }
 
     /// Sets which spans carry a request to wherever they are entered, as `.instrument(span)` does with a
@@ -87,7 +87,7 @@ impl<S: Subscriber> Bridge<S> {
     /// a branch of it. The branch joins the request again where the span is closed, or where a thread leaves
     /// the span and then drops its handle, if that is inside the same request. What a thread does inside a
     /// carrier happened before what others do who enter after it has left.
-    pub fn carriers(mut self, is_carrier: IsCarrier) -> Bridge<S> {
+    pub fn carriers(mut self, is_carrier: IsCarrier) -> SubscriberBridge<S> {
         self.callsites.is_carrier = is_carrier;
         self
     }
@@ -133,7 +133,7 @@ impl<S: Subscriber> Bridge<S> {
     }
 }
 
-impl<S: Subscriber> Subscriber for Bridge<S> {
+impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
     fn on_register_dispatch(&self, subscriber: &Dispatch) {
         interest_rebuild::remember(subscriber);
         self.inner.on_register_dispatch(subscriber);

@@ -5,7 +5,7 @@
 mod harness;
 
 use harness::{Counts, emit, rows, under};
-use pivot_subscriber::Bridge;
+use pivot_subscriber::SubscriberBridge;
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
@@ -227,7 +227,7 @@ fn others_find_the_subscriber_that_they_look_for() {
     under(Registry::default(), || {
         tracing_core::dispatcher::get_default(|dispatch| {
             assert!(dispatch.downcast_ref::<Registry>().is_some());
-            assert!(dispatch.downcast_ref::<Bridge<Registry>>().is_some());
+            assert!(dispatch.downcast_ref::<SubscriberBridge<Registry>>().is_some());
             assert!(dispatch.downcast_ref::<NoSubscriber>().is_none());
         });
     });

@@ -5,7 +5,7 @@
 mod harness;
 
 use harness::{pack_at, packed, under_wrapped};
-use pivot_subscriber::Bridge;
+use pivot_subscriber::SubscriberBridge;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Sender, channel};
@@ -251,7 +251,7 @@ fn ops() -> impl Strategy<Value = Vec<(Op, usize, usize)>> {
 #[test]
 fn carriers_do_what_sets_do() {
     let cases = std::env::var("PIVOT_LAW_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
-    let bridge = Bridge::new(NoSubscriber::default()).carriers(|span| span.target() == "carrier");
+    let bridge = SubscriberBridge::new(NoSubscriber::default()).carriers(|span| span.target() == "carrier");
     under_wrapped(bridge, || {
         pack(0);
         assert_eq!(pivot_agent::weave(&[pack_at("law::pack", "n")]), []);

@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::{Counts, pack_at, packed, request, under_wrapped};
-use pivot_subscriber::Bridge;
+use pivot_subscriber::SubscriberBridge;
 use std::sync::mpsc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -26,7 +26,7 @@ fn look() -> Option<Vec<u64>> {
 
 /// Runs with a bridge whose carriers are the spans of the target `carrier`, and with `pack` woven.
 fn carrying<S: Subscriber + Send + Sync>(inner: S, run: impl FnOnce()) {
-    let wrapped = Bridge::new(inner).carriers(|span| span.target() == "carrier");
+    let wrapped = SubscriberBridge::new(inner).carriers(|span| span.target() == "carrier");
     under_wrapped(wrapped, || {
         pack(0);
         assert_eq!(pivot_agent::weave(&[pack_at("carried::pack", "n")]), []);

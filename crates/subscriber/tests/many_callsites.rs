@@ -10,7 +10,7 @@ mod harness;
 
 use harness::emit;
 use pivot_advice::{Advice, Binary, Expr, Instruction, Value};
-use pivot_subscriber::Bridge;
+use pivot_subscriber::SubscriberBridge;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -91,7 +91,7 @@ fn time_to_rebuild() -> Duration {
 #[test]
 fn ten_thousand_callsites_cost_ten_times_what_a_thousand_do() {
     harness::serially(|| {
-        let dispatch = Dispatch::new(Bridge::new(application()));
+        let dispatch = Dispatch::new(SubscriberBridge::new(application()));
         let (first, few, rest, many) = dispatcher::with_default(&dispatch, || {
             let (first, few) = (time_to_register(1_000), time_to_rebuild());
             (first, few, time_to_register(9_000), time_to_rebuild())
@@ -116,7 +116,7 @@ fn warnings(tracepoint: &str) -> Advice {
 #[test]
 fn a_condition_on_the_level_weaves_no_callsite_of_another_level() {
     harness::serially(|| {
-        dispatcher::with_default(&Dispatch::new(Bridge::new(application())), || {
+        dispatcher::with_default(&Dispatch::new(SubscriberBridge::new(application())), || {
             let level = |number: usize| if number.is_multiple_of(4) { Level::WARN } else { Level::DEBUG };
             let made = make_of("levels", 400, level);
 
@@ -144,7 +144,7 @@ fn a_condition_on_the_level_weaves_no_callsite_of_another_level() {
 #[test]
 fn of_events_without_a_name_those_of_the_level_are_woven_alone() {
     harness::serially(|| {
-        dispatcher::with_default(&Dispatch::new(Bridge::new(application())), || {
+        dispatcher::with_default(&Dispatch::new(SubscriberBridge::new(application())), || {
             let evaluated = std::cell::Cell::new(0);
             let text = || {
                 evaluated.set(evaluated.get() + 1);
@@ -169,7 +169,7 @@ fn of_events_without_a_name_those_of_the_level_are_woven_alone() {
 #[test]
 fn all_callsites_of_a_name_are_woven_and_no_other() {
     harness::serially(|| {
-        dispatcher::with_default(&Dispatch::new(Bridge::new(application())), || {
+        dispatcher::with_default(&Dispatch::new(SubscriberBridge::new(application())), || {
             let made = make(200);
             made.iter().for_each(|made| callsite::register(*made));
             pivot_agent::weave(&[emit("many::t0::event 7", &[])]);

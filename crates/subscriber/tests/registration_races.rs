@@ -5,7 +5,7 @@ mod harness;
 
 use harness::emit;
 use pivot_advice::Advice;
-use pivot_subscriber::{Bridge, layer};
+use pivot_subscriber::{SubscriberBridge, layer};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Barrier, OnceLock};
@@ -99,7 +99,7 @@ fn check_overtaken(dispatch: &Dispatch, woven: u8) {
 fn a_callsite_that_is_woven_while_it_becomes_known_is_on() {
     harness::serially(|| {
         govern();
-        check_overtaken(&Dispatch::new(Bridge::new(application())), 2);
+        check_overtaken(&Dispatch::new(SubscriberBridge::new(application())), 2);
         let by_hand = Registry::default().with(layer());
         check_overtaken(&Dispatch::new(by_hand), 1);
     });
@@ -113,7 +113,7 @@ fn whatever_becomes_known_while_weaving_goes_on_is_woven_in_the_end() {
         let slow = || std::thread::sleep(Duration::from_millis(8));
         let made: Vec<&'static Made> = (0..THREADS * 40).map(|_| make("race::many", slow)).collect();
         let wanted: Vec<Advice> = made.iter().map(|made| emit(&made.name, &[])).collect();
-        let dispatch = Dispatch::new(Bridge::new(application()));
+        let dispatch = Dispatch::new(SubscriberBridge::new(application()));
         let known = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for some in made.chunks(made.len() / THREADS) {
@@ -143,7 +143,7 @@ fn a_callsite_that_nobody_wants_is_asked_about_again_and_then_off() {
     harness::serially(|| {
         govern();
         let made = make("race::idle", || ());
-        let dispatch = Dispatch::new(Bridge::new(application()));
+        let dispatch = Dispatch::new(SubscriberBridge::new(application()));
         register(&dispatch, made);
         let enabled = dispatcher::with_default(&dispatch, || {
             dispatcher::get_default(|dispatch| dispatch.enabled(made.metadata()))
@@ -165,7 +165,7 @@ fn what_became_known_last_is_off_when_the_agent_has_gone() {
     harness::serially(|| {
         govern();
         let made = make("race::last", || ());
-        let dispatch = Dispatch::new(Bridge::new(application()));
+        let dispatch = Dispatch::new(SubscriberBridge::new(application()));
         register(&dispatch, made);
         assert_eq!(made.interest.load(SeqCst), 1);
         pivot_agent::stop_governing();

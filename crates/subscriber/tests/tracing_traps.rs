@@ -26,7 +26,7 @@
 mod harness;
 
 use harness::{Counts, emit, rows, under};
-use pivot_subscriber::Bridge;
+use pivot_subscriber::SubscriberBridge;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use tracing_core::subscriber::NoSubscriber;
@@ -104,7 +104,7 @@ const STACKS: [(&str, Stack, Stack); 8] = {
             (
                 $name,
                 |$a: Seen, $b: Seen| Dispatch::new($subscriber),
-                |$a: Seen, $b: Seen| Dispatch::new(Bridge::new($subscriber)),
+                |$a: Seen, $b: Seen| Dispatch::new(SubscriberBridge::new($subscriber)),
             )
         };
     }

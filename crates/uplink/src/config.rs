@@ -2,7 +2,7 @@
 
 use crate::error::UplinkError;
 use pivot_advice::QueryBudget;
-use pivot_agent::{CpuBudget, Identity};
+use pivot_agent::{CpuBudget, ProcessIdentity};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -182,7 +182,7 @@ impl Config {
         }
         pivot_agent::set_budget_ceiling(ceiling);
 
-        pivot_agent::set_identity(Identity::new(&self.host, &self.process));
+        pivot_agent::set_identity(ProcessIdentity::new(&self.host, &self.process));
         pivot_agent::set_cpu_budget(self.budget);
         if self.fences {
             pivot_agent::use_fences();

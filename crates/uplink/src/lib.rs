@@ -4,7 +4,7 @@
 //!  application threads                  thread `pivot-uplink` (single-threaded tokio runtime)
 //! ┌───────────────────┐  UplinkCommand ┌─────────────────────────────────────────────┐   gRPC stream
 //! │ tracepoints, each │ ─Flush, Leave─▶│ UplinkLoop                                  │──Hello────────▶
-//! │ with a table of   │◀── answered ───│   WindowReports: drain tables, cut a Report  │──Report───────▶
+//! │ with a table of   │◀── answered ───│   ReportSchedule: drain tables, cut a Report│──Report───────▶
 //! │ its own           │                │     each window, enforce processor budgets  │──Woven────────▶
 //! │ Uplink (a handle) │◀─ WovenSignal ─│   SentState: what the frontend knows        │◀─Desired───────
 //! └───────────────────┘                │   KillSwitch: a file that unweaves all      │◀─acknowledged──
@@ -21,7 +21,7 @@
 //! # Ok::<(), pivot_uplink::UplinkError>(())
 //! ```
 //!
-//! Reading order: [`config`], [`uplink`] (the handle), `uplink_loop`, `window_reports`, `sent_state`,
+//! Reading order: [`config`], [`uplink`] (the handle), `uplink_loop`, `report_schedule`, `sent_state`,
 //! `connection`, `agent_messages`.
 
 mod agent_messages;
@@ -30,11 +30,11 @@ pub mod config;
 mod connection;
 pub mod error;
 mod kill_switch;
+mod report_schedule;
 mod sent_state;
 pub mod uplink;
 mod uplink_command;
 mod uplink_loop;
-mod window_reports;
 
 pub use config::Config;
 pub use error::UplinkError;

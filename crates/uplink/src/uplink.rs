@@ -45,7 +45,7 @@ impl Uplink {
     fn start(config: Config) -> Result<Uplink, UplinkError> {
         let woven = Arc::new(WovenSignal::default());
         if config.disabled {
-            pivot_baggage::generation::set_woven_here(0);
+            pivot_baggage::request_generation::set_woven_here(0);
             return Ok(Uplink { commands: None, thread: None, woven });
         }
 

@@ -22,11 +22,11 @@ use crate::agent_messages;
 use crate::config::Config;
 use crate::connection::{Connection, with_timeouts};
 use crate::kill_switch::KillSwitch;
+use crate::report_schedule::ReportSchedule;
 use crate::sent_state::SentState;
 use crate::uplink_command::{UplinkCommand, WovenSignal};
-use crate::window_reports::WindowReports;
 use pivot_advice::{Advice, WeaveProblem};
-use pivot_baggage::{generation, set_carrying};
+use pivot_baggage::{request_generation, set_carrying};
 use pivot_protocol::{from_wire, wire};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -48,7 +48,7 @@ pub(crate) struct UplinkLoop {
     woven: Arc<WovenSignal>,
     /// Random for each start of the process: with it, sequence numbers of reports are unique.
     incarnation: u64,
-    reports: WindowReports,
+    reports: ReportSchedule,
     /// Answered when every report has been acknowledged.
     flushing: Vec<oneshot::Sender<()>>,
     /// Whether the application has asked to leave.
@@ -68,14 +68,14 @@ impl UplinkLoop {
         // Until a frontend says otherwise, requests carry that nothing is woven here: it may want something
         // woven already.
         set_carrying(true);
-        generation::set_woven_here(0);
+        request_generation::set_woven_here(0);
 
         UplinkLoop {
             endpoint: with_timeouts(endpoint),
             woven,
             // A hasher with random keys is the standard library's source of randomness.
             incarnation: RandomState::new().build_hasher().finish(),
-            reports: WindowReports::new(),
+            reports: ReportSchedule::new(),
             flushing: Vec::new(),
             leaving: false,
             heard_at: Instant::now(),
@@ -220,7 +220,9 @@ impl UplinkLoop {
             }
             // A process that leaves has unwoven everything and must not weave again.
             Some(to_agent::Kind::Desired(desired)) if !self.leaving => self.weave(desired, connection),
-            Some(to_agent::Kind::Everywhere(generation)) => generation::set_woven_everywhere(generation),
+            Some(to_agent::Kind::Everywhere(generation)) => {
+                request_generation::set_woven_everywhere(generation)
+            }
             Some(to_agent::Kind::Desired(_)) | None => {}
         }
     }
@@ -237,7 +239,7 @@ impl UplinkLoop {
         pivot_agent::set_query_budgets(&budgets);
         set_carrying(desired.carrying);
         problems.extend(pivot_agent::weave_since(&advice, &since));
-        generation::set_woven_everywhere(desired.everywhere);
+        request_generation::set_woven_everywhere(desired.everywhere);
         self.generation = Some(desired.generation);
         self.publish_generation();
 
@@ -271,7 +273,7 @@ impl UplinkLoop {
             Some(since) => woven.min(since.saturating_sub(1)),
             None => woven,
         };
-        generation::set_woven_here(complete);
+        request_generation::set_woven_here(complete);
     }
 
     /// Ends a window: looks at the kill switch, cuts a report and has budgets enforced.
@@ -323,7 +325,7 @@ fn decode_advice(encoded: Vec<wire::Advice>) -> (Vec<Advice>, Vec<WeaveProblem>)
 /// From now on requests of this process carry no baggage, and count as having met no advice here.
 fn stop_carrying() {
     set_carrying(false);
-    generation::set_woven_here(0);
+    request_generation::set_woven_here(0);
 }
 
 /// Answers a command; the application may have stopped waiting.

@@ -26,8 +26,8 @@ use crate::generated::{
     ListRequest, LocatedBlock, Node, OpenRequest, ReadBlockRequest, RenameRequest, StatsRequest, WriteHead,
     WritePacket, WrittenBlock,
 };
+use crate::process_counters::AppCounters;
 use crate::rpc_tracepoints::request_of;
-use crate::statistics::AppCounters;
 use crate::{AppCounts, StoreError, generated};
 
 /// Pauses between the attempts of one call.

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use std::{fmt, fs};
 
 use crate::shutdown::STOP_WORD;
-use crate::{ClusterPlan, ProcessOptions, ProcessSummary, Role, StoreError};
+use crate::{ClusterPlan, ProcessOptions, ProcessRole, ProcessSummary, StoreError};
 
 /// The longest wait for a child to become ready.
 const STARTUP: Duration = Duration::from_secs(60);
@@ -33,12 +33,12 @@ const GRACE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(5);
 
 /// Makes the command that runs a process with these options.
-type CommandFactory = Box<dyn Fn(&Role, &ProcessOptions) -> Command + Send + Sync>;
+type CommandFactory = Box<dyn Fn(&ProcessRole, &ProcessOptions) -> Command + Send + Sync>;
 
 /// A running cluster. Dropping it stops all processes and removes the cluster's folder.
 pub struct Cluster {
     /// The name node first, then data nodes, then clients.
-    members: Vec<Member>,
+    members: Vec<ClusterProcess>,
     command: CommandFactory,
     folder: PathBuf,
     /// Whether the start is to be given up.
@@ -47,7 +47,7 @@ pub struct Cluster {
 
 /// One process of a cluster.
 #[derive(Debug)]
-pub struct Member {
+pub struct ClusterProcess {
     options: ProcessOptions,
     child: Child,
     /// The pipe that holds the process: it ends when this closes. `None` once it was told to stop.
@@ -64,7 +64,7 @@ impl Cluster {
     /// `store` with [`ProcessOptions::to_args`]. If anything fails, what was started is stopped.
     pub fn start(
         plan: ClusterPlan,
-        command: impl Fn(&Role, &ProcessOptions) -> Command + Send + Sync + 'static,
+        command: impl Fn(&ProcessRole, &ProcessOptions) -> Command + Send + Sync + 'static,
     ) -> Result<Cluster, StoreError> {
         let folder = plan.data_dir.clone().unwrap_or_else(fresh_folder);
         claim_empty_folder(&folder).map_err(|error| StoreError::disk(&folder, error))?;
@@ -88,7 +88,7 @@ impl Cluster {
     fn launch(&mut self, all: Vec<ProcessOptions>) -> Result<(), StoreError> {
         let first = self.members.len();
         for options in all {
-            self.members.push(Member::spawn(&self.command, options)?);
+            self.members.push(ClusterProcess::spawn(&self.command, options)?);
         }
         let interrupted = &self.interrupted;
         self.members[first..].iter_mut().try_for_each(|member| member.wait_ready(interrupted))
@@ -96,7 +96,7 @@ impl Cluster {
 
     /// Writes the data set by a process of its own. Nothing of it stays but the files it wrote.
     fn load(&self, options: ProcessOptions) -> Result<(), StoreError> {
-        let mut loader = Member::spawn(&self.command, options)?;
+        let mut loader = ClusterProcess::spawn(&self.command, options)?;
         loader.wait_ready(&self.interrupted)?;
 
         while loader.is_running() && !self.interrupted.load(Ordering::Relaxed) {
@@ -119,7 +119,7 @@ impl Cluster {
     }
 
     /// Returns all processes: the name node first, then data nodes, then clients.
-    pub fn members(&self) -> &[Member] {
+    pub fn members(&self) -> &[ClusterProcess] {
         &self.members
     }
 
@@ -130,7 +130,7 @@ impl Cluster {
 
     /// Returns the address of the name node, host:port.
     pub fn name_node(&self) -> &str {
-        self.members.first().and_then(Member::address).unwrap_or("")
+        self.members.first().and_then(ClusterProcess::address).unwrap_or("")
     }
 
     /// Returns the folder with blocks, logs and statistics.
@@ -162,10 +162,10 @@ impl Cluster {
 
         // Clients know the name node by its address; data nodes tell it theirs.
         let mut options = member.options.clone();
-        if options.role == Role::NameNode {
+        if options.role == ProcessRole::NameNode {
             options.listen = member.address.as_ref().and_then(|address| address.parse::<SocketAddr>().ok());
         }
-        *member = Member::spawn(&self.command, options)?;
+        *member = ClusterProcess::spawn(&self.command, options)?;
         member.wait_ready(&self.interrupted)
     }
 
@@ -188,12 +188,12 @@ impl Cluster {
         let _ = self.write_signal_file("stop");
 
         self.stop_those(|role| !role.is_server());
-        self.stop_those(|role| role == Role::DataNode);
-        self.stop_those(|role| role == Role::NameNode);
+        self.stop_those(|role| role == ProcessRole::DataNode);
+        self.stop_those(|role| role == ProcessRole::NameNode);
     }
 
     /// Stops the processes of some roles at the same time, and waits until they have ended.
-    fn stop_those(&mut self, is_one: impl Fn(Role) -> bool) {
+    fn stop_those(&mut self, is_one: impl Fn(ProcessRole) -> bool) {
         let mut those: Vec<_> = self.members.iter_mut().filter(|member| is_one(member.role())).collect();
         those.iter_mut().for_each(|member| member.tell_to_stop());
         for member in those {
@@ -224,9 +224,9 @@ impl fmt::Debug for Cluster {
     }
 }
 
-impl Member {
+impl ClusterProcess {
     /// Starts a process.
-    fn spawn(command: &CommandFactory, options: ProcessOptions) -> Result<Member, StoreError> {
+    fn spawn(command: &CommandFactory, options: ProcessOptions) -> Result<ClusterProcess, StoreError> {
         let failed = |error| StoreError::disk(&options.data_dir, error);
         let log = fs::File::options().create(true).append(true).open(log_path(&options)).map_err(failed)?;
 
@@ -244,7 +244,7 @@ impl Member {
                 lines.for_each(|line| drop(sender.send(line)));
             });
         }
-        Ok(Member { options, child, stdin, lines, address: None })
+        Ok(ClusterProcess { options, child, stdin, lines, address: None })
     }
 
     /// Returns the logical host of the process.
@@ -253,7 +253,7 @@ impl Member {
     }
 
     /// Returns the job of the process.
-    pub fn role(&self) -> Role {
+    pub fn role(&self) -> ProcessRole {
         self.options.role
     }
 
@@ -340,7 +340,7 @@ impl Member {
     }
 }
 
-impl Drop for Member {
+impl Drop for ClusterProcess {
     fn drop(&mut self) {
         self.kill();
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::{Dataset, ProcessOptions, Role};
+use crate::{FileSizes, ProcessOptions, ProcessRole};
 
 /// The processes that a supervisor starts: one name node, data nodes, and clients.
 #[derive(Clone, Debug, clap::Args)]
@@ -14,7 +14,7 @@ pub struct ClusterPlan {
     pub data_nodes: usize,
     /// Client processes, in the order of their hosts app-1, app-2, ...
     #[arg(long, value_delimiter = ',', default_value = "get,scan,sort,stress")]
-    pub clients: Vec<Role>,
+    pub clients: Vec<ProcessRole>,
     /// Folder of the cluster, which is removed at the end; a new one in the temporary folder if not given.
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
@@ -38,7 +38,7 @@ pub struct ClusterPlan {
     pub access_times: bool,
     /// Sizes of the files that the clients work on.
     #[command(flatten)]
-    pub dataset: Dataset,
+    pub dataset: FileSizes,
     /// Ends the start of the cluster early when it becomes true.
     #[arg(skip)]
     pub interrupted: Arc<AtomicBool>,
@@ -48,7 +48,7 @@ impl Default for ClusterPlan {
     fn default() -> ClusterPlan {
         ClusterPlan {
             data_nodes: 4,
-            clients: vec![Role::Get, Role::Scan, Role::Sort, Role::Stress],
+            clients: vec![ProcessRole::Get, ProcessRole::Scan, ProcessRole::Sort, ProcessRole::Stress],
             data_dir: None,
             pace_ms: None,
             frontend: None,
@@ -56,7 +56,7 @@ impl Default for ClusterPlan {
             wait_for_go: false,
             fail_every: None,
             access_times: false,
-            dataset: Dataset::default(),
+            dataset: FileSizes::default(),
             interrupted: Arc::default(),
         }
     }
@@ -64,7 +64,7 @@ impl Default for ClusterPlan {
 
 impl ClusterPlan {
     /// Returns the options that all processes have in common.
-    fn options(&self, role: Role, name: String, folder: &Path) -> ProcessOptions {
+    fn options(&self, role: ProcessRole, name: String, folder: &Path) -> ProcessOptions {
         let mut options = ProcessOptions::new(role, name, folder);
         options.frontend.clone_from(&self.frontend);
         options.dataset = self.dataset.clone();
@@ -74,7 +74,7 @@ impl ClusterPlan {
 
     /// Returns the options of the name node.
     pub(crate) fn name_node(&self, folder: &Path) -> ProcessOptions {
-        let options = self.options(Role::NameNode, "nn-1".to_owned(), folder);
+        let options = self.options(ProcessRole::NameNode, "nn-1".to_owned(), folder);
         ProcessOptions { access_times: self.access_times, ..options }
     }
 
@@ -82,7 +82,7 @@ impl ClusterPlan {
     pub(crate) fn data_nodes(&self, folder: &Path, name_node: &str) -> Vec<ProcessOptions> {
         let mut all = Vec::new();
         for number in 1..=self.data_nodes {
-            let options = self.options(Role::DataNode, format!("dn-{number}"), folder);
+            let options = self.options(ProcessRole::DataNode, format!("dn-{number}"), folder);
             all.push(ProcessOptions {
                 name_node: name_node.to_owned(),
                 fail_every: self.fail_every,
@@ -94,7 +94,7 @@ impl ClusterPlan {
 
     /// Returns the options of the process that writes the data set.
     pub(crate) fn loader(&self, folder: &Path, name_node: &str) -> ProcessOptions {
-        let options = self.options(Role::Load, "load-1".to_owned(), folder);
+        let options = self.options(ProcessRole::Load, "load-1".to_owned(), folder);
         ProcessOptions { name_node: name_node.to_owned(), ..options }
     }
 

@@ -31,8 +31,8 @@ use crate::generated::{
 };
 use crate::page_cache::PageCache;
 use crate::pivot_runtime::{JoinHandle, spawn};
+use crate::process_counters::{AppCounters, ProcessCounters};
 use crate::rpc_tracepoints::{answer, app_of, received, request_of, responding};
-use crate::statistics::{AppCounters, ProcessCounters};
 
 /// The longest piece of a block in one packet, and the size of a page.
 pub(crate) const PACKET_BYTES: u64 = 128 << 10;

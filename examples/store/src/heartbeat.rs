@@ -1,4 +1,4 @@
-//! [`Heartbeat`]: how a data node stays known to the name node. It says where it is, now and then which
+//! [`HeartbeatSender`]: how a data node stays known to the name node. It says where it is, now and then which
 //! blocks it holds, and deletes those that the reply calls unwanted.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::StoreError;
 use crate::block_files::BlockFiles;
 use crate::connections::Connections;
 use crate::generated::{BlockReport, HeartbeatRequest, Node};
-use crate::shutdown::Shutdown;
+use crate::shutdown::ShutdownHandle;
 
 const INTERVAL: Duration = Duration::from_millis(300);
 
@@ -19,7 +19,7 @@ const REPORT_EVERY: u64 = 10;
 
 /// Sends the heartbeats of one data node.
 #[derive(Debug)]
-pub(crate) struct Heartbeat {
+pub(crate) struct HeartbeatSender {
     pub(crate) node: Node,
     /// Differs between two starts of the same data node: blocks may be gone after a start.
     pub(crate) incarnation: u64,
@@ -30,9 +30,13 @@ pub(crate) struct Heartbeat {
     pub(crate) beats: AtomicU64,
 }
 
-impl Heartbeat {
+impl HeartbeatSender {
     /// Sends heartbeats until the process has to end, and calls `registered` after the first that arrived.
-    pub(crate) async fn run(&self, stop: &Shutdown, registered: impl FnOnce()) -> Result<(), StoreError> {
+    pub(crate) async fn run(
+        &self,
+        stop: &ShutdownHandle,
+        registered: impl FnOnce(),
+    ) -> Result<(), StoreError> {
         let mut registered = Some(registered);
 
         while !stop.is_requested() {

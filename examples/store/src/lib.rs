@@ -26,7 +26,7 @@
 //! # }
 //! ```
 //!
-//! Reading order: [`Role`] and [`ProcessOptions`], [`run`], the name node (`namespace`, `name_node`), the
+//! Reading order: [`ProcessRole`] and [`ProcessOptions`], [`run`], the name node (`namespace`, `name_node`), the
 //! data node (`block_files`, `page_cache`, `data_node`), [`StoreClient`], the work of clients (`workload`,
 //! `measure_role`), [`Cluster`], and what the store uses of Pivot (`pivot_runtime`).
 
@@ -36,8 +36,8 @@ mod cluster;
 mod cluster_plan;
 mod connections;
 mod data_node;
-mod dataset;
 mod error;
+mod file_sizes;
 mod generated;
 mod heartbeat;
 mod measure_role;
@@ -46,17 +46,17 @@ mod namespace;
 mod page_cache;
 mod pivot_runtime;
 mod process;
+mod process_counters;
 mod process_options;
 mod rpc_tracepoints;
 mod shutdown;
-mod statistics;
 mod workload;
 
 pub use client::{BlockLocation, FileStatus, StoreClient};
-pub use cluster::{Cluster, Member};
+pub use cluster::{Cluster, ClusterProcess};
 pub use cluster_plan::ClusterPlan;
-pub use dataset::{Dataset, content};
 pub use error::StoreError;
+pub use file_sizes::{FileSizes, content};
 pub use process::run;
-pub use process_options::{ProcessOptions, Role};
-pub use statistics::{AppCounts, ProcessSummary};
+pub use process_counters::{AppCounts, ProcessSummary};
+pub use process_options::{ProcessOptions, ProcessRole};

@@ -18,7 +18,7 @@ enum StoreArguments {
 
 #[derive(Parser)]
 #[command(name = "store", about = "One process of the store")]
-struct Process {
+struct ProcessArguments {
     #[command(flatten)]
     options: ProcessOptions,
 }
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         StoreArguments::Cluster(plan) => supervise(plan),
         StoreArguments::Role(words) => {
             let words = std::iter::once("store".into()).chain(words);
-            serve(Process::parse_from(words).options)
+            serve(ProcessArguments::parse_from(words).options)
         }
     };
 

@@ -22,8 +22,8 @@ use crate::generated::{
     RenameRequest,
 };
 use crate::namespace::{CompletedBlock, FileBlock, Namespace, NamespaceError, pipeline};
+use crate::process_counters::ProcessCounters;
 use crate::rpc_tracepoints::{answer, app_of};
-use crate::statistics::ProcessCounters;
 use crate::{ProcessOptions, StoreError};
 
 /// How long a data node counts as live after a heartbeat.

@@ -20,27 +20,27 @@ pub(crate) const REPLICAS: usize = 3;
 pub(crate) struct Namespace {
     files: BTreeMap<String, Vec<u64>>,
     /// Blocks by number.
-    blocks: BTreeMap<u64, Block>,
+    blocks: BTreeMap<u64, BlockRecord>,
     /// When files were accessed last, in milliseconds since the epoch.
     #[serde(default)]
     accessed: BTreeMap<String, u64>,
     /// Files that are being written, by path.
     #[serde(skip)]
-    writing: HashMap<String, Writing>,
+    writing: HashMap<String, UnfinishedFile>,
     /// The last number that was given to a block or a lease.
     #[serde(skip)]
     last_number: u64,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Block {
+struct BlockRecord {
     length: u64,
     hosts: BTreeSet<String>,
 }
 
 /// A file that is being written.
 #[derive(Debug)]
-struct Writing {
+struct UnfinishedFile {
     lease: u64,
     /// Blocks that were allocated under this lease.
     blocks: BTreeSet<u64>,
@@ -99,7 +99,7 @@ impl Namespace {
             return Err(NamespaceError::Exists);
         }
         let lease = self.next_number();
-        self.writing.insert(path.to_owned(), Writing { lease, blocks: BTreeSet::new() });
+        self.writing.insert(path.to_owned(), UnfinishedFile { lease, blocks: BTreeSet::new() });
         Ok(lease)
     }
 
@@ -111,7 +111,7 @@ impl Namespace {
     }
 
     /// Returns the file that is being written under a lease.
-    fn leased(&mut self, path: &str, lease: u64) -> Result<&mut Writing, NamespaceError> {
+    fn leased(&mut self, path: &str, lease: u64) -> Result<&mut UnfinishedFile, NamespaceError> {
         self.writing.get_mut(path).filter(|writing| writing.lease == lease).ok_or(NamespaceError::LeaseLost)
     }
 

@@ -16,11 +16,11 @@ pub(crate) type Page = (u64, u64);
 /// The cache of one data node.
 #[derive(Debug, Default)]
 pub(crate) struct PageCache {
-    table: Mutex<PageTable>,
+    table: Mutex<CachedPages>,
 }
 
 #[derive(Debug, Default)]
-struct PageTable {
+struct CachedPages {
     pages: HashMap<Page, CachedPage>,
     /// The number of uses of any page so far: the clock of `last_use`.
     uses: u64,

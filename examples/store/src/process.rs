@@ -20,13 +20,13 @@ use crate::data_node::{DataNode, READERS};
 use crate::generated::Node;
 use crate::generated::data_node_server::DataNodeServer;
 use crate::generated::name_node_server::NameNodeServer;
-use crate::heartbeat::Heartbeat;
+use crate::heartbeat::HeartbeatSender;
 use crate::measure_role;
 use crate::name_node::NameNode;
 use crate::pivot_runtime::{ServerLayer, start_agent};
-use crate::shutdown::Shutdown;
-use crate::statistics::ProcessCounters;
-use crate::{ProcessOptions, ProcessSummary, Role, StoreError, workload};
+use crate::process_counters::ProcessCounters;
+use crate::shutdown::ShutdownHandle;
+use crate::{ProcessOptions, ProcessRole, ProcessSummary, StoreError, workload};
 
 /// How often the statistics on disk are written.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ const WINDOW_BYTES: u32 = 1 << 20;
 pub async fn run(options: ProcessOptions) -> Result<ProcessSummary, StoreError> {
     std::fs::create_dir_all(&options.data_dir).map_err(|error| StoreError::disk(&options.data_dir, error))?;
     let _guard = start_agent(&options)?;
-    let stop = Shutdown::listen(&options)?;
+    let stop = ShutdownHandle::listen(&options)?;
     let counters = Arc::new(ProcessCounters::default());
 
     let done = tokio::select! {
@@ -63,13 +63,13 @@ pub async fn run(options: ProcessOptions) -> Result<ProcessSummary, StoreError> 
 /// Does what the role says until the process has to end.
 async fn work(
     options: &ProcessOptions,
-    stop: &Shutdown,
+    stop: &ShutdownHandle,
     counters: &Arc<ProcessCounters>,
 ) -> Result<(), StoreError> {
     match options.role {
-        Role::NameNode => name_node(options, stop, counters).await,
-        Role::DataNode => data_node(options, stop, counters).await,
-        Role::Measure => measure_role::run(options).await,
+        ProcessRole::NameNode => name_node(options, stop, counters).await,
+        ProcessRole::DataNode => data_node(options, stop, counters).await,
+        ProcessRole::Measure => measure_role::run(options).await,
         _ => workload::run(options, stop, counters).await,
     }
 }
@@ -85,7 +85,7 @@ async fn refresh_statistics(options: &ProcessOptions, counters: &ProcessCounters
 /// Serves as the name node.
 async fn name_node(
     options: &ProcessOptions,
-    stop: &Shutdown,
+    stop: &ShutdownHandle,
     counters: &Arc<ProcessCounters>,
 ) -> Result<(), StoreError> {
     let service = NameNodeServer::new(NameNode::start(options, counters.clone())?);
@@ -98,7 +98,7 @@ async fn name_node(
 /// Serves as a data node, and sends heartbeats.
 async fn data_node(
     options: &ProcessOptions,
-    stop: &Shutdown,
+    stop: &ShutdownHandle,
     counters: &Arc<ProcessCounters>,
 ) -> Result<(), StoreError> {
     let blocks = Arc::new(BlockFiles::open(options.folder())?);
@@ -120,7 +120,7 @@ async fn data_node(
 
     // The time of the start tells two starts of a data node apart.
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let heartbeat = Heartbeat {
+    let heartbeat = HeartbeatSender {
         node: Node { host: options.name.clone(), address: address.to_string() },
         incarnation: since_epoch.as_nanos() as u64,
         name_node: options.name_node.clone(),
@@ -155,7 +155,7 @@ fn server() -> Server {
 async fn serve(
     options: &ProcessOptions,
     serving: impl Future<Output = Result<(), Error>>,
-    stop: &Shutdown,
+    stop: &ShutdownHandle,
 ) -> Result<(), StoreError> {
     let ended = tokio::select! {
         ended = serving => ended,

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::{Dataset, StoreError};
+use crate::{FileSizes, StoreError};
 
 /// The job of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
+pub enum ProcessRole {
     /// Knows files, blocks and replicas.
     NameNode,
     /// Keeps blocks.
@@ -31,61 +31,63 @@ pub enum Role {
     Measure,
 }
 
-impl Role {
+impl ProcessRole {
     /// All roles, servers first.
-    pub const ALL: [Role; 8] = [
-        Role::NameNode,
-        Role::DataNode,
-        Role::Load,
-        Role::Get,
-        Role::Scan,
-        Role::Sort,
-        Role::Stress,
-        Role::Measure,
+    pub const ALL: [ProcessRole; 8] = [
+        ProcessRole::NameNode,
+        ProcessRole::DataNode,
+        ProcessRole::Load,
+        ProcessRole::Get,
+        ProcessRole::Scan,
+        ProcessRole::Sort,
+        ProcessRole::Stress,
+        ProcessRole::Measure,
     ];
 
     /// Returns the role's word, which is also the process name: `namenode`, `get`, ...
     pub fn as_str(self) -> &'static str {
         match self {
-            Role::NameNode => "namenode",
-            Role::DataNode => "datanode",
-            Role::Load => "load",
-            Role::Get => "get",
-            Role::Scan => "scan",
-            Role::Sort => "sort",
-            Role::Stress => "stress",
-            Role::Measure => "measure",
+            ProcessRole::NameNode => "namenode",
+            ProcessRole::DataNode => "datanode",
+            ProcessRole::Load => "load",
+            ProcessRole::Get => "get",
+            ProcessRole::Scan => "scan",
+            ProcessRole::Sort => "sort",
+            ProcessRole::Stress => "stress",
+            ProcessRole::Measure => "measure",
         }
     }
 
     /// Returns whether it is the name node or a data node, which run until they are stopped.
     pub fn is_server(self) -> bool {
-        matches!(self, Role::NameNode | Role::DataNode)
+        matches!(self, ProcessRole::NameNode | ProcessRole::DataNode)
     }
 
     /// Returns the pause after each operation: moderate, so that a whole cluster leaves two cores room.
     pub fn pace(self) -> Duration {
         match self {
-            Role::NameNode | Role::DataNode | Role::Load | Role::Measure => Duration::ZERO,
-            Role::Get => Duration::from_millis(100),
-            Role::Scan => Duration::from_millis(500),
-            Role::Sort => Duration::from_millis(1000),
-            Role::Stress => Duration::from_millis(20),
+            ProcessRole::NameNode | ProcessRole::DataNode | ProcessRole::Load | ProcessRole::Measure => {
+                Duration::ZERO
+            }
+            ProcessRole::Get => Duration::from_millis(100),
+            ProcessRole::Scan => Duration::from_millis(500),
+            ProcessRole::Sort => Duration::from_millis(1000),
+            ProcessRole::Stress => Duration::from_millis(20),
         }
     }
 }
 
-impl fmt::Display for Role {
+impl fmt::Display for ProcessRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl FromStr for Role {
+impl FromStr for ProcessRole {
     type Err = StoreError;
 
-    fn from_str(word: &str) -> Result<Role, StoreError> {
-        Role::ALL
+    fn from_str(word: &str) -> Result<ProcessRole, StoreError> {
+        ProcessRole::ALL
             .into_iter()
             .find(|role| role.as_str() == word)
             .ok_or_else(|| StoreError::Role(word.to_owned()))
@@ -96,7 +98,7 @@ impl FromStr for Role {
 #[derive(Clone, Debug, clap::Args)]
 pub struct ProcessOptions {
     /// The job of the process: namenode, datanode, load, get, scan, sort, stress or measure.
-    pub role: Role,
+    pub role: ProcessRole,
     /// Logical host of the process, such as nn-1, dn-2 or app-1.
     #[arg(long)]
     pub name: String,
@@ -133,12 +135,12 @@ pub struct ProcessOptions {
     pub supervised: bool,
     /// Sizes of the files that the clients work on.
     #[command(flatten)]
-    pub dataset: Dataset,
+    pub dataset: FileSizes,
 }
 
 impl ProcessOptions {
     /// Returns options with every choice at its default.
-    pub fn new(role: Role, name: impl Into<String>, data_dir: impl Into<PathBuf>) -> ProcessOptions {
+    pub fn new(role: ProcessRole, name: impl Into<String>, data_dir: impl Into<PathBuf>) -> ProcessOptions {
         ProcessOptions {
             role,
             name: name.into(),
@@ -152,7 +154,7 @@ impl ProcessOptions {
             fail_every: None,
             access_times: false,
             supervised: false,
-            dataset: Dataset::default(),
+            dataset: FileSizes::default(),
         }
     }
 

@@ -1,14 +1,14 @@
-//! [`Workload`]: the work of a client process, one operation after the other, each a request.
+//! [`ClientWorkload`]: the work of a client process, one operation after the other, each a request.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::dataset::{SCAN_PATH, SORT_INPUT, SORT_OUTPUT, get_path, mix};
-use crate::shutdown::Shutdown;
-use crate::statistics::{AppCounters, ProcessCounters};
-use crate::{ProcessOptions, Role, StoreClient, StoreError, content};
+use crate::file_sizes::{SCAN_PATH, SORT_INPUT, SORT_OUTPUT, get_path, mix};
+use crate::process_counters::{AppCounters, ProcessCounters};
+use crate::shutdown::ShutdownHandle;
+use crate::{ProcessOptions, ProcessRole, StoreClient, StoreError, content};
 
 /// The bytes of one read of stress.
 const STRESS_BYTES: u64 = 8 << 10;
@@ -18,7 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// The work of one client process.
 #[derive(Debug)]
-struct Workload<'a> {
+struct ClientWorkload<'a> {
     options: &'a ProcessOptions,
     client: StoreClient,
     /// Differs between clients, so that two of a role do not read the same places.
@@ -28,13 +28,13 @@ struct Workload<'a> {
 /// Runs operations until the process has to end or has done as many as it should.
 pub(crate) async fn run(
     options: &ProcessOptions,
-    stop: &Shutdown,
+    stop: &ShutdownHandle,
     counters: &ProcessCounters,
 ) -> Result<(), StoreError> {
     let counts = counters.app(options.role.as_str());
     let client = StoreClient::with_counters(&options.name_node, options.role.as_str(), counts.clone());
     let seed = options.name.bytes().fold(0, |seed, byte| mix(seed ^ u64::from(byte)));
-    let workload = Workload { options, client, seed };
+    let workload = ClientWorkload { options, client, seed };
 
     println!("ready");
     // Tests weave their queries first, so that no operation is missed.
@@ -44,16 +44,16 @@ pub(crate) async fn run(
     workload.repeat(stop, counters, &counts).await
 }
 
-impl Workload<'_> {
+impl ClientWorkload<'_> {
     /// Repeats operations. One that failed is tried again, with the same number, after a growing pause.
     async fn repeat(
         &self,
-        stop: &Shutdown,
+        stop: &ShutdownHandle,
         counters: &ProcessCounters,
         counts: &Arc<AppCounters>,
     ) -> Result<(), StoreError> {
         let files = self.options.dataset.files().len() as u64;
-        let last = if self.options.role == Role::Load { Some(files) } else { self.options.operations };
+        let last = if self.options.role == ProcessRole::Load { Some(files) } else { self.options.operations };
 
         let mut failures = 0;
         let mut number = 0;
@@ -83,12 +83,12 @@ impl Workload<'_> {
         pivot::tracepoint!("ClientProtocols");
 
         match self.options.role {
-            Role::Load => self.load(number).await,
-            Role::Get => self.get(number).await,
-            Role::Scan => self.scan(number).await,
-            Role::Sort => self.sort(number).await,
-            Role::Stress => self.stress(number).await,
-            Role::NameNode | Role::DataNode | Role::Measure => {
+            ProcessRole::Load => self.load(number).await,
+            ProcessRole::Get => self.get(number).await,
+            ProcessRole::Scan => self.scan(number).await,
+            ProcessRole::Sort => self.sort(number).await,
+            ProcessRole::Stress => self.stress(number).await,
+            ProcessRole::NameNode | ProcessRole::DataNode | ProcessRole::Measure => {
                 Err(StoreError::Role(format!("{} for a client", self.options.role)))
             }
         }

@@ -6,7 +6,7 @@ mod harness;
 use std::time::{Duration, SystemTime};
 
 use harness::{plan, start};
-use pivot_store::{Cluster, ClusterPlan, FileStatus, Role, StoreClient, content};
+use pivot_store::{Cluster, ClusterPlan, FileStatus, ProcessRole, StoreClient, content};
 
 /// Reads every file of the data set and compares each byte.
 async fn check_files(client: &StoreClient, cluster: &Cluster) {
@@ -161,7 +161,7 @@ async fn replicas_are_used_unevenly_on_purpose() {
     let client = StoreClient::new(cluster.name_node(), "test");
     check_files(&client, &cluster).await;
     let mut read = Vec::new();
-    for member in cluster.members().iter().filter(|member| member.role() == Role::DataNode) {
+    for member in cluster.members().iter().filter(|member| member.role() == ProcessRole::DataNode) {
         let stats = client.stats(member.address().unwrap()).await.unwrap();
         read.push(stats.get("test").map_or(0, |app| app.bytes_read));
     }

@@ -6,9 +6,10 @@ mod harness;
 use std::collections::BTreeMap;
 
 use harness::{plan, start, wait_until};
-use pivot_store::{AppCounts, ClusterPlan, ProcessSummary, Role};
+use pivot_store::{AppCounts, ClusterPlan, ProcessRole, ProcessSummary};
 
-const CLIENTS: [Role; 4] = [Role::Get, Role::Scan, Role::Sort, Role::Stress];
+const CLIENTS: [ProcessRole; 4] =
+    [ProcessRole::Get, ProcessRole::Scan, ProcessRole::Sort, ProcessRole::Stress];
 
 /// Returns the counts of all data nodes together, per application.
 fn served(summaries: &[ProcessSummary]) -> BTreeMap<String, AppCounts> {
@@ -63,7 +64,8 @@ fn a_stop_lets_clients_finish_whole_operations() {
 
 #[test]
 fn clients_do_nothing_before_they_are_told_to_go() {
-    let mut cluster = start(ClusterPlan { wait_for_go: true, operations: Some(2), ..plan(&[Role::Get]) });
+    let mut cluster =
+        start(ClusterPlan { wait_for_go: true, operations: Some(2), ..plan(&[ProcessRole::Get]) });
     let path = cluster.members().last().unwrap().options().stats_path();
     wait_until(|| path.exists());
     assert_eq!(ProcessSummary::read(&path).unwrap().operations, 0);

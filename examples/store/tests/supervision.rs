@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use harness::{NO_FRONTEND, is_running, plan, start, wait_until};
-use pivot_store::{Member, Role};
+use pivot_store::{ClusterProcess, ProcessRole};
 
 /// Starts a supervisor in a process of its own. Returns it, the ids of its children, and its folder.
 fn supervisor() -> (Child, Vec<u32>, PathBuf) {
@@ -57,8 +57,8 @@ fn nothing_outlives_a_supervisor_interrupted_at_the_terminal() {
 
 #[test]
 fn nothing_outlives_a_dropped_cluster() {
-    let cluster = start(plan(&[Role::Get, Role::Stress]));
-    let pids: Vec<u32> = cluster.members().iter().map(Member::pid).collect();
+    let cluster = start(plan(&[ProcessRole::Get, ProcessRole::Stress]));
+    let pids: Vec<u32> = cluster.members().iter().map(ClusterProcess::pid).collect();
     let folder = cluster.folder().to_owned();
     assert!(pids.iter().all(|pid| is_running(*pid)));
     drop(cluster);
@@ -70,8 +70,8 @@ fn nothing_outlives_a_dropped_cluster() {
 fn nothing_outlives_a_panic_in_the_supervisor() {
     let (sender, receiver) = std::sync::mpsc::channel();
     let panicked = std::thread::spawn(move || {
-        let cluster = start(plan(&[Role::Get]));
-        sender.send(cluster.members().iter().map(Member::pid).collect::<Vec<_>>()).unwrap();
+        let cluster = start(plan(&[ProcessRole::Get]));
+        sender.send(cluster.members().iter().map(ClusterProcess::pid).collect::<Vec<_>>()).unwrap();
         panic!("on purpose");
     })
     .join();

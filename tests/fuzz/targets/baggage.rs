@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pivot_advice::{BagKey, Groups, TemporalFilter, QueryId, Value};
+use pivot_advice::{BagKey, Groups, QueryId, TemporalFilter, Value};
 use pivot_baggage::{Baggage, UnmergedRows};
 
 /// The bag that is asked for: inputs that have one of this key are found soon.

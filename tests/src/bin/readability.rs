@@ -6,14 +6,14 @@
 //!
 //! `PATH` is a checkout or a part of it. With `--list` every finding of a kind is printed with its file and line.
 
-use pivot_tests::source::{FindingKind, ReadabilityFigures, Tree};
+use pivot_tests::source::{FindingKind, ReadabilityFigures, SourceTree};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The arguments of the command line.
 #[derive(Default)]
-struct Arguments {
+struct ReadabilityArguments {
     path: Option<PathBuf>,
     list: Option<FindingKind>,
     only: Option<String>,
@@ -29,8 +29,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn request() -> Result<Arguments, String> {
-    let mut request = Arguments::default();
+fn request() -> Result<ReadabilityArguments, String> {
+    let mut request = ReadabilityArguments::default();
     let mut arguments = std::env::args().skip(1);
 
     while let Some(argument) = arguments.next() {
@@ -52,9 +52,9 @@ fn kind(name: &str) -> Result<FindingKind, String> {
     })
 }
 
-fn run(request: &Arguments) -> Result<(), String> {
+fn run(request: &ReadabilityArguments) -> Result<(), String> {
     let path = request.path.clone().unwrap_or_else(|| ".".into());
-    let tree = Tree::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let tree = SourceTree::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let names = tree.crates.iter().map(|krate| krate.name.clone()).chain(["(no crate)".to_owned()]);
     let figures =
         ReadabilityFigures::of_crates(&tree).into_iter().chain([ReadabilityFigures::of_loose(&tree)]);

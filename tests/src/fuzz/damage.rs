@@ -16,8 +16,8 @@ pub fn first_seed() -> u64 {
 /// Runs a case for each seed. One that panics is named first.
 pub fn each_seed(usual: u64, mut case: impl FnMut(&mut Random)) {
     // Dropped also by a panic, which is when its number is wanted.
-    struct Named(u64);
-    impl Drop for Named {
+    struct SeedPrintedOnPanic(u64);
+    impl Drop for SeedPrintedOnPanic {
         fn drop(&mut self) {
             if std::thread::panicking() {
                 eprintln!("it was seed {}: PIVOT_FUZZ_SEED={} PIVOT_FUZZ_CASES=1", self.0, self.0);
@@ -26,7 +26,7 @@ pub fn each_seed(usual: u64, mut case: impl FnMut(&mut Random)) {
     }
 
     for seed in (first_seed()..).take(usize::try_from(cases(usual)).unwrap_or(usize::MAX)) {
-        let _named = Named(seed);
+        let _named = SeedPrintedOnPanic(seed);
         case(&mut Random::new(seed));
     }
 }

@@ -4,4 +4,4 @@ mod run_section;
 mod sections;
 
 pub use run_section::results;
-pub use sections::{Golden, Section};
+pub use sections::{GoldenFile, GoldenSection};

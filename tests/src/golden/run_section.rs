@@ -13,17 +13,17 @@
 //! ```
 
 use pivot_advice::{EmitMode, EvalErrors, LossCounts, QueryId, Type, Value};
-use pivot_agent::run::interpreter::{Effect, interpret};
+use pivot_agent::run::interpreter::{AdviceEffect, interpret};
 use pivot_agent::run::sample::SampleDecision;
 use pivot_agent::site::default_field::DefaultField;
 use pivot_agent::weave::name_linker::{FieldSource, LinkedAdvice};
 use pivot_agent::{QueryReport, QueryReports};
 use pivot_baggage::Baggage;
-use pivot_query::{Catalog, Program};
+use pivot_query::{Catalog, QueryProgram};
 use std::collections::BTreeMap;
 
 /// Runs requests, and returns the rows of the result, one a line, in order.
-pub fn results(program: &Program, catalog: &Catalog, script: &str) -> String {
+pub fn results(program: &QueryProgram, catalog: &Catalog, script: &str) -> String {
     pivot_baggage::set_carrying(true);
     let mut run = ScriptRun { program, catalog, branches: BTreeMap::new(), parts: QueryReports::new() };
     script.lines().map(str::trim).filter(|line| !line.is_empty()).for_each(|line| run.line(line));
@@ -33,7 +33,7 @@ pub fn results(program: &Program, catalog: &Catalog, script: &str) -> String {
 }
 
 struct ScriptRun<'a> {
-    program: &'a Program,
+    program: &'a QueryProgram,
     catalog: &'a Catalog,
     branches: BTreeMap<String, Baggage>,
     parts: QueryReports,
@@ -110,14 +110,14 @@ impl ScriptRun<'_> {
             });
             let baggage = branch.and_then(|branch| self.branches.get(branch));
             match interpret(&linked, observed.collect(), baggage, 0, &mut LossCounts::default()) {
-                Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
-                Some(Effect::Emit(emission)) => {
+                Some(AdviceEffect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
+                Some(AdviceEffect::Emit(emission)) => {
                     self.parts
                         .entry(advice.query)
                         .or_insert_with(QueryReport::empty)
                         .add(&emission, SampleDecision::UNSAMPLED);
                 }
-                Some(Effect::Lose(..)) | None => {}
+                Some(AdviceEffect::Lose(..)) | None => {}
             }
         }
 

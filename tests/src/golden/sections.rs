@@ -7,7 +7,7 @@ const WRITTEN: [&str; 5] = ["tracepoints", "queries", "options", "query", "run"]
 
 /// A golden file.
 #[derive(Debug)]
-pub struct Golden {
+pub struct GoldenFile {
     /// Everything above the first `----`, as it is.
     pub written: String,
     sections: Vec<(String, String)>,
@@ -15,14 +15,14 @@ pub struct Golden {
 
 /// One section of the part that the machine writes.
 #[derive(Debug)]
-pub struct Section {
+pub struct GoldenSection {
     name: &'static str,
     text: String,
 }
 
-impl Golden {
+impl GoldenFile {
     /// Takes the file apart; what stands before the first heading is a description.
-    pub fn parse(text: &str) -> Golden {
+    pub fn parse(text: &str) -> GoldenFile {
         let end = text.find("\n----").map_or(text.len(), |end| end + 1);
         let written = format!("{}\n\n", text[..end].trim_end());
 
@@ -37,7 +37,7 @@ impl Golden {
             }
         }
 
-        Golden { written, sections }
+        GoldenFile { written, sections }
     }
 
     /// The text of a section without blank lines around it; empty if there is none.
@@ -47,14 +47,14 @@ impl Golden {
     }
 }
 
-impl Section {
+impl GoldenSection {
     /// A section of that name.
-    pub fn new(name: &'static str, text: String) -> Section {
-        Section { name, text }
+    pub fn new(name: &'static str, text: String) -> GoldenSection {
+        GoldenSection { name, text }
     }
 }
 
-impl fmt::Display for Section {
+impl fmt::Display for GoldenSection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "---- {}\n{}", self.name, self.text.trim_end())
     }

@@ -2,15 +2,15 @@
 
 use crate::oracle::compare::{differences, in_order};
 use crate::oracle::generate::{queries, scenarios};
-use crate::oracle::language::query::{JoinKind, Query, QueryExpr, QueryStep, Source};
-use crate::oracle::reference::evaluator::{Answer, EvaluationWindow, Evaluator};
+use crate::oracle::language::query::{JoinKind, Query, QueryExpr, RowClause, Source};
+use crate::oracle::reference::evaluator::{EvaluationWindow, Evaluator, ReferenceAnswer};
 use crate::oracle::reference::values::text;
-use crate::oracle::run::event_dag::{Dag, Event, RunStep, TracepointSpec};
+use crate::oracle::run::event_dag::{Event, EventDag, RunStep, TracepointSpec};
 use crate::oracle::run::in_band::{InBandResult, RunScript, SECONDS, query_id, ran};
 use crate::random::Random;
 use pivot_advice::stable_hash;
 use pivot_advice::{Advice, Exports, FieldDescriptor, Value};
-use pivot_query::{Catalog, CompileOptions, Program, compile_with};
+use pivot_query::{Catalog, CompileOptions, QueryProgram, compile_with};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -77,7 +77,7 @@ impl Case {
 
     /// Returns whether the steps are a run at all.
     pub fn is_run(&self) -> bool {
-        Dag::record(&self.steps).is_some()
+        EventDag::record(&self.steps).is_some()
     }
 
     /// Compares the runs of all plans with the evaluator. A panic is wrong, too.
@@ -86,13 +86,14 @@ impl Case {
     }
 
     fn compare(&self) -> Result<CaseOutcome, Disagreement> {
-        let dag = Dag::record(&self.steps).ok_or_else(|| Disagreement::new("not a run", String::new()))?;
+        let dag =
+            EventDag::record(&self.steps).ok_or_else(|| Disagreement::new("not a run", String::new()))?;
         let dag = dag.seen(|id, event| self.is_in_sample(id, event));
         let (text, query, catalog) = (self.query.to_string(), self.query.written_out(&[]), self.catalog());
         // Without temporal sources the stamps of a run do not matter.
         let mut temporal = false;
         query.each_source(&mut |source| temporal |= matches!(source, Source::Temporal { .. }));
-        let mut known: Option<Option<Answer>> = None;
+        let mut known: Option<Option<ReferenceAnswer>> = None;
         let mut seen: Vec<Vec<Advice>> = Vec::new();
         let mut agreement = Agreement::default();
         let params = params(&self.query);
@@ -132,10 +133,10 @@ impl Case {
 
     fn run(
         &self,
-        program: &Program,
+        program: &QueryProgram,
         advice: &[Advice],
         query: &Query,
-        dag: &Dag<'_>,
+        dag: &EventDag<'_>,
     ) -> Result<InBandResult, String> {
         ran(program, advice, query, &self.script(), dag)
     }
@@ -202,7 +203,7 @@ pub(crate) fn checked(compare: impl FnOnce() -> Result<CaseOutcome, Disagreement
 }
 
 /// Checks that a run gave what is due; if not, returns the kind of difference and the rows that differ.
-fn agrees(query: &Query, due: &Answer, ran: &InBandResult) -> Result<(), (&'static str, String)> {
+fn agrees(query: &Query, due: &ReferenceAnswer, ran: &InBandResult) -> Result<(), (&'static str, String)> {
     let (missing, surplus) = differences(&due.rows, &ran.rows);
     let rows = format!("missing {missing:?}\nsurplus {surplus:?}");
 
@@ -221,7 +222,7 @@ fn agrees(query: &Query, due: &Answer, ran: &InBandResult) -> Result<(), (&'stat
 
     // Elsewhere rules may evaluate less or more.
     let alone = query.joins.is_empty() && query.from.iter().all(|from| matches!(from, Source::Tracepoint(_)));
-    let filtered = query.steps.iter().any(|step| matches!(step, QueryStep::Where(_)));
+    let filtered = query.steps.iter().any(|step| matches!(step, RowClause::Where(_)));
     let alone = alone && !filtered && query.having.is_none() && query.limit.is_none();
     let silent = due.errors > 0 && ran.errors == 0;
     let invented = alone && due.all_errors == 0 && ran.errors > 0;

@@ -2,7 +2,7 @@
 
 use crate::oracle::case::{Agreement, Case};
 use crate::oracle::language::query::{
-    AggregateFunction, JoinKind, Op, Query, QueryExpr, QueryStep, Source, TemporalKeep,
+    AggregateFunction, BinaryOp, JoinKind, Query, QueryExpr, RowClause, Source, TemporalKeep,
 };
 use crate::oracle::run::event_dag::RunStep;
 use pivot_advice::{Type, Value};
@@ -57,7 +57,7 @@ const PARTS: [&str; 41] = [
 
 /// How often something was used.
 #[derive(Debug, Default, Clone, Copy)]
-struct Uses {
+struct UseCounts {
     cases: u64,
     with_rows: u64,
 }
@@ -65,7 +65,7 @@ struct Uses {
 /// How often each part of the language was used, and each rule has fired.
 #[derive(Debug, Default)]
 pub struct Coverage {
-    uses: BTreeMap<String, Uses>,
+    uses: BTreeMap<String, UseCounts>,
     cases: u64,
 }
 
@@ -183,7 +183,7 @@ fn parts_of(case: &Case) -> Vec<String> {
 
 fn parts_of_query(query: &Query) -> Vec<&'static str> {
     let queries = |source: &Source| matches!(source, Source::Query(_) | Source::Named(_));
-    let lets = query.steps.iter().filter(|step| matches!(step, QueryStep::Let(..))).count();
+    let lets = query.steps.iter().filter(|step| matches!(step, RowClause::Let(..))).count();
 
     let mut parts = Vec::new();
     for (is, part) in [
@@ -262,11 +262,12 @@ fn part_of_expression(expr: &QueryExpr) -> Option<String> {
     let part = match expr {
         QueryExpr::Param(..) => "$param",
         QueryExpr::Not(_) => "NOT",
-        QueryExpr::Binary(Op::And | Op::Or, ..) => "AND or OR",
-        QueryExpr::Binary(Op::Concat, ..) => "||",
-        QueryExpr::Binary(Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Remainder, ..) => {
-            "arithmetic"
-        }
+        QueryExpr::Binary(BinaryOp::And | BinaryOp::Or, ..) => "AND or OR",
+        QueryExpr::Binary(BinaryOp::Concat, ..) => "||",
+        QueryExpr::Binary(
+            BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Remainder,
+            ..,
+        ) => "arithmetic",
         QueryExpr::Binary(..) => "comparison",
         QueryExpr::Negate(_) => "negation",
         QueryExpr::In(..) => "IN",

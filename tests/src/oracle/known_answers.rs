@@ -2,20 +2,20 @@
 
 use crate::oracle::case::Case;
 use crate::oracle::language::query::{
-    AggregateFunction, Item, Join, JoinKind, Op, Query, QueryExpr, Source, TemporalKeep,
+    AggregateFunction, BinaryOp, Join, JoinKind, Query, QueryExpr, SelectItem, Source, TemporalKeep,
 };
 use crate::oracle::reference::aggregates::ExpectedCell;
 use crate::oracle::reference::evaluator::{EvaluationWindow, Evaluator, PackOrder};
-use crate::oracle::run::event_dag::{Dag, Event, RunStep};
+use crate::oracle::run::event_dag::{Event, EventDag, RunStep};
 use pivot_advice::Value;
 use std::cmp::Ordering;
 
 const WINDOW: EvaluationWindow<'static> = EvaluationWindow { seconds: 1.0, fraction: None, events: None };
 
 /// Tuples are packed in the order of the steps.
-struct InOrder;
+struct SequentialPacks;
 
-impl PackOrder for InOrder {
+impl PackOrder for SequentialPacks {
     fn compare(&self, _: usize, a: usize, b: usize) -> Ordering {
         a.cmp(&b)
     }
@@ -36,14 +36,16 @@ fn join(kind: JoinKind, alias: &str, source: Source, after: &str) -> Join {
 
 /// `FROM e IN E .. SELECT columns`
 fn query(joins: Vec<Join>, select: &[(&str, &str)]) -> Query {
-    let item = |(alias, field): &(&str, &str)| Item { expr: QueryExpr::column(alias, field), name: None };
+    let item =
+        |(alias, field): &(&str, &str)| SelectItem { expr: QueryExpr::column(alias, field), name: None };
     let select = select.iter().map(item).collect();
     Query { alias: "e".into(), from: vec![tracepoint("E")], joins, select, ..Query::default() }
 }
 
 fn check(query: &Query, steps: &[RunStep], expected: &[&str]) {
-    let dag = Dag::record(steps).expect("the steps are a run");
-    let rows = Evaluator::new(query, &dag, &InOrder, WINDOW).answer(query).expect("there are few rows").rows;
+    let dag = EventDag::record(steps).expect("the steps are a run");
+    let rows =
+        Evaluator::new(query, &dag, &SequentialPacks, WINDOW).answer(query).expect("there are few rows").rows;
 
     let shown = |row: &Vec<ExpectedCell>| {
         let cells = row.iter().map(|cell| match cell {
@@ -109,7 +111,8 @@ fn a_chosen_tuple_holds_its_slot_without_rows() {
 
 #[test]
 fn a_condition_inside_a_temporal_source_decides_what_enters() {
-    let small = QueryExpr::binary(Op::Less, QueryExpr::Name("v".into()), QueryExpr::Literal(Value::I64(2)));
+    let small =
+        QueryExpr::binary(BinaryOp::Less, QueryExpr::Name("v".into()), QueryExpr::Literal(Value::I64(2)));
     let recent = |condition| Source::Temporal {
         keep: TemporalKeep::MostRecent,
         n: 1,
@@ -120,8 +123,11 @@ fn a_condition_inside_a_temporal_source_decides_what_enters() {
     let inside = query(vec![join(JoinKind::Inner, "a", recent(Some(small)), "e")], &[("e", "v"), ("a", "v")]);
     check(&inside, &meeting(), &["20 1"]);
     let mut outside = join(JoinKind::Inner, "a", recent(None), "e");
-    outside.condition =
-        Some(QueryExpr::binary(Op::Less, QueryExpr::column("a", "v"), QueryExpr::Literal(Value::I64(2))));
+    outside.condition = Some(QueryExpr::binary(
+        BinaryOp::Less,
+        QueryExpr::column("a", "v"),
+        QueryExpr::Literal(Value::I64(2)),
+    ));
     check(&query(vec![outside], &[("e", "v"), ("a", "v")]), &meeting(), &[]);
 }
 
@@ -131,7 +137,7 @@ fn an_aggregating_source_sees_what_happened_before_each_occurrence() {
     let inner = Query {
         alias: "x".into(),
         from: vec![tracepoint("A")],
-        select: vec![Item { expr: sum, name: Some("total".into()) }],
+        select: vec![SelectItem { expr: sum, name: Some("total".into()) }],
         ..Query::default()
     };
     let joined = join(JoinKind::Inner, "a", Source::Query(Box::new(inner)), "e");
@@ -156,8 +162,8 @@ fn the_whole_language_prints_and_evaluates() {
         let case = Case::random(seed);
         assert!(!case.query.to_string().is_empty());
         let query = case.query.written_out(&[]);
-        let dag = Dag::record(&case.steps).expect("the steps are a run");
-        let answer = Evaluator::new(&query, &dag, &InOrder, WINDOW).answer(&query);
+        let dag = EventDag::record(&case.steps).expect("the steps are a run");
+        let answer = Evaluator::new(&query, &dag, &SequentialPacks, WINDOW).answer(&query);
         rows += answer.map_or(0, |answer| answer.rows.len());
     }
     assert!(rows > 400, "only {rows} rows");

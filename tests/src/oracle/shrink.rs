@@ -1,7 +1,7 @@
 //! Smaller cases that are wrong in the same way, until none is left to try.
 
 use crate::oracle::case::{Case, CaseOutcome, Disagreement};
-use crate::oracle::language::query::{JoinKind, Query, QueryExpr, QueryStep, Source, TemporalKeep};
+use crate::oracle::language::query::{JoinKind, Query, QueryExpr, RowClause, Source, TemporalKeep};
 use crate::oracle::run::event_dag::{BranchId, RunStep};
 use pivot_advice::Value;
 use std::time::{Duration, Instant};
@@ -203,7 +203,7 @@ fn smaller_sources_and_steps(query: &Query) -> Vec<Query> {
     for at in 0..query.steps.len() {
         queries.push(changed(query, |query| {
             // What used the name is null from now on.
-            if let QueryStep::Let(name, _) = query.steps.remove(at) {
+            if let RowClause::Let(name, _) = query.steps.remove(at) {
                 forget(query, &|expr| matches!(expr, QueryExpr::Name(known) if *known == name));
             }
         }));
@@ -329,7 +329,7 @@ fn smaller_sources(source: &Source) -> Vec<Source> {
 fn expressions_mut(query: &mut Query) -> Vec<&mut QueryExpr> {
     let joins = query.joins.iter_mut().filter_map(|join| join.condition.as_mut());
     let steps = query.steps.iter_mut().map(|step| match step {
-        QueryStep::Let(_, expr) | QueryStep::Where(expr) => expr,
+        RowClause::Let(_, expr) | RowClause::Where(expr) => expr,
     });
     let selected = query.select.iter_mut().map(|item| &mut item.expr);
 

@@ -10,13 +10,13 @@ const KINDS: u64 = 5;
 
 /// Counts of the requests and events that a load has made, against which results are checked.
 #[derive(Debug, Default)]
-pub struct Done {
+pub struct LoadCounts {
     requests: AtomicU64,
     /// Events and the sum of `n`, by kind.
     work: [(AtomicU64, AtomicU64); KINDS as usize],
 }
 
-impl Done {
+impl LoadCounts {
     /// Returns how many requests have ended.
     pub fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
@@ -43,16 +43,16 @@ impl Done {
 
 /// Threads that make requests until they are stopped.
 #[derive(Debug)]
-pub struct Load {
+pub struct RequestLoad {
     stop: Arc<AtomicBool>,
-    done: Arc<Done>,
+    done: Arc<LoadCounts>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Load {
+impl RequestLoad {
     /// Starts so many threads.
-    pub fn start(threads: u64) -> Load {
-        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(Done::default()));
+    pub fn start(threads: u64) -> RequestLoad {
+        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(LoadCounts::default()));
         let run = |seed: u64| {
             let (stop, done) = (stop.clone(), done.clone());
             spawn(move || {
@@ -69,11 +69,11 @@ impl Load {
         };
 
         let threads = (1..=threads).map(run).collect();
-        Load { stop, done, threads }
+        RequestLoad { stop, done, threads }
     }
 
     /// Ends all threads and returns what they have done.
-    pub fn stop(self) -> Arc<Done> {
+    pub fn stop(self) -> Arc<LoadCounts> {
         self.stop.store(true, Relaxed);
         self.threads.into_iter().for_each(|thread| thread.join().unwrap());
         self.done
@@ -81,7 +81,7 @@ impl Load {
 }
 
 /// One request: two branches that join, work in both, and an end.
-fn request(done: &Done, n: &mut u64) {
+fn request(done: &LoadCounts, n: &mut u64) {
     let _request = pivot::baggage::enter_request(None);
     *n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     let draw = *n >> 33;
@@ -109,7 +109,7 @@ fn request(done: &Done, n: &mut u64) {
     done.requests.fetch_add(1, Relaxed);
 }
 
-fn work(done: &Done, kind: u64, n: u64) {
+fn work(done: &LoadCounts, kind: u64, n: u64) {
     let name = ["read", "write", "scan", "sort", "flush"][kind as usize];
     let (count, sum) = &done.work[kind as usize];
     count.fetch_add(1, Relaxed);

@@ -21,9 +21,9 @@ pub fn quiet_about(expected: &'static str) {
 
 /// Bytes at the end of each second.
 #[derive(Debug, Default)]
-pub struct Memory(Vec<u64>);
+pub struct MemorySamples(Vec<u64>);
 
-impl Memory {
+impl MemorySamples {
     /// Notes how much there is now.
     pub fn note(&mut self) {
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -31,8 +31,8 @@ impl Memory {
     }
 
     /// Watches for a time.
-    pub fn watch(time: Duration) -> Memory {
-        let (begun, mut memory) = (Instant::now(), Memory::default());
+    pub fn watch(time: Duration) -> MemorySamples {
+        let (begun, mut memory) = (Instant::now(), MemorySamples::default());
         while begun.elapsed() < time {
             std::thread::sleep(Duration::from_secs(1));
             memory.note();
@@ -50,7 +50,7 @@ impl Memory {
     }
 }
 
-impl fmt::Display for Memory {
+impl fmt::Display for MemorySamples {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.0.iter().step_by((self.0.len() / 12).max(1)).map(|bytes| bytes >> 20);
         write!(f, "MiB over time: {:?}", shown.collect::<Vec<_>>())

@@ -5,7 +5,7 @@ mod memory;
 mod played_frontend;
 mod queries;
 
-pub use load::{Done, Load};
-pub use memory::{Memory, quiet_about, seconds};
+pub use load::{LoadCounts, RequestLoad};
+pub use memory::{MemorySamples, quiet_about, seconds};
 pub use played_frontend::{PlayedFrontend, PlayedFrontendCounts};
 pub use queries::any;

@@ -3,7 +3,7 @@
 /// A source text in which comments and the contents of strings are blank, so that words and brackets in
 /// the rest are code. Every byte keeps its offset and every line its number.
 #[derive(Debug, Clone)]
-pub struct Blanked {
+pub struct BlankedSource {
     /// The text with comments and literals replaced by spaces; of a literal only its quotes stay.
     pub code: String,
     /// The text with everything but comments replaced by spaces.
@@ -18,10 +18,10 @@ enum ByteClass {
     Literal,
 }
 
-impl Blanked {
+impl BlankedSource {
     /// Blanks a source text.
     pub fn new(text: &str) -> Self {
-        let classes = Lexer { bytes: text.as_bytes(), at: 0, classes: Vec::new() }.classify();
+        let classes = SourceLexer { bytes: text.as_bytes(), at: 0, classes: Vec::new() }.classify();
 
         Self {
             code: kept(text, &classes, ByteClass::Code),
@@ -46,13 +46,13 @@ fn kept(text: &str, classes: &[ByteClass], class: ByteClass) -> String {
     kept
 }
 
-struct Lexer<'a> {
+struct SourceLexer<'a> {
     bytes: &'a [u8],
     at: usize,
     classes: Vec<ByteClass>,
 }
 
-impl Lexer<'_> {
+impl SourceLexer<'_> {
     fn classify(mut self) -> Vec<ByteClass> {
         while self.at < self.bytes.len() {
             let rest = &self.bytes[self.at..];

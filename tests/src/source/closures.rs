@@ -5,7 +5,7 @@ use super::tokens::matching;
 
 /// A closure in a `let`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closure {
+pub struct LetClosure {
     /// The pattern that it is bound to.
     pub name: String,
     /// The line of the `let`, from 0.
@@ -18,11 +18,11 @@ pub struct Closure {
 
 impl SourceFile {
     /// Returns the closures of the file that are bound to a name.
-    pub fn closures(&self) -> Vec<Closure> {
+    pub fn closures(&self) -> Vec<LetClosure> {
         (0..self.tokens.len()).filter_map(|index| self.closure_at(index)).collect()
     }
 
-    fn closure_at(&self, index: usize) -> Option<Closure> {
+    fn closure_at(&self, index: usize) -> Option<LetClosure> {
         if self.text(index) != "let" {
             return None;
         }
@@ -39,7 +39,7 @@ impl SourceFile {
         let pattern: Vec<_> =
             (index + 1..equals).map(|at| self.text(at)).filter(|text| *text != "mut").collect();
         let line = self.tokens[index].line;
-        Some(Closure {
+        Some(LetClosure {
             name: pattern.concat(),
             line,
             is_plain: is_closure && pattern.len() == 1,

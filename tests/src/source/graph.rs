@@ -18,7 +18,7 @@ type ModulePath = Vec<String>;
 
 /// A use of one file by another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Use {
+pub(super) struct FileUse {
     /// The file that uses.
     pub from: FileIndex,
     /// The line, from 0.
@@ -56,14 +56,14 @@ struct PathMention {
 
 /// The modules of a crate.
 #[derive(Debug, Default)]
-struct Modules {
+struct CrateModules {
     modules: BTreeMap<ModulePath, Module>,
     mentions: Vec<PathMention>,
 }
 
 /// Returns the uses between the files of a crate, each pair of files once, on its first line.
-pub(super) fn uses(krate: &Crate) -> Vec<Use> {
-    let mut modules = Modules::default();
+pub(super) fn uses(krate: &Crate) -> Vec<FileUse> {
+    let mut modules = CrateModules::default();
     for (index, file) in krate.sources.iter().enumerate() {
         if let Some(path) = module_path(&file.path, krate) {
             modules.read(file, index, path);
@@ -101,7 +101,7 @@ pub fn circles(krate: &Crate) -> Vec<Vec<FileIndex>> {
 }
 
 /// Returns the files that are used by a file, directly or not.
-fn reachable(uses: &[Use], start: FileIndex) -> BTreeSet<FileIndex> {
+fn reachable(uses: &[FileUse], start: FileIndex) -> BTreeSet<FileIndex> {
     let (mut reached, mut open) = (BTreeSet::new(), vec![start]);
 
     while let Some(file) = open.pop() {
@@ -134,7 +134,7 @@ fn module_path(path: &Path, krate: &Crate) -> Option<ModulePath> {
     if segments.first().is_some_and(|first| first == "bin") { None } else { Some(segments) }
 }
 
-impl Modules {
+impl CrateModules {
     /// Reads the declarations and paths of a file.
     fn read(&mut self, file: &SourceFile, index: FileIndex, path: ModulePath) {
         self.modules.entry(path.clone()).or_default().file = index;
@@ -212,7 +212,7 @@ impl Modules {
         at
     }
 
-    fn imported(&self) -> Vec<Use> {
+    fn imported(&self) -> Vec<FileUse> {
         let mut uses = Vec::new();
 
         for (path, module) in &self.modules {
@@ -220,7 +220,7 @@ impl Modules {
                 let Some((target, file)) = self.resolve(path, &import.path, 0) else { continue };
                 // A parent that re-exports what its descendants define does not use it.
                 if !(import.is_public && target.starts_with(path)) {
-                    uses.push(Use { from: module.file, line: import.line, to: file });
+                    uses.push(FileUse { from: module.file, line: import.line, to: file });
                 }
             }
         }
@@ -228,13 +228,13 @@ impl Modules {
         uses
     }
 
-    fn mentioned(&self) -> Vec<Use> {
+    fn mentioned(&self) -> Vec<FileUse> {
         let mut uses = Vec::new();
 
         for mention in &self.mentions {
             let Some(module) = self.modules.get(&mention.module) else { continue };
             if let Some((_, file)) = self.resolve(&mention.module, &mention.path, 0) {
-                uses.push(Use { from: module.file, line: mention.line, to: file });
+                uses.push(FileUse { from: module.file, line: mention.line, to: file });
             }
         }
 

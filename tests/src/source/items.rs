@@ -1,6 +1,6 @@
 //! One source file with its tokens, and which of them are tests.
 
-use super::blank::Blanked;
+use super::blank::BlankedSource;
 use super::tokens::{SourceToken, matching};
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ pub struct TypeDefinition {
 impl SourceFile {
     /// Reads the text of a file.
     pub fn parse(path: PathBuf, text: &str) -> Self {
-        let blanked = Blanked::new(text);
+        let blanked = BlankedSource::new(text);
         let tokens = SourceToken::all(&blanked.code);
         let is_test = tests(&tokens);
 

@@ -18,11 +18,11 @@ mod readability_figures;
 mod tokens;
 mod tree;
 
-pub use blank::Blanked;
-pub use closures::Closure;
+pub use blank::BlankedSource;
+pub use closures::LetClosure;
 pub use functions::{FunctionSpan, Parameter};
 pub use graph::circles;
 pub use items::{SourceFile, TypeDefinition};
 pub use readability_figures::{Finding, FindingKind, ReadabilityFigures};
 pub use tokens::{SourceToken, matching};
-pub use tree::{Crate, Tree};
+pub use tree::{Crate, SourceTree};

@@ -4,7 +4,7 @@ use super::comments::begins_badly;
 use super::functions::FunctionSpan;
 use super::graph;
 use super::items::{SourceFile, TypeDefinition};
-use super::tree::{Crate, Tree};
+use super::tree::{Crate, SourceTree};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -121,7 +121,7 @@ pub struct ReadabilityFigures {
 
 impl ReadabilityFigures {
     /// Measures every crate of a tree; a name that two crates share is a finding of both.
-    pub fn of_crates(tree: &Tree) -> Vec<Self> {
+    pub fn of_crates(tree: &SourceTree) -> Vec<Self> {
         let mut names: BTreeMap<String, usize> = BTreeMap::new();
         for definition in tree.crates.iter().flat_map(plain_types) {
             *names.entry(definition.name).or_default() += 1;
@@ -131,7 +131,7 @@ impl ReadabilityFigures {
     }
 
     /// Measures the files that belong to no crate, in which only `#[path]` is counted.
-    pub fn of_loose(tree: &Tree) -> Self {
+    pub fn of_loose(tree: &SourceTree) -> Self {
         let mut figures = Self::default();
         tree.loose.iter().for_each(|file| figures.add_path_attributes(file));
         figures

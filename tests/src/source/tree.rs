@@ -20,14 +20,14 @@ pub struct Crate {
 
 /// All Rust files of a checkout.
 #[derive(Debug)]
-pub struct Tree {
+pub struct SourceTree {
     /// The packages, by folder.
     pub crates: Vec<Crate>,
     /// Files that belong to no package.
     pub loose: Vec<SourceFile>,
 }
 
-impl Tree {
+impl SourceTree {
     /// Reads all Rust files below a folder, build directories aside.
     pub fn read(root: &Path) -> io::Result<Self> {
         let mut paths = Vec::new();

@@ -14,14 +14,14 @@
 //! error of each count, at most a 256th of all rows.
 //!
 //! "Mergeable" means that merging the sketches of two sets of rows gives the sketch of both together,
-//! whatever the order (Agarwal et al., 2012): that lets every process summarise its own rows. `sketch_text`
+//! whatever the order (Agarwal et al., 2012): that lets every process summarise its own rows. `finished_sketches`
 //! makes lists of text of finished sketches.
 
 mod bucket_counts;
 mod exponential_histogram;
+pub(crate) mod finished_sketches;
 mod hyperloglog;
 mod moments;
-pub(crate) mod sketch_text;
 mod space_saving;
 
 pub use bucket_counts::BucketCounts;

@@ -33,7 +33,7 @@
 //! is `None`, and its rows go to the query's `other` group.
 
 use crate::limits::MAX_BYTES;
-use crate::report::interner::{Interner, NewValues};
+use crate::report::interner::{Interner, NewValuePolicy};
 use crate::run::cells::{Cell, Cells, IntKind};
 use crate::run::ir::GroupSchema;
 use foldhash::fast::RandomState;
@@ -390,7 +390,7 @@ impl GroupTable {
     /// a value that is not interned yet.
     #[inline(never)]
     fn intern(&mut self, key: &mut [Cell], cells: &Cells) -> Option<()> {
-        let new_values = if self.has_room() { NewValues::Accepted } else { NewValues::Refused };
+        let new_values = if self.has_room() { NewValuePolicy::Accepted } else { NewValuePolicy::Refused };
         key.iter_mut().filter(|cell| cell.is_out_of_line()).try_for_each(|cell| {
             *cell = cell.moved_to(self.interner.intern(*cell, cells, new_values)?);
             Some(())

@@ -29,7 +29,7 @@ pub(crate) struct Interner {
 
 /// Whether a value that is not interned yet may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NewValues {
+pub(crate) enum NewValuePolicy {
     /// There is room: the value gets a number.
     Accepted,
     /// The table is full: only values that are there have numbers.
@@ -49,7 +49,7 @@ impl Interner {
 
     /// Returns the number of an out-of-line cell's value. A value that is not there yet gets a number if new
     /// values are accepted, and is `None` otherwise.
-    pub(crate) fn intern(&mut self, cell: Cell, cells: &Cells, new_values: NewValues) -> Option<u64> {
+    pub(crate) fn intern(&mut self, cell: Cell, cells: &Cells, new_values: NewValuePolicy) -> Option<u64> {
         // Text hashes like the `Value` of it, so that one is made only for text that is not there yet.
         let (hash, value) = match cells.as_long(cell) {
             Some(text) => (self.hasher.hash_one(text), Err(text)),
@@ -69,7 +69,7 @@ impl Interner {
             return Some(u64::from(*number));
         }
 
-        let number = u32::try_from(values.len()).ok().filter(|_| new_values == NewValues::Accepted)?;
+        let number = u32::try_from(values.len()).ok().filter(|_| new_values == NewValuePolicy::Accepted)?;
         values.push(value.unwrap_or_else(Value::str));
         *bytes += values.last().map_or(0, Value::memory_size);
         index.insert_unique(hash, number, |number| {

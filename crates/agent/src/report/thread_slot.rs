@@ -81,7 +81,7 @@ unsafe impl Sync for ThreadSlot {}
 
 /// The reason why a thread has no slot.
 #[derive(Clone, Copy)]
-enum NoSlot {
+enum SlotRefusal {
     /// The thread has hit no woven tracepoint yet; it gets a slot at the first one.
     New,
     /// The thread is ending, and its thread-local destructors run.
@@ -94,7 +94,7 @@ thread_local! {
     // The slot lies in a cell without a destructor, so that the hot path need not ask whether it was destroyed. The
     // guard has the destructor instead; it is touched once, when the slot is claimed.
     static SLOT: Cell<Option<&'static ThreadSlot>> = const { Cell::new(None) };
-    static NO_SLOT: Cell<NoSlot> = const { Cell::new(NoSlot::New) };
+    static NO_SLOT: Cell<SlotRefusal> = const { Cell::new(SlotRefusal::New) };
     static SLOT_GUARD: ThreadEndMarker = const { ThreadEndMarker };
 }
 
@@ -103,7 +103,7 @@ struct ThreadEndMarker;
 
 impl Drop for ThreadEndMarker {
     fn drop(&mut self) {
-        NO_SLOT.set(NoSlot::Gone);
+        NO_SLOT.set(SlotRefusal::Gone);
         if let Some(slot) = SLOT.take() {
             slot.ended.store(true, Ordering::Release);
         }
@@ -218,19 +218,19 @@ fn skipped_at<T>(count: &AtomicUsize) -> Option<T> {
 #[inline(never)]
 fn claim_slot() -> Option<&'static ThreadSlot> {
     match NO_SLOT.get() {
-        NoSlot::New if is_closed() => {
-            NO_SLOT.set(NoSlot::Exempt);
+        SlotRefusal::New if is_closed() => {
+            NO_SLOT.set(SlotRefusal::Exempt);
             return None;
         }
-        NoSlot::New => {}
-        NoSlot::Gone => return skipped_at(&SKIPPED),
-        NoSlot::Exempt => return None,
+        SlotRefusal::New => {}
+        SlotRefusal::Gone => return skipped_at(&SKIPPED),
+        SlotRefusal::Exempt => return None,
     }
 
     // Touching the guard registers its destructor. That fails while the thread's other destructors run: a slot
     // claimed then would never be marked as ended.
     if SLOT_GUARD.try_with(|_| ()).is_err() {
-        NO_SLOT.set(NoSlot::Gone);
+        NO_SLOT.set(SlotRefusal::Gone);
         return skipped_at(&SKIPPED);
     }
 
@@ -273,8 +273,8 @@ pub fn leave_untimed(events: u32) {
 /// Exempts this thread, which works for the agent: tracepoints that it hits run no advice. Without effect if the
 /// thread has hit a woven tracepoint already.
 pub fn exempt_this_thread() {
-    if SLOT.get().is_none() && matches!(NO_SLOT.get(), NoSlot::New) {
-        NO_SLOT.set(NoSlot::Exempt);
+    if SLOT.get().is_none() && matches!(NO_SLOT.get(), SlotRefusal::New) {
+        NO_SLOT.set(SlotRefusal::Exempt);
     }
 }
 
@@ -284,14 +284,14 @@ pub fn exempt_this_thread() {
 pub(crate) fn close() {
     CLOSED.store(true, Ordering::Relaxed);
     SLOT.set(None);
-    NO_SLOT.set(NoSlot::Exempt);
+    NO_SLOT.set(SlotRefusal::Exempt);
 }
 
 /// Returns whether a woven tracepoint that this thread hits now would run its advice.
 pub fn takes_events() -> bool {
     match SLOT.get() {
         Some(slot) => slot.epoch.load(Ordering::Relaxed).is_multiple_of(2),
-        None => matches!(NO_SLOT.get(), NoSlot::New) && !is_closed(),
+        None => matches!(NO_SLOT.get(), SlotRefusal::New) && !is_closed(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! the equality of words. Whatever is rare is evaluated by [`Expr::eval`] itself.
 
 use crate::run::cells::{Cell, Cells};
-use pivot_advice::kleene::Connective;
+use pivot_advice::kleene::TruthOperator;
 use pivot_advice::{Binary, EvalErrors, Expr, Unary, Value, eval};
 
 /// An expression that is ready to run.
@@ -134,8 +134,8 @@ impl CellExpr {
                 let value = eval::unary(*op, cells.value(x), errors);
                 cells.hold(&value)
             }
-            CellExpr::Binary(Binary::And, x, y) => connective(Connective::And, x, y, cells, errors),
-            CellExpr::Binary(Binary::Or, x, y) => connective(Connective::Or, x, y, cells, errors),
+            CellExpr::Binary(Binary::And, x, y) => connective(TruthOperator::And, x, y, cells, errors),
+            CellExpr::Binary(Binary::Or, x, y) => connective(TruthOperator::Or, x, y, cells, errors),
             CellExpr::Binary(op, x, y) => {
                 let (x, y) = (x.eval(cells, errors), y.eval(cells, errors));
                 binary(*op, x, y, cells, errors)
@@ -189,7 +189,7 @@ fn binary(op: Binary, x: Cell, y: Cell, cells: &mut Cells, errors: &mut EvalErro
 
 /// Evaluates `AND` or `OR`; the right operand only if the left one leaves the result open.
 fn connective(
-    op: Connective,
+    op: TruthOperator,
     x: &CellExpr,
     y: &CellExpr,
     cells: &mut Cells,

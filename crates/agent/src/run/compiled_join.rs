@@ -20,7 +20,7 @@ pub(crate) struct JoinedRow<'a> {
 }
 
 /// A join on its way through the rows of a bag. The columns of a row are set one by one before the row ends.
-struct BagJoinRows<'a, F> {
+struct CompiledJoinProgress<'a, F> {
     join: &'a BagJoin,
     matched: usize,
     cells: &'a mut Cells,
@@ -41,12 +41,12 @@ impl BagJoin {
         each: impl FnMut(JoinedRow<'_>),
     ) {
         let Some(baggage) = baggage else { return };
-        let mut rows = BagJoinRows { join: self, matched: 0, cells, query_table, errors, each };
+        let mut rows = CompiledJoinProgress { join: self, matched: 0, cells, query_table, errors, each };
 
         // Rows that are still encoded are read in place; a bag of several instances has to be merged first.
         match baggage.unpack_complete(self.bag) {
             Some(UnmergedRows::Encoded(encoded)) if encoded.fits(self.width, &self.aggregates) => {
-                encoded.each(&mut rows, BagJoinRows::set_column, BagJoinRows::end_row);
+                encoded.each(&mut rows, CompiledJoinProgress::set_column, CompiledJoinProgress::end_row);
             }
             Some(UnmergedRows::Decoded(groups)) => rows.add_groups(groups),
             Some(UnmergedRows::Encoded(_)) => rows.errors.0 += 1,
@@ -58,7 +58,7 @@ impl BagJoin {
     }
 }
 
-impl<F: FnMut(JoinedRow<'_>)> BagJoinRows<'_, F> {
+impl<F: FnMut(JoinedRow<'_>)> CompiledJoinProgress<'_, F> {
     fn add_groups(&mut self, groups: &Groups) {
         // A bag of another shape: only a broken frontend has it packed.
         if groups.keys() != self.join.width || *groups.aggregates() != *self.join.aggregates {
@@ -84,7 +84,7 @@ impl<F: FnMut(JoinedRow<'_>)> BagJoinRows<'_, F> {
     /// Ends a row of which all columns are set.
     #[inline(always)]
     fn end_row(&mut self, n: u64, states: &[AggregateState]) {
-        let BagJoinRows { join, matched, cells, query_table, errors, each } = self;
+        let CompiledJoinProgress { join, matched, cells, query_table, errors, each } = self;
         if join.on.as_ref().is_some_and(|on| !on.holds(cells, errors)) {
             return;
         }

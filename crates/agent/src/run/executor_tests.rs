@@ -5,9 +5,9 @@ use crate::report::query_report::QueryReport;
 use crate::report::thread_table::QueryTable;
 use crate::run::advice_compiler::compile;
 use crate::run::cells::Cells;
-use crate::run::forced_executors::ForcedExecutors;
+use crate::run::chosen_executors::ChosenExecutors;
 use crate::run::fused::plan::FusedAdvice;
-use crate::run::interpreter::{Effect, interpret};
+use crate::run::interpreter::{AdviceEffect, interpret};
 use crate::run::ir::SchemaInterner;
 use crate::run::sample::SampleDecision;
 use crate::weave::name_linker::{FieldSource, LinkedAdvice};
@@ -88,13 +88,13 @@ fn check_in(fields: usize, steps: Vec<Instruction>, events: &[Vec<Value>], begin
         short.report.loss.errors += errors.0;
         let mut loss = LossCounts::default();
         match interpret(&linked, event.clone(), Some(&theirs), 0, &mut loss) {
-            Some(Effect::Emit(emission)) => long.add(&emission, SampleDecision::UNSAMPLED),
-            Some(Effect::Pack(bag, keep, groups)) => {
+            Some(AdviceEffect::Emit(emission)) => long.add(&emission, SampleDecision::UNSAMPLED),
+            Some(AdviceEffect::Pack(bag, keep, groups)) => {
                 let taken = groups.iter().filter(|_| theirs.accepts(bag, keep));
                 taken.for_each(|groups| long.cost.count_packed(groups));
                 theirs.pack(bag, keep, groups);
             }
-            Some(Effect::Lose(bag, keep)) => theirs.mark_lost(bag, keep),
+            Some(AdviceEffect::Lose(bag, keep)) => theirs.mark_lost(bag, keep),
             None => {}
         }
         long.loss.merge(&loss);
@@ -521,7 +521,7 @@ fn left_join() -> LinkedAdvice {
 #[test]
 fn a_query_that_must_be_interpreted_slows_no_other_at_its_tracepoint() {
     let count = || of_query(2, linked(2, vec![emit(&[0], vec![])]));
-    let executors = ForcedExecutors::new(vec![
+    let executors = ChosenExecutors::new(vec![
         (left_join(), ExecutorKind::Fused),
         (count(), ExecutorKind::Fused),
         (of_query(3, linked(3, vec![emit(&[0, 1, 2], vec![])])), ExecutorKind::Fused),
@@ -550,7 +550,7 @@ fn packs_of_an_event_are_not_seen_by_its_own_advice_whatever_runs_it() {
 
     for packs in [Compiled, Interpreted] {
         for joins in [Fused, Compiled, Interpreted] {
-            let mut executors = ForcedExecutors::new(vec![(pack(), packs), (join(), joins)]);
+            let mut executors = ChosenExecutors::new(vec![(pack(), packs), (join(), joins)]);
             let mut baggage = Some(Baggage::begin());
             for _ in 0..3 {
                 baggage = executors.run(&[event.clone(), event.clone()], baggage);

@@ -19,7 +19,7 @@ use std::collections::HashSet;
 
 /// The effect of an advice on the outside.
 #[derive(Debug)]
-pub enum Effect<'a> {
+pub enum AdviceEffect<'a> {
     /// The advice packs tuples, and the caller puts them into the baggage: after all advice at this event has run if
     /// any of it unpacks what another one packs, otherwise at once. A temporal bag takes one table for each tuple,
     /// any other exactly one.
@@ -65,11 +65,11 @@ pub fn interpret<'a>(
     baggage: Option<&Baggage>,
     since: u64,
     loss: &mut LossCounts,
-) -> Option<Effect<'a>> {
+) -> Option<AdviceEffect<'a>> {
     // The event itself is the first row: it has no columns yet and counts once.
     let mut errors = EvalErrors::default();
     let row = InterpretedRow { columns: Vec::new(), n: 1, states: Vec::new(), slot: 0 };
-    let run = Interpretation {
+    let run = InterpreterRun {
         baggage,
         since,
         loss,
@@ -85,7 +85,7 @@ pub fn interpret<'a>(
 }
 
 /// One run of an advice: the rows that the instructions so far have made of the event, and what they read and count.
-struct Interpretation<'r> {
+struct InterpreterRun<'r> {
     baggage: Option<&'r Baggage>,
     since: u64,
     loss: &'r mut LossCounts,
@@ -108,8 +108,12 @@ struct JoinSpec<'j> {
     aggregates: &'j [AggregateKind],
 }
 
-impl Interpretation<'_> {
-    fn steps<'a>(mut self, instructions: &'a [Instruction], observed: Vec<Value>) -> Option<Effect<'a>> {
+impl InterpreterRun<'_> {
+    fn steps<'a>(
+        mut self,
+        instructions: &'a [Instruction],
+        observed: Vec<Value>,
+    ) -> Option<AdviceEffect<'a>> {
         let chooses = match instructions.last() {
             Some(Instruction::Pack { bag, keep, .. }) if *keep != TemporalFilter::All => Some((*bag, *keep)),
             _ => None,
@@ -150,7 +154,7 @@ impl Interpretation<'_> {
                 Instruction::Pack { bag, keep, keys, folds } => return self.pack(*bag, *keep, keys, folds),
                 Instruction::Emit { keys, folds, form } => {
                     let emission = EmittedRows { keys, folds, form: *form, rows: self.rows };
-                    return (!emission.rows.is_empty()).then_some(Effect::Emit(emission));
+                    return (!emission.rows.is_empty()).then_some(AdviceEffect::Emit(emission));
                 }
             }
 
@@ -161,7 +165,9 @@ impl Interpretation<'_> {
         }
 
         // No row is left, or none may be chosen. If rows are missing, the choice could have been among them.
-        chooses.filter(|_| self.incomplete && self.slots.is_none()).map(|(bag, keep)| Effect::Lose(bag, keep))
+        chooses
+            .filter(|_| self.incomplete && self.slots.is_none())
+            .map(|(bag, keep)| AdviceEffect::Lose(bag, keep))
     }
 
     fn pack<'a>(
@@ -170,7 +176,7 @@ impl Interpretation<'_> {
         keep: TemporalFilter,
         keys: &[u16],
         folds: &[AggregateCall],
-    ) -> Option<Effect<'a>> {
+    ) -> Option<AdviceEffect<'a>> {
         if keep != TemporalFilter::All && self.slots.is_none() {
             self.choose(keep);
         }
@@ -185,7 +191,7 @@ impl Interpretation<'_> {
             }
         }
 
-        Some(Effect::Pack(bag, keep, slots))
+        Some(AdviceEffect::Pack(bag, keep, slots))
     }
 
     /// Keeps the first or the last few rows of this event, for a temporal bag, and numbers them. A row that counts `n`

@@ -32,16 +32,16 @@
 pub(crate) mod advice_compiler;
 pub(crate) mod cell_expr;
 pub mod cells;
+#[doc(hidden)]
+pub mod chosen_executors;
 pub(crate) mod compiled;
 pub(crate) mod compiled_emit;
 pub(crate) mod compiled_join;
 pub(crate) mod compiled_pack;
-pub(crate) mod event;
 #[cfg(test)]
 mod executor_tests;
+pub(crate) mod fire_event;
 pub(crate) mod fold;
-#[doc(hidden)]
-pub mod forced_executors;
 pub(crate) mod fused;
 pub mod interpreter;
 pub(crate) mod ir;

@@ -6,7 +6,7 @@
 
 use crate::report::thread_table::{DeferredPack, DeferredPacks, QueryTable, ThreadTable};
 use crate::run::cells::{Cell, Cells, FieldReader};
-use crate::run::interpreter::{self, Effect};
+use crate::run::interpreter::{self, AdviceEffect};
 use crate::run::ir::CompiledAdvice;
 use crate::run::sample::{self, SampleDecision};
 use crate::site::default_field::default_cell;
@@ -18,7 +18,7 @@ use pivot_baggage::Baggage;
 /// One event as one advice sees it.
 ///
 /// The hot path passes its parts separately: a struct in memory would cost it a load for each use.
-struct Event<'a> {
+struct AdviceEvent<'a> {
     advice: &'a WovenAdvice,
     fields: FieldReader<'a>,
     /// Space for the columns.
@@ -31,7 +31,7 @@ struct Event<'a> {
 
 /// Whether it has been decided if the event's request is in the sample.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Sampling {
+enum SampleQuestion {
     /// Not yet. The query keeps all requests here, but the baggage may say that fewer were kept before.
     Undecided,
     /// It is, and the event counts once.
@@ -39,7 +39,7 @@ enum Sampling {
 }
 
 /// How the second half of compiled advice ended.
-enum Finish {
+enum FinishOutcome {
     Done,
     /// Rows are to be packed and there is no request.
     OutsideRequest,
@@ -51,12 +51,12 @@ enum Finish {
 /// all requests are kept, otherwise by [`run_sampled`].
 #[inline(never)]
 pub(crate) fn run_unfused(advice: &WovenAdvice, fields: FieldReader<'_>, table: &mut ThreadTable) {
-    let mut event = Event::new(advice, fields, table);
+    let mut event = AdviceEvent::new(advice, fields, table);
     event.query_table.report.cost.events = event.query_table.report.cost.events.wrapping_add(1);
 
     if advice.gate.keeps_all()
         && let Some(compiled) = advice.executor.compiled()
-        && event.run_compiled(compiled, Sampling::Undecided)
+        && event.run_compiled(compiled, SampleQuestion::Undecided)
     {
         return;
     }
@@ -77,7 +77,7 @@ pub(crate) fn run_unprepared(advice: &WovenAdvice, fields: FieldReader<'_>, tabl
 /// Runs advice over an event if its request is in the sample.
 #[inline(never)]
 pub(crate) fn run_sampled(advice: &WovenAdvice, fields: FieldReader<'_>, table: &mut ThreadTable) {
-    let mut event = Event::new(advice, fields, table);
+    let mut event = AdviceEvent::new(advice, fields, table);
 
     // Quarantined. Events come here with a weight of 0 until the governor unweaves the query, about a second later.
     let weight = advice.gate.weight();
@@ -92,7 +92,7 @@ pub(crate) fn run_sampled(advice: &WovenAdvice, fields: FieldReader<'_>, table: 
     };
     match advice.executor.compiled() {
         Some(compiled) if decision.is_unsampled() => {
-            event.run_compiled(compiled, Sampling::Decided);
+            event.run_compiled(compiled, SampleQuestion::Decided);
         }
         // What stands for several requests is weighed, which only the interpreter does.
         _ => event.interpret(decision),
@@ -116,17 +116,17 @@ pub(crate) fn apply_deferred_packs(table: &mut ThreadTable) {
     });
 }
 
-impl<'a> Event<'a> {
+impl<'a> AdviceEvent<'a> {
     #[inline(always)]
-    fn new(advice: &'a WovenAdvice, fields: FieldReader<'a>, table: &'a mut ThreadTable) -> Event<'a> {
+    fn new(advice: &'a WovenAdvice, fields: FieldReader<'a>, table: &'a mut ThreadTable) -> AdviceEvent<'a> {
         let (query_table, cells, deferred) = table.parts(advice.table_index, advice.query);
-        Event { advice, fields, cells, query_table, deferred: advice.defers_packs.then_some(deferred) }
+        AdviceEvent { advice, fields, cells, query_table, deferred: advice.defers_packs.then_some(deferred) }
     }
 
     /// Runs compiled advice. Returns false, with nothing recorded, if sampling is undecided and the request turns out
     /// to need a decision. The event must then run again, which evaluates its fields a second time.
     #[inline(always)]
-    fn run_compiled(&mut self, compiled: &CompiledAdvice, sampling: Sampling) -> bool {
+    fn run_compiled(&mut self, compiled: &CompiledAdvice, sampling: SampleQuestion) -> bool {
         let mut errors = EvalErrors::default();
 
         // The fields come first: their expressions are user code, which may use the baggage.
@@ -134,11 +134,11 @@ impl<'a> Event<'a> {
         if compiled.observe(tracepoint, self.fields, self.cells, &mut errors) {
             if self.advice.needs_baggage {
                 match self.finish_in_request(compiled, sampling, &mut errors) {
-                    Finish::Done => {}
-                    Finish::OutsideRequest => {
+                    FinishOutcome::Done => {}
+                    FinishOutcome::OutsideRequest => {
                         count_outside_request(self.advice, &mut self.query_table.report.loss);
                     }
-                    Finish::NeedsSampleDecision => return false,
+                    FinishOutcome::NeedsSampleDecision => return false,
                 }
             } else {
                 compiled.emit(1, &[], self.cells, self.query_table, &mut errors);
@@ -154,20 +154,20 @@ impl<'a> Event<'a> {
     fn finish_in_request(
         &mut self,
         compiled: &CompiledAdvice,
-        sampling: Sampling,
+        sampling: SampleQuestion,
         errors: &mut EvalErrors,
-    ) -> Finish {
+    ) -> FinishOutcome {
         // Moved into the closure, so that the event itself need not be in memory.
         let (cells, query_table, deferred) =
             (&mut *self.cells, &mut *self.query_table, self.deferred.as_deref_mut());
 
         pivot_baggage::with_current(move |baggage| match baggage {
-            Some(baggage) if sampling == Sampling::Undecided && !sample::keeps_all(baggage) => {
-                Finish::NeedsSampleDecision
+            Some(baggage) if sampling == SampleQuestion::Undecided && !sample::keeps_all(baggage) => {
+                FinishOutcome::NeedsSampleDecision
             }
             baggage => match compiled.finish(baggage, cells, query_table, deferred, errors) {
-                true => Finish::Done,
-                false => Finish::OutsideRequest,
+                true => FinishOutcome::Done,
+                false => FinishOutcome::OutsideRequest,
             },
         })
     }
@@ -228,13 +228,13 @@ impl<'a> Event<'a> {
 
         match (effect, baggage) {
             (None, _) => {}
-            (Some(Effect::Emit(emission)), _) => {
+            (Some(AdviceEffect::Emit(emission)), _) => {
                 report.limit_groups(advice.gate.max_groups());
                 report.add(&emission, decision);
             }
-            (Some(Effect::Pack(..) | Effect::Lose(..)), None) => return false,
-            (Some(Effect::Lose(bag, keep)), Some(baggage)) => baggage.mark_lost(bag, keep),
-            (Some(Effect::Pack(bag, keep, tuples)), Some(baggage)) => {
+            (Some(AdviceEffect::Pack(..) | AdviceEffect::Lose(..)), None) => return false,
+            (Some(AdviceEffect::Lose(bag, keep)), Some(baggage)) => baggage.mark_lost(bag, keep),
+            (Some(AdviceEffect::Pack(bag, keep, tuples)), Some(baggage)) => {
                 tuples.iter().for_each(|groups| report.cost.count_packed(groups));
                 match &mut self.deferred {
                     Some(deferred) => deferred.push(DeferredPack { bag, keep, tuples }),

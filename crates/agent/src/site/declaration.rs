@@ -12,7 +12,7 @@ pub type ExportedField = (&'static str, Type);
 pub(crate) type Constants = &'static (dyn Fn(&str) -> Option<Value> + Send + Sync);
 
 /// The part of a call site that never changes.
-pub(crate) struct Declaration {
+pub(crate) struct TracepointDeclaration {
     /// The full name of the tracepoint.
     pub(crate) name: &'static str,
     /// Names and types of the exported fields, by index.
@@ -37,7 +37,7 @@ pub struct SourceLocation {
     pub line: u32,
 }
 
-impl Declaration {
+impl TracepointDeclaration {
     /// Returns the entry of this call site in the catalogue.
     pub(crate) fn exports(&self) -> Exports {
         let fields = self.fields.iter();
@@ -61,7 +61,7 @@ impl Declaration {
     }
 }
 
-impl fmt::Debug for Declaration {
+impl fmt::Debug for TracepointDeclaration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Declaration").field("name", &self.name).field("location", &self.location).finish()
     }

@@ -164,9 +164,9 @@ impl Export for () {
 
 /// Bytes that are exported as such, where a `[u8]` would be a list of numbers.
 #[derive(Debug, Clone, Copy)]
-pub struct Bytes<'a>(pub &'a [u8]);
+pub struct ExportedBytes<'a>(pub &'a [u8]);
 
-impl Export for Bytes<'_> {
+impl Export for ExportedBytes<'_> {
     const TYPE: Type = Type::Bytes;
 
     fn export(&self) -> Value {
@@ -300,22 +300,22 @@ impl<T: Export, const N: usize> Export for [T; N] {
 /// A variable that a tracepoint exports without a declared type.
 ///
 /// `(&CapturedVariable(&x)).take()` copies `x` if its type is `Copy`, and borrows it otherwise. This is *autoref
-/// specialization*: method lookup first tries the receiver `&CapturedVariable` as [`ByCopy`], whose bound may fail, and
-/// then `&&CapturedVariable` as [`ByReference`].
+/// specialization*: method lookup first tries the receiver `&CapturedVariable` as [`TakeByCopy`], whose bound may fail, and
+/// then `&&CapturedVariable` as [`TakeByReference`].
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct CapturedVariable<'a, T>(pub &'a T);
 
 /// Takes a variable by copying it.
 #[doc(hidden)]
-pub trait ByCopy {
+pub trait TakeByCopy {
     /// The variable's type.
     type Taken;
     /// Returns a copy of the variable.
     fn take(&self) -> Self::Taken;
 }
 
-impl<T: Copy> ByCopy for CapturedVariable<'_, T> {
+impl<T: Copy> TakeByCopy for CapturedVariable<'_, T> {
     type Taken = T;
 
     #[inline(always)]
@@ -326,14 +326,14 @@ impl<T: Copy> ByCopy for CapturedVariable<'_, T> {
 
 /// Takes a variable by borrowing it.
 #[doc(hidden)]
-pub trait ByReference {
+pub trait TakeByReference {
     /// A reference to the variable's type.
     type Taken;
     /// Returns a reference to the variable.
     fn take(&self) -> Self::Taken;
 }
 
-impl<'a, T> ByReference for &CapturedVariable<'a, T> {
+impl<'a, T> TakeByReference for &CapturedVariable<'a, T> {
     type Taken = &'a T;
 
     #[inline(always)]
@@ -400,7 +400,7 @@ mod tests {
         check(u128::MAX, Value::Null);
         check(std::num::NonZeroU32::MIN, Value::U64(1));
         check('ß', Value::str("ß"));
-        check(Bytes(b"ab"), Value::Bytes(b"ab".as_slice().into()));
+        check(ExportedBytes(b"ab"), Value::Bytes(b"ab".as_slice().into()));
         check(Arc::new(5_i8), Value::I64(5));
         check([1.5_f32, 2.0], Value::List(vec![Value::F64(1.5), Value::F64(2.0)].into()));
         check(Some(vec!["a"]), Value::List(vec![Value::str("a")].into()));

@@ -49,9 +49,9 @@ impl<T: Export> FieldValue for Exported<T> {
 /// A field that is exported as formatted text, cut after some hundred bytes.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Formatted<'a>(pub fmt::Arguments<'a>);
+pub struct FormattedField<'a>(pub fmt::Arguments<'a>);
 
-impl FieldValue for Formatted<'_> {
+impl FieldValue for FormattedField<'_> {
     fn cell(&self, cells: &mut Cells) -> Cell {
         with_text(self.0, |text| cells.text(text))
     }

@@ -25,7 +25,7 @@ pub(crate) fn with_text<R>(arguments: fmt::Arguments<'_>, see: impl FnOnce(&str)
         return see(text);
     }
 
-    let mut text = Text { buffer: [0; MAX_FORMATTED_BYTES], length: 0 };
+    let mut text = BoundedText { buffer: [0; MAX_FORMATTED_BYTES], length: 0 };
     // An error means that it is full, or that there is no more text.
     let _ = text.write_fmt(arguments);
     let bytes = text.buffer.get(..text.length).unwrap_or_default();
@@ -33,12 +33,12 @@ pub(crate) fn with_text<R>(arguments: fmt::Arguments<'_>, see: impl FnOnce(&str)
 }
 
 /// A buffer for text that refuses what does not fit.
-struct Text {
+struct BoundedText {
     buffer: [u8; MAX_FORMATTED_BYTES],
     length: usize,
 }
 
-impl Text {
+impl BoundedText {
     /// Appends text, or nothing if it does not fit.
     fn push(&mut self, text: &str) {
         if let Some(free) = self.buffer.get_mut(self.length..self.length + text.len()) {
@@ -56,7 +56,7 @@ impl Text {
     }
 }
 
-impl Write for Text {
+impl Write for BoundedText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = MAX_FORMATTED_BYTES - self.length;
         if text.len() <= room {

@@ -8,13 +8,13 @@
 //!   read@exit     n, elapsed, outcome, result    always: outcome is ok, err, panic or cancelled
 //! ```
 //!
-//! An [`Exit`] guard is made when the function begins. If nothing is woven, it is one null pointer, tested once at
+//! A [`FunctionExitGuard`] guard is made when the function begins. If nothing is woven, it is one null pointer, tested once at
 //! the end. Otherwise it holds the fields, evaluated at the beginning, because the body may consume the arguments.
-//! The body reaches [`Exit::finish`] when it returns. If the guard is dropped before, the function has panicked, or
+//! The body reaches [`FunctionExitGuard::finish`] when it returns. If the guard is dropped before, the function has panicked, or
 //! it is an async function whose future was dropped: it was cancelled.
 //!
 //! A function may return anything. How much of the returned value queries see depends on the traits that its type
-//! has; [`Returned`] makes the compiler choose.
+//! has; [`ReturnedValue`] makes the compiler choose.
 
 use crate::report::thread_slot::EventGuard;
 use crate::site::export::Export;
@@ -72,7 +72,7 @@ pub struct ObservedOutcome {
 /// A guard that fires the exit of a function, however the function ends.
 #[derive(Debug)]
 #[must_use = "the function is left when this is dropped"]
-pub struct Exit {
+pub struct FunctionExitGuard {
     // Boxed, because the guard is moved at every exit, and few exits are woven.
     observed: Option<Box<BegunCall>>,
 }
@@ -101,7 +101,7 @@ enum EvaluatedField {
     Panicked,
 }
 
-impl Exit {
+impl FunctionExitGuard {
     /// Begins a function with `fields` fields. If its exit or error is woven, evaluates those that are observed,
     /// and takes the time.
     #[inline(always)]
@@ -110,9 +110,11 @@ impl Exit {
         error: FunctionTracepoint,
         fields: usize,
         field: impl Fn(usize) -> Value,
-    ) -> Exit {
+    ) -> FunctionExitGuard {
         let woven = exit.is_woven() || error.is_woven();
-        Exit { observed: if woven { BegunCall::begin(exit, error, fields, &field) } else { None } }
+        FunctionExitGuard {
+            observed: if woven { BegunCall::begin(exit, error, fields, &field) } else { None },
+        }
     }
 
     /// Fires the exit of a function that returned, after its error if it failed. `outcome` is called only if the
@@ -125,7 +127,7 @@ impl Exit {
     }
 }
 
-impl Drop for Exit {
+impl Drop for FunctionExitGuard {
     #[inline(always)]
     fn drop(&mut self) {
         if let Some(observed) = self.observed.take() {
@@ -253,7 +255,7 @@ fn evaluate(field: &dyn Fn(usize) -> Value, index: usize) -> EvaluatedField {
 /// of references. `(&&&&&&&Returned(&value)).outcome(wanted)` removes one reference after the other until a trait's
 /// bounds hold, so each trait is tried before the one after it.
 #[derive(Debug)]
-pub struct Returned<'a, T>(pub &'a T);
+pub struct ReturnedValue<'a, T>(pub &'a T);
 
 macro_rules! outcomes {
     ($($doc:literal $of:ident [$($generics:tt)*] $self:ty, |$value:ident, $wanted:ident| $outcome:expr;)*) => {$(
@@ -274,28 +276,28 @@ macro_rules! outcomes {
 
 outcomes! {
     "A result and an error with a message."
-    OfResultDisplay [T: Export, E: Display] &&&&&&Returned<'_, Result<T, E>>,
+    OfResultDisplay [T: Export, E: Display] &&&&&&ReturnedValue<'_, Result<T, E>>,
         |value, wanted| of_result(value, wanted, T::export, display);
     "A result and an error with a debug form."
-    OfResultDebug [T: Export, E: Debug] &&&&&Returned<'_, Result<T, E>>,
+    OfResultDebug [T: Export, E: Debug] &&&&&ReturnedValue<'_, Result<T, E>>,
         |value, wanted| of_result(value, wanted, T::export, debug);
     "An opaque result and an error with a message."
-    OfErrorDisplay [T, E: Display] &&&&Returned<'_, Result<T, E>>,
+    OfErrorDisplay [T, E: Display] &&&&ReturnedValue<'_, Result<T, E>>,
         |value, wanted| of_result(value, wanted, |_| Value::Null, display);
     "An opaque result and an error with a debug form."
-    OfErrorDebug [T, E: Debug] &&&Returned<'_, Result<T, E>>,
+    OfErrorDebug [T, E: Debug] &&&ReturnedValue<'_, Result<T, E>>,
         |value, wanted| of_result(value, wanted, |_| Value::Null, debug);
     "An opaque result and an opaque error, which is named by its type."
-    OfError [T, E] &&Returned<'_, Result<T, E>>,
+    OfError [T, E] &&ReturnedValue<'_, Result<T, E>>,
         |value, wanted| of_result(value, wanted, |_| Value::Null, |_| Value::str(std::any::type_name::<E>()));
     "A value that cannot fail."
-    OfExport [T: Export] &Returned<'_, T>,
+    OfExport [T: Export] &ReturnedValue<'_, T>,
         |value, wanted| FunctionOutcome {
             error: None,
             result: if wanted.result { value.export() } else { Value::Null },
         };
     "Anything else."
-    OfAny [T] Returned<'_, T>,
+    OfAny [T] ReturnedValue<'_, T>,
         |_value, _wanted| FunctionOutcome { error: None, result: Value::Null };
 }
 
@@ -343,7 +345,7 @@ mod tests {
     macro_rules! outcome {
         ($ty:ty, $value:expr) => {{
             let value: $ty = $value;
-            text((&&&&&&&Returned(&value)).outcome(ObservedOutcome { result: true, error: true }))
+            text((&&&&&&&ReturnedValue(&value)).outcome(ObservedOutcome { result: true, error: true }))
         }};
     }
 

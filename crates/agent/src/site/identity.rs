@@ -11,7 +11,7 @@ use std::sync::{Arc, RwLock};
 
 /// The values of the default fields `host`, `process` and `pid`.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub struct ProcessIdentity {
     /// The host.
     pub host: Arc<str>,
     /// The process name.
@@ -21,34 +21,34 @@ pub struct Identity {
 }
 
 /// The identity that was set last.
-static IDENTITY: RwLock<Option<Identity>> = RwLock::new(None);
+static IDENTITY: RwLock<Option<ProcessIdentity>> = RwLock::new(None);
 
 /// Counts changes of the identity, by which threads notice that their copies are outdated.
 static VERSION: AtomicU32 = AtomicU32::new(0);
 
-impl Identity {
+impl ProcessIdentity {
     /// Returns the identity of this process under these names.
-    pub fn new(host: &str, process: &str) -> Identity {
-        Identity { host: host.into(), process: process.into(), pid: std::process::id() }
+    pub fn new(host: &str, process: &str) -> ProcessIdentity {
+        ProcessIdentity { host: host.into(), process: process.into(), pid: std::process::id() }
     }
 }
 
 /// Sets the identity of this process. Events before this have `unknown` as host and process.
-pub fn set_identity(identity: Identity) {
+pub fn set_identity(identity: ProcessIdentity) {
     let mut current = IDENTITY.write().unwrap_or_else(std::sync::PoisonError::into_inner);
     *current = Some(identity);
     VERSION.fetch_add(1, Ordering::Release);
 }
 
 /// Returns the identity of this process.
-pub fn identity() -> Identity {
+pub fn identity() -> ProcessIdentity {
     let current = IDENTITY.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-    current.clone().unwrap_or_else(|| Identity::new("unknown", "unknown"))
+    current.clone().unwrap_or_else(|| ProcessIdentity::new("unknown", "unknown"))
 }
 
 thread_local! {
     /// The thread's own copy of the identity, and the version that it is of.
-    static COPIED: cell::Cell<Option<(u32, Identity)>> = const { cell::Cell::new(None) };
+    static COPIED: cell::Cell<Option<(u32, ProcessIdentity)>> = const { cell::Cell::new(None) };
     /// The name of the thread, or its id if it has none.
     static THREAD: Arc<str> = {
         let thread = std::thread::current();
@@ -72,7 +72,7 @@ pub(crate) fn pid() -> Cell {
 }
 
 /// Reads this thread's copy of the identity, after renewing it if the identity has changed.
-fn copied<R>(read: impl FnOnce(&Identity) -> R) -> R {
+fn copied<R>(read: impl FnOnce(&ProcessIdentity) -> R) -> R {
     let version = VERSION.load(Ordering::Acquire);
 
     // Taken out while it is read, as a cell gives no reference to its content.
@@ -86,8 +86,8 @@ fn copied<R>(read: impl FnOnce(&Identity) -> R) -> R {
 }
 
 /// Copies an identity with its texts, so that no two threads count references to the same text.
-fn private_copy(identity: &Identity) -> Identity {
-    Identity { pid: identity.pid, ..Identity::new(&identity.host, &identity.process) }
+fn private_copy(identity: &ProcessIdentity) -> ProcessIdentity {
+    ProcessIdentity { pid: identity.pid, ..ProcessIdentity::new(&identity.host, &identity.process) }
 }
 
 /// Returns the name of this thread, or its id if it has none; null while the thread ends.

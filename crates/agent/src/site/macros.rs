@@ -123,33 +123,33 @@ macro_rules! __field {
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = % $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
-            [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::CapturedVariable(&$value)).take();]
-            [$($done)* { $field, $kind, $crate::Type::String, copied $crate::site::fields::Formatted(::core::format_args!("{}", value)) }]
+            [$($copy)* #[allow(unused_imports)] use $crate::site::export::{TakeByCopy as _, TakeByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::CapturedVariable(&$value)).take();]
+            [$($done)* { $field, $kind, $crate::Type::String, copied $crate::site::fields::FormattedField(::core::format_args!("{}", value)) }]
             $($($rest)*)?
         )
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = % $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $kind, $crate::Type::String, computed $crate::site::fields::Formatted(::core::format_args!("{}", $value))
+            $field, $kind, $crate::Type::String, computed $crate::site::fields::FormattedField(::core::format_args!("{}", $value))
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = ? $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
-            [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::CapturedVariable(&$value)).take();]
-            [$($done)* { $field, $kind, $crate::Type::String, copied $crate::site::fields::Formatted(::core::format_args!("{:?}", value)) }]
+            [$($copy)* #[allow(unused_imports)] use $crate::site::export::{TakeByCopy as _, TakeByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::CapturedVariable(&$value)).take();]
+            [$($done)* { $field, $kind, $crate::Type::String, copied $crate::site::fields::FormattedField(::core::format_args!("{:?}", value)) }]
             $($($rest)*)?
         )
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = ? $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $kind, $crate::Type::String, computed $crate::site::fields::Formatted(::core::format_args!("{:?}", $value))
+            $field, $kind, $crate::Type::String, computed $crate::site::fields::FormattedField(::core::format_args!("{:?}", $value))
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!(
             [$name]
-            [$($copy)* #[allow(unused_imports)] use $crate::site::export::{ByCopy as _, ByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::CapturedVariable(&$value)).take();]
+            [$($copy)* #[allow(unused_imports)] use $crate::site::export::{TakeByCopy as _, TakeByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::CapturedVariable(&$value)).take();]
             [$($done)* { $field, $kind, $crate::Type::Any, copied $crate::site::fields::Exported(&value) }]
             $($($rest)*)?
         )

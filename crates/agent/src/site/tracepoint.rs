@@ -34,8 +34,10 @@
 //! pointer.
 
 use crate::run::cells::{Cell, Cells};
-use crate::run::event::fire;
-use crate::site::declaration::{Constants, Declaration, ExportedField, SourceLocation, are_different};
+use crate::run::fire_event::fire;
+use crate::site::declaration::{
+    Constants, ExportedField, SourceLocation, TracepointDeclaration, are_different,
+};
 use crate::weave::published::PublishedAdvice;
 use pivot_advice::{Exports, Value};
 use std::fmt;
@@ -44,7 +46,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 /// A call site that exports fields, and the advice woven there.
 pub struct Tracepoint {
     /// Name, fields and location, which never change.
-    pub(crate) declaration: Declaration,
+    pub(crate) declaration: TracepointDeclaration,
     /// The call site's byte: not zero while advice is woven.
     flag: &'static AtomicU8,
     /// The advice that is woven, to be read without a lock.
@@ -65,7 +67,10 @@ impl Tracepoint {
         assert!(!name.is_empty(), "a tracepoint has a name");
         assert!(are_different(fields), "a tracepoint exports each field once: two have the same name");
         let (constants, is_one_of_several) = (None, false);
-        Tracepoint::unwoven(Declaration { name, fields, constants, location, is_one_of_several }, flag)
+        Tracepoint::unwoven(
+            TracepointDeclaration { name, fields, constants, location, is_one_of_several },
+            flag,
+        )
     }
 
     /// Returns a call site that is registered while the program runs. Others of its name may export other fields.
@@ -77,11 +82,14 @@ impl Tracepoint {
         flag: &'static AtomicU8,
     ) -> Tracepoint {
         let (constants, is_one_of_several) = (Some(constants), true);
-        Tracepoint::unwoven(Declaration { name, fields, constants, location, is_one_of_several }, flag)
+        Tracepoint::unwoven(
+            TracepointDeclaration { name, fields, constants, location, is_one_of_several },
+            flag,
+        )
     }
 
     /// Returns a call site without advice.
-    const fn unwoven(declaration: Declaration, flag: &'static AtomicU8) -> Tracepoint {
+    const fn unwoven(declaration: TracepointDeclaration, flag: &'static AtomicU8) -> Tracepoint {
         Tracepoint { declaration, flag, published: PublishedAdvice::empty(), observed: AtomicU64::new(0) }
     }
 
@@ -145,7 +153,7 @@ impl Tracepoint {
 
 impl fmt::Debug for Tracepoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Declaration { name, location, .. } = &self.declaration;
+        let TracepointDeclaration { name, location, .. } = &self.declaration;
         f.debug_struct("Tracepoint").field("name", name).field("location", location).finish()
     }
 }

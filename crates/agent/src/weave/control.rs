@@ -21,7 +21,7 @@ pub fn weave(desired: &[Advice]) -> Vec<WeaveProblem> {
 
 /// Weaves exactly these advices, as [`weave`](fn@crate::weave) does, of queries that came with these generations.
 ///
-/// A request that began before its query's generation (see [`pivot_baggage::generation`]) may have passed
+/// A request that began before its query's generation (see [`pivot_baggage::request_generation`]) may have passed
 /// tracepoints at which the query was not woven yet, so that nothing happened before is uncertain in it.
 pub fn weave_since(desired: &[Advice], since: &BTreeMap<QueryId, u64>) -> Vec<WeaveProblem> {
     let mut weaver = weaver();

@@ -4,15 +4,15 @@ use std::sync::{Mutex, PoisonError};
 
 /// Functions that are called together.
 #[derive(Debug)]
-pub(crate) struct Listeners(Mutex<Vec<fn()>>);
+pub(crate) struct ChangeListeners(Mutex<Vec<fn()>>);
 
 /// Called after weaving has changed.
-pub(crate) static CHANGED: Listeners = Listeners(Mutex::new(Vec::new()));
+pub(crate) static CHANGED: ChangeListeners = ChangeListeners(Mutex::new(Vec::new()));
 
 /// Called after CPU budgets were enforced, and when that stops.
-pub(crate) static GOVERNED: Listeners = Listeners(Mutex::new(Vec::new()));
+pub(crate) static GOVERNED: ChangeListeners = ChangeListeners(Mutex::new(Vec::new()));
 
-impl Listeners {
+impl ChangeListeners {
     fn add(&self, listener: fn()) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
     }

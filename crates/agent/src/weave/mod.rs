@@ -3,7 +3,7 @@
 //! ```text
 //! weave(advice) ─▶ Weaver ── for every tracepoint ──▶ verify ─▶ LinkedAdvice ─▶ WovenAdvice ─▶ WovenSet ─▶ published
 //!                    │
-//!                 Governor: which queries run, and for how many requests ──▶ Gate, which events read
+//!                 Governor: which queries run, and for how many requests ──▶ QueryGate, which events read
 //! ```
 //!
 //! Reading order: [`control`] (what may be asked of weaving), `weaver`, [`verify`](mod@verify), [`name_linker`], `woven`,

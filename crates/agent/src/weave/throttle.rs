@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A query of weight `w` samples one request in `w`, the same ones in every process; see
-//! [`sample`](crate::run::sample). Events read a query's `Gate`, two atomic words, and nothing else. The
+//! [`sample`](crate::run::sample). Events read a query's `QueryGate`, two atomic words, and nothing else. The
 //! `Governor` decides once a second, behind the weaver's lock, and has no clock of its own: it is told how much time
 //! has passed and what each query cost.
 
@@ -36,7 +36,7 @@ const HEADROOM: f64 = 0.75;
 
 /// The part of a query's state that events read.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct QueryGate {
     /// The query samples one request in this many; 0 once it is quarantined.
     weight: AtomicU32,
     /// The generation that brought the query's advice.
@@ -47,9 +47,9 @@ pub(crate) struct Gate {
     panic: OnceLock<String>,
 }
 
-impl Gate {
-    pub(crate) fn new() -> Gate {
-        Gate {
+impl QueryGate {
+    pub(crate) fn new() -> QueryGate {
+        QueryGate {
             weight: AtomicU32::new(1),
             since: AtomicU64::new(0),
             max_groups: AtomicUsize::new(MAX_GROUPS),
@@ -103,7 +103,7 @@ impl Gate {
 /// The governor's account of one query.
 #[derive(Debug)]
 struct QueryHealth {
-    gate: Arc<Gate>,
+    gate: Arc<QueryGate>,
     /// The query samples one request in this many, as far as its budget says.
     weight: u32,
     /// How many times in a row the budget was exceeded.
@@ -125,7 +125,7 @@ struct QueryHealth {
 impl QueryHealth {
     fn new() -> QueryHealth {
         QueryHealth {
-            gate: Arc::new(Gate::new()),
+            gate: Arc::new(QueryGate::new()),
             weight: 1,
             strikes: 0,
             rest_ns: 0,
@@ -230,7 +230,7 @@ impl Governor {
     }
 
     /// Returns the gate of a query, or `None` while the query may not run.
-    pub(crate) fn running(&self, query: QueryId) -> Option<Arc<Gate>> {
+    pub(crate) fn running(&self, query: QueryId) -> Option<Arc<QueryGate>> {
         let health = self.0.get(&query).filter(|health| health.rest_ns == 0)?;
         health.gate.is_open().then(|| Arc::clone(&health.gate))
     }

@@ -23,14 +23,14 @@ pub fn verify(advice: &Advice) -> Result<(), AgentError> {
     if advice.instructions.len() > MAX_INSTRUCTIONS {
         return Err(AgentError::Limit { what: "instructions", limit: MAX_INSTRUCTIONS });
     }
-    let mut bound = Bound::default();
+    let mut bound = BoundColumns::default();
     steps.iter().try_for_each(|step| bound.step(advice, step))?;
     bound.end(advice, last)
 }
 
 /// Columns and states that earlier instructions have bound.
 #[derive(Default)]
-struct Bound {
+struct BoundColumns {
     columns: usize,
     /// The states of the row; none where a Distinct lost it.
     states: Vec<Option<AggregateKind>>,
@@ -39,7 +39,7 @@ struct Bound {
     expressions: usize,
 }
 
-impl Bound {
+impl BoundColumns {
     fn step(&mut self, advice: &Advice, step: &Instruction) -> Result<(), AgentError> {
         match step {
             Instruction::Observe { .. } if self.unpacked => {
@@ -136,7 +136,7 @@ impl Bound {
 
             // The subquery reads the columns and states of the bag, and nothing of the row that it is joined with.
             let states = bag.iter().copied().map(Some).collect();
-            let mut inside = Bound { columns: usize::from(*width), states, ..Bound::default() };
+            let mut inside = BoundColumns { columns: usize::from(*width), states, ..BoundColumns::default() };
             keys.iter().try_for_each(|key| inside.column(*key))?;
             folds.iter().try_for_each(|fold| inside.fold(fold))?;
             let missing = |finished: &&FinalValue| usize::from(finished.state) >= folds.len();

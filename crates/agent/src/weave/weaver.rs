@@ -16,7 +16,7 @@ use crate::site::catalogue::tracepoints;
 use crate::site::tracepoint::Tracepoint;
 use crate::weave::listeners;
 use crate::weave::name_linker::LinkedAdvice;
-use crate::weave::published::RetiredSets;
+use crate::weave::published::RetiredWovenSets;
 use crate::weave::throttle::Governor;
 use crate::weave::verify::verify;
 use crate::weave::woven::{Executor, WovenAdvice, WovenSet};
@@ -39,7 +39,7 @@ pub(crate) struct Weaver {
     lapsed: bool,
     /// Whether weaving has changed since the listeners were called.
     changed: bool,
-    retired: RetiredSets,
+    retired: RetiredWovenSets,
 }
 
 static WEAVER: Mutex<Weaver> = Mutex::new(Weaver {
@@ -50,7 +50,7 @@ static WEAVER: Mutex<Weaver> = Mutex::new(Weaver {
     disabled: false,
     lapsed: false,
     changed: false,
-    retired: RetiredSets::new(),
+    retired: RetiredWovenSets::new(),
 });
 
 /// Locks the weaver. Whoever changes what is woven passes the lock to [`finish`] afterwards, which releases it.

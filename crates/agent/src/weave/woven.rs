@@ -13,9 +13,9 @@
 use crate::run::advice_compiler::compile;
 use crate::run::fused::plan::FusedAdvice;
 use crate::run::ir::{CompiledAdvice, SchemaInterner};
-use crate::site::declaration::Declaration;
+use crate::site::declaration::TracepointDeclaration;
 use crate::weave::name_linker::{FieldSource, LinkedAdvice};
-use crate::weave::throttle::Gate;
+use crate::weave::throttle::QueryGate;
 use pivot_advice::{Advice, BagKey};
 use std::sync::Arc;
 
@@ -39,9 +39,9 @@ pub(crate) struct WovenAdvice {
     pub(crate) linked: LinkedAdvice,
     pub(crate) executor: Executor,
     /// Whether, and for which requests, the query may run.
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) gate: Arc<QueryGate>,
     /// The tracepoint that it is woven at.
-    pub(crate) tracepoint: &'static Declaration,
+    pub(crate) tracepoint: &'static TracepointDeclaration,
     /// The query's id, as one number.
     pub(crate) query: u64,
     /// Where every thread keeps the query's table.
@@ -86,8 +86,8 @@ impl WovenAdvice {
     pub(crate) fn new(
         linked: LinkedAdvice,
         executor: Executor,
-        gate: Arc<Gate>,
-        tracepoint: &'static Declaration,
+        gate: Arc<QueryGate>,
+        tracepoint: &'static TracepointDeclaration,
         table_index: usize,
     ) -> WovenAdvice {
         // Asked of the advice once, here, because events ask for it.

@@ -16,7 +16,7 @@
 //! see [`crate::carry::future`].
 
 use crate::baggage::{Baggage, JoinOutcome};
-use crate::causality::generation::is_carrying;
+use crate::causality::request_generation::is_carrying;
 use crate::losses;
 use crate::sync::thread_local;
 use std::cell::Cell;
@@ -34,8 +34,8 @@ thread_local! {
 /// baggage is what `work` left of it, also if `work` panics.
 #[inline]
 pub fn run_in<T>(baggage: &mut Option<Baggage>, work: impl FnOnce() -> T) -> T {
-    struct Swap<'a>(&'a mut Option<Baggage>);
-    impl Drop for Swap<'_> {
+    struct SwapBackOnDrop<'a>(&'a mut Option<Baggage>);
+    impl Drop for SwapBackOnDrop<'_> {
         #[inline]
         fn drop(&mut self) {
             swap(self.0);
@@ -43,7 +43,7 @@ pub fn run_in<T>(baggage: &mut Option<Baggage>, work: impl FnOnce() -> T) -> T {
     }
 
     swap(baggage);
-    let _swap = Swap(baggage);
+    let _swap = SwapBackOnDrop(baggage);
     work()
 }
 

@@ -15,12 +15,12 @@ use std::sync::PoisonError;
 
 /// The baggage of one branch once that has ended, shared between the branch and whoever waits for it.
 #[derive(Debug, Clone, Default)]
-pub struct Ending(Arc<Mutex<Option<Baggage>>>);
+pub struct BranchEnding(Arc<Mutex<Option<Baggage>>>);
 
-impl Ending {
+impl BranchEnding {
     /// Returns an ending of a branch that has not ended.
-    pub fn new() -> Ending {
-        Ending::default()
+    pub fn new() -> BranchEnding {
+        BranchEnding::default()
     }
 
     /// Leaves the baggage of the branch that ends.
@@ -43,7 +43,7 @@ impl Ending {
 }
 
 /// Leaves a baggage when it is dropped, thus also when the code between panics.
-struct HandOverOnDrop<'a>(Option<Baggage>, &'a Ending);
+struct HandOverOnDrop<'a>(Option<Baggage>, &'a BranchEnding);
 
 impl Drop for HandOverOnDrop<'_> {
     fn drop(&mut self) {
@@ -57,8 +57,8 @@ impl Drop for HandOverOnDrop<'_> {
 /// that branch leaves its baggage. The branch forks here, not when the closure is called. Outside a request
 /// the closure is `work`.
 #[track_caller]
-pub fn carried<T>(work: impl FnOnce() -> T) -> (impl FnOnce() -> T, Ending) {
-    let (branch, ending) = (fork(), Ending::new());
+pub fn carried<T>(work: impl FnOnce() -> T) -> (impl FnOnce() -> T, BranchEnding) {
+    let (branch, ending) = (fork(), BranchEnding::new());
     let left = ending.clone();
 
     let carried = move || {

@@ -39,7 +39,7 @@ impl Fan {
     #[track_caller]
     pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
         let Some(branch) = self.fork() else { return work() };
-        let mut running = RunningBranch { branch: Some(branch), fan: self };
+        let mut running = FanBranch { branch: Some(branch), fan: self };
         run_in(&mut running.branch, work)
     }
 
@@ -63,12 +63,12 @@ impl Fan {
 }
 
 /// A branch that ends when it is dropped, thus also when its work panics.
-struct RunningBranch<'a> {
+struct FanBranch<'a> {
     branch: Option<Baggage>,
     fan: &'a Fan,
 }
 
-impl Drop for RunningBranch<'_> {
+impl Drop for FanBranch<'_> {
     fn drop(&mut self) {
         let mut ended = lock(&self.fan.ended);
         match (&mut *ended, self.branch.take()) {

@@ -12,14 +12,14 @@
 //! |---------------------------|------------|---------------------------|-------------------------------|
 //! | [`FutureExt::in_baggage`] | given      | comes out with the output | ends with the future          |
 //! | [`forked`]                | forks here | joins where it is polled  | rejoins where it is dropped   |
-//! | [`carried_future`]        | forks here | is left in an [`Ending`]  | is left in an [`Ending`]      |
+//! | [`carried_future`]        | forks here | is left in a [`BranchEnding`]  | is left in a [`BranchEnding`]      |
 //!
 //! A future that is dropped before it is ready is dropped inside its request, so that events of its
 //! destructors belong to it.
 
 use crate::baggage::Baggage;
 use crate::carry::current::{fork, join, rejoin, run_in};
-use crate::carry::ending::Ending;
+use crate::carry::ending::BranchEnding;
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::pin::Pin;
@@ -33,7 +33,7 @@ enum OnFutureDrop {
     /// The baggage joins the request in which the future is dropped, if it is a branch of that.
     Rejoin,
     /// The baggage is left for whoever waits for the end.
-    Leave(Ending),
+    Leave(BranchEnding),
 }
 
 pin_project! {
@@ -161,7 +161,7 @@ pin_project! {
     pub struct CarriedFuture<F> {
         #[pin]
         inside: InBaggage<F>,
-        ending: Ending,
+        ending: BranchEnding,
     }
 }
 
@@ -169,8 +169,8 @@ pin_project! {
 /// branch leaves its baggage when the future is ready or dropped. The branch forks here, not at the first
 /// poll.
 #[track_caller]
-pub fn carried_future<F: Future>(future: F) -> (CarriedFuture<F>, Ending) {
-    let ending = Ending::new();
+pub fn carried_future<F: Future>(future: F) -> (CarriedFuture<F>, BranchEnding) {
+    let ending = BranchEnding::new();
     let on_drop = OnFutureDrop::Leave(ending.clone());
     let inside = InBaggage { future: Some(future), baggage: fork(), on_drop };
     (CarriedFuture { inside, ending: ending.clone() }, ending)
@@ -320,9 +320,9 @@ mod tests {
         assert_eq!(scope.finish().instance_count(), 0);
     }
 
-    struct SeenAtDrop(Arc<AtomicU64>);
+    struct RequestSeenAtDrop(Arc<AtomicU64>);
 
-    impl Drop for SeenAtDrop {
+    impl Drop for RequestSeenAtDrop {
         fn drop(&mut self) {
             self.0.store(seen(), Relaxed);
         }
@@ -330,7 +330,7 @@ mod tests {
 
     fn check_destructor(end: impl Future<Output = ()> + Unpin) {
         let counted = Arc::new(AtomicU64::new(0));
-        let guard = SeenAtDrop(counted.clone());
+        let guard = RequestSeenAtDrop(counted.clone());
         let work = async move {
             let _guard = guard;
             pack(1);

@@ -3,7 +3,7 @@
 //! Functions and types look like those of [`std::thread`]. A thread runs in a branch of the request, and
 //! waiting for it joins the branch, however it ended.
 
-use crate::carry::ending::{Ending, carried};
+use crate::carry::ending::{BranchEnding, carried};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -18,7 +18,7 @@ pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Jo
 #[derive(Debug)]
 pub struct JoinHandle<T> {
     inner: thread::JoinHandle<T>,
-    ending: Ending,
+    ending: BranchEnding,
 }
 
 impl<T> JoinHandle<T> {
@@ -37,12 +37,12 @@ impl<T> JoinHandle<T> {
 }
 
 /// The endings of the threads of a scope.
-type Endings = Arc<Mutex<Vec<Ending>>>;
+type Endings = Arc<Mutex<Vec<BranchEnding>>>;
 
 /// Runs `work`, which may start threads that borrow; waits for all of them and joins their branches.
-pub fn scope<'env, T>(work: impl for<'scope> FnOnce(&Scope<'scope, 'env>) -> T) -> T {
+pub fn scope<'env, T>(work: impl for<'scope> FnOnce(&ThreadScope<'scope, 'env>) -> T) -> T {
     let endings = Endings::default();
-    let result = thread::scope(|inner| work(&Scope { inner, endings: endings.clone() }));
+    let result = thread::scope(|inner| work(&ThreadScope { inner, endings: endings.clone() }));
 
     // All threads have ended. Those that somebody waited for have left nothing any more.
     for ending in endings.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
@@ -53,12 +53,12 @@ pub fn scope<'env, T>(work: impl for<'scope> FnOnce(&Scope<'scope, 'env>) -> T) 
 
 /// Starts threads that end before the scope does.
 #[derive(Debug)]
-pub struct Scope<'scope, 'env: 'scope> {
+pub struct ThreadScope<'scope, 'env: 'scope> {
     inner: &'scope thread::Scope<'scope, 'env>,
     endings: Endings,
 }
 
-impl<'scope> Scope<'scope, '_> {
+impl<'scope> ThreadScope<'scope, '_> {
     /// Starts a thread that runs in a branch of the current request.
     #[track_caller]
     pub fn spawn<T: Send + 'scope>(
@@ -75,7 +75,7 @@ impl<'scope> Scope<'scope, '_> {
 #[derive(Debug)]
 pub struct ScopedJoinHandle<'scope, T> {
     inner: thread::ScopedJoinHandle<'scope, T>,
-    ending: Ending,
+    ending: BranchEnding,
 }
 
 impl<T> ScopedJoinHandle<'_, T> {

@@ -2,7 +2,7 @@
 
 pub(crate) mod branch;
 pub mod clock;
-pub mod generation;
 pub(crate) mod instance;
 mod random;
+pub mod request_generation;
 pub mod share;

@@ -44,31 +44,31 @@ pub const MAX_INTERVALS: usize = 4096;
 
 /// A dyadic interval: a 2^-`depth` part of the whole. Its `start` is a multiple of its length.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Interval {
+struct DyadicInterval {
     start: u64,
     depth: u8,
 }
 
-impl Interval {
+impl DyadicInterval {
     fn last(self) -> u64 {
         self.start | bits_below(self.depth)
     }
 
-    fn covers(self, other: Interval) -> bool {
+    fn covers(self, other: DyadicInterval) -> bool {
         self.start <= other.start && other.last() <= self.last()
     }
 
     /// Returns the two halves of an interval that is not yet at [`MAX_DEPTH`].
-    fn halves(self) -> (Interval, Interval) {
+    fn halves(self) -> (DyadicInterval, DyadicInterval) {
         let depth = self.depth + 1;
         let middle = self.start | 1 << (MAX_DEPTH - depth);
-        (Interval { start: self.start, depth }, Interval { start: middle, depth })
+        (DyadicInterval { start: self.start, depth }, DyadicInterval { start: middle, depth })
     }
 
     /// Returns the interval of which these two are the halves, or `None` if they are not the halves of one.
-    fn parent(left: Interval, right: Interval) -> Option<Interval> {
+    fn parent(left: DyadicInterval, right: DyadicInterval) -> Option<DyadicInterval> {
         let depth = left.depth.checked_sub(1)?;
-        let parent = Interval { start: left.start & !bits_below(depth), depth };
+        let parent = DyadicInterval { start: left.start & !bits_below(depth), depth };
         (parent.halves() == (left, right)).then_some(parent)
     }
 }
@@ -83,13 +83,13 @@ fn bits_below(depth: u8) -> u64 {
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Share {
     /// Sorted, disjoint, and no two of them the halves of one. Most shares have a single one.
-    intervals: SmallVec<[Interval; 1]>,
+    intervals: SmallVec<[DyadicInterval; 1]>,
 }
 
 impl Share {
     /// Returns the share of the only branch of a request.
     pub fn whole() -> Share {
-        Share { intervals: smallvec![Interval { start: 0, depth: 0 }] }
+        Share { intervals: smallvec![DyadicInterval { start: 0, depth: 0 }] }
     }
 
     /// Whether the share is nothing, as that of an anonymous branch is.
@@ -106,7 +106,7 @@ impl Share {
     pub fn unite(&mut self, other: &Share) {
         // A child comes back to the parent that gave it the other half: the usual case, without a list.
         if let ([mine], [theirs]) = (self.intervals.as_mut_slice(), other.intervals.as_slice()) {
-            let parent = Interval::parent((*mine).min(*theirs), (*mine).max(*theirs));
+            let parent = DyadicInterval::parent((*mine).min(*theirs), (*mine).max(*theirs));
             if let Some(parent) = parent {
                 *mine = parent;
                 return;
@@ -193,7 +193,7 @@ impl Share {
     /// split.
     #[cfg(test)]
     pub(crate) fn leftmost(depth: u8) -> Share {
-        Share { intervals: smallvec![Interval { start: 0, depth }] }
+        Share { intervals: smallvec![DyadicInterval { start: 0, depth }] }
     }
 
     /// Returns the place of the smallest interval other than the tip, which is the block in use.
@@ -203,9 +203,9 @@ impl Share {
     }
 
     /// Returns the union of intervals in any order, as few as possible.
-    fn union_of(mut intervals: SmallVec<[Interval; 1]>) -> Share {
+    fn union_of(mut intervals: SmallVec<[DyadicInterval; 1]>) -> Share {
         intervals.sort_unstable();
-        let mut united: SmallVec<[Interval; 1]> = SmallVec::new();
+        let mut united: SmallVec<[DyadicInterval; 1]> = SmallVec::new();
 
         for mut interval in intervals {
             if united.last().is_some_and(|last| last.covers(interval)) {
@@ -213,7 +213,7 @@ impl Share {
             }
 
             // Two halves become their parent, which may be the right half of another parent.
-            while let Some(parent) = united.last().and_then(|left| Interval::parent(*left, interval)) {
+            while let Some(parent) = united.last().and_then(|left| DyadicInterval::parent(*left, interval)) {
                 united.pop();
                 interval = parent;
             }
@@ -237,7 +237,7 @@ impl Share {
         }
 
         let mut bits = BitWriter { bytes: vec![TREE], at: 8 };
-        write_node(&mut bits, &self.intervals, Interval { start: 0, depth: 0 });
+        write_node(&mut bits, &self.intervals, DyadicInterval { start: 0, depth: 0 });
         if bits.bytes.len() < list.len() { bits.bytes.into() } else { list }
     }
 
@@ -248,14 +248,14 @@ impl Share {
             && rest.len() == start_bytes(*depth)
         {
             let start = rest.first().map_or(0, |first| u64::from(*first) << 56) & !bits_below(*depth);
-            return Ok(Share { intervals: smallvec![Interval { start, depth: *depth }] });
+            return Ok(Share { intervals: smallvec![DyadicInterval { start, depth: *depth }] });
         }
 
         let mut intervals = SmallVec::new();
         if let Some((&TREE, tree)) = bytes.split_first() {
             read_node(
                 &mut BitReader { bytes: tree, at: 0 },
-                Interval { start: 0, depth: 0 },
+                DyadicInterval { start: 0, depth: 0 },
                 &mut intervals,
             )?;
         } else {
@@ -270,7 +270,7 @@ impl Share {
 /// The first byte of a share that is encoded as a tree; no interval is so deep.
 const TREE: u8 = 0xff;
 
-fn read_list(mut bytes: &[u8], intervals: &mut SmallVec<[Interval; 1]>) -> Result<(), &'static str> {
+fn read_list(mut bytes: &[u8], intervals: &mut SmallVec<[DyadicInterval; 1]>) -> Result<(), &'static str> {
     while let Some((&depth, rest)) = bytes.split_first() {
         if depth > MAX_DEPTH || intervals.len() == MAX_INTERVALS {
             return Err("an interval of a share is out of bounds");
@@ -280,7 +280,7 @@ fn read_list(mut bytes: &[u8], intervals: &mut SmallVec<[Interval; 1]>) -> Resul
         let (prefix, rest) = rest.split_at_checked(start_bytes(depth)).ok_or("a share is cut off")?;
         let mut start = [0; 8];
         start[..prefix.len()].copy_from_slice(prefix);
-        intervals.push(Interval { start: u64::from_be_bytes(start) & !bits_below(depth), depth });
+        intervals.push(DyadicInterval { start: u64::from_be_bytes(start) & !bits_below(depth), depth });
         bytes = rest;
     }
     Ok(())
@@ -304,7 +304,7 @@ impl BitWriter {
 }
 
 /// Appends the tree of a node, with the intervals that lie in it.
-fn write_node(bits: &mut BitWriter, intervals: &[Interval], node: Interval) {
+fn write_node(bits: &mut BitWriter, intervals: &[DyadicInterval], node: DyadicInterval) {
     match intervals.first() {
         None => [0, 0].into_iter().for_each(|bit| bits.push(bit)),
         Some(interval) if interval.depth == node.depth => bits.push(1),
@@ -339,8 +339,8 @@ impl BitReader<'_> {
 /// each node.
 fn read_node(
     tree: &mut BitReader<'_>,
-    node: Interval,
-    intervals: &mut SmallVec<[Interval; 1]>,
+    node: DyadicInterval,
+    intervals: &mut SmallVec<[DyadicInterval; 1]>,
 ) -> Result<(), &'static str> {
     if tree.bit()? {
         if intervals.len() == MAX_INTERVALS {
@@ -373,7 +373,7 @@ impl fmt::Debug for Share {
 }
 
 /// Shows an interval as the path from the whole to it, `/01` for the second quarter.
-impl fmt::Debug for Interval {
+impl fmt::Debug for DyadicInterval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("/")?;
         (0..u32::from(self.depth)).try_for_each(|level| write!(f, "{}", self.start >> (63 - level) & 1))

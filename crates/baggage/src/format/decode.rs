@@ -7,8 +7,8 @@ use crate::baggage::Baggage;
 use crate::carry::leaks;
 use crate::causality::branch::{Branch, first_root};
 use crate::causality::clock::Hlc;
-use crate::causality::generation;
 use crate::causality::instance::{Instance, Instances, copies};
+use crate::causality::request_generation;
 use crate::causality::share::Share;
 use crate::error::{BaggageError, malformed};
 use crate::format::bags::bag_header::peek_key;
@@ -17,7 +17,7 @@ use crate::format::bags::lazy_bag::LazyBag;
 use crate::format::envelope::{
     MAX_BYTES, MAX_INSTANCES, SIGNATURE_FIELD, VERSION, field, instance_field, reply_kind,
 };
-use crate::format::protobuf::{ProtoField, for_each_field};
+use crate::format::protobuf::{EncodedField, for_each_field};
 use crate::format::shared_bytes::SharedBytes;
 use crate::losses;
 
@@ -104,7 +104,7 @@ fn read_branch(bytes: &SharedBytes, sent: &mut Option<Box<Branch>>) -> Result<Bo
     // branch gathered itself, which has to be sealed; a signature, which ends where it was checked; a reply,
     // which only its caller understands; a generation that is lowered here.
     let is_sealed = !branch.share.is_empty() || branch.active.is_empty();
-    let generation = generation::at_arrival(branch.generation);
+    let generation = request_generation::at_arrival(branch.generation);
     let is_same = is_sealed && !is_signed && reply == 0 && generation == branch.generation;
     branch.arrived = is_same.then(|| bytes.clone());
     branch.generation = generation;
@@ -186,7 +186,7 @@ fn note_bag(envelope: &SharedBytes, bytes: &[u8], bags: &mut BagMap) -> Result<(
     if added { Ok(()) } else { Err(malformed("a bag is repeated")) }
 }
 
-fn read_share(field: ProtoField<'_>) -> Result<Share, BaggageError> {
+fn read_share(field: EncodedField<'_>) -> Result<Share, BaggageError> {
     Share::decode(field.bytes()?).map_err(malformed)
 }
 

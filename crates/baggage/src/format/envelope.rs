@@ -96,13 +96,13 @@ mod tests {
         #[prost(bytes = "vec", repeated, tag = "8")]
         active: Vec<Vec<u8>>,
         #[prost(message, repeated, tag = "9")]
-        frozen: Vec<Frozen>,
+        frozen: Vec<FrozenMessage>,
         #[prost(uint64, tag = "10")]
         generation: u64,
     }
 
     #[derive(Clone, PartialEq, Message)]
-    struct Frozen {
+    struct FrozenMessage {
         #[prost(fixed64, tag = "1")]
         uid: u64,
         #[prost(bytes = "vec", tag = "2")]
@@ -314,7 +314,10 @@ mod tests {
             |envelope| envelope.frozen = vec![envelope.frozen[0].clone(); 2],
             malformed("an instance is repeated"),
         );
-        check(|envelope| envelope.frozen = vec![Frozen::default(); 1025], malformed("too many instances"));
+        check(
+            |envelope| envelope.frozen = vec![FrozenMessage::default(); 1025],
+            malformed("too many instances"),
+        );
         check_refused(&vec![0; MAX_BYTES + 1], BaggageError::TooLong { bytes: MAX_BYTES + 1 });
         check_refused(&[8, 1, 16, 1], malformed("a field is of the wrong type"));
     }

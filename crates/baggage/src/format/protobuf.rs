@@ -7,7 +7,7 @@ use pivot_advice::codec::{ByteReader, put_varint};
 
 /// The value of a field, by its wire type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FieldValue<'a> {
+pub(crate) enum EncodedFieldValue<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
@@ -17,26 +17,26 @@ pub(crate) enum FieldValue<'a> {
 
 /// One field of a message.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ProtoField<'a> {
+pub(crate) struct EncodedField<'a> {
     /// The number by which the schema names it.
     pub(crate) number: u64,
     /// Its value.
-    pub(crate) value: FieldValue<'a>,
+    pub(crate) value: EncodedFieldValue<'a>,
     /// All its bytes, by which a field that this build does not know travels on.
     pub(crate) raw: &'a [u8],
 }
 
-impl<'a> ProtoField<'a> {
+impl<'a> EncodedField<'a> {
     pub(crate) fn varint(self) -> Result<u64, BaggageError> {
-        if let FieldValue::Varint(x) = self.value { Ok(x) } else { Err(wrong_type()) }
+        if let EncodedFieldValue::Varint(x) = self.value { Ok(x) } else { Err(wrong_type()) }
     }
 
     pub(crate) fn fixed64(self) -> Result<u64, BaggageError> {
-        if let FieldValue::Fixed64(x) = self.value { Ok(x) } else { Err(wrong_type()) }
+        if let EncodedFieldValue::Fixed64(x) = self.value { Ok(x) } else { Err(wrong_type()) }
     }
 
     pub(crate) fn bytes(self) -> Result<&'a [u8], BaggageError> {
-        if let FieldValue::Bytes(x) = self.value { Ok(x) } else { Err(wrong_type()) }
+        if let EncodedFieldValue::Bytes(x) = self.value { Ok(x) } else { Err(wrong_type()) }
     }
 }
 
@@ -48,7 +48,7 @@ fn wrong_type() -> BaggageError {
 #[inline]
 pub(crate) fn for_each_field<'a>(
     message: &'a [u8],
-    mut each: impl FnMut(ProtoField<'a>) -> Result<(), BaggageError>,
+    mut each: impl FnMut(EncodedField<'a>) -> Result<(), BaggageError>,
 ) -> Result<(), BaggageError> {
     let mut rest = message;
     while !rest.is_empty() {
@@ -57,22 +57,22 @@ pub(crate) fn for_each_field<'a>(
         // A key is the number of the field, and its wire type in the lowest three bits.
         let key = take_varint(&mut rest)?;
         let value = match key & 7 {
-            0 => FieldValue::Varint(take_varint(&mut rest)?),
-            1 => FieldValue::Fixed64(u64::from_le_bytes(*take_chunk(&mut rest)?)),
+            0 => EncodedFieldValue::Varint(take_varint(&mut rest)?),
+            1 => EncodedFieldValue::Fixed64(u64::from_le_bytes(*take_chunk(&mut rest)?)),
             2 => {
                 let length = usize::try_from(take_varint(&mut rest)?).unwrap_or(usize::MAX);
                 let (bytes, after) = rest.split_at_checked(length).ok_or(DecodeError::Truncated)?;
                 rest = after;
-                FieldValue::Bytes(bytes)
+                EncodedFieldValue::Bytes(bytes)
             }
             5 => {
                 take_chunk::<4>(&mut rest)?;
-                FieldValue::Fixed32
+                EncodedFieldValue::Fixed32
             }
             _ => return Err(wrong_type()),
         };
 
-        each(ProtoField { number: key >> 3, value, raw: &before[..before.len() - rest.len()] })?;
+        each(EncodedField { number: key >> 3, value, raw: &before[..before.len() - rest.len()] })?;
     }
     Ok(())
 }

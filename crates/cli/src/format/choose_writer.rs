@@ -7,13 +7,13 @@ use super::markdown::MarkdownWriter;
 use super::ndjson::NdjsonWriter;
 use super::plain_table::TableWriter;
 use crate::arguments::OutputFormat;
-use crate::table::Paint;
+use crate::table::StyleMode;
 
 /// Returns the writer of a format. `columns` is the width of the terminal, or `None` if the output is none.
 pub(crate) fn choose_writer(
     format: OutputFormat,
     columns: Option<usize>,
-    paint: Paint,
+    paint: StyleMode,
 ) -> Box<dyn FrameWriter> {
     match format {
         OutputFormat::Table => Box::new(TableWriter { columns, paint }),

@@ -3,13 +3,13 @@
 use super::frame_writer::FrameWriter;
 use super::window_title::{is_printed, missing_text, window_title};
 use crate::result_frame::ResultFrame;
-use crate::table::{Paint, TextRole, result_table};
+use crate::table::{StyleMode, TextRole, result_table};
 use std::io::{self, Write};
 
 pub(super) struct TableWriter {
     /// The width of the terminal; `None` if the output is none, and nothing is cut.
     pub(super) columns: Option<usize>,
-    pub(super) paint: Paint,
+    pub(super) paint: StyleMode,
 }
 
 impl FrameWriter for TableWriter {

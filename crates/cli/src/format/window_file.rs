@@ -6,7 +6,7 @@ use crate::arguments::OutputFormat;
 use crate::error::CliError;
 use crate::humanize::count;
 use crate::result_frame::ResultFrame;
-use crate::table::Paint;
+use crate::table::StyleMode;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ impl WindowFile {
         Ok(WindowFile {
             path: path.to_owned(),
             file: BufWriter::new(file),
-            writer: choose_writer(format, None, Paint::Plain),
+            writer: choose_writer(format, None, StyleMode::Plain),
             windows: 0,
         })
     }

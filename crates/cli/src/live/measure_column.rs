@@ -10,7 +10,7 @@ use pivot_protocol::wire::column::Role;
 
 /// The column that says how much, and the columns that tell groups apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Measure {
+pub(crate) struct MeasureColumn {
     /// Position of the column in the result.
     pub(crate) column: usize,
     /// Positions of the columns that no aggregate goes into.
@@ -19,10 +19,10 @@ pub(crate) struct Measure {
     pub(crate) order: FrameOrder,
 }
 
-impl Measure {
+impl MeasureColumn {
     /// Returns the measure of a result: the column that ORDER BY begins with if it is a number with an aggregate
     /// in it, else the first such column. `None` if there is none, as in a result of rows that are not grouped.
-    pub(crate) fn find(columns: &[FrameColumn], order: FrameOrder) -> Option<Measure> {
+    pub(crate) fn find(columns: &[FrameColumn], order: FrameOrder) -> Option<MeasureColumn> {
         let candidates: Vec<usize> = (0..columns.len()).filter(|i| is_candidate(&columns[*i])).collect();
 
         // What a query is ordered by matters most in it.
@@ -30,7 +30,7 @@ impl Measure {
         let column = *first_in_order.or(candidates.first())?;
 
         let keys = (0..columns.len()).filter(|i| columns[*i].role != Role::Measure).collect();
-        Some(Measure { column, keys, order })
+        Some(MeasureColumn { column, keys, order })
     }
 }
 
@@ -56,7 +56,8 @@ mod tests {
             let connection = FrontendConnection::open(&address).await.unwrap();
 
             let reply = connection.install(text, "", &QueryParams::default()).await.unwrap();
-            let found = Measure::find(&reply.columns, FrameOrder::Unspecified).map(|found| found.column);
+            let found =
+                MeasureColumn::find(&reply.columns, FrameOrder::Unspecified).map(|found| found.column);
             assert_eq!(found, expected, "{text}");
 
             drop(connection);
@@ -76,6 +77,6 @@ mod tests {
     #[test]
     fn without_roles_there_is_no_measure() {
         let columns = [FrameColumn::exact("port", Type::I64), FrameColumn::exact("COUNT", Type::U64)];
-        assert_eq!(Measure::find(&columns, FrameOrder::Unspecified), None);
+        assert_eq!(MeasureColumn::find(&columns, FrameOrder::Unspecified), None);
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! frontend ──frames───▶ watch: tasks ──FrontendUpdate──▶ watch: loop ──add_frame──▶ QueryView ─▶ lines
 //!          ◀─status?──                                     ▲    │                                 │
-//!                                          keys, resize ───┘    └──────────── Screen ◀────────────┘
+//!                                          keys, resize ───┘    └───────── TerminalScreen ◀────────┘
 //! ```
 //!
 //! **What is drawn when.** The loop wakes for a key or a resize, and at least every 50 ms. Each time it takes in all
@@ -14,7 +14,7 @@
 //! the other asks every half second how the query stands (woven where, problems). The loop runs on the thread that
 //! owns the terminal and never waits for the network.
 //!
-//! **Who touches the terminal.** `Screen` alone. `QueryView` makes text from what it was given, so the tests
+//! **Who touches the terminal.** `TerminalScreen` alone. `QueryView` makes text from what it was given, so the tests
 //! compare whole screens. When watching ends, the terminal returns to the prompt and the last state of the table is
 //! printed above it.
 //!

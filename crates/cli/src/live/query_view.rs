@@ -13,13 +13,13 @@
 //! q stop   w last window   x expanded                               footer: the keys
 //! ```
 
-use super::measure_column::Measure;
+use super::measure_column::MeasureColumn;
 use super::trend::{MeasureHistory, WINDOWS};
 use crate::frontend_lists::ListedQuery;
 use crate::humanize;
 use crate::humanize::{clock, count, elapsed};
 use crate::result_frame::{FrameColumn, FrameCompleteness, FrameOrder, FrameRow, ResultFrame};
-use crate::table::{GAP, Paint, TableCell, TextRole, TextTable, expanded_rows, result_table};
+use crate::table::{GAP, StyleMode, TableCell, TextRole, TextTable, expanded_rows, result_table};
 use crate::terminal::TerminalSize;
 use crate::terminal_text;
 use crate::terminal_text::{cut, escaped};
@@ -31,7 +31,7 @@ const MAX_PROBLEMS: usize = 3;
 
 /// The rows that are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ResultScope {
+pub(crate) enum ShownRows {
     SinceInstall,
     LastWindow,
 }
@@ -65,12 +65,12 @@ pub(crate) struct QueryView {
     /// The warnings of the compiler.
     pub(crate) warnings: Vec<String>,
     pub(crate) columns: Vec<FrameColumn>,
-    pub(crate) scope: ResultScope,
+    pub(crate) scope: ShownRows,
     pub(crate) layout: DisplayMode,
     /// How the frontend saw the query last; `None` until it was asked, or once the query is gone.
     pub(crate) status: Option<ListedQuery>,
     /// The column with the bars, known from the first frame on.
-    measure: Option<Measure>,
+    measure: Option<MeasureColumn>,
     /// The newest frame. It has the result since install, if need be from the frame before.
     newest: Option<ResultFrame>,
     /// The frame with the newest window; a revision of an older window is not one.
@@ -88,7 +88,7 @@ impl QueryView {
             text: text.to_owned(),
             warnings: Vec::new(),
             columns: Vec::new(),
-            scope: ResultScope::SinceInstall,
+            scope: ShownRows::SinceInstall,
             layout: DisplayMode::Table,
             status: None,
             measure: None,
@@ -104,7 +104,7 @@ impl QueryView {
         // The end of a stream may come without columns, which says nothing about the earlier ones.
         if !frame.columns.is_empty() {
             self.columns.clone_from(&frame.columns);
-            self.measure = Measure::find(&frame.columns, frame.order);
+            self.measure = MeasureColumn::find(&frame.columns, frame.order);
         }
 
         if frame.has_window() {
@@ -126,14 +126,14 @@ impl QueryView {
     /// Switches between the rows since install and those of the last window.
     pub(crate) fn toggle_scope(&mut self) {
         self.scope = match self.scope {
-            ResultScope::SinceInstall => ResultScope::LastWindow,
-            ResultScope::LastWindow => ResultScope::SinceInstall,
+            ShownRows::SinceInstall => ShownRows::LastWindow,
+            ShownRows::LastWindow => ShownRows::SinceInstall,
         };
     }
 
     /// Returns a whole screen, no line of it wider and not more of them than `size` allows. `running` is how long
     /// the query has been installed.
-    pub(crate) fn screen(&self, running: Duration, size: TerminalSize, paint: Paint) -> Vec<String> {
+    pub(crate) fn screen(&self, running: Duration, size: TerminalSize, paint: StyleMode) -> Vec<String> {
         let mut lines = self.heading(running, size.columns, paint);
 
         // Below the body stand a blank line and the footer.
@@ -149,7 +149,7 @@ impl QueryView {
     }
 
     /// Returns title, query, warnings, problems and what is missing, then a blank line.
-    pub(crate) fn heading(&self, running: Duration, columns: usize, paint: Paint) -> Vec<String> {
+    pub(crate) fn heading(&self, running: Duration, columns: usize, paint: StyleMode) -> Vec<String> {
         let title = format!("query {}", self.query);
         let facts = format!("  {}{}", elapsed(running), self.facts());
         let facts = cut(&facts, columns.saturating_sub(title.len()));
@@ -184,11 +184,11 @@ impl QueryView {
         };
 
         let scope = match (self.scope, &self.window) {
-            (ResultScope::SinceInstall, _) => ", since install".to_owned(),
-            (ResultScope::LastWindow, Some(window)) => {
+            (ShownRows::SinceInstall, _) => ", since install".to_owned(),
+            (ShownRows::LastWindow, Some(window)) => {
                 format!(", window {} to {} UTC", clock(window.start_ns), clock(window.end_ns))
             }
-            (ResultScope::LastWindow, None) => ", last window".to_owned(),
+            (ShownRows::LastWindow, None) => ", last window".to_owned(),
         };
 
         // Skipped windows are in the result since install, but neither in the sparklines nor on any screen.
@@ -202,8 +202,8 @@ impl QueryView {
     /// Returns the keys and what they do now.
     fn footer(&self) -> String {
         let scope = match self.scope {
-            ResultScope::SinceInstall => "w last window",
-            ResultScope::LastWindow => "w since install",
+            ShownRows::SinceInstall => "w last window",
+            ShownRows::LastWindow => "w since install",
         };
         let layout = match self.layout {
             DisplayMode::Table => "x expanded",
@@ -215,8 +215,8 @@ impl QueryView {
     /// Returns what the rows in scope lack, or `None` before the first frame.
     fn completeness(&self) -> Option<FrameCompleteness> {
         match self.scope {
-            ResultScope::SinceInstall => self.newest.as_ref().map(|frame| frame.cumulative_completeness),
-            ResultScope::LastWindow => self.window.as_ref().map(|frame| frame.completeness),
+            ShownRows::SinceInstall => self.newest.as_ref().map(|frame| frame.cumulative_completeness),
+            ShownRows::LastWindow => self.window.as_ref().map(|frame| frame.completeness),
         }
     }
 
@@ -224,13 +224,13 @@ impl QueryView {
     /// first.
     fn rows_in_order(&self) -> Vec<&FrameRow> {
         let rows = match self.scope {
-            ResultScope::SinceInstall => self.newest.as_ref().map(|frame| &frame.cumulative),
-            ResultScope::LastWindow => self.window.as_ref().map(|frame| &frame.rows),
+            ShownRows::SinceInstall => self.newest.as_ref().map(|frame| &frame.cumulative),
+            ShownRows::LastWindow => self.window.as_ref().map(|frame| &frame.rows),
         };
         let mut rows: Vec<&FrameRow> = rows.into_iter().flatten().collect();
 
         // The sort is stable: groups of one size stay in the order of the frontend.
-        if let Some(Measure { column, order: FrameOrder::Unspecified, .. }) = self.measure {
+        if let Some(MeasureColumn { column, order: FrameOrder::Unspecified, .. }) = self.measure {
             rows.sort_by(|a, b| match (b.get(column), a.get(column)) {
                 (Some(b), Some(a)) => b.total_cmp(a),
                 _ => Ordering::Equal,
@@ -242,14 +242,14 @@ impl QueryView {
     /// Returns the row of the groups for which there was no room, if the rows in scope have one.
     fn other_row(&self) -> Option<&FrameRow> {
         match self.scope {
-            ResultScope::SinceInstall => self.newest.as_ref()?.cumulative_other.as_ref(),
-            ResultScope::LastWindow => self.window.as_ref()?.other.as_ref(),
+            ShownRows::SinceInstall => self.newest.as_ref()?.cumulative_other.as_ref(),
+            ShownRows::LastWindow => self.window.as_ref()?.other.as_ref(),
         }
     }
 
     /// Returns the rows in at most `lines` lines, the last of which says how many rows do not fit. Without rows it
     /// returns one line that says what the query is waiting for.
-    pub(crate) fn body(&self, columns: usize, lines: usize, paint: Paint) -> Vec<String> {
+    pub(crate) fn body(&self, columns: usize, lines: usize, paint: StyleMode) -> Vec<String> {
         let (rows, other) = (self.rows_in_order(), self.other_row());
         if rows.is_empty() && other.is_none() {
             let reason = match &self.status {
@@ -359,8 +359,11 @@ mod tests {
             for rows in [1, 3, 8, 24] {
                 for layout in [DisplayMode::Table, DisplayMode::Expanded] {
                     let view = QueryView { layout, ..view(50) };
-                    let lines =
-                        view.screen(Duration::from_secs(65), TerminalSize { columns, rows }, Paint::Plain);
+                    let lines = view.screen(
+                        Duration::from_secs(65),
+                        TerminalSize { columns, rows },
+                        StyleMode::Plain,
+                    );
                     assert!(lines.len() <= rows, "{rows} rows: {lines:#?}");
                     assert!(
                         lines.iter().all(|line| width(line) <= columns.max(7)),
@@ -373,8 +376,11 @@ mod tests {
 
     #[test]
     fn the_largest_rows_stand_first_and_the_others_are_counted() {
-        let lines =
-            view(50).screen(Duration::from_secs(65), TerminalSize { columns: 60, rows: 12 }, Paint::Plain);
+        let lines = view(50).screen(
+            Duration::from_secs(65),
+            TerminalSize { columns: 60, rows: 12 },
+            StyleMode::Plain,
+        );
         let expected = [
             "query 1  1 min 5 s, 7 of 8 agents reporting, since install",
             "FROM e IN T GROUP BY e.host SELECT e.host, SUM(e.n)",
@@ -398,7 +404,7 @@ mod tests {
         view.add_frame(ResultFrame { sequence: 1, ..frame(50) });
         view.add_frame(ResultFrame { sequence: 5, without_cumulative: true, ..frame(0) });
         let lines =
-            view.screen(Duration::from_secs(65), TerminalSize { columns: 90, rows: 12 }, Paint::Plain);
+            view.screen(Duration::from_secs(65), TerminalSize { columns: 90, rows: 12 }, StyleMode::Plain);
         assert_eq!(lines[0], "query 1  1 min 5 s, 7 of 8 agents reporting, since install, 3 windows skipped");
         assert!(lines[6].starts_with("host-49    49,000"), "{lines:#?}");
     }
@@ -415,10 +421,10 @@ mod tests {
                 ..frame(2)
             });
         }
-        let body = view.body(70, 9, Paint::Plain);
+        let body = view.body(70, 9, StyleMode::Plain);
         assert_eq!(body[0], "e.host  SUM(e.n)                            last 4 windows");
         assert_eq!(body[2], "host-1     1,000  ████████████████████████   ▃▆█");
-        let body = view.body(40, 9, Paint::Plain);
+        let body = view.body(40, 9, StyleMode::Plain);
         assert_eq!(body[2], "host-1     1,000  ██████████████████████");
     }
 
@@ -426,7 +432,7 @@ mod tests {
     fn rows_that_the_query_orders_keep_their_order() {
         let mut view = view(3);
         view.add_frame(ResultFrame { order: FrameOrder::ByQuery, ..frame(3) });
-        let body = view.body(30, 9, Paint::Plain);
+        let body = view.body(30, 9, StyleMode::Plain);
         let hosts: Vec<&str> = body[2..].iter().map(|line| &line[..6]).collect();
         assert_eq!(hosts, ["host-0", "host-1", "host-2"]);
     }

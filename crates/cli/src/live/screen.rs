@@ -15,18 +15,18 @@ use std::io::{self, Write};
 
 /// The terminal in raw mode; it is restored when this is dropped, also by a panic.
 #[derive(Debug)]
-pub(super) struct Screen {
+pub(super) struct TerminalScreen {
     /// The lines that the terminal shows now.
     drawn: Vec<String>,
 }
 
-impl Screen {
+impl TerminalScreen {
     /// Enters raw mode and the alternate screen.
-    pub(super) fn enter() -> io::Result<Screen> {
+    pub(super) fn enter() -> io::Result<TerminalScreen> {
         enable_raw_mode()?;
 
         // From here on the drop restores the terminal, also if the next line fails.
-        let screen = Screen { drawn: Vec::new() };
+        let screen = TerminalScreen { drawn: Vec::new() };
         execute!(io::stdout(), EnterAlternateScreen, Hide, DisableLineWrap)?;
         Ok(screen)
     }
@@ -58,13 +58,13 @@ impl Screen {
     }
 }
 
-impl Drop for Screen {
+impl Drop for TerminalScreen {
     fn drop(&mut self) {
         restore_terminal();
     }
 }
 
-/// Restores the terminal as it was before [`Screen::enter`].
+/// Restores the terminal as it was before [`TerminalScreen::enter`].
 pub(crate) fn restore_terminal() {
     // A terminal that is gone cannot be restored.
     let _ = execute!(io::stdout(), EnableLineWrap, Show, LeaveAlternateScreen);

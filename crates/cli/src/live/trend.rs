@@ -3,7 +3,7 @@
 //! Groups are matched from window to window by the text of their keys. Memory is bounded by [`WINDOWS`] times the
 //! rows of a frame.
 
-use super::measure_column::Measure;
+use super::measure_column::MeasureColumn;
 use crate::result_frame::{FrameRow, ResultFrame};
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,7 +19,7 @@ pub(super) struct MeasureHistory {
 
 impl MeasureHistory {
     /// Records a window. A revision replaces what was recorded of its window.
-    pub(super) fn record(&mut self, frame: &ResultFrame, measure: &Measure) {
+    pub(super) fn record(&mut self, frame: &ResultFrame, measure: &MeasureColumn) {
         let sizes =
             frame.rows.iter().map(|row| (key_text(row, measure), row.magnitude(measure.column))).collect();
         self.windows.insert(frame.start_ns, sizes);
@@ -36,7 +36,7 @@ impl MeasureHistory {
 
     /// Returns the sparkline of a group. It is scaled to the group's own largest window, as the bar beside it
     /// compares groups already.
-    pub(super) fn sparkline(&self, row: &FrameRow, measure: &Measure) -> String {
+    pub(super) fn sparkline(&self, row: &FrameRow, measure: &MeasureColumn) -> String {
         let key = key_text(row, measure);
         let sizes: Vec<Option<f64>> = self.windows.values().map(|window| window.get(&key).copied()).collect();
         sparkline(&sizes)
@@ -44,7 +44,7 @@ impl MeasureHistory {
 }
 
 /// Returns the keys of a row as one text that differs from that of every other group.
-fn key_text(row: &FrameRow, measure: &Measure) -> String {
+fn key_text(row: &FrameRow, measure: &MeasureColumn) -> String {
     let keys = measure.keys.iter().filter_map(|column| row.get(*column));
     keys.map(|value| format!("{value:?}\u{1f}")).collect()
 }
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_row_is_followed_through_the_windows_also_when_they_are_revised() {
-        let measure = Measure { column: 1, keys: vec![0], order: FrameOrder::Unspecified };
+        let measure = MeasureColumn { column: 1, keys: vec![0], order: FrameOrder::Unspecified };
         let mut trend = MeasureHistory::default();
         trend.record(&frame(1, &[("a", 8), ("b", 1)]), &measure);
         trend.record(&frame(2, &[("b", 1)]), &measure);
@@ -106,7 +106,7 @@ mod tests {
         (0..100).for_each(|second| {
             trend.record(
                 &frame(second, &[]),
-                &Measure { column: 1, keys: vec![0], order: FrameOrder::Unspecified },
+                &MeasureColumn { column: 1, keys: vec![0], order: FrameOrder::Unspecified },
             )
         });
         assert_eq!(trend.windows(), WINDOWS);

@@ -1,13 +1,13 @@
 //! The loop of the live table: frames, status and keys in, screens out.
 
 use super::query_view::QueryView;
-use super::screen::Screen;
+use super::screen::TerminalScreen;
 use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::format::WindowFile;
 use crate::frontend_lists::ListedQuery;
 use crate::result_frame::ResultFrame;
-use crate::table::Paint;
+use crate::table::StyleMode;
 use crate::terminal::{self, TerminalSize};
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, poll, read};
 use futures::StreamExt;
@@ -51,7 +51,7 @@ pub(crate) fn watch(
     view: &mut QueryView,
     file: Option<&mut WindowFile>,
     installed_at: Instant,
-    paint: Paint,
+    paint: StyleMode,
 ) -> Result<WatchEnd, CliError> {
     let (sender, updates) = channel();
     // A file gets every window, a screen only the newest when windows come faster than they are read.
@@ -71,9 +71,9 @@ fn draw_until_end(
     mut file: Option<&mut WindowFile>,
     updates: &Receiver<FrontendUpdate>,
     installed_at: Instant,
-    paint: Paint,
+    paint: StyleMode,
 ) -> Result<WatchEnd, CliError> {
-    let mut screen = Screen::enter()?;
+    let mut screen = TerminalScreen::enter()?;
     loop {
         if apply_updates(view, file.as_deref_mut(), updates)?.is_break() {
             return Ok(WatchEnd::Finished);

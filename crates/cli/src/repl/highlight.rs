@@ -5,9 +5,9 @@ use pivot_query::{TokenClass, classify};
 use reedline::{Highlighter, StyledText};
 
 /// Colours keywords, functions, literals and comments.
-pub(super) struct Highlight;
+pub(super) struct SyntaxHighlighter;
 
-impl Highlighter for Highlight {
+impl Highlighter for SyntaxHighlighter {
     fn highlight(&self, line: &str, _cursor: usize) -> StyledText {
         let mut styled = StyledText::new();
         for token in classify(line) {

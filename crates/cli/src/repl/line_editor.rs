@@ -1,10 +1,10 @@
 //! The line editor of the prompt: keys, completion, colours, history, and when Enter ends the input.
 
 use super::completion::{CompletionCatalogue, QueryCompleter};
-use super::highlight::Highlight;
+use super::highlight::SyntaxHighlighter;
 use super::history_path::history_path;
 use crate::error::CliError;
-use crate::table::Paint;
+use crate::table::StyleMode;
 use reedline::{
     Color, ColumnarMenu, Emacs, FileBackedHistory, KeyCode, KeyModifiers, MenuBuilder, Prompt,
     PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent, ReedlineMenu, ValidationResult, Validator,
@@ -22,7 +22,7 @@ const MENU: &str = "completion";
 pub(super) const BARE_WORDS: [&str; 3] = ["quit", "exit", "help"];
 
 /// Returns an editor with history, and with completion from the catalogue.
-pub(super) fn line_editor(catalogue: CompletionCatalogue, paint: Paint) -> Result<Reedline, CliError> {
+pub(super) fn line_editor(catalogue: CompletionCatalogue, paint: StyleMode) -> Result<Reedline, CliError> {
     let mut keys = default_emacs_keybindings();
     let complete =
         ReedlineEvent::UntilFound(vec![ReedlineEvent::Menu(MENU.to_owned()), ReedlineEvent::MenuNext]);
@@ -37,10 +37,10 @@ pub(super) fn line_editor(catalogue: CompletionCatalogue, paint: Paint) -> Resul
         .with_partial_completions(true)
         .with_quick_completions(true)
         .with_validator(Box::new(StatementValidator))
-        .with_ansi_colors(paint == Paint::Ansi)
+        .with_ansi_colors(paint == StyleMode::Ansi)
         .use_bracketed_paste(true);
-    if paint == Paint::Ansi {
-        editor = editor.with_highlighter(Box::new(Highlight));
+    if paint == StyleMode::Ansi {
+        editor = editor.with_highlighter(Box::new(SyntaxHighlighter));
     }
 
     // A folder that cannot be written costs the history, not the REPL.

@@ -16,7 +16,7 @@ use crate::humanize::{duration, time_since};
 use crate::input::{InputItem, InputQuery, InputSource};
 use crate::live::{DisplayMode, QueryView, WatchEnd, read_key, restore_terminal, watch};
 use crate::params::QueryParams;
-use crate::table::{Paint, TextRole};
+use crate::table::{StyleMode, TextRole};
 use crate::terminal;
 use reedline::Signal;
 use std::io::{self, Write};
@@ -38,9 +38,9 @@ pub(crate) struct ReplSession {
     connection: FrontendConnection,
     /// The tracepoints that Tab offers; renewed before each prompt.
     catalogue: CompletionCatalogue,
-    paint: Paint,
+    paint: StyleMode,
     layout: DisplayMode,
-    timing: Timing,
+    timing: StatementTiming,
     /// Values of `$name`, set by `\set`.
     params: QueryParams,
     /// The statement that `\g` runs again and `\e` edits.
@@ -56,14 +56,14 @@ struct LastStatement {
 
 /// Whether the time of each statement is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Timing {
+enum StatementTiming {
     Off,
     On,
 }
 
 /// The step that follows a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AfterLine {
+enum LineOutcome {
     Prompt,
     Quit,
 }
@@ -75,9 +75,9 @@ impl ReplSession {
             runtime,
             connection,
             catalogue: CompletionCatalogue::default(),
-            paint: Paint::for_stream(&io::stdout()),
+            paint: StyleMode::for_stream(&io::stdout()),
             layout: DisplayMode::Table,
-            timing: Timing::Off,
+            timing: StatementTiming::Off,
             params: QueryParams::default(),
             last: None,
         }
@@ -101,12 +101,12 @@ impl ReplSession {
 
             let done = match line {
                 Signal::Success(text) => self.do_line(&text),
-                Signal::CtrlD => Ok(AfterLine::Quit),
-                _ => Ok(AfterLine::Prompt),
+                Signal::CtrlD => Ok(LineOutcome::Quit),
+                _ => Ok(LineOutcome::Prompt),
             };
             match done {
-                Ok(AfterLine::Prompt) => {}
-                Ok(AfterLine::Quit) => return Ok(()),
+                Ok(LineOutcome::Prompt) => {}
+                Ok(LineOutcome::Quit) => return Ok(()),
                 // One thing that fails does not end the session.
                 Err(error) => eprintln!("{}", self.paint.style(TextRole::Error, &error.to_string())),
             }
@@ -120,31 +120,31 @@ impl ReplSession {
         }
     }
 
-    fn do_line(&mut self, text: &str) -> Result<AfterLine, CliError> {
+    fn do_line(&mut self, text: &str) -> Result<LineOutcome, CliError> {
         let begun = Instant::now();
         let after = match text.trim() {
-            "" => return Ok(AfterLine::Prompt),
-            "quit" | "exit" => Ok(AfterLine::Quit),
+            "" => return Ok(LineOutcome::Prompt),
+            "quit" | "exit" => Ok(LineOutcome::Quit),
             "help" => self.do_command(BackslashCommand::Commands),
             text => self.do_steps(&InputSource::unnamed("query", text)),
         };
 
         // A statement that failed took its time too.
-        if self.timing == Timing::On {
+        if self.timing == StatementTiming::On {
             let taken_ns = i64::try_from(begun.elapsed().as_nanos()).unwrap_or(i64::MAX);
             self.print_line(TextRole::Quiet, &format!("time: {}", duration(taken_ns)))?;
         }
         after
     }
 
-    fn do_steps(&mut self, input: &InputSource) -> Result<AfterLine, CliError> {
+    fn do_steps(&mut self, input: &InputSource) -> Result<LineOutcome, CliError> {
         for step in input.steps()? {
             match step {
                 // A command may include a file with steps of its own, down to a `\q` that ends everything.
                 InputItem::Command(line) => {
                     let command = parse(&line).map_err(CliError::Command)?;
-                    if self.do_command(command)? == AfterLine::Quit {
-                        return Ok(AfterLine::Quit);
+                    if self.do_command(command)? == LineOutcome::Quit {
+                        return Ok(LineOutcome::Quit);
                     }
                 }
 
@@ -158,12 +158,12 @@ impl ReplSession {
                 }
             }
         }
-        Ok(AfterLine::Prompt)
+        Ok(LineOutcome::Prompt)
     }
 
-    fn do_command(&mut self, command: BackslashCommand) -> Result<AfterLine, CliError> {
+    fn do_command(&mut self, command: BackslashCommand) -> Result<LineOutcome, CliError> {
         match command {
-            BackslashCommand::Quit => return Ok(AfterLine::Quit),
+            BackslashCommand::Quit => return Ok(LineOutcome::Quit),
             BackslashCommand::Include(path) => return self.do_steps(&InputSource::file(&path)?),
             BackslashCommand::Edit(None) => return self.edit_last(),
             BackslashCommand::Edit(Some(path)) => {
@@ -187,7 +187,7 @@ impl ReplSession {
                 self.print_lines(&lines.unwrap_or_default())?;
             }
         }
-        Ok(AfterLine::Prompt)
+        Ok(LineOutcome::Prompt)
     }
 
     fn list_params(&self) -> Result<(), CliError> {
@@ -208,15 +208,15 @@ impl ReplSession {
 
     fn toggle_timing(&mut self) -> Result<(), CliError> {
         let (timing, word) = match self.timing {
-            Timing::On => (Timing::Off, "off"),
-            Timing::Off => (Timing::On, "on"),
+            StatementTiming::On => (StatementTiming::Off, "off"),
+            StatementTiming::Off => (StatementTiming::On, "on"),
         };
         self.timing = timing;
         self.print_line(TextRole::Quiet, &format!("timing is {word}"))
     }
 
     /// Opens the last statement in the person's editor, and runs what comes back if it was changed.
-    fn edit_last(&mut self) -> Result<AfterLine, CliError> {
+    fn edit_last(&mut self) -> Result<LineOutcome, CliError> {
         // Without a last statement the editor opens empty, for a first one.
         let text = self.last.as_ref().map(|last| format!("{};\n", last.statement.text));
 
@@ -227,7 +227,7 @@ impl ReplSession {
             }
             None => {
                 self.print_line(TextRole::Quiet, "nothing was changed, and nothing is run")?;
-                Ok(AfterLine::Prompt)
+                Ok(LineOutcome::Prompt)
             }
         }
     }

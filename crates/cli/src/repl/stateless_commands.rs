@@ -8,7 +8,7 @@ use super::lists;
 use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::humanize::count;
-use crate::table::{Paint, TextRole, TextTable};
+use crate::table::{StyleMode, TextRole, TextTable};
 use crate::terminal_text::{escaped, wrap};
 use pivot_query::nearest;
 
@@ -17,7 +17,7 @@ pub(crate) async fn answer(
     connection: &FrontendConnection,
     command: &BackslashCommand,
     columns: usize,
-    paint: Paint,
+    paint: StyleMode,
 ) -> Result<Option<Vec<String>>, CliError> {
     let lines = match command {
         BackslashCommand::Commands => all_commands(columns, paint),
@@ -57,7 +57,7 @@ pub(crate) async fn answer(
 }
 
 /// Returns the lines of a table, or a sentence if the table has no rows.
-fn render_list(table: &TextTable, if_empty: &str, columns: usize, paint: Paint) -> Vec<String> {
+fn render_list(table: &TextTable, if_empty: &str, columns: usize, paint: StyleMode) -> Vec<String> {
     match table.len() {
         0 => vec![paint.style(TextRole::Quiet, if_empty)],
         _ => table.render(columns, paint),
@@ -68,7 +68,7 @@ async fn all_tracepoints(
     connection: &FrontendConnection,
     glob: Option<&str>,
     columns: usize,
-    paint: Paint,
+    paint: StyleMode,
 ) -> Result<Vec<String>, CliError> {
     let all = connection.tracepoints().await?;
     let glob = glob.unwrap_or("*");
@@ -86,7 +86,7 @@ async fn one_tracepoint(
     connection: &FrontendConnection,
     name: &str,
     columns: usize,
-    paint: Paint,
+    paint: StyleMode,
 ) -> Result<Vec<String>, CliError> {
     let all = connection.tracepoints().await?;
     let connected = connection.connected_agents().await?;
@@ -111,7 +111,7 @@ async fn one_tracepoint(
     Ok(lines)
 }
 
-fn all_commands(columns: usize, paint: Paint) -> Vec<String> {
+fn all_commands(columns: usize, paint: StyleMode) -> Vec<String> {
     let mut lines = lists::commands().render(columns, paint);
     lines.push(String::new());
 
@@ -122,7 +122,7 @@ fn all_commands(columns: usize, paint: Paint) -> Vec<String> {
 }
 
 /// Returns an overview of the language.
-fn all_topics(columns: usize, paint: Paint) -> Vec<String> {
+fn all_topics(columns: usize, paint: StyleMode) -> Vec<String> {
     let mut table = TextTable::with_headings(&["!word", "syntax"]);
     for topic in TOPICS {
         table.push([topic.names[0].into(), topic.syntax().into()]);
@@ -133,7 +133,7 @@ fn all_topics(columns: usize, paint: Paint) -> Vec<String> {
     lines
 }
 
-fn help_on(word: &str, columns: usize, paint: Paint) -> Result<Vec<String>, CliError> {
+fn help_on(word: &str, columns: usize, paint: StyleMode) -> Result<Vec<String>, CliError> {
     if let Some(topic) = find(word) {
         return Ok(topic_lines(topic, columns, paint));
     }
@@ -147,7 +147,7 @@ fn help_on(word: &str, columns: usize, paint: Paint) -> Result<Vec<String>, CliE
 }
 
 /// Returns syntax, meaning and example of a topic.
-fn topic_lines(topic: &HelpTopic, columns: usize, paint: Paint) -> Vec<String> {
+fn topic_lines(topic: &HelpTopic, columns: usize, paint: StyleMode) -> Vec<String> {
     let mut lines: Vec<String> =
         wrap(&topic.syntax(), columns).iter().map(|line| paint.style(TextRole::Strong, line)).collect();
     lines.extend(wrap(topic.about, columns));

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 /// How styles are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Paint {
+pub(crate) enum StyleMode {
     /// Not at all.
     Plain,
     /// By ANSI escapes.
@@ -27,18 +27,18 @@ pub(crate) enum TextRole {
     Error,
 }
 
-impl Paint {
+impl StyleMode {
     /// Returns what suits a stream of this process.
-    pub(crate) fn for_stream(stream: &impl IsTerminal) -> Paint {
+    pub(crate) fn for_stream(stream: &impl IsTerminal) -> StyleMode {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        if stream.is_terminal() && !refused && !dumb { Paint::Ansi } else { Paint::Plain }
+        if stream.is_terminal() && !refused && !dumb { StyleMode::Ansi } else { StyleMode::Plain }
     }
 
     /// Returns the text in its style. Text from outside must be escaped before.
     pub(crate) fn style(self, style: TextRole, text: &str) -> String {
         let code = match style {
-            _ if self == Paint::Plain || text.is_empty() => return text.to_owned(),
+            _ if self == StyleMode::Plain || text.is_empty() => return text.to_owned(),
             TextRole::Normal => return text.to_owned(),
             TextRole::Strong => "1",
             TextRole::Quiet => "2",

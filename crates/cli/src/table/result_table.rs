@@ -1,6 +1,6 @@
 //! Rows of a result as a table, or as blocks of lines where a table would be too wide.
 
-use super::paint::{Paint, TextRole};
+use super::paint::{StyleMode, TextRole};
 use super::text_table::{Alignment, TableCell, TextTable};
 use crate::result_frame::{FrameColumn, FrameRow};
 use crate::terminal_text;
@@ -41,7 +41,7 @@ pub(crate) fn expanded_rows(
     rows: &[FrameRow],
     other: Option<&FrameRow>,
     available: usize,
-    paint: Paint,
+    paint: StyleMode,
 ) -> Vec<String> {
     let names: Vec<String> = columns.iter().map(FrameColumn::heading).collect();
     let mut blocks: Vec<(String, Vec<TableCell>)> =
@@ -123,14 +123,14 @@ mod tests {
         let mut found = String::new();
         for width in [40, 80, 120] {
             found.push_str(&format!("---- {width} columns\n"));
-            for line in table.render(width, Paint::Plain) {
+            for line in table.render(width, StyleMode::Plain) {
                 assert!(terminal_text::width(&line) <= width, "{line}");
                 found.push_str(&line);
                 found.push('\n');
             }
         }
         found.push_str("---- expanded, 40 columns\n");
-        expanded_rows(columns, rows, other, 40, Paint::Plain).iter().for_each(|line| {
+        expanded_rows(columns, rows, other, 40, StyleMode::Plain).iter().for_each(|line| {
             assert!(terminal_text::width(line) <= 40, "{line}");
             found.push_str(line);
             found.push('\n');

@@ -10,7 +10,7 @@
 //! Bars are what is left out first when the table is too wide, then texts are cut, then columns are left out.
 
 use super::column_widths::{ColumnNeeds, GAP, column_widths, line_width};
-use super::paint::{Paint, TextRole};
+use super::paint::{StyleMode, TextRole};
 use crate::terminal_text::{cut, width};
 use std::ops::RangeInclusive;
 
@@ -64,14 +64,14 @@ impl From<&str> for TableCell {
 
 /// The title of a column.
 #[derive(Debug, Clone)]
-struct Heading {
+struct ColumnHeading {
     title: String,
     alignment: Alignment,
 }
 
 /// Bars beside one column.
 #[derive(Debug, Clone)]
-struct Bars {
+struct BarColumn {
     column: usize,
     /// The length of each row's bar, from 0 to 1; the rows behind the last one have none.
     shares: Vec<f64>,
@@ -80,15 +80,15 @@ struct Bars {
 /// Headings, rows, and bars beside one column if there are any.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TextTable {
-    headings: Vec<Heading>,
+    headings: Vec<ColumnHeading>,
     rows: Vec<Vec<TableCell>>,
-    bars: Option<Bars>,
+    bars: Option<BarColumn>,
 }
 
 impl TextTable {
     /// Returns a table without rows.
     pub(crate) fn new(headings: impl IntoIterator<Item = (String, Alignment)>) -> TextTable {
-        let headings = headings.into_iter().map(|(title, alignment)| Heading { title, alignment });
+        let headings = headings.into_iter().map(|(title, alignment)| ColumnHeading { title, alignment });
         TextTable { headings: headings.collect(), ..TextTable::default() }
     }
 
@@ -109,12 +109,12 @@ impl TextTable {
 
     /// Has a bar drawn beside a column for each share from 0 to 1, where there is room.
     pub(crate) fn set_bars(&mut self, column: usize, shares: Vec<f64>) {
-        self.bars = Some(Bars { column, shares });
+        self.bars = Some(BarColumn { column, shares });
     }
 
     /// Adds a column on the right, with a cell for each row.
     pub(crate) fn append(&mut self, heading: &str, cells: impl IntoIterator<Item = TableCell>) {
-        self.headings.push(Heading { title: heading.to_owned(), alignment: Alignment::Left });
+        self.headings.push(ColumnHeading { title: heading.to_owned(), alignment: Alignment::Left });
         self.rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
     }
 
@@ -131,7 +131,7 @@ impl TextTable {
     }
 
     /// Returns the lines: headings, a rule, and one line per row, none wider than `available`.
-    pub(crate) fn render(&self, available: usize, paint: Paint) -> Vec<String> {
+    pub(crate) fn render(&self, available: usize, paint: StyleMode) -> Vec<String> {
         let needs: Vec<ColumnNeeds> = (0..self.headings.len()).map(|column| self.needs(column)).collect();
         let widths = column_widths(&needs, available);
         let row_lines =
@@ -191,7 +191,7 @@ struct RowLines<'a> {
     widths: &'a [usize],
     /// The room for a bar; `None` if no bars are drawn.
     bar: Option<usize>,
-    paint: Paint,
+    paint: StyleMode,
 }
 
 impl RowLines<'_> {
@@ -260,15 +260,15 @@ mod tests {
         let mut table = TextTable::with_headings(&["host", ">sum"]);
         table.push(["dn-1".into(), "1,000".into()]);
         table.set_bars(1, vec![1.0]);
-        assert_eq!(table.render(24, Paint::Plain)[2], "dn-1  1,000  ███████████");
-        assert_eq!(table.render(16, Paint::Plain)[2], "dn-1  1,000");
-        assert_eq!(table.render(10, Paint::Plain)[..], ["host  …", "────", "dn-1"]);
+        assert_eq!(table.render(24, StyleMode::Plain)[2], "dn-1  1,000  ███████████");
+        assert_eq!(table.render(16, StyleMode::Plain)[2], "dn-1  1,000");
+        assert_eq!(table.render(10, StyleMode::Plain)[..], ["host  …", "────", "dn-1"]);
     }
 
     #[test]
     fn colour_does_not_count_as_width() {
         let mut table = TextTable::with_headings(&["a", "b"]);
         table.push([TableCell { text: "x".into(), style: TextRole::Warning }, "y".into()]);
-        assert_eq!(table.render(80, Paint::Ansi)[2], "\x1b[33mx\x1b[0m  y");
+        assert_eq!(table.render(80, StyleMode::Ansi)[2], "\x1b[33mx\x1b[0m  y");
     }
 }

@@ -1,12 +1,12 @@
 //! What EXPLAIN says of a query, and what EXPLAIN ANALYZE measured.
 
-use super::program::Program;
+use super::program::QueryProgram;
 use super::untyped_fields::untyped_fields;
 use crate::plan::{Stage, StageEnd};
 use pivot_advice::{QueryId, TemporalFilter, Type, Value};
 use std::fmt::Write;
 
-impl Program {
+impl QueryProgram {
     /// Returns the plan before and after the rules, the rules that fired, the advice, and the bound of each
     /// bag.
     pub fn explain(&self) -> String {

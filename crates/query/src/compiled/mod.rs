@@ -7,5 +7,5 @@ mod run_settings;
 mod untyped_fields;
 
 pub use output_plan::{OutputAggregate, OutputColumn, OutputKey, OutputPlan};
-pub use program::Program;
+pub use program::QueryProgram;
 pub use run_settings::{ResultSink, RunSettings};

@@ -9,7 +9,7 @@ use pivot_advice::{Advice, AggregateKind, EmitMode, Expr, FinalFunction, FinalVa
 
 /// A query that can be installed.
 #[derive(Debug, Clone)]
-pub struct Program {
+pub struct QueryProgram {
     /// The text it was compiled from.
     pub text: String,
     /// How its result is computed from merged groups.
@@ -32,7 +32,7 @@ pub struct Program {
     pub(crate) measured: bool,
 }
 
-impl Program {
+impl QueryProgram {
     /// Returns the advice of this query under an id. Where two weave into one tracepoint they must run in
     /// this order: an event never joins with itself.
     pub fn advice(&self, id: QueryId) -> Vec<Advice> {
@@ -42,7 +42,7 @@ impl Program {
     /// Returns the query over a fraction of all requests, with what its stages cost as the result: their
     /// number, how many tuples and bytes they packed or emitted, and in how many requests.
     /// It uninstalls itself after `duration_ns`.
-    pub fn measured(&self, fraction: f64, duration_ns: i64) -> Program {
+    pub fn measured(&self, fraction: f64, duration_ns: i64) -> QueryProgram {
         let mut plan = self.plan.clone();
         plan.sample = (fraction < 1.0).then_some(fraction);
 
@@ -66,7 +66,7 @@ impl Program {
             budget: self.settings.budget,
             ..RunSettings::default()
         };
-        Program { plan, output, settings, measured: true, ..self.clone() }
+        QueryProgram { plan, output, settings, measured: true, ..self.clone() }
     }
 
     /// Returns whether it measures itself instead of giving its result.

@@ -2,7 +2,7 @@
 //!
 //! What a program logs with `?` or `%` is text: SUM of it is null, which EXPLAIN says beforehand.
 
-use crate::plan::{Plan, StageFold, StageFoldInput};
+use crate::plan::{Plan, StageAggregate, StageAggregateInput};
 use pivot_advice::{AggregateKind, Expr, Type};
 
 /// Returns the names of fields and variables without a type that are added up, averaged or put into a
@@ -12,7 +12,7 @@ pub(crate) fn untyped_fields(plan: &Plan) -> Vec<String> {
     let folds = plan.stages.iter().flat_map(|stage| stage.end.folds());
     for fold in folds.filter(|fold| wants_numbers(fold)) {
         // Every aggregate is looked at once: the plan is the naive one, in which none is split.
-        if let StageFoldInput::Expr(expr) = &fold.input {
+        if let StageAggregateInput::Expr(expr) = &fold.input {
             columns(expr, &mut found);
         }
     }
@@ -24,7 +24,7 @@ pub(crate) fn untyped_fields(plan: &Plan) -> Vec<String> {
     names
 }
 
-fn wants_numbers(fold: &StageFold) -> bool {
+fn wants_numbers(fold: &StageAggregate) -> bool {
     use AggregateKind::{Average, Histogram, Moments, Sum, Tally};
     matches!(fold.aggregate, Sum | Average | Moments | Histogram | Tally)
 }

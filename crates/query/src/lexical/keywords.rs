@@ -5,12 +5,12 @@
 pub struct Keyword {
     /// The keyword in capitals.
     pub text: &'static str,
-    pub(crate) role: Reservation,
+    pub(crate) role: KeywordReservation,
 }
 
 /// Whether the words of a keyword are reserved, or may also be names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reservation {
+pub(crate) enum KeywordReservation {
     /// Begins a clause; reserved.
     Clause(ClauseKind),
     /// Stands inside of clauses and expressions; reserved.
@@ -44,19 +44,19 @@ pub(crate) enum ClauseKind {
 }
 
 const fn clause(text: &'static str, kind: ClauseKind) -> Keyword {
-    Keyword { text, role: Reservation::Clause(kind) }
+    Keyword { text, role: KeywordReservation::Clause(kind) }
 }
 
 const fn reserved(text: &'static str) -> Keyword {
-    Keyword { text, role: Reservation::Reserved }
+    Keyword { text, role: KeywordReservation::Reserved }
 }
 
 const fn contextual(text: &'static str) -> Keyword {
-    Keyword { text, role: Reservation::Contextual }
+    Keyword { text, role: KeywordReservation::Contextual }
 }
 
 const fn statement(text: &'static str) -> Keyword {
-    Keyword { text, role: Reservation::Statement }
+    Keyword { text, role: KeywordReservation::Statement }
 }
 
 /// All keywords, in the order in which they are offered for completion.
@@ -120,7 +120,7 @@ impl Keyword {
 impl ClauseKind {
     /// Returns the keyword that begins the clause.
     pub(crate) fn keyword(self) -> &'static str {
-        let found = KEYWORDS.iter().find(|keyword| keyword.role == Reservation::Clause(self));
+        let found = KEYWORDS.iter().find(|keyword| keyword.role == KeywordReservation::Clause(self));
         found.map_or("", |keyword| keyword.text)
     }
 }
@@ -133,11 +133,12 @@ pub(crate) fn is_keyword(word: &str) -> bool {
 /// Returns whether a word cannot be a name where an expression or a name is expected.
 pub(crate) fn is_reserved(word: &str) -> bool {
     KEYWORDS.iter().any(|keyword| {
-        matches!(keyword.role, Reservation::Clause(_) | Reservation::Reserved) && keyword.has_word(word)
+        matches!(keyword.role, KeywordReservation::Clause(_) | KeywordReservation::Reserved)
+            && keyword.has_word(word)
     })
 }
 
 /// Returns whether a word is a keyword in one place of the grammar, and may be a name everywhere else.
 pub(crate) fn is_contextual(word: &str) -> bool {
-    KEYWORDS.iter().any(|keyword| keyword.role == Reservation::Contextual && keyword.has_word(word))
+    KEYWORDS.iter().any(|keyword| keyword.role == KeywordReservation::Contextual && keyword.has_word(word))
 }

@@ -28,7 +28,7 @@ const PRINTED_MINUS: char = '\u{2212}';
 /// Returns all tokens of a text. Their spans follow one another and cover the text.
 pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut found: Vec<Token<'_>> = Vec::new();
-    let mut slash = Slash::Divides;
+    let mut slash = SlashMeaning::Divides;
     // The last token that is no layout.
     let mut before: Option<usize> = None;
     let mut at = 0;
@@ -50,7 +50,7 @@ pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
 
 /// The meaning of a slash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Slash {
+enum SlashMeaning {
     /// An operator.
     Divides,
     /// A source may stand here, and no operator can.
@@ -59,20 +59,20 @@ enum Slash {
 
 /// Returns what a slash means behind a token that has another one before it. Sources stand behind IN, an
 /// open parenthesis or a comma; behind a name separator IN is the name of a field.
-fn slash_behind(token: &Token<'_>, before: Option<&Token<'_>>) -> Slash {
+fn slash_behind(token: &Token<'_>, before: Option<&Token<'_>>) -> SlashMeaning {
     let is_in = token.is_word("IN") && !before.is_some_and(Token::is_name_separator);
-    if is_in || token.is("(") || token.is(",") { Slash::BeginsRegex } else { Slash::Divides }
+    if is_in || token.is("(") || token.is(",") { SlashMeaning::BeginsRegex } else { SlashMeaning::Divides }
 }
 
 /// Reads the token that a text begins with; returns it with its length in bytes.
-fn token(rest: &str, first: char, slash: Slash) -> (TokenKind<'_>, usize) {
+fn token(rest: &str, first: char, slash: SlashMeaning) -> (TokenKind<'_>, usize) {
     match first {
         // Layout comes first: a comment begins like an operator, or like a pattern.
         c if c.is_whitespace() => (TokenKind::Whitespace, length_while(rest, char::is_whitespace)),
         '-' if rest.starts_with("--") => (TokenKind::Comment, line_length(rest)),
         '/' if rest.starts_with("/*") => block_comment(rest),
 
-        '/' if slash == Slash::BeginsRegex => regex(rest),
+        '/' if slash == SlashMeaning::BeginsRegex => regex(rest),
         '\'' => enclosed(rest, '\'', LexicalError::UnclosedText, |text| TokenKind::Literal(Value::str(text))),
         '"' => enclosed(rest, '"', LexicalError::UnclosedName, TokenKind::QuotedName),
 

@@ -18,7 +18,7 @@ mod token;
 pub use classes::{ClassifiedToken, TokenClass, classify};
 pub use functions::{FunctionEntry, FunctionKind, functions};
 pub(crate) use functions::{FunctionMeaning, SpecialAggregate, aggregate_function, count_distinct, function};
-pub(crate) use keywords::{ClauseKind, Reservation, is_contextual, is_reserved};
+pub(crate) use keywords::{ClauseKind, KeywordReservation, is_contextual, is_reserved};
 pub use keywords::{KEYWORDS, Keyword};
 pub(crate) use lexer::tokens;
 pub use statements::{StatementText, is_complete, statements};

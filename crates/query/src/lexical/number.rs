@@ -4,7 +4,7 @@ use super::token::{LexicalError, TokenKind};
 use pivot_advice::Value;
 
 /// A unit of numbers.
-struct Unit {
+struct NumberUnit {
     name: &'static str,
     /// How many nanoseconds or bytes one of it is.
     size: i64,
@@ -12,15 +12,15 @@ struct Unit {
     value: fn(i64) -> Value,
 }
 
-const fn duration(name: &'static str, nanoseconds: i64) -> Unit {
-    Unit { name, size: nanoseconds, value: Value::Duration }
+const fn duration(name: &'static str, nanoseconds: i64) -> NumberUnit {
+    NumberUnit { name, size: nanoseconds, value: Value::Duration }
 }
 
-const fn size(name: &'static str, bytes: i64) -> Unit {
-    Unit { name, size: bytes, value: Value::I64 }
+const fn size(name: &'static str, bytes: i64) -> NumberUnit {
+    NumberUnit { name, size: bytes, value: Value::I64 }
 }
 
-const UNITS: [Unit; 19] = [
+const UNITS: [NumberUnit; 19] = [
     duration("ns", 1),
     duration("us", 1_000),
     // The micro sign and the Greek letter look alike.

@@ -9,14 +9,14 @@
 //! where it would make rows without a match. A condition of the join itself may: it decides about the
 //! match, and so does what is packed.
 
-use super::rule::Rule;
+use super::rule::OptimizerRule;
 use crate::plan::{Plan, StageEnd, StageJoin, StageStep, columns_of, inlined};
 use pivot_advice::{Expr, JoinKind};
 
 /// The rule that moves conditions to the earliest stage where they can be decided.
 pub(super) struct FilterPlacementRule;
 
-impl Rule for FilterPlacementRule {
+impl OptimizerRule for FilterPlacementRule {
     fn name(&self) -> &'static str {
         "filter placement"
     }
@@ -25,9 +25,9 @@ impl Rule for FilterPlacementRule {
     fn apply(&self, plan: &mut Plan) -> bool {
         let mut changed = false;
         for stage in 0..plan.stages.len() {
-            changed |= place_all(plan, StepList { stage, member: None });
+            changed |= place_all(plan, StepLocation { stage, member: None });
             for member in 0..plan.stages[stage].members.len() {
-                changed |= place_all(plan, StepList { stage, member: Some(member) });
+                changed |= place_all(plan, StepLocation { stage, member: Some(member) });
             }
             changed |= lower_match_conditions(plan, stage);
         }
@@ -37,12 +37,12 @@ impl Rule for FilterPlacementRule {
 
 /// A list of steps: of a member, or the one behind all members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct StepList {
+struct StepLocation {
     stage: usize,
     member: Option<usize>,
 }
 
-impl StepList {
+impl StepLocation {
     fn steps(self, plan: &Plan) -> &[StageStep] {
         let stage = &plan.stages[self.stage];
         self.member.map_or(&stage.steps, |member| &stage.members[member].steps)
@@ -58,7 +58,7 @@ impl StepList {
 }
 
 /// The fate of a condition.
-enum Placement {
+enum ConditionPlacement {
     /// The condition stands where it stood.
     Stays,
     /// The condition moved up in its list.
@@ -68,7 +68,7 @@ enum Placement {
 }
 
 /// Places the conditions of a list. Returns whether the plan now reads differently.
-fn place_all(plan: &mut Plan, list: StepList) -> bool {
+fn place_all(plan: &mut Plan, list: StepLocation) -> bool {
     let mut changed = false;
     let mut at = 0;
     while let Some(step) = list.steps(plan).get(at) {
@@ -79,13 +79,13 @@ fn place_all(plan: &mut Plan, list: StepList) -> bool {
         // A condition that moves up leaves those behind it where they are.
         let StageStep::Filter(condition) = list.steps_mut(plan).remove(at) else { continue };
         match place(plan, list, at, condition) {
-            Placement::Stays => at += 1,
-            Placement::Moved => {
+            ConditionPlacement::Stays => at += 1,
+            ConditionPlacement::Moved => {
                 changed = true;
                 at += 1;
             }
             // What stood behind it may now pass what it did not pass before.
-            Placement::Left { reads_differently } => {
+            ConditionPlacement::Left { reads_differently } => {
                 changed |= reads_differently;
                 at = 0;
             }
@@ -95,7 +95,7 @@ fn place_all(plan: &mut Plan, list: StepList) -> bool {
 }
 
 /// Puts a condition, taken from a place of a list, where it should run.
-fn place(plan: &mut Plan, list: StepList, from: usize, condition: Expr) -> Placement {
+fn place(plan: &mut Plan, list: StepLocation, from: usize, condition: Expr) -> ConditionPlacement {
     // The best place so far. A LET is written out only if the condition then runs before a join.
     let mut best = from;
     let mut best_condition = condition.clone();
@@ -115,7 +115,7 @@ fn place(plan: &mut Plan, list: StepList, from: usize, condition: Expr) -> Place
                 if !plan.stages[child].steps.contains(&filter) {
                     plan.stages[child].steps.push(filter);
                 }
-                return Placement::Left { reads_differently: true };
+                return ConditionPlacement::Left { reads_differently: true };
             }
             FilterMove::Inlined(expanded) => {
                 current = expanded;
@@ -138,7 +138,7 @@ fn place(plan: &mut Plan, list: StepList, from: usize, condition: Expr) -> Place
             member.steps.push(StageStep::Filter(best_condition.clone()));
         }
         let reads_differently = was_inlined || from > 0 || stage.members.len() > 1;
-        return Placement::Left { reads_differently };
+        return ConditionPlacement::Left { reads_differently };
     }
 
     // Behind the conditions that are there: they keep their order.
@@ -146,7 +146,7 @@ fn place(plan: &mut Plan, list: StepList, from: usize, condition: Expr) -> Place
     let filters = steps[best..from].iter().take_while(|step| matches!(step, StageStep::Filter(_))).count();
     let to = best + filters;
     steps.insert(to, StageStep::Filter(best_condition));
-    if to == from && !was_inlined { Placement::Stays } else { Placement::Moved }
+    if to == from && !was_inlined { ConditionPlacement::Stays } else { ConditionPlacement::Moved }
 }
 
 /// Whether a condition may run before a step.

@@ -4,7 +4,7 @@
 //! let v = f(x.a) over (pack (x.a) ⋈ y)  =  pack (v) ⋈ y   with v = f(x.a) below
 //! ```
 
-use super::rule::Rule;
+use super::rule::OptimizerRule;
 use crate::plan::{Plan, StageEnd, StageJoin, StageStep, columns_of};
 use pivot_advice::{Expr, JoinKind};
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 /// The rule that computes the value of a LET at an earlier stage if fewer columns travel from there.
 pub(super) struct LetPlacementRule;
 
-impl Rule for LetPlacementRule {
+impl OptimizerRule for LetPlacementRule {
     fn name(&self) -> &'static str {
         "let placement"
     }

@@ -4,14 +4,14 @@
 //! (pack x ⋈ y) ⋈ pack x'  =  (b ⋈ y) ⋈ b   with b = pack x, if x and x' do the same
 //! ```
 
-use super::rule::Rule;
-use crate::plan::{Plan, Stage, StageEnd, StageFoldInput, StageSource, StageStep, narrow, with_columns};
+use super::rule::OptimizerRule;
+use crate::plan::{Plan, Stage, StageAggregateInput, StageEnd, StageSource, StageStep, narrow, with_columns};
 use pivot_advice::{AggregateKind, Expr, Value};
 
 /// The rule that lets aliases which need the same bag share one pack.
 pub(super) struct SharingRule;
 
-impl Rule for SharingRule {
+impl OptimizerRule for SharingRule {
     fn name(&self) -> &'static str {
         "sharing"
     }
@@ -71,9 +71,9 @@ fn signature(stage: &Stage, member: &StageSource) -> SharingKey {
     }
 
     let folds = stage.end.folds().iter().map(|fold| match &fold.input {
-        StageFoldInput::Expr(expr) => (fold.aggregate, over_row(expr, &row)),
+        StageAggregateInput::Expr(expr) => (fold.aggregate, over_row(expr, &row)),
         // A leaf unpacks no states.
-        StageFoldInput::State => (fold.aggregate, Expr::Literal(Value::Null)),
+        StageAggregateInput::State => (fold.aggregate, Expr::Literal(Value::Null)),
     });
     SharingKey {
         steps,

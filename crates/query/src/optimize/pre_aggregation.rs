@@ -7,8 +7,8 @@
 //! The two sides agree because a packed row carries its multiplicity, and a join scales the states of
 //! each side by the multiplicity of the others. Columns that conditions or keys still need stay keys.
 
-use super::rule::Rule;
-use crate::plan::{Plan, StageFold, StageFoldInput, StageStep, columns_of, inlined};
+use super::rule::OptimizerRule;
+use crate::plan::{Plan, StageAggregate, StageAggregateInput, StageStep, columns_of, inlined};
 use pivot_advice::{Expr, JoinKind};
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 pub(super) struct PreAggregationRule;
 
 /// One aggregate that could be computed earlier.
-struct EarlyFold {
+struct EarlyAggregate {
     /// The stage whose aggregate it is.
     sink: usize,
     /// The number of the aggregate.
@@ -27,7 +27,7 @@ struct EarlyFold {
     columns: BTreeSet<u16>,
 }
 
-impl Rule for PreAggregationRule {
+impl OptimizerRule for PreAggregationRule {
     fn name(&self) -> &'static str {
         "pre-aggregation"
     }
@@ -56,13 +56,13 @@ impl Rule for PreAggregationRule {
 fn write_out_lets(plan: &mut Plan, sink: usize) -> bool {
     let mut changed = false;
     for place in 0..plan.stages[sink].end.folds().len() {
-        let StageFoldInput::Expr(expr) = &plan.stages[sink].end.folds()[place].input else { continue };
+        let StageAggregateInput::Expr(expr) = &plan.stages[sink].end.folds()[place].input else { continue };
 
         // Where the argument is bound at the sink only, its LETs had better stay.
         let Some(expanded) = without_lets(expr, &plan.stages[sink].steps) else { continue };
         let meets_earlier = plan.meeting(&columns_of(&expanded)).is_some_and(|meeting| meeting != sink);
         if meets_earlier && expanded != *expr {
-            plan.stages[sink].end.folds_mut()[place].input = StageFoldInput::Expr(expanded);
+            plan.stages[sink].end.folds_mut()[place].input = StageAggregateInput::Expr(expanded);
             changed = true;
         }
     }
@@ -94,9 +94,9 @@ fn unread_let(plan: &Plan, sink: usize) -> Option<usize> {
 }
 
 /// Moves up the first candidate that saves no column where it is. Returns false if there was none.
-fn raise(plan: &Plan, candidates: &mut Vec<EarlyFold>) -> bool {
+fn raise(plan: &Plan, candidates: &mut Vec<EarlyAggregate>) -> bool {
     let saves_nothing =
-        |candidate: &EarlyFold| candidate.columns.is_subset(&needed_above(plan, candidate, candidates));
+        |candidate: &EarlyAggregate| candidate.columns.is_subset(&needed_above(plan, candidate, candidates));
     let Some(at) = candidates.iter().position(saves_nothing) else { return false };
 
     match plan.above(candidates[at].target).first() {
@@ -110,11 +110,11 @@ fn raise(plan: &Plan, candidates: &mut Vec<EarlyFold>) -> bool {
 }
 
 /// Returns the aggregates whose argument is bound before their sink.
-fn candidates(plan: &Plan) -> Vec<EarlyFold> {
+fn candidates(plan: &Plan) -> Vec<EarlyAggregate> {
     let mut found = Vec::new();
     for (sink, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| stage.end.is_sink()) {
         for fold in stage.end.folds() {
-            let StageFoldInput::Expr(expr) = &fold.input else { continue };
+            let StageAggregateInput::Expr(expr) = &fold.input else { continue };
             // The states of sketches are larger than the values that they are made of.
             if fold.aggregate.is_sketch() {
                 continue;
@@ -125,7 +125,7 @@ fn candidates(plan: &Plan) -> Vec<EarlyFold> {
 
             let target = above_obstacles(plan, meeting, expr);
             if target != sink {
-                found.push(EarlyFold { sink, number: fold.number, target, columns });
+                found.push(EarlyAggregate { sink, number: fold.number, target, columns });
             }
         }
     }
@@ -155,7 +155,7 @@ fn above_obstacles(plan: &Plan, stage: usize, argument: &Expr) -> usize {
 }
 
 /// Returns the columns that stages above the candidate's read one by one.
-fn needed_above(plan: &Plan, candidate: &EarlyFold, all: &[EarlyFold]) -> BTreeSet<u16> {
+fn needed_above(plan: &Plan, candidate: &EarlyAggregate, all: &[EarlyAggregate]) -> BTreeSet<u16> {
     let above = plan.above(candidate.target);
     let mut needed: BTreeSet<u16> =
         above.iter().flat_map(|stage| plan.stages[*stage].step_columns()).collect();
@@ -165,7 +165,7 @@ fn needed_above(plan: &Plan, candidate: &EarlyFold, all: &[EarlyFold]) -> BTreeS
     for stage in &above {
         for fold in plan.stages[*stage].end.folds() {
             let moves = all.iter().any(|other| other.number == fold.number && !above.contains(&other.target));
-            if let (StageFoldInput::Expr(expr), false) = (&fold.input, moves) {
+            if let (StageAggregateInput::Expr(expr), false) = (&fold.input, moves) {
                 needed.extend(columns_of(expr));
             }
         }
@@ -180,11 +180,11 @@ fn needed_above(plan: &Plan, candidate: &EarlyFold, all: &[EarlyFold]) -> BTreeS
 }
 
 /// Computes an aggregate at its target, and passes its states on up to the sink.
-fn fold_early(plan: &mut Plan, candidate: &EarlyFold, needed: &BTreeSet<u16>) {
+fn fold_early(plan: &mut Plan, candidate: &EarlyAggregate, needed: &BTreeSet<u16>) {
     let folds = plan.stages[candidate.sink].end.folds_mut();
     let Some(fold) = folds.iter_mut().find(|fold| fold.number == candidate.number) else { return };
     let early = fold.clone();
-    fold.input = StageFoldInput::State;
+    fold.input = StageAggregateInput::State;
 
     for stage in plan.way_up(candidate.target) {
         if stage == candidate.sink {
@@ -192,9 +192,9 @@ fn fold_early(plan: &mut Plan, candidate: &EarlyFold, needed: &BTreeSet<u16>) {
         }
 
         // Between target and sink the states of one stage are combined in the next.
-        let input = if stage == candidate.target { early.input.clone() } else { StageFoldInput::State };
+        let input = if stage == candidate.target { early.input.clone() } else { StageAggregateInput::State };
         let end = &mut plan.stages[stage].end;
-        end.folds_mut().push(StageFold { input, ..early.clone() });
+        end.folds_mut().push(StageAggregate { input, ..early.clone() });
         end.keys_mut().retain(|key| needed.contains(key) || !candidate.columns.contains(key));
     }
 }

@@ -4,14 +4,14 @@
 //! π[a] (pack (x.a, x.b) ⋈ y)  =  pack (x.a) ⋈ y
 //! ```
 
-use super::rule::Rule;
-use crate::plan::{Plan, Stage, StageEnd, StageFoldInput, StageStep, SubqueryGroups};
+use super::rule::OptimizerRule;
+use crate::plan::{Plan, Stage, StageAggregateInput, StageEnd, StageStep, SubqueryGroups};
 use std::collections::BTreeSet;
 
 /// The rule that drops the columns that nothing downstream reads.
 pub(super) struct ProjectionRule;
 
-impl Rule for ProjectionRule {
+impl OptimizerRule for ProjectionRule {
     fn name(&self) -> &'static str {
         "projection"
     }
@@ -95,7 +95,7 @@ fn drop_aggregates(groups: &mut SubqueryGroups, read: &BTreeSet<u16>) {
 
     for fold in (0..groups.folds.len()).rev() {
         // A fold that combines states belongs to folds below, which are counted on to be there.
-        let plain = matches!(groups.folds[fold].input, StageFoldInput::Expr(_));
+        let plain = matches!(groups.folds[fold].input, StageAggregateInput::Expr(_));
         if plain && groups.finished.iter().all(|finished| finished.fold != fold) {
             groups.folds.remove(fold);
             groups.finished.iter_mut().filter(|f| f.fold > fold).for_each(|f| f.fold -= 1);

@@ -3,7 +3,7 @@
 use crate::plan::Plan;
 
 /// A rewrite of plans that keeps their meaning.
-pub(crate) trait Rule: Sync {
+pub(crate) trait OptimizerRule: Sync {
     /// Returns the name of its switch.
     fn name(&self) -> &'static str;
 

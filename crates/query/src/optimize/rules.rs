@@ -5,11 +5,11 @@ use super::let_placement::LetPlacementRule;
 use super::pack_sharing::SharingRule;
 use super::pre_aggregation::PreAggregationRule;
 use super::projection::ProjectionRule;
-use super::rule::Rule;
+use super::rule::OptimizerRule;
 use crate::plan::Plan;
 
 /// Values move first, conditions follow them, and what is left unused then goes.
-const RULES: &[&dyn Rule] =
+const RULES: &[&dyn OptimizerRule] =
     &[&LetPlacementRule, &FilterPlacementRule, &PreAggregationRule, &ProjectionRule, &SharingRule];
 
 /// Returns the names of all rules, in the order in which they run.

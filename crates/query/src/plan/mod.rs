@@ -11,6 +11,6 @@ pub(crate) use expr_columns::{
 pub(crate) use naive_plan::complete;
 pub(crate) use plan_text::expr_text;
 pub(crate) use stage_tree::{
-    FoldResult, ObservedField, Plan, PlanColumn, Stage, StageEnd, StageFold, StageFoldInput, StageJoin,
-    StageSource, StageStep, StageTracepoint, SubqueryGroups,
+    ObservedField, Plan, PlanColumn, Stage, StageAggregate, StageAggregateInput, StageAggregateResult,
+    StageEnd, StageJoin, StageSource, StageStep, StageTracepoint, SubqueryGroups,
 };

@@ -1,7 +1,7 @@
 //! The plan as text.
 
 use super::stage_tree::{
-    Plan, PlanColumn, Stage, StageEnd, StageFold, StageFoldInput, StageJoin, StageSource, StageStep,
+    Plan, PlanColumn, Stage, StageAggregate, StageAggregateInput, StageEnd, StageJoin, StageSource, StageStep,
 };
 use pivot_advice::expr_text::write_expr;
 use pivot_advice::{EmitMode, Expr, JoinKind, TemporalFilter};
@@ -141,10 +141,12 @@ impl Plan {
         out
     }
 
-    fn fold_text(&self, fold: &StageFold) -> String {
+    fn fold_text(&self, fold: &StageAggregate) -> String {
         match &fold.input {
-            StageFoldInput::Expr(expr) => format!("{}({})", fold.aggregate, expr_text(expr, &self.columns)),
-            StageFoldInput::State => format!("combine {}", fold.aggregate),
+            StageAggregateInput::Expr(expr) => {
+                format!("{}({})", fold.aggregate, expr_text(expr, &self.columns))
+            }
+            StageAggregateInput::State => format!("combine {}", fold.aggregate),
         }
     }
 }

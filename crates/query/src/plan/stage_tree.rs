@@ -130,11 +130,11 @@ pub(crate) struct StageJoin {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum StageEnd {
     /// Packed for the parent, equal rows as one with a multiplicity.
-    Rows { keys: Vec<u16>, folds: Vec<StageFold> },
+    Rows { keys: Vec<u16>, folds: Vec<StageAggregate> },
     /// The groups of an aggregating subquery.
     Groups(SubqueryGroups),
     /// The result.
-    Emit { keys: Vec<u16>, folds: Vec<StageFold>, form: EmitMode },
+    Emit { keys: Vec<u16>, folds: Vec<StageAggregate>, form: EmitMode },
 }
 
 /// Keys, n and finished aggregates become the parent's columns. Arguments of sketches are columns that
@@ -142,29 +142,29 @@ pub(crate) enum StageEnd {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SubqueryGroups {
     pub(crate) keys: Vec<u16>,
-    pub(crate) folds: Vec<StageFold>,
-    pub(crate) finished: Vec<FoldResult>,
+    pub(crate) folds: Vec<StageAggregate>,
+    pub(crate) finished: Vec<StageAggregateResult>,
     pub(crate) unpacked: Vec<u16>,
 }
 
 /// A value wanted of a fold.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct FoldResult {
+pub(crate) struct StageAggregateResult {
     pub(crate) fold: usize,
     pub(crate) finish: FinalFunction,
 }
 
 /// An aggregate on its way. All folds of one aggregate carry its number.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct StageFold {
+pub(crate) struct StageAggregate {
     pub(crate) number: usize,
     pub(crate) aggregate: AggregateKind,
-    pub(crate) input: StageFoldInput,
+    pub(crate) input: StageAggregateInput,
 }
 
 /// The input of a fold.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum StageFoldInput {
+pub(crate) enum StageAggregateInput {
     /// A value of each row.
     Expr(Expr),
     /// The fold of that number that a child packed.
@@ -205,26 +205,26 @@ impl StageStep {
     }
 }
 
-impl StageFold {
+impl StageAggregate {
     /// Returns the columns that the fold reads.
     pub(crate) fn reads(&self) -> BTreeSet<u16> {
         match &self.input {
-            StageFoldInput::Expr(expr) => columns_of(expr),
-            StageFoldInput::State => BTreeSet::new(),
+            StageAggregateInput::Expr(expr) => columns_of(expr),
+            StageAggregateInput::State => BTreeSet::new(),
         }
     }
 }
 
 impl SubqueryGroups {
     /// Returns the folds whose states are packed; arguments of the others travel as columns.
-    pub(crate) fn packed_folds(&self) -> impl Iterator<Item = &StageFold> {
+    pub(crate) fn packed_folds(&self) -> impl Iterator<Item = &StageAggregate> {
         self.folds.iter().filter(|fold| !fold.aggregate.is_sketch())
     }
 
     /// Returns the columns of the bag: the keys, then the arguments of sketches that are no keys, in order.
     pub(crate) fn packed(&self) -> Vec<u16> {
         let sketches = self.folds.iter().filter(|fold| fold.aggregate.is_sketch());
-        let mut arguments: BTreeSet<u16> = sketches.flat_map(StageFold::reads).collect();
+        let mut arguments: BTreeSet<u16> = sketches.flat_map(StageAggregate::reads).collect();
         for key in &self.keys {
             arguments.remove(key);
         }
@@ -252,14 +252,14 @@ impl StageEnd {
         }
     }
 
-    pub(crate) fn folds(&self) -> &[StageFold] {
+    pub(crate) fn folds(&self) -> &[StageAggregate] {
         match self {
             StageEnd::Rows { folds, .. } | StageEnd::Emit { folds, .. } => folds,
             StageEnd::Groups(groups) => &groups.folds,
         }
     }
 
-    pub(crate) fn folds_mut(&mut self) -> &mut Vec<StageFold> {
+    pub(crate) fn folds_mut(&mut self) -> &mut Vec<StageAggregate> {
         match self {
             StageEnd::Rows { folds, .. } | StageEnd::Emit { folds, .. } => folds,
             StageEnd::Groups(groups) => &mut groups.folds,
@@ -283,7 +283,7 @@ impl StageEnd {
 
     /// Returns the columns that the end reads.
     pub(crate) fn reads(&self) -> BTreeSet<u16> {
-        let folds = self.folds().iter().flat_map(StageFold::reads);
+        let folds = self.folds().iter().flat_map(StageAggregate::reads);
         self.keys().iter().copied().chain(folds).collect()
     }
 }

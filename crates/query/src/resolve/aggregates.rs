@@ -6,14 +6,14 @@
 //! finished  plain       quantile 0.99 deviation   rows    what the frontend makes of them
 //! ```
 
-use super::name_scope::{NameScope, Placeholder, TypedExpr};
+use super::name_scope::{NameScope, SelectPlaceholder, TypedExpr};
 use super::resolved_query::FinishedAggregate;
 use super::resolver::Resolver;
 use super::typing;
 use crate::diagnostic::Diagnostic;
 use crate::lexical::{FunctionMeaning, SpecialAggregate, aggregate_function, count_distinct};
 use crate::plan::PlanColumn;
-use crate::syntax::ast::{AstExpr, AstExprKind, Name, TextSpan};
+use crate::syntax::ast::{AstExpr, AstExprKind, NameAt, TextSpan};
 use pivot_advice::{AggregateKind, Binary, Expr, FinalFunction, Function, Type, Value, finished_type};
 
 /// The most values that TOPK gives.
@@ -23,24 +23,24 @@ const MAX_BUCKETS: f64 = 900.0;
 
 /// An aggregate state, and the value that is wanted of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct WantedFold {
+struct WantedAggregate {
     aggregate: AggregateKind,
     finish: FinalFunction,
 }
 
 impl Resolver<'_> {
     pub(super) fn count_rows(&mut self, span: TextSpan) -> TypedExpr {
-        self.placeholder("COUNT".into(), Type::U64, Placeholder::Rows, span)
+        self.placeholder("COUNT".into(), Type::U64, SelectPlaceholder::Rows, span)
     }
 
-    pub(super) fn count_distinct(&mut self, name: &Name, x: &AstExpr, scope: &NameScope) -> TypedExpr {
+    pub(super) fn count_distinct(&mut self, name: &NameAt, x: &AstExpr, scope: &NameScope) -> TypedExpr {
         let function = count_distinct();
-        let name = Name { text: function.name.into(), span: name.span };
+        let name = NameAt { text: function.name.into(), span: name.span };
         self.meant_aggregate(function.meaning, &name, std::slice::from_ref(x), scope)
     }
 
     /// Resolves a call of an aggregate function.
-    pub(super) fn aggregate(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
+    pub(super) fn aggregate(&mut self, name: &NameAt, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
         match aggregate_function(&name.text) {
             Some(function) => self.meant_aggregate(function.meaning, name, arguments, scope),
             None => TypedExpr::unknown(),
@@ -50,7 +50,7 @@ impl Resolver<'_> {
     fn meant_aggregate(
         &mut self,
         meaning: FunctionMeaning,
-        name: &Name,
+        name: &NameAt,
         arguments: &[AstExpr],
         scope: &NameScope,
     ) -> TypedExpr {
@@ -58,7 +58,7 @@ impl Resolver<'_> {
             FunctionMeaning::Fold(aggregate, finish) => {
                 let Some([argument]) = self.arguments(name, arguments) else { return TypedExpr::unknown() };
                 let Some(typed) = self.argument(argument, name, scope) else { return TypedExpr::unknown() };
-                self.fold(WantedFold { aggregate, finish }, typed, name, argument.span)
+                self.fold(WantedAggregate { aggregate, finish }, typed, name, argument.span)
             }
 
             FunctionMeaning::SpecialAggregate(SpecialAggregate::Quantile) => {
@@ -80,7 +80,7 @@ impl Resolver<'_> {
     /// Returns the arguments if there are as many as the pattern wants; reports it otherwise.
     fn arguments<'w, const N: usize>(
         &mut self,
-        name: &Name,
+        name: &NameAt,
         arguments: &'w [AstExpr],
     ) -> Option<&'w [AstExpr; N]> {
         if let Ok(arguments) = arguments.try_into() {
@@ -95,7 +95,7 @@ impl Resolver<'_> {
     }
 
     /// Resolves the argument of an aggregate, in which there are no others.
-    fn argument(&mut self, written: &AstExpr, name: &Name, scope: &NameScope) -> Option<TypedExpr> {
+    fn argument(&mut self, written: &AstExpr, name: &NameAt, scope: &NameScope) -> Option<TypedExpr> {
         let outer = self.aggregates.take();
         if outer.is_none() {
             self.misplaced_aggregate(name.span);
@@ -107,8 +107,14 @@ impl Resolver<'_> {
     }
 
     /// Returns a placeholder for the value of an aggregate; equal ones are computed once.
-    fn fold(&mut self, wanted: WantedFold, typed: TypedExpr, name: &Name, span: TextSpan) -> TypedExpr {
-        let WantedFold { aggregate, finish } = wanted;
+    fn fold(
+        &mut self,
+        wanted: WantedAggregate,
+        typed: TypedExpr,
+        name: &NameAt,
+        span: TextSpan,
+    ) -> TypedExpr {
+        let WantedAggregate { aggregate, finish } = wanted;
         let Some(ty) = finished_type(aggregate, finish, typed.ty) else {
             self.meaningless(wanted, typed.ty, name, span);
             return TypedExpr::unknown();
@@ -129,10 +135,10 @@ impl Resolver<'_> {
         if value == collected.finished.len() {
             collected.finished.push(FinishedAggregate { name: text.clone(), fold, finish, ty });
         }
-        self.placeholder(text, ty, Placeholder::Finished(value), name.span)
+        self.placeholder(text, ty, SelectPlaceholder::Finished(value), name.span)
     }
 
-    fn meaningless(&mut self, wanted: WantedFold, ty: Type, name: &Name, span: TextSpan) {
+    fn meaningless(&mut self, wanted: WantedAggregate, ty: Type, name: &NameAt, span: TextSpan) {
         let wrong = format!("{} of {ty} has no meaning", name.text.to_ascii_uppercase());
         let wrong = Diagnostic::error(span, wrong).detail(format!("this is {ty}"));
         let is_variance = wanted.aggregate == AggregateKind::Moments && ty == Type::Duration;
@@ -142,28 +148,30 @@ impl Resolver<'_> {
         });
     }
 
-    fn quantile(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
+    fn quantile(&mut self, name: &NameAt, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
         let Some([argument, q]) = self.arguments(name, arguments) else { return TypedExpr::unknown() };
         let Some(typed) = self.argument(argument, name, scope) else { return TypedExpr::unknown() };
 
         match constant(q).and_then(|q| q.as_f64()).filter(|q| (0.0..=1.0).contains(q)) {
             Some(q) => {
-                let wanted =
-                    WantedFold { aggregate: AggregateKind::Histogram, finish: FinalFunction::Quantile(q) };
+                let wanted = WantedAggregate {
+                    aggregate: AggregateKind::Histogram,
+                    finish: FinalFunction::Quantile(q),
+                };
                 self.fold(wanted, typed, name, argument.span)
             }
             None => self.not_constant(q, "a number from 0 to 1"),
         }
     }
 
-    fn top(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
+    fn top(&mut self, name: &NameAt, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
         let Some([argument, k]) = self.arguments(name, arguments) else { return TypedExpr::unknown() };
         let Some(typed) = self.argument(argument, name, scope) else { return TypedExpr::unknown() };
 
         match constant(k).and_then(|k| k.as_integer()).filter(|k| (1..=MAX_TOP).contains(k)) {
             Some(k) => {
                 let wanted =
-                    WantedFold { aggregate: AggregateKind::Top, finish: FinalFunction::Top(k as u16) };
+                    WantedAggregate { aggregate: AggregateKind::Top, finish: FinalFunction::Top(k as u16) };
                 self.fold(wanted, typed, name, argument.span)
             }
             None => self.not_constant(k, "a number from 1 to 64"),
@@ -171,7 +179,7 @@ impl Resolver<'_> {
     }
 
     /// Resolves LHIST, which counts the numbers of buckets that an expression computes.
-    fn linear_histogram(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
+    fn linear_histogram(&mut self, name: &NameAt, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
         let Some([argument, least, most, step]) = self.arguments(name, arguments) else {
             return TypedExpr::unknown();
         };
@@ -207,7 +215,7 @@ impl Resolver<'_> {
         let bucket = TypedExpr { expr: Expr::Call(Function::WidthBucket, inputs), ty: Type::I64 };
 
         let finish = FinalFunction::Linear { least: lowest, step: width, count: count as u16, durations };
-        self.fold(WantedFold { aggregate: AggregateKind::Tally, finish }, bucket, name, argument.span)
+        self.fold(WantedAggregate { aggregate: AggregateKind::Tally, finish }, bucket, name, argument.span)
     }
 
     /// Returns a bound of LHIST, which must be a constant of the kind of its argument.
@@ -234,7 +242,7 @@ impl Resolver<'_> {
     }
 
     /// Resolves RATE: per second of the window, of rows, of an aggregate, or of the sum of a value.
-    fn rate(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
+    fn rate(&mut self, name: &NameAt, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
         if self.is_inside() {
             let wrong = Diagnostic::error(name.span, "RATE is misplaced");
             self.report(wrong.detail("it is per second of a window, and a joined query has none"));
@@ -246,7 +254,7 @@ impl Resolver<'_> {
             [] => self.count_rows(name.span),
             [argument] if argument.has_aggregate() => self.expression(argument, scope),
             [argument] => {
-                let sum = Name { text: "SUM".into(), span: name.span };
+                let sum = NameAt { text: "SUM".into(), span: name.span };
                 self.aggregate(&sum, std::slice::from_ref(argument), scope)
             }
             _ => {
@@ -255,7 +263,7 @@ impl Resolver<'_> {
             }
         };
 
-        let seconds = self.placeholder("seconds".into(), Type::F64, Placeholder::Seconds, name.span);
+        let seconds = self.placeholder("seconds".into(), Type::F64, SelectPlaceholder::Seconds, name.span);
         let Some(ty) = typing::binary(Binary::Divide, counted.ty, Type::F64) else {
             let wrong = Diagnostic::error(name.span, format!("RATE of {} has no meaning", counted.ty));
             self.report(wrong.detail(format!("this is {}", counted.ty)));
@@ -265,7 +273,13 @@ impl Resolver<'_> {
     }
 
     /// Returns the column that stands for something of the group.
-    fn placeholder(&mut self, name: String, ty: Type, placeholder: Placeholder, span: TextSpan) -> TypedExpr {
+    fn placeholder(
+        &mut self,
+        name: String,
+        ty: Type,
+        placeholder: SelectPlaceholder,
+        span: TextSpan,
+    ) -> TypedExpr {
         let Some(collected) = &self.aggregates else {
             self.misplaced_aggregate(span);
             return TypedExpr::unknown();

@@ -5,7 +5,7 @@
 use super::name_scope::{AliasBinding, NameScope, TypedExpr};
 use super::resolver::Resolver;
 use super::typing::{self, fits};
-use super::work_budget::{Work, lookup_cost};
+use super::work_budget::{ResolverWork, lookup_cost};
 use crate::diagnostic::Diagnostic;
 use crate::suggest::nearest;
 use crate::syntax::ast::{AstExpr, AstExprKind, TextSpan};
@@ -36,7 +36,7 @@ impl Resolver<'_> {
     /// Resolves an expression of any type.
     pub(super) fn expression(&mut self, written: &AstExpr, scope: &NameScope) -> TypedExpr {
         // Each use of a named query resolves its expressions again.
-        if !self.spend(Work::Expression, 1, written.span) {
+        if !self.spend(ResolverWork::Expression, 1, written.span) {
             return TypedExpr::unknown();
         }
         let typed = self.node(written, scope);
@@ -325,7 +325,7 @@ impl Resolver<'_> {
     /// Resolves `alias.field`, or a name alone.
     fn path(&mut self, path: &[String], span: TextSpan, scope: &NameScope) -> TypedExpr {
         let Some((first, rest)) = path.split_first() else { return TypedExpr::unknown() };
-        if !self.spend(Work::Expression, lookup_cost(scope.lets.len() + scope.aliases.len()), span) {
+        if !self.spend(ResolverWork::Expression, lookup_cost(scope.lets.len() + scope.aliases.len()), span) {
             return TypedExpr::unknown();
         }
         if rest.is_empty() {

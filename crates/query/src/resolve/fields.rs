@@ -12,7 +12,7 @@
 use super::name_scope::{AliasBinding, MemberColumns, TypedExpr, VisibleMember};
 use super::resolver::Resolver;
 use super::typing;
-use super::work_budget::{Work, lookup_cost};
+use super::work_budget::{ResolverWork, lookup_cost};
 use crate::catalog::default_field;
 use crate::diagnostic::Diagnostic;
 use crate::plan::{ObservedField, PlanColumn, StageStep};
@@ -74,7 +74,7 @@ impl Resolver<'_> {
 
     fn field(&mut self, stage: usize, members: &[VisibleMember], wanted: WantedField<'_>) -> TypedExpr {
         let columns = members.iter().map(|member| lookup_cost(member.columns.len())).sum();
-        if !self.spend(Work::Expression, columns, wanted.span) {
+        if !self.spend(ResolverWork::Expression, columns, wanted.span) {
             return TypedExpr::unknown();
         }
         let key = (stage, members.iter().map(|m| m.member).collect::<Vec<_>>(), wanted.name.to_owned());

@@ -7,14 +7,14 @@ use super::typing;
 use crate::diagnostic::Diagnostic;
 use crate::lexical::{FunctionKind, FunctionMeaning, function, functions};
 use crate::suggest::nearest;
-use crate::syntax::ast::{AstExpr, AstExprKind, Name, TextSpan};
+use crate::syntax::ast::{AstExpr, AstExprKind, NameAt, TextSpan};
 use pivot_advice::{Expr, Function, Type, Value};
 
 impl Resolver<'_> {
     /// Resolves the call of a function or of an aggregate.
     pub(super) fn call(
         &mut self,
-        name: &Name,
+        name: &NameAt,
         arguments: &[AstExpr],
         span: TextSpan,
         scope: &NameScope,
@@ -76,7 +76,7 @@ impl Resolver<'_> {
     }
 
     /// `regexp_extract(x, '..' [, group])`: the first group, or the whole match if there is none.
-    fn extract(&mut self, name: &Name, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
+    fn extract(&mut self, name: &NameAt, arguments: &[AstExpr], scope: &NameScope) -> TypedExpr {
         let ([x, source] | [x, source, _]) = arguments else {
             let wrong = Diagnostic::error(name.span, "`regexp_extract` takes 2 to 3 arguments");
             self.report(wrong.detail(format!("here are {}", arguments.len())));
@@ -106,7 +106,7 @@ impl Resolver<'_> {
         TypedExpr { expr: Expr::Extract(Box::new(x.expr), pattern, group), ty: Type::String }
     }
 
-    fn unknown_function(&mut self, name: &Name) {
+    fn unknown_function(&mut self, name: &NameAt) {
         let known = functions()
             .filter(|function| matches!(function.kind, FunctionKind::Aggregate | FunctionKind::Scalar));
         let found = nearest(&name.text, known.map(|function| function.name));

@@ -4,7 +4,7 @@
 //! of joins below it, decide whether there is a match; so they must be known where the match is made:
 //! at the event of the alias that it is joined to.
 
-use super::name_scope::{AliasBinding, NameScope, SourceRole, SourceSite, StepDestination};
+use super::name_scope::{AliasBinding, NameScope, SourceContext, SourceRole, StepDestination};
 use super::resolver::Resolver;
 use crate::diagnostic::Diagnostic;
 use crate::plan::{PlanColumn, StageEnd, StageJoin, StageSource, StageStep, columns_of, conjuncts};
@@ -33,7 +33,7 @@ impl Resolver<'_> {
             return;
         };
 
-        let site = SourceSite { alias: join.alias.text.clone(), stage: child, role: SourceRole::Joined };
+        let site = SourceContext { alias: join.alias.text.clone(), stage: child, role: SourceRole::Joined };
         let binding = self.source(&join.source, &site);
         if self.plan.stages[child].members.is_empty() {
             // The source did not resolve, which was reported. What follows still finds a stage with a source.

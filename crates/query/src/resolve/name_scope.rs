@@ -165,12 +165,12 @@ pub(super) struct CollectedAggregates {
     /// The values that are wanted of the states, each once.
     pub(super) finished: Vec<FinishedAggregate>,
     /// The columns that stand for something else.
-    pub(super) placeholders: HashMap<u16, Placeholder>,
+    pub(super) placeholders: HashMap<u16, SelectPlaceholder>,
 }
 
 /// The thing that a column stands for while a SELECT is resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Placeholder {
+pub(super) enum SelectPlaceholder {
     /// How many rows the group has.
     Rows,
     /// A finished aggregate, by its place.
@@ -181,7 +181,7 @@ pub(super) enum Placeholder {
 
 /// The site of a source: the alias and stage that it is resolved for.
 #[derive(Debug, Clone)]
-pub(super) struct SourceSite {
+pub(super) struct SourceContext {
     pub(super) alias: String,
     /// Its stage, to which its members are added.
     pub(super) stage: usize,

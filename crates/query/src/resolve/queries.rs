@@ -8,15 +8,15 @@
 //! JOIN b IN (FROM x IN X GROUP BY x.k SELECT COUNT) ON ..    stage b: in X, pack groups (k)
 //! ```
 
-use super::name_scope::{AliasBinding, NameScope, SourceRole, SourceSite, StepDestination};
-use super::resolved_query::{ResolvedQuery, ResolvedResult, ResultShape};
+use super::name_scope::{AliasBinding, NameScope, SourceContext, SourceRole, StepDestination};
+use super::resolved_query::{ResolvedQuery, ResolvedResult, ResultClauses};
 use super::resolver::{NamedQuery, Resolver};
-use super::work_budget::Work;
+use super::work_budget::ResolverWork;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::{PlanColumn, Stage};
 use crate::syntax::Params;
-use crate::syntax::ast::{AstExpr, AstQuery, Name, RowClause, TextSpan};
+use crate::syntax::ast::{AstExpr, AstQuery, NameAt, RowClause, TextSpan};
 use pivot_advice::Type;
 use pivot_advice::advice::MAX_INSTRUCTIONS;
 use std::rc::Rc;
@@ -42,7 +42,7 @@ pub(crate) fn resolve(
 }
 
 /// The result of the row clauses of a query.
-struct QueryRows {
+struct ResolvedRowClauses {
     /// The names that may be used after them.
     scope: NameScope,
     /// The list that further steps go to.
@@ -50,15 +50,15 @@ struct QueryRows {
 }
 
 impl Resolver<'_> {
-    fn statement(&mut self, query: &AstQuery) -> (ResolvedResult, ResultShape) {
+    fn statement(&mut self, query: &AstQuery) -> (ResolvedResult, ResultClauses) {
         if !self.fits(query) {
-            return (ResolvedResult::Rows { values: vec![], shown: 0 }, ResultShape::default());
+            return (ResolvedResult::Rows { values: vec![], shown: 0 }, ResultClauses::default());
         }
 
         self.define(query);
         let alias = query.alias().to_owned();
         self.plan.stages.push(Stage::new(&alias, None, 0));
-        let site = SourceSite { alias, stage: 0, role: SourceRole::From };
+        let site = SourceContext { alias, stage: 0, role: SourceRole::From };
 
         let rows = self.rows(query, &site);
         self.finish(query, &rows.scope)
@@ -88,13 +88,13 @@ impl Resolver<'_> {
     }
 
     /// Resolves FROM, joins, LET and WHERE.
-    fn rows(&mut self, query: &AstQuery, site: &SourceSite) -> QueryRows {
+    fn rows(&mut self, query: &AstQuery, site: &SourceContext) -> ResolvedRowClauses {
         let mut scope = NameScope { broken: query.broken, ..NameScope::default() };
         let mut target = StepDestination::Stage(site.stage);
 
         if let Some(from) = &query.from {
             let role = if site.role == SourceRole::Kept { SourceRole::Kept } else { SourceRole::From };
-            let binding = self.sources(&from.sources, &SourceSite { role, ..site.clone() });
+            let binding = self.sources(&from.sources, &SourceContext { role, ..site.clone() });
             // A query that dissolves shares the stage with others of a union: its steps are its members'.
             if self.is_inside() && !query.is_aggregating {
                 target = StepDestination::Members(site.stage, binding.members());
@@ -114,11 +114,11 @@ impl Resolver<'_> {
                 }
             }
         }
-        QueryRows { scope, target }
+        ResolvedRowClauses { scope, target }
     }
 
     /// Reports a name that an alias or a LET has already.
-    pub(super) fn check_free(&mut self, name: &Name, scope: &NameScope) {
+    pub(super) fn check_free(&mut self, name: &NameAt, scope: &NameScope) {
         if scope.alias(&name.text).is_some() || scope.assigned(&name.text).is_some() {
             let wrong = Diagnostic::error(name.span, format!("`{}` is defined twice", name.text));
             self.report(wrong.detail("the second definition").hint("choose another name"));
@@ -127,7 +127,7 @@ impl Resolver<'_> {
 
     fn assignment(
         &mut self,
-        name: &Name,
+        name: &NameAt,
         written: &AstExpr,
         target: &StepDestination,
         scope: &mut NameScope,
@@ -147,7 +147,7 @@ impl Resolver<'_> {
     }
 
     /// Writes out the query of a name as a source. A query of WITH hides one of the catalogue.
-    pub(super) fn inline_named(&mut self, name: &str, site: &SourceSite, span: TextSpan) -> AliasBinding {
+    pub(super) fn inline_named(&mut self, name: &str, site: &SourceContext, span: TextSpan) -> AliasBinding {
         if self.naming.iter().any(|known| known == name) {
             let wrong = Diagnostic::error(span, format!("query `{name}` uses itself"));
             self.report(wrong.detail("used inside its own definition"));
@@ -164,7 +164,7 @@ impl Resolver<'_> {
         binding
     }
 
-    fn inline_definition(&mut self, at: usize, site: &SourceSite, span: TextSpan) -> AliasBinding {
+    fn inline_definition(&mut self, at: usize, site: &SourceContext, span: TextSpan) -> AliasBinding {
         // A definition sees only those before it.
         let hidden = self.with.split_off(at);
         let query = Rc::clone(&hidden[0].query);
@@ -175,7 +175,7 @@ impl Resolver<'_> {
         binding
     }
 
-    fn inline_from_catalog(&mut self, name: &str, site: &SourceSite, span: TextSpan) -> AliasBinding {
+    fn inline_from_catalog(&mut self, name: &str, site: &SourceContext, span: TextSpan) -> AliasBinding {
         // The definitions of this statement mean nothing in another, nor do its spans here.
         let hidden = std::mem::take(&mut self.with);
         let outer = self.used_at;
@@ -208,8 +208,8 @@ impl Resolver<'_> {
     }
 
     /// Writes out a query as a source.
-    pub(super) fn inline(&mut self, query: &AstQuery, site: &SourceSite, span: TextSpan) -> AliasBinding {
-        if !self.spend(Work::Query, 1, span) || !self.fits(query) {
+    pub(super) fn inline(&mut self, query: &AstQuery, site: &SourceContext, span: TextSpan) -> AliasBinding {
+        if !self.spend(ResolverWork::Query, 1, span) || !self.fits(query) {
             return AliasBinding::Unknown;
         }
         let aggregating = query.is_aggregating;

@@ -11,7 +11,7 @@ pub(crate) struct ResolvedQuery {
     pub(crate) plan: Plan,
     /// The values or groups that the first stage emits.
     pub(crate) result: ResolvedResult,
-    pub(crate) shape: ResultShape,
+    pub(crate) shape: ResultClauses,
     /// Tracepoints and patterns that nobody exports yet.
     pub(crate) pending: Vec<String>,
 }
@@ -79,7 +79,7 @@ pub(crate) struct FinishedAggregate {
 /// The shape of a result: the clauses that apply to its rows before they are shown, and the settings of
 /// its query.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ResultShape {
+pub(crate) struct ResultClauses {
     pub(crate) distinct: bool,
     /// Over the columns of a result of rows.
     pub(crate) order: Vec<SortKey>,

@@ -4,7 +4,7 @@
 //! steps. Each file of this folder adds the methods for one part of the language.
 
 use super::name_scope::{CollectedAggregates, StepDestination, TypedExpr};
-use super::work_budget::{Work, WorkBudget};
+use super::work_budget::{ResolverWork, WorkBudget};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::formatter::format_expression;
@@ -95,7 +95,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Uses up work of the query. Returns false if it is too much: then there is nothing to go on with.
-    pub(super) fn spend(&mut self, work: Work, amount: usize, span: TextSpan) -> bool {
+    pub(super) fn spend(&mut self, work: ResolverWork, amount: usize, span: TextSpan) -> bool {
         if let Some(wrong) = self.work.spend(work, amount, span) {
             self.report(wrong);
         }
@@ -180,7 +180,9 @@ impl<'a> Resolver<'a> {
             _ => 1,
         };
         let place = self.inlined_at.unwrap_or_else(|| TextSpan::of_text(self.text));
-        if !self.spend(Work::Step, copies, place) || !self.spend(Work::Expression, copies * size, place) {
+        if !self.spend(ResolverWork::Step, copies, place)
+            || !self.spend(ResolverWork::Expression, copies * size, place)
+        {
             return;
         }
 

@@ -9,15 +9,18 @@
 //! ```
 
 use super::name_scope::{
-    AliasBinding, CollectedAggregates, MemberColumns, NameScope, Placeholder, SourceRole, SourceSite,
-    StepDestination, TypedExpr, VisibleMember,
+    AliasBinding, CollectedAggregates, MemberColumns, NameScope, SelectPlaceholder, SourceContext,
+    SourceRole, StepDestination, TypedExpr, VisibleMember,
 };
 use super::resolved_query::{
-    NamedExpr, ResolvedGroups, ResolvedResult, ResultShape, RowValue, SECONDS, SortKey,
+    NamedExpr, ResolvedGroups, ResolvedResult, ResultClauses, RowValue, SECONDS, SortKey,
 };
 use super::resolver::Resolver;
 use crate::diagnostic::Diagnostic;
-use crate::plan::{FoldResult, PlanColumn, StageEnd, StageFold, StageFoldInput, StageStep, SubqueryGroups};
+use crate::plan::{
+    PlanColumn, StageAggregate, StageAggregateInput, StageAggregateResult, StageEnd, StageStep,
+    SubqueryGroups,
+};
 use crate::plan::{children_mut, map_columns, narrow};
 use crate::syntax::ast::{AstExpr, AstExprKind, AstQuery, SelectItem, TextSpan};
 use pivot_advice::{Expr, Type};
@@ -35,7 +38,7 @@ type Selected = Vec<(String, TypedExpr)>;
 
 impl Resolver<'_> {
     /// Resolves what the query of a statement gives, and in which shape.
-    pub(super) fn finish(&mut self, query: &AstQuery, scope: &NameScope) -> (ResolvedResult, ResultShape) {
+    pub(super) fn finish(&mut self, query: &AstQuery, scope: &NameScope) -> (ResolvedResult, ResultClauses) {
         let mut shape = self.shape(query);
         if query.is_aggregating {
             shape.distinct = query.distinct.is_some();
@@ -110,7 +113,7 @@ impl Resolver<'_> {
         query: &AstQuery,
         scope: &NameScope,
         target: &StepDestination,
-        site: &SourceSite,
+        site: &SourceContext,
     ) -> AliasBinding {
         let values = self.values(query, scope);
         self.refuse_having(query);
@@ -145,7 +148,7 @@ impl Resolver<'_> {
         &mut self,
         query: &AstQuery,
         scope: &NameScope,
-        site: &SourceSite,
+        site: &SourceContext,
     ) -> AliasBinding {
         let grouped = self.groups(query, scope);
         let unpacked_names = self.unpacked_names(&grouped, &site.alias);
@@ -162,10 +165,11 @@ impl Resolver<'_> {
                 let value = NamedExpr { name: self.text(&argument), expr: argument, ty: Type::Any };
                 argument = Expr::Column(self.as_column(value, "", &target).column);
             }
-            folds.push(StageFold { number: 0, aggregate, input: StageFoldInput::Expr(argument) });
+            folds.push(StageAggregate { number: 0, aggregate, input: StageAggregateInput::Expr(argument) });
         }
         let finished = grouped.finished.iter();
-        let finished = finished.map(|value| FoldResult { fold: value.fold, finish: value.finish }).collect();
+        let finished =
+            finished.map(|value| StageAggregateResult { fold: value.fold, finish: value.finish }).collect();
 
         let mut unpacked = Vec::with_capacity(unpacked_names.len());
         for (name, ty) in unpacked_names {
@@ -399,7 +403,7 @@ fn over_unpacked(mut expr: Expr, unpacked: &[u16]) -> Expr {
 fn move_over_group(
     expr: &mut Expr,
     keys: &[GroupKey],
-    placeholders: &HashMap<u16, Placeholder>,
+    placeholders: &HashMap<u16, SelectPlaceholder>,
 ) -> Result<(), u16> {
     if let Some(key) = keys.iter().position(|key| key.expr == *expr) {
         *expr = Expr::Column(narrow(key));
@@ -409,9 +413,9 @@ fn move_over_group(
     // A column of the rows that is no key has many values in a group.
     if let Expr::Column(index) = expr {
         *index = match placeholders.get(index) {
-            Some(Placeholder::Rows) => narrow(keys.len()),
-            Some(Placeholder::Finished(place)) => narrow(keys.len() + 1 + place),
-            Some(Placeholder::Seconds) => SECONDS,
+            Some(SelectPlaceholder::Rows) => narrow(keys.len()),
+            Some(SelectPlaceholder::Finished(place)) => narrow(keys.len() + 1 + place),
+            Some(SelectPlaceholder::Seconds) => SECONDS,
             None => return Err(*index),
         };
         return Ok(());

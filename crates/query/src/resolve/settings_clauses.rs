@@ -1,11 +1,11 @@
 //! What follows SELECT and does not depend on its rows: how the query runs, and how many rows are shown.
 
-use super::resolved_query::ResultShape;
+use super::resolved_query::ResultClauses;
 use super::resolver::Resolver;
 use crate::compiled::{ResultSink, RunSettings};
 use crate::diagnostic::Diagnostic;
 use crate::suggest::nearest;
-use crate::syntax::ast::{AstQuery, BudgetItem, SinkClause, Spanned, TextSpan};
+use crate::syntax::ast::{AstQuery, BudgetItem, PlacedClause, SinkClause, TextSpan};
 use pivot_advice::QueryBudget;
 
 /// The shortest window; longer ones are multiples of it.
@@ -17,7 +17,7 @@ const SINKS: [&str; 3] = ["prometheus", "otlp", "parquet"];
 
 impl Resolver<'_> {
     /// Returns the shape of the result as far as it does not depend on the rows.
-    pub(super) fn shape(&mut self, query: &AstQuery) -> ResultShape {
+    pub(super) fn shape(&mut self, query: &AstQuery) -> ResultClauses {
         let result = &query.result;
 
         let settings = RunSettings {
@@ -34,16 +34,16 @@ impl Resolver<'_> {
         };
 
         // DISTINCT and ORDER BY depend on whether the query aggregates.
-        ResultShape {
+        ResultClauses {
             limit: result.limit.as_ref().map(|limit| limit.body),
             // A sample of all requests is none.
             sample: result.sample.as_ref().map(|sample| sample.body).filter(|fraction| *fraction < 1.0),
             settings,
-            ..ResultShape::default()
+            ..ResultClauses::default()
         }
     }
 
-    fn every(&mut self, every: &Spanned<i64>) -> i64 {
+    fn every(&mut self, every: &PlacedClause<i64>) -> i64 {
         let ns = every.body;
         if ns % SHORTEST_NS != 0 || !(SHORTEST_NS..=LONGEST_NS).contains(&ns) {
             let wrong = Diagnostic::error(every.span, "a window cannot have this length");
@@ -95,7 +95,7 @@ impl Resolver<'_> {
         self.report(Diagnostic::error(span, format!("the budget `{name}` is {expected}")));
     }
 
-    fn sink(&mut self, into: &Spanned<SinkClause>) -> Option<ResultSink> {
+    fn sink(&mut self, into: &PlacedClause<SinkClause>) -> Option<ResultSink> {
         let name = into.body.name.text.to_ascii_lowercase();
         if !SINKS.contains(&name.as_str()) {
             let wrong = format!("unknown sink `{}`", into.body.name.text);
@@ -136,6 +136,6 @@ impl Resolver<'_> {
     }
 }
 
-fn keyword_span<T>(clause: &Option<Spanned<T>>) -> Option<TextSpan> {
+fn keyword_span<T>(clause: &Option<PlacedClause<T>>) -> Option<TextSpan> {
     clause.as_ref().map(|clause| clause.span)
 }

@@ -8,15 +8,18 @@
 //! ```
 
 use super::name_scope::{
-    AliasBinding, MemberColumns, NameScope, SourceRole, SourceSite, StepDestination, TypedExpr, VisibleMember,
+    AliasBinding, MemberColumns, NameScope, SourceContext, SourceRole, StepDestination, TypedExpr,
+    VisibleMember,
 };
 use super::resolver::Resolver;
 use super::typing;
-use super::work_budget::Work;
+use super::work_budget::ResolverWork;
 use crate::diagnostic::Diagnostic;
 use crate::plan::{PlanColumn, StageSource, StageStep, StageTracepoint};
 use crate::suggest::nearest;
-use crate::syntax::ast::{AstExpr, AstSource, AstSourceKind, Name, NamePattern, TemporalChoice, TextSpan};
+use crate::syntax::ast::{
+    AstExpr, NameAt, SourceClause, SourceKind, TemporalChoice, TextSpan, TracepointPattern,
+};
 use pivot_advice::{Binary, Expr, TemporalFilter, Type};
 
 /// Why a name may be right that nobody knows.
@@ -28,7 +31,7 @@ const MAX_MATCHES: usize = 1_000;
 
 impl Resolver<'_> {
     /// Resolves a list of sources; several are a union.
-    pub(super) fn sources(&mut self, sources: &[AstSource], site: &SourceSite) -> AliasBinding {
+    pub(super) fn sources(&mut self, sources: &[SourceClause], site: &SourceContext) -> AliasBinding {
         let mut members: Vec<VisibleMember> = Vec::new();
         let mut names: Vec<(&str, TextSpan)> = Vec::new();
         let mut known = true;
@@ -36,8 +39,8 @@ impl Resolver<'_> {
         for source in sources {
             match &source.kind {
                 // Tracepoints of a union are one member: they do the same.
-                AstSourceKind::Named(name) if !self.is_query(name) => {
-                    if !self.spend(Work::Tracepoint, 1, source.span) {
+                SourceKind::Named(name) if !self.is_query(name) => {
+                    if !self.spend(ResolverWork::Tracepoint, 1, source.span) {
                         return AliasBinding::Unknown;
                     }
                     names.push((name, source.span));
@@ -56,23 +59,23 @@ impl Resolver<'_> {
         if known { AliasBinding::Tuples { stage: site.stage, members } } else { AliasBinding::Unknown }
     }
 
-    pub(super) fn source(&mut self, source: &AstSource, site: &SourceSite) -> AliasBinding {
-        if !self.spend(Work::Member, 1, source.span) {
+    pub(super) fn source(&mut self, source: &SourceClause, site: &SourceContext) -> AliasBinding {
+        if !self.spend(ResolverWork::Member, 1, source.span) {
             return AliasBinding::Unknown;
         }
 
         match &source.kind {
-            AstSourceKind::Query(query) => self.inline(query, site, source.span),
-            AstSourceKind::Named(name) if self.is_query(name) => self.inline_named(name, site, source.span),
-            AstSourceKind::Named(name) => {
+            SourceKind::Query(query) => self.inline(query, site, source.span),
+            SourceKind::Named(name) if self.is_query(name) => self.inline_named(name, site, source.span),
+            SourceKind::Named(name) => {
                 let tracepoint = self.tracepoint(name, source.span);
                 let member = self.member(site.stage, vec![tracepoint]);
                 AliasBinding::Tuples { stage: site.stage, members: vec![member] }
             }
 
-            AstSourceKind::Pattern(pattern) => self.pattern(pattern, site, source.span),
-            AstSourceKind::Unnest(inner, field) => self.unnest(inner, field, site),
-            AstSourceKind::Temporal { which, n, source: inner, condition } => {
+            SourceKind::Pattern(pattern) => self.pattern(pattern, site, source.span),
+            SourceKind::Unnest(inner, field) => self.unnest(inner, field, site),
+            SourceKind::Temporal { which, n, source: inner, condition } => {
                 let keep = match which {
                     TemporalChoice::First => TemporalFilter::First(*n),
                     TemporalChoice::MostRecent => TemporalFilter::MostRecent(*n),
@@ -96,8 +99,8 @@ impl Resolver<'_> {
     fn temporal(
         &mut self,
         keep: TemporalFilter,
-        inner: &AstSource,
-        site: &SourceSite,
+        inner: &SourceClause,
+        site: &SourceContext,
         span: TextSpan,
     ) -> AliasBinding {
         if site.role != SourceRole::Joined {
@@ -109,11 +112,11 @@ impl Resolver<'_> {
 
         // The stage chooses; which of its members a tuple is from makes no difference.
         self.plan.stages[site.stage].keep = keep;
-        self.source(inner, &SourceSite { role: SourceRole::Kept, ..site.clone() })
+        self.source(inner, &SourceContext { role: SourceRole::Kept, ..site.clone() })
     }
 
     /// Resolves the temporal source's own WHERE: it sees the source alone, and comes before the choice.
-    fn choice(&mut self, condition: &AstExpr, binding: &AliasBinding, site: &SourceSite) {
+    fn choice(&mut self, condition: &AstExpr, binding: &AliasBinding, site: &SourceContext) {
         if site.role != SourceRole::Joined {
             return;
         }
@@ -124,7 +127,7 @@ impl Resolver<'_> {
     }
 
     /// Resolves UNNEST: behind it the field is one element of the list.
-    fn unnest(&mut self, inner: &AstSource, field: &Name, site: &SourceSite) -> AliasBinding {
+    fn unnest(&mut self, inner: &SourceClause, field: &NameAt, site: &SourceContext) -> AliasBinding {
         let binding = self.source(inner, site);
         let AliasBinding::Tuples { stage, members } = &binding else {
             if let AliasBinding::Groups { .. } = binding {
@@ -151,7 +154,7 @@ impl Resolver<'_> {
 
         // Elements of a chosen tuple do not choose again.
         let target = match inner.kind {
-            AstSourceKind::Temporal { .. } => StepDestination::Stage(*stage),
+            SourceKind::Temporal { .. } => StepDestination::Stage(*stage),
             _ => StepDestination::Members(*stage, binding.members()),
         };
         self.push(&target, StageStep::Unnest { list, element });
@@ -160,7 +163,7 @@ impl Resolver<'_> {
         AliasBinding::Tuples { stage: *stage, members: members.collect() }
     }
 
-    fn pattern(&mut self, pattern: &NamePattern, site: &SourceSite, span: TextSpan) -> AliasBinding {
+    fn pattern(&mut self, pattern: &TracepointPattern, site: &SourceContext, span: TextSpan) -> AliasBinding {
         let catalog = self.catalog;
         let matched = match catalog.matching(pattern) {
             Ok(matched) => matched,
@@ -183,7 +186,7 @@ impl Resolver<'_> {
             self.report(wrong.hint(format!("narrow it down to {MAX_MATCHES} at most")));
             return AliasBinding::Unknown;
         }
-        if !self.spend(Work::Tracepoint, names.len(), span) {
+        if !self.spend(ResolverWork::Tracepoint, names.len(), span) {
             return AliasBinding::Unknown;
         }
         if names.is_empty() {

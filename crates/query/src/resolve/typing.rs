@@ -87,9 +87,9 @@ pub(super) struct ArgumentMismatch {
 
 /// The types of the arguments of a call; what is missing is open.
 #[derive(Clone, Copy)]
-struct Arguments<'t>(&'t [Type]);
+struct ArgumentTypes<'t>(&'t [Type]);
 
-impl Arguments<'_> {
+impl ArgumentTypes<'_> {
     fn at(self, argument: usize) -> Type {
         self.0.get(argument).copied().unwrap_or(Type::Any)
     }
@@ -120,7 +120,7 @@ impl Arguments<'_> {
 /// Returns the type of a function's result, or the argument that does not fit.
 pub(super) fn call(function: Function, arguments: &[Type]) -> Result<Type, ArgumentMismatch> {
     use Function::*;
-    let given = Arguments(arguments);
+    let given = ArgumentTypes(arguments);
     match function {
         Lower | Upper | Length | Substr | SplitPart | StartsWith | Contains => text_call(function, given),
         Abs | Floor | Ceil | Round | Ln | Log2 | Pow | WidthBucket => number_call(function, given),
@@ -151,7 +151,7 @@ pub(super) fn call(function: Function, arguments: &[Type]) -> Result<Type, Argum
 }
 
 /// Returns the type of a function of text.
-fn text_call(function: Function, given: Arguments<'_>) -> Result<Type, ArgumentMismatch> {
+fn text_call(function: Function, given: ArgumentTypes<'_>) -> Result<Type, ArgumentMismatch> {
     if function == Function::Length {
         let measured = matches!(given.at(0), Type::String | Type::Bytes | Type::List(_));
         return given.need(0, measured, "text, bytes or a list").map(|()| Type::I64);
@@ -174,7 +174,7 @@ fn text_call(function: Function, given: Arguments<'_>) -> Result<Type, ArgumentM
 }
 
 /// Returns the type of a function of numbers.
-fn number_call(function: Function, given: Arguments<'_>) -> Result<Type, ArgumentMismatch> {
+fn number_call(function: Function, given: ArgumentTypes<'_>) -> Result<Type, ArgumentMismatch> {
     match function {
         Function::Abs => given.number_or_duration(0).map(|()| given.at(0)),
         Function::WidthBucket => {

@@ -10,7 +10,7 @@ use crate::syntax::ast::TextSpan;
 
 /// The kinds of work of the resolver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Work {
+pub(super) enum ResolverWork {
     /// A query written out where it is used.
     Query,
     /// A source of its own steps: each subquery or pattern in a union.
@@ -31,23 +31,23 @@ pub(super) fn lookup_cost(names: usize) -> usize {
     1 + names / NAMES_PER_PART
 }
 
-impl Work {
+impl ResolverWork {
     /// Returns the most that one query may use.
     fn limit(self) -> usize {
         match self {
-            Work::Query | Work::Member => 256,
-            Work::Tracepoint | Work::Step => 4_096,
-            Work::Expression => 1 << 16,
+            ResolverWork::Query | ResolverWork::Member => 256,
+            ResolverWork::Tracepoint | ResolverWork::Step => 4_096,
+            ResolverWork::Expression => 1 << 16,
         }
     }
 
     fn noun(self) -> &'static str {
         match self {
-            Work::Query => "queries",
-            Work::Member => "sources",
-            Work::Tracepoint => "tracepoints",
-            Work::Step => "steps",
-            Work::Expression => "parts of expressions",
+            ResolverWork::Query => "queries",
+            ResolverWork::Member => "sources",
+            ResolverWork::Tracepoint => "tracepoints",
+            ResolverWork::Step => "steps",
+            ResolverWork::Expression => "parts of expressions",
         }
     }
 }
@@ -61,7 +61,7 @@ pub(super) struct WorkBudget {
 
 impl WorkBudget {
     /// Uses up some work. Returns why that is too much, once: afterwards the budget is exhausted.
-    pub(super) fn spend(&mut self, work: Work, amount: usize, span: TextSpan) -> Option<Diagnostic> {
+    pub(super) fn spend(&mut self, work: ResolverWork, amount: usize, span: TextSpan) -> Option<Diagnostic> {
         let used = &mut self.used[work as usize];
         *used = used.saturating_add(amount);
         if self.exhausted || *used <= work.limit() {

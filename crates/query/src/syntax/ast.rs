@@ -8,7 +8,7 @@ pub(crate) use crate::lexical::TextSpan;
 
 /// A name and where it stands.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Name {
+pub(crate) struct NameAt {
     pub(crate) text: String,
     pub(crate) span: TextSpan,
 }
@@ -40,24 +40,24 @@ pub(crate) struct AstQuery {
 /// All the clauses that may come after SELECT, HAVING to INTO, each with the place of its keyword.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TrailingClauses {
-    pub(crate) having: Option<Spanned<AstExpr>>,
-    pub(crate) order: Option<Spanned<Vec<OrderItem>>>,
-    pub(crate) limit: Option<Spanned<u64>>,
+    pub(crate) having: Option<PlacedClause<AstExpr>>,
+    pub(crate) order: Option<PlacedClause<Vec<OrderItem>>>,
+    pub(crate) limit: Option<PlacedClause<u64>>,
     /// The fraction of requests.
-    pub(crate) sample: Option<Spanned<f64>>,
+    pub(crate) sample: Option<PlacedClause<f64>>,
     /// The length of a window, in nanoseconds.
-    pub(crate) every: Option<Spanned<i64>>,
+    pub(crate) every: Option<PlacedClause<i64>>,
     /// FOR: how long the query runs, in nanoseconds.
-    pub(crate) duration: Option<Spanned<i64>>,
+    pub(crate) duration: Option<PlacedClause<i64>>,
     /// The budgets that the query asks for.
-    pub(crate) within: Option<Spanned<Vec<BudgetItem>>>,
+    pub(crate) within: Option<PlacedClause<Vec<BudgetItem>>>,
     /// Where each closed window is written.
-    pub(crate) into: Option<Spanned<SinkClause>>,
+    pub(crate) into: Option<PlacedClause<SinkClause>>,
 }
 
 /// A clause and the place of its keyword.
 #[derive(Debug, Clone)]
-pub(crate) struct Spanned<T> {
+pub(crate) struct PlacedClause<T> {
     pub(crate) span: TextSpan,
     pub(crate) body: T,
 }
@@ -72,7 +72,7 @@ pub(crate) struct OrderItem {
 /// `groups 1000`: its name, and a number, or a fraction if it was written with `%`.
 #[derive(Debug, Clone)]
 pub(crate) struct BudgetItem {
-    pub(crate) name: Name,
+    pub(crate) name: NameAt,
     pub(crate) amount: f64,
     pub(crate) percent: bool,
 }
@@ -80,14 +80,14 @@ pub(crate) struct BudgetItem {
 /// `name (key = value, ..)`
 #[derive(Debug, Clone)]
 pub(crate) struct SinkClause {
-    pub(crate) name: Name,
-    pub(crate) options: Vec<(Name, Value)>,
+    pub(crate) name: NameAt,
+    pub(crate) options: Vec<(NameAt, Value)>,
 }
 
 /// `name AS (query)`
 #[derive(Debug, Clone)]
 pub(crate) struct NamedSubquery {
-    pub(crate) name: Name,
+    pub(crate) name: NameAt,
     /// Shared by all places that it is written out in.
     pub(crate) query: Rc<AstQuery>,
 }
@@ -95,51 +95,51 @@ pub(crate) struct NamedSubquery {
 /// `FROM alias IN source, ..`
 #[derive(Debug, Clone)]
 pub(crate) struct FromClause {
-    pub(crate) alias: Name,
-    pub(crate) sources: Vec<AstSource>,
+    pub(crate) alias: NameAt,
+    pub(crate) sources: Vec<SourceClause>,
 }
 
 /// `JOIN alias IN source ON before -> after AND condition`
 #[derive(Debug, Clone)]
 pub(crate) struct JoinClause {
     pub(crate) matching: JoinKind,
-    pub(crate) alias: Name,
-    pub(crate) source: AstSource,
+    pub(crate) alias: NameAt,
+    pub(crate) source: SourceClause,
     /// The alias left of the arrow, which should be that of the join.
-    pub(crate) before: Name,
+    pub(crate) before: NameAt,
     /// The alias right of the arrow.
-    pub(crate) after: Name,
+    pub(crate) after: NameAt,
     pub(crate) condition: Option<AstExpr>,
 }
 
 /// A source of tuples.
 #[derive(Debug, Clone)]
-pub(crate) struct AstSource {
-    pub(crate) kind: AstSourceKind,
+pub(crate) struct SourceClause {
+    pub(crate) kind: SourceKind,
     pub(crate) span: TextSpan,
 }
 
 /// The kinds of sources.
 #[derive(Debug, Clone)]
-pub(crate) enum AstSourceKind {
+pub(crate) enum SourceKind {
     /// A tracepoint or a named query.
     Named(String),
     /// `First n (source WHERE condition)`
-    Temporal { which: TemporalChoice, n: u32, source: Box<AstSource>, condition: Option<AstExpr> },
+    Temporal { which: TemporalChoice, n: u32, source: Box<SourceClause>, condition: Option<AstExpr> },
     /// `(query)`
     Query(Box<AstQuery>),
     /// `UNNEST(source, field)`
-    Unnest(Box<AstSource>, Name),
+    Unnest(Box<SourceClause>, NameAt),
     /// Names with wildcards, or a regular expression.
-    Pattern(NamePattern),
+    Pattern(TracepointPattern),
 }
 
 /// A pattern of tracepoint names, with what their fields must equal.
 #[derive(Debug, Clone)]
-pub(crate) struct NamePattern {
+pub(crate) struct TracepointPattern {
     pub(crate) text: String,
     pub(crate) is_regex: bool,
-    pub(crate) fields: Vec<(Name, Value)>,
+    pub(crate) fields: Vec<(NameAt, Value)>,
 }
 
 /// The end of the past that a temporal source keeps.
@@ -152,7 +152,7 @@ pub(crate) enum TemporalChoice {
 /// LET and WHERE, in the order of the text.
 #[derive(Debug, Clone)]
 pub(crate) enum RowClause {
-    Let(Name, AstExpr),
+    Let(NameAt, AstExpr),
     Where(AstExpr),
 }
 
@@ -160,7 +160,7 @@ pub(crate) enum RowClause {
 #[derive(Debug, Clone)]
 pub(crate) struct SelectItem {
     pub(crate) expr: AstExpr,
-    pub(crate) name: Option<Name>,
+    pub(crate) name: Option<NameAt>,
 }
 
 /// An expression and where it stands.
@@ -185,7 +185,7 @@ pub(crate) enum AstExprKind {
     In(Box<AstExpr>, Vec<AstExpr>),
     Between(Box<AstExpr>, Box<AstExpr>, Box<AstExpr>),
     Like(Box<AstExpr>, String),
-    Regex(Box<AstExpr>, Name),
+    Regex(Box<AstExpr>, NameAt),
     IsNull(Box<AstExpr>),
     Case {
         operand: Option<Box<AstExpr>>,
@@ -193,9 +193,9 @@ pub(crate) enum AstExprKind {
         otherwise: Option<Box<AstExpr>>,
     },
     Cast(Box<AstExpr>, Type),
-    Call(Name, Vec<AstExpr>),
+    Call(NameAt, Vec<AstExpr>),
     /// `COUNT(DISTINCT x)`
-    CountDistinct(Name, Box<AstExpr>),
+    CountDistinct(NameAt, Box<AstExpr>),
     /// `COUNT` and `COUNT(*)`
     CountRows,
 }

@@ -1,6 +1,6 @@
 //! Which clause a word begins, and where clauses may stand.
 
-use crate::lexical::{ClauseKind, KEYWORDS, Reservation, Token, TokenKind};
+use crate::lexical::{ClauseKind, KEYWORDS, KeywordReservation, Token, TokenKind};
 use crate::suggest::nearest;
 
 impl ClauseKind {
@@ -40,7 +40,7 @@ pub(crate) fn clause_at(tokens: &[Token<'_>]) -> Option<(ClauseKind, usize)> {
 
     let mut without_second = None;
     for keyword in KEYWORDS {
-        let Reservation::Clause(kind) = keyword.role else { continue };
+        let KeywordReservation::Clause(kind) = keyword.role else { continue };
         let mut words = keyword.text.split(' ');
         if !words.next().is_some_and(|word| word.eq_ignore_ascii_case(first)) {
             continue;
@@ -64,7 +64,7 @@ pub(super) fn misspelt_clause(token: &Token<'_>) -> Option<ClauseKind> {
 
     // Near FOR and LET are too many names. GROUP is no typo of another word, ORDER is one of names.
     let single_word = KEYWORDS.iter().filter_map(|keyword| match keyword.role {
-        Reservation::Clause(kind) if !keyword.text.contains(' ') && keyword.text.len() > 3 => {
+        KeywordReservation::Clause(kind) if !keyword.text.contains(' ') && keyword.text.len() > 3 => {
             Some((keyword.text, kind))
         }
         _ => None,

@@ -11,7 +11,7 @@
 //! Cutting first is what makes one typo not hide the next: a clause that does not parse is reported
 //! and left out, and the others are read as if nothing had happened.
 
-use super::ast::{AstQuery, RowClause, SelectItem, Spanned, TextSpan};
+use super::ast::{AstQuery, PlacedClause, RowClause, SelectItem, TextSpan};
 use super::clause_kind::{clause_at, misspelt_clause};
 use super::expressions::{comma_list, expression};
 use super::hints::hint_for;
@@ -27,7 +27,7 @@ use pivot_advice::JoinKind;
 
 /// One clause before it is parsed.
 #[derive(Clone)]
-struct RawClause<'a> {
+struct UnparsedClause<'a> {
     kind: ClauseKind,
     /// The place of its keyword.
     span: TextSpan,
@@ -36,9 +36,9 @@ struct RawClause<'a> {
 }
 
 /// A query as raw clauses, and what stands before the first.
-struct RawClauses<'a> {
+struct UnparsedClauses<'a> {
     before: TokenStream<'a>,
-    clauses: Vec<RawClause<'a>>,
+    clauses: Vec<UnparsedClause<'a>>,
 }
 
 /// Parses all tokens as one query. What is wrong is reported, and missing in the query.
@@ -66,7 +66,7 @@ struct ClauseStart {
     behind: usize,
 }
 
-fn cut_at_keywords(tokens: TokenStream<'_>) -> RawClauses<'_> {
+fn cut_at_keywords(tokens: TokenStream<'_>) -> UnparsedClauses<'_> {
     let starts = clause_starts(tokens.list);
     let first = starts.first().map_or(tokens.list.len(), |start| start.index);
     let mut clauses = Vec::with_capacity(starts.len());
@@ -74,9 +74,9 @@ fn cut_at_keywords(tokens: TokenStream<'_>) -> RawClauses<'_> {
     for (i, start) in starts.iter().enumerate() {
         let end = starts.get(i + 1).map_or(tokens.list.len(), |next| next.index);
         let span = TextSpan::new(tokens.list[start.index].span.start, tokens.list[start.behind - 1].span.end);
-        clauses.push(RawClause { kind: start.kind, span, body: between(tokens, start.behind, end) });
+        clauses.push(UnparsedClause { kind: start.kind, span, body: between(tokens, start.behind, end) });
     }
-    RawClauses { before: between(tokens, 0, first), clauses }
+    UnparsedClauses { before: between(tokens, 0, first), clauses }
 }
 
 /// Finds the keywords that stand outside of parentheses and are not parts of names.
@@ -122,7 +122,7 @@ struct ClauseParser {
 }
 
 impl ClauseParser {
-    fn read(&mut self, clause: RawClause<'_>) {
+    fn read(&mut self, clause: UnparsedClause<'_>) {
         self.check_order(&clause);
         self.check_by(&clause);
         if !self.seen.contains(&clause.kind) {
@@ -143,7 +143,7 @@ impl ClauseParser {
         }
     }
 
-    fn parse_body<'a>(&mut self, clause: RawClause<'a>) -> ClauseOutcome<'a> {
+    fn parse_body<'a>(&mut self, clause: UnparsedClause<'a>) -> ClauseOutcome<'a> {
         // Each arm says where the parsed clause goes; what does not parse leaves no trace in the query.
         let query = &mut self.query;
         let result = &mut query.result;
@@ -190,7 +190,7 @@ impl ClauseParser {
     }
 
     /// Reports a clause that is repeated, or stands behind one that it should stand before.
-    fn check_order(&self, clause: &RawClause<'_>) {
+    fn check_order(&self, clause: &UnparsedClause<'_>) {
         let text = clause.kind.keyword();
         if !clause.kind.may_repeat() && self.seen.contains(&clause.kind) {
             clause.body.report(Diagnostic::error(clause.span, format!("{text} is repeated")));
@@ -209,7 +209,7 @@ impl ClauseParser {
     }
 
     /// Reports `GROUP` and `ORDER` without `BY`.
-    fn check_by(&self, clause: &RawClause<'_>) {
+    fn check_by(&self, clause: &UnparsedClause<'_>) {
         let takes_by = matches!(clause.kind, ClauseKind::GroupBy | ClauseKind::OrderBy);
         if takes_by && clause.span.len() == "GROUP".len() {
             let wrong = format!("BY is missing in {}", clause.kind.keyword());
@@ -246,7 +246,7 @@ impl ClauseParser {
         let by = rest.rest().first().is_some_and(|token| token.is_word("BY"));
         let body = rest.skip(if by { 2 } else { 1 });
         let span = TextSpan::new(token.span.start, body.here().start);
-        self.read(RawClause { kind, span, body });
+        self.read(UnparsedClause { kind, span, body });
         true
     }
 
@@ -291,16 +291,16 @@ enum ClauseOutcome<'a> {
 
 /// Parses a clause behind SELECT and keeps it with the place of its keyword.
 fn parse_trailing_clause<'a, T>(
-    clause: &RawClause<'a>,
+    clause: &UnparsedClause<'a>,
     parser: impl Fn(TokenStream<'a>) -> ParseResult<'a, T>,
-    kept: &mut Option<Spanned<T>>,
+    kept: &mut Option<PlacedClause<T>>,
 ) -> ClauseOutcome<'a> {
     let span = clause.span;
-    parse(clause, parser, |body| *kept = Some(Spanned { span, body }))
+    parse(clause, parser, |body| *kept = Some(PlacedClause { span, body }))
 }
 
 fn parse<'a, T>(
-    clause: &RawClause<'a>,
+    clause: &UnparsedClause<'a>,
     parser: impl Fn(TokenStream<'a>) -> ParseResult<'a, T>,
     accept: impl FnOnce(T),
 ) -> ClauseOutcome<'a> {
@@ -317,7 +317,7 @@ fn parse<'a, T>(
 }
 
 /// Reports what was expected where the parser of a clause stopped.
-fn broken<'a>(clause: &RawClause<'a>, failure: &ParseFailure) -> ClauseOutcome<'a> {
+fn broken<'a>(clause: &UnparsedClause<'a>, failure: &ParseFailure) -> ClauseOutcome<'a> {
     // The furthest place that any alternative came to explains most.
     let rest = clause.body.skip(clause.body.list.len().saturating_sub(failure.left));
     if rest.first().is_some_and(|token| misspelt_clause(token).is_some()) {

@@ -6,7 +6,7 @@
 //!
 //! After an operator its operand is required (`cut`), so the caret stands where the operand is missing.
 
-use super::ast::{AstExpr, AstExprKind, Name, TextSpan};
+use super::ast::{AstExpr, AstExprKind, NameAt, TextSpan};
 use super::token_stream::{ParseResult, TokenStream, keyword, member, operator, symbol};
 use crate::lexical::{Token, TokenKind, is_reserved};
 use nom::Parser;
@@ -116,8 +116,8 @@ enum ComparisonTest {
     IsNull,
     In(Vec<AstExpr>),
     Between(AstExpr, AstExpr),
-    Like(Name),
-    Regex(Name),
+    Like(NameAt),
+    Regex(NameAt),
 }
 
 fn comparison_end(input: TokenStream<'_>) -> ParseResult<'_, ComparisonTail> {
@@ -163,10 +163,10 @@ fn parenthesised_list(input: TokenStream<'_>) -> ParseResult<'_, Vec<AstExpr>> {
 }
 
 /// A literal text with its place.
-fn text<'a>(what: &'static str) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, Name> {
+fn text<'a>(what: &'static str) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, NameAt> {
     move |input| match input.first() {
         Some(Token { kind: TokenKind::Literal(Value::Str(text)), span }) => {
-            Ok((input.rest(), Name { text: text.to_string(), span: *span }))
+            Ok((input.rest(), NameAt { text: text.to_string(), span: *span }))
         }
         _ => input.expected(what),
     }
@@ -275,7 +275,7 @@ fn path<'a>(input: TokenStream<'a>, first: &str) -> ParseResult<'a, AstExpr> {
 }
 
 fn call<'a>(input: TokenStream<'a>, word: &str) -> ParseResult<'a, AstExpr> {
-    let name = Name { text: word.to_owned(), span: input.here() };
+    let name = NameAt { text: word.to_owned(), span: input.here() };
     let open = input.skip(2);
     let is_count = word.eq_ignore_ascii_case("COUNT");
     let is_rate = word.eq_ignore_ascii_case("RATE");

@@ -6,7 +6,7 @@
 //! /^hyper/                  a regular expression
 //! ```
 
-use super::ast::{AstSourceKind, Name, NamePattern};
+use super::ast::{NameAt, SourceKind, TracepointPattern};
 use super::expressions::{comma_list, fixed};
 use super::token_stream::{ParseResult, TokenStream, member, name, symbol};
 use crate::lexical::{Token, TokenKind};
@@ -16,7 +16,7 @@ use nom::sequence::delimited;
 use pivot_advice::Value;
 
 /// A tracepoint, a named query, or a pattern with what fields must equal.
-pub(super) fn named(input: TokenStream<'_>) -> ParseResult<'_, AstSourceKind> {
+pub(super) fn named(input: TokenStream<'_>) -> ParseResult<'_, SourceKind> {
     let (rest, written) = match input.first().map(|token| &token.kind) {
         Some(TokenKind::Regex(source)) => (input.rest(), WrittenName::Regex(source.clone())),
         _ => match glob_length(input) {
@@ -28,12 +28,12 @@ pub(super) fn named(input: TokenStream<'_>) -> ParseResult<'_, AstSourceKind> {
     // A plain name with conditions on its fields is a pattern, too.
     let (rest, fields) = opt(fields).parse(rest)?;
     let (text, is_regex) = match written {
-        WrittenName::Plain(text) if fields.is_none() => return Ok((rest, AstSourceKind::Named(text))),
+        WrittenName::Plain(text) if fields.is_none() => return Ok((rest, SourceKind::Named(text))),
         WrittenName::Plain(text) | WrittenName::Glob(text) => (text, false),
         WrittenName::Regex(text) => (text, true),
     };
-    let pattern = NamePattern { text, is_regex, fields: fields.unwrap_or_default() };
-    Ok((rest, AstSourceKind::Pattern(pattern)))
+    let pattern = TracepointPattern { text, is_regex, fields: fields.unwrap_or_default() };
+    Ok((rest, SourceKind::Pattern(pattern)))
 }
 
 /// The ways to write what a source is called.
@@ -79,11 +79,11 @@ fn glob_part<'t>(token: &'t Token<'_>) -> &'t str {
 }
 
 /// `[field = value, ..]`
-fn fields(input: TokenStream<'_>) -> ParseResult<'_, Vec<(Name, Value)>> {
+fn fields(input: TokenStream<'_>) -> ParseResult<'_, Vec<(NameAt, Value)>> {
     delimited(symbol("[", "`[`"), cut(comma_list(field)), cut(symbol("]", "`]`"))).parse(input)
 }
 
-fn field(input: TokenStream<'_>) -> ParseResult<'_, (Name, Value)> {
+fn field(input: TokenStream<'_>) -> ParseResult<'_, (NameAt, Value)> {
     let (rest, (name, ())) = (name("a field"), symbol("=", "`=`")).parse(input)?;
     let (rest, value) = cut(fixed).parse(rest)?;
     Ok((rest, (name, value)))
@@ -91,7 +91,7 @@ fn field(input: TokenStream<'_>) -> ParseResult<'_, (Name, Value)> {
 
 /// Segments between `.` and `::`, then perhaps a location.
 fn tracepoint(input: TokenStream<'_>) -> ParseResult<'_, String> {
-    let (mut rest, Name { mut text, .. }) = name("a tracepoint")(input)?;
+    let (mut rest, NameAt { mut text, .. }) = name("a tracepoint")(input)?;
     while let Some(separator @ ("." | "::")) = symbol_of(rest.first()) {
         let (after, segment) = cut(member).parse(rest.rest())?;
         text.push_str(separator);

@@ -6,7 +6,7 @@
 //! JOIN y IN (FROM z IN Z SELECT z.k) ON ..   a query
 //! ```
 
-use super::ast::{AstQuery, AstSource, AstSourceKind, FromClause, JoinClause, NamedSubquery, TemporalChoice};
+use super::ast::{AstQuery, FromClause, JoinClause, NamedSubquery, SourceClause, SourceKind, TemporalChoice};
 use super::expressions::{comma_list, expression};
 use super::name_pattern::named;
 use super::token_stream::{ParseResult, TokenStream, keyword, name, symbol};
@@ -48,10 +48,10 @@ fn definition(input: TokenStream<'_>) -> ParseResult<'_, NamedSubquery> {
     Ok((rest, NamedSubquery { name, query: Rc::new(query) }))
 }
 
-fn source(input: TokenStream<'_>) -> ParseResult<'_, AstSource> {
+fn source(input: TokenStream<'_>) -> ParseResult<'_, SourceClause> {
     let (rest, kind) = match input.first().map(|token| &token.kind) {
         Some(TokenKind::Symbol("(")) => {
-            map(subquery, |query| AstSourceKind::Query(Box::new(query))).parse(input)?
+            map(subquery, |query| SourceKind::Query(Box::new(query))).parse(input)?
         }
         // `First` without a parenthesis or a count is the name of a tracepoint.
         Some(TokenKind::Word(word)) => match temporal_word(word) {
@@ -64,7 +64,7 @@ fn source(input: TokenStream<'_>) -> ParseResult<'_, AstSource> {
         _ => return input.expected("a tracepoint, a query name, First(..), MostRecent(..) or `(`"),
     };
 
-    Ok((rest, AstSource { kind, span: input.until(&rest) }))
+    Ok((rest, SourceClause { kind, span: input.until(&rest) }))
 }
 
 /// Where a temporal source says how many tuples it keeps.
@@ -94,7 +94,7 @@ fn opens(input: TokenStream<'_>) -> bool {
 }
 
 /// `First [n] (source [WHERE condition])`
-fn temporal(input: TokenStream<'_>, which: TemporalChoice) -> ParseResult<'_, AstSourceKind> {
+fn temporal(input: TokenStream<'_>, which: TemporalChoice) -> ParseResult<'_, SourceKind> {
     let rest = input.rest();
     let has_count = rest.first().is_some_and(|token| !token.is("("));
     let (rest, n) = if has_count { cut(count).parse(rest)? } else { (rest, 1) };
@@ -103,17 +103,17 @@ fn temporal(input: TokenStream<'_>, which: TemporalChoice) -> ParseResult<'_, As
 }
 
 /// `FirstN(n, source [WHERE condition])`
-fn counted(input: TokenStream<'_>, which: TemporalChoice) -> ParseResult<'_, AstSourceKind> {
+fn counted(input: TokenStream<'_>, which: TemporalChoice) -> ParseResult<'_, SourceKind> {
     let head = (symbol("(", "`(`"), count, symbol(",", "`,`"));
     let (rest, ((), n, ())) = cut(head).parse(input.rest())?;
     kept(rest, which, n)
 }
 
-fn kept(input: TokenStream<'_>, which: TemporalChoice, n: u32) -> ParseResult<'_, AstSourceKind> {
+fn kept(input: TokenStream<'_>, which: TemporalChoice, n: u32) -> ParseResult<'_, SourceKind> {
     let (rest, source) = cut(source).parse(input)?;
     let (rest, condition) = opt(preceded(keyword("WHERE"), cut(expression))).parse(rest)?;
     let (rest, ()) = cut(symbol(")", "`)`")).parse(rest)?;
-    Ok((rest, AstSourceKind::Temporal { which, n, source: Box::new(source), condition }))
+    Ok((rest, SourceKind::Temporal { which, n, source: Box::new(source), condition }))
 }
 
 fn count(input: TokenStream<'_>) -> ParseResult<'_, u32> {
@@ -125,11 +125,11 @@ fn count(input: TokenStream<'_>) -> ParseResult<'_, u32> {
 }
 
 /// `UNNEST(source, field)`
-fn unnest(input: TokenStream<'_>) -> ParseResult<'_, AstSourceKind> {
+fn unnest(input: TokenStream<'_>) -> ParseResult<'_, SourceKind> {
     let (open, ()) = symbol("(", "`(`")(input.rest())?;
     let inside = (cut(source), cut(symbol(",", "`,`")), cut(name("a field")), cut(symbol(")", "`)`")));
     let (rest, (source, (), field, ())) = { inside }.parse(open)?;
-    Ok((rest, AstSourceKind::Unnest(Box::new(source), field)))
+    Ok((rest, SourceKind::Unnest(Box::new(source), field)))
 }
 
 /// `(query)`; what is wrong inside is reported by the query itself.

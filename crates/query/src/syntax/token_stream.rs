@@ -1,6 +1,6 @@
 //! Tokens as nom's input, and the parsers of single tokens.
 
-use super::ast::{AstQuery, Name, TextSpan};
+use super::ast::{AstQuery, NameAt, TextSpan};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::lexical::{Token, TokenKind, is_reserved};
 use nom::error::{ErrorKind, ParseError};
@@ -171,7 +171,7 @@ pub(crate) fn operator<'a, T: Copy>(
 }
 
 /// Parses a name: a word that is not reserved, or a quoted name.
-pub(crate) fn name<'a>(what: &'static str) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, Name> {
+pub(crate) fn name<'a>(what: &'static str) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, NameAt> {
     move |input| {
         let Some(token) = input.first() else { return input.expected(what) };
         let text = match &token.kind {
@@ -179,7 +179,7 @@ pub(crate) fn name<'a>(what: &'static str) -> impl Fn(TokenStream<'a>) -> ParseR
             TokenKind::QuotedName(text) => text.clone(),
             _ => return input.expected(what),
         };
-        Ok((input.rest(), Name { text, span: token.span }))
+        Ok((input.rest(), NameAt { text, span: token.span }))
     }
 }
 

@@ -85,7 +85,7 @@ pub(super) fn sink(input: TokenStream<'_>) -> ParseResult<'_, SinkClause> {
     Ok((rest, SinkClause { name, options: options.flatten().unwrap_or_default() }))
 }
 
-fn sink_option(input: TokenStream<'_>) -> ParseResult<'_, (super::ast::Name, Value)> {
+fn sink_option(input: TokenStream<'_>) -> ParseResult<'_, (super::ast::NameAt, Value)> {
     let (rest, (key, ())) = (name("an option"), symbol("=", "`=`")).parse(input)?;
     let (rest, value) = cut(literal("a value")).parse(rest)?;
     Ok((rest, (key, value)))

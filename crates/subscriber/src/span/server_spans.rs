@@ -12,7 +12,7 @@ const REQUEST_SPANS: [(&str, &str); 4] = [
 
 /// Returns whether a span is the one that a usual server opens for a request: the `TraceLayer` of
 /// `tower-http` with its own span maker, `tracing-actix-web`, `poem` or `warp`. For a span of your own,
-/// give [`Bridge::carriers`](crate::Bridge::carriers) a function of your own.
+/// give [`SubscriberBridge::carriers`](crate::SubscriberBridge::carriers) a function of your own.
 pub fn is_request_span(span: &Metadata<'_>) -> bool {
     REQUEST_SPANS.iter().any(|(target, name)| span.target() == *target && span.name() == *name)
 }

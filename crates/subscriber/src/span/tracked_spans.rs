@@ -25,7 +25,7 @@
 //! span to find. Neither advice nor formatting, which is the application's code, runs while a lock is held.
 
 use crate::callsite::tracepoints::CallsiteTracepoints;
-use crate::field_visitor::FieldVisitor;
+use crate::field_visitor::SingleFieldVisitor;
 use crate::fire;
 use crate::span::carried_request::CarriedRequest;
 use crate::span::entered_carriers::{self, SpanKey};
@@ -372,6 +372,6 @@ impl OpenSpan {
 
 /// Returns a value to be kept for the end of a span; null if formatting it, which is the application's
 /// code, panics: a request must not fail because it is observed.
-fn evaluate(index: usize, record: impl FnOnce(&mut FieldVisitor)) -> Value {
-    catch_unwind(AssertUnwindSafe(|| FieldVisitor::value_of(index, record))).unwrap_or_default()
+fn evaluate(index: usize, record: impl FnOnce(&mut SingleFieldVisitor)) -> Value {
+    catch_unwind(AssertUnwindSafe(|| SingleFieldVisitor::value_of(index, record))).unwrap_or_default()
 }

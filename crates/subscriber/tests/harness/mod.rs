@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use pivot_advice::{Advice, BagKey, EmitMode, Instruction, QueryId, TemporalFilter};
-use pivot_subscriber::Bridge;
+use pivot_subscriber::SubscriberBridge;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing_core::span::{Attributes, Id, Record};
@@ -36,11 +36,11 @@ pub(crate) fn rows() -> Vec<String> {
 
 /// Runs with a wrapped subscriber as this thread's default, and with nothing woven before and after.
 pub(crate) fn under<S: Subscriber + Send + Sync>(inner: S, run: impl FnOnce()) {
-    under_wrapped(Bridge::new(inner), run);
+    under_wrapped(SubscriberBridge::new(inner), run);
 }
 
 /// Runs with a bridge as this thread's default, and with nothing woven before and after.
-pub(crate) fn under_wrapped<S: Subscriber + Send + Sync>(wrapped: Bridge<S>, run: impl FnOnce()) {
+pub(crate) fn under_wrapped<S: Subscriber + Send + Sync>(wrapped: SubscriberBridge<S>, run: impl FnOnce()) {
     serially(|| dispatcher::with_default(&Dispatch::new(wrapped), run));
 }
 

@@ -3,17 +3,17 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use pivot_store::{Cluster, ClusterPlan, Dataset, Role};
+use pivot_store::{Cluster, ClusterPlan, FileSizes, ProcessRole};
 
 /// An address where nothing listens: the agents of the processes find no frontend, which must not matter.
 pub const NO_FRONTEND: &str = "http://127.0.0.1:9";
 
 /// Returns a plan with small files.
-pub fn plan(clients: &[Role]) -> ClusterPlan {
+pub fn plan(clients: &[ProcessRole]) -> ClusterPlan {
     ClusterPlan {
         clients: clients.to_vec(),
         frontend: Some(NO_FRONTEND.to_owned()),
-        dataset: Dataset::small(),
+        dataset: FileSizes::small(),
         ..ClusterPlan::default()
     }
 }

@@ -1,14 +1,14 @@
 //! Random expressions, well-typed by construction.
 
 use crate::oracle::generate::scenarios::{OPEN, some_value};
-use crate::oracle::language::query::{Op, OperatorNegation, QueryExpr, ScalarFunction};
+use crate::oracle::language::query::{BinaryOp, OperatorNegation, QueryExpr, ScalarFunction};
 use crate::oracle::language::regex::Regex;
 use crate::random::Random;
 use pivot_advice::{Type, Value};
 
 /// How far a double can be trusted to be the same in every order of evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Precision {
+pub(crate) enum FloatPrecision {
     /// A fraction of which sums are exact.
     Dyadic,
     /// A number that is equal wherever it is computed.
@@ -22,7 +22,7 @@ pub(crate) enum Precision {
 pub(crate) struct TypedExpr {
     pub expr: QueryExpr,
     pub ty: Type,
-    pub precision: Precision,
+    pub precision: FloatPrecision,
 }
 
 /// Types of which expressions are made.
@@ -32,18 +32,18 @@ pub(crate) const TYPES: [Type; 7] =
 const NUMBERS: [Type; 3] = [Type::I64, Type::U64, Type::F64];
 
 /// Makes expressions over some leaves.
-pub(crate) struct Expressions<'a> {
+pub(crate) struct ExpressionGenerator<'a> {
     pub random: &'a mut Random,
     pub leaves: &'a [TypedExpr],
     /// The worst precision of leaves that may be used.
-    pub worst: Precision,
+    pub worst: FloatPrecision,
 }
 
 fn boxed(expr: QueryExpr) -> Box<QueryExpr> {
     Box::new(expr)
 }
 
-impl Expressions<'_> {
+impl ExpressionGenerator<'_> {
     /// An expression of a type.
     pub(crate) fn of(&mut self, ty: Type, depth: usize) -> QueryExpr {
         if depth == 0 || self.random.percent(35) {
@@ -82,7 +82,7 @@ impl Expressions<'_> {
 
     fn exact(&mut self, make: impl FnOnce(&mut Self) -> QueryExpr) -> QueryExpr {
         let worst = self.worst;
-        self.worst = worst.min(Precision::Exact);
+        self.worst = worst.min(FloatPrecision::Exact);
         let made = make(self);
         self.worst = worst;
         made
@@ -197,19 +197,19 @@ impl Expressions<'_> {
         match self.random.below(16) {
             0..=5 => {
                 let op = *self.random.pick(&[
-                    Op::Equal,
-                    Op::NotEqual,
-                    Op::Less,
-                    Op::LessEqual,
-                    Op::Greater,
-                    Op::GreaterEqual,
+                    BinaryOp::Equal,
+                    BinaryOp::NotEqual,
+                    BinaryOp::Less,
+                    BinaryOp::LessEqual,
+                    BinaryOp::Greater,
+                    BinaryOp::GreaterEqual,
                 ]);
                 let (left, right) = self.comparable();
                 QueryExpr::binary(op, self.loose(left, depth), self.loose(right, depth))
             }
             6 | 7 => {
                 // Both operands decide, so neither may be rough.
-                let op = *self.random.pick(&[Op::And, Op::Or]);
+                let op = *self.random.pick(&[BinaryOp::And, BinaryOp::Or]);
                 QueryExpr::binary(op, self.condition(depth), self.condition(depth))
             }
             8 => QueryExpr::Not(boxed(self.condition(depth))),
@@ -251,28 +251,29 @@ impl Expressions<'_> {
         }
     }
 
-    fn arithmetic(&mut self, ops: &[Op], left: Type, right: Type, depth: usize) -> QueryExpr {
+    fn arithmetic(&mut self, ops: &[BinaryOp], left: Type, right: Type, depth: usize) -> QueryExpr {
         let op = *self.random.pick(ops);
         // A duration is scaled in doubles and rounded back: the factor decides the result, as a divisor
         // does.
         let scales = [left, right].contains(&Type::Duration) && [left, right].contains(&Type::F64);
-        let x = match op == Op::Remainder || scales {
+        let x = match op == BinaryOp::Remainder || scales {
             true => self.decisive(left, depth),
             false => self.of(left, depth),
         };
-        let decides = op == Op::Divide || op == Op::Remainder || scales;
+        let decides = op == BinaryOp::Divide || op == BinaryOp::Remainder || scales;
         let y = if decides { self.decisive(right, depth) } else { self.of(right, depth) };
         QueryExpr::binary(op, x, y)
     }
 
     fn signed(&mut self, depth: usize) -> QueryExpr {
-        const ALL: [Op; 5] = [Op::Add, Op::Subtract, Op::Multiply, Op::Divide, Op::Remainder];
+        const ALL: [BinaryOp; 5] =
+            [BinaryOp::Add, BinaryOp::Subtract, BinaryOp::Multiply, BinaryOp::Divide, BinaryOp::Remainder];
 
         match self.random.below(10) {
             0..=3 => self.arithmetic(&ALL, Type::I64, Type::I64, depth),
             4 => self.arithmetic(&ALL, Type::U64, Type::I64, depth),
             // Unsigned numbers may have a signed difference.
-            5 => self.arithmetic(&[Op::Subtract], Type::U64, Type::U64, depth),
+            5 => self.arithmetic(&[BinaryOp::Subtract], Type::U64, Type::U64, depth),
             6 => QueryExpr::Negate(boxed(self.of(Type::I64, depth))),
             // What has no type before it runs gets one by a cast.
             7 => match self.open() {
@@ -299,7 +300,7 @@ impl Expressions<'_> {
     }
 
     fn unsigned(&mut self, depth: usize) -> QueryExpr {
-        const ALL: [Op; 4] = [Op::Add, Op::Multiply, Op::Divide, Op::Remainder];
+        const ALL: [BinaryOp; 4] = [BinaryOp::Add, BinaryOp::Multiply, BinaryOp::Divide, BinaryOp::Remainder];
         match self.random.below(6) {
             0..=2 => self.arithmetic(&ALL, Type::U64, Type::U64, depth),
             3 => QueryExpr::Cast(boxed(self.decisive(Type::I64, depth)), Type::U64),
@@ -312,7 +313,8 @@ impl Expressions<'_> {
     }
 
     fn double(&mut self, depth: usize) -> QueryExpr {
-        const ALL: [Op; 5] = [Op::Add, Op::Subtract, Op::Multiply, Op::Divide, Op::Remainder];
+        const ALL: [BinaryOp; 5] =
+            [BinaryOp::Add, BinaryOp::Subtract, BinaryOp::Multiply, BinaryOp::Divide, BinaryOp::Remainder];
         let number = *self.random.pick(&NUMBERS);
 
         match self.random.below(10) {
@@ -340,7 +342,7 @@ impl Expressions<'_> {
                 let arguments = std::iter::once(self.decisive(number, depth)).chain(exponent);
                 QueryExpr::Call(function, arguments.collect())
             }
-            _ => self.arithmetic(&[Op::Divide], Type::Duration, Type::Duration, depth),
+            _ => self.arithmetic(&[BinaryOp::Divide], Type::Duration, Type::Duration, depth),
         }
     }
 
@@ -361,7 +363,7 @@ impl Expressions<'_> {
             1 => QueryExpr::Call(ScalarFunction::Upper, vec![self.of(Type::String, depth)]),
             2 => {
                 let ty = *self.random.pick(&[Type::String, Type::I64, Type::U64, Type::Bool]);
-                QueryExpr::binary(Op::Concat, self.of(Type::String, depth), self.of(ty, depth))
+                QueryExpr::binary(BinaryOp::Concat, self.of(Type::String, depth), self.of(ty, depth))
             }
             3 => {
                 let ty = *self.random.pick(&[Type::I64, Type::U64, Type::F64, Type::Bool]);
@@ -396,12 +398,12 @@ impl Expressions<'_> {
                 QueryExpr::Call(ScalarFunction::Bucket, vec![self.of(Type::Duration, depth), width])
             }
             0 | 1 => {
-                let ops = [Op::Add, Op::Subtract, Op::Remainder];
+                let ops = [BinaryOp::Add, BinaryOp::Subtract, BinaryOp::Remainder];
                 self.arithmetic(&ops, Type::Duration, Type::Duration, depth)
             }
-            2 => self.arithmetic(&[Op::Subtract], Type::Timestamp, Type::Timestamp, depth),
-            3 => self.arithmetic(&[Op::Multiply, Op::Divide], Type::Duration, number, depth),
-            4 => self.arithmetic(&[Op::Multiply], number, Type::Duration, depth),
+            2 => self.arithmetic(&[BinaryOp::Subtract], Type::Timestamp, Type::Timestamp, depth),
+            3 => self.arithmetic(&[BinaryOp::Multiply, BinaryOp::Divide], Type::Duration, number, depth),
+            4 => self.arithmetic(&[BinaryOp::Multiply], number, Type::Duration, depth),
             5 => QueryExpr::Cast(boxed(self.of(Type::I64, depth)), Type::Duration),
             _ => QueryExpr::Negate(boxed(self.of(Type::Duration, depth))),
         }
@@ -416,8 +418,10 @@ impl Expressions<'_> {
                 QueryExpr::Call(ScalarFunction::Truncate, vec![self.of(Type::Timestamp, depth), unit])
             }
 
-            0 => self.arithmetic(&[Op::Add, Op::Subtract], Type::Timestamp, Type::Duration, depth),
-            1 => self.arithmetic(&[Op::Add], Type::Duration, Type::Timestamp, depth),
+            0 => {
+                self.arithmetic(&[BinaryOp::Add, BinaryOp::Subtract], Type::Timestamp, Type::Duration, depth)
+            }
+            1 => self.arithmetic(&[BinaryOp::Add], Type::Duration, Type::Timestamp, depth),
             _ => {
                 let width = QueryExpr::Literal(Value::Duration(*self.random.pick(&[1000, 250, 0])));
                 QueryExpr::Call(ScalarFunction::Bucket, vec![self.of(Type::Timestamp, depth), width])

@@ -1,7 +1,7 @@
 //! The state of a generator of queries, which the files beside this one extend by the parts of a query.
 
-use crate::oracle::generate::expressions::{Expressions, Precision, TypedExpr};
-use crate::oracle::language::query::{Item, QueryExpr, Source};
+use crate::oracle::generate::expressions::{ExpressionGenerator, FloatPrecision, TypedExpr};
+use crate::oracle::language::query::{QueryExpr, SelectItem, Source};
 use crate::oracle::run::event_dag::TracepointSpec;
 use crate::random::Random;
 use pivot_advice::Type;
@@ -11,12 +11,12 @@ use pivot_advice::Type;
 pub(crate) struct GeneratedColumn {
     pub name: String,
     pub ty: Type,
-    pub precision: Precision,
+    pub precision: FloatPrecision,
 }
 
 /// The tuples that a source yields.
 #[derive(Debug, Clone)]
-pub(crate) struct Relation {
+pub(crate) struct SourceRelation {
     pub columns: Vec<GeneratedColumn>,
     /// Whether its tuples are events, which others may happen before.
     pub events: bool,
@@ -31,9 +31,9 @@ pub(crate) struct Relation {
 pub(crate) struct Generator<'a> {
     pub random: &'a mut Random,
     pub tracepoints: &'a [TracepointSpec],
-    pub with: Vec<(String, Relation, bool)>,
+    pub with: Vec<(String, SourceRelation, bool)>,
     /// Sources of joins so far that are no queries.
-    pub plain: Vec<(Source, Relation)>,
+    pub plain: Vec<(Source, SourceRelation)>,
     pub stages: usize,
     pub names: usize,
 }
@@ -49,13 +49,13 @@ impl Generator<'_> {
     pub(crate) fn expressions<'e>(
         &'e mut self,
         leaves: &'e [TypedExpr],
-        worst: Precision,
-    ) -> Expressions<'e> {
-        Expressions { random: self.random, leaves, worst }
+        worst: FloatPrecision,
+    ) -> ExpressionGenerator<'e> {
+        ExpressionGenerator { random: self.random, leaves, worst }
     }
 }
 
 /// An item of SELECT, named so that others can refer to it.
-pub(crate) fn named(expr: QueryExpr, name: String) -> Item {
-    Item { expr, name: Some(name) }
+pub(crate) fn named(expr: QueryExpr, name: String) -> SelectItem {
+    SelectItem { expr, name: Some(name) }
 }

@@ -1,11 +1,11 @@
 //! Random queries over a catalogue, well-formed by construction.
 
-use crate::oracle::generate::expressions::{Precision, TypedExpr};
-use crate::oracle::generate::generator::{GeneratedColumn, Generator, Relation};
+use crate::oracle::generate::expressions::{FloatPrecision, TypedExpr};
+use crate::oracle::generate::generator::{GeneratedColumn, Generator, SourceRelation};
 use crate::oracle::generate::scenarios::some_value;
 use crate::oracle::generate::select_clauses::GeneratedSelect;
 use crate::oracle::language::query::{
-    Join, JoinKind, Query, QueryExpr, QueryStep, Source, TemporalKeep, TracepointPattern,
+    Join, JoinKind, Query, QueryExpr, RowClause, Source, TemporalKeep, TracepointPattern,
 };
 use crate::oracle::run::event_dag::{DEFAULT_FIELDS, TracepointSpec};
 use crate::random::Random;
@@ -28,7 +28,7 @@ const OTHER_FIELDS: [(&str, Type); 4] = [
 
 /// Where a source stands in its query: in FROM, in a JOIN, or inside First or MostRecent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SourcePosition {
+enum SourcePlace {
     From,
     Joined,
     /// Inside First or MostRecent.
@@ -55,7 +55,7 @@ pub(crate) fn query(random: &mut Random, tracepoints: &[TracepointSpec]) -> Quer
     // First, because everything behind may use it.
     let with = generator.with();
     let aggregating = generator.random.percent(60);
-    let (query, relation) = generator.query(SourcePosition::From, aggregating, 0);
+    let (query, relation) = generator.query(SourcePlace::From, aggregating, 0);
     let mut query = Query { with, ..query };
     generator.finish(&mut query, &relation.columns);
     query
@@ -69,7 +69,7 @@ impl Generator<'_> {
             let name = self.name("q");
             let aggregating = self.random.percent(40);
             let before = self.stages;
-            let (query, relation) = self.query(SourcePosition::Joined, aggregating, 1);
+            let (query, relation) = self.query(SourcePlace::Joined, aggregating, 1);
             // They count where they are used.
             self.stages = before;
             self.with.push((name.clone(), relation, aggregating));
@@ -79,7 +79,7 @@ impl Generator<'_> {
         with
     }
 
-    fn query(&mut self, role: SourcePosition, aggregating: bool, depth: usize) -> (Query, Relation) {
+    fn query(&mut self, role: SourcePlace, aggregating: bool, depth: usize) -> (Query, SourceRelation) {
         let before = self.stages;
         let alias = self.name("e");
         let (from, relation) = self.from(role, depth);
@@ -123,20 +123,20 @@ impl Generator<'_> {
             ..Query::default()
         };
 
-        (query, Relation { columns, events: !aggregating, joins: joined, mixed, stages })
+        (query, SourceRelation { columns, events: !aggregating, joins: joined, mixed, stages })
     }
 
-    fn from(&mut self, role: SourcePosition, depth: usize) -> (Vec<Source>, Relation) {
+    fn from(&mut self, role: SourcePlace, depth: usize) -> (Vec<Source>, SourceRelation) {
         if self.random.percent(80) || depth >= MAX_DEPTH {
             return self.union();
         }
 
         // Under First and MostRecent a query must not be a union, or the order of its tuples is open.
-        let role = if role == SourcePosition::Kept { role } else { SourcePosition::From };
+        let role = if role == SourcePlace::Kept { role } else { SourcePlace::From };
         let (source, mut relation) = self.source(role, depth);
 
         let mut sources = vec![source];
-        while role != SourcePosition::Kept && sources.len() < 3 && self.random.percent(30) {
+        while role != SourcePlace::Kept && sources.len() < 3 && self.random.percent(30) {
             relation.mixed = true;
             let (mut source, other) = self.source(role, depth);
             unite(&mut relation, &mut source, other);
@@ -147,7 +147,7 @@ impl Generator<'_> {
     }
 
     /// One tracepoint or several.
-    fn union(&mut self) -> (Vec<Source>, Relation) {
+    fn union(&mut self) -> (Vec<Source>, SourceRelation) {
         let mut sources = Vec::new();
         let mut exported = Vec::new();
         loop {
@@ -170,7 +170,7 @@ impl Generator<'_> {
         }
     }
 
-    fn tracepoint_relation(&mut self, exported: &[&TracepointSpec]) -> Relation {
+    fn tracepoint_relation(&mut self, exported: &[&TracepointSpec]) -> SourceRelation {
         self.stages = self.stages.saturating_sub(1);
         let mut columns: Vec<GeneratedColumn> = Vec::new();
         for (name, ty) in exported.iter().flat_map(|tracepoint| &tracepoint.fields) {
@@ -181,36 +181,44 @@ impl Generator<'_> {
                 None => columns.push(GeneratedColumn {
                     name: name.clone(),
                     ty: *ty,
-                    precision: Precision::Dyadic,
+                    precision: FloatPrecision::Dyadic,
                 }),
             }
         }
 
         for (name, ty) in DEFAULT_FIELDS {
             if self.random.percent(15) {
-                columns.push(GeneratedColumn { name: name.to_owned(), ty, precision: Precision::Dyadic });
+                columns.push(GeneratedColumn {
+                    name: name.to_owned(),
+                    ty,
+                    precision: FloatPrecision::Dyadic,
+                });
             }
         }
 
         for (name, ty) in OTHER_FIELDS {
             if self.random.percent(3) {
-                columns.push(GeneratedColumn { name: name.to_owned(), ty, precision: Precision::Dyadic });
+                columns.push(GeneratedColumn {
+                    name: name.to_owned(),
+                    ty,
+                    precision: FloatPrecision::Dyadic,
+                });
             }
         }
 
-        Relation { columns, events: true, joins: false, mixed: false, stages: 1 }
+        SourceRelation { columns, events: true, joins: false, mixed: false, stages: 1 }
     }
 
-    fn source(&mut self, role: SourcePosition, depth: usize) -> (Source, Relation) {
+    fn source(&mut self, role: SourcePlace, depth: usize) -> (Source, SourceRelation) {
         let deeper = depth < MAX_DEPTH;
 
         match self.random.below(100) {
             // A choice needs an event that it happened before, which only a join has.
-            0..=19 if role == SourcePosition::Joined => self.temporal(depth),
+            0..=19 if role == SourcePlace::Joined => self.temporal(depth),
             20..=29 => self.unnest(role, depth),
             30..=34 => self.pattern(),
             35..=49 if deeper && self.stages > 0 => {
-                let aggregating = role == SourcePosition::Joined && self.random.percent(50);
+                let aggregating = role == SourcePlace::Joined && self.random.percent(50);
                 let (query, relation) = self.query(role, aggregating, depth + 1);
                 (Source::Query(Box::new(query)), relation)
             }
@@ -218,9 +226,9 @@ impl Generator<'_> {
                 let (name, relation, aggregating) = self.random.pick(&self.with).clone();
                 // Where a query of WITH stands decides whether it may aggregate.
                 let fits = match role {
-                    SourcePosition::Joined => true,
-                    SourcePosition::From => !aggregating,
-                    SourcePosition::Kept => !aggregating && !relation.mixed,
+                    SourcePlace::Joined => true,
+                    SourcePlace::From => !aggregating,
+                    SourcePlace::Kept => !aggregating && !relation.mixed,
                 };
                 if !fits || relation.stages > self.stages {
                     return self.tracepoint();
@@ -232,16 +240,16 @@ impl Generator<'_> {
         }
     }
 
-    fn tracepoint(&mut self) -> (Source, Relation) {
+    fn tracepoint(&mut self) -> (Source, SourceRelation) {
         let tracepoint = self.random.pick(self.tracepoints);
         let name = self.written(&tracepoint.name);
         (Source::Tracepoint(name), self.tracepoint_relation(&[tracepoint]))
     }
 
-    fn temporal(&mut self, depth: usize) -> (Source, Relation) {
+    fn temporal(&mut self, depth: usize) -> (Source, SourceRelation) {
         let keep = *self.random.pick(&[TemporalKeep::First, TemporalKeep::MostRecent]);
         let n = *self.random.pick(&[1, 1, 1, 2, 3]);
-        let (source, relation) = self.source(SourcePosition::Kept, depth);
+        let (source, relation) = self.source(SourcePlace::Kept, depth);
 
         let condition = self.random.percent(35).then(|| {
             // Inside, the columns stand alone.
@@ -251,20 +259,18 @@ impl Generator<'_> {
                 precision: column.precision,
             };
             let leaves: Vec<TypedExpr> = relation.columns.iter().map(name).collect();
-            self.expressions(&leaves, Precision::Exact).condition(2)
+            self.expressions(&leaves, FloatPrecision::Exact).condition(2)
         });
 
         (Source::Temporal { keep, n, source: Box::new(source), condition }, relation)
     }
 
-    fn unnest(&mut self, role: SourcePosition, depth: usize) -> (Source, Relation) {
+    fn unnest(&mut self, role: SourcePlace, depth: usize) -> (Source, SourceRelation) {
         let (source, mut relation) = match self.random.percent(70) || depth >= MAX_DEPTH {
             true => self.tracepoint(),
             // Not the elements of a choice inside another choice.
-            false if role == SourcePosition::Joined && self.random.percent(30) => self.temporal(depth + 1),
-            false => {
-                self.source(if role == SourcePosition::Kept { role } else { SourcePosition::From }, depth + 1)
-            }
+            false if role == SourcePlace::Joined && self.random.percent(30) => self.temporal(depth + 1),
+            false => self.source(if role == SourcePlace::Kept { role } else { SourcePlace::From }, depth + 1),
         };
 
         let lists = relation.columns.iter_mut().filter(|column| matches!(column.ty, Type::List(_)));
@@ -281,11 +287,11 @@ impl Generator<'_> {
         }
 
         let field = column.name.clone();
-        (Source::Unnest(Box::new(source), field), Relation { joins: true, ..relation })
+        (Source::Unnest(Box::new(source), field), SourceRelation { joins: true, ..relation })
     }
 
     /// A pattern that fits some tracepoints at least.
-    fn pattern(&mut self) -> (Source, Relation) {
+    fn pattern(&mut self) -> (Source, SourceRelation) {
         let named = self.random.pick(self.tracepoints).name.clone();
         let name = named.strip_suffix("@enter").unwrap_or(&named);
         let start = self.random.below(name.len());
@@ -357,21 +363,21 @@ impl Generator<'_> {
         let condition = self.random.percent(25).then(|| {
             let usable = known.iter().filter(|other| is_usable(known, &joined, other));
             let leaves: Vec<TypedExpr> = usable.flat_map(|known| known.leaves.clone()).collect();
-            self.expressions(&leaves, Precision::Exact).condition(2)
+            self.expressions(&leaves, FloatPrecision::Exact).condition(2)
         });
 
         Join { kind, alias, source, after: after.alias, condition }
     }
 
     /// The source of a join, now and then the same as of another.
-    fn joined(&mut self, depth: usize) -> (Source, Relation) {
+    fn joined(&mut self, depth: usize) -> (Source, SourceRelation) {
         if !self.plain.is_empty() && self.random.percent(20) {
             let (source, relation) = self.random.pick(&self.plain).clone();
             self.stages = self.stages.saturating_sub(relation.stages);
             return (source, relation);
         }
 
-        let (source, relation) = self.source(SourcePosition::Joined, depth);
+        let (source, relation) = self.source(SourcePlace::Joined, depth);
         // Equal sources share a stage in the plan, which is worth a case.
         let is_plain = match &source {
             Source::Temporal { source, .. } => matches!(**source, Source::Tracepoint(_)),
@@ -385,20 +391,20 @@ impl Generator<'_> {
         (source, relation)
     }
 
-    fn steps(&mut self, leaves: &mut Vec<TypedExpr>) -> Vec<QueryStep> {
+    fn steps(&mut self, leaves: &mut Vec<TypedExpr>) -> Vec<RowClause> {
         let mut steps = Vec::new();
         while self.random.percent(40) && steps.len() < 4 {
             if self.random.percent(50) {
-                let condition = self.expressions(leaves, Precision::Exact).condition(3);
+                let condition = self.expressions(leaves, FloatPrecision::Exact).condition(3);
                 // A condition adds no name, so the leaves stay.
-                steps.push(QueryStep::Where(condition));
+                steps.push(RowClause::Where(condition));
                 continue;
             }
             let name = self.name("v");
-            let ty = self.expressions(leaves, Precision::Exact).some_type();
-            let expr = self.expressions(leaves, Precision::Exact).of(ty, 2);
-            steps.push(QueryStep::Let(name.clone(), expr));
-            leaves.push(TypedExpr { expr: QueryExpr::Name(name), ty, precision: Precision::Exact });
+            let ty = self.expressions(leaves, FloatPrecision::Exact).some_type();
+            let expr = self.expressions(leaves, FloatPrecision::Exact).of(ty, 2);
+            steps.push(RowClause::Let(name.clone(), expr));
+            leaves.push(TypedExpr { expr: QueryExpr::Name(name), ty, precision: FloatPrecision::Exact });
         }
 
         steps
@@ -435,7 +441,7 @@ fn leaves(alias: &str, columns: &[GeneratedColumn]) -> Vec<TypedExpr> {
 
 /// Adds a source to a union: columns of one name are one column. Those of a query take over names of the
 /// union where types agree.
-fn unite(union: &mut Relation, source: &mut Source, mut other: Relation) {
+fn unite(union: &mut SourceRelation, source: &mut Source, mut other: SourceRelation) {
     if let Source::Query(query) = source {
         // Columns of equal type get one name, so that the union has something in common.
         let mut free = union.columns.clone();

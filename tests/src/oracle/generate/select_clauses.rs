@@ -1,15 +1,15 @@
 //! The second half of a random query: GROUP BY, SELECT, and what follows.
 
-use crate::oracle::generate::expressions::{Precision, TypedExpr};
+use crate::oracle::generate::expressions::{FloatPrecision, TypedExpr};
 use crate::oracle::generate::generator::{GeneratedColumn, Generator, named};
-use crate::oracle::language::query::{AggregateFunction, Item, OrderByKey, Query, QueryExpr};
+use crate::oracle::language::query::{AggregateFunction, OrderByKey, Query, QueryExpr, SelectItem};
 use pivot_advice::{Type, Value};
 
 /// GROUP BY, DISTINCT, SELECT and HAVING of a random query, and the columns that they make.
 pub(crate) struct GeneratedSelect {
     pub group: Option<Vec<QueryExpr>>,
     pub distinct: bool,
-    pub select: Vec<Item>,
+    pub select: Vec<SelectItem>,
     pub having: Option<QueryExpr>,
     pub columns: Vec<GeneratedColumn>,
 }
@@ -18,7 +18,7 @@ impl Generator<'_> {
     /// SELECT over leaves. Only of the whole query may values be what no other query can count on.
     pub(crate) fn select(&mut self, leaves: &[TypedExpr], aggregating: bool, whole: bool) -> GeneratedSelect {
         let mut selected = if aggregating { self.groups(leaves, whole) } else { self.values(leaves) };
-        let exact = selected.columns.iter().all(|column| column.precision != Precision::Rough);
+        let exact = selected.columns.iter().all(|column| column.precision != FloatPrecision::Rough);
         selected.distinct = exact && self.random.percent(15);
         selected
     }
@@ -27,7 +27,7 @@ impl Generator<'_> {
     fn values(&mut self, leaves: &[TypedExpr]) -> GeneratedSelect {
         let mut items = Vec::new();
         for _ in 0..1 + self.random.below(3) {
-            let column = self.expressions(leaves, Precision::Rough).column(|_| true);
+            let column = self.expressions(leaves, FloatPrecision::Rough).column(|_| true);
             // Mostly columns as they are: few queries compute.
             let plain = self.random.percent(65);
             let leaf = match column {
@@ -42,12 +42,12 @@ impl Generator<'_> {
     }
 
     fn computed(&mut self, leaves: &[TypedExpr], depth: usize) -> TypedExpr {
-        let ty = self.expressions(leaves, Precision::Exact).some_type();
-        let expr = self.expressions(leaves, Precision::Exact).of(ty, depth);
-        TypedExpr { expr, ty, precision: Precision::Exact }
+        let ty = self.expressions(leaves, FloatPrecision::Exact).some_type();
+        let expr = self.expressions(leaves, FloatPrecision::Exact).of(ty, depth);
+        TypedExpr { expr, ty, precision: FloatPrecision::Exact }
     }
 
-    fn item(&mut self, leaf: TypedExpr) -> (Item, GeneratedColumn) {
+    fn item(&mut self, leaf: TypedExpr) -> (SelectItem, GeneratedColumn) {
         let name = self.name("c");
         let column = GeneratedColumn { name: name.clone(), ty: leaf.ty, precision: leaf.precision };
         (named(leaf.expr, name), column)
@@ -57,7 +57,7 @@ impl Generator<'_> {
     fn groups(&mut self, leaves: &[TypedExpr], whole: bool) -> GeneratedSelect {
         let mut keys: Vec<TypedExpr> = Vec::new();
         while self.random.percent(55) && keys.len() < 3 {
-            let column = self.expressions(leaves, Precision::Exact).column(|_| true);
+            let column = self.expressions(leaves, FloatPrecision::Exact).column(|_| true);
             let plain = self.random.percent(75);
             keys.push(match column {
                 Some(leaf) if plain => leaf,
@@ -86,19 +86,20 @@ impl Generator<'_> {
 
         if self.random.percent(30) {
             let ty = *self.random.pick(&[Type::I64, Type::F64, Type::Bool, Type::U64]);
-            let expr = self.expressions(&usable, Precision::Rough).of(ty, 2);
-            let item = self.item(TypedExpr { expr, ty, precision: Precision::Rough });
+            let expr = self.expressions(&usable, FloatPrecision::Rough).of(ty, 2);
+            let item = self.item(TypedExpr { expr, ty, precision: FloatPrecision::Rough });
             items.push(item);
         }
 
         if self.random.percent(10) && self.random.percent(50) {
-            let leaf = TypedExpr { expr: QueryExpr::CountRows, ty: Type::U64, precision: Precision::Exact };
+            let leaf =
+                TypedExpr { expr: QueryExpr::CountRows, ty: Type::U64, precision: FloatPrecision::Exact };
             items = vec![self.item(leaf)];
         }
 
         let having =
-            self.random.percent(25).then(|| self.expressions(&usable, Precision::Exact).condition(2));
-        let (select, columns): (Vec<Item>, Vec<GeneratedColumn>) = items.into_iter().unzip();
+            self.random.percent(25).then(|| self.expressions(&usable, FloatPrecision::Exact).condition(2));
+        let (select, columns): (Vec<SelectItem>, Vec<GeneratedColumn>) = items.into_iter().unzip();
         let grouped = !keys.is_empty() || !select.iter().any(|item| item.expr.aggregates());
         let keys: Vec<QueryExpr> = keys.into_iter().map(|key| key.expr).collect();
 
@@ -115,14 +116,14 @@ impl Generator<'_> {
         let counted = |leaf: &TypedExpr| TypedExpr {
             expr: QueryExpr::Aggregate(AggregateFunction::Count, Box::new(leaf.expr.clone())),
             ty: Type::U64,
-            precision: Precision::Exact,
+            precision: FloatPrecision::Exact,
         };
 
-        let rows = TypedExpr { expr: QueryExpr::CountRows, ty: Type::U64, precision: Precision::Exact };
+        let rows = TypedExpr { expr: QueryExpr::CountRows, ty: Type::U64, precision: FloatPrecision::Exact };
         match self.random.below(14) {
             0 => rows,
             1 => self
-                .expressions(leaves, Precision::Rough)
+                .expressions(leaves, FloatPrecision::Rough)
                 .column(|_| true)
                 .map_or(rows, |leaf| counted(&leaf)),
             2..=5 => self.sum(leaves),
@@ -131,7 +132,7 @@ impl Generator<'_> {
             8 if whole => self.rate(leaves),
             _ => {
                 let aggregate = self.random.pick(&[AggregateFunction::Min, AggregateFunction::Max]).clone();
-                let column = self.expressions(leaves, Precision::Rough).column(|_| true);
+                let column = self.expressions(leaves, FloatPrecision::Rough).column(|_| true);
                 let leaf = match column {
                     Some(leaf) if self.random.percent(70) => leaf,
                     _ => self.computed(leaves, 2),
@@ -143,7 +144,7 @@ impl Generator<'_> {
 
     /// SUM, AVERAGE and their like, over what adds up.
     fn sum(&mut self, leaves: &[TypedExpr]) -> TypedExpr {
-        let mut expressions = self.expressions(leaves, Precision::Rough);
+        let mut expressions = self.expressions(leaves, FloatPrecision::Rough);
         let column =
             expressions.column(|ty| matches!(ty, Type::I64 | Type::U64 | Type::F64 | Type::Duration));
 
@@ -151,15 +152,15 @@ impl Generator<'_> {
             Some(leaf) if self.random.percent(70) => leaf,
             _ => {
                 let types = [Type::I64, Type::U64, Type::F64, Type::Duration];
-                let ty = self.expressions(leaves, Precision::Exact).some_type();
+                let ty = self.expressions(leaves, FloatPrecision::Exact).some_type();
                 let ty = if types.contains(&ty) { ty } else { *self.random.pick(&types) };
-                let expr = self.expressions(leaves, Precision::Exact).of(ty, 2);
-                TypedExpr { expr, ty, precision: Precision::Exact }
+                let expr = self.expressions(leaves, FloatPrecision::Exact).of(ty, 2);
+                TypedExpr { expr, ty, precision: FloatPrecision::Exact }
             }
         };
 
         // Of dyadic fractions sums are exact in any order, so only these may deviate.
-        let exact = argument.ty == Type::F64 && argument.precision == Precision::Dyadic;
+        let exact = argument.ty == Type::F64 && argument.precision == FloatPrecision::Dyadic;
         let deviates = exact && self.random.percent(40);
 
         let aggregate = match self.random.percent(60) {
@@ -176,8 +177,8 @@ impl Generator<'_> {
             _ => Type::F64,
         };
 
-        let order_matters = argument.ty == Type::F64 && argument.precision != Precision::Dyadic;
-        let precision = if deviates || order_matters { Precision::Rough } else { Precision::Exact };
+        let order_matters = argument.ty == Type::F64 && argument.precision != FloatPrecision::Dyadic;
+        let precision = if deviates || order_matters { FloatPrecision::Rough } else { FloatPrecision::Exact };
         TypedExpr { expr: QueryExpr::Aggregate(aggregate, Box::new(argument.expr)), ty, precision }
     }
 
@@ -186,10 +187,10 @@ impl Generator<'_> {
         let rate = |of: Option<Box<QueryExpr>>| QueryExpr::Rate(of);
 
         match self.random.below(3) {
-            0 => TypedExpr { expr: rate(None), ty: Type::F64, precision: Precision::Exact },
+            0 => TypedExpr { expr: rate(None), ty: Type::F64, precision: FloatPrecision::Exact },
             1 => {
                 let rows = Some(Box::new(QueryExpr::CountRows));
-                TypedExpr { expr: rate(rows), ty: Type::F64, precision: Precision::Exact }
+                TypedExpr { expr: rate(rows), ty: Type::F64, precision: FloatPrecision::Exact }
             }
             _ => {
                 let summed = self.sum(leaves);
@@ -233,7 +234,7 @@ impl Generator<'_> {
         };
 
         // What a sketch is asked about has to be exact: near a bound it would fall into another bucket.
-        let leaf = self.expressions(leaves, Precision::Exact).column(fits)?;
+        let leaf = self.expressions(leaves, FloatPrecision::Exact).column(fits)?;
         if let AggregateFunction::Linear(_) = kind {
             kind = linear(Some(leaf.ty));
         }
@@ -253,13 +254,13 @@ impl Generator<'_> {
             kind,
             AggregateFunction::CountDistinct | AggregateFunction::Top(_) | AggregateFunction::Linear(_)
         );
-        let precision = if exact && !whole { Precision::Exact } else { Precision::Rough };
+        let precision = if exact && !whole { FloatPrecision::Exact } else { FloatPrecision::Rough };
         Some(TypedExpr { expr: QueryExpr::Aggregate(kind, Box::new(leaf.expr)), ty, precision })
     }
 
     /// ORDER BY and LIMIT, over everything that is shown, so that the order is total.
     pub(crate) fn finish(&mut self, query: &mut Query, columns: &[GeneratedColumn]) {
-        let rough = columns.iter().any(|column| column.precision == Precision::Rough);
+        let rough = columns.iter().any(|column| column.precision == FloatPrecision::Rough);
         // A sample is one of requests: which are in it is known by the hash of their ids.
         query.sample = self.random.percent(6).then(|| *self.random.pick(&[0.5, 0.75]));
 

@@ -1,8 +1,8 @@
 //! Queries as text for the compiler, with parentheses only where they are needed.
 
 use crate::oracle::language::query::{
-    AggregateFunction, Item, Join, JoinKind, Op, OperatorNegation, Query, QueryExpr, QueryStep,
-    ScalarFunction, Source, TemporalKeep, TracepointPattern,
+    AggregateFunction, BinaryOp, Join, JoinKind, OperatorNegation, Query, QueryExpr, RowClause,
+    ScalarFunction, SelectItem, Source, TemporalKeep, TracepointPattern,
 };
 use pivot_advice::Value;
 use std::fmt::{self, Display, Formatter};
@@ -26,8 +26,8 @@ impl Display for Query {
 
         for step in &self.steps {
             match step {
-                QueryStep::Let(name, expr) => write!(f, "{gap}LET {} = {expr}", Ident(name))?,
-                QueryStep::Where(condition) => write!(f, "{gap}WHERE {condition}")?,
+                RowClause::Let(name, expr) => write!(f, "{gap}LET {} = {expr}", Ident(name))?,
+                RowClause::Where(condition) => write!(f, "{gap}WHERE {condition}")?,
             }
         }
 
@@ -121,7 +121,7 @@ impl Display for Source {
     }
 }
 
-impl Display for Item {
+impl Display for SelectItem {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.expr.fmt(f)?;
         self.name.as_ref().map_or(Ok(()), |name| write!(f, " AS {}", Ident(name)))
@@ -153,24 +153,24 @@ fn is_negative(value: &Value) -> bool {
     }
 }
 
-fn symbol(op: Op) -> (&'static str, u8) {
+fn symbol(op: BinaryOp) -> (&'static str, u8) {
     match op {
-        Op::Or => ("OR", 1),
-        Op::And => ("AND", 2),
+        BinaryOp::Or => ("OR", 1),
+        BinaryOp::And => ("AND", 2),
 
-        Op::Equal => ("=", 4),
-        Op::NotEqual => ("!=", 4),
-        Op::Less => ("<", 4),
-        Op::LessEqual => ("<=", 4),
-        Op::Greater => (">", 4),
-        Op::GreaterEqual => (">=", 4),
+        BinaryOp::Equal => ("=", 4),
+        BinaryOp::NotEqual => ("!=", 4),
+        BinaryOp::Less => ("<", 4),
+        BinaryOp::LessEqual => ("<=", 4),
+        BinaryOp::Greater => (">", 4),
+        BinaryOp::GreaterEqual => (">=", 4),
 
-        Op::Concat => ("||", 5),
-        Op::Add => ("+", 6),
-        Op::Subtract => ("-", 6),
-        Op::Multiply => ("*", 7),
-        Op::Divide => ("/", 7),
-        Op::Remainder => ("%", 7),
+        BinaryOp::Concat => ("||", 5),
+        BinaryOp::Add => ("+", 6),
+        BinaryOp::Subtract => ("-", 6),
+        BinaryOp::Multiply => ("*", 7),
+        BinaryOp::Divide => ("/", 7),
+        BinaryOp::Remainder => ("%", 7),
     }
 }
 

@@ -15,13 +15,13 @@ pub struct Query {
     /// JOIN, LEFT JOIN and ANTI JOIN.
     pub joins: Vec<Join>,
     /// LET and WHERE, in the order of the text.
-    pub steps: Vec<QueryStep>,
+    pub steps: Vec<RowClause>,
     /// GROUP BY.
     pub group: Option<Vec<QueryExpr>>,
     /// Whether SELECT says DISTINCT.
     pub distinct: bool,
     /// The columns of SELECT.
-    pub select: Vec<Item>,
+    pub select: Vec<SelectItem>,
     /// HAVING.
     pub having: Option<QueryExpr>,
     /// ORDER BY.
@@ -84,14 +84,14 @@ pub struct TracepointPattern {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum QueryStep {
+pub enum RowClause {
     Let(String, QueryExpr),
     Where(QueryExpr),
 }
 
 /// `expr AS name`
 #[derive(Debug, Clone, PartialEq)]
-pub struct Item {
+pub struct SelectItem {
     pub expr: QueryExpr,
     pub name: Option<String>,
 }
@@ -117,7 +117,7 @@ pub enum QueryExpr {
     Not(Box<QueryExpr>),
     Negate(Box<QueryExpr>),
     /// Any operator with two operands, AND and OR included.
-    Binary(Op, Box<QueryExpr>, Box<QueryExpr>),
+    Binary(BinaryOp, Box<QueryExpr>, Box<QueryExpr>),
     /// `x [NOT] IN (..)`
     In(OperatorNegation, Box<QueryExpr>, Vec<QueryExpr>),
     Between(OperatorNegation, Box<QueryExpr>, Box<QueryExpr>, Box<QueryExpr>),
@@ -148,7 +148,7 @@ pub enum OperatorNegation {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Op {
+pub enum BinaryOp {
     Or,
     And,
     Equal,
@@ -263,7 +263,7 @@ impl Query {
     pub fn expressions(&self) -> Vec<&QueryExpr> {
         let joins = self.joins.iter().filter_map(|join| join.condition.as_ref());
         let steps = self.steps.iter().map(|step| match step {
-            QueryStep::Let(_, expr) | QueryStep::Where(expr) => expr,
+            RowClause::Let(_, expr) | RowClause::Where(expr) => expr,
         });
         let selected = self.select.iter().map(|item| &item.expr);
         let ordered = self.order.iter().map(|order| &order.expr);
@@ -273,7 +273,7 @@ impl Query {
 
     /// The names of the columns of SELECT, as another query names them.
     pub fn columns(&self) -> Vec<String> {
-        let name = |item: &Item| match (&item.name, &item.expr) {
+        let name = |item: &SelectItem| match (&item.name, &item.expr) {
             (Some(name), _) | (None, QueryExpr::Name(name) | QueryExpr::Column(_, name)) => name.clone(),
             _ => "value".to_owned(),
         };
@@ -355,7 +355,7 @@ impl QueryExpr {
         QueryExpr::Column(alias.to_owned(), field.to_owned())
     }
 
-    pub fn binary(op: Op, x: QueryExpr, y: QueryExpr) -> QueryExpr {
+    pub fn binary(op: BinaryOp, x: QueryExpr, y: QueryExpr) -> QueryExpr {
         QueryExpr::Binary(op, Box::new(x), Box::new(y))
     }
 

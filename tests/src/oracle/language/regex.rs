@@ -9,12 +9,12 @@ use std::ops::Range;
 pub struct Regex {
     begins: bool,
     ends: bool,
-    pieces: Vec<(Atom, Quantifier)>,
+    pieces: Vec<(RegexAtom, Quantifier)>,
     group: Option<Range<usize>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Atom {
+enum RegexAtom {
     Any,
     Char(char),
     OneOf(Vec<char>),
@@ -45,10 +45,10 @@ impl Regex {
         for _ in 0..1 + random.below(3) {
             let letter = |random: &mut Random| *random.pick(&LETTERS);
             let atom = match random.below(8) {
-                0 => Atom::Any,
-                1 => Atom::OneOf(vec![letter(random), letter(random)]),
-                2 => Atom::NoneOf(vec![letter(random)]),
-                _ => Atom::Char(*random.pick(&['a', 'b', '1', 'a', 'é', '.'])),
+                0 => RegexAtom::Any,
+                1 => RegexAtom::OneOf(vec![letter(random), letter(random)]),
+                2 => RegexAtom::NoneOf(vec![letter(random)]),
+                _ => RegexAtom::Char(*random.pick(&['a', 'b', '1', 'a', 'é', '.'])),
             };
             let times = [
                 Quantifier::Once,
@@ -107,13 +107,13 @@ impl Regex {
     }
 }
 
-impl Atom {
+impl RegexAtom {
     fn fits(&self, c: char) -> bool {
         match self {
-            Atom::Any => true,
-            Atom::Char(other) => c == *other,
-            Atom::OneOf(list) => list.contains(&c),
-            Atom::NoneOf(list) => !list.contains(&c),
+            RegexAtom::Any => true,
+            RegexAtom::Char(other) => c == *other,
+            RegexAtom::OneOf(list) => list.contains(&c),
+            RegexAtom::NoneOf(list) => !list.contains(&c),
         }
     }
 }
@@ -125,11 +125,11 @@ impl Display for Regex {
             let group = self.group.clone().unwrap_or(usize::MAX..usize::MAX);
             f.write_str(if group.start == place { "(" } else { "" })?;
             match atom {
-                Atom::Any => f.write_str(".")?,
-                Atom::Char('.') => f.write_str("\\.")?,
-                Atom::Char(c) => write!(f, "{c}")?,
-                Atom::OneOf(list) => write!(f, "[{}]", list.iter().collect::<String>())?,
-                Atom::NoneOf(list) => write!(f, "[^{}]", list.iter().collect::<String>())?,
+                RegexAtom::Any => f.write_str(".")?,
+                RegexAtom::Char('.') => f.write_str("\\.")?,
+                RegexAtom::Char(c) => write!(f, "{c}")?,
+                RegexAtom::OneOf(list) => write!(f, "[{}]", list.iter().collect::<String>())?,
+                RegexAtom::NoneOf(list) => write!(f, "[^{}]", list.iter().collect::<String>())?,
             }
             f.write_str(match times {
                 Quantifier::Once => "",
@@ -146,9 +146,9 @@ impl Display for Regex {
 
 #[test]
 fn a_piece_takes_as_much_as_the_others_allow() {
-    let piece = |c, times| (Atom::Char(c), times);
+    let piece = |c, times| (RegexAtom::Char(c), times);
     let pieces = vec![
-        (Atom::Any, Quantifier::Often),
+        (RegexAtom::Any, Quantifier::Often),
         piece('b', Quantifier::OnceOrMore),
         piece('c', Quantifier::Perhaps),
     ];

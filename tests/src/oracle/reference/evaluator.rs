@@ -3,13 +3,13 @@
 //! Rows are lists of tuples, one for each alias. A join extends each row by every tuple that
 //! happened before; nothing is grouped, pushed down or shared, and every relation is a list.
 
-use crate::oracle::language::query::{Join, JoinKind, Query, QueryStep, Source, TemporalKeep};
+use crate::oracle::language::query::{Join, JoinKind, Query, RowClause, Source, TemporalKeep};
 use crate::oracle::reference::aggregates::ExpectedCell;
 use crate::oracle::reference::expressions::{equal, holds, value};
 use crate::oracle::reference::result_groups::{GroupsContext, ResultGroup, distinct};
 use crate::oracle::reference::ungrouped_rows::{Tuple, TupleColumns, UngroupedRow, field_of, selected_tuple};
 use crate::oracle::reference::values::{counting_errors, order, same_all};
-use crate::oracle::run::event_dag::Dag;
+use crate::oracle::run::event_dag::EventDag;
 use pivot_advice::Value;
 use std::cell::RefCell;
 use std::cmp::Ordering;
@@ -27,7 +27,7 @@ pub trait PackOrder {
 
 /// The result of a query.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ReferenceAnswer {
     /// In their order if ORDER BY gives one.
     pub rows: Vec<Vec<ExpectedCell>>,
     /// How often something in these rows had no value, HAVING and ORDER BY aside.
@@ -69,7 +69,7 @@ impl<'q> Evaluator<'q> {
     /// An evaluator for a query without WITH.
     pub fn new(
         query: &'q Query,
-        dag: &'q Dag<'q>,
+        dag: &'q EventDag<'q>,
         order: &'q dyn PackOrder,
         window: EvaluationWindow<'q>,
     ) -> Evaluator<'q> {
@@ -80,14 +80,14 @@ impl<'q> Evaluator<'q> {
     }
 
     /// Returns the result of the query, or `None` if there are too many rows to enumerate.
-    pub fn answer(&self, query: &'q Query) -> Option<Answer> {
+    pub fn answer(&self, query: &'q Query) -> Option<ReferenceAnswer> {
         let (found, all_errors) = counting_errors(|| {
             let rows = self.rows(query).ok()?;
             let results = self.results(query, &rows);
             Some(counting_errors(|| results.iter().map(ResultGroup::cells).collect::<Vec<_>>()))
         });
         let (rows, errors) = found.filter(|_| !self.context.is_beyond())?;
-        Some(Answer { rows, errors, all_errors })
+        Some(ReferenceAnswer { rows, errors, all_errors })
     }
 
     fn results<'r>(&'r self, query: &'q Query, rows: &'r [UngroupedRow<'q>]) -> Vec<ResultGroup<'r, 'q>> {
@@ -132,8 +132,8 @@ impl<'q> Evaluator<'q> {
         let mut rows = self.joined(rows, &query.joins.iter().collect::<Vec<_>>())?;
         for step in &query.steps {
             match step {
-                QueryStep::Where(condition) => rows.retain(|row| holds(condition, &self.context.names(row))),
-                QueryStep::Let(name, expr) => rows.iter_mut().for_each(|row| {
+                RowClause::Where(condition) => rows.retain(|row| holds(condition, &self.context.names(row))),
+                RowClause::Let(name, expr) => rows.iter_mut().for_each(|row| {
                     let value = value(expr, &self.context.names(row));
                     row.lets.push((name, value));
                 }),

@@ -1,6 +1,6 @@
 //! The value of an expression. Nothing fails: what has no value is null.
 
-use crate::oracle::language::query::{Op, OperatorNegation, QueryExpr, ScalarFunction};
+use crate::oracle::language::query::{BinaryOp, OperatorNegation, QueryExpr, ScalarFunction};
 use crate::oracle::language::regex::Regex;
 use crate::oracle::reference::values::{
     binary, cast, compare, double, failed, integer, narrow, negated, order,
@@ -33,22 +33,22 @@ pub(crate) fn value(expr: &QueryExpr, names: &dyn NameValues) -> Value {
         // Logic of three values: a null operand is unknown, and the other may still decide.
         QueryExpr::Not(x) => inverse(truth(&of(x))),
         QueryExpr::Negate(x) => negated(&of(x)),
-        QueryExpr::Binary(Op::And, x, y) => both(truth(&of(x)), || truth(&of(y))),
-        QueryExpr::Binary(Op::Or, x, y) => inverse(truth(&both(not(truth(&of(x))), || not(truth(&of(y)))))),
+        QueryExpr::Binary(BinaryOp::And, x, y) => both(truth(&of(x)), || truth(&of(y))),
+        QueryExpr::Binary(BinaryOp::Or, x, y) => either(truth(&of(x)), || truth(&of(y))),
 
         QueryExpr::Binary(op, x, y) => binary(*op, &of(x), &of(y)),
         QueryExpr::In(negated, x, items) => perhaps_not(*negated, is_in(&of(x), items, names)),
         QueryExpr::Between(negated, x, low, high) => {
             let x = of(x);
-            let above = truth(&binary(Op::GreaterEqual, &x, &of(low)));
-            let below = || truth(&binary(Op::LessEqual, &x, &of(high)));
+            let above = truth(&binary(BinaryOp::GreaterEqual, &x, &of(low)));
+            let below = || truth(&binary(BinaryOp::LessEqual, &x, &of(high)));
             perhaps_not(*negated, truth(&both(above, below)))
         }
 
         QueryExpr::Like(negated, x, pattern) => {
             let pattern: Vec<char> = pattern.chars().collect();
-            let text = text_of(&of(x)).map(|text| text.chars().collect::<Vec<_>>());
-            perhaps_not(*negated, text.map(|text| is_like(&pattern, &text)))
+            let matched = text_of(&of(x)).map(|text| is_like(&pattern, &text.chars().collect::<Vec<_>>()));
+            perhaps_not(*negated, matched)
         }
         QueryExpr::Regex(negated, x, regex) => {
             perhaps_not(*negated, text_of(&of(x)).map(|text| regex.find(&text).is_some()))
@@ -80,12 +80,17 @@ pub(crate) fn value(expr: &QueryExpr, names: &dyn NameValues) -> Value {
     }
 }
 
+/// Returns `x OR y`, which is `NOT (NOT x AND NOT y)`. The second is evaluated unless the first decides.
+fn either(x: Option<bool>, y: impl FnOnce() -> Option<bool>) -> Value {
+    inverse(truth(&both(not(x), || not(y()))))
+}
+
 /// Returns whether a value is among others: unknown if it is not and one of them is null.
 fn is_in(x: &Value, items: &[QueryExpr], names: &dyn NameValues) -> Option<bool> {
     let mut found = Some(false);
 
     for item in items {
-        match truth(&binary(Op::Equal, x, &value(item, names))) {
+        match truth(&binary(BinaryOp::Equal, x, &value(item, names))) {
             Some(true) => return Some(true),
             None => found = None,
             Some(false) => {}
@@ -116,7 +121,7 @@ fn chosen_arm<'e>(
     let chosen = arms.iter().find(|(when, _)| {
         let when = value(when, names);
         let applies =
-            operand.as_ref().map_or_else(|| when.clone(), |operand| binary(Op::Equal, operand, &when));
+            operand.as_ref().map_or_else(|| when.clone(), |operand| binary(BinaryOp::Equal, operand, &when));
         truth(&applies) == Some(true)
     });
     chosen.map(|(_, then)| then)

@@ -1,18 +1,18 @@
 //! The rows of a result: what SELECT, HAVING and ORDER BY make of rows, or of groups of them.
 
-use crate::oracle::language::query::{AggregateFunction, Item, Op, Query, QueryExpr};
+use crate::oracle::language::query::{AggregateFunction, BinaryOp, Query, QueryExpr, SelectItem};
 use crate::oracle::reference::aggregates::{self, ExpectedCell, SampleFraction};
 use crate::oracle::reference::expressions::{NameValues, value};
 use crate::oracle::reference::ungrouped_rows::{RowScope, UngroupedRow};
 use crate::oracle::reference::values::{binary, double, order, same_all};
-use crate::oracle::run::event_dag::Dag;
+use crate::oracle::run::event_dag::EventDag;
 use pivot_advice::Value;
 use std::cell::Cell;
 use std::cmp::Ordering;
 
 /// What all groups of an evaluation share.
 pub(crate) struct GroupsContext<'q> {
-    pub dag: &'q Dag<'q>,
+    pub dag: &'q EventDag<'q>,
     /// The length of the window.
     pub seconds: f64,
     /// Whether a sketch has more values than it counts exactly.
@@ -20,7 +20,7 @@ pub(crate) struct GroupsContext<'q> {
 }
 
 impl<'q> GroupsContext<'q> {
-    pub(crate) fn new(dag: &'q Dag<'q>, seconds: f64) -> Self {
+    pub(crate) fn new(dag: &'q EventDag<'q>, seconds: f64) -> Self {
         Self { dag, seconds, beyond: Cell::new(false) }
     }
 
@@ -74,7 +74,7 @@ impl ResultGroup<'_, '_> {
         self.query.select.iter().map(|item| self.cell(item)).collect()
     }
 
-    fn cell(&self, item: &Item) -> ExpectedCell {
+    fn cell(&self, item: &SelectItem) -> ExpectedCell {
         match &item.expr {
             QueryExpr::Aggregate(aggregate, argument) if !is_scaled(aggregate) => {
                 aggregates::cell(aggregate, &self.checked(aggregate, argument), SampleFraction(self.fraction))
@@ -149,7 +149,7 @@ impl NameValues for ResultGroup<'_, '_> {
                         self.scaled(aggregates::value(&AggregateFunction::Sum, &summed, SampleFraction(None)))
                     }
                 };
-                binary(Op::Divide, &counted, &Value::F64(self.context.seconds))
+                binary(BinaryOp::Divide, &counted, &Value::F64(self.context.seconds))
             }
 
             _ => self.scaled(Value::U64(self.group.len() as u64)),

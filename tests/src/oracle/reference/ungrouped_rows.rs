@@ -2,7 +2,7 @@
 
 use crate::oracle::language::query::{Query, QueryExpr};
 use crate::oracle::reference::expressions::NameValues;
-use crate::oracle::run::event_dag::Dag;
+use crate::oracle::run::event_dag::EventDag;
 use pivot_advice::Value;
 use std::rc::Rc;
 
@@ -45,7 +45,7 @@ impl UngroupedRow<'_> {
 
 /// The names of one row.
 pub(crate) struct RowScope<'r, 'q> {
-    pub dag: &'r Dag<'q>,
+    pub dag: &'r EventDag<'q>,
     pub row: &'r UngroupedRow<'q>,
 }
 
@@ -76,7 +76,7 @@ impl NameValues for RowScope<'_, '_> {
 }
 
 /// Returns the value of a field of a tuple; null if it has no such field.
-pub(crate) fn field_of(dag: &Dag<'_>, tuple: &Tuple, field: &str) -> Value {
+pub(crate) fn field_of(dag: &EventDag<'_>, tuple: &Tuple, field: &str) -> Value {
     match (&tuple.columns, tuple.event) {
         (TupleColumns::Values(values), _) => {
             values.iter().find(|(name, _)| name == field).map_or(Value::Null, |(_, value)| value.clone())

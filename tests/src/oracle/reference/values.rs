@@ -1,6 +1,6 @@
 //! How values compare and compute, from the language alone: `Value` is taken as plain data.
 
-use crate::oracle::language::query::Op;
+use crate::oracle::language::query::BinaryOp;
 use pivot_advice::{Type, Value};
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -109,55 +109,55 @@ pub(crate) fn same_all(x: &[Value], y: &[Value]) -> bool {
 }
 
 /// Any operator but AND and OR. What has no value is null.
-pub(crate) fn binary(op: Op, x: &Value, y: &Value) -> Value {
+pub(crate) fn binary(op: BinaryOp, x: &Value, y: &Value) -> Value {
     if *x == Value::Null || *y == Value::Null {
         return Value::Null;
     }
 
     match op {
-        Op::Concat => Value::str(format!("{}{}", text(x), text(y))),
-        Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Remainder => {
+        BinaryOp::Concat => Value::str(format!("{}{}", text(x), text(y))),
+        BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Remainder => {
             arithmetic(op, x, y).unwrap_or_else(failed)
         }
-        Op::NotEqual if is_nan(x) || is_nan(y) => Value::Bool(true),
+        BinaryOp::NotEqual if is_nan(x) || is_nan(y) => Value::Bool(true),
         _ if is_nan(x) || is_nan(y) => Value::Bool(false),
         _ => compare(x, y).map_or_else(failed, |order| {
             Value::Bool(match op {
-                Op::Equal => order.is_eq(),
-                Op::NotEqual => order.is_ne(),
-                Op::Less => order.is_lt(),
-                Op::LessEqual => order.is_le(),
-                Op::Greater => order.is_gt(),
+                BinaryOp::Equal => order.is_eq(),
+                BinaryOp::NotEqual => order.is_ne(),
+                BinaryOp::Less => order.is_lt(),
+                BinaryOp::LessEqual => order.is_le(),
+                BinaryOp::Greater => order.is_gt(),
                 _ => order.is_ge(),
             })
         }),
     }
 }
 
-fn arithmetic(op: Op, x: &Value, y: &Value) -> Option<Value> {
+fn arithmetic(op: BinaryOp, x: &Value, y: &Value) -> Option<Value> {
     use Value::{Duration, F64, Timestamp};
 
     match (x, y) {
-        (Timestamp(x), Timestamp(y)) if op == Op::Subtract => x.checked_sub(*y).map(Duration),
-        (Timestamp(x), Duration(y)) if op == Op::Add => x.checked_add(*y).map(Timestamp),
-        (Timestamp(x), Duration(y)) if op == Op::Subtract => x.checked_sub(*y).map(Timestamp),
-        (Duration(x), Timestamp(y)) if op == Op::Add => x.checked_add(*y).map(Timestamp),
+        (Timestamp(x), Timestamp(y)) if op == BinaryOp::Subtract => x.checked_sub(*y).map(Duration),
+        (Timestamp(x), Duration(y)) if op == BinaryOp::Add => x.checked_add(*y).map(Timestamp),
+        (Timestamp(x), Duration(y)) if op == BinaryOp::Subtract => x.checked_sub(*y).map(Timestamp),
+        (Duration(x), Timestamp(y)) if op == BinaryOp::Add => x.checked_add(*y).map(Timestamp),
         (Duration(x), Duration(y)) => match op {
-            Op::Multiply => None,
-            Op::Divide => (*y != 0).then(|| F64(0.0 + *x as f64 / *y as f64)),
+            BinaryOp::Multiply => None,
+            BinaryOp::Divide => (*y != 0).then(|| F64(0.0 + *x as f64 / *y as f64)),
             _ => whole(op, i128::from(*x), i128::from(*y)).and_then(narrow).map(Duration),
         },
-        (Duration(ns), by) if op == Op::Multiply || op == Op::Divide => scaled(op, *ns, by),
-        (by, Duration(ns)) if op == Op::Multiply => scaled(op, *ns, by),
+        (Duration(ns), by) if op == BinaryOp::Multiply || op == BinaryOp::Divide => scaled(op, *ns, by),
+        (by, Duration(ns)) if op == BinaryOp::Multiply => scaled(op, *ns, by),
         _ => numbers(op, x, y),
     }
 }
 
-fn numbers(op: Op, x: &Value, y: &Value) -> Option<Value> {
+fn numbers(op: BinaryOp, x: &Value, y: &Value) -> Option<Value> {
     if let (Some(a), Some(b)) = (integer(x), integer(y)) {
         let result = whole(op, a, b)?;
         let both = matches!((x, y), (Value::U64(_), Value::U64(_)));
-        return match both && op != Op::Subtract {
+        return match both && op != BinaryOp::Subtract {
             true => u64::try_from(result).ok().map(Value::U64),
             false => narrow(result).map(Value::I64),
         };
@@ -166,31 +166,31 @@ fn numbers(op: Op, x: &Value, y: &Value) -> Option<Value> {
     Some(Value::F64(fraction(op, x, y)))
 }
 
-fn whole(op: Op, x: i128, y: i128) -> Option<i128> {
+fn whole(op: BinaryOp, x: i128, y: i128) -> Option<i128> {
     match op {
-        Op::Add => Some(x + y),
-        Op::Subtract => Some(x - y),
-        Op::Multiply => x.checked_mul(y),
-        Op::Divide if y == 0 => None,
-        Op::Divide => Some(x / y),
+        BinaryOp::Add => Some(x + y),
+        BinaryOp::Subtract => Some(x - y),
+        BinaryOp::Multiply => x.checked_mul(y),
+        BinaryOp::Divide if y == 0 => None,
+        BinaryOp::Divide => Some(x / y),
         _ if y == 0 => None,
         _ => Some(x % y),
     }
 }
 
 /// Zero has no sign.
-fn fraction(op: Op, x: f64, y: f64) -> f64 {
+fn fraction(op: BinaryOp, x: f64, y: f64) -> f64 {
     0.0 + match op {
-        Op::Add => x + y,
-        Op::Subtract => x - y,
-        Op::Multiply => x * y,
-        Op::Divide => x / y,
+        BinaryOp::Add => x + y,
+        BinaryOp::Subtract => x - y,
+        BinaryOp::Multiply => x * y,
+        BinaryOp::Divide => x / y,
         _ => x % y,
     }
 }
 
 /// A duration times or through a number, to the nearest nanosecond if that is a double.
-fn scaled(op: Op, ns: i64, by: &Value) -> Option<Value> {
+fn scaled(op: BinaryOp, ns: i64, by: &Value) -> Option<Value> {
     match integer(by) {
         Some(by) => whole(op, i128::from(ns), by).and_then(narrow).map(Value::Duration),
         None => nearest(fraction(op, ns as f64, double(by)?)).map(Value::Duration),

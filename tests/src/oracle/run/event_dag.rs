@@ -115,7 +115,7 @@ pub struct RecordedEvent<'a> {
 
 /// The DAG of a run.
 #[derive(Debug, Default, Clone)]
-pub struct Dag<'a> {
+pub struct EventDag<'a> {
     /// The events in the order in which they happened.
     pub events: Vec<RecordedEvent<'a>>,
 }
@@ -132,10 +132,10 @@ struct LiveBranch {
     family: usize,
 }
 
-impl<'a> Dag<'a> {
+impl<'a> EventDag<'a> {
     /// Records the steps; returns `None` if they are not a run, as when a branch is used after its end.
-    pub fn record(steps: &'a [RunStep]) -> Option<Dag<'a>> {
-        let mut dag = Dag::default();
+    pub fn record(steps: &'a [RunStep]) -> Option<EventDag<'a>> {
+        let mut dag = EventDag::default();
         let mut live: Vec<(BranchId, LiveBranch)> = Vec::new();
 
         let mut families = 0;
@@ -195,7 +195,7 @@ impl<'a> Dag<'a> {
     }
 
     /// Returns the DAG in which queries look at some events only.
-    pub fn seen(&self, sees: impl Fn(usize, &Event) -> bool) -> Dag<'a> {
+    pub fn seen(&self, sees: impl Fn(usize, &Event) -> bool) -> EventDag<'a> {
         let mut dag = self.clone();
         for (id, recorded) in dag.events.iter_mut().enumerate() {
             recorded.seen &= sees(id, recorded.event);

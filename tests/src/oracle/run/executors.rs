@@ -3,7 +3,7 @@
 
 use crate::random::Random;
 use pivot_advice::{AggregateState, BagKey, Groups, LossCounts, TemporalFilter, Value};
-use pivot_agent::run::forced_executors::ForcedExecutors;
+use pivot_agent::run::chosen_executors::ChosenExecutors;
 use pivot_agent::weave::name_linker::LinkedAdvice;
 use pivot_agent::{ExecutorKind, QueryReport, QueryReports};
 use pivot_baggage::Baggage;
@@ -27,7 +27,7 @@ struct ExecutorOutcome {
 }
 
 /// Where the executors under comparison get the request's baggage from.
-enum LentBaggage<'a> {
+enum ExecutorBaggage<'a> {
     /// There is no request.
     None,
     /// The baggage itself, lent again and again: no advice here packs.
@@ -46,11 +46,11 @@ pub(crate) fn check(
         return Ok(());
     }
     let mut source = match baggage {
-        None => LentBaggage::None,
+        None => ExecutorBaggage::None,
         Some(baggage) if advice.iter().any(|advice| packs(advice.linked).is_some()) => {
-            LentBaggage::Copies(baggage.encode_detached(usize::MAX))
+            ExecutorBaggage::Copies(baggage.encode_detached(usize::MAX))
         }
-        Some(baggage) => LentBaggage::Itself(baggage),
+        Some(baggage) => ExecutorBaggage::Itself(baggage),
     };
 
     let mut random = Random::new(seed as u64);
@@ -70,22 +70,22 @@ pub(crate) fn check(
 
 fn run(
     advice: &[ObservingAdvice<'_>],
-    source: &mut LentBaggage<'_>,
+    source: &mut ExecutorBaggage<'_>,
     kinds: &[ExecutorKind],
 ) -> Result<ExecutorOutcome, String> {
     let chosen = advice.iter().zip(kinds).map(|(advice, kind)| (advice.linked.clone(), *kind)).collect();
     let observed: Vec<Vec<Value>> = advice.iter().map(|advice| advice.observed.clone()).collect();
 
-    let mut executors = ForcedExecutors::new(chosen);
+    let mut executors = ChosenExecutors::new(chosen);
     let mut after = None;
     for _ in 0..TIMES {
         match source {
-            LentBaggage::None => drop(executors.run(&observed, None)),
-            LentBaggage::Itself(baggage) => {
+            ExecutorBaggage::None => drop(executors.run(&observed, None)),
+            ExecutorBaggage::Itself(baggage) => {
                 let lent = std::mem::take(&mut **baggage);
                 **baggage = executors.run(&observed, Some(lent)).ok_or("the baggage is gone")?;
             }
-            LentBaggage::Copies(bytes) => {
+            ExecutorBaggage::Copies(bytes) => {
                 let copy =
                     Baggage::decode(bytes).map_err(|error| format!("a copy does not decode: {error}"))?;
                 after = executors.run(&observed, Some(copy));

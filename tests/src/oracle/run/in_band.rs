@@ -5,18 +5,18 @@
 
 use crate::oracle::language::query::Query;
 use crate::oracle::reference::evaluator::{PackOrder, joins_of};
-use crate::oracle::run::event_dag::{BranchId, Dag, Event, RunStep, TracepointSpec};
+use crate::oracle::run::event_dag::{BranchId, Event, EventDag, RunStep, TracepointSpec};
 use crate::oracle::run::executors::{self, ObservingAdvice};
 use pivot_advice::{
     Advice, EmitMode, EvalErrors, Groups, Instruction, LossCounts, QueryId, TemporalFilter, Value,
 };
 use pivot_agent::QueryReport;
-use pivot_agent::run::interpreter::{Effect, interpret};
+use pivot_agent::run::interpreter::{AdviceEffect, interpret};
 use pivot_agent::run::sample::SampleDecision;
 use pivot_agent::site::default_field::DefaultField;
 use pivot_agent::weave::name_linker::{FieldSource, LinkedAdvice};
 use pivot_baggage::{Baggage, JoinOutcome, MAX_BYTES, Stamp};
-use pivot_query::{OutputPlan, Program};
+use pivot_query::{OutputPlan, QueryProgram};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,7 +30,7 @@ pub(crate) const SECONDS: f64 = 4.0;
 #[derive(Debug)]
 pub(crate) struct InBandResult {
     pub rows: Vec<Vec<Value>>,
-    pub stamps: Stamps,
+    pub stamps: RecordedStamps,
     /// There were more rows than an agent makes, or more baggage than travels at all.
     pub too_large: bool,
     /// Baggage was cut, and the result says that it may be short.
@@ -52,13 +52,13 @@ pub struct RunScript<'a> {
 
 /// The stamps of temporal tuples, by event and stage; none for a tuple that First refused.
 #[derive(Debug, Default)]
-pub struct Stamps {
+pub struct RecordedStamps {
     given: HashMap<(usize, u16), Option<Stamp>>,
     /// The stage that packs for each join, in the order of the text.
     stages: Vec<u16>,
 }
 
-impl PackOrder for Stamps {
+impl PackOrder for RecordedStamps {
     /// Compares stamps: an event that First refused comes after all that it has chosen.
     fn compare(&self, join: usize, a: usize, b: usize) -> Ordering {
         let stage = self.stages[join];
@@ -72,11 +72,11 @@ impl PackOrder for Stamps {
 
 /// Runs a program over the steps of a case. Fails with what must never happen.
 pub(crate) fn ran(
-    program: &Program,
+    program: &QueryProgram,
     advice: &[Advice],
     query: &Query,
     script: &RunScript<'_>,
-    dag: &Dag<'_>,
+    dag: &EventDag<'_>,
 ) -> Result<InBandResult, String> {
     let linked = linked(advice, script.tracepoints)?;
     let run = run_of(&linked, stages(advice, query)?, script, dag)?;
@@ -106,7 +106,7 @@ fn run_of<'a>(
     linked: &'a [LinkedAdvice],
     stages: Vec<u16>,
     script: &'a RunScript<'a>,
-    dag: &Dag<'_>,
+    dag: &EventDag<'_>,
 ) -> Result<InBandRun<'a>, String> {
     let mut run = InBandRun::new(linked, stages, script);
     for step in script.steps {
@@ -157,7 +157,7 @@ pub struct InBandRun<'a> {
     /// The report of each process.
     pub parts: Vec<QueryReport>,
     /// The stamps of temporal tuples so far.
-    pub stamps: Stamps,
+    pub stamps: RecordedStamps,
     /// In which process each event happened.
     pub places: Vec<usize>,
     /// More baggage would have travelled than may.
@@ -169,7 +169,7 @@ impl<'a> InBandRun<'a> {
     pub fn new(linked: &'a [LinkedAdvice], stages: Vec<u16>, script: &'a RunScript<'a>) -> InBandRun<'a> {
         // As a frontend has it while any query packs.
         pivot_baggage::set_carrying(true);
-        let stamps = Stamps { given: HashMap::new(), stages };
+        let stamps = RecordedStamps { given: HashMap::new(), stages };
         let parts = std::iter::repeat_with(QueryReport::empty).take(PROCESSES).collect();
 
         InBandRun {
@@ -268,9 +268,11 @@ impl<'a> InBandRun<'a> {
         for ObservingAdvice { linked, observed } in here {
             let mut loss = LossCounts::default();
             match interpret(linked, observed, baggage.as_deref(), 0, &mut loss) {
-                Some(Effect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
-                Some(Effect::Emit(emission)) => self.parts[process].add(&emission, SampleDecision::UNSAMPLED),
-                Some(Effect::Lose(bag, keep)) => lost.push((bag, keep)),
+                Some(AdviceEffect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
+                Some(AdviceEffect::Emit(emission)) => {
+                    self.parts[process].add(&emission, SampleDecision::UNSAMPLED)
+                }
+                Some(AdviceEffect::Lose(bag, keep)) => lost.push((bag, keep)),
                 None => {}
             }
             self.parts[process].loss.merge(&loss);
@@ -298,7 +300,7 @@ impl<'a> InBandRun<'a> {
     }
 
     /// Checks that the order of stamps extends happened-before.
-    pub fn check_stamps(&self, dag: &Dag<'_>) -> Result<(), String> {
+    pub fn check_stamps(&self, dag: &EventDag<'_>) -> Result<(), String> {
         for ((a, stage), first) in &self.stamps.given {
             for ((b, other), second) in &self.stamps.given {
                 // Only tuples of one stage are compared: another has stamps of its own.
@@ -316,7 +318,7 @@ impl<'a> InBandRun<'a> {
     }
 
     /// Merges the reports of all processes and makes rows of them, as the frontend does.
-    fn finish(mut self, program: &Program) -> Result<InBandResult, String> {
+    fn finish(mut self, program: &QueryProgram) -> Result<InBandResult, String> {
         let mut whole = QueryReport::empty();
         self.parts.drain(..).for_each(|part| whole.merge(part));
         let partial = whole.loss.truncated > 0 || whole.loss.uncertain > 0;

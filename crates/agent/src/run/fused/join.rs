@@ -22,7 +22,7 @@ pub(super) struct FusedEvent<'a, const KEYS: usize> {
 }
 
 /// A join on its way through the rows of a bag.
-struct FusedJoinRows<'a, 'b, const KEYS: usize> {
+struct FusedJoinProgress<'a, 'b, const KEYS: usize> {
     join: &'a FusedJoin,
     event: &'a mut FusedEvent<'b, KEYS>,
     added: usize,
@@ -39,7 +39,7 @@ impl FusedJoin {
                 return false;
             }
 
-            let mut rows = FusedJoinRows { join: self, event: &mut event, added: 0 };
+            let mut rows = FusedJoinProgress { join: self, event: &mut event, added: 0 };
             match baggage.unpack_decoded(self.bag) {
                 Some(groups) => rows.add_groups(groups),
                 None => rows.add_encoded_or_merged(baggage),
@@ -51,7 +51,7 @@ impl FusedJoin {
     }
 }
 
-impl<const KEYS: usize> FusedJoinRows<'_, '_, KEYS> {
+impl<const KEYS: usize> FusedJoinProgress<'_, '_, KEYS> {
     /// Adds the rows of a bag that nobody has decoded yet, or that is in several instances.
     #[inline(never)]
     fn add_encoded_or_merged(&mut self, baggage: &Baggage) {
@@ -59,7 +59,7 @@ impl<const KEYS: usize> FusedJoinRows<'_, '_, KEYS> {
         match baggage.unpack_complete(*bag) {
             Some(UnmergedRows::Decoded(groups)) => self.add_groups(groups),
             Some(UnmergedRows::Encoded(rows)) if rows.fits(*width, aggregates) => {
-                rows.each(self, FusedJoinRows::set_column, |rows, n, _| rows.end_row(n));
+                rows.each(self, FusedJoinProgress::set_column, |rows, n, _| rows.end_row(n));
             }
             Some(UnmergedRows::Encoded(_)) => self.event.query_table.errors.0 += 1,
             None => {

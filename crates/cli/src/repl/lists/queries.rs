@@ -10,7 +10,7 @@
 use crate::frontend_lists::{ListedQuery, QueryOnAgent};
 use crate::humanize::{age, bytes, count, duration, grouped};
 use crate::result_frame::FrameCompleteness;
-use crate::table::{Paint, TableCell, TextRole, TextTable};
+use crate::table::{StyleMode, TableCell, TextRole, TextTable};
 use crate::terminal_text::{cut, escaped, wrap};
 use pivot_advice::{LossCounts, LossUnit, QueryCost, QueryState};
 use std::cmp::Reverse;
@@ -69,7 +69,7 @@ fn percent(fraction: f64) -> String {
 }
 
 /// Returns all queries: for each a line of figures, and its text beside or below that.
-pub(in crate::repl) fn all_queries(found: &[ListedQuery], columns: usize, paint: Paint) -> Vec<String> {
+pub(in crate::repl) fn all_queries(found: &[ListedQuery], columns: usize, paint: StyleMode) -> Vec<String> {
     let is_wide = columns >= WIDE_COLUMNS;
     let mut headings =
         vec![">#", "!name", "!state", ">events/s", ">each", ">core", ">packed/s", ">groups", ">lost"];
@@ -104,7 +104,7 @@ fn with_remarks(
     table_lines: &[String],
     remarks: impl Iterator<Item = Option<String>>,
     columns: usize,
-    paint: Paint,
+    paint: StyleMode,
 ) -> Vec<String> {
     // Headings and the rule below them have no remarks.
     let (headings, rows) = table_lines.split_at(2);
@@ -203,7 +203,7 @@ fn lost(loss: &LossCounts) -> TableCell {
 }
 
 /// Returns one query: its text, what is wrong, and what it costs each agent.
-pub(in crate::repl) fn one_query(query: &ListedQuery, columns: usize, paint: Paint) -> Vec<String> {
+pub(in crate::repl) fn one_query(query: &ListedQuery, columns: usize, paint: StyleMode) -> Vec<String> {
     let title = match query.name.as_str() {
         "" => format!("query {}", query.number),
         name => format!("query {}, {}", query.number, escaped(name)),
@@ -288,7 +288,7 @@ fn missing(loss: LossCounts) -> String {
 
 /// Returns the agents: first those on which something is wrong, then those that the query costs most. The reason
 /// stands beside the figures or below them.
-fn agent_lines(query: &ListedQuery, columns: usize, paint: Paint) -> Vec<String> {
+fn agent_lines(query: &ListedQuery, columns: usize, paint: StyleMode) -> Vec<String> {
     let is_wide = columns >= WIDE_COLUMNS;
     let mut headings =
         vec!["!agent", "!state", ">events/s", ">each", ">core", ">packed/s", ">groups", ">lost"];
@@ -385,14 +385,14 @@ mod tests {
 
     #[test]
     fn each_query_has_a_line_of_figures_and_its_text_wherever_there_is_room() {
-        let narrow = all_queries(&[query()], 80, Paint::Plain);
+        let narrow = all_queries(&[query()], 80, StyleMode::Plain);
         assert_eq!(narrow.len(), 4, "{narrow:#?}");
         assert_eq!(narrow[2], "3  q2    throttled 1/2    27,000  350 ns  0.95 %   369 KiB       4  4,000");
         assert_eq!(
             narrow[3],
             "   FROM incr IN DataNodeMetrics.incrBytesRead GROUP BY incr.host SELECT COUNT"
         );
-        let wide = all_queries(&[query()], 160, Paint::Plain);
+        let wide = all_queries(&[query()], 160, StyleMode::Plain);
         assert_eq!(wide.len(), 3, "{wide:#?}");
         assert!(wide[2].contains("FROM incr IN DataNode"), "{wide:#?}");
         assert!(narrow.iter().all(|line| width(line) <= 80) && wide.iter().all(|line| width(line) <= 160));
@@ -401,18 +401,18 @@ mod tests {
     #[test]
     fn one_query_shows_its_agents_those_with_trouble_first() {
         for columns in [40, 80, 160] {
-            let lines = one_query(&query(), columns, Paint::Plain);
+            let lines = one_query(&query(), columns, StyleMode::Plain);
             assert!(lines.iter().all(|line| width(line) <= columns), "{lines:#?}");
             let place = |text: &str| lines.iter().position(|line| line.contains(text));
             assert!(place("throttled").is_some() && place("throttled") < place("active"), "{lines:#?}");
         }
-        let lines = one_query(&query(), 80, Paint::Plain);
+        let lines = one_query(&query(), 80, StyleMode::Plain);
         let place = lines.iter().position(|line| line == "  looks at one request in 12").unwrap();
         assert_eq!(
             lines[place - 1],
             "datanode@dn-2  throttled    18,000  350 ns  0.63 %   246 KiB       4  4,000"
         );
-        let lines = one_query(&query(), 160, Paint::Plain);
+        let lines = one_query(&query(), 160, StyleMode::Plain);
         assert!(lines.iter().any(|line| line.ends_with("looks at one request in 12")), "{lines:#?}");
         assert!(
             lines.iter().any(|line| line == "missing since install: 4,000 events throttled"),

@@ -1,10 +1,10 @@
-//! [`Dataset`]: the files that clients work on, and their content.
+//! [`FileSizes`]: the files that clients work on, and their content.
 //!
 //! Content is a function of path and position, so any reader can check any byte without a copy.
 
 /// Sizes of the files that the clients work on, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-pub struct Dataset {
+pub struct FileSizes {
     /// Length of the longest block.
     #[arg(long, default_value_t = 4 << 20)]
     pub block_bytes: u64,
@@ -22,10 +22,10 @@ pub struct Dataset {
     pub sort_bytes: u64,
 }
 
-impl Default for Dataset {
+impl Default for FileSizes {
     /// About 350 MB on disk with three replicas.
-    fn default() -> Dataset {
-        Dataset {
+    fn default() -> FileSizes {
+        FileSizes {
             block_bytes: 4 << 20,
             get_files: 8,
             get_bytes: 4 << 20,
@@ -35,10 +35,10 @@ impl Default for Dataset {
     }
 }
 
-impl Dataset {
+impl FileSizes {
     /// Returns a data set of the same files at a sixty-fourth of the size, for tests.
-    pub fn small() -> Dataset {
-        Dataset {
+    pub fn small() -> FileSizes {
+        FileSizes {
             block_bytes: 64 << 10,
             get_files: 8,
             get_bytes: 64 << 10,

@@ -3,11 +3,11 @@
 use crate::report::query_report::{QueryReport, QueryReports};
 use crate::report::thread_table::ThreadTable;
 use crate::run::cells::Cells;
-use crate::run::event::run_set;
+use crate::run::fire_event::run_set;
 use crate::run::ir::SchemaInterner;
-use crate::site::declaration::{Declaration, SourceLocation};
+use crate::site::declaration::{SourceLocation, TracepointDeclaration};
 use crate::weave::name_linker::{FieldSource, LinkedAdvice};
-use crate::weave::throttle::Gate;
+use crate::weave::throttle::QueryGate;
 use crate::weave::woven::{Executor, ExecutorKind, WovenAdvice, WovenSet};
 use pivot_advice::{QueryId, Value};
 use pivot_baggage::Baggage;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use crate::report::thread_slot::leave_untimed;
 
-static TRACEPOINT: Declaration = Declaration {
+static TRACEPOINT: TracepointDeclaration = TracepointDeclaration {
     name: "",
     fields: &[],
     constants: None,
@@ -25,14 +25,14 @@ static TRACEPOINT: Declaration = Declaration {
 
 /// All advice of one tracepoint, each with its executor, and what a thread gathers that runs it.
 #[derive(Debug)]
-pub struct ForcedExecutors {
+pub struct ChosenExecutors {
     set: WovenSet,
     table: ThreadTable,
 }
 
-impl ForcedExecutors {
+impl ChosenExecutors {
     /// Weaves advice with the executors chosen, or with the next slower one where an advice has no such executor.
-    pub fn new(advice: Vec<(LinkedAdvice, ExecutorKind)>) -> ForcedExecutors {
+    pub fn new(advice: Vec<(LinkedAdvice, ExecutorKind)>) -> ChosenExecutors {
         let mut schemas = SchemaInterner::new();
         let mut queries: Vec<QueryId> = Vec::new();
         let mut table = ThreadTable::default();
@@ -55,9 +55,9 @@ impl ForcedExecutors {
             if let Executor::Fused(fused, _) = &executor {
                 table.query_table(index, query.to_u64()).groups.accepts(&fused.schema);
             }
-            woven.push(WovenAdvice::new(linked, executor, Arc::new(Gate::new()), &TRACEPOINT, index));
+            woven.push(WovenAdvice::new(linked, executor, Arc::new(QueryGate::new()), &TRACEPOINT, index));
         }
-        ForcedExecutors { set: WovenSet::new(woven), table }
+        ChosenExecutors { set: WovenSet::new(woven), table }
     }
 
     /// Returns the executor that each advice got.
