@@ -4,7 +4,7 @@
 
 use pivot_advice::Value;
 use pivot_protocol::{from_wire, wire};
-use pivot_store::{Cluster, ClusterPlan, FileSizes, ProcessRole, ProcessSummary};
+use pivot_store::{Cluster, ClusterPlan, DataSet, ProcessRole, ProcessSummary};
 use pivot_tests::{PATIENCE, TestFrontend, pivot_binary};
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -18,7 +18,7 @@ fn cluster(frontend: &str, plan: ClusterPlan) -> Cluster {
         frontend: Some(frontend.to_owned()),
         wait_for_go: true,
         pace_ms: Some(1),
-        dataset: FileSizes::small(),
+        dataset: DataSet::small(),
         ..plan
     };
 

@@ -16,7 +16,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod binary;
-mod environment;
+mod environment_variable;
 mod frontend;
 pub mod fuzz;
 pub mod golden;
@@ -28,7 +28,7 @@ pub mod source;
 mod time;
 
 pub use binary::pivot_binary;
-pub use environment::number_setting;
+pub use environment_variable::number_setting;
 pub use frontend::TestFrontend;
 pub use played_agent::{PlayedAgent, ReportWindow};
 pub use time::{PATIENCE, SECOND_NS, now_ns};

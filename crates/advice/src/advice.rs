@@ -258,7 +258,7 @@ pub enum UnpackedForm {
         /// The aggregates over each group. States in them are those of the bag.
         folds: Vec<AggregateCall>,
         /// The values that the result has of these aggregates.
-        finished: Vec<FinalValue>,
+        finished: Vec<FinalColumn>,
         /// Of the groups that a row matches, one of those that agree on these values, over the row's
         /// columns and the group's; empty: all.
         distinct: Vec<Expr>,
@@ -286,7 +286,7 @@ impl UnpackedForm {
 
 /// One column of an aggregating subquery: a value computed of an aggregate state.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct FinalValue {
+pub struct FinalColumn {
     /// The number of the state.
     pub state: u16,
     /// The function that makes the value.

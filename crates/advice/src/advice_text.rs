@@ -11,7 +11,7 @@
 //! instructions and learns what each appends.
 
 use crate::advice::{
-    Advice, AggregateCall, CallArgument, EmitMode, FinalValue, Instruction, JoinKind, TemporalFilter,
+    Advice, AggregateCall, CallArgument, EmitMode, FinalColumn, Instruction, JoinKind, TemporalFilter,
     UnpackedForm,
 };
 use crate::aggregate::{AggregateKind, FinalFunction};
@@ -196,7 +196,7 @@ fn write_groups(f: &mut fmt::Formatter<'_>, columns: &[String], rows: &UnpackedF
     write!(f, " BY ({}) AGG ({})", bag.list(keys), values.join(", "))
 }
 
-fn final_value(value: &FinalValue, folds: &[AggregateCall], bag: &ColumnNames) -> String {
+fn final_value(value: &FinalColumn, folds: &[AggregateCall], bag: &ColumnNames) -> String {
     let call = folds.get(usize::from(value.state)).map(|fold| bag.fold(fold)).unwrap_or_default();
     match value.finish {
         FinalFunction::Plain => call,
@@ -211,7 +211,7 @@ fn final_value(value: &FinalValue, folds: &[AggregateCall], bag: &ColumnNames) -
 mod tests {
     use super::*;
     use crate::advice::{BagKey, QueryId};
-    use crate::expr::{Binary, Unary};
+    use crate::expr::{BinaryOperator, UnaryOperator};
     use crate::value::Value;
 
     fn shown(expr: &Expr) -> String {
@@ -224,12 +224,15 @@ mod tests {
 
     #[test]
     fn parentheses_stand_only_where_they_are_needed() {
-        let sum = Expr::binary(Binary::Add, column(0), column(1));
-        let product = Expr::binary(Binary::Multiply, sum.clone(), Expr::Literal(Value::I64(2)));
+        let sum = Expr::binary(BinaryOperator::Add, column(0), column(1));
+        let product = Expr::binary(BinaryOperator::Multiply, sum.clone(), Expr::Literal(Value::I64(2)));
         assert_eq!(shown(&product), "(a + b) * 2");
-        let nested = Expr::binary(Binary::Subtract, column(0), sum);
+        let nested = Expr::binary(BinaryOperator::Subtract, column(0), sum);
         assert_eq!(shown(&nested), "a - (a + b)");
-        let negated = Expr::Unary(Unary::Not, Box::new(Expr::Unary(Unary::IsNull, Box::new(column(0)))));
+        let negated = Expr::Unary(
+            UnaryOperator::Not,
+            Box::new(Expr::Unary(UnaryOperator::IsNull, Box::new(column(0)))),
+        );
         assert_eq!(shown(&negated), "NOT a IS NULL");
     }
 

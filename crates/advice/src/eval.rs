@@ -9,8 +9,8 @@ mod operators;
 
 use crate::codec::ByteWriter;
 use crate::error::EvalErrors;
-use crate::expr::{Binary, Expr, Function};
-use crate::kleene::TruthOperator;
+use crate::expr::{BinaryOperator, Expr, Function};
+use crate::kleene::LogicalConnective;
 use crate::stable_hash::stable_hash;
 use crate::value::Value;
 
@@ -25,8 +25,8 @@ impl Expr {
 
             Expr::Unary(op, x) => unary(*op, x.eval(row, errors), errors),
             // These two may have a value though an operand has none, and do not always evaluate both.
-            Expr::Binary(Binary::And, x, y) => connective(TruthOperator::And, x, y, row, errors),
-            Expr::Binary(Binary::Or, x, y) => connective(TruthOperator::Or, x, y, row, errors),
+            Expr::Binary(BinaryOperator::And, x, y) => connective(LogicalConnective::And, x, y, row, errors),
+            Expr::Binary(BinaryOperator::Or, x, y) => connective(LogicalConnective::Or, x, y, row, errors),
             Expr::Binary(op, x, y) => binary(*op, &x.eval(row, errors), &y.eval(row, errors), errors),
 
             Expr::Call(function, arguments) => call(*function, arguments, row, errors),
@@ -57,7 +57,7 @@ impl Expr {
 }
 
 /// Evaluates `AND` or `OR`; the right operand only if the left one leaves the result open.
-fn connective(op: TruthOperator, x: &Expr, y: &Expr, row: &[Value], errors: &mut EvalErrors) -> Value {
+fn connective(op: LogicalConnective, x: &Expr, y: &Expr, row: &[Value], errors: &mut EvalErrors) -> Value {
     let left = truth(x.eval(row, errors), errors);
     let result = op.combine(left, || truth(y.eval(row, errors), errors));
     result.map_or(Value::Null, Value::Bool)
@@ -79,7 +79,7 @@ fn truth(value: Value, errors: &mut EvalErrors) -> Option<bool> {
 fn is_in(x: &Value, list: &[Expr], row: &[Value], errors: &mut EvalErrors) -> Value {
     let mut unknown = x.is_null();
     for item in list {
-        match binary(Binary::Equal, x, &item.eval(row, errors), errors) {
+        match binary(BinaryOperator::Equal, x, &item.eval(row, errors), errors) {
             Value::Bool(true) => return Value::Bool(true),
             Value::Bool(false) => {}
             _ => unknown = true,

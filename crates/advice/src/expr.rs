@@ -25,9 +25,9 @@ pub enum Expr {
     /// A constant.
     Literal(Value),
     /// One operand.
-    Unary(Unary, Box<Expr>),
+    Unary(UnaryOperator, Box<Expr>),
     /// Two operands.
-    Binary(Binary, Box<Expr>, Box<Expr>),
+    Binary(BinaryOperator, Box<Expr>, Box<Expr>),
     /// A scalar function.
     Call(Function, Vec<Expr>),
     /// `CASE WHEN .. THEN .. ELSE .. END`; the first arm whose condition is true.
@@ -45,7 +45,7 @@ pub enum Expr {
 
 /// Operators with one operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Unary {
+pub enum UnaryOperator {
     /// Logical negation.
     Not,
     /// Arithmetic negation.
@@ -56,7 +56,7 @@ pub enum Unary {
 
 /// Operators with two operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Binary {
+pub enum BinaryOperator {
     /// `+`
     Add,
     /// `-`
@@ -274,7 +274,7 @@ fn like(pattern: &str, text: &str) -> bool {
 
 impl Expr {
     /// Returns a binary expression.
-    pub fn binary(op: Binary, left: Expr, right: Expr) -> Expr {
+    pub fn binary(op: BinaryOperator, left: Expr, right: Expr) -> Expr {
         Expr::Binary(op, Box::new(left), Box::new(right))
     }
 

@@ -8,7 +8,7 @@
 //! 3  NOT         6  + -
 //! ```
 
-use crate::expr::{Binary, Expr, Pattern, Unary};
+use crate::expr::{BinaryOperator, Expr, Pattern, UnaryOperator};
 use crate::value::Value;
 use std::fmt::{self, Write};
 
@@ -20,24 +20,24 @@ const COMPARISON: u8 = 4;
 const NEGATION: u8 = 9;
 
 /// Returns the symbol of an operator and how tightly it binds.
-fn symbol(op: Binary) -> (&'static str, u8) {
+fn symbol(op: BinaryOperator) -> (&'static str, u8) {
     match op {
-        Binary::Or => ("OR", 1),
-        Binary::And => ("AND", 2),
+        BinaryOperator::Or => ("OR", 1),
+        BinaryOperator::And => ("AND", 2),
 
-        Binary::Equal => ("=", COMPARISON),
-        Binary::NotEqual => ("!=", COMPARISON),
-        Binary::Less => ("<", COMPARISON),
-        Binary::LessEqual => ("<=", COMPARISON),
-        Binary::Greater => (">", COMPARISON),
-        Binary::GreaterEqual => (">=", COMPARISON),
+        BinaryOperator::Equal => ("=", COMPARISON),
+        BinaryOperator::NotEqual => ("!=", COMPARISON),
+        BinaryOperator::Less => ("<", COMPARISON),
+        BinaryOperator::LessEqual => ("<=", COMPARISON),
+        BinaryOperator::Greater => (">", COMPARISON),
+        BinaryOperator::GreaterEqual => (">=", COMPARISON),
 
-        Binary::Concat => ("||", 5),
-        Binary::Add => ("+", 6),
-        Binary::Subtract => ("-", 6),
-        Binary::Multiply => ("*", 7),
-        Binary::Divide => ("/", 7),
-        Binary::Remainder => ("%", 7),
+        BinaryOperator::Concat => ("||", 5),
+        BinaryOperator::Add => ("+", 6),
+        BinaryOperator::Subtract => ("-", 6),
+        BinaryOperator::Multiply => ("*", 7),
+        BinaryOperator::Divide => ("/", 7),
+        BinaryOperator::Remainder => ("%", 7),
     }
 }
 
@@ -71,9 +71,9 @@ impl ExprText<'_> {
             Expr::Literal(value) => self.literal(value),
 
             Expr::Binary(op, x, y) => self.binary(*op, x, y),
-            Expr::Unary(Unary::Not, x) => self.around("NOT ", x, NOT + 1, ""),
-            Expr::Unary(Unary::Negate, x) => self.around("-", x, NEGATION, ""),
-            Expr::Unary(Unary::IsNull, x) => self.around("", x, COMPARISON + 1, " IS NULL"),
+            Expr::Unary(UnaryOperator::Not, x) => self.around("NOT ", x, NOT + 1, ""),
+            Expr::Unary(UnaryOperator::Negate, x) => self.around("-", x, NEGATION, ""),
+            Expr::Unary(UnaryOperator::IsNull, x) => self.around("", x, COMPARISON + 1, " IS NULL"),
 
             Expr::In(x, items) => {
                 self.around("", x, COMPARISON + 1, " IN (")?;
@@ -105,7 +105,7 @@ impl ExprText<'_> {
         }
     }
 
-    fn binary(&mut self, op: Binary, x: &Expr, y: &Expr) -> fmt::Result {
+    fn binary(&mut self, op: BinaryOperator, x: &Expr, y: &Expr) -> fmt::Result {
         let (symbol, strength) = symbol(op);
 
         // Comparisons do not chain: both operands bind tighter. Other operators associate to the left.
@@ -154,8 +154,8 @@ impl ExprText<'_> {
 fn strength(expr: &Expr) -> u8 {
     match expr {
         Expr::Binary(op, ..) => symbol(*op).1,
-        Expr::Unary(Unary::Not, _) => NOT,
-        Expr::Unary(Unary::IsNull, _) | Expr::In(..) | Expr::Matches(..) => COMPARISON,
+        Expr::Unary(UnaryOperator::Not, _) => NOT,
+        Expr::Unary(UnaryOperator::IsNull, _) | Expr::In(..) | Expr::Matches(..) => COMPARISON,
         _ => u8::MAX,
     }
 }

@@ -11,18 +11,18 @@
 
 /// One of the two operators that combine truth values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TruthOperator {
+pub enum LogicalConnective {
     /// `AND`: one false operand makes it false.
     And,
     /// `OR`: one true operand makes it true.
     Or,
 }
 
-impl TruthOperator {
+impl LogicalConnective {
     /// Returns the operand that decides the result whatever the other one is.
     #[inline(always)]
     fn deciding(self) -> bool {
-        matches!(self, TruthOperator::Or)
+        matches!(self, LogicalConnective::Or)
     }
 
     /// Combines two truth values; `right` is evaluated only if `left` leaves the result open.
@@ -52,14 +52,18 @@ mod tests {
         for (x, y) in values.into_iter().flat_map(|x| values.map(|y| (x, y))) {
             // The order false < unknown < true makes AND the minimum and OR the maximum.
             let rank = |x: Option<bool>| x.map_or(1, |x| 2 * u8::from(x));
-            assert_eq!(rank(TruthOperator::And.combine(x, || y)), rank(x).min(rank(y)), "{x:?} AND {y:?}");
-            assert_eq!(rank(TruthOperator::Or.combine(x, || y)), rank(x).max(rank(y)), "{x:?} OR {y:?}");
+            assert_eq!(
+                rank(LogicalConnective::And.combine(x, || y)),
+                rank(x).min(rank(y)),
+                "{x:?} AND {y:?}"
+            );
+            assert_eq!(rank(LogicalConnective::Or.combine(x, || y)), rank(x).max(rank(y)), "{x:?} OR {y:?}");
         }
     }
 
     #[test]
     fn an_operand_that_cannot_matter_is_not_evaluated() {
-        assert_eq!(TruthOperator::And.combine(Some(false), || panic!("evaluated")), Some(false));
-        assert_eq!(TruthOperator::Or.combine(Some(true), || panic!("evaluated")), Some(true));
+        assert_eq!(LogicalConnective::And.combine(Some(false), || panic!("evaluated")), Some(false));
+        assert_eq!(LogicalConnective::Or.combine(Some(true), || panic!("evaluated")), Some(true));
     }
 }

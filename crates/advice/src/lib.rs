@@ -62,13 +62,13 @@ pub mod value;
 mod withheld_messages;
 
 pub use advice::{
-    Advice, AggregateCall, BagKey, CallArgument, EmitMode, FinalValue, Instruction, JoinKind, QueryId,
+    Advice, AggregateCall, BagKey, CallArgument, EmitMode, FinalColumn, Instruction, JoinKind, QueryId,
     TemporalFilter, UnpackedForm,
 };
 pub use aggregate::{AggregateKind, AggregateState, FinalFunction, finished_type};
 pub use error::{DecodeError, EvalErrors};
 pub use exports::{Exports, FieldDescriptor, canonical_field, default_fields};
-pub use expr::{Binary, Expr, Function, Pattern, Unary};
+pub use expr::{BinaryOperator, Expr, Function, Pattern, UnaryOperator};
 pub use groups::{AbsorbOutcome, Group, GroupLimit, Groups};
 pub use loss::{LossCounts, LossKind, LossUnit};
 pub use query_budget::QueryBudget;

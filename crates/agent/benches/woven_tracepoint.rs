@@ -7,8 +7,8 @@
 #![allow(missing_docs)]
 
 use pivot_advice::{
-    Advice, AggregateCall, AggregateKind, BagKey, Binary, CallArgument, EmitMode, Expr, Groups, Instruction,
-    JoinKind, QueryId, TemporalFilter, UnpackedForm, Value,
+    Advice, AggregateCall, AggregateKind, BagKey, BinaryOperator, CallArgument, EmitMode, Expr, Groups,
+    Instruction, JoinKind, QueryId, TemporalFilter, UnpackedForm, Value,
 };
 use pivot_baggage::Baggage;
 use std::collections::HashMap;
@@ -26,7 +26,7 @@ fn observe(field: &str) -> Instruction {
 /// `delta > limit`
 fn filter(limit: i64) -> Instruction {
     let limit = Expr::Literal(Value::I64(limit));
-    Instruction::Filter { expr: Expr::binary(Binary::Greater, Expr::Column(1), limit) }
+    Instruction::Filter { expr: Expr::binary(BinaryOperator::Greater, Expr::Column(1), limit) }
 }
 
 fn emit(keys: &[u16], folds: &[AggregateKind]) -> Instruction {

@@ -60,7 +60,7 @@ pub use site::catalogue::{
 };
 pub use site::declaration::{ExportedField, SourceLocation};
 pub use site::export::{Export, ExportedBytes, set_hash_key};
-pub use site::identity::{ProcessIdentity, identity, set_identity};
+pub use site::process_identity::{ProcessIdentity, identity, set_identity};
 pub use site::tracepoint::Tracepoint;
 pub use weave::control::{
     disable, enable, govern, is_disabled, is_governed, lapse, sample_one_in, statuses, stop_governing,

@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::{emit, keys, part, serial, woven};
-use pivot_advice::{Advice, BagKey, Binary, Expr, Instruction, TemporalFilter, Type, Value};
+use pivot_advice::{Advice, BagKey, BinaryOperator, Expr, Instruction, TemporalFilter, Type, Value};
 use pivot_agent::{SourceLocation, Tracepoint};
 
 fn generic<T: ToString>(value: T) {
@@ -74,7 +74,7 @@ fn where_(tracepoint: &str, fields: &[&str], conditions: Vec<Expr>) -> Advice {
 }
 
 fn equals(column: u16, value: Value) -> Expr {
-    Expr::binary(Binary::Equal, Expr::Column(column), Expr::Literal(value))
+    Expr::binary(BinaryOperator::Equal, Expr::Column(column), Expr::Literal(value))
 }
 
 #[test]
@@ -99,11 +99,15 @@ fn advice_that_a_constant_rules_out_is_not_woven() {
     check(&["tracepoint"], vec![equals(0, Value::str("another"))], [false, false, false]);
     check(&["lacking"], vec![equals(0, Value::U64(1))], [false, false, false]);
     // What depends on the event, or has no value and is counted for that, is left to the event.
-    let either = Expr::binary(Binary::Or, equals(0, Value::U64(1)), equals(1, Value::str("ERROR")));
+    let either = Expr::binary(BinaryOperator::Or, equals(0, Value::U64(1)), equals(1, Value::str("ERROR")));
     check(&["n", "level"], vec![either], [true, true, true]);
     check(&["host"], vec![equals(0, Value::str("elsewhere"))], [true, true, true]);
-    let less = Expr::binary(Binary::Subtract, Expr::Column(0), Expr::Literal(Value::I64(1)));
-    check(&["level"], vec![Expr::binary(Binary::Equal, less, Expr::Literal(Value::I64(1)))], [true; 3]);
+    let less = Expr::binary(BinaryOperator::Subtract, Expr::Column(0), Expr::Literal(Value::I64(1)));
+    check(
+        &["level"],
+        vec![Expr::binary(BinaryOperator::Equal, less, Expr::Literal(Value::I64(1)))],
+        [true; 3],
+    );
     // A tuple that was chosen keeps others out, also where a later condition drops it.
     let mut chosen = where_("Catalogue.levels", &["level"], vec![equals(0, Value::str("ERROR"))]);
     chosen.instructions.insert(1, Instruction::Choose);

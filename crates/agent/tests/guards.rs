@@ -178,8 +178,11 @@ fn throttling_looks_at_whole_requests() {
         let [mut first, mut second] = advice;
         // One query with two stages, whose groups have the same shape.
         first.instructions.truncate(2);
-        let costs =
-            Expr::binary(pivot_advice::Binary::Greater, Expr::Column(1), Expr::Literal(0_u64.export()));
+        let costs = Expr::binary(
+            pivot_advice::BinaryOperator::Greater,
+            Expr::Column(1),
+            Expr::Literal(0_u64.export()),
+        );
         first.instructions.push(Instruction::Filter { expr: costs });
         first.instructions.push(Instruction::Emit { keys: vec![0], folds: vec![], form: EmitMode::Groups });
         second.stage = 1;

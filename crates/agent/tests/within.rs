@@ -5,7 +5,7 @@
 mod harness;
 
 use harness::{emit, query, serial};
-use pivot_advice::{Binary, Expr, Groups, Instruction, QueryBudget, QueryCost, Value};
+use pivot_advice::{BinaryOperator, Expr, Groups, Instruction, QueryBudget, QueryCost, Value};
 use pivot_agent::{QueryReport, QueryState, set_budget_ceiling, set_query_budgets, tracepoint};
 use std::collections::BTreeMap;
 use std::thread;
@@ -41,7 +41,7 @@ fn groups_are_limited_in_every_executor_and_no_row_is_lost() {
     // Only the interpreter knows lists.
     let mut interpreted = fused.clone();
     let list = || Expr::Literal(Value::List([].into()));
-    let condition = Expr::binary(Binary::Equal, list(), list());
+    let condition = Expr::binary(BinaryOperator::Equal, list(), list());
     interpreted.instructions.insert(1, Instruction::Filter { expr: condition });
 
     for (asked, ceiling, expected) in [

@@ -36,7 +36,7 @@ Exit codes:
 pub struct CliArguments {
     /// The task, if it is another than being a client.
     #[command(subcommand)]
-    pub command: Option<CommandArguments>,
+    pub command: Option<PivotSubcommand>,
     /// Address of the frontend.
     #[arg(long, env = "PIVOT_FRONTEND", value_name = "URI", default_value = "http://127.0.0.1:7468")]
     pub frontend: String,
@@ -47,7 +47,7 @@ pub struct CliArguments {
 
 /// The tasks other than being a client.
 #[derive(Debug, Subcommand)]
-pub enum CommandArguments {
+pub enum PivotSubcommand {
     /// Serves agents and clients until Ctrl-C.
     Server(ServerArguments),
     /// Starts a frontend and a small distributed store with its clients, and queries them.
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn the_demo_takes_the_same_query_options_as_the_client() {
         let arguments = parse("pivot demo store --for 1.5s -f q.pivot --format csv --data-nodes 2").unwrap();
-        let Some(CommandArguments::Demo(demo)) = arguments.command else { panic!("demo was asked for") };
+        let Some(PivotSubcommand::Demo(demo)) = arguments.command else { panic!("demo was asked for") };
         assert_eq!(demo.data_nodes, 2);
         assert_eq!(demo.batch.duration, Some(Duration::from_millis(1_500)));
         assert_eq!(demo.batch.format, OutputFormat::Csv);
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_server_listens_on_loopback_unless_told_otherwise() {
-        let Some(CommandArguments::Server(server)) = parse("pivot server").unwrap().command else {
+        let Some(PivotSubcommand::Server(server)) = parse("pivot server").unwrap().command else {
             panic!("server")
         };
         assert!(server.listen.ip().is_loopback());

@@ -29,7 +29,7 @@
 //!
 //! **Front door:** [`run`] does what [`arguments::CliArguments`] say.
 //!
-//! **Reading order:** [`arguments`] and `dispatch`; `client`, `result_frame` and `frontend_lists`, which everything is about;
+//! **Reading order:** [`arguments`] and `subcommands`; `client`, `result_frame` and `frontend_lists`, which everything is about;
 //! `humanize`, `terminal_text` and `table`, which make text; `input` and `params`, which read text; `format` and
 //! `batch`; `live`; `repl`; `server`, `demo` and `fmt`.
 
@@ -38,7 +38,6 @@ mod batch;
 mod client;
 mod demo;
 mod diagnostic_text;
-mod dispatch;
 pub mod error;
 mod fmt;
 mod format;
@@ -50,9 +49,10 @@ mod params;
 mod repl;
 mod result_frame;
 mod server;
+mod subcommands;
 mod table;
 mod terminal;
 mod terminal_text;
 
-pub use dispatch::run;
 pub use error::CliError;
+pub use subcommands::run;

@@ -17,7 +17,7 @@ use std::mem::discriminant;
 
 /// The type that the values of a mixed column get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MixedColumnType {
+enum CommonColumnType {
     I64,
     U64,
     F64,
@@ -65,20 +65,20 @@ fn unify_items(column: &mut [Value]) {
 }
 
 /// Returns the type that holds all values of a mixed column.
-fn common_type(column: &[Value]) -> MixedColumnType {
+fn common_type(column: &[Value]) -> CommonColumnType {
     if !column.iter().all(|value| value.is_null() || value.type_of().is_number()) {
-        return MixedColumnType::Text;
+        return CommonColumnType::Text;
     }
 
     if column.iter().any(|value| matches!(value, Value::F64(_))) {
-        MixedColumnType::F64
+        CommonColumnType::F64
     } else if column.iter().all(is_within::<i64>) {
-        MixedColumnType::I64
+        CommonColumnType::I64
     } else if column.iter().all(is_within::<u64>) {
-        MixedColumnType::U64
+        CommonColumnType::U64
     } else {
         // Negative numbers beside numbers beyond the signed ones.
-        MixedColumnType::Text
+        CommonColumnType::Text
     }
 }
 
@@ -86,13 +86,13 @@ fn is_within<T: TryFrom<i128>>(value: &Value) -> bool {
     value.as_integer().is_none_or(|x| T::try_from(x).is_ok())
 }
 
-fn convert(value: &Value, common: MixedColumnType) -> Value {
+fn convert(value: &Value, common: CommonColumnType) -> Value {
     let integer = value.as_integer();
     match common {
-        MixedColumnType::I64 => integer.and_then(|x| i64::try_from(x).ok()).map_or(Value::Null, Value::I64),
-        MixedColumnType::U64 => integer.and_then(|x| u64::try_from(x).ok()).map_or(Value::Null, Value::U64),
-        MixedColumnType::F64 => value.as_f64().map_or(Value::Null, Value::double),
-        MixedColumnType::Text => match value {
+        CommonColumnType::I64 => integer.and_then(|x| i64::try_from(x).ok()).map_or(Value::Null, Value::I64),
+        CommonColumnType::U64 => integer.and_then(|x| u64::try_from(x).ok()).map_or(Value::Null, Value::U64),
+        CommonColumnType::F64 => value.as_f64().map_or(Value::Null, Value::double),
+        CommonColumnType::Text => match value {
             Value::Str(_) => value.clone(),
             other => Value::str(other.to_string()),
         },

@@ -28,7 +28,8 @@
 use crate::finished_groups::FinishedGroup;
 use crate::window_groups::WindowGroups;
 use pivot_advice::{
-    AggregateKind, AggregateState, Binary, EmitMode, EvalErrors, Expr, Group, Groups, SAMPLE_STRATA, Value,
+    AggregateKind, AggregateState, BinaryOperator, EmitMode, EvalErrors, Expr, Group, Groups, SAMPLE_STRATA,
+    Value,
 };
 use pivot_query::OutputPlan;
 use std::collections::HashMap;
@@ -186,21 +187,23 @@ pub(crate) fn column_estimate(expr: &Expr, output: &OutputPlan) -> SampledMeanin
 }
 
 /// An expression that is a scaled value, or a constant multiple of one.
-struct ScaledExpr<'e> {
+struct ScaledMultiple<'e> {
     /// The index of the value in a group's row.
     index: usize,
     /// The exact factor or divisor, if there is one.
-    factor: Option<(Binary, &'e Expr)>,
+    factor: Option<(BinaryOperator, &'e Expr)>,
 }
 
 /// Returns the scaled value that an expression is a multiple of, or `None` if its error does not follow from
 /// that of one value.
-fn multiple_of<'e>(expr: &'e Expr, output: &OutputPlan) -> Option<ScaledExpr<'e>> {
+fn multiple_of<'e>(expr: &'e Expr, output: &OutputPlan) -> Option<ScaledMultiple<'e>> {
     match expr {
-        Expr::Binary(op @ (Binary::Divide | Binary::Multiply), x, factor) if is_exact(factor, output) => {
-            Some(ScaledExpr { index: scaled_index(x, output)?, factor: Some((*op, factor)) })
+        Expr::Binary(op @ (BinaryOperator::Divide | BinaryOperator::Multiply), x, factor)
+            if is_exact(factor, output) =>
+        {
+            Some(ScaledMultiple { index: scaled_index(x, output)?, factor: Some((*op, factor)) })
         }
-        other => Some(ScaledExpr { index: scaled_index(other, output)?, factor: None }),
+        other => Some(ScaledMultiple { index: scaled_index(other, output)?, factor: None }),
     }
 }
 
@@ -221,12 +224,12 @@ fn is_exact(expr: &Expr, output: &OutputPlan) -> bool {
 
 /// Returns the standard error of a column of a group, or 0 if it has none.
 pub(crate) fn standard_error(expr: &Expr, group: &FinishedGroup, output: &OutputPlan) -> f64 {
-    let Some(ScaledExpr { index, factor }) = multiple_of(expr, output) else { return 0.0 };
+    let Some(ScaledMultiple { index, factor }) = multiple_of(expr, output) else { return 0.0 };
     let error = group.standard_errors.get(index).copied().unwrap_or(0.0);
     let Some((op, factor)) = factor else { return error };
 
     let factor = as_f64(&factor.eval(&group.values, &mut EvalErrors::default())).abs();
-    let multiple = if op == Binary::Divide { error / factor } else { error * factor };
+    let multiple = if op == BinaryOperator::Divide { error / factor } else { error * factor };
     if multiple.is_finite() { multiple } else { 0.0 }
 }
 

@@ -285,7 +285,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use pivot_advice::AggregateKind;
-    use pivot_advice::{Binary, Expr, FinalFunction, FinalValue, Groups};
+    use pivot_advice::{BinaryOperator, Expr, FinalColumn, FinalFunction, Groups};
     use pivot_query::{Catalog, OutputAggregate, OutputKey, compile};
 
     fn column(i: u16) -> Expr {
@@ -298,7 +298,7 @@ mod tests {
     }
 
     async fn check_form(rows: &[(Value, u64, Value)], expr: Expr, form: EmitMode, expected: &[Value]) {
-        let finished = FinalValue { state: 0, finish: FinalFunction::Plain };
+        let finished = FinalColumn { state: 0, finish: FinalFunction::Plain };
         let output = OutputPlan {
             form,
             keys: vec![OutputKey { name: "key".into(), ty: Type::Any }],
@@ -331,7 +331,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_quotient_of_integers_truncates() {
-        let mean = Expr::binary(Binary::Divide, column(2), column(1));
+        let mean = Expr::binary(BinaryOperator::Divide, column(2), column(1));
         check(&[(Value::Null, 2, Value::I64(-7))], mean.clone(), &[Value::I64(-3)]).await;
         let rows = [(Value::Null, 2, Value::U64(u64::MAX))];
         check(&rows, mean, &[Value::U64(u64::MAX / 2)]).await;
@@ -339,20 +339,20 @@ mod tests {
 
     #[tokio::test]
     async fn division_by_zero_is_null_for_its_row_alone() {
-        let quotient = Expr::binary(Binary::Divide, column(2), column(0));
+        let quotient = Expr::binary(BinaryOperator::Divide, column(2), column(0));
         let rows = [(Value::I64(0), 1, Value::I64(5)), (Value::I64(2), 1, Value::I64(5))];
         check(&rows, quotient, &[Value::Null, Value::I64(2)]).await;
     }
 
     #[tokio::test]
     async fn a_quotient_beyond_the_type_is_null() {
-        let quotient = Expr::binary(Binary::Divide, column(2), column(0));
+        let quotient = Expr::binary(BinaryOperator::Divide, column(2), column(0));
         check(&[(Value::I64(-1), 1, Value::I64(i64::MIN))], quotient, &[Value::Null]).await;
     }
 
     #[tokio::test]
     async fn sums_do_not_wrap() {
-        let sum = Expr::binary(Binary::Add, column(2), column(0));
+        let sum = Expr::binary(BinaryOperator::Add, column(2), column(0));
         check(&[(Value::I64(1), 1, Value::I64(i64::MAX))], sum, &[Value::Null]).await;
     }
 
@@ -364,7 +364,7 @@ mod tests {
 
     #[tokio::test]
     async fn values_of_several_types_keep_what_they_are_where_something_depends_on_it() {
-        let five = Expr::binary(Binary::Equal, column(0), Expr::Literal(Value::I64(5)));
+        let five = Expr::binary(BinaryOperator::Equal, column(0), Expr::Literal(Value::I64(5)));
         let rows = [Value::I64(5), Value::str("5"), Value::Bool(true)].map(|key| (key, 1, Value::Null));
         // The text and the truth have no comparison with a number.
         check(&rows, five, &[Value::Null, Value::Null, Value::Bool(true)]).await;
@@ -393,7 +393,7 @@ mod tests {
     async fn times_keep_their_type() {
         let rows = [(Value::Timestamp(7), 2, Value::Duration(9))];
         check(&rows, column(0), &[Value::Timestamp(7)]).await;
-        let half = Expr::binary(Binary::Divide, column(2), column(1));
+        let half = Expr::binary(BinaryOperator::Divide, column(2), column(1));
         check(&rows, half, &[Value::Duration(4)]).await;
     }
 

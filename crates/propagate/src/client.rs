@@ -37,7 +37,7 @@ use tower_service::Service;
 /// A layer that sends baggage with calls, and decides to which peers.
 #[derive(Debug, Clone)]
 pub struct ClientLayer {
-    mode: CallDirection,
+    mode: BaggageReturn,
     egress: Arc<Egress>,
     /// The host of requests that do not name theirs.
     peer: Option<Arc<str>>,
@@ -46,7 +46,7 @@ pub struct ClientLayer {
 
 /// Whether a call's baggage goes both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CallDirection {
+enum BaggageReturn {
     /// In a header of ours, and back with the reply.
     RoundTrip,
     /// In W3C `baggage`, which any hop forwards and no reply brings back.
@@ -55,7 +55,7 @@ enum CallDirection {
 
 impl Default for ClientLayer {
     fn default() -> ClientLayer {
-        ClientLayer { mode: CallDirection::RoundTrip, egress: Egress::from_env(), peer: None, key: None }
+        ClientLayer { mode: BaggageReturn::RoundTrip, egress: Egress::from_env(), peer: None, key: None }
     }
 }
 
@@ -72,7 +72,7 @@ impl ClientLayer {
     /// Returns a layer for peers in other languages, which forward nothing but W3C `baggage`. What they
     /// call in turn sees what happened before; nothing comes back.
     pub fn bridge() -> ClientLayer {
-        ClientLayer { mode: CallDirection::Bridge, ..ClientLayer::default() }
+        ClientLayer { mode: BaggageReturn::Bridge, ..ClientLayer::default() }
     }
 
     /// Sets to which hosts baggage may leave.
@@ -91,7 +91,7 @@ impl ClientLayer {
     }
 
     /// Adds baggage to a request whose reply may bring it back in headers or trailers.
-    fn send(&self, headers: &mut HeaderMap, host: Option<&str>) -> ReplySlot {
+    fn send(&self, headers: &mut HeaderMap, host: Option<&str>) -> AwaitedBranch {
         let reply = self.send_without_trailers(headers, host);
 
         // HTTP servers send trailers only to clients that ask for them, and a reply that streams has
@@ -104,10 +104,10 @@ impl ClientLayer {
     }
 
     /// Adds baggage to a request whose reply may bring it back in headers, if this host may have it.
-    pub(crate) fn send_without_trailers(&self, headers: &mut HeaderMap, host: Option<&str>) -> ReplySlot {
+    pub(crate) fn send_without_trailers(&self, headers: &mut HeaderMap, host: Option<&str>) -> AwaitedBranch {
         // While no query packs anything, a call costs one load here.
         if !current::fork_would_carry() {
-            return ReplySlot(None);
+            return AwaitedBranch(None);
         }
 
         let host = host.or(self.peer.as_deref());
@@ -117,15 +117,15 @@ impl ClientLayer {
             current::with_current(|baggage| {
                 note_withheld(host, WithheldReason::NotAllowed, baggage.as_deref())
             });
-            return ReplySlot(None);
+            return AwaitedBranch(None);
         }
 
         match self.mode {
-            CallDirection::Bridge => {
+            BaggageReturn::Bridge => {
                 self.send_bridge(headers, host);
-                ReplySlot(None)
+                AwaitedBranch(None)
             }
-            CallDirection::RoundTrip => self.send_branch(headers),
+            BaggageReturn::RoundTrip => self.send_branch(headers),
         }
     }
 
@@ -140,19 +140,19 @@ impl ClientLayer {
     }
 
     /// Forks the current request and adds the branch to the headers.
-    fn send_branch(&self, headers: &mut HeaderMap) -> ReplySlot {
+    fn send_branch(&self, headers: &mut HeaderMap) -> AwaitedBranch {
         let kind = HeaderKind::for_request(headers);
-        let Some(branch) = current::fork() else { return ReplySlot(None) };
+        let Some(branch) = current::fork() else { return AwaitedBranch(None) };
         match kind.insert_request(headers, branch, self.key.as_ref()) {
-            Some(pending) => ReplySlot(Some(ExpectedReply { kind, pending, key: self.key.clone() })),
-            None => ReplySlot(None),
+            Some(pending) => AwaitedBranch(Some(ExpectedReply { kind, pending, key: self.key.clone() })),
+            None => AwaitedBranch(None),
         }
     }
 }
 
 /// The place for the branch that a reply brings back. Empty if the request carried none.
 #[derive(Debug, Default)]
-pub(crate) struct ReplySlot(Option<ExpectedReply>);
+pub(crate) struct AwaitedBranch(Option<ExpectedReply>);
 
 /// The state with which a reply's branch is decoded.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ struct ExpectedReply {
     key: Option<SigningKey>,
 }
 
-impl ReplySlot {
+impl AwaitedBranch {
     /// Joins the branch that the headers or trailers of the reply bring back into the current request.
     pub(crate) fn join(&mut self, headers: &mut HeaderMap) {
         let Some(ExpectedReply { kind, pending, key }) = &mut self.0 else { return };
@@ -213,7 +213,7 @@ pin_project! {
     pub struct ClientFuture<F> {
         #[pin]
         inner: F,
-        reply: ReplySlot,
+        reply: AwaitedBranch,
     }
 }
 
@@ -240,7 +240,7 @@ pin_project! {
     pub struct ClientBody<B> {
         #[pin]
         inner: B,
-        reply: ReplySlot,
+        reply: AwaitedBranch,
     }
 }
 

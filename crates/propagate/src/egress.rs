@@ -13,14 +13,14 @@ pub const EGRESS_VARIABLE: &str = "PIVOT_EGRESS";
 /// The set of hosts to which baggage may leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Egress {
-    scope: HostScope,
+    scope: UnlistedHosts,
     /// Hosts in lower case; a name that begins with `*.` stands for every name below it.
     listed: Vec<String>,
 }
 
 /// The hosts that are allowed without being listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum HostScope {
+enum UnlistedHosts {
     ListedOnly,
     /// Loopback, private and link-local addresses.
     Private,
@@ -30,17 +30,17 @@ enum HostScope {
 impl Egress {
     /// Allows only the hosts that are listed.
     pub fn listed() -> Egress {
-        Egress { scope: HostScope::ListedOnly, listed: Vec::new() }
+        Egress { scope: UnlistedHosts::ListedOnly, listed: Vec::new() }
     }
 
     /// Allows loopback, private and link-local addresses, and the hosts that are listed.
     pub fn private() -> Egress {
-        Egress { scope: HostScope::Private, ..Egress::listed() }
+        Egress { scope: UnlistedHosts::Private, ..Egress::listed() }
     }
 
     /// Allows every host.
     pub fn everywhere() -> Egress {
-        Egress { scope: HostScope::All, ..Egress::listed() }
+        Egress { scope: UnlistedHosts::All, ..Egress::listed() }
     }
 
     /// Lists a host: a name, an address, or `*.example.com` for every name below it.
@@ -60,7 +60,7 @@ impl Egress {
     fn parse(hosts: &str) -> Egress {
         let hosts = hosts.split(',').map(str::trim).filter(|host| !host.is_empty());
         hosts.fold(Egress::private(), |egress, host| match host {
-            "*" => Egress { scope: HostScope::All, ..egress },
+            "*" => Egress { scope: UnlistedHosts::All, ..egress },
             _ => egress.allow(host),
         })
     }
@@ -68,8 +68,8 @@ impl Egress {
     /// Returns whether baggage may leave to a host.
     pub fn allows(&self, host: &str) -> bool {
         let host = bare(host);
-        self.scope == HostScope::All
-            || self.scope == HostScope::Private && is_private(host)
+        self.scope == UnlistedHosts::All
+            || self.scope == UnlistedHosts::Private && is_private(host)
             || self.listed.iter().any(|listed| matches(listed, &host.to_ascii_lowercase()))
     }
 }

@@ -7,10 +7,10 @@ use crate::error::ProtocolError;
 use crate::wire;
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
-    Advice, AggregateCall, AggregateKind, BagKey, Binary, CallArgument, EmitMode, Exports, Expr,
-    FieldDescriptor, FinalFunction, FinalValue, Function, Groups, Instruction, JoinKind, LossCounts, Pattern,
-    QueryBudget, QueryCost, QueryId, QueryState, QueryStatus, TemporalFilter, Type, Unary, UnpackedForm,
-    Value, WeaveProblem, WithheldMessages, WithheldReason, codec,
+    Advice, AggregateCall, AggregateKind, BagKey, BinaryOperator, CallArgument, EmitMode, Exports, Expr,
+    FieldDescriptor, FinalColumn, FinalFunction, Function, Groups, Instruction, JoinKind, LossCounts,
+    Pattern, QueryBudget, QueryCost, QueryId, QueryState, QueryStatus, TemporalFilter, Type, UnaryOperator,
+    UnpackedForm, Value, WeaveProblem, WithheldMessages, WithheldReason, codec,
 };
 
 type Result<T> = std::result::Result<T, ProtocolError>;
@@ -233,7 +233,7 @@ fn unpacked(groups: wire::Groups) -> Result<UnpackedForm> {
     })
 }
 
-fn finished(finished: wire::Finished) -> Result<FinalValue> {
+fn finished(finished: wire::Finished) -> Result<FinalColumn> {
     use wire::finished::Finish as Wire;
     let finish = match finished.finish {
         // Most aggregates have one value alone, so that one is not written.
@@ -247,7 +247,7 @@ fn finished(finished: wire::Finished) -> Result<FinalValue> {
         }
     };
 
-    Ok(FinalValue { state: narrow("state", finished.state)?, finish })
+    Ok(FinalColumn { state: narrow("state", finished.state)?, finish })
 }
 
 fn keys(keys: Vec<u32>) -> Result<Vec<u16>> {
@@ -382,33 +382,33 @@ fn regex(source: String) -> Result<Pattern> {
     Pattern::regex(&source).map_err(|reason| ProtocolError::Pattern { pattern: source, reason })
 }
 
-fn unary(op: i32) -> Result<Unary> {
+fn unary(op: i32) -> Result<UnaryOperator> {
     Ok(match wire::Unary::try_from(op) {
-        Ok(wire::Unary::Not) => Unary::Not,
-        Ok(wire::Unary::Negate) => Unary::Negate,
-        Ok(wire::Unary::IsNull) => Unary::IsNull,
+        Ok(wire::Unary::Not) => UnaryOperator::Not,
+        Ok(wire::Unary::Negate) => UnaryOperator::Negate,
+        Ok(wire::Unary::IsNull) => UnaryOperator::IsNull,
         _ => return Err(ProtocolError::Unknown { what: "operator", number: op as u64 }),
     })
 }
 
-fn binary(op: i32) -> Result<Binary> {
+fn binary(op: i32) -> Result<BinaryOperator> {
     Ok(match wire::Binary::try_from(op) {
-        Ok(wire::Binary::Add) => Binary::Add,
-        Ok(wire::Binary::Subtract) => Binary::Subtract,
-        Ok(wire::Binary::Multiply) => Binary::Multiply,
-        Ok(wire::Binary::Divide) => Binary::Divide,
-        Ok(wire::Binary::Remainder) => Binary::Remainder,
-        Ok(wire::Binary::Concat) => Binary::Concat,
+        Ok(wire::Binary::Add) => BinaryOperator::Add,
+        Ok(wire::Binary::Subtract) => BinaryOperator::Subtract,
+        Ok(wire::Binary::Multiply) => BinaryOperator::Multiply,
+        Ok(wire::Binary::Divide) => BinaryOperator::Divide,
+        Ok(wire::Binary::Remainder) => BinaryOperator::Remainder,
+        Ok(wire::Binary::Concat) => BinaryOperator::Concat,
 
-        Ok(wire::Binary::Equal) => Binary::Equal,
-        Ok(wire::Binary::NotEqual) => Binary::NotEqual,
-        Ok(wire::Binary::Less) => Binary::Less,
-        Ok(wire::Binary::LessEqual) => Binary::LessEqual,
-        Ok(wire::Binary::Greater) => Binary::Greater,
-        Ok(wire::Binary::GreaterEqual) => Binary::GreaterEqual,
+        Ok(wire::Binary::Equal) => BinaryOperator::Equal,
+        Ok(wire::Binary::NotEqual) => BinaryOperator::NotEqual,
+        Ok(wire::Binary::Less) => BinaryOperator::Less,
+        Ok(wire::Binary::LessEqual) => BinaryOperator::LessEqual,
+        Ok(wire::Binary::Greater) => BinaryOperator::Greater,
+        Ok(wire::Binary::GreaterEqual) => BinaryOperator::GreaterEqual,
 
-        Ok(wire::Binary::And) => Binary::And,
-        Ok(wire::Binary::Or) => Binary::Or,
+        Ok(wire::Binary::And) => BinaryOperator::And,
+        Ok(wire::Binary::Or) => BinaryOperator::Or,
         _ => return Err(ProtocolError::Unknown { what: "operator", number: op as u64 }),
     })
 }

@@ -2,10 +2,10 @@
 
 use crate::wire;
 use pivot_advice::{
-    Advice, AggregateCall, Binary, CallArgument, EmitMode, Exports, Expr, FieldDescriptor, FinalFunction,
-    FinalValue, Groups, Instruction, JoinKind, LossCounts, Pattern, QueryBudget, QueryCost, QueryId,
-    QueryState, QueryStatus, TemporalFilter, Unary, UnpackedForm, Value, WeaveProblem, WithheldMessages,
-    WithheldReason, codec,
+    Advice, AggregateCall, BinaryOperator, CallArgument, EmitMode, Exports, Expr, FieldDescriptor,
+    FinalColumn, FinalFunction, Groups, Instruction, JoinKind, LossCounts, Pattern, QueryBudget, QueryCost,
+    QueryId, QueryState, QueryStatus, TemporalFilter, UnaryOperator, UnpackedForm, Value, WeaveProblem,
+    WithheldMessages, WithheldReason, codec,
 };
 
 /// Returns the message of a value.
@@ -204,7 +204,7 @@ fn unpacked(rows: &UnpackedForm) -> Option<wire::Groups> {
     })
 }
 
-fn finished(finished: &FinalValue) -> wire::Finished {
+fn finished(finished: &FinalColumn) -> wire::Finished {
     use wire::finished::Finish as Wire;
     let finish = match finished.finish {
         FinalFunction::Plain => None,
@@ -266,31 +266,31 @@ fn push(steps: &mut Vec<wire::Step>, expr: &Expr) {
     steps.push(wire::Step { kind: Some(kind) });
 }
 
-fn unary(op: Unary) -> wire::Unary {
+fn unary(op: UnaryOperator) -> wire::Unary {
     match op {
-        Unary::Not => wire::Unary::Not,
-        Unary::Negate => wire::Unary::Negate,
-        Unary::IsNull => wire::Unary::IsNull,
+        UnaryOperator::Not => wire::Unary::Not,
+        UnaryOperator::Negate => wire::Unary::Negate,
+        UnaryOperator::IsNull => wire::Unary::IsNull,
     }
 }
 
-fn binary(op: Binary) -> wire::Binary {
+fn binary(op: BinaryOperator) -> wire::Binary {
     match op {
-        Binary::Add => wire::Binary::Add,
-        Binary::Subtract => wire::Binary::Subtract,
-        Binary::Multiply => wire::Binary::Multiply,
-        Binary::Divide => wire::Binary::Divide,
-        Binary::Remainder => wire::Binary::Remainder,
-        Binary::Concat => wire::Binary::Concat,
+        BinaryOperator::Add => wire::Binary::Add,
+        BinaryOperator::Subtract => wire::Binary::Subtract,
+        BinaryOperator::Multiply => wire::Binary::Multiply,
+        BinaryOperator::Divide => wire::Binary::Divide,
+        BinaryOperator::Remainder => wire::Binary::Remainder,
+        BinaryOperator::Concat => wire::Binary::Concat,
 
-        Binary::Equal => wire::Binary::Equal,
-        Binary::NotEqual => wire::Binary::NotEqual,
-        Binary::Less => wire::Binary::Less,
-        Binary::LessEqual => wire::Binary::LessEqual,
-        Binary::Greater => wire::Binary::Greater,
-        Binary::GreaterEqual => wire::Binary::GreaterEqual,
+        BinaryOperator::Equal => wire::Binary::Equal,
+        BinaryOperator::NotEqual => wire::Binary::NotEqual,
+        BinaryOperator::Less => wire::Binary::Less,
+        BinaryOperator::LessEqual => wire::Binary::LessEqual,
+        BinaryOperator::Greater => wire::Binary::Greater,
+        BinaryOperator::GreaterEqual => wire::Binary::GreaterEqual,
 
-        Binary::And => wire::Binary::And,
-        Binary::Or => wire::Binary::Or,
+        BinaryOperator::And => wire::Binary::And,
+        BinaryOperator::Or => wire::Binary::Or,
     }
 }

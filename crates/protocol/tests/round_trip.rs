@@ -24,8 +24,8 @@ fn exprs() -> impl Strategy<Value = Expr> {
     leaf.prop_recursive(5, 40, 3, |inner| {
         let boxed = inner.clone().prop_map(Box::new);
         prop_oneof![
-            (inner.clone(), inner.clone()).prop_map(|(x, y)| Expr::binary(Binary::LessEqual, x, y)),
-            boxed.clone().prop_map(|x| Expr::Unary(Unary::IsNull, x)),
+            (inner.clone(), inner.clone()).prop_map(|(x, y)| Expr::binary(BinaryOperator::LessEqual, x, y)),
+            boxed.clone().prop_map(|x| Expr::Unary(UnaryOperator::IsNull, x)),
             boxed.clone().prop_map(|x| Expr::Cast(x, Type::F64.list())),
             boxed.clone().prop_map(|x| Expr::Matches(x, Pattern::Like("a%".into()))),
             boxed.clone().prop_map(|x| Expr::Matches(x, Pattern::regex("^a+$").unwrap())),
@@ -38,7 +38,7 @@ fn exprs() -> impl Strategy<Value = Expr> {
     })
 }
 
-fn finished() -> Vec<FinalValue> {
+fn finished() -> Vec<FinalColumn> {
     let linear = FinalFunction::Linear { least: 0.5, step: 2.0, count: 9, durations: true };
     let all = [
         FinalFunction::Plain,
@@ -47,7 +47,7 @@ fn finished() -> Vec<FinalValue> {
         FinalFunction::Top(3),
         linear,
     ];
-    all.into_iter().zip(0..).map(|(finish, state)| FinalValue { state, finish }).collect()
+    all.into_iter().zip(0..).map(|(finish, state)| FinalColumn { state, finish }).collect()
 }
 
 fn advice(expr: Expr) -> Advice {

@@ -18,27 +18,27 @@ use crate::plan::{
 };
 use crate::plan::{SubqueryGroups, narrow, with_columns};
 use pivot_advice::{
-    Advice, AggregateKind, BagKey, Binary, EmitMode, Expr, FinalValue, Function, Instruction, JoinKind,
-    QueryId, SAMPLE_STRATA, TemporalFilter, Type, UnpackedForm, Value,
+    Advice, AggregateKind, BagKey, BinaryOperator, EmitMode, Expr, FinalColumn, Function, Instruction,
+    JoinKind, QueryId, SAMPLE_STRATA, TemporalFilter, Type, UnpackedForm, Value,
 };
 use std::collections::HashMap;
 
 /// Returns the advice of every stage at every of its tracepoints.
 pub(crate) fn lower(plan: &Plan, query: QueryId) -> Vec<Advice> {
-    lower_as(plan, query, StageOutput::Tuples)
+    lower_as(plan, query, LoweredStage::Tuples)
 }
 
 /// Returns the advice of every inner stage, and beside that of every stage one that emits, for each row,
 /// which stage it is of, how many bytes it takes, and which request it belongs to.
 pub(crate) fn lower_measured(plan: &Plan, query: QueryId) -> Vec<Advice> {
     let mut advice: Vec<Advice> = lower(plan, query).into_iter().filter(|advice| advice.stage > 0).collect();
-    advice.extend(lower_as(plan, query, StageOutput::Costs));
+    advice.extend(lower_as(plan, query, LoweredStage::Costs));
     advice
 }
 
 /// The output of advice for the rows of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StageOutput {
+enum LoweredStage {
     /// The rows, packed or emitted as the plan says.
     Tuples,
     /// The costs of the rows.
@@ -46,7 +46,7 @@ enum StageOutput {
 }
 
 /// Returns the advice of all stages that have a bag of their own, with one kind of output.
-fn lower_as(plan: &Plan, query: QueryId, output: StageOutput) -> Vec<Advice> {
+fn lower_as(plan: &Plan, query: QueryId, output: LoweredStage) -> Vec<Advice> {
     let mut advice = Vec::new();
     for (index, stage) in plan.stages.iter().enumerate() {
         // A stage that shares the bag of another has nothing to pack.
@@ -68,7 +68,7 @@ struct AdviceBuilder<'a> {
     query: QueryId,
     index: usize,
     stage: &'a Stage,
-    output: StageOutput,
+    output: LoweredStage,
     /// Positions in the row, by the number of the column in the plan.
     columns: HashMap<u16, u16>,
     /// How many columns the row has.
@@ -83,7 +83,7 @@ struct AdviceBuilder<'a> {
 }
 
 impl<'a> AdviceBuilder<'a> {
-    fn new(plan: &'a Plan, query: QueryId, index: usize, output: StageOutput) -> AdviceBuilder<'a> {
+    fn new(plan: &'a Plan, query: QueryId, index: usize, output: LoweredStage) -> AdviceBuilder<'a> {
         AdviceBuilder {
             plan,
             query,
@@ -104,7 +104,7 @@ impl<'a> AdviceBuilder<'a> {
         self.sample();
 
         // What follows a choice belongs to a tuple that was chosen; without it Pack chooses.
-        let measures = self.output == StageOutput::Costs;
+        let measures = self.output == LoweredStage::Costs;
         let chooses = self.stage.is_temporal() && !self.stage.steps.is_empty() && !measures;
         for step in &member.steps {
             self.step(step);
@@ -135,7 +135,7 @@ impl<'a> AdviceBuilder<'a> {
             self.append(observed.column);
         }
 
-        if self.plan.sample.is_some() || self.output == StageOutput::Costs {
+        if self.plan.sample.is_some() || self.output == LoweredStage::Costs {
             self.request = narrow(self.width);
             for field in ["$request", "$time"] {
                 self.instructions.push(Instruction::Observe { field: field.into() });
@@ -161,14 +161,17 @@ impl<'a> AdviceBuilder<'a> {
 
         // The largest double below 2^64 is the nearest to all of them.
         let limit = Expr::Literal(Value::U64((fraction * u64::MAX as f64) as u64));
-        let expr = Expr::binary(Binary::Less, hash(0), limit);
+        let expr = Expr::binary(BinaryOperator::Less, hash(0), limit);
         self.instructions.push(Instruction::Filter { expr });
 
         // Sums of parts of the requests tell how far the scaled sum may be off.
         let emits_groups = matches!(self.stage.end, StageEnd::Emit { form: EmitMode::Groups, .. });
-        if emits_groups && self.output == StageOutput::Tuples {
-            let expr =
-                Expr::binary(Binary::Remainder, hash(1), Expr::Literal(Value::U64(SAMPLE_STRATA.into())));
+        if emits_groups && self.output == LoweredStage::Tuples {
+            let expr = Expr::binary(
+                BinaryOperator::Remainder,
+                hash(1),
+                Expr::Literal(Value::U64(SAMPLE_STRATA.into())),
+            );
             self.instructions.push(Instruction::Let { name: "part".into(), expr });
             self.part = Some(narrow(self.width));
             self.width += 1;
@@ -225,7 +228,7 @@ impl<'a> AdviceBuilder<'a> {
             .on
             .iter()
             .map(|condition| self.positioned(condition))
-            .reduce(|a, b| Expr::binary(Binary::And, a, b));
+            .reduce(|a, b| Expr::binary(BinaryOperator::And, a, b));
         let distinct = join.distinct.iter().map(|value| self.positioned(value)).collect();
         let rows = match &packed.end {
             StageEnd::Groups(groups) => regrouped(groups, distinct),
@@ -264,7 +267,7 @@ impl<'a> AdviceBuilder<'a> {
 
         // Numbers of rows and partial aggregates take a few bytes each.
         let rest = Expr::Literal(Value::U64(1 + 4 * states as u64));
-        let bytes = Expr::binary(Binary::Add, Expr::Call(Function::Size, columns), rest);
+        let bytes = Expr::binary(BinaryOperator::Add, Expr::Call(Function::Size, columns), rest);
 
         let stage = Expr::Literal(Value::U64(self.index as u64));
         self.instructions.push(Instruction::Let { name: "stage".into(), expr: stage });
@@ -362,7 +365,7 @@ fn regrouped(groups: &SubqueryGroups, distinct: Vec<Expr>) -> UnpackedForm {
     }
 
     let finished =
-        groups.finished.iter().map(|value| FinalValue { state: narrow(value.fold), finish: value.finish });
+        groups.finished.iter().map(|value| FinalColumn { state: narrow(value.fold), finish: value.finish });
     UnpackedForm::Groups {
         width: narrow(packed.len()),
         keys: (0..narrow(groups.keys.len())).collect(),

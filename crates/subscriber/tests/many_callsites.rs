@@ -9,7 +9,7 @@
 mod harness;
 
 use harness::emit;
-use pivot_advice::{Advice, Binary, Expr, Instruction, Value};
+use pivot_advice::{Advice, BinaryOperator, Expr, Instruction, Value};
 use pivot_subscriber::SubscriberBridge;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
@@ -108,7 +108,7 @@ fn ten_thousand_callsites_cost_ten_times_what_a_thousand_do() {
 fn warnings(tracepoint: &str) -> Advice {
     let mut advice = emit(tracepoint, &["level"]);
     let warn = Expr::Literal(Value::str("WARN"));
-    let expr = Expr::binary(Binary::Equal, Expr::Column(0), warn);
+    let expr = Expr::binary(BinaryOperator::Equal, Expr::Column(0), warn);
     advice.instructions.insert(1, Instruction::Filter { expr });
     advice
 }

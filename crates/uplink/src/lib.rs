@@ -21,7 +21,7 @@
 //! # Ok::<(), pivot_uplink::UplinkError>(())
 //! ```
 //!
-//! Reading order: [`config`], [`uplink`] (the handle), `uplink_loop`, `report_schedule`, `sent_state`,
+//! Reading order: [`config`], [`uplink`] (the handle), `uplink_loop`, `report_cutter`, `sent_state`,
 //! `connection`, `agent_messages`.
 
 mod agent_messages;
@@ -30,7 +30,7 @@ pub mod config;
 mod connection;
 pub mod error;
 mod kill_switch;
-mod report_schedule;
+mod report_cutter;
 mod sent_state;
 pub mod uplink;
 mod uplink_command;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::{FileSizes, ProcessOptions, ProcessRole};
+use crate::{DataSet, ProcessOptions, ProcessRole};
 
 /// The processes that a supervisor starts: one name node, data nodes, and clients.
 #[derive(Clone, Debug, clap::Args)]
@@ -38,7 +38,7 @@ pub struct ClusterPlan {
     pub access_times: bool,
     /// Sizes of the files that the clients work on.
     #[command(flatten)]
-    pub dataset: FileSizes,
+    pub dataset: DataSet,
     /// Ends the start of the cluster early when it becomes true.
     #[arg(skip)]
     pub interrupted: Arc<AtomicBool>,
@@ -56,7 +56,7 @@ impl Default for ClusterPlan {
             wait_for_go: false,
             fail_every: None,
             access_times: false,
-            dataset: FileSizes::default(),
+            dataset: DataSet::default(),
             interrupted: Arc::default(),
         }
     }

@@ -9,7 +9,7 @@ use crate::StoreError;
 use crate::block_files::BlockFiles;
 use crate::connections::Connections;
 use crate::generated::{BlockReport, HeartbeatRequest, Node};
-use crate::shutdown::ShutdownHandle;
+use crate::shutdown::ShutdownSignal;
 
 const INTERVAL: Duration = Duration::from_millis(300);
 
@@ -34,7 +34,7 @@ impl HeartbeatSender {
     /// Sends heartbeats until the process has to end, and calls `registered` after the first that arrived.
     pub(crate) async fn run(
         &self,
-        stop: &ShutdownHandle,
+        stop: &ShutdownSignal,
         registered: impl FnOnce(),
     ) -> Result<(), StoreError> {
         let mut registered = Some(registered);

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use crate::file_sizes::{get_path, mix};
+use crate::data_set::{get_path, mix};
 use crate::{ProcessOptions, StoreClient, StoreError};
 
 const READ_BYTES: u64 = 8 << 10;

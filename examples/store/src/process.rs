@@ -25,7 +25,7 @@ use crate::measure_role;
 use crate::name_node::NameNode;
 use crate::pivot_runtime::{ServerLayer, start_agent};
 use crate::process_counters::ProcessCounters;
-use crate::shutdown::ShutdownHandle;
+use crate::shutdown::ShutdownSignal;
 use crate::{ProcessOptions, ProcessRole, ProcessSummary, StoreError, workload};
 
 /// How often the statistics on disk are written.
@@ -42,7 +42,7 @@ const WINDOW_BYTES: u32 = 1 << 20;
 pub async fn run(options: ProcessOptions) -> Result<ProcessSummary, StoreError> {
     std::fs::create_dir_all(&options.data_dir).map_err(|error| StoreError::disk(&options.data_dir, error))?;
     let _guard = start_agent(&options)?;
-    let stop = ShutdownHandle::listen(&options)?;
+    let stop = ShutdownSignal::listen(&options)?;
     let counters = Arc::new(ProcessCounters::default());
 
     let done = tokio::select! {
@@ -63,7 +63,7 @@ pub async fn run(options: ProcessOptions) -> Result<ProcessSummary, StoreError> 
 /// Does what the role says until the process has to end.
 async fn work(
     options: &ProcessOptions,
-    stop: &ShutdownHandle,
+    stop: &ShutdownSignal,
     counters: &Arc<ProcessCounters>,
 ) -> Result<(), StoreError> {
     match options.role {
@@ -85,7 +85,7 @@ async fn refresh_statistics(options: &ProcessOptions, counters: &ProcessCounters
 /// Serves as the name node.
 async fn name_node(
     options: &ProcessOptions,
-    stop: &ShutdownHandle,
+    stop: &ShutdownSignal,
     counters: &Arc<ProcessCounters>,
 ) -> Result<(), StoreError> {
     let service = NameNodeServer::new(NameNode::start(options, counters.clone())?);
@@ -98,7 +98,7 @@ async fn name_node(
 /// Serves as a data node, and sends heartbeats.
 async fn data_node(
     options: &ProcessOptions,
-    stop: &ShutdownHandle,
+    stop: &ShutdownSignal,
     counters: &Arc<ProcessCounters>,
 ) -> Result<(), StoreError> {
     let blocks = Arc::new(BlockFiles::open(options.folder())?);
@@ -155,7 +155,7 @@ fn server() -> Server {
 async fn serve(
     options: &ProcessOptions,
     serving: impl Future<Output = Result<(), Error>>,
-    stop: &ShutdownHandle,
+    stop: &ShutdownSignal,
 ) -> Result<(), StoreError> {
     let ended = tokio::select! {
         ended = serving => ended,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::{FileSizes, StoreError};
+use crate::{DataSet, StoreError};
 
 /// The job of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -135,7 +135,7 @@ pub struct ProcessOptions {
     pub supervised: bool,
     /// Sizes of the files that the clients work on.
     #[command(flatten)]
-    pub dataset: FileSizes,
+    pub dataset: DataSet,
 }
 
 impl ProcessOptions {
@@ -154,7 +154,7 @@ impl ProcessOptions {
             fail_every: None,
             access_times: false,
             supervised: false,
-            dataset: FileSizes::default(),
+            dataset: DataSet::default(),
         }
     }
 

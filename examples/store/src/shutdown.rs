@@ -1,4 +1,4 @@
-//! [`ShutdownHandle`]: tells all parts of a process when it has to end.
+//! [`ShutdownSignal`]: tells all parts of a process when it has to end.
 //!
 //! | cause | for | what is under way |
 //! |---|---|---|
@@ -26,15 +26,15 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// A handle on the end of the process; cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct ShutdownHandle {
+pub(crate) struct ShutdownSignal {
     flag: watch::Receiver<bool>,
     /// Whether the supervisor died without a word.
     orphaned: Arc<AtomicBool>,
 }
 
-impl ShutdownHandle {
+impl ShutdownSignal {
     /// Starts to watch everything that may end the process.
-    pub(crate) fn listen(options: &ProcessOptions) -> Result<ShutdownHandle, StoreError> {
+    pub(crate) fn listen(options: &ProcessOptions) -> Result<ShutdownSignal, StoreError> {
         let (sender, flag) = watch::channel(false);
         let sender = Arc::new(sender);
         let orphaned = Arc::new(AtomicBool::new(false));
@@ -62,7 +62,7 @@ impl ShutdownHandle {
         if !options.role.is_server() {
             tokio::spawn(watch_file(options.data_dir.join("stop"), sender));
         }
-        Ok(ShutdownHandle { flag, orphaned })
+        Ok(ShutdownSignal { flag, orphaned })
     }
 
     /// Returns whether the process has to end.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::file_sizes::{SCAN_PATH, SORT_INPUT, SORT_OUTPUT, get_path, mix};
+use crate::data_set::{SCAN_PATH, SORT_INPUT, SORT_OUTPUT, get_path, mix};
 use crate::process_counters::{AppCounters, ProcessCounters};
-use crate::shutdown::ShutdownHandle;
+use crate::shutdown::ShutdownSignal;
 use crate::{ProcessOptions, ProcessRole, StoreClient, StoreError, content};
 
 /// The bytes of one read of stress.
@@ -28,7 +28,7 @@ struct ClientWorkload<'a> {
 /// Runs operations until the process has to end or has done as many as it should.
 pub(crate) async fn run(
     options: &ProcessOptions,
-    stop: &ShutdownHandle,
+    stop: &ShutdownSignal,
     counters: &ProcessCounters,
 ) -> Result<(), StoreError> {
     let counts = counters.app(options.role.as_str());
@@ -48,7 +48,7 @@ impl ClientWorkload<'_> {
     /// Repeats operations. One that failed is tried again, with the same number, after a growing pause.
     async fn repeat(
         &self,
-        stop: &ShutdownHandle,
+        stop: &ShutdownSignal,
         counters: &ProcessCounters,
         counts: &Arc<AppCounters>,
     ) -> Result<(), StoreError> {

@@ -1,8 +1,8 @@
 //! A tracepoint of four fields and the queries that are woven at it.
 
 use pivot_advice::{
-    Advice, AggregateCall, AggregateKind, BagKey, Binary, CallArgument, EmitMode, Expr, Groups, Instruction,
-    JoinKind, QueryId, TemporalFilter, UnpackedForm, Value,
+    Advice, AggregateCall, AggregateKind, BagKey, BinaryOperator, CallArgument, EmitMode, Expr, Groups,
+    Instruction, JoinKind, QueryId, TemporalFilter, UnpackedForm, Value,
 };
 use pivot_baggage::Baggage;
 use std::sync::OnceLock;
@@ -52,7 +52,7 @@ fn advice(number: u32, steps: Vec<Instruction>) -> Advice {
 
 /// `delta > limit`
 fn filter(limit: i64) -> Instruction {
-    let expr = Expr::binary(Binary::Greater, Expr::Column(1), Expr::Literal(Value::I64(limit)));
+    let expr = Expr::binary(BinaryOperator::Greater, Expr::Column(1), Expr::Literal(Value::I64(limit)));
     Instruction::Filter { expr }
 }
 

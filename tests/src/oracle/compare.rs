@@ -1,6 +1,6 @@
 //! Whether two results are the same bag of rows.
 
-use crate::oracle::reference::aggregates::{ExpectedCell, HistogramInput};
+use crate::oracle::reference::aggregates::{ExpectedCell, ExpectedHistogram};
 use crate::oracle::reference::values::double;
 use pivot_advice::Value;
 
@@ -85,8 +85,8 @@ fn is_cell(due: &ExpectedCell, found: &Value) -> bool {
 const ROUNDED: f64 = 1e-3;
 
 /// Whether buckets `(lower, upper]: count` hold these numbers, and none is wider than it may be.
-fn are_buckets(due: &HistogramInput, found: &Value) -> bool {
-    let HistogramInput { numbers, base, durations, fraction } = due;
+fn are_buckets(due: &ExpectedHistogram, found: &Value) -> bool {
+    let ExpectedHistogram { numbers, base, durations, fraction } = due;
     let (base, durations) = (*base, *durations);
     let Value::List(buckets) = found else { return false };
 

@@ -1,6 +1,6 @@
 //! Closures that are given a name by `let`.
 
-use super::items::SourceFile;
+use super::source_file::SourceFile;
 use super::tokens::matching;
 
 /// A closure in a `let`.

@@ -1,6 +1,6 @@
 //! Comments: those inside functions, and the beginnings of those that document items.
 
-use super::items::SourceFile;
+use super::source_file::SourceFile;
 
 /// Beginnings of doc comments that cannot be understood where rustdoc and editors show them alone.
 const BAD_BEGINNINGS: [&str; 16] = [

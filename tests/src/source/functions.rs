@@ -1,6 +1,6 @@
 //! Functions: where they begin and end, and what they take.
 
-use super::items::SourceFile;
+use super::source_file::SourceFile;
 use super::tokens::{SourceToken, matching};
 
 /// A function with a body.

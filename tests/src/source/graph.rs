@@ -4,7 +4,7 @@
 //! re-exports to the file that defines its target. What a parent says about its own descendants by `mod` and
 //! `pub use` is no use of them; test code is not looked at.
 
-use super::items::SourceFile;
+use super::source_file::SourceFile;
 use super::tokens::matching;
 use super::tree::Crate;
 use std::collections::{BTreeMap, BTreeSet};

@@ -13,8 +13,8 @@ mod closures;
 mod comments;
 mod functions;
 mod graph;
-mod items;
 mod readability_figures;
+mod source_file;
 mod tokens;
 mod tree;
 
@@ -22,7 +22,7 @@ pub use blank::BlankedSource;
 pub use closures::LetClosure;
 pub use functions::{FunctionSpan, Parameter};
 pub use graph::circles;
-pub use items::{SourceFile, TypeDefinition};
 pub use readability_figures::{Finding, FindingKind, ReadabilityFigures};
+pub use source_file::{SourceFile, TypeDefinition};
 pub use tokens::{SourceToken, matching};
 pub use tree::{Crate, SourceTree};

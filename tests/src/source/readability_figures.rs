@@ -3,7 +3,7 @@
 use super::comments::begins_badly;
 use super::functions::FunctionSpan;
 use super::graph;
-use super::items::{SourceFile, TypeDefinition};
+use super::source_file::{SourceFile, TypeDefinition};
 use super::tree::{Crate, SourceTree};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! The crates of a checkout with their source files.
 
-use super::items::SourceFile;
+use super::source_file::SourceFile;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -13,8 +13,8 @@
 use super::{ByteReader, ByteWriter};
 use crate::error::DecodeError;
 use crate::sketch::{
-    BucketCounts, DenseBuckets, ExponentialHistogram, FrequencyCounter, HyperLogLog, MAX_BUCKETS, Moments,
-    SpaceSaving,
+    BucketCounts, DenseBuckets, ExponentialHistogram, HyperLogLog, MAX_BUCKETS, Moments, SpaceSaving,
+    ValueCounter,
 };
 
 /// The scales that a histogram may have.
@@ -71,7 +71,7 @@ impl ByteWriter {
     pub(super) fn top(&mut self, top: &SpaceSaving) {
         let ranked = top.ranked();
         self.varint(ranked.len() as u64);
-        for FrequencyCounter { value, count, excess } in &ranked {
+        for ValueCounter { value, count, excess } in &ranked {
             self.value(value);
             self.varint(*count);
             self.varint(*excess);
@@ -161,7 +161,7 @@ impl ByteReader<'_> {
         let mut top = SpaceSaving::default();
         for _ in 0..self.count("counters")? {
             let (value, count, excess) = (self.value()?, self.varint()?, self.varint()?);
-            top.restore(FrequencyCounter { value, count, excess });
+            top.restore(ValueCounter { value, count, excess });
         }
         Ok(top)
     }

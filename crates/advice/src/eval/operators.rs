@@ -4,31 +4,33 @@
 //! operands give `i64`, two `u64` under any other operator give `u64`.
 
 use crate::error::EvalErrors;
-use crate::expr::{Binary, Unary};
+use crate::expr::{BinaryOperator, UnaryOperator};
 use crate::value::{Value, nearest_integer};
 use std::cmp::Ordering;
 
 /// Applies an operator with one operand.
-pub fn unary(op: Unary, x: Value, errors: &mut EvalErrors) -> Value {
+pub fn unary(op: UnaryOperator, x: Value, errors: &mut EvalErrors) -> Value {
     match (op, x) {
-        (Unary::IsNull, x) => Value::Bool(x.is_null()),
+        (UnaryOperator::IsNull, x) => Value::Bool(x.is_null()),
         (_, Value::Null) => Value::Null,
 
-        (Unary::Not, Value::Bool(x)) => Value::Bool(!x),
-        (Unary::Negate, Value::F64(x)) => Value::double(-x),
-        (Unary::Negate, Value::Duration(x)) => x.checked_neg().map_or_else(|| errors.null(), Value::Duration),
+        (UnaryOperator::Not, Value::Bool(x)) => Value::Bool(!x),
+        (UnaryOperator::Negate, Value::F64(x)) => Value::double(-x),
+        (UnaryOperator::Negate, Value::Duration(x)) => {
+            x.checked_neg().map_or_else(|| errors.null(), Value::Duration)
+        }
         // 128 bits hold the negation of every integer, which then may be too small for 64.
-        (Unary::Negate, x) => match x.as_integer() {
+        (UnaryOperator::Negate, x) => match x.as_integer() {
             Some(x) => signed(-x, errors),
             None => errors.null(),
         },
-        (Unary::Not, _) => errors.null(),
+        (UnaryOperator::Not, _) => errors.null(),
     }
 }
 
 /// Applies a binary operator, any but AND and OR.
-pub fn binary(op: Binary, x: &Value, y: &Value, errors: &mut EvalErrors) -> Value {
-    use Binary::*;
+pub fn binary(op: BinaryOperator, x: &Value, y: &Value, errors: &mut EvalErrors) -> Value {
+    use BinaryOperator::*;
     if x.is_null() || y.is_null() {
         return Value::Null;
     }
@@ -47,14 +49,14 @@ pub fn binary(op: Binary, x: &Value, y: &Value, errors: &mut EvalErrors) -> Valu
 
 /// Returns the result of a comparison of two operands that are in this order, or `None` if the operator is no
 /// comparison.
-pub fn ordered(op: Binary, order: Ordering) -> Option<bool> {
+pub fn ordered(op: BinaryOperator, order: Ordering) -> Option<bool> {
     Some(match op {
-        Binary::Equal => order.is_eq(),
-        Binary::NotEqual => order.is_ne(),
-        Binary::Less => order.is_lt(),
-        Binary::LessEqual => order.is_le(),
-        Binary::Greater => order.is_gt(),
-        Binary::GreaterEqual => order.is_ge(),
+        BinaryOperator::Equal => order.is_eq(),
+        BinaryOperator::NotEqual => order.is_ne(),
+        BinaryOperator::Less => order.is_lt(),
+        BinaryOperator::LessEqual => order.is_le(),
+        BinaryOperator::Greater => order.is_gt(),
+        BinaryOperator::GreaterEqual => order.is_ge(),
         _ => return None,
     })
 }
@@ -83,9 +85,9 @@ fn compare(x: &Value, y: &Value) -> Option<Ordering> {
 }
 
 /// Adds, subtracts, multiplies, divides or takes a remainder.
-fn arithmetic(op: Binary, x: &Value, y: &Value, errors: &mut EvalErrors) -> Value {
+fn arithmetic(op: BinaryOperator, x: &Value, y: &Value, errors: &mut EvalErrors) -> Value {
     if let (Some(a), Some(b)) = (x.as_integer(), y.as_integer()) {
-        let unsigned = matches!((x, y), (Value::U64(_), Value::U64(_))) && op != Binary::Subtract;
+        let unsigned = matches!((x, y), (Value::U64(_), Value::U64(_))) && op != BinaryOperator::Subtract;
         return match integer(op, a, b) {
             Some(z) if unsigned => u64::try_from(z).map_or_else(|_| errors.null(), Value::U64),
             Some(z) => signed(z, errors),
@@ -100,22 +102,22 @@ fn arithmetic(op: Binary, x: &Value, y: &Value, errors: &mut EvalErrors) -> Valu
     temporal(op, x, y, errors)
 }
 
-fn integer(op: Binary, a: i128, b: i128) -> Option<i128> {
+fn integer(op: BinaryOperator, a: i128, b: i128) -> Option<i128> {
     match op {
-        Binary::Add => a.checked_add(b),
-        Binary::Subtract => a.checked_sub(b),
-        Binary::Multiply => a.checked_mul(b),
-        Binary::Divide => a.checked_div(b),
+        BinaryOperator::Add => a.checked_add(b),
+        BinaryOperator::Subtract => a.checked_sub(b),
+        BinaryOperator::Multiply => a.checked_mul(b),
+        BinaryOperator::Divide => a.checked_div(b),
         _ => a.checked_rem(b),
     }
 }
 
-fn double(op: Binary, a: f64, b: f64) -> f64 {
+fn double(op: BinaryOperator, a: f64, b: f64) -> f64 {
     match op {
-        Binary::Add => a + b,
-        Binary::Subtract => a - b,
-        Binary::Multiply => a * b,
-        Binary::Divide => a / b,
+        BinaryOperator::Add => a + b,
+        BinaryOperator::Subtract => a - b,
+        BinaryOperator::Multiply => a * b,
+        BinaryOperator::Divide => a / b,
         _ => a % b,
     }
 }
@@ -125,8 +127,8 @@ fn signed(x: i128, errors: &mut EvalErrors) -> Value {
 }
 
 /// Computes with timestamps and durations.
-fn temporal(op: Binary, x: &Value, y: &Value, errors: &mut EvalErrors) -> Value {
-    use Binary::*;
+fn temporal(op: BinaryOperator, x: &Value, y: &Value, errors: &mut EvalErrors) -> Value {
+    use BinaryOperator::*;
     use Value::{Duration, Timestamp};
     let result = match (op, x, y) {
         (Subtract, Timestamp(a), Timestamp(b)) => a.checked_sub(*b).map(Duration),
@@ -150,7 +152,7 @@ fn temporal(op: Binary, x: &Value, y: &Value, errors: &mut EvalErrors) -> Value 
 }
 
 /// Multiplies or divides a duration by a number.
-fn scale(op: Binary, ns: i64, by: &Value) -> Option<Value> {
+fn scale(op: BinaryOperator, ns: i64, by: &Value) -> Option<Value> {
     if let Some(by) = by.as_integer() {
         return integer(op, i128::from(ns), by).and_then(narrow).map(Value::Duration);
     }

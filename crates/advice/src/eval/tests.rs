@@ -2,11 +2,11 @@
 
 use super::functions::{bucket, truncate, width_bucket};
 use super::*;
-use crate::expr::Unary;
+use crate::expr::UnaryOperator;
 use crate::value::Type;
 
 /// Checks the value of `x op y`, and its type.
-fn check(op: Binary, x: Value, y: Value, expected: Value) {
+fn check(op: BinaryOperator, x: Value, y: Value, expected: Value) {
     let mut errors = EvalErrors::default();
     let found = Expr::binary(op, Expr::Literal(x.clone()), Expr::Literal(y.clone())).eval(&[], &mut errors);
     assert_eq!(found, expected, "{x:?} {op:?} {y:?}");
@@ -16,47 +16,47 @@ fn check(op: Binary, x: Value, y: Value, expected: Value) {
 #[test]
 fn integer_arithmetic_is_checked() {
     use Value::*;
-    check(Binary::Add, I64(i64::MAX), I64(1), Null);
-    check(Binary::Add, U64(u64::MAX), U64(1), Null);
-    check(Binary::Subtract, U64(3), U64(5), I64(-2));
-    check(Binary::Divide, I64(1), I64(0), Null);
-    check(Binary::Divide, I64(i64::MIN), I64(-1), Null);
-    check(Binary::Divide, U64(7), U64(2), U64(3));
-    check(Binary::Multiply, I64(-2), U64(3), I64(-6));
+    check(BinaryOperator::Add, I64(i64::MAX), I64(1), Null);
+    check(BinaryOperator::Add, U64(u64::MAX), U64(1), Null);
+    check(BinaryOperator::Subtract, U64(3), U64(5), I64(-2));
+    check(BinaryOperator::Divide, I64(1), I64(0), Null);
+    check(BinaryOperator::Divide, I64(i64::MIN), I64(-1), Null);
+    check(BinaryOperator::Divide, U64(7), U64(2), U64(3));
+    check(BinaryOperator::Multiply, I64(-2), U64(3), I64(-6));
 }
 
 #[test]
 fn times_have_their_own_arithmetic() {
     use Value::*;
-    check(Binary::Subtract, Timestamp(9), Timestamp(4), Duration(5));
-    check(Binary::Add, Timestamp(9), Duration(4), Timestamp(13));
-    check(Binary::Divide, Duration(9), I64(2), Duration(4));
-    check(Binary::Divide, Duration(9), Duration(2), F64(4.5));
-    check(Binary::Multiply, F64(0.5), Duration(8), Duration(4));
-    check(Binary::Add, Timestamp(9), Timestamp(4), Null);
+    check(BinaryOperator::Subtract, Timestamp(9), Timestamp(4), Duration(5));
+    check(BinaryOperator::Add, Timestamp(9), Duration(4), Timestamp(13));
+    check(BinaryOperator::Divide, Duration(9), I64(2), Duration(4));
+    check(BinaryOperator::Divide, Duration(9), Duration(2), F64(4.5));
+    check(BinaryOperator::Multiply, F64(0.5), Duration(8), Duration(4));
+    check(BinaryOperator::Add, Timestamp(9), Timestamp(4), Null);
 }
 
 #[test]
 fn comparison_with_null_is_unknown() {
-    check(Binary::Equal, Value::Null, Value::Null, Value::Null);
-    check(Binary::And, Value::Null, Value::Bool(false), Value::Bool(false));
-    check(Binary::Or, Value::Null, Value::Bool(false), Value::Null);
+    check(BinaryOperator::Equal, Value::Null, Value::Null, Value::Null);
+    check(BinaryOperator::And, Value::Null, Value::Bool(false), Value::Bool(false));
+    check(BinaryOperator::Or, Value::Null, Value::Bool(false), Value::Null);
 }
 
 #[test]
 fn numbers_compare_across_types() {
     use Value::*;
-    check(Binary::Less, I64(-1), U64(u64::MAX), Bool(true));
-    check(Binary::Equal, F64(2.0), U64(2), Bool(true));
-    check(Binary::NotEqual, F64(f64::NAN), F64(f64::NAN), Bool(true));
+    check(BinaryOperator::Less, I64(-1), U64(u64::MAX), Bool(true));
+    check(BinaryOperator::Equal, F64(2.0), U64(2), Bool(true));
+    check(BinaryOperator::NotEqual, F64(f64::NAN), F64(f64::NAN), Bool(true));
 }
 
 #[test]
 fn a_computed_zero_has_no_sign() {
     let shown = |expr: Expr| expr.eval(&[], &mut EvalErrors::default()).to_string();
     let literal = |x: f64| Box::new(Expr::Literal(Value::F64(x)));
-    assert_eq!(shown(Expr::Unary(Unary::Negate, literal(0.0))), "0.0");
-    assert_eq!(shown(Expr::Binary(Binary::Multiply, literal(-1.0), literal(0.0))), "0.0");
+    assert_eq!(shown(Expr::Unary(UnaryOperator::Negate, literal(0.0))), "0.0");
+    assert_eq!(shown(Expr::Binary(BinaryOperator::Multiply, literal(-1.0), literal(0.0))), "0.0");
     assert_eq!(shown(Expr::Call(Function::Ceil, vec![*literal(-0.25)])), "0.0");
     let text = Box::new(Expr::Literal(Value::str("-0.0")));
     assert_eq!(shown(Expr::Cast(text, Type::F64)), "0.0");
@@ -67,7 +67,7 @@ fn values_that_do_not_fit_are_null_and_counted() {
     let mut errors = EvalErrors::default();
     let casted = Expr::Cast(Box::new(Expr::Literal(Value::str("x"))), Type::I64).eval(&[], &mut errors);
     assert_eq!((casted, errors.0), (Value::Null, 1));
-    check(Binary::Less, Value::str("a"), Value::I64(1), Value::Null);
+    check(BinaryOperator::Less, Value::str("a"), Value::I64(1), Value::Null);
 }
 
 #[test]

@@ -29,4 +29,4 @@ pub use exponential_histogram::{DenseBuckets, ExponentialHistogram, HistogramBuc
 pub use hyperloglog::HyperLogLog;
 pub(crate) use hyperloglog::REGISTERS;
 pub use moments::Moments;
-pub use space_saving::{FrequencyCounter, SpaceSaving};
+pub use space_saving::{SpaceSaving, ValueCounter};

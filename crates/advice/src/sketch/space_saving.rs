@@ -23,7 +23,7 @@ pub(crate) const CAPACITY: usize = 256;
 
 /// The count of one value.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FrequencyCounter {
+pub struct ValueCounter {
     /// The value.
     pub value: Value,
     /// The most often that it may have occurred.
@@ -68,7 +68,7 @@ impl SpaceSaving {
 
     /// Returns the smallest counter; of several the one of the smallest value, so that the result does not
     /// depend on the order in a hash table.
-    fn rarest(&self) -> Option<FrequencyCounter> {
+    fn rarest(&self) -> Option<ValueCounter> {
         self.iter().min_by(|a, b| a.count.cmp(&b.count).then_with(|| a.value.group_cmp(&b.value)))
     }
 
@@ -111,15 +111,15 @@ impl SpaceSaving {
     }
 
     /// Returns all counters, the largest first.
-    pub fn ranked(&self) -> Vec<FrequencyCounter> {
-        let mut all: Vec<FrequencyCounter> = self.iter().collect();
+    pub fn ranked(&self) -> Vec<ValueCounter> {
+        let mut all: Vec<ValueCounter> = self.iter().collect();
         all.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.group_cmp(&b.value)));
         all
     }
 
     /// Returns all counters in no order.
-    pub fn iter(&self) -> impl Iterator<Item = FrequencyCounter> {
-        self.counters.iter().map(|(value, (count, excess))| FrequencyCounter {
+    pub fn iter(&self) -> impl Iterator<Item = ValueCounter> {
+        self.counters.iter().map(|(value, (count, excess))| ValueCounter {
             value: value.clone(),
             count: *count,
             excess: *excess,
@@ -127,7 +127,7 @@ impl SpaceSaving {
     }
 
     /// Adds a decoded counter as it is, unless all are taken.
-    pub(crate) fn restore(&mut self, counter: FrequencyCounter) {
+    pub(crate) fn restore(&mut self, counter: ValueCounter) {
         if self.counters.len() < CAPACITY {
             self.counters.insert(counter.value, (counter.count, counter.excess));
         }

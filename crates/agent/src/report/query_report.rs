@@ -13,7 +13,7 @@
 //! `GroupTable`, which is merged into this at the drain.
 
 use crate::limits::{MAX_BYTES, MAX_GROUPS};
-use crate::run::interpreter::{EmittedRows, table};
+use crate::run::interpreter::{InterpretedEmit, table};
 use crate::run::sample::SampleDecision;
 use crate::weave::query_budgets;
 use pivot_advice::{
@@ -145,7 +145,7 @@ impl QueryReport {
 
     /// Adds the rows that interpreted advice has made of one event. Rows of a sampled request count for all the
     /// requests that it stands for, unless the rows themselves are the result.
-    pub fn add(&mut self, emission: &EmittedRows<'_>, decision: SampleDecision) {
+    pub fn add(&mut self, emission: &InterpretedEmit<'_>, decision: SampleDecision) {
         let sampled = !decision.is_unsampled() && emission.form == EmitMode::Groups;
         let (weight, stratum) =
             if sampled { (u64::from(decision.weight), Some(decision.stratum)) } else { (1, None) };
@@ -229,7 +229,7 @@ fn absorb(mine: &mut Option<Groups>, bytes: &mut usize, most: usize, theirs: Gro
 }
 
 /// Returns whether the rows of an event have as many keys and the same aggregates as the groups.
-fn fits(groups: &Groups, columns: usize, emission: &EmittedRows<'_>) -> bool {
+fn fits(groups: &Groups, columns: usize, emission: &InterpretedEmit<'_>) -> bool {
     let folds = emission.folds.iter().map(|fold| fold.aggregate);
     groups.keys() == columns && groups.aggregates().iter().copied().eq(folds)
 }

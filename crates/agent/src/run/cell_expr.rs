@@ -4,8 +4,8 @@
 //! the equality of words. Whatever is rare is evaluated by [`Expr::eval`] itself.
 
 use crate::run::cells::{Cell, Cells};
-use pivot_advice::kleene::TruthOperator;
-use pivot_advice::{Binary, EvalErrors, Expr, Unary, Value, eval};
+use pivot_advice::kleene::LogicalConnective;
+use pivot_advice::{BinaryOperator, EvalErrors, Expr, UnaryOperator, Value, eval};
 
 /// An expression that is ready to run.
 #[derive(Debug)]
@@ -13,11 +13,11 @@ pub(crate) enum CellExpr {
     Column(usize),
     Constant(Cell),
     /// A column compared with a whole number.
-    InRange(usize, IntRange),
+    InRange(usize, AcceptedInts),
     /// A column compared with short text, for equality.
     EqualsText(usize, Cell),
-    Unary(Unary, Box<CellExpr>),
-    Binary(Binary, Box<CellExpr>, Box<CellExpr>),
+    Unary(UnaryOperator, Box<CellExpr>),
+    Binary(BinaryOperator, Box<CellExpr>, Box<CellExpr>),
     /// Anything else, and the columns that it reads.
     General(Expr, Vec<usize>),
 }
@@ -25,33 +25,34 @@ pub(crate) enum CellExpr {
 /// The integers that a comparison accepts: `first..first + count` modulo 2^64. So every comparison becomes one
 /// subtraction and one unsigned comparison.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct IntRange {
+pub(crate) struct AcceptedInts {
     first: i64,
     count: u64,
-    op: Binary,
+    op: BinaryOperator,
     limit: i64,
 }
 
-impl IntRange {
+impl AcceptedInts {
     /// Accepts nothing.
-    pub(crate) const NONE: IntRange = IntRange { first: 0, count: 0, op: Binary::Less, limit: i64::MIN };
+    pub(crate) const NONE: AcceptedInts =
+        AcceptedInts { first: 0, count: 0, op: BinaryOperator::Less, limit: i64::MIN };
 
     /// Returns the range of a comparison with `limit`, or `None` if the operator is no comparison or accepts all integers.
-    fn new(op: Binary, limit: i64) -> Option<IntRange> {
+    fn new(op: BinaryOperator, limit: i64) -> Option<AcceptedInts> {
         let (below, above) = (limit.abs_diff(i64::MIN), limit.abs_diff(i64::MAX));
         let next = limit.wrapping_add(1);
 
         let (first, count) = match op {
-            Binary::Equal => (limit, 1),
-            Binary::NotEqual => (next, u64::MAX),
-            Binary::LessEqual => (i64::MIN, below.checked_add(1)?),
-            Binary::Greater => (next, above),
-            Binary::GreaterEqual => (limit, above.checked_add(1)?),
-            Binary::Less => (i64::MIN, below),
+            BinaryOperator::Equal => (limit, 1),
+            BinaryOperator::NotEqual => (next, u64::MAX),
+            BinaryOperator::LessEqual => (i64::MIN, below.checked_add(1)?),
+            BinaryOperator::Greater => (next, above),
+            BinaryOperator::GreaterEqual => (limit, above.checked_add(1)?),
+            BinaryOperator::Less => (i64::MIN, below),
             _ => return None,
         };
 
-        Some(IntRange { first, count, op, limit })
+        Some(AcceptedInts { first, count, op, limit })
     }
 
     /// Returns whether a value is in the range.
@@ -102,7 +103,7 @@ impl CellExpr {
             Expr::Literal(Value::Bytes(_) | Value::List(_)) => other(expr),
             Expr::Literal(value) => CellExpr::Constant(Cells::default().hold(value)),
             Expr::Unary(op, x) => CellExpr::Unary(*op, inner(x)),
-            Expr::Binary(Binary::Concat, ..) => other(expr),
+            Expr::Binary(BinaryOperator::Concat, ..) => other(expr),
             Expr::Binary(op, x, y) => {
                 fused(*op, x, y).unwrap_or_else(|| CellExpr::Binary(*op, inner(x), inner(y)))
             }
@@ -127,15 +128,19 @@ impl CellExpr {
             CellExpr::EqualsText(column, text) => match cells.get(*column) {
                 Cell::NULL => Cell::NULL,
                 cell if cell.is_text() => Cell::bool(cell == *text),
-                cell => binary(Binary::Equal, cell, *text, cells, errors),
+                cell => binary(BinaryOperator::Equal, cell, *text, cells, errors),
             },
             CellExpr::Unary(op, x) => {
                 let x = x.eval(cells, errors);
                 let value = eval::unary(*op, cells.value(x), errors);
                 cells.hold(&value)
             }
-            CellExpr::Binary(Binary::And, x, y) => connective(TruthOperator::And, x, y, cells, errors),
-            CellExpr::Binary(Binary::Or, x, y) => connective(TruthOperator::Or, x, y, cells, errors),
+            CellExpr::Binary(BinaryOperator::And, x, y) => {
+                connective(LogicalConnective::And, x, y, cells, errors)
+            }
+            CellExpr::Binary(BinaryOperator::Or, x, y) => {
+                connective(LogicalConnective::Or, x, y, cells, errors)
+            }
             CellExpr::Binary(op, x, y) => {
                 let (x, y) = (x.eval(cells, errors), y.eval(cells, errors));
                 binary(*op, x, y, cells, errors)
@@ -165,18 +170,18 @@ fn other(expr: &Expr) -> CellExpr {
 }
 
 /// Returns the one node for a comparison of a column with a literal, or `None` if there is no such node.
-fn fused(op: Binary, x: &Expr, y: &Expr) -> Option<CellExpr> {
+fn fused(op: BinaryOperator, x: &Expr, y: &Expr) -> Option<CellExpr> {
     let (Expr::Column(column), Expr::Literal(literal)) = (x, y) else { return None };
     let column = usize::from(*column);
-    if let (Binary::Equal, Value::Str(text)) = (op, literal) {
+    if let (BinaryOperator::Equal, Value::Str(text)) = (op, literal) {
         return Cell::short(text).map(|text| CellExpr::EqualsText(column, text));
     }
     let limit = i64::try_from(literal.as_integer()?).ok()?;
-    IntRange::new(op, limit).map(|range| CellExpr::InRange(column, range))
+    AcceptedInts::new(op, limit).map(|range| CellExpr::InRange(column, range))
 }
 
 /// Any operator but AND and OR.
-fn binary(op: Binary, x: Cell, y: Cell, cells: &mut Cells, errors: &mut EvalErrors) -> Cell {
+fn binary(op: BinaryOperator, x: Cell, y: Cell, cells: &mut Cells, errors: &mut EvalErrors) -> Cell {
     let (mut left, mut right) = ([0; 16], [0; 16]);
     if let (Some(x), Some(y)) = (cells.as_text(x, &mut left), cells.as_text(y, &mut right))
         && let Some(holds) = eval::ordered(op, x.cmp(y))
@@ -189,7 +194,7 @@ fn binary(op: Binary, x: Cell, y: Cell, cells: &mut Cells, errors: &mut EvalErro
 
 /// Evaluates `AND` or `OR`; the right operand only if the left one leaves the result open.
 fn connective(
-    op: TruthOperator,
+    op: LogicalConnective,
     x: &CellExpr,
     y: &CellExpr,
     cells: &mut Cells,

@@ -13,9 +13,9 @@ use crate::run::sample::SampleDecision;
 use crate::weave::name_linker::{FieldSource, LinkedAdvice};
 use crate::weave::woven::ExecutorKind;
 use pivot_advice::{
-    Advice, AggregateCall, AggregateKind, AggregateState, BagKey, Binary, CallArgument, EmitMode, EvalErrors,
-    Expr, Function, Group, Groups, Instruction, JoinKind, LossCounts, QueryId, TemporalFilter, Unary,
-    UnpackedForm, Value,
+    Advice, AggregateCall, AggregateKind, AggregateState, BagKey, BinaryOperator, CallArgument, EmitMode,
+    EvalErrors, Expr, Function, Group, Groups, Instruction, JoinKind, LossCounts, QueryId, TemporalFilter,
+    UnaryOperator, UnpackedForm, Value,
 };
 use pivot_baggage::Baggage;
 
@@ -169,7 +169,7 @@ fn every_aggregate_over_every_value_is_the_same() {
 
 #[test]
 fn every_comparison_with_every_value_is_the_same() {
-    use Binary::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual};
+    use BinaryOperator::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual};
     for op in [Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual] {
         for limit in [Value::I64(7), Value::U64(7), Value::I64(-3), Value::F64(7.0), Value::str("seven")] {
             let expr = Expr::binary(op, column(1), literal(limit));
@@ -180,7 +180,7 @@ fn every_comparison_with_every_value_is_the_same() {
 
 #[test]
 fn comparisons_and_sums_at_the_ends_of_numbers_are_the_same() {
-    use Binary::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual};
+    use BinaryOperator::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual};
     let ends = [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX];
     let unsigned = [0, 1, i64::MAX.cast_unsigned(), u64::MAX / 2 + 1, u64::MAX].map(Value::U64);
     let durations = ends.map(Value::Duration);
@@ -204,7 +204,7 @@ fn comparisons_and_sums_at_the_ends_of_numbers_are_the_same() {
 
 #[test]
 fn the_commonest_routines_have_a_shorter_form() {
-    let expr = Expr::binary(Binary::Greater, column(1), literal(Value::I64(7)));
+    let expr = Expr::binary(BinaryOperator::Greater, column(1), literal(Value::I64(7)));
     let above = || Instruction::Filter { expr: expr.clone() };
     let sum = |column| (AggregateKind::Sum, Expr::Column(column));
     let is_fused = |steps: Vec<Instruction>| {
@@ -218,7 +218,7 @@ fn the_commonest_routines_have_a_shorter_form() {
     assert!(!is_fused(vec![above(), emit(&[1], vec![sum(0)])]));
     assert!(!is_fused(vec![emit(&[2], vec![sum(0), sum(1)])]));
     assert!(is_fused(vec![emit(&[0], vec![(AggregateKind::Max, column(1)), sum(1)])]));
-    let larger = Expr::binary(Binary::Add, column(1), literal(Value::I64(1)));
+    let larger = Expr::binary(BinaryOperator::Add, column(1), literal(Value::I64(1)));
     assert!(!is_fused(vec![emit(&[0], vec![(AggregateKind::Sum, larger)])]));
     assert!(!is_fused(vec![emit(&[0, 1, 2], vec![])]));
     assert!(is_fused(vec![unpack(None), emit(&[3, 0], vec![sum(4)])]));
@@ -228,8 +228,8 @@ fn the_commonest_routines_have_a_shorter_form() {
 
 #[test]
 fn columns_that_are_computed_are_the_same() {
-    let sum = Expr::binary(Binary::Add, column(0), column(1));
-    let larger = Expr::binary(Binary::Greater, column(2), literal(Value::I64(3)));
+    let sum = Expr::binary(BinaryOperator::Add, column(0), column(1));
+    let larger = Expr::binary(BinaryOperator::Greater, column(2), literal(Value::I64(3)));
     let steps = vec![
         Instruction::Let { name: "sum".into(), expr: sum.clone() },
         Instruction::Filter { expr: larger },
@@ -246,10 +246,10 @@ fn groups_beyond_the_budget_are_the_same() {
 
 #[test]
 fn expressions_over_every_value_are_the_same() {
-    use Binary::*;
-    let is_null = |i| Expr::Unary(Unary::IsNull, Box::new(column(i)));
-    let not = |expr| Expr::Unary(Unary::Not, Box::new(expr));
-    let negated = |i| Expr::Unary(Unary::Negate, Box::new(column(i)));
+    use BinaryOperator::*;
+    let is_null = |i| Expr::Unary(UnaryOperator::IsNull, Box::new(column(i)));
+    let not = |expr| Expr::Unary(UnaryOperator::Not, Box::new(expr));
+    let negated = |i| Expr::Unary(UnaryOperator::Negate, Box::new(column(i)));
     let mut exprs = vec![is_null(0), not(column(0)), negated(1)];
     let ops = [Add, Subtract, Multiply, Divide, Remainder, Concat, Equal, NotEqual, Less, LessEqual];
     exprs.extend(ops.map(|op| Expr::binary(op, column(0), column(1))));
@@ -280,7 +280,7 @@ fn texts_of_every_length_are_the_same() {
     check(2, vec![emit(&[1], vec![(AggregateKind::Max, column(0))])], &events);
     check(2, vec![emit(&[1, 0, 1], vec![(AggregateKind::Top, column(1))])], &events);
     for limit in [0, 7, 15, 16, 25] {
-        let expr = Expr::binary(Binary::Equal, column(0), literal(text(limit)));
+        let expr = Expr::binary(BinaryOperator::Equal, column(0), literal(text(limit)));
         check(2, vec![Instruction::Filter { expr }, emit(&[1], vec![])], &events);
     }
 }
@@ -338,9 +338,12 @@ fn ends() -> Vec<Instruction> {
 
 #[test]
 fn joins_are_the_same() {
-    let same = Expr::binary(Binary::Equal, column(0), column(2));
-    let fewer = || Instruction::Filter { expr: Expr::binary(Binary::Less, column(1), column(3)) };
-    let sum = || Instruction::Let { name: "s".into(), expr: Expr::binary(Binary::Add, column(1), column(3)) };
+    let same = Expr::binary(BinaryOperator::Equal, column(0), column(2));
+    let fewer = || Instruction::Filter { expr: Expr::binary(BinaryOperator::Less, column(1), column(3)) };
+    let sum = || Instruction::Let {
+        name: "s".into(),
+        expr: Expr::binary(BinaryOperator::Add, column(1), column(3)),
+    };
     for end in ends() {
         for on in [None, Some(same.clone())] {
             check_in(2, vec![unpack(on.clone()), end.clone()], &numbers()[..20], packed);
@@ -397,7 +400,7 @@ fn joins_of_which_nothing_more_is_asked_are_the_same() {
 }
 
 fn fewer_before() -> Instruction {
-    Instruction::Filter { expr: Expr::binary(Binary::Equal, column(1), literal(Value::I64(7))) }
+    Instruction::Filter { expr: Expr::binary(BinaryOperator::Equal, column(1), literal(Value::I64(7))) }
 }
 
 #[test]
@@ -434,7 +437,7 @@ fn rows_that_claim_to_count_for_all_numbers_are_the_same() {
         baggage.pack(BAG, TemporalFilter::All, [groups]);
         baggage
     };
-    let is_any = || Expr::binary(Binary::GreaterEqual, column(3), literal(Value::I64(0)));
+    let is_any = || Expr::binary(BinaryOperator::GreaterEqual, column(3), literal(Value::I64(0)));
     let any = Instruction::Filter { expr: is_any() };
     for end in [emit(&[2], vec![]), emit(&[2], vec![(AggregateKind::Count, column(1))])] {
         check_in(2, vec![unpack(None), end.clone()], &numbers()[..20], beyond);

@@ -11,7 +11,7 @@ use crate::limits::MAX_ROWS;
 use crate::weave::name_linker::LinkedAdvice;
 use pivot_advice::{
     AggregateCall, AggregateKind, AggregateState, BagKey, CallArgument, EmitMode, EvalErrors, Expr,
-    FinalValue, Group, Groups, Instruction, JoinKind, LossCounts, TemporalFilter, UnpackedForm, Value,
+    FinalColumn, Group, Groups, Instruction, JoinKind, LossCounts, TemporalFilter, UnpackedForm, Value,
 };
 use pivot_baggage::Baggage;
 use std::borrow::Cow;
@@ -28,12 +28,12 @@ pub enum AdviceEffect<'a> {
     /// be wrong. The caller marks the bag as lost.
     Lose(BagKey, TemporalFilter),
     /// The advice emitted rows.
-    Emit(EmittedRows<'a>),
+    Emit(InterpretedEmit<'a>),
 }
 
 /// Rows for the process's part of a result.
 #[derive(Debug)]
-pub struct EmittedRows<'a> {
+pub struct InterpretedEmit<'a> {
     /// The columns that they are grouped by.
     pub keys: &'a [u16],
     /// The aggregates over each group.
@@ -153,7 +153,7 @@ impl InterpreterRun<'_> {
                 }
                 Instruction::Pack { bag, keep, keys, folds } => return self.pack(*bag, *keep, keys, folds),
                 Instruction::Emit { keys, folds, form } => {
-                    let emission = EmittedRows { keys, folds, form: *form, rows: self.rows };
+                    let emission = InterpretedEmit { keys, folds, form: *form, rows: self.rows };
                     return (!emission.rows.is_empty()).then_some(AdviceEffect::Emit(emission));
                 }
             }
@@ -359,7 +359,7 @@ fn regrouped(
     bag: &Groups,
     keys: &[u16],
     folds: &[AggregateCall],
-    finished: &[FinalValue],
+    finished: &[FinalColumn],
     errors: &mut EvalErrors,
 ) -> Vec<Vec<Value>> {
     let mut groups = table(keys.len(), folds);

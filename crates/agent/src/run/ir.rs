@@ -12,7 +12,7 @@
 //!
 //! A field is observed when a step first reads it, so a condition that fails early leaves the rest of the event alone.
 
-use crate::run::cell_expr::{CellExpr, IntRange};
+use crate::run::cell_expr::{AcceptedInts, CellExpr};
 use crate::run::cells::Cells;
 use crate::site::default_field::DefaultField;
 use pivot_advice::{AggregateKind, BagKey, EvalErrors, QueryId, TemporalFilter};
@@ -72,13 +72,13 @@ pub(crate) enum CompiledStep {
     /// Sets a column to an exported field.
     Observe { column: usize, field: usize },
     /// Sets a column to an exported field, and rejects the event unless the field is in a range.
-    ObserveInRange { column: usize, field: usize, range: IntRange },
+    ObserveInRange { column: usize, field: usize, range: AcceptedInts },
     /// Sets a column to a default field.
     ObserveDefault { column: usize, field: DefaultField },
     /// Sets a column to the value of an expression.
     Let { column: usize, expr: Box<CellExpr> },
     /// Rejects the row unless a column is in a range.
-    InRange { column: usize, range: IntRange },
+    InRange { column: usize, range: AcceptedInts },
     /// Rejects the row unless a condition is true.
     Filter(Box<CellExpr>),
 }

@@ -2,7 +2,7 @@
 
 use crate::run::cells::{Cell, Cells};
 use crate::site::export::Export;
-use crate::site::identity;
+use crate::site::process_identity;
 use pivot_advice::Value;
 use pivot_baggage::Baggage;
 use std::time::SystemTime;
@@ -30,10 +30,10 @@ pub enum DefaultField {
 #[inline(never)]
 pub(crate) fn default_cell(field: DefaultField, tracepoint: &'static str, cells: &mut Cells) -> Cell {
     match field {
-        DefaultField::Host => identity::host(cells),
-        DefaultField::Process => identity::process(cells),
-        DefaultField::Pid => identity::pid(),
-        DefaultField::Thread => identity::thread(cells),
+        DefaultField::Host => process_identity::host(cells),
+        DefaultField::Process => process_identity::process(cells),
+        DefaultField::Pid => process_identity::pid(),
+        DefaultField::Thread => process_identity::thread(cells),
         DefaultField::Tracepoint => cells.text(tracepoint),
         DefaultField::Time => cells.hold(&Export::export(&SystemTime::now())),
         DefaultField::Request => cells.hold(&request()),

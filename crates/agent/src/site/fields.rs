@@ -33,9 +33,9 @@ pub trait FieldValue {
 /// A field whose type implements [`Export`].
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Exported<T>(pub T);
+pub struct ExportableField<T>(pub T);
 
-impl<T: Export> FieldValue for Exported<T> {
+impl<T: Export> FieldValue for ExportableField<T> {
     #[inline(always)]
     fn cell(&self, cells: &mut Cells) -> Cell {
         self.0.cell(cells)

@@ -112,12 +112,12 @@ macro_rules! __field {
     // a different one in every expansion.
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] : $ty:ty = $value:ident $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)* let value: $ty = $value;] [$($done)* {
-            $field, $kind, <$ty as $crate::Export>::TYPE, copied $crate::site::fields::Exported(&value)
+            $field, $kind, <$ty as $crate::Export>::TYPE, copied $crate::site::fields::ExportableField(&value)
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] : $ty:ty = $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $kind, <$ty as $crate::Export>::TYPE, computed $crate::site::fields::Exported::<$ty>($value)
+            $field, $kind, <$ty as $crate::Export>::TYPE, computed $crate::site::fields::ExportableField::<$ty>($value)
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = % $value:ident $(, $($rest:tt)*)?) => {
@@ -150,13 +150,13 @@ macro_rules! __field {
         $crate::__tracepoint!(
             [$name]
             [$($copy)* #[allow(unused_imports)] use $crate::site::export::{TakeByCopy as _, TakeByReference as _}; #[allow(clippy::needless_borrow)] let value = (&$crate::site::export::CapturedVariable(&$value)).take();]
-            [$($done)* { $field, $kind, $crate::Type::Any, copied $crate::site::fields::Exported(&value) }]
+            [$($done)* { $field, $kind, $crate::Type::Any, copied $crate::site::fields::ExportableField(&value) }]
             $($($rest)*)?
         )
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] = $value:expr $(, $($rest:tt)*)?) => {
         $crate::__tracepoint!([$name] [$($copy)*] [$($done)* {
-            $field, $kind, $crate::Type::Any, computed $crate::site::fields::Exported(&$value)
+            $field, $kind, $crate::Type::Any, computed $crate::site::fields::ExportableField(&$value)
         }] $($($rest)*)?)
     };
     ([$name:expr] [$($copy:tt)*] [$($done:tt)*] [$field:ident, $kind:ident] $($rest:tt)*) => {

@@ -9,12 +9,12 @@
 //!             │                                         │
 //!         catalogue ─▶ frontend, which checks           └─ a woven hit ─▶ run: advice reads fields by index
 //!                      queries against it                                   exported: fields, export, formatted
-//!                                                                           default:  default_field, identity
+//!                                                                           default:  default_field, process_identity
 //! ```
 //!
 //! Reading order: [`tracepoint`] (what a call site is and costs), [`declaration`], `macros`, [`catalogue`], then
 //! how a value gets from an expression to a cell: [`fields`], [`export`], [`formatted`]; the fields that all call
-//! sites have: [`default_field`], [`identity`]; and whole functions: [`function`].
+//! sites have: [`default_field`], [`process_identity`]; and whole functions: [`function`].
 
 pub mod catalogue;
 pub mod declaration;
@@ -23,6 +23,6 @@ pub mod export;
 pub mod fields;
 pub mod formatted;
 pub mod function;
-pub mod identity;
 mod macros;
+pub mod process_identity;
 pub mod tracepoint;

@@ -6,7 +6,7 @@ use pivot_advice::advice::MAX_INSTRUCTIONS;
 use pivot_advice::codec::MAX_COLUMNS;
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
-    Advice, AggregateCall, AggregateKind, BagKey, CallArgument, Expr, FinalValue, Instruction, JoinKind,
+    Advice, AggregateCall, AggregateKind, BagKey, CallArgument, Expr, FinalColumn, Instruction, JoinKind,
     TemporalFilter, UnpackedForm,
 };
 
@@ -139,8 +139,8 @@ impl BoundColumns {
             let mut inside = BoundColumns { columns: usize::from(*width), states, ..BoundColumns::default() };
             keys.iter().try_for_each(|key| inside.column(*key))?;
             folds.iter().try_for_each(|fold| inside.fold(fold))?;
-            let missing = |finished: &&FinalValue| usize::from(finished.state) >= folds.len();
-            if let Some(FinalValue { state, .. }) = finished.iter().find(missing) {
+            let missing = |finished: &&FinalColumn| usize::from(finished.state) >= folds.len();
+            if let Some(FinalColumn { state, .. }) = finished.iter().find(missing) {
                 return Err(AgentError::Unbound { what: "state", index: *state });
             }
 
@@ -293,7 +293,7 @@ mod tests {
             Instruction::Unpack { bag, alias, aggregates, matching, on, .. } => {
                 let folds =
                     vec![AggregateCall { aggregate: AggregateKind::Sum, input: CallArgument::State(0) }];
-                let finished = vec![FinalValue { state: 0, finish: pivot_advice::FinalFunction::Plain }];
+                let finished = vec![FinalColumn { state: 0, finish: pivot_advice::FinalFunction::Plain }];
                 let rows = UnpackedForm::Groups { width: 1, keys, folds, finished, distinct: vec![] };
                 let columns = vec!["c".into(); columns];
                 Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on }
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn depth_and_length_are_bounded() {
         let deep = (0..MAX_DEPTH).fold(Expr::Literal(Value::Null), |inner, _| {
-            Expr::Unary(pivot_advice::Unary::IsNull, Box::new(inner))
+            Expr::Unary(pivot_advice::UnaryOperator::IsNull, Box::new(inner))
         });
         let error = AgentError::Limit { what: "levels of an expression", limit: MAX_DEPTH };
         check(vec![Instruction::Filter { expr: deep }, emit(vec![])], Err(error));

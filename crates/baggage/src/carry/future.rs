@@ -125,7 +125,7 @@ pin_project! {
     /// A future that runs in its own branch of the request.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
-    pub struct Forked<F> {
+    pub struct ForkedFuture<F> {
         #[pin]
         inside: InBaggage<F>,
     }
@@ -140,11 +140,13 @@ pin_project! {
 /// it is dropped, if it is a branch of that: what it did happened before. Outside a request the
 /// future runs as it is.
 #[track_caller]
-pub fn forked<F: Future>(future: F) -> Forked<F> {
-    Forked { inside: InBaggage { future: Some(future), baggage: fork(), on_drop: OnFutureDrop::Rejoin } }
+pub fn forked<F: Future>(future: F) -> ForkedFuture<F> {
+    ForkedFuture {
+        inside: InBaggage { future: Some(future), baggage: fork(), on_drop: OnFutureDrop::Rejoin },
+    }
 }
 
-impl<F: Future> Future for Forked<F> {
+impl<F: Future> Future for ForkedFuture<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {

@@ -7,7 +7,7 @@ use pivot_advice::codec::{ByteReader, put_varint};
 
 /// The value of a field, by its wire type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EncodedFieldValue<'a> {
+pub(crate) enum ProtoFieldValue<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
@@ -21,22 +21,22 @@ pub(crate) struct EncodedField<'a> {
     /// The number by which the schema names it.
     pub(crate) number: u64,
     /// Its value.
-    pub(crate) value: EncodedFieldValue<'a>,
+    pub(crate) value: ProtoFieldValue<'a>,
     /// All its bytes, by which a field that this build does not know travels on.
     pub(crate) raw: &'a [u8],
 }
 
 impl<'a> EncodedField<'a> {
     pub(crate) fn varint(self) -> Result<u64, BaggageError> {
-        if let EncodedFieldValue::Varint(x) = self.value { Ok(x) } else { Err(wrong_type()) }
+        if let ProtoFieldValue::Varint(x) = self.value { Ok(x) } else { Err(wrong_type()) }
     }
 
     pub(crate) fn fixed64(self) -> Result<u64, BaggageError> {
-        if let EncodedFieldValue::Fixed64(x) = self.value { Ok(x) } else { Err(wrong_type()) }
+        if let ProtoFieldValue::Fixed64(x) = self.value { Ok(x) } else { Err(wrong_type()) }
     }
 
     pub(crate) fn bytes(self) -> Result<&'a [u8], BaggageError> {
-        if let EncodedFieldValue::Bytes(x) = self.value { Ok(x) } else { Err(wrong_type()) }
+        if let ProtoFieldValue::Bytes(x) = self.value { Ok(x) } else { Err(wrong_type()) }
     }
 }
 
@@ -57,17 +57,17 @@ pub(crate) fn for_each_field<'a>(
         // A key is the number of the field, and its wire type in the lowest three bits.
         let key = take_varint(&mut rest)?;
         let value = match key & 7 {
-            0 => EncodedFieldValue::Varint(take_varint(&mut rest)?),
-            1 => EncodedFieldValue::Fixed64(u64::from_le_bytes(*take_chunk(&mut rest)?)),
+            0 => ProtoFieldValue::Varint(take_varint(&mut rest)?),
+            1 => ProtoFieldValue::Fixed64(u64::from_le_bytes(*take_chunk(&mut rest)?)),
             2 => {
                 let length = usize::try_from(take_varint(&mut rest)?).unwrap_or(usize::MAX);
                 let (bytes, after) = rest.split_at_checked(length).ok_or(DecodeError::Truncated)?;
                 rest = after;
-                EncodedFieldValue::Bytes(bytes)
+                ProtoFieldValue::Bytes(bytes)
             }
             5 => {
                 take_chunk::<4>(&mut rest)?;
-                EncodedFieldValue::Fixed32
+                ProtoFieldValue::Fixed32
             }
             _ => return Err(wrong_type()),
         };

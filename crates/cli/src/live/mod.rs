@@ -27,6 +27,6 @@ mod screen;
 mod trend;
 mod watch;
 
-pub(crate) use query_view::{DisplayMode, QueryView, waiting};
+pub(crate) use query_view::{QueryView, RowLayout, waiting};
 pub(crate) use screen::{read_key, restore_terminal};
 pub(crate) use watch::{WatchEnd, watch};

@@ -38,19 +38,19 @@ pub(crate) enum ShownRows {
 
 /// Whether the rows of a result are drawn as a table, or expanded to one line for each value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DisplayMode {
+pub(crate) enum RowLayout {
     /// A line per row.
     Table,
     /// A line per value, in a block per row.
     Expanded,
 }
 
-impl DisplayMode {
+impl RowLayout {
     /// Returns the other mode.
-    pub(crate) fn toggled(self) -> DisplayMode {
+    pub(crate) fn toggled(self) -> RowLayout {
         match self {
-            DisplayMode::Table => DisplayMode::Expanded,
-            DisplayMode::Expanded => DisplayMode::Table,
+            RowLayout::Table => RowLayout::Expanded,
+            RowLayout::Expanded => RowLayout::Table,
         }
     }
 }
@@ -66,7 +66,7 @@ pub(crate) struct QueryView {
     pub(crate) warnings: Vec<String>,
     pub(crate) columns: Vec<FrameColumn>,
     pub(crate) scope: ShownRows,
-    pub(crate) layout: DisplayMode,
+    pub(crate) layout: RowLayout,
     /// How the frontend saw the query last; `None` until it was asked, or once the query is gone.
     pub(crate) status: Option<ListedQuery>,
     /// The column with the bars, known from the first frame on.
@@ -89,7 +89,7 @@ impl QueryView {
             warnings: Vec::new(),
             columns: Vec::new(),
             scope: ShownRows::SinceInstall,
-            layout: DisplayMode::Table,
+            layout: RowLayout::Table,
             status: None,
             measure: None,
             newest: None,
@@ -206,8 +206,8 @@ impl QueryView {
             ShownRows::LastWindow => "w since install",
         };
         let layout = match self.layout {
-            DisplayMode::Table => "x expanded",
-            DisplayMode::Expanded => "x table",
+            RowLayout::Table => "x expanded",
+            RowLayout::Expanded => "x table",
         };
         format!("q stop   {scope}   {layout}")
     }
@@ -260,8 +260,8 @@ impl QueryView {
         }
 
         let (heading_lines, lines_per_row) = match self.layout {
-            DisplayMode::Table => (2, 1),
-            DisplayMode::Expanded => (0, self.columns.len() + 1),
+            RowLayout::Table => (2, 1),
+            RowLayout::Expanded => (0, self.columns.len() + 1),
         };
         let other_lines = if other.is_some() { lines_per_row } else { 0 };
 
@@ -274,8 +274,8 @@ impl QueryView {
         let shown: Vec<FrameRow> = rows.iter().take(fitting).map(|row| (*row).clone()).collect();
 
         let mut out = match self.layout {
-            DisplayMode::Table => self.table(&shown, other, columns).render(columns, paint),
-            DisplayMode::Expanded => expanded_rows(&self.columns, &shown, other, columns, paint),
+            RowLayout::Table => self.table(&shown, other, columns).render(columns, paint),
+            RowLayout::Expanded => expanded_rows(&self.columns, &shown, other, columns, paint),
         };
 
         // The other groups stay last: "more" counts rows that have a group of their own.
@@ -357,7 +357,7 @@ mod tests {
     fn the_screen_fits_any_terminal() {
         for columns in [1, 10, 40, 80, 300] {
             for rows in [1, 3, 8, 24] {
-                for layout in [DisplayMode::Table, DisplayMode::Expanded] {
+                for layout in [RowLayout::Table, RowLayout::Expanded] {
                     let view = QueryView { layout, ..view(50) };
                     let lines = view.screen(
                         Duration::from_secs(65),

@@ -14,7 +14,7 @@ use crate::error::CliError;
 use crate::format::WindowFile;
 use crate::humanize::{duration, time_since};
 use crate::input::{InputItem, InputQuery, InputSource};
-use crate::live::{DisplayMode, QueryView, WatchEnd, read_key, restore_terminal, watch};
+use crate::live::{QueryView, RowLayout, WatchEnd, read_key, restore_terminal, watch};
 use crate::params::QueryParams;
 use crate::table::{StyleMode, TextRole};
 use crate::terminal;
@@ -39,7 +39,7 @@ pub(crate) struct ReplSession {
     /// The tracepoints that Tab offers; renewed before each prompt.
     catalogue: CompletionCatalogue,
     paint: StyleMode,
-    layout: DisplayMode,
+    layout: RowLayout,
     timing: StatementTiming,
     /// Values of `$name`, set by `\set`.
     params: QueryParams,
@@ -76,7 +76,7 @@ impl ReplSession {
             connection,
             catalogue: CompletionCatalogue::default(),
             paint: StyleMode::for_stream(&io::stdout()),
-            layout: DisplayMode::Table,
+            layout: RowLayout::Table,
             timing: StatementTiming::Off,
             params: QueryParams::default(),
             last: None,
@@ -200,8 +200,8 @@ impl ReplSession {
     fn toggle_layout(&mut self) -> Result<(), CliError> {
         self.layout = self.layout.toggled();
         let layout = match self.layout {
-            DisplayMode::Table => "as tables",
-            DisplayMode::Expanded => "expanded",
+            RowLayout::Table => "as tables",
+            RowLayout::Expanded => "expanded",
         };
         self.print_line(TextRole::Quiet, &format!("rows are shown {layout}"))
     }

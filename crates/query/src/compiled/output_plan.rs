@@ -10,7 +10,7 @@
 use crate::plan::{PlanColumn, expr_text, map_columns, narrow};
 use crate::resolve::{ResolvedGroups, ResolvedQuery, ResolvedResult, RowValue, SECONDS, SortKey};
 use pivot_advice::{
-    AggregateKind, AggregateState, EmitMode, EvalErrors, Expr, FinalValue, Groups, Type, Value,
+    AggregateKind, AggregateState, EmitMode, EvalErrors, Expr, FinalColumn, Groups, Type, Value,
 };
 
 /// How the frontend computes a query's result from merged groups: its columns, HAVING, ORDER BY, LIMIT.
@@ -57,7 +57,7 @@ pub struct OutputAggregate {
     /// Its name.
     pub name: String,
     /// The state, and the value that is wanted of it.
-    pub finished: FinalValue,
+    pub finished: FinalColumn,
     /// Its type.
     pub ty: Type,
 }
@@ -119,7 +119,7 @@ impl OutputPlan {
         let keys = grouped.keys.iter().map(|key| OutputKey { name: key.name.clone(), ty: key.ty });
         let finished = grouped.finished.iter().map(|value| OutputAggregate {
             name: value.name.clone(),
-            finished: FinalValue { state: narrow(value.fold), finish: value.finish },
+            finished: FinalColumn { state: narrow(value.fold), finish: value.finish },
             ty: value.ty,
         });
         let columns = grouped.columns.iter().map(|column| OutputColumn {

@@ -5,7 +5,7 @@ use super::run_settings::RunSettings;
 use crate::diagnostic::Diagnostics;
 use crate::lower::{lower, lower_measured};
 use crate::plan::Plan;
-use pivot_advice::{Advice, AggregateKind, EmitMode, Expr, FinalFunction, FinalValue, QueryId, Type};
+use pivot_advice::{Advice, AggregateKind, EmitMode, Expr, FinalColumn, FinalFunction, QueryId, Type};
 
 /// A query that can be installed.
 #[derive(Debug, Clone)]
@@ -87,6 +87,6 @@ impl QueryProgram {
 
 /// Returns the value of a state as it is.
 fn plain_value(name: &str, state: u16, ty: Type) -> OutputAggregate {
-    let finished = FinalValue { state, finish: FinalFunction::Plain };
+    let finished = FinalColumn { state, finish: FinalFunction::Plain };
     OutputAggregate { name: name.into(), finished, ty }
 }

@@ -7,15 +7,14 @@
 //!                       └─▶ classes     colours and completion of a line being typed
 //! ```
 
-mod classes;
 mod functions;
 mod keywords;
 mod lexer;
 mod number;
 mod statements;
 mod token;
+mod token_classes;
 
-pub use classes::{ClassifiedToken, TokenClass, classify};
 pub use functions::{FunctionEntry, FunctionKind, functions};
 pub(crate) use functions::{FunctionMeaning, SpecialAggregate, aggregate_function, count_distinct, function};
 pub(crate) use keywords::{ClauseKind, KeywordReservation, is_contextual, is_reserved};
@@ -23,3 +22,4 @@ pub use keywords::{KEYWORDS, Keyword};
 pub(crate) use lexer::tokens;
 pub use statements::{StatementText, is_complete, statements};
 pub(crate) use token::{TextSpan, Token, TokenKind};
+pub use token_classes::{ClassifiedToken, TokenClass, classify};

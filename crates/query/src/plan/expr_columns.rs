@@ -1,7 +1,7 @@
 //! The columns in an expression: finds them, and puts other columns or expressions in their place.
 
 use pivot_advice::expr::MAX_DEPTH;
-use pivot_advice::{Binary, Expr};
+use pivot_advice::{BinaryOperator, Expr};
 use std::collections::BTreeSet;
 
 /// An expression that would grow beyond this many parts keeps its LETs. A chain of LETs that each use the
@@ -73,7 +73,7 @@ pub(crate) fn columns_of(expr: &Expr) -> BTreeSet<u16> {
 /// Returns the operands of the ANDs at the top of a condition.
 pub(crate) fn conjuncts(condition: Expr) -> Vec<Expr> {
     match condition {
-        Expr::Binary(Binary::And, left, right) => {
+        Expr::Binary(BinaryOperator::And, left, right) => {
             let mut list = conjuncts(*left);
             list.extend(conjuncts(*right));
             list

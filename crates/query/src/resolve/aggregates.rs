@@ -14,7 +14,9 @@ use crate::diagnostic::Diagnostic;
 use crate::lexical::{FunctionMeaning, SpecialAggregate, aggregate_function, count_distinct};
 use crate::plan::PlanColumn;
 use crate::syntax::ast::{AstExpr, AstExprKind, NameAt, TextSpan};
-use pivot_advice::{AggregateKind, Binary, Expr, FinalFunction, Function, Type, Value, finished_type};
+use pivot_advice::{
+    AggregateKind, BinaryOperator, Expr, FinalFunction, Function, Type, Value, finished_type,
+};
 
 /// The most values that TOPK gives.
 const MAX_TOP: i128 = 64;
@@ -264,12 +266,12 @@ impl Resolver<'_> {
         };
 
         let seconds = self.placeholder("seconds".into(), Type::F64, SelectPlaceholder::Seconds, name.span);
-        let Some(ty) = typing::binary(Binary::Divide, counted.ty, Type::F64) else {
+        let Some(ty) = typing::binary(BinaryOperator::Divide, counted.ty, Type::F64) else {
             let wrong = Diagnostic::error(name.span, format!("RATE of {} has no meaning", counted.ty));
             self.report(wrong.detail(format!("this is {}", counted.ty)));
             return TypedExpr::unknown();
         };
-        TypedExpr { expr: Expr::binary(Binary::Divide, counted.expr, seconds.expr), ty }
+        TypedExpr { expr: Expr::binary(BinaryOperator::Divide, counted.expr, seconds.expr), ty }
     }
 
     /// Returns the column that stands for something of the group.

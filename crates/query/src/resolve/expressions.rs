@@ -10,7 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::suggest::nearest;
 use crate::syntax::ast::{AstExpr, AstExprKind, TextSpan};
 use pivot_advice::expr::MAX_DEPTH;
-use pivot_advice::{Binary, Expr, Pattern, Type, Unary, Value};
+use pivot_advice::{BinaryOperator, Expr, Pattern, Type, UnaryOperator, Value};
 
 /// The most expressions inside one; a list of IN may be long, nothing may be endless.
 const MAX_SIZE: usize = 1 << 14;
@@ -28,7 +28,7 @@ fn is_null(typed: &TypedExpr) -> bool {
     typed.expr == Expr::Literal(Value::Null) && typed.ty == Type::Null
 }
 
-fn binary(op: Binary, left: TypedExpr, right: TypedExpr, ty: Type) -> TypedExpr {
+fn binary(op: BinaryOperator, left: TypedExpr, right: TypedExpr, ty: Type) -> TypedExpr {
     TypedExpr { expr: Expr::binary(op, left.expr, right.expr), ty }
 }
 
@@ -83,7 +83,7 @@ impl Resolver<'_> {
             }
             AstExprKind::Not(x) => {
                 let x = self.expression_of(x, scope, Type::Bool, "the operand of NOT");
-                TypedExpr { expr: Expr::Unary(Unary::Not, Box::new(x.expr)), ty: Type::Bool }
+                TypedExpr { expr: Expr::Unary(UnaryOperator::Not, Box::new(x.expr)), ty: Type::Bool }
             }
             AstExprKind::Negate(x) => self.negate(x, scope),
 
@@ -105,7 +105,7 @@ impl Resolver<'_> {
             },
             AstExprKind::IsNull(x) => {
                 let x = self.expression(x, scope);
-                TypedExpr { expr: Expr::Unary(Unary::IsNull, Box::new(x.expr)), ty: Type::Bool }
+                TypedExpr { expr: Expr::Unary(UnaryOperator::IsNull, Box::new(x.expr)), ty: Type::Bool }
             }
 
             AstExprKind::Case { operand, arms, otherwise } => {
@@ -140,14 +140,14 @@ impl Resolver<'_> {
             Expr::Literal(Value::I64(x)) if x != i64::MIN => Expr::Literal(Value::I64(-x)),
             Expr::Literal(Value::F64(x)) => Expr::Literal(Value::double(-x)),
             Expr::Literal(Value::Duration(x)) if x != i64::MIN => Expr::Literal(Value::Duration(-x)),
-            other => Expr::Unary(Unary::Negate, Box::new(other)),
+            other => Expr::Unary(UnaryOperator::Negate, Box::new(other)),
         };
         TypedExpr { expr, ty }
     }
 
     /// Resolves a row of ANDs or ORs as a balanced tree, so that a hundred conditions nest seven deep.
-    fn connective(&mut self, op: Binary, list: &[AstExpr], scope: &NameScope) -> TypedExpr {
-        let what = if op == Binary::And { "an operand of AND" } else { "an operand of OR" };
+    fn connective(&mut self, op: BinaryOperator, list: &[AstExpr], scope: &NameScope) -> TypedExpr {
+        let what = if op == BinaryOperator::And { "an operand of AND" } else { "an operand of OR" };
         let mut level: Vec<Expr> = Vec::with_capacity(list.len());
         for operand in list {
             level.push(self.expression_of(operand, scope, Type::Bool, what).expr);
@@ -168,7 +168,7 @@ impl Resolver<'_> {
         level.pop().map_or_else(TypedExpr::unknown, |expr| TypedExpr { expr, ty: Type::Bool })
     }
 
-    fn chain(&mut self, first: &AstExpr, rest: &[(Binary, AstExpr)], scope: &NameScope) -> TypedExpr {
+    fn chain(&mut self, first: &AstExpr, rest: &[(BinaryOperator, AstExpr)], scope: &NameScope) -> TypedExpr {
         let mut left = self.expression(first, scope);
         if rest.len() >= MAX_DEPTH {
             let wrong = format!("more than {MAX_DEPTH} operands in a row");
@@ -191,26 +191,26 @@ impl Resolver<'_> {
         left
     }
 
-    fn mismatch(&mut self, op: Binary, left: Type, right: Type, span: TextSpan) {
+    fn mismatch(&mut self, op: BinaryOperator, left: Type, right: Type, span: TextSpan) {
         let (message, detail) = match op {
-            Binary::Add => ("cannot add", "+"),
-            Binary::Subtract => ("cannot subtract", "-"),
-            Binary::Multiply => ("cannot multiply", "*"),
-            Binary::Divide => ("cannot divide", "/"),
-            Binary::Remainder => ("cannot take the remainder of", "%"),
+            BinaryOperator::Add => ("cannot add", "+"),
+            BinaryOperator::Subtract => ("cannot subtract", "-"),
+            BinaryOperator::Multiply => ("cannot multiply", "*"),
+            BinaryOperator::Divide => ("cannot divide", "/"),
+            BinaryOperator::Remainder => ("cannot take the remainder of", "%"),
             _ => ("cannot compare", "with"),
         };
 
         let wrong = Diagnostic::error(span, format!("{message} {left} and {right}"));
         let wrong = wrong.detail(format!("{left} {detail} {right}"));
         // `+` joins text in other languages.
-        let texts = left == Type::String && right == Type::String && op == Binary::Add;
+        let texts = left == Type::String && right == Type::String && op == BinaryOperator::Add;
         self.report(if texts { wrong.hint("text is joined with `||`") } else { wrong });
     }
 
     pub(super) fn compare(
         &mut self,
-        op: Binary,
+        op: BinaryOperator,
         left: TypedExpr,
         right: TypedExpr,
         span: TextSpan,
@@ -242,9 +242,9 @@ impl Resolver<'_> {
         let high = self.expression(high, scope);
 
         // Both bounds belong to the range, as in SQL.
-        let above = self.compare(Binary::GreaterEqual, x.clone(), low, span);
-        let below = self.compare(Binary::LessEqual, x, high, span);
-        binary(Binary::And, above, below, Type::Bool)
+        let above = self.compare(BinaryOperator::GreaterEqual, x.clone(), low, span);
+        let below = self.compare(BinaryOperator::LessEqual, x, high, span);
+        binary(BinaryOperator::And, above, below, Type::Bool)
     }
 
     fn is_in(&mut self, x: &AstExpr, list: &[AstExpr], span: TextSpan, scope: &NameScope) -> TypedExpr {
@@ -254,7 +254,7 @@ impl Resolver<'_> {
         for written in list {
             let item = self.expression(written, scope);
             if !typing::comparable(x.ty, item.ty) {
-                self.mismatch(Binary::Equal, x.ty, item.ty, written.span);
+                self.mismatch(BinaryOperator::Equal, x.ty, item.ty, written.span);
             }
             items.push(item.expr);
         }
@@ -294,7 +294,7 @@ impl Resolver<'_> {
             let condition = match &operand {
                 Some(operand) => {
                     let value = self.expression(when, scope);
-                    self.compare(Binary::Equal, operand.clone(), value, when.span)
+                    self.compare(BinaryOperator::Equal, operand.clone(), value, when.span)
                 }
                 None => self.expression_of(when, scope, Type::Bool, "the condition of WHEN"),
             };

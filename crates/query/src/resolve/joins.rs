@@ -10,7 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::plan::{PlanColumn, StageEnd, StageJoin, StageSource, StageStep, columns_of, conjuncts};
 use crate::suggest::nearest;
 use crate::syntax::ast::{JoinClause, TextSpan};
-use pivot_advice::{Expr, JoinKind, Type, Unary};
+use pivot_advice::{Expr, JoinKind, Type, UnaryOperator};
 
 /// The alias behind the arrow of `ON child -> parent`, whose events the joined tuples happen before.
 struct JoinParent {
@@ -211,6 +211,6 @@ fn distinct_columns(binding: &AliasBinding) -> Vec<Expr> {
 /// Returns an expression that is null in rows for which a LEFT JOIN found no group, and `expr` in all others.
 /// `rows` is the column with the group's number of rows: every group has one, so null means that there was none.
 fn if_matched(rows: u16, expr: Expr) -> Expr {
-    let missing = Expr::Unary(Unary::IsNull, Box::new(Expr::Column(rows)));
-    Expr::Case(vec![(Expr::Unary(Unary::Not, Box::new(missing)), expr)], None)
+    let missing = Expr::Unary(UnaryOperator::IsNull, Box::new(Expr::Column(rows)));
+    Expr::Case(vec![(Expr::Unary(UnaryOperator::Not, Box::new(missing)), expr)], None)
 }

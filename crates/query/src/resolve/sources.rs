@@ -20,7 +20,7 @@ use crate::suggest::nearest;
 use crate::syntax::ast::{
     AstExpr, NameAt, SourceClause, SourceKind, TemporalChoice, TextSpan, TracepointPattern,
 };
-use pivot_advice::{Binary, Expr, TemporalFilter, Type};
+use pivot_advice::{BinaryOperator, Expr, TemporalFilter, Type};
 
 /// Why a name may be right that nobody knows.
 const UNREACHED: &str =
@@ -203,7 +203,7 @@ impl Resolver<'_> {
         for (field, value) in &pattern.fields {
             let typed = self.member_of(&binding, &site.alias, &field.text, field.span);
             let wanted = TypedExpr { expr: Expr::Literal(value.clone()), ty: value.type_of() };
-            let condition = self.compare(Binary::Equal, typed, wanted, field.span);
+            let condition = self.compare(BinaryOperator::Equal, typed, wanted, field.span);
             self.filter(&StepDestination::Members(site.stage, binding.members()), condition.expr);
         }
         binding

@@ -2,7 +2,7 @@
 //!
 //! A type that is not known before the query runs is checked as it runs: what does not fit is null there.
 
-use pivot_advice::{Binary, Function, Type};
+use pivot_advice::{BinaryOperator, Function, Type};
 
 /// Returns whether a value of one type can be compared with a value of the other.
 pub(super) fn comparable(a: Type, b: Type) -> bool {
@@ -24,8 +24,8 @@ pub(super) fn fits(ty: Type, wanted: Type) -> bool {
 }
 
 /// Returns the type of an operator's result, or `None` if the operands do not go together.
-pub(super) fn binary(op: Binary, a: Type, b: Type) -> Option<Type> {
-    use Binary::*;
+pub(super) fn binary(op: BinaryOperator, a: Type, b: Type) -> Option<Type> {
+    use BinaryOperator::*;
     match op {
         And | Or => (fits(a, Type::Bool) && fits(b, Type::Bool)).then_some(Type::Bool),
         Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual => {
@@ -36,8 +36,8 @@ pub(super) fn binary(op: Binary, a: Type, b: Type) -> Option<Type> {
     }
 }
 
-fn arithmetic(op: Binary, a: Type, b: Type) -> Option<Type> {
-    use Binary::*;
+fn arithmetic(op: BinaryOperator, a: Type, b: Type) -> Option<Type> {
+    use BinaryOperator::*;
     use Type::*;
     match (op, a, b) {
         // A difference of unsigned numbers may be negative.

@@ -1,7 +1,7 @@
 //! The query as it was written, with the place of everything.
 
 use crate::lexical::aggregate_function;
-use pivot_advice::{Binary, JoinKind, Type, Value};
+use pivot_advice::{BinaryOperator, JoinKind, Type, Value};
 use std::rc::Rc;
 
 pub(crate) use crate::lexical::TextSpan;
@@ -178,10 +178,10 @@ pub(crate) enum AstExprKind {
     Not(Box<AstExpr>),
     Negate(Box<AstExpr>),
     /// AND and OR over all operands of one level.
-    Connective(Binary, Vec<AstExpr>),
+    Connective(BinaryOperator, Vec<AstExpr>),
     /// Operators of one strength, from the left.
-    Chain(Box<AstExpr>, Vec<(Binary, AstExpr)>),
-    Compare(Binary, Box<AstExpr>, Box<AstExpr>),
+    Chain(Box<AstExpr>, Vec<(BinaryOperator, AstExpr)>),
+    Compare(BinaryOperator, Box<AstExpr>, Box<AstExpr>),
     In(Box<AstExpr>, Vec<AstExpr>),
     Between(Box<AstExpr>, Box<AstExpr>, Box<AstExpr>),
     Like(Box<AstExpr>, String),

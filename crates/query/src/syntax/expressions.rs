@@ -14,25 +14,27 @@ use nom::branch::alt;
 use nom::combinator::{cut, map, opt, value};
 use nom::multi::{many0, many0_count, many1};
 use nom::sequence::{delimited, pair, preceded};
-use pivot_advice::{Binary, Type, Value};
+use pivot_advice::{BinaryOperator, Type, Value};
 
-const COMPARISONS: [(&str, Binary); 7] = [
-    ("=", Binary::Equal),
-    ("!=", Binary::NotEqual),
-    ("<>", Binary::NotEqual),
-    ("<", Binary::Less),
-    ("<=", Binary::LessEqual),
-    (">", Binary::Greater),
-    (">=", Binary::GreaterEqual),
+const COMPARISONS: [(&str, BinaryOperator); 7] = [
+    ("=", BinaryOperator::Equal),
+    ("!=", BinaryOperator::NotEqual),
+    ("<>", BinaryOperator::NotEqual),
+    ("<", BinaryOperator::Less),
+    ("<=", BinaryOperator::LessEqual),
+    (">", BinaryOperator::Greater),
+    (">=", BinaryOperator::GreaterEqual),
 ];
-const SUMS: [(&str, Binary); 2] = [("+", Binary::Add), ("-", Binary::Subtract)];
-const PRODUCTS: [(&str, Binary); 3] =
-    [("*", Binary::Multiply), ("/", Binary::Divide), ("%", Binary::Remainder)];
-const CONCATS: [(&str, Binary); 1] = [("||", Binary::Concat)];
+const SUMS: [(&str, BinaryOperator); 2] = [("+", BinaryOperator::Add), ("-", BinaryOperator::Subtract)];
+const PRODUCTS: [(&str, BinaryOperator); 3] =
+    [("*", BinaryOperator::Multiply), ("/", BinaryOperator::Divide), ("%", BinaryOperator::Remainder)];
+const CONCATS: [(&str, BinaryOperator); 1] = [("||", BinaryOperator::Concat)];
 
 /// Parses a whole expression.
 pub(crate) fn expression(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
-    connective(input, Binary::Or, "OR", |input| connective(input, Binary::And, "AND", negation))
+    connective(input, BinaryOperator::Or, "OR", |input| {
+        connective(input, BinaryOperator::And, "AND", negation)
+    })
 }
 
 /// One or more of `item` between commas.
@@ -49,7 +51,7 @@ pub(crate) fn comma_list<'a, T>(
 
 fn connective<'a>(
     input: TokenStream<'a>,
-    op: Binary,
+    op: BinaryOperator,
     word: &'static str,
     operand: impl Fn(TokenStream<'a>) -> ParseResult<'a, AstExpr>,
 ) -> ParseResult<'a, AstExpr> {
@@ -112,7 +114,7 @@ struct ComparisonTail {
 }
 
 enum ComparisonTest {
-    Compare(Binary, AstExpr),
+    Compare(BinaryOperator, AstExpr),
     IsNull,
     In(Vec<AstExpr>),
     Between(AstExpr, AstExpr),
@@ -174,7 +176,7 @@ fn text<'a>(what: &'static str) -> impl Fn(TokenStream<'a>) -> ParseResult<'a, N
 
 fn chain<'a>(
     input: TokenStream<'a>,
-    table: &'static [(&'static str, Binary)],
+    table: &'static [(&'static str, BinaryOperator)],
     shown: &'static str,
     operand: impl Fn(TokenStream<'a>) -> ParseResult<'a, AstExpr>,
 ) -> ParseResult<'a, AstExpr> {

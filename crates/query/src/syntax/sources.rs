@@ -55,8 +55,8 @@ fn source(input: TokenStream<'_>) -> ParseResult<'_, SourceClause> {
         }
         // `First` without a parenthesis or a count is the name of a tracepoint.
         Some(TokenKind::Word(word)) => match temporal_word(word) {
-            Some((which, CountPlace::Argument)) => counted(input, which)?,
-            Some((which, CountPlace::Before)) if opens(input) => temporal(input, which)?,
+            Some((which, TemporalCountSyntax::Argument)) => counted(input, which)?,
+            Some((which, TemporalCountSyntax::Before)) if opens(input) => temporal(input, which)?,
             _ if word.eq_ignore_ascii_case("UNNEST") && opens(input) => unnest(input)?,
             _ => named(input)?,
         },
@@ -69,19 +69,19 @@ fn source(input: TokenStream<'_>) -> ParseResult<'_, SourceClause> {
 
 /// Where a temporal source says how many tuples it keeps.
 #[derive(Debug, Clone, Copy)]
-enum CountPlace {
+enum TemporalCountSyntax {
     /// `First 3 (T)`
     Before,
     /// `FirstN(3, T)`
     Argument,
 }
 
-fn temporal_word(word: &str) -> Option<(TemporalChoice, CountPlace)> {
+fn temporal_word(word: &str) -> Option<(TemporalChoice, TemporalCountSyntax)> {
     let words = [
-        ("First", TemporalChoice::First, CountPlace::Before),
-        ("MostRecent", TemporalChoice::MostRecent, CountPlace::Before),
-        ("FirstN", TemporalChoice::First, CountPlace::Argument),
-        ("MostRecentN", TemporalChoice::MostRecent, CountPlace::Argument),
+        ("First", TemporalChoice::First, TemporalCountSyntax::Before),
+        ("MostRecent", TemporalChoice::MostRecent, TemporalCountSyntax::Before),
+        ("FirstN", TemporalChoice::First, TemporalCountSyntax::Argument),
+        ("MostRecentN", TemporalChoice::MostRecent, TemporalCountSyntax::Argument),
     ];
     let found = words.into_iter().find(|(text, ..)| word.eq_ignore_ascii_case(text));
     found.map(|(_, which, count)| (which, count))

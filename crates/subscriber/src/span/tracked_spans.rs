@@ -59,7 +59,7 @@ pub(crate) fn is_own(id: &Id) -> bool {
 
 /// A span that somebody waits for.
 #[derive(Debug)]
-pub(crate) struct OpenSpan {
+pub(crate) struct TrackedSpan {
     site: &'static CallsiteTracepoints,
     /// Whether its end is an event. Not if it began before the end was woven: its values were not kept.
     fires_at_end: bool,
@@ -78,7 +78,7 @@ pub(crate) struct OpenSpan {
     carried: Option<CarriedRequest>,
 }
 
-type Shard = HashMap<u64, OpenSpan, RandomState>;
+type Shard = HashMap<u64, TrackedSpan, RandomState>;
 
 /// All spans of one subscriber that somebody waits for.
 #[derive(Debug, Default)]
@@ -112,7 +112,7 @@ impl TrackedSpans {
     }
 
     /// Runs with a span; `None` if nobody waits for it, and without a lock if nobody waits for any.
-    fn with_span<R>(&self, id: u64, f: impl FnOnce(&mut OpenSpan) -> R) -> Option<R> {
+    fn with_span<R>(&self, id: u64, f: impl FnOnce(&mut TrackedSpan) -> R) -> Option<R> {
         if self.count.load(Ordering::Relaxed) == 0 {
             return None;
         }
@@ -139,7 +139,7 @@ impl TrackedSpans {
             }
         }
 
-        let span = OpenSpan {
+        let span = TrackedSpan {
             site,
             fires_at_end: site.exit.is_some_and(|exit| exit.is_woven()),
             values,
@@ -340,7 +340,7 @@ impl TrackedSpans {
     }
 }
 
-impl OpenSpan {
+impl TrackedSpan {
     fn end(mut self) {
         match self.carried.take() {
             // The end is part of the request that the span carries.

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use pivot_store::{Cluster, ClusterPlan, FileSizes, ProcessRole};
+use pivot_store::{Cluster, ClusterPlan, DataSet, ProcessRole};
 
 /// An address where nothing listens: the agents of the processes find no frontend, which must not matter.
 pub const NO_FRONTEND: &str = "http://127.0.0.1:9";
@@ -13,7 +13,7 @@ pub fn plan(clients: &[ProcessRole]) -> ClusterPlan {
     ClusterPlan {
         clients: clients.to_vec(),
         frontend: Some(NO_FRONTEND.to_owned()),
-        dataset: FileSizes::small(),
+        dataset: DataSet::small(),
         ..ClusterPlan::default()
     }
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 pub struct Regex {
     begins: bool,
     ends: bool,
-    pieces: Vec<(RegexAtom, Quantifier)>,
+    pieces: Vec<(RegexAtom, RegexQuantifier)>,
     group: Option<Range<usize>>,
 }
 
@@ -23,7 +23,7 @@ enum RegexAtom {
 
 /// How often an atom of a regular expression may occur: nothing, `?`, `*` or `+` behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Quantifier {
+enum RegexQuantifier {
     Once,
     Perhaps,
     Often,
@@ -51,11 +51,11 @@ impl Regex {
                 _ => RegexAtom::Char(*random.pick(&['a', 'b', '1', 'a', 'é', '.'])),
             };
             let times = [
-                Quantifier::Once,
-                Quantifier::Once,
-                Quantifier::Perhaps,
-                Quantifier::Often,
-                Quantifier::OnceOrMore,
+                RegexQuantifier::Once,
+                RegexQuantifier::Once,
+                RegexQuantifier::Perhaps,
+                RegexQuantifier::Often,
+                RegexQuantifier::OnceOrMore,
             ];
             pieces.push((atom, *random.pick(&times)));
         }
@@ -93,10 +93,10 @@ impl Regex {
         let fitting = text[at..].iter().take_while(|c| atom.fits(**c)).count();
 
         let (least, most) = match times {
-            Quantifier::Once => (1, 1),
-            Quantifier::Perhaps => (0, 1),
-            Quantifier::Often => (0, usize::MAX),
-            Quantifier::OnceOrMore => (1, usize::MAX),
+            RegexQuantifier::Once => (1, 1),
+            RegexQuantifier::Perhaps => (0, 1),
+            RegexQuantifier::Often => (0, usize::MAX),
+            RegexQuantifier::OnceOrMore => (1, usize::MAX),
         };
 
         (least..=fitting.min(most)).rev().find_map(|length| {
@@ -132,10 +132,10 @@ impl Display for Regex {
                 RegexAtom::NoneOf(list) => write!(f, "[^{}]", list.iter().collect::<String>())?,
             }
             f.write_str(match times {
-                Quantifier::Once => "",
-                Quantifier::Perhaps => "?",
-                Quantifier::Often => "*",
-                Quantifier::OnceOrMore => "+",
+                RegexQuantifier::Once => "",
+                RegexQuantifier::Perhaps => "?",
+                RegexQuantifier::Often => "*",
+                RegexQuantifier::OnceOrMore => "+",
             })?;
             f.write_str(if group.end == place + 1 { ")" } else { "" })?;
         }
@@ -148,9 +148,9 @@ impl Display for Regex {
 fn a_piece_takes_as_much_as_the_others_allow() {
     let piece = |c, times| (RegexAtom::Char(c), times);
     let pieces = vec![
-        (RegexAtom::Any, Quantifier::Often),
-        piece('b', Quantifier::OnceOrMore),
-        piece('c', Quantifier::Perhaps),
+        (RegexAtom::Any, RegexQuantifier::Often),
+        piece('b', RegexQuantifier::OnceOrMore),
+        piece('c', RegexQuantifier::Perhaps),
     ];
     let regex = Regex { begins: false, ends: false, pieces, group: Some(1..3) };
     assert_eq!(regex.to_string(), ".*(b+c?)");

@@ -15,12 +15,12 @@ pub enum ExpectedCell {
     /// A number from one to the other.
     Between(f64, f64),
     /// A list of buckets of numbers.
-    Buckets(HistogramInput),
+    Buckets(ExpectedHistogram),
 }
 
 /// The numbers that a histogram is made of.
 #[derive(Debug, Clone)]
-pub struct HistogramInput {
+pub struct ExpectedHistogram {
     pub numbers: Vec<f64>,
     /// The base of the largest bucket.
     pub base: f64,
@@ -61,7 +61,12 @@ pub(crate) fn cell(
         AggregateFunction::Hist => {
             let numbers = numbers(&some);
             let base = base(&numbers);
-            ExpectedCell::Buckets(HistogramInput { numbers, base, durations: is_duration(&some), fraction })
+            ExpectedCell::Buckets(ExpectedHistogram {
+                numbers,
+                base,
+                durations: is_duration(&some),
+                fraction,
+            })
         }
         AggregateFunction::Variance | AggregateFunction::StdDev => deviation(aggregate, &some),
         _ => ExpectedCell::Value(value(aggregate, values, fraction)),

@@ -104,7 +104,7 @@ fn text(value: &Value) -> String {
 
 /// An event in the DAG.
 #[derive(Debug, Clone)]
-pub struct RecordedEvent<'a> {
+pub struct DagEvent<'a> {
     /// The event.
     pub event: &'a Event,
     /// Whether queries look at it.
@@ -117,7 +117,7 @@ pub struct RecordedEvent<'a> {
 #[derive(Debug, Default, Clone)]
 pub struct EventDag<'a> {
     /// The events in the order in which they happened.
-    pub events: Vec<RecordedEvent<'a>>,
+    pub events: Vec<DagEvent<'a>>,
 }
 
 /// Returns where a branch is among those that live.
@@ -190,7 +190,7 @@ impl<'a> EventDag<'a> {
             before |= self.events[direct].before | 1 << direct;
         }
 
-        self.events.push(RecordedEvent { event, seen: true, before });
+        self.events.push(DagEvent { event, seen: true, before });
         (id < MAX_EVENTS).then_some(id)
     }
 

@@ -27,7 +27,7 @@ struct ExecutorOutcome {
 }
 
 /// Where the executors under comparison get the request's baggage from.
-enum ExecutorBaggage<'a> {
+enum BaggageSource<'a> {
     /// There is no request.
     None,
     /// The baggage itself, lent again and again: no advice here packs.
@@ -46,11 +46,11 @@ pub(crate) fn check(
         return Ok(());
     }
     let mut source = match baggage {
-        None => ExecutorBaggage::None,
+        None => BaggageSource::None,
         Some(baggage) if advice.iter().any(|advice| packs(advice.linked).is_some()) => {
-            ExecutorBaggage::Copies(baggage.encode_detached(usize::MAX))
+            BaggageSource::Copies(baggage.encode_detached(usize::MAX))
         }
-        Some(baggage) => ExecutorBaggage::Itself(baggage),
+        Some(baggage) => BaggageSource::Itself(baggage),
     };
 
     let mut random = Random::new(seed as u64);
@@ -70,7 +70,7 @@ pub(crate) fn check(
 
 fn run(
     advice: &[ObservingAdvice<'_>],
-    source: &mut ExecutorBaggage<'_>,
+    source: &mut BaggageSource<'_>,
     kinds: &[ExecutorKind],
 ) -> Result<ExecutorOutcome, String> {
     let chosen = advice.iter().zip(kinds).map(|(advice, kind)| (advice.linked.clone(), *kind)).collect();
@@ -80,12 +80,12 @@ fn run(
     let mut after = None;
     for _ in 0..TIMES {
         match source {
-            ExecutorBaggage::None => drop(executors.run(&observed, None)),
-            ExecutorBaggage::Itself(baggage) => {
+            BaggageSource::None => drop(executors.run(&observed, None)),
+            BaggageSource::Itself(baggage) => {
                 let lent = std::mem::take(&mut **baggage);
                 **baggage = executors.run(&observed, Some(lent)).ok_or("the baggage is gone")?;
             }
-            ExecutorBaggage::Copies(bytes) => {
+            BaggageSource::Copies(bytes) => {
                 let copy =
                     Baggage::decode(bytes).map_err(|error| format!("a copy does not decode: {error}"))?;
                 after = executors.run(&observed, Some(copy));

@@ -8,10 +8,10 @@ use crate::run::compiled_join::unpack_merged;
 use crate::run::fused::plan::{FusedAdvice, FusedJoin, FusedKey};
 use crate::run::sample;
 use pivot_advice::Groups;
-use pivot_baggage::{Baggage, UnmergedRows, ValueRef, with_current};
+use pivot_baggage::{Baggage, StoredRows, ValueRef, with_current};
 
 /// An event whose row is completed by every row of the bag in turn.
-pub(super) struct FusedEvent<'a, const KEYS: usize> {
+pub(super) struct FusedJoinRow<'a, const KEYS: usize> {
     pub(super) advice: &'a FusedAdvice,
     pub(super) keys: [&'a FusedKey; KEYS],
     /// The values of the keys, of which the event gave some and each unpacked row gives the others.
@@ -24,7 +24,7 @@ pub(super) struct FusedEvent<'a, const KEYS: usize> {
 /// A join on its way through the rows of a bag.
 struct FusedJoinProgress<'a, 'b, const KEYS: usize> {
     join: &'a FusedJoin,
-    event: &'a mut FusedEvent<'b, KEYS>,
+    event: &'a mut FusedJoinRow<'b, KEYS>,
     added: usize,
 }
 
@@ -32,7 +32,7 @@ impl FusedJoin {
     /// Adds the joined rows of an event. Returns false, with nothing recorded, if the baggage says that not all
     /// requests are kept.
     #[inline(always)]
-    pub(super) fn run<const KEYS: usize>(&self, mut event: FusedEvent<'_, KEYS>) -> bool {
+    pub(super) fn run<const KEYS: usize>(&self, mut event: FusedJoinRow<'_, KEYS>) -> bool {
         let is_done = with_current(|baggage| {
             let Some(baggage) = baggage else { return true };
             if !sample::keeps_all(baggage) {
@@ -57,11 +57,11 @@ impl<const KEYS: usize> FusedJoinProgress<'_, '_, KEYS> {
     fn add_encoded_or_merged(&mut self, baggage: &Baggage) {
         let FusedJoin { bag, width, aggregates, .. } = self.join;
         match baggage.unpack_complete(*bag) {
-            Some(UnmergedRows::Decoded(groups)) => self.add_groups(groups),
-            Some(UnmergedRows::Encoded(rows)) if rows.fits(*width, aggregates) => {
+            Some(StoredRows::Decoded(groups)) => self.add_groups(groups),
+            Some(StoredRows::Encoded(rows)) if rows.fits(*width, aggregates) => {
                 rows.each(self, FusedJoinProgress::set_column, |rows, n, _| rows.end_row(n));
             }
-            Some(UnmergedRows::Encoded(_)) => self.event.query_table.errors.0 += 1,
+            Some(StoredRows::Encoded(_)) => self.event.query_table.errors.0 += 1,
             None => {
                 let merged = unpack_merged(baggage, *bag, &mut self.event.query_table.report.loss);
                 merged.iter().for_each(|groups| self.add_groups(groups));
@@ -122,7 +122,7 @@ impl<const KEYS: usize> FusedJoinProgress<'_, '_, KEYS> {
         }
         self.added += 1;
 
-        let FusedEvent { advice, key, argument, cells, query_table, .. } = &mut *self.event;
+        let FusedJoinRow { advice, key, argument, cells, query_table, .. } = &mut *self.event;
         advice.add(*key, *argument, n, cells, query_table);
     }
 }

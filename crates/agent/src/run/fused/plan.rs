@@ -1,6 +1,6 @@
 //! Which compiled advice can be fused, and what is left of it then.
 
-use crate::run::cell_expr::IntRange;
+use crate::run::cell_expr::AcceptedInts;
 use crate::run::ir::{AggregateInput, BagJoin, CompiledAdvice, CompiledStep, GroupSchema, RowSink};
 use crate::site::default_field::DefaultField;
 use pivot_advice::{AggregateKind, BagKey};
@@ -26,7 +26,7 @@ pub(crate) struct FusedAdvice {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FieldFilter {
     pub(super) field: usize,
-    pub(super) range: IntRange,
+    pub(super) range: AcceptedInts,
 }
 
 /// The parts of an advice without options, for the shapes that are compiled apart. A part that the shape does not use is
@@ -97,7 +97,7 @@ impl FusedAdvice {
         };
 
         // The steps must be, in this order: a filter, the argument, the keys. Each is optional; nothing else may be.
-        let mut steps = UnfusedSteps { rest: &compiled.steps, join, tracepoint };
+        let mut steps = RemainingSteps { rest: &compiled.steps, join, tracepoint };
         let filter = steps.take_filter();
         let argument = steps.take_argument(compiled.input, filter.map(|(column, _)| column))?;
         let keys = steps.take_keys(&compiled.keys)?;
@@ -123,13 +123,13 @@ impl FusedAdvice {
 }
 
 /// The steps of compiled advice that are not fused yet.
-struct UnfusedSteps<'a> {
+struct RemainingSteps<'a> {
     rest: &'a [CompiledStep],
     join: Option<&'a BagJoin>,
     tracepoint: &'static str,
 }
 
-impl UnfusedSteps<'_> {
+impl RemainingSteps<'_> {
     fn unpacked(&self, column: usize) -> Option<usize> {
         self.join.and_then(|join| join.bag_column(column))
     }
@@ -206,7 +206,7 @@ impl FusedJoin {
 impl FusedKernel {
     const GENERAL: FusedKernel = FusedKernel {
         shape: KernelShape::General,
-        filter: FieldFilter { field: 0, range: IntRange::NONE },
+        filter: FieldFilter { field: 0, range: AcceptedInts::NONE },
         argument: 0,
         keys: [0; 2],
     };

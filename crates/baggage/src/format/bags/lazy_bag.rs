@@ -19,8 +19,8 @@ use crate::format::bags::bag_codec;
 use crate::format::bags::bag_header;
 use crate::format::bags::encoded_rows::EncodedRows;
 use crate::format::bags::grouped_bag::GroupedBag;
+use crate::format::bags::stored_rows::{CheckedRows, StoredRows};
 use crate::format::bags::temporal_bag::{self, SoleTuple};
-use crate::format::bags::unmerged_rows::{CheckedRows, UnmergedRows};
 use crate::format::shared_bytes::SharedBytes;
 use crate::losses;
 use pivot_advice::{BagKey, Groups};
@@ -29,7 +29,7 @@ use std::sync::OnceLock;
 /// A bag that is decoded when somebody needs it.
 #[derive(Debug, Clone)]
 pub(crate) struct LazyBag {
-    form: BagForm,
+    form: BagRepresentation,
     /// The decoded bag once somebody has asked for it; `None` in the cell if the bytes cannot be read. They
     /// still travel on, as they came.
     decoded: OnceLock<Option<Box<Bag>>>,
@@ -39,7 +39,7 @@ pub(crate) struct LazyBag {
 
 /// The form in which the content of a bag is held.
 #[derive(Debug, Clone)]
-enum BagForm {
+enum BagRepresentation {
     /// Bytes as they arrived.
     Arrived(SharedBytes),
     /// The bytes of a grouped bag that was changed here.
@@ -49,7 +49,7 @@ enum BagForm {
 }
 
 impl LazyBag {
-    fn of_form(form: BagForm) -> LazyBag {
+    fn of_form(form: BagRepresentation) -> LazyBag {
         LazyBag { form, decoded: OnceLock::new(), readable: OnceLock::new() }
     }
 
@@ -58,17 +58,17 @@ impl LazyBag {
             Bag::Grouped { rows, cut } => LazyBag::grouped(GroupedBag::of_groups(key, cut, &rows)),
             bag => LazyBag {
                 decoded: OnceLock::from(Some(Box::new(bag))),
-                ..LazyBag::of_form(BagForm::Decoded(OnceLock::new()))
+                ..LazyBag::of_form(BagRepresentation::Decoded(OnceLock::new()))
             },
         }
     }
 
     pub(crate) fn grouped(bag: GroupedBag) -> LazyBag {
-        LazyBag::of_form(BagForm::Grouped(bag))
+        LazyBag::of_form(BagRepresentation::Grouped(bag))
     }
 
     pub(crate) fn arrived(bytes: SharedBytes) -> LazyBag {
-        LazyBag::of_form(BagForm::Arrived(bytes))
+        LazyBag::of_form(BagRepresentation::Arrived(bytes))
     }
 
     /// Returns the decoded bag, or `None` if what arrived cannot be read, which is counted the first time.
@@ -90,9 +90,9 @@ impl LazyBag {
     #[inline]
     fn bytes(&self) -> Option<&[u8]> {
         match &self.form {
-            BagForm::Arrived(bytes) => Some(bytes),
-            BagForm::Grouped(bag) => Some(bag.bytes()),
-            BagForm::Decoded(encoded) => encoded.get().map(|bytes| &**bytes),
+            BagRepresentation::Arrived(bytes) => Some(bytes),
+            BagRepresentation::Grouped(bag) => Some(bag.bytes()),
+            BagRepresentation::Decoded(encoded) => encoded.get().map(|bytes| &**bytes),
         }
     }
 
@@ -100,9 +100,9 @@ impl LazyBag {
     #[inline]
     pub(crate) fn encoded(&self, key: BagKey) -> &[u8] {
         match &self.form {
-            BagForm::Arrived(bytes) => bytes,
-            BagForm::Grouped(bag) => bag.bytes(),
-            BagForm::Decoded(encoded) => encoded.get_or_init(|| {
+            BagRepresentation::Arrived(bytes) => bytes,
+            BagRepresentation::Grouped(bag) => bag.bytes(),
+            BagRepresentation::Decoded(encoded) => encoded.get_or_init(|| {
                 let bag = self.decoded.get().and_then(Option::as_deref);
                 SharedBytes::new(&bag.map(|bag| bag_codec::write_bag(key, bag)).unwrap_or_default())
             }),
@@ -114,8 +114,8 @@ impl LazyBag {
     #[inline]
     pub(crate) fn encoded_rows(&self) -> Option<EncodedRows<'_>> {
         match &self.form {
-            BagForm::Grouped(bag) => Some(bag.rows()),
-            BagForm::Arrived(bytes) if bag_header::is_grouped(bytes) => {
+            BagRepresentation::Grouped(bag) => Some(bag.rows()),
+            BagRepresentation::Arrived(bytes) if bag_header::is_grouped(bytes) => {
                 let readable = *self.readable.get_or_init(|| GroupedBag::check(bytes).is_ok());
                 if readable { EncodedRows::new(bytes).ok() } else { None }
             }
@@ -127,22 +127,22 @@ impl LazyBag {
     /// it.
     pub(crate) fn sole_tuple(&self) -> Option<SoleTuple> {
         match (&self.form, self.decoded.get()) {
-            (BagForm::Arrived(bytes), _) => temporal_bag::peek_sole(bytes),
-            (BagForm::Decoded(_), Some(Some(bag))) => SoleTuple::of(bag),
+            (BagRepresentation::Arrived(bytes), _) => temporal_bag::peek_sole(bytes),
+            (BagRepresentation::Decoded(_), Some(Some(bag))) => SoleTuple::of(bag),
             _ => None,
         }
     }
 
     /// Returns all rows as they lie, if none is missing and nothing has to be merged. A grouped bag that
     /// nobody has decoded stays so.
-    pub(crate) fn complete_rows(&self) -> Option<UnmergedRows<'_>> {
+    pub(crate) fn complete_rows(&self) -> Option<StoredRows<'_>> {
         if self.decoded.get().is_none()
             && !self.is_cut()
             && let Some(rows) = self.encoded_rows()
         {
-            return Some(UnmergedRows::Encoded(CheckedRows(rows)));
+            return Some(StoredRows::Encoded(CheckedRows(rows)));
         }
-        self.decoded()?.complete_rows().map(UnmergedRows::Decoded)
+        self.decoded()?.complete_rows().map(StoredRows::Decoded)
     }
 
     /// Returns all rows, if none is missing, nothing has to be merged, and somebody has decoded them before.
@@ -154,13 +154,13 @@ impl LazyBag {
     /// Returns the grouped bag, to be added to, or `None` if the bag is of another kind or cannot be read.
     #[inline]
     pub(crate) fn grouped_mut(&mut self) -> Option<&mut GroupedBag> {
-        if let BagForm::Arrived(bytes) = &self.form
+        if let BagRepresentation::Arrived(bytes) = &self.form
             && let Ok(bag) = GroupedBag::read(bytes)
         {
-            self.form = BagForm::Grouped(bag);
+            self.form = BagRepresentation::Grouped(bag);
         }
 
-        let BagForm::Grouped(bag) = &mut self.form else { return None };
+        let BagRepresentation::Grouped(bag) = &mut self.form else { return None };
         // Whatever was decoded is not what the bag will be.
         self.decoded.take();
         Some(bag)
@@ -203,9 +203,9 @@ impl LazyBag {
     #[inline]
     pub(crate) fn cut(&self) -> Option<u64> {
         match &self.form {
-            BagForm::Arrived(bytes) => bag_header::peek_cut(bytes),
-            BagForm::Grouped(bag) => bag_header::peek_cut(bag.bytes()),
-            BagForm::Decoded(_) => None,
+            BagRepresentation::Arrived(bytes) => bag_header::peek_cut(bytes),
+            BagRepresentation::Grouped(bag) => bag_header::peek_cut(bag.bytes()),
+            BagRepresentation::Decoded(_) => None,
         }
     }
 
@@ -219,9 +219,9 @@ impl LazyBag {
     /// tuples were lost. Does not decode the bag.
     pub(crate) fn first_count(&self) -> Option<usize> {
         match (&self.form, self.decoded.get().and_then(Option::as_deref)) {
-            (BagForm::Arrived(bytes), _) => temporal_bag::peek_first_count(bytes),
-            (BagForm::Decoded(_), Some(Bag::First { tuples, .. })) => Some(tuples.len()),
-            (BagForm::Decoded(_), Some(Bag::Lost)) => None,
+            (BagRepresentation::Arrived(bytes), _) => temporal_bag::peek_first_count(bytes),
+            (BagRepresentation::Decoded(_), Some(Bag::First { tuples, .. })) => Some(tuples.len()),
+            (BagRepresentation::Decoded(_), Some(Bag::Lost)) => None,
             _ => Some(0),
         }
     }

@@ -16,6 +16,6 @@ mod key_column;
 pub(crate) mod lazy_bag;
 mod number;
 mod row_index;
+pub(crate) mod stored_rows;
 pub(crate) mod temporal_bag;
-pub(crate) mod unmerged_rows;
 pub(crate) mod value;

@@ -1,10 +1,10 @@
-//! [`FileSizes`]: the files that clients work on, and their content.
+//! [`DataSet`]: the files that clients work on, and their content.
 //!
 //! Content is a function of path and position, so any reader can check any byte without a copy.
 
 /// Sizes of the files that the clients work on, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-pub struct FileSizes {
+pub struct DataSet {
     /// Length of the longest block.
     #[arg(long, default_value_t = 4 << 20)]
     pub block_bytes: u64,
@@ -22,10 +22,10 @@ pub struct FileSizes {
     pub sort_bytes: u64,
 }
 
-impl Default for FileSizes {
+impl Default for DataSet {
     /// About 350 MB on disk with three replicas.
-    fn default() -> FileSizes {
-        FileSizes {
+    fn default() -> DataSet {
+        DataSet {
             block_bytes: 4 << 20,
             get_files: 8,
             get_bytes: 4 << 20,
@@ -35,10 +35,10 @@ impl Default for FileSizes {
     }
 }
 
-impl FileSizes {
+impl DataSet {
     /// Returns a data set of the same files at a sixty-fourth of the size, for tests.
-    pub fn small() -> FileSizes {
-        FileSizes {
+    pub fn small() -> DataSet {
+        DataSet {
             block_bytes: 64 << 10,
             get_files: 8,
             get_bytes: 64 << 10,

@@ -1,6 +1,6 @@
 //! From the command line to the part of the command that does it.
 
-use crate::arguments::{CliArguments, CommandArguments};
+use crate::arguments::{CliArguments, PivotSubcommand};
 use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::input::InputSource;
@@ -14,10 +14,10 @@ pub fn run(arguments: CliArguments) -> Result<(), CliError> {
     let runtime = Runtime::new()?;
 
     match &arguments.command {
-        Some(CommandArguments::Server(options)) => runtime.block_on(server::run(options)),
-        Some(CommandArguments::Demo(options)) => demo::run(&runtime, options),
-        Some(CommandArguments::Fmt(options)) => fmt::run(options),
-        Some(CommandArguments::Store(options)) => {
+        Some(PivotSubcommand::Server(options)) => runtime.block_on(server::run(options)),
+        Some(PivotSubcommand::Demo(options)) => demo::run(&runtime, options),
+        Some(PivotSubcommand::Fmt(options)) => fmt::run(options),
+        Some(PivotSubcommand::Store(options)) => {
             runtime.block_on(pivot_store::run((**options).clone()))?;
             Ok(())
         }
