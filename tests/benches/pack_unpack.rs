@@ -30,7 +30,7 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::propagation::BaggagePropagator;
 use pivot_advice::{BagKey, QueryId, Value};
-use pivot_baggage::{Baggage, MAX_BYTES, StoredRows, ValueRef};
+use pivot_baggage::{BagRows, Baggage, MAX_BYTES, ValueRef};
 use prost::Message;
 use std::hint::black_box;
 use std::time::Instant;
@@ -87,9 +87,7 @@ fn packed(values: &[i64]) -> Baggage {
 fn sum(baggage: &Baggage) -> i64 {
     let mut sum = 0i64;
     // As advice does it.
-    let Some(StoredRows::Encoded(rows)) = baggage.unpack_complete(KEY) else {
-        panic!("one bag in one place")
-    };
+    let Some(BagRows::Encoded(rows)) = baggage.unpack_complete(KEY) else { panic!("one bag in one place") };
 
     let add = |sum: &mut i64, _, part: ValueRef<'_>| {
         if let ValueRef::I64(x) = part {

@@ -20,7 +20,7 @@ use crate::format::bags::bag::Bag;
 use crate::format::bags::bag_header;
 use crate::format::bags::encoded_states::AddedNumber;
 use crate::format::bags::lazy_bag::LazyBag;
-use crate::format::bags::temporal_bag;
+use crate::format::bags::temporal_codec;
 use crate::format::bags::value::ValueRef;
 use crate::format::shared_bytes::SharedBytes;
 use crate::losses;
@@ -84,7 +84,7 @@ impl Baggage {
         // The first tuple of this branch is written as it will travel: often nobody needs it in another form.
         let branch = self.branch_mut();
         let stamp = Stamp { clock: branch.clock.tick(), nonce: branch.nonce };
-        let bag = temporal_bag::write_sole(kind, n, key, stamp, aggregates, row, states);
+        let bag = temporal_codec::write_sole(kind, n, key, stamp, aggregates, row, states);
         branch.active.insert(key, LazyBag::arrived(SharedBytes::new(&bag)));
         self.cut_to_query_budget(key.query);
         Some(stamp)

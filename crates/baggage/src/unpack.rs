@@ -7,8 +7,8 @@
 
 use crate::baggage::Baggage;
 use crate::format::bags::bag::Bag;
+use crate::format::bags::bag_rows::BagRows;
 use crate::format::bags::lazy_bag::LazyBag;
-use crate::format::bags::stored_rows::StoredRows;
 use pivot_advice::{BagKey, Groups, QueryId};
 use std::borrow::Cow;
 
@@ -25,7 +25,7 @@ impl Baggage {
 
     /// Returns the rows that [`Baggage::unpack`] would, as they lie, if nothing has to be merged and nothing
     /// can be missing. `None` means unknown: call `unpack`.
-    pub fn unpack_complete(&self, key: BagKey) -> Option<StoredRows<'_>> {
+    pub fn unpack_complete(&self, key: BagKey) -> Option<BagRows<'_>> {
         self.sole_bag(key)?.complete_rows()
     }
 

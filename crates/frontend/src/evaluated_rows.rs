@@ -4,8 +4,8 @@
 //! a division by zero is null and is counted. DataFusion filters, sorts and tells rows apart afterwards
 //! and never computes a value; what it sorts by are *ranks*, the places of the values in our order.
 
-use crate::column_type::unify;
 use crate::finished_groups::FinishedGroup;
+use crate::unify_column::unify;
 use datafusion::arrow::array::{ArrayRef, BooleanArray, UInt64Array};
 use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::arrow::record_batch::RecordBatch;

@@ -40,7 +40,7 @@
 //! * queries: `state`, `compilation`, `convergence`, `installed_query`, `cost_ledger`
 //! * merging: `window_groups`, `windows`, `time_range`
 //! * results: `kept_frames`, `select`, `finished_groups`, `estimate` (samples), `evaluated_rows`, `column_role`,
-//!   `column_type`
+//!   `unify_column`
 //! * clients: `clients_service`, `client_wire` (wire form), `frame_stream`
 
 mod agent_registry;
@@ -50,7 +50,6 @@ mod agents_service;
 mod client_wire;
 mod clients_service;
 mod column_role;
-mod column_type;
 mod compilation;
 mod convergence;
 mod cost_ledger;
@@ -67,6 +66,7 @@ mod server;
 mod shared_state;
 mod state;
 mod time_range;
+mod unify_column;
 mod wanted_advice;
 mod window_groups;
 mod windows;

@@ -267,7 +267,7 @@ fn fold(fold: wire::Fold) -> Result<AggregateCall> {
 /// It arrives in postfix order, for a stack machine, so decoding needs no recursion: `a + 1 > b` is
 /// `a 1 + b >`, and the stack holds `a`, then `a 1`, then `(a + 1)`, then `(a + 1) b`, then the whole.
 pub fn expr(expr: wire::Expr) -> Result<Expr> {
-    let mut stack = Stack::default();
+    let mut stack = PartialExprStack::default();
     for step in expr.steps {
         stack.apply(step.kind.ok_or(ProtocolError::Missing("step of an expression"))?)?;
     }
@@ -279,11 +279,11 @@ pub fn expr(expr: wire::Expr) -> Result<Expr> {
 
 /// The stack of partial expressions, each with its depth, so that depth is known without walking them again.
 #[derive(Default)]
-struct Stack {
+struct PartialExprStack {
     values: Vec<(Expr, usize)>,
 }
 
-impl Stack {
+impl PartialExprStack {
     /// Takes the last `count` expressions off the stack, and returns how deep an expression around them is.
     fn take(&mut self, count: usize) -> Result<(Vec<Expr>, usize)> {
         let from = self.values.len().checked_sub(count);

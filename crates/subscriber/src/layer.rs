@@ -73,7 +73,7 @@ impl<S> Filter<S> for WovenFilter {
         let is_provisional = interest_rebuild::is_provisional();
         let callsite = self.callsites.get_or_insert(metadata);
         let may_be_wanted = match &callsite.kind {
-            CallsiteRole::EnabledMacro(check) => check.refresh(metadata.target()),
+            CallsiteRole::EnabledCheck(check) => check.refresh(metadata.target()),
             _ => is_wanted(callsite),
         };
 
@@ -84,7 +84,7 @@ impl<S> Filter<S> for WovenFilter {
 
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         self.callsites.get(metadata).is_some_and(|callsite| match &callsite.kind {
-            CallsiteRole::EnabledMacro(check) => check.is_enabled(),
+            CallsiteRole::EnabledCheck(check) => check.is_enabled(),
             _ => is_wanted(callsite),
         })
     }

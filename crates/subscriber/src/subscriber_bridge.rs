@@ -148,7 +148,7 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
         callsite.set_inner_interest(inner);
 
         match &callsite.kind {
-            CallsiteRole::EnabledMacro(check) if check.refresh(metadata.target()) => Interest::sometimes(),
+            CallsiteRole::EnabledCheck(check) if check.refresh(metadata.target()) => Interest::sometimes(),
             _ if callsite.is_woven() || callsite.is_carrier => Interest::always(),
             _ if inner == InnerInterest::Never && is_provisional => Interest::sometimes(),
             _ => inner.interest(),
@@ -159,12 +159,12 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
         let Some(callsite) = self.callsites.get(metadata) else { return self.inner.enabled(metadata) };
 
         match &callsite.kind {
-            CallsiteRole::EnabledMacro(check) if check.is_enabled() => true,
+            CallsiteRole::EnabledCheck(check) if check.is_enabled() => true,
             // Although we have said *always*, `tracing` asks while there is another dispatcher.
             CallsiteRole::Tracepoint(_) if callsite.is_woven() || callsite.is_carrier => true,
             // The application's filters are not asked about what they never wanted: they would keep the
             // answer for the next call.
-            CallsiteRole::EnabledMacro(_) | CallsiteRole::Tracepoint(_)
+            CallsiteRole::EnabledCheck(_) | CallsiteRole::Tracepoint(_)
                 if callsite.inner_interest() == InnerInterest::Never =>
             {
                 false

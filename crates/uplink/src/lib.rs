@@ -21,7 +21,7 @@
 //! # Ok::<(), pivot_uplink::UplinkError>(())
 //! ```
 //!
-//! Reading order: [`config`], [`uplink`] (the handle), `uplink_loop`, `report_cutter`, `sent_state`,
+//! Reading order: [`config`], [`uplink`] (the handle), `uplink_loop`, `window_reporter`, `sent_state`,
 //! `connection`, `agent_messages`.
 
 mod agent_messages;
@@ -30,11 +30,11 @@ pub mod config;
 mod connection;
 pub mod error;
 mod kill_switch;
-mod report_cutter;
 mod sent_state;
 pub mod uplink;
 mod uplink_command;
 mod uplink_loop;
+mod window_reporter;
 
 pub use config::Config;
 pub use error::UplinkError;

@@ -22,9 +22,9 @@ use crate::agent_messages;
 use crate::config::Config;
 use crate::connection::{Connection, with_timeouts};
 use crate::kill_switch::KillSwitch;
-use crate::report_cutter::ReportCutter;
 use crate::sent_state::SentState;
 use crate::uplink_command::{UplinkCommand, WovenSignal};
+use crate::window_reporter::WindowReporter;
 use pivot_advice::{Advice, WeaveProblem};
 use pivot_baggage::{request_generation, set_carrying};
 use pivot_protocol::{from_wire, wire};
@@ -48,7 +48,7 @@ pub(crate) struct UplinkLoop {
     woven: Arc<WovenSignal>,
     /// Random for each start of the process: with it, sequence numbers of reports are unique.
     incarnation: u64,
-    reports: ReportCutter,
+    reports: WindowReporter,
     /// Answered when every report has been acknowledged.
     flushing: Vec<oneshot::Sender<()>>,
     /// Whether the application has asked to leave.
@@ -75,7 +75,7 @@ impl UplinkLoop {
             woven,
             // A hasher with random keys is the standard library's source of randomness.
             incarnation: RandomState::new().build_hasher().finish(),
-            reports: ReportCutter::new(),
+            reports: WindowReporter::new(),
             flushing: Vec::new(),
             leaving: false,
             heard_at: Instant::now(),

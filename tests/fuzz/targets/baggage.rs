@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use pivot_advice::{BagKey, Groups, QueryId, TemporalFilter, Value};
-use pivot_baggage::{Baggage, StoredRows};
+use pivot_baggage::{BagRows, Baggage};
 
 /// The bag that is asked for: inputs that have one of this key are found soon.
 const KEY: BagKey = BagKey { query: QueryId { frontend: 1, number: 1 }, stage: 1 };
@@ -47,7 +47,7 @@ fn goes_on(mut baggage: Baggage) {
 
 /// Rows that are found at once are those that are found by merging.
 fn ask(baggage: &Baggage) {
-    if let Some(StoredRows::Decoded(found)) = baggage.unpack_complete(KEY) {
+    if let Some(BagRows::Decoded(found)) = baggage.unpack_complete(KEY) {
         assert_eq!(Some(found), baggage.unpack(KEY).as_deref());
     }
 }

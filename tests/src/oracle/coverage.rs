@@ -57,7 +57,7 @@ const PARTS: [&str; 41] = [
 
 /// How often something was used.
 #[derive(Debug, Default, Clone, Copy)]
-struct UseCounts {
+struct CoverageCounts {
     cases: u64,
     with_rows: u64,
 }
@@ -65,7 +65,7 @@ struct UseCounts {
 /// How often each part of the language was used, and each rule has fired.
 #[derive(Debug, Default)]
 pub struct Coverage {
-    uses: BTreeMap<String, UseCounts>,
+    uses: BTreeMap<String, CoverageCounts>,
     cases: u64,
 }
 

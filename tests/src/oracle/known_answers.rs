@@ -13,9 +13,9 @@ use std::cmp::Ordering;
 const WINDOW: EvaluationWindow<'static> = EvaluationWindow { seconds: 1.0, fraction: None, events: None };
 
 /// Tuples are packed in the order of the steps.
-struct SequentialPacks;
+struct StepPackOrder;
 
-impl PackOrder for SequentialPacks {
+impl PackOrder for StepPackOrder {
     fn compare(&self, _: usize, a: usize, b: usize) -> Ordering {
         a.cmp(&b)
     }
@@ -45,7 +45,7 @@ fn query(joins: Vec<Join>, select: &[(&str, &str)]) -> Query {
 fn check(query: &Query, steps: &[RunStep], expected: &[&str]) {
     let dag = EventDag::record(steps).expect("the steps are a run");
     let rows =
-        Evaluator::new(query, &dag, &SequentialPacks, WINDOW).answer(query).expect("there are few rows").rows;
+        Evaluator::new(query, &dag, &StepPackOrder, WINDOW).answer(query).expect("there are few rows").rows;
 
     let shown = |row: &Vec<ExpectedCell>| {
         let cells = row.iter().map(|cell| match cell {
@@ -163,7 +163,7 @@ fn the_whole_language_prints_and_evaluates() {
         assert!(!case.query.to_string().is_empty());
         let query = case.query.written_out(&[]);
         let dag = EventDag::record(&case.steps).expect("the steps are a run");
-        let answer = Evaluator::new(&query, &dag, &SequentialPacks, WINDOW).answer(&query);
+        let answer = Evaluator::new(&query, &dag, &StepPackOrder, WINDOW).answer(&query);
         rows += answer.map_or(0, |answer| answer.rows.len());
     }
     assert!(rows > 400, "only {rows} rows");

@@ -5,7 +5,7 @@ use crate::report::thread_table::QueryTable;
 use crate::run::cells::Cells;
 use crate::run::ir::BagJoin;
 use pivot_advice::{AggregateState, BagKey, EvalErrors, Groups, LossCounts};
-use pivot_baggage::{Baggage, StoredRows, ValueRef};
+use pivot_baggage::{BagRows, Baggage, ValueRef};
 use std::borrow::Cow;
 
 /// A row that the join made, with what the advice may use beside it.
@@ -45,11 +45,11 @@ impl BagJoin {
 
         // Rows that are still encoded are read in place; a bag of several instances has to be merged first.
         match baggage.unpack_complete(self.bag) {
-            Some(StoredRows::Encoded(encoded)) if encoded.fits(self.width, &self.aggregates) => {
+            Some(BagRows::Encoded(encoded)) if encoded.fits(self.width, &self.aggregates) => {
                 encoded.each(&mut rows, CompiledJoinProgress::set_column, CompiledJoinProgress::end_row);
             }
-            Some(StoredRows::Decoded(groups)) => rows.add_groups(groups),
-            Some(StoredRows::Encoded(_)) => rows.errors.0 += 1,
+            Some(BagRows::Decoded(groups)) => rows.add_groups(groups),
+            Some(BagRows::Encoded(_)) => rows.errors.0 += 1,
             None => {
                 let merged = unpack_merged(baggage, self.bag, &mut rows.query_table.report.loss);
                 merged.iter().for_each(|groups| rows.add_groups(groups));

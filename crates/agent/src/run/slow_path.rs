@@ -31,7 +31,7 @@ struct AdviceEvent<'a> {
 
 /// Whether it has been decided if the event's request is in the sample.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum SampleQuestion {
+enum SamplingProgress {
     /// Not yet. The query keeps all requests here, but the baggage may say that fewer were kept before.
     Undecided,
     /// It is, and the event counts once.
@@ -56,7 +56,7 @@ pub(crate) fn run_unfused(advice: &WovenAdvice, fields: FieldReader<'_>, table: 
 
     if advice.gate.keeps_all()
         && let Some(compiled) = advice.executor.compiled()
-        && event.run_compiled(compiled, SampleQuestion::Undecided)
+        && event.run_compiled(compiled, SamplingProgress::Undecided)
     {
         return;
     }
@@ -92,7 +92,7 @@ pub(crate) fn run_sampled(advice: &WovenAdvice, fields: FieldReader<'_>, table: 
     };
     match advice.executor.compiled() {
         Some(compiled) if decision.is_unsampled() => {
-            event.run_compiled(compiled, SampleQuestion::Decided);
+            event.run_compiled(compiled, SamplingProgress::Decided);
         }
         // What stands for several requests is weighed, which only the interpreter does.
         _ => event.interpret(decision),
@@ -126,7 +126,7 @@ impl<'a> AdviceEvent<'a> {
     /// Runs compiled advice. Returns false, with nothing recorded, if sampling is undecided and the request turns out
     /// to need a decision. The event must then run again, which evaluates its fields a second time.
     #[inline(always)]
-    fn run_compiled(&mut self, compiled: &CompiledAdvice, sampling: SampleQuestion) -> bool {
+    fn run_compiled(&mut self, compiled: &CompiledAdvice, sampling: SamplingProgress) -> bool {
         let mut errors = EvalErrors::default();
 
         // The fields come first: their expressions are user code, which may use the baggage.
@@ -154,7 +154,7 @@ impl<'a> AdviceEvent<'a> {
     fn finish_in_request(
         &mut self,
         compiled: &CompiledAdvice,
-        sampling: SampleQuestion,
+        sampling: SamplingProgress,
         errors: &mut EvalErrors,
     ) -> FinishOutcome {
         // Moved into the closure, so that the event itself need not be in memory.
@@ -162,7 +162,7 @@ impl<'a> AdviceEvent<'a> {
             (&mut *self.cells, &mut *self.query_table, self.deferred.as_deref_mut());
 
         pivot_baggage::with_current(move |baggage| match baggage {
-            Some(baggage) if sampling == SampleQuestion::Undecided && !sample::keeps_all(baggage) => {
+            Some(baggage) if sampling == SamplingProgress::Undecided && !sample::keeps_all(baggage) => {
                 FinishOutcome::NeedsSampleDecision
             }
             baggage => match compiled.finish(baggage, cells, query_table, deferred, errors) {

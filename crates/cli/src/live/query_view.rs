@@ -31,7 +31,7 @@ const MAX_PROBLEMS: usize = 3;
 
 /// The rows that are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ShownRows {
+pub(crate) enum ShownSpan {
     SinceInstall,
     LastWindow,
 }
@@ -65,7 +65,7 @@ pub(crate) struct QueryView {
     /// The warnings of the compiler.
     pub(crate) warnings: Vec<String>,
     pub(crate) columns: Vec<FrameColumn>,
-    pub(crate) scope: ShownRows,
+    pub(crate) scope: ShownSpan,
     pub(crate) layout: RowLayout,
     /// How the frontend saw the query last; `None` until it was asked, or once the query is gone.
     pub(crate) status: Option<ListedQuery>,
@@ -88,7 +88,7 @@ impl QueryView {
             text: text.to_owned(),
             warnings: Vec::new(),
             columns: Vec::new(),
-            scope: ShownRows::SinceInstall,
+            scope: ShownSpan::SinceInstall,
             layout: RowLayout::Table,
             status: None,
             measure: None,
@@ -126,8 +126,8 @@ impl QueryView {
     /// Switches between the rows since install and those of the last window.
     pub(crate) fn toggle_scope(&mut self) {
         self.scope = match self.scope {
-            ShownRows::SinceInstall => ShownRows::LastWindow,
-            ShownRows::LastWindow => ShownRows::SinceInstall,
+            ShownSpan::SinceInstall => ShownSpan::LastWindow,
+            ShownSpan::LastWindow => ShownSpan::SinceInstall,
         };
     }
 
@@ -184,11 +184,11 @@ impl QueryView {
         };
 
         let scope = match (self.scope, &self.window) {
-            (ShownRows::SinceInstall, _) => ", since install".to_owned(),
-            (ShownRows::LastWindow, Some(window)) => {
+            (ShownSpan::SinceInstall, _) => ", since install".to_owned(),
+            (ShownSpan::LastWindow, Some(window)) => {
                 format!(", window {} to {} UTC", clock(window.start_ns), clock(window.end_ns))
             }
-            (ShownRows::LastWindow, None) => ", last window".to_owned(),
+            (ShownSpan::LastWindow, None) => ", last window".to_owned(),
         };
 
         // Skipped windows are in the result since install, but neither in the sparklines nor on any screen.
@@ -202,8 +202,8 @@ impl QueryView {
     /// Returns the keys and what they do now.
     fn footer(&self) -> String {
         let scope = match self.scope {
-            ShownRows::SinceInstall => "w last window",
-            ShownRows::LastWindow => "w since install",
+            ShownSpan::SinceInstall => "w last window",
+            ShownSpan::LastWindow => "w since install",
         };
         let layout = match self.layout {
             RowLayout::Table => "x expanded",
@@ -215,8 +215,8 @@ impl QueryView {
     /// Returns what the rows in scope lack, or `None` before the first frame.
     fn completeness(&self) -> Option<FrameCompleteness> {
         match self.scope {
-            ShownRows::SinceInstall => self.newest.as_ref().map(|frame| frame.cumulative_completeness),
-            ShownRows::LastWindow => self.window.as_ref().map(|frame| frame.completeness),
+            ShownSpan::SinceInstall => self.newest.as_ref().map(|frame| frame.cumulative_completeness),
+            ShownSpan::LastWindow => self.window.as_ref().map(|frame| frame.completeness),
         }
     }
 
@@ -224,8 +224,8 @@ impl QueryView {
     /// first.
     fn rows_in_order(&self) -> Vec<&FrameRow> {
         let rows = match self.scope {
-            ShownRows::SinceInstall => self.newest.as_ref().map(|frame| &frame.cumulative),
-            ShownRows::LastWindow => self.window.as_ref().map(|frame| &frame.rows),
+            ShownSpan::SinceInstall => self.newest.as_ref().map(|frame| &frame.cumulative),
+            ShownSpan::LastWindow => self.window.as_ref().map(|frame| &frame.rows),
         };
         let mut rows: Vec<&FrameRow> = rows.into_iter().flatten().collect();
 
@@ -242,8 +242,8 @@ impl QueryView {
     /// Returns the row of the groups for which there was no room, if the rows in scope have one.
     fn other_row(&self) -> Option<&FrameRow> {
         match self.scope {
-            ShownRows::SinceInstall => self.newest.as_ref()?.cumulative_other.as_ref(),
-            ShownRows::LastWindow => self.window.as_ref()?.other.as_ref(),
+            ShownSpan::SinceInstall => self.newest.as_ref()?.cumulative_other.as_ref(),
+            ShownSpan::LastWindow => self.window.as_ref()?.other.as_ref(),
         }
     }
 

@@ -135,7 +135,7 @@ impl TextTable {
         let needs: Vec<ColumnNeeds> = (0..self.headings.len()).map(|column| self.needs(column)).collect();
         let widths = column_widths(&needs, available);
         let row_lines =
-            RowLines { table: self, widths: &widths, bar: self.bar_columns(&widths, available), paint };
+            LineLayout { table: self, widths: &widths, bar: self.bar_columns(&widths, available), paint };
         let mut lines = Vec::with_capacity(self.rows.len() + 2);
 
         let titles: Vec<TableCell> = self
@@ -185,7 +185,7 @@ impl TextTable {
 }
 
 /// The layout that all lines of a table share.
-struct RowLines<'a> {
+struct LineLayout<'a> {
     table: &'a TextTable,
     /// Of the columns that are drawn.
     widths: &'a [usize],
@@ -194,7 +194,7 @@ struct RowLines<'a> {
     paint: StyleMode,
 }
 
-impl RowLines<'_> {
+impl LineLayout<'_> {
     fn line(&self, cells: &[TableCell], share: Option<f64>) -> String {
         let mut line = String::new();
         // Blanks wait until something follows them, so that no line ends in blanks.

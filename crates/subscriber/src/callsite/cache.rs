@@ -8,7 +8,7 @@
 //!
 //! Entries are leaked: a program has a bounded number of callsites, and `tracing` keeps them for ever, too.
 
-use crate::callsite::enabled_macro::{EnabledMacro, is_enabled_check};
+use crate::callsite::enabled_check::{EnabledCheck, is_enabled_check};
 use crate::callsite::tracepoints::CallsiteTracepoints;
 use crate::log::to_tracing;
 use foldhash::fast::RandomState;
@@ -37,7 +37,7 @@ pub(crate) enum CallsiteRole {
     /// A span or an event.
     Tracepoint(&'static CallsiteTracepoints),
     /// A check whether there would be an event.
-    EnabledMacro(EnabledMacro),
+    EnabledCheck(EnabledCheck),
     /// A record of the `log` crate on its way to the application's subscriber, where it is a tracepoint
     /// already.
     LogRecord,
@@ -55,7 +55,7 @@ impl CachedCallsite {
     fn new(metadata: &'static Metadata<'static>, is_carrier: IsCarrier) -> CachedCallsite {
         // Checks first: their metadata may pass for an event's.
         let kind = if is_enabled_check(metadata) {
-            CallsiteRole::EnabledMacro(EnabledMacro::for_target(metadata.target()))
+            CallsiteRole::EnabledCheck(EnabledCheck::for_target(metadata.target()))
         } else if metadata.target() == to_tracing::TARGET && metadata.name() == to_tracing::NAME {
             CallsiteRole::LogRecord
         } else {

@@ -2,13 +2,13 @@
 //! them `tracing` calls.
 //!
 //! ```text
-//! tracepoints ─▶ enabled_macro ─▶ cache ─▶ bridge, layer
+//! tracepoints ─▶ enabled_check ─▶ cache ─▶ bridge, layer
 //!       └──▶ woven_targets ◀─┘             interest_rebuild ──▶ tracing
 //! ```
 
 pub(crate) mod cache;
 pub(crate) mod compiled_out;
-pub(crate) mod enabled_macro;
+pub(crate) mod enabled_check;
 pub(crate) mod interest_rebuild;
 pub(crate) mod tracepoints;
 pub(crate) mod woven_targets;

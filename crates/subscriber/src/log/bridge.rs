@@ -3,7 +3,7 @@
 //! A record of `log` has no callsite of its own, so all records of one target are one tracepoint,
 //! `target::log`, known since the first of them. Records above `log::max_level()` never get here.
 
-use crate::callsite::enabled_macro::EnabledMacro;
+use crate::callsite::enabled_check::EnabledCheck;
 use crate::field_visitor::formatted;
 use crate::log::to_tracing::LogForwarder;
 use ::log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
@@ -28,7 +28,7 @@ const FIELDS: [ExportedField; 6] = [
 struct LogTarget {
     /// Registered at the first record: a check alone does not prove that there are any.
     tracepoint: OnceLock<&'static Tracepoint>,
-    check: EnabledMacro,
+    check: EnabledCheck,
 }
 
 static TARGETS: RwLock<Option<HashMap<String, &'static LogTarget>>> = RwLock::new(None);
@@ -68,7 +68,7 @@ impl LogTarget {
 
         let mut targets = TARGETS.write().unwrap_or_else(PoisonError::into_inner);
         targets.get_or_insert_default().entry(target.to_owned()).or_insert_with(|| {
-            let check = EnabledMacro::for_target(target);
+            let check = EnabledCheck::for_target(target);
             Box::leak(Box::new(LogTarget { tracepoint: OnceLock::new(), check }))
         })
     }

@@ -5,13 +5,13 @@ use crate::limits::MAX_ROWS;
 use crate::report::thread_table::QueryTable;
 use crate::run::cells::{Cell, Cells};
 use crate::run::compiled_join::unpack_merged;
-use crate::run::fused::plan::{FusedAdvice, FusedJoin, FusedKey};
+use crate::run::fused::plan::{FusedAdvice, FusedJoinPlan, FusedKey};
 use crate::run::sample;
 use pivot_advice::Groups;
-use pivot_baggage::{Baggage, StoredRows, ValueRef, with_current};
+use pivot_baggage::{BagRows, Baggage, ValueRef, with_current};
 
 /// An event whose row is completed by every row of the bag in turn.
-pub(super) struct FusedJoinRow<'a, const KEYS: usize> {
+pub(super) struct FusedJoinEvent<'a, const KEYS: usize> {
     pub(super) advice: &'a FusedAdvice,
     pub(super) keys: [&'a FusedKey; KEYS],
     /// The values of the keys, of which the event gave some and each unpacked row gives the others.
@@ -23,16 +23,16 @@ pub(super) struct FusedJoinRow<'a, const KEYS: usize> {
 
 /// A join on its way through the rows of a bag.
 struct FusedJoinProgress<'a, 'b, const KEYS: usize> {
-    join: &'a FusedJoin,
-    event: &'a mut FusedJoinRow<'b, KEYS>,
+    join: &'a FusedJoinPlan,
+    event: &'a mut FusedJoinEvent<'b, KEYS>,
     added: usize,
 }
 
-impl FusedJoin {
+impl FusedJoinPlan {
     /// Adds the joined rows of an event. Returns false, with nothing recorded, if the baggage says that not all
     /// requests are kept.
     #[inline(always)]
-    pub(super) fn run<const KEYS: usize>(&self, mut event: FusedJoinRow<'_, KEYS>) -> bool {
+    pub(super) fn run<const KEYS: usize>(&self, mut event: FusedJoinEvent<'_, KEYS>) -> bool {
         let is_done = with_current(|baggage| {
             let Some(baggage) = baggage else { return true };
             if !sample::keeps_all(baggage) {
@@ -55,13 +55,13 @@ impl<const KEYS: usize> FusedJoinProgress<'_, '_, KEYS> {
     /// Adds the rows of a bag that nobody has decoded yet, or that is in several instances.
     #[inline(never)]
     fn add_encoded_or_merged(&mut self, baggage: &Baggage) {
-        let FusedJoin { bag, width, aggregates, .. } = self.join;
+        let FusedJoinPlan { bag, width, aggregates, .. } = self.join;
         match baggage.unpack_complete(*bag) {
-            Some(StoredRows::Decoded(groups)) => self.add_groups(groups),
-            Some(StoredRows::Encoded(rows)) if rows.fits(*width, aggregates) => {
+            Some(BagRows::Decoded(groups)) => self.add_groups(groups),
+            Some(BagRows::Encoded(rows)) if rows.fits(*width, aggregates) => {
                 rows.each(self, FusedJoinProgress::set_column, |rows, n, _| rows.end_row(n));
             }
-            Some(StoredRows::Encoded(_)) => self.event.query_table.errors.0 += 1,
+            Some(BagRows::Encoded(_)) => self.event.query_table.errors.0 += 1,
             None => {
                 let merged = unpack_merged(baggage, *bag, &mut self.event.query_table.report.loss);
                 merged.iter().for_each(|groups| self.add_groups(groups));
@@ -71,7 +71,7 @@ impl<const KEYS: usize> FusedJoinProgress<'_, '_, KEYS> {
 
     #[inline(always)]
     fn add_groups(&mut self, groups: &Groups) {
-        let FusedJoin { width, aggregates, argument, .. } = self.join;
+        let FusedJoinPlan { width, aggregates, argument, .. } = self.join;
         if groups.keys() != *width || groups.aggregates() != &aggregates[..] {
             self.event.query_table.errors.0 += 1;
             return;
@@ -122,7 +122,7 @@ impl<const KEYS: usize> FusedJoinProgress<'_, '_, KEYS> {
         }
         self.added += 1;
 
-        let FusedJoinRow { advice, key, argument, cells, query_table, .. } = &mut *self.event;
+        let FusedJoinEvent { advice, key, argument, cells, query_table, .. } = &mut *self.event;
         advice.add(*key, *argument, n, cells, query_table);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::report::thread_table::QueryTable;
 use crate::run::cells::{Cell, Cells, FieldReader};
-use crate::run::fused::join::FusedJoinRow;
+use crate::run::fused::join::FusedJoinEvent;
 use crate::run::fused::plan::{FusedAdvice, FusedKernel, FusedKey, FusedKeys, KernelShape};
 use crate::site::default_field::default_cell;
 
@@ -109,7 +109,7 @@ impl FusedAdvice {
         query_table: &mut QueryTable,
     ) -> bool {
         if let Some(join) = &self.join {
-            return join.run(FusedJoinRow { advice: self, keys, key, argument, cells, query_table });
+            return join.run(FusedJoinEvent { advice: self, keys, key, argument, cells, query_table });
         }
 
         if !self.add(key, argument, 1, cells, query_table) {

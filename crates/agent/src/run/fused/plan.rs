@@ -16,7 +16,7 @@ pub(crate) struct FusedAdvice {
     pub(super) argument: Option<usize>,
     pub(super) input: AggregateInput,
     pub(super) keys: FusedKeys,
-    pub(super) join: Option<Box<FusedJoin>>,
+    pub(super) join: Option<Box<FusedJoinPlan>>,
     pub(crate) schema: Arc<GroupSchema>,
     /// The address of the schema, by which a thread's table is recognized.
     pub(crate) schema_address: usize,
@@ -79,7 +79,7 @@ pub(super) enum FusedKey {
 
 /// The happened-before join of fused advice.
 #[derive(Debug)]
-pub(crate) struct FusedJoin {
+pub(crate) struct FusedJoinPlan {
     pub(super) bag: BagKey,
     pub(super) width: usize,
     pub(super) aggregates: Vec<AggregateKind>,
@@ -92,7 +92,7 @@ impl FusedAdvice {
     pub(crate) fn fuse(compiled: &CompiledAdvice, tracepoint: &'static str) -> Option<FusedAdvice> {
         let (RowSink::Emit, join) = (compiled.sink, compiled.join.as_ref()) else { return None };
         let fused_join = match join {
-            Some(join) => Some(Box::new(FusedJoin::fuse(join, compiled.input)?)),
+            Some(join) => Some(Box::new(FusedJoinPlan::fuse(join, compiled.input)?)),
             None => None,
         };
 
@@ -186,9 +186,9 @@ impl RemainingSteps<'_> {
     }
 }
 
-impl FusedJoin {
+impl FusedJoinPlan {
     /// Fuses a join, or returns `None` if it has a condition or steps after it.
-    fn fuse(join: &BagJoin, input: AggregateInput) -> Option<FusedJoin> {
+    fn fuse(join: &BagJoin, input: AggregateInput) -> Option<FusedJoinPlan> {
         if join.on.is_some() || !join.steps.is_empty() {
             return None;
         }
@@ -199,7 +199,12 @@ impl FusedJoin {
             }
             AggregateInput::None | AggregateInput::Mixed => None,
         };
-        Some(FusedJoin { bag: join.bag, width: join.width, aggregates: join.aggregates.clone(), argument })
+        Some(FusedJoinPlan {
+            bag: join.bag,
+            width: join.width,
+            aggregates: join.aggregates.clone(),
+            argument,
+        })
     }
 }
 

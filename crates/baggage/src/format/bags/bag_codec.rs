@@ -14,7 +14,7 @@
 //! 16 + 1, 16 + 2         as 1 and 2, of rows that count once each and do not say so
 //!
 //! table   keys:varint count:varint aggregate:u8*count type:u8*keys row*      see `grouped_bag.rs`
-//! row     value*keys [n:number] state*count                                  see `key_column.rs`, `number.rs`
+//! row     value*keys [n:number] state*count                                  see `key_column.rs`, `prefix_varint.rs`
 //! chosen  count:varint { clock:u64 LE nonce:u32 LE position:varint groups }*count
 //! ```
 //!
@@ -39,7 +39,7 @@ use crate::format::bags::bag_header::{
 use crate::format::bags::encoded_rows::EncodedRows;
 use crate::format::bags::grouped_bag::GroupedBag;
 use crate::format::bags::key_column;
-use crate::format::bags::temporal_bag::{read_temporal, write_temporal};
+use crate::format::bags::temporal_codec::{read_temporal, write_temporal};
 use pivot_advice::codec::ByteWriter;
 use pivot_advice::{BagKey, DecodeError, Group};
 

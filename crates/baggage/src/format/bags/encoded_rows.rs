@@ -7,7 +7,7 @@
 use crate::error::{BaggageError, malformed};
 use crate::format::bags::bag_header::{EACH_ONCE, GROUPED, GROUPED_CUT, kind_of, read_key};
 use crate::format::bags::key_column;
-use crate::format::bags::number;
+use crate::format::bags::prefix_varint;
 use crate::format::bags::value::ValueRef;
 use crate::format::protobuf::fixed64;
 use pivot_advice::codec::{ByteReader, MAX_COLUMNS};
@@ -115,7 +115,7 @@ impl<'a> EncodedRows<'a> {
     /// Takes what stands behind the key: how often the row counts, and the bytes of its states.
     #[inline(always)]
     fn take_behind_key(&self, rest: &mut &'a [u8]) -> Result<(u64, &'a [u8]), DecodeError> {
-        let n = if self.has_counts { number::take(rest).ok_or(DecodeError::Truncated)? } else { 1 };
+        let n = if self.has_counts { prefix_varint::take(rest).ok_or(DecodeError::Truncated)? } else { 1 };
         let states = *rest;
         if !self.aggregates.is_empty() {
             *rest = skip_states(rest, self.aggregates)?;
@@ -129,7 +129,7 @@ impl<'a> EncodedRows<'a> {
         &self,
         rest: &mut &'a [u8],
     ) -> Result<(u64, SmallVec<[AggregateState; 4]>), DecodeError> {
-        let n = if self.has_counts { number::take(rest).ok_or(DecodeError::Truncated)? } else { 1 };
+        let n = if self.has_counts { prefix_varint::take(rest).ok_or(DecodeError::Truncated)? } else { 1 };
         let mut reader = ByteReader::new(rest);
         let states = self.kinds().map(|kind| reader.state(kind)).collect::<Result<_, _>>()?;
         *rest = reader.rest();

@@ -14,7 +14,7 @@
 //! If the new bytes are as long as the old ones they replace them where they lie. Anything but these
 //! aggregates of whole numbers or durations, and whatever overflows, is left to those who decode the states.
 
-use crate::format::bags::number;
+use crate::format::bags::prefix_varint;
 use pivot_advice::AggregateKind;
 use pivot_advice::codec::{take_short_varint, unzigzag, write_varint, zigzag};
 
@@ -87,7 +87,7 @@ impl EncodedStates {
     #[inline(always)]
     pub(crate) fn added(old: &mut &[u8], aggregates: &[u8], summand: AddedNumber) -> Option<EncodedStates> {
         let mut states = EncodedStates::empty();
-        states.number(number::take(old)?.checked_add(1)?)?;
+        states.number(prefix_varint::take(old)?.checked_add(1)?)?;
 
         for code in aggregates {
             let (mut sum, mut count) = (0, 0);
@@ -146,7 +146,7 @@ impl EncodedStates {
     /// Appends a number, all eight bytes of it, of which the next write takes back what is too much.
     #[inline(always)]
     fn number(&mut self, x: u64) -> Option<()> {
-        let (word, count) = number::short(x)?;
+        let (word, count) = prefix_varint::short(x)?;
         self.bytes.get_mut(self.len..self.len + 8)?.copy_from_slice(&word.to_le_bytes());
         self.len += count;
         Some(())

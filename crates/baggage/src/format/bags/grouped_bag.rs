@@ -25,7 +25,7 @@ use crate::format::bags::bag_header::{EACH_ONCE, write_grouped_head};
 use crate::format::bags::encoded_rows::EncodedRows;
 use crate::format::bags::encoded_states::{AddedNumber, EncodedStates};
 use crate::format::bags::key_column;
-use crate::format::bags::number;
+use crate::format::bags::prefix_varint;
 use crate::format::bags::row_index::{RowIndex, VacantRowSlot};
 use crate::format::bags::value::ValueRef;
 use pivot_advice::codec::ByteWriter;
@@ -286,7 +286,7 @@ impl GroupedBag {
         }
 
         if self.has_counts() {
-            number::put(&mut self.bytes, n);
+            prefix_varint::put(&mut self.bytes, n);
         }
         match states {
             RowStates::Decoded([]) => {}
@@ -324,7 +324,7 @@ impl GroupedBag {
         let end = self.bytes.len() - rest.len();
 
         let mut sum = Vec::with_capacity(64);
-        number::put(&mut sum, mine.saturating_add(n));
+        prefix_varint::put(&mut sum, mine.saturating_add(n));
         if !rows.aggregates.is_empty() {
             match states {
                 RowStates::Decoded(more) => {
@@ -368,7 +368,7 @@ impl GroupedBag {
         };
 
         // A count or a tag takes a byte more in each row, mostly.
-        self.bytes.reserve(old.len() + self.len + number::MAX_BYTES);
+        self.bytes.reserve(old.len() + self.len + prefix_varint::MAX_BYTES);
         self.bytes.extend_from_slice(&old[..self.types]);
         self.bytes[0] = first;
         self.bytes.extend(rows.types.iter().enumerate().map(|(i, code)| column(i, *code)));
@@ -377,7 +377,7 @@ impl GroupedBag {
         rows.each(|row| {
             self.put_key(rows.key_of(&row));
             if has_counts {
-                number::put(&mut self.bytes, row.n);
+                prefix_varint::put(&mut self.bytes, row.n);
             }
             self.bytes.extend_from_slice(row.states);
         });

@@ -14,9 +14,9 @@
 //!
 //! A value takes a byte at least and tells its own length, and we write it in one way only, so keys of one
 //! type are equal if their bytes are, and none is the beginning of another. The payloads are not those of the
-//! codec: a number tells its length in its first byte, see `number.rs`.
+//! codec: a number tells its length in its first byte, see `prefix_varint.rs`.
 
-use crate::format::bags::number;
+use crate::format::bags::prefix_varint;
 use crate::format::bags::value::ValueRef;
 use pivot_advice::codec::{ByteReader, ByteWriter, unzigzag, zigzag};
 use pivot_advice::{DecodeError, Type, Value};
@@ -59,8 +59,8 @@ pub(crate) fn is_code(code: u8) -> bool {
 #[inline(always)]
 pub(crate) fn put(out: &mut Vec<u8>, column: u8, value: &Value) {
     match (column, value) {
-        (I64, Value::I64(x)) => number::put(out, zigzag(*x)),
-        (U64, Value::U64(x)) => number::put(out, *x),
+        (I64, Value::I64(x)) => prefix_varint::put(out, zigzag(*x)),
+        (U64, Value::U64(x)) => prefix_varint::put(out, *x),
         (STRING, Value::Str(text)) => put_bytes(out, text.as_bytes()),
         _ => put_other(out, column, value),
     }
@@ -70,8 +70,8 @@ pub(crate) fn put(out: &mut Vec<u8>, column: u8, value: &Value) {
 #[inline(always)]
 pub(crate) fn put_ref(out: &mut Vec<u8>, column: u8, value: &ValueRef<'_>) {
     match (column, value) {
-        (I64, ValueRef::I64(x)) => number::put(out, zigzag(*x)),
-        (U64, ValueRef::U64(x)) => number::put(out, *x),
+        (I64, ValueRef::I64(x)) => prefix_varint::put(out, zigzag(*x)),
+        (U64, ValueRef::U64(x)) => prefix_varint::put(out, *x),
         (STRING, ValueRef::Text(text)) => put_bytes(out, text.as_bytes()),
         (_, value) => put_other(out, column, &Value::from(value.clone())),
     }
@@ -109,7 +109,7 @@ fn put_other(out: &mut Vec<u8>, column: u8, value: &Value) {
 
 #[inline]
 fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    number::put(out, bytes.len() as u64);
+    prefix_varint::put(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
@@ -123,8 +123,8 @@ pub(crate) fn take(bytes: &mut &[u8], column: u8) -> Result<Value, DecodeError> 
 #[inline(always)]
 pub(crate) fn take_ref<'a>(bytes: &mut &'a [u8], column: u8) -> Result<ValueRef<'a>, DecodeError> {
     Ok(match column {
-        I64 => ValueRef::I64(unzigzag(number::take(bytes).ok_or(DecodeError::Truncated)?)),
-        U64 => ValueRef::U64(number::take(bytes).ok_or(DecodeError::Truncated)?),
+        I64 => ValueRef::I64(unzigzag(prefix_varint::take(bytes).ok_or(DecodeError::Truncated)?)),
+        U64 => ValueRef::U64(prefix_varint::take(bytes).ok_or(DecodeError::Truncated)?),
         STRING => ValueRef::Text(std::str::from_utf8(take_bytes(bytes)?).map_err(|_| DecodeError::NotUtf8)?),
         _ => ValueRef::Other(take_other(bytes, column)?),
     })
@@ -157,7 +157,7 @@ fn take_other(bytes: &mut &[u8], column: u8) -> Result<Value, DecodeError> {
 #[inline]
 pub(crate) fn skip(bytes: &mut &[u8], column: u8) -> Result<(), DecodeError> {
     match column {
-        I64 | U64 => number::take(bytes).map(drop).ok_or(DecodeError::Truncated),
+        I64 | U64 => prefix_varint::take(bytes).map(drop).ok_or(DecodeError::Truncated),
         STRING | BYTES => take_bytes(bytes).map(drop),
         F64 | TIMESTAMP | DURATION => take_raw(bytes, 8).map(drop),
         _ => take_other(bytes, column).map(drop),
@@ -181,7 +181,7 @@ fn take_word(bytes: &mut &[u8]) -> Result<u64, DecodeError> {
 
 #[inline]
 fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], DecodeError> {
-    let length = number::take(bytes).ok_or(DecodeError::Truncated)?;
+    let length = prefix_varint::take(bytes).ok_or(DecodeError::Truncated)?;
     take_raw(bytes, usize::try_from(length).unwrap_or(usize::MAX))
 }
 

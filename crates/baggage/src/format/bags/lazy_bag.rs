@@ -17,10 +17,10 @@
 use crate::format::bags::bag::{Bag, MergeOutcome};
 use crate::format::bags::bag_codec;
 use crate::format::bags::bag_header;
+use crate::format::bags::bag_rows::{BagRows, CheckedRows};
 use crate::format::bags::encoded_rows::EncodedRows;
 use crate::format::bags::grouped_bag::GroupedBag;
-use crate::format::bags::stored_rows::{CheckedRows, StoredRows};
-use crate::format::bags::temporal_bag::{self, SoleTuple};
+use crate::format::bags::temporal_codec::{self, SoleTuple};
 use crate::format::shared_bytes::SharedBytes;
 use crate::losses;
 use pivot_advice::{BagKey, Groups};
@@ -127,7 +127,7 @@ impl LazyBag {
     /// it.
     pub(crate) fn sole_tuple(&self) -> Option<SoleTuple> {
         match (&self.form, self.decoded.get()) {
-            (BagRepresentation::Arrived(bytes), _) => temporal_bag::peek_sole(bytes),
+            (BagRepresentation::Arrived(bytes), _) => temporal_codec::peek_sole(bytes),
             (BagRepresentation::Decoded(_), Some(Some(bag))) => SoleTuple::of(bag),
             _ => None,
         }
@@ -135,14 +135,14 @@ impl LazyBag {
 
     /// Returns all rows as they lie, if none is missing and nothing has to be merged. A grouped bag that
     /// nobody has decoded stays so.
-    pub(crate) fn complete_rows(&self) -> Option<StoredRows<'_>> {
+    pub(crate) fn complete_rows(&self) -> Option<BagRows<'_>> {
         if self.decoded.get().is_none()
             && !self.is_cut()
             && let Some(rows) = self.encoded_rows()
         {
-            return Some(StoredRows::Encoded(CheckedRows(rows)));
+            return Some(BagRows::Encoded(CheckedRows(rows)));
         }
-        self.decoded()?.complete_rows().map(StoredRows::Decoded)
+        self.decoded()?.complete_rows().map(BagRows::Decoded)
     }
 
     /// Returns all rows, if none is missing, nothing has to be merged, and somebody has decoded them before.
@@ -219,7 +219,7 @@ impl LazyBag {
     /// tuples were lost. Does not decode the bag.
     pub(crate) fn first_count(&self) -> Option<usize> {
         match (&self.form, self.decoded.get().and_then(Option::as_deref)) {
-            (BagRepresentation::Arrived(bytes), _) => temporal_bag::peek_first_count(bytes),
+            (BagRepresentation::Arrived(bytes), _) => temporal_codec::peek_first_count(bytes),
             (BagRepresentation::Decoded(_), Some(Bag::First { tuples, .. })) => Some(tuples.len()),
             (BagRepresentation::Decoded(_), Some(Bag::Lost)) => None,
             _ => Some(0),

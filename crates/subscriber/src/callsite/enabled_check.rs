@@ -19,7 +19,7 @@ const FIRST_ANSWERS: u8 = 2;
 
 /// How one `enabled!` of the application, or `log_enabled!` of one target, is to be answered.
 #[derive(Debug)]
-pub(crate) struct EnabledMacro {
+pub(crate) struct EnabledCheck {
     /// How many questions were asked, up to [`FIRST_ANSWERS`].
     asked: AtomicU8,
     woven: WovenFlag,
@@ -31,10 +31,10 @@ pub(crate) fn is_enabled_check(metadata: &Metadata<'_>) -> bool {
     !(metadata.is_event() || metadata.is_span()) || metadata.name().starts_with("enabled ")
 }
 
-impl EnabledMacro {
+impl EnabledCheck {
     /// Makes the check of a target.
-    pub(crate) fn for_target(target: &str) -> EnabledMacro {
-        EnabledMacro { asked: AtomicU8::new(0), woven: flag_of(target) }
+    pub(crate) fn for_target(target: &str) -> EnabledCheck {
+        EnabledCheck { asked: AtomicU8::new(0), woven: flag_of(target) }
     }
 
     /// Looks again whether advice is woven at the target, which locks. Returns whether the next answer

@@ -22,7 +22,7 @@ const DEFAULT_WINDOW_NS: i64 = 1_000_000_000;
 const GOVERN_INTERVAL: Duration = Duration::from_millis(900);
 
 /// The reports of this process and the costs not yet held against budgets.
-pub(crate) struct ReportCutter {
+pub(crate) struct WindowReporter {
     /// Reports that the frontend has not acknowledged; it outlives connections.
     pub(crate) reporter: Reporter,
     /// Costs of queries since `governed_at`.
@@ -33,10 +33,10 @@ pub(crate) struct ReportCutter {
     cut_at: Instant,
 }
 
-impl ReportCutter {
+impl WindowReporter {
     /// Starts the first window now.
-    pub(crate) fn new() -> ReportCutter {
-        ReportCutter {
+    pub(crate) fn new() -> WindowReporter {
+        WindowReporter {
             reporter: Reporter::new(DEFAULT_WINDOW_NS, now_ns()),
             costs: BTreeMap::new(),
             governed_at: Instant::now(),

@@ -9,7 +9,7 @@ use pivot_advice::{AggregateKind, AggregateState, Groups};
 
 /// All rows of a bag.
 #[derive(Debug, Clone, Copy)]
-pub enum StoredRows<'a> {
+pub enum BagRows<'a> {
     /// Decoded rows, one for each key.
     Decoded(&'a Groups),
     /// Rows as they travel. Several may have equal keys.
@@ -68,7 +68,7 @@ mod tests {
 
     /// What a walk over the rows of a baggage shows.
     fn walked(baggage: &Baggage) -> Option<Groups> {
-        let Some(StoredRows::Encoded(rows)) = baggage.unpack_complete(KEY) else { return None };
+        let Some(BagRows::Encoded(rows)) = baggage.unpack_complete(KEY) else { return None };
         assert!(
             rows.fits(2, &[AggregateKind::Sum]) && !rows.fits(2, &[]) && !rows.fits(1, &[AggregateKind::Sum])
         );
@@ -128,7 +128,7 @@ mod tests {
                 }
             }
             for baggage in &branches {
-                let Some(StoredRows::Decoded(found)) = baggage.unpack_complete(KEY) else { continue };
+                let Some(BagRows::Decoded(found)) = baggage.unpack_complete(KEY) else { continue };
                 assert_eq!(Some(found), baggage.unpack(KEY).as_deref(), "{keep:?} {steps:?}");
                 let places = baggage.branch().map_or(0, |branch| branch.visible(KEY).count());
                 at_once += usize::from(places > 1);
