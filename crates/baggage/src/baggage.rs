@@ -96,7 +96,7 @@ impl Baggage {
     }
 
     /// Returns the newest generation of advice that every event before has met, or 0 if nobody knows, because
-    /// the request began, or passed, where no query that packs was woven. See [`crate::generation`].
+    /// the request began, or passed, where no query that packs was woven. See [`crate::request_generation`].
     pub fn generation(&self) -> u64 {
         self.branch().map_or(0, |branch| branch.generation)
     }
