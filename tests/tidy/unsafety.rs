@@ -5,7 +5,7 @@ use pivot_tests::source::{Crate, SourceFile};
 use std::collections::BTreeSet;
 
 /// The files that may have `unsafe` in them.
-const UNSAFE: [&str; 8] = [
+const UNSAFE: [&str; 10] = [
     "crates/agent/examples/plugin.rs",
     "crates/agent/src/report/fence.rs",
     "crates/agent/src/report/fork.rs",
@@ -14,7 +14,9 @@ const UNSAFE: [&str; 8] = [
     // A function that is unsafe to call takes the attribute too.
     "crates/pivot/tests/function_shapes.rs",
     "crates/subscriber/src/subscriber_bridge.rs",
+    "crates/uplink/src/process_end.rs",
     "crates/uplink/tests/fork.rs",
+    "crates/uplink/tests/process_end.rs",
 ];
 
 #[test]

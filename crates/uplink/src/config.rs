@@ -1,6 +1,7 @@
 //! Who this process is, where its frontend listens, and what queries may cost.
 
 use crate::error::UplinkError;
+use crate::process_end::EndSignals;
 use pivot_advice::QueryBudget;
 use pivot_agent::{CpuBudget, ProcessIdentity};
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use std::time::Duration;
 /// | `PIVOT_CPU_BUDGET_ALL` | percent of a core for all queries | 2 |
 /// | `PIVOT_HASH_KEY` | 32 hexadecimal digits, the key of hashes of sensitive fields | random |
 /// | `PIVOT_FENCES=1` | keeps the agent from calling `membarrier` | calls it |
+/// | `PIVOT_SIGNALS=0` | keeps the agent from handling SIGTERM, SIGINT and SIGHUP | handles them where nobody else does |
 /// | `PIVOT_BAGGAGE_BYTES` | the most bytes of baggage that travel with one message | 1,024 |
 /// | `PIVOT_WITHIN_MAX` | the most that a query may ask for with `WITHIN`, as `bytes 4KiB, groups 10000, cpu 5%` | the limits of queries that ask for nothing |
 #[derive(Debug, Clone)]
@@ -41,6 +43,8 @@ pub struct Config {
     pub(crate) disable_file: Option<PathBuf>,
     /// Whether a panic reports what was gathered before it unwinds.
     pub(crate) flush_on_panic: bool,
+    /// Whether signals that end the process report what was gathered first.
+    pub(crate) end_signals: EndSignals,
     /// Whether events execute fences of their own instead of `membarrier`.
     fences: bool,
     budget: CpuBudget,
@@ -75,6 +79,10 @@ impl Config {
             build: variable("PIVOT_BUILD").unwrap_or_else(crate::build_id::build_id),
             disable_file: variable("PIVOT_DISABLE_FILE").map(PathBuf::from),
             flush_on_panic: cfg!(panic = "abort"),
+            end_signals: match variable("PIVOT_SIGNALS").as_deref() {
+                Some("0") => EndSignals::LeftAlone,
+                _ => EndSignals::Handled,
+            },
             fences: variable("PIVOT_FENCES").is_some_and(|value| value != "0"),
             budget: budget(percent("PIVOT_CPU_BUDGET"), percent("PIVOT_CPU_BUDGET_ALL")),
             baggage_bytes: variable("PIVOT_BAGGAGE_BYTES"),
@@ -169,6 +177,16 @@ impl Config {
     /// always do, because they have no other end.
     pub fn flush_on_panic(mut self) -> Config {
         self.flush_on_panic = true;
+        self
+    }
+
+    /// Installs no handlers of signals.
+    ///
+    /// Otherwise SIGTERM, SIGINT and SIGHUP, where they would end the process by default, first have what was gathered
+    /// reported, for half a second at most; then the process ends by the signal. Handlers of the application, earlier and later
+    /// ones, stay in charge.
+    pub fn leave_signals_alone(mut self) -> Config {
+        self.end_signals = EndSignals::LeftAlone;
         self
     }
 

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! The application never waits for this thread, except where it asks to: in [`Uplink::wait_until_woven`], in
-//! [`Uplink::flush`], and for two seconds at most when the [`Uplink`] is dropped. The state machine of the
-//! connection is drawn in `uplink_loop`.
+//! [`Uplink::flush`], for two seconds at most when the [`Uplink`] is dropped, and for half a second when the process ends
+//! in another way (`process_end`). The state machine of the connection is drawn in `uplink_loop`.
 //!
 //! ```
 //! let uplink = pivot_uplink::Config::new().process("reader").frontend("http://127.0.0.1:9").start()?;
@@ -22,7 +22,7 @@
 //! ```
 //!
 //! Reading order: [`config`], [`uplink`] (the handle), `uplink_loop`, `window_reporter`, `sent_state`,
-//! `connection`, `agent_messages`.
+//! `connection`, `agent_messages`, `process_end`.
 
 mod agent_messages;
 mod build_id;
@@ -30,6 +30,7 @@ pub mod config;
 mod connection;
 pub mod error;
 mod kill_switch;
+mod process_end;
 mod sent_state;
 pub mod uplink;
 mod uplink_command;

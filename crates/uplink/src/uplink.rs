@@ -5,6 +5,7 @@
 
 use crate::config::Config;
 use crate::error::UplinkError;
+use crate::process_end::report_at_end;
 use crate::uplink_command::{UplinkCommand, WovenSignal};
 use crate::uplink_loop::UplinkLoop;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ impl Uplink {
             flush_on_panic(commands.downgrade());
         }
 
+        report_at_end(commands.downgrade(), Arc::clone(&woven), config.end_signals);
+
         let uplink_loop = UplinkLoop::new(config, endpoint, Arc::clone(&woven));
         let thread = std::thread::Builder::new()
             .name("pivot-uplink".into())
@@ -86,7 +89,7 @@ impl Uplink {
 }
 
 /// Sends a command and waits for its answer; false if the thread has ended or does not answer in time.
-fn ask(
+pub(crate) fn ask(
     commands: &mpsc::UnboundedSender<UplinkCommand>,
     command: fn(oneshot::Sender<()>) -> UplinkCommand,
     timeout: Duration,

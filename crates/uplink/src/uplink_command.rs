@@ -27,6 +27,11 @@ impl WovenSignal {
         self.raised.notify_all();
     }
 
+    /// Returns whether anything was woven so far.
+    pub(crate) fn is_raised(&self) -> bool {
+        *self.is_raised.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits for the signal; returns false if it was not raised in time.
     pub(crate) fn wait(&self, timeout: Duration) -> bool {
         let is_raised = self.is_raised.lock().unwrap_or_else(PoisonError::into_inner);

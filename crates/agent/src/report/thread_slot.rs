@@ -295,6 +295,12 @@ pub fn takes_events() -> bool {
     }
 }
 
+/// Returns whether this thread is inside an event, as it is while it reads the fields of one.
+pub fn is_inside_event() -> bool {
+    // A thread that is ending has no slot any more, and is inside no event.
+    SLOT.get().is_some_and(|slot| !slot.epoch.load(Ordering::Relaxed).is_multiple_of(2))
+}
+
 /// Returns how many events were skipped, because a field expression of another event hit them or because their
 /// thread was ending.
 pub fn skipped_events() -> u64 {
