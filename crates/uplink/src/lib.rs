@@ -31,6 +31,7 @@ mod connection;
 pub mod error;
 mod kill_switch;
 mod process_end;
+mod retry_pauses;
 mod sent_state;
 pub mod uplink;
 mod uplink_command;

@@ -1,7 +1,7 @@
 //! The loop of the uplink's thread: one connection after the other, over the same reports.
 //!
 //! ```text
-//!                ┌────────── RETRY_PAUSE ───────────┐
+//!                ┌────────── RetryPauses ───────────┐
 //!                ▼                                  │
 //!  start ──▶ connecting ──── no answer ─────────────┘
 //!                │  ▲
@@ -22,6 +22,7 @@ use crate::agent_messages;
 use crate::config::Config;
 use crate::connection::{Connection, with_timeouts};
 use crate::kill_switch::KillSwitch;
+use crate::retry_pauses::RetryPauses;
 use crate::sent_state::SentState;
 use crate::uplink_command::{UplinkCommand, WovenSignal};
 use crate::window_reporter::WindowReporter;
@@ -31,14 +32,10 @@ use pivot_protocol::{from_wire, wire};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 use tonic::transport::Endpoint;
 use wire::{from_agent, to_agent};
-
-/// The pause between two attempts to connect.
-const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// The state of the uplink's thread.
 pub(crate) struct UplinkLoop {
@@ -61,6 +58,7 @@ pub(crate) struct UplinkLoop {
     /// Why advice of that generation is not woven, while the frontend has still to be told that the rest is.
     untold_problems: Option<Vec<WeaveProblem>>,
     sent: SentState,
+    retry: RetryPauses,
 }
 
 impl UplinkLoop {
@@ -83,6 +81,7 @@ impl UplinkLoop {
             generation: None,
             untold_problems: None,
             sent: SentState::default(),
+            retry: RetryPauses::new(),
             config,
         }
     }
@@ -123,19 +122,14 @@ impl UplinkLoop {
             let hello = agent_messages::hello(&self.config, self.incarnation);
             let attempt = Connection::open(self.endpoint.clone(), hello);
             tokio::pin!(attempt);
-
-            loop {
+            let opened = loop {
                 tokio::select! {
-                    connection = &mut attempt => match connection {
-                        Some(connection) => return Some(connection),
-                        None => break,
-                    },
-                    () = sleep_until(self.reports.window_end()) => {
-                        self.end_window();
-                        self.expire_lease();
-                    }
-                    command = commands.recv() => if !self.obey(command) { return None },
+                    opened = &mut attempt => break opened,
+                    step = self.step(commands) => step?,
                 }
+            };
+            if opened.is_some() {
+                return opened;
             }
 
             if self.generation.is_none() {
@@ -146,8 +140,30 @@ impl UplinkLoop {
             if self.leaving {
                 return None;
             }
-            sleep(RETRY_PAUSE).await;
+
+            let pause = sleep(self.retry.next_pause());
+            tokio::pin!(pause);
+            // One that begins to leave meanwhile tries once more, at once.
+            while !self.leaving && !pause.is_elapsed() {
+                tokio::select! {
+                    () = &mut pause => {}
+                    step = self.step(commands) => step?,
+                }
+            }
         }
+    }
+
+    /// Waits for the end of a window or for a command, and does what has to be done then without a connection. Returns
+    /// `None` if the process leaves and waits for nothing more. May be dropped while it waits.
+    async fn step(&mut self, commands: &mut mpsc::UnboundedReceiver<UplinkCommand>) -> Option<()> {
+        tokio::select! {
+            () = sleep_until(self.reports.window_end()) => {
+                self.end_window();
+                self.expire_lease();
+            }
+            command = commands.recv() => if !self.obey(command) { return None },
+        }
+        Some(())
     }
 
     /// Serves a connection until it ends, the lease expires or the process has left.
@@ -209,6 +225,7 @@ impl UplinkLoop {
     /// Acts on a message of the frontend.
     fn receive(&mut self, message: wire::ToAgent, connection: &Connection) {
         self.heard_at = Instant::now();
+        self.retry.reset();
 
         match message.kind {
             Some(to_agent::Kind::Acknowledged(sequence)) => {
