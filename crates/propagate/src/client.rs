@@ -18,11 +18,12 @@
 //! the reply. A body that is not read to its end loses what its trailers carry; so does a reply that
 //! never comes.
 
+use crate::call_tracepoints::{self, CallEnd, CallHead, OpenCall};
 use crate::egress::Egress;
 use crate::header::{self, HeaderKind};
 use crate::signing_key::SigningKey;
 use http::header::TE;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use pivot_baggage::withheld_counts::{WithheldReason, note_withheld};
@@ -55,6 +56,7 @@ enum BaggageReturn {
 
 impl Default for ClientLayer {
     fn default() -> ClientLayer {
+        call_tracepoints::register_client();
         ClientLayer { mode: BaggageReturn::RoundTrip, egress: Egress::from_env(), peer: None, key: None }
     }
 }
@@ -88,6 +90,18 @@ impl ClientLayer {
     /// Signs what leaves, and accepts only signed replies.
     pub fn key(self, key: SigningKey) -> ClientLayer {
         ClientLayer { key: Some(key), ..self }
+    }
+
+    /// Fires the beginning of a call, and returns what fires its end.
+    #[inline]
+    pub(crate) fn enter(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> OpenCall {
+        call_tracepoints::CLIENT.enter(&CallHead {
+            method,
+            uri,
+            headers,
+            template: &|| None,
+            peer: &|| uri.host().or(self.peer.as_deref()).map(str::to_owned),
+        })
     }
 
     /// Adds baggage to a request whose reply may bring it back in headers or trailers.
@@ -190,6 +204,7 @@ pub struct ClientService<S> {
 impl<S, B, R> Service<Request<B>> for ClientService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
+    R: Body,
 {
     type Response = Response<ClientBody<R>>;
     type Error = S::Error;
@@ -201,8 +216,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
+        // Before the branch forks: the beginning of the call happens before what the peer does.
+        let call = self.layer.enter(&parts.method, &parts.uri, &parts.headers);
         let reply = self.layer.send(&mut parts.headers, parts.uri.host());
-        ClientFuture { inner: self.inner.call(Request::from_parts(parts, body)), reply }
+        ClientFuture { inner: self.inner.call(Request::from_parts(parts, body)), reply, call }
     }
 }
 
@@ -214,23 +231,37 @@ pin_project! {
         #[pin]
         inner: F,
         reply: AwaitedBranch,
+        call: OpenCall,
     }
 }
 
 impl<F, R, E> Future for ClientFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
+    R: Body,
 {
     type Output = Result<Response<ClientBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.inner.poll(cx))?;
+        let mut response = match ready!(this.inner.poll(cx)) {
+            Ok(response) => response,
+            Err(error) => {
+                this.call.end(CallEnd::Failed);
+                return Poll::Ready(Err(error));
+            }
+        };
         this.reply.join(response.headers_mut());
+
+        let mut call = std::mem::take(this.call);
+        call.note_head(response.status(), response.headers());
+        if response.body().is_end_stream() {
+            call.end(CallEnd::Answered);
+        }
 
         // If the headers brought nothing, the trailers may.
         let reply = std::mem::take(this.reply);
-        Poll::Ready(Ok(response.map(|inner| ClientBody { inner, reply })))
+        Poll::Ready(Ok(response.map(|inner| ClientBody { inner, reply, call })))
     }
 }
 
@@ -241,6 +272,7 @@ pin_project! {
         #[pin]
         inner: B,
         reply: AwaitedBranch,
+        call: OpenCall,
     }
 }
 
@@ -252,13 +284,22 @@ impl<B: Body> Body for ClientBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let this = self.project();
-        let mut frame = ready!(this.inner.poll_frame(cx));
+        let mut this = self.project();
+        let mut frame = ready!(this.inner.as_mut().poll_frame(cx));
 
-        if let Some(Ok(frame)) = &mut frame
-            && let Some(trailers) = frame.trailers_mut()
-        {
-            this.reply.join(trailers);
+        match &mut frame {
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    this.reply.join(trailers);
+                    this.call.note_trailers(trailers);
+                }
+                // Whoever reads the body need not ask for a frame behind the last one.
+                if this.inner.is_end_stream() {
+                    this.call.end(CallEnd::Answered);
+                }
+            }
+            Some(Err(_)) => this.call.end(CallEnd::Failed),
+            None => this.call.end(CallEnd::Answered),
         }
         Poll::Ready(frame)
     }

@@ -34,9 +34,13 @@
 //! `lints/clippy.toml` in this crate's folder names the raw calls that these replace, to be copied into
 //! an application.
 //!
-//! Reading order: [`header`], `w3c_baggage`, [`egress`], [`signing_key`], [`client`], [`server`], [`task`], [`join_set`],
+//! Calls and requests are events as well: queries name them `pivot::server`, `pivot::client` and `pivot::request`, see
+//! `call_tracepoints.rs`.
+//!
+//! Reading order: [`header`], `w3c_baggage`, [`egress`], [`signing_key`], `call_tracepoints`, [`client`], [`server`], [`task`], [`join_set`],
 //! [`stream`], `grpc_message`, `rayon_pool`.
 
+mod call_tracepoints;
 pub mod client;
 pub mod egress;
 #[cfg(feature = "prost")]

@@ -13,25 +13,55 @@
 //! Trailers come after the last event of the body, so nothing is lost. Headers leave before the body
 //! runs: what the body packs then stays in this process and is lost to the client.
 
+use crate::call_tracepoints::{self, CallEnd, CallHead, OpenCall};
 use crate::header::{self, HeaderKind, ReceivedBaggage};
 use crate::signing_key::SigningKey;
-use http::header::{TE, TRAILER};
-use http::{HeaderMap, Request, Response, Version};
+use http::header::{CONTENT_LENGTH, TE, TRAILER};
+use http::{HeaderMap, Request, Response, Version, request};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use pivot_baggage::current::run_in;
 use pivot_baggage::{Baggage, FutureExt, InBaggage, RequestSnapshot, enter_request};
+use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
 use tower_service::Service;
 
 /// A layer that runs calls in the requests that they arrive with, and decides whose baggage to accept.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ServerLayer {
     trust: ClientTrust,
     key: Option<SigningKey>,
+    template: Option<PathTemplate>,
+    peer: Option<PeerAddress>,
+}
+
+/// A function that returns the template of a request's path, if it knows it.
+#[derive(Clone)]
+struct PathTemplate(Arc<PathTemplateFn>);
+
+type PathTemplateFn = dyn Fn(&request::Parts) -> Option<&str> + Send + Sync;
+
+impl fmt::Debug for PathTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PathTemplate")
+    }
+}
+
+/// A function that returns the address of a request's client, if it knows it.
+#[derive(Clone)]
+struct PeerAddress(Arc<PeerAddressFn>);
+
+type PeerAddressFn = dyn Fn(&request::Parts) -> Option<SocketAddr> + Send + Sync;
+
+impl fmt::Debug for PeerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PeerAddress")
+    }
 }
 
 /// Whether clients are part of the system.
@@ -44,6 +74,13 @@ enum ClientTrust {
     Edge,
 }
 
+impl Default for ServerLayer {
+    fn default() -> ServerLayer {
+        call_tracepoints::register_server();
+        ServerLayer { trust: ClientTrust::default(), key: None, template: None, peer: None }
+    }
+}
+
 impl ServerLayer {
     /// Returns a layer for servers whose clients are part of the system.
     pub fn new() -> ServerLayer {
@@ -53,12 +90,41 @@ impl ServerLayer {
     /// Returns a layer for the edge of the system, where anybody may call: every call begins a new
     /// request, baggage that arrives is removed unread, and none is sent back.
     pub fn edge() -> ServerLayer {
-        ServerLayer { trust: ClientTrust::Edge, key: None }
+        ServerLayer { trust: ClientTrust::Edge, ..ServerLayer::default() }
     }
 
     /// Accepts only signed baggage, and signs what is sent back.
     pub fn key(self, key: SigningKey) -> ServerLayer {
         ServerLayer { key: Some(key), ..self }
+    }
+
+    /// Tells the template of a request's path (`/users/{id}`), by which calls are grouped: the field `path_template`
+    /// of `pivot::server`. Called only while a query reads that field.
+    ///
+    /// Routers leave the template in the request's extensions; with axum, put the layer into [`Router::layer`], which
+    /// runs behind the choice of the route:
+    ///
+    /// ```
+    /// # use axum::extract::MatchedPath;
+    /// # use pivot_propagate::ServerLayer;
+    /// ServerLayer::new().path_template(|parts| parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str));
+    /// ```
+    ///
+    /// [`Router::layer`]: https://docs.rs/axum/latest/axum/struct.Router.html#method.layer
+    pub fn path_template<F>(self, template: F) -> ServerLayer
+    where
+        F: Fn(&request::Parts) -> Option<&str> + Send + Sync + 'static,
+    {
+        ServerLayer { template: Some(PathTemplate(Arc::new(template))), ..self }
+    }
+
+    /// Tells the address of a request's client: the field `peer` of `pivot::server`. Without this it is the
+    /// [`SocketAddr`] among the request's extensions, if there is one. Called only while a query reads that field.
+    pub fn peer_address<F>(self, address: F) -> ServerLayer
+    where
+        F: Fn(&request::Parts) -> Option<SocketAddr> + Send + Sync + 'static,
+    {
+        ServerLayer { peer: Some(PeerAddress(Arc::new(address))), ..self }
     }
 }
 
@@ -97,11 +163,64 @@ where
         }
 
         let (baggage, route) = self.accept(request.headers_mut());
+        let (parts, body) = request.into_parts();
 
         // `call` runs the service's code already: its events belong to the request as well.
         let scope = enter_request(baggage);
-        let inner = self.inner.call(request);
+        let call = self.layer.enter(&parts);
+        let inner = ObservedCall { inner: self.inner.call(Request::from_parts(parts, body)), call };
         ServerFuture { inner: inner.in_baggage(scope.finish()), route }
+    }
+}
+
+impl ServerLayer {
+    /// Fires the arrival of a call, and returns what fires its end.
+    #[inline]
+    fn enter(&self, parts: &request::Parts) -> OpenCall {
+        let template = || self.template.as_ref().and_then(|PathTemplate(template)| template(parts));
+        let address = || match &self.peer {
+            Some(PeerAddress(address)) => address(parts),
+            None => parts.extensions.get::<SocketAddr>().copied(),
+        };
+        call_tracepoints::SERVER.enter(&CallHead {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            template: &|| template().map(str::to_owned),
+            peer: &|| address().map(|address| address.ip().to_string()),
+        })
+    }
+}
+
+pin_project! {
+    /// The future of the inner service, with what fires the call's end: dropped before it is ready, it fires
+    /// inside the request.
+    #[derive(Debug)]
+    struct ObservedCall<F> {
+        #[pin]
+        inner: F,
+        call: OpenCall,
+    }
+}
+
+impl<F, R, E> Future for ObservedCall<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<(Response<R>, OpenCall), E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        Poll::Ready(match ready!(this.inner.poll(cx)) {
+            Ok(response) => {
+                this.call.note_head(response.status(), response.headers());
+                Ok((response, std::mem::take(this.call)))
+            }
+            Err(error) => {
+                this.call.end(CallEnd::Failed);
+                Err(error)
+            }
+        })
     }
 }
 
@@ -149,11 +268,11 @@ struct ReplyRoute {
 
 impl ReplyRoute {
     /// Returns whether the branch goes into the trailers, after this body, and not into the headers.
-    fn uses_trailers(&self, body: &impl Body) -> bool {
+    fn uses_trailers(&self, headers: &HeaderMap, body: &impl Body) -> bool {
         // A body of known length is sent with `content-length` and without chunks: HTTP/1.1 would drop
         // its trailers.
-        let has_unknown_length = self.kind == HeaderKind::Binary || body.size_hint().exact().is_none();
-        self.trailers && has_unknown_length && !body.is_end_stream()
+        let has_known_length = body.size_hint().exact().is_some() || headers.contains_key(CONTENT_LENGTH);
+        self.trailers && (self.kind == HeaderKind::Binary || !has_known_length) && !body.is_end_stream()
     }
 
     fn insert(&self, headers: &mut HeaderMap, branch: Baggage) {
@@ -167,7 +286,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ServerFuture<F> {
         #[pin]
-        inner: InBaggage<F>,
+        inner: InBaggage<ObservedCall<F>>,
         route: Option<Box<ReplyRoute>>,
     }
 }
@@ -182,11 +301,17 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let (response, mut baggage) = ready!(this.inner.poll(cx));
-        let (mut parts, body) = response?.into_parts();
+        let (response, mut call) = response?;
+        let (mut parts, body) = response.into_parts();
         let mut route = this.route.take();
 
         if let Some(reply) = &route {
-            if !reply.uses_trailers(&body) {
+            if !reply.uses_trailers(&parts.headers, &body) {
+                // What is in memory already has been answered: the caller sees the end of the call.
+                if body.size_hint().exact().is_some() || body.is_end_stream() {
+                    baggage = run_in_baggage(baggage, || call.end(CallEnd::Answered));
+                }
+
                 // The branch leaves with the headers. The body goes on in a detached copy: its events
                 // still belong to the request and see what happened before.
                 let detached = baggage.detach();
@@ -198,15 +323,22 @@ where
             }
         }
 
-        let body = ServerBody { inner: Some(body), baggage: Some(baggage), route };
+        let body = ServerBody { inner: Some(body), baggage: Some(baggage), route, call };
         Poll::Ready(Ok(Response::from_parts(parts, body)))
     }
+}
+
+/// Runs `work` in the request of a baggage, and returns the baggage.
+fn run_in_baggage(baggage: Baggage, work: impl FnOnce()) -> Baggage {
+    let mut baggage = Some(baggage);
+    run_in(&mut baggage, work);
+    baggage.unwrap_or_default()
 }
 
 pin_project! {
     /// The body of a reply that is being served; it runs in the request.
     #[derive(Debug)]
-    pub struct ServerBody<B> {
+    pub struct ServerBody<B: Body> {
         // Dropped at the end or with this, in both cases inside the request: its destructors may
         // pass tracepoints.
         #[pin]
@@ -214,13 +346,17 @@ pin_project! {
         baggage: Option<Baggage>,
         // How the trailers carry the branch back, if they do.
         route: Option<Box<ReplyRoute>>,
+        call: OpenCall,
     }
 
-    impl<B> PinnedDrop for ServerBody<B> {
+    impl<B: Body> PinnedDrop for ServerBody<B> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.inner.is_some() {
-                run_in(this.baggage, || this.inner.set(None));
+                run_in(this.baggage, || {
+                    this.call.end_with_dropped(this.inner.as_ref().as_pin_ref().map(Pin::get_ref));
+                    this.inner.set(None);
+                });
             }
         }
     }
@@ -230,7 +366,13 @@ impl<B: Body> ServerBody<B> {
     /// Drops the inner body and returns its trailers, with the branch if they carry it.
     fn end(self: Pin<&mut Self>, trailers: Option<HeaderMap>) -> Option<HeaderMap> {
         let mut this = self.project();
-        run_in(this.baggage, || this.inner.set(None));
+        run_in(this.baggage, || {
+            this.inner.set(None);
+            if let Some(trailers) = &trailers {
+                this.call.note_trailers(trailers);
+            }
+            this.call.end(CallEnd::Answered);
+        });
         let Some((route, branch)) = this.route.take().zip(this.baggage.take()) else { return trailers };
 
         let had_trailers = trailers.is_some();
@@ -258,7 +400,10 @@ impl<B: Body> Body for ServerBody<B> {
                 Ok(trailers) => Some(trailers),
                 Err(frame) => return Poll::Ready(Some(Ok(frame))),
             },
-            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            Some(Err(error)) => {
+                run_in(this.baggage, || this.call.end(CallEnd::Failed));
+                return Poll::Ready(Some(Err(error)));
+            }
             None => None,
         };
 

@@ -3,6 +3,7 @@
 //! Spawning forks a branch of the current request, awaiting the [`JoinHandle`] joins it. So a request
 //! sees what a task packed once it has awaited the task, however that ended, and never if it does not.
 
+use crate::call_tracepoints::{self, CallEnd};
 use pin_project_lite::pin_project;
 use pivot_baggage::{Baggage, BranchEnding, FutureExt, carried, carried_future, current};
 use std::future::Future;
@@ -10,9 +11,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::task::{AbortHandle, JoinError};
 
-/// Runs a future as a new request.
+/// Runs a future as a new request. Its beginning and its end are the tracepoints `pivot::request@enter` and
+/// `pivot::request@exit`; the latter has the time it took, and tells a request that panicked or was dropped from one
+/// that ended.
 pub async fn request<F: Future>(future: F) -> F::Output {
-    future.in_baggage(Baggage::begin()).await.0
+    let observed = async {
+        let mut call = call_tracepoints::begin_request();
+        let output = future.await;
+        call.end(CallEnd::Answered);
+        output
+    };
+    observed.in_baggage(Baggage::begin()).await.0
 }
 
 /// Spawns a task that runs in a branch of the current request. Outside any request, so is the task.

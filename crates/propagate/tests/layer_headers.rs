@@ -173,9 +173,9 @@ async fn a_client_that_sent_nothing_or_calls_at_the_edge_is_sent_nothing() {
 struct Notes<'a>(&'a mut HeaderMap);
 
 impl Service<Request<()>> for Notes<'_> {
-    type Response = Response<()>;
+    type Response = Response<http_body_util::Empty<&'static [u8]>>;
     type Error = Infallible;
-    type Future = Ready<Result<Response<()>, Infallible>>;
+    type Future = Ready<Result<Response<http_body_util::Empty<&'static [u8]>>, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -183,7 +183,7 @@ impl Service<Request<()>> for Notes<'_> {
 
     fn call(&mut self, request: Request<()>) -> Self::Future {
         *self.0 = request.headers().clone();
-        ready(Ok(Response::builder().header(TEXT_HEADER, "not base64!").body(()).unwrap()))
+        ready(Ok(Response::builder().header(TEXT_HEADER, "not base64!").body(Default::default()).unwrap()))
     }
 }
 
