@@ -32,6 +32,7 @@
 //! Reading order:
 //!
 //! * [`value`], [`expr`], [`eval`] and [`kleene`]: what a row holds, and what is computed of it;
+//! * [`partial_evaluation`]: what is left to compute if some of it is known beforehand;
 //! * [`aggregate`], [`sketch`] and [`groups`]: what is computed of many rows, wherever they are;
 //! * [`mod@advice`], [`advice_text`] and [`expr_text`]: the instructions;
 //! * [`codec`]: the byte form of values and groups;
@@ -51,6 +52,7 @@ pub mod expr_text;
 pub mod groups;
 pub mod kleene;
 pub mod loss;
+pub mod partial_evaluation;
 mod query_budget;
 mod query_cost;
 mod query_status;
@@ -73,7 +75,9 @@ pub use groups::{AbsorbOutcome, Group, GroupLimit, Groups};
 pub use loss::{LossCounts, LossKind, LossUnit};
 pub use query_budget::QueryBudget;
 pub use query_cost::QueryCost;
-pub use query_status::{QueryState, QueryStatus, WeaveProblem};
+pub use query_status::{
+    MAX_RULED_OUT, MAX_RULED_OUT_NAMES, QueryState, QueryStatus, RuledOutTracepoints, WeaveProblem,
+};
 pub use sampled_groups::{SAMPLE_STRATA, SampledGroups};
 pub use stable_hash::stable_hash;
 pub use sum::Sum;

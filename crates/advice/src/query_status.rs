@@ -16,6 +16,29 @@ pub struct QueryStatus {
     pub detail: String,
     /// The part of what the query asked for that the process grants; `None` if the agent does not know budgets.
     pub granted: Option<QueryBudget>,
+    /// The conditions over constants that rule out tracepoints of this process; at most [`MAX_RULED_OUT`].
+    pub ruled_out: Vec<RuledOutTracepoints>,
+}
+
+/// The most conditions that the status of one query has.
+pub const MAX_RULED_OUT: usize = 4;
+
+/// The most names, and the most values, that are kept of what one condition rules out.
+pub const MAX_RULED_OUT_NAMES: usize = 8;
+
+/// A condition that cannot be true at some tracepoints of a process, because what it compares is constant there: the
+/// name of the process, the level of a log record. So nothing is woven there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuledOutTracepoints {
+    /// The condition as query text: `process = 'nobody'`.
+    pub condition: String,
+    /// The names of the first tracepoints, at most [`MAX_RULED_OUT_NAMES`].
+    pub tracepoints: Vec<String>,
+    /// The number of call sites.
+    pub call_sites: u64,
+    /// What there is instead (`api`, or `target = 'db', level = 'INFO'` if the condition reads several fields), each
+    /// once, at most [`MAX_RULED_OUT_NAMES`].
+    pub values: Vec<String>,
 }
 
 /// Whether a query runs in one process.
@@ -33,6 +56,8 @@ pub enum QueryState {
     Problem,
     /// The process has weaving switched off, or its lease has lapsed.
     Disabled,
+    /// The query's tracepoints are in this process, and constants rule it out at each: its result is not short.
+    RuledOut,
 }
 
 /// Why a query, or its advice at one tracepoint, is not woven in a process.

@@ -5,6 +5,7 @@
 //! With `--count NAME N` one of them runs N times and nothing else: `.ci/instructions` counts its instructions.
 #![allow(missing_docs)]
 
+use pivot_advice::{Advice, BinaryOperator, EmitMode, Expr, Instruction, QueryId, Value};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -56,18 +57,35 @@ counted! {
     counted_expressions counted_expressions_twice |i| {
         pivot_agent::tracepoint!("Bench.expressions", delta: u64 = i + 1, twice: u64 = i * 2);
     }
+    /// Wanted by a query with a condition that the name of this process rules out.
+    counted_ruled_out counted_ruled_out_twice |i| {
+        pivot_agent::tracepoint!("Bench.ruledOut", delta: u64 = i, text = "x");
+    }
     counted_tracing counted_tracing_twice |i| {
         tracing::info!(delta = i, text = "x");
     }
 }
 
+/// `FROM e IN Bench.ruledOut WHERE e.process = 'nobody' SELECT COUNT`
+fn ruled_out_query() -> Advice {
+    let nobody = Expr::Literal(Value::str("nobody"));
+    let instructions = vec![
+        Instruction::Observe { field: "process".into() },
+        Instruction::Filter { expr: Expr::binary(BinaryOperator::Equal, Expr::Column(0), nobody) },
+        Instruction::Emit { keys: vec![], folds: vec![], form: EmitMode::Groups },
+    ];
+    Advice { query: QueryId::new(1, 1), stage: 0, tracepoint: "Bench.ruledOut".into(), instructions }
+}
+
 type Bench = (&'static str, fn(u64));
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 8] = [
     ("tracepoint", counted_tracepoint),
     ("tracepoint_twice", counted_tracepoint_twice),
     ("expressions", counted_expressions),
     ("expressions_twice", counted_expressions_twice),
+    ("ruled_out", counted_ruled_out),
+    ("ruled_out_twice", counted_ruled_out_twice),
     ("tracing", counted_tracing),
     ("tracing_twice", counted_tracing_twice),
 ];
@@ -86,6 +104,7 @@ fn measure() -> [f64; BENCHES.len()] {
 }
 
 fn main() {
+    pivot_agent::weave(&[ruled_out_query()]);
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if let [count, name, n] = &arguments[..]
         && count == "--count"

@@ -5,7 +5,7 @@ mod harness;
 
 use harness::{emit, keys, part, serial, woven};
 use pivot_advice::{Advice, BagKey, BinaryOperator, Expr, Instruction, TemporalFilter, Type, Value};
-use pivot_agent::{SourceLocation, Tracepoint};
+use pivot_agent::{ProcessIdentity, QueryState, QueryStatus, SourceLocation, Tracepoint};
 
 fn generic<T: ToString>(value: T) {
     pivot_agent::tracepoint!("Catalogue.generic", text = %value.to_string());
@@ -101,7 +101,7 @@ fn advice_that_a_constant_rules_out_is_not_woven() {
     // What depends on the event, or has no value and is counted for that, is left to the event.
     let either = Expr::binary(BinaryOperator::Or, equals(0, Value::U64(1)), equals(1, Value::str("ERROR")));
     check(&["n", "level"], vec![either], [true, true, true]);
-    check(&["host"], vec![equals(0, Value::str("elsewhere"))], [true, true, true]);
+    check(&["thread"], vec![equals(0, Value::str("elsewhere"))], [true, true, true]);
     let less = Expr::binary(BinaryOperator::Subtract, Expr::Column(0), Expr::Literal(Value::I64(1)));
     check(
         &["level"],
@@ -120,9 +120,60 @@ fn advice_that_a_constant_rules_out_is_not_woven() {
     pivot_agent::drain();
 }
 
+fn process_is(name: &str) -> Advice {
+    where_("Catalogue.whose", &["process"], vec![equals(0, Value::str(name))])
+}
+
+fn only_status() -> QueryStatus {
+    let mut statuses = pivot_agent::statuses();
+    assert_eq!(statuses.len(), 1, "{statuses:?}");
+    statuses.swap_remove(0)
+}
+
+#[test]
+fn a_condition_on_the_process_is_decided_where_it_is_woven() {
+    let _serial = serial();
+    let before = pivot_agent::identity();
+    let site = pivot_agent::tracepoints().into_iter().find(|site| site.name() == "Catalogue.whose").unwrap();
+    pivot_agent::set_identity(ProcessIdentity::new("h", "api"));
+
+    assert_eq!(pivot_agent::weave(&[process_is("nobody")]), []);
+    assert!(!site.is_woven());
+    let status = only_status();
+    assert_eq!(status.state, QueryState::RuledOut);
+    let why = &status.ruled_out[0];
+    assert_eq!((why.condition.as_str(), &why.values[..]), ("process = 'nobody'", &["api".to_owned()][..]));
+    assert_eq!((&why.tracepoints[..], why.call_sites), (&["Catalogue.whose".to_owned()][..], 4));
+    // It misses nothing, whatever happens to weaving.
+    pivot_agent::lapse();
+    assert_eq!(pivot_agent::suspended_queries(), []);
+
+    assert_eq!(pivot_agent::weave(&[process_is("api")]), []);
+    assert!(site.is_woven());
+    assert_eq!((only_status().state, only_status().ruled_out), (QueryState::Active, vec![]));
+    pivot_agent::weave(&[]);
+    pivot_agent::set_identity(before);
+}
+
+#[test]
+fn what_the_name_of_the_process_rules_out_is_decided_anew_when_it_changes() {
+    let _serial = serial();
+    let before = pivot_agent::identity();
+    pivot_agent::set_identity(ProcessIdentity::new("h", "first"));
+    let parts = woven(&[process_is("second")], || {
+        pivot_agent::tracepoint!("Catalogue.whose");
+        pivot_agent::set_identity(ProcessIdentity::new("h", "second"));
+        pivot_agent::tracepoint!("Catalogue.whose");
+        pivot_agent::set_identity(ProcessIdentity::new("h", "third"));
+        pivot_agent::tracepoint!("Catalogue.whose");
+    });
+    pivot_agent::set_identity(before);
+    assert_eq!(part(&parts, 1).emitted, 1);
+}
+
 #[test]
 fn a_query_runs_from_when_its_tracepoint_becomes_known_and_unsound_advice_never_does() {
-    use pivot_agent::QueryState::{Active, Pending};
+    use QueryState::{Active, Pending};
     let _serial = serial();
     let mut unsound = emit(2, "Catalogue.arrives", &[]);
     unsound.instructions.truncate(0);
@@ -207,7 +258,7 @@ fn a_library_that_is_loaded_later_hands_its_own_slice_over() {
 
 #[test]
 fn a_library_that_is_loaded_later_without_a_field_that_is_asked_for_shows_as_a_problem() {
-    use pivot_agent::QueryState::{Active, Problem};
+    use QueryState::{Active, Problem};
     static FLAGS: [std::sync::atomic::AtomicU8; 2] = [const { std::sync::atomic::AtomicU8::new(0) }; 2];
     static FIRST: Tracepoint = Tracepoint::new("Catalogue.older", &[("n", Type::U64)], HERE, &FLAGS[0]);
     static OLDER: Tracepoint = Tracepoint::new("Catalogue.older", &[], HERE, &FLAGS[1]);

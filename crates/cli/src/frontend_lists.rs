@@ -1,6 +1,6 @@
 //! The lists of queries and of agents that the frontend keeps, as data: converted from the wire, not yet drawn.
 
-use pivot_advice::{LossCounts, QueryBudget, QueryCost, QueryState, WithheldMessages};
+use pivot_advice::{LossCounts, QueryBudget, QueryCost, QueryState, RuledOutTracepoints, WithheldMessages};
 use pivot_protocol::{from_wire, wire};
 
 /// An installed query, as the frontend saw it when it was asked.
@@ -58,6 +58,8 @@ pub(crate) struct QueryOnAgent {
     pub(crate) loss: LossCounts,
     /// Groups in the newest report.
     pub(crate) groups: u64,
+    /// The conditions over constants that rule out tracepoints there.
+    pub(crate) ruled_out: Vec<RuledOutTracepoints>,
 }
 
 /// Whether one listed agent is connected, has left, or was lost.
@@ -148,7 +150,8 @@ impl QueryOnAgent {
             agent: found.agent,
             state: status.as_ref().map(|status| status.state),
             granted: status.as_ref().and_then(|status| status.granted),
-            detail: status.map(|status| status.detail).unwrap_or_default(),
+            detail: status.as_ref().map(|status| status.detail.clone()).unwrap_or_default(),
+            ruled_out: status.map(|status| status.ruled_out).unwrap_or_default(),
             recent: from_wire::cost(found.recent),
             loss: from_wire::loss(found.loss),
             groups: found.groups,

@@ -48,6 +48,7 @@ mod live;
 mod params;
 mod repl;
 mod result_frame;
+mod ruled_out;
 mod server;
 mod subcommands;
 mod table;

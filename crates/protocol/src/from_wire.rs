@@ -9,8 +9,9 @@ use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
     Advice, AggregateCall, AggregateKind, BagKey, BinaryOperator, CallArgument, EmitMode, Exports, Expr,
     FieldDescriptor, FinalColumn, FinalFunction, Function, Groups, Instruction, JoinKind, LossCounts,
-    Pattern, QueryBudget, QueryCost, QueryId, QueryState, QueryStatus, TemporalFilter, Type, UnaryOperator,
-    UnpackedForm, Value, WeaveProblem, WithheldMessages, WithheldReason, codec,
+    MAX_RULED_OUT, MAX_RULED_OUT_NAMES, Pattern, QueryBudget, QueryCost, QueryId, QueryState, QueryStatus,
+    RuledOutTracepoints, TemporalFilter, Type, UnaryOperator, UnpackedForm, Value, WeaveProblem,
+    WithheldMessages, WithheldReason, codec,
 };
 
 type Result<T> = std::result::Result<T, ProtocolError>;
@@ -100,6 +101,7 @@ pub fn query_status(status: wire::QueryStatus) -> Result<QueryStatus> {
         Wire::Quarantined => QueryState::Quarantined,
         Wire::Problem => QueryState::Problem,
         Wire::Disabled => QueryState::Disabled,
+        Wire::RuledOut => QueryState::RuledOut,
         Wire::Unspecified => return Err(unknown("state of a query", status.state)),
     };
 
@@ -109,7 +111,20 @@ pub fn query_status(status: wire::QueryStatus) -> Result<QueryStatus> {
         keep: status.keep,
         detail: status.detail,
         granted: status.granted.as_ref().map(query_budget),
+        ruled_out: status.ruled_out.into_iter().take(MAX_RULED_OUT).map(ruled_out).collect(),
     })
+}
+
+/// Returns what a condition rules out; not more of it than an agent should have sent.
+fn ruled_out(mut found: wire::RuledOut) -> RuledOutTracepoints {
+    found.tracepoints.truncate(MAX_RULED_OUT_NAMES);
+    found.values.truncate(MAX_RULED_OUT_NAMES);
+    RuledOutTracepoints {
+        condition: found.condition,
+        tracepoints: found.tracepoints,
+        call_sites: found.call_sites,
+        values: found.values,
+    }
 }
 
 /// Returns what a query asks for or is granted. A share of the processor that is no positive number limits nothing.

@@ -4,8 +4,8 @@ use crate::wire;
 use pivot_advice::{
     Advice, AggregateCall, BinaryOperator, CallArgument, EmitMode, Exports, Expr, FieldDescriptor,
     FinalColumn, FinalFunction, Groups, Instruction, JoinKind, LossCounts, Pattern, QueryBudget, QueryCost,
-    QueryId, QueryState, QueryStatus, TemporalFilter, UnaryOperator, UnpackedForm, Value, WeaveProblem,
-    WithheldMessages, WithheldReason, codec,
+    QueryId, QueryState, QueryStatus, RuledOutTracepoints, TemporalFilter, UnaryOperator, UnpackedForm,
+    Value, WeaveProblem, WithheldMessages, WithheldReason, codec,
 };
 
 /// Returns the message of a value.
@@ -83,6 +83,7 @@ pub fn query_status(status: &QueryStatus) -> wire::QueryStatus {
         QueryState::Quarantined => Wire::Quarantined,
         QueryState::Problem => Wire::Problem,
         QueryState::Disabled => Wire::Disabled,
+        QueryState::RuledOut => Wire::RuledOut,
     };
 
     wire::QueryStatus {
@@ -91,6 +92,16 @@ pub fn query_status(status: &QueryStatus) -> wire::QueryStatus {
         keep: status.keep,
         detail: status.detail.clone(),
         granted: status.granted.as_ref().map(query_budget),
+        ruled_out: status.ruled_out.iter().map(ruled_out).collect(),
+    }
+}
+
+fn ruled_out(found: &RuledOutTracepoints) -> wire::RuledOut {
+    wire::RuledOut {
+        condition: found.condition.clone(),
+        tracepoints: found.tracepoints.clone(),
+        call_sites: found.call_sites,
+        values: found.values.clone(),
     }
 }
 

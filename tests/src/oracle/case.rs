@@ -6,7 +6,7 @@ use crate::oracle::language::query::{JoinKind, Query, QueryExpr, RowClause, Sour
 use crate::oracle::reference::evaluator::{EvaluationWindow, Evaluator, ReferenceAnswer};
 use crate::oracle::reference::values::text;
 use crate::oracle::run::event_dag::{Event, EventDag, RunStep, TracepointSpec};
-use crate::oracle::run::in_band::{InBandResult, RunScript, SECONDS, query_id, ran};
+use crate::oracle::run::in_band::{DecidedConstants, InBandResult, RunScript, SECONDS, query_id, ran};
 use crate::random::Random;
 use pivot_advice::stable_hash;
 use pivot_advice::{Advice, Exports, FieldDescriptor, Value};
@@ -51,6 +51,8 @@ pub struct Agreement {
     pub partial: bool,
     /// Whether something had no value.
     pub errors: bool,
+    /// What constants decided, in any plan.
+    pub constants: DecidedConstants,
 }
 
 /// A disagreement. While a case shrinks its kind stays the same.
@@ -124,6 +126,8 @@ impl Case {
             agreement.rows = due.rows.len();
             agreement.partial |= ran.partial;
             agreement.errors |= due.errors > 0;
+            agreement.constants.ruled_out |= ran.constants.ruled_out;
+            agreement.constants.reduced |= ran.constants.reduced;
             agreement.fired.extend(program.fired());
             seen.push(advice);
         }

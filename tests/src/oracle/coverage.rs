@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// The parts, but for operators, functions and aggregates, which have their own names.
-const PARTS: [&str; 41] = [
+const PARTS: [&str; 43] = [
     "JOIN",
     "LEFT JOIN",
     "ANTI JOIN",
@@ -53,6 +53,8 @@ const PARTS: [&str; 41] = [
     "event outside of a request",
     "baggage is cut",
     "evaluation without a value",
+    "ruled out by constants",
+    "condition decided by constants",
 ];
 
 /// How often something was used.
@@ -76,7 +78,12 @@ impl Coverage {
         let mut parts = parts_of(case);
         parts.extend(agreement.fired.iter().map(|rule| format!("rule {rule}")));
         // Some parts of a case are seen only as it runs.
-        let found = [(agreement.partial, "baggage is cut"), (agreement.errors, "evaluation without a value")];
+        let found = [
+            (agreement.partial, "baggage is cut"),
+            (agreement.errors, "evaluation without a value"),
+            (agreement.constants.ruled_out, "ruled out by constants"),
+            (agreement.constants.reduced, "condition decided by constants"),
+        ];
         parts.extend(found.into_iter().filter(|(is, _)| *is).map(|(_, part)| part.to_owned()));
         // A part that a case uses twice is used by one case.
         parts.sort();

@@ -1,6 +1,7 @@
 //! The part of a call site that never changes: its name, its fields, and its location in the source.
 
 use crate::site::default_field::DefaultField;
+use crate::site::process_identity::ProcessIdentity;
 use crate::weave::name_linker::FieldSource;
 use pivot_advice::{Exports, FieldDescriptor, Type, Value};
 use std::fmt;
@@ -50,13 +51,19 @@ impl TracepointDeclaration {
         }
     }
 
-    /// Returns the value of an observed field if it is the same at every event here, else `None`.
-    pub(crate) fn constant(&self, source: FieldSource) -> Option<Value> {
+    /// Returns the value of an observed field if it is the same at every event here, else `None`, in a process of
+    /// this identity.
+    pub(crate) fn constant(&self, source: FieldSource, identity: &ProcessIdentity) -> Option<Value> {
         match source {
             FieldSource::Exported(index) => self.constants?(self.fields.get(index)?.0),
-            FieldSource::Default(DefaultField::Tracepoint) => Some(Value::str(self.name)),
-            FieldSource::Default(_) => None,
             FieldSource::Missing => Some(Value::Null),
+            FieldSource::Default(field) => match field {
+                DefaultField::Tracepoint => Some(Value::str(self.name)),
+                DefaultField::Host => Some(Value::str(&identity.host)),
+                DefaultField::Process => Some(Value::str(&identity.process)),
+                DefaultField::Pid => Some(Value::I64(identity.pid.into())),
+                DefaultField::Thread | DefaultField::Time | DefaultField::Request => None,
+            },
         }
     }
 }

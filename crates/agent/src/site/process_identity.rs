@@ -33,8 +33,9 @@ impl ProcessIdentity {
     }
 }
 
-/// Sets the identity of this process. Events before this have `unknown` as host and process.
-pub fn set_identity(identity: ProcessIdentity) {
+/// Replaces the identity that events see. Advice that is woven was decided for the one before; see
+/// [`set_identity`](crate::set_identity).
+pub(crate) fn replace_identity(identity: ProcessIdentity) {
     let mut current = IDENTITY.write().unwrap_or_else(std::sync::PoisonError::into_inner);
     *current = Some(identity);
     VERSION.fetch_add(1, Ordering::Release);

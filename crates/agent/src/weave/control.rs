@@ -3,6 +3,7 @@
 //! Weaving is serial, behind one lock, so that the last call wins everywhere.
 
 use crate::report::fork::is_forked;
+use crate::site::process_identity::{ProcessIdentity, replace_identity};
 use crate::weave::listeners;
 use crate::weave::weaver::{finish, weaver};
 use pivot_advice::{Advice, QueryCost, QueryId, QueryStatus, WeaveProblem};
@@ -29,6 +30,21 @@ pub fn weave_since(desired: &[Advice], since: &BTreeMap<QueryId, u64>) -> Vec<We
 
     finish(weaver);
     problems
+}
+
+/// Sets the identity of this process. Events before this have `unknown` as host and process.
+///
+/// Conditions on host, process and process id are decided when advice is woven, so what is woven is decided anew.
+pub fn set_identity(identity: ProcessIdentity) {
+    replace_identity(identity);
+    // In a forked child the lock may be held by a thread that does not exist there.
+    if is_forked() {
+        return;
+    }
+
+    let mut weaver = weaver();
+    weaver.identity_changed();
+    finish(weaver);
 }
 
 /// Unweaves everything and weaves nothing more, until [`enable`].

@@ -2,7 +2,7 @@
 
 use crate::error::AgentError;
 use crate::site::default_field::DefaultField;
-use pivot_advice::{Advice, EvalErrors, Expr, Instruction, Value, default_fields};
+use pivot_advice::{Advice, Instruction, default_fields};
 
 /// An advice that can run at one tracepoint.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,43 +49,6 @@ impl LinkedAdvice {
         let sources = observed.map(|field| source(field, fields).map_or_else(|| otherwise(field), Ok));
         Ok(LinkedAdvice { sources: sources.collect::<Result<_, _>>()?, advice: advice.clone() })
     }
-}
-
-impl LinkedAdvice {
-    /// Whether it does nothing at a call site whatever happens there: a condition over fields whose values
-    /// are known beforehand, which `constant` gives, is not true.
-    pub fn is_idle(&self, constant: impl Fn(FieldSource) -> Option<Value>) -> bool {
-        let mut sources = self.sources.iter();
-        let mut columns: Vec<Option<Value>> = Vec::new();
-
-        for step in &self.advice.instructions {
-            match step {
-                Instruction::Observe { .. } => {
-                    columns.push(sources.next().and_then(|source| constant(*source)));
-                }
-                Instruction::Let { expr, .. } => columns.push(known(expr, &columns)),
-                Instruction::Filter { expr } => {
-                    if known(expr, &columns).is_some_and(|value| value != Value::Bool(true)) {
-                        return true;
-                    }
-                }
-                // A tuple that was chosen counts, whatever becomes of its rows.
-                _ => return false,
-            }
-        }
-        false
-    }
-}
-
-/// The value of an expression over columns of which some are known; none if it depends on others. One that
-/// has no value is counted where it is evaluated, so it is.
-fn known(expr: &Expr, columns: &[Option<Value>]) -> Option<Value> {
-    let mut all = true;
-    expr.columns(&mut |column| all &= matches!(columns.get(usize::from(column)), Some(Some(_))));
-    let values: Vec<Value> = columns.iter().map(|value| value.clone().unwrap_or_default()).collect();
-    let mut errors = EvalErrors::default();
-    let value = expr.eval(&values, &mut errors);
-    (all && errors.0 == 0).then_some(value)
 }
 
 fn source(field: &str, fields: &[&str]) -> Option<FieldSource> {

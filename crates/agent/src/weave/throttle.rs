@@ -15,7 +15,9 @@
 //! has passed and what each query cost.
 
 use crate::limits::MAX_GROUPS;
+use crate::weave::constant_conditions::FalseCondition;
 use crate::weave::query_budgets::{self, cpu_budget};
+use crate::weave::ruled_out::RuledOut;
 use pivot_advice::{Advice, Instruction, QueryCost, QueryId, QueryState, QueryStatus, WeaveProblem};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -116,6 +118,8 @@ struct QueryHealth {
     problems: Vec<String>,
     /// Whether this process has none of its tracepoints.
     pending: bool,
+    /// The tracepoints here that constants rule out.
+    ruled_out: RuledOut,
     /// Whether any of its advice packs.
     packs: bool,
     /// The fraction of a core that it used last.
@@ -132,6 +136,7 @@ impl QueryHealth {
             is_unwoven: false,
             problems: Vec::new(),
             pending: false,
+            ruled_out: RuledOut::default(),
             packs: false,
             used: 0.0,
         }
@@ -142,9 +147,9 @@ impl QueryHealth {
         self.gate.sample_one_in(self.weight);
     }
 
-    /// Returns whether the query does not run although its tracepoints are here.
+    /// Returns whether the query does not run although it has something to do here.
     fn is_suspended(&self, off: bool) -> bool {
-        !self.pending && (off || self.rest_ns > 0 || !self.gate.is_open())
+        !self.pending && !self.ruled_out.is_everywhere() && (off || self.rest_ns > 0 || !self.gate.is_open())
     }
 
     /// Lets time pass for a resting query. Returns whether its rest has ended; it goes on at the weight it had.
@@ -196,13 +201,16 @@ impl QueryHealth {
             (QueryState::Problem, problem.clone())
         } else if self.pending {
             (QueryState::Pending, "this process has none of its tracepoints".into())
+        } else if self.ruled_out.is_everywhere() {
+            (QueryState::RuledOut, self.ruled_out.reason())
         } else {
             (QueryState::Active, String::new())
         };
 
         let gone = self.rest_ns > 0 || matches!(state, QueryState::Quarantined | QueryState::Disabled);
         let keep = if gone { 0.0 } else { 1.0 / f64::from(self.weight) };
-        QueryStatus { query, state, keep, detail, granted: Some(query_budgets::granted(query)) }
+        let granted = Some(query_budgets::granted(query));
+        QueryStatus { query, state, keep, detail, granted, ruled_out: self.ruled_out.conditions().to_vec() }
     }
 }
 
@@ -249,6 +257,25 @@ impl Governor {
             if let Some(health) = self.0.get_mut(&problem.query) {
                 health.problems.push(problem.message);
             }
+        }
+    }
+
+    /// Forgets at which tracepoints queries have something to do, before that is found out anew.
+    pub(crate) fn forget_verdicts(&mut self) {
+        self.0.values_mut().for_each(|health| health.ruled_out = RuledOut::default());
+    }
+
+    /// Notes that advice of a query has something to do at a call site.
+    pub(crate) fn note_remaining(&mut self, query: QueryId) {
+        if let Some(health) = self.0.get_mut(&query) {
+            health.ruled_out.note_remaining();
+        }
+    }
+
+    /// Notes that constants rule advice of a query out at a call site of a tracepoint.
+    pub(crate) fn note_ruled_out(&mut self, query: QueryId, tracepoint: &str, why: &FalseCondition) {
+        if let Some(health) = self.0.get_mut(&query) {
+            health.ruled_out.add(tracepoint, why);
         }
     }
 

@@ -13,7 +13,9 @@ use crate::error::AgentError;
 use crate::report::thread_slot;
 use crate::run::ir::SchemaInterner;
 use crate::site::catalogue::tracepoints;
+use crate::site::process_identity::identity;
 use crate::site::tracepoint::Tracepoint;
+use crate::weave::constant_conditions::ConstantVerdict;
 use crate::weave::listeners;
 use crate::weave::name_linker::LinkedAdvice;
 use crate::weave::published::RetiredWovenSets;
@@ -129,6 +131,11 @@ impl Weaver {
         self.disabled
     }
 
+    /// Weaves anew because the identity of the process has changed: conditions on it were decided by the one before.
+    pub(crate) fn identity_changed(&mut self) {
+        self.apply();
+    }
+
     pub(crate) fn lapse(&mut self) {
         self.lapsed = true;
         self.apply();
@@ -169,6 +176,7 @@ impl Weaver {
     fn apply(&mut self) -> Vec<WeaveProblem> {
         let mut problems = Vec::new();
         let desired = std::mem::take(&mut self.desired);
+        self.governor.forget_verdicts();
 
         let mut sound: HashMap<&str, Vec<&Advice>> = HashMap::new();
         for advice in &desired {
@@ -206,11 +214,20 @@ impl Weaver {
             LinkedAdvice::link
         };
 
+        let identity = identity();
         let mut woven = Vec::new();
         for wanted in wanted {
             match link(wanted, &fields) {
-                Ok(linked) if linked.is_idle(|source| declaration.constant(source)) => {}
-                Ok(linked) => woven.extend(self.prepare(tracepoint, linked)),
+                Ok(linked) => match linked.decide_constants(|source| declaration.constant(source, &identity))
+                {
+                    ConstantVerdict::Remaining(linked) => {
+                        self.governor.note_remaining(wanted.query);
+                        woven.extend(self.prepare(tracepoint, linked));
+                    }
+                    ConstantVerdict::RuledOut(why) => {
+                        self.governor.note_ruled_out(wanted.query, tracepoint.name(), &why);
+                    }
+                },
                 Err(error) => problems.push(problem(wanted, &error)),
             }
         }

@@ -19,6 +19,7 @@ use crate::frontend_lists::ListedQuery;
 use crate::humanize;
 use crate::humanize::{clock, count, elapsed};
 use crate::result_frame::{FrameColumn, FrameCompleteness, FrameOrder, FrameRow, ResultFrame};
+use crate::ruled_out::{count_ruled_out, ruled_out};
 use crate::table::{GAP, StyleMode, TableCell, TextRole, TextTable, expanded_rows, result_table};
 use crate::terminal::TerminalSize;
 use crate::terminal_text;
@@ -311,20 +312,29 @@ pub(crate) fn waiting(status: &ListedQuery) -> String {
     if !status.pending.is_empty() {
         return format!("no connected agent exports {}", status.pending.join(", "));
     }
-    match status.agents_woven {
-        0 => "waiting for an agent to weave it".to_owned(),
-        woven if status.rows_emitted == 0 => {
-            format!("woven in {}, no event yet", count(woven.into(), "agent"))
-        }
-        _ => format!("{} emitted, their window is still open", count(status.rows_emitted, "row")),
+    if status.agents_woven == 0 {
+        return "waiting for an agent to weave it".to_owned();
     }
+    if status.rows_emitted > 0 {
+        return format!("{} emitted, their window is still open", count(status.rows_emitted, "row"));
+    }
+
+    // Where constants rule it out, no event is to come.
+    let woven = u64::from(status.agents_woven).saturating_sub(count_ruled_out(status));
+    let mut reasons = Vec::new();
+    if woven > 0 {
+        reasons.push(format!("woven in {}, no event yet", count(woven, "agent")));
+    }
+    reasons.extend(ruled_out(status));
+    reasons.join("; ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frontend_lists::QueryOnAgent;
     use crate::terminal_text::width;
-    use pivot_advice::{Type, Value};
+    use pivot_advice::{QueryState, RuledOutTracepoints, Type, Value};
     use pivot_protocol::wire::column::Role;
 
     fn view(rows: i64) -> QueryView {
@@ -443,6 +453,20 @@ mod tests {
         let query = ListedQuery::default();
         check(ListedQuery { pending: vec!["T".into()], ..query.clone() }, "no connected agent exports T");
         check(ListedQuery { agents_woven: 3, ..query.clone() }, "woven in 3 agents, no event yet");
+        let ruled_out = RuledOutTracepoints {
+            condition: "process = 'nobody'".into(),
+            values: vec!["api".into()],
+            ..Default::default()
+        };
+        let agent = QueryOnAgent {
+            state: Some(QueryState::RuledOut),
+            ruled_out: vec![ruled_out],
+            ..Default::default()
+        };
+        check(
+            ListedQuery { agents_woven: 1, agents: vec![agent], ..query.clone() },
+            "ruled out in 1 of 1 agent: process = 'nobody'; there is: api",
+        );
         check(query, "waiting for an agent to weave it");
     }
 }

@@ -7,6 +7,7 @@ use crate::oracle::language::query::Query;
 use crate::oracle::reference::evaluator::{PackOrder, joins_of};
 use crate::oracle::run::event_dag::{BranchId, Event, EventDag, RunStep, TracepointSpec};
 use crate::oracle::run::executors::{self, ObservingAdvice};
+use crate::random::Random;
 use pivot_advice::{
     Advice, EmitMode, EvalErrors, Groups, Instruction, LossCounts, QueryId, TemporalFilter, Value,
 };
@@ -14,6 +15,7 @@ use pivot_agent::QueryReport;
 use pivot_agent::run::interpreter::{AdviceEffect, interpret};
 use pivot_agent::run::sample::SampleDecision;
 use pivot_agent::site::default_field::DefaultField;
+use pivot_agent::weave::constant_conditions::ConstantVerdict;
 use pivot_agent::weave::name_linker::{FieldSource, LinkedAdvice};
 use pivot_baggage::{Baggage, JoinOutcome, MAX_BYTES, Stamp};
 use pivot_query::{OutputPlan, QueryProgram};
@@ -37,6 +39,16 @@ pub(crate) struct InBandResult {
     pub partial: bool,
     /// Evaluations that had no value.
     pub errors: u64,
+    pub constants: DecidedConstants,
+}
+
+/// What constants decided before advice ran.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct DecidedConstants {
+    /// Whether advice was not woven at some event, because a condition is never true there.
+    pub ruled_out: bool,
+    /// Whether advice ran with fewer or with smaller conditions.
+    pub reduced: bool,
 }
 
 /// The input of a run in band.
@@ -162,6 +174,7 @@ pub struct InBandRun<'a> {
     pub places: Vec<usize>,
     /// More baggage would have travelled than may.
     pub too_large: bool,
+    constants: DecidedConstants,
 }
 
 impl<'a> InBandRun<'a> {
@@ -180,6 +193,7 @@ impl<'a> InBandRun<'a> {
             stamps,
             places: vec![],
             too_large: false,
+            constants: DecidedConstants::default(),
         }
     }
 
@@ -256,8 +270,9 @@ impl<'a> InBandRun<'a> {
             self.script.tracepoints.iter().find(|tracepoint| tracepoint.name == event.tracepoint);
         let tracepoint = tracepoint.ok_or("an event has no tracepoint")?;
 
+        let woven = self.woven(id, event, tracepoint);
         let mut here = Vec::new();
-        for linked in self.linked.iter().filter(|linked| linked.advice.tracepoint == event.tracepoint) {
+        for linked in &woven {
             let observed = linked.sources.iter().map(|source| observed(event, tracepoint, *source)).collect();
             here.push(ObservingAdvice { linked, observed });
         }
@@ -299,6 +314,22 @@ impl<'a> InBandRun<'a> {
         Ok(())
     }
 
+    /// Returns the advice that agents weave where an event happens, after they have decided what is constant there.
+    fn woven(&mut self, id: usize, event: &Event, tracepoint: &TracepointSpec) -> Vec<LinkedAdvice> {
+        let mut woven = Vec::new();
+        for linked in self.linked.iter().filter(|linked| linked.advice.tracepoint == event.tracepoint) {
+            let constant = |source| is_constant(source, id).then(|| observed(event, tracepoint, source));
+            match linked.clone().decide_constants(constant) {
+                ConstantVerdict::Remaining(remaining) => {
+                    self.constants.reduced |= remaining != *linked;
+                    woven.push(remaining);
+                }
+                ConstantVerdict::RuledOut(_) => self.constants.ruled_out = true,
+            }
+        }
+        woven
+    }
+
     /// Checks that the order of stamps extends happened-before.
     pub fn check_stamps(&self, dag: &EventDag<'_>) -> Result<(), String> {
         for ((a, stage), first) in &self.stamps.given {
@@ -328,7 +359,8 @@ impl<'a> InBandRun<'a> {
         let mut errors = EvalErrors(whole.loss.errors);
         let rows = whole.groups.map_or(vec![], |groups| finished(&groups, &program.output, &mut errors));
         let too_large = self.too_large || whole.loss.dropped > 0 || whole.other.is_some();
-        Ok(InBandResult { rows, stamps: self.stamps, too_large, partial, errors: errors.0 })
+        let (stamps, constants) = (self.stamps, self.constants);
+        Ok(InBandResult { rows, stamps, too_large, partial, errors: errors.0, constants })
     }
 }
 
@@ -370,6 +402,19 @@ fn finished(groups: &Groups, output: &OutputPlan, errors: &mut EvalErrors) -> Ve
 
     let limit = output.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     rows.into_iter().take(limit).map(|(_, shown)| shown).collect()
+}
+
+/// Returns whether a field is taken for a constant of the place where an event happens: those that are one in every
+/// process, and any exported field at some events, as if each of these were at a call site of its own.
+fn is_constant(source: FieldSource, event: usize) -> bool {
+    match source {
+        FieldSource::Default(field) => matches!(
+            field,
+            DefaultField::Host | DefaultField::Process | DefaultField::Pid | DefaultField::Tracepoint
+        ),
+        FieldSource::Exported(index) => Random::new((event << 8 | index) as u64).percent(25),
+        FieldSource::Missing => true,
+    }
 }
 
 fn observed(event: &Event, tracepoint: &TracepointSpec, source: FieldSource) -> Value {

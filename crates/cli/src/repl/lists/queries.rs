@@ -10,6 +10,7 @@
 use crate::frontend_lists::{ListedQuery, QueryOnAgent};
 use crate::humanize::{age, bytes, count, duration, grouped};
 use crate::result_frame::FrameCompleteness;
+use crate::ruled_out::ruled_out;
 use crate::table::{StyleMode, TableCell, TextRole, TextTable};
 use crate::terminal_text::{cut, escaped, wrap};
 use pivot_advice::{LossCounts, LossUnit, QueryCost, QueryState};
@@ -143,11 +144,12 @@ fn recent_seconds(query: &ListedQuery) -> f64 {
 fn badness(state: Option<QueryState>) -> u8 {
     match state {
         None | Some(QueryState::Pending) => 0,
-        Some(QueryState::Active) => 1,
-        Some(QueryState::Throttled) => 2,
-        Some(QueryState::Disabled) => 3,
-        Some(QueryState::Problem) => 4,
-        Some(QueryState::Quarantined) => 5,
+        Some(QueryState::RuledOut) => 1,
+        Some(QueryState::Active) => 2,
+        Some(QueryState::Throttled) => 3,
+        Some(QueryState::Disabled) => 4,
+        Some(QueryState::Problem) => 5,
+        Some(QueryState::Quarantined) => 6,
     }
 }
 
@@ -155,6 +157,7 @@ fn state_word(state: Option<QueryState>) -> &'static str {
     match state {
         None => "-",
         Some(QueryState::Pending) => "pending",
+        Some(QueryState::RuledOut) => "ruled out",
         Some(QueryState::Active) => "active",
         Some(QueryState::Throttled) => "throttled",
         Some(QueryState::Disabled) => "disabled",
@@ -166,7 +169,7 @@ fn state_word(state: Option<QueryState>) -> &'static str {
 fn state_style(state: Option<QueryState>) -> TextRole {
     match state {
         Some(QueryState::Active) => TextRole::Normal,
-        None | Some(QueryState::Pending) => TextRole::Quiet,
+        None | Some(QueryState::Pending | QueryState::RuledOut) => TextRole::Quiet,
         Some(QueryState::Throttled | QueryState::Disabled) => TextRole::Warning,
         Some(QueryState::Problem | QueryState::Quarantined) => TextRole::Error,
     }
@@ -236,6 +239,7 @@ fn query_remarks(query: &ListedQuery) -> Vec<(TextRole, String)> {
     for name in &query.pending {
         remarks.push((TextRole::Warning, format!("no agent exports {name}")));
     }
+    remarks.extend(ruled_out(query).into_iter().map(|text| (TextRole::Normal, text)));
     for problem in &query.problems {
         let text = format!("{}: {}: {}", problem.agent, problem.tracepoint, problem.message);
         remarks.push((TextRole::Error, text));
@@ -341,7 +345,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::terminal_text::width;
-    use pivot_advice::QueryBudget;
+    use pivot_advice::{QueryBudget, RuledOutTracepoints};
 
     fn agent(name: &str, state: QueryState, events: u64, detail: &str) -> QueryOnAgent {
         let recent = QueryCost { events, busy_ns: events * 350, packed: events, packed_bytes: events * 14 };
@@ -357,6 +361,7 @@ mod tests {
             recent,
             loss,
             groups: 4,
+            ruled_out: vec![],
         }
     }
 
@@ -430,6 +435,24 @@ mod tests {
         assert_eq!(with(&[QueryState::Pending]), "pending");
         assert_eq!(with(&[QueryState::Pending, QueryState::Active, QueryState::Active]), "active");
         assert_eq!(with(&[QueryState::Throttled, QueryState::Quarantined]), "quarantined 1/2");
+    }
+
+    #[test]
+    fn where_constants_rule_it_out_there_is_nothing_to_worry_about() {
+        let ruled_out = RuledOutTracepoints {
+            condition: "process = 'nobody'".into(),
+            values: vec!["datanode".into()],
+            ..Default::default()
+        };
+        let mut out = agent("datanode@dn-1:4002", QueryState::RuledOut, 0, "");
+        out.ruled_out = vec![ruled_out];
+        let active = agent("datanode@dn-2:4003", QueryState::Active, 0, "");
+        let shown = |agents| worst_state(&ListedQuery { agents, ..Default::default() }).text;
+        assert_eq!(shown(vec![out.clone()]), "ruled out");
+        assert_eq!(shown(vec![out.clone(), active]), "active 1/2");
+        let lines = one_query(&ListedQuery { agents: vec![out], ..query() }, 120, StyleMode::Plain);
+        let expected = "ruled out in 1 of 1 agent: process = 'nobody'; there is: datanode";
+        assert!(lines.iter().any(|line| line == expected), "{lines:#?}");
     }
 
     #[test]
