@@ -12,13 +12,14 @@ use std::process::Command;
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/compile_errors");
 
 /// Compiles a file against a build of the library. Returns what the compiler prints, empty if nothing.
-fn compile(source: &Path, library: &Path) -> String {
+fn compile(source: &Path, library: &Path, flags: &[&str]) -> String {
     let dependencies = library.parent().unwrap();
     let out = std::env::temp_dir().join(format!("pivot-messages-{}", std::process::id()));
     std::fs::create_dir_all(&out).unwrap();
 
     let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-        .args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--color=never", "-Adead_code"])
+        .args(flags)
+        .args(["--crate-type=lib", "--emit=metadata", "--color=never", "-Adead_code"])
         .arg(format!("--extern=pivot={}", library.display()))
         .arg(format!("-Ldependency={}", dependencies.display()))
         .arg("--out-dir")
@@ -45,7 +46,10 @@ fn library() -> PathBuf {
 
     // Builds without the runtime, or of an earlier time, lie in the same folder.
     let probe = Path::new(CASES).join("sound/sound.rs");
-    found.into_iter().find(|library| compile(&probe, library).is_empty()).expect("a build of the library")
+    found
+        .into_iter()
+        .find(|library| compile(&probe, library, &["--edition=2024"]).is_empty())
+        .expect("a build of the library")
 }
 
 /// Removes from messages what depends on where files are and on other crates.
@@ -77,7 +81,7 @@ fn mistakes_are_answered_with_what_would_be_right() {
 
     let mut wrong = Vec::new();
     for case in &cases {
-        let said = normalized(&compile(case, &library));
+        let said = normalized(&compile(case, &library, &["--edition=2024"]));
         let expected = case.with_extension("stderr");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&expected, &said).unwrap();
@@ -90,4 +94,12 @@ fn mistakes_are_answered_with_what_would_be_right() {
     }
 
     assert!(cases.len() >= 8 && wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn functions_of_every_shape_compile_in_every_edition_without_a_warning() {
+    let (library, shapes) = (library(), Path::new(CASES).join("sound/shapes.rs"));
+    for edition in ["--edition=2018", "--edition=2021", "--edition=2024"] {
+        assert_eq!(compile(&shapes, &library, &[edition, "-Dwarnings"]), "", "{edition}");
+    }
 }

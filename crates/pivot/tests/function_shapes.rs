@@ -64,6 +64,15 @@ unsafe fn peek(pointer: *const u64) -> u64 {
     unsafe { *pointer }
 }
 
+/// # Safety
+///
+/// The pointer points to a number.
+#[pivot::tracepoints("Shape.async_unsafe")]
+async unsafe fn peek_later(pointer: *const u64) -> u64 {
+    // SAFETY: the caller says so.
+    unsafe { *pointer }
+}
+
 #[pivot::tracepoints("Shape.extern", fields(n: i32 = n))]
 extern "C" fn negate(n: i32) -> i32 {
     -n
@@ -208,6 +217,9 @@ fn functions_with_another_contract_keep_it() {
     // SAFETY: the reference is a pointer to a number.
     let run = || assert_eq!(unsafe { peek(&5) }, 5);
     check("Shape.unsafe@exit", &["result"], run, &[&["5"]]);
+    // SAFETY: the reference is a pointer to a number.
+    let run = || assert_eq!(block_on(unsafe { peek_later(&5) }), 5);
+    check("Shape.async_unsafe@exit", &["result"], run, &[&["5"]]);
     let run = || {
         let pointer: extern "C" fn(i32) -> i32 = negate;
         assert_eq!(pointer(4), -4);

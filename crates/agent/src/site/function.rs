@@ -8,10 +8,10 @@
 //!   read@exit     n, elapsed, outcome, result    always: outcome is ok, err, panic or cancelled
 //! ```
 //!
-//! A [`FunctionExitGuard`] guard is made when the function begins. If nothing is woven, it is one null pointer, tested once at
-//! the end. Otherwise it holds the fields, evaluated at the beginning, because the body may consume the arguments.
-//! The body reaches [`FunctionExitGuard::finish`] when it returns. If the guard is dropped before, the function has panicked, or
-//! it is an async function whose future was dropped: it was cancelled.
+//! A [`FunctionExitGuard`] is made when the function begins. If nothing is woven, it is one null pointer, tested once
+//! at the end. Otherwise it holds the fields, evaluated at the beginning, because the body may consume the arguments.
+//! The body reaches [`FunctionExitGuard::finish`] when it returns. If the guard is dropped before, the function has
+//! panicked. Functions that return a future end when it does: see [`function_future`](super::function_future).
 //!
 //! A function may return anything. How much of the returned value queries see depends on the traits that its type
 //! has; [`ReturnedValue`] makes the compiler choose.
@@ -21,9 +21,12 @@ use crate::site::export::Export;
 use crate::site::formatted::formatted;
 use crate::site::tracepoint::Tracepoint;
 use pivot_advice::Value;
+use std::convert::Infallible;
 use std::fmt::{Debug, Display};
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::Poll;
 use std::time::Instant;
 
 /// Calls the body of a function. Passed as an argument, the closure is known to be called once, and so may return
@@ -77,17 +80,15 @@ pub struct FunctionExitGuard {
     observed: Option<Box<BegunCall>>,
 }
 
-/// A function that began while its exit or its error was woven.
+/// A call of a function that began while one of its tracepoints was woven.
 #[derive(Debug)]
-struct BegunCall {
+pub(super) struct BegunCall {
     exit: FunctionTracepoint,
     error: FunctionTracepoint,
     /// The fields of the function, by index, as they were when it began.
     fields: Vec<EvaluatedField>,
     /// When the function began, if its duration is observed.
     began: Option<Instant>,
-    /// Whether the thread was panicking already: a function that a destructor calls then does not panic itself.
-    began_panicking: bool,
 }
 
 /// The value of a field, taken before its tracepoint fires.
@@ -112,9 +113,7 @@ impl FunctionExitGuard {
         field: impl Fn(usize) -> Value,
     ) -> FunctionExitGuard {
         let woven = exit.is_woven() || error.is_woven();
-        FunctionExitGuard {
-            observed: if woven { BegunCall::begin(exit, error, fields, &field) } else { None },
-        }
+        FunctionExitGuard { observed: if woven { begin_boxed(exit, error, fields, &field) } else { None } }
     }
 
     /// Fires the exit of a function that returned, after its error if it failed. `outcome` is called only if the
@@ -136,40 +135,59 @@ impl Drop for FunctionExitGuard {
     }
 }
 
+/// Begins a call. Returns `None` if this thread takes no events now.
+#[cold]
+#[inline(never)]
+fn begin_boxed(
+    exit: FunctionTracepoint,
+    error: FunctionTracepoint,
+    fields: usize,
+    field: &dyn Fn(usize) -> Value,
+) -> Option<Box<BegunCall>> {
+    let mut call = BegunCall::prepare(None, exit, error, fields, field)?;
+    call.take_time();
+    Some(Box::new(call))
+}
+
 impl BegunCall {
-    /// Evaluates the fields that are observed. Returns `None` if this thread takes no events now.
-    #[cold]
-    #[inline(never)]
-    fn begin(
+    /// Evaluates the fields that are observed, at the entry too if there is one. Returns `None` if this thread takes
+    /// no events now.
+    pub(super) fn prepare(
+        enter: Option<FunctionTracepoint>,
         exit: FunctionTracepoint,
         error: FunctionTracepoint,
         fields: usize,
         field: &dyn Fn(usize) -> Value,
-    ) -> Option<Box<BegunCall>> {
+    ) -> Option<BegunCall> {
         // As at every evaluation: tracepoints that a field expression hits are skipped.
         let _inside = EventGuard::enter()?;
 
         let mut evaluated = Vec::with_capacity(fields);
         for index in 0..fields {
-            evaluated.push(match is_observed(exit, error, index) {
+            let entered = enter.is_some_and(|enter| enter.tracepoint.observes(index));
+            evaluated.push(match entered || is_observed(exit, error, index) {
                 true => evaluate(field, index),
                 false => EvaluatedField::Unobserved,
             });
         }
 
-        Some(Box::new(BegunCall {
-            exit,
-            error,
-            fields: evaluated,
-            // The duration comes first after the function's own fields, at the exit and at the error.
-            began: is_observed(exit, error, fields).then(Instant::now),
-            began_panicking: std::thread::panicking(),
-        }))
+        Some(BegunCall { exit, error, fields: evaluated, began: None })
+    }
+
+    /// Takes the time as that when the function began, if its duration is observed.
+    pub(super) fn take_time(&mut self) {
+        // The duration comes first after the function's own fields, at the exit and at the error.
+        self.began = is_observed(self.exit, self.error, self.fields.len()).then(Instant::now);
+    }
+
+    /// Fires the entry of the function.
+    pub(super) fn entered(&self, enter: FunctionTracepoint) {
+        self.fire(enter, &[]);
     }
 
     /// Fires the tracepoints of a function that returned.
     #[cold]
-    fn returned(&self, outcome: impl FnOnce(ObservedOutcome) -> FunctionOutcome) {
+    pub(super) fn returned(&self, outcome: impl FnOnce(ObservedOutcome) -> FunctionOutcome) {
         let fields = self.fields.len();
         let wanted = ObservedOutcome {
             result: self.exit.tracepoint.observes(fields + 2),
@@ -198,9 +216,16 @@ impl BegunCall {
 
     /// Fires the exit of a function that was left without returning.
     #[cold]
-    fn abandoned(&self) {
-        let panics = std::thread::panicking() && !self.began_panicking;
-        self.fire_exit(if panics { "panic" } else { "cancelled" }, EvaluatedField::Value(Value::Null));
+    pub(super) fn abandoned(&self) {
+        // Without a panic it is a `return` that the attribute could not see, in a macro like `bail!`.
+        let outcome = if std::thread::panicking() { "panic" } else { "err" };
+        self.fire_exit(outcome, EvaluatedField::Value(Value::Null));
+    }
+
+    /// Fires the exit of a function whose future was dropped before its end.
+    #[cold]
+    pub(super) fn cancelled(&self) {
+        self.fire_exit("cancelled", EvaluatedField::Value(Value::Null));
     }
 
     /// Returns the time since the function began, if it is observed.
@@ -246,6 +271,77 @@ fn evaluate(field: &dyn Fn(usize) -> Value, index: usize) -> EvaluatedField {
     match catch_unwind(AssertUnwindSafe(|| field(index))) {
         Ok(value) => EvaluatedField::Value(value),
         Err(_) => EvaluatedField::Panicked,
+    }
+}
+
+/// A value that `?` may follow. Where a body must not become a closure, because the function has `#[track_caller]`, the
+/// attribute writes this in place of `?`.
+pub trait Attempt {
+    /// The value to go on with.
+    type Output;
+    /// The value to return with; `?` on it never goes on.
+    type Residual;
+    /// Returns which of the two it is.
+    fn attempt(self) -> ControlFlow<Self::Residual, Self::Output>;
+}
+
+impl<T, E> Attempt for Result<T, E> {
+    type Output = T;
+    type Residual = Result<Infallible, E>;
+
+    fn attempt(self) -> ControlFlow<Self::Residual, T> {
+        match self {
+            Ok(value) => ControlFlow::Continue(value),
+            Err(error) => ControlFlow::Break(Err(error)),
+        }
+    }
+}
+
+impl<T> Attempt for Option<T> {
+    type Output = T;
+    type Residual = Option<Infallible>;
+
+    fn attempt(self) -> ControlFlow<Self::Residual, T> {
+        self.map_or(ControlFlow::Break(None), ControlFlow::Continue)
+    }
+}
+
+impl<B, C> Attempt for ControlFlow<B, C> {
+    type Output = C;
+    type Residual = ControlFlow<B, Infallible>;
+
+    fn attempt(self) -> ControlFlow<Self::Residual, C> {
+        match self {
+            ControlFlow::Continue(value) => ControlFlow::Continue(value),
+            ControlFlow::Break(value) => ControlFlow::Break(ControlFlow::Break(value)),
+        }
+    }
+}
+
+impl<T, E> Attempt for Poll<Result<T, E>> {
+    type Output = Poll<T>;
+    type Residual = Result<Infallible, E>;
+
+    fn attempt(self) -> ControlFlow<Self::Residual, Poll<T>> {
+        match self {
+            Poll::Ready(Ok(value)) => ControlFlow::Continue(Poll::Ready(value)),
+            Poll::Ready(Err(error)) => ControlFlow::Break(Err(error)),
+            Poll::Pending => ControlFlow::Continue(Poll::Pending),
+        }
+    }
+}
+
+impl<T, E> Attempt for Poll<Option<Result<T, E>>> {
+    type Output = Poll<Option<T>>;
+    type Residual = Result<Infallible, E>;
+
+    fn attempt(self) -> ControlFlow<Self::Residual, Poll<Option<T>>> {
+        match self {
+            Poll::Ready(Some(Ok(value))) => ControlFlow::Continue(Poll::Ready(Some(value))),
+            Poll::Ready(Some(Err(error))) => ControlFlow::Break(Err(error)),
+            Poll::Ready(None) => ControlFlow::Continue(Poll::Ready(None)),
+            Poll::Pending => ControlFlow::Continue(Poll::Pending),
+        }
     }
 }
 

@@ -14,7 +14,8 @@
 //!
 //! Reading order: [`tracepoint`] (what a call site is and costs), [`declaration`], `macros`, [`catalogue`], then
 //! how a value gets from an expression to a cell: [`fields`], [`export`], [`formatted`]; the fields that all call
-//! sites have: [`default_field`], [`process_identity`]; and whole functions: [`function`].
+//! sites have: [`default_field`], [`process_identity`]; and whole functions: [`function`],
+//! [`function_future`].
 
 pub mod catalogue;
 pub mod declaration;
@@ -23,6 +24,7 @@ pub mod export;
 pub mod fields;
 pub mod formatted;
 pub mod function;
+pub mod function_future;
 mod macros;
 pub mod process_identity;
 pub mod tracepoint;

@@ -9,6 +9,15 @@ static SERIAL: Mutex<()> = Mutex::new(());
 
 /// Weaves advice that emits these fields of a tracepoint, runs, and checks the rows that were emitted.
 pub(crate) fn check(tracepoint: &str, fields: &[&str], run: impl FnOnce(), expected: &[&[&str]]) {
+    let rows = rows(tracepoint, fields, run);
+    let mut rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(Value::to_string).collect()).collect();
+    rows.sort();
+    assert_eq!(rows, expected);
+}
+
+/// Weaves advice that emits these fields of a tracepoint, runs, and returns the rows that were emitted.
+pub(crate) fn rows(tracepoint: &str, fields: &[&str], run: impl FnOnce()) -> Vec<Vec<Value>> {
     let _serial = SERIAL.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let query = QueryId::new(1, 1);
 
@@ -26,10 +35,8 @@ pub(crate) fn check(tracepoint: &str, fields: &[&str], run: impl FnOnce(), expec
     pivot::__private::weave(&[]);
 
     let groups = parts.get(&query).and_then(|part| part.groups.as_ref());
-    let rows = groups.into_iter().flatten().flat_map(|group| (0..group.n).map(|_| &group.key));
-    let mut rows: Vec<Vec<String>> = rows.map(|key| key.iter().map(Value::to_string).collect()).collect();
-    rows.sort();
-    assert_eq!(rows, expected);
+    let rows = groups.into_iter().flatten().flat_map(|group| (0..group.n).map(|_| group.key.to_vec()));
+    rows.collect()
 }
 
 /// Runs a future on this thread.
