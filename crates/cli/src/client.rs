@@ -226,6 +226,8 @@ fn diagnostics_from_wire(found: Vec<wire::Diagnostic>) -> Diagnostics {
             message: diagnostic.message,
             detail: diagnostic.detail,
             hint: Some(diagnostic.hint).filter(|hint| !hint.is_empty()),
+            edits: Vec::new(),
+            corrected: Some(diagnostic.corrected).filter(|text| !text.is_empty()),
         });
     }
     diagnostics

@@ -7,10 +7,12 @@
 //!   │                    ^^^^^
 //!   │ `Store.read` does not export it                  the detail, here if it does not fit beside the carets
 //!   ╰ help: did you mean `food`?
+//!
+//!     FROM r IN Store.read SELECT r.food             the whole query, as it would compile
 //! ```
 
 use crate::table::{StyleMode, TextRole};
-use crate::terminal_text::{cut, width, wrap};
+use crate::terminal_text::{cut, escaped, width, wrap};
 use pivot_query::{Diagnostic, Diagnostics, Severity};
 use std::ops::Range;
 use unicode_width::UnicodeWidthChar;
@@ -74,7 +76,16 @@ fn render_one(found: &Diagnostic, text: &str, origin: &str, columns: usize, pain
     }
 
     lines.push(String::new());
+    if let Some(corrected) = &found.corrected {
+        lines.extend(corrected_query(corrected));
+    }
     lines
+}
+
+/// Returns the corrected query with nothing around it but blanks, so that it can be copied; it is not cut either.
+fn corrected_query(text: &str) -> Vec<String> {
+    let lines = text.lines().map(|line| format!("    {}", escaped(&line.replace('\t', "  "))));
+    lines.chain([String::new()]).collect()
 }
 
 /// The line of a text in which a span begins.
@@ -178,6 +189,14 @@ mod tests {
                 "",
             ],
         );
+    }
+
+    #[test]
+    fn the_corrected_query_can_be_copied() {
+        let found =
+            Diagnostic { corrected: Some("FROM e IN a\nSELECT e.b".into()), ..Diagnostic::error(0..1, "m") };
+        let lines = render(&found.into(), "x", "q", 80, StyleMode::Plain);
+        assert_eq!(lines[lines.len() - 4..], ["", "    FROM e IN a", "    SELECT e.b", ""]);
     }
 
     #[test]

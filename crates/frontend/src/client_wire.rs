@@ -64,6 +64,7 @@ fn diagnostic(found: &Diagnostic) -> wire::Diagnostic {
         message: found.message.clone(),
         detail: found.detail.clone(),
         hint: found.hint.clone().unwrap_or_default(),
+        corrected: found.corrected.clone().unwrap_or_default(),
     }
 }
 

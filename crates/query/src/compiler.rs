@@ -8,6 +8,7 @@ use crate::diagnostic::Diagnostics;
 use crate::lower::lower;
 use crate::optimize::optimize;
 use crate::plan::{Plan, StageAggregate, StageAggregateInput, StageEnd, complete};
+use crate::quick_fix::mend;
 use crate::resolve::{ResolvedQuery, ResolvedResult, resolve};
 use crate::syntax::parse;
 use pivot_advice::{EmitMode, QueryId};
@@ -20,6 +21,23 @@ pub fn compile(text: &str, catalog: &Catalog) -> Result<QueryProgram, Diagnostic
 
 /// Compiles exactly one statement with the optimiser rules of the options.
 pub fn compile_with(
+    text: &str,
+    catalog: &Catalog,
+    options: &CompileOptions,
+) -> Result<QueryProgram, Diagnostics> {
+    let retry = |corrected: &str| compile_once(corrected, catalog, options).map(|program| program.warnings);
+
+    match compile_once(text, catalog, options) {
+        Ok(mut program) => {
+            program.warnings = mend(text, program.warnings, catalog, retry);
+            Ok(program)
+        }
+        Err(found) => Err(mend(text, found, catalog, retry)),
+    }
+}
+
+/// Compiles a statement as it is, without a look at what may be meant instead.
+fn compile_once(
     text: &str,
     catalog: &Catalog,
     options: &CompileOptions,

@@ -30,6 +30,15 @@ pub enum Color {
     Always,
 }
 
+/// A piece of a query text, and what to write instead of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextEdit {
+    /// The bytes of the text that go; none if something is only inserted there.
+    pub span: Range<usize>,
+    /// The text that comes there; empty if something is only left out.
+    pub replacement: String,
+}
+
 /// One finding about a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -43,6 +52,18 @@ pub struct Diagnostic {
     pub detail: String,
     /// The hint: what to write instead, where that is known.
     pub hint: Option<String>,
+    /// The hint as edits of the text; empty if it cannot be put that way.
+    pub edits: Vec<TextEdit>,
+    /// The whole query as the edits of all findings make it. It compiles; `None` if there is no such query,
+    /// or another finding has it.
+    pub corrected: Option<String>,
+}
+
+impl TextEdit {
+    /// Returns the edit that puts other text in the place of a span.
+    pub(crate) fn new(span: impl Into<Range<usize>>, replacement: impl Into<String>) -> TextEdit {
+        TextEdit { span: span.into(), replacement: replacement.into() }
+    }
 }
 
 impl Diagnostic {
@@ -54,6 +75,8 @@ impl Diagnostic {
             message: message.into(),
             detail: String::new(),
             hint: None,
+            edits: Vec::new(),
+            corrected: None,
         }
     }
 
@@ -70,6 +93,24 @@ impl Diagnostic {
     /// Returns the finding with a hint.
     pub fn hint(self, hint: impl Into<String>) -> Diagnostic {
         Diagnostic { hint: Some(hint.into()), ..self }
+    }
+
+    /// Returns the finding with one more edit of the text, which does what the hint says.
+    pub(crate) fn edit(
+        mut self,
+        span: impl Into<Range<usize>>,
+        replacement: impl Into<String>,
+    ) -> Diagnostic {
+        self.edits.push(TextEdit::new(span, replacement));
+        self
+    }
+
+    /// Returns the finding with a suggestion of what to write at a place, if there is one.
+    pub(crate) fn suggest_at(self, span: impl Into<Range<usize>>, found: Option<String>) -> Diagnostic {
+        match found {
+            Some(name) => self.edit(span, name.clone()).suggest(Some(name)),
+            None => self,
+        }
     }
 
     /// Returns the finding with a suggestion, if there is one.
@@ -123,6 +164,11 @@ impl Diagnostics {
     /// Returns the findings.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.list.iter()
+    }
+
+    /// Returns the findings, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> std::slice::IterMut<'_, Diagnostic> {
+        self.list.iter_mut()
     }
 
     /// Returns the findings in the order of the text, errors before warnings at one place.
@@ -185,7 +231,8 @@ impl Diagnostic {
         let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
         let detail = if self.detail.is_empty() { String::new() } else { format!(": {}", self.detail) };
         let hint = self.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
-        format!("{kind}: {} ({name}:{row}:{column}){detail}{hint}\n", self.message)
+        let corrected = self.corrected.as_ref().map_or(String::new(), |text| format!("; write: {text}"));
+        format!("{kind}: {} ({name}:{row}:{column}){detail}{hint}{corrected}\n", self.message)
     }
 
     fn report<'a>(
@@ -210,8 +257,12 @@ impl Diagnostic {
             .with_config(config)
             .with_message(&self.message)
             .with_label(Label::new(span).with_message(detail));
-        match &self.hint {
-            Some(hint) => report.with_help(hint).finish(),
+        let report = match &self.hint {
+            Some(hint) => report.with_help(hint),
+            None => report,
+        };
+        match &self.corrected {
+            Some(text) => report.with_note(format!("write\n{text}")).finish(),
             None => report.finish(),
         }
     }

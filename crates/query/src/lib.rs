@@ -65,7 +65,8 @@
 //!
 //! Reading order: `compiler`, which calls the stages one after the other; then the folders as they stand in
 //! the drawing, `lexical`, `syntax`, `resolve`, `plan`, `optimize`, and the file `lower`; last `compiled`,
-//! which holds what comes out. `formatter` is `pivot fmt`, and stands beside the pipeline.
+//! which holds what comes out. `formatter` is `pivot fmt`, and `quick_fix` says how a text that does not
+//! compile would; both stand beside the pipeline.
 
 mod advice_limits;
 mod catalog;
@@ -78,6 +79,7 @@ mod lexical;
 mod lower;
 mod optimize;
 mod plan;
+mod quick_fix;
 mod resolve;
 mod suggest;
 mod syntax;
@@ -88,7 +90,7 @@ pub use compiled::{
     OutputAggregate, OutputColumn, OutputKey, OutputPlan, QueryProgram, ResultSink, RunSettings,
 };
 pub use compiler::{compile, compile_with};
-pub use diagnostic::{Color, Diagnostic, Diagnostics, Severity};
+pub use diagnostic::{Color, Diagnostic, Diagnostics, Severity, TextEdit};
 pub use formatter::format;
 pub use lexical::{ClassifiedToken, TokenClass, classify};
 pub use lexical::{FunctionEntry, FunctionKind, KEYWORDS, Keyword, functions};

@@ -17,7 +17,7 @@ mod token_classes;
 
 pub use functions::{FunctionEntry, FunctionKind, functions};
 pub(crate) use functions::{FunctionMeaning, SpecialAggregate, aggregate_function, count_distinct, function};
-pub(crate) use keywords::{ClauseKind, KeywordReservation, is_contextual, is_reserved};
+pub(crate) use keywords::{ClauseKind, KeywordReservation, is_contextual, is_keyword, is_reserved};
 pub use keywords::{KEYWORDS, Keyword};
 pub(crate) use lexer::tokens;
 pub use statements::{StatementText, is_complete, statements};

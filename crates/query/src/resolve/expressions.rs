@@ -353,7 +353,7 @@ impl Resolver<'_> {
             let quotes = if quoted { 2 + first.matches('"').count() } else { 0 };
             let first_span = TextSpan::new(span.start, span.start + first.len() + quotes);
             let wrong = Diagnostic::error(first_span, format!("unknown alias `{first}`"));
-            self.report(wrong.detail("no source has this alias").suggest(found));
+            self.report(wrong.detail("no source has this alias").suggest_at(first_span, found));
         }
         TypedExpr::unknown()
     }
@@ -379,8 +379,8 @@ impl Resolver<'_> {
             let wrong = Diagnostic::error(span, format!("unknown name `{name}`"));
             let wrong = wrong.detail("neither an alias nor a LET");
             self.report(match owner {
-                Some(alias) => wrong.suggest(Some(format!("{}.{name}", alias.name))),
-                None => wrong.suggest(nearest(name, lets.chain(aliases))),
+                Some(alias) => wrong.suggest_at(span, Some(format!("{}.{name}", alias.name))),
+                None => wrong.suggest_at(span, nearest(name, lets.chain(aliases))),
             });
         }
         TypedExpr::unknown()

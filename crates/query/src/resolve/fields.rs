@@ -240,7 +240,8 @@ impl Resolver<'_> {
             "" => "the query".to_owned(),
             alias => format!("`{alias}`"),
         };
-        self.report(wrong.detail(format!("{whose} has {}", names.join(", "))).suggest(found));
+        let place = self.name_within(wanted);
+        self.report(wrong.detail(format!("{whose} has {}", names.join(", "))).suggest_at(place, found));
     }
 
     fn unknown_field(&mut self, stage: usize, members: &[VisibleMember], wanted: WantedField<'_>) {
@@ -275,7 +276,20 @@ impl Resolver<'_> {
         let default = default_fields().iter().map(|(field, _)| *field);
         let found = nearest(canonical_field(wanted.name), exported.chain(default));
         let detail = format!("`{}` does not export it", shortened(&tracepoints).join("`, `"));
-        self.report(wrong.detail(detail).suggest(found));
+        let place = self.name_within(wanted);
+        self.report(wrong.detail(detail).suggest_at(place, found));
+    }
+
+    /// Returns the place of the field's name in what is asked for, which may begin with an alias.
+    fn name_within(&self, wanted: WantedField<'_>) -> TextSpan {
+        let written = self.text.get(wanted.span.range()).unwrap_or_default();
+        match written.rfind(wanted.name) {
+            Some(at) => {
+                let start = wanted.span.start + at;
+                TextSpan::new(start, start + wanted.name.len())
+            }
+            None => wanted.span,
+        }
     }
 
     /// Returns the exported field of a source, or `None` if there is not exactly one.

@@ -111,6 +111,6 @@ impl Resolver<'_> {
             .filter(|function| matches!(function.kind, FunctionKind::Aggregate | FunctionKind::Scalar));
         let found = nearest(&name.text, known.map(|function| function.name));
         let wrong = Diagnostic::error(name.span, format!("unknown function `{}`", name.text));
-        self.report(wrong.detail("no function has this name").suggest(found));
+        self.report(wrong.detail("no function has this name").suggest_at(name.span, found));
     }
 }

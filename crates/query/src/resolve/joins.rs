@@ -99,9 +99,18 @@ impl Resolver<'_> {
     fn check_arrow(&mut self, join: &JoinClause) {
         if join.before.text != join.alias.text {
             let wrong = Diagnostic::error(join.before.span, "the joined alias stands before the arrow");
-            let turned = join.after.text == join.alias.text;
-            let other = if turned { &join.before.text } else { &join.after.text };
-            self.report(wrong.hint(format!("write `ON {} -> {other}`", join.alias.text)));
+            let (before, alias, after) = (&join.before.text, &join.alias.text, &join.after.text);
+            self.report(match after == alias {
+                // A turned arrow is meant as it stands, so it is not turned back.
+                true => wrong.hint(format!(
+                    "`{before} -> {after}` says that {before} came first: the event in FROM is the last one, \
+                     and what is joined came before it"
+                )),
+                false => {
+                    let hint = format!("write `ON {alias} -> {after}`");
+                    wrong.hint(hint).edit(join.before.span, alias.clone())
+                }
+            });
         } else if join.after.text == join.alias.text {
             let wrong = Diagnostic::error(join.after.span, "an event never happens before itself");
             self.report(wrong.detail("this is the joined alias"));
@@ -118,7 +127,8 @@ impl Resolver<'_> {
                 let found = nearest(&join.after.text, known);
                 let wrong = format!("unknown alias `{}`", join.after.text);
                 let wrong = Diagnostic::error(join.after.span, wrong);
-                self.report(wrong.detail("an alias introduced before this join").suggest(found));
+                let wrong = wrong.detail("an alias introduced before this join");
+                self.report(wrong.suggest_at(join.after.span, found));
             }
             return JoinParent { stage: own, hidden: false };
         };

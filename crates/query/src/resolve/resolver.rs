@@ -89,6 +89,8 @@ impl<'a> Resolver<'a> {
     pub(super) fn report(&mut self, mut diagnostic: Diagnostic) {
         if let (Some(used_at), Some(name)) = (self.used_at, self.naming.last()) {
             diagnostic.span = used_at.range();
+            // Its places are not those of this text.
+            diagnostic.edits.clear();
             diagnostic.message = format!("in query `{name}`: {}", diagnostic.message);
         }
         self.diagnostics.push(diagnostic);

@@ -222,6 +222,7 @@ impl Resolver<'_> {
         self.report(match found {
             // A path is most often that of a callsite of `tracing`.
             None if name.contains("::") => warning.hint(UNREACHED),
+            found if self.text.get(span.range()) == Some(name) => warning.suggest_at(span, found),
             found => warning.suggest(found),
         });
 

@@ -5,7 +5,7 @@ use crate::suggest::nearest;
 
 impl ClauseKind {
     /// Returns where the clause stands among the others; clauses of one rank may mix.
-    pub(super) fn rank(self) -> u8 {
+    pub(crate) fn rank(self) -> u8 {
         match self {
             ClauseKind::With => 0,
             ClauseKind::From => 1,

@@ -241,9 +241,12 @@ impl ClauseParser {
         let Some(kind) = misspelt_clause(token) else { return false };
 
         let wrong = Diagnostic::error(token.span, format!("unknown clause {}", token.quoted()));
-        rest.report(wrong.detail("no clause begins with this").suggest(Some(kind.keyword().into())));
-
         let by = rest.rest().first().is_some_and(|token| token.is_word("BY"));
+        let keyword = kind.keyword();
+        let written = if by { keyword.trim_end_matches(" BY") } else { keyword };
+        let wrong = wrong.detail("no clause begins with this").suggest(Some(keyword.into()));
+        rest.report(wrong.edit(token.span, written));
+
         let body = rest.skip(if by { 2 } else { 1 });
         let span = TextSpan::new(token.span.start, body.here().start);
         self.read(UnparsedClause { kind, span, body });
