@@ -1,5 +1,6 @@
 //! Turns what passes at a callsite into an event of its tracepoint.
 
+use crate::callsite::questions::take_expected;
 use crate::callsite::tracepoints::CallsiteTracepoints;
 use crate::field_visitor::SingleFieldVisitor;
 use pivot_advice::Value;
@@ -20,10 +21,15 @@ pub(crate) fn fire_event(site: &'static CallsiteTracepoints, event: &Event<'_>) 
 /// field that advice observes, and not at all if advice observes none.
 fn fire(site: &'static CallsiteTracepoints, record: impl Fn(&mut SingleFieldVisitor)) {
     let (tracepoint, own) = (site.enter, site.own_fields());
-    tracepoint.fire(&|index| {
+    let field = |index| {
         if index < own {
             return SingleFieldVisitor::value_of(index, &record);
         }
         tracepoint.fields().get(index).map_or(Value::Null, |(name, _)| site.common_value(name))
-    });
+    };
+
+    match take_expected(site.target, tracepoint) {
+        Some(expected) => tracepoint.fire_expected(expected, &field),
+        None => tracepoint.fire(&field),
+    }
 }

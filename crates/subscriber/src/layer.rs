@@ -18,7 +18,7 @@
 //! replaces the answers of filters whose layers come later; so add this layer last.
 
 use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteRole, IsCarrier};
-use crate::callsite::interest_rebuild;
+use crate::callsite::{interest_rebuild, questions};
 use crate::span::carried_request::CarriedRequest;
 use crate::span::server_spans::is_request_span;
 use crate::span::tracked_spans::TrackedSpans;
@@ -73,7 +73,7 @@ impl<S> Filter<S> for WovenFilter {
         let is_provisional = interest_rebuild::is_provisional();
         let callsite = self.callsites.get_or_insert(metadata);
         let may_be_wanted = match &callsite.kind {
-            CallsiteRole::EnabledCheck(check) => check.refresh(metadata.target()),
+            CallsiteRole::EnabledCheck(check) => check.refresh(),
             _ => is_wanted(callsite),
         };
 
@@ -85,6 +85,7 @@ impl<S> Filter<S> for WovenFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         self.callsites.get(metadata).is_some_and(|callsite| match &callsite.kind {
             CallsiteRole::EnabledCheck(check) => check.is_enabled(),
+            CallsiteRole::Tracepoint(site) if site.exit.is_none() => site.is_looked_at(),
             _ => is_wanted(callsite),
         })
     }
@@ -133,11 +134,13 @@ where
     }
 
     fn on_enter(&self, span: &Id, _: Context<'_, S>) {
+        questions::entered_span();
         // Without aliases the application's current span does not matter.
         self.spans.enter(span, || None);
     }
 
     fn on_exit(&self, span: &Id, _: Context<'_, S>) {
+        questions::left_span();
         self.spans.exit(span);
     }
 

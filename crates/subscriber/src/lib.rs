@@ -15,6 +15,9 @@
 //! that subscriber sees, and what its disabled callsites cost, stays as it was. Applications that compose
 //! layers by hand and cannot wrap add [`fn@layer`], which costs other layers a little.
 //!
+//! Programs that log with `log` while their libraries use `tracing` call [`log::install_with_tracing`] with their
+//! logger: it keeps all its lines. (Any `tracing` subscriber alone would take those of the libraries from it.)
+//!
 //! ```
 //! use pivot_subscriber::SubscriberBridge;
 //!
@@ -34,6 +37,7 @@
 //! | span | `target::name@enter`, when it is made | `level`, `target`, `file`, `line` |
 //! | | `target::name@exit`, when it is closed | the same, `elapsed`, `busy` while entered, `idle` |
 //! | record of `log` | `target::log` | `message`, `level`, `target`, `module`, `file`, `line` |
+//! | records of further targets of `log` | `log::other` | the same |
 //!
 //! The module path is the target unless the program says otherwise. Events without a name share one
 //! tracepoint with all others of their target: tell them apart by `message` or `line`. A field that
@@ -56,7 +60,16 @@
 //! * What is logged with `?` or `%` is text, also if it was a number. EXPLAIN names what a query adds up
 //!   without knowing its type; `CAST(q.elapsed AS duration)` reads durations.
 //! * Code behind `enabled!` or `log_enabled!` runs when the check is made the first time, so that its
-//!   callsites become known, and while one of them is woven.
+//!   callsites become known. Later it runs for the events that a query looks at, and its time is part of the
+//!   query's budget (at most 10 ms for one event), as is that of evaluating the fields of an event. Behind
+//!   [`fn@layer`] it is charged also if other layers want the event.
+//! * The arguments of `log::debug!` are evaluated wherever the level admits the record, which no logger can
+//!   prevent. So they are while a query looks at records of any target, and no budget covers that.
+//! * Records of `log` beyond the level that the application has set with `log::set_max_level` cost nothing while
+//!   nobody wants them. Their targets become known in short bursts, one each second, so a rare one among many
+//!   may take a while.
+//! * A program can make targets of `log` as it runs. A thousand have tracepoints of their own, and paths of modules;
+//!   records of all others are events of `log::other`.
 //! * The end of a span that began before the end was woven is no event.
 //! * Threads that share a span work for its request: workers of a pool enter the span in which the work was
 //!   ordered, and answer before they leave. So at each woven event in there, all that was done in there

@@ -11,14 +11,16 @@
 //!                             would never become known                      per callsite
 //! register_callsite           a check of `enabled!`                         asked; its interest is kept
 //!                             that may be yes?          sometimes
+//!                             a woven event that it
+//!                             does not always want?     sometimes
 //!                             woven, or a carrier?      always
 //!                             otherwise: the application's interest,
 //!                             but while answers are provisional
 //!                             never becomes             sometimes
-//! enabled                     a check, the first time
-//!                             or woven at its target?   yes
-//!                             woven, or a carrier?      yes
-//!                             otherwise: the application's answer           asked unless it said never
+//! enabled                     woven span, or a carrier? yes
+//!                             the application's yes     yes                 asked unless it said never
+//!                             a check, the first time?  yes
+//!                             does advice look?         kept for the event
 //! event, new_span             1. fire the tracepoint, if woven              2. called, if its interest and
 //!                                                                           its `enabled` want it
 //! ```
@@ -37,7 +39,9 @@
 //! [tracing#2519]: https://github.com/tokio-rs/tracing/issues/2519
 
 use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteRole, InnerInterest, IsCarrier};
-use crate::callsite::{compiled_out, interest_rebuild};
+use crate::callsite::{compiled_out, interest_rebuild, questions};
+use crate::log::bridge::install_if_none;
+use crate::log::level;
 use crate::span::carried_request::CarriedRequest;
 use crate::span::entered_carriers;
 use crate::span::server_spans::is_request_span;
@@ -98,8 +102,9 @@ impl<S: Subscriber> SubscriberBridge<S> {
     where
         S: Send + Sync,
     {
+        let (number, hint) = (self.callsites.number, self.inner.max_level_hint());
         dispatcher::set_global_default(Dispatch::new(self)).map_err(|_| AlreadySet)?;
-        crate::log::bridge::install_if_none();
+        install_if_none(number, hint);
         compiled_out::warn_of_missing_levels();
         Ok(())
     }
@@ -148,7 +153,11 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
         callsite.set_inner_interest(inner);
 
         match &callsite.kind {
-            CallsiteRole::EnabledCheck(check) if check.refresh(metadata.target()) => Interest::sometimes(),
+            CallsiteRole::EnabledCheck(check) if check.refresh() => Interest::sometimes(),
+            // Asked at each event: a query that is throttled does not look at all of them.
+            CallsiteRole::Tracepoint(site) if site.exit.is_none() && site.is_woven() => {
+                if inner == InnerInterest::Always { Interest::always() } else { Interest::sometimes() }
+            }
             _ if callsite.is_woven() || callsite.is_carrier => Interest::always(),
             _ if inner == InnerInterest::Never && is_provisional => Interest::sometimes(),
             _ => inner.interest(),
@@ -158,23 +167,27 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let Some(callsite) = self.callsites.get(metadata) else { return self.inner.enabled(metadata) };
 
-        match &callsite.kind {
-            CallsiteRole::EnabledCheck(check) if check.is_enabled() => true,
-            // Although we have said *always*, `tracing` asks while there is another dispatcher.
-            CallsiteRole::Tracepoint(_) if callsite.is_woven() || callsite.is_carrier => true,
-            // The application's filters are not asked about what they never wanted: they would keep the
-            // answer for the next call.
-            CallsiteRole::EnabledCheck(_) | CallsiteRole::Tracepoint(_)
-                if callsite.inner_interest() == InnerInterest::Never =>
-            {
-                false
-            }
-            _ => self.inner.enabled(metadata),
+        // The record's own target is in metadata that were made for this question.
+        if let CallsiteRole::LogRecord = callsite.kind {
+            return self.inner.enabled(metadata);
         }
+        // Although we have said *always*, `tracing` asks while there is another dispatcher.
+        if callsite.is_carrier || callsite.is_woven() && metadata.is_span() {
+            return true;
+        }
+
+        // The application does what it wants to do anyway, whatever we answer.
+        self.inner_wants(callsite, metadata)
+            || match &callsite.kind {
+                CallsiteRole::EnabledCheck(check) => check.is_enabled(),
+                CallsiteRole::Tracepoint(site) => site.is_looked_at(),
+                CallsiteRole::LogRecord => false,
+            }
     }
 
     /// Returns `None`, which is every level, so that every callsite becomes known.
     fn max_level_hint(&self) -> Option<LevelFilter> {
+        level::note_hint(self.callsites.number, self.inner.max_level_hint());
         None
     }
 
@@ -238,6 +251,7 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
     }
 
     fn enter(&self, span: &Id) {
+        questions::entered_span();
         self.spans.enter(span, || self.app_span());
         if !is_own(span) {
             self.inner.enter(span);
@@ -245,6 +259,7 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
     }
 
     fn exit(&self, span: &Id) {
+        questions::left_span();
         if !is_own(span) {
             self.inner.exit(span);
         }

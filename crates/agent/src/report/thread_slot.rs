@@ -95,6 +95,8 @@ thread_local! {
     // guard has the destructor instead; it is touched once, when the slot is claimed.
     static SLOT: Cell<Option<&'static ThreadSlot>> = const { Cell::new(None) };
     static NO_SLOT: Cell<SlotRefusal> = const { Cell::new(SlotRefusal::New) };
+    /// Whether the thread works for the agent, in this process or the one that it was forked from.
+    static IS_AGENTS: Cell<bool> = const { Cell::new(false) };
     static SLOT_GUARD: ThreadEndMarker = const { ThreadEndMarker };
 }
 
@@ -273,9 +275,16 @@ pub fn leave_untimed(events: u32) {
 /// Exempts this thread, which works for the agent: tracepoints that it hits run no advice. Without effect if the
 /// thread has hit a woven tracepoint already.
 pub fn exempt_this_thread() {
+    IS_AGENTS.set(true);
     if SLOT.get().is_none() && matches!(NO_SLOT.get(), SlotRefusal::New) {
         NO_SLOT.set(SlotRefusal::Exempt);
     }
+}
+
+/// Returns whether this thread works for the agent: what it logs is nobody's business.
+#[inline]
+pub fn is_agents_thread() -> bool {
+    IS_AGENTS.get()
 }
 
 /// Gives no thread a slot from now on, and takes this thread's slot away. Neither locks nor allocates, because it

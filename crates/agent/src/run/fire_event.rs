@@ -15,6 +15,7 @@ use crate::weave::published::PublishedAdvice;
 use crate::weave::woven::{Executor, WovenAdvice, WovenSet};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 /// Runs all advice that is woven at a tracepoint over one event.
 #[inline(always)]
@@ -81,8 +82,16 @@ fn run_deferring(set: &WovenSet, fields: FieldReader<'_>, table: &mut ThreadTabl
 #[cold]
 #[inline(never)]
 fn run_timed(set: &WovenSet, fields: FieldReader<'_>, table: &mut ThreadTable) -> u32 {
-    let mut stopwatch = Stopwatch::start();
+    run_timed_from(Stopwatch::start(), set, fields, table)
+}
 
+/// Runs a set with a stopwatch that runs already.
+pub(crate) fn run_timed_from(
+    mut stopwatch: Stopwatch,
+    set: &WovenSet,
+    fields: FieldReader<'_>,
+    table: &mut ThreadTable,
+) -> u32 {
     for advice in set.iter() {
         run_contained(advice, fields, table);
         charge_lap(&mut stopwatch, advice, table);
@@ -98,7 +107,7 @@ fn run_timed(set: &WovenSet, fields: FieldReader<'_>, table: &mut ThreadTable) -
 #[cold]
 #[inline(never)]
 fn charge_lap(stopwatch: &mut Stopwatch, advice: &WovenAdvice, table: &mut ThreadTable) {
-    let busy_ns = stopwatch.lap_ns();
+    let busy_ns = stopwatch.lap_ns(Duration::MAX);
     table.query_table(advice.table_index, advice.query).report.cost.add_busy(busy_ns);
 }
 

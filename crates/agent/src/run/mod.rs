@@ -26,8 +26,8 @@
 //! ```
 //!
 //! The interpreter is the reference: it runs any advice, and the others do to every event what it does. Reading
-//! order: `event`, `slow_path`, [`interpreter`], `ir`, `advice_compiler`, `compiled` with its parts, `fused`;
-//! `cells` and `cell_expr` are the values and expressions of compiled advice.
+//! order: `fire_event`, `slow_path`, `question`, [`interpreter`], `ir`, `advice_compiler`, `compiled` with its
+//! parts, `fused`; `cells` and `cell_expr` are the values and expressions of compiled advice.
 
 pub(crate) mod advice_compiler;
 pub(crate) mod cell_expr;
@@ -45,6 +45,7 @@ pub(crate) mod fold;
 pub(crate) mod fused;
 pub mod interpreter;
 pub(crate) mod ir;
+pub(crate) mod question;
 pub(crate) mod random;
 pub mod sample;
 pub(crate) mod slow_path;

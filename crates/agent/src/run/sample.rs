@@ -9,6 +9,7 @@
 use crate::run::random::random;
 use pivot_advice::SAMPLE_STRATA;
 use pivot_baggage::Baggage;
+use std::cell::Cell;
 
 /// The largest weight that a rate in the baggage may mean; of a request with a smaller rate nearly nothing is kept.
 const MAX_WEIGHT: f64 = 65_536.0;
@@ -82,12 +83,31 @@ fn decide_by_request(own: u32, needs_baggage: bool) -> Option<SampleDecision> {
     })
 }
 
+thread_local! {
+    /// The random number that decides about the running event outside any request, if it was drawn before.
+    static DRAW: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Runs with a random number that decides outside any request, the same for all advice.
+pub(crate) fn with_draw<R>(draw: u64, run: impl FnOnce() -> R) -> R {
+    struct ClearOnDrop;
+    impl Drop for ClearOnDrop {
+        fn drop(&mut self) {
+            DRAW.set(None);
+        }
+    }
+
+    DRAW.set(Some(draw));
+    let _clear = ClearOnDrop;
+    run()
+}
+
 /// Decides for an event outside any request, independently of all others.
 fn decide_alone(weight: u32) -> Option<SampleDecision> {
     if weight == 1 {
         return Some(SampleDecision::UNSAMPLED);
     }
-    let random = random();
+    let random = DRAW.get().unwrap_or_else(random);
     SampleDecision::for_hash(weight, (random >> 32) as u32, random as u8 % SAMPLE_STRATA)
 }
 

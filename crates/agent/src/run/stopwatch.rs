@@ -7,7 +7,7 @@
 
 use crate::run::random::random;
 use std::cell::Cell;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The most events that one timed event stands for.
 const MAX_WEIGHT: u32 = 64;
@@ -40,12 +40,13 @@ impl Stopwatch {
         Stopwatch { last: Instant::now(), weight: WEIGHT.get(), total_ns: 0 }
     }
 
-    /// Returns the time since the last lap, scaled to all the events that this one stands for.
+    /// Returns the time since the last lap, or `most` if it is longer, scaled to all the events that this one stands
+    /// for.
     #[cold]
     #[inline(never)]
-    pub(crate) fn lap_ns(&mut self) -> u64 {
+    pub(crate) fn lap_ns(&mut self, most: Duration) -> u64 {
         let now = Instant::now();
-        let ns = u64::try_from((now - self.last).as_nanos()).unwrap_or(u64::MAX);
+        let ns = u64::try_from((now - self.last).min(most).as_nanos()).unwrap_or(u64::MAX);
         self.last = now;
         self.total_ns += ns;
         scaled(ns, self.weight, USUAL_NS.get())

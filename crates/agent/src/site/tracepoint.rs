@@ -35,6 +35,7 @@
 
 use crate::run::cells::{Cell, Cells};
 use crate::run::fire_event::fire;
+use crate::run::question::{ExpectedEvent, QuestionKind, ask, fire_expected};
 use crate::site::declaration::{
     Constants, ExportedField, SourceLocation, TracepointDeclaration, are_different,
 };
@@ -128,6 +129,25 @@ impl Tracepoint {
     #[inline(never)]
     pub fn fire_with(&'static self, field: &dyn Fn(usize, &mut Cells) -> Cell) {
         fire(&self.published, field);
+    }
+
+    /// Asks whether advice is going to look at an event that comes next at one of these tracepoints. Returns `None`
+    /// if none is: then the event is counted as left out, and need not be made.
+    ///
+    /// Pass what is returned to [`fire_expected`](Self::fire_expected) of the tracepoint where the event comes. If
+    /// it does not come, drop it.
+    #[cold]
+    #[inline(never)]
+    pub fn ask(tracepoints: &[&'static Tracepoint], kind: QuestionKind) -> Option<ExpectedEvent> {
+        ask(tracepoints.iter().map(|tracepoint| &tracepoint.published), kind)
+    }
+
+    /// Runs the woven advice over an event that was [asked for](Self::ask) before: what was decided then is not
+    /// decided again, and the time since is charged to the queries that look.
+    #[cold]
+    #[inline(never)]
+    pub fn fire_expected(&'static self, expected: ExpectedEvent, field: &dyn Fn(usize) -> Value) {
+        fire_expected(&self.published, expected, &|index, cells| cells.hold(&field(index)));
     }
 
     /// Returns the entry of this call site in the catalogue.

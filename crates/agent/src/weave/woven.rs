@@ -180,7 +180,7 @@ impl WovenSet {
     }
 
     /// Returns all advice in the order in which it runs.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &WovenAdvice> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &WovenAdvice> + Clone {
         std::iter::successors(self.first(), |advice| advice.next.as_deref())
     }
 

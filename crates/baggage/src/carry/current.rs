@@ -164,6 +164,38 @@ pub fn in_request() -> bool {
     inside(|_| ()).is_some()
 }
 
+/// What tells the request that runs on a thread from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CurrentRequest {
+    /// No request runs.
+    Outside,
+    /// A request runs that has no id yet.
+    Unnamed,
+    /// The request with this id runs.
+    Named(u128),
+}
+
+impl CurrentRequest {
+    /// Returns whether what runs now may be what ran when `before` was asked: a request gets its id as it runs.
+    pub fn may_continue(self, before: CurrentRequest) -> bool {
+        use CurrentRequest::{Named, Outside, Unnamed};
+        match (before, self) {
+            (Outside, Outside) | (Unnamed, Unnamed | Named(_)) => true,
+            (Named(before), Named(now)) => before == now,
+            _ => false,
+        }
+    }
+}
+
+/// Returns which request runs on this thread. Nothing is counted outside any.
+pub fn current_request() -> CurrentRequest {
+    match inside(|current| current.request()) {
+        None => CurrentRequest::Outside,
+        Some(None) => CurrentRequest::Unnamed,
+        Some(Some(request)) => CurrentRequest::Named(request),
+    }
+}
+
 /// Whether a branch that forks from the current request would carry anything.
 pub fn fork_would_carry() -> bool {
     inside(|current| is_carrying() || !current.has_no_id()).is_some_and(|carries| carries)

@@ -1,16 +1,20 @@
 //! Answers `enabled!` and `log_enabled!`, which applications ask before they make an event at all.
 //!
 //! Code behind such a check does not run while the answer is no, so its callsites would never become
-//! known. So the answer is yes the first time, and while advice is woven at the target:
+//! known. So the answer is yes the first time. Later, where the application itself says no, it is yes if advice at
+//! the target looks at the event:
 //!
 //! ```text
 //! if enabled!(target: "db", DEBUG) {       first time: yes, the callsite below becomes known
-//!     debug!(target: "db", rows);          woven: yes          otherwise: what the application says
+//!     debug!(target: "db", rows);          woven: if a query looks     otherwise: what the application says
 //! }
 //! ```
+//!
+//! A query that is throttled looks at some requests only. In all others the code behind the check does not run.
 
-use crate::callsite::tracepoints::any_woven;
-use crate::callsite::woven_targets::{WovenFlag, flag_of};
+use crate::callsite::questions;
+use crate::callsite::woven_targets::TargetTracepoints;
+use pivot_agent::Tracepoint;
 use std::sync::atomic::{AtomicU8, Ordering};
 use tracing_core::Metadata;
 
@@ -22,7 +26,7 @@ const FIRST_ANSWERS: u8 = 2;
 pub(crate) struct EnabledCheck {
     /// How many questions were asked, up to [`FIRST_ANSWERS`].
     asked: AtomicU8,
-    woven: WovenFlag,
+    target: &'static TargetTracepoints,
 }
 
 /// Returns whether a callsite is a check and no event or span. `event_enabled!` and `span_enabled!` pass for
@@ -34,28 +38,43 @@ pub(crate) fn is_enabled_check(metadata: &Metadata<'_>) -> bool {
 impl EnabledCheck {
     /// Makes the check of a target.
     pub(crate) fn for_target(target: &str) -> EnabledCheck {
-        EnabledCheck { asked: AtomicU8::new(0), woven: flag_of(target) }
+        EnabledCheck { asked: AtomicU8::new(0), target: TargetTracepoints::of(target) }
     }
 
-    /// Looks again whether advice is woven at the target, which locks. Returns whether the next answer
-    /// is, or may be, yes.
-    pub(crate) fn refresh(&self, target: &str) -> bool {
-        self.woven.store(any_woven(target), Ordering::Relaxed);
-        self.is_woven() || self.asked.load(Ordering::Relaxed) < FIRST_ANSWERS
+    /// Looks again whether advice is woven at the target. Returns whether the next answer may be yes.
+    pub(crate) fn refresh(&self) -> bool {
+        self.target.refresh() || self.asked.load(Ordering::Relaxed) < FIRST_ANSWERS
     }
 
-    fn is_woven(&self) -> bool {
-        self.woven.load(Ordering::Relaxed)
-    }
-
-    /// Answers the check, without a lock.
+    /// Answers the check where the application's own answer is no, without a lock.
     pub(crate) fn is_enabled(&self) -> bool {
-        if self.is_woven() {
+        self.is_among_first() || self.target.is_woven() && self.ask(self.target.woven().collect(), 1)
+    }
+
+    /// Answers a check of records of `log`, which have a tracepoint of their own and whose macro asks once.
+    pub(crate) fn is_log_enabled(&self, records: Option<&'static Tracepoint>) -> bool {
+        let records = records.filter(|tracepoint| tracepoint.is_woven());
+        if self.is_among_first() {
             return true;
         }
 
-        // A load comes first: once the answer is no, it stays no without a write to a shared cache line.
+        let is_woven = records.is_some() || self.target.is_woven();
+        is_woven && self.ask(records.into_iter().chain(self.target.woven()).collect(), 0)
+    }
+
+    fn ask(&self, woven: Vec<&'static Tracepoint>, repeats: u8) -> bool {
+        questions::ask(std::ptr::from_ref(self).addr(), self.target, &woven, repeats)
+    }
+
+    /// Returns whether this is one of the first questions. Once it is not, it stays so without a write to a shared
+    /// cache line.
+    fn is_among_first(&self) -> bool {
         self.asked.load(Ordering::Relaxed) < FIRST_ANSWERS
             && self.asked.fetch_add(1, Ordering::Relaxed) < FIRST_ANSWERS
+    }
+
+    /// Returns the target that is asked about.
+    pub(crate) fn target(&self) -> &'static TargetTracepoints {
+        self.target
     }
 }

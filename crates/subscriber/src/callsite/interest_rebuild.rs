@@ -108,7 +108,8 @@ fn rebuild_after_weaving() {
     }
 }
 
-fn rebuild() {
+/// Rebuilds the cache now.
+pub(crate) fn rebuild() {
     let _lock = REBUILD_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
 
     // Not held while subscribers are asked: one of them may make a dispatcher.

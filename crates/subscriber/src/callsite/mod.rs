@@ -4,11 +4,13 @@
 //! ```text
 //! tracepoints ─▶ enabled_check ─▶ cache ─▶ bridge, layer
 //!       └──▶ woven_targets ◀─┘             interest_rebuild ──▶ tracing
+//!                └──▶ questions ◀── events
 //! ```
 
 pub(crate) mod cache;
 pub(crate) mod compiled_out;
 pub(crate) mod enabled_check;
 pub(crate) mod interest_rebuild;
+pub(crate) mod questions;
 pub(crate) mod tracepoints;
 pub(crate) mod woven_targets;

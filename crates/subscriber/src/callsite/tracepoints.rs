@@ -10,7 +10,8 @@
 //! `tracing` makes up a name for events that have none: `event src/db.rs:42`, a path on the machine that
 //! compiled it. Such events share one tracepoint per target instead, with the fields of all of them.
 
-use crate::callsite::woven_targets;
+use crate::callsite::questions;
+use crate::callsite::woven_targets::TargetTracepoints;
 use pivot_advice::{Type, Value};
 use pivot_agent::ExportedField;
 use pivot_agent::{Export, SourceLocation, Tracepoint};
@@ -35,52 +36,50 @@ pub struct CallsiteTracepoints {
     pub enter: &'static Tracepoint,
     /// The tracepoint of the end of the span; `None` for an event.
     pub exit: Option<&'static Tracepoint>,
+    /// All tracepoints of the callsite's target.
+    pub(crate) target: &'static TargetTracepoints,
 }
 
 /// All callsites that were reached, whatever subscriber met them.
-#[derive(Debug, Default)]
-struct KnownCallsites {
-    by_callsite: HashMap<callsite::Identifier, &'static CallsiteTracepoints>,
-    by_target: HashMap<&'static str, Vec<&'static CallsiteTracepoints>>,
-}
-
-static KNOWN_CALLSITES: Mutex<Option<KnownCallsites>> = Mutex::new(None);
+static KNOWN_CALLSITES: Mutex<Option<HashMap<callsite::Identifier, &'static CallsiteTracepoints>>> =
+    Mutex::new(None);
 
 impl CallsiteTracepoints {
     /// Returns the tracepoints of the callsite that this metadata describes. The first time they are
     /// registered with the agent, which weaves what is installed for them.
     pub fn of(metadata: &'static Metadata<'static>) -> &'static CallsiteTracepoints {
         let mut known = KNOWN_CALLSITES.lock().unwrap_or_else(PoisonError::into_inner);
-        let KnownCallsites { by_callsite, by_target } = known.get_or_insert_default();
-        by_callsite.entry(metadata.callsite()).or_insert_with(|| {
-            let site: &'static CallsiteTracepoints =
-                Box::leak(Box::new(CallsiteTracepoints::register(metadata)));
-            by_target.entry(metadata.target()).or_default().push(site);
-            site
-        })
+        let known = known.get_or_insert_default();
+        known
+            .entry(metadata.callsite())
+            .or_insert_with(|| Box::leak(Box::new(CallsiteTracepoints::register(metadata))))
     }
 
     fn register(metadata: &'static Metadata<'static>) -> CallsiteTracepoints {
         let name = tracepoint_name(metadata);
-        let site = if metadata.is_span() {
+        let (enter, exit) = if metadata.is_span() {
             let enter = register_tracepoint(&format!("{name}@enter"), metadata, &[]);
-            let exit = register_tracepoint(&format!("{name}@exit"), metadata, &EXIT_FIELDS);
-            CallsiteTracepoints { metadata, enter, exit: Some(exit) }
+            (enter, Some(register_tracepoint(&format!("{name}@exit"), metadata, &EXIT_FIELDS)))
         } else {
-            CallsiteTracepoints { metadata, enter: register_tracepoint(&name, metadata, &[]), exit: None }
+            (register_tracepoint(&name, metadata, &[]), None)
         };
 
-        // Advice may have waited for this callsite: then the check in front of it must stay yes.
-        if site.is_woven() {
-            woven_targets::mark_woven(metadata.target());
-        }
-        site
+        // Advice may have waited for this callsite: then checks in front of it have to ask.
+        let target = TargetTracepoints::of(metadata.target());
+        std::iter::once(enter).chain(exit).for_each(|tracepoint| target.add(tracepoint));
+        CallsiteTracepoints { metadata, enter, exit, target }
     }
 
     /// Returns whether advice is woven at the event, or at the beginning or the end of the span.
     #[inline(always)]
     pub fn is_woven(&self) -> bool {
         self.enter.is_woven() || self.exit.is_some_and(Tracepoint::is_woven)
+    }
+
+    /// Returns whether advice looks at the event that comes next here. Pass the event on if so: the answer is kept
+    /// for it.
+    pub(crate) fn is_looked_at(&self) -> bool {
+        self.enter.is_woven() && questions::ask_in_macro(self.target, self.enter)
     }
 
     /// Returns the number of fields that the callsite declares itself. Their indices come first.
@@ -122,13 +121,6 @@ fn common_value(metadata: &Metadata<'_>, field: &str) -> Option<Value> {
         "line" => metadata.line().export(),
         _ => return None,
     })
-}
-
-/// Returns whether advice is woven at any callsite of a target.
-pub(crate) fn any_woven(target: &str) -> bool {
-    let known = KNOWN_CALLSITES.lock().unwrap_or_else(PoisonError::into_inner);
-    let sites = known.as_ref().and_then(|known| known.by_target.get(target));
-    sites.is_some_and(|sites| sites.iter().any(|site| site.is_woven()))
 }
 
 /// Returns `target::name`, or the target of an event that its author gave no name.

@@ -1,54 +1,42 @@
 //! [`LogBridge`]: the wrapper around the application's logger.
 //!
 //! A record of `log` has no callsite of its own, so all records of one target are one tracepoint,
-//! `target::log`, known since the first of them. Records above `log::max_level()` never get here.
+//! `target::log`, known since the first of them that got here; `level` says which do, and `targets` how many targets
+//! there may be.
 
-use crate::callsite::enabled_check::EnabledCheck;
+use crate::callsite::questions::take_expected;
 use crate::field_visitor::formatted;
+use crate::log::level;
+use crate::log::targets::{LogTarget, MAX_NAMED, OTHER, TargetOrigin};
 use crate::log::to_tracing::LogForwarder;
-use ::log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
-use pivot_advice::{Type, Value};
-use pivot_agent::ExportedField;
-use pivot_agent::{Export, SourceLocation, Tracepoint};
-use std::collections::HashMap;
+use ::log::{Log, Metadata, Record, SetLoggerError};
+use pivot_advice::Value;
+use pivot_agent::{Export, Tracepoint};
 use std::fmt;
-use std::sync::{OnceLock, PoisonError, RwLock};
-
-const FIELDS: [ExportedField; 6] = [
-    ("message", Type::String),
-    ("level", Type::String),
-    ("target", Type::String),
-    ("module", Type::String),
-    ("file", Type::String),
-    ("line", Type::U64),
-];
-
-/// A target of the `log` crate that was met.
-#[derive(Debug)]
-struct LogTarget {
-    /// Registered at the first record: a check alone does not prove that there are any.
-    tracepoint: OnceLock<&'static Tracepoint>,
-    check: EnabledCheck,
-}
-
-static TARGETS: RwLock<Option<HashMap<String, &'static LogTarget>>> = RwLock::new(None);
+use std::sync::Once;
 
 /// A logger that makes every record an event and passes on to `L` what `L` wants.
 pub struct LogBridge<L>(pub L);
 
 /// Wraps the application's logger and makes it the global one, so that every record is an event. The
 /// application must not set its logger itself.
+///
+/// Set the level as with any logger: `log::set_max_level(…)`. Records beyond it then cost nothing while no query
+/// wants them. An application that never sets it gets every record.
 pub fn install(own: impl Log + 'static) -> Result<(), SetLoggerError> {
     ::log::set_logger(Box::leak(Box::new(LogBridge(own))))?;
-    ::log::set_max_level(LevelFilter::Trace);
+    level::begin();
     Ok(())
 }
 
 /// Makes every record an event in an application without a logger, and passes on to its `tracing`
-/// subscriber what that wants.
-pub(crate) fn install_if_none() {
+/// subscriber what that wants. `subscriber` is the number of its bridge.
+pub(crate) fn install_if_none(subscriber: usize, hint: Option<tracing_core::LevelFilter>) {
     // An application that has a logger calls `install` with it.
-    let _ = install(LogForwarder);
+    if install(LogForwarder).is_ok() {
+        level::follow(subscriber);
+        level::note_hint(subscriber, hint);
+    }
 }
 
 impl<L> fmt::Debug for LogBridge<L> {
@@ -57,61 +45,85 @@ impl<L> fmt::Debug for LogBridge<L> {
     }
 }
 
-impl LogTarget {
-    /// Returns a target, which becomes known if it is new.
-    fn get_or_insert(target: &str) -> &'static LogTarget {
-        let targets = TARGETS.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = targets.as_ref().and_then(|targets| targets.get(target)) {
-            return known;
-        }
-        drop(targets);
-
-        let mut targets = TARGETS.write().unwrap_or_else(PoisonError::into_inner);
-        targets.get_or_insert_default().entry(target.to_owned()).or_insert_with(|| {
-            let check = EnabledCheck::for_target(target);
-            Box::leak(Box::new(LogTarget { tracepoint: OnceLock::new(), check }))
-        })
-    }
-
-    fn tracepoint(&self, target: &str) -> &'static Tracepoint {
-        self.tracepoint.get_or_init(|| {
-            let name = format!("{target}::log");
-            let location = SourceLocation { module: "", file: "", line: 0 };
-            let target = target.to_owned();
-            let constants = move |field: &str| (field == "target").then(|| Value::str(&target));
-            Tracepoint::register_with(&name, &FIELDS, constants, location)
-        })
+impl<L: Log> LogBridge<L> {
+    /// Returns whether the application wants a record. Some loggers leave it to `log` to keep the level.
+    fn is_wanted(&self, metadata: &Metadata<'_>) -> bool {
+        level::is_within_own(metadata.level()) && self.0.enabled(metadata)
     }
 }
 
 impl<L: Log> Log for LogBridge<L> {
     /// Answers `log_enabled!`. Records arrive whatever the answer was.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let target = LogTarget::get_or_insert(metadata.target());
-        let is_woven = target.tracepoint.get().is_some_and(|tracepoint| tracepoint.is_woven());
-        is_woven || target.check.is_enabled() || self.0.enabled(metadata)
+        if pivot_agent::is_agents_thread() {
+            return false;
+        }
+        // The application does what it wants to do anyway, whatever we answer.
+        self.is_wanted(metadata) || {
+            let target = LogTarget::of(metadata.target(), TargetOrigin::Made);
+            target.check.is_log_enabled(target.known_tracepoint())
+        }
     }
 
     fn log(&self, record: &Record<'_>) {
-        let tracepoint = LogTarget::get_or_insert(record.target()).tracepoint(record.target());
-        if tracepoint.is_woven() {
-            // In the order of `FIELDS`.
-            tracepoint.fire(&|index| match index {
-                0 => formatted(*record.args()),
-                1 => Value::str(record.level().as_str()),
-                2 => record.target().export(),
-                3 => record.module_path().export(),
-                4 => record.file().export(),
-                _ => record.line().export(),
-            });
+        if pivot_agent::is_agents_thread() {
+            return;
         }
 
-        if self.0.enabled(record.metadata()) {
+        let is_module = record.module_path_static().is_some_and(|module| module == record.target());
+        let origin = if is_module { TargetOrigin::Module } else { TargetOrigin::Made };
+        let target = LogTarget::of(record.target(), origin);
+        let tracepoint = target.known_tracepoint().unwrap_or_else(|| register(target));
+        if tracepoint.is_woven() {
+            fire(target, tracepoint, record);
+        }
+
+        if self.is_wanted(record.metadata()) {
             self.0.log(record);
+        } else if !tracepoint.is_woven() {
+            level::note_unwanted();
         }
     }
 
     fn flush(&self) {
         self.0.flush();
+    }
+}
+
+/// Registers the tracepoint of a target at its first record.
+#[cold]
+fn register(target: &'static LogTarget) -> &'static Tracepoint {
+    let tracepoint = target.register();
+    // Advice may have waited for it.
+    if tracepoint.is_woven() {
+        level::raise_if_woven();
+    }
+
+    if target.is_other() {
+        static WARN: Once = Once::new();
+        WARN.call_once(|| {
+            ::log::warn!(
+                target: "pivot_subscriber",
+                "this program makes targets of `log` as it runs: beyond {MAX_NAMED}, their records are \
+                 events of `{OTHER}`"
+            );
+        });
+    }
+    tracepoint
+}
+
+fn fire(target: &LogTarget, tracepoint: &'static Tracepoint, record: &Record<'_>) {
+    // In the order of `targets::FIELDS`.
+    let field = |index| match index {
+        0 => formatted(*record.args()),
+        1 => Value::str(record.level().as_str()),
+        2 => record.target().export(),
+        3 => record.module_path().export(),
+        4 => record.file().export(),
+        _ => record.line().export(),
+    };
+    match take_expected(target.check.target(), tracepoint) {
+        Some(expected) => tracepoint.fire_expected(expected, &field),
+        None => tracepoint.fire(&field),
     }
 }

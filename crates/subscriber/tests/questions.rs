@@ -1,0 +1,267 @@
+//! What applications do only if somebody wants the event: governed and charged as the event is.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod harness;
+
+use harness::{emit, serially};
+use log::Log;
+use pivot_agent::QueryReport;
+use pivot_subscriber::SubscriberBridge;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Once;
+use std::time::{Duration, Instant};
+use tracing_core::subscriber::NoSubscriber;
+use tracing_core::{Dispatch, Level, dispatcher};
+
+/// A logger that wants warnings.
+struct Warnings;
+
+impl Log for Warnings {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+    fn log(&self, _: &log::Record<'_>) {}
+    fn flush(&self) {}
+}
+
+/// Runs with a subscriber and a logger that do not want what is asked for, and with nothing woven.
+fn unwanted(run: impl FnOnce()) {
+    static LOGGER: Once = Once::new();
+    serially(|| {
+        LOGGER.call_once(|| pivot_subscriber::log::install(Warnings).unwrap());
+        dispatcher::with_default(&Dispatch::new(SubscriberBridge::new(NoSubscriber::default())), run);
+    });
+}
+
+/// Dear work, counted.
+struct Dear {
+    calls: Cell<u64>,
+    takes: Duration,
+}
+
+impl Dear {
+    fn new(takes: Duration) -> Dear {
+        Dear { calls: Cell::new(0), takes }
+    }
+
+    fn work(&self) -> &'static str {
+        self.calls.set(self.calls.get() + 1);
+        let start = Instant::now();
+        while start.elapsed() < self.takes {}
+        "select 1"
+    }
+
+    fn taken(&self) -> u64 {
+        self.calls.replace(0)
+    }
+}
+
+/// A library that works for a record only if somebody wants it: by the name of its tracepoint.
+type Library = (&'static str, fn(&Dear));
+
+const LIBRARIES: [Library; 4] = [
+    ("db::log", |dear| {
+        if log::log_enabled!(target: "db", log::Level::Info) {
+            log::info!(target: "db", "{}", dear.work());
+        }
+    }),
+    ("asked", |dear| {
+        if tracing::enabled!(target: "asked", Level::DEBUG) {
+            let sql = dear.work();
+            tracing::debug!(target: "asked", sql);
+        }
+    }),
+    ("asked as event", |dear| {
+        if tracing::event_enabled!(target: "asked as event", Level::DEBUG) {
+            let sql = dear.work();
+            tracing::debug!(target: "asked as event", sql);
+        }
+    }),
+    ("in the macro", |dear| tracing::debug!(target: "in the macro", sql = dear.work())),
+];
+
+fn part() -> QueryReport {
+    let mut drained = pivot_agent::drain();
+    drained.remove(&emit("", &[]).query).unwrap_or_else(QueryReport::empty)
+}
+
+/// Has the library's records become known, and weaves at them.
+fn weave(library: Library, dear: &Dear) {
+    (0..4).for_each(|_| library.1(dear));
+    assert_eq!(pivot_agent::weave(&[emit(library.0, &["level"])]), []);
+    dear.taken();
+}
+
+#[test]
+fn every_event_is_made_while_a_query_looks_at_all_of_them_and_none_otherwise() {
+    for library in LIBRARIES {
+        unwanted(|| {
+            let dear = Dear::new(Duration::ZERO);
+            weave(library, &dear);
+            (0..100).for_each(|_| library.1(&dear));
+            assert_eq!((dear.taken(), part().emitted), (100, 100), "{}", library.0);
+
+            pivot_agent::weave(&[]);
+            (0..100).for_each(|_| library.1(&dear));
+            assert_eq!(dear.taken(), 0, "{}", library.0);
+        });
+    }
+}
+
+#[test]
+fn a_throttled_query_has_only_those_events_made_that_it_looks_at() {
+    const TURNS: u64 = 8_000;
+    for library in LIBRARIES {
+        unwanted(|| {
+            let dear = Dear::new(Duration::ZERO);
+            weave(library, &dear);
+            pivot_agent::sample_one_in(emit("", &[]).query, 16);
+            (0..TURNS).for_each(|_| library.1(&dear));
+
+            // Decided once: each event that was made is looked at. The others are counted as left out.
+            let (made, part) = (dear.taken(), part());
+            assert_eq!(part.emitted, made, "{}", library.0);
+            assert_eq!((part.cost.events, part.loss.throttled), (TURNS, TURNS - made), "{}", library.0);
+            assert!((TURNS / 32..TURNS / 8).contains(&made), "{}: {made} of {TURNS}", library.0);
+        });
+    }
+}
+
+#[test]
+fn work_for_an_event_is_charged_to_the_query_that_looks_and_at_most_so_much() {
+    const EVENTS: u32 = 20;
+    for library in LIBRARIES {
+        unwanted(|| {
+            let charged = |takes: Duration| {
+                let mut dear = Dear::new(Duration::from_micros(50));
+                weave(library, &dear);
+                // What macros ask is timed as events are: one in many, until one takes long.
+                (0..100).for_each(|_| library.1(&dear));
+                part();
+
+                dear.takes = takes;
+                (0..EVENTS).for_each(|_| library.1(&dear));
+                Duration::from_nanos(part().cost.busy_ns)
+            };
+
+            let takes = Duration::from_millis(2);
+            assert!(charged(takes) >= takes * EVENTS, "{}", library.0);
+            let capped = charged(Duration::from_millis(30));
+            assert!(capped >= Duration::from_millis(10) * EVENTS, "{}: {capped:?}", library.0);
+            assert!(capped < Duration::from_millis(20) * EVENTS, "{}: {capped:?}", library.0);
+        });
+    }
+}
+
+/// A query that has a library do dear work is throttled and then rests, as by work of its own.
+#[test]
+fn dear_work_ends_within_seconds_because_it_is_part_of_the_querys_budget() {
+    const TURNS: u64 = 400;
+    for library in LIBRARIES {
+        unwanted(|| {
+            let dear = Dear::new(Duration::from_micros(500));
+            weave(library, &dear);
+
+            let second = || {
+                let start = Instant::now();
+                (0..TURNS).for_each(|_| library.1(&dear));
+                let costs: BTreeMap<_, _> =
+                    pivot_agent::drain().into_iter().map(|(query, part)| (query, part.cost)).collect();
+                pivot_agent::govern(&costs, u64::try_from(start.elapsed().as_nanos()).unwrap());
+                dear.taken()
+            };
+            let made: Vec<u64> = (0..8).map(|_| second()).collect();
+            assert_eq!(made[0], TURNS, "{}", library.0);
+            assert!(made[4..].iter().sum::<u64>() <= TURNS / 10, "{}: {made:?}", library.0);
+            pivot_agent::stop_governing();
+        });
+    }
+}
+
+#[test]
+fn work_that_the_application_wants_to_do_anyway_is_charged_to_nobody() {
+    unwanted(|| {
+        let dear = Dear::new(Duration::from_millis(2));
+        let library = || {
+            if log::log_enabled!(target: "wanted", log::Level::Warn) {
+                log::warn!(target: "wanted", "{}", dear.work());
+            }
+        };
+        library();
+        pivot_agent::weave(&[emit("wanted::log", &["level"])]);
+        pivot_agent::sample_one_in(emit("", &[]).query, 4);
+        (0..200).for_each(|_| library());
+
+        let part = part();
+        assert_eq!(dear.taken(), 201);
+        assert_eq!(part.emitted + part.loss.throttled, 200);
+        assert!(Duration::from_nanos(part.cost.busy_ns) < Duration::from_millis(2) * 50);
+    });
+}
+
+fn in_a_request(ask: fn() -> bool) -> bool {
+    let _request = pivot_baggage::enter_request(None);
+    ask()
+}
+
+/// A question in one request must not decide about the event of another.
+#[test]
+fn a_question_without_its_event_does_not_decide_about_later_ones() {
+    const WEIGHT: u32 = 16;
+    unwanted(|| {
+        let dear = Dear::new(Duration::ZERO);
+        for (name, ask) in [
+            ("db::log", (|| log::log_enabled!(target: "db", log::Level::Info)) as fn() -> bool),
+            ("asked", || tracing::enabled!(target: "asked", Level::DEBUG)),
+        ] {
+            let library = *LIBRARIES.iter().find(|library| library.0 == name).unwrap();
+            weave(library, &dear);
+            pivot_agent::sample_one_in(emit("", &[]).query, WEIGHT);
+
+            let mut looked_at = 0;
+            for _ in 0..400 {
+                while !in_a_request(ask) {}
+                part();
+                let _other = pivot_baggage::enter_request(None);
+                match name {
+                    "db::log" => log::info!(target: "db", "unasked"),
+                    _ => tracing::debug!(target: "asked", "unasked"),
+                }
+                looked_at += part().emitted;
+            }
+            assert!(looked_at < 100, "{name}: {looked_at} of 400");
+        }
+    });
+}
+
+/// As when a task's poll has ended: its question is about nothing that comes later on the thread.
+#[test]
+fn a_question_in_a_span_ends_with_the_span() {
+    unwanted(|| {
+        let dear = Dear::new(Duration::ZERO);
+        weave(LIBRARIES[1], &dear);
+        let request = || tracing::error_span!(target: "tower_http::trace::make_span", "request");
+        assert!(request().in_scope(|| tracing::enabled!(target: "asked", Level::DEBUG)));
+        let slow = Instant::now();
+        while slow.elapsed() < Duration::from_millis(5) {}
+        tracing::debug!(target: "asked", "later");
+
+        let part = part();
+        assert_eq!(part.emitted, 1);
+        assert!(Duration::from_nanos(part.cost.busy_ns) < Duration::from_millis(5), "charged for the pause");
+    });
+}
+
+/// A check that is never followed by an event is decided anew each time, and not for its first answer.
+#[test]
+fn a_check_whose_event_never_comes_is_throttled_as_well() {
+    unwanted(|| {
+        let dear = Dear::new(Duration::ZERO);
+        weave(LIBRARIES[1], &dear);
+        pivot_agent::sample_one_in(emit("", &[]).query, 64);
+        let ask = || tracing::enabled!(target: "asked", Level::DEBUG);
+        let yes = (0..6_400).filter(|_| ask()).count();
+        assert!((30..300).contains(&yes), "{yes} of 6,400");
+    });
+}
