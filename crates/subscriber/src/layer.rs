@@ -12,10 +12,11 @@
 //! callsites that no query names. *Never* would take them from all other layers, any other answer would
 //! make callsites slow that the other layers have disabled.
 //!
-//! The bridge does three things better. This layer's filter makes `tracing` ask the others' filters at each
+//! The bridge does four things better. This layer's filter makes `tracing` ask the others' filters at each
 //! event of callsites that they enable for good, about 20 ns. A filter in front of all layers hides from this
 //! one what it hides from the others. And advice may format a field that emits an event of its own, which
-//! replaces the answers of filters whose layers come later; so add this layer last.
+//! replaces the answers of filters whose layers come later; so add this layer last. And it cannot keep from other layers
+//! what the agent's own thread does: to reach a frontend it uses `h2` and `tower`, which trace.
 
 use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteRole, IsCarrier};
 use crate::callsite::{interest_rebuild, questions};
@@ -71,7 +72,7 @@ fn is_wanted(callsite: &CachedCallsite) -> bool {
 impl<S> Filter<S> for WovenFilter {
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         let is_provisional = interest_rebuild::is_provisional();
-        let callsite = self.callsites.get_or_insert(metadata);
+        let Some(callsite) = self.callsites.register(metadata) else { return Interest::sometimes() };
         let may_be_wanted = match &callsite.kind {
             CallsiteRole::EnabledCheck(check) => check.refresh(),
             _ => is_wanted(callsite),
@@ -83,7 +84,15 @@ impl<S> Filter<S> for WovenFilter {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        self.callsites.get(metadata).is_some_and(|callsite| match &callsite.kind {
+        if pivot_agent::is_agents_thread() {
+            return false;
+        }
+        let callsite = self.callsites.get(metadata).or_else(|| {
+            let metadata = self.callsites.take_agents(metadata)?;
+            interest_rebuild::rebuild_soon();
+            Some(self.callsites.get_or_insert(metadata))
+        });
+        callsite.is_some_and(|callsite| match &callsite.kind {
             CallsiteRole::EnabledCheck(check) => check.is_enabled(),
             CallsiteRole::Tracepoint(site) if site.exit.is_none() => site.is_looked_at(),
             _ => is_wanted(callsite),

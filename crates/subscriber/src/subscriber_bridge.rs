@@ -9,7 +9,8 @@
 //! ─────────────────────────   ──────────────────────────────────────────   ────────────────────────────
 //! max_level_hint              every level: callsites beyond a level         asked for its own, remembered
 //!                             would never become known                      per callsite
-//! register_callsite           a check of `enabled!`                         asked; its interest is kept
+//! register_callsite           hit by the agent alone?   sometimes
+//!                             a check of `enabled!`                         asked; its interest is kept
 //!                             that may be yes?          sometimes
 //!                             a woven event that it
 //!                             does not always want?     sometimes
@@ -17,7 +18,8 @@
 //!                             otherwise: the application's interest,
 //!                             but while answers are provisional
 //!                             never becomes             sometimes
-//! enabled                     woven span, or a carrier? yes
+//! enabled                     by the agent's threads?   no
+//!                             woven span, or a carrier? yes
 //!                             the application's yes     yes                 asked unless it said never
 //!                             a check, the first time?  yes
 //!                             does advice look?         kept for the event
@@ -116,6 +118,17 @@ impl<S: Subscriber> SubscriberBridge<S> {
         InnerInterest::new(&self.inner.register_callsite(metadata), is_beyond_level)
     }
 
+    /// Returns a callsite that only the agent's threads have reached before. It becomes known.
+    fn hit_for_the_first_time(&self, metadata: &Metadata<'_>) -> Option<&'static CachedCallsite> {
+        let metadata = self.callsites.take_agents(metadata)?;
+        let callsite = self.callsites.get_or_insert(metadata);
+        callsite.set_inner_interest(self.ask_inner(metadata));
+
+        // Until `tracing` asks again, it asks at each event.
+        interest_rebuild::rebuild_soon();
+        Some(callsite)
+    }
+
     /// Returns whether the application's subscriber wants what comes now. Asking also tells the filters of
     /// its layers what comes, so the answer must be followed by the call, if it is yes.
     fn inner_wants(&self, callsite: &CachedCallsite, metadata: &Metadata<'_>) -> bool {
@@ -149,7 +162,10 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
         // `tracing` is made to ask again.
         let is_provisional = interest_rebuild::is_provisional();
         let inner = self.ask_inner(metadata);
-        let callsite = self.callsites.get_or_insert(metadata);
+        let Some(callsite) = self.callsites.register(metadata) else {
+            // Asked when the application hits it.
+            return Interest::sometimes();
+        };
         callsite.set_inner_interest(inner);
 
         match &callsite.kind {
@@ -165,7 +181,13 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let Some(callsite) = self.callsites.get(metadata) else { return self.inner.enabled(metadata) };
+        if pivot_agent::is_agents_thread() {
+            return false;
+        }
+        let Some(callsite) = self.callsites.get(metadata).or_else(|| self.hit_for_the_first_time(metadata))
+        else {
+            return self.inner.enabled(metadata);
+        };
 
         // The record's own target is in metadata that were made for this question.
         if let CallsiteRole::LogRecord = callsite.kind {
@@ -192,6 +214,10 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        // What the agent does is nobody's business.
+        if pivot_agent::is_agents_thread() {
+            return own_id();
+        }
         let metadata = attributes.metadata();
         let callsite = self.callsites.get_or_insert(metadata);
 
@@ -236,6 +262,9 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
     }
 
     fn event(&self, event: &Event<'_>) {
+        if pivot_agent::is_agents_thread() {
+            return;
+        }
         let callsite = self.callsites.get_or_insert(event.metadata());
 
         // A record of `log` fired its tracepoint already, and its forwarder has asked the application's

@@ -53,7 +53,11 @@ impl Uplink {
         // All that can fail comes before the thread, so that a caller hears of it.
         let endpoint = tonic::transport::Endpoint::from_shared(config.frontend.clone())
             .map_err(|_| UplinkError::Address { address: config.frontend.clone() })?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // Names are looked up on threads of their own.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .on_thread_start(pivot_agent::exempt_this_thread)
+            .build()?;
 
         let (commands, received) = mpsc::unbounded_channel();
         if config.flush_on_panic {

@@ -6,6 +6,9 @@
 //!                     └───────────────────── &'static CachedCallsite ◀──────────────────────────┘
 //! ```
 //!
+//! Callsites that only the agent's own threads have reached are left aside: the application has not hit them, so
+//! they are no tracepoints until it does.
+//!
 //! Entries are leaked: a program has a bounded number of callsites, and `tracing` keeps them for ever, too.
 
 use crate::callsite::enabled_check::{EnabledCheck, is_enabled_check};
@@ -15,7 +18,7 @@ use foldhash::fast::RandomState;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 use tracing_core::{Interest, Metadata};
 
 /// Decides which spans carry a request.
@@ -150,12 +153,22 @@ pub(crate) struct CallsiteCache {
     pub(crate) number: usize,
     pub(crate) is_carrier: IsCarrier,
     by_address: RwLock<CallsiteMap<Address>>,
+    /// Callsites that the agent's threads alone have reached.
+    agents: Mutex<HashMap<Address, &'static Metadata<'static>, RandomState>>,
+    /// How many those are.
+    agents_count: AtomicUsize,
 }
 
 impl CallsiteCache {
     pub(crate) fn new(is_carrier: IsCarrier) -> CallsiteCache {
         let number = SUBSCRIBERS.fetch_add(1, Ordering::Relaxed);
-        CallsiteCache { number, is_carrier, by_address: RwLock::default() }
+        CallsiteCache {
+            number,
+            is_carrier,
+            by_address: RwLock::default(),
+            agents: Mutex::default(),
+            agents_count: AtomicUsize::new(0),
+        }
     }
 
     /// Returns a callsite, which becomes known if it is new.
@@ -179,6 +192,38 @@ impl CallsiteCache {
         // again the next time.
         let _ = MET.try_with(|met| met.try_borrow_mut().map(|mut met| met.insert(key, callsite)));
         Some(callsite)
+    }
+
+    /// Returns a callsite that `tracing` registers, or `None` if it is known to the agent's threads alone. Then it is
+    /// left aside until the application hits it.
+    pub(crate) fn register(&self, metadata: &'static Metadata<'static>) -> Option<&'static CachedCallsite> {
+        if let Some(known) = self.get(metadata) {
+            return Some(known);
+        }
+
+        let address = address(metadata);
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_agents = pivot_agent::is_agents_thread();
+        if is_agents && agents.insert(address, metadata).is_none() {
+            self.agents_count.fetch_add(1, Ordering::Relaxed);
+        }
+        // Also when another thread has `tracing` ask again about all of them.
+        if is_agents || agents.contains_key(&address) {
+            return None;
+        }
+        drop(agents);
+        Some(self.insert(metadata))
+    }
+
+    /// Returns a callsite that the application hits and that was left aside, which becomes known.
+    pub(crate) fn take_agents(&self, metadata: &Metadata<'_>) -> Option<&'static Metadata<'static>> {
+        if self.agents_count.load(Ordering::Relaxed) == 0 || pivot_agent::is_agents_thread() {
+            return None;
+        }
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = agents.remove(&address(metadata))?;
+        self.agents_count.fetch_sub(1, Ordering::Relaxed);
+        Some(taken)
     }
 
     fn insert(&self, metadata: &'static Metadata<'static>) -> &'static CachedCallsite {

@@ -82,8 +82,13 @@ pub(crate) fn is_provisional() -> bool {
     if IN_REBUILD.try_with(Cell::get).unwrap_or_default() {
         return false;
     }
-    REBUILDS_LEFT.store(REBUILDS_NEEDED, Ordering::Relaxed);
+    rebuild_soon();
     pivot_agent::is_governed()
+}
+
+/// Has the cache rebuilt when an agent governs the next time.
+pub(crate) fn rebuild_soon() {
+    REBUILDS_LEFT.store(REBUILDS_NEEDED, Ordering::Relaxed);
 }
 
 /// Rebuilds once if provisional answers were given. The agent calls this about every second.
