@@ -69,7 +69,8 @@
 //!   nobody wants them. Their targets become known in short bursts, one each second, so a rare one among many
 //!   may take a while.
 //! * A program can make targets of `log` as it runs. A thousand have tracepoints of their own, and paths of modules;
-//!   records of all others are events of `log::other`.
+//!   records of all others are events of `log::other`. So are callsites of `tracing` beyond twenty thousand events of
+//!   `tracing::other`, without fields of their own.
 //! * The end of a span that began before the end was woven is no event.
 //! * Threads that share a span work for its request: workers of a pool enter the span in which the work was
 //!   ordered, and answer before they leave. So at each woven event in there, all that was done in there

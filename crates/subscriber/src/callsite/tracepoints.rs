@@ -9,6 +9,9 @@
 //!
 //! `tracing` makes up a name for events that have none: `event src/db.rs:42`, a path on the machine that
 //! compiled it. Such events share one tracepoint per target instead, with the fields of all of them.
+//!
+//! A program can make callsites as it runs, without end. Those beyond [`MAX_CALLSITES`] share the tracepoints of
+//! `tracing::other`, without fields of their own.
 
 use crate::callsite::questions;
 use crate::callsite::woven_targets::TargetTracepoints;
@@ -16,7 +19,7 @@ use pivot_advice::{Type, Value};
 use pivot_agent::ExportedField;
 use pivot_agent::{Export, SourceLocation, Tracepoint};
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use tracing_core::{Metadata, callsite};
 
 /// The fields that every callsite exports besides its own.
@@ -26,6 +29,12 @@ const COMMON_FIELDS: [ExportedField; 4] =
 /// The fields that the end of a span exports besides those.
 const EXIT_FIELDS: [ExportedField; 3] =
     [("elapsed", Type::Duration), ("busy", Type::Duration), ("idle", Type::Duration)];
+
+/// The most callsites with tracepoints of their own: more than large programs are compiled with.
+const MAX_CALLSITES: usize = 20_000;
+
+/// The target and tracepoint of further callsites.
+const OTHER: &str = "tracing::other";
 
 /// A callsite with its tracepoints, made once for the process and never freed.
 #[derive(Debug)]
@@ -38,6 +47,7 @@ pub struct CallsiteTracepoints {
     pub exit: Option<&'static Tracepoint>,
     /// All tracepoints of the callsite's target.
     pub(crate) target: &'static TargetTracepoints,
+    own_fields: usize,
 }
 
 /// All callsites that were reached, whatever subscriber met them.
@@ -50,9 +60,12 @@ impl CallsiteTracepoints {
     pub fn of(metadata: &'static Metadata<'static>) -> &'static CallsiteTracepoints {
         let mut known = KNOWN_CALLSITES.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.get_or_insert_default();
-        known
-            .entry(metadata.callsite())
-            .or_insert_with(|| Box::leak(Box::new(CallsiteTracepoints::register(metadata))))
+        let has_room = known.len() < MAX_CALLSITES;
+        known.entry(metadata.callsite()).or_insert_with(|| {
+            let register =
+                if has_room { CallsiteTracepoints::register } else { CallsiteTracepoints::one_of_others };
+            Box::leak(Box::new(register(metadata)))
+        })
     }
 
     fn register(metadata: &'static Metadata<'static>) -> CallsiteTracepoints {
@@ -67,7 +80,19 @@ impl CallsiteTracepoints {
         // Advice may have waited for this callsite: then checks in front of it have to ask.
         let target = TargetTracepoints::of(metadata.target());
         std::iter::once(enter).chain(exit).for_each(|tracepoint| target.add(tracepoint));
-        CallsiteTracepoints { metadata, enter, exit, target }
+        CallsiteTracepoints { metadata, enter, exit, target, own_fields: metadata.fields().len() }
+    }
+
+    /// Returns a callsite for which there is no room: it shares its tracepoints with all others of its kind.
+    fn one_of_others(metadata: &'static Metadata<'static>) -> CallsiteTracepoints {
+        static EVENTS: LazyLock<&Tracepoint> = LazyLock::new(|| register_other("", &[]));
+        static BEGINNINGS: LazyLock<&Tracepoint> = LazyLock::new(|| register_other("@enter", &[]));
+        static ENDS: LazyLock<&Tracepoint> = LazyLock::new(|| register_other("@exit", &EXIT_FIELDS));
+
+        let is_span = metadata.is_span();
+        let enter = if is_span { *BEGINNINGS } else { *EVENTS };
+        let (exit, target) = (is_span.then(|| *ENDS), TargetTracepoints::of(OTHER));
+        CallsiteTracepoints { metadata, enter, exit, target, own_fields: 0 }
     }
 
     /// Returns whether advice is woven at the event, or at the beginning or the end of the span.
@@ -82,9 +107,9 @@ impl CallsiteTracepoints {
         self.enter.is_woven() && questions::ask_in_macro(self.target, self.enter)
     }
 
-    /// Returns the number of fields that the callsite declares itself. Their indices come first.
+    /// Returns the number of fields that its tracepoints export besides those that all do. Their indices come first.
     pub(crate) fn own_fields(&self) -> usize {
-        self.metadata.fields().len()
+        self.own_fields
     }
 
     /// Returns the value of a field that every callsite has, or null for any other.
@@ -110,6 +135,15 @@ fn register_tracepoint(
         line: metadata.line().unwrap_or_default(),
     };
     Tracepoint::register_with(name, &exported_fields(metadata, more), constants, location)
+}
+
+/// Registers a tracepoint that callsites share for which there is no room.
+fn register_other(part: &str, more: &[ExportedField]) -> &'static Tracepoint {
+    let fields: Vec<ExportedField> = COMMON_FIELDS.iter().chain(more).copied().collect();
+    let location = SourceLocation { module: "", file: "", line: 0 };
+    let tracepoint = Tracepoint::register(&format!("{OTHER}{part}"), &fields, location);
+    TargetTracepoints::of(OTHER).add(tracepoint);
+    tracepoint
 }
 
 /// Returns the value of a field that every callsite has, or `None` if this is not one of them.
