@@ -8,7 +8,9 @@ use futures::{Stream, StreamExt};
 use pivot_advice::Type;
 use pivot_protocol::wire::frontend_client::FrontendClient;
 use pivot_protocol::wire::results_request::Wanted;
-use pivot_protocol::{MAX_MESSAGE_BYTES, from_wire, to_wire, wire};
+use pivot_protocol::{
+    FrontendAddressError, MAX_MESSAGE_BYTES, check_frontend_address, from_wire, to_wire, wire,
+};
 use pivot_query::{Diagnostic, Diagnostics, Severity};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -68,8 +70,10 @@ pub(crate) struct ListedField {
 impl FrontendConnection {
     /// Connects to the frontend at a URI, or fails within seconds if nobody answers.
     pub(crate) async fn open(address: &str) -> Result<FrontendConnection, CliError> {
+        let refuse = |reason| CliError::InvalidAddress { address: address.to_owned(), reason };
+        check_frontend_address(address).map_err(refuse)?;
         let endpoint = Endpoint::from_shared(address.to_owned())
-            .map_err(|_| CliError::InvalidAddress(address.to_owned()))?
+            .map_err(|_| refuse(FrontendAddressError::NotAnHttpUrl))?
             .connect_timeout(CONNECT_TIMEOUT)
             .keep_alive_while_idle(true)
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL);

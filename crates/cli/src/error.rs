@@ -1,5 +1,6 @@
 //! Why the command can fail. Each error is printed on one line after `pivot: `.
 
+use pivot_protocol::FrontendAddressError;
 use std::io;
 use std::path::PathBuf;
 
@@ -15,9 +16,14 @@ pub enum CliError {
         /// The reason that the transport gave.
         reason: String,
     },
-    /// The address is not a URI.
-    #[error("`{0}` is not an address like http://127.0.0.1:7468")]
-    InvalidAddress(String),
+    /// No frontend can be reached at such an address.
+    #[error("cannot use the frontend's address `{address}`: {reason}")]
+    InvalidAddress {
+        /// The address as given.
+        address: String,
+        /// What is wrong with it.
+        reason: FrontendAddressError,
+    },
     /// The frontend was reached, and refused or went away.
     #[error("cannot {action}: {reason}")]
     Frontend {

@@ -53,6 +53,20 @@ fn an_unreachable_frontend_is_exit_code_2_with_its_address() {
 }
 
 #[test]
+fn https_is_refused_in_an_argument_and_in_the_environment() {
+    for (arguments, environment) in [
+        (&["--frontend", "https://127.0.0.1:1", "-c", "\\l"][..], "http://127.0.0.1:1"),
+        (&["-c", "\\l"][..], "https://127.0.0.1:1"),
+    ] {
+        let output = pivot(arguments).env("PIVOT_FRONTEND", environment).output().unwrap();
+        let stderr = check_fails(&output);
+        let due =
+            "pivot: cannot use the frontend's address `https://127.0.0.1:1`: Pivot does not speak TLS yet";
+        assert!(stderr.starts_with(due), "{stderr}");
+    }
+}
+
+#[test]
 fn the_environment_names_the_frontend() {
     let output = pivot(&["-c", "FROM e IN T SELECT COUNT"])
         .env("PIVOT_FRONTEND", "http://127.0.0.1:2")

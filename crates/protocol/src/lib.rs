@@ -23,9 +23,11 @@
 
 pub mod error;
 pub mod from_wire;
+pub mod frontend_address;
 pub mod to_wire;
 
 pub use error::ProtocolError;
+pub use frontend_address::{FrontendAddressError, check_frontend_address};
 
 /// The types and services of `proto/pivot/v1`, as generated.
 pub mod wire {

@@ -1,10 +1,12 @@
 //! One gRPC stream between this agent and a frontend.
 
+use crate::uplink_status::ConnectionProblem;
 use pivot_protocol::{MAX_MESSAGE_BYTES, wire};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 use wire::{agents_client::AgentsClient, from_agent};
 
 /// How long an attempt to connect may take.
@@ -25,18 +27,23 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects and introduces the agent. Returns `None` if no frontend answers.
-    pub(crate) async fn open(endpoint: Endpoint, hello: wire::Hello) -> Option<Connection> {
-        let channel: Channel = endpoint.connect().await.ok()?;
+    /// Connects and introduces the agent.
+    pub(crate) async fn open(
+        endpoint: Endpoint,
+        hello: wire::Hello,
+    ) -> Result<Connection, ConnectionProblem> {
+        let channel: Channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
         let mut client = AgentsClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
 
         // The first message has to be in the stream before the call: the frontend answers only after it.
         let (out, receiver) = mpsc::unbounded_channel();
-        out.send(wire::FromAgent { kind: Some(from_agent::Kind::Hello(hello)) }).ok()?;
-        let incoming = client.attach(UnboundedReceiverStream::new(receiver)).await.ok()?.into_inner();
-        Some(Connection { out, incoming })
+        // The receiver is still here, so this cannot fail.
+        let _ = out.send(wire::FromAgent { kind: Some(from_agent::Kind::Hello(hello)) });
+        let attached = client.attach(UnboundedReceiverStream::new(receiver)).await;
+        let incoming = attached.map_err(|status| not_attached(&status))?.into_inner();
+        Ok(Connection { out, incoming })
     }
 
     /// Sends a message.
@@ -49,6 +56,27 @@ impl Connection {
     pub(crate) async fn say_goodbye(&mut self) {
         self.send(from_agent::Kind::Goodbye(wire::Goodbye {}));
         let _ = tokio::time::timeout(GOODBYE_TIMEOUT, self.incoming.message()).await;
+    }
+}
+
+/// Returns the problem of a connection that could not be opened: its innermost cause says most.
+fn unreachable(error: &dyn std::error::Error) -> ConnectionProblem {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    ConnectionProblem::Unreachable(cause.to_string())
+}
+
+/// Returns the problem of a stream that did not begin.
+fn not_attached(status: &Status) -> ConnectionProblem {
+    // With a cause it was made here, for a connection that broke; without one it is an answer.
+    let is_broken = std::error::Error::source(status).is_some();
+    match status.code() {
+        _ if is_broken => unreachable(status),
+        Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded => unreachable(status),
+        code if status.message().is_empty() => ConnectionProblem::Refused(code.description().to_owned()),
+        _ => ConnectionProblem::Refused(status.message().to_owned()),
     }
 }
 

@@ -1,14 +1,18 @@
 //! Why an uplink did not start.
 
+use pivot_protocol::FrontendAddressError;
+
 /// The reason why an uplink did not start. Once started, an uplink does not fail: it only retries.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UplinkError {
-    /// The frontend's address is not a URL.
-    #[error("frontend address `{address}` is not a URL such as http://127.0.0.1:7468")]
+    /// The frontend cannot be reached at such an address, from the builder or `PIVOT_FRONTEND`.
+    #[error("cannot use the frontend's address `{address}`: {reason}")]
     Address {
         /// The address.
         address: String,
+        /// What is wrong with it.
+        reason: FrontendAddressError,
     },
     /// The budget of baggage is no number of bytes, or more than [`HARD_LIMIT`](pivot_baggage::HARD_LIMIT).
     #[error(

@@ -22,7 +22,7 @@
 //! ```
 //!
 //! Reading order: [`config`], [`uplink`] (the handle), `uplink_loop`, `window_reporter`, `sent_state`,
-//! `connection`, `agent_messages`, `process_end`.
+//! `connection`, [`uplink_status`], `agent_messages`, `process_end`.
 
 mod agent_messages;
 mod build_id;
@@ -36,8 +36,10 @@ mod sent_state;
 pub mod uplink;
 mod uplink_command;
 mod uplink_loop;
+pub mod uplink_status;
 mod window_reporter;
 
 pub use config::Config;
 pub use error::UplinkError;
 pub use uplink::Uplink;
+pub use uplink_status::UplinkStatus;

@@ -8,6 +8,8 @@ use crate::error::UplinkError;
 use crate::process_end::report_at_end;
 use crate::uplink_command::{UplinkCommand, WovenSignal};
 use crate::uplink_loop::UplinkLoop;
+use crate::uplink_status::{StatusBoard, UplinkStatus};
+use pivot_protocol::{FrontendAddressError, check_frontend_address};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -22,6 +24,7 @@ pub struct Uplink {
     commands: Option<mpsc::UnboundedSender<UplinkCommand>>,
     thread: Option<std::thread::JoinHandle<()>>,
     woven: Arc<WovenSignal>,
+    status: Arc<StatusBoard>,
 }
 
 impl Config {
@@ -47,12 +50,15 @@ impl Uplink {
         let woven = Arc::new(WovenSignal::default());
         if config.disabled {
             pivot_baggage::request_generation::set_woven_here(0);
-            return Ok(Uplink { commands: None, thread: None, woven });
+            let status = Arc::new(StatusBoard::new(&config.frontend, UplinkStatus::Disabled));
+            return Ok(Uplink { commands: None, thread: None, woven, status });
         }
 
         // All that can fail comes before the thread, so that a caller hears of it.
+        let refuse = |reason| UplinkError::Address { address: config.frontend.clone(), reason };
+        check_frontend_address(&config.frontend).map_err(refuse)?;
         let endpoint = tonic::transport::Endpoint::from_shared(config.frontend.clone())
-            .map_err(|_| UplinkError::Address { address: config.frontend.clone() })?;
+            .map_err(|_| refuse(FrontendAddressError::NotAnHttpUrl))?;
         // Names are looked up on threads of their own.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -66,11 +72,19 @@ impl Uplink {
 
         report_at_end(commands.downgrade(), Arc::clone(&woven), config.end_signals);
 
-        let uplink_loop = UplinkLoop::new(config, endpoint, Arc::clone(&woven));
+        let connecting = UplinkStatus::Connecting { since: Instant::now(), problem: None };
+        let status = Arc::new(StatusBoard::new(&config.frontend, connecting));
+        let uplink_loop = UplinkLoop::new(config, endpoint, Arc::clone(&woven), Arc::clone(&status));
         let thread = std::thread::Builder::new()
             .name("pivot-uplink".into())
             .spawn(move || runtime.block_on(uplink_loop.run(received)))?;
-        Ok(Uplink { commands: Some(commands), thread: Some(thread), woven })
+        Ok(Uplink { commands: Some(commands), thread: Some(thread), woven, status })
+    }
+
+    /// Returns what the connection to the frontend is doing. A frontend that cannot be reached, or that refuses the
+    /// agent, is also said on standard error, once in the life of the process.
+    pub fn status(&self) -> UplinkStatus {
+        self.status.status()
     }
 
     /// Waits until the queries that a frontend has installed are woven here. Returns false if no frontend has

@@ -25,6 +25,7 @@ use crate::kill_switch::KillSwitch;
 use crate::retry_pauses::RetryPauses;
 use crate::sent_state::SentState;
 use crate::uplink_command::{UplinkCommand, WovenSignal};
+use crate::uplink_status::StatusBoard;
 use crate::window_reporter::WindowReporter;
 use pivot_advice::{Advice, WeaveProblem};
 use pivot_baggage::{request_generation, set_carrying};
@@ -43,6 +44,7 @@ pub(crate) struct UplinkLoop {
     endpoint: Endpoint,
     /// Raised when the first `Desired` has been woven.
     woven: Arc<WovenSignal>,
+    status: Arc<StatusBoard>,
     /// Random for each start of the process: with it, sequence numbers of reports are unique.
     incarnation: u64,
     reports: WindowReporter,
@@ -62,7 +64,12 @@ pub(crate) struct UplinkLoop {
 }
 
 impl UplinkLoop {
-    pub(crate) fn new(config: Config, endpoint: Endpoint, woven: Arc<WovenSignal>) -> UplinkLoop {
+    pub(crate) fn new(
+        config: Config,
+        endpoint: Endpoint,
+        woven: Arc<WovenSignal>,
+        status: Arc<StatusBoard>,
+    ) -> UplinkLoop {
         // Until a frontend says otherwise, requests carry that nothing is woven here: it may want something
         // woven already.
         set_carrying(true);
@@ -71,6 +78,7 @@ impl UplinkLoop {
         UplinkLoop {
             endpoint: with_timeouts(endpoint),
             woven,
+            status,
             // A hasher with random keys is the standard library's source of randomness.
             incarnation: RandomState::new().build_hasher().finish(),
             reports: WindowReporter::new(),
@@ -97,6 +105,7 @@ impl UplinkLoop {
                 Some(mut connection) => self.serve(&mut connection, &mut commands).await,
                 None => break,
             }
+            self.status.disconnected();
             self.reports.reporter.disconnected();
             // The next connection begins with what the frontend wants then.
             self.untold_problems = None;
@@ -107,6 +116,7 @@ impl UplinkLoop {
         pivot_agent::weave(&[]);
         stop_carrying();
         pivot_agent::stop_governing();
+        self.status.ended();
         self.flushing.drain(..).for_each(answer);
     }
 
@@ -128,8 +138,12 @@ impl UplinkLoop {
                     step = self.step(commands) => step?,
                 }
             };
-            if opened.is_some() {
-                return opened;
+            match opened {
+                Ok(connection) => {
+                    self.status.connected();
+                    return Some(connection);
+                }
+                Err(problem) => self.status.failed(problem),
             }
 
             if self.generation.is_none() {
@@ -138,6 +152,7 @@ impl UplinkLoop {
             }
             // A process that leaves does not wait for a frontend that is not there.
             if self.leaving {
+                self.status.leaves_unconnected();
                 return None;
             }
 
