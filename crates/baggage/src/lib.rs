@@ -60,7 +60,7 @@ mod sync;
 mod unpack;
 
 pub use baggage::{Baggage, JoinOutcome};
-pub use carry::current::{self, RequestScope, enter_request, in_request, with_current};
+pub use carry::current::{self, RequestScope, enter_request, in_request, request_id, with_current};
 pub use carry::ending::{self, BranchEnding, carried};
 pub use carry::fan::{self, Fan};
 pub use carry::future::{self, CarriedFuture, ForkedFuture, FutureExt, InBaggage, carried_future, forked};

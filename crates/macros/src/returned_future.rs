@@ -67,8 +67,10 @@ pub(crate) fn of(function: &ItemFn) -> Result<Option<ReturnedFuture>> {
 
 fn recognise(ty: &Type) -> Result<Option<(FutureForm, Option<Type>)>> {
     match ty {
+        // Parentheses, and what a macro passes on as one type.
         Type::Paren(inner) => recognise(&inner.elem),
         Type::Group(inner) => recognise(&inner.elem),
+
         Type::ImplTrait(opaque) => {
             let output = future_bound(opaque.bounds.iter());
             if output.is_some() {
@@ -138,12 +140,14 @@ fn future_bound<'a>(bounds: impl Iterator<Item = &'a TypeParamBound>) -> Option<
 /// Refuses bounds that the future with tracepoints would not have.
 fn check_bounds<'a>(bounds: impl Iterator<Item = &'a TypeParamBound>) -> Result<()> {
     for bound in bounds {
+        // What is not a trait is a lifetime, or says what is captured.
         if let TypeParamBound::Trait(bound) = bound
             && let Some(name) = bound.path.segments.last()
             && name.ident != "Future"
             && !KEPT_TRAITS.iter().any(|kept| name.ident == kept)
         {
             let name = &name.ident;
+
             return Err(Error::new_spanned(
                 bound,
                 format!(
@@ -183,6 +187,7 @@ impl Visit<'_> for HiddenFuture {
 /// Returns whether a body is an async block, perhaps boxed, and nothing else.
 fn is_async_block(function: &ItemFn) -> bool {
     let [Stmt::Expr(last, None)] = function.block.stmts.as_slice() else { return false };
+
     match last {
         Expr::Async(_) => true,
         Expr::Call(call) => {

@@ -32,10 +32,14 @@
 //! |---|---|
 //! | start the agent | [`init`], or [`builder`] to change its settings |
 //! | declare tracepoints | [`tracepoint!`], [`macro@tracepoints`] around a function |
+//! | tell how the frontend is reached | [`Guard::status`] |
 //! | begin a request | [`request`], or the server layer of [`propagate`] |
+//! | write its id into a log or a reply | [`request_id`] |
 //! | keep it over tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`thread`], [`join!`], [`try_join!`], [`select!`], [`forked`] |
 //! | keep it over channels and thread pools | [`Traced`], [`Fan`] |
 //! | keep it over HTTP and gRPC, there and back | the layers of [`propagate`] |
+//! | keep it over any other client or server | [`any_headers`](mod@propagate::any_headers) |
+//! | keep it with reqwest and its middlewares, on rayon's pool | the features `reqwest` and `rayon` |
 //! | find out where it gets lost | [`leaks`](mod@baggage::leaks) |
 //!
 //! # Libraries

@@ -6,10 +6,10 @@ pub use pivot_baggage as baggage;
 pub use pivot_macros::tracepoints;
 pub use pivot_propagate as propagate;
 pub use pivot_propagate::{
-    Fan, JoinSet, Traced, forked, join, request, select, spawn, spawn_blocking, spawn_detached, thread,
-    try_join,
+    Fan, JoinSet, Traced, forked, join, request, request_id, select, spawn, spawn_blocking, spawn_detached,
+    thread, try_join,
 };
-pub use pivot_uplink::{Config, Uplink as Guard, UplinkError};
+pub use pivot_uplink::{Config, Uplink as Guard, UplinkError, UplinkStatus};
 
 /// Starts the agent with the settings of the environment. Keep the guard until the process ends: dropping
 /// it reports what is left.

@@ -51,3 +51,8 @@ pub async fn request<F: Future>(future: F) -> F::Output {
 pub fn forked<F: Future>(future: F) -> F {
     future
 }
+
+/// Returns `None`; there are no requests without the runtime.
+pub fn request_id() -> Option<String> {
+    None
+}

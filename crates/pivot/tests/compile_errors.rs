@@ -8,13 +8,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/compile_errors");
 
 /// Compiles a file against a build of the library. Returns what the compiler prints, empty if nothing.
 fn compile(source: &Path, library: &Path, flags: &[&str]) -> String {
     let dependencies = library.parent().unwrap();
-    let out = std::env::temp_dir().join(format!("pivot-messages-{}", std::process::id()));
+    // One for each: tests run beside each other.
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    let out = std::env::temp_dir().join(format!("pivot-messages-{}-{run}", std::process::id()));
     std::fs::create_dir_all(&out).unwrap();
 
     let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))

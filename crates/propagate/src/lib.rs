@@ -25,6 +25,7 @@
 //! | where a request forks | use |
 //! |---|---|
 //! | calls | [`ClientLayer`] around the client, [`ServerLayer`] around the server |
+//! | calls of any other client or server | [`any_headers`] |
 //! | tasks | [`spawn`], [`spawn_blocking`], [`JoinSet`]; [`spawn_detached`] if nobody awaits it |
 //! | futures of one task | [`join!`], [`try_join!`], [`select!`]; [`forked`] for any other |
 //! | threads | [`thread`], and [`Fan`] or the module `rayon_pool` (feature `rayon`) for thread pools |
@@ -37,9 +38,10 @@
 //! Calls and requests are events as well: queries name them `pivot::server`, `pivot::client` and `pivot::request`, see
 //! `call_tracepoints.rs`.
 //!
-//! Reading order: [`header`], `w3c_baggage`, [`egress`], [`signing_key`], `call_tracepoints`, [`client`], [`server`], [`task`], [`join_set`],
+//! Reading order: [`header`], `w3c_baggage`, [`egress`], [`signing_key`], `call_tracepoints`, [`client`], [`server`], [`any_headers`], [`task`], [`join_set`],
 //! [`stream`], `grpc_message`, `rayon_pool`.
 
+pub mod any_headers;
 mod call_tracepoints;
 pub mod client;
 pub mod egress;
@@ -58,13 +60,14 @@ pub mod stream;
 pub mod task;
 mod w3c_baggage;
 
+pub use any_headers::{AnsweredCall, AwaitedReply, ReceivedCall};
 pub use client::{ClientBody, ClientLayer, ClientService};
 pub use egress::Egress;
 #[cfg(feature = "prost")]
 pub use grpc_message::WithBaggage;
 pub use header::{BINARY_HEADER, TEXT_HEADER};
 pub use join_set::JoinSet;
-pub use pivot_baggage::{Fan, Traced, forked, thread};
+pub use pivot_baggage::{Fan, Traced, forked, request_id, thread};
 pub use server::{ServerBody, ServerLayer, ServerService};
 pub use signing_key::SigningKey;
 pub use stream::carried_stream;

@@ -3,7 +3,7 @@
 //! Every piece of work is a branch, forked where it is spawned and joined where rayon waits for it.
 //! Parallel iterators divide their work themselves: use [`pivot_baggage::Fan`] for those.
 
-use pivot_baggage::{Ending, carried};
+use pivot_baggage::{BranchEnding, carried};
 use std::sync::{Mutex, PoisonError};
 
 /// Runs two closures as [`rayon::join`] does, each in a branch of the current request.
@@ -34,7 +34,7 @@ pub fn scope<'scope, T>(work: impl FnOnce(&PoolScope<'_, 'scope>) -> T) -> T {
 #[derive(Debug)]
 pub struct PoolScope<'a, 'scope> {
     inner: &'a rayon::Scope<'scope>,
-    endings: &'a Mutex<Vec<Ending>>,
+    endings: &'a Mutex<Vec<BranchEnding>>,
 }
 
 impl<'scope> PoolScope<'_, 'scope> {

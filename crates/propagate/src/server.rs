@@ -162,7 +162,7 @@ where
             request.headers_mut().remove(TE);
         }
 
-        let (baggage, route) = self.accept(request.headers_mut());
+        let (baggage, route) = self.layer.accept(request.headers_mut());
         let (parts, body) = request.into_parts();
 
         // `call` runs the service's code already: its events belong to the request as well.
@@ -224,11 +224,11 @@ where
     }
 }
 
-impl<S> ServerService<S> {
+impl ServerLayer {
     /// Takes the baggage out of a request's headers. Returns it, and how the reply carries it back.
-    fn accept(&self, headers: &mut HeaderMap) -> (Option<Baggage>, Option<Box<ReplyRoute>>) {
-        let received = match self.layer.trust {
-            ClientTrust::Internal => header::take_request(headers, self.layer.key.as_ref()),
+    pub(crate) fn accept(&self, headers: &mut HeaderMap) -> (Option<Baggage>, Option<Box<ReplyRoute>>) {
+        let received = match self.trust {
+            ClientTrust::Internal => header::take_request(headers, self.key.as_ref()),
             ClientTrust::Edge => {
                 header::strip(headers);
                 ReceivedBaggage::None
@@ -242,7 +242,7 @@ impl<S> ServerService<S> {
                 // Every gRPC client reads trailers: the status of the call is in them.
                 let trailers = kind == HeaderKind::Binary || accepts_trailers(headers);
                 let snapshot = baggage.snapshot();
-                let key = self.layer.key.clone();
+                let key = self.key.clone();
                 (Some(baggage), Some(Box::new(ReplyRoute { kind, trailers, snapshot, key })))
             }
         }
@@ -257,7 +257,7 @@ fn accepts_trailers(request: &HeaderMap) -> bool {
 
 /// The way of a branch back to the client that sent it.
 #[derive(Debug, Clone)]
-struct ReplyRoute {
+pub(crate) struct ReplyRoute {
     kind: HeaderKind,
     /// Whether the client reads trailers.
     trailers: bool,
@@ -275,7 +275,8 @@ impl ReplyRoute {
         self.trailers && (self.kind == HeaderKind::Binary || !has_known_length) && !body.is_end_stream()
     }
 
-    fn insert(&self, headers: &mut HeaderMap, branch: Baggage) {
+    /// Adds the branch to the headers or trailers of the reply.
+    pub(crate) fn insert(&self, headers: &mut HeaderMap, branch: Baggage) {
         self.kind.insert_reply(headers, branch, self.snapshot.as_ref(), self.key.as_ref());
     }
 }

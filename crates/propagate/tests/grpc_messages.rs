@@ -19,7 +19,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::codegen::{BoxFuture, http};
-use tonic::transport::{Endpoint, ServerService};
+use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower_service::Service;
@@ -86,7 +86,7 @@ impl tonic::server::NamedService for Handler {
 async fn server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = ServerService::builder().add_service(Handler);
+    let server = Server::builder().add_service(Handler);
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     address
 }

@@ -183,7 +183,7 @@ async fn only_baggage_signed_with_the_key_is_accepted() {
 #[tokio::test]
 async fn a_call_with_reqwest_brings_baggage_there_and_back() {
     let address = axum_server(ServerLayer::new()).await;
-    let plain = reqwest_middleware::reqwest::ClientService::new();
+    let plain = reqwest_middleware::reqwest::Client::new();
     let client = reqwest_middleware::ClientBuilder::new(plain).with(ClientLayer::new()).build();
     let get = |path: &str| {
         let call = client.get(format!("http://{address}{path}")).header("baggage", "a=1");

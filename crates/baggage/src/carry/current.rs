@@ -196,6 +196,14 @@ pub fn current_request() -> CurrentRequest {
     }
 }
 
+/// Returns the id of the current request as queries see it in the field `request`: 32 hexadecimal digits. `None`
+/// outside any request.
+///
+/// A request gets its id when it is first asked for, here or by a query, and keeps it in every process that it reaches.
+pub fn request_id() -> Option<String> {
+    inside(|current| format!("{:032x}", current.request_or_begin()))
+}
+
 /// Whether a branch that forks from the current request would carry anything.
 pub fn fork_would_carry() -> bool {
     inside(|current| is_carrying() || !current.has_no_id()).is_some_and(|carries| carries)
@@ -288,6 +296,16 @@ mod tests {
             catch_unwind(AssertUnwindSafe(|| with_current(|_| std::panic::resume_unwind(Box::new(())))));
         assert!(panicked.is_err());
         assert_eq!(current_request(), Some(request));
+    }
+
+    #[test]
+    fn a_request_keeps_the_id_that_was_asked_for_first() {
+        assert_eq!(request_id(), None);
+        let scope = enter_request(None);
+        let id = request_id().unwrap_or_default();
+        assert!(id.len() == 32 && id.chars().all(|digit| digit.is_ascii_hexdigit()), "{id}");
+        assert_eq!(request_id().as_deref(), Some(id.as_str()));
+        assert_eq!(scope.finish().request(), u128::from_str_radix(&id, 16).ok());
     }
 
     #[test]

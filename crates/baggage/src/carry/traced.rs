@@ -6,7 +6,7 @@
 //! - [`Traced::join`]: the receiver goes on with its own request, and what the message brings happened
 //!   before.
 //! - [`Traced::run`], [`Traced::process`]: the receiver works for the request of the message, and may send
-//!   the result back in the same branch.
+//!   the result back in the same branch, over a channel that came with the message: [`Traced::answer`].
 //! - [`Traced::within`]: the receiver goes through a batch, of which each message belongs to another request.
 //!
 //! A task that serves many requests, one by one or in batches, is in none of them by itself.
@@ -123,6 +123,44 @@ impl<T> Traced<T> {
             }
         };
         Traced { value, branch: RejoinOnDrop::new(baggage) }
+    }
+}
+
+impl<S, A> Traced<(S, A)> {
+    /// Splits a message that was worked on into the place for the answer and the answer, which has the branch of the
+    /// message: whoever asked joins it, and then what happened for the message happened before.
+    ///
+    /// ```
+    /// use pivot_baggage::{Traced, enter_request};
+    /// use std::sync::mpsc;
+    ///
+    /// struct Question {
+    ///     number: u64,
+    ///     reply_to: mpsc::Sender<Traced<u64>>,
+    /// }
+    ///
+    /// let (ask, questions) = mpsc::channel::<Traced<Question>>();
+    /// let worker = std::thread::spawn(move || {
+    ///     for question in questions {
+    ///         let worked = question.run(|question| (question.reply_to, question.number + 1));
+    ///         let (reply_to, answer) = worked.answer();
+    ///         let _ = reply_to.send(answer);
+    ///     }
+    /// });
+    ///
+    /// let scope = enter_request(None);
+    /// let (reply_to, answers) = mpsc::channel();
+    /// ask.send(Traced::new(Question { number: 41, reply_to }))?;
+    /// assert_eq!(answers.recv()?.join(), 42);
+    /// # drop((scope, ask));
+    /// # worker.join().unwrap();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// With asynchronous work, [`Traced::process`] stands in place of [`Traced::run`].
+    pub fn answer(self) -> (S, Traced<A>) {
+        let ((place, answer), baggage) = self.into_parts();
+        (place, Traced::from_parts(answer, baggage))
     }
 }
 
