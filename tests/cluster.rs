@@ -2,10 +2,10 @@
 //! bytes that the data nodes counted on their own.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use pivot_advice::Value;
-use pivot_protocol::{from_wire, wire};
+use pivot_advice::{Exports, FieldDescriptor, Type, Value};
+use pivot_protocol::{from_wire, to_wire, wire};
 use pivot_store::{Cluster, ClusterPlan, DataSet, ProcessRole, ProcessSummary};
-use pivot_tests::{PATIENCE, TestFrontend, pivot_binary};
+use pivot_tests::{PATIENCE, PlayedAgent, TestFrontend, pivot_binary};
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
@@ -149,7 +149,7 @@ async fn an_absence_is_uncertain_in_requests_that_began_before_the_query() {
     let mut frontend = TestFrontend::start().await;
     let agent = pivot::builder().process("absence").frontend(frontend.url()).init().unwrap();
     let mut early = Some(pivot::baggage::enter_request(None).finish());
-    let text = "FROM e IN Absence.end ANTI JOIN b IN Absence.begin ON b -> e SELECT COUNT";
+    let text = "FROM e IN Absence.end ANTI JOIN b IN Absence.begin ON b -> e GROUP BY e.process SELECT e.process, COUNT";
     let query = frontend.install(text).await;
     converged(&mut frontend, 1).await;
     end(&mut early);
@@ -179,5 +179,40 @@ async fn an_absence_is_uncertain_in_requests_that_began_before_the_query() {
     assert!(agent.flush(PATIENCE));
     let last = frontend.finish(query).await;
     assert!(before >= 1 && uncertain(last.cumulative_completeness.as_ref()) >= 1, "{last:?}");
+    frontend.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_in_which_nothing_happened_says_so_and_succeeds() {
+    let frontend = TestFrontend::start().await;
+    let exports = Exports {
+        tracepoint: "Quiet.hit".into(),
+        fields: vec![FieldDescriptor { name: "n".into(), ty: Type::I64 }],
+        file: "quiet.rs".into(),
+        line: 1,
+        module: "quiet".into(),
+    };
+    let catalogue = vec![to_wire::exports(&exports)];
+    let hello = wire::Hello { incarnation: 7, process: "quiet".into(), catalogue, ..Default::default() };
+    let mut agent = PlayedAgent::attach(&frontend.url(), hello).await;
+    agent.weave().await;
+
+    for (query, result) in [
+        ("FROM q IN Quiet.hit SELECT COUNT AS n, SUM(q.n) AS total", "0,"),
+        ("FROM q IN Quiet.hit GROUP BY q.n SELECT q.n, COUNT", "0 rows, agents 1/1"),
+    ] {
+        let format = if result.contains("rows") { "table" } else { "csv" };
+        let mut command = Command::new(pivot_binary());
+        command.args(["--frontend", &frontend.url(), "-c", query, "--for", "300ms", "--format", format]);
+        let run = tokio::task::spawn_blocking(move || command.output().unwrap());
+
+        // Once for the install, and once for the uninstall.
+        agent.weave().await;
+        agent.weave().await;
+        let output = run.await.unwrap();
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && stdout.contains(result), "{stdout}\n{stderr}");
+    }
     frontend.stop().await;
 }

@@ -93,7 +93,13 @@ fn windows_in_which_a_lease_had_lapsed_are_partial_when_the_frontend_is_back() {
     let url = url.trim_end_matches(',');
     let agent = pivot::builder().process("leased").frontend(url).lease(Duration::from_millis(1_200));
     let _agent = agent.init().unwrap();
-    let query = ["--frontend", url, "-c", "FROM h IN Lease.hit SELECT COUNT", "--format"];
+    let query = [
+        "--frontend",
+        url,
+        "-c",
+        "FROM h IN Lease.hit GROUP BY h.process SELECT h.process, COUNT",
+        "--format",
+    ];
     let mut windows = Process::pivot(&[&query[..], &["json"]].concat());
     let mut tables = Process::pivot(&[&query[..], &["table"]].concat());
     let active = |status: &pivot_agent::QueryStatus| status.state == pivot_agent::QueryState::Active;

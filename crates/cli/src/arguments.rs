@@ -23,7 +23,7 @@ Examples:
 Exit codes:
   0  it worked, or was ended with Ctrl-C
   2  the command line is wrong, a query does not compile, the frontend cannot be reached,
-     the port is taken, or nothing was reported";
+     the port is taken, or no process has the query's tracepoint";
 
 /// Ask a running distributed system questions across process boundaries.
 ///

@@ -146,11 +146,12 @@ async fn run_queries(
         batch.uninstall().await?;
     }
 
-    // A run without any row is a failure for scripts: most likely a name is wrong.
+    // A run that no agent took part in is a failure for scripts: most likely a name is wrong. That agents found
+    // nothing is an answer.
     match printed {
         Err(error) if error.is_closed_pipe() => Ok(()),
         Err(error) => Err(error),
-        Ok(()) if batch.queries.iter().all(|query| query.total_rows == 0) => {
+        Ok(()) if batch.queries.iter().all(BatchQuery::is_unanswered) => {
             Err(CliError::NothingReported(batch.silence_reason()))
         }
         Ok(()) => Ok(()),
@@ -176,12 +177,21 @@ struct BatchQuery {
     newest: ResultFrame,
     /// Rows of the result since install, known at the end.
     total_rows: usize,
+    /// How many agents took part, known at the end.
+    agents: u32,
     /// Frames that the frontend had dropped before they were read.
     unread_frames: u64,
     /// Whether the last frame has come.
     ended: bool,
     /// How the frontend saw the query just before it was uninstalled.
     status: Option<ListedQuery>,
+}
+
+impl BatchQuery {
+    /// Whether nobody has said anything, not even that nothing happened.
+    fn is_unanswered(&self) -> bool {
+        self.total_rows == 0 && self.agents == 0
+    }
 }
 
 impl<'a> QueryBatch<'a> {
@@ -216,6 +226,7 @@ impl<'a> QueryBatch<'a> {
             start_ns: None,
             newest: ResultFrame::default(),
             total_rows: 0,
+            agents: 0,
             unread_frames: 0,
             ended: false,
             status: None,
@@ -281,6 +292,7 @@ impl<'a> QueryBatch<'a> {
         query.unread_frames += frame.missing_since(query.newest.sequence);
         if frame.last {
             query.total_rows = frame.cumulative.len();
+            query.agents = frame.cumulative_completeness.agents_expected;
             query.ended = true;
             let end_ns = frame.end_ns.max(query.newest.end_ns);
             let total = frame.total(query.start_ns.unwrap_or(frame.start_ns));

@@ -61,7 +61,7 @@ pub enum CliError {
     /// CSV has one header, and several queries were given.
     #[error("csv holds the rows of one query, and {0} were given; use --format ndjson")]
     CsvOfSeveralQueries(usize),
-    /// The queries ran, and no row was reported.
+    /// The queries ran, and no agent took part.
     #[error("nothing was reported: {0}")]
     NothingReported(String),
     /// A message of the frontend cannot be understood.

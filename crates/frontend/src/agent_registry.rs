@@ -136,6 +136,29 @@ impl AgentSession {
         format!("{process}@{host}:{pid}")
     }
 
+    /// Returns what it has to do with a window of a query, of which one generation brought the query and another
+    /// may have taken it away again.
+    fn part_in(&self, installed: u64, removed: Option<u64>, window: TimeRange) -> WindowPart {
+        // An agent that began to weave after the window has nothing to say about it.
+        if self.woven < installed || self.woven_ns >= window.end_ns {
+            return WindowPart::None;
+        }
+
+        // An agent that has unwoven the query has reported all that it had, whatever its watermark.
+        let has_flushed = removed.is_some_and(|generation| self.woven >= generation);
+        if has_flushed || self.watermark_ns >= window.end_ns {
+            return WindowPart::Reported;
+        }
+
+        let is_awaited = match self.presence {
+            AgentPresence::Connected => true,
+            AgentPresence::Left => false,
+            // It is missed in the window in which it vanished, and not for ever after.
+            AgentPresence::Lost(at_ns) => at_ns > window.start_ns,
+        };
+        if is_awaited { WindowPart::Awaited } else { WindowPart::None }
+    }
+
     /// Whether it exports one of the tracepoints.
     pub(crate) fn exports_any(&self, tracepoints: &[String]) -> bool {
         self.exports.iter().any(|exports| tracepoints.contains(&exports.tracepoint))
@@ -176,6 +199,17 @@ impl AgentSession {
             }
         }
     }
+}
+
+/// What an agent has to do with a window of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WindowPart {
+    /// It has reported all that it had.
+    Reported,
+    /// Its report is still to come, or is missing.
+    Awaited,
+    /// It does not take part.
+    None,
 }
 
 /// All agents.
@@ -320,25 +354,24 @@ impl AgentRegistry {
     pub(crate) fn coverage(&self, installed: u64, removed: Option<u64>, window: TimeRange) -> AgentCoverage {
         let mut coverage = AgentCoverage::default();
         for agent in self.agents.values() {
-            // An agent that began to weave after the window has nothing to say about it.
-            if agent.woven < installed || agent.woven_ns >= window.end_ns {
-                continue;
-            }
-
-            // An agent that has unwoven the query has reported all that it had, whatever its watermark.
-            let has_flushed = removed.is_some_and(|generation| agent.woven >= generation);
-            let has_reported = has_flushed || agent.watermark_ns >= window.end_ns;
-
-            let is_awaited = match agent.presence {
-                AgentPresence::Connected => true,
-                AgentPresence::Left => false,
-                // It is missed in the window in which it vanished, and not for ever after.
-                AgentPresence::Lost(at_ns) => at_ns > window.start_ns,
-            };
-
-            coverage.reporting += u32::from(has_reported);
-            coverage.expected += u32::from(has_reported || is_awaited);
+            let part = agent.part_in(installed, removed, window);
+            coverage.reporting += u32::from(part == WindowPart::Reported);
+            coverage.expected += u32::from(part != WindowPart::None);
         }
         coverage
+    }
+
+    /// Whether any agent that takes part in a window exports one of the tracepoints: only then it means something
+    /// that nothing was reported. The generations are those of [`AgentRegistry::coverage`].
+    pub(crate) fn has_witness(
+        &self,
+        installed: u64,
+        removed: Option<u64>,
+        window: TimeRange,
+        tracepoints: &[String],
+    ) -> bool {
+        self.agents.values().any(|agent| {
+            agent.part_in(installed, removed, window) != WindowPart::None && agent.exports_any(tracepoints)
+        })
     }
 }

@@ -39,6 +39,11 @@ impl FinishedGroup {
         let values = output.row(&group.key, group.n, &group.states, seconds, errors);
         FinishedGroup { values, standard_errors: vec![], n: group.n }
     }
+
+    /// Finishes the group that nothing is in: the one row of a query without GROUP BY for which nothing matched.
+    pub(crate) fn of_nothing(output: &OutputPlan, seconds: f64, errors: &mut EvalErrors) -> FinishedGroup {
+        FinishedGroup { values: output.row_of_nothing(seconds, errors), standard_errors: vec![], n: 0 }
+    }
 }
 
 /// Orders rows by their values, the first that differ deciding.

@@ -11,7 +11,7 @@ use crate::cost_ledger::CostLedger;
 use crate::kept_frames::{Frame, KeptFrames, ResultOnDemand};
 use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
-use crate::windows::{ClosedWindow, QueryWindows, WindowCloseRules};
+use crate::windows::{ClosedWindow, QueryWindows, UnreportedWindows, WindowCloseRules};
 use pivot_advice::{Advice, QueryCost, QueryId};
 use pivot_query::{CompileOptions, OutputPlan, QueryProgram};
 use std::sync::Arc;
@@ -69,6 +69,10 @@ impl InstalledQuery {
     pub(crate) fn new(name: String, compiled: CompiledQuery, generation: u64, now_ns: i64) -> InstalledQuery {
         let CompiledQuery { id, program, options, advice, exports_version } = compiled;
         let shape = program.output.table();
+        let unreported = program.output.has_one_row().then(|| {
+            let every_ns = program.settings.every_ns.max(1);
+            UnreportedWindows { every_ns, next_start_ns: now_ns.saturating_sub(now_ns.rem_euclid(every_ns)) }
+        });
         let definition = QueryDefinition {
             id,
             name,
@@ -84,7 +88,7 @@ impl InstalledQuery {
 
         InstalledQuery {
             definition,
-            windows: QueryWindows::new(&shape),
+            windows: QueryWindows::new(&shape, unreported),
             costs: CostLedger::default(),
             frames: KeptFrames::new(),
             readers: 0,
@@ -173,8 +177,10 @@ impl InstalledQuery {
         let rules = WindowCloseRules {
             installed: self.definition.generation,
             removed: self.removed.map(|removed| removed.generation),
+            removed_ns: self.removed.map(|removed| removed.at_ns),
             grace_ns,
             close_all: ends,
+            tracepoints: &self.definition.program.tracepoints,
         };
 
         for window in self.windows.close_due(rules, registry, now_ns, || self.frames.drop_cumulative()) {
@@ -183,7 +189,7 @@ impl InstalledQuery {
         }
         if ends {
             self.finished_ns = Some(now_ns);
-            self.frames.push(self.last_frame(), keep_frames);
+            self.frames.push(self.last_frame(registry), keep_frames);
         }
 
         // The cumulative result may have changed by data that no window shows any more.
@@ -209,12 +215,27 @@ impl InstalledQuery {
     }
 
     /// Makes the frame that no other follows: an empty window at the end, and the final cumulative result.
-    fn last_frame(&self) -> Frame {
+    fn last_frame(&self, registry: &AgentRegistry) -> Frame {
         let end_ns = self.windows.latest_end_ns();
         let time_range = TimeRange { start_ns: end_ns, end_ns };
         let nothing = Arc::new(WindowGroups::new(&self.cumulative().groups));
         let result = ResultOnDemand::new(nothing, time_range, AllAgentsReported::All);
-        Frame { last: true, ..self.frame(time_range, self.windows.coverage(), result) }
+        Frame { last: true, ..self.frame(time_range, self.whole_coverage(registry), result) }
+    }
+
+    /// Returns the agents of the newest window or, if there never was one, those that took part without having
+    /// anything to report.
+    fn whole_coverage(&self, registry: &AgentRegistry) -> AgentCoverage {
+        let coverage = self.windows.coverage();
+        let Some(removed) = self.removed.filter(|_| coverage.expected == 0) else { return coverage };
+
+        let definition = &self.definition;
+        let (installed, removed_by) = (definition.generation, Some(removed.generation));
+        let whole = TimeRange { start_ns: definition.installed_ns, end_ns: removed.at_ns };
+        match registry.has_witness(installed, removed_by, whole, &definition.program.tracepoints) {
+            true => registry.coverage(installed, removed_by, whole),
+            false => AgentCoverage::default(),
+        }
     }
 
     fn frame(&self, window: TimeRange, coverage: AgentCoverage, result: Arc<ResultOnDemand>) -> Frame {

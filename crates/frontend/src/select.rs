@@ -205,6 +205,10 @@ fn finish(
         groups.groups.iter().map(|group| FinishedGroup::exact(group, output, seconds, errors)).collect()
     };
 
+    // Of agents that took part one knows that nothing happened; without any one knows nothing.
+    if finished.is_empty() && output.has_one_row() && groups.is_answered {
+        finished.push(FinishedGroup::of_nothing(output, seconds, errors));
+    }
     finished.sort_by(|a, b| compare_rows(&a.values, &b.values));
     finished
 }

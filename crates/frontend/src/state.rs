@@ -499,6 +499,10 @@ mod tests {
 
     /// Installs a query that counts by host, in a new frontend with one agent of incarnation 1, which weaves it.
     fn fixture() -> StateFixture {
+        fixture_of("FROM t IN T GROUP BY t.host SELECT t.host, COUNT")
+    }
+
+    fn fixture_of(text: &str) -> StateFixture {
         let mut state = FrontendState::new(&FrontendOptions::default(), 1);
         let exports = Exports {
             tracepoint: "T".into(),
@@ -509,7 +513,7 @@ mod tests {
         };
         let (outbox, inbox) = mpsc::channel(100);
         let connection = state.connect(1, AgentIdentity::default(), vec![exports], outbox, 1);
-        let query = compiled(&state, "FROM t IN T GROUP BY t.host SELECT t.host, COUNT");
+        let query = compiled(&state, text);
         let query = state.install("", query, 1).number;
 
         let mut fixture =
@@ -584,6 +588,53 @@ mod tests {
 
     fn count(rows: &[wire::Row]) -> Value {
         from_wire::value(rows[0].values[1].clone()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_query_without_group_by_has_a_row_in_every_window_since_its_install() {
+        let mut fixture = fixture_of("FROM t IN T SELECT COUNT, SUM(t.x)");
+        let connection = fixture.connection;
+        fixture.state.registry.agent_of(connection).unwrap().watermark_ns = 3 * SECOND;
+        let frames = fixture.frames(3 * SECOND + 1).await;
+        let starts: Vec<i64> = frames.iter().map(|frame| frame.window_start_ns).collect();
+        assert_eq!(starts, [0, SECOND, 2 * SECOND]);
+        for frame in &frames {
+            let nothing = [Value::U64(0), Value::Null].map(|value| to_wire::value(&value));
+            assert_eq!((frame.rows.len(), &frame.rows[0].values[..]), (1, &nothing[..]));
+            let found = frame.completeness.unwrap();
+            assert_eq!((found.agents_reporting, found.agents_expected, found.partial), (1, 1, false));
+        }
+        assert_eq!(frames[2].cumulative.len(), 1);
+
+        // The window in which it ends counts as well, and nothing behind it.
+        assert!(fixture.state.uninstall(fixture.query, 3 * SECOND + 2));
+        fixture.weave();
+        let frames = fixture.frames(9 * SECOND).await;
+        let starts: Vec<(i64, bool)> =
+            frames.iter().map(|frame| (frame.window_start_ns, frame.last)).collect();
+        assert_eq!(starts, [(3 * SECOND, false), (4 * SECOND, true)]);
+        assert_eq!((frames[1].rows.len(), frames[1].cumulative.len()), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn where_no_agent_has_the_tracepoint_nobody_says_that_nothing_happened() {
+        for (text, agents) in [
+            ("FROM u IN Unknown SELECT COUNT", 0),
+            ("FROM u IN Unknown GROUP BY u.x SELECT u.x, COUNT", 0),
+            ("FROM t IN T GROUP BY t.x SELECT t.x, COUNT", 1),
+        ] {
+            let mut fixture = fixture_of(text);
+            let connection = fixture.connection;
+            fixture.state.registry.agent_of(connection).unwrap().watermark_ns = 3 * SECOND;
+            assert!(fixture.frames(3 * SECOND + 1).await.is_empty(), "{text}");
+
+            assert!(fixture.state.uninstall(fixture.query, 3 * SECOND + 2));
+            fixture.weave();
+            let frames = fixture.frames(9 * SECOND).await;
+            let whole = frames[0].cumulative_completeness.unwrap();
+            assert_eq!((frames.len(), frames[0].cumulative.len()), (1, 0), "{text}");
+            assert_eq!((whole.agents_reporting, whole.agents_expected), (agents, agents), "{text}");
+        }
     }
 
     #[tokio::test]

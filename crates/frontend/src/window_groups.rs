@@ -34,6 +34,8 @@ pub(crate) struct WindowGroups {
     pub(crate) loss: LossCounts,
     /// Groups of requests of which only some were processed.
     pub(crate) sampled: SampledGroups,
+    /// Whether any agent took part: if none did, that there are no rows says nothing.
+    pub(crate) is_answered: bool,
     /// At most one group, without a key: the rows for whose groups there was no room, in a process or
     /// here. Every group may lack some of them.
     pub(crate) other: Groups,
@@ -47,6 +49,7 @@ impl WindowGroups {
             emitted: 0,
             loss: LossCounts::default(),
             sampled: SampledGroups::default(),
+            is_answered: false,
             other: Groups::new(0, shape.aggregates()),
         }
     }
@@ -55,6 +58,7 @@ impl WindowGroups {
     /// be decoded, and those of another shape, count as dropped.
     pub(crate) fn from_report(shape: &Groups, part: &DecodedQueryReport) -> WindowGroups {
         let mut merged = WindowGroups::new(shape);
+        merged.is_answered = true;
         merged.emitted = part.emitted;
         merged.loss = part.loss;
 
@@ -70,6 +74,7 @@ impl WindowGroups {
 
     /// Adds the groups and the counts of another table.
     pub(crate) fn merge(&mut self, more: &WindowGroups) {
+        self.is_answered |= more.is_answered;
         self.emitted = self.emitted.saturating_add(more.emitted);
         self.loss.merge(&more.loss);
         self.merge_groups(Some(&more.groups), &more.sampled, Some(&more.other));

@@ -11,7 +11,8 @@
 //!                                forgotten: what still comes joins the cumulative result alone
 //! ```
 //!
-//! A window **opens** with the first report that has something for it, and **closes** as soon as its end
+//! A window **opens** with the first report that has something for it, or, if the query has a row also where
+//! nothing matched ([`UnreportedWindows`]), when its time has come; and it **closes** as soon as its end
 //! has passed and every expected agent has reported past it, or a *grace* time after its end, or early
 //! when more than [`MAX_OPEN`] are open, or when the query ends. Only closed windows are part of the
 //! cumulative since install, so that no frame tells of rows whose window is still open.
@@ -32,6 +33,15 @@ use std::sync::Arc;
 
 /// The most closed windows that are kept for late data.
 const MAX_CLOSED: usize = 60;
+
+/// The windows of a query that are made even if nobody reports rows for them: all since it was installed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UnreportedWindows {
+    /// The length of a window.
+    pub(crate) every_ns: i64,
+    /// The start of the next one.
+    pub(crate) next_start_ns: i64,
+}
 
 /// The most windows of one query that are open at once; older ones close early.
 const MAX_OPEN: usize = 600;
@@ -65,6 +75,10 @@ pub(crate) struct QueryWindows {
     forgotten_ns: i64,
     /// The agents of the window that was shown last.
     coverage: AgentCoverage,
+    /// The windows to come that need no report; `None` if a window without rows is not worth a frame.
+    unreported: Option<UnreportedWindows>,
+    /// The groups of all windows that nobody reported rows in: one table, however many they are.
+    nothing: Arc<WindowGroups>,
 }
 
 /// A window that is due to be shown.
@@ -79,20 +93,31 @@ pub(crate) struct ClosedWindow {
 
 /// When windows close.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct WindowCloseRules {
+pub(crate) struct WindowCloseRules<'r> {
     /// The generation that installed the query.
     pub(crate) installed: u64,
     /// The generation that removed the query, if it is removed.
     pub(crate) removed: Option<u64>,
+    /// When the query was removed, if it is.
+    pub(crate) removed_ns: Option<i64>,
     /// How long after its end a window waits for agents.
     pub(crate) grace_ns: i64,
     /// Whether all windows close now, because the query ends.
     pub(crate) close_all: bool,
+    /// The tracepoints of the query.
+    pub(crate) tracepoints: &'r [String],
+}
+
+impl WindowCloseRules<'_> {
+    /// Whether any agent could have reported something for a time range.
+    fn has_witness(&self, registry: &AgentRegistry, time_range: TimeRange) -> bool {
+        registry.has_witness(self.installed, self.removed, time_range, self.tracepoints)
+    }
 }
 
 impl QueryWindows {
     /// Makes the windows of a query whose groups have the given shape.
-    pub(crate) fn new(shape: &Groups) -> QueryWindows {
+    pub(crate) fn new(shape: &Groups, unreported: Option<UnreportedWindows>) -> QueryWindows {
         QueryWindows {
             windows: BTreeMap::new(),
             cumulative: Arc::new(WindowGroups::new(shape)),
@@ -100,6 +125,8 @@ impl QueryWindows {
             first_start_ns: i64::MAX,
             forgotten_ns: i64::MIN,
             coverage: AgentCoverage::default(),
+            unreported,
+            nothing: Arc::new(WindowGroups { is_answered: true, ..WindowGroups::new(shape) }),
         }
     }
 
@@ -170,11 +197,12 @@ impl QueryWindows {
     /// order of their starts. About `before_cumulative_changes` see [`QueryWindows::add`].
     pub(crate) fn close_due(
         &mut self,
-        rules: WindowCloseRules,
+        rules: WindowCloseRules<'_>,
         registry: &AgentRegistry,
         now_ns: i64,
         mut before_cumulative_changes: impl FnMut(),
     ) -> Vec<ClosedWindow> {
+        self.open_unreported(rules, now_ns);
         let open = self.windows.values().filter(|window| !window.closed).count();
         let mut surplus = open.saturating_sub(MAX_OPEN);
         let mut due = Vec::new();
@@ -196,6 +224,12 @@ impl QueryWindows {
                 }
                 surplus = surplus.saturating_sub(1);
                 window.closed = true;
+
+                // Without an agent that has the tracepoints nobody has said that nothing happened.
+                if window.groups.is_empty() && !rules.has_witness(registry, time_range) {
+                    continue;
+                }
+                self.first_start_ns = self.first_start_ns.min(start_ns);
                 before_cumulative_changes();
                 Arc::make_mut(&mut self.cumulative).merge(&window.groups);
             }
@@ -216,6 +250,37 @@ impl QueryWindows {
 
         self.forget_oldest_closed();
         due
+    }
+
+    /// Opens the windows whose time has come and that nobody has reported rows for, if the query has a row there.
+    fn open_unreported(&mut self, rules: WindowCloseRules<'_>, now_ns: i64) {
+        let Some(UnreportedWindows { every_ns, next_start_ns }) = self.unreported else { return };
+
+        // The window in which the query ends is not over then, and is made only when all of them are.
+        let removed_ns = rules.removed_ns.unwrap_or(i64::MAX);
+        let begins_before = match rules.close_all {
+            true => removed_ns.min(now_ns),
+            false => removed_ns.min(now_ns.saturating_sub(every_ns).saturating_add(1)),
+        };
+        let due = begins_before.saturating_sub(next_start_ns).max(0);
+        let count = due / every_ns + i64::from(due % every_ns > 0);
+
+        // After a long sleep of this process only as many are made as may be open.
+        let first = count.saturating_sub(MAX_OPEN as i64).max(0);
+        for number in first..count {
+            let start_ns = next_start_ns.saturating_add(every_ns.saturating_mul(number));
+            if start_ns > self.forgotten_ns {
+                self.windows.entry(start_ns).or_insert_with(|| Window {
+                    end_ns: start_ns.saturating_add(every_ns),
+                    groups: self.nothing.clone(),
+                    closed: false,
+                    late: false,
+                    revision: 0,
+                });
+            }
+        }
+        let next_start_ns = next_start_ns.saturating_add(every_ns.saturating_mul(count));
+        self.unreported = Some(UnreportedWindows { every_ns, next_start_ns });
     }
 
     /// Forgets the oldest closed windows beyond the number that is kept for late data.

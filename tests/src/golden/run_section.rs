@@ -134,8 +134,16 @@ impl ScriptRun<'_> {
         let output = &self.program.output;
         let mut errors = EvalErrors::default();
 
+        let mut groups = output.table();
+        let parts = self.parts.values().filter_map(|part| part.groups.as_ref()).flatten();
+        parts.for_each(|group| groups.entry(&group.key).merge(group.n, &group.states));
+        // Without GROUP BY there is a row also where nothing matched.
+        if output.has_one_row() {
+            groups.entry(&[]);
+        }
+
         let mut rows: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
-        for group in self.parts.values().filter_map(|part| part.groups.as_ref()).flatten() {
+        for group in &groups {
             let row = output.row(&group.key, group.n, &group.states, 1.0, &mut errors);
             let shown = output.columns.iter().map(|column| column.expr.eval(&row, &mut errors)).collect();
             // Rows that are equal travel as one with a count.

@@ -38,18 +38,29 @@ pub(super) fn window_title(frame: &ResultFrame) -> String {
         (true, _) | (_, 0) => String::new(),
         (_, revision) => format!(", revision {revision}"),
     };
-    format!("{query}{last}{window}, {rows}{revision}")
+    // Of a whole result without rows it matters whether anybody looked.
+    let agents = match frame.last && !frame.has_rows() {
+        true => {
+            let known = frame.completeness;
+            format!(", agents {}/{}", known.agents_reporting, known.agents_expected)
+        }
+        false => String::new(),
+    };
+    format!("{query}{last}{window}, {rows}{agents}{revision}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::result_frame::FrameCompleteness;
 
     #[test]
     fn a_title_says_what_is_known() {
         let frame = ResultFrame { query: 7, end_ns: 1_000_000_000, revision: 2, ..ResultFrame::default() };
         assert_eq!(window_title(&frame), "query 7, 00:00:00 to 00:00:01 UTC, 0 rows, revision 2");
-        let total = ResultFrame { name: "q2".into(), end_ns: 0, last: true, ..frame };
-        assert_eq!(window_title(&total), "q2, final result, 0 rows");
+        let completeness =
+            FrameCompleteness { agents_reporting: 2, agents_expected: 3, ..FrameCompleteness::default() };
+        let total = ResultFrame { name: "q2".into(), end_ns: 0, last: true, completeness, ..frame };
+        assert_eq!(window_title(&total), "q2, final result, 0 rows, agents 2/3");
     }
 }

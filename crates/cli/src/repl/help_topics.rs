@@ -134,7 +134,7 @@ pub(super) const TOPICS: &[HelpTopic] = &[
     topic(
         &["GROUP BY", "GROUPBY", "GROUP"],
         "GROUP BY expression, ...",
-        "One result row for each combination of values.",
+        "One result row for each combination of values. Without it an aggregating query has exactly one row, also where nothing matched: COUNT is 0, SUM is null.",
         COUNT,
     ),
     topic(

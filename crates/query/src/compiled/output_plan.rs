@@ -154,6 +154,19 @@ impl OutputPlan {
         Groups::new(self.keys.len() + usize::from(self.is_scaled()), &self.states)
     }
 
+    /// Returns whether the result is exactly one row before HAVING, also where nothing matched: the query
+    /// aggregates, and has no GROUP BY.
+    pub fn has_one_row(&self) -> bool {
+        self.form == EmitMode::Groups && self.keys.is_empty()
+    }
+
+    /// Returns the row of a group that nothing is in: COUNT is 0, and SUM and its like are null.
+    pub fn row_of_nothing(&self, seconds: f64, errors: &mut EvalErrors) -> Vec<Value> {
+        let states: Vec<AggregateState> = self.states.iter().map(|aggregate| aggregate.empty()).collect();
+        let keys = vec![Value::Null; self.keys.len()];
+        self.row(&keys, 0, &states, seconds, errors)
+    }
+
     /// Returns whether groups are from a sample of the requests, by strata, and are to be scaled.
     pub fn is_scaled(&self) -> bool {
         self.sample.is_some() && self.form == EmitMode::Groups

@@ -98,7 +98,7 @@ impl<'q> Evaluator<'q> {
         });
 
         let groups = match query.aggregates() {
-            true => self.groups(query, rows),
+            true => or_one_of_nothing(query, self.groups(query, rows)),
             false => rows.map(|row| vec![row]).collect(),
         };
         let mut results = self.kept(query, groups, self.window.fraction);
@@ -372,6 +372,11 @@ impl<'q> Evaluator<'q> {
 
         groups.into_iter().map(|(_, group)| group).collect()
     }
+}
+
+/// Returns the groups of a whole result: without GROUP BY it is exactly one, if need be of no rows at all.
+fn or_one_of_nothing<T>(query: &Query, groups: Vec<Vec<T>>) -> Vec<Vec<T>> {
+    if groups.is_empty() && query.group.is_none() { vec![vec![]] } else { groups }
 }
 
 /// Returns the event of FROM that a row is about.

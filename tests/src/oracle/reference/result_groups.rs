@@ -65,6 +65,13 @@ fn is_scaled(aggregate: &AggregateFunction) -> bool {
     matches!(aggregate, AggregateFunction::Count | AggregateFunction::Sum)
 }
 
+impl<'r, 'q> ResultGroup<'r, 'q> {
+    /// Returns a row that stands for all where they agree; there is none if nothing matched.
+    fn first(&self) -> Option<&'r UngroupedRow<'q>> {
+        self.group.first().copied()
+    }
+}
+
 impl ResultGroup<'_, '_> {
     pub(crate) fn values(&self) -> Vec<Value> {
         self.query.select.iter().map(|item| value(&item.expr, self)).collect()
@@ -119,16 +126,16 @@ impl ResultGroup<'_, '_> {
 
 impl NameValues for ResultGroup<'_, '_> {
     fn column(&self, alias: &str, field: &str) -> Value {
-        self.context.names(self.group[0]).column(alias, field)
+        self.first().map_or(Value::Null, |row| self.context.names(row).column(alias, field))
     }
 
     fn name(&self, name: &str) -> Value {
-        let row = self.context.names(self.group[0]);
-        let assigned = self.group[0].lets.iter().any(|(known, _)| *known == name);
+        let first = self.first();
+        let assigned = first.is_some_and(|row| row.lets.iter().any(|(known, _)| *known == name));
         let selected = self.query.select.iter().find(|item| item.name.as_deref() == Some(name));
         match selected {
             Some(item) if !assigned => value(&item.expr, self),
-            _ => row.name(name),
+            _ => first.map_or(Value::Null, |row| self.context.names(row).name(name)),
         }
     }
 

@@ -357,7 +357,8 @@ impl<'a> InBandRun<'a> {
             return Err("the baggage is not complete".into());
         }
         let mut errors = EvalErrors(whole.loss.errors);
-        let rows = whole.groups.map_or(vec![], |groups| finished(&groups, &program.output, &mut errors));
+        let rows = whole.groups.unwrap_or_else(|| program.output.table());
+        let rows = finished(&rows, &program.output, &mut errors);
         let too_large = self.too_large || whole.loss.dropped > 0 || whole.other.is_some();
         let (stamps, constants) = (self.stamps, self.constants);
         Ok(InBandResult { rows, stamps, too_large, partial, errors: errors.0, constants })
@@ -370,6 +371,11 @@ fn finished(groups: &Groups, output: &OutputPlan, errors: &mut EvalErrors) -> Ve
     let keys = output.keys.len();
     let mut whole = Groups::new(keys, groups.aggregates());
     groups.iter().for_each(|group| whole.entry(&group.key[..keys]).merge(group.n, &group.states));
+
+    // Without GROUP BY there is a row also where nothing matched.
+    if output.has_one_row() {
+        whole.entry(&[]);
+    }
 
     let mut rows: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
     for group in &whole {
