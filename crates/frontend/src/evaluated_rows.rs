@@ -57,7 +57,7 @@ impl EvaluatedRows {
             // Before the column gets one type: 1 and "1" are different values, even if both are shown as
             // text.
             if output.distinct {
-                batch.push((distinct_column(i), ranks(&values)));
+                batch.push((distinct_column(i), Arc::new(UInt64Array::from(ranks(&values)))));
             }
             unify(&mut values);
             columns.push(values);
@@ -67,7 +67,7 @@ impl EvaluatedRows {
             // What ORDER BY cannot evaluate sorts as null and is missing from no result, so it is not
             // counted.
             let values = evaluate(expr, groups, &mut EvalErrors::default());
-            batch.push((order_column(i), ranks(&values)));
+            batch.push((order_column(i), ranks_of_values(&values)));
         }
 
         let numbers = UInt64Array::from_iter_values(0..groups.len() as u64);
@@ -112,8 +112,14 @@ fn conditions(expr: &Expr, groups: &[FinishedGroup], errors: &mut EvalErrors) ->
     Arc::new(BooleanArray::from(found))
 }
 
+/// Returns the ranks of values for a sort; null has none, as its place is not among them.
+fn ranks_of_values(values: &[Value]) -> ArrayRef {
+    let ranks = values.iter().zip(ranks(values)).map(|(value, rank)| (!value.is_null()).then_some(rank));
+    Arc::new(UInt64Array::from_iter(ranks))
+}
+
 /// Returns the rank of each value among all: equal values have one rank, and ranks order as values do.
-fn ranks(values: &[Value]) -> ArrayRef {
+fn ranks(values: &[Value]) -> Vec<u64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|a, b| values[*a].group_cmp(&values[*b]));
 
@@ -124,5 +130,5 @@ fn ranks(values: &[Value]) -> ArrayRef {
         rank += u64::from(values[previous] != values[next]);
         ranks[next] = rank;
     }
-    Arc::new(UInt64Array::from(ranks))
+    ranks
 }

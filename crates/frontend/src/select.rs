@@ -28,7 +28,7 @@ use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::logical_expr as df;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col};
 use pivot_advice::{EmitMode, EvalErrors, Expr, LossCounts, Type, Value};
-use pivot_query::{OutputColumn, OutputPlan};
+use pivot_query::{NullPlace, OutputColumn, OutputPlan, SortDirection};
 
 /// The most rows of one result; further ones count as dropped.
 const MAX_ROWS: usize = 10_000;
@@ -227,10 +227,13 @@ fn shaped(mut frame: DataFrame, output: &OutputPlan) -> Result<DataFrame> {
     }
 
     if !output.order.is_empty() {
-        // Null has the lowest rank, so it comes first ascending and last descending, like any low value. Rows
-        // that ORDER BY does not tell apart are in the order of their numbers.
+        // Null has no rank: the query says where it comes. Rows that ORDER BY does not tell apart are in the order
+        // of their numbers.
         let sorts = orders.into_iter().zip(&output.order);
-        let sorts = sorts.map(|(rank, (_, descending))| rank.sort(!descending, !descending));
+        let sorts = sorts.map(|(rank, (_, order))| {
+            let is_ascending = order.direction == SortDirection::Ascending;
+            rank.sort(is_ascending, order.nulls == NullPlace::First)
+        });
         frame = frame.sort(sorts.chain([col(ROW).sort(true, true)]).collect())?;
 
         // Without ORDER BY the limit is applied later, to rows sorted by their values.
@@ -432,6 +435,27 @@ mod tests {
         assert_eq!(shaped("ORDER BY COUNT DESC LIMIT 2", &groups).await, ["d 9 0", "b 4 4"]);
         assert_eq!(shaped("LIMIT 0", &groups).await, Vec::<String>::new());
         assert_eq!(shaped("HAVING contains(s, 'a') OR n = 9", &groups).await, ["a 1 5", "d 9 0"]);
+    }
+
+    #[tokio::test]
+    async fn null_is_sorted_as_the_largest_value_or_where_the_query_says() {
+        let sorted = "FROM t IN T GROUP BY t.x SELECT t.x ORDER BY t.x";
+        for (tail, expected) in [
+            ("", "1.0 inf NaN null"),
+            (" DESC", "null NaN inf 1.0"),
+            (" NULLS FIRST", "null 1.0 inf NaN"),
+            (" DESC NULLS LAST", "NaN inf 1.0 null"),
+        ] {
+            let text = format!("{sorted}{tail}");
+            let output = compile(&text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
+            let mut window = WindowGroups::new(&output.table());
+            let keys = [Value::F64(1.0), Value::Null, Value::F64(f64::NAN), Value::F64(f64::INFINITY)];
+            keys.into_iter().for_each(|key| window.groups.entry(&[key]).n = 1);
+
+            let rows = SelectEngine::new().select(&window, &output, 1.0).await.unwrap().rows;
+            let found: Vec<String> = rows.iter().map(|row| row.values[0].to_string()).collect();
+            assert_eq!(found.join(" "), expected, "{tail}");
+        }
     }
 
     #[tokio::test]

@@ -106,7 +106,7 @@ struct QueryFormatter<'t> {
     in_source: bool,
     /// Whether the clause has a source.
     has_source: bool,
-    /// Whether the clause is ORDER BY, in which ASC and DESC are keywords.
+    /// Whether the clause is ORDER BY, in which ASC, DESC and NULLS FIRST are keywords.
     in_order: bool,
     /// A line that would be longer is broken.
     width: usize,
@@ -282,7 +282,7 @@ impl<'t> QueryFormatter<'t> {
         };
     }
 
-    /// Returns whether ASC or DESC at this token is the direction of an ORDER BY item, and no name: a direction
+    /// Returns whether a word such as ASC, DESC or NULLS at this token belongs to an ORDER BY item, and is no name: it
     /// comes behind a complete expression, where no name can.
     fn is_direction(&self, i: usize) -> bool {
         let ends_expression = i > 0

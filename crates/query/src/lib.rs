@@ -81,6 +81,7 @@ mod optimize;
 mod plan;
 mod quick_fix;
 mod resolve;
+mod sort_order;
 mod suggest;
 mod syntax;
 
@@ -95,4 +96,5 @@ pub use formatter::format;
 pub use lexical::{ClassifiedToken, TokenClass, classify};
 pub use lexical::{FunctionEntry, FunctionKind, KEYWORDS, Keyword, functions};
 pub use lexical::{StatementText, is_complete, statements};
+pub use sort_order::{NullPlace, SortDirection, SortOrder};
 pub use suggest::nearest;

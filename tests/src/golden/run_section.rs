@@ -160,11 +160,10 @@ impl ScriptRun<'_> {
             rows.dedup_by(|(_, a), (_, b)| a == b);
         }
 
-        for (expr, descending) in output.order.iter().rev() {
+        for (expr, order) in output.order.iter().rev() {
             rows.sort_by(|(a, _), (b, _)| {
                 let mut errors = EvalErrors::default();
-                let order = expr.eval(a, &mut errors).total_cmp(&expr.eval(b, &mut errors));
-                if *descending { order.reverse() } else { order }
+                order.compare(&expr.eval(a, &mut errors), &expr.eval(b, &mut errors))
             });
         }
 

@@ -177,6 +177,7 @@ fn parts_of(case: &Case) -> Vec<String> {
         (query.sample.is_some(), "SAMPLE"),
         (query.order.iter().any(|order| matches!(order.expr, QueryExpr::Name(_))), "ORDER BY"),
         (query.order.iter().any(|order| matches!(order.expr, QueryExpr::Place(_))), "ORDER BY a number"),
+        (query.order.iter().any(|order| order.nulls_first.is_some()), "NULLS FIRST"),
     ] {
         parts.extend(is.then_some(part));
     }

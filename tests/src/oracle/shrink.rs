@@ -236,6 +236,7 @@ fn smaller_results(query: &Query) -> Vec<Query> {
 
     for at in 0..query.order.len() {
         queries.push(changed(query, |query| query.order[at].descending = false));
+        queries.push(changed(query, |query| query.order[at].nulls_first = None));
     }
 
     queries.push(changed(query, |query| query.having = None));

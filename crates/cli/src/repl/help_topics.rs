@@ -151,8 +151,8 @@ pub(super) const TOPICS: &[HelpTopic] = &[
     ),
     topic(
         &["ORDER BY", "ORDERBY", "LIMIT"],
-        "ORDER BY expression [ASC|DESC], ... LIMIT n",
-        "The first n rows of the merged window.",
+        "ORDER BY expression [ASC|DESC] [NULLS FIRST|LAST], ... LIMIT n",
+        "The first n rows of the merged window. As in PostgreSQL null counts as the largest value (last, or first with DESC) unless NULLS FIRST or LAST says where it goes, and NaN is above infinity.",
         "FROM g IN NN.GetBlockLocations GROUP BY g.src SELECT g.src, COUNT AS n ORDER BY n DESC LIMIT 3",
     ),
     topic(

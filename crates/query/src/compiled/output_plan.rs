@@ -9,6 +9,7 @@
 
 use crate::plan::{PlanColumn, expr_text, map_columns, narrow};
 use crate::resolve::{ResolvedGroups, ResolvedQuery, ResolvedResult, RowValue, SECONDS, SortKey};
+use crate::sort_order::SortOrder;
 use pivot_advice::{
     AggregateKind, AggregateState, EmitMode, EvalErrors, Expr, FinalColumn, Groups, Type, Value,
 };
@@ -33,8 +34,8 @@ pub struct OutputPlan {
     pub having: Option<Expr>,
     /// Whether equal rows are shown once.
     pub distinct: bool,
-    /// The expressions that rows are sorted by, and whether each descends.
-    pub order: Vec<(Expr, bool)>,
+    /// The expressions that rows are sorted by, each with its order.
+    pub order: Vec<(Expr, SortOrder)>,
     /// The most rows that are shown.
     pub limit: Option<u64>,
     /// The fraction of requests that take part. Groups then have one more key, from 0 to 15: the stratum of
@@ -86,7 +87,7 @@ impl OutputPlan {
 
         // The order of groups is over the group, that of rows over the columns.
         if output.form == EmitMode::Rows || output.order.is_empty() {
-            output.order.extend(shape.order.iter().map(|key| (key.expr.clone(), key.descending)));
+            output.order.extend(shape.order.iter().map(|key| (key.expr.clone(), key.order)));
         }
         output
     }
@@ -127,7 +128,7 @@ impl OutputPlan {
             ty: column.ty,
             expr: over_row(&column.expr),
         });
-        let order = grouped.order.iter().map(|SortKey { expr, descending }| (over_row(expr), *descending));
+        let order = grouped.order.iter().map(|SortKey { expr, order }| (over_row(expr), *order));
         OutputPlan {
             keys: keys.collect(),
             states: grouped.folds.iter().map(|(aggregate, _)| *aggregate).collect(),
@@ -211,9 +212,8 @@ impl OutputPlan {
         if self.distinct {
             out.push_str("distinct\n");
         }
-        for (expr, descending) in &self.order {
-            let direction = if *descending { " descending" } else { "" };
-            out.push_str(&format!("order by {}{direction}\n", expr_text(expr, &columns)));
+        for (expr, order) in &self.order {
+            out.push_str(&format!("order by {}{order}\n", expr_text(expr, &columns)));
         }
         if let Some(limit) = self.limit {
             out.push_str(&format!("limit {limit}\n"));

@@ -60,7 +60,7 @@ const fn statement(text: &'static str) -> Keyword {
 }
 
 /// All keywords, in the order in which they are offered for completion.
-pub const KEYWORDS: [Keyword; 41] = [
+pub const KEYWORDS: [Keyword; 43] = [
     clause("FROM", ClauseKind::From),
     reserved("IN"),
     clause("JOIN", ClauseKind::Join),
@@ -89,6 +89,8 @@ pub const KEYWORDS: [Keyword; 41] = [
     clause("ORDER BY", ClauseKind::OrderBy),
     contextual("ASC"),
     contextual("DESC"),
+    contextual("NULLS FIRST"),
+    contextual("NULLS LAST"),
     clause("LIMIT", ClauseKind::Limit),
     clause("SAMPLE", ClauseKind::Sample),
     clause("EVERY", ClauseKind::Every),

@@ -77,8 +77,8 @@ fn class_of(token: &Token<'_>) -> TokenClass {
         TokenKind::Comment | TokenKind::Malformed(LexicalError::UnclosedComment) => TokenClass::Comment,
 
         // A name may be called like a function; which it is cannot be known before the parenthesis.
-        TokenKind::Word(word) if is_keyword(word) => TokenClass::Keyword,
         TokenKind::Word(word) if function(word).is_some() => TokenClass::Function,
+        TokenKind::Word(word) if is_keyword(word) => TokenClass::Keyword,
         TokenKind::Word(_) | TokenKind::Parameter(_) => TokenClass::Name,
         TokenKind::Literal(Value::Str(_)) | TokenKind::QuotedName(_) | TokenKind::Regex(_) => {
             TokenClass::Quoted

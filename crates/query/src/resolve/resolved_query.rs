@@ -2,6 +2,7 @@
 
 use crate::compiled::RunSettings;
 use crate::plan::Plan;
+use crate::sort_order::SortOrder;
 use pivot_advice::{AggregateKind, Expr, FinalFunction, Type};
 
 /// A query whose names and types are known.
@@ -48,7 +49,7 @@ pub(crate) struct NamedExpr {
 #[derive(Debug, Clone)]
 pub(crate) struct SortKey {
     pub(crate) expr: Expr,
-    pub(crate) descending: bool,
+    pub(crate) order: SortOrder,
 }
 
 /// The groups of an aggregating query.

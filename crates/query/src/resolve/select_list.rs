@@ -283,7 +283,7 @@ impl Resolver<'_> {
         for order in query.result.order.iter().flat_map(|order| &order.body) {
             let typed = self.sort_expression(&order.expr, &named, selected);
             if let Some(expr) = self.over_group(&typed.expr, keys, query, order.expr.span) {
-                grouped.order.push(SortKey { expr, descending: order.descending });
+                grouped.order.push(SortKey { expr, order: order.order });
             }
         }
     }
@@ -319,7 +319,7 @@ impl Resolver<'_> {
             if known.is_none() {
                 hidden.push(NamedExpr { name: self.text(&typed.expr), expr: typed.expr, ty: typed.ty });
             }
-            order.push(SortKey { expr: Expr::Column(narrow(place)), descending: written.descending });
+            order.push(SortKey { expr: Expr::Column(narrow(place)), order: written.order });
         }
         RowOrder { order, hidden }
     }

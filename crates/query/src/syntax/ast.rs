@@ -1,6 +1,7 @@
 //! The query as it was written, with the place of everything.
 
 use crate::lexical::aggregate_function;
+use crate::sort_order::SortOrder;
 use pivot_advice::{BinaryOperator, JoinKind, Type, Value};
 use std::rc::Rc;
 
@@ -62,11 +63,11 @@ pub(crate) struct PlacedClause<T> {
     pub(crate) body: T,
 }
 
-/// `expr [ASC | DESC]`
+/// `expr [ASC | DESC] [NULLS FIRST | NULLS LAST]`
 #[derive(Debug, Clone)]
 pub(crate) struct OrderItem {
     pub(crate) expr: AstExpr,
-    pub(crate) descending: bool,
+    pub(crate) order: SortOrder,
 }
 
 /// `groups 1000`: its name, and a number, or a fraction if it was written with `%`.

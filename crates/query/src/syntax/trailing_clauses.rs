@@ -4,22 +4,32 @@ use super::ast::{BudgetItem, OrderItem, SinkClause};
 use super::expressions::{comma_list, expression};
 use super::token_stream::{ParseResult, TokenStream, keyword, literal, name, symbol};
 use crate::lexical::TokenKind;
+use crate::sort_order::{NullPlace, SortDirection, SortOrder};
 use nom::Parser;
 use nom::branch::alt;
 use nom::combinator::{cut, opt, value};
-use nom::sequence::delimited;
+use nom::sequence::{delimited, preceded};
 use pivot_advice::Value;
 
-/// `expr [ASC | DESC] {, ..}`
+/// `expr [ASC | DESC] [NULLS FIRST | NULLS LAST] {, ..}`
 pub(super) fn order(input: TokenStream<'_>) -> ParseResult<'_, Vec<OrderItem>> {
     comma_list(order_item)(input)
 }
 
 fn order_item(input: TokenStream<'_>) -> ParseResult<'_, OrderItem> {
     let (rest, expr) = expression(input)?;
-    let direction = alt((value(false, keyword("ASC")), value(true, keyword("DESC"))));
-    let (rest, descending) = opt(direction).parse(rest)?;
-    Ok((rest, OrderItem { expr, descending: descending.unwrap_or(false) }))
+    let ascending = value(SortDirection::Ascending, keyword("ASC"));
+    let descending = value(SortDirection::Descending, keyword("DESC"));
+    let (rest, direction) = opt(alt((ascending, descending))).parse(rest)?;
+    let (rest, nulls) = opt(preceded(keyword("NULLS"), cut(null_place))).parse(rest)?;
+
+    let order = direction.unwrap_or_default().order();
+    Ok((rest, OrderItem { expr, order: SortOrder { nulls: nulls.unwrap_or(order.nulls), ..order } }))
+}
+
+fn null_place(input: TokenStream<'_>) -> ParseResult<'_, NullPlace> {
+    let first = value(NullPlace::First, keyword("FIRST"));
+    alt((first, value(NullPlace::Last, keyword("LAST")))).parse(input)
 }
 
 /// A number of rows.

@@ -269,22 +269,26 @@ impl Generator<'_> {
         }
 
         if self.random.percent(25) {
-            let descending = self.random.percent(40);
-            query.order.push(OrderByKey {
-                expr: QueryExpr::Place(1 + self.random.below(columns.len())),
-                descending,
-            });
+            let place = QueryExpr::Place(1 + self.random.below(columns.len()));
+            let key = self.order_by(place);
+            query.order.push(key);
         }
 
         // All columns are keys of the order, or rows that are equal in some would come in any order.
         let mut names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         while !names.is_empty() {
             let name = names.swap_remove(self.random.below(names.len()));
-            let descending = self.random.percent(40);
-            query.order.push(OrderByKey { expr: QueryExpr::Name(name), descending });
+            let key = self.order_by(QueryExpr::Name(name));
+            query.order.push(key);
         }
 
         query.limit = self.random.percent(60).then(|| 1 + self.random.below(5));
+    }
+
+    fn order_by(&mut self, expr: QueryExpr) -> OrderByKey {
+        let descending = self.random.percent(40);
+        let nulls_first = self.random.percent(30).then(|| self.random.percent(50));
+        OrderByKey { expr, descending, nulls_first }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Queries as text for the compiler, with parentheses only where they are needed.
 
 use crate::oracle::language::query::{
-    AggregateFunction, BinaryOp, Join, JoinKind, OperatorNegation, Query, QueryExpr, RowClause,
+    AggregateFunction, BinaryOp, Join, JoinKind, OperatorNegation, OrderByKey, Query, QueryExpr, RowClause,
     ScalarFunction, SelectItem, Source, TemporalKeep, TracepointPattern,
 };
 use pivot_advice::Value;
@@ -45,9 +45,10 @@ impl Display for Query {
             write!(f, "{gap}HAVING {having}")?;
         }
 
-        let orders = self.order.iter().map(|order| match order.descending {
-            true => format!("{} DESC", order.expr),
-            false => order.expr.to_string(),
+        let orders = self.order.iter().map(|OrderByKey { expr, descending, nulls_first }| {
+            let direction = if *descending { " DESC" } else { "" };
+            let nulls = nulls_first.map_or("", |first| if first { " NULLS FIRST" } else { " NULLS LAST" });
+            format!("{expr}{direction}{nulls}")
         });
         let orders: Vec<String> = orders.collect();
 

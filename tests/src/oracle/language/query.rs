@@ -96,11 +96,13 @@ pub struct SelectItem {
     pub name: Option<String>,
 }
 
-/// `expr DESC`
+/// `expr [DESC] [NULLS FIRST | NULLS LAST]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct OrderByKey {
     pub expr: QueryExpr,
     pub descending: bool,
+    /// Whether null comes first or, if it is not said, counts as the largest value.
+    pub nulls_first: Option<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

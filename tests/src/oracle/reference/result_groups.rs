@@ -117,7 +117,14 @@ impl ResultGroup<'_, '_> {
 
     pub(crate) fn order(&self, other: &Self) -> Ordering {
         let keys = self.query.order.iter().map(|key| {
-            let order = order(&value(&key.expr, self), &value(&key.expr, other));
+            let (mine, others) = (value(&key.expr, self), value(&key.expr, other));
+            // True is after false.
+            if mine == Value::Null || others == Value::Null {
+                let nulls_first = key.nulls_first.unwrap_or(key.descending);
+                let order = (mine == Value::Null).cmp(&(others == Value::Null));
+                return if nulls_first { order.reverse() } else { order };
+            }
+            let order = order(&mine, &others);
             if key.descending { order.reverse() } else { order }
         });
         keys.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)

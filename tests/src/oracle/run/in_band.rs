@@ -398,11 +398,10 @@ fn finished(groups: &Groups, output: &OutputPlan, errors: &mut EvalErrors) -> Ve
         });
     }
 
-    for (expr, descending) in output.order.iter().rev() {
+    for (expr, order) in output.order.iter().rev() {
         rows.sort_by(|(a, _), (b, _)| {
             let mut errors = EvalErrors::default();
-            let order = expr.eval(a, &mut errors).group_cmp(&expr.eval(b, &mut errors));
-            if *descending { order.reverse() } else { order }
+            order.compare(&expr.eval(a, &mut errors), &expr.eval(b, &mut errors))
         });
     }
 
