@@ -236,9 +236,11 @@ fn table(random: &mut Random) -> Groups {
     groups
 }
 
-const FINISHES: [FinalFunction; 12] = [
+const FINISHES: [FinalFunction; 14] = [
     FinalFunction::Plain,
     FinalFunction::Deviation,
+    FinalFunction::SampleVariance,
+    FinalFunction::SampleDeviation,
     FinalFunction::Quantile(0.0),
     FinalFunction::Quantile(0.5),
     FinalFunction::Quantile(1.0),

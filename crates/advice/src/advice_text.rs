@@ -201,6 +201,8 @@ fn final_value(value: &FinalColumn, folds: &[AggregateCall], bag: &ColumnNames) 
     match value.finish {
         FinalFunction::Plain => call,
         FinalFunction::Deviation => format!("DEVIATION {call}"),
+        FinalFunction::SampleVariance => format!("SAMPLE VARIANCE {call}"),
+        FinalFunction::SampleDeviation => format!("SAMPLE DEVIATION {call}"),
         FinalFunction::Quantile(q) => format!("QUANTILE {q} {call}"),
         FinalFunction::Top(k) => format!("TOP {k} {call}"),
         FinalFunction::Linear { .. } => format!("LINEAR {call}"),

@@ -154,11 +154,15 @@ pub enum AggregateState {
 /// The function that makes a value of a state (PostgreSQL's word for the last step of an aggregate).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum FinalFunction {
-    /// The aggregate itself: of a histogram the list of its buckets, of moments the variance.
+    /// The aggregate itself: of a histogram the list of its buckets, of moments the variance of the population.
     #[default]
     Plain,
-    /// The square root of the variance.
+    /// The square root of the variance of the population.
     Deviation,
+    /// The variance of what the numbers are a sample of.
+    SampleVariance,
+    /// The square root of the variance of what the numbers are a sample of.
+    SampleDeviation,
     /// The number below which this fraction of a histogram's values lies.
     Quantile(f64),
     /// The most frequent values, at most this many.
@@ -378,11 +382,15 @@ fn measured(x: f64, durations: bool, errors: &mut EvalErrors) -> Value {
     nearest_integer(x).map_or_else(|| errors.null(), Value::Duration)
 }
 
-/// Returns the variance, or its square root; null of no numbers.
+/// Returns the variance or its square root; null of no numbers and, of a sample, of one.
 fn deviation(moments: &Moments, finish: FinalFunction, errors: &mut EvalErrors) -> Value {
-    match (moments.variance(), finish) {
+    let is_sample = matches!(finish, FinalFunction::SampleVariance | FinalFunction::SampleDeviation);
+    let variance = if is_sample { moments.sample_variance() } else { moments.population_variance() };
+    match (variance, finish) {
         (None, _) => Value::Null,
-        (Some(variance), FinalFunction::Deviation) => measured(variance.sqrt(), moments.durations, errors),
+        (Some(variance), FinalFunction::Deviation | FinalFunction::SampleDeviation) => {
+            measured(variance.sqrt(), moments.durations, errors)
+        }
         (Some(variance), _) => Value::F64(variance),
     }
 }
@@ -412,7 +420,7 @@ pub fn finished_type(aggregate: AggregateKind, finish: FinalFunction, argument: 
         // The rest needs numbers. Whether an argument of no known type is one shows when it runs.
         _ if open => Some(Type::Any),
         (AggregateKind::Sum, _) if argument.is_integer() => Some(Type::I64),
-        (AggregateKind::Moments, FinalFunction::Plain) => argument.is_number().then_some(Type::F64),
+        (AggregateKind::Moments, FinalFunction::Plain | FinalFunction::SampleVariance) => argument.is_number().then_some(Type::F64),
         _ if argument == Type::Duration => Some(Type::Duration),
         _ => number.then_some(Type::F64),
     }

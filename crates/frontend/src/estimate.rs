@@ -89,8 +89,10 @@ pub(crate) fn estimated_groups(
     let throttled_fraction = sample_fraction(output) * groups.sampled.fraction();
     let mut estimated = Vec::with_capacity(merged.len());
     for group in &merged {
-        let mut values = output.row(&group.key, group.n, &group.states, seconds, errors);
-        let standard_errors = match samples.get(&*group.key) {
+        let samples = samples.get(&*group.key);
+        let observed = observed_states(&group.states, samples, groups.sampled.fraction());
+        let mut values = output.row(&group.key, group.n, &observed, seconds, errors);
+        let standard_errors = match samples {
             Some(samples) => group_errors(samples, values.len(), output, throttled_fraction),
             None => vec![0.0; values.len()],
         };
@@ -98,6 +100,35 @@ pub(crate) fn estimated_groups(
         estimated.push(FinishedGroup { values, standard_errors, n: group.n });
     }
     estimated
+}
+
+/// Returns the states of a group in which moments have as many numbers as were observed: a row of a throttled query
+/// counts several times, and varies as one.
+fn observed_states(
+    states: &[AggregateState],
+    samples: Option<&GroupSamples<'_>>,
+    fraction: f64,
+) -> Vec<AggregateState> {
+    let mut observed = states.to_vec();
+    let Some(samples) = samples.filter(|samples| !samples.throttled.is_empty()) else { return observed };
+
+    for (index, state) in observed.iter_mut().enumerate() {
+        let AggregateState::Moments(moments) = state else { continue };
+        let throttled: f64 = samples.throttled.iter().map(|group| count_of_moments(group, index)).sum();
+        let all = moments.count as f64;
+        if all > 0.0 {
+            moments.count_fraction((all - throttled * (1.0 - fraction)) / all);
+        }
+    }
+    observed
+}
+
+/// Returns how many numbers the moments of a group have.
+fn count_of_moments(group: &Group, state: usize) -> f64 {
+    match group.states.get(state) {
+        Some(AggregateState::Moments(moments)) => moments.count as f64,
+        _ => 0.0,
+    }
 }
 
 /// Returns the key of a group without the number of the stratum, which is its last value in a sample.

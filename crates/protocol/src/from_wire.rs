@@ -254,6 +254,8 @@ fn finished(finished: wire::Finished) -> Result<FinalColumn> {
         // Most aggregates have one value alone, so that one is not written.
         None => FinalFunction::Plain,
         Some(Wire::Deviation(_)) => FinalFunction::Deviation,
+        Some(Wire::SampleVariance(_)) => FinalFunction::SampleVariance,
+        Some(Wire::SampleDeviation(_)) => FinalFunction::SampleDeviation,
         Some(Wire::Quantile(q)) => FinalFunction::Quantile(q),
         Some(Wire::Top(k)) => FinalFunction::Top(narrow("count", k)?),
 

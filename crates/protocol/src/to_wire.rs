@@ -220,6 +220,8 @@ fn finished(finished: &FinalColumn) -> wire::Finished {
     let finish = match finished.finish {
         FinalFunction::Plain => None,
         FinalFunction::Deviation => Some(Wire::Deviation(wire::Deviation {})),
+        FinalFunction::SampleVariance => Some(Wire::SampleVariance(wire::SampleVariance {})),
+        FinalFunction::SampleDeviation => Some(Wire::SampleDeviation(wire::SampleDeviation {})),
         FinalFunction::Quantile(q) => Some(Wire::Quantile(q)),
         FinalFunction::Top(k) => Some(Wire::Top(k.into())),
         FinalFunction::Linear { least, step, count, durations } => {

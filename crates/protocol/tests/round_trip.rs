@@ -43,6 +43,8 @@ fn finished() -> Vec<FinalColumn> {
     let all = [
         FinalFunction::Plain,
         FinalFunction::Deviation,
+        FinalFunction::SampleVariance,
+        FinalFunction::SampleDeviation,
         FinalFunction::Quantile(0.25),
         FinalFunction::Top(3),
         linear,

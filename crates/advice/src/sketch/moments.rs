@@ -59,9 +59,24 @@ impl Moments {
         self.squares *= by as f64;
     }
 
-    /// Returns the population variance, or `None` if there is no number.
-    pub fn variance(&self) -> Option<f64> {
+    /// Counts only a fraction of the numbers, with the same mean and population variance. What is estimated from a
+    /// sample has as many observations as were made, however many numbers each stands for.
+    pub fn count_fraction(&mut self, fraction: f64) {
+        if self.count > 0 {
+            let observed = (self.count as f64 * fraction).round().max(1.0);
+            self.squares *= observed / self.count as f64;
+            self.count = observed as u64;
+        }
+    }
+
+    /// Returns the variance of exactly these numbers, or `None` if there is none.
+    pub fn population_variance(&self) -> Option<f64> {
         (self.count > 0).then(|| self.squares / self.count as f64)
+    }
+
+    /// Returns the variance of all numbers of which these are a sample, or `None` for fewer than two.
+    pub fn sample_variance(&self) -> Option<f64> {
+        (self.count > 1).then(|| self.squares / (self.count - 1) as f64)
     }
 }
 
@@ -77,12 +92,24 @@ mod tests {
 
     #[test]
     fn the_variance_is_the_mean_squared_difference() {
-        assert_eq!(of(&[]).variance(), None);
-        assert_eq!(of(&[3.0]).variance(), Some(0.0));
-        assert_eq!(of(&[1.0, 3.0, 5.0, 7.0]).variance(), Some(5.0));
+        assert_eq!((of(&[]).population_variance(), of(&[]).sample_variance()), (None, None));
+        assert_eq!((of(&[3.0]).population_variance(), of(&[3.0]).sample_variance()), (Some(0.0), None));
+        let four = of(&[1.0, 3.0, 5.0, 7.0]);
+        assert_eq!((four.population_variance(), four.sample_variance()), (Some(5.0), Some(20.0 / 3.0)));
         // A sum of squares in doubles has no digit left for this one.
-        let shifted = of(&[1e9 + 1.0, 1e9 + 3.0, 1e9 + 5.0, 1e9 + 7.0]).variance();
+        let shifted = of(&[1e9 + 1.0, 1e9 + 3.0, 1e9 + 5.0, 1e9 + 7.0]).population_variance();
         assert!(shifted.is_some_and(|variance| (variance - 5.0).abs() < 1e-6), "{shifted:?}");
+    }
+
+    #[test]
+    fn a_fraction_of_the_numbers_varies_like_all_of_them() {
+        let mut weighted = of(&[1.0, 3.0, 5.0, 7.0]);
+        weighted.scale(10);
+        weighted.count_fraction(0.1);
+        assert_eq!((weighted.count, weighted.sample_variance()), (4, Some(20.0 / 3.0)));
+        let mut one = Moments::of(3.0, 10);
+        one.count_fraction(0.1);
+        assert_eq!(one.sample_variance(), None);
     }
 
     #[test]

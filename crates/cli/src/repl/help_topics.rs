@@ -181,7 +181,7 @@ pub(super) const TOPICS: &[HelpTopic] = &[
     ),
     topic(&["AVERAGE", "AVG"], "AVERAGE(x)", "The mean; also of durations.", LATENCY),
     functions_topic(
-        &["STDDEV", "VARIANCE"],
+        &["STDDEV", "VARIANCE", "STDDEV_SAMP", "VAR_SAMP", "STDDEV_POP", "VAR_POP"],
         "How far values are from their mean.",
         "FROM d IN DN.DataTransferProtocol GROUP BY d.op SELECT d.op, STDDEV(d.size)",
     ),

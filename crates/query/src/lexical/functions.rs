@@ -97,7 +97,7 @@ const DIFFERENT: FunctionEntry = aggregate(
 const QUANTILE: &str = "the value that a share of all values does not exceed";
 
 /// Aggregates, and what only looks like a function.
-const FUNCTIONS: [FunctionEntry; 25] = [
+const FUNCTIONS: [FunctionEntry; 29] = [
     aggregate(
         "COUNT",
         "COUNT, COUNT(x), COUNT(DISTINCT x)",
@@ -113,11 +113,45 @@ const FUNCTIONS: [FunctionEntry; 25] = [
     aggregate(
         "STDDEV",
         "STDDEV(x)",
-        "the standard deviation",
+        "the standard deviation of a sample",
+        AggregateKind::Moments,
+        FinalFunction::SampleDeviation,
+    ),
+    aggregate(
+        "STDDEV_SAMP",
+        "STDDEV_SAMP(x)",
+        "the standard deviation of a sample",
+        AggregateKind::Moments,
+        FinalFunction::SampleDeviation,
+    ),
+    aggregate(
+        "STDDEV_POP",
+        "STDDEV_POP(x)",
+        "the standard deviation of the population",
         AggregateKind::Moments,
         FinalFunction::Deviation,
     ),
-    aggregate("VARIANCE", "VARIANCE(x)", "the variance", AggregateKind::Moments, FinalFunction::Plain),
+    aggregate(
+        "VARIANCE",
+        "VARIANCE(x)",
+        "the variance of a sample",
+        AggregateKind::Moments,
+        FinalFunction::SampleVariance,
+    ),
+    aggregate(
+        "VAR_SAMP",
+        "VAR_SAMP(x)",
+        "the variance of a sample",
+        AggregateKind::Moments,
+        FinalFunction::SampleVariance,
+    ),
+    aggregate(
+        "VAR_POP",
+        "VAR_POP(x)",
+        "the variance of the population",
+        AggregateKind::Moments,
+        FinalFunction::Plain,
+    ),
     special("QUANTILE", "QUANTILE(x, q)", QUANTILE, SpecialAggregate::Quantile),
     aggregate("P50", "P50(x)", "the median", AggregateKind::Histogram, FinalFunction::Quantile(0.5)),
     aggregate("P90", "P90(x)", QUANTILE, AggregateKind::Histogram, FinalFunction::Quantile(0.9)),

@@ -145,7 +145,7 @@ impl Resolver<'_> {
         let wrong = Diagnostic::error(span, wrong).detail(format!("this is {ty}"));
         let is_variance = wanted.aggregate == AggregateKind::Moments && ty == Type::Duration;
         self.report(match is_variance {
-            true => wrong.hint("use STDDEV, which is a duration too"),
+            true => wrong.hint("use STDDEV or STDDEV_POP, which are durations too"),
             false => wrong.hint("use a number, or COUNT, MIN, MAX, ANY or TOPK"),
         });
     }

@@ -5,6 +5,14 @@ use crate::oracle::generate::generator::{GeneratedColumn, Generator, named};
 use crate::oracle::language::query::{AggregateFunction, OrderByKey, Query, QueryExpr, SelectItem};
 use pivot_advice::{Type, Value};
 
+/// The aggregates of how far numbers are from their mean.
+const DEVIATIONS: [AggregateFunction; 4] = [
+    AggregateFunction::StdDev,
+    AggregateFunction::Variance,
+    AggregateFunction::StdDevPop,
+    AggregateFunction::VariancePop,
+];
+
 /// GROUP BY, DISTINCT, SELECT and HAVING of a random query, and the columns that they make.
 pub(crate) struct GeneratedSelect {
     pub group: Option<Vec<QueryExpr>>,
@@ -165,7 +173,7 @@ impl Generator<'_> {
 
         let aggregate = match self.random.percent(60) {
             _ if deviates => {
-                self.random.pick(&[AggregateFunction::StdDev, AggregateFunction::Variance]).clone()
+                self.random.pick(&DEVIATIONS).clone()
             }
             true => AggregateFunction::Sum,
             false => AggregateFunction::Average,
@@ -213,12 +221,8 @@ impl Generator<'_> {
             linear(None),
         ];
         if whole {
-            kinds.extend([
-                AggregateFunction::Any,
-                AggregateFunction::StdDev,
-                AggregateFunction::Variance,
-                AggregateFunction::Hist,
-            ]);
+            kinds.extend([AggregateFunction::Any, AggregateFunction::Hist]);
+            kinds.extend(DEVIATIONS);
             kinds.extend([0.5, 0.9, 0.95, 0.99, 0.999, 0.25, 0.0, 1.0].map(AggregateFunction::Quantile));
         }
 
@@ -227,7 +231,7 @@ impl Generator<'_> {
             AggregateFunction::Quantile(_) | AggregateFunction::Hist | AggregateFunction::Linear(_) => {
                 matches!(ty, Type::I64 | Type::U64 | Type::F64 | Type::Duration)
             }
-            AggregateFunction::StdDev | AggregateFunction::Variance => {
+            _ if DEVIATIONS.contains(&kind) => {
                 matches!(ty, Type::I64 | Type::U64 | Type::F64)
             }
             _ => true,
@@ -241,9 +245,8 @@ impl Generator<'_> {
 
         let ty = match kind {
             AggregateFunction::CountDistinct => Type::U64,
-            AggregateFunction::Quantile(_) | AggregateFunction::StdDev | AggregateFunction::Variance => {
-                Type::F64
-            }
+            AggregateFunction::Quantile(_) => Type::F64,
+            _ if DEVIATIONS.contains(&kind) => Type::F64,
             AggregateFunction::Top(_) | AggregateFunction::Linear(_) | AggregateFunction::Hist => {
                 Type::List(&Type::String)
             }
@@ -295,8 +298,9 @@ impl Generator<'_> {
 /// Whether nothing can be computed from an aggregate, because it is known within bounds only.
 fn is_sketch(expr: &QueryExpr) -> bool {
     let QueryExpr::Aggregate(aggregate, _) = expr else { return expr.children().into_iter().any(is_sketch) };
-    use AggregateFunction::{Any, CountDistinct, Hist, Linear, Quantile, StdDev, Top, Variance};
-    matches!(aggregate, Any | CountDistinct | Quantile(_) | StdDev | Variance | Hist | Linear(_) | Top(_))
+    use AggregateFunction::{Any, CountDistinct, Hist, Linear, Quantile, Top};
+    DEVIATIONS.contains(aggregate)
+        || matches!(aggregate, Any | CountDistinct | Quantile(_) | Hist | Linear(_) | Top(_))
 }
 
 /// LHIST with bounds of a type, which are exact as doubles.

@@ -277,6 +277,8 @@ pub(crate) fn aggregate_name(aggregate: &AggregateFunction) -> &'static str {
         AggregateFunction::Average => "AVERAGE",
         AggregateFunction::StdDev => "STDDEV",
         AggregateFunction::Variance => "VARIANCE",
+        AggregateFunction::StdDevPop => "STDDEV_POP",
+        AggregateFunction::VariancePop => "VAR_POP",
 
         // Sketches, and what may be any of several values.
         AggregateFunction::Any => "ANY",

@@ -199,6 +199,8 @@ pub enum AggregateFunction {
     Average,
     StdDev,
     Variance,
+    StdDevPop,
+    VariancePop,
     Any,
     /// `QUANTILE(x, q)`, or `Pxx(x)` for those that have a name.
     Quantile(f64),

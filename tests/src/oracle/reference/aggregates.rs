@@ -68,7 +68,10 @@ pub(crate) fn cell(
                 fraction,
             })
         }
-        AggregateFunction::Variance | AggregateFunction::StdDev => deviation(aggregate, &some),
+        AggregateFunction::Variance
+        | AggregateFunction::StdDev
+        | AggregateFunction::VariancePop
+        | AggregateFunction::StdDevPop => deviation(aggregate, &some),
         _ => ExpectedCell::Value(value(aggregate, values, fraction)),
     }
 }
@@ -84,9 +87,13 @@ pub(crate) fn value(aggregate: &AggregateFunction, values: &[Value], fraction: S
         AggregateFunction::Average => ReferenceSum::of(some()).map_or(Value::Null, ReferenceSum::mean),
         AggregateFunction::Min => extremes(values).0,
         AggregateFunction::Max => extremes(values).1,
-        AggregateFunction::Variance => variance(values).map_or(Value::Null, Value::F64),
+        AggregateFunction::Variance => variance(values, 1).map_or(Value::Null, Value::F64),
+        AggregateFunction::VariancePop => variance(values, 0).map_or(Value::Null, Value::F64),
         AggregateFunction::StdDev => {
-            variance(values).map_or(Value::Null, |variance| Value::F64(variance.sqrt()))
+            variance(values, 1).map_or(Value::Null, |variance| Value::F64(variance.sqrt()))
+        }
+        AggregateFunction::StdDevPop => {
+            variance(values, 0).map_or(Value::Null, |variance| Value::F64(variance.sqrt()))
         }
         AggregateFunction::CountDistinct => {
             Value::U64(distinct(&some().cloned().collect::<Vec<_>>()).len() as u64)
@@ -243,16 +250,17 @@ impl ReferenceSum {
     }
 }
 
-/// Of the population.
-fn variance(values: &[Value]) -> Option<f64> {
+/// The sum of squared differences over the number of values, less one for a sample.
+fn variance(values: &[Value], less: usize) -> Option<f64> {
     let numbers: Vec<f64> = values.iter().filter_map(double).collect();
     // Moved near zero, where nothing is rounded that matters.
     let first = numbers.first().copied().unwrap_or_default();
     let numbers: Vec<f64> = numbers.iter().map(|x| x - first).collect();
+    let degrees = numbers.len().checked_sub(less).filter(|degrees| *degrees > 0)?;
     let n = numbers.len() as f64;
     let mean = numbers.iter().sum::<f64>() / n;
     let squares = numbers.iter().map(|x| (x - mean) * (x - mean));
-    (!numbers.is_empty()).then(|| squares.sum::<f64>() / n)
+    Some(squares.sum::<f64>() / degrees as f64)
 }
 
 /// Within what the rounding of the largest number makes of it.
@@ -262,7 +270,7 @@ fn deviation(aggregate: &AggregateFunction, some: &[Value]) -> ExpectedCell {
     let largest = some.iter().filter_map(double).fold(0.0f64, |most, x| most.max(x.abs()));
     let rounding = largest * f64::EPSILON * some.len() as f64;
     let error = match aggregate {
-        AggregateFunction::StdDev => rounding,
+        AggregateFunction::StdDev | AggregateFunction::StdDevPop => rounding,
         _ => 2.0 * found.sqrt() * rounding + rounding * rounding,
     };
     let error = error + 1e-9 * found + 1e-9;
