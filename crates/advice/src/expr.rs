@@ -98,7 +98,7 @@ pub enum Function {
     Length,
     /// `substr(text, start from 1, length)`
     Substr,
-    /// `split_part(text, separator, n from 1)`
+    /// `split_part(text, separator, n from 1, or from the end if negative)`
     SplitPart,
     /// `starts_with(text, prefix)`
     StartsWith,

@@ -44,23 +44,33 @@ pub(super) fn strict(function: Function, values: &[Value], errors: &mut EvalErro
     })
 }
 
-/// Returns the characters from a position on, counted from 1; at most so many if there is a second number.
+/// Returns the characters from a position on, counted from 1; at most so many if there is a second number. As in
+/// PostgreSQL, positions before the first character count, and hold nothing; a negative length is an error.
 fn substr(text: &str, rest: &[Value]) -> Option<Value> {
-    let start = usize::try_from(rest.first()?.as_integer()?.max(1) - 1).ok()?;
+    let start = rest.first()?.as_integer()?;
+    let skipped = usize::try_from(start.max(1) - 1).unwrap_or(usize::MAX);
+
     let length = match rest.get(1) {
-        Some(length) => usize::try_from(length.as_integer()?.max(0)).ok()?,
+        Some(length) => {
+            let length = length.as_integer().filter(|length| *length >= 0)?;
+            let end = start.saturating_add(length);
+            usize::try_from((end - start.max(1)).max(0)).unwrap_or(usize::MAX)
+        }
         None => usize::MAX,
     };
-    Some(Value::str(text.chars().skip(start).take(length).collect::<String>()))
+    Some(Value::str(text.chars().skip(skipped).take(length).collect::<String>()))
 }
 
-/// Returns the n-th part between separators, counted from 1; empty behind the last one.
+/// Returns the n-th part between separators, counted from 1, or from the end if `n` is negative; empty where there
+/// is none. As in PostgreSQL nothing separates at an empty separator, and there is no part 0.
 fn split_part(text: &str, separator: &str, n: i128) -> Option<Value> {
-    let index = usize::try_from(n).ok()?.checked_sub(1)?;
-    if separator.is_empty() {
-        return None;
-    }
-    Some(Value::str(text.split(separator).nth(index).unwrap_or("")))
+    let index = usize::try_from(n.unsigned_abs()).unwrap_or(usize::MAX).checked_sub(1)?;
+    let part = match (separator, n > 0) {
+        ("", _) => (index == 0).then_some(text),
+        (_, true) => text.split(separator).nth(index),
+        (_, false) => text.rsplit(separator).nth(index),
+    };
+    Some(Value::str(part.unwrap_or("")))
 }
 
 /// Returns the start of the unit that a time lies in, in UTC.

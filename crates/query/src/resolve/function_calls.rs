@@ -10,6 +10,19 @@ use crate::suggest::nearest;
 use crate::syntax::ast::{AstExpr, AstExprKind, NameAt, TextSpan};
 use pivot_advice::{Expr, Function, Type, Value};
 
+/// Returns the place of a constant argument for which a function never has a value, and what is wrong with it.
+fn impossible_argument(function: Function, arguments: &[TypedExpr]) -> Option<(usize, &'static str)> {
+    let Expr::Literal(value) = &arguments.get(2)?.expr else { return None };
+    let number = value.as_integer()?;
+    match function {
+        Function::Substr if number < 0 => Some((2, "the length of `substr` is negative")),
+        Function::SplitPart if number == 0 => {
+            Some((2, "`split_part` counts from 1, or from the end with -1"))
+        }
+        _ => None,
+    }
+}
+
 impl Resolver<'_> {
     /// Resolves the call of a function or of an aggregate.
     pub(super) fn call(
@@ -68,6 +81,12 @@ impl Resolver<'_> {
                 return TypedExpr::unknown();
             }
         };
+
+        if let Some((place, wrong)) = impossible_argument(function, &resolved) {
+            let at = arguments.get(place).map_or(span, |argument| argument.span);
+            self.report(Diagnostic::error(at, wrong).detail("there is no such part"));
+            return TypedExpr::unknown();
+        }
 
         // The functions that give one of their arguments give it as the common type.
         let chooses = matches!(function, Function::Coalesce | Function::If);

@@ -347,7 +347,6 @@ impl ExpressionGenerator<'_> {
     }
 
     fn text(&mut self, depth: usize) -> QueryExpr {
-        let part = |this: &mut Self| QueryExpr::Literal(Value::I64(this.random.within(0, 3)));
 
         match self.random.below(7) {
             6 => {
@@ -370,19 +369,32 @@ impl ExpressionGenerator<'_> {
                 QueryExpr::Cast(boxed(self.decisive(ty, depth)), Type::String)
             }
             4 => {
-                let mut arguments = vec![self.of(Type::String, depth), part(self)];
+                let mut arguments = vec![self.of(Type::String, depth), self.number_of_part(-2)];
                 if self.random.percent(60) {
-                    arguments.push(part(self));
+                    arguments.push(self.number_of_part(0));
                 }
                 QueryExpr::Call(ScalarFunction::Substr, arguments)
             }
             _ => {
-                // The empty separator is an error, and has to be one everywhere.
+                // An empty separator separates nothing.
                 let separator = QueryExpr::Literal(Value::str(self.random.pick(&["a", "_", "b", "é", ""])));
                 QueryExpr::Call(
                     ScalarFunction::SplitPart,
-                    vec![self.of(Type::String, depth), separator, part(self)],
+                    vec![self.of(Type::String, depth), separator, self.number_of_part(1)],
                 )
+            }
+        }
+    }
+
+    /// A small number, from `least` on. Computed it may be below: then it is an error where it is evaluated, and not
+    /// one of the text.
+    fn number_of_part(&mut self, least: i64) -> QueryExpr {
+        let literal = |x| QueryExpr::Literal(Value::I64(x));
+        match self.random.percent(70) {
+            true => literal(self.random.within(least, 3)),
+            false => {
+                let (x, y) = (self.random.within(0, 3), self.random.within(0, 5));
+                QueryExpr::binary(BinaryOp::Subtract, literal(x), literal(y))
             }
         }
     }

@@ -200,11 +200,7 @@ fn call(function: ScalarFunction, values: &[Value]) -> Option<Value> {
         (ScalarFunction::Length, [Value::Bytes(bytes)]) => length(bytes.len()),
         (ScalarFunction::Length, [Value::List(items)]) => length(items.len()),
         (ScalarFunction::Substr, [Str(text), rest @ ..]) => substring(text, &rest[0], rest.get(1)),
-        (ScalarFunction::SplitPart, [Str(_), Str(separator), _]) if separator.is_empty() => None,
-        (ScalarFunction::SplitPart, [Str(text), Str(separator), n]) => {
-            let n = usize::try_from(integer(n)? - 1).ok()?;
-            Some(Value::str(text.split(&**separator).nth(n).unwrap_or_default()))
-        }
+        (ScalarFunction::SplitPart, [Str(text), Str(separator), n]) => part(text, separator, integer(n)?),
         (ScalarFunction::StartsWith, [Str(text), Str(start)]) => Some(Bool(text.starts_with(&**start))),
         (ScalarFunction::Contains, [Str(text), Str(part)]) => Some(Bool(text.contains(&**part))),
         (ScalarFunction::Abs, [F64(x)]) => Some(F64(x.abs())),
@@ -227,16 +223,29 @@ fn call(function: ScalarFunction, values: &[Value]) -> Option<Value> {
     }
 }
 
-/// Returns a part of a text. What lies before the first character is the first; a length below zero is none.
+/// Returns the characters at the places from `start` on, of which there may be some before the first character. There
+/// is no length below zero.
 fn substring(text: &str, start: &Value, length: Option<&Value>) -> Option<Value> {
-    let start = usize::try_from(integer(start)?.max(1) - 1).ok()?;
-    let from_start = text.chars().skip(start);
-
-    let part: String = match length {
-        Some(length) => from_start.take(usize::try_from(integer(length)?.max(0)).ok()?).collect(),
-        None => from_start.collect(),
+    let start = integer(start)?;
+    let end = match length {
+        Some(length) => start + integer(length).filter(|length| *length >= 0)?,
+        None => i128::MAX,
     };
-    Some(Value::str(part))
+    let places = (1_i128..).zip(text.chars());
+    let inside = places.filter(|(place, _)| start <= *place && *place < end);
+    Some(Value::str(inside.map(|(_, c)| c).collect::<String>()))
+}
+
+/// Returns the n-th part between separators, or from the end. An empty separator separates nothing.
+fn part(text: &str, separator: &str, n: i128) -> Option<Value> {
+    let parts: Vec<&str> = if separator.is_empty() { vec![text] } else { text.split(separator).collect() };
+    let place = match n {
+        0 => return None,
+        1.. => n - 1,
+        _ => parts.len() as i128 + n,
+    };
+    let found = usize::try_from(place).ok().and_then(|place| parts.get(place));
+    Some(Value::str(found.copied().unwrap_or_default()))
 }
 
 /// Returns the lower bound of the bucket of a width that a value falls into.
