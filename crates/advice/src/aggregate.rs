@@ -420,7 +420,9 @@ pub fn finished_type(aggregate: AggregateKind, finish: FinalFunction, argument: 
         // The rest needs numbers. Whether an argument of no known type is one shows when it runs.
         _ if open => Some(Type::Any),
         (AggregateKind::Sum, _) if argument.is_integer() => Some(Type::I64),
-        (AggregateKind::Moments, FinalFunction::Plain | FinalFunction::SampleVariance) => argument.is_number().then_some(Type::F64),
+        (AggregateKind::Moments, FinalFunction::Plain | FinalFunction::SampleVariance) => {
+            argument.is_number().then_some(Type::F64)
+        }
         _ if argument == Type::Duration => Some(Type::Duration),
         _ => number.then_some(Type::F64),
     }

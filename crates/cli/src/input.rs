@@ -98,9 +98,11 @@ impl InputSource {
             // Within an unfinished statement, as in one with a text over several lines, a backslash is part of it.
             let before = &self.text[begun..at];
             let is_between = pivot_query::is_complete(before) || pivot_query::statements(before).is_empty();
-            if is_between && line.trim_start().starts_with('\\') {
+            // A byte order mark may stand before the first.
+            let command = line.trim_start_matches('\u{feff}').trim();
+            if is_between && command.starts_with('\\') {
                 self.push_statements(begun..at, &mut steps);
-                steps.push(InputItem::Command(line.trim().to_owned()));
+                steps.push(InputItem::Command(command.to_owned()));
                 begun = at + line.len();
             }
             at += line.len();
@@ -264,6 +266,14 @@ mod tests {
         let InputItem::Query(second) = input.steps().unwrap().remove(1) else { panic!("a query") };
         let found = Diagnostics::from(Diagnostic::error(5..6, "`b` is not known"));
         assert!(input.render_diagnostics(&second, &found, 80, StyleMode::Plain)[1].ends_with("-c:2:6"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_at_the_beginning_is_ignored() {
+        let input = InputSource::unnamed("f", "\u{feff}\\l\nFROM e IN T SELECT COUNT");
+        let steps = input.steps().unwrap();
+        assert!(matches!(&steps[0], InputItem::Command(line) if line == "\\l"));
+        assert_eq!(steps.len(), 2);
     }
 
     #[test]

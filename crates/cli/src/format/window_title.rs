@@ -14,9 +14,17 @@ pub(super) fn is_printed(frame: &ResultFrame) -> bool {
 pub(super) fn missing_text(frame: &ResultFrame) -> String {
     match frame.completeness.missing() {
         missing if missing.is_empty() => missing,
-        missing => format!("  partial: {missing}"),
+        missing => {
+            let is_full = frame.completeness.loss.dropped > 0 && frame.rows.len() >= MOST_ROWS;
+            let bound =
+                if is_full { " (a result has at most 10,000 rows: use LIMIT or GROUP BY)" } else { "" };
+            format!("  partial: {missing}{bound}")
+        }
     }
 }
+
+/// The most rows that a frontend puts into one result.
+const MOST_ROWS: usize = 10_000;
 
 /// Returns the query, the window, and how many rows it has.
 pub(super) fn window_title(frame: &ResultFrame) -> String {
@@ -53,6 +61,19 @@ pub(super) fn window_title(frame: &ResultFrame) -> String {
 mod tests {
     use super::*;
     use crate::result_frame::FrameCompleteness;
+    use pivot_advice::{LossCounts, Value};
+
+    #[test]
+    fn a_result_that_is_full_says_so() {
+        let loss = LossCounts { dropped: 5, ..LossCounts::default() };
+        let completeness = FrameCompleteness { loss, partial: true, ..FrameCompleteness::default() };
+        let row = |i: usize| vec![Value::U64(i as u64)].into();
+        let mut frame =
+            ResultFrame { rows: (0..10).map(row).collect(), completeness, ..ResultFrame::default() };
+        assert_eq!(missing_text(&frame), "  partial: 5 rows dropped");
+        frame.rows = (0..MOST_ROWS).map(row).collect();
+        assert!(missing_text(&frame).ends_with("at most 10,000 rows: use LIMIT or GROUP BY)"));
+    }
 
     #[test]
     fn a_title_says_what_is_known() {

@@ -140,7 +140,7 @@ pub(super) const TOPICS: &[HelpTopic] = &[
     topic(
         &["SELECT", "DISTINCT", "AS"],
         "SELECT [DISTINCT] expression [AS name], ...",
-        "The columns of the result; without aggregates, the rows themselves.",
+        "The columns of the result; without aggregates, the rows themselves: at most 1,000 different ones of a process in a window (see WITHIN groups) and 10,000 in one result; further ones are counted and named as missing.",
         "FROM d IN DN.DataTransferProtocol GROUP BY d.host SELECT d.host, SUM(d.size) / COUNT AS mean",
     ),
     topic(

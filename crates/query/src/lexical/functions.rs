@@ -189,8 +189,16 @@ const SCALARS: [(Function, &str, &str); 21] = [
     (Function::Lower, "lower(s)", "in small letters"),
     (Function::Upper, "upper(s)", "in capitals"),
     (Function::Length, "length(s)", "how many characters, bytes or elements"),
-    (Function::Substr, "substr(s, from, length)", "a part of a text, from 1; as in PostgreSQL, places before 1 are empty"),
-    (Function::SplitPart, "split_part(s, by, n)", "the n-th part between separators, from the end if n is negative"),
+    (
+        Function::Substr,
+        "substr(s, from, length)",
+        "a part of a text, from 1; as in PostgreSQL, places before 1 are empty",
+    ),
+    (
+        Function::SplitPart,
+        "split_part(s, by, n)",
+        "the n-th part between separators, from the end if n is negative",
+    ),
     (Function::StartsWith, "starts_with(s, t)", "whether s begins with t"),
     (Function::Contains, "contains(s, t)", "whether t is a part of s"),
     (Function::Abs, "abs(x)", "without its sign"),

@@ -22,6 +22,9 @@ const SYMBOLS: [&str; 29] = [
     ")", ",", ".", "@", "~", ";", "[", "]", "{", "}",
 ];
 
+/// The mark that some editors write at the beginning of a file.
+pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The minus sign of printed text, which is read as `-`.
 const PRINTED_MINUS: char = '\u{2212}';
 
@@ -34,7 +37,11 @@ pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut at = 0;
 
     while let Some(first) = text[at..].chars().next() {
-        let (kind, length) = token(&text[at..], first, slash);
+        // Some editors begin a file with a mark that only says how it is encoded.
+        let (kind, length) = match (at, first) {
+            (0, BYTE_ORDER_MARK) => (TokenKind::Whitespace, first.len_utf8()),
+            _ => token(&text[at..], first, slash),
+        };
         let token = Token { kind, span: TextSpan::new(at, at + length) };
         at += length;
 

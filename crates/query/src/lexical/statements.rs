@@ -1,6 +1,6 @@
 //! Splits a text into its statements, and tells whether a line of input ends one. Works on any text.
 
-use super::lexer::tokens;
+use super::lexer::{BYTE_ORDER_MARK, tokens};
 use super::token::TokenKind;
 
 /// The text of one statement, cut out of a larger text such as a file.
@@ -46,7 +46,7 @@ pub fn is_complete(text: &str) -> bool {
 }
 
 fn statement(text: &str, start: usize) -> StatementText {
-    let trimmed = text.trim_start();
+    let trimmed = text.trim_start_matches(|c: char| c.is_whitespace() || c == BYTE_ORDER_MARK);
     let first_line = trimmed.lines().next().unwrap_or_default();
     let purpose = first_line.strip_prefix("--").map(|comment| comment.trim().to_owned());
     StatementText {
@@ -69,6 +69,14 @@ mod tests {
         assert_eq!(found[0].purpose.as_deref(), Some("bytes"));
         assert_eq!(found[1].purpose, None);
         assert!(found.iter().all(|statement| text[statement.offset..].starts_with(&statement.text)));
+    }
+
+    #[test]
+    fn a_byte_order_mark_belongs_to_no_statement() {
+        let found = statements("\u{feff}-- bytes\nFROM a; b");
+        assert_eq!((found[0].text.as_str(), found[0].offset), ("-- bytes\nFROM a", 3));
+        assert_eq!(found[0].purpose.as_deref(), Some("bytes"));
+        assert!(statements("\u{feff}").is_empty());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::typing::{self, fits};
 use super::work_budget::{ResolverWork, lookup_cost};
 use crate::diagnostic::Diagnostic;
 use crate::suggest::nearest;
-use crate::syntax::ast::{AstExpr, AstExprKind, TextSpan};
+use crate::syntax::ast::{AstExpr, AstExprKind, NameAt, TextSpan};
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{BinaryOperator, Expr, Pattern, Type, UnaryOperator, Value};
 
@@ -98,7 +98,7 @@ impl Resolver<'_> {
             // Tests of one value.
             AstExprKind::In(x, list) => self.is_in(x, list, span, scope),
             AstExprKind::Between(x, low, high) => self.between(x, low, high, span, scope),
-            AstExprKind::Like(x, pattern) => self.matches(x, Pattern::Like(pattern.as_str().into()), scope),
+            AstExprKind::Like(x, pattern) => self.like(x, pattern, scope),
             AstExprKind::Regex(x, source) => match self.regex(&source.text, source.span) {
                 Some(pattern) => self.matches(x, pattern, scope),
                 None => TypedExpr::unknown(),
@@ -273,6 +273,19 @@ impl Resolver<'_> {
             self.report(wrong.detail(why.clone()));
         }
         pattern.ok()
+    }
+
+    fn like(&mut self, x: &AstExpr, pattern: &NameAt, scope: &NameScope) -> TypedExpr {
+        // An escape that nothing follows is no character, so such a pattern would match nothing.
+        let escapes = pattern.text.chars().rev().take_while(|c| *c == '\\').count();
+        if escapes % 2 == 1 {
+            let wrong =
+                Diagnostic::error(pattern.span, "a pattern of LIKE cannot end in its escape character");
+            let wrong = wrong.detail("nothing follows the last `\\`");
+            self.report(wrong.hint("write `\\\\` for a backslash"));
+            return TypedExpr { ty: Type::Bool, ..TypedExpr::unknown() };
+        }
+        self.matches(x, Pattern::Like(pattern.text.as_str().into()), scope)
     }
 
     fn matches(&mut self, x: &AstExpr, pattern: Pattern, scope: &NameScope) -> TypedExpr {

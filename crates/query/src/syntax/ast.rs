@@ -185,7 +185,7 @@ pub(crate) enum AstExprKind {
     Compare(BinaryOperator, Box<AstExpr>, Box<AstExpr>),
     In(Box<AstExpr>, Vec<AstExpr>),
     Between(Box<AstExpr>, Box<AstExpr>, Box<AstExpr>),
-    Like(Box<AstExpr>, String),
+    Like(Box<AstExpr>, NameAt),
     Regex(Box<AstExpr>, NameAt),
     IsNull(Box<AstExpr>),
     Case {

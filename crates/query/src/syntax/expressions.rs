@@ -100,7 +100,7 @@ fn comparison(input: TokenStream<'_>) -> ParseResult<'_, AstExpr> {
         ComparisonTest::IsNull => AstExprKind::IsNull(left),
         ComparisonTest::In(list) => AstExprKind::In(left, list),
         ComparisonTest::Between(low, high) => AstExprKind::Between(left, Box::new(low), Box::new(high)),
-        ComparisonTest::Like(pattern) => AstExprKind::Like(left, pattern.text),
+        ComparisonTest::Like(pattern) => AstExprKind::Like(left, pattern),
         ComparisonTest::Regex(pattern) => AstExprKind::Regex(left, pattern),
     };
     let found = spanned(input, rest, kind);

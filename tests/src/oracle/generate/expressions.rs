@@ -347,7 +347,6 @@ impl ExpressionGenerator<'_> {
     }
 
     fn text(&mut self, depth: usize) -> QueryExpr {
-
         match self.random.below(7) {
             6 => {
                 let regex = Regex::random(self.random);

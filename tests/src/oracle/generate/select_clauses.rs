@@ -172,9 +172,7 @@ impl Generator<'_> {
         let deviates = exact && self.random.percent(40);
 
         let aggregate = match self.random.percent(60) {
-            _ if deviates => {
-                self.random.pick(&DEVIATIONS).clone()
-            }
+            _ if deviates => self.random.pick(&DEVIATIONS).clone(),
             true => AggregateFunction::Sum,
             false => AggregateFunction::Average,
         };
