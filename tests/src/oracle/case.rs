@@ -250,7 +250,7 @@ fn is_only_joins(query: &Query) -> bool {
 
     let shaped = query.aggregates() || query.distinct || query.limit.is_some();
     let mut joins = query.joins.iter();
-    let only_inner = joins.all(|join| join.kind == JoinKind::Inner && plain(&join.source));
+    let only_inner = joins.all(|join| join.kind == JoinKind::Inner && join.sources.iter().all(plain));
 
     !shaped && query.from.iter().all(plain) && only_inner
 }

@@ -223,12 +223,13 @@ fn parts_of_query(query: &Query) -> Vec<&'static str> {
             (beside > 1, "two JOINs on one alias"),
             (after.is_some(), "JOIN on a joined alias"),
             (after.is_some_and(|after| after.kind != JoinKind::Inner), "JOIN below LEFT or ANTI"),
-            (after.is_some_and(|after| is_temporal(&after.source)), "JOIN on a temporal alias"),
-            (queries(&join.source), "query in JOIN"),
+            (after.is_some_and(|after| after.sources.iter().any(is_temporal)), "JOIN on a temporal alias"),
+            (join.sources.iter().any(queries), "query in JOIN"),
+            (join.sources.len() > 1, "union in JOIN"),
         ] {
             parts.extend(is.then_some(part));
         }
-        if let Source::Query(query) = &join.source {
+        for query in join.sources.iter().filter_map(Source::query) {
             parts.extend(query.aggregates().then_some("aggregating query in JOIN"));
         }
     });

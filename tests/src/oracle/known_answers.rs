@@ -31,7 +31,7 @@ fn tracepoint(name: &str) -> Source {
 }
 
 fn join(kind: JoinKind, alias: &str, source: Source, after: &str) -> Join {
-    Join { kind, alias: alias.to_owned(), source, after: after.to_owned(), condition: None }
+    Join { kind, alias: alias.to_owned(), sources: vec![source], after: after.to_owned(), condition: None }
 }
 
 /// `FROM e IN E .. SELECT columns`

@@ -198,6 +198,10 @@ fn smaller_sources_and_steps(query: &Query) -> Vec<Query> {
         queries.push(changed(query, |query| remove_join(query, at)));
         queries.push(changed(query, |query| query.joins[at].condition = None));
         queries.push(changed(query, |query| query.joins[at].kind = JoinKind::Inner));
+        let sources = query.joins[at].sources.len();
+        for place in (0..sources).filter(|_| sources > 1) {
+            queries.push(changed(query, |query| drop(query.joins[at].sources.remove(place))));
+        }
     }
 
     for at in 0..query.steps.len() {
@@ -287,11 +291,11 @@ fn forget(query: &mut Query, gone: &dyn Fn(&QueryExpr) -> bool) {
 }
 
 fn sources(query: &Query) -> Vec<&Source> {
-    query.from.iter().chain(query.joins.iter().map(|join| &join.source)).collect()
+    query.sources().collect()
 }
 
 fn sources_mut(query: &mut Query) -> Vec<&mut Source> {
-    query.from.iter_mut().chain(query.joins.iter_mut().map(|join| &mut join.source)).collect()
+    query.from.iter_mut().chain(query.joins.iter_mut().flat_map(|join| &mut join.sources)).collect()
 }
 
 /// Returns a choice of the first or most recent tuples of a source.

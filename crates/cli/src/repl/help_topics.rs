@@ -61,13 +61,13 @@ pub(super) const TOPICS: &[HelpTopic] = &[
     topic(&["FROM"], "FROM alias IN source", "Each event of the source is a row.", COUNT),
     topic(
         &["UNION", ","],
-        "FROM alias IN source, source",
-        "Events of any of the sources; of their fields, those that all have.",
+        "FROM alias IN source, source; JOIN a IN source, source ON a -> b",
+        "Events of any of the sources; a field that one of them lacks is null there.",
         "FROM b IN DataNodeMetrics.incrBytesRead, DataNodeMetrics.incrBytesWritten GROUP BY b.host SELECT b.host, SUM(b.delta)",
     ),
     topic(
         &["JOIN", "ON", "->"],
-        "JOIN a IN source ON a -> b",
+        "JOIN a IN source, ... ON a -> b [AND condition]",
         "Extends each row by every tuple that happened before b in the same request; rows without one go.",
         "FROM b IN DataNodeMetrics.incrBytesRead JOIN c IN ClientProtocols ON c -> b GROUP BY c.process SELECT c.process, SUM(b.delta)",
     ),
@@ -85,14 +85,14 @@ pub(super) const TOPICS: &[HelpTopic] = &[
     ),
     topic(
         &["FIRST", "FIRSTN"],
-        "First(source), First n (source)",
-        "The earliest tuple, or n, that happened before.",
+        "First(source [WHERE condition]), First n (source [WHERE condition])",
+        "The earliest tuple, or n, that happened before. Names in the condition are fields of the source, without an alias.",
         "FROM b IN DataNodeMetrics.incrBytesRead JOIN c IN First(ClientProtocols) ON c -> b GROUP BY c.process SELECT c.process, SUM(b.delta)",
     ),
     topic(
         &["MOSTRECENT", "MOSTRECENTN"],
-        "MostRecent(source), MostRecent n (source)",
-        "The latest tuple, or n, that happened before.",
+        "MostRecent(source [WHERE condition]), MostRecent n (source [WHERE condition])",
+        "The latest tuple, or n, that happened before. Names in the condition are fields of the source, without an alias.",
         "FROM s IN SendResponse JOIN r IN MostRecent(ReceiveRequest) ON r -> s GROUP BY s.op SELECT s.op, AVERAGE(s.time - r.time)",
     ),
     topic(

@@ -345,6 +345,16 @@ impl Resolver<'_> {
             return self.bare(first, span, scope);
         }
 
+        if let Some(binding) = &scope.bare
+            && self.is_qualified(binding, path, scope)
+        {
+            let field = rest.join(".");
+            let wrong = format!("`{}` stands with an alias", path.join("."));
+            let wrong = Diagnostic::error(span, wrong);
+            let wrong = wrong.detail("names inside First and MostRecent are the fields of their source");
+            self.report(wrong.hint(format!("write `{field}`")));
+            return TypedExpr::unknown();
+        }
         if let Some(alias) = scope.alias(first) {
             let (binding, hidden) = (alias.binding.clone(), alias.hidden && !scope.sees_hidden);
             return match hidden {
@@ -369,6 +379,13 @@ impl Resolver<'_> {
             self.report(wrong.detail("no source has this alias").suggest_at(first_span, found));
         }
         TypedExpr::unknown()
+    }
+
+    /// Returns whether a path inside of First or MostRecent begins with an alias. A field may have dots in its name.
+    fn is_qualified(&self, source: &AliasBinding, path: &[String], scope: &NameScope) -> bool {
+        let Some((first, rest)) = path.split_first() else { return false };
+        let is_field = self.has(source, &path.join("."));
+        !is_field && (scope.alias(first).is_some() || self.has(source, &rest.join(".")))
     }
 
     /// Resolves a name alone: a LET, a field of the only source, or an alias with one column.

@@ -28,13 +28,16 @@ impl Resolver<'_> {
         self.check_arrow(join);
 
         let parent = self.join_parent(join, target, scope);
-        let Some(child) = self.stage(&join.alias.text, parent.stage, join.source.span) else {
+        let Some(child) = self.stage(&join.alias.text, parent.stage, join.source_span()) else {
             scope.add(&join.alias.text, AliasBinding::Unknown);
             return;
         };
 
         let site = SourceContext { alias: join.alias.text.clone(), stage: child, role: SourceRole::Joined };
-        let binding = self.source(&join.source, &site);
+        let binding = match join.sources.as_slice() {
+            [source] => self.source(source, &site),
+            union => self.sources(union, &SourceContext { role: SourceRole::United, ..site }),
+        };
         if self.plan.stages[child].members.is_empty() {
             // The source did not resolve, which was reported. What follows still finds a stage with a source.
             self.plan.stages[child].members.push(StageSource::default());

@@ -195,6 +195,8 @@ pub(super) enum SourceRole {
     From,
     /// The events of the source happened before.
     Joined,
+    /// The source is one of several whose events happened before.
+    United,
     /// The source is inside of First or MostRecent.
     Kept,
 }

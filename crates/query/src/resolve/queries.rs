@@ -249,6 +249,10 @@ impl Resolver<'_> {
                 "an aggregating query cannot be kept by First or MostRecent",
                 "aggregate over First(..) or MostRecent(..) inside the query",
             ),
+            SourceRole::United => (
+                "an aggregating query cannot be one of several sources",
+                "join it by itself, or aggregate over the union inside the query",
+            ),
             _ => ("an aggregating query cannot stand in FROM", "join it: JOIN x IN (..) ON x -> y"),
         };
         self.report(Diagnostic::error(span, wrong).detail("this query aggregates").hint(hint));

@@ -105,8 +105,17 @@ impl Resolver<'_> {
     ) -> AliasBinding {
         if site.role != SourceRole::Joined {
             let wrong = Diagnostic::error(span, "a temporal source is misplaced");
-            let detail = "First and MostRecent keep what happened before another event";
-            self.report(wrong.detail(detail).hint("join it: JOIN x IN First(..) ON x -> y"));
+            let (detail, hint) = match site.role {
+                SourceRole::United => (
+                    "First and MostRecent choose for a whole JOIN, not for one of its sources",
+                    "choose from the union: First((FROM x IN A, B SELECT ..))",
+                ),
+                _ => (
+                    "First and MostRecent keep what happened before another event",
+                    "join it: JOIN x IN First(..) ON x -> y",
+                ),
+            };
+            self.report(wrong.detail(detail).hint(hint));
             return AliasBinding::Unknown;
         }
 

@@ -100,12 +100,13 @@ pub(crate) struct FromClause {
     pub(crate) sources: Vec<SourceClause>,
 }
 
-/// `JOIN alias IN source ON before -> after AND condition`
+/// `JOIN alias IN source, .. ON before -> after AND condition`
 #[derive(Debug, Clone)]
 pub(crate) struct JoinClause {
     pub(crate) matching: JoinKind,
     pub(crate) alias: NameAt,
-    pub(crate) source: SourceClause,
+    /// Several are a union.
+    pub(crate) sources: Vec<SourceClause>,
     /// The alias left of the arrow, which should be that of the join.
     pub(crate) before: NameAt,
     /// The alias right of the arrow.
@@ -211,6 +212,15 @@ impl AstQuery {
     /// parser asks once, and keeps the answer.
     pub(crate) fn has_groups(&self) -> bool {
         self.group.is_some() || self.select.iter().any(|item| item.expr.has_aggregate())
+    }
+}
+
+impl JoinClause {
+    /// Returns the place of all its sources.
+    pub(crate) fn source_span(&self) -> TextSpan {
+        let first = self.sources.first().map_or(self.alias.span, |source| source.span);
+        let last = self.sources.last().map_or(first, |source| source.span);
+        TextSpan::new(first.start, last.end)
     }
 }
 

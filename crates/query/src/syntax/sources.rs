@@ -25,16 +25,16 @@ pub(super) fn from(input: TokenStream<'_>) -> ParseResult<'_, FromClause> {
     Ok((rest, FromClause { alias, sources }))
 }
 
-/// `alias IN source ON x -> y [AND condition]`
+/// `alias IN source {, source} ON x -> y [AND condition]`
 pub(super) fn join(input: TokenStream<'_>, matching: JoinKind) -> ParseResult<'_, JoinClause> {
-    let head = (name("an alias"), keyword("IN"), source, keyword("ON"));
-    let (rest, (alias, (), source, ())) = { head }.parse(input)?;
+    let head = (name("an alias"), keyword("IN"), comma_list(source), keyword("ON"));
+    let (rest, (alias, (), sources, ())) = { head }.parse(input)?;
 
     let arrow = symbol("->", "`->`");
     let (rest, (before, (), after)) = (name("an alias"), arrow, name("an alias")).parse(rest)?;
 
     let (rest, condition) = opt(preceded(keyword("AND"), cut(expression))).parse(rest)?;
-    Ok((rest, JoinClause { matching, alias, source, before, after, condition }))
+    Ok((rest, JoinClause { matching, alias, sources, before, after, condition }))
 }
 
 /// `name AS (query) {, ..}`

@@ -338,7 +338,14 @@ impl Generator<'_> {
         };
 
         let alias = self.name("j");
-        let (source, relation) = self.joined(depth);
+        // Sources of a union neither choose nor aggregate, as in FROM.
+        let (sources, relation) = match self.random.percent(12) {
+            true => self.from(SourcePlace::From, depth),
+            false => {
+                let (source, relation) = self.joined(depth);
+                (vec![source], relation)
+            }
+        };
 
         let (mut guards, mut antis) = (after.guards.clone(), after.antis.clone());
         if kind != JoinKind::Inner {
@@ -366,7 +373,7 @@ impl Generator<'_> {
             self.expressions(&leaves, FloatPrecision::Exact).condition(2)
         });
 
-        Join { kind, alias, source, after: after.alias, condition }
+        Join { kind, alias, sources, after: after.alias, condition }
     }
 
     /// The source of a join, now and then the same as of another.

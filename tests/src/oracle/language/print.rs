@@ -87,9 +87,9 @@ impl Display for Join {
             JoinKind::Left => "LEFT ",
             JoinKind::Anti => "ANTI ",
         })?;
-        let Join { alias, source, after, .. } = self;
+        let Join { alias, sources, after, .. } = self;
         let (alias, after) = (Ident(alias), Ident(after));
-        write!(f, "JOIN {alias} IN {source} ON {alias} -> {after}")?;
+        write!(f, "JOIN {alias} IN {} ON {alias} -> {after}", list(sources))?;
         self.condition.as_ref().map_or(Ok(()), |condition| write!(f, " AND {condition}"))
     }
 }

@@ -34,12 +34,13 @@ pub struct Query {
     pub select_first: bool,
 }
 
-/// `JOIN alias IN source ON alias -> after AND condition`
+/// `JOIN alias IN source, .. ON alias -> after AND condition`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Join {
     pub kind: JoinKind,
     pub alias: String,
-    pub source: Source,
+    /// Several are a union.
+    pub sources: Vec<Source>,
     pub after: String,
     pub condition: Option<QueryExpr>,
 }
@@ -219,7 +220,7 @@ impl Query {
 
     /// All sources, those inside others not.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.from.iter().chain(self.joins.iter().map(|join| &join.source))
+        self.from.iter().chain(self.joins.iter().flat_map(|join| &join.sources))
     }
 
     /// Visits all queries, the ones inside and this one.
@@ -293,12 +294,18 @@ impl Query {
         }
         let mut whole = Query { with: vec![], ..self.clone() };
         whole.from.iter_mut().for_each(|source| source.write_out(&known));
-        whole.joins.iter_mut().for_each(|join| join.source.write_out(&known));
+        let joined = whole.joins.iter_mut().flat_map(|join| &mut join.sources);
+        joined.for_each(|source| source.write_out(&known));
         whole
     }
 }
 
 impl Source {
+    /// The query that it is, if it is one.
+    pub fn query(&self) -> Option<&Query> {
+        if let Source::Query(query) = self { Some(query) } else { None }
+    }
+
     fn each(&self, visit: &mut dyn FnMut(&Source)) {
         visit(self);
         match self {

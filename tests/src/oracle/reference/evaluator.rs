@@ -192,11 +192,14 @@ impl<'q> Evaluator<'q> {
         let after = after.event.expect("an aggregating query is not to the right of an arrow");
 
         let mut rows = Vec::new();
-        for tuple in self.before(join, &join.source, after)? {
-            let mut row = row.clone();
-            row.aliases.push((&join.alias, Some(tuple)));
-            if join.condition.as_ref().is_none_or(|condition| holds(condition, &self.context.names(&row))) {
-                rows.push(row);
+        for source in &join.sources {
+            for tuple in self.before(join, source, after)? {
+                let mut row = row.clone();
+                row.aliases.push((&join.alias, Some(tuple)));
+                let condition = join.condition.as_ref();
+                if condition.is_none_or(|condition| holds(condition, &self.context.names(&row))) {
+                    rows.push(row);
+                }
             }
         }
 
@@ -407,7 +410,7 @@ pub(crate) fn joins_of(query: &Query) -> Vec<&Join> {
     query.from.iter().for_each(|source| joins.extend(joins_in(source)));
     for join in &query.joins {
         joins.push(join);
-        joins.extend(joins_in(&join.source));
+        join.sources.iter().for_each(|source| joins.extend(joins_in(source)));
     }
     joins
 }
